@@ -1,0 +1,58 @@
+package chain
+
+import (
+	"context"
+	"time"
+
+	"github.com/ethereum/go-ethereum/core"
+)
+
+const (
+	// blockPeriod is the longest time between two blocks while the chain's clock is not ahead: nodes that wait for
+	// confirmations, or watch that a chain is alive, see it move.
+	blockPeriod = time.Second
+
+	// maxLead is how far the chain's clock may run ahead. Ethereum's clock advances by a second or more with every
+	// block, so a block per transaction outruns the wall clock as soon as there are more than one a second. Beyond this
+	// lead, transactions wait for the next second. Twenty seconds keep the first rounds of a network fast; without a
+	// limit a feed whose price stands still would wait out the whole lead before it reports again.
+	maxLead = 20 * time.Second
+)
+
+// mine makes a block as soon as there are transactions, and an empty one now and then.
+func (c *Chain) mine(ctx context.Context) {
+	arrivals := make(chan core.NewTxsEvent, 64)
+	subscription := c.eth.TxPool().SubscribeTransactions(arrivals, true)
+	defer subscription.Unsubscribe()
+	ticker := time.NewTicker(blockPeriod)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-subscription.Err():
+			return
+		case <-arrivals:
+			if c.lead() < maxLead {
+				c.seal()
+				ticker.Reset(blockPeriod)
+			}
+		case <-ticker.C:
+			pending, _ := c.eth.TxPool().Stats()
+			if pending > 0 || c.lead() < 0 {
+				c.seal()
+			}
+		}
+	}
+}
+
+// lead is how far the time of the newest block is ahead of the wall clock.
+func (c *Chain) lead() time.Duration {
+	return time.Until(time.Unix(int64(c.eth.BlockChain().CurrentBlock().Time), 0))
+}
+
+func (c *Chain) seal() {
+	c.sealing.Lock()
+	defer c.sealing.Unlock()
+	c.beacon.Commit()
+}

@@ -1,0 +1,94 @@
+// Package price serves the prices of a local network over HTTP, in the shapes that http and bridge tasks of a job read:
+//
+//	GET  /price/<node>    {"data":{"result":"2000.12345678"}}
+//	POST /bridge/<node>   the same, for a bridge's request
+//	GET  /juels           {"data":{"result":"130500000000000000000"}}
+//
+// The price walks, and every node sees it with a little noise of its own, so that there is something to agree on. The
+// package must not know of chains, nodes or jobs.
+package price
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"time"
+)
+
+// JuelsPerFeeCoin is what /juels answers: the price of one ether in juels, 10^-18 LINK.
+const JuelsPerFeeCoin = "130500000000000000000"
+
+// maxBridgeBody is as much as a node sends to a bridge with a wide margin.
+const maxBridgeBody = 64 << 10
+
+// Server serves prices until Close.
+type Server struct {
+	listener net.Listener
+	http     *http.Server
+	served   chan error
+}
+
+// Start serves prices of the walk with this seed on a free port of 127.0.0.1.
+func Start(seed uint64) (*Server, error) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, fmt.Errorf("serve prices on 127.0.0.1: %w", err)
+	}
+	s := &Server{
+		listener: listener,
+		http:     &http.Server{Handler: handler(newWalk(seed, time.Now)), ReadHeaderTimeout: 5 * time.Second},
+		served:   make(chan error, 1),
+	}
+	go func() { s.served <- s.http.Serve(listener) }()
+	return s, nil
+}
+
+// PriceURL is where an http task of this node reads the price.
+func (s *Server) PriceURL(node string) string { return s.base() + "/price/" + node }
+
+// BridgeURL is where a bridge of this node reads the price.
+func (s *Server) BridgeURL(node string) string { return s.base() + "/bridge/" + node }
+
+// JuelsURL is where an http task reads the price of ether in juels.
+func (s *Server) JuelsURL() string { return s.base() + "/juels" }
+
+func (s *Server) base() string { return "http://" + s.listener.Addr().String() }
+
+// Close ends the server, waiting a second at most for answers under way.
+func (s *Server) Close() error {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	if s.http.Shutdown(ctx) != nil {
+		_ = s.http.Close() // what did not end in time is cut off
+	}
+	if err := <-s.served; !errors.Is(err, http.ErrServerClosed) {
+		return fmt.Errorf("serve prices: %w", err)
+	}
+	return nil
+}
+
+func handler(walk *walk) http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /price/{node}", func(w http.ResponseWriter, r *http.Request) {
+		answer(w, walk.price(r.PathValue("node")))
+	})
+	mux.HandleFunc("POST /bridge/{node}", func(w http.ResponseWriter, r *http.Request) {
+		var body map[string]any
+		if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxBridgeBody)).Decode(&body); err != nil {
+			http.Error(w, "the body of a bridge's request must be a JSON object: "+err.Error(), http.StatusBadRequest)
+			return
+		}
+		answer(w, walk.price(r.PathValue("node")))
+	})
+	mux.HandleFunc("GET /juels", func(w http.ResponseWriter, _ *http.Request) { answer(w, JuelsPerFeeCoin) })
+	return mux
+}
+
+// answer sends a number as a string, as adapters should: a JSON number loses digits on its way through a pipeline.
+func answer(w http.ResponseWriter, result string) {
+	w.Header().Set("Content-Type", "application/json")
+	fmt.Fprintf(w, `{"data":{"result":%q}}`+"\n", result)
+}
