@@ -1,0 +1,192 @@
+# Builds, generates and checks the whole repository. `make help` lists the targets; every step of `make test` is one.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+MAKEFLAGS += --no-print-directory
+.DEFAULT_GOAL := build
+
+# -trimpath keeps this machine's paths out of the binaries. It is part of the key of Go's build cache, so whatever
+# runs under make has it: tests and linters then use what `make build` has compiled.
+export GOFLAGS := $(filter-out -trimpath,$(shell go env GOFLAGS)) -trimpath
+
+# Modules outside the workspace want other versions than the product and are built with GOWORK=off.
+CHECK := tools/check
+WORKSPACE = $(patsubst $(CURDIR)/%,%,$(patsubst $(CURDIR),.,$(shell go list -m -f '{{.Dir}}')))
+MODULES = $(sort $(WORKSPACE) $(patsubst %/go.mod,%,$(wildcard tools/*/go.mod)))
+
+PLUGINS := $(notdir $(wildcard plugins/*/cmd/loop-*))
+COMMANDS := $(wildcard host/cmd/* plugins/*/cmd/*) tools/devnet
+BINARIES := bin/loop $(addprefix bin/,$(PLUGINS))
+
+.PHONY: build
+build: ## Build the node, the plugins and the devnet into bin/.
+	go build -o bin/ $(addprefix ./,$(COMMANDS))
+
+.PHONY: run
+run: build ## Run a devnet until Ctrl-C; ARGS='--help' lists what it can do.
+	@exec bin/devnet $(ARGS)
+
+.PHONY: generate
+generate: .bin/buf ## Format proto/ and generate gen/ from it.
+	.bin/buf format -w
+	.bin/buf generate
+
+.PHONY: tidy
+tidy: ## Give all modules the workspace's versions and tidy their go.mod files.
+	go work sync
+	for module in $(MODULES); do (cd "$$module" && GOWORK=off go mod tidy); done
+
+# ---- Tests ----
+
+STEPS := prepare generated lint unit standalone binaries race e2e
+
+.PHONY: test
+test: ## Run everything that CI runs; it stops at the first step that fails.
+	@mkdir -p .bin; passed=0; \
+	for step in $(STEPS); do \
+		printf '\n== %s (%d s)\n' "$$step" "$$SECONDS"; \
+		if ! $(MAKE) "$$step"; then \
+			printf '\nThe step %s failed after %d s in all. To run it alone: make %s\n' "$$step" "$$SECONDS" "$$step"; \
+			printf 'steps: %d passed, 1 failed, %d skipped\n' "$$passed" "$$(($(words $(STEPS)) - passed - 1))" | tee .bin/steps; \
+			exit 1; \
+		fi; \
+		passed=$$((passed + 1)); \
+	done; \
+	printf '\nAll steps passed in %d s.\n' "$$SECONDS"; \
+	printf 'steps: %d passed, 0 failed\n' "$$passed" | tee .bin/steps
+
+.PHONY: prepare
+prepare: # The product and the tools at once: while one downloads, the other compiles.
+	@$(MAKE) -j2 build tools
+
+.PHONY: tools
+tools: .bin/check .bin/staticcheck .bin/buf
+
+.PHONY: generated
+generated: generate # gen/ is what proto/ generates, and is committed.
+	@changed=$$(git status --porcelain gen); \
+	if [ -n "$$changed" ]; then \
+		printf '%s\nThe files above differ from what is committed: run make generate and commit gen/.\n' "$$changed" >&2; exit 1; \
+	fi
+
+.PHONY: unit
+unit: ## Run the tests of every module.
+	go test work
+	cd $(CHECK) && GOWORK=off go test ./...
+
+.PHONY: standalone
+standalone: # The workspace hides a requirement that a module forgot to state.
+	@for module in $(WORKSPACE) $(CHECK); do \
+		echo "build and vet $$module by itself"; \
+		(cd "$$module" && GOWORK=off go build ./... && GOWORK=off go vet ./...); \
+	done
+
+.PHONY: binaries
+binaries: build .bin/check # What the binaries link, what it costs at start, and under which licences it stands.
+	.bin/check links $(BINARIES)
+	.bin/check inittrace $(BINARIES)
+	.bin/check licences $(BINARIES) bin/devnet
+
+# The race detector compiles all that it sees anew, so packages are left out whose tests link one of these.
+HEAVY := github.com/ethereum/go-ethereum/|github.com/smartcontractkit/libocr/|modernc.org/sqlite
+
+.PHONY: race
+race: ## Run the tests of the runtime under the race detector.
+	@command -v cc gcc > /dev/null || { echo 'The race detector needs a C compiler, and neither cc nor gcc is installed: install gcc, then run make race.' >&2; exit 1; }
+	CGO_ENABLED=1 go test -race $$(go list -test -f '{{.ImportPath}} {{.Deps}}' work | grep '^[^ ]*[.]test ' | grep -vE '$(HEAVY)' | sed 's/[.]test .*//')
+
+.PHONY: e2e
+e2e: build ## Run devnets to their end: plugins as processes, in the node's process, and killed every 2 s.
+	bin/devnet --rounds 5 --json
+	bin/devnet --rounds 5 --json --in-process
+	bin/devnet --rounds 20 --json --kill-every 2s
+
+# ---- Linters ----
+
+.PHONY: lint
+lint: lint-go lint-proto lint-modules lint-project ## Run every linter.
+
+.PHONY: lint-go
+lint-go: .bin/staticcheck
+	@unformatted=$$(gofmt -l .); if [ -n "$$unformatted" ]; then printf '%s\nThe files above are not formatted: run gofmt -w on them.\n' "$$unformatted" >&2; exit 1; fi
+	go vet work
+	.bin/staticcheck work
+	cd $(CHECK) && GOWORK=off ../../.bin/staticcheck ./...
+
+.PHONY: lint-proto
+lint-proto: breaking
+	.bin/buf lint
+	.bin/buf format --diff --exit-code
+
+# The contract may not break what was there before: before this branch left origin/main, or, on main itself and where
+# there is no origin, before the last commit. BASE=v1.2.0 compares with another one.
+.PHONY: breaking
+breaking: .bin/buf
+	@base=$${BASE:-$$(git merge-base HEAD origin/main 2> /dev/null || true)}; \
+	if [ -z "$$base" ] || [ "$$base" = "$$(git rev-parse HEAD)" ]; then base=HEAD~1; fi; \
+	if ! git cat-file -e "$$base:proto" 2> /dev/null; then \
+		echo "buf breaking is left out: there is no earlier commit that holds proto/."; \
+	else \
+		echo ".bin/buf breaking, against $$(git rev-parse --short "$$base")"; \
+		git archive --format=tar "$$base" buf.yaml proto | .bin/buf breaking --against '-#format=tar'; \
+	fi
+
+.PHONY: lint-modules
+lint-modules:
+	@for module in $(MODULES); do \
+		echo "go mod tidy -diff of $$module"; \
+		(cd "$$module" && GOWORK=off go mod tidy -diff) || { echo "$$module/go.mod is not tidy: run make tidy." >&2; exit 1; }; \
+	done
+
+.PHONY: lint-project
+lint-project: .bin/check
+	.bin/check imports
+	.bin/check paths
+
+# ---- Tools, built when their modules change ----
+
+.bin/buf: tools/buf/go.mod tools/buf/go.sum
+	GOWORK=off go build -C tools/buf -o $(CURDIR)/$@ github.com/bufbuild/buf/cmd/buf
+	@touch $@
+
+.bin/staticcheck: tools/lint/go.mod tools/lint/go.sum
+	GOWORK=off go build -C tools/lint -o $(CURDIR)/$@ honnef.co/go/tools/cmd/staticcheck
+	@touch $@
+
+.bin/check: $(wildcard $(CHECK)/*.go) $(CHECK)/go.mod
+	GOWORK=off go build -C $(CHECK) -o $(CURDIR)/$@ .
+	@touch $@
+
+# ---- For people ----
+
+.PHONY: install
+install: $(PLUGINS:loop-%=install-%) ## Install every plugin into GOBIN; install-median, install-evm and so on install one.
+
+.PHONY: $(PLUGINS:loop-%=install-%)
+$(PLUGINS:loop-%=install-%): install-%:
+	cd plugins/$* && go install ./cmd/loop-$*
+	@path=$$(cd plugins/$* && go list -f '{{.Target}}' ./cmd/loop-$*); name=$$(echo $* | tr a-z A-Z); \
+	printf 'Installed %s. To have the node launch it: export CL_%s_CMD=%s\n' "$$path" "$$name" "$$path"
+
+FUZZTIME ?= 10s
+
+.PHONY: fuzz
+fuzz: ## Run every fuzz target for FUZZTIME (10s).
+	@grep -rno --include='*_test.go' '^func Fuzz[[:alnum:]_]*' . | \
+	while IFS=: read -r file _ target; do \
+		go test -run '^$$' -fuzz "^$${target#func }\$$" -fuzztime $(FUZZTIME) "$$(dirname "$$file")"; \
+	done
+
+BENCH ?= .
+
+.PHONY: bench
+bench: ## Run the benchmarks; BENCH=regexp chooses some.
+	go test -run '^$$' -bench '$(BENCH)' -benchmem work
+
+.PHONY: clean
+clean: ## Remove what was built; Go's build cache stays.
+	rm -rf bin .bin
+
+.PHONY: help
+help: ## List the targets.
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
