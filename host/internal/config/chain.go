@@ -1,0 +1,69 @@
+package config
+
+import (
+	"bytes"
+	"fmt"
+
+	"github.com/pelletier/go-toml/v2"
+)
+
+// EVMChain is one chain of the EVM relayer. Its TOML form, one table without a name, is what the relayer plugin is given.
+type EVMChain struct {
+	ChainID          string   `comment:"The chain's number, in decimal. Required."`
+	Enabled          bool     `comment:"false keeps the entry but starts nothing for it."`
+	PollInterval     Duration `comment:"How often the relayer asks for the newest block and reads contracts, 50ms to 5m."`
+	RequestTimeout   Duration `comment:"Longest wait for one answer of a node, 100ms to 5m."`
+	FinalityDepth    uint32   `comment:"Blocks on top of a transaction after which it is taken as final, 1 to 10000."`
+	LogBackfillDepth uint32   `comment:"How many blocks back contract events are read at start, 1 to 10000000."`
+	GasLimitDefault  uint64   `comment:"Gas limit of a transmission when the job names none, at least 21000."`
+	FeeCapDefault    Wei      `comment:"Highest fee per gas of a first attempt."`
+	TipCapDefault    Wei      `comment:"Tip per gas of a first attempt, at most FeeCapDefault."`
+	FeeCapMax        Wei      `comment:"Fee per gas that no bump goes beyond, at least FeeCapDefault."`
+	FeeBumpThreshold uint32   `comment:"Blocks without inclusion after which the fee of a transaction is raised; 0 never raises it."`
+	FeeBumpPercent   uint16   `comment:"By how many per cent a fee is raised, 10 to 1000: nodes refuse replacements below 10."`
+
+	Nodes []EVMNode `toml:",omitempty" comment:"The chain's nodes, in the order of preference: the next is used when one fails."`
+}
+
+// EVMNode is one RPC node. The addresses may hold keys.
+type EVMNode struct {
+	Name    string `comment:"Name in logs and metrics, unique within the chain."`
+	WSURL   Secret `comment:"ws:// or wss:// address. One of WSURL and HTTPURL is required."`
+	HTTPURL Secret `comment:"http:// or https:// address."`
+}
+
+// Chain is one chain of a relayer that needs nothing but its nodes.
+type Chain struct {
+	ChainID string `comment:"The chain's name. Required."`
+	Enabled bool   `comment:"false keeps the entry but starts nothing for it."`
+	Nodes   []Node `toml:",omitempty" comment:"The chain's nodes."`
+}
+
+// Node is one RPC node. The address may hold a key.
+type Node struct {
+	Name string `comment:"Name in logs and metrics, unique within the chain."`
+	URL  Secret `comment:"http:// or https:// address. Required."`
+}
+
+func defaultEVMChain() EVMChain {
+	return EVMChain{
+		Enabled: true, PollInterval: seconds(1), RequestTimeout: seconds(10), FinalityDepth: 50, LogBackfillDepth: 1000,
+		GasLimitDefault: 500_000, FeeCapDefault: gwei(100), TipCapDefault: gwei(1), FeeCapMax: gwei(500), FeeBumpThreshold: 3, FeeBumpPercent: 20,
+	}
+}
+
+func defaultChain() Chain { return Chain{Enabled: true} }
+
+// TOML returns the chain as the relayer plugin reads it, addresses in full: never log it.
+func (c EVMChain) TOML() ([]byte, error) {
+	nodes := make([]EVMNode, len(c.Nodes))
+	for at, node := range c.Nodes {
+		nodes[at] = EVMNode{Name: node.Name, WSURL: node.WSURL.bared(), HTTPURL: node.HTTPURL.bared()}
+	}
+	c.Nodes = nodes
+	var document bytes.Buffer
+	if err := toml.NewEncoder(&document).Encode(c); err != nil {
+		return nil, fmt.Errorf("writing the configuration of EVM chain %s as TOML: %w", c.ChainID, err)
+	}
+	return document.Bytes(), nil
+}

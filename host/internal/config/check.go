@@ -1,0 +1,280 @@
+package config
+
+import (
+	"cmp"
+	"fmt"
+	"net"
+	"net/netip"
+	"net/url"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Range is the smallest and the largest value that a setting may have.
+type Range[T cmp.Ordered] struct{ Min, Max T }
+
+// Contains reports whether a value is neither below nor above the bounds.
+func (r Range[T]) Contains(value T) bool { return r.Min <= value && value <= r.Max }
+
+// Bootstrapper is where a peer that introduces others is reached, in libocr's form PeerID@host:port[/host:port…].
+type Bootstrapper struct {
+	PeerID    string
+	Addresses []string
+
+	bad error
+}
+
+// ParseBootstrapper reads one bootstrapper.
+func ParseBootstrapper(text string) (Bootstrapper, error) {
+	peer, list, found := strings.Cut(text, "@")
+	if !found || peer == "" || strings.Contains(list, "@") {
+		return Bootstrapper{}, fmt.Errorf("bootstrapper %q is not of the form PeerID@host:port", text)
+	}
+	addresses := strings.Split(list, "/")
+	for _, address := range addresses {
+		if err := checkAddress(address); err != nil {
+			return Bootstrapper{}, fmt.Errorf("bootstrapper %q is not of the form PeerID@host:port: %w", text, err)
+		}
+	}
+	return Bootstrapper{PeerID: peer, Addresses: addresses}, nil
+}
+
+// String returns the form that ParseBootstrapper reads.
+func (b Bootstrapper) String() string { return b.PeerID + "@" + strings.Join(b.Addresses, "/") }
+
+// MarshalText writes the form that ParseBootstrapper reads.
+func (b Bootstrapper) MarshalText() ([]byte, error) { return []byte(b.String()), nil }
+
+// UnmarshalText reads a bootstrapper. Like a Duration's it never fails; checking reports what was wrong.
+func (b *Bootstrapper) UnmarshalText(text []byte) error {
+	parsed, err := ParseBootstrapper(string(text))
+	parsed.bad = err
+	*b = parsed
+	return nil
+}
+
+// Equal compares what is written.
+func (b Bootstrapper) Equal(other Bootstrapper) bool { return b.String() == other.String() }
+
+func checkAddress(address string) error {
+	host, port, err := net.SplitHostPort(address)
+	if err != nil || host == "" {
+		return fmt.Errorf("%q is not host:port", address)
+	}
+	if number, err := strconv.ParseUint(port, 10, 16); err != nil || number == 0 {
+		return fmt.Errorf("%q has no port between 1 and 65535", address)
+	}
+	return nil
+}
+
+var (
+	scheme    = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9+.-]*:`)
+	keyBundle = regexp.MustCompile(`^[0-9a-fA-F]{64}$`)
+	decimal   = regexp.MustCompile(`^(0|[1-9][0-9]{0,77})$`)
+)
+
+// check reports everything that a decoded file may not say.
+func (c *Config) check(p *problems) {
+	oneOf(p, "Log.Level", c.Log.Level, "debug", "info", "warn", "error")
+	oneOf(p, "Log.Format", c.Log.Format, "text", "json")
+	if _, err := netip.ParseAddr(c.WebServer.ListenIP); err != nil {
+		p.add("WebServer.ListenIP", "%q is not an IP address; use 127.0.0.1, or 0.0.0.0 for every interface", c.WebServer.ListenIP)
+	}
+
+	within(p, "P2P.IncomingMessageBufferSize", c.P2P.IncomingMessageBufferSize, 1, 65536)
+	within(p, "P2P.OutgoingMessageBufferSize", c.P2P.OutgoingMessageBufferSize, 1, 65536)
+	if len(c.P2P.V2.ListenAddresses) == 0 {
+		p.add("P2P.V2.ListenAddresses", "at least one host:port to listen on is needed")
+	}
+	reachable(p, "P2P.V2.ListenAddresses", c.P2P.V2.ListenAddresses)
+	reachable(p, "P2P.V2.AnnounceAddresses", c.P2P.V2.AnnounceAddresses)
+	for at, bootstrapper := range c.P2P.V2.DefaultBootstrappers {
+		if bootstrapper.bad != nil {
+			p.add(fmt.Sprintf("P2P.V2.DefaultBootstrappers[%d]", at), "%v", bootstrapper.bad)
+		}
+	}
+	lasts(p, "P2P.V2.DeltaDial", c.P2P.V2.DeltaDial, 10*time.Millisecond, time.Minute)
+	lasts(p, "P2P.V2.DeltaReconcile", c.P2P.V2.DeltaReconcile, 10*time.Millisecond, 10*time.Minute)
+
+	o := c.OCR2
+	lasts(p, "OCR2.BlockchainTimeout", o.BlockchainTimeout, BlockchainTimeoutBounds.Min, BlockchainTimeoutBounds.Max)
+	lasts(p, "OCR2.ContractPollInterval", o.ContractPollInterval, ContractPollIntervalBounds.Min, ContractPollIntervalBounds.Max)
+	within(p, "OCR2.ContractConfirmations", o.ContractConfirmations, ContractConfirmationsBounds.Min, ContractConfirmationsBounds.Max)
+	lasts(p, "OCR2.ContractTransmitterTransmitTimeout", o.ContractTransmitterTransmitTimeout, time.Second, time.Minute)
+	lasts(p, "OCR2.DatabaseTimeout", o.DatabaseTimeout, 100*time.Millisecond, 10*time.Second)
+	lasts(p, "OCR2.ContractConfigLoadTimeout", o.ContractConfigLoadTimeout, time.Second, time.Hour)
+	lasts(p, "OCR2.DefaultMaxDurationInitialization", o.DefaultMaxDurationInitialization, time.Second, time.Hour)
+	if o.KeyBundleID != "" && !keyBundle.MatchString(o.KeyBundleID) {
+		p.add("OCR2.KeyBundleID", "%q is not a key bundle's ID, which is 64 hexadecimal digits", o.KeyBundleID)
+	}
+
+	lasts(p, "JobPipeline.MaxRunDuration", c.JobPipeline.MaxRunDuration, time.Second, 24*time.Hour)
+	lasts(p, "JobPipeline.HTTPRequest.DefaultTimeout", c.JobPipeline.HTTPRequest.DefaultTimeout, time.Millisecond, time.Hour)
+	within(p, "JobPipeline.HTTPRequest.MaxSize", c.JobPipeline.HTTPRequest.MaxSize, 1, 16<<20)
+
+	lasts(p, "Plugins.HealthInterval", c.Plugins.HealthInterval, 100*time.Millisecond, time.Minute)
+	lasts(p, "Plugins.HealthTimeout", c.Plugins.HealthTimeout, 100*time.Millisecond, time.Minute)
+	lasts(p, "Plugins.StopTimeout", c.Plugins.StopTimeout, 100*time.Millisecond, 5*time.Minute)
+	// A unix socket's path has room for 108 bytes, and the runtime needs 48 of them below this folder.
+	if dir := c.Plugins.SocketDir; dir != "" && (!filepath.IsAbs(dir) || len(dir) > 60) {
+		p.add("Plugins.SocketDir", "%q is not an absolute path of at most 60 bytes; leave it empty for the default", dir)
+	}
+
+	chains := chainCheck{problems: p, seen: map[string]bool{}}
+	for at, chain := range c.EVM {
+		chain.check(&chains, fmt.Sprintf("EVM[%d]", at))
+	}
+	for at, chain := range c.Solana {
+		chain.check(&chains, "Solana", fmt.Sprintf("Solana[%d]", at))
+	}
+	for at, chain := range c.Starknet {
+		chain.check(&chains, "Starknet", fmt.Sprintf("Starknet[%d]", at))
+	}
+}
+
+func (c EVMChain) check(chains *chainCheck, path string) {
+	p := chains.problems
+	if chains.identity("EVM", path, c.ChainID) && !decimal.MatchString(c.ChainID) {
+		p.add(path+".ChainID", "%q is not a chain's number in decimal", c.ChainID)
+	}
+	lasts(p, path+".PollInterval", c.PollInterval, 50*time.Millisecond, 5*time.Minute)
+	lasts(p, path+".RequestTimeout", c.RequestTimeout, 100*time.Millisecond, 5*time.Minute)
+	within(p, path+".FinalityDepth", c.FinalityDepth, 1, 10_000)
+	within(p, path+".LogBackfillDepth", c.LogBackfillDepth, 1, 10_000_000)
+	if c.GasLimitDefault < 21_000 {
+		p.add(path+".GasLimitDefault", "%d is below 21000, which is what a bare transfer takes", c.GasLimitDefault)
+	}
+	within(p, path+".FeeBumpPercent", c.FeeBumpPercent, 10, 1000)
+	amounts := true
+	for _, fee := range []struct {
+		name   string
+		amount Wei
+	}{{"FeeCapDefault", c.FeeCapDefault}, {"TipCapDefault", c.TipCapDefault}, {"FeeCapMax", c.FeeCapMax}} {
+		if fee.amount.bad != "" {
+			amounts = false
+			p.add(path+"."+fee.name, `%q is not an amount; write a whole number of wei or an amount with a unit, such as "100 gwei"`, fee.amount.bad)
+		}
+	}
+	if amounts && c.TipCapDefault.amount.Cmp(&c.FeeCapDefault.amount) > 0 {
+		p.add(path+".TipCapDefault", "%s is more than FeeCapDefault, %s", c.TipCapDefault, c.FeeCapDefault)
+	}
+	if amounts && c.FeeCapDefault.amount.Cmp(&c.FeeCapMax.amount) > 0 {
+		p.add(path+".FeeCapMax", "%s is less than FeeCapDefault, %s", c.FeeCapMax, c.FeeCapDefault)
+	}
+
+	names := chains.nodes("EVM", path, c.ChainID, c.Enabled, len(c.Nodes))
+	for at, node := range c.Nodes {
+		nodePath := fmt.Sprintf("%s.Nodes[%d]", path, at)
+		who := names.node(nodePath, node.Name)
+		if node.WSURL.IsEmpty() && node.HTTPURL.IsEmpty() {
+			p.add(nodePath, "%s has neither WSURL nor HTTPURL; give one of them", who)
+		}
+		checkURL(p, nodePath+".WSURL", who, node.WSURL, "ws", "wss")
+		checkURL(p, nodePath+".HTTPURL", who, node.HTTPURL, "http", "https")
+	}
+}
+
+func (c Chain) check(chains *chainCheck, family, path string) {
+	p := chains.problems
+	chains.identity(family, path, c.ChainID)
+	names := chains.nodes(family, path, c.ChainID, c.Enabled, len(c.Nodes))
+	for at, node := range c.Nodes {
+		nodePath := fmt.Sprintf("%s.Nodes[%d]", path, at)
+		who := names.node(nodePath, node.Name)
+		if node.URL.IsEmpty() {
+			p.add(nodePath+".URL", "%s has no URL", who)
+		}
+		checkURL(p, nodePath+".URL", who, node.URL, "http", "https")
+	}
+}
+
+// chainCheck holds what is unique over all chains.
+type chainCheck struct {
+	problems *problems
+	seen     map[string]bool
+}
+
+// identity reports whether the chain has an ID that can be judged further.
+func (c *chainCheck) identity(family, path, chainID string) bool {
+	if chainID == "" {
+		c.problems.add(path+".ChainID", "every chain needs a ChainID")
+		return false
+	}
+	key := family + "/" + chainID
+	if c.seen[key] {
+		c.problems.add(path+".ChainID", "%s chain %q is configured twice; merge the two entries", family, chainID)
+	}
+	c.seen[key] = true
+	return true
+}
+
+func (c *chainCheck) nodes(family, path, chainID string, enabled bool, count int) *nodeNames {
+	if enabled && count == 0 {
+		c.problems.add(path+".Nodes", "%s chain %q has no node; add a [[%s.Nodes]] or set Enabled = false", family, chainID, family)
+	}
+	return &nodeNames{problems: c.problems, chain: fmt.Sprintf("%s chain %q", family, chainID), seen: map[string]bool{}}
+}
+
+type nodeNames struct {
+	problems *problems
+	chain    string
+	seen     map[string]bool
+}
+
+// node checks a node's name and returns how errors call it.
+func (n *nodeNames) node(path, name string) string {
+	who := fmt.Sprintf("node %q of %s", name, n.chain)
+	if name == "" {
+		n.problems.add(path+".Name", "a node of %s has no Name", n.chain)
+	} else if n.seen[name] {
+		n.problems.add(path+".Name", "%s has the name of an earlier one", who)
+	}
+	n.seen[name] = true
+	return who
+}
+
+// checkURL never repeats the address: its user, path and query may be keys. Not even the parser's error is shown, since it
+// quotes what it could not read.
+func checkURL(p *problems, path, who string, address Secret, schemes ...string) {
+	if address.IsEmpty() {
+		return
+	}
+	parsed, err := url.Parse(address.Reveal())
+	if err != nil || parsed.Host == "" || !slices.Contains(schemes, strings.ToLower(parsed.Scheme)) {
+		p.add(path, "the address of %s is not a %s URL", who, strings.Join(schemes, ":// or ")+"://")
+	}
+}
+
+func reachable(p *problems, path string, addresses []string) {
+	for at, address := range addresses {
+		if err := checkAddress(address); err != nil {
+			p.add(fmt.Sprintf("%s[%d]", path, at), "%v", err)
+		}
+	}
+}
+
+func oneOf(p *problems, path, value string, allowed ...string) {
+	if !slices.Contains(allowed, strings.ToLower(value)) {
+		p.add(path, "%q is not one of %s", value, strings.Join(allowed, ", "))
+	}
+}
+
+func within[T cmp.Ordered](p *problems, path string, value, low, high T) {
+	if !(Range[T]{low, high}).Contains(value) {
+		p.add(path, "%v is not between %v and %v", value, low, high)
+	}
+}
+
+func lasts(p *problems, path string, value Duration, low, high time.Duration) {
+	if value.bad != "" {
+		p.add(path, `%q is not a duration; write a number with a unit, such as "10s" or "1m30s"`, value.bad)
+		return
+	}
+	if !(Range[time.Duration]{low, high}).Contains(value.Duration) {
+		p.add(path, "%s is not between %s and %s", value, Duration{Duration: low}, Duration{Duration: high})
+	}
+}

@@ -1,0 +1,169 @@
+// Package config is what an operator sets: the node's TOML file and its environment. It knows every key, default and
+// bound, and reads nothing but the file, the environment that it is handed, and the files that those name.
+//
+// It must not know who uses a setting: it opens no database, starts no plugin and calls no chain.
+package config
+
+import (
+	"bytes"
+	"fmt"
+	"time"
+
+	"github.com/pelletier/go-toml/v2"
+)
+
+// Config is the node's configuration. The comment tags are the reference that operators read.
+type Config struct {
+	RootDir string `comment:"Folder of everything that the node keeps. Default: $XDG_DATA_HOME/loop, else ~/.local/share/loop."`
+
+	Log         Log
+	Database    Database
+	Keystore    Keystore
+	WebServer   WebServer
+	P2P         P2P
+	OCR2        OCR2 `comment:"Defaults of OCR2 jobs, with libocr's bounds."`
+	JobPipeline JobPipeline
+	Plugins     Plugins
+
+	EVM      []EVMChain `toml:",omitempty" comment:"One entry for each EVM chain."`
+	Solana   []Chain    `toml:",omitempty" comment:"One entry for each Solana network."`
+	Starknet []Chain    `toml:",omitempty" comment:"One entry for each Starknet network."`
+
+	Environment Environment `toml:"-"`
+}
+
+// Log is [Log].
+type Log struct {
+	Level  string `comment:"debug, info, warn or error."`
+	Format string `comment:"text or json."`
+}
+
+// Database is [Database].
+type Database struct {
+	URL Secret `comment:"sqlite:PATH or the path of a SQLite file. Default: loop.db in RootDir."`
+
+	// Path is the SQLite file that URL or the default stands for.
+	Path string `toml:"-"`
+}
+
+// Keystore is [Keystore].
+type Keystore struct {
+	PasswordFile string `comment:"File with the password of the node's keys; line ends at its end are not part of it.\nThe environment variable CL_PASSWORD_KEYSTORE goes before it. One of the two is required."`
+
+	// Password is what the environment or the file holds, never empty after Load.
+	Password Secret `toml:"-"`
+}
+
+// WebServer is [WebServer].
+type WebServer struct {
+	ListenIP string `comment:"IP address to listen on. The operator's API has no other guard: open it with care."`
+	HTTPPort uint16 `comment:"TCP port; 0 takes any free one."`
+}
+
+// P2P is [P2P].
+type P2P struct {
+	IncomingMessageBufferSize uint32 `comment:"Messages held for each peer before the oldest is dropped, 1 to 65536."`
+	OutgoingMessageBufferSize uint32 `comment:"Messages held for each peer before the oldest is dropped, 1 to 65536."`
+
+	V2 P2PV2
+}
+
+// P2PV2 is [P2P.V2].
+type P2PV2 struct {
+	ListenAddresses      []string       `comment:"host:port pairs to listen on; at least one."`
+	AnnounceAddresses    []string       `comment:"host:port pairs that other nodes reach this one at. Default: ListenAddresses."`
+	DefaultBootstrappers []Bootstrapper `comment:"PeerID@host:port, or PeerID@host:port/host:port, for jobs that name none."`
+	DeltaDial            Duration       `comment:"Shortest time between two attempts to reach a peer, 10ms to 1m."`
+	DeltaReconcile       Duration       `comment:"How often addresses of peers are exchanged, 10ms to 10m."`
+}
+
+// OCR2 is [OCR2].
+type OCR2 struct {
+	BlockchainTimeout                  Duration `comment:"Longest wait for a read of the contract, 1s to 20s. A job may set its own."`
+	ContractPollInterval               Duration `comment:"How often the contract's configuration is read, 1s to 2m. A job may set its own."`
+	ContractConfirmations              uint16   `comment:"Blocks on top of a new configuration before it is used, 1 to 100. A job may set its own."`
+	ContractTransmitterTransmitTimeout Duration `comment:"Longest wait for a report to be queued for sending, 1s to 1m."`
+	DatabaseTimeout                    Duration `comment:"Longest wait for the database, 100ms to 10s."`
+	ContractConfigLoadTimeout          Duration `comment:"Longest wait for a configuration to be loaded, 1s to 1h."`
+	DefaultMaxDurationInitialization   Duration `comment:"Longest wait for a reporting plugin to be made, 1s to 1h."`
+	KeyBundleID                        string   `comment:"Key bundle of jobs that name none: 64 hexadecimal digits."`
+	CaptureEATelemetry                 bool     `comment:"Send telemetry of bridge calls for every job."`
+	TraceLogging                       bool     `comment:"Log every step of the protocol."`
+}
+
+// JobPipeline is [JobPipeline].
+type JobPipeline struct {
+	MaxRunDuration Duration `comment:"Longest run of a job's pipeline, 1s to 24h."`
+
+	HTTPRequest HTTPRequest
+}
+
+// HTTPRequest is [JobPipeline.HTTPRequest].
+type HTTPRequest struct {
+	DefaultTimeout Duration `comment:"Longest wait of a request whose task sets no timeout, 1ms to 1h."`
+	MaxSize        int64    `comment:"Largest answer, in bytes, 1 to 16777216."`
+}
+
+// Plugins is [Plugins].
+type Plugins struct {
+	HealthInterval Duration `comment:"Time between two health checks of a plugin, 100ms to 1m."`
+	HealthTimeout  Duration `comment:"Time after which an unanswered health check means that a plugin hangs, 100ms to 1m."`
+	StopTimeout    Duration `comment:"Time that a plugin has to stop before it is killed, 100ms to 5m."`
+	SocketDir      string   `comment:"Folder of the plugins' sockets, an absolute path of at most 60 bytes.\nDefault: a private folder below XDG_RUNTIME_DIR, else below the folder for temporary files."`
+}
+
+// Bounds of what a job may set for itself in place of the node's [OCR2]; they are libocr's.
+var (
+	BlockchainTimeoutBounds     = Range[time.Duration]{time.Second, 20 * time.Second}
+	ContractPollIntervalBounds  = Range[time.Duration]{time.Second, 2 * time.Minute}
+	ContractConfirmationsBounds = Range[uint16]{1, 100}
+)
+
+// Default returns the configuration of an empty file. What depends on the environment (RootDir, Database.Path,
+// Keystore.Password) is empty until Load fills it in.
+func Default() *Config {
+	return &Config{
+		Log:       Log{Level: "info", Format: "text"},
+		WebServer: WebServer{ListenIP: "127.0.0.1", HTTPPort: 6688},
+		P2P: P2P{
+			IncomingMessageBufferSize: 64,
+			OutgoingMessageBufferSize: 32,
+			V2: P2PV2{
+				ListenAddresses: []string{"127.0.0.1:6690"}, AnnounceAddresses: []string{}, DefaultBootstrappers: []Bootstrapper{},
+				DeltaDial: Duration{Duration: 500 * time.Millisecond}, DeltaReconcile: seconds(1),
+			},
+		},
+		OCR2: OCR2{
+			BlockchainTimeout: seconds(20), ContractPollInterval: minutes(1), ContractConfirmations: 3,
+			ContractTransmitterTransmitTimeout: seconds(10), DatabaseTimeout: seconds(10),
+			ContractConfigLoadTimeout: seconds(10), DefaultMaxDurationInitialization: seconds(30),
+		},
+		JobPipeline: JobPipeline{MaxRunDuration: minutes(10), HTTPRequest: HTTPRequest{DefaultTimeout: seconds(15), MaxSize: 32768}},
+		Plugins:     Plugins{HealthInterval: seconds(1), HealthTimeout: seconds(1), StopTimeout: seconds(3)},
+		Environment: Environment{MinOCR2MaxDurationQuery: defaultMinQuery},
+	}
+}
+
+// Reference returns a configuration file with every key, its meaning and its default, and one example of each chain.
+func Reference() string {
+	example := Default()
+	evm, solana, starknet := defaultEVMChain(), defaultChain(), defaultChain()
+	evm.ChainID = "1337"
+	evm.Nodes = []EVMNode{{Name: "primary", WSURL: NewSecret("ws://127.0.0.1:8546").bared(), HTTPURL: NewSecret("http://127.0.0.1:8545").bared()}}
+	solana.ChainID = "localnet"
+	solana.Nodes = []Node{{Name: "primary", URL: NewSecret("http://127.0.0.1:8899").bared()}}
+	starknet.ChainID = "SN_SEPOLIA"
+	starknet.Nodes = []Node{{Name: "primary", URL: NewSecret("http://127.0.0.1:5050").bared()}}
+	example.EVM, example.Solana, example.Starknet = []EVMChain{evm}, []Chain{solana}, []Chain{starknet}
+
+	var document bytes.Buffer
+	document.WriteString("# Every key of the node's configuration file with its default.\n# Chains have no defaults: those below are examples.\n\n")
+	encoder := toml.NewEncoder(&document)
+	encoder.SetIndentTables(false)
+	if err := encoder.Encode(example); err != nil {
+		// Only a field type that TOML cannot express gets here, and the golden test encodes them all.
+		return fmt.Sprintf("# The reference could not be written: %v\n", err)
+	}
+	document.WriteString(environmentReference)
+	return document.String()
+}

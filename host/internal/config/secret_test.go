@@ -1,0 +1,49 @@
+package config_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"strings"
+	"testing"
+
+	"github.com/pelletier/go-toml/v2"
+
+	"github.com/loop-plugins/loop/host/internal/config"
+)
+
+func TestSecretIsNeverShown(t *testing.T) {
+	t.Parallel()
+	secret := config.NewSecret("hunter2")
+	hidden := struct{ inner config.Secret }{secret}
+	var shown bytes.Buffer
+	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%X", "%d", "%t", "%p", "%T", "%U"} {
+		for _, value := range []any{secret, &secret, []config.Secret{secret}, hidden, &hidden, config.Node{URL: secret}} {
+			fmt.Fprintf(&shown, verb+"\n", value)
+		}
+	}
+	encoded, err := json.Marshal(config.Node{URL: secret})
+	if err != nil {
+		t.Fatal(err)
+	}
+	shown.Write(encoded)
+	encoded, err = toml.Marshal(config.Node{URL: secret})
+	if err != nil {
+		t.Fatal(err)
+	}
+	shown.Write(encoded)
+	for _, handler := range []slog.Handler{slog.NewTextHandler(&shown, nil), slog.NewJSONHandler(&shown, nil)} {
+		slog.New(handler).Info("x", "secret", secret, "pointer", &secret, "node", config.Node{URL: secret}, "hidden", hidden)
+	}
+	text := shown.String()
+	if strings.Contains(text, "hunter2") || strings.Contains(text, fmt.Sprintf("%x", "hunter2")) {
+		t.Errorf("the secret is shown:\n%s", text)
+	}
+	if !strings.Contains(text, "[redacted]") {
+		t.Error("nothing says that something was hidden")
+	}
+	if secret.Reveal() != "hunter2" {
+		t.Error("the secret is lost")
+	}
+}
