@@ -93,7 +93,8 @@ HEAVY := github.com/ethereum/go-ethereum/|github.com/smartcontractkit/libocr/|mo
 .PHONY: race
 race: ## Run the tests of the runtime under the race detector.
 	@command -v cc gcc > /dev/null || { echo 'The race detector needs a C compiler, and neither cc nor gcc is installed: install gcc, then run make race.' >&2; exit 1; }
-	CGO_ENABLED=1 go test -race $$(go list -test -f '{{.ImportPath}} {{.Deps}}' work | grep '^[^ ]*[.]test ' | grep -vE '$(HEAVY)' | sed 's/[.]test .*//')
+	@packages=$$(go list -test -f '{{.ImportPath}} {{.Deps}}' work | grep '^[^ ]*[.]test ' | grep -vE '$(HEAVY)' | sed 's/[.]test .*//'); \
+	CGO_ENABLED=1 go test -race $$packages
 
 .PHONY: e2e
 e2e: build ## Run devnets to their end: plugins as processes, in the node's process, and killed every 2 s.
