@@ -360,7 +360,7 @@ type Rules struct {
 	// The least value of an unsigned integer field; each element's of a list.
 	Min uint64 `protobuf:"varint,5,opt,name=min,proto3" json:"min,omitempty"`
 	// A BigInt fits a signed (two's complement) integer of so many bits: 192 allows -2^191 to 2^191-1.
-	MaxBits uint32 `protobuf:"varint,6,opt,name=max_bits,json=maxBits,proto3" json:"max_bits,omitempty"`
+	Bits uint32 `protobuf:"varint,6,opt,name=bits,proto3" json:"bits,omitempty"`
 	// A BigInt, a Duration or a Timestamp must not be negative (before 1970).
 	NonNegative   bool `protobuf:"varint,7,opt,name=non_negative,json=nonNegative,proto3" json:"non_negative,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -432,9 +432,9 @@ func (x *Rules) GetMin() uint64 {
 	return 0
 }
 
-func (x *Rules) GetMaxBits() uint32 {
+func (x *Rules) GetBits() uint32 {
 	if x != nil {
-		return x.MaxBits
+		return x.Bits
 	}
 	return 0
 }
@@ -574,14 +574,14 @@ const file_loop_plugin_v1_options_proto_rawDesc = "" +
 	"\bservices\x18\x01 \x03(\tR\bservices\"#\n" +
 	"\x05Lends\x12\x1a\n" +
 	"\bservices\x18\x01 \x03(\tR\bservices\"\a\n" +
-	"\x05Names\"\xb0\x01\n" +
+	"\x05Names\"\xa9\x01\n" +
 	"\x05Rules\x12\x1a\n" +
 	"\brequired\x18\x01 \x01(\bR\brequired\x12\x10\n" +
 	"\x03len\x18\x02 \x01(\rR\x03len\x12\x17\n" +
 	"\amax_len\x18\x03 \x01(\rR\x06maxLen\x12\x10\n" +
 	"\x03max\x18\x04 \x01(\x04R\x03max\x12\x10\n" +
-	"\x03min\x18\x05 \x01(\x04R\x03min\x12\x19\n" +
-	"\bmax_bits\x18\x06 \x01(\rR\amaxBits\x12!\n" +
+	"\x03min\x18\x05 \x01(\x04R\x03min\x12\x12\n" +
+	"\x04bits\x18\x06 \x01(\rR\x04bits\x12!\n" +
 	"\fnon_negative\x18\a \x01(\bR\vnonNegative:Q\n" +
 	"\x06plugin\x12\x1f.google.protobuf.ServiceOptions\x18\xb9\x8e\x03 \x01(\v2\x16.loop.plugin.v1.PluginR\x06plugin:Q\n" +
 	"\x06object\x12\x1f.google.protobuf.ServiceOptions\x18\xba\x8e\x03 \x01(\v2\x16.loop.plugin.v1.ObjectR\x06object:a\n" +

@@ -1,0 +1,102 @@
+package loop
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"runtime"
+
+	"github.com/prometheus/common/expfmt"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/status"
+
+	"net/http"
+
+	pluginv1 "github.com/loop-plugins/loop/gen/go/loop/plugin/v1"
+	"github.com/loop-plugins/loop/sdk/go/wire"
+)
+
+// lifecycle implements LifecycleService for every plugin.
+type lifecycle struct {
+	host       *Host
+	dispatcher *wire.Dispatcher
+	version    string
+	// dial connects to the host; nil in-process, where bind has done so already.
+	dial func(*pluginv1.InitRequest) (grpc.ClientConnInterface, error)
+}
+
+// Init implements pluginv1.LifecycleServiceServer.
+func (l *lifecycle) Init(_ context.Context, r *pluginv1.InitRequest) (*pluginv1.InitResponse, error) {
+	conn, err := l.dial(r)
+	if err != nil {
+		return nil, status.Errorf(codes.InvalidArgument, "%v", err)
+	}
+	if err := l.host.connect(conn, r.GetTelemetry()); err != nil {
+		return nil, err
+	}
+	l.dispatcher.SetGeneration(r.GetGeneration())
+	l.host.logger.Debug("initialised", "generation", r.GetGeneration(), "host", r.GetHostVersion())
+	return &pluginv1.InitResponse{Version: l.version, Runtime: runtime.Version() + " loop/v1"}, nil
+}
+
+// dialHost connects to the host's callback server with the certificate that the host issued.
+func dialHost(r *pluginv1.InitRequest) (grpc.ClientConnInterface, error) {
+	pair, err := tls.X509KeyPair([]byte(r.GetClientCertificatePem()), []byte(r.GetClientKeyPem()))
+	if err != nil {
+		return nil, &wire.Violation{Field: "client_certificate_pem", Problem: "does not parse with its key"}
+	}
+	config, err := wire.ClientTLS(pair, []byte(r.GetHostCertificatePem()))
+	if err != nil {
+		return nil, &wire.Violation{Field: "host_certificate_pem", Problem: err.Error()}
+	}
+	limit := int(r.GetMaxMessageBytes())
+	return grpc.NewClient(r.GetHostAddress(),
+		grpc.WithTransportCredentials(credentials.NewTLS(config)),
+		grpc.WithDefaultCallOptions(grpc.ForceCodecV2(wire.Codec()), grpc.MaxCallRecvMsgSize(limit), grpc.MaxCallSendMsgSize(limit)),
+		grpc.WithNoProxy())
+}
+
+// Release implements pluginv1.LifecycleServiceServer.
+func (l *lifecycle) Release(_ context.Context, r *pluginv1.ReleaseRequest) (*pluginv1.ReleaseResponse, error) {
+	l.host.objects.releaseAll(r.GetObjects())
+	return &pluginv1.ReleaseResponse{}, nil
+}
+
+// CollectMetrics implements pluginv1.LifecycleServiceServer.
+func (l *lifecycle) CollectMetrics(_ context.Context, r *pluginv1.CollectMetricsRequest) (*pluginv1.CollectMetricsResponse, error) {
+	families, err := l.host.registry.Gather()
+	if err != nil && len(families) == 0 {
+		return nil, status.Errorf(codes.Internal, "gathering metrics: %v", err)
+	}
+	format := expfmt.NegotiateIncludingOpenMetrics(http.Header{"Accept": {r.GetAccept()}})
+	var b bytes.Buffer
+	encoder := expfmt.NewEncoder(&b, format)
+	for _, f := range families {
+		if err := encoder.Encode(f); err != nil {
+			return nil, status.Errorf(codes.Internal, "encoding metric %s: %v", f.GetName(), err)
+		}
+	}
+	if c, ok := encoder.(expfmt.Closer); ok {
+		if err := c.Close(); err != nil {
+			return nil, status.Errorf(codes.Internal, "ending the exposition: %v", err)
+		}
+	}
+	return &pluginv1.CollectMetricsResponse{ContentType: string(format), Exposition: b.Bytes()}, nil
+}
+
+// Drain implements pluginv1.LifecycleServiceServer. It is called outside the dispatcher's count, so that it does not wait
+// for itself.
+func (l *lifecycle) Drain(_ context.Context, r *pluginv1.DrainRequest) (*pluginv1.DrainResponse, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), r.GetGrace().AsDuration())
+	defer cancel()
+	if err := l.dispatcher.Drain(ctx, "the plugin is ending"); err != nil {
+		l.host.logger.Warn("calls were still in flight when the plugin ended", "grace", r.GetGrace().AsDuration())
+	}
+	l.host.objects.closeAll()
+	if l.host.stop != nil {
+		l.host.stop()
+	}
+	return &pluginv1.DrainResponse{}, nil
+}

@@ -1,0 +1,132 @@
+package loop
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"runtime/debug"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+	"github.com/hashicorp/go-plugin"
+	"google.golang.org/grpc"
+
+	pluginv1 "github.com/loop-plugins/loop/gen/go/loop/plugin/v1"
+	"github.com/loop-plugins/loop/sdk/go/wire"
+)
+
+// Plugin is what the generator hands to Serve and to the in-process binding.
+type Plugin struct {
+	Kind wire.Kind
+	// Root is the descriptor of the kind's root service.
+	Root *grpc.ServiceDesc
+	// Objects are the services of every object that a plugin of this kind can make.
+	Objects []*grpc.ServiceDesc
+	// New makes the author's root, given the host.
+	New func(*Host) any
+}
+
+// stopGrace is how long an ending server may take to finish its last replies before it is cut off.
+const stopGrace = time.Second
+
+// Serve serves a plugin until the host ends it or is gone. It is the one line of a plugin's main: what goes wrong before
+// there is a host to tell is printed to stderr, and the process exits with status 1.
+func Serve(p Plugin) {
+	name := filepath.Base(os.Args[0])
+	if len(os.Args) == 2 && (os.Args[1] == "--version" || os.Args[1] == "version") {
+		fmt.Printf("%s %s (kind %s, protocol %d)\n", name, version(), p.Kind.Name, p.Kind.ProtocolVersion)
+		return
+	}
+	if os.Getenv(wire.CookieKey) == "" {
+		fmt.Fprintf(os.Stderr, "%s is a LOOP plugin of kind %s: a node starts it. Name it to the node by its CL_<NAME>_CMD variable and start the node.\n", name, p.Kind.Name)
+		os.Exit(1)
+	}
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(os.Getenv(wire.LogLevelKey))); err != nil {
+		level = slog.LevelInfo // a host that says nothing wants the usual
+	}
+	// go-plugin swaps os.Stderr for a pipe of its own later; the logger keeps the real one.
+	host := newHost(slog.New(slog.NewJSONHandler(os.Stderr, &slog.HandlerOptions{Level: level})), true)
+	go exitWithHost(os.Stdin, host.logger)
+	plugin.Serve(&plugin.ServeConfig{
+		HandshakeConfig: plugin.HandshakeConfig{
+			ProtocolVersion:  uint(p.Kind.ProtocolVersion),
+			MagicCookieKey:   wire.CookieKey,
+			MagicCookieValue: p.Kind.Cookie,
+		},
+		Plugins: plugin.PluginSet{p.Kind.Name: &glue{plugin: p, host: host}},
+		GRPCServer: func(opts []grpc.ServerOption) *grpc.Server {
+			s := grpc.NewServer(append(opts, grpc.ForceServerCodecV2(wire.Codec()),
+				grpc.MaxRecvMsgSize(wire.MaxMessageBytes), grpc.MaxSendMsgSize(wire.MaxMessageBytes))...)
+			host.stop = func() { go stop(s) }
+			return s
+		},
+		Logger: hclog.New(&hclog.LoggerOptions{Level: hclog.Warn, Output: os.Stderr, JSONFormat: true}),
+	})
+}
+
+// stop ends a server after the reply to the call that asked for it.
+func stop(s *grpc.Server) {
+	timer := time.AfterFunc(stopGrace, s.Stop)
+	defer timer.Stop()
+	s.GracefulStop()
+}
+
+// exitWithHost ends the process when the host's end of stdin closes: the host never writes there, so an end means that it
+// is gone, and nobody else would end this process.
+func exitWithHost(stdin io.Reader, logger *slog.Logger) {
+	_, err := io.Copy(io.Discard, stdin)
+	if err != nil && !errors.Is(err, os.ErrClosed) {
+		logger.Warn("reading stdin failed; taking the host for gone", "error", err)
+	}
+	os.Exit(0)
+}
+
+// version is the version of the plugin's main module.
+func version() string {
+	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
+		return info.Main.Version
+	}
+	return "(devel)"
+}
+
+// glue registers a plugin's services on go-plugin's server.
+type glue struct {
+	plugin.NetRPCUnsupportedPlugin
+	plugin Plugin
+	host   *Host
+}
+
+// GRPCServer implements plugin.GRPCPlugin.
+func (g *glue) GRPCServer(_ *plugin.GRPCBroker, s *grpc.Server) error {
+	bind(g.plugin, g.host, s, dialHost)
+	return nil
+}
+
+// GRPCClient implements plugin.GRPCPlugin.
+func (*glue) GRPCClient(context.Context, *plugin.GRPCBroker, *grpc.ClientConn) (any, error) {
+	return nil, errors.New("a plugin serves; it is no client")
+}
+
+// bind registers a plugin's services, each through the seam.
+func bind(p Plugin, host *Host, registrar grpc.ServiceRegistrar, dial func(*pluginv1.InitRequest) (grpc.ClientConnInterface, error)) {
+	calls := wire.NewDispatcher(wire.DispatcherSettings{Resolver: initialised{host}, Logger: host.logger, Observe: observer(host.registry)})
+	life := &lifecycle{host: host, dispatcher: calls, version: version(), dial: dial}
+	host.objects.root[p.Root.ServiceName] = p.New(host)
+	calls.Register(registrar, p.Root)
+	for _, d := range p.Objects {
+		calls.Register(registrar, d)
+	}
+	// Lifecycle calls have a dispatcher of their own: they are served before Init and while the plugin drains.
+	wire.NewDispatcher(wire.DispatcherSettings{Resolver: always{life}, Logger: host.logger}).Register(registrar, &pluginv1.LifecycleService_ServiceDesc)
+}
+
+// InProcess binds a plugin inside the host's process: its services go to down, its calls to the host over up.
+func InProcess(p Plugin, logger *slog.Logger, down grpc.ServiceRegistrar, up grpc.ClientConnInterface) {
+	host := newHost(logger, false)
+	bind(p, host, down, func(*pluginv1.InitRequest) (grpc.ClientConnInterface, error) { return up, nil })
+}
