@@ -1,0 +1,48 @@
+package database
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/smartcontractkit/libocr/offchainreporting2plus/types"
+)
+
+var (
+	testState   = types.PersistentState{Epoch: 3, HighestSentEpoch: 2, HighestReceivedEpoch: []uint32{1, 2, 3, 4}}
+	testPending = types.PendingTransmission{Time: time.Unix(1, 0), Report: make([]byte, 289)}
+)
+
+// BenchmarkWrites tells what each durability costs on the disk at hand.
+func BenchmarkWrites(b *testing.B) {
+	d := testOpen(b, testPath(b))
+	ctx := b.Context()
+	job := testJob(b, d, "a").ID
+	o, s := d.OCR2(job), d.Store(Scope{PluginKind: "evm"})
+	writes := map[string]func(i int) error{
+		"state (flushed)": func(i int) error {
+			return o.WriteState(ctx, digestOf(1), types.PersistentState{Epoch: uint32(i), HighestReceivedEpoch: testState.HighestReceivedEpoch})
+		},
+		"pending (buffered)": func(i int) error { return o.StorePendingTransmission(ctx, at(1, uint32(i%100), 0), testPending) },
+		"put (flushed)": func(i int) error {
+			_, err := s.Put(ctx, fmt.Sprintf("%d/%d", b.N, i), testPending.Report, 0)
+			return err
+		},
+		"accepted (buffered)": func(i int) error {
+			_, err := d.PutAccepted(ctx, job, at(1, uint32(i), 0), true)
+			return err
+		},
+		"state read": func(int) error { _, err := o.ReadState(ctx, digestOf(1)); return err },
+	}
+	for name, write := range writes {
+		b.Run(name, func(b *testing.B) {
+			i := 0
+			for b.Loop() {
+				i++
+				if err := write(i); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}

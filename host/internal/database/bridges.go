@@ -1,0 +1,90 @@
+package database
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"net/url"
+	"regexp"
+	"strings"
+	"time"
+)
+
+// Bridge is an external adapter that pipelines call by name.
+type Bridge struct {
+	// Name is 1 to 100 of a-z, 0-9, - and _. Capitals are lowered wherever a
+	// name is given, as job specs do not mind them.
+	Name string
+	// URL is absolute, http or https. It may hold a token, so that errors here
+	// never repeat it.
+	URL string
+	// CreatedAt is given by AddBridge.
+	CreatedAt time.Time
+}
+
+const bridgeColumns = "name, url, created_at"
+
+var bridgeName = regexp.MustCompile(`^[a-z0-9_-]{1,100}$`)
+
+func scanBridge(row scanner) (Bridge, error) {
+	var bridge Bridge
+	var created int64
+	err := row.Scan(&bridge.Name, &bridge.URL, &created)
+	bridge.CreatedAt = timeOf(created)
+	return bridge, err
+}
+
+// AddBridge stores a bridge and returns it with the lowered name and the time of
+// creation. A second bridge of one name is ErrExists; a name or URL out of form
+// is ErrInvalid.
+func (d *Database) AddBridge(ctx context.Context, bridge Bridge) (Bridge, error) {
+	bridge.Name = strings.ToLower(bridge.Name)
+	if !bridgeName.MatchString(bridge.Name) {
+		return Bridge{}, fmt.Errorf("add bridge %q: the name must be 1 to 100 letters, digits, - or _: %w", bridge.Name, ErrInvalid)
+	}
+	target, err := url.Parse(bridge.URL)
+	if err != nil || (target.Scheme != "http" && target.Scheme != "https") || target.Host == "" {
+		return Bridge{}, fmt.Errorf("add bridge %q: the url must begin with http:// or https:// and name a host: %w", bridge.Name, ErrInvalid)
+	}
+	bridge.CreatedAt = time.Now().UTC()
+	err = d.write(ctx, flushed, func(tx *sql.Tx) error {
+		result, err := tx.ExecContext(ctx,
+			"INSERT INTO bridges ("+bridgeColumns+") VALUES ($1, $2, $3) ON CONFLICT DO NOTHING",
+			bridge.Name, bridge.URL, nanosOf(bridge.CreatedAt))
+		return existing(result, err)
+	})
+	if err != nil {
+		return Bridge{}, fmt.Errorf("add bridge %q: %w", bridge.Name, err)
+	}
+	return bridge, nil
+}
+
+// Bridges lists every bridge by name.
+func (d *Database) Bridges(ctx context.Context) ([]Bridge, error) {
+	bridges, err := all(ctx, d, scanBridge, "SELECT "+bridgeColumns+" FROM bridges ORDER BY name")
+	if err != nil {
+		return nil, fmt.Errorf("list bridges: %w", err)
+	}
+	return bridges, nil
+}
+
+// Bridge returns one bridge, or ErrNotFound.
+func (d *Database) Bridge(ctx context.Context, name string) (Bridge, error) {
+	bridge, err := one(ctx, d, scanBridge, "SELECT "+bridgeColumns+" FROM bridges WHERE name = $1", strings.ToLower(name))
+	if err != nil {
+		return Bridge{}, fmt.Errorf("read bridge %q: %w", name, err)
+	}
+	return bridge, nil
+}
+
+// RemoveBridge removes a bridge. One that does not exist is ErrNotFound.
+func (d *Database) RemoveBridge(ctx context.Context, name string) error {
+	rows, err := d.exec(ctx, flushed, "DELETE FROM bridges WHERE name = $1", strings.ToLower(name))
+	if err == nil && rows == 0 {
+		err = ErrNotFound
+	}
+	if err != nil {
+		return fmt.Errorf("remove bridge %q: %w", name, err)
+	}
+	return nil
+}

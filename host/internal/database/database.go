@@ -1,0 +1,189 @@
+// Package database keeps on disk what a node must find again after a restart:
+// jobs, sealed keys, bridges, libocr's protocol state, what reporting plugins
+// answered, and the entries that plugins put into their store.
+//
+// It gives rows a typed form and says how durable each is. It must not know
+// what a job spec means, how a key is sealed, or that plugins are processes.
+//
+// One SQLite file serves one node. Every write goes through a single
+// connection, so writers queue in Go, where they honour their contexts, instead
+// of inside SQLite. Readers have connections of their own and never wait for a
+// writer.
+package database
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math"
+	"os"
+	"sync"
+	"time"
+
+	"modernc.org/sqlite"
+	sqlite3 "modernc.org/sqlite/lib"
+)
+
+var (
+	// ErrNotFound says that the row asked for does not exist.
+	ErrNotFound = errors.New("not found")
+	// ErrExists says that a row of this name exists already.
+	ErrExists = errors.New("exists already")
+	// ErrInvalid says that an argument is outside its stated bounds.
+	ErrInvalid = errors.New("invalid argument")
+)
+
+// Settings are what Open needs.
+type Settings struct {
+	// Path is the database file. It is created with mode 0600 when missing, and
+	// its folder with mode 0700. SQLite keeps two more files beside it while it
+	// is open (-wal, -shm), and a lock file (.lock) stays there.
+	Path string
+	// Logger receives what happens at opening. Nil discards it.
+	Logger *slog.Logger
+}
+
+// Database is one open database file. Its methods may be used concurrently.
+type Database struct {
+	writer *sql.DB // one connection: see write
+	reader *sql.DB
+	lock   *os.File
+
+	closing  sync.Once
+	closeErr error
+}
+
+// durability is the value of SQLite's synchronous pragma for one write. In WAL
+// mode neither level can leave the file inconsistent, and both survive the end
+// of the process however it comes.
+type durability string
+
+const (
+	// flushed writes survive a loss of power once the call has returned. The
+	// price is one fsync of the log.
+	flushed durability = "FULL"
+	// buffered writes are lost with the power when no flushed write and no
+	// checkpoint followed them. They are for what the protocol makes anew or
+	// repeats without harm, and are written many times a second.
+	buffered durability = "NORMAL"
+)
+
+// Close waits for calls in progress, writes the log back into the file and
+// releases the lock. Further calls fail. A second Close does nothing.
+func (d *Database) Close() error {
+	d.closing.Do(func() {
+		// The writer goes last among the two pools: the last connection to a
+		// file in WAL mode folds the log into it, which a reader is not allowed to.
+		err := errors.Join(d.reader.Close(), d.writer.Close(), d.lock.Close())
+		if err != nil {
+			d.closeErr = fmt.Errorf("close database: %w", err)
+		}
+	})
+	return d.closeErr
+}
+
+// write runs change in a transaction of the given durability. The transaction
+// is rolled back when change fails or ctx ends before the commit begins, so an
+// error means that nothing was written, unless it is one of the disk.
+func (d *Database) write(ctx context.Context, level durability, change func(tx *sql.Tx) error) error {
+	conn, err := d.writer.Conn(ctx)
+	if err != nil {
+		return err
+	}
+	defer conn.Close() // returns the connection to the pool; its error repeats that of the commit
+
+	// Set anew each time: the connection is shared by writers of both levels and
+	// may have been replaced since the last write.
+	if _, err := conn.ExecContext(ctx, "PRAGMA synchronous = "+string(level)); err != nil {
+		return err
+	}
+	tx, err := conn.BeginTx(ctx, nil)
+	if err != nil {
+		return err
+	}
+	defer tx.Rollback() // after the commit this does nothing
+	if err := change(tx); err != nil {
+		return missingJob(err)
+	}
+	return tx.Commit()
+}
+
+// missingJob names the one cause that a broken reference can have here.
+func missingJob(err error) error {
+	if cause := (*sqlite.Error)(nil); errors.As(err, &cause) && cause.Code() == sqlite3.SQLITE_CONSTRAINT_FOREIGNKEY {
+		return fmt.Errorf("the job does not exist: %w", ErrNotFound)
+	}
+	return err
+}
+
+// exec is write for one statement. It returns the number of rows touched.
+func (d *Database) exec(ctx context.Context, level durability, query string, args ...any) (int64, error) {
+	var rows int64
+	err := d.write(ctx, level, func(tx *sql.Tx) error {
+		result, err := tx.ExecContext(ctx, query, args...)
+		if err != nil {
+			return err
+		}
+		rows, err = result.RowsAffected()
+		return err
+	})
+	return rows, err
+}
+
+// scanner is what sql.Row and sql.Rows have in common.
+type scanner interface {
+	Scan(dest ...any) error
+}
+
+// one reads a single row, and ErrNotFound when there is none.
+func one[T any](ctx context.Context, d *Database, scan func(scanner) (T, error), query string, args ...any) (T, error) {
+	row, err := scan(d.reader.QueryRowContext(ctx, query, args...))
+	if errors.Is(err, sql.ErrNoRows) {
+		err = ErrNotFound
+	}
+	return row, err
+}
+
+// all reads every row of a query.
+func all[T any](ctx context.Context, d *Database, scan func(scanner) (T, error), query string, args ...any) ([]T, error) {
+	rows, err := d.reader.QueryContext(ctx, query, args...)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close() // rows.Err below has the error that matters
+	var list []T
+	for rows.Next() {
+		row, err := scan(rows)
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, row)
+	}
+	return list, rows.Err()
+}
+
+// bytesOf makes an empty value of a nil one: a nil slice would be stored as NULL,
+// and the SQLite driver reads an empty value as nil.
+func bytesOf(b []byte) []byte {
+	if b == nil {
+		return []byte{}
+	}
+	return b
+}
+
+// nanosOf gives the column form of an instant. What lies outside the years 1678
+// to 2262 becomes the nearest instant that fits, so that comparisons still hold.
+func nanosOf(t time.Time) int64 {
+	switch {
+	case t.Before(time.Unix(0, math.MinInt64)):
+		return math.MinInt64
+	case t.After(time.Unix(0, math.MaxInt64)):
+		return math.MaxInt64
+	default:
+		return t.UnixNano()
+	}
+}
+
+func timeOf(nanos int64) time.Time { return time.Unix(0, nanos).UTC() }

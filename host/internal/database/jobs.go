@@ -1,0 +1,101 @@
+package database
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"time"
+)
+
+// Job is a job as the operator added it.
+type Job struct {
+	// ID is given by AddJob. It grows by one and is never given twice, not even
+	// after a removal, so that what still runs for a removed job cannot write
+	// into the rows of a newer one.
+	ID int64
+	// ExternalID is the operator's name for the job; unique.
+	ExternalID string
+	// Name is free text and may be empty or shared.
+	Name string
+	// Spec is the job spec's TOML text, kept as it came.
+	Spec string
+	// CreatedAt is given by AddJob.
+	CreatedAt time.Time
+}
+
+const jobColumns = "id, external_id, name, spec, created_at"
+
+func scanJob(row scanner) (Job, error) {
+	var job Job
+	var created int64
+	err := row.Scan(&job.ID, &job.ExternalID, &job.Name, &job.Spec, &created)
+	job.CreatedAt = timeOf(created)
+	return job, err
+}
+
+// AddJob stores a job and returns it with its id and time of creation, which
+// are ignored in the argument. A second job of one external id is ErrExists.
+func (d *Database) AddJob(ctx context.Context, job Job) (Job, error) {
+	if job.ExternalID == "" {
+		return Job{}, fmt.Errorf("add job %q: the external id is empty: %w", job.Name, ErrInvalid)
+	}
+	job.CreatedAt = time.Now().UTC()
+	err := d.write(ctx, flushed, func(tx *sql.Tx) error {
+		next := tx.QueryRowContext(ctx, "UPDATE sequences SET last = last + 1 WHERE name = 'jobs' RETURNING last")
+		if err := next.Scan(&job.ID); err != nil {
+			return err
+		}
+		result, err := tx.ExecContext(ctx,
+			"INSERT INTO jobs ("+jobColumns+") VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING",
+			job.ID, job.ExternalID, job.Name, job.Spec, nanosOf(job.CreatedAt))
+		return existing(result, err)
+	})
+	if err != nil {
+		return Job{}, fmt.Errorf("add job with external id %q: %w", job.ExternalID, err)
+	}
+	return job, nil
+}
+
+// Jobs lists every job in the order of their ids.
+func (d *Database) Jobs(ctx context.Context) ([]Job, error) {
+	jobs, err := all(ctx, d, scanJob, "SELECT "+jobColumns+" FROM jobs ORDER BY id")
+	if err != nil {
+		return nil, fmt.Errorf("list jobs: %w", err)
+	}
+	return jobs, nil
+}
+
+// Job returns one job, or ErrNotFound.
+func (d *Database) Job(ctx context.Context, id int64) (Job, error) {
+	job, err := one(ctx, d, scanJob, "SELECT "+jobColumns+" FROM jobs WHERE id = $1", id)
+	if err != nil {
+		return Job{}, fmt.Errorf("read job %d: %w", id, err)
+	}
+	return job, nil
+}
+
+// RemoveJob removes a job with every row that belongs to it: protocol state,
+// pending transmissions, limits, accepted reports and cached values. A job that
+// does not exist is ErrNotFound.
+func (d *Database) RemoveJob(ctx context.Context, id int64) error {
+	rows, err := d.exec(ctx, flushed, "DELETE FROM jobs WHERE id = $1", id)
+	if err == nil && rows == 0 {
+		err = ErrNotFound
+	}
+	if err != nil {
+		return fmt.Errorf("remove job %d: %w", id, err)
+	}
+	return nil
+}
+
+// existing turns an insert that touched no row into ErrExists.
+func existing(result sql.Result, err error) error {
+	if err != nil {
+		return err
+	}
+	rows, err := result.RowsAffected()
+	if err == nil && rows == 0 {
+		err = ErrExists
+	}
+	return err
+}

@@ -1,0 +1,83 @@
+package database
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"time"
+)
+
+// Key is a row of the keystore. What it holds is the keystore's affair: nothing
+// here can be used without the node's password.
+type Key struct {
+	// Kind and ID name the key together.
+	Kind, ID string
+	// ChainKind is the kind of chain that the key is for, empty when for none.
+	ChainKind string
+	// Public is a JSON description for people.
+	Public []byte
+	// Sealed is the encrypted secret.
+	Sealed []byte
+	// CreatedAt is given by AddKey.
+	CreatedAt time.Time
+}
+
+const keyColumns = "kind, id, chain_kind, public, sealed, created_at"
+
+func scanKey(row scanner) (Key, error) {
+	var key Key
+	var created int64
+	err := row.Scan(&key.Kind, &key.ID, &key.ChainKind, &key.Public, &key.Sealed, &created)
+	key.Public, key.Sealed, key.CreatedAt = bytesOf(key.Public), bytesOf(key.Sealed), timeOf(created)
+	return key, err
+}
+
+// AddKeys stores keys, all or none. A second key of one kind and id is ErrExists.
+func (d *Database) AddKeys(ctx context.Context, keys ...Key) error {
+	created := time.Now()
+	err := d.write(ctx, flushed, func(tx *sql.Tx) error {
+		for _, key := range keys {
+			result, err := tx.ExecContext(ctx,
+				"INSERT INTO node_keys ("+keyColumns+") VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING",
+				key.Kind, key.ID, key.ChainKind, bytesOf(key.Public), bytesOf(key.Sealed), nanosOf(created))
+			if err := existing(result, err); err != nil {
+				return fmt.Errorf("%s key %q: %w", key.Kind, key.ID, err)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("add keys: %w", err)
+	}
+	return nil
+}
+
+// Keys lists every key, oldest first.
+func (d *Database) Keys(ctx context.Context) ([]Key, error) {
+	keys, err := all(ctx, d, scanKey, "SELECT "+keyColumns+" FROM node_keys ORDER BY created_at, kind, id")
+	if err != nil {
+		return nil, fmt.Errorf("list keys: %w", err)
+	}
+	return keys, nil
+}
+
+// Key returns one key, or ErrNotFound.
+func (d *Database) Key(ctx context.Context, kind, id string) (Key, error) {
+	key, err := one(ctx, d, scanKey, "SELECT "+keyColumns+" FROM node_keys WHERE kind = $1 AND id = $2", kind, id)
+	if err != nil {
+		return Key{}, fmt.Errorf("read %s key %q: %w", kind, id, err)
+	}
+	return key, nil
+}
+
+// RemoveKey removes a key for good. One that does not exist is ErrNotFound.
+func (d *Database) RemoveKey(ctx context.Context, kind, id string) error {
+	rows, err := d.exec(ctx, flushed, "DELETE FROM node_keys WHERE kind = $1 AND id = $2", kind, id)
+	if err == nil && rows == 0 {
+		err = ErrNotFound
+	}
+	if err != nil {
+		return fmt.Errorf("remove %s key %q: %w", kind, id, err)
+	}
+	return nil
+}

@@ -1,0 +1,201 @@
+package database
+
+import (
+	"bytes"
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+)
+
+const (
+	// MaxKeyLength is the greatest length of a key in bytes; the least is 1.
+	MaxKeyLength = 512
+	// MaxValueLength is the greatest length of a value in bytes; 0 is allowed.
+	MaxValueLength = 64 << 10
+	// MaxPage is how many entries one List returns at most: with the largest
+	// values 6.25 MiB, which fits the 16 MiB that one message may have.
+	MaxPage = 100
+)
+
+// Scope is whose entries a store holds. Chain and account are empty for plugins
+// that have none.
+type Scope struct {
+	PluginKind, Chain, Account string
+}
+
+func (s Scope) String() string {
+	return fmt.Sprintf("%s/%s/%s", s.PluginKind, s.Chain, s.Account)
+}
+
+// Entry is one key of a store.
+type Entry struct {
+	// Key is 1 to MaxKeyLength bytes, any bytes.
+	Key string
+	// Value is at most MaxValueLength bytes, and never nil when read.
+	Value []byte
+	// Version is 1 for a new key and grows by 1 with each Put. A key that was
+	// deleted and put again begins at 1 once more.
+	Version uint64
+}
+
+// VersionError says that a Put or Delete expected another version than the
+// store has. Nothing was written.
+type VersionError struct {
+	Key string
+	// Expected is what the caller gave, Current what the store has; 0 stands for
+	// a key that does not exist.
+	Expected, Current uint64
+}
+
+func (e *VersionError) Error() string {
+	return fmt.Sprintf("key %.64q has version %d, not the expected %d (0: no such key): read it again and decide anew", e.Key, e.Current, e.Expected)
+}
+
+// Store is the entries of one scope. What Put and Delete answered survives a loss
+// of power.
+type Store struct {
+	d     *Database
+	scope Scope
+}
+
+// Store gives the entries of one scope.
+func (d *Database) Store(scope Scope) *Store { return &Store{d: d, scope: scope} }
+
+// Get returns an entry, or ErrNotFound.
+func (s *Store) Get(ctx context.Context, key string) (Entry, error) {
+	err := checkKey(key)
+	var entry Entry
+	if err == nil {
+		entry, err = one(ctx, s.d, scanEntry,
+			`SELECT entry_key, content, version FROM store_entries
+			WHERE plugin_kind = $1 AND chain = $2 AND account = $3 AND entry_key = $4`, s.at(key)...)
+	}
+	if err != nil {
+		return Entry{}, fmt.Errorf("get key %.64q of store %s: %w", key, s.scope, err)
+	}
+	return entry, nil
+}
+
+// Put writes an entry and returns its new version. The key must have the expected
+// version, 0 meaning that it must not exist; otherwise the error is a
+// *VersionError. A key or value out of bounds is ErrInvalid.
+func (s *Store) Put(ctx context.Context, key string, value []byte, expected uint64) (uint64, error) {
+	err := checkKey(key)
+	if err == nil && len(value) > MaxValueLength {
+		err = fmt.Errorf("the value has %d bytes, more than %d: %w", len(value), MaxValueLength, ErrInvalid)
+	}
+	if err == nil {
+		err = s.change(ctx, key, expected, func(tx *sql.Tx) error {
+			_, err := tx.ExecContext(ctx,
+				`INSERT INTO store_entries (plugin_kind, chain, account, entry_key, content, version)
+				VALUES ($1, $2, $3, $4, $5, $6)
+				ON CONFLICT (plugin_kind, chain, account, entry_key) DO UPDATE SET
+					content = excluded.content, version = excluded.version`,
+				append(s.at(key), bytesOf(value), int64(expected+1))...)
+			return err
+		})
+	}
+	if err != nil {
+		return 0, fmt.Errorf("put key %.64q of store %s: %w", key, s.scope, err)
+	}
+	return expected + 1, nil
+}
+
+// Delete removes an entry of the expected version, which is at least 1. Any other
+// version, a missing key among them, is a *VersionError.
+func (s *Store) Delete(ctx context.Context, key string, expected uint64) error {
+	err := checkKey(key)
+	if err == nil && expected == 0 {
+		err = fmt.Errorf("the expected version is 0, and a key that does not exist cannot be deleted: %w", ErrInvalid)
+	}
+	if err == nil {
+		err = s.change(ctx, key, expected, func(tx *sql.Tx) error {
+			_, err := tx.ExecContext(ctx,
+				`DELETE FROM store_entries
+				WHERE plugin_kind = $1 AND chain = $2 AND account = $3 AND entry_key = $4`, s.at(key)...)
+			return err
+		})
+	}
+	if err != nil {
+		return fmt.Errorf("delete key %.64q of store %s: %w", key, s.scope, err)
+	}
+	return nil
+}
+
+// change runs a write if the key has the expected version. The transaction holds
+// the only writing connection, so nothing comes between look and write.
+func (s *Store) change(ctx context.Context, key string, expected uint64, write func(tx *sql.Tx) error) error {
+	return s.d.write(ctx, flushed, func(tx *sql.Tx) error {
+		var current int64
+		err := tx.QueryRowContext(ctx,
+			`SELECT version FROM store_entries
+			WHERE plugin_kind = $1 AND chain = $2 AND account = $3 AND entry_key = $4`, s.at(key)...).Scan(&current)
+		if err != nil && !errors.Is(err, sql.ErrNoRows) {
+			return err
+		}
+		if uint64(current) != expected {
+			return &VersionError{Key: key, Expected: expected, Current: uint64(current)}
+		}
+		return write(tx)
+	})
+}
+
+// List returns entries whose keys begin with prefix and come after the key
+// `after`, in the order of their bytes. An empty prefix means all, an empty after
+// the beginning. The limit is 1 to MaxPage. More says that a further page exists:
+// ask for it with the last key as after. Each page is a state of its own.
+func (s *Store) List(ctx context.Context, prefix, after string, limit int) (entries []Entry, more bool, err error) {
+	if limit < 1 || limit > MaxPage {
+		err = fmt.Errorf("the limit is %d, not 1 to %d: %w", limit, MaxPage, ErrInvalid)
+	} else if len(prefix) > MaxKeyLength || len(after) > MaxKeyLength {
+		err = fmt.Errorf("the prefix or the key to begin after has over %d bytes: %w", MaxKeyLength, ErrInvalid)
+	} else {
+		query := `SELECT entry_key, content, version FROM store_entries
+			WHERE plugin_kind = $1 AND chain = $2 AND account = $3 AND entry_key >= $4 AND entry_key > $5`
+		args := []any{s.scope.PluginKind, s.scope.Chain, s.scope.Account, []byte(prefix), []byte(after), limit + 1}
+		if end := prefixEnd(prefix); end != nil {
+			query += " AND entry_key < $7"
+			args = append(args, end)
+		}
+		entries, err = all(ctx, s.d, scanEntry, query+" ORDER BY entry_key LIMIT $6", args...)
+	}
+	if err != nil {
+		return nil, false, fmt.Errorf("list keys of store %s: %w", s.scope, err)
+	}
+	if len(entries) > limit {
+		return entries[:limit], true, nil
+	}
+	return entries, false, nil
+}
+
+// prefixEnd is the least key above every key that begins with prefix, nil when
+// there is none because the prefix is empty or all 0xff.
+func prefixEnd(prefix string) []byte {
+	end := bytes.TrimRight([]byte(prefix), "\xff")
+	if len(end) == 0 {
+		return nil
+	}
+	end[len(end)-1]++
+	return end
+}
+
+func (s *Store) at(key string) []any {
+	return []any{s.scope.PluginKind, s.scope.Chain, s.scope.Account, []byte(key)}
+}
+
+func checkKey(key string) error {
+	if len(key) < 1 || len(key) > MaxKeyLength {
+		return fmt.Errorf("the key has %d bytes, not 1 to %d: %w", len(key), MaxKeyLength, ErrInvalid)
+	}
+	return nil
+}
+
+func scanEntry(row scanner) (Entry, error) {
+	var entry Entry
+	var key []byte
+	var version int64
+	err := row.Scan(&key, &entry.Value, &version)
+	entry.Key, entry.Value, entry.Version = string(key), bytesOf(entry.Value), uint64(version)
+	return entry, err
+}
