@@ -1,0 +1,397 @@
+package pipeline
+
+import (
+	"errors"
+	"fmt"
+	"regexp"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	"gonum.org/v1/gonum/graph/formats/dot"
+	"gonum.org/v1/gonum/graph/formats/dot/ast"
+)
+
+// maxAttributes bounds the attributes of one task; no type has more than a dozen.
+const maxAttributes = 100
+
+// drawing is what the text draws: nodes in order of first mention, and arrows.
+type drawing struct {
+	nodes []*node
+	edges []edge
+}
+
+type node struct {
+	name       string
+	line       int // of the first statement that gives attributes, else of the first mention
+	attributes []*attribute
+}
+
+// attribute returns the attribute of a name, in whatever case it was written, or nil.
+func (n *node) attribute(name string) *attribute {
+	for _, attr := range n.attributes {
+		if strings.EqualFold(attr.key, name) {
+			return attr
+		}
+	}
+	return nil
+}
+
+type attribute struct {
+	key   string
+	value string
+	line  int
+}
+
+type edge struct {
+	from, to int // indexes into drawing.nodes
+	line     int
+}
+
+// draw parses the text with gonum's DOT parser, which is the grammar's authority. gonum's syntax tree has no positions, so
+// the text is scanned once more for them: the tree's names, taken in order, are the scanner's words, taken in order.
+func draw(source string) (*drawing, *report, error) {
+	switch {
+	case len(source) > maxSource:
+		return nil, nil, fmt.Errorf("the pipeline has %d bytes, and at most %d are allowed; shorten it", len(source), maxSource)
+	case !utf8.ValidString(source):
+		valid := strings.ToValidUTF8(source, "\x00")
+		return nil, nil, &Problem{Line: 1 + strings.Count(source[:commonPrefix(source, valid)], "\n"), Message: "the text is not valid UTF-8; save it as UTF-8"}
+	case strings.ContainsRune(source, 0):
+		return nil, nil, &Problem{Line: 1 + strings.Count(source[:strings.IndexByte(source, 0)], "\n"), Message: "the text has a NUL character; remove it"}
+	}
+	words, tokens, err := scan(source)
+	if err != nil {
+		return nil, nil, err
+	}
+	file, err := dot.ParseString("digraph {\n" + source + "\n}")
+	if err != nil {
+		return nil, nil, syntaxError(err, tokens, 1+strings.Count(source, "\n"))
+	}
+	d := &drafter{words: words, nodes: map[string]int{}, report: &report{}}
+	for _, stmt := range file.Graphs[0].Stmts {
+		if err := d.statement(stmt); err != nil {
+			return nil, nil, err
+		}
+	}
+	return &d.drawing, d.report, nil
+}
+
+func commonPrefix(a, b string) int {
+	n := 0
+	for n < len(a) && n < len(b) && a[n] == b[n] {
+		n++
+	}
+	return n
+}
+
+var syntaxErrorPattern = regexp.MustCompile(`^(\d+):(\d+): error: `)
+
+// syntaxError says where gonum gave up. Its own text is not shown: it quotes the token, which may be a header with a key.
+func syntaxError(err error, tokens []token, lines int) error {
+	match := syntaxErrorPattern.FindStringSubmatch(err.Error())
+	if match == nil {
+		return errors.New("the pipeline's text is not valid DOT; look for a bracket or quote that is not closed")
+	}
+	line, _ := strconv.Atoi(match[1])
+	column, _ := strconv.Atoi(match[2])
+	line-- // the line that wraps the text
+	if line > lines {
+		return &Problem{Line: lines, Message: "the text ends inside a statement; look for a bracket [ that is not closed"}
+	}
+	what := "this place"
+	hint := "names and bare values are letters, digits and underscores, or a plain number; anything else goes into double quotes or angle brackets"
+	for _, t := range tokens {
+		if t.line != line || t.column != column {
+			continue
+		}
+		switch {
+		case t.text == "->" || t.text == "--":
+			what, hint = "the arrow", "an arrow joins two names, and attributes in [brackets] stand in a statement of their own"
+		case t.kind == wordToken && t.text[0] == '"':
+			what = "a quoted string"
+		case t.kind == wordToken && t.text[0] == '<':
+			what = "a value in angle brackets"
+		default:
+			what = strconv.Quote(shorten(t.text, 32))
+		}
+		break
+	}
+	return &Problem{Line: line, Message: fmt.Sprintf("syntax error at %s (column %d): %s", what, column, hint)}
+}
+
+// drafter walks gonum's syntax tree.
+type drafter struct {
+	drawing
+	words  []token
+	nodes  map[string]int // by the name as written, quotes included: gonum keeps "a" and a apart, and so the repeat is seen
+	report *report
+}
+
+var errOutOfStep = errors.New("the pipeline's text could not be located line by line; write it with plain names and arrows")
+
+// next returns the line of the next word, which must be the one that the tree has here.
+func (d *drafter) next(text string) (int, error) {
+	if len(d.words) == 0 || d.words[0].text != text {
+		return 0, errOutOfStep
+	}
+	line := d.words[0].line
+	d.words = d.words[1:]
+	return line, nil
+}
+
+func (d *drafter) statement(stmt ast.Stmt) error {
+	switch stmt := stmt.(type) {
+	case *ast.NodeStmt:
+		at, line, err := d.mention(stmt.Node)
+		if err != nil {
+			return err
+		}
+		attrs, err := d.attributes(stmt.Attrs)
+		if err != nil {
+			return err
+		}
+		n := d.drawing.nodes[at]
+		if len(attrs) > 0 && len(n.attributes) == 0 {
+			n.line = line
+		}
+		for _, attr := range attrs {
+			if earlier := n.attribute(attr.key); earlier != nil {
+				*earlier = *attr // later wins
+			} else if len(n.attributes) < maxAttributes {
+				n.attributes = append(n.attributes, attr)
+			} else {
+				return &Problem{Line: attr.line, Task: n.name, Message: fmt.Sprintf("the task has more than %d attributes; remove those without effect", maxAttributes)}
+			}
+			if strings.HasPrefix(attr.value, `"`) {
+				d.report.warning(attr.line, n.name, attr.key, "the quoted value has a line break or an unknown escape, so it is used with its quotes and backslashes; write it in <angle brackets>")
+			}
+		}
+		return nil
+	case *ast.EdgeStmt:
+		from, line, err := d.vertex(stmt.From)
+		if err != nil {
+			return err
+		}
+		for to := stmt.To; to != nil; to = to.To {
+			next, nextLine, err := d.vertex(to.Vertex)
+			if err != nil {
+				return err
+			}
+			d.edges = append(d.edges, edge{from: from, to: next, line: line})
+			from, line = next, nextLine
+		}
+		_, err = d.attributes(stmt.Attrs) // without effect
+		return err
+	case *ast.AttrStmt: // without effect
+		_, err := d.attributes(stmt.Attrs)
+		return err
+	case *ast.Attr: // without effect
+		_, err := d.attributes([]*ast.Attr{stmt})
+		return err
+	default:
+		return errOutOfStep // subgraphs, which scan has refused
+	}
+}
+
+func (d *drafter) vertex(v ast.Vertex) (at, line int, err error) {
+	n, ok := v.(*ast.Node)
+	if !ok {
+		return 0, 0, errOutOfStep
+	}
+	return d.mention(n)
+}
+
+// mention returns the index of a node, which its first mention creates, and the line of this mention.
+func (d *drafter) mention(n *ast.Node) (at, line int, err error) {
+	if line, err = d.next(n.ID); err != nil {
+		return 0, 0, err
+	}
+	if n.Port != nil { // without effect; of two parts, the tree drops what is no compass point, so count the scanner's
+		for len(d.words) > 0 && d.words[0].port {
+			d.words = d.words[1:]
+		}
+	}
+	at, ok := d.nodes[n.ID]
+	if !ok {
+		if len(d.nodes) == maxTasks {
+			return 0, 0, &Problem{Line: line, Message: fmt.Sprintf("the pipeline has more than %d tasks; split it into several jobs", maxTasks)}
+		}
+		at = len(d.drawing.nodes)
+		d.nodes[n.ID] = at
+		d.drawing.nodes = append(d.drawing.nodes, &node{name: unquote(n.ID), line: line})
+	}
+	return at, line, nil
+}
+
+func (d *drafter) attributes(attrs []*ast.Attr) ([]*attribute, error) {
+	out := make([]*attribute, len(attrs))
+	for i, attr := range attrs {
+		line, err := d.next(attr.Key)
+		if err != nil {
+			return nil, err
+		}
+		if _, err := d.next(attr.Val); err != nil {
+			return nil, err
+		}
+		out[i] = &attribute{key: unquote(attr.Key), value: plain(unquote(attr.Val)), line: line}
+	}
+	return out, nil
+}
+
+// unquote removes the quotes as the established node's reader does: with Go's escapes; and where these are not valid, or
+// the quotes hold one angle-bracketed text, the quotes and backslashes stay.
+func unquote(s string) string {
+	if len(s) >= 4 && strings.HasPrefix(s, `"<`) && strings.HasSuffix(s, `>"`) {
+		return s
+	}
+	if text, err := strconv.Unquote(s); err == nil {
+		return text
+	}
+	return s
+}
+
+// plain removes the brackets of a value that is one <…> with no angle bracket inside; others keep them.
+func plain(s string) string {
+	if len(s) >= 2 && s[0] == '<' && s[len(s)-1] == '>' && !strings.ContainsAny(s[1:len(s)-1], "<>") {
+		return s[1 : len(s)-1]
+	}
+	return s
+}
+
+type tokenKind int
+
+const (
+	markToken    tokenKind = iota // punctuation, or a character that the grammar does not know
+	wordToken                     // what the grammar calls an ID, quotes included
+	keywordToken                  // node, edge, …
+)
+
+type token struct {
+	kind         tokenKind
+	text         string // of a quoted word: without its backslash-newline pairs, as in gonum's tree
+	line, column int    // as gonum counts them: columns in characters, a tab being four
+	port         bool   // the word stands behind a colon
+}
+
+// keywords are the spellings that gonum's lexer takes as keywords; any other case is a name to it.
+var keywords = map[string]bool{
+	"node": true, "Node": true, "NODE": true,
+	"edge": true, "Edge": true, "EDGE": true,
+	"graph": true, "Graph": true, "GRAPH": true,
+	"digraph": true, "Digraph": true, "diGraph": true, "DiGraph": true, "DIGRAPH": true,
+	"subgraph": true, "Subgraph": true, "subGraph": true, "SubGraph": true, "SUBGRAPH": true,
+	"strict": true, "Strict": true, "STRICT": true,
+}
+
+var (
+	wordPattern   = regexp.MustCompile(`^[A-Za-z_\x{80}-\x{10FFFF}][0-9A-Za-z_\x{80}-\x{10FFFF}]*`)
+	numberPattern = regexp.MustCompile(`^-?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)`)
+)
+
+// scan finds the words of the text and their lines. It refuses sets and subgraphs: the established node drops their arrows
+// without a word where a member was mentioned before, so no working pipeline needs them; and without braces nothing nests,
+// which bounds the recursion of gonum's parser.
+func scan(source string) (words, tokens []token, err error) {
+	line, column := 1, 1
+	for rest := source; rest != ""; {
+		t := token{kind: markToken, line: line, column: column}
+		size, skip := 1, false
+		switch c := rest[0]; {
+		case strings.ContainsRune(" \t\r\n", rune(c)):
+			skip = true
+		case c == '#', strings.HasPrefix(rest, "//"):
+			size, skip = strings.IndexByte(rest, '\n')+1, true
+			if size == 0 {
+				size = len(rest)
+			}
+		case strings.HasPrefix(rest, "/*"):
+			end := strings.Index(rest[2:], "*/")
+			if end < 0 {
+				return nil, nil, &Problem{Line: line, Message: "the comment /* is not closed; close it with */"}
+			}
+			size, skip = end+4, true
+		case c == '"':
+			if size = quotedSize(rest); size == 0 {
+				return nil, nil, &Problem{Line: line, Message: "the quoted string is not closed; close it with a double quote"}
+			}
+			t.kind = wordToken
+		case c == '<':
+			if size = angledSize(rest); size == 0 {
+				return nil, nil, &Problem{Line: line, Message: "the angle bracket < has no matching >; inside <…> brackets must balance, and nest once at most"}
+			}
+			t.kind = wordToken
+		case c == '{' || c == '}':
+			return nil, nil, &Problem{Line: line, Message: "sets and subgraphs in braces are not supported; write each arrow between two names"}
+		case strings.HasPrefix(rest, "->"), strings.HasPrefix(rest, "--"):
+			size = 2
+		default:
+			if word := wordPattern.FindString(rest); word != "" {
+				size, t.kind = len(word), wordToken
+				if keywords[word] {
+					t.kind = keywordToken
+				}
+			} else if number := numberPattern.FindString(rest); number != "" {
+				size, t.kind = len(number), wordToken
+			}
+		}
+		text := rest[:size]
+		rest = rest[size:]
+		if !skip {
+			t.text = text
+			if text[0] == '"' {
+				t.text = strings.ReplaceAll(text, "\\\n", "")
+			}
+			t.port = len(tokens) > 0 && tokens[len(tokens)-1].text == ":" && tokens[len(tokens)-1].kind == markToken
+			tokens = append(tokens, t)
+			if t.kind == wordToken {
+				words = append(words, t)
+			}
+		}
+		for _, r := range text {
+			switch r {
+			case '\n':
+				line++
+				column = 1
+			case '\r':
+				column = 1
+			case '\t':
+				column += 4
+			default:
+				column++
+			}
+		}
+	}
+	return words, tokens, nil
+}
+
+// quotedSize returns the length of the quoted string at the start of s, or 0 if it is not closed.
+func quotedSize(s string) int {
+	for i := 1; i < len(s); i++ {
+		switch s[i] {
+		case '\\':
+			i++
+		case '"':
+			return i + 1
+		}
+	}
+	return 0
+}
+
+// angledSize returns the length of the angle-bracketed text at the start of s, or 0 if it is not closed or nests too deep.
+func angledSize(s string) int {
+	depth := 0
+	for i := 0; i < len(s); i++ {
+		switch s[i] {
+		case '<':
+			if depth++; depth > 2 { // gonum's grammar has one inner level
+				return 0
+			}
+		case '>':
+			if depth--; depth == 0 {
+				return i + 1
+			}
+		}
+	}
+	return 0
+}

@@ -1,0 +1,691 @@
+package pipeline
+
+import (
+	"encoding/base64"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/shopspring/decimal"
+)
+
+// jsonParse picks one value out of a JSON text.
+type jsonParse struct {
+	data, path, separator parameter
+	lax                   bool
+}
+
+func buildJSONParse(b *builder) behaviour {
+	j := &jsonParse{separator: b.text("separator"), lax: b.boolean("lax", false)}
+	if attr := b.written("data"); attr != nil {
+		p, ok := b.variable(attr, "data")
+		if j.data = p; !ok {
+			b.report.warning(attr.line, b.node.name, "data", "only a variable $(…) counts here, so the text has no effect")
+		}
+	}
+	j.data.name = "data"
+	b.needInput(j.data)
+	// The empty path is the whole document, but it has to be written.
+	if attr := b.find("path"); attr != nil && attr.value == "" {
+		j.path = parameter{name: "path", present: true, literal: ""}
+	} else if j.path = b.text("path"); attr == nil {
+		b.problem("", `attribute path is required for a task of type jsonparse; path="" takes the whole document`)
+	}
+	return j
+}
+
+func (j *jsonParse) evaluate(s scope) (any, error) {
+	data, err := j.data.operand(s)
+	if err != nil {
+		return nil, err
+	}
+	var text []byte
+	switch v := data.(type) {
+	case string:
+		text = []byte(v)
+		if digits, ok := strings.CutPrefix(v, "0x"); ok {
+			if decoded, err := hex.DecodeString(digits); err == nil {
+				text = decoded
+			}
+		}
+	case []byte:
+		text = v
+	default:
+		return nil, fmt.Errorf("the data is %s, and only text can be parsed as JSON", describe(data))
+	}
+	path, err := j.segments(s)
+	if err != nil {
+		return nil, err
+	}
+	document, err := decodeJSON(text, false)
+	if err != nil {
+		return nil, fmt.Errorf("the data is not JSON: %w", err)
+	}
+	return walk(document, path, j.lax)
+}
+
+func (j *jsonParse) segments(s scope) ([]string, error) {
+	path, err := j.path.resolve(s, false)
+	if err != nil {
+		return nil, err
+	}
+	separator := any(",")
+	if j.separator.present {
+		if separator, err = j.separator.resolve(s, false); err != nil {
+			return nil, err
+		}
+	}
+	cut, ok := separator.(string)
+	if !ok || cut == "" {
+		return nil, j.separator.wrap(fmt.Errorf("the separator must be a text, not %s", describe(separator)))
+	}
+	switch v := path.(type) {
+	case string:
+		if v == "" {
+			return nil, nil
+		}
+		return strings.Split(v, cut), nil
+	case []any:
+		segments := make([]string, len(v))
+		for i, element := range v {
+			if segments[i], ok = element.(string); !ok {
+				return nil, j.path.wrap(fmt.Errorf("element %d of the path is %s, not a string", i, describe(element)))
+			}
+		}
+		return segments, nil
+	default:
+		return nil, j.path.wrap(fmt.Errorf("the path must be a text or a list of texts, not %s", describe(path)))
+	}
+}
+
+// walk follows a path into a JSON document. With lax, a last segment that is not there gives nil.
+func walk(document any, path []string, lax bool) (any, error) {
+	for i, segment := range path {
+		last := i == len(path)-1
+		switch v := document.(type) {
+		case map[string]any:
+			next, ok := v[segment]
+			if !ok {
+				if lax && last {
+					return nil, nil
+				}
+				return nil, missing(path, i, "there is no such key")
+			}
+			document = next
+		case []any:
+			at, err := strconv.Atoi(segment)
+			if err != nil {
+				return nil, missing(path, i, "a list wants a number here")
+			}
+			if at < 0 {
+				at += len(v)
+			}
+			if at < 0 || at >= len(v) {
+				if lax && last {
+					return nil, nil
+				}
+				return nil, missing(path, i, fmt.Sprintf("the list has only %d elements", len(v)))
+			}
+			document = v[at]
+		default:
+			return nil, missing(path, i, fmt.Sprintf("%s has no parts", describe(document)))
+		}
+	}
+	return document, nil
+}
+
+func missing(path []string, i int, why string) error {
+	return fmt.Errorf("could not follow the path to %q, segment %d: %s", shorten(path[i], 64), i+1, why)
+}
+
+// product multiplies its input.
+type product struct{ input, times parameter }
+
+func buildMultiply(b *builder) behaviour {
+	return &product{input: b.needInput(b.decimal("input")), times: b.need(b.decimal("times"))}
+}
+
+func (p *product) evaluate(s scope) (any, error) {
+	a, b, err := operands(s, p.input, p.times)
+	if err != nil {
+		return nil, err
+	}
+	return result(multiply(a, b))
+}
+
+// quotient divides its input.
+type quotient struct{ input, divisor, places parameter }
+
+func buildDivide(b *builder) behaviour {
+	q := &quotient{input: b.needInput(b.decimal("input")), divisor: b.need(b.decimal("divisor")), places: b.places()}
+	if d, ok := q.divisor.literal.(decimal.Decimal); ok && d.IsZero() {
+		b.problem("divisor", "divide by zero")
+	}
+	return q
+}
+
+func (q *quotient) evaluate(s scope) (any, error) {
+	a, b, err := operands(s, q.input, q.divisor)
+	if err != nil {
+		return nil, err
+	}
+	places, err := precision(s, q.places)
+	if err != nil {
+		return nil, err
+	}
+	return result(divide(a, b, places))
+}
+
+func result(d decimal.Decimal, err error) (any, error) {
+	if err != nil {
+		return nil, err
+	}
+	return d, nil
+}
+
+// operands returns the two numbers of an arithmetic task; the first may come from the input.
+func operands(s scope, first, second parameter) (a, b decimal.Decimal, err error) {
+	value, err := first.operand(s)
+	if err != nil {
+		return a, b, err
+	}
+	if a, err = number(value); err != nil {
+		return a, b, fmt.Errorf("the input: %w", err)
+	}
+	if value, err = second.resolve(s, false); err != nil {
+		return a, b, err
+	}
+	if b, err = number(value); err != nil {
+		return a, b, second.wrap(err)
+	}
+	return a, b, nil
+}
+
+// precision returns the number of decimal places, or what a division keeps by default.
+func precision(s scope, p parameter) (int32, error) {
+	if !p.present {
+		return quotientPlaces, nil
+	}
+	value, err := p.resolve(s, false)
+	if err != nil {
+		return 0, err
+	}
+	if literal, ok := value.(int64); ok && literal >= -maxScale && literal <= maxScale {
+		return int32(literal), nil
+	}
+	d, err := number(value)
+	if err != nil {
+		return 0, p.wrap(err)
+	}
+	if !d.IsInteger() || d.Abs().GreaterThan(decimal.NewFromInt(maxScale)) {
+		return 0, p.wrap(fmt.Errorf("the precision must be an integer from %d to %d", -maxScale, maxScale))
+	}
+	return int32(d.IntPart()), nil
+}
+
+// series is what the tasks that reduce many values to one have in common: where the values come from, and how many of them
+// may be missing.
+type series struct {
+	values      parameter
+	faults      *int64 // allowed; nil for all but one
+	lax         bool   // drops nils first
+	nilsAsFault bool
+}
+
+func newSeries(b *builder) series {
+	s := series{values: b.json("values", []any(nil))}
+	if b.written("allowedFaults") != nil {
+		n := b.integer("allowedFaults", 0, 1<<31, 0)
+		s.faults = &n
+	}
+	if list, ok := s.values.literal.([]any); ok && len(list) == 0 {
+		b.problem("values", "the list is empty; give it at least one value")
+	}
+	if !s.values.present && len(b.task.inputs) == 0 {
+		b.problem("", "the task has nothing to work on: draw an arrow to it or set the attribute values")
+	}
+	return s
+}
+
+// good returns the values that are no faults. Its second result is false if lax left none.
+func (s series) good(sc scope) ([]any, bool, error) {
+	var all []any
+	if s.values.present {
+		value, err := s.values.resolve(sc, true)
+		if err != nil {
+			return nil, false, err
+		}
+		list, ok := value.([]any)
+		if !ok {
+			return nil, false, s.values.wrap(fmt.Errorf("the value must be a list, not %s", describe(value)))
+		}
+		all = list
+	} else {
+		for _, in := range sc.inputs {
+			if in.err != nil {
+				all = append(all, &upstreamError{cause: in.err})
+			} else {
+				all = append(all, in.value)
+			}
+		}
+	}
+	if s.lax {
+		all = slices.DeleteFunc(slices.Clone(all), func(v any) bool { return v == nil })
+		if len(all) == 0 {
+			return nil, false, nil
+		}
+	}
+	good := make([]any, 0, len(all))
+	var faults []error
+	for _, value := range all {
+		switch v := value.(type) {
+		case error:
+			faults = append(faults, v)
+		case nil:
+			if s.nilsAsFault {
+				faults = append(faults, errors.New("a value is nothing (null)"))
+				continue
+			}
+			good = append(good, nil)
+		default:
+			good = append(good, value)
+		}
+	}
+	allowed := int64(max(0, len(all)-1))
+	if s.faults != nil {
+		allowed = *s.faults
+	}
+	if int64(len(faults)) > allowed {
+		return nil, false, tooManyErrors(faults, len(all), allowed)
+	}
+	if len(good) == 0 {
+		return nil, false, errors.New("there are no values")
+	}
+	return good, true, nil
+}
+
+// tooManyErrors quotes a few of the causes, so that the end of a pipeline tells what went wrong at its start.
+func tooManyErrors(faults []error, values int, allowed int64) error {
+	causes := make([]string, 0, 4)
+	for _, fault := range faults[:min(len(faults), 3)] {
+		causes = append(causes, shorten(rootCause(fault).Error(), 300))
+	}
+	if len(faults) > 3 {
+		causes = append(causes, "…")
+	}
+	return fmt.Errorf("too many errors: %d of %d values failed, and %d may: %s", len(faults), values, allowed, strings.Join(causes, "; "))
+}
+
+// decimals returns the good values as numbers. A good value that is no number is an error, and not a fault.
+func (s series) decimals(sc scope) ([]decimal.Decimal, bool, error) {
+	good, ok, err := s.good(sc)
+	if err != nil || !ok {
+		return nil, false, err
+	}
+	numbers := make([]decimal.Decimal, len(good))
+	for i, value := range good {
+		if numbers[i], err = number(value); err != nil {
+			return nil, false, fmt.Errorf("value %d of %d: %w", i+1, len(good), err)
+		}
+	}
+	return numbers, true, nil
+}
+
+type median struct{ series }
+
+func buildMedian(b *builder) behaviour {
+	m := &median{series: newSeries(b)}
+	m.lax = b.boolean("lax", false)
+	if m.nilsAsFault = b.boolean("countNilsAsFaults", false); m.nilsAsFault && m.lax {
+		b.problem("countNilsAsFaults", "lax and countNilsAsFaults exclude each other; remove one")
+	}
+	return m
+}
+
+func (m *median) evaluate(s scope) (any, error) {
+	numbers, ok, err := m.decimals(s)
+	if err != nil || !ok {
+		return nil, err
+	}
+	slices.SortStableFunc(numbers, decimal.Decimal.Cmp)
+	middle := len(numbers) / 2
+	if len(numbers)%2 == 1 {
+		return numbers[middle], nil
+	}
+	return result(divide(numbers[middle-1].Add(numbers[middle]), decimal.NewFromInt(2), quotientPlaces))
+}
+
+type mean struct {
+	series
+	places parameter
+}
+
+func buildMean(b *builder) behaviour { return &mean{series: newSeries(b), places: b.places()} }
+
+func (m *mean) evaluate(s scope) (any, error) {
+	numbers, _, err := m.decimals(s)
+	if err != nil {
+		return nil, err
+	}
+	places, err := precision(s, m.places)
+	if err != nil {
+		return nil, err
+	}
+	return result(divide(total(numbers), decimal.NewFromInt(int64(len(numbers))), places))
+}
+
+type sum struct{ series }
+
+func buildSum(b *builder) behaviour { return &sum{newSeries(b)} }
+
+func (m *sum) evaluate(s scope) (any, error) {
+	numbers, _, err := m.decimals(s)
+	if err != nil {
+		return nil, err
+	}
+	return result(bounded(total(numbers)))
+}
+
+// total adds exactly. Its terms are within bounds, so it has at most a few digits more than twice the bound.
+func total(numbers []decimal.Decimal) decimal.Decimal {
+	out := decimal.Zero
+	for _, n := range numbers {
+		out = out.Add(n)
+	}
+	return out
+}
+
+type mode struct{ series }
+
+func buildMode(b *builder) behaviour { return &mode{newSeries(b)} }
+
+// evaluate finds the most frequent values, in order of first appearance. Numbers are compared by value, whatever their
+// type; texts and booleans among themselves.
+func (m *mode) evaluate(s scope) (any, error) {
+	good, _, err := m.good(s)
+	if err != nil {
+		return nil, err
+	}
+	type group struct {
+		value any
+		count uint64
+	}
+	var groups []*group
+	byKey := map[string]*group{}
+	for i, value := range good {
+		var key string
+		if d, err := number(value); err == nil {
+			key = "number " + d.Normalize().String()
+		} else {
+			switch v := value.(type) {
+			case string:
+				key = "string " + v
+			case bool:
+				key = "bool " + strconv.FormatBool(v)
+			default:
+				return nil, fmt.Errorf("value %d of %d is %s; only numbers, texts and booleans can be compared", i+1, len(good), describe(value))
+			}
+		}
+		if byKey[key] == nil {
+			byKey[key] = &group{value: value}
+			groups = append(groups, byKey[key])
+		}
+		byKey[key].count++
+	}
+	var most uint64
+	for _, g := range groups {
+		most = max(most, g.count)
+	}
+	results := []any{}
+	for _, g := range groups {
+		if g.count == most {
+			results = append(results, g.value)
+		}
+	}
+	return map[string]any{"results": results, "occurrences": most}, nil
+}
+
+// anyOf picks one of the inputs that have not failed.
+type anyOf struct{ pick func(n int) int }
+
+func buildAny(*builder) behaviour { return &anyOf{pick: rand.IntN} }
+
+func (a *anyOf) evaluate(s scope) (any, error) {
+	var good []any
+	var faults []error
+	for _, in := range s.inputs {
+		if in.err != nil {
+			faults = append(faults, &upstreamError{cause: in.err})
+		} else {
+			good = append(good, in.value)
+		}
+	}
+	if len(good) == 0 {
+		return nil, tooManyErrors(faults, len(s.inputs), int64(len(s.inputs)-1))
+	}
+	return good[a.pick(len(good))], nil
+}
+
+// memo gives a value a name.
+type memo struct{ value parameter }
+
+func buildMemo(b *builder) behaviour { return &memo{b.needInput(b.json("value", nil))} }
+
+func (m *memo) evaluate(s scope) (any, error) { return m.value.operand(s) }
+
+// lookup takes one element of a map.
+type lookup struct{ key parameter }
+
+func buildLookup(b *builder) behaviour { return &lookup{b.need(b.text("key"))} }
+
+func (l *lookup) evaluate(s scope) (any, error) {
+	key, err := l.key.resolve(s, false)
+	if err != nil {
+		return nil, err
+	}
+	name, ok := key.(string)
+	if !ok {
+		return nil, l.key.wrap(fmt.Errorf("the key must be a text, not %s", describe(key)))
+	}
+	m, ok := s.inputs[0].value.(map[string]any)
+	if !ok {
+		return nil, fmt.Errorf("the input is %s, not a map", describe(s.inputs[0].value))
+	}
+	return m[name], nil
+}
+
+// conditional stops what follows unless its input is true.
+type conditional struct{ data parameter }
+
+func buildConditional(b *builder) behaviour {
+	c := &conditional{data: parameter{name: "data"}}
+	if attr := b.written("data"); attr != nil {
+		p, ok := b.variable(attr, "data")
+		if !ok {
+			b.report.warning(attr.line, b.node.name, "data", "only a variable $(…) counts here, so the text has no effect")
+			p.name = "data"
+		}
+		c.data = p
+	}
+	b.needInput(c.data)
+	return c
+}
+
+func (c *conditional) evaluate(s scope) (any, error) {
+	data, err := c.data.operand(s)
+	if err != nil {
+		return nil, err
+	}
+	var satisfied bool
+	switch v := data.(type) {
+	case bool:
+		satisfied = v
+	case string:
+		if satisfied, err = strconv.ParseBool(v); err != nil {
+			return nil, fmt.Errorf("%q is neither true nor false", shorten(v, 64))
+		}
+	default:
+		return nil, fmt.Errorf("%s is neither true nor false", describe(data))
+	}
+	if !satisfied {
+		return nil, errors.New("conditional was not satisfied")
+	}
+	return true, nil
+}
+
+// lessThan compares two numbers. Source and documentation of the established node disagree on the names, so both work.
+type lessThan struct{ left, right parameter }
+
+func buildLessThan(b *builder) behaviour {
+	l := &lessThan{left: b.decimal("left"), right: b.decimal("right")}
+	if input := b.decimal("input"); !l.left.present {
+		l.left = input
+	}
+	if limit := b.decimal("limit"); !l.right.present {
+		l.right = limit
+	}
+	b.needInput(l.left)
+	b.need(l.right)
+	return l
+}
+
+func (l *lessThan) evaluate(s scope) (any, error) {
+	a, b, err := operands(s, l.left, l.right)
+	if err != nil {
+		return nil, err
+	}
+	return a.LessThan(b), nil
+}
+
+// merge joins two maps; where both have a key, the right one wins.
+type merge struct{ left, right parameter }
+
+func buildMerge(b *builder) behaviour {
+	return &merge{left: b.needInput(b.json("left", map[string]any(nil))), right: b.need(b.json("right", map[string]any(nil)))}
+}
+
+func (m *merge) evaluate(s scope) (any, error) {
+	left, err := m.left.operand(s)
+	if err != nil {
+		return nil, err
+	}
+	right, err := m.right.resolve(s, false)
+	if err != nil {
+		return nil, err
+	}
+	into, ok := left.(map[string]any)
+	if !ok {
+		return nil, m.left.wrap(fmt.Errorf("the value must be a map, not %s", describe(left)))
+	}
+	from, ok := right.(map[string]any)
+	if !ok {
+		return nil, m.right.wrap(fmt.Errorf("the value must be a map, not %s", describe(right)))
+	}
+	out := make(map[string]any, len(into)+len(from))
+	maps.Copy(out, into)
+	maps.Copy(out, from)
+	return out, nil
+}
+
+// fail always fails, for tests of specs.
+type fail struct{ message string }
+
+func buildFail(b *builder) behaviour {
+	f := &fail{message: "the task is of type fail"}
+	if attr := b.written("msg"); attr != nil {
+		f.message = attr.value
+	}
+	return f
+}
+
+func (f *fail) evaluate(scope) (any, error) { return nil, errors.New(shorten(f.message, 1024)) }
+
+// textTask applies one function to a text.
+type textTask struct {
+	input parameter
+	apply func(value any) (any, error)
+}
+
+func textKind(apply func(any) (any, error)) func(*builder) behaviour {
+	return func(b *builder) behaviour {
+		return &textTask{input: b.needInput(b.text("input")), apply: apply}
+	}
+}
+
+func (t *textTask) evaluate(s scope) (any, error) {
+	value, err := t.input.operand(s)
+	if err != nil {
+		return nil, err
+	}
+	return t.apply(value)
+}
+
+func uppercase(value any) (any, error) {
+	text, err := asText(value)
+	return strings.ToUpper(text), err
+}
+
+func lowercase(value any) (any, error) {
+	text, err := asText(value)
+	return strings.ToLower(text), err
+}
+
+// length counts bytes.
+func length(value any) (any, error) {
+	text, err := asText(value)
+	return int64(len(text)), err
+}
+
+func hexEncode(value any) (any, error) {
+	text, err := asText(value)
+	return "0x" + hex.EncodeToString([]byte(text)), err
+}
+
+func hexDecode(value any) (any, error) {
+	text, err := asText(value)
+	if err != nil {
+		return nil, err
+	}
+	digits, ok := strings.CutPrefix(text, "0x")
+	if !ok {
+		return nil, errors.New("the text does not start with 0x")
+	}
+	decoded, err := hex.DecodeString(digits)
+	if err != nil {
+		return nil, errors.New("the text after 0x is not pairs of hexadecimal digits")
+	}
+	return decoded, nil
+}
+
+func base64Encode(value any) (any, error) {
+	text, err := asText(value)
+	return base64.StdEncoding.EncodeToString([]byte(text)), err
+}
+
+func base64Decode(value any) (any, error) {
+	text, err := asText(value)
+	if err != nil {
+		return nil, err
+	}
+	decoded, err := base64.StdEncoding.DecodeString(text)
+	if err != nil {
+		return nil, errors.New("the text is not standard base64 with padding")
+	}
+	return decoded, nil
+}
+
+func asText(value any) (string, error) {
+	switch v := value.(type) {
+	case string:
+		return v, nil
+	case []byte:
+		return string(v), nil
+	default:
+		return "", fmt.Errorf("the input is %s, not a text", describe(value))
+	}
+}

@@ -1,0 +1,553 @@
+package pipeline
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"net/http"
+	"net/url"
+	"regexp"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/loop-plugins/loop/host/internal/pipeline/egress"
+)
+
+// call is one prepared call to the outside.
+type call interface {
+	do(ctx context.Context, r *Runner) (any, error)
+}
+
+// exchange is an HTTP request that has been prepared, and what of it must not be shown.
+type exchange struct {
+	method     string
+	url        *url.URL
+	body       []byte // nil for none
+	header     http.Header
+	restricted bool
+	what       string   // names the request in errors
+	secrets    []string // texts that are cut out of errors: queries, user names, header values
+}
+
+// httpTask fetches a text over HTTP.
+type httpTask struct {
+	url, method, data, headers parameter
+	unrestricted               bool
+}
+
+func buildHTTP(b *builder) behaviour {
+	h := &httpTask{
+		url:     b.need(b.text("url")),
+		method:  b.text("method"),
+		data:    b.json("requestData", map[string]any(nil)),
+		headers: b.json("headers", []any(nil)),
+	}
+	// What an operator wrote is trusted; what came out of another task is not.
+	raw := b.node.attribute("url")
+	h.unrestricted = b.boolean("allowUnrestrictedNetworkAccess", raw == nil || !strings.Contains(raw.value, "$("))
+	if literal, ok := h.url.literal.(string); ok {
+		if _, err := parseURL(literal); err != nil {
+			b.problem("url", "%v", err)
+		}
+	}
+	if literal, ok := h.method.literal.(string); ok && !tokenPattern.MatchString(literal) {
+		b.problem("method", "%q is not an HTTP method", shorten(literal, 32))
+	}
+	if literal, ok := h.headers.literal.([]any); ok {
+		if len(literal)%2 != 0 {
+			b.problem("headers", "the list has %d elements, and must hold pairs of a name and a value", len(literal))
+		} else if !h.headers.open {
+			if _, err := headerPairs(literal); err != nil {
+				b.problem("headers", "%v", err)
+			}
+		}
+	}
+	return h
+}
+
+// parseURL reads a URL. Its errors do not show it.
+func parseURL(text string) (*url.URL, error) {
+	u, err := url.Parse(text)
+	if err != nil {
+		return nil, errors.New("the URL cannot be parsed")
+	}
+	if u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
+		return nil, errors.New("the URL must start with http:// or https:// and name a host")
+	}
+	return u, nil
+}
+
+// tokenPattern is what HTTP allows as a method or as a header's name.
+var tokenPattern = regexp.MustCompile("^[-!#$%&'*+.^_`|~0-9A-Za-z]+$")
+
+// isControl finds what would end a header's value early.
+func isControl(r rune) bool { return r < ' ' && r != '\t' || r == 0x7f }
+
+// headerPairs checks a list of header names and values. Its errors do not show a value.
+func headerPairs(list []any) ([]string, error) {
+	if len(list)%2 != 0 {
+		return nil, fmt.Errorf("the list has %d elements, and must hold pairs of a name and a value", len(list))
+	}
+	pairs := make([]string, len(list))
+	for i, element := range list {
+		text, ok := element.(string)
+		switch {
+		case !ok:
+			return nil, fmt.Errorf("element %d is %s, not a string", i+1, describe(element))
+		case i%2 == 0 && !tokenPattern.MatchString(text):
+			return nil, fmt.Errorf("element %d is not a header's name", i+1)
+		case i%2 == 1 && strings.ContainsFunc(text, isControl):
+			return nil, fmt.Errorf("element %d has characters that a header's value must not have", i+1)
+		}
+		pairs[i] = text
+	}
+	return pairs, nil
+}
+
+func (h *httpTask) prepare(s scope) (call, error) {
+	address, err := h.url.resolve(s, false)
+	if err != nil {
+		return nil, err
+	}
+	text, ok := address.(string)
+	if !ok {
+		return nil, h.url.wrap(fmt.Errorf("the URL must be a text, not %s", describe(address)))
+	}
+	x := &exchange{method: http.MethodGet, restricted: !h.unrestricted, header: http.Header{"Content-Type": {"application/json"}}}
+	if x.url, err = parseURL(text); err != nil {
+		return nil, h.url.wrap(err)
+	}
+	if h.method.present {
+		method, err := h.method.resolve(s, false)
+		if err != nil {
+			return nil, err
+		}
+		name, ok := method.(string)
+		if !ok || !tokenPattern.MatchString(name) {
+			return nil, h.method.wrap(errors.New("the value is not an HTTP method"))
+		}
+		x.method = strings.ToUpper(name)
+	}
+	if h.data.present {
+		data, err := object(h.data, s)
+		if err != nil {
+			return nil, err
+		}
+		if x.body, err = encode(data); err != nil {
+			return nil, h.data.wrap(err)
+		}
+	}
+	if err := x.addHeaders(h.headers, s); err != nil {
+		return nil, err
+	}
+	x.what = x.method + " " + display(x.url)
+	x.hide(x.url.RawQuery)
+	if x.url.User != nil {
+		password, _ := x.url.User.Password()
+		x.hide(x.url.User.Username(), password)
+	}
+	for _, values := range x.url.Query() {
+		x.hide(values...)
+	}
+	return x, nil
+}
+
+// object resolves a parameter to a map; a text is read as JSON.
+func object(p parameter, s scope) (map[string]any, error) {
+	value, err := p.resolve(s, false)
+	if err != nil {
+		return nil, err
+	}
+	if text, err := asText(value); err == nil {
+		if value, err = decodeJSON([]byte(text), true); err != nil {
+			return nil, p.wrap(fmt.Errorf("the text is not JSON: %w", err))
+		}
+	}
+	m, ok := value.(map[string]any)
+	if !ok {
+		return nil, p.wrap(fmt.Errorf("the value must be a map, not %s", describe(value)))
+	}
+	return m, nil
+}
+
+// maxRequest bounds the body of a request, in bytes before encoding. Public specs send under 1 KiB.
+const maxRequest = 1 << 20
+
+func encode(body map[string]any) ([]byte, error) {
+	if _, ok := weigh(body, maxRequest); !ok {
+		return nil, fmt.Errorf("the request is larger than %d bytes", maxRequest)
+	}
+	encoded, err := json.Marshal(body)
+	if err != nil {
+		return nil, errors.New("the request cannot be written as JSON")
+	}
+	return encoded, nil
+}
+
+func (x *exchange) addHeaders(p parameter, s scope) error {
+	if !p.present {
+		return nil
+	}
+	value, err := p.resolve(s, false)
+	if err != nil {
+		return err
+	}
+	list, ok := value.([]any)
+	if !ok {
+		return p.wrap(fmt.Errorf("the value must be a list, not %s", describe(value)))
+	}
+	pairs, err := headerPairs(list)
+	if err != nil {
+		return p.wrap(err)
+	}
+	for i := 0; i < len(pairs); i += 2 {
+		x.header.Set(pairs[i], pairs[i+1])
+		x.hide(pairs[i+1])
+	}
+	return nil
+}
+
+// hide notes what must not be shown. Short texts stay: they are no keys, and cutting "1" out of every text helps nobody.
+func (x *exchange) hide(secrets ...string) {
+	for _, secret := range secrets {
+		if len(secret) >= 6 {
+			x.secrets = append(x.secrets, secret)
+		}
+	}
+}
+
+// scrub cuts out of a text from elsewhere (a reply, an error of the network) what an operator put into the request.
+func (x *exchange) scrub(text string) string {
+	for _, secret := range x.secrets {
+		text = strings.ReplaceAll(text, secret, "…")
+	}
+	return text
+}
+
+// display shows a URL without the parts that hold keys.
+func display(u *url.URL) string {
+	shown := url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path}
+	text := shorten(shown.String(), 256)
+	if u.RawQuery != "" {
+		text += "?…"
+	}
+	return text
+}
+
+func (x *exchange) do(ctx context.Context, r *Runner) (any, error) {
+	reply, status, err := r.exchange(ctx, x)
+	if err != nil {
+		return nil, err
+	}
+	if status >= http.StatusBadRequest {
+		return nil, fmt.Errorf("%s was answered with status %d%s", x.what, status, x.quoteError(reply))
+	}
+	return string(reply), nil
+}
+
+// quoteError returns what the body of a failed request says, if it says it the usual way.
+func (x *exchange) quoteError(reply []byte) string {
+	var body struct {
+		Error        any `json:"error"`
+		ErrorMessage any `json:"errorMessage"`
+	}
+	if json.Unmarshal(reply, &body) != nil {
+		return ""
+	}
+	said := body.Error
+	if said == nil {
+		said = body.ErrorMessage
+	}
+	text, ok := said.(string)
+	if !ok {
+		if said == nil {
+			return ""
+		}
+		encoded, err := json.Marshal(said)
+		if err != nil {
+			return ""
+		}
+		text = string(encoded)
+	}
+	return fmt.Sprintf(": %q", shorten(x.scrub(text), 256))
+}
+
+// exchange sends a request and reads the reply, up to the limit.
+func (r *Runner) exchange(ctx context.Context, x *exchange) (reply []byte, status int, err error) {
+	var body io.Reader
+	if x.body != nil {
+		body = bytes.NewReader(x.body)
+	}
+	request, err := http.NewRequestWithContext(ctx, x.method, x.url.String(), body)
+	if err != nil {
+		return nil, 0, fmt.Errorf("%s could not be prepared", x.what)
+	}
+	request.Header = x.header.Clone()
+	if host := x.header.Get("Host"); host != "" {
+		request.Host = host // net/http ignores the header
+	}
+	client := r.client
+	if x.restricted {
+		client = r.restricted
+	}
+	response, err := client.Do(request)
+	if err != nil {
+		return nil, 0, x.failure(ctx, err)
+	}
+	defer response.Body.Close()
+	reply, err = io.ReadAll(io.LimitReader(response.Body, r.maxResponse+1))
+	if err != nil {
+		return nil, 0, x.failure(ctx, err)
+	}
+	if int64(len(reply)) > r.maxResponse {
+		return nil, 0, fmt.Errorf("%s: HTTP response too large, must be less than %d bytes", x.what, r.maxResponse)
+	}
+	return reply, response.StatusCode, nil
+}
+
+// failure words an error of the network.
+func (x *exchange) failure(ctx context.Context, err error) error {
+	if errors.Is(err, egress.ErrRestricted) {
+		return fmt.Errorf("%s: %w; set allowUnrestrictedNetworkAccess=true on the task if this is meant", x.what, egress.ErrRestricted)
+	}
+	if ctx.Err() != nil {
+		return fmt.Errorf("%s got no answer: %w", x.what, context.Cause(ctx))
+	}
+	var wrapped *url.Error // its text has the URL
+	for errors.As(err, &wrapped) {
+		err = wrapped.Err
+	}
+	return fmt.Errorf("%s failed: %s", x.what, shorten(x.scrub(err.Error()), 512))
+}
+
+// bridgeTask asks an external adapter.
+type bridgeTask struct {
+	name          string
+	data, headers parameter
+	ttl           *time.Duration
+	inputKey      string
+	task          *task
+}
+
+var bridgeNamePattern = regexp.MustCompile(`^[a-zA-Z0-9_-]+$`)
+
+func buildBridge(b *builder) behaviour {
+	t := &bridgeTask{
+		data:    b.json("requestData", map[string]any(nil)),
+		headers: b.json("headers", []any(nil)),
+		ttl:     b.duration("cacheTTL"),
+		task:    b.task,
+	}
+	if attr := b.written("name"); attr == nil {
+		b.problem("", "attribute name is required for a task of type bridge")
+	} else if t.name = attr.value; !bridgeNamePattern.MatchString(t.name) {
+		b.problem("name", "%q is not a bridge's name: letters, digits, - and _ only", shorten(t.name, 64))
+	}
+	if attr := b.written("includeInputAtKey"); attr != nil {
+		t.inputKey = attr.value
+	}
+	if b.boolean("async", false) {
+		b.problem("async", "an asynchronous bridge cannot answer within an observation; remove the attribute")
+	}
+	if literal, ok := t.headers.literal.([]any); ok && !t.headers.open {
+		if _, err := headerPairs(literal); err != nil {
+			b.problem("headers", "%v", err)
+		}
+	}
+	return t
+}
+
+// bridgeCall is a request to a bridge whose address is not yet known.
+type bridgeCall struct {
+	task     *bridgeTask
+	exchange *exchange
+	spec     specKey
+}
+
+func (t *bridgeTask) prepare(s scope) (call, error) {
+	body := map[string]any{}
+	if t.data.present {
+		data, err := object(t.data, s)
+		if err != nil {
+			return nil, err
+		}
+		maps.Copy(body, data)
+	}
+	if t.inputKey != "" && len(s.inputs) > 0 {
+		body[t.inputKey] = s.inputs[0].value
+	}
+	meta, _ := s.run["jobRun"].(map[string]any)
+	body["meta"] = meta["meta"]
+	x := &exchange{method: http.MethodPost, header: http.Header{"Content-Type": {"application/json"}}, what: "the request to bridge " + t.name}
+	var err error
+	if x.body, err = encode(body); err != nil {
+		return nil, t.data.wrap(err)
+	}
+	if err := x.addHeaders(t.headers, s); err != nil {
+		return nil, err
+	}
+	return &bridgeCall{task: t, exchange: x, spec: s.spec}, nil
+}
+
+// do asks the bridge. With a cacheTTL, runs that send the same request at the same moment share it, and the last good
+// answer stands in for a failure while it is younger than that.
+func (c *bridgeCall) do(ctx context.Context, r *Runner) (any, error) {
+	ttl := r.bridgeCacheTTL
+	if c.task.ttl != nil {
+		ttl = c.task.ttl.Truncate(time.Second)
+	}
+	if ttl <= 0 {
+		return c.ask(ctx, r)
+	}
+	answer, err := c.share(ctx, r)
+	key := cacheKey{spec: c.spec, task: c.task.task.name}
+	if err == nil {
+		r.cache.put(key, answer)
+		return answer, nil
+	}
+	cached, age, ok := r.cache.get(key, ttl)
+	if !ok {
+		return nil, err
+	}
+	r.logger.WarnContext(ctx, "bridge failed, using its last good answer", "task", c.task.task.name, "bridge", c.task.name, "age", age, "err", err)
+	return cached, nil
+}
+
+// flight is what a shared request came to.
+type flight struct {
+	answer string
+	gone   bool // the run that asked has ended, which says nothing about the bridge
+}
+
+// share joins a request of the same name, headers and body that is under way, or starts one.
+func (c *bridgeCall) share(ctx context.Context, r *Runner) (string, error) {
+	key := c.fingerprint()
+	for {
+		done := r.flights.DoChan(key, func() (result any, err error) {
+			defer recovered(ctx, r.logger, c.task.task.name, &err) // singleflight would end the process
+			answer, err := c.ask(ctx, r)
+			return flight{answer: answer, gone: err != nil && ctx.Err() != nil}, err
+		})
+		select {
+		case result := <-done:
+			shared, _ := result.Val.(flight)
+			if shared.gone && ctx.Err() == nil {
+				continue // another run had less time than this one has
+			}
+			return shared.answer, result.Err
+		case <-ctx.Done():
+			return "", fmt.Errorf("%s got no answer: %w", c.exchange.what, context.Cause(ctx))
+		}
+	}
+}
+
+// fingerprint tells requests apart.
+func (c *bridgeCall) fingerprint() string {
+	hash := sha256.New()
+	hash.Write([]byte(c.task.name + "\n"))
+	_ = c.exchange.header.Write(hash) // sorted; a hash takes all
+	hash.Write(c.exchange.body)
+	return string(hash.Sum(nil))
+}
+
+// ask sends the request and judges the answer.
+func (c *bridgeCall) ask(ctx context.Context, r *Runner) (string, error) {
+	address, err := r.bridges.Bridge(ctx, c.task.name)
+	if err != nil {
+		return "", fmt.Errorf("could not find bridge %s: %w", c.task.name, err)
+	}
+	x := *c.exchange
+	if x.url, err = parseURL(address); err != nil {
+		return "", fmt.Errorf("the record of bridge %s is bad: %w", c.task.name, err)
+	}
+	x.hide(address, x.url.RawQuery)
+	if password, ok := x.url.User.Password(); ok {
+		x.hide(password)
+	}
+	reply, status, err := r.exchange(ctx, &x)
+	if err != nil {
+		return "", err
+	}
+	if status != http.StatusOK {
+		return "", fmt.Errorf("bridge %s answered with status %d%s", c.task.name, status, x.quoteError(reply))
+	}
+	if status := adapterStatus(reply); status != http.StatusOK {
+		return "", fmt.Errorf("bridge %s reports status %d%s", c.task.name, status, x.quoteError(reply))
+	}
+	return string(reply), nil
+}
+
+// adapterStatus returns the status that an adapter reports inside a reply of HTTP status 200.
+func adapterStatus(reply []byte) int {
+	var body map[string]any
+	if json.Unmarshal(reply, &body) != nil {
+		return http.StatusOK // whatever it is, it is no adapter's envelope
+	}
+	code, hasStatus := body["statusCode"].(float64)
+	if hasStatus && code != http.StatusOK {
+		return int(code)
+	}
+	if provider, ok := body["providerStatusCode"].(float64); ok && provider != http.StatusOK {
+		return int(provider)
+	}
+	if hasStatus && body["error"] != nil {
+		return http.StatusInternalServerError
+	}
+	return http.StatusOK
+}
+
+// specKey tells pipelines apart in the cache.
+type specKey struct {
+	id     string
+	digest [sha256.Size]byte
+}
+
+type cacheKey struct {
+	spec specKey
+	task string
+}
+
+// maxCached bounds the cached answers: one a task, each as large as a reply may be (32 KiB by default).
+const maxCached = 4096
+
+// cache keeps the last good answer of each bridge task that asks for it. It is in memory alone: an answer that outlived
+// the process would be too old for every cacheTTL in use.
+type cache struct {
+	mu      sync.Mutex
+	entries map[cacheKey]cached
+}
+
+type cached struct {
+	answer string
+	at     time.Time
+}
+
+func (c *cache) get(key cacheKey, ttl time.Duration) (answer string, age time.Duration, ok bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	entry, ok := c.entries[key]
+	age = time.Since(entry.at)
+	return entry.answer, age, ok && age < ttl
+}
+
+func (c *cache) put(key cacheKey, answer string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if _, ok := c.entries[key]; !ok && len(c.entries) >= maxCached {
+		var oldest cacheKey
+		at := time.Now()
+		for k, entry := range c.entries {
+			if !entry.at.After(at) {
+				oldest, at = k, entry.at
+			}
+		}
+		delete(c.entries, oldest)
+	}
+	c.entries[key] = cached{answer: answer, at: time.Now()}
+}

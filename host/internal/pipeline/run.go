@@ -1,0 +1,339 @@
+package pipeline
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/big"
+	"net/http"
+	"runtime/debug"
+	"time"
+
+	"golang.org/x/sync/singleflight"
+
+	"github.com/loop-plugins/loop/host/internal/pipeline/egress"
+)
+
+// The defaults are those of the established node, in its sections JobPipeline and JobPipeline.HTTPRequest.
+const (
+	defaultMaxRunDuration = 10 * time.Minute
+	defaultHTTPTimeout    = 15 * time.Second
+	defaultMaxResponse    = 32 << 10
+)
+
+// ErrCancelled is the error of the tasks that a failed task with failEarly=true has kept from running.
+var ErrCancelled = errors.New("task run cancelled (fail early)")
+
+// Bridges knows where the bridges are.
+type Bridges interface {
+	// Bridge returns the URL of a bridge, which may hold secrets. The name is as the pipeline has it.
+	Bridge(ctx context.Context, name string) (url string, err error)
+}
+
+// Settings are what a Runner needs. The zero value of each but Bridges has a default.
+type Settings struct {
+	// Bridges finds bridges; it is needed even if no pipeline uses one.
+	Bridges Bridges
+	// HTTP makes the requests that may go anywhere. Requests to public addresses alone are made by a copy that checks where
+	// it connects. Default: a client with the limits of http.DefaultClient.
+	HTTP *http.Client
+	// MaxRunDuration bounds a whole run; default 10 minutes.
+	MaxRunDuration time.Duration
+	// DefaultHTTPTimeout bounds one attempt of an http or bridge task that has no timeout attribute; default 15 seconds.
+	DefaultHTTPTimeout time.Duration
+	// MaxResponse is the most bytes that a reply's body may have; default 32 KiB.
+	MaxResponse int64
+	// BridgeCacheTTL is for bridge tasks without cacheTTL; default 0, which is no cache.
+	BridgeCacheTTL time.Duration
+	// Logger gets failed tasks at level debug and stale answers at warn; default none.
+	Logger *slog.Logger
+}
+
+// Runner runs pipelines. Any number of runs may be under way at once. It holds connections, and the last good answers of
+// bridges, but no goroutine outlives a run.
+type Runner struct {
+	bridges            Bridges
+	client, restricted *http.Client
+	maxRunDuration     time.Duration
+	defaultHTTPTimeout time.Duration
+	maxResponse        int64
+	bridgeCacheTTL     time.Duration
+	logger             *slog.Logger
+	flights            singleflight.Group
+	cache              cache
+}
+
+// NewRunner checks the settings.
+func NewRunner(settings Settings) (*Runner, error) {
+	switch {
+	case settings.Bridges == nil:
+		return nil, errors.New("cannot make a runner of pipelines: the settings have no Bridges")
+	case settings.MaxRunDuration < 0, settings.DefaultHTTPTimeout < 0, settings.BridgeCacheTTL < 0:
+		return nil, errors.New("cannot make a runner of pipelines: a duration of the settings is negative")
+	case settings.MaxResponse < 0 || settings.MaxResponse > 1<<30:
+		return nil, fmt.Errorf("cannot make a runner of pipelines: MaxResponse must be from 1 byte to 1 GiB, and is %d", settings.MaxResponse)
+	}
+	r := &Runner{
+		bridges:            settings.Bridges,
+		client:             settings.HTTP,
+		maxRunDuration:     settings.MaxRunDuration,
+		defaultHTTPTimeout: settings.DefaultHTTPTimeout,
+		maxResponse:        settings.MaxResponse,
+		bridgeCacheTTL:     settings.BridgeCacheTTL,
+		logger:             settings.Logger,
+		cache:              cache{entries: map[cacheKey]cached{}},
+	}
+	if r.client == nil {
+		r.client = &http.Client{Transport: egress.Transport()}
+	}
+	r.restricted = egress.Client(r.client, egress.Public)
+	if r.maxRunDuration == 0 {
+		r.maxRunDuration = defaultMaxRunDuration
+	}
+	if r.defaultHTTPTimeout == 0 {
+		r.defaultHTTPTimeout = defaultHTTPTimeout
+	}
+	if r.maxResponse == 0 {
+		r.maxResponse = defaultMaxResponse
+	}
+	if r.logger == nil {
+		r.logger = slog.New(slog.DiscardHandler)
+	}
+	return r, nil
+}
+
+// Close lets go of idle connections. Runs that are under way are not touched.
+func (r *Runner) Close() {
+	r.client.CloseIdleConnections()
+	r.restricted.CloseIdleConnections()
+}
+
+// Input is what a run may see of its job.
+type Input struct {
+	JobID         int64  // $(jb.databaseID)
+	ExternalJobID string // $(jb.externalJobID)
+	Name          string // $(jb.name)
+	Meta          Meta
+	// SpecID tells the pipelines of one Runner apart for the cache of bridge answers, such as "<job>/value".
+	SpecID string
+	// MaxTaskDuration bounds each attempt of each task; 0 is no bound.
+	MaxTaskDuration time.Duration
+}
+
+// Meta is the previous observation of the same source, which bridges are told. The zero value is: none yet. Whoever runs
+// pipelines sets it after each run whose result became an integer, and keeps it after a failed run.
+type Meta struct {
+	LatestAnswer *big.Int
+	UpdatedAt    time.Time
+}
+
+// variables returns what $(jb…) and $(jobRun…) give. Numbers of the meta are float64, as they have always reached adapters:
+// from 1e21 on they are written with an exponent.
+func (in Input) variables() map[string]any {
+	meta := map[string]any{"latestAnswer": nil, "updatedAt": nil}
+	if in.Meta.LatestAnswer != nil {
+		answer, _ := new(big.Float).SetInt(in.Meta.LatestAnswer).Float64()
+		meta["latestAnswer"] = answer
+		meta["updatedAt"] = float64(in.Meta.UpdatedAt.Unix())
+	}
+	return map[string]any{
+		"jb":     map[string]any{"databaseID": in.JobID, "externalJobID": in.ExternalJobID, "name": in.Name},
+		"jobRun": map[string]any{"meta": meta},
+	}
+}
+
+// Result is what one task came to.
+type Result struct {
+	Task     Task
+	Value    any // of JSON's types, a decimal or []byte; nil if Err is set
+	Err      error
+	Duration time.Duration // from the first attempt to the end, waits between attempts included
+	Attempts int           // 0 if the task was cancelled before it ran
+}
+
+// Run is the record of one run.
+type Run struct {
+	Results  []Result // in the order of Pipeline.Tasks
+	Duration time.Duration
+
+	terminal int
+}
+
+// Final returns the value of the terminal task. Errors of other tasks do not matter to it; use Results to see them.
+func (r *Run) Final() (any, error) {
+	last := r.Results[r.terminal]
+	return last.Value, last.Err
+}
+
+// TaskError is the error of one task.
+type TaskError struct {
+	Task Task
+	Err  error
+}
+
+// Error names the task; it has about 1 KiB at most.
+func (e *TaskError) Error() string {
+	return fmt.Sprintf("task %s (%s): %s", shorten(e.Task.ID, 64), e.Task.Type, shorten(e.Err.Error(), 1024))
+}
+
+func (e *TaskError) Unwrap() error { return e.Err }
+
+// Run runs a pipeline to its end. It returns when each task has a result. When the context ends, calls that are under way
+// stop and none is started, but tasks that only compute still run: a median makes do with the sources that answered.
+func (r *Runner) Run(ctx context.Context, p *Pipeline, in Input) *Run {
+	started := time.Now()
+	ctx, stop := context.WithTimeoutCause(ctx, r.maxRunDuration, fmt.Errorf("the run took longer than %s", r.maxRunDuration))
+	defer stop()
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+
+	run := &Run{Results: make([]Result, len(p.tasks)), terminal: p.terminal.position}
+	outcomes := make([]outcome, len(p.tasks))
+	awaits := make([]int, len(p.tasks))
+	base := scope{outcomes: outcomes, run: in.variables(), spec: specKey{id: in.SpecID, digest: p.digest}}
+	finished := make(chan int, len(p.tasks))
+	start := func(t *task) {
+		go func() {
+			result := r.task(ctx, t, base, in.MaxTaskDuration)
+			run.Results[t.position] = result
+			outcomes[t.position] = outcome{value: result.Value, err: result.Err}
+			finished <- t.position // hands both to the loop below, and through it to the tasks that wait
+		}()
+	}
+
+	underWay := 0
+	for _, t := range p.tasks {
+		if awaits[t.position] = t.awaits; t.awaits == 0 {
+			underWay++
+			start(t)
+		}
+	}
+	done := make([]bool, len(p.tasks))
+	early := false
+	for ; underWay > 0; underWay-- {
+		t := p.tasks[<-finished]
+		if early {
+			continue // was under way when another task ended the run
+		}
+		done[t.position] = true
+		if outcomes[t.position].err != nil {
+			r.logger.DebugContext(ctx, "pipeline task failed", "job", in.JobID, "err", outcomes[t.position].err)
+			if t.common.failEarly {
+				early = true
+				cancel(ErrCancelled)
+				continue
+			}
+		}
+		for _, next := range t.dependents {
+			if awaits[next.position]--; awaits[next.position] == 0 {
+				underWay++
+				start(next)
+			}
+		}
+	}
+	for _, t := range p.tasks {
+		if !done[t.position] { // after failEarly alone
+			result := &run.Results[t.position]
+			result.Task, result.Value = t.describe(), nil
+			result.Err = &TaskError{Task: result.Task, Err: ErrCancelled}
+		}
+	}
+	run.Duration = time.Since(started)
+	return run
+}
+
+func (t *task) describe() Task { return Task{ID: t.name, Type: t.kind, Line: t.line} }
+
+// task runs one task, with its retries.
+func (r *Runner) task(ctx context.Context, t *task, s scope, limit time.Duration) Result {
+	started := time.Now()
+	result := Result{Task: t.describe()}
+	s.inputs = make([]outcome, len(t.inputs))
+	for i, input := range t.inputs {
+		s.inputs[i] = s.outcomes[input.position]
+	}
+	call, value, err := r.evaluate(ctx, t, s)
+	result.Attempts = 1
+	if call != nil {
+		// Only calls are repeated: whatever else fails would fail again in the same way.
+		value, err = r.attempt(ctx, t, call, limit)
+		for ; err != nil && result.Attempts < int(t.common.attempts); result.Attempts++ {
+			if !pause(ctx, t.common.backoff.wait(result.Attempts)) {
+				break
+			}
+			value, err = r.attempt(ctx, t, call, limit)
+		}
+	}
+	if _, ok := weigh(value, r.maxValue()); err == nil && !ok {
+		err = fmt.Errorf("the result is larger than %d bytes", r.maxValue())
+	}
+	if result.Value = value; err != nil {
+		result.Value, result.Err = nil, &TaskError{Task: result.Task, Err: err}
+	}
+	result.Duration = time.Since(started)
+	return result
+}
+
+// maxValue bounds the result of a task, in rough bytes: no more than the largest reply can become when it is parsed. It
+// keeps a chain of tasks that each double a text, or a list of lists, from filling the memory.
+func (r *Runner) maxValue() int { return int(max(1<<20, 8*r.maxResponse)) }
+
+// evaluate computes a task's value, or prepares its call.
+func (r *Runner) evaluate(ctx context.Context, t *task, s scope) (c call, value any, err error) {
+	defer recovered(ctx, r.logger, t.name, &err)
+	if !t.tolerant {
+		if err := s.failedInput(); err != nil {
+			return nil, nil, err
+		}
+	}
+	if preparer, ok := t.behaviour.(preparer); ok {
+		c, err = preparer.prepare(s)
+		return c, nil, err
+	}
+	value, err = t.behaviour.(evaluator).evaluate(s)
+	return nil, value, err
+}
+
+// attempt makes a call once, in the time that one attempt has.
+func (r *Runner) attempt(ctx context.Context, t *task, c call, limit time.Duration) (value any, err error) {
+	defer recovered(ctx, r.logger, t.name, &err)
+	if ctx.Err() != nil {
+		return nil, fmt.Errorf("not started: %w", context.Cause(ctx))
+	}
+	timeout := r.defaultHTTPTimeout
+	if t.common.timeout != nil {
+		timeout = *t.common.timeout
+	}
+	for _, bound := range []struct {
+		duration time.Duration
+		name     string
+	}{{timeout, "timeout"}, {limit, "maxTaskDuration"}} {
+		if bound.duration > 0 {
+			var stop context.CancelFunc
+			ctx, stop = context.WithTimeoutCause(ctx, bound.duration, fmt.Errorf("the time for one attempt is over (%s is %s)", bound.name, bound.duration))
+			defer stop()
+		}
+	}
+	return c.do(ctx, r)
+}
+
+// pause waits, and reports whether the context lasted.
+func pause(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// recovered turns a panic into an error: a fault in one task must not end the node.
+func recovered(ctx context.Context, logger *slog.Logger, task string, err *error) {
+	if fault := recover(); fault != nil {
+		logger.ErrorContext(ctx, "pipeline task panicked", "task", task, "panic", fault, "stack", string(debug.Stack()))
+		*err = fmt.Errorf("the task panicked: %s; this is a fault of the node, please report it", shorten(fmt.Sprint(fault), 256))
+	}
+}

@@ -1,0 +1,327 @@
+package pipeline
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// common is what every task may have.
+type common struct {
+	index     int32
+	timeout   *time.Duration // of each attempt; nil if not written, 0 if switched off
+	failEarly bool
+	attempts  uint32 // 1 at least
+	backoff   backoff
+}
+
+// backoff is the wait between attempts: first, then twice as long each time, up to the cap.
+type backoff struct{ first, cap time.Duration }
+
+// The defaults are those of the established node. Its backoff library has a cap of its own, 10 s, which comes through
+// where an operator sets the first wait alone.
+const (
+	defaultFirstBackoff = 5 * time.Second
+	defaultBackoffCap   = time.Minute
+	libraryBackoffCap   = 10 * time.Second
+)
+
+func newBackoff(first, limit time.Duration) backoff {
+	switch {
+	case first == 0: // a cap alone is ignored
+		return backoff{first: defaultFirstBackoff, cap: defaultBackoffCap}
+	case limit == 0:
+		return backoff{first: first, cap: libraryBackoffCap}
+	default:
+		return backoff{first: first, cap: limit}
+	}
+}
+
+// wait returns the pause after so many failed attempts, from 1.
+func (b backoff) wait(failed int) time.Duration {
+	wait := b.first
+	for ; failed > 1 && wait < b.cap; failed-- {
+		wait *= 2 // cannot overflow: a cap has 63 bits, and one doubling above half of it ends here
+		if wait <= 0 {
+			return b.cap
+		}
+	}
+	return min(wait, b.cap)
+}
+
+// behaviour is what a task does: an evaluator or a preparer.
+type behaviour any
+
+// evaluator is a task that only computes. It sees failed inputs only if its type says so.
+type evaluator interface {
+	evaluate(s scope) (any, error)
+}
+
+// preparer is a task that calls out: it prepares the call from what it sees, and the runner makes the call.
+type preparer interface {
+	prepare(s scope) (call, error)
+}
+
+// kind is a type of task.
+type kind struct {
+	// least and most bound the explicit inputs; most is -1 where there is no bound.
+	least, most int
+	// tolerant types are given failed inputs; all others fail with their input.
+	tolerant bool
+	build    func(b *builder) behaviour
+}
+
+func lookupKind(name string) (kind, bool) {
+	k, ok := map[string]kind{
+		"http":         {0, -1, false, buildHTTP},
+		"bridge":       {0, -1, false, buildBridge},
+		"jsonparse":    {0, 1, false, buildJSONParse},
+		"multiply":     {0, 1, false, buildMultiply},
+		"divide":       {0, 1, false, buildDivide},
+		"median":       {0, -1, true, buildMedian},
+		"mean":         {0, -1, true, buildMean},
+		"sum":          {0, -1, true, buildSum},
+		"mode":         {0, -1, true, buildMode},
+		"any":          {1, -1, true, buildAny},
+		"memo":         {0, 1, false, buildMemo},
+		"lookup":       {1, 1, false, buildLookup},
+		"conditional":  {0, 1, false, buildConditional},
+		"lessthan":     {0, 1, false, buildLessThan},
+		"merge":        {0, 1, false, buildMerge},
+		"fail":         {0, -1, false, buildFail},
+		"uppercase":    {0, 1, false, textKind(uppercase)},
+		"lowercase":    {0, 1, false, textKind(lowercase)},
+		"length":       {0, 1, false, textKind(length)},
+		"hexencode":    {0, 1, false, textKind(hexEncode)},
+		"hexdecode":    {0, 1, false, textKind(hexDecode)},
+		"base64encode": {0, 1, false, textKind(base64Encode)},
+		"base64decode": {0, 1, false, textKind(base64Decode)},
+	}[name]
+	return k, ok
+}
+
+// builder reads the attributes of one task, and remembers which names it was asked for.
+type builder struct {
+	node   *node
+	task   *task
+	tasks  map[string]*task
+	report *report
+	known  []string
+}
+
+// build makes the task that a node describes.
+func build(t *task, n *node, tasks map[string]*task, rep *report) {
+	b := &builder{node: n, task: t, tasks: tasks, report: rep}
+	written := ""
+	if attr := b.find("type"); attr != nil {
+		written = attr.value
+	}
+	t.kind = strings.ToLower(written)
+	t.common = b.common()
+	k, ok := lookupKind(t.kind)
+	if !ok {
+		b.problem("type", "unknown task type: %q", shorten(written, 64))
+		return
+	}
+	if count := len(t.inputs); count < k.least || k.most >= 0 && count > k.most {
+		b.problem("", "a task of type %s takes %s, but %d arrows lead to it", t.kind, arity(k), count)
+	}
+	t.tolerant = k.tolerant
+	t.behaviour = k.build(b)
+	for _, attr := range n.attributes {
+		if !slices.ContainsFunc(b.known, func(name string) bool { return strings.EqualFold(name, attr.key) }) {
+			rep.warning(attr.line, t.name, attr.key, "no attribute of a task of type %s, so it has no effect", t.kind)
+		}
+	}
+}
+
+func arity(k kind) string {
+	switch {
+	case k.most < 0:
+		return fmt.Sprintf("at least %d input", k.least)
+	case k.least == k.most:
+		return fmt.Sprintf("exactly %d input", k.most)
+	default:
+		return fmt.Sprintf("at most %d input", k.most)
+	}
+}
+
+func (b *builder) common() common {
+	c := common{attempts: 1}
+	c.index = int32(b.integer("index", math.MinInt32, math.MaxInt32, 0))
+	c.timeout = b.duration("timeout")
+	c.failEarly = b.boolean("failEarly", false)
+	c.attempts = uint32(max(1, b.integer("retries", 0, math.MaxUint32, 0)))
+	var first, limit time.Duration
+	if d := b.duration("minBackoff"); d != nil {
+		first = *d
+	}
+	if d := b.duration("maxBackoff"); d != nil {
+		limit = *d
+	}
+	c.backoff = newBackoff(first, limit)
+	return c
+}
+
+func (b *builder) problem(attribute, format string, args ...any) {
+	line := b.node.line
+	if attr := b.node.attribute(attribute); attr != nil && attribute != "" {
+		line = attr.line
+	}
+	b.report.problem(line, b.node.name, attribute, format, args...)
+}
+
+func (b *builder) find(name string) *attribute {
+	b.known = append(b.known, name)
+	return b.node.attribute(name)
+}
+
+// written returns the attribute unless it is absent or empty, which are the same for most.
+func (b *builder) written(name string) *attribute {
+	if attr := b.find(name); attr != nil && attr.value != "" {
+		return attr
+	}
+	return nil
+}
+
+// integer reads a literal integer in Go's syntax.
+func (b *builder) integer(name string, least, most, otherwise int64) int64 {
+	attr := b.written(name)
+	if attr == nil {
+		return otherwise
+	}
+	n, err := strconv.ParseInt(attr.value, 0, 64)
+	if err != nil || n < least || n > most {
+		b.problem(name, "%q is not an integer from %d to %d", shorten(attr.value, 64), least, most)
+		return otherwise
+	}
+	return n
+}
+
+func (b *builder) boolean(name string, otherwise bool) bool {
+	attr := b.written(name)
+	if attr == nil {
+		return otherwise
+	}
+	v, err := strconv.ParseBool(attr.value)
+	if err != nil {
+		b.problem(name, "%q is neither true nor false", shorten(attr.value, 64))
+	}
+	return v
+}
+
+// duration reads a literal duration; unlike with others, an empty text is an error and not the default.
+func (b *builder) duration(name string) *time.Duration {
+	attr := b.find(name)
+	if attr == nil {
+		return nil
+	}
+	d, err := time.ParseDuration(attr.value)
+	if err != nil || d < 0 {
+		b.problem(name, "%q is not a duration such as 5s, 500ms or 1m30s", shorten(attr.value, 64))
+		return nil
+	}
+	return &d
+}
+
+// variable reads an attribute that is one variable, and reports whether it was.
+func (b *builder) variable(attr *attribute, name string) (parameter, bool) {
+	inside, ok := wholeVariable(attr.value)
+	if !ok {
+		return parameter{}, false
+	}
+	p := parameter{name: name, present: true}
+	if !variablePattern.MatchString(attr.value) {
+		b.problem(name, "$(%s) is not a variable: names have letters, digits, underscores and points", shorten(inside, 64))
+		return p, true
+	}
+	ref, err := newReference(inside, b.tasks)
+	if err != nil {
+		b.problem(name, "%v", err)
+	}
+	p.ref = ref
+	return p, true
+}
+
+// text reads a variable or any literal text.
+func (b *builder) text(name string) parameter {
+	attr := b.written(name)
+	if attr == nil {
+		return parameter{name: name}
+	}
+	if p, ok := b.variable(attr, name); ok {
+		return p
+	}
+	return parameter{name: name, present: true, literal: attr.value}
+}
+
+// decimal reads a variable or a literal number.
+func (b *builder) decimal(name string) parameter {
+	p := b.text(name)
+	if text, ok := p.literal.(string); ok {
+		d, err := parseDecimal(text)
+		if err != nil {
+			b.problem(name, "%v; write a number or one variable $(…)", err)
+		}
+		p.literal = d
+	}
+	return p
+}
+
+// places reads a variable or a literal number of decimal places.
+func (b *builder) places() parameter {
+	p := b.text("precision")
+	if p.present && p.ref == nil {
+		p.literal = b.integer("precision", -maxScale, maxScale, 0)
+	}
+	return p
+}
+
+// json reads a variable or JSON with variables. A literal must be of the wanted type: a map, a list or (nil) anything.
+func (b *builder) json(name string, want any) parameter {
+	attr := b.written(name)
+	if attr == nil {
+		return parameter{name: name}
+	}
+	if p, ok := b.variable(attr, name); ok {
+		return p
+	}
+	p := parameter{name: name, present: true}
+	var err error
+	if p.literal, p.open, err = compileJSON(attr.value, b.tasks); err != nil {
+		b.problem(name, "%v", err)
+		return p
+	}
+	_, isMap := p.literal.(map[string]any)
+	_, isList := p.literal.([]any)
+	switch want.(type) {
+	case map[string]any:
+		if !isMap {
+			b.problem(name, "the value must be a JSON object, not %s", describe(p.literal))
+		}
+	case []any:
+		if !isList {
+			b.problem(name, "the value must be a JSON list, not %s", describe(p.literal))
+		}
+	}
+	return p
+}
+
+// need reports a required attribute that is absent.
+func (b *builder) need(p parameter) parameter {
+	if !p.present {
+		b.problem("", "attribute %s is required for a task of type %s", p.name, b.task.kind)
+	}
+	return p
+}
+
+// needInput reports a task that has neither the attribute nor an input to take the value from.
+func (b *builder) needInput(p parameter) parameter {
+	if !p.present && len(b.task.inputs) == 0 {
+		b.problem("", "the task has nothing to work on: draw an arrow to it or set the attribute %s", p.name)
+	}
+	return p
+}
