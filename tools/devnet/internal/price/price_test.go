@@ -150,6 +150,11 @@ func TestCheckSource(t *testing.T) {
 			}
 		})
 	}
+	for _, url := range []string{`http://a/"`, `http://a/\`, "http://a/$(b)", "http://a/\n"} {
+		if err := CheckSource(t.Context(), url, path); err == nil || !strings.Contains(err.Error(), "cannot hold") {
+			t.Errorf("%q: got error %v, want one that says what a job cannot hold", url, err)
+		}
+	}
 	t.Run("unreachable", func(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 		defer cancel()

@@ -1,0 +1,61 @@
+// Package audit checks what stands on the chain against what the nodes say that they saw: an answer must be the median of
+// observations that the nodes themselves recorded for that round.
+//
+// It must not know where either side comes from.
+package audit
+
+import (
+	"fmt"
+	"math/big"
+	"slices"
+)
+
+// Report is one report as the contract took it.
+type Report struct {
+	// Answer is what the contract answers from now on.
+	Answer *big.Int
+	// Observations are in ascending order.
+	Observations []*big.Int
+	// Observers are the oracles of the observations.
+	Observers []int
+}
+
+// Check says why a report is wrong, or nil. Of the oracles 0…n-1, faulty may be. recorded gives the values that an oracle's
+// node recorded for the report's round: more than one when the node had to ask its source again, none when it knows of no
+// such round.
+func Check(report Report, n, faulty int, recorded func(oracle int) []*big.Int) error {
+	if len(report.Observations) != len(report.Observers) {
+		return fmt.Errorf("the report has %d observations of %d observers", len(report.Observations), len(report.Observers))
+	}
+	if len(report.Observations) <= faulty {
+		return fmt.Errorf("the report has %d observations, which %d faulty oracles could have made up",
+			len(report.Observations), faulty)
+	}
+	if !slices.IsSortedFunc(report.Observations, (*big.Int).Cmp) {
+		return fmt.Errorf("the report's observations %s do not ascend", report.Observations)
+	}
+	// The upper of the two in the middle when their number is even: the contract takes no mean.
+	if median := report.Observations[len(report.Observations)/2]; report.Answer.Cmp(median) != 0 {
+		return fmt.Errorf("the answer %s is not the median %s of the observations %s", report.Answer, median, report.Observations)
+	}
+	seen := make(map[int]bool)
+	for i, oracle := range report.Observers {
+		if oracle < 0 || oracle >= n {
+			return fmt.Errorf("the report names observer %d, but there are %d oracles", oracle, n)
+		}
+		if seen[oracle] {
+			return fmt.Errorf("the report has two observations of observer %d", oracle)
+		}
+		seen[oracle] = true
+		values := recorded(oracle)
+		if len(values) == 0 {
+			return fmt.Errorf("the report has the observation %s of observer %d, whose node recorded none for this round",
+				report.Observations[i], oracle)
+		}
+		if !slices.ContainsFunc(values, func(value *big.Int) bool { return value.Cmp(report.Observations[i]) == 0 }) {
+			return fmt.Errorf("the report has the observation %s of observer %d, whose node recorded %s for this round",
+				report.Observations[i], oracle, values)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,69 @@
+package process
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+func attributes() *syscall.SysProcAttr {
+	return &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
+}
+
+// adopt makes the kernel hand orphans among this process's descendants to it instead of to init. Plugins have process
+// groups of their own, so the group of a node that had to be killed does not hold them.
+func adopt() error { return unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) }
+
+// killAdopted kills and reaps children until there are none: each that dies hands its own on.
+func killAdopted() error {
+	for {
+		children, err := children()
+		if err != nil {
+			return fmt.Errorf("look for processes that were left behind: %w", err)
+		}
+		if len(children) == 0 {
+			return nil
+		}
+		for _, pid := range children {
+			if err := syscall.Kill(pid, syscall.SIGKILL); err != nil && !errors.Is(err, syscall.ESRCH) {
+				return fmt.Errorf("kill process %d, which was left behind: %w", pid, err)
+			}
+			for {
+				_, err := syscall.Wait4(pid, nil, 0, nil)
+				if !errors.Is(err, syscall.EINTR) {
+					break // reaped, or somebody else was faster
+				}
+			}
+		}
+	}
+}
+
+// children reads the parents of all processes: /proc/<pid>/task/<tid>/children is not in every kernel.
+func children() ([]int, error) {
+	entries, err := os.ReadDir("/proc")
+	if err != nil {
+		return nil, err
+	}
+	var all []int
+	for _, entry := range entries {
+		pid, err := strconv.Atoi(entry.Name())
+		if err != nil {
+			continue
+		}
+		stat, err := os.ReadFile("/proc/" + entry.Name() + "/stat")
+		if err != nil {
+			continue // it ended
+		}
+		// The name stands in parentheses and may hold anything; behind it come the state and the parent.
+		fields := strings.Fields(string(stat[strings.LastIndexByte(string(stat), ')')+1:]))
+		if len(fields) > 1 && fields[1] == strconv.Itoa(os.Getpid()) {
+			all = append(all, pid)
+		}
+	}
+	return all, nil
+}

@@ -1,0 +1,146 @@
+// Package process starts programs that must not outlive this one, and ends them with everything that they started.
+//
+// It must not know what the programs do.
+package process
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"runtime"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// Command is a program to start.
+type Command struct {
+	// Path is the program's file.
+	Path string
+	// Args are its arguments, without its name.
+	Args []string
+	// Env is its whole environment.
+	Env []string
+	// Dir is the folder in which it starts.
+	Dir string
+	// LogFile takes what it prints, and is made when it does not exist.
+	LogFile string
+}
+
+// Launcher starts processes. On Linux each of them is killed when this process dies in whatever way, and what they leave
+// behind becomes a child of this process, so that Close finds it: only one Launcher at a time, and no other children.
+type Launcher struct {
+	starts chan func()
+	ended  sync.WaitGroup
+}
+
+// NewLauncher makes a Launcher.
+func NewLauncher() (*Launcher, error) {
+	if err := adopt(); err != nil {
+		return nil, fmt.Errorf("make this process the keeper of what its children leave behind: %w", err)
+	}
+	l := &Launcher{starts: make(chan func())}
+	l.ended.Go(func() {
+		// The kernel sends the signal of a parent's death when the thread ends that started the child. The runtime ends
+		// threads as it likes, but not one to which a goroutine is locked.
+		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()
+		for start := range l.starts {
+			start()
+		}
+	})
+	return l, nil
+}
+
+// Start starts a program in a process group of its own.
+func (l *Launcher) Start(command Command) (*Process, error) {
+	log, err := os.OpenFile(command.LogFile, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("start %s: open its log: %w", command.Path, err)
+	}
+	defer log.Close()
+	// A file, not a pipe: nobody has to read it, and Wait does not wait for grandchildren that hold it open.
+	cmd := &exec.Cmd{
+		Path: command.Path, Args: append([]string{command.Path}, command.Args...), Env: command.Env, Dir: command.Dir,
+		Stdout: log, Stderr: log, SysProcAttr: attributes(),
+	}
+	started := make(chan error)
+	l.starts <- func() { started <- cmd.Start() }
+	if err := <-started; err != nil {
+		return nil, fmt.Errorf("start %s: %w", command.Path, err)
+	}
+	p := &Process{cmd: cmd, log: command.LogFile, done: make(chan struct{})}
+	go func() {
+		defer close(p.done)
+		p.err = cmd.Wait()
+	}()
+	return p, nil
+}
+
+// Close kills whatever the processes left behind; stop them first. The Launcher is of no use afterwards.
+func (l *Launcher) Close() error {
+	err := killAdopted()
+	close(l.starts)
+	l.ended.Wait()
+	return err
+}
+
+// Process is a program that was started.
+type Process struct {
+	cmd  *exec.Cmd
+	log  string
+	done chan struct{}
+	err  error // after done
+}
+
+// PID is the number of the process and of its group.
+func (p *Process) PID() int { return p.cmd.Process.Pid }
+
+// Done is closed when the process has ended.
+func (p *Process) Done() <-chan struct{} { return p.done }
+
+// Exit waits for the end of the process and says how it ended: "exit status 1", "signal: killed".
+func (p *Process) Exit() string {
+	<-p.done
+	if p.err != nil {
+		return p.err.Error()
+	}
+	return p.cmd.ProcessState.String()
+}
+
+// Stop asks the process group to end with SIGTERM, kills it after the grace, and returns when the process has ended.
+func (p *Process) Stop(grace time.Duration) {
+	// Errors mean that the group has ended, which is what is wanted.
+	_ = syscall.Kill(-p.PID(), syscall.SIGTERM)
+	timer := time.NewTimer(grace)
+	defer timer.Stop()
+	select {
+	case <-p.done:
+	case <-timer.C:
+	}
+	_ = syscall.Kill(-p.PID(), syscall.SIGKILL)
+	<-p.done
+}
+
+// maxTail is how much of the end of a log Tail looks at.
+const maxTail = 64 << 10
+
+// Tail is the last lines that the process printed.
+func (p *Process) Tail(lines int) string {
+	log, err := os.Open(p.log)
+	if err != nil {
+		return fmt.Sprintf("(its log cannot be read: %v)", err)
+	}
+	defer log.Close()
+	if info, err := log.Stat(); err == nil && info.Size() > maxTail {
+		_, _ = log.Seek(-maxTail, io.SeekEnd) // at worst the tail is the head
+	}
+	text, err := io.ReadAll(io.LimitReader(log, maxTail))
+	if err != nil {
+		return fmt.Sprintf("(its log cannot be read: %v)", err)
+	}
+	all := strings.Split(strings.TrimRight(string(text), "\n"), "\n")
+	return strings.Join(all[max(0, len(all)-lines):], "\n")
+}

@@ -1,0 +1,276 @@
+package session
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/ethereum/go-ethereum/common"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/loop-plugins/loop/tools/devnet/internal/chain"
+	"github.com/loop-plugins/loop/tools/devnet/internal/job"
+	"github.com/loop-plugins/loop/tools/devnet/internal/node"
+	"github.com/loop-plugins/loop/tools/devnet/internal/price"
+	"github.com/loop-plugins/loop/tools/devnet/internal/process"
+)
+
+// bridgeName is the bridge that every node gets, for the jobs of users.
+const bridgeName = "price"
+
+// Ends of a session.
+var (
+	errDone    = errors.New("the rounds are done")
+	errTimeout = errors.New("the time is over")
+)
+
+// network is a session under way.
+type network struct {
+	config   Config
+	display  Display
+	binaries binaries
+	template *job.Template
+
+	httpPorts, p2pPorts []int
+
+	folder   string
+	chain    *chain.Chain
+	feed     *chain.Feed
+	prices   *price.Server
+	launcher *process.Launcher
+	started  time.Time // of the first node
+	members  []*member
+	complete chan struct{} // closed when all nodes have their jobs
+
+	mu     sync.Mutex
+	result Result
+	last   time.Time // of the last transmission
+}
+
+// member is a node with its place in the network.
+type member struct {
+	*node.Node
+	keys  node.Keys // before the network is complete
+	jobID int64
+
+	mu      sync.Mutex
+	plugins []node.Plugin // as it last reported them
+}
+
+func (n *network) run(ctx context.Context) (err error) {
+	defer func() { err = errors.Join(err, n.close()) }()
+	running := ctx
+	if n.config.Timeout > 0 {
+		var cancel context.CancelFunc
+		running, cancel = context.WithTimeoutCause(ctx, n.config.Timeout, errTimeout)
+		defer cancel()
+	}
+	n.display.Step("Deploying an OCR2Aggregator on an Ethereum chain of its own …")
+	if err := n.open(running); err != nil {
+		return n.verdict(ctx, running, err)
+	}
+	return n.verdict(ctx, running, n.live(running))
+}
+
+// live runs the nodes to the end of the session. It always returns an error.
+func (n *network) live(ctx context.Context) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	group, ctx := errgroup.WithContext(ctx)
+	n.display.Step(fmt.Sprintf("Chain %d at %s, contract %s. Starting %d nodes …",
+		chain.ID, n.chain.HTTPURL(), n.feed.Address(), n.config.Nodes))
+	n.started = time.Now()
+	for i := range n.config.Nodes {
+		m, err := n.startNode(i)
+		if err != nil {
+			cancel()
+			_ = group.Wait() // it was cancelled
+			return err
+		}
+		n.members = append(n.members, m)
+		group.Go(func() error {
+			select {
+			case <-m.Ended():
+				return m.Exit()
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		})
+	}
+	// Watched before there is a configuration, so that no transmission is missed.
+	group.Go(func() error {
+		return n.feed.Watch(ctx, func(t chain.Transmission) error { return n.take(ctx, t) })
+	})
+	group.Go(func() error {
+		if err := n.configure(ctx); err != nil {
+			return err
+		}
+		group.Go(func() error { return n.observe(ctx) })
+		if n.config.KillEvery > 0 {
+			group.Go(func() error { return n.kill(ctx) })
+		}
+		return nil
+	})
+	return group.Wait()
+}
+
+func (n *network) startNode(i int) (*member, error) {
+	name := "node-" + strconv.Itoa(i)
+	commands := map[string]string{"CL_MEDIAN_CMD": n.binaries.median, "CL_EVM_CMD": n.binaries.evm}
+	if n.config.InProcess {
+		commands = nil
+	}
+	started, err := node.Start(n.launcher, node.Settings{
+		Name: name, Dir: filepath.Join(n.folder, name), Binary: n.binaries.node, PluginCommands: commands,
+		HTTPPort: n.httpPorts[i], P2PPort: n.p2pPorts[i],
+		ChainID: strconv.Itoa(chain.ID), ChainWSURL: n.chain.WSURL(), ChainHTTPURL: n.chain.HTTPURL(),
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &member{Node: started}, nil
+}
+
+// configure turns nodes that start into a network: keys, money, the contract's configuration, jobs.
+func (n *network) configure(ctx context.Context) error {
+	err := n.each(ctx, func(ctx context.Context, m *member) (err error) {
+		if err := m.WaitReady(ctx); err != nil {
+			return err
+		}
+		m.keys, err = m.Keys(ctx)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	n.display.Step(fmt.Sprintf("%d nodes are ready. Configuring the contract and adding the jobs …", len(n.members)))
+	var oracles []chain.Oracle
+	var bootstrappers []string
+	for _, m := range n.members {
+		if !common.IsHexAddress(m.keys.Account) || len(m.keys.OnchainPublicKey) != common.AddressLength {
+			return fmt.Errorf("list the keys of %s: account %q with the on-chain key %x are not two addresses",
+				m.Name(), m.keys.Account, m.keys.OnchainPublicKey)
+		}
+		account := common.HexToAddress(m.keys.Account)
+		if err := n.chain.Fund(ctx, account); err != nil {
+			return err
+		}
+		oracles = append(oracles, chain.Oracle{
+			PeerID: m.keys.PeerID, OffchainPublicKey: m.keys.OffchainPublicKey,
+			ConfigEncryptionPublicKey: m.keys.ConfigEncryptionPublicKey,
+			Signer:                    common.BytesToAddress(m.keys.OnchainPublicKey), Transmitter: account,
+		})
+		bootstrappers = append(bootstrappers, m.keys.PeerID+"@"+m.P2PAddress())
+	}
+	if _, err := n.feed.Configure(ctx, oracles); err != nil {
+		return err
+	}
+	if err := n.each(ctx, func(ctx context.Context, m *member) error { return n.addJob(ctx, m, bootstrappers) }); err != nil {
+		return err
+	}
+	close(n.complete)
+	n.display.Step(fmt.Sprintf("The nodes run OCR2 on contract %s. Waiting for the first round …", n.feed.Address()))
+	return nil
+}
+
+func (n *network) addJob(ctx context.Context, m *member, bootstrappers []string) error {
+	fields := job.Fields{
+		Node: m.Name(), ChainID: strconv.Itoa(chain.ID), Contract: n.feed.Address().Hex(),
+		TransmitterID: m.keys.Account, BundleID: m.keys.BundleID, Bootstrappers: bootstrappers,
+		PriceURL: n.prices.PriceURL(m.Name()), PricePath: "data,result",
+		BridgeName: bridgeName, BridgeURL: n.prices.BridgeURL(m.Name()), JuelsURL: n.prices.JuelsURL(),
+		Decimals: chain.Decimals, Scale: "1" + strings.Repeat("0", chain.Decimals),
+	}
+	if n.config.Source != "" {
+		fields.PriceURL, fields.PricePath = n.config.Source, n.config.SourcePath
+	}
+	spec, err := n.template.Spec(fields)
+	if err != nil {
+		return err
+	}
+	if err := m.AddBridge(ctx, fields.BridgeName, fields.BridgeURL); err != nil {
+		return err
+	}
+	id, warnings, err := m.AddJob(ctx, spec)
+	if err != nil {
+		return err
+	}
+	m.jobID = id
+	for _, warning := range warnings {
+		n.display.Step(fmt.Sprintf("%s warns of its job: %s", m.Name(), warning))
+	}
+	return nil
+}
+
+// each does something with all members at once.
+func (n *network) each(ctx context.Context, do func(context.Context, *member) error) error {
+	group, ctx := errgroup.WithContext(ctx)
+	for _, m := range n.members {
+		group.Go(func() error { return do(ctx, m) })
+	}
+	return group.Wait()
+}
+
+// verdict makes the session's error of what ended it. asked is the user's context, running the session's own.
+func (n *network) verdict(asked, running context.Context, err error) error {
+	interrupted := asked.Err() != nil
+	late := errors.Is(context.Cause(running), errTimeout)
+	switch {
+	case errors.Is(err, errDone):
+		return nil
+	case (interrupted || late) && n.config.Rounds == 0:
+		return nil
+	case interrupted:
+		return fmt.Errorf("interrupted after %d of %d rounds", n.transmissions(), n.config.Rounds)
+	case late:
+		var logs strings.Builder
+		for _, m := range n.members {
+			fmt.Fprintf(&logs, "\n\nLast lines of %s:\n%s", m.Name(), m.Tail())
+		}
+		return fmt.Errorf("waited %s for %d rounds and saw %d (%w); see what the nodes say, or give them more with --timeout%s",
+			n.config.Timeout, n.config.Rounds, n.transmissions(), err, logs.String())
+	}
+	return err
+}
+
+func (n *network) transmissions() int {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.result.Transmissions
+}
+
+// close ends everything, the nodes first.
+func (n *network) close() error {
+	n.display.Step("Stopping …")
+	var stops sync.WaitGroup
+	for _, m := range n.members {
+		stops.Go(m.Stop)
+	}
+	stops.Wait()
+	var errs []error
+	if n.launcher != nil {
+		errs = append(errs, n.launcher.Close())
+	}
+	if n.prices != nil {
+		errs = append(errs, n.prices.Close())
+	}
+	if n.chain != nil {
+		errs = append(errs, n.chain.Close())
+	}
+	switch {
+	case n.folder == "":
+	case n.config.Keep:
+		n.display.Step("Folder kept: " + n.folder)
+	default:
+		if err := os.RemoveAll(n.folder); err != nil {
+			errs = append(errs, fmt.Errorf("remove the folder of the nodes: %w", err))
+		}
+	}
+	return errors.Join(errs...)
+}

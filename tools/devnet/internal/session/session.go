@@ -1,0 +1,248 @@
+// Package session runs a local network from its start to its end: a chain with a feed on it, a price to agree on, nodes, and
+// the check that every answer on the chain is the median of what the nodes say that they saw.
+//
+// It is where the other packages meet. It must not know how its progress is shown.
+package session
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/loop-plugins/loop/tools/devnet/internal/chain"
+	"github.com/loop-plugins/loop/tools/devnet/internal/job"
+	"github.com/loop-plugins/loop/tools/devnet/internal/node"
+	"github.com/loop-plugins/loop/tools/devnet/internal/price"
+	"github.com/loop-plugins/loop/tools/devnet/internal/process"
+	"github.com/loop-plugins/loop/tools/devnet/internal/table"
+)
+
+// Config is what a user chooses.
+type Config struct {
+	// Rounds is how many transmissions end the session; 0: it goes on until it is interrupted.
+	Rounds int
+	// Nodes is their number, 4 to 31.
+	Nodes int
+	// InProcess runs the plugins inside the nodes.
+	InProcess bool
+	// HTTPPort is the first node's port for operators, the next nodes have the next ports; 0: free ones. FallBack says
+	// that free ones will do when these are taken.
+	HTTPPort int
+	FallBack bool
+	// KillEvery is how often a random plugin process is killed; 0: never.
+	KillEvery time.Duration
+	// Keep leaves the folder of the nodes.
+	Keep bool
+	// JobTemplate is a file with a template of the nodes' jobs; empty: devnet's own.
+	JobTemplate string
+	// Source is a URL where the nodes read the price; empty: devnet's own prices. SourcePath is where the number stands in
+	// its answer, keys separated by commas.
+	Source, SourcePath string
+	// Seed fixes devnet's own prices and its choice of what to kill.
+	Seed uint64
+	// Timeout is how long the rounds may take; 0: for ever. Without a number of rounds it is a good end.
+	Timeout time.Duration
+	// BinDir holds the programs loop, loop-median and loop-evm; empty: the folder of devnet's own program, or ./bin.
+	BinDir string
+}
+
+// Display shows progress.
+type Display interface {
+	// Step says what the session does now, in a sentence.
+	Step(text string)
+	// Round shows an answer that was checked.
+	Round(table.Round)
+	// Nodes shows the nodes and their plugins.
+	Nodes([]table.Node)
+}
+
+// Result is what came of a session.
+type Result struct {
+	// Chain is "evm".
+	Chain string `json:"chain"`
+	// Nodes is their number, Rounds the number of transmissions that were asked for.
+	Nodes  int `json:"nodes"`
+	Rounds int `json:"rounds"`
+	// Transmissions is how many there were, Verified how many of their answers were found to be the median of what the
+	// nodes recorded, Answers what they were: prices with 8 decimals.
+	Transmissions int      `json:"transmissions"`
+	Verified      int      `json:"verified"`
+	Answers       []string `json:"answers"`
+	// FirstTransmissionMS is the time from the start of the first node's process to the first transmission, in
+	// milliseconds; 0: there was none.
+	FirstTransmissionMS int64 `json:"first_transmission_ms"`
+	// PluginProcesses is the most plugin processes that the nodes reported at one time.
+	PluginProcesses int `json:"plugin_processes"`
+	// InProcess says that the plugins ran inside the nodes.
+	InProcess bool `json:"in_process"`
+	// Kills counts the plugin processes that devnet killed, Restarts the lives of plugins after their first.
+	Kills    int    `json:"kills"`
+	Restarts uint64 `json:"restarts"`
+	// NodeRestarts is 0: a node that ends by itself ends the session.
+	NodeRestarts int `json:"node_restarts"`
+	// Seed is the one in use.
+	Seed uint64 `json:"seed"`
+	// DurationMS is how long all of it took, with the clearing up, in milliseconds.
+	DurationMS int64 `json:"duration_ms"`
+	// Error says why the session failed; absent when it did not.
+	Error string `json:"error,omitempty"`
+}
+
+// Run runs a session until it has its rounds, fails, or ctx ends, and leaves no process and, unless told, no file behind.
+// Without a number of rounds, the end of ctx is the good end. The result is of use after an error too.
+func Run(ctx context.Context, config Config, display Display) (Result, error) {
+	begin := time.Now()
+	n := &network{config: config, display: display, complete: make(chan struct{})}
+	n.result = Result{
+		Chain: "evm", Nodes: config.Nodes, Rounds: config.Rounds, InProcess: config.InProcess, Seed: config.Seed,
+		Answers: []string{},
+	}
+	err := n.prepare(ctx)
+	if err == nil {
+		err = n.run(ctx)
+	}
+	n.result.DurationMS = time.Since(begin).Milliseconds()
+	if err != nil {
+		n.result.Error = err.Error()
+	}
+	return n.result, err
+}
+
+// prepare checks what the user chose, before anything is started.
+func (n *network) prepare(ctx context.Context) error {
+	config := &n.config
+	switch {
+	case config.Nodes < chain.MinOracles || config.Nodes > chain.MaxOracles:
+		return fmt.Errorf("--nodes is %d, but a feed takes %d to %d oracles", config.Nodes, chain.MinOracles, chain.MaxOracles)
+	case config.Rounds < 0:
+		return fmt.Errorf("--rounds is %d; give the number of rounds, or 0 to go on until Ctrl-C", config.Rounds)
+	case config.KillEvery < 0:
+		return fmt.Errorf("--kill-every is %s; give a time above zero", config.KillEvery)
+	case config.KillEvery > 0 && config.InProcess:
+		return errors.New("--kill-every kills plugin processes, and with --in-process there are none; choose one of them")
+	case config.Timeout < 0:
+		return fmt.Errorf("--timeout is %s; give a time above zero, or 0 for none", config.Timeout)
+	case config.HTTPPort < 0 || config.HTTPPort > 65536-config.Nodes:
+		return fmt.Errorf("--http-port is %d, but the ports of %d nodes end at 65535", config.HTTPPort, config.Nodes)
+	}
+	var err error
+	if n.binaries, err = findBinaries(config.BinDir, config.InProcess); err != nil {
+		return err
+	}
+	n.template = job.Default()
+	if config.JobTemplate != "" {
+		if n.template, err = job.Load(config.JobTemplate); err != nil {
+			return err
+		}
+	}
+	if config.Source != "" {
+		if err := price.CheckSource(ctx, config.Source, config.SourcePath); err != nil {
+			return err
+		}
+	}
+	return n.choosePorts()
+}
+
+func (n *network) choosePorts() error {
+	var err error
+	switch {
+	case n.config.HTTPPort == 0:
+		n.httpPorts, err = node.FreePorts(n.config.Nodes)
+	default:
+		n.httpPorts, err = node.PortsFrom(n.config.HTTPPort, n.config.Nodes)
+		if err != nil && n.config.FallBack {
+			n.httpPorts, err = node.FreePorts(n.config.Nodes)
+		}
+	}
+	if err != nil {
+		return err
+	}
+	n.p2pPorts, err = node.FreePorts(n.config.Nodes)
+	return err
+}
+
+// binaries are the programs of a network.
+type binaries struct{ node, median, evm string }
+
+// findBinaries finds the programs in dir, or when it is empty beside this program or in ./bin.
+func findBinaries(dir string, inProcess bool) (binaries, error) {
+	dirs := []string{dir}
+	if dir == "" {
+		self, err := os.Executable()
+		if err != nil {
+			return binaries{}, fmt.Errorf("find the folder of devnet's own program: %w; name it with --bin-dir", err)
+		}
+		dirs = []string{filepath.Dir(self), "bin"}
+	}
+	var missing error
+	for _, dir := range dirs {
+		found, err := binariesIn(dir, inProcess)
+		if err == nil {
+			return found, nil
+		}
+		if missing == nil {
+			missing = err
+		}
+	}
+	return binaries{}, missing
+}
+
+func binariesIn(dir string, inProcess bool) (binaries, error) {
+	dir, err := filepath.Abs(dir)
+	if err != nil {
+		return binaries{}, fmt.Errorf("find the folder %s: %w", dir, err)
+	}
+	found := binaries{
+		node: filepath.Join(dir, "loop"), median: filepath.Join(dir, "loop-median"), evm: filepath.Join(dir, "loop-evm"),
+	}
+	needed := []string{found.node, found.median, found.evm}
+	if inProcess {
+		needed = needed[:1]
+	}
+	for _, file := range needed {
+		info, err := os.Stat(file)
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+			return binaries{}, fmt.Errorf("%s not found: run `make build`, or name its folder with --bin-dir",
+				strings.TrimPrefix(file, filepath.Dir(dir)+"/"))
+		case err != nil:
+			return binaries{}, fmt.Errorf("look for the program %s: %w", file, err)
+		case info.IsDir() || info.Mode()&0o111 == 0:
+			return binaries{}, fmt.Errorf("%s is not a program: run `make build`, or name its folder with --bin-dir", file)
+		}
+	}
+	return found, nil
+}
+
+// makeFolder makes the folder of the nodes. Its path is short because sockets have to fit under it.
+func makeFolder() (string, error) {
+	folder, err := os.MkdirTemp("", "devnet-")
+	if err != nil {
+		return "", fmt.Errorf("make a folder for the nodes: %w", err)
+	}
+	return folder, nil
+}
+
+// open starts what the nodes need: a chain with a feed on it, and prices. What was opened is closed by close.
+func (n *network) open(ctx context.Context) error {
+	var err error
+	if n.folder, err = makeFolder(); err != nil {
+		return err
+	}
+	if n.chain, err = chain.Start(); err != nil {
+		return err
+	}
+	if n.feed, err = n.chain.DeployFeed(ctx); err != nil {
+		return err
+	}
+	if n.prices, err = price.Start(n.config.Seed); err != nil {
+		return err
+	}
+	n.launcher, err = process.NewLauncher()
+	return err
+}

@@ -1,0 +1,119 @@
+// Devnet runs a whole oracle network on one machine: nodes with their plugins in processes of their own agree on a price
+// through OCR2 and write it to an OCR2Aggregator contract.
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/loop-plugins/loop/tools/devnet/internal/session"
+	"github.com/loop-plugins/loop/tools/devnet/internal/table"
+)
+
+const long = `Devnet runs a whole oracle network on this machine. Four nodes, each with its relayer and its
+median plugin in processes of their own, agree on a price through OCR2 and write it to a real
+OCR2Aggregator contract on an Ethereum chain that lives in devnet itself. Devnet checks every
+answer on the chain against what the nodes say that they observed, and fails when one is not
+their median.
+
+Nothing remains afterwards: no process, and without --keep no file.
+
+With --json the last line of the output is a JSON object:
+  chain                  "evm"
+  nodes, rounds, seed    as asked
+  transmissions          answers that the contract took
+  verified               of them, those found to be the median of what the nodes recorded
+  answers                the answers, prices with 8 decimals
+  first_transmission_ms  from the start of the first node's process to the first transmission
+  plugin_processes       the most plugin processes that the nodes reported at one time
+  in_process             whether the plugins ran inside the nodes
+  kills, restarts        plugin processes that devnet killed, and lives of plugins after their first
+  node_restarts          0: a node that ends by itself ends the run
+  duration_ms            all of it, with the clearing up
+  error                  why it failed; absent when it did not
+
+A job template (--job-template) is a job spec in TOML with the fields of Go's text/template:
+  .Node .ChainID .Contract .TransmitterID .BundleID
+  .Bootstrappers         all nodes, each PEERID@HOST:PORT
+  .PriceURL .PricePath   what an http task fetches, and where a jsonparse task finds the price in it
+  .BridgeName .BridgeURL a bridge that every node has; it answers {"data":{"result":"PRICE"}}
+  .JuelsURL              answers {"data":{"result":"JUELS"}}
+  .Decimals .Scale       of the contract's answers: 8, and 100000000
+  quoted X               a text, or a list of them, as TOML strings`
+
+func main() {
+	// A terminal that closes and a pipe that nobody reads any more are reasons to clear up too.
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGPIPE)
+	err := command(os.Stdout, os.Stderr).ExecuteContext(ctx)
+	stop()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "devnet: "+err.Error())
+		os.Exit(1)
+	}
+}
+
+func command(stdout, stderr *os.File) *cobra.Command {
+	config := session.Config{}
+	var asJSON bool
+	c := &cobra.Command{
+		Use:           "devnet",
+		Short:         "Run an oracle network on this machine",
+		Long:          long,
+		Args:          cobra.NoArgs,
+		SilenceUsage:  true,
+		SilenceErrors: true,
+	}
+	flags := c.Flags()
+	flags.IntVar(&config.Rounds, "rounds", 0, "end after so many transmissions; 0: go on until Ctrl-C")
+	flags.IntVar(&config.Nodes, "nodes", 4, "number of nodes, 4 to 31")
+	flags.BoolVar(&config.InProcess, "in-process", false, "run the plugins inside the nodes")
+	flags.IntVar(&config.HTTPPort, "http-port", 6688, "the first node's port for operators, the next nodes count up; 0: free ones\n(free ones are taken too when the default is in use)")
+	flags.DurationVar(&config.KillEvery, "kill-every", 0, "kill a random plugin process so often")
+	flags.BoolVar(&config.Keep, "keep", false, "leave the nodes' folder, with their logs")
+	flags.StringVar(&config.JobTemplate, "job-template", "", "file with a template of the nodes' jobs")
+	flags.StringVar(&config.Source, "source", "", "URL where the nodes fetch the price, instead of devnet's own")
+	flags.StringVar(&config.SourcePath, "source-path", "data,result", "where the price stands in the source's JSON")
+	flags.Uint64Var(&config.Seed, "seed", 1, "fixes devnet's own prices and its choice of what to kill")
+	flags.DurationVar(&config.Timeout, "timeout", 2*time.Minute, "fail when the rounds take longer, or end then without --rounds; 0: never\n(the default holds with --rounds only)")
+	flags.StringVar(&config.BinDir, "bin-dir", "", "folder of the programs loop, loop-median and loop-evm\n(default: that of devnet itself, or ./bin)")
+	flags.BoolVar(&asJSON, "json", false, "end with a JSON object on stdout; progress goes to stderr")
+	c.RunE = func(c *cobra.Command, _ []string) error {
+		config.FallBack = !flags.Changed("http-port")
+		if config.Rounds == 0 && !flags.Changed("timeout") {
+			config.Timeout = 0
+		}
+		result, err := session.Run(c.Context(), config, display(stdout, stderr, asJSON))
+		if asJSON {
+			return writeResult(stdout, result, err)
+		}
+		return err
+	}
+	return c
+}
+
+// display is a table on a terminal, and lines everywhere else.
+func display(stdout, stderr *os.File, asJSON bool) session.Display {
+	if asJSON {
+		return table.NewLines(stderr)
+	}
+	if screen, ok := table.NewScreen(stdout); ok {
+		return screen
+	}
+	return table.NewLines(stdout)
+}
+
+// writeResult writes the result of a session that ended with err, and returns err.
+func writeResult(out io.Writer, result session.Result, err error) error {
+	if writeErr := json.NewEncoder(out).Encode(result); writeErr != nil && err == nil {
+		return fmt.Errorf("write the result: %w", writeErr)
+	}
+	return err
+}
