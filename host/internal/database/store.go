@@ -86,7 +86,10 @@ func (s *Store) Put(ctx context.Context, key string, value []byte, expected uint
 		err = fmt.Errorf("the value has %d bytes, more than %d: %w", len(value), MaxValueLength, ErrInvalid)
 	}
 	if err == nil {
-		err = s.change(ctx, key, expected, func(tx *sql.Tx) error {
+		err = s.change(ctx, key, func(tx *sql.Tx, current uint64) error {
+			if current != expected {
+				return &VersionError{Key: key, Expected: expected, Current: current}
+			}
 			_, err := tx.ExecContext(ctx,
 				`INSERT INTO store_entries (plugin_kind, chain, account, entry_key, content, version)
 				VALUES ($1, $2, $3, $4, $5, $6)
@@ -102,15 +105,16 @@ func (s *Store) Put(ctx context.Context, key string, value []byte, expected uint
 	return expected + 1, nil
 }
 
-// Delete removes an entry of the expected version, which is at least 1. Any other
-// version, a missing key among them, is a *VersionError.
+// Delete removes an entry if it has the expected version, 0 meaning any; otherwise
+// the error is a *VersionError. A key that does not exist is no error, so that a
+// repeated Delete is none either.
 func (s *Store) Delete(ctx context.Context, key string, expected uint64) error {
 	err := checkKey(key)
-	if err == nil && expected == 0 {
-		err = fmt.Errorf("the expected version is 0, and a key that does not exist cannot be deleted: %w", ErrInvalid)
-	}
 	if err == nil {
-		err = s.change(ctx, key, expected, func(tx *sql.Tx) error {
+		err = s.change(ctx, key, func(tx *sql.Tx, current uint64) error {
+			if current != 0 && expected != 0 && current != expected {
+				return &VersionError{Key: key, Expected: expected, Current: current}
+			}
 			_, err := tx.ExecContext(ctx,
 				`DELETE FROM store_entries
 				WHERE plugin_kind = $1 AND chain = $2 AND account = $3 AND entry_key = $4`, s.at(key)...)
@@ -123,9 +127,9 @@ func (s *Store) Delete(ctx context.Context, key string, expected uint64) error {
 	return nil
 }
 
-// change runs a write if the key has the expected version. The transaction holds
-// the only writing connection, so nothing comes between look and write.
-func (s *Store) change(ctx context.Context, key string, expected uint64, write func(tx *sql.Tx) error) error {
+// change gives write the key's version, 0 when it does not exist. The transaction
+// holds the only writing connection, so nothing comes between look and write.
+func (s *Store) change(ctx context.Context, key string, write func(tx *sql.Tx, current uint64) error) error {
 	return s.d.write(ctx, flushed, func(tx *sql.Tx) error {
 		var current int64
 		err := tx.QueryRowContext(ctx,
@@ -134,21 +138,20 @@ func (s *Store) change(ctx context.Context, key string, expected uint64, write f
 		if err != nil && !errors.Is(err, sql.ErrNoRows) {
 			return err
 		}
-		if uint64(current) != expected {
-			return &VersionError{Key: key, Expected: expected, Current: uint64(current)}
-		}
-		return write(tx)
+		return write(tx, uint64(current))
 	})
 }
 
 // List returns entries whose keys begin with prefix and come after the key
 // `after`, in the order of their bytes. An empty prefix means all, an empty after
-// the beginning. The limit is 1 to MaxPage. More says that a further page exists:
-// ask for it with the last key as after. Each page is a state of its own.
+// the beginning, a limit of 0 or above MaxPage means MaxPage. More says that a
+// further page exists: ask for it with the last key as after. Each page is a state
+// of its own.
 func (s *Store) List(ctx context.Context, prefix, after string, limit int) (entries []Entry, more bool, err error) {
 	if limit < 1 || limit > MaxPage {
-		err = fmt.Errorf("the limit is %d, not 1 to %d: %w", limit, MaxPage, ErrInvalid)
-	} else if len(prefix) > MaxKeyLength || len(after) > MaxKeyLength {
+		limit = MaxPage
+	}
+	if len(prefix) > MaxKeyLength || len(after) > MaxKeyLength {
 		err = fmt.Errorf("the prefix or the key to begin after has over %d bytes: %w", MaxKeyLength, ErrInvalid)
 	} else {
 		query := `SELECT entry_key, content, version FROM store_entries
