@@ -37,7 +37,8 @@ const maxDepth = 16
 // Index holds the entries of one document.
 type Index struct {
 	entries []Entry
-	byPath  map[string]int // lower-cased path to the first entry that has it
+	byPath  map[string]int // path to the first entry that has it
+	folded  map[string]int // the same by lower-cased path
 	lines   lineTable
 }
 
@@ -53,7 +54,7 @@ func (e *SyntaxError) Error() string { return fmt.Sprintf("line %d: %s", e.Line,
 // Read indexes a document. It fails with a *SyntaxError, and only for syntax: a key that is given twice is left for the
 // decoder to refuse.
 func Read(document []byte) (*Index, error) {
-	index := &Index{byPath: map[string]int{}, lines: newLineTable(document)}
+	index := &Index{byPath: map[string]int{}, folded: map[string]int{}, lines: newLineTable(document)}
 	var parser unstable.Parser
 	parser.Reset(document)
 	walk := walker{index: index, parser: &parser, lines: index.lines, arrays: map[string]int{}}
@@ -77,9 +78,13 @@ func Read(document []byte) (*Index, error) {
 // Entries returns all entries in the order of the document.
 func (x *Index) Entries() []Entry { return x.entries }
 
-// Find returns the first entry whose path is the given one, letter case aside: decoders bind keys that way.
+// Find returns the first entry whose path is the given one or, if there is none, is so but for letter case: decoders bind
+// keys that way.
 func (x *Index) Find(path string) (Entry, bool) {
-	at, ok := x.byPath[strings.ToLower(path)]
+	at, ok := x.byPath[path]
+	if !ok {
+		at, ok = x.folded[strings.ToLower(path)]
+	}
 	if !ok {
 		return Entry{}, false
 	}
@@ -140,7 +145,7 @@ func (w *walker) header(node *unstable.Node) {
 			break
 		}
 		part := parts.Node()
-		path = join(path, string(part.Data))
+		path = Join(path, string(part.Data))
 		line := w.lines.at(int(part.Raw.Offset))
 		folded := strings.ToLower(path)
 		if node.Kind == unstable.ArrayTable && parts.IsLast() {
@@ -167,7 +172,7 @@ func (w *walker) assignment(table Entry, node *unstable.Node, depth int) {
 			return
 		}
 		part := parts.Node()
-		entry.Path = join(entry.Path, string(part.Data))
+		entry.Path = Join(entry.Path, string(part.Data))
 		entry.Line = w.lines.at(int(part.Raw.Offset))
 		if parts.IsLast() {
 			w.value(entry, node.Value(), depth)
@@ -208,19 +213,24 @@ func (w *walker) value(entry Entry, node *unstable.Node, depth int) {
 }
 
 func (w *walker) add(entry Entry) {
-	folded := strings.ToLower(entry.Path)
-	if _, ok := w.index.byPath[folded]; ok {
-		if entry.Kind == unstable.Table || entry.Kind == unstable.ArrayTable {
-			return // a table is mentioned by each of its headers and dotted keys
-		}
-	} else {
-		w.index.byPath[folded] = len(w.index.entries)
+	if _, ok := w.index.byPath[entry.Path]; !ok {
+		w.index.byPath[entry.Path] = len(w.index.entries)
+	} else if entry.Kind == unstable.Table || entry.Kind == unstable.ArrayTable {
+		return // a table is mentioned by each of its headers and dotted keys
+	}
+	if folded := strings.ToLower(entry.Path); !w.index.has(folded) {
+		w.index.folded[folded] = len(w.index.entries)
 	}
 	w.index.entries = append(w.index.entries, entry)
 }
 
-// join appends one key to a path, quoted if it is not a bare key.
-func join(path, key string) string {
+func (x *Index) has(folded string) bool {
+	_, ok := x.folded[folded]
+	return ok
+}
+
+// Join appends one key to a path, quoted if it is not a bare key.
+func Join(path, key string) string {
 	for _, c := range []byte(key) {
 		if !(c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '_' || c == '-') {
 			key = strconv.Quote(key)

@@ -54,6 +54,18 @@ x'''
 			t.Errorf("Line(%s) = %d, want %d", path, got, line)
 		}
 	}
+	index, err = keys.Read([]byte("key = 1\nKey = 2"))
+	if err != nil || index.Line("key") != 1 || index.Line("Key") != 2 || index.Line("KEY") != 1 {
+		t.Errorf("two spellings of a key are mixed up: %v", err)
+	}
+}
+
+func TestAssignment(t *testing.T) {
+	t.Parallel()
+	index, err := keys.Read([]byte("\n\n\n[T.U]\nd = [\n  1,\n  {f = 1},\n]"))
+	if err != nil {
+		t.Fatal(err)
+	}
 	if entry, ok := index.Assignment(7, 4); !ok || entry.Path != "T.U.d" {
 		t.Errorf("Assignment(7, 4) = %q, %v", entry.Path, ok)
 	}
@@ -95,6 +107,7 @@ func TestTextLine(t *testing.T) {
 		"carriage returns":          {"a = \"\"\"\r\nx\r\nmark\r\n\"\"\"", 3},
 		"continued lines":           {"a = \"\"\"\nx \\\n\n  y\nmark\"\"\"", 5},
 		"escape then newline":       {"a = \"\"\"x\\ny\n\\\"\nmark\"\"\"", 3},
+		"escape, more below":        {"a = \"\"\"x\\ny\nmark\nz\"\"\"", 2},
 		"literal":                   {"a = '''\nx\\n\nmark'''", 3},
 		"literal on one line":       {"a = 'mark'", 1},
 		"value below its key":       {"a = [\n\"x\\nmark\"]", 2},
