@@ -243,7 +243,7 @@ func (p *Pipeline) order(tasks []*task, rep *report) {
 	indexes := map[int32]*task{}
 	for _, t := range tasks {
 		if other := indexes[t.common.index]; t.common.index > 0 && other != nil {
-			rep.problem(t.line, t.name, "index", "duplicate sorting indexes: task %s has the index %d too", shorten(other.name, 64), t.common.index)
+			rep.problem(t.common.indexLine, t.name, "index", "duplicate sorting indexes: task %s has the index %d too", shorten(other.name, 64), t.common.index)
 		}
 		indexes[t.common.index] = t
 		slices.SortStableFunc(t.inputs, func(a, b *task) int {

@@ -12,6 +12,7 @@ import (
 // common is what every task may have.
 type common struct {
 	index     int32
+	indexLine int
 	timeout   *time.Duration // of each attempt; nil if not written, 0 if switched off
 	failEarly bool
 	attempts  uint32 // 1 at least
@@ -150,7 +151,10 @@ func arity(k kind) string {
 }
 
 func (b *builder) common() common {
-	c := common{attempts: 1}
+	c := common{indexLine: b.node.line}
+	if attr := b.node.attribute("index"); attr != nil {
+		c.indexLine = attr.line
+	}
 	c.index = int32(b.integer("index", math.MinInt32, math.MaxInt32, 0))
 	c.timeout = b.duration("timeout")
 	c.failEarly = b.boolean("failEarly", false)
