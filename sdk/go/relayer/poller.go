@@ -1,0 +1,142 @@
+package relayer
+
+import (
+	"cmp"
+	"context"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+)
+
+// PollerSettings is what a Poller is made of. Fetch is required.
+type PollerSettings[T any] struct {
+	// Subject names what is read, for errors: "the contract 0x…".
+	Subject string
+	// Fetch reads the chain. It keeps to its context.
+	Fetch func(ctx context.Context) (T, error)
+	// Interval is how often it is read when nobody triggers, give or take a tenth so that many pollers spread; 0: 5 s.
+	Interval time.Duration
+	// Gap is the least time between two reads that Nudge asks for, for chains whose blocks come faster than anybody needs; 0: 250 ms.
+	Gap time.Duration
+	// TTL is how old an answer may be; 0: 1 min.
+	TTL time.Duration
+	// Timeout bounds one Fetch; 0: 10 s.
+	Timeout time.Duration
+	// Fetched, if set, hears each value that was read. It must not block.
+	Fetched func(value T)
+}
+
+// Poller reads something of a chain again and again, so that answers come from its cache and never wait.
+type Poller[T any] struct {
+	settings PollerSettings[T]
+	now      chan struct{}
+	soon     chan struct{}
+	cancel   context.CancelFunc
+	done     chan struct{}
+
+	mu      sync.Mutex
+	value   T
+	fetched time.Time // of value; zero: never
+	failure error     // of the last Fetch; nil after a success
+}
+
+// NewPoller starts to read at once and returns.
+func NewPoller[T any](settings PollerSettings[T]) *Poller[T] {
+	settings.Interval = cmp.Or(settings.Interval, 5*time.Second)
+	settings.Gap = cmp.Or(settings.Gap, 250*time.Millisecond)
+	settings.TTL = cmp.Or(settings.TTL, time.Minute)
+	settings.Timeout = cmp.Or(settings.Timeout, 10*time.Second)
+	ctx, cancel := context.WithCancel(context.Background())
+	p := &Poller[T]{settings: settings, now: make(chan struct{}, 1), soon: make(chan struct{}, 1), cancel: cancel, done: make(chan struct{})}
+	go p.run(ctx)
+	return p
+}
+
+// Close stops reading and waits until a read under way has ended.
+func (p *Poller[T]) Close() error {
+	p.cancel()
+	<-p.done
+	return nil
+}
+
+// Trigger asks for a read at once: the chain has pushed something about this subject.
+func (p *Poller[T]) Trigger() { ask(p.now) }
+
+// Nudge asks for a read, but none within Gap of the last: something on the chain has changed, maybe this.
+func (p *Poller[T]) Nudge() { ask(p.soon) }
+
+func ask(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default: // asked for already
+	}
+}
+
+// Latest returns the cached value.
+//
+// Errors: UNAVAILABLE (nothing was read yet, or not within TTL), with the reason of the last failure.
+func (p *Poller[T]) Latest() (T, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	var none T
+	switch age := time.Since(p.fetched); {
+	case p.fetched.IsZero() && p.failure == nil:
+		return none, status.Errorf(codes.Unavailable, "%s has not been read yet: the first answer of the chain is still awaited", p.settings.Subject)
+	case p.fetched.IsZero():
+		return none, status.Errorf(codes.Unavailable, "%s has not been read yet: %s", p.settings.Subject, status.Convert(p.failure).Message())
+	case age <= p.settings.TTL:
+		return p.value, nil
+	case p.failure == nil:
+		return none, status.Errorf(codes.Unavailable, "%s was last read %s ago, which is too long: the chain does not answer", p.settings.Subject, age.Round(time.Second))
+	default:
+		return none, status.Errorf(codes.Unavailable, "%s was last read %s ago, which is too long: %s", p.settings.Subject, age.Round(time.Second), status.Convert(p.failure).Message())
+	}
+}
+
+func (p *Poller[T]) run(ctx context.Context) {
+	defer close(p.done)
+	for {
+		p.fetch(ctx)
+		read := time.Now()
+		interval := p.settings.Interval
+		if interval >= 10 {
+			interval += rand.N(interval/5) - interval/10
+		}
+		timer := time.NewTimer(interval)
+		select {
+		case <-ctx.Done():
+		case <-timer.C:
+		case <-p.now:
+		case <-p.soon:
+			gap := time.NewTimer(time.Until(read.Add(p.settings.Gap)))
+			select {
+			case <-ctx.Done():
+			case <-p.now:
+			case <-gap.C:
+			}
+			gap.Stop()
+		}
+		timer.Stop()
+		if ctx.Err() != nil {
+			return
+		}
+	}
+}
+
+func (p *Poller[T]) fetch(ctx context.Context) {
+	bounded, cancel := context.WithTimeout(ctx, p.settings.Timeout)
+	defer cancel()
+	value, err := p.settings.Fetch(bounded)
+	p.mu.Lock()
+	p.failure = err
+	if err == nil {
+		p.value, p.fetched = value, time.Now()
+	}
+	p.mu.Unlock()
+	if err == nil && p.settings.Fetched != nil {
+		p.settings.Fetched(value)
+	}
+}

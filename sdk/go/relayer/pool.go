@@ -1,0 +1,399 @@
+package relayer
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/cenkalti/backoff/v5"
+	relayerv1 "github.com/loop-plugins/loop/gen/go/loop/relayer/v1"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+)
+
+// ErrWrongChain is a Driver's answer when a node serves another chain than the configured one.
+var ErrWrongChain = errors.New("answers for another chain")
+
+// Driver reaches one RPC node. C is the client by which calls are made.
+type Driver[C any] interface {
+	// Connect opens a client and checks that the node serves the right chain.
+	Connect(ctx context.Context) (C, error)
+	// Watch reports the newest block whenever it changes, checks that the node goes on answering for the right chain, and
+	// returns the reason when it does not.
+	Watch(ctx context.Context, client C, report func(height uint64)) error
+	// Disconnect closes a client that Connect opened. Calls under way on it fail.
+	Disconnect(client C)
+}
+
+// Node is one RPC node of a Pool.
+type Node[C any] struct {
+	// Name in the configuration.
+	Name   string
+	Driver Driver[C]
+}
+
+// PoolSettings is what a Pool is made of, besides its nodes.
+type PoolSettings struct {
+	// Logger defaults to one that discards.
+	Logger *slog.Logger
+	// MaxLag is how many blocks a node may be behind the newest of all before the others are asked first; 0: 5.
+	MaxLag uint64
+	// Timeout bounds one call at one node, so that a node that hangs leaves time for the next; 0: 5 s.
+	Timeout time.Duration
+	// ReconnectMin and ReconnectMax bound the pause before a node that failed is connected again; 0: 500 ms and 30 s.
+	ReconnectMin, ReconnectMax time.Duration
+	// Observe, if set, hears the outcome of each call at each node: "ok", "fault". It must not block.
+	Observe func(node, outcome string)
+	// Advanced, if set, hears of each new height of each node. It must not block.
+	Advanced func(node string, height uint64)
+}
+
+// Pool keeps clients of several nodes of one chain and makes each call at the best of them: connected, not behind the
+// others, without a recent fault, first in the configuration. A node that fails is left for the next within the call.
+type Pool[C any] struct {
+	settings PoolSettings
+	nodes    []*member[C]
+	ctx      context.Context
+	cancel   context.CancelFunc
+	running  sync.WaitGroup
+}
+
+type member[C any] struct {
+	Node[C]
+	mu        sync.Mutex
+	client    C
+	connected bool
+	state     relayerv1.NodeState
+	reason    string
+	height    uint64
+	faults    int       // in a row
+	until     time.Time // not asked before, if another can be
+	restart   context.CancelFunc
+}
+
+// answered marks an error that is the node's sensible answer.
+type answered struct{ error }
+
+func (a answered) Unwrap() error { return a.error }
+
+// Answered marks an error as the answer to a call and no fault of the node: Do returns err itself, and tries no other node.
+func Answered(err error) error { return answered{err} }
+
+// NewPool begins to connect to all nodes and returns at once.
+func NewPool[C any](settings PoolSettings, nodes []Node[C]) *Pool[C] {
+	if settings.Logger == nil {
+		settings.Logger = slog.New(slog.DiscardHandler)
+	}
+	settings.MaxLag = cmp.Or(settings.MaxLag, 5)
+	settings.Timeout = cmp.Or(settings.Timeout, 5*time.Second)
+	settings.ReconnectMin = cmp.Or(settings.ReconnectMin, 500*time.Millisecond)
+	settings.ReconnectMax = cmp.Or(settings.ReconnectMax, 30*time.Second)
+	p := &Pool[C]{settings: settings}
+	p.ctx, p.cancel = context.WithCancel(context.Background())
+	for _, node := range nodes {
+		m := &member[C]{Node: node, state: relayerv1.NodeState_NODE_STATE_CONNECTING, reason: "is not connected yet"}
+		p.nodes = append(p.nodes, m)
+		p.running.Go(func() { p.keep(m) })
+	}
+	return p
+}
+
+// Close disconnects from all nodes and waits for the end of every goroutine.
+func (p *Pool[C]) Close() error {
+	p.cancel()
+	p.running.Wait()
+	return nil
+}
+
+// keep connects a node, watches it, and connects it again when it fails.
+func (p *Pool[C]) keep(m *member[C]) {
+	pause := &backoff.ExponentialBackOff{InitialInterval: p.settings.ReconnectMin, RandomizationFactor: 0.5, Multiplier: 2, MaxInterval: p.settings.ReconnectMax}
+	pause.Reset()
+	for {
+		served, err := p.session(m)
+		if p.ctx.Err() != nil {
+			return
+		}
+		if served {
+			pause.Reset()
+		}
+		m.fail(err)
+		p.settings.Logger.Warn("an RPC node does not serve and is connected again", "node", m.Name, "reason", Reason(err))
+		timer := time.NewTimer(pause.NextBackOff())
+		select {
+		case <-p.ctx.Done():
+			timer.Stop()
+			return
+		case <-timer.C:
+		}
+	}
+}
+
+// session is one life of a client. It tells whether the node ever reported a block.
+func (p *Pool[C]) session(m *member[C]) (served bool, err error) {
+	ctx, cancel := context.WithCancel(p.ctx)
+	defer cancel()
+	dial, stop := context.WithTimeout(ctx, p.settings.Timeout)
+	client, err := m.Driver.Connect(dial)
+	stop()
+	if err != nil {
+		return false, err
+	}
+	defer m.Driver.Disconnect(client)
+	m.mu.Lock()
+	m.client, m.connected, m.restart = client, true, cancel
+	m.mu.Unlock()
+	defer func() {
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		var none C
+		m.client, m.connected = none, false
+	}()
+	err = m.Driver.Watch(ctx, client, func(height uint64) {
+		served = true
+		m.mu.Lock()
+		m.height, m.state = height, relayerv1.NodeState_NODE_STATE_ALIVE
+		if time.Now().After(m.until) { // its pause after faults is over: it may be asked again
+			m.faults, m.reason = 0, ""
+		}
+		m.mu.Unlock()
+		if p.settings.Advanced != nil {
+			p.settings.Advanced(m.Name, height)
+		}
+	})
+	if ctx.Err() != nil && p.ctx.Err() == nil {
+		err = Said("failed several calls in a row")
+	}
+	return served, err
+}
+
+func (m *member[C]) fail(err error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.state, m.reason = relayerv1.NodeState_NODE_STATE_UNREACHABLE, Reason(err)
+	if errors.Is(err, ErrWrongChain) {
+		m.state, m.reason = relayerv1.NodeState_NODE_STATE_WRONG_CHAIN, ErrWrongChain.Error()
+	}
+}
+
+// tolerance is how many calls in a row may fail before the client itself is made anew.
+const tolerance = 5
+
+// outcome keeps what a call said of its node.
+func (p *Pool[C]) outcome(m *member[C], err error) {
+	word := "ok"
+	m.mu.Lock()
+	if err == nil {
+		m.faults, m.until = 0, time.Time{}
+	} else {
+		word = "fault"
+		m.faults++
+		// Half a second, doubled for each further fault, at most 16 s; jittered, since many callers saw the same fault.
+		pause := 500 * time.Millisecond << min(m.faults-1, 5)
+		m.until = time.Now().Add(pause/2 + rand.N(pause))
+		m.reason = Reason(err)
+		if m.faults == tolerance && m.restart != nil {
+			m.restart()
+		}
+	}
+	m.mu.Unlock()
+	if p.settings.Observe != nil {
+		p.settings.Observe(m.Name, word)
+	}
+}
+
+// ranked are the connected nodes, best first.
+func (p *Pool[C]) ranked() []*member[C] {
+	type rank struct {
+		*member[C]
+		cools, lags bool
+		faults      int
+	}
+	newest := p.Height()
+	var ranks []rank
+	now := time.Now()
+	for _, m := range p.nodes {
+		m.mu.Lock()
+		if m.connected {
+			ranks = append(ranks, rank{m, now.Before(m.until), m.height+p.settings.MaxLag < newest, m.faults})
+		}
+		m.mu.Unlock()
+	}
+	slices.SortStableFunc(ranks, func(a, b rank) int {
+		// Among nodes that cool, the one with the fewest faults.
+		return cmp.Or(order(a.cools, b.cools), order(a.lags, b.lags), order(a.cools && a.faults > b.faults, b.cools && b.faults > a.faults))
+	})
+	members := make([]*member[C], len(ranks))
+	for i, r := range ranks {
+		members[i] = r.member
+	}
+	return members
+}
+
+func order(a, b bool) int {
+	switch {
+	case a == b:
+		return 0
+	case a:
+		return 1
+	default:
+		return -1
+	}
+}
+
+// Height is the newest block of all connected nodes; 0 if there is none.
+func (p *Pool[C]) Height() uint64 {
+	var newest uint64
+	for _, m := range p.nodes {
+		m.mu.Lock()
+		if m.connected {
+			newest = max(newest, m.height)
+		}
+		m.mu.Unlock()
+	}
+	return newest
+}
+
+// Best returns the client that a call would be made with now.
+func (p *Pool[C]) Best() (client C, err error) {
+	ranked := p.ranked()
+	if len(ranked) == 0 {
+		return client, p.unavailable(nil)
+	}
+	m := ranked[0]
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.client, nil
+}
+
+// Do makes a call at the best node, and at the next after a fault. Every error of call is a fault of the node but one
+// marked with Answered, and one that comes when ctx has ended.
+//
+// Errors: the answered error, or UNAVAILABLE with each node's reason and no addresses.
+func (p *Pool[C]) Do(ctx context.Context, call func(ctx context.Context, client C) error) error {
+	tried := map[string]string{}
+	for _, m := range p.ranked() {
+		err := p.try(ctx, m, call)
+		if answer := (answered{}); errors.As(err, &answer) {
+			return answer.error
+		}
+		if err == nil {
+			return nil
+		}
+		tried[m.Name] = Reason(err)
+		if ctx.Err() != nil {
+			return status.FromContextError(ctx.Err()).Err()
+		}
+	}
+	return p.unavailable(tried)
+}
+
+func (p *Pool[C]) try(ctx context.Context, m *member[C], call func(ctx context.Context, client C) error) error {
+	m.mu.Lock()
+	client, connected := m.client, m.connected
+	m.mu.Unlock()
+	if !connected {
+		return Said("is not connected any more")
+	}
+	attempt, cancel := context.WithTimeout(ctx, p.settings.Timeout)
+	defer cancel()
+	err := call(attempt, client)
+	answer := answered{}
+	switch {
+	case err == nil, errors.As(err, &answer):
+		p.outcome(m, nil)
+	case ctx.Err() != nil: // the caller gave up: that says nothing of the node
+	default:
+		p.outcome(m, err)
+	}
+	return err
+}
+
+// Broadcast makes a call at all connected nodes at once and returns nil with the first that succeeds; the others
+// go on, each within its own timeout. Answered errors matter more than faults: if no node succeeds the first of them is
+// returned. sure tells that every node which was asked answered.
+func (p *Pool[C]) Broadcast(ctx context.Context, call func(ctx context.Context, client C) error) (sure bool, err error) {
+	members := p.ranked()
+	if len(members) == 0 {
+		return true, p.unavailable(nil)
+	}
+	type result struct {
+		node string
+		err  error
+	}
+	results := make(chan result, len(members))
+	for _, m := range members {
+		p.running.Go(func() { // detached from the caller: the first success must not end the others
+			err := p.try(p.ctx, m, call)
+			results <- result{m.Name, err}
+		})
+	}
+	sure = true
+	var answer error
+	tried := map[string]string{}
+	for range members {
+		select {
+		case r := <-results:
+			a := answered{}
+			switch {
+			case r.err == nil:
+				return true, nil
+			case errors.As(r.err, &a):
+				if answer == nil {
+					answer = a.error
+				}
+			default:
+				sure = false
+				tried[r.node] = Reason(r.err)
+			}
+		case <-ctx.Done():
+			return false, status.FromContextError(ctx.Err()).Err()
+		}
+	}
+	if answer != nil {
+		return sure, answer
+	}
+	return false, p.unavailable(tried)
+}
+
+// unavailable says of each node why it does not serve.
+func (p *Pool[C]) unavailable(tried map[string]string) error {
+	var reasons []string
+	for _, s := range p.Statuses() {
+		reasons = append(reasons, fmt.Sprintf("%s %s", s.GetName(), cmp.Or(tried[s.GetName()], s.GetReason(), "is not connected")))
+	}
+	if len(reasons) == 0 {
+		return status.Error(codes.Unavailable, "no RPC node is configured; name at least one")
+	}
+	return status.Errorf(codes.Unavailable, "no RPC node serves: %s", strings.Join(reasons, "; "))
+}
+
+// Statuses describes the nodes in the order of the configuration.
+func (p *Pool[C]) Statuses() []*relayerv1.NodeStatus {
+	newest := p.Height()
+	statuses := make([]*relayerv1.NodeStatus, len(p.nodes))
+	for i, m := range p.nodes {
+		m.mu.Lock()
+		s := &relayerv1.NodeStatus{Name: m.Name, State: m.state, Reason: m.reason, LatestBlock: m.height}
+		if s.State == relayerv1.NodeState_NODE_STATE_ALIVE {
+			switch {
+			case m.faults > 0:
+				s.State = relayerv1.NodeState_NODE_STATE_UNREACHABLE
+			case m.height+p.settings.MaxLag < newest:
+				s.Reason = fmt.Sprintf("is %d blocks behind the newest node and is asked last", newest-m.height)
+			default:
+				s.Reason = ""
+			}
+		}
+		m.mu.Unlock()
+		statuses[i] = s
+	}
+	return statuses
+}

@@ -1,0 +1,664 @@
+package relayer
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/cenkalti/backoff/v5"
+	hostservicev1 "github.com/loop-plugins/loop/gen/go/loop/hostservice/v1"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+)
+
+// QueueSettings is what a Queue is made of. Account, Store and Sender are required.
+type QueueSettings struct {
+	// Account as the chain writes it, without a slash.
+	Account string
+	Store   hostservicev1.StoreServiceClient
+	Sender  Sender
+	// Logger defaults to one that discards.
+	Logger *slog.Logger
+	// Window is the most transactions that are sent and not in a block; 0: 8. More would only lengthen what a node's pool
+	// may forget.
+	Window int
+	// Interval is how often the chain is asked while anything is unfinished and nobody triggers; 0: 5 s.
+	Interval time.Duration
+	// Resend is how long a transaction that the chain took may stay out of blocks before it is sent again; 0: 30 s.
+	Resend time.Duration
+	// Settled, if set, hears how each item ended: "transmitted", "reverted" or "stale". It must not block.
+	Settled func(item Item, ending string)
+	// Depth, if set, hears how many items wait and how many flights are unfinished. It must not block.
+	Depth func(waiting, flying int)
+}
+
+// Queue turns accepted reports into transactions of one account, in the order of its sequence numbers, whatever dies in
+// between. All feeds of an account share one Queue: two would race for numbers.
+//
+// What it promises:
+//   - an item that Add took is sent, or was stale when it was looked at, though every process ends at any moment;
+//   - a sequence number is stored with its signed transaction before that is sent, numbers leave no gaps, and an item never
+//     holds two numbers of which both can be used;
+//   - what became stale before it took a number is never sent; what became stale after it took one is replaced by a filler
+//     once it lingers.
+type Queue struct {
+	settings QueueSettings
+	shelf    shelf
+	trigger  chan struct{}
+	cancel   context.CancelFunc
+	done     chan struct{}
+
+	// stepping is held while the chain is asked and flights change; a channel, so that waiting for it obeys contexts.
+	stepping chan struct{}
+	flights  []*flight // by sequence; guarded by stepping
+	floor    uint64    // the largest Next that was seen; guarded by stepping
+	floorAt  time.Time
+
+	mu     sync.Mutex
+	items  map[string]*queued
+	loaded bool // false: the Store may hold what memory does not
+	epoch  int  // counts the calls of doubt, so that a load under way notices one
+}
+
+type queued struct {
+	entry[itemRecord]
+	item Item
+}
+
+type flight struct {
+	entry[flightRecord]
+	sequence uint64
+	mined    bool
+	taken    bool      // the chain has taken the newest attempt
+	sent     time.Time // when it was last sent
+}
+
+func (f *flight) newest() Attempt { return f.record.Attempts[len(f.record.Attempts)-1] }
+
+// patience is how long a node may claim a lower sequence number than was seen before it is believed: a node that lags says
+// so for seconds, a chain that was reorganised goes on saying it.
+const patience = time.Minute
+
+// NewQueue makes a queue. It does nothing until Start, and calls no one.
+func NewQueue(settings QueueSettings) *Queue {
+	if settings.Logger == nil {
+		settings.Logger = slog.New(slog.DiscardHandler)
+	}
+	settings.Window = cmp.Or(settings.Window, 8)
+	settings.Interval = cmp.Or(settings.Interval, 5*time.Second)
+	settings.Resend = cmp.Or(settings.Resend, 30*time.Second)
+	return &Queue{
+		settings: settings,
+		shelf:    newShelf(settings.Store, settings.Account),
+		trigger:  make(chan struct{}, 1),
+		stepping: make(chan struct{}, 1),
+		items:    map[string]*queued{},
+	}
+}
+
+// Start begins to work through what the Store holds and what Add brings, until Close.
+func (q *Queue) Start() {
+	ctx, cancel := context.WithCancel(context.Background())
+	q.cancel, q.done = cancel, make(chan struct{})
+	go q.run(ctx)
+}
+
+// Close ends the work and waits for its end. Nothing is lost: the next Queue of the account goes on from the Store.
+func (q *Queue) Close() error {
+	if q.cancel != nil {
+		q.cancel()
+		<-q.done
+	}
+	return nil
+}
+
+// Trigger asks for a look at the chain now, because it has news.
+func (q *Queue) Trigger() {
+	select {
+	case q.trigger <- struct{}{}:
+	default: // one is asked for already
+	}
+}
+
+// Add takes an item over: it is in the Store when Add returns nil. A repeated Add has no effect. It never waits for the
+// chain.
+//
+// Errors are statuses: INVALID_ARGUMENT (an item that the Store cannot hold), UNAVAILABLE (the Store does not answer).
+func (q *Queue) Add(ctx context.Context, item Item) error {
+	if item.Contract == "" || strings.Contains(item.Contract, "/") || len(item.Payload) == 0 {
+		return status.Errorf(codes.InvalidArgument, "a transmission needs a contract without slashes and a payload, got contract %q and %d bytes", item.Contract, len(item.Payload))
+	}
+	added := &queued{item: item, entry: entry[itemRecord]{
+		key:    q.shelf.itemKey(item),
+		record: itemRecord{Payload: item.Payload, Accepted: time.Now().UTC()},
+	}}
+	q.mu.Lock()
+	_, known := q.items[added.key]
+	q.mu.Unlock()
+	if known {
+		return nil
+	}
+	switch err := put(ctx, q.shelf, &added.entry); status.Code(err) {
+	case codes.OK:
+		q.mu.Lock()
+		q.items[added.key] = added
+		q.mu.Unlock()
+	case codes.Aborted: // it was there: an earlier call's answer was lost, or an earlier process took it
+		q.doubt()
+	case codes.InvalidArgument:
+		return err
+	default: // the Store may have it all the same
+		q.doubt()
+		return status.Errorf(codes.Unavailable, "keep the report of epoch %d round %d for %s: %v; libocr's other oracles transmit it meanwhile", item.Epoch, item.Round, item.Contract, err)
+	}
+	q.Trigger()
+	return nil
+}
+
+// Submit sends a payload that is no report, once, and returns the transaction's hash: it is in the Store before it is sent.
+// A payload that the chain refuses is given up and the error wraps ErrRefused.
+func (q *Queue) Submit(ctx context.Context, payload []byte) (hash string, err error) {
+	if len(payload) == 0 {
+		return "", errors.New("submit a transaction: the payload is empty")
+	}
+	if err := q.enter(ctx); err != nil {
+		return "", fmt.Errorf("submit a transaction: wait for the account's queue: %w", err)
+	}
+	defer q.leave()
+	if err := q.load(ctx); err != nil {
+		return "", fmt.Errorf("submit a transaction: %w", err)
+	}
+	survey, err := q.settings.Sender.Survey(ctx, q.view(), nil)
+	if err != nil {
+		return "", fmt.Errorf("submit a transaction: ask the chain for the account's state: %w", err)
+	}
+	f, err := q.launch(ctx, q.free(q.next(survey.Next)), flightRecord{Payload: payload}, payload)
+	if err != nil {
+		return "", fmt.Errorf("submit a transaction: %w", err)
+	}
+	hash = f.newest().Hash
+	if err := q.send(ctx, f); errors.Is(err, ErrRefused) {
+		// No node has it, so the number is free again. If the removal fails, the next step finds it refused and fills it.
+		if removal := q.land(ctx, f); removal != nil {
+			q.settings.Logger.Warn("a refused transaction's number stays taken until it is filled", "sequence", f.sequence, "error", removal)
+		}
+		return "", fmt.Errorf("submit a transaction: %w", err)
+	}
+	q.Trigger()
+	return hash, nil
+}
+
+// run steps when triggered, at an interval while anything is unfinished, and after a delay that grows while steps fail.
+func (q *Queue) run(ctx context.Context) {
+	defer close(q.done)
+	retry := &backoff.ExponentialBackOff{InitialInterval: 250 * time.Millisecond, RandomizationFactor: 0.5, Multiplier: 2, MaxInterval: 15 * time.Second}
+	retry.Reset()
+	for {
+		pause := q.settings.Interval
+		switch err := q.Step(ctx); {
+		case ctx.Err() != nil:
+			return
+		case err != nil:
+			pause = retry.NextBackOff()
+			q.settings.Logger.Warn("the transmission queue could not go on and tries again", "account", q.settings.Account, "in", pause, "error", err)
+		default:
+			retry.Reset()
+		}
+		timer := time.NewTimer(pause)
+		select {
+		case <-ctx.Done():
+			timer.Stop()
+			return
+		case <-q.trigger:
+		case <-timer.C:
+		}
+		timer.Stop()
+	}
+}
+
+// Step does once what there is to do: it asks the chain about everything unfinished, settles what ended, drops what is
+// stale, replaces what is stuck and sends what waits. Start calls it; tests may.
+func (q *Queue) Step(ctx context.Context) error {
+	if err := q.enter(ctx); err != nil {
+		return err
+	}
+	defer q.leave()
+	if err := q.load(ctx); err != nil {
+		return err
+	}
+	items := q.snapshot()
+	if len(items) == 0 && len(q.flights) == 0 {
+		q.report()
+		return nil
+	}
+	plain := make([]Item, len(items))
+	for i, item := range items {
+		plain[i] = item.item
+	}
+	survey, err := q.settings.Sender.Survey(ctx, q.view(), plain)
+	if err != nil {
+		return fmt.Errorf("ask the chain for the account's state: %w", err)
+	}
+	if len(survey.Outcomes) != len(q.flights) || len(survey.Verdicts) != len(items) {
+		return fmt.Errorf("the chain's survey answers %d flights of %d and %d items of %d", len(survey.Outcomes), len(q.flights), len(survey.Verdicts), len(items))
+	}
+	next := q.next(survey.Next)
+	verdicts := make(map[string]Verdict, len(items))
+	for i, item := range items {
+		verdicts[item.key] = survey.Verdicts[i]
+	}
+	defer q.report()
+
+	var failures []error
+	flying := map[string]*flight{} // by item
+	for i, f := range slices.Clone(q.flights) {
+		ended, err := q.advance(ctx, f, survey.Outcomes[i], verdicts)
+		if err != nil {
+			if !q.sure() { // memory and Store may differ: nothing more before it is read again
+				return err
+			}
+			failures = append(failures, err)
+		}
+		if !ended && f.record.Item != "" {
+			flying[f.record.Item] = f
+		}
+	}
+	if err := q.drop(ctx, items, verdicts, flying); err != nil {
+		return err
+	}
+	if len(failures) > 0 { // what cannot be sent now would only lengthen the row behind it
+		return failures[0]
+	}
+	for _, item := range q.candidates(items, verdicts, flying) {
+		if q.unmined() >= q.settings.Window {
+			break
+		}
+		f, err := q.launch(ctx, q.free(next), flightRecord{Item: item.key}, item.item.Payload)
+		switch {
+		case err != nil && !q.sure():
+			return err
+		case err != nil: // this one cannot be signed; others may
+			failures = append(failures, err)
+			continue
+		}
+		if err := q.send(ctx, f); err != nil {
+			return err
+		}
+	}
+	if len(failures) > 0 {
+		return failures[0]
+	}
+	return q.fill(ctx, next)
+}
+
+// fill takes numbers that nothing holds below one in use: a reorganisation took their transactions out for good, and all
+// above would wait for ever.
+func (q *Queue) fill(ctx context.Context, next uint64) error {
+	for free := q.free(next); len(q.flights) > 0 && free < q.flights[len(q.flights)-1].sequence; free = q.free(next) {
+		f, err := q.launch(ctx, free, flightRecord{Abandoned: true}, nil)
+		if err != nil {
+			return err
+		}
+		if err := q.send(ctx, f); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// advance acts on what the chain says of one flight and tells whether it ended.
+func (q *Queue) advance(ctx context.Context, f *flight, outcome Outcome, verdicts map[string]Verdict) (ended bool, err error) {
+	f.mined = outcome.State.Mined()
+	switch outcome.State {
+	case Succeeded, Reverted:
+		return false, nil
+	case SucceededForGood, RevertedForGood:
+		if err := q.settle(ctx, f, outcome, verdicts); err != nil {
+			return false, err
+		}
+		return true, q.land(ctx, f)
+	case Lost:
+		q.settings.Logger.Warn("something else took the number of a transaction", "account", q.settings.Account, "sequence", f.sequence, "hash", f.newest().Hash)
+		return true, q.land(ctx, f) // the item, if any, waits again
+	}
+	q.mu.Lock()
+	item, waiting := q.items[f.record.Item]
+	q.mu.Unlock()
+	payload := f.record.Payload
+	if waiting && !item.record.Done && verdicts[item.key].Stale == "" {
+		payload = item.item.Payload
+	}
+	useless := f.record.Abandoned || len(payload) == 0
+	switch {
+	case outcome.Stuck, useless && !f.taken && !f.newest().Fill:
+		if useless {
+			payload = nil
+		}
+		if err := q.replace(ctx, f, payload); err != nil && !errors.Is(err, ErrCeiling) {
+			return false, err
+		}
+		return false, q.resend(ctx, f)
+	case !f.taken, time.Since(f.sent) >= q.settings.Resend:
+		return false, q.resend(ctx, f)
+	}
+	return false, nil
+}
+
+// resend sends the newest attempt and gives a submitted payload up that the chain refuses for good.
+func (q *Queue) resend(ctx context.Context, f *flight) error {
+	err := q.send(ctx, f)
+	if errors.Is(err, ErrRefused) && f.record.Item == "" && !f.newest().Fill && !f.record.Abandoned {
+		f.record.Abandoned = true
+		if failure := put(ctx, q.shelf, &f.entry); failure != nil {
+			q.doubt()
+			return failure
+		}
+	}
+	return err
+}
+
+// settle ends the item of a flight that is in the chain for good.
+func (q *Queue) settle(ctx context.Context, f *flight, outcome Outcome, verdicts map[string]Verdict) error {
+	q.mu.Lock()
+	item, known := q.items[f.record.Item]
+	q.mu.Unlock()
+	if !known || item.record.Done {
+		return nil
+	}
+	ending := "transmitted"
+	if outcome.State == RevertedForGood {
+		ending = "reverted"
+	}
+	for _, attempt := range f.record.Attempts {
+		if attempt.Hash == outcome.Hash && attempt.Fill {
+			ending = "stale" // the filler took the place of a stale report
+		}
+	}
+	verdict := verdicts[item.key]
+	if ending == "stale" && verdict.Stale == "" {
+		return nil // it came back to life (the chain was reorganised): it waits again once the flight has landed
+	}
+	if verdict.Stale != "" {
+		if err := q.forget(ctx, item); err != nil {
+			return err
+		}
+	} else {
+		done := *item
+		done.record = itemRecord{Accepted: item.record.Accepted, Done: true}
+		done.item.Payload = nil
+		if err := put(ctx, q.shelf, &done.entry); err != nil {
+			q.doubt()
+			return err
+		}
+		q.mu.Lock()
+		q.items[done.key] = &done
+		q.mu.Unlock()
+	}
+	q.ended(item.item, ending, verdict.Stale, outcome.Hash)
+	return nil
+}
+
+// drop forgets items that are stale and hold no number, and those done that the chain now shows.
+func (q *Queue) drop(ctx context.Context, items []*queued, verdicts map[string]Verdict, flying map[string]*flight) error {
+	for _, item := range items {
+		verdict := verdicts[item.key]
+		if verdict.Stale == "" || flying[item.key] != nil {
+			continue
+		}
+		q.mu.Lock()
+		current, known := q.items[item.key]
+		q.mu.Unlock()
+		if !known { // settled in this step
+			continue
+		}
+		if err := q.forget(ctx, current); err != nil {
+			return err
+		}
+		if !current.record.Done {
+			q.ended(current.item, "stale", verdict.Stale, "")
+		}
+	}
+	return nil
+}
+
+// candidates are the items to send now, first accepted first: of each contract and digest the newest, if it is newer than all
+// that fly. An older one waits until that shows it stale, or reverts.
+func (q *Queue) candidates(items []*queued, verdicts map[string]Verdict, flying map[string]*flight) []*queued {
+	type feed struct {
+		contract string
+		digest   [32]byte
+	}
+	newest := map[feed]*queued{}
+	for _, item := range items {
+		q.mu.Lock()
+		current, known := q.items[item.key]
+		q.mu.Unlock()
+		if !known || current.record.Done {
+			continue
+		}
+		of := feed{item.item.Contract, item.item.Digest}
+		if best, ok := newest[of]; !ok || age(best.item, item.item) < 0 {
+			newest[of] = item
+		}
+	}
+	var chosen []*queued
+	for _, item := range newest {
+		if verdict := verdicts[item.key]; flying[item.key] == nil && verdict == (Verdict{}) {
+			chosen = append(chosen, item)
+		}
+	}
+	slices.SortFunc(chosen, func(a, b *queued) int {
+		return cmp.Or(a.record.Accepted.Compare(b.record.Accepted), strings.Compare(a.key, b.key))
+	})
+	return chosen
+}
+
+// age compares items of one contract and digest: negative if a is older.
+func age(a, b Item) int { return cmp.Or(cmp.Compare(a.Epoch, b.Epoch), cmp.Compare(a.Round, b.Round)) }
+
+// launch takes a number: the signed transaction is in the Store when it returns.
+func (q *Queue) launch(ctx context.Context, sequence uint64, record flightRecord, payload []byte) (*flight, error) {
+	signed := time.Now().UTC()
+	attempt, err := q.settings.Sender.Sign(ctx, Draft{Sequence: sequence, Payload: payload})
+	if err != nil {
+		return nil, fmt.Errorf("sign a transaction with number %d: %w", sequence, err)
+	}
+	attempt.Signed, attempt.Fill = signed, payload == nil
+	record.Attempts = []Attempt{attempt}
+	f := &flight{sequence: sequence, entry: entry[flightRecord]{key: q.shelf.flightKey(sequence), record: record}}
+	if err := put(ctx, q.shelf, &f.entry); err != nil {
+		q.doubt()
+		return nil, err
+	}
+	q.flights = append(q.flights, f)
+	slices.SortFunc(q.flights, func(a, b *flight) int { return cmp.Compare(a.sequence, b.sequence) })
+	return f, nil
+}
+
+// replace makes a further attempt at a flight's number and stores it.
+func (q *Queue) replace(ctx context.Context, f *flight, payload []byte) error {
+	signed := time.Now().UTC()
+	attempt, err := q.settings.Sender.Sign(ctx, Draft{Sequence: f.sequence, Payload: payload, Attempts: slices.Clone(f.record.Attempts)})
+	if err != nil {
+		return fmt.Errorf("replace the transaction with number %d: %w", f.sequence, err)
+	}
+	attempt.Signed, attempt.Fill = signed, payload == nil
+	changed := f.entry
+	changed.record.Attempts = append(slices.Clone(f.record.Attempts), attempt)
+	changed.record.Attempts[len(changed.record.Attempts)-2].Raw = nil
+	if err := put(ctx, q.shelf, &changed); err != nil {
+		q.doubt()
+		return err
+	}
+	f.entry, f.taken = changed, false
+	q.settings.Logger.Info("replaced a transaction that was not mined", "account", q.settings.Account, "sequence", f.sequence, "hash", attempt.Hash, "attempt", len(changed.record.Attempts), "filler", attempt.Fill)
+	return nil
+}
+
+func (q *Queue) send(ctx context.Context, f *flight) error {
+	f.sent = time.Now()
+	if err := q.settings.Sender.Send(ctx, f.newest()); err != nil {
+		f.taken = false
+		return fmt.Errorf("send the transaction with number %d: %w", f.sequence, err)
+	}
+	f.taken = true
+	return nil
+}
+
+// land frees a number.
+func (q *Queue) land(ctx context.Context, f *flight) error {
+	if err := q.shelf.remove(ctx, f.key, f.version); err != nil {
+		q.doubt()
+		return err
+	}
+	q.flights = slices.DeleteFunc(q.flights, func(other *flight) bool { return other == f })
+	return nil
+}
+
+func (q *Queue) forget(ctx context.Context, item *queued) error {
+	if err := q.shelf.remove(ctx, item.key, item.version); err != nil {
+		q.doubt()
+		return err
+	}
+	q.mu.Lock()
+	delete(q.items, item.key)
+	q.mu.Unlock()
+	return nil
+}
+
+func (q *Queue) ended(item Item, ending, why, hash string) {
+	q.settings.Logger.Info("a transmission ended", "ending", ending, "contract", item.Contract, "epoch", item.Epoch, "round", item.Round, "hash", hash, "reason", why)
+	if q.settings.Settled != nil {
+		q.settings.Settled(item, ending)
+	}
+}
+
+// next is the lowest number to use, given what a node says.
+func (q *Queue) next(claimed uint64) uint64 {
+	if claimed < q.floor && time.Since(q.floorAt) < patience {
+		return q.floor
+	}
+	q.floor, q.floorAt = claimed, time.Now()
+	return claimed
+}
+
+// free is the lowest number from next on that no flight holds.
+func (q *Queue) free(next uint64) uint64 {
+	for _, f := range q.flights {
+		if f.sequence == next {
+			next++
+		}
+	}
+	return next
+}
+
+func (q *Queue) unmined() int {
+	n := 0
+	for _, f := range q.flights {
+		if !f.mined {
+			n++
+		}
+	}
+	return n
+}
+
+func (q *Queue) view() []Flight {
+	flights := make([]Flight, len(q.flights))
+	for i, f := range q.flights {
+		flights[i] = Flight{Sequence: f.sequence, Attempts: slices.Clone(f.record.Attempts)}
+	}
+	return flights
+}
+
+func (q *Queue) snapshot() []*queued {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	items := make([]*queued, 0, len(q.items))
+	for _, item := range q.items {
+		items = append(items, item)
+	}
+	slices.SortFunc(items, func(a, b *queued) int { return strings.Compare(a.key, b.key) })
+	return items
+}
+
+// load reads the Store if memory may differ from it.
+func (q *Queue) load(ctx context.Context) error {
+	q.mu.Lock()
+	loaded, epoch := q.loaded, q.epoch
+	q.mu.Unlock()
+	if loaded {
+		return nil
+	}
+	items, flights, err := q.shelf.load(ctx)
+	if err != nil {
+		return err
+	}
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.items = mergeItems(q.items, items)
+	q.flights = flights
+	q.loaded = q.epoch == epoch // otherwise once more
+	return nil
+}
+
+// mergeItems prefers what the Store said, and keeps what an Add stored while the Store was being listed.
+func mergeItems(memory map[string]*queued, stored []*queued) map[string]*queued {
+	merged := make(map[string]*queued, len(stored))
+	for _, item := range stored {
+		merged[item.key] = item
+	}
+	for key, item := range memory {
+		if _, ok := merged[key]; !ok && item.version == 1 && !item.record.Done {
+			merged[key] = item
+		}
+	}
+	return merged
+}
+
+// doubt makes the next step read the Store again: a write's outcome is not known.
+func (q *Queue) doubt() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.loaded = false
+	q.epoch++
+}
+
+func (q *Queue) sure() bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.loaded
+}
+
+func (q *Queue) report() {
+	if q.settings.Depth == nil {
+		return
+	}
+	flying := map[string]bool{}
+	for _, f := range q.flights {
+		flying[f.record.Item] = true
+	}
+	waiting := 0
+	for _, item := range q.snapshot() {
+		if !item.record.Done && !flying[item.key] {
+			waiting++
+		}
+	}
+	q.settings.Depth(waiting, len(q.flights))
+}
+
+func (q *Queue) enter(ctx context.Context) error {
+	select {
+	case q.stepping <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (q *Queue) leave() { <-q.stepping }

@@ -1,0 +1,299 @@
+package relayertest
+
+import (
+	"bytes"
+	"encoding/json"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httputil"
+	"net/url"
+	"strings"
+	"sync"
+	"testing"
+)
+
+// Fault is how a Server misbehaves.
+type Fault int
+
+// The faults of a Server. Setting any but Lag and None breaks the connections that are open, as a real failure does.
+const (
+	// None: serves.
+	None Fault = iota
+	// Down: connections are closed at once.
+	Down
+	// Hang: connections are accepted and no byte comes back.
+	Hang
+	// Lag: each request is answered as it was last answered before the fault. WebSockets are refused.
+	Lag
+	// HTML: every answer is a page with status 200, as from a captive proxy.
+	HTML
+	// Limit: every answer has status 429.
+	Limit
+	// Garbage: every answer breaks off in the middle of a JSON text.
+	Garbage
+)
+
+// Server stands between a relayer and a JSON-RPC node, over HTTP and WebSocket, and misbehaves on demand. Without a node
+// behind it, it answers only what Answer scripts.
+type Server struct {
+	// HTTPURL and WSURL are where it listens.
+	HTTPURL, WSURL string
+
+	proxy  *httputil.ReverseProxy
+	target string
+
+	mu       sync.Mutex
+	fault    Fault
+	changed  chan struct{} // closed when the fault changes
+	conns    map[*gatedConn]struct{}
+	scripts  map[string]func(params json.RawMessage) (any, error)
+	recorded map[string]json.RawMessage
+	requests map[string]int
+}
+
+// NewServer starts a server in front of a node's HTTP address (which must take WebSockets too), or of none if it is empty.
+func NewServer(t testing.TB, node string) *Server {
+	t.Helper()
+	s := &Server{
+		target: node, changed: make(chan struct{}), conns: map[*gatedConn]struct{}{},
+		scripts: map[string]func(json.RawMessage) (any, error){}, recorded: map[string]json.RawMessage{}, requests: map[string]int{},
+	}
+	if node != "" {
+		u, err := url.Parse(node)
+		if err != nil {
+			t.Fatalf("the node's address: %v", err)
+		}
+		s.proxy = &httputil.ReverseProxy{
+			Rewrite:      func(r *httputil.ProxyRequest) { r.SetURL(u) },
+			ErrorHandler: func(w http.ResponseWriter, _ *http.Request, _ error) { w.WriteHeader(http.StatusBadGateway) },
+		}
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatalf("listen: %v", err)
+	}
+	s.HTTPURL, s.WSURL = "http://"+l.Addr().String(), "ws://"+l.Addr().String()
+	server := &http.Server{Handler: http.HandlerFunc(s.serve)}
+	served := make(chan struct{})
+	go func() {
+		defer close(served)
+		_ = server.Serve(gatedListener{l, s}) // ends with the test
+	}()
+	t.Cleanup(func() {
+		s.SetFault(Down)
+		_ = server.Close()
+		<-served
+	})
+	return s
+}
+
+// SetFault changes how the server behaves from now on.
+func (s *Server) SetFault(f Fault) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.fault = f
+	close(s.changed)
+	s.changed = make(chan struct{})
+	for c := range s.conns {
+		if f == Down || f != None && f != Hang && c.hijacked {
+			_ = c.Conn.Close()
+		}
+	}
+}
+
+// Answer scripts the result of a method, instead of the node's; nil ends it. An error becomes a JSON-RPC error.
+func (s *Server) Answer(method string, script func(params json.RawMessage) (any, error)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if script == nil {
+		delete(s.scripts, method)
+		return
+	}
+	s.scripts[method] = script
+}
+
+// Requests counts the calls of a method over HTTP that reached the server.
+func (s *Server) Requests(method string) int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.requests[method]
+}
+
+func (s *Server) state() (Fault, <-chan struct{}) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.fault, s.changed
+}
+
+func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
+	fault, _ := s.state()
+	switch fault {
+	case HTML:
+		w.Header().Set("Content-Type", "text/html")
+		_, _ = io.WriteString(w, "<!DOCTYPE html><html><body>Please sign in.</body></html>")
+		return
+	case Limit:
+		w.WriteHeader(http.StatusTooManyRequests)
+		return
+	case Garbage:
+		_, _ = io.WriteString(w, `{"jsonrpc":"2.0","id":1,"resu`)
+		return
+	}
+	if strings.EqualFold(r.Header.Get("Upgrade"), "websocket") {
+		if fault == Lag || s.proxy == nil {
+			w.WriteHeader(http.StatusServiceUnavailable)
+			return
+		}
+		s.proxy.ServeHTTP(w, r)
+		return
+	}
+	s.call(w, r, fault)
+}
+
+type request struct {
+	Version string          `json:"jsonrpc"`
+	ID      json.RawMessage `json:"id"`
+	Method  string          `json:"method"`
+	Params  json.RawMessage `json:"params,omitempty"`
+}
+
+type reply struct {
+	Version string          `json:"jsonrpc"`
+	ID      json.RawMessage `json:"id"`
+	Result  json.RawMessage `json:"result,omitempty"`
+	Error   json.RawMessage `json:"error,omitempty"`
+}
+
+// call answers one request or a batch, each part by script, record or node.
+func (s *Server) call(w http.ResponseWriter, r *http.Request, fault Fault) {
+	body, err := io.ReadAll(r.Body)
+	if err != nil {
+		w.WriteHeader(http.StatusBadRequest)
+		return
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if trimmed := bytes.TrimSpace(body); len(trimmed) > 0 && trimmed[0] == '[' {
+		var batch []request
+		if json.Unmarshal(body, &batch) != nil {
+			w.WriteHeader(http.StatusBadRequest)
+			return
+		}
+		replies := make([]reply, len(batch))
+		for i, one := range batch {
+			replies[i] = s.one(r, one, fault)
+		}
+		_ = json.NewEncoder(w).Encode(replies)
+		return
+	}
+	var one request
+	if json.Unmarshal(body, &one) != nil {
+		w.WriteHeader(http.StatusBadRequest)
+		return
+	}
+	_ = json.NewEncoder(w).Encode(s.one(r, one, fault))
+}
+
+func (s *Server) one(r *http.Request, one request, fault Fault) reply {
+	key := one.Method + string(one.Params)
+	s.mu.Lock()
+	s.requests[one.Method]++
+	script, record := s.scripts[one.Method], s.recorded[key]
+	s.mu.Unlock()
+	out := reply{Version: "2.0", ID: one.ID}
+	switch {
+	case fault == Lag && record != nil:
+		out.Result = record
+	case script != nil:
+		result, err := script(one.Params)
+		if err != nil {
+			out.Error, _ = json.Marshal(map[string]any{"code": -32000, "message": err.Error()})
+			return out
+		}
+		out.Result, _ = json.Marshal(result)
+	case s.target != "":
+		body, _ := json.Marshal(one)
+		forward, err := http.NewRequestWithContext(r.Context(), http.MethodPost, s.target, bytes.NewReader(body))
+		if err == nil {
+			forward.Header.Set("Content-Type", "application/json")
+			var response *http.Response
+			if response, err = http.DefaultClient.Do(forward); err == nil {
+				err = json.NewDecoder(response.Body).Decode(&out)
+				_ = response.Body.Close()
+			}
+		}
+		if err != nil {
+			out.Error, _ = json.Marshal(map[string]any{"code": -32603, "message": "the node behind the test's server failed"})
+		}
+	default:
+		out.Error, _ = json.Marshal(map[string]any{"code": -32601, "message": "the method " + one.Method + " is not scripted"})
+	}
+	if out.Error == nil && fault == None {
+		s.mu.Lock()
+		s.recorded[key] = out.Result
+		s.mu.Unlock()
+	}
+	return out
+}
+
+// gatedListener makes connections that the faults Down and Hang reach.
+type gatedListener struct {
+	net.Listener
+	s *Server
+}
+
+func (l gatedListener) Accept() (net.Conn, error) {
+	for {
+		c, err := l.Listener.Accept()
+		if err != nil {
+			return nil, err
+		}
+		gated := &gatedConn{Conn: c, s: l.s, closed: make(chan struct{})}
+		l.s.mu.Lock()
+		if l.s.fault == Down {
+			l.s.mu.Unlock()
+			_ = c.Close()
+			continue
+		}
+		l.s.conns[gated] = struct{}{}
+		l.s.mu.Unlock()
+		return gated, nil
+	}
+}
+
+type gatedConn struct {
+	net.Conn
+	s        *Server
+	once     sync.Once
+	closed   chan struct{}
+	hijacked bool // carries a WebSocket; guarded by s.mu
+}
+
+func (c *gatedConn) Write(b []byte) (int, error) {
+	if bytes.HasPrefix(b, []byte("HTTP/1.1 101")) {
+		c.s.mu.Lock()
+		c.hijacked = true
+		c.s.mu.Unlock()
+	}
+	for {
+		fault, changed := c.s.state()
+		if fault != Hang {
+			return c.Conn.Write(b)
+		}
+		select {
+		case <-changed:
+		case <-c.closed:
+			return 0, net.ErrClosed
+		}
+	}
+}
+
+func (c *gatedConn) Close() error {
+	c.once.Do(func() {
+		close(c.closed)
+		c.s.mu.Lock()
+		delete(c.s.conns, c)
+		c.s.mu.Unlock()
+	})
+	return c.Conn.Close()
+}
