@@ -219,6 +219,21 @@ testdata/invalid/plugin.env:4: A is set on line 1 already`},
 	}
 }
 
+func TestLoadSkipsAByteOrderMark(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(t.TempDir(), "node.toml")
+	if err := os.WriteFile(file, []byte("\xef\xbb\xbfRootDir = '~/node'\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	got, err := config.Load(file, environment(map[string]string{"HOME": "/h", "CL_PASSWORD_KEYSTORE": "pw"}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got.RootDir != "/h/node" {
+		t.Errorf("RootDir is %q", got.RootDir)
+	}
+}
+
 func TestLoadJoinsFileAndEnvironment(t *testing.T) {
 	t.Parallel()
 	_, err := config.Load("testdata/invalid/unknown.toml", environment(map[string]string{"CL_MIN_OCR2_MAX_DURATION_QUERY": "x"}))

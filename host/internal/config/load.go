@@ -52,6 +52,7 @@ func Load(path string, lookup func(string) (string, bool)) (*Config, error) {
 
 // decode binds the document to the configuration and reports whether it could be read to its end.
 func (c *Config) decode(p *problems, document []byte) bool {
+	document = bytes.TrimPrefix(document, []byte("\xef\xbb\xbf")) // some editors mark UTF-8 so
 	index, err := keys.Read(document)
 	if err != nil {
 		var syntax *keys.SyntaxError

@@ -198,6 +198,7 @@ func (d *document) decode(data []byte) bool {
 		d.problem(0, "", "the spec has %d bytes, and at most %d are read; shorten it", len(data), maxSize)
 		return false
 	}
+	data = bytes.TrimPrefix(data, []byte("\xef\xbb\xbf")) // some editors mark UTF-8 so, and established nodes take it
 	index, err := keys.Read(data)
 	if err != nil {
 		var syntax *keys.SyntaxError

@@ -251,6 +251,9 @@ func TestSettings(t *testing.T) {
 	if _, report = job.Parse([]byte(frame+"allowNoBootstrappers = true\nocrKeyBundleID = \"x\""), job.Settings{}); report.Err() != nil {
 		t.Error(report.Err())
 	}
+	if _, report = job.Parse([]byte("\xef\xbb\xbf"+frame), settings()); report.Err() != nil {
+		t.Errorf("a spec with a byte order mark gives %v", report.Err())
+	}
 	s := settings()
 	s.OCR2.CaptureEATelemetry = true
 	if spec, _ = job.Parse([]byte(frame), s); !spec.CaptureEATelemetry || spec.KeyBundleID != "node" {
