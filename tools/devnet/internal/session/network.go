@@ -78,7 +78,7 @@ func (n *network) run(ctx context.Context) (err error) {
 	return n.verdict(ctx, running, n.live(running))
 }
 
-// live runs the nodes to the end of the session. It always returns an error.
+// live runs the nodes to the end of the session, and returns nil only when ctx ended it.
 func (n *network) live(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -99,25 +99,33 @@ func (n *network) live(ctx context.Context) error {
 			case <-m.Ended():
 				return m.Exit()
 			case <-ctx.Done():
-				return ctx.Err()
+				return nil
 			}
 		})
 	}
 	// Watched before there is a configuration, so that no transmission is missed.
 	group.Go(func() error {
-		return n.feed.Watch(ctx, func(t chain.Transmission) error { return n.take(ctx, t) })
+		return unlessOver(ctx, n.feed.Watch(ctx, func(t chain.Transmission) error { return n.take(ctx, t) }))
 	})
 	group.Go(func() error {
 		if err := n.configure(ctx); err != nil {
 			return err
 		}
-		group.Go(func() error { return n.observe(ctx) })
+		group.Go(func() error { return unlessOver(ctx, n.observe(ctx)) })
 		if n.config.KillEvery > 0 {
-			group.Go(func() error { return n.kill(ctx) })
+			group.Go(func() error { return unlessOver(ctx, n.kill(ctx)) })
 		}
 		return nil
 	})
 	return group.Wait()
+}
+
+// unlessOver drops the error of what ctx ended, which would hide the error of what was waited for.
+func unlessOver(ctx context.Context, err error) error {
+	if ctx.Err() != nil && !errors.Is(err, errDone) {
+		return nil
+	}
+	return err
 }
 
 func (n *network) startNode(i int) (*member, error) {
@@ -233,8 +241,12 @@ func (n *network) verdict(asked, running context.Context, err error) error {
 		for _, m := range n.members {
 			fmt.Fprintf(&logs, "\n\nLast lines of %s:\n%s", m.Name(), m.Tail())
 		}
-		return fmt.Errorf("waited %s for %d rounds and saw %d (%w); see what the nodes say, or give them more with --timeout%s",
-			n.config.Timeout, n.config.Rounds, n.transmissions(), err, logs.String())
+		var last string
+		if err != nil {
+			last = " (" + err.Error() + ")"
+		}
+		return fmt.Errorf("waited %s for %d rounds and saw %d%s; see what the nodes say, or give them more with --timeout%s",
+			n.config.Timeout, n.config.Rounds, n.transmissions(), last, logs.String())
 	}
 	return err
 }

@@ -59,8 +59,12 @@ func (l *Lines) Step(text string) { fmt.Fprintln(l.out, text) }
 
 // Round shows an answer.
 func (l *Lines) Round(r Round) {
-	fmt.Fprintf(l.out, "round %d: answer %s of observers %s, sent by %s for %d gas, %s after the observations, %s after the round before\n",
-		r.Number, r.Answer, observers(r.Observers), r.Transmitter, r.Gas, seconds(r.Latency), interval(r.Interval))
+	var since string
+	if r.Interval > 0 {
+		since = fmt.Sprintf(", %s after the round before", seconds(r.Interval))
+	}
+	fmt.Fprintf(l.out, "round %d: answer %s of observers %s, sent by %s for %d gas, %s after the observations%s\n",
+		r.Number, r.Answer, observers(r.Observers), r.Transmitter, r.Gas, seconds(r.Latency), since)
 }
 
 // Nodes shows nothing: states that come twice a second are no lines for a log.

@@ -1,0 +1,152 @@
+package node
+
+import (
+	"flag"
+	"math/big"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	nodev1 "github.com/loop-plugins/loop/gen/go/loop/node/v1"
+	reportingv1 "github.com/loop-plugins/loop/gen/go/loop/reporting/v1"
+	"github.com/loop-plugins/loop/sdk/go/wire"
+)
+
+var update = flag.Bool("update", false, "write the golden files anew")
+
+func TestWriteFolder(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	file, err := writeFolder(Settings{
+		Name: "node-0", Dir: filepath.Join(dir, "node-0"), HTTPPort: 6688, P2PPort: 40001,
+		ChainID: "1337", ChainWSURL: "ws://127.0.0.1:1", ChainHTTPURL: "http://127.0.0.1:2",
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := strings.ReplaceAll(string(text), dir, "/folder")
+	golden := filepath.Join("testdata", "config.toml")
+	if *update {
+		if err := os.WriteFile(golden, []byte(got), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(golden)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(want), got); diff != "" {
+		t.Errorf("configuration (-want +got), run with -update when it is meant:\n%s", diff)
+	}
+	password, err := os.ReadFile(filepath.Join(dir, "node-0", "password"))
+	if err != nil || len(strings.TrimSpace(string(password))) < 16 {
+		t.Errorf("the password file holds %d bytes (%v), want a password", len(password), err)
+	}
+}
+
+func TestPick(t *testing.T) {
+	t.Parallel()
+	ocr2 := func(id, chain string) *nodev1.Key {
+		return &nodev1.Key{Kind: nodev1.KeyKind_KEY_KIND_OCR2, Id: id, ChainKind: chain, Ocr2: &nodev1.Ocr2PublicKeys{
+			OffchainPublicKey: []byte{1}, ConfigEncryptionPublicKey: []byte{2}, OnchainPublicKey: []byte{3}}}
+	}
+	p2p := &nodev1.Key{Kind: nodev1.KeyKind_KEY_KIND_P2P, Id: "peer"}
+	evm := &nodev1.Key{Kind: nodev1.KeyKind_KEY_KIND_EVM, Id: "0x01"}
+	other := &nodev1.Key{Kind: nodev1.KeyKind_KEY_KIND_EVM, Id: "0x02"}
+	tests := map[string]struct {
+		keys []*nodev1.Key
+		err  string
+	}{
+		"one of each":        {[]*nodev1.Key{p2p, ocr2("bundle", "evm"), evm}, ""},
+		"more than one":      {[]*nodev1.Key{evm, other, ocr2("other", "solana"), ocr2("bundle", "evm"), p2p}, ""},
+		"no peer":            {[]*nodev1.Key{ocr2("bundle", "evm"), evm}, "no key of the kind P2P"},
+		"bundle of no use":   {[]*nodev1.Key{p2p, ocr2("bundle", "solana"), evm}, "no key of the kind OCR2 for evm"},
+		"no account":         {[]*nodev1.Key{p2p, ocr2("bundle", "evm")}, "no key of the kind EVM"},
+		"keys without sense": {[]*nodev1.Key{nil, {}}, "no key of the kind P2P"},
+	}
+	want := Keys{
+		PeerID: "peer", BundleID: "bundle", OffchainPublicKey: []byte{1}, ConfigEncryptionPublicKey: []byte{2},
+		OnchainPublicKey: []byte{3}, Account: "0x01",
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			got, err := pick(test.keys)
+			if test.err != "" {
+				if err == nil || !strings.Contains(err.Error(), test.err) {
+					t.Errorf("got error %v, want one with %q", err, test.err)
+				}
+				return
+			}
+			if diff := cmp.Diff(want, got); err != nil || diff != "" {
+				t.Errorf("error %v, keys (-want +got):\n%s", err, diff)
+			}
+		})
+	}
+}
+
+func TestObserved(t *testing.T) {
+	t.Parallel()
+	digest := [32]byte{1, 2, 3}
+	at := func(digest [32]byte, epoch, round uint32, value *big.Int) *nodev1.RoundObservation {
+		return &nodev1.RoundObservation{
+			Timestamp: &reportingv1.ReportTimestamp{ConfigDigest: digest[:], Epoch: epoch, Round: round}, Value: wire.BigInt(value)}
+	}
+	got := observed([]*nodev1.RoundObservation{
+		at(digest, 4, 5, big.NewInt(-7)),
+		at(digest, 4, 6, big.NewInt(1)),
+		at(digest, 5, 5, big.NewInt(2)),
+		at([32]byte{9}, 4, 5, big.NewInt(3)),
+		at(digest, 4, 5+256, big.NewInt(4)),
+		at(digest, 4, 5, nil), // the source failed
+		at(digest, 4, 5, big.NewInt(0)),
+		nil,
+	}, Round{ConfigDigest: digest, Epoch: 4, Round: 5})
+	if len(got) != 2 || got[0].Int64() != -7 || got[1].Sign() != 0 {
+		t.Errorf("observed %v, want -7 and 0", got)
+	}
+}
+
+func TestEnvironment(t *testing.T) {
+	t.Parallel()
+	caller := []string{"PATH=/bin", "CL_SOLANA_CMD=/x", "LOOP_REATTACH=/y", "HTTPS_PROXY=http://p", "CLASSPATH=z"}
+	want := []string{"PATH=/bin", "HTTPS_PROXY=http://p", "CLASSPATH=z", "CL_EVM_CMD=/b/loop-evm"}
+	if diff := cmp.Diff(want, environment(caller, map[string]string{"CL_EVM_CMD": "/b/loop-evm"})); diff != "" {
+		t.Errorf("environment (-want +got):\n%s", diff)
+	}
+	if caller[1] != "CL_SOLANA_CMD=/x" {
+		t.Error("the caller's environment was changed")
+	}
+}
+
+func TestPorts(t *testing.T) {
+	t.Parallel()
+	free, err := FreePorts(8)
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen := map[int]bool{}
+	for _, port := range free {
+		if seen[port] || port == 0 {
+			t.Errorf("port %d comes twice or is none", port)
+		}
+		seen[port] = true
+	}
+	busy, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer busy.Close()
+	port := busy.Addr().(*net.TCPAddr).Port
+	if _, err := PortsFrom(port-1, 2); err == nil || !strings.Contains(err.Error(), "choose others with --http-port") {
+		t.Errorf("port %d is in use: got error %v, want one that says to choose others", port, err)
+	}
+}

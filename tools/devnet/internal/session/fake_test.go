@@ -1,0 +1,282 @@
+package session
+
+import (
+	"context"
+	"crypto/ecdh"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"math/big"
+	"net/http"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"connectrpc.com/connect"
+	"github.com/ethereum/go-ethereum/accounts/abi/bind"
+	"github.com/ethereum/go-ethereum/common"
+	"github.com/ethereum/go-ethereum/crypto"
+	"github.com/ethereum/go-ethereum/ethclient"
+	"github.com/smartcontractkit/libocr/commontypes"
+	"github.com/smartcontractkit/libocr/gethwrappers2/ocr2aggregator"
+	"github.com/smartcontractkit/libocr/offchainreporting2/reportingplugin/median"
+	"github.com/smartcontractkit/libocr/offchainreporting2/reportingplugin/median/evmreportcodec"
+	"github.com/smartcontractkit/libocr/offchainreporting2plus/chains/evmutil"
+	ocrtypes "github.com/smartcontractkit/libocr/offchainreporting2plus/types"
+	ragetypes "github.com/smartcontractkit/libocr/ragep2p/types"
+
+	nodev1 "github.com/loop-plugins/loop/gen/go/loop/node/v1"
+	"github.com/loop-plugins/loop/gen/go/loop/node/v1/nodev1connect"
+	reportingv1 "github.com/loop-plugins/loop/gen/go/loop/reporting/v1"
+	"github.com/loop-plugins/loop/sdk/go/wire"
+)
+
+// fakeNode stands in for the node in the tests of this package: it speaks the operator's API and has plugin processes, but
+// there is no OCR2 in it. All fakes derive their keys from their names, so that node-0 can sign for the others and send the
+// reports of all of them to the contract, which is a real one and checks every signature.
+type fakeNode struct {
+	nodev1connect.UnimplementedNodeServiceHandler
+	name     string
+	chainURL string
+	mode     string
+
+	mu      sync.Mutex
+	plugins []*nodev1.PluginStatus
+	jobs    chan string // contracts
+}
+
+// runFakeNode is the fake's main function.
+func runFakeNode(configFile string) error {
+	text, err := os.ReadFile(configFile)
+	if err != nil {
+		return err
+	}
+	value := func(key string) string {
+		found := regexp.MustCompile(`(?m)^` + key + ` = "?([^"\n]*)"?$`).FindStringSubmatch(string(text))
+		if found == nil {
+			panic("the configuration has no " + key)
+		}
+		return found[1]
+	}
+	f := &fakeNode{
+		name: filepath.Base(filepath.Dir(configFile)), chainURL: value("HTTPURL"), mode: os.Getenv("FAKE_MODE"),
+		jobs: make(chan string, 1),
+	}
+	if _, err := os.Stat(value("PasswordFile")); err != nil {
+		return err
+	}
+	fmt.Println(f.name, "is a fake")
+	if f.mode == "die at start" && f.name == "node-2" {
+		return errors.New("fake: the database is gone")
+	}
+	for i, variable := range []string{"CL_EVM_CMD", "CL_MEDIAN_CMD"} {
+		f.plugins = append(f.plugins, &nodev1.PluginStatus{Name: []string{"evm", "median"}[i]})
+		if command := os.Getenv(variable); command != "" {
+			go f.supervise(f.plugins[i], command)
+		} else {
+			f.plugins[i].InProcess = true
+		}
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
+	defer stop()
+	go f.transmit(ctx)
+	mux := http.NewServeMux()
+	mux.Handle(nodev1connect.NewNodeServiceHandler(f))
+	mux.HandleFunc("/readyz", func(w http.ResponseWriter, _ *http.Request) {
+		if f.mode == "never ready" {
+			http.Error(w, "the chain is not reachable", http.StatusServiceUnavailable)
+		}
+	})
+	server := &http.Server{Addr: "127.0.0.1:" + value("HTTPPort"), Handler: mux, ReadHeaderTimeout: time.Second}
+	go func() {
+		<-ctx.Done()
+		_ = server.Close()
+	}()
+	if err := server.ListenAndServe(); ctx.Err() == nil {
+		return err
+	}
+	return nil
+}
+
+// supervise keeps a plugin process alive. Nothing ends it with the node: that is left to devnet, the harder case.
+func (f *fakeNode) supervise(status *nodev1.PluginStatus, command string) {
+	for {
+		plugin := exec.Command(command)
+		plugin.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+		if err := plugin.Start(); err != nil {
+			panic(err)
+		}
+		f.mu.Lock()
+		status.Pid = int32(plugin.Process.Pid)
+		status.Generation++
+		status.Restarts = status.Generation - 1
+		status.State = nodev1.PluginState_PLUGIN_STATE_READY
+		f.mu.Unlock()
+		_ = plugin.Wait()
+	}
+}
+
+func (f *fakeNode) ListPlugins(context.Context, *nodev1.ListPluginsRequest) (*nodev1.ListPluginsResponse, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	response := &nodev1.ListPluginsResponse{}
+	for _, plugin := range f.plugins {
+		response.Plugins = append(response.Plugins, &nodev1.PluginStatus{
+			Name: plugin.GetName(), Pid: plugin.GetPid(), Generation: plugin.GetGeneration(), Restarts: plugin.GetRestarts(),
+			State: plugin.GetState(), InProcess: plugin.GetInProcess(),
+		})
+	}
+	return response, nil
+}
+
+func (f *fakeNode) ListKeys(context.Context, *nodev1.ListKeysRequest) (*nodev1.ListKeysResponse, error) {
+	offchain := ed25519.NewKeyFromSeed(seed(f.name, "offchain"))
+	encryption, err := ecdh.X25519().NewPrivateKey(seed(f.name, "encryption"))
+	if err != nil {
+		return nil, err
+	}
+	peerID, err := ragetypes.PeerIDFromPrivateKey(ed25519.NewKeyFromSeed(seed(f.name, "p2p")))
+	if err != nil {
+		return nil, err
+	}
+	return &nodev1.ListKeysResponse{Keys: []*nodev1.Key{
+		{Kind: nodev1.KeyKind_KEY_KIND_P2P, Id: peerID.String()},
+		{Kind: nodev1.KeyKind_KEY_KIND_OCR2, ChainKind: "evm", Id: "bundle", Ocr2: &nodev1.Ocr2PublicKeys{
+			OffchainPublicKey: offchain.Public().(ed25519.PublicKey), ConfigEncryptionPublicKey: encryption.PublicKey().Bytes(),
+			OnchainPublicKey: crypto.PubkeyToAddress(account(f.name, "signer").PublicKey).Bytes(),
+		}},
+		{Kind: nodev1.KeyKind_KEY_KIND_EVM, Id: crypto.PubkeyToAddress(account(f.name, "account").PublicKey).Hex()},
+	}}, nil
+}
+
+func (f *fakeNode) AddBridge(context.Context, *nodev1.AddBridgeRequest) (*nodev1.AddBridgeResponse, error) {
+	return &nodev1.AddBridgeResponse{}, nil
+}
+
+func (f *fakeNode) AddJob(_ context.Context, request *nodev1.AddJobRequest) (*nodev1.AddJobResponse, error) {
+	contract := regexp.MustCompile(`contractID = "(.*)"`).FindStringSubmatch(request.GetSpecToml())
+	if contract == nil {
+		return nil, connect.NewError(connect.CodeInvalidArgument, errors.New("fake: contractID is missing"))
+	}
+	f.jobs <- contract[1]
+	return &nodev1.AddJobResponse{
+		Job: &nodev1.Job{Id: 7}, Warnings: []*nodev1.Problem{{Text: "a fake ignores most of it"}},
+	}, nil
+}
+
+func (f *fakeNode) ListObservations(
+	_ context.Context, request *nodev1.ListObservationsRequest,
+) (*nodev1.ListObservationsResponse, error) {
+	if request.GetJobId() != 7 {
+		return nil, connect.NewError(connect.CodeNotFound, errors.New("fake: no such job"))
+	}
+	digest, err := os.ReadFile(filepath.Join("..", "digest"))
+	if err != nil {
+		return nil, err
+	}
+	response := &nodev1.ListObservationsResponse{}
+	for round := range uint8(100) {
+		value := observation(f.name, round)
+		if f.mode == "lie" && f.name == "node-1" && round == 3 {
+			value.Add(value, big.NewInt(1))
+		}
+		response.Observations = append(response.Observations, &nodev1.RoundObservation{
+			Timestamp: &reportingv1.ReportTimestamp{ConfigDigest: digest, Epoch: 1, Round: uint32(round)}, Value: wire.BigInt(value),
+		})
+	}
+	return response, nil
+}
+
+// transmit sends reports of node-0, node-1 and node-2 when this is node-0, signed by the first two.
+func (f *fakeNode) transmit(ctx context.Context) {
+	contract := <-f.jobs
+	if f.name != "node-0" || f.mode == "mute" {
+		return
+	}
+	client, err := ethclient.DialContext(ctx, f.chainURL)
+	if err != nil {
+		panic(err)
+	}
+	defer client.Close()
+	aggregator, err := ocr2aggregator.NewOCR2Aggregator(common.HexToAddress(contract), client)
+	if err != nil {
+		panic(err)
+	}
+	details, err := aggregator.LatestConfigDetails(&bind.CallOpts{Context: ctx})
+	if err != nil {
+		panic(err)
+	}
+	if err := os.WriteFile(filepath.Join("..", "digest"), details.ConfigDigest[:], 0o600); err != nil {
+		panic(err)
+	}
+	auth, err := bind.NewKeyedTransactorWithChainID(account(f.name, "account"), big.NewInt(1337))
+	if err != nil {
+		panic(err)
+	}
+	auth.GasLimit = 500_000
+	for round := uint8(1); ctx.Err() == nil; round++ {
+		if f.mode == "die later" && round == 3 {
+			fmt.Println("fake: out of memory")
+			os.Exit(2)
+		}
+		reportContext := ocrtypes.ReportContext{ReportTimestamp: ocrtypes.ReportTimestamp{
+			ConfigDigest: details.ConfigDigest, Epoch: 1, Round: round}}
+		var observations []median.ParsedAttributedObservation
+		for i := range 3 {
+			observations = append(observations, median.ParsedAttributedObservation{
+				Timestamp: uint32(time.Now().Unix()), Value: observation(fmt.Sprint("node-", i), round),
+				JuelsPerFeeCoin: big.NewInt(1), GasPriceSubunits: big.NewInt(0), Observer: commontypes.OracleID(i),
+			})
+		}
+		report, err := evmreportcodec.ReportCodec{}.BuildReport(ctx, observations)
+		if err != nil {
+			panic(err)
+		}
+		words := evmutil.RawReportContext(reportContext)
+		hash := crypto.Keccak256(crypto.Keccak256(report), words[0][:], words[1][:], words[2][:])
+		var rs, ss [][32]byte
+		var vs [32]byte
+		for i, signer := range []string{"node-0", "node-1"} {
+			signature, err := crypto.Sign(hash, account(signer, "signer"))
+			if err != nil {
+				panic(err)
+			}
+			r, s, v, err := evmutil.SplitSignature(signature)
+			if err != nil {
+				panic(err)
+			}
+			rs, ss, vs[i] = append(rs, r), append(ss, s), v
+		}
+		auth.Nonce = big.NewInt(int64(round) - 1)
+		if _, err := aggregator.Transmit(auth, words, report, rs, ss, vs); err != nil && ctx.Err() == nil {
+			panic(err)
+		}
+		time.Sleep(100 * time.Millisecond) // the fake's round
+	}
+}
+
+// observation is what a fake sees in a round: 2000 and some, more with every node.
+func observation(name string, round uint8) *big.Int {
+	return big.NewInt(2000_0000_0000 + int64(round)*1000 + int64(strings.Index("012", name[len("node-"):])))
+}
+
+func seed(name, kind string) []byte {
+	sum := sha256.Sum256([]byte(name + " " + kind))
+	return sum[:]
+}
+
+func account(name, kind string) *ecdsa.PrivateKey {
+	key, err := crypto.ToECDSA(seed(name, kind))
+	if err != nil {
+		panic(err)
+	}
+	return key
+}

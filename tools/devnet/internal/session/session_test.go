@@ -1,0 +1,314 @@
+package session
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"math/big"
+	"net"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+	"go.uber.org/goleak"
+
+	"github.com/loop-plugins/loop/tools/devnet/internal/table"
+)
+
+// TestMain lets the test binary be the node and the plugins that a session starts: fakes, see fakeNode.
+func TestMain(m *testing.M) {
+	if len(os.Args) == 5 && os.Args[1] == "node" && os.Args[2] == "start" && os.Args[3] == "--config" {
+		if err := runFakeNode(os.Args[4]); err != nil {
+			fmt.Println(err)
+			os.Exit(1)
+		}
+		return
+	}
+	if name := filepath.Base(os.Args[0]); name == "loop-evm" || name == "loop-median" {
+		time.Sleep(time.Minute) // far longer than a test
+		return
+	}
+	goleak.VerifyTestMain(m,
+		// go-ethereum starts these once for the whole process.
+		goleak.IgnoreTopFunction("github.com/ethereum/go-ethereum/core.(*txSenderCacher).cache"),
+		// goleveldb's buffers drain at their next tick, up to 30 s after the database was closed.
+		goleak.IgnoreTopFunction("github.com/syndtr/goleveldb/leveldb.(*DB).mpoolDrain"),
+	)
+}
+
+// fakes makes a folder with the fakes under the names of the programs, and makes them behave as mode says. Folders of nodes
+// are made in another one, which is returned, so that a test sees what is left.
+func fakes(t *testing.T, mode string) (config Config, folders string) {
+	t.Helper()
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	bin := t.TempDir()
+	for _, name := range []string{"loop", "loop-median", "loop-evm"} {
+		if err := os.Symlink(self, filepath.Join(bin, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	folders = t.TempDir()
+	t.Setenv("TMPDIR", folders)
+	t.Setenv("FAKE_MODE", mode)
+	t.Setenv("CL_SOLANA_CMD", "must not reach a node")
+	return Config{Rounds: 5, Nodes: 4, BinDir: bin, Seed: 1, Timeout: 30 * time.Second}, folders
+}
+
+// recorder is a Display that keeps what it was shown.
+type recorder struct {
+	lines  *table.Lines
+	onStep func(string)
+	rounds chan table.Round
+}
+
+func newRecorder(t *testing.T) *recorder {
+	return &recorder{lines: table.NewLines(t.Output()), onStep: func(string) {}, rounds: make(chan table.Round, 1000)}
+}
+
+func (r *recorder) Step(text string)         { r.lines.Step(text); r.onStep(text) }
+func (r *recorder) Round(round table.Round)  { r.lines.Round(round); r.rounds <- round }
+func (r *recorder) Nodes(nodes []table.Node) { r.lines.Nodes(nodes) }
+
+func empty(t *testing.T, folder string) {
+	t.Helper()
+	entries, err := os.ReadDir(folder)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, entry := range entries {
+		t.Errorf("the session left %s behind", entry.Name())
+	}
+}
+
+// noChildren fails when a process that the session started, or that one of those started, still runs.
+func noChildren(t *testing.T) {
+	t.Helper()
+	stats, err := filepath.Glob("/proc/[0-9]*/stat")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, stat := range stats {
+		text, err := os.ReadFile(stat)
+		if err != nil {
+			continue // it ended
+		}
+		fields := strings.Fields(string(text[strings.LastIndexByte(string(text), ')')+1:]))
+		if fields[1] == strconv.Itoa(os.Getpid()) {
+			t.Errorf("the session left a process behind: %s", text)
+		}
+	}
+}
+
+func TestRun(t *testing.T) {
+	config, folders := fakes(t, "")
+	display := newRecorder(t)
+	got, err := Run(t.Context(), config, display)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := Result{
+		Chain: "evm", Nodes: 4, Rounds: 5, Transmissions: 5, Verified: 5, PluginProcesses: 8, Seed: 1,
+		Answers: []string{"2000.00001001", "2000.00002001", "2000.00003001", "2000.00004001", "2000.00005001"},
+	}
+	if diff := cmp.Diff(want, got, cmpopts.IgnoreFields(Result{}, "FirstTransmissionMS", "DurationMS")); diff != "" {
+		t.Errorf("result (-want +got):\n%s", diff)
+	}
+	if got.FirstTransmissionMS <= 0 || got.DurationMS < got.FirstTransmissionMS {
+		t.Errorf("the first transmission came after %d ms of %d", got.FirstTransmissionMS, got.DurationMS)
+	}
+	round := <-display.rounds
+	if diff := cmp.Diff([]int{0, 1, 2}, round.Observers); diff != "" || round.Transmitter != "node-0" || round.Number != 1 {
+		t.Errorf("the first round is shown as %+v", round)
+	}
+	empty(t, folders)
+	noChildren(t)
+}
+
+func TestRunInProcess(t *testing.T) {
+	config, folders := fakes(t, "")
+	config.InProcess, config.Nodes, config.Keep = true, 5, true
+	// Nobody needs the plugins' programs.
+	for _, name := range []string{"loop-median", "loop-evm"} {
+		if err := os.Remove(filepath.Join(config.BinDir, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	got, err := Run(t.Context(), config, newRecorder(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !got.InProcess || got.PluginProcesses != 0 || got.Transmissions != 5 || got.Nodes != 5 {
+		t.Errorf("the result is %+v", got)
+	}
+	kept, err := filepath.Glob(filepath.Join(folders, "*", "node-[0-4]", "node.log"))
+	if err != nil || len(kept) != 5 {
+		t.Errorf("--keep kept the logs %v (%v), want 5", kept, err)
+	}
+	noChildren(t)
+}
+
+func TestRunKills(t *testing.T) {
+	config, folders := fakes(t, "")
+	config.Rounds, config.KillEvery = 20, 100*time.Millisecond
+	got, err := Run(t.Context(), config, newRecorder(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	// The last victim may be between two lives when the end comes.
+	if got.Kills < 5 || got.Restarts < uint64(got.Kills)-1 || got.Restarts > uint64(got.Kills) || got.Transmissions != 20 {
+		t.Errorf("the result is %+v", got)
+	}
+	empty(t, folders)
+	noChildren(t)
+}
+
+func TestRunFails(t *testing.T) {
+	tests := map[string]struct {
+		mode    string
+		timeout time.Duration
+		want    []string // in the error
+	}{
+		"an observation that the node did not record": {"lie", 0,
+			[]string{"check round 3", "200000003001 of observer 1, whose node recorded [200000003002]"}},
+		"a node that ends at start": {"die at start", 0,
+			[]string{"node-2 ended by itself (exit status 1)", "fake: the database is gone"}},
+		"a node that ends later": {"die later", 0,
+			[]string{"node-0 ended by itself (exit status 2)", "fake: out of memory"}},
+		"nodes that are never ready": {"never ready", time.Second,
+			[]string{"waited 1s for 5 rounds and saw 0", "503 Service Unavailable the chain is not reachable", "Last lines of node-3:\nnode-3 is a fake"}},
+		"nodes that do not transmit": {"mute", 2 * time.Second,
+			[]string{"waited 2s for 5 rounds and saw 0", "Last lines of node-0:\nnode-0 is a fake"}},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			config, folders := fakes(t, test.mode)
+			if test.timeout > 0 {
+				config.Timeout = test.timeout
+			}
+			got, err := Run(t.Context(), config, newRecorder(t))
+			if err == nil {
+				t.Fatalf("no error, and the result %+v", got)
+			}
+			for _, want := range test.want {
+				if !strings.Contains(err.Error(), want) {
+					t.Errorf("got error %q, want one with %q", err, want)
+				}
+			}
+			if got.Error != err.Error() || got.Transmissions >= config.Rounds {
+				t.Errorf("the result is %+v", got)
+			}
+			empty(t, folders)
+			noChildren(t)
+		})
+	}
+}
+
+// TestRunInterrupted proves that an interrupt at any step clears up, and when it is the good end.
+func TestRunInterrupted(t *testing.T) {
+	tests := map[string]struct {
+		rounds int
+		step   string // the interrupt comes with it; empty: with the second round
+		want   string // in the error; empty: none
+	}{
+		"while the contract is deployed": {0, "Deploying", ""},
+		"while the nodes start":          {0, "Chain", ""},
+		"while the jobs are added":       {5, "4 nodes are ready", "interrupted after 0 of 5 rounds"},
+		"in the middle, with rounds":     {1000, "", "interrupted after "},
+		"in the middle, without":         {0, "", ""},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			config, folders := fakes(t, "")
+			config.Rounds = test.rounds
+			ctx, interrupt := context.WithCancel(t.Context())
+			defer interrupt()
+			display := newRecorder(t)
+			if test.step == "" {
+				go func() {
+					<-display.rounds
+					<-display.rounds
+					interrupt()
+				}()
+			} else {
+				display.onStep = func(text string) {
+					if strings.HasPrefix(text, test.step) {
+						interrupt()
+					}
+				}
+			}
+			_, err := Run(ctx, config, display)
+			if (err == nil) != (test.want == "") || err != nil && !strings.Contains(err.Error(), test.want) {
+				t.Errorf("got error %v, want one with %q", err, test.want)
+			}
+			empty(t, folders)
+			noChildren(t)
+		})
+	}
+}
+
+func TestRunRefuses(t *testing.T) {
+	busy, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer busy.Close()
+	busyPort := busy.Addr().(*net.TCPAddr).Port
+	tests := map[string]struct {
+		spoil func(*Config)
+		want  string
+	}{
+		"three nodes":     {func(c *Config) { c.Nodes = 3 }, "--nodes is 3, but a feed takes 4 to 31 oracles"},
+		"too many nodes":  {func(c *Config) { c.Nodes = 32 }, "--nodes is 32"},
+		"rounds":          {func(c *Config) { c.Rounds = -1 }, "--rounds is -1"},
+		"kill-every":      {func(c *Config) { c.KillEvery = -1 }, "--kill-every is -1ns"},
+		"timeout":         {func(c *Config) { c.Timeout = -1 }, "--timeout is -1ns"},
+		"port":            {func(c *Config) { c.HTTPPort = 65533 }, "--http-port is 65533, but the ports of 4 nodes end at 65535"},
+		"nobody to kill":  {func(c *Config) { c.KillEvery, c.InProcess = 1, true }, "with --in-process there are none"},
+		"busy port":       {func(c *Config) { c.HTTPPort = busyPort }, "choose others with --http-port, or 0 for free ones"},
+		"no template":     {func(c *Config) { c.JobTemplate = "absent" }, "absent does not exist; check --job-template"},
+		"no source":       {func(c *Config) { c.Source = "http://127.0.0.1:1" }, "check that it runs and that --source is right"},
+		"no programs":     {func(c *Config) { c.BinDir += "/absent" }, "absent/loop not found: run `make build`"},
+		"not a program":   {func(c *Config) { c.BinDir = "testdata/bin" }, "bin/loop is not a program"},
+		"no programs yet": {func(c *Config) { c.BinDir = "" }, "loop not found: run `make build`"},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			config, folders := fakes(t, "")
+			test.spoil(&config)
+			got, err := Run(t.Context(), config, table.NewLines(io.Discard))
+			if err == nil || !strings.Contains(err.Error(), test.want) {
+				t.Fatalf("got error %v, want one with %q", err, test.want)
+			}
+			if got.Error != err.Error() {
+				t.Errorf("the result is %+v", got)
+			}
+			empty(t, folders)
+		})
+	}
+	t.Run("busy port that may be another", func(t *testing.T) {
+		config, _ := fakes(t, "")
+		config.HTTPPort, config.FallBack, config.Rounds = busyPort, true, 1
+		if _, err := Run(t.Context(), config, newRecorder(t)); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+func TestDecimal(t *testing.T) {
+	t.Parallel()
+	for want, answer := range map[string]int64{
+		"0.00000000": 0, "0.00000001": 1, "-0.00000001": -1, "1.00000000": 100_000_000, "-1234.56789012": -123456789012,
+	} {
+		if got := decimal(big.NewInt(answer)); got != want {
+			t.Errorf("decimal(%d) = %q, want %q", answer, got, want)
+		}
+	}
+}

@@ -1,0 +1,47 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/loop-plugins/loop/tools/devnet/internal/session"
+)
+
+// TestWriteResult fixes the names that programs read.
+func TestWriteResult(t *testing.T) {
+	t.Parallel()
+	var out strings.Builder
+	result := session.Result{Answers: []string{}, Error: "no"}
+	if err := writeResult(&out, result, errors.New("no")); err == nil || err.Error() != "no" {
+		t.Errorf("got error %v, want the session's", err)
+	}
+	if strings.Count(out.String(), "\n") != 1 || !strings.HasSuffix(out.String(), "\n") {
+		t.Errorf("%q is not one line", out.String())
+	}
+	var got map[string]any
+	if err := json.Unmarshal([]byte(out.String()), &got); err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for name := range got {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	want := []string{
+		"answers", "chain", "duration_ms", "error", "first_transmission_ms", "in_process", "kills", "node_restarts", "nodes",
+		"plugin_processes", "restarts", "rounds", "seed", "transmissions", "verified",
+	}
+	if diff := cmp.Diff(want, names); diff != "" {
+		t.Errorf("names (-want +got):\n%s", diff)
+	}
+	for _, name := range want {
+		if !strings.Contains(long, name) {
+			t.Errorf("the help says nothing of %s", name)
+		}
+	}
+}
