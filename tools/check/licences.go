@@ -21,19 +21,23 @@ func accepted() []string {
 	return []string{"Apache-2.0", "BSD-2-Clause", "BSD-3-Clause", "CC0-1.0", "ISC", "MIT", "MIT-0", "MPL-2.0", "Unlicense", "Zlib"}
 }
 
-// exceptions are modules under other licences, each with what makes them acceptable.
+// exceptions are modules that are accepted under exactly the licences found here, each with what makes them acceptable.
 func exceptions() map[string]exception {
 	return map[string]exception{
 		"github.com/ethereum/go-ethereum": {
-			licences: []string{"GPL-3.0", "LGPL-3.0"},
-			reason:   "its libraries are under the LGPL, which allows linking where users can link anew, as anyone can from this repository; its GPL commands are kept out by the imports check",
+			found:  []string{"GPL-3.0", "LGPL-3.0"},
+			reason: "its libraries are under the LGPL, which allows linking where users can link anew, as anyone can from this repository; its GPL commands are kept out by the imports check",
+		},
+		"github.com/holiman/bloomfilter/v2": {
+			found:  nil,
+			reason: "it has no licence file, but the head of each of its source files places it under the MIT licence",
 		},
 	}
 }
 
 type exception struct {
-	licences []string
-	reason   string
+	found  []string // sorted
+	reason string   // printed when what is found has changed
 }
 
 func checkLicences(ctx context.Context, out io.Writer, binaries []string) ([]string, error) {
@@ -79,13 +83,19 @@ func checkLicences(ctx context.Context, out io.Writer, binaries []string) ([]str
 
 // judge returns what is wrong with a module under these licences, or nothing.
 func judge(path string, licences []string) string {
-	if len(licences) == 0 {
-		return fmt.Sprintf("%s has no licence that is known here: read it, then teach the check to know it, or drop the module", path)
+	under := strings.Join(licences, " and ")
+	if under == "" {
+		under = "no licence that is known here"
 	}
-	for _, licence := range licences {
-		if !slices.Contains(accepted(), licence) && !slices.Contains(exceptions()[path].licences, licence) {
-			return fmt.Sprintf("%s is under %s, which the project does not accept: drop the module, or state in the check why it may stay", path, strings.Join(licences, " and "))
+	if exempt, ok := exceptions()[path]; ok {
+		if slices.Equal(licences, exempt.found) {
+			return ""
 		}
+		return fmt.Sprintf("%s is now under %s, which may undo why it is accepted: %s; read its licence and mend the check, or drop the module", path, under, exempt.reason)
+	}
+	refused := func(licence string) bool { return !slices.Contains(accepted(), licence) }
+	if len(licences) == 0 || slices.ContainsFunc(licences, refused) {
+		return fmt.Sprintf("%s is under %s, which the project does not accept: drop the module, or state in the check why it may stay", path, under)
 	}
 	return ""
 }

@@ -49,13 +49,15 @@ func TestJudge(t *testing.T) {
 		licences []string
 		want     string // words of the finding; none for an accepted module
 	}{
-		"accepted":        {"example.org/a", []string{"MIT"}, ""},
-		"two accepted":    {"example.org/a", []string{"Apache-2.0", "BSD-3-Clause"}, ""},
-		"none":            {"example.org/a", nil, "example.org/a has no licence that is known"},
-		"refused":         {"example.org/a", []string{"AGPL-3.0"}, "example.org/a is under AGPL-3.0"},
-		"one is refused":  {"example.org/a", []string{"BUSL-1.1", "MIT"}, "example.org/a is under BUSL-1.1 and MIT"},
-		"exception":       {"github.com/ethereum/go-ethereum", []string{"GPL-3.0", "LGPL-3.0"}, ""},
-		"not for another": {"example.org/go-ethereum", []string{"LGPL-3.0"}, "is under LGPL-3.0"},
+		"accepted":          {"example.org/a", []string{"MIT"}, ""},
+		"two accepted":      {"example.org/a", []string{"Apache-2.0", "BSD-3-Clause"}, ""},
+		"none":              {"example.org/a", nil, "example.org/a is under no licence that is known here, which the project does not accept"},
+		"refused":           {"example.org/a", []string{"AGPL-3.0"}, "example.org/a is under AGPL-3.0"},
+		"one is refused":    {"example.org/a", []string{"BUSL-1.1", "MIT"}, "example.org/a is under BUSL-1.1 and MIT"},
+		"exception":         {"github.com/ethereum/go-ethereum", []string{"GPL-3.0", "LGPL-3.0"}, ""},
+		"exception changed": {"github.com/ethereum/go-ethereum", []string{"GPL-3.0"}, "is now under GPL-3.0, which may undo why it is accepted: its libraries are under the LGPL"},
+		"none, excepted":    {"github.com/holiman/bloomfilter/v2", nil, ""},
+		"not for another":   {"example.org/go-ethereum", []string{"LGPL-3.0"}, "is under LGPL-3.0"},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
