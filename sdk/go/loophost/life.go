@@ -1,0 +1,307 @@
+package loophost
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/fullstorydev/grpchan/inprocgrpc"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/types/known/durationpb"
+
+	pluginv1 "github.com/loop-plugins/loop/gen/go/loop/plugin/v1"
+	"github.com/loop-plugins/loop/sdk/go/loop"
+	"github.com/loop-plugins/loop/sdk/go/loophost/process"
+	"github.com/loop-plugins/loop/sdk/go/loophost/supervise"
+	"github.com/loop-plugins/loop/sdk/go/wire"
+)
+
+// life is one generation of a plugin: a process with its connection and its callback server, or their in-process stand-ins.
+type life struct {
+	plugin     *Plugin
+	generation uint64
+	ctx        context.Context // ends as soon as the end is noticed
+	cancel     context.CancelFunc
+	probes     chan struct{}
+
+	// Set before the life becomes ready, and not changed after.
+	conn grpc.ClientConnInterface
+	proc *process.Process // nil in-process
+	info *pluginv1.InitResponse
+
+	ready bool  // guarded by plugin.mu
+	err   error // why it never became ready
+	exit  process.Exit
+
+	mu     sync.Mutex
+	killed bool
+}
+
+func newLife(p *Plugin, generation uint64) *life {
+	l := &life{plugin: p, generation: generation, probes: make(chan struct{}, 1)}
+	l.ctx, l.cancel = context.WithCancel(p.runtime.ctx)
+	return l
+}
+
+func (l *life) dying() bool            { return l.ctx.Err() != nil }
+func (l *life) ended() <-chan struct{} { return l.ctx.Done() }
+
+func (l *life) isReady() bool {
+	l.plugin.mu.Lock()
+	defer l.plugin.mu.Unlock()
+	return l.ready
+}
+
+func (l *life) pid() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.proc == nil {
+		return 0
+	}
+	return l.proc.PID()
+}
+
+// run lives the life and tells the supervisor of its readiness and its end. At its end nothing of it is left.
+func (l *life) run() {
+	callbacks, err := l.begin()
+	if err == nil {
+		l.plugin.send(supervise.BecameReady, l)
+		l.watch()
+	} else {
+		l.err = err
+	}
+	l.cancel()
+	l.mu.Lock()
+	proc := l.proc
+	l.mu.Unlock()
+	if proc != nil {
+		proc.Kill()
+		l.exit = proc.Exit()
+	}
+	// The group is dead; the handlers that serve it are drained before the next life begins.
+	if callbacks != nil {
+		callbacks.close(l.plugin.logger)
+	}
+	if err != nil {
+		l.plugin.fail(err)
+	}
+	l.plugin.send(supervise.Died, l)
+}
+
+// begin starts the process and initialises it.
+func (l *life) begin() (*callbacks, error) {
+	p := l.plugin
+	ctx, cancel := context.WithTimeout(l.ctx, p.runtime.settings.StartTimeout)
+	defer cancel()
+	if p.settings.InProcess != nil {
+		return l.beginInProcess(ctx)
+	}
+	cb, err := newCallbacks(l)
+	if err != nil {
+		return nil, err
+	}
+	proc, err := process.Start(ctx, process.Settings{
+		Name: p.name, Kind: p.kind, Command: p.settings.Command, Hint: p.settings.Hint,
+		Env:    append([]string{wire.LogLevelKey + "=" + p.runtime.settings.PluginLogLevel.String()}, p.settings.Env...),
+		Logger: p.logger, SocketDir: p.runtime.sockets, StartTimeout: p.runtime.settings.StartTimeout,
+		Host: p.runtime.pair, Starter: p.runtime.starter,
+	})
+	if err != nil {
+		return cb, err
+	}
+	l.mu.Lock()
+	l.proc = proc
+	killed := l.killed
+	l.mu.Unlock()
+	if killed {
+		return cb, fmt.Errorf("plugin %s: ended while it started", p.name)
+	}
+	l.conn = proc.Conn
+	context.AfterFunc(l.ctx, proc.Kill) // the runtime's end, or a kill
+	go func() {
+		<-proc.Exited()
+		l.cancel()
+	}()
+	return cb, l.init(ctx, cb)
+}
+
+func (l *life) beginInProcess(ctx context.Context) (*callbacks, error) {
+	p := l.plugin
+	up, down := (&inprocgrpc.Channel{}).WithCloner(wire.Cloner{}), (&inprocgrpc.Channel{}).WithCloner(wire.Cloner{})
+	cb := &callbacks{dispatcher: l.dispatcher()}
+	cb.register(up)
+	loop.InProcess(*p.settings.InProcess, p.logger, down, up)
+	l.conn = down
+	cb.init = &pluginv1.InitRequest{HostAddress: "in-process", HostCertificatePem: "none", ClientCertificatePem: "none", ClientKeyPem: "none"}
+	return cb, l.init(ctx, cb)
+}
+
+func (l *life) init(ctx context.Context, cb *callbacks) error {
+	r := cb.init
+	r.Generation, r.MaxMessageBytes, r.HostVersion = l.generation, wire.MaxMessageBytes, l.plugin.runtime.settings.Version
+	if t := l.plugin.runtime.settings.Telemetry; t != nil {
+		r.Telemetry = t.Name()
+	}
+	info, err := pluginv1.NewLifecycleServiceClient(wire.Bind(l.conn, "")).Init(ctx, r)
+	if err != nil {
+		return fmt.Errorf("plugin %s: started but did not take LifecycleService.Init: %s; is it built for this host's contract?", l.plugin.name, status.Convert(err).Message())
+	}
+	l.info = info
+	return nil
+}
+
+// watch returns when the process has ended or hangs. A life in-process ends with the plugin alone.
+func (l *life) watch() {
+	if l.proc == nil {
+		<-l.ctx.Done()
+		return
+	}
+	s := l.plugin.runtime.settings
+	tick := time.NewTicker(s.HealthInterval)
+	defer tick.Stop()
+	health := grpc_health_v1.NewHealthClient(l.conn)
+	for {
+		select {
+		case <-l.ctx.Done():
+			return
+		case <-tick.C:
+		case <-l.probes:
+		}
+		begin := time.Now()
+		ctx, cancel := context.WithTimeout(l.ctx, s.HealthTimeout)
+		_, err := health.Check(ctx, &grpc_health_v1.HealthCheckRequest{Service: wire.HealthService})
+		cancel()
+		switch {
+		case err == nil || l.dying():
+		case time.Since(begin) > s.HealthTimeout+s.HealthTimeout/2:
+			// The host itself was late: a starved machine must not kill a healthy plugin.
+		case status.Code(err) == codes.DeadlineExceeded || status.Code(err) == codes.Unavailable:
+			l.plugin.logger.Error("the plugin does not answer its health check and is killed", "generation", l.generation, "pid", l.pid(), "error", err)
+			return
+		}
+	}
+}
+
+// probe asks for a health check now.
+func (l *life) probe() {
+	select {
+	case l.probes <- struct{}{}:
+	default: // one is due
+	}
+}
+
+// kill ends the life at once.
+func (l *life) kill() {
+	l.mu.Lock()
+	l.killed = true
+	l.mu.Unlock()
+	l.cancel()
+}
+
+// end ends the life within a bound: half of it for the plugin to drain, then SIGTERM, then SIGKILL.
+func (l *life) end(bound time.Duration) {
+	defer l.kill()
+	if !l.isReady() || l.dying() {
+		return
+	}
+	// Not bound to the life's context: the life is meant to end under the call.
+	ctx, cancel := context.WithTimeout(context.Background(), bound/2)
+	_, err := pluginv1.NewLifecycleServiceClient(wire.Bind(l.conn, "")).Drain(ctx, &pluginv1.DrainRequest{Grace: durationpb.New(bound / 3)})
+	cancel()
+	if l.proc == nil {
+		return
+	}
+	switch {
+	case err == nil:
+		l.proc.HangUp() // its server ends with its last connection, and the process with its server
+	case !l.dying():
+		l.plugin.logger.Warn("the plugin did not drain", "error", err)
+		l.proc.Terminate()
+	}
+	select {
+	case <-l.proc.Exited():
+	case <-time.After(bound / 2):
+	}
+}
+
+// callbacks is what a process calls back: a server that knows it by the one certificate it accepts.
+type callbacks struct {
+	dispatcher *wire.Dispatcher
+	server     *grpc.Server // nil in-process
+	init       *pluginv1.InitRequest
+}
+
+func (l *life) dispatcher() *wire.Dispatcher {
+	d := wire.NewDispatcher(wire.DispatcherSettings{Resolver: loans{l.plugin}, Logger: l.plugin.logger, Observe: func(method string, code codes.Code, took time.Duration) {
+		l.plugin.runtime.callbacks.WithLabelValues(l.plugin.name, method, code.String()).Observe(took.Seconds())
+	}})
+	d.SetGeneration(l.generation)
+	return d
+}
+
+func newCallbacks(l *life) (*callbacks, error) {
+	r := l.plugin.runtime
+	client, err := wire.NewKeyPair()
+	if err != nil {
+		return nil, err
+	}
+	config, err := wire.ServerTLS(r.pair.TLS, client.CertificatePEM)
+	if err != nil {
+		return nil, err
+	}
+	path := filepath.Join(r.sockets, fmt.Sprintf("h%d", r.serial()))
+	listener, err := net.Listen("unix", path)
+	if err != nil {
+		return nil, fmt.Errorf("plugin %s: opening the socket on which it calls back failed: %w", l.plugin.name, err)
+	}
+	cb := &callbacks{dispatcher: l.dispatcher()}
+	cb.server = grpc.NewServer(grpc.Creds(credentials.NewTLS(config)), grpc.ForceServerCodecV2(wire.Codec()), grpc.WaitForHandlers(true),
+		grpc.MaxRecvMsgSize(wire.MaxMessageBytes), grpc.MaxSendMsgSize(wire.MaxMessageBytes))
+	cb.register(cb.server)
+	cb.init = &pluginv1.InitRequest{
+		HostAddress:          "unix:" + path,
+		HostCertificatePem:   string(r.pair.CertificatePEM),
+		ClientCertificatePem: string(client.CertificatePEM),
+		ClientKeyPem:         string(client.KeyPEM),
+	}
+	go func() {
+		if err := cb.server.Serve(listener); err != nil {
+			l.plugin.logger.Error("the server on which the plugin calls back ended", "error", err)
+		}
+	}()
+	return cb, nil
+}
+
+// register serves every object service of the contract: what is lent decides which of them answer.
+func (cb *callbacks) register(registrar grpc.ServiceRegistrar) {
+	for _, s := range wire.ObjectServices() {
+		cb.dispatcher.Register(registrar, exported(s))
+	}
+}
+
+// drainCallbacks bounds the wait for handlers that serve a dead process; their contexts have ended.
+const drainCallbacks = 2 * time.Second
+
+func (cb *callbacks) close(logger *slog.Logger) {
+	if cb.server == nil {
+		return
+	}
+	done := make(chan struct{})
+	go func() {
+		cb.server.Stop()
+		close(done)
+	}()
+	select {
+	case <-done:
+	case <-time.After(drainCallbacks):
+		logger.Warn("a handler does not end with the plugin that called it")
+	}
+}

@@ -1,0 +1,391 @@
+package loophost
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	pluginv1 "github.com/loop-plugins/loop/gen/go/loop/plugin/v1"
+	"github.com/loop-plugins/loop/sdk/go/loop"
+	"github.com/loop-plugins/loop/sdk/go/loophost/process"
+	"github.com/loop-plugins/loop/sdk/go/loophost/supervise"
+	"github.com/loop-plugins/loop/sdk/go/wire"
+)
+
+// PluginSettings say what to run. Exactly one of Command and InProcess is set.
+type PluginSettings struct {
+	// Name is the plugin's name: "evm", "median".
+	Name string
+	// Command is the program and its arguments.
+	Command []string
+	// Env is the environment of the process: nothing is inherited but PATH.
+	Env []string
+	// Hint tells a person where the command is configured, such as "check CL_EVM_CMD".
+	Hint string
+	// InProcess runs the plugin inside the host. A hang of its code cannot be ended, and its panics outside calls are the host's.
+	InProcess *loop.Plugin
+}
+
+// Plugin is a plugin and the objects in it, across the lives of its process. It implements grpc.ClientConnInterface for
+// the plugin's own methods.
+type Plugin struct {
+	runtime  *Runtime
+	name     string
+	kind     wire.Kind
+	settings PluginSettings
+	logger   *slog.Logger
+	gate     *gate
+	seam     grpc.ClientConnInterface
+	makings  chan struct{}
+	events   chan event
+	ended    chan struct{} // closed when the supervisor has
+
+	mu       sync.Mutex
+	machine  supervise.Machine
+	life     *life // the current one, from its launch to its end
+	objects  map[string]*Object
+	created  uint64 // numbers objects in the order of the journal
+	lent     map[string]*lent
+	lastExit process.Exit
+	lastErr  error // why the last life ended or did not begin
+	first    chan struct{}
+	firstErr error
+	readyAt  time.Time
+	info     *pluginv1.InitResponse
+}
+
+type event struct {
+	what supervise.Event
+	life *life
+}
+
+// Launch starts a plugin and waits until its first life is ready. A first life that fails ends the plugin and is the error: one
+// sentence for people.
+func (r *Runtime) Launch(ctx context.Context, kind wire.Kind, s PluginSettings) (*Plugin, error) {
+	if (len(s.Command) > 0) == (s.InProcess != nil) {
+		return nil, fmt.Errorf("plugin %s: one of a command and an in-process plugin is wanted", s.Name)
+	}
+	p := &Plugin{
+		runtime: r, name: s.Name, kind: kind, settings: s,
+		logger:  r.settings.Logger.With("plugin", s.Name),
+		gate:    newGate(),
+		makings: make(chan struct{}, makings),
+		events:  make(chan event),
+		ended:   make(chan struct{}),
+		objects: map[string]*Object{}, lent: map[string]*lent{},
+		first: make(chan struct{}),
+	}
+	p.machine.Jitter = func() float64 { return 0.5 + rand.Float64() }
+	p.seam = wire.Bind(&gated{plugin: p, what: "plugin " + p.name, gate: p.gate, suspect: func(string) {}}, "")
+	if r.settings.Telemetry != nil {
+		p.lent[r.settings.Telemetry.Name()] = &lent{what: r.settings.Telemetry, services: []string{r.settings.Telemetry.desc.ServiceName}, holders: 1}
+	}
+	if err := r.add(p); err != nil {
+		return nil, err
+	}
+	go p.supervise()
+	p.send(supervise.Begin, nil)
+	select {
+	case <-p.first:
+	case <-ctx.Done():
+		p.fail(fmt.Errorf("plugin %s: was not ready in time: %w", p.name, ctx.Err()))
+	}
+	p.mu.Lock()
+	err := p.firstErr
+	p.mu.Unlock()
+	if err != nil {
+		p.Close(context.WithoutCancel(ctx))
+		return nil, err
+	}
+	return p, nil
+}
+
+// Name is the plugin's name.
+func (p *Plugin) Name() string { return p.name }
+
+// Invoke implements grpc.ClientConnInterface.
+func (p *Plugin) Invoke(ctx context.Context, method string, args, reply any, opts ...grpc.CallOption) error {
+	begin := time.Now()
+	err := p.seam.Invoke(ctx, method, args, reply, opts...)
+	p.observe(method, err, begin)
+	return err
+}
+
+// NewStream implements grpc.ClientConnInterface.
+func (p *Plugin) NewStream(ctx context.Context, desc *grpc.StreamDesc, method string, opts ...grpc.CallOption) (grpc.ClientStream, error) {
+	return p.seam.NewStream(ctx, desc, method, opts...)
+}
+
+// Create implements Maker.
+func (p *Plugin) Create(c Constructor, options ...CreateOption) *Object {
+	return p.create(nil, c, options)
+}
+
+func (p *Plugin) create(parent *Object, c Constructor, options []CreateOption) *Object {
+	o := newObject(p, parent, c, options)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	refuse := func(err error) *Object {
+		o.state, o.reason, o.final = Parked, err, true
+		o.settle()
+		o.gate.block(err)
+		return o
+	}
+	if parent != nil && parent.state == Released {
+		return refuse(status.Errorf(codes.NotFound, "%s was released", parent))
+	}
+	for _, l := range c.Loans {
+		if l.Lent == nil {
+			return refuse(status.Errorf(codes.InvalidArgument, "%s: nothing was lent for %s", c.Method, l.Field))
+		}
+		for _, s := range l.Services {
+			if !l.Lent.serves(s) {
+				return refuse(status.Errorf(codes.InvalidArgument, "%s: %s does not serve %s, which %s wants", c.Method, l.Lent.Name(), s, l.Field))
+			}
+		}
+	}
+	// Loans are valid before the request leaves.
+	for _, l := range c.Loans {
+		l.Set(l.Lent.Name())
+		p.lend(l.Lent, l.Services)
+	}
+	p.created++
+	o.number = p.created
+	p.objects[c.Name] = o
+	if parent != nil {
+		parent.children = append(parent.children, o)
+	}
+	switch l := p.life; {
+	case l != nil && l.ready && !l.dying():
+		go o.make(l)
+	case p.machine.State() == supervise.Quarantined || p.machine.State() == supervise.Stopped:
+		if _, blocked, _ := p.gate.look(); blocked != nil {
+			o.gate.block(blocked)
+		}
+	}
+	return o
+}
+
+// lend puts a loan in force. The lock is held.
+func (p *Plugin) lend(what Lendable, services []string) {
+	l := p.lent[what.Name()]
+	if l == nil {
+		l = &lent{what: what}
+		p.lent[what.Name()] = l
+	}
+	l.holders++
+	for _, s := range services {
+		l.services = append(l.services, s)
+	}
+}
+
+// takeBack ends one holder's loan. The lock is held.
+func (p *Plugin) takeBack(name string) {
+	if l := p.lent[name]; l != nil {
+		if l.holders--; l.holders == 0 {
+			delete(p.lent, name)
+		}
+	}
+}
+
+// Restart begins a new life now and lifts a quarantine.
+func (p *Plugin) Restart() { p.send(supervise.Restart, nil) }
+
+// Close ends the plugin: it drains, then SIGTERM, then SIGKILL, within the runtime's StopTimeout.
+func (p *Plugin) Close(ctx context.Context) {
+	p.send(supervise.Stop, nil)
+	select {
+	case <-p.ended:
+	case <-ctx.Done():
+		if l := p.current(); l != nil {
+			l.kill()
+		}
+		<-p.ended
+	}
+	p.runtime.remove(p)
+}
+
+func (p *Plugin) current() *life {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.life
+}
+
+// blocked is why the plugin cannot be called, if it cannot.
+func (p *Plugin) blocked() error {
+	_, err, _ := p.gate.look()
+	return err
+}
+
+func (p *Plugin) send(e supervise.Event, l *life) {
+	select {
+	case p.events <- event{e, l}:
+	case <-p.ended:
+	}
+}
+
+// fail settles the first launch.
+func (p *Plugin) fail(err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	select {
+	case <-p.first:
+	default:
+		p.firstErr = err
+		close(p.first)
+	}
+}
+
+// supervise is the thin shell around the state machine: it alone steps it.
+func (p *Plugin) supervise() {
+	defer close(p.ended)
+	var timer *time.Timer
+	var due <-chan time.Time
+	var lives sync.WaitGroup
+	defer lives.Wait()
+	for {
+		var e event
+		select {
+		case e = <-p.events:
+		case <-due:
+			e = event{what: supervise.Due}
+		}
+		p.mu.Lock()
+		if e.life != nil && e.life != p.life {
+			p.mu.Unlock()
+			continue // of a life that is over
+		}
+		if e.what == supervise.Died {
+			p.buried(e.life)
+		}
+		do := p.machine.Step(time.Now(), e.what)
+		if e.what == supervise.BecameReady && p.machine.State() == supervise.Ready {
+			p.becameReady(e.life)
+		}
+		state := p.machine.State()
+		if state == supervise.Quarantined || state == supervise.Stopped {
+			p.unreachable(state)
+		}
+		if do.Launch {
+			p.life = newLife(p, p.machine.Lives())
+			l := p.life
+			lives.Go(func() { l.run() })
+		}
+		l := p.life
+		p.mu.Unlock()
+		if timer != nil && (do.Launch || do.Pause > 0) {
+			timer.Stop()
+			due = nil
+		}
+		if do.Pause > 0 {
+			p.logger.Warn("the plugin rests before its next life", "state", state.String(), "pause", do.Pause)
+			timer = time.NewTimer(do.Pause)
+			due = timer.C
+		}
+		if do.Kill {
+			if e.what == supervise.Stop {
+				lives.Go(func() { l.end(p.runtime.settings.StopTimeout) })
+			} else {
+				lives.Go(l.kill)
+			}
+		}
+		if state == supervise.Stopped && e.what != supervise.Begin {
+			p.fail(errors.New("plugin " + p.name + " was stopped"))
+			return
+		}
+	}
+}
+
+// becameReady opens the plugin and makes its objects, in the order of the journal. The lock is held.
+func (p *Plugin) becameReady(l *life) {
+	l.ready = true
+	p.readyAt, p.info = time.Now(), l.info
+	p.logger.Info("the plugin is ready", "generation", l.generation, "pid", l.pid(), "version", l.info.GetVersion(), "runtime", l.info.GetRuntime())
+	p.gate.open(l)
+	for _, o := range p.journal() {
+		o.revive(l)
+	}
+	select {
+	case <-p.first:
+	default:
+		close(p.first)
+	}
+}
+
+// buried notes the end of a life: its objects are suspended until the next. The lock is held.
+func (p *Plugin) buried(l *life) {
+	p.lastErr = l.err
+	if l.err == nil {
+		p.lastExit = l.exit
+		p.lastErr = errors.New(l.exit.String())
+	}
+	p.logger.Warn("the plugin's process ended", "generation", l.generation, "pid", l.pid(), "reason", p.lastErr)
+	p.life = nil
+	p.gate.shut()
+	for _, o := range p.objects {
+		if !o.final {
+			o.state, o.reason = Creating, nil
+			o.gate.shut()
+		}
+	}
+}
+
+// unreachable fails callers at once while nobody can say when the plugin comes back. The lock is held.
+func (p *Plugin) unreachable(s supervise.State) {
+	err := status.Errorf(codes.Unavailable, "plugin %s is %s", p.name, s)
+	if p.lastErr != nil {
+		err = status.Errorf(codes.Unavailable, "plugin %s is %s: %v", p.name, s, p.lastErr)
+	}
+	p.gate.block(err)
+	for _, o := range p.objects {
+		if !o.final {
+			o.gate.block(err)
+		}
+	}
+}
+
+// journal is the plugin's objects in the order of their creation. The lock is held.
+func (p *Plugin) journal() []*Object {
+	all := make([]*Object, 0, len(p.objects))
+	for _, o := range p.objects {
+		all = append(all, o)
+	}
+	sortByNumber(all)
+	return all
+}
+
+// confirmDeath asks, after a connection broke under a call, whether its life is over: a broken connection of a living process
+// is told apart by a health check.
+func (p *Plugin) confirmDeath(ctx context.Context, l *life) bool {
+	l.probe()
+	select {
+	case <-l.ended():
+		return true
+	case <-ctx.Done():
+		return l.dying()
+	case <-time.After(p.runtime.settings.HealthTimeout):
+		return l.dying()
+	}
+}
+
+// observe counts a call.
+func (p *Plugin) observe(method string, err error, begin time.Time) {
+	p.runtime.calls.WithLabelValues(p.name, method, status.Code(err).String()).Observe(time.Since(begin).Seconds())
+}
+
+// CollectMetrics returns the plugin's exposition for a scraper's Accept header. It does not wait for a plugin that is down.
+func (p *Plugin) CollectMetrics(ctx context.Context, accept string) (*pluginv1.CollectMetricsResponse, error) {
+	l := p.current()
+	if l == nil || !l.isReady() || l.dying() {
+		return nil, status.Errorf(codes.Unavailable, "plugin %s is down", p.name)
+	}
+	return pluginv1.NewLifecycleServiceClient(wire.Bind(l.conn, "")).CollectMetrics(ctx, &pluginv1.CollectMetricsRequest{Accept: accept})
+}

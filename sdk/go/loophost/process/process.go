@@ -1,0 +1,253 @@
+// Package process runs one life of a plugin: it starts the command over hashicorp/go-plugin's handshake with mutual TLS on
+// P-256, watches the process, keeps its output harmless and its end bounded.
+//
+// It knows processes and connections. It must not know objects, loans or what any plugin is for.
+package process
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+	"github.com/hashicorp/go-plugin"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/health/grpc_health_v1"
+
+	"github.com/loop-plugins/loop/sdk/go/wire"
+)
+
+// Settings say what to start.
+type Settings struct {
+	// Name is the plugin's name in errors and logs.
+	Name string
+	// Kind is what the process must be.
+	Kind wire.Kind
+	// Command is the program and its arguments; the program is looked up in the host's PATH.
+	Command []string
+	// Env is the whole environment of the process besides the handshake's own variables and PATH.
+	Env []string
+	// Hint tells a person where the command is configured, such as "check CL_EVM_CMD".
+	Hint string
+	// Logger takes the process's log.
+	Logger *slog.Logger
+	// SocketDir is the folder for sockets, made by NewSocketDir.
+	SocketDir string
+	// StartTimeout bounds the time from start to handshake.
+	StartTimeout time.Duration
+	// Host is the host's key pair; the process trusts its certificate alone.
+	Host *wire.KeyPair
+	// Starter starts the process.
+	Starter *Starter
+}
+
+// Exit says how a process ended.
+type Exit struct {
+	// Reason is one phrase: "exit status 2", "signal: killed".
+	Reason string
+	// Stderr holds the last lines of its stderr.
+	Stderr []string
+}
+
+// String is the exit as one sentence's end.
+func (e Exit) String() string {
+	if len(e.Stderr) == 0 {
+		return e.Reason
+	}
+	return e.Reason + "; it said: " + strings.Join(e.Stderr, " / ")
+}
+
+// Process is a running plugin process.
+type Process struct {
+	// Conn is the connection to the plugin.
+	Conn   *grpc.ClientConn
+	runner *runner
+	client *plugin.Client
+	once   sync.Once
+}
+
+// Start starts a process and returns when it serves. Its errors are one sentence each, for people.
+func Start(ctx context.Context, s Settings) (*Process, error) {
+	r := newRunner(s)
+	config := &plugin.ClientConfig{
+		HandshakeConfig: plugin.HandshakeConfig{
+			ProtocolVersion:  uint(s.Kind.ProtocolVersion),
+			MagicCookieKey:   wire.CookieKey,
+			MagicCookieValue: s.Kind.Cookie,
+		},
+		Plugins:          plugin.PluginSet{s.Kind.Name: &dialer{}},
+		AllowedProtocols: []plugin.Protocol{plugin.ProtocolGRPC},
+		Logger:           hclog.NewNullLogger(), // what it says is said better by our own errors and the process's own log
+		SkipHostEnv:      true,
+		StartTimeout:     s.StartTimeout,
+		RunnerFunc:       r.take,
+		UnixSocketConfig: &plugin.UnixSocketConfig{TempDir: s.SocketDir},
+		SyncStdout:       r.stray,
+		SyncStderr:       r.stray,
+		TLSConfig: &tls.Config{
+			Certificates: []tls.Certificate{s.Host.TLS},
+			MinVersion:   tls.VersionTLS12,
+			ServerName:   "localhost",
+			RootCAs:      x509.NewCertPool(), // go-plugin puts in the certificate of the handshake line
+		},
+		GRPCDialOptions: []grpc.DialOption{
+			grpc.WithDefaultCallOptions(grpc.ForceCodecV2(wire.Codec()), grpc.MaxCallRecvMsgSize(wire.MaxMessageBytes), grpc.MaxCallSendMsgSize(wire.MaxMessageBytes)),
+			grpc.WithNoProxy(),
+		},
+	}
+	p := &Process{runner: r, client: plugin.NewClient(config)}
+	// go-plugin's calls know no context and hang on a stopped process: they run aside, and an end of ctx ends the process under them.
+	type result struct {
+		conn *grpc.ClientConn
+		err  error
+	}
+	done := make(chan result, 1)
+	go func() {
+		rpc, err := p.client.Client()
+		if err != nil {
+			done <- result{nil, err}
+			return
+		}
+		raw, err := rpc.Dispense(s.Kind.Name)
+		if err != nil {
+			done <- result{nil, err}
+			return
+		}
+		conn := raw.(*grpc.ClientConn)
+		// The certificates are exchanged at the first call: a plugin that does not hold its key fails here.
+		_, err = grpc_health_v1.NewHealthClient(conn).Check(ctx, &grpc_health_v1.HealthCheckRequest{Service: wire.HealthService})
+		done <- result{conn, err}
+	}()
+	var got result
+	select {
+	case got = <-done:
+	case <-ctx.Done():
+		r.kill()
+		got = <-done
+		if got.err == nil {
+			got.err = ctx.Err()
+		}
+	}
+	if got.err != nil {
+		p.Kill()
+		return nil, s.explain(ctx, r, got.err)
+	}
+	p.Conn = got.conn
+	return p, nil
+}
+
+// explain makes one sentence of what went wrong: what was tried, what happened, what to do.
+func (s Settings) explain(ctx context.Context, r *runner, err error) error {
+	command := strings.Join(s.Command, " ")
+	say := func(format string, args ...any) error {
+		return fmt.Errorf("plugin %s: %s; %s", s.Name, fmt.Sprintf(format, args...), s.Hint)
+	}
+	var start *startError
+	if errors.As(err, &start) {
+		return say("starting %q failed: %v", command, start.err)
+	}
+	if problem := r.handshakeProblem(s.Kind); problem != "" {
+		return say("%q %s", command, problem)
+	}
+	if exit, ended := r.exited(); ended && !r.wasKilled() {
+		return say("%q ended before its handshake (%s)", command, exit)
+	}
+	if ctx.Err() != nil {
+		return say("%q was not ready in time (%v)", command, context.Cause(ctx))
+	}
+	if !r.shookHands() {
+		return say("%q printed no handshake within %s: it is no LOOP plugin, or too slow", command, s.StartTimeout)
+	}
+	return say("%q shook hands but does not answer over mutual TLS: %v", command, err)
+}
+
+// PID is the process's id, which is its group's too.
+func (p *Process) PID() int { return p.runner.pid() }
+
+// Exited is closed when the process has ended, its group is dead and its pipes are closed.
+func (p *Process) Exited() <-chan struct{} { return p.runner.done }
+
+// Exit says how the process ended, once Exited is closed.
+func (p *Process) Exit() Exit {
+	e, _ := p.runner.exited()
+	return e
+}
+
+// HangUp closes the connection to the plugin.
+func (p *Process) HangUp() { _ = p.Conn.Close() }
+
+// Terminate sends SIGTERM to the process's group.
+func (p *Process) Terminate() { p.runner.signal(syscall.SIGTERM) }
+
+// Kill ends the process's group at once and frees what the life held. It may be called more than once, by anybody.
+func (p *Process) Kill() {
+	p.runner.kill()
+	p.once.Do(func() {
+		// The group is dead: go-plugin has nothing to wait for but pipes that are closed.
+		p.client.Kill()
+	})
+}
+
+// dialer hands go-plugin's connection out.
+type dialer struct{ plugin.NetRPCUnsupportedPlugin }
+
+// GRPCClient implements plugin.GRPCPlugin.
+func (*dialer) GRPCClient(_ context.Context, _ *plugin.GRPCBroker, c *grpc.ClientConn) (any, error) {
+	return c, nil
+}
+
+// GRPCServer implements plugin.GRPCPlugin.
+func (*dialer) GRPCServer(*plugin.GRPCBroker, *grpc.Server) error {
+	return errors.New("a host is no plugin")
+}
+
+// longestSocketBase leaves room for go-plugin's folder and socket names within the 104 bytes that a unix socket's path may
+// have on every system.
+const longestSocketBase = 60
+
+// NewSocketDir makes the private folder of a host's sockets below base (empty: XDG_RUNTIME_DIR, else /tmp) and sweeps folders
+// there that hosts left behind when they were killed.
+func NewSocketDir(base string) (string, error) {
+	if base == "" {
+		base = os.Getenv("XDG_RUNTIME_DIR")
+	}
+	if base == "" {
+		base = "/tmp"
+	}
+	if len(base) > longestSocketBase {
+		return "", fmt.Errorf("the folder for sockets %q is %d bytes long and may be %d: name a shorter one", base, len(base), longestSocketBase)
+	}
+	sweep(base)
+	dir, err := os.MkdirTemp(base, fmt.Sprintf("loop-%d-", os.Getpid()))
+	if err != nil {
+		return "", fmt.Errorf("making a folder for sockets below %s: %w; name another one", base, err)
+	}
+	return dir, nil // MkdirTemp makes it 0700
+}
+
+// sweep removes the socket folders of processes that are gone.
+func sweep(base string) {
+	dirs, err := filepath.Glob(filepath.Join(base, "loop-*-*"))
+	if err != nil {
+		return // the pattern is well-formed
+	}
+	for _, d := range dirs {
+		var pid int
+		var rest string
+		if _, err := fmt.Sscanf(filepath.Base(d), "loop-%d-%s", &pid, &rest); err != nil || pid <= 0 {
+			continue
+		}
+		if errors.Is(syscall.Kill(pid, 0), syscall.ESRCH) {
+			_ = os.RemoveAll(d) // another user's folder is that user's
+		}
+	}
+}

@@ -1,0 +1,315 @@
+package process
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+
+	"github.com/hashicorp/go-hclog"
+	goplugin "github.com/hashicorp/go-plugin/runner"
+
+	"github.com/loop-plugins/loop/sdk/go/wire"
+)
+
+// longestLine is how much of a line of stdout is looked at. go-plugin's own scanner stalls on lines over 64 KiB.
+const longestLine = 4 << 10
+
+// runner is go-plugin's view of the process. It owns the process's pipes: go-plugin reads copies that end when the process
+// has, not when the last grandchild lets go of them.
+type runner struct {
+	settings Settings
+	stray    io.Writer // what the plugin prints outside its log
+
+	cmd *exec.Cmd // go-plugin's goroutine alone uses it
+
+	mu        sync.Mutex
+	process   int // the process's id, which is its group's too; 0 before the start
+	killed    bool
+	handshake string
+	exit      Exit
+	done      chan struct{}
+
+	tail           *tail
+	stdin          *os.File
+	stdoutR        *io.PipeReader
+	stdoutW        *io.PipeWriter
+	quietR         *io.PipeReader
+	quietW         *io.PipeWriter
+	stdout, stderr *os.File
+}
+
+var _ goplugin.Runner = (*runner)(nil)
+
+// startError is a process that could not be started at all.
+type startError struct{ err error }
+
+func (e *startError) Error() string { return e.err.Error() }
+
+func newRunner(s Settings) *runner {
+	r := &runner{settings: s, done: make(chan struct{}), tail: &tail{}}
+	r.stray = newLogWriter(s.Logger, slog.LevelInfo)
+	r.stdoutR, r.stdoutW = io.Pipe()
+	r.quietR, r.quietW = io.Pipe()
+	return r
+}
+
+// take is go-plugin's RunnerFunc: it receives the environment of the handshake.
+func (r *runner) take(_ hclog.Logger, spec *exec.Cmd, _ string) (goplugin.Runner, error) {
+	path, err := exec.LookPath(r.settings.Command[0])
+	if err != nil {
+		return nil, &startError{err}
+	}
+	r.cmd = &exec.Cmd{Path: path, Args: r.settings.Command, SysProcAttr: attributes()}
+	r.cmd.Env = append(r.cmd.Env, "PATH="+os.Getenv("PATH"), "TMPDIR="+os.TempDir())
+	r.cmd.Env = append(r.cmd.Env, r.settings.Env...)
+	r.cmd.Env = append(r.cmd.Env, spec.Env...)
+	r.cmd.Env = append(r.cmd.Env, "PLUGIN_CLIENT_CERT="+string(r.settings.Host.CertificatePEM))
+	return r, nil
+}
+
+// Start implements runner.Runner.
+func (r *runner) Start(context.Context) error {
+	var theirs []*os.File
+	defer func() {
+		for _, f := range theirs {
+			_ = f.Close() // the child has its own
+		}
+	}()
+	pipe := func() (*os.File, *os.File, error) {
+		read, write, err := os.Pipe()
+		if err != nil {
+			return nil, nil, &startError{err}
+		}
+		return read, write, nil
+	}
+	stdin, hold, err := pipe()
+	if err != nil {
+		return err
+	}
+	theirs = append(theirs, stdin)
+	stdout, out, err := pipe()
+	if err != nil {
+		_ = hold.Close()
+		return err
+	}
+	theirs = append(theirs, out)
+	stderr, errs, err := pipe()
+	if err != nil {
+		_ = hold.Close()
+		_ = stdout.Close()
+		return err
+	}
+	theirs = append(theirs, errs)
+	r.cmd.Stdin, r.cmd.Stdout, r.cmd.Stderr = stdin, out, errs
+	r.stdin, r.stdout, r.stderr = hold, stdout, stderr
+	if err := r.settings.Starter.start(r.cmd); err != nil {
+		for _, f := range []*os.File{hold, stdout, stderr} {
+			_ = f.Close()
+		}
+		r.closePipes()
+		close(r.done)
+		return &startError{err}
+	}
+	r.mu.Lock()
+	r.process = r.cmd.Process.Pid
+	r.mu.Unlock()
+	var readers sync.WaitGroup
+	readers.Go(r.readStdout)
+	readers.Go(func() { readLog(r.stderr, r.settings.Logger, r.tail) })
+	go r.watch(&readers)
+	return nil
+}
+
+// watch waits for the process from the start, so that an exit is seen at once, whoever holds its pipes.
+func (r *runner) watch(readers *sync.WaitGroup) {
+	err := r.cmd.Wait()
+	_ = syscall.Kill(-r.cmd.Process.Pid, syscall.SIGKILL) // grandchildren; ESRCH when there are none
+	_ = r.stdin.Close()
+	// What the process wrote before its end is in the pipes still; a process that left the group may hold them open.
+	drain(r.stdout, r.stderr)
+	readers.Wait()
+	_ = r.stdout.Close()
+	_ = r.stderr.Close()
+	r.mu.Lock()
+	r.exit = Exit{Reason: describe(err), Stderr: r.tail.lines()}
+	r.mu.Unlock()
+	// go-plugin learns of the end by the pipes; whoever it tells must find the exit.
+	close(r.done)
+	r.closePipes()
+}
+
+func (r *runner) closePipes() {
+	_ = r.stdoutW.Close()
+	_ = r.quietW.Close()
+}
+
+func describe(err error) string {
+	if err == nil {
+		return "exit status 0"
+	}
+	return err.Error()
+}
+
+// readStdout passes the first line on to go-plugin and keeps the rest out of its scanner.
+func (r *runner) readStdout() {
+	b := bufio.NewReaderSize(r.stdout, longestLine)
+	for {
+		line, err := b.ReadSlice('\n')
+		text := strings.TrimSpace(string(line))
+		for errors.Is(err, bufio.ErrBufferFull) { // the rest of a line that is too long
+			_, err = b.ReadSlice('\n')
+		}
+		if text != "" {
+			r.mu.Lock()
+			first := r.handshake == ""
+			if first {
+				r.handshake = text
+			}
+			r.mu.Unlock()
+			if first {
+				if _, werr := io.WriteString(r.stdoutW, text+"\n"); werr != nil {
+					return
+				}
+			} else {
+				_, _ = io.WriteString(r.stray, text+"\n")
+			}
+		}
+		if err != nil {
+			return
+		}
+	}
+}
+
+// handshakeProblem says what is wrong with the handshake line, if it came and something is.
+func (r *runner) handshakeProblem(k wire.Kind) string {
+	r.mu.Lock()
+	line := r.handshake
+	r.mu.Unlock()
+	if line == "" {
+		return ""
+	}
+	shown := line
+	if len(shown) > 80 {
+		shown = shown[:80] + "…"
+	}
+	fields := strings.Split(line, "|")
+	if len(fields) < 5 {
+		return fmt.Sprintf("printed %q where a plugin prints its handshake: it is no LOOP plugin", shown)
+	}
+	if _, err := strconv.Atoi(fields[0]); err != nil {
+		return fmt.Sprintf("printed %q where a plugin prints its handshake: it is no LOOP plugin", shown)
+	}
+	if v, err := strconv.Atoi(fields[1]); err != nil || v != k.ProtocolVersion {
+		return fmt.Sprintf("speaks version %s of the %s protocol and this host speaks version %d: install builds that match", fields[1], k.Name, k.ProtocolVersion)
+	}
+	if fields[4] != "grpc" {
+		return fmt.Sprintf("speaks %s and not grpc: it is no LOOP plugin", fields[4])
+	}
+	if len(fields) < 6 || len(fields[5]) <= 50 { // go-plugin takes no shorter field for a certificate
+		return "offers no TLS: a plugin must make a certificate for PLUGIN_CLIENT_CERT's owner"
+	}
+	return ""
+}
+
+func (r *runner) shookHands() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.handshake != ""
+}
+
+func (r *runner) exited() (Exit, bool) {
+	select {
+	case <-r.done:
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		return r.exit, true
+	default:
+		return Exit{}, false
+	}
+}
+
+func (r *runner) wasKilled() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.killed
+}
+
+func (r *runner) pid() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.process
+}
+
+func (r *runner) signal(s syscall.Signal) {
+	if pid := r.pid(); pid > 0 {
+		select {
+		case <-r.done: // the id may be another's by now
+		default:
+			_ = syscall.Kill(-pid, s)
+		}
+	}
+}
+
+// kill ends the group and waits until nothing is left of it.
+func (r *runner) kill() {
+	if _, ended := r.exited(); ended || r.pid() == 0 {
+		return
+	}
+	r.mu.Lock()
+	r.killed = true
+	r.mu.Unlock()
+	r.signal(syscall.SIGKILL)
+	<-r.done
+}
+
+// Diagnose implements runner.Runner.
+func (*runner) Diagnose(context.Context) string { return "" }
+
+// Stdout implements runner.Runner.
+func (r *runner) Stdout() io.ReadCloser { return r.stdoutR }
+
+// Stderr implements runner.Runner: nothing comes, and the end comes with the process's. The true stderr goes through our own
+// parser, because go-plugin's panics on {"@message":1}.
+func (r *runner) Stderr() io.ReadCloser { return r.quietR }
+
+// Name implements runner.Runner.
+func (r *runner) Name() string { return r.settings.Command[0] }
+
+// ID implements runner.Runner.
+func (r *runner) ID() string {
+	if pid := r.pid(); pid > 0 {
+		return strconv.Itoa(pid)
+	}
+	return ""
+}
+
+// Wait implements runner.Runner.
+func (r *runner) Wait(context.Context) error {
+	<-r.done
+	return nil
+}
+
+// Kill implements runner.Runner.
+func (r *runner) Kill(context.Context) error {
+	r.kill()
+	return nil
+}
+
+// PluginToHost implements runner.Runner.
+func (*runner) PluginToHost(network, address string) (string, string, error) {
+	return network, address, nil
+}
+
+// HostToPlugin implements runner.Runner.
+func (*runner) HostToPlugin(network, address string) (string, string, error) {
+	return network, address, nil
+}

@@ -1,0 +1,55 @@
+package process
+
+import (
+	"os/exec"
+	"runtime"
+	"sync"
+	"time"
+
+	"os"
+)
+
+// Starter starts processes from one OS thread of its own. On Linux a child's parent-death signal fires when the *thread* that
+// started it ends, so that thread must outlive every child: one that merely borrowed a thread would kill its plugins when it
+// returned.
+type Starter struct {
+	jobs chan startJob
+	once sync.Once
+}
+
+type startJob struct {
+	cmd  *exec.Cmd
+	done chan error
+}
+
+// NewStarter returns a starter. Close it after its last process has ended.
+func NewStarter() *Starter {
+	s := &Starter{jobs: make(chan startJob)}
+	go func() {
+		runtime.LockOSThread() // never unlocked: the thread ends with this goroutine, after Close
+		for j := range s.jobs {
+			j.done <- j.cmd.Start()
+		}
+	}()
+	return s
+}
+
+func (s *Starter) start(cmd *exec.Cmd) error {
+	j := startJob{cmd, make(chan error, 1)}
+	s.jobs <- j
+	return <-j.done
+}
+
+// Close ends the thread, and with it, on Linux, every process that it started.
+func (s *Starter) Close() { s.once.Do(func() { close(s.jobs) }) }
+
+// lastWords is how long the pipes of a dead process are read on: what it wrote before its end is there at once, and only a
+// process that left the group would write more.
+const lastWords = 100 * time.Millisecond
+
+// drain lets readers take what is left and no more.
+func drain(pipes ...*os.File) {
+	for _, p := range pipes {
+		_ = p.SetReadDeadline(time.Now().Add(lastWords)) // pipes take deadlines wherever Go runs plugins
+	}
+}

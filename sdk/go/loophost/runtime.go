@@ -1,0 +1,181 @@
+// Package loophost is the host's side of LOOP: it launches plugins, supervises them, makes the objects in them and makes them
+// again after a restart, lends them what they may call, and forwards calls between them.
+//
+// It knows the contract's options and lifecycle. It must not know any product or chain: typed handles are generated.
+package loophost
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/loop-plugins/loop/sdk/go/loophost/process"
+	"github.com/loop-plugins/loop/sdk/go/wire"
+)
+
+// Settings are what a host passes. Zero values mean the defaults given.
+type Settings struct {
+	// Logger takes the runtime's log and the plugins'. Default: none.
+	Logger *slog.Logger
+	// PluginLogLevel is the least level that plugins send. Default: info.
+	PluginLogLevel slog.Level
+	// Registerer takes the runtime's metrics. Default: none.
+	Registerer prometheus.Registerer
+	// SocketDir is the folder below which the private folder of sockets is made. Default: XDG_RUNTIME_DIR, else /tmp.
+	SocketDir string
+	// Version is the host's version, for the plugins' logs.
+	Version string
+	// Telemetry takes the plugins' telemetry; it is lent to every plugin. Default: none.
+	Telemetry *Export
+	// StartTimeout bounds a process's start, handshake and Init. Default: 10 s.
+	StartTimeout time.Duration
+	// StopTimeout bounds the end of a plugin. Default: 3 s.
+	StopTimeout time.Duration
+	// HealthInterval is the time between health checks. Default: 1 s.
+	HealthInterval time.Duration
+	// HealthTimeout is how long a health check may take before the plugin counts as hung. Default: 1 s.
+	HealthTimeout time.Duration
+}
+
+func (s Settings) withDefaults() Settings {
+	if s.Logger == nil {
+		s.Logger = slog.New(slog.DiscardHandler)
+	}
+	s.StartTimeout = cmp.Or(s.StartTimeout, 10*time.Second)
+	s.StopTimeout = cmp.Or(s.StopTimeout, 3*time.Second)
+	s.HealthInterval = cmp.Or(s.HealthInterval, time.Second)
+	s.HealthTimeout = cmp.Or(s.HealthTimeout, time.Second)
+	return s
+}
+
+// Runtime holds a host's plugins.
+type Runtime struct {
+	settings  Settings
+	ctx       context.Context
+	cancel    context.CancelFunc
+	pair      *wire.KeyPair
+	starter   *process.Starter
+	sockets   string
+	calls     *prometheus.HistogramVec
+	callbacks *prometheus.HistogramVec
+
+	mu      sync.Mutex
+	plugins map[string]*Plugin
+	closed  bool
+	number  uint64
+}
+
+// New returns a runtime without plugins.
+func New(s Settings) (*Runtime, error) {
+	r := &Runtime{settings: s.withDefaults(), plugins: map[string]*Plugin{}}
+	var err error
+	if r.pair, err = wire.NewKeyPair(); err != nil {
+		return nil, err
+	}
+	if r.sockets, err = process.NewSocketDir(r.settings.SocketDir); err != nil {
+		return nil, err
+	}
+	// From a call in-process (10 us) to the longest deadline of the contract (30 s).
+	buckets := []float64{.00001, .0001, .0005, .001, .005, .01, .05, .1, .5, 1, 5, 30}
+	r.calls = prometheus.NewHistogramVec(prometheus.HistogramOpts{
+		Name: "loop_call_duration_seconds", Buckets: buckets,
+		Help: "How long the host's calls to plugins took, waiting for a plugin to come back included, by plugin, method and gRPC code.",
+	}, []string{"plugin", "method", "code"})
+	r.callbacks = prometheus.NewHistogramVec(prometheus.HistogramOpts{
+		Name: "loop_callback_duration_seconds", Buckets: buckets,
+		Help: "How long plugins' calls to the host took, forwarded ones included, by plugin, method and gRPC code.",
+	}, []string{"plugin", "method", "code"})
+	if reg := r.settings.Registerer; reg != nil {
+		for _, c := range []prometheus.Collector{r.calls, r.callbacks, &collector{r}} {
+			if err := reg.Register(c); err != nil {
+				_ = os.RemoveAll(r.sockets)
+				return nil, fmt.Errorf("registering the runtime's metrics: %w", err)
+			}
+		}
+	}
+	r.ctx, r.cancel = context.WithCancel(context.Background())
+	r.starter = process.NewStarter()
+	return r, nil
+}
+
+// Close ends every plugin, side by side, and removes the sockets. It takes little more than StopTimeout.
+func (r *Runtime) Close(ctx context.Context) {
+	r.mu.Lock()
+	r.closed = true
+	all := make([]*Plugin, 0, len(r.plugins))
+	for _, p := range r.plugins {
+		all = append(all, p)
+	}
+	r.mu.Unlock()
+	var wait sync.WaitGroup
+	for _, p := range all {
+		wait.Go(func() { p.Close(ctx) })
+	}
+	wait.Wait()
+	r.cancel()
+	r.starter.Close()
+	_ = os.RemoveAll(r.sockets) // a folder that stays is swept by the next host
+}
+
+func (r *Runtime) add(p *Plugin) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	switch {
+	case r.closed:
+		return fmt.Errorf("plugin %s: the host is ending", p.name)
+	case r.plugins[p.name] != nil:
+		return fmt.Errorf("plugin %s: a plugin of this name runs already", p.name)
+	}
+	r.plugins[p.name] = p
+	return nil
+}
+
+func (r *Runtime) remove(p *Plugin) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.plugins[p.name] == p {
+		delete(r.plugins, p.name)
+	}
+}
+
+// Plugin returns the plugin of a name, or nil.
+func (r *Runtime) Plugin(name string) *Plugin {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.plugins[name]
+}
+
+// Plugins returns the plugins by name.
+func (r *Runtime) Plugins() []*Plugin {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	all := make([]*Plugin, 0, len(r.plugins))
+	for _, p := range r.plugins {
+		all = append(all, p)
+	}
+	slices.SortFunc(all, func(a, b *Plugin) int { return strings.Compare(a.name, b.name) })
+	return all
+}
+
+func (r *Runtime) serial() uint64 {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.number++
+	return r.number
+}
+
+func short(service string) string {
+	return strings.TrimSuffix(service[strings.LastIndexByte(service, '.')+1:], "Service")
+}
+
+func sortByNumber(all []*Object) {
+	slices.SortFunc(all, func(a, b *Object) int { return cmp.Compare(a.number, b.number) })
+}

@@ -1,0 +1,112 @@
+package loophost
+
+import (
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/loop-plugins/loop/sdk/go/loophost/supervise"
+)
+
+// Status is where a plugin stands.
+type Status struct {
+	Name      string
+	Kind      string
+	State     supervise.State
+	InProcess bool
+	// PID is the process's id; 0: none.
+	PID int
+	// Generation is which life this is, from 1.
+	Generation uint64
+	// Restarts counts the lives after the first.
+	Restarts uint64
+	// ReadyAt is when the life that serves became ready.
+	ReadyAt time.Time
+	// LastExit says how the last life ended or why it did not begin; empty before the first end.
+	LastExit string
+	// LastStderr holds the last lines of stderr of the last life that ended.
+	LastStderr []string
+	// Version and Runtime are what the plugin said of itself.
+	Version, Runtime string
+	Objects          []ObjectStatus
+}
+
+// ObjectStatus is where an object stands.
+type ObjectStatus struct {
+	Name   string
+	Type   string
+	State  ObjectState
+	Reason string
+	Parent string
+}
+
+// Status returns where the plugin stands, objects in the order of their creation.
+func (p *Plugin) Status() Status {
+	p.mu.Lock()
+	l := p.life
+	p.mu.Unlock()
+	pid := 0
+	if l != nil && !l.dying() {
+		pid = l.pid()
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	s := Status{
+		Name: p.name, Kind: p.kind.Name, State: p.machine.State(), InProcess: p.settings.InProcess != nil, PID: pid,
+		Generation: p.machine.Lives(), ReadyAt: p.readyAt, LastStderr: p.lastExit.Stderr,
+		Version: p.info.GetVersion(), Runtime: p.info.GetRuntime(),
+	}
+	if s.Generation > 0 {
+		s.Restarts = s.Generation - 1
+	}
+	if p.lastErr != nil {
+		s.LastExit = p.lastErr.Error()
+	}
+	for _, o := range p.journal() {
+		st := ObjectStatus{Name: o.spec.Name, Type: o.spec.Type, State: o.state}
+		if o.parent != nil {
+			st.Parent = o.parent.spec.Name
+		}
+		if o.state == Parked && o.reason != nil {
+			st.Reason = o.reason.Error()
+		}
+		s.Objects = append(s.Objects, st)
+	}
+	return s
+}
+
+// collector exposes the plugins' states.
+type collector struct{ r *Runtime }
+
+var (
+	upDesc       = prometheus.NewDesc("loop_plugin_up", "Whether the plugin serves (1) or not (0).", []string{"plugin"}, nil)
+	restartsDesc = prometheus.NewDesc("loop_plugin_restarts_total", "Lives of the plugin's process after the first.", []string{"plugin"}, nil)
+	objectsDesc  = prometheus.NewDesc("loop_plugin_objects", "Objects in the plugin, by state.", []string{"plugin", "state"}, nil)
+)
+
+// Describe implements prometheus.Collector.
+func (*collector) Describe(ch chan<- *prometheus.Desc) {
+	ch <- upDesc
+	ch <- restartsDesc
+	ch <- objectsDesc
+}
+
+// Collect implements prometheus.Collector.
+func (c *collector) Collect(ch chan<- prometheus.Metric) {
+	for _, p := range c.r.Plugins() {
+		s := p.Status()
+		up := 0.
+		if s.State == supervise.Ready {
+			up = 1
+		}
+		ch <- prometheus.MustNewConstMetric(upDesc, prometheus.GaugeValue, up, s.Name)
+		ch <- prometheus.MustNewConstMetric(restartsDesc, prometheus.CounterValue, float64(s.Restarts), s.Name)
+		states := map[ObjectState]int{Creating: 0, Open: 0, Parked: 0}
+		for _, o := range s.Objects {
+			states[o.State]++
+		}
+		for state, n := range states {
+			ch <- prometheus.MustNewConstMetric(objectsDesc, prometheus.GaugeValue, float64(n), s.Name, state.String())
+		}
+	}
+}

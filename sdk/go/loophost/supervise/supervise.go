@@ -1,0 +1,177 @@
+// Package supervise decides over the lives of one plugin process: when to launch, when to wait, when to give up for a while. It
+// is a pure state machine: events and the time in, effects out. It knows no process, no clock and no connection.
+package supervise
+
+import (
+	"fmt"
+	"time"
+)
+
+// The figures of supervision.
+const (
+	// ShortLife is how soon after readiness a death counts against the budget like a failed start.
+	ShortLife = 500 * time.Millisecond
+	// LongLife is how long a life must have been ready to clear the budget.
+	LongLife = 10 * time.Second
+	// Budget is how many bad lives in a row put a plugin into quarantine.
+	Budget = 5
+	// FirstPause is the pause before the launch after the second bad life in a row; it doubles with each further one.
+	FirstPause = 100 * time.Millisecond
+	// LongestPause bounds that pause.
+	LongestPause = 5 * time.Second
+	// QuarantinePause is the pause between launches in quarantine.
+	QuarantinePause = time.Minute
+)
+
+// State is where a plugin stands.
+type State int
+
+// States.
+const (
+	Stopped State = iota
+	Starting
+	Ready
+	Restarting
+	Quarantined
+)
+
+// String is the state as operators read it.
+func (s State) String() string {
+	switch s {
+	case Stopped:
+		return "stopped"
+	case Starting:
+		return "starting"
+	case Ready:
+		return "ready"
+	case Restarting:
+		return "restarting"
+	case Quarantined:
+		return "quarantined"
+	}
+	return fmt.Sprintf("state %d", int(s))
+}
+
+// Event is what happened.
+type Event int
+
+// Events.
+const (
+	// Begin asks for the first life.
+	Begin Event = iota
+	// BecameReady says that the life launched last serves.
+	BecameReady
+	// Died says that the life launched last has ended, ready or not, and that nothing of it is left.
+	Died
+	// Due says that the pause asked for last is over.
+	Due
+	// Restart is the operator's wish for a new life now.
+	Restart
+	// Stop is the end.
+	Stop
+)
+
+// Effect is what is to be done: at most one of its fields is set.
+type Effect struct {
+	// Launch starts a life; Died or BecameReady answers.
+	Launch bool
+	// Kill ends the current life; Died answers.
+	Kill bool
+	// Pause asks for Due after so long. A later effect makes an earlier pause void.
+	Pause time.Duration
+}
+
+// Machine is one plugin's. Its zero value has had no life.
+type Machine struct {
+	state    State
+	running  bool // a life was launched and has not died
+	stopping bool
+	bad      int // bad lives in a row
+	lives    uint64
+	readyAt  time.Time
+	// Jitter spreads pauses: it returns a factor from 0.5 to 1.5. Nil means 1.
+	Jitter func() float64
+}
+
+// State is where the plugin stands.
+func (m *Machine) State() State { return m.state }
+
+// Lives counts launches: it is the generation of the current or last life.
+func (m *Machine) Lives() uint64 { return m.lives }
+
+// Step takes an event in. Events that do not fit the state have no effect.
+func (m *Machine) Step(now time.Time, e Event) Effect {
+	switch e {
+	case Begin:
+		if m.running || m.stopping {
+			return Effect{}
+		}
+		return m.launch(Starting)
+	case BecameReady:
+		if !m.running || m.stopping {
+			return Effect{}
+		}
+		m.state, m.readyAt = Ready, now
+	case Died:
+		return m.died(now)
+	case Due:
+		if m.running || m.stopping || (m.state != Restarting && m.state != Quarantined) {
+			return Effect{}
+		}
+		return m.launch(m.state)
+	case Restart:
+		if m.stopping {
+			return Effect{}
+		}
+		m.bad = 0
+		if m.running {
+			return Effect{Kill: true}
+		}
+		return m.launch(Restarting)
+	case Stop:
+		m.stopping = true
+		if m.running {
+			return Effect{Kill: true}
+		}
+		m.state = Stopped
+	}
+	return Effect{}
+}
+
+// launch begins a life. In quarantine the state stays until the life is ready, so that callers do not wait on it.
+func (m *Machine) launch(s State) Effect {
+	m.state, m.running = s, true
+	m.lives++
+	m.readyAt = time.Time{}
+	return Effect{Launch: true}
+}
+
+func (m *Machine) died(now time.Time) Effect {
+	if !m.running {
+		return Effect{}
+	}
+	m.running = false
+	if m.stopping {
+		m.state = Stopped
+		return Effect{}
+	}
+	switch {
+	case m.readyAt.IsZero() || now.Sub(m.readyAt) < ShortLife:
+		m.bad++
+	case now.Sub(m.readyAt) >= LongLife:
+		m.bad = 0
+	}
+	switch {
+	case m.bad >= Budget:
+		m.state = Quarantined
+		return Effect{Pause: QuarantinePause}
+	case m.bad <= 1:
+		return m.launch(Restarting)
+	}
+	m.state = Restarting
+	pause := min(FirstPause<<(m.bad-2), LongestPause)
+	if m.Jitter != nil {
+		pause = time.Duration(float64(pause) * m.Jitter())
+	}
+	return Effect{Pause: pause}
+}
