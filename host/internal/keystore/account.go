@@ -1,0 +1,78 @@
+package keystore
+
+import (
+	"context"
+	"fmt"
+)
+
+// Account is a key that pays for transactions.
+type Account struct {
+	redacted
+	chainKind, id string
+	signer        accountSigner
+}
+
+// accountSigner is what differs among kinds of chains.
+type accountSigner interface {
+	// name is the account as its chain writes it.
+	name() string
+	// sign signs data of the form that the chain signs.
+	sign(data []byte) ([]byte, error)
+}
+
+func generateAccount(chainKind string) ([]byte, error) {
+	switch chainKind {
+	case ChainEVM:
+		return generateEVM()
+	default:
+		return nil, unknownChain(chainKind)
+	}
+}
+
+func parseAccount(chainKind string, secret []byte) (*Account, error) {
+	switch chainKind {
+	case ChainEVM:
+		private, err := parseEVM(secret)
+		if err != nil {
+			return nil, err
+		}
+		signer := &evmAccount{private: hide(private)}
+		return &Account{chainKind: chainKind, id: signer.name(), signer: signer}, nil
+	default:
+		return nil, unknownChain(chainKind)
+	}
+}
+
+// ID is the account as its chain writes it: for EVM, the address with the
+// checksum of EIP-55.
+func (a *Account) ID() string { return a.id }
+
+// ChainKind is the kind of chain that the account lives on.
+func (a *Account) ChainKind() string { return a.chainKind }
+
+// Sign signs data as the account's chain does. For EVM, data is a hash of 32 bytes
+// and the signature is r, s and v in 65 bytes, with v 0 or 1 and s in the lower
+// half. Data of another length is ErrInvalid.
+func (a *Account) Sign(ctx context.Context, data []byte) ([]byte, error) {
+	err := ctx.Err()
+	var signature []byte
+	if err == nil {
+		signature, err = a.signer.sign(data)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("sign with account %s: %w", a.id, err)
+	}
+	return signature, nil
+}
+
+// AccountDescription describes an account to people.
+type AccountDescription struct {
+	ChainKind string `json:"chainKind"`
+	// Address is the account as its chain writes it.
+	Address string `json:"address"`
+}
+
+func (a *Account) describe() (identity, any) {
+	return identity{kind: KindAccount, chainKind: a.chainKind, id: a.id},
+		AccountDescription{ChainKind: a.chainKind, Address: a.id}
+}

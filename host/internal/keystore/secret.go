@@ -1,0 +1,49 @@
+package keystore
+
+import (
+	"fmt"
+	"io"
+	"log/slog"
+)
+
+const redactedText = "[redacted]"
+
+// redacted is embedded in every type that holds a secret: whatever prints, logs
+// or marshals the type gets "[redacted]". That is for show; hidden is what keeps
+// the secret.
+type redacted struct{}
+
+// String returns "[redacted]".
+func (redacted) String() string { return redactedText }
+
+// Format writes "[redacted]" for every verb.
+func (redacted) Format(state fmt.State, _ rune) { _, _ = io.WriteString(state, redactedText) }
+
+// MarshalText returns "[redacted]".
+func (redacted) MarshalText() ([]byte, error) { return []byte(redactedText), nil }
+
+// LogValue returns "[redacted]".
+func (redacted) LogValue() slog.Value { return slog.StringValue(redactedText) }
+
+// hidden holds a secret where reflection finds an address only. fmt calls no
+// methods on unexported fields, nor for the verb w, and follows a pointer where
+// the verb does not suit it: a function is what it never looks into.
+type hidden[T any] func() T
+
+func hide[T any](secret T) hidden[T] { return func() T { return secret } }
+
+// Password is a password that nothing prints.
+type Password struct {
+	redacted
+	text hidden[string]
+}
+
+// NewPassword makes a Password of its text.
+func NewPassword(text string) Password { return Password{text: hide(text)} }
+
+func (p Password) bytes() []byte {
+	if p.text == nil {
+		return nil
+	}
+	return []byte(p.text())
+}

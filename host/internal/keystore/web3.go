@@ -1,0 +1,197 @@
+package keystore
+
+import (
+	"context"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+
+	web3 "github.com/ethereum/go-ethereum/accounts/keystore"
+	"github.com/ethereum/go-ethereum/crypto"
+	"github.com/google/uuid"
+)
+
+const (
+	// maxWeb3File is far above any real file, of about 500 bytes.
+	maxWeb3File = 64 << 10
+	// web3KeyLength is what both derivations must yield: half for the cipher, half
+	// for the code that authenticates.
+	web3KeyLength = 32
+	// maxPBKDF2 is the greatest count of rounds taken, some ten seconds' work; files
+	// in use have 262,144.
+	maxPBKDF2 = 10_000_000
+)
+
+// web3File is a key file in version 3 of the Web3 Secret Storage format.
+type web3File struct {
+	Version int    `json:"version"`
+	Address string `json:"address"`
+	Crypto  struct {
+		Cipher       string `json:"cipher"`
+		CipherText   string `json:"ciphertext"`
+		CipherParams struct {
+			IV string `json:"iv"`
+		} `json:"cipherparams"`
+		KDF       string `json:"kdf"`
+		KDFParams struct {
+			DKLen int    `json:"dklen"`
+			Salt  string `json:"salt"`
+			N     int    `json:"n"`
+			R     int    `json:"r"`
+			P     int    `json:"p"`
+			C     int    `json:"c"`
+			PRF   string `json:"prf"`
+		} `json:"kdfparams"`
+		MAC string `json:"mac"`
+	} `json:"crypto"`
+}
+
+// ImportEVM adds an account from a key file in version 3 of the Web3 Secret
+// Storage format, as wallets and go-ethereum write it. A file out of form and a
+// wrong password are ErrInvalid; an account that is here already is
+// database.ErrExists.
+func (k *Keystore) ImportEVM(ctx context.Context, file []byte, password Password) (*Account, error) {
+	account, err := k.importEVM(ctx, file, password)
+	if err != nil {
+		return nil, fmt.Errorf("import an EVM account: %w", err)
+	}
+	return account, nil
+}
+
+func (k *Keystore) importEVM(ctx context.Context, file []byte, password Password) (*Account, error) {
+	parsed, err := parseWeb3(file)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", err, ErrInvalid)
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	secret, err := web3.DecryptDataV3(parsed.sealed(), string(password.bytes()))
+	if errors.Is(err, web3.ErrDecrypt) {
+		err = errors.New("the password does not open the file, or the file was altered")
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", err, ErrInvalid)
+	}
+	defer clear(secret)
+	account, err := parseAccount(ChainEVM, secret)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", err, ErrInvalid)
+	}
+	if named := strings.TrimPrefix(parsed.Address, "0x"); named != "" && !strings.EqualFold("0x"+named, account.ID()) {
+		return nil, fmt.Errorf("address says %.42q, but the key is that of %s: %w", parsed.Address, account.ID(), ErrInvalid)
+	}
+	if err := k.add(ctx, account, secret); err != nil {
+		return nil, fmt.Errorf("account %s: %w", account.ID(), err)
+	}
+	return account, nil
+}
+
+// ExportEVM returns an account as a key file in version 3 of the Web3 Secret
+// Storage format, sealed under a password of its own. An account that is not here
+// is ErrNotFound.
+func (k *Keystore) ExportEVM(account string, password Password) ([]byte, error) {
+	file, err := k.exportEVM(account, password)
+	if err != nil {
+		return nil, fmt.Errorf("export an EVM account: %w", err)
+	}
+	return file, nil
+}
+
+func (k *Keystore) exportEVM(account string, password Password) ([]byte, error) {
+	if len(password.bytes()) == 0 {
+		return nil, fmt.Errorf("the password is empty: choose one for the file: %w", ErrInvalid)
+	}
+	found, err := k.Signer(ChainEVM, account)
+	if err != nil {
+		return nil, err
+	}
+	signer, ok := found.signer.(*evmAccount)
+	if !ok {
+		return nil, fmt.Errorf("account %s is of no EVM chain: %w", found.ID(), ErrInvalid)
+	}
+	id, err := uuid.NewRandom()
+	if err != nil {
+		return nil, err
+	}
+	private := signer.private()
+	exported := web3.Key{Id: id, Address: crypto.PubkeyToAddress(private.PublicKey), PrivateKey: private}
+	return web3.EncryptKey(&exported, string(password.bytes()), k.cost.N, k.cost.P)
+}
+
+// parseWeb3 checks everything that go-ethereum's decoder takes for granted: it
+// panics where a parameter is missing or of a wrong length, and spends whatever
+// memory the file asks for.
+func parseWeb3(text []byte) (*web3File, error) {
+	if len(text) > maxWeb3File {
+		return nil, fmt.Errorf("the file has %d bytes, more than %d", len(text), maxWeb3File)
+	}
+	var file web3File
+	if err := json.Unmarshal(text, &file); err != nil {
+		return nil, fmt.Errorf("the file is no key file in JSON: %w", err)
+	}
+	if file.Version != 3 {
+		return nil, fmt.Errorf("version is %d, and only 3 is known", file.Version)
+	}
+	sealed, params := &file.Crypto, &file.Crypto.KDFParams
+	if sealed.Cipher != "aes-128-ctr" {
+		return nil, fmt.Errorf("crypto.cipher is %.32q, and only aes-128-ctr is known", sealed.Cipher)
+	}
+	for _, field := range []struct {
+		name, value string
+		length      int
+	}{
+		{"crypto.ciphertext", sealed.CipherText, 32},
+		{"crypto.cipherparams.iv", sealed.CipherParams.IV, 16},
+		{"crypto.mac", sealed.MAC, 32},
+		{"crypto.kdfparams.salt", params.Salt, -1},
+	} {
+		value, err := hex.DecodeString(field.value)
+		if err != nil {
+			return nil, fmt.Errorf("%s is not hexadecimal", field.name)
+		}
+		if field.length >= 0 && len(value) != field.length {
+			return nil, fmt.Errorf("%s has %d bytes, not %d", field.name, len(value), field.length)
+		}
+	}
+	if params.DKLen != web3KeyLength {
+		return nil, fmt.Errorf("crypto.kdfparams.dklen is %d, not %d", params.DKLen, web3KeyLength)
+	}
+	switch sealed.KDF {
+	case "scrypt":
+		if err := (Scrypt{N: params.N, R: params.R, P: params.P}).check(); err != nil {
+			return nil, fmt.Errorf("crypto.kdfparams: %w", err)
+		}
+	case "pbkdf2":
+		if params.C < 1 || params.C > maxPBKDF2 {
+			return nil, fmt.Errorf("crypto.kdfparams.c is %d, not 1 to %d", params.C, maxPBKDF2)
+		}
+		if params.PRF != "hmac-sha256" {
+			return nil, fmt.Errorf("crypto.kdfparams.prf is %.32q, and only hmac-sha256 is known", params.PRF)
+		}
+	default:
+		return nil, fmt.Errorf("crypto.kdf is %.32q, and only scrypt and pbkdf2 are known", sealed.KDF)
+	}
+	return &file, nil
+}
+
+// sealed is the file in go-ethereum's form, with no parameter that parseWeb3 has
+// not seen.
+func (f *web3File) sealed() web3.CryptoJSON {
+	params := f.Crypto.KDFParams
+	sealed := web3.CryptoJSON{
+		Cipher:     f.Crypto.Cipher,
+		CipherText: f.Crypto.CipherText,
+		KDF:        f.Crypto.KDF,
+		KDFParams: map[string]any{
+			"dklen": params.DKLen, "salt": params.Salt,
+			"n": params.N, "r": params.R, "p": params.P,
+			"c": params.C, "prf": params.PRF,
+		},
+		MAC: f.Crypto.MAC,
+	}
+	sealed.CipherParams.IV = f.Crypto.CipherParams.IV
+	return sealed
+}
