@@ -1,0 +1,121 @@
+package median
+
+import (
+	"context"
+	"fmt"
+	"math"
+
+	"github.com/smartcontractkit/libocr/commontypes"
+	"github.com/smartcontractkit/libocr/offchainreporting2plus/types"
+	"google.golang.org/grpc/codes"
+
+	reportingv1 "github.com/loop-plugins/loop/gen/go/loop/reporting/v1"
+)
+
+// instance is libocr's median under one on-chain configuration. It implements reportingv1.ReportingPluginServiceServer.
+//
+// libocr calls one method at a time, but callers of an RPC service need not. ShouldAcceptFinalizedReport alone changes
+// libocr's instance, and nothing else reads what it changes: it takes turns with itself, and the others wait for nobody.
+type instance struct {
+	libocr  types.ReportingPlugin
+	metrics *metrics
+	// turn holds one token while nobody decides on acceptance. A channel, because who waits for a lock cannot heed a deadline.
+	turn chan struct{}
+}
+
+func newInstance(p types.ReportingPlugin, m *metrics) *instance {
+	i := &instance{libocr: p, metrics: m, turn: make(chan struct{}, 1)}
+	i.turn <- struct{}{}
+	m.instances.Inc()
+	return i
+}
+
+// Query implements reportingv1.ReportingPluginServiceServer. A median's query is empty.
+func (i *instance) Query(ctx context.Context, request *reportingv1.QueryRequest) (*reportingv1.QueryResponse, error) {
+	timestamp, err := timestampOf(request.GetTimestamp())
+	if err != nil {
+		return nil, failure(ctx, err, codes.InvalidArgument)
+	}
+	query, err := i.libocr.Query(ctx, timestamp)
+	if err != nil {
+		return nil, failure(ctx, err, codes.FailedPrecondition)
+	}
+	return &reportingv1.QueryResponse{Query: query}, nil
+}
+
+// Observation implements reportingv1.ReportingPluginServiceServer. It asks the three lent sources at once and fails if one
+// does, with that one's code.
+func (i *instance) Observation(ctx context.Context, request *reportingv1.ObservationRequest) (answer *reportingv1.ObservationResponse, err error) {
+	defer func() { i.metrics.observed(answer != nil, err) }()
+	timestamp, err := timestampOf(request.GetTimestamp())
+	if err != nil {
+		return nil, failure(ctx, err, codes.InvalidArgument)
+	}
+	observation, err := i.libocr.Observation(ctx, timestamp, request.GetQuery())
+	if err != nil {
+		return nil, failure(ctx, err, codes.FailedPrecondition)
+	}
+	return &reportingv1.ObservationResponse{Observation: observation}, nil
+}
+
+// Report implements reportingv1.ReportingPluginServiceServer. Observations that do not decode are left out; with f or fewer
+// left it is FAILED_PRECONDITION.
+func (i *instance) Report(ctx context.Context, request *reportingv1.ReportRequest) (answer *reportingv1.ReportResponse, err error) {
+	defer func() { i.metrics.decided(decisionReport, answer != nil, answer.GetShouldReport()) }()
+	timestamp, err := timestampOf(request.GetTimestamp())
+	if err != nil {
+		return nil, failure(ctx, err, codes.InvalidArgument)
+	}
+	observations := make([]types.AttributedObservation, len(request.GetObservations()))
+	for k, o := range request.GetObservations() {
+		if o.GetObserver() > math.MaxUint8 {
+			return nil, failure(ctx, fmt.Errorf("observations[%d].observer: %d does not fit OCR2's 8 bits", k, o.GetObserver()), codes.InvalidArgument)
+		}
+		observations[k] = types.AttributedObservation{Observation: o.GetObservation(), Observer: commontypes.OracleID(o.GetObserver())}
+	}
+	should, report, err := i.libocr.Report(ctx, timestamp, request.GetQuery(), observations)
+	if err != nil {
+		return nil, failure(ctx, err, codes.FailedPrecondition)
+	}
+	return &reportingv1.ReportResponse{ShouldReport: should, Report: report}, nil
+}
+
+// ShouldAcceptFinalizedReport implements reportingv1.ReportingPluginServiceServer. It remembers what it accepted.
+func (i *instance) ShouldAcceptFinalizedReport(ctx context.Context, request *reportingv1.ShouldAcceptFinalizedReportRequest) (answer *reportingv1.ShouldAcceptFinalizedReportResponse, err error) {
+	defer func() { i.metrics.decided(decisionAccept, answer != nil, answer.GetShouldAccept()) }()
+	timestamp, err := timestampOf(request.GetTimestamp())
+	if err != nil {
+		return nil, failure(ctx, err, codes.InvalidArgument)
+	}
+	select {
+	case <-i.turn:
+		defer func() { i.turn <- struct{}{} }()
+	case <-ctx.Done():
+		return nil, failure(ctx, fmt.Errorf("waiting for another report's acceptance: %w", ctx.Err()), codes.Internal)
+	}
+	should, err := i.libocr.ShouldAcceptFinalizedReport(ctx, timestamp, request.GetReport())
+	if err != nil {
+		return nil, failure(ctx, err, codes.FailedPrecondition)
+	}
+	return &reportingv1.ShouldAcceptFinalizedReportResponse{ShouldAccept: should}, nil
+}
+
+// ShouldTransmitAcceptedReport implements reportingv1.ReportingPluginServiceServer.
+func (i *instance) ShouldTransmitAcceptedReport(ctx context.Context, request *reportingv1.ShouldTransmitAcceptedReportRequest) (answer *reportingv1.ShouldTransmitAcceptedReportResponse, err error) {
+	defer func() { i.metrics.decided(decisionTransmit, answer != nil, answer.GetShouldTransmit()) }()
+	timestamp, err := timestampOf(request.GetTimestamp())
+	if err != nil {
+		return nil, failure(ctx, err, codes.InvalidArgument)
+	}
+	should, err := i.libocr.ShouldTransmitAcceptedReport(ctx, timestamp, request.GetReport())
+	if err != nil {
+		return nil, failure(ctx, err, codes.FailedPrecondition)
+	}
+	return &reportingv1.ShouldTransmitAcceptedReportResponse{ShouldTransmit: should}, nil
+}
+
+// Close implements io.Closer.
+func (i *instance) Close() error {
+	i.metrics.instances.Dec()
+	return i.libocr.Close()
+}
