@@ -147,8 +147,8 @@ func (l *life) beginInProcess(ctx context.Context) (*callbacks, error) {
 func (l *life) init(ctx context.Context, cb *callbacks) error {
 	r := cb.init
 	r.Generation, r.MaxMessageBytes, r.HostVersion = l.generation, wire.MaxMessageBytes, l.plugin.runtime.settings.Version
-	if t := l.plugin.runtime.settings.Telemetry; t != nil {
-		r.Telemetry = t.Name()
+	if t := l.plugin.runtime.telemetry; t != nil {
+		r.Telemetry = t.name
 	}
 	info, err := pluginv1.NewLifecycleServiceClient(wire.Bind(l.conn, "")).Init(ctx, r)
 	if err != nil {

@@ -85,8 +85,8 @@ func (r *Runtime) Launch(ctx context.Context, kind wire.Kind, s PluginSettings) 
 	}
 	p.machine.Jitter = func() float64 { return 0.5 + rand.Float64() }
 	p.seam = wire.Bind(&gated{plugin: p, what: "plugin " + p.name, gate: p.gate, suspect: func(string) {}}, "")
-	if r.settings.Telemetry != nil {
-		p.lent[r.settings.Telemetry.Name()] = &lent{what: r.settings.Telemetry, services: []string{r.settings.Telemetry.desc.ServiceName}, holders: 1}
+	if t := r.telemetry; t != nil {
+		p.lent[t.name] = &lent{what: t, services: []string{t.desc.ServiceName}, holders: 1}
 	}
 	if err := r.add(p); err != nil {
 		return nil, err
@@ -327,7 +327,11 @@ func (p *Plugin) buried(l *life) {
 		p.lastExit = l.exit
 		p.lastErr = errors.New(l.exit.String())
 	}
-	p.logger.Warn("the plugin's process ended", "generation", l.generation, "pid", l.pid(), "reason", p.lastErr)
+	level := slog.LevelWarn
+	if p.machine.Stopping() {
+		level = slog.LevelDebug
+	}
+	p.logger.Log(context.Background(), level, "the plugin's process ended", "generation", l.generation, "pid", l.pid(), "reason", p.lastErr)
 	p.life = nil
 	p.gate.shut()
 	for _, o := range p.objects {

@@ -17,6 +17,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	telemetryv1 "github.com/loop-plugins/loop/gen/go/loop/telemetry/v1"
 	"github.com/loop-plugins/loop/sdk/go/loophost/process"
 	"github.com/loop-plugins/loop/sdk/go/wire"
 )
@@ -34,7 +35,7 @@ type Settings struct {
 	// Version is the host's version, for the plugins' logs.
 	Version string
 	// Telemetry takes the plugins' telemetry; it is lent to every plugin. Default: none.
-	Telemetry *Export
+	Telemetry telemetryv1.TelemetryServiceServer
 	// StartTimeout bounds a process's start, handshake and Init. Default: 10 s.
 	StartTimeout time.Duration
 	// StopTimeout bounds the end of a plugin. Default: 3 s.
@@ -64,6 +65,7 @@ type Runtime struct {
 	pair      *wire.KeyPair
 	starter   *process.Starter
 	sockets   string
+	telemetry *Export // nil: none
 	calls     *prometheus.HistogramVec
 	callbacks *prometheus.HistogramVec
 
@@ -76,6 +78,9 @@ type Runtime struct {
 // New returns a runtime without plugins.
 func New(s Settings) (*Runtime, error) {
 	r := &Runtime{settings: s.withDefaults(), plugins: map[string]*Plugin{}}
+	if r.settings.Telemetry != nil {
+		r.telemetry = r.Export(&telemetryv1.TelemetryService_ServiceDesc, r.settings.Telemetry)
+	}
 	var err error
 	if r.pair, err = wire.NewKeyPair(); err != nil {
 		return nil, err

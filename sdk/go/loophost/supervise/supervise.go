@@ -99,6 +99,9 @@ func (m *Machine) State() State { return m.state }
 // Lives counts launches: it is the generation of the current or last life.
 func (m *Machine) Lives() uint64 { return m.lives }
 
+// Stopping is whether Stop was asked for.
+func (m *Machine) Stopping() bool { return m.stopping }
+
 // Step takes an event in. Events that do not fit the state have no effect.
 func (m *Machine) Step(now time.Time, e Event) Effect {
 	switch e {
