@@ -284,10 +284,14 @@ var keywords = map[string]bool{
 	"strict": true, "Strict": true, "STRICT": true,
 }
 
-var (
-	wordPattern   = regexp.MustCompile(`^[A-Za-z_\x{80}-\x{10FFFF}][0-9A-Za-z_\x{80}-\x{10FFFF}]*`)
-	numberPattern = regexp.MustCompile(`^-?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)`)
-)
+var numberPattern = regexp.MustCompile(`^-?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)`)
+
+func isDigit(c byte) bool { return '0' <= c && c <= '9' }
+
+// isWord takes every character beyond ASCII for a letter, as the grammar does.
+func isWord(c byte) bool {
+	return isDigit(c) || c == '_' || 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || c >= utf8.RuneSelf
+}
 
 // scan finds the words of the text and their lines. It refuses sets and subgraphs: the established node drops their arrows
 // without a word where a member was mentioned before, so no working pipeline needs them; and without braces nothing nests,
@@ -325,13 +329,15 @@ func scan(source string) (words, tokens []token, err error) {
 			return nil, nil, &Problem{Line: line, Message: "sets and subgraphs in braces are not supported; write each arrow between two names"}
 		case strings.HasPrefix(rest, "->"), strings.HasPrefix(rest, "--"):
 			size = 2
-		default:
-			if word := wordPattern.FindString(rest); word != "" {
-				size, t.kind = len(word), wordToken
-				if keywords[word] {
-					t.kind = keywordToken
-				}
-			} else if number := numberPattern.FindString(rest); number != "" {
+		case isWord(c) && !isDigit(c):
+			for size < len(rest) && isWord(rest[size]) {
+				size++
+			}
+			if t.kind = wordToken; keywords[rest[:size]] {
+				t.kind = keywordToken
+			}
+		case isDigit(c) || c == '-' || c == '.':
+			if number := numberPattern.FindString(rest); number != "" {
 				size, t.kind = len(number), wordToken
 			}
 		}

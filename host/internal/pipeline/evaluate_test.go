@@ -138,7 +138,7 @@ func TestInteger(t *testing.T) {
 // reduce runs a task over values, with so many failed inputs among them.
 func reduce(t *rapid.T, kind string, values []decimal.Decimal, faults int) (any, error) {
 	b := &builder{node: &node{name: "x"}, task: &task{name: "x", inputs: make([]*task, len(values)+faults)}, report: &report{}}
-	k, ok := lookupKind(kind)
+	k, ok := kinds[kind]
 	if !ok {
 		t.Fatalf("no kind %s", kind)
 	}

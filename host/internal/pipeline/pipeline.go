@@ -58,17 +58,30 @@ func (p *Problem) Error() string {
 
 // report collects the problems and warnings of one text.
 type report struct {
-	problems []error
+	problems []*Problem
+	more     bool // some were left out
 	warnings []string
 }
 
 func (r *report) problem(line int, task, attribute, format string, args ...any) {
 	if len(r.problems) == maxProblems {
-		r.problems = append(r.problems, errors.New("more problems follow; mend these first"))
+		r.more = true
+		return
 	}
-	if len(r.problems) <= maxProblems {
-		r.problems = append(r.problems, &Problem{Line: line, Task: task, Attribute: attribute, Message: fmt.Sprintf(format, args...)})
+	r.problems = append(r.problems, &Problem{Line: line, Task: task, Attribute: attribute, Message: fmt.Sprintf(format, args...)})
+}
+
+// err joins the problems, in the order of their lines.
+func (r *report) err() error {
+	slices.SortStableFunc(r.problems, func(a, b *Problem) int { return cmp.Compare(a.Line, b.Line) })
+	all := make([]error, len(r.problems), len(r.problems)+1)
+	for i, p := range r.problems {
+		all[i] = p
 	}
+	if r.more {
+		all = append(all, errors.New("there are more problems; mend these first"))
+	}
+	return errors.Join(all...)
 }
 
 func (r *report) warning(line int, task, attribute, format string, args ...any) {
@@ -147,8 +160,8 @@ func Parse(source string) (*Pipeline, error) {
 		build(tasks[i], node, byName, rep)
 	}
 	p.order(tasks, rep)
-	if len(rep.problems) > 0 {
-		return nil, errors.Join(rep.problems...)
+	if err := rep.err(); err != nil {
+		return nil, err
 	}
 	p.warnings = rep.warnings
 	return p, nil

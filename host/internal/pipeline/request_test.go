@@ -82,7 +82,7 @@ func TestHTTPFailures(t *testing.T) {
 		switch r.URL.Path {
 		case "/error":
 			w.WriteHeader(http.StatusForbidden)
-			fmt.Fprintf(w, `{"error":"key %s for %s is bad"}`, r.Header.Get("X-Key"), r.URL.Query().Get("token"))
+			fmt.Fprintf(w, `{"error":"key %s for %s is bad"}`, r.Header.Get("X-Key"), r.URL.RawQuery)
 		case "/message":
 			w.WriteHeader(http.StatusBadRequest)
 			io.WriteString(w, `{"errorMessage":"bad pair"}`)
@@ -118,6 +118,7 @@ func TestHTTPFailures(t *testing.T) {
 	for name, test := range map[string]struct{ source, want string }{
 		"quotes the error":    {`a [type=http url="URL/error"]`, `GET http://HOST/error was answered with status 403: "key  for  is bad"`},
 		"hides what was sent": {`a [type=http url="SECRET/error?token=s3cret-token" headers=<["X-Key", "s3cret-key"]>]`, `GET http://HOST/error?… was answered with status 403: "key … for … is bad"`},
+		"hides a bare query":  {`a [type=http url="URL/error?s3cret-token"]`, `status 403: "key  for … is bad"`},
 		"quotes errorMessage": {`a [type=http url="URL/message"]`, `status 400: "bad pair"`},
 		"quotes an object":    {`a [type=http url="URL/object"]`, `status 500: "{\"message\":\"slow\",\"name\":\"TimeoutError\"}"`},
 		"no JSON":             {`a [type=http url="URL/html"]`, `status 502`},

@@ -36,7 +36,7 @@ type Settings struct {
 	// Bridges finds bridges; it is needed even if no pipeline uses one.
 	Bridges Bridges
 	// HTTP makes the requests that may go anywhere. Requests to public addresses alone are made by a copy that checks where
-	// it connects. Default: a client with the limits of http.DefaultClient.
+	// it connects. Default: a client of its own without a time limit, since every call has one.
 	HTTP *http.Client
 	// MaxRunDuration bounds a whole run; default 10 minutes.
 	MaxRunDuration time.Duration
@@ -50,8 +50,8 @@ type Settings struct {
 	Logger *slog.Logger
 }
 
-// Runner runs pipelines. Any number of runs may be under way at once. It holds connections, and the last good answers of
-// bridges, but no goroutine outlives a run.
+// Runner runs pipelines. Any number of runs may be under way at once. Between runs it holds idle connections and the last
+// good answers of bridges.
 type Runner struct {
 	bridges            Bridges
 	client, restricted *http.Client
@@ -146,7 +146,7 @@ func (in Input) variables() map[string]any {
 // Result is what one task came to.
 type Result struct {
 	Task     Task
-	Value    any // of JSON's types, a decimal or []byte; nil if Err is set
+	Value    any // of JSON's types, a decimal or []byte, not to be changed; nil if Err is set
 	Err      error
 	Duration time.Duration // from the first attempt to the end, waits between attempts included
 	Attempts int           // 0 if the task was cancelled before it ran

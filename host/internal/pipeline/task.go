@@ -2,6 +2,7 @@ package pipeline
 
 import (
 	"fmt"
+	"maps"
 	"math"
 	"slices"
 	"strconv"
@@ -75,33 +76,45 @@ type kind struct {
 	build    func(b *builder) behaviour
 }
 
-func lookupKind(name string) (kind, bool) {
-	k, ok := map[string]kind{
-		"http":         {0, -1, false, buildHTTP},
-		"bridge":       {0, -1, false, buildBridge},
-		"jsonparse":    {0, 1, false, buildJSONParse},
-		"multiply":     {0, 1, false, buildMultiply},
-		"divide":       {0, 1, false, buildDivide},
-		"median":       {0, -1, true, buildMedian},
-		"mean":         {0, -1, true, buildMean},
-		"sum":          {0, -1, true, buildSum},
-		"mode":         {0, -1, true, buildMode},
-		"any":          {1, -1, true, buildAny},
-		"memo":         {0, 1, false, buildMemo},
-		"lookup":       {1, 1, false, buildLookup},
-		"conditional":  {0, 1, false, buildConditional},
-		"lessthan":     {0, 1, false, buildLessThan},
-		"merge":        {0, 1, false, buildMerge},
-		"fail":         {0, -1, false, buildFail},
-		"uppercase":    {0, 1, false, textKind(uppercase)},
-		"lowercase":    {0, 1, false, textKind(lowercase)},
-		"length":       {0, 1, false, textKind(length)},
-		"hexencode":    {0, 1, false, textKind(hexEncode)},
-		"hexdecode":    {0, 1, false, textKind(hexDecode)},
-		"base64encode": {0, 1, false, textKind(base64Encode)},
-		"base64decode": {0, 1, false, textKind(base64Decode)},
-	}[name]
-	return k, ok
+// kinds are the types of tasks that feeds use.
+var kinds = map[string]kind{
+	"http":         {0, -1, false, buildHTTP},
+	"bridge":       {0, -1, false, buildBridge},
+	"jsonparse":    {0, 1, false, buildJSONParse},
+	"multiply":     {0, 1, false, buildMultiply},
+	"divide":       {0, 1, false, buildDivide},
+	"median":       {0, -1, true, buildMedian},
+	"mean":         {0, -1, true, buildMean},
+	"sum":          {0, -1, true, buildSum},
+	"mode":         {0, -1, true, buildMode},
+	"any":          {1, -1, true, buildAny},
+	"memo":         {0, 1, false, buildMemo},
+	"lookup":       {1, 1, false, buildLookup},
+	"conditional":  {0, 1, false, buildConditional},
+	"lessthan":     {0, 1, false, buildLessThan},
+	"merge":        {0, 1, false, buildMerge},
+	"fail":         {0, -1, false, buildFail},
+	"uppercase":    {0, 1, false, textKind(uppercase)},
+	"lowercase":    {0, 1, false, textKind(lowercase)},
+	"length":       {0, 1, false, textKind(length)},
+	"hexencode":    {0, 1, false, textKind(hexEncode)},
+	"hexdecode":    {0, 1, false, textKind(hexDecode)},
+	"base64encode": {0, 1, false, textKind(base64Encode)},
+	"base64decode": {0, 1, false, textKind(base64Decode)},
+}
+
+// foreign are types that the established node has and no feed can use here, with the reason.
+var foreign = map[string]string{
+	"ethcall":          "pipelines have no access to chains; read the value through a bridge",
+	"ethabiencode":     "pipelines have no access to chains; let a bridge encode the call",
+	"ethabidecode":     "pipelines have no access to chains; let a bridge decode the result",
+	"ethabidecodelog":  "pipelines have no access to chains; let a bridge decode the log",
+	"ethtx":            "a feed's pipeline must not send transactions",
+	"estimategaslimit": "a feed's pipeline must not send transactions",
+	"cborparse":        "it serves direct requests, not feeds",
+	"vrf":              "it serves random numbers, not feeds",
+	"vrfv2":            "it serves random numbers, not feeds",
+	"vrfv2plus":        "it serves random numbers, not feeds",
 }
 
 // builder reads the attributes of one task, and remembers which names it was asked for.
@@ -122,9 +135,12 @@ func build(t *task, n *node, tasks map[string]*task, rep *report) {
 	}
 	t.kind = strings.ToLower(written)
 	t.common = b.common()
-	k, ok := lookupKind(t.kind)
-	if !ok {
-		b.problem("type", "unknown task type: %q", shorten(written, 64))
+	k, ok := kinds[t.kind]
+	if why := foreign[t.kind]; why != "" {
+		b.problem("type", "task type %s is not supported: %s", t.kind, why)
+		return
+	} else if !ok {
+		b.problem("type", "unknown task type: %q; the types are %s", shorten(written, 64), strings.Join(slices.Sorted(maps.Keys(kinds)), ", "))
 		return
 	}
 	if count := len(t.inputs); count < k.least || k.most >= 0 && count > k.most {

@@ -90,10 +90,14 @@ func Client(base *http.Client, permitted func(netip.Addr) bool) *http.Client {
 	return &client
 }
 
-// Transport returns a transport of its own with the limits of http.DefaultTransport, and the proxy of the environment.
+// Transport returns a transport of its own: that of the standard library, proxies of the environment included, made for
+// many requests to a few hosts with small replies.
 func Transport() *http.Transport {
+	transport := &http.Transport{Proxy: http.ProxyFromEnvironment, ForceAttemptHTTP2: true, TLSHandshakeTimeout: 10 * time.Second}
 	if standard, ok := http.DefaultTransport.(*http.Transport); ok {
-		return standard.Clone()
+		transport = standard.Clone()
 	}
-	return &http.Transport{Proxy: http.ProxyFromEnvironment, ForceAttemptHTTP2: true, TLSHandshakeTimeout: 10 * time.Second}
+	transport.MaxIdleConnsPerHost = 16           // the default is 2, and adapters of many jobs often share a host
+	transport.MaxResponseHeaderBytes = 256 << 10 // the default is 10 MB for each reply
+	return transport
 }

@@ -1,8 +1,11 @@
 package egress
 
 import (
+	"context"
+	"crypto/tls"
 	"errors"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
@@ -33,6 +36,27 @@ func TestPublic(t *testing.T) {
 	}
 	if Public(netip.Addr{}) {
 		t.Error("no address is public")
+	}
+}
+
+// TestClientDialsTLSItself: a base may bring a way of its own to connect, which would go around the check.
+func TestClientDialsTLSItself(t *testing.T) {
+	t.Parallel()
+	server := httptest.NewTLSServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	t.Cleanup(server.Close)
+	transport := server.Client().Transport.(*http.Transport).Clone()
+	transport.DialTLSContext = func(ctx context.Context, network, _ string) (net.Conn, error) {
+		return (&tls.Dialer{Config: transport.TLSClientConfig}).DialContext(ctx, network, server.Listener.Addr().String())
+	}
+	base := &http.Client{Transport: transport}
+	t.Cleanup(base.CloseIdleConnections)
+	if response, err := base.Get(server.URL); err != nil {
+		t.Fatal(err)
+	} else {
+		response.Body.Close()
+	}
+	if _, err := Client(base, Public).Get(server.URL); !errors.Is(err, ErrRestricted) {
+		t.Errorf("Get = %v", err)
 	}
 }
 
