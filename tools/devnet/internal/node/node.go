@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -146,9 +147,20 @@ func environment(caller []string, pluginCommands map[string]string) []string {
 		return strings.HasPrefix(variable, "CL_") || strings.HasPrefix(variable, "LOOP_")
 	})
 	for name, command := range pluginCommands {
-		own = append(own, name+"="+command)
+		own = append(own, name+"="+word(command))
 	}
 	return own
+}
+
+// plain are the characters that stand for themselves in a command.
+var plain = regexp.MustCompile(`^[A-Za-z0-9_./+-]+$`)
+
+// word writes a path so that a node, which splits commands as a shell does, reads it as one word.
+func word(path string) string {
+	if plain.MatchString(path) {
+		return path
+	}
+	return "'" + strings.ReplaceAll(path, "'", `'\''`) + "'"
 }
 
 // FreePorts finds n free ports of 127.0.0.1. Nothing keeps others from taking them meanwhile.

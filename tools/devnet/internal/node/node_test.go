@@ -127,6 +127,17 @@ func TestEnvironment(t *testing.T) {
 	}
 }
 
+func TestWord(t *testing.T) {
+	t.Parallel()
+	for path, want := range map[string]string{
+		"/b/loop-evm": "/b/loop-evm", "/my bin/loop": "'/my bin/loop'", "/it's/$x": `'/it'\''s/$x'`,
+	} {
+		if got := word(path); got != want {
+			t.Errorf("%s is written as %s, want %s", path, got, want)
+		}
+	}
+}
+
 func TestPorts(t *testing.T) {
 	t.Parallel()
 	free, err := FreePorts(8)
