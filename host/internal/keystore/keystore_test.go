@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/loop-plugins/loop/host/internal/database"
@@ -20,6 +21,8 @@ type memory struct {
 	mutex sync.Mutex
 	rows  []database.Key
 	fail  error
+	// adding, when set, runs at the start of each AddKeys.
+	adding func()
 }
 
 func (m *memory) Keys(context.Context) ([]database.Key, error) {
@@ -29,6 +32,9 @@ func (m *memory) Keys(context.Context) ([]database.Key, error) {
 }
 
 func (m *memory) AddKeys(_ context.Context, keys ...database.Key) error {
+	if m.adding != nil {
+		m.adding()
+	}
 	m.mutex.Lock()
 	defer m.mutex.Unlock()
 	for _, key := range keys {
@@ -79,15 +85,29 @@ func TestEnsureDefaults(t *testing.T) {
 	t.Parallel()
 	store := &memory{}
 	k := testOpen(t, store)
-	var group sync.WaitGroup
-	for range 4 {
-		group.Go(func() {
-			if err := k.EnsureDefaults(t.Context(), []string{ChainEVM}); err != nil {
-				t.Error(err)
+	// A second call comes while the first is writing its first key. If it is let
+	// in it is waited for, and both make every key.
+	second := make(chan error, 1)
+	var once sync.Once
+	store.adding = func() {
+		once.Do(func() {
+			done := make(chan struct{})
+			go func() {
+				second <- k.EnsureDefaults(t.Context(), []string{ChainEVM})
+				close(done)
+			}()
+			select {
+			case <-done:
+			case <-time.After(50 * time.Millisecond):
 			}
 		})
 	}
-	group.Wait()
+	if err := k.EnsureDefaults(t.Context(), []string{ChainEVM}); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-second; err != nil {
+		t.Fatal(err)
+	}
 	var kinds []string
 	for _, description := range k.List() {
 		kinds = append(kinds, description.Kind+"/"+description.ChainKind)

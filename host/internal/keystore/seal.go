@@ -22,7 +22,7 @@ type Scrypt struct {
 	R, P int
 }
 
-// DefaultScrypt takes 128 MiB and about half a second, once at each start: the
+// DefaultScrypt takes 128 MiB and about a second, once at each start: the
 // first choice of the OWASP Password Storage Cheat Sheet.
 func DefaultScrypt() Scrypt { return Scrypt{N: 1 << 17, R: 8, P: 1} }
 

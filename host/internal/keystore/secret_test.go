@@ -9,6 +9,8 @@ import (
 	"log/slog"
 	"strings"
 	"testing"
+
+	"github.com/ethereum/go-ethereum/crypto"
 )
 
 // secretsOf is every secret of a keystore in the forms in which they could show.
@@ -19,14 +21,14 @@ func secretsOf(k *Keystore) []string {
 	}
 	for _, bundle := range k.Bundles(ChainEVM) {
 		onchain := bundle.onchain.(*evmOnchain)
-		secrets = append(secrets, bundle.offchain.signing().Seed(), bundle.offchain.encryption().Bytes(), onchain.private().D.FillBytes(make([]byte, 32)))
+		secrets = append(secrets, bundle.offchain.signing().Seed(), bundle.offchain.encryption().Bytes(), crypto.FromECDSA(onchain.private()))
 	}
 	for _, name := range k.Accounts(ChainEVM) {
 		account, err := k.Signer(ChainEVM, name)
 		if err != nil {
 			panic(err)
 		}
-		secrets = append(secrets, account.signer.(*evmAccount).private().D.FillBytes(make([]byte, 32)))
+		secrets = append(secrets, crypto.FromECDSA(account.signer.(*evmAccount).private()))
 	}
 	var forms []string
 	for _, secret := range secrets {
