@@ -238,7 +238,7 @@ type series struct {
 }
 
 func newSeries(b *builder) series {
-	s := series{values: b.json("values", []any(nil))}
+	s := series{values: b.json("values", "a list")}
 	if b.written("allowedFaults") != nil {
 		n := b.integer("allowedFaults", 0, 1<<31, 0)
 		s.faults = &n
@@ -474,7 +474,7 @@ func (a *anyOf) evaluate(s scope) (any, error) {
 // memo gives a value a name.
 type memo struct{ value parameter }
 
-func buildMemo(b *builder) behaviour { return &memo{b.needInput(b.json("value", nil))} }
+func buildMemo(b *builder) behaviour { return &memo{b.needInput(b.json("value", ""))} }
 
 func (m *memo) evaluate(s scope) (any, error) { return m.value.operand(s) }
 
@@ -566,7 +566,7 @@ func (l *lessThan) evaluate(s scope) (any, error) {
 type merge struct{ left, right parameter }
 
 func buildMerge(b *builder) behaviour {
-	return &merge{left: b.needInput(b.json("left", map[string]any(nil))), right: b.need(b.json("right", map[string]any(nil)))}
+	return &merge{left: b.needInput(b.json("left", "a map")), right: b.need(b.json("right", "a map"))}
 }
 
 func (m *merge) evaluate(s scope) (any, error) {

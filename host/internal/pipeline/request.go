@@ -45,8 +45,8 @@ func buildHTTP(b *builder) behaviour {
 	h := &httpTask{
 		url:     b.need(b.text("url")),
 		method:  b.text("method"),
-		data:    b.json("requestData", map[string]any(nil)),
-		headers: b.json("headers", []any(nil)),
+		data:    b.json("requestData", "a map"),
+		headers: b.json("headers", "a list"),
 	}
 	// What an operator wrote is trusted; what came out of another task is not.
 	raw := b.node.attribute("url")
@@ -339,8 +339,8 @@ var bridgeNamePattern = regexp.MustCompile(`^[a-zA-Z0-9_-]+$`)
 
 func buildBridge(b *builder) behaviour {
 	t := &bridgeTask{
-		data:    b.json("requestData", map[string]any(nil)),
-		headers: b.json("headers", []any(nil)),
+		data:    b.json("requestData", "a map"),
+		headers: b.json("headers", "a list"),
 		ttl:     b.duration("cacheTTL"),
 		task:    b.task,
 	}

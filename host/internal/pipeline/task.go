@@ -45,11 +45,11 @@ func newBackoff(first, limit time.Duration) backoff {
 // wait returns the pause after so many failed attempts, from 1.
 func (b backoff) wait(failed int) time.Duration {
 	wait := b.first
-	for ; failed > 1 && wait < b.cap; failed-- {
-		wait *= 2 // cannot overflow: a cap has 63 bits, and one doubling above half of it ends here
-		if wait <= 0 {
+	for ; failed > 1; failed-- {
+		if wait >= b.cap/2 { // rather than after doubling, which could overflow
 			return b.cap
 		}
+		wait *= 2
 	}
 	return min(wait, b.cap)
 }
@@ -300,8 +300,8 @@ func (b *builder) places() parameter {
 	return p
 }
 
-// json reads a variable or JSON with variables. A literal must be of the wanted type: a map, a list or (nil) anything.
-func (b *builder) json(name string, want any) parameter {
+// json reads a variable or JSON with variables. A literal must be what is wanted: "a map", "a list" or "", which is anything.
+func (b *builder) json(name, want string) parameter {
 	attr := b.written(name)
 	if attr == nil {
 		return parameter{name: name}
@@ -315,17 +315,8 @@ func (b *builder) json(name string, want any) parameter {
 		b.problem(name, "%v", err)
 		return p
 	}
-	_, isMap := p.literal.(map[string]any)
-	_, isList := p.literal.([]any)
-	switch want.(type) {
-	case map[string]any:
-		if !isMap {
-			b.problem(name, "the value must be a JSON object, not %s", describe(p.literal))
-		}
-	case []any:
-		if !isList {
-			b.problem(name, "the value must be a JSON list, not %s", describe(p.literal))
-		}
+	if got := describe(p.literal); want != "" && got != want {
+		b.problem(name, "the value must be %s in JSON, not %s", want, got)
 	}
 	return p
 }

@@ -122,8 +122,8 @@ func TestTimeouts(t *testing.T) {
 				r := newTimedRunner(t, stall, test.settings)
 				run := r.Run(ctx, mustParse(t, `a [type=http url="http://x" `+test.attributes+`]`), test.in)
 				_, err := run.Final()
-				if err == nil || !strings.Contains(err.Error(), test.want) || run.Duration != test.took {
-					t.Errorf("got %v after %s, want %s after %s", err, run.Duration, test.want, test.took)
+				if err == nil || !strings.Contains(err.Error(), test.want) || run.Duration != test.took || run.Results[0].Attempts != 1 {
+					t.Errorf("got %v after %s and %d attempts, want %s after %s", err, run.Duration, run.Results[0].Attempts, test.want, test.took)
 				}
 			})
 		})
