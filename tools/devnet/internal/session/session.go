@@ -109,8 +109,14 @@ func Run(ctx context.Context, config Config, display Display) (Result, error) {
 	n.result.DurationMS = time.Since(begin).Milliseconds()
 	if err != nil {
 		n.result.Error = err.Error()
+		return n.result, err
 	}
-	return n.result, err
+	if n.result.Transmissions == 0 {
+		return n.result, nil // interrupted before there was anything to say
+	}
+	display.Step(fmt.Sprintf("%d transmissions, the first %.1f s after the nodes were started; each was the median of what the nodes recorded.",
+		n.result.Transmissions, float64(n.result.FirstTransmissionMS)/1000))
+	return n.result, nil
 }
 
 // prepare checks what the user chose, before anything is started.

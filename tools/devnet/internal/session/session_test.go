@@ -221,8 +221,8 @@ func TestRunInterrupted(t *testing.T) {
 		"while the contract is deployed": {0, "Deploying", ""},
 		"while the nodes start":          {0, "Chain", ""},
 		"while the jobs are added":       {5, "4 nodes are ready", "interrupted after 0 of 5 rounds"},
-		"in the middle, with rounds":     {1000, "", "interrupted after "},
-		"in the middle, without":         {0, "", ""},
+		"in the middle with rounds":      {1000, "", "interrupted after "},
+		"in the middle without":          {0, "", ""},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {

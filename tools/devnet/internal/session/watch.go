@@ -48,8 +48,12 @@ func (n *network) take(ctx context.Context, t chain.Transmission) error {
 	n.result.Transmissions++
 	n.result.Verified++
 	n.result.Answers = append(n.result.Answers, round.Answer)
+	first := n.result.Transmissions == 1
 	done := n.config.Rounds > 0 && n.result.Transmissions >= n.config.Rounds
 	n.mu.Unlock()
+	if first {
+		n.display.Step("Every answer shown is the median of what the nodes recorded, or this ends with an error.")
+	}
 	n.display.Round(round)
 	if !done {
 		return nil
