@@ -210,15 +210,29 @@ func TestStoreModel(t *testing.T) {
 					rt.Fatalf("prefix %q after %q limit %d: more %v, want %v\n%s", prefix, after, limit, more, wantMore, diff)
 				}
 			},
+			"get": func(rt *rapid.T) {
+				key := keys.Filter(func(key string) bool { return key != "" }).Draw(rt, "key")
+				got, err := s.Get(ctx, key)
+				want, exists := model[key]
+				if exists != (err == nil) || !exists && !errors.Is(err, ErrNotFound) {
+					rt.Fatalf("key %q: %v", key, err)
+				}
+				if diff := cmp.Diff(want, got); diff != "" {
+					rt.Fatal(diff)
+				}
+			},
+			// After every action. All keys that can be drawn fit one page.
 			"": func(rt *rapid.T) {
-				for key, want := range model {
-					got, err := s.Get(ctx, key)
-					if err != nil {
-						rt.Fatal(err)
-					}
-					if diff := cmp.Diff(want, got); diff != "" {
-						rt.Fatal(diff)
-					}
+				got, more, err := s.List(ctx, "", "", MaxPage)
+				if err != nil || more {
+					rt.Fatal(more, err)
+				}
+				var want []Entry
+				for _, key := range slices.Sorted(maps.Keys(model)) {
+					want = append(want, model[key])
+				}
+				if diff := cmp.Diff(want, got); diff != "" {
+					rt.Fatal(diff)
 				}
 			},
 		})
