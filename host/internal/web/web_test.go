@@ -1,0 +1,217 @@
+package web
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/prometheus/client_golang/prometheus"
+	"go.uber.org/goleak"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// fakePlugins stands in for a runtime: the name decides what becomes of a scrape.
+type fakePlugins struct{ asked chan string }
+
+func (fakePlugins) Names() []string { return []string{"evm", "median"} }
+
+func (f fakePlugins) Collect(ctx context.Context, name, accept string) (string, []byte, error) {
+	if f.asked != nil {
+		f.asked <- name
+	}
+	switch name {
+	case "evm", "a/b", "..":
+		return "text/plain; version=9", []byte(name + " " + accept), nil
+	case "down":
+		return "", nil, status.Error(codes.Unavailable, "plugin down is down")
+	case "slow":
+		<-ctx.Done()
+		return "", nil, status.FromContextError(ctx.Err()).Err()
+	case "broken":
+		return "", nil, status.Error(codes.Internal, "gathering failed")
+	}
+	return "", nil, status.Errorf(codes.NotFound, "there is no plugin %q", name)
+}
+
+func start(t *testing.T, change func(*Settings)) *Server {
+	t.Helper()
+	settings := Settings{
+		Address: "127.0.0.1:0", DiscoveryHost: "oracle-1", Plugins: fakePlugins{}, Gatherer: prometheus.NewRegistry(),
+		Health: func() []Check { return []Check{{Name: "plugin evm", Healthy: true}} },
+		Ready:  func() bool { return true },
+		Logger: slog.New(slog.DiscardHandler), APIPath: "/api/",
+		API: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "the api") }),
+	}
+	if change != nil {
+		change(&settings)
+	}
+	s, err := Start(settings)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { s.Close(context.Background()) })
+	return s
+}
+
+// raw sends a request line as it stands: clients would clean the odd paths that matter here.
+func raw(t *testing.T, s *Server, method, path string, header ...string) (*http.Response, string) {
+	t.Helper()
+	conn, err := net.Dial("tcp", s.Address())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	request := method + " " + path + " HTTP/1.1\r\nHost: x\r\nConnection: close\r\n" + strings.Join(append(header, "\r\n"), "\r\n")
+	if _, err := io.WriteString(conn, request); err != nil {
+		t.Fatal(err)
+	}
+	b, err := io.ReadAll(conn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	response, err := http.ReadResponse(newReader(b), nil)
+	if err != nil {
+		t.Fatalf("%q: %v", b, err)
+	}
+	body, err := io.ReadAll(response.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return response, string(body)
+}
+
+func TestDiscovery(t *testing.T) {
+	t.Parallel()
+	s := start(t, nil)
+	response, body := raw(t, s, "GET", "/discovery")
+	if response.StatusCode != 200 || response.Header.Get("Content-Type") != "application/json" {
+		t.Fatalf("%d %s", response.StatusCode, response.Header)
+	}
+	_, port, _ := net.SplitHostPort(s.Address())
+	at := []any{"oracle-1:" + port}
+	want := []any{
+		map[string]any{"targets": at, "labels": map[string]any{"__metrics_path__": "/metrics"}},
+		map[string]any{"targets": at, "labels": map[string]any{"__metrics_path__": "/plugins/evm/metrics", "__meta_plugin_name": "evm"}},
+		map[string]any{"targets": at, "labels": map[string]any{"__metrics_path__": "/plugins/median/metrics", "__meta_plugin_name": "median"}},
+	}
+	var got []any
+	if err := json.Unmarshal([]byte(body), &got); err != nil {
+		t.Fatal(err)
+	}
+	if d := cmp.Diff(want, got); d != "" {
+		t.Fatal(d)
+	}
+}
+
+func TestPluginMetrics(t *testing.T) {
+	t.Parallel()
+	s := start(t, nil)
+	for name, test := range map[string]struct {
+		method, path string
+		status       int
+		body         string
+	}{
+		"a plugin":               {"GET", "/plugins/evm/metrics", 200, "evm application/openmetrics-text"},
+		"unknown":                {"GET", "/plugins/nobody/metrics", 404, `there is no plugin "nobody"`},
+		"down":                   {"GET", "/plugins/down/metrics", 503, "plugin down is down"},
+		"slow":                   {"GET", "/plugins/slow/metrics", 504, ""},
+		"broken":                 {"GET", "/plugins/broken/metrics", 502, "gathering failed"},
+		"no name":                {"GET", "/plugins//metrics", 404, "there is nothing here"},
+		"nothing":                {"GET", "/plugins/", 404, "there is nothing here"},
+		"no metrics":             {"GET", "/plugins/evm", 404, "there is nothing here"},
+		"more":                   {"GET", "/plugins/evm/metrics/", 404, "there is nothing here"},
+		"escaped slash":          {"GET", "/plugins/a%2Fb/metrics", 200, "a/b"},
+		"dots":                   {"GET", "/plugins/../metrics", 200, ".. "},
+		"escaped dots":           {"GET", "/plugins/%2e%2e/metrics", 200, ".. "},
+		"dots over a slash":      {"GET", "/plugins/..%2fhealth/metrics", 404, `there is no plugin "../health"`},
+		"climbing":               {"GET", "/plugins/evm/../../health", 404, "there is nothing here"},
+		"double slash":           {"GET", "/plugins//evm/metrics", 404, "there is nothing here"},
+		"query":                  {"GET", "/plugins/evm/metrics?x=/health", 200, "evm "},
+		"newline":                {"GET", "/plugins/a%0d%0ab/metrics", 404, `there is no plugin "a\r\nb"`},
+		"zero byte":              {"GET", "/plugins/%00/metrics", 404, `there is no plugin "\x00"`},
+		"post":                   {"POST", "/plugins/evm/metrics", 405, "GET"},
+		"semicolon":              {"GET", "/plugins/evm;x/metrics", 404, `there is no plugin "evm;x"`},
+		"a name that is escaped": {"GET", "/plugins/%65vm/metrics", 200, "evm "},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			response, body := raw(t, s, test.method, test.path, "Accept: application/openmetrics-text", "X-Prometheus-Scrape-Timeout-Seconds: 0.2")
+			if response.StatusCode != test.status || !strings.Contains(body, test.body) {
+				t.Fatalf("%d %q", response.StatusCode, body)
+			}
+			if test.status == 200 && response.Header.Get("Content-Type") != "text/plain; version=9" {
+				t.Fatalf("the content type is %q", response.Header.Get("Content-Type"))
+			}
+		})
+	}
+}
+
+// FuzzPluginPath holds that no path below /plugins/ reaches another route.
+func FuzzPluginPath(f *testing.F) {
+	for _, seed := range []string{"evm/metrics", "../health", "%2e%2e/metrics", "a%2f..%2f..%2freadyz", "/../discovery", "\\..\\health"} {
+		f.Add(seed)
+	}
+	server := &Server{settings: Settings{
+		Plugins: fakePlugins{}, Gatherer: prometheus.NewRegistry(), APIPath: "/api/",
+		API:    http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic("the api was reached") }),
+		Health: func() []Check { panic("health was reached") },
+		Ready:  func() bool { panic("readiness was reached") },
+	}}
+	handler := server.handler()
+	f.Fuzz(func(t *testing.T, path string) {
+		request, err := http.NewRequest("GET", "http://x/plugins/"+path, nil)
+		if err != nil {
+			t.Skip() // no path at all
+		}
+		if strings.Contains(path, "slow") {
+			t.Skip() // waits on purpose
+		}
+		handler.ServeHTTP(&discard{header: http.Header{}}, request)
+	})
+}
+
+func TestHealth(t *testing.T) {
+	t.Parallel()
+	s := start(t, func(s *Settings) {
+		s.Health = func() []Check { return []Check{{Name: "job 1", Reason: "no bundle"}} }
+		s.Ready = func() bool { return false }
+	})
+	response, body := raw(t, s, "GET", "/health")
+	if response.StatusCode != 503 || !strings.Contains(body, `{"status":"failing","checks":[{"name":"job 1","healthy":false,"reason":"no bundle"}]}`) {
+		t.Fatalf("%d %s", response.StatusCode, body)
+	}
+	if response, _ := raw(t, s, "GET", "/readyz"); response.StatusCode != 503 {
+		t.Fatal(response.StatusCode)
+	}
+	if response, body := raw(t, s, "GET", "/api/x"); response.StatusCode != 200 || body != "the api" {
+		t.Fatalf("%d %s", response.StatusCode, body)
+	}
+}
+
+func TestBusyPort(t *testing.T) {
+	t.Parallel()
+	s := start(t, nil)
+	if _, err := Start(Settings{Address: s.Address(), Logger: slog.New(slog.DiscardHandler)}); err == nil || !strings.Contains(err.Error(), "set [WebServer] HTTPPort") {
+		t.Fatalf("got %v", err)
+	}
+}
+
+func newReader(b []byte) *bufio.Reader { return bufio.NewReader(bytes.NewReader(b)) }
+
+// discard is a response that nobody reads.
+type discard struct{ header http.Header }
+
+func (d *discard) Header() http.Header       { return d.header }
+func (*discard) Write(b []byte) (int, error) { return len(b), nil }
+func (*discard) WriteHeader(int)             {}
