@@ -86,6 +86,12 @@ func (a answered) Unwrap() error { return a.error }
 // Answered marks an error as the answer to a call and no fault of the node: Do returns err itself, and tries no other node.
 func Answered(err error) error { return answered{err} }
 
+// IsAnswered tells whether an error is marked with Answered.
+func IsAnswered(err error) bool {
+	a := answered{}
+	return errors.As(err, &a)
+}
+
 // NewPool begins to connect to all nodes and returns at once.
 func NewPool[C any](settings PoolSettings, nodes []Node[C]) *Pool[C] {
 	if settings.Logger == nil {

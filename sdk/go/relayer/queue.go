@@ -400,7 +400,11 @@ func (q *Queue) settle(ctx context.Context, f *flight, outcome Outcome, verdicts
 		q.items[done.key] = &done
 		q.mu.Unlock()
 	}
-	q.ended(item.item, ending, verdict.Stale, outcome.Hash)
+	why := verdict.Stale
+	if ending == "transmitted" {
+		why = "" // what makes it stale is this very transmission
+	}
+	q.ended(item.item, ending, why, outcome.Hash)
 	return nil
 }
 

@@ -1,0 +1,150 @@
+package account
+
+import (
+	"context"
+	"fmt"
+	"math/big"
+
+	"github.com/ethereum/go-ethereum/common"
+	"github.com/ethereum/go-ethereum/common/hexutil"
+	"github.com/ethereum/go-ethereum/core/types"
+	"github.com/ethereum/go-ethereum/rpc"
+
+	"github.com/loop-plugins/loop/plugins/evm/aggregator"
+	"github.com/loop-plugins/loop/plugins/evm/endpoint"
+	"github.com/loop-plugins/loop/sdk/go/relayer"
+)
+
+// memory is how many blocks back full nodes answer for an account's state: they keep 128, and lag a little.
+const memory = 64
+
+// receipt is a transaction's receipt as far as a queue looks at it. A missing one is JSON's null.
+type receipt struct {
+	Block  *hexutil.Big    `json:"blockNumber"`
+	Status *hexutil.Uint64 `json:"status"`
+}
+
+// views are one contract's answers.
+type views struct {
+	details, transmission hexutil.Bytes
+	at                    int // index of the first of both in the batch
+}
+
+// Survey implements relayer.Sender: one batch at one node.
+func (a *Account) Survey(ctx context.Context, flights []relayer.Flight, items []relayer.Item) (relayer.Survey, error) {
+	known := a.settings.Pool.Height()
+	var survey relayer.Survey
+	err := a.settings.Pool.Do(ctx, func(ctx context.Context, client *endpoint.Client) error {
+		var err error
+		survey, err = a.survey(ctx, client, known, flights, items)
+		return err
+	})
+	return survey, err
+}
+
+func (a *Account) survey(ctx context.Context, client *endpoint.Client, known uint64, flights []relayer.Flight, items []relayer.Item) (relayer.Survey, error) {
+	var (
+		head        endpoint.Head
+		next, final hexutil.Uint64
+	)
+	calls := []rpc.BatchElem{endpoint.LatestBlock(&head), {Method: "eth_getTransactionCount", Args: []any{a.settings.Address, "latest"}, Result: &next}}
+	depth := min(a.settings.FinalityDepth, memory)
+	if now := client.Head().Number; len(flights) > 0 && now > depth {
+		calls = append(calls, rpc.BatchElem{Method: "eth_getTransactionCount", Args: []any{a.settings.Address, hexutil.Uint64(now - depth)}, Result: &final})
+	}
+	// Receipts after nonces: a transaction that is mined in between is then seen by its receipt, never taken for lost.
+	receipts := map[string]**receipt{}
+	for _, f := range flights {
+		for _, attempt := range f.Attempts {
+			r := new(*receipt)
+			receipts[attempt.Hash] = r
+			calls = append(calls, rpc.BatchElem{Method: "eth_getTransactionReceipt", Args: []any{attempt.Hash}, Result: r})
+		}
+	}
+	contracts := map[string]*views{}
+	for _, item := range items {
+		if contracts[item.Contract] != nil {
+			continue
+		}
+		v := &views{at: len(calls)}
+		contracts[item.Contract] = v
+		address := common.HexToAddress(item.Contract)
+		calls = append(calls, aggregator.ConfigDetailsCall(address, &v.details), aggregator.TransmissionDetailsCall(address, &v.transmission))
+	}
+	if err := client.Each(ctx, calls); err != nil {
+		return relayer.Survey{}, err
+	}
+	firstView := len(calls) - 2*len(contracts)
+	for _, call := range calls[:firstView] {
+		if call.Error != nil {
+			return relayer.Survey{}, fmt.Errorf("%s: %w", call.Method, call.Error)
+		}
+	}
+	survey := relayer.Survey{Next: uint64(next)}
+	for _, f := range flights {
+		survey.Outcomes = append(survey.Outcomes, a.outcome(f, head.Number, uint64(next), uint64(final), receipts))
+	}
+	for _, item := range items {
+		v := contracts[item.Contract]
+		if calls[v.at].Error != nil || calls[v.at+1].Error != nil {
+			survey.Verdicts = append(survey.Verdicts, relayer.Verdict{Wait: true})
+			continue
+		}
+		survey.Verdicts = append(survey.Verdicts, verdict(item, v, head.Number >= known))
+	}
+	return survey, nil
+}
+
+func (a *Account) outcome(f relayer.Flight, head, next, final uint64, receipts map[string]**receipt) relayer.Outcome {
+	for _, attempt := range f.Attempts {
+		r := *receipts[attempt.Hash]
+		if r == nil || r.Block == nil || r.Status == nil {
+			continue
+		}
+		outcome := relayer.Outcome{Hash: attempt.Hash}
+		buried := new(big.Int).Add(r.Block.ToInt(), new(big.Int).SetUint64(a.settings.FinalityDepth))
+		forGood := buried.Cmp(new(big.Int).SetUint64(head)) <= 0
+		switch ok := uint64(*r.Status) == types.ReceiptStatusSuccessful; {
+		case ok && forGood:
+			outcome.State = relayer.SucceededForGood
+		case ok:
+			outcome.State = relayer.Succeeded
+		case forGood:
+			outcome.State = relayer.RevertedForGood
+		default:
+			outcome.State = relayer.Reverted
+		}
+		return outcome
+	}
+	switch {
+	case final > f.Sequence:
+		return relayer.Outcome{State: relayer.Lost}
+	case next != f.Sequence || a.settings.Fees.BumpThreshold == 0: // only the next in line can be held up by its fee
+		return relayer.Outcome{}
+	}
+	t, err := decodeTerms(f.Attempts[len(f.Attempts)-1])
+	return relayer.Outcome{Stuck: err == nil && head >= t.Height+a.settings.Fees.BumpThreshold}
+}
+
+// verdict compares a report with what its contract holds. current tells that the view is as new as any that was seen: an older
+// one may not know the report's configuration yet.
+func verdict(item relayer.Item, v *views, current bool) relayer.Verdict {
+	details, err := aggregator.ParseConfigDetails(v.details)
+	if err != nil {
+		return relayer.Verdict{Wait: true}
+	}
+	latest, err := aggregator.ParseTransmissionDetails(v.transmission)
+	if err != nil {
+		return relayer.Verdict{Wait: true}
+	}
+	switch {
+	case details.Digest != item.Digest && !current:
+		return relayer.Verdict{Wait: true}
+	case details.Digest != item.Digest:
+		return relayer.Verdict{Stale: "the contract has another configuration"}
+	case latest.Digest == item.Digest && (latest.Epoch > item.Epoch || latest.Epoch == item.Epoch && latest.Round >= item.Round):
+		return relayer.Verdict{Stale: fmt.Sprintf("the contract has a transmission of epoch %d round %d", latest.Epoch, latest.Round)}
+	default:
+		return relayer.Verdict{}
+	}
+}

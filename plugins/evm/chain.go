@@ -1,0 +1,348 @@
+package evm
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/big"
+	"slices"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/cenkalti/backoff/v5"
+	"github.com/ethereum/go-ethereum/common"
+	"github.com/ethereum/go-ethereum/common/hexutil"
+	"github.com/smartcontractkit/libocr/offchainreporting2plus/chains/evmutil"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	hostservicev1 "github.com/loop-plugins/loop/gen/go/loop/hostservice/v1"
+	relayerv1 "github.com/loop-plugins/loop/gen/go/loop/relayer/v1"
+	"github.com/loop-plugins/loop/gen/go/loop/relayer/v1/relayerv1loop"
+	"github.com/loop-plugins/loop/plugins/evm/account"
+	"github.com/loop-plugins/loop/plugins/evm/endpoint"
+	"github.com/loop-plugins/loop/sdk/go/relayer"
+	"github.com/loop-plugins/loop/sdk/go/wire"
+)
+
+// Chain is one chain: its nodes, the contracts that are followed on it and a queue for each transmitting account.
+type Chain struct {
+	config  Config
+	id      *big.Int
+	loans   relayerv1loop.CreateChainLoans
+	logger  *slog.Logger
+	metrics *metrics
+	hub     *relayer.Hub
+	pool    *account.Pool
+	events  endpoint.Contracts
+	height  atomic.Uint64 // the newest that was told to the queues
+
+	cancel  context.CancelFunc
+	resumed sync.WaitGroup
+
+	mu        sync.Mutex
+	closed    bool
+	contracts map[common.Address]*contract
+	queues    map[common.Address]*queue
+}
+
+// queue is one account's.
+type queue struct {
+	*relayer.Queue
+	account *account.Account
+}
+
+var _ relayerv1loop.Chain = (*Chain)(nil)
+
+func newChain(config Config, loans relayerv1loop.CreateChainLoans, logger *slog.Logger, metrics *metrics, hub *relayer.Hub) (*Chain, error) {
+	id, ok := new(big.Int).SetString(config.ChainID, 10)
+	if !ok {
+		return nil, status.Errorf(codes.InvalidArgument, "chain_id: %q is no decimal number", config.ChainID)
+	}
+	c := &Chain{
+		config: config, id: id, loans: loans, logger: logger, metrics: metrics, hub: hub,
+		contracts: map[common.Address]*contract{}, queues: map[common.Address]*queue{},
+	}
+	var nodes []relayer.Node[*endpoint.Client]
+	for _, node := range config.Nodes {
+		if !config.Enabled {
+			break
+		}
+		nodes = append(nodes, relayer.Node[*endpoint.Client]{Name: node.Name, Driver: endpoint.NewDriver(endpoint.Settings{
+			WSURL: string(node.WSURL), HTTPURL: string(node.HTTPURL), ChainID: id,
+			PollInterval: time.Duration(config.PollInterval), Timeout: time.Duration(config.RequestTimeout),
+			Contracts: &c.events, Logged: c.logged,
+		})})
+	}
+	c.pool = relayer.NewPool(relayer.PoolSettings{
+		Logger: logger, Timeout: time.Duration(config.RequestTimeout), Advanced: c.advanced,
+		Observe: func(node, outcome string) { metrics.calls.WithLabelValues(config.ChainID, node, outcome).Inc() },
+	}, nodes)
+	ctx, cancel := context.WithCancel(context.Background())
+	c.cancel = cancel
+	c.resumed.Go(func() { c.resume(ctx) })
+	return c, nil
+}
+
+// Close ends all work of the chain. The host releases providers before their chain.
+func (c *Chain) Close() error {
+	c.cancel()
+	c.resumed.Wait()
+	c.mu.Lock()
+	c.closed = true
+	queues, contracts := c.queues, c.contracts
+	c.mu.Unlock()
+	var failures []error
+	for _, q := range queues {
+		failures = append(failures, q.Close())
+	}
+	for _, contract := range contracts {
+		failures = append(failures, contract.poller.Close())
+	}
+	failures = append(failures, c.pool.Close())
+	c.metrics.forget(c.config.ChainID)
+	return errors.Join(failures...)
+}
+
+// resume starts the queues of accounts that have something unfinished in the Store, whether or not a job still names them.
+func (c *Chain) resume(ctx context.Context) {
+	accounts, err := backoff.Retry(ctx, func() ([]string, error) { return relayer.Accounts(ctx, c.loans.Store) },
+		backoff.WithMaxElapsedTime(0), backoff.WithNotify(func(err error, next time.Duration) {
+			c.logger.Warn("unfinished transmissions could not be looked up", "in", next, "error", err)
+		}))
+	if err != nil {
+		return // closed
+	}
+	for _, text := range accounts {
+		address, err := account.Parse(text)
+		if err != nil {
+			c.logger.Error("the store holds transmissions of an account that is no address", "account", text)
+			continue
+		}
+		if _, err := c.queue(address); err != nil {
+			return // closed
+		}
+	}
+}
+
+// advanced hears of each new block of each node.
+func (c *Chain) advanced(node string, height uint64) {
+	c.metrics.height.WithLabelValues(c.config.ChainID, node).Set(float64(height))
+	if old := c.height.Swap(height); old == height {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, contract := range c.contracts {
+		contract.poller.Nudge()
+	}
+	for _, q := range c.queues {
+		q.Trigger()
+	}
+}
+
+// logged hears of each event of a followed contract.
+func (c *Chain) logged(address common.Address) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if contract := c.contracts[address]; contract != nil {
+		contract.poller.Trigger()
+	}
+}
+
+// acquire follows a contract once more. release must follow.
+func (c *Chain) acquire(address common.Address) (*contract, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed {
+		return nil, status.Error(codes.FailedPrecondition, "the chain is released")
+	}
+	followed := c.contracts[address]
+	if followed == nil {
+		followed = &contract{
+			address: address, pool: c.pool, hub: c.hub, backfill: uint64(c.config.LogBackfillDepth),
+			digester: evmutil.EVMOffchainConfigDigester{ChainID: c.id.Uint64(), ContractAddress: address},
+		}
+		followed.follow(time.Duration(c.config.PollInterval), time.Duration(c.config.RequestTimeout))
+		c.contracts[address] = followed
+	}
+	followed.users++
+	c.events.Add(address)
+	return followed, nil
+}
+
+func (c *Chain) release(followed *contract) error {
+	c.mu.Lock()
+	c.events.Remove(followed.address)
+	followed.users--
+	last := followed.users == 0
+	if last {
+		delete(c.contracts, followed.address)
+	}
+	c.mu.Unlock()
+	if last {
+		return followed.poller.Close()
+	}
+	return nil
+}
+
+// queue returns the account's queue, and starts it if there is none. It lives as long as the chain: jobs come and go, what
+// was accepted stays.
+func (c *Chain) queue(address common.Address) (*queue, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed {
+		return nil, status.Error(codes.FailedPrecondition, "the chain is released")
+	}
+	if q := c.queues[address]; q != nil {
+		return q, nil
+	}
+	sender := account.New(account.Settings{
+		Address: address, ChainID: c.id, Keystore: c.loans.Keystore, Pool: c.pool,
+		FinalityDepth: uint64(c.config.FinalityDepth), GasLimit: c.config.GasLimitDefault,
+		Fees: account.Fees{
+			CapDefault: &c.config.FeeCapDefault.Int, TipDefault: &c.config.TipCapDefault.Int, CapMax: &c.config.FeeCapMax.Int,
+			BumpThreshold: uint64(c.config.FeeBumpThreshold), BumpPercent: uint64(c.config.FeeBumpPercent),
+		},
+	})
+	q := &queue{account: sender, Queue: relayer.NewQueue(relayer.QueueSettings{
+		Account: address.Hex(), Store: c.loans.Store, Sender: sender, Logger: c.logger,
+		Settled: func(_ relayer.Item, ending string) {
+			c.metrics.transmissions.WithLabelValues(c.config.ChainID, ending).Inc()
+		},
+		Depth: func(waiting, flying int) {
+			c.metrics.queue.WithLabelValues(c.config.ChainID, address.Hex(), "waiting").Set(float64(waiting))
+			c.metrics.queue.WithLabelValues(c.config.ChainID, address.Hex(), "flying").Set(float64(flying))
+		},
+	})}
+	q.Start()
+	c.queues[address] = q
+	return q, nil
+}
+
+// LatestHead implements relayerv1loop.Chain.
+func (c *Chain) LatestHead(context.Context, *relayerv1.LatestHeadRequest) (*relayerv1.LatestHeadResponse, error) {
+	client, err := c.pool.Best()
+	if err != nil {
+		return nil, err
+	}
+	head := client.Head()
+	return &relayerv1.LatestHeadResponse{Number: head.Number, Hash: head.Hash[:], Timestamp: timestamppb.New(head.Time)}, nil
+}
+
+// ChainStatus implements relayerv1loop.Chain.
+func (c *Chain) ChainStatus(context.Context, *relayerv1.ChainStatusRequest) (*relayerv1.ChainStatusResponse, error) {
+	document, err := c.config.Redacted()
+	if err != nil {
+		return nil, status.Error(codes.Internal, err.Error())
+	}
+	return &relayerv1.ChainStatusResponse{ChainId: c.config.ChainID, Enabled: c.config.Enabled, ConfigToml: document}, nil
+}
+
+// ListNodeStatuses implements relayerv1loop.Chain. A page token is the number of nodes before the page.
+func (c *Chain) ListNodeStatuses(_ context.Context, request *relayerv1.ListNodeStatusesRequest) (*relayerv1.ListNodeStatusesResponse, error) {
+	nodes := c.pool.Statuses()
+	start := 0
+	if token := request.GetPageToken(); token != "" {
+		var err error
+		if start, err = strconv.Atoi(token); err != nil || start <= 0 || start >= len(nodes) {
+			return nil, status.Errorf(codes.InvalidArgument, "page_token: %q is not from a list of this chain's %d nodes; begin again without one", token, len(nodes))
+		}
+	}
+	end := len(nodes)
+	response := &relayerv1.ListNodeStatusesResponse{Total: uint32(len(nodes))}
+	if size := int64(request.GetPageSize()); size > 0 && size < int64(end-start) {
+		end = start + int(size)
+		response.NextPageToken = strconv.Itoa(end)
+	}
+	response.Nodes = slices.Clone(nodes[start:end])
+	return response, nil
+}
+
+// Transact implements relayerv1loop.Chain.
+func (c *Chain) Transact(ctx context.Context, request *relayerv1.TransactRequest) (*relayerv1.TransactResponse, error) {
+	from, err := account.Parse(request.GetFrom())
+	if err != nil {
+		return nil, status.Errorf(codes.InvalidArgument, "from: %v", err)
+	}
+	to, err := account.Parse(request.GetTo())
+	if err != nil {
+		return nil, status.Errorf(codes.InvalidArgument, "to: %v", err)
+	}
+	amount := wire.Int(request.GetAmount())
+	if amount == nil || amount.Sign() < 0 || amount.BitLen() > 256 {
+		return nil, status.Error(codes.InvalidArgument, "amount: it must be wei from 0 to 2^256-1")
+	}
+	lent, err := c.loans.Keystore.ListAccounts(ctx, &hostservicev1.ListAccountsRequest{})
+	if err != nil {
+		return nil, fmt.Errorf("list the accounts of chain %s: %w", c.config.ChainID, err)
+	}
+	if !slices.ContainsFunc(lent.GetAccounts(), func(name string) bool { address, err := account.Parse(name); return err == nil && address == from }) {
+		return nil, status.Errorf(codes.NotFound, "from: this node has no key for %s on chain %s", from, c.config.ChainID)
+	}
+	q, err := c.queue(from)
+	if err != nil {
+		return nil, err
+	}
+	gas, err := q.account.TransferGas(ctx, to, amount)
+	if err != nil {
+		return nil, c.refused(err, from, amount)
+	}
+	if request.GetCheckBalance() {
+		balance, err := q.account.Balance(ctx)
+		if err != nil {
+			return nil, err
+		}
+		if need := new(big.Int).Add(amount, q.account.Cost(gas)); balance.Cmp(need) < 0 {
+			return nil, status.Errorf(codes.FailedPrecondition, "%s holds %s wei, and the transfer needs up to %s with its fees; send less or fund the account", from, balance, need)
+		}
+	}
+	payload, err := account.Call{To: to, Value: (*hexutil.Big)(amount), Gas: gas}.Encode()
+	if err != nil {
+		return nil, status.Error(codes.Internal, err.Error())
+	}
+	hash, err := q.Submit(ctx, payload)
+	if err != nil {
+		return nil, c.refused(err, from, amount)
+	}
+	return &relayerv1.TransactResponse{TransactionHash: hash}, nil
+}
+
+// refused makes a status of what a node said to a transfer.
+func (c *Chain) refused(err error, from common.Address, amount *big.Int) error {
+	switch {
+	case account.ShortOfFunds(err):
+		return status.Errorf(codes.FailedPrecondition, "%s does not hold %s wei and the fees; send less or fund the account", from, amount)
+	case status.Code(err) != codes.Unknown:
+		return err
+	default:
+		return status.Errorf(codes.FailedPrecondition, "the chain refuses to transfer %s wei from %s: %v", amount, from, err)
+	}
+}
+
+// Replay implements relayerv1loop.Chain.
+func (c *Chain) Replay(ctx context.Context, request *relayerv1.ReplayRequest) (*relayerv1.ReplayResponse, error) {
+	client, err := c.pool.Best()
+	if err != nil {
+		return nil, err
+	}
+	if head := max(client.Head().Number, c.pool.Height()); request.GetFromBlock() > head {
+		return nil, status.Errorf(codes.InvalidArgument, "from_block: %d is above the latest block, %d", request.GetFromBlock(), head)
+	}
+	c.mu.Lock()
+	contracts := make([]*contract, 0, len(c.contracts))
+	for _, contract := range c.contracts {
+		contracts = append(contracts, contract)
+	}
+	c.mu.Unlock()
+	for _, contract := range contracts {
+		if err := contract.replay(ctx, request.GetFromBlock()); err != nil {
+			return nil, status.Errorf(codes.Unavailable, "read the events of %s from block %d: %s", contract.address, request.GetFromBlock(), status.Convert(err).Message())
+		}
+	}
+	return &relayerv1.ReplayResponse{}, nil
+}

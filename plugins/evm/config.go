@@ -1,0 +1,220 @@
+package evm
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"math/big"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/pelletier/go-toml/v2"
+)
+
+// Config is what a user sets of one chain: its section of the node's configuration. A key that is left out has the default
+// that DefaultConfig gives.
+type Config struct {
+	// ChainID is the chain's number in decimal.
+	ChainID string
+	// Enabled false keeps the section but connects to nothing.
+	Enabled bool
+	// PollInterval is how often a node without WebSocket is asked for the newest block, and the longest time between two reads of a
+	// contract.
+	PollInterval Duration
+	// RequestTimeout is the longest wait for one answer of a node.
+	RequestTimeout Duration
+	// FinalityDepth is how many blocks on top of a transaction make it final.
+	FinalityDepth uint32
+	// LogBackfillDepth is how many blocks back events are read when a contract is first followed.
+	LogBackfillDepth uint32
+	// GasLimitDefault is the gas limit of a transmission whose job names none.
+	GasLimitDefault uint64
+	// FeeCapDefault is the fee per gas, at most, of a first attempt; on chains before EIP-1559, its gas price, at most.
+	FeeCapDefault Wei
+	// TipCapDefault is the tip per gas of a first attempt.
+	TipCapDefault Wei
+	// FeeCapMax is the fee per gas that no later attempt goes beyond.
+	FeeCapMax Wei
+	// FeeBumpThreshold is how many blocks an attempt may miss before a dearer one replaces it; 0: no attempt is replaced for its
+	// fee.
+	FeeBumpThreshold uint32
+	// FeeBumpPercent is by how much. Nodes refuse replacements below 10.
+	FeeBumpPercent uint16
+	// Nodes in the order of preference.
+	Nodes []NodeConfig
+}
+
+// NodeConfig is one RPC node. At least one of its addresses is needed; with both, blocks and events are pushed over WSURL
+// and calls made over HTTPURL.
+type NodeConfig struct {
+	Name    string
+	WSURL   Address
+	HTTPURL Address
+}
+
+// DefaultConfig is the configuration of a chain of which nothing but its id and nodes is given. The figures are those of
+// the node's own reference configuration.
+func DefaultConfig() Config {
+	gwei := big.NewInt(1e9)
+	wei := func(n int64) Wei { return Wei{*new(big.Int).Mul(big.NewInt(n), gwei)} }
+	return Config{
+		Enabled: true, PollInterval: Duration(time.Second), RequestTimeout: Duration(10 * time.Second),
+		FinalityDepth: 50, LogBackfillDepth: 1000, GasLimitDefault: 500_000,
+		FeeCapDefault: wei(100), TipCapDefault: wei(1), FeeCapMax: wei(500), FeeBumpThreshold: 3, FeeBumpPercent: 20,
+	}
+}
+
+// ParseConfig reads and checks a chain's section. Its errors name keys and lines, never values: addresses hold keys.
+func ParseConfig(document []byte) (Config, error) {
+	c := DefaultConfig()
+	decoder := toml.NewDecoder(bytes.NewReader(document))
+	decoder.DisallowUnknownFields()
+	if err := decoder.Decode(&c); err != nil {
+		var (
+			unknown *toml.StrictMissingError
+			wrong   *toml.DecodeError
+		)
+		switch {
+		case errors.As(err, &unknown) && len(unknown.Errors) > 0:
+			first := unknown.Errors[0]
+			line, _ := first.Position()
+			return Config{}, fmt.Errorf("line %d: the key %s is not known; remove it or correct its spelling", line, strings.Join(first.Key(), "."))
+		case errors.As(err, &wrong):
+			line, _ := wrong.Position()
+			return Config{}, fmt.Errorf("line %d: the value of %s cannot be read; check its type, its unit and its quotes", line, strings.Join(wrong.Key(), "."))
+		default:
+			return Config{}, errors.New("the section is no TOML that can be read; check its syntax")
+		}
+	}
+	return c, c.check()
+}
+
+func (c Config) check() error {
+	var problems []string
+	refuse := func(bad bool, format string, args ...any) {
+		if bad {
+			problems = append(problems, fmt.Sprintf(format, args...))
+		}
+	}
+	id, ok := new(big.Int).SetString(c.ChainID, 10)
+	refuse(!ok || id.Sign() <= 0 || !id.IsUint64(), "ChainID must be a decimal number from 1 to 2^64-1")
+	refuse(c.PollInterval < Duration(10*time.Millisecond), "PollInterval must be at least 10ms")
+	refuse(c.RequestTimeout < Duration(10*time.Millisecond), "RequestTimeout must be at least 10ms")
+	refuse(c.FinalityDepth == 0, "FinalityDepth must be at least 1")
+	refuse(c.GasLimitDefault < 21_000, "GasLimitDefault must be at least 21000")
+	refuse(c.TipCapDefault.Cmp(&c.FeeCapDefault.Int) > 0, "TipCapDefault must not be above FeeCapDefault")
+	refuse(c.FeeCapDefault.Sign() <= 0, "FeeCapDefault must be above zero")
+	refuse(c.FeeCapDefault.Cmp(&c.FeeCapMax.Int) > 0, "FeeCapMax must be at least FeeCapDefault")
+	refuse(c.FeeBumpPercent < 10, "FeeBumpPercent must be at least 10: nodes refuse smaller steps")
+	refuse(c.Enabled && len(c.Nodes) == 0, "Nodes must hold at least one node")
+	names := map[string]bool{}
+	for i, node := range c.Nodes {
+		refuse(node.Name == "", "Nodes[%d].Name must not be empty", i)
+		refuse(names[node.Name], "Nodes[%d].Name is that of another node", i)
+		names[node.Name] = true
+		refuse(node.WSURL == "" && node.HTTPURL == "", "Nodes[%d] needs a WSURL or an HTTPURL", i)
+		refuse(node.WSURL != "" && !node.WSURL.is("ws", "wss"), "Nodes[%d].WSURL must be a ws:// or wss:// address", i)
+		refuse(node.HTTPURL != "" && !node.HTTPURL.is("http", "https"), "Nodes[%d].HTTPURL must be an http:// or https:// address", i)
+	}
+	if len(problems) > 0 {
+		return errors.New(strings.Join(problems, "; "))
+	}
+	return nil
+}
+
+// Redacted is the configuration as TOML without addresses, for operators.
+func (c Config) Redacted() (string, error) {
+	c.Nodes = append([]NodeConfig(nil), c.Nodes...)
+	for i := range c.Nodes {
+		c.Nodes[i].WSURL, c.Nodes[i].HTTPURL = c.Nodes[i].WSURL.redacted(), c.Nodes[i].HTTPURL.redacted()
+	}
+	document, err := toml.Marshal(c)
+	if err != nil {
+		return "", fmt.Errorf("write the configuration as TOML: %w", err)
+	}
+	return string(document), nil
+}
+
+// Address is an RPC address. It may hold a key and prints as a placeholder.
+type Address string
+
+func (a Address) is(schemes ...string) bool {
+	u, err := url.Parse(string(a))
+	if err != nil || u.Host == "" {
+		return false
+	}
+	for _, scheme := range schemes {
+		if u.Scheme == scheme {
+			return true
+		}
+	}
+	return false
+}
+
+func (a Address) redacted() Address {
+	if a == "" {
+		return ""
+	}
+	return "[redacted]"
+}
+
+// String implements fmt.Stringer.
+func (a Address) String() string { return string(a.redacted()) }
+
+// GoString implements fmt.GoStringer.
+func (a Address) GoString() string { return string(a.redacted()) }
+
+// Duration is a length of time in Go's syntax, such as "1m30s".
+type Duration time.Duration
+
+// UnmarshalText implements encoding.TextUnmarshaler.
+func (d *Duration) UnmarshalText(text []byte) error {
+	parsed, err := time.ParseDuration(string(text))
+	if err != nil {
+		return errors.New("a duration cannot be read; write it as in 500ms or 1m30s") // without the value: a misplaced key could stand there
+	}
+	*d = Duration(parsed)
+	return nil
+}
+
+// MarshalText implements encoding.TextMarshaler.
+func (d Duration) MarshalText() ([]byte, error) { return []byte(time.Duration(d).String()), nil }
+
+// Wei is an amount of the chain's coin: a whole number of wei, or a number with the unit wei, gwei or ether.
+type Wei struct{ big.Int }
+
+var weiUnits = []struct {
+	name   string
+	digits int
+}{{"gwei", 9}, {"ether", 18}, {"wei", 0}, {"", 0}}
+
+// UnmarshalText implements encoding.TextUnmarshaler.
+func (w *Wei) UnmarshalText(text []byte) error {
+	number := strings.ToLower(strings.TrimSpace(string(text)))
+	for _, unit := range weiUnits {
+		if rest, ok := strings.CutSuffix(number, unit.name); ok {
+			whole, fraction, _ := strings.Cut(strings.TrimSpace(rest), ".")
+			if len(fraction) > unit.digits || len(whole) > 78 {
+				break
+			}
+			digits := strings.ReplaceAll(whole, "_", "") + fraction + strings.Repeat("0", unit.digits-len(fraction))
+			if strings.Trim(digits, "0123456789") != "" || whole+fraction == "" {
+				break
+			}
+			if _, ok := w.SetString(digits, 10); ok && w.BitLen() <= 256 {
+				return nil
+			}
+			break
+		}
+	}
+	return errors.New("an amount of coins cannot be read; write it as in 100 gwei or 1000000000")
+}
+
+// MarshalText implements encoding.TextMarshaler.
+func (w Wei) MarshalText() ([]byte, error) {
+	if gwei, rest := new(big.Int).QuoRem(&w.Int, big.NewInt(1e9), new(big.Int)); rest.Sign() == 0 && gwei.Sign() > 0 {
+		return []byte(gwei.String() + " gwei"), nil
+	}
+	return []byte(w.Int.String() + " wei"), nil
+}

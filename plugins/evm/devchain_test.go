@@ -1,0 +1,352 @@
+package evm_test
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"fmt"
+	"log/slog"
+	"math/big"
+	"net"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/ethereum/go-ethereum/accounts/abi/bind"
+	"github.com/ethereum/go-ethereum/common"
+	"github.com/ethereum/go-ethereum/core/types"
+	"github.com/ethereum/go-ethereum/crypto"
+	"github.com/ethereum/go-ethereum/eth/ethconfig"
+	"github.com/ethereum/go-ethereum/ethclient/simulated"
+	"github.com/ethereum/go-ethereum/node"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/smartcontractkit/libocr/commontypes"
+	"github.com/smartcontractkit/libocr/gethwrappers2/accesscontrolledocr2aggregator"
+	"github.com/smartcontractkit/libocr/gethwrappers2/link_token_interface"
+	"github.com/smartcontractkit/libocr/gethwrappers2/ocr2aggregator"
+	"github.com/smartcontractkit/libocr/offchainreporting2/reportingplugin/median"
+	"github.com/smartcontractkit/libocr/offchainreporting2/reportingplugin/median/evmreportcodec"
+	"github.com/smartcontractkit/libocr/offchainreporting2plus/chains/evmutil"
+	ocrtypes "github.com/smartcontractkit/libocr/offchainreporting2plus/types"
+	"go.uber.org/goleak"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	hostservicev1 "github.com/loop-plugins/loop/gen/go/loop/hostservice/v1"
+	relayerv1 "github.com/loop-plugins/loop/gen/go/loop/relayer/v1"
+	"github.com/loop-plugins/loop/gen/go/loop/relayer/v1/relayerv1loop"
+	reportingv1 "github.com/loop-plugins/loop/gen/go/loop/reporting/v1"
+	"github.com/loop-plugins/loop/plugins/evm"
+	"github.com/loop-plugins/loop/sdk/go/relayer/relayertest"
+)
+
+func TestMain(m *testing.M) {
+	goleak.VerifyTestMain(m,
+		// The embedded go-ethereum leaves these behind: the first is one pool for the process, the second ends 30 s after its database.
+		goleak.IgnoreAnyFunction("github.com/ethereum/go-ethereum/core.(*txSenderCacher).cache"),
+		goleak.IgnoreAnyFunction("github.com/syndtr/goleveldb/leveldb.(*DB).mpoolDrain"),
+	)
+}
+
+const devChainID = 1337
+
+// devchain is an embedded go-ethereum that serves HTTP and WebSocket on one port, with a deployer who has coins.
+type devchain struct {
+	t       *testing.T
+	url     string
+	deploys *bind.TransactOpts
+
+	mu      sync.Mutex // commits come from several goroutines
+	backend *simulated.Backend
+}
+
+func newDevchain(t *testing.T, fund ...common.Address) *devchain {
+	t.Helper()
+	deployer := newKey(t)
+	alloc := types.GenesisAlloc{}
+	million := new(big.Int).Mul(big.NewInt(1e18), big.NewInt(1e6))
+	for _, a := range append(fund, crypto.PubkeyToAddress(deployer.PublicKey)) {
+		alloc[a] = types.Account{Balance: million}
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	must(t, err)
+	port := l.Addr().(*net.TCPAddr).Port
+	must(t, l.Close())
+	backend := simulated.NewBackend(alloc, func(n *node.Config, _ *ethconfig.Config) {
+		n.HTTPHost, n.HTTPPort, n.HTTPModules = "127.0.0.1", port, []string{"eth", "txpool"}
+		n.WSHost, n.WSPort, n.WSModules = "127.0.0.1", port, []string{"eth"}
+		n.AuthAddr, n.AuthPort = "127.0.0.1", 0
+		n.IPCPath = ""
+		n.P2P.MaxPeers, n.P2P.NoDial, n.P2P.ListenAddr = 0, true, ""
+	})
+	t.Cleanup(func() { _ = backend.Close() })
+	opts, err := bind.NewKeyedTransactorWithChainID(deployer, big.NewInt(devChainID))
+	must(t, err)
+	d := &devchain{t: t, backend: backend, url: fmt.Sprintf("http://127.0.0.1:%d", port), deploys: opts}
+	d.mine()
+	return d
+}
+
+// mine makes a block of what the pool holds.
+func (d *devchain) mine() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.backend.Commit()
+}
+
+// mineWhile makes blocks until a condition holds.
+func (d *devchain) mineUntil(what string, holds func() bool) {
+	d.t.Helper()
+	eventually(d.t, what, func() bool {
+		if holds() {
+			return true
+		}
+		d.mine()
+		time.Sleep(20 * time.Millisecond) // a block a millisecond would only fill the disk of an eager chain
+		return false
+	})
+}
+
+func (d *devchain) client() simulated.Client { return d.backend.Client() }
+
+func (d *devchain) nonce(a common.Address) uint64 {
+	d.t.Helper()
+	n, err := d.client().NonceAt(context.Background(), a, nil)
+	must(d.t, err)
+	return n
+}
+
+// send runs something that sends a transaction of the deployer's, and mines it.
+func (d *devchain) send(f func(*bind.TransactOpts) (*types.Transaction, error)) {
+	d.t.Helper()
+	tx, err := f(d.deploys)
+	must(d.t, err)
+	d.mine()
+	receipt, err := d.client().TransactionReceipt(context.Background(), tx.Hash())
+	must(d.t, err)
+	if receipt.Status != types.ReceiptStatusSuccessful {
+		d.t.Fatalf("a transaction of the deployer reverted")
+	}
+}
+
+// oracles are four oracles that the test holds the keys of.
+type oracles struct {
+	signers      []*ecdsa.PrivateKey
+	transmitters []*ecdsa.PrivateKey
+}
+
+func newOracles(t *testing.T) *oracles {
+	o := &oracles{}
+	for range 4 {
+		o.signers, o.transmitters = append(o.signers, newKey(t)), append(o.transmitters, newKey(t))
+	}
+	return o
+}
+
+func (o *oracles) addresses() (signers, transmitters []common.Address) {
+	for i := range o.signers {
+		signers = append(signers, crypto.PubkeyToAddress(o.signers[i].PublicKey))
+		transmitters = append(transmitters, crypto.PubkeyToAddress(o.transmitters[i].PublicKey))
+	}
+	return signers, transmitters
+}
+
+// feed is a deployed aggregator.
+type feed struct {
+	*ocr2aggregator.OCR2Aggregator
+	chain   *devchain
+	oracles *oracles
+	address common.Address
+}
+
+func newFeed(d *devchain, o *oracles) *feed {
+	d.t.Helper()
+	link, _, _, err := link_token_interface.DeployLinkToken(d.deploys, d.client())
+	must(d.t, err)
+	d.mine()
+	access, _, controller, err := accesscontrolledocr2aggregator.DeploySimpleWriteAccessController(d.deploys, d.client())
+	must(d.t, err)
+	d.mine()
+	d.send(func(o *bind.TransactOpts) (*types.Transaction, error) { return controller.AddAccess(o, o.From) })
+	address, _, aggregator, err := ocr2aggregator.DeployOCR2Aggregator(d.deploys, d.client(), link, big.NewInt(-1000), big.NewInt(1_000_000), access, access, 8, "TEST / USD")
+	must(d.t, err)
+	d.mine()
+	return &feed{aggregator, d, o, address}
+}
+
+// configure sets a configuration and returns its digest.
+func (f *feed) configure(offchain string) ocrtypes.ConfigDigest {
+	f.chain.t.Helper()
+	onchain, err := median.StandardOnchainConfigCodec{}.Encode(context.Background(), median.OnchainConfig{Min: big.NewInt(-1000), Max: big.NewInt(1_000_000)})
+	must(f.chain.t, err)
+	signers, transmitters := f.oracles.addresses()
+	f.chain.send(func(o *bind.TransactOpts) (*types.Transaction, error) {
+		return f.SetConfig(o, signers, transmitters, 1, onchain, 2, []byte(offchain))
+	})
+	details, err := f.LatestConfigDetails(nil)
+	must(f.chain.t, err)
+	return details.ConfigDigest
+}
+
+func (f *feed) latest() (epoch uint32, round uint8, answer int64) {
+	f.chain.t.Helper()
+	d, err := f.LatestTransmissionDetails(nil)
+	must(f.chain.t, err)
+	return d.Epoch, d.Round, d.LatestAnswer.Int64()
+}
+
+// report makes what libocr hands to Transmit.
+func (f *feed) report(digest ocrtypes.ConfigDigest, epoch uint32, round uint8, answer int64) *relayerv1.TransmitRequest {
+	f.chain.t.Helper()
+	observations := make([]median.ParsedAttributedObservation, 4)
+	for i := range observations {
+		observations[i] = median.ParsedAttributedObservation{
+			Timestamp: 1_700_000_000, Value: big.NewInt(answer), JuelsPerFeeCoin: big.NewInt(1), GasPriceSubunits: big.NewInt(0), Observer: commontypes.OracleID(i),
+		}
+	}
+	report, err := evmreportcodec.ReportCodec{}.BuildReport(context.Background(), observations)
+	must(f.chain.t, err)
+	timestamp := ocrtypes.ReportTimestamp{ConfigDigest: digest, Epoch: epoch, Round: round}
+	words := evmutil.RawReportContext(ocrtypes.ReportContext{ReportTimestamp: timestamp})
+	hash := crypto.Keccak256(append(append(append(crypto.Keccak256(report), words[0][:]...), words[1][:]...), words[2][:]...))
+	request := &relayerv1.TransmitRequest{
+		ReportContext: &reportingv1.ReportContext{
+			Timestamp: &reportingv1.ReportTimestamp{ConfigDigest: digest[:], Epoch: epoch, Round: uint32(round)},
+			ExtraHash: make([]byte, 32),
+		},
+		Report: report,
+	}
+	for i := range 2 { // f+1
+		signature, err := crypto.Sign(hash, f.oracles.signers[i])
+		must(f.chain.t, err)
+		request.Signatures = append(request.Signatures, &relayerv1.AttributedOnchainSignature{Signature: signature, Signer: uint32(i)})
+	}
+	return request
+}
+
+// keystore is a fake of the host's: it signs with keys of the test.
+type keystore map[string]*ecdsa.PrivateKey
+
+func newKeystore(keys ...*ecdsa.PrivateKey) keystore {
+	k := keystore{}
+	for _, key := range keys {
+		k[crypto.PubkeyToAddress(key.PublicKey).Hex()] = key
+	}
+	return k
+}
+
+func (k keystore) ListAccounts(context.Context, *hostservicev1.ListAccountsRequest, ...grpc.CallOption) (*hostservicev1.ListAccountsResponse, error) {
+	r := &hostservicev1.ListAccountsResponse{}
+	for account := range k {
+		r.Accounts = append(r.Accounts, account)
+	}
+	slices.Sort(r.Accounts)
+	return r, nil
+}
+
+func (k keystore) Sign(_ context.Context, in *hostservicev1.SignRequest, _ ...grpc.CallOption) (*hostservicev1.SignResponse, error) {
+	key := k[in.GetAccount()]
+	if key == nil {
+		return nil, status.Errorf(codes.NotFound, "account %s is not lent", in.GetAccount())
+	}
+	signature, err := crypto.Sign(in.GetData(), key)
+	if err != nil {
+		return nil, status.Error(codes.InvalidArgument, err.Error())
+	}
+	return &hostservicev1.SignResponse{Signature: signature}, nil
+}
+
+// fixture is a relayer with what a host would lend it.
+type fixture struct {
+	t       *testing.T
+	relayer *evm.Relayer
+	loans   relayerv1loop.CreateChainLoans
+	metrics *prometheus.Registry
+}
+
+func newFixture(t *testing.T, keys ...*ecdsa.PrivateKey) *fixture {
+	registry := prometheus.NewPedanticRegistry()
+	return &fixture{
+		t: t, metrics: registry,
+		relayer: evm.New(evm.Settings{Logger: slog.New(slog.NewTextHandler(testWriter{t}, nil)), Registerer: registry}),
+		loans:   relayerv1loop.CreateChainLoans{Keystore: newKeystore(keys...), Store: &relayertest.Store{}},
+	}
+}
+
+// chain makes a chain; the test's end closes it, unless stop did.
+func (f *fixture) chain(config string) (chain relayerv1loop.Chain, stop func()) {
+	f.t.Helper()
+	chain, _, err := f.relayer.CreateChain(f.t.Context(), &relayerv1.CreateChainRequest{Name: "chain", ChainId: fmt.Sprint(devChainID), ConfigToml: []byte(config)}, f.loans)
+	must(f.t, err)
+	stop = sync.OnceFunc(func() { must(f.t, chain.(*evm.Chain).Close()) })
+	f.t.Cleanup(stop)
+	return chain, stop
+}
+
+// provider makes a median provider; the test's end closes it before the chain, unless stop did.
+func (f *fixture) provider(chain relayerv1loop.Chain, name string, contract, transmitter common.Address) (provider relayerv1loop.MedianProvider, stop func()) {
+	f.t.Helper()
+	provider, _, err := chain.CreateMedianProvider(f.t.Context(), &relayerv1.CreateMedianProviderRequest{
+		Name: name, TransmitterId: transmitter.Hex(), Config: &relayerv1.ProviderConfig{ExternalJobId: "job", ContractId: contract.Hex()},
+	})
+	must(f.t, err)
+	stop = sync.OnceFunc(func() { must(f.t, provider.(*evm.MedianProvider).Close()) })
+	f.t.Cleanup(stop)
+	return provider, stop
+}
+
+const quick = `
+ChainID = '1337'
+PollInterval = '50ms'
+RequestTimeout = '1s'
+FinalityDepth = 2
+`
+
+// settings is a chain's section with nodes named n0, n1, ….
+func settings(extra string, urls ...[2]string) string {
+	text := quick + extra
+	for i, u := range urls {
+		text += fmt.Sprintf("\n[[Nodes]]\nName = 'n%d'\nWSURL = '%s'\nHTTPURL = '%s'\n", i, u[0], u[1])
+	}
+	return text
+}
+
+func newKey(t *testing.T) *ecdsa.PrivateKey {
+	t.Helper()
+	key, err := crypto.GenerateKey()
+	must(t, err)
+	return key
+}
+
+func address(key *ecdsa.PrivateKey) common.Address { return crypto.PubkeyToAddress(key.PublicKey) }
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func eventually(t *testing.T, what string, holds func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(20 * time.Second); !holds(); {
+		if time.Now().After(deadline) {
+			t.Fatalf("within 20 s not so: %s", what)
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+}
+
+// testWriter shows a relayer's log with a failed test.
+type testWriter struct{ t *testing.T }
+
+func (w testWriter) Write(line []byte) (int, error) {
+	if w.t.Context().Err() == nil { // logging after a test's end panics
+		w.t.Logf("%s", line)
+	}
+	return len(line), nil
+}
+
+// keys are those that the store holds.
+func (f *fixture) keys() []string { return f.loans.Store.(*relayertest.Store).Keys() }

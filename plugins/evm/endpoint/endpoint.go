@@ -1,0 +1,206 @@
+// Package endpoint reaches one RPC node of an EVM chain: calls over HTTP (or WebSocket where that is all there is), new
+// blocks and events pushed over WebSocket, and polled while the push is broken.
+//
+// It must not know contracts, jobs or accounts, nor that there are other nodes.
+package endpoint
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"math/big"
+	"net/http"
+	"sync/atomic"
+	"time"
+
+	"github.com/ethereum/go-ethereum/common"
+	"github.com/ethereum/go-ethereum/common/hexutil"
+	"github.com/ethereum/go-ethereum/rpc"
+
+	"github.com/loop-plugins/loop/sdk/go/relayer"
+)
+
+// Head is a block as far as a relayer looks at it.
+type Head struct {
+	Number uint64
+	Hash   common.Hash
+	Time   time.Time
+	// BaseFee is nil on chains before EIP-1559.
+	BaseFee *big.Int
+}
+
+// UnmarshalJSON reads a block or header of the JSON-RPC. Its hash is the node's own: other chains hash other fields.
+func (h *Head) UnmarshalJSON(text []byte) error {
+	var block struct {
+		Number        *hexutil.Big    `json:"number"`
+		Hash          *common.Hash    `json:"hash"`
+		Timestamp     *hexutil.Uint64 `json:"timestamp"`
+		BaseFeePerGas *hexutil.Big    `json:"baseFeePerGas"`
+	}
+	if err := unmarshal(text, &block); err != nil {
+		return err
+	}
+	if block.Number == nil || !block.Number.ToInt().IsUint64() || block.Hash == nil || block.Timestamp == nil {
+		return relayer.Said("answers with a block without number, hash or time")
+	}
+	*h = Head{Number: block.Number.ToInt().Uint64(), Hash: *block.Hash, Time: time.Unix(int64(*block.Timestamp), 0).UTC(), BaseFee: (*big.Int)(block.BaseFeePerGas)}
+	return nil
+}
+
+// Settings is what a Driver is made of. ChainID and one of the addresses are required.
+type Settings struct {
+	WSURL, HTTPURL string
+	ChainID        *big.Int
+	// PollInterval is how often the newest block is asked for while nothing is pushed.
+	PollInterval time.Duration
+	// Timeout bounds each call.
+	Timeout time.Duration
+	// Contracts whose events are to be pushed.
+	Contracts *Contracts
+	// Logged hears of an event of a contract. It must not block.
+	Logged func(contract common.Address)
+}
+
+// Driver connects to one node; it implements relayer.Driver.
+type Driver struct{ settings Settings }
+
+var _ relayer.Driver[*Client] = (*Driver)(nil)
+
+// NewDriver makes a driver. It connects to nothing.
+func NewDriver(settings Settings) *Driver { return &Driver{settings} }
+
+// Client makes calls at one node.
+type Client struct {
+	rpc  *rpc.Client
+	http *http.Transport // nil over WebSocket
+	head atomic.Pointer[Head]
+}
+
+// Head is the newest block that the node has told of; zero before the first.
+func (c *Client) Head() Head {
+	if h := c.head.Load(); h != nil {
+		return *h
+	}
+	return Head{}
+}
+
+// Connect implements relayer.Driver.
+func (d *Driver) Connect(ctx context.Context) (*Client, error) {
+	c, err := d.dial(ctx)
+	if err != nil {
+		return nil, classify(err)
+	}
+	if err := d.check(ctx, c); err != nil {
+		d.Disconnect(c)
+		return nil, err
+	}
+	return c, nil
+}
+
+func (d *Driver) dial(ctx context.Context) (*Client, error) {
+	if d.settings.HTTPURL == "" {
+		inner, err := rpc.DialOptions(ctx, d.settings.WSURL)
+		if err != nil {
+			return nil, err
+		}
+		return &Client{rpc: inner}, nil
+	}
+	transport := http.DefaultTransport.(*http.Transport).Clone() // one of its own, so that Disconnect ends its connections
+	inner, err := rpc.DialOptions(ctx, d.settings.HTTPURL, rpc.WithHTTPClient(&http.Client{Transport: limited{transport}}))
+	if err != nil {
+		return nil, err
+	}
+	return &Client{rpc: inner, http: transport}, nil
+}
+
+// Disconnect implements relayer.Driver.
+func (d *Driver) Disconnect(c *Client) {
+	c.rpc.Close()
+	if c.http != nil {
+		c.http.CloseIdleConnections()
+	}
+}
+
+// check asks which chain the node serves and for its newest block.
+func (d *Driver) check(ctx context.Context, c *Client) error {
+	var (
+		id   hexutil.Big
+		head Head
+	)
+	batch := []rpc.BatchElem{
+		{Method: "eth_chainId", Result: &id},
+		{Method: "eth_getBlockByNumber", Args: []any{"latest", false}, Result: &head},
+	}
+	if err := c.Batch(ctx, batch); err != nil {
+		return err
+	}
+	if id.ToInt().Cmp(d.settings.ChainID) != 0 {
+		return relayer.ErrWrongChain
+	}
+	c.head.Store(&head)
+	return nil
+}
+
+// most is how many calls go into one batch: hosted nodes allow no more (Alchemy 1000, Infura and geth's default 1000, many
+// smaller ones 100).
+const most = 100
+
+// Batch makes several calls at once, in order. Every error of every call is the error of the batch: a fault of the
+// node, or one marked relayer.Answered.
+func (c *Client) Batch(ctx context.Context, calls []rpc.BatchElem) error {
+	if err := c.Each(ctx, calls); err != nil {
+		return err
+	}
+	for _, call := range calls {
+		if call.Error != nil {
+			return call.Error
+		}
+	}
+	return nil
+}
+
+// Each makes several calls at once, in order, and leaves what the node answered with an error to the caller: in each
+// element's Error, marked relayer.Answered. A fault of the node in any of them is the error of all.
+func (c *Client) Each(ctx context.Context, calls []rpc.BatchElem) error {
+	for start := 0; start < len(calls); start += most {
+		part := calls[start:min(start+most, len(calls))]
+		if err := c.rpc.BatchCallContext(ctx, part); err != nil {
+			return classify(err)
+		}
+		for i := range part {
+			if part[i].Error == nil {
+				continue
+			}
+			part[i].Error = classify(part[i].Error)
+			if !isAnswer(part[i].Error) {
+				return fmt.Errorf("%s: %w", part[i].Method, part[i].Error)
+			}
+		}
+	}
+	return nil
+}
+
+// Call makes one call. Its error is a fault of the node, or marked relayer.Answered.
+func (c *Client) Call(ctx context.Context, result any, method string, args ...any) error {
+	if err := c.rpc.CallContext(ctx, result, method, args...); err != nil {
+		return fmt.Errorf("%s: %w", method, classify(err))
+	}
+	return nil
+}
+
+// limited bounds what a node may answer: the JSON decoder would hold all of it in memory.
+type limited struct{ http.RoundTripper }
+
+// longest is 64 MiB: several times the largest answer to a page of logs.
+const longest = 64 << 20
+
+func (l limited) RoundTrip(r *http.Request) (*http.Response, error) {
+	response, err := l.RoundTripper.RoundTrip(r)
+	if err == nil {
+		response.Body = struct {
+			io.Reader
+			io.Closer
+		}{io.LimitReader(response.Body, longest), response.Body}
+	}
+	return response, err
+}

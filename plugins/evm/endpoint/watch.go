@@ -1,0 +1,230 @@
+package endpoint
+
+import (
+	"context"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/cenkalti/backoff/v5"
+	"github.com/ethereum/go-ethereum/common"
+	"github.com/ethereum/go-ethereum/core/types"
+	"github.com/ethereum/go-ethereum/rpc"
+)
+
+// Contracts is the set of contracts whose events all nodes of a chain push. The zero value is ready.
+type Contracts struct {
+	mu      sync.Mutex
+	counts  map[common.Address]int
+	changed chan struct{}
+}
+
+// Add follows a contract once more.
+func (c *Contracts) Add(contract common.Address) { c.change(contract, 1) }
+
+// Remove follows a contract once less.
+func (c *Contracts) Remove(contract common.Address) { c.change(contract, -1) }
+
+func (c *Contracts) change(contract common.Address, by int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.counts == nil {
+		c.counts = map[common.Address]int{}
+	}
+	before := len(c.counts)
+	if c.counts[contract] += by; c.counts[contract] <= 0 {
+		delete(c.counts, contract)
+	}
+	if len(c.counts) != before && c.changed != nil {
+		close(c.changed)
+		c.changed = nil
+	}
+}
+
+// all returns the contracts, and a channel that is closed when they change.
+func (c *Contracts) all() ([]common.Address, <-chan struct{}) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.changed == nil {
+		c.changed = make(chan struct{})
+	}
+	return slices.Collect(maps.Keys(c.counts)), c.changed
+}
+
+// Watch implements relayer.Driver. Blocks come pushed where the node takes WebSockets, and polled at PollInterval otherwise and
+// while the push is broken. While it works they are polled all the same, but seldom: a push that has silently stopped
+// looks like a chain at rest.
+func (d *Driver) Watch(ctx context.Context, c *Client, report func(height uint64)) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	pushed := make(chan pushEvent)
+	var pushing sync.WaitGroup
+	defer pushing.Wait()
+	defer cancel()
+	if d.settings.WSURL != "" {
+		pushing.Go(func() { d.push(ctx, c, pushed) })
+	}
+	report(c.Head().Number)
+	var (
+		works bool   // the push
+		last  uint64 // the newest block that was pushed
+		stale bool   // the last poll saw a newer block than was pushed
+		reset chan<- struct{}
+	)
+	interval := func() time.Duration {
+		if works {
+			return min(max(10*d.settings.PollInterval, 5*time.Second), 30*time.Second)
+		}
+		return d.settings.PollInterval
+	}
+	timer := time.NewTimer(interval())
+	defer timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case event := <-pushed:
+			if works != event.works {
+				works = event.works
+				timer.Reset(interval())
+			}
+			if works {
+				reset = event.reset
+			}
+			if event.head != nil {
+				last, stale = event.head.Number, false
+				c.head.Store(event.head)
+				report(event.head.Number)
+			}
+		case <-timer.C:
+			before := c.Head()
+			bounded, stop := context.WithTimeout(ctx, d.settings.Timeout)
+			err := d.check(bounded, c)
+			stop()
+			if err != nil {
+				return err
+			}
+			head := c.Head()
+			report(head.Number) // even if it is the same: the node lives
+			if works && head.Hash != before.Hash && head.Number > last {
+				if stale { // twice in a row: it pushes no more
+					select {
+					case reset <- struct{}{}:
+					default:
+					}
+				}
+				stale = true
+			}
+			timer.Reset(interval())
+		}
+	}
+}
+
+// pushEvent is news of the push: whether it works, and a block.
+type pushEvent struct {
+	works bool
+	head  *Head
+	reset chan<- struct{} // takes the wish to subscribe anew
+}
+
+// push subscribes to blocks and events, and again after a failure, until ctx ends.
+func (d *Driver) push(ctx context.Context, c *Client, events chan<- pushEvent) {
+	pause := &backoff.ExponentialBackOff{InitialInterval: 500 * time.Millisecond, RandomizationFactor: 0.5, Multiplier: 2, MaxInterval: 30 * time.Second}
+	pause.Reset()
+	for {
+		worked := d.subscribe(ctx, c, events)
+		if worked {
+			pause.Reset()
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case events <- pushEvent{}:
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(pause.NextBackOff()):
+		}
+	}
+}
+
+// subscribe pushes until something fails, and tells whether a block came.
+func (d *Driver) subscribe(ctx context.Context, c *Client, events chan<- pushEvent) (worked bool) {
+	client := c.rpc
+	if d.settings.HTTPURL != "" {
+		dial, stop := context.WithTimeout(ctx, d.settings.Timeout)
+		own, err := rpc.DialOptions(dial, d.settings.WSURL)
+		stop()
+		if err != nil {
+			return false
+		}
+		defer own.Close()
+		client = own
+	}
+	heads := make(chan *Head, 16)
+	subscription, err := d.open(ctx, client, heads, "newHeads")
+	if err != nil {
+		return false
+	}
+	defer subscription.Unsubscribe()
+	reset := make(chan struct{}, 1)
+	logs := make(chan types.Log, 256)
+	var (
+		logging *rpc.ClientSubscription
+		failed  <-chan error
+	)
+	addresses, changed := d.settings.Contracts.all()
+	relog := func() error {
+		if logging != nil {
+			logging.Unsubscribe()
+			logging, failed = nil, nil
+		}
+		if len(addresses) == 0 {
+			return nil
+		}
+		var err error
+		if logging, err = d.open(ctx, client, logs, "logs", map[string]any{"address": addresses}); err == nil {
+			failed = logging.Err()
+		}
+		return err
+	}
+	defer func() {
+		if logging != nil {
+			logging.Unsubscribe()
+		}
+	}()
+	if relog() != nil {
+		return false
+	}
+	event, tell := pushEvent{works: true, reset: reset}, events
+	for {
+		select {
+		case <-ctx.Done():
+			return worked
+		case tell <- event:
+			event.head, tell = nil, nil
+		case head := <-heads: // takes the place of one that was not told yet
+			worked, event.head, tell = true, head, events
+		case log := <-logs:
+			d.settings.Logged(log.Address)
+		case <-changed:
+			if addresses, changed = d.settings.Contracts.all(); relog() != nil {
+				return worked
+			}
+		case <-reset:
+			return worked
+		case <-subscription.Err():
+			return worked
+		case <-failed:
+			return worked
+		}
+	}
+}
+
+func (d *Driver) open(ctx context.Context, client *rpc.Client, channel any, args ...any) (*rpc.ClientSubscription, error) {
+	bounded, stop := context.WithTimeout(ctx, d.settings.Timeout)
+	defer stop()
+	return client.EthSubscribe(bounded, channel, args...)
+}

@@ -1,0 +1,331 @@
+package evm_test
+
+import (
+	"context"
+	"fmt"
+	"math/big"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/ethereum/go-ethereum/accounts/abi/bind"
+	"github.com/ethereum/go-ethereum/core/types"
+	"github.com/google/go-cmp/cmp"
+	ocrtypes "github.com/smartcontractkit/libocr/offchainreporting2plus/types"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/testing/protocmp"
+	"google.golang.org/protobuf/types/known/durationpb"
+
+	medianv1 "github.com/loop-plugins/loop/gen/go/loop/median/v1"
+	relayerv1 "github.com/loop-plugins/loop/gen/go/loop/relayer/v1"
+	reportingv1 "github.com/loop-plugins/loop/gen/go/loop/reporting/v1"
+	"github.com/loop-plugins/loop/plugins/evm"
+	"github.com/loop-plugins/loop/sdk/go/wire"
+)
+
+// stream takes what WatchContractConfigs sends.
+type stream struct {
+	grpc.ServerStream
+	ctx      context.Context
+	messages chan *relayerv1.WatchContractConfigsResponse
+}
+
+func (s stream) Context() context.Context { return s.ctx }
+
+func (s stream) Send(m *relayerv1.WatchContractConfigsResponse) error {
+	select {
+	case s.messages <- m:
+		return nil
+	case <-s.ctx.Done():
+		return s.ctx.Err()
+	}
+}
+
+func TestProviderFollowsAndTransmits(t *testing.T) {
+	t.Parallel()
+	o := newOracles(t)
+	me := address(o.transmitters[0])
+	d := newDevchain(t, me)
+	f := newFeed(d, o)
+	x := newFixture(t, o.transmitters[0])
+	ctx := t.Context()
+	watching, unwatch := context.WithCancel(ctx)
+	configs := stream{ctx: watching, messages: make(chan *relayerv1.WatchContractConfigsResponse)}
+	watched := make(chan error, 1)
+	go func() { watched <- x.relayer.WatchContractConfigs(&relayerv1.WatchContractConfigsRequest{}, configs) }()
+
+	chain, _ := x.chain(settings("", [2]string{strings.Replace(d.url, "http", "ws", 1), d.url}))
+	p, _ := x.provider(chain, "provider-1", f.address, me)
+	second, _ := x.provider(chain, "provider-2", f.address, me) // shares the poller
+
+	// Before the first configuration.
+	want := map[string]*relayerv1.WatchContractConfigsResponse{
+		"provider-1": {Provider: "provider-1", ConfigDigest: make([]byte, 32)},
+		"provider-2": {Provider: "provider-2", ConfigDigest: make([]byte, 32)},
+	}
+	receive := func() {
+		t.Helper()
+		got := map[string]*relayerv1.WatchContractConfigsResponse{}
+		for range want {
+			m := <-configs.messages
+			got[m.GetProvider()] = m
+		}
+		if diff := cmp.Diff(want, got, protocmp.Transform()); diff != "" {
+			t.Fatalf("watched configurations (-want +got):\n%s", diff)
+		}
+	}
+	receive()
+
+	digest := f.configure("first")
+	details, err := f.LatestConfigDetails(nil)
+	must(t, err)
+	for _, m := range want {
+		m.ChangedInBlock, m.ConfigDigest = uint64(details.BlockNumber), digest[:]
+	}
+	receive() // the log is pushed: nothing else is mined
+	unwatch()
+	if err := <-watched; status.Code(err) != codes.Canceled {
+		t.Errorf("the watch ended with %v", err)
+	}
+
+	got, err := second.LatestConfigDetails(ctx, &relayerv1.LatestConfigDetailsRequest{})
+	must(t, err)
+	if diff := cmp.Diff(&relayerv1.LatestConfigDetailsResponse{ChangedInBlock: uint64(details.BlockNumber), ConfigDigest: digest[:]}, got, protocmp.Transform()); diff != "" {
+		t.Errorf("LatestConfigDetails (-want +got):\n%s", diff)
+	}
+	config, err := p.LatestConfig(ctx, &relayerv1.LatestConfigRequest{ChangedInBlock: got.GetChangedInBlock()})
+	must(t, err)
+	if c := config.GetConfig(); c.GetF() != 1 || string(c.GetOffchainConfig()) != "first" || len(c.GetSigners()) != 4 || c.GetTransmitters()[0] != me.Hex() || c.GetConfigCount() != 1 {
+		t.Errorf("LatestConfig = %v", c)
+	}
+	computed, err := p.ConfigDigest(ctx, &relayerv1.ConfigDigestRequest{Config: config.GetConfig()})
+	must(t, err)
+	if ocrtypes.ConfigDigest(computed.GetConfigDigest()) != digest {
+		t.Errorf("ConfigDigest = %x, the contract's is %x", computed.GetConfigDigest(), digest)
+	}
+	if _, err := p.LatestConfig(ctx, &relayerv1.LatestConfigRequest{ChangedInBlock: 1}); status.Code(err) != codes.NotFound {
+		t.Errorf("LatestConfig of a block without one: %v", err)
+	}
+	if account, err := p.FromAccount(ctx, &relayerv1.FromAccountRequest{}); err != nil || account.GetAccount() != me.Hex() {
+		t.Errorf("FromAccount = %v, %v", account, err)
+	}
+
+	// A transmission, and the same again.
+	request := f.report(digest, 1, 1, 42)
+	for range 2 {
+		_, err = p.Transmit(ctx, request)
+		must(t, err)
+	}
+	d.mineUntil("the report is in the contract", func() bool { _, _, answer := f.latest(); return answer == 42 })
+	wantDetails := func(epoch uint32, answer int64) {
+		t.Helper()
+		eventually(t, fmt.Sprintf("the cache shows epoch %d", epoch), func() bool {
+			latest, err := p.LatestTransmissionDetails(ctx, &medianv1.LatestTransmissionDetailsRequest{})
+			return err == nil && latest.GetTimestamp().GetEpoch() == epoch && wire.Int(latest.GetLatestAnswer()).Int64() == answer
+		})
+		e, err := p.LatestConfigDigestAndEpoch(ctx, &relayerv1.LatestConfigDigestAndEpochRequest{})
+		if err != nil || e.GetEpoch() != epoch {
+			t.Errorf("LatestConfigDigestAndEpoch = %v, %v", e, err)
+		}
+	}
+	wantDetails(1, 42)
+	_, err = p.Transmit(ctx, request) // stale by now
+	must(t, err)
+	_, err = p.Transmit(ctx, f.report(digest, 2, 1, 43))
+	must(t, err)
+	d.mineUntil("the next report is in the contract", func() bool { _, _, answer := f.latest(); return answer == 43 })
+	wantDetails(2, 43)
+	if n := d.nonce(me); n != 2 {
+		t.Errorf("%d transactions for two reports", n)
+	}
+
+	// A requested round.
+	asked, err := p.LatestRoundRequested(ctx, &medianv1.LatestRoundRequestedRequest{Lookback: durationpb.New(time.Hour)})
+	must(t, err)
+	if diff := cmp.Diff(&medianv1.LatestRoundRequestedResponse{Timestamp: &reportingv1.ReportTimestamp{ConfigDigest: make([]byte, 32)}}, asked, protocmp.Transform()); diff != "" {
+		t.Errorf("LatestRoundRequested before any (-want +got):\n%s", diff)
+	}
+	d.send(func(o *bind.TransactOpts) (*types.Transaction, error) { return f.RequestNewRound(o) })
+	eventually(t, "the requested round is known", func() bool {
+		asked, err = p.LatestRoundRequested(ctx, &medianv1.LatestRoundRequestedRequest{Lookback: durationpb.New(time.Hour)})
+		return err == nil && asked.GetTimestamp().GetEpoch() == 2
+	})
+	for range 3 {
+		d.mine() // each takes a second of the chain's time
+	}
+	eventually(t, "the requested round is too old for a short lookback", func() bool {
+		asked, err = p.LatestRoundRequested(ctx, &medianv1.LatestRoundRequestedRequest{Lookback: durationpb.New(time.Second)})
+		return err == nil && asked.GetTimestamp().GetEpoch() == 0
+	})
+
+	// The chain itself.
+	head, err := chain.LatestHead(ctx, &relayerv1.LatestHeadRequest{})
+	must(t, err)
+	if len(head.GetHash()) != 32 || head.GetNumber() == 0 || head.GetTimestamp().AsTime().Before(time.Unix(1, 0)) {
+		t.Errorf("LatestHead = %v", head)
+	}
+	_, err = chain.Replay(ctx, &relayerv1.ReplayRequest{FromBlock: 1})
+	must(t, err)
+	if _, err := chain.Replay(ctx, &relayerv1.ReplayRequest{FromBlock: 1_000_000}); status.Code(err) != codes.InvalidArgument {
+		t.Errorf("Replay above the head: %v", err)
+	}
+	state, err := chain.ChainStatus(ctx, &relayerv1.ChainStatusRequest{})
+	must(t, err)
+	if strings.Contains(state.GetConfigToml(), "127.0.0.1") || !strings.Contains(state.GetConfigToml(), "FinalityDepth = 2") {
+		t.Errorf("ChainStatus shows %s", state.GetConfigToml())
+	}
+	if _, err := evm.ParseConfig([]byte(strings.ReplaceAll(strings.ReplaceAll(state.GetConfigToml(), "WSURL = '[redacted]'", "WSURL = 'ws://a'"), "'[redacted]'", "'http://a'"))); err != nil {
+		t.Errorf("the status's TOML is no configuration: %v", err)
+	}
+	d.mineUntil("the store is empty once all is final", func() bool { return len(x.keys()) == 0 })
+	families, err := x.metrics.Gather()
+	must(t, err)
+	if len(families) != 4 {
+		t.Errorf("%d families of metrics, want 4", len(families))
+	}
+}
+
+func TestRestartBetweenAcceptAndSend(t *testing.T) {
+	t.Parallel()
+	o := newOracles(t)
+	me := address(o.transmitters[0])
+	d := newDevchain(t, me)
+	first, second := newFeed(d, o), newFeed(d, o)
+	digests := []ocrtypes.ConfigDigest{first.configure("a"), second.configure("b")}
+	x := newFixture(t, o.transmitters[0])
+	ctx := t.Context()
+
+	// The chain is away: reports are accepted all the same.
+	chain, stop := x.chain(settings("", [2]string{"", "http://127.0.0.1:1"}))
+	for i, f := range []*feed{first, second} {
+		p, release := x.provider(chain, "p", f.address, me)
+		for epoch := uint32(1); epoch <= 3; epoch++ {
+			_, err := p.Transmit(ctx, f.report(digests[i], epoch, 1, int64(epoch)))
+			must(t, err)
+		}
+		release()
+	}
+	if _, err := chain.LatestHead(ctx, &relayerv1.LatestHeadRequest{}); status.Code(err) != codes.Unavailable || strings.Contains(err.Error(), "127.0.0.1") {
+		t.Errorf("LatestHead without a chain: %v", err)
+	}
+	stop()
+	if n := len(x.keys()); n != 6 {
+		t.Fatalf("the store holds %d entries, want 6 reports", n)
+	}
+
+	// A new life, to which no job gives a provider.
+	_, stop = x.chain(settings("", [2]string{"", d.url}))
+	d.mineUntil("both contracts have the newest report", func() bool {
+		a, _, _ := first.latest()
+		b, _, _ := second.latest()
+		return a == 3 && b == 3
+	})
+	d.mineUntil("the store is empty", func() bool { return len(x.keys()) == 0 })
+	if n := d.nonce(me); n != 2 {
+		t.Errorf("%d transactions, want one for each contract: older reports were stale", n)
+	}
+	stop()
+}
+
+func TestFeeIsRaised(t *testing.T) {
+	t.Parallel()
+	o := newOracles(t)
+	me, other := address(o.transmitters[0]), address(o.transmitters[1])
+	d := newDevchain(t, me, other)
+	f := newFeed(d, o)
+	digest := f.configure("a")
+	x := newFixture(t, o.transmitters[0], o.transmitters[1])
+	ctx := t.Context()
+	// A first attempt that no miner takes: 1 kwei is far below the base fee.
+	poor, _ := x.chain(settings("FeeCapDefault = '1000'\nTipCapDefault = '1000'\nFeeBumpThreshold = 1\n", [2]string{"", d.url}))
+	p, _ := x.provider(poor, "p", f.address, me)
+	eventually(t, "the chain is reached", func() bool { _, err := poor.LatestHead(ctx, nil); return err == nil })
+	_, err := p.Transmit(ctx, f.report(digest, 1, 1, 7))
+	must(t, err)
+	eventually(t, "it took a nonce", func() bool { return len(x.keys()) == 2 })
+	d.mineUntil("a dearer attempt is in the contract", func() bool { _, _, answer := f.latest(); return answer == 7 })
+	d.mineUntil("the store is empty", func() bool { return len(x.keys()) == 0 })
+	if n := d.nonce(me); n != 1 {
+		t.Errorf("nonce %d, want 1: a replacement has the same", n)
+	}
+}
+
+func TestStaleReportIsReplacedByFiller(t *testing.T) {
+	t.Parallel()
+	o := newOracles(t)
+	me, other := address(o.transmitters[0]), address(o.transmitters[1])
+	d := newDevchain(t, me, other)
+	f := newFeed(d, o)
+	digest := f.configure("a")
+	x := newFixture(t, o.transmitters[0])
+	ctx := t.Context()
+	poor, stop := x.chain(settings("FeeCapDefault = '1000'\nTipCapDefault = '1000'\nFeeBumpThreshold = 0\n", [2]string{"", d.url}))
+	p, release := x.provider(poor, "p", f.address, me)
+	eventually(t, "the chain is reached", func() bool { _, err := poor.LatestHead(ctx, nil); return err == nil })
+	_, err := p.Transmit(ctx, f.report(digest, 1, 1, 7))
+	must(t, err)
+	eventually(t, "it took a nonce", func() bool { return len(x.keys()) == 2 })
+	release()
+	stop()
+
+	// Another oracle is first, and then the fee may be raised.
+	y := newFixture(t, o.transmitters[1])
+	faster, _ := y.chain(settings("", [2]string{"", d.url}))
+	q, _ := y.provider(faster, "q", f.address, other)
+	_, err = q.Transmit(ctx, f.report(digest, 1, 2, 8))
+	must(t, err)
+	d.mineUntil("the other oracle's report is in the contract", func() bool { _, _, answer := f.latest(); return answer == 8 })
+	x.chain(settings("FeeBumpThreshold = 1\n", [2]string{"", d.url}))
+	d.mineUntil("all is settled", func() bool { return d.nonce(me) == 1 && len(x.keys()) == 0 })
+	block, err := d.client().BlockNumber(ctx)
+	must(t, err)
+	for n := uint64(0); n <= block; n++ {
+		b, err := d.client().BlockByNumber(ctx, new(big.Int).SetUint64(n))
+		must(t, err)
+		for _, tx := range b.Transactions() {
+			if from, _ := types.Sender(types.LatestSignerForChainID(tx.ChainId()), tx); from == me && (*tx.To() != me || len(tx.Data()) != 0) {
+				t.Errorf("the stale report was mined in block %d, want a filler", n)
+			}
+		}
+	}
+}
+
+func TestTransact(t *testing.T) {
+	t.Parallel()
+	key, poor := newKey(t), newKey(t)
+	me, to := address(key), address(newKey(t))
+	d := newDevchain(t, me)
+	x := newFixture(t, key, poor)
+	ctx := t.Context()
+	chain, _ := x.chain(settings("", [2]string{"", d.url}))
+	eventually(t, "the chain is reached", func() bool { _, err := chain.LatestHead(ctx, nil); return err == nil })
+	cases := map[string]struct {
+		request *relayerv1.TransactRequest
+		want    codes.Code
+	}{
+		"no address":      {&relayerv1.TransactRequest{From: "me", To: to.Hex(), Amount: wire.BigInt(big.NewInt(1))}, codes.InvalidArgument},
+		"no receiver":     {&relayerv1.TransactRequest{From: me.Hex(), To: "0x12", Amount: wire.BigInt(big.NewInt(1))}, codes.InvalidArgument},
+		"no key":          {&relayerv1.TransactRequest{From: to.Hex(), To: me.Hex(), Amount: wire.BigInt(big.NewInt(1))}, codes.NotFound},
+		"no coins":        {&relayerv1.TransactRequest{From: address(poor).Hex(), To: to.Hex(), Amount: wire.BigInt(big.NewInt(1)), CheckBalance: true}, codes.FailedPrecondition},
+		"refused by node": {&relayerv1.TransactRequest{From: address(poor).Hex(), To: to.Hex(), Amount: wire.BigInt(big.NewInt(0))}, codes.FailedPrecondition},
+		"sent":            {&relayerv1.TransactRequest{From: me.Hex(), To: to.Hex(), Amount: wire.BigInt(big.NewInt(5)), CheckBalance: true}, codes.OK},
+	}
+	for name, c := range cases {
+		response, err := chain.Transact(ctx, c.request)
+		if status.Code(err) != c.want {
+			t.Errorf("%s: %v, want %v", name, err, c.want)
+		}
+		if c.want == codes.OK && len(response.GetTransactionHash()) != 66 {
+			t.Errorf("%s: hash %q", name, response.GetTransactionHash())
+		}
+	}
+	d.mineUntil("the coins arrived and the store is empty", func() bool {
+		balance, err := d.client().BalanceAt(ctx, to, nil)
+		return err == nil && balance.Int64() == 5 && len(x.keys()) == 0
+	})
+	if n := d.nonce(me); n != 1 {
+		t.Errorf("nonce %d after one transfer", n)
+	}
+}
