@@ -1,0 +1,102 @@
+package loophost_test
+
+import (
+	"os"
+	"runtime"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	relayerv1 "github.com/loop-plugins/loop/gen/go/loop/relayer/v1"
+	"github.com/loop-plugins/loop/sdk/go/loophost"
+)
+
+// descriptors counts the open descriptors of a process.
+func descriptors(t *testing.T, pid string) int {
+	t.Helper()
+	d, err := os.ReadDir("/proc/" + pid + "/fd")
+	if err != nil {
+		t.Skip("descriptors are counted on Linux alone")
+	}
+	return len(d)
+}
+
+// goroutinesOf asks a plugin for its own count, which its metrics hold.
+func goroutinesOf(t *testing.T, p *loophost.Plugin) string {
+	t.Helper()
+	m, err := p.CollectMetrics(t.Context(), "text/plain")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, line := range strings.Split(string(m.GetExposition()), "\n") {
+		if n, ok := strings.CutPrefix(line, "go_goroutines "); ok {
+			return n
+		}
+	}
+	t.Fatal("the plugin does not count its goroutines")
+	return ""
+}
+
+// settle waits until f has been the same for a while, and returns it: goroutines end a moment after what they served.
+func settle[T comparable](f func() T) T {
+	last, same := f(), 0
+	for same < 20 {
+		time.Sleep(5 * time.Millisecond)
+		if now := f(); now == last {
+			same++
+		} else {
+			last, same = now, 0
+		}
+	}
+	return last
+}
+
+// TestNothingIsLeft creates and releases a thousand trees of objects, restarts the plugin in between, and finds goroutines and
+// descriptors of both sides where they were. It runs alone: it counts the whole process.
+func TestNothingIsLeft(t *testing.T) {
+	r := newRuntime(t)
+	p := launchRelayer(t, r, outOfProcess)
+	cycle := func(n int) {
+		for range n {
+			c := newChain(r, p, "")
+			provider := c.CreateMedianProvider(&relayerv1.CreateMedianProviderRequest{TransmitterId: "t", Config: &relayerv1.ProviderConfig{ExternalJobId: "j", ContractId: "c"}})
+			if _, err := provider.Created(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			if err := c.Release(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	cycle(20) // connections and pools
+	count := func() [4]any {
+		return [4]any{
+			settle(runtime.NumGoroutine),
+			settle(func() int { return descriptors(t, "self") }),
+			settle(func() string { return goroutinesOf(t, p.Plugin) }),
+			settle(func() int { return descriptors(t, strconv.Itoa(p.Status().PID)) }),
+		}
+	}
+	before := count()
+	cycle(1000)
+	if after := count(); after != before {
+		t.Errorf("after 1,000 objects: goroutines and descriptors of host and plugin were %v and are %v", before, after)
+	}
+	for range 5 {
+		generation := p.Status().Generation
+		if err := syscall.Kill(p.Status().PID, syscall.SIGKILL); err != nil {
+			t.Fatal(err)
+		}
+		ready(t, p.Plugin, generation+1)
+		time.Sleep(600 * time.Millisecond) // lives shorter than supervise.ShortLife end in quarantine
+	}
+	cycle(20)
+	if after := count(); after != before {
+		t.Errorf("after 5 restarts: goroutines and descriptors of host and plugin were %v and are %v", before, after)
+	}
+	if n := len(p.Status().Objects); n != 0 {
+		t.Errorf("%d objects are left in the journal", n)
+	}
+}
