@@ -9,7 +9,6 @@ import (
 	"slices"
 	"strconv"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/cenkalti/backoff/v5"
@@ -39,13 +38,13 @@ type Chain struct {
 	hub     *relayer.Hub
 	pool    *account.Pool
 	events  endpoint.Contracts
-	height  atomic.Uint64 // the newest that was told to the queues
 
 	cancel  context.CancelFunc
 	resumed sync.WaitGroup
 
 	mu        sync.Mutex
 	closed    bool
+	heights   map[string]uint64 // by node
 	contracts map[common.Address]*contract
 	queues    map[common.Address]*queue
 }
@@ -65,7 +64,7 @@ func newChain(config Config, loans relayerv1loop.CreateChainLoans, logger *slog.
 	}
 	c := &Chain{
 		config: config, id: id, loans: loans, logger: logger, metrics: metrics, hub: hub,
-		contracts: map[common.Address]*contract{}, queues: map[common.Address]*queue{},
+		heights: map[string]uint64{}, contracts: map[common.Address]*contract{}, queues: map[common.Address]*queue{},
 	}
 	var nodes []relayer.Node[*endpoint.Client]
 	for _, node := range config.Nodes {
@@ -129,14 +128,16 @@ func (c *Chain) resume(ctx context.Context) {
 	}
 }
 
-// advanced hears of each new block of each node.
+// advanced hears of the newest block of each node, whether or not it is new. A block counts once for each node that tells of
+// it: the node that is asked next may be the last to have it.
 func (c *Chain) advanced(node string, height uint64) {
 	c.metrics.height.WithLabelValues(c.config.ChainID, node).Set(float64(height))
-	if old := c.height.Swap(height); old == height {
-		return
-	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if c.heights[node] == height {
+		return
+	}
+	c.heights[node] = height
 	for _, contract := range c.contracts {
 		contract.poller.Nudge()
 	}

@@ -141,6 +141,7 @@ func TestParseConfig(t *testing.T) {
 		"units":             {"ChainID = '1'\nFeeCapDefault = '0.5 gwei'\nTipCapDefault = '1_000 wei'\nFeeCapMax = '1 ether'" + node, ""},
 		"unknown key":       {"ChainID = '1'\nFinalityDeph = 3" + node, "line 2: the key FinalityDeph is not known; remove it or correct its spelling"},
 		"unknown node key":  {"ChainID = '1'" + node + "URL = 'ws://geheim'", "line 5: the key Nodes.URL is not known; remove it or correct its spelling"},
+		"twice a key":       {"ChainID = '1'\nFinalityDepth = 1\nFinalityDepth = 2" + node, "line 3: the key FinalityDepth is given twice; remove one"},
 		"wrong type":        {"ChainID = '1'\nFinalityDepth = 'geheim'" + node, "line 2: the value of FinalityDepth cannot be read; check its type, its unit and its quotes"},
 		"bad duration":      {"ChainID = '1'\nPollInterval = 'geheim'" + node, "line 2: the value of PollInterval cannot be read; check its type, its unit and its quotes"},
 		"bad amount":        {"ChainID = '1'\nFeeCapMax = 'geheim'" + node, "line 2: the value of FeeCapMax cannot be read; check its type, its unit and its quotes"},

@@ -82,6 +82,9 @@ func ParseConfig(document []byte) (Config, error) {
 			return Config{}, fmt.Errorf("line %d: the key %s is not known; remove it or correct its spelling", line, strings.Join(first.Key(), "."))
 		case errors.As(err, &wrong):
 			line, _ := wrong.Position()
+			if strings.Contains(wrong.Error(), "already") { // go-toml's word for it; its text may repeat values
+				return Config{}, fmt.Errorf("line %d: the key %s is given twice; remove one", line, strings.Join(wrong.Key(), "."))
+			}
 			return Config{}, fmt.Errorf("line %d: the value of %s cannot be read; check its type, its unit and its quotes", line, strings.Join(wrong.Key(), "."))
 		default:
 			return Config{}, errors.New("the section is no TOML that can be read; check its syntax")

@@ -70,11 +70,13 @@ type request struct {
 	at    time.Time
 }
 
-// follow begins to read a contract.
+// follow begins to read a contract: at each new block of any node and at each event that a node pushes. interval is how
+// often nodes are asked for blocks; contracts are not read much more often, however fast the chain is.
 func (c *contract) follow(interval, timeout time.Duration) {
 	c.providers = map[string]struct{}{}
 	c.poller = relayer.NewPoller(relayer.PollerSettings[view]{
-		Subject: "the contract " + c.address.Hex(), Fetch: c.fetch, Interval: interval, Timeout: 2 * timeout, Fetched: c.publish,
+		Subject: "the contract " + c.address.Hex(), Fetch: c.fetch, Fetched: c.publish,
+		Retry: interval, Gap: min(interval/2, 500*time.Millisecond), Timeout: 2 * timeout,
 	})
 }
 

@@ -74,7 +74,7 @@ func (d *Driver) Watch(ctx context.Context, c *Client, report func(height uint64
 	)
 	interval := func() time.Duration {
 		if works {
-			return min(max(10*d.settings.PollInterval, 5*time.Second), 30*time.Second)
+			return min(10*d.settings.PollInterval, 30*time.Second)
 		}
 		return d.settings.PollInterval
 	}

@@ -17,8 +17,11 @@ type PollerSettings[T any] struct {
 	Subject string
 	// Fetch reads the chain. It keeps to its context.
 	Fetch func(ctx context.Context) (T, error)
-	// Interval is how often it is read when nobody triggers, give or take a tenth so that many pollers spread; 0: 5 s.
+	// Interval is how often it is read when nobody triggers, give or take a tenth so that many pollers spread; 0: 15 s, a
+	// quarter of the TTL.
 	Interval time.Duration
+	// Retry is the same after a read that failed; 0: 1 s.
+	Retry time.Duration
 	// Gap is the least time between two reads that Nudge asks for, for chains whose blocks come faster than anybody needs; 0: 250 ms.
 	Gap time.Duration
 	// TTL is how old an answer may be; 0: 1 min.
@@ -45,7 +48,8 @@ type Poller[T any] struct {
 
 // NewPoller starts to read at once and returns.
 func NewPoller[T any](settings PollerSettings[T]) *Poller[T] {
-	settings.Interval = cmp.Or(settings.Interval, 5*time.Second)
+	settings.Interval = cmp.Or(settings.Interval, 15*time.Second)
+	settings.Retry = cmp.Or(settings.Retry, time.Second)
 	settings.Gap = cmp.Or(settings.Gap, 250*time.Millisecond)
 	settings.TTL = cmp.Or(settings.TTL, time.Minute)
 	settings.Timeout = cmp.Or(settings.Timeout, 10*time.Second)
@@ -99,9 +103,11 @@ func (p *Poller[T]) Latest() (T, error) {
 func (p *Poller[T]) run(ctx context.Context) {
 	defer close(p.done)
 	for {
-		p.fetch(ctx)
+		interval := p.settings.Retry
+		if p.fetch(ctx) {
+			interval = p.settings.Interval
+		}
 		read := time.Now()
-		interval := p.settings.Interval
 		if interval >= 10 {
 			interval += rand.N(interval/5) - interval/10
 		}
@@ -126,7 +132,7 @@ func (p *Poller[T]) run(ctx context.Context) {
 	}
 }
 
-func (p *Poller[T]) fetch(ctx context.Context) {
+func (p *Poller[T]) fetch(ctx context.Context) (ok bool) {
 	bounded, cancel := context.WithTimeout(ctx, p.settings.Timeout)
 	defer cancel()
 	value, err := p.settings.Fetch(bounded)
@@ -139,4 +145,5 @@ func (p *Poller[T]) fetch(ctx context.Context) {
 	if err == nil && p.settings.Fetched != nil {
 		p.settings.Fetched(value)
 	}
+	return err == nil
 }

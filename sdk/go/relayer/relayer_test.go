@@ -239,7 +239,7 @@ func TestPoller(t *testing.T) {
 		fail := func(text string) { failure.Store(&text) }
 		fail("first answer is late")
 		p := NewPoller(PollerSettings[int]{
-			Subject: "the thing", Interval: 10 * time.Second, Gap: time.Second, TTL: time.Minute,
+			Subject: "the thing", Interval: 10 * time.Second, Retry: 20 * time.Second, Gap: time.Second, TTL: time.Minute,
 			Fetch: func(context.Context) (int, error) {
 				fetches++
 				if text := *failure.Load(); text != "" {

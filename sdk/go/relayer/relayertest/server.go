@@ -16,7 +16,8 @@ import (
 // Fault is how a Server misbehaves.
 type Fault int
 
-// The faults of a Server. Setting any but Lag and None breaks the connections that are open, as a real failure does.
+// The faults of a Server. Setting any but None, Hang and Mute breaks the connections that are open, as a real failure does. HTML, Limit,
+// Garbage and Lag break WebSockets alone.
 const (
 	// None: serves.
 	None Fault = iota
@@ -32,6 +33,8 @@ const (
 	Limit
 	// Garbage: every answer breaks off in the middle of a JSON text.
 	Garbage
+	// Mute: WebSockets stay open and nothing comes over them any more; HTTP serves.
+	Mute
 )
 
 // Server stands between a relayer and a JSON-RPC node, over HTTP and WebSocket, and misbehaves on demand. Without a node
@@ -96,7 +99,7 @@ func (s *Server) SetFault(f Fault) {
 	close(s.changed)
 	s.changed = make(chan struct{})
 	for c := range s.conns {
-		if f == Down || f != None && f != Hang && c.hijacked {
+		if f == Down || f != None && f != Hang && f != Mute && c.hijacked {
 			_ = c.Conn.Close()
 		}
 	}
@@ -120,14 +123,10 @@ func (s *Server) Requests(method string) int {
 	return s.requests[method]
 }
 
-func (s *Server) state() (Fault, <-chan struct{}) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.fault, s.changed
-}
-
 func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
-	fault, _ := s.state()
+	s.mu.Lock()
+	fault := s.fault
+	s.mu.Unlock()
 	switch fault {
 	case HTML:
 		w.Header().Set("Content-Type", "text/html")
@@ -276,8 +275,10 @@ func (c *gatedConn) Write(b []byte) (int, error) {
 		c.s.mu.Unlock()
 	}
 	for {
-		fault, changed := c.s.state()
-		if fault != Hang {
+		c.s.mu.Lock()
+		blocked, changed := c.s.fault == Hang || c.s.fault == Mute && c.hijacked, c.s.changed
+		c.s.mu.Unlock()
+		if !blocked {
 			return c.Conn.Write(b)
 		}
 		select {
