@@ -1,0 +1,71 @@
+package hostservice
+
+import (
+	"context"
+	"errors"
+	"slices"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"github.com/loop-plugins/loop/host/internal/keystore"
+
+	hostservicev1 "github.com/loop-plugins/loop/gen/go/loop/hostservice/v1"
+)
+
+var _ hostservicev1.KeystoreServiceServer = (*Keystore)(nil)
+
+// Keystore lends accounts of one kind of chain: whoever holds it can name them, sign with them, and learns of no others.
+type Keystore struct {
+	keys      *keystore.Keystore
+	chainKind string
+	lent      func() []string // as the keystore writes them
+}
+
+// NewKeystore lends every account of a kind of chain, those that are made later included.
+func NewKeystore(keys *keystore.Keystore, chainKind string) *Keystore {
+	return &Keystore{keys: keys, chainKind: chainKind, lent: func() []string { return keys.Accounts(chainKind) }}
+}
+
+// NewKeystoreOf lends the accounts named, in any spelling that the keystore knows, and no others; with none named, none. An
+// account that the keystore does not have is keystore.ErrNotFound.
+func NewKeystoreOf(keys *keystore.Keystore, chainKind string, accounts ...string) (*Keystore, error) {
+	var lent []string
+	for _, name := range accounts {
+		account, err := keys.Signer(chainKind, name)
+		if err != nil {
+			return nil, err
+		}
+		if !slices.Contains(lent, account.ID()) {
+			lent = append(lent, account.ID())
+		}
+	}
+	return &Keystore{keys: keys, chainKind: chainKind, lent: func() []string { return slices.Clone(lent) }}, nil
+}
+
+// ListAccounts implements hostservicev1.KeystoreServiceServer.
+func (k *Keystore) ListAccounts(context.Context, *hostservicev1.ListAccountsRequest) (*hostservicev1.ListAccountsResponse, error) {
+	return &hostservicev1.ListAccountsResponse{Accounts: k.lent()}, nil
+}
+
+// Sign implements hostservicev1.KeystoreServiceServer. An account that exists but is not lent looks like one that does not exist.
+func (k *Keystore) Sign(ctx context.Context, request *hostservicev1.SignRequest) (*hostservicev1.SignResponse, error) {
+	account := request.GetAccount()
+	missing := status.Errorf(codes.NotFound, "no account %.128q is lent to this plugin; ListAccounts names those that are", account)
+	if !slices.Contains(k.lent(), account) {
+		return nil, missing
+	}
+	signer, err := k.keys.Signer(k.chainKind, account)
+	if err != nil {
+		return nil, missing
+	}
+	signature, err := signer.Sign(ctx, request.GetData())
+	switch {
+	case err == nil:
+		return &hostservicev1.SignResponse{Signature: signature}, nil
+	case errors.Is(err, keystore.ErrInvalid):
+		return nil, status.Errorf(codes.InvalidArgument, "%v", err)
+	default:
+		return nil, unavailable(err)
+	}
+}

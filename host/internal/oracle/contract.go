@@ -1,0 +1,195 @@
+package oracle
+
+import (
+	"context"
+	"fmt"
+	"runtime/debug"
+	"sync"
+	"time"
+
+	"github.com/smartcontractkit/libocr/offchainreporting2plus/types"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	relayerv1 "github.com/loop-plugins/loop/gen/go/loop/relayer/v1"
+)
+
+var (
+	_ types.ContractConfigTracker  = (*tracker)(nil)
+	_ types.OffchainConfigDigester = (*digester)(nil)
+	_ types.ContractTransmitter    = (*transmitter)(nil)
+)
+
+// within gives a call a deadline of its own: limit, and never more than nine tenths of what libocr has left. libocr logs
+// that a call takes too long but does not end it, and where its own deadline comes first it has only a context's end to
+// tell; ours names the call.
+func within(ctx context.Context, limit time.Duration) (context.Context, context.CancelFunc) {
+	if deadline, ok := ctx.Deadline(); ok {
+		limit = min(limit, time.Until(deadline)*9/10)
+	}
+	return context.WithTimeout(ctx, limit)
+}
+
+// guard turns a panic under a call of libocr's into its error: libocr recovers nowhere, and one would end the node.
+func (l *logger) guard(call string, err *error) {
+	if fault := recover(); fault != nil {
+		l.slog.Error("a call of libocr's panicked", "call", call, "panic", fault, "stack", string(debug.Stack()))
+		*err = fmt.Errorf("%s panicked: %v", call, fault)
+	}
+}
+
+// tracker follows the contract's configuration through the job's provider.
+type tracker struct {
+	provider relayerv1.ContractConfigServiceClient
+	changes  <-chan struct{}
+	limit    time.Duration
+	logger   *logger
+}
+
+// Notify implements types.ContractConfigTracker. The channel belongs to the node and survives the relayer's restarts.
+func (t *tracker) Notify() <-chan struct{} { return t.changes }
+
+// LatestConfigDetails implements types.ContractConfigTracker.
+func (t *tracker) LatestConfigDetails(ctx context.Context) (block uint64, digest types.ConfigDigest, err error) {
+	defer t.logger.guard("LatestConfigDetails", &err)
+	ctx, cancel := within(ctx, t.limit)
+	defer cancel()
+	response, err := t.provider.LatestConfigDetails(ctx, &relayerv1.LatestConfigDetailsRequest{})
+	if err == nil {
+		digest, err = digestOf("config_digest", response.GetConfigDigest())
+	}
+	if err != nil {
+		return 0, types.ConfigDigest{}, fmt.Errorf("reading where the contract's configuration is: %w", err)
+	}
+	return response.GetChangedInBlock(), digest, nil
+}
+
+// LatestConfig implements types.ContractConfigTracker.
+func (t *tracker) LatestConfig(ctx context.Context, changedInBlock uint64) (config types.ContractConfig, err error) {
+	defer t.logger.guard("LatestConfig", &err)
+	ctx, cancel := within(ctx, t.limit)
+	defer cancel()
+	response, err := t.provider.LatestConfig(ctx, &relayerv1.LatestConfigRequest{ChangedInBlock: changedInBlock})
+	if err == nil {
+		config, err = configOf(response.GetConfig())
+	}
+	if err != nil {
+		return types.ContractConfig{}, fmt.Errorf("reading the contract's configuration of block %d: %w", changedInBlock, err)
+	}
+	return config, nil
+}
+
+// LatestBlockHeight implements types.ContractConfigTracker.
+func (t *tracker) LatestBlockHeight(ctx context.Context) (height uint64, err error) {
+	defer t.logger.guard("LatestBlockHeight", &err)
+	ctx, cancel := within(ctx, t.limit)
+	defer cancel()
+	response, err := t.provider.LatestBlockHeight(ctx, &relayerv1.LatestBlockHeightRequest{})
+	if err != nil {
+		return 0, fmt.Errorf("reading the chain's height: %w", err)
+	}
+	return response.GetBlockHeight(), nil
+}
+
+// digester computes digests through the job's provider: each chain hashes its own way.
+type digester struct {
+	provider relayerv1.ContractConfigServiceClient
+	limit    time.Duration
+	logger   *logger
+
+	mu     sync.Mutex
+	prefix *types.ConfigDigestPrefix // nil until it is known; it never changes
+}
+
+// ConfigDigest implements types.OffchainConfigDigester.
+func (d *digester) ConfigDigest(ctx context.Context, config types.ContractConfig) (digest types.ConfigDigest, err error) {
+	defer d.logger.guard("ConfigDigest", &err)
+	ctx, cancel := within(ctx, d.limit)
+	defer cancel()
+	response, err := d.provider.ConfigDigest(ctx, &relayerv1.ConfigDigestRequest{Config: configTo(config)})
+	if err == nil {
+		digest, err = digestOf("config_digest", response.GetConfigDigest())
+	}
+	if err != nil {
+		return types.ConfigDigest{}, fmt.Errorf("computing the digest of the contract's configuration: %w", err)
+	}
+	return digest, nil
+}
+
+// ConfigDigestPrefix implements types.OffchainConfigDigester. libocr asks at each change; the relayer is asked once.
+func (d *digester) ConfigDigestPrefix(ctx context.Context) (prefix types.ConfigDigestPrefix, err error) {
+	defer d.logger.guard("ConfigDigestPrefix", &err)
+	d.mu.Lock()
+	known := d.prefix
+	d.mu.Unlock()
+	if known != nil {
+		return *known, nil
+	}
+	ctx, cancel := within(ctx, d.limit)
+	defer cancel()
+	response, err := d.provider.ConfigDigestPrefix(ctx, &relayerv1.ConfigDigestPrefixRequest{})
+	if err != nil {
+		return 0, fmt.Errorf("asking for the prefix of the chain's config digests: %w", err)
+	}
+	prefix = types.ConfigDigestPrefix(response.GetPrefix()) // at most 65535 by the contract
+	d.mu.Lock()
+	d.prefix = &prefix
+	d.mu.Unlock()
+	return prefix, nil
+}
+
+// transmitter hands reports to the job's provider, which stores them before it answers and sends them later.
+type transmitter struct {
+	provider      relayerv1.ContractTransmitterServiceClient
+	account       types.Account
+	transmitLimit time.Duration
+	readLimit     time.Duration
+	logger        *logger
+}
+
+// transmitPause is the time between two tries to hand over one report.
+const transmitPause = 50 * time.Millisecond
+
+// Transmit implements types.ContractTransmitter. libocr has deleted the pending transmission before it calls, and never
+// calls again for it: what this returns as an error is lost at this oracle. A relayer that is away or whose store does not
+// answer is therefore asked again while there is time. The relayer takes a repeat of one (digest, epoch, round) for the same
+// transmission.
+func (t *transmitter) Transmit(ctx context.Context, at types.ReportContext, report types.Report, signatures []types.AttributedOnchainSignature) (err error) {
+	defer t.logger.guard("Transmit", &err)
+	ctx, cancel := within(ctx, t.transmitLimit)
+	defer cancel()
+	request := &relayerv1.TransmitRequest{ReportContext: reportContextTo(at), Report: report, Signatures: signaturesTo(signatures)}
+	for {
+		_, err := t.provider.Transmit(ctx, request)
+		if err == nil {
+			return nil
+		}
+		if status.Code(err) == codes.Unavailable {
+			select {
+			case <-time.After(transmitPause):
+				continue
+			case <-ctx.Done():
+			}
+		}
+		return fmt.Errorf("handing the report of epoch %d, round %d to the relayer: %w", at.Epoch, at.Round, err)
+	}
+}
+
+// LatestConfigDigestAndEpoch implements types.ContractTransmitter.
+func (t *transmitter) LatestConfigDigestAndEpoch(ctx context.Context) (digest types.ConfigDigest, epoch uint32, err error) {
+	defer t.logger.guard("LatestConfigDigestAndEpoch", &err)
+	ctx, cancel := within(ctx, t.readLimit)
+	defer cancel()
+	response, err := t.provider.LatestConfigDigestAndEpoch(ctx, &relayerv1.LatestConfigDigestAndEpochRequest{})
+	if err == nil {
+		digest, err = digestOf("config_digest", response.GetConfigDigest())
+	}
+	if err != nil {
+		return types.ConfigDigest{}, 0, fmt.Errorf("reading what the contract last accepted: %w", err)
+	}
+	return digest, response.GetEpoch(), nil
+}
+
+// FromAccount implements types.ContractTransmitter. It asks nobody: an error here would end the feed until the contract's
+// next configuration.
+func (t *transmitter) FromAccount(context.Context) (types.Account, error) { return t.account, nil }

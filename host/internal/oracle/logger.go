@@ -1,0 +1,79 @@
+package oracle
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"maps"
+	"slices"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/smartcontractkit/libocr/commontypes"
+)
+
+var (
+	_ commontypes.Logger             = (*logger)(nil)
+	_ commontypes.MonitoringEndpoint = (*monitoring)(nil)
+)
+
+// logger gives libocr's lines to slog. libocr says in its lines alone what goes wrong inside it, so that errors are
+// recorded for the job too.
+type logger struct {
+	slog   *slog.Logger
+	trace  bool         // libocr's trace lines are logged, at level debug
+	record func(string) // takes errors; nil: nobody
+}
+
+// Trace implements commontypes.Logger.
+func (l *logger) Trace(msg string, fields commontypes.LogFields) {
+	if l.trace {
+		l.log(slog.LevelDebug, msg, fields)
+	}
+}
+
+// Debug implements commontypes.Logger.
+func (l *logger) Debug(msg string, fields commontypes.LogFields) { l.log(slog.LevelDebug, msg, fields) }
+
+// Info implements commontypes.Logger.
+func (l *logger) Info(msg string, fields commontypes.LogFields) { l.log(slog.LevelInfo, msg, fields) }
+
+// Warn implements commontypes.Logger.
+func (l *logger) Warn(msg string, fields commontypes.LogFields) { l.log(slog.LevelWarn, msg, fields) }
+
+// Error implements commontypes.Logger.
+func (l *logger) Error(msg string, fields commontypes.LogFields) { l.fault(msg, fields) }
+
+// Critical implements commontypes.Logger.
+func (l *logger) Critical(msg string, fields commontypes.LogFields) {
+	l.fault("critical: "+msg, fields)
+}
+
+func (l *logger) fault(msg string, fields commontypes.LogFields) {
+	l.log(slog.LevelError, msg, fields)
+	if l.record == nil {
+		return
+	}
+	if err, ok := fields["error"]; ok && err != nil {
+		msg = fmt.Sprintf("%s: %v", msg, err)
+	}
+	l.record(msg)
+}
+
+func (l *logger) log(level slog.Level, msg string, fields commontypes.LogFields) {
+	ctx := context.Background()
+	if !l.slog.Enabled(ctx, level) {
+		return // libocr's debug lines are many, and sorting their fields is what costs
+	}
+	attributes := make([]slog.Attr, 0, len(fields))
+	for _, key := range slices.Sorted(maps.Keys(fields)) {
+		attributes = append(attributes, slog.Any(key, fields[key]))
+	}
+	l.slog.LogAttrs(ctx, level, msg, attributes...)
+}
+
+// monitoring takes libocr's telemetry. libocr calls it on the goroutine that serves all telemetry of the oracle, so that it
+// must not wait. Nothing collects OCR2's telemetry in this node: its messages are counted.
+type monitoring struct{ messages prometheus.Counter }
+
+// SendLog implements commontypes.MonitoringEndpoint.
+func (m *monitoring) SendLog([]byte) { m.messages.Inc() }

@@ -1,0 +1,403 @@
+// Package oracle runs OCR2: libocr's oracles and bootstrappers for the node's jobs, on libocr's peer-to-peer network, with
+// the jobs' relayers and medians behind them.
+//
+// It is the only place of the host that adapts libocr's interfaces to the contract of plugins. It must not know a chain, a
+// pipeline's tasks or how jobs are stored and listed; and no part of it may panic under libocr, which recovers nowhere.
+package oracle
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/smartcontractkit/libocr/commontypes"
+	ocr "github.com/smartcontractkit/libocr/offchainreporting2plus"
+	"github.com/smartcontractkit/libocr/offchainreporting2plus/types"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"github.com/loop-plugins/loop/gen/go/loop/hostservice/v1/hostservicev1loophost"
+	medianv1 "github.com/loop-plugins/loop/gen/go/loop/median/v1"
+	"github.com/loop-plugins/loop/gen/go/loop/median/v1/medianv1loophost"
+	nodev1 "github.com/loop-plugins/loop/gen/go/loop/node/v1"
+	relayerv1 "github.com/loop-plugins/loop/gen/go/loop/relayer/v1"
+	"github.com/loop-plugins/loop/gen/go/loop/relayer/v1/relayerv1loophost"
+	"github.com/loop-plugins/loop/host/internal/config"
+	"github.com/loop-plugins/loop/host/internal/database"
+	"github.com/loop-plugins/loop/host/internal/hostservice"
+	"github.com/loop-plugins/loop/host/internal/job"
+	"github.com/loop-plugins/loop/host/internal/keystore"
+	"github.com/loop-plugins/loop/host/internal/oracle/source"
+	"github.com/loop-plugins/loop/host/internal/pipeline"
+	"github.com/loop-plugins/loop/sdk/go/loophost"
+)
+
+// Settings are what Start needs. All are needed unless they say otherwise.
+type Settings struct {
+	// JobID is the job's row in Database.
+	JobID int64
+	// ExternalJobID is the job's UUID.
+	ExternalJobID string
+	// Spec is the job, as job.Parse gives it: an OCR2 median or a bootstrap job.
+	Spec *job.Spec
+	// Chain is the job's chain, and Watch the watch of its relayer.
+	Chain *relayerv1loophost.Chain
+	Watch *Watch
+	// Median is the plugin that reports; a bootstrap job needs none.
+	Median *medianv1loophost.Median
+	// Runtime is the one that Chain and Median live in.
+	Runtime  *loophost.Runtime
+	Database *database.Database
+	// Bundle signs; a bootstrap job needs none.
+	Bundle *keystore.OCR2Bundle
+	Peer   *Peer
+	// Config has [OCR2], [P2P.V2] DefaultBootstrappers and the least time for queries.
+	Config *config.Config
+	// Pipelines runs the job's sources; a bootstrap job needs none.
+	Pipelines *pipeline.Runner
+	// Registerer takes the metrics of this job alone: it adds a label that tells jobs apart. Default: none.
+	Registerer prometheus.Registerer
+	// Logger has the job's fields.
+	Logger *slog.Logger
+	// Failed is told why the job does not do what it should, and again with an empty reason when it does. It must not call the
+	// oracle. Default: nobody is told.
+	Failed func(reason string)
+}
+
+func (s *Settings) check() error {
+	missing := func(name string) error {
+		return fmt.Errorf("starting the oracle of job %d: the settings have no %s", s.JobID, name)
+	}
+	for _, needed := range []struct {
+		name string
+		ok   bool
+	}{
+		{"Spec", s.Spec != nil}, {"Chain", s.Chain != nil}, {"Watch", s.Watch != nil}, {"Runtime", s.Runtime != nil}, {"Database", s.Database != nil},
+		{"Peer", s.Peer != nil}, {"Config", s.Config != nil}, {"Logger", s.Logger != nil},
+	} {
+		if !needed.ok {
+			return missing(needed.name)
+		}
+	}
+	switch {
+	case s.Spec.Type == job.TypeBootstrap:
+		return nil
+	case s.Spec.Type != job.TypeOCR2 || s.Spec.PluginType != "median":
+		return fmt.Errorf("starting the oracle of job %d: type %q with pluginType %q does not run here; this node runs medians and bootstrap jobs", s.JobID, s.Spec.Type, s.Spec.PluginType)
+	case s.Median == nil:
+		return missing("Median")
+	case s.Bundle == nil:
+		return missing("Bundle")
+	case s.Pipelines == nil:
+		return missing("Pipelines")
+	}
+	return nil
+}
+
+// verdictWait is how long Start waits for the plugins to refuse the job. A plugin that is there answers in milliseconds; one
+// that is not holds up nothing, and its verdict is reported when it comes.
+const verdictWait = 2 * time.Second
+
+// Oracle is a running job.
+type Oracle struct {
+	settings Settings
+	logger   *logger
+	errors   *hostservice.ErrorLog
+	ctx      context.Context
+	cancel   context.CancelFunc
+	work     sync.WaitGroup
+
+	provider *loophost.Object // the provider's handle
+	factory  *medianv1loophost.MedianFactory
+	sources  *source.Sources
+	sent     prometheus.Counter
+	running  interface{ Close() error } // libocr's part
+
+	mu     sync.Mutex
+	digest *types.ConfigDigest
+	reason string
+	closed bool
+}
+
+// Start runs a job. It fails for what no time mends: settings, a relayer that refuses the job, a median that does. Plugins
+// and chains that are away are waited for by the running job. ctx bounds Start alone.
+func Start(ctx context.Context, s Settings) (_ *Oracle, err error) {
+	if err := s.check(); err != nil {
+		return nil, err
+	}
+	if s.Registerer == nil {
+		s.Registerer = prometheus.NewRegistry()
+	}
+	if s.Failed == nil {
+		s.Failed = func(string) {}
+	}
+	o := &Oracle{settings: s, errors: hostservice.NewErrorLog()}
+	o.logger = &logger{slog: s.Logger, trace: s.Config.OCR2.TraceLogging, record: o.errors.Record}
+	o.ctx, o.cancel = context.WithCancel(context.Background())
+	defer func() {
+		if err != nil {
+			o.Close()
+		}
+	}()
+	if s.Spec.Type == job.TypeBootstrap {
+		err = o.startBootstrapper(ctx)
+	} else {
+		err = o.startMedian(ctx)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("starting the oracle of job %d: %w", s.JobID, err)
+	}
+	return o, nil
+}
+
+func (o *Oracle) providerConfig() *relayerv1.ProviderConfig {
+	s := o.settings
+	return &relayerv1.ProviderConfig{ExternalJobId: s.ExternalJobID, ContractId: s.Spec.ContractID, RelayConfigJson: s.Spec.RelayConfigJSON}
+}
+
+func (o *Oracle) startMedian(ctx context.Context) error {
+	s := o.settings
+	account, err := accountOf(s.Spec)
+	if err != nil {
+		return err
+	}
+	local := localConfigTo(s.Config, s.Spec)
+	bootstrappers := o.bootstrappers()
+	if len(bootstrappers) == 0 {
+		// Peers find one another through a bootstrapper alone, and libocr never says that it has none.
+		o.logger.Error("the job has no bootstrapper: unless other nodes reach this one, it meets no peer; name bootstrappers in p2pv2Bootstrappers or in [P2P.V2] DefaultBootstrappers", nil)
+	}
+	provider := s.Chain.CreateMedianProvider(&relayerv1.CreateMedianProviderRequest{
+		Config: o.providerConfig(), TransmitterId: s.Spec.TransmitterID, GasLimit: s.Spec.GasLimit,
+	})
+	o.provider = provider.Object
+	if o.sources, err = source.New(source.Settings{
+		JobID: s.JobID, ExternalJobID: s.ExternalJobID, Spec: s.Spec, Pipelines: s.Pipelines, Database: s.Database, Logger: s.Logger,
+	}); err != nil {
+		return err
+	}
+	o.factory = s.Median.CreateMedianFactory(&medianv1.CreateMedianFactoryRequest{
+		IncludeGasPriceSubunits: s.Spec.PluginConfig.GasPriceSubunits != nil,
+		DeviationFunction:       deviationTo(s.Spec.PluginConfig.DeviationFunc),
+	}, medianv1loophost.CreateMedianFactoryLoans{
+		Provider:               provider,
+		ValueSource:            hostservicev1loophost.ExportDataSource(s.Runtime, o.sources.Value),
+		JuelsPerFeeCoinSource:  hostservicev1loophost.ExportDataSource(s.Runtime, o.sources.JuelsPerFeeCoin),
+		GasPriceSubunitsSource: hostservicev1loophost.ExportDataSource(s.Runtime, o.sources.GasPriceSubunits),
+		ErrorLog:               hostservicev1loophost.ExportErrorLog(s.Runtime, o.errors),
+	})
+	if err := o.verdict(ctx, func(ctx context.Context) error {
+		_, err := provider.Created(ctx)
+		return err
+	}, func(ctx context.Context) error {
+		_, err := o.factory.Created(ctx)
+		return err
+	}); err != nil {
+		return err
+	}
+	o.sent = prometheus.NewCounter(prometheus.CounterOpts{
+		Name: "loop_ocr2_telemetry_messages_total", Help: "Messages of telemetry that libocr made for the job and nobody collects.",
+	})
+	if err := s.Registerer.Register(o.sent); err != nil {
+		o.sent = nil
+		return fmt.Errorf("registering the job's metrics: %w", err)
+	}
+	limit := min(local.BlockchainTimeout, local.ContractConfigLoadTimeout)
+	oracle, err := ocr.NewOracle(ocr.OCR2OracleArgs{
+		BinaryNetworkEndpointFactory: s.Peer.endpoints,
+		V2Bootstrappers:              bootstrappers,
+		ContractConfigTracker:        &tracker{provider: provider, changes: s.Watch.follow(provider.Name()), limit: limit, logger: o.logger},
+		ContractTransmitter: &transmitter{
+			provider: provider, account: account, transmitLimit: local.ContractTransmitterTransmitTimeout, readLimit: local.BlockchainTimeout, logger: o.logger,
+		},
+		Database:               s.Database.OCR2(s.JobID),
+		LocalConfig:            local,
+		Logger:                 o.logger,
+		MonitoringEndpoint:     &monitoring{messages: o.sent},
+		MetricsRegisterer:      s.Registerer,
+		OffchainConfigDigester: &digester{provider: provider, limit: limit, logger: o.logger},
+		OffchainKeyring:        s.Bundle.Offchain(),
+		OnchainKeyring:         s.Bundle.Onchain(),
+		ReportingPluginFactory: &factory{
+			median: o.factory, database: s.Database, jobID: s.JobID, minQuery: local.MinOCR2MaxDurationQuery, logger: o.logger,
+			running: o.runs, fail: o.fail,
+		},
+	})
+	if err != nil {
+		return err
+	}
+	if err := oracle.Start(); err != nil {
+		return err
+	}
+	o.running = oracle
+	return nil
+}
+
+func (o *Oracle) startBootstrapper(ctx context.Context) error {
+	s := o.settings
+	local := localConfigTo(s.Config, s.Spec)
+	provider := s.Chain.CreateConfigProvider(&relayerv1.CreateConfigProviderRequest{Config: o.providerConfig()})
+	o.provider = provider.Object
+	if err := o.verdict(ctx, func(ctx context.Context) error {
+		_, err := provider.Created(ctx)
+		return err
+	}); err != nil {
+		return err
+	}
+	limit := min(local.BlockchainTimeout, local.ContractConfigLoadTimeout)
+	bootstrapper, err := ocr.NewBootstrapper(ocr.BootstrapperArgs{
+		BootstrapperFactory:    &bootstrappers{BootstrapperFactory: s.Peer.bootstrappers, running: o.runs},
+		V2Bootstrappers:        o.bootstrappers(),
+		ContractConfigTracker:  &tracker{provider: provider, changes: s.Watch.follow(provider.Name()), limit: limit, logger: o.logger},
+		Database:               s.Database.OCR2(s.JobID),
+		LocalConfig:            local,
+		Logger:                 o.logger,
+		OffchainConfigDigester: &digester{provider: provider, limit: limit, logger: o.logger},
+	})
+	if err != nil {
+		return err
+	}
+	if err := bootstrapper.Start(); err != nil {
+		return err
+	}
+	o.running = bootstrapper
+	return nil
+}
+
+// bootstrappers tells which configuration a bootstrap job serves; libocr says it nowhere else.
+type bootstrappers struct {
+	types.BootstrapperFactory
+	running func(types.ConfigDigest)
+}
+
+// NewBootstrapper implements types.BootstrapperFactory.
+func (b *bootstrappers) NewBootstrapper(digest types.ConfigDigest, peers []string, locators []commontypes.BootstrapperLocator, f int) (commontypes.Bootstrapper, error) {
+	b.running(digest)
+	return b.BootstrapperFactory.NewBootstrapper(digest, peers, locators, f)
+}
+
+func (o *Oracle) bootstrappers() []commontypes.BootstrapperLocator {
+	if named := o.settings.Spec.Bootstrappers; len(named) > 0 {
+		return locatorsTo(named)
+	}
+	return locatorsTo(o.settings.Config.P2P.V2.DefaultBootstrappers)
+}
+
+// verdict waits until the plugins have made the job's objects, or one refuses. What takes longer is watched from then on, and
+// a refusal fails the job where operators see it.
+func (o *Oracle) verdict(ctx context.Context, created ...func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(ctx, verdictWait)
+	defer cancel()
+	for _, wait := range created {
+		err := wait(ctx)
+		if refused(err) {
+			return err
+		}
+		if err == nil {
+			continue
+		}
+		o.logger.slog.Warn("a plugin has not taken the job yet; the job runs when it does", "error", err)
+		o.work.Go(func() {
+			if err := wait(o.ctx); refused(err) {
+				o.logger.Error("a plugin refuses the job", commontypes.LogFields{"error": err})
+				o.fail(err.Error())
+			}
+		})
+	}
+	return nil
+}
+
+// refused reports whether an error is of a kind that another try does not mend.
+func refused(err error) bool {
+	code := status.Code(err)
+	return code == codes.InvalidArgument || code == codes.FailedPrecondition
+}
+
+// runs notes the configuration that libocr begins to run. What the one before failed of is past.
+func (o *Oracle) runs(digest types.ConfigDigest) {
+	o.mu.Lock()
+	o.digest = &digest
+	o.mu.Unlock()
+	o.fail("")
+}
+
+func (o *Oracle) fail(reason string) {
+	o.mu.Lock()
+	changed := o.reason != reason
+	o.reason = reason
+	o.mu.Unlock()
+	if changed {
+		o.settings.Failed(reason)
+	}
+}
+
+// ConfigDigest returns the digest of the configuration that runs, and whether there is one yet.
+func (o *Oracle) ConfigDigest() (types.ConfigDigest, bool) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.digest == nil {
+		return types.ConfigDigest{}, false
+	}
+	return *o.digest, true
+}
+
+// Failed returns why the job does not do what it should; empty: it does.
+func (o *Oracle) Failed() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.reason
+}
+
+// Errors returns the job's latest errors, newest first: the plugins', and those that libocr logged.
+func (o *Oracle) Errors() []hostservice.JobError { return o.errors.Latest() }
+
+// Observations returns what the job observed in its latest rounds, newest first, at most limit of them and at most 500. A
+// bootstrap job observes nothing.
+func (o *Oracle) Observations(limit int) []*nodev1.RoundObservation {
+	if o.sources == nil {
+		return nil
+	}
+	return o.sources.Observations(limit)
+}
+
+// Close ends the job. When it returns libocr has left the network for it, so that the same job can be started again at once.
+func (o *Oracle) Close() {
+	o.mu.Lock()
+	closed := o.closed
+	o.closed = true
+	o.mu.Unlock()
+	if closed {
+		return
+	}
+	o.cancel()
+	// libocr before what it calls, and the borrower before what it has borrowed.
+	if o.running != nil {
+		if err := o.running.Close(); err != nil {
+			o.settings.Logger.Error("ending OCR2 for the job failed", "error", err)
+		}
+	}
+	o.work.Wait()
+	ctx, cancel := context.WithTimeout(context.Background(), 2*releaseTimeout)
+	defer cancel()
+	var err error
+	if o.factory != nil {
+		err = o.factory.Release(ctx)
+	}
+	if o.sources != nil {
+		o.sources.Close()
+	}
+	if o.provider != nil {
+		o.settings.Watch.forget(o.provider.Name())
+		err = errors.Join(err, o.provider.Release(ctx))
+	}
+	if err != nil {
+		o.settings.Logger.Warn("releasing the job's objects failed; they end with their plugins", "error", err)
+	}
+	if o.sent != nil {
+		o.settings.Registerer.Unregister(o.sent)
+	}
+}

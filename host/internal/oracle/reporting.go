@@ -1,0 +1,325 @@
+package oracle
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/smartcontractkit/libocr/offchainreporting2plus/types"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/status"
+
+	"github.com/loop-plugins/loop/gen/go/loop/median/v1/medianv1loophost"
+	reportingv1 "github.com/loop-plugins/loop/gen/go/loop/reporting/v1"
+	"github.com/loop-plugins/loop/gen/go/loop/reporting/v1/reportingv1loophost"
+	"github.com/loop-plugins/loop/host/internal/database"
+	"github.com/loop-plugins/loop/sdk/go/loophost"
+	"github.com/loop-plugins/loop/sdk/go/wire"
+)
+
+var (
+	_ types.ReportingPluginFactory = (*factory)(nil)
+	_ types.ReportingPlugin        = (*plugin)(nil)
+)
+
+const (
+	// initShare is how much of the time for initialization is waited for the median, in percent. The rest is for reading
+	// what stands in for its answer.
+	initShare = 80
+	// releaseTimeout bounds the release of one object at the end of a configuration or a job.
+	releaseTimeout = 2 * time.Second
+	// noteTimeout bounds the storing of what a median declared.
+	noteTimeout = 2 * time.Second
+)
+
+// medianBounds is what every median keeps to on every chain, for a configuration whose median has not answered yet. It is
+// at least what any declares: a message above libocr's limits is refused, one below merely has room.
+//
+// No query (libocr's numerical median has none). Observations of 4 bytes of time, three values of 24 bytes and 16 of
+// encoding (maxObservationLength in libocr's offchainreporting2/reportingplugin/median). Reports of 5 words of 32 bytes and
+// one for each of at most 31 oracles (libocr's evmreportcodec; Starknet's report is as long, Solana's shorter).
+func medianBounds() types.ReportingPluginInfo {
+	return types.ReportingPluginInfo{
+		Name: "NumericalMedian",
+		Limits: types.ReportingPluginLimits{
+			MaxQueryLength:       0,
+			MaxObservationLength: 4 + 3*24 + 16,
+			MaxReportLength:      32 * (5 + types.MaxOracles),
+		},
+	}
+}
+
+// factory makes reporting plugins for libocr from those of the job's median. libocr does not ask twice: an error is final
+// until the contract's next configuration. It errs for configurations that the product cannot run, and for nothing else.
+type factory struct {
+	median   *medianv1loophost.MedianFactory
+	database *database.Database
+	jobID    int64
+	minQuery time.Duration
+	logger   *logger
+	// running is told which configuration runs, fail why the job does not do what it should; empty: it does again.
+	running func(types.ConfigDigest)
+	fail    func(reason string)
+}
+
+// NewReportingPlugin implements types.ReportingPluginFactory.
+func (f *factory) NewReportingPlugin(ctx context.Context, config types.ReportingPluginConfig) (made types.ReportingPlugin, info types.ReportingPluginInfo, err error) {
+	defer f.logger.guard("NewReportingPlugin", &err)
+	f.running(config.ConfigDigest)
+	p := &plugin{factory: f, config: config, changed: make(chan struct{})}
+	p.remote = f.median.CreateReportingPlugin(pluginConfigTo(config), loophost.OnMade(p.made))
+	info, err = f.info(ctx, p)
+	if err != nil {
+		_ = p.Close() // the error that matters is the one above
+		return nil, types.ReportingPluginInfo{}, err
+	}
+	return p, info, nil
+}
+
+// info returns what libocr is told of an instance: what the instance declares, or what it declared under this configuration
+// before, or what every median keeps to.
+func (f *factory) info(ctx context.Context, p *plugin) (types.ReportingPluginInfo, error) {
+	wait, cancel := ctx, context.CancelFunc(func() {})
+	if deadline, ok := ctx.Deadline(); ok {
+		wait, cancel = context.WithTimeout(ctx, time.Until(deadline)*initShare/100)
+	}
+	defer cancel()
+	// The job's factory first: while it is refused, its instances merely do not come.
+	_, err := f.median.Created(wait)
+	var response *reportingv1.CreateReportingPluginResponse
+	if err == nil {
+		response, err = p.remote.Created(wait)
+	}
+	switch code := status.Code(err); {
+	case err == nil:
+		return p.give(infoOf(response), true), nil
+	case code == codes.InvalidArgument || code == codes.FailedPrecondition:
+		err = fmt.Errorf("the median refuses the configuration %s, and the feed rests until the contract has another: %w", p.config.ConfigDigest, err)
+		f.fail(err.Error())
+		return types.ReportingPluginInfo{}, err
+	case ctx.Err() != nil: // the job ends, or the contract has another configuration already
+		return types.ReportingPluginInfo{}, ctx.Err()
+	}
+	f.logger.slog.Warn("the median has not answered in time; the feed goes on with the limits known and calls it when it is there", "configDigest", p.config.ConfigDigest, "error", err)
+	known, err := f.database.ReportingInfo(ctx, f.jobID, p.config.ConfigDigest)
+	if err == nil {
+		return p.give(known, true), nil
+	}
+	if !errors.Is(err, database.ErrNotFound) {
+		f.logger.slog.Error("the limits of the median could not be read; its declared bounds serve", "error", err)
+	}
+	return p.give(medianBounds(), false), nil
+}
+
+// plugin is one instance of the median for libocr, under one configuration and across the restarts of its process.
+type plugin struct {
+	factory *factory
+	config  types.ReportingPluginConfig
+	remote  *reportingv1loophost.ReportingPlugin
+
+	mu      sync.Mutex
+	given   *types.ReportingPluginInfo // what libocr was told; nil until it was
+	exact   bool                       // given is what a median declared, and not a bound
+	latest  *types.ReportingPluginInfo // what the newest making declared; nil before the first
+	makings uint64
+	changed chan struct{} // closed at the next making
+	failing bool          // the job was told to fail for this instance's limits
+}
+
+// made is called at each making of the instance, before any call reaches it.
+func (p *plugin) made(response *reportingv1.CreateReportingPluginResponse) {
+	info := infoOf(response)
+	p.mu.Lock()
+	p.makings++
+	known := p.latest != nil && *p.latest == info
+	p.latest = &info
+	close(p.changed)
+	p.changed = make(chan struct{})
+	report := p.problem()
+	p.mu.Unlock()
+	report()
+	if known {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), noteTimeout)
+	defer cancel()
+	if err := p.factory.database.PutReportingInfo(ctx, p.factory.jobID, p.config.ConfigDigest, info); err != nil {
+		p.factory.logger.slog.Warn("the limits of the median could not be stored; without them a start while it is away uses its declared bounds", "error", err)
+	}
+}
+
+// give notes what libocr is told.
+func (p *plugin) give(info types.ReportingPluginInfo, exact bool) types.ReportingPluginInfo {
+	p.mu.Lock()
+	p.given, p.exact = &info, exact
+	report := p.problem()
+	p.mu.Unlock()
+	report()
+	return info
+}
+
+// problem compares the newest instance with what libocr was told, and returns what to do about it. libocr keeps what it was
+// told until the next configuration: an instance with larger limits would have its messages refused, one that is otherwise
+// not what it was may disagree with its network. Below declared bounds there is room by design. The lock is held.
+func (p *plugin) problem() (report func()) {
+	if p.given == nil || p.latest == nil {
+		return func() {}
+	}
+	given, latest := *p.given, *p.latest
+	fits := latest.Limits == given.Limits
+	if !p.exact {
+		fits = latest.Limits.MaxQueryLength <= given.Limits.MaxQueryLength &&
+			latest.Limits.MaxObservationLength <= given.Limits.MaxObservationLength &&
+			latest.Limits.MaxReportLength <= given.Limits.MaxReportLength
+	}
+	failed := p.failing
+	p.failing = !fits || latest.UniqueReports != given.UniqueReports
+	switch {
+	case p.failing:
+		problem := fmt.Sprintf("the median plugin came back with other limits (%+v, unique reports %t) than those that OCR2 runs with (%+v, unique reports %t); run the plugin that was there before, or restart the node to take the new limits",
+			latest.Limits, latest.UniqueReports, given.Limits, given.UniqueReports)
+		return func() {
+			p.factory.logger.Error(problem, map[string]any{"configDigest": p.config.ConfigDigest})
+			p.factory.fail(problem)
+		}
+	case failed:
+		return func() { p.factory.fail("") }
+	}
+	return func() {}
+}
+
+// makingsSoFar returns how often the instance was made, and the channel that closes at the next time.
+func (p *plugin) makingsSoFar() (uint64, <-chan struct{}) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.makings, p.changed
+}
+
+// bounded gives a call libocr's own deadline, or where libocr passes none the configuration's, or else the contract's.
+func bounded(ctx context.Context, limit time.Duration) (context.Context, context.CancelFunc) {
+	if _, ok := ctx.Deadline(); ok || limit <= 0 {
+		return context.WithCancel(ctx)
+	}
+	return context.WithTimeout(ctx, limit)
+}
+
+// Query implements types.ReportingPlugin.
+func (p *plugin) Query(ctx context.Context, at types.ReportTimestamp) (query types.Query, err error) {
+	defer p.factory.logger.guard("Query", &err)
+	ctx, cancel := bounded(ctx, max(p.config.MaxDurationQuery, p.factory.minQuery))
+	defer cancel()
+	response, err := p.remote.Query(ctx, &reportingv1.QueryRequest{Timestamp: timestampTo(at)})
+	if err != nil {
+		return nil, err
+	}
+	return response.GetQuery(), nil
+}
+
+// Observation implements types.ReportingPlugin.
+func (p *plugin) Observation(ctx context.Context, at types.ReportTimestamp, query types.Query) (observation types.Observation, err error) {
+	defer p.factory.logger.guard("Observation", &err)
+	ctx, cancel := bounded(ctx, p.config.MaxDurationObservation)
+	defer cancel()
+	response, err := p.remote.Observation(ctx, &reportingv1.ObservationRequest{Timestamp: timestampTo(at), Query: query})
+	if err != nil {
+		return nil, err
+	}
+	return response.GetObservation(), nil
+}
+
+// Report implements types.ReportingPlugin.
+func (p *plugin) Report(ctx context.Context, at types.ReportTimestamp, query types.Query, observations []types.AttributedObservation) (should bool, report types.Report, err error) {
+	defer p.factory.logger.guard("Report", &err)
+	ctx, cancel := bounded(ctx, p.config.MaxDurationReport)
+	defer cancel()
+	response, err := p.remote.Report(ctx, &reportingv1.ReportRequest{Timestamp: timestampTo(at), Query: query, Observations: observationsTo(observations)})
+	if err != nil {
+		return false, nil, err
+	}
+	return response.GetShouldReport(), response.GetReport(), nil
+}
+
+// ShouldAcceptFinalizedReport implements types.ReportingPlugin. An instance says yes once: it remembers what it accepted and
+// takes a repeat for stale. libocr may repeat after a restart of the node, so that the first answer for a (digest, epoch,
+// round) is kept in the database, before libocr has it, and a repeat is answered from there.
+//
+// When the instance's process dies under the call, nobody knows whether it had accepted. Three cases follow.
+//
+//   - The instance was made again since. What the old one accepted died with it and nothing was done about it: libocr has
+//     had no answer. The new one has accepted nothing, so that its answer is a first answer. It is asked, once.
+//   - The instance is the same; only the reply was lost. It may have accepted, and would then answer a repeat with no, which
+//     would be kept and would silence this oracle for the report. It is not asked: libocr drops the report here, and the
+//     other oracles transmit it.
+//   - The median itself answered UNAVAILABLE, because the chain was not there for it. The outcome is known, an error, and
+//     libocr shall have it at once: an answer that waited for the chain would stall the protocol.
+//
+// An answer of the transport's is told from the median's by the generation that every answer of a plugin carries.
+//
+// A new instance does not know what the old one accepted in earlier rounds either, and may accept a report that deviates
+// little from one under way. That costs a transaction at most: ShouldTransmitAcceptedReport asks the contract once more.
+func (p *plugin) ShouldAcceptFinalizedReport(ctx context.Context, at types.ReportTimestamp, report types.Report) (accept bool, err error) {
+	defer p.factory.logger.guard("ShouldAcceptFinalizedReport", &err)
+	ctx, cancel := bounded(ctx, p.config.MaxDurationShouldAcceptFinalizedReport)
+	defer cancel()
+	answer, err := p.factory.database.Accepted(ctx, p.factory.jobID, at)
+	switch {
+	case err == nil:
+		return answer, nil
+	case !errors.Is(err, database.ErrNotFound):
+		p.factory.logger.slog.Warn("the answer kept for a report could not be read; the median is asked", "epoch", at.Epoch, "round", at.Round, "error", err)
+	}
+	before, _ := p.makingsSoFar()
+	answer, lost, err := p.shouldAccept(ctx, at, report)
+	// If it was made again before the call came back, the call may have waited for that and gone to the instance that is there.
+	if now, remade := p.makingsSoFar(); lost && now == before {
+		select {
+		case <-remade:
+			answer, _, err = p.shouldAccept(ctx, at, report)
+		case <-ctx.Done():
+		}
+	}
+	if err != nil {
+		return false, err
+	}
+	kept, err := p.factory.database.PutAccepted(ctx, p.factory.jobID, at, answer)
+	if err != nil {
+		// The answer stands all the same: what would be lost is a report, what is risked is a second answer to a repeat,
+		// and the relayer takes no report twice.
+		p.factory.logger.slog.Warn("the answer for a report could not be kept", "epoch", at.Epoch, "round", at.Round, "error", err)
+		return answer, nil
+	}
+	return kept, nil
+}
+
+// shouldAccept asks the median. lost says that its answer, if it gave one, did not come back.
+func (p *plugin) shouldAccept(ctx context.Context, at types.ReportTimestamp, report types.Report) (answer, lost bool, err error) {
+	var trailer metadata.MD
+	response, err := p.remote.ShouldAcceptFinalizedReport(ctx, &reportingv1.ShouldAcceptFinalizedReportRequest{Timestamp: timestampTo(at), Report: report}, grpc.Trailer(&trailer))
+	if err != nil {
+		return false, status.Code(err) == codes.Unavailable && len(trailer.Get(wire.GenerationKey)) == 0, err
+	}
+	return response.GetShouldAccept(), false, nil
+}
+
+// ShouldTransmitAcceptedReport implements types.ReportingPlugin.
+func (p *plugin) ShouldTransmitAcceptedReport(ctx context.Context, at types.ReportTimestamp, report types.Report) (transmit bool, err error) {
+	defer p.factory.logger.guard("ShouldTransmitAcceptedReport", &err)
+	ctx, cancel := bounded(ctx, p.config.MaxDurationShouldTransmitAcceptedReport)
+	defer cancel()
+	response, err := p.remote.ShouldTransmitAcceptedReport(ctx, &reportingv1.ShouldTransmitAcceptedReportRequest{Timestamp: timestampTo(at), Report: report})
+	if err != nil {
+		return false, err
+	}
+	return response.GetShouldTransmit(), nil
+}
+
+// Close implements types.ReportingPlugin. It releases the instance.
+func (p *plugin) Close() error {
+	ctx, cancel := context.WithTimeout(context.Background(), releaseTimeout)
+	defer cancel()
+	return p.remote.Release(ctx)
+}

@@ -1,0 +1,114 @@
+// Package source observes for a median job: its value, its fee coin's price and its gas price, each by the job's pipeline.
+//
+// It knows pipelines, what is kept between their runs, and what operators are shown of them. It must not know libocr or
+// plugins: the data sources that it makes are lent by others, and rounds are names to it.
+package source
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/big"
+	"sync"
+	"time"
+
+	nodev1 "github.com/loop-plugins/loop/gen/go/loop/node/v1"
+	"github.com/loop-plugins/loop/host/internal/database"
+	"github.com/loop-plugins/loop/host/internal/hostservice"
+	"github.com/loop-plugins/loop/host/internal/job"
+	"github.com/loop-plugins/loop/host/internal/pipeline"
+)
+
+// Settings are what New needs.
+type Settings struct {
+	JobID         int64
+	ExternalJobID string
+	// Spec is a median job's, as job.Parse gives it.
+	Spec      *job.Spec
+	Pipelines *pipeline.Runner
+	Database  *database.Database
+	Logger    *slog.Logger
+}
+
+// Sources are the data sources of one job.
+type Sources struct {
+	Value, JuelsPerFeeCoin, GasPriceSubunits *hostservice.DataSource
+
+	cache    *cache // nil: every observation asks for the fee coin's price
+	recorder *recorder
+}
+
+// New returns a job's sources. Unless the job says otherwise the price of the fee coin is fetched from now on. Close ends them.
+func New(s Settings) (*Sources, error) {
+	plugin := s.Spec.PluginConfig
+	if s.Spec.Observation == nil || plugin.JuelsPerFeeCoin == nil {
+		return nil, errors.New("the job has no observationSource or no juelsPerFeeCoinSource: a median job needs both")
+	}
+	run := func(name string, p *pipeline.Pipeline) *source {
+		return &source{runner: s.Pipelines, pipeline: p, input: pipeline.Input{
+			JobID: s.JobID, ExternalJobID: s.ExternalJobID, Name: s.Spec.Name,
+			SpecID: fmt.Sprintf("%d/%s", s.JobID, name), MaxTaskDuration: s.Spec.MaxTaskDuration,
+		}}
+	}
+	all := &Sources{recorder: newRecorder()}
+	price := run("juels", plugin.JuelsPerFeeCoin).observe
+	if c := plugin.JuelsPerFeeCoinCache; !c.Disable {
+		all.cache = newCache(cacheSettings{
+			observe: price, store: s.Database, jobID: s.JobID, interval: c.UpdateInterval, staleness: c.StalenessAlertThreshold, logger: s.Logger,
+		})
+		price = all.cache.get
+	}
+	gasPrice := func(context.Context) (*big.Int, error) { return new(big.Int), nil }
+	if plugin.GasPriceSubunits != nil {
+		gasPrice = run("gas", plugin.GasPriceSubunits).observe
+	}
+	all.Value = hostservice.NewDataSource(all.recorder.record(value, run("value", s.Spec.Observation).observe), s.Logger)
+	all.JuelsPerFeeCoin = hostservice.NewDataSource(all.recorder.record(juels, price), s.Logger)
+	all.GasPriceSubunits = hostservice.NewDataSource(all.recorder.record(gas, gasPrice), s.Logger)
+	return all, nil
+}
+
+// Observations returns what was observed in the latest rounds, newest first, at most limit of them and at most 500.
+func (s *Sources) Observations(limit int) []*nodev1.RoundObservation { return s.recorder.latest(limit) }
+
+// Close ends what is under way and waits for it.
+func (s *Sources) Close() {
+	// The cache last: observations under way may be waiting for it.
+	s.Value.Close()
+	s.JuelsPerFeeCoin.Close()
+	s.GasPriceSubunits.Close()
+	if s.cache != nil {
+		s.cache.close()
+	}
+}
+
+// source is one pipeline of a job. Its runs tell bridges the source's previous observation.
+type source struct {
+	runner   *pipeline.Runner
+	pipeline *pipeline.Pipeline
+	input    pipeline.Input
+
+	mu   sync.Mutex
+	meta pipeline.Meta
+}
+
+// observe runs the pipeline once. It honours ctx: at its end the run returns what it has.
+func (s *source) observe(ctx context.Context) (*big.Int, error) {
+	input := s.input
+	s.mu.Lock()
+	input.Meta = s.meta
+	s.mu.Unlock()
+	final, err := s.runner.Run(ctx, s.pipeline, input).Final()
+	if err != nil {
+		return nil, err
+	}
+	observed, err := pipeline.Integer(final)
+	if err != nil {
+		return nil, err
+	}
+	s.mu.Lock()
+	s.meta = pipeline.Meta{LatestAnswer: observed, UpdatedAt: time.Now()}
+	s.mu.Unlock()
+	return observed, nil
+}
