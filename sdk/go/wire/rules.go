@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strconv"
 	"sync"
+	"unicode/utf8"
 
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc/codes"
@@ -66,7 +67,7 @@ func plan(d protoreflect.MessageDescriptor) []rule {
 			// A name is as good as its unguessability: an empty or endless one is none.
 			r = &pluginv1.Rules{Required: true, MaxLen: 256}
 		}
-		if r == nil && f.Message() == nil {
+		if r == nil && f.Message() == nil && f.Kind() != protoreflect.StringKind {
 			continue
 		}
 		if r == nil {
@@ -149,6 +150,10 @@ func checkValue(v protoreflect.Value, f protoreflect.FieldDescriptor, r *pluginv
 	case protoreflect.BytesKind:
 		return checkLength(len(v.Bytes()), r, name)
 	case protoreflect.StringKind:
+		// Between processes the encoder refuses such a string, without naming the field; in one process nobody would.
+		if !utf8.ValidString(v.String()) {
+			return &Violation{name, "is not UTF-8"}
+		}
 		return checkLength(len(v.String()), r, name)
 	case protoreflect.Uint32Kind, protoreflect.Uint64Kind:
 		n := v.Uint()
