@@ -3,9 +3,11 @@ package wire
 import (
 	"fmt"
 
+	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/encoding"
 	_ "google.golang.org/grpc/encoding/proto" // registers the codec that frameCodec wraps
 	"google.golang.org/grpc/mem"
+	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
 )
 
@@ -58,7 +60,10 @@ func (Cloner) Copy(out, in any) error {
 	case proto.Message:
 		switch i := in.(type) {
 		case *Frame:
-			return proto.Unmarshal(i.Data.Materialize(), o)
+			if err := proto.Unmarshal(i.Data.Materialize(), o); err != nil {
+				return status.Errorf(codes.Internal, "the message does not decode: %v", err) // as between processes
+			}
+			return nil
 		case proto.Message:
 			proto.Reset(o)
 			proto.Merge(o, i)
