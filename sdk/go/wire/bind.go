@@ -37,11 +37,13 @@ func (b *bound) Invoke(ctx context.Context, method string, args, reply any, opts
 
 // NewStream implements grpc.ClientConnInterface.
 func (b *bound) NewStream(ctx context.Context, desc *grpc.StreamDesc, method string, opts ...grpc.CallOption) (grpc.ClientStream, error) {
-	s, err := b.cc.NewStream(b.address(ctx), desc, method, opts...)
+	ctx, cancel := context.WithCancel(b.address(ctx))
+	s, err := b.cc.NewStream(ctx, desc, method, opts...)
 	if err != nil {
+		cancel()
 		return nil, normalise(err)
 	}
-	return &boundStream{ClientStream: s, method: method}, nil
+	return &boundStream{ClientStream: s, method: method, cancel: cancel}, nil
 }
 
 func (b *bound) address(ctx context.Context) context.Context {
@@ -51,14 +53,18 @@ func (b *bound) address(ctx context.Context) context.Context {
 	return metadata.AppendToOutgoingContext(ctx, ObjectKey, b.object)
 }
 
+// boundStream ends its stream with the first error: callers stop there and rely on it to free the rest, also when the error
+// is the seam's own and the transport knows of none.
 type boundStream struct {
 	grpc.ClientStream
 	method string
+	cancel context.CancelFunc
 }
 
 // SendMsg implements grpc.ClientStream.
 func (s *boundStream) SendMsg(m any) error {
 	if err := checkCall(s.method, m); err != nil {
+		s.cancel()
 		return err
 	}
 	return s.ClientStream.SendMsg(m)
@@ -67,9 +73,14 @@ func (s *boundStream) SendMsg(m any) error {
 // RecvMsg implements grpc.ClientStream.
 func (s *boundStream) RecvMsg(m any) error {
 	if err := s.ClientStream.RecvMsg(m); err != nil {
+		s.cancel()
 		return err // io.EOF included
 	}
-	return checkReply(s.method, m)
+	if err := checkReply(s.method, m); err != nil {
+		s.cancel()
+		return err
+	}
+	return nil
 }
 
 // Deadline gives ctx the method's own timeout if it has no deadline yet.
