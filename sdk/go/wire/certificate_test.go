@@ -1,0 +1,118 @@
+package wire_test
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/pem"
+	"fmt"
+	"strings"
+	"testing"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
+
+	hostservicev1 "github.com/loop-plugins/loop/gen/go/loop/hostservice/v1"
+	"github.com/loop-plugins/loop/sdk/go/wire"
+)
+
+func TestKeyPair(t *testing.T) {
+	t.Parallel()
+	p := keyPair(t)
+	block, rest := pem.Decode(p.CertificatePEM)
+	if block == nil || len(rest) != 0 {
+		t.Fatal("the certificate is not one block of PEM")
+	}
+	c, err := x509.ParseCertificate(block.Bytes)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if key, ok := c.PublicKey.(*ecdsa.PublicKey); !ok || key.Curve != elliptic.P256() {
+		t.Errorf("the key is %T; BoringSSL wants P-256", c.PublicKey)
+	}
+	if err := c.VerifyHostname("localhost"); err != nil {
+		t.Error(err)
+	}
+	key, _ := pem.Decode(p.KeyPEM)
+	if _, err := x509.ParsePKCS8PrivateKey(key.Bytes); err != nil {
+		t.Error(err)
+	}
+	for _, format := range []string{"%v", "%s", "%+v"} {
+		if s := fmt.Sprintf(format, p); strings.Contains(s, "PRIVATE") || len(s) > 100 {
+			t.Errorf("%s prints %q", format, s)
+		}
+	}
+	if other := keyPair(t); string(other.CertificatePEM) == string(p.CertificatePEM) {
+		t.Error("two pairs are one")
+	}
+}
+
+// A connection stands only between the two whose certificates the two sides were told.
+func TestOnlyTheRightCertificatesConnect(t *testing.T) {
+	t.Parallel()
+	server, client, stranger := keyPair(t), keyPair(t), keyPair(t)
+	must := func(c *tls.Config, err error) *tls.Config {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return c
+	}
+	host := &fake{answer: func(context.Context, protoreflect.MethodDescriptor, proto.Message) (any, error) {
+		return &hostservicev1.PutResponse{Version: 1}, nil
+	}}
+	address := listen(t, host.seam, grpc.Creds(credentials.NewTLS(must(wire.ServerTLS(server.TLS, client.CertificatePEM)))))
+	with := func(change func(*tls.Config)) credentials.TransportCredentials {
+		c := must(wire.ClientTLS(client.TLS, server.CertificatePEM))
+		if change != nil {
+			change(c)
+		}
+		return credentials.NewTLS(c)
+	}
+	tests := map[string]struct {
+		credentials credentials.TransportCredentials
+		connects    bool
+	}{
+		"both right":             {with(nil), true},
+		"another client":         {with(func(c *tls.Config) { c.Certificates = []tls.Certificate{stranger.TLS} }), false},
+		"client without any":     {with(func(c *tls.Config) { c.Certificates = nil }), false},
+		"another server":         {credentials.NewTLS(must(wire.ClientTLS(client.TLS, stranger.CertificatePEM))), false},
+		"the server as a client": {with(func(c *tls.Config) { c.Certificates = []tls.Certificate{server.TLS} }), false},
+		"another name":           {with(func(c *tls.Config) { c.ServerName = "example.org" }), false},
+		"TLS 1.2":                {with(func(c *tls.Config) { c.MinVersion, c.MaxVersion = tls.VersionTLS12, tls.VersionTLS12 }), false},
+		"no TLS at all":          {insecure.NewCredentials(), false},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			cc := wire.Bind(dial(t, address, grpc.WithTransportCredentials(test.credentials)), "object")
+			_, err := hostservicev1.NewStoreServiceClient(cc).Put(t.Context(), &hostservicev1.PutRequest{Key: "k"})
+			if test.connects && err != nil {
+				t.Error(err)
+			}
+			if !test.connects && status.Code(err) != codes.Unavailable {
+				t.Errorf("got %v; want UNAVAILABLE", err)
+			}
+		})
+	}
+}
+
+func TestCertificatesThatAreNone(t *testing.T) {
+	t.Parallel()
+	p := keyPair(t)
+	for name, text := range map[string]string{"empty": "", "no PEM": "certificate", "a key": string(p.KeyPEM)} {
+		if _, err := wire.ServerTLS(p.TLS, []byte(text)); err == nil || !strings.Contains(err.Error(), "client's certificate") {
+			t.Errorf("%s as a client's: %v", name, err)
+		}
+		if _, err := wire.ClientTLS(p.TLS, []byte(text)); err == nil || !strings.Contains(err.Error(), "server's certificate") {
+			t.Errorf("%s as a server's: %v", name, err)
+		}
+	}
+}
