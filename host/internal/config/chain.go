@@ -67,3 +67,17 @@ func (c EVMChain) TOML() ([]byte, error) {
 	}
 	return document.Bytes(), nil
 }
+
+// TOML returns the chain as the relayer plugin reads it, addresses in full: never log it.
+func (c Chain) TOML() ([]byte, error) {
+	nodes := make([]Node, len(c.Nodes))
+	for at, node := range c.Nodes {
+		nodes[at] = Node{Name: node.Name, URL: node.URL.bared()}
+	}
+	c.Nodes = nodes
+	var document bytes.Buffer
+	if err := toml.NewEncoder(&document).Encode(c); err != nil {
+		return nil, fmt.Errorf("writing the configuration of chain %s as TOML: %w", c.ChainID, err)
+	}
+	return document.Bytes(), nil
+}

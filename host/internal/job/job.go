@@ -84,6 +84,18 @@ func (s *Spec) ContractKey() string {
 	return strings.Join([]string{s.Type, s.Relay, s.ChainID, contract, strings.ToLower(s.FeedID)}, "/")
 }
 
+// Bridges returns the names of the bridges that the job's pipelines use, sorted and without repeats.
+func (s *Spec) Bridges() []string {
+	var names []string
+	for _, p := range []*pipeline.Pipeline{s.Observation, s.PluginConfig.JuelsPerFeeCoin, s.PluginConfig.GasPriceSubunits} {
+		if p != nil {
+			names = append(names, p.Bridges()...)
+		}
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
 // Settings is what a node knows. The interfaces are asked only if they are set.
 type Settings struct {
 	// OCR2 holds the node's defaults; its zero value means those of an empty configuration file.

@@ -1643,7 +1643,7 @@ func (*ListKeysRequest) Descriptor() ([]byte, []int) {
 // ListKeysResponse lists keys.
 type ListKeysResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The keys by kind and age.
+	// The keys, oldest first.
 	Keys          []*Key `protobuf:"bytes,1,rep,name=keys,proto3" json:"keys,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1696,9 +1696,7 @@ type Key struct {
 	// The kind of chain of an OCR2 bundle: "evm".
 	ChainKind string `protobuf:"bytes,3,opt,name=chain_kind,json=chainKind,proto3" json:"chain_kind,omitempty"`
 	// The public sides of an OCR2 bundle.
-	Ocr2 *Ocr2PublicKeys `protobuf:"bytes,4,opt,name=ocr2,proto3" json:"ocr2,omitempty"`
-	// When it was made.
-	CreatedAt     *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=created_at,json=createdAt,proto3" json:"created_at,omitempty"`
+	Ocr2          *Ocr2PublicKeys `protobuf:"bytes,4,opt,name=ocr2,proto3" json:"ocr2,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1757,13 +1755,6 @@ func (x *Key) GetChainKind() string {
 func (x *Key) GetOcr2() *Ocr2PublicKeys {
 	if x != nil {
 		return x.Ocr2
-	}
-	return nil
-}
-
-func (x *Key) GetCreatedAt() *timestamppb.Timestamp {
-	if x != nil {
-		return x.CreatedAt
 	}
 	return nil
 }
@@ -2356,15 +2347,13 @@ const file_loop_node_v1_node_proto_rawDesc = "" +
 	"\x04took\x18\a \x01(\v2\x19.google.protobuf.DurationR\x04took\"\x11\n" +
 	"\x0fListKeysRequest\"9\n" +
 	"\x10ListKeysResponse\x12%\n" +
-	"\x04keys\x18\x01 \x03(\v2\x11.loop.node.v1.KeyR\x04keys\"\xcc\x01\n" +
+	"\x04keys\x18\x01 \x03(\v2\x11.loop.node.v1.KeyR\x04keys\"\x91\x01\n" +
 	"\x03Key\x12)\n" +
 	"\x04kind\x18\x01 \x01(\x0e2\x15.loop.node.v1.KeyKindR\x04kind\x12\x0e\n" +
 	"\x02id\x18\x02 \x01(\tR\x02id\x12\x1d\n" +
 	"\n" +
 	"chain_kind\x18\x03 \x01(\tR\tchainKind\x120\n" +
-	"\x04ocr2\x18\x04 \x01(\v2\x1c.loop.node.v1.Ocr2PublicKeysR\x04ocr2\x129\n" +
-	"\n" +
-	"created_at\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\tcreatedAt\"\xaf\x01\n" +
+	"\x04ocr2\x18\x04 \x01(\v2\x1c.loop.node.v1.Ocr2PublicKeysR\x04ocr2\"\xaf\x01\n" +
 	"\x0eOcr2PublicKeys\x12.\n" +
 	"\x13offchain_public_key\x18\x01 \x01(\fR\x11offchainPublicKey\x12?\n" +
 	"\x1cconfig_encryption_public_key\x18\x02 \x01(\fR\x19configEncryptionPublicKey\x12,\n" +
@@ -2512,42 +2501,41 @@ var file_loop_node_v1_node_proto_depIdxs = []int32{
 	27, // 23: loop.node.v1.ListKeysResponse.keys:type_name -> loop.node.v1.Key
 	3,  // 24: loop.node.v1.Key.kind:type_name -> loop.node.v1.KeyKind
 	28, // 25: loop.node.v1.Key.ocr2:type_name -> loop.node.v1.Ocr2PublicKeys
-	38, // 26: loop.node.v1.Key.created_at:type_name -> google.protobuf.Timestamp
-	3,  // 27: loop.node.v1.CreateKeyRequest.kind:type_name -> loop.node.v1.KeyKind
-	27, // 28: loop.node.v1.CreateKeyResponse.key:type_name -> loop.node.v1.Key
-	38, // 29: loop.node.v1.Bridge.created_at:type_name -> google.protobuf.Timestamp
-	31, // 30: loop.node.v1.AddBridgeRequest.bridge:type_name -> loop.node.v1.Bridge
-	31, // 31: loop.node.v1.AddBridgeResponse.bridge:type_name -> loop.node.v1.Bridge
-	31, // 32: loop.node.v1.ListBridgesResponse.bridges:type_name -> loop.node.v1.Bridge
-	4,  // 33: loop.node.v1.NodeService.NodeStatus:input_type -> loop.node.v1.NodeStatusRequest
-	7,  // 34: loop.node.v1.NodeService.ListPlugins:input_type -> loop.node.v1.ListPluginsRequest
-	11, // 35: loop.node.v1.NodeService.AddJob:input_type -> loop.node.v1.AddJobRequest
-	13, // 36: loop.node.v1.NodeService.ValidateJob:input_type -> loop.node.v1.ValidateJobRequest
-	16, // 37: loop.node.v1.NodeService.ListJobs:input_type -> loop.node.v1.ListJobsRequest
-	20, // 38: loop.node.v1.NodeService.RemoveJob:input_type -> loop.node.v1.RemoveJobRequest
-	22, // 39: loop.node.v1.NodeService.ListObservations:input_type -> loop.node.v1.ListObservationsRequest
-	25, // 40: loop.node.v1.NodeService.ListKeys:input_type -> loop.node.v1.ListKeysRequest
-	29, // 41: loop.node.v1.NodeService.CreateKey:input_type -> loop.node.v1.CreateKeyRequest
-	32, // 42: loop.node.v1.NodeService.AddBridge:input_type -> loop.node.v1.AddBridgeRequest
-	34, // 43: loop.node.v1.NodeService.ListBridges:input_type -> loop.node.v1.ListBridgesRequest
-	36, // 44: loop.node.v1.NodeService.RemoveBridge:input_type -> loop.node.v1.RemoveBridgeRequest
-	5,  // 45: loop.node.v1.NodeService.NodeStatus:output_type -> loop.node.v1.NodeStatusResponse
-	8,  // 46: loop.node.v1.NodeService.ListPlugins:output_type -> loop.node.v1.ListPluginsResponse
-	12, // 47: loop.node.v1.NodeService.AddJob:output_type -> loop.node.v1.AddJobResponse
-	14, // 48: loop.node.v1.NodeService.ValidateJob:output_type -> loop.node.v1.ValidateJobResponse
-	17, // 49: loop.node.v1.NodeService.ListJobs:output_type -> loop.node.v1.ListJobsResponse
-	21, // 50: loop.node.v1.NodeService.RemoveJob:output_type -> loop.node.v1.RemoveJobResponse
-	23, // 51: loop.node.v1.NodeService.ListObservations:output_type -> loop.node.v1.ListObservationsResponse
-	26, // 52: loop.node.v1.NodeService.ListKeys:output_type -> loop.node.v1.ListKeysResponse
-	30, // 53: loop.node.v1.NodeService.CreateKey:output_type -> loop.node.v1.CreateKeyResponse
-	33, // 54: loop.node.v1.NodeService.AddBridge:output_type -> loop.node.v1.AddBridgeResponse
-	35, // 55: loop.node.v1.NodeService.ListBridges:output_type -> loop.node.v1.ListBridgesResponse
-	37, // 56: loop.node.v1.NodeService.RemoveBridge:output_type -> loop.node.v1.RemoveBridgeResponse
-	45, // [45:57] is the sub-list for method output_type
-	33, // [33:45] is the sub-list for method input_type
-	33, // [33:33] is the sub-list for extension type_name
-	33, // [33:33] is the sub-list for extension extendee
-	0,  // [0:33] is the sub-list for field type_name
+	3,  // 26: loop.node.v1.CreateKeyRequest.kind:type_name -> loop.node.v1.KeyKind
+	27, // 27: loop.node.v1.CreateKeyResponse.key:type_name -> loop.node.v1.Key
+	38, // 28: loop.node.v1.Bridge.created_at:type_name -> google.protobuf.Timestamp
+	31, // 29: loop.node.v1.AddBridgeRequest.bridge:type_name -> loop.node.v1.Bridge
+	31, // 30: loop.node.v1.AddBridgeResponse.bridge:type_name -> loop.node.v1.Bridge
+	31, // 31: loop.node.v1.ListBridgesResponse.bridges:type_name -> loop.node.v1.Bridge
+	4,  // 32: loop.node.v1.NodeService.NodeStatus:input_type -> loop.node.v1.NodeStatusRequest
+	7,  // 33: loop.node.v1.NodeService.ListPlugins:input_type -> loop.node.v1.ListPluginsRequest
+	11, // 34: loop.node.v1.NodeService.AddJob:input_type -> loop.node.v1.AddJobRequest
+	13, // 35: loop.node.v1.NodeService.ValidateJob:input_type -> loop.node.v1.ValidateJobRequest
+	16, // 36: loop.node.v1.NodeService.ListJobs:input_type -> loop.node.v1.ListJobsRequest
+	20, // 37: loop.node.v1.NodeService.RemoveJob:input_type -> loop.node.v1.RemoveJobRequest
+	22, // 38: loop.node.v1.NodeService.ListObservations:input_type -> loop.node.v1.ListObservationsRequest
+	25, // 39: loop.node.v1.NodeService.ListKeys:input_type -> loop.node.v1.ListKeysRequest
+	29, // 40: loop.node.v1.NodeService.CreateKey:input_type -> loop.node.v1.CreateKeyRequest
+	32, // 41: loop.node.v1.NodeService.AddBridge:input_type -> loop.node.v1.AddBridgeRequest
+	34, // 42: loop.node.v1.NodeService.ListBridges:input_type -> loop.node.v1.ListBridgesRequest
+	36, // 43: loop.node.v1.NodeService.RemoveBridge:input_type -> loop.node.v1.RemoveBridgeRequest
+	5,  // 44: loop.node.v1.NodeService.NodeStatus:output_type -> loop.node.v1.NodeStatusResponse
+	8,  // 45: loop.node.v1.NodeService.ListPlugins:output_type -> loop.node.v1.ListPluginsResponse
+	12, // 46: loop.node.v1.NodeService.AddJob:output_type -> loop.node.v1.AddJobResponse
+	14, // 47: loop.node.v1.NodeService.ValidateJob:output_type -> loop.node.v1.ValidateJobResponse
+	17, // 48: loop.node.v1.NodeService.ListJobs:output_type -> loop.node.v1.ListJobsResponse
+	21, // 49: loop.node.v1.NodeService.RemoveJob:output_type -> loop.node.v1.RemoveJobResponse
+	23, // 50: loop.node.v1.NodeService.ListObservations:output_type -> loop.node.v1.ListObservationsResponse
+	26, // 51: loop.node.v1.NodeService.ListKeys:output_type -> loop.node.v1.ListKeysResponse
+	30, // 52: loop.node.v1.NodeService.CreateKey:output_type -> loop.node.v1.CreateKeyResponse
+	33, // 53: loop.node.v1.NodeService.AddBridge:output_type -> loop.node.v1.AddBridgeResponse
+	35, // 54: loop.node.v1.NodeService.ListBridges:output_type -> loop.node.v1.ListBridgesResponse
+	37, // 55: loop.node.v1.NodeService.RemoveBridge:output_type -> loop.node.v1.RemoveBridgeResponse
+	44, // [44:56] is the sub-list for method output_type
+	32, // [32:44] is the sub-list for method input_type
+	32, // [32:32] is the sub-list for extension type_name
+	32, // [32:32] is the sub-list for extension extendee
+	0,  // [0:32] is the sub-list for field type_name
 }
 
 func init() { file_loop_node_v1_node_proto_init() }

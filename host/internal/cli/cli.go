@@ -1,0 +1,205 @@
+// Package cli is the command line of a node: it starts one, and speaks to a running one over the operator's API.
+//
+// It must not know how a node works: what it shows it was told by the API.
+package cli
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"runtime/debug"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"connectrpc.com/connect"
+	"github.com/spf13/cobra"
+	"google.golang.org/protobuf/encoding/protojson"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/loop-plugins/loop/gen/go/loop/node/v1/nodev1connect"
+)
+
+// The exit codes of loop.
+const (
+	// ExitFailed is any failure without a code of its own: the node refused what it was asked.
+	ExitFailed = 1
+	// ExitUsage is a command line or a configuration that is wrong.
+	ExitUsage = 2
+	// ExitPlugin is a plugin that does not start.
+	ExitPlugin = 3
+	// ExitUnreachable is a node or an RPC node that does not answer.
+	ExitUnreachable = 4
+)
+
+// Error is an error with an exit code.
+type Error struct {
+	Code int
+	Err  error
+}
+
+// Error implements error.
+func (e *Error) Error() string { return e.Err.Error() }
+
+// Unwrap implements errors.Unwrap.
+func (e *Error) Unwrap() error { return e.Err }
+
+func exit(code int, err error) error {
+	if err == nil {
+		return nil
+	}
+	return &Error{code, err}
+}
+
+// ExitCode is the exit code for an error of the root command.
+func ExitCode(err error) int {
+	var e *Error
+	switch {
+	case err == nil:
+		return 0
+	case errors.As(err, &e):
+		return e.Code
+	}
+	return ExitUsage // cobra's own: an unknown command or flag
+}
+
+// Streams are the command's input and outputs.
+type Streams struct {
+	In       io.Reader
+	Out, Err io.Writer
+	// Lookup reads an environment variable.
+	Lookup func(string) (string, bool)
+}
+
+// defaultURL is where a node serves its operators unless it is configured otherwise.
+const defaultURL = "http://127.0.0.1:6688"
+
+// timeout bounds a call to a node. Adding a job to a busy node is the slowest.
+const timeout = 30 * time.Second
+
+// command is what the subcommands share.
+type command struct {
+	streams Streams
+	url     string
+	json    bool
+}
+
+// New returns the root command.
+func New(s Streams) *cobra.Command {
+	c := &command{streams: s}
+	root := &cobra.Command{
+		Use:           "loop",
+		Short:         "An oracle node whose chains and products run as plugins",
+		Version:       Version(),
+		SilenceErrors: true,
+		SilenceUsage:  true,
+	}
+	root.SetIn(s.In)
+	root.SetOut(s.Out)
+	root.SetErr(s.Err)
+	url := defaultURL
+	if v, ok := s.Lookup("LOOP_NODE_URL"); ok && v != "" {
+		url = v
+	}
+	root.PersistentFlags().StringVar(&c.url, "url", url, "the node's address (environment: LOOP_NODE_URL)")
+	root.PersistentFlags().BoolVar(&c.json, "json", false, "print JSON in place of a table")
+	root.AddCommand(c.node(), c.jobs(), c.keys(), c.bridges(), c.plugins(), c.version())
+	return root
+}
+
+// Version is the version of the running binary.
+func Version() string {
+	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
+		return info.Main.Version
+	}
+	return "(devel)"
+}
+
+func (c *command) version() *cobra.Command {
+	return &cobra.Command{
+		Use: "version", Short: "Print the version", Args: cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error {
+			if c.json {
+				return c.print(map[string]string{"version": Version()})
+			}
+			_, err := fmt.Fprintln(c.streams.Out, "loop", Version())
+			return err
+		},
+	}
+}
+
+// client speaks to the node.
+func (c *command) client() (nodev1connect.NodeServiceClient, error) {
+	u, err := url.Parse(c.url)
+	if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" {
+		return nil, exit(ExitUsage, fmt.Errorf("--url %q is no address of a node: it looks like %s", c.url, defaultURL))
+	}
+	return nodev1connect.NewNodeServiceClient(&http.Client{Timeout: timeout}, strings.TrimSuffix(c.url, "/")), nil
+}
+
+// call asks the node and makes one sentence of what went wrong.
+func call[Q, R any](ctx context.Context, c *command, method func(nodev1connect.NodeServiceClient) func(context.Context, *Q) (*R, error), request *Q) (*R, error) {
+	client, err := c.client()
+	if err != nil {
+		return nil, err
+	}
+	reply, err := method(client)(ctx, request)
+	if err == nil {
+		return reply, nil
+	}
+	var ce *connect.Error
+	if errors.As(err, &ce) && connect.IsWireError(err) {
+		return nil, exit(ExitFailed, errors.New(ce.Message()))
+	}
+	var op *url.Error
+	if errors.As(err, &op) {
+		err = op.Err
+	}
+	return nil, exit(ExitUnreachable, fmt.Errorf("no node answers at %s (%w); start one with: loop node start, or name another with --url", c.url, err))
+}
+
+// print writes v as indented JSON.
+func (c *command) print(v any) error {
+	e := json.NewEncoder(c.streams.Out)
+	e.SetIndent("", "  ")
+	return e.Encode(v)
+}
+
+// show writes a reply as JSON or by its table.
+func (c *command) show(reply proto.Message, table func(io.Writer)) error {
+	if c.json {
+		b, err := protojson.MarshalOptions{Multiline: true, EmitUnpopulated: true}.Marshal(reply)
+		if err != nil {
+			return err
+		}
+		var v any
+		if err := json.Unmarshal(b, &v); err != nil { // protojson spaces its output at random
+			return err
+		}
+		return c.print(v)
+	}
+	w := tabwriter.NewWriter(c.streams.Out, 0, 4, 2, ' ', 0)
+	table(w)
+	return w.Flush()
+}
+
+// row writes one line of a table.
+func row(w io.Writer, cells ...string) {
+	_, _ = fmt.Fprintln(w, strings.Join(cells, "\t")) // the tabwriter keeps the error for Flush
+}
+
+// group returns a command that has subcommands only. Without a known one it prints what there is.
+func group(use, short string, subs ...*cobra.Command) *cobra.Command {
+	g := &cobra.Command{Use: use, Short: short, Args: func(cmd *cobra.Command, args []string) error {
+		if len(args) > 0 {
+			return fmt.Errorf("there is no command %q; see: loop %s --help", "loop "+use+" "+args[0], use)
+		}
+		return nil
+	}, RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() }}
+	g.AddCommand(subs...)
+	return g
+}

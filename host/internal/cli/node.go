@@ -1,0 +1,132 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/loop-plugins/loop/host/internal/config"
+	"github.com/loop-plugins/loop/host/internal/node"
+)
+
+// stopTimeout bounds the end of a node: jobs, network and plugins, each of which has bounds of its own.
+const stopTimeout = 15 * time.Second
+
+func (c *command) node() *cobra.Command {
+	var file string
+	start := &cobra.Command{
+		Use: "start", Short: "Start a node and run it until it is told to end (Ctrl-C, SIGTERM)", Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return c.start(cmd.Context(), file) },
+	}
+	check := &cobra.Command{
+		Use: "check", Short: "Start the plugins, ask every chain once and say what a node would meet", Args: cobra.NoArgs,
+		Long: "check reads the configuration, starts the plugins, connects to every RPC node and ends. It opens no database.\n" +
+			"It exits with 2 for a bad configuration, 3 for a plugin that does not start and 4 for a chain that nobody answers for.",
+		RunE: func(cmd *cobra.Command, _ []string) error { return c.check(cmd.Context(), file) },
+	}
+	for _, sub := range []*cobra.Command{start, check} {
+		sub.Flags().StringVar(&file, "config", "", "the node's configuration file (environment: CL_CONFIG)")
+	}
+	reference := &cobra.Command{
+		Use: "config", Short: "Print every key of the configuration with its default", Args: cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error {
+			_, err := io.WriteString(c.streams.Out, config.Reference())
+			return err
+		},
+	}
+	return group("node", "Start and check a node", start, check, reference)
+}
+
+func (c *command) load(file string) (*config.Config, error) {
+	loaded, err := config.Load(file, c.streams.Lookup)
+	if err != nil {
+		return nil, exit(ExitUsage, err)
+	}
+	return loaded, nil
+}
+
+func (c *command) logger(l config.Log) *slog.Logger {
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(l.Level)); err != nil {
+		level = slog.LevelInfo // Load has checked it
+	}
+	options := &slog.HandlerOptions{Level: level}
+	if strings.EqualFold(l.Format, "json") {
+		return slog.New(slog.NewJSONHandler(c.streams.Err, options))
+	}
+	return slog.New(slog.NewTextHandler(c.streams.Err, options))
+}
+
+func (c *command) start(ctx context.Context, file string) error {
+	loaded, err := c.load(file)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
+	defer cancel()
+	n, err := node.Start(ctx, node.Settings{Config: loaded, Logger: c.logger(loaded.Log), Version: Version()})
+	if err != nil {
+		if ctx.Err() != nil {
+			return nil // told to end while it started
+		}
+		return exit(code(err), err)
+	}
+	if c.json {
+		if err := c.print(map[string]string{"url": "http://" + n.Address()}); err != nil {
+			return err
+		}
+	}
+	<-ctx.Done()
+	cancel() // a second signal ends the process at once
+	stop, done := context.WithTimeout(context.WithoutCancel(ctx), stopTimeout)
+	defer done()
+	n.Close(stop)
+	return nil
+}
+
+// code is the exit code of a node that did not start.
+func code(err error) int {
+	if node.IsPlugin(err) {
+		return ExitPlugin
+	}
+	return ExitFailed
+}
+
+func (c *command) check(ctx context.Context, file string) error {
+	loaded, err := c.load(file)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
+	defer cancel()
+	found, err := node.Check(ctx, node.Settings{Config: loaded, Logger: slog.New(slog.DiscardHandler), Version: Version()})
+	if err != nil {
+		return exit(code(err), err)
+	}
+	if c.json {
+		if err := c.print(found); err != nil {
+			return err
+		}
+	} else {
+		for _, p := range found.Plugins {
+			_, _ = fmt.Fprintf(c.streams.Out, "plugin %s: ready (%s)\n", p.Name, p.How)
+		}
+		for _, ch := range found.Chains {
+			for _, n := range ch.Nodes {
+				_, _ = fmt.Fprintf(c.streams.Out, "%s chain %s, RPC node %s: %s\n", ch.Relay, ch.ID, n.Name, n.Text)
+			}
+		}
+	}
+	if silent := found.Silent(); silent != "" {
+		return exit(ExitUnreachable, fmt.Errorf("%s", silent))
+	}
+	return nil
+}

@@ -1,0 +1,315 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	nodev1 "github.com/loop-plugins/loop/gen/go/loop/node/v1"
+	"github.com/loop-plugins/loop/gen/go/loop/node/v1/nodev1connect"
+)
+
+type api = nodev1connect.NodeServiceClient
+
+func (c *command) jobs() *cobra.Command {
+	add := &cobra.Command{
+		Use: "add FILE", Short: "Check a job spec, store it and start the job (- reads standard input)", Args: one("the file of a job spec"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			spec, err := c.read(args[0])
+			if err != nil {
+				return err
+			}
+			r, err := call(cmd.Context(), c, func(a api) func(context.Context, *nodev1.AddJobRequest) (*nodev1.AddJobResponse, error) {
+				return a.AddJob
+			}, &nodev1.AddJobRequest{SpecToml: spec})
+			if err != nil {
+				return err
+			}
+			c.warn(args[0], r.GetWarnings())
+			return c.show(r, func(w io.Writer) { jobTable(w, r.GetJob()) })
+		},
+	}
+	validate := &cobra.Command{
+		Use: "validate FILE", Short: "Say everything that is wrong with a job spec, and store nothing", Args: one("the file of a job spec"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			spec, err := c.read(args[0])
+			if err != nil {
+				return err
+			}
+			r, err := call(cmd.Context(), c, func(a api) func(context.Context, *nodev1.ValidateJobRequest) (*nodev1.ValidateJobResponse, error) {
+				return a.ValidateJob
+			}, &nodev1.ValidateJobRequest{SpecToml: spec})
+			if err != nil {
+				return err
+			}
+			if err := c.show(r, func(w io.Writer) {
+				for _, p := range r.GetProblems() {
+					row(w, finding(args[0], p)+" ["+p.GetStage()+"]")
+				}
+				for _, p := range r.GetWarnings() {
+					row(w, "warning: "+finding(args[0], p))
+				}
+			}); err != nil {
+				return err
+			}
+			if n := len(r.GetProblems()); n > 0 {
+				return exit(ExitFailed, fmt.Errorf("%s has %s", args[0], plural(n, "problem")))
+			}
+			return nil
+		},
+	}
+	list := &cobra.Command{
+		Use: "list", Short: "List the jobs", Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			r, err := call(cmd.Context(), c, func(a api) func(context.Context, *nodev1.ListJobsRequest) (*nodev1.ListJobsResponse, error) {
+				return a.ListJobs
+			}, &nodev1.ListJobsRequest{})
+			if err != nil {
+				return err
+			}
+			return c.show(r, func(w io.Writer) { jobTable(w, r.GetJobs()...) })
+		},
+	}
+	rm := &cobra.Command{
+		Use: "rm ID", Short: "Stop a job and forget it", Args: one("a job's id"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			id, err := strconv.ParseInt(args[0], 10, 64)
+			if err != nil {
+				return exit(ExitUsage, fmt.Errorf("%q is no job's id; see: loop jobs list", args[0]))
+			}
+			_, err = call(cmd.Context(), c, func(a api) func(context.Context, *nodev1.RemoveJobRequest) (*nodev1.RemoveJobResponse, error) {
+				return a.RemoveJob
+			}, &nodev1.RemoveJobRequest{Id: id})
+			return err
+		},
+	}
+	return group("jobs", "Add, list and remove jobs", add, validate, list, rm)
+}
+
+func jobTable(w io.Writer, jobs ...*nodev1.Job) {
+	row(w, "ID", "NAME", "TYPE", "RELAY", "CONTRACT", "STATE", "ERRORS", "AGE")
+	for _, j := range jobs {
+		state := strings.ToLower(strings.TrimPrefix(j.GetState().String(), "JOB_STATE_"))
+		if j.GetReason() != "" {
+			state += ": " + j.GetReason()
+		}
+		var errs uint64
+		for _, e := range j.GetErrors() {
+			errs += e.GetCount()
+		}
+		row(w, strconv.FormatInt(j.GetId(), 10), dash(j.GetName()), j.GetType(), j.GetRelay(), j.GetContractId(), state, strconv.FormatUint(errs, 10), age(j.GetCreatedAt()))
+	}
+}
+
+func (c *command) keys() *cobra.Command {
+	list := &cobra.Command{
+		Use: "list", Short: "List the public sides of the node's keys", Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			r, err := call(cmd.Context(), c, func(a api) func(context.Context, *nodev1.ListKeysRequest) (*nodev1.ListKeysResponse, error) {
+				return a.ListKeys
+			}, &nodev1.ListKeysRequest{})
+			if err != nil {
+				return err
+			}
+			return c.show(r, func(w io.Writer) { keyTable(w, r.GetKeys()...) })
+		},
+	}
+	kinds := map[string]nodev1.KeyKind{"p2p": nodev1.KeyKind_KEY_KIND_P2P, "ocr2": nodev1.KeyKind_KEY_KIND_OCR2, "evm": nodev1.KeyKind_KEY_KIND_EVM}
+	create := &cobra.Command{
+		Use: "create p2p|ocr2|evm", Short: "Make a key", Args: one("a kind of key: p2p, ocr2 or evm"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			kind, ok := kinds[args[0]]
+			if !ok {
+				return exit(ExitUsage, fmt.Errorf("%q is no kind of key: one of p2p, ocr2 and evm is wanted", args[0]))
+			}
+			r, err := call(cmd.Context(), c, func(a api) func(context.Context, *nodev1.CreateKeyRequest) (*nodev1.CreateKeyResponse, error) {
+				return a.CreateKey
+			}, &nodev1.CreateKeyRequest{Kind: kind})
+			if err != nil {
+				return err
+			}
+			return c.show(r, func(w io.Writer) { keyTable(w, r.GetKey()) })
+		},
+	}
+	return group("keys", "List and make keys", list, create)
+}
+
+func keyTable(w io.Writer, keys ...*nodev1.Key) {
+	row(w, "KIND", "ID", "PUBLIC KEYS")
+	for _, k := range keys {
+		public := ""
+		if o := k.GetOcr2(); o != nil {
+			public = fmt.Sprintf("offchain %x  config %x  onchain %x", o.GetOffchainPublicKey(), o.GetConfigEncryptionPublicKey(), o.GetOnchainPublicKey())
+		}
+		kind := strings.ToLower(strings.TrimPrefix(k.GetKind().String(), "KEY_KIND_"))
+		if k.GetOcr2() != nil {
+			kind += " (" + k.GetChainKind() + ")"
+		}
+		row(w, kind, k.GetId(), dash(public))
+	}
+}
+
+func (c *command) bridges() *cobra.Command {
+	add := &cobra.Command{
+		Use: "add NAME URL", Short: "Store a bridge to an external adapter",
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) != 2 {
+				return errors.New("a bridge's name and its URL are wanted")
+			}
+			return nil
+		},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			r, err := call(cmd.Context(), c, func(a api) func(context.Context, *nodev1.AddBridgeRequest) (*nodev1.AddBridgeResponse, error) {
+				return a.AddBridge
+			}, &nodev1.AddBridgeRequest{Bridge: &nodev1.Bridge{Name: args[0], Url: args[1]}})
+			if err != nil {
+				return err
+			}
+			return c.show(r, func(w io.Writer) { bridgeTable(w, r.GetBridge()) })
+		},
+	}
+	list := &cobra.Command{
+		Use: "list", Short: "List the bridges", Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			r, err := call(cmd.Context(), c, func(a api) func(context.Context, *nodev1.ListBridgesRequest) (*nodev1.ListBridgesResponse, error) {
+				return a.ListBridges
+			}, &nodev1.ListBridgesRequest{})
+			if err != nil {
+				return err
+			}
+			return c.show(r, func(w io.Writer) { bridgeTable(w, r.GetBridges()...) })
+		},
+	}
+	rm := &cobra.Command{
+		Use: "rm NAME", Short: "Forget a bridge that no job uses", Args: one("a bridge's name"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			_, err := call(cmd.Context(), c, func(a api) func(context.Context, *nodev1.RemoveBridgeRequest) (*nodev1.RemoveBridgeResponse, error) {
+				return a.RemoveBridge
+			}, &nodev1.RemoveBridgeRequest{Name: args[0]})
+			return err
+		},
+	}
+	return group("bridges", "Add, list and remove bridges", add, list, rm)
+}
+
+func bridgeTable(w io.Writer, bridges ...*nodev1.Bridge) {
+	row(w, "NAME", "URL", "AGE")
+	for _, b := range bridges {
+		row(w, b.GetName(), b.GetUrl(), age(b.GetCreatedAt()))
+	}
+}
+
+func (c *command) plugins() *cobra.Command {
+	list := &cobra.Command{
+		Use: "list", Short: "List the plugins and how they do", Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			r, err := call(cmd.Context(), c, func(a api) func(context.Context, *nodev1.ListPluginsRequest) (*nodev1.ListPluginsResponse, error) {
+				return a.ListPlugins
+			}, &nodev1.ListPluginsRequest{})
+			if err != nil {
+				return err
+			}
+			return c.show(r, func(w io.Writer) { pluginTable(w, r.GetPlugins()) })
+		},
+	}
+	return group("plugins", "List plugins", list)
+}
+
+func pluginTable(w io.Writer, plugins []*nodev1.PluginStatus) {
+	row(w, "NAME", "KIND", "STATE", "PID", "GENERATION", "RESTARTS", "OBJECTS", "UP", "VERSION", "LAST EXIT")
+	for _, p := range plugins {
+		pid := "in-process"
+		if !p.GetInProcess() {
+			pid = strconv.Itoa(int(p.GetPid()))
+		}
+		open := 0
+		for _, o := range p.GetObjects() {
+			if o.GetState() == nodev1.ObjectState_OBJECT_STATE_OPEN {
+				open++
+			}
+		}
+		state := strings.ToLower(strings.TrimPrefix(p.GetState().String(), "PLUGIN_STATE_"))
+		row(w, p.GetName(), p.GetKind(), state, pid, strconv.FormatUint(p.GetGeneration(), 10), strconv.FormatUint(p.GetRestarts(), 10),
+			fmt.Sprintf("%d/%d", open, len(p.GetObjects())), age(p.GetReadyAt()), dash(p.GetVersion()), dash(p.GetLastExit()))
+	}
+}
+
+// one wants exactly one argument, and says which.
+func one(what string) cobra.PositionalArgs {
+	return func(_ *cobra.Command, args []string) error {
+		if len(args) != 1 {
+			return fmt.Errorf("%s is wanted, and nothing else", what)
+		}
+		return nil
+	}
+}
+
+// longestSpec bounds what is read of a job spec: real ones have a few KiB.
+const longestSpec = 1 << 20
+
+func (c *command) read(file string) (string, error) {
+	in := c.streams.In
+	if file != "-" {
+		f, err := os.Open(file)
+		if err != nil {
+			return "", exit(ExitUsage, fmt.Errorf("reading the job spec failed: %w", err))
+		}
+		defer f.Close()
+		in = f
+	}
+	b, err := io.ReadAll(io.LimitReader(in, longestSpec+1))
+	if err != nil {
+		return "", exit(ExitUsage, fmt.Errorf("reading the job spec failed: %w", err))
+	}
+	if len(b) > longestSpec {
+		return "", exit(ExitUsage, fmt.Errorf("%s is larger than a job spec may be (%d bytes)", file, longestSpec))
+	}
+	return string(b), nil
+}
+
+func (c *command) warn(file string, warnings []*nodev1.Problem) {
+	for _, p := range warnings {
+		_, _ = fmt.Fprintln(c.streams.Err, "warning:", finding(file, p))
+	}
+}
+
+// finding is one finding with its place, as editors read it.
+func finding(file string, p *nodev1.Problem) string {
+	place := file
+	if p.GetLine() > 0 {
+		place += ":" + strconv.Itoa(int(p.GetLine()))
+	}
+	if p.GetKey() != "" {
+		return place + ": " + p.GetKey() + ": " + p.GetText()
+	}
+	return place + ": " + p.GetText()
+}
+
+func plural(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
+}
+
+func dash(s string) string {
+	if s == "" {
+		return "-"
+	}
+	return s
+}
+
+func age(t *timestamppb.Timestamp) string {
+	if t == nil {
+		return "-"
+	}
+	return time.Since(t.AsTime()).Round(time.Second).String()
+}

@@ -1,0 +1,190 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	hostservicev1 "github.com/loop-plugins/loop/gen/go/loop/hostservice/v1"
+	"github.com/loop-plugins/loop/gen/go/loop/hostservice/v1/hostservicev1loophost"
+	relayerv1 "github.com/loop-plugins/loop/gen/go/loop/relayer/v1"
+	"github.com/loop-plugins/loop/gen/go/loop/relayer/v1/relayerv1loophost"
+	"github.com/loop-plugins/loop/sdk/go/loophost"
+)
+
+// pluginError is a plugin that did not start.
+type pluginError struct{ err error }
+
+func (e *pluginError) Error() string { return e.err.Error() }
+func (e *pluginError) Unwrap() error { return e.err }
+
+// IsPlugin tells an error of a plugin that did not start from others of Start and Check.
+func IsPlugin(err error) bool {
+	var e *pluginError
+	return errors.As(err, &e)
+}
+
+// Checked is what Check found.
+type Checked struct {
+	Plugins []CheckedPlugin `json:"plugins"`
+	Chains  []CheckedChain  `json:"chains"`
+}
+
+// CheckedPlugin is a plugin that started.
+type CheckedPlugin struct {
+	Name string `json:"name"`
+	// How it runs: "in-process" or the version that the process gave.
+	How string `json:"how"`
+}
+
+// CheckedChain is a chain and its RPC nodes.
+type CheckedChain struct {
+	Relay string        `json:"relay"`
+	ID    string        `json:"id"`
+	Nodes []CheckedNode `json:"nodes"`
+	// Answers is whether a node gave a head.
+	Answers bool `json:"answers"`
+}
+
+// CheckedNode is one RPC node.
+type CheckedNode struct {
+	Name string `json:"name"`
+	Text string `json:"text"`
+}
+
+// Silent is a sentence on the chains that nobody answers for, empty if there are none.
+func (c *Checked) Silent() string {
+	var silent []string
+	for _, ch := range c.Chains {
+		if ch.Answers {
+			continue
+		}
+		var why []string
+		for _, n := range ch.Nodes {
+			why = append(why, n.Name+": "+n.Text)
+		}
+		silent = append(silent, fmt.Sprintf("%s chain %s (%s)", ch.Relay, ch.ID, strings.Join(why, "; ")))
+	}
+	if len(silent) == 0 {
+		return ""
+	}
+	return "no RPC node answers for " + strings.Join(silent, " and for ") + "; check the chain's Nodes in the configuration and whether they run"
+}
+
+// checkTimeout is how long Check waits for a chain's first head.
+const checkTimeout = 10 * time.Second
+
+// Check starts the plugins, asks every chain once and ends them. It opens no database: plugins get no key and an empty store.
+func Check(ctx context.Context, s Settings) (*Checked, error) {
+	n := &Node{settings: s, logger: s.Logger}
+	var err error
+	n.runtime, err = loophost.New(loophost.Settings{
+		Logger: s.Logger, SocketDir: s.Config.Plugins.SocketDir, Version: s.Version, StopTimeout: s.Config.Plugins.StopTimeout.Duration,
+	})
+	if err != nil {
+		return nil, err
+	}
+	defer n.runtime.Close(context.WithoutCancel(ctx))
+	if n.plugins, err = launch(ctx, n, n.lendNothing); err != nil {
+		return nil, err
+	}
+	defer n.plugins.close()
+	found := &Checked{}
+	for _, p := range n.runtime.Plugins() {
+		st := p.Status()
+		how := st.Version + ", " + st.Runtime
+		if st.InProcess {
+			how = "in-process"
+		}
+		found.Plugins = append(found.Plugins, CheckedPlugin{Name: st.Name, How: how})
+	}
+	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
+	defer cancel()
+	for name, r := range n.plugins.relays {
+		for id, c := range r.chains {
+			found.Chains = append(found.Chains, checkChain(ctx, name, id, c))
+		}
+	}
+	return found, nil
+}
+
+// lendNothing gives a relayer no account and a store that is empty and stays so.
+func (n *Node) lendNothing(string, string) relayerv1loophost.CreateChainLoans {
+	return relayerv1loophost.CreateChainLoans{
+		Keystore: hostservicev1loophost.ExportKeystore(n.runtime, nothing{}),
+		Store:    hostservicev1loophost.ExportStore(n.runtime, nothing{}),
+	}
+}
+
+// nothing is a keystore without accounts and a store without entries.
+type nothing struct{}
+
+// ListAccounts implements hostservicev1.KeystoreServiceServer.
+func (nothing) ListAccounts(context.Context, *hostservicev1.ListAccountsRequest) (*hostservicev1.ListAccountsResponse, error) {
+	return &hostservicev1.ListAccountsResponse{}, nil
+}
+
+// Sign implements hostservicev1.KeystoreServiceServer.
+func (nothing) Sign(context.Context, *hostservicev1.SignRequest) (*hostservicev1.SignResponse, error) {
+	return nil, status.Error(codes.NotFound, "a check lends no accounts")
+}
+
+// Read implements hostservicev1.StoreServiceServer.
+func (nothing) Read(context.Context, *hostservicev1.ReadRequest) (*hostservicev1.ReadResponse, error) {
+	return nil, status.Error(codes.NotFound, "a check's store is empty")
+}
+
+// Put implements hostservicev1.StoreServiceServer.
+func (nothing) Put(context.Context, *hostservicev1.PutRequest) (*hostservicev1.PutResponse, error) {
+	return nil, status.Error(codes.Unavailable, "a check's store takes nothing")
+}
+
+// Delete implements hostservicev1.StoreServiceServer.
+func (nothing) Delete(context.Context, *hostservicev1.DeleteRequest) (*hostservicev1.DeleteResponse, error) {
+	return &hostservicev1.DeleteResponse{}, nil
+}
+
+// List implements hostservicev1.StoreServiceServer.
+func (nothing) List(context.Context, *hostservicev1.ListRequest) (*hostservicev1.ListResponse, error) {
+	return &hostservicev1.ListResponse{}, nil
+}
+
+// headPause is the time between two questions for a first head.
+const headPause = 100 * time.Millisecond
+
+func checkChain(ctx context.Context, relay, id string, c *relayerv1loophost.Chain) CheckedChain {
+	checked := CheckedChain{Relay: relay, ID: id}
+	for {
+		if _, err := c.LatestHead(ctx, &relayerv1.LatestHeadRequest{}); err == nil {
+			checked.Answers = true
+			break
+		}
+		select {
+		case <-time.After(headPause):
+			continue
+		case <-ctx.Done():
+		}
+		break
+	}
+	nodes, err := c.ListNodeStatuses(context.WithoutCancel(ctx), &relayerv1.ListNodeStatusesRequest{})
+	if err != nil {
+		checked.Nodes = append(checked.Nodes, CheckedNode{Name: "-", Text: err.Error()})
+		return checked
+	}
+	for _, s := range nodes.GetNodes() {
+		text := strings.ToLower(strings.ReplaceAll(strings.TrimPrefix(s.GetState().String(), "NODE_STATE_"), "_", " "))
+		if s.GetReason() != "" {
+			text += ", " + s.GetReason()
+		}
+		if s.GetLatestBlock() > 0 {
+			text += fmt.Sprintf(", block %d", s.GetLatestBlock())
+		}
+		checked.Nodes = append(checked.Nodes, CheckedNode{Name: s.GetName(), Text: text})
+	}
+	return checked
+}

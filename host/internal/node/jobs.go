@@ -1,0 +1,300 @@
+package node
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"sync"
+
+	"github.com/google/uuid"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/loop-plugins/loop/gen/go/loop/median/v1/medianv1loophost"
+	"github.com/loop-plugins/loop/host/internal/database"
+	"github.com/loop-plugins/loop/host/internal/fallback"
+	"github.com/loop-plugins/loop/host/internal/job"
+	"github.com/loop-plugins/loop/host/internal/keystore"
+	"github.com/loop-plugins/loop/host/internal/oracle"
+)
+
+// jobs holds the node's jobs. A job that cannot run stays, with the reason: an operator mends the node, not the spec.
+type jobs struct {
+	node *Node
+
+	mu     sync.Mutex
+	all    map[int64]*running
+	adding sync.Mutex // one job is checked and added at a time
+}
+
+// running is a job, whether it runs or not.
+type running struct {
+	stored database.Job
+	spec   *job.Spec
+	oracle *oracle.Oracle           // nil when it does not run
+	median *medianv1loophost.Median // the job's own process; nil when it shares one
+
+	mu     sync.Mutex
+	reason string // why it does not run
+}
+
+func (r *running) fail(reason string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.reason = reason
+}
+
+func (r *running) failure() string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.reason
+}
+
+func newJobs(n *Node) *jobs { return &jobs{node: n, all: map[int64]*running{}} }
+
+// startStored starts the jobs of the database. A job that does not start is no reason for the others not to.
+func (j *jobs) startStored(ctx context.Context) error {
+	stored, err := j.node.database.Jobs(ctx)
+	if err != nil {
+		return err
+	}
+	for _, s := range stored {
+		r := &running{stored: s}
+		spec, report := job.Parse([]byte(s.Spec), j.checks(nil))
+		if err := report.Err(); err != nil || spec == nil {
+			r.fail(fmt.Sprintf("its spec is not valid on this node any more: %v", err))
+		} else {
+			r.spec = spec
+			j.start(ctx, r)
+		}
+		j.mu.Lock()
+		j.all[s.ID] = r
+		j.mu.Unlock()
+	}
+	return nil
+}
+
+// checks is what the node knows for checking a spec. Jobs that are stored already are not held against one another.
+func (j *jobs) checks(others job.Jobs) job.Settings {
+	n := j.node
+	return job.Settings{
+		OCR2:                 n.settings.Config.OCR2,
+		DefaultBootstrappers: n.settings.Config.P2P.V2.DefaultBootstrappers,
+		Chains:               knownChains{n.plugins},
+		Keys:                 knownKeys{n.keys},
+		Bridges:              bridges{n.database},
+		Jobs:                 others,
+	}
+}
+
+// add checks, stores and starts a job.
+func (j *jobs) add(ctx context.Context, spec string) (*running, *job.Report, error) {
+	j.adding.Lock()
+	defer j.adding.Unlock()
+	parsed, report := job.Parse([]byte(spec), j.checks(j))
+	if report.Err() != nil {
+		return nil, report, nil
+	}
+	id := parsed.ExternalJobID
+	if id == uuid.Nil {
+		id = uuid.New()
+	}
+	stored, err := j.node.database.AddJob(ctx, database.Job{ExternalID: id.String(), Name: parsed.Name, Spec: spec})
+	if err != nil {
+		return nil, report, err
+	}
+	r := &running{stored: stored, spec: parsed}
+	j.start(ctx, r)
+	j.mu.Lock()
+	j.all[stored.ID] = r
+	j.mu.Unlock()
+	return r, report, nil
+}
+
+// start runs a job. What goes wrong is kept as its reason.
+func (j *jobs) start(ctx context.Context, r *running) {
+	if err := j.run(ctx, r); err != nil {
+		r.fail(err.Error())
+		j.node.logger.Error("a job does not run", "job", r.stored.ID, "name", r.stored.Name, "error", err)
+	}
+}
+
+func (j *jobs) run(ctx context.Context, r *running) error {
+	n := j.node
+	relay, chain, err := n.plugins.chain(r.spec.Relay, r.spec.ChainID)
+	if err != nil {
+		return err
+	}
+	median := n.plugins.median
+	if r.spec.Isolated && r.spec.Type == job.TypeOCR2 {
+		// The median alone: one relayer process holds the queue of an account's transactions, and two would race for nonces.
+		settings := pluginSettings("median", n.settings.Config.Environment.Median, fallback.Median)
+		settings.Name += "-" + strconv.FormatInt(r.stored.ID, 10)
+		if r.median, err = medianv1loophost.LaunchMedian(ctx, n.runtime, settings); err != nil {
+			return err
+		}
+		median = r.median
+	}
+	var bundle *keystore.OCR2Bundle
+	if r.spec.Type == job.TypeOCR2 {
+		if bundle, err = j.bundle(r.spec); err != nil {
+			return err
+		}
+	}
+	r.oracle, err = oracle.Start(ctx, oracle.Settings{
+		JobID:         r.stored.ID,
+		ExternalJobID: r.stored.ExternalID,
+		Spec:          r.spec,
+		Chain:         chain,
+		Watch:         relay.watch,
+		Median:        median,
+		Runtime:       n.runtime,
+		Database:      n.database,
+		Bundle:        bundle,
+		Peer:          n.peer,
+		Config:        n.settings.Config,
+		Pipelines:     n.runner,
+		Registerer:    prometheus.WrapRegistererWith(prometheus.Labels{"job": strconv.FormatInt(r.stored.ID, 10)}, n.registry),
+		Logger:        n.logger.With("job", r.stored.ID, "contract", r.spec.ContractID),
+		Failed:        r.fail,
+	})
+	return err
+}
+
+// bundle is the spec's key bundle, or the only one of the relay.
+func (j *jobs) bundle(s *job.Spec) (*keystore.OCR2Bundle, error) {
+	if s.KeyBundleID != "" {
+		return j.node.keys.Bundle(s.KeyBundleID)
+	}
+	all := j.node.keys.Bundles(s.Relay)
+	if len(all) == 0 {
+		return nil, fmt.Errorf("there is no OCR2 key bundle for %s; make one with: loop keys create ocr2", s.Relay)
+	}
+	return all[0], nil
+}
+
+// remove stops and forgets a job.
+func (j *jobs) remove(ctx context.Context, id int64) error {
+	j.mu.Lock()
+	r := j.all[id]
+	delete(j.all, id)
+	j.mu.Unlock()
+	if r != nil {
+		r.stop(ctx)
+	}
+	return j.node.database.RemoveJob(ctx, id)
+}
+
+func (r *running) stop(ctx context.Context) {
+	if r.oracle != nil {
+		r.oracle.Close()
+	}
+	if r.median != nil {
+		r.median.Close(ctx)
+	}
+}
+
+func (j *jobs) close() {
+	var wait sync.WaitGroup
+	for _, r := range j.list() {
+		wait.Go(func() { r.stop(context.Background()) })
+	}
+	wait.Wait()
+}
+
+func (j *jobs) list() []*running {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return slices.SortedFunc(maps.Values(j.all), func(a, b *running) int { return cmp.Compare(a.stored.ID, b.stored.ID) })
+}
+
+func (j *jobs) get(id int64) *running {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.all[id]
+}
+
+func (j *jobs) count() int { return len(j.list()) }
+
+// ByContract implements job.Jobs.
+func (j *jobs) ByContract(key string) (string, bool) {
+	for _, r := range j.list() {
+		if r.spec != nil && r.spec.ContractKey() == key {
+			return r.title(), true
+		}
+	}
+	return "", false
+}
+
+// ByExternalID implements job.Jobs.
+func (j *jobs) ByExternalID(id uuid.UUID) (string, bool) {
+	for _, r := range j.list() {
+		if r.stored.ExternalID == id.String() {
+			return r.title(), true
+		}
+	}
+	return "", false
+}
+
+// uses returns the job that uses a bridge.
+func (j *jobs) uses(bridge string) (string, bool) {
+	for _, r := range j.list() {
+		if r.spec != nil && slices.Contains(r.spec.Bridges(), bridge) {
+			return r.title(), true
+		}
+	}
+	return "", false
+}
+
+// title is how people call the job.
+func (r *running) title() string {
+	if r.stored.Name != "" {
+		return fmt.Sprintf("job %d (%s)", r.stored.ID, r.stored.Name)
+	}
+	return fmt.Sprintf("job %d", r.stored.ID)
+}
+
+// knownChains implements job.Chains.
+type knownChains struct{ plugins *plugins }
+
+// HasChain implements job.Chains.
+func (k knownChains) HasChain(relay, id string) bool {
+	_, _, err := k.plugins.chain(relay, id)
+	return err == nil
+}
+
+// knownKeys implements job.Keys.
+type knownKeys struct{ keys *keystore.Keystore }
+
+// HasKeyBundle implements job.Keys.
+func (k knownKeys) HasKeyBundle(relay, id string) bool {
+	b, err := k.keys.Bundle(id)
+	return err == nil && b.ChainKind() == relay
+}
+
+// HasTransmitter implements job.Keys.
+func (k knownKeys) HasTransmitter(relay, _, id string) bool {
+	_, err := k.keys.Signer(relay, id)
+	return err == nil
+}
+
+// bridges are the node's bridges, for specs and for pipelines.
+type bridges struct{ database *database.Database }
+
+// HasBridge implements job.Bridges.
+func (b bridges) HasBridge(name string) bool {
+	_, err := b.database.Bridge(context.Background(), name)
+	return err == nil
+}
+
+// Bridge implements pipeline.Bridges.
+func (b bridges) Bridge(ctx context.Context, name string) (string, error) {
+	found, err := b.database.Bridge(ctx, name)
+	if errors.Is(err, database.ErrNotFound) {
+		return "", fmt.Errorf("could not find bridge with name %q; add it with: loop bridges add", name)
+	}
+	return found.URL, err
+}

@@ -1,0 +1,182 @@
+// Package node puts a node together from its parts, starts and ends it, and answers the operator's API.
+//
+// It decides what runs and in which order. How a job observes, how a plugin is healed or how a key is kept is decided in the
+// parts; this package must not know.
+package node
+
+import (
+	"context"
+	"log/slog"
+	"net"
+	"os"
+	"strconv"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+
+	"github.com/loop-plugins/loop/gen/go/loop/node/v1/nodev1connect"
+	"github.com/loop-plugins/loop/host/internal/config"
+	"github.com/loop-plugins/loop/host/internal/database"
+	"github.com/loop-plugins/loop/host/internal/hostservice"
+	"github.com/loop-plugins/loop/host/internal/keystore"
+	"github.com/loop-plugins/loop/host/internal/oracle"
+	"github.com/loop-plugins/loop/host/internal/pipeline"
+	"github.com/loop-plugins/loop/host/internal/web"
+	"github.com/loop-plugins/loop/sdk/go/loophost"
+)
+
+// Settings are what a node needs.
+type Settings struct {
+	Config  *config.Config
+	Logger  *slog.Logger
+	Version string
+}
+
+// Node is a running node.
+type Node struct {
+	settings  Settings
+	logger    *slog.Logger
+	startedAt time.Time
+	ready     atomic.Bool
+
+	registry  *prometheus.Registry
+	database  *database.Database
+	keys      *keystore.Keystore
+	telemetry *hostservice.Telemetry
+	runtime   *loophost.Runtime
+	plugins   *plugins
+	peer      *oracle.Peer
+	runner    *pipeline.Runner
+	jobs      *jobs
+	web       *web.Server
+}
+
+// Start starts a node: database, keys, plugins, network, jobs, and last its HTTP server's readiness. A part that fails ends
+// those before it, and is the error: one sentence for people.
+func Start(ctx context.Context, s Settings) (_ *Node, err error) {
+	n := &Node{settings: s, logger: s.Logger, startedAt: time.Now(), registry: prometheus.NewRegistry()}
+	defer func() {
+		if err != nil {
+			n.Close(context.WithoutCancel(ctx))
+		}
+	}()
+	n.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	if n.database, err = database.Open(ctx, database.Settings{Path: s.Config.Database.Path, Logger: s.Logger}); err != nil {
+		return nil, err
+	}
+	if n.keys, err = keystore.Open(ctx, keystore.Settings{Store: n.database, Password: keystore.NewPassword(s.Config.Keystore.Password.Reveal()), Logger: s.Logger}); err != nil {
+		return nil, err
+	}
+	if err = n.keys.EnsureDefaults(ctx, []string{keystore.ChainEVM}); err != nil {
+		return nil, err
+	}
+	if n.telemetry, err = hostservice.NewTelemetry(hostservice.TelemetrySettings{Registerer: n.registry, Logger: s.Logger}); err != nil {
+		return nil, err
+	}
+	if n.runtime, err = loophost.New(loophost.Settings{
+		Logger:         s.Logger,
+		PluginLogLevel: level(s.Config.Log.Level),
+		Registerer:     n.registry,
+		SocketDir:      s.Config.Plugins.SocketDir,
+		Version:        s.Version,
+		Telemetry:      n.telemetry,
+		StopTimeout:    s.Config.Plugins.StopTimeout.Duration,
+		HealthInterval: s.Config.Plugins.HealthInterval.Duration,
+		HealthTimeout:  s.Config.Plugins.HealthTimeout.Duration,
+	}); err != nil {
+		return nil, err
+	}
+	// The server stands before the plugins do, so that a start that takes long can be watched.
+	if n.web, err = n.serve(); err != nil {
+		return nil, err
+	}
+	if n.plugins, err = launch(ctx, n, n.lend); err != nil {
+		return nil, err
+	}
+	if n.peer, err = oracle.NewPeer(oracle.PeerSettings{Config: s.Config.P2P, TraceLogging: s.Config.OCR2.TraceLogging, Keys: n.keys, Database: n.database, Registerer: n.registry, Logger: s.Logger}); err != nil {
+		return nil, err
+	}
+	if n.runner, err = pipeline.NewRunner(pipeline.Settings{
+		Bridges:            bridges{n.database},
+		MaxRunDuration:     s.Config.JobPipeline.MaxRunDuration.Duration,
+		DefaultHTTPTimeout: s.Config.JobPipeline.HTTPRequest.DefaultTimeout.Duration,
+		MaxResponse:        s.Config.JobPipeline.HTTPRequest.MaxSize,
+		Logger:             s.Logger,
+	}); err != nil {
+		return nil, err
+	}
+	n.jobs = newJobs(n)
+	if err = n.jobs.startStored(ctx); err != nil {
+		return nil, err
+	}
+	n.ready.Store(true)
+	s.Logger.Info("the node is ready", "version", s.Version, "http", n.web.Address(), "peer", n.peer.ID(), "plugins", len(n.runtime.Plugins()), "jobs", n.jobs.count())
+	return n, nil
+}
+
+// Address is host:port of the node's HTTP server.
+func (n *Node) Address() string { return n.web.Address() }
+
+// Close ends the node: jobs, network, plugins, server, database. ctx bounds it.
+func (n *Node) Close(ctx context.Context) {
+	n.ready.Store(false)
+	if n.jobs != nil {
+		n.jobs.close()
+	}
+	if n.peer != nil {
+		n.peer.Close()
+	}
+	if n.plugins != nil {
+		n.plugins.close()
+	}
+	if n.runtime != nil {
+		n.runtime.Close(ctx)
+	}
+	if n.web != nil {
+		n.web.Close(ctx)
+	}
+	if n.runner != nil {
+		n.runner.Close()
+	}
+	if n.telemetry != nil {
+		n.telemetry.Close()
+	}
+	if n.database != nil {
+		if err := n.database.Close(); err != nil {
+			n.logger.Error("closing the database failed", "error", err)
+		}
+	}
+}
+
+func (n *Node) serve() (*web.Server, error) {
+	c := n.settings.Config
+	host := c.Environment.DiscoveryHostname
+	if host == "" {
+		var err error
+		if host, err = os.Hostname(); err != nil || host == "" {
+			host = "localhost"
+		}
+	}
+	path, api := nodev1connect.NewNodeServiceHandler(&service{node: n})
+	return web.Start(web.Settings{
+		Address:       net.JoinHostPort(c.WebServer.ListenIP, strconv.Itoa(int(c.WebServer.HTTPPort))),
+		DiscoveryHost: host,
+		Plugins:       scrape{n.runtime},
+		Gatherer:      n.registry,
+		Health:        n.health,
+		Ready:         n.ready.Load,
+		APIPath:       path,
+		API:           api,
+		Logger:        n.logger,
+	})
+}
+
+func level(name string) slog.Level {
+	var l slog.Level
+	if err := l.UnmarshalText([]byte(name)); err != nil {
+		return slog.LevelInfo // the configuration was checked
+	}
+	return l
+}

@@ -1,0 +1,235 @@
+package node
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"github.com/loop-plugins/loop/gen/go/loop/hostservice/v1/hostservicev1loophost"
+	"github.com/loop-plugins/loop/gen/go/loop/median/v1/medianv1loophost"
+	relayerv1 "github.com/loop-plugins/loop/gen/go/loop/relayer/v1"
+	"github.com/loop-plugins/loop/gen/go/loop/relayer/v1/relayerv1loophost"
+	"github.com/loop-plugins/loop/host/internal/config"
+	"github.com/loop-plugins/loop/host/internal/database"
+	"github.com/loop-plugins/loop/host/internal/fallback"
+	"github.com/loop-plugins/loop/host/internal/hostservice"
+	"github.com/loop-plugins/loop/host/internal/oracle"
+	"github.com/loop-plugins/loop/sdk/go/loop"
+	"github.com/loop-plugins/loop/sdk/go/loophost"
+	"github.com/loop-plugins/loop/sdk/go/loophost/supervise"
+)
+
+// plugins are the node's plugins and the chains in them.
+type plugins struct {
+	node   *Node
+	median *medianv1loophost.Median
+	relays map[string]*relay
+}
+
+// relay is one relayer plugin.
+type relay struct {
+	plugin *relayerv1loophost.Relayer
+	watch  *oracle.Watch
+	chains map[string]*relayerv1loophost.Chain
+}
+
+// relayer is what the configuration says of one kind of relayer.
+type relayer struct {
+	name     string
+	plugin   config.Plugin
+	fallback func() loop.Plugin // nil: there is none inside the node yet
+	chains   []chain
+}
+
+type chain struct {
+	id   string
+	toml func() ([]byte, error)
+}
+
+// relayers lists the relayers that the configuration asks for: those with a command or an enabled chain.
+func relayers(c *config.Config) []relayer {
+	evm := relayer{name: "evm", plugin: c.Environment.EVM, fallback: fallback.EVM}
+	for _, ch := range c.EVM {
+		if ch.Enabled {
+			evm.chains = append(evm.chains, chain{ch.ChainID, ch.TOML})
+		}
+	}
+	solana := relayer{name: "solana", plugin: c.Environment.Solana, chains: plain(c.Solana)}
+	starknet := relayer{name: "starknet", plugin: c.Environment.Starknet, chains: plain(c.Starknet)}
+	var wanted []relayer
+	for _, r := range []relayer{evm, solana, starknet} {
+		if len(r.chains) > 0 || !r.plugin.InProcess() {
+			wanted = append(wanted, r)
+		}
+	}
+	return wanted
+}
+
+func plain(chains []config.Chain) []chain {
+	var all []chain
+	for _, c := range chains {
+		if c.Enabled {
+			all = append(all, chain{c.ChainID, c.TOML})
+		}
+	}
+	return all
+}
+
+// chainTimeout bounds the wait for a chain's object at start. It opens no connection, so that it is there at once or its
+// plugin is ill, in which case the runtime goes on trying.
+const chainTimeout = 5 * time.Second
+
+// lender gives what a relayer may use for one chain.
+type lender func(relay, chain string) relayerv1loophost.CreateChainLoans
+
+// lend gives a relayer the node's accounts of its kind of chain, and a store for each chain.
+func (n *Node) lend(relay, chain string) relayerv1loophost.CreateChainLoans {
+	return relayerv1loophost.CreateChainLoans{
+		Keystore: hostservicev1loophost.ExportKeystore(n.runtime, hostservice.NewKeystore(n.keys, relay)),
+		Store:    hostservicev1loophost.ExportStore(n.runtime, hostservice.NewStore(n.database.Store(database.Scope{PluginKind: relay, Chain: chain}))),
+	}
+}
+
+// launch starts every plugin side by side.
+func launch(ctx context.Context, n *Node, lend lender) (*plugins, error) {
+	p := &plugins{node: n, relays: map[string]*relay{}}
+	wanted := relayers(n.settings.Config)
+	for _, r := range wanted {
+		if r.plugin.InProcess() && r.fallback == nil {
+			return nil, fmt.Errorf("the configuration has a %s chain, and this node has no %[1]s relayer inside it: set %s to the command of one, or disable the chain", r.name, variable(r.name))
+		}
+	}
+	var mu sync.Mutex
+	var wait sync.WaitGroup
+	var first error
+	fail := func(err error) {
+		mu.Lock()
+		defer mu.Unlock()
+		if first == nil {
+			first = &pluginError{err}
+		}
+	}
+	wait.Go(func() {
+		var err error
+		if p.median, err = medianv1loophost.LaunchMedian(ctx, n.runtime, pluginSettings("median", n.settings.Config.Environment.Median, fallback.Median)); err != nil {
+			fail(err)
+		}
+	})
+	for _, r := range wanted {
+		wait.Go(func() {
+			started, err := p.relay(ctx, r, lend)
+			if err != nil {
+				fail(err)
+				return
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			p.relays[r.name] = started
+		})
+	}
+	wait.Wait()
+	if first != nil {
+		p.close()
+		return nil, first
+	}
+	return p, nil
+}
+
+func variable(name string) string {
+	return map[string]string{"median": "CL_MEDIAN_CMD", "evm": "CL_EVM_CMD", "solana": "CL_SOLANA_CMD", "starknet": "CL_STARKNET_CMD"}[name]
+}
+
+func pluginSettings(name string, c config.Plugin, inside func() loop.Plugin) loophost.PluginSettings {
+	s := loophost.PluginSettings{Name: name, Hint: "check " + variable(name)}
+	if c.InProcess() {
+		b := inside()
+		s.InProcess = &b
+		return s
+	}
+	s.Command, s.Env = c.Command, c.Environ()
+	return s
+}
+
+func (p *plugins) relay(ctx context.Context, r relayer, lend lender) (*relay, error) {
+	n := p.node
+	plugin, err := relayerv1loophost.LaunchRelayer(ctx, n.runtime, pluginSettings(r.name, r.plugin, r.fallback))
+	if err != nil {
+		return nil, err
+	}
+	started := &relay{plugin: plugin, watch: oracle.NewWatch(plugin.RelayerServiceClient, n.logger), chains: map[string]*relayerv1loophost.Chain{}}
+	for _, c := range r.chains {
+		toml, err := c.toml()
+		if err != nil {
+			started.watch.Close()
+			return nil, fmt.Errorf("encoding the configuration of %s chain %s: %w", r.name, c.id, err)
+		}
+		handle := plugin.CreateChain(&relayerv1.CreateChainRequest{ChainId: c.id, ConfigToml: toml}, lend(r.name, c.id))
+		started.chains[c.id] = handle
+		made, cancel := context.WithTimeout(ctx, chainTimeout)
+		_, err = handle.Created(made)
+		cancel()
+		switch code := status.Code(err); code {
+		case codes.OK:
+		case codes.InvalidArgument, codes.FailedPrecondition, codes.Unimplemented:
+			started.watch.Close()
+			return nil, fmt.Errorf("plugin %s refused the configuration of chain %s: %s; mend it in the node's configuration", r.name, c.id, status.Convert(err).Message())
+		default:
+			n.logger.Error("a chain is not there yet; the node goes on and tries again", "plugin", r.name, "chain", c.id, "error", err)
+		}
+	}
+	return started, nil
+}
+
+func (p *plugins) close() {
+	for _, r := range p.relays {
+		r.watch.Close()
+	}
+}
+
+// chain returns the chain of a job.
+func (p *plugins) chain(relayName, id string) (*relay, *relayerv1loophost.Chain, error) {
+	r := p.relays[relayName]
+	if r == nil {
+		return nil, nil, fmt.Errorf("this node runs no %s relayer: add a [[%s]] chain to its configuration", relayName, section(relayName))
+	}
+	c := r.chains[id]
+	if c == nil {
+		return nil, nil, fmt.Errorf("this node has no %s chain %s: add it to its configuration", relayName, id)
+	}
+	return r, c, nil
+}
+
+func section(relayName string) string {
+	return map[string]string{"evm": "EVM", "solana": "Solana", "starknet": "Starknet"}[relayName]
+}
+
+// scrape is the runtime as the HTTP server sees it.
+type scrape struct{ runtime *loophost.Runtime }
+
+// Names implements web.Plugins.
+func (s scrape) Names() []string {
+	var names []string
+	for _, p := range s.runtime.Plugins() {
+		if p.Status().State == supervise.Ready {
+			names = append(names, p.Name())
+		}
+	}
+	return names
+}
+
+// Collect implements web.Plugins.
+func (s scrape) Collect(ctx context.Context, name, accept string) (string, []byte, error) {
+	p := s.runtime.Plugin(name)
+	if p == nil {
+		return "", nil, status.Errorf(codes.NotFound, "there is no plugin %q", name)
+	}
+	r, err := p.CollectMetrics(ctx, accept)
+	if err != nil {
+		return "", nil, err
+	}
+	return r.GetContentType(), r.GetExposition(), nil
+}

@@ -1,0 +1,353 @@
+package node
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+
+	"connectrpc.com/connect"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	nodev1 "github.com/loop-plugins/loop/gen/go/loop/node/v1"
+	"github.com/loop-plugins/loop/host/internal/database"
+	"github.com/loop-plugins/loop/host/internal/job"
+	"github.com/loop-plugins/loop/host/internal/keystore"
+	"github.com/loop-plugins/loop/host/internal/web"
+	"github.com/loop-plugins/loop/sdk/go/loophost"
+	"github.com/loop-plugins/loop/sdk/go/loophost/supervise"
+)
+
+// service answers the operator's API.
+type service struct{ node *Node }
+
+// apiErrors are the Connect codes of the parts' errors.
+func apiError(err error) error {
+	code := connect.CodeInternal
+	switch {
+	case errors.Is(err, database.ErrNotFound), errors.Is(err, keystore.ErrNotFound):
+		code = connect.CodeNotFound
+	case errors.Is(err, database.ErrExists):
+		code = connect.CodeAlreadyExists
+	case errors.Is(err, database.ErrInvalid), errors.Is(err, keystore.ErrInvalid):
+		code = connect.CodeInvalidArgument
+	case errors.Is(err, context.DeadlineExceeded):
+		code = connect.CodeDeadlineExceeded
+	case errors.Is(err, context.Canceled):
+		code = connect.CodeCanceled
+	}
+	return connect.NewError(code, err)
+}
+
+// starting refuses what needs the whole node while it starts.
+func (s *service) starting() error {
+	if !s.node.ready.Load() {
+		return connect.NewError(connect.CodeUnavailable, errors.New("the node is starting; try again when /readyz says so"))
+	}
+	return nil
+}
+
+// NodeStatus implements nodev1connect.NodeServiceHandler.
+func (s *service) NodeStatus(context.Context, *nodev1.NodeStatusRequest) (*nodev1.NodeStatusResponse, error) {
+	r := &nodev1.NodeStatusResponse{Version: s.node.settings.Version, StartedAt: timestamppb.New(s.node.startedAt)}
+	if keys := s.node.keys.P2PKeys(); len(keys) > 0 {
+		r.PeerId = keys[0].ID()
+	}
+	for _, c := range s.node.health() {
+		r.Checks = append(r.Checks, &nodev1.HealthCheck{Name: c.Name, Healthy: c.Healthy, Reason: c.Reason})
+	}
+	return r, nil
+}
+
+// health is the state of the node's parts.
+func (n *Node) health() []web.Check {
+	var all []web.Check
+	for _, p := range n.runtime.Plugins() {
+		st := p.Status()
+		c := web.Check{Name: "plugin " + st.Name, Healthy: st.State == supervise.Ready}
+		if !c.Healthy {
+			c.Reason = fmt.Sprintf("%s: %s", st.State, st.LastExit)
+		}
+		all = append(all, c)
+		for _, o := range st.Objects {
+			if o.State == loophost.Parked {
+				all = append(all, web.Check{Name: "object " + o.Name, Reason: o.Reason})
+			}
+		}
+	}
+	if !n.ready.Load() {
+		return append(all, web.Check{Name: "node", Reason: "starting"})
+	}
+	for _, r := range n.jobs.list() {
+		reason := r.failure()
+		all = append(all, web.Check{Name: r.title(), Healthy: reason == "", Reason: reason})
+	}
+	return all
+}
+
+// ListPlugins implements nodev1connect.NodeServiceHandler.
+func (s *service) ListPlugins(context.Context, *nodev1.ListPluginsRequest) (*nodev1.ListPluginsResponse, error) {
+	r := &nodev1.ListPluginsResponse{}
+	for _, p := range s.node.runtime.Plugins() {
+		st := p.Status()
+		out := &nodev1.PluginStatus{
+			Name: st.Name, Kind: st.Kind, State: pluginState(st.State), InProcess: st.InProcess, Pid: int32(st.PID),
+			Generation: st.Generation, Restarts: st.Restarts, LastExit: st.LastExit, LastStderr: st.LastStderr,
+			Version: st.Version, Runtime: st.Runtime,
+		}
+		if !st.ReadyAt.IsZero() {
+			out.ReadyAt = timestamppb.New(st.ReadyAt)
+		}
+		for _, o := range st.Objects {
+			out.Objects = append(out.Objects, &nodev1.ObjectStatus{Name: o.Name, Type: o.Type, State: objectState(o.State), Reason: o.Reason, Parent: o.Parent})
+		}
+		r.Plugins = append(r.Plugins, out)
+	}
+	return r, nil
+}
+
+func pluginState(s supervise.State) nodev1.PluginState {
+	switch s {
+	case supervise.Starting:
+		return nodev1.PluginState_PLUGIN_STATE_STARTING
+	case supervise.Ready:
+		return nodev1.PluginState_PLUGIN_STATE_READY
+	case supervise.Restarting:
+		return nodev1.PluginState_PLUGIN_STATE_RESTARTING
+	case supervise.Quarantined:
+		return nodev1.PluginState_PLUGIN_STATE_QUARANTINED
+	}
+	return nodev1.PluginState_PLUGIN_STATE_STOPPED
+}
+
+func objectState(s loophost.ObjectState) nodev1.ObjectState {
+	switch s {
+	case loophost.Open:
+		return nodev1.ObjectState_OBJECT_STATE_OPEN
+	case loophost.Parked:
+		return nodev1.ObjectState_OBJECT_STATE_PARKED
+	}
+	return nodev1.ObjectState_OBJECT_STATE_CREATING
+}
+
+// AddJob implements nodev1connect.NodeServiceHandler.
+func (s *service) AddJob(ctx context.Context, r *nodev1.AddJobRequest) (*nodev1.AddJobResponse, error) {
+	if err := s.starting(); err != nil {
+		return nil, err
+	}
+	added, report, err := s.node.jobs.add(ctx, r.GetSpecToml())
+	if err != nil {
+		return nil, apiError(err)
+	}
+	if err := report.Err(); err != nil {
+		return nil, connect.NewError(connect.CodeInvalidArgument, err)
+	}
+	return &nodev1.AddJobResponse{Job: added.describe(), Warnings: problems(report.Warnings)}, nil
+}
+
+// ValidateJob implements nodev1connect.NodeServiceHandler.
+func (s *service) ValidateJob(_ context.Context, r *nodev1.ValidateJobRequest) (*nodev1.ValidateJobResponse, error) {
+	if err := s.starting(); err != nil {
+		return nil, err
+	}
+	_, report := job.Parse([]byte(r.GetSpecToml()), s.node.jobs.checks(s.node.jobs))
+	return &nodev1.ValidateJobResponse{Problems: problems(report.Problems), Warnings: problems(report.Warnings)}, nil
+}
+
+func problems(found []job.Finding) []*nodev1.Problem {
+	all := make([]*nodev1.Problem, 0, len(found))
+	for _, f := range found {
+		all = append(all, &nodev1.Problem{Line: uint32(f.Line), Key: f.Key, Stage: string(f.Stage), Text: f.Text})
+	}
+	return all
+}
+
+// ListJobs implements nodev1connect.NodeServiceHandler.
+func (s *service) ListJobs(context.Context, *nodev1.ListJobsRequest) (*nodev1.ListJobsResponse, error) {
+	if err := s.starting(); err != nil {
+		return nil, err
+	}
+	r := &nodev1.ListJobsResponse{}
+	for _, j := range s.node.jobs.list() {
+		r.Jobs = append(r.Jobs, j.describe())
+	}
+	return r, nil
+}
+
+func (r *running) describe() *nodev1.Job {
+	j := &nodev1.Job{
+		Id: r.stored.ID, ExternalJobId: r.stored.ExternalID, Name: r.stored.Name,
+		CreatedAt: timestamppb.New(r.stored.CreatedAt), State: nodev1.JobState_JOB_STATE_RUNNING, SpecToml: r.stored.Spec,
+	}
+	if r.spec != nil {
+		j.Type, j.Relay, j.ContractId = r.spec.Type, r.spec.Relay, r.spec.ContractID
+	}
+	if reason := r.failure(); reason != "" {
+		j.State, j.Reason = nodev1.JobState_JOB_STATE_FAILED, reason
+	}
+	if r.oracle != nil {
+		if digest, ok := r.oracle.ConfigDigest(); ok {
+			j.ConfigDigest = digest[:]
+		}
+		for _, e := range r.oracle.Errors() {
+			j.Errors = append(j.Errors, &nodev1.JobError{Message: e.Message, Count: e.Count, LastAt: timestamppb.New(e.LastAt)})
+		}
+	}
+	return j
+}
+
+// RemoveJob implements nodev1connect.NodeServiceHandler.
+func (s *service) RemoveJob(ctx context.Context, r *nodev1.RemoveJobRequest) (*nodev1.RemoveJobResponse, error) {
+	if err := s.starting(); err != nil {
+		return nil, err
+	}
+	if err := s.node.jobs.remove(ctx, r.GetId()); err != nil {
+		return nil, apiError(err)
+	}
+	return &nodev1.RemoveJobResponse{}, nil
+}
+
+// defaultObservations is how many rounds ListObservations returns when nobody says.
+const defaultObservations = 100
+
+// ListObservations implements nodev1connect.NodeServiceHandler.
+func (s *service) ListObservations(_ context.Context, r *nodev1.ListObservationsRequest) (*nodev1.ListObservationsResponse, error) {
+	if err := s.starting(); err != nil {
+		return nil, err
+	}
+	j := s.node.jobs.get(r.GetJobId())
+	if j == nil {
+		return nil, connect.NewError(connect.CodeNotFound, fmt.Errorf("there is no job %d", r.GetJobId()))
+	}
+	if j.oracle == nil {
+		return &nodev1.ListObservationsResponse{}, nil
+	}
+	limit := int(r.GetLimit())
+	if limit == 0 {
+		limit = defaultObservations
+	}
+	return &nodev1.ListObservationsResponse{Observations: j.oracle.Observations(limit)}, nil
+}
+
+// ListKeys implements nodev1connect.NodeServiceHandler.
+func (s *service) ListKeys(context.Context, *nodev1.ListKeysRequest) (*nodev1.ListKeysResponse, error) {
+	r := &nodev1.ListKeysResponse{}
+	for _, d := range s.node.keys.List() {
+		k, err := describeKey(d)
+		if err != nil {
+			return nil, connect.NewError(connect.CodeInternal, err)
+		}
+		r.Keys = append(r.Keys, k)
+	}
+	return r, nil
+}
+
+func describeKey(d keystore.Description) (*nodev1.Key, error) {
+	k := &nodev1.Key{Id: d.ID, ChainKind: d.ChainKind}
+	switch public := d.Public.(type) {
+	case keystore.P2PDescription:
+		k.Kind = nodev1.KeyKind_KEY_KIND_P2P
+	case keystore.AccountDescription:
+		k.Kind = nodev1.KeyKind_KEY_KIND_EVM
+	case keystore.OCR2Description:
+		k.Kind = nodev1.KeyKind_KEY_KIND_OCR2
+		k.Ocr2 = &nodev1.Ocr2PublicKeys{}
+		for hexed, to := range map[string]*[]byte{
+			public.OffchainPublicKeyHex: &k.Ocr2.OffchainPublicKey,
+			public.ConfigPublicKeyHex:   &k.Ocr2.ConfigEncryptionPublicKey,
+			public.OnchainPublicKeyHex:  &k.Ocr2.OnchainPublicKey,
+		} {
+			b, err := hex.DecodeString(hexed)
+			if err != nil {
+				return nil, fmt.Errorf("a public key of bundle %s is not hexadecimal: %w", d.ID, err)
+			}
+			*to = b
+		}
+	}
+	return k, nil
+}
+
+// CreateKey implements nodev1connect.NodeServiceHandler.
+func (s *service) CreateKey(ctx context.Context, r *nodev1.CreateKeyRequest) (*nodev1.CreateKeyResponse, error) {
+	chain := r.GetChainKind()
+	if chain == "" {
+		chain = keystore.ChainEVM
+	}
+	if chain != keystore.ChainEVM {
+		return nil, connect.NewError(connect.CodeInvalidArgument, fmt.Errorf("chain_kind: this node makes keys for evm, not for %q", chain))
+	}
+	var id string
+	var err error
+	switch r.GetKind() {
+	case nodev1.KeyKind_KEY_KIND_P2P:
+		var k *keystore.P2PKey
+		if k, err = s.node.keys.CreateP2P(ctx); err == nil {
+			id = k.ID()
+		}
+	case nodev1.KeyKind_KEY_KIND_OCR2:
+		var k *keystore.OCR2Bundle
+		if k, err = s.node.keys.CreateOCR2(ctx, chain); err == nil {
+			id = k.ID()
+		}
+	case nodev1.KeyKind_KEY_KIND_EVM:
+		var k *keystore.Account
+		if k, err = s.node.keys.CreateAccount(ctx, chain); err == nil {
+			id = k.ID()
+		}
+	default:
+		return nil, connect.NewError(connect.CodeInvalidArgument, fmt.Errorf("kind: one of p2p, ocr2 and evm is wanted, not %s", r.GetKind()))
+	}
+	if err != nil {
+		return nil, apiError(err)
+	}
+	for _, d := range s.node.keys.List() {
+		if d.ID == id {
+			k, err := describeKey(d)
+			if err != nil {
+				return nil, connect.NewError(connect.CodeInternal, err)
+			}
+			return &nodev1.CreateKeyResponse{Key: k}, nil
+		}
+	}
+	return nil, connect.NewError(connect.CodeInternal, fmt.Errorf("key %s was made and is not listed", id))
+}
+
+// AddBridge implements nodev1connect.NodeServiceHandler.
+func (s *service) AddBridge(ctx context.Context, r *nodev1.AddBridgeRequest) (*nodev1.AddBridgeResponse, error) {
+	b, err := s.node.database.AddBridge(ctx, database.Bridge{Name: r.GetBridge().GetName(), URL: r.GetBridge().GetUrl()})
+	if err != nil {
+		return nil, apiError(err)
+	}
+	return &nodev1.AddBridgeResponse{Bridge: describeBridge(b)}, nil
+}
+
+func describeBridge(b database.Bridge) *nodev1.Bridge {
+	return &nodev1.Bridge{Name: b.Name, Url: b.URL, CreatedAt: timestamppb.New(b.CreatedAt)}
+}
+
+// ListBridges implements nodev1connect.NodeServiceHandler.
+func (s *service) ListBridges(ctx context.Context, _ *nodev1.ListBridgesRequest) (*nodev1.ListBridgesResponse, error) {
+	all, err := s.node.database.Bridges(ctx)
+	if err != nil {
+		return nil, apiError(err)
+	}
+	r := &nodev1.ListBridgesResponse{}
+	for _, b := range all {
+		r.Bridges = append(r.Bridges, describeBridge(b))
+	}
+	return r, nil
+}
+
+// RemoveBridge implements nodev1connect.NodeServiceHandler.
+func (s *service) RemoveBridge(ctx context.Context, r *nodev1.RemoveBridgeRequest) (*nodev1.RemoveBridgeResponse, error) {
+	if err := s.starting(); err != nil {
+		return nil, err
+	}
+	if title, used := s.node.jobs.uses(r.GetName()); used {
+		return nil, connect.NewError(connect.CodeFailedPrecondition, fmt.Errorf("%s uses bridge %s; remove the job first", title, r.GetName()))
+	}
+	if err := s.node.database.RemoveBridge(ctx, r.GetName()); err != nil {
+		return nil, apiError(err)
+	}
+	return &nodev1.RemoveBridgeResponse{}, nil
+}
