@@ -1,0 +1,171 @@
+package endpoint
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math/big"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/ethereum/go-ethereum/common"
+	"github.com/ethereum/go-ethereum/rpc"
+	"go.uber.org/goleak"
+
+	"github.com/loop-plugins/loop/sdk/go/relayer"
+	"github.com/loop-plugins/loop/sdk/go/relayer/relayertest"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// rpcError is a node's JSON-RPC error.
+type rpcError struct {
+	code    int
+	message string
+}
+
+func (e rpcError) Error() string  { return e.message }
+func (e rpcError) ErrorCode() int { return e.code }
+
+func TestClassify(t *testing.T) {
+	t.Parallel()
+	cases := map[string]struct {
+		err    error
+		answer bool
+		reason string
+	}{
+		"revert":        {rpcError{3, "execution reverted: stale report"}, true, "execution reverted: stale report"},
+		"nonce":         {rpcError{-32000, "nonce too low"}, true, "nonce too low"},
+		"lag":           {rpcError{-32000, "header not found"}, false, "answers with the error: header not found"},
+		"limit":         {rpcError{-32005, "daily request count exceeded"}, false, "answers with the error: daily request count exceeded"},
+		"no method":     {rpcError{-32601, "the method does not exist"}, false, "answers with the error: the method does not exist"},
+		"address":       {rpcError{-32603, "upstream https://key@host failed"}, false, "answers with the error: upstream [address] failed"},
+		"long":          {rpcError{-32603, strings.Repeat("ä", 1000)}, false, "answers with the error: " + strings.Repeat("ä", 176) + "…"},
+		"page":          {rpc.HTTPError{StatusCode: 502, Body: []byte("<html>secret")}, false, "answers with HTTP status 502"},
+		"no result":     {fmt.Errorf("call: %w", rpc.ErrNoResult), false, "answers without a result"},
+		"closed":        {rpc.ErrClientQuit, false, "closed the connection"},
+		"anything else": {errors.New("secret"), false, "cannot be reached: the connection failed"},
+	}
+	for name, c := range cases {
+		got := classify(c.err)
+		if relayer.IsAnswered(got) != c.answer || relayer.Reason(got) != c.reason {
+			t.Errorf("%s: answer %t, %q; want %t, %q", name, relayer.IsAnswered(got), relayer.Reason(got), c.answer, c.reason)
+		}
+	}
+}
+
+func connect(t *testing.T, server *relayertest.Server) (*Client, error) {
+	t.Helper()
+	d := NewDriver(Settings{HTTPURL: server.HTTPURL, ChainID: big.NewInt(1), PollInterval: time.Second, Timeout: time.Second, Contracts: &Contracts{}})
+	c, err := d.Connect(t.Context())
+	if err == nil {
+		t.Cleanup(func() { d.Disconnect(c) })
+	}
+	return c, err
+}
+
+func scripted(t *testing.T) *relayertest.Server {
+	t.Helper()
+	server := relayertest.NewServer(t, "")
+	server.Answer("eth_chainId", func(json.RawMessage) (any, error) { return "0x1", nil })
+	server.Answer("eth_getBlockByNumber", func(json.RawMessage) (any, error) {
+		return map[string]any{"number": "0x64", "hash": common.Hash{1}, "timestamp": "0x1"}, nil
+	})
+	return server
+}
+
+func TestConnectChecksTheChain(t *testing.T) {
+	t.Parallel()
+	server := scripted(t)
+	c, err := connect(t, server)
+	if err != nil || c.Head().Number != 100 || c.Head().BaseFee != nil {
+		t.Fatalf("head %+v, %v", c.Head(), err)
+	}
+	server.Answer("eth_chainId", func(json.RawMessage) (any, error) { return "0x2", nil })
+	if _, err := connect(t, server); !errors.Is(err, relayer.ErrWrongChain) {
+		t.Errorf("another chain: %v", err)
+	}
+	server.Answer("eth_chainId", func(json.RawMessage) (any, error) { return 1, nil })
+	if _, err := connect(t, server); err == nil {
+		t.Error("a number for a quantity is taken")
+	}
+	server.Answer("eth_chainId", func(json.RawMessage) (any, error) { return "0x1", nil })
+	for name, block := range map[string]any{"nothing": nil, "text": "latest", "empty": map[string]any{}, "huge": map[string]any{"number": "0x10000000000000000", "hash": common.Hash{}, "timestamp": "0x1"}} {
+		server.Answer("eth_getBlockByNumber", func(json.RawMessage) (any, error) { return block, nil })
+		if _, err := connect(t, server); err == nil {
+			t.Errorf("a block that is %s is taken", name)
+		}
+	}
+}
+
+func TestEachSplitsBatches(t *testing.T) {
+	t.Parallel()
+	server := scripted(t)
+	c, err := connect(t, server)
+	if err != nil {
+		t.Fatal(err)
+	}
+	server.Answer("echo", func(params json.RawMessage) (any, error) {
+		if string(params) == "[120]" {
+			return nil, errors.New("no such thing")
+		}
+		return params, nil
+	})
+	results := make([][]int, 250)
+	calls := make([]rpc.BatchElem, len(results))
+	for i := range calls {
+		calls[i] = rpc.BatchElem{Method: "echo", Args: []any{i}, Result: &results[i]}
+	}
+	if err := c.Each(t.Context(), calls); err != nil {
+		t.Fatal(err)
+	}
+	for i, r := range results {
+		if i == 120 {
+			if !relayer.IsAnswered(calls[i].Error) {
+				t.Errorf("call 120: %v", calls[i].Error)
+			}
+			continue
+		}
+		if len(r) != 1 || r[0] != i {
+			t.Errorf("call %d: %v", i, r)
+		}
+	}
+	if err := c.Batch(t.Context(), calls); !relayer.IsAnswered(err) {
+		t.Errorf("Batch with one error: %v", err)
+	}
+}
+
+func TestContracts(t *testing.T) {
+	t.Parallel()
+	var c Contracts
+	one, two := common.Address{1}, common.Address{2}
+	_, changed := c.all()
+	is := func(want bool, what string) {
+		t.Helper()
+		select {
+		case <-changed:
+			if !want {
+				t.Errorf("%s changes the set", what)
+			}
+		default:
+			if want {
+				t.Errorf("%s does not change the set", what)
+			}
+		}
+		_, changed = c.all()
+	}
+	c.Add(one)
+	is(true, "the first")
+	c.Add(one)
+	is(false, "the same again")
+	c.Add(two)
+	is(true, "another")
+	c.Remove(one)
+	is(false, "one user less")
+	c.Remove(one)
+	is(true, "the last user")
+	if all, _ := c.all(); len(all) != 1 || all[0] != two {
+		t.Errorf("the set is %v", all)
+	}
+}

@@ -1,0 +1,291 @@
+package relayer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/loop-plugins/loop/sdk/go/relayer/relayertest"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+)
+
+// script is a Sender that does as the test says.
+type script struct {
+	mu       sync.Mutex
+	next     uint64
+	outcome  Outcome // of every flight
+	verdict  Verdict // of every item
+	sendErr  error
+	signErr  error
+	surveyed int
+	sent     []string
+}
+
+func (s *script) Survey(_ context.Context, flights []Flight, items []Item) (Survey, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.surveyed++
+	survey := Survey{Next: s.next}
+	for _, f := range flights {
+		outcome := s.outcome
+		outcome.Hash = f.Attempts[len(f.Attempts)-1].Hash
+		survey.Outcomes = append(survey.Outcomes, outcome)
+	}
+	for range items {
+		survey.Verdicts = append(survey.Verdicts, s.verdict)
+	}
+	return survey, nil
+}
+
+func (s *script) Sign(_ context.Context, draft Draft) (Attempt, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	what := string(draft.Payload)
+	if draft.Payload == nil {
+		what = "filler"
+	}
+	return Attempt{Hash: fmt.Sprintf("%d %s #%d", draft.Sequence, what, len(draft.Attempts)), Raw: []byte("raw")}, s.signErr
+}
+
+func (s *script) Send(_ context.Context, attempt Attempt) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.sent = append(s.sent, attempt.Hash)
+	return s.sendErr
+}
+
+func (s *script) set(change func(*script)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	change(s)
+}
+
+func (s *script) surveys() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.surveyed
+}
+
+func item(contract string, epoch uint32) Item {
+	return Item{Contract: contract, Epoch: epoch, Round: 1, Payload: []byte(fmt.Sprintf("%s/%d", contract, epoch))}
+}
+
+func newScripted(t *testing.T, settings QueueSettings) (*Queue, *script, *relayertest.Store) {
+	t.Helper()
+	sender, store := &script{}, &relayertest.Store{}
+	settings.Account, settings.Sender, settings.Store = "a", sender, store
+	return NewQueue(settings), sender, store
+}
+
+func step(t *testing.T, q *Queue, want string) {
+	t.Helper()
+	err := q.Step(t.Context())
+	if got := fmt.Sprint(err); got != want {
+		t.Fatalf("Step: %s, want %s", got, want)
+	}
+}
+
+func wantSent(t *testing.T, s *script, want ...string) {
+	t.Helper()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if diff := cmp.Diff(want, s.sent); diff != "" {
+		t.Errorf("sent (-want +got):\n%s", diff)
+	}
+	s.sent = nil
+}
+
+func add(t *testing.T, q *Queue, items ...Item) {
+	t.Helper()
+	for _, i := range items {
+		if err := q.Add(t.Context(), i); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func TestQueueSendsTheNewestOfEachContract(t *testing.T) {
+	t.Parallel()
+	q, s, _ := newScripted(t, QueueSettings{})
+	add(t, q, item("x", 1), item("y", 7), item("x", 3), item("x", 2))
+	step(t, q, "<nil>")
+	wantSent(t, s, "0 y/7 #0", "1 x/3 #0")
+	add(t, q, item("x", 4))
+	step(t, q, "<nil>")
+	wantSent(t, s, "2 x/4 #0")
+	s.set(func(s *script) { s.outcome.State, s.next = RevertedForGood, 3 })
+	step(t, q, "<nil>") // 3 and 4 reverted: the next older one is not stale and goes
+	wantSent(t, s, "3 x/2 #0")
+}
+
+func TestQueueKeepsToItsWindow(t *testing.T) {
+	t.Parallel()
+	q, s, _ := newScripted(t, QueueSettings{Window: 2})
+	add(t, q, item("x", 1), item("y", 1), item("z", 1))
+	step(t, q, "<nil>")
+	wantSent(t, s, "0 x/1 #0", "1 y/1 #0")
+	s.set(func(s *script) { s.outcome.State, s.next = Succeeded, 2 })
+	step(t, q, "<nil>") // what is in a block does not count
+	wantSent(t, s, "2 z/1 #0")
+}
+
+func TestQueueReplacesWhatIsStuck(t *testing.T) {
+	t.Parallel()
+	q, s, store := newScripted(t, QueueSettings{Resend: time.Hour})
+	add(t, q, item("x", 1))
+	step(t, q, "<nil>")
+	step(t, q, "<nil>")
+	wantSent(t, s, "0 x/1 #0") // and not again before Resend
+	s.set(func(s *script) { s.outcome.Stuck = true })
+	step(t, q, "<nil>")
+	wantSent(t, s, "0 x/1 #1")
+	s.set(func(s *script) { s.verdict.Stale = "another was first" })
+	step(t, q, "<nil>")
+	wantSent(t, s, "0 filler #2")
+	s.set(func(s *script) { s.signErr = ErrCeiling })
+	step(t, q, "<nil>")
+	wantSent(t, s, "0 filler #2")
+	s.set(func(s *script) { s.outcome, s.next, s.signErr = Outcome{State: SucceededForGood}, 1, nil })
+	step(t, q, "<nil>")
+	if keys := store.Keys(); len(keys) != 0 {
+		t.Errorf("the store holds %v", keys)
+	}
+}
+
+func TestQueueDropsWhatIsStaleBeforeItTakesANumber(t *testing.T) {
+	t.Parallel()
+	var endings []string
+	q, s, store := newScripted(t, QueueSettings{Settled: func(i Item, ending string) { endings = append(endings, fmt.Sprint(i.Epoch, " ", ending)) }})
+	s.verdict.Wait = true
+	add(t, q, item("x", 1))
+	step(t, q, "<nil>")
+	s.verdict = Verdict{Stale: "another was first"}
+	step(t, q, "<nil>")
+	wantSent(t, s)
+	if diff := cmp.Diff([]string{"1 stale"}, endings); diff != "" || len(store.Keys()) != 0 {
+		t.Errorf("endings (-want +got):\n%s and the store holds %v", diff, store.Keys())
+	}
+}
+
+func TestQueueHoldsBackWhileSendingFails(t *testing.T) {
+	t.Parallel()
+	q, s, store := newScripted(t, QueueSettings{})
+	s.sendErr = errors.New("no node serves")
+	add(t, q, item("x", 1), item("y", 1))
+	step(t, q, "send the transaction with number 0: no node serves")
+	step(t, q, "send the transaction with number 0: no node serves")
+	wantSent(t, s, "0 x/1 #0", "0 x/1 #0")
+	s.sendErr = nil
+	// A new life finds the number taken, and sends what it stored.
+	q = NewQueue(QueueSettings{Account: "a", Store: store, Sender: s})
+	step(t, q, "<nil>")
+	wantSent(t, s, "0 x/1 #0", "1 y/1 #0")
+}
+
+func TestSubmit(t *testing.T) {
+	t.Parallel()
+	q, s, store := newScripted(t, QueueSettings{})
+	s.next = 5
+	hash, err := q.Submit(t.Context(), []byte("coins"))
+	if hash != "5 coins #0" || err != nil {
+		t.Errorf("Submit = %q, %v", hash, err)
+	}
+	s.sendErr = fmt.Errorf("%w: insufficient funds", ErrRefused)
+	if _, err := q.Submit(t.Context(), []byte("too many coins")); !errors.Is(err, ErrRefused) {
+		t.Errorf("a refused payload: %v", err)
+	}
+	if keys := store.Keys(); len(keys) != 1 {
+		t.Errorf("the store holds %v, want the first alone: the refused number is free", keys)
+	}
+	s.sendErr = errors.New("maybe")
+	hash, err = q.Submit(t.Context(), []byte("more coins"))
+	if hash != "6 more coins #0" || err != nil {
+		t.Errorf("Submit with an unknown outcome = %q, %v: it is stored and sent again", hash, err)
+	}
+	s.sent, s.sendErr = nil, fmt.Errorf("%w: insufficient funds", ErrRefused)
+	_ = q.Step(t.Context())
+	_ = q.Step(t.Context())
+	wantSent(t, s, "6 more coins #0", "6 filler #1") // its number holds up others: a filler takes it
+}
+
+func TestAddTellsWhatItCannotKeep(t *testing.T) {
+	t.Parallel()
+	q, _, store := newScripted(t, QueueSettings{})
+	for name, c := range map[string]Item{
+		"slash":   {Contract: "a/b", Payload: []byte("x")},
+		"nothing": {Contract: "a"},
+		"large":   {Contract: "a", Payload: make([]byte, maxValue)},
+	} {
+		if err := q.Add(t.Context(), c); status.Code(err) != codes.InvalidArgument {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	store.After = func(string) error { return status.Error(codes.Unavailable, "the reply was lost") }
+	if err := q.Add(t.Context(), item("x", 1)); status.Code(err) != codes.Unavailable {
+		t.Errorf("a lost reply: %v", err)
+	}
+	store.After = nil
+	add(t, q, item("x", 1), item("x", 1)) // the host tries again
+	step(t, q, "<nil>")
+	if n := len(store.Keys()); n != 2 {
+		t.Errorf("the store holds %d entries, want the report and its number", n)
+	}
+}
+
+func TestQueueRuns(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		q, s, store := newScripted(t, QueueSettings{Interval: time.Minute})
+		var back atomic.Bool
+		store.Before = func(string) error {
+			if !back.Load() {
+				return status.Error(codes.Unavailable, "the host restarts")
+			}
+			return nil
+		}
+		q.Start()
+		time.Sleep(time.Second)
+		back.Store(true)
+		time.Sleep(20 * time.Second)
+		add(t, q, item("x", 1))
+		synctest.Wait()
+		wantSent(t, s, "0 x/1 #0")
+		surveyed := s.surveys()
+		time.Sleep(2*time.Minute + time.Second)
+		if n := s.surveys() - surveyed; n != 2 {
+			t.Errorf("%d surveys in two minutes, want 2", n)
+		}
+		s.set(func(s *script) { s.outcome.State, s.verdict.Stale = SucceededForGood, "it is there" })
+		q.Trigger()
+		synctest.Wait()
+		surveyed = s.surveys()
+		time.Sleep(time.Hour)
+		if n := s.surveys() - surveyed; n != 0 {
+			t.Errorf("%d surveys with nothing to do", n)
+		}
+		if err := q.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+func TestAccounts(t *testing.T) {
+	t.Parallel()
+	store := &relayertest.Store{}
+	for _, account := range []string{"b", "a", "c", "d", "e"} {
+		q := NewQueue(QueueSettings{Account: account, Store: store, Sender: &script{}})
+		add(t, q, item("x", 1), item("y", 1))
+	}
+	got, err := Accounts(t.Context(), store)
+	if diff := cmp.Diff("a b c d e", strings.Join(got, " ")); diff != "" || err != nil {
+		t.Errorf("Accounts (-want +got):\n%s%v", diff, err)
+	}
+}
