@@ -2,6 +2,7 @@ package evm
 
 import (
 	"context"
+	"errors"
 	"math"
 	"math/big"
 
@@ -78,8 +79,14 @@ func (codec) MedianFromReport(ctx context.Context, request *medianv1.MedianFromR
 	return &medianv1.MedianFromReportResponse{Median: wire.BigInt(answer)}, nil
 }
 
+// medianOf reads the answer out of an untrusted report. go-ethereum's decoder takes integers that are wider than their type,
+// which the contract refuses.
 func medianOf(ctx context.Context, report []byte) (*big.Int, error) {
-	return evmreportcodec.ReportCodec{}.MedianFromReport(ctx, report)
+	answer, err := evmreportcodec.ReportCodec{}.MedianFromReport(ctx, report)
+	if err == nil && !fits(answer) {
+		return nil, errors.New("its median is wider than the 192 bits of the contract's integers")
+	}
+	return answer, err
 }
 
 // MaxReportLength implements medianv1.ReportCodecServiceServer.
