@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/cenkalti/backoff/v5"
+	"google.golang.org/grpc"
 
 	relayerv1 "github.com/loop-plugins/loop/gen/go/loop/relayer/v1"
 )
@@ -18,10 +19,15 @@ const (
 	longestReopen = 10 * time.Second
 )
 
+// Watcher is what a Watch follows: a relayer plugin, such as *relayerv1loophost.Relayer.
+type Watcher interface {
+	WatchContractConfigs(ctx context.Context, request *relayerv1.WatchContractConfigsRequest, options ...grpc.CallOption) (grpc.ServerStreamingClient[relayerv1.WatchContractConfigsResponse], error)
+}
+
 // Watch follows the contracts' configurations of one relayer plugin, over one stream for all its jobs, and tells each job of
 // what may be a change. It survives the plugin's restarts: libocr keeps its channel for as long as its oracle runs.
 type Watch struct {
-	relayer relayerv1.RelayerServiceClient
+	relayer Watcher
 	logger  *slog.Logger
 	cancel  context.CancelFunc
 	ended   chan struct{}
@@ -31,7 +37,7 @@ type Watch struct {
 }
 
 // NewWatch opens the stream in the background. Close ends it.
-func NewWatch(relayer relayerv1.RelayerServiceClient, logger *slog.Logger) *Watch {
+func NewWatch(relayer Watcher, logger *slog.Logger) *Watch {
 	ctx, cancel := context.WithCancel(context.Background())
 	w := &Watch{relayer: relayer, logger: logger, cancel: cancel, ended: make(chan struct{}), jobs: map[string]chan struct{}{}}
 	go w.run(ctx)

@@ -1,0 +1,102 @@
+package hostservice
+
+import (
+	"bytes"
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"google.golang.org/grpc/codes"
+
+	hostservicev1 "github.com/loop-plugins/loop/gen/go/loop/hostservice/v1"
+	"github.com/loop-plugins/loop/host/internal/keystore"
+)
+
+func newKeys(t *testing.T) *keystore.Keystore {
+	t.Helper()
+	k, err := keystore.Open(t.Context(), keystore.Settings{
+		Store: newDatabase(t), Password: keystore.NewPassword("a test's password"), Scrypt: keystore.Scrypt{N: 2, R: 1, P: 1},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return k
+}
+
+func accounts(t *testing.T, k *Keystore) []string {
+	t.Helper()
+	r, err := k.ListAccounts(t.Context(), &hostservicev1.ListAccountsRequest{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r.GetAccounts()
+}
+
+func TestKeystoreLendsWhatIsNamedAndNoMore(t *testing.T) {
+	t.Parallel()
+	keys := newKeys(t)
+	var ids []string
+	for range 2 {
+		account, err := keys.CreateAccount(t.Context(), keystore.ChainEVM)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ids = append(ids, account.ID())
+	}
+	k, err := NewKeystoreOf(keys, keystore.ChainEVM, strings.ToLower(ids[0]), ids[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d := cmp.Diff(ids[:1], accounts(t, k)); d != "" {
+		t.Errorf("accounts (-want +got):\n%s", d)
+	}
+	hash := bytes.Repeat([]byte{1}, 32)
+	r, err := k.Sign(t.Context(), &hostservicev1.SignRequest{Account: ids[0], Data: hash})
+	if err != nil || len(r.GetSignature()) != 65 {
+		t.Errorf("signature %x, error %v", r.GetSignature(), err)
+	}
+	for name, c := range map[string]struct {
+		account string
+		data    []byte
+		want    codes.Code
+	}{
+		"one that exists but is not lent":       {ids[1], hash, codes.NotFound},
+		"one that does not exist":               {"0x0000000000000000000000000000000000000001", hash, codes.NotFound},
+		"another spelling than ListAccounts'":   {strings.ToLower(ids[0]), hash, codes.NotFound},
+		"data of a length that is not signed":   {ids[0], hash[:31], codes.InvalidArgument},
+		"neither: the account is what counts":   {ids[1], hash[:31], codes.NotFound},
+		"an account that ends in a lent one's ": {ids[0] + " ", hash, codes.NotFound},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := k.Sign(t.Context(), &hostservicev1.SignRequest{Account: c.account, Data: c.data})
+			wantCode(t, err, c.want)
+		})
+	}
+
+	if _, err := NewKeystoreOf(keys, keystore.ChainEVM, "0x00"); !errors.Is(err, keystore.ErrNotFound) {
+		t.Errorf("lending an account that is not there: %v", err)
+	}
+	if none, err := NewKeystoreOf(keys, keystore.ChainEVM); err != nil || len(accounts(t, none)) != 0 {
+		t.Errorf("with none named: %v, error %v", accounts(t, none), err)
+	}
+}
+
+func TestKeystoreLendsAllOfAKind(t *testing.T) {
+	t.Parallel()
+	keys := newKeys(t)
+	k := NewKeystore(keys, keystore.ChainEVM)
+	if got := accounts(t, k); len(got) != 0 {
+		t.Errorf("accounts of an empty keystore: %v", got)
+	}
+	account, err := keys.CreateAccount(t.Context(), keystore.ChainEVM)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d := cmp.Diff([]string{account.ID()}, accounts(t, k)); d != "" {
+		t.Errorf("accounts (-want +got):\n%s", d)
+	}
+	if _, err := k.Sign(t.Context(), &hostservicev1.SignRequest{Account: account.ID(), Data: make([]byte, 32)}); err != nil {
+		t.Error(err)
+	}
+}

@@ -1,0 +1,122 @@
+package oracle
+
+import (
+	"math/big"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/loop-plugins/loop/sdk/go/wire"
+)
+
+// TestFeed runs four oracles on libocr's own network, each with the real median in a process of its own and a fake chain
+// that they share, and breaks things under them.
+func TestFeed(t *testing.T) {
+	contract := newAggregator()
+	var nodes []*testNode
+	var locators []string
+	for range 4 {
+		n := newNode(t, nodeSettings{contract: contract})
+		nodes = append(nodes, n)
+		locators = append(locators, n.locator())
+	}
+	contract.verify = nodes[0].bundle().Onchain().Verify
+	config := contractConfig(t, nodes)
+	first := contract.setConfig(config)
+	registry := prometheus.NewRegistry()
+	var oracles []*Oracle
+	var settings []Settings
+	for i, n := range nodes {
+		s := n.job(n.spec(locators...)) // every oracle is a bootstrapper: none needs another process
+		if i == 0 {
+			s.Registerer = prometheus.WrapRegistererWith(prometheus.Labels{"job": "1"}, registry)
+		}
+		settings = append(settings, s)
+		oracles = append(oracles, n.start(s))
+	}
+	more := func(what string, n int) {
+		t.Helper()
+		from := contract.count()
+		eventually(t, 15*time.Second, what, func() bool { return contract.count() >= from+n })
+	}
+	more("the first transmissions", 3)
+
+	o := oracles[0]
+	if digest, ok := o.ConfigDigest(); !ok || digest != first {
+		t.Errorf("the oracle runs %s, %t; want %s", digest, ok, first)
+	}
+	if reason := o.Failed(); reason != "" {
+		t.Errorf("failed: %s", reason)
+	}
+	latest := o.Observations(1)
+	if len(latest) != 1 || wire.Int(latest[0].GetValue()).Cmp(big.NewInt(100)) != 0 || wire.Int(latest[0].GetJuelsPerFeeCoin()).Cmp(big.NewInt(7)) != 0 ||
+		wire.Int(latest[0].GetGasPriceSubunits()).Sign() != 0 || len(latest[0].GetErrors()) != 0 || latest[0].GetTook().AsDuration() <= 0 {
+		t.Errorf("observations: %v", latest)
+	}
+	families, err := registry.Gather()
+	if err != nil || len(families) < 3 {
+		t.Errorf("the job's registry has %d families of metrics, error %v", len(families), err)
+	}
+
+	// Trap 3: the instance that libocr holds works again by itself, in every oracle at once.
+	for _, n := range nodes {
+		if err := syscall.Kill(n.median.Status().PID, syscall.SIGKILL); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, n := range nodes {
+		eventually(t, 10*time.Second, "the relaunch of a median", func() bool { return n.median.Status().Generation >= 2 })
+		n.price.set("200")
+	}
+	eventually(t, 15*time.Second, "the new price", func() bool {
+		contract.mu.Lock()
+		defer contract.mu.Unlock()
+		return contract.answer.Int64() == 200
+	})
+	more("transmissions with new medians", 2)
+
+	// Trap 10: a closed job has left the network, and the same configuration starts on the same peer at once.
+	oracles[0].Close()
+	oracles[0] = nodes[0].start(settings[0])
+	nodes[0].price.set("300")
+	eventually(t, 10*time.Second, "an observation of the restarted oracle", func() bool { return len(oracles[0].Observations(10)) > 0 })
+	// With one of three others away, the feed lives only if the restarted one takes part.
+	oracles[1].Close()
+	more("transmissions with the restarted oracle", 2)
+	oracles[1] = nodes[1].start(settings[1])
+
+	// A new configuration is run by all, and instances of the old one are released.
+	second := contract.setConfig(config)
+	for i := range oracles {
+		eventually(t, 15*time.Second, "the new configuration", func() bool {
+			digest, _ := oracles[i].ConfigDigest()
+			return digest == second
+		})
+	}
+	more("transmissions under the new configuration", 2)
+	for _, n := range nodes {
+		instances := 0
+		for _, object := range n.median.Status().Objects {
+			if strings.HasPrefix(object.Name, "ReportingPlugin/") {
+				instances++
+			}
+		}
+		if instances != 1 {
+			t.Errorf("the median has %d instances; want that of the new configuration alone", instances)
+		}
+	}
+	for _, o := range oracles {
+		o.Close()
+	}
+	for _, n := range nodes {
+		if objects := n.median.Status().Objects; len(objects) > 0 {
+			t.Errorf("after the end the median still has %v", objects)
+		}
+		if objects := n.relayer.Status().Objects; len(objects) != 1 {
+			t.Errorf("after the end the relayer has %v; want the chain alone", objects)
+		}
+	}
+}
