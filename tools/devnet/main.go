@@ -50,14 +50,31 @@ A job template (--job-template) is a job spec in TOML with the fields of Go's te
   quoted X               a text, or a list of them, as TOML strings`
 
 func main() {
-	// A terminal that closes and a pipe that nobody reads any more are reasons to clear up too.
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGPIPE)
+	// A terminal that closes is a reason to clear up too.
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	// So is a pipe that nobody reads any more, but its signal would end the process on the spot, and once it is asked for it
+	// comes for every broken connection. It is asked for here and dropped; writes that fail tell the same, see output.
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
 	err := command(os.Stdout, os.Stderr).ExecuteContext(ctx)
 	stop()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "devnet: "+err.Error())
 		os.Exit(1)
 	}
+}
+
+// output calls gone when nobody takes what is written.
+type output struct {
+	io.Writer
+	gone func()
+}
+
+func (o output) Write(text []byte) (int, error) {
+	n, err := o.Writer.Write(text)
+	if err != nil {
+		o.gone()
+	}
+	return n, err
 }
 
 func command(stdout, stderr *os.File) *cobra.Command {
@@ -90,7 +107,9 @@ func command(stdout, stderr *os.File) *cobra.Command {
 		if config.Rounds == 0 && !flags.Changed("timeout") {
 			config.Timeout = 0
 		}
-		result, err := session.Run(c.Context(), config, display(stdout, stderr, asJSON))
+		ctx, cancel := context.WithCancel(c.Context())
+		defer cancel()
+		result, err := session.Run(ctx, config, display(stdout, stderr, asJSON, cancel))
 		if asJSON {
 			return writeResult(stdout, result, err)
 		}
@@ -99,15 +118,15 @@ func command(stdout, stderr *os.File) *cobra.Command {
 	return c
 }
 
-// display is a table on a terminal, and lines everywhere else.
-func display(stdout, stderr *os.File, asJSON bool) session.Display {
+// display is a table on a terminal, and lines everywhere else. It calls gone when nobody reads them.
+func display(stdout, stderr *os.File, asJSON bool, gone func()) session.Display {
 	if asJSON {
-		return table.NewLines(stderr)
+		return table.NewLines(output{stderr, gone})
 	}
 	if screen, ok := table.NewScreen(stdout); ok {
 		return screen
 	}
-	return table.NewLines(stdout)
+	return table.NewLines(output{stdout, gone})
 }
 
 // writeResult writes the result of a session that ended with err, and returns err.

@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/json"
 	"errors"
+	"io"
 	"slices"
 	"strings"
 	"testing"
@@ -43,5 +44,20 @@ func TestWriteResult(t *testing.T) {
 		if !strings.Contains(long, name) {
 			t.Errorf("the help says nothing of %s", name)
 		}
+	}
+}
+
+// TestOutputTellsThatNobodyReads writes into a pipe whose reader has gone, as head does after its last line.
+func TestOutputTellsThatNobodyReads(t *testing.T) {
+	t.Parallel()
+	reader, writer := io.Pipe()
+	gone := false
+	out := output{writer, func() { gone = true }}
+	go func() { _, _ = io.ReadFull(reader, make([]byte, 2)); _ = reader.Close() }()
+	if _, err := out.Write([]byte("ok")); err != nil || gone {
+		t.Errorf("a read line: error %v, gone %v", err, gone)
+	}
+	if _, err := out.Write([]byte("no")); err == nil || !gone {
+		t.Errorf("a line that nobody reads: error %v, gone %v", err, gone)
 	}
 }

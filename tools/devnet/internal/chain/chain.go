@@ -134,26 +134,42 @@ func (c *Chain) Close() error {
 
 // Fund gives 100 ether to each account.
 func (c *Chain) Fund(ctx context.Context, accounts ...common.Address) error {
-	for _, account := range accounts {
-		nonce, err := c.client.PendingNonceAt(ctx, c.owner.From)
-		if err != nil {
-			return fmt.Errorf("fund account %s: read the owner's nonce: %w", account, err)
+	var txs []*types.Transaction
+	err := c.together(func() error {
+		for _, account := range accounts {
+			tx, err := c.give(ctx, account)
+			if err != nil {
+				return fmt.Errorf("fund account %s: %w", account, err)
+			}
+			txs = append(txs, tx)
 		}
-		tx, err := c.owner.Signer(c.owner.From, types.NewTx(&types.DynamicFeeTx{
-			ChainID: big.NewInt(ID), Nonce: nonce, To: &account, Value: ether(100), Gas: 1_000_000,
-			GasTipCap: big.NewInt(params.GWei), GasFeeCap: big.NewInt(100 * params.GWei),
-		}))
-		if err != nil {
-			return fmt.Errorf("fund account %s: sign: %w", account, err)
-		}
-		if err := c.client.SendTransaction(ctx, tx); err != nil {
-			return fmt.Errorf("fund account %s: %w", account, err)
-		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	for i, tx := range txs {
 		if _, err := c.receipt(ctx, tx); err != nil {
-			return fmt.Errorf("fund account %s: %w", account, err)
+			return fmt.Errorf("fund account %s: %w", accounts[i], err)
 		}
 	}
 	return nil
+}
+
+// give sends 100 ether of the owner's.
+func (c *Chain) give(ctx context.Context, account common.Address) (*types.Transaction, error) {
+	nonce, err := c.client.PendingNonceAt(ctx, c.owner.From)
+	if err != nil {
+		return nil, fmt.Errorf("read the owner's nonce: %w", err)
+	}
+	tx, err := c.owner.Signer(c.owner.From, types.NewTx(&types.DynamicFeeTx{
+		ChainID: big.NewInt(ID), Nonce: nonce, To: &account, Value: ether(100), Gas: 1_000_000,
+		GasTipCap: big.NewInt(params.GWei), GasFeeCap: big.NewInt(100 * params.GWei),
+	}))
+	if err != nil {
+		return nil, fmt.Errorf("sign: %w", err)
+	}
+	return tx, c.client.SendTransaction(ctx, tx)
 }
 
 // receipt waits for a transaction and fails when it was reverted.

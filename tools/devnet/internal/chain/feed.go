@@ -51,20 +51,34 @@ var (
 // DeployFeed deploys an unconfigured feed, and what it stands on, as the chain's owner.
 func (c *Chain) DeployFeed(ctx context.Context) (*Feed, error) {
 	auth := c.transactor(ctx)
-	link, tx, _, err := link_token_interface.DeployLinkToken(auth, c.client)
-	if err := c.confirm(ctx, tx, err); err != nil {
-		return nil, fmt.Errorf("deploy the LINK token: %w", err)
+	feed := &Feed{chain: c}
+	var txs [3]*types.Transaction
+	// Addresses follow from the owner's nonce, so nothing has to stand before the next is sent.
+	err := c.together(func() error {
+		var link, access common.Address
+		var err error
+		if link, txs[0], _, err = link_token_interface.DeployLinkToken(auth, c.client); err != nil {
+			return fmt.Errorf("deploy the LINK token: %w", err)
+		}
+		if access, txs[1], _, err = testocr2aggregator.DeploySimpleWriteAccessController(auth, c.client); err != nil {
+			return fmt.Errorf("deploy the access controller: %w", err)
+		}
+		feed.address, txs[2], feed.aggregator, err = ocr2aggregator.DeployOCR2Aggregator(
+			auth, c.client, link, minAnswer, maxAnswer, access, access, Decimals, "loop devnet")
+		if err != nil {
+			return fmt.Errorf("deploy the OCR2Aggregator: %w", err)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
 	}
-	access, tx, _, err := testocr2aggregator.DeploySimpleWriteAccessController(auth, c.client)
-	if err := c.confirm(ctx, tx, err); err != nil {
-		return nil, fmt.Errorf("deploy the access controller: %w", err)
+	for i, tx := range txs {
+		if _, err := c.receipt(ctx, tx); err != nil {
+			return nil, fmt.Errorf("deploy the %s: %w", [...]string{"LINK token", "access controller", "OCR2Aggregator"}[i], err)
+		}
 	}
-	address, tx, aggregator, err := ocr2aggregator.DeployOCR2Aggregator(
-		auth, c.client, link, minAnswer, maxAnswer, access, access, Decimals, "loop devnet")
-	if err := c.confirm(ctx, tx, err); err != nil {
-		return nil, fmt.Errorf("deploy the OCR2Aggregator: %w", err)
-	}
-	return &Feed{chain: c, address: address, aggregator: aggregator}, nil
+	return feed, nil
 }
 
 // Address is where the feed's contract stands.
@@ -136,7 +150,10 @@ func (f *Feed) setConfig(
 	auth := f.chain.transactor(ctx)
 	// The contract refuses a transmitter that nobody would be paid for.
 	tx, err := f.aggregator.SetPayees(auth, transmitterAddresses, payees)
-	if err := f.chain.confirm(ctx, tx, err); err != nil {
+	if err == nil {
+		_, err = f.chain.receipt(ctx, tx)
+	}
+	if err != nil {
 		return ocrtypes.ConfigDigest{}, fmt.Errorf("set the payees of the feed: %w", err)
 	}
 	tx, err = f.aggregator.SetConfig(auth, signerAddresses, transmitterAddresses, faulty, onchain, version, offchain)
@@ -195,13 +212,4 @@ func (c *Chain) transactor(ctx context.Context) *bind.TransactOpts {
 	auth := *c.owner
 	auth.Context = ctx
 	return &auth
-}
-
-// confirm waits for a transaction that was sent with err.
-func (c *Chain) confirm(ctx context.Context, tx *types.Transaction, err error) error {
-	if err != nil {
-		return err
-	}
-	_, err = c.receipt(ctx, tx)
-	return err
 }

@@ -34,13 +34,13 @@ func (c *Chain) mine(ctx context.Context) {
 			return
 		case <-arrivals:
 			if c.lead() < maxLead {
-				c.seal()
+				c.seal(arrivals)
 				ticker.Reset(blockPeriod)
 			}
 		case <-ticker.C:
 			pending, _ := c.eth.TxPool().Stats()
 			if pending > 0 || c.lead() < 0 {
-				c.seal()
+				c.seal(arrivals)
 			}
 		}
 	}
@@ -51,8 +51,20 @@ func (c *Chain) lead() time.Duration {
 	return time.Until(time.Unix(int64(c.eth.BlockChain().CurrentBlock().Time), 0))
 }
 
-func (c *Chain) seal() {
+// together sends transactions that go into one block, since every block takes the clock a second ahead.
+func (c *Chain) together(send func() error) error {
 	c.sealing.Lock()
 	defer c.sealing.Unlock()
+	return send()
+}
+
+// seal makes a block of all that has arrived.
+func (c *Chain) seal(arrivals <-chan core.NewTxsEvent) {
+	c.sealing.Lock()
+	defer c.sealing.Unlock()
+	// What was announced meanwhile is in this block, and must not ask for another.
+	for len(arrivals) > 0 {
+		<-arrivals
+	}
 	c.beacon.Commit()
 }

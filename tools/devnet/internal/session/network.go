@@ -159,6 +159,7 @@ func (n *network) configure(ctx context.Context) error {
 	}
 	n.display.Step(fmt.Sprintf("%d nodes are ready. Configuring the contract and adding the jobs …", len(n.members)))
 	var oracles []chain.Oracle
+	var accounts []common.Address
 	var bootstrappers []string
 	for _, m := range n.members {
 		if !common.IsHexAddress(m.keys.Account) || len(m.keys.OnchainPublicKey) != common.AddressLength {
@@ -166,15 +167,16 @@ func (n *network) configure(ctx context.Context) error {
 				m.Name(), m.keys.Account, m.keys.OnchainPublicKey)
 		}
 		account := common.HexToAddress(m.keys.Account)
-		if err := n.chain.Fund(ctx, account); err != nil {
-			return err
-		}
+		accounts = append(accounts, account)
 		oracles = append(oracles, chain.Oracle{
 			PeerID: m.keys.PeerID, OffchainPublicKey: m.keys.OffchainPublicKey,
 			ConfigEncryptionPublicKey: m.keys.ConfigEncryptionPublicKey,
 			Signer:                    common.BytesToAddress(m.keys.OnchainPublicKey), Transmitter: account,
 		})
 		bootstrappers = append(bootstrappers, m.keys.PeerID+"@"+m.P2PAddress())
+	}
+	if err := n.chain.Fund(ctx, accounts...); err != nil {
+		return err
 	}
 	if _, err := n.feed.Configure(ctx, oracles); err != nil {
 		return err
