@@ -1,6 +1,7 @@
 package loophost_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -83,6 +84,7 @@ type fakeChain struct {
 	loans  relayerv1loop.CreateChainLoans
 	config string
 	heads  atomic.Uint64
+	eaten  [][]byte
 }
 
 func (c *fakeChain) CreateMedianProvider(context.Context, *relayerv1.CreateMedianProviderRequest) (relayerv1loop.MedianProvider, *relayerv1.CreateMedianProviderResponse, error) {
@@ -94,8 +96,11 @@ func (*fakeChain) CreateConfigProvider(context.Context, *relayerv1.CreateConfigP
 }
 
 func (c *fakeChain) LatestHead(context.Context, *relayerv1.LatestHeadRequest) (*relayerv1.LatestHeadResponse, error) {
-	if c.config == "poison" {
+	switch c.config {
+	case "poison":
 		os.Exit(9)
+	case "glutton":
+		c.eaten = append(c.eaten, bytes.Repeat([]byte{1}, 64<<20)) // written to, so that it is resident
 	}
 	return &relayerv1.LatestHeadResponse{Number: c.heads.Add(1), Timestamp: timestamppb.Now()}, nil
 }

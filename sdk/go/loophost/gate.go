@@ -99,6 +99,16 @@ func (c *gated) Invoke(ctx context.Context, method string, args, reply any, opts
 		}
 		var trailer metadata.MD
 		err = l.conn.Invoke(ctx, method, args, reply, append(opts[:len(opts):len(opts)], grpc.Trailer(&trailer))...)
+		if err != nil && len(trailer.Get(wire.DrainingKey)) > 0 {
+			// Refused unbegun by a life that is ending: it does not count as an attempt.
+			select {
+			case <-l.ended():
+				attempt--
+				continue
+			case <-ctx.Done():
+				return err
+			}
+		}
 		if !lost(ctx, err, trailer, l) {
 			return err
 		}

@@ -40,9 +40,12 @@ type life struct {
 	ready bool  // guarded by plugin.mu
 	err   error // why it never became ready
 	exit  process.Exit
+	// verdict is why the host ended it, when it did.
+	verdict string
 
 	mu     sync.Mutex
 	killed bool
+	asked  bool // its end was asked for
 }
 
 func newLife(p *Plugin, generation uint64) *life {
@@ -85,6 +88,9 @@ func (l *life) run() {
 	if proc != nil {
 		proc.Kill()
 		l.exit = proc.Exit()
+		if l.verdict != "" {
+			l.exit.Reason = l.verdict
+		}
 	}
 	// The group is dead; the handlers that serve it are drained before the next life begins.
 	if callbacks != nil {
@@ -108,14 +114,11 @@ func (l *life) begin() (*callbacks, error) {
 	if err != nil {
 		return nil, err
 	}
-	proc, err := process.Start(ctx, process.Settings{
-		Name: p.name, Kind: p.kind, Command: p.settings.Command, Hint: p.settings.Hint,
-		Env:    append([]string{wire.LogLevelKey + "=" + p.runtime.settings.PluginLogLevel.String()}, p.settings.Env...),
-		Logger: p.logger, SocketDir: p.runtime.sockets, StartTimeout: p.runtime.settings.StartTimeout,
-		Host: p.runtime.pair, Starter: p.runtime.starter,
-	})
-	if err != nil {
-		return cb, err
+	proc := p.takeSpare()
+	if proc == nil {
+		if proc, err = p.startProcess(ctx); err != nil {
+			return cb, err
+		}
 	}
 	l.mu.Lock()
 	l.proc = proc
@@ -131,6 +134,17 @@ func (l *life) begin() (*callbacks, error) {
 		l.cancel()
 	}()
 	return cb, l.init(ctx, cb)
+}
+
+// startProcess starts a process and shakes hands with it. Nothing calls it before Init.
+func (p *Plugin) startProcess(ctx context.Context) (*process.Process, error) {
+	s := p.runtime.settings
+	return process.Start(ctx, process.Settings{
+		Name: p.name, Kind: p.kind, Command: p.settings.Command, Hint: p.settings.Hint,
+		Env:    append([]string{wire.LogLevelKey + "=" + s.PluginLogLevel.String()}, p.settings.Env...),
+		Logger: p.logger, SocketDir: p.runtime.sockets, StartTimeout: s.StartTimeout,
+		Host: p.runtime.pair, Starter: p.runtime.starter,
+	})
 }
 
 func (l *life) beginInProcess(ctx context.Context) (*callbacks, error) {
@@ -158,7 +172,11 @@ func (l *life) init(ctx context.Context, cb *callbacks) error {
 	return nil
 }
 
-// watch returns when the process has ended or hangs. A life in-process ends with the plugin alone.
+// memoryInterval is the time between two looks at a process's memory: a process that takes a gigabyte a second is caught
+// within a quarter of one.
+const memoryInterval = 250 * time.Millisecond
+
+// watch returns when the process has ended, hangs or takes too much memory. A life in-process ends with the plugin alone.
 func (l *life) watch() {
 	if l.proc == nil {
 		<-l.ctx.Done()
@@ -167,11 +185,24 @@ func (l *life) watch() {
 	s := l.plugin.runtime.settings
 	tick := time.NewTicker(s.HealthInterval)
 	defer tick.Stop()
+	var memory <-chan time.Time
+	if l.plugin.settings.MemoryLimit > 0 {
+		t := time.NewTicker(memoryInterval)
+		defer t.Stop()
+		memory = t.C
+	}
 	health := grpc_health_v1.NewHealthClient(l.conn)
 	for {
 		select {
 		case <-l.ctx.Done():
 			return
+		case <-memory:
+			if used := l.proc.Memory(); used > l.plugin.settings.MemoryLimit {
+				l.verdict = fmt.Sprintf("killed at %d MiB of memory; its limit is %d MiB", used>>20, l.plugin.settings.MemoryLimit>>20)
+				l.plugin.logger.Error("the plugin takes more memory than its limit and is killed", "generation", l.generation, "pid", l.pid(), "bytes", used, "limit", l.plugin.settings.MemoryLimit)
+				return
+			}
+			continue
 		case <-tick.C:
 		case <-l.probes:
 		}
@@ -184,10 +215,18 @@ func (l *life) watch() {
 		case time.Since(begin) > s.HealthTimeout+s.HealthTimeout/2:
 			// The host itself was late: a starved machine must not kill a healthy plugin.
 		case status.Code(err) == codes.DeadlineExceeded || status.Code(err) == codes.Unavailable:
+			l.verdict = fmt.Sprintf("killed because it did not answer its health check within %s", s.HealthTimeout)
 			l.plugin.logger.Error("the plugin does not answer its health check and is killed", "generation", l.generation, "pid", l.pid(), "error", err)
 			return
 		}
 	}
+}
+
+// wasAsked is whether the life's end was asked for.
+func (l *life) wasAsked() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.asked
 }
 
 // probe asks for a health check now.
@@ -209,6 +248,9 @@ func (l *life) kill() {
 // end ends the life within a bound: half of it for the plugin to drain, then SIGTERM, then SIGKILL.
 func (l *life) end(bound time.Duration) {
 	defer l.kill()
+	l.mu.Lock()
+	l.asked = true
+	l.mu.Unlock()
 	if !l.isReady() || l.dying() {
 		return
 	}

@@ -8,6 +8,7 @@ import (
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
 
@@ -231,7 +232,11 @@ func (o *Object) construct(l *life) (proto.Message, error) {
 	ctx, cancel := wire.Deadline(l.ctx, o.spec.Method)
 	defer cancel()
 	response := o.spec.Response()
-	if err := wire.Bind(conn, parent).Invoke(ctx, o.spec.Method, o.spec.Request, response); err != nil {
+	var trailer metadata.MD
+	if err := wire.Bind(conn, parent).Invoke(ctx, o.spec.Method, o.spec.Request, response, grpc.Trailer(&trailer)); err != nil {
+		if lost(ctx, err, trailer, l) {
+			o.plugin.confirmDeath(ctx, l) // the end of the process is no failure of the object's
+		}
 		return nil, err
 	}
 	return response, nil

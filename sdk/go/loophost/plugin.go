@@ -30,6 +30,9 @@ type PluginSettings struct {
 	Env []string
 	// Hint tells a person where the command is configured, such as "check CL_EVM_CMD".
 	Hint string
+	// MemoryLimit is how many bytes of memory the process and its children may take before it is killed; 0: no limit. It needs
+	// Linux, and is measured as resident memory every 250 ms.
+	MemoryLimit uint64
 	// InProcess runs the plugin inside the host. A hang of its code cannot be ended, and its panics outside calls are the host's.
 	InProcess *loop.Plugin
 }
@@ -50,7 +53,8 @@ type Plugin struct {
 
 	mu       sync.Mutex
 	machine  supervise.Machine
-	life     *life // the current one, from its launch to its end
+	life     *life            // the current one, from its launch to its end
+	spare    *process.Process // started and not initialised: the next life takes it
 	objects  map[string]*Object
 	created  uint64 // numbers objects in the order of the journal
 	lent     map[string]*lent
@@ -196,8 +200,70 @@ func (p *Plugin) takeBack(name string) {
 	}
 }
 
-// Restart begins a new life now and lifts a quarantine.
-func (p *Plugin) Restart() { p.send(supervise.Restart, nil) }
+// Restart replaces the plugin's process by a new one of the same command, which may be another binary by now, and lifts a
+// quarantine. The new process is started and has shaken hands before the old one drains; if it does not, the old one stays and
+// the error says why. Callers wait in between and lose nothing that finishes within the drain.
+func (p *Plugin) Restart(ctx context.Context) error {
+	if p.settings.InProcess != nil {
+		return fmt.Errorf("plugin %s runs inside the node: restart the node", p.name)
+	}
+	start, cancel := context.WithTimeout(ctx, p.runtime.settings.StartTimeout)
+	defer cancel()
+	next, err := p.startProcess(start)
+	if err != nil {
+		return err
+	}
+	p.mu.Lock()
+	old, stopping, generation := p.spare, p.machine.Stopping(), p.machine.Lives()
+	if !stopping {
+		p.spare = next
+	}
+	p.mu.Unlock()
+	if stopping {
+		next.Kill()
+		return fmt.Errorf("plugin %s is ending", p.name)
+	}
+	if old != nil {
+		old.Kill() // two restarts at once: the later binary counts
+	}
+	p.send(supervise.Restart, nil)
+	for {
+		l, blocked, changed := p.gate.look()
+		if l != nil && l.generation > generation {
+			return nil
+		}
+		select {
+		case <-changed:
+		case <-p.ended:
+			return fmt.Errorf("plugin %s was stopped", p.name)
+		case <-ctx.Done():
+			if blocked != nil {
+				return blocked
+			}
+			return fmt.Errorf("plugin %s did not become ready again: %w", p.name, ctx.Err())
+		}
+	}
+}
+
+// takeSpare hands a process over that Restart has started.
+func (p *Plugin) takeSpare() *process.Process {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	spare := p.spare
+	p.spare = nil
+	return spare
+}
+
+// suspend makes callers wait for the next life. The lock is held.
+func (p *Plugin) suspend() {
+	p.gate.shut()
+	for _, o := range p.objects {
+		if !o.final {
+			o.state, o.reason = Creating, nil
+			o.gate.shut()
+		}
+	}
+}
 
 // Close ends the plugin: it drains, then SIGTERM, then SIGKILL, within the runtime's StopTimeout.
 func (p *Plugin) Close(ctx context.Context) {
@@ -211,6 +277,9 @@ func (p *Plugin) Close(ctx context.Context) {
 		<-p.ended
 	}
 	p.runtime.remove(p)
+	if spare := p.takeSpare(); spare != nil {
+		spare.Kill()
+	}
 }
 
 func (p *Plugin) current() *life {
@@ -279,6 +348,9 @@ func (p *Plugin) supervise() {
 			l := p.life
 			lives.Go(func() { l.run() })
 		}
+		if do.Kill && e.what == supervise.Restart {
+			p.suspend() // callers wait for the new process while the old one finishes what it has
+		}
 		l := p.life
 		p.mu.Unlock()
 		if timer != nil && (do.Launch || do.Pause > 0) {
@@ -291,11 +363,7 @@ func (p *Plugin) supervise() {
 			due = timer.C
 		}
 		if do.Kill {
-			if e.what == supervise.Stop {
-				lives.Go(func() { l.end(p.runtime.settings.StopTimeout) })
-			} else {
-				lives.Go(l.kill)
-			}
+			lives.Go(func() { l.end(p.runtime.settings.StopTimeout) })
 		}
 		if state == supervise.Stopped && e.what != supervise.Begin {
 			p.fail(errors.New("plugin " + p.name + " was stopped"))
@@ -328,18 +396,12 @@ func (p *Plugin) buried(l *life) {
 		p.lastErr = errors.New(l.exit.String())
 	}
 	level := slog.LevelWarn
-	if p.machine.Stopping() {
-		level = slog.LevelDebug
+	if l.wasAsked() {
+		level = slog.LevelInfo
 	}
 	p.logger.Log(context.Background(), level, "the plugin's process ended", "generation", l.generation, "pid", l.pid(), "reason", p.lastErr)
 	p.life = nil
-	p.gate.shut()
-	for _, o := range p.objects {
-		if !o.final {
-			o.state, o.reason = Creating, nil
-			o.gate.shut()
-		}
-	}
+	p.suspend()
 }
 
 // unreachable fails callers at once while nobody can say when the plugin comes back. The lock is held.

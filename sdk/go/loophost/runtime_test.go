@@ -229,6 +229,14 @@ func TestKill(t *testing.T) {
 	}
 }
 
+// kill ends a plugin's process as the kernel does when memory is short.
+func kill(t *testing.T, p *loophost.Plugin) {
+	t.Helper()
+	if err := syscall.Kill(p.Status().PID, syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // ready waits for a life.
 func ready(t *testing.T, p *loophost.Plugin, generation uint64) {
 	t.Helper()

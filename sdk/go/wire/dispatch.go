@@ -83,15 +83,17 @@ func (d *Dispatcher) Drain(ctx context.Context, reason string) error {
 	}
 }
 
-// enter counts a call in. The returned generation is answered in its trailer.
-func (d *Dispatcher) enter() (generation string, err error) {
+// enter counts a call in. The returned trailer is the answer's.
+func (d *Dispatcher) enter() (trailer metadata.MD, err error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	trailer = metadata.Pairs(GenerationKey, d.generation)
 	if d.draining != "" {
-		return d.generation, status.Error(codes.Unavailable, d.draining)
+		trailer.Set(DrainingKey, d.generation)
+		return trailer, status.Error(codes.Unavailable, d.draining)
 	}
 	d.calls++
-	return d.generation, nil
+	return trailer, nil
 }
 
 func (d *Dispatcher) leave() {
@@ -123,26 +125,11 @@ func (d *Dispatcher) Register(registrar grpc.ServiceRegistrar, desc *grpc.Servic
 	registrar.RegisterService(through, struct{}{})
 }
 
-// RegisterForward serves a service of which this process links no implementation: its calls are forwarded.
-func (d *Dispatcher) RegisterForward(registrar grpc.ServiceRegistrar, desc *grpc.ServiceDesc) {
-	for i := range desc.Methods {
-		desc.Methods[i].Handler = func(_ any, _ context.Context, _ func(any) error, _ grpc.UnaryServerInterceptor) (any, error) {
-			return nil, status.Error(codes.Unimplemented, "this object is not served here")
-		}
-	}
-	for i := range desc.Streams {
-		desc.Streams[i].Handler = func(any, grpc.ServerStream) error {
-			return status.Error(codes.Unimplemented, "this object is not served here")
-		}
-	}
-	d.Register(registrar, desc)
-}
-
 func (d *Dispatcher) unary(ctx context.Context, service, full string, dec func(any) error, handler grpc.MethodHandler) (reply any, err error) {
 	begin := time.Now()
-	generation, err := d.enter()
+	trailer, err := d.enter()
 	defer func() {
-		_ = grpc.SetTrailer(ctx, metadata.Pairs(GenerationKey, generation)) // fails only where there is no transport to tell
+		_ = grpc.SetTrailer(ctx, trailer) // fails only where there is no transport to tell
 		if d.settings.Observe != nil {
 			d.settings.Observe(full, status.Code(err), time.Since(begin))
 		}
@@ -180,8 +167,8 @@ func (d *Dispatcher) unary(ctx context.Context, service, full string, dec func(a
 
 func (d *Dispatcher) stream(stream grpc.ServerStream, service, full string, handler grpc.StreamHandler) (err error) {
 	begin := time.Now()
-	generation, err := d.enter()
-	stream.SetTrailer(metadata.Pairs(GenerationKey, generation))
+	trailer, err := d.enter()
+	stream.SetTrailer(trailer)
 	defer func() {
 		if d.settings.Observe != nil {
 			d.settings.Observe(full, status.Code(err), time.Since(begin))

@@ -11,6 +11,9 @@ const (
 	// GenerationKey is the trailer by which a server says which life of its plugin answered. An UNAVAILABLE without it comes
 	// from the transport, one with it from the application.
 	GenerationKey = "loop-generation"
+	// DrainingKey is the trailer of calls that a draining server refused: they were not begun, and may be made again in the next life
+	// whatever they do.
+	DrainingKey = "loop-draining"
 	// CookieKey is the environment variable that carries a plugin kind's magic cookie.
 	CookieKey = "LOOP_PLUGIN"
 	// LogLevelKey is the environment variable by which the host tells a plugin which log lines it wants.

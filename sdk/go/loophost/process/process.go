@@ -173,6 +173,9 @@ func (s Settings) explain(ctx context.Context, r *runner, err error) error {
 // PID is the process's id, which is its group's too.
 func (p *Process) PID() int { return p.runner.pid() }
 
+// Memory is the resident memory of the process and its descendants in bytes; 0 where it cannot be told.
+func (p *Process) Memory() uint64 { return resident(p.PID()) }
+
 // Exited is closed when the process has ended, its group is dead and its pipes are closed.
 func (p *Process) Exited() <-chan struct{} { return p.runner.done }
 

@@ -1,0 +1,148 @@
+package loophost_test
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"github.com/loop-plugins/loop/gen/go/loop/hostservice/v1/hostservicev1loophost"
+	medianv1 "github.com/loop-plugins/loop/gen/go/loop/median/v1"
+	"github.com/loop-plugins/loop/gen/go/loop/median/v1/medianv1loophost"
+	relayerv1 "github.com/loop-plugins/loop/gen/go/loop/relayer/v1"
+	"github.com/loop-plugins/loop/gen/go/loop/relayer/v1/relayerv1loophost"
+	reportingv1 "github.com/loop-plugins/loop/gen/go/loop/reporting/v1"
+	"github.com/loop-plugins/loop/sdk/go/loophost"
+	"github.com/loop-plugins/loop/sdk/go/loophost/supervise"
+)
+
+// write replaces a plugin's program as an upgrade does: by a rename, since a running program cannot be written to.
+func write(t *testing.T, program, script string) {
+	t.Helper()
+	if err := os.WriteFile(program+".new", []byte("#!/bin/sh\n"+script+"\n"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(program+".new", program); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestUpgrade replaces the programs of a relayer and a median under load: no call fails, those that may not be repeated
+// included, and a program that is broken leaves the old one serving.
+func TestUpgrade(t *testing.T) {
+	t.Parallel()
+	r := newRuntime(t)
+	program := filepath.Join(t.TempDir(), "plugin")
+	write(t, program, "exec "+os.Args[0])
+	relayer, err := relayerv1loophost.LaunchRelayer(t.Context(), r, loophost.PluginSettings{Name: "relayer", Command: []string{program}, Hint: "check it"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	median, err := medianv1loophost.LaunchMedian(t.Context(), r, loophost.PluginSettings{Name: "median", Command: []string{program}, Hint: "check it"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	provider := newChain(r, relayer, "").CreateMedianProvider(&relayerv1.CreateMedianProviderRequest{TransmitterId: "t", Config: &relayerv1.ProviderConfig{ExternalJobId: "j", ContractId: "c"}})
+	factory := median.CreateMedianFactory(&medianv1.CreateMedianFactoryRequest{}, medianv1loophost.CreateMedianFactoryLoans{
+		Provider:               provider,
+		ValueSource:            hostservicev1loophost.ExportDataSource(r, source{42}),
+		JuelsPerFeeCoinSource:  hostservicev1loophost.ExportDataSource(r, source{1}),
+		GasPriceSubunitsSource: hostservicev1loophost.ExportDataSource(r, source{1}),
+		ErrorLog:               hostservicev1loophost.ExportErrorLog(r, errorLog{}),
+	})
+	plugin := factory.CreateReportingPlugin(&reportingv1.CreateReportingPluginRequest{ConfigDigest: make([]byte, 32), N: 4, F: 1})
+	if _, err := plugin.Created(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	round := &reportingv1.ReportTimestamp{ConfigDigest: make([]byte, 32), Epoch: 1, Round: 1}
+	ctx, cancel := context.WithCancel(t.Context())
+	var load sync.WaitGroup
+	var calls, failed atomic.Int64
+	for range 4 {
+		load.Go(func() {
+			for ctx.Err() == nil {
+				// Not bound to ctx: the end of the load must not cut a call.
+				if _, err := plugin.ShouldAcceptFinalizedReport(t.Context(), &reportingv1.ShouldAcceptFinalizedReportRequest{Timestamp: round}); err != nil {
+					failed.Add(1)
+					t.Errorf("a call that may not be repeated: %v", err)
+				}
+				if _, err := plugin.Report(t.Context(), &reportingv1.ReportRequest{Timestamp: round}); err != nil {
+					failed.Add(1)
+					t.Errorf("a call that is forwarded: %v", err)
+				}
+				calls.Add(2)
+			}
+		})
+	}
+	for i := range 5 {
+		for _, p := range []*loophost.Plugin{relayer.Plugin, median.Plugin} {
+			if err := p.Restart(t.Context()); err != nil {
+				t.Fatalf("restart %d of %s: %v", i, p.Name(), err)
+			}
+		}
+	}
+	write(t, program, "echo broken >&2; exit 7")
+	before := relayer.Status()
+	if err := relayer.Restart(t.Context()); err == nil || !strings.Contains(err.Error(), "ended before its handshake (exit status 7; it said: broken)") {
+		t.Errorf("a broken program: %v", err)
+	}
+	if after := relayer.Status(); after.Generation != before.Generation || after.State != supervise.Ready || after.PID != before.PID {
+		t.Errorf("the old process does not serve any more: %+v", after)
+	}
+	cancel()
+	load.Wait()
+	t.Logf("%d calls, %d failed", calls.Load(), failed.Load())
+	if s := relayer.Status(); s.Generation != 6 {
+		t.Errorf("after 5 restarts the generation is %d", s.Generation)
+	}
+}
+
+func TestMemoryLimit(t *testing.T) {
+	t.Parallel()
+	r := newRuntime(t)
+	s := settings(outOfProcess, "fake")
+	s.MemoryLimit = 256 << 20
+	p, err := relayerv1loophost.LaunchRelayer(t.Context(), r, s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := newChain(r, p, "glutton")
+	for p.Status().Generation == 1 {
+		_, _ = head(t.Context(), c) // ends with the process that it fattens
+	}
+	ready(t, p.Plugin, 2)
+	if s := p.Status(); !strings.Contains(s.LastExit, "its limit is 256 MiB") {
+		t.Fatalf("the last life ended: %s", s.LastExit)
+	}
+}
+
+func TestRestartLiftsQuarantine(t *testing.T) {
+	t.Parallel()
+	r := newRuntime(t)
+	program := filepath.Join(t.TempDir(), "plugin")
+	write(t, program, "exec "+os.Args[0])
+	p, err := relayerv1loophost.LaunchRelayer(t.Context(), r, loophost.PluginSettings{Name: "fake", Command: []string{program}, Hint: "check it"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := newChain(r, p, "")
+	write(t, program, "exit 1")
+	kill(t, p.Plugin)
+	for p.Status().State != supervise.Quarantined {
+		// The pauses before quarantine take a second or so; callers wait for them on their own deadlines.
+		_, _ = head(t.Context(), c)
+	}
+	if _, err := head(t.Context(), c); err == nil || !strings.Contains(err.Error(), "plugin fake is quarantined") {
+		t.Fatalf("a call on a plugin in quarantine: %v", err)
+	}
+	write(t, program, "exec "+os.Args[0])
+	if err := p.Restart(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := head(t.Context(), c); err != nil {
+		t.Fatal(err)
+	}
+}
