@@ -43,9 +43,11 @@ import (
 
 func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m,
-		// The embedded go-ethereum leaves these behind: the first is one pool for the process, the second ends 30 s after its database.
+		// The embedded go-ethereum leaves these behind: the first is one pool for the process, the second ends 30 s after its
+		// database, the third waits for an event loop that has ended.
 		goleak.IgnoreAnyFunction("github.com/ethereum/go-ethereum/core.(*txSenderCacher).cache"),
 		goleak.IgnoreAnyFunction("github.com/syndtr/goleveldb/leveldb.(*DB).mpoolDrain"),
+		goleak.IgnoreAnyFunction("github.com/ethereum/go-ethereum/eth/filters.(*Subscription).Unsubscribe.func1"),
 	)
 }
 
