@@ -214,9 +214,18 @@ func (l *life) watch() {
 		case err == nil || l.dying():
 		case time.Since(begin) > s.HealthTimeout+s.HealthTimeout/2:
 			// The host itself was late: a starved machine must not kill a healthy plugin.
-		case status.Code(err) == codes.DeadlineExceeded || status.Code(err) == codes.Unavailable:
+		case status.Code(err) == codes.DeadlineExceeded:
 			l.verdict = fmt.Sprintf("killed because it did not answer its health check within %s", s.HealthTimeout)
-			l.plugin.logger.Error("the plugin does not answer its health check and is killed", "generation", l.generation, "pid", l.pid(), "error", err)
+		case status.Code(err) == codes.Unavailable:
+			// Its connection broke: most often it is ending, and how it ends says more than we could.
+			select {
+			case <-l.ctx.Done():
+			case <-time.After(s.HealthTimeout):
+				l.verdict = "killed because its connection broke while it ran on"
+			}
+		}
+		if l.verdict != "" {
+			l.plugin.logger.Error("the plugin does not answer and is killed", "generation", l.generation, "pid", l.pid(), "reason", l.verdict, "error", err)
 			return
 		}
 	}
