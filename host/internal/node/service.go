@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"strings"
 
 	"connectrpc.com/connect"
 	"google.golang.org/protobuf/types/known/timestamppb"
@@ -21,9 +22,11 @@ import (
 // service answers the operator's API.
 type service struct{ node *Node }
 
-// apiErrors are the Connect codes of the parts' errors.
+// apiError gives an error of a part its Connect code. The names of the kinds of errors, which stand last, are for programs and
+// left out of what people read.
 func apiError(err error) error {
 	code := connect.CodeInternal
+	text := strings.TrimSuffix(strings.TrimSuffix(err.Error(), ": "+database.ErrInvalid.Error()), ": "+keystore.ErrInvalid.Error())
 	switch {
 	case errors.Is(err, database.ErrNotFound), errors.Is(err, keystore.ErrNotFound):
 		code = connect.CodeNotFound
@@ -36,7 +39,7 @@ func apiError(err error) error {
 	case errors.Is(err, context.Canceled):
 		code = connect.CodeCanceled
 	}
-	return connect.NewError(code, err)
+	return connect.NewError(code, errors.New(text))
 }
 
 // starting refuses what needs the whole node while it starts.
@@ -89,21 +92,36 @@ func (n *Node) health() []web.Check {
 func (s *service) ListPlugins(context.Context, *nodev1.ListPluginsRequest) (*nodev1.ListPluginsResponse, error) {
 	r := &nodev1.ListPluginsResponse{}
 	for _, p := range s.node.runtime.Plugins() {
-		st := p.Status()
-		out := &nodev1.PluginStatus{
-			Name: st.Name, Kind: st.Kind, State: pluginState(st.State), InProcess: st.InProcess, Pid: int32(st.PID),
-			Generation: st.Generation, Restarts: st.Restarts, LastExit: st.LastExit, LastStderr: st.LastStderr,
-			Version: st.Version, Runtime: st.Runtime,
-		}
-		if !st.ReadyAt.IsZero() {
-			out.ReadyAt = timestamppb.New(st.ReadyAt)
-		}
-		for _, o := range st.Objects {
-			out.Objects = append(out.Objects, &nodev1.ObjectStatus{Name: o.Name, Type: o.Type, State: objectState(o.State), Reason: o.Reason, Parent: o.Parent})
-		}
-		r.Plugins = append(r.Plugins, out)
+		r.Plugins = append(r.Plugins, describePlugin(p.Status()))
 	}
 	return r, nil
+}
+
+// RestartPlugin implements nodev1connect.NodeServiceHandler.
+func (s *service) RestartPlugin(ctx context.Context, r *nodev1.RestartPluginRequest) (*nodev1.RestartPluginResponse, error) {
+	p := s.node.runtime.Plugin(r.GetName())
+	if p == nil {
+		return nil, connect.NewError(connect.CodeNotFound, fmt.Errorf("there is no plugin %q; see: loop plugins list", r.GetName()))
+	}
+	if err := p.Restart(ctx); err != nil {
+		return nil, connect.NewError(connect.CodeFailedPrecondition, err)
+	}
+	return &nodev1.RestartPluginResponse{Plugin: describePlugin(p.Status())}, nil
+}
+
+func describePlugin(st loophost.Status) *nodev1.PluginStatus {
+	out := &nodev1.PluginStatus{
+		Name: st.Name, Kind: st.Kind, State: pluginState(st.State), InProcess: st.InProcess, Pid: int32(st.PID),
+		Generation: st.Generation, Restarts: st.Restarts, LastExit: st.LastExit, LastStderr: st.LastStderr,
+		Version: st.Version, Runtime: st.Runtime,
+	}
+	if !st.ReadyAt.IsZero() {
+		out.ReadyAt = timestamppb.New(st.ReadyAt)
+	}
+	for _, o := range st.Objects {
+		out.Objects = append(out.Objects, &nodev1.ObjectStatus{Name: o.Name, Type: o.Type, State: objectState(o.State), Reason: o.Reason, Parent: o.Parent})
+	}
+	return out
 }
 
 func pluginState(s supervise.State) nodev1.PluginState {
@@ -140,7 +158,11 @@ func (s *service) AddJob(ctx context.Context, r *nodev1.AddJobRequest) (*nodev1.
 		return nil, apiError(err)
 	}
 	if err := report.Err(); err != nil {
-		return nil, connect.NewError(connect.CodeInvalidArgument, err)
+		refused := connect.NewError(connect.CodeInvalidArgument, err)
+		if detail, err := connect.NewErrorDetail(found(report)); err == nil {
+			refused.AddDetail(detail) // the same for programs
+		}
+		return nil, refused
 	}
 	return &nodev1.AddJobResponse{Job: added.describe(), Warnings: problems(report.Warnings)}, nil
 }
@@ -151,7 +173,11 @@ func (s *service) ValidateJob(_ context.Context, r *nodev1.ValidateJobRequest) (
 		return nil, err
 	}
 	_, report := job.Parse([]byte(r.GetSpecToml()), s.node.jobs.checks(s.node.jobs))
-	return &nodev1.ValidateJobResponse{Problems: problems(report.Problems), Warnings: problems(report.Warnings)}, nil
+	return found(report), nil
+}
+
+func found(report *job.Report) *nodev1.ValidateJobResponse {
+	return &nodev1.ValidateJobResponse{Problems: problems(report.Problems), Warnings: problems(report.Warnings)}
 }
 
 func problems(found []job.Finding) []*nodev1.Problem {
@@ -201,7 +227,9 @@ func (s *service) RemoveJob(ctx context.Context, r *nodev1.RemoveJobRequest) (*n
 	if err := s.starting(); err != nil {
 		return nil, err
 	}
-	if err := s.node.jobs.remove(ctx, r.GetId()); err != nil {
+	if err := s.node.jobs.remove(ctx, r.GetId()); errors.Is(err, database.ErrNotFound) {
+		return nil, connect.NewError(connect.CodeNotFound, fmt.Errorf("there is no job %d; see: loop jobs list", r.GetId()))
+	} else if err != nil {
 		return nil, apiError(err)
 	}
 	return &nodev1.RemoveJobResponse{}, nil
@@ -315,6 +343,9 @@ func (s *service) CreateKey(ctx context.Context, r *nodev1.CreateKeyRequest) (*n
 // AddBridge implements nodev1connect.NodeServiceHandler.
 func (s *service) AddBridge(ctx context.Context, r *nodev1.AddBridgeRequest) (*nodev1.AddBridgeResponse, error) {
 	b, err := s.node.database.AddBridge(ctx, database.Bridge{Name: r.GetBridge().GetName(), URL: r.GetBridge().GetUrl()})
+	if errors.Is(err, database.ErrExists) {
+		return nil, connect.NewError(connect.CodeAlreadyExists, fmt.Errorf("there is a bridge %.128q already; to give it another URL, first: loop bridges rm %[1]s", strings.ToLower(r.GetBridge().GetName())))
+	}
 	if err != nil {
 		return nil, apiError(err)
 	}
@@ -346,7 +377,9 @@ func (s *service) RemoveBridge(ctx context.Context, r *nodev1.RemoveBridgeReques
 	if title, used := s.node.jobs.uses(r.GetName()); used {
 		return nil, connect.NewError(connect.CodeFailedPrecondition, fmt.Errorf("%s uses bridge %s; remove the job first", title, r.GetName()))
 	}
-	if err := s.node.database.RemoveBridge(ctx, r.GetName()); err != nil {
+	if err := s.node.database.RemoveBridge(ctx, r.GetName()); errors.Is(err, database.ErrNotFound) {
+		return nil, connect.NewError(connect.CodeNotFound, fmt.Errorf("there is no bridge %.128q; see: loop bridges list", r.GetName()))
+	} else if err != nil {
 		return nil, apiError(err)
 	}
 	return &nodev1.RemoveBridgeResponse{}, nil

@@ -38,6 +38,9 @@ const (
 	NodeServiceNodeStatusProcedure = "/loop.node.v1.NodeService/NodeStatus"
 	// NodeServiceListPluginsProcedure is the fully-qualified name of the NodeService's ListPlugins RPC.
 	NodeServiceListPluginsProcedure = "/loop.node.v1.NodeService/ListPlugins"
+	// NodeServiceRestartPluginProcedure is the fully-qualified name of the NodeService's RestartPlugin
+	// RPC.
+	NodeServiceRestartPluginProcedure = "/loop.node.v1.NodeService/RestartPlugin"
 	// NodeServiceAddJobProcedure is the fully-qualified name of the NodeService's AddJob RPC.
 	NodeServiceAddJobProcedure = "/loop.node.v1.NodeService/AddJob"
 	// NodeServiceValidateJobProcedure is the fully-qualified name of the NodeService's ValidateJob RPC.
@@ -68,6 +71,11 @@ type NodeServiceClient interface {
 	NodeStatus(context.Context, *v1.NodeStatusRequest) (*v1.NodeStatusResponse, error)
 	// ListPlugins returns the state of each plugin.
 	ListPlugins(context.Context, *v1.ListPluginsRequest) (*v1.ListPluginsResponse, error)
+	// RestartPlugin replaces a plugin's process by a new one, which is how a running plugin is upgraded. The new process has
+	// shaken hands before the old one drains; if it does not, the old one stays.
+	//
+	// Errors: NOT_FOUND, FAILED_PRECONDITION (it runs inside the node, or the new process does not start: the message says why).
+	RestartPlugin(context.Context, *v1.RestartPluginRequest) (*v1.RestartPluginResponse, error)
 	// AddJob checks a job spec, stores it and starts the job.
 	//
 	// Errors: INVALID_ARGUMENT (everything that is wrong with the spec), ALREADY_EXISTS (its externalJobID is taken).
@@ -125,6 +133,12 @@ func NewNodeServiceClient(httpClient connect.HTTPClient, baseURL string, opts ..
 			baseURL+NodeServiceListPluginsProcedure,
 			connect.WithSchema(nodeServiceMethods.ByName("ListPlugins")),
 			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+			connect.WithClientOptions(opts...),
+		),
+		restartPlugin: connect.NewClient[v1.RestartPluginRequest, v1.RestartPluginResponse](
+			httpClient,
+			baseURL+NodeServiceRestartPluginProcedure,
+			connect.WithSchema(nodeServiceMethods.ByName("RestartPlugin")),
 			connect.WithClientOptions(opts...),
 		),
 		addJob: connect.NewClient[v1.AddJobRequest, v1.AddJobResponse](
@@ -199,6 +213,7 @@ func NewNodeServiceClient(httpClient connect.HTTPClient, baseURL string, opts ..
 type nodeServiceClient struct {
 	nodeStatus       *connect.Client[v1.NodeStatusRequest, v1.NodeStatusResponse]
 	listPlugins      *connect.Client[v1.ListPluginsRequest, v1.ListPluginsResponse]
+	restartPlugin    *connect.Client[v1.RestartPluginRequest, v1.RestartPluginResponse]
 	addJob           *connect.Client[v1.AddJobRequest, v1.AddJobResponse]
 	validateJob      *connect.Client[v1.ValidateJobRequest, v1.ValidateJobResponse]
 	listJobs         *connect.Client[v1.ListJobsRequest, v1.ListJobsResponse]
@@ -223,6 +238,15 @@ func (c *nodeServiceClient) NodeStatus(ctx context.Context, req *v1.NodeStatusRe
 // ListPlugins calls loop.node.v1.NodeService.ListPlugins.
 func (c *nodeServiceClient) ListPlugins(ctx context.Context, req *v1.ListPluginsRequest) (*v1.ListPluginsResponse, error) {
 	response, err := c.listPlugins.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// RestartPlugin calls loop.node.v1.NodeService.RestartPlugin.
+func (c *nodeServiceClient) RestartPlugin(ctx context.Context, req *v1.RestartPluginRequest) (*v1.RestartPluginResponse, error) {
+	response, err := c.restartPlugin.CallUnary(ctx, connect.NewRequest(req))
 	if response != nil {
 		return response.Msg, err
 	}
@@ -325,6 +349,11 @@ type NodeServiceHandler interface {
 	NodeStatus(context.Context, *v1.NodeStatusRequest) (*v1.NodeStatusResponse, error)
 	// ListPlugins returns the state of each plugin.
 	ListPlugins(context.Context, *v1.ListPluginsRequest) (*v1.ListPluginsResponse, error)
+	// RestartPlugin replaces a plugin's process by a new one, which is how a running plugin is upgraded. The new process has
+	// shaken hands before the old one drains; if it does not, the old one stays.
+	//
+	// Errors: NOT_FOUND, FAILED_PRECONDITION (it runs inside the node, or the new process does not start: the message says why).
+	RestartPlugin(context.Context, *v1.RestartPluginRequest) (*v1.RestartPluginResponse, error)
 	// AddJob checks a job spec, stores it and starts the job.
 	//
 	// Errors: INVALID_ARGUMENT (everything that is wrong with the spec), ALREADY_EXISTS (its externalJobID is taken).
@@ -378,6 +407,12 @@ func NewNodeServiceHandler(svc NodeServiceHandler, opts ...connect.HandlerOption
 		svc.ListPlugins,
 		connect.WithSchema(nodeServiceMethods.ByName("ListPlugins")),
 		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+		connect.WithHandlerOptions(opts...),
+	)
+	nodeServiceRestartPluginHandler := connect.NewUnaryHandlerSimple(
+		NodeServiceRestartPluginProcedure,
+		svc.RestartPlugin,
+		connect.WithSchema(nodeServiceMethods.ByName("RestartPlugin")),
 		connect.WithHandlerOptions(opts...),
 	)
 	nodeServiceAddJobHandler := connect.NewUnaryHandlerSimple(
@@ -451,6 +486,8 @@ func NewNodeServiceHandler(svc NodeServiceHandler, opts ...connect.HandlerOption
 			nodeServiceNodeStatusHandler.ServeHTTP(w, r)
 		case NodeServiceListPluginsProcedure:
 			nodeServiceListPluginsHandler.ServeHTTP(w, r)
+		case NodeServiceRestartPluginProcedure:
+			nodeServiceRestartPluginHandler.ServeHTTP(w, r)
 		case NodeServiceAddJobProcedure:
 			nodeServiceAddJobHandler.ServeHTTP(w, r)
 		case NodeServiceValidateJobProcedure:
@@ -486,6 +523,10 @@ func (UnimplementedNodeServiceHandler) NodeStatus(context.Context, *v1.NodeStatu
 
 func (UnimplementedNodeServiceHandler) ListPlugins(context.Context, *v1.ListPluginsRequest) (*v1.ListPluginsResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("loop.node.v1.NodeService.ListPlugins is not implemented"))
+}
+
+func (UnimplementedNodeServiceHandler) RestartPlugin(context.Context, *v1.RestartPluginRequest) (*v1.RestartPluginResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("loop.node.v1.NodeService.RestartPlugin is not implemented"))
 }
 
 func (UnimplementedNodeServiceHandler) AddJob(context.Context, *v1.AddJobRequest) (*v1.AddJobResponse, error) {

@@ -1,0 +1,66 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	nodev1 "github.com/loop-plugins/loop/gen/go/loop/node/v1"
+)
+
+func (c *command) inspect() *cobra.Command {
+	return &cobra.Command{
+		Use: "inspect NAME", Short: "Show a plugin, its objects and how its last life ended", Args: one("a plugin's name"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			r, err := call(cmd.Context(), c, func(a api) func(context.Context, *nodev1.ListPluginsRequest) (*nodev1.ListPluginsResponse, error) {
+				return a.ListPlugins
+			}, &nodev1.ListPluginsRequest{})
+			if err != nil {
+				return err
+			}
+			for _, p := range r.GetPlugins() {
+				if p.GetName() == args[0] {
+					return c.show(p, func(w io.Writer) { pluginDetails(w, p) })
+				}
+			}
+			return exit(ExitFailed, fmt.Errorf("there is no plugin %q; see: loop plugins list", args[0]))
+		},
+	}
+}
+
+func pluginDetails(w io.Writer, p *nodev1.PluginStatus) {
+	pluginTable(w, []*nodev1.PluginStatus{p})
+	row(w)
+	row(w, "OBJECT", "STATE", "PARENT", "REASON")
+	for _, o := range p.GetObjects() {
+		row(w, o.GetName(), strings.ToLower(strings.TrimPrefix(o.GetState().String(), "OBJECT_STATE_")), dash(o.GetParent()), dash(o.GetReason()))
+	}
+	if len(p.GetLastStderr()) > 0 {
+		row(w)
+		row(w, "The last life's last words (stderr):")
+		for _, line := range p.GetLastStderr() {
+			row(w, "  "+strconv.QuoteToGraphic(line))
+		}
+	}
+}
+
+func (c *command) restart() *cobra.Command {
+	return &cobra.Command{
+		Use: "restart NAME", Short: "Replace a plugin's process by a new one, which may be another binary by now", Args: one("a plugin's name"),
+		Long: "restart starts the plugin's command anew and shakes hands before the old process drains: calls wait in between and feeds go on.\n" +
+			"If the new process does not start, the old one stays and the command says why. It lifts a quarantine.",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			r, err := call(cmd.Context(), c, func(a api) func(context.Context, *nodev1.RestartPluginRequest) (*nodev1.RestartPluginResponse, error) {
+				return a.RestartPlugin
+			}, &nodev1.RestartPluginRequest{Name: args[0]})
+			if err != nil {
+				return err
+			}
+			return c.show(r, func(w io.Writer) { pluginTable(w, []*nodev1.PluginStatus{r.GetPlugin()}) })
+		},
+	}
+}
