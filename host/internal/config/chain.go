@@ -21,6 +21,7 @@ type EVMChain struct {
 	FeeCapMax        Wei      `comment:"Fee per gas that no bump goes beyond, at least FeeCapDefault."`
 	FeeBumpThreshold uint32   `comment:"Blocks without inclusion after which the fee of a transaction is raised; 0 never raises it."`
 	FeeBumpPercent   uint16   `comment:"By how many per cent a fee is raised, 10 to 1000: nodes refuse replacements below 10."`
+	Accounts         []string `comment:"Accounts that the relayer may sign with on this chain, as loop keys list shows them. Empty: every EVM account of the node."`
 
 	Nodes []EVMNode `toml:",omitempty" comment:"The chain's nodes, in the order of preference: the next is used when one fails."`
 }
@@ -49,20 +50,26 @@ func defaultEVMChain() EVMChain {
 	return EVMChain{
 		Enabled: true, PollInterval: seconds(1), RequestTimeout: seconds(10), FinalityDepth: 50, LogBackfillDepth: 1000,
 		GasLimitDefault: 500_000, FeeCapDefault: gwei(100), TipCapDefault: gwei(1), FeeCapMax: gwei(500), FeeBumpThreshold: 3, FeeBumpPercent: 20,
+		Accounts: []string{},
 	}
 }
 
 func defaultChain() Chain { return Chain{Enabled: true} }
 
-// TOML returns the chain as the relayer plugin reads it, addresses in full: never log it.
+// TOML returns the chain as the relayer plugin reads it, addresses in full: never log it. Which accounts it may use is no
+// business of the relayer's: it is lent them and no others.
 func (c EVMChain) TOML() ([]byte, error) {
 	nodes := make([]EVMNode, len(c.Nodes))
 	for at, node := range c.Nodes {
 		nodes[at] = EVMNode{Name: node.Name, WSURL: node.WSURL.bared(), HTTPURL: node.HTTPURL.bared()}
 	}
 	c.Nodes = nodes
+	without := struct {
+		EVMChain
+		Accounts []string `toml:",omitempty"`
+	}{EVMChain: c}
 	var document bytes.Buffer
-	if err := toml.NewEncoder(&document).Encode(c); err != nil {
+	if err := toml.NewEncoder(&document).Encode(without); err != nil {
 		return nil, fmt.Errorf("writing the configuration of EVM chain %s as TOML: %w", c.ChainID, err)
 	}
 	return document.Bytes(), nil

@@ -75,6 +75,8 @@ var (
 	scheme    = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9+.-]*:`)
 	keyBundle = regexp.MustCompile(`^[0-9a-fA-F]{64}$`)
 	decimal   = regexp.MustCompile(`^(0|[1-9][0-9]{0,77})$`)
+
+	evmAccount = regexp.MustCompile(`^0x[0-9a-fA-F]{40}$`)
 )
 
 // check reports everything that a decoded file may not say.
@@ -166,6 +168,11 @@ func (c EVMChain) check(chains *chainCheck, path string) {
 		p.add(path+".FeeCapMax", "%s is less than FeeCapDefault, %s", c.FeeCapMax, c.FeeCapDefault)
 	}
 
+	for at, account := range c.Accounts {
+		if !evmAccount.MatchString(account) {
+			p.add(fmt.Sprintf("%s.Accounts[%d]", path, at), "%q is not an account, which is 0x and 40 hexadecimal digits", account)
+		}
+	}
 	names := chains.nodes("EVM", path, c.ChainID, c.Enabled, len(c.Nodes))
 	for at, node := range c.Nodes {
 		nodePath := fmt.Sprintf("%s.Nodes[%d]", path, at)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -27,21 +28,20 @@ func NewKeystore(keys *keystore.Keystore, chainKind string) *Keystore {
 	return &Keystore{keys: keys, chainKind: chainKind, lent: func() []string { return keys.Accounts(chainKind) }}
 }
 
-// NewKeystoreOf lends the accounts named, in any spelling that the keystore knows, and no others; with none named, none. An
-// account that the keystore does not have is keystore.ErrNotFound.
-func NewKeystoreOf(keys *keystore.Keystore, chainKind string, accounts ...string) (*Keystore, error) {
-	var lent []string
-	for _, name := range accounts {
-		account, err := keys.Signer(chainKind, name)
-		if err != nil {
-			return nil, err
-		}
-		if !slices.Contains(lent, account.ID()) {
-			lent = append(lent, account.ID())
-		}
+// NewKeystoreOf lends the accounts named, in any letter case, and no others; with none named, none. One that the keystore
+// does not have yet is lent once it does: accounts are imported into a node that runs.
+func NewKeystoreOf(keys *keystore.Keystore, chainKind string, accounts ...string) *Keystore {
+	named := map[string]bool{}
+	for _, account := range accounts {
+		named[strings.ToLower(account)] = true
 	}
-	return &Keystore{keys: keys, chainKind: chainKind, lent: func() []string { return slices.Clone(lent) }}, nil
+	return &Keystore{keys: keys, chainKind: chainKind, lent: func() []string {
+		return slices.DeleteFunc(keys.Accounts(chainKind), func(account string) bool { return !named[strings.ToLower(account)] })
+	}}
 }
+
+// Accounts names what is lent now.
+func (k *Keystore) Accounts() []string { return k.lent() }
 
 // ListAccounts implements hostservicev1.KeystoreServiceServer.
 func (k *Keystore) ListAccounts(context.Context, *hostservicev1.ListAccountsRequest) (*hostservicev1.ListAccountsResponse, error) {

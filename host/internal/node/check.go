@@ -23,6 +23,18 @@ type pluginError struct{ err error }
 func (e *pluginError) Error() string { return e.err.Error() }
 func (e *pluginError) Unwrap() error { return e.err }
 
+// configError is a configuration that asks for what this node cannot do.
+type configError struct{ err error }
+
+func (e *configError) Error() string { return e.err.Error() }
+func (e *configError) Unwrap() error { return e.err }
+
+// IsConfig tells an error of a configuration from others of Start and Check.
+func IsConfig(err error) bool {
+	var e *configError
+	return errors.As(err, &e)
+}
+
 // IsPlugin tells an error of a plugin that did not start from others of Start and Check.
 func IsPlugin(err error) bool {
 	var e *pluginError
@@ -81,6 +93,9 @@ const checkTimeout = 10 * time.Second
 
 // Check starts the plugins, asks every chain once and ends them. It opens no database: plugins get no key and an empty store.
 func Check(ctx context.Context, s Settings) (*Checked, error) {
+	if err := missing(s.Config); err != nil {
+		return nil, err
+	}
 	n := &Node{settings: s, logger: s.Logger}
 	var err error
 	n.runtime, err = loophost.New(loophost.Settings{

@@ -8,6 +8,7 @@ import (
 	"maps"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 
 	"github.com/google/uuid"
@@ -84,7 +85,7 @@ func (j *jobs) checks(others job.Jobs) job.Settings {
 		OCR2:                 n.settings.Config.OCR2,
 		DefaultBootstrappers: n.settings.Config.P2P.V2.DefaultBootstrappers,
 		Chains:               knownChains{n.plugins},
-		Keys:                 knownKeys{n.keys},
+		Keys:                 knownKeys{n},
 		Bridges:              bridges{n.database},
 		Jobs:                 others,
 	}
@@ -242,7 +243,7 @@ func (j *jobs) ByExternalID(id uuid.UUID) (string, bool) {
 // uses returns the job that uses a bridge.
 func (j *jobs) uses(bridge string) (string, bool) {
 	for _, r := range j.list() {
-		if r.spec != nil && slices.Contains(r.spec.Bridges(), bridge) {
+		if r.spec != nil && slices.ContainsFunc(r.spec.Bridges(), func(used string) bool { return strings.EqualFold(used, bridge) }) {
 			return r.title(), true
 		}
 	}
@@ -267,18 +268,17 @@ func (k knownChains) HasChain(relay, id string) bool {
 }
 
 // knownKeys implements job.Keys.
-type knownKeys struct{ keys *keystore.Keystore }
+type knownKeys struct{ node *Node }
 
 // HasKeyBundle implements job.Keys.
 func (k knownKeys) HasKeyBundle(relay, id string) bool {
-	b, err := k.keys.Bundle(id)
+	b, err := k.node.keys.Bundle(id)
 	return err == nil && b.ChainKind() == relay
 }
 
-// HasTransmitter implements job.Keys.
-func (k knownKeys) HasTransmitter(relay, _, id string) bool {
-	_, err := k.keys.Signer(relay, id)
-	return err == nil
+// HasTransmitter implements job.Keys: an account that the chain's relayer may not sign with is none.
+func (k knownKeys) HasTransmitter(relay, chain, id string) bool {
+	return slices.ContainsFunc(k.node.lent(relay, chain).Accounts(), func(account string) bool { return strings.EqualFold(account, id) })
 }
 
 // bridges are the node's bridges, for specs and for pipelines.

@@ -86,23 +86,39 @@ const chainTimeout = 5 * time.Second
 // lender gives what a relayer may use for one chain.
 type lender func(relay, chain string) relayerv1loophost.CreateChainLoans
 
-// lend gives a relayer the node's accounts of its kind of chain, and a store for each chain.
+// lent is what a relayer may sign with on one chain: the accounts that the configuration names for it, or if it names none
+// all of its kind.
+func (n *Node) lent(relay, chain string) *hostservice.Keystore {
+	for _, c := range n.settings.Config.EVM {
+		if relay == "evm" && c.ChainID == chain && len(c.Accounts) > 0 {
+			return hostservice.NewKeystoreOf(n.keys, relay, c.Accounts...)
+		}
+	}
+	return hostservice.NewKeystore(n.keys, relay)
+}
+
+// lend gives a relayer keys and a store for one chain.
 func (n *Node) lend(relay, chain string) relayerv1loophost.CreateChainLoans {
 	return relayerv1loophost.CreateChainLoans{
-		Keystore: hostservicev1loophost.ExportKeystore(n.runtime, hostservice.NewKeystore(n.keys, relay)),
+		Keystore: hostservicev1loophost.ExportKeystore(n.runtime, n.lent(relay, chain)),
 		Store:    hostservicev1loophost.ExportStore(n.runtime, hostservice.NewStore(n.database.Store(database.Scope{PluginKind: relay, Chain: chain}))),
 	}
+}
+
+// missing is the error for a chain that no relayer is there for.
+func missing(c *config.Config) error {
+	for _, r := range relayers(c) {
+		if r.plugin.InProcess() && r.fallback == nil {
+			return &configError{fmt.Errorf("the configuration has a %s chain, and this node has no %[1]s relayer inside it: set %s to the command of one, or disable the chain", r.name, variable(r.name))}
+		}
+	}
+	return nil
 }
 
 // launch starts every plugin side by side.
 func launch(ctx context.Context, n *Node, lend lender) (*plugins, error) {
 	p := &plugins{node: n, relays: map[string]*relay{}}
 	wanted := relayers(n.settings.Config)
-	for _, r := range wanted {
-		if r.plugin.InProcess() && r.fallback == nil {
-			return nil, fmt.Errorf("the configuration has a %s chain, and this node has no %[1]s relayer inside it: set %s to the command of one, or disable the chain", r.name, variable(r.name))
-		}
-	}
 	var mu sync.Mutex
 	var wait sync.WaitGroup
 	var first error
@@ -110,13 +126,13 @@ func launch(ctx context.Context, n *Node, lend lender) (*plugins, error) {
 		mu.Lock()
 		defer mu.Unlock()
 		if first == nil {
-			first = &pluginError{err}
+			first = err
 		}
 	}
 	wait.Go(func() {
 		var err error
 		if p.median, err = medianv1loophost.LaunchMedian(ctx, n.runtime, pluginSettings("median", n.settings.Config.Environment.Median, fallback.Median)); err != nil {
-			fail(err)
+			fail(&pluginError{err})
 		}
 	})
 	for _, r := range wanted {
@@ -158,7 +174,7 @@ func (p *plugins) relay(ctx context.Context, r relayer, lend lender) (*relay, er
 	n := p.node
 	plugin, err := relayerv1loophost.LaunchRelayer(ctx, n.runtime, pluginSettings(r.name, r.plugin, r.fallback))
 	if err != nil {
-		return nil, err
+		return nil, &pluginError{err}
 	}
 	started := &relay{plugin: plugin, watch: oracle.NewWatch(plugin.RelayerServiceClient, n.logger), chains: map[string]*relayerv1loophost.Chain{}}
 	for _, c := range r.chains {
@@ -176,7 +192,7 @@ func (p *plugins) relay(ctx context.Context, r relayer, lend lender) (*relay, er
 		case codes.OK:
 		case codes.InvalidArgument, codes.FailedPrecondition, codes.Unimplemented:
 			started.watch.Close()
-			return nil, fmt.Errorf("plugin %s refused the configuration of chain %s: %s; mend it in the node's configuration", r.name, c.id, status.Convert(err).Message())
+			return nil, &configError{fmt.Errorf("plugin %s refused the configuration of chain %s: %s; mend it in the node's configuration", r.name, c.id, status.Convert(err).Message())}
 		default:
 			n.logger.Error("a chain is not there yet; the node goes on and tries again", "plugin", r.name, "chain", c.id, "error", err)
 		}
