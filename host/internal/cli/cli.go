@@ -91,13 +91,14 @@ type command struct {
 // New returns the root command.
 func New(s Streams) *cobra.Command {
 	c := &command{streams: s}
-	root := &cobra.Command{
-		Use:           "loop",
-		Short:         "An oracle node whose chains and products run as plugins",
-		Version:       Version(),
-		SilenceErrors: true,
-		SilenceUsage:  true,
-	}
+	root := group("loop", "An oracle node whose chains and products run as plugins",
+		c.node(), c.jobs(), c.keys(), c.bridges(), c.plugins(), c.version())
+	root.Version, root.SilenceErrors, root.SilenceUsage = Version(), true, true
+	root.SetVersionTemplate("{{.Name}} {{.Version}}\n")
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return exit(ExitUsage, fmt.Errorf("%w; see: %s --help", err, cmd.CommandPath()))
+	})
+	root.CompletionOptions.HiddenDefaultCmd = true
 	root.SetIn(s.In)
 	root.SetOut(s.Out)
 	root.SetErr(s.Err)
@@ -107,7 +108,6 @@ func New(s Streams) *cobra.Command {
 	}
 	root.PersistentFlags().StringVar(&c.url, "url", url, "the node's address (environment: LOOP_NODE_URL)")
 	root.PersistentFlags().BoolVar(&c.json, "json", false, "print JSON in place of a table")
-	root.AddCommand(c.node(), c.jobs(), c.keys(), c.bridges(), c.plugins(), c.version())
 	return root
 }
 
@@ -121,7 +121,7 @@ func Version() string {
 
 func (c *command) version() *cobra.Command {
 	return &cobra.Command{
-		Use: "version", Short: "Print the version", Args: cobra.NoArgs,
+		Use: "version", Short: "Print the version", Args: none,
 		RunE: func(*cobra.Command, []string) error {
 			if c.json {
 				return c.print(map[string]string{"version": Version()})
@@ -153,18 +153,27 @@ func call[Q, R any](ctx context.Context, c *command, method func(nodev1connect.N
 	}
 	var ce *connect.Error
 	if errors.As(err, &ce) && connect.IsWireError(err) {
-		return nil, exit(ExitFailed, errors.New(ce.Message()))
+		return nil, exit(ExitFailed, &refusal{ce})
 	}
-	var op *url.Error
-	if errors.As(err, &op) {
-		err = op.Err
+	if errors.As(err, &ce) && ce.Code() == connect.CodeDeadlineExceeded {
+		err = fmt.Errorf("no answer within %s", timeout)
+	} else if ce != nil {
+		err = ce.Unwrap()
 	}
 	return nil, exit(ExitUnreachable, fmt.Errorf("no node answers at %s (%w); start one with: loop node start, or name another with --url", c.url, err))
 }
 
+// refusal is a node's error without the name of its code, which says nothing to people.
+type refusal struct{ error *connect.Error }
+
+func (r *refusal) Error() string { return r.error.Message() }
+
+func (r *refusal) Unwrap() error { return r.error }
+
 // print writes v as indented JSON.
 func (c *command) print(v any) error {
 	e := json.NewEncoder(c.streams.Out)
+	e.SetEscapeHTML(false) // specs have arrows
 	e.SetIndent("", "  ")
 	return e.Encode(v)
 }
@@ -192,11 +201,19 @@ func row(w io.Writer, cells ...string) {
 	_, _ = fmt.Fprintln(w, strings.Join(cells, "\t")) // the tabwriter keeps the error for Flush
 }
 
+// none wants no argument.
+func none(cmd *cobra.Command, args []string) error {
+	if len(args) > 0 {
+		return fmt.Errorf("%s takes no argument, and %q is one; see: %[1]s --help", cmd.CommandPath(), args[0])
+	}
+	return nil
+}
+
 // group returns a command that has subcommands only. Without a known one it prints what there is.
 func group(use, short string, subs ...*cobra.Command) *cobra.Command {
 	g := &cobra.Command{Use: use, Short: short, Args: func(cmd *cobra.Command, args []string) error {
 		if len(args) > 0 {
-			return fmt.Errorf("there is no command %q; see: loop %s --help", "loop "+use+" "+args[0], use)
+			return fmt.Errorf("there is no command %q; see: %s --help", cmd.CommandPath()+" "+args[0], cmd.CommandPath())
 		}
 		return nil
 	}, RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() }}

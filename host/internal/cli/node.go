@@ -23,11 +23,11 @@ const stopTimeout = 15 * time.Second
 func (c *command) node() *cobra.Command {
 	var file string
 	start := &cobra.Command{
-		Use: "start", Short: "Start a node and run it until it is told to end (Ctrl-C, SIGTERM)", Args: cobra.NoArgs,
+		Use: "start", Short: "Start a node and run it until it is told to end (Ctrl-C, SIGTERM)", Args: none,
 		RunE: func(cmd *cobra.Command, _ []string) error { return c.start(cmd.Context(), file) },
 	}
 	check := &cobra.Command{
-		Use: "check", Short: "Start the plugins, ask every chain once and say what a node would meet", Args: cobra.NoArgs,
+		Use: "check", Short: "Start the plugins, ask every chain once and say what a node would meet", Args: none,
 		Long: "check reads the configuration, starts the plugins, connects to every RPC node and ends. It opens no database.\n" +
 			"It exits with 2 for a bad configuration, 3 for a plugin that does not start and 4 for a chain that nobody answers for.",
 		RunE: func(cmd *cobra.Command, _ []string) error { return c.check(cmd.Context(), file) },
@@ -36,7 +36,7 @@ func (c *command) node() *cobra.Command {
 		sub.Flags().StringVar(&file, "config", "", "the node's configuration file (environment: CL_CONFIG)")
 	}
 	reference := &cobra.Command{
-		Use: "config", Short: "Print every key of the configuration with its default", Args: cobra.NoArgs,
+		Use: "config", Short: "Print every key of the configuration with its default", Args: none,
 		RunE: func(*cobra.Command, []string) error {
 			_, err := io.WriteString(c.streams.Out, config.Reference())
 			return err
@@ -94,8 +94,11 @@ func (c *command) start(ctx context.Context, file string) error {
 
 // code is the exit code of a node that did not start.
 func code(err error) int {
-	if node.IsPlugin(err) {
+	switch {
+	case node.IsPlugin(err):
 		return ExitPlugin
+	case node.IsConfig(err):
+		return ExitUsage
 	}
 	return ExitFailed
 }

@@ -5,11 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/url"
 	"os"
 	"strconv"
 	"strings"
 	"time"
 
+	"connectrpc.com/connect"
 	"github.com/spf13/cobra"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
@@ -30,10 +32,14 @@ func (c *command) jobs() *cobra.Command {
 			r, err := call(cmd.Context(), c, func(a api) func(context.Context, *nodev1.AddJobRequest) (*nodev1.AddJobResponse, error) {
 				return a.AddJob
 			}, &nodev1.AddJobRequest{SpecToml: spec})
+			if found := details(err); found != nil {
+				printFindings(c.streams.Err, args[0], found)
+				return exit(ExitFailed, fmt.Errorf("the node refused %s, which has %s", args[0], plural(len(found.GetProblems()), "problem")))
+			}
 			if err != nil {
 				return err
 			}
-			c.warn(args[0], r.GetWarnings())
+			printFindings(c.streams.Err, args[0], &nodev1.ValidateJobResponse{Warnings: r.GetWarnings()})
 			return c.show(r, func(w io.Writer) { jobTable(w, r.GetJob()) })
 		},
 	}
@@ -50,14 +56,7 @@ func (c *command) jobs() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if err := c.show(r, func(w io.Writer) {
-				for _, p := range r.GetProblems() {
-					row(w, finding(args[0], p)+" ["+p.GetStage()+"]")
-				}
-				for _, p := range r.GetWarnings() {
-					row(w, "warning: "+finding(args[0], p))
-				}
-			}); err != nil {
+			if err := c.show(r, func(w io.Writer) { printFindings(w, args[0], r) }); err != nil {
 				return err
 			}
 			if n := len(r.GetProblems()); n > 0 {
@@ -67,7 +66,7 @@ func (c *command) jobs() *cobra.Command {
 		},
 	}
 	list := &cobra.Command{
-		Use: "list", Short: "List the jobs", Args: cobra.NoArgs,
+		Use: "list", Short: "List the jobs", Args: none,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			r, err := call(cmd.Context(), c, func(a api) func(context.Context, *nodev1.ListJobsRequest) (*nodev1.ListJobsResponse, error) {
 				return a.ListJobs
@@ -111,7 +110,7 @@ func jobTable(w io.Writer, jobs ...*nodev1.Job) {
 
 func (c *command) keys() *cobra.Command {
 	list := &cobra.Command{
-		Use: "list", Short: "List the public sides of the node's keys", Args: cobra.NoArgs,
+		Use: "list", Short: "List the public sides of the node's keys", Args: none,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			r, err := call(cmd.Context(), c, func(a api) func(context.Context, *nodev1.ListKeysRequest) (*nodev1.ListKeysResponse, error) {
 				return a.ListKeys
@@ -160,9 +159,9 @@ func keyTable(w io.Writer, keys ...*nodev1.Key) {
 func (c *command) bridges() *cobra.Command {
 	add := &cobra.Command{
 		Use: "add NAME URL", Short: "Store a bridge to an external adapter",
-		Args: func(_ *cobra.Command, args []string) error {
+		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) != 2 {
-				return errors.New("a bridge's name and its URL are wanted")
+				return fmt.Errorf("a bridge's name and its URL are wanted, and nothing else; see: %s --help", cmd.CommandPath())
 			}
 			return nil
 		},
@@ -177,7 +176,7 @@ func (c *command) bridges() *cobra.Command {
 		},
 	}
 	list := &cobra.Command{
-		Use: "list", Short: "List the bridges", Args: cobra.NoArgs,
+		Use: "list", Short: "List the bridges", Args: none,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			r, err := call(cmd.Context(), c, func(a api) func(context.Context, *nodev1.ListBridgesRequest) (*nodev1.ListBridgesResponse, error) {
 				return a.ListBridges
@@ -203,13 +202,13 @@ func (c *command) bridges() *cobra.Command {
 func bridgeTable(w io.Writer, bridges ...*nodev1.Bridge) {
 	row(w, "NAME", "URL", "AGE")
 	for _, b := range bridges {
-		row(w, b.GetName(), b.GetUrl(), age(b.GetCreatedAt()))
+		row(w, b.GetName(), masked(b.GetUrl()), age(b.GetCreatedAt()))
 	}
 }
 
 func (c *command) plugins() *cobra.Command {
 	list := &cobra.Command{
-		Use: "list", Short: "List the plugins and how they do", Args: cobra.NoArgs,
+		Use: "list", Short: "List the plugins and how they do", Args: none,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			r, err := call(cmd.Context(), c, func(a api) func(context.Context, *nodev1.ListPluginsRequest) (*nodev1.ListPluginsResponse, error) {
 				return a.ListPlugins
@@ -220,7 +219,7 @@ func (c *command) plugins() *cobra.Command {
 			return c.show(r, func(w io.Writer) { pluginTable(w, r.GetPlugins()) })
 		},
 	}
-	return group("plugins", "List plugins", list)
+	return group("plugins", "List, inspect and restart plugins", list, c.inspect(), c.restart())
 }
 
 func pluginTable(w io.Writer, plugins []*nodev1.PluginStatus) {
@@ -242,11 +241,20 @@ func pluginTable(w io.Writer, plugins []*nodev1.PluginStatus) {
 	}
 }
 
+// masked is a URL for a terminal, on which a password does not belong. --json has it whole.
+func masked(text string) string {
+	u, err := url.Parse(text)
+	if err != nil {
+		return text
+	}
+	return u.Redacted()
+}
+
 // one wants exactly one argument, and says which.
 func one(what string) cobra.PositionalArgs {
-	return func(_ *cobra.Command, args []string) error {
+	return func(cmd *cobra.Command, args []string) error {
 		if len(args) != 1 {
-			return fmt.Errorf("%s is wanted, and nothing else", what)
+			return fmt.Errorf("%s is wanted, and nothing else; see: %s --help", what, cmd.CommandPath())
 		}
 		return nil
 	}
@@ -275,9 +283,28 @@ func (c *command) read(file string) (string, error) {
 	return string(b), nil
 }
 
-func (c *command) warn(file string, warnings []*nodev1.Problem) {
-	for _, p := range warnings {
-		_, _ = fmt.Fprintln(c.streams.Err, "warning:", finding(file, p))
+// details is what a node found wrong with a spec that it refused; nil if the error is of another kind.
+func details(err error) *nodev1.ValidateJobResponse {
+	var refused *connect.Error
+	if !errors.As(err, &refused) {
+		return nil
+	}
+	for _, d := range refused.Details() {
+		if v, err := d.Value(); err == nil {
+			if found, ok := v.(*nodev1.ValidateJobResponse); ok {
+				return found
+			}
+		}
+	}
+	return nil
+}
+
+func printFindings(w io.Writer, file string, found *nodev1.ValidateJobResponse) {
+	for _, p := range found.GetProblems() {
+		_, _ = fmt.Fprintf(w, "%s [%s]\n", finding(file, p), p.GetStage())
+	}
+	for _, p := range found.GetWarnings() {
+		_, _ = fmt.Fprintf(w, "%s [warning]\n", finding(file, p))
 	}
 }
 
