@@ -134,42 +134,63 @@ func (c *Chain) Close() error {
 
 // Fund gives 100 ether to each account.
 func (c *Chain) Fund(ctx context.Context, accounts ...common.Address) error {
-	var txs []*types.Transaction
-	err := c.together(func() error {
-		for _, account := range accounts {
-			tx, err := c.give(ctx, account)
+	var orders []order
+	for _, account := range accounts {
+		orders = append(orders, order{"fund account " + account.Hex(), func(auth *bind.TransactOpts) (*types.Transaction, error) {
+			tx, err := auth.Signer(auth.From, types.NewTx(&types.DynamicFeeTx{
+				ChainID: big.NewInt(ID), Nonce: auth.Nonce.Uint64(), To: &account, Value: ether(100), Gas: 1_000_000,
+				GasTipCap: big.NewInt(params.GWei), GasFeeCap: big.NewInt(100 * params.GWei),
+			}))
 			if err != nil {
-				return fmt.Errorf("fund account %s: %w", account, err)
+				return nil, err
 			}
-			txs = append(txs, tx)
-		}
-		return nil
-	})
+			return tx, c.client.SendTransaction(ctx, tx)
+		}})
+	}
+	return c.together(ctx, orders...)
+}
+
+// order is a transaction of the owner's to send, and what it is for.
+type order struct {
+	what string
+	send func(*bind.TransactOpts) (*types.Transaction, error)
+}
+
+// together sends transactions that go into one block, since every block takes the clock a second ahead, and waits for them.
+func (c *Chain) together(ctx context.Context, orders ...order) error {
+	txs, err := c.send(ctx, orders)
 	if err != nil {
 		return err
 	}
 	for i, tx := range txs {
 		if _, err := c.receipt(ctx, tx); err != nil {
-			return fmt.Errorf("fund account %s: %w", accounts[i], err)
+			return fmt.Errorf("%s: %w", orders[i].what, err)
 		}
 	}
 	return nil
 }
 
-// give sends 100 ether of the owner's.
-func (c *Chain) give(ctx context.Context, account common.Address) (*types.Transaction, error) {
-	nonce, err := c.client.PendingNonceAt(ctx, c.owner.From)
+func (c *Chain) send(ctx context.Context, orders []order) ([]*types.Transaction, error) {
+	c.sealing.Lock()
+	defer c.sealing.Unlock()
+	// Counted here, because the pool tells the next nonce only a moment after it took a transaction. None of the owner's
+	// is under way: each is waited for.
+	next, err := c.client.NonceAt(ctx, c.owner.From, nil)
 	if err != nil {
-		return nil, fmt.Errorf("read the owner's nonce: %w", err)
+		return nil, fmt.Errorf("read the nonce of the chain's owner: %w", err)
 	}
-	tx, err := c.owner.Signer(c.owner.From, types.NewTx(&types.DynamicFeeTx{
-		ChainID: big.NewInt(ID), Nonce: nonce, To: &account, Value: ether(100), Gas: 1_000_000,
-		GasTipCap: big.NewInt(params.GWei), GasFeeCap: big.NewInt(100 * params.GWei),
-	}))
-	if err != nil {
-		return nil, fmt.Errorf("sign: %w", err)
+	var txs []*types.Transaction
+	for i, order := range orders {
+		auth := *c.owner
+		auth.Context = ctx
+		auth.Nonce = new(big.Int).SetUint64(next + uint64(i))
+		tx, err := order.send(&auth)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", order.what, err)
+		}
+		txs = append(txs, tx)
 	}
-	return tx, c.client.SendTransaction(ctx, tx)
+	return txs, nil
 }
 
 // receipt waits for a transaction and fails when it was reverted.

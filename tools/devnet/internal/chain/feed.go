@@ -50,33 +50,26 @@ var (
 
 // DeployFeed deploys an unconfigured feed, and what it stands on, as the chain's owner.
 func (c *Chain) DeployFeed(ctx context.Context) (*Feed, error) {
-	auth := c.transactor(ctx)
 	feed := &Feed{chain: c}
-	var txs [3]*types.Transaction
+	var link, access common.Address
 	// Addresses follow from the owner's nonce, so nothing has to stand before the next is sent.
-	err := c.together(func() error {
-		var link, access common.Address
-		var err error
-		if link, txs[0], _, err = link_token_interface.DeployLinkToken(auth, c.client); err != nil {
-			return fmt.Errorf("deploy the LINK token: %w", err)
-		}
-		if access, txs[1], _, err = testocr2aggregator.DeploySimpleWriteAccessController(auth, c.client); err != nil {
-			return fmt.Errorf("deploy the access controller: %w", err)
-		}
-		feed.address, txs[2], feed.aggregator, err = ocr2aggregator.DeployOCR2Aggregator(
-			auth, c.client, link, minAnswer, maxAnswer, access, access, Decimals, "loop devnet")
-		if err != nil {
-			return fmt.Errorf("deploy the OCR2Aggregator: %w", err)
-		}
-		return nil
-	})
+	err := c.together(ctx,
+		order{"deploy the LINK token", func(auth *bind.TransactOpts) (tx *types.Transaction, err error) {
+			link, tx, _, err = link_token_interface.DeployLinkToken(auth, c.client)
+			return tx, err
+		}},
+		order{"deploy the access controller", func(auth *bind.TransactOpts) (tx *types.Transaction, err error) {
+			access, tx, _, err = testocr2aggregator.DeploySimpleWriteAccessController(auth, c.client)
+			return tx, err
+		}},
+		order{"deploy the OCR2Aggregator", func(auth *bind.TransactOpts) (tx *types.Transaction, err error) {
+			feed.address, tx, feed.aggregator, err = ocr2aggregator.DeployOCR2Aggregator(
+				auth, c.client, link, minAnswer, maxAnswer, access, access, Decimals, "loop devnet")
+			return tx, err
+		}},
+	)
 	if err != nil {
 		return nil, err
-	}
-	for i, tx := range txs {
-		if _, err := c.receipt(ctx, tx); err != nil {
-			return nil, fmt.Errorf("deploy the %s: %w", [...]string{"LINK token", "access controller", "OCR2Aggregator"}[i], err)
-		}
 	}
 	return feed, nil
 }
@@ -147,20 +140,20 @@ func (f *Feed) setConfig(
 		transmitterAddresses = append(transmitterAddresses, common.HexToAddress(string(transmitters[i])))
 		payees = append(payees, f.chain.owner.From)
 	}
-	auth := f.chain.transactor(ctx)
 	// The contract refuses a transmitter that nobody would be paid for.
-	tx, err := f.aggregator.SetPayees(auth, transmitterAddresses, payees)
-	if err == nil {
-		_, err = f.chain.receipt(ctx, tx)
-	}
+	err := f.chain.together(ctx, order{"set the payees of the feed", func(auth *bind.TransactOpts) (*types.Transaction, error) {
+		return f.aggregator.SetPayees(auth, transmitterAddresses, payees)
+	}})
 	if err != nil {
-		return ocrtypes.ConfigDigest{}, fmt.Errorf("set the payees of the feed: %w", err)
+		return ocrtypes.ConfigDigest{}, err
 	}
-	tx, err = f.aggregator.SetConfig(auth, signerAddresses, transmitterAddresses, faulty, onchain, version, offchain)
+	txs, err := f.chain.send(ctx, []order{{"configure the feed", func(auth *bind.TransactOpts) (*types.Transaction, error) {
+		return f.aggregator.SetConfig(auth, signerAddresses, transmitterAddresses, faulty, onchain, version, offchain)
+	}}})
 	if err != nil {
-		return ocrtypes.ConfigDigest{}, fmt.Errorf("configure the feed: %w", err)
+		return ocrtypes.ConfigDigest{}, err
 	}
-	receipt, err := f.chain.receipt(ctx, tx)
+	receipt, err := f.chain.receipt(ctx, txs[0])
 	if err != nil {
 		return ocrtypes.ConfigDigest{}, fmt.Errorf("configure the feed: %w", err)
 	}
@@ -176,7 +169,7 @@ func (f *Feed) setConfig(
 		}
 		return config.ConfigDigest, nil
 	}
-	return ocrtypes.ConfigDigest{}, fmt.Errorf("configure the feed: transaction %s left no ConfigSet event", tx.Hash())
+	return ocrtypes.ConfigDigest{}, fmt.Errorf("configure the feed: transaction %s left no ConfigSet event", txs[0].Hash())
 }
 
 func identities(oracles []Oracle) ([]confighelper.OracleIdentityExtra, error) {
@@ -206,10 +199,4 @@ func turns(n int) []int {
 		s[i] = 1
 	}
 	return s
-}
-
-func (c *Chain) transactor(ctx context.Context) *bind.TransactOpts {
-	auth := *c.owner
-	auth.Context = ctx
-	return &auth
 }

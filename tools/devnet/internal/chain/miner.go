@@ -51,13 +51,6 @@ func (c *Chain) lead() time.Duration {
 	return time.Until(time.Unix(int64(c.eth.BlockChain().CurrentBlock().Time), 0))
 }
 
-// together sends transactions that go into one block, since every block takes the clock a second ahead.
-func (c *Chain) together(send func() error) error {
-	c.sealing.Lock()
-	defer c.sealing.Unlock()
-	return send()
-}
-
 // seal makes a block of all that has arrived.
 func (c *Chain) seal(arrivals <-chan core.NewTxsEvent) {
 	c.sealing.Lock()
