@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"strings"
 	"testing"
-	"time"
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -94,41 +93,6 @@ func TestTransmitsWhileANodeFails(t *testing.T) {
 			}
 		})
 	}
-}
-
-// TestPushIsMended holds that a push which fell silent is subscribed anew: the polling that notices is slower than the test
-// would bear if blocks came by it alone.
-func TestPushIsMended(t *testing.T) {
-	t.Parallel()
-	d := newDevchain(t)
-	x := newFixture(t)
-	server := relayertest.NewServer(t, d.url)
-	chain, _ := x.chain(strings.Replace(settings("", [2]string{server.WSURL, server.HTTPURL}), "50ms", "100ms", 1))
-	eventually(t, "the node pushes, so that polls are few", func() bool {
-		before := server.Requests("eth_chainId")
-		if before == 0 {
-			return false
-		}
-		time.Sleep(300 * time.Millisecond)
-		return server.Requests("eth_chainId")-before <= 1
-	})
-	server.SetFault(relayertest.Mute)
-	head := func() uint64 {
-		r, err := chain.LatestHead(t.Context(), nil)
-		must(t, err)
-		return r.GetNumber()
-	}
-	for range 3 { // the third finds the push broken, and polls fast
-		before := head()
-		d.mine()
-		eventually(t, "the poll finds the block", func() bool { return head() == before+1 })
-	}
-	server.SetFault(relayertest.None)
-	eventually(t, "the node pushes again", func() bool {
-		before := server.Requests("eth_chainId")
-		time.Sleep(300 * time.Millisecond)
-		return server.Requests("eth_chainId")-before <= 1
-	})
 }
 
 // errTooMany is how some hosted nodes limit: a JSON-RPC error with status 200.

@@ -1,0 +1,235 @@
+package endpoint
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"math/big"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/ethereum/go-ethereum/common"
+	"github.com/ethereum/go-ethereum/common/hexutil"
+	"github.com/ethereum/go-ethereum/core/types"
+	"github.com/ethereum/go-ethereum/rpc"
+)
+
+// fakeNode is a node with subscriptions, of which the test decides what is pushed. Its exported methods are its JSON-RPC.
+type fakeNode struct {
+	mu        sync.Mutex
+	height    uint64
+	chain     string
+	silent    bool // pushes no blocks
+	heads     map[*rpc.Subscription]*rpc.Notifier
+	logs      map[*rpc.Subscription]fakeFilter
+	opened    int // subscriptions to blocks so far
+	filtered  [][]common.Address
+	heightAsk int
+}
+
+type fakeFilter struct {
+	notifier  *rpc.Notifier
+	addresses []common.Address
+}
+
+func (n *fakeNode) ChainId() string {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.chain
+}
+
+func (n *fakeNode) block() map[string]any {
+	return map[string]any{"number": hexutil.Uint64(n.height), "hash": common.BigToHash(new(big.Int).SetUint64(n.height)), "timestamp": hexutil.Uint64(n.height)}
+}
+
+func (n *fakeNode) GetBlockByNumber(string, bool) map[string]any {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.heightAsk++
+	return n.block()
+}
+
+func (n *fakeNode) NewHeads(ctx context.Context) (*rpc.Subscription, error) {
+	notifier, _ := rpc.NotifierFromContext(ctx)
+	subscription := notifier.CreateSubscription()
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.heads[subscription] = notifier
+	n.opened++
+	return subscription, nil
+}
+
+func (n *fakeNode) Logs(ctx context.Context, filter json.RawMessage) (*rpc.Subscription, error) {
+	var f struct{ Address []common.Address }
+	if err := json.Unmarshal(filter, &f); err != nil {
+		return nil, err
+	}
+	notifier, _ := rpc.NotifierFromContext(ctx)
+	subscription := notifier.CreateSubscription()
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	slices.SortFunc(f.Address, common.Address.Cmp)
+	n.logs[subscription] = fakeFilter{notifier, f.Address}
+	n.filtered = append(n.filtered, f.Address)
+	return subscription, nil
+}
+
+// mine makes a block.
+func (n *fakeNode) mine() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.height++
+	for subscription, notifier := range n.heads {
+		if !n.silent {
+			_ = notifier.Notify(subscription.ID, n.block())
+		}
+	}
+}
+
+func (n *fakeNode) emit(contract common.Address) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for subscription, filter := range n.logs {
+		if slices.Contains(filter.addresses, contract) {
+			_ = filter.notifier.Notify(subscription.ID, types.Log{Address: contract, Topics: []common.Hash{{}}})
+		}
+	}
+}
+
+func (n *fakeNode) with(f func()) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	f()
+}
+
+// watching is a driver that watches a fake node.
+type watching struct {
+	node      *fakeNode
+	contracts *Contracts
+	logged    chan common.Address
+	heights   chan uint64
+	ended     chan error
+}
+
+func watch(t *testing.T, poll time.Duration, wsOnly bool) *watching {
+	t.Helper()
+	w := &watching{
+		node:      &fakeNode{height: 100, chain: "0x1", heads: map[*rpc.Subscription]*rpc.Notifier{}, logs: map[*rpc.Subscription]fakeFilter{}},
+		contracts: &Contracts{}, logged: make(chan common.Address, 100), heights: make(chan uint64, 1000), ended: make(chan error, 1),
+	}
+	server := rpc.NewServer()
+	if err := server.RegisterName("eth", w.node); err != nil {
+		t.Fatal(err)
+	}
+	both := httptest.NewServer(server)
+	sockets := httptest.NewServer(server.WebsocketHandler([]string{"*"}))
+	settings := Settings{
+		WSURL: strings.Replace(sockets.URL, "http", "ws", 1), HTTPURL: both.URL, ChainID: big.NewInt(1), PollInterval: poll, Timeout: 5 * time.Second,
+		Contracts: w.contracts, Logged: func(contract common.Address) { w.logged <- contract },
+	}
+	if wsOnly {
+		settings.HTTPURL = ""
+	}
+	d := NewDriver(settings)
+	c, err := d.Connect(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	go func() { w.ended <- d.Watch(ctx, c, func(height uint64) { w.heights <- height }) }()
+	t.Cleanup(func() {
+		cancel()
+		d.Disconnect(c)
+		server.Stop()
+		sockets.CloseClientConnections()
+		sockets.Close()
+		both.Close()
+	})
+	return w
+}
+
+func (w *watching) until(t *testing.T, what string, holds func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
+		held := false
+		w.node.with(func() { held = holds() })
+		if held {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("within 10 s not so: %s", what)
+		}
+	}
+}
+
+func (w *watching) height(t *testing.T, want uint64) {
+	t.Helper()
+	timeout := time.After(10 * time.Second)
+	for {
+		select {
+		case got := <-w.heights:
+			if got == want {
+				return
+			}
+		case <-timeout:
+			t.Fatalf("block %d was not reported within 10 s", want)
+		}
+	}
+}
+
+func TestWatchPushes(t *testing.T) {
+	t.Parallel()
+	for name, wsOnly := range map[string]bool{"with HTTP": false, "over WebSocket alone": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := watch(t, time.Hour, wsOnly)
+			w.height(t, 100) // at once, not after the first poll
+			w.until(t, "blocks are subscribed to", func() bool { return w.node.opened == 1 })
+			w.node.mine()
+			w.height(t, 101)
+			one, two := common.Address{1}, common.Address{2}
+			for i, change := range []func(){func() { w.contracts.Add(one) }, func() { w.contracts.Add(two) }, func() { w.contracts.Remove(one) }} {
+				change()
+				w.until(t, "the changed contracts are subscribed to", func() bool { return len(w.node.filtered) == i+1 })
+			}
+			w.node.with(func() {
+				if got := fmt.Sprint(w.node.filtered); got != fmt.Sprint([][]common.Address{{one}, {one, two}, {two}}) {
+					t.Errorf("subscribed to %s", got)
+				}
+			})
+			w.node.emit(two)
+			if got := <-w.logged; got != two {
+				t.Errorf("an event of %s", got)
+			}
+			w.contracts.Remove(two)
+			w.node.mine()
+			w.height(t, 102)
+		})
+	}
+}
+
+func TestWatchMendsASilentPush(t *testing.T) {
+	t.Parallel()
+	w := watch(t, 10*time.Millisecond, false)
+	w.until(t, "blocks are subscribed to", func() bool { return w.node.opened == 1 })
+	w.node.with(func() { w.node.silent = true })
+	for want := uint64(101); want <= 103; want++ {
+		w.node.mine()
+		w.height(t, want) // by the poll
+	}
+	w.until(t, "blocks are subscribed to anew", func() bool { return w.node.opened > 1 })
+	w.node.with(func() { w.node.silent = false })
+}
+
+func TestWatchEndsWhenTheChainChanges(t *testing.T) {
+	t.Parallel()
+	w := watch(t, 5*time.Millisecond, false)
+	w.node.with(func() { w.node.chain = "0x2" })
+	if err := <-w.ended; err == nil || err.Error() != "answers for another chain" {
+		t.Errorf("Watch ended with %v", err)
+	}
+}
