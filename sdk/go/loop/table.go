@@ -69,7 +69,7 @@ type table struct {
 // object is one entry: under construction until done is closed, then either made or failed and gone.
 type object struct {
 	name     string
-	parent   string
+	parent   *object // nil under the root
 	request  []byte
 	done     chan struct{}
 	err      error
@@ -82,7 +82,13 @@ type object struct {
 	calls    int
 	released bool
 	children map[string]struct{}
+	// open counts the children that are not closed yet, those under construction included: they may still use this object.
+	open int
 }
+
+// unused reports whether nobody will use an object any more, so that it is to be closed. Each of its conditions comes true once
+// and stays true, so that whoever makes the last one true finds it, and nobody else. The lock is held.
+func (o *object) unused() bool { return o.released && o.calls == 0 && o.open == 0 && isDone(o) }
 
 func newTable(logger *slog.Logger) *table {
 	return &table{logger: logger, root: map[string]any{}, objects: map[string]*object{}, buried: map[string]struct{}{}}
@@ -108,17 +114,18 @@ func (t *table) create(ctx context.Context, method, name string, request proto.M
 		t.mu.Unlock()
 		return nil, status.Errorf(codes.FailedPrecondition, "object %s was released", name)
 	}
-	if parent != "" && (t.objects[parent] == nil || t.objects[parent].released) {
+	if p := t.objects[parent]; parent != "" && (p == nil || !isDone(p)) {
 		t.mu.Unlock()
 		return nil, notFound(parent)
 	}
 	o, exists := t.objects[name]
 	if !exists {
-		o = &object{name: name, parent: parent, request: encoded, done: make(chan struct{}), children: map[string]struct{}{}}
+		o = &object{name: name, parent: t.objects[parent], request: encoded, done: make(chan struct{}), children: map[string]struct{}{}}
 		o.ctx, o.release = context.WithCancel(context.Background())
 		t.objects[name] = o
-		if parent != "" {
-			t.objects[parent].children[name] = struct{}{}
+		if o.parent != nil {
+			o.parent.children[name] = struct{}{}
+			o.parent.open++
 		}
 		// The constructor runs on the method's own deadline: a caller that goes away must not leave half an object.
 		detached, cancel := wire.Deadline(context.WithoutCancel(ctx), method)
@@ -158,19 +165,20 @@ func (t *table) construct(ctx context.Context, o *object, construct func(context
 			err = status.Errorf(codes.Unknown, "%v", err)
 		}
 		o.err = err
+		o.released = true
 		t.forget(o)
 	} else {
 		o.value, o.services, o.response = made.value, made.services, made.response
-	}
-	// Released while it was being made: nobody may see it, and what was made must be closed.
-	orphan := err == nil && o.released
-	if orphan {
-		o.err = status.Errorf(codes.FailedPrecondition, "object %s was released", o.name)
+		// Released while it was being made: nobody may see it, and what was made must be closed.
+		if o.released {
+			o.err = status.Errorf(codes.FailedPrecondition, "object %s was released", o.name)
+		}
 	}
 	close(o.done)
+	unused := o.unused()
 	t.mu.Unlock()
-	if orphan {
-		t.close(o)
+	if unused {
+		t.end(o)
 	}
 }
 
@@ -179,8 +187,8 @@ func (t *table) forget(o *object) {
 	if t.objects[o.name] == o {
 		delete(t.objects, o.name)
 	}
-	if p := t.objects[o.parent]; p != nil {
-		delete(p.children, o.name)
+	if o.parent != nil {
+		delete(o.parent.children, o.name)
 	}
 	o.release()
 }
@@ -194,11 +202,12 @@ func (t *table) releaseAll(names []string) {
 	}
 	t.mu.Unlock()
 	for _, o := range ended {
-		t.close(o)
+		t.end(o)
 	}
 }
 
-// bury marks a name and its children as released and appends those that nobody uses any more. The lock is held.
+// bury marks a name and its children as released and appends those that nobody uses any more. Their parents follow when
+// they are closed. The lock is held.
 func (t *table) bury(name string, ended []*object) []*object {
 	t.buried[name] = struct{}{}
 	o := t.objects[name]
@@ -210,7 +219,7 @@ func (t *table) bury(name string, ended []*object) []*object {
 	}
 	o.released = true
 	t.forget(o)
-	if o.calls == 0 && isDone(o) {
+	if o.unused() {
 		ended = append(ended, o)
 	}
 	return ended
@@ -222,6 +231,26 @@ func isDone(o *object) bool {
 		return true
 	default:
 		return false
+	}
+}
+
+// end closes an object that nobody uses any more, and then its parent if that was waiting for it alone.
+func (t *table) end(o *object) {
+	t.close(o)
+	t.left(o.parent)
+}
+
+// left tells an object that one of its children is gone. It may be nil.
+func (t *table) left(o *object) {
+	if o == nil {
+		return
+	}
+	t.mu.Lock()
+	o.open--
+	unused := o.unused()
+	t.mu.Unlock()
+	if unused {
+		t.end(o)
 	}
 }
 
@@ -266,10 +295,10 @@ func (t *table) Resolve(service, name string) (wire.Target, error) {
 func (t *table) leave(o *object) {
 	t.mu.Lock()
 	o.calls--
-	last := o.calls == 0 && o.released
+	unused := o.unused()
 	t.mu.Unlock()
-	if last {
-		t.close(o)
+	if unused {
+		t.end(o)
 	}
 }
 
