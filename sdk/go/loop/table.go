@@ -162,7 +162,7 @@ func (t *table) construct(ctx context.Context, o *object, construct func(context
 	t.mu.Lock()
 	if err != nil {
 		if _, ok := status.FromError(err); !ok {
-			err = status.Errorf(codes.Unknown, "%v", err)
+			err = status.FromContextError(err).Err() // UNKNOWN if it is none
 		}
 		o.err = err
 		o.released = true
