@@ -70,7 +70,7 @@ func (l *lifecycle) CollectMetrics(_ context.Context, r *pluginv1.CollectMetrics
 	if err != nil && len(families) == 0 {
 		return nil, status.Errorf(codes.Internal, "gathering metrics: %v", err)
 	}
-	format := expfmt.NegotiateIncludingOpenMetrics(http.Header{"Accept": {r.GetAccept()}})
+	format := expfmt.NegotiateAccept(http.Header{"Accept": {r.GetAccept()}}, expfmt.DefaultOpenMetricsAcceptedFormats()...)
 	var b bytes.Buffer
 	encoder := expfmt.NewEncoder(&b, format)
 	for _, f := range families {
