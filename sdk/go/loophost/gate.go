@@ -36,16 +36,16 @@ func (g *gate) block(err error) { g.set(nil, err) }
 func (g *gate) shut()           { g.set(nil, nil) }
 
 // look returns the gate's state and the channel that closes when it changes.
-func (g *gate) look() (*life, error, <-chan struct{}) {
+func (g *gate) look() (*life, <-chan struct{}, error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	return g.life, g.blocked, g.changed
+	return g.life, g.changed, g.blocked
 }
 
 // wait returns the life in which the gate is open.
 func (g *gate) wait(ctx context.Context, what string) (*life, error) {
 	for {
-		l, blocked, changed := g.look()
+		l, changed, blocked := g.look()
 		switch {
 		case blocked != nil:
 			return nil, blocked
@@ -64,7 +64,7 @@ func (g *gate) wait(ctx context.Context, what string) (*life, error) {
 // settled waits until the gate is open or blocked, or stop ends.
 func (g *gate) settled(stop <-chan struct{}) bool {
 	for {
-		l, blocked, changed := g.look()
+		l, changed, blocked := g.look()
 		if blocked != nil || (l != nil && !l.dying()) {
 			return true
 		}

@@ -171,7 +171,7 @@ func (p *Plugin) create(parent *Object, c Constructor, options []CreateOption) *
 	case l != nil && l.ready && !l.dying():
 		go o.make(l)
 	case p.machine.State() == supervise.Quarantined || p.machine.State() == supervise.Stopped:
-		if _, blocked, _ := p.gate.look(); blocked != nil {
+		if _, _, blocked := p.gate.look(); blocked != nil {
 			o.gate.block(blocked)
 		}
 	}
@@ -186,9 +186,7 @@ func (p *Plugin) lend(what Lendable, services []string) {
 		p.lent[what.Name()] = l
 	}
 	l.holders++
-	for _, s := range services {
-		l.services = append(l.services, s)
-	}
+	l.services = append(l.services, services...)
 }
 
 // takeBack ends one holder's loan. The lock is held.
@@ -228,7 +226,7 @@ func (p *Plugin) Restart(ctx context.Context) error {
 	}
 	p.send(supervise.Restart, nil)
 	for {
-		l, blocked, changed := p.gate.look()
+		l, changed, blocked := p.gate.look()
 		if l != nil && l.generation > generation {
 			return nil
 		}
@@ -290,7 +288,7 @@ func (p *Plugin) current() *life {
 
 // blocked is why the plugin cannot be called, if it cannot.
 func (p *Plugin) blocked() error {
-	_, err, _ := p.gate.look()
+	_, _, err := p.gate.look()
 	return err
 }
 
