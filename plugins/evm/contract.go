@@ -22,7 +22,7 @@ import (
 )
 
 const (
-	// page is how many blocks of events one request reads: hosted nodes allow 2,000 and more.
+	// page is how many blocks of events one request reads: hosted nodes refuse or cut short much wider ones.
 	page = 2000
 	// overlap is how many blocks are read again at each poll, because a reorganisation may have put an event there.
 	overlap = 10

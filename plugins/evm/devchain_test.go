@@ -162,7 +162,9 @@ type feed struct {
 	address common.Address
 }
 
-func newFeed(d *devchain, o *oracles) *feed {
+func newFeed(d *devchain, o *oracles) *feed { return newFeeds(d, o, 1)[0] }
+
+func newFeeds(d *devchain, o *oracles, n int) (feeds []*feed) {
 	d.t.Helper()
 	link, _, _, err := link_token_interface.DeployLinkToken(d.deploys, d.client())
 	must(d.t, err)
@@ -171,10 +173,13 @@ func newFeed(d *devchain, o *oracles) *feed {
 	must(d.t, err)
 	d.mine()
 	d.send(func(o *bind.TransactOpts) (*types.Transaction, error) { return controller.AddAccess(o, o.From) })
-	address, _, aggregator, err := ocr2aggregator.DeployOCR2Aggregator(d.deploys, d.client(), link, big.NewInt(-1000), big.NewInt(1_000_000), access, access, 8, "TEST / USD")
-	must(d.t, err)
-	d.mine()
-	return &feed{aggregator, d, o, address}
+	for range n {
+		address, _, aggregator, err := ocr2aggregator.DeployOCR2Aggregator(d.deploys, d.client(), link, big.NewInt(-1000), big.NewInt(1_000_000), access, access, 8, "TEST / USD")
+		must(d.t, err)
+		d.mine()
+		feeds = append(feeds, &feed{aggregator, d, o, address})
+	}
+	return feeds
 }
 
 // configure sets a configuration and returns its digest.

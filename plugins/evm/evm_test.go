@@ -4,7 +4,9 @@ import (
 	"context"
 	"fmt"
 	"math/big"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -20,6 +22,7 @@ import (
 
 	medianv1 "github.com/loop-plugins/loop/gen/go/loop/median/v1"
 	relayerv1 "github.com/loop-plugins/loop/gen/go/loop/relayer/v1"
+	"github.com/loop-plugins/loop/gen/go/loop/relayer/v1/relayerv1loop"
 	reportingv1 "github.com/loop-plugins/loop/gen/go/loop/reporting/v1"
 	"github.com/loop-plugins/loop/plugins/evm"
 	"github.com/loop-plugins/loop/sdk/go/wire"
@@ -229,6 +232,54 @@ func TestRestartBetweenAcceptAndSend(t *testing.T) {
 		t.Errorf("%d transactions, want one for each contract: older reports were stale", n)
 	}
 	stop()
+}
+
+// TestFeedsShareAnAccount holds that feeds which transmit at once from one account neither race for its nonces nor waste gas.
+func TestFeedsShareAnAccount(t *testing.T) {
+	t.Parallel()
+	o := newOracles(t)
+	me := address(o.transmitters[0])
+	d := newDevchain(t, me)
+	feeds := newFeeds(d, o, 10)
+	x := newFixture(t, o.transmitters[0])
+	chain, _ := x.chain(settings("", [2]string{strings.Replace(d.url, "http", "ws", 1), d.url}))
+	providers := make([]relayerv1loop.MedianProvider, len(feeds))
+	digests := make([]ocrtypes.ConfigDigest, len(feeds))
+	for i, f := range feeds {
+		digests[i] = f.configure("a")
+		providers[i], _ = x.provider(chain, fmt.Sprint("p", i), f.address, me)
+	}
+	const epochs = 3
+	for epoch := uint32(1); epoch <= epochs; epoch++ {
+		var transmitting sync.WaitGroup
+		for i, f := range feeds {
+			request := f.report(digests[i], epoch, 1, int64(epoch))
+			transmitting.Go(func() {
+				if _, err := providers[i].Transmit(context.Background(), request); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		transmitting.Wait()
+		d.mineUntil("every feed has its report", func() bool {
+			return !slices.ContainsFunc(feeds, func(f *feed) bool { e, _, _ := f.latest(); return e != epoch })
+		})
+	}
+	d.mineUntil("the store is empty", func() bool { return len(x.keys()) == 0 })
+	if n := d.nonce(me); n != epochs*uint64(len(feeds)) {
+		t.Errorf("%d transactions for %d reports", n, epochs*len(feeds))
+	}
+	families, err := x.metrics.Gather()
+	must(t, err)
+	for _, family := range families {
+		for _, metric := range family.GetMetric() {
+			for _, label := range metric.GetLabel() {
+				if label.GetName() == "ending" && (label.GetValue() != "transmitted" || metric.GetCounter().GetValue() != float64(epochs*len(feeds))) {
+					t.Errorf("%v transmissions ended as %s", metric.GetCounter().GetValue(), label.GetValue())
+				}
+			}
+		}
+	}
 }
 
 func TestFeeIsRaised(t *testing.T) {

@@ -295,5 +295,5 @@ func asUnavailable(err error) error {
 	if code := status.Code(err); code != codes.Unknown {
 		return err
 	}
-	return status.Error(codes.Unavailable, relayer.Reason(err))
+	return status.Error(codes.Unavailable, err.Error())
 }

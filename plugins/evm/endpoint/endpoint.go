@@ -141,8 +141,7 @@ func (d *Driver) check(ctx context.Context, c *Client) error {
 	return nil
 }
 
-// most is how many calls go into one batch: hosted nodes allow no more (Alchemy 1000, Infura and geth's default 1000, many
-// smaller ones 100).
+// most is how many calls go into one batch. go-ethereum takes 1,000 unless configured; hosted nodes set less.
 const most = 100
 
 // Batch makes several calls at once, in order. Every error of every call is the error of the batch: a fault of the

@@ -45,7 +45,8 @@ type PoolSettings struct {
 	Logger *slog.Logger
 	// MaxLag is how many blocks a node may be behind the newest of all before the others are asked first; 0: 5.
 	MaxLag uint64
-	// Timeout bounds one call at one node, so that a node that hangs leaves time for the next; 0: 5 s.
+	// Timeout bounds one call at one node; 0: 5 s. While another node can be asked, a call waits a quarter of it, and 2 s at
+	// least: a node that hangs must leave time for the next.
 	Timeout time.Duration
 	// ReconnectMin and ReconnectMax bound the pause before a node that failed is connected again; 0: 500 ms and 30 s.
 	ReconnectMin, ReconnectMax time.Duration
@@ -285,8 +286,13 @@ func (p *Pool[C]) Best() (client C, err error) {
 // Errors: the answered error, or UNAVAILABLE with each node's reason and no addresses.
 func (p *Pool[C]) Do(ctx context.Context, call func(ctx context.Context, client C) error) error {
 	tried := map[string]string{}
-	for _, m := range p.ranked() {
-		err := p.try(ctx, m, call)
+	members := p.ranked()
+	for i, m := range members {
+		timeout := p.settings.Timeout
+		if i < len(members)-1 {
+			timeout = min(timeout, max(timeout/4, 2*time.Second))
+		}
+		err := p.try(ctx, m, timeout, call)
 		if answer := (answered{}); errors.As(err, &answer) {
 			return answer.error
 		}
@@ -301,14 +307,14 @@ func (p *Pool[C]) Do(ctx context.Context, call func(ctx context.Context, client 
 	return p.unavailable(tried)
 }
 
-func (p *Pool[C]) try(ctx context.Context, m *member[C], call func(ctx context.Context, client C) error) error {
+func (p *Pool[C]) try(ctx context.Context, m *member[C], timeout time.Duration, call func(ctx context.Context, client C) error) error {
 	m.mu.Lock()
 	client, connected := m.client, m.connected
 	m.mu.Unlock()
 	if !connected {
 		return Said("is not connected any more")
 	}
-	attempt, cancel := context.WithTimeout(ctx, p.settings.Timeout)
+	attempt, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	err := call(attempt, client)
 	answer := answered{}
@@ -337,7 +343,7 @@ func (p *Pool[C]) Broadcast(ctx context.Context, call func(ctx context.Context, 
 	results := make(chan result, len(members))
 	for _, m := range members {
 		p.running.Go(func() { // detached from the caller: the first success must not end the others
-			err := p.try(p.ctx, m, call)
+			err := p.try(p.ctx, m, p.settings.Timeout, call)
 			results <- result{m.Name, err}
 		})
 	}

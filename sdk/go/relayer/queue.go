@@ -25,8 +25,8 @@ type QueueSettings struct {
 	Sender  Sender
 	// Logger defaults to one that discards.
 	Logger *slog.Logger
-	// Window is the most transactions that are sent and not in a block; 0: 8. More would only lengthen what a node's pool
-	// may forget.
+	// Window is the most transactions that are sent and not in a block; 0: 16, which is what go-ethereum's pool keeps of one
+	// account when it is full (its AccountSlots).
 	Window int
 	// Interval is how often the chain is asked while anything is unfinished and nobody triggers; 0: 5 s.
 	Interval time.Duration
@@ -90,12 +90,12 @@ func NewQueue(settings QueueSettings) *Queue {
 	if settings.Logger == nil {
 		settings.Logger = slog.New(slog.DiscardHandler)
 	}
-	settings.Window = cmp.Or(settings.Window, 8)
+	settings.Window = cmp.Or(settings.Window, 16)
 	settings.Interval = cmp.Or(settings.Interval, 5*time.Second)
 	settings.Resend = cmp.Or(settings.Resend, 30*time.Second)
 	return &Queue{
 		settings: settings,
-		shelf:    newShelf(settings.Store, settings.Account),
+		shelf:    newShelf(settings.Store, settings.Account, settings.Logger),
 		trigger:  make(chan struct{}, 1),
 		stepping: make(chan struct{}, 1),
 		items:    map[string]*queued{},

@@ -289,3 +289,17 @@ func TestAccounts(t *testing.T) {
 		t.Errorf("Accounts (-want +got):\n%s%v", diff, err)
 	}
 }
+
+func TestUnreadableRecords(t *testing.T) {
+	t.Parallel()
+	q, s, store := newScripted(t, QueueSettings{})
+	store.Corrupt("transmit/a/item/x/no digest", []byte("{}"))
+	store.Corrupt(q.shelf.itemKey(item("x", 9)), []byte("no JSON"))
+	add(t, q, item("x", 1))
+	step(t, q, "<nil>")
+	wantSent(t, s, "0 x/1 #0")
+	store.Corrupt(q.shelf.flightKey(5), []byte("{}"))
+	q = NewQueue(QueueSettings{Account: "a", Store: store, Sender: s})
+	step(t, q, "transmit/a/flight/0000000000000005 in the store has no attempt")
+	wantSent(t, s)
+}

@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"log/slog"
 	"strconv"
 	"strings"
 	"time"
@@ -48,10 +49,11 @@ type entry[R any] struct {
 type shelf struct {
 	store  hostservicev1.StoreServiceClient
 	prefix string // ends with a slash
+	logger *slog.Logger
 }
 
-func newShelf(store hostservicev1.StoreServiceClient, account string) shelf {
-	return shelf{store: store, prefix: "transmit/" + account + "/"}
+func newShelf(store hostservicev1.StoreServiceClient, account string, logger *slog.Logger) shelf {
+	return shelf{store: store, prefix: "transmit/" + account + "/", logger: logger}
 }
 
 func (s shelf) itemKey(i Item) string {
@@ -109,7 +111,8 @@ func (s shelf) remove(ctx context.Context, key string, version uint64) error {
 	return nil
 }
 
-// load reads all records of the account.
+// load reads all records of the account. An item that cannot be read back is passed over and stays: it would hold up all
+// others. A flight that cannot is an error: without it a number could be taken twice.
 func (s shelf) load(ctx context.Context) (items []*queued, flights []*flight, err error) {
 	token := ""
 	for {
@@ -121,11 +124,12 @@ func (s shelf) load(ctx context.Context) (items []*queued, flights []*flight, er
 			switch {
 			case strings.HasPrefix(e.GetKey(), s.prefix+"item/"):
 				q := &queued{entry: entry[itemRecord]{key: e.GetKey(), version: e.GetVersion()}}
-				if q.item, err = s.parseItem(e.GetKey()); err != nil {
-					return nil, nil, fmt.Errorf("read the store: %w", err)
+				if q.item, err = s.parseItem(e.GetKey()); err == nil {
+					err = json.Unmarshal(e.GetValue(), &q.record)
 				}
-				if err := json.Unmarshal(e.GetValue(), &q.record); err != nil {
-					return nil, nil, fmt.Errorf("decode %s from the store: %w", e.GetKey(), err)
+				if err != nil {
+					s.logger.Error("a report in the store cannot be read back and is not sent", "key", e.GetKey(), "error", err)
+					continue
 				}
 				q.item.Payload = q.record.Payload
 				items = append(items, q)

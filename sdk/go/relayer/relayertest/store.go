@@ -36,6 +36,16 @@ func (s *Store) Keys() []string {
 	return slices.Sorted(maps.Keys(s.entries))
 }
 
+// Corrupt puts a value under a key past all checks and hooks.
+func (s *Store) Corrupt(key string, value []byte) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.entries == nil {
+		s.entries = map[string]*hostservicev1.Entry{}
+	}
+	s.entries[key] = &hostservicev1.Entry{Key: key, Value: value, Version: 1}
+}
+
 // call runs an effect between the hooks.
 func (s *Store) call(ctx context.Context, method string, effect func() error) error {
 	if err := ctx.Err(); err != nil {
