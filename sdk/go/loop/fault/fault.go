@@ -1,0 +1,252 @@
+// Package fault breaks a plugin on purpose: at the call that its author chooses, a handler panics, hangs, is late or answers
+// garbage, or the process exits, crashes or stops. It is for tests and for builds of an author's own; a plugin that does not
+// import it has no switch that anybody could turn.
+//
+// It knows a plugin's descriptors and nothing of what they are for.
+package fault
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/loop-plugins/loop/sdk/go/loop"
+)
+
+// Effect is what goes wrong.
+type Effect string
+
+// Effects. Exit, Crash and Stop are the process's: inside a host's process they would be the host's.
+const (
+	// Exit ends the process with status 1, without a word.
+	Exit Effect = "exit"
+	// Crash panics outside the call, where nobody recovers: the process ends with a stack on stderr.
+	Crash Effect = "crash"
+	// Panic panics inside the call: the caller gets INTERNAL and the plugin lives on.
+	Panic Effect = "panic"
+	// Stop stops the process as SIGSTOP does: it lives and answers nothing, health checks included.
+	Stop Effect = "stop"
+	// Hang never answers the call, whatever its deadline. The rest of the plugin works.
+	Hang Effect = "hang"
+	// Delay serves the call after Fault.Delay, or when the call's context ends.
+	Delay Effect = "delay"
+	// Garbage serves the call and sends bytes that are no message in place of the answer. A stream sends them as its first
+	// message and ends.
+	Garbage Effect = "garbage"
+)
+
+// Fault is what goes wrong at which call.
+type Fault struct {
+	// Method is a full method name ("/loop.relayer.v1.ChainService/LatestHead"), its last part ("LatestHead"), or empty for
+	// every method. Lifecycle calls are the SDK's and are never broken.
+	Method string
+	// Call is which call of the method breaks, from 1 in each life of the process; 0: each.
+	Call int
+	// Do is what happens.
+	Do Effect
+	// Delay is how late the answer is; of use with the effect Delay alone.
+	Delay time.Duration
+}
+
+// Key is the environment variable that Environment reads.
+const Key = "LOOP_FAULT"
+
+// Environment returns the plugin with the faults that LOOP_FAULT names, or the plugin itself where that is unset. It is for a
+// main of the author's own, built for his tests:
+//
+//	plugin, err := fault.Environment(relayerv1loop.RelayerPlugin(newRelayer))
+//	if err != nil { … }
+//	loop.Serve(plugin)
+func Environment(p loop.Plugin) (loop.Plugin, error) {
+	faults, err := Parse(os.Getenv(Key))
+	if err != nil {
+		return p, fmt.Errorf("reading %s: %w", Key, err)
+	}
+	return In(p, faults...), nil
+}
+
+// Parse reads faults as LOOP_FAULT holds them: "method=Observation,call=3,do=delay:2s", several with semicolons between.
+func Parse(text string) ([]Fault, error) {
+	var faults []Fault
+	for one := range strings.SplitSeq(text, ";") {
+		if strings.TrimSpace(one) == "" {
+			continue
+		}
+		var f Fault
+		for pair := range strings.SplitSeq(one, ",") {
+			key, value, ok := strings.Cut(strings.TrimSpace(pair), "=")
+			if !ok {
+				return nil, fmt.Errorf("%q is no key=value: a fault is written method=NAME,call=N,do=EFFECT", pair)
+			}
+			switch key {
+			case "method":
+				f.Method = value
+			case "call":
+				n, err := strconv.Atoi(value)
+				if err != nil || n < 0 {
+					return nil, fmt.Errorf("call=%s: a number of a call from 1 is wanted, or 0 for each", value)
+				}
+				f.Call = n
+			case "do":
+				effect, delay, timed := strings.Cut(value, ":")
+				f.Do = Effect(effect)
+				if timed != (f.Do == Delay) {
+					return nil, fmt.Errorf("do=%s: delay, and no other effect, takes a time, such as delay:2s", value)
+				}
+				if timed {
+					d, err := time.ParseDuration(delay)
+					if err != nil || d < 0 {
+						return nil, fmt.Errorf("do=%s: %q is no time such as 2s or 150ms", value, delay)
+					}
+					f.Delay = d
+				}
+			default:
+				return nil, fmt.Errorf("%q is no key of a fault: method, call and do are", key)
+			}
+		}
+		switch f.Do {
+		case Exit, Crash, Panic, Stop, Hang, Delay, Garbage:
+		default:
+			return nil, fmt.Errorf("do=%s: one of exit, crash, panic, stop, hang, delay:TIME and garbage is wanted", f.Do)
+		}
+		faults = append(faults, f)
+	}
+	return faults, nil
+}
+
+// In returns the plugin with faults in it. The first fault that fits a call happens.
+func In(p loop.Plugin, faults ...Fault) loop.Plugin {
+	if len(faults) == 0 {
+		return p
+	}
+	armed := make([]*armed, len(faults))
+	for i, f := range faults {
+		armed[i] = newArmed(f)
+	}
+	p.Root = broken(p.Root, armed)
+	objects := make([]*grpc.ServiceDesc, len(p.Objects))
+	for i, d := range p.Objects {
+		objects[i] = broken(d, armed)
+	}
+	p.Objects = objects
+	return p
+}
+
+// armed counts the calls of one fault's method.
+type armed struct {
+	Fault
+	calls atomic.Int64
+}
+
+func newArmed(f Fault) *armed { return &armed{Fault: f} }
+
+// due counts a call in and is whether the fault happens to it.
+func (a *armed) due(full string) bool {
+	if a.Method != "" && a.Method != full && a.Method != full[strings.LastIndexByte(full, '/')+1:] {
+		return false
+	}
+	n := a.calls.Add(1)
+	return a.Call == 0 || n == int64(a.Call)
+}
+
+// broken is a service whose handlers break.
+func broken(d *grpc.ServiceDesc, faults []*armed) *grpc.ServiceDesc {
+	b := *d
+	b.Methods = make([]grpc.MethodDesc, len(d.Methods))
+	for i, m := range d.Methods {
+		full := "/" + d.ServiceName + "/" + m.MethodName
+		b.Methods[i] = grpc.MethodDesc{MethodName: m.MethodName,
+			Handler: func(impl any, ctx context.Context, dec func(any) error, in grpc.UnaryServerInterceptor) (any, error) {
+				f := which(full, faults)
+				if err := f.before(ctx, full); err != nil {
+					return nil, err
+				}
+				reply, err := m.Handler(impl, ctx, dec, in)
+				if err == nil && f != nil && f.Do == Garbage {
+					spoil(reply)
+				}
+				return reply, err
+			}}
+	}
+	b.Streams = make([]grpc.StreamDesc, len(d.Streams))
+	for i, s := range d.Streams {
+		full := "/" + d.ServiceName + "/" + s.StreamName
+		handler := s.Handler
+		s.Handler = func(impl any, stream grpc.ServerStream) error {
+			f := which(full, faults)
+			if err := f.before(stream.Context(), full); err != nil {
+				return err
+			}
+			if f != nil && f.Do == Garbage {
+				stream = spoiled{stream}
+			}
+			return handler(impl, stream)
+		}
+		b.Streams[i] = s
+	}
+	return &b
+}
+
+func which(full string, faults []*armed) *armed {
+	var found *armed
+	for _, f := range faults {
+		if f.due(full) && found == nil { // every fault counts every call of its method
+			found = f
+		}
+	}
+	return found
+}
+
+// before does what comes in place of the call, or ahead of it.
+func (a *armed) before(ctx context.Context, full string) error {
+	if a == nil {
+		return nil
+	}
+	switch a.Do {
+	case Exit:
+		os.Exit(1)
+	case Crash:
+		go panic("fault: crash at " + full)
+		select {}
+	case Panic:
+		panic("fault: panic at " + full)
+	case Stop:
+		return syscall.Kill(os.Getpid(), syscall.SIGSTOP)
+	case Hang:
+		select {}
+	case Delay:
+		timer := time.NewTimer(a.Delay)
+		defer timer.Stop()
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return nil
+}
+
+// spoil makes a message whose encoding ends in the middle of a field: fields that a message does not know are encoded as the
+// bytes that they are.
+func spoil(reply any) {
+	if m, ok := reply.(proto.Message); ok {
+		m.ProtoReflect().SetUnknown([]byte{0x0a, 0xff, 0xff, 0xff, 0x7f})
+	}
+}
+
+// spoiled is a stream whose messages are spoiled.
+type spoiled struct{ grpc.ServerStream }
+
+// SendMsg implements grpc.ServerStream.
+func (s spoiled) SendMsg(m any) error {
+	spoil(m)
+	return s.ServerStream.SendMsg(m)
+}
