@@ -41,8 +41,13 @@ func Serve(p Plugin) {
 		fmt.Printf("%s %s (kind %s, protocol %d)\n", name, version(), p.Kind.Name, p.Kind.ProtocolVersion)
 		return
 	}
-	if os.Getenv(wire.CookieKey) == "" {
+	switch cookie := os.Getenv(wire.CookieKey); cookie {
+	case p.Kind.Cookie:
+	case "":
 		fmt.Fprintf(os.Stderr, "%s is a LOOP plugin of kind %s: a node starts it. Name it to the node by its CL_<NAME>_CMD variable and start the node.\n", name, p.Kind.Name)
+		os.Exit(1)
+	default:
+		fmt.Fprintf(os.Stderr, "%s is a LOOP plugin of kind %s, and the node started it for another (%q)\n", name, p.Kind.Name, cookie)
 		os.Exit(1)
 	}
 	var level slog.Level
