@@ -161,12 +161,18 @@ func (a *aggregator) transmit(by string, at types.ReportContext, report types.Re
 // fakeRelayer is a relayer of the fake chain.
 type fakeRelayer struct {
 	contract *aggregator
-	mode     string
 
 	mu        sync.Mutex
+	mode      string // of providers that are made from now on
 	providers map[string]*fakeProvider
 	made      []*relayerv1.CreateMedianProviderRequest
 	watches   int
+}
+
+func (r *fakeRelayer) become(mode string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.mode = mode
 }
 
 func (r *fakeRelayer) CreateChain(context.Context, *relayerv1.CreateChainRequest, relayerv1loop.CreateChainLoans) (relayerv1loop.Chain, *relayerv1.CreateChainResponse, error) {
@@ -215,7 +221,10 @@ func (c *fakeChain) add(name string, p *fakeProvider) *fakeProvider {
 }
 
 func (c *fakeChain) CreateMedianProvider(_ context.Context, r *relayerv1.CreateMedianProviderRequest) (relayerv1loop.MedianProvider, *relayerv1.CreateMedianProviderResponse, error) {
-	if c.relayer.mode == "refuse" {
+	c.relayer.mu.Lock()
+	mode := c.relayer.mode
+	c.relayer.mu.Unlock()
+	if mode == "refuse" {
 		return nil, nil, status.Error(codes.InvalidArgument, "the fake refuses the contract")
 	}
 	c.relayer.mu.Lock()
@@ -373,20 +382,31 @@ func (p *fakeProvider) DecodeOnchainConfig(ctx context.Context, r *medianv1.Deco
 
 // fakeMedian is a median that behaves as its mode says.
 type fakeMedian struct {
-	mode string
-
 	mu       sync.Mutex
+	mode     string
+	asked    int // for acceptance
 	released int
-	loans    medianv1loop.CreateMedianFactoryLoans
 }
 
-func (m *fakeMedian) CreateMedianFactory(_ context.Context, _ *medianv1.CreateMedianFactoryRequest, loans medianv1loop.CreateMedianFactoryLoans) (medianv1loop.MedianFactory, *medianv1.CreateMedianFactoryResponse, error) {
-	if m.mode == "refuse-factory" {
-		return nil, nil, status.Error(codes.InvalidArgument, "the fake knows no such deviation function")
-	}
+func (m *fakeMedian) become(mode string) {
 	m.mu.Lock()
-	m.loans = loans
-	m.mu.Unlock()
+	defer m.mu.Unlock()
+	m.mode = mode
+}
+
+func (m *fakeMedian) now() string {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.mode
+}
+
+func (m *fakeMedian) CreateMedianFactory(_ context.Context, _ *medianv1.CreateMedianFactoryRequest, _ medianv1loop.CreateMedianFactoryLoans) (medianv1loop.MedianFactory, *medianv1.CreateMedianFactoryResponse, error) {
+	switch m.now() {
+	case "refuse-factory":
+		return nil, nil, status.Error(codes.InvalidArgument, "the fake knows no such deviation function")
+	case "away-factory":
+		return nil, nil, status.Error(codes.Unavailable, "the fake is not ready")
+	}
 	return &fakeFactory{m}, &medianv1.CreateMedianFactoryResponse{}, nil
 }
 
@@ -394,10 +414,11 @@ type fakeFactory struct{ median *fakeMedian }
 
 func (f *fakeFactory) CreateReportingPlugin(ctx context.Context, _ *reportingv1.CreateReportingPluginRequest) (reportingv1loop.ReportingPlugin, *reportingv1.CreateReportingPluginResponse, error) {
 	response := &reportingv1.CreateReportingPluginResponse{Product: "fake", Limits: &reportingv1.ReportingPluginLimits{MaxObservationLength: 92, MaxReportLength: 288}}
-	switch mode := f.median.mode; {
+	switch mode := f.median.now(); {
 	case mode == "hang-init":
-		<-ctx.Done()
-		return nil, nil, ctx.Err()
+		for f.median.now() == mode && ctx.Err() == nil {
+			time.Sleep(10 * time.Millisecond)
+		}
 	case mode == "refuse-config":
 		return nil, nil, status.Error(codes.InvalidArgument, "the fake cannot run this configuration")
 	case mode == "away-init":
@@ -420,7 +441,7 @@ func (i *fakeInstance) Close() error {
 }
 
 func (i *fakeInstance) Query(ctx context.Context, _ *reportingv1.QueryRequest) (*reportingv1.QueryResponse, error) {
-	if i.median.mode == "hang" {
+	if i.median.now() == "hang" {
 		<-ctx.Done()
 		return nil, ctx.Err()
 	}
@@ -429,7 +450,7 @@ func (i *fakeInstance) Query(ctx context.Context, _ *reportingv1.QueryRequest) (
 }
 
 func (i *fakeInstance) Observation(ctx context.Context, _ *reportingv1.ObservationRequest) (*reportingv1.ObservationResponse, error) {
-	switch i.median.mode {
+	switch i.median.now() {
 	case "hang":
 		<-ctx.Done()
 		return nil, ctx.Err()
@@ -445,7 +466,10 @@ func (i *fakeInstance) Report(_ context.Context, r *reportingv1.ReportRequest) (
 
 // ShouldAcceptFinalizedReport says yes, and dies under the call or fails as the mode says.
 func (i *fakeInstance) ShouldAcceptFinalizedReport(ctx context.Context, r *reportingv1.ShouldAcceptFinalizedReportRequest) (*reportingv1.ShouldAcceptFinalizedReportResponse, error) {
-	switch mode := i.median.mode; {
+	i.median.mu.Lock()
+	i.median.asked++
+	i.median.mu.Unlock()
+	switch mode := i.median.now(); {
 	case mode == "hang":
 		<-ctx.Done()
 		return nil, ctx.Err()
@@ -460,7 +484,7 @@ func (i *fakeInstance) ShouldAcceptFinalizedReport(ctx context.Context, r *repor
 }
 
 func (i *fakeInstance) ShouldTransmitAcceptedReport(ctx context.Context, _ *reportingv1.ShouldTransmitAcceptedReportRequest) (*reportingv1.ShouldTransmitAcceptedReportResponse, error) {
-	if i.median.mode == "hang" {
+	if i.median.now() == "hang" {
 		<-ctx.Done()
 		return nil, ctx.Err()
 	}

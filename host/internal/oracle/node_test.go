@@ -80,7 +80,7 @@ func newLogger(t *testing.T) (*slog.Logger, *logs) {
 	return slog.New(slog.NewTextHandler(out, &slog.HandlerOptions{Level: level})), l
 }
 
-// nodes counts test nodes, for names.
+// bridges are adapters by name.
 type bridges map[string]string
 
 func (b bridges) Bridge(_ context.Context, name string) (string, error) {
@@ -139,12 +139,11 @@ func (p *price) set(value string) {
 
 // nodeSettings say what a test node runs; the zero value: the fake relayer and the real median in a process.
 type nodeSettings struct {
-	contract      *aggregator
-	relayerMode   string // runs the fake relayer in a process of its own
-	inProcess     loop.Plugin
-	medianMode    string // runs the fake median in a process of its own
-	noPeer        bool
-	medianCommand []string
+	contract    *aggregator
+	relayerMode string // runs the fake relayer in a process of its own
+	inProcess   loop.Plugin
+	medianMode  string // runs the fake median in a process of its own
+	noPeer      bool
 }
 
 func freeAddress(t *testing.T) string {
@@ -155,6 +154,24 @@ func freeAddress(t *testing.T) string {
 	}
 	defer l.Close()
 	return l.Addr().String()
+}
+
+// newKeys makes a node's identity.
+func newKeys(t *testing.T) (*database.Database, *keystore.Keystore) {
+	t.Helper()
+	d, err := database.Open(t.Context(), database.Settings{Path: filepath.Join(t.TempDir(), "loop.db")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = d.Close() })
+	keys, err := keystore.Open(t.Context(), keystore.Settings{Store: d, Password: keystore.NewPassword("a test's password"), Scrypt: keystore.Scrypt{N: 2, R: 1, P: 1}})
+	if err == nil {
+		err = keys.EnsureDefaults(t.Context(), []string{keystore.ChainEVM})
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return d, keys
 }
 
 func newNode(t *testing.T, s nodeSettings) *testNode {
@@ -169,12 +186,7 @@ func newNode(t *testing.T, s nodeSettings) *testNode {
 	n := &testNode{t: t, config: config.Default(), price: newPrice(t, "100")}
 	n.logger, n.logs = newLogger(t)
 	var err error
-	n.database, err = database.Open(ctx, database.Settings{Path: filepath.Join(t.TempDir(), "loop.db")})
-	must(err)
-	t.Cleanup(func() { _ = n.database.Close() })
-	n.keys, err = keystore.Open(ctx, keystore.Settings{Store: n.database, Password: keystore.NewPassword("a test's password"), Scrypt: keystore.Scrypt{N: 2, R: 1, P: 1}})
-	must(err)
-	must(n.keys.EnsureDefaults(ctx, []string{keystore.ChainEVM}))
+	n.database, n.keys = newKeys(t)
 	if !s.noPeer {
 		n.address = freeAddress(t)
 		n.config.P2P.V2.ListenAddresses = []string{n.address}
@@ -302,20 +314,21 @@ func (n *testNode) start(s Settings) *Oracle {
 }
 
 // contractConfig is a configuration of the nodes as oracles, with f = 1 and no time for queries, as most medians have it.
-func contractConfig(t *testing.T, nodes []*testNode) types.ContractConfig {
+func contractConfig(t *testing.T, nodes ...*keystore.Keystore) types.ContractConfig {
 	t.Helper()
 	var oracles []confighelper.OracleIdentityExtra
 	var s []int
-	for _, n := range nodes {
+	for _, keys := range nodes {
+		bundle := keys.Bundles(keystore.ChainEVM)[0]
 		s = append(s, 1)
 		oracles = append(oracles, confighelper.OracleIdentityExtra{
 			OracleIdentity: confighelper.OracleIdentity{
-				OffchainPublicKey: n.bundle().Offchain().OffchainPublicKey(),
-				OnchainPublicKey:  n.bundle().Onchain().PublicKey(),
-				PeerID:            n.peer.ID(),
-				TransmitAccount:   types.Account(n.account()),
+				OffchainPublicKey: bundle.Offchain().OffchainPublicKey(),
+				OnchainPublicKey:  bundle.Onchain().PublicKey(),
+				PeerID:            keys.P2PKeys()[0].ID(),
+				TransmitAccount:   types.Account(keys.Accounts(keystore.ChainEVM)[0]),
 			},
-			ConfigEncryptionPublicKey: n.bundle().Offchain().ConfigEncryptionPublicKey(),
+			ConfigEncryptionPublicKey: bundle.Offchain().ConfigEncryptionPublicKey(),
 		})
 	}
 	onchain, err := libocr.StandardOnchainConfigCodec{}.Encode(t.Context(), libocr.OnchainConfig{Min: big.NewInt(1), Max: big.NewInt(1_000_000)})

@@ -9,6 +9,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/loop-plugins/loop/host/internal/keystore"
 	"github.com/loop-plugins/loop/sdk/go/wire"
 )
 
@@ -24,7 +25,11 @@ func TestFeed(t *testing.T) {
 		locators = append(locators, n.locator())
 	}
 	contract.verify = nodes[0].bundle().Onchain().Verify
-	config := contractConfig(t, nodes)
+	var keys []*keystore.Keystore
+	for _, n := range nodes {
+		keys = append(keys, n.keys)
+	}
+	config := contractConfig(t, keys...)
 	first := contract.setConfig(config)
 	registry := prometheus.NewRegistry()
 	var oracles []*Oracle

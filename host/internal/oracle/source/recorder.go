@@ -43,6 +43,7 @@ type recorder struct {
 type record struct {
 	values   [3]*big.Int
 	errors   [3]error
+	done     [3]bool
 	observed time.Time
 	took     time.Duration
 }
@@ -81,13 +82,14 @@ func (r *recorder) put(k kind, round hostservice.Round, observed *big.Int, err e
 			r.order = append(r.order[:0], r.order[1:]...)
 		}
 	}
-	entry.values[k], entry.errors[k] = observed, err
+	entry.values[k], entry.errors[k], entry.done[k] = observed, err, true
 	if k == value || entry.observed.IsZero() {
 		entry.observed, entry.took = begin, took
 	}
 }
 
-// latest returns at most limit rounds, newest first.
+// latest returns at most limit rounds, newest first. The newest of all is left out until its three sources have answered: an
+// absent value must mean that its source failed.
 func (r *recorder) latest(limit int) []*nodev1.RoundObservation {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -95,6 +97,9 @@ func (r *recorder) latest(limit int) []*nodev1.RoundObservation {
 	for i := len(r.order) - 1; i >= 0 && len(latest) < limit; i-- {
 		round := r.order[i]
 		entry := r.rounds[round]
+		if i == len(r.order)-1 && entry.done != [3]bool{true, true, true} {
+			continue
+		}
 		observation := &nodev1.RoundObservation{
 			Timestamp:        &reportingv1.ReportTimestamp{ConfigDigest: round.ConfigDigest[:], Epoch: round.Epoch, Round: uint32(round.Round)},
 			Value:            wire.BigInt(entry.values[value]),

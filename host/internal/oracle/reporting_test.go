@@ -1,0 +1,288 @@
+package oracle
+
+import (
+	"context"
+	"errors"
+	"math/big"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	libocr "github.com/smartcontractkit/libocr/offchainreporting2/reportingplugin/median"
+	"github.com/smartcontractkit/libocr/offchainreporting2/reportingplugin/median/evmreportcodec"
+	"github.com/smartcontractkit/libocr/offchainreporting2plus/types"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	reportingv1 "github.com/loop-plugins/loop/gen/go/loop/reporting/v1"
+	"github.com/loop-plugins/loop/gen/go/loop/reporting/v1/reportingv1loophost"
+	"github.com/loop-plugins/loop/host/internal/database"
+)
+
+func (m *fakeMedian) questions() int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.asked
+}
+
+func TestAcceptanceOfARepeatIsTheFirstAnswer(t *testing.T) {
+	t.Parallel()
+	fake := &fakeMedian{}
+	p := newParts(t, nodeSettings{inProcess: inProcess(fake)})
+	instance := p.instance()
+	accept := func(instance types.ReportingPlugin, epoch uint32) bool {
+		t.Helper()
+		yes, err := instance.ShouldAcceptFinalizedReport(t.Context(), at(epoch), types.Report{1})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return yes
+	}
+	if !accept(instance, 1) {
+		t.Error("the first answer is no")
+	}
+	fake.become("no") // as a median that remembers what it accepted
+	if !accept(instance, 1) {
+		t.Error("the repeat's answer is no")
+	}
+	if accept(instance, 2) {
+		t.Error("the answer for another report is yes")
+	}
+	// After a restart of the node, too, and whatever a new median would say.
+	if err := instance.Close(); err != nil {
+		t.Fatal(err)
+	}
+	fake.become("")
+	again := p.instance()
+	if !accept(again, 1) || accept(again, 2) {
+		t.Error("a new instance answers repeats differently")
+	}
+	if got := fake.questions(); got != 2 {
+		t.Errorf("the median was asked %d times; want 2", got)
+	}
+	if stored, err := p.database.Accepted(t.Context(), p.factory.jobID, at(2)); stored || err != nil {
+		t.Errorf("stored %t, error %v", stored, err)
+	}
+}
+
+func TestAcceptanceAsksANewInstanceOnce(t *testing.T) {
+	t.Parallel()
+	p := newParts(t, nodeSettings{medianMode: "die:" + filepath.Join(t.TempDir(), "accept")})
+	instance := p.instance()
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	yes, err := instance.ShouldAcceptFinalizedReport(ctx, at(1), types.Report{1})
+	if !yes || err != nil {
+		t.Errorf("answer %t, error %v; the instance made again has accepted nothing and says yes", yes, err)
+	}
+	if got := p.median.Status().Generation; got != 2 {
+		t.Errorf("the median is in life %d; want 2", got)
+	}
+	if stored, err := p.database.Accepted(t.Context(), p.factory.jobID, at(1)); !stored || err != nil {
+		t.Errorf("stored %t, error %v", stored, err)
+	}
+}
+
+func TestAcceptanceDoesNotWaitForAMediansOwnTrouble(t *testing.T) {
+	t.Parallel()
+	fake := &fakeMedian{mode: "away"}
+	p := newParts(t, nodeSettings{inProcess: inProcess(fake)})
+	instance := p.instance()
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	begin := time.Now()
+	_, err := instance.ShouldAcceptFinalizedReport(ctx, at(1), types.Report{1})
+	if status.Code(err) != codes.Unavailable || time.Since(begin) > 5*time.Second {
+		t.Errorf("error %v after %s", err, time.Since(begin))
+	}
+	if _, err := p.database.Accepted(t.Context(), p.factory.jobID, at(1)); !errors.Is(err, database.ErrNotFound) {
+		t.Errorf("an answer was kept that nobody gave: %v", err)
+	}
+	if got := fake.questions(); got != 1 {
+		t.Errorf("the median was asked %d times; want 1", got)
+	}
+}
+
+// lossy is a median whose answers are lost on the way, until it is told otherwise.
+type lossy struct {
+	reportingv1.ReportingPluginServiceClient
+	during func() // runs under a call
+	asked  int
+	answer bool
+}
+
+func (l *lossy) ShouldAcceptFinalizedReport(_ context.Context, _ *reportingv1.ShouldAcceptFinalizedReportRequest, _ ...grpc.CallOption) (*reportingv1.ShouldAcceptFinalizedReportResponse, error) {
+	l.asked++
+	if l.answer {
+		return &reportingv1.ShouldAcceptFinalizedReportResponse{ShouldAccept: true}, nil
+	}
+	if l.during != nil {
+		l.during()
+	}
+	return nil, status.Error(codes.Unavailable, "the connection broke")
+}
+
+func TestAcceptanceAfterALostAnswer(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		under, after bool // the instance is made again under the first call, after it
+		asked        int
+		want         bool
+	}{
+		// It may have accepted, and would say no to a repeat.
+		"the same instance is not asked again": {false, false, 1, false},
+		"a new one is":                         {false, true, 2, true},
+		// The call may have gone to the one that is there now.
+		"one that was made under the call is not": {true, false, 1, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			d, _ := newKeys(t)
+			log, _ := newLogger(t)
+			l := &lossy{}
+			p := &plugin{
+				factory: &factory{database: d, logger: &logger{slog: log}, fail: func(string) {}},
+				remote:  &reportingv1loophost.ReportingPlugin{ReportingPluginServiceClient: l}, changed: make(chan struct{}),
+			}
+			made := func() { p.made(&reportingv1.CreateReportingPluginResponse{}) }
+			made()
+			if c.under {
+				l.during = made
+			}
+			ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+			defer cancel()
+			if c.after {
+				l.during = func() {
+					l.answer = true
+					time.AfterFunc(50*time.Millisecond, made)
+				}
+			}
+			yes, err := p.ShouldAcceptFinalizedReport(ctx, at(1), nil)
+			if yes != c.want || (err == nil) != c.want || l.asked != c.asked {
+				t.Errorf("answer %t, error %v, asked %d times; want %t, %d times", yes, err, l.asked, c.want, c.asked)
+			}
+		})
+	}
+}
+
+func TestLimitsThatGrowFailTheJob(t *testing.T) {
+	t.Parallel()
+	p := newParts(t, nodeSettings{medianMode: "grows:" + filepath.Join(t.TempDir(), "made")})
+	p.instance()
+	if err := syscall.Kill(p.median.Status().PID, syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case reason := <-p.failed:
+		if !strings.Contains(reason, "100000") || !strings.Contains(reason, "288") {
+			t.Errorf("the job failed with %q", reason)
+		}
+	case <-time.After(10 * time.Second):
+		t.Fatal("the job did not fail")
+	}
+	if latest := p.errors.Latest(); len(latest) == 0 || !strings.Contains(latest[0].Message, "limits") {
+		t.Errorf("the job's errors: %v", latest)
+	}
+	// A restart of the job takes what is there now.
+	eventually(t, 5*time.Second, "storing the new limits", func() bool {
+		stored, err := p.database.ReportingInfo(t.Context(), p.factory.jobID, testDigest)
+		return err == nil && stored.Limits.MaxReportLength == 100_000
+	})
+}
+
+func TestProblemOfLimits(t *testing.T) {
+	t.Parallel()
+	info := func(query, observation, report int, unique bool) types.ReportingPluginInfo {
+		return types.ReportingPluginInfo{UniqueReports: unique, Limits: types.ReportingPluginLimits{MaxQueryLength: query, MaxObservationLength: observation, MaxReportLength: report}}
+	}
+	for name, c := range map[string]struct {
+		given, latest types.ReportingPluginInfo
+		exact, fails  bool
+	}{
+		"the same":                             {info(0, 92, 288, false), info(0, 92, 288, false), true, false},
+		"another name":                         {types.ReportingPluginInfo{Name: "a"}, types.ReportingPluginInfo{Name: "b"}, true, false},
+		"smaller than declared":                {info(0, 92, 288, false), info(0, 92, 256, false), true, true},
+		"smaller than the bounds":              {medianBounds(), info(0, 92, 256, false), false, false},
+		"at the bounds":                        {medianBounds(), medianBounds(), false, false},
+		"a query, where the bounds have none":  {medianBounds(), info(1, 92, 256, false), false, true},
+		"an observation beyond the bounds":     {medianBounds(), info(0, 93, 256, false), false, true},
+		"a report beyond the bounds":           {medianBounds(), info(0, 92, 1153, false), false, true},
+		"unique reports, which change quorums": {medianBounds(), info(0, 92, 256, true), false, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			log, _ := newLogger(t)
+			var told []string
+			p := &plugin{given: &c.given, latest: &c.latest, exact: c.exact, factory: &factory{logger: &logger{slog: log}, fail: func(reason string) { told = append(told, reason) }}}
+			p.problem()()
+			if (len(told) == 1) != c.fails {
+				t.Errorf("told %q", told)
+			}
+			// The plugin that was there before comes back.
+			p.latest = &c.given
+			p.problem()()
+			if c.fails && (len(told) != 2 || told[1] != "") {
+				t.Errorf("told %q; want the end of the failure", told)
+			}
+		})
+	}
+}
+
+// TestMedianBoundsAreThoseOfLibocr holds the constants to their source.
+func TestMedianBoundsAreThoseOfLibocr(t *testing.T) {
+	t.Parallel()
+	onchain, err := libocr.StandardOnchainConfigCodec{}.Encode(t.Context(), libocr.OnchainConfig{Min: new(big.Int), Max: new(big.Int)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	log, _ := newLogger(t)
+	factory := libocr.NumericalMedianFactory{
+		OnchainConfigCodec: libocr.StandardOnchainConfigCodec{}, ReportCodec: evmreportcodec.ReportCodec{}, Logger: &logger{slog: log},
+	}
+	_, info, err := factory.NewReportingPlugin(t.Context(), types.ReportingPluginConfig{N: types.MaxOracles, OnchainConfig: onchain, OffchainConfig: libocr.OffchainConfig{}.Encode()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d := cmp.Diff(info, medianBounds()); d != "" {
+		t.Errorf("libocr's median of %d oracles and the bounds (-libocr +bounds):\n%s", types.MaxOracles, d)
+	}
+}
+
+func TestReportCarriesObservations(t *testing.T) {
+	t.Parallel()
+	p := newParts(t, nodeSettings{inProcess: inProcess(&fakeMedian{})})
+	instance := p.instance()
+	should, report, err := instance.Report(t.Context(), at(1), types.Query("query "), []types.AttributedObservation{{Observation: types.Observation("first"), Observer: 3}, {}})
+	if !should || string(report) != "query first" || err != nil {
+		t.Errorf("report %t %q, error %v", should, report, err)
+	}
+	transmit, err := instance.ShouldTransmitAcceptedReport(t.Context(), at(1), report)
+	if !transmit || err != nil {
+		t.Errorf("transmit %t, error %v", transmit, err)
+	}
+}
+
+func TestInstanceIsReleasedAtClose(t *testing.T) {
+	t.Parallel()
+	fake := &fakeMedian{}
+	p := newParts(t, nodeSettings{inProcess: inProcess(fake)})
+	instance := p.instance()
+	for range 2 {
+		if err := instance.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+	fake.mu.Lock()
+	released := fake.released
+	fake.mu.Unlock()
+	if released != 1 {
+		t.Errorf("%d instances were closed; want 1", released)
+	}
+	if _, err := instance.Query(t.Context(), at(1)); status.Code(err) != codes.NotFound {
+		t.Errorf("a call after the end: %v", err)
+	}
+}
