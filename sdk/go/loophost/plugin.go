@@ -299,15 +299,17 @@ func (p *Plugin) send(e supervise.Event, l *life) {
 	}
 }
 
-// fail settles the first launch.
-func (p *Plugin) fail(err error) {
+// fail settles the first launch, and reports whether it was open until now.
+func (p *Plugin) fail(err error) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	select {
 	case <-p.first:
+		return false
 	default:
 		p.firstErr = err
 		close(p.first)
+		return true
 	}
 }
 
@@ -396,6 +398,9 @@ func (p *Plugin) buried(l *life) {
 	level := slog.LevelWarn
 	if l.wasAsked() {
 		level = slog.LevelInfo
+	}
+	if l.proc == nil && l.err == nil {
+		p.lastErr = errors.New("it ran inside the node and was stopped")
 	}
 	p.logger.Log(context.Background(), level, "the plugin's process ended", "generation", l.generation, "pid", l.pid(), "reason", p.lastErr)
 	p.life = nil

@@ -121,7 +121,11 @@ func (r *runner) Start(context.Context) error {
 	}
 	r.mu.Lock()
 	r.process = r.cmd.Process.Pid
+	killed := r.killed
 	r.mu.Unlock()
+	if killed { // before there was a process to kill
+		r.signal(syscall.SIGKILL)
+	}
 	var readers sync.WaitGroup
 	readers.Go(r.readStdout)
 	readers.Go(func() { readLog(r.stderr, r.settings.Logger, r.tail) })
@@ -261,12 +265,16 @@ func (r *runner) signal(s syscall.Signal) {
 
 // kill ends the group and waits until nothing is left of it.
 func (r *runner) kill() {
-	if _, ended := r.exited(); ended || r.pid() == 0 {
+	if _, ended := r.exited(); ended {
 		return
 	}
 	r.mu.Lock()
 	r.killed = true
+	pid := r.process
 	r.mu.Unlock()
+	if pid == 0 {
+		return // Start, if it comes to that, sees the mark
+	}
 	r.signal(syscall.SIGKILL)
 	<-r.done
 }
