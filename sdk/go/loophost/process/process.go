@@ -161,11 +161,14 @@ func (s Settings) explain(ctx context.Context, r *runner, err error) error {
 	if exit, ended := r.exited(); ended && !r.wasKilled() {
 		return say("%q ended before its handshake (%s)", command, exit)
 	}
-	if ctx.Err() != nil {
-		return say("%q was not ready in time (%v)", command, context.Cause(ctx))
+	if errors.Is(ctx.Err(), context.Canceled) {
+		return say("%q was ended while it started", command)
 	}
 	if !r.shookHands() {
 		return say("%q printed no handshake within %s: it is no LOOP plugin, or too slow", command, s.StartTimeout)
+	}
+	if ctx.Err() != nil {
+		return say("%q shook hands and did not answer within %s", command, s.StartTimeout)
 	}
 	return say("%q shook hands but does not answer over mutual TLS: %v", command, err)
 }
