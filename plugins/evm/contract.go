@@ -106,20 +106,20 @@ func (c *contract) publish(v view) {
 	}
 }
 
-// fetch reads all views at one node in one batch.
+// fetch reads all views and the events of the last page at one node in one batch.
 func (c *contract) fetch(ctx context.Context) (view, error) {
+	from, err := c.catchUp(ctx)
+	if err != nil {
+		return view{}, err
+	}
 	var v view
-	err := c.pool.Do(ctx, func(ctx context.Context, client *endpoint.Client) error {
-		from, err := c.catchUp(ctx, client)
-		if err != nil {
-			return err
-		}
+	err = c.pool.Do(ctx, func(ctx context.Context, client *endpoint.Client) error {
 		var (
 			details, transmission, epoch hexutil.Bytes
 			logs                         []gethtypes.Log
 		)
 		v = view{}
-		err = client.Batch(ctx, []rpc.BatchElem{
+		err := client.Batch(ctx, []rpc.BatchElem{
 			endpoint.LatestBlock(&v.head),
 			aggregator.ConfigDetailsCall(c.address, &details),
 			aggregator.TransmissionDetailsCall(c.address, &transmission),
@@ -153,9 +153,10 @@ func (c *contract) fetch(ctx context.Context) (view, error) {
 	return v, nil
 }
 
-// catchUp reads events page by page until one page is left, and returns its first block.
-func (c *contract) catchUp(ctx context.Context, client *endpoint.Client) (from uint64, err error) {
-	head := client.Head().Number
+// catchUp reads events page by page until one page is left, and returns its first block. Each page is a call of its own, so that
+// a long way back is not held against the node's timeout, and what was read stays read.
+func (c *contract) catchUp(ctx context.Context) (from uint64, err error) {
+	head := c.pool.Height()
 	c.mu.Lock()
 	from = c.scanned
 	if from == 0 && head > c.backfill {
@@ -164,7 +165,7 @@ func (c *contract) catchUp(ctx context.Context, client *endpoint.Client) (from u
 	c.mu.Unlock()
 	from -= min(from, overlap)
 	for ; from+page < head; from += page {
-		if err := c.scan(ctx, client, from, from+page-1); err != nil {
+		if err := c.scan(ctx, from, from+page-1); err != nil {
 			return 0, err
 		}
 	}
@@ -172,12 +173,14 @@ func (c *contract) catchUp(ctx context.Context, client *endpoint.Client) (from u
 }
 
 // scan reads a page of events.
-func (c *contract) scan(ctx context.Context, client *endpoint.Client, from, to uint64) error {
-	logs, err := client.Logs(ctx, c.address, aggregator.RoundRequestedTopic(), from, to)
-	if err != nil {
-		return err
-	}
-	return c.note(ctx, client, logs, to)
+func (c *contract) scan(ctx context.Context, from, to uint64) error {
+	return c.pool.Do(ctx, func(ctx context.Context, client *endpoint.Client) error {
+		logs, err := client.Logs(ctx, c.address, aggregator.RoundRequestedTopic(), from, to)
+		if err != nil {
+			return err
+		}
+		return c.note(ctx, client, logs, to)
+	})
 }
 
 // note keeps the newest event.
@@ -217,16 +220,13 @@ func (c *contract) note(ctx context.Context, client *endpoint.Client, logs []get
 
 // replay reads events from a block on.
 func (c *contract) replay(ctx context.Context, from uint64) error {
-	err := c.pool.Do(ctx, func(ctx context.Context, client *endpoint.Client) error {
-		for head := client.Head().Number; from <= head; from += page {
-			if err := c.scan(ctx, client, from, min(from+page-1, head)); err != nil {
-				return err
-			}
+	defer c.poller.Trigger()
+	for head := c.pool.Height(); from <= head; from += page {
+		if err := c.scan(ctx, from, min(from+page-1, head)); err != nil {
+			return err
 		}
-		return nil
-	})
-	c.poller.Trigger()
-	return err
+	}
+	return nil
 }
 
 // latestConfig reads the configuration that was set in a block. It never changes, so the last one is kept.

@@ -113,6 +113,13 @@ func TestProviderFollowsAndTransmits(t *testing.T) {
 	if _, err := p.LatestConfig(ctx, &relayerv1.LatestConfigRequest{ChangedInBlock: 1}); status.Code(err) != codes.NotFound {
 		t.Errorf("LatestConfig of a block without one: %v", err)
 	}
+	if prefix, err := p.ConfigDigestPrefix(ctx, &relayerv1.ConfigDigestPrefixRequest{}); err != nil || prefix.GetPrefix() != 1 {
+		t.Errorf("ConfigDigestPrefix = %v, %v", prefix, err)
+	}
+	config.GetConfig().Transmitters[0] = "me"
+	if _, err := p.ConfigDigest(ctx, &relayerv1.ConfigDigestRequest{Config: config.GetConfig()}); status.Code(err) != codes.InvalidArgument {
+		t.Errorf("ConfigDigest with a transmitter that is no address: %v", err)
+	}
 	if account, err := p.FromAccount(ctx, &relayerv1.FromAccountRequest{}); err != nil || account.GetAccount() != me.Hex() {
 		t.Errorf("FromAccount = %v, %v", account, err)
 	}
@@ -164,6 +171,17 @@ func TestProviderFollowsAndTransmits(t *testing.T) {
 		asked, err = p.LatestRoundRequested(ctx, &medianv1.LatestRoundRequestedRequest{Lookback: durationpb.New(time.Second)})
 		return err == nil && asked.GetTimestamp().GetEpoch() == 0
 	})
+
+	// A bootstrap job's view of the same.
+	bootstrap, _, err := chain.CreateConfigProvider(ctx, &relayerv1.CreateConfigProviderRequest{Name: "bootstrap", Config: &relayerv1.ProviderConfig{ContractId: strings.ToLower(f.address.Hex())}})
+	must(t, err)
+	block, err := d.client().BlockNumber(ctx)
+	must(t, err)
+	eventually(t, "the bootstrap job sees the newest block", func() bool {
+		height, err := bootstrap.LatestBlockHeight(ctx, &relayerv1.LatestBlockHeightRequest{})
+		return err == nil && height.GetBlockHeight() == block
+	})
+	must(t, bootstrap.(*evm.ConfigProvider).Close())
 
 	// The chain itself.
 	head, err := chain.LatestHead(ctx, &relayerv1.LatestHeadRequest{})
@@ -380,5 +398,72 @@ func TestTransact(t *testing.T) {
 	})
 	if n := d.nonce(me); n != 1 {
 		t.Errorf("nonce %d after one transfer", n)
+	}
+}
+
+// TestRoundRequestedFarBack holds that events are found page by page, as far back as configured and on demand beyond.
+func TestRoundRequestedFarBack(t *testing.T) {
+	t.Parallel()
+	d := newDevchain(t)
+	f := newFeed(d, newOracles(t))
+	f.configure("a")
+	d.send(func(o *bind.TransactOpts) (*types.Transaction, error) { return f.RequestNewRound(o) })
+	asked, err := d.client().BlockNumber(t.Context())
+	must(t, err)
+	for range 2100 {
+		d.mine()
+	}
+	for name, depth := range map[string]int{"within": 5000, "beyond": 50} {
+		x := newFixture(t)
+		chain, _ := x.chain(settings(fmt.Sprintf("LogBackfillDepth = %d\n", depth), [2]string{"", d.url}))
+		p, _ := x.provider(chain, "p", f.address, f.address)
+		request := &medianv1.LatestRoundRequestedRequest{Lookback: durationpb.New(24 * time.Hour)}
+		found := func() bool {
+			r, err := p.LatestRoundRequested(t.Context(), request)
+			return err == nil && [32]byte(r.GetTimestamp().GetConfigDigest()) != [32]byte{}
+		}
+		eventually(t, "the contract is read", func() bool { _, err := p.LatestRoundRequested(t.Context(), request); return err == nil })
+		if found() != (depth > 2100) {
+			t.Errorf("%s the depth: found %t", name, found())
+		}
+		_, err = chain.Replay(t.Context(), &relayerv1.ReplayRequest{FromBlock: asked})
+		must(t, err)
+		eventually(t, "the replay finds the event", found)
+	}
+}
+
+func TestListNodeStatusesPages(t *testing.T) {
+	t.Parallel()
+	x := newFixture(t)
+	var urls [][2]string
+	for range 5 {
+		urls = append(urls, [2]string{"", "http://127.0.0.1:1"})
+	}
+	chain, _ := x.chain(settings("", urls...))
+	var names []string
+	token := ""
+	for {
+		r, err := chain.ListNodeStatuses(t.Context(), &relayerv1.ListNodeStatusesRequest{PageSize: 2, PageToken: token})
+		must(t, err)
+		if r.GetTotal() != 5 {
+			t.Errorf("total %d", r.GetTotal())
+		}
+		for _, n := range r.GetNodes() {
+			names = append(names, n.GetName())
+		}
+		if token = r.GetNextPageToken(); token == "" {
+			break
+		}
+	}
+	if diff := cmp.Diff([]string{"n0", "n1", "n2", "n3", "n4"}, names); diff != "" {
+		t.Errorf("nodes (-want +got):\n%s", diff)
+	}
+	for _, bad := range []string{"x", "0", "-1", "5", "99999999999999999999"} {
+		if _, err := chain.ListNodeStatuses(t.Context(), &relayerv1.ListNodeStatusesRequest{PageToken: bad}); status.Code(err) != codes.InvalidArgument {
+			t.Errorf("page token %q: %v", bad, err)
+		}
+	}
+	if text := fmt.Sprintf("%v %+v %#v", evm.Address("http://k"), evm.NodeConfig{WSURL: "ws://k"}, evm.NodeConfig{WSURL: "ws://k"}); strings.Contains(text, "://") {
+		t.Errorf("an address prints as %s", text)
 	}
 }
