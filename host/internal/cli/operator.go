@@ -25,7 +25,7 @@ func (c *command) jobs() *cobra.Command {
 	add := &cobra.Command{
 		Use: "add FILE", Short: "Check a job spec, store it and start the job (- reads standard input)", Args: one("the file of a job spec"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			spec, err := c.read(args[0])
+			spec, err := c.spec(args[0])
 			if err != nil {
 				return err
 			}
@@ -46,7 +46,7 @@ func (c *command) jobs() *cobra.Command {
 	validate := &cobra.Command{
 		Use: "validate FILE", Short: "Say everything that is wrong with a job spec, and store nothing", Args: one("the file of a job spec"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			spec, err := c.read(args[0])
+			spec, err := c.spec(args[0])
 			if err != nil {
 				return err
 			}
@@ -138,7 +138,7 @@ func (c *command) keys() *cobra.Command {
 			return c.show(r, func(w io.Writer) { keyTable(w, r.GetKey()) })
 		},
 	}
-	return group("keys", "List and make keys", list, create)
+	return group("keys", "List, make, import and export keys", list, create, c.importKey(), c.exportKey())
 }
 
 func keyTable(w io.Writer, keys ...*nodev1.Key) {
@@ -263,24 +263,34 @@ func one(what string) cobra.PositionalArgs {
 // longestSpec bounds what is read of a job spec: real ones have a few KiB.
 const longestSpec = 1 << 20
 
-func (c *command) read(file string) (string, error) {
-	in := c.streams.In
+func (c *command) spec(file string) (string, error) {
 	if file != "-" {
-		f, err := os.Open(file)
-		if err != nil {
-			return "", exit(ExitUsage, fmt.Errorf("reading the job spec failed: %w", err))
-		}
-		defer f.Close()
-		in = f
+		b, err := read(file, longestSpec, "job spec")
+		return string(b), err
 	}
-	b, err := io.ReadAll(io.LimitReader(in, longestSpec+1))
+	b, err := readAll(c.streams.In, "standard input", longestSpec, "job spec")
+	return string(b), err
+}
+
+// read reads a file that should not be longer than most.
+func read(file string, most int, what string) ([]byte, error) {
+	f, err := os.Open(file)
 	if err != nil {
-		return "", exit(ExitUsage, fmt.Errorf("reading the job spec failed: %w", err))
+		return nil, exit(ExitUsage, fmt.Errorf("reading the %s failed: %w", what, err))
 	}
-	if len(b) > longestSpec {
-		return "", exit(ExitUsage, fmt.Errorf("%s is larger than a job spec may be (%d bytes)", file, longestSpec))
+	defer f.Close()
+	return readAll(f, file, most, what)
+}
+
+func readAll(in io.Reader, from string, most int, what string) ([]byte, error) {
+	b, err := io.ReadAll(io.LimitReader(in, int64(most)+1))
+	if err != nil {
+		return nil, exit(ExitUsage, fmt.Errorf("reading the %s failed: %w", what, err))
 	}
-	return string(b), nil
+	if len(b) > most {
+		return nil, exit(ExitUsage, fmt.Errorf("%s is longer than a %s may be (%d bytes)", from, what, most))
+	}
+	return b, nil
 }
 
 // details is what a node found wrong with a spec that it refused; nil if the error is of another kind.

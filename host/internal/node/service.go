@@ -328,16 +328,51 @@ func (s *service) CreateKey(ctx context.Context, r *nodev1.CreateKeyRequest) (*n
 	if err != nil {
 		return nil, apiError(err)
 	}
+	k, err := s.key(id)
+	if err != nil {
+		return nil, err
+	}
+	return &nodev1.CreateKeyResponse{Key: k}, nil
+}
+
+// key describes a key that was made a moment ago.
+func (s *service) key(id string) (*nodev1.Key, error) {
 	for _, d := range s.node.keys.List() {
 		if d.ID == id {
 			k, err := describeKey(d)
 			if err != nil {
 				return nil, connect.NewError(connect.CodeInternal, err)
 			}
-			return &nodev1.CreateKeyResponse{Key: k}, nil
+			return k, nil
 		}
 	}
 	return nil, connect.NewError(connect.CodeInternal, fmt.Errorf("key %s was made and is not listed", id))
+}
+
+// ImportKey implements nodev1connect.NodeServiceHandler.
+func (s *service) ImportKey(ctx context.Context, r *nodev1.ImportKeyRequest) (*nodev1.ImportKeyResponse, error) {
+	account, err := s.node.keys.ImportEVM(ctx, r.GetFile(), keystore.NewPassword(r.GetPassword()))
+	if err != nil {
+		return nil, apiError(err)
+	}
+	k, err := s.key(account.ID())
+	if err != nil {
+		return nil, err
+	}
+	return &nodev1.ImportKeyResponse{Key: k}, nil
+}
+
+// ExportKey implements nodev1connect.NodeServiceHandler.
+func (s *service) ExportKey(_ context.Context, r *nodev1.ExportKeyRequest) (*nodev1.ExportKeyResponse, error) {
+	file, err := s.node.keys.ExportEVM(r.GetId(), keystore.NewPassword(r.GetPassword()))
+	if errors.Is(err, keystore.ErrNotFound) {
+		return nil, connect.NewError(connect.CodeNotFound, fmt.Errorf("this node has no EVM account %.128q, and no other keys are exported; see: loop keys list", r.GetId()))
+	}
+	if err != nil {
+		return nil, apiError(err)
+	}
+	s.node.logger.Warn("an account was exported", "account", r.GetId())
+	return &nodev1.ExportKeyResponse{File: file}, nil
 }
 
 // AddBridge implements nodev1connect.NodeServiceHandler.

@@ -2016,6 +2016,208 @@ func (x *CreateKeyResponse) GetKey() *Key {
 	return nil
 }
 
+// ImportKeyRequest carries a key file.
+type ImportKeyRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// JSON in version 3 of the Web3 Secret Storage format, at most 64 KiB.
+	File []byte `protobuf:"bytes,1,opt,name=file,proto3" json:"file,omitempty"`
+	// The password that opens it.
+	Password      string `protobuf:"bytes,2,opt,name=password,proto3" json:"password,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ImportKeyRequest) Reset() {
+	*x = ImportKeyRequest{}
+	mi := &file_loop_node_v1_node_proto_msgTypes[29]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ImportKeyRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ImportKeyRequest) ProtoMessage() {}
+
+func (x *ImportKeyRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_loop_node_v1_node_proto_msgTypes[29]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ImportKeyRequest.ProtoReflect.Descriptor instead.
+func (*ImportKeyRequest) Descriptor() ([]byte, []int) {
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{29}
+}
+
+func (x *ImportKeyRequest) GetFile() []byte {
+	if x != nil {
+		return x.File
+	}
+	return nil
+}
+
+func (x *ImportKeyRequest) GetPassword() string {
+	if x != nil {
+		return x.Password
+	}
+	return ""
+}
+
+// ImportKeyResponse carries the added key.
+type ImportKeyResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Its public side.
+	Key           *Key `protobuf:"bytes,1,opt,name=key,proto3" json:"key,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ImportKeyResponse) Reset() {
+	*x = ImportKeyResponse{}
+	mi := &file_loop_node_v1_node_proto_msgTypes[30]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ImportKeyResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ImportKeyResponse) ProtoMessage() {}
+
+func (x *ImportKeyResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_loop_node_v1_node_proto_msgTypes[30]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ImportKeyResponse.ProtoReflect.Descriptor instead.
+func (*ImportKeyResponse) Descriptor() ([]byte, []int) {
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{30}
+}
+
+func (x *ImportKeyResponse) GetKey() *Key {
+	if x != nil {
+		return x.Key
+	}
+	return nil
+}
+
+// ExportKeyRequest names a key.
+type ExportKeyRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The account's address, in any letter case.
+	Id string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	// The password that will open the file.
+	Password      string `protobuf:"bytes,2,opt,name=password,proto3" json:"password,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExportKeyRequest) Reset() {
+	*x = ExportKeyRequest{}
+	mi := &file_loop_node_v1_node_proto_msgTypes[31]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExportKeyRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExportKeyRequest) ProtoMessage() {}
+
+func (x *ExportKeyRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_loop_node_v1_node_proto_msgTypes[31]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExportKeyRequest.ProtoReflect.Descriptor instead.
+func (*ExportKeyRequest) Descriptor() ([]byte, []int) {
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{31}
+}
+
+func (x *ExportKeyRequest) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *ExportKeyRequest) GetPassword() string {
+	if x != nil {
+		return x.Password
+	}
+	return ""
+}
+
+// ExportKeyResponse carries a key file.
+type ExportKeyResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// JSON in version 3 of the Web3 Secret Storage format.
+	File          []byte `protobuf:"bytes,1,opt,name=file,proto3" json:"file,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExportKeyResponse) Reset() {
+	*x = ExportKeyResponse{}
+	mi := &file_loop_node_v1_node_proto_msgTypes[32]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExportKeyResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExportKeyResponse) ProtoMessage() {}
+
+func (x *ExportKeyResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_loop_node_v1_node_proto_msgTypes[32]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExportKeyResponse.ProtoReflect.Descriptor instead.
+func (*ExportKeyResponse) Descriptor() ([]byte, []int) {
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{32}
+}
+
+func (x *ExportKeyResponse) GetFile() []byte {
+	if x != nil {
+		return x.File
+	}
+	return nil
+}
+
 // Bridge is an external adapter.
 type Bridge struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -2031,7 +2233,7 @@ type Bridge struct {
 
 func (x *Bridge) Reset() {
 	*x = Bridge{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[29]
+	mi := &file_loop_node_v1_node_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2043,7 +2245,7 @@ func (x *Bridge) String() string {
 func (*Bridge) ProtoMessage() {}
 
 func (x *Bridge) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[29]
+	mi := &file_loop_node_v1_node_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2056,7 +2258,7 @@ func (x *Bridge) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Bridge.ProtoReflect.Descriptor instead.
 func (*Bridge) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{29}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *Bridge) GetName() string {
@@ -2091,7 +2293,7 @@ type AddBridgeRequest struct {
 
 func (x *AddBridgeRequest) Reset() {
 	*x = AddBridgeRequest{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[30]
+	mi := &file_loop_node_v1_node_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2103,7 +2305,7 @@ func (x *AddBridgeRequest) String() string {
 func (*AddBridgeRequest) ProtoMessage() {}
 
 func (x *AddBridgeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[30]
+	mi := &file_loop_node_v1_node_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2116,7 +2318,7 @@ func (x *AddBridgeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AddBridgeRequest.ProtoReflect.Descriptor instead.
 func (*AddBridgeRequest) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{30}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *AddBridgeRequest) GetBridge() *Bridge {
@@ -2137,7 +2339,7 @@ type AddBridgeResponse struct {
 
 func (x *AddBridgeResponse) Reset() {
 	*x = AddBridgeResponse{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[31]
+	mi := &file_loop_node_v1_node_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2149,7 +2351,7 @@ func (x *AddBridgeResponse) String() string {
 func (*AddBridgeResponse) ProtoMessage() {}
 
 func (x *AddBridgeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[31]
+	mi := &file_loop_node_v1_node_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2162,7 +2364,7 @@ func (x *AddBridgeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AddBridgeResponse.ProtoReflect.Descriptor instead.
 func (*AddBridgeResponse) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{31}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *AddBridgeResponse) GetBridge() *Bridge {
@@ -2181,7 +2383,7 @@ type ListBridgesRequest struct {
 
 func (x *ListBridgesRequest) Reset() {
 	*x = ListBridgesRequest{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[32]
+	mi := &file_loop_node_v1_node_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2193,7 +2395,7 @@ func (x *ListBridgesRequest) String() string {
 func (*ListBridgesRequest) ProtoMessage() {}
 
 func (x *ListBridgesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[32]
+	mi := &file_loop_node_v1_node_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2206,7 +2408,7 @@ func (x *ListBridgesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListBridgesRequest.ProtoReflect.Descriptor instead.
 func (*ListBridgesRequest) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{32}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{36}
 }
 
 // ListBridgesResponse lists bridges.
@@ -2220,7 +2422,7 @@ type ListBridgesResponse struct {
 
 func (x *ListBridgesResponse) Reset() {
 	*x = ListBridgesResponse{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[33]
+	mi := &file_loop_node_v1_node_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2232,7 +2434,7 @@ func (x *ListBridgesResponse) String() string {
 func (*ListBridgesResponse) ProtoMessage() {}
 
 func (x *ListBridgesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[33]
+	mi := &file_loop_node_v1_node_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2245,7 +2447,7 @@ func (x *ListBridgesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListBridgesResponse.ProtoReflect.Descriptor instead.
 func (*ListBridgesResponse) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{33}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *ListBridgesResponse) GetBridges() []*Bridge {
@@ -2266,7 +2468,7 @@ type RemoveBridgeRequest struct {
 
 func (x *RemoveBridgeRequest) Reset() {
 	*x = RemoveBridgeRequest{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[34]
+	mi := &file_loop_node_v1_node_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2278,7 +2480,7 @@ func (x *RemoveBridgeRequest) String() string {
 func (*RemoveBridgeRequest) ProtoMessage() {}
 
 func (x *RemoveBridgeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[34]
+	mi := &file_loop_node_v1_node_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2291,7 +2493,7 @@ func (x *RemoveBridgeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemoveBridgeRequest.ProtoReflect.Descriptor instead.
 func (*RemoveBridgeRequest) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{34}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *RemoveBridgeRequest) GetName() string {
@@ -2310,7 +2512,7 @@ type RemoveBridgeResponse struct {
 
 func (x *RemoveBridgeResponse) Reset() {
 	*x = RemoveBridgeResponse{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[35]
+	mi := &file_loop_node_v1_node_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2322,7 +2524,7 @@ func (x *RemoveBridgeResponse) String() string {
 func (*RemoveBridgeResponse) ProtoMessage() {}
 
 func (x *RemoveBridgeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[35]
+	mi := &file_loop_node_v1_node_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2335,7 +2537,7 @@ func (x *RemoveBridgeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemoveBridgeResponse.ProtoReflect.Descriptor instead.
 func (*RemoveBridgeResponse) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{35}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{39}
 }
 
 var File_loop_node_v1_node_proto protoreflect.FileDescriptor
@@ -2459,7 +2661,17 @@ const file_loop_node_v1_node_proto_rawDesc = "" +
 	"\n" +
 	"chain_kind\x18\x02 \x01(\tR\tchainKind\"8\n" +
 	"\x11CreateKeyResponse\x12#\n" +
-	"\x03key\x18\x01 \x01(\v2\x11.loop.node.v1.KeyR\x03key\"i\n" +
+	"\x03key\x18\x01 \x01(\v2\x11.loop.node.v1.KeyR\x03key\"L\n" +
+	"\x10ImportKeyRequest\x12\x17\n" +
+	"\x04file\x18\x01 \x01(\fB\x03\x80\x01\x01R\x04file\x12\x1f\n" +
+	"\bpassword\x18\x02 \x01(\tB\x03\x80\x01\x01R\bpassword\"8\n" +
+	"\x11ImportKeyResponse\x12#\n" +
+	"\x03key\x18\x01 \x01(\v2\x11.loop.node.v1.KeyR\x03key\"C\n" +
+	"\x10ExportKeyRequest\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12\x1f\n" +
+	"\bpassword\x18\x02 \x01(\tB\x03\x80\x01\x01R\bpassword\",\n" +
+	"\x11ExportKeyResponse\x12\x17\n" +
+	"\x04file\x18\x01 \x01(\fB\x03\x80\x01\x01R\x04file\"i\n" +
 	"\x06Bridge\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x10\n" +
 	"\x03url\x18\x02 \x01(\tR\x03url\x129\n" +
@@ -2495,7 +2707,7 @@ const file_loop_node_v1_node_proto_rawDesc = "" +
 	"\x14KEY_KIND_UNSPECIFIED\x10\x00\x12\x10\n" +
 	"\fKEY_KIND_P2P\x10\x01\x12\x11\n" +
 	"\rKEY_KIND_OCR2\x10\x02\x12\x10\n" +
-	"\fKEY_KIND_EVM\x10\x032\xd6\b\n" +
+	"\fKEY_KIND_EVM\x10\x032\xf2\t\n" +
 	"\vNodeService\x12T\n" +
 	"\n" +
 	"NodeStatus\x12\x1f.loop.node.v1.NodeStatusRequest\x1a .loop.node.v1.NodeStatusResponse\"\x03\x90\x02\x01\x12W\n" +
@@ -2508,6 +2720,8 @@ const file_loop_node_v1_node_proto_rawDesc = "" +
 	"\x10ListObservations\x12%.loop.node.v1.ListObservationsRequest\x1a&.loop.node.v1.ListObservationsResponse\"\x03\x90\x02\x01\x12N\n" +
 	"\bListKeys\x12\x1d.loop.node.v1.ListKeysRequest\x1a\x1e.loop.node.v1.ListKeysResponse\"\x03\x90\x02\x01\x12L\n" +
 	"\tCreateKey\x12\x1e.loop.node.v1.CreateKeyRequest\x1a\x1f.loop.node.v1.CreateKeyResponse\x12L\n" +
+	"\tImportKey\x12\x1e.loop.node.v1.ImportKeyRequest\x1a\x1f.loop.node.v1.ImportKeyResponse\x12L\n" +
+	"\tExportKey\x12\x1e.loop.node.v1.ExportKeyRequest\x1a\x1f.loop.node.v1.ExportKeyResponse\x12L\n" +
 	"\tAddBridge\x12\x1e.loop.node.v1.AddBridgeRequest\x1a\x1f.loop.node.v1.AddBridgeResponse\x12W\n" +
 	"\vListBridges\x12 .loop.node.v1.ListBridgesRequest\x1a!.loop.node.v1.ListBridgesResponse\"\x03\x90\x02\x01\x12U\n" +
 	"\fRemoveBridge\x12!.loop.node.v1.RemoveBridgeRequest\x1a\".loop.node.v1.RemoveBridgeResponseB\xa8\x01\n" +
@@ -2526,7 +2740,7 @@ func file_loop_node_v1_node_proto_rawDescGZIP() []byte {
 }
 
 var file_loop_node_v1_node_proto_enumTypes = make([]protoimpl.EnumInfo, 4)
-var file_loop_node_v1_node_proto_msgTypes = make([]protoimpl.MessageInfo, 36)
+var file_loop_node_v1_node_proto_msgTypes = make([]protoimpl.MessageInfo, 40)
 var file_loop_node_v1_node_proto_goTypes = []any{
 	(PluginState)(0),                 // 0: loop.node.v1.PluginState
 	(ObjectState)(0),                 // 1: loop.node.v1.ObjectState
@@ -2561,25 +2775,29 @@ var file_loop_node_v1_node_proto_goTypes = []any{
 	(*Ocr2PublicKeys)(nil),           // 30: loop.node.v1.Ocr2PublicKeys
 	(*CreateKeyRequest)(nil),         // 31: loop.node.v1.CreateKeyRequest
 	(*CreateKeyResponse)(nil),        // 32: loop.node.v1.CreateKeyResponse
-	(*Bridge)(nil),                   // 33: loop.node.v1.Bridge
-	(*AddBridgeRequest)(nil),         // 34: loop.node.v1.AddBridgeRequest
-	(*AddBridgeResponse)(nil),        // 35: loop.node.v1.AddBridgeResponse
-	(*ListBridgesRequest)(nil),       // 36: loop.node.v1.ListBridgesRequest
-	(*ListBridgesResponse)(nil),      // 37: loop.node.v1.ListBridgesResponse
-	(*RemoveBridgeRequest)(nil),      // 38: loop.node.v1.RemoveBridgeRequest
-	(*RemoveBridgeResponse)(nil),     // 39: loop.node.v1.RemoveBridgeResponse
-	(*timestamppb.Timestamp)(nil),    // 40: google.protobuf.Timestamp
-	(*v1.ReportTimestamp)(nil),       // 41: loop.reporting.v1.ReportTimestamp
-	(*v11.BigInt)(nil),               // 42: loop.plugin.v1.BigInt
-	(*durationpb.Duration)(nil),      // 43: google.protobuf.Duration
+	(*ImportKeyRequest)(nil),         // 33: loop.node.v1.ImportKeyRequest
+	(*ImportKeyResponse)(nil),        // 34: loop.node.v1.ImportKeyResponse
+	(*ExportKeyRequest)(nil),         // 35: loop.node.v1.ExportKeyRequest
+	(*ExportKeyResponse)(nil),        // 36: loop.node.v1.ExportKeyResponse
+	(*Bridge)(nil),                   // 37: loop.node.v1.Bridge
+	(*AddBridgeRequest)(nil),         // 38: loop.node.v1.AddBridgeRequest
+	(*AddBridgeResponse)(nil),        // 39: loop.node.v1.AddBridgeResponse
+	(*ListBridgesRequest)(nil),       // 40: loop.node.v1.ListBridgesRequest
+	(*ListBridgesResponse)(nil),      // 41: loop.node.v1.ListBridgesResponse
+	(*RemoveBridgeRequest)(nil),      // 42: loop.node.v1.RemoveBridgeRequest
+	(*RemoveBridgeResponse)(nil),     // 43: loop.node.v1.RemoveBridgeResponse
+	(*timestamppb.Timestamp)(nil),    // 44: google.protobuf.Timestamp
+	(*v1.ReportTimestamp)(nil),       // 45: loop.reporting.v1.ReportTimestamp
+	(*v11.BigInt)(nil),               // 46: loop.plugin.v1.BigInt
+	(*durationpb.Duration)(nil),      // 47: google.protobuf.Duration
 }
 var file_loop_node_v1_node_proto_depIdxs = []int32{
-	40, // 0: loop.node.v1.NodeStatusResponse.started_at:type_name -> google.protobuf.Timestamp
+	44, // 0: loop.node.v1.NodeStatusResponse.started_at:type_name -> google.protobuf.Timestamp
 	6,  // 1: loop.node.v1.NodeStatusResponse.checks:type_name -> loop.node.v1.HealthCheck
 	11, // 2: loop.node.v1.ListPluginsResponse.plugins:type_name -> loop.node.v1.PluginStatus
 	11, // 3: loop.node.v1.RestartPluginResponse.plugin:type_name -> loop.node.v1.PluginStatus
 	0,  // 4: loop.node.v1.PluginStatus.state:type_name -> loop.node.v1.PluginState
-	40, // 5: loop.node.v1.PluginStatus.ready_at:type_name -> google.protobuf.Timestamp
+	44, // 5: loop.node.v1.PluginStatus.ready_at:type_name -> google.protobuf.Timestamp
 	12, // 6: loop.node.v1.PluginStatus.objects:type_name -> loop.node.v1.ObjectStatus
 	1,  // 7: loop.node.v1.ObjectStatus.state:type_name -> loop.node.v1.ObjectState
 	20, // 8: loop.node.v1.AddJobResponse.job:type_name -> loop.node.v1.Job
@@ -2587,57 +2805,62 @@ var file_loop_node_v1_node_proto_depIdxs = []int32{
 	17, // 10: loop.node.v1.ValidateJobResponse.problems:type_name -> loop.node.v1.Problem
 	17, // 11: loop.node.v1.ValidateJobResponse.warnings:type_name -> loop.node.v1.Problem
 	20, // 12: loop.node.v1.ListJobsResponse.jobs:type_name -> loop.node.v1.Job
-	40, // 13: loop.node.v1.Job.created_at:type_name -> google.protobuf.Timestamp
+	44, // 13: loop.node.v1.Job.created_at:type_name -> google.protobuf.Timestamp
 	2,  // 14: loop.node.v1.Job.state:type_name -> loop.node.v1.JobState
 	21, // 15: loop.node.v1.Job.errors:type_name -> loop.node.v1.JobError
-	40, // 16: loop.node.v1.JobError.last_at:type_name -> google.protobuf.Timestamp
+	44, // 16: loop.node.v1.JobError.last_at:type_name -> google.protobuf.Timestamp
 	26, // 17: loop.node.v1.ListObservationsResponse.observations:type_name -> loop.node.v1.RoundObservation
-	41, // 18: loop.node.v1.RoundObservation.timestamp:type_name -> loop.reporting.v1.ReportTimestamp
-	42, // 19: loop.node.v1.RoundObservation.value:type_name -> loop.plugin.v1.BigInt
-	42, // 20: loop.node.v1.RoundObservation.juels_per_fee_coin:type_name -> loop.plugin.v1.BigInt
-	42, // 21: loop.node.v1.RoundObservation.gas_price_subunits:type_name -> loop.plugin.v1.BigInt
-	40, // 22: loop.node.v1.RoundObservation.observed_at:type_name -> google.protobuf.Timestamp
-	43, // 23: loop.node.v1.RoundObservation.took:type_name -> google.protobuf.Duration
+	45, // 18: loop.node.v1.RoundObservation.timestamp:type_name -> loop.reporting.v1.ReportTimestamp
+	46, // 19: loop.node.v1.RoundObservation.value:type_name -> loop.plugin.v1.BigInt
+	46, // 20: loop.node.v1.RoundObservation.juels_per_fee_coin:type_name -> loop.plugin.v1.BigInt
+	46, // 21: loop.node.v1.RoundObservation.gas_price_subunits:type_name -> loop.plugin.v1.BigInt
+	44, // 22: loop.node.v1.RoundObservation.observed_at:type_name -> google.protobuf.Timestamp
+	47, // 23: loop.node.v1.RoundObservation.took:type_name -> google.protobuf.Duration
 	29, // 24: loop.node.v1.ListKeysResponse.keys:type_name -> loop.node.v1.Key
 	3,  // 25: loop.node.v1.Key.kind:type_name -> loop.node.v1.KeyKind
 	30, // 26: loop.node.v1.Key.ocr2:type_name -> loop.node.v1.Ocr2PublicKeys
 	3,  // 27: loop.node.v1.CreateKeyRequest.kind:type_name -> loop.node.v1.KeyKind
 	29, // 28: loop.node.v1.CreateKeyResponse.key:type_name -> loop.node.v1.Key
-	40, // 29: loop.node.v1.Bridge.created_at:type_name -> google.protobuf.Timestamp
-	33, // 30: loop.node.v1.AddBridgeRequest.bridge:type_name -> loop.node.v1.Bridge
-	33, // 31: loop.node.v1.AddBridgeResponse.bridge:type_name -> loop.node.v1.Bridge
-	33, // 32: loop.node.v1.ListBridgesResponse.bridges:type_name -> loop.node.v1.Bridge
-	4,  // 33: loop.node.v1.NodeService.NodeStatus:input_type -> loop.node.v1.NodeStatusRequest
-	7,  // 34: loop.node.v1.NodeService.ListPlugins:input_type -> loop.node.v1.ListPluginsRequest
-	9,  // 35: loop.node.v1.NodeService.RestartPlugin:input_type -> loop.node.v1.RestartPluginRequest
-	13, // 36: loop.node.v1.NodeService.AddJob:input_type -> loop.node.v1.AddJobRequest
-	15, // 37: loop.node.v1.NodeService.ValidateJob:input_type -> loop.node.v1.ValidateJobRequest
-	18, // 38: loop.node.v1.NodeService.ListJobs:input_type -> loop.node.v1.ListJobsRequest
-	22, // 39: loop.node.v1.NodeService.RemoveJob:input_type -> loop.node.v1.RemoveJobRequest
-	24, // 40: loop.node.v1.NodeService.ListObservations:input_type -> loop.node.v1.ListObservationsRequest
-	27, // 41: loop.node.v1.NodeService.ListKeys:input_type -> loop.node.v1.ListKeysRequest
-	31, // 42: loop.node.v1.NodeService.CreateKey:input_type -> loop.node.v1.CreateKeyRequest
-	34, // 43: loop.node.v1.NodeService.AddBridge:input_type -> loop.node.v1.AddBridgeRequest
-	36, // 44: loop.node.v1.NodeService.ListBridges:input_type -> loop.node.v1.ListBridgesRequest
-	38, // 45: loop.node.v1.NodeService.RemoveBridge:input_type -> loop.node.v1.RemoveBridgeRequest
-	5,  // 46: loop.node.v1.NodeService.NodeStatus:output_type -> loop.node.v1.NodeStatusResponse
-	8,  // 47: loop.node.v1.NodeService.ListPlugins:output_type -> loop.node.v1.ListPluginsResponse
-	10, // 48: loop.node.v1.NodeService.RestartPlugin:output_type -> loop.node.v1.RestartPluginResponse
-	14, // 49: loop.node.v1.NodeService.AddJob:output_type -> loop.node.v1.AddJobResponse
-	16, // 50: loop.node.v1.NodeService.ValidateJob:output_type -> loop.node.v1.ValidateJobResponse
-	19, // 51: loop.node.v1.NodeService.ListJobs:output_type -> loop.node.v1.ListJobsResponse
-	23, // 52: loop.node.v1.NodeService.RemoveJob:output_type -> loop.node.v1.RemoveJobResponse
-	25, // 53: loop.node.v1.NodeService.ListObservations:output_type -> loop.node.v1.ListObservationsResponse
-	28, // 54: loop.node.v1.NodeService.ListKeys:output_type -> loop.node.v1.ListKeysResponse
-	32, // 55: loop.node.v1.NodeService.CreateKey:output_type -> loop.node.v1.CreateKeyResponse
-	35, // 56: loop.node.v1.NodeService.AddBridge:output_type -> loop.node.v1.AddBridgeResponse
-	37, // 57: loop.node.v1.NodeService.ListBridges:output_type -> loop.node.v1.ListBridgesResponse
-	39, // 58: loop.node.v1.NodeService.RemoveBridge:output_type -> loop.node.v1.RemoveBridgeResponse
-	46, // [46:59] is the sub-list for method output_type
-	33, // [33:46] is the sub-list for method input_type
-	33, // [33:33] is the sub-list for extension type_name
-	33, // [33:33] is the sub-list for extension extendee
-	0,  // [0:33] is the sub-list for field type_name
+	29, // 29: loop.node.v1.ImportKeyResponse.key:type_name -> loop.node.v1.Key
+	44, // 30: loop.node.v1.Bridge.created_at:type_name -> google.protobuf.Timestamp
+	37, // 31: loop.node.v1.AddBridgeRequest.bridge:type_name -> loop.node.v1.Bridge
+	37, // 32: loop.node.v1.AddBridgeResponse.bridge:type_name -> loop.node.v1.Bridge
+	37, // 33: loop.node.v1.ListBridgesResponse.bridges:type_name -> loop.node.v1.Bridge
+	4,  // 34: loop.node.v1.NodeService.NodeStatus:input_type -> loop.node.v1.NodeStatusRequest
+	7,  // 35: loop.node.v1.NodeService.ListPlugins:input_type -> loop.node.v1.ListPluginsRequest
+	9,  // 36: loop.node.v1.NodeService.RestartPlugin:input_type -> loop.node.v1.RestartPluginRequest
+	13, // 37: loop.node.v1.NodeService.AddJob:input_type -> loop.node.v1.AddJobRequest
+	15, // 38: loop.node.v1.NodeService.ValidateJob:input_type -> loop.node.v1.ValidateJobRequest
+	18, // 39: loop.node.v1.NodeService.ListJobs:input_type -> loop.node.v1.ListJobsRequest
+	22, // 40: loop.node.v1.NodeService.RemoveJob:input_type -> loop.node.v1.RemoveJobRequest
+	24, // 41: loop.node.v1.NodeService.ListObservations:input_type -> loop.node.v1.ListObservationsRequest
+	27, // 42: loop.node.v1.NodeService.ListKeys:input_type -> loop.node.v1.ListKeysRequest
+	31, // 43: loop.node.v1.NodeService.CreateKey:input_type -> loop.node.v1.CreateKeyRequest
+	33, // 44: loop.node.v1.NodeService.ImportKey:input_type -> loop.node.v1.ImportKeyRequest
+	35, // 45: loop.node.v1.NodeService.ExportKey:input_type -> loop.node.v1.ExportKeyRequest
+	38, // 46: loop.node.v1.NodeService.AddBridge:input_type -> loop.node.v1.AddBridgeRequest
+	40, // 47: loop.node.v1.NodeService.ListBridges:input_type -> loop.node.v1.ListBridgesRequest
+	42, // 48: loop.node.v1.NodeService.RemoveBridge:input_type -> loop.node.v1.RemoveBridgeRequest
+	5,  // 49: loop.node.v1.NodeService.NodeStatus:output_type -> loop.node.v1.NodeStatusResponse
+	8,  // 50: loop.node.v1.NodeService.ListPlugins:output_type -> loop.node.v1.ListPluginsResponse
+	10, // 51: loop.node.v1.NodeService.RestartPlugin:output_type -> loop.node.v1.RestartPluginResponse
+	14, // 52: loop.node.v1.NodeService.AddJob:output_type -> loop.node.v1.AddJobResponse
+	16, // 53: loop.node.v1.NodeService.ValidateJob:output_type -> loop.node.v1.ValidateJobResponse
+	19, // 54: loop.node.v1.NodeService.ListJobs:output_type -> loop.node.v1.ListJobsResponse
+	23, // 55: loop.node.v1.NodeService.RemoveJob:output_type -> loop.node.v1.RemoveJobResponse
+	25, // 56: loop.node.v1.NodeService.ListObservations:output_type -> loop.node.v1.ListObservationsResponse
+	28, // 57: loop.node.v1.NodeService.ListKeys:output_type -> loop.node.v1.ListKeysResponse
+	32, // 58: loop.node.v1.NodeService.CreateKey:output_type -> loop.node.v1.CreateKeyResponse
+	34, // 59: loop.node.v1.NodeService.ImportKey:output_type -> loop.node.v1.ImportKeyResponse
+	36, // 60: loop.node.v1.NodeService.ExportKey:output_type -> loop.node.v1.ExportKeyResponse
+	39, // 61: loop.node.v1.NodeService.AddBridge:output_type -> loop.node.v1.AddBridgeResponse
+	41, // 62: loop.node.v1.NodeService.ListBridges:output_type -> loop.node.v1.ListBridgesResponse
+	43, // 63: loop.node.v1.NodeService.RemoveBridge:output_type -> loop.node.v1.RemoveBridgeResponse
+	49, // [49:64] is the sub-list for method output_type
+	34, // [34:49] is the sub-list for method input_type
+	34, // [34:34] is the sub-list for extension type_name
+	34, // [34:34] is the sub-list for extension extendee
+	0,  // [0:34] is the sub-list for field type_name
 }
 
 func init() { file_loop_node_v1_node_proto_init() }
@@ -2651,7 +2874,7 @@ func file_loop_node_v1_node_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_loop_node_v1_node_proto_rawDesc), len(file_loop_node_v1_node_proto_rawDesc)),
 			NumEnums:      4,
-			NumMessages:   36,
+			NumMessages:   40,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -56,6 +56,10 @@ const (
 	NodeServiceListKeysProcedure = "/loop.node.v1.NodeService/ListKeys"
 	// NodeServiceCreateKeyProcedure is the fully-qualified name of the NodeService's CreateKey RPC.
 	NodeServiceCreateKeyProcedure = "/loop.node.v1.NodeService/CreateKey"
+	// NodeServiceImportKeyProcedure is the fully-qualified name of the NodeService's ImportKey RPC.
+	NodeServiceImportKeyProcedure = "/loop.node.v1.NodeService/ImportKey"
+	// NodeServiceExportKeyProcedure is the fully-qualified name of the NodeService's ExportKey RPC.
+	NodeServiceExportKeyProcedure = "/loop.node.v1.NodeService/ExportKey"
 	// NodeServiceAddBridgeProcedure is the fully-qualified name of the NodeService's AddBridge RPC.
 	NodeServiceAddBridgeProcedure = "/loop.node.v1.NodeService/AddBridge"
 	// NodeServiceListBridgesProcedure is the fully-qualified name of the NodeService's ListBridges RPC.
@@ -98,6 +102,16 @@ type NodeServiceClient interface {
 	//
 	// Errors: INVALID_ARGUMENT (a kind that the node does not have).
 	CreateKey(context.Context, *v1.CreateKeyRequest) (*v1.CreateKeyResponse, error)
+	// ImportKey adds an EVM account from a wallet's key file. The password crosses the connection as it is: call it on the
+	// node's own machine.
+	//
+	// Errors: INVALID_ARGUMENT (no key file of version 3, or another password), ALREADY_EXISTS (the account is here).
+	ImportKey(context.Context, *v1.ImportKeyRequest) (*v1.ImportKeyResponse, error)
+	// ExportKey returns an EVM account as a wallet's key file, sealed under a password of the caller's. The password crosses
+	// the connection as it is: call it on the node's own machine.
+	//
+	// Errors: NOT_FOUND (no such EVM account), INVALID_ARGUMENT (an empty password).
+	ExportKey(context.Context, *v1.ExportKeyRequest) (*v1.ExportKeyResponse, error)
 	// AddBridge stores a bridge to an external adapter.
 	//
 	// Errors: INVALID_ARGUMENT (a name or URL), ALREADY_EXISTS.
@@ -187,6 +201,18 @@ func NewNodeServiceClient(httpClient connect.HTTPClient, baseURL string, opts ..
 			connect.WithSchema(nodeServiceMethods.ByName("CreateKey")),
 			connect.WithClientOptions(opts...),
 		),
+		importKey: connect.NewClient[v1.ImportKeyRequest, v1.ImportKeyResponse](
+			httpClient,
+			baseURL+NodeServiceImportKeyProcedure,
+			connect.WithSchema(nodeServiceMethods.ByName("ImportKey")),
+			connect.WithClientOptions(opts...),
+		),
+		exportKey: connect.NewClient[v1.ExportKeyRequest, v1.ExportKeyResponse](
+			httpClient,
+			baseURL+NodeServiceExportKeyProcedure,
+			connect.WithSchema(nodeServiceMethods.ByName("ExportKey")),
+			connect.WithClientOptions(opts...),
+		),
 		addBridge: connect.NewClient[v1.AddBridgeRequest, v1.AddBridgeResponse](
 			httpClient,
 			baseURL+NodeServiceAddBridgeProcedure,
@@ -221,6 +247,8 @@ type nodeServiceClient struct {
 	listObservations *connect.Client[v1.ListObservationsRequest, v1.ListObservationsResponse]
 	listKeys         *connect.Client[v1.ListKeysRequest, v1.ListKeysResponse]
 	createKey        *connect.Client[v1.CreateKeyRequest, v1.CreateKeyResponse]
+	importKey        *connect.Client[v1.ImportKeyRequest, v1.ImportKeyResponse]
+	exportKey        *connect.Client[v1.ExportKeyRequest, v1.ExportKeyResponse]
 	addBridge        *connect.Client[v1.AddBridgeRequest, v1.AddBridgeResponse]
 	listBridges      *connect.Client[v1.ListBridgesRequest, v1.ListBridgesResponse]
 	removeBridge     *connect.Client[v1.RemoveBridgeRequest, v1.RemoveBridgeResponse]
@@ -316,6 +344,24 @@ func (c *nodeServiceClient) CreateKey(ctx context.Context, req *v1.CreateKeyRequ
 	return nil, err
 }
 
+// ImportKey calls loop.node.v1.NodeService.ImportKey.
+func (c *nodeServiceClient) ImportKey(ctx context.Context, req *v1.ImportKeyRequest) (*v1.ImportKeyResponse, error) {
+	response, err := c.importKey.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// ExportKey calls loop.node.v1.NodeService.ExportKey.
+func (c *nodeServiceClient) ExportKey(ctx context.Context, req *v1.ExportKeyRequest) (*v1.ExportKeyResponse, error) {
+	response, err := c.exportKey.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
 // AddBridge calls loop.node.v1.NodeService.AddBridge.
 func (c *nodeServiceClient) AddBridge(ctx context.Context, req *v1.AddBridgeRequest) (*v1.AddBridgeResponse, error) {
 	response, err := c.addBridge.CallUnary(ctx, connect.NewRequest(req))
@@ -376,6 +422,16 @@ type NodeServiceHandler interface {
 	//
 	// Errors: INVALID_ARGUMENT (a kind that the node does not have).
 	CreateKey(context.Context, *v1.CreateKeyRequest) (*v1.CreateKeyResponse, error)
+	// ImportKey adds an EVM account from a wallet's key file. The password crosses the connection as it is: call it on the
+	// node's own machine.
+	//
+	// Errors: INVALID_ARGUMENT (no key file of version 3, or another password), ALREADY_EXISTS (the account is here).
+	ImportKey(context.Context, *v1.ImportKeyRequest) (*v1.ImportKeyResponse, error)
+	// ExportKey returns an EVM account as a wallet's key file, sealed under a password of the caller's. The password crosses
+	// the connection as it is: call it on the node's own machine.
+	//
+	// Errors: NOT_FOUND (no such EVM account), INVALID_ARGUMENT (an empty password).
+	ExportKey(context.Context, *v1.ExportKeyRequest) (*v1.ExportKeyResponse, error)
 	// AddBridge stores a bridge to an external adapter.
 	//
 	// Errors: INVALID_ARGUMENT (a name or URL), ALREADY_EXISTS.
@@ -461,6 +517,18 @@ func NewNodeServiceHandler(svc NodeServiceHandler, opts ...connect.HandlerOption
 		connect.WithSchema(nodeServiceMethods.ByName("CreateKey")),
 		connect.WithHandlerOptions(opts...),
 	)
+	nodeServiceImportKeyHandler := connect.NewUnaryHandlerSimple(
+		NodeServiceImportKeyProcedure,
+		svc.ImportKey,
+		connect.WithSchema(nodeServiceMethods.ByName("ImportKey")),
+		connect.WithHandlerOptions(opts...),
+	)
+	nodeServiceExportKeyHandler := connect.NewUnaryHandlerSimple(
+		NodeServiceExportKeyProcedure,
+		svc.ExportKey,
+		connect.WithSchema(nodeServiceMethods.ByName("ExportKey")),
+		connect.WithHandlerOptions(opts...),
+	)
 	nodeServiceAddBridgeHandler := connect.NewUnaryHandlerSimple(
 		NodeServiceAddBridgeProcedure,
 		svc.AddBridge,
@@ -502,6 +570,10 @@ func NewNodeServiceHandler(svc NodeServiceHandler, opts ...connect.HandlerOption
 			nodeServiceListKeysHandler.ServeHTTP(w, r)
 		case NodeServiceCreateKeyProcedure:
 			nodeServiceCreateKeyHandler.ServeHTTP(w, r)
+		case NodeServiceImportKeyProcedure:
+			nodeServiceImportKeyHandler.ServeHTTP(w, r)
+		case NodeServiceExportKeyProcedure:
+			nodeServiceExportKeyHandler.ServeHTTP(w, r)
 		case NodeServiceAddBridgeProcedure:
 			nodeServiceAddBridgeHandler.ServeHTTP(w, r)
 		case NodeServiceListBridgesProcedure:
@@ -555,6 +627,14 @@ func (UnimplementedNodeServiceHandler) ListKeys(context.Context, *v1.ListKeysReq
 
 func (UnimplementedNodeServiceHandler) CreateKey(context.Context, *v1.CreateKeyRequest) (*v1.CreateKeyResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("loop.node.v1.NodeService.CreateKey is not implemented"))
+}
+
+func (UnimplementedNodeServiceHandler) ImportKey(context.Context, *v1.ImportKeyRequest) (*v1.ImportKeyResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("loop.node.v1.NodeService.ImportKey is not implemented"))
+}
+
+func (UnimplementedNodeServiceHandler) ExportKey(context.Context, *v1.ExportKeyRequest) (*v1.ExportKeyResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("loop.node.v1.NodeService.ExportKey is not implemented"))
 }
 
 func (UnimplementedNodeServiceHandler) AddBridge(context.Context, *v1.AddBridgeRequest) (*v1.AddBridgeResponse, error) {

@@ -1,0 +1,180 @@
+package cli
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"strings"
+	"syscall"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	nodev1 "github.com/loop-plugins/loop/gen/go/loop/node/v1"
+)
+
+// longestKeyFile bounds what is read of a key file, as the node does; real ones have some 500 bytes.
+const longestKeyFile = 64 << 10
+
+const aboutPasswords = "The password is read from --password-file, else from the terminal without showing it, else from the first line of standard\n" +
+	"input. It goes to the node as it is: --url should be an address of this machine."
+
+func (c *command) importKey() *cobra.Command {
+	var passwordFile string
+	cmd := &cobra.Command{
+		Use: "import FILE", Short: "Add an EVM account from a wallet's key file", Args: one("the key file of a wallet"),
+		Long: "import adds an EVM account from a file in version 3 of the Web3 Secret Storage format, as geth and wallets write it.\n" + aboutPasswords,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			file, err := read(args[0], longestKeyFile, "key file")
+			if err != nil {
+				return err
+			}
+			password, err := c.password(passwordFile, "Password of "+args[0], false)
+			if err != nil {
+				return err
+			}
+			r, err := call(cmd.Context(), c, func(a api) func(context.Context, *nodev1.ImportKeyRequest) (*nodev1.ImportKeyResponse, error) {
+				return a.ImportKey
+			}, &nodev1.ImportKeyRequest{File: file, Password: password})
+			if err != nil {
+				return err
+			}
+			return c.show(r, func(w io.Writer) { keyTable(w, r.GetKey()) })
+		},
+	}
+	cmd.Flags().StringVar(&passwordFile, "password-file", "", "file with the password; line ends at its end are not part of it")
+	return cmd
+}
+
+func (c *command) exportKey() *cobra.Command {
+	var passwordFile string
+	cmd := &cobra.Command{
+		Use: "export ACCOUNT FILE", Short: "Write an EVM account into a wallet's key file",
+		Long: "export writes an EVM account into a new file in version 3 of the Web3 Secret Storage format, which geth and wallets read.\n" +
+			"The file is for you alone (mode 0600) and sealed under a password of its own; one that exists is never replaced.\n" + aboutPasswords,
+		Args: func(cmd *cobra.Command, args []string) error {
+			if len(args) != 2 {
+				return fmt.Errorf("an account and the file to make are wanted, and nothing else; see: %s --help", cmd.CommandPath())
+			}
+			return nil
+		},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			account, file := args[0], args[1]
+			// Asked before a password is typed; what holds is that the file is made with O_EXCL.
+			if _, err := os.Lstat(file); err == nil {
+				return exit(ExitUsage, fmt.Errorf("%s exists, and a key file replaces none; name another", file))
+			}
+			if _, err := os.Stat(filepath.Dir(file)); err != nil {
+				return exit(ExitUsage, fmt.Errorf("%s has no folder to lie in: %w", file, err))
+			}
+			password, err := c.password(passwordFile, "Password for "+file, true)
+			if err != nil {
+				return err
+			}
+			r, err := call(cmd.Context(), c, func(a api) func(context.Context, *nodev1.ExportKeyRequest) (*nodev1.ExportKeyResponse, error) {
+				return a.ExportKey
+			}, &nodev1.ExportKeyRequest{Id: account, Password: password})
+			if err != nil {
+				return err
+			}
+			if err := create(file, r.GetFile()); err != nil {
+				return exit(ExitFailed, fmt.Errorf("writing the key file failed: %w", err))
+			}
+			if c.json {
+				return c.print(map[string]string{"account": account, "file": file})
+			}
+			_, err = fmt.Fprintf(c.streams.Out, "account %s is in %s\n", account, file)
+			return err
+		},
+	}
+	cmd.Flags().StringVar(&passwordFile, "password-file", "", "file with the password; line ends at its end are not part of it")
+	return cmd
+}
+
+// create makes a file of the user's own and replaces none. What is there when it fails is removed.
+func create(file string, content []byte) (err error) {
+	f, err := os.OpenFile(file, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err = errors.Join(err, f.Close()); err != nil {
+			_ = os.Remove(file) // half a key is worse than none; the error is told
+		}
+	}()
+	if _, err = f.Write(content); err != nil {
+		return err
+	}
+	return f.Sync()
+}
+
+// password reads a password, never from the command line, which other users of the machine can see. One that is chosen on
+// a terminal is asked for twice.
+func (c *command) password(file, prompt string, chosen bool) (string, error) {
+	if file != "" {
+		content, err := read(file, longestKeyFile, "password")
+		if err != nil {
+			return "", err
+		}
+		return present(strings.TrimRight(string(content), "\r\n"), file)
+	}
+	in, ok := c.streams.In.(*os.File)
+	if !ok || !term.IsTerminal(int(in.Fd())) {
+		line, err := bufio.NewReader(io.LimitReader(c.streams.In, longestKeyFile)).ReadString('\n')
+		if err != nil && !errors.Is(err, io.EOF) {
+			return "", exit(ExitUsage, fmt.Errorf("reading the password from standard input failed: %w", err))
+		}
+		return present(strings.TrimRight(line, "\r\n"), "standard input")
+	}
+	password, err := c.ask(in, prompt)
+	if err == nil && chosen {
+		var again string
+		if again, err = c.ask(in, "The same again"); err == nil && again != password {
+			return "", exit(ExitUsage, errors.New("the two passwords differ; nothing was done, try again"))
+		}
+	}
+	if err != nil {
+		return "", exit(ExitUsage, fmt.Errorf("reading the password from the terminal failed: %w", err))
+	}
+	return present(password, "the terminal")
+}
+
+func present(password, from string) (string, error) {
+	if password == "" {
+		return "", exit(ExitUsage, fmt.Errorf("%s holds no password; name a file with one by --password-file", from))
+	}
+	return password, nil
+}
+
+// ask reads a line from a terminal without showing it. A signal that ends the process first gives the terminal its echo back.
+func (c *command) ask(in *os.File, prompt string) (string, error) {
+	before, err := term.GetState(int(in.Fd()))
+	if err != nil {
+		return "", err
+	}
+	told := make(chan os.Signal, 1)
+	signal.Notify(told, os.Interrupt, syscall.SIGTERM)
+	done := make(chan struct{})
+	defer close(done)
+	go func() {
+		defer signal.Stop(told)
+		select {
+		case s := <-told:
+			_ = term.Restore(int(in.Fd()), before)
+			signal.Stop(told)
+			if s, ok := s.(syscall.Signal); ok {
+				_ = syscall.Kill(os.Getpid(), s)
+			}
+		case <-done:
+		}
+	}()
+	_, _ = fmt.Fprint(c.streams.Err, prompt, ": ")
+	defer fmt.Fprintln(c.streams.Err)
+	typed, err := term.ReadPassword(int(in.Fd()))
+	return string(typed), err
+}
