@@ -36,7 +36,7 @@ func Load(path string, lookup func(string) (string, bool)) (*Config, error) {
 	if p.file != "" {
 		document, err := readFile(p.file)
 		if err != nil {
-			return nil, fmt.Errorf("reading the configuration file: %w", err)
+			return nil, fmt.Errorf("reading the configuration file: %w; check --config and CL_CONFIG", err)
 		}
 		if !config.decode(p, document) {
 			return nil, p.err()

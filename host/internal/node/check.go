@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -88,8 +89,12 @@ func (c *Checked) Silent() string {
 	return "no RPC node answers for " + strings.Join(silent, " and for ") + "; check the chain's Nodes in the configuration and whether they run"
 }
 
-// checkTimeout is how long Check waits for a chain's first head.
-const checkTimeout = 10 * time.Second
+const (
+	// checkTimeout is how long Check waits for a chain's first head.
+	checkTimeout = 10 * time.Second
+	// lostAfter is when Check gives up on nodes that have all failed: some of their attempts later.
+	lostAfter = 2 * time.Second
+)
 
 // Check starts the plugins, asks every chain once and ends them. It opens no database: plugins get no key and an empty store.
 func Check(ctx context.Context, s Settings) (*Checked, error) {
@@ -169,14 +174,26 @@ func (nothing) List(context.Context, *hostservicev1.ListRequest) (*hostservicev1
 	return &hostservicev1.ListResponse{}, nil
 }
 
+// lost is whether every node of a chain has failed, and none is still tried for the first time.
+func lost(ctx context.Context, c *relayerv1loophost.Chain) bool {
+	r, err := c.ListNodeStatuses(ctx, &relayerv1.ListNodeStatusesRequest{})
+	return err == nil && !slices.ContainsFunc(r.GetNodes(), func(n *relayerv1.NodeStatus) bool {
+		return n.GetState() != relayerv1.NodeState_NODE_STATE_UNREACHABLE && n.GetState() != relayerv1.NodeState_NODE_STATE_WRONG_CHAIN
+	})
+}
+
 // headPause is the time between two questions for a first head.
 const headPause = 100 * time.Millisecond
 
 func checkChain(ctx context.Context, relay, id string, c *relayerv1loophost.Chain) CheckedChain {
 	checked := CheckedChain{Relay: relay, ID: id}
+	begin := time.Now()
 	for {
 		if _, err := c.LatestHead(ctx, &relayerv1.LatestHeadRequest{}); err == nil {
 			checked.Answers = true
+			break
+		}
+		if time.Since(begin) > lostAfter && lost(ctx, c) {
 			break
 		}
 		select {
