@@ -28,6 +28,9 @@ type QueueSettings struct {
 	// Window is the most transactions that are sent and not in a block; 0: 16, which is what go-ethereum's pool keeps of one
 	// account when it is full (its AccountSlots).
 	Window int
+	// Unordered says that transactions of the chain need no sequence numbers and expire by themselves (Solana): a number then
+	// only names a flight, gaps do not matter, and there are no fillers.
+	Unordered bool
 	// Interval is how often the chain is asked while anything is unfinished and nobody triggers; 0: 5 s.
 	Interval time.Duration
 	// Resend is how long a transaction that the chain took may stay out of blocks before it is sent again; 0: 30 s.
@@ -294,6 +297,9 @@ func (q *Queue) Step(ctx context.Context) error {
 	if len(failures) > 0 {
 		return failures[0]
 	}
+	if q.settings.Unordered {
+		return nil
+	}
 	return q.fill(ctx, next)
 }
 
@@ -336,6 +342,8 @@ func (q *Queue) advance(ctx context.Context, f *flight, outcome Outcome, verdict
 	}
 	useless := f.record.Abandoned || len(payload) == 0
 	switch {
+	case useless && q.settings.Unordered:
+		return false, nil // it expires, and is lost
 	case outcome.Stuck, useless && !f.taken && !f.newest().Fill:
 		if useless {
 			payload = nil

@@ -190,6 +190,36 @@ func TestQueueHoldsBackWhileSendingFails(t *testing.T) {
 	wantSent(t, s, "0 x/1 #0", "1 y/1 #0")
 }
 
+func TestUnorderedQueueNeedsNoFillers(t *testing.T) {
+	t.Parallel()
+	q, s, store := newScripted(t, QueueSettings{Unordered: true})
+	add(t, q, item("x", 1))
+	step(t, q, "<nil>")
+	add(t, q, item("y", 1))
+	step(t, q, "<nil>")
+	wantSent(t, s, "0 x/1 #0", "1 y/1 #0")
+	first := q.flights[0]
+	if err := q.land(t.Context(), first); err != nil { // the first ends before the second, which leaves a gap
+		t.Fatal(err)
+	}
+	delete(q.items, first.record.Item)
+	s.verdict.Stale, s.outcome.Stuck = "another was first", true
+	step(t, q, "<nil>")
+	wantSent(t, s)
+	s.outcome = Outcome{State: Lost}
+	step(t, q, "<nil>") // its time is over
+	wantSent(t, s)
+	if keys := store.Keys(); len(keys) != 1 { // the item that the test took out of memory alone
+		t.Errorf("the store holds %v", keys)
+	}
+	s.verdict, s.outcome = Verdict{}, Outcome{}
+	add(t, q, item("z", 1))
+	step(t, q, "<nil>")
+	s.outcome = Outcome{State: Lost}
+	step(t, q, "<nil>") // what expired and is not stale goes again
+	wantSent(t, s, "0 z/1 #0", "0 z/1 #0")
+}
+
 func TestSubmit(t *testing.T) {
 	t.Parallel()
 	q, s, store := newScripted(t, QueueSettings{})

@@ -42,7 +42,8 @@ type Flight struct {
 type Draft struct {
 	// Sequence is the account's sequence number: the nonce on chains that have one.
 	Sequence uint64
-	// Payload is what to send; nil asks for a filler, a transaction without effect (a transfer of nothing to oneself).
+	// Payload is what to send; nil asks for a filler, a transaction without effect (a transfer of nothing to oneself). Never
+	// nil in a queue that is Unordered.
 	Payload []byte
 	// Attempts are the earlier ones at this sequence number, oldest first. The new one must replace them all.
 	Attempts []Attempt
