@@ -92,6 +92,12 @@ func (i *fakeInstance) Query(ctx context.Context, _ *reportingv1.QueryRequest) (
 	return &reportingv1.QueryResponse{}, err
 }
 
+// Close implements io.Closer.
+func (i *fakeInstance) Close() error {
+	i.host.Logger().Info("an instance was closed")
+	return nil
+}
+
 // ---- The host's side ----
 
 // fakeHost serves a data source and telemetry to plugins.
@@ -419,6 +425,10 @@ func TestDrainWithACallInFlight(t *testing.T) {
 	}
 	if s := c.exit(); s.ExitCode() != 0 {
 		t.Errorf("the process ended with %s", s)
+	}
+	// A host that says nothing of levels wants the usual.
+	if log := c.stderr.String(); !strings.Contains(log, `"msg":"an instance was closed"`) || strings.Contains(log, "in detail") {
+		t.Errorf("the log is:\n%s", log)
 	}
 }
 

@@ -156,6 +156,17 @@ func TestTableIsItsModel(t *testing.T) {
 					if len(table.objects) != len(m.alive) || !maps.EqualFunc(table.objects, m.alive, func(*object, *modelObject) bool { return true }) {
 						r.Fatalf("the table holds %v; want %v", slices.Sorted(maps.Keys(table.objects)), slices.Sorted(maps.Keys(m.alive)))
 					}
+					for name, o := range m.alive {
+						alive := 0
+						for _, c := range o.children {
+							if m.alive[c.name] == c {
+								alive++
+							}
+						}
+						if got := len(table.objects[name].children); got != alive {
+							r.Fatalf("%s remembers %d children; %d are alive", name, got, alive)
+						}
+					}
 					for _, o := range m.all {
 						want := int32(0)
 						if o.mayClose() {
@@ -313,6 +324,50 @@ func TestTableIsItsModel(t *testing.T) {
 				},
 			})
 		})
+	})
+}
+
+// What a parent holds its children may use: it is closed after them, also when it is released while one is being made and another
+// is in a call.
+func TestParentsAreClosedLast(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		table := newTestTable()
+		var closed []string
+		makes := func(name string) *object {
+			return made(closer{func() error { closed = append(closed, name); return nil }}, name)
+		}
+		finish := map[string]chan error{"late": make(chan error), "failing": make(chan error)}
+		for _, o := range []struct{ name, parent string }{{"parent", ""}, {"child", "parent"}, {"grandchild", "child"}} {
+			if _, err := table.create(under(t.Context(), o.parent), testMethod, o.name, request("r"), func(context.Context) (*object, error) { return makes(o.name), nil }); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for name, end := range finish {
+			go func() {
+				_, _ = table.create(under(t.Context(), "parent"), testMethod, name, request("r"), func(context.Context) (*object, error) { return makes(name), <-end })
+			}()
+		}
+		synctest.Wait()
+		call, err := table.Resolve("service", "grandchild")
+		if err != nil {
+			t.Fatal(err)
+		}
+		step := func(what string, want ...string) {
+			t.Helper()
+			synctest.Wait()
+			if !slices.Equal(closed, want) {
+				t.Errorf("%s: closed %q; want %q", what, closed, want)
+			}
+		}
+		table.releaseAll([]string{"parent"})
+		step("with a call in flight and two constructors at work")
+		call.Done()
+		step("with two constructors at work", "grandchild", "child")
+		finish["late"] <- nil
+		step("with one constructor at work", "grandchild", "child", "late")
+		finish["failing"] <- errors.New("why")
+		step("at the end", "grandchild", "child", "late", "parent")
 	})
 }
 
