@@ -193,12 +193,18 @@ func (d *Dispatcher) stream(stream grpc.ServerStream, service, full string, hand
 		defer context.AfterFunc(target.Context, cancel)()
 	}
 	if target.Forward != nil {
-		return forwardStream(ctx, stream, target.Forward, full)
+		err = forwardStream(ctx, stream, target.Forward, full)
+	} else {
+		err = handler(target.Impl, &checkedStream{ServerStream: stream, ctx: ctx, method: full})
 	}
-	if err := handler(target.Impl, &checkedStream{ServerStream: stream, ctx: ctx, method: full}); err != nil {
-		return normalise(err)
+	if err == nil {
+		return nil
 	}
-	return nil
+	if err = normalise(err); status.Code(err) == codes.Canceled && stream.Context().Err() == nil && ctx.Err() != nil {
+		// CANCELLED would tell the caller that the caller went.
+		return status.Errorf(codes.Unavailable, "%s ended with the object that it was called on", full)
+	}
+	return err
 }
 
 // recover turns a panic of a handler into INTERNAL: bad input must never end a process.

@@ -183,8 +183,9 @@ func TestGenerationTrailer(t *testing.T) {
 				fakeRelayer{watch: func(relayerv1.RelayerService_WatchContractConfigsServer) error { return nil }},
 			}})
 			cc := connect(t, func(r grpc.ServiceRegistrar) { d.registerAll(r, sourceDesc, relayerDesc) })
+			var trailer metadata.MD
 			generation := func() []string {
-				var trailer metadata.MD
+				trailer = nil
 				_, err := source(cc).Observe(t.Context(), observe(), grpc.Trailer(&trailer))
 				if status.Code(err) != codes.Unavailable {
 					t.Errorf("got %v", err)
@@ -194,6 +195,9 @@ func TestGenerationTrailer(t *testing.T) {
 			d.SetGeneration(7)
 			if g := generation(); len(g) != 1 || g[0] != "7" {
 				t.Errorf("an application's UNAVAILABLE came with generation %q; want 7", g)
+			}
+			if len(trailer.Get(wire.DrainingKey)) != 0 {
+				t.Error("a call that was begun says that it was not")
 			}
 			stream, err := relayerv1.NewRelayerServiceClient(wire.Bind(cc, "")).WatchContractConfigs(t.Context(), &relayerv1.WatchContractConfigsRequest{})
 			if err != nil {
@@ -210,6 +214,9 @@ func TestGenerationTrailer(t *testing.T) {
 			}
 			if g := generation(); len(g) != 1 || g[0] != "7" {
 				t.Errorf("a draining server's UNAVAILABLE came with generation %q; want 7", g)
+			}
+			if len(trailer.Get(wire.DrainingKey)) != 1 {
+				t.Error("a call that was refused does not say that it was not begun")
 			}
 		})
 	}
@@ -364,33 +371,42 @@ func TestTwoNamesAreNone(t *testing.T) {
 	}
 }
 
-// The end of a target's context ends its streams.
+// The end of a target's context ends its streams, with the handler's own error or as UNAVAILABLE: nobody cancelled them.
 func TestStreamsEndWithTheirTarget(t *testing.T) {
 	t.Parallel()
+	tests := map[string]struct {
+		end  func(context.Context) error
+		text string
+	}{
+		"with an error":    {func(context.Context) error { return status.Error(codes.Unavailable, "released") }, "released"},
+		"with its context": {func(ctx context.Context) error { return ctx.Err() }, "ended with the object"},
+	}
 	for transport, connect := range transports() {
-		t.Run(transport, func(t *testing.T) {
-			t.Parallel()
-			life, release := context.WithCancel(t.Context())
-			defer release()
-			impl := fakeRelayer{watch: func(s relayerv1.RelayerService_WatchContractConfigsServer) error {
-				if err := s.Send(change("a")); err != nil {
-					return err
+		for name, test := range tests {
+			t.Run(transport+"/"+name, func(t *testing.T) {
+				t.Parallel()
+				life, release := context.WithCancel(t.Context())
+				defer release()
+				impl := fakeRelayer{watch: func(s relayerv1.RelayerService_WatchContractConfigsServer) error {
+					if err := s.Send(change("a")); err != nil {
+						return err
+					}
+					<-s.Context().Done()
+					return test.end(s.Context())
+				}}
+				stream, err := relayerv1.NewRelayerServiceClient(wire.Bind(connect(t, seam(wire.Target{Impl: impl, Context: life}, relayerDesc)), "")).WatchContractConfigs(t.Context(), &relayerv1.WatchContractConfigsRequest{})
+				if err != nil {
+					t.Fatal(err)
 				}
-				<-s.Context().Done()
-				return status.Error(codes.Unavailable, "released")
-			}}
-			stream, err := relayerv1.NewRelayerServiceClient(wire.Bind(connect(t, seam(wire.Target{Impl: impl, Context: life}, relayerDesc)), "")).WatchContractConfigs(t.Context(), &relayerv1.WatchContractConfigsRequest{})
-			if err != nil {
-				t.Fatal(err)
-			}
-			if _, err := stream.Recv(); err != nil {
-				t.Fatal(err)
-			}
-			release()
-			if _, err := stream.Recv(); status.Code(err) != codes.Unavailable || !strings.Contains(err.Error(), "released") {
-				t.Errorf("got %v", err)
-			}
-		})
+				if _, err := stream.Recv(); err != nil {
+					t.Fatal(err)
+				}
+				release()
+				if _, err := stream.Recv(); status.Code(err) != codes.Unavailable || !strings.Contains(err.Error(), test.text) {
+					t.Errorf("got %v", err)
+				}
+			})
+		}
 	}
 }
 

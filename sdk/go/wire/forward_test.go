@@ -255,9 +255,11 @@ func TestForwardedStreamsEnd(t *testing.T) {
 					if _, err := stream.Recv(); err != nil {
 						t.Fatal(err)
 					}
+					want := codes.Canceled
 					if who == "caller" {
 						cancel()
 					} else {
+						want = codes.Unavailable
 						endLoan()
 					}
 					select {
@@ -265,8 +267,8 @@ func TestForwardedStreamsEnd(t *testing.T) {
 					case <-time.After(5 * time.Second):
 						t.Error("the owner still serves the stream 5s later")
 					}
-					if _, err := stream.Recv(); status.Code(err) != codes.Canceled {
-						t.Errorf("the stream ended with %v", err)
+					if _, err := stream.Recv(); status.Code(err) != want {
+						t.Errorf("the stream ended with %v; want %s", err, want)
 					}
 				})
 			}
