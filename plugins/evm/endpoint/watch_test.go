@@ -140,9 +140,14 @@ func watch(t *testing.T, poll time.Duration, wsOnly bool) *watching {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	go func() { w.ended <- d.Watch(ctx, c, func(height uint64) { w.heights <- height }) }()
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		w.ended <- d.Watch(ctx, c, func(height uint64) { w.heights <- height })
+	}()
 	t.Cleanup(func() {
 		cancel()
+		<-done
 		d.Disconnect(c)
 		server.Stop()
 		sockets.CloseClientConnections()
