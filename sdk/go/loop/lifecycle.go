@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/tls"
+	"io"
 	"runtime"
 
 	"github.com/prometheus/common/expfmt"
@@ -29,11 +30,17 @@ type lifecycle struct {
 
 // Init implements pluginv1.LifecycleServiceServer.
 func (l *lifecycle) Init(_ context.Context, r *pluginv1.InitRequest) (*pluginv1.InitResponse, error) {
+	if l.host.initialised() {
+		return nil, errInitialised()
+	}
 	conn, err := l.dial(r)
 	if err != nil {
 		return nil, status.Errorf(codes.InvalidArgument, "%v", err)
 	}
-	if err := l.host.connect(conn, r.GetTelemetry()); err != nil {
+	if err := l.host.connect(conn, r.GetTelemetry()); err != nil { // another call was quicker
+		if c, ok := conn.(io.Closer); ok {
+			_ = c.Close()
+		}
 		return nil, err
 	}
 	l.dispatcher.SetGeneration(r.GetGeneration())

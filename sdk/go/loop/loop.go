@@ -66,10 +66,14 @@ func (h *Host) connect(conn grpc.ClientConnInterface, telemetry string) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.conn != nil {
-		return status.Error(codes.FailedPrecondition, "this process is already initialised")
+		return errInitialised()
 	}
 	h.conn, h.telemetry = conn, telemetry
 	return nil
+}
+
+func errInitialised() error {
+	return status.Error(codes.FailedPrecondition, "this process is already initialised")
 }
 
 func (h *Host) initialised() bool {
