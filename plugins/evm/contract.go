@@ -23,7 +23,7 @@ import (
 
 const (
 	// page is how many blocks of events one request reads: hosted nodes refuse or cut short much wider ones.
-	page = 2000
+	page = 1000
 	// overlap is how many blocks are read again at each poll, because a reorganisation may have put an event there.
 	overlap = 10
 	// backstep is by how many blocks an answer may be older than the one before and be passed over: load balancers put nodes behind

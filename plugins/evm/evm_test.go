@@ -410,7 +410,7 @@ func TestRoundRequestedFarBack(t *testing.T) {
 	d.send(func(o *bind.TransactOpts) (*types.Transaction, error) { return f.RequestNewRound(o) })
 	asked, err := d.client().BlockNumber(t.Context())
 	must(t, err)
-	for range 2100 {
+	for range 1100 {
 		d.mine()
 	}
 	for name, depth := range map[string]int{"within": 5000, "beyond": 50} {
@@ -423,7 +423,7 @@ func TestRoundRequestedFarBack(t *testing.T) {
 			return err == nil && [32]byte(r.GetTimestamp().GetConfigDigest()) != [32]byte{}
 		}
 		eventually(t, "the contract is read", func() bool { _, err := p.LatestRoundRequested(t.Context(), request); return err == nil })
-		if found() != (depth > 2100) {
+		if found() != (depth > 1100) {
 			t.Errorf("%s the depth: found %t", name, found())
 		}
 		_, err = chain.Replay(t.Context(), &relayerv1.ReplayRequest{FromBlock: asked})
