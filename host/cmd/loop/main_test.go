@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -90,7 +91,7 @@ func TestCommandLine(t *testing.T) {
 			"set":    set,
 			"shape":  shape,
 			"start":  start,
-			"stop":   stop,
+			"end":    end,
 			"empty":  empty,
 			"mode":   mode,
 			"gone":   gone,
@@ -215,7 +216,7 @@ func set(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Setenv(args[0], found[1])
 }
 
-// shape FILE: stdout is JSON with the keys that the file lists, each with its type.
+// shape FILE: stdout is JSON with the keys that the file lists, each with its type; those after a ? may be missing.
 func shape(ts *testscript.TestScript, _ bool, args []string) {
 	if len(args) != 1 {
 		ts.Fatalf("usage: shape FILE")
@@ -226,12 +227,16 @@ func shape(ts *testscript.TestScript, _ bool, args []string) {
 	}
 	lines := map[string]bool{}
 	walk("", v, lines)
-	var got []string
-	for line := range lines {
-		got = append(got, line)
+	var want []string
+	for _, line := range strings.Fields(ts.ReadFile(args[0])) {
+		if optional, ok := strings.CutPrefix(line, "?"); ok {
+			delete(lines, optional)
+		} else {
+			want = append(want, line)
+		}
 	}
-	slices.Sort(got)
-	if d := cmp.Diff(strings.Fields(ts.ReadFile(args[0])), got); d != "" {
+	got := slices.Sorted(maps.Keys(lines))
+	if d := cmp.Diff(want, got); d != "" {
 		ts.Fatalf("keys (-want +got):\n%s", d)
 	}
 }
@@ -314,14 +319,14 @@ func lookPath(ts *testscript.TestScript) (string, error) {
 	return "", errors.New("there is no loop in PATH")
 }
 
-// stopLimit is how long a node may take to end: its own bound and some for a busy machine.
-const stopLimit = 30 * time.Second
+// endLimit is how long a node may take to end: its own bound and some for a busy machine.
+const endLimit = 30 * time.Second
 
-// stop SIGNAL: the node that the script has started ends with exit code 0.
-func stop(ts *testscript.TestScript, _ bool, args []string) {
+// end SIGNAL: the node that the script has started ends with exit code 0.
+func end(ts *testscript.TestScript, _ bool, args []string) {
 	node := ts.Value(nodeKey{}).(*running)
 	if node.command == nil || len(args) != 1 {
-		ts.Fatalf("usage: stop INT|TERM|KILL, after start")
+		ts.Fatalf("usage: end INT|TERM|KILL, after start")
 	}
 	signals := map[string]syscall.Signal{"INT": syscall.SIGINT, "TERM": syscall.SIGTERM, "KILL": syscall.SIGKILL}
 	ts.Check(node.command.Process.Signal(signals[args[0]]))
@@ -330,7 +335,7 @@ func stop(ts *testscript.TestScript, _ bool, args []string) {
 		if err != nil && args[0] != "KILL" {
 			ts.Fatalf("the node ended with %v:\n%s", err, ts.ReadFile("node.log"))
 		}
-	case <-time.After(stopLimit):
+	case <-time.After(endLimit):
 		ts.Fatalf("the node goes on after SIG%s:\n%s", args[0], ts.ReadFile("node.log"))
 	}
 }
@@ -358,7 +363,7 @@ func gone(ts *testscript.TestScript, _ bool, args []string) {
 	for _, arg := range args {
 		pid, err := strconv.Atoi(arg)
 		ts.Check(err)
-		for end := time.Now().Add(stopLimit); !errors.Is(syscall.Kill(pid, 0), syscall.ESRCH); {
+		for end := time.Now().Add(endLimit); !errors.Is(syscall.Kill(pid, 0), syscall.ESRCH); {
 			if time.Now().After(end) {
 				ts.Fatalf("process %d is still there", pid)
 			}

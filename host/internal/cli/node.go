@@ -120,7 +120,7 @@ func (c *command) check(ctx context.Context, file string) error {
 		}
 	} else {
 		for _, p := range found.Plugins {
-			_, _ = fmt.Fprintf(c.streams.Out, "plugin %s: ready (%s)\n", p.Name, p.How)
+			_, _ = fmt.Fprintf(c.streams.Out, "plugin %s: ready, %s\n", p.Name, p.How)
 		}
 		for _, ch := range found.Chains {
 			for _, n := range ch.Nodes {

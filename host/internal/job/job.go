@@ -156,10 +156,10 @@ var (
 	number = regexp.MustCompile(`^(0|[1-9][0-9]{0,77})$`)
 )
 
-// Parse reads a spec and makes every check that needs no chain. The stages follow one another as on established nodes:
-// one that finds a problem in the file (StageCommon, StageOCR2) is the last, since what comes after builds on it, and the
-// spec is then nil. Otherwise what the node lacks (StageCreate) and what keeps the job from running (StageStart) are both
-// reported, beside the spec.
+// Parse reads a spec and makes every check that needs no chain. The stages follow one another as on established nodes, but
+// one that finds problems does not hide those of the next: all are reported, of each key those of its first stage. Only where
+// the type, the relay or the product are not known is it the end, since they say what the other keys mean. With a problem
+// in the file (StageCommon, StageOCR2) the spec is nil.
 func Parse(data []byte, s Settings) (*Spec, *Report) {
 	report := &Report{}
 	d := &document{text: string(data), report: report, stage: StageCommon}
@@ -175,7 +175,7 @@ func Parse(data []byte, s Settings) (*Spec, *Report) {
 
 	spec := &Spec{TOML: d.text}
 	d.common(spec)
-	if len(report.Problems) > 0 {
+	if spec.Type != TypeOCR2 && spec.Type != TypeBootstrap {
 		return nil, report
 	}
 
@@ -188,20 +188,45 @@ func Parse(data []byte, s Settings) (*Spec, *Report) {
 	}
 	relayConfig := d.top.sub("relayConfig")
 	d.top.leftovers(topKeys, ignoredKeys)
-	if len(report.Problems) > 0 {
+	if wrong := len(report.Problems) > 0; wrong && (!slices.Contains(relays, spec.Relay) || spec.Type == TypeOCR2 && spec.PluginType != "median") {
+		report.Problems = firstStages(report.Problems)
 		return nil, report
 	}
 
 	// The pipelines and the chain belong to the start, but the node's bridges and jobs are looked up by them.
 	create := &document{text: d.text, index: d.index, report: &Report{}, stage: StageCreate}
 	d.stage = StageStart
-	start := d.report
-	d.report = &Report{Warnings: start.Warnings}
+	inFile := report.Problems
+	d.report = &Report{Warnings: report.Warnings}
 	d.start(spec, relayConfig, own, s)
 	create.create(spec, d.top, s)
-	report.Problems = append(create.report.Problems, d.report.Problems...)
+	report.Problems = firstStages(slices.Concat(inFile, create.report.Problems, d.report.Problems))
 	report.Warnings = d.report.Warnings
+	if len(inFile) > 0 {
+		return nil, report
+	}
 	return spec, report
+}
+
+// firstStages leaves out what a later stage says of a key, or of a key of a table, that an earlier one has found wrong: it
+// follows from that.
+func firstStages(problems []Finding) []Finding {
+	stages := map[string]Stage{}
+	return slices.DeleteFunc(problems, func(f Finding) bool {
+		if f.Key == "" {
+			return false
+		}
+		table, _, _ := strings.Cut(f.Key, ".")
+		for _, key := range []string{f.Key, table} {
+			if first, found := stages[key]; found && first != f.Stage {
+				return true
+			}
+		}
+		if _, found := stages[f.Key]; !found {
+			stages[f.Key] = f.Stage
+		}
+		return false
+	})
 }
 
 // decode turns the bytes into a table, and reports whether they could be read.

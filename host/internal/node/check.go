@@ -205,7 +205,7 @@ func checkChain(ctx context.Context, relay, id string, c *relayerv1loophost.Chai
 	}
 	nodes, err := c.ListNodeStatuses(context.WithoutCancel(ctx), &relayerv1.ListNodeStatusesRequest{})
 	if err != nil {
-		checked.Nodes = append(checked.Nodes, CheckedNode{Name: "-", Text: err.Error()})
+		checked.Nodes = append(checked.Nodes, CheckedNode{Name: "-", Text: worded(err.Error())})
 		return checked
 	}
 	for _, s := range nodes.GetNodes() {

@@ -45,7 +45,7 @@ type running struct {
 func (r *running) fail(reason string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.reason = reason
+	r.reason = worded(reason)
 }
 
 func (r *running) failure() string {
@@ -224,7 +224,7 @@ func (j *jobs) count() int { return len(j.list()) }
 func (j *jobs) ByContract(key string) (string, bool) {
 	for _, r := range j.list() {
 		if r.spec != nil && r.spec.ContractKey() == key {
-			return r.title(), true
+			return r.label(), true
 		}
 	}
 	return "", false
@@ -234,7 +234,7 @@ func (j *jobs) ByContract(key string) (string, bool) {
 func (j *jobs) ByExternalID(id uuid.UUID) (string, bool) {
 	for _, r := range j.list() {
 		if r.stored.ExternalID == id.String() {
-			return r.title(), true
+			return r.label(), true
 		}
 	}
 	return "", false
@@ -250,13 +250,16 @@ func (j *jobs) uses(bridge string) (string, bool) {
 	return "", false
 }
 
-// title is how people call the job.
-func (r *running) title() string {
+// label is how people call the job.
+func (r *running) label() string {
 	if r.stored.Name != "" {
-		return fmt.Sprintf("job %d (%s)", r.stored.ID, r.stored.Name)
+		return fmt.Sprintf("%d (%s)", r.stored.ID, r.stored.Name)
 	}
-	return fmt.Sprintf("job %d", r.stored.ID)
+	return strconv.FormatInt(r.stored.ID, 10)
 }
+
+// title is how people call the job where it is not said that it is one.
+func (r *running) title() string { return "job " + r.label() }
 
 // knownChains implements job.Chains.
 type knownChains struct{ plugins *plugins }

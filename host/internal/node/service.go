@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"regexp"
 	"strings"
 
 	"connectrpc.com/connect"
@@ -26,7 +27,7 @@ type service struct{ node *Node }
 // left out of what people read.
 func apiError(err error) error {
 	code := connect.CodeInternal
-	text := strings.TrimSuffix(strings.TrimSuffix(err.Error(), ": "+database.ErrInvalid.Error()), ": "+keystore.ErrInvalid.Error())
+	text := strings.TrimSuffix(strings.TrimSuffix(worded(err.Error()), ": "+database.ErrInvalid.Error()), ": "+keystore.ErrInvalid.Error())
 	switch {
 	case errors.Is(err, database.ErrNotFound), errors.Is(err, keystore.ErrNotFound):
 		code = connect.CodeNotFound
@@ -41,6 +42,12 @@ func apiError(err error) error {
 	}
 	return connect.NewError(code, errors.New(text))
 }
+
+// callError is how an error of a call reads inside another error.
+var callError = regexp.MustCompile(`rpc error: code = \w+ desc = `)
+
+// worded is a text for people, who are not told by what kind of call something failed.
+func worded(text string) string { return callError.ReplaceAllString(text, "") }
 
 // starting refuses what needs the whole node while it starts.
 func (s *service) starting() error {
@@ -74,7 +81,7 @@ func (n *Node) health() []web.Check {
 		all = append(all, c)
 		for _, o := range st.Objects {
 			if o.State == loophost.Parked {
-				all = append(all, web.Check{Name: "object " + o.Name, Reason: o.Reason})
+				all = append(all, web.Check{Name: "object " + o.Name, Reason: worded(o.Reason)})
 			}
 		}
 	}
@@ -119,7 +126,7 @@ func describePlugin(st loophost.Status) *nodev1.PluginStatus {
 		out.ReadyAt = timestamppb.New(st.ReadyAt)
 	}
 	for _, o := range st.Objects {
-		out.Objects = append(out.Objects, &nodev1.ObjectStatus{Name: o.Name, Type: o.Type, State: objectState(o.State), Reason: o.Reason, Parent: o.Parent})
+		out.Objects = append(out.Objects, &nodev1.ObjectStatus{Name: o.Name, Type: o.Type, State: objectState(o.State), Reason: worded(o.Reason), Parent: o.Parent})
 	}
 	return out
 }
@@ -216,7 +223,7 @@ func (r *running) describe() *nodev1.Job {
 			j.ConfigDigest = digest[:]
 		}
 		for _, e := range r.oracle.Errors() {
-			j.Errors = append(j.Errors, &nodev1.JobError{Message: e.Message, Count: e.Count, LastAt: timestamppb.New(e.LastAt)})
+			j.Errors = append(j.Errors, &nodev1.JobError{Message: worded(e.Message), Count: e.Count, LastAt: timestamppb.New(e.LastAt)})
 		}
 	}
 	return j
