@@ -31,7 +31,7 @@ import (
 	"github.com/loop-plugins/loop/gen/go/loop/relayer/v1/relayerv1loop"
 	reportingv1 "github.com/loop-plugins/loop/gen/go/loop/reporting/v1"
 	"github.com/loop-plugins/loop/gen/go/loop/reporting/v1/reportingv1loop"
-	"github.com/loop-plugins/loop/plugins/median"
+	"github.com/loop-plugins/loop/host/internal/fallback"
 	"github.com/loop-plugins/loop/sdk/go/loop"
 	"github.com/loop-plugins/loop/sdk/go/wire"
 )
@@ -43,7 +43,7 @@ const fakeMode = "ORACLE_TEST_FAKE"
 func TestMain(m *testing.M) {
 	switch cookie, mode := os.Getenv(wire.CookieKey), os.Getenv(fakeMode); {
 	case cookie == medianv1loop.MedianKind().Cookie && mode == "":
-		medianv1loop.ServeMedian(func(h *loop.Host) medianv1loop.MedianService { return median.New(h) })
+		loop.Serve(fallback.Median())
 	case cookie == medianv1loop.MedianKind().Cookie:
 		medianv1loop.ServeMedian(func(*loop.Host) medianv1loop.MedianService { return &fakeMedian{mode: mode} })
 	case cookie == relayerv1loop.RelayerKind().Cookie:
