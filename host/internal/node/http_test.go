@@ -1,0 +1,224 @@
+package node
+
+import (
+	"context"
+	"encoding/json"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	nodev1 "github.com/loop-plugins/loop/gen/go/loop/node/v1"
+	"github.com/loop-plugins/loop/gen/go/loop/node/v1/nodev1connect"
+	"github.com/loop-plugins/loop/host/internal/web"
+	"github.com/loop-plugins/loop/sdk/go/loophost/supervise"
+)
+
+// patient keeps a plugin that was stopped from being taken for a hanging one, and killed, while its answer is awaited.
+const patient = "HealthInterval = \"1m\"\nHealthTimeout = \"1m\"\n"
+
+func TestDiscoveryNamesTheNodeAndItsPlugins(t *testing.T) {
+	t.Parallel()
+	f := newFiles(t)
+	f.chain("1337", "")
+	n := f.start(t)
+	_, port, err := net.SplitHostPort(n.Address())
+	if err != nil {
+		t.Fatal(err)
+	}
+	a := ask(t, "http://"+n.Address()+"/discovery")
+	if a.code != http.StatusOK || a.contentType != "application/json" {
+		t.Errorf("code %d, content type %q", a.code, a.contentType)
+	}
+	var got any
+	if err := json.Unmarshal([]byte(a.body), &got); err != nil {
+		t.Fatal(err)
+	}
+	at := []any{"oracle.example:" + port}
+	want := []any{
+		map[string]any{"targets": at, "labels": map[string]any{"__metrics_path__": "/metrics"}},
+		map[string]any{"targets": at, "labels": map[string]any{"__metrics_path__": "/plugins/evm/metrics", "__meta_plugin_name": "evm"}},
+		map[string]any{"targets": at, "labels": map[string]any{"__metrics_path__": "/plugins/median/metrics", "__meta_plugin_name": "median"}},
+	}
+	if d := cmp.Diff(want, got); d != "" {
+		t.Errorf("discovery (-want +got):\n%s", d)
+	}
+}
+
+func TestEachPluginServesItsOwnMetrics(t *testing.T) {
+	t.Parallel()
+	f := newFiles(t)
+	f.chain("1337", "")
+	n := f.start(t)
+	const text, open = "text/plain; version=0.0.4; charset=utf-8", "application/openmetrics-text; version=1.0.0; charset=utf-8"
+	for name, c := range map[string]struct {
+		path, accept          string
+		code                  int
+		contentType           string
+		contains, not, ending string
+	}{
+		"the relayer":                     {"/plugins/evm/metrics", "", 200, text, "loop.relayer.v1.RelayerService/CreateChain", "loop_median_", ""},
+		"the median":                      {"/plugins/median/metrics", "", 200, text, "loop_median_", "RelayerService", ""},
+		"the median, as OpenMetrics":      {"/plugins/median/metrics", "application/openmetrics-text;version=1.0.0", 200, open, "loop_median_", "RelayerService", "# EOF\n"},
+		"the node":                        {"/metrics", "", 200, text, "go_goroutines", "loop_median_", ""},
+		"nobody":                          {"/plugins/solana/metrics", "", 404, "", `there is no plugin "solana"`, "", ""},
+		"a name with dots":                {"/plugins/../metrics", "", 404, "", "there is no plugin", "go_goroutines", ""},
+		"a name with an escaped slash":    {"/plugins/evm%2Fmetrics/metrics", "", 404, "", "there is no plugin", "RelayerService", ""},
+		"a name of escaped dots":          {"/plugins/%2e%2e/metrics", "", 404, "", "there is no plugin", "go_goroutines", ""},
+		"a name with a slash":             {"/plugins/evm/x/metrics", "", 404, "", "there is nothing here", "RelayerService", ""},
+		"an escape that is none":          {"/plugins/%25zz/metrics", "", 404, "", "there is no plugin", "", ""},
+		"another page of a plugin":        {"/plugins/evm/debug", "", 404, "", "there is nothing here", "", ""},
+		"a plugin, in another case":       {"/plugins/EVM/metrics", "", 404, "", `there is no plugin "EVM"`, "", ""},
+		"a plugin with an escaped letter": {"/plugins/ev%6d/metrics", "", 200, text, "loop.relayer.v1.RelayerService/CreateChain", "", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			a := ask(t, "http://"+n.Address()+c.path, "Accept", c.accept)
+			if a.code != c.code || !strings.HasPrefix(a.contentType, c.contentType) {
+				t.Errorf("code %d, content type %q, want %d, %q", a.code, a.contentType, c.code, c.contentType)
+			}
+			if !strings.Contains(a.body, c.contains) || !strings.HasSuffix(a.body, c.ending) || c.not != "" && strings.Contains(a.body, c.not) {
+				t.Errorf("body, which should have %q, not %q, and end in %q:\n%.400s", c.contains, c.not, c.ending, a.body)
+			}
+		})
+	}
+}
+
+// A plugin that cannot be started any more is quarantined: its page, /discovery and /health say so, and a restart brings it back.
+func TestPluginThatIsDown(t *testing.T) {
+	t.Parallel()
+	f := newFiles(t)
+	f.chain("1337", "")
+	illness := filepath.Join(f.dir, "ill")
+	f.plugin(t, "MEDIAN", "FAIL_WHILE="+illness)
+	n := f.start(t)
+	url := "http://" + n.Address()
+	if a := ask(t, url+"/health"); a.code != 200 || !strings.HasPrefix(a.body, `{"status":"passing"`) {
+		t.Errorf("health of a node that is well: %d %s", a.code, a.body)
+	}
+	if err := os.WriteFile(illness, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	signal(t, n, "median", syscall.SIGKILL)
+	eventually(t, "a quarantine", func() bool { return n.runtime.Plugin("median").Status().State == supervise.Quarantined })
+
+	if a := ask(t, url+"/plugins/median/metrics"); a.code != http.StatusServiceUnavailable {
+		t.Errorf("metrics of a plugin that is down: %d %s", a.code, a.body)
+	}
+	if a := ask(t, url+"/plugins/evm/metrics"); a.code != http.StatusOK {
+		t.Errorf("metrics of the other one: %d %s", a.code, a.body)
+	}
+	if a := ask(t, url+"/discovery"); strings.Contains(a.body, "median") || !strings.Contains(a.body, "evm") {
+		t.Errorf("discovery with a plugin down: %s", a.body)
+	}
+	a := ask(t, url+"/health")
+	var health struct {
+		Status string
+		Checks []web.Check
+	}
+	if err := json.Unmarshal([]byte(a.body), &health); err != nil {
+		t.Fatal(err)
+	}
+	reasons := map[string]string{}
+	for _, c := range health.Checks {
+		if !c.Healthy {
+			reasons[c.Name] = c.Reason
+		}
+	}
+	if a.code != http.StatusServiceUnavailable || health.Status != "failing" || len(reasons) != 1 || !strings.Contains(reasons["plugin median"], "quarantined: ") || !strings.Contains(reasons["plugin median"], "exit status 3") {
+		t.Errorf("health with a plugin down: %d %s", a.code, a.body)
+	}
+	if a := ask(t, url+"/readyz"); a.code != http.StatusOK {
+		t.Errorf("a node is not to be taken out for a plugin: %d", a.code)
+	}
+
+	if err := os.Remove(illness); err != nil {
+		t.Fatal(err)
+	}
+	client := nodev1connect.NewNodeServiceClient(&http.Client{Transport: &http.Transport{DisableKeepAlives: true}}, url)
+	if _, err := client.RestartPlugin(t.Context(), &nodev1.RestartPluginRequest{Name: "median"}); err != nil {
+		t.Fatal(err)
+	}
+	if a := ask(t, url+"/plugins/median/metrics"); a.code != http.StatusOK {
+		t.Errorf("metrics after a restart: %d %s", a.code, a.body)
+	}
+	if a := ask(t, url+"/health"); a.code != http.StatusOK {
+		t.Errorf("health after a restart: %d %s", a.code, a.body)
+	}
+}
+
+func TestPluginThatDoesNotAnswer(t *testing.T) {
+	t.Parallel()
+	f := newFiles(t)
+	f.config += patient // after [Plugins]
+	f.chain("1337", "")
+	n := f.start(t)
+	url := "http://" + n.Address() + "/plugins/evm/metrics"
+	signal(t, n, "evm", syscall.SIGSTOP)
+	if a := ask(t, url, "X-Prometheus-Scrape-Timeout-Seconds", "0.3"); a.code != http.StatusGatewayTimeout {
+		t.Errorf("metrics of a plugin that is stopped: %d %s", a.code, a.body)
+	}
+	if a := ask(t, "http://"+n.Address()+"/plugins/median/metrics"); a.code != http.StatusOK {
+		t.Errorf("metrics of the other one: %d %s", a.code, a.body)
+	}
+	signal(t, n, "evm", syscall.SIGCONT)
+	eventually(t, "an answer", func() bool { return ask(t, url).code == http.StatusOK })
+}
+
+// A start that takes long can be watched, and is asked nothing that needs the whole node.
+func TestNodeThatStarts(t *testing.T) {
+	t.Parallel()
+	f := newFiles(t)
+	f.chain("1337", "")
+	address := freeAddress(t)
+	_, port, err := net.SplitHostPort(address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.config = strings.Replace(f.config, "HTTPPort = 0", "HTTPPort = "+port, 1)
+	sleep := filepath.Join(f.dir, "sleep")
+	if err := os.WriteFile(sleep, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	f.plugin(t, "MEDIAN", "WAIT_WHILE="+sleep)
+	settings := Settings{Config: f.load(t), Logger: discard(), Version: "v1"}
+	started := make(chan error, 1)
+	var n *Node
+	go func() {
+		var err error
+		n, err = Start(t.Context(), settings)
+		started <- err
+	}()
+	url := "http://" + address
+	eventually(t, "an HTTP server", func() bool { _, err := try(t, url+"/readyz"); return err == nil })
+	if a := ask(t, url+"/readyz"); a.code != http.StatusServiceUnavailable || a.body != "starting\n" {
+		t.Errorf("readyz while the node starts: %d %q", a.code, a.body)
+	}
+	if a := ask(t, url+"/health"); a.code != http.StatusServiceUnavailable || !strings.Contains(a.body, `{"name":"node","healthy":false,"reason":"starting"}`) {
+		t.Errorf("health while the node starts: %d %s", a.code, a.body)
+	}
+	client := nodev1connect.NewNodeServiceClient(&http.Client{Transport: &http.Transport{DisableKeepAlives: true}}, url)
+	if _, err := client.ListJobs(t.Context(), &nodev1.ListJobsRequest{}); err == nil || !strings.Contains(err.Error(), "the node is starting; try again when /readyz says so") {
+		t.Errorf("jobs of a node that starts: %v", err)
+	}
+	if _, err := client.ListPlugins(t.Context(), &nodev1.ListPluginsRequest{}); err != nil {
+		t.Errorf("plugins of a node that starts: %v", err)
+	}
+	if err := os.Remove(sleep); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-started; err != nil {
+		t.Fatal(err)
+	}
+	if a := ask(t, url+"/readyz"); a.code != http.StatusOK || a.body != "ready\n" {
+		t.Errorf("readyz of a node that has started: %d %q", a.code, a.body)
+	}
+	n.Close(context.Background())
+	if _, err := try(t, url+"/readyz"); err == nil {
+		t.Error("a node that has ended answers")
+	}
+}

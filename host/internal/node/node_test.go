@@ -1,0 +1,235 @@
+package node
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	hostservicev1 "github.com/loop-plugins/loop/gen/go/loop/hostservice/v1"
+	"github.com/loop-plugins/loop/gen/go/loop/median/v1/medianv1loop"
+	relayerv1 "github.com/loop-plugins/loop/gen/go/loop/relayer/v1"
+	"github.com/loop-plugins/loop/gen/go/loop/relayer/v1/relayerv1loop"
+	"github.com/loop-plugins/loop/host/internal/config"
+	"github.com/loop-plugins/loop/host/internal/fallback"
+	"github.com/loop-plugins/loop/sdk/go/loop"
+	"github.com/loop-plugins/loop/sdk/go/wire"
+)
+
+// TestMain is also the main of the nodes' plugins: nodes under test start this binary again. A plugin is the real one unless
+// its environment says otherwise.
+func TestMain(m *testing.M) {
+	cookie := os.Getenv(wire.CookieKey)
+	if file := os.Getenv("FAIL_WHILE"); cookie != "" && file != "" {
+		if _, err := os.Stat(file); err == nil {
+			fmt.Fprintln(os.Stderr, "not today")
+			os.Exit(3)
+		}
+	}
+	if file := os.Getenv("WAIT_WHILE"); cookie != "" && file != "" {
+		for _, err := os.Stat(file); err == nil; _, err = os.Stat(file) {
+			time.Sleep(10 * time.Millisecond)
+		}
+	}
+	switch {
+	case cookie == relayerv1loop.RelayerKind().Cookie && os.Getenv("RELAYER") == "fake":
+		relayerv1loop.ServeRelayer(func(*loop.Host) relayerv1loop.RelayerService { return fakeRelayer{} })
+	case cookie == relayerv1loop.RelayerKind().Cookie:
+		loop.Serve(fallback.EVM())
+	case cookie == medianv1loop.MedianKind().Cookie:
+		loop.Serve(fallback.Median())
+	default:
+		goleak.VerifyTestMain(m)
+	}
+}
+
+// files are what a node under test finds on its disk and in its environment.
+type files struct {
+	// dir is the node's own.
+	dir string
+	// config is the configuration after its first lines.
+	config string
+	// environment goes before what newFiles has put there.
+	environment map[string]string
+}
+
+// newFiles is a node with plugins in processes of their own, on free ports, with one chain whose RPC node nobody runs.
+func newFiles(t *testing.T) *files {
+	t.Helper()
+	f := &files{dir: t.TempDir(), environment: map[string]string{
+		"CL_PASSWORD_KEYSTORE": "correct horse", "CL_PROMETHEUS_DISCOVERY_HOSTNAME": "oracle.example",
+		"CL_MEDIAN_CMD": os.Args[0], "CL_EVM_CMD": os.Args[0],
+	}}
+	sockets, err := os.MkdirTemp("", "loop") // the test's own folder is too deep for a socket
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(sockets) })
+	f.config = fmt.Sprintf(`
+RootDir = %q
+[WebServer]
+HTTPPort = 0
+[P2P.V2]
+ListenAddresses = [%q]
+[Plugins]
+SocketDir = %q
+`, f.dir, freeAddress(t), sockets)
+	return f
+}
+
+// chain adds a chain to the configuration.
+func (f *files) chain(id, more string) {
+	f.config += fmt.Sprintf("[[EVM]]\nChainID = %q\n%s\n[[EVM.Nodes]]\nName = \"nobody\"\nHTTPURL = \"http://127.0.0.1:9\"\n", id, more)
+}
+
+// plugin writes a plugin's environment.
+func (f *files) plugin(t *testing.T, name, environment string) {
+	t.Helper()
+	file := filepath.Join(f.dir, name+".env")
+	if err := os.WriteFile(file, []byte(environment), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	f.environment["CL_"+name+"_ENV"] = file
+}
+
+// load reads the node's configuration.
+func (f *files) load(t *testing.T) *config.Config {
+	t.Helper()
+	file := filepath.Join(f.dir, "node.toml")
+	if err := os.WriteFile(file, []byte(f.config), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c, err := config.Load(file, func(name string) (string, bool) { value, ok := f.environment[name]; return value, ok })
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// start starts a node that ends with the test.
+func (f *files) start(t *testing.T) *Node {
+	t.Helper()
+	n, err := Start(t.Context(), Settings{Config: f.load(t), Logger: discard(), Version: "v1"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { n.Close(context.Background()) })
+	return n
+}
+
+func discard() *slog.Logger { return slog.New(slog.DiscardHandler) }
+
+func freeAddress(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
+}
+
+// answer is what an HTTP server said.
+type answer struct {
+	code        int
+	contentType string
+	body        string
+}
+
+// ask asks an HTTP server. header is a name and a value, or nothing.
+func ask(t *testing.T, url string, header ...string) answer {
+	t.Helper()
+	a, err := try(t, url, header...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return a
+}
+
+func try(t *testing.T, url string, header ...string) (answer, error) {
+	t.Helper()
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(header) == 2 {
+		request.Header.Set(header[0], header[1])
+	}
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	response, err := client.Do(request)
+	if err != nil {
+		return answer{}, err
+	}
+	defer response.Body.Close()
+	body, err := io.ReadAll(response.Body)
+	if err != nil {
+		return answer{}, err
+	}
+	return answer{response.StatusCode, response.Header.Get("Content-Type"), string(body)}, nil
+}
+
+// eventually polls what has no event to await: processes and the runtime's view of them.
+func eventually(t *testing.T, what string, holds func() bool) {
+	t.Helper()
+	for end := time.Now().Add(20 * time.Second); !holds(); time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("%s has not come about", what)
+		}
+	}
+}
+
+func signal(t *testing.T, n *Node, plugin string, s syscall.Signal) {
+	t.Helper()
+	if err := syscall.Kill(n.runtime.Plugin(plugin).Status().PID, s); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// fakeRelayer is a relayer whose chain says which accounts it was lent, and signs with whichever it is asked to.
+type fakeRelayer struct{}
+
+func (fakeRelayer) CreateChain(_ context.Context, _ *relayerv1.CreateChainRequest, loans relayerv1loop.CreateChainLoans) (relayerv1loop.Chain, *relayerv1.CreateChainResponse, error) {
+	return &fakeChain{loans: loans}, &relayerv1.CreateChainResponse{}, nil
+}
+
+func (fakeRelayer) WatchContractConfigs(*relayerv1.WatchContractConfigsRequest, grpc.ServerStreamingServer[relayerv1.WatchContractConfigsResponse]) error {
+	return status.Error(codes.Unimplemented, "the fake follows no contract")
+}
+
+type fakeChain struct {
+	relayerv1loop.Chain // for what no test calls
+	loans               relayerv1loop.CreateChainLoans
+}
+
+func (c *fakeChain) ListNodeStatuses(ctx context.Context, _ *relayerv1.ListNodeStatusesRequest) (*relayerv1.ListNodeStatusesResponse, error) {
+	lent, err := c.loans.Keystore.ListAccounts(ctx, &hostservicev1.ListAccountsRequest{})
+	if err != nil {
+		return nil, err
+	}
+	r := &relayerv1.ListNodeStatusesResponse{}
+	for _, account := range lent.GetAccounts() {
+		r.Nodes = append(r.Nodes, &relayerv1.NodeStatus{Name: account, State: relayerv1.NodeState_NODE_STATE_ALIVE})
+	}
+	return r, nil
+}
+
+func (c *fakeChain) Transact(ctx context.Context, r *relayerv1.TransactRequest) (*relayerv1.TransactResponse, error) {
+	signed, err := c.loans.Keystore.Sign(ctx, &hostservicev1.SignRequest{Account: r.GetFrom(), Data: make([]byte, 32)})
+	if err != nil {
+		return nil, err
+	}
+	return &relayerv1.TransactResponse{TransactionHash: strings.Repeat("0", len(signed.GetSignature()))}, nil
+}
