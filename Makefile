@@ -30,6 +30,8 @@ run: build ## Run a devnet until Ctrl-C; ARGS='--help' lists what it can do.
 generate: .bin/buf ## Format proto/ and generate gen/ from it.
 	.bin/buf format -w
 	.bin/buf generate
+	@$(MAKE) .venv/ready
+	@if [ -e .venv/ready ]; then set -x; .bin/buf generate --template buf.gen.python.yaml; fi
 
 .PHONY: tidy
 tidy: ## Give all modules the workspace's versions and tidy their go.mod files.
@@ -38,7 +40,7 @@ tidy: ## Give all modules the workspace's versions and tidy their go.mod files.
 
 # ---- Tests ----
 
-STEPS := prepare generated lint unit standalone binaries race e2e
+STEPS := prepare generated lint unit test-python standalone binaries race e2e
 
 .PHONY: test
 test: ## Run everything that CI runs; it stops at the first step that fails.
@@ -73,6 +75,25 @@ generated: generate # gen/ is what proto/ generates, and is committed.
 unit: ## Run the tests of every module.
 	go test work
 	cd $(CHECK) && GOWORK=off go test ./...
+
+# What the tests of Python and those of Go that run its plugins have in common: the environment, or a sentence that says why
+# there is none.
+PYTHON_PROJECTS := sdk/python $(wildcard plugins/examples/python-*)
+.venv/ready: sdk/python/venv.sh sdk/python/requirements-dev.txt $(PYTHON_PROJECTS:%=%/pyproject.toml)
+	@sdk/python/venv.sh
+
+.PHONY: test-python
+test-python: .venv/ready ## Run the tests of the Python SDK and its plugins, and those of Go that run them.
+	@if [ -e .venv/ready ]; then $(MAKE) test-python-here; fi
+
+.PHONY: test-python-here
+test-python-here:
+	@for project in $(PYTHON_PROJECTS); do \
+		echo "mypy, ruff and pytest in $$project"; \
+		(cd "$$project" && $(CURDIR)/.venv/bin/mypy . && $(CURDIR)/.venv/bin/ruff check . && $(CURDIR)/.venv/bin/ruff format --check . && \
+			$(CURDIR)/.venv/bin/pytest -q); \
+	done
+	LOOP_TEST_PYTHON=$(CURDIR)/.venv/bin/python go test -run Python ./sdk/go/loophost ./plugins/median
 
 .PHONY: standalone
 standalone: # The workspace hides a requirement that a module forgot to state.

@@ -1,0 +1,267 @@
+"""The server's end of the seam. Every call of the contract passes it: it holds messages to the field rules, finds the
+object, answers the generation, turns exceptions into statuses and refuses calls while the plugin drains."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+
+import grpc
+import grpc.aio
+from google.protobuf.message import DecodeError, Message
+
+from loop_plugin import wire
+from loop_plugin.binding import Servicer, services_of
+from loop_plugin.error import Code, RpcError, refuse
+from loop_plugin.host import Host
+from loop_plugin.rules import check
+from loop_plugin.table import Object, Table
+
+Context = grpc.aio.ServicerContext[bytes, bytes]
+# Of the plugin's calls: a cached answer takes 100 us, the contract's longest deadline is 30 s.
+BUCKETS = (0.0001, 0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 30)
+CODES = {code.value[0]: code for code in grpc.StatusCode}
+# As Go names them: dashboards read the metrics of plugins in any language alike.
+NAMES = {code: "OK" if code == 0 else code.name.title().replace("_", "") for code in Code} | {Code.CANCELLED: "Canceled"}
+# HTTP/2 headers carry the message of a status; beyond some KiB the transport refuses them.
+LONGEST_MESSAGE = 4096
+
+
+class Draining(RpcError):
+    """A call that was refused because the plugin ends: it was not begun."""
+
+
+class Dispatcher(grpc.GenericRpcHandler):
+    """Serves a root and the objects that it makes."""
+
+    def __init__(self, host: Host, root: Servicer) -> None:
+        from prometheus_client import Histogram
+
+        self.host, self.root = host, root
+        self.table = Table(host.logger)
+        self.logger: logging.Logger = host.logger
+        self.roots = services_of(type(root))
+        # Served before Init and while the plugin drains.
+        self.always: dict[str, Servicer] = {}
+        self.handlers: dict[str, grpc.RpcMethodHandler[bytes, bytes]] = {}
+        for service in self.roots.values():
+            self._register(service)
+        self.trailer: tuple[tuple[str, str], ...] = ((wire.GENERATION_KEY, ""),)
+        self.draining = ""
+        self.calls = 0
+        self.idle = asyncio.Event()
+        self.durations = Histogram(
+            "loop_plugin_call_duration_seconds",
+            "How long calls took that the host made to this plugin, by method and gRPC code.",
+            ["method", "code"],
+            buckets=BUCKETS,
+            registry=host.registry,
+        )
+        self.labelled: dict[tuple[str, Code], Histogram] = {}
+
+    def service(self, handler_call_details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler[bytes, bytes] | None:
+        return self.handlers.get(handler_call_details.method)
+
+    def _register(self, service: type[Servicer]) -> None:
+        for path, method in wire.reachable(service.DESCRIPTOR).items():
+            self.handlers[path] = self._handler(method)
+
+    def serve_always(self, servicer: Servicer) -> None:
+        """Serve calls that do not wait for Init and that no drain waits for."""
+        for name, service in services_of(type(servicer)).items():
+            self.always[name] = servicer
+            self._register(service)
+
+    def set_generation(self, generation: int) -> None:
+        self.trailer = ((wire.GENERATION_KEY, str(generation)),)
+
+    async def drain(self, grace: float, reason: str) -> bool:
+        """Refuse new calls and wait until those in flight have ended. False: grace, in seconds, did not suffice."""
+        self.draining = self.draining or reason
+        if self.calls == 0:
+            return True
+        try:
+            await asyncio.wait_for(self.idle.wait(), grace)
+        except asyncio.TimeoutError:
+            return False
+        return True
+
+    def _handler(self, method: wire.Method) -> grpc.RpcMethodHandler[bytes, bytes]:
+        # Handlers get and return bytes: decoding is part of what this class answers for.
+        if method.streams:
+
+            async def stream(encoded: bytes, context: Context) -> None:
+                await self._answered(method, context, self._stream(method, encoded, context))
+
+            return grpc.unary_stream_rpc_method_handler(stream)
+
+        async def unary(encoded: bytes, context: Context) -> bytes:
+            answer: bytes = await self._answered(method, context, self._unary(method, encoded, context))
+            return answer
+
+        return grpc.unary_unary_rpc_method_handler(unary)
+
+    async def _answered(self, method: wire.Method, context: Context, work: Awaitable[Any]) -> Any:
+        """Await the work of a call; answer its exception as a status."""
+        began = time.perf_counter()
+        context.set_trailing_metadata(self.trailer)
+        code = Code.CANCELLED
+        try:
+            result = await work
+            code = Code.OK
+            return result
+        except asyncio.CancelledError:
+            raise
+        except BaseException as error:
+            status = self._status(method, error)
+            code = status.code
+            trailer = self.trailer + (_bad_request(status) if status.field else ())
+            if isinstance(error, Draining):
+                trailer += ((wire.DRAINING_KEY, self.trailer[0][1]),)
+            await context.abort(CODES[status.code], status.message[:LONGEST_MESSAGE], trailer)
+        finally:
+            self._observe(method, code, time.perf_counter() - began)
+
+    def _status(self, method: wire.Method, error: BaseException) -> RpcError:
+        if isinstance(error, RpcError):
+            return error
+        if isinstance(error, asyncio.TimeoutError):
+            return RpcError(Code.DEADLINE_EXCEEDED, f"{method.path} took too long")
+        # Its text stays in the log: it may repeat what it found in a configuration. SystemExit too must not end the process.
+        self.logger.error(
+            "a handler raised an exception",
+            exc_info=(type(error), error, error.__traceback__),
+            extra={"method": method.path},
+        )
+        return RpcError(Code.INTERNAL, f"{method.path} raised {type(error).__name__}; the plugin's log has the traceback")
+
+    def _observe(self, method: wire.Method, code: Code, took: float) -> None:
+        child = self.labelled.get((method.path, code))
+        if child is None:
+            child = self.labelled[method.path, code] = self.durations.labels(method.path, NAMES[code])
+        child.observe(took)
+
+    def _enter(self) -> None:
+        if self.draining:
+            raise Draining(Code.UNAVAILABLE, self.draining)
+        if not self.host.initialised:
+            raise RpcError(
+                Code.FAILED_PRECONDITION,
+                "the host has not initialised this plugin yet; LifecycleService.Init comes first",
+            )
+
+    async def _unary(self, method: wire.Method, encoded: bytes, context: Context) -> bytes:
+        if method.service in self.always:
+            answer = await getattr(self.always[method.service], method.attribute)(_request(method, encoded))
+            return _answer(method, answer)
+        self._enter()
+        self.calls += 1
+        entry: Object | None = None
+        try:
+            name = _object_name(context)
+            servicer: object = self.root
+            service = self.roots.get(method.service)
+            if service is None:
+                entry = self.table.resolve(method.service, name)
+                servicer, service = entry.value, entry.services[method.service]
+            request = _request(method, encoded)
+            remaining = context.time_remaining()
+            wire.deadline.set(None if remaining is None else time.monotonic() + remaining)
+            implementation = getattr(servicer, method.attribute)
+            if method.creates:
+                answer = await self._create(method, service, implementation, request, name)
+            else:
+                answer = await implementation(request)
+            return _answer(method, answer)
+        finally:
+            self.calls -= 1
+            if self.calls == 0:
+                self.idle.set()
+            if entry is not None:
+                await self.table.leave(entry)
+
+    async def _create(
+        self,
+        method: wire.Method,
+        service: type[Servicer],
+        implementation: Callable[..., Awaitable[Any]],
+        request: Message,
+        parent: str,
+    ) -> Message:
+        bind = service.LOANS.get(method.name)
+
+        async def construct() -> tuple[object, Message]:
+            made = await (implementation(request, bind(request, self.host.lent)) if bind else implementation(request))
+            if not isinstance(made, tuple) or len(made) != 2 or made[0] is None:
+                raise TypeError(f"{method.path} must return the object and the answer, and returned {type(made).__name__}")
+            return made
+
+        return await self.table.create(method, getattr(request, method.creates), parent, request, construct)
+
+    async def _stream(self, method: wire.Method, encoded: bytes, context: Context) -> None:
+        # A stream lives until its caller goes: it is no call in flight that draining would wait for.
+        self._enter()
+        servicer: object = self.root
+        entry: Object | None = None
+        if method.service not in self.roots:
+            entry = self.table.resolve(method.service, _object_name(context))
+            servicer = entry.value
+        task = asyncio.current_task()
+        try:
+            if entry is not None and task is not None:
+                entry.streams.add(task)
+            answers: AsyncIterator[Message] = getattr(servicer, method.attribute)(_request(method, encoded))
+            async for answer in answers:
+                await context.write(_answer(method, answer))
+        except asyncio.CancelledError:
+            if entry is not None and entry.released:
+                # CANCELLED would tell the caller that the caller went.
+                message = f"{method.path} ended with the object that it was called on"
+                raise RpcError(Code.UNAVAILABLE, message) from None
+            raise
+        finally:
+            if entry is not None and task is not None:
+                entry.streams.discard(task)
+                await self.table.leave(entry)
+
+
+def _object_name(context: Context) -> str:
+    names = [value for key, value in context.invocation_metadata() or () if key == wire.OBJECT_KEY]
+    return str(names[0]) if len(names) == 1 else ""
+
+
+def _request(method: wire.Method, encoded: bytes) -> Message:
+    try:
+        request = method.request.FromString(encoded)
+    except DecodeError as error:
+        raise RpcError(Code.INVALID_ARGUMENT, f"the request does not decode: {error}") from None
+    bad = check(request)
+    if bad is not None:
+        raise refuse(request, bad.field, bad.problem)
+    return request
+
+
+def _answer(method: wire.Method, answer: object) -> bytes:
+    if not isinstance(answer, method.response):
+        raise TypeError(f"{method.path} must answer {method.response.__name__}, and answered {type(answer).__name__}")
+    bad = check(answer)
+    if bad is not None:
+        name = method.response.DESCRIPTOR.full_name
+        raise RpcError(Code.INTERNAL, f"the answer to {method.path} breaks the contract: {name}.{bad}")
+    encoded = answer.SerializeToString()
+    wire.check_size(method.path, "answer", encoded)
+    return encoded
+
+
+def _bad_request(status: RpcError) -> tuple[tuple[str, bytes], ...]:
+    """The status with a google.rpc.BadRequest, as gRPC carries it."""
+    from google.rpc import error_details_pb2, status_pb2
+
+    details = error_details_pb2.BadRequest()
+    details.field_violations.add(field=status.field, description=status.problem)
+    rich = status_pb2.Status(code=status.code, message=status.message)
+    rich.details.add().Pack(details)
+    return (("grpc-status-details-bin", rich.SerializeToString()),)

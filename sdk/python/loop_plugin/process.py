@@ -1,0 +1,92 @@
+"""Runs a plugin's server from the handshake to the end."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+# grpc reads this when it is imported. With an event engine in front, a request passes two threads more before it reaches the
+# event loop: a sixth of its time. A version of grpc that no longer knows the word says so on stderr and goes on.
+os.environ.setdefault("GRPC_EXPERIMENTS", "-event_engine_listener")
+
+import grpc
+import grpc.aio
+
+from loop_plugin import handshake, log, wire
+from loop_plugin.binding import Servicer
+from loop_plugin.dispatch import Dispatcher
+from loop_plugin.host import Host
+from loop_plugin.lifecycle import Beside, Lifecycle
+
+# Seconds that an ending server may take for its last replies before it is cut off.
+STOP_GRACE = 1.0
+# Seconds that the interpreter may take to end after that: a thread of the author's may not end at all.
+EXIT_GRACE = 2.0
+# Seconds that calls in flight get at a SIGTERM, which the host sends to a plugin that did not drain.
+TERM_GRACE = 1.0
+
+SERVER_OPTIONS = (
+    ("grpc.max_send_message_length", wire.MAX_MESSAGE_BYTES),
+    ("grpc.max_receive_message_length", wire.MAX_MESSAGE_BYTES),
+)
+
+
+def run(root: Callable[[Host], Servicer], kind: wire.Kind, version: str, client_certificate: bytes) -> None:
+    """Serve until the host says stop."""
+    logger = log.start(os.environ.get(wire.LOG_LEVEL_KEY, ""))
+    try:
+        path = handshake.socket_path(os.environ.get("PLUGIN_UNIX_SOCKET_DIR", ""))
+    except ValueError as error:
+        sys.exit(str(error))
+    threading.Thread(target=_exit_with_host, args=(path,), name="stdin", daemon=True).start()
+    sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]  # what an author prints goes to the host's log
+    # Not uvloop: grpc.aio has an event engine of its own and knows asyncio's loop alone.
+    asyncio.run(_serve(root, kind, version, client_certificate, path, Host(logger)))
+    last = threading.Timer(EXIT_GRACE, os._exit, (0,))
+    last.daemon = True
+    last.start()
+
+
+async def _serve(
+    root: Callable[[Host], Servicer], kind: wire.Kind, version: str, client_certificate: bytes, path: str, host: Host
+) -> None:
+    loop = asyncio.get_running_loop()
+    log.watch(loop, host.logger)
+    stopped = asyncio.Event()
+    pair = handshake.new_key_pair()
+    dispatcher = Dispatcher(host, root(host))
+    lifecycle = Lifecycle(host, dispatcher, version, stopped.set)
+    dispatcher.serve_always(lifecycle)
+    server = grpc.aio.server(options=SERVER_OPTIONS)
+    server.add_generic_rpc_handlers((dispatcher, Beside(stopped.set)))
+    credentials = grpc.ssl_server_credentials(
+        [(pair.key, pair.certificate)], root_certificates=client_certificate, require_client_auth=True
+    )
+    server.add_secure_port("unix:" + path, credentials)
+    await server.start()
+    # A terminal's Ctrl-C goes to the whole group: the host ends its plugins itself.
+    loop.add_signal_handler(signal.SIGINT, lambda: None)
+    ending: set[asyncio.Task[None]] = set()
+    loop.add_signal_handler(signal.SIGTERM, lambda: ending.add(asyncio.ensure_future(lifecycle.end(TERM_GRACE))))
+    print(handshake.line(kind.protocol_version, path, pair.der), flush=True)
+    await stopped.wait()
+    await server.stop(STOP_GRACE)
+    if host.initialised:
+        await host.connection().close()
+
+
+def _exit_with_host(path: str) -> None:
+    """End the process with the host's end of stdin: the host never writes there, so an end means that it is gone, and nobody
+    else would end this process. At once and past everything: whoever waits for a graceful end is gone too."""
+    with contextlib.suppress(OSError):
+        while os.read(0, 4096):
+            pass
+    with contextlib.suppress(OSError):
+        Path(path).unlink()
+    os._exit(0)
