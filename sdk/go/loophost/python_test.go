@@ -1,0 +1,278 @@
+package loophost_test
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"crypto/rand"
+	"fmt"
+	"math/big"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/loop-plugins/loop/gen/go/loop/hostservice/v1/hostservicev1loophost"
+	medianv1 "github.com/loop-plugins/loop/gen/go/loop/median/v1"
+	"github.com/loop-plugins/loop/gen/go/loop/median/v1/medianv1loophost"
+	relayerv1 "github.com/loop-plugins/loop/gen/go/loop/relayer/v1"
+	"github.com/loop-plugins/loop/gen/go/loop/relayer/v1/relayerv1loop"
+	"github.com/loop-plugins/loop/gen/go/loop/relayer/v1/relayerv1loophost"
+	reportingv1 "github.com/loop-plugins/loop/gen/go/loop/reporting/v1"
+	"github.com/loop-plugins/loop/gen/go/loop/reporting/v1/reportingv1loophost"
+	"github.com/loop-plugins/loop/sdk/go/loop"
+	"github.com/loop-plugins/loop/sdk/go/loophost"
+	"github.com/loop-plugins/loop/sdk/go/loophost/supervise"
+	"github.com/loop-plugins/loop/sdk/go/wire"
+)
+
+// pythonKey names the interpreter whose environment holds the median of plugins/examples: make test-python sets it.
+const pythonKey = "LOOP_TEST_PYTHON"
+
+// pythonMedian is the command of the median in Python.
+func pythonMedian(t testing.TB) []string {
+	t.Helper()
+	python := os.Getenv(pythonKey)
+	if python == "" {
+		t.Skip(pythonKey + " names no interpreter with the plugins of plugins/examples: run make test-python")
+	}
+	return []string{python, "-m", "loop_median_python"}
+}
+
+// borrower is a median with an instance, and everything that it borrows.
+type borrower struct {
+	*medianv1loophost.Median
+	instance *reportingv1loophost.ReportingPlugin
+}
+
+// configured is a fake relayer whose providers know an on-chain configuration.
+type configured struct{ fakeRelayer }
+
+func (r *configured) CreateChain(context.Context, *relayerv1.CreateChainRequest, relayerv1loop.CreateChainLoans) (relayerv1loop.Chain, *relayerv1.CreateChainResponse, error) {
+	return &configuredChain{}, &relayerv1.CreateChainResponse{}, nil
+}
+
+type configuredChain struct{ fakeChain }
+
+func (*configuredChain) CreateMedianProvider(context.Context, *relayerv1.CreateMedianProviderRequest) (relayerv1loop.MedianProvider, *relayerv1.CreateMedianProviderResponse, error) {
+	return &configuredProvider{}, &relayerv1.CreateMedianProviderResponse{}, nil
+}
+
+type configuredProvider struct{ fakeProvider }
+
+func (*configuredProvider) DecodeOnchainConfig(context.Context, *medianv1.DecodeOnchainConfigRequest) (*medianv1.DecodeOnchainConfigResponse, error) {
+	return &medianv1.DecodeOnchainConfigResponse{Config: &medianv1.OnchainConfig{Min: wire.BigInt(new(big.Int)), Max: wire.BigInt(big.NewInt(1000))}}, nil
+}
+
+func newBorrower(t testing.TB, r *loophost.Runtime, command []string) borrower {
+	t.Helper()
+	root := relayerv1loop.RelayerPlugin(func(h *loop.Host) relayerv1loop.RelayerService { return &configured{fakeRelayer{h}} })
+	relayer, err := relayerv1loophost.LaunchRelayer(t.Context(), r, loophost.PluginSettings{Name: "relayer of " + command[0], InProcess: &root})
+	if err != nil {
+		t.Fatal(err)
+	}
+	median, err := medianv1loophost.LaunchMedian(t.Context(), r, loophost.PluginSettings{Name: "median of " + command[0], Command: command})
+	if err != nil {
+		t.Fatal(err)
+	}
+	provider := newChain(r, relayer, "").CreateMedianProvider(&relayerv1.CreateMedianProviderRequest{TransmitterId: "t", Config: &relayerv1.ProviderConfig{ExternalJobId: "j", ContractId: "c"}})
+	export := func(n int64) *loophost.Export { return hostservicev1loophost.ExportDataSource(r, source{n}) }
+	factory := median.CreateMedianFactory(&medianv1.CreateMedianFactoryRequest{}, medianv1loophost.CreateMedianFactoryLoans{
+		Provider: provider, ValueSource: export(42), JuelsPerFeeCoinSource: export(1), GasPriceSubunitsSource: export(1),
+		ErrorLog: hostservicev1loophost.ExportErrorLog(r, errorLog{}),
+	})
+	b := borrower{median, factory.CreateReportingPlugin(&reportingv1.CreateReportingPluginRequest{ConfigDigest: make([]byte, 32), N: 4, F: 1})}
+	if _, err := b.instance.Created(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+var round = &reportingv1.ReportTimestamp{ConfigDigest: make([]byte, 32), Epoch: 1, Round: 1}
+
+// observe makes a call that calls back, and returns how long it took.
+func (b borrower) observe(t testing.TB) time.Duration {
+	t.Helper()
+	begin := time.Now()
+	o, err := b.instance.Observation(t.Context(), &reportingv1.ObservationRequest{Timestamp: round})
+	if err != nil || !bytes.Contains(o.GetObservation(), append(make([]byte, 23), 42)) {
+		t.Fatalf("an observation: %x, %v", o.GetObservation(), err)
+	}
+	return time.Since(begin)
+}
+
+func TestPythonHealsAfterKill(t *testing.T) {
+	t.Parallel()
+	command := pythonMedian(t)
+	b := newBorrower(t, newRuntime(t), command)
+	for i := range 5 {
+		b.observe(t)
+		ready(t, b.Plugin, uint64(i+1))
+		time.Sleep(supervise.ShortLife) // a shorter life counts against the budget
+		kill(t, b.Plugin)
+		t.Logf("life %d: observes again %s after SIGKILL", i+2, b.observe(t))
+	}
+}
+
+func TestPythonHealsAfterStop(t *testing.T) {
+	t.Parallel()
+	command := pythonMedian(t)
+	b := newBorrower(t, newRuntime(t), command)
+	b.observe(t)
+	if err := syscall.Kill(b.Status().PID, syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("observes again %s after SIGSTOP", b.observe(t))
+}
+
+// What the host cannot end by itself ends when asked to.
+func TestPythonDrains(t *testing.T) {
+	t.Parallel()
+	command := pythonMedian(t)
+	r := newRuntime(t)
+	b := newBorrower(t, r, command)
+	b.observe(t)
+	begin := time.Now()
+	b.Close(t.Context())
+	if s := b.Status(); s.LastExit != "exit status 0" {
+		t.Errorf("it ended by %q after %s; a drained plugin exits with status 0", s.LastExit, time.Since(begin))
+	}
+}
+
+func TestPythonMetrics(t *testing.T) {
+	t.Parallel()
+	command := pythonMedian(t)
+	b := newBorrower(t, newRuntime(t), command)
+	b.observe(t)
+	for accept, want := range map[string]string{"": "text/plain", "application/openmetrics-text;version=1.0.0": "application/openmetrics-text"} {
+		got, err := b.CollectMetrics(t.Context(), accept)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !strings.HasPrefix(got.GetContentType(), want) || !strings.Contains(string(got.GetExposition()), `loop_plugin_call_duration_seconds_count{code="OK",method="/loop.reporting.v1.ReportingPluginService/Observation"} 1`) {
+			t.Errorf("for %q: %s\n%s", accept, got.GetContentType(), got.GetExposition())
+		}
+	}
+}
+
+// hostKey makes this test's binary a host that runs the command in it until it is killed.
+const hostKey = "FAKE_HOST"
+
+// TestPythonHost is no test: it is the host that TestPythonEndsWithItsHost kills.
+func TestPythonHost(t *testing.T) {
+	command := os.Getenv(hostKey)
+	if command == "" {
+		t.Skip("this is the host of another test")
+	}
+	r := newRuntime(t)
+	p, err := medianv1loophost.LaunchMedian(t.Context(), r, loophost.PluginSettings{
+		Name: "median", Command: strings.Split(command, "\x1f"), Env: []string{markKey + "=" + os.Getenv(markKey)},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	fmt.Printf("ready %d\n", p.Status().PID)
+	select {}
+}
+
+// markKey marks the processes of one test.
+const markKey = "FAKE_MARK"
+
+// marked are the processes whose environment holds the mark, but for the test's own.
+func marked(t *testing.T, mark string, but int) []int {
+	t.Helper()
+	files, err := filepath.Glob("/proc/[0-9]*/environ")
+	if err != nil || len(files) == 0 {
+		t.Skip("processes are counted on Linux alone")
+	}
+	var found []int
+	for _, f := range files {
+		content, err := os.ReadFile(f)
+		if err != nil {
+			continue // it ended, or is another user's
+		}
+		var pid int
+		if _, err := fmt.Sscanf(f, "/proc/%d/", &pid); err == nil && pid != but && slices.Contains(strings.Split(string(content), "\x00"), markKey+"="+mark) {
+			found = append(found, pid)
+		}
+	}
+	return found
+}
+
+func TestPythonEndsWithItsHost(t *testing.T) {
+	t.Parallel()
+	command := pythonMedian(t)
+	for name, c := range map[string][]string{
+		"directly":        command,
+		"through a shell": {"sh", "-c", `"$@"; exit $?`, "sh", command[0], command[1], command[2]},
+		"through env":     append([]string{"env"}, command...),
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			mark := rand.Text()
+			host := exec.Command(os.Args[0], "-test.run=^TestPythonHost$", "-test.v")
+			host.Env = append(os.Environ(), hostKey+"="+strings.Join(c, "\x1f"), markKey+"="+mark)
+			out, err := host.StdoutPipe()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := host.Start(); err != nil {
+				t.Fatal(err)
+			}
+			said := ""
+			for lines := bufio.NewScanner(out); lines.Scan() && !strings.HasPrefix(lines.Text(), "ready "); {
+				said += lines.Text() + "\n"
+			}
+			if len(marked(t, mark, host.Process.Pid)) == 0 {
+				t.Fatalf("the plugin does not run; the host said:\n%s", said)
+			}
+			if err := host.Process.Kill(); err != nil {
+				t.Fatal(err)
+			}
+			_ = host.Wait() // it was killed
+			begin := time.Now()
+			for {
+				left := marked(t, mark, host.Process.Pid)
+				if len(left) == 0 {
+					t.Logf("nothing is left %s after the host's end", time.Since(begin))
+					return
+				}
+				if time.Since(begin) > time.Second {
+					t.Fatalf("1 s after its host's end the processes %d are left", left)
+				}
+				time.Sleep(10 * time.Millisecond)
+			}
+		})
+	}
+}
+
+// BenchmarkUnaryPython compares a call of one plugin in Python with one in Go, in turns, so that both meet the same machine.
+func BenchmarkUnaryPython(b *testing.B) {
+	command := pythonMedian(b)
+	r, err := loophost.New(loophost.Settings{})
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { r.Close(context.Background()) })
+	python, golang := newBorrower(b, r, command), newBorrower(b, r, []string{os.Args[0]})
+	var took [2][]time.Duration
+	for b.Loop() {
+		for i, p := range []borrower{golang, python} {
+			for range 200 {
+				begin := time.Now()
+				if _, err := p.instance.Query(b.Context(), &reportingv1.QueryRequest{Timestamp: round}); err != nil {
+					b.Fatal(err)
+				}
+				took[i] = append(took[i], time.Since(begin))
+			}
+		}
+	}
+	for i, name := range []string{"go-p50-us", "python-p50-us"} {
+		slices.Sort(took[i])
+		b.ReportMetric(float64(took[i][len(took[i])/2].Nanoseconds())/1000, name)
+	}
+}
