@@ -1,0 +1,394 @@
+package process_test
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/prometheus/client_golang/prometheus"
+	"go.uber.org/goleak"
+	"google.golang.org/grpc/health/grpc_health_v1"
+
+	pluginv1 "github.com/loop-plugins/loop/gen/go/loop/plugin/v1"
+	"github.com/loop-plugins/loop/gen/go/loop/relayer/v1/relayerv1loop"
+	"github.com/loop-plugins/loop/sdk/go/loop"
+	"github.com/loop-plugins/loop/sdk/go/loophost/process"
+	"github.com/loop-plugins/loop/sdk/go/wire"
+)
+
+// TestMain is also the main of the fake plugin and of a host that is to be killed.
+func TestMain(m *testing.M) {
+	switch {
+	case os.Getenv(wire.CookieKey) != "":
+		serve()
+	case os.Getenv("FAKE_HOST") != "":
+		beHost(os.Getenv("FAKE_HOST"))
+	default:
+		goleak.VerifyTestMain(m)
+	}
+}
+
+// ownStdout and ownStderr are what a plugin in C would write to: go-plugin swaps os.Stdout and os.Stderr for pipes of its own.
+var ownStdout, ownStderr = os.Stdout, os.Stderr
+
+// serve is the fake. FAKE_FIFO is a pipe that it holds open while it lives; FAKE_NOISE is what it writes whenever its metrics
+// are read.
+func serve() {
+	if path := os.Getenv("FAKE_FIFO"); path != "" {
+		f, err := os.OpenFile(path, os.O_WRONLY, 0)
+		if err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		defer f.Close()
+	}
+	if os.Getenv("FAKE_TELL") != "" {
+		for _, v := range os.Environ() {
+			name, _, _ := strings.Cut(v, "=")
+			fmt.Fprintln(os.Stderr, "variable", name)
+		}
+		if open, err := os.ReadDir("/proc/self/fd"); err == nil {
+			for _, d := range open {
+				if to, err := os.Readlink("/proc/self/fd/" + d.Name()); err == nil {
+					fmt.Fprintln(os.Stderr, "descriptor", d.Name(), to)
+				}
+			}
+		}
+		fmt.Fprintln(os.Stderr, "told")
+	}
+	relayerv1loop.ServeRelayer(func(h *loop.Host) relayerv1loop.RelayerService {
+		noise := prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "noise", Help: "Writes."}, func() float64 { makeNoise(); return 1 })
+		h.Registry().MustRegister(noise)
+		return nil
+	})
+}
+
+const (
+	flood  = 8 << 20
+	poison = "{\"@message\":1}\n{\"@level\":\"info\",\"@message\":5}\n{\"@level\":7,\"@message\":\"x\"}\n{\"msg\":null}\n{\"@message\":\"x\",\"@level\":\n{}\n[]\n\x00\n"
+)
+
+func makeNoise() {
+	switch os.Getenv("FAKE_NOISE") {
+	case "stderr":
+		random, b := rand.New(rand.NewPCG(1, 2)), make([]byte, flood)
+		for i := range b {
+			b[i] = byte(random.Uint32())
+		}
+		_, _ = ownStderr.Write(b)
+	case "one line":
+		_, _ = ownStderr.Write(append(bytes.Repeat([]byte("e"), flood), '\n'))
+		_, _ = ownStdout.Write(append(bytes.Repeat([]byte("o"), flood), '\n'))
+	case "many lines":
+		_, _ = ownStderr.Write(bytes.Repeat([]byte("again\n"), flood/6))
+		_, _ = ownStdout.Write(bytes.Repeat([]byte("again\n"), flood/6))
+	case "poison":
+		for _, f := range []*os.File{ownStderr, ownStdout, os.Stderr, os.Stdout} {
+			_, _ = f.WriteString(poison)
+		}
+	}
+	_, _ = ownStderr.WriteString("\nenough\n")
+}
+
+// records keeps what is logged.
+type records struct {
+	mu  sync.Mutex
+	all []slog.Record
+}
+
+func (r *records) Enabled(context.Context, slog.Level) bool { return true }
+func (r *records) WithAttrs([]slog.Attr) slog.Handler       { return r }
+func (r *records) WithGroup(string) slog.Handler            { return r }
+
+func (r *records) Handle(_ context.Context, record slog.Record) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.all = append(r.all, record)
+	return nil
+}
+
+func (r *records) messages() []string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var all []string
+	for _, record := range r.all {
+		all = append(all, record.Message)
+	}
+	return all
+}
+
+// socketDir is a folder of its own: a test's is too long for sockets.
+func socketDir(t testing.TB) string {
+	t.Helper()
+	base, err := os.MkdirTemp("", "l")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(base) })
+	dir, err := process.NewSocketDir(base)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+func start(t *testing.T, env ...string) (*process.Process, *records, error) {
+	t.Helper()
+	pair, err := wire.NewKeyPair()
+	if err != nil {
+		t.Fatal(err)
+	}
+	starter := process.NewStarter()
+	t.Cleanup(starter.Close)
+	log := &records{}
+	p, err := process.Start(t.Context(), process.Settings{
+		Name: "fake", Kind: relayerv1loop.RelayerKind(), Command: []string{os.Args[0]}, Env: env, Hint: "check it",
+		Logger: slog.New(log), SocketDir: socketDir(t), StartTimeout: 10 * time.Second, Host: pair, Starter: starter,
+	})
+	if err == nil {
+		t.Cleanup(p.Kill)
+	}
+	return p, log, err
+}
+
+// eventually waits for what another goroutine logs.
+func eventually(t *testing.T, what string, holds func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(10 * time.Second); !holds(); time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("waited 10 s for %s", what)
+		}
+	}
+}
+
+// TestNoise has a plugin write what hosts have died of. It goes on, answers, and the log stays small.
+func TestNoise(t *testing.T) {
+	t.Parallel()
+	for name, want := range map[string]string{
+		"stderr":     "enough",
+		"one line":   strings.Repeat("e", 32<<10),
+		"many lines": "again",
+		"poison":     `{"@message":1}`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			p, log, err := start(t, "FAKE_NOISE="+name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			begin := time.Now()
+			for range 2 {
+				if _, err := pluginv1.NewLifecycleServiceClient(p.Conn).CollectMetrics(t.Context(), &pluginv1.CollectMetricsRequest{}); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if _, err := grpc_health_v1.NewHealthClient(p.Conn).Check(t.Context(), &grpc_health_v1.HealthCheckRequest{Service: wire.HealthService}); err != nil {
+				t.Fatal(err)
+			}
+			p.Kill() // its pipes are read to their ends
+			messages := log.messages()
+			if name != "stderr" && !slices.Contains(messages, want) {
+				t.Errorf("the log does not hold %.60q", want)
+			}
+			for _, m := range messages {
+				if len(m) > 32<<10 {
+					t.Errorf("a record of %d bytes", len(m))
+				}
+			}
+			// 500 lines a second of each of two streams, and a second that has begun counts.
+			if most := 1010 * (2 + int(time.Since(begin)/time.Second)); len(messages) > most {
+				t.Errorf("%d records, at most %d were wanted", len(messages), most)
+			}
+		})
+	}
+}
+
+// TestNothingIsInherited starts a plugin from a host with a secret in its environment and an open file.
+func TestNothingIsInherited(t *testing.T) {
+	t.Setenv("SECRET_OF_THE_HOST", "s3cret")
+	f, err := os.CreateTemp(t.TempDir(), "open")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	_, log, err := start(t, "FAKE_TELL=1", "ONE=1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "what the plugin has", func() bool { return slices.Contains(log.messages(), "told") })
+	var variables []string
+	for _, m := range log.messages() {
+		if v, ok := strings.CutPrefix(m, "variable "); ok {
+			variables = append(variables, v)
+		}
+		if strings.HasPrefix(m, "descriptor ") && strings.Contains(m, f.Name()) {
+			t.Errorf("the plugin has the host's open file: %s", m)
+		}
+	}
+	slices.Sort(variables)
+	want := []string{
+		"FAKE_TELL", "LOOP_PLUGIN", "ONE", "PATH", "PLUGIN_CLIENT_CERT", "PLUGIN_MAX_PORT", "PLUGIN_MIN_PORT",
+		"PLUGIN_PROTOCOL_VERSIONS", "PLUGIN_UNIX_SOCKET_DIR", "TMPDIR",
+	}
+	if d := cmp.Diff(want, variables); d != "" {
+		t.Error(d)
+	}
+}
+
+// TestEnd says how a process ended, and what it said last.
+func TestEnd(t *testing.T) {
+	t.Parallel()
+	p, log, err := start(t, "FAKE_NOISE=none")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := pluginv1.NewLifecycleServiceClient(p.Conn).CollectMetrics(t.Context(), &pluginv1.CollectMetricsRequest{}); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "its words", func() bool { return slices.Contains(log.messages(), "enough") })
+	p.Kill()
+	<-p.Exited()
+	if got := p.Exit().String(); got != "signal: killed; it said: enough" {
+		t.Errorf("got %q", got)
+	}
+	p.Kill() // again, as whoever comes late does
+}
+
+// beHost starts a plugin by a shell script that stays, as wrappers do, says so and waits to be killed.
+func beHost(script string) {
+	pair, err := wire.NewKeyPair()
+	if err == nil {
+		var p *process.Process
+		p, err = process.Start(context.Background(), process.Settings{
+			Name: "fake", Kind: relayerv1loop.RelayerKind(), Command: []string{script}, Env: []string{"FAKE_FIFO=" + os.Getenv("FAKE_FIFO")},
+			Logger: slog.New(slog.DiscardHandler), SocketDir: os.Getenv("FAKE_SOCKETS"), StartTimeout: 10 * time.Second, Host: pair, Starter: process.NewStarter(),
+		})
+		if err == nil {
+			fmt.Println("ready")
+			<-p.Exited()
+		}
+	}
+	fmt.Println("not ready:", err)
+}
+
+// TestPluginsDieWithTheirHost kills hosts as the kernel does when memory is short. The plugin is a grandchild: a signal of its
+// parent's death does not reach it, and the end of its stdin does.
+func TestPluginsDieWithTheirHost(t *testing.T) {
+	t.Parallel()
+	for name, script := range map[string]string{
+		"a program":           "exec " + os.Args[0],
+		"a script that stays": os.Args[0] + "\nexit $?",
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			dir := t.TempDir()
+			fifo, program := filepath.Join(dir, "alive"), filepath.Join(dir, "plugin")
+			if err := syscall.Mkfifo(fifo, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			syscall.ForkLock.RLock() // what forks while the program is open for writing cannot start it
+			err := os.WriteFile(program, []byte("#!/bin/sh\n"+script+"\n"), 0o700)
+			syscall.ForkLock.RUnlock()
+			if err != nil {
+				t.Fatal(err)
+			}
+			host := exec.CommandContext(t.Context(), os.Args[0])
+			host.Env = append(os.Environ(), "FAKE_HOST="+program, "FAKE_FIFO="+fifo, "FAKE_SOCKETS="+socketDir(t))
+			out, err := host.StdoutPipe()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := host.Start(); err != nil {
+				t.Fatal(err)
+			}
+			alive, err := os.Open(fifo) // returns when the plugin has opened it too
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer alive.Close()
+			if line, err := bufio.NewReader(out).ReadString('\n'); err != nil || line != "ready\n" {
+				t.Fatalf("the host said %q, %v", line, err)
+			}
+			begin := time.Now()
+			if err := host.Process.Kill(); err != nil {
+				t.Fatal(err)
+			}
+			_ = host.Wait() // it was killed
+			ended := make(chan error, 1)
+			go func() {
+				_, err := alive.Read(make([]byte, 1)) // ends with the last process that holds the other end
+				ended <- err
+			}()
+			select {
+			case <-ended:
+				t.Logf("the plugin lived %s longer than its host", time.Since(begin))
+			case <-time.After(5 * time.Second):
+				t.Error("the plugin lives on without its host")
+			}
+		})
+	}
+}
+
+// TestSocketDir makes folders for sockets where others have left theirs.
+func TestSocketDir(t *testing.T) {
+	t.Parallel()
+	base, err := os.MkdirTemp("", "l")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(base) })
+	ended := exec.Command("true")
+	if err := ended.Run(); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{fmt.Sprintf("loop-%d-a", ended.Process.Pid), fmt.Sprintf("loop-%d-b", os.Getpid()), "loop-x-c", "loop--1-d", "other"} {
+		if err := os.MkdirAll(filepath.Join(base, name, "within"), 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	dir, err := process.NewSocketDir(base)
+	if err != nil {
+		t.Fatal(err)
+	}
+	info, err := os.Stat(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if info.Mode().Perm() != 0o700 {
+		t.Errorf("the folder's mode is %o", info.Mode().Perm())
+	}
+	left, err := os.ReadDir(base)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for _, d := range left {
+		if d.Name() != filepath.Base(dir) {
+			names = append(names, d.Name())
+		}
+	}
+	if d := cmp.Diff([]string{"loop--1-d", fmt.Sprintf("loop-%d-b", os.Getpid()), "loop-x-c", "other"}, names); d != "" {
+		t.Errorf("what is left after the sweep (-want +got):\n%s", d)
+	}
+	for name, want := range map[string]string{
+		strings.Repeat("x", 61):     "is 61 bytes long and may be 60: name a shorter one",
+		filepath.Join(base, "none"): "no such file or directory; name another one",
+	} {
+		if _, err := process.NewSocketDir(name); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
