@@ -219,7 +219,11 @@ func (a *armed) before(ctx context.Context, full string) error {
 	case Panic:
 		panic("fault: panic at " + full)
 	case Stop:
-		return syscall.Kill(os.Getpid(), syscall.SIGSTOP)
+		if err := syscall.Kill(os.Getpid(), syscall.SIGSTOP); err != nil {
+			return err
+		}
+		<-ctx.Done() // this thread may run on for a moment, and its answer must not slip out
+		return ctx.Err()
 	case Hang:
 		select {}
 	case Delay:
