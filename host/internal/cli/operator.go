@@ -84,10 +84,13 @@ func (c *command) jobs() *cobra.Command {
 			if err != nil {
 				return exit(ExitUsage, fmt.Errorf("%q is no job's id; see: loop jobs list", args[0]))
 			}
-			_, err = call(cmd.Context(), c, func(a api) func(context.Context, *nodev1.RemoveJobRequest) (*nodev1.RemoveJobResponse, error) {
+			r, err := call(cmd.Context(), c, func(a api) func(context.Context, *nodev1.RemoveJobRequest) (*nodev1.RemoveJobResponse, error) {
 				return a.RemoveJob
 			}, &nodev1.RemoveJobRequest{Id: id})
-			return err
+			if err != nil {
+				return err
+			}
+			return c.show(r, func(io.Writer) {})
 		},
 	}
 	return group("jobs", "Add, list and remove jobs", add, validate, list, rm)
@@ -190,10 +193,13 @@ func (c *command) bridges() *cobra.Command {
 	rm := &cobra.Command{
 		Use: "rm NAME", Short: "Forget a bridge that no job uses", Args: one("a bridge's name"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			_, err := call(cmd.Context(), c, func(a api) func(context.Context, *nodev1.RemoveBridgeRequest) (*nodev1.RemoveBridgeResponse, error) {
+			r, err := call(cmd.Context(), c, func(a api) func(context.Context, *nodev1.RemoveBridgeRequest) (*nodev1.RemoveBridgeResponse, error) {
 				return a.RemoveBridge
 			}, &nodev1.RemoveBridgeRequest{Name: args[0]})
-			return err
+			if err != nil {
+				return err
+			}
+			return c.show(r, func(io.Writer) {})
 		},
 	}
 	return group("bridges", "Add, list and remove bridges", add, list, rm)
