@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"net"
 	"net/http"
 	"os"
@@ -15,6 +16,7 @@ import (
 
 	nodev1 "github.com/loop-plugins/loop/gen/go/loop/node/v1"
 	"github.com/loop-plugins/loop/gen/go/loop/node/v1/nodev1connect"
+	"github.com/loop-plugins/loop/host/internal/keystore"
 	"github.com/loop-plugins/loop/host/internal/web"
 	"github.com/loop-plugins/loop/sdk/go/loophost/supervise"
 )
@@ -220,5 +222,59 @@ func TestNodeThatStarts(t *testing.T) {
 	n.Close(context.Background())
 	if _, err := try(t, url+"/readyz"); err == nil {
 		t.Error("a node that has ended answers")
+	}
+}
+
+// A job with a median of its own adds a page, which goes with the job.
+func TestIsolatedJobHasAPageOfItsOwn(t *testing.T) {
+	t.Parallel()
+	f := newFiles(t)
+	f.chain("1337", "")
+	n := f.start(t)
+	url := "http://" + n.Address()
+	client := nodev1connect.NewNodeServiceClient(&http.Client{Transport: &http.Transport{DisableKeepAlives: true}}, url)
+	added, err := client.AddJob(t.Context(), &nodev1.AddJobRequest{SpecToml: fmt.Sprintf(`
+type = "offchainreporting2"
+schemaVersion = 1
+pluginType = "median"
+relay = "evm"
+contractID = "0x00000000000000000000000000000000000000Aa"
+transmitterID = %q
+ocrKeyBundleID = %q
+allowNoBootstrappers = true
+isolated = true
+observationSource = "one [type=sum values=<[1]>]"
+[relayConfig]
+chainID = 1337
+[pluginConfig]
+juelsPerFeeCoinSource = "one [type=sum values=<[1]>]"
+`, n.keys.Accounts(keystore.ChainEVM)[0], n.keys.Bundles(keystore.ChainEVM)[0].ID())})
+	if err != nil {
+		t.Fatal(err)
+	}
+	job := added.GetJob()
+	if job.GetState() != nodev1.JobState_JOB_STATE_RUNNING {
+		t.Fatalf("the job is %s: %s", job.GetState(), job.GetReason())
+	}
+	page := fmt.Sprintf("/plugins/median-%d/metrics", job.GetId())
+	if a := ask(t, url+page); a.code != http.StatusOK || !strings.Contains(a.body, "loop_median_") {
+		t.Errorf("metrics of the job's own median: %d %.200s", a.code, a.body)
+	}
+	if a := ask(t, url+"/discovery"); !strings.Contains(a.body, page) {
+		t.Errorf("discovery with the job: %s", a.body)
+	}
+	pid := n.runtime.Plugin(fmt.Sprintf("median-%d", job.GetId())).Status().PID
+	if _, err := client.RemoveJob(t.Context(), &nodev1.RemoveJobRequest{Id: job.GetId()}); err != nil {
+		t.Fatal(err)
+	}
+	if a := ask(t, url+page); a.code != http.StatusNotFound {
+		t.Errorf("metrics of a median that went with its job: %d %.200s", a.code, a.body)
+	}
+	if a := ask(t, url+"/discovery"); strings.Contains(a.body, page) {
+		t.Errorf("discovery after the job: %s", a.body)
+	}
+	eventually(t, "the end of the median's process", func() bool { return syscall.Kill(pid, 0) != nil })
+	if a := ask(t, url+"/health"); a.code != http.StatusOK {
+		t.Errorf("health after the job: %d %s", a.code, a.body)
 	}
 }
