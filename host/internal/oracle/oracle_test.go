@@ -92,6 +92,41 @@ func TestStartHearsTheVerdictOfPlugins(t *testing.T) {
 	})
 }
 
+func TestFailureEndsWithTheNextConfiguration(t *testing.T) {
+	t.Parallel()
+	contract := newAggregator()
+	fake := &fakeMedian{mode: "refuse-config"}
+	n := newNode(t, nodeSettings{contract: contract, inProcess: inProcess(fake)})
+	_, second := newKeys(t)
+	_, third := newKeys(t)
+	_, fourth := newKeys(t)
+	config := contractConfig(t, n.keys, second, third, fourth)
+	contract.setConfig(config)
+	s := n.job(n.spec(n.locator()))
+	told := make(chan string, 10)
+	s.Failed = func(reason string) { told <- reason }
+	o := n.start(s)
+	next := func() string {
+		t.Helper()
+		select {
+		case reason := <-told:
+			return reason
+		case <-time.After(10 * time.Second):
+			t.Fatal("nobody was told")
+			return ""
+		}
+	}
+	if reason := next(); !strings.Contains(reason, "the fake cannot run this configuration") || o.Failed() != reason {
+		t.Errorf("failed with %q; the oracle says %q", reason, o.Failed())
+	}
+	eventually(t, 5*time.Second, "an error of the job", func() bool { return len(o.Errors()) > 0 }) // libocr's, of the same refusal
+	fake.become("")
+	contract.setConfig(config)
+	if reason := next(); reason != "" || o.Failed() != "" {
+		t.Errorf("failed with %q under a good configuration", reason)
+	}
+}
+
 func TestStopWhileTheMedianIsAway(t *testing.T) {
 	t.Parallel()
 	n := newNode(t, nodeSettings{contract: newAggregator(), inProcess: inProcess(&fakeMedian{mode: "away-factory"})})

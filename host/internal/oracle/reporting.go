@@ -317,8 +317,11 @@ func (p *plugin) ShouldTransmitAcceptedReport(ctx context.Context, at types.Repo
 	return response.GetShouldTransmit(), nil
 }
 
-// Close implements types.ReportingPlugin. It releases the instance.
+// Close implements types.ReportingPlugin. It releases the instance, whose limits are nobody's concern from then on.
 func (p *plugin) Close() error {
+	p.mu.Lock()
+	p.given = nil
+	p.mu.Unlock()
 	ctx, cancel := context.WithTimeout(context.Background(), releaseTimeout)
 	defer cancel()
 	return p.remote.Release(ctx)

@@ -132,12 +132,13 @@ func TestAcceptanceAfterALostAnswer(t *testing.T) {
 		under, after bool // the instance is made again under the first call, after it
 		asked        int
 		want         bool
+		waits        bool // for the instance to be made again
 	}{
 		// It may have accepted, and would say no to a repeat.
-		"the same instance is not asked again": {false, false, 1, false},
-		"a new one is":                         {false, true, 2, true},
+		"the same instance is not asked again": {false, false, 1, false, true},
+		"a new one is":                         {false, true, 2, true, true},
 		// The call may have gone to the one that is there now.
-		"one that was made under the call is not": {true, false, 1, false},
+		"one that was made under the call is not": {true, false, 1, false, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -161,7 +162,11 @@ func TestAcceptanceAfterALostAnswer(t *testing.T) {
 					time.AfterFunc(50*time.Millisecond, made)
 				}
 			}
+			begin := time.Now()
 			yes, err := p.ShouldAcceptFinalizedReport(ctx, at(1), nil)
+			if waited := time.Since(begin) >= 50*time.Millisecond; waited != c.waits {
+				t.Errorf("it took %s; a wait is wanted: %t", time.Since(begin), c.waits)
+			}
 			if yes != c.want || (err == nil) != c.want || l.asked != c.asked {
 				t.Errorf("answer %t, error %v, asked %d times; want %t, %d times", yes, err, l.asked, c.want, c.asked)
 			}

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -170,8 +171,8 @@ func TestTrap2FactoryErrorIsFinal(t *testing.T) {
 			if d := cmp.Diff(c.want, info); d != "" {
 				t.Errorf("info (-want +got):\n%s", d)
 			}
-			if waited := strings.HasSuffix(c.mode, "-init") || c.mode == "init-panic"; waited && (took < limit*initShare/100 || took > limit) {
-				t.Errorf("took %s; want %d %% of %s", took, initShare, limit)
+			if waited := strings.HasSuffix(c.mode, "-init") || c.mode == "init-panic"; waited && (took < 800*time.Millisecond || took > limit) {
+				t.Errorf("took %s; want four fifths of %s", took, limit)
 			}
 			if c.errs != codes.OK {
 				select {
@@ -262,9 +263,10 @@ func TestTrap5SlowCallsStallTheProtocol(t *testing.T) {
 	p := newParts(t, nodeSettings{inProcess: inProcess(&fakeMedian{})})
 	p.fake.become("hang")
 	slow := p.chain.CreateMedianProvider(&relayerv1.CreateMedianProviderRequest{TransmitterId: "a", Config: &relayerv1.ProviderConfig{ExternalJobId: "y", ContractId: "c"}})
-	const limit = 200 * time.Millisecond
+	const limit = time.Second
 	transmit := &transmitter{provider: slow, account: "0xA", transmitLimit: limit, readLimit: limit, logger: p.factory.logger}
 	track := &tracker{provider: slow, limit: limit, logger: p.factory.logger}
+	var wait sync.WaitGroup
 	for name, call := range map[string]func(context.Context) error{
 		"LatestConfigDigestAndEpoch": func(ctx context.Context) error {
 			_, _, err := transmit.LatestConfigDigestAndEpoch(ctx)
@@ -275,19 +277,22 @@ func TestTrap5SlowCallsStallTheProtocol(t *testing.T) {
 			return err
 		},
 	} {
-		for bound, want := range map[time.Duration]time.Duration{0: limit, 100 * time.Millisecond: 90 * time.Millisecond, time.Minute: limit} {
-			ctx, cancel := context.WithCancel(t.Context())
-			if bound > 0 {
-				ctx, cancel = context.WithTimeout(t.Context(), bound)
-			}
-			begin := time.Now()
-			err := call(ctx)
-			if took := time.Since(begin); status.Code(errors.Unwrap(err)) != codes.DeadlineExceeded || took < want-10*time.Millisecond || took > want+time.Second {
-				t.Errorf("%s with %s: error %v after %s; want the deadline's after %s", name, bound, err, took, want)
-			}
-			cancel()
+		for bound, want := range map[time.Duration]time.Duration{0: limit, 500 * time.Millisecond: 450 * time.Millisecond, time.Minute: limit} {
+			wait.Go(func() {
+				ctx, cancel := context.WithCancel(t.Context())
+				if bound > 0 {
+					ctx, cancel = context.WithTimeout(t.Context(), bound)
+				}
+				defer cancel()
+				begin := time.Now()
+				err := call(ctx)
+				if took := time.Since(begin); ctx.Err() != nil || status.Code(errors.Unwrap(err)) != codes.DeadlineExceeded || took < want-10*time.Millisecond || took > want+time.Second {
+					t.Errorf("%s with %s: error %v after %s, libocr's context %v; want the call's own deadline after %s", name, bound, err, took, ctx.Err(), want)
+				}
+			})
 		}
 	}
+	wait.Wait()
 	// The account comes from the job: no provider is there to be asked.
 	if account, err := (&transmitter{account: "0xA"}).FromAccount(t.Context()); account != "0xA" || err != nil {
 		t.Errorf("account %q, error %v", account, err)
