@@ -82,6 +82,9 @@ PYTHON_PROJECTS := sdk/python $(wildcard plugins/examples/python-*)
 .venv/ready: sdk/python/venv.sh sdk/python/requirements-dev.txt $(PYTHON_PROJECTS:%=%/pyproject.toml)
 	@sdk/python/venv.sh
 
+.PHONY: python
+python: .venv/ready ## Set up .venv with the Python SDK and the plugins in Python.
+
 .PHONY: test-python
 test-python: .venv/ready ## Run the tests of the Python SDK and its plugins, and those of Go that run them.
 	@if [ -e .venv/ready ]; then $(MAKE) test-python-here; fi
@@ -122,6 +125,45 @@ e2e: build ## Run devnets to their end: plugins as processes, in the node's proc
 	bin/devnet --rounds 5 --json
 	bin/devnet --rounds 5 --json --in-process
 	bin/devnet --rounds 20 --json --kill-every 2s
+
+# ---- A Solana chain for tests: programs in C for its machine, and a validator's interface in Node.js ----
+
+CLANG ?= $(firstword $(shell command -v clang-19 clang 2> /dev/null))
+SBF := $(CLANG) -target bpfel -mcpu=v2 -O2 -fno-builtin -ffreestanding -Wall -Wextra -Werror -mllvm -bpf-stack-size=4096
+FACADE := tools/solana/facade
+PACKAGES := bin/solana/facade/node_modules/.package-lock.json
+
+# Prints the sentence of the first tool that is missing.
+MISSING_SOLANA = \
+	for tool in node npm; do command -v $$tool > /dev/null || echo "The Solana chain runs in Node.js, and the program $$tool is not installed: install Node.js 20 or later with npm, then run make solana."; done | head -1; \
+	if [ -z "$(CLANG)" ] || ! "$(CLANG)" -print-targets 2> /dev/null | grep -q bpfel; then echo 'The programs of the Solana chain are compiled by clang with its BPF target, and there is none: install clang-19, or name it with CLANG=, then run make solana.'; fi
+
+.PHONY: solana
+solana: ## Build the Solana chain of devnet --chain solana into bin/; it needs clang-19, Node.js 20 and npm.
+	@missing=$$($(MISSING_SOLANA)); if [ -n "$$missing" ]; then echo "$$missing" >&2; exit 1; fi
+	@$(MAKE) bin/solana/ocr_2.so bin/solana/store.so $(PACKAGES)
+	@cp $(FACADE)/*.mjs bin/solana/facade/
+	go build -o bin/ ./tools/solana/cmd/solana-devchain
+
+bin/solana/%.so: tools/solana/programs/%.c tools/solana/programs/svm.h $(wildcard tools/solana/internal/sbf/*.go)
+	@mkdir -p $(@D)
+	$(SBF) -c $< -o bin/solana/$*.o
+	GOWORK=off go run -C tools/solana ./cmd/sbflink $(CURDIR)/bin/solana/$*.o $(CURDIR)/$@
+	@rm bin/solana/$*.o
+
+$(PACKAGES): $(FACADE)/package.json $(FACADE)/package-lock.json
+	@mkdir -p bin/solana/facade
+	cp $^ bin/solana/facade/
+	cd bin/solana/facade && npm ci --no-audit --no-fund --loglevel=error
+	@touch $@
+
+.PHONY: test-solana
+test-solana: solana ## Run the tests that need the Solana chain.
+	LOOP_SOLANA_DIR=$(CURDIR)/bin/solana go test -count=1 ./tools/solana/...
+
+.PHONY: solana-if-possible
+solana-if-possible: # Where its tools are; elsewhere it says which are not.
+	@missing=$$($(MISSING_SOLANA)); if [ -n "$$missing" ]; then echo "$$missing The tests of Solana are left out."; else $(MAKE) test-solana; fi
 
 # ---- Linters ----
 

@@ -1,0 +1,304 @@
+package feed
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"fmt"
+	"math/big"
+	"slices"
+	"time"
+
+	"github.com/gagliardetto/solana-go"
+	"github.com/gagliardetto/solana-go/rpc"
+	"github.com/smartcontractkit/libocr/offchainreporting2/reportingplugin/median"
+	"github.com/smartcontractkit/libocr/offchainreporting2plus/confighelper"
+	ocrtypes "github.com/smartcontractkit/libocr/offchainreporting2plus/types"
+)
+
+// offchainPart is how much of the off-chain configuration goes into a transaction, which is limited to 1232 bytes.
+const offchainPart = 800
+
+// transmitterFunds pay for some 200,000 transmissions.
+const transmitterFunds = 2 * solana.LAMPORTS_PER_SOL
+
+// Oracle is the public side of one node of a network.
+type Oracle struct {
+	// PeerID is the node's identity on OCR2's network.
+	PeerID string
+	// OffchainPublicKey is the ed25519 key that signs messages, 32 bytes.
+	OffchainPublicKey []byte
+	// ConfigEncryptionPublicKey is the x25519 key for the configuration's secret, 32 bytes.
+	ConfigEncryptionPublicKey []byte
+	// Signer is the address, as Ethereum derives it, of the secp256k1 key that signs reports.
+	Signer [20]byte
+	// Transmitter is the account that sends reports.
+	Transmitter solana.PublicKey
+}
+
+// Timing says what of the configuration's timing is not devnet's own.
+type Timing struct {
+	// MaxDurationQuery is how long a leader may take to make a query. 0 is what real feeds have on the chain, and with
+	// which a node runs only under a minimum of its own above 0.
+	MaxDurationQuery time.Duration
+}
+
+// DefaultTiming is what suits most: 200 ms for a query.
+func DefaultTiming() Timing { return Timing{MaxDurationQuery: 200 * time.Millisecond} }
+
+// proposedOracle is an oracle as the program takes it.
+type proposedOracle struct {
+	signer             [20]byte
+	transmitter, payee solana.PublicKey
+}
+
+// Sort brings oracles into the order of their numbers in a feed: that of their signers.
+func Sort(oracles []Oracle) []Oracle {
+	return slices.SortedFunc(slices.Values(oracles), func(a, b Oracle) int { return bytes.Compare(a.Signer[:], b.Signer[:]) })
+}
+
+// Configure funds the oracles' transmitters, tells the program its oracles, and returns the digest of the configuration.
+// The oracles' numbers are their places in Sort(oracles). A later call replaces the oracles, and the nodes follow.
+func (f *Feed) Configure(ctx context.Context, oracles []Oracle, timing Timing) (ocrtypes.ConfigDigest, error) {
+	if n := len(oracles); n < MinOracles || n > MaxOracles {
+		return ocrtypes.ConfigDigest{}, fmt.Errorf("configure the feed: %d oracles given, it takes %d to %d", n, MinOracles, MaxOracles)
+	}
+	oracles = Sort(oracles)
+	version, offchain, err := f.offchainConfig(ctx, oracles, timing)
+	if err != nil {
+		return ocrtypes.ConfigDigest{}, fmt.Errorf("make the feed's configuration for %d oracles: %w", len(oracles), err)
+	}
+	var proposed []proposedOracle
+	for _, oracle := range oracles {
+		if err := f.chain.Airdrop(ctx, oracle.Transmitter, transmitterFunds); err != nil {
+			return ocrtypes.ConfigDigest{}, fmt.Errorf("fund the transmitter %s: %w", oracle.Transmitter, err)
+		}
+		payee, _, err := solana.FindAssociatedTokenAddress(oracle.Transmitter, f.TokenMint)
+		if err != nil {
+			return ocrtypes.ConfigDigest{}, fmt.Errorf("derive the payee of %s: %w", oracle.Transmitter, err)
+		}
+		if err := f.writeTokenAccount(ctx, payee, oracle.Transmitter, 0); err != nil {
+			return ocrtypes.ConfigDigest{}, fmt.Errorf("write the payee of %s: %w", oracle.Transmitter, err)
+		}
+		proposed = append(proposed, proposedOracle{oracle.Signer, oracle.Transmitter, payee})
+	}
+	if err := f.propose(ctx, proposed, uint8(Faulty(len(oracles))), version, offchain); err != nil {
+		return ocrtypes.ConfigDigest{}, fmt.Errorf("configure the feed: %w", err)
+	}
+	return f.check(ctx)
+}
+
+// propose takes a configuration through the program's stages. Its digest in each is computed here, too.
+func (f *Feed) propose(ctx context.Context, oracles []proposedOracle, faulty uint8, version uint64, offchain []byte) error {
+	old, err := f.ReadState(ctx, rpc.CommitmentProcessed)
+	if err != nil {
+		return err
+	}
+	key, err := solana.NewRandomPrivateKey()
+	if err != nil {
+		return fmt.Errorf("make a key: %w", err)
+	}
+	proposal := key.PublicKey()
+	create, err := f.createAccount(ctx, proposal, proposalSize, OCR2Program)
+	if err != nil {
+		return err
+	}
+	if _, err := f.send(ctx, []solana.PrivateKey{key}, create, f.createProposal(proposal, version)); err != nil {
+		return fmt.Errorf("create the proposal: %w", err)
+	}
+	for part := range slices.Chunk(offchain, offchainPart) {
+		if _, err := f.send(ctx, nil, f.writeOffchainConfig(proposal, part)); err != nil {
+			return fmt.Errorf("write the off-chain configuration: %w", err)
+		}
+	}
+	if _, err := f.send(ctx, nil, f.proposeConfig(proposal, oracles, faulty)); err != nil {
+		return fmt.Errorf("propose the oracles: %w", err)
+	}
+	if _, err := f.send(ctx, nil, f.proposePayees(proposal, oracles), f.finalizeProposal(proposal)); err != nil {
+		return fmt.Errorf("propose the payees: %w", err)
+	}
+	digest := proposalDigest(oracles, faulty, f.TokenMint, version, offchain)
+	receiver, _, err := solana.FindAssociatedTokenAddress(f.owner.PublicKey(), f.TokenMint)
+	if err != nil {
+		return fmt.Errorf("derive the owner's token account: %w", err)
+	}
+	var payees []solana.PublicKey // of those who are paid before they are replaced
+	for _, oracle := range old.Oracles {
+		payees = append(payees, oracle.Payee)
+	}
+	if _, err := f.send(ctx, nil, f.acceptProposal(proposal, digest, receiver, payees)); err != nil {
+		return fmt.Errorf("accept the proposal: %w", err)
+	}
+	return nil
+}
+
+// check reads the configuration back as a node would. One that the nodes refuse is better refused here than in four logs.
+func (f *Feed) check(ctx context.Context) (ocrtypes.ConfigDigest, error) {
+	state, err := f.ReadState(ctx, rpc.CommitmentProcessed)
+	if err != nil {
+		return ocrtypes.ConfigDigest{}, err
+	}
+	config, err := f.ContractConfig(ctx, state)
+	if err != nil {
+		return ocrtypes.ConfigDigest{}, err
+	}
+	if want := ConfigDigest(OCR2Program, f.State, config); want != state.ConfigDigest {
+		return ocrtypes.ConfigDigest{}, fmt.Errorf("check the feed's configuration: its digest is %s on the chain and %s here", state.ConfigDigest, want)
+	}
+	if _, err := confighelper.PublicConfigFromContractConfig(true, config); err != nil {
+		return ocrtypes.ConfigDigest{}, fmt.Errorf("check the feed's configuration as a node would: %w", err)
+	}
+	return state.ConfigDigest, nil
+}
+
+// ReadState reads the feed's state.
+func (f *Feed) ReadState(ctx context.Context, commitment rpc.CommitmentType) (State, error) {
+	data, err := f.read(ctx, f.State, commitment)
+	if err != nil {
+		return State{}, fmt.Errorf("read the feed's state %s: %w", f.State, err)
+	}
+	return DecodeState(data)
+}
+
+// ReadRounds reads the feed's recent rounds, the newest first, and whether its flag is raised.
+func (f *Feed) ReadRounds(ctx context.Context, commitment rpc.CommitmentType) ([]Round, bool, error) {
+	data, err := f.read(ctx, f.Transmissions, commitment)
+	if err != nil {
+		return nil, false, fmt.Errorf("read the feed %s: %w", f.Transmissions, err)
+	}
+	return DecodeRounds(data)
+}
+
+func (f *Feed) read(ctx context.Context, address solana.PublicKey, commitment rpc.CommitmentType) ([]byte, error) {
+	info, err := f.client.GetAccountInfoWithOpts(ctx, address, &rpc.GetAccountInfoOpts{Encoding: solana.EncodingBase64, Commitment: commitment})
+	if err != nil {
+		return nil, err
+	}
+	return info.Value.Data.GetBinary(), nil
+}
+
+// ContractConfig is the state's configuration as libocr takes it.
+func (f *Feed) ContractConfig(ctx context.Context, state State) (ocrtypes.ContractConfig, error) {
+	onchain, err := median.StandardOnchainConfigCodec{}.Encode(ctx, median.OnchainConfig{Min: state.MinAnswer, Max: state.MaxAnswer})
+	if err != nil {
+		return ocrtypes.ContractConfig{}, fmt.Errorf("encode the feed's range of answers: %w", err)
+	}
+	config := ocrtypes.ContractConfig{
+		ConfigDigest: state.ConfigDigest, ConfigCount: uint64(state.ConfigCount), F: state.F, OnchainConfig: onchain,
+		OffchainConfigVersion: state.OffchainVersion, OffchainConfig: state.OffchainConfig,
+	}
+	for _, oracle := range state.Oracles {
+		config.Signers = append(config.Signers, oracle.Signer[:])
+		config.Transmitters = append(config.Transmitters, ocrtypes.Account(oracle.Transmitter.String()))
+	}
+	return config, nil
+}
+
+func (f *Feed) offchainConfig(ctx context.Context, oracles []Oracle, timing Timing) (version uint64, offchain []byte, err error) {
+	onchain, err := median.StandardOnchainConfigCodec{}.Encode(ctx, median.OnchainConfig{Min: f.min, Max: f.max})
+	if err != nil {
+		return 0, nil, err
+	}
+	identities, err := identities(oracles)
+	if err != nil {
+		return 0, nil, err
+	}
+	initialization := 4 * time.Second
+	turns := make([]int, len(oracles)) // one oracle at a time transmits
+	for i := range turns {
+		turns[i] = 1
+	}
+	_, _, _, _, version, offchain, err = confighelper.ContractSetConfigArgsForTests(
+		5*time.Second,       // deltaProgress: a leader that does nothing for so long is replaced
+		time.Second,         // deltaResend
+		time.Second,         // deltaRound: a slot of the chain takes 0.4 s, and a transmission two of them
+		50*time.Millisecond, // deltaGrace: late observations still count
+		4*time.Second,       // deltaStage: the next transmitter steps in after so long
+		100,                 // rMax: rounds before the leader changes
+		turns,
+		identities,
+		median.OffchainConfig{
+			AlphaReportPPB: 1, // any change of the price is reported
+			AlphaAcceptPPB: 1,
+			DeltaC:         time.Second, // a price that stands still is reported too
+		}.Encode(),
+		&initialization,
+		timing.MaxDurationQuery,
+		time.Second,          // observation
+		500*time.Millisecond, // report; the three must sum up to less than deltaProgress
+		500*time.Millisecond, // should accept
+		500*time.Millisecond, // should transmit
+		Faulty(len(oracles)),
+		onchain,
+	)
+	return version, offchain, err
+}
+
+func identities(oracles []Oracle) ([]confighelper.OracleIdentityExtra, error) {
+	var all []confighelper.OracleIdentityExtra
+	for i, oracle := range oracles {
+		var identity confighelper.OracleIdentityExtra
+		if n := len(oracle.OffchainPublicKey); n != len(identity.OffchainPublicKey) {
+			return nil, fmt.Errorf("oracle %d: its offchain public key has %d bytes instead of 32", i, n)
+		}
+		if n := len(oracle.ConfigEncryptionPublicKey); n != len(identity.ConfigEncryptionPublicKey) {
+			return nil, fmt.Errorf("oracle %d: its config encryption public key has %d bytes instead of 32", i, n)
+		}
+		copy(identity.OffchainPublicKey[:], oracle.OffchainPublicKey)
+		copy(identity.ConfigEncryptionPublicKey[:], oracle.ConfigEncryptionPublicKey)
+		identity.OnchainPublicKey = oracle.Signer[:]
+		identity.PeerID = oracle.PeerID
+		identity.TransmitAccount = ocrtypes.Account(oracle.Transmitter.String())
+		all = append(all, identity)
+	}
+	return all, nil
+}
+
+// proposalDigest is what whoever accepts a proposal states, so that nobody changes it in between.
+func proposalDigest(oracles []proposedOracle, faulty uint8, mint solana.PublicKey, version uint64, offchain []byte) []byte {
+	h := sha256.New()
+	h.Write([]byte{uint8(len(oracles))})
+	for _, oracle := range oracles {
+		h.Write(oracle.signer[:])
+		h.Write(oracle.transmitter[:])
+		h.Write(oracle.payee[:])
+	}
+	h.Write([]byte{faulty})
+	h.Write(mint[:])
+	h.Write(binary.BigEndian.AppendUint64(nil, version))
+	h.Write(binary.BigEndian.AppendUint32(nil, uint32(len(offchain))))
+	h.Write(offchain)
+	return h.Sum(nil)
+}
+
+// ConfigDigest is the digest of a configuration of a feed's state under the program. Transmitters must be base58 keys.
+func ConfigDigest(program, state solana.PublicKey, config ocrtypes.ContractConfig) ocrtypes.ConfigDigest {
+	h := sha256.New()
+	h.Write(program[:])
+	h.Write(state[:])
+	h.Write(binary.BigEndian.AppendUint32(nil, uint32(config.ConfigCount)))
+	h.Write([]byte{uint8(len(config.Signers))})
+	for _, signer := range config.Signers {
+		h.Write(signer)
+	}
+	for _, transmitter := range config.Transmitters {
+		key, err := solana.PublicKeyFromBase58(string(transmitter))
+		if err != nil {
+			return ocrtypes.ConfigDigest{} // matches none
+		}
+		h.Write(key[:])
+	}
+	h.Write([]byte{config.F})
+	h.Write(binary.BigEndian.AppendUint32(nil, uint32(len(config.OnchainConfig))))
+	h.Write(config.OnchainConfig)
+	h.Write(binary.BigEndian.AppendUint64(nil, config.OffchainConfigVersion))
+	h.Write(binary.BigEndian.AppendUint32(nil, uint32(len(config.OffchainConfig))))
+	h.Write(config.OffchainConfig)
+	digest := ocrtypes.ConfigDigest(h.Sum(nil))
+	digest[0], digest[1] = 0, 3
+	return digest
+}
+
+// Range is the range of answers that the feed takes.
+func (f *Feed) Range() (lowest, highest *big.Int) { return f.min, f.max }
