@@ -11,6 +11,8 @@ import (
 	web3 "github.com/ethereum/go-ethereum/accounts/keystore"
 	"github.com/ethereum/go-ethereum/crypto"
 	"github.com/google/uuid"
+
+	"github.com/loop-plugins/loop/host/internal/database"
 )
 
 const (
@@ -82,6 +84,9 @@ func (k *Keystore) importEVM(ctx context.Context, file []byte, password Password
 	}
 	if named := strings.TrimPrefix(parsed.Address, "0x"); named != "" && !strings.EqualFold("0x"+named, account.ID()) {
 		return nil, fmt.Errorf("address says %.42q, but the key is that of %s: %w", parsed.Address, account.ID(), ErrInvalid)
+	}
+	if _, err := k.Signer(ChainEVM, account.ID()); err == nil {
+		return nil, fmt.Errorf("account %s %w", account.ID(), database.ErrExists) // a short sentence for the usual case
 	}
 	if err := k.add(ctx, account, secret); err != nil {
 		return nil, fmt.Errorf("account %s: %w", account.ID(), err)
