@@ -135,37 +135,3 @@ func TestEachSplitsBatches(t *testing.T) {
 		t.Errorf("Batch with one error: %v", err)
 	}
 }
-
-func TestContracts(t *testing.T) {
-	t.Parallel()
-	var c Contracts
-	one, two := common.Address{1}, common.Address{2}
-	_, changed := c.all()
-	is := func(want bool, what string) {
-		t.Helper()
-		select {
-		case <-changed:
-			if !want {
-				t.Errorf("%s changes the set", what)
-			}
-		default:
-			if want {
-				t.Errorf("%s does not change the set", what)
-			}
-		}
-		_, changed = c.all()
-	}
-	c.Add(one)
-	is(true, "the first")
-	c.Add(one)
-	is(false, "the same again")
-	c.Add(two)
-	is(true, "another")
-	c.Remove(one)
-	is(false, "one user less")
-	c.Remove(one)
-	is(true, "the last user")
-	if all, _ := c.all(); len(all) != 1 || all[0] != two {
-		t.Errorf("the set is %v", all)
-	}
-}

@@ -2,8 +2,6 @@ package endpoint
 
 import (
 	"context"
-	"maps"
-	"slices"
 	"sync"
 	"time"
 
@@ -11,46 +9,12 @@ import (
 	"github.com/ethereum/go-ethereum/common"
 	"github.com/ethereum/go-ethereum/core/types"
 	"github.com/ethereum/go-ethereum/rpc"
+
+	"github.com/loop-plugins/loop/sdk/go/relayer"
 )
 
-// Contracts is the set of contracts whose events all nodes of a chain push. The zero value is ready.
-type Contracts struct {
-	mu      sync.Mutex
-	counts  map[common.Address]int
-	changed chan struct{}
-}
-
-// Add follows a contract once more.
-func (c *Contracts) Add(contract common.Address) { c.change(contract, 1) }
-
-// Remove follows a contract once less.
-func (c *Contracts) Remove(contract common.Address) { c.change(contract, -1) }
-
-func (c *Contracts) change(contract common.Address, by int) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.counts == nil {
-		c.counts = map[common.Address]int{}
-	}
-	before := len(c.counts)
-	if c.counts[contract] += by; c.counts[contract] <= 0 {
-		delete(c.counts, contract)
-	}
-	if len(c.counts) != before && c.changed != nil {
-		close(c.changed)
-		c.changed = nil
-	}
-}
-
-// all returns the contracts, and a channel that is closed when they change.
-func (c *Contracts) all() ([]common.Address, <-chan struct{}) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.changed == nil {
-		c.changed = make(chan struct{})
-	}
-	return slices.Collect(maps.Keys(c.counts)), c.changed
-}
+// Contracts is the set of contracts whose events all nodes of a chain push.
+type Contracts = relayer.Followed[common.Address]
 
 // Watch implements relayer.Driver. Blocks come pushed where the node takes WebSockets, and polled at PollInterval otherwise and
 // while the push is broken. While it works they are polled all the same, but seldom: a push that has silently stopped
@@ -175,7 +139,7 @@ func (d *Driver) subscribe(ctx context.Context, c *Client, events chan<- pushEve
 		logging *rpc.ClientSubscription
 		failed  <-chan error
 	)
-	addresses, changed := d.settings.Contracts.all()
+	addresses, changed := d.settings.Contracts.All()
 	relog := func() error {
 		if logging != nil {
 			logging.Unsubscribe()
@@ -210,7 +174,7 @@ func (d *Driver) subscribe(ctx context.Context, c *Client, events chan<- pushEve
 		case log := <-logs:
 			d.settings.Logged(log.Address)
 		case <-changed:
-			if addresses, changed = d.settings.Contracts.all(); relog() != nil {
+			if addresses, changed = d.settings.Contracts.All(); relog() != nil {
 				return worked
 			}
 		case <-reset:

@@ -29,7 +29,7 @@ type QueueSettings struct {
 	// account when it is full (its AccountSlots).
 	Window int
 	// Unordered says that transactions of the chain need no sequence numbers and expire by themselves (Solana): a number then
-	// only names a flight, gaps do not matter, and there are no fillers.
+	// only names a flight, gaps do not matter, there are no fillers, and one that is refused holds no other up.
 	Unordered bool
 	// Interval is how often the chain is asked while anything is unfinished and nobody triggers; 0: 5 s.
 	Interval time.Duration
@@ -275,7 +275,7 @@ func (q *Queue) Step(ctx context.Context) error {
 	if err := q.drop(ctx, items, verdicts, flying); err != nil {
 		return err
 	}
-	if len(failures) > 0 { // what cannot be sent now would only lengthen the row behind it
+	if len(failures) > 0 && !q.settings.Unordered { // what cannot be sent now would only lengthen the row behind it
 		return failures[0]
 	}
 	for _, item := range q.candidates(items, verdicts, flying) {
@@ -290,8 +290,11 @@ func (q *Queue) Step(ctx context.Context) error {
 			failures = append(failures, err)
 			continue
 		}
-		if err := q.send(ctx, f); err != nil {
+		switch err := q.send(ctx, f); {
+		case err != nil && !q.settings.Unordered:
 			return err
+		case err != nil: // others do not stand behind it
+			failures = append(failures, err)
 		}
 	}
 	if len(failures) > 0 {
@@ -330,7 +333,11 @@ func (q *Queue) advance(ctx context.Context, f *flight, outcome Outcome, verdict
 		}
 		return true, q.land(ctx, f)
 	case Lost:
-		q.settings.Logger.Warn("something else took the number of a transaction", "account", q.settings.Account, "sequence", f.sequence, "hash", f.newest().Hash)
+		why := "something else took the number of a transaction"
+		if q.settings.Unordered {
+			why = "a transaction expired before any block took it"
+		}
+		q.settings.Logger.Warn(why, "account", q.settings.Account, "sequence", f.sequence, "hash", f.newest().Hash)
 		return true, q.land(ctx, f) // the item, if any, waits again
 	}
 	q.mu.Lock()

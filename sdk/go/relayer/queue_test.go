@@ -220,6 +220,20 @@ func TestUnorderedQueueNeedsNoFillers(t *testing.T) {
 	wantSent(t, s, "0 z/1 #0", "0 z/1 #0")
 }
 
+// TestUnorderedQueueHoldsNoOtherUp holds that neither what is refused at once nor what is refused again keeps other contracts'
+// reports from being sent.
+func TestUnorderedQueueHoldsNoOtherUp(t *testing.T) {
+	t.Parallel()
+	q, s, _ := newScripted(t, QueueSettings{Unordered: true})
+	s.sendErr = ErrRefused
+	add(t, q, item("x", 1), item("y", 1))
+	step(t, q, "send the transaction with number 0: the chain refused the transaction")
+	wantSent(t, s, "0 x/1 #0", "1 y/1 #0")
+	add(t, q, item("z", 1))
+	step(t, q, "send the transaction with number 0: the chain refused the transaction")
+	wantSent(t, s, "0 x/1 #0", "1 y/1 #0", "2 z/1 #0")
+}
+
 func TestSubmit(t *testing.T) {
 	t.Parallel()
 	q, s, store := newScripted(t, QueueSettings{})
