@@ -1,0 +1,225 @@
+package account
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	sol "github.com/gagliardetto/solana-go"
+	"github.com/gagliardetto/solana-go/rpc"
+
+	"github.com/loop-plugins/loop/plugins/solana/endpoint"
+	"github.com/loop-plugins/loop/plugins/solana/ocr2"
+	"github.com/loop-plugins/loop/sdk/go/relayer"
+)
+
+// Survey implements relayer.Sender: all from one node.
+func (a *Account) Survey(ctx context.Context, flights []relayer.Flight, items []relayer.Item) (relayer.Survey, error) {
+	horizon := a.settings.Horizon.Slot()
+	var survey relayer.Survey
+	err := a.settings.Pool.Do(ctx, func(ctx context.Context, client *endpoint.Client) error {
+		survey = relayer.Survey{}
+		var err error
+		if survey.Outcomes, err = a.outcomes(ctx, client, flights); err != nil {
+			return err
+		}
+		survey.Verdicts, err = a.verdicts(ctx, client, items, horizon)
+		return err
+	})
+	return survey, err
+}
+
+// outcomes asks for the block height before the transactions: one that lands in between is then seen, never taken for dead.
+func (a *Account) outcomes(ctx context.Context, client *endpoint.Client, flights []relayer.Flight) ([]relayer.Outcome, error) {
+	if len(flights) == 0 {
+		return nil, nil
+	}
+	height, err := client.BlockHeight(ctx)
+	if err != nil {
+		return nil, err
+	}
+	known := map[string]*endpoint.Status{}
+	ask := func(flights []relayer.Flight, history bool) error {
+		var signatures []string
+		for _, f := range flights {
+			for _, attempt := range f.Attempts {
+				signatures = append(signatures, attempt.Hash)
+			}
+		}
+		if len(signatures) == 0 {
+			return nil
+		}
+		statuses, err := client.Statuses(ctx, signatures, history)
+		for i, s := range statuses {
+			if s != nil {
+				known[signatures[i]] = s
+			}
+		}
+		return err
+	}
+	if err := ask(flights, false); err != nil {
+		return nil, err
+	}
+	// What seems dead may have landed before the memory of statuses begins: a relayer may have been away for hours.
+	var dead []relayer.Flight
+	for _, f := range flights {
+		if a.outcome(f, height, known).State == relayer.Lost {
+			dead = append(dead, f)
+		}
+	}
+	if err := ask(dead, true); err != nil && !relayer.IsAnswered(err) { // nodes without history are good nodes: the contract refuses a repeat
+		return nil, err
+	}
+	outcomes := make([]relayer.Outcome, len(flights))
+	for i, f := range flights {
+		outcomes[i] = a.outcome(f, height, known)
+		if outcomes[i].State == relayer.RevertedForGood {
+			a.explain(f, known)
+		}
+	}
+	return outcomes, nil
+}
+
+// outcome judges a flight by what is known of its attempts. One that succeeded decides: others of the flight then fail, since
+// the contract refuses a repeat.
+func (a *Account) outcome(f relayer.Flight, height uint64, known map[string]*endpoint.Status) relayer.Outcome {
+	var (
+		failed  relayer.Outcome
+		expired = true
+		seen    int
+		last    terms
+	)
+	for _, attempt := range f.Attempts {
+		t, err := decodeTerms(attempt)
+		if err == nil {
+			last = t
+			expired = expired && height > t.Blockhash.LastValid
+		}
+		s := known[attempt.Hash]
+		if s == nil {
+			continue
+		}
+		seen++
+		switch forGood := a.forGood(s.Commitment); {
+		case s.Failure == nil && forGood:
+			return relayer.Outcome{State: relayer.SucceededForGood, Hash: attempt.Hash}
+		case s.Failure == nil:
+			return relayer.Outcome{State: relayer.Succeeded, Hash: attempt.Hash}
+		case forGood:
+			failed = relayer.Outcome{State: relayer.RevertedForGood, Hash: attempt.Hash}
+		default:
+			failed = relayer.Outcome{State: relayer.Reverted, Hash: attempt.Hash}
+		}
+	}
+	switch {
+	case seen == 0 && expired:
+		return relayer.Outcome{State: relayer.Lost}
+	case seen == 0:
+		bump := a.settings.Fees.BumpPeriod
+		newest := f.Attempts[len(f.Attempts)-1]
+		return relayer.Outcome{Stuck: bump > 0 && !last.Once && time.Since(newest.Signed) >= bump}
+	case seen < len(f.Attempts) && !expired: // another attempt may still succeed
+		failed.State = relayer.Reverted
+	}
+	return failed
+}
+
+// forGood tells whether a block of that commitment counts as there to stay.
+func (a *Account) forGood(reached rpc.CommitmentType) bool {
+	rank := func(c rpc.CommitmentType) int {
+		switch c {
+		case rpc.CommitmentFinalized:
+			return 2
+		case rpc.CommitmentConfirmed:
+			return 1
+		default:
+			return 0
+		}
+	}
+	return rank(reached) >= max(rank(a.settings.Commitment), rank(rpc.CommitmentConfirmed))
+}
+
+// explain logs why a flight's transactions failed.
+func (a *Account) explain(f relayer.Flight, known map[string]*endpoint.Status) {
+	for _, attempt := range f.Attempts {
+		s := known[attempt.Hash]
+		if s == nil {
+			continue
+		}
+		reason := relayer.Said(string(s.Failure)).Error()
+		if code, ok := s.Custom(); ok {
+			if name := ocr2.Refusal(code); name != "" {
+				reason = name
+			}
+		}
+		a.settings.Logger.Warn("the program refused a transaction", "account", a.settings.Key, "hash", attempt.Hash, "slot", s.Slot, "reason", reason)
+	}
+}
+
+// verdicts reads the head of each contract's State.
+func (a *Account) verdicts(ctx context.Context, client *endpoint.Client, items []relayer.Item, horizon uint64) ([]relayer.Verdict, error) {
+	type view struct {
+		head ocr2.Head
+		err  error
+		slot uint64
+	}
+	views := map[string]*view{}
+	var keys []sol.PublicKey
+	for _, item := range items {
+		if views[item.Contract] != nil {
+			continue
+		}
+		key, err := Parse(item.Contract)
+		views[item.Contract] = &view{err: err}
+		if err == nil {
+			keys = append(keys, key)
+		}
+	}
+	for start := 0; start < len(keys); start += endpoint.MaxAccounts {
+		part := keys[start:min(start+endpoint.MaxAccounts, len(keys))]
+		slot, contents, err := client.Accounts(ctx, part, endpoint.Slice{Length: ocr2.HeadLength})
+		if err != nil {
+			return nil, err
+		}
+		a.settings.Horizon.Reach(slot)
+		for i, content := range contents {
+			v := views[part[i].String()]
+			v.slot = slot
+			v.head, v.err = ocr2.ParseHead(content)
+		}
+	}
+	verdicts := make([]relayer.Verdict, len(items))
+	for i, item := range items {
+		v := views[item.Contract]
+		if v.err != nil {
+			verdicts[i] = relayer.Verdict{Wait: true}
+			continue
+		}
+		verdicts[i] = verdict(item, v.head, v.slot >= horizon)
+	}
+	return verdicts, nil
+}
+
+// verdict compares a report with what its contract holds. current tells that the view is as new as any that was seen: an older
+// one may not know the report's configuration yet.
+func verdict(item relayer.Item, head ocr2.Head, current bool) relayer.Verdict {
+	switch {
+	case head.ConfigDigest != item.Digest && !current:
+		return relayer.Verdict{Wait: true}
+	case head.ConfigDigest != item.Digest:
+		return relayer.Verdict{Stale: "the contract has another configuration"}
+	case head.Epoch > item.Epoch || head.Epoch == item.Epoch && head.Round >= item.Round:
+		return relayer.Verdict{Stale: fmt.Sprintf("the contract has a transmission of epoch %d round %d", head.Epoch, head.Round)}
+	default:
+		return relayer.Verdict{}
+	}
+}
+
+// Parse reads an account as people write it.
+func Parse(text string) (sol.PublicKey, error) {
+	key, err := sol.PublicKeyFromBase58(text)
+	if err != nil {
+		return sol.PublicKey{}, fmt.Errorf("%.64q is no public key; write its 32 bytes in base58", text)
+	}
+	return key, nil
+}

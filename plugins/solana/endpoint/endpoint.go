@@ -1,0 +1,156 @@
+// Package endpoint reaches one RPC node of a Solana chain: calls over HTTP; slots and accounts pushed over WebSocket where the
+// node has one, and slots polled while nothing is pushed.
+//
+// It must not know contracts, jobs or keys, nor that there are other nodes.
+package endpoint
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"io"
+	"net/http"
+	"sync/atomic"
+	"time"
+
+	sol "github.com/gagliardetto/solana-go"
+	"github.com/gagliardetto/solana-go/rpc"
+	"github.com/gagliardetto/solana-go/rpc/jsonrpc"
+
+	"github.com/loop-plugins/loop/sdk/go/relayer"
+)
+
+// Settings is what a Driver is made of. URL, ChainID, Commitment, the durations, Accounts and Pushed are required.
+type Settings struct {
+	// URL is http:// or https://; WSURL, if any, ws:// or wss://.
+	URL, WSURL string
+	// ChainID is mainnet, testnet or devnet, or any other name for a chain that is none of these.
+	ChainID string
+	// Commitment of what is read and pushed.
+	Commitment rpc.CommitmentType
+	// PollInterval is how often the newest slot is asked for while nothing is pushed.
+	PollInterval time.Duration
+	// Timeout bounds each call.
+	Timeout time.Duration
+	// Accounts are to be pushed.
+	Accounts *relayer.Followed[sol.PublicKey]
+	// Pushed hears of an account's content at a slot; nil data: there is no such account. It must not block.
+	Pushed func(account sol.PublicKey, slot uint64, data []byte)
+}
+
+// Driver connects to one node; it implements relayer.Driver.
+type Driver struct{ settings Settings }
+
+var _ relayer.Driver[*Client] = (*Driver)(nil)
+
+// NewDriver makes a driver. It connects to nothing.
+func NewDriver(settings Settings) *Driver { return &Driver{settings} }
+
+// Client makes calls at one node.
+type Client struct {
+	rpc        *rpc.Client
+	commitment rpc.CommitmentType
+	slot       atomic.Uint64
+}
+
+// Horizon is the newest slot that any node has answered at, under the commitment of reads. An answer from before it may lack
+// what is known already. The zero value is ready.
+type Horizon struct{ slot atomic.Uint64 }
+
+// Reach moves the horizon to a slot unless it is beyond it.
+func (h *Horizon) Reach(slot uint64) {
+	for {
+		known := h.slot.Load()
+		if slot <= known || h.slot.CompareAndSwap(known, slot) {
+			return
+		}
+	}
+}
+
+// Slot is where the horizon is.
+func (h *Horizon) Slot() uint64 { return h.slot.Load() }
+
+// Connect implements relayer.Driver.
+func (d *Driver) Connect(ctx context.Context) (*Client, error) {
+	transport := http.DefaultTransport.(*http.Transport).Clone() // one of its own, so that Disconnect ends its connections
+	c := &Client{commitment: d.settings.Commitment, rpc: rpc.NewWithCustomRPCClient(jsonrpc.NewClientWithOpts(d.settings.URL, &jsonrpc.RPCClientOpts{
+		HTTPClient: &http.Client{Transport: checked{transport}},
+	}))}
+	if err := d.check(ctx, c); err != nil {
+		d.Disconnect(c)
+		return nil, err
+	}
+	return c, nil
+}
+
+// Disconnect implements relayer.Driver.
+func (d *Driver) Disconnect(c *Client) { _ = c.rpc.Close() }
+
+// genesis are the hashes of the first blocks of the public chains.
+func genesis(chainID string) string {
+	switch chainID {
+	case "mainnet":
+		return "5eykt4UsFv8P8NJdTREpY1vzqKqZKvdpKuc147dw2N9d"
+	case "testnet":
+		return "4uhcVJyU9pJkvQyS88uRDiswHXSCkY3zQawwpjk2NsNY"
+	case "devnet":
+		return "EtWTRABZaYq6iMfeYKouRu166VU2xqa1wcaWoxPkrZBG"
+	default:
+		return ""
+	}
+}
+
+// check asks which chain the node serves and for its newest slot.
+func (d *Driver) check(ctx context.Context, c *Client) error {
+	var first string
+	if err := c.call(ctx, &first, "getGenesisHash"); err != nil {
+		return err
+	}
+	right := first == genesis(d.settings.ChainID)
+	if genesis(d.settings.ChainID) == "" {
+		right = first != "" && first != genesis("mainnet") && first != genesis("testnet") && first != genesis("devnet")
+	}
+	if !right {
+		return relayer.ErrWrongChain
+	}
+	return c.look(ctx)
+}
+
+// look asks for the newest slot.
+func (c *Client) look(ctx context.Context) error {
+	slot, err := c.Slot(ctx, rpc.CommitmentProcessed)
+	if err == nil {
+		c.slot.Store(slot)
+	}
+	return err
+}
+
+// checked lets pass what is JSON and of bearable length. solana-go would take a page for a fault of the connection, and
+// its errors quote the node's address.
+type checked struct{ *http.Transport }
+
+// longest is 64 MiB: several times the largest block.
+const longest = 64 << 20
+
+// RoundTrip implements http.RoundTripper.
+func (t checked) RoundTrip(r *http.Request) (*http.Response, error) {
+	response, err := t.Transport.RoundTrip(r)
+	if err != nil {
+		return nil, err
+	}
+	defer response.Body.Close()
+	if response.StatusCode/100 != 2 {
+		return nil, relayer.StatusCode(response.StatusCode)
+	}
+	body, err := io.ReadAll(io.LimitReader(response.Body, longest+1))
+	switch {
+	case err != nil:
+		return nil, err
+	case len(body) > longest:
+		return nil, relayer.Said("answers with more than 64 MiB")
+	case !json.Valid(body):
+		return nil, relayer.Said("answers with something other than the JSON expected")
+	}
+	response.Body = io.NopCloser(bytes.NewReader(body))
+	return response, nil
+}

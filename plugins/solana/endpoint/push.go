@@ -1,0 +1,233 @@
+package endpoint
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/cenkalti/backoff/v5"
+	sol "github.com/gagliardetto/solana-go"
+	"github.com/gagliardetto/solana-go/rpc"
+	"github.com/gorilla/websocket"
+)
+
+// solana-go's own WebSocket client serves no plugin: it keeps 5 MB for each subscription, prints to stdout, and a message
+// without a result ends the process.
+
+const (
+	// silence is how long nothing may come: a slot begins every 400 ms.
+	silence = 5 * time.Second
+	// longestPush is above the longest account, 10 MiB, in base64.
+	longestPush = 16 << 20
+)
+
+// news is of the push: whether it works, and if so the newest slot.
+type news struct {
+	works bool
+	slot  uint64
+}
+
+// push subscribes to slots and accounts, and again after a failure, until ctx ends.
+func (d *Driver) push(ctx context.Context, events chan<- news) {
+	pause := &backoff.ExponentialBackOff{InitialInterval: 500 * time.Millisecond, RandomizationFactor: 0.5, Multiplier: 2, MaxInterval: 30 * time.Second}
+	pause.Reset()
+	for {
+		if d.subscribe(ctx, events) {
+			pause.Reset()
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case events <- news{}:
+		}
+		timer := time.NewTimer(pause.NextBackOff())
+		select {
+		case <-ctx.Done():
+			timer.Stop()
+			return
+		case <-timer.C:
+		}
+	}
+}
+
+// message is what comes over the connection: the answer to a request, or a notification.
+type message struct {
+	ID     uint64          `json:"id"`
+	Result json.RawMessage `json:"result"` // of an answer
+	Error  json.RawMessage `json:"error"`
+	Method string          `json:"method"`
+	Params struct {
+		Subscription uint64          `json:"subscription"`
+		Result       json.RawMessage `json:"result"`
+	} `json:"params"`
+}
+
+// subscribe pushes until something fails, and tells whether a slot came.
+func (d *Driver) subscribe(ctx context.Context, events chan<- news) (worked bool) {
+	dial, stop := context.WithTimeout(ctx, d.settings.Timeout)
+	dialer := websocket.Dialer{Proxy: http.ProxyFromEnvironment}
+	conn, response, err := dialer.DialContext(dial, d.settings.WSURL, nil)
+	stop()
+	if response != nil {
+		_ = response.Body.Close()
+	}
+	if err != nil {
+		return false
+	}
+	conn.SetReadLimit(longestPush)
+	messages := make(chan message)
+	done := make(chan struct{})
+	var reading sync.WaitGroup
+	defer reading.Wait()
+	defer conn.Close()
+	defer close(done)
+	reading.Go(func() {
+		defer close(messages)
+		for {
+			var m message
+			_ = conn.SetReadDeadline(time.Now().Add(silence))
+			if conn.ReadJSON(&m) != nil {
+				return
+			}
+			select {
+			case messages <- m:
+			case <-done:
+				return
+			}
+		}
+	})
+
+	s := subscriptions{conn: conn, requested: map[uint64]sol.PublicKey{}, open: map[uint64]sol.PublicKey{}}
+	if s.call("slotSubscribe") != nil {
+		return false
+	}
+	accounts, changed := d.settings.Accounts.All()
+	if s.follow(accounts, d.settings.Commitment) != nil {
+		return false
+	}
+	var (
+		latest news
+		tell   chan<- news
+	)
+	for {
+		select {
+		case <-ctx.Done():
+			return worked
+		case tell <- latest:
+			tell = nil
+		case <-changed:
+			accounts, changed = d.settings.Accounts.All()
+			if s.follow(accounts, d.settings.Commitment) != nil {
+				return worked
+			}
+		case m, ok := <-messages:
+			if !ok {
+				return worked
+			}
+			switch m.Method {
+			case "":
+				if !s.answer(m) {
+					return worked
+				}
+			case "slotNotification":
+				var slot slotted
+				if json.Unmarshal(m.Params.Result, &slot) != nil || slot.Slot == 0 {
+					return worked
+				}
+				worked, latest, tell = true, news{works: true, slot: slot.Slot}, events
+			case "accountNotification":
+				if !s.account(m, d.settings.Pushed) {
+					return worked
+				}
+			}
+		}
+	}
+}
+
+// subscriptions are those of one connection.
+type subscriptions struct {
+	conn      *websocket.Conn
+	last      uint64                   // id of the last request
+	requested map[uint64]sol.PublicKey // by request: not answered yet
+	open      map[uint64]sol.PublicKey // by subscription
+}
+
+func (s *subscriptions) call(method string, params ...any) error {
+	s.last++
+	_ = s.conn.SetWriteDeadline(time.Now().Add(silence))
+	return s.conn.WriteJSON(map[string]any{"jsonrpc": "2.0", "id": s.last, "method": method, "params": params})
+}
+
+// follow subscribes to what is new among the accounts and ends the subscriptions of others. One that is asked for and not
+// answered yet ends at the next change.
+func (s *subscriptions) follow(accounts []sol.PublicKey, commitment rpc.CommitmentType) error {
+	have := map[sol.PublicKey]bool{}
+	for _, account := range s.requested {
+		have[account] = true
+	}
+	want := map[sol.PublicKey]bool{}
+	for _, account := range accounts {
+		want[account] = true
+	}
+	for id, account := range s.open {
+		if want[account] {
+			have[account] = true
+			continue
+		}
+		delete(s.open, id)
+		if err := s.call("accountUnsubscribe", id); err != nil {
+			return err
+		}
+	}
+	for account := range want {
+		if have[account] {
+			continue
+		}
+		if err := s.call("accountSubscribe", account, rpc.M{"encoding": "base64", "commitment": commitment}); err != nil {
+			return err
+		}
+		s.requested[s.last] = account
+	}
+	return nil
+}
+
+// answer takes the answer to a request and tells whether it is a good one.
+func (s *subscriptions) answer(m message) bool {
+	if len(m.Error) > 0 && string(m.Error) != "null" {
+		return false
+	}
+	account, ok := s.requested[m.ID]
+	if !ok {
+		return true // to a subscription of slots, or to an end
+	}
+	delete(s.requested, m.ID)
+	var id uint64
+	if json.Unmarshal(m.Result, &id) != nil {
+		return false
+	}
+	s.open[id] = account
+	return true
+}
+
+// account takes what an account holds and tells whether it can be read.
+func (s *subscriptions) account(m message, pushed func(sol.PublicKey, uint64, []byte)) bool {
+	key, ok := s.open[m.Params.Subscription]
+	if !ok {
+		return true // it was ended, and this was on its way
+	}
+	var result struct {
+		Context slotted `json:"context"`
+		Value   *held   `json:"value"`
+	}
+	if json.Unmarshal(m.Params.Result, &result) != nil {
+		return false
+	}
+	data, err := result.Value.content()
+	if err != nil {
+		return false
+	}
+	pushed(key, result.Context.Slot, data)
+	return true
+}

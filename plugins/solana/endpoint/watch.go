@@ -1,0 +1,64 @@
+package endpoint
+
+import (
+	"context"
+	"sync"
+	"time"
+)
+
+// genesisInterval is how often a node is asked again which chain it serves: load balancers are pointed elsewhere by hand, and
+// seldom.
+const genesisInterval = time.Minute
+
+// Watch implements relayer.Driver. Slots come pushed where the node takes WebSockets, and polled at PollInterval otherwise and
+// while the push is broken. While it works they are polled all the same, but seldom: calls go over another connection.
+func (d *Driver) Watch(ctx context.Context, c *Client, report func(height uint64)) error {
+	ctx, cancel := context.WithCancel(ctx)
+	pushed := make(chan news)
+	var pushing sync.WaitGroup
+	defer pushing.Wait()
+	defer cancel()
+	if d.settings.WSURL != "" {
+		pushing.Go(func() { d.push(ctx, pushed) })
+	}
+	report(c.Newest())
+	works, checkedAt := false, time.Now()
+	interval := func() time.Duration {
+		if works {
+			return min(10*d.settings.PollInterval, 30*time.Second)
+		}
+		return d.settings.PollInterval
+	}
+	timer := time.NewTimer(interval())
+	defer timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case n := <-pushed:
+			if works != n.works {
+				works = n.works
+				timer.Reset(interval())
+			}
+			if n.works {
+				c.slot.Store(n.slot)
+				report(n.slot)
+			}
+		case <-timer.C:
+			bounded, stop := context.WithTimeout(ctx, d.settings.Timeout)
+			var err error
+			if time.Since(checkedAt) >= genesisInterval {
+				checkedAt = time.Now()
+				err = d.check(bounded, c)
+			} else {
+				err = c.look(bounded)
+			}
+			stop()
+			if err != nil {
+				return err
+			}
+			report(c.Newest()) // even if it is the same: the node lives
+			timer.Reset(interval())
+		}
+	}
+}

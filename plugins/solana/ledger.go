@@ -1,0 +1,236 @@
+package solana
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	sol "github.com/gagliardetto/solana-go"
+
+	"github.com/loop-plugins/loop/plugins/solana/account"
+	"github.com/loop-plugins/loop/plugins/solana/endpoint"
+	"github.com/loop-plugins/loop/plugins/solana/ocr2"
+	"github.com/loop-plugins/loop/sdk/go/relayer"
+)
+
+// ledger reads the accounts of all contracts of a chain: all at once again and again, and each when a node pushes it.
+type ledger struct {
+	pool    *account.Pool
+	horizon *endpoint.Horizon
+	hub     *relayer.Hub
+	ttl     time.Duration
+	pushes  *relayer.Followed[sol.PublicKey]
+	poller  *relayer.Poller[struct{}]
+
+	mu        sync.Mutex
+	contracts map[ocr2.Contract]*contract
+}
+
+// start begins to read.
+func (l *ledger) start(chainID string, interval, timeout time.Duration) {
+	l.poller = relayer.NewPoller(relayer.PollerSettings[struct{}]{
+		Subject: "the contracts of chain " + chainID, Fetch: func(ctx context.Context) (struct{}, error) { return struct{}{}, l.fetch(ctx) },
+		Interval: interval, Retry: interval, Gap: min(interval, 250*time.Millisecond), TTL: l.ttl, Timeout: 2 * timeout,
+	})
+}
+
+// acquire follows a contract once more. release must follow.
+func (l *ledger) acquire(accounts ocr2.Contract) *contract {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	c := l.contracts[accounts]
+	if c == nil {
+		c = &contract{accounts: accounts, ledger: l, providers: map[string]struct{}{}}
+		l.contracts[accounts] = c
+	}
+	c.users++
+	l.pushes.Add(accounts.State)
+	l.pushes.Add(accounts.Feed)
+	l.poller.Trigger()
+	return c
+}
+
+func (l *ledger) release(c *contract) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.pushes.Remove(c.accounts.State)
+	l.pushes.Remove(c.accounts.Feed)
+	if c.users--; c.users == 0 {
+		delete(l.contracts, c.accounts)
+	}
+}
+
+func (l *ledger) followed() []*contract {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	all := make([]*contract, 0, len(l.contracts))
+	for _, c := range l.contracts {
+		all = append(all, c)
+	}
+	return all
+}
+
+// reading is what an account holds at a slot.
+type reading struct {
+	slot uint64
+	data []byte // nil: there is no such account
+}
+
+// fetch reads the beginnings of all accounts, which is all of them that changes but the newest record of each feed, and those
+// records that are new.
+func (l *ledger) fetch(ctx context.Context) error {
+	contracts := l.followed()
+	var keys []sol.PublicKey
+	known := map[sol.PublicKey]bool{}
+	for _, c := range contracts {
+		for _, key := range []sol.PublicKey{c.accounts.State, c.accounts.Feed} {
+			if !known[key] {
+				known[key] = true
+				keys = append(keys, key)
+			}
+		}
+	}
+	if len(keys) == 0 {
+		return nil
+	}
+	var (
+		beginnings, records map[sol.PublicKey]reading
+		headers             map[sol.PublicKey]ocr2.FeedHeader
+	)
+	err := l.pool.Do(ctx, func(ctx context.Context, client *endpoint.Client) error {
+		beginnings, records, headers = map[sol.PublicKey]reading{}, map[sol.PublicKey]reading{}, map[sol.PublicKey]ocr2.FeedHeader{}
+		if err := read(ctx, client, keys, endpoint.Slice{Length: ocr2.HeadLength}, beginnings); err != nil {
+			return err
+		}
+		fresh := map[uint64][]sol.PublicKey{} // by the offset of the newest record
+		for _, c := range contracts {
+			header, err := ocr2.ParseFeedHeader(beginnings[c.accounts.Feed].data)
+			if err != nil || headers[c.accounts.Feed] != (ocr2.FeedHeader{}) {
+				continue // told below; or another contract's, too
+			}
+			headers[c.accounts.Feed] = header
+			if header.LatestRoundID != 0 && !c.has(header) {
+				fresh[header.LatestOffset()] = append(fresh[header.LatestOffset()], c.accounts.Feed)
+			}
+		}
+		for offset, feeds := range fresh {
+			if err := read(ctx, client, feeds, endpoint.Slice{Offset: offset, Length: ocr2.RecordLength}, records); err != nil {
+				return err
+			}
+			for _, feed := range feeds {
+				if records[feed].slot < beginnings[feed].slot { // another backend of the node: what is there is an old record
+					return relayer.Said("answers from an older slot than it did before")
+				}
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	for _, c := range contracts {
+		state, feed := beginnings[c.accounts.State], beginnings[c.accounts.Feed]
+		l.horizon.Reach(max(state.slot, feed.slot))
+		head, err := parseHead(state)
+		c.setHead(state.slot, head, err)
+		header, ok := headers[c.accounts.Feed]
+		record, fresh := records[c.accounts.Feed]
+		switch {
+		case !ok:
+			_, err := parseFeedHeader(feed)
+			c.setRound(feed.slot, header, ocr2.Record{}, err)
+		case header.LatestRoundID == 0:
+			c.setRound(feed.slot, header, ocr2.NoRecord(), nil)
+		case fresh:
+			parsed, err := ocr2.ParseRecord(record.data)
+			c.setRound(feed.slot, header, parsed, err)
+		default:
+			c.confirmRound(feed.slot)
+		}
+	}
+	return nil
+}
+
+// read reads a part of accounts, as many at once as a node gives.
+func read(ctx context.Context, client *endpoint.Client, keys []sol.PublicKey, part endpoint.Slice, into map[sol.PublicKey]reading) error {
+	for start := 0; start < len(keys); start += endpoint.MaxAccounts {
+		some := keys[start:min(start+endpoint.MaxAccounts, len(keys))]
+		slot, contents, err := client.Accounts(ctx, some, part)
+		if err != nil {
+			return err
+		}
+		for i, key := range some {
+			into[key] = reading{slot: slot, data: contents[i]}
+		}
+	}
+	return nil
+}
+
+func parseHead(r reading) (ocr2.Head, error) {
+	if r.data == nil {
+		return ocr2.Head{}, errNoState
+	}
+	return ocr2.ParseHead(r.data)
+}
+
+func parseFeedHeader(r reading) (ocr2.FeedHeader, error) {
+	if r.data == nil {
+		return ocr2.FeedHeader{}, errNoFeed
+	}
+	return ocr2.ParseFeedHeader(r.data)
+}
+
+var (
+	errNoState = errors.New("there is no State account at this address; check the job's contractID and the chain")
+	errNoFeed  = errors.New("there is no Transmissions account at the job's transmissionsID; check it and the chain")
+)
+
+// pushed hears of an account's whole content from any node.
+func (l *ledger) pushed(key sol.PublicKey, slot uint64, data []byte) {
+	l.horizon.Reach(slot)
+	for _, c := range l.followed() {
+		if c.accounts.State == key {
+			state, err := ocr2.State{}, errNoState
+			if data != nil {
+				state, err = ocr2.ParseState(data)
+			}
+			c.setHead(slot, state.Head, err)
+			if err == nil {
+				c.keep(state)
+			}
+		}
+		if c.accounts.Feed == key {
+			header, record, err := ocr2.FeedHeader{}, ocr2.Record{}, errNoFeed
+			if data != nil {
+				header, record, err = ocr2.ParseLatest(data)
+			}
+			c.setRound(slot, header, record, err)
+		}
+	}
+}
+
+// state reads a contract's whole State, of a slot or later.
+func (l *ledger) state(ctx context.Context, c *contract, configSlot uint64) (state ocr2.State, err error) {
+	err = l.pool.Do(ctx, func(ctx context.Context, client *endpoint.Client) error {
+		_, contents, err := client.Accounts(ctx, []sol.PublicKey{c.accounts.State}, endpoint.Slice{})
+		if err != nil {
+			return err
+		}
+		if contents[0] == nil {
+			return relayer.Answered(errNoState)
+		}
+		if state, err = ocr2.ParseState(contents[0]); err != nil {
+			return relayer.Answered(err)
+		}
+		if state.ConfigSlot < configSlot {
+			return relayer.Said(fmt.Sprintf("has not seen the configuration of slot %d yet", configSlot))
+		}
+		if err := c.verify(state); err != nil {
+			return err
+		}
+		return nil
+	})
+	return state, err
+}

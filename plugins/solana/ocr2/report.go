@@ -1,0 +1,86 @@
+package ocr2
+
+import (
+	"cmp"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"math/big"
+	"slices"
+)
+
+// ReportLength is the length of every report.
+const ReportLength = 61
+
+// Offsets of a report, which is big-endian.
+const (
+	observerCountAt = 4
+	observersAt     = 5
+	medianAt        = 37
+	juelsAt         = 53
+)
+
+// Observation is one oracle's part in a report.
+type Observation struct {
+	Time            uint32
+	Value           *big.Int
+	JuelsPerFeeCoin *big.Int
+	Observer        uint8
+}
+
+// Report is what the oracles agreed on.
+type Report struct {
+	Time uint32
+	// Observers in the order of their values.
+	Observers       []uint8
+	Median          *big.Int
+	JuelsPerFeeCoin *big.Int
+}
+
+// BuildReport makes the report of some observations: the median of times, of values and of juels, each by itself. Of an
+// even number it is the upper one, as the oracles all agree on.
+func BuildReport(observations []Observation) ([]byte, error) {
+	n := len(observations)
+	if n == 0 || n > MaxOracles {
+		return nil, fmt.Errorf("a report holds 1 to %d observations, got %d", MaxOracles, n)
+	}
+	for i, o := range observations {
+		if o.Value == nil || o.JuelsPerFeeCoin == nil {
+			return nil, fmt.Errorf("observation %d has no value or no juels per fee coin", i)
+		}
+	}
+	sorted := slices.Clone(observations)
+	slices.SortStableFunc(sorted, func(a, b Observation) int { return cmp.Compare(a.Time, b.Time) })
+	report := binary.BigEndian.AppendUint32(make([]byte, 0, ReportLength), sorted[n/2].Time)
+	report = append(report, byte(n))
+	report = report[:ReportLength]
+	slices.SortStableFunc(sorted, func(a, b Observation) int { return a.JuelsPerFeeCoin.Cmp(b.JuelsPerFeeCoin) })
+	// The program reads 8 unsigned bytes and the deployed codec writes signed ones: what both take is below 2^63.
+	if juels := sorted[n/2].JuelsPerFeeCoin; juels.Sign() < 0 || !putSigned(report[juelsAt:], juels) {
+		return nil, errors.New("juels per fee coin are negative or do not fit into 63 bits")
+	}
+	sorted = slices.Clone(observations)
+	slices.SortStableFunc(sorted, func(a, b Observation) int { return a.Value.Cmp(b.Value) })
+	if !putSigned(report[medianAt:juelsAt], sorted[n/2].Value) {
+		return nil, errors.New("the median does not fit into 128 bits")
+	}
+	for i, o := range sorted {
+		report[observersAt+i] = o.Observer
+	}
+	return report, nil
+}
+
+// ParseReport reads a report.
+func ParseReport(text []byte) (Report, error) {
+	if len(text) != ReportLength {
+		return Report{}, fmt.Errorf("a report has %d bytes, got %d", ReportLength, len(text))
+	}
+	n := int(text[observerCountAt])
+	if n == 0 || n > MaxOracles {
+		return Report{}, fmt.Errorf("a report has 1 to %d observers, got %d", MaxOracles, n)
+	}
+	return Report{
+		Time: binary.BigEndian.Uint32(text), Observers: slices.Clone(text[observersAt : observersAt+n]),
+		Median: signed(text[medianAt:juelsAt]), JuelsPerFeeCoin: new(big.Int).SetBytes(text[juelsAt:]),
+	}, nil
+}
