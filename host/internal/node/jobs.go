@@ -56,25 +56,29 @@ func (r *running) failure() string {
 
 func newJobs(n *Node) *jobs { return &jobs{node: n, all: map[int64]*running{}} }
 
-// startStored starts the jobs of the database. A job that does not start is no reason for the others not to.
+// startStored starts the jobs of the database side by side. A job that does not start is no reason for the others not to.
 func (j *jobs) startStored(ctx context.Context) error {
 	stored, err := j.node.database.Jobs(ctx)
 	if err != nil {
 		return err
 	}
+	var wait sync.WaitGroup
 	for _, s := range stored {
-		r := &running{stored: s}
-		spec, report := job.Parse([]byte(s.Spec), j.checks(nil))
-		if err := report.Err(); err != nil || spec == nil {
-			r.fail(fmt.Sprintf("its spec is not valid on this node any more: %v", err))
-		} else {
-			r.spec = spec
-			j.start(ctx, r)
-		}
-		j.mu.Lock()
-		j.all[s.ID] = r
-		j.mu.Unlock()
+		wait.Go(func() {
+			r := &running{stored: s}
+			spec, report := job.Parse([]byte(s.Spec), j.checks(nil))
+			if err := report.Err(); err != nil || spec == nil {
+				r.fail(fmt.Sprintf("its spec is not valid on this node any more: %v", err))
+			} else {
+				r.spec = spec
+				j.start(ctx, r)
+			}
+			j.mu.Lock()
+			defer j.mu.Unlock()
+			j.all[s.ID] = r
+		})
 	}
+	wait.Wait()
 	return nil
 }
 
@@ -158,7 +162,7 @@ func (j *jobs) run(ctx context.Context, r *running) error {
 		Peer:          n.peer,
 		Config:        n.settings.Config,
 		Pipelines:     n.runner,
-		Registerer:    prometheus.WrapRegistererWith(prometheus.Labels{"job": strconv.FormatInt(r.stored.ID, 10)}, n.registry),
+		Registerer:    prometheus.WrapRegistererWith(prometheus.Labels{"job_id": strconv.FormatInt(r.stored.ID, 10)}, n.registry),
 		Logger:        n.logger.With("job", r.stored.ID, "contract", r.spec.ContractID),
 		Failed:        r.fail,
 	})

@@ -27,6 +27,7 @@ import (
 	reportingv1 "github.com/loop-plugins/loop/gen/go/loop/reporting/v1"
 	"github.com/loop-plugins/loop/gen/go/loop/reporting/v1/reportingv1loop"
 	"github.com/loop-plugins/loop/sdk/go/loop"
+	"github.com/loop-plugins/loop/sdk/go/loop/fault"
 	"github.com/loop-plugins/loop/sdk/go/wire"
 )
 
@@ -40,12 +41,22 @@ func TestMain(m *testing.M) {
 		fmt.Fprintln(os.Stderr, "the fake has had enough")
 		os.Exit(3)
 	case cookie == relayerv1loop.RelayerKind().Cookie:
-		relayerv1loop.ServeRelayer(newFakeRelayer)
+		serveFake(relayerv1loop.RelayerPlugin(newFakeRelayer))
 	case cookie == medianv1loop.MedianKind().Cookie:
-		medianv1loop.ServeMedian(newFakeMedian)
+		serveFake(medianv1loop.MedianPlugin(newFakeMedian))
 	default:
 		goleak.VerifyTestMain(m)
 	}
+}
+
+// serveFake serves a fake, broken as its environment says.
+func serveFake(p loop.Plugin) {
+	broken, err := fault.Environment(p)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	loop.Serve(broken)
 }
 
 // fakeRelayer is a relayer without a chain: it counts, fails and dies as its configuration says.

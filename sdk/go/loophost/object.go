@@ -359,10 +359,11 @@ func (o *Object) bury(names []string) []string {
 	if o.state == Released {
 		return names
 	}
-	for _, c := range o.children {
+	children := o.children
+	o.children = nil // each child would take itself out of the list that is walked
+	for _, c := range children {
 		names = c.bury(names)
 	}
-	o.children = nil
 	o.state = Released
 	o.reason = status.Errorf(codes.NotFound, "%s was released", o)
 	o.settle()

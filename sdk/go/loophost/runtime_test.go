@@ -147,6 +147,39 @@ func TestObject(t *testing.T) {
 	})
 }
 
+// TestReleaseEndsWholeTrees releases a parent of several children: all of them end, on both sides, and nothing else does.
+func TestReleaseEndsWholeTrees(t *testing.T) {
+	t.Parallel()
+	both(t, func(t *testing.T, m mode) {
+		r := newRuntime(t)
+		p := launchRelayer(t, r, m)
+		tree, other := newChain(r, p, ""), newChain(r, p, "")
+		var providers []*relayerv1loophost.MedianProvider
+		for _, parent := range []*relayerv1loophost.Chain{tree, tree, tree, other} {
+			provider := parent.CreateMedianProvider(&relayerv1.CreateMedianProviderRequest{TransmitterId: "t", Config: &relayerv1.ProviderConfig{ExternalJobId: "j", ContractId: "c"}})
+			if _, err := provider.Created(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			providers = append(providers, provider)
+		}
+		if err := tree.Release(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		for i, provider := range providers {
+			want := codes.NotFound
+			if i == 3 {
+				want = codes.OK
+			}
+			if _, err := provider.LatestBlockHeight(t.Context(), &relayerv1.LatestBlockHeightRequest{}); status.Code(err) != want {
+				t.Errorf("provider %d: %v", i, err)
+			}
+		}
+		if n := len(p.Status().Objects); n != 2 {
+			t.Errorf("%d objects are left, 2 are wanted", n)
+		}
+	})
+}
+
 func TestConstructorErrors(t *testing.T) {
 	t.Parallel()
 	both(t, func(t *testing.T, m mode) {
