@@ -146,7 +146,8 @@ export class Server {
   async #reply(text, answer) {
     let message;
     try {
-      message = JSON.parse(text);
+      // Ids are 64 bits wide with some clients, and JSON.parse would round them.
+      message = JSON.parse(String(text).replace(/("id"\s*:\s*)(\d{16,})/g, '$1"@id$2"'));
     } catch {
       return write({ jsonrpc: '2.0', error: { code: -32700, message: 'Parse error' }, id: null });
     }
@@ -184,4 +185,5 @@ function respond(message, call) {
   }
 }
 
-const write = (message) => JSON.stringify(message).replaceAll(`"${NO_RENT_EPOCH}"`, '18446744073709551615');
+const write = (message) =>
+  JSON.stringify(message).replaceAll(`"${NO_RENT_EPOCH}"`, '18446744073709551615').replace(/"@id(\d+)"/g, '$1');
