@@ -52,7 +52,7 @@ class Dispatcher(grpc.GenericRpcHandler):
         self.trailer: tuple[tuple[str, str], ...] = ((wire.GENERATION_KEY, ""),)
         self.draining = ""
         self.calls = 0
-        self.idle = asyncio.Event()
+        self.idle = asyncio.Event()  # set when draining and no call is left
         self.durations = Histogram(
             "loop_plugin_call_duration_seconds",
             "How long calls took that the host made to this plugin, by method and gRPC code.",
@@ -178,7 +178,7 @@ class Dispatcher(grpc.GenericRpcHandler):
             return _answer(method, answer)
         finally:
             self.calls -= 1
-            if self.calls == 0:
+            if self.calls == 0 and self.draining:
                 self.idle.set()
             if entry is not None:
                 await self.table.leave(entry)
@@ -194,7 +194,10 @@ class Dispatcher(grpc.GenericRpcHandler):
         bind = service.LOANS.get(method.name)
 
         async def construct() -> tuple[object, Message]:
-            made = await (implementation(request, bind(request, self.host.lent)) if bind else implementation(request))
+            try:
+                made = await (implementation(request, bind(request, self.host.lent)) if bind else implementation(request))
+            except (SystemExit, KeyboardInterrupt) as error:  # which, raised in a task, would end the event loop
+                raise RuntimeError(f"{method.path} raised {type(error).__name__}") from error
             if not isinstance(made, tuple) or len(made) != 2 or made[0] is None:
                 raise TypeError(f"{method.path} must return the object and the answer, and returned {type(made).__name__}")
             return made

@@ -1,0 +1,115 @@
+"""A relayer without a chain, which does as its configuration says."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import time
+from collections.abc import AsyncIterator
+
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from loop_contract.hostservice.v1 import keystore_pb2
+from loop_contract.relayer.v1 import relayer_loop, relayer_pb2
+from loop_plugin import Code, Host, RpcError, refuse, serve
+
+
+class Fake(relayer_loop.RelayerService):
+    def __init__(self, host: Host) -> None:
+        self.host = host
+        self.made = 0
+
+    async def create_chain(
+        self, request: relayer_pb2.CreateChainRequest, loans: relayer_loop.CreateChainLoans
+    ) -> tuple[relayer_loop.Chain, relayer_pb2.CreateChainResponse]:
+        mode = request.config_toml.decode()
+        if mode == "refuse":
+            raise refuse(request, "config_toml", "is not to my taste")
+        if mode == "raise":
+            raise ValueError("the secret in the configuration")
+        if mode == "exit":
+            sys.exit(7)
+        if mode == "slow":
+            await asyncio.sleep(0.3)
+        self.made += 1
+        return Chain(self, mode, self.made, loans), relayer_pb2.CreateChainResponse()
+
+    async def watch_contract_configs(
+        self, request: relayer_pb2.WatchContractConfigsRequest
+    ) -> AsyncIterator[relayer_pb2.WatchContractConfigsResponse]:
+        yield relayer_pb2.WatchContractConfigsResponse(provider="p", config_digest=bytes(32))
+        await asyncio.Event().wait()
+
+
+class Chain(relayer_loop.Chain):
+    def __init__(self, root: Fake, mode: str, number: int, loans: relayer_loop.CreateChainLoans) -> None:
+        self.root, self.mode, self.number, self.loans = root, mode, number, loans
+
+    async def close(self) -> None:
+        self.root.host.logger.info("closed", extra={"object": self.number})
+
+    async def create_median_provider(
+        self, request: relayer_pb2.CreateMedianProviderRequest
+    ) -> tuple[relayer_loop.MedianProvider, relayer_pb2.CreateMedianProviderResponse]:
+        raise NotImplementedError
+
+    async def create_config_provider(
+        self, request: relayer_pb2.CreateConfigProviderRequest
+    ) -> tuple[relayer_loop.ConfigProvider, relayer_pb2.CreateConfigProviderResponse]:
+        return Provider(self.root.host), relayer_pb2.CreateConfigProviderResponse()
+
+    async def latest_head(self, request: relayer_pb2.LatestHeadRequest) -> relayer_pb2.LatestHeadResponse:
+        return relayer_pb2.LatestHeadResponse(number=self.number, timestamp=Timestamp())
+
+    async def chain_status(self, request: relayer_pb2.ChainStatusRequest) -> relayer_pb2.ChainStatusResponse:
+        if self.mode == "broken answer":
+            return relayer_pb2.ChainStatusResponse()
+        if self.mode == "large answer":
+            return relayer_pb2.ChainStatusResponse(chain_id="1", config_toml="x" * (16 << 20))
+        if self.mode == "wrong answer":
+            return relayer_pb2.LatestHeadResponse()  # type: ignore[return-value]
+        listed = await self.loans.keystore.list_accounts(keystore_pb2.ListAccountsRequest())
+        return relayer_pb2.ChainStatusResponse(chain_id=",".join(listed.accounts))
+
+    async def list_node_statuses(self, request: relayer_pb2.ListNodeStatusesRequest) -> relayer_pb2.ListNodeStatusesResponse:
+        await asyncio.sleep(request.page_size / 1000)
+        return relayer_pb2.ListNodeStatusesResponse(total=1)
+
+    async def transact(self, request: relayer_pb2.TransactRequest) -> relayer_pb2.TransactResponse:
+        raise RpcError(Code.NOT_FOUND, "no such key")
+
+    async def replay(self, request: relayer_pb2.ReplayRequest) -> relayer_pb2.ReplayResponse:
+        time.sleep(request.from_block)  # noqa: ASYNC251  # blocks the loop, as an author's mistake does
+        return relayer_pb2.ReplayResponse()
+
+
+class Provider(relayer_loop.ConfigProvider):
+    def __init__(self, host: Host) -> None:
+        self.host = host
+
+    def close(self) -> None:
+        self.host.logger.info("closed", extra={"object": "provider"})
+
+    async def latest_config_details(
+        self, request: relayer_pb2.LatestConfigDetailsRequest
+    ) -> relayer_pb2.LatestConfigDetailsResponse:
+        return relayer_pb2.LatestConfigDetailsResponse(config_digest=bytes(31))
+
+    async def latest_config(self, request: relayer_pb2.LatestConfigRequest) -> relayer_pb2.LatestConfigResponse:
+        raise NotImplementedError
+
+    async def latest_block_height(self, request: relayer_pb2.LatestBlockHeightRequest) -> relayer_pb2.LatestBlockHeightResponse:
+        await asyncio.sleep(0.3)
+        return relayer_pb2.LatestBlockHeightResponse(block_height=7)
+
+    async def config_digest(self, request: relayer_pb2.ConfigDigestRequest) -> relayer_pb2.ConfigDigestResponse:
+        return relayer_pb2.ConfigDigestResponse(config_digest=bytes(32))
+
+    async def config_digest_prefix(
+        self, request: relayer_pb2.ConfigDigestPrefixRequest
+    ) -> relayer_pb2.ConfigDigestPrefixResponse:
+        return relayer_pb2.ConfigDigestPrefixResponse(prefix=1)
+
+
+if __name__ == "__main__":
+    serve(Fake, version="v1.2.3")
