@@ -92,7 +92,7 @@ type command struct {
 func New(s Streams) *cobra.Command {
 	c := &command{streams: s}
 	root := group("loop", "An oracle node whose chains and products run as plugins",
-		c.node(), c.jobs(), c.keys(), c.bridges(), c.plugins(), c.version())
+		c.node(), c.jobs(), c.keys(), c.bridges(), c.plugins(), c.create(), c.version())
 	root.Version, root.SilenceErrors, root.SilenceUsage = Version(), true, true
 	root.SetVersionTemplate("{{.Name}} {{.Version}}\n")
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {

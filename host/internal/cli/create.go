@@ -1,0 +1,35 @@
+package cli
+
+import (
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/loop-plugins/loop/host/internal/scaffold"
+)
+
+func (c *command) create() *cobra.Command {
+	var s scaffold.Settings
+	plugin := &cobra.Command{
+		Use: "plugin NAME", Short: "Write a plugin that builds and keeps the contract as it is", Args: one("a plugin's name"),
+		RunE: func(_ *cobra.Command, args []string) error {
+			s.Name = args[0]
+			dir, files, err := scaffold.Write(s)
+			if err != nil {
+				return exit(ExitUsage, err)
+			}
+			if c.json {
+				return c.print(map[string]any{"dir": dir, "files": files})
+			}
+			_, err = io.WriteString(c.streams.Out, fmt.Sprintf("wrote %s (%s); begin with its README.md\n", dir, strings.Join(files, ", ")))
+			return err
+		},
+	}
+	plugin.Flags().StringVar(&s.Kind, "kind", "median", "kind of plugin: "+strings.Join(scaffold.Kinds(), " or "))
+	plugin.Flags().StringVar(&s.Lang, "lang", "go", "language: "+strings.Join(scaffold.Languages(), " or "))
+	plugin.Flags().StringVar(&s.Dir, "dir", "", "folder to make (default loop-NAME)")
+	plugin.Flags().StringVar(&s.SDK, "sdk", "", "checkout of LOOP to build against (default: the released modules)")
+	return group("new", "Write new plugins", plugin)
+}

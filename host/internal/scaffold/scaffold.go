@@ -1,0 +1,135 @@
+// Package scaffold writes new plugins from templates: programs that build and pass the conformance suite as they are, with the
+// places marked where their author begins.
+//
+// It knows files and names. It must not know the contract: what a template says of it is tested by building and running it.
+package scaffold
+
+import (
+	"bytes"
+	"embed"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"text/template"
+)
+
+//go:embed all:templates
+var templates embed.FS
+
+// Settings say what to write.
+type Settings struct {
+	// Kind is the kind of plugin: "median" or "relayer".
+	Kind string
+	// Lang is the language: "go" or "python".
+	Lang string
+	// Name is the plugin's name, which becomes loop-<name>: small letters, digits and dashes.
+	Name string
+	// Dir is the folder to make; it must not exist. Default: loop-<name> in the working directory.
+	Dir string
+	// SDK is a checkout of LOOP to build against; empty: the released modules.
+	SDK string
+}
+
+// name is what a plugin may be called: it becomes a program, a Go module's last element, a Python package and, through
+// CL_<NAME>_CMD, a variable.
+var name = regexp.MustCompile(`^[a-z][a-z0-9]*(-[a-z0-9]+)*$`)
+
+// longestName leaves room for the program's name in a process list.
+const longestName = 40
+
+// Kinds and Languages are what there are templates for.
+func Kinds() []string     { return list(1) }
+func Languages() []string { return list(0) }
+
+// list returns the distinct parts of the templates' folders, which are called <language>-<kind>.
+func list(part int) []string {
+	folders, err := fs.ReadDir(templates, "templates")
+	if err != nil {
+		return nil // they are part of the binary
+	}
+	var all []string
+	for _, f := range folders {
+		all = append(all, strings.SplitN(f.Name(), "-", 2)[part])
+	}
+	slices.Sort(all)
+	return slices.Compact(all)
+}
+
+// Write writes a plugin and returns its folder and files. Nothing is left of one that fails midway.
+func Write(s Settings) (dir string, files []string, err error) {
+	if !slices.Contains(Kinds(), s.Kind) {
+		return "", nil, fmt.Errorf("--kind %q: there are templates for %s", s.Kind, strings.Join(Kinds(), " and "))
+	}
+	if !slices.Contains(Languages(), s.Lang) {
+		return "", nil, fmt.Errorf("--lang %q: there are templates for %s", s.Lang, strings.Join(Languages(), " and "))
+	}
+	if !name.MatchString(s.Name) || len(s.Name) > longestName {
+		return "", nil, fmt.Errorf("%q is no name for a plugin: small letters, digits and single dashes are wanted, a letter first, %d at most", s.Name, longestName)
+	}
+	root := "templates/" + s.Lang + "-" + s.Kind
+	if _, err := fs.Stat(templates, root); err != nil {
+		return "", nil, fmt.Errorf("there is no template of a %s in %s yet", s.Kind, s.Lang)
+	}
+	if s.SDK != "" {
+		if s.SDK, err = filepath.Abs(s.SDK); err != nil {
+			return "", nil, err
+		}
+		if _, err := os.Stat(filepath.Join(s.SDK, "sdk", "go", "loop")); err != nil {
+			return "", nil, fmt.Errorf("--sdk %q is no checkout of LOOP: it has no sdk/go/loop", s.SDK)
+		}
+	}
+	dir = s.Dir
+	if dir == "" {
+		dir = "loop-" + s.Name
+	}
+	if err := os.Mkdir(dir, 0o755); err != nil {
+		if errors.Is(err, fs.ErrExist) {
+			return "", nil, fmt.Errorf("%s exists already; name another folder with --dir", dir)
+		}
+		return "", nil, fmt.Errorf("making %s: %w", dir, err)
+	}
+	defer func() {
+		if err != nil {
+			_ = os.RemoveAll(dir) // it was made above
+		}
+	}()
+	values := struct {
+		Name, Package, Variable, Kind, SDK string
+	}{s.Name, strings.ReplaceAll(s.Name, "-", "_"), "CL_" + strings.ToUpper(strings.ReplaceAll(s.Name, "-", "_")) + "_CMD", s.Kind, s.SDK}
+	err = fs.WalkDir(templates, root, func(p string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		relative := strings.TrimSuffix(strings.TrimPrefix(p, root+"/"), ".tmpl")
+		relative = strings.ReplaceAll(relative, "NAME", values.Package)
+		text, err := fs.ReadFile(templates, p)
+		if err != nil {
+			return err
+		}
+		parsed, err := template.New(path.Base(p)).Option("missingkey=error").Parse(string(text))
+		if err != nil {
+			return err
+		}
+		var out bytes.Buffer
+		if err := parsed.Execute(&out, values); err != nil {
+			return err
+		}
+		to := filepath.Join(dir, filepath.FromSlash(relative))
+		if err := os.MkdirAll(filepath.Dir(to), 0o755); err != nil {
+			return err
+		}
+		files = append(files, relative)
+		return os.WriteFile(to, out.Bytes(), 0o644)
+	})
+	if err != nil {
+		return "", nil, fmt.Errorf("writing the plugin: %w", err)
+	}
+	slices.Sort(files)
+	return dir, files, nil
+}
