@@ -1,0 +1,13 @@
+module github.com/loop-plugins/loop/sdk/go/stark
+
+go 1.26.0
+
+require (
+	github.com/consensys/gnark-crypto v0.18.1
+	pgregory.net/rapid v1.3.0
+)
+
+require (
+	github.com/bits-and-blooms/bitset v1.20.0 // indirect
+	golang.org/x/sys v0.30.0 // indirect
+)
