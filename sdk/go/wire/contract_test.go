@@ -25,22 +25,14 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	pluginv1 "github.com/loop-plugins/loop/gen/go/loop/plugin/v1"
+	"github.com/loop-plugins/loop/sdk/go/loop/looptest/breakage"
 	"github.com/loop-plugins/loop/sdk/go/wire"
 )
-
-// rulesOf are the rules that a field states, or those of every name of an object.
-func rulesOf(f protoreflect.FieldDescriptor) *pluginv1.Rules {
-	r, _ := proto.GetExtension(f.Options(), pluginv1.E_Rules).(*pluginv1.Rules)
-	if r == nil && (proto.HasExtension(f.Options(), pluginv1.E_Creates) || proto.HasExtension(f.Options(), pluginv1.E_Lends)) {
-		r = &pluginv1.Rules{Required: true, MaxLen: 256}
-	}
-	return r
-}
 
 // valid makes messages that keep their rules, with every message field present and every list with an element.
 func valid(d protoreflect.MessageDescriptor) *rapid.Generator[proto.Message] {
 	return rapid.Custom(func(t *rapid.T) proto.Message {
-		m := newMessage(d).ProtoReflect()
+		m := breakage.New(d).ProtoReflect()
 		fill(t, m)
 		_ = rapid.Bool().Draw(t, "padding") // a message without fields draws nothing else, which rapid refuses
 		return m.Interface()
@@ -62,7 +54,7 @@ func fill(t *rapid.T, m protoreflect.Message) {
 }
 
 func value(t *rapid.T, f protoreflect.FieldDescriptor, fresh protoreflect.Value) protoreflect.Value {
-	r := rulesOf(f)
+	r := breakage.Rules(f)
 	name := string(f.Name())
 	least := 0
 	if r.GetRequired() {
@@ -131,139 +123,6 @@ func integer(t *rapid.T, name string, bits int, nonNegative bool) *big.Int {
 	return n
 }
 
-// breakage is one field of a message made to break one rule.
-type breakage struct {
-	field string // as a violation names it
-	how   string
-	apply func(root protoreflect.Message)
-}
-
-// breakages are all ways to break one field of a message that is valid.
-func breakages(m protoreflect.Message) []breakage {
-	var all []breakage
-	walk(m, "", func(root protoreflect.Message) protoreflect.Message { return root }, &all)
-	return all
-}
-
-// walk adds the breakages of the message that at finds in a root.
-func walk(m protoreflect.Message, prefix string, at func(protoreflect.Message) protoreflect.Message, all *[]breakage) {
-	for i := range m.Descriptor().Fields().Len() {
-		f := m.Descriptor().Fields().Get(i)
-		r := rulesOf(f)
-		path := prefix + string(f.Name())
-		add := func(how string, change func(protoreflect.Message)) {
-			*all = append(*all, breakage{path, how, func(root protoreflect.Message) { change(at(root)) }})
-		}
-		set := func(how string, v protoreflect.Value) { add(how, func(m protoreflect.Message) { m.Set(f, v) }) }
-		if r.GetRequired() {
-			add("absent", func(m protoreflect.Message) { m.Clear(f) })
-		}
-		if f.IsList() {
-			if n := int(r.GetMaxLen()); n > 0 {
-				add("too many elements", func(m protoreflect.Message) {
-					list := m.Mutable(f).List()
-					for list.Len() <= n {
-						list.Append(list.Get(0))
-					}
-				})
-			}
-			for k := range m.Get(f).List().Len() {
-				element := func(root protoreflect.Message) protoreflect.Value { return at(root).Mutable(f).List().Get(k) }
-				if f.Kind() == protoreflect.MessageKind {
-					inside(m.Get(f).List().Get(k).Message(), fmt.Sprintf("%s[%d]", path, k), r,
-						func(root protoreflect.Message) protoreflect.Message { return element(root).Message() }, all)
-				}
-				if f.Kind() == protoreflect.StringKind {
-					*all = append(*all, breakage{fmt.Sprintf("%s[%d]", path, k), "not UTF-8", func(root protoreflect.Message) {
-						at(root).Mutable(f).List().Set(k, protoreflect.ValueOfString("\xff"))
-					}})
-				}
-			}
-			continue
-		}
-		switch f.Kind() {
-		case protoreflect.StringKind:
-			set("not UTF-8", protoreflect.ValueOfString("\xff"))
-			if n := int(r.GetMaxLen()); n > 0 {
-				set("too long", protoreflect.ValueOfString(strings.Repeat("x", n+1)))
-			}
-		case protoreflect.BytesKind:
-			if n := int(r.GetLen()); n > 0 {
-				set("a byte short", protoreflect.ValueOfBytes(make([]byte, n-1)))
-				set("a byte long", protoreflect.ValueOfBytes(make([]byte, n+1)))
-				set("empty", protoreflect.ValueOfBytes(nil))
-			}
-			if n := int(r.GetMaxLen()); n > 0 && m.Descriptor().FullName() != "loop.plugin.v1.BigInt" {
-				set("too long", protoreflect.ValueOfBytes(make([]byte, n+1)))
-			}
-		case protoreflect.Uint32Kind:
-			if n := r.GetMax(); n > 0 {
-				set("too large", protoreflect.ValueOfUint32(uint32(n)+1))
-				set("largest of its type", protoreflect.ValueOfUint32(math.MaxUint32))
-			}
-			if n := r.GetMin(); n > 0 {
-				set("too small", protoreflect.ValueOfUint32(uint32(n)-1))
-			}
-		case protoreflect.Uint64Kind:
-			if n := r.GetMax(); n > 0 {
-				set("too large", protoreflect.ValueOfUint64(n+1))
-			}
-			if n := r.GetMin(); n > 0 {
-				set("too small", protoreflect.ValueOfUint64(n-1))
-			}
-		case protoreflect.MessageKind:
-			inside(m.Get(f).Message(), path, r, func(root protoreflect.Message) protoreflect.Message { return at(root).Mutable(f).Message() }, all)
-		}
-	}
-}
-
-// inside adds the breakages of a message that is the field or element at path.
-func inside(m protoreflect.Message, path string, r *pluginv1.Rules, at func(protoreflect.Message) protoreflect.Message, all *[]breakage) {
-	replace := func(field, how string, with proto.Message) {
-		*all = append(*all, breakage{field, how, func(root protoreflect.Message) {
-			m := at(root).Interface()
-			proto.Reset(m)
-			proto.Merge(m, with)
-		}})
-	}
-	switch m.Interface().(type) {
-	case *pluginv1.BigInt:
-		replace(path+".negative", "negative zero", &pluginv1.BigInt{Negative: true})
-		replace(path+".magnitude", "leading zero", &pluginv1.BigInt{Magnitude: []byte{0, 1}})
-		long := make([]byte, 1025)
-		long[0] = 1
-		replace(path+".magnitude", "too long", &pluginv1.BigInt{Magnitude: long})
-		if bits := uint(r.GetBits()); bits > 0 {
-			limit := new(big.Int).Lsh(big.NewInt(1), bits-1)
-			replace(path, "one above its bits", wire.BigInt(limit))
-			if !r.GetNonNegative() {
-				replace(path, "one below its bits", wire.BigInt(new(big.Int).Not(limit)))
-			}
-		}
-		if r.GetNonNegative() {
-			replace(path, "negative", wire.BigInt(big.NewInt(-1)))
-		}
-	case *durationpb.Duration:
-		replace(path, "a second and more in nanos", &durationpb.Duration{Nanos: 1e9})
-		replace(path, "two signs", &durationpb.Duration{Seconds: 1, Nanos: -1})
-		replace(path, "over 10,000 years", &durationpb.Duration{Seconds: math.MaxInt64})
-		if r.GetNonNegative() {
-			replace(path, "negative", &durationpb.Duration{Nanos: -1})
-		}
-	case *timestamppb.Timestamp:
-		replace(path, "negative nanos", &timestamppb.Timestamp{Nanos: -1})
-		replace(path, "after the year 9999", &timestamppb.Timestamp{Seconds: math.MaxInt64})
-		if r.GetNonNegative() {
-			replace(path, "before 1970", &timestamppb.Timestamp{Seconds: -1})
-		}
-	default:
-		walk(m, path+".", at, all)
-	}
-}
-
-// sendable tells breakages that gRPC's own encoder refuses: they cannot reach another process.
-func sendable(b breakage) bool { return b.how != "not UTF-8" }
-
 // Every rule of every field of every method is kept on both ends of both transports: a request that breaks one never leaves its
 // caller, is refused by a server whose caller did not look, and an answer that breaks one never reaches who would believe it.
 func TestEveryRuleOfEveryMethodIsKept(t *testing.T) {
@@ -279,40 +138,40 @@ func TestEveryRuleOfEveryMethodIsKept(t *testing.T) {
 				for seed := range 2 {
 					request, reply := valid(m.Input()).Example(seed), valid(m.Output()).Example(seed)
 					answer = reply
-					got := newMessage(m.Output())
+					got := breakage.New(m.Output())
 					if err := call(t.Context(), wire.Bind(checked, "object"), m, request, got); err != nil {
 						t.Fatalf("%s with a valid request and answer: %v\n%v", m.FullName(), err, request)
 					}
 					if diff := cmp.Diff(reply, got, protocmp.Transform()); diff != "" {
 						t.Fatalf("%s answered (-want +got):\n%s", m.FullName(), diff)
 					}
-					for _, b := range breakages(request.ProtoReflect()) {
+					for _, b := range breakage.Of(request) {
 						covered++
 						bad := proto.Clone(request)
-						b.apply(bad.ProtoReflect())
+						b.Apply(bad.ProtoReflect())
 						before := server.calls.Load()
-						expectViolation(t, fmt.Sprintf("%s, from its caller, %s %s", m.FullName(), b.field, b.how), b.field,
-							call(t.Context(), wire.Bind(unchecked, "object"), m, bad, newMessage(m.Output())))
-						if name == "in-process" || sendable(b) {
-							expectViolation(t, fmt.Sprintf("%s, from its server, %s %s", m.FullName(), b.field, b.how), b.field,
-								call(t.Context(), checked, m, bad, newMessage(m.Output())))
+						expectViolation(t, fmt.Sprintf("%s, from its caller, %s %s", m.FullName(), b.Field, b.How), b.Field,
+							call(t.Context(), wire.Bind(unchecked, "object"), m, bad, breakage.New(m.Output())))
+						if name == "in-process" || !b.Unsendable {
+							expectViolation(t, fmt.Sprintf("%s, from its server, %s %s", m.FullName(), b.Field, b.How), b.Field,
+								call(t.Context(), checked, m, bad, breakage.New(m.Output())))
 						}
 						if server.calls.Load() != before {
-							t.Errorf("%s with %s %s was served", m.FullName(), b.field, b.how)
+							t.Errorf("%s with %s %s was served", m.FullName(), b.Field, b.How)
 						}
 					}
-					for _, b := range breakages(reply.ProtoReflect()) {
+					for _, b := range breakage.Of(reply) {
 						covered++
 						answer = proto.Clone(reply)
-						b.apply(answer.ProtoReflect())
-						want := fmt.Sprintf("the answer to %s breaks the contract: %s.%s: ", fullMethod(m), m.Output().FullName(), b.field)
-						errs := map[string]error{"server": call(t.Context(), checked, m, request, newMessage(m.Output()))}
-						if name == "in-process" || sendable(b) {
-							errs["caller"] = call(t.Context(), wire.Bind(unchecked, "object"), m, request, newMessage(m.Output()))
+						b.Apply(answer.ProtoReflect())
+						want := fmt.Sprintf("the answer to %s breaks the contract: %s.%s: ", fullMethod(m), m.Output().FullName(), b.Field)
+						errs := map[string]error{"server": call(t.Context(), checked, m, request, breakage.New(m.Output()))}
+						if name == "in-process" || !b.Unsendable {
+							errs["caller"] = call(t.Context(), wire.Bind(unchecked, "object"), m, request, breakage.New(m.Output()))
 						}
 						for end, err := range errs {
 							if s := status.Convert(err); s.Code() != codes.Internal || !strings.HasPrefix(s.Message(), want) {
-								t.Errorf("the %s let an answer with %s %s pass: %v", end, b.field, b.how, err)
+								t.Errorf("the %s let an answer with %s %s pass: %v", end, b.Field, b.How, err)
 							}
 						}
 					}
@@ -411,7 +270,7 @@ func FuzzAnswers(f *testing.F) {
 		answer = bytes
 		for name, cc := range connections {
 			what := fmt.Sprintf("%s, %s", m.FullName(), name)
-			reply := newMessage(m.Output())
+			reply := breakage.New(m.Output())
 			err := call(t.Context(), wire.Bind(cc, "object"), m, requests[m.FullName()], reply)
 			settled(t, what, err)
 			if v := wire.Check(reply); err == nil && v != nil {

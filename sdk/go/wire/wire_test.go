@@ -24,6 +24,7 @@ import (
 	_ "github.com/loop-plugins/loop/gen/go/loop/relayer/v1"
 	_ "github.com/loop-plugins/loop/gen/go/loop/reporting/v1"
 	_ "github.com/loop-plugins/loop/gen/go/loop/telemetry/v1"
+	"github.com/loop-plugins/loop/sdk/go/loop/looptest/breakage"
 	"github.com/loop-plugins/loop/sdk/go/wire"
 )
 
@@ -162,15 +163,6 @@ func fullMethod(m protoreflect.MethodDescriptor) string {
 	return "/" + string(m.Parent().FullName()) + "/" + string(m.Name())
 }
 
-// newMessage makes a message of the generated type.
-func newMessage(d protoreflect.MessageDescriptor) proto.Message {
-	t, err := protoregistry.GlobalTypes.FindMessageByName(d.FullName())
-	if err != nil {
-		panic(err)
-	}
-	return t.New().Interface()
-}
-
 // descs are the services of the contract as gRPC's generated code would register them, served by f.
 func (f *fake) descs() []*grpc.ServiceDesc {
 	var all []*grpc.ServiceDesc
@@ -181,7 +173,7 @@ func (f *fake) descs() []*grpc.ServiceDesc {
 			if !m.IsStreamingServer() {
 				d.Methods = append(d.Methods, grpc.MethodDesc{MethodName: string(m.Name()),
 					Handler: func(_ any, ctx context.Context, dec func(any) error, _ grpc.UnaryServerInterceptor) (any, error) {
-						request := newMessage(m.Input())
+						request := breakage.New(m.Input())
 						if err := dec(request); err != nil {
 							return nil, err
 						}
@@ -192,7 +184,7 @@ func (f *fake) descs() []*grpc.ServiceDesc {
 			}
 			d.Streams = append(d.Streams, grpc.StreamDesc{StreamName: string(m.Name()), ServerStreams: true,
 				Handler: func(_ any, stream grpc.ServerStream) error {
-					request := newMessage(m.Input())
+					request := breakage.New(m.Input())
 					if err := stream.RecvMsg(request); err != nil {
 						return err
 					}
