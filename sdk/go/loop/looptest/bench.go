@@ -1,0 +1,424 @@
+package looptest
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/big"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	rpccode "google.golang.org/genproto/googleapis/rpc/code"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
+
+	medianv1 "github.com/loop-plugins/loop/gen/go/loop/median/v1"
+	pluginv1 "github.com/loop-plugins/loop/gen/go/loop/plugin/v1"
+	relayerv1 "github.com/loop-plugins/loop/gen/go/loop/relayer/v1"
+	reportingv1 "github.com/loop-plugins/loop/gen/go/loop/reporting/v1"
+	"github.com/loop-plugins/loop/sdk/go/loop/looptest/internal/chain"
+	"github.com/loop-plugins/loop/sdk/go/loop/looptest/internal/loan"
+	"github.com/loop-plugins/loop/sdk/go/loop/looptest/internal/subject"
+	"github.com/loop-plugins/loop/sdk/go/wire"
+)
+
+// bench is what cases work on: a plugin that is shared by those that leave it as it was, and new ones for the others.
+type bench struct {
+	settings Settings
+	chain    *chain.Server // nil for kinds without chains
+	shared   *life
+	lives    []*life // of the case at hand
+}
+
+// generation is what lives are told; a number that no default is.
+const generation = 7
+
+func newBench(s Settings) (*bench, error) {
+	s.StartTimeout = cmp.Or(s.StartTimeout, 10*time.Second)
+	if s.Relayer.ChainID == "" {
+		s.Relayer = DefaultRelayer()
+	}
+	b := &bench{settings: s}
+	if s.Kind == "relayer" {
+		id, err := strconv.ParseUint(s.Relayer.ChainID, 10, 64)
+		if err != nil && s.Relayer.NodeURL == "" {
+			id = 0 // a chain whose ids are words is no EVM chain: the fake's answers mean nothing to it anyhow
+		}
+		if b.chain, err = chain.Start(id, s.Relayer.NodeURL); err != nil {
+			return nil, err
+		}
+	}
+	return b, nil
+}
+
+func (b *bench) close() {
+	if b.shared != nil {
+		b.shared.Close()
+	}
+	if b.chain != nil {
+		b.chain.Close()
+	}
+}
+
+func (b *bench) subjectSettings() subject.Settings {
+	return subject.Settings{
+		Kind: kindOf(b.settings.Kind), Command: b.settings.Command, Env: b.settings.Env, InProcess: b.settings.InProcess,
+		StartTimeout: b.settings.StartTimeout, LogLevel: slog.LevelInfo,
+	}
+}
+
+// life is one life of the plugin with what is lent to it.
+type life struct {
+	*subject.Subject
+	bench *bench
+	world *world
+}
+
+// world is what the host lends, and outlives lives.
+type world struct {
+	host     *loan.Host
+	provider *loan.Provider
+	value    *loan.Source
+	keystore *loan.Keystore
+	store    *loan.Store
+
+	epoch atomic.Uint32 // of the latest report that was made
+
+	providerName, valueName, juelsName, gasName, errorsName, keystoreName, storeName string
+}
+
+func (b *bench) newWorld() *world {
+	w := &world{host: loan.NewHost(), provider: loan.NewProvider(), value: loan.NewSource(big.NewInt(100)), store: loan.NewStore(),
+		keystore: &loan.Keystore{Accounts: []string{b.settings.Relayer.TransmitterID}}}
+	const source = "loop.hostservice.v1.DataSourceService"
+	w.providerName = w.host.Lend("MedianProvider", w.provider,
+		"loop.median.v1.MedianContractService", "loop.median.v1.ReportCodecService", "loop.median.v1.OnchainConfigCodecService")
+	w.valueName = w.host.Lend("DataSource", w.value, source)
+	w.juelsName = w.host.Lend("DataSource", loan.NewSource(big.NewInt(7)), source)
+	w.gasName = w.host.Lend("DataSource", loan.NewSource(big.NewInt(3)), source)
+	w.errorsName = w.host.Lend("ErrorLog", loan.Sink{}, "loop.hostservice.v1.ErrorLogService")
+	w.keystoreName = w.host.Lend("Keystore", w.keystore, "loop.hostservice.v1.KeystoreService")
+	w.storeName = w.host.Lend("Store", w.store, "loop.hostservice.v1.StoreService")
+	return w
+}
+
+// start begins a life in a world, without Init. It ends with the case.
+func (b *bench) start(ctx context.Context, w *world, s subject.Settings) (*life, error) {
+	x, err := subject.Start(ctx, s, w.host, generation)
+	if err != nil {
+		return nil, err
+	}
+	l := &life{Subject: x, bench: b, world: w}
+	b.lives = append(b.lives, l)
+	return l, nil
+}
+
+// fresh begins a life of its own for the case, initialised.
+func (b *bench) fresh(ctx context.Context, w *world) (*life, error) {
+	l, err := b.start(ctx, w, b.subjectSettings())
+	if err != nil {
+		return nil, err
+	}
+	return l, l.initialise(ctx)
+}
+
+func (l *life) initialise(ctx context.Context) error {
+	if err := l.Initialise(ctx); err != nil {
+		return fmt.Errorf("LifecycleService.Init as every host makes it: %w", err)
+	}
+	return nil
+}
+
+// plugin is the life that cases share, which is fresh if the last one is over.
+func (b *bench) plugin(ctx context.Context) (*life, error) {
+	if b.shared != nil {
+		return b.shared, nil
+	}
+	l, err := b.fresh(ctx, b.newWorld())
+	if err != nil {
+		return nil, err
+	}
+	b.lives = nil // it outlives the case
+	b.shared = l
+	return l, nil
+}
+
+// finish ends the lives of a case. A plugin that died under it, or broke the contract as a caller, fails the case.
+func (b *bench) finish(err error) error {
+	lives := b.lives
+	b.lives = nil
+	if s := b.shared; s != nil {
+		lives = append(lives, s)
+		if s.Process != nil && settled(s.Process.Exited(), 100*time.Millisecond, err != nil) {
+			if err == nil {
+				err = errors.New("the case was answered")
+			}
+			err = fmt.Errorf("the plugin's process ended in the middle (%s): %w", s.Process.Exit(), err)
+		}
+		if err != nil { // what failed may have left anything behind
+			b.shared.Close()
+			b.shared = nil
+		}
+	}
+	for _, l := range lives {
+		if l != b.shared {
+			l.Close()
+		}
+		for _, f := range l.world.host.TakeFaults() {
+			err = errors.Join(err, errors.New(f))
+		}
+	}
+	return err
+}
+
+// settled tells whether a channel is closed; where something went wrong it waits a little, because an exit follows its errors.
+func settled(c <-chan struct{}, patience time.Duration, wait bool) bool {
+	if !wait {
+		patience = 0
+	}
+	select {
+	case <-c:
+		return true
+	default:
+	}
+	select {
+	case <-c:
+		return true
+	case <-time.After(patience):
+		return false
+	}
+}
+
+// call makes a call that keeps the contract and has its answer held to it.
+func (l *life) call(ctx context.Context, object, method string, request, reply proto.Message) error {
+	if err := wire.Bind(l.Conn, object).Invoke(ctx, method, request, reply); err != nil {
+		return wrap(short(method), err)
+	}
+	return nil
+}
+
+// release ends objects.
+func (l *life) release(ctx context.Context, names ...string) error {
+	return l.call(ctx, "", pluginv1.LifecycleService_Release_FullMethodName, &pluginv1.ReleaseRequest{Objects: names}, &pluginv1.ReleaseResponse{})
+}
+
+// alive fails if the plugin no longer answers its health check or a new construction.
+func (l *life) alive(ctx context.Context, after string) error {
+	if err := l.health(ctx); err != nil {
+		return fmt.Errorf("after %s the plugin is not healthy: %w", after, err)
+	}
+	if _, err := l.parent(ctx); err != nil {
+		return fmt.Errorf("after %s the plugin makes no objects: %w", after, err)
+	}
+	return nil
+}
+
+// parent makes a new object of the root: a chain or a factory.
+func (l *life) parent(ctx context.Context) (string, error) {
+	name := loan.Name("Conformance")
+	_, err := l.makeParent(ctx, name, false)
+	return name, err
+}
+
+// pair makes a new object and a child of it: a median provider or a reporting plugin.
+func (l *life) pair(ctx context.Context) (parent, child string, err error) {
+	if parent, err = l.parent(ctx); err != nil {
+		return "", "", err
+	}
+	child = loan.Name("Conformance")
+	_, err = l.makeChild(ctx, parent, child, false)
+	return parent, child, err
+}
+
+// makeParent constructs by name; another asks for what differs in one field.
+func (l *life) makeParent(ctx context.Context, name string, another bool) (proto.Message, error) {
+	method, request, reply := l.parentRequest(name, another)
+	if err := l.call(ctx, "", method, request, reply); err != nil {
+		return nil, wrap("constructing with "+short(method), err)
+	}
+	return reply, nil
+}
+
+// makeChild constructs on a parent by name.
+func (l *life) makeChild(ctx context.Context, parent, name string, another bool) (proto.Message, error) {
+	method, request, reply := l.childRequest(name, another)
+	if err := l.call(ctx, parent, method, request, reply); err != nil {
+		return nil, wrap("constructing with "+short(method), err)
+	}
+	return reply, nil
+}
+
+func (l *life) parentRequest(name string, another bool) (method string, request, reply proto.Message) {
+	w := l.world
+	if l.bench.settings.Kind == "median" {
+		return medianv1.MedianService_CreateMedianFactory_FullMethodName, &medianv1.CreateMedianFactoryRequest{
+			Name: name, Provider: w.providerName, ValueSource: w.valueName, JuelsPerFeeCoinSource: w.juelsName,
+			GasPriceSubunitsSource: w.gasName, ErrorLog: w.errorsName, IncludeGasPriceSubunits: another,
+		}, &medianv1.CreateMedianFactoryResponse{}
+	}
+	config := l.bench.configTOML()
+	if another {
+		config += "\n# another\n"
+	}
+	return relayerv1.RelayerService_CreateChain_FullMethodName, &relayerv1.CreateChainRequest{
+		Name: name, ChainId: l.bench.settings.Relayer.ChainID, ConfigToml: []byte(config), Keystore: w.keystoreName, Store: w.storeName,
+	}, &relayerv1.CreateChainResponse{}
+}
+
+func (b *bench) configTOML() string {
+	return strings.ReplaceAll(b.settings.Relayer.ConfigTOML, "$RPC_URL", b.chain.URL)
+}
+
+// onchainConfig is the vectors' codec's -1000 to 1000.
+func onchainConfig() []byte {
+	b := append([]byte{1}, bytes.Repeat([]byte{0xff}, 24)...)
+	b[23], b[24] = 0xfc, 0x18
+	b = append(b, make([]byte, 24)...)
+	b[47], b[48] = 0x03, 0xe8
+	return b
+}
+
+func digest(b byte) []byte { return bytes.Repeat([]byte{b}, 32) }
+
+// providerConfig is what a job says of its contract.
+func (b *bench) providerConfig() *relayerv1.ProviderConfig {
+	r := b.settings.Relayer
+	return &relayerv1.ProviderConfig{ExternalJobId: "6f0b0b5e-0000-4000-8000-000000000001", ContractId: r.ContractID, RelayConfigJson: []byte(r.RelayConfigJSON)}
+}
+
+func (l *life) childRequest(name string, another bool) (method string, request, reply proto.Message) {
+	if l.bench.settings.Kind == "median" {
+		r := &reportingv1.CreateReportingPluginRequest{
+			Name: name, ConfigDigest: digest(1), OracleId: 2, N: 4, F: 1, OnchainConfig: onchainConfig(), OffchainConfig: []byte{0x10, 0x01},
+		}
+		if another {
+			r.OracleId = 3
+		}
+		return reportingv1.ReportingPluginFactoryService_CreateReportingPlugin_FullMethodName, r, &reportingv1.CreateReportingPluginResponse{}
+	}
+	r := &relayerv1.CreateMedianProviderRequest{Name: name, TransmitterId: l.bench.settings.Relayer.TransmitterID, Config: l.bench.providerConfig()}
+	if another {
+		r.GasLimit = 1_000_000
+	}
+	return relayerv1.ChainService_CreateMedianProvider_FullMethodName, r, &relayerv1.CreateMedianProviderResponse{}
+}
+
+// probe calls a child in a way that always succeeds.
+func (l *life) probe(ctx context.Context, child string) error {
+	if l.bench.settings.Kind == "median" {
+		return l.call(ctx, child, reportingv1.ReportingPluginService_Query_FullMethodName, &reportingv1.QueryRequest{Timestamp: round(1)}, &reportingv1.QueryResponse{})
+	}
+	return l.call(ctx, child, relayerv1.ContractTransmitterService_FromAccount_FullMethodName, &relayerv1.FromAccountRequest{}, &relayerv1.FromAccountResponse{})
+}
+
+// probeParent calls a parent: it makes another child.
+func (l *life) probeParent(ctx context.Context, parent string) error {
+	_, err := l.makeChild(ctx, parent, loan.Name("Conformance"), false)
+	return err
+}
+
+func round(epoch uint32) *reportingv1.ReportTimestamp {
+	return &reportingv1.ReportTimestamp{ConfigDigest: digest(1), Epoch: epoch, Round: 1}
+}
+
+// slow is a call on a child that asks the host for something.
+type slow struct {
+	life           *life
+	object, method string
+	request, reply proto.Message
+	// hold keeps the host's answer back.
+	hold *loan.Hold
+}
+
+// call makes the call.
+func (s *slow) call(ctx context.Context) error {
+	return s.life.call(ctx, s.object, s.method, s.request, proto.Clone(s.reply))
+}
+
+// slow prepares the call.
+func (l *life) slow(ctx context.Context, child string) (*slow, error) {
+	if l.bench.settings.Kind == "median" {
+		return &slow{l, child, reportingv1.ReportingPluginService_Observation_FullMethodName,
+			&reportingv1.ObservationRequest{Timestamp: round(1)}, &reportingv1.ObservationResponse{}, &l.world.value.Hold}, nil
+	}
+	report, err := l.report(ctx, child, 42)
+	if err != nil {
+		return nil, err
+	}
+	return &slow{l, child, relayerv1.ContractTransmitterService_Transmit_FullMethodName,
+		l.transmission(report, l.world.epoch.Add(1)), &relayerv1.TransmitResponse{}, &l.world.store.Hold}, nil
+}
+
+// slowName is what slow's call asks of the host.
+func (l *life) slowName() (call, asks string) {
+	if l.bench.settings.Kind == "median" {
+		return "ReportingPluginService.Observation", "DataSourceService.Observe"
+	}
+	return "ContractTransmitterService.Transmit", "StoreService.Put"
+}
+
+// want holds a call's error to codes; what says what was called.
+func want(what string, err error, wanted ...codes.Code) error {
+	got := status.Code(err)
+	for _, c := range wanted {
+		if got == c {
+			return nil
+		}
+	}
+	names := make([]string, len(wanted))
+	for i, c := range wanted {
+		names[i] = codeName(c)
+	}
+	if err == nil {
+		return fmt.Errorf("%s was answered with success; want %s", what, strings.Join(names, " or "))
+	}
+	return fmt.Errorf("%s was answered with %s (%s); want %s", what, codeName(got), cut(status.Convert(err).Message()), strings.Join(names, " or "))
+}
+
+// answered is the status that a call was answered with.
+type answered struct {
+	what   string
+	status *status.Status
+}
+
+// Error implements error.
+func (a *answered) Error() string {
+	return fmt.Sprintf("%s was answered with %s (%s)", a.what, codeName(a.status.Code()), cut(a.status.Message()))
+}
+
+// GRPCStatus is what package status looks for.
+func (a *answered) GRPCStatus() *status.Status { return a.status }
+
+// wrap says of an error what was called, and keeps its status.
+func wrap(what string, err error) error {
+	var a *answered
+	if errors.As(err, &a) {
+		return &answered{what, a.status}
+	}
+	return &answered{what, status.Convert(err)}
+}
+
+func cut(s string) string {
+	if len(s) > 300 {
+		return s[:300] + "…"
+	}
+	return s
+}
+
+// codeName is a code as the contract writes it.
+func codeName(c codes.Code) string {
+	return rpccode.Code(c).String()
+}
+
+// short is a method without its package: MedianService.CreateMedianFactory.
+func short(method string) string {
+	method = strings.ReplaceAll(strings.TrimPrefix(method, "/"), "/", ".")
+	parts := strings.Split(method, ".")
+	return strings.Join(parts[max(0, len(parts)-2):], ".")
+}

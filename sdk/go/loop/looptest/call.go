@@ -1,0 +1,527 @@
+package looptest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"google.golang.org/genproto/googleapis/rpc/errdetails"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/mem"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
+	"google.golang.org/protobuf/reflect/protoregistry"
+
+	medianv1 "github.com/loop-plugins/loop/gen/go/loop/median/v1"
+	pluginv1 "github.com/loop-plugins/loop/gen/go/loop/plugin/v1"
+	relayerv1 "github.com/loop-plugins/loop/gen/go/loop/relayer/v1"
+	reportingv1 "github.com/loop-plugins/loop/gen/go/loop/reporting/v1"
+	"github.com/loop-plugins/loop/sdk/go/loop/looptest/breakage"
+	"github.com/loop-plugins/loop/sdk/go/loop/looptest/internal/loan"
+	"github.com/loop-plugins/loop/sdk/go/wire"
+)
+
+// callCases are about calls, whatever they are for.
+func callCases() []check {
+	return []check{
+		{"calls/generation", "answers and errors carry the trailer loop-generation with the life that Init gave", false, callGeneration},
+		{"calls/deadline", "the end of a caller's deadline reaches what the plugin called at the host", false, callDeadline},
+		{"calls/cancellation", "the cancellation of a call reaches what the plugin called at the host", false, callCancellation},
+		{"calls/own-deadline", "what the plugin calls at the host has a deadline although its caller had none", false, callOwnDeadline},
+		{"calls/concurrency", "64 calls at once on eight objects are answered, and one that waits holds up no other", false, callConcurrency},
+		{"calls/largest", "a message of 16 MiB is taken", false, callLargest},
+		{"calls/too-large", "a larger message is RESOURCE_EXHAUSTED with the limit in the text, and the plugin goes on", true, callTooLarge},
+		{"calls/unknown-method", "a method or service that the contract does not have is UNIMPLEMENTED, and the plugin goes on", false, callUnknown},
+		{"calls/broken-host", "errors, nonsense and broken rules in the host's answers fail the call and not the plugin", false, callBrokenHost},
+	}
+}
+
+func callGeneration(ctx context.Context, b *bench) error {
+	l, err := b.plugin(ctx)
+	if err != nil {
+		return err
+	}
+	_, child, err := l.pair(ctx)
+	if err != nil {
+		return err
+	}
+	method, good, _ := l.parentRequest(loan.Name("Conformance"), false)
+	_, bad, _ := l.parentRequest("", false)
+	probe := reportingv1.ReportingPluginService_Query_FullMethodName
+	var request proto.Message = &reportingv1.QueryRequest{Timestamp: round(1)}
+	if b.settings.Kind == "relayer" {
+		probe, request = relayerv1.ContractTransmitterService_FromAccount_FullMethodName, &relayerv1.FromAccountRequest{}
+	}
+	for _, c := range []struct {
+		what, object, method string
+		request              proto.Message
+	}{
+		{"the answer to a construction", "", method, good},
+		{"the answer to a call", child, probe, request},
+		{"INVALID_ARGUMENT", "", method, bad},
+		{"NOT_FOUND", loan.Name("Conformance"), probe, request},
+	} {
+		var trailer metadata.MD
+		_ = invoke(ctx, l.Conn, c.object, c.method, c.request, grpc.Trailer(&trailer)) // other cases are about the error
+		if got := trailer.Get(wire.GenerationKey); len(got) != 1 || got[0] != fmt.Sprint(generation) {
+			return fmt.Errorf("%s carries the trailer %s %q; want %q", c.what, wire.GenerationKey, got, []string{fmt.Sprint(generation)})
+		}
+	}
+	return nil
+}
+
+// patience is how soon the end of a caller must be felt by what the plugin called for it.
+const patience = 2 * time.Second
+
+// arrival waits for a call that a hold holds.
+func arrival(ctx context.Context, h *loan.Hold, answered <-chan error) (context.Context, error) {
+	select {
+	case held := <-h.Arrived:
+		return held, nil
+	case err := <-answered:
+		return nil, fmt.Errorf("the call was answered (%v) before it asked the host", err)
+	case <-ctx.Done():
+		return nil, errors.New("the call did not ask the host")
+	case <-time.After(10 * time.Second):
+		return nil, errors.New("the call did not ask the host within 10s")
+	}
+}
+
+// endOfCaller makes the slow call, ends it by end, and sees what becomes of the plugin's own call.
+func (l *life) endOfCaller(ctx context.Context, limit time.Duration, code codes.Code, how string) error {
+	_, child, err := l.pair(ctx)
+	if err != nil {
+		return err
+	}
+	s, err := l.slow(ctx, child)
+	if err != nil {
+		return err
+	}
+	s.hold.Close()
+	defer s.hold.Open()
+	caller, cancel := context.WithCancel(ctx)
+	defer cancel()
+	if limit > 0 {
+		caller, cancel = context.WithTimeout(ctx, limit)
+		defer cancel()
+	}
+	answered := make(chan error, 1)
+	go func() { answered <- s.call(caller) }()
+	held, err := arrival(ctx, s.hold, answered)
+	if err != nil {
+		return err
+	}
+	if limit == 0 {
+		cancel()
+	}
+	name, asks := l.slowName()
+	if at, ok := held.Deadline(); limit > 0 && (!ok || time.Until(at) > limit) {
+		return fmt.Errorf("%s had a deadline of %s and called %s with a longer one or none: deadlines travel along", name, limit, asks)
+	}
+	if !settled(held.Done(), limit+patience, true) {
+		return fmt.Errorf("%s after the %s of %s its call of %s goes on; want it cancelled", patience, how, name, asks)
+	}
+	if err := want(name+" after its "+how, <-answered, code); err != nil {
+		return err
+	}
+	s.hold.Open()
+	if err := s.call(ctx); err != nil {
+		return wrap(name+" once more after a "+how, err)
+	}
+	return nil
+}
+
+func callDeadline(ctx context.Context, b *bench) error {
+	l, err := b.fresh(ctx, b.newWorld())
+	if err != nil {
+		return err
+	}
+	return l.endOfCaller(ctx, 500*time.Millisecond, codes.DeadlineExceeded, "deadline")
+}
+
+func callCancellation(ctx context.Context, b *bench) error {
+	l, err := b.fresh(ctx, b.newWorld())
+	if err != nil {
+		return err
+	}
+	return l.endOfCaller(ctx, 0, codes.Canceled, "cancellation")
+}
+
+func callOwnDeadline(_ context.Context, b *bench) error {
+	// The cases' own context has a deadline, and this case is about a caller without one.
+	ctx := context.Background()
+	l, err := b.fresh(ctx, b.newWorld())
+	if err != nil {
+		return err
+	}
+	_, child, err := l.pair(ctx)
+	if err != nil {
+		return err
+	}
+	late, err := l.slow(ctx, child)
+	if err != nil {
+		return err
+	}
+	before := len(l.world.host.Calls())
+	// Not by the SDK, whose callers always have a deadline.
+	if err := l.Conn.Invoke(metadata.AppendToOutgoingContext(ctx, wire.ObjectKey, child), late.method, late.request, late.reply); err != nil {
+		return err
+	}
+	for _, c := range l.world.host.Calls()[before:] {
+		limit, ok := wire.MethodOf(c.Method)
+		if !ok {
+			continue
+		}
+		if c.Timeout <= 0 || c.Timeout > limit.Timeout {
+			return fmt.Errorf("the plugin called %s with a timeout of %s; want at most the contract's %s", short(c.Method), c.Timeout.Round(time.Millisecond), limit.Timeout)
+		}
+	}
+	return nil
+}
+
+func callConcurrency(ctx context.Context, b *bench) error {
+	l, err := b.fresh(ctx, b.newWorld())
+	if err != nil {
+		return err
+	}
+	var children []string
+	for range 8 {
+		_, child, err := l.pair(ctx)
+		if err != nil {
+			return err
+		}
+		children = append(children, child)
+	}
+	s, err := l.slow(ctx, children[0])
+	if err != nil {
+		return err
+	}
+	s.hold.Close()
+	defer s.hold.Open()
+	answered := make(chan error, 1)
+	go func() { answered <- s.call(ctx) }()
+	if _, err := arrival(ctx, s.hold, answered); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	var all sync.WaitGroup
+	errs := make([]error, 64)
+	for i := range errs {
+		all.Go(func() { errs[i] = l.probe(ctx, children[i%len(children)]) })
+	}
+	all.Wait()
+	for _, err := range errs {
+		if err != nil {
+			return wrap("one of 64 calls at once, while another waited for the host", err)
+		}
+	}
+	s.hold.Open()
+	if err := <-answered; err != nil {
+		return wrap("the call that had waited for the host", err)
+	}
+	return nil
+}
+
+// bulk is a call whose request takes any number of bytes, and a request of so many.
+func (l *life) bulk(child string, size int) (method string, request proto.Message) {
+	if l.bench.settings.Kind == "median" {
+		r := &reportingv1.ShouldTransmitAcceptedReportRequest{Timestamp: round(1)}
+		r.Report = make([]byte, size-proto.Size(r)-5) // its tag and its length
+		return reportingv1.ReportingPluginService_ShouldTransmitAcceptedReport_FullMethodName, r
+	}
+	return medianv1.ReportCodecService_MedianFromReport_FullMethodName, &medianv1.MedianFromReportRequest{Report: make([]byte, size-5)}
+}
+
+func callLargest(ctx context.Context, b *bench) error {
+	l, err := b.plugin(ctx)
+	if err != nil {
+		return err
+	}
+	_, child, err := l.pair(ctx)
+	if err != nil {
+		return err
+	}
+	method, request := l.bulk(child, wire.MaxMessageBytes)
+	if n := proto.Size(request); n != wire.MaxMessageBytes {
+		return fmt.Errorf("the suite made a message of %d bytes", n)
+	}
+	err = invoke(ctx, l.Conn, child, method, request)
+	switch status.Code(err) {
+	case codes.ResourceExhausted, codes.Unimplemented, codes.Unavailable, codes.Unknown:
+		return wrap(fmt.Sprintf("%s with a message of %d bytes, which is the limit", short(method), wire.MaxMessageBytes), err)
+	}
+	return nil // what zeros mean to the codec is not the point
+}
+
+func callTooLarge(ctx context.Context, b *bench) error {
+	l, err := b.plugin(ctx)
+	if err != nil {
+		return err
+	}
+	_, child, err := l.pair(ctx)
+	if err != nil {
+		return err
+	}
+	method, request := l.bulk(child, wire.MaxMessageBytes+1)
+	err = invoke(ctx, l.Conn, child, method, request)
+	what := fmt.Sprintf("%s with a message of %d bytes, one above the limit", short(method), wire.MaxMessageBytes+1)
+	if err := want(what, err, codes.ResourceExhausted); err != nil {
+		return err
+	}
+	if limit := fmt.Sprint(wire.MaxMessageBytes); !strings.Contains(status.Convert(err).Message(), limit) {
+		return fmt.Errorf("%s is refused as %q; want the limit %s in the text", what, cut(status.Convert(err).Message()), limit)
+	}
+	return l.alive(ctx, "a message that was too large")
+}
+
+func callUnknown(ctx context.Context, b *bench) error {
+	l, err := b.plugin(ctx)
+	if err != nil {
+		return err
+	}
+	method, request, _ := l.parentRequest(loan.Name("Conformance"), false)
+	service, _, _ := strings.Cut(strings.TrimPrefix(method, "/"), "/")
+	for _, m := range []string{"/" + service + "/Conformance", "/loop.conformance.v1.ConformanceService/Conformance"} {
+		if err := want("the method "+m+", which the contract does not have,", invoke(ctx, l.Conn, "", m, request), codes.Unimplemented); err != nil {
+			return err
+		}
+	}
+	return l.alive(ctx, "a method that it does not have")
+}
+
+func callBrokenHost(ctx context.Context, b *bench) error {
+	l, err := b.fresh(ctx, b.newWorld())
+	if err != nil {
+		return err
+	}
+	_, child, err := l.pair(ctx)
+	if err != nil {
+		return err
+	}
+	s, err := l.slow(ctx, child)
+	if err != nil {
+		return err
+	}
+	name, asks := l.slowName()
+	script := l.world.value.Script
+	answers := map[string]func() (any, error){
+		"bytes that do not decode": func() (any, error) {
+			return &wire.Frame{Data: mem.BufferSlice{mem.SliceBuffer("\xff\xff\xff")}}, nil
+		},
+	}
+	for c := codes.Canceled; c <= codes.Unauthenticated; c++ {
+		answers[codeName(c)] = func() (any, error) { return nil, status.Error(c, "as the conformance suite asked") }
+	}
+	if b.settings.Kind == "relayer" {
+		script = l.world.store.Script
+		delete(answers, codeName(codes.Aborted)) // the key is there already, which may be just what the plugin wants
+	} else {
+		answers["an integer that breaks the contract's rule"] = func() (any, error) { return brokenObservation(), nil }
+	}
+	for _, what := range slices.Sorted(maps.Keys(answers)) {
+		script(answers[what])
+		limited, cancel := context.WithTimeout(ctx, 10*time.Second)
+		err := s.call(limited)
+		late := limited.Err() != nil
+		cancel()
+		if err == nil {
+			return fmt.Errorf("%s succeeded although %s was answered with %s; want an error", name, asks, what)
+		}
+		if l.Process != nil && settled(l.Process.Exited(), 50*time.Millisecond, status.Code(err) == codes.Unavailable) {
+			return fmt.Errorf("the process ended after %s was answered with %s (%s)", asks, what, l.Process.Exit())
+		}
+		if late {
+			return fmt.Errorf("%s did not end within 10s after %s was answered with %s", name, asks, what)
+		}
+	}
+	script(nil)
+	if err := s.call(ctx); err != nil {
+		return wrap(name+" after errors of the host", err)
+	}
+	return l.alive(ctx, "errors of the host")
+}
+
+// ---- Bad input, generated from the contract's descriptors ----
+
+// methodsOf are the methods that a plugin of a kind serves, beside health.
+func methodsOf(kind string) []protoreflect.MethodDescriptor {
+	names := []protoreflect.FullName{"loop.plugin.v1.LifecycleService"}
+	if kind == "median" {
+		names = append(names, "loop.median.v1.MedianService")
+	} else {
+		names = append(names, "loop.relayer.v1.RelayerService")
+	}
+	var all []protoreflect.MethodDescriptor
+	for i := 0; i < len(names); i++ { // names grows with what is created
+		d, err := protoregistry.GlobalFiles.FindDescriptorByName(names[i])
+		if err != nil {
+			panic(err) // this package links the contract
+		}
+		s := d.(protoreflect.ServiceDescriptor)
+		for k := range s.Methods().Len() {
+			m := s.Methods().Get(k)
+			all = append(all, m)
+			for _, made := range created(m) {
+				if !slices.Contains(names, made) {
+					names = append(names, made)
+				}
+			}
+		}
+	}
+	return all
+}
+
+// created are the services of the object that a constructor makes.
+func created(m protoreflect.MethodDescriptor) []protoreflect.FullName {
+	var all []protoreflect.FullName
+	for i := range m.Input().Fields().Len() {
+		c, _ := proto.GetExtension(m.Input().Fields().Get(i).Options(), pluginv1.E_Creates).(*pluginv1.Creates)
+		for _, s := range c.GetServices() {
+			all = append(all, protoreflect.FullName(s))
+		}
+	}
+	return all
+}
+
+func fullName(m protoreflect.MethodDescriptor) string {
+	return "/" + string(m.Parent().FullName()) + "/" + string(m.Name())
+}
+
+func isLifecycle(m protoreflect.MethodDescriptor) bool {
+	return m.Parent().FullName() == "loop.plugin.v1.LifecycleService"
+}
+
+func validRequest(m protoreflect.MethodDescriptor) proto.Message { return breakage.Valid(m.Input()) }
+
+// invoke makes a call of any method as it is, and takes the first message of a stream. Answers are not looked at.
+func invoke(ctx context.Context, conn grpc.ClientConnInterface, object, method string, request any, options ...grpc.CallOption) error {
+	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
+	defer cancel()
+	if object != "" {
+		ctx = metadata.AppendToOutgoingContext(ctx, wire.ObjectKey, object)
+	}
+	if m, ok := wire.MethodOf(method); !ok || !m.ServerStreams {
+		return conn.Invoke(ctx, method, request, &wire.Frame{}, options...)
+	}
+	stream, err := conn.NewStream(ctx, &grpc.StreamDesc{ServerStreams: true}, method, options...)
+	if err != nil {
+		return err
+	}
+	if err := stream.SendMsg(request); err != nil {
+		return err
+	}
+	if err := stream.CloseSend(); err != nil {
+		return err
+	}
+	return stream.RecvMsg(&wire.Frame{})
+}
+
+// inputCases are one for each method.
+func inputCases(kind string) []check {
+	var all []check
+	for _, m := range methodsOf(kind) {
+		all = append(all, check{
+			name:  "input/" + short(fullName(m)),
+			about: "every request that breaks one rule of a field is INVALID_ARGUMENT naming the field, bytes that do not decode are refused, and the plugin goes on",
+			run:   func(ctx context.Context, b *bench) error { return badInput(ctx, b, m) },
+		})
+	}
+	return all
+}
+
+func badInput(ctx context.Context, b *bench, m protoreflect.MethodDescriptor) error {
+	var l *life
+	var err error
+	if m.FullName() == "loop.plugin.v1.LifecycleService.Init" {
+		l, err = b.start(ctx, b.newWorld(), b.subjectSettings())
+	} else {
+		l, err = b.plugin(ctx)
+	}
+	if err != nil {
+		return err
+	}
+	object := ""
+	if described, ok := wire.MethodOf(fullName(m)); ok && !described.OnPlugin {
+		if object, err = l.objectOf(ctx, string(m.Parent().FullName())); err != nil {
+			return err
+		}
+	}
+	garbage := &wire.Frame{Data: mem.BufferSlice{mem.SliceBuffer("\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff")}}
+	if !m.IsStreamingServer() || l.Process != nil { // in one process nothing is decoded twice
+		if err := want("bytes that do not decode", invoke(ctx, l.Conn, object, fullName(m), garbage), codes.InvalidArgument, codes.Internal); err != nil {
+			return err
+		}
+	}
+	request := validRequest(m)
+	for _, breaking := range breakage.Of(request) {
+		if breaking.Unsendable {
+			continue
+		}
+		bad := proto.Clone(request)
+		l.rename(bad)
+		breaking.Apply(bad.ProtoReflect())
+		what := fmt.Sprintf("a request whose field %s is %s", breaking.Field, breaking.How)
+		err := invoke(ctx, l.Conn, object, fullName(m), bad)
+		if err := want(what, err, codes.InvalidArgument); err != nil {
+			return err
+		}
+		s := status.Convert(err)
+		if !strings.Contains(s.Message(), breaking.Field) {
+			return fmt.Errorf("%s is refused as %q; want the field's path in the text", what, cut(s.Message()))
+		}
+		if got := violations(s); !slices.Equal(got, []string{breaking.Field}) {
+			return fmt.Errorf("%s is refused with the google.rpc.BadRequest of fields %q; want %q", what, got, breaking.Field)
+		}
+	}
+	if m.FullName() == "loop.plugin.v1.LifecycleService.Init" {
+		if err := l.initialise(ctx); err != nil {
+			return fmt.Errorf("after bad input: %w", err)
+		}
+	}
+	return l.alive(ctx, "bad input")
+}
+
+// rename gives a constructor's request a name of its own: one that was refused may not make the next one ALREADY_EXISTS.
+func (l *life) rename(request proto.Message) {
+	r := request.ProtoReflect()
+	for i := range r.Descriptor().Fields().Len() {
+		f := r.Descriptor().Fields().Get(i)
+		if proto.HasExtension(f.Options(), pluginv1.E_Creates) {
+			r.Set(f, protoreflect.ValueOfString(loan.Name("Conformance")))
+		}
+	}
+}
+
+func violations(s *status.Status) []string {
+	var fields []string
+	for _, d := range s.Details() {
+		if b, ok := d.(*errdetails.BadRequest); ok {
+			for _, v := range b.GetFieldViolations() {
+				fields = append(fields, v.GetField())
+			}
+		}
+	}
+	return fields
+}
+
+// objectOf makes an object that serves a service.
+func (l *life) objectOf(ctx context.Context, service string) (string, error) {
+	parent, child, err := l.pair(ctx)
+	if err != nil {
+		return "", err
+	}
+	switch service {
+	case "loop.relayer.v1.ChainService", "loop.reporting.v1.ReportingPluginFactoryService":
+		return parent, nil
+	}
+	return child, nil
+}

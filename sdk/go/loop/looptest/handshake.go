@@ -1,0 +1,280 @@
+package looptest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/protobuf/proto"
+
+	pluginv1 "github.com/loop-plugins/loop/gen/go/loop/plugin/v1"
+	"github.com/loop-plugins/loop/sdk/go/loop/looptest/internal/subject"
+	"github.com/loop-plugins/loop/sdk/go/wire"
+)
+
+// handshakeCases are about a process's start, up to and with Init.
+func handshakeCases() []check {
+	return []check{
+		{"handshake/line", "the first line on stdout is go-plugin's handshake with a certificate, within the start timeout", true, handshakeLine},
+		{"handshake/answers", "the certificate of the handshake line is the server's, and the server takes the host's", true, handshakeAnswers},
+		{"handshake/no-certificate", "a caller without a certificate is refused, and one without TLS", true, handshakeNoCertificate},
+		{"handshake/wrong-certificate", "a caller with another certificate than the host's is refused", true, handshakeWrongCertificate},
+		{"handshake/no-cookie", "without the magic cookie the process ends with a sentence and a status that is not 0", true, handshakeCookie("")},
+		{"handshake/wrong-cookie", "with another kind's magic cookie the process ends with a sentence and a status that is not 0", true, handshakeCookie("loop-conformance")},
+		{"handshake/versions", "of several protocol versions the plugin takes one that it has", true, handshakeVersions},
+		{"handshake/no-common-version", "a plugin never claims a protocol version that it does not have", true, handshakeNoCommonVersion},
+		{"init/before", "every call before Init is FAILED_PRECONDITION", false, initBefore},
+		{"init/certificates", "Init with a certificate or key that does not parse or does not fit is INVALID_ARGUMENT", true, initCertificates},
+		{"init/twice", "a second Init is FAILED_PRECONDITION and changes nothing", false, initTwice},
+	}
+}
+
+func handshakeLine(ctx context.Context, b *bench) error {
+	l, err := b.start(ctx, b.newWorld(), b.subjectSettings())
+	if err != nil {
+		return err
+	}
+	h, err := l.Process.Handshake(ctx)
+	if err != nil {
+		return err
+	}
+	if v := kindOf(b.settings.Kind).ProtocolVersion; h.Version != v {
+		return fmt.Errorf("the handshake line names protocol version %d; want %d", h.Version, v)
+	}
+	if !strings.HasPrefix(h.Address, "unix:") {
+		return fmt.Errorf("the plugin listens on %s; want a unix socket, for nothing of a plugin may be reached over a network", h.Address)
+	}
+	if err := h.Certificate.VerifyHostname("localhost"); err != nil {
+		return fmt.Errorf("the certificate of the handshake line is not for the name localhost: %w", err)
+	}
+	return nil
+}
+
+func health(ctx context.Context, conn grpc.ClientConnInterface, service string) (grpc_health_v1.HealthCheckResponse_ServingStatus, error) {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	r, err := grpc_health_v1.NewHealthClient(conn).Check(ctx, &grpc_health_v1.HealthCheckRequest{Service: service})
+	return r.GetStatus(), err
+}
+
+func (l *life) health(ctx context.Context) error {
+	if l.Process == nil {
+		return nil // the process's server answers it, and here is none
+	}
+	got, err := health(ctx, l.Conn, wire.HealthService)
+	if err != nil {
+		return wrap("grpc.health.v1.Health.Check", err)
+	}
+	if got != grpc_health_v1.HealthCheckResponse_SERVING {
+		return fmt.Errorf("the health of the service %q is %s; want SERVING", wire.HealthService, got)
+	}
+	return nil
+}
+
+func handshakeAnswers(ctx context.Context, b *bench) error {
+	l, err := b.start(ctx, b.newWorld(), b.subjectSettings())
+	if err != nil {
+		return err
+	}
+	return l.health(ctx)
+}
+
+// refused fails if a connection is served.
+func refused(ctx context.Context, who string, conn *grpc.ClientConn) error {
+	defer func() { _ = conn.Close() }()
+	ctx, cancel := context.WithTimeout(ctx, 3*time.Second)
+	defer cancel()
+	_, err := grpc_health_v1.NewHealthClient(conn).Check(ctx, &grpc_health_v1.HealthCheckRequest{Service: wire.HealthService})
+	return want("a call by "+who, err, codes.Unavailable)
+}
+
+func handshakeNoCertificate(ctx context.Context, b *bench) error {
+	l, err := b.start(ctx, b.newWorld(), b.subjectSettings())
+	if err != nil {
+		return err
+	}
+	conn, err := l.Process.Dial(nil)
+	if err != nil {
+		return err
+	}
+	if err := refused(ctx, "a caller without a certificate", conn); err != nil {
+		return err
+	}
+	plain, err := grpc.NewClient(l.Process.Address(), grpc.WithTransportCredentials(insecure.NewCredentials()), grpc.WithNoProxy())
+	if err != nil {
+		return err
+	}
+	return refused(ctx, "a caller without TLS", plain)
+}
+
+func handshakeWrongCertificate(ctx context.Context, b *bench) error {
+	l, err := b.start(ctx, b.newWorld(), b.subjectSettings())
+	if err != nil {
+		return err
+	}
+	other, err := wire.NewKeyPair()
+	if err != nil {
+		return err
+	}
+	conn, err := l.Process.Dial(&other.TLS)
+	if err != nil {
+		return err
+	}
+	return refused(ctx, "a caller with another certificate than the host's", conn)
+}
+
+// launch starts a process that is not expected to serve.
+func (b *bench) launch(ctx context.Context, e subject.Environment) (*subject.Process, error) {
+	return subject.Launch(ctx, b.subjectSettings(), e)
+}
+
+func handshakeCookie(cookie string) func(context.Context, *bench) error {
+	return func(ctx context.Context, b *bench) error {
+		e := subject.Normal(kindOf(b.settings.Kind))
+		e.Cookie = cookie
+		p, err := b.launch(ctx, e)
+		if err != nil {
+			return err
+		}
+		defer p.Kill()
+		if !settled(p.Exited(), 5*time.Second, true) {
+			return fmt.Errorf("the process goes on with the magic cookie %q; want it to end within 5s, with a sentence for who started it by hand", cookie)
+		}
+		if !settled(p.Silent(), time.Second, true) {
+			return errors.New("the process ended and left another behind that holds its output")
+		}
+		if p.ExitCode() == 0 {
+			return fmt.Errorf("the process ended with status 0 with the magic cookie %q; want another status", cookie)
+		}
+		said := strings.Join(append(p.Stderr(), p.Stdout()...), " ")
+		if len(strings.Fields(said)) < 3 {
+			return fmt.Errorf("the process ended and said %q; want a sentence that tells that a node must start it", said)
+		}
+		return nil
+	}
+}
+
+func handshakeVersions(ctx context.Context, b *bench) error {
+	kind := kindOf(b.settings.Kind)
+	e := subject.Normal(kind)
+	e.Versions = fmt.Sprintf("%d,97,98", kind.ProtocolVersion)
+	p, err := b.launch(ctx, e)
+	if err != nil {
+		return err
+	}
+	defer p.Kill()
+	h, err := p.Handshake(ctx)
+	if err != nil {
+		return err
+	}
+	if h.Version != kind.ProtocolVersion {
+		return fmt.Errorf("of the protocol versions %s the plugin took %d; want %d", e.Versions, h.Version, kind.ProtocolVersion)
+	}
+	return nil
+}
+
+func handshakeNoCommonVersion(ctx context.Context, b *bench) error {
+	kind := kindOf(b.settings.Kind)
+	e := subject.Normal(kind)
+	e.Versions = "97"
+	p, err := b.launch(ctx, e)
+	if err != nil {
+		return err
+	}
+	defer p.Kill()
+	h, err := p.Handshake(ctx)
+	switch {
+	case err == nil && h.Version != kind.ProtocolVersion: // naming its own is the host's to refuse
+		return fmt.Errorf("a host that speaks protocol version 97 alone was told %d; want the plugin's own version, %d, or an end with a sentence", h.Version, kind.ProtocolVersion)
+	case err == nil:
+		return nil
+	case !settled(p.Exited(), time.Second, true):
+		return err
+	case p.ExitCode() == 0:
+		return errors.New("a plugin that has no protocol version in common with its host ended with status 0; want another status")
+	}
+	return nil
+}
+
+// valid is a call of each service that no contract's rule refuses.
+func (l *life) valid() map[string]proto.Message {
+	method, request, _ := l.parentRequest("Conformance/early", false)
+	child, childRequest, _ := l.childRequest("Conformance/earlier", false)
+	calls := map[string]proto.Message{method: request, child: childRequest}
+	for _, m := range methodsOf(l.bench.settings.Kind) {
+		if _, known := calls[fullName(m)]; !known && !isLifecycle(m) && !m.IsStreamingServer() {
+			calls[fullName(m)] = validRequest(m)
+		}
+	}
+	return calls
+}
+
+func initBefore(ctx context.Context, b *bench) error {
+	l, err := b.start(ctx, b.newWorld(), b.subjectSettings())
+	if err != nil {
+		return err
+	}
+	for method, request := range l.valid() {
+		object := ""
+		if m, ok := wire.MethodOf(method); ok && !m.OnPlugin {
+			object = "Conformance/early"
+		}
+		if err := want(short(method)+" before Init", invoke(ctx, l.Conn, object, method, request), codes.FailedPrecondition); err != nil {
+			return err
+		}
+	}
+	return l.initialise(ctx)
+}
+
+func initCertificates(ctx context.Context, b *bench) error {
+	other, err := wire.NewKeyPair()
+	if err != nil {
+		return err
+	}
+	const garbage = "-----BEGIN CERTIFICATE-----\nbm9uc2Vuc2U=\n-----END CERTIFICATE-----\n"
+	for what, change := range map[string]func(*pluginv1.InitRequest){
+		"host_certificate_pem that is no PEM":                func(r *pluginv1.InitRequest) { r.HostCertificatePem = "nonsense" },
+		"host_certificate_pem that is no certificate":        func(r *pluginv1.InitRequest) { r.HostCertificatePem = garbage },
+		"client_certificate_pem that is no certificate":      func(r *pluginv1.InitRequest) { r.ClientCertificatePem = garbage },
+		"client_key_pem that is no key":                      func(r *pluginv1.InitRequest) { r.ClientKeyPem = "nonsense" },
+		"client_key_pem of another certificate":              func(r *pluginv1.InitRequest) { r.ClientKeyPem = string(other.KeyPEM) },
+		"client_certificate_pem that is not the key's own":   func(r *pluginv1.InitRequest) { r.ClientCertificatePem = string(other.CertificatePEM) },
+		"client_key_pem where the certificate should stand":  func(r *pluginv1.InitRequest) { r.ClientCertificatePem = r.GetClientKeyPem() },
+		"client_certificate_pem where the key should stand ": func(r *pluginv1.InitRequest) { r.ClientKeyPem = r.GetClientCertificatePem() },
+	} {
+		l, err := b.start(ctx, b.newWorld(), b.subjectSettings())
+		if err != nil {
+			return err
+		}
+		change(l.Init)
+		if err := want("Init with a "+what, l.Initialise(ctx), codes.InvalidArgument); err != nil {
+			return err
+		}
+		if err := l.health(ctx); err != nil {
+			return fmt.Errorf("after Init with a %s: %w", what, err)
+		}
+	}
+	return nil
+}
+
+func initTwice(ctx context.Context, b *bench) error {
+	l, err := b.fresh(ctx, b.newWorld())
+	if err != nil {
+		return err
+	}
+	again := proto.CloneOf(l.Init)
+	again.Generation++
+	if err := want("a second Init", invoke(ctx, l.Conn, "", pluginv1.LifecycleService_Init_FullMethodName, again), codes.FailedPrecondition); err != nil {
+		return err
+	}
+	if _, _, err := l.pair(ctx); err != nil {
+		return fmt.Errorf("after a second Init the first one does not hold: %w", err)
+	}
+	return nil
+}

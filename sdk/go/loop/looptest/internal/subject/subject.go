@@ -1,0 +1,182 @@
+// Package subject runs the plugin that a conformance run judges: as a process of any language, started and talked to by hand
+// as a host would, or inside this process.
+//
+// It knows the handshake, certificates and the first call, Init. It must not know what any kind of plugin serves, nor what a
+// case expects; and it does not use the host's runtime, which would mend or refuse what is to be tried.
+package subject
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/fullstorydev/grpchan/inprocgrpc"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials"
+	"google.golang.org/protobuf/types/known/durationpb"
+
+	pluginv1 "github.com/loop-plugins/loop/gen/go/loop/plugin/v1"
+	"github.com/loop-plugins/loop/sdk/go/loop"
+	"github.com/loop-plugins/loop/sdk/go/loop/looptest/internal/loan"
+	"github.com/loop-plugins/loop/sdk/go/wire"
+)
+
+// Settings say what to run. One of Command and InProcess is set.
+type Settings struct {
+	Kind      wire.Kind
+	Command   []string
+	Env       []string
+	InProcess *loop.Plugin
+	// StartTimeout bounds the time from start to handshake.
+	StartTimeout time.Duration
+	// LogLevel is what the plugin is told of the lines that are wanted.
+	LogLevel slog.Level
+}
+
+// Subject is one life of the plugin.
+type Subject struct {
+	// Conn reaches the plugin. It checks nothing, and sends messages of any size.
+	Conn grpc.ClientConnInterface
+	// Process is the plugin's process; nil inside this one.
+	Process *Process
+	// Init is the request by which the plugin is to be initialised.
+	Init *pluginv1.InitRequest
+
+	close []func()
+}
+
+// Start begins a life that calls back to host. Init is left to the caller.
+func Start(ctx context.Context, s Settings, host *loan.Host, generation uint64) (*Subject, error) {
+	x := &Subject{Init: &pluginv1.InitRequest{Generation: generation, MaxMessageBytes: wire.MaxMessageBytes, HostVersion: "conformance"}}
+	x.Init.Telemetry = host.Lend("Telemetry", loan.Sink{}, "loop.telemetry.v1.TelemetryService")
+	if s.InProcess != nil {
+		up, down := (&inprocgrpc.Channel{}).WithCloner(wire.Cloner{}), (&inprocgrpc.Channel{}).WithCloner(wire.Cloner{})
+		host.Register(up)
+		loop.InProcess(*s.InProcess, slog.New(slog.DiscardHandler), down, up)
+		x.Conn = down
+		x.close = append(x.close, func() {
+			// No process ends with it, so its objects must. Before Init there are none, and a second Drain is no error.
+			_ = down.Invoke(context.WithoutCancel(ctx), pluginv1.LifecycleService_Drain_FullMethodName, &pluginv1.DrainRequest{Grace: &durationpb.Duration{}}, &pluginv1.DrainResponse{})
+		})
+		x.Init.HostAddress, x.Init.HostCertificatePem, x.Init.ClientCertificatePem, x.Init.ClientKeyPem = "in-process", "none", "none", "none"
+		return x, nil
+	}
+	p, err := Launch(ctx, s, Normal(s.Kind))
+	if err != nil {
+		return nil, err
+	}
+	x.Process = p
+	x.close = append(x.close, p.Kill)
+	if err := x.connect(ctx, host); err != nil {
+		x.Close()
+		return nil, err
+	}
+	return x, nil
+}
+
+func (x *Subject) connect(ctx context.Context, host *loan.Host) error {
+	if err := x.callbacks(host); err != nil {
+		return err
+	}
+	if _, err := x.Process.Handshake(ctx); err != nil {
+		return err
+	}
+	conn, err := x.Process.Dial(&x.Process.host.TLS)
+	if err != nil {
+		return err
+	}
+	x.Conn = conn
+	x.close = append(x.close, func() { _ = conn.Close() })
+	return nil
+}
+
+// callbacks serves the host to the process.
+func (x *Subject) callbacks(host *loan.Host) error {
+	own, err := wire.NewKeyPair()
+	if err != nil {
+		return err
+	}
+	client, err := wire.NewKeyPair()
+	if err != nil {
+		return err
+	}
+	config, err := wire.ServerTLS(own.TLS, client.CertificatePEM)
+	if err != nil {
+		return err
+	}
+	path := filepath.Join(x.Process.folder, "host")
+	l, err := net.Listen("unix", path)
+	if err != nil {
+		return fmt.Errorf("opening the socket for callbacks: %w", err)
+	}
+	s := grpc.NewServer(grpc.Creds(credentials.NewTLS(config)), grpc.ForceServerCodecV2(wire.Codec()),
+		grpc.MaxRecvMsgSize(wire.MaxMessageBytes), grpc.MaxSendMsgSize(wire.MaxMessageBytes))
+	host.Register(s)
+	served := make(chan struct{})
+	go func() {
+		defer close(served)
+		_ = s.Serve(l) // ends with Stop
+	}()
+	x.close = append(x.close, func() {
+		s.Stop()
+		<-served
+	})
+	x.Init.HostAddress, x.Init.HostCertificatePem = "unix:"+path, string(own.CertificatePEM)
+	x.Init.ClientCertificatePem, x.Init.ClientKeyPem = string(client.CertificatePEM), string(client.KeyPEM)
+	return nil
+}
+
+// Initialise makes the first call.
+func (x *Subject) Initialise(ctx context.Context) error {
+	_, err := pluginv1.NewLifecycleServiceClient(wire.Bind(x.Conn, "")).Init(ctx, x.Init)
+	return err
+}
+
+// Abandon is a host that dies: every connection and pipe ends, and nobody signals the process.
+func (x *Subject) Abandon() {
+	for _, f := range x.close[1:] { // the first one kills
+		f()
+	}
+	x.close = x.close[:1]
+	x.Process.abandon()
+}
+
+// Close ends the life.
+func (x *Subject) Close() {
+	for i := len(x.close) - 1; i >= 0; i-- {
+		x.close[i]()
+	}
+	x.close = nil
+}
+
+// dial reaches a plugin that serves with a certificate. Without a certificate of one's own, none is offered.
+func dial(address string, server *x509.Certificate, own *tls.Certificate) (*grpc.ClientConn, error) {
+	if server == nil {
+		return nil, errors.New("the plugin's handshake has no certificate")
+	}
+	pool := x509.NewCertPool()
+	pool.AddCert(server)
+	config := &tls.Config{RootCAs: pool, ServerName: "localhost", MinVersion: tls.VersionTLS12}
+	if own != nil {
+		// Without this, a client whose certificate the server does not ask for would quietly offer none.
+		config.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return own, nil }
+	}
+	return grpc.NewClient(address, grpc.WithTransportCredentials(credentials.NewTLS(config)), grpc.WithNoProxy(), grpc.WithDefaultCallOptions(
+		grpc.ForceCodecV2(wire.Codec()), grpc.MaxCallSendMsgSize(4*wire.MaxMessageBytes), grpc.MaxCallRecvMsgSize(wire.MaxMessageBytes)))
+}
+
+// newFolder makes the private folder of one process's sockets.
+func newFolder() (string, error) {
+	folder, err := os.MkdirTemp("", "loop") // the path of a socket may have 104 bytes
+	if err != nil {
+		return "", fmt.Errorf("making a folder for sockets: %w; set TMPDIR to one that can be written", err)
+	}
+	return folder, nil
+}

@@ -1,0 +1,436 @@
+package looptest
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"mime"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/prometheus/common/expfmt"
+	"github.com/prometheus/common/model"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/protobuf/types/known/durationpb"
+
+	pluginv1 "github.com/loop-plugins/loop/gen/go/loop/plugin/v1"
+	"github.com/loop-plugins/loop/sdk/go/loop/looptest/internal/loan"
+	"github.com/loop-plugins/loop/sdk/go/wire"
+)
+
+// lifeCases are about a process's life and end, and what it tells of itself.
+func lifeCases() []check {
+	return []check{
+		{"health/serving", "grpc.health.v1 answers SERVING for the service plugin before and after Init and while calls wait, and NOT_FOUND for others", true, healthServing},
+		{"metrics/text", "CollectMetrics answers the Prometheus text format with its content type, also without an Accept header", false, metricsText},
+		{"metrics/openmetrics", "CollectMetrics answers OpenMetrics with its content type to who accepts it", false, metricsOpen},
+		{"logs/json", "lines on stderr are JSON objects with a level and a message, and Init leaves one at level debug", true, logsJSON},
+		{"logs/level", "no line is below the level in LOOP_LOG_LEVEL", true, logsLevel},
+		{"logs/stdout", "nothing but the handshake line stands on stdout", true, logsStdout},
+		{"life/stdin", "the end of stdin ends the process, and whatever it started, within 1 s, also while a call waits", true, lifeStdin},
+		{"life/host-gone", "a host that dies with all its pipes and connections ends the process within 1 s", true, lifeHostGone},
+		{"life/recreate", "after SIGKILL a new process makes the same objects by the same names", true, lifeRecreate},
+		{"life/drain", "Drain refuses new calls as UNAVAILABLE and finishes those in flight", false, lifeDrain},
+		{"life/drain-exit", "after Drain the process ends with status 0", true, lifeDrainExit},
+		{"life/drain-grace", "a call that does not end holds Drain up for its grace and no longer", true, lifeDrainGrace},
+		{"life/sigterm", "SIGTERM ends the process within 3 s", true, lifeSIGTERM},
+	}
+}
+
+// wait begins a call that waits for the host.
+func (l *life) wait(ctx context.Context) (*loan.Hold, <-chan error, error) {
+	_, child, err := l.pair(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	s, err := l.slow(ctx, child)
+	if err != nil {
+		return nil, nil, err
+	}
+	s.hold.Close()
+	answered := make(chan error, 1)
+	go func() { answered <- s.call(ctx) }()
+	if _, err := arrival(ctx, s.hold, answered); err != nil {
+		s.hold.Open()
+		return nil, nil, err
+	}
+	return s.hold, answered, nil
+}
+
+func healthServing(ctx context.Context, b *bench) error {
+	l, err := b.start(ctx, b.newWorld(), b.subjectSettings())
+	if err != nil {
+		return err
+	}
+	if err := l.health(ctx); err != nil {
+		return fmt.Errorf("before Init: %w", err)
+	}
+	if err := l.initialise(ctx); err != nil {
+		return err
+	}
+	hold, _, err := l.wait(ctx)
+	if err != nil {
+		return err
+	}
+	defer hold.Open()
+	if err := l.health(ctx); err != nil {
+		return fmt.Errorf("while a call waits: %w", err)
+	}
+	got, err := health(ctx, l.Conn, "conformance")
+	if err == nil && got == grpc_health_v1.HealthCheckResponse_SERVICE_UNKNOWN {
+		return nil
+	}
+	return want("the health of a service that is not there", err, codes.NotFound)
+}
+
+func (l *life) metrics(ctx context.Context, accept string) (*pluginv1.CollectMetricsResponse, error) {
+	if _, _, err := l.pair(ctx); err != nil { // so that there is something to count
+		return nil, err
+	}
+	r := &pluginv1.CollectMetricsResponse{}
+	err := l.call(ctx, "", pluginv1.LifecycleService_CollectMetrics_FullMethodName, &pluginv1.CollectMetricsRequest{Accept: accept}, r)
+	return r, err
+}
+
+func metricsText(ctx context.Context, b *bench) error {
+	l, err := b.plugin(ctx)
+	if err != nil {
+		return err
+	}
+	for _, accept := range []string{"", "text/plain;version=0.0.4;q=0.5,*/*;q=0.1"} {
+		r, err := l.metrics(ctx, accept)
+		if err != nil {
+			return err
+		}
+		kind, parameters, err := mime.ParseMediaType(r.GetContentType())
+		if err != nil || kind != "text/plain" || parameters["version"] != "0.0.4" {
+			if accept == "" && kind == "application/openmetrics-text" {
+				continue // the plugin's choice
+			}
+			return fmt.Errorf("the exposition for Accept %q has the content type %q; want text/plain; version=0.0.4", accept, r.GetContentType())
+		}
+		parser := expfmt.NewTextParser(model.UTF8Validation)
+		families, err := parser.TextToMetricFamilies(bytes.NewReader(r.GetExposition()))
+		if err != nil {
+			return fmt.Errorf("the exposition for Accept %q is no Prometheus text: %w", accept, err)
+		}
+		samples := 0
+		for _, f := range families {
+			samples += len(f.GetMetric())
+		}
+		if samples == 0 {
+			return fmt.Errorf("the exposition for Accept %q has no sample", accept)
+		}
+	}
+	return nil
+}
+
+func metricsOpen(ctx context.Context, b *bench) error {
+	l, err := b.plugin(ctx)
+	if err != nil {
+		return err
+	}
+	r, err := l.metrics(ctx, "application/openmetrics-text;version=1.0.0,application/openmetrics-text;version=0.0.1;q=0.75,text/plain;version=0.0.4;q=0.5")
+	if err != nil {
+		return err
+	}
+	if kind, _, err := mime.ParseMediaType(r.GetContentType()); err != nil || kind != "application/openmetrics-text" {
+		return fmt.Errorf("the exposition for who accepts OpenMetrics has the content type %q; want application/openmetrics-text", r.GetContentType())
+	}
+	if !bytes.HasSuffix(r.GetExposition(), []byte("# EOF\n")) {
+		return errors.New("the OpenMetrics exposition does not end with # EOF: a scraper takes it for cut off")
+	}
+	return nil
+}
+
+// line is a log line as a host reads it.
+type line struct {
+	level   slog.Level
+	message string
+}
+
+// parseLine reads slog's, hclog's and structlog's JSON.
+func parseLine(text string) (line, error) {
+	var fields map[string]any
+	if err := json.Unmarshal([]byte(text), &fields); err != nil {
+		return line{}, fmt.Errorf("the line %q on stderr is no JSON object", cut(text))
+	}
+	first := func(keys ...string) string {
+		for _, k := range keys {
+			if v, ok := fields[k].(string); ok {
+				return v
+			}
+		}
+		return ""
+	}
+	out := line{message: first("msg", "@message", "message")}
+	level := first("level", "@level")
+	if strings.EqualFold(level, "trace") {
+		level = "debug"
+	}
+	if err := out.level.UnmarshalText([]byte(level)); err != nil {
+		return line{}, fmt.Errorf("the line %q on stderr has no level that a host knows: want debug, info, warn or error", cut(text))
+	}
+	if out.message == "" {
+		return line{}, fmt.Errorf("the line %q on stderr has no message: want it as msg, message or @message", cut(text))
+	}
+	return out, nil
+}
+
+// talk has a plugin say something at each level that it uses, and ends it.
+func (b *bench) talk(ctx context.Context, level slog.Level) (*life, error) {
+	s := b.subjectSettings()
+	s.LogLevel = level
+	l, err := b.start(ctx, b.newWorld(), s)
+	if err != nil {
+		return nil, err
+	}
+	if err := l.initialise(ctx); err != nil {
+		return nil, err
+	}
+	if _, _, err := l.pair(ctx); err != nil {
+		return nil, err
+	}
+	_ = l.probe(ctx, loan.Name("Conformance"))
+	if err := l.drain(ctx, time.Second); err != nil {
+		return nil, err
+	}
+	if !settled(l.Process.Silent(), 5*time.Second, true) {
+		return nil, errors.New("5s after Drain the process holds its stderr")
+	}
+	return l, nil
+}
+
+func logsJSON(ctx context.Context, b *bench) error {
+	l, err := b.talk(ctx, slog.LevelDebug)
+	if err != nil {
+		return err
+	}
+	debug := 0
+	for _, text := range l.Process.Stderr() {
+		parsed, err := parseLine(text)
+		if err != nil {
+			return err
+		}
+		if parsed.level <= slog.LevelDebug {
+			debug++
+		}
+	}
+	if debug == 0 {
+		return fmt.Errorf("none of %d lines on stderr has the level debug, which was asked for; want at least one, by Init", len(l.Process.Stderr()))
+	}
+	return nil
+}
+
+func logsLevel(ctx context.Context, b *bench) error {
+	l, err := b.talk(ctx, slog.LevelError)
+	if err != nil {
+		return err
+	}
+	for _, text := range l.Process.Stderr() {
+		parsed, err := parseLine(text)
+		if err != nil {
+			return err
+		}
+		if parsed.level < slog.LevelError {
+			return fmt.Errorf("the line %q has the level %s; want none below %s, for which %s asks", cut(text), parsed.level, slog.LevelError, wire.LogLevelKey)
+		}
+	}
+	return nil
+}
+
+func logsStdout(ctx context.Context, b *bench) error {
+	l, err := b.talk(ctx, slog.LevelDebug)
+	if err != nil {
+		return err
+	}
+	if lines := l.Process.Stdout(); len(lines) > 1 {
+		return fmt.Errorf("the plugin printed %q on stdout after its handshake; want lines on stderr, where hosts read levels", cut(lines[1]))
+	}
+	return nil
+}
+
+// gone is how long a process may live without its host.
+const gone = time.Second
+
+func lifeStdin(ctx context.Context, b *bench) error {
+	for _, waiting := range []bool{false, true} {
+		l, err := b.fresh(ctx, b.newWorld())
+		if err != nil {
+			return err
+		}
+		when := "the end of stdin"
+		if waiting {
+			when += " while a call waits for the host"
+			hold, _, err := l.wait(ctx)
+			if err != nil {
+				return err
+			}
+			defer hold.Open()
+		}
+		l.Process.CloseStdin()
+		if !settled(l.Process.Exited(), gone, true) {
+			return fmt.Errorf("%s after %s the process lives on; want it to end, for its host is gone", gone, when)
+		}
+		if !settled(l.Process.Silent(), 200*time.Millisecond, true) {
+			return fmt.Errorf("the process ended with %s and left another behind that holds its output", when)
+		}
+	}
+	return nil
+}
+
+func lifeHostGone(ctx context.Context, b *bench) error {
+	l, err := b.fresh(ctx, b.newWorld())
+	if err != nil {
+		return err
+	}
+	hold, answered, err := l.wait(ctx)
+	if err != nil {
+		return err
+	}
+	defer hold.Open()
+	l.Abandon()
+	if !settled(l.Process.Exited(), gone, true) {
+		return fmt.Errorf("%s after its host died the process lives on; want it to end", gone)
+	}
+	<-answered
+	return nil
+}
+
+func lifeRecreate(ctx context.Context, b *bench) error {
+	w := b.newWorld()
+	parent, child := loan.Name("Conformance"), loan.Name("Conformance")
+	for number := range 2 {
+		l, err := b.fresh(ctx, w)
+		if err != nil {
+			return err
+		}
+		if _, err := l.makeParent(ctx, parent, false); err != nil {
+			return fmt.Errorf("in life %d: %w", number+1, err)
+		}
+		if _, err := l.makeChild(ctx, parent, child, false); err != nil {
+			return fmt.Errorf("in life %d: %w", number+1, err)
+		}
+		if err := l.probe(ctx, child); err != nil {
+			return fmt.Errorf("a call in life %d: %w", number+1, err)
+		}
+		l.Process.Signal(syscall.SIGKILL)
+		<-l.Process.Exited()
+	}
+	return nil
+}
+
+// drain asks the plugin to end.
+func (l *life) drain(ctx context.Context, grace time.Duration) error {
+	ctx, cancel := context.WithTimeout(ctx, grace+5*time.Second)
+	defer cancel()
+	err := l.call(ctx, "", pluginv1.LifecycleService_Drain_FullMethodName, &pluginv1.DrainRequest{Grace: durationpb.New(grace)}, &pluginv1.DrainResponse{})
+	if err != nil {
+		return wrap("LifecycleService.Drain", err)
+	}
+	return nil
+}
+
+func lifeDrain(ctx context.Context, b *bench) error {
+	l, err := b.fresh(ctx, b.newWorld())
+	if err != nil {
+		return err
+	}
+	_, child, err := l.pair(ctx)
+	if err != nil {
+		return err
+	}
+	hold, answered, err := l.wait(ctx)
+	if err != nil {
+		return err
+	}
+	defer hold.Open()
+	drained := make(chan error, 1)
+	go func() { drained <- l.drain(ctx, 10*time.Second) }()
+	// Drain is another call: it is under way once new calls are refused.
+	for begin := time.Now(); ; time.Sleep(5 * time.Millisecond) {
+		err := l.probe(ctx, child)
+		if err != nil {
+			if err := want("a new call while the plugin drains", err, codes.Unavailable); err != nil {
+				return err
+			}
+			break
+		}
+		if time.Since(begin) > 2*time.Second {
+			return errors.New("a new call is served 2s after Drain began; want UNAVAILABLE")
+		}
+	}
+	select {
+	case err := <-drained:
+		return fmt.Errorf("LifecycleService.Drain was answered (%v) while a call was in flight; want it to wait for that call", err)
+	case err := <-answered:
+		return fmt.Errorf("the call in flight was ended by Drain (%v); want it to be finished", err)
+	case <-time.After(200 * time.Millisecond):
+	}
+	hold.Open()
+	if err := <-answered; err != nil {
+		return wrap("the call in flight when the plugin drained", err)
+	}
+	return <-drained
+}
+
+func (l *life) exitsWith0(bound time.Duration, after string) error {
+	if !settled(l.Process.Exited(), bound, true) {
+		return fmt.Errorf("%s after %s the process lives on; want it to end", bound, after)
+	}
+	if c := l.Process.ExitCode(); c != 0 {
+		return fmt.Errorf("after %s the process ended with %s; want status 0", after, l.Process.Exit())
+	}
+	return nil
+}
+
+func lifeDrainExit(ctx context.Context, b *bench) error {
+	l, err := b.fresh(ctx, b.newWorld())
+	if err != nil {
+		return err
+	}
+	if _, _, err := l.pair(ctx); err != nil {
+		return err
+	}
+	if err := l.drain(ctx, time.Second); err != nil {
+		return err
+	}
+	return l.exitsWith0(3*time.Second, "Drain")
+}
+
+func lifeDrainGrace(ctx context.Context, b *bench) error {
+	l, err := b.fresh(ctx, b.newWorld())
+	if err != nil {
+		return err
+	}
+	hold, _, err := l.wait(ctx)
+	if err != nil {
+		return err
+	}
+	defer hold.Open()
+	begin := time.Now()
+	if err := l.drain(ctx, 500*time.Millisecond); err != nil {
+		return err
+	}
+	if took := time.Since(begin); took > 2*time.Second {
+		return fmt.Errorf("LifecycleService.Drain with a grace of 500ms took %s while a call did not end; want it to leave the call", took.Round(time.Millisecond))
+	}
+	return l.exitsWith0(3*time.Second, "Drain, whose grace a call outlasted,")
+}
+
+func lifeSIGTERM(ctx context.Context, b *bench) error {
+	l, err := b.fresh(ctx, b.newWorld())
+	if err != nil {
+		return err
+	}
+	l.Process.Signal(syscall.SIGTERM)
+	if !settled(l.Process.Exited(), 3*time.Second, true) {
+		return errors.New("3s after SIGTERM the process lives on; want it to end")
+	}
+	return nil
+}

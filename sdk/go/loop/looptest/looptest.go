@@ -1,0 +1,262 @@
+// Package looptest judges plugins against the contract between a node and its plugins: any command, written in any language,
+// and Go plugins inside the test's own process. Run is for tests of plugins, Check for programs; tools/conformance is one.
+//
+// A case is one promise of the contract. It talks to the plugin as a host would, over connections and fakes of its own, so that it can
+// do what no host does, and answers with one sentence when the promise is not kept. docs/conformance.md lists the cases.
+//
+// The package must not know any chain or product beyond the contract and the vectors, nor import the host.
+package looptest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/loop-plugins/loop/gen/go/loop/median/v1/medianv1loop"
+	"github.com/loop-plugins/loop/gen/go/loop/relayer/v1/relayerv1loop"
+	"github.com/loop-plugins/loop/sdk/go/loop"
+	"github.com/loop-plugins/loop/sdk/go/wire"
+)
+
+// Settings say what to judge. Kind and one of Command and InProcess are required.
+type Settings struct {
+	// Kind is "median" or "relayer".
+	Kind string
+	// Command is the plugin's program and its arguments.
+	Command []string
+	// Env is the environment of its process. As under a node, nothing is inherited but PATH and the folder for temporary files.
+	Env []string
+	// InProcess is a Go plugin to be run inside this process. Cases about processes are left out.
+	InProcess *loop.Plugin
+	// Run chooses cases by their names; nil: all.
+	Run *regexp.Regexp
+	// KnownFailures are names of cases that are run although they are expected to fail, with the reasons.
+	KnownFailures map[string]string
+	// Relayer is what a relayer is given; zero: DefaultRelayer.
+	Relayer Relayer
+	// StartTimeout bounds the time from a process's start to its handshake; 0: 10 s, as a node's.
+	StartTimeout time.Duration
+	// Progress, if set, hears of each result as soon as it is there.
+	Progress func(Result)
+}
+
+// Relayer is what a relayer under test is given: nothing of it is the contract's own.
+type Relayer struct {
+	// ChainID is the chain's id as operators write it.
+	ChainID string
+	// ConfigTOML is the chain's section of a node's configuration. In it, $RPC_URL stands for the address of the
+	// suite's JSON-RPC server. A section without it has the relayer talk to a chain that the suite does not see.
+	ConfigTOML string
+	// NodeURL is the HTTP address of a node to which the suite's JSON-RPC server passes requests on; empty: the server is a fake that
+	// answers like an idle EVM chain of id ChainID.
+	NodeURL string
+	// ContractID, TransmitterID and RelayConfigJSON are what a job says.
+	ContractID, TransmitterID, RelayConfigJSON string
+	// Signers and Transmitters are those of a contract's configuration whose digest is asked for.
+	Signers      [][]byte
+	Transmitters []string
+	// Signature is a signature of the chain's form.
+	Signature []byte
+}
+
+// DefaultRelayer suits relayers of EVM chains that are configured like loop-evm.
+func DefaultRelayer() Relayer {
+	r := Relayer{
+		ChainID:         "1337",
+		ConfigTOML:      "ChainID = '1337'\nPollInterval = '100ms'\nRequestTimeout = '2s'\n\n[[Nodes]]\nName = 'conformance'\nHTTPURL = '$RPC_URL'\n",
+		ContractID:      "0x00000000000000000000000000000000000000c0",
+		TransmitterID:   "0x0000000000000000000000000000000000000011",
+		RelayConfigJSON: `{"chainID":"1337"}`,
+		Signature:       make([]byte, 65),
+	}
+	for i := range 4 {
+		r.Signers = append(r.Signers, append(make([]byte, 19), byte(i+1)))
+		r.Transmitters = append(r.Transmitters, fmt.Sprintf("0x%040d", i+1))
+	}
+	return r
+}
+
+// State is how a case ended.
+type State string
+
+// The states of results.
+const (
+	// Passed: the promise is kept.
+	Passed State = "ok"
+	// Failed: it is not.
+	Failed State = "failed"
+	// Known: it is not, and that was known.
+	Known State = "known"
+	// Fixed: it is kept, although it is listed as a known failure.
+	Fixed State = "fixed"
+	// Skipped: the case does not apply to this plugin; Reason says why.
+	Skipped State = "skipped"
+)
+
+// Result is a case and how it ended.
+type Result struct {
+	Name string `json:"name"`
+	// About is what the case is about, one sentence.
+	About string `json:"about"`
+	State State  `json:"state"`
+	// Reason is one sentence; empty for what passed.
+	Reason string `json:"reason,omitempty"`
+	// Took is in nanoseconds.
+	Took time.Duration `json:"took"`
+}
+
+// Run judges a plugin in a test: each case is a subtest.
+func Run(t *testing.T, s Settings) {
+	t.Helper()
+	cases, b, err := prepare(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.close()
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			switch r := b.judge(t.Context(), c); r.State {
+			case Failed:
+				t.Error(r.Reason)
+			case Skipped, Known:
+				t.Skip(r.Reason)
+			case Fixed:
+				t.Log(r.Reason)
+			}
+		})
+	}
+}
+
+// Check judges a plugin and returns the results in the order of the cases. Its error tells that nothing could be judged.
+func Check(ctx context.Context, s Settings) ([]Result, error) {
+	cases, b, err := prepare(s)
+	if err != nil {
+		return nil, err
+	}
+	defer b.close()
+	var results []Result
+	for _, c := range cases {
+		if err := ctx.Err(); err != nil {
+			return results, fmt.Errorf("the run was ended after %d of %d cases: %w", len(results), len(cases), err)
+		}
+		r := b.judge(ctx, c)
+		results = append(results, r)
+		if s.Progress != nil {
+			s.Progress(r)
+		}
+	}
+	return results, nil
+}
+
+// Cases are the cases of a kind, without results, in their order.
+func Cases(kind string) ([]Result, error) {
+	all, err := table(kind)
+	if err != nil {
+		return nil, err
+	}
+	var list []Result
+	for _, c := range all {
+		list = append(list, Result{Name: c.name, About: c.about})
+	}
+	return list, nil
+}
+
+// check is one case.
+type check struct {
+	name, about string
+	// process tells that the case is about processes.
+	process bool
+	run     func(context.Context, *bench) error
+}
+
+// skip is the error of a case that does not apply.
+type skip struct{ why string }
+
+// Error implements error.
+func (s skip) Error() string { return s.why }
+
+// table lists the cases of a kind.
+func table(kind string) ([]check, error) {
+	all := slices.Concat(handshakeCases(), objectCases(), callCases(), lifeCases())
+	switch kind {
+	case "median":
+		vectors, err := vectorCases()
+		if err != nil {
+			return nil, err
+		}
+		all = slices.Concat(all, medianCases(), vectors)
+	case "relayer":
+		all = append(all, relayerCases()...)
+	default:
+		return nil, fmt.Errorf("the kind %q is not known: want median or relayer", kind)
+	}
+	return slices.Concat(all, inputCases(kind)), nil
+}
+
+func prepare(s Settings) ([]check, *bench, error) {
+	all, err := table(s.Kind)
+	if err != nil {
+		return nil, nil, err
+	}
+	if (len(s.Command) > 0) == (s.InProcess != nil) {
+		return nil, nil, errors.New("one of a command and an in-process plugin is wanted: say what to judge")
+	}
+	for name := range s.KnownFailures {
+		if !slices.ContainsFunc(all, func(c check) bool { return c.name == name }) {
+			return nil, nil, fmt.Errorf("the known failure %q is no case of kind %s: remove it from the list or correct its name", name, s.Kind)
+		}
+	}
+	if s.Run != nil {
+		all = slices.DeleteFunc(all, func(c check) bool { return !s.Run.MatchString(c.name) })
+		if len(all) == 0 {
+			return nil, nil, fmt.Errorf("no case of kind %s has a name that matches %s", s.Kind, s.Run)
+		}
+	}
+	b, err := newBench(s)
+	return all, b, err
+}
+
+func kindOf(name string) wire.Kind {
+	if name == "relayer" {
+		return relayerv1loop.RelayerKind()
+	}
+	return medianv1loop.MedianKind()
+}
+
+// caseTimeout is far beyond what any case takes whose plugin answers at all.
+const caseTimeout = 90 * time.Second
+
+// judge runs one case.
+func (b *bench) judge(ctx context.Context, c check) Result {
+	r := Result{Name: c.name, About: c.about, State: Passed}
+	ctx, cancel := context.WithTimeout(ctx, caseTimeout)
+	defer cancel()
+	begin := time.Now()
+	var err error
+	if c.process && b.settings.InProcess != nil {
+		err = skip{"it is about processes, and the plugin runs inside this one"}
+	} else {
+		err = b.finish(c.run(ctx, b))
+	}
+	r.Took = time.Since(begin)
+	why, known := b.settings.KnownFailures[c.name]
+	var s skip
+	switch {
+	case errors.As(err, &s):
+		r.State, r.Reason = Skipped, s.why
+	case err != nil && known:
+		r.State, r.Reason = Known, fmt.Sprintf("%s (known: %s)", oneLine(err), why)
+	case err != nil:
+		r.State, r.Reason = Failed, oneLine(err)
+	case known:
+		r.State, r.Reason = Fixed, fmt.Sprintf("it passes although it is listed as a known failure (%s): remove it from the list", why)
+	}
+	return r
+}
+
+func oneLine(err error) string { return strings.Join(strings.Fields(err.Error()), " ") }

@@ -1,0 +1,231 @@
+package looptest_test
+
+import (
+	"context"
+	"os"
+	"regexp"
+	"strings"
+	"testing"
+
+	"go.uber.org/goleak"
+
+	"github.com/loop-plugins/loop/sdk/go/loop/looptest"
+)
+
+// TestMain is the broken plugins' main too: the suite under test starts this binary again.
+func TestMain(m *testing.M) {
+	if len(os.Args) == 4 && os.Args[1] == "serve" {
+		serve(os.Args[2], os.Args[3])
+		return
+	}
+	goleak.VerifyTestMain(m)
+}
+
+// judge runs cases against the fake with something broken.
+func judge(t *testing.T, kind, what, run string) []looptest.Result {
+	t.Helper()
+	results, err := looptest.Check(t.Context(), looptest.Settings{Kind: kind, Command: []string{os.Args[0], "serve", kind, what},
+		Env: []string{"STATE=" + t.TempDir()}, Run: regexp.MustCompile(run)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return results
+}
+
+// A plugin that keeps every promise passes every case, whichever way it runs.
+func TestKeptPromisesPass(t *testing.T) {
+	t.Parallel()
+	for _, kind := range []string{"median", "relayer"} {
+		t.Run(kind, func(t *testing.T) {
+			t.Parallel()
+			looptest.Run(t, looptest.Settings{Kind: kind, Command: []string{os.Args[0], "serve", kind, ""}, Env: []string{"STATE=" + t.TempDir()}})
+		})
+		t.Run(kind+" in-process", func(t *testing.T) {
+			t.Parallel()
+			p := pluginOf(kind)
+			looptest.Run(t, looptest.Settings{Kind: kind, InProcess: &p})
+		})
+	}
+}
+
+// breaks are, for each case, what is broken and the sentence that tells it. Cases that both kinds have are broken in a median.
+var breaks = map[string][]struct{ what, sentence string }{
+	"handshake/line": {
+		{"greeting", `printed "Hello, I am a plugin." as its first line`},
+		{"no-tls", "the plugin offers no TLS"},
+		{"tcp", "want a unix socket"},
+	},
+	"handshake/answers":           {{"another-certificate", "UNAVAILABLE"}, {"health-none", "NOT_SERVING; want SERVING"}},
+	"handshake/no-certificate":    {{"any-caller", "a call by a caller without a certificate was answered with success"}},
+	"handshake/wrong-certificate": {{"any-certificate", "another certificate than the host's was answered with success"}},
+	"handshake/no-cookie":         {{"cookie-ignored", "goes on with the magic cookie"}, {"cookie-zero", "ended with status 0"}, {"cookie-silent", `said ""; want a sentence`}},
+	"handshake/wrong-cookie":      {{"cookie-ignored", `goes on with the magic cookie "loop-conformance"`}, {"cookie-zero", "ended with status 0"}},
+	"handshake/versions":          {{"highest-version", "the plugin took 98; want 1"}},
+	"handshake/no-common-version": {{"highest-version", "was told 97"}},
+	"init/before":                 {{"early", "before Init was answered with success; want FAILED_PRECONDITION"}},
+	"init/certificates":           {{"init-anything", "was answered with success; want INVALID_ARGUMENT"}},
+	"init/twice":                  {{"init-again", "a second Init was answered with success"}},
+	"objects/repeat":              {{"second-object", "a repeated construction made a second object"}, {"busy", "ABORTED"}, {"unasked", `on "Keystore/guessed", which is not lent`}},
+	"objects/at-once":             {{"busy", "of eight constructions at once by one name one failed"}},
+	"objects/another-request":     {{"another-request", "another request by the name of a parent was answered with success"}},
+	"objects/unknown":             {{"vague", "a call on a name that was never given was answered with UNKNOWN"}},
+	"objects/no-name":             {{"nameless", "a call that names no object was answered with success"}},
+	"objects/other-service":       {{"wrong-service", "called on its parent was answered with UNIMPLEMENTED"}},
+	"objects/release":             {{"release-ignored", "a call on a released child was answered with success"}},
+	"objects/release-unknown":     {{"release-unknown", "the release of names that are not known"}},
+	"objects/late-create":         {{"late-create", "was answered with success; want FAILED_PRECONDITION"}},
+	"objects/children":            {{"childless", "a call on a child whose parent was released was answered with success"}},
+	"objects/siblings":            {{"release-upward", "the sibling of a released object"}},
+	"calls/generation":            {{"no-generation", `carries the trailer loop-generation []; want ["7"]`}},
+	"calls/deadline":              {{"deadline-lost", "deadlines travel along"}},
+	"calls/cancellation":          {{"cancel-lost", "after the cancellation of ReportingPluginService.Observation its call of DataSourceService.Observe goes on"}},
+	"calls/own-deadline":          {{"no-deadlines", "called DataSourceService.Observe with a timeout of 0s"}},
+	"calls/concurrency":           {{"one-at-a-time", "one of 64 calls at once, while another waited for the host"}},
+	"calls/largest":               {{"small", "a message of 16777216 bytes, which is the limit"}},
+	"calls/too-large":             {{"unlimited", "one above the limit was answered with success; want RESOURCE_EXHAUSTED"}},
+	"calls/unknown-method":        {{"unknown-internal", "which the contract does not have, was answered with INTERNAL"}, {"unknown-dies", "ended in the middle (exit status 4)"}},
+	"calls/broken-host":           {{"errors-swallowed", "succeeded although DataSourceService.Observe was answered with"}, {"errors-die", "the process ended after DataSourceService.Observe was answered with ABORTED"}},
+	"health/serving":              {{"health-none", "before Init: the health"}, {"health-late", "before Init: grpc.health.v1.Health.Check was answered with NOT_FOUND"}, {"health-anything", "the health of a service that is not there"}},
+	"metrics/text":                {{"metrics-type", `has the content type "application/json"; want text/plain`}, {"metrics-empty", "has no sample"}},
+	"metrics/openmetrics":         {{"metrics-type", `"application/json"; want application/openmetrics-text`}, {"metrics-unended", "does not end with # EOF"}},
+	"logs/json":                   {{"log-plain", "is no JSON object"}, {"log-silent", "none of 0 lines on stderr has the level debug"}},
+	"logs/level":                  {{"log-everything", "has the level DEBUG; want none below ERROR"}},
+	"logs/stdout":                 {{"stdout", `printed "serving" on stdout after its handshake`}},
+	"life/stdin":                  {{"stdin-ignored", "1s after the end of stdin the process lives on"}, {"orphan", "left another behind"}},
+	"life/host-gone":              {{"stdin-ignored", "1s after its host died the process lives on"}},
+	"life/recreate":               {{"names-remembered", "in life 2: "}},
+	"life/drain":                  {{"drain-serves", "a new call is served 2s after Drain began"}, {"drain-hurries", "Drain was answered (<nil>) while a call was in flight"}, {"drain-cuts", "the call in flight was ended by Drain"}},
+	"life/drain-exit":             {{"drain-stays", "3s after Drain the process lives on"}, {"drain-fails", "after Drain the process ended with exit status 3"}},
+	"life/drain-grace":            {{"drain-forever", "LifecycleService.Drain"}},
+	"life/sigterm":                {{"sigterm-ignored", "3s after SIGTERM the process lives on"}},
+	"median/retry":                {{"failure-remembered", "the same construction again, with the lent codec back"}},
+	"median/refused-config":       {{"vague-config", "was answered with UNKNOWN (something went wrong); want INVALID_ARGUMENT"}},
+	"median/deviation-function":   {{"any-deviation", "a deviation function that nobody knows was answered with success"}},
+	"median/source-failure":       {{"vague-source", "an observation whose source failed with FAILED_PRECONDITION was answered with UNKNOWN"}},
+	"median/large-answer":         {{"small-callbacks", "within the limit of a message"}},
+	"relayer/refused-config":      {{"config-leaks", "is refused with the RPC address in the text"}},
+	"relayer/refused-job":         {{"vague-config", "was answered with UNKNOWN (something went wrong); want INVALID_ARGUMENT"}},
+	"relayer/chain-down":          {{"waits-for-chain", "with a chain that does not answer: "}},
+	"relayer/no-effects":          {{"writes", "construction in life 1 wrote to the Store: Put made"}, {"signs", "construction in life 1 signed 1 times"}},
+	"relayer/views":               {{"short-digest", "LatestTransmissionDetailsResponse.timestamp.config_digest: has 31 bytes"}},
+	"relayer/watch":               {{"watch-unnamed", `told of "the contract", which no provider is called`}},
+	"relayer/config-provider":     {{"all-services", "FromAccount of a config provider was answered with INTERNAL"}},
+	"relayer/statuses":            {{"miscounted", "1 nodes, a total of 2"}},
+	"relayer/digest":              {{"constant-digest", "have one digest"}},
+	"relayer/report":              {{"off-by-one", "want the observation of rank n/2"}},
+	"relayer/untrusted-report":    {{"any-report", "MedianFromReport of"}},
+	"relayer/onchain-config":      {{"bounds-swapped", "the bounds 1 and 1000000 came back as 1000000 and 1"}},
+	"relayer/transmit":            {{"store-late", "answered before the report was in the Store"}},
+	"relayer/transmit-refused":    {{"any-report", "Transmit of bytes that are no report was answered with success"}},
+	"relayer/transmit-store":      {{"store-ignored", "Transmit while the Store is UNAVAILABLE was answered with success"}},
+	"relayer/secrets":             {{"logs-secrets", "a line of the log holds the RPC address"}},
+}
+
+// Every case fails for a plugin that breaks its promise, and says so in its own words.
+func TestBrokenPromisesFail(t *testing.T) {
+	t.Parallel()
+	for _, kind := range []string{"median", "relayer"} {
+		cases, err := looptest.Cases(kind)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, c := range cases {
+			tried := breaks[c.Name]
+			if service, method, ok := strings.Cut(strings.TrimPrefix(c.Name, "input/"), "."); ok && strings.HasPrefix(c.Name, "input/") {
+				full := packageOf(service) + service + "/" + method
+				tried = append(tried, struct{ what, sentence string }{"unchecked /" + full, "was answered with success; want INVALID_ARGUMENT"})
+			}
+			if strings.HasPrefix(c.Name, "answers/") {
+				tried = append(tried, struct{ what, sentence string }{"wrong-answers", "step "})
+			}
+			if len(tried) == 0 {
+				t.Errorf("no broken plugin fails %s", c.Name)
+			}
+			if kind == "relayer" && strings.Split(c.Name, "/")[0] != "relayer" && strings.Split(c.Name, "/")[0] != "input" {
+				continue // as for the median
+			}
+			for _, b := range tried {
+				t.Run(c.Name+" "+b.what, func(t *testing.T) {
+					t.Parallel()
+					got := judge(t, kind, b.what, "^"+regexp.QuoteMeta(c.Name)+"$")[0]
+					if got.State != looptest.Failed || !strings.Contains(got.Reason, b.sentence) {
+						t.Errorf("%s: %s\nwant it to fail with %q", got.State, got.Reason, b.sentence)
+					}
+				})
+			}
+		}
+	}
+}
+
+func packageOf(service string) string {
+	switch service {
+	case "LifecycleService":
+		return "loop.plugin.v1."
+	case "MedianService", "MedianContractService", "ReportCodecService", "OnchainConfigCodecService":
+		return "loop.median.v1."
+	case "ReportingPluginFactoryService", "ReportingPluginService":
+		return "loop.reporting.v1."
+	}
+	return "loop.relayer.v1."
+}
+
+func TestKnownFailures(t *testing.T) {
+	t.Parallel()
+	got, err := looptest.Check(context.Background(), looptest.Settings{
+		Kind: "median", Command: []string{os.Args[0], "serve", "median", "log-silent"}, Run: regexp.MustCompile("^logs/"),
+		KnownFailures: map[string]string{"logs/json": "it is shy", "logs/stdout": "it was loud"},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]struct {
+		state  looptest.State
+		reason string
+	}{
+		"logs/json":   {looptest.Known, "(known: it is shy)"},
+		"logs/level":  {looptest.Passed, ""},
+		"logs/stdout": {looptest.Fixed, "remove it from the list"},
+	}
+	for _, r := range got {
+		if w := want[r.Name]; r.State != w.state || !strings.Contains(r.Reason, w.reason) {
+			t.Errorf("%s: %s, %q; want %s and %q", r.Name, r.State, r.Reason, w.state, w.reason)
+		}
+	}
+	if len(got) != len(want) {
+		t.Errorf("%d results; want %d", len(got), len(want))
+	}
+}
+
+func TestSettingsAreRefused(t *testing.T) {
+	t.Parallel()
+	p := pluginOf("median")
+	for name, test := range map[string]struct {
+		settings looptest.Settings
+		sentence string
+	}{
+		"no kind":       {looptest.Settings{Command: []string{"x"}}, `the kind "" is not known: want median or relayer`},
+		"no command":    {looptest.Settings{Kind: "median"}, "one of a command and an in-process plugin is wanted"},
+		"both":          {looptest.Settings{Kind: "median", Command: []string{"x"}, InProcess: &p}, "one of a command and an in-process plugin is wanted"},
+		"nothing to do": {looptest.Settings{Kind: "median", InProcess: &p, Run: regexp.MustCompile("conformance")}, "no case of kind median has a name that matches conformance"},
+		"no such case":  {looptest.Settings{Kind: "median", InProcess: &p, KnownFailures: map[string]string{"x": "y"}}, `the known failure "x" is no case`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			if _, err := looptest.Check(t.Context(), test.settings); err == nil || !strings.Contains(err.Error(), test.sentence) {
+				t.Errorf("got %v; want %q", err, test.sentence)
+			}
+		})
+	}
+}
+
+// A command that cannot be started fails each case with the reason.
+func TestCommandThatIsNotThere(t *testing.T) {
+	t.Parallel()
+	got, err := looptest.Check(t.Context(), looptest.Settings{Kind: "median", Command: []string{"/nowhere/loop-median"}, Run: regexp.MustCompile("^handshake/line$")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r := got[0]; r.State != looptest.Failed || !strings.Contains(r.Reason, `starting "/nowhere/loop-median" failed`) {
+		t.Errorf("%s: %s", r.State, r.Reason)
+	}
+}
