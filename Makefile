@@ -15,11 +15,11 @@ WORKSPACE = $(patsubst $(CURDIR)/%,%,$(patsubst $(CURDIR),.,$(shell go list -m -
 MODULES = $(sort $(WORKSPACE) $(patsubst %/go.mod,%,$(wildcard tools/*/go.mod)))
 
 PLUGINS := $(notdir $(wildcard plugins/*/cmd/loop-*))
-COMMANDS := $(wildcard host/cmd/* plugins/*/cmd/*) tools/devnet
+COMMANDS := $(wildcard host/cmd/* plugins/*/cmd/*) tools/devnet tools/conformance
 BINARIES := bin/loop $(addprefix bin/,$(PLUGINS))
 
 .PHONY: build
-build: ## Build the node, the plugins and the devnet into bin/.
+build: ## Build the node, the plugins, the devnet and the conformance suite into bin/.
 	go build -o bin/ $(addprefix ./,$(COMMANDS))
 
 .PHONY: run

@@ -1,0 +1,170 @@
+// Conformance judges a plugin, written in any language, against the contract between a node and its plugins.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"regexp"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/loop-plugins/loop/sdk/go/loop/looptest"
+)
+
+const long = `Conformance runs a plugin's command as a node would, and holds it to every promise of the contract:
+handshake and certificates, objects by name, deadlines and cancellation, bad input on every method,
+sizes, health, metrics, logs, its end and its new beginning, and what a plugin of its kind answers.
+
+It exits with 0 when every case passes or is listed as a known failure, with 1 when one fails, and with
+2 when nothing could be judged.
+
+With --json the last line of the output is a JSON object:
+  kind, command          what was judged
+  passed, failed, known  cases by their ends; known ones failed and were listed
+  fixed                  listed as known failures although they pass
+  skipped                cases that do not apply
+  duration_ms            all of it
+  cases                  of each: name, about, state, reason, duration_ms
+
+A file of known failures has the name of a case on each line and, after it, the reason. Lines that
+begin with # are left out.
+
+A relayer is given the configuration of --config, a TOML file, or one that suits loop-evm:
+  chain_id               the chain's id
+  config_toml            the chain's section of a node's configuration; in it, $RPC_URL is the address of
+                         the suite's JSON-RPC server
+  node_url               HTTP address of a node to which that server passes requests on; left out, the
+                         server is a fake that answers like an idle EVM chain
+  contract_id, transmitter_id, relay_config_json
+                         what a job says
+  signers, transmitters  of a configuration whose digest is asked for; signers in hexadecimal
+  signature              a signature in the chain's form, in hexadecimal`
+
+// errFailed tells that cases failed; they have been shown.
+var errFailed = errors.New("the plugin does not conform")
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	err := command(os.Stdout, os.Stderr).ExecuteContext(ctx)
+	stop()
+	switch {
+	case errors.Is(err, errFailed):
+		os.Exit(1)
+	case err != nil:
+		fmt.Fprintln(os.Stderr, "conformance: "+err.Error())
+		os.Exit(2)
+	}
+}
+
+type options struct {
+	kind, run, junit, known, config string
+	env                             []string
+	json, list                      bool
+	startTimeout                    time.Duration
+}
+
+func command(stdout, stderr io.Writer) *cobra.Command {
+	var o options
+	c := &cobra.Command{
+		Use:           "conformance --kind KIND [flags] -- COMMAND [ARGUMENT...]",
+		Short:         "Hold a plugin to the contract",
+		Long:          long,
+		Args:          cobra.ArbitraryArgs,
+		SilenceUsage:  true,
+		SilenceErrors: true,
+	}
+	flags := c.Flags()
+	flags.StringVar(&o.kind, "kind", "", "what the plugin is: median or relayer")
+	flags.StringVar(&o.run, "run", "", "run only the cases whose names match this regular expression")
+	flags.BoolVar(&o.json, "json", false, "end with a JSON object on stdout; progress goes to stderr")
+	flags.StringVar(&o.junit, "junit", "", "write a report in JUnit's XML to this file")
+	flags.StringVar(&o.known, "known-failures", "", "file of cases that are expected to fail; they run all the same")
+	flags.StringVar(&o.config, "config", "", "file of what a relayer is given")
+	flags.StringArrayVar(&o.env, "env", nil, "NAME=VALUE for the plugin's environment, of which nothing is inherited but PATH; may be repeated")
+	flags.DurationVar(&o.startTimeout, "start-timeout", 10*time.Second, "longest time from the start of a process to its handshake")
+	flags.BoolVar(&o.list, "list", false, "list the cases of the kind, and judge nothing")
+	c.RunE = func(c *cobra.Command, args []string) error {
+		if o.list {
+			return list(stdout, o.kind)
+		}
+		settings, err := o.settings(args)
+		if err != nil {
+			return err
+		}
+		return judge(c.Context(), stdout, stderr, o, settings)
+	}
+	return c
+}
+
+func list(out io.Writer, kind string) error {
+	cases, err := looptest.Cases(kind)
+	if err != nil {
+		return fmt.Errorf("--kind: %w", err)
+	}
+	for _, c := range cases {
+		fmt.Fprintf(out, "%-60s %s\n", c.Name, c.About)
+	}
+	return nil
+}
+
+// settings reads what flags name.
+func (o options) settings(command []string) (looptest.Settings, error) {
+	s := looptest.Settings{Kind: o.kind, Command: command, Env: o.env, StartTimeout: o.startTimeout}
+	if _, err := looptest.Cases(o.kind); err != nil {
+		return s, fmt.Errorf("--kind: %w", err)
+	}
+	if len(command) == 0 {
+		return s, errors.New("no plugin is named: write its command after --, as in conformance --kind median -- loop-median")
+	}
+	if o.run != "" {
+		var err error
+		if s.Run, err = regexp.Compile(o.run); err != nil {
+			return s, fmt.Errorf("--run is no regular expression: %w", err)
+		}
+	}
+	var err error
+	if s.KnownFailures, err = readKnown(o.known); err != nil {
+		return s, err
+	}
+	s.Relayer, err = readConfig(o.config)
+	return s, err
+}
+
+// judge runs the cases and reports them.
+func judge(ctx context.Context, stdout, stderr io.Writer, o options, s looptest.Settings) error {
+	progress := stdout
+	if o.json {
+		progress = stderr
+	}
+	if s.Kind == "relayer" && s.Relayer.NodeURL == "" {
+		fmt.Fprintln(progress, "The chain is a fake of this suite: it answers like an idle EVM chain.")
+	}
+	s.Progress = func(r looptest.Result) { show(progress, r) }
+	begin := time.Now()
+	results, err := looptest.Check(ctx, s)
+	if err != nil {
+		return err
+	}
+	t := count(s, results, time.Since(begin))
+	summarise(progress, t)
+	if o.junit != "" {
+		if err := writeJUnit(o.junit, t, results); err != nil {
+			return err
+		}
+	}
+	if o.json {
+		if err := writeJSON(stdout, t); err != nil {
+			return err
+		}
+	}
+	if t.Failed > 0 {
+		return errFailed
+	}
+	return nil
+}

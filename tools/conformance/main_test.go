@@ -1,0 +1,231 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"encoding/xml"
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/loop-plugins/loop/sdk/go/loop/looptest"
+)
+
+// root is the repository.
+func root(t *testing.T) string {
+	t.Helper()
+	folder, err := filepath.Abs(filepath.Join("..", ".."))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return folder
+}
+
+// build builds a plugin of the repository. Tools must not import plugins, and judge them as a user would: by their programs.
+func build(t *testing.T, pkg string) string {
+	t.Helper()
+	program := filepath.Join(t.TempDir(), filepath.Base(pkg))
+	c := exec.CommandContext(t.Context(), "go", "build", "-o", program, "github.com/loop-plugins/loop/"+pkg)
+	c.Dir = root(t)
+	if os.Getenv("GOWORK") == "off" {
+		c.Env = append(os.Environ(), "GOWORK="+filepath.Join(c.Dir, "go.work"))
+	}
+	if out, err := c.CombinedOutput(); err != nil {
+		t.Fatalf("building %s: %v\n%s", pkg, err, out)
+	}
+	return program
+}
+
+// Our own plugins keep the contract.
+func TestOwnPlugins(t *testing.T) {
+	t.Parallel()
+	for kind, pkg := range map[string]string{"median": "plugins/median/cmd/loop-median", "relayer": "plugins/evm/cmd/loop-evm"} {
+		t.Run(kind, func(t *testing.T) {
+			t.Parallel()
+			looptest.Run(t, looptest.Settings{Kind: kind, Command: []string{build(t, pkg)}})
+		})
+	}
+}
+
+// run runs the program's command.
+func run(t *testing.T, arguments ...string) (stdout, stderr string, err error) {
+	t.Helper()
+	var out, errs bytes.Buffer
+	c := command(&out, &errs)
+	c.SetArgs(arguments)
+	err = c.ExecuteContext(t.Context())
+	return out.String(), errs.String(), err
+}
+
+// silent is a plugin that does nothing: it conforms to nothing but to ending without its cookie.
+func silent(t *testing.T) []string {
+	t.Helper()
+	script := filepath.Join(t.TempDir(), "plugin")
+	if err := os.WriteFile(script, []byte("#!/bin/sh\necho 'a node starts this program' >&2\nexit 3\n"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	return []string{"--", script}
+}
+
+func TestReports(t *testing.T) {
+	t.Parallel()
+	folder := t.TempDir()
+	known := filepath.Join(folder, "known")
+	if err := os.WriteFile(known, []byte("# of this test\n\nhandshake/line it never prints one\nhandshake/no-cookie it was silent\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	junit := filepath.Join(folder, "junit.xml")
+	arguments := append([]string{"--kind", "median", "--run", "^handshake/(line|no-cookie|wrong-cookie|answers)$", "--json", "--junit", junit, "--known-failures", known}, silent(t)...)
+	stdout, stderr, err := run(t, arguments...)
+	if !errors.Is(err, errFailed) {
+		t.Errorf("ended with %v; want cases to fail", err)
+	}
+	for _, text := range []string{"failed  handshake/answers", "known   handshake/line", "fixed   handshake/no-cookie", "ok      handshake/wrong-cookie",
+		"2 passed, 1 failed, 1 known to fail, 0 skipped", "remove them from the list"} {
+		if !strings.Contains(stderr, text) {
+			t.Errorf("people are not told %q:\n%s", text, stderr)
+		}
+	}
+	lines := strings.Split(strings.TrimSpace(stdout), "\n")
+	var got total
+	if err := json.Unmarshal([]byte(lines[len(lines)-1]), &got); err != nil {
+		t.Fatalf("the last line is no JSON: %v\n%s", err, stdout)
+	}
+	if got.Passed != 1 || got.Failed != 1 || got.Known != 1 || got.Fixed != 1 || got.Skipped != 0 || len(got.Cases) != 4 || got.Kind != "median" || len(got.Command) != 1 {
+		t.Errorf("the totals are %+v", got)
+	}
+	if i := slices.IndexFunc(got.Cases, func(e entry) bool { return e.Name == "handshake/answers" }); !strings.Contains(got.Cases[i].Reason, "ended before its handshake (exit status 3; it said last: a node starts this program)") {
+		t.Errorf("the reason is %q", got.Cases[i].Reason)
+	}
+	document, err := os.ReadFile(junit)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var s suite
+	if err := xml.Unmarshal(document, &s); err != nil {
+		t.Fatal(err)
+	}
+	if s.Tests != 4 || s.Failures != 1 || s.Skipped != 1 || len(s.Cases) != 4 {
+		t.Errorf("JUnit says %d tests, %d failures, %d skipped, %d cases", s.Tests, s.Failures, s.Skipped, len(s.Cases))
+	}
+}
+
+// The names that programs read stand in the help.
+func TestJSONIsDocumented(t *testing.T) {
+	t.Parallel()
+	var b bytes.Buffer
+	if err := writeJSON(&b, count(looptest.Settings{}, []looptest.Result{{Reason: "x"}}, time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	if strings.Count(b.String(), "\n") != 1 {
+		t.Errorf("%q is not one line", b.String())
+	}
+	var object map[string]any
+	if err := json.Unmarshal(b.Bytes(), &object); err != nil {
+		t.Fatal(err)
+	}
+	for name := range object {
+		if !strings.Contains(long, name) {
+			t.Errorf("the help says nothing of %s", name)
+		}
+	}
+}
+
+func TestUsageIsRefused(t *testing.T) {
+	t.Parallel()
+	file := func(content string) string {
+		path := filepath.Join(t.TempDir(), "file")
+		if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	for name, test := range map[string]struct {
+		arguments []string
+		sentence  string
+	}{
+		"no kind":                    {[]string{"--", "x"}, "--kind: the kind \"\" is not known: want median or relayer"},
+		"no command":                 {[]string{"--kind", "median"}, "no plugin is named: write its command after --"},
+		"no regular expression":      {[]string{"--kind", "median", "--run", "(", "--", "x"}, "--run is no regular expression"},
+		"no case":                    {[]string{"--kind", "median", "--run", "nonsense", "--", "x"}, "no case of kind median has a name that matches nonsense"},
+		"no list":                    {[]string{"--kind", "median", "--known-failures", "/nowhere/list", "--", "x"}, "reading the known failures"},
+		"known failure unknown":      {[]string{"--kind", "median", "--known-failures", file("x it is no case\n"), "--", "x"}, `the known failure "x" is no case`},
+		"known failure unreasoned":   {[]string{"--kind", "median", "--known-failures", file("\nlogs/json\n"), "--", "x"}, ":2: the known failure logs/json has no reason"},
+		"known failure twice":        {[]string{"--kind", "median", "--known-failures", file("logs/json a\nlogs/json b\n"), "--", "x"}, ":2: the known failure logs/json is listed twice"},
+		"no configuration":           {[]string{"--kind", "relayer", "--config", "/nowhere/config", "--", "x"}, "reading the configuration"},
+		"configuration, unknown key": {[]string{"--kind", "relayer", "--config", file("chain_id = '1'\nchain = 2\n"), "--", "x"}, ":2: the key chain is not known"},
+		"configuration, signature":   {[]string{"--kind", "relayer", "--config", file("signature = 'xyz'\n"), "--", "x"}, `signature: "xyz" is not hexadecimal`},
+		"configuration, signer":      {[]string{"--kind", "relayer", "--config", file("signers = ['0x00', 'xyz']\n"), "--", "x"}, `signers[1]: "xyz" is not hexadecimal`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			_, _, err := run(t, test.arguments...)
+			if err == nil || errors.Is(err, errFailed) || !strings.Contains(err.Error(), test.sentence) {
+				t.Errorf("got %v; want %q", err, test.sentence)
+			}
+		})
+	}
+}
+
+func TestConfigIsRead(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "relayer.toml")
+	if err := os.WriteFile(path, []byte("chain_id = 'mainnet'\nconfig_toml = '''\nURL = '$RPC_URL'\n'''\nsigners = ['0x0102']\nsignature = '0304'\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	got, err := readConfig(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got.ChainID != "mainnet" || got.ConfigTOML != "URL = '$RPC_URL'\n" || len(got.Signers) != 1 || !bytes.Equal(got.Signers[0], []byte{1, 2}) ||
+		!bytes.Equal(got.Signature, []byte{3, 4}) || got.ContractID != looptest.DefaultRelayer().ContractID {
+		t.Errorf("read %+v", got)
+	}
+}
+
+func TestList(t *testing.T) {
+	t.Parallel()
+	stdout, _, err := run(t, "--kind", "relayer", "--list")
+	if err != nil || !strings.Contains(stdout, "relayer/transmit ") || strings.Contains(stdout, "answers/") {
+		t.Errorf("ended with %v:\n%s", err, stdout)
+	}
+}
+
+// Every group of cases stands in the page that people read.
+func TestCasesAreDocumented(t *testing.T) {
+	t.Parallel()
+	page, err := os.ReadFile(filepath.Join(root(t), "docs", "conformance.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, kind := range []string{"median", "relayer"} {
+		cases, err := looptest.Cases(kind)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, c := range cases {
+			if group := strings.SplitAfter(c.Name, "/")[0]; !bytes.Contains(page, []byte("`"+group+"`")) {
+				t.Errorf("docs/conformance.md says nothing of %s", group)
+			}
+		}
+	}
+}
+
+// An interrupted run says how far it came.
+func TestInterruption(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	var out, errs bytes.Buffer
+	c := command(&out, &errs)
+	c.SetArgs(append([]string{"--kind", "median"}, silent(t)...))
+	if err := c.ExecuteContext(ctx); err == nil || !strings.Contains(err.Error(), "the run was ended after 0 of") {
+		t.Errorf("got %v", err)
+	}
+}

@@ -1,0 +1,128 @@
+package main
+
+import (
+	"encoding/json"
+	"encoding/xml"
+	"fmt"
+	"io"
+	"os"
+	"time"
+
+	"github.com/loop-plugins/loop/sdk/go/loop/looptest"
+)
+
+// show writes one result for people.
+func show(out io.Writer, r looptest.Result) {
+	fmt.Fprintf(out, "%-8s%-52s %6d ms", r.State, r.Name, r.Took.Milliseconds())
+	if r.Reason != "" {
+		fmt.Fprintf(out, "\n        %s", r.Reason)
+	}
+	fmt.Fprintln(out)
+}
+
+// total is what programs read.
+type total struct {
+	Kind       string   `json:"kind"`
+	Command    []string `json:"command"`
+	Passed     int      `json:"passed"`
+	Failed     int      `json:"failed"`
+	Known      int      `json:"known"`
+	Fixed      int      `json:"fixed"`
+	Skipped    int      `json:"skipped"`
+	DurationMS int64    `json:"duration_ms"`
+	Cases      []entry  `json:"cases"`
+}
+
+type entry struct {
+	Name       string         `json:"name"`
+	About      string         `json:"about"`
+	State      looptest.State `json:"state"`
+	Reason     string         `json:"reason,omitempty"`
+	DurationMS int64          `json:"duration_ms"`
+}
+
+func count(s looptest.Settings, results []looptest.Result, took time.Duration) total {
+	t := total{Kind: s.Kind, Command: s.Command, DurationMS: took.Milliseconds(), Cases: []entry{}}
+	for _, r := range results {
+		t.Cases = append(t.Cases, entry{r.Name, r.About, r.State, r.Reason, r.Took.Milliseconds()})
+		switch r.State {
+		case looptest.Passed:
+			t.Passed++
+		case looptest.Failed:
+			t.Failed++
+		case looptest.Known:
+			t.Known++
+		case looptest.Fixed:
+			t.Fixed++
+		case looptest.Skipped:
+			t.Skipped++
+		}
+	}
+	return t
+}
+
+// summarise writes the end for people.
+func summarise(out io.Writer, t total) {
+	fmt.Fprintf(out, "\n%d passed, %d failed, %d known to fail, %d skipped in %.1f s\n", t.Passed+t.Fixed, t.Failed, t.Known, t.Skipped, float64(t.DurationMS)/1000)
+	if t.Fixed > 0 {
+		fmt.Fprintf(out, "%d of those that passed are listed as known failures: remove them from the list.\n", t.Fixed)
+	}
+}
+
+func writeJSON(out io.Writer, t total) error {
+	if err := json.NewEncoder(out).Encode(t); err != nil {
+		return fmt.Errorf("writing the result: %w", err)
+	}
+	return nil
+}
+
+// JUnit's XML as the common readers take it.
+type suite struct {
+	XMLName  xml.Name   `xml:"testsuite"`
+	Name     string     `xml:"name,attr"`
+	Tests    int        `xml:"tests,attr"`
+	Failures int        `xml:"failures,attr"`
+	Skipped  int        `xml:"skipped,attr"`
+	Time     string     `xml:"time,attr"`
+	Cases    []testcase `xml:"testcase"`
+}
+
+type testcase struct {
+	Class   string   `xml:"classname,attr"`
+	Name    string   `xml:"name,attr"`
+	Time    string   `xml:"time,attr"`
+	Failure *message `xml:"failure"`
+	Skipped *message `xml:"skipped"`
+	Out     string   `xml:"system-out,omitempty"`
+}
+
+type message struct {
+	Message string `xml:"message,attr"`
+}
+
+func seconds(d time.Duration) string { return fmt.Sprintf("%.3f", d.Seconds()) }
+
+// writeJUnit writes the report. Known failures are skipped tests there, since no reader knows a third kind.
+func writeJUnit(path string, t total, results []looptest.Result) error {
+	s := suite{Name: "conformance." + t.Kind, Tests: len(results), Failures: t.Failed, Skipped: t.Skipped + t.Known, Time: seconds(time.Duration(t.DurationMS) * time.Millisecond)}
+	for _, r := range results {
+		c := testcase{Class: s.Name, Name: r.Name, Time: seconds(r.Took)}
+		switch r.State {
+		case looptest.Failed:
+			c.Failure = &message{r.Reason}
+		case looptest.Known, looptest.Skipped:
+			c.Skipped = &message{r.Reason}
+		case looptest.Fixed:
+			c.Out = r.Reason
+		}
+		s.Cases = append(s.Cases, c)
+	}
+	document, err := xml.MarshalIndent(s, "", "  ")
+	if err != nil {
+		return fmt.Errorf("writing the JUnit report: %w", err)
+	}
+	if err := os.WriteFile(path, append([]byte(xml.Header), append(document, '\n')...), 0o644); err != nil {
+		return fmt.Errorf("writing the JUnit report: %w", err)
+	}
+	return nil
+}
