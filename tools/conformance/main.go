@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/loop-plugins/loop/sdk/go/loop/looptest"
+	"github.com/loop-plugins/loop/tools/conformance/internal/report"
 )
 
 const long = `Conformance runs a plugin's command as a node would, and holds it to every promise of the contract:
@@ -145,21 +146,21 @@ func judge(ctx context.Context, stdout, stderr io.Writer, o options, s looptest.
 	if s.Kind == "relayer" && s.Relayer.NodeURL == "" {
 		fmt.Fprintln(progress, "The chain is a fake of this suite: it answers like an idle EVM chain.")
 	}
-	s.Progress = func(r looptest.Result) { show(progress, r) }
+	s.Progress = func(r looptest.Result) { report.Show(progress, r) }
 	begin := time.Now()
 	results, err := looptest.Check(ctx, s)
 	if err != nil {
 		return err
 	}
-	t := count(s, results, time.Since(begin))
-	summarise(progress, t)
+	t := report.Count(s, results, time.Since(begin))
+	report.Summarise(progress, t)
 	if o.junit != "" {
-		if err := writeJUnit(o.junit, t, results); err != nil {
+		if err := report.JUnit(o.junit, t, results); err != nil {
 			return err
 		}
 	}
 	if o.json {
-		if err := writeJSON(stdout, t); err != nil {
+		if err := report.JSON(stdout, t); err != nil {
 			return err
 		}
 	}

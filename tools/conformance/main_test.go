@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/loop-plugins/loop/sdk/go/loop/looptest"
+	"github.com/loop-plugins/loop/tools/conformance/internal/report"
 )
 
 // root is the repository.
@@ -93,21 +94,28 @@ func TestReports(t *testing.T) {
 		}
 	}
 	lines := strings.Split(strings.TrimSpace(stdout), "\n")
-	var got total
+	var got report.Total
 	if err := json.Unmarshal([]byte(lines[len(lines)-1]), &got); err != nil {
 		t.Fatalf("the last line is no JSON: %v\n%s", err, stdout)
 	}
 	if got.Passed != 1 || got.Failed != 1 || got.Known != 1 || got.Fixed != 1 || got.Skipped != 0 || len(got.Cases) != 4 || got.Kind != "median" || len(got.Command) != 1 {
 		t.Errorf("the totals are %+v", got)
 	}
-	if i := slices.IndexFunc(got.Cases, func(e entry) bool { return e.Name == "handshake/answers" }); !strings.Contains(got.Cases[i].Reason, "ended before its handshake (exit status 3; it said last: a node starts this program)") {
+	if i := slices.IndexFunc(got.Cases, func(e report.Entry) bool { return e.Name == "handshake/answers" }); !strings.Contains(got.Cases[i].Reason, "ended before its handshake (exit status 3; it said last: a node starts this program)") {
 		t.Errorf("the reason is %q", got.Cases[i].Reason)
 	}
 	document, err := os.ReadFile(junit)
 	if err != nil {
 		t.Fatal(err)
 	}
-	var s suite
+	var s struct {
+		Tests    int `xml:"tests,attr"`
+		Failures int `xml:"failures,attr"`
+		Skipped  int `xml:"skipped,attr"`
+		Cases    []struct {
+			Failure *struct{} `xml:"failure"`
+		} `xml:"testcase"`
+	}
 	if err := xml.Unmarshal(document, &s); err != nil {
 		t.Fatal(err)
 	}
@@ -120,7 +128,7 @@ func TestReports(t *testing.T) {
 func TestJSONIsDocumented(t *testing.T) {
 	t.Parallel()
 	var b bytes.Buffer
-	if err := writeJSON(&b, count(looptest.Settings{}, []looptest.Result{{Reason: "x"}}, time.Second)); err != nil {
+	if err := report.JSON(&b, report.Count(looptest.Settings{}, []looptest.Result{{Reason: "x"}}, time.Second)); err != nil {
 		t.Fatal(err)
 	}
 	if strings.Count(b.String(), "\n") != 1 {

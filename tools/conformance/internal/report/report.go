@@ -1,4 +1,7 @@
-package main
+// Package report shows what a conformance run found: to people as it goes, and to programs as JSON and as JUnit's XML.
+//
+// It must not know how cases are run.
+package report
 
 import (
 	"encoding/json"
@@ -11,8 +14,8 @@ import (
 	"github.com/loop-plugins/loop/sdk/go/loop/looptest"
 )
 
-// show writes one result for people.
-func show(out io.Writer, r looptest.Result) {
+// Show writes one result for people.
+func Show(out io.Writer, r looptest.Result) {
 	fmt.Fprintf(out, "%-8s%-52s %6d ms", r.State, r.Name, r.Took.Milliseconds())
 	if r.Reason != "" {
 		fmt.Fprintf(out, "\n        %s", r.Reason)
@@ -20,8 +23,8 @@ func show(out io.Writer, r looptest.Result) {
 	fmt.Fprintln(out)
 }
 
-// total is what programs read.
-type total struct {
+// Total is what programs read.
+type Total struct {
 	Kind       string   `json:"kind"`
 	Command    []string `json:"command"`
 	Passed     int      `json:"passed"`
@@ -30,10 +33,11 @@ type total struct {
 	Fixed      int      `json:"fixed"`
 	Skipped    int      `json:"skipped"`
 	DurationMS int64    `json:"duration_ms"`
-	Cases      []entry  `json:"cases"`
+	Cases      []Entry  `json:"cases"`
 }
 
-type entry struct {
+// Entry is one case.
+type Entry struct {
 	Name       string         `json:"name"`
 	About      string         `json:"about"`
 	State      looptest.State `json:"state"`
@@ -41,10 +45,11 @@ type entry struct {
 	DurationMS int64          `json:"duration_ms"`
 }
 
-func count(s looptest.Settings, results []looptest.Result, took time.Duration) total {
-	t := total{Kind: s.Kind, Command: s.Command, DurationMS: took.Milliseconds(), Cases: []entry{}}
+// Count makes the totals.
+func Count(s looptest.Settings, results []looptest.Result, took time.Duration) Total {
+	t := Total{Kind: s.Kind, Command: s.Command, DurationMS: took.Milliseconds(), Cases: []Entry{}}
 	for _, r := range results {
-		t.Cases = append(t.Cases, entry{r.Name, r.About, r.State, r.Reason, r.Took.Milliseconds()})
+		t.Cases = append(t.Cases, Entry{r.Name, r.About, r.State, r.Reason, r.Took.Milliseconds()})
 		switch r.State {
 		case looptest.Passed:
 			t.Passed++
@@ -61,22 +66,23 @@ func count(s looptest.Settings, results []looptest.Result, took time.Duration) t
 	return t
 }
 
-// summarise writes the end for people.
-func summarise(out io.Writer, t total) {
+// Summarise writes the end for people.
+func Summarise(out io.Writer, t Total) {
 	fmt.Fprintf(out, "\n%d passed, %d failed, %d known to fail, %d skipped in %.1f s\n", t.Passed+t.Fixed, t.Failed, t.Known, t.Skipped, float64(t.DurationMS)/1000)
 	if t.Fixed > 0 {
 		fmt.Fprintf(out, "%d of those that passed are listed as known failures: remove them from the list.\n", t.Fixed)
 	}
 }
 
-func writeJSON(out io.Writer, t total) error {
+// JSON writes the totals as one line.
+func JSON(out io.Writer, t Total) error {
 	if err := json.NewEncoder(out).Encode(t); err != nil {
 		return fmt.Errorf("writing the result: %w", err)
 	}
 	return nil
 }
 
-// JUnit's XML as the common readers take it.
+// suite is JUnit's XML as the common readers take it.
 type suite struct {
 	XMLName  xml.Name   `xml:"testsuite"`
 	Name     string     `xml:"name,attr"`
@@ -102,8 +108,8 @@ type message struct {
 
 func seconds(d time.Duration) string { return fmt.Sprintf("%.3f", d.Seconds()) }
 
-// writeJUnit writes the report. Known failures are skipped tests there, since no reader knows a third kind.
-func writeJUnit(path string, t total, results []looptest.Result) error {
+// JUnit writes the report. Known failures are skipped tests there, since no reader knows a third kind.
+func JUnit(path string, t Total, results []looptest.Result) error {
 	s := suite{Name: "conformance." + t.Kind, Tests: len(results), Failures: t.Failed, Skipped: t.Skipped + t.Known, Time: seconds(time.Duration(t.DurationMS) * time.Millisecond)}
 	for _, r := range results {
 		c := testcase{Class: s.Name, Name: r.Name, Time: seconds(r.Took)}
