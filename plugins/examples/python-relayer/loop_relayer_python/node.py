@@ -1,0 +1,97 @@
+"""JSON-RPC over HTTP, to whichever of the chain's nodes answers. Errors never hold an address: it may hold a key."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
+import httpx
+
+from loop_contract.relayer.v1 import relayer_pb2
+from loop_relayer_python.config import Config, NodeConfig
+
+Call = tuple[str, list[Any]]
+"""A method and its parameters."""
+
+
+class NodeError(Exception):
+    """No node answered; a later attempt may fare better."""
+
+
+class Refused(Exception):
+    """A node answered with an error, which other nodes would too."""
+
+
+class Node:
+    """One RPC node and what is known of it."""
+
+    def __init__(self, config: NodeConfig, chain_id: int, client: httpx.AsyncClient) -> None:
+        self.config, self.chain_id, self.client = config, chain_id, client
+        self.state = relayer_pb2.NODE_STATE_CONNECTING
+        self.reason = ""
+        self.latest_block = 0
+        self.ids = itertools.count(1)
+
+    async def batch(self, calls: Sequence[Call]) -> list[Any]:
+        """Make calls in one request. Raises NodeError, Refused."""
+        if self.state in (relayer_pb2.NODE_STATE_CONNECTING, relayer_pb2.NODE_STATE_UNREACHABLE):
+            [chain_id] = await self.request([("eth_chainId", [])])
+            if int(chain_id, 16) != self.chain_id:
+                self.fail(relayer_pb2.NODE_STATE_WRONG_CHAIN, f"it serves chain {int(chain_id, 16)}")
+        if self.state == relayer_pb2.NODE_STATE_WRONG_CHAIN:
+            raise NodeError(f"{self.config.name}: {self.reason}")
+        self.state, self.reason = relayer_pb2.NODE_STATE_ALIVE, ""
+        return await self.request(calls)
+
+    async def request(self, calls: Sequence[Call]) -> list[Any]:
+        body = [{"jsonrpc": "2.0", "id": next(self.ids), "method": method, "params": params} for method, params in calls]
+        try:
+            response = await self.client.post(self.config.http_url, json=body)
+            answers = {answer["id"]: answer for answer in response.json()} if response.status_code == 200 else None
+        except (httpx.HTTPError, httpx.InvalidURL, ValueError, TypeError, KeyError) as error:
+            self.fail(relayer_pb2.NODE_STATE_UNREACHABLE, f"{calls[0][0]} failed with {type(error).__name__}")
+        if answers is None:
+            self.fail(relayer_pb2.NODE_STATE_UNREACHABLE, f"{calls[0][0]} was answered with HTTP {response.status_code}")
+        results = []
+        for call in body:
+            answer = answers.get(call["id"], {"error": {"message": "no answer"}})
+            if answer.get("error"):
+                raise Refused(f"{call['method']}: {str(answer['error'].get('message', ''))[:200]}")
+            results.append(answer.get("result"))
+        return results
+
+    def fail(self, state: relayer_pb2.NodeState, reason: str) -> NoReturn:
+        self.state, self.reason = state, reason
+        raise NodeError(f"{self.config.name}: {reason}")
+
+
+class Nodes:
+    """The nodes of a chain. Calls go to the first that serves, in the order of the configuration."""
+
+    def __init__(self, config: Config) -> None:
+        self.client = httpx.AsyncClient(timeout=config.request_timeout, trust_env=False)
+        self.nodes = [Node(node, config.chain_id, self.client) for node in config.nodes if config.enabled]
+
+    async def batch(self, calls: Sequence[Call]) -> list[Any]:
+        """Make calls at one node. Raises NodeError, Refused."""
+        reasons = []
+        for node in self.nodes:
+            try:
+                return await node.batch(calls)
+            except NodeError as error:
+                reasons.append(str(error))
+        raise NodeError("; ".join(reasons) or "the chain is not enabled")
+
+    async def call(self, method: str, *params: Any) -> Any:
+        [result] = await self.batch([(method, list(params))])
+        return result
+
+    def saw(self, block: int) -> None:
+        for node in self.nodes:
+            if node.state == relayer_pb2.NODE_STATE_ALIVE:
+                node.latest_block = max(node.latest_block, block)
+                return
+
+    async def close(self) -> None:
+        await self.client.aclose()
