@@ -121,10 +121,11 @@ race: ## Run the tests of the runtime under the race detector.
 	CGO_ENABLED=1 go test -race $$packages
 
 .PHONY: e2e
-e2e: build ## Run devnets to their end: plugins as processes, in the node's process, and killed every 2 s.
+e2e: build ## Run devnets to their end: plugins as processes, in the node's process, killed every 2 s, and in two languages.
 	bin/devnet --rounds 5 --json
 	bin/devnet --rounds 5 --json --in-process
 	bin/devnet --rounds 20 --json --kill-every 2s
+	@if [ -e .venv/ready ]; then set -x; bin/devnet --rounds 20 --json --langs go,python; fi
 
 # ---- A Solana chain for tests: programs in C for its machine, and a validator's interface in Node.js ----
 

@@ -37,6 +37,9 @@ With --json the last line of the output is a JSON object:
   in_process             whether the plugins ran inside the nodes
   kills, restarts        plugin processes that devnet killed, and lives of plugins after their first
   node_restarts          0: a node that ends by itself ends the run
+  languages              with --langs: for each language its nodes, the observations that they made of the rounds
+                         that ended in a transmission, those of the node with the fewest (least_observations),
+                         and the transmissions that they sent
   duration_ms            all of it, with the clearing up
   error                  why it failed; absent when it did not
 
@@ -100,6 +103,7 @@ func command(stdout, stderr *os.File) *cobra.Command {
 	flags.StringVar(&config.SourcePath, "source-path", "data,result", "where the price stands in the source's JSON")
 	flags.Uint64Var(&config.Seed, "seed", 1, "fixes devnet's own prices and its choice of what to kill")
 	flags.DurationVar(&config.Timeout, "timeout", 2*time.Minute, "fail when the rounds take longer, or end then without --rounds; 0: never\n(the default holds with --rounds only)")
+	flags.StringSliceVar(&config.Langs, "langs", nil, "languages of the plugins, which the nodes take in turn: go, python\n(default: go)")
 	flags.StringVar(&config.BinDir, "bin-dir", "", "folder of the programs loop, loop-median and loop-evm\n(default: that of devnet itself, or ./bin)")
 	flags.BoolVar(&asJSON, "json", false, "end with a JSON object on stdout; progress goes to stderr")
 	c.RunE = func(c *cobra.Command, _ []string) error {

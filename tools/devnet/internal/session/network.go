@@ -35,7 +35,9 @@ type network struct {
 	config   Config
 	display  Display
 	binaries binaries
-	template *job.Template
+	// languages are the nodes' in turn.
+	languages []language
+	template  *job.Template
 
 	httpPorts, p2pPorts []int
 
@@ -51,6 +53,7 @@ type network struct {
 	mu     sync.Mutex
 	result Result
 	last   time.Time // of the last transmission
+	taken  []chain.Transmission
 }
 
 // member is a node with its place in the network.
@@ -130,7 +133,8 @@ func unlessOver(ctx context.Context, err error) error {
 
 func (n *network) startNode(i int) (*member, error) {
 	name := "node-" + strconv.Itoa(i)
-	commands := map[string]string{"CL_MEDIAN_CMD": n.binaries.median, "CL_EVM_CMD": n.binaries.evm}
+	spoken := n.languages[i%len(n.languages)]
+	commands := map[string]string{"CL_MEDIAN_CMD": spoken.median, "CL_EVM_CMD": spoken.evm}
 	if n.config.InProcess {
 		commands = nil
 	}

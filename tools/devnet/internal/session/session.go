@@ -47,6 +47,8 @@ type Config struct {
 	Seed uint64
 	// Timeout is how long the rounds may take; 0: for ever. Without a number of rounds it is a good end.
 	Timeout time.Duration
+	// Langs are the languages of the plugins, which the nodes take in turn; empty: Go.
+	Langs []string
 	// BinDir holds the programs loop, loop-median and loop-evm; empty: the folder of devnet's own program, or ./bin.
 	BinDir string
 }
@@ -87,6 +89,8 @@ type Result struct {
 	NodeRestarts int `json:"node_restarts"`
 	// Seed is the one in use.
 	Seed uint64 `json:"seed"`
+	// Languages is what the plugins of each language did; absent when no languages were chosen.
+	Languages map[string]*Language `json:"languages,omitempty"`
 	// DurationMS is how long all of it took, with the clearing up, in milliseconds.
 	DurationMS int64 `json:"duration_ms"`
 	// Error says why the session failed; absent when it did not.
@@ -138,6 +142,9 @@ func (n *network) prepare(ctx context.Context) error {
 	}
 	var err error
 	if n.binaries, err = findBinaries(config.BinDir, config.InProcess); err != nil {
+		return err
+	}
+	if n.languages, err = findLanguages(*config, n.binaries); err != nil {
 		return err
 	}
 	n.template = job.Default()

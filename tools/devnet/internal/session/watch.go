@@ -47,6 +47,7 @@ func (n *network) take(ctx context.Context, t chain.Transmission) error {
 	n.last = arrived
 	n.result.Transmissions++
 	n.result.Verified++
+	n.taken = append(n.taken, t)
 	n.result.Answers = append(n.result.Answers, round.Answer)
 	first := n.result.Transmissions == 1
 	done := n.config.Rounds > 0 && n.result.Transmissions >= n.config.Rounds
@@ -59,6 +60,9 @@ func (n *network) take(ctx context.Context, t chain.Transmission) error {
 		return nil
 	}
 	if err := n.ask(ctx); err != nil { // for the last word on restarts
+		return err
+	}
+	if err := n.countLanguages(ctx); err != nil {
 		return err
 	}
 	return errDone
