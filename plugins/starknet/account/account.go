@@ -1,0 +1,146 @@
+// Package account makes and sends the transactions of one account of a Starknet network: it is the Sender of relayer's queue.
+//
+// It knows fees, nonces, statuses of transactions and the aggregator's view by which a report is seen to be stale. It must not know
+// jobs, nor keep anything that a process's end may not take: what must survive is in the queue's Store.
+package account
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/big"
+	"sync"
+	"time"
+
+	hostservicev1 "github.com/loop-plugins/loop/gen/go/loop/hostservice/v1"
+	"github.com/loop-plugins/loop/plugins/starknet/aggregator"
+	"github.com/loop-plugins/loop/plugins/starknet/endpoint"
+	"github.com/loop-plugins/loop/sdk/go/relayer"
+	"github.com/loop-plugins/loop/sdk/go/stark"
+)
+
+// Pool is the nodes of the account's chain.
+type Pool = relayer.Pool[*endpoint.Client]
+
+// Settings is what an Account is made of. All are required.
+type Settings struct {
+	// Address of the account's contract.
+	Address  stark.Felt
+	ChainID  stark.Felt
+	Keystore hostservicev1.KeystoreServiceClient
+	Pool     *Pool
+	Logger   *slog.Logger
+	// FeeMultiplier is by how much bounds are above what the estimate says, in amounts and prices.
+	FeeMultiplier float64
+	// Timeout is how long a transaction may be out of blocks before another attempt is made on better terms. It doubles with each.
+	Timeout time.Duration
+}
+
+// Account is the Sender of one account.
+type Account struct {
+	settings Settings
+
+	mu       sync.Mutex
+	key      stark.Felt          // public key that signs what has no payload; zero: none is known yet
+	reverted map[string]struct{} // hashes of flights that the log has told of
+}
+
+var _ relayer.Sender = (*Account)(nil)
+
+// New makes an account. It calls nobody.
+func New(settings Settings) *Account {
+	return &Account{settings: settings, reverted: map[string]struct{}{}}
+}
+
+// Use tells which key signs for the account from now on, for what no job asked for.
+func (a *Account) Use(key stark.Felt) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.key = key
+}
+
+// Key is the key that Use named last, or that the account's unfinished transactions were signed with; zero: none is known.
+func (a *Account) Key() stark.Felt {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.key
+}
+
+// Call is the payload of a transaction, as the queue keeps it: one call of a contract, and the key that signs for the account.
+// An account's contract does not tell in a common way which keys it takes.
+type Call struct {
+	Key      stark.Felt   `json:"key"`
+	To       stark.Felt   `json:"to"`
+	Selector stark.Felt   `json:"selector"`
+	Calldata []stark.Felt `json:"calldata"`
+}
+
+// Encode makes the queue's payload.
+func (c Call) Encode() ([]byte, error) {
+	payload, err := json.Marshal(c)
+	if err != nil {
+		return nil, fmt.Errorf("encode a transaction's payload: %w", err)
+	}
+	return payload, nil
+}
+
+// refusals are a node's answers by which it does not keep a transaction that no other node would take.
+var refusals = []endpoint.Code{
+	endpoint.CodeInsufficientResource, endpoint.CodeInsufficientBalance, endpoint.CodeValidationFailure, endpoint.CodeNonAccount,
+	endpoint.CodeUnsupportedVersion, endpoint.CodeFeeBelowMinimum,
+}
+
+// Send implements relayer.Sender: every node gets the transaction, since any one may keep it to itself.
+func (a *Account) Send(ctx context.Context, attempt relayer.Attempt) error {
+	sure, err := a.settings.Pool.Broadcast(ctx, func(ctx context.Context, client *endpoint.Client) error {
+		hash, err := client.AddInvoke(ctx, attempt.Raw)
+		switch {
+		case endpoint.IsCode(err, endpoint.CodeDuplicate):
+			return nil
+		case endpoint.IsCode(err, endpoint.CodeUnderpriced): // it keeps an earlier attempt, which does as well
+			return nil
+		case err == nil && hash.String() != attempt.Hash:
+			return relayer.Said("knows a transaction by another hash than was signed: it computes hashes in another way")
+		}
+		return err
+	})
+	if err == nil {
+		return nil
+	}
+	for _, code := range refusals {
+		if sure && endpoint.IsCode(err, code) {
+			return fmt.Errorf("%w: %w", relayer.ErrRefused, err)
+		}
+	}
+	return err
+}
+
+// Balance is what the account holds of a token, in its smallest unit.
+func (a *Account) Balance(ctx context.Context, token stark.Felt) (*big.Int, error) {
+	var balance *big.Int
+	err := a.settings.Pool.Do(ctx, func(ctx context.Context, client *endpoint.Client) error {
+		answer, err := client.View(ctx, token, aggregator.Selector("balanceOf"), a.settings.Address)
+		if err != nil {
+			return err
+		}
+		if len(answer) != 2 || answer[0].Big().BitLen() > 128 || answer[1].Big().BitLen() > 128 {
+			return relayer.Answered(errors.New("the fee token's answer to balanceOf is no number of 256 bits; check FeeToken in the chain's configuration"))
+		}
+		balance = new(big.Int).Lsh(answer[1].Big(), 128)
+		balance.Or(balance, answer[0].Big())
+		return nil
+	})
+	return balance, err
+}
+
+// Cost is the most that a call may take in fees, in FRI.
+func (a *Account) Cost(ctx context.Context, call Call) (*big.Int, error) {
+	estimate, err := a.estimate(ctx, call.calldata())
+	if err != nil {
+		return nil, err
+	}
+	bounds, err := a.bounds(estimate, nil)
+	return bounds.cost(), err
+}

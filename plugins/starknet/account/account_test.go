@@ -1,0 +1,213 @@
+package account
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"math/big"
+	"os"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"google.golang.org/grpc"
+
+	hostservicev1 "github.com/loop-plugins/loop/gen/go/loop/hostservice/v1"
+	"github.com/loop-plugins/loop/plugins/starknet/endpoint"
+	"github.com/loop-plugins/loop/sdk/go/relayer"
+	"github.com/loop-plugins/loop/sdk/go/stark"
+)
+
+// TestTransactionHash holds the hash that accounts sign to what starknet.js computes (../testdata/vectors.mjs).
+func TestTransactionHash(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile("../testdata/vectors.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	type bound struct{ Amount, Price stark.Felt }
+	var v struct {
+		Transactions []struct {
+			Chain                                     string
+			Sender, Nonce, To, Selector, Hash, Filler stark.Felt
+			Calldata                                  []stark.Felt
+			L1, L2, L1Data                            bound
+		}
+	}
+	if err := json.Unmarshal(text, &v); err != nil || len(v.Transactions) < 2 {
+		t.Fatalf("%d transactions, %v", len(v.Transactions), err)
+	}
+	for i, c := range v.Transactions {
+		chain, err := stark.ShortString(c.Chain)
+		if err != nil {
+			t.Fatal(err)
+		}
+		of := func(b bound) Bound {
+			amount, ok := b.Amount.Uint64()
+			if !ok {
+				t.Fatal("a wide amount")
+			}
+			return Bound{amount, b.Price.Big()}
+		}
+		nonce, _ := c.Nonce.Uint64()
+		tx := invoke{
+			sender: c.Sender, nonce: nonce, calldata: Call{To: c.To, Selector: c.Selector, Calldata: c.Calldata}.calldata(),
+			bounds: Bounds{of(c.L1), of(c.L2), of(c.L1Data)},
+		}
+		if got, err := tx.hash(chain); err != nil || got != c.Hash {
+			t.Errorf("transaction %d: %s, %v, want %s", i, got, err, c.Hash)
+		}
+		tx.calldata = noCalls()
+		if got, err := tx.hash(chain); err != nil || got != c.Filler {
+			t.Errorf("filler %d: %s, %v, want %s", i, got, err, c.Filler)
+		}
+	}
+	zero := Bound{Price: new(big.Int)}
+	if _, err := (invoke{bounds: Bounds{zero, zero, Bound{Price: new(big.Int).Lsh(big.NewInt(1), 253)}}}).hash(stark.Felt{}); err == nil {
+		t.Error("a price beyond the field is hashed")
+	}
+}
+
+func TestTransactionJSON(t *testing.T) {
+	t.Parallel()
+	got, err := json.Marshal(invoke{
+		sender: stark.FromUint64(0xab), calldata: noCalls(), nonce: 10,
+		bounds: Bounds{Bound{1, big.NewInt(2)}, Bound{30, big.NewInt(40)}, Bound{0, new(big.Int)}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	const want = `{"account_deployment_data":[],"calldata":["0x0"],"fee_data_availability_mode":"L1","nonce":"0xa","nonce_data_availability_mode":"L1",` +
+		`"paymaster_data":[],"resource_bounds":{"l1_data_gas":{"max_amount":"0x0","max_price_per_unit":"0x0"},"l1_gas":{"max_amount":"0x1","max_price_per_unit":"0x2"},` +
+		`"l2_gas":{"max_amount":"0x1e","max_price_per_unit":"0x28"}},"sender_address":"0xab","signature":[],"tip":"0x0","type":"INVOKE","version":"0x3"}`
+	if diff := cmp.Diff(want, string(got)); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+func resource(amount, price uint64) endpoint.Resource {
+	return endpoint.Resource{Amount: stark.FromUint64(amount), Price: stark.FromUint64(price)}
+}
+
+func TestBounds(t *testing.T) {
+	t.Parallel()
+	a := New(Settings{FeeMultiplier: 1.5})
+	estimate := endpoint.Estimate{L1: resource(0, 100), L2: resource(1001, 3), L1Data: resource(128, 1)}
+	first := Bounds{Bound{0, big.NewInt(150)}, Bound{1502, big.NewInt(5)}, Bound{192, big.NewInt(2)}}
+	same := cmp.Comparer(func(a, b *big.Int) bool { return a.Cmp(b) == 0 })
+	got, err := a.bounds(estimate, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(first, got, same); diff != "" {
+		t.Errorf("a first attempt (-want +got):\n%s", diff)
+	}
+	if cost := got.cost(); cost.Int64() != 1502*5+192*2 {
+		t.Errorf("it may take %s", cost)
+	}
+	second := Bounds{Bound{0, big.NewInt(165)}, Bound{1502, big.NewInt(6)}, Bound{192, big.NewInt(3)}}
+	got, err = a.bounds(estimate, []terms{{Bounds: first}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(second, got, same); diff != "" {
+		t.Errorf("a second attempt (-want +got):\n%s", diff)
+	}
+	// A price that has risen by more is enough.
+	estimate.L1 = resource(0, 1000)
+	if got, err = a.bounds(estimate, []terms{{Bounds: first}}); err != nil || got.L1.Price.Int64() != 1500 {
+		t.Errorf("after a rise: %v, %v", got.L1, err)
+	}
+	estimate.L1 = resource(0, 100)
+	high := first
+	high.L1.Price = big.NewInt(600)
+	if _, err := a.bounds(estimate, []terms{{Bounds: high}}); !errors.Is(err, relayer.ErrCeiling) {
+		t.Errorf("beyond four times: %v", err)
+	}
+	estimate.L2.Amount = stark.FromUint64(1 << 63)
+	if _, err := New(Settings{FeeMultiplier: 10}).bounds(estimate, nil); err == nil {
+		t.Error("an amount of 67 bits fits")
+	}
+}
+
+func TestOutcome(t *testing.T) {
+	t.Parallel()
+	a := New(Settings{Timeout: time.Minute})
+	now := time.Now()
+	flight := func(ages ...time.Duration) relayer.Flight {
+		f := relayer.Flight{Sequence: 5}
+		for i, age := range ages {
+			f.Attempts = append(f.Attempts, relayer.Attempt{Hash: string(rune('a' + i)), Signed: now.Add(-age)})
+		}
+		return f
+	}
+	in, reverted := endpoint.Status{Known: true, Accepted: true}, endpoint.Status{Known: true, Accepted: true, Reverted: true}
+	received, rejected := endpoint.Status{Known: true}, endpoint.Status{Known: true, Rejected: true}
+	for name, c := range map[string]struct {
+		flight         relayer.Flight
+		statuses       []endpoint.Status
+		next, complete uint64
+		want           relayer.Outcome
+	}{
+		"in the pending block":    {flight(0), []endpoint.Status{in}, 6, 5, relayer.Outcome{State: relayer.Succeeded, Hash: "a"}},
+		"in a complete block":     {flight(0), []endpoint.Status{in}, 6, 6, relayer.Outcome{State: relayer.SucceededForGood, Hash: "a"}},
+		"reverted, pending":       {flight(0), []endpoint.Status{reverted}, 6, 5, relayer.Outcome{State: relayer.Reverted, Hash: "a"}},
+		"reverted for good":       {flight(0), []endpoint.Status{reverted}, 6, 6, relayer.Outcome{State: relayer.RevertedForGood, Hash: "a"}},
+		"an earlier attempt":      {flight(0, 0), []endpoint.Status{in, {}}, 6, 6, relayer.Outcome{State: relayer.SucceededForGood, Hash: "a"}},
+		"a later attempt":         {flight(0, 0), []endpoint.Status{rejected, in}, 6, 6, relayer.Outcome{State: relayer.SucceededForGood, Hash: "b"}},
+		"another took the number": {flight(0), []endpoint.Status{{}}, 6, 6, relayer.Outcome{State: relayer.Lost}},
+		"another may take it":     {flight(0), []endpoint.Status{{}}, 6, 5, relayer.Outcome{}},
+		"in the mempool":          {flight(0), []endpoint.Status{received}, 5, 5, relayer.Outcome{}},
+		"not known yet":           {flight(0), []endpoint.Status{{}}, 5, 5, relayer.Outcome{}},
+		"rejected":                {flight(0), []endpoint.Status{rejected}, 5, 5, relayer.Outcome{Stuck: true}},
+		"rejected behind others":  {flight(0), []endpoint.Status{rejected}, 4, 4, relayer.Outcome{}},
+		"waits too long":          {flight(61 * time.Second), []endpoint.Status{received}, 5, 5, relayer.Outcome{Stuck: true}},
+		"the second may longer":   {flight(200*time.Second, 61*time.Second), []endpoint.Status{received, received}, 5, 5, relayer.Outcome{}},
+	} {
+		if diff := cmp.Diff(c.want, a.outcome(c.flight, c.statuses, c.next, c.complete)); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", name, diff)
+		}
+	}
+}
+
+// answers is a keystore that answers with one signature.
+type answers struct {
+	hostservicev1.KeystoreServiceClient
+	signature []byte
+	err       error
+}
+
+func (k answers) Sign(context.Context, *hostservicev1.SignRequest, ...grpc.CallOption) (*hostservicev1.SignResponse, error) {
+	return &hostservicev1.SignResponse{Signature: k.signature}, k.err
+}
+
+func TestKeystoreIsChecked(t *testing.T) {
+	t.Parallel()
+	key, err := stark.NewKey(append(make([]byte, 31), 9))
+	if err != nil {
+		t.Fatal(err)
+	}
+	hash := stark.FromUint64(77)
+	good, err := key.Sign(hash)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, s := good.R.Bytes(), good.S.Bytes()
+	bytes := append(r[:], s[:]...)
+	if got, err := New(Settings{Keystore: answers{signature: bytes}}).signature(t.Context(), key.Public(), hash); err != nil || got != good {
+		t.Errorf("%v, %v", got, err)
+	}
+	high := append([]byte(nil), bytes...)
+	high[0] = 0xff
+	for name, k := range map[string]answers{
+		"short": {signature: bytes[:63]}, "long": {signature: append(bytes, 0)}, "beyond the field": {signature: high}, "zero": {signature: make([]byte, 64)},
+		"an error": {signature: bytes, err: errors.New("no")},
+	} {
+		if _, err := New(Settings{Keystore: k}).signature(t.Context(), key.Public(), hash); err == nil {
+			t.Errorf("%s: taken", name)
+		}
+	}
+	if _, err := New(Settings{Keystore: answers{signature: bytes}}).signature(t.Context(), key.Public(), stark.FromUint64(78)); err == nil {
+		t.Error("a signature of another hash is taken")
+	}
+}

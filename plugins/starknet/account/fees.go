@@ -1,0 +1,98 @@
+package account
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"math/big"
+
+	"github.com/loop-plugins/loop/plugins/starknet/endpoint"
+	"github.com/loop-plugins/loop/sdk/go/relayer"
+	"github.com/loop-plugins/loop/sdk/go/stark"
+)
+
+const (
+	// nonceTries is how often an estimate is asked for whose nonce the pending block has used meanwhile.
+	nonceTries = 5
+	// step is by how many per cent the prices of each further attempt are above the last's: nodes refuse smaller steps.
+	step = 10
+	// highest is how many times what a first attempt would offer now no further one goes beyond.
+	highest = 4
+	// priceBits is the width of a price in a transaction.
+	priceBits = 128
+)
+
+// estimate asks what a transaction with that calldata takes. It is simulated at the account's next nonce, whatever number the
+// transaction will have: nodes refuse to simulate others, and the fee does not depend on it.
+func (a *Account) estimate(ctx context.Context, calldata []stark.Felt) (endpoint.Estimate, error) {
+	var estimate endpoint.Estimate
+	err := a.settings.Pool.Do(ctx, func(ctx context.Context, client *endpoint.Client) error {
+		zero := Bound{Price: new(big.Int)}
+		for try := 1; ; try++ {
+			nonce, err := client.Nonce(ctx, endpoint.Pending, a.settings.Address)
+			if err != nil {
+				return a.explain(err)
+			}
+			estimate, err = client.EstimateFee(ctx, invoke{sender: a.settings.Address, calldata: calldata, nonce: nonce, bounds: Bounds{zero, zero, zero}})
+			if err == nil || try == nonceTries || !endpoint.IsCode(err, endpoint.CodeInvalidNonce) {
+				return err
+			}
+		}
+	})
+	if endpoint.IsCode(err, endpoint.CodeExecutionError) || endpoint.IsCode(err, endpoint.CodeContractError) {
+		return estimate, fmt.Errorf("the transaction would revert: %w", err)
+	}
+	return estimate, err
+}
+
+// explain says of an address without a contract what it is.
+func (a *Account) explain(err error) error {
+	if endpoint.IsCode(err, endpoint.CodeContractNotFound) {
+		return relayer.Answered(fmt.Errorf("there is no account at %s: deploy its contract and fund it (%w)", a.settings.Address, err))
+	}
+	return err
+}
+
+// bounds are the terms of an attempt: the estimate with some room, and above the terms of all earlier attempts.
+//
+// Error: relayer.ErrCeiling.
+func (a *Account) bounds(estimate endpoint.Estimate, earlier []terms) (Bounds, error) {
+	make := func(r endpoint.Resource) (Bound, error) {
+		amount, price := a.grown(r.Amount.Big()), a.grown(r.Price.Big())
+		if !amount.IsUint64() || price.BitLen() > priceBits {
+			return Bound{}, fmt.Errorf("the estimate of %s units at %s FRI each does not fit a transaction", r.Amount, r.Price)
+		}
+		return Bound{Amount: amount.Uint64(), Price: price}, nil
+	}
+	var b Bounds
+	for _, part := range []struct {
+		to *Bound
+		of endpoint.Resource
+	}{{&b.L1, estimate.L1}, {&b.L2, estimate.L2}, {&b.L1Data, estimate.L1Data}} {
+		var err error
+		if *part.to, err = make(part.of); err != nil {
+			return Bounds{}, err
+		}
+	}
+	for _, t := range earlier {
+		for i, to := range []*Bound{&b.L1, &b.L2, &b.L1Data} {
+			least := new(big.Int).Mul(t.Bounds.all()[i].Price, big.NewInt(100+step))
+			least.Add(least, big.NewInt(99)).Div(least, big.NewInt(100))
+			if to.Price.Cmp(least) >= 0 {
+				continue
+			}
+			if most := new(big.Int).Mul(to.Price, big.NewInt(highest)); least.Cmp(most) > 0 || least.BitLen() > priceBits {
+				return Bounds{}, relayer.ErrCeiling
+			}
+			to.Price = least
+		}
+	}
+	return b, nil
+}
+
+// grown is a number times the multiplier, rounded up.
+func (a *Account) grown(number *big.Int) *big.Int {
+	const exact = 1 << 20
+	product := new(big.Int).Mul(number, big.NewInt(int64(math.Ceil(a.settings.FeeMultiplier*exact))))
+	return product.Add(product, big.NewInt(exact-1)).Rsh(product, 20)
+}

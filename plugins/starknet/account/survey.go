@@ -1,0 +1,182 @@
+package account
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/loop-plugins/loop/plugins/starknet/aggregator"
+	"github.com/loop-plugins/loop/plugins/starknet/endpoint"
+	"github.com/loop-plugins/loop/sdk/go/relayer"
+	"github.com/loop-plugins/loop/sdk/go/stark"
+)
+
+// most is how many calls are made at one node at once.
+const most = 8
+
+// contractView is what one contract answered, or why there is no answer.
+type contractView struct {
+	latest aggregator.TransmissionDetails
+	err    error
+}
+
+// Survey implements relayer.Sender: all at one node, nonces before statuses, so that a transaction which is taken in between is seen
+// by its status and never thought lost.
+func (a *Account) Survey(ctx context.Context, flights []relayer.Flight, items []relayer.Item) (relayer.Survey, error) {
+	a.learn(flights)
+	known := a.settings.Pool.Height()
+	var survey relayer.Survey
+	err := a.settings.Pool.Do(ctx, func(ctx context.Context, client *endpoint.Client) error {
+		var err error
+		survey, err = a.survey(ctx, client, known, flights, items)
+		return err
+	})
+	return survey, err
+}
+
+// learn finds the key in what was signed before, for a process that starts again without the job.
+func (a *Account) learn(flights []relayer.Flight) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for _, f := range flights {
+		if !a.key.IsZero() {
+			return
+		}
+		if t, err := decodeTerms(f.Attempts[len(f.Attempts)-1]); err == nil {
+			a.key = t.Key
+		}
+	}
+}
+
+func (a *Account) survey(ctx context.Context, client *endpoint.Client, known uint64, flights []relayer.Flight, items []relayer.Item) (relayer.Survey, error) {
+	current := client.Head().Number >= known
+	complete, err := client.Nonce(ctx, endpoint.Latest, a.settings.Address)
+	if err != nil {
+		return relayer.Survey{}, a.explain(err)
+	}
+	next, err := client.Nonce(ctx, endpoint.Pending, a.settings.Address)
+	if err != nil {
+		return relayer.Survey{}, a.explain(err)
+	}
+	calls, ctx := errgroup.WithContext(ctx)
+	calls.SetLimit(most)
+	statuses := make([][]endpoint.Status, len(flights))
+	for i, f := range flights {
+		statuses[i] = make([]endpoint.Status, len(f.Attempts))
+		for j, attempt := range f.Attempts {
+			calls.Go(func() (err error) {
+				statuses[i][j], err = client.TransactionStatus(ctx, attempt.Hash)
+				return err
+			})
+		}
+	}
+	views := map[string]*contractView{}
+	for _, item := range items {
+		if views[item.Contract] != nil {
+			continue
+		}
+		v := &contractView{}
+		views[item.Contract] = v
+		calls.Go(func() error { return v.read(ctx, client, item.Contract) })
+	}
+	if err := calls.Wait(); err != nil {
+		return relayer.Survey{}, err
+	}
+	survey := relayer.Survey{Next: next}
+	for i, f := range flights {
+		survey.Outcomes = append(survey.Outcomes, a.outcome(f, statuses[i], next, complete))
+	}
+	a.report(flights, statuses)
+	for _, item := range items {
+		survey.Verdicts = append(survey.Verdicts, verdict(item, views[item.Contract], current))
+	}
+	return survey, nil
+}
+
+// read asks a contract. That it answers with an error is no error.
+func (v *contractView) read(ctx context.Context, client *endpoint.Client, contract string) error {
+	address, err := stark.ParseFelt(contract)
+	if err == nil {
+		var answer []stark.Felt
+		answer, err = client.View(ctx, address, aggregator.Selector(aggregator.TransmissionDetailsView))
+		if err != nil && !relayer.IsAnswered(err) {
+			return err
+		}
+		if err == nil {
+			v.latest, err = aggregator.ParseTransmissionDetails(answer)
+		}
+	}
+	v.err = err
+	return nil
+}
+
+// outcome says where a flight stands. complete is the nonce after the newest complete block: what it has used stays used, since
+// Starknet does not go back on those.
+func (a *Account) outcome(f relayer.Flight, statuses []endpoint.Status, next, complete uint64) relayer.Outcome {
+	for i, s := range statuses {
+		if !s.Accepted {
+			continue
+		}
+		outcome := relayer.Outcome{State: relayer.Succeeded, Hash: f.Attempts[i].Hash}
+		switch forGood := complete > f.Sequence; {
+		case s.Reverted && forGood:
+			outcome.State = relayer.RevertedForGood
+		case s.Reverted:
+			outcome.State = relayer.Reverted
+		case forGood:
+			outcome.State = relayer.SucceededForGood
+		}
+		return outcome
+	}
+	if complete > f.Sequence {
+		return relayer.Outcome{State: relayer.Lost}
+	}
+	if next != f.Sequence { // only the next in line can be held up by its terms
+		return relayer.Outcome{}
+	}
+	last := len(f.Attempts) - 1
+	patience := a.settings.Timeout << min(last, 6)
+	return relayer.Outcome{Stuck: statuses[last].Rejected || time.Since(f.Attempts[last].Signed) > patience}
+}
+
+// report tells the log of each transaction that had no effect, once.
+func (a *Account) report(flights []relayer.Flight, statuses [][]endpoint.Status) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	told := map[string]struct{}{}
+	for i, f := range flights {
+		for j, attempt := range f.Attempts {
+			s := statuses[i][j]
+			if !s.Reverted && !s.Rejected {
+				continue
+			}
+			told[attempt.Hash] = struct{}{}
+			if _, known := a.reverted[attempt.Hash]; known {
+				continue
+			}
+			text := "a transaction reverted: it paid its fee and had no effect"
+			if s.Rejected {
+				text = "a transaction was rejected and is signed anew"
+			}
+			a.settings.Logger.Error(text, "account", a.settings.Address, "nonce", f.Sequence, "hash", attempt.Hash, "reason", s.Reason)
+		}
+	}
+	a.reverted = told
+}
+
+// verdict compares a report with what its contract holds. current tells that the view is as new as any that was seen: an older
+// one may not know the report's configuration yet.
+func verdict(item relayer.Item, v *contractView, current bool) relayer.Verdict {
+	switch {
+	case v.err != nil, v.latest.Digest != item.Digest && !current:
+		return relayer.Verdict{Wait: true}
+	case v.latest.Digest != item.Digest:
+		return relayer.Verdict{Stale: "the contract has another configuration"}
+	case v.latest.Epoch > item.Epoch || v.latest.Epoch == item.Epoch && v.latest.Round >= item.Round:
+		return relayer.Verdict{Stale: fmt.Sprintf("the contract has a transmission of epoch %d round %d", v.latest.Epoch, v.latest.Round)}
+	default:
+		return relayer.Verdict{}
+	}
+}

@@ -1,0 +1,128 @@
+package endpoint
+
+import (
+	"encoding/json"
+	"errors"
+	"strings"
+
+	"github.com/loop-plugins/loop/sdk/go/relayer"
+)
+
+// Code is the number of an error of Starknet's JSON-RPC.
+type Code int
+
+// The errors that callers tell apart.
+const (
+	CodeContractNotFound     Code = 20
+	CodeEntrypointNotFound   Code = 21
+	CodeHashNotFound         Code = 29
+	CodeContractError        Code = 40
+	CodeExecutionError       Code = 41
+	CodeInvalidNonce         Code = 52
+	CodeInsufficientResource Code = 53
+	CodeInsufficientBalance  Code = 54
+	CodeValidationFailure    Code = 55
+	CodeNonAccount           Code = 58
+	CodeDuplicate            Code = 59
+	CodeUnsupportedVersion   Code = 61
+	CodeUnderpriced          Code = 64
+	CodeFeeBelowMinimum      Code = 65
+)
+
+// faults are errors that speak of the node and not of the call.
+var faults = map[Code]bool{
+	-32700: true, -32601: true, -32603: true, // JSON-RPC: parse error, no such method, internal error
+	-32005: true, 429: true, // limits of hosted nodes
+	24: true, 32: true, // it does not have the block "latest" or "pending"
+	63: true, // it met an unexpected error itself
+}
+
+// limits are texts by which hosted nodes limit under a code of their own. Compared in lower case.
+var limits = []string{"rate limit", "too many requests", "limit exceeded", "capacity exceeded", "timed out", "service unavailable"}
+
+// AnswerError is a node's answer that a call cannot be served.
+type AnswerError struct {
+	Code Code
+	// Reason is the node's message with what its data say, without addresses, cut to a sentence.
+	Reason string
+}
+
+// Error implements error.
+func (e *AnswerError) Error() string { return e.Reason }
+
+// IsCode tells whether an error is a node's answer with that code.
+func IsCode(err error, code Code) bool {
+	var answer *AnswerError
+	return errors.As(err, &answer) && answer.Code == code
+}
+
+// answerError is an error of JSON-RPC.
+type answerError struct {
+	Code    Code            `json:"code"`
+	Message string          `json:"message"`
+	Data    json.RawMessage `json:"data"`
+}
+
+// classify tells a node's answer from its failure.
+func (e *answerError) classify() error {
+	text := e.Message
+	if detail := Innermost(e.Data); detail != "" {
+		text += ": " + detail
+	}
+	said := strings.ToLower(text)
+	fault := faults[e.Code]
+	for _, limit := range limits {
+		fault = fault || e.Code <= 0 && strings.Contains(said, limit)
+	}
+	if fault {
+		return relayer.Said("answers with the error: " + text)
+	}
+	return relayer.Answered(&AnswerError{Code: e.Code, Reason: relayer.Said(text).Error()})
+}
+
+// Innermost is what the data of an error, or the reason of a revert, say of its cause: in them calls are nested within calls,
+// and the innermost is the one that failed.
+func Innermost(data json.RawMessage) string {
+	var text string
+	if json.Unmarshal(data, &text) == nil {
+		return Readable(text)
+	}
+	var object map[string]json.RawMessage
+	if json.Unmarshal(data, &object) != nil {
+		return ""
+	}
+	for _, key := range []string{"revert_error", "execution_error", "error", "reason"} {
+		if inner, ok := object[key]; ok {
+			return Innermost(inner)
+		}
+	}
+	return ""
+}
+
+// Readable takes out of the text of a revert what its contract said, in quotes at its end, or its last line.
+func Readable(text string) string {
+	var said []string
+	for rest := text; ; {
+		_, after, found := strings.Cut(rest, "('")
+		if !found {
+			break
+		}
+		quoted, next, closed := strings.Cut(after, "')")
+		if !closed {
+			break
+		}
+		said = append(said, quoted)
+		rest = next
+	}
+	// Nodes list the whole way up: what follows the contract's words is said by the accounts that called it.
+	for _, s := range said {
+		if s != "" && s != "ENTRYPOINT_FAILED" && s != "argent/multicall-failed" {
+			return s
+		}
+	}
+	lines := strings.FieldsFunc(text, func(r rune) bool { return r == '\n' || r == '\r' })
+	if len(lines) == 0 {
+		return ""
+	}
+	return strings.TrimSpace(lines[len(lines)-1])
+}

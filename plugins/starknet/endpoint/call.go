@@ -1,0 +1,231 @@
+package endpoint
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/loop-plugins/loop/sdk/go/relayer"
+	"github.com/loop-plugins/loop/sdk/go/stark"
+)
+
+// Head is a block as far as a relayer looks at it.
+type Head struct {
+	Number uint64
+	Hash   stark.Felt
+	Time   time.Time
+}
+
+// Blocks by name.
+const (
+	// Latest is the newest block that is complete.
+	Latest = "latest"
+	// Pending is the block that is being made.
+	Pending = "pending"
+)
+
+// LatestHead reads the newest complete block.
+func (c *Client) LatestHead(ctx context.Context) (Head, error) {
+	var block struct {
+		Number    *uint64     `json:"block_number"`
+		Hash      *stark.Felt `json:"block_hash"`
+		Timestamp *uint64     `json:"timestamp"`
+	}
+	if err := c.call(ctx, &block, "starknet_getBlockWithTxHashes", Latest); err != nil {
+		return Head{}, err
+	}
+	if block.Number == nil || block.Hash == nil || block.Timestamp == nil || *block.Timestamp > latestTime {
+		return Head{}, relayer.Said("answers with a block without number, hash or time")
+	}
+	return Head{Number: *block.Number, Hash: *block.Hash, Time: time.Unix(int64(*block.Timestamp), 0).UTC()}, nil
+}
+
+// latestTime is the end of the year 9999, which is as far as a Timestamp goes.
+const latestTime = 253402300799
+
+// functionCall is a call of a contract.
+type functionCall struct {
+	Contract stark.Felt   `json:"contract_address"`
+	Selector stark.Felt   `json:"entry_point_selector"`
+	Calldata []stark.Felt `json:"calldata"`
+}
+
+// View asks a contract at the pending block.
+func (c *Client) View(ctx context.Context, contract, selector stark.Felt, calldata ...stark.Felt) ([]stark.Felt, error) {
+	if calldata == nil {
+		calldata = []stark.Felt{}
+	}
+	var answer []stark.Felt
+	if err := c.call(ctx, &answer, "starknet_call", functionCall{contract, selector, calldata}, Pending); err != nil {
+		return nil, err
+	}
+	return answer, nil
+}
+
+// Nonce is the account's next nonce after a block. The pending block counts transactions that may yet fall out of it.
+func (c *Client) Nonce(ctx context.Context, block string, account stark.Felt) (uint64, error) {
+	var nonce stark.Felt
+	if err := c.call(ctx, &nonce, "starknet_getNonce", block, account); err != nil {
+		return 0, err
+	}
+	n, ok := nonce.Uint64()
+	if !ok {
+		return 0, relayer.Said("answers with a nonce of more than 64 bits")
+	}
+	return n, nil
+}
+
+// Event is an event of a contract.
+type Event struct {
+	From stark.Felt   `json:"from_address"`
+	Keys []stark.Felt `json:"keys"`
+	Data []stark.Felt `json:"data"`
+}
+
+// Events are read in pages; chunkSize is how many one holds. Configurations are rare.
+const (
+	chunkSize = 10
+	mostPages = 100
+)
+
+// Events reads the events of a contract with one selector in one block, a number or Pending.
+func (c *Client) Events(ctx context.Context, contract, selector stark.Felt, block any) ([]Event, error) {
+	if number, ok := block.(uint64); ok {
+		block = map[string]uint64{"block_number": number}
+	}
+	var events []Event
+	token := ""
+	for range mostPages {
+		filter := map[string]any{
+			"from_block": block, "to_block": block, "address": contract, "keys": [][]stark.Felt{{selector}}, "chunk_size": chunkSize,
+		}
+		if token != "" {
+			filter["continuation_token"] = token
+		}
+		var page struct {
+			Events []Event `json:"events"`
+			Token  string  `json:"continuation_token"`
+		}
+		if err := c.call(ctx, &page, "starknet_getEvents", filter); err != nil {
+			return nil, err
+		}
+		for _, e := range page.Events {
+			if e.From == contract && len(e.Keys) > 0 && e.Keys[0] == selector { // nodes are not trusted to filter
+				events = append(events, e)
+			}
+		}
+		if token = page.Token; token == "" {
+			return events, nil
+		}
+	}
+	return nil, relayer.Said(fmt.Sprintf("answers with more than %d pages of events of one block", mostPages))
+}
+
+// Estimate is what a transaction would take.
+type Estimate struct {
+	L1, L2, L1Data Resource
+	// Overall is the fee in all, in FRI.
+	Overall stark.Felt
+}
+
+// Resource is an amount of a resource and its price, in FRI.
+type Resource struct{ Amount, Price stark.Felt }
+
+// EstimateFee simulates a transaction at the pending block, without asking the account whether it is signed. An answer in another
+// unit than FRI is no answer.
+func (c *Client) EstimateFee(ctx context.Context, transaction any) (Estimate, error) {
+	type estimate struct {
+		L1Amount     *stark.Felt `json:"l1_gas_consumed"`
+		L1Price      *stark.Felt `json:"l1_gas_price"`
+		L2Amount     *stark.Felt `json:"l2_gas_consumed"`
+		L2Price      *stark.Felt `json:"l2_gas_price"`
+		L1DataAmount *stark.Felt `json:"l1_data_gas_consumed"`
+		L1DataPrice  *stark.Felt `json:"l1_data_gas_price"`
+		Overall      *stark.Felt `json:"overall_fee"`
+		Unit         string      `json:"unit"`
+	}
+	var estimates []estimate
+	if err := c.call(ctx, &estimates, "starknet_estimateFee", []any{transaction}, []string{"SKIP_VALIDATE"}, Pending); err != nil {
+		return Estimate{}, err
+	}
+	if len(estimates) != 1 {
+		return Estimate{}, relayer.Said(fmt.Sprintf("answers with %d estimates of one transaction", len(estimates)))
+	}
+	e := estimates[0]
+	for _, part := range []*stark.Felt{e.L1Amount, e.L1Price, e.L2Amount, e.L2Price, e.L1DataAmount, e.L1DataPrice, e.Overall} {
+		if part == nil {
+			return Estimate{}, relayer.Said("answers with an estimate without all three resources")
+		}
+	}
+	if e.Unit != "FRI" {
+		return Estimate{}, relayer.Said(fmt.Sprintf("answers with an estimate in %.10q, and transactions of version 3 pay in FRI", e.Unit))
+	}
+	return Estimate{
+		L1: Resource{*e.L1Amount, *e.L1Price}, L2: Resource{*e.L2Amount, *e.L2Price}, L1Data: Resource{*e.L1DataAmount, *e.L1DataPrice}, Overall: *e.Overall,
+	}, nil
+}
+
+// AddInvoke sends a transaction and returns the hash by which the node knows it.
+func (c *Client) AddInvoke(ctx context.Context, transaction json.RawMessage) (stark.Felt, error) {
+	var added struct {
+		Hash *stark.Felt `json:"transaction_hash"`
+	}
+	if err := c.call(ctx, &added, "starknet_addInvokeTransaction", transaction); err != nil {
+		return stark.Felt{}, err
+	}
+	if added.Hash == nil {
+		return stark.Felt{}, relayer.Said("answers a transaction without its hash")
+	}
+	return *added.Hash, nil
+}
+
+// Status is where a transaction stands.
+type Status struct {
+	// Known is false if the node has not heard of it.
+	Known bool
+	// Rejected: it never was in a block and never will be.
+	Rejected bool
+	// Accepted: it is in a block, the pending one or another.
+	Accepted bool
+	// Reverted: it had no effect but to take its nonce and its fee.
+	Reverted bool
+	// Reason tells why it was reverted or rejected.
+	Reason string
+}
+
+// TransactionStatus asks where a transaction stands.
+func (c *Client) TransactionStatus(ctx context.Context, hash string) (Status, error) {
+	var s struct {
+		Finality  string          `json:"finality_status"`
+		Execution string          `json:"execution_status"`
+		Reason    json.RawMessage `json:"failure_reason"`
+	}
+	err := c.call(ctx, &s, "starknet_getTransactionStatus", hash)
+	if IsCode(err, CodeHashNotFound) {
+		return Status{}, nil
+	}
+	if err != nil {
+		return Status{}, err
+	}
+	status := Status{Known: true, Reason: relayer.Said(Innermost(s.Reason)).Error()}
+	switch s.Finality {
+	case "RECEIVED":
+		return status, nil
+	case "REJECTED":
+		status.Rejected = true
+		return status, nil
+	case "ACCEPTED_ON_L2", "ACCEPTED_ON_L1":
+	default:
+		return Status{}, relayer.Said(fmt.Sprintf("answers with the finality status %.30q, which is not known", s.Finality))
+	}
+	switch s.Execution {
+	case "SUCCEEDED":
+	case "REVERTED":
+		status.Reverted = true
+	default:
+		return Status{}, relayer.Said(fmt.Sprintf("answers with the execution status %.30q, which is not known", s.Execution))
+	}
+	status.Accepted = true
+	return status, nil
+}

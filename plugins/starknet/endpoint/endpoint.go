@@ -1,0 +1,190 @@
+// Package endpoint reaches one RPC node of a Starknet network, by JSON-RPC of version 0.8 over HTTP.
+//
+// The calls are typed here and sent with net/http. github.com/NethermindEth/starknet.go v0.8.0 has them too, but each of its packages
+// for calls links gnark-crypto's Pedersen tables, which take 150 ms at the start of every process that links them, the node's
+// included, and its client keeps neither a node's address out of errors nor the size of answers within bounds.
+//
+// It must not know contracts, jobs or accounts, nor that there are other nodes.
+package endpoint
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/loop-plugins/loop/sdk/go/relayer"
+	"github.com/loop-plugins/loop/sdk/go/stark"
+)
+
+// Settings is what a Driver is made of. All are required.
+type Settings struct {
+	URL     string
+	ChainID stark.Felt
+	// PollInterval is how often the newest block is asked for.
+	PollInterval time.Duration
+	// Timeout bounds each look for a block.
+	Timeout time.Duration
+}
+
+// Driver connects to one node; it implements relayer.Driver.
+type Driver struct{ settings Settings }
+
+var _ relayer.Driver[*Client] = (*Driver)(nil)
+
+// NewDriver makes a driver. It connects to nothing.
+func NewDriver(settings Settings) *Driver { return &Driver{settings} }
+
+// Client makes calls at one node.
+type Client struct {
+	url  string
+	http *http.Client
+	id   atomic.Uint64
+	head atomic.Pointer[Head]
+}
+
+// Head is the newest block that the node has told of; zero before the first.
+func (c *Client) Head() Head {
+	if h := c.head.Load(); h != nil {
+		return *h
+	}
+	return Head{}
+}
+
+// Connect implements relayer.Driver.
+func (d *Driver) Connect(ctx context.Context) (*Client, error) {
+	transport := http.DefaultTransport.(*http.Transport).Clone() // one of its own, so that Disconnect ends its connections
+	c := &Client{url: d.settings.URL, http: &http.Client{Transport: transport}}
+	if err := d.checkVersion(ctx, c); err != nil {
+		d.Disconnect(c)
+		return nil, err
+	}
+	if err := d.check(ctx, c); err != nil {
+		d.Disconnect(c)
+		return nil, err
+	}
+	return c, nil
+}
+
+// Disconnect implements relayer.Driver.
+func (d *Driver) Disconnect(c *Client) { c.http.CloseIdleConnections() }
+
+// version is the JSON-RPC that this package speaks: later ones know no block "pending", earlier ones no third bound of fees.
+const version = "0.8."
+
+func (d *Driver) checkVersion(ctx context.Context, c *Client) error {
+	var serves string
+	if err := c.call(ctx, &serves, "starknet_specVersion"); err != nil {
+		return err
+	}
+	if !strings.HasPrefix(serves, version) {
+		return relayer.Said(fmt.Sprintf("serves version %.20q of the JSON-RPC, and 0.8 is needed; give its address for that version, which often ends in /rpc/v0_8", serves))
+	}
+	return nil
+}
+
+// check asks which chain the node serves and for its newest block.
+func (d *Driver) check(ctx context.Context, c *Client) error {
+	var id stark.Felt
+	if err := c.call(ctx, &id, "starknet_chainId"); err != nil {
+		return err
+	}
+	if id != d.settings.ChainID {
+		return relayer.ErrWrongChain
+	}
+	head, err := c.LatestHead(ctx)
+	if err != nil {
+		return err
+	}
+	c.head.Store(&head)
+	return nil
+}
+
+// Watch implements relayer.Driver.
+func (d *Driver) Watch(ctx context.Context, c *Client, report func(height uint64)) error {
+	report(c.Head().Number)
+	ticker := time.NewTicker(d.settings.PollInterval)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-ticker.C:
+		}
+		bounded, stop := context.WithTimeout(ctx, d.settings.Timeout)
+		err := d.check(bounded, c)
+		stop()
+		if err != nil {
+			return err
+		}
+		report(c.Head().Number) // even if it is the same: the node lives
+	}
+}
+
+type request struct {
+	Version string `json:"jsonrpc"`
+	ID      uint64 `json:"id"`
+	Method  string `json:"method"`
+	Params  []any  `json:"params"`
+}
+
+type response struct {
+	ID     json.RawMessage `json:"id"`
+	Result json.RawMessage `json:"result"`
+	Error  *answerError    `json:"error"`
+}
+
+// longest is the most bytes of an answer that are read: 16 MiB, several times the largest block's.
+const longest = 16 << 20
+
+// call makes one call. Its error is a fault of the node, or an *AnswerError that is marked relayer.Answered.
+func (c *Client) call(ctx context.Context, result any, method string, params ...any) error {
+	if err := c.do(ctx, result, method, params); err != nil {
+		return fmt.Errorf("%s: %w", method, err)
+	}
+	return nil
+}
+
+func (c *Client) do(ctx context.Context, result any, method string, params []any) error {
+	if params == nil {
+		params = []any{}
+	}
+	body, err := json.Marshal(request{Version: "2.0", ID: c.id.Add(1), Method: method, Params: params})
+	if err != nil {
+		return fmt.Errorf("encode the call: %w", err)
+	}
+	post, err := http.NewRequestWithContext(ctx, http.MethodPost, c.url, bytes.NewReader(body))
+	if err != nil {
+		return relayer.Said("has an address that cannot be used")
+	}
+	post.Header.Set("Content-Type", "application/json")
+	reply, err := c.http.Do(post)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		_, _ = io.Copy(io.Discard, io.LimitReader(reply.Body, longest)) // so that the connection serves the next call
+		_ = reply.Body.Close()
+	}()
+	var answer response
+	err = json.NewDecoder(io.LimitReader(reply.Body, longest)).Decode(&answer)
+	switch {
+	case err == nil && answer.Error != nil: // some nodes send these with a status of their own
+		return answer.Error.classify()
+	case reply.StatusCode < 200 || reply.StatusCode > 299:
+		return relayer.StatusCode(reply.StatusCode) // its body may be a page
+	case err != nil:
+		return err
+	case len(answer.Result) == 0 || string(answer.Result) == "null":
+		return relayer.Said("answers without a result")
+	}
+	if err := json.Unmarshal(answer.Result, result); err != nil {
+		return relayer.Said("answers with something other than the JSON expected")
+	}
+	return nil
+}
