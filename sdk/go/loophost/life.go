@@ -2,6 +2,7 @@ package loophost
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -324,7 +325,7 @@ func newCallbacks(l *life) (*callbacks, error) {
 		ClientKeyPem:         string(client.KeyPEM),
 	}
 	go func() {
-		if err := cb.server.Serve(listener); err != nil {
+		if err := cb.server.Serve(listener); err != nil && !errors.Is(err, grpc.ErrServerStopped) {
 			l.plugin.logger.Error("the server on which the plugin calls back ended", "error", err)
 		}
 	}()

@@ -2,6 +2,7 @@ package loophost_test
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"slices"
 	"strconv"
@@ -96,6 +97,12 @@ func TestLifetimes(t *testing.T) {
 			}
 		}
 		kills := 0
+		end := func(rt *rapid.T, pid int) {
+			// A process that was killed just now may be gone before the host has seen it.
+			if err := syscall.Kill(pid, syscall.SIGKILL); err != nil && !errors.Is(err, syscall.ESRCH) {
+				rt.Fatal(err)
+			}
+		}
 		settle := func(rt *rapid.T) {
 			for _, m := range all {
 				check(rt, m)
@@ -140,9 +147,7 @@ func TestLifetimes(t *testing.T) {
 						calls.Go(func() { errs[i] = m.call(t.Context()) })
 					}
 				}
-				if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
-					rt.Fatal(err)
-				}
+				end(rt, pid)
 				calls.Wait()
 				for i, err := range errs {
 					if err != nil {
@@ -156,9 +161,7 @@ func TestLifetimes(t *testing.T) {
 					rt.Skip("it was killed enough")
 				}
 				kills++
-				if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
-					rt.Fatal(err)
-				}
+				end(rt, pid)
 			},
 			"settle": settle,
 		})

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"os"
 	"os/exec"
@@ -54,6 +55,19 @@ type startError struct{ err error }
 
 func (e *startError) Error() string { return e.err.Error() }
 
+// cause is an error of exec's or os's without the path, which the sentence around it names.
+func cause(err error) error {
+	var lookup *exec.Error
+	if errors.As(err, &lookup) {
+		err = lookup.Err
+	}
+	var path *fs.PathError
+	if errors.As(err, &path) {
+		err = path.Err
+	}
+	return err
+}
+
 func newRunner(s Settings) *runner {
 	r := &runner{settings: s, done: make(chan struct{}), tail: &tail{}}
 	r.stray = newLogWriter(s.Logger, slog.LevelInfo)
@@ -66,7 +80,7 @@ func newRunner(s Settings) *runner {
 func (r *runner) take(_ hclog.Logger, spec *exec.Cmd, _ string) (goplugin.Runner, error) {
 	path, err := exec.LookPath(r.settings.Command[0])
 	if err != nil {
-		return nil, &startError{err}
+		return nil, &startError{cause(err)}
 	}
 	r.cmd = &exec.Cmd{Path: path, Args: r.settings.Command, SysProcAttr: attributes()}
 	r.cmd.Env = append(r.cmd.Env, "PATH="+os.Getenv("PATH"), "TMPDIR="+os.TempDir())
@@ -117,7 +131,7 @@ func (r *runner) Start(context.Context) error {
 		}
 		r.closePipes()
 		close(r.done)
-		return &startError{err}
+		return &startError{cause(err)}
 	}
 	r.mu.Lock()
 	r.process = r.cmd.Process.Pid
