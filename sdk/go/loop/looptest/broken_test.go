@@ -169,7 +169,7 @@ func (b *broken) exitWithHost() {
 
 func (b *broken) serveHealth() {
 	h := health.NewServer()
-	if b.what != "health-late" { // else Init sets it
+	if b.what != "health-missing" {
 		h.SetServingStatus(wire.HealthService, grpc_health_v1.HealthCheckResponse_SERVING)
 	}
 	switch b.what {
@@ -664,12 +664,8 @@ func (s namingStream) SendMsg(m any) error {
 }
 
 func (b *broken) stream(full string, stream grpc.ServerStream, next func(grpc.ServerStream) error) error {
-	switch b.what {
-	case "watch-unnamed":
+	if b.what == "watch-unnamed" {
 		stream = namingStream{stream}
-	case "watch-empty":
-		<-stream.Context().Done()
-		return stream.Context().Err()
 	}
 	if b.what == "unchecked "+full {
 		if err := stream.RecvMsg(&wire.Frame{}); err != nil {

@@ -366,10 +366,15 @@ func lifeDrain(ctx context.Context, b *bench) error {
 		}
 	}
 	select {
-	case err := <-drained:
-		return fmt.Errorf("LifecycleService.Drain was answered (%v) while a call was in flight; want it to wait for that call", err)
 	case err := <-answered:
 		return fmt.Errorf("the call in flight was ended by Drain (%v); want it to be finished", err)
+	case err := <-drained:
+		select { // a call that Drain cut off ends about when Drain does
+		case err := <-answered:
+			return fmt.Errorf("the call in flight was ended by Drain (%v); want it to be finished", err)
+		case <-time.After(200 * time.Millisecond):
+			return fmt.Errorf("LifecycleService.Drain was answered (%v) while a call was in flight; want it to wait for that call", err)
+		}
 	case <-time.After(200 * time.Millisecond):
 	}
 	hold.Open()
