@@ -20,6 +20,33 @@ type Report struct {
 	Observers []int
 }
 
+// Observations finds what the observers of an answer must have observed, from what their nodes recorded, where a chain keeps
+// the answer and the observers in the order of their observations and nothing else. The result ascends and has the answer in
+// the place of the median. The error says which observer's node recorded nothing that fits.
+func Observations(answer *big.Int, observers []int, recorded func(oracle int) []*big.Int) ([]*big.Int, error) {
+	var all []*big.Int
+	var least *big.Int
+	for i, oracle := range observers {
+		// The smallest that fits leaves the most for those after it.
+		var found *big.Int
+		for _, value := range recorded(oracle) {
+			middle := i == len(observers)/2
+			switch {
+			case least != nil && value.Cmp(least) < 0, middle && value.Cmp(answer) != 0, found != nil && value.Cmp(found) >= 0:
+			default:
+				found = value
+			}
+		}
+		if found == nil {
+			return nil, fmt.Errorf("the answer %s has the observer %d in place %d of %d, whose node recorded %s for this round, and none of it fits there",
+				answer, oracle, i+1, len(observers), recorded(oracle))
+		}
+		least = found
+		all = append(all, found)
+	}
+	return all, nil
+}
+
 // Check says why a report is wrong, or nil. Of the oracles 0…n-1, faulty may be. recorded gives the values that an oracle's
 // node recorded for the report's round: more than one when the node had to ask its source again, none when it knows of no
 // such round.

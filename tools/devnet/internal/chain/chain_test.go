@@ -104,7 +104,7 @@ func TestFeedTakesReports(t *testing.T) {
 		watched <- feed.Watch(watch, func(transmission Transmission) error { seen <- transmission; return nil })
 	}()
 
-	digest, err := feed.Configure(ctx, oracles)
+	digest, err := feed.Configure(ctx, oracles, 200*time.Millisecond)
 	check(t, err)
 
 	reportContext := ocrtypes.ReportContext{
@@ -205,7 +205,7 @@ func TestConfigureRefusesBadOracles(t *testing.T) {
 			for range 4 {
 				oracles = append(oracles, newMember(t).oracle)
 			}
-			_, err := feed.Configure(ctx, test.spoil(oracles))
+			_, err := feed.Configure(ctx, test.spoil(oracles), 200*time.Millisecond)
 			if err == nil || !strings.Contains(err.Error(), test.want) {
 				t.Errorf("got error %v, want one with %q", err, test.want)
 			}

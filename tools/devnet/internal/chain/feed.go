@@ -86,9 +86,9 @@ const (
 // Faulty is the number of faulty oracles that n oracles outvote: the largest f with 3f < n.
 func Faulty(n int) int { return (n - 1) / 3 }
 
-// Configure tells the contract its oracles, in this order, and returns the digest of the configuration. A later call
-// replaces the oracles, and the nodes follow.
-func (f *Feed) Configure(ctx context.Context, oracles []Oracle) (ocrtypes.ConfigDigest, error) {
+// Configure tells the contract its oracles, in this order, and the longest time of a query, and returns the digest of the
+// configuration. A later call replaces the oracles, and the nodes follow.
+func (f *Feed) Configure(ctx context.Context, oracles []Oracle, maxDurationQuery time.Duration) (ocrtypes.ConfigDigest, error) {
 	if n := len(oracles); n < MinOracles || n > MaxOracles {
 		return ocrtypes.ConfigDigest{}, fmt.Errorf("configure the feed: %d oracles given, it takes %d to %d", n, MinOracles, MaxOracles)
 	}
@@ -116,7 +116,7 @@ func (f *Feed) Configure(ctx context.Context, oracles []Oracle) (ocrtypes.Config
 			DeltaC:         time.Second, // a price that stands still is reported too
 		}.Encode(),
 		&initialization,
-		200*time.Millisecond, // query: never zero, or every leader starts with an expired deadline
+		maxDurationQuery,
 		time.Second,          // observation
 		500*time.Millisecond, // report; the three must sum up to less than deltaProgress
 		500*time.Millisecond, // should accept

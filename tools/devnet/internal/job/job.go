@@ -11,16 +11,20 @@ import (
 	"text/template"
 )
 
-//go:embed median.toml.tmpl
-var median string
+var (
+	//go:embed median.toml.tmpl
+	median string
+	//go:embed solana.toml.tmpl
+	solana string
+)
 
 // Fields are what a template can refer to.
 type Fields struct {
 	// Node is the node's name, such as "node-0".
 	Node string
-	// ChainID is the chain's id, in decimal.
+	// ChainID is the chain's id: a number on Ethereum, a name on Solana.
 	ChainID string
-	// Contract is the address of the OCR2Aggregator.
+	// Contract is the address of the OCR2Aggregator, or on Solana of the feed's state.
 	Contract string
 	// TransmitterID is the node's account on the chain, which sends its reports.
 	TransmitterID string
@@ -36,12 +40,14 @@ type Fields struct {
 	BridgeName string
 	// BridgeURL is where that bridge answers a POST.
 	BridgeURL string
-	// JuelsURL answers a GET with {"data":{"result":"JUELS"}}, the price of one ether in juels.
+	// JuelsURL answers a GET with {"data":{"result":"JUELS"}}, the price of one ether, or of one lamport, in juels.
 	JuelsURL string
 	// Decimals is the number of decimals in the contract's answers.
 	Decimals int
 	// Scale is ten to the power of Decimals.
 	Scale string
+	// OCR2Program, StoreProgram and Transmissions are addresses on Solana; empty elsewhere.
+	OCR2Program, StoreProgram, Transmissions string
 }
 
 // Template makes specs.
@@ -50,6 +56,11 @@ type Template struct{ template *template.Template }
 // Default is devnet's own template: a median of one price over http.
 func Default() *Template {
 	return &Template{template.Must(newTemplate("devnet's own").Parse(median))}
+}
+
+// DefaultSolana is devnet's own template for feeds on Solana.
+func DefaultSolana() *Template {
+	return &Template{template.Must(newTemplate("devnet's own for Solana").Parse(solana))}
 }
 
 // Load reads a template of the user's, in the syntax of Go's text/template. Errors name the line; a field that Fields does

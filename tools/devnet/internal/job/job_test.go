@@ -24,11 +24,28 @@ func fields() Fields {
 
 func TestDefault(t *testing.T) {
 	t.Parallel()
-	got, err := Default().Spec(fields())
+	onSolana := fields()
+	onSolana.ChainID, onSolana.Contract = "localnet", "EgsT6XvornaefbNE7XLPjELnQPj1gjNbRoZqpKWCvgr5"
+	onSolana.OCR2Program, onSolana.StoreProgram = "cjg3oHmg9uuPsP8D6g29NWvhySJkdYdAo9D25PRbKXJ", "HEvSKofvBgfaexv23kMabbYqxasxU3mQ4ibBMEmJWHny"
+	onSolana.Transmissions = "5biDvCZjcnWYEnQp1qhBa64QYXnL1Aqwf28fp91uJEpn"
+	for name, test := range map[string]struct {
+		template *Template
+		fields   Fields
+	}{"median.toml": {Default(), fields()}, "solana.toml": {DefaultSolana(), onSolana}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			golden(t, name, test.template, test.fields)
+		})
+	}
+}
+
+func golden(t *testing.T, name string, template *Template, fields Fields) {
+	t.Helper()
+	got, err := template.Spec(fields)
 	if err != nil {
 		t.Fatal(err)
 	}
-	golden := filepath.Join("testdata", "median.toml")
+	golden := filepath.Join("testdata", name)
 	if *update {
 		if err := os.WriteFile(golden, []byte(got), 0o600); err != nil {
 			t.Fatal(err)

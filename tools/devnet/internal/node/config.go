@@ -33,13 +33,23 @@ ContractConfirmations = 1
 BlockchainTimeout = "5s"
 DatabaseTimeout = "5s"
 
+{{if eq .Chain.Kind "solana" -}}
+[[Solana]]
+ChainID = {{printf "%q" .Chain.ID}}
+
+[[Solana.Nodes]]
+Name = "devnet"
+URL = {{printf "%q" .Chain.HTTPURL}}
+WSURL = {{printf "%q" .Chain.WSURL}}
+{{else -}}
 [[EVM]]
-ChainID = {{printf "%q" .ChainID}}
+ChainID = {{printf "%q" .Chain.ID}}
 
 [[EVM.Nodes]]
 Name = "devnet"
-WSURL = {{printf "%q" .ChainWSURL}}
-HTTPURL = {{printf "%q" .ChainHTTPURL}}
+WSURL = {{printf "%q" .Chain.WSURL}}
+HTTPURL = {{printf "%q" .Chain.HTTPURL}}
+{{end -}}
 `
 
 // writeFolder makes a node's folder with its configuration and its password, and returns the configuration's file.

@@ -33,14 +33,25 @@ type Settings struct {
 	Dir string
 	// Binary is the node's program.
 	Binary string
+	// Variables are environment variables that configure the node, such as CL_MIN_OCR2_MAX_DURATION_QUERY.
+	Variables map[string]string
 	// PluginCommands names the program of each plugin that gets a process of its own, by the environment variable that
 	// says so, such as CL_MEDIAN_CMD. Plugins without one run inside the node.
 	PluginCommands map[string]string
 	// HTTPPort and P2PPort are free ports of 127.0.0.1.
 	HTTPPort, P2PPort int
-	// ChainID, ChainWSURL and ChainHTTPURL are the chain's.
-	ChainID                  string
-	ChainWSURL, ChainHTTPURL string
+	// Chain is the chain that the node works on.
+	Chain Chain
+}
+
+// Chain is a chain as a node's configuration names it.
+type Chain struct {
+	// Kind is "evm" or "solana".
+	Kind string
+	// ID is what the configuration calls the chain.
+	ID string
+	// WSURL and HTTPURL are where the chain serves.
+	WSURL, HTTPURL string
 }
 
 // Node is a node that was started.
@@ -60,7 +71,7 @@ func Start(launcher *process.Launcher, settings Settings) (*Node, error) {
 	started, err := launcher.Start(process.Command{
 		Path:    settings.Binary,
 		Args:    []string{"node", "start", "--config", configFile},
-		Env:     environment(os.Environ(), settings.PluginCommands),
+		Env:     environment(os.Environ(), settings.PluginCommands, settings.Variables),
 		Dir:     settings.Dir,
 		LogFile: filepath.Join(settings.Dir, "node.log"),
 	})
@@ -142,12 +153,15 @@ func (n *Node) ready(ctx context.Context) (answer string, ready bool) {
 
 // environment is what a node gets: the caller's, for proxies, certificates and locale, without variables of the kind that
 // configure a node.
-func environment(caller []string, pluginCommands map[string]string) []string {
+func environment(caller []string, pluginCommands, variables map[string]string) []string {
 	own := slices.DeleteFunc(slices.Clone(caller), func(variable string) bool {
 		return strings.HasPrefix(variable, "CL_") || strings.HasPrefix(variable, "LOOP_")
 	})
 	for name, command := range pluginCommands {
 		own = append(own, name+"="+word(command))
+	}
+	for name, value := range variables {
+		own = append(own, name+"="+value)
 	}
 	return own
 }

@@ -23,7 +23,7 @@ func TestWriteFolder(t *testing.T) {
 	dir := t.TempDir()
 	file, err := writeFolder(Settings{
 		Name: "node-0", Dir: filepath.Join(dir, "node-0"), HTTPPort: 6688, P2PPort: 40001,
-		ChainID: "1337", ChainWSURL: "ws://127.0.0.1:1", ChainHTTPURL: "http://127.0.0.1:2",
+		Chain: Chain{Kind: "evm", ID: "1337", WSURL: "ws://127.0.0.1:1", HTTPURL: "http://127.0.0.1:2"},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -79,7 +79,7 @@ func TestPick(t *testing.T) {
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			got, err := pick(test.keys)
+			got, err := pick(test.keys, "evm")
 			if test.err != "" {
 				if err == nil || !strings.Contains(err.Error(), test.err) {
 					t.Errorf("got error %v, want one with %q", err, test.err)
@@ -118,8 +118,8 @@ func TestObserved(t *testing.T) {
 func TestEnvironment(t *testing.T) {
 	t.Parallel()
 	caller := []string{"PATH=/bin", "CL_SOLANA_CMD=/x", "LOOP_REATTACH=/y", "HTTPS_PROXY=http://p", "CLASSPATH=z"}
-	want := []string{"PATH=/bin", "HTTPS_PROXY=http://p", "CLASSPATH=z", "CL_EVM_CMD=/b/loop-evm"}
-	if diff := cmp.Diff(want, environment(caller, map[string]string{"CL_EVM_CMD": "/b/loop-evm"})); diff != "" {
+	want := []string{"PATH=/bin", "HTTPS_PROXY=http://p", "CLASSPATH=z", "CL_EVM_CMD=/b/loop-evm", "CL_X=1 s"}
+	if diff := cmp.Diff(want, environment(caller, map[string]string{"CL_EVM_CMD": "/b/loop-evm"}, map[string]string{"CL_X": "1 s"})); diff != "" {
 		t.Errorf("environment (-want +got):\n%s", diff)
 	}
 	if caller[1] != "CL_SOLANA_CMD=/x" {

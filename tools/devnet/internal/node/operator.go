@@ -21,10 +21,10 @@ const callTimeout = 10 * time.Second
 type Keys struct {
 	// PeerID is the node's identity on OCR2's network.
 	PeerID string
-	// BundleID names the OCR2 keys, and the rest of the first four are theirs: 32, 32 and 20 bytes.
+	// BundleID names the OCR2 keys for the node's chain, and the rest of the first four are theirs: 32, 32 and 20 bytes.
 	BundleID                                                       string
 	OffchainPublicKey, ConfigEncryptionPublicKey, OnchainPublicKey []byte
-	// Account is the address of the node's account on the EVM chain.
+	// Account is the address of the node's account on its chain.
 	Account string
 }
 
@@ -36,26 +36,27 @@ func (n *Node) Keys(ctx context.Context) (Keys, error) {
 	if err != nil {
 		return Keys{}, fmt.Errorf("list the keys of %s: %w", n.Name(), n.reason(ctx, err))
 	}
-	keys, err := pick(response.GetKeys())
+	keys, err := pick(response.GetKeys(), n.settings.Chain.Kind)
 	if err != nil {
 		return Keys{}, fmt.Errorf("list the keys of %s: %w", n.Name(), err)
 	}
 	return keys, nil
 }
 
-// pick finds the keys that a node needs for an EVM feed, the oldest of each kind.
-func pick(all []*nodev1.Key) (Keys, error) {
+// pick finds the keys that a node needs for a feed on a kind of chain, the oldest of each kind.
+func pick(all []*nodev1.Key, chain string) (Keys, error) {
+	account := strings.ToUpper(chain)
 	var keys Keys
 	for _, key := range all {
 		switch kind := key.GetKind(); {
 		case kind == nodev1.KeyKind_KEY_KIND_P2P && keys.PeerID == "":
 			keys.PeerID = key.GetId()
-		case kind == nodev1.KeyKind_KEY_KIND_OCR2 && key.GetChainKind() == "evm" && keys.BundleID == "":
+		case kind == nodev1.KeyKind_KEY_KIND_OCR2 && key.GetChainKind() == chain && keys.BundleID == "":
 			keys.BundleID = key.GetId()
 			keys.OffchainPublicKey = key.GetOcr2().GetOffchainPublicKey()
 			keys.ConfigEncryptionPublicKey = key.GetOcr2().GetConfigEncryptionPublicKey()
 			keys.OnchainPublicKey = key.GetOcr2().GetOnchainPublicKey()
-		case kind == nodev1.KeyKind_KEY_KIND_EVM && keys.Account == "":
+		case kind.String() == "KEY_KIND_"+account && keys.Account == "":
 			keys.Account = key.GetId()
 		}
 	}
@@ -63,9 +64,9 @@ func pick(all []*nodev1.Key) (Keys, error) {
 	case keys.PeerID == "":
 		return Keys{}, errors.New("it has no key of the kind P2P")
 	case keys.BundleID == "":
-		return Keys{}, errors.New("it has no key of the kind OCR2 for evm")
+		return Keys{}, fmt.Errorf("it has no key of the kind OCR2 for %s", chain)
 	case keys.Account == "":
-		return Keys{}, errors.New("it has no key of the kind EVM")
+		return Keys{}, fmt.Errorf("it has no key of the kind %s", account)
 	}
 	return keys, nil
 }

@@ -3,6 +3,7 @@
 //	GET  /price/<node>    {"data":{"result":"2000.12345678"}}
 //	POST /bridge/<node>   the same, for a bridge's request
 //	GET  /juels           {"data":{"result":"130500000000000000000"}}
+//	GET  /juels/lamport   {"data":{"result":"8100000000"}}
 //
 // The price walks, and every node sees it with a little noise of its own, so that there is something to agree on. The
 // package must not know of chains, nodes or jobs.
@@ -20,6 +21,9 @@ import (
 
 // JuelsPerFeeCoin is what /juels answers: the price of one ether in juels, 10^-18 LINK.
 const JuelsPerFeeCoin = "130500000000000000000"
+
+// JuelsPerLamport is what /juels/lamport answers: the price of 10^-9 SOL in juels, which on Solana has 63 bits.
+const JuelsPerLamport = "8100000000"
 
 // maxBridgeBody is as much as a node sends to a bridge with a wide margin.
 const maxBridgeBody = 64 << 10
@@ -55,6 +59,9 @@ func (s *Server) BridgeURL(node string) string { return s.base() + "/bridge/" + 
 // JuelsURL is where an http task reads the price of ether in juels.
 func (s *Server) JuelsURL() string { return s.base() + "/juels" }
 
+// LamportURL is where an http task reads the price of a lamport in juels.
+func (s *Server) LamportURL() string { return s.base() + "/juels/lamport" }
+
 func (s *Server) base() string { return "http://" + s.listener.Addr().String() }
 
 // Close ends the server, waiting a second at most for answers under way.
@@ -84,6 +91,7 @@ func handler(walk *walk) http.Handler {
 		answer(w, walk.price(r.PathValue("node")))
 	})
 	mux.HandleFunc("GET /juels", func(w http.ResponseWriter, _ *http.Request) { answer(w, JuelsPerFeeCoin) })
+	mux.HandleFunc("GET /juels/lamport", func(w http.ResponseWriter, _ *http.Request) { answer(w, JuelsPerLamport) })
 	return mux
 }
 

@@ -25,12 +25,12 @@ type Language struct {
 }
 
 // language is how the plugins of one language are started.
-type language struct{ name, median, evm string }
+type language struct{ name, median, relayer string }
 
 // findLanguages finds the plugins of the languages that the user chose. Those in Python are where make puts them: in .venv beside
 // the folder of the programs.
 func findLanguages(config Config, found binaries) ([]language, error) {
-	golang := language{"go", found.median, found.evm}
+	golang := language{"go", found.median, found.relayer}
 	if len(config.Langs) == 0 {
 		return []language{golang}, nil
 	}
@@ -48,7 +48,7 @@ func findLanguages(config Config, found binaries) ([]language, error) {
 		case "python":
 			bin := filepath.Join(filepath.Dir(filepath.Dir(found.node)), ".venv", "bin")
 			python := language{"python", filepath.Join(bin, "loop-median-python"), filepath.Join(bin, "loop-relayer-python")}
-			for _, file := range []string{python.median, python.evm} {
+			for _, file := range []string{python.median, python.relayer} {
 				if _, err := os.Stat(file); errors.Is(err, fs.ErrNotExist) {
 					return nil, fmt.Errorf("--langs names python, but %s is not there: run `make python`", filepath.Join(".venv", "bin", filepath.Base(file)))
 				} else if err != nil {

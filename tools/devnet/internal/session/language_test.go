@@ -61,7 +61,7 @@ func TestLanguagesAreChecked(t *testing.T) {
 			t.Errorf("got %v; want %q", err, want)
 		}
 	}
-	found := binaries{node: "/x/bin/loop", median: "m", evm: "e"}
+	found := binaries{node: "/x/bin/loop", median: "m", relayer: "e"}
 	got, err := findLanguages(Config{}, found)
 	if diff := cmp.Diff([]language{{"go", "m", "e"}}, got, cmp.AllowUnexported(language{})); err != nil || diff != "" {
 		t.Error(err, diff)

@@ -11,10 +11,8 @@ import (
 	"sync"
 	"time"
 
-	"github.com/ethereum/go-ethereum/common"
 	"golang.org/x/sync/errgroup"
 
-	"github.com/loop-plugins/loop/tools/devnet/internal/chain"
 	"github.com/loop-plugins/loop/tools/devnet/internal/job"
 	"github.com/loop-plugins/loop/tools/devnet/internal/node"
 	"github.com/loop-plugins/loop/tools/devnet/internal/price"
@@ -34,6 +32,7 @@ var (
 type network struct {
 	config   Config
 	display  Display
+	kind     kind
 	binaries binaries
 	// languages are the nodes' in turn.
 	languages []language
@@ -42,8 +41,7 @@ type network struct {
 	httpPorts, p2pPorts []int
 
 	folder   string
-	chain    *chain.Chain
-	feed     *chain.Feed
+	ledger   ledger
 	prices   *price.Server
 	launcher *process.Launcher
 	started  time.Time // of the first node
@@ -53,7 +51,7 @@ type network struct {
 	mu     sync.Mutex
 	result Result
 	last   time.Time // of the last transmission
-	taken  []chain.Transmission
+	taken  []transmission
 }
 
 // member is a node with its place in the network.
@@ -74,7 +72,7 @@ func (n *network) run(ctx context.Context) (err error) {
 		running, cancel = context.WithTimeoutCause(ctx, n.config.Timeout, errTimeout)
 		defer cancel()
 	}
-	n.display.Step("Deploying an OCR2Aggregator on an Ethereum chain of its own …")
+	n.display.Step(n.kind.opening)
 	if err := n.open(running); err != nil {
 		return n.verdict(ctx, running, err)
 	}
@@ -86,8 +84,9 @@ func (n *network) live(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	group, ctx := errgroup.WithContext(ctx)
-	n.display.Step(fmt.Sprintf("Chain %d at %s, contract %s. Starting %d nodes …",
-		chain.ID, n.chain.HTTPURL(), n.feed.Address(), n.config.Nodes))
+	described := n.ledger.describe()
+	n.display.Step(fmt.Sprintf("Chain %s at %s, contract %s. Starting %d nodes …",
+		described.ID, described.HTTPURL, n.ledger.contract(), n.config.Nodes))
 	n.started = time.Now()
 	for i := range n.config.Nodes {
 		m, err := n.startNode(i)
@@ -108,7 +107,7 @@ func (n *network) live(ctx context.Context) error {
 	}
 	// Watched before there is a configuration, so that no transmission is missed.
 	group.Go(func() error {
-		return unlessOver(ctx, n.feed.Watch(ctx, func(t chain.Transmission) error { return n.take(ctx, t) }))
+		return unlessOver(ctx, n.ledger.watch(ctx, func(t transmission) error { return n.take(ctx, t) }))
 	})
 	group.Go(func() error {
 		if err := n.configure(ctx); err != nil {
@@ -134,14 +133,13 @@ func unlessOver(ctx context.Context, err error) error {
 func (n *network) startNode(i int) (*member, error) {
 	name := "node-" + strconv.Itoa(i)
 	spoken := n.languages[i%len(n.languages)]
-	commands := map[string]string{"CL_MEDIAN_CMD": spoken.median, "CL_EVM_CMD": spoken.evm}
+	commands := map[string]string{"CL_MEDIAN_CMD": spoken.median, n.kind.command: spoken.relayer}
 	if n.config.InProcess {
 		commands = nil
 	}
 	started, err := node.Start(n.launcher, node.Settings{
-		Name: name, Dir: filepath.Join(n.folder, name), Binary: n.binaries.node, PluginCommands: commands,
-		HTTPPort: n.httpPorts[i], P2PPort: n.p2pPorts[i],
-		ChainID: strconv.Itoa(chain.ID), ChainWSURL: n.chain.WSURL(), ChainHTTPURL: n.chain.HTTPURL(),
+		Name: name, Dir: filepath.Join(n.folder, name), Binary: n.binaries.node, PluginCommands: commands, Variables: n.config.Variables,
+		HTTPPort: n.httpPorts[i], P2PPort: n.p2pPorts[i], Chain: n.ledger.describe(),
 	})
 	if err != nil {
 		return nil, err
@@ -162,45 +160,30 @@ func (n *network) configure(ctx context.Context) error {
 		return err
 	}
 	n.display.Step(fmt.Sprintf("%d nodes are ready. Configuring the contract and adding the jobs …", len(n.members)))
-	var oracles []chain.Oracle
-	var accounts []common.Address
 	var bootstrappers []string
 	for _, m := range n.members {
-		if !common.IsHexAddress(m.keys.Account) || len(m.keys.OnchainPublicKey) != common.AddressLength {
-			return fmt.Errorf("list the keys of %s: account %q with the on-chain key %x are not two addresses",
-				m.Name(), m.keys.Account, m.keys.OnchainPublicKey)
-		}
-		account := common.HexToAddress(m.keys.Account)
-		accounts = append(accounts, account)
-		oracles = append(oracles, chain.Oracle{
-			PeerID: m.keys.PeerID, OffchainPublicKey: m.keys.OffchainPublicKey,
-			ConfigEncryptionPublicKey: m.keys.ConfigEncryptionPublicKey,
-			Signer:                    common.BytesToAddress(m.keys.OnchainPublicKey), Transmitter: account,
-		})
 		bootstrappers = append(bootstrappers, m.keys.PeerID+"@"+m.P2PAddress())
 	}
-	if err := n.chain.Fund(ctx, accounts...); err != nil {
-		return err
-	}
-	if _, err := n.feed.Configure(ctx, oracles); err != nil {
+	if err := n.ledger.configure(ctx, n.members, n.config.MaxDurationQuery); err != nil {
 		return err
 	}
 	if err := n.each(ctx, func(ctx context.Context, m *member) error { return n.addJob(ctx, m, bootstrappers) }); err != nil {
 		return err
 	}
 	close(n.complete)
-	n.display.Step(fmt.Sprintf("The nodes run OCR2 on contract %s. Waiting for the first round …", n.feed.Address()))
+	n.display.Step(fmt.Sprintf("The nodes run OCR2 on contract %s. Waiting for the first round …", n.ledger.contract()))
 	return nil
 }
 
 func (n *network) addJob(ctx context.Context, m *member, bootstrappers []string) error {
 	fields := job.Fields{
-		Node: m.Name(), ChainID: strconv.Itoa(chain.ID), Contract: n.feed.Address().Hex(),
+		Node: m.Name(), ChainID: n.ledger.describe().ID, Contract: n.ledger.contract(),
 		TransmitterID: m.keys.Account, BundleID: m.keys.BundleID, Bootstrappers: bootstrappers,
 		PriceURL: n.prices.PriceURL(m.Name()), PricePath: "data,result",
-		BridgeName: bridgeName, BridgeURL: n.prices.BridgeURL(m.Name()), JuelsURL: n.prices.JuelsURL(),
-		Decimals: chain.Decimals, Scale: "1" + strings.Repeat("0", chain.Decimals),
+		BridgeName: bridgeName, BridgeURL: n.prices.BridgeURL(m.Name()),
+		Decimals: decimals, Scale: "1" + strings.Repeat("0", decimals),
 	}
+	n.ledger.fields(&fields, n.prices)
 	if n.config.Source != "" {
 		fields.PriceURL, fields.PricePath = n.config.Source, n.config.SourcePath
 	}
@@ -272,14 +255,15 @@ func (n *network) close() error {
 	}
 	stops.Wait()
 	var errs []error
+	if n.ledger != nil {
+		// A chain may be a process, and the launcher kills every process that it finds.
+		errs = append(errs, n.ledger.close())
+	}
 	if n.launcher != nil {
 		errs = append(errs, n.launcher.Close())
 	}
 	if n.prices != nil {
 		errs = append(errs, n.prices.Close())
-	}
-	if n.chain != nil {
-		errs = append(errs, n.chain.Close())
 	}
 	switch {
 	case n.folder == "":

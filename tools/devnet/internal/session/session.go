@@ -22,11 +22,21 @@ import (
 	"github.com/loop-plugins/loop/tools/devnet/internal/table"
 )
 
+// DefaultMaxDurationQuery is the longest time of a query in the feed's configuration, unless the user chooses another.
+const DefaultMaxDurationQuery = 200 * time.Millisecond
+
 // Config is what a user chooses.
 type Config struct {
+	// Chain is "evm" or "solana"; empty: the former.
+	Chain string
+	// MaxDurationQuery is the longest time of a query in the feed's configuration. With 0, as real feeds have it, nodes take
+	// a minimum of their own.
+	MaxDurationQuery time.Duration
+	// Variables are environment variables that configure the nodes.
+	Variables map[string]string
 	// Rounds is how many transmissions end the session; 0: it goes on until it is interrupted.
 	Rounds int
-	// Nodes is their number, 4 to 31.
+	// Nodes is their number, 4 to 31, on Solana to 19.
 	Nodes int
 	// InProcess runs the plugins inside the nodes.
 	InProcess bool
@@ -49,7 +59,7 @@ type Config struct {
 	Timeout time.Duration
 	// Langs are the languages of the plugins, which the nodes take in turn; empty: Go.
 	Langs []string
-	// BinDir holds the programs loop, loop-median and loop-evm; empty: the folder of devnet's own program, or ./bin.
+	// BinDir holds the programs loop, loop-median and loop-evm or loop-solana; empty: the folder of devnet's own program, or ./bin.
 	BinDir string
 }
 
@@ -65,7 +75,7 @@ type Display interface {
 
 // Result is what came of a session.
 type Result struct {
-	// Chain is "evm".
+	// Chain is "evm" or "solana".
 	Chain string `json:"chain"`
 	// Nodes is their number, Rounds the number of transmissions that were asked for.
 	Nodes  int `json:"nodes"`
@@ -103,7 +113,7 @@ func Run(ctx context.Context, config Config, display Display) (Result, error) {
 	begin := time.Now()
 	n := &network{config: config, display: display, complete: make(chan struct{})}
 	n.result = Result{
-		Chain: "evm", Nodes: config.Nodes, Rounds: config.Rounds, InProcess: config.InProcess, Seed: config.Seed,
+		Chain: config.Chain, Nodes: config.Nodes, Rounds: config.Rounds, InProcess: config.InProcess, Seed: config.Seed,
 		Answers: []string{},
 	}
 	err := n.prepare(ctx)
@@ -126,9 +136,16 @@ func Run(ctx context.Context, config Config, display Display) (Result, error) {
 // prepare checks what the user chose, before anything is started.
 func (n *network) prepare(ctx context.Context) error {
 	config := &n.config
+	var err error
+	if n.kind, err = kindOf(config.Chain); err != nil {
+		return err
+	}
+	n.result.Chain = n.kind.name
 	switch {
-	case config.Nodes < chain.MinOracles || config.Nodes > chain.MaxOracles:
-		return fmt.Errorf("--nodes is %d, but a feed takes %d to %d oracles", config.Nodes, chain.MinOracles, chain.MaxOracles)
+	case config.Nodes < chain.MinOracles || config.Nodes > n.kind.maxOracles:
+		return fmt.Errorf("--nodes is %d, but a feed takes %d to %d oracles", config.Nodes, chain.MinOracles, n.kind.maxOracles)
+	case config.MaxDurationQuery < 0:
+		return fmt.Errorf("--max-duration-query is %s; give 0 or a time above it", config.MaxDurationQuery)
 	case config.Rounds < 0:
 		return fmt.Errorf("--rounds is %d; give the number of rounds, or 0 to go on until Ctrl-C", config.Rounds)
 	case config.KillEvery < 0:
@@ -140,14 +157,13 @@ func (n *network) prepare(ctx context.Context) error {
 	case config.HTTPPort < 0 || config.HTTPPort > 65536-config.Nodes:
 		return fmt.Errorf("--http-port is %d, but the ports of %d nodes end at 65535", config.HTTPPort, config.Nodes)
 	}
-	var err error
-	if n.binaries, err = findBinaries(config.BinDir, config.InProcess); err != nil {
+	if n.binaries, err = findBinaries(config.BinDir, n.kind.relayer, config.InProcess); err != nil {
 		return err
 	}
 	if n.languages, err = findLanguages(*config, n.binaries); err != nil {
 		return err
 	}
-	n.template = job.Default()
+	n.template = n.kind.template()
 	if config.JobTemplate != "" {
 		if n.template, err = job.Load(config.JobTemplate); err != nil {
 			return err
@@ -180,10 +196,10 @@ func (n *network) choosePorts() error {
 }
 
 // binaries are the programs of a network.
-type binaries struct{ node, median, evm string }
+type binaries struct{ node, median, relayer string }
 
 // findBinaries finds the programs in dir, or when it is empty beside this program or in ./bin.
-func findBinaries(dir string, inProcess bool) (binaries, error) {
+func findBinaries(dir, relayer string, inProcess bool) (binaries, error) {
 	dirs := []string{dir}
 	if dir == "" {
 		self, err := os.Executable()
@@ -194,7 +210,7 @@ func findBinaries(dir string, inProcess bool) (binaries, error) {
 	}
 	var missing error
 	for _, dir := range dirs {
-		found, err := binariesIn(dir, inProcess)
+		found, err := binariesIn(dir, relayer, inProcess)
 		if err == nil {
 			return found, nil
 		}
@@ -205,15 +221,15 @@ func findBinaries(dir string, inProcess bool) (binaries, error) {
 	return binaries{}, missing
 }
 
-func binariesIn(dir string, inProcess bool) (binaries, error) {
+func binariesIn(dir, relayer string, inProcess bool) (binaries, error) {
 	dir, err := filepath.Abs(dir)
 	if err != nil {
 		return binaries{}, fmt.Errorf("find the folder %s: %w", dir, err)
 	}
 	found := binaries{
-		node: filepath.Join(dir, "loop"), median: filepath.Join(dir, "loop-median"), evm: filepath.Join(dir, "loop-evm"),
+		node: filepath.Join(dir, "loop"), median: filepath.Join(dir, "loop-median"), relayer: filepath.Join(dir, relayer),
 	}
-	needed := []string{found.node, found.median, found.evm}
+	needed := []string{found.node, found.median, found.relayer}
 	if inProcess {
 		needed = needed[:1]
 	}
@@ -247,10 +263,10 @@ func (n *network) open(ctx context.Context) error {
 	if n.folder, err = makeFolder(); err != nil {
 		return err
 	}
-	if n.chain, err = chain.Start(); err != nil {
+	if n.ledger, err = n.kind.ledger(filepath.Dir(n.binaries.node)); err != nil {
 		return err
 	}
-	if n.feed, err = n.chain.DeployFeed(ctx); err != nil {
+	if err = n.ledger.open(ctx); err != nil {
 		return err
 	}
 	if n.prices, err = price.Start(n.config.Seed); err != nil {

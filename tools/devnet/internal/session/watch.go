@@ -10,8 +10,6 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/ethereum/go-ethereum/common"
-
 	"github.com/loop-plugins/loop/tools/devnet/internal/audit"
 	"github.com/loop-plugins/loop/tools/devnet/internal/chain"
 	"github.com/loop-plugins/loop/tools/devnet/internal/node"
@@ -22,7 +20,7 @@ import (
 const observePeriod = 500 * time.Millisecond
 
 // take checks, counts and shows a transmission. It fails for a wrong one, and with errDone after the last one.
-func (n *network) take(ctx context.Context, t chain.Transmission) error {
+func (n *network) take(ctx context.Context, t transmission) error {
 	arrived := time.Now()
 	// Three nodes can be faster than the fourth gets its job.
 	select {
@@ -35,7 +33,8 @@ func (n *network) take(ctx context.Context, t chain.Transmission) error {
 			t.RoundID, t.ConfigDigest.Hex(), t.Epoch, t.Round, err)
 	}
 	round := table.Round{
-		Number: t.RoundID, Answer: decimal(t.Answer), Observers: t.Observers, Transmitter: n.nameOf(t.Transmitter), Gas: t.GasUsed,
+		Number: t.RoundID, Answer: decimal(t.Answer), Observers: t.Observers, Transmitter: n.nameOf(t.Transmitter),
+		Fee: t.Fee, Unit: n.kind.unit,
 		Latency: arrived.Sub(time.Unix(int64(t.ObservationsTimestamp), 0)),
 	}
 	n.mu.Lock()
@@ -69,7 +68,7 @@ func (n *network) take(ctx context.Context, t chain.Transmission) error {
 }
 
 // check compares a transmission with what its observers' nodes recorded.
-func (n *network) check(ctx context.Context, t chain.Transmission) error {
+func (n *network) check(ctx context.Context, t transmission) error {
 	round := node.Round{ConfigDigest: t.ConfigDigest, Epoch: t.Epoch, Round: t.Round}
 	recorded := make([][]*big.Int, len(n.members))
 	for _, observer := range t.Observers {
@@ -81,18 +80,30 @@ func (n *network) check(ctx context.Context, t chain.Transmission) error {
 			return err
 		}
 	}
+	of := func(oracle int) []*big.Int {
+		if oracle < 0 || oracle >= len(recorded) {
+			return nil
+		}
+		return recorded[oracle]
+	}
 	report := audit.Report{Answer: t.Answer, Observations: t.Observations, Observers: t.Observers}
-	return audit.Check(report, len(n.members), chain.Faulty(len(n.members)), func(oracle int) []*big.Int { return recorded[oracle] })
+	if report.Observations == nil {
+		var err error
+		if report.Observations, err = audit.Observations(t.Answer, t.Observers, of); err != nil {
+			return err
+		}
+	}
+	return audit.Check(report, len(n.members), chain.Faulty(len(n.members)), of)
 }
 
 // nameOf is the name of the node that has an account.
-func (n *network) nameOf(account common.Address) string {
+func (n *network) nameOf(account string) string {
 	for _, m := range n.members {
-		if common.HexToAddress(m.keys.Account) == account {
+		if m.keys.Account == account {
 			return m.Name()
 		}
 	}
-	return account.Hex()
+	return account
 }
 
 // observe shows the nodes' plugins until ctx ends.
@@ -198,13 +209,13 @@ func (n *network) kill(ctx context.Context) error {
 // decimal writes an answer as a price.
 func decimal(answer *big.Int) string {
 	digits := new(big.Int).Abs(answer).String()
-	if missing := chain.Decimals + 1 - len(digits); missing > 0 {
+	if missing := decimals + 1 - len(digits); missing > 0 {
 		digits = strings.Repeat("0", missing) + digits
 	}
 	sign := ""
 	if answer.Sign() < 0 {
 		sign = "-"
 	}
-	point := len(digits) - chain.Decimals
+	point := len(digits) - decimals
 	return sign + digits[:point] + "." + digits[point:]
 }

@@ -22,8 +22,9 @@ type Round struct {
 	Observers []int
 	// Transmitter is the node that sent it.
 	Transmitter string
-	// Gas is what that cost.
-	Gas uint64
+	// Fee is what that cost, in Unit: gas or lamports.
+	Fee  uint64
+	Unit string
 	// Latency is the time from the observations, of which the report knows the second and no more.
 	Latency time.Duration
 	// Interval is the time since the previous round, 0 for the first.
@@ -63,8 +64,8 @@ func (l *Lines) Round(r Round) {
 	if r.Interval > 0 {
 		since = fmt.Sprintf(", %s after the round before", seconds(r.Interval))
 	}
-	fmt.Fprintf(l.out, "round %d: answer %s of observers %s, sent by %s for %d gas, %s after the observations%s\n",
-		r.Number, r.Answer, observers(r.Observers), r.Transmitter, r.Gas, seconds(r.Latency), since)
+	fmt.Fprintf(l.out, "round %d: answer %s of observers %s, sent by %s for %d %s, %s after the observations%s\n",
+		r.Number, r.Answer, observers(r.Observers), r.Transmitter, r.Fee, r.Unit, seconds(r.Latency), since)
 }
 
 // Nodes shows nothing: states that come twice a second are no lines for a log.
@@ -81,11 +82,11 @@ type model struct {
 func (m model) render(height int) []string {
 	var text strings.Builder
 	columns := tabwriter.NewWriter(&text, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(columns, "round\tanswer\tobservers\ttransmitter\tgas\tlatency\tinterval")
+	fmt.Fprintln(columns, "round\tanswer\tobservers\ttransmitter\tfee\tlatency\tinterval")
 	// The heading, the blank line, the nodes' heading and the step take a line each, and the cursor the last.
 	for _, r := range m.rounds[max(0, len(m.rounds)-max(1, height-len(m.nodes)-5)):] {
 		fmt.Fprintf(columns, "%d\t%s\t%s\t%s\t%d\t%s\t%s\n",
-			r.Number, r.Answer, observers(r.Observers), r.Transmitter, r.Gas, seconds(r.Latency), interval(r.Interval))
+			r.Number, r.Answer, observers(r.Observers), r.Transmitter, r.Fee, seconds(r.Latency), interval(r.Interval))
 	}
 	_ = columns.Flush() // writes to memory
 	fmt.Fprintln(&text)

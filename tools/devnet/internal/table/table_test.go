@@ -20,7 +20,7 @@ var nodes = []Node{
 
 func round(number uint32) Round {
 	return Round{
-		Number: number, Answer: "2000.12345678", Observers: []int{2, 0, 1}, Transmitter: "node-1", Gas: 182_331,
+		Number: number, Answer: "2000.12345678", Observers: []int{2, 0, 1}, Transmitter: "node-1", Fee: 182_331, Unit: "gas",
 		Latency: 1234 * time.Millisecond, Interval: time.Duration(number-1) * 512 * time.Millisecond,
 	}
 }
