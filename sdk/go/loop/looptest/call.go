@@ -81,6 +81,9 @@ func callGeneration(ctx context.Context, b *bench) error {
 // patience is how soon the end of a caller must be felt by what the plugin called for it.
 const patience = 2 * time.Second
 
+// rounding is by how much a deadline may grow from hop to hop: clocks are read twice, and gRPC's units are rounded up.
+const rounding = 50 * time.Millisecond
+
 // arrival waits for a call that a hold holds.
 func arrival(ctx context.Context, h *loan.Hold, answered <-chan error) (context.Context, error) {
 	select {
@@ -123,8 +126,11 @@ func (l *life) endOfCaller(ctx context.Context, limit time.Duration, code codes.
 		cancel()
 	}
 	name, asks := l.slowName()
-	if at, ok := held.Deadline(); limit > 0 && (!ok || time.Until(at) > limit) {
-		return fmt.Errorf("%s had a deadline of %s and called %s with a longer one or none: deadlines travel along", name, limit, asks)
+	switch at, ok := held.Deadline(); {
+	case limit > 0 && !ok:
+		return fmt.Errorf("%s had a deadline and called %s without one: deadlines travel along", name, asks)
+	case limit > 0 && time.Until(at) > limit+rounding:
+		return fmt.Errorf("%s had a deadline of %s and called %s with one of %s: deadlines travel along", name, limit, asks, time.Until(at).Round(time.Millisecond))
 	}
 	if !settled(held.Done(), limit+patience, true) {
 		return fmt.Errorf("%s after the %s of %s its call of %s goes on; want it cancelled", patience, how, name, asks)
