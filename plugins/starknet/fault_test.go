@@ -1,0 +1,404 @@
+package starknet_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"math/big"
+	"strings"
+	"testing"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	medianv1 "github.com/loop-plugins/loop/gen/go/loop/median/v1"
+	relayerv1 "github.com/loop-plugins/loop/gen/go/loop/relayer/v1"
+	"github.com/loop-plugins/loop/gen/go/loop/relayer/v1/relayerv1loop"
+	"github.com/loop-plugins/loop/sdk/go/relayer/relayertest"
+	"github.com/loop-plugins/loop/sdk/go/stark"
+)
+
+// TestTransmitsWhileANodeFails breaks the preferred of two nodes in each way, and transmits.
+func TestTransmitsWhileANodeFails(t *testing.T) {
+	t.Parallel()
+	script := func(method string, answer any) func(*relayertest.Server) {
+		return func(s *relayertest.Server) {
+			s.Answer(method, func(json.RawMessage) (any, error) {
+				if err, ok := answer.(error); ok {
+					return nil, err
+				}
+				return answer, nil
+			})
+			s.SetFault(relayertest.Down)
+			s.SetFault(relayertest.None)
+		}
+	}
+	cases := map[string]struct {
+		spoil      func(*relayertest.Server)
+		wantState  relayerv1.NodeState
+		wantReason string
+	}{
+		"down":           {func(s *relayertest.Server) { s.SetFault(relayertest.Down) }, relayerv1.NodeState_NODE_STATE_UNREACHABLE, ""},
+		"hangs":          {func(s *relayertest.Server) { s.SetFault(relayertest.Hang) }, relayerv1.NodeState_NODE_STATE_UNREACHABLE, "does not answer in time"},
+		"HTML":           {func(s *relayertest.Server) { s.SetFault(relayertest.HTML) }, relayerv1.NodeState_NODE_STATE_UNREACHABLE, "answers with something other than the JSON expected"},
+		"limits":         {func(s *relayertest.Server) { s.SetFault(relayertest.Limit) }, relayerv1.NodeState_NODE_STATE_UNREACHABLE, "answers with HTTP status 429: it limits the rate of requests"},
+		"garbage":        {func(s *relayertest.Server) { s.SetFault(relayertest.Garbage) }, relayerv1.NodeState_NODE_STATE_UNREACHABLE, "ended the connection in the middle of an answer"},
+		"lags":           {func(s *relayertest.Server) { s.SetFault(relayertest.Lag) }, relayerv1.NodeState_NODE_STATE_ALIVE, "is # blocks behind the newest node and is asked last"},
+		"other chain":    {script("starknet_chainId", "0x1"), relayerv1.NodeState_NODE_STATE_WRONG_CHAIN, "answers for another chain"},
+		"other version":  {func(s *relayertest.Server) { reconnecting(s, "0.9.0") }, relayerv1.NodeState_NODE_STATE_UNREACHABLE, `serves version "0.9.0" of the JSON-RPC, and 0.8 is needed; give its address for that version, which often ends in /rpc/v0_8`},
+		"no block":       {script("starknet_getBlockWithTxHashes", map[string]any{}), relayerv1.NodeState_NODE_STATE_UNREACHABLE, "answers with a block without number, hash or time"},
+		"limits in JSON": {script("starknet_getBlockWithTxHashes", fmt.Errorf("too many requests, see https://node.example/key")), relayerv1.NodeState_NODE_STATE_UNREACHABLE, "answers with the error: too many requests, see [address]"},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			o := newOracles(t)
+			me, key := o.accounts[0], o.transmitters[0]
+			d := newFakeChain(t, o)
+			f := newFeed(d, o)
+			digest := f.configure("a")
+			x := newFixture(t, key)
+			ctx := t.Context()
+			server := relayertest.NewServer(t, d.url)
+			chain, _ := x.chain(settings("", server.HTTPURL, d.url))
+			p, _ := x.provider(chain, "p", f.address, me, key)
+			state := func(i int) *relayerv1.NodeStatus {
+				r, err := chain.ListNodeStatuses(ctx, &relayerv1.ListNodeStatusesRequest{})
+				must(t, err)
+				return r.GetNodes()[i]
+			}
+			eventually(t, "both nodes serve and the contract is read", func() bool {
+				_, err := p.LatestConfigDetails(ctx, nil)
+				return err == nil && state(0).GetState() == relayerv1.NodeState_NODE_STATE_ALIVE && state(1).GetState() == relayerv1.NodeState_NODE_STATE_ALIVE
+			})
+			c.spoil(server)
+			_, err := p.Transmit(ctx, f.report(digest, 1, 1, 42))
+			must(t, err)
+			d.mineUntil("the report is in the contract", func() bool { _, _, answer := f.latest(); return answer == 42 })
+			d.mineUntil("the cache shows it, and the node's state is told", func() bool {
+				latest, err := p.LatestTransmissionDetails(ctx, &medianv1.LatestTransmissionDetailsRequest{})
+				s := state(0)
+				reason := s.GetReason()
+				if name == "lags" {
+					reason = strings.Join(strings.FieldsFunc(reason, func(r rune) bool { return r >= '0' && r <= '9' }), "#")
+				}
+				return err == nil && latest.GetTimestamp().GetEpoch() == 1 && s.GetState() == c.wantState && (c.wantReason == "" || reason == c.wantReason)
+			})
+			if r := state(0).GetReason(); strings.Contains(r, "127.0.0.1") {
+				t.Errorf("the reason %q holds an address", r)
+			}
+			for _, method := range []string{"starknet_chainId", "starknet_getBlockWithTxHashes", "starknet_specVersion"} {
+				server.Answer(method, nil)
+			}
+			server.SetFault(relayertest.None)
+			d.mineUntil("the node serves again", func() bool {
+				s := state(0)
+				return s.GetState() == relayerv1.NodeState_NODE_STATE_ALIVE && s.GetReason() == ""
+			})
+			_, err = p.Transmit(ctx, f.report(digest, 2, 1, 43))
+			must(t, err)
+			d.mineUntil("all is settled", func() bool { _, _, answer := f.latest(); return answer == 43 && len(x.keys()) == 0 })
+			if n := f.accepted(); n != 2 {
+				t.Errorf("%d reports landed, want 2", n)
+			}
+		})
+	}
+}
+
+// reconnecting makes a node serve another version from its next connection on.
+func reconnecting(s *relayertest.Server, version string) {
+	s.Answer("starknet_specVersion", func(json.RawMessage) (any, error) { return version, nil })
+	s.Answer("starknet_getBlockWithTxHashes", func(json.RawMessage) (any, error) { return nil, fmt.Errorf("service unavailable") })
+}
+
+// TestFaultsOfTransactions holds that a feed goes on after each, and each report lands once.
+func TestFaultsOfTransactions(t *testing.T) {
+	t.Parallel()
+	type scene struct {
+		*fakeChain
+		t      *testing.T
+		x      *fixture
+		f      *feed
+		me     stark.Felt
+		digest [32]byte
+		p      relayerv1loop.MedianProvider
+		chain  relayerv1loop.Chain
+		// release and stop end the provider and the chain.
+		release, stop func()
+	}
+	transmit := func(s *scene, epoch uint32, answer int64) {
+		s.t.Helper()
+		_, err := s.p.Transmit(s.t.Context(), s.f.report(s.digest, epoch, 1, answer))
+		must(s.t, err)
+	}
+	lands := func(s *scene, answer uint64) {
+		s.t.Helper()
+		s.mineUntil(fmt.Sprintf("the report %d is in the contract", answer), func() bool { _, _, latest := s.f.latest(); return latest == answer })
+	}
+	held := func(s *scene, n int) {
+		s.t.Helper()
+		eventually(s.t, "the node has the transaction", func() bool {
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			return len(s.order) >= n
+		})
+	}
+	cases := map[string]struct {
+		extra string
+		run   func(s *scene)
+		lands int // reports in the contract, the last one included
+	}{
+		"the nonce is taken while a transaction waits": {"", func(s *scene) {
+			s.set(func() { s.hold = true })
+			transmit(s, 1, 1)
+			held(s, 1)
+			s.push(s.me)
+			s.push(s.me)
+			s.set(func() { s.hold = false })
+			lands(s, 1)
+		}, 2},
+		"the nonce was taken before": {"", func(s *scene) {
+			s.push(s.me)
+			transmit(s, 1, 1)
+			s.mine()
+			s.push(s.me)
+			lands(s, 1)
+		}, 2},
+		"a transmission reverts": {"", func(s *scene) {
+			s.set(func() { s.revert = "median is out of min-max range" })
+			transmit(s, 1, 1)
+			s.mineUntil("it is settled as reverted", func() bool { return s.x.ended("reverted") == 1 })
+			if n := s.x.log.count("a transaction reverted"); n != 1 {
+				s.t.Errorf("the log tells of it %d times", n)
+			}
+			if s.x.log.count(`reason="median is out of min-max range"`) != 1 {
+				s.t.Error("the log does not tell why")
+			}
+			// A repeated call for the same report has no effect.
+			transmit(s, 1, 1)
+			s.mine()
+		}, 1},
+		"a transmission would revert": {"", func(s *scene) {
+			s.set(func() { s.f.maxObservation = new(big.Int) })
+			transmit(s, 1, 1)
+			eventually(s.t, "the log tells of it", func() bool {
+				return s.x.log.count("the transaction would revert: Transaction execution error: median is out of min-max range") > 0
+			})
+			s.set(func() { s.f.maxObservation = big.NewInt(1_000_000) })
+			lands(s, 1)
+		}, 2},
+		"a transaction is rejected": {"", func(s *scene) {
+			s.set(func() { s.hold = true })
+			transmit(s, 1, 1)
+			held(s, 1)
+			s.reject()
+			s.set(func() { s.hold = false })
+			lands(s, 1)
+			if s.x.log.count("a transaction was rejected and is signed anew") != 1 {
+				s.t.Error("the log does not tell of it once")
+			}
+		}, 2},
+		"the price rises": {"TxTimeout = '200ms'\n", func(s *scene) {
+			s.set(func() { s.hold = true })
+			transmit(s, 1, 1)
+			held(s, 1)
+			s.set(func() { s.hold, s.price = false, 300 })
+			lands(s, 1)
+		}, 2},
+		"a report grows stale in the mempool": {"TxTimeout = '200ms'\n", func(s *scene) {
+			s.set(func() { s.hold = true })
+			transmit(s, 1, 1)
+			held(s, 1)
+			s.set(func() { s.f.epochAndRound, s.f.answer = 1<<8|7, stark.FromUint64(99) }) // another oracle's
+			held(s, 2)
+			s.set(func() { s.hold = false })
+			s.mineUntil("the store is empty", func() bool { return len(s.x.keys()) == 0 })
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			for _, tx := range s.order[1:] {
+				if len(tx.calldata) != 1 {
+					s.t.Errorf("a stale report is sent again")
+				}
+			}
+		}, 1},
+		"a new life takes over what is in the mempool": {"", func(s *scene) {
+			s.set(func() { s.hold = true })
+			transmit(s, 1, 1)
+			held(s, 1)
+			s.set(func() { s.hold = false })
+			s.release()
+			s.stop()
+			s.chain, _ = s.x.chain(settings("", s.url))
+			s.p, _ = s.x.provider(s.chain, "again", s.f.address, s.me, s.f.oracles.transmitters[0])
+			lands(s, 1)
+		}, 2},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			o := newOracles(t)
+			d := newFakeChain(t, o)
+			s := &scene{fakeChain: d, t: t, f: newFeed(d, o), me: o.accounts[0], x: newFixture(t, o.transmitters[0])}
+			s.digest = s.f.configure("a")
+			s.chain, s.stop = s.x.chain(settings(c.extra, d.url))
+			s.p, s.release = s.x.provider(s.chain, "p", s.f.address, s.me, o.transmitters[0])
+			eventually(t, "the chain is reached", func() bool { _, err := s.p.LatestConfigDetails(t.Context(), nil); return err == nil })
+			c.run(s)
+			transmit(s, 9, 1000)
+			lands(s, 1000)
+			d.mineUntil("the store is empty", func() bool { return len(s.x.keys()) == 0 })
+			if n := s.f.accepted(); n != c.lands {
+				t.Errorf("%d reports landed, want %d", n, c.lands)
+			}
+		})
+	}
+}
+
+func TestNodeThatLiesIsNotBelieved(t *testing.T) {
+	t.Parallel()
+	o := newOracles(t)
+	d := newFakeChain(t, o)
+	f := newFeed(d, o)
+	digest := f.configure("true")
+	d.mine()
+	x := newFixture(t)
+	ctx := t.Context()
+	server := relayertest.NewServer(t, d.url)
+	chain, _ := x.chain(settings("", server.HTTPURL))
+	p, _ := x.provider(chain, "p", f.address, o.accounts[0], o.transmitters[0])
+	details := &relayerv1.LatestConfigDetailsResponse{}
+	eventually(t, "the contract is read", func() (ok bool) {
+		var err error
+		details, err = p.LatestConfigDetails(ctx, nil)
+		return err == nil
+	})
+	request := &relayerv1.LatestConfigRequest{ChangedInBlock: details.GetChangedInBlock()}
+	event := func(data []stark.Felt) func(json.RawMessage) (any, error) {
+		return func(json.RawMessage) (any, error) {
+			return map[string]any{"events": []any{map[string]any{"from_address": f.address, "keys": f.events[0].keys, "data": data}}}, nil
+		}
+	}
+	tampered := append([]stark.Felt(nil), f.events[0].data...)
+	tampered[len(tampered)-1] = stark.FromUint64(0x6c696573) // lies
+	for want, script := range map[string]func(json.RawMessage) (any, error){
+		"answers with a configuration of block 2 whose digest is not that of its content": event(tampered),
+		"the event ConfigSet cannot be read: oracles is 4, and there is room for 1":       event(f.events[0].data[:5]),
+		"answers with something other than the JSON expected":                             func(json.RawMessage) (any, error) { return map[string]any{"events": "none"}, nil },
+		"answers without a result":                                func(json.RawMessage) (any, error) { return nil, nil },
+		"answers with more than 100 pages of events of one block": func(json.RawMessage) (any, error) { return map[string]any{"continuation_token": "more"}, nil },
+	} {
+		server.Answer("starknet_getEvents", script)
+		eventually(t, want, func() bool {
+			_, err := p.LatestConfig(ctx, request)
+			return status.Code(err) == codes.Unavailable && strings.Contains(err.Error(), want)
+		})
+	}
+	server.Answer("starknet_getEvents", nil)
+	eventually(t, "the configuration is read", func() bool {
+		config, err := p.LatestConfig(ctx, request)
+		return err == nil && string(config.GetConfig().GetOffchainConfig()) == "true" && [32]byte(config.GetConfig().GetConfigDigest()) == digest
+	})
+}
+
+func TestNoAggregator(t *testing.T) {
+	t.Parallel()
+	o := newOracles(t)
+	d := newFakeChain(t, o)
+	f := newFeed(d, o)
+	x := newFixture(t, newKey(t))
+	server := relayertest.NewServer(t, d.url)
+	chain, _ := x.chain(settings("", server.HTTPURL))
+	ctx := t.Context()
+	reason := func(contract stark.Felt, want string) {
+		t.Helper()
+		p, stop := x.provider(chain, "p", contract, o.accounts[0], o.transmitters[0])
+		defer stop()
+		eventually(t, want, func() bool {
+			_, err := p.LatestConfigDetails(ctx, nil)
+			return status.Code(err) == codes.Unavailable && strings.Contains(err.Error(), want)
+		})
+	}
+	reason(stark.FromUint64(0xdead), "there is no contract at this address; check the contract's address and the chain")
+	server.Answer("starknet_call", func(json.RawMessage) (any, error) { return []string{"0x1"}, nil })
+	reason(f.address, "the contract's answer to latest_config_details cannot be read: it ends after 1 elements, before block_number; check that it is an OCR2 aggregator")
+	server.Answer("starknet_call", nil)
+
+	// An account that is not there.
+	digest := f.configure("a")
+	p, _ := x.provider(chain, "p", f.address, stark.FromUint64(0xbad), o.transmitters[0])
+	_, err := p.Transmit(ctx, f.report(digest, 1, 1, 1))
+	must(t, err)
+	eventually(t, "the log says so", func() bool {
+		return x.log.count("there is no account at 0xbad: deploy its contract and fund it") > 0
+	})
+	r, err := chain.ListNodeStatuses(ctx, &relayerv1.ListNodeStatusesRequest{})
+	must(t, err)
+	if r.GetNodes()[0].GetState() != relayerv1.NodeState_NODE_STATE_ALIVE {
+		t.Errorf("wrong addresses are held against the node: %v", r.GetNodes()[0])
+	}
+}
+
+func TestCreateRefuses(t *testing.T) {
+	t.Parallel()
+	x := newFixture(t)
+	ctx := t.Context()
+	chain, _ := x.chain(settings("", "http://127.0.0.1:1"))
+	relay := func(json string, change ...func(*relayerv1.CreateMedianProviderRequest)) *relayerv1.CreateMedianProviderRequest {
+		r := &relayerv1.CreateMedianProviderRequest{Name: "p", TransmitterId: "0x1", Config: &relayerv1.ProviderConfig{ContractId: "0x2", RelayConfigJson: []byte(json)}}
+		for _, c := range change {
+			c(r)
+		}
+		return r
+	}
+	const good = `{"accountAddress":"0x3"}`
+	cases := map[string]struct {
+		request *relayerv1.CreateMedianProviderRequest
+		want    string
+	}{
+		"contract":     {relay(good, func(r *relayerv1.CreateMedianProviderRequest) { r.Config.ContractId = "12" }), `config.contract_id: "12" is no field element; write 0x and at most 64 hexadecimal digits`},
+		"transmitter":  {relay(good, func(r *relayerv1.CreateMedianProviderRequest) { r.TransmitterId = "" }), `transmitter_id: it must be the public key that signs for the account: "" is no field element; write 0x and at most 64 hexadecimal digits`},
+		"zero key":     {relay(good, func(r *relayerv1.CreateMedianProviderRequest) { r.TransmitterId = "0x0" }), "transmitter_id and accountAddress must not be zero"},
+		"no account":   {relay(`{}`), "config.relay_config_json: no account address in relay config: name in accountAddress the account that sends reports"},
+		"bad account":  {relay(`{"accountAddress":"me"}`), `config.relay_config_json: accountAddress: "me" is no field element; write 0x and at most 64 hexadecimal digits`},
+		"other chain":  {relay(`{"chainID":"SN_MAIN","accountAddress":"0x3"}`), "config.relay_config_json: chainID is SN_MAIN, but the job is on chain SN_FAKE"},
+		"unknown node": {relay(`{"nodeName":"x","accountAddress":"0x3"}`), `config.relay_config_json: nodeName: chain SN_FAKE has no RPC node "x"; remove the key, since every node of the chain serves every job`},
+		"no JSON":      {relay(`[`), "config.relay_config_json: it is no JSON object of the kind expected: unexpected end of JSON input"},
+	}
+	for name, c := range cases {
+		if _, _, err := chain.CreateMedianProvider(ctx, c.request); status.Code(err) != codes.InvalidArgument || status.Convert(err).Message() != c.want {
+			t.Errorf("%s: %v, want %s", name, err, c.want)
+		}
+	}
+	for _, good := range []string{good, `{"chainID":"SN_FAKE","nodeName":"n0","accountAddress":"0x0003","more":[1]}`} {
+		p, _, err := chain.CreateMedianProvider(ctx, relay(good))
+		if err != nil {
+			t.Errorf("%s: %v", good, err)
+			continue
+		}
+		must(t, p.(interface{ Close() error }).Close())
+	}
+	_, _, err := x.relayer.CreateChain(ctx, &relayerv1.CreateChainRequest{ChainId: fakeChainID, ConfigToml: []byte("ChainID = 'SN_FAKE'\nNodes = [{Name = 'a', URL = 'geheim'}]")}, x.loans)
+	if status.Code(err) != codes.InvalidArgument || strings.Contains(err.Error(), "geheim") {
+		t.Errorf("a bad address: %v", err)
+	}
+	if _, _, err := x.relayer.CreateChain(ctx, &relayerv1.CreateChainRequest{ChainId: "SN_MAIN", ConfigToml: []byte(settings("", "http://h"))}, x.loans); status.Code(err) != codes.InvalidArgument {
+		t.Errorf("another chain's section: %v", err)
+	}
+
+	o := newOracles(t)
+	d := newFakeChain(t, o)
+	f := newFeed(d, o)
+	p, _ := x.provider(chain, "q", f.address, o.accounts[0], o.transmitters[0])
+	for name, change := range map[string]func(*relayerv1.TransmitRequest){
+		"no signature":    func(r *relayerv1.TransmitRequest) { r.Signatures = nil },
+		"short signature": func(r *relayerv1.TransmitRequest) { r.Signatures[0].Signature = []byte{1} },
+		"no report":       func(r *relayerv1.TransmitRequest) { r.Report = []byte("no report") },
+		"no context":      func(r *relayerv1.TransmitRequest) { r.ReportContext = nil },
+		"large digest":    func(r *relayerv1.TransmitRequest) { r.ReportContext.Timestamp.ConfigDigest[0] = 0xff },
+	} {
+		request := f.report([32]byte{}, 1, 1, 1)
+		change(request)
+		if _, err := p.Transmit(ctx, request); status.Code(err) != codes.InvalidArgument {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
