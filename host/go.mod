@@ -14,6 +14,7 @@ require (
 	github.com/google/uuid v1.6.0
 	github.com/hashicorp/go-plugin v1.8.0
 	github.com/loop-plugins/loop/plugins/evm v0.0.0-00010101000000-000000000000
+	github.com/loop-plugins/loop/plugins/solana v0.0.0-00010101000000-000000000000
 	github.com/pelletier/go-toml/v2 v2.4.3
 	github.com/pressly/goose/v3 v3.29.0
 	github.com/prometheus/client_golang v1.25.0
@@ -64,7 +65,7 @@ require (
 	github.com/mattn/go-colorable v0.1.14 // indirect
 	github.com/mattn/go-isatty v0.0.24 // indirect
 	github.com/mfridman/interpolate v0.0.2 // indirect
-	github.com/mr-tron/base58 v1.2.0 // indirect
+	github.com/mr-tron/base58 v1.2.0
 	github.com/munnerz/goautoneg v0.0.0-20191010083416-a7dc8b61c822 // indirect
 	github.com/ncruces/go-strftime v1.1.0 // indirect
 	github.com/oklog/run v1.1.0 // indirect
@@ -99,5 +100,7 @@ require (
 replace github.com/loop-plugins/loop => ..
 
 replace github.com/loop-plugins/loop/plugins/median => ../plugins/median
+
+replace github.com/loop-plugins/loop/plugins/solana => ../plugins/solana
 
 replace github.com/loop-plugins/loop/plugins/evm => ../plugins/evm

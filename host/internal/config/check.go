@@ -131,7 +131,7 @@ func (c *Config) check(p *problems) {
 		chain.check(&chains, fmt.Sprintf("EVM[%d]", at))
 	}
 	for at, chain := range c.Solana {
-		chain.check(&chains, "Solana", fmt.Sprintf("Solana[%d]", at))
+		chain.check(&chains, fmt.Sprintf("Solana[%d]", at))
 	}
 	for at, chain := range c.Starknet {
 		chain.check(&chains, "Starknet", fmt.Sprintf("Starknet[%d]", at))

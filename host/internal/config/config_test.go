@@ -73,7 +73,11 @@ func TestLoadReadsEverySection(t *testing.T) {
 	want.JobPipeline.HTTPRequest.DefaultTimeout = duration(2 * time.Second)
 	want.Plugins.StopTimeout = duration(5 * time.Second)
 	want.Plugins.SocketDir = "/run/loop"
-	want.Solana = []config.Chain{{ChainID: "devnet", Enabled: true, Nodes: []config.Node{{Name: "primary", URL: config.NewSecret("https://solana.example?api-key=secret")}}}}
+	if len(got.Solana) != 1 {
+		t.Fatalf("%d Solana chains", len(got.Solana))
+	}
+	solana := got.Solana[0]
+	got.Solana = nil
 	want.Starknet = []config.Chain{{ChainID: "SN_SEPOLIA", Enabled: true, Nodes: []config.Node{{Name: "primary", URL: config.NewSecret("http://127.0.0.1:5050")}}}}
 	if diff := cmp.Diff(want, got, compare); diff != "" {
 		t.Error(diff)
@@ -87,6 +91,10 @@ func TestLoadReadsEverySection(t *testing.T) {
 	}
 	if tip := evm.TipCapDefault.Big().Sign(); tip != 0 {
 		t.Error("a tip of 0 wei was replaced by the default")
+	}
+	if solana.ChainID != "devnet" || !solana.Enabled || solana.Commitment != "confirmed" || !solana.SkipPreflight || solana.ComputeUnitPriceMax != 1000 || solana.OCR2CacheTTL != duration(time.Minute) ||
+		solana.Nodes[0].URL.Reveal() != "https://solana.example?api-key=secret" || !solana.Nodes[0].WSURL.IsEmpty() {
+		t.Errorf("the Solana chain lacks what it sets or the defaults of what it does not: %+v", solana)
 	}
 	if other.Enabled || other.FeeCapDefault.String() != "100 gwei" {
 		t.Errorf("the second chain is %+v", other)
@@ -381,4 +389,17 @@ func checkHidden(t *testing.T, text string) {
 	if strings.Contains(text, "hunter2") && !strings.Contains(text, `Name = "hunter2"`) {
 		t.Errorf("a secret is shown: %s", text)
 	}
+}
+
+func TestSolanaChainTOML(t *testing.T) {
+	t.Parallel()
+	loaded, err := config.Load("testdata/valid/node.toml", environment(nil))
+	if err != nil {
+		t.Fatal(err)
+	}
+	document, err := loaded.Solana[0].TOML()
+	if err != nil {
+		t.Fatal(err)
+	}
+	golden(t, "testdata/solana.golden", string(document))
 }

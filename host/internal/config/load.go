@@ -110,7 +110,7 @@ func (c *Config) decode(p *problems, document []byte) bool {
 		fillIn(index, fmt.Sprintf("EVM[%d]", at), &c.EVM[at], defaultEVMChain())
 	}
 	for at := range c.Solana {
-		fillIn(index, fmt.Sprintf("Solana[%d]", at), &c.Solana[at], defaultChain())
+		fillIn(index, fmt.Sprintf("Solana[%d]", at), &c.Solana[at], defaultSolanaChain())
 	}
 	for at := range c.Starknet {
 		fillIn(index, fmt.Sprintf("Starknet[%d]", at), &c.Starknet[at], defaultChain())

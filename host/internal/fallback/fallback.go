@@ -7,6 +7,7 @@ import (
 	"github.com/loop-plugins/loop/gen/go/loop/relayer/v1/relayerv1loop"
 	"github.com/loop-plugins/loop/plugins/evm"
 	"github.com/loop-plugins/loop/plugins/median"
+	"github.com/loop-plugins/loop/plugins/solana"
 	"github.com/loop-plugins/loop/sdk/go/loop"
 )
 
@@ -19,5 +20,12 @@ func Median() loop.Plugin {
 func EVM() loop.Plugin {
 	return relayerv1loop.RelayerPlugin(func(h *loop.Host) relayerv1loop.RelayerService {
 		return evm.New(evm.Settings{Logger: h.Logger(), Registerer: h.Registry()})
+	})
+}
+
+// Solana is the relayer of Solana chains.
+func Solana() loop.Plugin {
+	return relayerv1loop.RelayerPlugin(func(h *loop.Host) relayerv1loop.RelayerService {
+		return solana.New(solana.Settings{Logger: h.Logger(), Registerer: h.Registry()})
 	})
 }

@@ -2,6 +2,7 @@ package keystore
 
 import (
 	"context"
+	"crypto/ed25519"
 	"fmt"
 )
 
@@ -24,6 +25,8 @@ func generateAccount(chainKind string) ([]byte, error) {
 	switch chainKind {
 	case ChainEVM:
 		return generateEVM()
+	case ChainSolana:
+		return randomBytes(ed25519.SeedSize), nil
 	default:
 		return nil, unknownChain(chainKind)
 	}
@@ -38,13 +41,19 @@ func parseAccount(chainKind string, secret []byte) (*Account, error) {
 		}
 		signer := &evmAccount{private: hide(private)}
 		return &Account{chainKind: chainKind, id: signer.name(), signer: signer}, nil
+	case ChainSolana:
+		signer, err := parseSolana(secret)
+		if err != nil {
+			return nil, err
+		}
+		return &Account{chainKind: chainKind, id: signer.name(), signer: signer}, nil
 	default:
 		return nil, unknownChain(chainKind)
 	}
 }
 
 // ID is the account as its chain writes it: for EVM, the address with the
-// checksum of EIP-55.
+// checksum of EIP-55; for Solana, the public key in base58.
 func (a *Account) ID() string { return a.id }
 
 // ChainKind is the kind of chain that the account lives on.
@@ -52,7 +61,8 @@ func (a *Account) ChainKind() string { return a.chainKind }
 
 // Sign signs data as the account's chain does. For EVM, data is a hash of 32 bytes
 // and the signature is r, s and v in 65 bytes, with v 0 or 1 and s in the lower
-// half. Data of another length is ErrInvalid.
+// half. Data of another length is ErrInvalid. For Solana, data is a transaction's
+// message and the signature is Ed25519's, of 64 bytes.
 func (a *Account) Sign(ctx context.Context, data []byte) ([]byte, error) {
 	err := ctx.Err()
 	var signature []byte

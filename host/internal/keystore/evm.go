@@ -48,19 +48,24 @@ func (e *evmAccount) sign(data []byte) ([]byte, error) {
 	return crypto.Sign(data, e.private())
 }
 
-// evmOnchain signs reports as OCR2Aggregator on an EVM chain verifies them.
+// evmOnchain signs reports with a key of Ethereum's kind, as OCR2Aggregator on an EVM chain verifies them and, with another
+// hash, Solana's OCR2 program.
 type evmOnchain struct {
 	redacted
 	private hidden[*ecdsa.PrivateKey]
 	address common.Address
+	hash    reportHash
 }
 
-func parseEVMOnchain(secret []byte) (*evmOnchain, error) {
+// reportHash is what is signed of a report.
+type reportHash func(at types.ReportContext, report types.Report) ([]byte, error)
+
+func parseEVMOnchain(secret []byte, hash reportHash) (*evmOnchain, error) {
 	private, err := parseEVM(secret)
 	if err != nil {
 		return nil, err
 	}
-	return &evmOnchain{private: hide(private), address: crypto.PubkeyToAddress(private.PublicKey)}, nil
+	return &evmOnchain{private: hide(private), address: crypto.PubkeyToAddress(private.PublicKey), hash: hash}, nil
 }
 
 // PublicKey is the signer's address, 20 bytes.
@@ -69,9 +74,13 @@ func (e *evmOnchain) PublicKey() types.OnchainPublicKey { return e.address.Bytes
 // MaxSignatureLength is the length of every signature: r, s and v.
 func (e *evmOnchain) MaxSignatureLength() int { return crypto.SignatureLength }
 
-// Sign returns r, s and v (0 or 1; the contract adds 27) over the report's hash.
+// Sign returns r, s and v (0 or 1; the contract on an EVM chain adds 27) over the report's hash.
 func (e *evmOnchain) Sign(at types.ReportContext, report types.Report) ([]byte, error) {
-	signature, err := crypto.Sign(evmReportHash(at, report), e.private())
+	hash, err := e.hash(at, report)
+	var signature []byte
+	if err == nil {
+		signature, err = crypto.Sign(hash, e.private())
+	}
 	if err != nil {
 		return nil, fmt.Errorf("sign the report of config %s, epoch %d, round %d: %w", at.ConfigDigest, at.Epoch, at.Round, err)
 	}
@@ -84,7 +93,11 @@ func (e *evmOnchain) Verify(signer types.OnchainPublicKey, at types.ReportContex
 	if len(signature) != crypto.SignatureLength || signature[64] > 1 {
 		return false
 	}
-	public, err := crypto.SigToPub(evmReportHash(at, report), signature)
+	hash, err := e.hash(at, report)
+	if err != nil {
+		return false
+	}
+	public, err := crypto.SigToPub(hash, signature)
 	if err != nil {
 		return false
 	}
@@ -94,9 +107,9 @@ func (e *evmOnchain) Verify(signer types.OnchainPublicKey, at types.ReportContex
 // evmReportHash is keccak256(keccak256(report) || w0 || w1 || w2) with three words
 // of context: the config digest; 27 zero bytes, the epoch and the round; the extra
 // hash.
-func evmReportHash(at types.ReportContext, report types.Report) []byte {
+func evmReportHash(at types.ReportContext, report types.Report) ([]byte, error) {
 	var epochAndRound [32]byte
 	binary.BigEndian.PutUint32(epochAndRound[27:], at.Epoch)
 	epochAndRound[31] = at.Round
-	return crypto.Keccak256(crypto.Keccak256(report), at.ConfigDigest[:], epochAndRound[:], at.ExtraHash[:])
+	return crypto.Keccak256(crypto.Keccak256(report), at.ConfigDigest[:], epochAndRound[:], at.ExtraHash[:]), nil
 }

@@ -87,7 +87,7 @@ func TestOnchainKeyringVector(t *testing.T) {
 	at := types.ReportContext{ReportTimestamp: types.ReportTimestamp{Epoch: 0x01020304, Round: 5}, ExtraHash: [32]byte(counted(32, 32))}
 	copy(at.ConfigDigest[:], append([]byte{0, 1}, bytes.Repeat([]byte{0xaa}, 30)...))
 	report := types.Report(counted(0, 256))
-	if got := hex.EncodeToString(evmReportHash(at, report)); got != "efdbe9c748901550924b0f5bea889a5c7077f44291a461631814f05533b385af" {
+	if got := hex.EncodeToString(hashed(t, evmReportHash, at, report)); got != "efdbe9c748901550924b0f5bea889a5c7077f44291a461631814f05533b385af" {
 		t.Errorf("hash %s", got)
 	}
 	signature, err := onchain.Sign(at, report)
@@ -185,7 +185,7 @@ func TestOnchainKeyringRefusesWhatTheContractRefuses(t *testing.T) {
 	for r := byte(1); r < 50; r++ {
 		signature := make([]byte, 65)
 		signature[31], signature[63], signature[64] = r, 1, 2
-		public, err := crypto.SigToPub(evmReportHash(types.ReportContext{}, report), signature)
+		public, err := crypto.SigToPub(hashed(t, evmReportHash, types.ReportContext{}, report), signature)
 		if err != nil {
 			continue // r + n is no point's x
 		}

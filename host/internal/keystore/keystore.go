@@ -31,8 +31,14 @@ const (
 	kindMaster = "master"
 )
 
-// ChainEVM is the kind of chain that has bundles and accounts.
-const ChainEVM = "evm"
+// The kinds of chains that have bundles and accounts.
+const (
+	ChainEVM    = "evm"
+	ChainSolana = "solana"
+)
+
+// ChainKinds are the kinds of chains that have bundles and accounts.
+func ChainKinds() []string { return []string{ChainEVM, ChainSolana} }
 
 var (
 	// ErrNotFound says that the keystore has no such key.
@@ -42,7 +48,7 @@ var (
 )
 
 func unknownChain(chainKind string) error {
-	return fmt.Errorf("chain kind %q has no keys here, only %q has: %w", chainKind, ChainEVM, ErrInvalid)
+	return fmt.Errorf("chain kind %q has no keys here, only %s have: %w", chainKind, strings.Join(ChainKinds(), " and "), ErrInvalid)
 }
 
 // Store keeps the sealed keys. *database.Database is one.
@@ -322,10 +328,11 @@ func (k *Keystore) Accounts(chainKind string) []string {
 }
 
 // Signer returns an account on one kind of chain, or ErrNotFound. The letters of
-// an EVM address may have any case, as job specs do.
+// an EVM address may have any case, as job specs do; base58's cases differ.
 func (k *Keystore) Signer(chainKind, account string) (*Account, error) {
 	return first(pick(k, func(key *Account) bool {
-		return key.ChainKind() == chainKind && strings.EqualFold(key.ID(), account)
+		same := key.ID() == account || chainKind == ChainEVM && strings.EqualFold(key.ID(), account)
+		return key.ChainKind() == chainKind && same
 	}), KindAccount, account)
 }
 

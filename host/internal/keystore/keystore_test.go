@@ -382,7 +382,7 @@ func TestParseRefusesBadSecrets(t *testing.T) {
 		"zero account":        {identity{kind: KindAccount, chainKind: ChainEVM}, zero},
 		"account above order": {identity{kind: KindAccount, chainKind: ChainEVM}, many},
 		"long account":        {identity{kind: KindAccount, chainKind: ChainEVM}, make([]byte, 33)},
-		"account of no chain": {identity{kind: KindAccount, chainKind: "solana"}, many},
+		"account of no chain": {identity{kind: KindAccount, chainKind: "tezos"}, many},
 		"no kind":             {identity{}, zero},
 	}
 	for name, test := range tests {

@@ -56,7 +56,7 @@ func parseOCR2(chainKind string, secret []byte) (*OCR2Bundle, error) {
 // keyring.
 func generateOnchain(chainKind string) ([]byte, error) {
 	switch chainKind {
-	case ChainEVM:
+	case ChainEVM, ChainSolana:
 		return generateEVM()
 	default:
 		return nil, unknownChain(chainKind)
@@ -66,7 +66,9 @@ func generateOnchain(chainKind string) ([]byte, error) {
 func parseOnchain(chainKind string, secret []byte) (types.OnchainKeyring, error) {
 	switch chainKind {
 	case ChainEVM:
-		return parseEVMOnchain(secret)
+		return parseEVMOnchain(secret, evmReportHash)
+	case ChainSolana:
+		return parseEVMOnchain(secret, solanaReportHash)
 	default:
 		return nil, unknownChain(chainKind)
 	}

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"slices"
 	"strconv"
 	"sync/atomic"
 	"time"
@@ -72,7 +73,7 @@ func Start(ctx context.Context, s Settings) (_ *Node, err error) {
 	if n.keys, err = keystore.Open(ctx, keystore.Settings{Store: n.database, Password: keystore.NewPassword(s.Config.Keystore.Password.Reveal()), Logger: s.Logger}); err != nil {
 		return nil, err
 	}
-	if err = n.keys.EnsureDefaults(ctx, []string{keystore.ChainEVM}); err != nil {
+	if err = n.keys.EnsureDefaults(ctx, keyKinds(s.Config)); err != nil {
 		return nil, err
 	}
 	if n.telemetry, err = hostservice.NewTelemetry(hostservice.TelemetrySettings{Registerer: n.registry, Logger: s.Logger}); err != nil {
@@ -117,6 +118,15 @@ func Start(ctx context.Context, s Settings) (_ *Node, err error) {
 	n.ready.Store(true)
 	s.Logger.Info("the node is ready", "version", s.Version, "http", n.web.Address(), "peer", n.peer.ID(), "plugins", len(n.runtime.Plugins()), "jobs", n.jobs.count())
 	return n, nil
+}
+
+// keyKinds are the kinds of chains that a new node has keys for: EVM's, and those that the configuration has a chain of.
+func keyKinds(c *config.Config) []string {
+	kinds := []string{keystore.ChainEVM}
+	if slices.ContainsFunc(c.Solana, func(chain config.SolanaChain) bool { return chain.Enabled }) {
+		kinds = append(kinds, keystore.ChainSolana)
+	}
+	return kinds
 }
 
 // Address is host:port of the node's HTTP server.

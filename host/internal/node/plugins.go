@@ -58,7 +58,12 @@ func relayers(c *config.Config) []relayer {
 			evm.chains = append(evm.chains, chain{ch.ChainID, ch.TOML})
 		}
 	}
-	solana := relayer{name: "solana", plugin: c.Environment.Solana, chains: plain(c.Solana)}
+	solana := relayer{name: "solana", plugin: c.Environment.Solana, fallback: fallback.Solana}
+	for _, ch := range c.Solana {
+		if ch.Enabled {
+			solana.chains = append(solana.chains, chain{ch.ChainID, ch.TOML})
+		}
+	}
 	starknet := relayer{name: "starknet", plugin: c.Environment.Starknet, chains: plain(c.Starknet)}
 	var wanted []relayer
 	for _, r := range []relayer{evm, solana, starknet} {
@@ -91,6 +96,11 @@ type lender func(relay, chain string) relayerv1loophost.CreateChainLoans
 func (n *Node) lent(relay, chain string) *hostservice.Keystore {
 	for _, c := range n.settings.Config.EVM {
 		if relay == "evm" && c.ChainID == chain && len(c.Accounts) > 0 {
+			return hostservice.NewKeystoreOf(n.keys, relay, c.Accounts...)
+		}
+	}
+	for _, c := range n.settings.Config.Solana {
+		if relay == "solana" && c.ChainID == chain && len(c.Accounts) > 0 {
 			return hostservice.NewKeystoreOf(n.keys, relay, c.Accounts...)
 		}
 	}

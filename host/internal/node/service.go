@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 
 	"connectrpc.com/connect"
@@ -283,7 +284,7 @@ func describeKey(d keystore.Description) (*nodev1.Key, error) {
 	case keystore.P2PDescription:
 		k.Kind = nodev1.KeyKind_KEY_KIND_P2P
 	case keystore.AccountDescription:
-		k.Kind = nodev1.KeyKind_KEY_KIND_EVM
+		k.Kind = accountKind(d.ChainKind)
 	case keystore.OCR2Description:
 		k.Kind = nodev1.KeyKind_KEY_KIND_OCR2
 		k.Ocr2 = &nodev1.Ocr2PublicKeys{}
@@ -302,14 +303,22 @@ func describeKey(d keystore.Description) (*nodev1.Key, error) {
 	return k, nil
 }
 
+// accountKind is what keys of accounts on a kind of chain are called.
+func accountKind(chainKind string) nodev1.KeyKind {
+	if chainKind == keystore.ChainSolana {
+		return nodev1.KeyKind_KEY_KIND_SOLANA
+	}
+	return nodev1.KeyKind_KEY_KIND_EVM
+}
+
 // CreateKey implements nodev1connect.NodeServiceHandler.
 func (s *service) CreateKey(ctx context.Context, r *nodev1.CreateKeyRequest) (*nodev1.CreateKeyResponse, error) {
 	chain := r.GetChainKind()
 	if chain == "" {
 		chain = keystore.ChainEVM
 	}
-	if chain != keystore.ChainEVM {
-		return nil, connect.NewError(connect.CodeInvalidArgument, fmt.Errorf("chain_kind: this node makes keys for evm, not for %q", chain))
+	if kinds := keystore.ChainKinds(); !slices.Contains(kinds, chain) {
+		return nil, connect.NewError(connect.CodeInvalidArgument, fmt.Errorf("chain_kind: this node makes keys for %s, not for %q", strings.Join(kinds, " and "), chain))
 	}
 	var id string
 	var err error
@@ -325,12 +334,11 @@ func (s *service) CreateKey(ctx context.Context, r *nodev1.CreateKeyRequest) (*n
 			id = k.ID()
 		}
 	case nodev1.KeyKind_KEY_KIND_EVM:
-		var k *keystore.Account
-		if k, err = s.node.keys.CreateAccount(ctx, chain); err == nil {
-			id = k.ID()
-		}
+		id, err = s.createAccount(ctx, keystore.ChainEVM)
+	case nodev1.KeyKind_KEY_KIND_SOLANA:
+		id, err = s.createAccount(ctx, keystore.ChainSolana)
 	default:
-		return nil, connect.NewError(connect.CodeInvalidArgument, fmt.Errorf("kind: one of p2p, ocr2 and evm is wanted, not %s", r.GetKind()))
+		return nil, connect.NewError(connect.CodeInvalidArgument, fmt.Errorf("kind: one of p2p, ocr2, evm and solana is wanted, not %s", r.GetKind()))
 	}
 	if err != nil {
 		return nil, apiError(err)
@@ -340,6 +348,14 @@ func (s *service) CreateKey(ctx context.Context, r *nodev1.CreateKeyRequest) (*n
 		return nil, err
 	}
 	return &nodev1.CreateKeyResponse{Key: k}, nil
+}
+
+func (s *service) createAccount(ctx context.Context, chainKind string) (id string, err error) {
+	account, err := s.node.keys.CreateAccount(ctx, chainKind)
+	if err != nil {
+		return "", err
+	}
+	return account.ID(), nil
 }
 
 // key describes a key that was made a moment ago.

@@ -214,6 +214,8 @@ const (
 	KeyKind_KEY_KIND_OCR2 KeyKind = 2
 	// An account of an EVM chain.
 	KeyKind_KEY_KIND_EVM KeyKind = 3
+	// An account of a Solana chain.
+	KeyKind_KEY_KIND_SOLANA KeyKind = 4
 )
 
 // Enum value maps for KeyKind.
@@ -223,12 +225,14 @@ var (
 		1: "KEY_KIND_P2P",
 		2: "KEY_KIND_OCR2",
 		3: "KEY_KIND_EVM",
+		4: "KEY_KIND_SOLANA",
 	}
 	KeyKind_value = map[string]int32{
 		"KEY_KIND_UNSPECIFIED": 0,
 		"KEY_KIND_P2P":         1,
 		"KEY_KIND_OCR2":        2,
 		"KEY_KIND_EVM":         3,
+		"KEY_KIND_SOLANA":      4,
 	}
 )
 
@@ -2702,12 +2706,13 @@ const file_loop_node_v1_node_proto_rawDesc = "" +
 	"\bJobState\x12\x19\n" +
 	"\x15JOB_STATE_UNSPECIFIED\x10\x00\x12\x15\n" +
 	"\x11JOB_STATE_RUNNING\x10\x01\x12\x14\n" +
-	"\x10JOB_STATE_FAILED\x10\x02*Z\n" +
+	"\x10JOB_STATE_FAILED\x10\x02*o\n" +
 	"\aKeyKind\x12\x18\n" +
 	"\x14KEY_KIND_UNSPECIFIED\x10\x00\x12\x10\n" +
 	"\fKEY_KIND_P2P\x10\x01\x12\x11\n" +
 	"\rKEY_KIND_OCR2\x10\x02\x12\x10\n" +
-	"\fKEY_KIND_EVM\x10\x032\xf2\t\n" +
+	"\fKEY_KIND_EVM\x10\x03\x12\x13\n" +
+	"\x0fKEY_KIND_SOLANA\x10\x042\xf2\t\n" +
 	"\vNodeService\x12T\n" +
 	"\n" +
 	"NodeStatus\x12\x1f.loop.node.v1.NodeStatusRequest\x1a .loop.node.v1.NodeStatusResponse\"\x03\x90\x02\x01\x12W\n" +
