@@ -1,0 +1,138 @@
+package starknet
+
+import (
+	"bytes"
+	"context"
+	"math/big"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/testing/protocmp"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	medianv1 "github.com/loop-plugins/loop/gen/go/loop/median/v1"
+	pluginv1 "github.com/loop-plugins/loop/gen/go/loop/plugin/v1"
+	"github.com/loop-plugins/loop/sdk/go/wire"
+)
+
+func number(n int64) *pluginv1.BigInt { return wire.BigInt(big.NewInt(n)) }
+
+func observation(value *pluginv1.BigInt, seconds int64, observer uint32) *medianv1.ParsedAttributedObservation {
+	return &medianv1.ParsedAttributedObservation{
+		Timestamp: &timestamppb.Timestamp{Seconds: seconds}, Value: value, JuelsPerFeeCoin: number(1), GasPriceSubunits: number(0), Observer: observer,
+	}
+}
+
+func TestReportCodec(t *testing.T) {
+	t.Parallel()
+	limit := new(big.Int).Lsh(big.NewInt(1), 128)
+	report, err := codec{}.BuildReport(t.Context(), &medianv1.BuildReportRequest{Observations: []*medianv1.ParsedAttributedObservation{
+		observation(wire.BigInt(new(big.Int).Sub(limit, big.NewInt(1))), 1, 0), observation(number(0), 1<<32-1, 1), observation(number(7), 3, 2),
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	answer, err := codec{}.MedianFromReport(t.Context(), &medianv1.MedianFromReportRequest{Report: report.GetReport()})
+	if err != nil || wire.Int(answer.GetMedian()).Int64() != 7 {
+		t.Errorf("the median is %v, %v, want 7", answer, err)
+	}
+	if observers := report.GetReport()[32:37]; !bytes.Equal(observers, []byte{1, 1, 2, 0, 0}) {
+		t.Errorf("observers %v, want the marker, then 1, 2 and 0 by their values", observers)
+	}
+	longest, err := codec{}.MaxReportLength(t.Context(), &medianv1.MaxReportLengthRequest{N: 3})
+	if err != nil || int(longest.GetMaxReportLength()) != len(report.GetReport()) {
+		t.Errorf("MaxReportLength = %v, %v, the report has %d", longest, err, len(report.GetReport()))
+	}
+	if _, err := (codec{}).MaxReportLength(t.Context(), &medianv1.MaxReportLengthRequest{N: 32}); status.Code(err) != codes.InvalidArgument {
+		t.Errorf("MaxReportLength of 32: %v", err)
+	}
+	cases := map[string]struct {
+		observation *medianv1.ParsedAttributedObservation
+		want        string
+	}{
+		"negative":       {observation(number(-1), 1, 0), "observations[0].value: Starknet's reports hold integers of 128 bits and no negative ones: value = (-1), fee = (1), gas = (0)"},
+		"late":           {observation(number(1), 1<<32, 0), "observations[0].timestamp: the report holds seconds in 32 bits, got 4294967296"},
+		"observer":       {observation(number(1), 1, 256), "observations[0].observer: the report holds 8 bits, got 256"},
+		"nil altogether": {nil, "observations[0].timestamp: the report holds seconds in 32 bits, got 0"},
+	}
+	for name, c := range cases {
+		_, err := codec{}.BuildReport(context.Background(), &medianv1.BuildReportRequest{Observations: []*medianv1.ParsedAttributedObservation{c.observation}})
+		if status.Code(err) != codes.InvalidArgument || status.Convert(err).Message() != c.want {
+			t.Errorf("%s: %v, want %q", name, err, c.want)
+		}
+	}
+	if _, err := (codec{}).MedianFromReport(t.Context(), &medianv1.MedianFromReportRequest{}); status.Code(err) != codes.InvalidArgument {
+		t.Errorf("the median of nothing: %v", err)
+	}
+}
+
+func TestOnchainConfigCodec(t *testing.T) {
+	t.Parallel()
+	config := &medianv1.OnchainConfig{Min: number(0), Max: number(5)}
+	encoded, err := codec{}.EncodeOnchainConfig(t.Context(), &medianv1.EncodeOnchainConfigRequest{Config: config})
+	if err != nil || len(encoded.GetEncoded()) != 96 || encoded.GetEncoded()[31] != 1 {
+		t.Fatalf("encode: %v, %v", encoded, err)
+	}
+	decoded, err := codec{}.DecodeOnchainConfig(t.Context(), &medianv1.DecodeOnchainConfigRequest{Encoded: encoded.GetEncoded()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(config, decoded.GetConfig(), protocmp.Transform()); diff != "" {
+		t.Errorf("decoded (-want +got):\n%s", diff)
+	}
+	for name, bad := range map[string]*medianv1.OnchainConfig{
+		"reversed": {Min: number(1), Max: number(0)}, "negative": {Min: number(-1), Max: number(0)}, "no min": {Max: number(0)}, "nothing": nil,
+	} {
+		if _, err := (codec{}).EncodeOnchainConfig(t.Context(), &medianv1.EncodeOnchainConfigRequest{Config: bad}); status.Code(err) != codes.InvalidArgument {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if _, err := (codec{}).DecodeOnchainConfig(t.Context(), &medianv1.DecodeOnchainConfigRequest{Encoded: encoded.GetEncoded()[1:]}); status.Code(err) != codes.InvalidArgument {
+		t.Errorf("95 bytes: %v", err)
+	}
+}
+
+func TestParseConfig(t *testing.T) {
+	t.Parallel()
+	const node = "\n[[Nodes]]\nName = 'a'\nURL = 'http://u:geheim@h/geheim'\n"
+	cases := map[string]struct{ document, want string }{
+		"least":            {"ChainID = 'SN_MAIN'" + node, ""},
+		"disabled":         {"ChainID = 'SN_MAIN'\nEnabled = false", ""},
+		"all":              {"ChainID = 'x'\nPollInterval = '1s'\nCacheTTL = '1s'\nRequestTimeout = '1s'\nTxTimeout = '1s'\nConfirmationPoll = '1s'\nFeeMultiplier = 1\nFeeToken = '0x1'" + node, ""},
+		"unknown key":      {"ChainID = 'x'\nPollIntervall = 3" + node, "line 2: the key PollIntervall is not known; remove it or correct its spelling"},
+		"unknown node key": {"ChainID = 'x'" + node + "WSURL = 'ws://geheim'", "line 5: the key Nodes.WSURL is not known; remove it or correct its spelling"},
+		"twice a key":      {"ChainID = 'x'\nFeeMultiplier = 1.0\nFeeMultiplier = 2.0" + node, "line 3: the key FeeMultiplier is given twice; remove one"},
+		"wrong type":       {"ChainID = 'x'\nFeeMultiplier = 'geheim'" + node, "line 2: the value of FeeMultiplier cannot be read; check its type, its unit and its quotes"},
+		"bad duration":     {"ChainID = 'x'\nPollInterval = 'geheim'" + node, "line 2: the value of PollInterval cannot be read; check its type, its unit and its quotes"},
+		"bad token":        {"ChainID = 'x'\nFeeToken = 'geheim'" + node, "line 2: the value of FeeToken cannot be read; check its type, its unit and its quotes"},
+		"no TOML":          {"geheim://", ""},
+		"no chain":         {node, "ChainID must be a network's name of 1 to 31 ASCII characters"},
+		"long chain":       {"ChainID = '" + strings.Repeat("x", 32) + "'" + node, "ChainID must be a network's name of 1 to 31 ASCII characters"},
+		"no nodes":         {"ChainID = 'x'", "Nodes must hold at least one node"},
+		"twice a name":     {"ChainID = 'x'" + node + node, "Nodes[1].Name is that of another node"},
+		"no name":          {"ChainID = 'x'\n[[Nodes]]\nURL = 'http://h'", "Nodes[0].Name must not be empty"},
+		"no address":       {"ChainID = 'x'\n[[Nodes]]\nName = 'a'", "Nodes[0].URL must be an http:// or https:// address"},
+		"scheme":           {"ChainID = 'x'\n[[Nodes]]\nName = 'a'\nURL = 'ws://geheim'", "Nodes[0].URL must be an http:// or https:// address"},
+		"times":            {"ChainID = 'x'\nPollInterval = '2m'\nTxTimeout = '0s'" + node, "TxTimeout must be at least 10ms; CacheTTL must be at least PollInterval"},
+		"fees":             {"ChainID = 'x'\nFeeMultiplier = nan\nFeeToken = '0x0'" + node, "FeeMultiplier must be from 1 to 10; FeeToken must be a contract's address"},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			_, err := ParseConfig([]byte(c.document))
+			got := ""
+			if err != nil {
+				got = err.Error()
+			}
+			if name == "no TOML" && got != "" {
+				got = c.want // go-toml chooses the words; only that they keep the secret matters
+			}
+			if got != c.want || err != nil && strings.Contains(err.Error(), "geheim") {
+				t.Errorf("got %q, want %q", err, c.want)
+			}
+		})
+	}
+}
