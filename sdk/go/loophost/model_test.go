@@ -54,8 +54,8 @@ func (m *modelled) release(all []*modelled) {
 	}
 }
 
-// killsInARow is how often the process is killed before its objects have answered: an object whose making a third death
-// interrupts is suspect, and rests.
+// killsInARow is how often the process is killed from one moment in which all objects have answered to the next: an object is
+// suspect, and rests, when two deaths have interrupted its making.
 const killsInARow = 2
 
 // TestLifetimes makes, calls and releases objects of a real process at random while it is killed and replaced, against a model:
@@ -96,7 +96,21 @@ func TestLifetimes(t *testing.T) {
 				rt.Fatalf("%s lives: %v", m.object, err)
 			}
 		}
-		kills := 0
+		kills, made := 0, 0
+		process := func(rt *rapid.T) int {
+			if kills == 0 {
+				for _, m := range all {
+					check(rt, m)
+				}
+			}
+			pid := p.Status().PID
+			// What was made since the first of these kills may have been interrupted by it.
+			if kills == killsInARow || pid == 0 || kills > 0 && made != len(all) {
+				rt.Skip("it was killed enough")
+			}
+			kills, made = kills+1, len(all)
+			return pid
+		}
 		end := func(rt *rapid.T, pid int) {
 			// A process that was killed just now may be gone before the host has seen it.
 			if err := syscall.Kill(pid, syscall.SIGKILL); err != nil && !errors.Is(err, syscall.ESRCH) {
@@ -135,11 +149,7 @@ func TestLifetimes(t *testing.T) {
 			},
 			"call": func(rt *rapid.T) { check(rt, pick(rt, "object", func(*modelled) bool { return true })) },
 			"kill under calls": func(rt *rapid.T) {
-				pid := p.Status().PID
-				if kills == killsInARow || pid == 0 {
-					rt.Skip("it was killed enough")
-				}
-				kills++
+				pid := process(rt)
 				var calls sync.WaitGroup
 				errs := make([]error, len(all))
 				for i, m := range all {
@@ -156,11 +166,7 @@ func TestLifetimes(t *testing.T) {
 				}
 			},
 			"kill": func(rt *rapid.T) {
-				pid := p.Status().PID
-				if kills == killsInARow || pid == 0 {
-					rt.Skip("it was killed enough")
-				}
-				kills++
+				pid := process(rt)
 				end(rt, pid)
 			},
 			"settle": settle,
