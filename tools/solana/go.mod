@@ -10,6 +10,7 @@ require (
 	github.com/spf13/cobra v1.1.1
 	go.uber.org/goleak v1.3.0
 	golang.org/x/crypto v0.58.0
+	pgregory.net/rapid v1.3.0
 )
 
 require (

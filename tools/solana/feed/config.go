@@ -146,7 +146,7 @@ func (f *Feed) check(ctx context.Context) (ocrtypes.ConfigDigest, error) {
 	if want := ConfigDigest(OCR2Program, f.State, config); want != state.ConfigDigest {
 		return ocrtypes.ConfigDigest{}, fmt.Errorf("check the feed's configuration: its digest is %s on the chain and %s here", state.ConfigDigest, want)
 	}
-	if _, err := confighelper.PublicConfigFromContractConfig(true, config); err != nil {
+	if _, err := confighelper.PublicConfigFromContractConfig(false, config); err != nil {
 		return ocrtypes.ConfigDigest{}, fmt.Errorf("check the feed's configuration as a node would: %w", err)
 	}
 	return state.ConfigDigest, nil

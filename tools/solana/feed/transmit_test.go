@@ -97,8 +97,12 @@ func (a attempt) priced(price uint64) []solana.Instruction {
 	}
 }
 
-// transact sends a transaction that key pays for, and returns what became of it.
+// transact sends a transaction that key pays for, in a slot of its own so that no other is the same, and returns what became
+// of it.
 func (f *Feed) transact(ctx context.Context, key solana.PrivateKey, instructions ...solana.Instruction) (solana.Signature, *solana.Transaction, error) {
+	if _, err := f.chain.Warp(ctx, 1); err != nil {
+		return solana.Signature{}, nil, err
+	}
 	latest, err := f.client.GetLatestBlockhash(ctx, rpc.CommitmentProcessed)
 	if err != nil {
 		return solana.Signature{}, nil, err
@@ -150,20 +154,11 @@ func TestTransmit(t *testing.T) {
 	ctx, n := newNetwork(t, 4, Settings{LiveLength: 3, HistoricalLength: 2, Granularity: 2})
 	const price = 1_000
 	for i := range uint8(5) {
+		i++
 		a := n.good(ctx, t, 7, i+1)
-		a.median.Neg(a.median).Add(a.median, big.NewInt(int64(i)))
-		if i > 0 {
-			a.median.Neg(a.median)
-		}
+		a.median.Add(a.median, big.NewInt(int64(i)))
 		a.transmitter = n.members[i%4].TransmitterKey
 		signature, _, err := n.transact(ctx, a.transmitter, a.priced(price)...)
-		if i == 0 {
-			// The range starts at 1.
-			if code := codeOf(err); code != 6007 {
-				t.Fatalf("a negative median ended with code %d (%v), want 6007", code, err)
-			}
-			continue
-		}
 		check(t, err)
 		state, err := n.ReadState(ctx, rpc.CommitmentProcessed)
 		check(t, err)
@@ -177,7 +172,7 @@ func TestTransmit(t *testing.T) {
 			t.Errorf("after round %d the ring holds %v (flag %v), want answer %s on top", i+1, rounds, flagged, a.median)
 		}
 		// 5000 lamports and 71000 units at the price make 5071 lamports of 9 gjuels.
-		wantPaid := uint64(5071) * a.juels / 1e9
+		wantPaid := uint64(5071) * a.juels / 1e9 * uint64(1+i/5)
 		if got := state.Oracles[i%4].PaymentGjuels; got != wantPaid {
 			t.Errorf("oracle %d is due %d gjuels, want %d", i%4, got, wantPaid)
 		}
@@ -269,13 +264,14 @@ func TestTransmitChecks(t *testing.T) {
 		{"unknown signer", 6013, func(a *attempt) { a.signers[0] = stranger.SignerKey }},
 		{"one signer twice", 6008, func(a *attempt) { a.signers[1] = a.signers[0] }},
 		{"too few observers", 6001, func(a *attempt) { a.count = 1 }},
+		{"median below the range", 6007, func(a *attempt) { a.median = big.NewInt(0) }},
 		{"median above the range", 6007, func(a *attempt) { a.median = new(big.Int).Add(maxAnswer, big.NewInt(1)) }},
 	}
 	for i, violated := range checks {
 		t.Run(violated.name, func(t *testing.T) {
 			a := n.good(ctx, t, 6, 1)
 			violated.violate(&a)
-			_, _, err := n.transact(ctx, a.transmitter, a.priced(uint64(1+i))...) // a price makes it another transaction
+			_, _, err := n.transact(ctx, a.transmitter, a.priced(0)...)
 			if code := codeOf(err); code != violated.code {
 				t.Errorf("alone it ended with code %d, want %d: %v", code, violated.code, err)
 			}

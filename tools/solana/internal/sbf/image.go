@@ -112,7 +112,7 @@ func (l *linker) sections(entry uint64) []section {
 
 	all := make([]section, sectionCount)
 	all[text] = made(".text", elf.SHT_PROGBITS, alloc|exec, 8, l.text)
-	all[rodata] = made(".rodata", elf.SHT_PROGBITS, alloc, 16, l.rodata)
+	all[rodata] = made(".rodata", elf.SHT_PROGBITS, alloc, maxAlignment, l.rodata)
 	all[dynamic] = made(".dynamic", elf.SHT_DYNAMIC, alloc, 8, make([]byte, 7*16))
 	all[dynamic].header.Link, all[dynamic].header.Entsize = dynstr, 16
 	all[dynsym] = made(".dynsym", elf.SHT_DYNSYM, alloc, 8, symbols.Bytes())

@@ -23,6 +23,8 @@ const (
 	// The relocations of the BPF target: a 64-bit immediate, and a call.
 	relocation64   = 1
 	relocationCall = 10
+	// maxAlignment is that of the constants in the program; more would need another base.
+	maxAlignment = 16
 	// unresolved marks a call that the loader resolves.
 	unresolved = 0xffffffff
 )
@@ -66,7 +68,7 @@ type linker struct {
 // call is a call at an offset of the code to names[name].
 type call struct{ offset, name int }
 
-func (l *linker) rodataOffset() int { return align(textOffset+len(l.text), 16) }
+func (l *linker) rodataOffset() int { return align(textOffset+len(l.text), maxAlignment) }
 
 func (l *linker) read() error {
 	var err error
@@ -89,6 +91,8 @@ func (l *linker) read() error {
 			l.text, l.textAt = slices.Clone(data), elf.SectionIndex(i)
 		case section.Flags&elf.SHF_EXECINSTR != 0:
 			return fmt.Errorf("the section %s holds code; the linker takes code in .text only", section.Name)
+		case section.Addralign > maxAlignment:
+			return fmt.Errorf("the section %s wants to lie at a multiple of %d; the linker knows none above %d", section.Name, section.Addralign, maxAlignment)
 		default:
 			l.rodata = append(l.rodata, make([]byte, align(len(l.rodata), max(int(section.Addralign), 1))-len(l.rodata))...)
 			l.placed[elf.SectionIndex(i)] = len(l.rodata)
