@@ -212,7 +212,9 @@ func (c *Chain) queue(key sol.PublicKey) (*queue, error) {
 	period := time.Duration(c.config.BalancePollPeriod)
 	q.balance = relayer.NewPoller(relayer.PollerSettings[uint64]{
 		Subject: "the balance of " + name, Interval: period, Retry: period, Timeout: time.Duration(c.config.TxTimeout), Fetch: sender.Balance,
-		Fetched: func(lamports uint64) { c.metrics.balance.WithLabelValues(c.config.ChainID, name).Set(float64(lamports)) },
+		Fetched: func(lamports uint64) {
+			c.metrics.balance.WithLabelValues(c.config.ChainID, name).Set(float64(lamports))
+		},
 	})
 	q.Start()
 	c.queues[key] = q
