@@ -159,8 +159,11 @@ $(PACKAGES): $(FACADE)/package.json $(FACADE)/package-lock.json
 	@touch $@
 
 .PHONY: test-solana
-test-solana: solana ## Run the tests that need the Solana chain.
+test-solana: build solana ## Run the tests and the devnets that need the Solana chain.
 	LOOP_SOLANA_DIR=$(CURDIR)/bin/solana go test -count=1 ./tools/solana/...
+	bin/devnet --chain solana --rounds 5 --json
+	bin/devnet --chain solana --rounds 5 --json --max-duration-query 0
+	bin/devnet --chain solana --rounds 10 --json --kill-every 2s
 
 .PHONY: solana-if-possible
 solana-if-possible: # Where its tools are; elsewhere it says which are not.

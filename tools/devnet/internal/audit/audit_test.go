@@ -1,6 +1,7 @@
 package audit
 
 import (
+	"fmt"
 	"math/big"
 	"strings"
 	"testing"
@@ -12,6 +13,41 @@ func ints(values ...int64) []*big.Int {
 		all = append(all, big.NewInt(value))
 	}
 	return all
+}
+
+func TestObservations(t *testing.T) {
+	t.Parallel()
+	// What the nodes recorded; the third and the fourth asked their sources more than once, the fifth never.
+	recorded := [][]*big.Int{ints(10), ints(20), ints(31, 30), ints(25, -40, 20), nil}
+	tests := map[string]struct {
+		answer    int64
+		observers []int
+		want      []*big.Int
+		err       string
+	}{
+		"one value each":           {20, []int{0, 1, 2}, ints(10, 20, 30), ""},
+		"the smallest that fits":   {20, []int{3, 1, 2}, ints(-40, 20, 30), ""},
+		"another than the first":   {20, []int{0, 1, 3}, ints(10, 20, 20), ""},
+		"the answer of several":    {25, []int{1, 3, 2}, ints(20, 25, 30), ""},
+		"the larger as the answer": {31, []int{0, 1, 2}, nil, "the observer 1 in place 2 of 3, whose node recorded [20]"},
+		"two: the upper one":       {31, []int{0, 2}, ints(10, 31), ""},
+		"not in order":             {20, []int{2, 1, 0}, nil, "the observer 1 in place 2 of 3"},
+		"nothing left above":       {31, []int{0, 2, 3}, nil, "the observer 3 in place 3 of 3"},
+		"nothing recorded":         {20, []int{0, 1, 4}, nil, "the observer 4 in place 3 of 3, whose node recorded []"},
+		"nobody":                   {20, nil, nil, ""},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			got, err := Observations(big.NewInt(test.answer), test.observers, func(oracle int) []*big.Int { return recorded[oracle] })
+			if (err == nil) != (test.err == "") || err != nil && !strings.Contains(err.Error(), test.err) {
+				t.Errorf("got error %v, want one with %q", err, test.err)
+			}
+			if fmt.Sprint(got) != fmt.Sprint(test.want) {
+				t.Errorf("got %s, want %s", got, test.want)
+			}
+		})
+	}
 }
 
 func TestCheck(t *testing.T) {

@@ -20,10 +20,21 @@ var update = flag.Bool("update", false, "write the golden files anew")
 
 func TestWriteFolder(t *testing.T) {
 	t.Parallel()
+	for name, chain := range map[string]Chain{
+		"config.toml": {Kind: "evm", ID: "1337", WSURL: "ws://127.0.0.1:1", HTTPURL: "http://127.0.0.1:2"},
+		"solana.toml": {Kind: "solana", ID: "localnet", WSURL: "ws://127.0.0.1:1", HTTPURL: "http://127.0.0.1:2"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			testWriteFolder(t, name, chain)
+		})
+	}
+}
+
+func testWriteFolder(t *testing.T, name string, chain Chain) {
 	dir := t.TempDir()
 	file, err := writeFolder(Settings{
-		Name: "node-0", Dir: filepath.Join(dir, "node-0"), HTTPPort: 6688, P2PPort: 40001,
-		Chain: Chain{Kind: "evm", ID: "1337", WSURL: "ws://127.0.0.1:1", HTTPURL: "http://127.0.0.1:2"},
+		Name: "node-0", Dir: filepath.Join(dir, "node-0"), HTTPPort: 6688, P2PPort: 40001, Chain: chain,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -33,7 +44,7 @@ func TestWriteFolder(t *testing.T) {
 		t.Fatal(err)
 	}
 	got := strings.ReplaceAll(string(text), dir, "/folder")
-	golden := filepath.Join("testdata", "config.toml")
+	golden := filepath.Join("testdata", name)
 	if *update {
 		if err := os.WriteFile(golden, []byte(got), 0o600); err != nil {
 			t.Fatal(err)

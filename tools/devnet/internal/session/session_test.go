@@ -267,6 +267,10 @@ func TestRunRefuses(t *testing.T) {
 	}{
 		"three nodes":     {func(c *Config) { c.Nodes = 3 }, "--nodes is 3, but a feed takes 4 to 31 oracles"},
 		"too many nodes":  {func(c *Config) { c.Nodes = 32 }, "--nodes is 32"},
+		"another chain":   {func(c *Config) { c.Chain = "bitcoin" }, `--chain is "bitcoin"; the chains are evm and solana`},
+		"many on Solana":  {func(c *Config) { c.Chain, c.Nodes = "solana", 20 }, "--nodes is 20, but a feed takes 4 to 19 oracles"},
+		"no relayer":      {func(c *Config) { c.Chain = "solana" }, "loop-solana not found: run `make build`"},
+		"query":           {func(c *Config) { c.MaxDurationQuery = -1 }, "--max-duration-query is -1ns; give 0 or a time above it"},
 		"rounds":          {func(c *Config) { c.Rounds = -1 }, "--rounds is -1"},
 		"kill-every":      {func(c *Config) { c.KillEvery = -1 }, "--kill-every is -1ns"},
 		"timeout":         {func(c *Config) { c.Timeout = -1 }, "--timeout is -1ns"},
@@ -293,6 +297,20 @@ func TestRunRefuses(t *testing.T) {
 			empty(t, folders)
 		})
 	}
+	t.Run("no Solana chain", func(t *testing.T) {
+		config, folders := fakes(t, "")
+		config.Chain = "solana"
+		if err := os.Symlink(filepath.Join(config.BinDir, "loop"), filepath.Join(config.BinDir, "loop-solana")); err != nil {
+			t.Fatal(err)
+		}
+		// Which of the two is missing depends on the machine.
+		if _, err := Run(t.Context(), config, table.NewLines(io.Discard)); err == nil ||
+			!strings.Contains(err.Error(), "run `make solana`") && !strings.Contains(err.Error(), "install Node.js") {
+			t.Errorf("got error %v, want one that says what to do", err)
+		}
+		empty(t, folders)
+		noChildren(t)
+	})
 	t.Run("busy port that may be another", func(t *testing.T) {
 		config, _ := fakes(t, "")
 		config.HTTPPort, config.FallBack, config.Rounds = busyPort, true, 1
