@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from loop_plugin import Code, RpcError
+from loop_plugin import Code, RpcError, end
 from loop_relayer_python import aggregator
 from loop_relayer_python.config import Config
 from loop_relayer_python.node import NodeError, Nodes, Refused
@@ -79,8 +79,7 @@ class Follower:
         self.task = asyncio.create_task(self.run())
 
     async def close(self) -> None:
-        self.task.cancel()
-        await asyncio.gather(self.task, return_exceptions=True)
+        await end(self.task)
 
     def acquire(self, address: str, provider: str) -> Contract:
         contract = self.contracts.setdefault(address, Contract(address))

@@ -20,7 +20,7 @@ from eth_hash.auto import keccak
 from loop_contract.hostservice.v1 import keystore_pb2, store_pb2
 from loop_contract.hostservice.v1.keystore_loop import KeystoreServiceStub
 from loop_contract.hostservice.v1.store_loop import StoreServiceStub
-from loop_plugin import Code, RpcError
+from loop_plugin import Code, RpcError, end
 from loop_relayer_python.config import Config
 from loop_relayer_python.node import NodeError, Nodes, Refused
 
@@ -70,8 +70,7 @@ class Queue:
         self.task = asyncio.create_task(self.run())
 
     async def close(self) -> None:
-        self.task.cancel()
-        await asyncio.gather(self.task, return_exceptions=True)
+        await end(self.task)
 
     async def add(self, item: Item) -> None:
         """Take an item over. One that is here already has no effect."""
