@@ -169,6 +169,11 @@ test-solana: build solana ## Run the tests and the devnets that need the Solana 
 solana-if-possible: # Where its tools are; elsewhere it says which are not.
 	@missing=$$($(MISSING_SOLANA)); if [ -n "$$missing" ]; then echo "$$missing The tests of Solana are left out."; else $(MAKE) test-solana; fi
 
+.PHONY: chaos
+chaos: build ## Break plugins in every way and write what comes of it into docs/reliability.md; ARGS='--short' is quicker.
+	go build -o bin/ ./tools/chaos
+	bin/chaos --page docs/reliability.md $(ARGS)
+
 # ---- Linters ----
 
 .PHONY: lint

@@ -1,0 +1,177 @@
+package network
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/loop-plugins/loop/gen/go/loop/node/v1/nodev1connect"
+)
+
+// nodes is how many a devnet has here.
+const nodes = 4
+
+// Timing of devnet's feed, by its README and its contract's configuration: the bound for a gap follows from these.
+const (
+	deltaProgress = 3 * time.Second
+	deltaStage    = 2 * time.Second
+	longestGap    = 2*deltaProgress + deltaStage
+	// rMax is after how many rounds an epoch ends by itself.
+	rMax = 100
+)
+
+// devnet is a running one.
+type devnet struct {
+	cmd    *exec.Cmd
+	port   int // of the first node
+	stdout bytes.Buffer
+	ended  chan struct{}
+	feed   chan struct{} // closed when chain and contract are known
+
+	mu            sync.Mutex
+	url, contract string
+	kills         []time.Time
+	last          []string // lines
+}
+
+var (
+	chainLine = regexp.MustCompile(`at (http://\S+), contract (0x[0-9a-fA-F]{40})`)
+	killLine  = regexp.MustCompile(`^Killed the \S+ plugin of \S+, process`)
+)
+
+// start starts a devnet that ends by itself after a time, with the programs of a folder, and returns when its chain is there.
+func start(ctx context.Context, program, bin string, lasts time.Duration, more ...string) (*devnet, error) {
+	d := &devnet{ended: make(chan struct{}), feed: make(chan struct{})}
+	var err error
+	if d.port, err = freePorts(nodes); err != nil {
+		return nil, err
+	}
+	args := append([]string{"--json", "--seed", "7", "--nodes", strconv.Itoa(nodes), "--bin-dir", bin, "--http-port", strconv.Itoa(d.port), "--timeout", lasts.String()}, more...)
+	d.cmd = exec.CommandContext(ctx, program, args...)
+	d.cmd.Stdout = &d.stdout
+	d.cmd.Cancel = func() error { return d.cmd.Process.Signal(syscall.SIGTERM) }
+	d.cmd.WaitDelay = 20 * time.Second
+	lines, err := d.cmd.StderrPipe()
+	if err != nil {
+		return nil, err
+	}
+	if err := d.cmd.Start(); err != nil {
+		return nil, fmt.Errorf("starting a devnet: %w; run make build", err)
+	}
+	go func() {
+		defer close(d.ended)
+		for s := bufio.NewScanner(lines); s.Scan(); {
+			d.take(s.Text())
+		}
+		_ = d.cmd.Wait() // what it says is in its JSON
+	}()
+	select {
+	case <-d.feed:
+		return d, nil
+	case <-d.ended:
+		return nil, fmt.Errorf("the devnet ended at once: %s", d.said())
+	case <-ctx.Done():
+		<-d.ended
+		return nil, ctx.Err()
+	}
+}
+
+func (d *devnet) take(line string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if found := chainLine.FindStringSubmatch(line); found != nil && d.url == "" {
+		d.url, d.contract = found[1], found[2]
+		close(d.feed)
+	}
+	if killLine.MatchString(line) {
+		d.kills = append(d.kills, time.Now())
+	}
+	if d.last = append(d.last, line); len(d.last) > 5 {
+		d.last = d.last[1:]
+	}
+}
+
+func (d *devnet) said() string {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return strings.Join(d.last, " / ")
+}
+
+func (d *devnet) killed() []time.Time {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return append([]time.Time(nil), d.kills...)
+}
+
+// stop ends it ahead of its time.
+func (d *devnet) stop() {
+	select {
+	case <-d.ended:
+	default:
+		_ = d.cmd.Process.Signal(syscall.SIGTERM)
+		<-d.ended
+	}
+}
+
+// outcome is what a devnet says at its end.
+type outcome struct {
+	Transmissions, Verified, Kills int
+	Restarts                       uint64
+	Error                          string
+}
+
+func (d *devnet) outcome() (outcome, error) {
+	<-d.ended
+	var o outcome
+	if err := json.Unmarshal(d.stdout.Bytes(), &o); err != nil {
+		return o, fmt.Errorf("the devnet did not say how it ended: %s", d.said())
+	}
+	return o, nil
+}
+
+// operator is one node's.
+func (d *devnet) operator(i int) operator {
+	url := fmt.Sprintf("http://127.0.0.1:%d", d.port+i)
+	return operator{devnet: d, url: url, node: nodev1connect.NewNodeServiceClient(quiet, url)}
+}
+
+// freePorts finds n free ports in a row. Nothing keeps others from taking them meanwhile.
+func freePorts(n int) (int, error) {
+	for range 100 {
+		first, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			return 0, fmt.Errorf("finding free ports: %w", err)
+		}
+		port := first.Addr().(*net.TCPAddr).Port
+		held := []net.Listener{first}
+		for i := 1; i < n; i++ {
+			l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port+i))
+			if err != nil {
+				break
+			}
+			held = append(held, l)
+		}
+		for _, l := range held {
+			_ = l.Close()
+		}
+		if len(held) == n {
+			return port, nil
+		}
+	}
+	return 0, errors.New("there are no free ports in a row")
+}
+
+// program is devnet's own.
+func (b Bench) program() string { return filepath.Join(b.Bin, "devnet") }

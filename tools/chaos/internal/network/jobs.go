@@ -1,0 +1,279 @@
+package network
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+
+	nodev1 "github.com/loop-plugins/loop/gen/go/loop/node/v1"
+	"github.com/loop-plugins/loop/gen/go/loop/node/v1/nodev1connect"
+	"github.com/loop-plugins/loop/tools/chaos/internal/machine"
+	"github.com/loop-plugins/loop/tools/chaos/internal/trial"
+)
+
+// source finds the observations of a devnet's job.
+var source = regexp.MustCompile(`(?s)observationSource = """.*?"""`)
+
+// nothing takes their place: the job runs in full and observes nothing, since devnet holds what a job observed against the
+// job that it added itself.
+const nothing = `observationSource = """
+    nothing [type="http" method="GET" url="http://127.0.0.1:9" timeout="100ms"];
+"""`
+
+// jobs removes the job of one of a devnet's nodes, and adds and removes it again and again. The other nodes keep the feed up.
+func (b Bench) jobs(ctx context.Context, r *trial.Report) error {
+	n := 50
+	if r.Short {
+		n = 10
+	}
+	d, err := start(ctx, b.program(), b.Bin, 10*time.Minute)
+	if err != nil {
+		return err
+	}
+	defer d.stop()
+	o := d.operator(nodes - 1)
+	first, err := o.running(ctx)
+	if err != nil {
+		return err
+	}
+	if err := o.remove(ctx, first); err != nil {
+		return err
+	}
+	spec := source.ReplaceAllString(first.GetSpecToml(), nothing)
+	cycle := func(n int) error {
+		for i := range n {
+			// Every fifth has a median process of its own. isolated stands above the tables of a spec.
+			if _, err := o.node.AddJob(ctx, &nodev1.AddJobRequest{SpecToml: fmt.Sprintf("isolated = %v\n%s", i%5 == 4, spec)}); err != nil {
+				return fmt.Errorf("adding job %d: %w", i, err)
+			}
+			j, err := o.running(ctx)
+			if err != nil {
+				return err
+			}
+			time.Sleep(100 * time.Millisecond) // it takes part in a round, most often
+			if err := o.remove(ctx, j); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	if err := cycle(5); err != nil { // connections and pools
+		return err
+	}
+	before, err := o.count(ctx)
+	if err != nil {
+		return err
+	}
+	if err := cycle(n); err != nil {
+		return err
+	}
+	after, err := o.count(ctx)
+	if err != nil {
+		return err
+	}
+	for _, v := range []struct {
+		what          string
+		before, after int
+	}{
+		{"goroutines of the node", before.node.goroutines, after.node.goroutines},
+		{"descriptors of the node less TCP connections", before.node.descriptors, after.node.descriptors},
+		{"goroutines of its plugins", before.plugins.goroutines, after.plugins.goroutines},
+		{"descriptors of its plugins less TCP connections", before.plugins.descriptors, after.plugins.descriptors},
+		{"socket files", before.sockets, after.sockets},
+	} {
+		r.Holds(fmt.Sprintf("%s after %d jobs", v.what, n), "0 more", fmt.Sprintf("%d before, %d after", v.before, v.after), v.after <= v.before)
+	}
+	return nil
+}
+
+// operator is a node's.
+type operator struct {
+	devnet *devnet
+	node   nodev1connect.NodeServiceClient
+	url    string
+}
+
+// running waits until the node's one job runs a configuration.
+func (o operator) running(ctx context.Context) (*nodev1.Job, error) {
+	last := "none"
+	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); time.Sleep(pollPeriod) {
+		list, err := o.node.ListJobs(ctx, &nodev1.ListJobsRequest{})
+		if err != nil || len(list.GetJobs()) == 0 {
+			continue // it is starting
+		}
+		j := list.GetJobs()[0]
+		if len(j.GetConfigDigest()) > 0 && j.GetState() == nodev1.JobState_JOB_STATE_RUNNING {
+			return j, nil
+		}
+		last = j.GetState().String() + " " + j.GetReason()
+	}
+	return nil, fmt.Errorf("no job ran a configuration within 30 s; the last was %s; the devnet said %s", last, o.devnet.said())
+}
+
+func (o operator) remove(ctx context.Context, j *nodev1.Job) error {
+	if _, err := o.node.RemoveJob(ctx, &nodev1.RemoveJobRequest{Id: j.GetId()}); err != nil {
+		return fmt.Errorf("removing job %d: %w", j.GetId(), err)
+	}
+	return nil
+}
+
+// tally is what a process holds.
+type tally struct{ goroutines, descriptors int }
+
+// tallies are the node's and its plugins'.
+type tallies struct {
+	node, plugins tally
+	sockets       int
+}
+
+// settleFor is how long a node may take to let go of what it held: peers close their connections by timers of theirs.
+const settleFor = 20 * time.Second
+
+// count counts what the node and its plugins hold. TCP connections are left out: those to RPC nodes and to peers are pooled by
+// their clients.
+func (o operator) count(ctx context.Context) (t tallies, err error) {
+	list, err := o.node.ListPlugins(ctx, &nodev1.ListPluginsRequest{})
+	if err != nil {
+		return t, fmt.Errorf("listing a node's plugins: %w", err)
+	}
+	node := 0
+	for _, p := range list.GetPlugins() {
+		node = machine.Parent(int(p.GetPid()))
+		if err := o.add(&t.plugins, "/plugins/"+p.GetName()+"/metrics", int(p.GetPid())); err != nil {
+			return t, err
+		}
+	}
+	if err := o.add(&t.node, "/metrics", node); err != nil {
+		return t, err
+	}
+	t.sockets, err = machine.Settle(settleFor, func() (int, error) { return socketFiles(node) })
+	return t, err
+}
+
+// add adds what one process holds.
+func (o operator) add(t *tally, path string, pid int) error {
+	goroutines, err := machine.Settle(settleFor, func() (int, error) {
+		n, err := o.metric(path, "go_goroutines")
+		return int(n), err
+	})
+	if err != nil {
+		return err
+	}
+	descriptors, err := machine.Settle(settleFor, func() (int, error) {
+		all, err := machine.Descriptors(pid)
+		if err != nil {
+			return 0, err
+		}
+		pooled, err := machine.Connections(pid)
+		return all - pooled, err
+	})
+	t.goroutines += goroutines
+	t.descriptors += descriptors
+	return err
+}
+
+// quiet keeps no connection: it would be counted.
+var quiet = &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
+
+// exposition reads a node's or a plugin's.
+func (o operator) exposition(path string) (string, error) {
+	response, err := quiet.Get(o.url + path)
+	if err != nil {
+		return "", err
+	}
+	defer response.Body.Close()
+	body, err := io.ReadAll(response.Body)
+	if err == nil && response.StatusCode != http.StatusOK {
+		err = fmt.Errorf("reading %s: %s", path, response.Status)
+	}
+	return string(body), err
+}
+
+// metric reads one of an exposition.
+func (o operator) metric(path, name string) (float64, error) {
+	body, err := o.exposition(path)
+	if err != nil {
+		return 0, err
+	}
+	for line := range strings.SplitSeq(body, "\n") {
+		if n, ok := strings.CutPrefix(line, name+" "); ok {
+			return strconv.ParseFloat(n, 64)
+		}
+	}
+	return 0, fmt.Errorf("%s has no %s", path, name)
+}
+
+// failures counts the calls across the boundary that did not end well, in either direction, by method and code.
+func (o operator) failures() (map[string]int, error) {
+	body, err := o.exposition("/metrics")
+	if err != nil {
+		return nil, err
+	}
+	failed := map[string]int{}
+	for line := range strings.SplitSeq(body, "\n") {
+		found := ended.FindStringSubmatch(line)
+		if found == nil || found[1] == "OK" {
+			continue
+		}
+		n, err := strconv.ParseFloat(found[3], 64)
+		if err != nil {
+			return nil, fmt.Errorf("the metric %q: %w", line, err)
+		}
+		failed[found[2]+" "+found[1]] += int(n)
+	}
+	return failed, nil
+}
+
+// ended is a count of calls that have; client_golang sorts the labels by name.
+var ended = regexp.MustCompile(`^loop_(?:call|callback)_duration_seconds_count\{code="(\w+)",method="([^"]*)",plugin="[^"]*"\} (\S+)$`)
+
+// socketFiles counts the files in a node's folder for sockets, whose name holds the number of its process.
+func socketFiles(node int) (int, error) {
+	n := 0
+	for _, base := range []string{os.Getenv("XDG_RUNTIME_DIR"), "/tmp"} {
+		folders, err := filepath.Glob(filepath.Join(base, fmt.Sprintf("loop-%d-*", node)))
+		if err != nil || base == "" {
+			continue // the pattern is well-formed
+		}
+		for _, folder := range folders {
+			err := filepath.WalkDir(folder, func(_ string, d os.DirEntry, err error) error {
+				if errors.Is(err, os.ErrNotExist) {
+					return nil // it ended meanwhile
+				}
+				if err == nil && !d.IsDir() {
+					n++
+				}
+				return err
+			})
+			if err != nil {
+				return 0, err
+			}
+		}
+	}
+	if n == 0 {
+		return 0, fmt.Errorf("node %d has no sockets", node)
+	}
+	return n, nil
+}
+
+// pluginOf is one plugin of a node.
+func pluginOf(ctx context.Context, node nodev1connect.NodeServiceClient, name string) (*nodev1.PluginStatus, error) {
+	list, err := node.ListPlugins(ctx, &nodev1.ListPluginsRequest{})
+	if err != nil {
+		return nil, fmt.Errorf("listing a node's plugins: %w", err)
+	}
+	for _, p := range list.GetPlugins() {
+		if p.GetName() == name {
+			return p, nil
+		}
+	}
+	return nil, fmt.Errorf("the node has no plugin %s", name)
+}
