@@ -86,6 +86,11 @@ func TestConfigure(t *testing.T) {
 	if !slices.IsSortedFunc(after.Oracles, func(a, b OracleState) int { return bytes.Compare(a.Signer[:], b.Signer[:]) }) {
 		t.Error("the oracles are not in the order of their signers")
 	}
+	for i, oracle := range after.Oracles {
+		if oracle.FromRoundID != 3 || oracle.PaymentGjuels != 0 {
+			t.Errorf("the new oracle %d is due %d gjuels from round %d on, want none from round 3 on", i, oracle.PaymentGjuels, oracle.FromRoundID)
+		}
+	}
 	for i, oracle := range before.Oracles {
 		data, err := n.read(ctx, oracle.Payee, rpc.CommitmentProcessed)
 		check(t, err)

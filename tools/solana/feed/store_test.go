@@ -254,17 +254,45 @@ func TestStoreRefuses(t *testing.T) {
 	}
 	_, _, err = f.transact(ctx, stranger, createFeed(fresh(ringOffset+recordSize), key, strings.Repeat("x", 32), 8, 1, 1))
 	check(t, err)
-	// The flag goes up, and down by the owner.
+}
+
+// TestFlag goes to the edges of the threshold, which chance does not find, and of 128 bits.
+func TestFlag(t *testing.T) {
+	t.Parallel()
+	ctx, chain := start(t, svm.Settings{})
+	f, err := Deploy(ctx, chain, Settings{})
+	check(t, err)
 	owner := f.owner.PublicKey()
 	_, err = f.send(ctx, nil, setWriter(f.Transmissions, owner, owner))
 	check(t, err)
-	for _, value := range []int64{100, 200} {
-		_, err = f.send(ctx, nil, instruction(StoreProgram, "submit",
-			[]*solana.AccountMeta{solana.Meta(f.Transmissions).WRITE(), solana.Meta(owner).SIGNER()}, u64(1), i128(big.NewInt(value))))
-		check(t, err)
+	submit := func(answer *big.Int) solana.Instruction {
+		return instruction(StoreProgram, "submit",
+			[]*solana.AccountMeta{solana.Meta(f.Transmissions).WRITE(), solana.Meta(owner).SIGNER()}, u64(1), i128(answer))
 	}
-	if _, flagged, err := f.ReadRounds(ctx, rpc.CommitmentProcessed); err != nil || !flagged {
-		t.Errorf("twice the price leaves the flag %v (%v)", flagged, err)
+	lowest := new(big.Int).Neg(new(big.Int).Lsh(big.NewInt(1), 127))
+	highest := new(big.Int).Sub(new(big.Int).Neg(lowest), big.NewInt(1))
+	for name, test := range map[string]struct {
+		threshold      uint32
+		before, answer *big.Int
+		want           bool
+	}{
+		"at the threshold":      {1000, big.NewInt(1_000_000), big.NewInt(1_010_000), false},
+		"beyond it":             {999, big.NewInt(1_000_000), big.NewInt(1_010_000), true},
+		"a fraction beyond it":  {1000, big.NewInt(1_000_000), big.NewInt(1_010_009), false},
+		"one below":             {999, big.NewInt(1_000_000), big.NewInt(1_009_999), false},
+		"downwards":             {999, big.NewInt(1_000_000), big.NewInt(990_000), true},
+		"below zero":            {999, big.NewInt(-1_000_000), big.NewInt(-1_010_000), true},
+		"from nothing":          {0, big.NewInt(0), big.NewInt(1), false},
+		"to nothing":            {99_999, big.NewInt(5), big.NewInt(0), true},
+		"a step of the largest": {1<<32 - 1, lowest, new(big.Int).Add(lowest, big.NewInt(5)), false},
+		"from end to end":       {1<<32 - 1, lowest, highest, true},
+	} {
+		_, err := f.send(ctx, nil, setValidatorConfig(f.Transmissions, owner, 1<<32-1), submit(new(big.Int)), submit(test.before),
+			setValidatorConfig(f.Transmissions, owner, test.threshold), instruction(StoreProgram, "lower_flag", ownFeed(f.Transmissions, owner)), submit(test.answer))
+		check(t, err)
+		if _, flagged, err := f.ReadRounds(ctx, rpc.CommitmentProcessed); err != nil || flagged != test.want {
+			t.Errorf("%s: from %s to %s at %d the flag is %v (%v), want %v", name, test.before, test.answer, test.threshold, flagged, err, test.want)
+		}
 	}
 	_, err = f.send(ctx, nil, instruction(StoreProgram, "lower_flag", ownFeed(f.Transmissions, owner)))
 	check(t, err)

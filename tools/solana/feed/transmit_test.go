@@ -233,6 +233,8 @@ func TestTransmitChecks(t *testing.T) {
 	check(t, err)
 	check(t, n.chain.Airdrop(ctx, stranger.Transmitter, transmitterFunds))
 	other := solana.NewWallet().PublicKey()
+	neighbour, err := Deploy(ctx, n.chain, Settings{})
+	check(t, err)
 	spoilt := func(a *attempt, spoil func([]byte) []byte) {
 		before := a.spoil
 		a.spoil = func(signatures []byte) []byte {
@@ -251,6 +253,7 @@ func TestTransmitChecks(t *testing.T) {
 		{"state of another program", 3007, func(a *attempt) { a.accounts[0] = solana.Meta(n.Transmissions).WRITE() }},
 		{"feed of another program", 3007, func(a *attempt) { a.accounts[2] = solana.Meta(n.State).WRITE() }},
 		{"state that is not writable", 2000, func(a *attempt) { a.accounts[0] = solana.Meta(a.accounts[0].PublicKey) }},
+		{"another feed", 2012, func(a *attempt) { a.accounts[2] = solana.Meta(neighbour.Transmissions).WRITE() }},
 		{"another store", 2012, func(a *attempt) { a.accounts[3] = solana.Meta(other) }},
 		{"another bump", 2006, func(a *attempt) { a.bump-- }},
 		{"another authority", 2006, func(a *attempt) { a.accounts[4] = solana.Meta(other) }},
@@ -287,6 +290,15 @@ func TestTransmitChecks(t *testing.T) {
 			}
 		})
 	}
+	t.Run("transmitter that did not sign", func(t *testing.T) {
+		a := n.good(ctx, t, 6, 1)
+		accounts := slices.Clone(a.accounts)
+		accounts[1] = solana.Meta(n.members[2].Transmitter)
+		_, _, err := n.transact(ctx, a.transmitter, solana.NewInstruction(OCR2Program, accounts, a.data()))
+		if code := codeOf(err); code != 3010 {
+			t.Errorf("it ended with code %d, want 3010: %v", code, err)
+		}
+	})
 	rounds, _, err := n.ReadRounds(ctx, rpc.CommitmentProcessed)
 	check(t, err)
 	if len(rounds) != 1 {
@@ -355,9 +367,24 @@ func TestReimbursement(t *testing.T) {
 			}
 		}
 	}
+	// Beyond 64 bits an oracle is due as much as there is.
+	_, err := n.send(ctx, nil, instruction(OCR2Program, "set_billing",
+		[]*solana.AccountMeta{solana.Meta(n.State).WRITE(), solana.Meta(n.owner.PublicKey()).SIGNER()}, u32(0), u32(100)))
+	check(t, err)
+	a := n.good(ctx, t, 1, 200)
+	a.juels, a.transmitter = 1<<64-1, n.members[2].TransmitterKey
+	check(t, n.chain.Airdrop(ctx, n.members[2].Transmitter, 1<<50))
+	_, _, err = n.transact(ctx, a.transmitter, computebudget.NewSetComputeUnitPriceInstruction(1<<40).Build(), a.instruction(),
+		computebudget.NewSetComputeUnitLimitInstruction(100_000).Build())
+	check(t, err)
+	state, err := n.ReadState(ctx, rpc.CommitmentProcessed)
+	check(t, err)
+	if got := state.Oracles[2].PaymentGjuels; got != 1<<64-1 {
+		t.Errorf("the transmitter is due %d gjuels, want all that there are", got)
+	}
 	// The price must stand right before the transmission when something does.
-	a := n.good(ctx, t, 2, 1)
-	_, _, err := n.transact(ctx, a.transmitter, computebudget.NewSetComputeUnitLimitInstruction(100_000).Build(), a.instruction())
+	a = n.good(ctx, t, 2, 1)
+	_, _, err = n.transact(ctx, a.transmitter, computebudget.NewSetComputeUnitLimitInstruction(100_000).Build(), a.instruction())
 	if code := codeOf(err); code != 6001 {
 		t.Errorf("a limit in front ended with code %d, want 6001: %v", code, err)
 	}
