@@ -46,7 +46,7 @@ func TestTransaction(t *testing.T) {
 	t.Parallel()
 	ctx, s := startStill(t, Settings{FinalizedAfter: 3})
 	transfer, to := s.pay(solana.LAMPORTS_PER_SOL)
-	price := computebudget.NewSetComputeUnitPriceInstruction(2_000_000).Build()
+	price := computebudget.NewSetComputeUnitPriceInstruction(2_000_001).Build()
 	limit := computebudget.NewSetComputeUnitLimitInstruction(1000).Build()
 	tx := s.signed(t, s.hash(ctx, t), price, transfer, limit)
 
@@ -57,14 +57,17 @@ func TestTransaction(t *testing.T) {
 	}
 	fee, err := s.client.GetFeeForMessage(ctx, message(t, tx), rpc.CommitmentProcessed)
 	check(t, err)
-	if fee.Value == nil || *fee.Value != 7000 {
-		t.Errorf("the fee is %v, want 5000 for a signature and 2000 for 1000 units", fee.Value)
+	if fee.Value == nil || *fee.Value != 7001 {
+		t.Errorf("the fee is %v, want 5000 for a signature and 2001 for 1000 units", fee.Value)
 	}
 
 	signature, err := s.client.SendTransactionWithOpts(ctx, tx, processed)
 	check(t, err)
 	slot, err := s.client.GetSlot(ctx, rpc.CommitmentProcessed)
 	check(t, err)
+	if early, err := s.client.GetTransaction(ctx, signature, &rpc.GetTransactionOpts{Encoding: solana.EncodingBase64, Commitment: rpc.CommitmentConfirmed}); !errors.Is(err, rpc.ErrNotFound) {
+		t.Errorf("before it is confirmed the transaction is told as %+v (%v)", early, err)
+	}
 	seen := map[rpc.CommitmentType][]uint64{}
 	for _, want := range []rpc.ConfirmationStatusType{"processed", "confirmed", "confirmed", "finalized"} {
 		if got := s.status(ctx, t, signature); got != want {
@@ -86,7 +89,7 @@ func TestTransaction(t *testing.T) {
 	check(t, err)
 	decoded, err := found.Transaction.GetTransaction()
 	check(t, err)
-	if found.Slot != slot || found.Meta.Fee != 7000 || found.Meta.PreBalances[0]-found.Meta.PostBalances[0] != solana.LAMPORTS_PER_SOL+7000 ||
+	if found.Slot != slot || found.Meta.Fee != 7001 || found.Meta.PreBalances[0]-found.Meta.PostBalances[0] != solana.LAMPORTS_PER_SOL+7001 ||
 		decoded.Signatures[0] != signature || len(found.Meta.LogMessages) != 6 || found.BlockTime == nil {
 		t.Errorf("the transaction is told as %+v", found.Meta)
 	}
@@ -104,18 +107,26 @@ func TestTransaction(t *testing.T) {
 	}
 	block, err := s.client.GetBlockWithOpts(ctx, slot, &rpc.GetBlockOpts{Encoding: solana.EncodingBase64, Commitment: rpc.CommitmentConfirmed})
 	check(t, err)
-	if len(block.Transactions) != 1 || block.Transactions[0].Meta.Fee != 7000 || *block.BlockHeight != slot-100 || block.ParentSlot != slot-1 {
+	if len(block.Transactions) != 1 || block.Transactions[0].Meta.Fee != 7001 || *block.BlockHeight != slot-100 || block.ParentSlot != slot-1 {
 		t.Errorf("the block is told as %+v", block)
 	}
 	fees, err := s.client.GetRecentPrioritizationFees(ctx, solana.PublicKeySlice{to})
 	check(t, err)
-	if i := slices.IndexFunc(fees, func(f rpc.PriorizationFeeResult) bool { return f.PrioritizationFee != 0 }); len(fees) != 150 || i < 0 || fees[i].Slot != slot || fees[i].PrioritizationFee != 2_000_000 {
+	if i := slices.IndexFunc(fees, func(f rpc.PriorizationFeeResult) bool { return f.PrioritizationFee != 0 }); len(fees) != 150 || i < 0 || fees[i].Slot != slot || fees[i].PrioritizationFee != 2_000_001 {
 		t.Errorf("the prices of %d slots are told as %+v", len(fees), fees)
 	}
 	history, err := s.client.GetSignaturesForAddressWithOpts(ctx, to, &rpc.GetSignaturesForAddressOpts{Commitment: rpc.CommitmentConfirmed})
 	check(t, err)
 	if len(history) != 1 || history[0].Signature != signature || history[0].Slot != slot {
 		t.Errorf("the account's transactions are told as %+v", history)
+	}
+	s.warp(ctx, t, 300)
+	for search, want := range map[bool]bool{false: false, true: true} {
+		statuses, err := s.client.GetSignatureStatuses(ctx, search, signature)
+		check(t, err)
+		if got := statuses.Value[0] != nil; got != want {
+			t.Errorf("after 300 slots the status is there: %v, searching the history: %v", got, search)
+		}
 	}
 }
 
@@ -311,6 +322,8 @@ func TestSubscriptions(t *testing.T) {
 	check(t, err)
 	logs, err := socket.LogsSubscribeMentions(to, rpc.CommitmentConfirmed)
 	check(t, err)
+	all, err := socket.LogsSubscribe(ws.LogsSubscribeFilterAll, rpc.CommitmentProcessed)
+	check(t, err)
 	others, err := socket.LogsSubscribeMentions(solana.NewWallet().PublicKey(), rpc.CommitmentProcessed)
 	check(t, err)
 	finalized, err := socket.SignatureSubscribe(tx.Signatures[0], rpc.CommitmentFinalized)
@@ -333,6 +346,16 @@ func TestSubscriptions(t *testing.T) {
 
 	signature, err := s.client.SendTransactionWithOpts(ctx, tx, processed)
 	check(t, err)
+	second, _ := s.pay(solana.LAMPORTS_PER_SOL)
+	next, err := s.client.SendTransactionWithOpts(ctx, s.signed(t, s.hash(ctx, t), second), processed)
+	check(t, err)
+	for _, want := range []solana.Signature{signature, next} {
+		log, err := all.Recv(ctx)
+		check(t, err)
+		if log.Value.Signature != want {
+			t.Errorf("the logs of %s are told, want those of %s", log.Value.Signature, want)
+		}
+	}
 	account, err := soon.Recv(ctx)
 	check(t, err)
 	if account.Value.Lamports != solana.LAMPORTS_PER_SOL || account.Context.Slot != first {
@@ -348,6 +371,11 @@ func TestSubscriptions(t *testing.T) {
 	check(t, err)
 	if log.Value.Signature != signature || log.Context.Slot != first || len(log.Value.Logs) != 2 || log.Value.Err != nil {
 		t.Errorf("the logs are told as %+v", log.Value)
+	}
+	early, cancelEarly := context.WithTimeout(ctx, 20*time.Millisecond)
+	defer cancelEarly()
+	if final, err := finalized.Recv(early); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("before it is final the signature is told as %+v (%v)", final, err)
 	}
 	s.warp(ctx, t, 2)
 	final, err := finalized.Recv(ctx)
@@ -461,6 +489,15 @@ func TestLag(t *testing.T) {
 		}
 		s.warp(ctx, t, 99)
 	}
+	newer, _ := s.pay(solana.LAMPORTS_PER_SOL)
+	latest, err := other.GetLatestBlockhash(ctx, rpc.CommitmentProcessed)
+	check(t, err)
+	tx := s.signed(t, latest.Value.Blockhash, newer)
+	if _, err := s.client.SendTransactionWithOpts(ctx, tx, processed); cause(t, err) != "BlockhashNotFound" {
+		t.Errorf("a blockhash that the node has not seen is refused as %v", err)
+	}
+	_, err = other.SendTransactionWithOpts(ctx, tx, processed)
+	check(t, err)
 	if _, err := s.client.GetHealth(ctx); err != nil {
 		t.Errorf("100 slots behind the node's health is %v, and a validator calls that good", err)
 	}
