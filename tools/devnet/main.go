@@ -21,13 +21,14 @@ import (
 const long = `Devnet runs a whole oracle network on this machine. Four nodes, each with its relayer and its
 median plugin in processes of their own, agree on a price through OCR2 and write it to a real
 OCR2Aggregator contract on an Ethereum chain that lives in devnet itself, or with --chain solana
-to a feed on a Solana chain (make solana builds it). Devnet checks every answer on the chain
+to a feed on a Solana chain (make solana builds it), or with --chain starknet to a feed on a
+model of Starknet that lives in devnet too. Devnet checks every answer on the chain
 against what the nodes say that they observed, and fails when one is not their median.
 
 Nothing remains afterwards: no process, and without --keep no file.
 
 With --json the last line of the output is a JSON object:
-  chain                  "evm" or "solana"
+  chain                  "evm", "solana" or "starknet"
   nodes, rounds, seed    as asked
   transmissions          answers that the contract took
   verified               of them, those found to be the median of what the nodes recorded
@@ -48,10 +49,13 @@ A job template (--job-template) is a job spec in TOML with the fields of Go's te
   .Bootstrappers         all nodes, each PEERID@HOST:PORT
   .PriceURL .PricePath   what an http task fetches, and where a jsonparse task finds the price in it
   .BridgeName .BridgeURL a bridge that every node has; it answers {"data":{"result":"PRICE"}}
-  .JuelsURL              answers {"data":{"result":"JUELS"}}: of an ether, or of a lamport
+  .JuelsURL              answers {"data":{"result":"JUELS"}}: of an ether, a lamport or a FRI
   .Decimals .Scale       of the contract's answers: 8, and 100000000
   .OCR2Program .StoreProgram .Transmissions
                          addresses on Solana, where .Contract is the feed's state
+  .AccountAddress .GasPriceURL
+                         on Starknet, where .TransmitterID is the public key of that account; the URL answers
+                         {"data":{"result":"FRI"}}
   quoted X               a text, or a list of them, as TOML strings`
 
 func main() {
@@ -96,7 +100,7 @@ func command(stdout, stderr *os.File) *cobra.Command {
 	}
 	flags := c.Flags()
 	flags.IntVar(&config.Rounds, "rounds", 0, "end after so many transmissions; 0: go on until Ctrl-C")
-	flags.StringVar(&config.Chain, "chain", "evm", "the feed's chain: evm or solana")
+	flags.StringVar(&config.Chain, "chain", "evm", "the feed's chain: evm, solana or starknet")
 	flags.IntVar(&config.Nodes, "nodes", 4, "number of nodes, 4 to 31, on Solana to 19")
 	flags.DurationVar(&config.MaxDurationQuery, "max-duration-query", session.DefaultMaxDurationQuery, "MaxDurationQuery in the feed's configuration; 0 is what real feeds have")
 	flags.DurationVar(&minimum, "min-max-duration-query", 0, "the nodes' CL_MIN_OCR2_MAX_DURATION_QUERY (default: the nodes' own)")
@@ -110,7 +114,7 @@ func command(stdout, stderr *os.File) *cobra.Command {
 	flags.Uint64Var(&config.Seed, "seed", 1, "fixes devnet's own prices and its choice of what to kill")
 	flags.DurationVar(&config.Timeout, "timeout", 2*time.Minute, "fail when the rounds take longer, or end then without --rounds; 0: never\n(the default holds with --rounds only)")
 	flags.StringSliceVar(&config.Langs, "langs", nil, "languages of the plugins, which the nodes take in turn: go, python\n(default: go)")
-	flags.StringVar(&config.BinDir, "bin-dir", "", "folder of the programs loop, loop-median and loop-evm or loop-solana\n(default: that of devnet itself, or ./bin)")
+	flags.StringVar(&config.BinDir, "bin-dir", "", "folder of the programs loop, loop-median and that of the chain's relayer, such as loop-evm\n(default: that of devnet itself, or ./bin)")
 	flags.BoolVar(&asJSON, "json", false, "end with a JSON object on stdout; progress goes to stderr")
 	c.RunE = func(c *cobra.Command, _ []string) error {
 		config.FallBack = !flags.Changed("http-port")

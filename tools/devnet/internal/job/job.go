@@ -16,17 +16,19 @@ var (
 	median string
 	//go:embed solana.toml.tmpl
 	solana string
+	//go:embed starknet.toml.tmpl
+	starknet string
 )
 
 // Fields are what a template can refer to.
 type Fields struct {
 	// Node is the node's name, such as "node-0".
 	Node string
-	// ChainID is the chain's id: a number on Ethereum, a name on Solana.
+	// ChainID is the chain's id: a number on Ethereum, a name on Solana and Starknet.
 	ChainID string
 	// Contract is the address of the OCR2Aggregator, or on Solana of the feed's state.
 	Contract string
-	// TransmitterID is the node's account on the chain, which sends its reports.
+	// TransmitterID is the node's account on the chain, which sends its reports; on Starknet the public key of its account.
 	TransmitterID string
 	// BundleID is the id of the node's OCR2 keys.
 	BundleID string
@@ -40,7 +42,7 @@ type Fields struct {
 	BridgeName string
 	// BridgeURL is where that bridge answers a POST.
 	BridgeURL string
-	// JuelsURL answers a GET with {"data":{"result":"JUELS"}}, the price of one ether, or of one lamport, in juels.
+	// JuelsURL answers a GET with {"data":{"result":"JUELS"}}, the price of one ether, one lamport or one FRI, in juels.
 	JuelsURL string
 	// Decimals is the number of decimals in the contract's answers.
 	Decimals int
@@ -48,6 +50,9 @@ type Fields struct {
 	Scale string
 	// OCR2Program, StoreProgram and Transmissions are addresses on Solana; empty elsewhere.
 	OCR2Program, StoreProgram, Transmissions string
+	// AccountAddress is the contract of the node's account on Starknet, and GasPriceURL answers a GET with
+	// {"data":{"result":"FRI"}}, the price of gas; empty elsewhere.
+	AccountAddress, GasPriceURL string
 }
 
 // Template makes specs.
@@ -61,6 +66,11 @@ func Default() *Template {
 // DefaultSolana is devnet's own template for feeds on Solana.
 func DefaultSolana() *Template {
 	return &Template{template.Must(newTemplate("devnet's own for Solana").Parse(solana))}
+}
+
+// DefaultStarknet is devnet's own template for feeds on Starknet.
+func DefaultStarknet() *Template {
+	return &Template{template.Must(newTemplate("devnet's own for Starknet").Parse(starknet))}
 }
 
 // Load reads a template of the user's, in the syntax of Go's text/template. Errors name the line; a field that Fields does

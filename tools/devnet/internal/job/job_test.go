@@ -28,10 +28,14 @@ func TestDefault(t *testing.T) {
 	onSolana.ChainID, onSolana.Contract = "localnet", "EgsT6XvornaefbNE7XLPjELnQPj1gjNbRoZqpKWCvgr5"
 	onSolana.OCR2Program, onSolana.StoreProgram = "cjg3oHmg9uuPsP8D6g29NWvhySJkdYdAo9D25PRbKXJ", "HEvSKofvBgfaexv23kMabbYqxasxU3mQ4ibBMEmJWHny"
 	onSolana.Transmissions = "5biDvCZjcnWYEnQp1qhBa64QYXnL1Aqwf28fp91uJEpn"
+	onStarknet := fields()
+	onStarknet.ChainID, onStarknet.Contract = "LOOP_DEVNET", "0x38ad7f67464a933ee7efbb7c729e88757d6bc05645b9c834307979b647c7647"
+	onStarknet.TransmitterID, onStarknet.AccountAddress = "0x416b6de2b24f7256", "0x171146c52c65fd36"
+	onStarknet.GasPriceURL = "http://127.0.0.1:3/gas/fri"
 	for name, test := range map[string]struct {
 		template *Template
 		fields   Fields
-	}{"median.toml": {Default(), fields()}, "solana.toml": {DefaultSolana(), onSolana}} {
+	}{"median.toml": {Default(), fields()}, "solana.toml": {DefaultSolana(), onSolana}, "starknet.toml": {DefaultStarknet(), onStarknet}} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			golden(t, name, test.template, test.fields)

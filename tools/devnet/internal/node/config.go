@@ -41,6 +41,15 @@ ChainID = {{printf "%q" .Chain.ID}}
 Name = "devnet"
 URL = {{printf "%q" .Chain.HTTPURL}}
 WSURL = {{printf "%q" .Chain.WSURL}}
+{{else if eq .Chain.Kind "starknet" -}}
+[[Starknet]]
+ChainID = {{printf "%q" .Chain.ID}}
+OCR2CachePollPeriod = "500ms"
+ConfirmationPoll = "1s"
+
+[[Starknet.Nodes]]
+Name = "devnet"
+URL = {{printf "%q" .Chain.HTTPURL}}
 {{else -}}
 [[EVM]]
 ChainID = {{printf "%q" .Chain.ID}}

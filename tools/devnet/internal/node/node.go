@@ -46,7 +46,7 @@ type Settings struct {
 
 // Chain is a chain as a node's configuration names it.
 type Chain struct {
-	// Kind is "evm" or "solana".
+	// Kind is "evm", "solana" or "starknet".
 	Kind string
 	// ID is what the configuration calls the chain.
 	ID string

@@ -21,8 +21,9 @@ var update = flag.Bool("update", false, "write the golden files anew")
 func TestWriteFolder(t *testing.T) {
 	t.Parallel()
 	for name, chain := range map[string]Chain{
-		"config.toml": {Kind: "evm", ID: "1337", WSURL: "ws://127.0.0.1:1", HTTPURL: "http://127.0.0.1:2"},
-		"solana.toml": {Kind: "solana", ID: "localnet", WSURL: "ws://127.0.0.1:1", HTTPURL: "http://127.0.0.1:2"},
+		"config.toml":   {Kind: "evm", ID: "1337", WSURL: "ws://127.0.0.1:1", HTTPURL: "http://127.0.0.1:2"},
+		"solana.toml":   {Kind: "solana", ID: "localnet", WSURL: "ws://127.0.0.1:1", HTTPURL: "http://127.0.0.1:2"},
+		"starknet.toml": {Kind: "starknet", ID: "LOOP_DEVNET", HTTPURL: "http://127.0.0.1:2"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -4,6 +4,8 @@
 //	POST /bridge/<node>   the same, for a bridge's request
 //	GET  /juels           {"data":{"result":"130500000000000000000"}}
 //	GET  /juels/lamport   {"data":{"result":"8100000000"}}
+//	GET  /juels/fri       {"data":{"result":"1"}}
+//	GET  /gas/fri         {"data":{"result":"3000000000"}}
 //
 // The price walks, and every node sees it with a little noise of its own, so that there is something to agree on. The
 // package must not know of chains, nodes or jobs.
@@ -24,6 +26,12 @@ const JuelsPerFeeCoin = "130500000000000000000"
 
 // JuelsPerLamport is what /juels/lamport answers: the price of 10^-9 SOL in juels, which on Solana has 63 bits.
 const JuelsPerLamport = "8100000000"
+
+// JuelsPerFRI is what /juels/fri answers: the price of 10^-18 STRK in juels. It is less than one, which no integer is.
+const JuelsPerFRI = "1"
+
+// GasPrice is what /gas/fri answers: the price of gas on Starknet in FRI.
+const GasPrice = "3000000000"
 
 // maxBridgeBody is as much as a node sends to a bridge with a wide margin.
 const maxBridgeBody = 64 << 10
@@ -62,6 +70,12 @@ func (s *Server) JuelsURL() string { return s.base() + "/juels" }
 // LamportURL is where an http task reads the price of a lamport in juels.
 func (s *Server) LamportURL() string { return s.base() + "/juels/lamport" }
 
+// FRIURL is where an http task reads the price of a FRI in juels.
+func (s *Server) FRIURL() string { return s.base() + "/juels/fri" }
+
+// GasPriceURL is where an http task reads the price of gas in FRI.
+func (s *Server) GasPriceURL() string { return s.base() + "/gas/fri" }
+
 func (s *Server) base() string { return "http://" + s.listener.Addr().String() }
 
 // Close ends the server, waiting a second at most for answers under way.
@@ -92,6 +106,8 @@ func handler(walk *walk) http.Handler {
 	})
 	mux.HandleFunc("GET /juels", func(w http.ResponseWriter, _ *http.Request) { answer(w, JuelsPerFeeCoin) })
 	mux.HandleFunc("GET /juels/lamport", func(w http.ResponseWriter, _ *http.Request) { answer(w, JuelsPerLamport) })
+	mux.HandleFunc("GET /juels/fri", func(w http.ResponseWriter, _ *http.Request) { answer(w, JuelsPerFRI) })
+	mux.HandleFunc("GET /gas/fri", func(w http.ResponseWriter, _ *http.Request) { answer(w, GasPrice) })
 	return mux
 }
 

@@ -38,6 +38,8 @@ func TestServer(t *testing.T) {
 		"bridge":                      {"POST", server.BridgeURL("node-1"), `{"meta":{"latestAnswer":null}}`, 200, `{"data":{"result":"`},
 		"juels":                       {"GET", server.JuelsURL(), "", 200, `{"data":{"result":"130500000000000000000"}}`},
 		"lamport":                     {"GET", server.LamportURL(), "", 200, `{"data":{"result":"8100000000"}}`},
+		"FRI":                         {"GET", server.FRIURL(), "", 200, `{"data":{"result":"1"}}`},
+		"gas":                         {"GET", server.GasPriceURL(), "", 200, `{"data":{"result":"3000000000"}}`},
 		"bridge that gets no JSON":    {"POST", server.BridgeURL("node-1"), `{`, 400, "must be a JSON object"},
 		"bridge that gets a list":     {"POST", server.BridgeURL("node-1"), `[]`, 400, "must be a JSON object"},
 		"bridge with too much":        {"POST", server.BridgeURL("node-1"), `{"a":"` + strings.Repeat("x", 70_000), 400, "too large"},

@@ -16,8 +16,9 @@ import (
 
 // Chains that a session can have.
 const (
-	chainEVM    = "evm"
-	chainSolana = "solana"
+	chainEVM      = "evm"
+	chainSolana   = "solana"
+	chainStarknet = "starknet"
 )
 
 // ledger is the chain of a session with a feed on it, whatever its kind.
@@ -86,6 +87,11 @@ func kindOf(name string) (kind, error) {
 			name: chainSolana, opening: "Deploying an OCR2 feed on a Solana chain of its own …", maxOracles: solanaOracles,
 			relayer: "loop-solana", command: "CL_SOLANA_CMD", unit: "lamports", template: job.DefaultSolana, ledger: newSolana,
 		}, nil
+	case chainStarknet:
+		return kind{
+			name: chainStarknet, opening: "Deploying an OCR2 feed on a model of Starknet …", maxOracles: starknetOracles,
+			relayer: "loop-starknet", command: "CL_STARKNET_CMD", unit: "FRI", template: job.DefaultStarknet, ledger: newStarknet,
+		}, nil
 	}
-	return kind{}, fmt.Errorf("--chain is %q; the chains are %s and %s", name, chainEVM, chainSolana)
+	return kind{}, fmt.Errorf("--chain is %q; the chains are %s, %s and %s", name, chainEVM, chainSolana, chainStarknet)
 }

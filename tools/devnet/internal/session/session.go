@@ -27,7 +27,7 @@ const DefaultMaxDurationQuery = 200 * time.Millisecond
 
 // Config is what a user chooses.
 type Config struct {
-	// Chain is "evm" or "solana"; empty: the former.
+	// Chain is "evm", "solana" or "starknet"; empty: the first.
 	Chain string
 	// MaxDurationQuery is the longest time of a query in the feed's configuration. With 0, as real feeds have it, nodes take
 	// a minimum of their own.
@@ -59,7 +59,7 @@ type Config struct {
 	Timeout time.Duration
 	// Langs are the languages of the plugins, which the nodes take in turn; empty: Go.
 	Langs []string
-	// BinDir holds the programs loop, loop-median and loop-evm or loop-solana; empty: the folder of devnet's own program, or ./bin.
+	// BinDir holds the programs loop, loop-median and that of the relayer; empty: the folder of devnet's own program, or ./bin.
 	BinDir string
 }
 
@@ -75,7 +75,7 @@ type Display interface {
 
 // Result is what came of a session.
 type Result struct {
-	// Chain is "evm" or "solana".
+	// Chain is "evm", "solana" or "starknet".
 	Chain string `json:"chain"`
 	// Nodes is their number, Rounds the number of transmissions that were asked for.
 	Nodes  int `json:"nodes"`

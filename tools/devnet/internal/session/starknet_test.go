@@ -1,0 +1,49 @@
+package session
+
+import (
+	"testing"
+
+	"github.com/loop-plugins/loop/sdk/go/stark"
+	"github.com/loop-plugins/loop/tools/devnet/internal/job"
+	"github.com/loop-plugins/loop/tools/devnet/internal/price"
+	"github.com/loop-plugins/loop/tools/starknet/chain"
+)
+
+// TestStarknet opens and closes a chain, whose account of a key is where the job says that it is.
+func TestStarknet(t *testing.T) {
+	t.Parallel()
+	s := &starknetLedger{keys: map[stark.Felt]string{}}
+	if err := s.open(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := s.close(); err != nil {
+			t.Error(err)
+		}
+	}()
+	prices, err := price.Start(1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := prices.Close(); err != nil {
+			t.Error(err)
+		}
+	}()
+	if d := s.describe(); d.Kind != "starknet" || d.ID != "LOOP_DEVNET" || d.HTTPURL == "" || s.contract() == "0x0" {
+		t.Errorf("the chain is %+v with the feed %s", d, s.contract())
+	}
+	account, err := chain.NewAccount()
+	if err != nil {
+		t.Fatal(err)
+	}
+	fields := job.Fields{TransmitterID: account.Key.Public().String()}
+	s.fields(&fields, prices)
+	if fields.AccountAddress != account.Address.String() || fields.JuelsURL != prices.FRIURL() || fields.GasPriceURL != prices.GasPriceURL() {
+		t.Errorf("the job has %+v, want the account %s", fields, account.Address)
+	}
+	s.keys[account.Address] = "0x1"
+	if mine, other := s.keyOf(account.Address), s.keyOf(stark.FromUint64(7)); mine != "0x1" || other != "0x7" {
+		t.Errorf("the keys of accounts are %s and %s, want 0x1 and 0x7", mine, other)
+	}
+}
