@@ -32,7 +32,7 @@ type ledger struct {
 func (l *ledger) start(chainID string, interval, timeout time.Duration) {
 	l.poller = relayer.NewPoller(relayer.PollerSettings[struct{}]{
 		Subject: "the contracts of chain " + chainID, Fetch: func(ctx context.Context) (struct{}, error) { return struct{}{}, l.fetch(ctx) },
-		Interval: interval, Retry: interval, Gap: min(interval, 250*time.Millisecond), TTL: l.ttl, Timeout: 2 * timeout,
+		Interval: interval, Retry: min(interval, time.Second), Gap: min(interval, 250*time.Millisecond), TTL: l.ttl, Timeout: 2 * timeout,
 	})
 }
 

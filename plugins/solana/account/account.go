@@ -50,9 +50,10 @@ type Settings struct {
 type Account struct {
 	settings Settings
 
-	mu    sync.Mutex
-	hash  endpoint.Blockhash
-	asked time.Time // when hash was asked for
+	mu     sync.Mutex
+	hash   endpoint.Blockhash
+	asked  time.Time        // when hash was asked for
+	doubts map[doubt]uint64 // the newest slot when each arose
 }
 
 var _ relayer.Sender = (*Account)(nil)

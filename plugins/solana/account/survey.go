@@ -38,6 +38,7 @@ func (a *Account) outcomes(ctx context.Context, client *endpoint.Client, flights
 	if err != nil {
 		return nil, err
 	}
+	a.expire(height)
 	known := map[string]*endpoint.Status{}
 	ask := func(flights []relayer.Flight, history bool) error {
 		var signatures []string
@@ -78,6 +79,15 @@ func (a *Account) outcomes(ctx context.Context, client *endpoint.Client, flights
 		}
 	}
 	return outcomes, nil
+}
+
+// expire forgets a blockhash that is dead: what it signs would be the same transaction again.
+func (a *Account) expire(height uint64) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if height > a.hash.LastValid {
+		a.asked = time.Time{}
+	}
 }
 
 // outcome judges a flight by what is known of its attempts. One that succeeded decides: others of the flight then fail, since
@@ -189,19 +199,42 @@ func (a *Account) verdicts(ctx context.Context, client *endpoint.Client, items [
 		}
 	}
 	verdicts := make([]relayer.Verdict, len(items))
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	doubts := map[doubt]uint64{}
 	for i, item := range items {
 		v := views[item.Contract]
 		if v.err != nil {
 			verdicts[i] = relayer.Verdict{Wait: true}
 			continue
 		}
-		verdicts[i] = verdict(item, v.head, v.slot >= horizon)
+		current := true
+		if v.head.ConfigDigest != item.Digest {
+			of := doubt{item.Contract, item.Digest}
+			since, known := a.doubts[of]
+			if !known {
+				since = max(a.settings.Pool.Height(), horizon)
+			}
+			doubts[of], current = since, v.slot >= since
+		}
+		verdicts[i] = verdict(item, v.head, current)
+	}
+	if len(items) > 0 {
+		a.doubts = doubts
 	}
 	return verdicts, nil
 }
 
-// verdict compares a report with what its contract holds. current tells that the view is as new as any that was seen: an older
-// one may not know the report's configuration yet.
+// doubt is about reports under a configuration that their contract does not show. What is read is some slots behind the newest,
+// and may not know the configuration yet: until it has reached the slot that was the newest when the doubt arose, such reports
+// wait.
+type doubt struct {
+	contract string
+	digest   [32]byte
+}
+
+// verdict compares a report with what its contract holds. current tells that the contract is sure to show the report's
+// configuration, if it has not got a newer one.
 func verdict(item relayer.Item, head ocr2.Head, current bool) relayer.Verdict {
 	switch {
 	case head.ConfigDigest != item.Digest && !current:

@@ -1,0 +1,369 @@
+package solana_test
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"crypto/ed25519"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/decred/dcrd/dcrec/secp256k1/v4"
+	"github.com/decred/dcrd/dcrec/secp256k1/v4/ecdsa"
+	sol "github.com/gagliardetto/solana-go"
+	"github.com/gagliardetto/solana-go/rpc"
+	"github.com/prometheus/client_golang/prometheus"
+	"go.uber.org/goleak"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"crypto/sha256"
+
+	hostservicev1 "github.com/loop-plugins/loop/gen/go/loop/hostservice/v1"
+	medianv1 "github.com/loop-plugins/loop/gen/go/loop/median/v1"
+	relayerv1 "github.com/loop-plugins/loop/gen/go/loop/relayer/v1"
+	"github.com/loop-plugins/loop/gen/go/loop/relayer/v1/relayerv1loop"
+	reportingv1 "github.com/loop-plugins/loop/gen/go/loop/reporting/v1"
+	"github.com/loop-plugins/loop/plugins/solana"
+	"github.com/loop-plugins/loop/plugins/solana/ocr2"
+	"github.com/loop-plugins/loop/sdk/go/relayer/relayertest"
+	"github.com/loop-plugins/loop/sdk/go/wire"
+	"math/big"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// binary is the Solana chain of the devnet: a real virtual machine with programs that keep to the deployed ones' formats.
+const binary = "../../bin/solana-devchain"
+
+// devchain is such a chain with its feeds.
+type devchain struct {
+	t     *testing.T
+	stdin io.Writer
+	out   *json.Decoder
+
+	mu      sync.Mutex
+	Nodes   []devnode `json:"nodes"`
+	Admin   string    `json:"admin_url"`
+	Program string    `json:"ocr2_program_id"`
+	Store   string    `json:"store_program_id"`
+	Feeds   []devfeed `json:"feeds"`
+	F       int       `json:"f"`
+	Oracles []struct {
+		Signer      string     `json:"signer_private_key"`
+		Transmitter privateKey `json:"transmitter_private_key"`
+	} `json:"oracles"`
+}
+
+// privateKey is one in base58.
+type privateKey struct{ sol.PrivateKey }
+
+func (k *privateKey) UnmarshalText(text []byte) (err error) {
+	k.PrivateKey, err = sol.PrivateKeyFromBase58(string(text))
+	return err
+}
+
+type devnode struct {
+	RPC string `json:"rpc_url"`
+	WS  string `json:"ws_url"`
+}
+
+type devfeed struct {
+	State         sol.PublicKey `json:"state"`
+	Transmissions sol.PublicKey `json:"transmissions"`
+	Digest        string        `json:"config_digest"`
+	Count         uint64        `json:"config_count"`
+}
+
+func newDevchain(t *testing.T, args ...string) *devchain {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("starts a chain")
+	}
+	path, err := filepath.Abs(binary)
+	must(t, err)
+	if _, err := os.Stat(path); err != nil {
+		t.Skipf("there is no chain to try this on: build %s with make", binary)
+	}
+	command := exec.Command(path, append([]string{"--slot-time", "100ms"}, args...)...)
+	stdin, err := command.StdinPipe()
+	must(t, err)
+	stdout, err := command.StdoutPipe()
+	must(t, err)
+	var stderr bytes.Buffer
+	command.Stderr = &stderr
+	must(t, command.Start())
+	t.Cleanup(func() {
+		_ = stdin.Close()
+		if err := command.Wait(); err != nil {
+			t.Errorf("the chain ended with %v: %s", err, stderr.String())
+		}
+	})
+	d := &devchain{t: t, stdin: stdin, out: json.NewDecoder(bufio.NewReader(stdout))}
+	if err := d.out.Decode(d); err != nil {
+		t.Fatalf("the chain does not start: %v: %s", err, stderr.String())
+	}
+	return d
+}
+
+// admin calls a method that a validator does not have.
+func (d *devchain) admin(method string, params ...any) {
+	d.t.Helper()
+	body, err := json.Marshal(map[string]any{"jsonrpc": "2.0", "id": 1, "method": method, "params": params})
+	must(d.t, err)
+	response, err := http.Post(d.Admin, "application/json", bytes.NewReader(body))
+	must(d.t, err)
+	defer response.Body.Close()
+	var reply struct{ Error any }
+	must(d.t, json.NewDecoder(response.Body).Decode(&reply))
+	if reply.Error != nil {
+		d.t.Fatalf("%s: %v", method, reply.Error)
+	}
+}
+
+// client asks the node that never fails.
+func (d *devchain) client() *rpc.Client {
+	c := rpc.New(d.Admin)
+	d.t.Cleanup(func() { _ = c.Close() })
+	return c
+}
+
+// configure configures a feed again.
+func (d *devchain) configure(feed int) {
+	d.t.Helper()
+	_, err := fmt.Fprintf(d.stdin, "configure %d\n", feed)
+	must(d.t, err)
+	must(d.t, d.out.Decode(&d.Feeds[feed]))
+}
+
+// latest is what a feed's contract and its ring hold now, read past the relayer's own ways.
+func (d *devchain) latest(feed int) (epoch uint32, answer int64, round uint32) {
+	d.t.Helper()
+	c := d.client()
+	state, err := c.GetAccountInfoWithOpts(context.Background(), d.Feeds[feed].State, &rpc.GetAccountInfoOpts{Encoding: sol.EncodingBase64, Commitment: rpc.CommitmentProcessed})
+	must(d.t, err)
+	head, err := ocr2.ParseHead(state.Value.Data.GetBinary())
+	must(d.t, err)
+	ring, err := c.GetAccountInfoWithOpts(context.Background(), d.Feeds[feed].Transmissions, &rpc.GetAccountInfoOpts{Encoding: sol.EncodingBase64, Commitment: rpc.CommitmentProcessed})
+	must(d.t, err)
+	header, record, err := ocr2.ParseLatest(ring.Value.Data.GetBinary())
+	must(d.t, err)
+	return head.Epoch, record.Answer.Int64(), header.LatestRoundID
+}
+
+// landed counts the transactions of an account's that are in blocks, by whether they succeeded.
+func (d *devchain) landed(account sol.PublicKey) (succeeded, failed int) {
+	d.t.Helper()
+	all, err := d.client().GetSignaturesForAddressWithOpts(context.Background(), account, &rpc.GetSignaturesForAddressOpts{Commitment: rpc.CommitmentConfirmed})
+	must(d.t, err)
+	for _, s := range all {
+		tx, err := d.client().GetTransaction(context.Background(), s.Signature, &rpc.GetTransactionOpts{Encoding: sol.EncodingBase64, Commitment: rpc.CommitmentConfirmed})
+		if errors.Is(err, rpc.ErrNotFound) {
+			continue // an airdrop is no transaction here
+		}
+		must(d.t, err)
+		parsed, err := tx.Transaction.GetTransaction()
+		must(d.t, err)
+		if payer := parsed.Message.AccountKeys[0]; payer != account || len(parsed.Message.Instructions) != 3 {
+			continue // how it was funded
+		}
+		if s.Err == nil {
+			succeeded++
+		} else {
+			failed++
+		}
+	}
+	return succeeded, failed
+}
+
+// report makes what libocr hands to Transmit.
+func (d *devchain) report(feed int, epoch uint32, round uint8, answer int64) *relayerv1.TransmitRequest {
+	d.t.Helper()
+	var observations []ocr2.Observation
+	for i := range d.Oracles {
+		observations = append(observations, ocr2.Observation{Time: 1_700_000_000 + epoch, Value: big.NewInt(answer), JuelsPerFeeCoin: big.NewInt(1), Observer: uint8(i)})
+	}
+	report, err := ocr2.BuildReport(observations)
+	must(d.t, err)
+	digest, err := hex.DecodeString(d.Feeds[feed].Digest)
+	must(d.t, err)
+	text := append([]byte{byte(len(report))}, report...)
+	text = append(append(text, digest...), make([]byte, 27)...)
+	text = append(text, byte(epoch>>24), byte(epoch>>16), byte(epoch>>8), byte(epoch), round)
+	hash := sha256.Sum256(append(text, make([]byte, 32)...))
+	request := &relayerv1.TransmitRequest{
+		ReportContext: &reportingv1.ReportContext{
+			Timestamp: &reportingv1.ReportTimestamp{ConfigDigest: digest, Epoch: epoch, Round: uint32(round)}, ExtraHash: make([]byte, 32),
+		},
+		Report: report,
+	}
+	for i := range d.F + 1 {
+		secret, err := hex.DecodeString(d.Oracles[i].Signer)
+		must(d.t, err)
+		compact := ecdsa.SignCompact(secp256k1.PrivKeyFromBytes(secret), hash[:], false) // 27 + recovery id, r, s
+		request.Signatures = append(request.Signatures, &relayerv1.AttributedOnchainSignature{Signature: append(compact[1:], compact[0]-27), Signer: uint32(i)})
+	}
+	return request
+}
+
+// keystore is a fake of the host's: it signs with keys of the test.
+type keystore map[string]sol.PrivateKey
+
+func (k keystore) ListAccounts(context.Context, *hostservicev1.ListAccountsRequest, ...grpc.CallOption) (*hostservicev1.ListAccountsResponse, error) {
+	r := &hostservicev1.ListAccountsResponse{}
+	for account := range k {
+		r.Accounts = append(r.Accounts, account)
+	}
+	slices.Sort(r.Accounts)
+	return r, nil
+}
+
+func (k keystore) Sign(_ context.Context, in *hostservicev1.SignRequest, _ ...grpc.CallOption) (*hostservicev1.SignResponse, error) {
+	key, ok := k[in.GetAccount()]
+	if !ok {
+		return nil, status.Errorf(codes.NotFound, "account %s is not lent", in.GetAccount())
+	}
+	return &hostservicev1.SignResponse{Signature: ed25519.Sign(ed25519.PrivateKey(key), in.GetData())}, nil
+}
+
+// fixture is a relayer with what a host would lend it.
+type fixture struct {
+	t       *testing.T
+	relayer *solana.Relayer
+	loans   relayerv1loop.CreateChainLoans
+	metrics *prometheus.Registry
+}
+
+func newFixture(t *testing.T, keys ...sol.PrivateKey) *fixture {
+	registry := prometheus.NewPedanticRegistry()
+	k := keystore{}
+	for _, key := range keys {
+		k[key.PublicKey().String()] = key
+	}
+	return &fixture{
+		t: t, metrics: registry,
+		relayer: solana.New(solana.Settings{Logger: slog.New(slog.NewTextHandler(testWriter{t}, nil)), Registerer: registry}),
+		loans:   relayerv1loop.CreateChainLoans{Keystore: k, Store: &relayertest.Store{}},
+	}
+}
+
+// chain makes a chain; the test's end closes it, unless stop did.
+func (f *fixture) chain(config string) (chain relayerv1loop.Chain, stop func()) {
+	f.t.Helper()
+	chain, _, err := f.relayer.CreateChain(f.t.Context(), &relayerv1.CreateChainRequest{Name: "chain", ChainId: "localnet", ConfigToml: []byte(config)}, f.loans)
+	must(f.t, err)
+	stop = sync.OnceFunc(func() { must(f.t, chain.(*solana.Chain).Close()) })
+	f.t.Cleanup(stop)
+	return chain, stop
+}
+
+func (d *devchain) relayConfig(feed int) []byte {
+	return fmt.Appendf(nil, `{"chainID":"localnet","ocr2ProgramID":%q,"storeProgramID":%q,"transmissionsID":%q,"nodeEndpointHTTP":"http://old"}`, d.Program, d.Store, d.Feeds[feed].Transmissions)
+}
+
+// provider makes a median provider; the test's end closes it before the chain, unless stop did.
+func (f *fixture) provider(d *devchain, chain relayerv1loop.Chain, name string, feed int, transmitter sol.PublicKey) (provider relayerv1loop.MedianProvider, stop func()) {
+	f.t.Helper()
+	provider, _, err := chain.CreateMedianProvider(f.t.Context(), &relayerv1.CreateMedianProviderRequest{
+		Name: name, TransmitterId: transmitter.String(),
+		Config: &relayerv1.ProviderConfig{ExternalJobId: "job", ContractId: d.Feeds[feed].State.String(), RelayConfigJson: d.relayConfig(feed)},
+	})
+	must(f.t, err)
+	stop = sync.OnceFunc(func() { must(f.t, provider.(*solana.MedianProvider).Close()) })
+	f.t.Cleanup(stop)
+	return provider, stop
+}
+
+// keys are those that the store holds.
+func (f *fixture) keys() []string { return f.loans.Store.(*relayertest.Store).Keys() }
+
+// endings counts the transmissions that ended, by how.
+func (f *fixture) endings() map[string]int {
+	f.t.Helper()
+	families, err := f.metrics.Gather()
+	must(f.t, err)
+	counts := map[string]int{}
+	for _, family := range families {
+		for _, metric := range family.GetMetric() {
+			for _, label := range metric.GetLabel() {
+				if family.GetName() == "loop_solana_transmissions_total" && label.GetName() == "ending" {
+					counts[label.GetValue()] = int(metric.GetCounter().GetValue())
+				}
+			}
+		}
+	}
+	return counts
+}
+
+const quick = `
+ChainID = 'localnet'
+OCR2CachePollPeriod = '100ms'
+ConfirmPollPeriod = '50ms'
+BalancePollPeriod = '100ms'
+TxTimeout = '2s'
+TxRetryPeriod = '300ms'
+`
+
+// settings is a chain's section with nodes named n0, n1, ….
+func settings(extra string, nodes ...devnode) string {
+	text := quick + extra
+	for i, n := range nodes {
+		text += fmt.Sprintf("\n[[Nodes]]\nName = 'n%d'\nURL = '%s'\nWSURL = '%s'\n", i, n.RPC, n.WS)
+	}
+	return text
+}
+
+// answer is what the cache shows of a feed.
+func answer(ctx context.Context, p relayerv1loop.MedianProvider) (epoch uint32, value int64, err error) {
+	r, err := p.LatestTransmissionDetails(ctx, &medianv1.LatestTransmissionDetailsRequest{})
+	if err != nil {
+		return 0, 0, err
+	}
+	return r.GetTimestamp().GetEpoch(), wire.Int(r.GetLatestAnswer()).Int64(), nil
+}
+
+func observationTime(epoch uint32) *timestamppb.Timestamp {
+	return timestamppb.New(time.Unix(1_700_000_000+int64(epoch), 0))
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func eventually(t *testing.T, what string, holds func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(30 * time.Second); !holds(); {
+		if time.Now().After(deadline) {
+			t.Fatalf("within 30 s not so: %s", what)
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+}
+
+// testWriter shows a relayer's log with a failed test.
+type testWriter struct{ t *testing.T }
+
+func (w testWriter) Write(line []byte) (int, error) {
+	if w.t.Context().Err() == nil { // logging after a test's end panics
+		w.t.Log(strings.TrimSpace(string(line)))
+	}
+	return len(line), nil
+}

@@ -1,0 +1,261 @@
+package solana_test
+
+import (
+	"encoding/json"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	sol "github.com/gagliardetto/solana-go"
+	"github.com/gagliardetto/solana-go/rpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	relayerv1 "github.com/loop-plugins/loop/gen/go/loop/relayer/v1"
+	"github.com/loop-plugins/loop/gen/go/loop/relayer/v1/relayerv1loop"
+	"github.com/loop-plugins/loop/sdk/go/relayer/relayertest"
+)
+
+// TestAnotherNodeTakesOver spoils the first of two nodes in each way there is.
+func TestAnotherNodeTakesOver(t *testing.T) {
+	t.Parallel()
+	d := newDevchain(t, "--feeds", "9", "--nodes", "2")
+	cases := map[string]struct {
+		spoil      func(s *relayertest.Server)
+		wantState  relayerv1.NodeState
+		wantReason string
+	}{
+		"down":    {func(s *relayertest.Server) { s.SetFault(relayertest.Down) }, relayerv1.NodeState_NODE_STATE_UNREACHABLE, ""},
+		"hangs":   {func(s *relayertest.Server) { s.SetFault(relayertest.Hang) }, relayerv1.NodeState_NODE_STATE_UNREACHABLE, "does not answer in time"},
+		"HTML":    {func(s *relayertest.Server) { s.SetFault(relayertest.HTML) }, relayerv1.NodeState_NODE_STATE_UNREACHABLE, "answers with something other than the JSON expected"},
+		"limits":  {func(s *relayertest.Server) { s.SetFault(relayertest.Limit) }, relayerv1.NodeState_NODE_STATE_UNREACHABLE, "answers with HTTP status 429: it limits the rate of requests"},
+		"garbage": {func(s *relayertest.Server) { s.SetFault(relayertest.Garbage) }, relayerv1.NodeState_NODE_STATE_UNREACHABLE, "answers with something other than the JSON expected"},
+		"lags":    {func(s *relayertest.Server) { s.SetFault(relayertest.Lag) }, relayerv1.NodeState_NODE_STATE_ALIVE, "is # blocks behind the newest node and is asked last"},
+		"mute":    {func(s *relayertest.Server) { s.SetFault(relayertest.Mute) }, relayerv1.NodeState_NODE_STATE_ALIVE, ""},
+		"other chain": {func(s *relayertest.Server) {
+			s.Answer("getGenesisHash", func(json.RawMessage) (any, error) { return "5eykt4UsFv8P8NJdTREpY1vzqKqZKvdpKuc147dw2N9d", nil })
+			s.SetFault(relayertest.Down)
+			s.SetFault(relayertest.None)
+			s.Answer("getSlot", func(json.RawMessage) (any, error) { return nil, errors.New("unhealthy") })
+		}, relayerv1.NodeState_NODE_STATE_WRONG_CHAIN, "answers for another chain"},
+		"limits in JSON": {func(s *relayertest.Server) {
+			for _, method := range []string{"getSlot", "getMultipleAccounts"} {
+				s.Answer(method, func(json.RawMessage) (any, error) {
+					return nil, errors.New("Too many requests, see https://node.example/key")
+				})
+			}
+			s.SetFault(relayertest.Down)
+			s.SetFault(relayertest.None)
+		}, relayerv1.NodeState_NODE_STATE_UNREACHABLE, "answers with the error: Too many requests, see [address]"},
+	}
+	feed := 0
+	for name, c := range cases {
+		mine := feed
+		feed++
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			key := d.Oracles[mine%len(d.Oracles)].Transmitter.PrivateKey
+			x := newFixture(t, key)
+			ctx := t.Context()
+			server := relayertest.NewServer(t, d.Nodes[0].RPC)
+			chain, _ := x.chain(settings("", devnode{RPC: server.HTTPURL, WS: server.WSURL}, d.Nodes[1]))
+			p, _ := x.provider(d, chain, "p", mine, key.PublicKey())
+			state := func(i int) *relayerv1.NodeStatus {
+				r, err := chain.ListNodeStatuses(ctx, &relayerv1.ListNodeStatusesRequest{})
+				must(t, err)
+				return r.GetNodes()[i]
+			}
+			eventually(t, "both nodes serve and the contract is read", func() bool {
+				_, err := p.LatestConfigDetails(ctx, nil)
+				return err == nil && state(0).GetState() == relayerv1.NodeState_NODE_STATE_ALIVE && state(1).GetState() == relayerv1.NodeState_NODE_STATE_ALIVE
+			})
+			c.spoil(server)
+			_, err := p.Transmit(ctx, d.report(mine, 1, 1, 42))
+			must(t, err)
+			eventually(t, "the report is in the feed and the cache shows it", func() bool {
+				e, v, err := answer(ctx, p)
+				return err == nil && e == 1 && v == 42
+			})
+			eventually(t, "the node's state is told", func() bool {
+				s := state(0)
+				reason := s.GetReason()
+				if name == "lags" {
+					reason = strings.Map(func(r rune) rune {
+						if r >= '0' && r <= '9' {
+							return '#'
+						}
+						return r
+					}, reason)
+					for strings.Contains(reason, "##") {
+						reason = strings.ReplaceAll(reason, "##", "#")
+					}
+				}
+				if strings.Contains(reason, "127.0.0.1") {
+					t.Fatalf("the reason %q holds an address", reason)
+				}
+				return s.GetState() == c.wantState && (c.wantReason == "" || reason == c.wantReason)
+			})
+			for _, method := range []string{"getGenesisHash", "getSlot", "getMultipleAccounts"} {
+				server.Answer(method, nil)
+			}
+			server.SetFault(relayertest.None)
+			eventually(t, "the node serves again", func() bool {
+				s := state(0)
+				return s.GetState() == relayerv1.NodeState_NODE_STATE_ALIVE && s.GetReason() == ""
+			})
+			_, err = p.Transmit(ctx, d.report(mine, 2, 1, 43))
+			must(t, err)
+			eventually(t, "all is settled", func() bool { e, v, _ := d.latest(mine); return e == 2 && v == 43 && len(x.keys()) == 0 })
+			if diff := x.endings(); diff["transmitted"] != 2 || len(diff) != 1 {
+				t.Errorf("endings %v, want two transmitted", diff)
+			}
+		})
+	}
+}
+
+// TestLagOf100Slots has a real node fall back by 100 slots, which is a minute of blockhashes and statuses.
+func TestLagOf100Slots(t *testing.T) {
+	t.Parallel()
+	d := newDevchain(t, "--nodes", "2")
+	key := d.Oracles[0].Transmitter.PrivateKey
+	x := newFixture(t, key)
+	ctx := t.Context()
+	d.admin("loop_warp", 200)
+	chain, _ := x.chain(settings("", d.Nodes...))
+	p, _ := x.provider(d, chain, "p", 0, key.PublicKey())
+	eventually(t, "the contract is read", func() bool { _, err := p.LatestConfigDetails(ctx, nil); return err == nil })
+	d.admin("loop_fault", 0, map[string]any{"kind": "lag", "slots": 100})
+	eventually(t, "the lag is told", func() bool {
+		r, err := chain.ListNodeStatuses(ctx, &relayerv1.ListNodeStatusesRequest{})
+		must(t, err)
+		return strings.Contains(r.GetNodes()[0].GetReason(), "blocks behind the newest node and is asked last")
+	})
+	for epoch := uint32(1); epoch <= 3; epoch++ {
+		_, err := p.Transmit(ctx, d.report(0, epoch, 1, int64(epoch)))
+		must(t, err)
+		eventually(t, "the cache shows the report", func() bool { e, _, err := answer(ctx, p); return err == nil && e == epoch })
+	}
+	eventually(t, "all is settled", func() bool { return len(x.keys()) == 0 })
+	if succeeded, failed := d.landed(key.PublicKey()); succeeded != 3 || failed != 0 {
+		t.Errorf("%d transactions succeeded and %d failed, for three reports", succeeded, failed)
+	}
+}
+
+// TestOutage takes the only node away for ten seconds: what was accepted meanwhile is in the feed within three of its return.
+func TestOutage(t *testing.T) {
+	t.Parallel()
+	if testing.Short() {
+		t.Skip("takes ten seconds")
+	}
+	d := newDevchain(t)
+	key := d.Oracles[0].Transmitter.PrivateKey
+	x := newFixture(t, key)
+	ctx := t.Context()
+	server := relayertest.NewServer(t, d.Nodes[0].RPC)
+	chain, _ := x.chain(settings("", devnode{RPC: server.HTTPURL, WS: server.WSURL}))
+	p, _ := x.provider(d, chain, "p", 0, key.PublicKey())
+	eventually(t, "the contract is read", func() bool { _, err := p.LatestConfigDetails(ctx, nil); return err == nil })
+	server.SetFault(relayertest.Down)
+	_, err := p.Transmit(ctx, d.report(0, 1, 1, 42))
+	must(t, err)
+	time.Sleep(10 * time.Second) // the outage itself
+	server.SetFault(relayertest.None)
+	back := time.Now()
+	eventually(t, "the report is in the feed", func() bool { e, _, _ := d.latest(0); return e == 1 })
+	eventually(t, "the cache shows it", func() bool { e, _, err := answer(ctx, p); return err == nil && e == 1 })
+	if took := time.Since(back); took > 3*time.Second {
+		t.Errorf("the feed resumed %s after the node's return", took)
+	}
+}
+
+func TestNodeThatLiesIsNotBelieved(t *testing.T) {
+	t.Parallel()
+	d := newDevchain(t)
+	x := newFixture(t)
+	ctx := t.Context()
+	server := relayertest.NewServer(t, d.Nodes[0].RPC)
+	chain, _ := x.chain(settings("", devnode{RPC: server.HTTPURL}))
+	p, _ := x.provider(d, chain, "p", 0, d.Feeds[0].State)
+	details := &relayerv1.LatestConfigDetailsResponse{}
+	eventually(t, "the contract is read", func() (ok bool) {
+		var err error
+		details, err = p.LatestConfigDetails(ctx, nil)
+		return err == nil
+	})
+	client := d.client()
+	server.Answer("getMultipleAccounts", func(json.RawMessage) (any, error) {
+		info, err := client.GetAccountInfoWithOpts(ctx, d.Feeds[0].State, &rpc.GetAccountInfoOpts{Encoding: sol.EncodingBase64, Commitment: rpc.CommitmentConfirmed})
+		if err != nil {
+			return nil, err
+		}
+		data := info.Value.Data.GetBinary()
+		data[400]++ // of the off-chain configuration
+		return map[string]any{"context": map[string]any{"slot": info.Context.Slot}, "value": []any{map[string]any{"data": []any{data, "base64"}}}}, nil
+	})
+	request := &relayerv1.LatestConfigRequest{ChangedInBlock: details.GetChangedInBlock()}
+	if _, err := p.LatestConfig(ctx, request); status.Code(err) != codes.Unavailable || !strings.Contains(err.Error(), "whose digest is not that of its content") {
+		t.Errorf("a configuration that was tampered with: %v", err)
+	}
+	server.Answer("getMultipleAccounts", nil)
+	_, err := p.LatestConfig(ctx, request)
+	must(t, err)
+}
+
+// TestNonsense holds that answers of the wrong shape are faults of the node, and that none ends the process.
+func TestNonsense(t *testing.T) {
+	t.Parallel()
+	d := newDevchain(t)
+	key := d.Oracles[0].Transmitter.PrivateKey
+	for _, nonsense := range []string{`null`, `[]`, `{}`, `"x"`, `-1`, `{"value":null}`, `{"context":{},"value":[null]}`, `{"value":[{"data":[]}]}`, `{"value":[{"data":["!","base64"]}]}`, `[[[[[[]]]]]]`} {
+		x := newFixture(t, key)
+		server := relayertest.NewServer(t, d.Nodes[0].RPC)
+		for _, method := range []string{"getMultipleAccounts", "getLatestBlockhash", "getSignatureStatuses", "getBalance", "getBlockHeight", "getBlock", "simulateTransaction"} {
+			server.Answer(method, func(json.RawMessage) (any, error) { return json.RawMessage(nonsense), nil })
+		}
+		chain, stop := x.chain(settings("FeeEstimatorMode = 'blockhistory'\nBlockHistoryPollPeriod = '20ms'\n", devnode{RPC: server.HTTPURL}))
+		p, release := x.provider(d, chain, "p", 0, key.PublicKey())
+		_, err := p.Transmit(t.Context(), d.report(0, 1, 1, 42))
+		must(t, err)
+		eventually(t, "the node was asked for accounts", func() bool { return server.Requests("getMultipleAccounts") > 0 })
+		if _, err := chain.LatestHead(t.Context(), nil); status.Code(err) != codes.Unavailable {
+			t.Errorf("%s: LatestHead: %v", nonsense, err)
+		}
+		if _, err := p.LatestConfigDetails(t.Context(), nil); status.Code(err) != codes.Unavailable {
+			t.Errorf("%s: LatestConfigDetails: %v", nonsense, err)
+		}
+		release()
+		stop()
+	}
+}
+
+func TestNoContract(t *testing.T) {
+	t.Parallel()
+	d := newDevchain(t)
+	x := newFixture(t)
+	chain, _ := x.chain(settings("", d.Nodes...))
+	create := func(name string, state, feed sol.PublicKey) relayerv1loop.ConfigProvider {
+		p, _, err := chain.CreateConfigProvider(t.Context(), &relayerv1.CreateConfigProviderRequest{Name: name, Config: &relayerv1.ProviderConfig{
+			ContractId: state.String(), RelayConfigJson: []byte(strings.Replace(string(d.relayConfig(0)), d.Feeds[0].Transmissions.String(), feed.String(), 1)),
+		}})
+		must(t, err)
+		t.Cleanup(func() { must(t, p.(interface{ Close() error }).Close()) })
+		return p
+	}
+	nowhere := sol.PublicKey{7}
+	for want, p := range map[string]relayerv1loop.ConfigProvider{
+		"there is no State account at this address":        create("none", nowhere, d.Feeds[0].Transmissions),
+		"check the job's contractID":                       create("a feed", d.Feeds[0].Transmissions, d.Feeds[0].Transmissions),
+		"the job's transmissionsID is " + nowhere.String(): create("another feed", d.Feeds[0].State, nowhere),
+	} {
+		eventually(t, want, func() bool {
+			_, err := p.LatestConfigDetails(t.Context(), nil)
+			return status.Code(err) == codes.Unavailable && strings.Contains(err.Error(), want)
+		})
+	}
+	r, err := chain.ListNodeStatuses(t.Context(), &relayerv1.ListNodeStatusesRequest{})
+	must(t, err)
+	if r.GetNodes()[0].GetState() != relayerv1.NodeState_NODE_STATE_ALIVE {
+		t.Errorf("a wrong address is held against the node: %v", r.GetNodes()[0])
+	}
+}
