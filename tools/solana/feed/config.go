@@ -6,7 +6,6 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
-	"math/big"
 	"slices"
 	"time"
 
@@ -299,6 +298,3 @@ func ConfigDigest(program, state solana.PublicKey, config ocrtypes.ContractConfi
 	digest[0], digest[1] = 0, 3
 	return digest
 }
-
-// Range is the range of answers that the feed takes.
-func (f *Feed) Range() (lowest, highest *big.Int) { return f.min, f.max }

@@ -47,14 +47,13 @@ type Transmission struct {
 
 // event is what the program logs of a transmission.
 type event struct {
-	roundID     uint32
-	digest      ocrtypes.ConfigDigest
-	answer      *big.Int
-	timestamp   uint32
-	observers   []int
-	juels       uint64
-	reimbursed  uint64
-	transmitter uint8
+	roundID    uint32
+	digest     ocrtypes.ConfigDigest
+	answer     *big.Int
+	timestamp  uint32
+	observers  []int
+	juels      uint64
+	reimbursed uint64
 }
 
 // Watch gives every transmission of the feed to take, in the order of the chain and once it is confirmed, until ctx ends,
@@ -108,7 +107,7 @@ func decodeEvent(line string) (event, bool) {
 	}
 	le := binary.LittleEndian
 	e := event{
-		roundID: le.Uint32(data[8:]), digest: ocrtypes.ConfigDigest(data[12:44]), answer: signed(data[44:60]), transmitter: data[60],
+		roundID: le.Uint32(data[8:]), digest: ocrtypes.ConfigDigest(data[12:44]), answer: signed(data[44:60]),
 		timestamp: le.Uint32(data[61:]), juels: le.Uint64(data[85:]), reimbursed: le.Uint64(data[93:]),
 	}
 	for _, observer := range data[66 : 66+min(int(data[65]), MaxOracles)] {
