@@ -86,7 +86,7 @@ PYTHON_PROJECTS := sdk/python $(wildcard plugins/examples/python-*)
 python: .venv/ready ## Set up .venv with the Python SDK and the plugins in Python.
 
 .PHONY: test-python
-test-python: .venv/ready ## Run the tests of the Python SDK and its plugins, and those of Go that run them.
+test-python: build .venv/ready ## Run the tests of the Python SDK and its plugins, and those of Go that run them.
 	@if [ -e .venv/ready ]; then $(MAKE) test-python-here; fi
 
 .PHONY: test-python-here

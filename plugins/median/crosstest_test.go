@@ -234,7 +234,7 @@ func (w *crossWorker) observation() []byte {
 func (w *crossWorker) configuration() map[string]int {
 	seen := map[string]int{}
 	n := pick(w.random, 4, 4, 7, 13, 19, 31, 60, 1+w.random.IntN(255))
-	bound := pick(w.random, big.NewInt(3), libocr.MaxValue())
+	bound := pick(w.random, big.NewInt(2), big.NewInt(4), libocr.MaxValue())
 	least := new(big.Int).Neg(bound)
 	onchain, err := libocr.StandardOnchainConfigCodec{}.Encode(w.t.Context(), libocr.OnchainConfig{Min: least, Max: bound})
 	if err != nil {

@@ -29,10 +29,11 @@ class Fake(relayer_loop.RelayerService):
             raise ValueError("the secret in the configuration")
         if mode == "exit":
             sys.exit(7)
+        self.made += 1
+        number = self.made
         if mode == "slow":
             await asyncio.sleep(0.3)
-        self.made += 1
-        return Chain(self, mode, self.made, loans), relayer_pb2.CreateChainResponse()
+        return Chain(self, mode, number, loans), relayer_pb2.CreateChainResponse()
 
     async def watch_contract_configs(
         self, request: relayer_pb2.WatchContractConfigsRequest
