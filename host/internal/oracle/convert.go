@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
-	"time"
 
 	"github.com/ethereum/go-ethereum/common"
 	"github.com/smartcontractkit/libocr/commontypes"
@@ -156,11 +155,6 @@ func locatorsTo(bootstrappers []config.Bootstrapper) []commontypes.BootstrapperL
 	return to
 }
 
-// minQueryDuration is the least time for a query when the node's settings have none. With none at all, a contract whose
-// MaxDurationQuery is 0 (which is what most medians have) gives the leader a context that has ended before the call:
-// whatever honours contexts fails, and libocr asks for no other query in that epoch.
-const minQueryDuration = 100 * time.Millisecond
-
 // localConfigTo is what libocr is told of the node and the job. The job's three values stand in for the node's; job specs
 // have no others. The defaults below are for a caller that sets none: libocr refuses zeros.
 func localConfigTo(c *config.Config, spec *job.Spec) types.LocalConfig {
@@ -173,7 +167,7 @@ func localConfigTo(c *config.Config, spec *job.Spec) types.LocalConfig {
 		ContractTransmitterTransmitTimeout: cmp.Or(c.OCR2.ContractTransmitterTransmitTimeout.Duration, defaults.ContractTransmitterTransmitTimeout.Duration),
 		DatabaseTimeout:                    cmp.Or(c.OCR2.DatabaseTimeout.Duration, defaults.DatabaseTimeout.Duration),
 		DefaultMaxDurationInitialization:   cmp.Or(c.OCR2.DefaultMaxDurationInitialization.Duration, defaults.DefaultMaxDurationInitialization.Duration),
-		MinOCR2MaxDurationQuery:            cmp.Or(c.Environment.MinOCR2MaxDurationQuery, minQueryDuration),
+		MinOCR2MaxDurationQuery:            c.Environment.MinOCR2MaxDurationQuery, // its default is not zero; an operator's zero is meant
 	}
 }
 

@@ -209,7 +209,7 @@ func TestLocalConfigIsOneThatLibocrTakes(t *testing.T) {
 		}},
 		"nobody's": {&config.Config{}, job.Spec{}, types.LocalConfig{
 			BlockchainTimeout: 20 * time.Second, ContractConfigConfirmations: 3, ContractConfigTrackerPollInterval: time.Minute, ContractConfigLoadTimeout: 10 * time.Second,
-			ContractTransmitterTransmitTimeout: 10 * time.Second, DatabaseTimeout: 10 * time.Second, DefaultMaxDurationInitialization: 30 * time.Second, MinOCR2MaxDurationQuery: 100 * time.Millisecond,
+			ContractTransmitterTransmitTimeout: 10 * time.Second, DatabaseTimeout: 10 * time.Second, DefaultMaxDurationInitialization: 30 * time.Second, MinOCR2MaxDurationQuery: 0,
 		}},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -106,10 +106,14 @@ func at(epoch uint32) types.ReportTimestamp {
 	return types.ReportTimestamp{ConfigDigest: testDigest, Epoch: epoch, Round: 1}
 }
 
+// minQueryDuration is the least time for a query in these tests: the node's default.
+const minQueryDuration = 100 * time.Millisecond
+
 func TestTrap1NoTimeForQueries(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct{ set, want time.Duration }{
-		"nobody has set a least time":   {0, 100 * time.Millisecond},
+		"nobody has set a least time":   {config.Default().Environment.MinOCR2MaxDurationQuery, 100 * time.Millisecond},
+		"the operator means zero":       {0, 0},
 		"the environment has set one":   {250 * time.Millisecond, 250 * time.Millisecond},
 		"a short one is the node's own": {time.Millisecond, time.Millisecond},
 	} {
