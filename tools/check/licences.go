@@ -28,6 +28,10 @@ func exceptions() map[string]exception {
 			found:  []string{"GPL-3.0", "LGPL-3.0"},
 			reason: "its libraries are under the LGPL, which allows linking where users can link anew, as anyone can from this repository; its GPL commands are kept out by the imports check",
 		},
+		"github.com/gagliardetto/treeout": {
+			found:  nil,
+			reason: "it has no licence of its own: solana-go, of the same author and under Apache-2.0, prints trees with it and cannot be imported without; it leaves with the first release of solana-go that does",
+		},
 		"github.com/holiman/bloomfilter/v2": {
 			found:  nil,
 			reason: "it has no licence file, but the head of each of its source files places it under the MIT licence",
