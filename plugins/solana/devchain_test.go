@@ -57,7 +57,6 @@ type devchain struct {
 	stdin io.Writer
 	out   *json.Decoder
 
-	mu      sync.Mutex
 	Nodes   []devnode `json:"nodes"`
 	Admin   string    `json:"admin_url"`
 	Program string    `json:"ocr2_program_id"`

@@ -365,6 +365,22 @@ func TestBumps(t *testing.T) {
 	}
 }
 
+// TestDeadBlockhash holds that a blockhash which the chain has left behind signs nothing more, however lately it was asked for.
+func TestDeadBlockhash(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, newKey(t), nil)
+	first, err := f.Sign(t.Context(), relayer.Draft{Payload: f.payload(t, false)})
+	must(t, err)
+	f.node.set(func(n *node) { n.height, n.blockhash[0] = 9999, 7 })
+	survey, err := f.Survey(t.Context(), []relayer.Flight{{Attempts: []relayer.Attempt{first}}}, nil)
+	must(t, err)
+	second, err := f.Sign(t.Context(), relayer.Draft{Payload: f.payload(t, false)})
+	must(t, err)
+	if survey.Outcomes[0].State != relayer.Lost || first.Hash == second.Hash {
+		t.Errorf("after %v the same transaction is signed: %t", survey.Outcomes[0], first.Hash == second.Hash)
+	}
+}
+
 // TestOnce holds that what would have two effects is never signed twice.
 func TestOnce(t *testing.T) {
 	t.Parallel()

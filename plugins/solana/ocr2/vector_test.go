@@ -2,6 +2,7 @@ package ocr2_test
 
 import (
 	"context"
+	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
 	"math/big"
@@ -266,6 +267,14 @@ func TestEvent(t *testing.T) {
 		if _, found, err := ocr2.ParseLog(line); found || err != nil {
 			t.Errorf("%q is an event: %v", line, err)
 		}
+	}
+	crowded, err := base64.StdEncoding.DecodeString(strings.TrimPrefix(v.Event, "Program data: "))
+	if err != nil {
+		t.Fatal(err)
+	}
+	crowded[65] = ocr2.MaxOracles + 1
+	if _, err := ocr2.ParseNewTransmission(crowded); err == nil {
+		t.Error("an event of more observers than there can be is taken")
 	}
 	if _, found, err := ocr2.ParseLog(v.Event[:len("Program data: ")+12]); !found || err == nil {
 		t.Errorf("an event that is cut off: %t, %v", found, err)
