@@ -70,7 +70,7 @@ func newChain(config Config, loans relayerv1loop.CreateChainLoans, logger *slog.
 			break
 		}
 		nodes = append(nodes, relayer.Node[*endpoint.Client]{Name: node.Name, Driver: endpoint.NewDriver(endpoint.Settings{
-			URL: string(node.URL), ChainID: id, PollInterval: time.Duration(config.PollInterval), Timeout: time.Duration(config.RequestTimeout),
+			URL: string(node.URL), ChainID: id, PollInterval: time.Duration(config.OCR2CachePollPeriod), Timeout: time.Duration(config.RequestTimeout),
 		})})
 	}
 	c.pool = relayer.NewPool(relayer.PoolSettings{

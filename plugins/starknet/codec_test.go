@@ -101,12 +101,12 @@ func TestParseConfig(t *testing.T) {
 	cases := map[string]struct{ document, want string }{
 		"least":            {"ChainID = 'SN_MAIN'" + node, ""},
 		"disabled":         {"ChainID = 'SN_MAIN'\nEnabled = false", ""},
-		"all":              {"ChainID = 'x'\nPollInterval = '1s'\nCacheTTL = '1s'\nRequestTimeout = '1s'\nTxTimeout = '1s'\nConfirmationPoll = '1s'\nFeeMultiplier = 1\nFeeToken = '0x1'" + node, ""},
-		"unknown key":      {"ChainID = 'x'\nPollIntervall = 3" + node, "line 2: the key PollIntervall is not known; remove it or correct its spelling"},
+		"all":              {"ChainID = 'x'\nOCR2CachePollPeriod = '1s'\nOCR2CacheTTL = '1s'\nRequestTimeout = '1s'\nTxTimeout = '1s'\nConfirmationPoll = '1s'\nFeeMultiplier = 1\nFeeToken = '0x1'" + node, ""},
+		"unknown key":      {"ChainID = 'x'\nOCR2CachePollPeriodd = 3" + node, "line 2: the key OCR2CachePollPeriodd is not known; remove it or correct its spelling"},
 		"unknown node key": {"ChainID = 'x'" + node + "WSURL = 'ws://geheim'", "line 5: the key Nodes.WSURL is not known; remove it or correct its spelling"},
 		"twice a key":      {"ChainID = 'x'\nFeeMultiplier = 1.0\nFeeMultiplier = 2.0" + node, "line 3: the key FeeMultiplier is given twice; remove one"},
 		"wrong type":       {"ChainID = 'x'\nFeeMultiplier = 'geheim'" + node, "line 2: the value of FeeMultiplier cannot be read; check its type, its unit and its quotes"},
-		"bad duration":     {"ChainID = 'x'\nPollInterval = 'geheim'" + node, "line 2: the value of PollInterval cannot be read; check its type, its unit and its quotes"},
+		"bad duration":     {"ChainID = 'x'\nOCR2CachePollPeriod = 'geheim'" + node, "line 2: the value of OCR2CachePollPeriod cannot be read; check its type, its unit and its quotes"},
 		"bad token":        {"ChainID = 'x'\nFeeToken = 'geheim'" + node, "line 2: the value of FeeToken cannot be read; check its type, its unit and its quotes"},
 		"no TOML":          {"geheim://", ""},
 		"no chain":         {node, "ChainID must be a network's name of 1 to 31 ASCII characters"},
@@ -116,7 +116,7 @@ func TestParseConfig(t *testing.T) {
 		"no name":          {"ChainID = 'x'\n[[Nodes]]\nURL = 'http://h'", "Nodes[0].Name must not be empty"},
 		"no address":       {"ChainID = 'x'\n[[Nodes]]\nName = 'a'", "Nodes[0].URL must be an http:// or https:// address"},
 		"scheme":           {"ChainID = 'x'\n[[Nodes]]\nName = 'a'\nURL = 'ws://geheim'", "Nodes[0].URL must be an http:// or https:// address"},
-		"times":            {"ChainID = 'x'\nPollInterval = '2m'\nTxTimeout = '0s'" + node, "TxTimeout must be at least 10ms; CacheTTL must be at least PollInterval"},
+		"times":            {"ChainID = 'x'\nOCR2CachePollPeriod = '2m'\nTxTimeout = '0s'" + node, "TxTimeout must be at least 10ms; OCR2CacheTTL must be at least OCR2CachePollPeriod"},
 		"fees":             {"ChainID = 'x'\nFeeMultiplier = nan\nFeeToken = '0x0'" + node, "FeeMultiplier must be from 1 to 10; FeeToken must be a contract's address"},
 	}
 	for name, c := range cases {

@@ -20,10 +20,10 @@ type Config struct {
 	ChainID string
 	// Enabled false keeps the section but connects to nothing.
 	Enabled bool
-	// PollInterval is how often nodes are asked for the newest block, and contracts for what they hold.
-	PollInterval Duration
-	// CacheTTL is how old an answer about a contract may be.
-	CacheTTL Duration
+	// OCR2CachePollPeriod is how often nodes are asked for the newest block, and contracts for what they hold.
+	OCR2CachePollPeriod Duration
+	// OCR2CacheTTL is how old an answer about a contract may be.
+	OCR2CacheTTL Duration
 	// RequestTimeout is the longest wait for one answer of a node.
 	RequestTimeout Duration
 	// TxTimeout is how long a transaction may be out of blocks before it is signed anew on better terms.
@@ -55,7 +55,7 @@ func DefaultConfig() Config {
 		panic(err) // a broken build, found by every test
 	}
 	return Config{
-		Enabled: true, PollInterval: Duration(5 * time.Second), CacheTTL: Duration(time.Minute), RequestTimeout: Duration(10 * time.Second),
+		Enabled: true, OCR2CachePollPeriod: Duration(5 * time.Second), OCR2CacheTTL: Duration(time.Minute), RequestTimeout: Duration(10 * time.Second),
 		TxTimeout: Duration(time.Minute), ConfirmationPoll: Duration(5 * time.Second), FeeMultiplier: 1.5, FeeToken: token,
 	}
 }
@@ -101,11 +101,11 @@ func (c Config) check() error {
 		name  string
 		value Duration
 	}{
-		{"PollInterval", c.PollInterval}, {"CacheTTL", c.CacheTTL}, {"RequestTimeout", c.RequestTimeout}, {"TxTimeout", c.TxTimeout}, {"ConfirmationPoll", c.ConfirmationPoll},
+		{"OCR2CachePollPeriod", c.OCR2CachePollPeriod}, {"OCR2CacheTTL", c.OCR2CacheTTL}, {"RequestTimeout", c.RequestTimeout}, {"TxTimeout", c.TxTimeout}, {"ConfirmationPoll", c.ConfirmationPoll},
 	} {
 		refuse(setting.value < Duration(10*time.Millisecond), "%s must be at least 10ms", setting.name)
 	}
-	refuse(c.CacheTTL < c.PollInterval, "CacheTTL must be at least PollInterval")
+	refuse(c.OCR2CacheTTL < c.OCR2CachePollPeriod, "OCR2CacheTTL must be at least OCR2CachePollPeriod")
 	refuse(!(c.FeeMultiplier >= 1 && c.FeeMultiplier <= 10), "FeeMultiplier must be from 1 to 10")
 	refuse(c.FeeToken.IsZero(), "FeeToken must be a contract's address")
 	refuse(c.Enabled && len(c.Nodes) == 0, "Nodes must hold at least one node")

@@ -50,11 +50,11 @@ type view struct {
 
 // follow begins to read a contract: at an interval, and at each new block of any node.
 func (c *contract) follow(config Config) {
-	interval, timeout := time.Duration(config.PollInterval), time.Duration(config.RequestTimeout)
+	interval, timeout := time.Duration(config.OCR2CachePollPeriod), time.Duration(config.RequestTimeout)
 	c.providers = map[string]struct{}{}
 	c.poller = relayer.NewPoller(relayer.PollerSettings[view]{
 		Subject: "the contract " + c.address.String(), Fetch: c.fetch, Fetched: c.publish,
-		Interval: interval, Retry: min(interval, time.Second), Gap: min(interval/2, 500*time.Millisecond), TTL: time.Duration(config.CacheTTL), Timeout: 2 * timeout,
+		Interval: interval, Retry: min(interval, time.Second), Gap: min(interval/2, 500*time.Millisecond), TTL: time.Duration(config.OCR2CacheTTL), Timeout: 2 * timeout,
 	})
 }
 

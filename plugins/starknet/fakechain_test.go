@@ -41,6 +41,9 @@ type fakeChain struct {
 	revert string
 	// price of all resources.
 	price uint64
+	// picky refuses replacements of what is in the pool.
+	picky bool
+	calls map[string]int // by method
 }
 
 type fakeAccount struct {
@@ -85,7 +88,7 @@ func newFakeChain(t *testing.T, o *oracles) *fakeChain {
 	t.Helper()
 	id, err := stark.ShortString(fakeChainID)
 	must(t, err)
-	d := &fakeChain{t: t, id: id, number: 1, price: 100, accounts: map[stark.Felt]*fakeAccount{}, feeds: map[stark.Felt]*feed{}, txs: map[stark.Felt]*fakeTx{}, balance: big.NewInt(1e18)}
+	d := &fakeChain{t: t, id: id, number: 1, price: 100, accounts: map[stark.Felt]*fakeAccount{}, feeds: map[stark.Felt]*feed{}, txs: map[stark.Felt]*fakeTx{}, calls: map[string]int{}, balance: big.NewInt(1e18)}
 	for i, a := range o.accounts {
 		d.accounts[a] = &fakeAccount{key: o.transmitters[i].Public()}
 	}
@@ -314,6 +317,7 @@ func (d *fakeChain) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	} else {
 		out["id"] = in.ID
 		d.mu.Lock()
+		d.calls[in.Method]++
 		result, failed := d.call(in.Method, in.Params)
 		d.mu.Unlock()
 		if failed != nil {
@@ -532,7 +536,7 @@ func (d *fakeChain) add(in wireTx) (any, *rpcError) {
 		if other.sender != tx.sender || other.nonce != tx.nonce {
 			continue
 		}
-		if least := new(big.Int).Div(new(big.Int).Mul(other.price, big.NewInt(11)), big.NewInt(10)); tx.price.Cmp(least) < 0 {
+		if least := new(big.Int).Div(new(big.Int).Mul(other.price, big.NewInt(11)), big.NewInt(10)); tx.price.Cmp(least) < 0 || d.picky {
 			return nil, &rpcError{Code: 64, Message: "Replacement transaction is underpriced"}
 		}
 		other.status = "gone"

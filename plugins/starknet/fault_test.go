@@ -142,6 +142,14 @@ func TestFaultsOfTransactions(t *testing.T) {
 			return len(s.order) >= n
 		})
 	}
+	added := func(s *scene, n int) {
+		s.t.Helper()
+		eventually(s.t, "transactions are sent", func() bool {
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			return s.calls["starknet_addInvokeTransaction"] >= n
+		})
+	}
 	cases := map[string]struct {
 		extra string
 		run   func(s *scene)
@@ -166,6 +174,11 @@ func TestFaultsOfTransactions(t *testing.T) {
 		"a transmission reverts": {"", func(s *scene) {
 			s.set(func() { s.revert = "median is out of min-max range" })
 			transmit(s, 1, 1)
+			eventually(s.t, "it is looked at several times", func() bool {
+				s.mu.Lock()
+				defer s.mu.Unlock()
+				return s.calls["starknet_getTransactionStatus"] > 3
+			})
 			s.mineUntil("it is settled as reverted", func() bool { return s.x.ended("reverted") == 1 })
 			if n := s.x.log.count("a transaction reverted"); n != 1 {
 				s.t.Errorf("the log tells of it %d times", n)
@@ -224,12 +237,44 @@ func TestFaultsOfTransactions(t *testing.T) {
 			s.set(func() { s.hold = true })
 			transmit(s, 1, 1)
 			held(s, 1)
-			s.set(func() { s.hold = false })
 			s.release()
 			s.stop()
 			s.chain, _ = s.x.chain(settings("", s.url))
 			s.p, _ = s.x.provider(s.chain, "again", s.f.address, s.me, s.f.oracles.transmitters[0])
+			added(s, 2)
+			s.set(func() { s.hold = false })
 			lands(s, 1)
+			if s.x.log.count("the same hash already exists") > 0 {
+				s.t.Error("that the node has the transaction already is taken for a failure")
+			}
+		}, 2},
+		"a new life without jobs fills what is stale": {"", func(s *scene) {
+			s.set(func() { s.hold = true })
+			transmit(s, 1, 1)
+			held(s, 1)
+			s.release()
+			s.stop()
+			s.reject()
+			s.set(func() { s.f.epochAndRound, s.f.answer, s.hold = 1<<8|7, stark.FromUint64(99), false }) // another oracle's
+			s.chain, _ = s.x.chain(settings("", s.url))
+			s.mineUntil("the store is empty", func() bool { return len(s.x.keys()) == 0 })
+			s.p, _ = s.x.provider(s.chain, "again", s.f.address, s.me, s.f.oracles.transmitters[0])
+		}, 1},
+		"several reports in one block": {"", func(s *scene) {
+			for i := range uint32(4) {
+				transmit(s, 1+i, int64(1+i))
+				eventually(s.t, "it is in the pending block", func() bool { epoch, _, _ := s.f.latest(); return epoch == 1+i })
+			}
+		}, 5},
+		"the node takes no replacement": {"TxTimeout = '200ms'\n", func(s *scene) {
+			s.set(func() { s.hold, s.picky = true, true })
+			transmit(s, 1, 1)
+			added(s, 2)
+			s.set(func() { s.hold = false })
+			lands(s, 1)
+			if s.x.log.count("underpriced") > 0 {
+				s.t.Error("that the node keeps an earlier attempt is taken for a failure")
+			}
 		}, 2},
 	}
 	for name, c := range cases {
@@ -401,4 +446,26 @@ func TestCreateRefuses(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
+}
+
+// TestNodeWithOtherHashes holds that a node which hashes transactions in another way, and so would never be found to have one, is
+// told of.
+func TestNodeWithOtherHashes(t *testing.T) {
+	t.Parallel()
+	o := newOracles(t)
+	d := newFakeChain(t, o)
+	f := newFeed(d, o)
+	digest := f.configure("a")
+	x := newFixture(t, o.transmitters[0])
+	server := relayertest.NewServer(t, d.url)
+	server.Answer("starknet_addInvokeTransaction", func(json.RawMessage) (any, error) { return map[string]any{"transaction_hash": "0x5"}, nil })
+	chain, _ := x.chain(settings("", server.HTTPURL))
+	p, _ := x.provider(chain, "p", f.address, o.accounts[0], o.transmitters[0])
+	_, err := p.Transmit(t.Context(), f.report(digest, 1, 1, 1))
+	must(t, err)
+	eventually(t, "the log says so", func() bool {
+		return x.log.count("knows a transaction by another hash than was signed") > 0
+	})
+	server.Answer("starknet_addInvokeTransaction", nil)
+	d.mineUntil("the report is in the contract", func() bool { _, _, answer := f.latest(); return answer == 1 })
 }

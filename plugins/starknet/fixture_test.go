@@ -169,7 +169,7 @@ func (f *fixture) keys() []string { return f.loans.Store.(*relayertest.Store).Ke
 
 // settings is a chain's section with nodes named n0, n1, ….
 func settings(extra string, urls ...string) string {
-	text := "ChainID = '" + fakeChainID + "'\nPollInterval = '50ms'\nRequestTimeout = '1s'\nConfirmationPoll = '100ms'\nFeeToken = '0x70c3'\n" + extra
+	text := "ChainID = '" + fakeChainID + "'\nOCR2CachePollPeriod = '50ms'\nRequestTimeout = '1s'\nConfirmationPoll = '100ms'\nFeeToken = '0x70c3'\n" + extra
 	for i, u := range urls {
 		text += fmt.Sprintf("\n[[Nodes]]\nName = 'n%d'\nURL = '%s'\n", i, u)
 	}

@@ -54,7 +54,8 @@ func TestProviderFollowsAndTransmits(t *testing.T) {
 	configs := stream{ctx: watching, messages: make(chan *relayerv1.WatchContractConfigsResponse)}
 	watched := make(chan error, 1)
 	go func() { watched <- x.relayer.WatchContractConfigs(&relayerv1.WatchContractConfigsRequest{}, configs) }()
-	chain, _ := x.chain(settings("", d.url))
+	// Unfinished transactions are looked at when there is a new block: to wait for the interval would take hours.
+	chain, _ := x.chain(strings.Replace(settings("", d.url), "ConfirmationPoll = '100ms'", "ConfirmationPoll = '9h'", 1))
 	p, _ := x.provider(chain, "provider-1", f.address, me, key)
 	second, _ := x.provider(chain, "provider-2", f.address, me, key) // shares the poller
 

@@ -126,14 +126,15 @@ func (c *command) keys() *cobra.Command {
 	}
 	kinds := map[string]nodev1.KeyKind{
 		"p2p": nodev1.KeyKind_KEY_KIND_P2P, "ocr2": nodev1.KeyKind_KEY_KIND_OCR2, "evm": nodev1.KeyKind_KEY_KIND_EVM, "solana": nodev1.KeyKind_KEY_KIND_SOLANA,
+		"starknet": nodev1.KeyKind_KEY_KIND_STARKNET,
 	}
 	var chain string
 	create := &cobra.Command{
-		Use: "create p2p|ocr2|evm|solana", Short: "Make a key", Args: one("a kind of key: p2p, ocr2, evm or solana"),
+		Use: "create p2p|ocr2|evm|solana|starknet", Short: "Make a key", Args: one("a kind of key: p2p, ocr2, evm, solana or starknet"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			kind, ok := kinds[args[0]]
 			if !ok {
-				return exit(ExitUsage, fmt.Errorf("%q is no kind of key: one of p2p, ocr2, evm and solana is wanted", args[0]))
+				return exit(ExitUsage, fmt.Errorf("%q is no kind of key: one of p2p, ocr2, evm, solana and starknet is wanted", args[0]))
 			}
 			if chain != "" && kind != nodev1.KeyKind_KEY_KIND_OCR2 {
 				return exit(ExitUsage, fmt.Errorf("--chain is for keys of the kind ocr2; without it: loop keys create %s", args[0]))
@@ -147,7 +148,7 @@ func (c *command) keys() *cobra.Command {
 			return c.show(r, func(w io.Writer) { keyTable(w, r.GetKey()) })
 		},
 	}
-	create.Flags().StringVar(&chain, "chain", "", "kind of chain that an ocr2 key signs reports for: evm (default) or solana")
+	create.Flags().StringVar(&chain, "chain", "", "kind of chain that an ocr2 key signs reports for: evm (default), solana or starknet")
 	return group("keys", "List, make, import and export keys", list, create, c.importKey(), c.exportKey())
 }
 

@@ -33,19 +33,6 @@ type EVMNode struct {
 	HTTPURL Secret `comment:"http:// or https:// address."`
 }
 
-// Chain is one chain of a relayer that needs nothing but its nodes.
-type Chain struct {
-	ChainID string `comment:"The chain's name. Required."`
-	Enabled bool   `comment:"false keeps the entry but starts nothing for it."`
-	Nodes   []Node `toml:",omitempty" comment:"The chain's nodes."`
-}
-
-// Node is one RPC node. The address may hold a key.
-type Node struct {
-	Name string `comment:"Name in logs and metrics, unique within the chain."`
-	URL  Secret `comment:"http:// or https:// address. Required."`
-}
-
 func defaultEVMChain() EVMChain {
 	return EVMChain{
 		Enabled: true, PollInterval: seconds(1), RequestTimeout: seconds(10), FinalityDepth: 50, LogBackfillDepth: 1000,
@@ -53,8 +40,6 @@ func defaultEVMChain() EVMChain {
 		Accounts: []string{},
 	}
 }
-
-func defaultChain() Chain { return Chain{Enabled: true} }
 
 // TOML returns the chain as the relayer plugin reads it, addresses in full: never log it. Which accounts it may use is no
 // business of the relayer's: it is lent them and no others.
@@ -71,20 +56,6 @@ func (c EVMChain) TOML() ([]byte, error) {
 	var document bytes.Buffer
 	if err := toml.NewEncoder(&document).Encode(without); err != nil {
 		return nil, fmt.Errorf("writing the configuration of EVM chain %s as TOML: %w", c.ChainID, err)
-	}
-	return document.Bytes(), nil
-}
-
-// TOML returns the chain as the relayer plugin reads it, addresses in full: never log it.
-func (c Chain) TOML() ([]byte, error) {
-	nodes := make([]Node, len(c.Nodes))
-	for at, node := range c.Nodes {
-		nodes[at] = Node{Name: node.Name, URL: node.URL.bared()}
-	}
-	c.Nodes = nodes
-	var document bytes.Buffer
-	if err := toml.NewEncoder(&document).Encode(c); err != nil {
-		return nil, fmt.Errorf("writing the configuration of chain %s as TOML: %w", c.ChainID, err)
 	}
 	return document.Bytes(), nil
 }

@@ -134,7 +134,7 @@ func (c *Config) check(p *problems) {
 		chain.check(&chains, fmt.Sprintf("Solana[%d]", at))
 	}
 	for at, chain := range c.Starknet {
-		chain.check(&chains, "Starknet", fmt.Sprintf("Starknet[%d]", at))
+		chain.check(&chains, fmt.Sprintf("Starknet[%d]", at))
 	}
 }
 
@@ -182,20 +182,6 @@ func (c EVMChain) check(chains *chainCheck, path string) {
 		}
 		checkURL(p, nodePath+".WSURL", who, node.WSURL, "ws", "wss")
 		checkURL(p, nodePath+".HTTPURL", who, node.HTTPURL, "http", "https")
-	}
-}
-
-func (c Chain) check(chains *chainCheck, family, path string) {
-	p := chains.problems
-	chains.identity(family, path, c.ChainID)
-	names := chains.nodes(family, path, c.ChainID, c.Enabled, len(c.Nodes))
-	for at, node := range c.Nodes {
-		nodePath := fmt.Sprintf("%s.Nodes[%d]", path, at)
-		who := names.node(nodePath, node.Name)
-		if node.URL.IsEmpty() {
-			p.add(nodePath+".URL", "%s has no URL", who)
-		}
-		checkURL(p, nodePath+".URL", who, node.URL, "http", "https")
 	}
 }
 

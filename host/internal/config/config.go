@@ -25,9 +25,9 @@ type Config struct {
 	JobPipeline JobPipeline
 	Plugins     Plugins
 
-	EVM      []EVMChain    `toml:",omitempty" comment:"One entry for each EVM chain."`
-	Solana   []SolanaChain `toml:",omitempty" comment:"One entry for each Solana network."`
-	Starknet []Chain       `toml:",omitempty" comment:"One entry for each Starknet network."`
+	EVM      []EVMChain      `toml:",omitempty" comment:"One entry for each EVM chain."`
+	Solana   []SolanaChain   `toml:",omitempty" comment:"One entry for each Solana network."`
+	Starknet []StarknetChain `toml:",omitempty" comment:"One entry for each Starknet network."`
 
 	Environment Environment `toml:"-"`
 }
@@ -147,14 +147,14 @@ func Default() *Config {
 // Reference returns a configuration file with every key, its meaning and its default, and one example of each chain.
 func Reference() string {
 	example := Default()
-	evm, solana, starknet := defaultEVMChain(), defaultSolanaChain(), defaultChain()
+	evm, solana, starknet := defaultEVMChain(), defaultSolanaChain(), defaultStarknetChain()
 	evm.ChainID = "1337"
 	evm.Nodes = []EVMNode{{Name: "primary", WSURL: NewSecret("ws://127.0.0.1:8546").bared(), HTTPURL: NewSecret("http://127.0.0.1:8545").bared()}}
 	solana.ChainID = "localnet"
 	solana.Nodes = []SolanaNode{{Name: "primary", URL: NewSecret("http://127.0.0.1:8899").bared(), WSURL: NewSecret("ws://127.0.0.1:8900").bared()}}
 	starknet.ChainID = "SN_SEPOLIA"
-	starknet.Nodes = []Node{{Name: "primary", URL: NewSecret("http://127.0.0.1:5050").bared()}}
-	example.EVM, example.Solana, example.Starknet = []EVMChain{evm}, []SolanaChain{solana}, []Chain{starknet}
+	starknet.Nodes = []StarknetNode{{Name: "primary", URL: NewSecret("http://127.0.0.1:5050").bared()}}
+	example.EVM, example.Solana, example.Starknet = []EVMChain{evm}, []SolanaChain{solana}, []StarknetChain{starknet}
 
 	var document bytes.Buffer
 	document.WriteString("# Every key of the node's configuration file with its default.\n# Chains have no defaults: those below are examples.\n\n")

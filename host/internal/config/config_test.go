@@ -78,7 +78,12 @@ func TestLoadReadsEverySection(t *testing.T) {
 	}
 	solana := got.Solana[0]
 	got.Solana = nil
-	want.Starknet = []config.Chain{{ChainID: "SN_SEPOLIA", Enabled: true, Nodes: []config.Node{{Name: "primary", URL: config.NewSecret("http://127.0.0.1:5050")}}}}
+	want.Starknet = []config.StarknetChain{{
+		ChainID: "SN_SEPOLIA", Enabled: true, OCR2CachePollPeriod: duration(5 * time.Second), OCR2CacheTTL: duration(time.Minute), RequestTimeout: duration(10 * time.Second),
+		TxTimeout: duration(time.Minute), ConfirmationPoll: duration(5 * time.Second), FeeMultiplier: 1.5,
+		FeeToken: "0x4718f5a0fc34cc1af16a1cdee98ffb20c31f5cd61d6ab07201858f4287c938d", Accounts: []string{},
+		Nodes: []config.StarknetNode{{Name: "primary", URL: config.NewSecret("http://127.0.0.1:5050")}},
+	}}
 	if diff := cmp.Diff(want, got, compare); diff != "" {
 		t.Error(diff)
 	}

@@ -113,7 +113,7 @@ func (c *Config) decode(p *problems, document []byte) bool {
 		fillIn(index, fmt.Sprintf("Solana[%d]", at), &c.Solana[at], defaultSolanaChain())
 	}
 	for at := range c.Starknet {
-		fillIn(index, fmt.Sprintf("Starknet[%d]", at), &c.Starknet[at], defaultChain())
+		fillIn(index, fmt.Sprintf("Starknet[%d]", at), &c.Starknet[at], defaultStarknetChain())
 	}
 	return true
 }

@@ -19,22 +19,22 @@ func TestSecretIsNeverShown(t *testing.T) {
 	hidden := struct{ inner config.Secret }{secret}
 	var shown bytes.Buffer
 	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%X", "%d", "%t", "%p", "%T", "%U"} {
-		for _, value := range []any{secret, &secret, []config.Secret{secret}, hidden, &hidden, config.Node{URL: secret}} {
+		for _, value := range []any{secret, &secret, []config.Secret{secret}, hidden, &hidden, config.StarknetNode{URL: secret}} {
 			fmt.Fprintf(&shown, verb+"\n", value)
 		}
 	}
-	encoded, err := json.Marshal(config.Node{URL: secret})
+	encoded, err := json.Marshal(config.StarknetNode{URL: secret})
 	if err != nil {
 		t.Fatal(err)
 	}
 	shown.Write(encoded)
-	encoded, err = toml.Marshal(config.Node{URL: secret})
+	encoded, err = toml.Marshal(config.StarknetNode{URL: secret})
 	if err != nil {
 		t.Fatal(err)
 	}
 	shown.Write(encoded)
 	for _, handler := range []slog.Handler{slog.NewTextHandler(&shown, nil), slog.NewJSONHandler(&shown, nil)} {
-		slog.New(handler).Info("x", "secret", secret, "pointer", &secret, "node", config.Node{URL: secret}, "hidden", hidden)
+		slog.New(handler).Info("x", "secret", secret, "pointer", &secret, "node", config.StarknetNode{URL: secret}, "hidden", hidden)
 	}
 	text := shown.String()
 	if strings.Contains(text, "hunter2") || strings.Contains(text, fmt.Sprintf("%x", "hunter2")) {

@@ -8,6 +8,7 @@ import (
 	"github.com/loop-plugins/loop/plugins/evm"
 	"github.com/loop-plugins/loop/plugins/median"
 	"github.com/loop-plugins/loop/plugins/solana"
+	"github.com/loop-plugins/loop/plugins/starknet"
 	"github.com/loop-plugins/loop/sdk/go/loop"
 )
 
@@ -27,5 +28,12 @@ func EVM() loop.Plugin {
 func Solana() loop.Plugin {
 	return relayerv1loop.RelayerPlugin(func(h *loop.Host) relayerv1loop.RelayerService {
 		return solana.New(solana.Settings{Logger: h.Logger(), Registerer: h.Registry()})
+	})
+}
+
+// Starknet is the relayer of Starknet networks.
+func Starknet() loop.Plugin {
+	return relayerv1loop.RelayerPlugin(func(h *loop.Host) relayerv1loop.RelayerService {
+		return starknet.New(starknet.Settings{Logger: h.Logger(), Registerer: h.Registry()})
 	})
 }

@@ -33,12 +33,13 @@ const (
 
 // The kinds of chains that have bundles and accounts.
 const (
-	ChainEVM    = "evm"
-	ChainSolana = "solana"
+	ChainEVM      = "evm"
+	ChainSolana   = "solana"
+	ChainStarknet = "starknet"
 )
 
 // ChainKinds are the kinds of chains that have bundles and accounts.
-func ChainKinds() []string { return []string{ChainEVM, ChainSolana} }
+func ChainKinds() []string { return []string{ChainEVM, ChainSolana, ChainStarknet} }
 
 var (
 	// ErrNotFound says that the keystore has no such key.
@@ -48,7 +49,7 @@ var (
 )
 
 func unknownChain(chainKind string) error {
-	return fmt.Errorf("chain kind %q has no keys here, only %s have: %w", chainKind, strings.Join(ChainKinds(), " and "), ErrInvalid)
+	return fmt.Errorf("chain kind %q has no keys here, only %s have: %w", chainKind, strings.Join(ChainKinds(), ", "), ErrInvalid)
 }
 
 // Store keeps the sealed keys. *database.Database is one.
@@ -327,12 +328,11 @@ func (k *Keystore) Accounts(chainKind string) []string {
 	return names
 }
 
-// Signer returns an account on one kind of chain, or ErrNotFound. The letters of
-// an EVM address may have any case, as job specs do; base58's cases differ.
+// Signer returns an account on one kind of chain, or ErrNotFound. SameAccount says
+// how its name may be written.
 func (k *Keystore) Signer(chainKind, account string) (*Account, error) {
 	return first(pick(k, func(key *Account) bool {
-		same := key.ID() == account || chainKind == ChainEVM && strings.EqualFold(key.ID(), account)
-		return key.ChainKind() == chainKind && same
+		return key.ChainKind() == chainKind && SameAccount(chainKind, key.ID(), account)
 	}), KindAccount, account)
 }
 

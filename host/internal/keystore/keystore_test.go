@@ -382,6 +382,9 @@ func TestParseRefusesBadSecrets(t *testing.T) {
 		"zero account":        {identity{kind: KindAccount, chainKind: ChainEVM}, zero},
 		"account above order": {identity{kind: KindAccount, chainKind: ChainEVM}, many},
 		"long account":        {identity{kind: KindAccount, chainKind: ChainEVM}, make([]byte, 33)},
+		"no Starknet key":     {identity{kind: KindAccount, chainKind: ChainStarknet}, zero},
+		"large Starknet key":  {identity{kind: KindAccount, chainKind: ChainStarknet}, many},
+		"bundle without key":  {identity{kind: KindOCR2, chainKind: ChainStarknet}, make([]byte, 96)},
 		"account of no chain": {identity{kind: KindAccount, chainKind: "tezos"}, many},
 		"no kind":             {identity{}, zero},
 	}

@@ -58,6 +58,8 @@ func generateOnchain(chainKind string) ([]byte, error) {
 	switch chainKind {
 	case ChainEVM, ChainSolana:
 		return generateEVM()
+	case ChainStarknet:
+		return generateStarknet()
 	default:
 		return nil, unknownChain(chainKind)
 	}
@@ -69,6 +71,8 @@ func parseOnchain(chainKind string, secret []byte) (types.OnchainKeyring, error)
 		return parseEVMOnchain(secret, evmReportHash)
 	case ChainSolana:
 		return parseEVMOnchain(secret, solanaReportHash)
+	case ChainStarknet:
+		return parseStarknetOnchain(secret)
 	default:
 		return nil, unknownChain(chainKind)
 	}

@@ -98,9 +98,6 @@ const (
 
 // Check starts the plugins, asks every chain once and ends them. It opens no database: plugins get no key and an empty store.
 func Check(ctx context.Context, s Settings) (*Checked, error) {
-	if err := missing(s.Config); err != nil {
-		return nil, err
-	}
 	n := &Node{settings: s, logger: s.Logger}
 	var err error
 	n.runtime, err = loophost.New(loophost.Settings{

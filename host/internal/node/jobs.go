@@ -285,7 +285,7 @@ func (k knownKeys) HasKeyBundle(relay, id string) bool {
 
 // HasTransmitter implements job.Keys: an account that the chain's relayer may not sign with is none.
 func (k knownKeys) HasTransmitter(relay, chain, id string) bool {
-	return slices.ContainsFunc(k.node.lent(relay, chain).Accounts(), func(account string) bool { return strings.EqualFold(account, id) })
+	return slices.ContainsFunc(k.node.lent(relay, chain).Accounts(), func(account string) bool { return keystore.SameAccount(relay, account, id) })
 }
 
 // bridges are the node's bridges, for specs and for pipelines.

@@ -57,9 +57,6 @@ type Node struct {
 // Start starts a node: database, keys, plugins, network, jobs, and last its HTTP server's readiness. A part that fails ends
 // those before it, and is the error: one sentence for people.
 func Start(ctx context.Context, s Settings) (_ *Node, err error) {
-	if err := missing(s.Config); err != nil {
-		return nil, err // before there is a database with keys for it
-	}
 	n := &Node{settings: s, logger: s.Logger, startedAt: time.Now(), registry: prometheus.NewRegistry()}
 	defer func() {
 		if err != nil {
@@ -125,6 +122,9 @@ func keyKinds(c *config.Config) []string {
 	kinds := []string{keystore.ChainEVM}
 	if slices.ContainsFunc(c.Solana, func(chain config.SolanaChain) bool { return chain.Enabled }) {
 		kinds = append(kinds, keystore.ChainSolana)
+	}
+	if slices.ContainsFunc(c.Starknet, func(chain config.StarknetChain) bool { return chain.Enabled }) {
+		kinds = append(kinds, keystore.ChainStarknet)
 	}
 	return kinds
 }

@@ -41,7 +41,7 @@ type relay struct {
 type relayer struct {
 	name     string
 	plugin   config.Plugin
-	fallback func() loop.Plugin // nil: there is none inside the node yet
+	fallback func() loop.Plugin
 	chains   []chain
 }
 
@@ -64,7 +64,12 @@ func relayers(c *config.Config) []relayer {
 			solana.chains = append(solana.chains, chain{ch.ChainID, ch.TOML})
 		}
 	}
-	starknet := relayer{name: "starknet", plugin: c.Environment.Starknet, chains: plain(c.Starknet)}
+	starknet := relayer{name: "starknet", plugin: c.Environment.Starknet, fallback: fallback.Starknet}
+	for _, ch := range c.Starknet {
+		if ch.Enabled {
+			starknet.chains = append(starknet.chains, chain{ch.ChainID, ch.TOML})
+		}
+	}
 	var wanted []relayer
 	for _, r := range []relayer{evm, solana, starknet} {
 		if len(r.chains) > 0 || !r.plugin.InProcess() {
@@ -72,16 +77,6 @@ func relayers(c *config.Config) []relayer {
 		}
 	}
 	return wanted
-}
-
-func plain(chains []config.Chain) []chain {
-	var all []chain
-	for _, c := range chains {
-		if c.Enabled {
-			all = append(all, chain{c.ChainID, c.TOML})
-		}
-	}
-	return all
 }
 
 // chainTimeout bounds the wait for a chain's object at start. It opens no connection, so that it is there at once or its
@@ -104,6 +99,11 @@ func (n *Node) lent(relay, chain string) *hostservice.Keystore {
 			return hostservice.NewKeystoreOf(n.keys, relay, c.Accounts...)
 		}
 	}
+	for _, c := range n.settings.Config.Starknet {
+		if relay == "starknet" && c.ChainID == chain && len(c.Accounts) > 0 {
+			return hostservice.NewKeystoreOf(n.keys, relay, c.Accounts...)
+		}
+	}
 	return hostservice.NewKeystore(n.keys, relay)
 }
 
@@ -113,16 +113,6 @@ func (n *Node) lend(relay, chain string) relayerv1loophost.CreateChainLoans {
 		Keystore: hostservicev1loophost.ExportKeystore(n.runtime, n.lent(relay, chain)),
 		Store:    hostservicev1loophost.ExportStore(n.runtime, hostservice.NewStore(n.database.Store(database.Scope{PluginKind: relay, Chain: chain}))),
 	}
-}
-
-// missing is the error for a chain that no relayer is there for.
-func missing(c *config.Config) error {
-	for _, r := range relayers(c) {
-		if r.plugin.InProcess() && r.fallback == nil {
-			return &configError{fmt.Errorf("the configuration has a %s chain, and this node has no %[1]s relayer inside it: set %s to the command of one, or disable the chain", r.name, variable(r.name))}
-		}
-	}
-	return nil
 }
 
 // launch starts every plugin side by side.

@@ -305,10 +305,14 @@ func describeKey(d keystore.Description) (*nodev1.Key, error) {
 
 // accountKind is what keys of accounts on a kind of chain are called.
 func accountKind(chainKind string) nodev1.KeyKind {
-	if chainKind == keystore.ChainSolana {
+	switch chainKind {
+	case keystore.ChainSolana:
 		return nodev1.KeyKind_KEY_KIND_SOLANA
+	case keystore.ChainStarknet:
+		return nodev1.KeyKind_KEY_KIND_STARKNET
+	default:
+		return nodev1.KeyKind_KEY_KIND_EVM
 	}
-	return nodev1.KeyKind_KEY_KIND_EVM
 }
 
 // CreateKey implements nodev1connect.NodeServiceHandler.
@@ -318,7 +322,7 @@ func (s *service) CreateKey(ctx context.Context, r *nodev1.CreateKeyRequest) (*n
 		chain = keystore.ChainEVM
 	}
 	if kinds := keystore.ChainKinds(); !slices.Contains(kinds, chain) {
-		return nil, connect.NewError(connect.CodeInvalidArgument, fmt.Errorf("chain_kind: this node makes keys for %s, not for %q", strings.Join(kinds, " and "), chain))
+		return nil, connect.NewError(connect.CodeInvalidArgument, fmt.Errorf("chain_kind: this node makes keys for %s, not for %q", strings.Join(kinds, ", "), chain))
 	}
 	var id string
 	var err error
@@ -337,8 +341,10 @@ func (s *service) CreateKey(ctx context.Context, r *nodev1.CreateKeyRequest) (*n
 		id, err = s.createAccount(ctx, keystore.ChainEVM)
 	case nodev1.KeyKind_KEY_KIND_SOLANA:
 		id, err = s.createAccount(ctx, keystore.ChainSolana)
+	case nodev1.KeyKind_KEY_KIND_STARKNET:
+		id, err = s.createAccount(ctx, keystore.ChainStarknet)
 	default:
-		return nil, connect.NewError(connect.CodeInvalidArgument, fmt.Errorf("kind: one of p2p, ocr2, evm and solana is wanted, not %s", r.GetKind()))
+		return nil, connect.NewError(connect.CodeInvalidArgument, fmt.Errorf("kind: one of p2p, ocr2, evm, solana and starknet is wanted, not %s", r.GetKind()))
 	}
 	if err != nil {
 		return nil, apiError(err)

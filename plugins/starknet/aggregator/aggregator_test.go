@@ -314,6 +314,7 @@ func TestRefuses(t *testing.T) {
 		"bad packing":          {event(good.Keys, with(small, 11, stark.FromUint64(5))), "offchain_config: packed bytes say that they are 0x5, in 0 chunks of 31"},
 		"no packing":           {event(good.Keys, with(small[:11], 10, stark.Felt{})), "offchain_config: packed bytes have no length"},
 		"full chunk":           {func() error { _, err := Unpack([]stark.Felt{stark.FromUint64(1), wide}); return err }, "chunk 0 of packed bytes has more than 1"},
+		"spare chunk":          {func() error { _, err := Unpack(felts(1, 0, 0)); return err }, "packed bytes say that they are 0x1, in 2 chunks of 31"},
 		"more data":            {event(good.Keys, append(append([]stark.Felt{}, small...), wide)), "it has 13 elements, and 12 are expected"},
 
 		"short report":      {median(report[:159]), "a report has at least 160 bytes, got 159"},

@@ -216,6 +216,8 @@ const (
 	KeyKind_KEY_KIND_EVM KeyKind = 3
 	// An account of a Solana chain.
 	KeyKind_KEY_KIND_SOLANA KeyKind = 4
+	// A key that signs for a Starknet account. The account itself is a contract with an address of its own.
+	KeyKind_KEY_KIND_STARKNET KeyKind = 5
 )
 
 // Enum value maps for KeyKind.
@@ -226,6 +228,7 @@ var (
 		2: "KEY_KIND_OCR2",
 		3: "KEY_KIND_EVM",
 		4: "KEY_KIND_SOLANA",
+		5: "KEY_KIND_STARKNET",
 	}
 	KeyKind_value = map[string]int32{
 		"KEY_KIND_UNSPECIFIED": 0,
@@ -233,6 +236,7 @@ var (
 		"KEY_KIND_OCR2":        2,
 		"KEY_KIND_EVM":         3,
 		"KEY_KIND_SOLANA":      4,
+		"KEY_KIND_STARKNET":    5,
 	}
 )
 
@@ -1789,7 +1793,7 @@ type Key struct {
 	Kind KeyKind `protobuf:"varint,1,opt,name=kind,proto3,enum=loop.node.v1.KeyKind" json:"kind,omitempty"`
 	// Peer id, bundle id or address.
 	Id string `protobuf:"bytes,2,opt,name=id,proto3" json:"id,omitempty"`
-	// The kind of chain of an OCR2 bundle: "evm".
+	// The kind of chain of an OCR2 bundle: "evm", "solana" or "starknet".
 	ChainKind string `protobuf:"bytes,3,opt,name=chain_kind,json=chainKind,proto3" json:"chain_kind,omitempty"`
 	// The public sides of an OCR2 bundle.
 	Ocr2          *Ocr2PublicKeys `protobuf:"bytes,4,opt,name=ocr2,proto3" json:"ocr2,omitempty"`
@@ -1862,7 +1866,7 @@ type Ocr2PublicKeys struct {
 	OffchainPublicKey []byte `protobuf:"bytes,1,opt,name=offchain_public_key,json=offchainPublicKey,proto3" json:"offchain_public_key,omitempty"`
 	// x25519 public key for configurations, 32 bytes.
 	ConfigEncryptionPublicKey []byte `protobuf:"bytes,2,opt,name=config_encryption_public_key,json=configEncryptionPublicKey,proto3" json:"config_encryption_public_key,omitempty"`
-	// Public key for reports in the chain's form; for EVM an address of 20 bytes.
+	// Public key for reports in the chain's form; for EVM and Solana an address of 20 bytes, for Starknet the x coordinate in 32.
 	OnchainPublicKey []byte `protobuf:"bytes,3,opt,name=onchain_public_key,json=onchainPublicKey,proto3" json:"onchain_public_key,omitempty"`
 	unknownFields    protoimpl.UnknownFields
 	sizeCache        protoimpl.SizeCache
@@ -2706,13 +2710,14 @@ const file_loop_node_v1_node_proto_rawDesc = "" +
 	"\bJobState\x12\x19\n" +
 	"\x15JOB_STATE_UNSPECIFIED\x10\x00\x12\x15\n" +
 	"\x11JOB_STATE_RUNNING\x10\x01\x12\x14\n" +
-	"\x10JOB_STATE_FAILED\x10\x02*o\n" +
+	"\x10JOB_STATE_FAILED\x10\x02*\x86\x01\n" +
 	"\aKeyKind\x12\x18\n" +
 	"\x14KEY_KIND_UNSPECIFIED\x10\x00\x12\x10\n" +
 	"\fKEY_KIND_P2P\x10\x01\x12\x11\n" +
 	"\rKEY_KIND_OCR2\x10\x02\x12\x10\n" +
 	"\fKEY_KIND_EVM\x10\x03\x12\x13\n" +
-	"\x0fKEY_KIND_SOLANA\x10\x042\xf2\t\n" +
+	"\x0fKEY_KIND_SOLANA\x10\x04\x12\x15\n" +
+	"\x11KEY_KIND_STARKNET\x10\x052\xf2\t\n" +
 	"\vNodeService\x12T\n" +
 	"\n" +
 	"NodeStatus\x12\x1f.loop.node.v1.NodeStatusRequest\x1a .loop.node.v1.NodeStatusResponse\"\x03\x90\x02\x01\x12W\n" +
