@@ -26,10 +26,10 @@ func (t tally) String() string {
 // count waits until what ends by itself has ended, and counts: on the host's side with the files of all sockets, on the
 // plugins' together.
 func (h *host) count(ctx context.Context, plugins ...*loophost.Plugin) (mine, theirs tally, err error) {
-	const limit = 5 * time.Second
+	const while, limit = 200 * time.Millisecond, 5 * time.Second
 	counted := func(into *int, f func() (int, error)) {
 		if err == nil {
-			*into, err = machine.Settle(limit, f)
+			*into, err = machine.Settle(while, limit, f)
 		}
 	}
 	counted(&mine.goroutines, func() (int, error) { return runtime.NumGoroutine(), nil })

@@ -161,24 +161,21 @@ func Peak() func() uint64 {
 	return func() uint64 { close(stop); return <-peak }
 }
 
-// Settle waits until count has returned the same for a while, at most for limit, and returns the least that it returned in
-// that time: what ends by itself ends a moment after what it served.
-func Settle(limit time.Duration, count func() (int, error)) (int, error) {
+// Settle counts until nothing has gone away for a while, or limit is over, and returns the least: what ends by itself ends a
+// moment after what it served.
+func Settle(while, limit time.Duration, count func() (int, error)) (int, error) {
 	least, err := count()
 	if err != nil {
 		return 0, err
 	}
-	same := 0
-	for deadline := time.Now().Add(limit); same < 20 && time.Now().Before(deadline); {
+	for last, deadline := time.Now(), time.Now().Add(limit); time.Since(last) < while && time.Now().Before(deadline); {
 		time.Sleep(10 * time.Millisecond)
 		now, err := count()
 		if err != nil {
 			return 0, err
 		}
 		if now < least {
-			least, same = now, 0
-		} else {
-			same++
+			least, last = now, time.Now()
 		}
 	}
 	return least, nil

@@ -66,14 +66,17 @@ func nameOf(line string) (string, bool) {
 
 func (r Result) rows() []string {
 	load := fmt.Sprintf("%.1f", max(r.Load[0], r.Load[1]))
+	var rows []string
 	row := func(what, must, got string) string {
 		cells := []string{"`" + r.Name + "`", r.Fault, what, must, got, r.Established, load}
+		if len(rows) > 0 {
+			cells[1], cells[5] = "", "" // said in the row above
+		}
 		for i, c := range cells {
 			cells[i] = strings.ReplaceAll(strings.ReplaceAll(c, "|", "\\|"), "\n", " ")
 		}
 		return "| " + strings.Join(cells, " | ") + " |"
 	}
-	var rows []string
 	for _, f := range r.Figures {
 		got := f.Got
 		if !f.Met {

@@ -77,8 +77,8 @@ func TestPage(t *testing.T) {
 	}
 	want := "before\n" + begin + "\n" + head + strings.Join([]string{
 		"| `a` | f | w | m | g | e | 2.0 |",
-		"| `a` | f | v | m | **missed**: h | e | 2.0 |",
-		"| `a` | f | the trial itself | is held | **not held**: no\\|pe | e | 2.0 |",
+		"| `a` |  | v | m | **missed**: h |  | 2.0 |",
+		"| `a` |  | the trial itself | is held | **not held**: no\\|pe |  | 2.0 |",
 		"| `b` | kept |",
 	}, "\n") + "\n" + end + "\nafter\n"
 	if d := cmp.Diff(want, got); d != "" {
