@@ -22,7 +22,9 @@ class KeystoreServiceStub(Stub):
         self, request: keystore_pb2.SignRequest, *, timeout: float | None = None
     ) -> keystore_pb2.SignResponse:
         """Sign signs data with an account's key, in the form of the account's chain: for EVM, data is a hash of 32 bytes and the
-        signature is r, s and v (0 or 1) in 65 bytes.
+        signature is r, s and v (0 or 1) in 65 bytes; for Starknet, the account is the public key that signs for it (0x and
+        hexadecimal digits without leading zeros), data is a transaction's hash of 32 bytes, and the signature is r and s in 64 bytes,
+        big-endian, with s in the lower half.
 
         Errors: NOT_FOUND (an account that is not lent to the caller), INVALID_ARGUMENT (data of a length that the chain does not sign).
         """
