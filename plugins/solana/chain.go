@@ -31,8 +31,6 @@ import (
 const (
 	// maxLag is how many slots, of 400 ms, a node may be behind the newest before the others are asked first.
 	maxLag = 30
-	// reconnect bounds the pause before a node that failed is tried again: a feed has to resume within seconds of its return.
-	reconnect = 1500 * time.Millisecond
 	// window is how many transactions of an account may be under way: one question after their statuses covers as many.
 	window = endpoint.MaxSignatures
 )
@@ -84,7 +82,7 @@ func newChain(config Config, loans relayerv1loop.CreateChainLoans, logger *slog.
 		})})
 	}
 	c.pool = relayer.NewPool(relayer.PoolSettings{
-		Logger: logger, MaxLag: maxLag, Timeout: timeout, ReconnectMax: reconnect, Advanced: c.advanced,
+		Logger: logger, MaxLag: maxLag, Timeout: timeout, Advanced: c.advanced,
 		Observe: func(node, outcome string) { metrics.calls.WithLabelValues(config.ChainID, node, outcome).Inc() },
 	}, nodes)
 	c.ledger.pool = c.pool
