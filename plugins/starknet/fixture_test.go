@@ -47,9 +47,8 @@ func newOracles(t *testing.T) *oracles {
 	return o
 }
 
-// report makes what libocr hands to Transmit.
-func (f *feed) report(digest [32]byte, epoch uint32, round uint8, answer int64) *relayerv1.TransmitRequest {
-	t := f.chain.t
+// report makes what libocr hands to Transmit, with the signatures of the first oracles.
+func report(t *testing.T, signers []*stark.Key, digest [32]byte, epoch uint32, round uint8, answer int64) *relayerv1.TransmitRequest {
 	t.Helper()
 	observations := make([]aggregator.Observation, 4)
 	for i := range observations {
@@ -73,16 +72,21 @@ func (f *feed) report(digest [32]byte, epoch uint32, round uint8, answer int64) 
 		Report: report,
 	}
 	for i := range 2 { // f+1
-		signature, err := f.oracles.signers[i].Sign(hash)
+		signature, err := signers[i].Sign(hash)
 		must(t, err)
 		var encoded []byte
-		for _, part := range []stark.Felt{f.oracles.signers[i].Public(), signature.R, signature.S} {
+		for _, part := range []stark.Felt{signers[i].Public(), signature.R, signature.S} {
 			b := part.Bytes()
 			encoded = append(encoded, b[:]...)
 		}
 		request.Signatures = append(request.Signatures, &relayerv1.AttributedOnchainSignature{Signature: encoded, Signer: uint32(i)})
 	}
 	return request
+}
+
+func (f *feed) report(digest [32]byte, epoch uint32, round uint8, answer int64) *relayerv1.TransmitRequest {
+	f.chain.t.Helper()
+	return report(f.chain.t, f.oracles.signers, digest, epoch, round, answer)
 }
 
 // keystore is a fake of the host's: it signs with keys of the test.
