@@ -40,7 +40,7 @@ tidy: ## Give all modules the workspace's versions and tidy their go.mod files.
 
 # ---- Tests ----
 
-STEPS := prepare generated lint unit test-python standalone binaries race e2e
+STEPS := prepare generated lint unit test-python standalone binaries race e2e solana-if-possible
 
 .PHONY: test
 test: ## Run everything that CI runs; it stops at the first step that fails.
@@ -125,6 +125,7 @@ e2e: build ## Run devnets to their end: plugins as processes, in the node's proc
 	bin/devnet --rounds 5 --json
 	bin/devnet --rounds 5 --json --in-process
 	bin/devnet --rounds 20 --json --kill-every 2s
+	bin/devnet --chain starknet --rounds 10 --json
 	@if [ -e .venv/ready ]; then set -x; bin/devnet --rounds 20 --json --langs go,python; fi
 
 # ---- A Solana chain for tests: programs in C for its machine, and a validator's interface in Node.js ----
@@ -173,6 +174,18 @@ solana-if-possible: # Where its tools are; elsewhere it says which are not.
 chaos: build ## Break plugins in every way and write what comes of it into docs/reliability.md; ARGS='--short' is quicker.
 	go build -o bin/ ./tools/chaos
 	bin/chaos --page docs/reliability.md $(ARGS)
+
+# ---- The model of Starknet, held to Cairo ----
+
+CAIRO := tools/starknet/cairo
+
+.PHONY: test-starknet-cairo
+test-starknet-cairo: ## Give the model of the Starknet aggregator and its Cairo the same felts; it takes minutes, Node.js 20 and npm.
+	@for tool in node npm; do command -v $$tool > /dev/null || { echo "Cairo runs in Node.js, and the program $$tool is not installed: install Node.js 20 or later with npm, then run make test-starknet-cairo." >&2; exit 1; }; done
+	@mkdir -p bin/cairo
+	cp $(CAIRO)/package.json $(CAIRO)/package-lock.json bin/cairo/
+	cd bin/cairo && npm ci --no-audit --no-fund --loglevel=error
+	LOOP_CAIRO_DIR=$(CURDIR)/bin/cairo go test -count=1 -timeout 30m -v ./$(CAIRO)
 
 # ---- Linters ----
 
