@@ -62,7 +62,7 @@ const killsInARow = 2
 // an object lives until it or its parent is released, however often its process ends, and never again after.
 func TestLifetimes(t *testing.T) {
 	t.Parallel()
-	fewer(t, 12)
+	fewer(t, 6)
 	rapid.Check(t, func(rt *rapid.T) {
 		r, err := loophost.New(loophost.Settings{})
 		if err != nil {
