@@ -206,10 +206,7 @@ func checkChain(ctx context.Context, relay, id string, c *relayerv1loophost.Chai
 		return checked
 	}
 	for _, s := range nodes.GetNodes() {
-		text := strings.ToLower(strings.ReplaceAll(strings.TrimPrefix(s.GetState().String(), "NODE_STATE_"), "_", " "))
-		if s.GetReason() != "" {
-			text += ", " + s.GetReason()
-		}
+		text := stateOf(s)
 		if s.GetLatestBlock() > 0 {
 			text += fmt.Sprintf(", block %d", s.GetLatestBlock())
 		}

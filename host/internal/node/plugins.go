@@ -3,6 +3,8 @@ package node
 import (
 	"context"
 	"fmt"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -18,6 +20,7 @@ import (
 	"github.com/loop-plugins/loop/host/internal/fallback"
 	"github.com/loop-plugins/loop/host/internal/hostservice"
 	"github.com/loop-plugins/loop/host/internal/oracle"
+	"github.com/loop-plugins/loop/host/internal/web"
 	"github.com/loop-plugins/loop/sdk/go/loop"
 	"github.com/loop-plugins/loop/sdk/go/loophost"
 	"github.com/loop-plugins/loop/sdk/go/loophost/supervise"
@@ -204,6 +207,59 @@ func (p *plugins) close() {
 	for _, r := range p.relays {
 		r.watch.Close()
 	}
+}
+
+// healthTimeout bounds what a chain's state may take: it is kept by its relayer, so that one that is there answers at once.
+const healthTimeout = time.Second
+
+// health names the RPC nodes of each chain that do not serve, and why. They do not make the node ill: it outlives the outage of
+// a chain's provider, and to restart it would mend nothing.
+func (p *plugins) health() []web.Check {
+	ctx, cancel := context.WithTimeout(context.Background(), healthTimeout)
+	defer cancel()
+	var mu sync.Mutex
+	var all []web.Check
+	var wait sync.WaitGroup
+	for name, r := range p.relays {
+		if r.plugin.Status().State != supervise.Ready {
+			continue // the plugin's own check says why
+		}
+		for id, c := range r.chains {
+			wait.Go(func() {
+				check := chainHealth(ctx, c)
+				check.Name = name + " chain " + id
+				mu.Lock()
+				defer mu.Unlock()
+				all = append(all, check)
+			})
+		}
+	}
+	wait.Wait()
+	slices.SortFunc(all, func(a, b web.Check) int { return strings.Compare(a.Name, b.Name) })
+	return all
+}
+
+func chainHealth(ctx context.Context, c *relayerv1loophost.Chain) web.Check {
+	response, err := c.ListNodeStatuses(ctx, &relayerv1.ListNodeStatusesRequest{})
+	if err != nil {
+		return web.Check{Reason: worded(err.Error())}
+	}
+	var silent []string
+	for _, n := range response.GetNodes() {
+		if n.GetState() != relayerv1.NodeState_NODE_STATE_ALIVE {
+			silent = append(silent, "RPC node "+n.GetName()+": "+stateOf(n))
+		}
+	}
+	return web.Check{Healthy: true, Reason: strings.Join(silent, "; ")}
+}
+
+// stateOf is the state of an RPC node that does not serve, for people.
+func stateOf(n *relayerv1.NodeStatus) string {
+	state := strings.ToLower(strings.ReplaceAll(strings.TrimPrefix(n.GetState().String(), "NODE_STATE_"), "_", " "))
+	if n.GetReason() != "" {
+		state += ", " + n.GetReason()
+	}
+	return state
 }
 
 // chain returns the chain of a job.

@@ -89,6 +89,7 @@ func (n *Node) health() []web.Check {
 	if !n.ready.Load() {
 		return append(all, web.Check{Name: "node", Reason: "starting"})
 	}
+	all = append(all, n.plugins.health()...)
 	for _, r := range n.jobs.list() {
 		reason := r.failure()
 		all = append(all, web.Check{Name: r.title(), Healthy: reason == "", Reason: reason})
