@@ -221,7 +221,16 @@ func (c *Chain) ChainStatus(context.Context, *relayerv1.ChainStatusRequest) (*re
 	if err != nil {
 		return nil, status.Error(codes.Internal, err.Error())
 	}
-	return &relayerv1.ChainStatusResponse{ChainId: c.config.ChainID, Enabled: c.config.Enabled, ConfigToml: document}, nil
+	response := &relayerv1.ChainStatusResponse{ChainId: c.config.ChainID, Enabled: c.config.Enabled, ConfigToml: document}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, q := range c.queues {
+		if trouble := q.account.Trouble(); trouble != "" {
+			response.Troubles = append(response.Troubles, trouble)
+		}
+	}
+	slices.Sort(response.Troubles)
+	return response, nil
 }
 
 // ListNodeStatuses implements relayerv1loop.Chain. A page token is the number of nodes before the page.

@@ -186,6 +186,10 @@ func TestFaultsOfTransactions(t *testing.T) {
 			if s.x.log.count(`reason="median is out of min-max range"`) != 1 {
 				s.t.Error("the log does not tell why")
 			}
+			want := "account " + s.me.String() + ": its latest transaction, " + s.order[0].hash.String() + ", reverted: median is out of min-max range"
+			if state, err := s.chain.ChainStatus(s.t.Context(), nil); err != nil || len(state.GetTroubles()) != 1 || state.GetTroubles()[0] != want {
+				s.t.Errorf("the chain's status says %v, %v, want %s", state.GetTroubles(), err, want)
+			}
 			// A repeated call for the same report has no effect.
 			transmit(s, 1, 1)
 			s.mine()
@@ -293,6 +297,9 @@ func TestFaultsOfTransactions(t *testing.T) {
 			d.mineUntil("the store is empty", func() bool { return len(s.x.keys()) == 0 })
 			if n := s.f.accepted(); n != c.lands {
 				t.Errorf("%d reports landed, want %d", n, c.lands)
+			}
+			if state, err := s.chain.ChainStatus(t.Context(), nil); err != nil || len(state.GetTroubles()) > 0 {
+				t.Errorf("after a success the chain's status says %v, %v", state.GetTroubles(), err)
 			}
 		})
 	}

@@ -212,8 +212,8 @@ func (p *plugins) close() {
 // healthTimeout bounds what a chain's state may take: it is kept by its relayer, so that one that is there answers at once.
 const healthTimeout = time.Second
 
-// health names the RPC nodes of each chain that do not serve, and why. They do not make the node ill: it outlives the outage of
-// a chain's provider, and to restart it would mend nothing.
+// health names the RPC nodes of each chain that do not serve and the accounts whose transactions fail, and why. They do not make
+// the node ill: it outlives the outage of a chain's provider, and to restart it would mend nothing.
 func (p *plugins) health() []web.Check {
 	ctx, cancel := context.WithTimeout(context.Background(), healthTimeout)
 	defer cancel()
@@ -250,7 +250,11 @@ func chainHealth(ctx context.Context, c *relayerv1loophost.Chain) web.Check {
 			silent = append(silent, "RPC node "+n.GetName()+": "+stateOf(n))
 		}
 	}
-	return web.Check{Healthy: true, Reason: strings.Join(silent, "; ")}
+	chain, err := c.ChainStatus(ctx, &relayerv1.ChainStatusRequest{})
+	if err != nil {
+		return web.Check{Reason: worded(err.Error())}
+	}
+	return web.Check{Healthy: true, Reason: strings.Join(append(silent, chain.GetTroubles()...), "; ")}
 }
 
 // stateOf is the state of an RPC node that does not serve, for people.

@@ -45,6 +45,7 @@ type Account struct {
 	mu       sync.Mutex
 	key      stark.Felt          // public key that signs what has no payload; zero: none is known yet
 	reverted map[string]struct{} // hashes of flights that the log has told of
+	trouble  string              // see Trouble
 }
 
 var _ relayer.Sender = (*Account)(nil)
@@ -66,6 +67,13 @@ func (a *Account) Key() stark.Felt {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return a.key
+}
+
+// Trouble is what went wrong with the account's latest transaction, as a sentence; empty if nothing did.
+func (a *Account) Trouble() string {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.trouble
 }
 
 // Call is the payload of a transaction, as the queue keeps it: one call of a contract, and the key that signs for the account.

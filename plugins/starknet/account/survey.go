@@ -141,7 +141,7 @@ func (a *Account) outcome(f relayer.Flight, statuses []endpoint.Status, next, co
 	return relayer.Outcome{Stuck: statuses[last].Rejected || time.Since(f.Attempts[last].Signed) > patience}
 }
 
-// report tells the log of each transaction that had no effect, once.
+// report tells the log of each transaction that had no effect, once, and keeps what came of the latest.
 func (a *Account) report(flights []relayer.Flight, statuses [][]endpoint.Status) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -149,6 +149,9 @@ func (a *Account) report(flights []relayer.Flight, statuses [][]endpoint.Status)
 	for i, f := range flights {
 		for j, attempt := range f.Attempts {
 			s := statuses[i][j]
+			if s.Accepted && !s.Reverted {
+				a.trouble = ""
+			}
 			if !s.Reverted && !s.Rejected {
 				continue
 			}
@@ -156,10 +159,11 @@ func (a *Account) report(flights []relayer.Flight, statuses [][]endpoint.Status)
 			if _, known := a.reverted[attempt.Hash]; known {
 				continue
 			}
-			text := "a transaction reverted: it paid its fee and had no effect"
+			text, what := "a transaction reverted: it paid its fee and had no effect", "reverted"
 			if s.Rejected {
-				text = "a transaction was rejected and is signed anew"
+				text, what = "a transaction was rejected and is signed anew", "was rejected"
 			}
+			a.trouble = fmt.Sprintf("account %s: its latest transaction, %s, %s: %s", a.settings.Address, attempt.Hash, what, s.Reason)
 			a.settings.Logger.Error(text, "account", a.settings.Address, "nonce", f.Sequence, "hash", attempt.Hash, "reason", s.Reason)
 		}
 	}

@@ -719,7 +719,10 @@ type ChainStatusResponse struct {
 	// Whether the chain is enabled.
 	Enabled bool `protobuf:"varint,2,opt,name=enabled,proto3" json:"enabled,omitempty"`
 	// The configuration in force as TOML, secrets redacted.
-	ConfigToml    string `protobuf:"bytes,3,opt,name=config_toml,json=configToml,proto3" json:"config_toml,omitempty"`
+	ConfigToml string `protobuf:"bytes,3,opt,name=config_toml,json=configToml,proto3" json:"config_toml,omitempty"`
+	// What went wrong with the latest transaction of each account whose latest one failed, one sentence each without addresses of RPC
+	// nodes, such as why a transmission reverted. An account that succeeds again has no sentence.
+	Troubles      []string `protobuf:"bytes,4,rep,name=troubles,proto3" json:"troubles,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -773,6 +776,13 @@ func (x *ChainStatusResponse) GetConfigToml() string {
 		return x.ConfigToml
 	}
 	return ""
+}
+
+func (x *ChainStatusResponse) GetTroubles() []string {
+	if x != nil {
+		return x.Troubles
+	}
+	return nil
 }
 
 // ListNodeStatusesRequest pages through RPC nodes.
@@ -2098,12 +2108,13 @@ const file_loop_relayer_v1_relayer_proto_rawDesc = "" +
 	"\x06number\x18\x01 \x01(\x04R\x06number\x12\x1a\n" +
 	"\x04hash\x18\x02 \x01(\fB\x06\xe2\xf3\x18\x02\x18@R\x04hash\x12@\n" +
 	"\ttimestamp\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampB\x06\xe2\xf3\x18\x02\b\x01R\ttimestamp\"\x14\n" +
-	"\x12ChainStatusRequest\"s\n" +
+	"\x12ChainStatusRequest\"\x8f\x01\n" +
 	"\x13ChainStatusResponse\x12!\n" +
 	"\bchain_id\x18\x01 \x01(\tB\x06\xe2\xf3\x18\x02\b\x01R\achainId\x12\x18\n" +
 	"\aenabled\x18\x02 \x01(\bR\aenabled\x12\x1f\n" +
 	"\vconfig_toml\x18\x03 \x01(\tR\n" +
-	"configToml\"^\n" +
+	"configToml\x12\x1a\n" +
+	"\btroubles\x18\x04 \x03(\tR\btroubles\"^\n" +
 	"\x17ListNodeStatusesRequest\x12\x1b\n" +
 	"\tpage_size\x18\x01 \x01(\rR\bpageSize\x12&\n" +
 	"\n" +

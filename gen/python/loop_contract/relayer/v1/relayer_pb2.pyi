@@ -115,14 +115,16 @@ class ChainStatusRequest(_message.Message):
     def __init__(self) -> None: ...
 
 class ChainStatusResponse(_message.Message):
-    __slots__ = ("chain_id", "enabled", "config_toml")
+    __slots__ = ("chain_id", "enabled", "config_toml", "troubles")
     CHAIN_ID_FIELD_NUMBER: _ClassVar[int]
     ENABLED_FIELD_NUMBER: _ClassVar[int]
     CONFIG_TOML_FIELD_NUMBER: _ClassVar[int]
+    TROUBLES_FIELD_NUMBER: _ClassVar[int]
     chain_id: str
     enabled: bool
     config_toml: str
-    def __init__(self, chain_id: _Optional[str] = ..., enabled: _Optional[bool] = ..., config_toml: _Optional[str] = ...) -> None: ...
+    troubles: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, chain_id: _Optional[str] = ..., enabled: _Optional[bool] = ..., config_toml: _Optional[str] = ..., troubles: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class ListNodeStatusesRequest(_message.Message):
     __slots__ = ("page_size", "page_token")
