@@ -277,6 +277,22 @@ func TestTransmit(t *testing.T) {
 	}
 }
 
+// TestLinkAvailable takes LINK away from a contract that owes 6 gjuels and a reimbursement for one round of four oracles.
+func TestLinkAvailable(t *testing.T) {
+	t.Parallel()
+	const owed = 6_000_000_000 + 17223*63
+	for balance, want := range map[uint64][]stark.Felt{owed + 1: felts(0, 1), owed: felts(1, 0), owed - 1: felts(1, 1)} {
+		f := newFixture(t)
+		f.settings.LinkBalance = new(big.Int).SetUint64(balance)
+		if _, err := f.transmit(t, f.given()); err != nil {
+			t.Fatal(err)
+		}
+		if result, err := f.Call(Environment{}, Selector("link_available_for_payment"), nil); err != nil || !slices.Equal(result.Returned, want) {
+			t.Errorf("of %d: %v, %v, want %v", balance, result.Returned, err, want)
+		}
+	}
+}
+
 // TestTransmitRefusesInOrder spoils reports: each case has all faults of those that follow it in the contract's checks, as far as they go
 // together, so that the order shows.
 func TestTransmitRefusesInOrder(t *testing.T) {

@@ -171,6 +171,32 @@ func TestAddRefusesInOrder(t *testing.T) {
 	}
 }
 
+// TestBoundsAreEachEnough has each bound alone below what is wanted, and then all of them at it.
+func TestBoundsAreEachEnough(t *testing.T) {
+	t.Parallel()
+	c := newChain(t)
+	from := newAccount(t, c)
+	least := func(inv *Invoke) {
+		price := func(b *Bound, amount int64, price *big.Int) { b.Amount, b.Price = number(amount), Quantity{price} }
+		price(inv.Bounds.L1, 0, c.prices.L1)
+		price(inv.Bounds.L2, 100_000, c.prices.L2)
+		price(inv.Bounds.L1Data, 128, c.prices.L1Data)
+	}
+	less := func(q *Quantity) { *q = Quantity{new(big.Int).Sub(q.Int, big.NewInt(1))} }
+	for name, lower := range map[string]func(*Bounds){
+		"L1 price": func(b *Bounds) { less(&b.L1.Price) }, "L2 price": func(b *Bounds) { less(&b.L2.Price) }, "data price": func(b *Bounds) { less(&b.L1Data.Price) },
+		"L2 amount": func(b *Bounds) { less(&b.L2.Amount) }, "data amount": func(b *Bounds) { less(&b.L1Data.Amount) },
+	} {
+		inv := signed(t, c, from, func(inv *Invoke) { least(inv); lower(inv.Bounds) }, nil)
+		if _, failure := c.Add(inv); failure == nil || failure.Code != CodeInsufficientResource {
+			t.Errorf("%s: %v, want code %d", name, failure, CodeInsufficientResource)
+		}
+	}
+	if _, failure := c.Add(signed(t, c, from, least, nil)); failure != nil {
+		t.Errorf("what is just enough: %v", failure)
+	}
+}
+
 // TestSignatureCoversEverything changes each field of a signed transaction.
 func TestSignatureCoversEverything(t *testing.T) {
 	t.Parallel()

@@ -138,7 +138,7 @@ func (n *Node) serve(w http.ResponseWriter, r *http.Request) {
 	case "down": // this connection came just before
 		panic(http.ErrAbortHandler)
 	case "hang":
-		_, _ = io.Copy(io.Discard, http.MaxBytesReader(w, r.Body, maxBody)) // or it would not be seen that the caller has gone
+		_, _ = io.Copy(io.Discard, io.LimitReader(r.Body, maxBody)) // or it would not be seen that the caller has gone
 		select {
 		case <-changed:
 		case <-r.Context().Done():
