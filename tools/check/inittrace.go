@@ -18,8 +18,9 @@ const (
 	// initLimit is what one package may cost at the start of a process. The host launches plugins while jobs wait, and
 	// a library that fills tables at init (120 ms in one that was tried) would be paid at every relaunch.
 	initLimit = 5 * time.Millisecond
-	// initRuns is how often each binary is started: the median of five forgives two runs on a busy machine.
-	initRuns = 5
+	// initRuns is how often each binary is started. What else a machine does only adds to a cost, so the least of the runs
+	// comes nearest to it.
+	initRuns = 7
 	// initDeadline ends a binary that does not know --version and goes on running.
 	initDeadline = 10 * time.Second
 )
@@ -35,7 +36,7 @@ func checkInit(ctx context.Context, out io.Writer, binaries []string) ([]string,
 			}
 			runs = append(runs, costs)
 		}
-		costs := medians(runs)
+		costs := least(runs)
 		slowest := slowestOf(costs)
 		fmt.Fprintf(out, "inittrace: %s initialises %d packages, the slowest, %s, in %v of %v\n", binary, len(costs), slowest, costs[slowest], initLimit)
 		findings = append(findings, overLimit(binary, costs)...)
@@ -78,18 +79,14 @@ func parseInitTrace(r io.Reader) map[string]time.Duration {
 	return costs
 }
 
-// medians returns the median cost of each package over the runs. A package that is missing from a run, because the
-// runtime leaves out those without work to do, cost nothing in it.
-func medians(runs []map[string]time.Duration) map[string]time.Duration {
+// least returns the least cost of each package over the runs that name it.
+func least(runs []map[string]time.Duration) map[string]time.Duration {
 	costs := map[string]time.Duration{}
 	for _, run := range runs {
-		for pkg := range run {
-			all := make([]time.Duration, 0, len(runs))
-			for _, other := range runs {
-				all = append(all, other[pkg])
+		for pkg, cost := range run {
+			if known, ok := costs[pkg]; !ok || cost < known {
+				costs[pkg] = cost
 			}
-			slices.Sort(all)
-			costs[pkg] = all[len(all)/2]
 		}
 	}
 	return costs
