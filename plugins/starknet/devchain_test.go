@@ -117,13 +117,6 @@ func (d *devchain) settings(extra string, nodes ...string) string {
 	return strings.Replace(text, "0x70c3", d.FeeToken.String(), 1)
 }
 
-func (d *devchain) nonce(account stark.Felt) uint64 {
-	var nonce stark.Felt
-	d.admin(&nonce, "starknet_getNonce", "pending", account)
-	n, _ := nonce.Uint64()
-	return n
-}
-
 // landed counts the reports that a feed has taken, by their epoch and round.
 func (d *devchain) landed(feed stark.Felt) map[uint64]int {
 	d.t.Helper()
