@@ -97,8 +97,16 @@ func (c *gated) Invoke(ctx context.Context, method string, args, reply any, opts
 		if err != nil {
 			return err
 		}
+		// Counted before the gate is looked at once more: whoever shuts it and then waits for the count misses no call.
+		l.calls.Add(1)
+		if now, _, _ := c.gate.look(); now != l {
+			l.calls.Add(-1)
+			attempt--
+			continue
+		}
 		var trailer metadata.MD
 		err = l.conn.Invoke(ctx, method, args, reply, append(opts[:len(opts):len(opts)], grpc.Trailer(&trailer))...)
+		l.calls.Add(-1)
 		if err != nil && len(trailer.Get(wire.DrainingKey)) > 0 {
 			// Refused unbegun by a life that is ending: it does not count as an attempt.
 			select {

@@ -8,6 +8,7 @@ import (
 	"net"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/fullstorydev/grpchan/inprocgrpc"
@@ -32,6 +33,7 @@ type life struct {
 	ctx        context.Context // ends as soon as the end is noticed
 	cancel     context.CancelFunc
 	probes     chan struct{}
+	calls      atomic.Int64 // in flight from the host
 
 	// Set before the life becomes ready, and not changed after.
 	conn grpc.ClientConnInterface
@@ -273,6 +275,10 @@ func (l *life) end(bound time.Duration) {
 	}
 	switch {
 	case err == nil:
+		// The plugin has finished its calls, but an answer may be on its way: to hang up on it would lose it.
+		for wait := time.Now().Add(bound / 3); l.calls.Load() > 0 && time.Now().Before(wait) && !l.dying(); {
+			time.Sleep(time.Millisecond)
+		}
 		l.proc.HangUp() // its server ends with its last connection, and the process with its server
 	case !l.dying():
 		l.plugin.logger.Warn("the plugin did not drain", "error", err)
