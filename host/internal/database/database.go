@@ -76,7 +76,7 @@ func (d *Database) Close() error {
 	d.closing.Do(func() {
 		// The writer goes last among the two pools: the last connection to a
 		// file in WAL mode folds the log into it, which a reader is not allowed to.
-		err := errors.Join(d.reader.Close(), d.writer.Close(), d.lock.Close())
+		err := errors.Join(d.reader.Close(), d.writer.Close(), unlockFile(d.lock))
 		if err != nil {
 			d.closeErr = fmt.Errorf("close database: %w", err)
 		}

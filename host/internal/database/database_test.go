@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -201,6 +202,25 @@ func TestOpenRefusesASecondNode(t *testing.T) {
 	// The refused opener must not have loosened the first one's hold.
 	testJob(t, first, "a")
 	if err := first.Close(); err != nil {
+		t.Fatal(err)
+	}
+	testOpen(t, path)
+}
+
+// A process that is just being started holds copies of this one's descriptors until it runs its own program.
+func TestCloseUnlocksBesideACopyOfTheDescriptor(t *testing.T) {
+	t.Parallel()
+	path := testPath(t)
+	d, err := Open(t.Context(), Settings{Path: path})
+	if err != nil {
+		t.Fatal(err)
+	}
+	duplicate, err := syscall.Dup(int(d.lock.Fd()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer syscall.Close(duplicate)
+	if err := d.Close(); err != nil {
 		t.Fatal(err)
 	}
 	testOpen(t, path)

@@ -67,7 +67,7 @@ func open(ctx context.Context, path string, logger *slog.Logger) (_ *Database, e
 			for _, pool := range pools {
 				err = errors.Join(err, pool.Close())
 			}
-			err = errors.Join(err, lock.Close())
+			err = errors.Join(err, unlockFile(lock))
 		}
 	}()
 
@@ -154,6 +154,12 @@ func lockFile(path string) (*os.File, error) {
 		return nil, errors.Join(err, file.Close())
 	}
 	return file, nil
+}
+
+// unlockFile gives the lock back and closes its file. Closing alone would not do: a process that is being started holds a copy
+// of every descriptor for a moment, and the lock lasts as long as any copy.
+func unlockFile(file *os.File) error {
+	return errors.Join(syscall.Flock(int(file.Fd()), syscall.LOCK_UN), file.Close())
 }
 
 func writePID(file *os.File) error {
