@@ -41,6 +41,7 @@ With --json the last line of the output is a JSON object:
   languages              with --langs: for each language its nodes, the observations that they made of the rounds
                          that ended in a transmission, those of the node with the fewest (least_observations),
                          and the transmissions that they sent
+  plugins                with --plugin: the commands, by name
   duration_ms            all of it, with the clearing up
   error                  why it failed; absent when it did not
 
@@ -114,6 +115,7 @@ func command(stdout, stderr *os.File) *cobra.Command {
 	flags.Uint64Var(&config.Seed, "seed", 1, "fixes devnet's own prices and its choice of what to kill")
 	flags.DurationVar(&config.Timeout, "timeout", 2*time.Minute, "fail when the rounds take longer, or end then without --rounds; 0: never\n(the default holds with --rounds only)")
 	flags.StringSliceVar(&config.Langs, "langs", nil, "languages of the plugins, which the nodes take in turn: go, python\n(default: go)")
+	flags.StringArrayVar(&config.Plugins, "plugin", nil, "`NAME=COMMAND` of a plugin that every node runs in place of devnet's: median, or the chain's name for its relayer;\nmay be repeated. Paths in the command's arguments must be absolute")
 	flags.StringVar(&config.BinDir, "bin-dir", "", "folder of the programs loop, loop-median and that of the chain's relayer, such as loop-evm\n(default: that of devnet itself, or ./bin)")
 	flags.BoolVar(&asJSON, "json", false, "end with a JSON object on stdout; progress goes to stderr")
 	c.RunE = func(c *cobra.Command, _ []string) error {

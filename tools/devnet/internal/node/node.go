@@ -35,8 +35,9 @@ type Settings struct {
 	Binary string
 	// Variables are environment variables that configure the node, such as CL_MIN_OCR2_MAX_DURATION_QUERY.
 	Variables map[string]string
-	// PluginCommands names the program of each plugin that gets a process of its own, by the environment variable that
-	// says so, such as CL_MEDIAN_CMD. Plugins without one run inside the node.
+	// PluginCommands has the command of each plugin that gets a process of its own, by the environment variable that
+	// says so, such as CL_MEDIAN_CMD. The node splits it as a shell does: Word writes a path for it. Plugins without one run
+	// inside the node.
 	PluginCommands map[string]string
 	// HTTPPort and P2PPort are free ports of 127.0.0.1.
 	HTTPPort, P2PPort int
@@ -158,7 +159,7 @@ func environment(caller []string, pluginCommands, variables map[string]string) [
 		return strings.HasPrefix(variable, "CL_") || strings.HasPrefix(variable, "LOOP_")
 	})
 	for name, command := range pluginCommands {
-		own = append(own, name+"="+word(command))
+		own = append(own, name+"="+command)
 	}
 	for name, value := range variables {
 		own = append(own, name+"="+value)
@@ -169,8 +170,8 @@ func environment(caller []string, pluginCommands, variables map[string]string) [
 // plain are the characters that stand for themselves in a command.
 var plain = regexp.MustCompile(`^[A-Za-z0-9_./+-]+$`)
 
-// word writes a path so that a node, which splits commands as a shell does, reads it as one word.
-func word(path string) string {
+// Word writes a path so that a node, which splits commands as a shell does, reads it as one word.
+func Word(path string) string {
 	if plain.MatchString(path) {
 		return path
 	}

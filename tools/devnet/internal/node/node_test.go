@@ -144,7 +144,7 @@ func TestWord(t *testing.T) {
 	for path, want := range map[string]string{
 		"/b/loop-evm": "/b/loop-evm", "/my bin/loop": "'/my bin/loop'", "/it's/$x": `'/it'\''s/$x'`,
 	} {
-		if got := word(path); got != want {
+		if got := Word(path); got != want {
 			t.Errorf("%s is written as %s, want %s", path, got, want)
 		}
 	}

@@ -1,6 +1,7 @@
 package session
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -24,13 +25,16 @@ type Language struct {
 	Transmissions int `json:"transmissions"`
 }
 
-// language is how the plugins of one language are started.
+// language is how the plugins of one language are started: commands, as nodes read them.
 type language struct{ name, median, relayer string }
 
 // findLanguages finds the plugins of the languages that the user chose. Those in Python are where make puts them: in .venv beside
 // the folder of the programs.
-func findLanguages(config Config, found binaries) ([]language, error) {
-	golang := language{"go", found.median, found.relayer}
+// A plugin of the user's takes the place of devnet's.
+func findLanguages(config Config, found binaries, own map[string]string) ([]language, error) {
+	golang := language{
+		"go", cmp.Or(own[medianPlugin], node.Word(found.median)), cmp.Or(own[config.Chain], node.Word(found.relayer)),
+	}
 	if len(config.Langs) == 0 {
 		return []language{golang}, nil
 	}
@@ -47,15 +51,15 @@ func findLanguages(config Config, found binaries) ([]language, error) {
 			languages = append(languages, golang)
 		case "python":
 			bin := filepath.Join(filepath.Dir(filepath.Dir(found.node)), ".venv", "bin")
-			python := language{"python", filepath.Join(bin, "loop-median-python"), filepath.Join(bin, "loop-relayer-python")}
-			for _, file := range []string{python.median, python.relayer} {
+			median, relayer := filepath.Join(bin, "loop-median-python"), filepath.Join(bin, "loop-relayer-python")
+			for _, file := range []string{median, relayer} {
 				if _, err := os.Stat(file); errors.Is(err, fs.ErrNotExist) {
 					return nil, fmt.Errorf("--langs names python, but %s is not there: run `make python`", filepath.Join(".venv", "bin", filepath.Base(file)))
 				} else if err != nil {
 					return nil, fmt.Errorf("look for the program %s: %w", file, err)
 				}
 			}
-			languages = append(languages, python)
+			languages = append(languages, language{"python", node.Word(median), node.Word(relayer)})
 		default:
 			return nil, fmt.Errorf("--langs names %q; the languages are go and python", name)
 		}

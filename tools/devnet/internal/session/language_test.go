@@ -62,7 +62,7 @@ func TestLanguagesAreChecked(t *testing.T) {
 		}
 	}
 	found := binaries{node: "/x/bin/loop", median: "m", relayer: "e"}
-	got, err := findLanguages(Config{}, found)
+	got, err := findLanguages(Config{}, found, nil)
 	if diff := cmp.Diff([]language{{"go", "m", "e"}}, got, cmp.AllowUnexported(language{})); err != nil || diff != "" {
 		t.Error(err, diff)
 	}

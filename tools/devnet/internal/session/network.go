@@ -34,6 +34,8 @@ type network struct {
 	display  Display
 	kind     kind
 	binaries binaries
+	// own are the user's plugins.
+	own map[string]string
 	// languages are the nodes' in turn.
 	languages []language
 	template  *job.Template

@@ -59,6 +59,9 @@ type Config struct {
 	Timeout time.Duration
 	// Langs are the languages of the plugins, which the nodes take in turn; empty: Go.
 	Langs []string
+	// Plugins are plugins of the user's that all nodes run in place of devnet's, each NAME=COMMAND: the name is "median", or the
+	// chain's for its relayer.
+	Plugins []string
 	// BinDir holds the programs loop, loop-median and that of the relayer; empty: the folder of devnet's own program, or ./bin.
 	BinDir string
 }
@@ -101,6 +104,8 @@ type Result struct {
 	Seed uint64 `json:"seed"`
 	// Languages is what the plugins of each language did; absent when no languages were chosen.
 	Languages map[string]*Language `json:"languages,omitempty"`
+	// Plugins are the commands of the user's plugins by their names; absent when there were none.
+	Plugins map[string]string `json:"plugins,omitempty"`
 	// DurationMS is how long all of it took, with the clearing up, in milliseconds.
 	DurationMS int64 `json:"duration_ms"`
 	// Error says why the session failed; absent when it did not.
@@ -140,7 +145,7 @@ func (n *network) prepare(ctx context.Context) error {
 	if n.kind, err = kindOf(config.Chain); err != nil {
 		return err
 	}
-	n.result.Chain = n.kind.name
+	config.Chain, n.result.Chain = n.kind.name, n.kind.name
 	switch {
 	case config.Nodes < chain.MinOracles || config.Nodes > n.kind.maxOracles:
 		return fmt.Errorf("--nodes is %d, but a feed takes %d to %d oracles", config.Nodes, chain.MinOracles, n.kind.maxOracles)
@@ -157,10 +162,14 @@ func (n *network) prepare(ctx context.Context) error {
 	case config.HTTPPort < 0 || config.HTTPPort > 65536-config.Nodes:
 		return fmt.Errorf("--http-port is %d, but the ports of %d nodes end at 65535", config.HTTPPort, config.Nodes)
 	}
-	if n.binaries, err = findBinaries(config.BinDir, n.kind.relayer, config.InProcess); err != nil {
+	if n.own, err = ownPlugins(*config, n.kind.name); err != nil {
 		return err
 	}
-	if n.languages, err = findLanguages(*config, n.binaries); err != nil {
+	n.result.Plugins = n.own
+	if n.binaries, err = findBinaries(config.BinDir, n.kind.relayer, n.programs()); err != nil {
+		return err
+	}
+	if n.languages, err = findLanguages(*config, n.binaries, n.own); err != nil {
 		return err
 	}
 	n.template = n.kind.template()
@@ -198,8 +207,8 @@ func (n *network) choosePorts() error {
 // binaries are the programs of a network.
 type binaries struct{ node, median, relayer string }
 
-// findBinaries finds the programs in dir, or when it is empty beside this program or in ./bin.
-func findBinaries(dir, relayer string, inProcess bool) (binaries, error) {
+// findBinaries finds the programs in dir, or when it is empty beside this program or in ./bin. Those that are needed must be there.
+func findBinaries(dir, relayer string, needed []string) (binaries, error) {
 	dirs := []string{dir}
 	if dir == "" {
 		self, err := os.Executable()
@@ -210,7 +219,7 @@ func findBinaries(dir, relayer string, inProcess bool) (binaries, error) {
 	}
 	var missing error
 	for _, dir := range dirs {
-		found, err := binariesIn(dir, relayer, inProcess)
+		found, err := binariesIn(dir, relayer, needed)
 		if err == nil {
 			return found, nil
 		}
@@ -221,7 +230,7 @@ func findBinaries(dir, relayer string, inProcess bool) (binaries, error) {
 	return binaries{}, missing
 }
 
-func binariesIn(dir, relayer string, inProcess bool) (binaries, error) {
+func binariesIn(dir, relayer string, needed []string) (binaries, error) {
 	dir, err := filepath.Abs(dir)
 	if err != nil {
 		return binaries{}, fmt.Errorf("find the folder %s: %w", dir, err)
@@ -229,11 +238,8 @@ func binariesIn(dir, relayer string, inProcess bool) (binaries, error) {
 	found := binaries{
 		node: filepath.Join(dir, "loop"), median: filepath.Join(dir, "loop-median"), relayer: filepath.Join(dir, relayer),
 	}
-	needed := []string{found.node, found.median, found.relayer}
-	if inProcess {
-		needed = needed[:1]
-	}
-	for _, file := range needed {
+	for _, name := range needed {
+		file := filepath.Join(dir, name)
 		info, err := os.Stat(file)
 		switch {
 		case errors.Is(err, fs.ErrNotExist):
