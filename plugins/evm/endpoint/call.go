@@ -3,6 +3,7 @@ package endpoint
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 
 	"github.com/ethereum/go-ethereum/common"
@@ -44,6 +45,31 @@ func LatestBlock(head *Head) rpc.BatchElem {
 // View is the part of a batch that asks a contract at the newest block. What it returned must pass Output.
 func View(contract common.Address, input []byte, output *hexutil.Bytes) rpc.BatchElem {
 	return rpc.BatchElem{Method: "eth_call", Args: []any{map[string]any{"to": contract, "input": hexutil.Bytes(input)}, "latest"}, Result: output}
+}
+
+// Read is a call of a contract without a transaction.
+type Read struct {
+	Contract, From common.Address
+	Input          []byte
+	Block          string // a name that nodes know, or a number in their hexadecimal
+	Gas            uint64 // 0: the node's own limit
+}
+
+// Read calls a contract. Its error is a fault of the node, or marked relayer.Answered; one of these is a RevertedError.
+func (c *Client) Read(ctx context.Context, r Read) ([]byte, error) {
+	call := map[string]any{"to": r.Contract, "from": r.From, "input": hexutil.Bytes(r.Input)}
+	if r.Gas > 0 {
+		call["gas"] = hexutil.Uint64(r.Gas)
+	}
+	var output hexutil.Bytes
+	err := c.rpc.CallContext(ctx, &output, "eth_call", call, r.Block)
+	if reverted := revertOf(err); reverted != nil {
+		return nil, relayer.Answered(reverted)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("eth_call: %w", classify(err))
+	}
+	return output, nil
 }
 
 // errNoContract is the answer of an address without a contract: nodes answer calls to it with nothing.

@@ -92,6 +92,7 @@ func (*fakeRelayer) WatchContractConfigs(_ *relayerv1.WatchContractConfigsReques
 }
 
 type fakeChain struct {
+	relayerv1.UnimplementedChainServiceServer
 	loans  relayerv1loop.CreateChainLoans
 	config string
 	heads  atomic.Uint64

@@ -83,6 +83,9 @@ class Chain(relayer_loop.Chain):
         time.sleep(request.from_block)  # noqa: ASYNC251  # blocks the loop, as an author's mistake does
         return relayer_pb2.ReplayResponse()
 
+    async def read_contract(self, request: relayer_pb2.ReadContractRequest) -> relayer_pb2.ReadContractResponse:
+        raise RpcError(Code.UNIMPLEMENTED, "the fake reads no contracts")
+
 
 class Provider(relayer_loop.ConfigProvider):
     def __init__(self, host: Host) -> None:

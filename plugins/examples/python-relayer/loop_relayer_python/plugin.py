@@ -188,3 +188,28 @@ class Chain(relayer_loop.Chain):
         except (NodeError, Refused, aggregator.FormatError) as error:
             raise RpcError(Code.UNAVAILABLE, str(error)) from None
         return relayer_pb2.ReplayResponse()
+
+    async def read_contract(self, request: relayer_pb2.ReadContractRequest) -> relayer_pb2.ReadContractResponse:
+        call = {"input": "0x" + request.call_data.hex()}
+        for field, key, text in (("contract_id", "to", request.contract_id), ("from", "from", getattr(request, "from"))):
+            try:
+                if text:
+                    call[key] = aggregator.address(text)
+            except aggregator.FormatError as error:
+                raise refuse(request, field, str(error)) from None
+        block = request.block.lower() or "latest"
+        if block.isascii() and block.isdigit():
+            block = hex(int(block))
+        elif block not in ("latest", "pending", "safe", "finalized", "earliest"):
+            raise refuse(request, "block", "it is neither a block's number nor its name")
+        if request.gas_limit:
+            call["gas"] = hex(request.gas_limit)
+        try:
+            output = bytes.fromhex(str(await self.nodes.call("eth_call", call, block)).removeprefix("0x"))
+        except Refused as error:
+            raise RpcError(Code.FAILED_PRECONDITION, f"the contract refuses the call: {error}") from None
+        except (NodeError, ValueError) as error:
+            raise RpcError(Code.UNAVAILABLE, str(error)) from None
+        if not output:
+            raise RpcError(Code.NOT_FOUND, f"nothing answers at {request.contract_id}: there is no such contract or function")
+        return relayer_pb2.ReadContractResponse(return_data=output)

@@ -586,11 +586,14 @@ func (b *broken) after(ctx context.Context, full string, request, empty proto.Me
 		b.what == "errors-swallowed" && strings.HasSuffix(full, "/Observation") && err != nil,
 		b.what == "any-report" && strings.HasSuffix(full, "/Transmit") && code == codes.InvalidArgument,
 		b.what == "any-report" && strings.HasSuffix(full, "/MedianFromReport") && code == codes.InvalidArgument,
+		b.what == "reads-anything" && strings.HasSuffix(full, "/ReadContract") && code == codes.InvalidArgument,
 		b.what == "store-ignored" && strings.HasSuffix(full, "/Transmit") && code == codes.Unavailable,
 		b.what == "all-services" && code == codes.NotFound && strings.Contains(err.Error(), "does not serve"):
 		return empty, nil
 	case b.what == "vague" && code == codes.NotFound, b.what == "vague-config" && code == codes.InvalidArgument, b.what == "vague-source" && code == codes.FailedPrecondition:
 		return nil, status.Error(codes.Unknown, "something went wrong")
+	case b.what == "reads-nothing" && strings.HasSuffix(full, "/ReadContract"):
+		return nil, status.Error(codes.Unimplemented, "")
 	case b.what == "wrong-service" && code == codes.NotFound && strings.Contains(err.Error(), "does not serve"):
 		return nil, status.Error(codes.Unimplemented, "this object does not serve that")
 	case b.what == "errors-die" && strings.HasSuffix(full, "/Observation") && err != nil:

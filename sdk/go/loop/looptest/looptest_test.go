@@ -117,6 +117,7 @@ var breaks = map[string][]struct{ what, sentence string }{
 	"relayer/watch":                  {{"watch-unnamed", `told of "the contract", which no provider is called`}},
 	"relayer/config-provider":        {{"all-services", "FromAccount of a config provider was answered with INTERNAL"}},
 	"relayer/statuses":               {{"miscounted", "1 nodes, a total of 2"}},
+	"relayer/read-contract":          {{"reads-anything", "was answered with success; want INVALID_ARGUMENT"}, {"reads-nothing", "is UNIMPLEMENTED without a word"}},
 	"relayer/digest":                 {{"constant-digest", "have one digest"}},
 	"relayer/report":                 {{"off-by-one", "want the observation of rank n/2"}},
 	"relayer/untrusted-report":       {{"any-report", "MedianFromReport of"}},

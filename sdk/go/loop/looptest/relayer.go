@@ -35,6 +35,7 @@ func relayerCases() []check {
 		{"relayer/watch", "WatchContractConfigs tells of each provider's contract by the provider's name, and ends with its caller", false, relayerWatch},
 		{"relayer/config-provider", "a bootstrap job's provider follows the configuration and serves nothing else", false, relayerConfigProvider},
 		{"relayer/statuses", "ListNodeStatuses counts its nodes and refuses page tokens that it did not give", false, relayerStatuses},
+		{"relayer/read-contract", "ReadContract of a contract, an account and a block that are none is INVALID_ARGUMENT; a relayer that reads no contracts answers UNIMPLEMENTED with a sentence", false, relayerReadContract},
 		{"relayer/digest", "a config digest begins with the chain's prefix, and every part of the configuration changes it", false, relayerDigest},
 		{"relayer/report", "a report's answer is the observation of rank n/2, its length is within the bound, and the order of observations is nothing", false, relayerReport},
 		{"relayer/untrusted-report", "bytes that are no report, and values that no report holds, are INVALID_ARGUMENT", false, relayerUntrustedReport},
@@ -379,6 +380,43 @@ func relayerStatuses(ctx context.Context, b *bench) error {
 	}
 	_, err = list(&relayerv1.ListNodeStatusesRequest{PageToken: "conformance"})
 	return want("ChainService.ListNodeStatuses with a token that it did not give", err, codes.InvalidArgument)
+}
+
+func relayerReadContract(ctx context.Context, b *bench) error {
+	l, err := b.plugin(ctx)
+	if err != nil {
+		return err
+	}
+	parent, err := l.parent(ctx)
+	if err != nil {
+		return err
+	}
+	read := func(change func(*relayerv1.ReadContractRequest)) error {
+		r := &relayerv1.ReadContractRequest{ContractId: b.settings.Relayer.ContractID, CallData: []byte{1, 2, 3, 4}}
+		change(r)
+		return l.call(ctx, parent, relayerv1.ChainService_ReadContract_FullMethodName, r, &relayerv1.ReadContractResponse{})
+	}
+	err = eventually(ctx, func() error { return read(func(*relayerv1.ReadContractRequest) {}) })
+	if status.Code(err) == codes.Unimplemented {
+		if status.Convert(err).Message() == "" {
+			return errors.New("ChainService.ReadContract is UNIMPLEMENTED without a word; want a sentence that says what to do instead")
+		}
+		return skip{"the relayer reads no contracts: " + cut(status.Convert(err).Message())}
+	}
+	// What the suite calls is no function of a contract that it does not know.
+	if err := want("ChainService.ReadContract", err, codes.OK, codes.NotFound, codes.FailedPrecondition); err != nil {
+		return err
+	}
+	for what, change := range map[string]func(*relayerv1.ReadContractRequest){
+		"a contract that is no address": func(r *relayerv1.ReadContractRequest) { r.ContractId = "conformance" },
+		"a caller that is no account":   func(r *relayerv1.ReadContractRequest) { r.From = "conformance" },
+		"a block that is none":          func(r *relayerv1.ReadContractRequest) { r.Block = "conformance" },
+	} {
+		if err := want("ChainService.ReadContract with "+what, read(change), codes.InvalidArgument); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func relayerDigest(ctx context.Context, b *bench) error {

@@ -132,6 +132,13 @@ func (*fakeChain) Replay(context.Context, *relayerv1.ReplayRequest) (*relayerv1.
 	return &relayerv1.ReplayResponse{}, nil
 }
 
+func (c *fakeChain) ReadContract(ctx context.Context, r *relayerv1.ReadContractRequest) (*relayerv1.ReadContractResponse, error) {
+	if !strings.HasPrefix(r.GetContractId(), "0x") || r.GetFrom() != "" || r.GetBlock() != "" {
+		return nil, status.Error(codes.InvalidArgument, "it names what this chain does not have")
+	}
+	return &relayerv1.ReadContractResponse{ReturnData: make([]byte, 32)}, c.reach(ctx)
+}
+
 type fakeProvider struct {
 	name, account string
 	chain         *fakeChain

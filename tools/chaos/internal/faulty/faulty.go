@@ -86,6 +86,7 @@ func (relayer) WatchContractConfigs(_ *relayerv1.WatchContractConfigsRequest, s 
 }
 
 type chain struct {
+	relayerv1.UnimplementedChainServiceServer
 	config string
 	heads  atomic.Uint64
 	eaten  [][]byte

@@ -1179,6 +1179,134 @@ func (*ReplayResponse) Descriptor() ([]byte, []int) {
 	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{19}
 }
 
+// ReadContractRequest is a call.
+type ReadContractRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The contract, as jobs name contracts of this chain.
+	ContractId string `protobuf:"bytes,1,opt,name=contract_id,json=contractId,proto3" json:"contract_id,omitempty"`
+	// The function and its arguments in the contract's encoding: on EVM chains, the selector and the ABI encoding.
+	CallData []byte `protobuf:"bytes,2,opt,name=call_data,json=callData,proto3" json:"call_data,omitempty"`
+	// The account that the contract takes for its caller; nobody signs. Empty: the chain's default, on EVM chains the zero address.
+	From string `protobuf:"bytes,3,opt,name=from,proto3" json:"from,omitempty"`
+	// At which block, in decimal, or the chain's word for it, such as "latest", "finalized" or "pending" on EVM chains. Empty: the newest.
+	Block string `protobuf:"bytes,4,opt,name=block,proto3" json:"block,omitempty"`
+	// Limit of gas for the call; 0: the RPC node's own.
+	GasLimit      uint64 `protobuf:"varint,5,opt,name=gas_limit,json=gasLimit,proto3" json:"gas_limit,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReadContractRequest) Reset() {
+	*x = ReadContractRequest{}
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReadContractRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReadContractRequest) ProtoMessage() {}
+
+func (x *ReadContractRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReadContractRequest.ProtoReflect.Descriptor instead.
+func (*ReadContractRequest) Descriptor() ([]byte, []int) {
+	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{20}
+}
+
+func (x *ReadContractRequest) GetContractId() string {
+	if x != nil {
+		return x.ContractId
+	}
+	return ""
+}
+
+func (x *ReadContractRequest) GetCallData() []byte {
+	if x != nil {
+		return x.CallData
+	}
+	return nil
+}
+
+func (x *ReadContractRequest) GetFrom() string {
+	if x != nil {
+		return x.From
+	}
+	return ""
+}
+
+func (x *ReadContractRequest) GetBlock() string {
+	if x != nil {
+		return x.Block
+	}
+	return ""
+}
+
+func (x *ReadContractRequest) GetGasLimit() uint64 {
+	if x != nil {
+		return x.GasLimit
+	}
+	return 0
+}
+
+// ReadContractResponse is what the contract answered.
+type ReadContractResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The answer in the contract's encoding.
+	ReturnData    []byte `protobuf:"bytes,1,opt,name=return_data,json=returnData,proto3" json:"return_data,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReadContractResponse) Reset() {
+	*x = ReadContractResponse{}
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[21]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReadContractResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReadContractResponse) ProtoMessage() {}
+
+func (x *ReadContractResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[21]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReadContractResponse.ProtoReflect.Descriptor instead.
+func (*ReadContractResponse) Descriptor() ([]byte, []int) {
+	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{21}
+}
+
+func (x *ReadContractResponse) GetReturnData() []byte {
+	if x != nil {
+		return x.ReturnData
+	}
+	return nil
+}
+
 // LatestConfigDetailsRequest is empty.
 type LatestConfigDetailsRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -1188,7 +1316,7 @@ type LatestConfigDetailsRequest struct {
 
 func (x *LatestConfigDetailsRequest) Reset() {
 	*x = LatestConfigDetailsRequest{}
-	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[20]
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1200,7 +1328,7 @@ func (x *LatestConfigDetailsRequest) String() string {
 func (*LatestConfigDetailsRequest) ProtoMessage() {}
 
 func (x *LatestConfigDetailsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[20]
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1213,7 +1341,7 @@ func (x *LatestConfigDetailsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LatestConfigDetailsRequest.ProtoReflect.Descriptor instead.
 func (*LatestConfigDetailsRequest) Descriptor() ([]byte, []int) {
-	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{20}
+	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{22}
 }
 
 // LatestConfigDetailsResponse says where the latest configuration is.
@@ -1229,7 +1357,7 @@ type LatestConfigDetailsResponse struct {
 
 func (x *LatestConfigDetailsResponse) Reset() {
 	*x = LatestConfigDetailsResponse{}
-	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[21]
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1241,7 +1369,7 @@ func (x *LatestConfigDetailsResponse) String() string {
 func (*LatestConfigDetailsResponse) ProtoMessage() {}
 
 func (x *LatestConfigDetailsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[21]
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1254,7 +1382,7 @@ func (x *LatestConfigDetailsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LatestConfigDetailsResponse.ProtoReflect.Descriptor instead.
 func (*LatestConfigDetailsResponse) Descriptor() ([]byte, []int) {
-	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{21}
+	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *LatestConfigDetailsResponse) GetChangedInBlock() uint64 {
@@ -1282,7 +1410,7 @@ type LatestConfigRequest struct {
 
 func (x *LatestConfigRequest) Reset() {
 	*x = LatestConfigRequest{}
-	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[22]
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1294,7 +1422,7 @@ func (x *LatestConfigRequest) String() string {
 func (*LatestConfigRequest) ProtoMessage() {}
 
 func (x *LatestConfigRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[22]
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1307,7 +1435,7 @@ func (x *LatestConfigRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LatestConfigRequest.ProtoReflect.Descriptor instead.
 func (*LatestConfigRequest) Descriptor() ([]byte, []int) {
-	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{22}
+	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *LatestConfigRequest) GetChangedInBlock() uint64 {
@@ -1328,7 +1456,7 @@ type LatestConfigResponse struct {
 
 func (x *LatestConfigResponse) Reset() {
 	*x = LatestConfigResponse{}
-	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[23]
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1340,7 +1468,7 @@ func (x *LatestConfigResponse) String() string {
 func (*LatestConfigResponse) ProtoMessage() {}
 
 func (x *LatestConfigResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[23]
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1353,7 +1481,7 @@ func (x *LatestConfigResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LatestConfigResponse.ProtoReflect.Descriptor instead.
 func (*LatestConfigResponse) Descriptor() ([]byte, []int) {
-	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{23}
+	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *LatestConfigResponse) GetConfig() *ContractConfig {
@@ -1388,7 +1516,7 @@ type ContractConfig struct {
 
 func (x *ContractConfig) Reset() {
 	*x = ContractConfig{}
-	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[24]
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1400,7 +1528,7 @@ func (x *ContractConfig) String() string {
 func (*ContractConfig) ProtoMessage() {}
 
 func (x *ContractConfig) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[24]
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1413,7 +1541,7 @@ func (x *ContractConfig) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ContractConfig.ProtoReflect.Descriptor instead.
 func (*ContractConfig) Descriptor() ([]byte, []int) {
-	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{24}
+	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *ContractConfig) GetConfigDigest() []byte {
@@ -1481,7 +1609,7 @@ type LatestBlockHeightRequest struct {
 
 func (x *LatestBlockHeightRequest) Reset() {
 	*x = LatestBlockHeightRequest{}
-	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[25]
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1493,7 +1621,7 @@ func (x *LatestBlockHeightRequest) String() string {
 func (*LatestBlockHeightRequest) ProtoMessage() {}
 
 func (x *LatestBlockHeightRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[25]
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1506,7 +1634,7 @@ func (x *LatestBlockHeightRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LatestBlockHeightRequest.ProtoReflect.Descriptor instead.
 func (*LatestBlockHeightRequest) Descriptor() ([]byte, []int) {
-	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{25}
+	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{27}
 }
 
 // LatestBlockHeightResponse is the newest block's number.
@@ -1520,7 +1648,7 @@ type LatestBlockHeightResponse struct {
 
 func (x *LatestBlockHeightResponse) Reset() {
 	*x = LatestBlockHeightResponse{}
-	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[26]
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1532,7 +1660,7 @@ func (x *LatestBlockHeightResponse) String() string {
 func (*LatestBlockHeightResponse) ProtoMessage() {}
 
 func (x *LatestBlockHeightResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[26]
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1545,7 +1673,7 @@ func (x *LatestBlockHeightResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LatestBlockHeightResponse.ProtoReflect.Descriptor instead.
 func (*LatestBlockHeightResponse) Descriptor() ([]byte, []int) {
-	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{26}
+	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *LatestBlockHeightResponse) GetBlockHeight() uint64 {
@@ -1566,7 +1694,7 @@ type ConfigDigestRequest struct {
 
 func (x *ConfigDigestRequest) Reset() {
 	*x = ConfigDigestRequest{}
-	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[27]
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1578,7 +1706,7 @@ func (x *ConfigDigestRequest) String() string {
 func (*ConfigDigestRequest) ProtoMessage() {}
 
 func (x *ConfigDigestRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[27]
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1591,7 +1719,7 @@ func (x *ConfigDigestRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConfigDigestRequest.ProtoReflect.Descriptor instead.
 func (*ConfigDigestRequest) Descriptor() ([]byte, []int) {
-	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{27}
+	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *ConfigDigestRequest) GetConfig() *ContractConfig {
@@ -1612,7 +1740,7 @@ type ConfigDigestResponse struct {
 
 func (x *ConfigDigestResponse) Reset() {
 	*x = ConfigDigestResponse{}
-	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[28]
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1624,7 +1752,7 @@ func (x *ConfigDigestResponse) String() string {
 func (*ConfigDigestResponse) ProtoMessage() {}
 
 func (x *ConfigDigestResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[28]
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1637,7 +1765,7 @@ func (x *ConfigDigestResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConfigDigestResponse.ProtoReflect.Descriptor instead.
 func (*ConfigDigestResponse) Descriptor() ([]byte, []int) {
-	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{28}
+	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *ConfigDigestResponse) GetConfigDigest() []byte {
@@ -1656,7 +1784,7 @@ type ConfigDigestPrefixRequest struct {
 
 func (x *ConfigDigestPrefixRequest) Reset() {
 	*x = ConfigDigestPrefixRequest{}
-	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[29]
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1668,7 +1796,7 @@ func (x *ConfigDigestPrefixRequest) String() string {
 func (*ConfigDigestPrefixRequest) ProtoMessage() {}
 
 func (x *ConfigDigestPrefixRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[29]
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1681,7 +1809,7 @@ func (x *ConfigDigestPrefixRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConfigDigestPrefixRequest.ProtoReflect.Descriptor instead.
 func (*ConfigDigestPrefixRequest) Descriptor() ([]byte, []int) {
-	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{29}
+	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{31}
 }
 
 // ConfigDigestPrefixResponse is the prefix.
@@ -1695,7 +1823,7 @@ type ConfigDigestPrefixResponse struct {
 
 func (x *ConfigDigestPrefixResponse) Reset() {
 	*x = ConfigDigestPrefixResponse{}
-	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[30]
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1707,7 +1835,7 @@ func (x *ConfigDigestPrefixResponse) String() string {
 func (*ConfigDigestPrefixResponse) ProtoMessage() {}
 
 func (x *ConfigDigestPrefixResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[30]
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1720,7 +1848,7 @@ func (x *ConfigDigestPrefixResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConfigDigestPrefixResponse.ProtoReflect.Descriptor instead.
 func (*ConfigDigestPrefixResponse) Descriptor() ([]byte, []int) {
-	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{30}
+	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *ConfigDigestPrefixResponse) GetPrefix() uint32 {
@@ -1743,7 +1871,7 @@ type AttributedOnchainSignature struct {
 
 func (x *AttributedOnchainSignature) Reset() {
 	*x = AttributedOnchainSignature{}
-	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[31]
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1755,7 +1883,7 @@ func (x *AttributedOnchainSignature) String() string {
 func (*AttributedOnchainSignature) ProtoMessage() {}
 
 func (x *AttributedOnchainSignature) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[31]
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1768,7 +1896,7 @@ func (x *AttributedOnchainSignature) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AttributedOnchainSignature.ProtoReflect.Descriptor instead.
 func (*AttributedOnchainSignature) Descriptor() ([]byte, []int) {
-	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{31}
+	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *AttributedOnchainSignature) GetSignature() []byte {
@@ -1800,7 +1928,7 @@ type TransmitRequest struct {
 
 func (x *TransmitRequest) Reset() {
 	*x = TransmitRequest{}
-	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[32]
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1812,7 +1940,7 @@ func (x *TransmitRequest) String() string {
 func (*TransmitRequest) ProtoMessage() {}
 
 func (x *TransmitRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[32]
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1825,7 +1953,7 @@ func (x *TransmitRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TransmitRequest.ProtoReflect.Descriptor instead.
 func (*TransmitRequest) Descriptor() ([]byte, []int) {
-	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{32}
+	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *TransmitRequest) GetReportContext() *v11.ReportContext {
@@ -1858,7 +1986,7 @@ type TransmitResponse struct {
 
 func (x *TransmitResponse) Reset() {
 	*x = TransmitResponse{}
-	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[33]
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1870,7 +1998,7 @@ func (x *TransmitResponse) String() string {
 func (*TransmitResponse) ProtoMessage() {}
 
 func (x *TransmitResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[33]
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1883,7 +2011,7 @@ func (x *TransmitResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TransmitResponse.ProtoReflect.Descriptor instead.
 func (*TransmitResponse) Descriptor() ([]byte, []int) {
-	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{33}
+	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{35}
 }
 
 // LatestConfigDigestAndEpochRequest is empty.
@@ -1895,7 +2023,7 @@ type LatestConfigDigestAndEpochRequest struct {
 
 func (x *LatestConfigDigestAndEpochRequest) Reset() {
 	*x = LatestConfigDigestAndEpochRequest{}
-	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[34]
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1907,7 +2035,7 @@ func (x *LatestConfigDigestAndEpochRequest) String() string {
 func (*LatestConfigDigestAndEpochRequest) ProtoMessage() {}
 
 func (x *LatestConfigDigestAndEpochRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[34]
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1920,7 +2048,7 @@ func (x *LatestConfigDigestAndEpochRequest) ProtoReflect() protoreflect.Message 
 
 // Deprecated: Use LatestConfigDigestAndEpochRequest.ProtoReflect.Descriptor instead.
 func (*LatestConfigDigestAndEpochRequest) Descriptor() ([]byte, []int) {
-	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{34}
+	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{36}
 }
 
 // LatestConfigDigestAndEpochResponse is what the contract last accepted.
@@ -1936,7 +2064,7 @@ type LatestConfigDigestAndEpochResponse struct {
 
 func (x *LatestConfigDigestAndEpochResponse) Reset() {
 	*x = LatestConfigDigestAndEpochResponse{}
-	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[35]
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1948,7 +2076,7 @@ func (x *LatestConfigDigestAndEpochResponse) String() string {
 func (*LatestConfigDigestAndEpochResponse) ProtoMessage() {}
 
 func (x *LatestConfigDigestAndEpochResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[35]
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1961,7 +2089,7 @@ func (x *LatestConfigDigestAndEpochResponse) ProtoReflect() protoreflect.Message
 
 // Deprecated: Use LatestConfigDigestAndEpochResponse.ProtoReflect.Descriptor instead.
 func (*LatestConfigDigestAndEpochResponse) Descriptor() ([]byte, []int) {
-	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{35}
+	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *LatestConfigDigestAndEpochResponse) GetConfigDigest() []byte {
@@ -1987,7 +2115,7 @@ type FromAccountRequest struct {
 
 func (x *FromAccountRequest) Reset() {
 	*x = FromAccountRequest{}
-	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[36]
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1999,7 +2127,7 @@ func (x *FromAccountRequest) String() string {
 func (*FromAccountRequest) ProtoMessage() {}
 
 func (x *FromAccountRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[36]
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2012,7 +2140,7 @@ func (x *FromAccountRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FromAccountRequest.ProtoReflect.Descriptor instead.
 func (*FromAccountRequest) Descriptor() ([]byte, []int) {
-	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{36}
+	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{38}
 }
 
 // FromAccountResponse is the account.
@@ -2026,7 +2154,7 @@ type FromAccountResponse struct {
 
 func (x *FromAccountResponse) Reset() {
 	*x = FromAccountResponse{}
-	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[37]
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2038,7 +2166,7 @@ func (x *FromAccountResponse) String() string {
 func (*FromAccountResponse) ProtoMessage() {}
 
 func (x *FromAccountResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[37]
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2051,7 +2179,7 @@ func (x *FromAccountResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FromAccountResponse.ProtoReflect.Descriptor instead.
 func (*FromAccountResponse) Descriptor() ([]byte, []int) {
-	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{37}
+	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *FromAccountResponse) GetAccount() string {
@@ -2139,7 +2267,18 @@ const file_loop_relayer_v1_relayer_proto_rawDesc = "" +
 	"\rReplayRequest\x12\x1d\n" +
 	"\n" +
 	"from_block\x18\x01 \x01(\x04R\tfromBlock\"\x10\n" +
-	"\x0eReplayResponse\"\x1c\n" +
+	"\x0eReplayResponse\"\xc2\x01\n" +
+	"\x13ReadContractRequest\x12*\n" +
+	"\vcontract_id\x18\x01 \x01(\tB\t\xe2\xf3\x18\x05\b\x01\x18\x80\x02R\n" +
+	"contractId\x12'\n" +
+	"\tcall_data\x18\x02 \x01(\fB\n" +
+	"\xe2\xf3\x18\x06\b\x01\x18\x80\x80@R\bcallData\x12\x1b\n" +
+	"\x04from\x18\x03 \x01(\tB\a\xe2\xf3\x18\x03\x18\x80\x02R\x04from\x12\x1c\n" +
+	"\x05block\x18\x04 \x01(\tB\x06\xe2\xf3\x18\x02\x18@R\x05block\x12\x1b\n" +
+	"\tgas_limit\x18\x05 \x01(\x04R\bgasLimit\"A\n" +
+	"\x14ReadContractResponse\x12)\n" +
+	"\vreturn_data\x18\x01 \x01(\fB\b\xe2\xf3\x18\x04\x18\x80\x80@R\n" +
+	"returnData\"\x1c\n" +
 	"\x1aLatestConfigDetailsRequest\"t\n" +
 	"\x1bLatestConfigDetailsResponse\x12(\n" +
 	"\x10changed_in_block\x18\x01 \x01(\x04R\x0echangedInBlock\x12+\n" +
@@ -2195,7 +2334,7 @@ const file_loop_relayer_v1_relayer_proto_rawDesc = "" +
 	"\x02\b\n" +
 	"\x90\x02\x02\x12~\n" +
 	"\x14WatchContractConfigs\x12,.loop.relayer.v1.WatchContractConfigsRequest\x1a-.loop.relayer.v1.WatchContractConfigsResponse\"\a\xca\xf3\x18\x00\x90\x02\x010\x01\x1a\x1d\xca\xf3\x18\x19\n" +
-	"\arelayer\x10\x01\x1a\floop-relayer2\x8e\x06\n" +
+	"\arelayer\x10\x01\x1a\floop-relayer2\xf8\x06\n" +
 	"\fChainService\x12\x80\x01\n" +
 	"\x14CreateMedianProvider\x12,.loop.relayer.v1.CreateMedianProviderRequest\x1a-.loop.relayer.v1.CreateMedianProviderResponse\"\v\xca\xf3\x18\x04\n" +
 	"\x02\b\n" +
@@ -2213,7 +2352,9 @@ const file_loop_relayer_v1_relayer_proto_rawDesc = "" +
 	"\bTransact\x12 .loop.relayer.v1.TransactRequest\x1a!.loop.relayer.v1.TransactResponse\"\b\xca\xf3\x18\x04\n" +
 	"\x02\b\x1e\x12V\n" +
 	"\x06Replay\x12\x1e.loop.relayer.v1.ReplayRequest\x1a\x1f.loop.relayer.v1.ReplayResponse\"\v\xca\xf3\x18\x04\n" +
-	"\x02\b\x1e\x90\x02\x02\x1a\x04\xd2\xf3\x18\x002\xe5\x04\n" +
+	"\x02\b\x1e\x90\x02\x02\x12h\n" +
+	"\fReadContract\x12$.loop.relayer.v1.ReadContractRequest\x1a%.loop.relayer.v1.ReadContractResponse\"\v\xca\xf3\x18\x04\n" +
+	"\x02\b\x0f\x90\x02\x01\x1a\x04\xd2\xf3\x18\x002\xe5\x04\n" +
 	"\x15ContractConfigService\x12}\n" +
 	"\x13LatestConfigDetails\x12+.loop.relayer.v1.LatestConfigDetailsRequest\x1a,.loop.relayer.v1.LatestConfigDetailsResponse\"\v\xca\xf3\x18\x04\n" +
 	"\x02\b\x14\x90\x02\x01\x12h\n" +
@@ -2249,7 +2390,7 @@ func file_loop_relayer_v1_relayer_proto_rawDescGZIP() []byte {
 }
 
 var file_loop_relayer_v1_relayer_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_loop_relayer_v1_relayer_proto_msgTypes = make([]protoimpl.MessageInfo, 38)
+var file_loop_relayer_v1_relayer_proto_msgTypes = make([]protoimpl.MessageInfo, 40)
 var file_loop_relayer_v1_relayer_proto_goTypes = []any{
 	(NodeState)(0),                             // 0: loop.relayer.v1.NodeState
 	(*CreateChainRequest)(nil),                 // 1: loop.relayer.v1.CreateChainRequest
@@ -2272,39 +2413,41 @@ var file_loop_relayer_v1_relayer_proto_goTypes = []any{
 	(*TransactResponse)(nil),                   // 18: loop.relayer.v1.TransactResponse
 	(*ReplayRequest)(nil),                      // 19: loop.relayer.v1.ReplayRequest
 	(*ReplayResponse)(nil),                     // 20: loop.relayer.v1.ReplayResponse
-	(*LatestConfigDetailsRequest)(nil),         // 21: loop.relayer.v1.LatestConfigDetailsRequest
-	(*LatestConfigDetailsResponse)(nil),        // 22: loop.relayer.v1.LatestConfigDetailsResponse
-	(*LatestConfigRequest)(nil),                // 23: loop.relayer.v1.LatestConfigRequest
-	(*LatestConfigResponse)(nil),               // 24: loop.relayer.v1.LatestConfigResponse
-	(*ContractConfig)(nil),                     // 25: loop.relayer.v1.ContractConfig
-	(*LatestBlockHeightRequest)(nil),           // 26: loop.relayer.v1.LatestBlockHeightRequest
-	(*LatestBlockHeightResponse)(nil),          // 27: loop.relayer.v1.LatestBlockHeightResponse
-	(*ConfigDigestRequest)(nil),                // 28: loop.relayer.v1.ConfigDigestRequest
-	(*ConfigDigestResponse)(nil),               // 29: loop.relayer.v1.ConfigDigestResponse
-	(*ConfigDigestPrefixRequest)(nil),          // 30: loop.relayer.v1.ConfigDigestPrefixRequest
-	(*ConfigDigestPrefixResponse)(nil),         // 31: loop.relayer.v1.ConfigDigestPrefixResponse
-	(*AttributedOnchainSignature)(nil),         // 32: loop.relayer.v1.AttributedOnchainSignature
-	(*TransmitRequest)(nil),                    // 33: loop.relayer.v1.TransmitRequest
-	(*TransmitResponse)(nil),                   // 34: loop.relayer.v1.TransmitResponse
-	(*LatestConfigDigestAndEpochRequest)(nil),  // 35: loop.relayer.v1.LatestConfigDigestAndEpochRequest
-	(*LatestConfigDigestAndEpochResponse)(nil), // 36: loop.relayer.v1.LatestConfigDigestAndEpochResponse
-	(*FromAccountRequest)(nil),                 // 37: loop.relayer.v1.FromAccountRequest
-	(*FromAccountResponse)(nil),                // 38: loop.relayer.v1.FromAccountResponse
-	(*timestamppb.Timestamp)(nil),              // 39: google.protobuf.Timestamp
-	(*v1.BigInt)(nil),                          // 40: loop.plugin.v1.BigInt
-	(*v11.ReportContext)(nil),                  // 41: loop.reporting.v1.ReportContext
+	(*ReadContractRequest)(nil),                // 21: loop.relayer.v1.ReadContractRequest
+	(*ReadContractResponse)(nil),               // 22: loop.relayer.v1.ReadContractResponse
+	(*LatestConfigDetailsRequest)(nil),         // 23: loop.relayer.v1.LatestConfigDetailsRequest
+	(*LatestConfigDetailsResponse)(nil),        // 24: loop.relayer.v1.LatestConfigDetailsResponse
+	(*LatestConfigRequest)(nil),                // 25: loop.relayer.v1.LatestConfigRequest
+	(*LatestConfigResponse)(nil),               // 26: loop.relayer.v1.LatestConfigResponse
+	(*ContractConfig)(nil),                     // 27: loop.relayer.v1.ContractConfig
+	(*LatestBlockHeightRequest)(nil),           // 28: loop.relayer.v1.LatestBlockHeightRequest
+	(*LatestBlockHeightResponse)(nil),          // 29: loop.relayer.v1.LatestBlockHeightResponse
+	(*ConfigDigestRequest)(nil),                // 30: loop.relayer.v1.ConfigDigestRequest
+	(*ConfigDigestResponse)(nil),               // 31: loop.relayer.v1.ConfigDigestResponse
+	(*ConfigDigestPrefixRequest)(nil),          // 32: loop.relayer.v1.ConfigDigestPrefixRequest
+	(*ConfigDigestPrefixResponse)(nil),         // 33: loop.relayer.v1.ConfigDigestPrefixResponse
+	(*AttributedOnchainSignature)(nil),         // 34: loop.relayer.v1.AttributedOnchainSignature
+	(*TransmitRequest)(nil),                    // 35: loop.relayer.v1.TransmitRequest
+	(*TransmitResponse)(nil),                   // 36: loop.relayer.v1.TransmitResponse
+	(*LatestConfigDigestAndEpochRequest)(nil),  // 37: loop.relayer.v1.LatestConfigDigestAndEpochRequest
+	(*LatestConfigDigestAndEpochResponse)(nil), // 38: loop.relayer.v1.LatestConfigDigestAndEpochResponse
+	(*FromAccountRequest)(nil),                 // 39: loop.relayer.v1.FromAccountRequest
+	(*FromAccountResponse)(nil),                // 40: loop.relayer.v1.FromAccountResponse
+	(*timestamppb.Timestamp)(nil),              // 41: google.protobuf.Timestamp
+	(*v1.BigInt)(nil),                          // 42: loop.plugin.v1.BigInt
+	(*v11.ReportContext)(nil),                  // 43: loop.reporting.v1.ReportContext
 }
 var file_loop_relayer_v1_relayer_proto_depIdxs = []int32{
 	5,  // 0: loop.relayer.v1.CreateMedianProviderRequest.config:type_name -> loop.relayer.v1.ProviderConfig
 	5,  // 1: loop.relayer.v1.CreateConfigProviderRequest.config:type_name -> loop.relayer.v1.ProviderConfig
-	39, // 2: loop.relayer.v1.LatestHeadResponse.timestamp:type_name -> google.protobuf.Timestamp
+	41, // 2: loop.relayer.v1.LatestHeadResponse.timestamp:type_name -> google.protobuf.Timestamp
 	16, // 3: loop.relayer.v1.ListNodeStatusesResponse.nodes:type_name -> loop.relayer.v1.NodeStatus
 	0,  // 4: loop.relayer.v1.NodeStatus.state:type_name -> loop.relayer.v1.NodeState
-	40, // 5: loop.relayer.v1.TransactRequest.amount:type_name -> loop.plugin.v1.BigInt
-	25, // 6: loop.relayer.v1.LatestConfigResponse.config:type_name -> loop.relayer.v1.ContractConfig
-	25, // 7: loop.relayer.v1.ConfigDigestRequest.config:type_name -> loop.relayer.v1.ContractConfig
-	41, // 8: loop.relayer.v1.TransmitRequest.report_context:type_name -> loop.reporting.v1.ReportContext
-	32, // 9: loop.relayer.v1.TransmitRequest.signatures:type_name -> loop.relayer.v1.AttributedOnchainSignature
+	42, // 5: loop.relayer.v1.TransactRequest.amount:type_name -> loop.plugin.v1.BigInt
+	27, // 6: loop.relayer.v1.LatestConfigResponse.config:type_name -> loop.relayer.v1.ContractConfig
+	27, // 7: loop.relayer.v1.ConfigDigestRequest.config:type_name -> loop.relayer.v1.ContractConfig
+	43, // 8: loop.relayer.v1.TransmitRequest.report_context:type_name -> loop.reporting.v1.ReportContext
+	34, // 9: loop.relayer.v1.TransmitRequest.signatures:type_name -> loop.relayer.v1.AttributedOnchainSignature
 	1,  // 10: loop.relayer.v1.RelayerService.CreateChain:input_type -> loop.relayer.v1.CreateChainRequest
 	3,  // 11: loop.relayer.v1.RelayerService.WatchContractConfigs:input_type -> loop.relayer.v1.WatchContractConfigsRequest
 	6,  // 12: loop.relayer.v1.ChainService.CreateMedianProvider:input_type -> loop.relayer.v1.CreateMedianProviderRequest
@@ -2314,33 +2457,35 @@ var file_loop_relayer_v1_relayer_proto_depIdxs = []int32{
 	14, // 16: loop.relayer.v1.ChainService.ListNodeStatuses:input_type -> loop.relayer.v1.ListNodeStatusesRequest
 	17, // 17: loop.relayer.v1.ChainService.Transact:input_type -> loop.relayer.v1.TransactRequest
 	19, // 18: loop.relayer.v1.ChainService.Replay:input_type -> loop.relayer.v1.ReplayRequest
-	21, // 19: loop.relayer.v1.ContractConfigService.LatestConfigDetails:input_type -> loop.relayer.v1.LatestConfigDetailsRequest
-	23, // 20: loop.relayer.v1.ContractConfigService.LatestConfig:input_type -> loop.relayer.v1.LatestConfigRequest
-	26, // 21: loop.relayer.v1.ContractConfigService.LatestBlockHeight:input_type -> loop.relayer.v1.LatestBlockHeightRequest
-	28, // 22: loop.relayer.v1.ContractConfigService.ConfigDigest:input_type -> loop.relayer.v1.ConfigDigestRequest
-	30, // 23: loop.relayer.v1.ContractConfigService.ConfigDigestPrefix:input_type -> loop.relayer.v1.ConfigDigestPrefixRequest
-	33, // 24: loop.relayer.v1.ContractTransmitterService.Transmit:input_type -> loop.relayer.v1.TransmitRequest
-	35, // 25: loop.relayer.v1.ContractTransmitterService.LatestConfigDigestAndEpoch:input_type -> loop.relayer.v1.LatestConfigDigestAndEpochRequest
-	37, // 26: loop.relayer.v1.ContractTransmitterService.FromAccount:input_type -> loop.relayer.v1.FromAccountRequest
-	2,  // 27: loop.relayer.v1.RelayerService.CreateChain:output_type -> loop.relayer.v1.CreateChainResponse
-	4,  // 28: loop.relayer.v1.RelayerService.WatchContractConfigs:output_type -> loop.relayer.v1.WatchContractConfigsResponse
-	7,  // 29: loop.relayer.v1.ChainService.CreateMedianProvider:output_type -> loop.relayer.v1.CreateMedianProviderResponse
-	9,  // 30: loop.relayer.v1.ChainService.CreateConfigProvider:output_type -> loop.relayer.v1.CreateConfigProviderResponse
-	11, // 31: loop.relayer.v1.ChainService.LatestHead:output_type -> loop.relayer.v1.LatestHeadResponse
-	13, // 32: loop.relayer.v1.ChainService.ChainStatus:output_type -> loop.relayer.v1.ChainStatusResponse
-	15, // 33: loop.relayer.v1.ChainService.ListNodeStatuses:output_type -> loop.relayer.v1.ListNodeStatusesResponse
-	18, // 34: loop.relayer.v1.ChainService.Transact:output_type -> loop.relayer.v1.TransactResponse
-	20, // 35: loop.relayer.v1.ChainService.Replay:output_type -> loop.relayer.v1.ReplayResponse
-	22, // 36: loop.relayer.v1.ContractConfigService.LatestConfigDetails:output_type -> loop.relayer.v1.LatestConfigDetailsResponse
-	24, // 37: loop.relayer.v1.ContractConfigService.LatestConfig:output_type -> loop.relayer.v1.LatestConfigResponse
-	27, // 38: loop.relayer.v1.ContractConfigService.LatestBlockHeight:output_type -> loop.relayer.v1.LatestBlockHeightResponse
-	29, // 39: loop.relayer.v1.ContractConfigService.ConfigDigest:output_type -> loop.relayer.v1.ConfigDigestResponse
-	31, // 40: loop.relayer.v1.ContractConfigService.ConfigDigestPrefix:output_type -> loop.relayer.v1.ConfigDigestPrefixResponse
-	34, // 41: loop.relayer.v1.ContractTransmitterService.Transmit:output_type -> loop.relayer.v1.TransmitResponse
-	36, // 42: loop.relayer.v1.ContractTransmitterService.LatestConfigDigestAndEpoch:output_type -> loop.relayer.v1.LatestConfigDigestAndEpochResponse
-	38, // 43: loop.relayer.v1.ContractTransmitterService.FromAccount:output_type -> loop.relayer.v1.FromAccountResponse
-	27, // [27:44] is the sub-list for method output_type
-	10, // [10:27] is the sub-list for method input_type
+	21, // 19: loop.relayer.v1.ChainService.ReadContract:input_type -> loop.relayer.v1.ReadContractRequest
+	23, // 20: loop.relayer.v1.ContractConfigService.LatestConfigDetails:input_type -> loop.relayer.v1.LatestConfigDetailsRequest
+	25, // 21: loop.relayer.v1.ContractConfigService.LatestConfig:input_type -> loop.relayer.v1.LatestConfigRequest
+	28, // 22: loop.relayer.v1.ContractConfigService.LatestBlockHeight:input_type -> loop.relayer.v1.LatestBlockHeightRequest
+	30, // 23: loop.relayer.v1.ContractConfigService.ConfigDigest:input_type -> loop.relayer.v1.ConfigDigestRequest
+	32, // 24: loop.relayer.v1.ContractConfigService.ConfigDigestPrefix:input_type -> loop.relayer.v1.ConfigDigestPrefixRequest
+	35, // 25: loop.relayer.v1.ContractTransmitterService.Transmit:input_type -> loop.relayer.v1.TransmitRequest
+	37, // 26: loop.relayer.v1.ContractTransmitterService.LatestConfigDigestAndEpoch:input_type -> loop.relayer.v1.LatestConfigDigestAndEpochRequest
+	39, // 27: loop.relayer.v1.ContractTransmitterService.FromAccount:input_type -> loop.relayer.v1.FromAccountRequest
+	2,  // 28: loop.relayer.v1.RelayerService.CreateChain:output_type -> loop.relayer.v1.CreateChainResponse
+	4,  // 29: loop.relayer.v1.RelayerService.WatchContractConfigs:output_type -> loop.relayer.v1.WatchContractConfigsResponse
+	7,  // 30: loop.relayer.v1.ChainService.CreateMedianProvider:output_type -> loop.relayer.v1.CreateMedianProviderResponse
+	9,  // 31: loop.relayer.v1.ChainService.CreateConfigProvider:output_type -> loop.relayer.v1.CreateConfigProviderResponse
+	11, // 32: loop.relayer.v1.ChainService.LatestHead:output_type -> loop.relayer.v1.LatestHeadResponse
+	13, // 33: loop.relayer.v1.ChainService.ChainStatus:output_type -> loop.relayer.v1.ChainStatusResponse
+	15, // 34: loop.relayer.v1.ChainService.ListNodeStatuses:output_type -> loop.relayer.v1.ListNodeStatusesResponse
+	18, // 35: loop.relayer.v1.ChainService.Transact:output_type -> loop.relayer.v1.TransactResponse
+	20, // 36: loop.relayer.v1.ChainService.Replay:output_type -> loop.relayer.v1.ReplayResponse
+	22, // 37: loop.relayer.v1.ChainService.ReadContract:output_type -> loop.relayer.v1.ReadContractResponse
+	24, // 38: loop.relayer.v1.ContractConfigService.LatestConfigDetails:output_type -> loop.relayer.v1.LatestConfigDetailsResponse
+	26, // 39: loop.relayer.v1.ContractConfigService.LatestConfig:output_type -> loop.relayer.v1.LatestConfigResponse
+	29, // 40: loop.relayer.v1.ContractConfigService.LatestBlockHeight:output_type -> loop.relayer.v1.LatestBlockHeightResponse
+	31, // 41: loop.relayer.v1.ContractConfigService.ConfigDigest:output_type -> loop.relayer.v1.ConfigDigestResponse
+	33, // 42: loop.relayer.v1.ContractConfigService.ConfigDigestPrefix:output_type -> loop.relayer.v1.ConfigDigestPrefixResponse
+	36, // 43: loop.relayer.v1.ContractTransmitterService.Transmit:output_type -> loop.relayer.v1.TransmitResponse
+	38, // 44: loop.relayer.v1.ContractTransmitterService.LatestConfigDigestAndEpoch:output_type -> loop.relayer.v1.LatestConfigDigestAndEpochResponse
+	40, // 45: loop.relayer.v1.ContractTransmitterService.FromAccount:output_type -> loop.relayer.v1.FromAccountResponse
+	28, // [28:46] is the sub-list for method output_type
+	10, // [10:28] is the sub-list for method input_type
 	10, // [10:10] is the sub-list for extension type_name
 	10, // [10:10] is the sub-list for extension extendee
 	0,  // [0:10] is the sub-list for field type_name
@@ -2357,7 +2502,7 @@ func file_loop_relayer_v1_relayer_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_loop_relayer_v1_relayer_proto_rawDesc), len(file_loop_relayer_v1_relayer_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   38,
+			NumMessages:   40,
 			NumExtensions: 0,
 			NumServices:   4,
 		},

@@ -188,6 +188,7 @@ const (
 	ChainService_ListNodeStatuses_FullMethodName     = "/loop.relayer.v1.ChainService/ListNodeStatuses"
 	ChainService_Transact_FullMethodName             = "/loop.relayer.v1.ChainService/Transact"
 	ChainService_Replay_FullMethodName               = "/loop.relayer.v1.ChainService/Replay"
+	ChainService_ReadContract_FullMethodName         = "/loop.relayer.v1.ChainService/ReadContract"
 )
 
 // ChainServiceClient is the client API for ChainService service.
@@ -224,6 +225,14 @@ type ChainServiceClient interface {
 	//
 	// Errors: INVALID_ARGUMENT (a block above the latest head), UNAVAILABLE (the chain does not answer).
 	Replay(ctx context.Context, in *ReplayRequest, opts ...grpc.CallOption) (*ReplayResponse, error)
+	// ReadContract calls a contract without a transaction and returns its answer as it is. The host calls it for a job whose
+	// pipeline reads a contract (the task ethcall), at every observation. Serving it is optional: a relayer whose chain has no such
+	// calls answers UNIMPLEMENTED with the reason, and pipelines that need it fail on that chain with it.
+	//
+	// Errors: UNIMPLEMENTED (this relayer reads no contracts), INVALID_ARGUMENT (a contract, account or block that this chain
+	// cannot have), NOT_FOUND (nothing answers at the contract's address), FAILED_PRECONDITION (the contract or the node refuses the call;
+	// the message has the reason that it gave), RESOURCE_EXHAUSTED (an answer of more than 1 MiB), UNAVAILABLE (the chain does not answer).
+	ReadContract(ctx context.Context, in *ReadContractRequest, opts ...grpc.CallOption) (*ReadContractResponse, error)
 }
 
 type chainServiceClient struct {
@@ -304,6 +313,16 @@ func (c *chainServiceClient) Replay(ctx context.Context, in *ReplayRequest, opts
 	return out, nil
 }
 
+func (c *chainServiceClient) ReadContract(ctx context.Context, in *ReadContractRequest, opts ...grpc.CallOption) (*ReadContractResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ReadContractResponse)
+	err := c.cc.Invoke(ctx, ChainService_ReadContract_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // ChainServiceServer is the server API for ChainService service.
 // All implementations should embed UnimplementedChainServiceServer
 // for forward compatibility.
@@ -338,6 +357,14 @@ type ChainServiceServer interface {
 	//
 	// Errors: INVALID_ARGUMENT (a block above the latest head), UNAVAILABLE (the chain does not answer).
 	Replay(context.Context, *ReplayRequest) (*ReplayResponse, error)
+	// ReadContract calls a contract without a transaction and returns its answer as it is. The host calls it for a job whose
+	// pipeline reads a contract (the task ethcall), at every observation. Serving it is optional: a relayer whose chain has no such
+	// calls answers UNIMPLEMENTED with the reason, and pipelines that need it fail on that chain with it.
+	//
+	// Errors: UNIMPLEMENTED (this relayer reads no contracts), INVALID_ARGUMENT (a contract, account or block that this chain
+	// cannot have), NOT_FOUND (nothing answers at the contract's address), FAILED_PRECONDITION (the contract or the node refuses the call;
+	// the message has the reason that it gave), RESOURCE_EXHAUSTED (an answer of more than 1 MiB), UNAVAILABLE (the chain does not answer).
+	ReadContract(context.Context, *ReadContractRequest) (*ReadContractResponse, error)
 }
 
 // UnimplementedChainServiceServer should be embedded to have
@@ -367,6 +394,9 @@ func (UnimplementedChainServiceServer) Transact(context.Context, *TransactReques
 }
 func (UnimplementedChainServiceServer) Replay(context.Context, *ReplayRequest) (*ReplayResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Replay not implemented")
+}
+func (UnimplementedChainServiceServer) ReadContract(context.Context, *ReadContractRequest) (*ReadContractResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ReadContract not implemented")
 }
 func (UnimplementedChainServiceServer) testEmbeddedByValue() {}
 
@@ -514,6 +544,24 @@ func _ChainService_Replay_Handler(srv interface{}, ctx context.Context, dec func
 	return interceptor(ctx, in, info, handler)
 }
 
+func _ChainService_ReadContract_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ReadContractRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ChainServiceServer).ReadContract(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: ChainService_ReadContract_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ChainServiceServer).ReadContract(ctx, req.(*ReadContractRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // ChainService_ServiceDesc is the grpc.ServiceDesc for ChainService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -548,6 +596,10 @@ var ChainService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "Replay",
 			Handler:    _ChainService_Replay_Handler,
+		},
+		{
+			MethodName: "ReadContract",
+			Handler:    _ChainService_ReadContract_Handler,
 		},
 	},
 	Streams:  []grpc.StreamDesc{},

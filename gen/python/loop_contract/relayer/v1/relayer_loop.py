@@ -117,6 +117,17 @@ class ChainService(Servicer):
         Errors: INVALID_ARGUMENT (a block above the latest head), UNAVAILABLE (the chain does not answer).
         """
 
+    @abstractmethod
+    async def read_contract(self, request: relayer_pb2.ReadContractRequest) -> relayer_pb2.ReadContractResponse:
+        """ReadContract calls a contract without a transaction and returns its answer as it is. The host calls it for a job whose
+        pipeline reads a contract (the task ethcall), at every observation. Serving it is optional: a relayer whose chain has no such
+        calls answers UNIMPLEMENTED with the reason, and pipelines that need it fail on that chain with it.
+
+        Errors: UNIMPLEMENTED (this relayer reads no contracts), INVALID_ARGUMENT (a contract, account or block that this chain
+        cannot have), NOT_FOUND (nothing answers at the contract's address), FAILED_PRECONDITION (the contract or the node refuses the call;
+        the message has the reason that it gave), RESOURCE_EXHAUSTED (an answer of more than 1 MiB), UNAVAILABLE (the chain does not answer).
+        """
+
 
 class ChainServiceStub(Stub):
     """ChainService is one chain."""
@@ -182,6 +193,19 @@ class ChainServiceStub(Stub):
         Errors: INVALID_ARGUMENT (a block above the latest head), UNAVAILABLE (the chain does not answer).
         """
         return await self.caller.unary("/loop.relayer.v1.ChainService/Replay", request, relayer_pb2.ReplayResponse, timeout)
+
+    async def read_contract(
+        self, request: relayer_pb2.ReadContractRequest, *, timeout: float | None = None
+    ) -> relayer_pb2.ReadContractResponse:
+        """ReadContract calls a contract without a transaction and returns its answer as it is. The host calls it for a job whose
+        pipeline reads a contract (the task ethcall), at every observation. Serving it is optional: a relayer whose chain has no such
+        calls answers UNIMPLEMENTED with the reason, and pipelines that need it fail on that chain with it.
+
+        Errors: UNIMPLEMENTED (this relayer reads no contracts), INVALID_ARGUMENT (a contract, account or block that this chain
+        cannot have), NOT_FOUND (nothing answers at the contract's address), FAILED_PRECONDITION (the contract or the node refuses the call;
+        the message has the reason that it gave), RESOURCE_EXHAUSTED (an answer of more than 1 MiB), UNAVAILABLE (the chain does not answer).
+        """
+        return await self.caller.unary("/loop.relayer.v1.ChainService/ReadContract", request, relayer_pb2.ReadContractResponse, timeout)
 
 
 class ContractConfigService(Servicer):

@@ -183,6 +183,25 @@ class ReplayResponse(_message.Message):
     __slots__ = ()
     def __init__(self) -> None: ...
 
+class ReadContractRequest(_message.Message):
+    __slots__ = ("contract_id", "call_data", "block", "gas_limit")
+    CONTRACT_ID_FIELD_NUMBER: _ClassVar[int]
+    CALL_DATA_FIELD_NUMBER: _ClassVar[int]
+    FROM_FIELD_NUMBER: _ClassVar[int]
+    BLOCK_FIELD_NUMBER: _ClassVar[int]
+    GAS_LIMIT_FIELD_NUMBER: _ClassVar[int]
+    contract_id: str
+    call_data: bytes
+    block: str
+    gas_limit: int
+    def __init__(self, contract_id: _Optional[str] = ..., call_data: _Optional[bytes] = ..., block: _Optional[str] = ..., gas_limit: _Optional[int] = ..., **kwargs) -> None: ...
+
+class ReadContractResponse(_message.Message):
+    __slots__ = ("return_data",)
+    RETURN_DATA_FIELD_NUMBER: _ClassVar[int]
+    return_data: bytes
+    def __init__(self, return_data: _Optional[bytes] = ...) -> None: ...
+
 class LatestConfigDetailsRequest(_message.Message):
     __slots__ = ()
     def __init__(self) -> None: ...

@@ -125,6 +125,14 @@ type ChainService interface {
 	//
 	// Errors: INVALID_ARGUMENT (a block above the latest head), UNAVAILABLE (the chain does not answer).
 	Replay(ctx context.Context, request *v1.ReplayRequest) (*v1.ReplayResponse, error)
+	// ReadContract calls a contract without a transaction and returns its answer as it is. The host calls it for a job whose
+	// pipeline reads a contract (the task ethcall), at every observation. Serving it is optional: a relayer whose chain has no such
+	// calls answers UNIMPLEMENTED with the reason, and pipelines that need it fail on that chain with it.
+	//
+	// Errors: UNIMPLEMENTED (this relayer reads no contracts), INVALID_ARGUMENT (a contract, account or block that this chain
+	// cannot have), NOT_FOUND (nothing answers at the contract's address), FAILED_PRECONDITION (the contract or the node refuses the call;
+	// the message has the reason that it gave), RESOURCE_EXHAUSTED (an answer of more than 1 MiB), UNAVAILABLE (the chain does not answer).
+	ReadContract(ctx context.Context, request *v1.ReadContractRequest) (*v1.ReadContractResponse, error)
 }
 
 // MedianProvider is the object that CreateMedianProvider makes. If it is an io.Closer it is closed after its release.
@@ -195,4 +203,8 @@ func (s chainServiceServer) Transact(ctx context.Context, request *v1.TransactRe
 
 func (s chainServiceServer) Replay(ctx context.Context, request *v1.ReplayRequest) (*v1.ReplayResponse, error) {
 	return s.impl.Replay(ctx, request)
+}
+
+func (s chainServiceServer) ReadContract(ctx context.Context, request *v1.ReadContractRequest) (*v1.ReadContractResponse, error) {
+	return s.impl.ReadContract(ctx, request)
 }
