@@ -35,6 +35,9 @@ func (c *command) inspect() *cobra.Command {
 func pluginDetails(w io.Writer, p *nodev1.PluginStatus) {
 	pluginTable(w, []*nodev1.PluginStatus{p})
 	row(w)
+	row(w, "MEMORY", "LIMIT")
+	row(w, memory(p.GetMemoryBytes()), memory(p.GetMemoryLimitBytes()))
+	row(w)
 	row(w, "OBJECT", "STATE", "PARENT", "REASON")
 	for _, o := range p.GetObjects() {
 		row(w, o.GetName(), strings.ToLower(strings.TrimPrefix(o.GetState().String(), "OBJECT_STATE_")), dash(o.GetParent()), dash(o.GetReason()))
@@ -46,6 +49,14 @@ func pluginDetails(w io.Writer, p *nodev1.PluginStatus) {
 			row(w, "  "+strconv.QuoteToGraphic(line))
 		}
 	}
+}
+
+// memory is an amount for people; none is a dash.
+func memory(bytes uint64) string {
+	if bytes == 0 {
+		return "-"
+	}
+	return fmt.Sprintf("%.4g MiB", float64(bytes)/(1<<20))
 }
 
 func (c *command) restart() *cobra.Command {

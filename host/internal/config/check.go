@@ -126,6 +126,17 @@ func (c *Config) check(p *problems) {
 		p.add("Plugins.SocketDir", "%q is not an absolute path of at most 60 bytes; leave it empty for the default", dir)
 	}
 
+	for _, kind := range []struct {
+		name   string
+		rules  PluginRules
+		plugin Plugin
+	}{
+		{"Median", c.Plugins.Median, c.Environment.Median}, {"EVM", c.Plugins.EVM, c.Environment.EVM},
+		{"Solana", c.Plugins.Solana, c.Environment.Solana}, {"Starknet", c.Plugins.Starknet, c.Environment.Starknet},
+	} {
+		kind.rules.check(p, "Plugins."+kind.name, "CL_"+strings.ToUpper(kind.name)+"_CMD", kind.plugin.InProcess())
+	}
+
 	chains := chainCheck{problems: p, seen: map[string]bool{}}
 	for at, chain := range c.EVM {
 		chain.check(&chains, fmt.Sprintf("EVM[%d]", at))
@@ -135,6 +146,21 @@ func (c *Config) check(p *problems) {
 	}
 	for at, chain := range c.Starknet {
 		chain.check(&chains, fmt.Sprintf("Starknet[%d]", at))
+	}
+}
+
+// memoryLimits catch a slip of the unit: no plugin starts in less, and no machine has more.
+var memoryLimits = Range[uint64]{16 << 20, 1 << 40}
+
+func (r PluginRules) check(p *problems, path, command string, inProcess bool) {
+	switch limit := r.MemoryLimit; {
+	case limit.bad != "":
+		p.add(path+".MemoryLimit", `%q is not an amount of memory; write a number with a unit, such as "512MiB" or "1.5GiB"`, limit.bad)
+	case limit == Size{}:
+	case !memoryLimits.Contains(limit.Bytes):
+		p.add(path+".MemoryLimit", "%s is not between %s and %s; leave it empty for no limit", limit, Size{Bytes: memoryLimits.Min}, Size{Bytes: memoryLimits.Max})
+	case inProcess:
+		p.add(path+".MemoryLimit", "the plugin runs inside the node, where its memory cannot be told from the node's; give it a process by %s, or remove the limit", command)
 	}
 }
 

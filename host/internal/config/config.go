@@ -110,6 +110,16 @@ type Plugins struct {
 	HealthTimeout  Duration `comment:"Time after which an unanswered health check means that a plugin hangs, 100ms to 1m."`
 	StopTimeout    Duration `comment:"Time that a plugin has to stop before it is killed, 100ms to 5m."`
 	SocketDir      string   `comment:"Folder of the plugins' sockets, an absolute path of at most 60 bytes.\nDefault: a private folder below XDG_RUNTIME_DIR, else below the folder for temporary files."`
+
+	Median   PluginRules `comment:"The same for each kind of plugin, and for each of its processes: an isolated job has its own."`
+	EVM      PluginRules
+	Solana   PluginRules
+	Starknet PluginRules
+}
+
+// PluginRules is [Plugins.Median] and its like: what the processes of one kind of plugin may be and take.
+type PluginRules struct {
+	MemoryLimit Size `comment:"Resident memory at which a process is killed and started again, its children counted, 16MiB to 1TiB. Needs /proc. Empty: no limit."`
 }
 
 // Bounds of what a job may set for itself in place of the node's [OCR2]; they are libocr's.

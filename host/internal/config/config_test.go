@@ -3,6 +3,7 @@ package config_test
 import (
 	"flag"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -259,6 +260,54 @@ func TestLoadJoinsFileAndEnvironment(t *testing.T) {
 	if _, err := config.Load("testdata", environment(nil)); err == nil {
 		t.Error("a folder was read as a file")
 	}
+}
+
+func TestRulesOfPlugins(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]struct {
+		bytes uint64
+		shown string
+	}{
+		"512MiB": {512 << 20, "512MiB"}, "1.5GiB": {3 << 29, "1536MiB"}, "1024 mib": {1 << 30, "1GiB"}, "500MB": {500e6, "500MB"}, "2gb": {2e9, "2GB"},
+		"20480KiB": {20 << 20, "20MiB"}, "33554433B": {33554433, "33554433B"}, "1TiB": {1 << 40, "1TiB"}, "": {0, ""},
+	} {
+		t.Run(text, func(t *testing.T) {
+			t.Parallel()
+			loaded, err := loadText(t, "[Plugins.Median]\nMemoryLimit = \""+text+"\"\n", map[string]string{"CL_MEDIAN_CMD": "loop-median"})
+			if err != nil {
+				t.Fatal(err)
+			}
+			limit := loaded.Environment.Median.Rules.MemoryLimit
+			shown, err := limit.MarshalText()
+			if err != nil || limit.Bytes != want.bytes || string(shown) != want.shown {
+				t.Errorf("%d bytes, shown as %s, %v", limit.Bytes, shown, err)
+			}
+			if loaded.Environment.EVM.Rules.MemoryLimit.Bytes != 0 {
+				t.Error("the limit of one kind of plugin is another's")
+			}
+		})
+	}
+	for _, text := range []string{"512", "MiB", "-1MiB", "1e3MiB", "0x10MiB", "512 MiB of RAM", ".5GiB", "0.3B", "512Mib/s", "1,5GiB", "99999999999999999999999MiB", "1/2GiB"} {
+		t.Run(text, func(t *testing.T) {
+			t.Parallel()
+			_, err := loadText(t, "[Plugins.Median]\nMemoryLimit = \""+text+"\"\n", map[string]string{"CL_MEDIAN_CMD": "loop-median"})
+			if err == nil || !strings.Contains(err.Error(), ":2: Plugins.Median.MemoryLimit: \""+text+"\" is not an amount of memory; write a number with a unit, such as \"512MiB\" or \"1.5GiB\"") {
+				t.Errorf("error is %v", err)
+			}
+		})
+	}
+}
+
+// loadText loads a configuration file of the text given.
+func loadText(t *testing.T, text string, variables map[string]string) (*config.Config, error) {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "node.toml")
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	all := map[string]string{"HOME": "/h", "CL_PASSWORD_KEYSTORE": "pw"}
+	maps.Copy(all, variables)
+	return config.Load(file, environment(all))
 }
 
 func TestOCR2Bounds(t *testing.T) {

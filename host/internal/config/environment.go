@@ -28,6 +28,8 @@ type Plugin struct {
 	Command []string
 	// Variables are the whole environment of the plugin: it inherits none.
 	Variables []Variable
+	// Rules are the file's: [Plugins.Median] and its like.
+	Rules PluginRules
 }
 
 // InProcess reports whether the plugin has no process of its own.

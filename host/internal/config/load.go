@@ -131,6 +131,8 @@ func fillIn[T any](index *keys.Index, path string, element *T, defaults T) {
 // resolve fills in what depends on the environment and on other files.
 func (c *Config) resolve(p *problems, lookup func(string) (string, bool)) {
 	c.resolveRootDir(p, lookup)
+	c.Environment.Median.Rules, c.Environment.EVM.Rules = c.Plugins.Median, c.Plugins.EVM
+	c.Environment.Solana.Rules, c.Environment.Starknet.Rules = c.Plugins.Solana, c.Plugins.Starknet
 
 	switch address := c.Database.URL.Reveal(); {
 	case address == "":

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"math/big"
+	"regexp"
 	"strings"
 	"time"
 )
@@ -46,6 +47,69 @@ func (d Duration) String() string {
 func seconds(n int) Duration { return Duration{Duration: time.Duration(n) * time.Second} }
 
 func minutes(n int) Duration { return Duration{Duration: time.Duration(n) * time.Minute} }
+
+// Size is an amount of memory, written as a number with a unit: "512MiB", "1.5GiB", "500MB". Like a Duration it keeps a bad text
+// for the check.
+type Size struct {
+	Bytes uint64
+	// given tells a size of zero, which is a mistake, from none.
+	given bool
+	bad   string
+}
+
+var (
+	size = regexp.MustCompile(`^([0-9]{1,15}(?:\.[0-9]{1,15})?) ?([A-Za-z]+)$`)
+
+	// sizes are the largest first.
+	sizes = []struct {
+		unit  string
+		bytes uint64
+	}{{"TiB", 1 << 40}, {"TB", 1e12}, {"GiB", 1 << 30}, {"GB", 1e9}, {"MiB", 1 << 20}, {"MB", 1e6}, {"KiB", 1 << 10}, {"kB", 1e3}, {"B", 1}}
+)
+
+// Equal compares what is written.
+func (s Size) Equal(other Size) bool { return s == other }
+
+// UnmarshalText reads a size. An empty text is none.
+func (s *Size) UnmarshalText(text []byte) error {
+	*s = Size{}
+	if len(text) == 0 {
+		return nil
+	}
+	if parts := size.FindStringSubmatch(string(text)); parts != nil {
+		for _, known := range sizes {
+			number, ok := new(big.Rat).SetString(parts[1])
+			if !ok || !strings.EqualFold(known.unit, parts[2]) {
+				continue
+			}
+			number.Mul(number, new(big.Rat).SetFrac(new(big.Int).SetUint64(known.bytes), big.NewInt(1)))
+			if number.IsInt() && number.Num().IsUint64() {
+				*s = Size{Bytes: number.Num().Uint64(), given: true}
+				return nil
+			}
+		}
+	}
+	s.bad = string(text)
+	return nil
+}
+
+// MarshalText writes the largest unit that needs no fraction.
+func (s Size) MarshalText() ([]byte, error) {
+	if (s == Size{}) {
+		return nil, nil
+	}
+	return []byte(s.String()), nil
+}
+
+// String writes the largest unit that needs no fraction.
+func (s Size) String() string {
+	for _, known := range sizes {
+		if s.Bytes >= known.bytes && s.Bytes%known.bytes == 0 {
+			return fmt.Sprintf("%d%s", s.Bytes/known.bytes, known.unit)
+		}
+	}
+	return "0B"
+}
 
 // Wei is an amount of an EVM chain's coin. It is written as a whole number of wei or with a unit: "100 gwei", "0.5 ether".
 // Like a Duration it keeps a bad text for the check.

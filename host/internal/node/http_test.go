@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"syscall"
 	"testing"
@@ -16,6 +17,7 @@ import (
 
 	nodev1 "github.com/loop-plugins/loop/gen/go/loop/node/v1"
 	"github.com/loop-plugins/loop/gen/go/loop/node/v1/nodev1connect"
+	relayerv1 "github.com/loop-plugins/loop/gen/go/loop/relayer/v1"
 	"github.com/loop-plugins/loop/host/internal/keystore"
 	"github.com/loop-plugins/loop/host/internal/web"
 	"github.com/loop-plugins/loop/sdk/go/loophost/supervise"
@@ -150,6 +152,51 @@ func TestPluginThatIsDown(t *testing.T) {
 	}
 	if a := ask(t, url+"/health"); a.code != http.StatusOK {
 		t.Errorf("health after a restart: %d %s", a.code, a.body)
+	}
+}
+
+// A plugin that takes more memory than the configuration allows is killed, serves again, and operators see why.
+func TestPluginThatEatsMemory(t *testing.T) {
+	t.Parallel()
+	if runtime.GOOS != "linux" {
+		t.Skip("the memory of processes is told by Linux alone")
+	}
+	f := newFiles(t)
+	f.config += "[Plugins.EVM]\nMemoryLimit = \"384MiB\"\n"
+	f.chain("1337", "")
+	f.plugin(t, "EVM", "RELAYER=fake")
+	n := f.start(t)
+	client := nodev1connect.NewNodeServiceClient(&http.Client{Transport: &http.Transport{DisableKeepAlives: true}}, "http://"+n.Address())
+	evm := func() *nodev1.PluginStatus {
+		list, err := client.ListPlugins(t.Context(), &nodev1.ListPluginsRequest{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, p := range list.GetPlugins() {
+			if p.GetName() == "evm" {
+				return p
+			}
+			if p.GetMemoryLimitBytes() != 0 {
+				t.Errorf("plugin %s has the limit of another", p.GetName())
+			}
+		}
+		t.Fatal("there is no plugin evm")
+		return nil
+	}
+	if p := evm(); p.GetMemoryLimitBytes() != 384<<20 || p.GetMemoryBytes() == 0 {
+		t.Errorf("it takes %d bytes of %d", p.GetMemoryBytes(), p.GetMemoryLimitBytes())
+	}
+	_, chain, err := n.plugins.chain("evm", "1337")
+	if err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "a kill", func() bool {
+		_, _ = chain.LatestHead(t.Context(), &relayerv1.LatestHeadRequest{}) // ends with the process that it fattens
+		return evm().GetGeneration() > 1
+	})
+	eventually(t, "another life", func() bool { return n.runtime.Plugin("evm").Status().State == supervise.Ready })
+	if p := evm(); !strings.Contains(p.GetLastExit(), " MiB of memory; its limit is 384 MiB") {
+		t.Errorf("the last life ended: %s", p.GetLastExit())
 	}
 }
 

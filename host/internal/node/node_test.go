@@ -18,6 +18,7 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/types/known/timestamppb"
 
 	hostservicev1 "github.com/loop-plugins/loop/gen/go/loop/hostservice/v1"
 	"github.com/loop-plugins/loop/gen/go/loop/median/v1/medianv1loop"
@@ -212,6 +213,17 @@ func (fakeRelayer) WatchContractConfigs(*relayerv1.WatchContractConfigsRequest, 
 type fakeChain struct {
 	relayerv1loop.Chain // for what no test calls
 	loans               relayerv1loop.CreateChainLoans
+	eaten               [][]byte
+}
+
+// LatestHead takes 16 MiB for good.
+func (c *fakeChain) LatestHead(context.Context, *relayerv1.LatestHeadRequest) (*relayerv1.LatestHeadResponse, error) {
+	b := make([]byte, 16<<20)
+	for i := 0; i < len(b); i += 4096 {
+		b[i] = 1 // so that it is resident
+	}
+	c.eaten = append(c.eaten, b)
+	return &relayerv1.LatestHeadResponse{Timestamp: timestamppb.Now()}, nil
 }
 
 func (c *fakeChain) ListNodeStatuses(ctx context.Context, _ *relayerv1.ListNodeStatusesRequest) (*relayerv1.ListNodeStatusesResponse, error) {

@@ -169,7 +169,7 @@ func pluginSettings(name string, c config.Plugin, inside func() loop.Plugin) loo
 		s.InProcess = &b
 		return s
 	}
-	s.Command, s.Env = c.Command, c.Environ()
+	s.Command, s.Env, s.MemoryLimit = c.Command, c.Environ(), c.Rules.MemoryLimit.Bytes
 	return s
 }
 

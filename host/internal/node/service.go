@@ -122,7 +122,7 @@ func describePlugin(st loophost.Status) *nodev1.PluginStatus {
 	out := &nodev1.PluginStatus{
 		Name: st.Name, Kind: st.Kind, State: pluginState(st.State), InProcess: st.InProcess, Pid: int32(st.PID),
 		Generation: st.Generation, Restarts: st.Restarts, LastExit: st.LastExit, LastStderr: st.LastStderr,
-		Version: st.Version, Runtime: st.Runtime,
+		Version: st.Version, Runtime: st.Runtime, MemoryBytes: st.Memory, MemoryLimitBytes: st.MemoryLimit,
 	}
 	if !st.ReadyAt.IsZero() {
 		out.ReadyAt = timestamppb.New(st.ReadyAt)

@@ -30,8 +30,8 @@ type PluginSettings struct {
 	Env []string
 	// Hint tells a person where the command is configured, such as "check CL_EVM_CMD".
 	Hint string
-	// MemoryLimit is how many bytes of memory the process and its children may take before it is killed; 0: no limit. It needs
-	// Linux, and is measured as resident memory every 250 ms.
+	// MemoryLimit is how many bytes of memory the process and its children may take before it is killed; 0: no limit. It is
+	// measured as resident memory every 250 ms once the process is ready, and refused where there is no /proc to measure it by.
 	MemoryLimit uint64
 	// InProcess runs the plugin inside the host. A hang of its code cannot be ended, and its panics outside calls are the host's.
 	InProcess *loop.Plugin
@@ -76,6 +76,9 @@ type event struct {
 func (r *Runtime) Launch(ctx context.Context, kind wire.Kind, s PluginSettings) (*Plugin, error) {
 	if (len(s.Command) > 0) == (s.InProcess != nil) {
 		return nil, fmt.Errorf("plugin %s: one of a command and an in-process plugin is wanted", s.Name)
+	}
+	if s.MemoryLimit > 0 && !process.TellsMemory() {
+		return nil, fmt.Errorf("plugin %s: its memory limit cannot be kept, since this machine does not tell in /proc what memory a process takes; mount /proc, or remove the limit", s.Name)
 	}
 	p := &Plugin{
 		runtime: r, name: s.Name, kind: kind, settings: s,

@@ -26,6 +26,10 @@ type Status struct {
 	LastExit string
 	// LastStderr holds the last lines of stderr of the last life that ended.
 	LastStderr []string
+	// Memory is the resident memory of the process and its children in bytes; 0: none, or this machine does not tell.
+	Memory uint64
+	// MemoryLimit is the memory at which the process is killed; 0: no limit.
+	MemoryLimit uint64
 	// Version and Runtime are what the plugin said of itself.
 	Version, Runtime string
 	Objects          []ObjectStatus
@@ -45,16 +49,16 @@ func (p *Plugin) Status() Status {
 	p.mu.Lock()
 	l := p.life
 	p.mu.Unlock()
-	pid := 0
+	pid, memory := 0, uint64(0)
 	if l != nil && !l.dying() {
-		pid = l.pid()
+		pid, memory = l.pid(), l.memory()
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	s := Status{
 		Name: p.name, Kind: p.kind.Name, State: p.machine.State(), InProcess: p.settings.InProcess != nil, PID: pid,
 		Generation: p.machine.Lives(), ReadyAt: p.readyAt, LastStderr: p.lastExit.Stderr,
-		Version: p.info.GetVersion(), Runtime: p.info.GetRuntime(),
+		Memory: memory, MemoryLimit: p.settings.MemoryLimit, Version: p.info.GetVersion(), Runtime: p.info.GetRuntime(),
 	}
 	if s.Generation > 0 {
 		s.Restarts = s.Generation - 1
@@ -75,12 +79,24 @@ func (p *Plugin) Status() Status {
 	return s
 }
 
+// memory is what the process takes, in bytes.
+func (l *life) memory() uint64 {
+	l.mu.Lock()
+	proc := l.proc
+	l.mu.Unlock()
+	if proc == nil {
+		return 0
+	}
+	return proc.Memory()
+}
+
 // collector exposes the plugins' states.
 type collector struct{ r *Runtime }
 
 var (
 	upDesc       = prometheus.NewDesc("loop_plugin_up", "Whether the plugin serves (1) or not (0).", []string{"plugin"}, nil)
 	restartsDesc = prometheus.NewDesc("loop_plugin_restarts_total", "Lives of the plugin's process after the first.", []string{"plugin"}, nil)
+	memoryDesc   = prometheus.NewDesc("loop_plugin_memory_bytes", "Resident memory of the plugin's process and its children.", []string{"plugin"}, nil)
 	objectsDesc  = prometheus.NewDesc("loop_plugin_objects", "Objects in the plugin, by state.", []string{"plugin", "state"}, nil)
 )
 
@@ -88,6 +104,7 @@ var (
 func (*collector) Describe(ch chan<- *prometheus.Desc) {
 	ch <- upDesc
 	ch <- restartsDesc
+	ch <- memoryDesc
 	ch <- objectsDesc
 }
 
@@ -101,6 +118,9 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 		}
 		ch <- prometheus.MustNewConstMetric(upDesc, prometheus.GaugeValue, up, s.Name)
 		ch <- prometheus.MustNewConstMetric(restartsDesc, prometheus.CounterValue, float64(s.Restarts), s.Name)
+		if s.Memory > 0 {
+			ch <- prometheus.MustNewConstMetric(memoryDesc, prometheus.GaugeValue, float64(s.Memory), s.Name)
+		}
 		states := map[ObjectState]int{Creating: 0, Open: 0, Parked: 0}
 		for _, o := range s.Objects {
 			states[o.State]++

@@ -7,6 +7,9 @@ import (
 	"strconv"
 )
 
+// TellsMemory is whether this machine says how much memory a process takes.
+func TellsMemory() bool { return resident(os.Getpid()) > 0 }
+
 // resident sums the resident memory of a process and its descendants, pages that they share counted for each.
 func resident(pid int) uint64 {
 	statm, err := os.ReadFile(fmt.Sprintf("/proc/%d/statm", pid))

@@ -2,5 +2,8 @@
 
 package process
 
-// resident is not told outside Linux: there a memory limit has no effect.
+// TellsMemory is whether this machine says how much memory a process takes. Only Linux does, in /proc.
+func TellsMemory() bool { return false }
+
+// resident is not told outside Linux.
 func resident(int) uint64 { return 0 }

@@ -644,9 +644,13 @@ type PluginStatus struct {
 	// Language and SDK that the plugin gave.
 	Runtime string `protobuf:"bytes,12,opt,name=runtime,proto3" json:"runtime,omitempty"`
 	// Its objects, parents first.
-	Objects       []*ObjectStatus `protobuf:"bytes,13,rep,name=objects,proto3" json:"objects,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Objects []*ObjectStatus `protobuf:"bytes,13,rep,name=objects,proto3" json:"objects,omitempty"`
+	// Resident memory of its process and that one's children; 0 when there is none, or the machine does not tell.
+	MemoryBytes uint64 `protobuf:"varint,14,opt,name=memory_bytes,json=memoryBytes,proto3" json:"memory_bytes,omitempty"`
+	// The memory at which its process is killed and started again; 0: no limit.
+	MemoryLimitBytes uint64 `protobuf:"varint,15,opt,name=memory_limit_bytes,json=memoryLimitBytes,proto3" json:"memory_limit_bytes,omitempty"`
+	unknownFields    protoimpl.UnknownFields
+	sizeCache        protoimpl.SizeCache
 }
 
 func (x *PluginStatus) Reset() {
@@ -768,6 +772,20 @@ func (x *PluginStatus) GetObjects() []*ObjectStatus {
 		return x.Objects
 	}
 	return nil
+}
+
+func (x *PluginStatus) GetMemoryBytes() uint64 {
+	if x != nil {
+		return x.MemoryBytes
+	}
+	return 0
+}
+
+func (x *PluginStatus) GetMemoryLimitBytes() uint64 {
+	if x != nil {
+		return x.MemoryLimitBytes
+	}
+	return 0
 }
 
 // ObjectStatus is the state of an object.
@@ -2570,7 +2588,7 @@ const file_loop_node_v1_node_proto_rawDesc = "" +
 	"\x14RestartPluginRequest\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\"K\n" +
 	"\x15RestartPluginResponse\x122\n" +
-	"\x06plugin\x18\x01 \x01(\v2\x1a.loop.node.v1.PluginStatusR\x06plugin\"\xb3\x03\n" +
+	"\x06plugin\x18\x01 \x01(\v2\x1a.loop.node.v1.PluginStatusR\x06plugin\"\x84\x04\n" +
 	"\fPluginStatus\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
 	"\x04kind\x18\x02 \x01(\tR\x04kind\x12/\n" +
@@ -2589,7 +2607,9 @@ const file_loop_node_v1_node_proto_rawDesc = "" +
 	"lastStderr\x12\x18\n" +
 	"\aversion\x18\v \x01(\tR\aversion\x12\x18\n" +
 	"\aruntime\x18\f \x01(\tR\aruntime\x124\n" +
-	"\aobjects\x18\r \x03(\v2\x1a.loop.node.v1.ObjectStatusR\aobjects\"\x97\x01\n" +
+	"\aobjects\x18\r \x03(\v2\x1a.loop.node.v1.ObjectStatusR\aobjects\x12!\n" +
+	"\fmemory_bytes\x18\x0e \x01(\x04R\vmemoryBytes\x12,\n" +
+	"\x12memory_limit_bytes\x18\x0f \x01(\x04R\x10memoryLimitBytes\"\x97\x01\n" +
 	"\fObjectStatus\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
 	"\x04type\x18\x02 \x01(\tR\x04type\x12/\n" +
