@@ -38,12 +38,13 @@ type Settings struct {
 // Account is the Sender of one account.
 type Account struct {
 	settings Settings
+	doubts   relayer.Doubts
 }
 
 var _ relayer.Sender = (*Account)(nil)
 
 // New makes an account. It calls nobody.
-func New(settings Settings) *Account { return &Account{settings} }
+func New(settings Settings) *Account { return &Account{settings: settings} }
 
 // Call is the payload of a transaction, as the queue keeps it.
 type Call struct {

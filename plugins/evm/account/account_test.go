@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"math/big"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -20,6 +22,7 @@ import (
 
 	hostservicev1 "github.com/loop-plugins/loop/gen/go/loop/hostservice/v1"
 	relayerv1 "github.com/loop-plugins/loop/gen/go/loop/relayer/v1"
+	"github.com/loop-plugins/loop/plugins/evm/aggregator"
 	"github.com/loop-plugins/loop/plugins/evm/endpoint"
 	"github.com/loop-plugins/loop/sdk/go/relayer"
 	"github.com/loop-plugins/loop/sdk/go/relayer/relayertest"
@@ -279,21 +282,62 @@ func TestVerdict(t *testing.T) {
 	cases := map[string]struct {
 		item    relayer.Item
 		views   *views
-		current bool
 		want    relayer.Verdict
+		foreign bool
 	}{
-		"newer round":               {item(7, 3, 3), v, true, relayer.Verdict{}},
-		"newer epoch":               {item(7, 4, 1), v, true, relayer.Verdict{}},
-		"same":                      {item(7, 3, 2), v, true, relayer.Verdict{Stale: "the contract has a transmission of epoch 3 round 2"}},
-		"older epoch":               {item(7, 2, 9), v, true, relayer.Verdict{Stale: "the contract has a transmission of epoch 3 round 2"}},
-		"other digest":              {item(8, 9, 9), v, true, relayer.Verdict{Stale: "the contract has another configuration"}},
-		"other digest, node behind": {item(8, 9, 9), v, false, relayer.Verdict{Wait: true}},
-		"no answer":                 {item(7, 9, 9), &views{}, true, relayer.Verdict{Wait: true}},
-		"garbage":                   {item(7, 9, 9), &views{details: []byte{1}, transmission: []byte{2}}, true, relayer.Verdict{Wait: true}},
+		"newer round":  {item(7, 3, 3), v, relayer.Verdict{}, false},
+		"newer epoch":  {item(7, 4, 1), v, relayer.Verdict{}, false},
+		"same":         {item(7, 3, 2), v, relayer.Verdict{Stale: "the contract has a transmission of epoch 3 round 2"}, false},
+		"older epoch":  {item(7, 2, 9), v, relayer.Verdict{Stale: "the contract has a transmission of epoch 3 round 2"}, false},
+		"other digest": {item(8, 9, 9), v, relayer.Verdict{Stale: "the contract has another configuration"}, true},
+		"no answer":    {item(7, 9, 9), &views{}, relayer.Verdict{Wait: true}, false},
+		"garbage":      {item(7, 9, 9), &views{details: []byte{1}, transmission: []byte{2}}, relayer.Verdict{Wait: true}, false},
 	}
 	for name, c := range cases {
-		if diff := cmp.Diff(c.want, verdict(c.item, c.views, c.current)); diff != "" {
-			t.Errorf("%s (-want +got):\n%s", name, diff)
+		got, foreign := verdict(c.item, c.views)
+		if diff := cmp.Diff(c.want, got); diff != "" || foreign != c.foreign {
+			t.Errorf("%s: foreign %t, (-want +got):\n%s", name, foreign, diff)
 		}
 	}
+}
+
+// TestReportBeforeItsConfiguration holds that a report under a configuration that the node does not show yet is kept until a
+// block of after the doubt shows that there will be none, and sent if it comes.
+func TestReportBeforeItsConfiguration(t *testing.T) {
+	t.Parallel()
+	account, server := scripted(t, mine, true)
+	digest := func(n byte) []byte { return common.RightPadBytes([]byte{n}, 32) }
+	shown := digest(7)
+	server.Answer("eth_getTransactionCount", func(json.RawMessage) (any, error) { return "0x5", nil })
+	server.Answer("eth_call", func(params json.RawMessage) (any, error) {
+		details := strings.Contains(string(params), hexutil.Encode(aggregator.ConfigDetailsCall(common.Address{}, nil).Args[0].(map[string]any)["input"].(hexutil.Bytes)))
+		if details {
+			return hexutil.Bytes(slices.Concat(make([]byte, 64), shown)), nil
+		}
+		return hexutil.Bytes(slices.Concat(shown, make([]byte, 128))), nil
+	})
+	block := func(number uint64, at time.Time) {
+		server.Answer("eth_getBlockByNumber", func(json.RawMessage) (any, error) {
+			return map[string]any{"number": hexutil.Uint64(number), "hash": common.Hash{byte(number)}, "timestamp": hexutil.Uint64(at.Unix())}, nil
+		})
+	}
+	early, late := relayer.Item{Contract: me.Hex(), Epoch: 1, Digest: [32]byte(digest(6))}, relayer.Item{Contract: me.Hex(), Epoch: 1, Digest: [32]byte(digest(8))}
+	survey := func(when string, want ...relayer.Verdict) {
+		t.Helper()
+		got, err := account.Survey(t.Context(), nil, []relayer.Item{early, late})
+		if err != nil {
+			t.Fatalf("%s: %v", when, err)
+		}
+		if diff := cmp.Diff(want, got.Verdicts); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", when, diff)
+		}
+	}
+	stale := relayer.Verdict{Stale: "the contract has another configuration"}
+	block(100, time.Now().Add(-time.Minute)) // what a node that lags, or is behind at its start, takes for the newest
+	survey("the node knows neither configuration", relayer.Verdict{Wait: true}, relayer.Verdict{Wait: true})
+	block(105, time.Now().Add(-30*time.Second))
+	survey("the node catches up", relayer.Verdict{Wait: true}, relayer.Verdict{Wait: true})
+	block(110, time.Now().Add(time.Minute))
+	shown = digest(8)
+	survey("the node has caught up", stale, relayer.Verdict{})
 }

@@ -84,13 +84,21 @@ func (a *Account) survey(ctx context.Context, client *endpoint.Client, known uin
 	for _, f := range flights {
 		survey.Outcomes = append(survey.Outcomes, a.outcome(f, head.Number, uint64(next), uint64(final), receipts))
 	}
-	for _, item := range items {
+	survey.Verdicts = make([]relayer.Verdict, len(items))
+	foreign := make([]bool, len(items))
+	for i, item := range items {
 		v := contracts[item.Contract]
 		if calls[v.at].Error != nil || calls[v.at+1].Error != nil {
-			survey.Verdicts = append(survey.Verdicts, relayer.Verdict{Wait: true})
+			survey.Verdicts[i] = relayer.Verdict{Wait: true}
 			continue
 		}
-		survey.Verdicts = append(survey.Verdicts, verdict(item, v, head.Number >= known))
+		survey.Verdicts[i], foreign[i] = verdict(item, v)
+	}
+	for i, wait := range a.doubts.Weigh(items, foreign, head.Time) {
+		// A view that is not as new as any that was seen may not know the report's configuration either.
+		if wait || foreign[i] && head.Number < known {
+			survey.Verdicts[i] = relayer.Verdict{Wait: true}
+		}
 	}
 	return survey, nil
 }
@@ -126,25 +134,22 @@ func (a *Account) outcome(f relayer.Flight, head, next, final uint64, receipts m
 	return relayer.Outcome{Stuck: err == nil && head >= t.Height+a.settings.Fees.BumpThreshold}
 }
 
-// verdict compares a report with what its contract holds. current tells that the view is as new as any that was seen: an older
-// one may not know the report's configuration yet.
-func verdict(item relayer.Item, v *views, current bool) relayer.Verdict {
+// verdict compares a report with what its contract holds. foreign tells that the contract shows another configuration.
+func verdict(item relayer.Item, v *views) (of relayer.Verdict, foreign bool) {
 	details, err := aggregator.ParseConfigDetails(v.details)
 	if err != nil {
-		return relayer.Verdict{Wait: true}
+		return relayer.Verdict{Wait: true}, false
 	}
 	latest, err := aggregator.ParseTransmissionDetails(v.transmission)
 	if err != nil {
-		return relayer.Verdict{Wait: true}
+		return relayer.Verdict{Wait: true}, false
 	}
 	switch {
-	case details.Digest != item.Digest && !current:
-		return relayer.Verdict{Wait: true}
 	case details.Digest != item.Digest:
-		return relayer.Verdict{Stale: "the contract has another configuration"}
+		return relayer.Verdict{Stale: "the contract has another configuration"}, true
 	case latest.Digest == item.Digest && (latest.Epoch > item.Epoch || latest.Epoch == item.Epoch && latest.Round >= item.Round):
-		return relayer.Verdict{Stale: fmt.Sprintf("the contract has a transmission of epoch %d round %d", latest.Epoch, latest.Round)}
+		return relayer.Verdict{Stale: fmt.Sprintf("the contract has a transmission of epoch %d round %d", latest.Epoch, latest.Round)}, false
 	default:
-		return relayer.Verdict{}
+		return relayer.Verdict{}, false
 	}
 }

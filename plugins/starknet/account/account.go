@@ -41,6 +41,7 @@ type Settings struct {
 // Account is the Sender of one account.
 type Account struct {
 	settings Settings
+	doubts   relayer.Doubts
 
 	mu       sync.Mutex
 	key      stark.Felt          // public key that signs what has no payload; zero: none is known yet

@@ -10,13 +10,17 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"go.uber.org/goleak"
 	"google.golang.org/grpc"
 
 	hostservicev1 "github.com/loop-plugins/loop/gen/go/loop/hostservice/v1"
 	"github.com/loop-plugins/loop/plugins/starknet/endpoint"
 	"github.com/loop-plugins/loop/sdk/go/relayer"
+	"github.com/loop-plugins/loop/sdk/go/relayer/relayertest"
 	"github.com/loop-plugins/loop/sdk/go/stark"
 )
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // TestTransactionHash holds the hash that accounts sign to what starknet.js computes (../testdata/vectors.mjs).
 func TestTransactionHash(t *testing.T) {
@@ -210,4 +214,64 @@ func TestKeystoreIsChecked(t *testing.T) {
 	if _, err := New(Settings{Keystore: answers{signature: bytes}}).signature(t.Context(), key.Public(), stark.FromUint64(78)); err == nil {
 		t.Error("a signature of another hash is taken")
 	}
+}
+
+// TestReportBeforeItsConfiguration holds that a report under a configuration that the node does not show yet is kept until a
+// block of after the doubt shows that there will be none, and sent if it comes.
+func TestReportBeforeItsConfiguration(t *testing.T) {
+	t.Parallel()
+	server := relayertest.NewServer(t, "")
+	answer := func(method string, result any) {
+		server.Answer(method, func(json.RawMessage) (any, error) { return result, nil })
+	}
+	block := func(number uint64, at time.Time) {
+		answer("starknet_getBlockWithTxHashes", map[string]any{"block_number": number, "block_hash": "0x1", "timestamp": at.Unix()})
+	}
+	shows := func(digest string) { answer("starknet_call", []string{digest, "0x0", "0x0", "0x0"}) }
+	answer("starknet_specVersion", "0.8.1")
+	answer("starknet_chainId", "0x1")
+	answer("starknet_getNonce", "0x5")
+	shows("0x7")
+	block(100, time.Now().Add(-time.Minute)) // what a node that lags, or is behind at its start, takes for the newest
+	heights := make(chan uint64, 1)
+	advanced := func(_ string, height uint64) {
+		select {
+		case heights <- height:
+		default: // it is told again at the next look
+		}
+	}
+	pool := relayer.NewPool(relayer.PoolSettings{Advanced: advanced}, []relayer.Node[*endpoint.Client]{{Name: "n", Driver: endpoint.NewDriver(endpoint.Settings{
+		URL: server.HTTPURL, ChainID: stark.FromUint64(1), PollInterval: 50 * time.Millisecond, Timeout: 5 * time.Second,
+	})}})
+	t.Cleanup(func() { _ = pool.Close() })
+	reach := func(height uint64) {
+		for got := range heights {
+			if got == height {
+				return
+			}
+		}
+	}
+	reach(100)
+	a := New(Settings{Address: stark.FromUint64(9), Pool: pool})
+	item := func(digest uint64) relayer.Item {
+		return relayer.Item{Contract: "0x5", Epoch: 1, Digest: stark.FromUint64(digest).Bytes()}
+	}
+	survey := func(when string, want ...relayer.Verdict) {
+		t.Helper()
+		got, err := a.Survey(t.Context(), nil, []relayer.Item{item(6), item(8)})
+		if err != nil {
+			t.Fatalf("%s: %v", when, err)
+		}
+		if diff := cmp.Diff(want, got.Verdicts); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", when, diff)
+		}
+	}
+	survey("the node knows neither configuration", relayer.Verdict{Wait: true}, relayer.Verdict{Wait: true})
+	block(105, time.Now().Add(-30*time.Second))
+	reach(105)
+	survey("the node catches up", relayer.Verdict{Wait: true}, relayer.Verdict{Wait: true})
+	shows("0x8")
+	block(110, time.Now().Add(time.Minute))
+	reach(110)
+	survey("the node has caught up", relayer.Verdict{Stale: "the contract has another configuration"}, relayer.Verdict{})
 }

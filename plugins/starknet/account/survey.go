@@ -51,7 +51,7 @@ func (a *Account) learn(flights []relayer.Flight) {
 }
 
 func (a *Account) survey(ctx context.Context, client *endpoint.Client, known uint64, flights []relayer.Flight, items []relayer.Item) (relayer.Survey, error) {
-	current := client.Head().Number >= known
+	head := client.Head()
 	complete, err := client.Nonce(ctx, endpoint.Latest, a.settings.Address)
 	if err != nil && !endpoint.IsCode(err, endpoint.CodeContractNotFound) { // its contract may be as new as the pending block
 		return relayer.Survey{}, err
@@ -89,8 +89,16 @@ func (a *Account) survey(ctx context.Context, client *endpoint.Client, known uin
 		survey.Outcomes = append(survey.Outcomes, a.outcome(f, statuses[i], next, complete))
 	}
 	a.report(flights, statuses)
-	for _, item := range items {
-		survey.Verdicts = append(survey.Verdicts, verdict(item, views[item.Contract], current))
+	survey.Verdicts = make([]relayer.Verdict, len(items))
+	foreign := make([]bool, len(items))
+	for i, item := range items {
+		survey.Verdicts[i], foreign[i] = verdict(item, views[item.Contract])
+	}
+	for i, wait := range a.doubts.Weigh(items, foreign, head.Time) {
+		// A view that is not as new as any that was seen may not know the report's configuration either.
+		if wait || foreign[i] && head.Number < known {
+			survey.Verdicts[i] = relayer.Verdict{Wait: true}
+		}
 	}
 	return survey, nil
 }
@@ -170,17 +178,16 @@ func (a *Account) report(flights []relayer.Flight, statuses [][]endpoint.Status)
 	a.reverted = told
 }
 
-// verdict compares a report with what its contract holds. current tells that the view is as new as any that was seen: an older
-// one may not know the report's configuration yet.
-func verdict(item relayer.Item, v *contractView, current bool) relayer.Verdict {
+// verdict compares a report with what its contract holds. foreign tells that the contract shows another configuration.
+func verdict(item relayer.Item, v *contractView) (of relayer.Verdict, foreign bool) {
 	switch {
-	case v.err != nil, v.latest.Digest != item.Digest && !current:
-		return relayer.Verdict{Wait: true}
+	case v.err != nil:
+		return relayer.Verdict{Wait: true}, false
 	case v.latest.Digest != item.Digest:
-		return relayer.Verdict{Stale: "the contract has another configuration"}
+		return relayer.Verdict{Stale: "the contract has another configuration"}, true
 	case v.latest.Epoch > item.Epoch || v.latest.Epoch == item.Epoch && v.latest.Round >= item.Round:
-		return relayer.Verdict{Stale: fmt.Sprintf("the contract has a transmission of epoch %d round %d", v.latest.Epoch, v.latest.Round)}
+		return relayer.Verdict{Stale: fmt.Sprintf("the contract has a transmission of epoch %d round %d", v.latest.Epoch, v.latest.Round)}, false
 	default:
-		return relayer.Verdict{}
+		return relayer.Verdict{}, false
 	}
 }
