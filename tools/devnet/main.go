@@ -31,13 +31,17 @@ With --json the last line of the output is a JSON object:
   chain                  "evm", "solana" or "starknet"
   nodes, rounds, seed    as asked
   transmissions          answers that the contract took
-  verified               of them, those found to be the median of what the nodes recorded
+  verified               of them, those found to be the median of what the nodes recorded; with --kill nodes, not those of
+                         which a node was killed before it could be asked
   answers                the answers, prices with 8 decimals
   first_transmission_ms  from the start of the first node's process to the first transmission
   plugin_processes       the most plugin processes that the nodes reported at one time
   in_process             whether the plugins ran inside the nodes
-  kills, restarts        plugin processes that devnet killed, and lives of plugins after their first
-  node_restarts          0: a node that ends by itself ends the run
+  kills, restarts        processes that devnet killed, and lives of plugins after their first
+  node_restarts          of the kills, those of nodes, which were started again; a node that ends by itself ends the run
+  reports                with --kill-every: what became of the reports that nodes handed to their relayers (accepted): landed,
+                         stale because a newer one landed, lost, landed_twice; and on EVM transactions that did not come to
+                         an end (in_flight) and nonces that were left out (nonce_gaps). Any of the last four fails the run
   languages              with --langs: for each language its nodes, the observations that they made of the rounds
                          that ended in a transmission, those of the node with the fewest (least_observations),
                          and the transmissions that they sent
@@ -87,6 +91,9 @@ func (o output) Write(text []byte) (int, error) {
 	return n, err
 }
 
+// defaultTimeout is long enough for tens of rounds on a busy machine.
+const defaultTimeout = 2 * time.Minute
+
 func command(stdout, stderr *os.File) *cobra.Command {
 	config := session.Config{}
 	var asJSON bool
@@ -107,13 +114,15 @@ func command(stdout, stderr *os.File) *cobra.Command {
 	flags.DurationVar(&minimum, "min-max-duration-query", 0, "the nodes' CL_MIN_OCR2_MAX_DURATION_QUERY (default: the nodes' own)")
 	flags.BoolVar(&config.InProcess, "in-process", false, "run the plugins inside the nodes")
 	flags.IntVar(&config.HTTPPort, "http-port", 6688, "the first node's port for operators, the next nodes count up; 0: free ones\n(free ones are taken too when the default is in use)")
-	flags.DurationVar(&config.KillEvery, "kill-every", 0, "kill a random plugin process so often")
+	flags.DurationVar(&config.KillEvery, "kill-every", 0, "kill a random process so often in the mean, and check in the end that nothing which nodes accepted is lost")
+	flags.StringSliceVar(&config.Kill, "kill", nil, "what to kill: nodes, which are started again, plugins\n(default: plugins)")
+	flags.IntVar(&config.Kills, "kills", 0, "go on until so many kills, as well as the rounds; 0: any number")
 	flags.BoolVar(&config.Keep, "keep", false, "leave the nodes' folder, with their logs")
 	flags.StringVar(&config.JobTemplate, "job-template", "", "file with a template of the nodes' jobs")
 	flags.StringVar(&config.Source, "source", "", "URL where the nodes fetch the price, instead of devnet's own")
 	flags.StringVar(&config.SourcePath, "source-path", "data,result", "where the price stands in the source's JSON")
 	flags.Uint64Var(&config.Seed, "seed", 1, "fixes devnet's own prices and its choice of what to kill")
-	flags.DurationVar(&config.Timeout, "timeout", 2*time.Minute, "fail when the rounds take longer, or end then without --rounds; 0: never\n(the default holds with --rounds only)")
+	flags.DurationVar(&config.Timeout, "timeout", defaultTimeout, "fail when the rounds and kills take longer, or end then without either; 0: never\n(the default holds with --rounds or --kills only, and leaves time for the kills)")
 	flags.StringSliceVar(&config.Langs, "langs", nil, "languages of the plugins, which the nodes take in turn: go, python\n(default: go)")
 	flags.StringArrayVar(&config.Plugins, "plugin", nil, "`NAME=COMMAND` of a plugin that every node runs in place of devnet's: median, or the chain's name for its relayer;\nmay be repeated. Paths in the command's arguments must be absolute")
 	flags.StringVar(&config.BinDir, "bin-dir", "", "folder of the programs loop, loop-median and that of the chain's relayer, such as loop-evm\n(default: that of devnet itself, or ./bin)")
@@ -123,8 +132,11 @@ func command(stdout, stderr *os.File) *cobra.Command {
 		if flags.Changed("min-max-duration-query") {
 			config.Variables = map[string]string{"CL_MIN_OCR2_MAX_DURATION_QUERY": minimum.String()}
 		}
-		if config.Rounds == 0 && !flags.Changed("timeout") {
+		if !flags.Changed("timeout") {
 			config.Timeout = 0
+			if config.Rounds > 0 || config.Kills > 0 {
+				config.Timeout = defaultTimeout + 2*time.Duration(config.Kills)*config.KillEvery
+			}
 		}
 		ctx, cancel := context.WithCancel(c.Context())
 		defer cancel()

@@ -8,14 +8,13 @@ import (
 	"crypto/rand"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
-	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/loop-plugins/loop/gen/go/loop/node/v1/nodev1connect"
@@ -57,10 +56,19 @@ type Chain struct {
 
 // Node is a node that was started.
 type Node struct {
-	settings  Settings
-	process   *process.Process
-	transport *http.Transport
-	client    nodev1connect.NodeServiceClient
+	settings   Settings
+	configFile string
+	transport  *http.Transport
+	client     nodev1connect.NodeServiceClient
+
+	life atomic.Pointer[life]
+}
+
+// life is one process of the node: it has as many as it is started again.
+type life struct {
+	number  int // from 1
+	process *process.Process
+	killed  atomic.Bool // by Kill
 }
 
 // Start starts a node and does not wait for it.
@@ -69,20 +77,61 @@ func Start(launcher *process.Launcher, settings Settings) (*Node, error) {
 	if err != nil {
 		return nil, fmt.Errorf("prepare the folder of %s: %w", settings.Name, err)
 	}
+	transport := &http.Transport{}
+	n := &Node{settings: settings, configFile: configFile, transport: transport}
+	n.client = nodev1connect.NewNodeServiceClient(&http.Client{Transport: transport}, n.URL())
+	if err := n.start(launcher, 1); err != nil {
+		return nil, err
+	}
+	return n, nil
+}
+
+func (n *Node) start(launcher *process.Launcher, number int) error {
 	started, err := launcher.Start(process.Command{
-		Path:    settings.Binary,
-		Args:    []string{"node", "start", "--config", configFile},
-		Env:     environment(os.Environ(), settings.PluginCommands, settings.Variables),
-		Dir:     settings.Dir,
-		LogFile: filepath.Join(settings.Dir, "node.log"),
+		Path:    n.settings.Binary,
+		Args:    []string{"node", "start", "--config", n.configFile},
+		Env:     environment(os.Environ(), n.settings.PluginCommands, n.settings.Variables),
+		Dir:     n.settings.Dir,
+		LogFile: filepath.Join(n.settings.Dir, "node.log"),
 	})
 	if err != nil {
-		return nil, fmt.Errorf("start %s: %w", settings.Name, err)
+		return fmt.Errorf("start %s: %w", n.settings.Name, err)
 	}
-	transport := &http.Transport{}
-	n := &Node{settings: settings, process: started, transport: transport}
-	n.client = nodev1connect.NewNodeServiceClient(&http.Client{Transport: transport}, n.URL())
-	return n, nil
+	n.life.Store(&life{number: number, process: started})
+	return nil
+}
+
+// Kill kills the node's process and returns when it has ended; its plugins are left to find out by themselves. Again starts
+// it once more.
+func (n *Node) Kill() {
+	now := n.life.Load()
+	now.killed.Store(true)
+	now.process.Kill()
+	n.transport.CloseIdleConnections()
+}
+
+// Again starts a node that was killed, with the same folder, ports, keys and jobs, and does not wait for it. It must not be
+// called while Stop is.
+func (n *Node) Again(launcher *process.Launcher) error { return n.start(launcher, n.Life()+1) }
+
+// Life counts the processes of the node so far. What was asked in one life is not answered in the next.
+func (n *Node) Life() int { return n.life.Load().number }
+
+// PID is the number of the node's process.
+func (n *Node) PID() int { return n.life.Load().process.PID() }
+
+// Watch waits until the process of this life ends by itself, and returns Exit then; nil when Kill ended it, or ctx the waiting.
+func (n *Node) Watch(ctx context.Context) error {
+	now := n.life.Load()
+	select {
+	case <-now.process.Done():
+	case <-ctx.Done():
+		return nil
+	}
+	if now.killed.Load() && now.process.Killed() {
+		return nil
+	}
+	return n.exit(now)
 }
 
 // Name is the node's.
@@ -95,19 +144,21 @@ func (n *Node) URL() string { return fmt.Sprintf("http://127.0.0.1:%d", n.settin
 func (n *Node) P2PAddress() string { return fmt.Sprintf("127.0.0.1:%d", n.settings.P2PPort) }
 
 // Ended is closed when the node's process has ended.
-func (n *Node) Ended() <-chan struct{} { return n.process.Done() }
+func (n *Node) Ended() <-chan struct{} { return n.life.Load().process.Done() }
 
 // Exit says how the process ended, and what it said last.
-func (n *Node) Exit() error {
-	return fmt.Errorf("%s ended by itself (%s); its last lines:\n%s", n.Name(), n.process.Exit(), n.Tail())
+func (n *Node) Exit() error { return n.exit(n.life.Load()) }
+
+func (n *Node) exit(l *life) error {
+	return fmt.Errorf("%s ended by itself (%s); its last lines:\n%s", n.Name(), l.process.Exit(), n.Tail())
 }
 
 // Tail is the last lines of the node's log.
-func (n *Node) Tail() string { return n.process.Tail(20) }
+func (n *Node) Tail() string { return n.life.Load().process.Tail(20) }
 
 // Stop ends the node, by force when it takes longer than 5 s.
 func (n *Node) Stop() {
-	n.process.Stop(grace)
+	n.life.Load().process.Stop(grace)
 	n.transport.CloseIdleConnections()
 }
 
@@ -176,35 +227,6 @@ func Word(path string) string {
 		return path
 	}
 	return "'" + strings.ReplaceAll(path, "'", `'\''`) + "'"
-}
-
-// FreePorts finds n free ports of 127.0.0.1. Nothing keeps others from taking them meanwhile.
-func FreePorts(n int) ([]int, error) {
-	var ports []int
-	for range n {
-		listener, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			return nil, fmt.Errorf("find a free port of 127.0.0.1: %w", err)
-		}
-		defer listener.Close() // only when all are found: or one would be found twice
-		ports = append(ports, listener.Addr().(*net.TCPAddr).Port)
-	}
-	return ports, nil
-}
-
-// PortsFrom are the n ports of 127.0.0.1 from first on, all of which must be free.
-func PortsFrom(first, n int) ([]int, error) {
-	var ports []int
-	for port := first; port < first+n; port++ {
-		listener, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
-		if err != nil {
-			return nil, fmt.Errorf("take the ports %d to %d of 127.0.0.1: %w; choose others with --http-port, or 0 for free ones",
-				first, first+n-1, err)
-		}
-		defer listener.Close()
-		ports = append(ports, port)
-	}
-	return ports, nil
 }
 
 // password makes one for a keystore that nobody will open again.

@@ -105,25 +105,31 @@ func TestPick(t *testing.T) {
 	}
 }
 
-func TestObserved(t *testing.T) {
+func TestObservations(t *testing.T) {
 	t.Parallel()
 	digest := [32]byte{1, 2, 3}
-	at := func(digest [32]byte, epoch, round uint32, value *big.Int) *nodev1.RoundObservation {
+	at := func(digest []byte, epoch, round uint32, value *big.Int) *nodev1.RoundObservation {
 		return &nodev1.RoundObservation{
-			Timestamp: &reportingv1.ReportTimestamp{ConfigDigest: digest[:], Epoch: epoch, Round: round}, Value: wire.BigInt(value)}
+			Timestamp: &reportingv1.ReportTimestamp{ConfigDigest: digest, Epoch: epoch, Round: round}, Value: wire.BigInt(value)}
 	}
-	got := observed([]*nodev1.RoundObservation{
-		at(digest, 4, 5, big.NewInt(-7)),
-		at(digest, 4, 6, big.NewInt(1)),
-		at(digest, 5, 5, big.NewInt(2)),
-		at([32]byte{9}, 4, 5, big.NewInt(3)),
-		at(digest, 4, 5+256, big.NewInt(4)),
-		at(digest, 4, 5, nil), // the source failed
-		at(digest, 4, 5, big.NewInt(0)),
+	other := [32]byte{9}
+	got := observations([]*nodev1.RoundObservation{
+		at(digest[:], 4, 5, big.NewInt(-7)),
+		at(digest[:], 4, 6, big.NewInt(1)),
+		at(digest[:], 5, 5, big.NewInt(2)),
+		at(other[:], 4, 5, big.NewInt(3)),
+		at(digest[:31], 4, 5, big.NewInt(4)),
+		at(digest[:], 4, 5+256, big.NewInt(4)),
+		at(digest[:], 4, 5, nil), // the source failed
+		at(digest[:], 4, 5, big.NewInt(0)),
 		nil,
-	}, Round{ConfigDigest: digest, Epoch: 4, Round: 5})
-	if len(got) != 2 || got[0].Int64() != -7 || got[1].Sign() != 0 {
-		t.Errorf("observed %v, want -7 and 0", got)
+	})
+	want := Observations{
+		{digest, 4, 5}: {big.NewInt(-7), big.NewInt(0)}, {digest, 4, 6}: {big.NewInt(1)}, {digest, 5, 5}: {big.NewInt(2)},
+		{other, 4, 5}: {big.NewInt(3)},
+	}
+	if diff := cmp.Diff(want, got, cmp.Comparer(func(a, b *big.Int) bool { return a.Cmp(b) == 0 })); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
 	}
 }
 
@@ -160,6 +166,9 @@ func TestPorts(t *testing.T) {
 	for _, port := range free {
 		if seen[port] || port == 0 {
 			t.Errorf("port %d comes twice or is none", port)
+		}
+		if port >= lowestOutgoing() {
+			t.Errorf("port %d may be given to an outgoing connection while a killed node is away", port)
 		}
 		seen[port] = true
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"math/big"
 	"strings"
 	"time"
@@ -142,30 +143,42 @@ type Round struct {
 	Round        uint8
 }
 
-// Observed asks the node which values a job observed in a round; none when the node knows of no such round.
-func (n *Node) Observed(ctx context.Context, jobID int64, round Round) ([]*big.Int, error) {
+// Observations are the values that a job observed, by their rounds.
+type Observations map[Round][]*big.Int
+
+// Observations asks the node which values a job observed in its latest rounds. A node keeps them in memory alone.
+func (n *Node) Observations(ctx context.Context, jobID int64) (Observations, error) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	response, err := n.client.ListObservations(ctx, &nodev1.ListObservationsRequest{JobId: jobID})
 	if err != nil {
 		return nil, fmt.Errorf("list the observations of %s: %w", n.Name(), n.reason(ctx, err))
 	}
-	return observed(response.GetObservations(), round), nil
+	return observations(response.GetObservations()), nil
 }
 
-func observed(all []*nodev1.RoundObservation, round Round) []*big.Int {
-	var values []*big.Int
+func observations(all []*nodev1.RoundObservation) Observations {
+	found := Observations{}
 	for _, observation := range all {
 		at := observation.GetTimestamp()
-		if string(at.GetConfigDigest()) != string(round.ConfigDigest[:]) ||
-			at.GetEpoch() != round.Epoch || at.GetRound() != uint32(round.Round) {
+		value := wire.Int(observation.GetValue())
+		if len(at.GetConfigDigest()) != len(Round{}.ConfigDigest) || at.GetRound() > math.MaxUint8 || value == nil {
 			continue
 		}
-		if value := wire.Int(observation.GetValue()); value != nil {
-			values = append(values, value)
-		}
+		round := Round{[32]byte(at.GetConfigDigest()), at.GetEpoch(), uint8(at.GetRound())}
+		found[round] = append(found[round], value)
 	}
-	return values
+	return found
+}
+
+// RemoveJob takes a job from the node.
+func (n *Node) RemoveJob(ctx context.Context, jobID int64) error {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	if _, err := n.client.RemoveJob(ctx, &nodev1.RemoveJobRequest{Id: jobID}); err != nil {
+		return fmt.Errorf("remove the job from %s: %w", n.Name(), n.reason(ctx, err))
+	}
+	return nil
 }
 
 // reason makes of a failed call what people want to know: that the node has ended, or the node's own sentence.

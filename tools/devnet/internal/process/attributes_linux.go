@@ -43,6 +43,12 @@ func killAdopted() error {
 	}
 }
 
+// reap waits for a child that has ended, and says whether there is nothing more to wait for: it has ended, or is no child.
+func reap(pid int) bool {
+	found, err := syscall.Wait4(pid, nil, syscall.WNOHANG, nil)
+	return found == pid || errors.Is(err, syscall.ECHILD)
+}
+
 // children reads the parents of all processes: /proc/<pid>/task/<tid>/children is not in every kernel.
 func children() ([]int, error) {
 	entries, err := os.ReadDir("/proc")

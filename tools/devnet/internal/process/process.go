@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -34,6 +35,11 @@ type Command struct {
 type Launcher struct {
 	starts chan func()
 	ended  sync.WaitGroup
+
+	mu sync.Mutex
+	// own are the processes that were started here and have not ended, inherited those that they may have left behind.
+	own       map[int]bool
+	inherited []int
 }
 
 // NewLauncher makes a Launcher.
@@ -41,7 +47,7 @@ func NewLauncher() (*Launcher, error) {
 	if err := adopt(); err != nil {
 		return nil, fmt.Errorf("make this process the keeper of what its children leave behind: %w", err)
 	}
-	l := &Launcher{starts: make(chan func())}
+	l := &Launcher{starts: make(chan func()), own: map[int]bool{}}
 	l.ended.Go(func() {
 		// The kernel sends the signal of a parent's death when the thread ends that started the child. The runtime ends
 		// threads as it likes, but not one to which a goroutine is locked.
@@ -72,11 +78,28 @@ func (l *Launcher) Start(command Command) (*Process, error) {
 		return nil, fmt.Errorf("start %s: %w", command.Path, err)
 	}
 	p := &Process{cmd: cmd, log: command.LogFile, done: make(chan struct{})}
+	l.mu.Lock()
+	l.own[p.PID()] = true
+	l.mu.Unlock()
 	go func() {
 		defer close(p.done)
 		p.err = cmd.Wait()
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		delete(l.own, p.PID())
 	}()
 	return p, nil
+}
+
+// Inherit names processes that a killed one had started. They became children of this process, so that somebody has to wait for
+// their ends, or each would keep its number for as long as this process lives: done here, now and at each further call.
+func (l *Launcher) Inherit(pids ...int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.inherited = slices.DeleteFunc(append(l.inherited, pids...), func(pid int) bool {
+		// A number may have passed on to a process that was started here, whose end is that of its Wait.
+		return l.own[pid] || reap(pid)
+	})
 }
 
 // Close kills whatever the processes left behind; stop them first. The Launcher is of no use afterwards.
@@ -108,6 +131,19 @@ func (p *Process) Exit() string {
 		return p.err.Error()
 	}
 	return p.cmd.ProcessState.String()
+}
+
+// Killed waits for the end of the process and says whether SIGKILL ended it.
+func (p *Process) Killed() bool {
+	<-p.done
+	status, ok := p.cmd.ProcessState.Sys().(syscall.WaitStatus)
+	return ok && status.Signaled() && status.Signal() == syscall.SIGKILL
+}
+
+// Kill kills the process and nothing else: what it started is left to find out by itself. It returns when the process has ended.
+func (p *Process) Kill() {
+	_ = p.cmd.Process.Kill() // an error means that it has ended
+	<-p.done
 }
 
 // Stop asks the process group to end with SIGTERM, kills it after the grace, and returns when the process has ended.

@@ -175,6 +175,61 @@ func TestCloseKillsOrphans(t *testing.T) {
 	}
 }
 
+// TestKill proves that a kill hits the process alone, and that what it leaves behind is waited for when it ends.
+func TestKill(t *testing.T) {
+	l, err := NewLauncher()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := l.Close(); err != nil {
+			t.Error(err)
+		}
+	}()
+	p, err := l.Start(Command{
+		Path: os.Args[0], Env: append(os.Environ(), "FAKE=parent"), LogFile: filepath.Join(t.TempDir(), "log"),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	orphan := number(t, p.await(t, "child"))
+	p.Kill()
+	p.Kill() // once more does no harm
+	if !p.Killed() {
+		t.Errorf("it ended with %q, and not by the kill", p.Exit())
+	}
+	l.Inherit(orphan)
+	if !alive(orphan) {
+		t.Fatal("the kill hit the child too")
+	}
+	if err := syscall.Kill(orphan, syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	folder := fmt.Sprintf("/proc/%d", orphan)
+	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+		l.Inherit()
+		if _, err := os.Stat(folder); err != nil {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("nobody waited for the orphan %d", orphan)
+		}
+	}
+}
+
+// TestInheritLeavesItsOwn proves that a number which passed on to a process of the Launcher's is left to that.
+func TestInheritLeavesItsOwn(t *testing.T) {
+	p := launch(t, "failing")
+	l := &Launcher{own: map[int]bool{p.PID(): true}}
+	l.Inherit(p.PID())
+	if got := p.Exit(); got != "exit status 3" {
+		t.Errorf("ended with %q: somebody else waited for it", got)
+	}
+	if p.Killed() {
+		t.Error("it says that it was killed")
+	}
+}
+
 // TestDeathOfLauncherKills proves that a process does not outlive a program that was killed with its Launcher in it.
 func TestDeathOfLauncherKills(t *testing.T) {
 	fake := exec.Command(os.Args[0])

@@ -8,6 +8,7 @@ import (
 
 	"github.com/ethereum/go-ethereum/common"
 
+	"github.com/loop-plugins/loop/tools/devnet/internal/audit"
 	"github.com/loop-plugins/loop/tools/devnet/internal/chain"
 	"github.com/loop-plugins/loop/tools/devnet/internal/job"
 	"github.com/loop-plugins/loop/tools/devnet/internal/node"
@@ -76,4 +77,33 @@ func (e *evm) watch(ctx context.Context, take func(transmission) error) error {
 			Transmitter: t.Transmitter.Hex(), Fee: t.GasUsed,
 		})
 	})
+}
+
+// bury implements keeper.
+func (e *evm) bury() { e.chain.Seal() }
+
+// books implements keeper.
+func (e *evm) books(ctx context.Context, members []*member) ([]audit.Position, []audit.Account, error) {
+	transmissions, err := e.feed.Landed(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	var landed []audit.Position
+	for _, t := range transmissions {
+		landed = append(landed, audit.Position{ConfigDigest: t.ConfigDigest, Epoch: t.Epoch, Round: t.Round})
+	}
+	var addresses []common.Address
+	for _, m := range members {
+		addresses = append(addresses, common.HexToAddress(m.keys.Account))
+	}
+	known, err := e.chain.Accounts(ctx, addresses...)
+	if err != nil {
+		return nil, nil, err
+	}
+	var accounts []audit.Account
+	for i, m := range members {
+		a := known[addresses[i]]
+		accounts = append(accounts, audit.Account{Node: m.Name(), Next: a.Next, Mined: a.Mined, Pooled: a.Pooled})
+	}
+	return landed, accounts, nil
 }

@@ -6,6 +6,7 @@ import (
 	"crypto/ecdsa"
 	"crypto/ed25519"
 	"crypto/sha256"
+	"database/sql"
 	"errors"
 	"fmt"
 	"math/big"
@@ -50,7 +51,9 @@ type fakeNode struct {
 
 	mu      sync.Mutex
 	plugins []*nodev1.PluginStatus
-	jobs    chan string // contracts
+	jobs    chan string   // contracts
+	removed chan struct{} // closed when the job is
+	ended   chan struct{} // closed when transmit has returned
 }
 
 // runFakeNode is the fake's main function.
@@ -68,12 +71,24 @@ func runFakeNode(configFile string) error {
 	}
 	f := &fakeNode{
 		name: filepath.Base(filepath.Dir(configFile)), chainURL: value("HTTPURL"), mode: os.Getenv("FAKE_MODE"),
-		jobs: make(chan string, 1),
+		jobs: make(chan string, 1), removed: make(chan struct{}), ended: make(chan struct{}),
 	}
 	if _, err := os.Stat(value("PasswordFile")); err != nil {
 		return err
 	}
 	fmt.Println(f.name, "is a fake")
+	if f.mode == "never back" {
+		if _, err := os.Stat("job"); err == nil {
+			return errors.New("fake: the database is broken")
+		}
+	}
+	// The job of an earlier life.
+	if contract, err := os.ReadFile("job"); err == nil {
+		f.jobs <- string(contract)
+	}
+	if err := f.fillStore(value("RootDir")); err != nil {
+		return err
+	}
 	if f.mode == "die at start" && f.name == "node-2" {
 		return errors.New("fake: the database is gone")
 	}
@@ -166,15 +181,63 @@ func (f *fakeNode) AddJob(_ context.Context, request *nodev1.AddJobRequest) (*no
 	if contract == nil {
 		return nil, connect.NewError(connect.CodeInvalidArgument, errors.New("fake: contractID is missing"))
 	}
+	if err := os.WriteFile("job", []byte(contract[1]), 0o600); err != nil {
+		return nil, err
+	}
 	f.jobs <- contract[1]
 	return &nodev1.AddJobResponse{
 		Job: &nodev1.Job{Id: 7}, Warnings: []*nodev1.Problem{{Text: "a fake ignores most of it"}},
 	}, nil
 }
 
+func (f *fakeNode) RemoveJob(_ context.Context, request *nodev1.RemoveJobRequest) (*nodev1.RemoveJobResponse, error) {
+	if request.GetId() != 7 {
+		return nil, connect.NewError(connect.CodeNotFound, errors.New("fake: no such job"))
+	}
+	close(f.removed)
+	<-f.ended
+	return &nodev1.RemoveJobResponse{}, nil
+}
+
+// fillStore makes the database of a node, with what its mode wants in the Store.
+func (f *fakeNode) fillStore(root string) error {
+	db, err := sql.Open("sqlite", filepath.Join(root, "loop.db"))
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	if _, err := db.Exec("CREATE TABLE IF NOT EXISTS store_entries (entry_key BYTEA, content BYTEA)"); err != nil {
+		return err
+	}
+	key := ""
+	switch {
+	case f.name != "node-0":
+		return nil
+	case f.mode == "forgets a report":
+		key = "transmit/0xA/item/0xC/" + strings.Repeat("ab", 32) + "/00000009/09"
+	case f.mode == "leaves a number":
+		key = fmt.Sprintf("transmit/%s/flight/%016x", crypto.PubkeyToAddress(account(f.name, "account").PublicKey).Hex(), 1000)
+	default:
+		return nil
+	}
+	_, err = db.Exec("INSERT INTO store_entries VALUES ($1, $2)", []byte(key), []byte("{}"))
+	return err
+}
+
+// accepted says of a report what libocr does.
+func (f *fakeNode) accepted(at ocrtypes.ReportTimestamp) {
+	fmt.Printf("level=INFO msg=\"eventTTransmitTimeout:❗️successfully called Transmit\" job=7 configDigest=%s epoch=%d oid=0 round=%d\n",
+		at.ConfigDigest.Hex(), at.Epoch, at.Round)
+}
+
 func (f *fakeNode) ListObservations(
 	_ context.Context, request *nodev1.ListObservationsRequest,
 ) (*nodev1.ListObservationsResponse, error) {
+	select {
+	case <-f.removed:
+		return nil, connect.NewError(connect.CodeNotFound, errors.New("fake: the job is gone"))
+	default:
+	}
 	if request.GetJobId() != 7 {
 		return nil, connect.NewError(connect.CodeNotFound, errors.New("fake: no such job"))
 	}
@@ -197,6 +260,7 @@ func (f *fakeNode) ListObservations(
 
 // transmit sends reports of node-0, node-1 and node-2 when this is node-0, signed by the first two.
 func (f *fakeNode) transmit(ctx context.Context) {
+	defer close(f.ended)
 	contract := <-f.jobs
 	if f.name != "node-0" || f.mode == "mute" {
 		return
@@ -222,7 +286,19 @@ func (f *fakeNode) transmit(ctx context.Context) {
 		panic(err)
 	}
 	auth.GasLimit = 500_000
-	for round := uint8(1); ctx.Err() == nil; round++ {
+	auth.Context = ctx
+	for ctx.Err() == nil {
+		select {
+		case <-f.removed:
+			return
+		default:
+		}
+		// Its transactions number its rounds, in this life as in those before.
+		nonce, err := client.NonceAt(ctx, auth.From, nil)
+		if err != nil {
+			break
+		}
+		round := uint8(nonce) + 1
 		if f.mode == "die later" && round == 3 {
 			fmt.Println("fake: out of memory")
 			os.Exit(2)
@@ -256,7 +332,17 @@ func (f *fakeNode) transmit(ctx context.Context) {
 			rs, ss, vs[i] = append(rs, r), append(ss, s), v
 		}
 		auth.Nonce = big.NewInt(int64(round) - 1)
-		if _, err := aggregator.Transmit(auth, words, report, rs, ss, vs); err != nil && ctx.Err() == nil {
+		if f.mode != "says nothing" {
+			f.accepted(reportContext.ReportTimestamp)
+		}
+		if f.mode == "loses a report" && round == 3 {
+			lost := reportContext.ReportTimestamp
+			lost.Epoch = 2
+			f.accepted(lost)
+		}
+		_, err = aggregator.Transmit(auth, words, report, rs, ss, vs)
+		// Before the block is made, the chain still gives the number that was used.
+		if err != nil && ctx.Err() == nil && !strings.Contains(err.Error(), "already known") && !strings.Contains(err.Error(), "underpriced") {
 			panic(err)
 		}
 		time.Sleep(100 * time.Millisecond) // the fake's round

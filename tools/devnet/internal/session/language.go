@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"time"
 
 	"github.com/loop-plugins/loop/tools/devnet/internal/node"
 )
@@ -50,6 +51,9 @@ func findLanguages(config Config, found binaries, own map[string]string) ([]lang
 		case "go":
 			languages = append(languages, golang)
 		case "python":
+			if config.Chain != chainEVM {
+				return nil, fmt.Errorf("--langs names python, but the relayer in Python is for EVM chains and --chain is %s; leave one of them out", config.Chain)
+			}
 			bin := filepath.Join(filepath.Dir(filepath.Dir(found.node)), ".venv", "bin")
 			median, relayer := filepath.Join(bin, "loop-median-python"), filepath.Join(bin, "loop-relayer-python")
 			for _, file := range []string{median, relayer} {
@@ -89,7 +93,8 @@ func (n *network) countLanguages(ctx context.Context) error {
 			if n.nameOf(t.Transmitter) == m.Name() {
 				l.Transmissions++
 			}
-			values, err := m.Observed(ctx, m.jobID, node.Round{ConfigDigest: t.ConfigDigest, Epoch: t.Epoch, Round: t.Round})
+			round := node.Round{ConfigDigest: t.ConfigDigest, Epoch: t.Epoch, Round: t.Round}
+			values, _, err := m.observations(ctx, round, time.Unix(int64(t.ObservationsTimestamp), 0))
 			if err != nil {
 				return err
 			}

@@ -13,6 +13,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/loop-plugins/loop/tools/devnet/internal/audit"
 	"github.com/loop-plugins/loop/tools/devnet/internal/job"
 	"github.com/loop-plugins/loop/tools/devnet/internal/node"
 	"github.com/loop-plugins/loop/tools/devnet/internal/price"
@@ -49,30 +50,30 @@ type network struct {
 	started  time.Time // of the first node
 	members  []*member
 	complete chan struct{} // closed when all nodes have their jobs
+	enough   chan struct{} // closed when there is nothing more to wait for
+	limit    *time.Timer   // of Config.Timeout; nil without one
 
 	mu     sync.Mutex
 	result Result
-	last   time.Time // of the last transmission
-	taken  []transmission
-}
-
-// member is a node with its place in the network.
-type member struct {
-	*node.Node
-	keys  node.Keys // before the network is complete
-	jobID int64
-
-	mu      sync.Mutex
-	plugins []node.Plugin // as it last reported them
+	over   bool             // enough is closed
+	last   time.Time        // of the last transmission
+	taken  []transmission   // up to the end
+	landed []audit.Position // of all transmissions
 }
 
 func (n *network) run(ctx context.Context) (err error) {
 	defer func() { err = errors.Join(err, n.close()) }()
-	running := ctx
+	running, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
 	if n.config.Timeout > 0 {
-		var cancel context.CancelFunc
-		running, cancel = context.WithTimeoutCause(ctx, n.config.Timeout, errTimeout)
-		defer cancel()
+		n.limit = time.AfterFunc(n.config.Timeout, func() {
+			if n.config.bounded() {
+				cancel(errTimeout)
+			} else {
+				n.finish()
+			}
+		})
+		defer n.limit.Stop()
 	}
 	n.display.Step(n.kind.opening)
 	if err := n.open(running); err != nil {
@@ -98,15 +99,9 @@ func (n *network) live(ctx context.Context) error {
 			return err
 		}
 		n.members = append(n.members, m)
-		group.Go(func() error {
-			select {
-			case <-m.Ended():
-				return m.Exit()
-			case <-ctx.Done():
-				return nil
-			}
-		})
+		group.Go(func() error { return m.Watch(ctx) })
 	}
+	group.Go(func() error { return unlessOver(ctx, n.end(ctx)) })
 	// Watched before there is a configuration, so that no transmission is missed.
 	group.Go(func() error {
 		return unlessOver(ctx, n.ledger.watch(ctx, func(t transmission) error { return n.take(ctx, t) }))
@@ -117,7 +112,7 @@ func (n *network) live(ctx context.Context) error {
 		}
 		group.Go(func() error { return unlessOver(ctx, n.observe(ctx)) })
 		if n.config.KillEvery > 0 {
-			group.Go(func() error { return unlessOver(ctx, n.kill(ctx)) })
+			group.Go(func() error { return unlessOver(ctx, n.kill(ctx, group)) })
 		}
 		return nil
 	})
@@ -146,7 +141,7 @@ func (n *network) startNode(i int) (*member, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &member{Node: started}, nil
+	return newMember(started), nil
 }
 
 // configure turns nodes that start into a network: keys, money, the contract's configuration, jobs.
@@ -223,10 +218,10 @@ func (n *network) verdict(asked, running context.Context, err error) error {
 	switch {
 	case errors.Is(err, errDone):
 		return nil
-	case (interrupted || late) && n.config.Rounds == 0:
+	case interrupted && !n.config.bounded():
 		return nil
 	case interrupted:
-		return fmt.Errorf("interrupted after %d of %d rounds", n.transmissions(), n.config.Rounds)
+		return fmt.Errorf("interrupted after %s", n.progress())
 	case late:
 		var logs strings.Builder
 		for _, m := range n.members {
@@ -236,16 +231,67 @@ func (n *network) verdict(asked, running context.Context, err error) error {
 		if err != nil {
 			last = " (" + err.Error() + ")"
 		}
-		return fmt.Errorf("waited %s for %d rounds and saw %d%s; see what the nodes say, or give them more with --timeout%s",
-			n.config.Timeout, n.config.Rounds, n.transmissions(), last, logs.String())
+		return fmt.Errorf("waited %s and saw %s%s; see what the nodes say, or give them more with --timeout%s",
+			n.config.Timeout, n.progress(), last, logs.String())
 	}
 	return err
 }
 
-func (n *network) transmissions() int {
+// progress says how much of what was asked for there is.
+func (n *network) progress() string {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	return n.result.Transmissions
+	text := fmt.Sprintf("%d rounds", n.result.Transmissions)
+	if n.config.Rounds > 0 {
+		text = fmt.Sprintf("%d of %d rounds", n.result.Transmissions, n.config.Rounds)
+	}
+	if n.config.Kills > 0 {
+		text += fmt.Sprintf(" and %d of %d kills", n.result.Kills, n.config.Kills)
+	}
+	return text
+}
+
+// finish says that there is nothing more to wait for.
+func (n *network) finish() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.finishLocked()
+}
+
+func (n *network) finishLocked() {
+	if !n.over {
+		n.over = true
+		close(n.enough)
+	}
+}
+
+// end waits until there is nothing more to wait for, and ends the session with errDone when all is well that remains to be seen.
+func (n *network) end(ctx context.Context) error {
+	select {
+	case <-n.enough:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	if n.limit != nil {
+		n.limit.Stop() // what follows has limits of its own
+	}
+	select {
+	case <-n.complete:
+	default: // it was time before the nodes had their jobs
+		return errDone
+	}
+	if err := n.ask(ctx); err != nil { // for the last word on restarts
+		return err
+	}
+	if err := n.countLanguages(ctx); err != nil {
+		return err
+	}
+	if n.config.KillEvery > 0 {
+		if err := n.settle(ctx); err != nil {
+			return err
+		}
+	}
+	return errDone
 }
 
 // close ends everything, the nodes first.

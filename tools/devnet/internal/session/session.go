@@ -14,6 +14,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/loop-plugins/loop/tools/devnet/internal/audit"
 	"github.com/loop-plugins/loop/tools/devnet/internal/chain"
 	"github.com/loop-plugins/loop/tools/devnet/internal/job"
 	"github.com/loop-plugins/loop/tools/devnet/internal/node"
@@ -44,8 +45,13 @@ type Config struct {
 	// that free ones will do when these are taken.
 	HTTPPort int
 	FallBack bool
-	// KillEvery is how often a random plugin process is killed; 0: never.
+	// KillEvery is how often a random process is killed, in the mean; 0: never.
 	KillEvery time.Duration
+	// Kill says what: "nodes", which are started again, and "plugins"; empty: plugins.
+	Kill []string
+	// Kills is how many kills there must have been, as well as the rounds, before the session ends, and there are no more; 0: any
+	// number.
+	Kills int
 	// Keep leaves the folder of the nodes.
 	Keep bool
 	// JobTemplate is a file with a template of the nodes' jobs; empty: devnet's own.
@@ -64,7 +70,13 @@ type Config struct {
 	Plugins []string
 	// BinDir holds the programs loop, loop-median and that of the relayer; empty: the folder of devnet's own program, or ./bin.
 	BinDir string
+
+	// settleTimeout is for tests; 0: the package's own.
+	settleTimeout time.Duration
 }
+
+// bounded says whether the session has an end of its own.
+func (c Config) bounded() bool { return c.Rounds > 0 || c.Kills > 0 }
 
 // Display shows progress.
 type Display interface {
@@ -84,7 +96,8 @@ type Result struct {
 	Nodes  int `json:"nodes"`
 	Rounds int `json:"rounds"`
 	// Transmissions is how many there were, Verified how many of their answers were found to be the median of what the
-	// nodes recorded, Answers what they were: prices with 8 decimals.
+	// nodes recorded, Answers what they were: prices with 8 decimals. What a node recorded dies with its process: with nodes
+	// killed, some may not be verified.
 	Transmissions int      `json:"transmissions"`
 	Verified      int      `json:"verified"`
 	Answers       []string `json:"answers"`
@@ -95,11 +108,13 @@ type Result struct {
 	PluginProcesses int `json:"plugin_processes"`
 	// InProcess says that the plugins ran inside the nodes.
 	InProcess bool `json:"in_process"`
-	// Kills counts the plugin processes that devnet killed, Restarts the lives of plugins after their first.
+	// Kills counts the processes that devnet killed, Restarts the lives of plugins after their first.
 	Kills    int    `json:"kills"`
 	Restarts uint64 `json:"restarts"`
-	// NodeRestarts is 0: a node that ends by itself ends the session.
+	// NodeRestarts counts the nodes among Kills, which were started again. A node that ends by itself ends the session.
 	NodeRestarts int `json:"node_restarts"`
+	// Reports is what became of the reports that the nodes accepted; absent when nothing was killed.
+	Reports *audit.Delivery `json:"reports,omitempty"`
 	// Seed is the one in use.
 	Seed uint64 `json:"seed"`
 	// Languages is what the plugins of each language did; absent when no languages were chosen.
@@ -113,10 +128,10 @@ type Result struct {
 }
 
 // Run runs a session until it has its rounds, fails, or ctx ends, and leaves no process and, unless told, no file behind.
-// Without a number of rounds, the end of ctx is the good end. The result is of use after an error too.
+// Without a number of rounds or kills, the end of ctx is the good end. The result is of use after an error too.
 func Run(ctx context.Context, config Config, display Display) (Result, error) {
 	begin := time.Now()
-	n := &network{config: config, display: display, complete: make(chan struct{})}
+	n := &network{config: config, display: display, complete: make(chan struct{}), enough: make(chan struct{})}
 	n.result = Result{
 		Chain: config.Chain, Nodes: config.Nodes, Rounds: config.Rounds, InProcess: config.InProcess, Seed: config.Seed,
 		Answers: []string{},
@@ -133,8 +148,12 @@ func Run(ctx context.Context, config Config, display Display) (Result, error) {
 	if n.result.Transmissions == 0 {
 		return n.result, nil // interrupted before there was anything to say
 	}
-	display.Step(fmt.Sprintf("%d transmissions, the first %.1f s after the nodes were started; each was the median of what the nodes recorded.",
-		n.result.Transmissions, float64(n.result.FirstTransmissionMS)/1000))
+	each := "each was the median of what the nodes recorded"
+	if died := n.result.Transmissions - n.result.Verified; died > 0 {
+		each = fmt.Sprintf("each was the median of what the nodes recorded, but for %d of which a node took its observation with it when it was killed", died)
+	}
+	display.Step(fmt.Sprintf("%d transmissions, the first %.1f s after the nodes were started; %s.",
+		n.result.Transmissions, float64(n.result.FirstTransmissionMS)/1000, each))
 	return n.result, nil
 }
 
@@ -153,14 +172,13 @@ func (n *network) prepare(ctx context.Context) error {
 		return fmt.Errorf("--max-duration-query is %s; give 0 or a time above it", config.MaxDurationQuery)
 	case config.Rounds < 0:
 		return fmt.Errorf("--rounds is %d; give the number of rounds, or 0 to go on until Ctrl-C", config.Rounds)
-	case config.KillEvery < 0:
-		return fmt.Errorf("--kill-every is %s; give a time above zero", config.KillEvery)
-	case config.KillEvery > 0 && config.InProcess:
-		return errors.New("--kill-every kills plugin processes, and with --in-process there are none; choose one of them")
 	case config.Timeout < 0:
 		return fmt.Errorf("--timeout is %s; give a time above zero, or 0 for none", config.Timeout)
 	case config.HTTPPort < 0 || config.HTTPPort > 65536-config.Nodes:
 		return fmt.Errorf("--http-port is %d, but the ports of %d nodes end at 65535", config.HTTPPort, config.Nodes)
+	}
+	if err := checkKills(config); err != nil {
+		return err
 	}
 	if n.own, err = ownPlugins(*config, n.kind.name); err != nil {
 		return err

@@ -17,6 +17,7 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 	"go.uber.org/goleak"
 
+	"github.com/loop-plugins/loop/tools/devnet/internal/audit"
 	"github.com/loop-plugins/loop/tools/devnet/internal/table"
 )
 
@@ -163,11 +164,103 @@ func TestRunKills(t *testing.T) {
 		t.Fatal(err)
 	}
 	// Victims may be between two lives when the end comes, on a busy machine more than one.
-	if got.Kills < 5 || got.Restarts < uint64(got.Kills)/2 || got.Restarts > uint64(got.Kills) || got.Transmissions != 20 {
+	if got.Kills < 5 || got.Restarts < uint64(got.Kills)/2 || got.Restarts > uint64(got.Kills) || got.Transmissions != 20 || got.NodeRestarts != 0 {
 		t.Errorf("the result is %+v", got)
+	}
+	// The fake may have one more on its way when it is asked to end.
+	if r := got.Reports; r == nil || r.Accepted < 20 || r.Landed != r.Accepted || *r != (audit.Delivery{Accepted: r.Accepted, Landed: r.Landed}) {
+		t.Errorf("the reports are %+v", r)
 	}
 	empty(t, folders)
 	noChildren(t)
+}
+
+// TestRunKillsNodes proves that nodes are killed and come again as the same, and that the session goes on until there are as many
+// kills as were asked for.
+func TestRunKillsNodes(t *testing.T) {
+	config, folders := fakes(t, "")
+	config.Rounds, config.KillEvery, config.Kill, config.Kills = 1, 50*time.Millisecond, []string{"nodes", "plugins"}, 12
+	display := newRecorder(t)
+	var killed []string
+	display.onStep = func(text string) {
+		if strings.HasPrefix(text, "Killed ") {
+			killed = append(killed, text)
+		}
+	}
+	got, err := Run(t.Context(), config, display)
+	if err != nil {
+		t.Fatal(err)
+	}
+	nodes := 0
+	for _, text := range killed {
+		if strings.Contains(text, "and started it again") {
+			nodes++
+		}
+	}
+	if got.Kills != 12 || len(killed) != 12 || got.NodeRestarts != nodes || nodes == 0 || nodes == 12 {
+		t.Errorf("of %d kills %d are shown, and of %d nodes %d", got.Kills, len(killed), got.NodeRestarts, nodes)
+	}
+	// Each node that comes again has two plugins anew.
+	if most := uint64(got.Kills + nodes); got.Restarts < uint64(nodes) || got.Restarts > most {
+		t.Errorf("%d lives of plugins after the first, want %d to %d", got.Restarts, nodes, most)
+	}
+	if r := got.Reports; r == nil || r.Accepted == 0 || r.Lost+r.LandedTwice+r.InFlight+r.NonceGaps > 0 {
+		t.Errorf("the reports are %+v", r)
+	}
+	empty(t, folders)
+	noChildren(t)
+}
+
+// TestRunEndsAtItsTime proves that a session without rounds is audited when its time is over.
+func TestRunEndsAtItsTime(t *testing.T) {
+	for lasts := time.Second; ; lasts *= 2 { // how long fakes take to begin depends on the machine
+		config, folders := fakes(t, "")
+		config.Rounds, config.KillEvery, config.Kill, config.InProcess = 0, 200*time.Millisecond, []string{"nodes"}, true
+		config.Timeout = lasts
+		got, err := Run(t.Context(), config, newRecorder(t))
+		if err != nil {
+			t.Fatal(err)
+		}
+		empty(t, folders)
+		noChildren(t)
+		if got.Kills == 0 || got.Transmissions == 0 {
+			continue
+		}
+		if got.Reports == nil || got.Kills != got.NodeRestarts {
+			t.Errorf("the result is %+v", got)
+		}
+		return
+	}
+}
+
+// TestRunFindsWhatIsLost proves that each thing that must not be is found, and named.
+func TestRunFindsWhatIsLost(t *testing.T) {
+	tests := map[string]struct {
+		mode string
+		want string
+		is   audit.Delivery // without what landed
+	}{
+		"a report that nobody sends": {"loses a report", "the report of epoch 2, round 3", audit.Delivery{Lost: 1}},
+		"a report in the Store":      {"forgets a report", "the report of epoch 9, round 9", audit.Delivery{Lost: 1}},
+		"a number that leaves a gap": {"leaves a number", "the account of node-0 has no transaction of the number", audit.Delivery{InFlight: 1}},
+		"nodes that tell nothing":    {"says nothing", "tell of none that was handed to a relayer", audit.Delivery{}},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			config, folders := fakes(t, test.mode)
+			config.KillEvery, config.settleTimeout = 100*time.Millisecond, 500*time.Millisecond
+			got, err := Run(t.Context(), config, newRecorder(t))
+			if err == nil || !strings.Contains(err.Error(), test.want) || !strings.Contains(err.Error(), "waited 500ms until all that the nodes accepted") {
+				t.Fatalf("got error %v, want one with %q", err, test.want)
+			}
+			if got.Reports == nil || got.Reports.Lost != test.is.Lost || got.Reports.InFlight != test.is.InFlight ||
+				(got.Reports.NonceGaps > 0) != (test.mode == "leaves a number") {
+				t.Errorf("the reports are %+v", got.Reports)
+			}
+			empty(t, folders)
+			noChildren(t)
+		})
+	}
 }
 
 func TestRunFails(t *testing.T) {
@@ -182,16 +275,21 @@ func TestRunFails(t *testing.T) {
 			[]string{"node-2 ended by itself (exit status 1)", "fake: the database is gone"}},
 		"a node that ends later": {"die later", 0,
 			[]string{"node-0 ended by itself (exit status 2)", "fake: out of memory"}},
+		"a node that does not come again": {"never back", 0,
+			[]string{" ended by itself (exit status 1)", "fake: the database is broken"}},
 		"nodes that are never ready": {"never ready", time.Second,
-			[]string{"waited 1s for 5 rounds and saw 0", "503 Service Unavailable the chain is not reachable", "Last lines of node-3:\nnode-3 is a fake"}},
+			[]string{"waited 1s and saw 0 of 5 rounds", "503 Service Unavailable the chain is not reachable", "Last lines of node-3:\nnode-3 is a fake"}},
 		"nodes that do not transmit": {"mute", 2 * time.Second,
-			[]string{"waited 2s for 5 rounds and saw 0", "Last lines of node-0:\nnode-0 is a fake"}},
+			[]string{"waited 2s and saw 0 of 5 rounds", "Last lines of node-0:\nnode-0 is a fake"}},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			config, folders := fakes(t, test.mode)
 			if test.timeout > 0 {
 				config.Timeout = test.timeout
+			}
+			if test.mode == "never back" {
+				config.KillEvery, config.Kill, config.Kills = 100*time.Millisecond, []string{"nodes"}, 1
 			}
 			got, err := Run(t.Context(), config, newRecorder(t))
 			if err == nil {
@@ -273,6 +371,11 @@ func TestRunRefuses(t *testing.T) {
 		"query":           {func(c *Config) { c.MaxDurationQuery = -1 }, "--max-duration-query is -1ns; give 0 or a time above it"},
 		"rounds":          {func(c *Config) { c.Rounds = -1 }, "--rounds is -1"},
 		"kill-every":      {func(c *Config) { c.KillEvery = -1 }, "--kill-every is -1ns"},
+		"kills":           {func(c *Config) { c.Kills = -1 }, "--kills is -1"},
+		"no time to kill": {func(c *Config) { c.Kills = 200 }, "--kills is 200, but nothing is killed without --kill-every"},
+		"no kills":        {func(c *Config) { c.Kill = []string{"nodes"} }, "--kill says what is killed, but nothing is without --kill-every"},
+		"kill what":       {func(c *Config) { c.Kill, c.KillEvery = []string{"cats"}, 1 }, `--kill names "cats"; what can be killed are nodes and plugins`},
+		"kill twice":      {func(c *Config) { c.Kill, c.KillEvery = []string{"nodes", "nodes"}, 1 }, "--kill names nodes twice"},
 		"timeout":         {func(c *Config) { c.Timeout = -1 }, "--timeout is -1ns"},
 		"port":            {func(c *Config) { c.HTTPPort = 65533 }, "--http-port is 65533, but the ports of 4 nodes end at 65535"},
 		"nobody to kill":  {func(c *Config) { c.KillEvery, c.InProcess = 1, true }, "with --in-process there are none"},

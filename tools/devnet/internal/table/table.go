@@ -37,6 +37,9 @@ type Node struct {
 	Name, URL string
 	// Plugins are the node's plugins by name.
 	Plugins []Plugin
+	// Restarts counts the times that the node was killed and started again; Away says that it is not ready since.
+	Restarts int
+	Away     bool
 }
 
 // Plugin is a plugin of a node.
@@ -91,9 +94,12 @@ func (m model) render(height int) []string {
 	_ = columns.Flush() // writes to memory
 	fmt.Fprintln(&text)
 	columns = tabwriter.NewWriter(&text, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(columns, "node\turl\tplugins: state, generation, restarts, pid")
+	fmt.Fprintln(columns, "node\turl\trestarts\tplugins: state, generation, restarts, pid")
 	for _, node := range m.nodes {
-		fmt.Fprintf(columns, "%s\t%s", node.Name, node.URL)
+		fmt.Fprintf(columns, "%s\t%s\t%d", node.Name, node.URL, node.Restarts)
+		if node.Away {
+			fmt.Fprint(columns, "\tkilled, and starting again")
+		}
 		for _, plugin := range node.Plugins {
 			pid := "-"
 			switch {

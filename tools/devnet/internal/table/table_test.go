@@ -14,8 +14,9 @@ import (
 var update = flag.Bool("update", false, "write the golden files anew")
 
 var nodes = []Node{
-	{"node-0", "http://127.0.0.1:6688", []Plugin{{"evm", "ready", false, 101, 1, 0}, {"median", "restarting", false, 0, 12, 11}}},
-	{"node-1", "http://127.0.0.1:6689", []Plugin{{"evm", "ready", true, 0, 1, 0}, {"median", "ready", false, 10400, 1, 0}}},
+	{"node-0", "http://127.0.0.1:6688", []Plugin{{"evm", "ready", false, 101, 1, 0}, {"median", "restarting", false, 0, 12, 11}}, 0, false},
+	{"node-1", "http://127.0.0.1:6689", []Plugin{{"evm", "ready", true, 0, 1, 0}, {"median", "ready", false, 10400, 1, 0}}, 3, false},
+	{"node-2", "http://127.0.0.1:6690", nil, 12, true},
 }
 
 func round(number uint32) Round {
@@ -68,11 +69,11 @@ func TestRenderKeepsToHeight(t *testing.T) {
 			t.Fatalf("%d rounds take %d lines of 20", number+1, got)
 		}
 	}
-	if got := m.render(20); !strings.HasPrefix(got[13], "50 ") {
+	if got := m.render(20); !strings.HasPrefix(got[12], "50 ") {
 		t.Errorf("the newest round is not the last one shown:\n%s", strings.Join(got, "\n"))
 	}
-	if got := len(m.render(1)); got != 7 {
-		t.Errorf("a terminal without room gets %d lines, want the nodes and one round in 7", got)
+	if got := len(m.render(1)); got != 8 {
+		t.Errorf("a terminal without room gets %d lines, want the nodes and one round in 8", got)
 	}
 }
 

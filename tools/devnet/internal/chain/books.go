@@ -1,0 +1,67 @@
+package chain
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/ethereum/go-ethereum/accounts/abi/bind"
+	"github.com/ethereum/go-ethereum/common"
+	"github.com/ethereum/go-ethereum/core/types"
+)
+
+// Landed reads all transmissions of the feed off the chain, in its order.
+func (f *Feed) Landed(ctx context.Context) ([]Transmission, error) {
+	events, err := f.aggregator.FilterNewTransmission(&bind.FilterOpts{Context: ctx}, nil)
+	if err != nil {
+		return nil, fmt.Errorf("read the transmissions of the feed: %w", err)
+	}
+	defer events.Close()
+	var all []Transmission
+	for events.Next() {
+		all = append(all, transmission(events.Event, 0))
+	}
+	if err := events.Error(); err != nil {
+		return nil, fmt.Errorf("read the transmissions of the feed: %w", err)
+	}
+	return all, nil
+}
+
+// Account is what the chain knows of the transactions of an account.
+type Account struct {
+	// Next is the number of the next transaction, Mined how many are in blocks.
+	Next, Mined uint64
+	// Pooled are the numbers of those that wait, in ascending order.
+	Pooled []uint64
+}
+
+// Accounts reads what the chain knows of accounts, by their addresses.
+func (c *Chain) Accounts(ctx context.Context, addresses ...common.Address) (map[common.Address]Account, error) {
+	chain := c.eth.BlockChain()
+	mined := map[common.Address]uint64{}
+	signer := types.LatestSigner(chain.Config())
+	for number := range chain.CurrentBlock().Number.Uint64() + 1 {
+		for _, tx := range chain.GetBlockByNumber(number).Transactions() {
+			sender, err := types.Sender(signer, tx)
+			if err != nil {
+				return nil, fmt.Errorf("find the sender of transaction %s in block %d: %w", tx.Hash(), number, err)
+			}
+			mined[sender]++
+		}
+	}
+	accounts := map[common.Address]Account{}
+	for _, address := range addresses {
+		account := Account{Mined: mined[address]}
+		var err error
+		if account.Next, err = c.client.NonceAt(ctx, address, nil); err != nil {
+			return nil, fmt.Errorf("read the number of the next transaction of %s: %w", address, err)
+		}
+		executable, queued := c.eth.TxPool().ContentFrom(address)
+		for _, tx := range slices.Concat(executable, queued) {
+			account.Pooled = append(account.Pooled, tx.Nonce())
+		}
+		slices.Sort(account.Pooled)
+		accounts[address] = account
+	}
+	return accounts, nil
+}

@@ -1,0 +1,159 @@
+package node
+
+import (
+	"bufio"
+	"context"
+	"database/sql"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net/url"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+
+	_ "modernc.org/sqlite" // the driver of the node's database
+)
+
+// Unfinished is what the relayers of a node have in its Store, where it survives them and the node.
+type Unfinished struct {
+	// Reports were accepted, and are not seen yet to have landed or to be stale.
+	Reports []Round
+	// Numbers are those of the transactions that are signed and not final, by account.
+	Numbers map[string][]uint64
+}
+
+// Done says whether nothing is left to do.
+func (u Unfinished) Done() bool { return len(u.Reports) == 0 && len(u.Numbers) == 0 }
+
+// Unfinished reads the Store out of the node's database, whether the node runs or not. Relayers that keep their Store in another
+// way than sdk/go/relayer are passed over.
+func (n *Node) Unfinished(ctx context.Context) (Unfinished, error) {
+	file := filepath.Join(n.settings.Dir, "root", "loop.db")
+	found, err := readStore(ctx, file)
+	if err != nil {
+		return Unfinished{}, fmt.Errorf("read the Store of %s in %s: %w", n.Name(), file, err)
+	}
+	return found, nil
+}
+
+// storeKey is the key of a record of sdk/go/relayer: the account, then what it is of.
+var storeKey = regexp.MustCompile(`^transmit/([^/]+)/(?:item/[^/]+/([0-9a-f]{64})/([0-9a-f]{8})/([0-9a-f]{2})|flight/([0-9a-f]{16}))$`)
+
+func readStore(ctx context.Context, file string) (_ Unfinished, err error) {
+	found := Unfinished{Numbers: map[string][]uint64{}}
+	if _, err := os.Stat(file); errors.Is(err, fs.ErrNotExist) {
+		return found, nil // the node has not come so far
+	}
+	// Read alone: whoever closes a database as the last of its writers rewrites it.
+	source := url.URL{Scheme: "file", Path: file, RawQuery: "mode=ro&_pragma=busy_timeout(5000)"}
+	db, err := sql.Open("sqlite", source.String())
+	if err != nil {
+		return found, err
+	}
+	defer func() { err = errors.Join(err, db.Close()) }()
+	rows, err := db.QueryContext(ctx, "SELECT entry_key, content FROM store_entries ORDER BY entry_key")
+	if err != nil {
+		return found, err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var key, content []byte
+		if err := rows.Scan(&key, &content); err != nil {
+			return found, err
+		}
+		if err := found.add(string(key), content); err != nil {
+			return found, fmt.Errorf("entry %q: %w", key, err)
+		}
+	}
+	return found, rows.Err()
+}
+
+func (u *Unfinished) add(key string, content []byte) error {
+	parts := storeKey.FindStringSubmatch(key)
+	if parts == nil {
+		return nil
+	}
+	if parts[5] != "" {
+		number, err := strconv.ParseUint(parts[5], 16, 64)
+		if err != nil {
+			return err
+		}
+		u.Numbers[parts[1]] = append(u.Numbers[parts[1]], number)
+		return nil
+	}
+	var record struct{ Done bool }
+	if err := json.Unmarshal(content, &record); err != nil {
+		return err
+	}
+	if record.Done {
+		return nil // its transaction is final, and was reverted
+	}
+	round, err := roundOf(parts[2], parts[3], parts[4], 16)
+	if err != nil {
+		return err
+	}
+	u.Reports = append(u.Reports, round)
+	return nil
+}
+
+func roundOf(digest, epoch, number string, base int) (Round, error) {
+	var round Round
+	if _, err := hex.Decode(round.ConfigDigest[:], []byte(digest)); err != nil {
+		return Round{}, err
+	}
+	e, err := strconv.ParseUint(epoch, base, 32)
+	if err != nil {
+		return Round{}, err
+	}
+	r, err := strconv.ParseUint(number, base, 8)
+	if err != nil {
+		return Round{}, err
+	}
+	round.Epoch, round.Round = uint32(e), uint8(r)
+	return round, nil
+}
+
+// HandedOver reads from the node's log, of all its lives, which reports the node accepted and handed to its relayer, in the
+// order of time.
+func (n *Node) HandedOver() ([]Round, error) {
+	log, err := os.Open(filepath.Join(n.settings.Dir, "node.log"))
+	if err != nil {
+		return nil, fmt.Errorf("read which reports %s accepted: %w", n.Name(), err)
+	}
+	defer log.Close()
+	rounds, err := handedOver(log)
+	if err != nil {
+		return nil, fmt.Errorf("read which reports %s accepted from its log: %w", n.Name(), err)
+	}
+	return rounds, nil
+}
+
+// handed is what libocr says when its call of the transmitter came back well: the relayer has the report in the Store. Its fields
+// come in the order of their names.
+var handed = regexp.MustCompile(`successfully called Transmit" .*\bconfigDigest=([0-9a-f]{64}) (?:.* )?epoch=([0-9]+) (?:.* )?round=([0-9]+)\b`)
+
+func handedOver(log io.Reader) ([]Round, error) {
+	var rounds []Round
+	for lines := bufio.NewReader(log); ; {
+		line, err := lines.ReadString('\n')
+		if parts := handed.FindStringSubmatch(strings.TrimSuffix(line, "\n")); parts != nil {
+			round, err := roundOf(parts[1], parts[2], parts[3], 10)
+			if err != nil {
+				return nil, fmt.Errorf("line %.200q: %w", line, err)
+			}
+			rounds = append(rounds, round)
+		}
+		switch {
+		case errors.Is(err, io.EOF):
+			return rounds, nil
+		case err != nil:
+			return nil, err
+		}
+	}
+}

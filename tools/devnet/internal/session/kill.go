@@ -1,0 +1,173 @@
+package session
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"syscall"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/loop-plugins/loop/tools/devnet/internal/node"
+)
+
+// What a session can kill.
+const (
+	killNodes   = "nodes"
+	killPlugins = "plugins"
+)
+
+// returnTimeout bounds how long a killed node may take until it is ready again.
+const returnTimeout = time.Minute
+
+// gatherTimeout bounds the reading of a node's database.
+const gatherTimeout = 10 * time.Second
+
+// checkKills says what is wrong with what the user wants killed, and fills in what is killed when he does not say.
+func checkKills(config *Config) error {
+	for i, what := range config.Kill {
+		switch {
+		case what != killNodes && what != killPlugins:
+			return fmt.Errorf("--kill names %q; what can be killed are %s and %s", what, killNodes, killPlugins)
+		case slices.Contains(config.Kill[:i], what):
+			return fmt.Errorf("--kill names %s twice; name each once", what)
+		}
+	}
+	switch {
+	case config.KillEvery < 0:
+		return fmt.Errorf("--kill-every is %s; give a time above zero", config.KillEvery)
+	case config.Kills < 0:
+		return fmt.Errorf("--kills is %d; give the number of kills, or 0 to go on killing", config.Kills)
+	case config.KillEvery == 0 && len(config.Kill) > 0:
+		return errors.New("--kill says what is killed, but nothing is without --kill-every; give it a time")
+	case config.KillEvery == 0 && config.Kills > 0:
+		return fmt.Errorf("--kills is %d, but nothing is killed without --kill-every; give it a time", config.Kills)
+	case config.KillEvery == 0:
+		return nil
+	}
+	if len(config.Kill) == 0 {
+		config.Kill = []string{killPlugins}
+	}
+	if config.InProcess && slices.Contains(config.Kill, killPlugins) {
+		return fmt.Errorf("--kill-every kills plugin processes, and with --in-process there are none; leave one of them out, or kill nodes with --kill %s", killNodes)
+	}
+	return nil
+}
+
+// kill kills a random process now and then, until it has killed enough, the session has what it wants, or ctx ends.
+func (n *network) kill(ctx context.Context, group *errgroup.Group) error {
+	random := rand.New(rand.NewPCG(n.config.Seed, 1))
+	for n.config.Kills == 0 || n.kills() < n.config.Kills {
+		// Rounds come at an even pace: even kills would meet them at the same moment again and again.
+		pause := time.NewTimer(n.config.KillEvery/2 + time.Duration(random.Int64N(int64(n.config.KillEvery))))
+		select {
+		case <-ctx.Done():
+			pause.Stop()
+			return ctx.Err()
+		case <-n.enough:
+			pause.Stop()
+			return nil
+		case <-pause.C:
+		}
+		present := slices.DeleteFunc(slices.Clone(n.members), (*member).isAway)
+		if len(present) == 0 {
+			continue
+		}
+		m := present[random.IntN(len(present))]
+		// Asked now: an old process number may belong to somebody else.
+		plugins, err := m.Plugins(ctx)
+		if err != nil {
+			return err
+		}
+		var running []node.Plugin
+		for _, plugin := range plugins {
+			if plugin.PID > 0 && slices.Contains(n.config.Kill, killPlugins) {
+				running = append(running, plugin)
+			}
+		}
+		choices := len(running)
+		if slices.Contains(n.config.Kill, killNodes) {
+			choices++
+		}
+		if choices == 0 {
+			continue // all of them are between two lives
+		}
+		if chosen := random.IntN(choices); chosen < len(running) {
+			err = n.killPlugin(ctx, m, running[chosen])
+		} else {
+			err = n.killNode(ctx, group, m, plugins)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (n *network) kills() int {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.result.Kills
+}
+
+func (n *network) killPlugin(ctx context.Context, m *member, victim node.Plugin) error {
+	switch err := syscall.Kill(victim.PID, syscall.SIGKILL); {
+	case errors.Is(err, syscall.ESRCH):
+		return nil
+	case err != nil:
+		return fmt.Errorf("kill the %s plugin of %s, process %d: %w", victim.Name, m.Name(), victim.PID, err)
+	}
+	n.mu.Lock()
+	n.result.Kills++
+	n.mu.Unlock()
+	n.display.Step(fmt.Sprintf("Killed the %s plugin of %s, process %d.", victim.Name, m.Name(), victim.PID))
+	// What it took over is in the node's Store, whether or not it came to say so.
+	_, err := m.gather(ctx)
+	return err
+}
+
+// killNode kills a node's process and starts the node again. Its plugins end with it, by themselves.
+func (n *network) killNode(ctx context.Context, group *errgroup.Group, m *member, plugins []node.Plugin) error {
+	observed, err := m.Observations(ctx, m.jobID)
+	if err != nil {
+		return err
+	}
+	m.leave(plugins, observed)
+	pid := m.PID()
+	m.Kill()
+	// While nobody writes, and whatever ended the session meanwhile: nodes that it ends must run.
+	reading, cancel := context.WithTimeout(context.WithoutCancel(ctx), gatherTimeout)
+	defer cancel()
+	if _, err := m.gather(reading); err != nil {
+		return err
+	}
+	if err := m.Again(n.launcher); err != nil {
+		return err
+	}
+	n.mu.Lock()
+	n.result.Kills++
+	n.result.NodeRestarts++
+	n.mu.Unlock()
+	n.display.Step(fmt.Sprintf("Killed %s, process %d, and started it again.", m.Name(), pid))
+	group.Go(func() error { return m.Watch(ctx) })
+	group.Go(func() error {
+		returning, cancel := context.WithTimeoutCause(ctx, returnTimeout, fmt.Errorf("it was killed and started again %s ago", returnTimeout))
+		defer cancel()
+		if err := m.WaitReady(returning); err != nil {
+			return unlessOver(ctx, err)
+		}
+		m.back()
+		var orphans []int
+		for _, plugin := range plugins {
+			if plugin.PID > 0 {
+				orphans = append(orphans, plugin.PID)
+			}
+		}
+		n.launcher.Inherit(orphans...)
+		return nil
+	})
+	return nil
+}

@@ -1,0 +1,162 @@
+package session
+
+import (
+	"context"
+	"maps"
+	"math/big"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/loop-plugins/loop/tools/devnet/internal/audit"
+	"github.com/loop-plugins/loop/tools/devnet/internal/node"
+)
+
+// member is a node with its place in the network, and what is known of it although its process was killed.
+type member struct {
+	*node.Node
+	keys  node.Keys // before the network is complete
+	jobID int64
+
+	mu      sync.Mutex
+	plugins []node.Plugin // as it last reported them
+	away    bool          // it was killed and is not ready again
+	// What died with its processes: the lives of its plugins, what it observed, when that was.
+	lives    map[string]uint64
+	observed node.Observations
+	killed   []time.Time
+	// accepted are the reports that it handed to its relayer: its Store was seen to hold them, or its log says so.
+	accepted map[node.Round]bool
+}
+
+func newMember(started *node.Node) *member {
+	return &member{Node: started, lives: map[string]uint64{}, observed: node.Observations{}, accepted: map[node.Round]bool{}}
+}
+
+// leave notes that the node is killed now, and what it said last.
+func (m *member) leave(plugins []node.Plugin, observed node.Observations) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.away = true
+	m.killed = append(m.killed, time.Now())
+	m.plugins = nil
+	for _, plugin := range plugins {
+		m.lives[plugin.Name] += plugin.Generation
+	}
+	maps.Copy(m.observed, observed)
+}
+
+// back notes that the node is ready again.
+func (m *member) back() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.away = false
+}
+
+func (m *member) isAway() bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.away
+}
+
+// ask asks the node something that it need not answer while it is killed and started again: asked is whether it answered, and
+// err is nil when a kill came in between.
+func (m *member) ask(do func() error) (asked bool, err error) {
+	life := m.Life()
+	if m.isAway() {
+		return false, nil
+	}
+	err = do()
+	if err != nil && (m.isAway() || m.Life() != life) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+// refresh asks the node for its plugins.
+func (m *member) refresh(ctx context.Context) error {
+	var plugins []node.Plugin
+	asked, err := m.ask(func() (err error) { plugins, err = m.Plugins(ctx); return err })
+	if err != nil || !asked {
+		return err
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if !m.away {
+		m.plugins = plugins
+	}
+	return nil
+}
+
+// known are the plugins as the node last reported them, and restarts the lives of plugins after their first.
+func (m *member) known() (plugins []node.Plugin, restarts uint64) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	total := maps.Clone(m.lives)
+	for _, plugin := range m.plugins {
+		total[plugin.Name] += plugin.Generation
+	}
+	for _, lives := range total {
+		if lives > 0 {
+			restarts += lives - 1
+		}
+	}
+	return m.plugins, restarts
+}
+
+// observations are what the node observed in a round that was observed at a time. forgotten says that it may have observed
+// something that died with it.
+func (m *member) observations(ctx context.Context, round node.Round, at time.Time) (values []*big.Int, forgotten bool, err error) {
+	var now node.Observations
+	if _, err := m.ask(func() (err error) { now, err = m.Observations(ctx, m.jobID); return err }); err != nil {
+		return nil, false, err
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	values = slices.Concat(m.observed[round], now[round])
+	if len(values) > 0 {
+		return values, false, nil
+	}
+	// The chain knows the second, and the node's clock is ours.
+	forgotten = slices.ContainsFunc(m.killed, func(killed time.Time) bool { return killed.After(at.Add(-2 * time.Second)) })
+	return nil, forgotten, nil
+}
+
+// gather reads from the node's database which reports it accepted and has not finished, and returns all that it has not.
+func (m *member) gather(ctx context.Context) (node.Unfinished, error) {
+	unfinished, err := m.Unfinished(ctx)
+	if err != nil {
+		return node.Unfinished{}, err
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, round := range unfinished.Reports {
+		m.accepted[round] = true
+	}
+	return unfinished, nil
+}
+
+// readLog reads from the node's log which reports it accepted.
+func (m *member) readLog() error {
+	handed, err := m.HandedOver()
+	if err != nil {
+		return err
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, round := range handed {
+		m.accepted[round] = true
+	}
+	return nil
+}
+
+// acceptances are the reports that the node is known to have accepted.
+func (m *member) acceptances() []audit.Position {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	var positions []audit.Position
+	for round := range m.accepted {
+		positions = append(positions, audit.Position(round))
+	}
+	return positions
+}

@@ -1,0 +1,119 @@
+package session
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/loop-plugins/loop/tools/devnet/internal/audit"
+)
+
+const (
+	// settleTimeout bounds how long relayers may take to finish what the nodes accepted, once nothing new comes.
+	settleTimeout = time.Minute
+	// settlePeriod is how often they are looked at meanwhile, and how often a chain that devnet makes grows by a block.
+	settlePeriod = 100 * time.Millisecond
+)
+
+// keeper is a chain that can tell all about its accounts, and that devnet can bring to rest.
+type keeper interface {
+	// bury makes a block, so that what is on the chain becomes final.
+	bury()
+	// books are the transmissions that had an effect, in order, and the accounts of the members.
+	books(ctx context.Context, members []*member) ([]audit.Position, []audit.Account, error)
+}
+
+// settle takes the jobs from the nodes, waits until their relayers have finished what the nodes accepted, and compares that with
+// what is on the chain. Jobs that are gone excuse nothing: what was accepted is to be sent.
+func (n *network) settle(ctx context.Context) error {
+	n.display.Step("Removing the jobs, and waiting until the chain has all that the nodes accepted …")
+	err := n.each(ctx, func(ctx context.Context, m *member) error {
+		ready, cancel := context.WithTimeoutCause(ctx, returnTimeout, fmt.Errorf("it had %s", returnTimeout))
+		defer cancel()
+		if err := m.WaitReady(ready); err != nil {
+			return err
+		}
+		m.back()
+		if err := m.RemoveJob(ctx, m.jobID); err != nil {
+			return err
+		}
+		return m.readLog() // nothing is handed over any more
+	})
+	if err != nil {
+		return err
+	}
+	ticker := time.NewTicker(settlePeriod)
+	defer ticker.Stop()
+	patience := cmp.Or(n.config.settleTimeout, settleTimeout)
+	limit := time.NewTimer(patience)
+	defer limit.Stop()
+	for late := false; ; {
+		done, delivery, fault := n.compare(ctx, late)
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if done && fault == nil || late {
+			n.mu.Lock()
+			n.result.Reports = delivery
+			n.mu.Unlock()
+			if fault != nil {
+				return fmt.Errorf("waited %s until all that the nodes accepted is on the chain or stale: %w; the nodes' logs and Stores stay with --keep", patience, fault)
+			}
+			n.display.Step(fmt.Sprintf("Of %d reports that the nodes accepted, %d landed on the chain and %d went stale; none is lost.", delivery.Accepted, delivery.Landed, delivery.Stale))
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-limit.C:
+			late = true
+		case <-ticker.C:
+		}
+	}
+}
+
+// compare looks once at what the nodes have accepted and what the chain has. done says that no relayer has anything left to do;
+// until then the rest is looked at when it is late alone.
+func (n *network) compare(ctx context.Context, late bool) (done bool, delivery *audit.Delivery, fault error) {
+	books := audit.Books{Accepted: map[audit.Position][]string{}}
+	flying := map[string][]uint64{}
+	done = true
+	for _, m := range n.members {
+		unfinished, err := m.gather(ctx)
+		if err != nil {
+			return false, nil, err
+		}
+		done = done && unfinished.Done()
+		flying[m.Name()] = unfinished.Numbers[m.keys.Account]
+		for _, position := range m.acceptances() {
+			books.Accepted[position] = append(books.Accepted[position], m.Name())
+		}
+	}
+	kept, tells := n.ledger.(keeper)
+	if tells {
+		kept.bury()
+	}
+	if !done && !late {
+		return false, nil, nil
+	}
+	if tells {
+		var err error
+		if books.Landed, books.Accounts, err = kept.books(ctx, n.members); err != nil {
+			return false, nil, err
+		}
+		for i, account := range books.Accounts {
+			books.Accounts[i].Flying = flying[account.Node]
+		}
+	} else {
+		n.mu.Lock()
+		books.Landed = slices.Clone(n.landed)
+		n.mu.Unlock()
+	}
+	compared, fault := audit.Deliver(books)
+	if fault == nil && len(books.Landed) > 0 && len(books.Accepted) == 0 {
+		fault = fmt.Errorf("the chain has %d reports, and the nodes' logs tell of none that was handed to a relayer: they word it otherwise than devnet knows", len(books.Landed))
+	}
+	return done, &compared, fault
+}
