@@ -8,7 +8,7 @@ from loop_plugin.host import Host
 from loop_plugin.number import big_int, int_of
 from loop_plugin.order import sorted_as_go
 from loop_plugin.serve import serve
-from loop_plugin.task import end
+from loop_plugin.task import end, start
 from loop_plugin.wire import time_remaining
 
-__all__ = ["Code", "Host", "RpcError", "big_int", "end", "int_of", "refuse", "serve", "sorted_as_go", "time_remaining"]
+__all__ = ["Code", "Host", "RpcError", "big_int", "end", "int_of", "refuse", "serve", "sorted_as_go", "start", "time_remaining"]

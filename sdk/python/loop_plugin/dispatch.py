@@ -160,6 +160,9 @@ class Dispatcher(grpc.GenericRpcHandler):
         self._enter()
         self.calls += 1
         entry: Object | None = None
+        remaining = context.time_remaining()
+        serving = wire.Serving(None if remaining is None else time.monotonic() + remaining)
+        wire.serving.set(serving)
         try:
             name = _object_name(context)
             servicer: object = self.root
@@ -168,8 +171,6 @@ class Dispatcher(grpc.GenericRpcHandler):
                 entry = self.table.resolve(method.service, name)
                 servicer, service = entry.value, entry.services[method.service]
             request = _request(method, encoded)
-            remaining = context.time_remaining()
-            wire.deadline.set(None if remaining is None else time.monotonic() + remaining)
             implementation = getattr(servicer, method.attribute)
             if method.creates:
                 answer = await self._create(method, service, implementation, request, name)
@@ -177,6 +178,7 @@ class Dispatcher(grpc.GenericRpcHandler):
                 answer = await implementation(request)
             return _answer(method, answer)
         finally:
+            serving.over = True
             self.calls -= 1
             if self.calls == 0 and self.draining:
                 self.idle.set()

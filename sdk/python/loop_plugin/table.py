@@ -75,8 +75,12 @@ class Table:
 
     async def _construct(self, entry: Object, method: wire.Method, construct: Construct) -> Message:
         try:
-            wire.deadline.set(None if method.timeout is None else time.monotonic() + method.timeout)
-            value, response = await asyncio.wait_for(construct(), method.timeout)
+            serving = wire.Serving(None if method.timeout is None else time.monotonic() + method.timeout)
+            wire.serving.set(serving)
+            try:
+                value, response = await asyncio.wait_for(construct(), method.timeout)
+            finally:
+                serving.over = True
             services = services_of(type(value))
             missing = [s for s in method.created if s not in services]
             if missing:

@@ -1,12 +1,29 @@
-"""Ending tasks."""
+"""Tasks that belong to objects."""
 
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from collections.abc import Coroutine
+from contextvars import copy_context
+from typing import Any, TypeVar
+
+from loop_plugin import wire
+
+T = TypeVar("T")
 
 # Seconds after which a task that was cancelled and goes on is cancelled again.
 AGAIN = 0.05
+
+
+def start(work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+    """Start a task that goes on after the call that is being served, such as a poller's in a constructor.
+
+    What it calls at the host has the contract's own deadlines. In a task of asyncio.create_task it has that of the call until
+    the call has ended.
+    """
+    context = copy_context()
+    context.run(wire.serving.set, None)
+    return context.run(asyncio.create_task, work)
 
 
 async def end(task: asyncio.Task[Any]) -> None:

@@ -31,14 +31,26 @@ HEALTH_SERVICE = "plugin"
 MAX_MESSAGE_BYTES = 16 << 20
 """The contract's limit for a message in either direction."""
 
-# When the call that is being served ends, by time.monotonic(). Calls that a handler makes end by then too.
-deadline: ContextVar[float | None] = ContextVar("loop_deadline", default=None)
+
+class Serving:
+    """A call that is being served, as the calls see it that its handler makes."""
+
+    __slots__ = ("end", "over")
+
+    def __init__(self, end: float | None) -> None:
+        self.end = end
+        """When its caller stops waiting, by time.monotonic(); None: never."""
+        self.over = False
+        """It has been answered: its deadline is none for tasks that it has started and that go on."""
+
+
+serving: ContextVar[Serving | None] = ContextVar("loop_serving", default=None)
 
 
 def time_remaining() -> float | None:
     """Seconds until the deadline of the call that is being served; None: it has none."""
-    end = deadline.get()
-    return None if end is None else max(0.0, end - time.monotonic())
+    call = serving.get()
+    return None if call is None or call.over or call.end is None else max(0.0, call.end - time.monotonic())
 
 
 @dataclass(frozen=True)

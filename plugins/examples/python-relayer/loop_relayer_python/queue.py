@@ -20,7 +20,7 @@ from eth_hash.auto import keccak
 from loop_contract.hostservice.v1 import keystore_pb2, store_pb2
 from loop_contract.hostservice.v1.keystore_loop import KeystoreServiceStub
 from loop_contract.hostservice.v1.store_loop import StoreServiceStub
-from loop_plugin import Code, RpcError, end
+from loop_plugin import Code, RpcError, end, start
 from loop_relayer_python.config import Config
 from loop_relayer_python.node import NodeError, Nodes, Refused
 
@@ -67,7 +67,7 @@ class Queue:
         self.items: dict[str, tuple[Item, int]] = {}  # by key, with the stored version
         self.wake = asyncio.Event()
         self.sending = asyncio.Lock()  # one transaction at a time, so that the next nonce is the chain's own count
-        self.task = asyncio.create_task(self.run())
+        self.task = start(self.run())
 
     async def close(self) -> None:
         await end(self.task)
