@@ -78,7 +78,7 @@ func newChain(config Config, loans relayerv1loop.CreateChainLoans, logger *slog.
 		})})
 	}
 	c.pool = relayer.NewPool(relayer.PoolSettings{
-		Logger: logger, Timeout: time.Duration(config.RequestTimeout), Advanced: c.advanced,
+		Logger: logger, Timeout: time.Duration(config.RequestTimeout), Advanced: c.advanced, Serves: c.serves,
 		Observe: func(node, outcome string) { metrics.calls.WithLabelValues(config.ChainID, node, outcome).Inc() },
 	}, nodes)
 	ctx, cancel := context.WithCancel(context.Background())
@@ -138,6 +138,18 @@ func (c *Chain) advanced(node string, height uint64) {
 		return
 	}
 	c.heights[node] = height
+	c.wake()
+}
+
+// serves hears when a node begins to serve, maybe after an outage in which no block was made.
+func (c *Chain) serves(string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.wake()
+}
+
+// wake has everything look at the chain. The lock is held.
+func (c *Chain) wake() {
 	for _, contract := range c.contracts {
 		contract.poller.Nudge()
 	}

@@ -75,7 +75,7 @@ type request struct {
 func (c *contract) follow(interval, timeout time.Duration) {
 	c.providers = map[string]struct{}{}
 	c.poller = relayer.NewPoller(relayer.PollerSettings[view]{
-		Subject: "the contract " + c.address.Hex(), Fetch: c.fetch, Fetched: c.publish,
+		Subject: "the contract " + c.address.Hex(), Fetch: c.fetch, Fetched: c.publish, Why: c.pool.Why,
 		Retry: interval, Gap: min(interval/2, 500*time.Millisecond), Timeout: 2 * timeout,
 	})
 }
@@ -108,6 +108,9 @@ func (c *contract) publish(v view) {
 
 // fetch reads all views and the events of the last page at one node in one batch.
 func (c *contract) fetch(ctx context.Context) (view, error) {
+	if err := c.pool.Await(ctx); err != nil {
+		return view{}, err
+	}
 	from, err := c.catchUp(ctx)
 	if err != nil {
 		return view{}, err

@@ -143,9 +143,16 @@ func (p *ConfigProvider) Close() error {
 	return p.chain.release(p.contract)
 }
 
+// view is what the contract last answered. The first answer is awaited, as long as the caller lets it, or the method that it calls.
+func (p *ConfigProvider) view(ctx context.Context, method string) (view, error) {
+	ctx, cancel := wire.Deadline(ctx, method)
+	defer cancel()
+	return p.contract.poller.Await(ctx)
+}
+
 // LatestConfigDetails implements relayerv1.ContractConfigServiceServer.
-func (p *ConfigProvider) LatestConfigDetails(context.Context, *relayerv1.LatestConfigDetailsRequest) (*relayerv1.LatestConfigDetailsResponse, error) {
-	v, err := p.contract.poller.Latest()
+func (p *ConfigProvider) LatestConfigDetails(ctx context.Context, _ *relayerv1.LatestConfigDetailsRequest) (*relayerv1.LatestConfigDetailsResponse, error) {
+	v, err := p.view(ctx, relayerv1.ContractConfigService_LatestConfigDetails_FullMethodName)
 	if err != nil {
 		return nil, err
 	}
@@ -172,8 +179,8 @@ func (p *ConfigProvider) LatestConfig(ctx context.Context, request *relayerv1.La
 }
 
 // LatestBlockHeight implements relayerv1.ContractConfigServiceServer.
-func (p *ConfigProvider) LatestBlockHeight(context.Context, *relayerv1.LatestBlockHeightRequest) (*relayerv1.LatestBlockHeightResponse, error) {
-	v, err := p.contract.poller.Latest()
+func (p *ConfigProvider) LatestBlockHeight(ctx context.Context, _ *relayerv1.LatestBlockHeightRequest) (*relayerv1.LatestBlockHeightResponse, error) {
+	v, err := p.view(ctx, relayerv1.ContractConfigService_LatestBlockHeight_FullMethodName)
 	if err != nil {
 		return nil, err
 	}
@@ -250,8 +257,8 @@ func (p *MedianProvider) Transmit(ctx context.Context, request *relayerv1.Transm
 }
 
 // LatestConfigDigestAndEpoch implements relayerv1.ContractTransmitterServiceServer.
-func (p *MedianProvider) LatestConfigDigestAndEpoch(context.Context, *relayerv1.LatestConfigDigestAndEpochRequest) (*relayerv1.LatestConfigDigestAndEpochResponse, error) {
-	v, err := p.contract.poller.Latest()
+func (p *MedianProvider) LatestConfigDigestAndEpoch(ctx context.Context, _ *relayerv1.LatestConfigDigestAndEpochRequest) (*relayerv1.LatestConfigDigestAndEpochResponse, error) {
+	v, err := p.view(ctx, relayerv1.ContractTransmitterService_LatestConfigDigestAndEpoch_FullMethodName)
 	if err != nil {
 		return nil, err
 	}
@@ -264,8 +271,8 @@ func (p *MedianProvider) FromAccount(context.Context, *relayerv1.FromAccountRequ
 }
 
 // LatestTransmissionDetails implements medianv1.MedianContractServiceServer.
-func (p *MedianProvider) LatestTransmissionDetails(context.Context, *medianv1.LatestTransmissionDetailsRequest) (*medianv1.LatestTransmissionDetailsResponse, error) {
-	v, err := p.contract.poller.Latest()
+func (p *MedianProvider) LatestTransmissionDetails(ctx context.Context, _ *medianv1.LatestTransmissionDetailsRequest) (*medianv1.LatestTransmissionDetailsResponse, error) {
+	v, err := p.view(ctx, medianv1.MedianContractService_LatestTransmissionDetails_FullMethodName)
 	if err != nil {
 		return nil, err
 	}
@@ -278,8 +285,8 @@ func (p *MedianProvider) LatestTransmissionDetails(context.Context, *medianv1.La
 }
 
 // LatestRoundRequested implements medianv1.MedianContractServiceServer.
-func (p *MedianProvider) LatestRoundRequested(_ context.Context, request *medianv1.LatestRoundRequestedRequest) (*medianv1.LatestRoundRequestedResponse, error) {
-	v, err := p.contract.poller.Latest()
+func (p *MedianProvider) LatestRoundRequested(ctx context.Context, request *medianv1.LatestRoundRequestedRequest) (*medianv1.LatestRoundRequestedResponse, error) {
+	v, err := p.view(ctx, medianv1.MedianContractService_LatestRoundRequested_FullMethodName)
 	if err != nil {
 		return nil, err
 	}

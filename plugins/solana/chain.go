@@ -81,8 +81,10 @@ func newChain(config Config, loans relayerv1loop.CreateChainLoans, logger *slog.
 			PollInterval: interval, Timeout: timeout, Accounts: &c.pushes, Pushed: c.ledger.pushed,
 		})})
 	}
+	c.mu.Lock() // nodes may serve before the ledger is made
+	defer c.mu.Unlock()
 	c.pool = relayer.NewPool(relayer.PoolSettings{
-		Logger: logger, MaxLag: maxLag, Timeout: timeout, Advanced: c.advanced,
+		Logger: logger, MaxLag: maxLag, Timeout: timeout, Advanced: c.advanced, Serves: c.serves,
 		Observe: func(node, outcome string) { metrics.calls.WithLabelValues(config.ChainID, node, outcome).Inc() },
 	}, nodes)
 	c.ledger.pool = c.pool
@@ -142,8 +144,7 @@ func (c *Chain) resume(ctx context.Context) {
 	}
 }
 
-// advanced hears of the newest slot of each node. Slots come faster than anybody needs to look; what matters is that a node
-// which returns is used at once.
+// advanced hears of the newest slot of each node. Slots come faster than anybody needs to look.
 func (c *Chain) advanced(node string, slot uint64) {
 	c.metrics.height.WithLabelValues(c.config.ChainID, node).Set(float64(slot))
 	c.mu.Lock()
@@ -151,6 +152,19 @@ func (c *Chain) advanced(node string, slot uint64) {
 	if time.Since(c.triggered) < time.Duration(c.config.ConfirmPollPeriod) {
 		return
 	}
+	c.wake()
+}
+
+// serves hears when a node begins to serve, maybe after an outage.
+func (c *Chain) serves(string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.ledger.poller.Nudge()
+	c.wake()
+}
+
+// wake has the queues look at the chain. The lock is held.
+func (c *Chain) wake() {
 	c.triggered = time.Now()
 	for _, q := range c.queues {
 		q.Trigger()

@@ -42,6 +42,14 @@ type part[T any] struct {
 	slot    uint64
 	read    time.Time // zero: never
 	failure error     // of what was read last; nil if it was good
+
+	told     <-chan struct{} // closed when it was read for the first time, whatever came of it
+	announce func()          // closes told
+}
+
+func newPart[T any]() part[T] {
+	told := make(chan struct{})
+	return part[T]{told: told, announce: sync.OnceFunc(func() { close(told) })}
 }
 
 // set takes what was read at a slot and tells whether it counts.
@@ -49,6 +57,7 @@ func (p *part[T]) set(slot uint64, value T, err error) bool {
 	if slot < p.slot && time.Since(p.read) < steady {
 		return false
 	}
+	p.announce()
 	if p.failure = err; err == nil {
 		p.value, p.slot, p.read = value, slot, time.Now()
 	}
@@ -112,8 +121,9 @@ func (c *contract) confirmRound(slot uint64) {
 	c.round.set(slot, c.round.value, nil)
 }
 
-// latest is what the contract holds, not older than the cache's age limit.
-func (c *contract) latest() (view, error) {
+// latest is what the contract holds, not older than the cache's age limit. The first reading is awaited, as long as ctx allows.
+func (c *contract) latest(ctx context.Context) (view, error) {
+	relayer.Await(ctx, c.head.told, c.round.told)
 	c.mu.Lock()
 	head, latest := c.head, c.round
 	c.mu.Unlock()
@@ -127,7 +137,8 @@ func (c *contract) latest() (view, error) {
 }
 
 // latestHead is the same of the State alone, which is all that a bootstrap job asks for.
-func (c *contract) latestHead() (ocr2.Head, error) {
+func (c *contract) latestHead(ctx context.Context) (ocr2.Head, error) {
+	relayer.Await(ctx, c.head.told)
 	c.mu.Lock()
 	head := c.head
 	c.mu.Unlock()
@@ -145,7 +156,7 @@ func current[T any](c *contract, p part[T]) error {
 	if _, err := c.ledger.poller.Latest(); err != nil {
 		return err
 	}
-	return status.Errorf(codes.Unavailable, "the contract %s has not been read yet", c.accounts.State)
+	return status.Errorf(codes.Unavailable, "the contract %s has not been read yet: %s", c.accounts.State, c.ledger.pool.Why())
 }
 
 // keep remembers a State that was pushed, if it is what it claims to be.

@@ -117,6 +117,17 @@ func newDevchain(t *testing.T, args ...string) *devchain {
 	if err := d.out.Decode(d); err != nil {
 		t.Fatalf("the chain does not start: %v: %s", err, stderr.String())
 	}
+	c := d.client()
+	for _, feed := range d.Feeds { // what a relayer reads is confirmed a slot or two after it is announced
+		eventually(t, "the feed's configuration is confirmed", func() bool {
+			state, err := c.GetAccountInfoWithOpts(t.Context(), feed.State, &rpc.GetAccountInfoOpts{Encoding: sol.EncodingBase64, Commitment: rpc.CommitmentConfirmed})
+			if err != nil {
+				return false
+			}
+			head, err := ocr2.ParseHead(state.Value.Data.GetBinary())
+			return err == nil && hex.EncodeToString(head.ConfigDigest[:]) == feed.Digest
+		})
+	}
 	return d
 }
 

@@ -1,6 +1,7 @@
 package solana_test
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"strings"
@@ -221,9 +222,11 @@ func TestNonsense(t *testing.T) {
 		if _, err := chain.LatestHead(t.Context(), nil); status.Code(err) != codes.Unavailable {
 			t.Errorf("%s: LatestHead: %v", nonsense, err)
 		}
-		if _, err := p.LatestConfigDetails(t.Context(), nil); status.Code(err) != codes.Unavailable {
+		bounded, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond) // it would wait for sense
+		if _, err := p.LatestConfigDetails(bounded, nil); status.Code(err) != codes.Unavailable {
 			t.Errorf("%s: LatestConfigDetails: %v", nonsense, err)
 		}
+		cancel()
 		release()
 		stop()
 	}

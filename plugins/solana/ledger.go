@@ -31,7 +31,7 @@ type ledger struct {
 // start begins to read.
 func (l *ledger) start(chainID string, interval, timeout time.Duration) {
 	l.poller = relayer.NewPoller(relayer.PollerSettings[struct{}]{
-		Subject: "the contracts of chain " + chainID, Fetch: func(ctx context.Context) (struct{}, error) { return struct{}{}, l.fetch(ctx) },
+		Subject: "what the contracts of chain " + chainID + " hold", Fetch: func(ctx context.Context) (struct{}, error) { return struct{}{}, l.fetch(ctx) }, Why: l.pool.Why,
 		Interval: interval, Retry: min(interval, time.Second), Gap: min(interval, 250*time.Millisecond), TTL: l.ttl, Timeout: 2 * timeout,
 	})
 }
@@ -42,7 +42,7 @@ func (l *ledger) acquire(accounts ocr2.Contract) *contract {
 	defer l.mu.Unlock()
 	c := l.contracts[accounts]
 	if c == nil {
-		c = &contract{accounts: accounts, ledger: l, providers: map[string]struct{}{}}
+		c = &contract{accounts: accounts, ledger: l, providers: map[string]struct{}{}, head: newPart[ocr2.Head](), round: newPart[round]()}
 		l.contracts[accounts] = c
 	}
 	c.users++
@@ -94,6 +94,9 @@ func (l *ledger) fetch(ctx context.Context) error {
 	}
 	if len(keys) == 0 {
 		return nil
+	}
+	if err := l.pool.Await(ctx); err != nil {
+		return err
 	}
 	var (
 		beginnings, records map[sol.PublicKey]reading

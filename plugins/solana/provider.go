@@ -132,8 +132,10 @@ func (p *ConfigProvider) Close() error {
 }
 
 // LatestConfigDetails implements relayerv1.ContractConfigServiceServer.
-func (p *ConfigProvider) LatestConfigDetails(context.Context, *relayerv1.LatestConfigDetailsRequest) (*relayerv1.LatestConfigDetailsResponse, error) {
-	head, err := p.contract.latestHead()
+func (p *ConfigProvider) LatestConfigDetails(ctx context.Context, _ *relayerv1.LatestConfigDetailsRequest) (*relayerv1.LatestConfigDetailsResponse, error) {
+	ctx, cancel := wire.Deadline(ctx, relayerv1.ContractConfigService_LatestConfigDetails_FullMethodName)
+	defer cancel()
+	head, err := p.contract.latestHead(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -164,7 +166,12 @@ func (p *ConfigProvider) LatestConfig(ctx context.Context, request *relayerv1.La
 }
 
 // LatestBlockHeight implements relayerv1.ContractConfigServiceServer.
-func (p *ConfigProvider) LatestBlockHeight(context.Context, *relayerv1.LatestBlockHeightRequest) (*relayerv1.LatestBlockHeightResponse, error) {
+func (p *ConfigProvider) LatestBlockHeight(ctx context.Context, _ *relayerv1.LatestBlockHeightRequest) (*relayerv1.LatestBlockHeightResponse, error) {
+	ctx, cancel := wire.Deadline(ctx, relayerv1.ContractConfigService_LatestBlockHeight_FullMethodName)
+	defer cancel()
+	if err := p.chain.pool.Await(ctx); err != nil {
+		return nil, err
+	}
 	if _, err := p.chain.pool.Best(); err != nil {
 		return nil, err
 	}
@@ -246,8 +253,10 @@ func (p *MedianProvider) Transmit(ctx context.Context, request *relayerv1.Transm
 }
 
 // LatestConfigDigestAndEpoch implements relayerv1.ContractTransmitterServiceServer.
-func (p *MedianProvider) LatestConfigDigestAndEpoch(context.Context, *relayerv1.LatestConfigDigestAndEpochRequest) (*relayerv1.LatestConfigDigestAndEpochResponse, error) {
-	head, err := p.contract.latestHead()
+func (p *MedianProvider) LatestConfigDigestAndEpoch(ctx context.Context, _ *relayerv1.LatestConfigDigestAndEpochRequest) (*relayerv1.LatestConfigDigestAndEpochResponse, error) {
+	ctx, cancel := wire.Deadline(ctx, relayerv1.ContractTransmitterService_LatestConfigDigestAndEpoch_FullMethodName)
+	defer cancel()
+	head, err := p.contract.latestHead(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -260,8 +269,10 @@ func (p *MedianProvider) FromAccount(context.Context, *relayerv1.FromAccountRequ
 }
 
 // LatestTransmissionDetails implements medianv1.MedianContractServiceServer. The time is that of the observations.
-func (p *MedianProvider) LatestTransmissionDetails(context.Context, *medianv1.LatestTransmissionDetailsRequest) (*medianv1.LatestTransmissionDetailsResponse, error) {
-	v, err := p.contract.latest()
+func (p *MedianProvider) LatestTransmissionDetails(ctx context.Context, _ *medianv1.LatestTransmissionDetailsRequest) (*medianv1.LatestTransmissionDetailsResponse, error) {
+	ctx, cancel := wire.Deadline(ctx, medianv1.MedianContractService_LatestTransmissionDetails_FullMethodName)
+	defer cancel()
+	v, err := p.contract.latest(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -274,8 +285,10 @@ func (p *MedianProvider) LatestTransmissionDetails(context.Context, *medianv1.La
 
 // LatestRoundRequested implements medianv1.MedianContractServiceServer. Whoever asks for a round leaves no trace in the
 // contract's accounts, so that none is ever known.
-func (p *MedianProvider) LatestRoundRequested(context.Context, *medianv1.LatestRoundRequestedRequest) (*medianv1.LatestRoundRequestedResponse, error) {
-	head, err := p.contract.latestHead()
+func (p *MedianProvider) LatestRoundRequested(ctx context.Context, _ *medianv1.LatestRoundRequestedRequest) (*medianv1.LatestRoundRequestedResponse, error) {
+	ctx, cancel := wire.Deadline(ctx, medianv1.MedianContractService_LatestRoundRequested_FullMethodName)
+	defer cancel()
+	head, err := p.contract.latestHead(ctx)
 	if err != nil {
 		return nil, err
 	}

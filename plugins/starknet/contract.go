@@ -53,7 +53,7 @@ func (c *contract) follow(config Config) {
 	interval, timeout := time.Duration(config.OCR2CachePollPeriod), time.Duration(config.RequestTimeout)
 	c.providers = map[string]struct{}{}
 	c.poller = relayer.NewPoller(relayer.PollerSettings[view]{
-		Subject: "the contract " + c.address.String(), Fetch: c.fetch, Fetched: c.publish,
+		Subject: "the contract " + c.address.String(), Fetch: c.fetch, Fetched: c.publish, Why: c.pool.Why,
 		Interval: interval, Retry: min(interval, time.Second), Gap: min(interval/2, 500*time.Millisecond), TTL: time.Duration(config.OCR2CacheTTL), Timeout: 2 * timeout,
 	})
 }
@@ -86,6 +86,9 @@ func (c *contract) publish(v view) {
 
 // fetch reads both views at one node.
 func (c *contract) fetch(ctx context.Context) (view, error) {
+	if err := c.pool.Await(ctx); err != nil {
+		return view{}, err
+	}
 	var v view
 	err := c.pool.Do(ctx, func(ctx context.Context, client *endpoint.Client) error {
 		v = view{head: client.Head()}

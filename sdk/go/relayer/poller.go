@@ -15,12 +15,15 @@ import (
 type PollerSettings[T any] struct {
 	// Subject names what is read, for errors: "the contract 0x…".
 	Subject string
-	// Fetch reads the chain. It keeps to its context.
+	// Fetch reads the chain. It keeps to its context. An error that is neither UNAVAILABLE nor DEADLINE_EXCEEDED is the chain's
+	// answer: waiting would not change it.
 	Fetch func(ctx context.Context) (T, error)
+	// Why, if set, says what a first read still waits for: which RPC node, and why. Pool.Why does.
+	Why func() string
 	// Interval is how often it is read when nobody triggers, give or take a tenth so that many pollers spread; 0: 15 s, a
 	// quarter of the TTL.
 	Interval time.Duration
-	// Retry is the same after a read that failed; 0: 1 s.
+	// Retry is the same after a read that failed; 0: 1 s. Before the first answer it is 50 ms, doubled up to Retry.
 	Retry time.Duration
 	// Gap is the least time between two reads that Nudge asks for, for chains whose blocks come faster than anybody needs; 0: 250 ms.
 	Gap time.Duration
@@ -32,13 +35,17 @@ type PollerSettings[T any] struct {
 	Fetched func(value T)
 }
 
-// Poller reads something of a chain again and again, so that answers come from its cache and never wait.
+// firstRetry is the pause after a first read that failed: whoever waits for it has a round to lose.
+const firstRetry = 50 * time.Millisecond
+
+// Poller reads something of a chain again and again, so that answers come from its cache and never wait, but for the first.
 type Poller[T any] struct {
 	settings PollerSettings[T]
 	now      chan struct{}
 	soon     chan struct{}
 	cancel   context.CancelFunc
 	done     chan struct{}
+	answered chan struct{} // closed when the chain has answered for the first time, or the poller is closed
 
 	mu      sync.Mutex
 	value   T
@@ -54,7 +61,10 @@ func NewPoller[T any](settings PollerSettings[T]) *Poller[T] {
 	settings.TTL = cmp.Or(settings.TTL, time.Minute)
 	settings.Timeout = cmp.Or(settings.Timeout, 10*time.Second)
 	ctx, cancel := context.WithCancel(context.Background())
-	p := &Poller[T]{settings: settings, now: make(chan struct{}, 1), soon: make(chan struct{}, 1), cancel: cancel, done: make(chan struct{})}
+	p := &Poller[T]{
+		settings: settings, now: make(chan struct{}, 1), soon: make(chan struct{}, 1), cancel: cancel, done: make(chan struct{}),
+		answered: make(chan struct{}),
+	}
 	go p.run(ctx)
 	return p
 }
@@ -88,7 +98,11 @@ func (p *Poller[T]) Latest() (T, error) {
 	var none T
 	switch age := time.Since(p.fetched); {
 	case p.fetched.IsZero() && p.failure == nil:
-		return none, status.Errorf(codes.Unavailable, "%s has not been read yet: the first answer of the chain is still awaited", p.settings.Subject)
+		why := "the first answer of the chain is still awaited"
+		if p.settings.Why != nil {
+			why = p.settings.Why()
+		}
+		return none, status.Errorf(codes.Unavailable, "%s has not been read yet: %s", p.settings.Subject, why)
 	case p.fetched.IsZero():
 		return none, status.Errorf(codes.Unavailable, "%s has not been read yet: %s", p.settings.Subject, status.Convert(p.failure).Message())
 	case age <= p.settings.TTL:
@@ -100,12 +114,31 @@ func (p *Poller[T]) Latest() (T, error) {
 	}
 }
 
+// Await is Latest, but in a process that has just started it waits for the chain's first answer, as Await does: that a relayer
+// begins must fail nobody's call.
+//
+// Errors: as Latest.
+func (p *Poller[T]) Await(ctx context.Context) (T, error) {
+	Await(ctx, p.answered)
+	return p.Latest()
+}
+
 func (p *Poller[T]) run(ctx context.Context) {
 	defer close(p.done)
+	answered := sync.OnceFunc(func() { close(p.answered) })
+	defer answered()
+	first := firstRetry
 	for {
 		interval := p.settings.Retry
-		if p.fetch(ctx) {
-			interval = p.settings.Interval
+		switch err := p.fetch(ctx); status.Code(err) {
+		case codes.OK:
+			interval, first = p.settings.Interval, p.settings.Retry
+			answered()
+		case codes.Unavailable, codes.DeadlineExceeded, codes.Canceled:
+			interval = min(first, interval)
+			first = 2 * interval
+		default: // it stays so unless somebody changes the chain, or the job
+			answered()
 		}
 		read := time.Now()
 		if interval >= 10 {
@@ -132,7 +165,7 @@ func (p *Poller[T]) run(ctx context.Context) {
 	}
 }
 
-func (p *Poller[T]) fetch(ctx context.Context) (ok bool) {
+func (p *Poller[T]) fetch(ctx context.Context) error {
 	bounded, cancel := context.WithTimeout(ctx, p.settings.Timeout)
 	defer cancel()
 	value, err := p.settings.Fetch(bounded)
@@ -145,5 +178,5 @@ func (p *Poller[T]) fetch(ctx context.Context) (ok bool) {
 	if err == nil && p.settings.Fetched != nil {
 		p.settings.Fetched(value)
 	}
-	return err == nil
+	return err
 }

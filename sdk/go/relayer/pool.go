@@ -55,6 +55,9 @@ type PoolSettings struct {
 	Observe func(node, outcome string)
 	// Advanced, if set, hears of each new height of each node. It must not block.
 	Advanced func(node string, height uint64)
+	// Serves, if set, hears when a node begins to serve, for the first time or again: what waited for it may go on, although no
+	// block is new. It must not block.
+	Serves func(node string)
 }
 
 // Pool keeps clients of several nodes of one chain and makes each call at the best of them: connected, not behind the
@@ -65,6 +68,8 @@ type Pool[C any] struct {
 	ctx      context.Context
 	cancel   context.CancelFunc
 	running  sync.WaitGroup
+	reached  chan struct{} // closed when a node has told of a block for the first time
+	reach    func()
 }
 
 type member[C any] struct {
@@ -79,6 +84,9 @@ type member[C any] struct {
 	until     time.Time // not asked before, if another can be
 	restart   context.CancelFunc
 }
+
+// silent is the reason of a node that neither answered nor failed so far.
+const silent = "has not answered yet"
 
 // answered marks an error that is the node's sensible answer.
 type answered struct{ error }
@@ -103,10 +111,11 @@ func NewPool[C any](settings PoolSettings, nodes []Node[C]) *Pool[C] {
 	settings.Timeout = cmp.Or(settings.Timeout, 5*time.Second)
 	settings.ReconnectMin = cmp.Or(settings.ReconnectMin, 500*time.Millisecond)
 	settings.ReconnectMax = cmp.Or(settings.ReconnectMax, 1500*time.Millisecond)
-	p := &Pool[C]{settings: settings}
+	p := &Pool[C]{settings: settings, reached: make(chan struct{})}
+	p.reach = sync.OnceFunc(func() { close(p.reached) })
 	p.ctx, p.cancel = context.WithCancel(context.Background())
 	for _, node := range nodes {
-		m := &member[C]{Node: node, state: relayerv1.NodeState_NODE_STATE_CONNECTING, reason: "is not connected yet"}
+		m := &member[C]{Node: node, state: relayerv1.NodeState_NODE_STATE_CONNECTING, reason: silent}
 		p.nodes = append(p.nodes, m)
 		p.running.Go(func() { p.keep(m) })
 	}
@@ -134,7 +143,7 @@ func (p *Pool[C]) keep(m *member[C]) {
 		}
 		m.fail(err)
 		p.settings.Logger.Warn("an RPC node does not serve and is connected again", "node", m.Name, "reason", Reason(err))
-		timer := time.NewTimer(pause.NextBackOff())
+		timer := time.NewTimer(min(pause.NextBackOff(), p.settings.ReconnectMax)) // its jitter goes beyond the bound
 		select {
 		case <-p.ctx.Done():
 			timer.Stop()
@@ -165,6 +174,7 @@ func (p *Pool[C]) session(m *member[C]) (served bool, err error) {
 		m.client, m.connected = none, false
 	}()
 	err = m.Driver.Watch(ctx, client, func(height uint64) {
+		begins := !served
 		served = true
 		m.mu.Lock()
 		m.height, m.state = height, relayerv1.NodeState_NODE_STATE_ALIVE
@@ -172,8 +182,12 @@ func (p *Pool[C]) session(m *member[C]) (served bool, err error) {
 			m.faults, m.reason = 0, ""
 		}
 		m.mu.Unlock()
+		p.reach()
 		if p.settings.Advanced != nil {
 			p.settings.Advanced(m.Name, height)
+		}
+		if begins && p.settings.Serves != nil {
+			p.settings.Serves(m.Name)
 		}
 	})
 	if ctx.Err() != nil && p.ctx.Err() == nil {
@@ -267,6 +281,21 @@ func (p *Pool[C]) Height() uint64 {
 		m.mu.Unlock()
 	}
 	return newest
+}
+
+// Await waits for the first node ever to tell of a block, as Await does. Later outages are no concern of it.
+//
+// Errors: UNAVAILABLE with each node's reason and no addresses.
+func (p *Pool[C]) Await(ctx context.Context) error {
+	if len(p.nodes) > 0 {
+		Await(ctx, p.reached)
+	}
+	select {
+	case <-p.reached:
+		return nil
+	default:
+		return p.unavailable(nil)
+	}
 }
 
 // Best returns the client that a call would be made with now.
@@ -378,14 +407,22 @@ func (p *Pool[C]) Broadcast(ctx context.Context, call func(ctx context.Context, 
 
 // unavailable says of each node why it does not serve.
 func (p *Pool[C]) unavailable(tried map[string]string) error {
+	return status.Error(codes.Unavailable, p.why(tried, "is not connected"))
+}
+
+// Why says, for an error that a caller gets who waited in vain, why no node serves: each by its name, without addresses.
+func (p *Pool[C]) Why() string { return p.why(nil, silent) }
+
+// why takes a node's reason from what was tried, or from its state, or says of it what is given.
+func (p *Pool[C]) why(tried map[string]string, otherwise string) string {
 	var reasons []string
 	for _, s := range p.Statuses() {
-		reasons = append(reasons, fmt.Sprintf("%s %s", s.GetName(), cmp.Or(tried[s.GetName()], s.GetReason(), "is not connected")))
+		reasons = append(reasons, fmt.Sprintf("%s %s", s.GetName(), cmp.Or(tried[s.GetName()], s.GetReason(), otherwise)))
 	}
 	if len(reasons) == 0 {
-		return status.Error(codes.Unavailable, "no RPC node is configured; name at least one")
+		return "no RPC node is configured; name at least one"
 	}
-	return status.Errorf(codes.Unavailable, "no RPC node serves: %s", strings.Join(reasons, "; "))
+	return "no RPC node serves: " + strings.Join(reasons, "; ")
 }
 
 // Statuses describes the nodes in the order of the configuration.
