@@ -181,10 +181,11 @@ func (c *cache) fetch() (price database.JuelsPerFeeCoin, err error) {
 	return database.JuelsPerFeeCoin{Amount: amount, Time: time.Now()}, nil
 }
 
+// keep writes a price down for the next start, though this one may be ending: close waits for it.
 func (c *cache) keep(price database.JuelsPerFeeCoin) {
-	ctx, cancel := context.WithTimeout(c.ctx, priceTimeout)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(c.ctx), priceTimeout)
 	defer cancel()
-	if err := c.store.PutJuelsPerFeeCoin(ctx, c.jobID, price); err != nil && c.ctx.Err() == nil {
+	if err := c.store.PutJuelsPerFeeCoin(ctx, c.jobID, price); err != nil {
 		c.logger.Warn("the price of the fee coin could not be kept for the next start", "error", err)
 	}
 }
