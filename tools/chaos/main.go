@@ -27,7 +27,7 @@ import (
 const long = `Chaos breaks plugins in every way that has ended a feed elsewhere: under the runtime alone, and under the nodes of a
 devnet. It measures what comes of each fault, holds it against its bound, and fails when one is missed.
 
-It needs Linux, and the programs that make build makes. All of it takes about five minutes; --short takes two, with fewer
+It needs Linux, and the programs that make build makes. All of it takes about ten minutes; --short takes three, with fewer
 samples against the same bounds. Times mean little on a machine that does other work: the load average stands beside them.
 
 With --json the last line of the output is a JSON object:

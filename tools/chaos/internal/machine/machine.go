@@ -153,7 +153,7 @@ func Peak() func() uint64 {
 			select {
 			case <-tick.C:
 			case <-stop:
-				peak <- most - base
+				peak <- max(most, Resident(os.Getpid())) - base
 				return
 			}
 		}

@@ -68,6 +68,17 @@ func (r *reader) run(ctx context.Context) {
 	}
 }
 
+// follow reads until a devnet has ended.
+func (r *reader) follow(ctx context.Context, d *devnet) {
+	ctx, end := context.WithCancel(ctx)
+	defer end()
+	go func() {
+		<-d.ended
+		end()
+	}()
+	r.run(ctx)
+}
+
 // sent returns what was read so far, in the order of the chain.
 func (r *reader) sent() []sent {
 	r.mu.Lock()

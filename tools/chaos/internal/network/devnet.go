@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"os/exec"
 	"path/filepath"
@@ -48,7 +49,7 @@ type devnet struct {
 
 var (
 	chainLine = regexp.MustCompile(`at (http://\S+), contract (0x[0-9a-fA-F]{40})`)
-	killLine  = regexp.MustCompile(`^Killed the \S+ plugin of \S+, process`)
+	killLine  = regexp.MustCompile(`^Killed (the \S+ plugin of )?\S+, process`)
 )
 
 // start starts a devnet that ends by itself after a time, with the programs of a folder, and returns when its chain is there.
@@ -129,7 +130,17 @@ func (d *devnet) stop() {
 type outcome struct {
 	Transmissions, Verified, Kills int
 	Restarts                       uint64
+	NodeRestarts                   int `json:"node_restarts"`
+	Reports                        delivery
 	Error                          string
+}
+
+// delivery is what became of the reports that nodes accepted.
+type delivery struct {
+	Accepted, Landed, Stale, Lost int
+	LandedTwice                   int `json:"landed_twice"`
+	InFlight                      int `json:"in_flight"`
+	NonceGaps                     int `json:"nonce_gaps"`
 }
 
 func (d *devnet) outcome() (outcome, error) {
@@ -147,16 +158,16 @@ func (d *devnet) operator(i int) operator {
 	return operator{devnet: d, url: url, node: nodev1connect.NewNodeServiceClient(quiet, url)}
 }
 
+// lowestPort and highestPort bound where ports are looked for: above what people run, and below what Linux gives to outgoing
+// connections, of which one could have a node's port when that is started again.
+const lowestPort, highestPort = 10_000, 32_000
+
 // freePorts finds n free ports in a row. Nothing keeps others from taking them meanwhile.
 func freePorts(n int) (int, error) {
 	for range 100 {
-		first, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			return 0, fmt.Errorf("finding free ports: %w", err)
-		}
-		port := first.Addr().(*net.TCPAddr).Port
-		held := []net.Listener{first}
-		for i := 1; i < n; i++ {
+		port := lowestPort + rand.IntN(highestPort-lowestPort-n)
+		var held []net.Listener
+		for i := range n {
 			l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port+i))
 			if err != nil {
 				break

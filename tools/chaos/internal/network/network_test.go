@@ -56,6 +56,64 @@ func TestJudge(t *testing.T) {
 	}
 }
 
+// TestJudgeDelivery finds each thing that must not have become of accepted reports.
+func TestJudgeDelivery(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		got delivery
+		met bool
+	}{
+		"well":            {delivery{Accepted: 9, Landed: 7, Stale: 2}, true},
+		"one lost":        {delivery{Accepted: 9, Landed: 7, Stale: 1, Lost: 1}, false},
+		"one is missing":  {delivery{Accepted: 9, Landed: 7, Stale: 1}, false},
+		"one twice":       {delivery{Accepted: 9, Landed: 7, Stale: 2, LandedTwice: 1}, false},
+		"one in flight":   {delivery{Accepted: 9, Landed: 7, Stale: 2, InFlight: 1}, false},
+		"one left out":    {delivery{Accepted: 9, Landed: 7, Stale: 2, NonceGaps: 1}, false},
+		"nobody accepted": {delivery{}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var r trial.Report
+			judgeDelivery(&r, outcome{Reports: test.got})
+			if len(r.Figures) != 1 || r.Figures[0].Met != test.met {
+				t.Errorf("%+v", r.Figures)
+			}
+		})
+	}
+}
+
+// TestTake reads what a devnet says: which chain it is, and when it killed.
+func TestTake(t *testing.T) {
+	t.Parallel()
+	d := &devnet{feed: make(chan struct{})}
+	for _, line := range []string{
+		"Chain 1337 at http://127.0.0.1:41063, contract 0x5798def2a8B429862a933F20A27644c81244c27F. Starting 4 nodes …",
+		"Killed the evm plugin of node-2, process 19431.",
+		"round 1: answer 1998.18752375 of observers 2,1,3,0, sent by node-1 for 187638 gas",
+		"Killed node-1, process 19196, and started it again.",
+		"Killed nobody.",
+		"A sentence: Killed node-1, process 19196, and started it again.",
+	} {
+		d.take(line)
+	}
+	select {
+	case <-d.feed:
+	default:
+		t.Error("the chain is not known")
+	}
+	if d.url != "http://127.0.0.1:41063" || d.contract != "0x5798def2a8B429862a933F20A27644c81244c27F" || len(d.killed()) != 2 || len(d.last) != 5 {
+		t.Errorf("url %q, contract %q, %d kills, %d lines", d.url, d.contract, len(d.killed()), len(d.last))
+	}
+}
+
+func TestFreePorts(t *testing.T) {
+	t.Parallel()
+	port, err := freePorts(4)
+	if err != nil || port < lowestPort || port+3 >= highestPort {
+		t.Errorf("port %d: %v", port, err)
+	}
+}
+
 func TestMissed(t *testing.T) {
 	t.Parallel()
 	all := []sent{{position: at(1, 1), landed: true}, {position: at(1, 2)}, {position: at(1, 5), landed: true}, {position: at(2, 9), landed: true}}

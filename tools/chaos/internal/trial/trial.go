@@ -90,6 +90,12 @@ func (r *Report) Tell(what, got string) {
 	r.Figures = append(r.Figures, Figure{What: what, Got: got, Met: true})
 }
 
+// Span adds samples that have no bound.
+func (r *Report) Span(what string, samples []time.Duration) {
+	r.Times(what, samples, len(samples), 0, 0)
+	r.Figures[len(r.Figures)-1].Must = ""
+}
+
 // Result is a trial that was held.
 type Result struct {
 	Name        string   `json:"name"`

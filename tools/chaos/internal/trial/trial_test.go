@@ -32,6 +32,8 @@ func TestFigures(t *testing.T) {
 			Figure{What: "a", Must: "max ≤ 1.0 s, 2 of 2", Got: "median 1.0 ms, max 1.0 ms, 1 of 2", N: 1, Median: 1, Max: 1, Unit: "ms"}},
 		"all missing": {func(r *Report) { r.Times("a", nil, 2, 0, time.Second) },
 			Figure{What: "a", Must: "max ≤ 1.0 s, 2 of 2", Got: "0 of 2", Unit: "ms"}},
+		"no bound": {func(r *Report) { r.Span("a", ms(1, 3, 2)) },
+			Figure{What: "a", Got: "median 2.0 ms, max 3.0 ms, 3 of 3", Met: true, N: 3, Median: 2, Max: 3, Unit: "ms"}},
 		"a number":          {func(r *Report) { r.AtMost("a", "KiB", 7.25, 7.5) }, Figure{What: "a", Must: "≤ 7.5 KiB", Got: "7.2 KiB", Met: true}},
 		"a number too high": {func(r *Report) { r.AtMost("a", "", 1, 0) }, Figure{What: "a", Must: "≤ 0", Got: "1"}},
 	} {

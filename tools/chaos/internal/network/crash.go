@@ -1,0 +1,41 @@
+package network
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/loop-plugins/loop/tools/chaos/internal/trial"
+)
+
+// crashPause is the mean time between two kills: most nodes are back before the next one dies.
+const crashPause = time.Second
+
+// crash kills nodes and plugins under a devnet and looks for a report that is lost of all that were accepted.
+func (b Bench) crash(ctx context.Context, r *trial.Report) error {
+	kills := 200
+	if r.Short {
+		kills = 40
+	}
+	// Three times what the kills take, and what the start and the audit do.
+	lasts := 3*time.Duration(kills)*crashPause + 3*time.Minute
+	d, err := start(ctx, b.program(), b.Bin, lasts, "--kill-every", crashPause.String(), "--kill", "nodes,plugins", "--kills", fmt.Sprint(kills))
+	if err != nil {
+		return err
+	}
+	defer d.stop()
+	chain := newReader(d.url, d.contract)
+	chain.follow(ctx, d)
+	o, err := d.outcome()
+	if err != nil {
+		return err
+	}
+	r.Holds("the devnet, which goes on after its last kill until there is one report more", "ends well",
+		fmt.Sprintf("%d kills, %d of them of nodes; %d transmissions, %d of them checked; %s", o.Kills, o.NodeRestarts, o.Transmissions, o.Verified, orWell(o.Error)),
+		o.Error == "" && o.Kills == kills && o.NodeRestarts > 0 && o.NodeRestarts < kills && o.Transmissions > 0)
+	judgeDelivery(r, o)
+	gaps := gapsOf(judgeReports(r, chain.sent()))
+	// Without a bound: two nodes of four may be away at once, and then there is no quorum until one is back.
+	r.Span("time between transmissions", gaps)
+	return nil
+}
