@@ -11,6 +11,7 @@ export GOFLAGS := $(filter-out -trimpath,$(shell go env GOFLAGS)) -trimpath
 
 # Modules outside the workspace want other versions than the product and are built with GOWORK=off.
 CHECK := tools/check
+IMAGES := tools/deploy
 WORKSPACE = $(patsubst $(CURDIR)/%,%,$(patsubst $(CURDIR),.,$(shell go list -m -f '{{.Dir}}')))
 MODULES = $(sort $(WORKSPACE) $(patsubst %/go.mod,%,$(wildcard tools/*/go.mod)))
 
@@ -62,7 +63,7 @@ prepare: # The product and the tools at once: while one downloads, the other com
 	@$(MAKE) -j2 build tools
 
 .PHONY: tools
-tools: .bin/check .bin/staticcheck .bin/buf
+tools: .bin/check .bin/staticcheck .bin/buf .bin/deploy
 
 .PHONY: generated
 generated: generate # gen/ is what proto/ generates, and is committed.
@@ -75,6 +76,7 @@ generated: generate # gen/ is what proto/ generates, and is committed.
 unit: ## Run the tests of every module.
 	go test work
 	cd $(CHECK) && GOWORK=off go test ./...
+	cd $(IMAGES) && GOWORK=off go test ./...
 
 # What the tests of Python and those of Go that run its plugins have in common: the environment, or a sentence that says why
 # there is none.
@@ -190,7 +192,7 @@ test-starknet-cairo: ## Give the model of the Starknet aggregator and its Cairo 
 # ---- Linters ----
 
 .PHONY: lint
-lint: lint-go lint-proto lint-modules lint-project ## Run every linter.
+lint: lint-go lint-proto lint-modules lint-project lint-images ## Run every linter.
 
 .PHONY: lint-go
 lint-go: .bin/staticcheck
@@ -229,6 +231,30 @@ lint-project: .bin/check
 	.bin/check imports
 	.bin/check paths
 
+.PHONY: lint-images
+lint-images: .bin/deploy # With BuildKit's own linter, which needs no container engine.
+	.bin/deploy deploy/*.Dockerfile
+
+# ---- Container images ----
+
+TAG ?= latest
+
+.PHONY: image
+image: ## Build the images loop-node and loop-plugins; it needs docker. TAG=v1.2.0 names them.
+	@command -v docker > /dev/null || { echo 'The images are built by docker, and it is not installed: install docker, then run make image.' >&2; exit 1; }
+	@docker version > /dev/null 2>&1 || { echo 'The images are built by docker, and its daemon does not answer: start it, or name it by DOCKER_HOST, then run make image.' >&2; exit 1; }
+	docker build -f deploy/node.Dockerfile --build-arg VERSION="$$(git describe --always --dirty)" -t loop-node:$(TAG) .
+	docker build -f deploy/plugins.Dockerfile --build-arg NODE_IMAGE=loop-node:$(TAG) -t loop-plugins:$(TAG) .
+
+# The steps have no network in the test, so that what they need is downloaded before.
+.PHONY: test-deploy
+test-deploy: lint-images .bin/staticcheck ## Carry out the images' steps in root folders and run the node there; it wants root and debootstrap.
+	cd $(IMAGES) && GOWORK=off go vet ./... && GOWORK=off ../../.bin/staticcheck ./...
+	@cd host && GOWORK=off go list -deps ./cmd/loop > /dev/null
+	@for plugin in $(PLUGINS:loop-%=%); do (cd plugins/$$plugin && GOWORK=off go list -deps ./cmd/loop-$$plugin > /dev/null); done
+	@mkdir -p bin/deploy
+	cd $(IMAGES) && LOOP_DEPLOY_DIR=$(CURDIR)/bin/deploy GOWORK=off go test -count=1 -timeout 40m -v -run '^TestImages$$' ./image
+
 # ---- Tools, built when their modules change ----
 
 .bin/buf: tools/buf/go.mod tools/buf/go.sum
@@ -237,6 +263,10 @@ lint-project: .bin/check
 
 .bin/staticcheck: tools/lint/go.mod tools/lint/go.sum
 	GOWORK=off go build -C tools/lint -o $(CURDIR)/$@ honnef.co/go/tools/cmd/staticcheck
+	@touch $@
+
+.bin/deploy: $(wildcard $(IMAGES)/*.go) $(IMAGES)/go.mod
+	GOWORK=off go build -C $(IMAGES) -o $(CURDIR)/$@ .
 	@touch $@
 
 .bin/check: $(wildcard $(CHECK)/*.go) $(CHECK)/go.mod
