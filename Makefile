@@ -128,6 +128,7 @@ e2e: build ## Run devnets to their end: plugins as processes, in the node's proc
 	bin/devnet --rounds 5 --json --in-process
 	bin/devnet --rounds 20 --json --kill-every 2s
 	bin/devnet --chain starknet --rounds 10 --json
+	bin/devnet --rounds 5 --json --job-template docs/examples/rate-of-contract.toml.tmpl
 	@if [ -e .venv/ready ]; then set -x; bin/devnet --rounds 20 --json --langs go,python; fi
 
 # ---- A Solana chain for tests: programs in C for its machine, and a validator's interface in Node.js ----

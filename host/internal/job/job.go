@@ -112,6 +112,8 @@ type Settings struct {
 // Chains knows the enabled chains of the node.
 type Chains interface {
 	HasChain(relay, chainID string) bool
+	// ChainIDs returns the chains of a relay, in the order in which people are told of them.
+	ChainIDs(relay string) []string
 }
 
 // Keys knows the keys of the node.
@@ -486,24 +488,23 @@ func (d *document) create(spec *Spec, t table, s Settings) {
 			d.problem(t.line("transmitterID"), "transmitterID", "this node has no key %s for %s chain %s; list its keys to find one", spec.TransmitterID, spec.Relay, spec.ChainID)
 		}
 	}
-	if s.Bridges != nil {
-		for _, source := range []struct {
-			key    string
-			parsed *pipeline.Pipeline
-		}{
-			{"observationSource", spec.Observation},
-			{"pluginConfig.juelsPerFeeCoinSource", spec.PluginConfig.JuelsPerFeeCoin},
-			{"pluginConfig.gasPriceSubunitsSource", spec.PluginConfig.GasPriceSubunits},
-		} {
-			if source.parsed == nil {
-				continue
-			}
-			for _, name := range source.parsed.Bridges() {
-				if !s.Bridges.HasBridge(name) {
-					d.problem(d.index.Line(source.key), source.key, "could not find bridge with name %q; create it first", name)
-				}
+	for _, source := range []struct {
+		key    string
+		parsed *pipeline.Pipeline
+	}{
+		{"observationSource", spec.Observation},
+		{"pluginConfig.juelsPerFeeCoinSource", spec.PluginConfig.JuelsPerFeeCoin},
+		{"pluginConfig.gasPriceSubunitsSource", spec.PluginConfig.GasPriceSubunits},
+	} {
+		if source.parsed == nil {
+			continue
+		}
+		for _, name := range source.parsed.Bridges() {
+			if s.Bridges != nil && !s.Bridges.HasBridge(name) {
+				d.problem(d.index.Line(source.key), source.key, "could not find bridge with name %q; create it first", name)
 			}
 		}
+		d.chains(spec, source.key, source.parsed, s.Chains)
 	}
 	if s.Jobs != nil {
 		if name, found := s.Jobs.ByContract(spec.ContractKey()); found {
@@ -515,6 +516,32 @@ func (d *document) create(spec *Spec, t table, s Settings) {
 			}
 		}
 	}
+}
+
+// chains checks the chains of the tasks that read contracts. That of the job itself is checked with relayConfig.
+func (d *document) chains(spec *Spec, key string, parsed *pipeline.Pipeline, known Chains) {
+	entry, _ := d.index.Find(key)
+	for _, chain := range parsed.Chains() {
+		line := entry.TextLine(chain.Task.Line)
+		switch {
+		case chain.ID == "" && spec.Relay != "evm":
+			d.problem(line, key, "task %s: attribute evmChainID is required: the job's relay is %s, so the task must name the chain%s", chain.Task.ID, spec.Relay, choice(known))
+		case chain.ID != "" && known != nil && !known.HasChain("evm", chain.ID):
+			d.problem(line, key, "task %s: attribute evmChainID: this node has no enabled evm chain %q%s", chain.Task.ID, chain.ID, choice(known))
+		}
+	}
+}
+
+// choice says which chains contracts can be read of.
+func choice(known Chains) string {
+	if known == nil {
+		return ""
+	}
+	ids := known.ChainIDs("evm")
+	if len(ids) == 0 {
+		return "; it has none, so add it to the node's configuration"
+	}
+	return "; it has " + strings.Join(ids, ", ")
 }
 
 // start checks what the job needs to run, and fills in what the node decides.

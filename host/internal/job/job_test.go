@@ -27,6 +27,13 @@ type node struct{}
 
 func (node) HasChain(relay, chainID string) bool { return chainID != "99" }
 
+func (node) ChainIDs(relay string) []string {
+	if relay != "evm" {
+		return nil
+	}
+	return []string{"1", "1337"}
+}
+
 func (node) HasKeyBundle(relay, id string) bool { return id != "absent" }
 
 func (node) HasTransmitter(relay, chainID, id string) bool { return !strings.HasSuffix(id, "ff") }

@@ -274,6 +274,9 @@ func (k knownChains) HasChain(relay, id string) bool {
 	return err == nil
 }
 
+// ChainIDs implements job.Chains.
+func (k knownChains) ChainIDs(relay string) []string { return k.plugins.chainIDs(relay) }
+
 // knownKeys implements job.Keys.
 type knownKeys struct{ node *Node }
 

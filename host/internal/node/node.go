@@ -101,6 +101,7 @@ func Start(ctx context.Context, s Settings) (_ *Node, err error) {
 	}
 	if n.runner, err = pipeline.NewRunner(pipeline.Settings{
 		Bridges:            bridges{n.database},
+		Contracts:          contracts{n.plugins},
 		MaxRunDuration:     s.Config.JobPipeline.MaxRunDuration.Duration,
 		DefaultHTTPTimeout: s.Config.JobPipeline.HTTPRequest.DefaultTimeout.Duration,
 		MaxResponse:        s.Config.JobPipeline.HTTPRequest.MaxSize,

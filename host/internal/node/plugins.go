@@ -279,6 +279,19 @@ func (p *plugins) chain(relayName, id string) (*relay, *relayerv1loophost.Chain,
 	return r, c, nil
 }
 
+// chainIDs are the chains of a relay, in the order of the configuration.
+func (p *plugins) chainIDs(relayName string) []string {
+	var ids []string
+	for _, r := range relayers(p.node.settings.Config) {
+		for _, c := range r.chains {
+			if r.name == relayName {
+				ids = append(ids, c.id)
+			}
+		}
+	}
+	return ids
+}
+
 func section(relayName string) string {
 	return map[string]string{"evm": "EVM", "solana": "Solana", "starknet": "Starknet"}[relayName]
 }

@@ -21,14 +21,7 @@ type jsonParse struct {
 }
 
 func buildJSONParse(b *builder) behaviour {
-	j := &jsonParse{separator: b.text("separator"), lax: b.boolean("lax", false)}
-	if attr := b.written("data"); attr != nil {
-		p, ok := b.variable(attr, "data")
-		if j.data = p; !ok {
-			b.report.warning(attr.line, b.node.name, "data", "only a variable $(…) counts here, so the text has no effect")
-		}
-	}
-	j.data.name = "data"
+	j := &jsonParse{separator: b.text("separator"), lax: b.boolean("lax", false), data: b.reference("data")}
 	b.needInput(j.data)
 	// The empty path is the whole document, but it has to be written.
 	if attr := b.find("path"); attr != nil && attr.value == "" {
@@ -503,17 +496,7 @@ func (l *lookup) evaluate(s scope) (any, error) {
 type conditional struct{ data parameter }
 
 func buildConditional(b *builder) behaviour {
-	c := &conditional{data: parameter{name: "data"}}
-	if attr := b.written("data"); attr != nil {
-		p, ok := b.variable(attr, "data")
-		if !ok {
-			b.report.warning(attr.line, b.node.name, "data", "only a variable $(…) counts here, so the text has no effect")
-			p.name = "data"
-		}
-		c.data = p
-	}
-	b.needInput(c.data)
-	return c
+	return &conditional{b.needInput(b.reference("data"))}
 }
 
 func (c *conditional) evaluate(s scope) (any, error) {

@@ -28,6 +28,7 @@ type scope struct {
 	inputs   []outcome
 	outcomes []outcome      // by position; a task reads only those that it awaits
 	run      map[string]any // jb and jobRun
+	chainID  string         // of the job, for reading contracts
 	spec     specKey
 }
 

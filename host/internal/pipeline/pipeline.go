@@ -1,8 +1,9 @@
 // Package pipeline runs the observation pipelines of OCR2 median jobs: graphs of small tasks, written in DOT, that fetch
-// values over HTTP and reduce them to one number.
+// values over HTTP or from contracts and reduce them to one number.
 //
 // It knows the grammar, the tasks and how a run is timed. It must not know jobs, databases, chains or libocr: whoever
-// runs a pipeline passes in what a run may see ([Input]) and where bridges are found ([Bridges]), and keeps the result.
+// runs a pipeline passes in what a run may see ([Input]), where bridges are found ([Bridges]) and who reads contracts
+// ([Contracts]), and keeps the result.
 //
 // Parsing ([Parse]) and evaluation touch nothing outside memory; only a [Runner] opens connections.
 package pipeline

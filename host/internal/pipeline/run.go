@@ -35,14 +35,16 @@ type Bridges interface {
 type Settings struct {
 	// Bridges finds bridges; it is needed even if no pipeline uses one.
 	Bridges Bridges
+	// Contracts reads contracts; without it every task of type ethcall fails.
+	Contracts Contracts
 	// HTTP makes the requests that may go anywhere. Requests to public addresses alone are made by a copy that checks where
 	// it connects. Default: a client of its own without a time limit, since every call has one.
 	HTTP *http.Client
 	// MaxRunDuration bounds a whole run; default 10 minutes.
 	MaxRunDuration time.Duration
-	// DefaultHTTPTimeout bounds one attempt of an http or bridge task that has no timeout attribute; default 15 seconds.
+	// DefaultHTTPTimeout bounds one attempt of an http, bridge or ethcall task that has no timeout attribute; default 15 seconds.
 	DefaultHTTPTimeout time.Duration
-	// MaxResponse is the most bytes that a reply's body may have; default 32 KiB.
+	// MaxResponse is the most bytes that a reply's body or a contract's answer may have; default 32 KiB.
 	MaxResponse int64
 	// BridgeCacheTTL is for bridge tasks without cacheTTL; default 0, which is no cache.
 	BridgeCacheTTL time.Duration
@@ -54,6 +56,7 @@ type Settings struct {
 // good answers of bridges.
 type Runner struct {
 	bridges            Bridges
+	contracts          Contracts
 	client, restricted *http.Client
 	maxRunDuration     time.Duration
 	defaultHTTPTimeout time.Duration
@@ -76,6 +79,7 @@ func NewRunner(settings Settings) (*Runner, error) {
 	}
 	r := &Runner{
 		bridges:            settings.Bridges,
+		contracts:          settings.Contracts,
 		client:             settings.HTTP,
 		maxRunDuration:     settings.MaxRunDuration,
 		defaultHTTPTimeout: settings.DefaultHTTPTimeout,
@@ -115,6 +119,8 @@ type Input struct {
 	ExternalJobID string // $(jb.externalJobID)
 	Name          string // $(jb.name)
 	Meta          Meta
+	// ChainID is the chain that tasks of type ethcall read if they name none, in decimal; empty if there is none.
+	ChainID string
 	// SpecID tells the pipelines of one Runner apart for the cache of bridge answers, such as "<job>/value".
 	SpecID string
 	// MaxTaskDuration bounds each attempt of each task; 0 is no bound.
@@ -191,7 +197,7 @@ func (r *Runner) Run(ctx context.Context, p *Pipeline, in Input) *Run {
 	run := &Run{Results: make([]Result, len(p.tasks)), terminal: p.terminal.position}
 	outcomes := make([]outcome, len(p.tasks))
 	awaits := make([]int, len(p.tasks))
-	base := scope{outcomes: outcomes, run: in.variables(), spec: specKey{id: in.SpecID, digest: p.digest}}
+	base := scope{outcomes: outcomes, run: in.variables(), chainID: in.ChainID, spec: specKey{id: in.SpecID, digest: p.digest}}
 	finished := make(chan int, len(p.tasks))
 	start := func(t *task) {
 		go func() {

@@ -101,14 +101,15 @@ var kinds = map[string]kind{
 	"hexdecode":    {0, 1, false, textKind(hexDecode)},
 	"base64encode": {0, 1, false, textKind(base64Encode)},
 	"base64decode": {0, 1, false, textKind(base64Decode)},
+
+	"ethcall":         {0, -1, false, buildETHCall},
+	"ethabiencode":    {0, -1, false, buildABIEncode},
+	"ethabidecode":    {0, -1, false, buildABIDecode},
+	"ethabidecodelog": {0, -1, false, buildABIDecodeLog},
 }
 
 // foreign are types that the established node has and no feed can use here, with the reason.
 var foreign = map[string]string{
-	"ethcall":          "pipelines have no access to chains; read the value through a bridge",
-	"ethabiencode":     "pipelines have no access to chains; let a bridge encode the call",
-	"ethabidecode":     "pipelines have no access to chains; let a bridge decode the result",
-	"ethabidecodelog":  "pipelines have no access to chains; let a bridge decode the log",
 	"ethtx":            "a feed's pipeline must not send transactions",
 	"estimategaslimit": "a feed's pipeline must not send transactions",
 	"cborparse":        "it serves direct requests, not feeds",
@@ -264,6 +265,20 @@ func (b *builder) variable(attr *attribute, name string) (parameter, bool) {
 	}
 	p.ref = ref
 	return p, true
+}
+
+// reference reads an attribute that is one variable. A text instead has no effect, as with the established node.
+func (b *builder) reference(name string) parameter {
+	attr := b.written(name)
+	if attr == nil {
+		return parameter{name: name}
+	}
+	p, ok := b.variable(attr, name)
+	if !ok {
+		b.report.warning(attr.line, b.node.name, name, "only a variable $(…) counts here, so the text has no effect")
+		p.name = name
+	}
+	return p
 }
 
 // text reads a variable or any literal text.

@@ -2,7 +2,10 @@ package source
 
 import (
 	"context"
+	"encoding/hex"
 	"encoding/json"
+	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -21,8 +24,8 @@ import (
 	"github.com/loop-plugins/loop/sdk/go/wire"
 )
 
-// world answers bridges and pages. Its keys are "bridge", "bridge/word" for a request whose data holds that word, and
-// "GET /path"; what it has no answer for is down.
+// world answers bridges, pages and contracts. Its keys are "bridge", "bridge/word" for a request whose data holds that word,
+// "GET /path", and "chain/contract" and the call in hexadecimal; what it has no answer for is down.
 type world map[string]string
 
 // ServeHTTP implements http.Handler.
@@ -59,6 +62,15 @@ func (w worldBridges) Bridge(_ context.Context, name string) (string, error) {
 	return string(w) + "/bridges/" + name, nil
 }
 
+// ReadContract implements pipeline.Contracts.
+func (w world) ReadContract(_ context.Context, r pipeline.ContractRead) ([]byte, error) {
+	answer, ok := w[fmt.Sprintf("%s/%s %x", r.ChainID, r.Contract, r.Data)]
+	if !ok {
+		return nil, errors.New("the chain does not answer")
+	}
+	return hex.DecodeString(strings.Repeat("0", 64-len(answer)) + answer)
+}
+
 // sample is a spec, the world that it meets and what it observes there: a number, or "error: " and what the error says.
 type sample struct {
 	file              string
@@ -83,7 +95,7 @@ func (s sample) check(t *testing.T) {
 	if spec == nil {
 		t.Fatal(report.Err())
 	}
-	runner, err := pipeline.NewRunner(pipeline.Settings{Bridges: worldBridges(server.URL)})
+	runner, err := pipeline.NewRunner(pipeline.Settings{Bridges: worldBridges(server.URL), Contracts: s.world})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -154,6 +166,17 @@ func TestSamples(t *testing.T) {
 		},
 		"a constant price of the fee coin": {
 			file: "constant-juels.toml", world: world{"mock": `{"answer":{"value":6}}`}, value: "6", juels: "230005", gas: "0",
+		},
+		"a rate of the chain and a price": {
+			file: "rate.toml",
+			world: world{
+				"1337/0x00000000000000000000000000000000000000cC 07a2d13a0000000000000000000000000000000000000000000000000de0b6b3a7640000": "0ebec21ee1da4000",
+				"1/0x00000000000000000000000000000000000000dD 50d25bcd":                                                                    "1f", "market-a": `{"price":"2000.5"}`,
+			},
+			value: "2125531", juels: "31", gas: "0",
+		},
+		"a rate, the chain down": {
+			file: "rate.toml", world: world{"market-a": `{"price":"2000.5"}`}, value: "error: the chain does not answer", juels: "error: the chain does not answer", gas: "0",
 		},
 		"a market that is open": {
 			file:  "guarded.toml",

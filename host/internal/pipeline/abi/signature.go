@@ -1,0 +1,245 @@
+package abi
+
+import (
+	"errors"
+	"fmt"
+	"regexp"
+	"strconv"
+	"strings"
+
+	gethabi "github.com/ethereum/go-ethereum/accounts/abi"
+)
+
+// argument is one argument of a function or one field of a tuple.
+type argument struct {
+	name    string // may be empty in a tuple
+	indexed bool
+	shape   shape
+}
+
+// shape is a type as it is written.
+type shape struct {
+	base   string     // canonical, such as uint256; tuple
+	fields []argument // of a tuple
+	arrays []int      // from the inside out: the length of each, -1 for any
+}
+
+// marshalled is the type as go-ethereum reads it.
+func (s shape) marshalled() string {
+	text := s.base
+	for _, size := range s.arrays {
+		if size < 0 {
+			text += "[]"
+		} else {
+			text += "[" + strconv.Itoa(size) + "]"
+		}
+	}
+	return text
+}
+
+// components are a tuple's fields as go-ethereum reads them. It wants names that are fit for Go, so that they get others.
+func (s shape) components() []gethabi.ArgumentMarshaling {
+	components := make([]gethabi.ArgumentMarshaling, len(s.fields))
+	for i, f := range s.fields {
+		components[i] = gethabi.ArgumentMarshaling{Name: "f" + strconv.Itoa(i), Type: f.shape.marshalled(), Components: f.shape.components()}
+	}
+	return components
+}
+
+// words counts what the parts of fixed size take, of an array of any length one element.
+func (s shape) words() int {
+	n := 1
+	if s.base == "tuple" {
+		n = 0
+		for _, f := range s.fields {
+			n += f.shape.words()
+		}
+	}
+	for _, size := range s.arrays {
+		if size > 0 {
+			n *= size
+		}
+		if n > maxWords {
+			return maxWords + 1
+		}
+	}
+	return n
+}
+
+var (
+	wordPattern = regexp.MustCompile(`^[a-zA-Z_$][a-zA-Z0-9_$]*`)
+	basePattern = regexp.MustCompile(`^(address|bool|string|bytes|tuple|bytes([0-9]+)|u?int([0-9]*))$`)
+	sizePattern = regexp.MustCompile(`^\[\s*([0-9]*)\s*\]`)
+	// locations are where Solidity keeps an argument, which the encoding does not depend on.
+	locations = map[string]bool{"memory": true, "calldata": true, "storage": true, "payable": true}
+)
+
+// parser reads a signature from its start.
+type parser struct {
+	rest  string
+	event bool
+	count int
+	depth int
+}
+
+func (p *parser) blanks() { p.rest = strings.TrimLeft(p.rest, " \t\r\n") }
+
+// take consumes a character if it is next.
+func (p *parser) take(c byte) bool {
+	p.blanks()
+	if p.rest != "" && p.rest[0] == c {
+		p.rest = p.rest[1:]
+		return true
+	}
+	return false
+}
+
+func (p *parser) word() string {
+	p.blanks()
+	word := wordPattern.FindString(p.rest)
+	p.rest = p.rest[len(word):]
+	return word
+}
+
+// here quotes what stands at the place of an error.
+func (p *parser) here() string {
+	p.blanks()
+	if p.rest == "" {
+		return "the end"
+	}
+	const shown = 24
+	if len(p.rest) > shown {
+		return strconv.Quote(strings.ToValidUTF8(p.rest[:shown], "") + "…")
+	}
+	return strconv.Quote(p.rest)
+}
+
+func (p *parser) signature(s *Signature) (err error) {
+	start := p.rest
+	if name := p.word(); name != "tuple" && p.take('(') {
+		s.name = name
+		if s.arguments, err = p.arguments(); err != nil {
+			return err
+		}
+		if p.blanks(); p.rest != "" {
+			return fmt.Errorf("%s stands after the closing parenthesis, where a signature ends", p.here())
+		}
+		return nil
+	}
+	p.rest = start
+	for { // arguments alone
+		a, err := p.argument()
+		if err != nil {
+			return err
+		}
+		s.arguments = append(s.arguments, a)
+		if p.blanks(); p.rest == "" {
+			return nil
+		}
+		if !p.take(',') {
+			return fmt.Errorf("%s where a comma or the end is expected", p.here())
+		}
+	}
+}
+
+// arguments reads up to the closing parenthesis.
+func (p *parser) arguments() ([]argument, error) {
+	if p.take(')') {
+		return nil, nil
+	}
+	var all []argument
+	for {
+		a, err := p.argument()
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, a)
+		if p.take(')') {
+			return all, nil
+		}
+		if !p.take(',') {
+			return nil, fmt.Errorf("%s where a comma or a closing parenthesis is expected", p.here())
+		}
+	}
+}
+
+// argument reads a type and what follows it up to a comma or parenthesis.
+func (p *parser) argument() (a argument, err error) {
+	if p.count++; p.count > maxArguments {
+		return a, fmt.Errorf("there are more than %d arguments", maxArguments)
+	}
+	if a.shape, err = p.shape(); err != nil {
+		return a, err
+	}
+	for word := p.word(); word != ""; word = p.word() {
+		switch {
+		case a.name != "":
+			return a, fmt.Errorf("%s %s: write one name after the type", a.name, word)
+		case word == "indexed" && p.event && p.depth == 0:
+			a.indexed = true
+		case word == "indexed":
+			return a, errors.New("indexed stands in the arguments of an event alone")
+		case !locations[word]:
+			a.name = word
+		}
+	}
+	return a, nil
+}
+
+func (p *parser) shape() (s shape, err error) {
+	p.depth++
+	defer func() { p.depth-- }()
+	tooDeep := fmt.Errorf("tuples and arrays nest deeper than %d", maxDepth)
+	if p.depth > maxDepth {
+		return s, tooDeep
+	}
+	s.base = p.word()
+	if s.base == "" && !p.take('(') || s.base == "tuple" && !p.take('(') {
+		return s, fmt.Errorf("%s where a type is expected, such as uint256", p.here())
+	}
+	switch match := basePattern.FindStringSubmatch(s.base); {
+	case s.base == "" || s.base == "tuple":
+		s.base = "tuple"
+		if s.fields, err = p.arguments(); err != nil {
+			return s, err
+		}
+		if len(s.fields) == 0 {
+			return s, errors.New("a tuple has at least one field")
+		}
+	case match == nil:
+		return s, fmt.Errorf("%s is no type; the types are address, bool, string, bytes, bytes1 to bytes32, int8 to int256, uint8 to uint256, tuples and arrays of these", s.base)
+	case s.base == "int" || s.base == "uint":
+		s.base += "256"
+	case match[2] != "" && !between(match[2], 1, 32, 1), match[3] != "" && !between(match[3], 8, 256, 8):
+		return s, fmt.Errorf("%s is no type: bytes have 1 to 32 bytes, and integers 8 to 256 bits in steps of 8", s.base)
+	}
+	for {
+		p.blanks()
+		match := sizePattern.FindStringSubmatch(p.rest)
+		if match == nil {
+			break
+		}
+		p.rest = p.rest[len(match[0]):]
+		size := -1
+		if match[1] != "" && !between(match[1], 1, maxWords, 1) {
+			return s, fmt.Errorf("an array of %s elements: fixed arrays have 1 to %d", shortened(match[1]), maxWords)
+		} else if match[1] != "" {
+			size, _ = strconv.Atoi(match[1])
+		}
+		if s.arrays = append(s.arrays, size); p.depth+len(s.arrays) > maxDepth {
+			return s, tooDeep
+		}
+	}
+	if s.words() > maxWords {
+		return s, fmt.Errorf("the type %s… is too large: arrays of fixed length have %d elements in all at most", shortened(s.marshalled()), maxWords)
+	}
+	return s, nil
+}
+
+// between tells whether digits are a number without leading zeros, from least to most, in steps.
+func between(digits string, least, most, step int) bool {
+	n, err := strconv.Atoi(digits)
+	return err == nil && digits[0] != '0' && n >= least && n <= most && n%step == 0
+}
+
+func shortened(text string) string { return text[:min(len(text), 24)] }
