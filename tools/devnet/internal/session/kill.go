@@ -59,6 +59,7 @@ func checkKills(config *Config) error {
 
 // kill kills a random process now and then, until it has killed enough, the session has what it wants, or ctx ends.
 func (n *network) kill(ctx context.Context, group *errgroup.Group) error {
+	defer close(n.spared)
 	random := rand.New(rand.NewPCG(n.config.Seed, 1))
 	for n.config.Kills == 0 || n.kills() < n.config.Kills {
 		// Rounds come at an even pace: even kills would meet them at the same moment again and again.

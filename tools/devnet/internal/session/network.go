@@ -51,6 +51,7 @@ type network struct {
 	members  []*member
 	complete chan struct{} // closed when all nodes have their jobs
 	enough   chan struct{} // closed when there is nothing more to wait for
+	spared   chan struct{} // closed when nothing is killed any more
 	limit    *time.Timer   // of Config.Timeout; nil without one
 
 	mu     sync.Mutex
@@ -279,6 +280,13 @@ func (n *network) end(ctx context.Context) error {
 	case <-n.complete:
 	default: // it was time before the nodes had their jobs
 		return errDone
+	}
+	if n.config.KillEvery > 0 {
+		select {
+		case <-n.spared:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
 	}
 	if err := n.ask(ctx); err != nil { // for the last word on restarts
 		return err

@@ -131,7 +131,10 @@ type Result struct {
 // Without a number of rounds or kills, the end of ctx is the good end. The result is of use after an error too.
 func Run(ctx context.Context, config Config, display Display) (Result, error) {
 	begin := time.Now()
-	n := &network{config: config, display: display, complete: make(chan struct{}), enough: make(chan struct{})}
+	n := &network{
+		config: config, display: display,
+		complete: make(chan struct{}), enough: make(chan struct{}), spared: make(chan struct{}),
+	}
 	n.result = Result{
 		Chain: config.Chain, Nodes: config.Nodes, Rounds: config.Rounds, InProcess: config.InProcess, Seed: config.Seed,
 		Answers: []string{},

@@ -79,13 +79,15 @@ func (n *network) settle(ctx context.Context) error {
 func (n *network) compare(ctx context.Context, late bool) (done bool, delivery *audit.Delivery, fault error) {
 	books := audit.Books{Accepted: map[audit.Position][]string{}}
 	flying := map[string][]uint64{}
-	done = true
+	var left error
 	for _, m := range n.members {
 		unfinished, err := m.gather(ctx)
 		if err != nil {
 			return false, nil, err
 		}
-		done = done && unfinished.Done()
+		if !unfinished.Done() {
+			left = fmt.Errorf("the relayer of %s still has %d reports and the transactions %v of its accounts in its Store", m.Name(), len(unfinished.Reports), unfinished.Numbers)
+		}
 		flying[m.Name()] = unfinished.Numbers[m.keys.Account]
 		for _, position := range m.acceptances() {
 			books.Accepted[position] = append(books.Accepted[position], m.Name())
@@ -95,7 +97,7 @@ func (n *network) compare(ctx context.Context, late bool) (done bool, delivery *
 	if tells {
 		kept.bury()
 	}
-	if !done && !late {
+	if left != nil && !late {
 		return false, nil, nil
 	}
 	if tells {
@@ -112,8 +114,11 @@ func (n *network) compare(ctx context.Context, late bool) (done bool, delivery *
 		n.mu.Unlock()
 	}
 	compared, fault := audit.Deliver(books)
+	if fault == nil {
+		fault = left
+	}
 	if fault == nil && len(books.Landed) > 0 && len(books.Accepted) == 0 {
 		fault = fmt.Errorf("the chain has %d reports, and the nodes' logs tell of none that was handed to a relayer: they word it otherwise than devnet knows", len(books.Landed))
 	}
-	return done, &compared, fault
+	return left == nil, &compared, fault
 }
