@@ -32,9 +32,9 @@ func (c *command) jobs() *cobra.Command {
 			r, err := call(cmd.Context(), c, func(a api) func(context.Context, *nodev1.AddJobRequest) (*nodev1.AddJobResponse, error) {
 				return a.AddJob
 			}, &nodev1.AddJobRequest{SpecToml: spec})
-			if found := details(err); found != nil {
+			if found := details(err); len(found.GetProblems()) > 0 {
 				printFindings(c.streams.Err, args[0], found)
-				return exit(ExitFailed, fmt.Errorf("the node refused %s, which has %s", args[0], plural(len(found.GetProblems()), "problem")))
+				return exit(ExitFailed, fmt.Errorf("the node refused %s, which has %s", args[0], count(found.GetProblems())))
 			}
 			if err != nil {
 				return err
@@ -59,8 +59,8 @@ func (c *command) jobs() *cobra.Command {
 			if err := c.show(r, func(w io.Writer) { printFindings(w, args[0], r) }); err != nil {
 				return err
 			}
-			if n := len(r.GetProblems()); n > 0 {
-				return exit(ExitFailed, fmt.Errorf("%s has %s", args[0], plural(n, "problem")))
+			if found := r.GetProblems(); len(found) > 0 {
+				return exit(ExitFailed, fmt.Errorf("%s has %s", args[0], count(found)))
 			}
 			return nil
 		},
@@ -342,6 +342,21 @@ func finding(file string, p *nodev1.Problem) string {
 		return place + ": " + p.GetKey() + ": " + p.GetText()
 	}
 	return place + ": " + p.GetText()
+}
+
+// count counts the problems of the check that refuses a spec, and those that later checks find.
+func count(problems []*nodev1.Problem) string {
+	stage, first := problems[0].GetStage(), 0
+	for _, p := range problems {
+		if p.GetStage() == stage {
+			first++
+		}
+	}
+	text := plural(first, "problem") + " in the " + stage + " check"
+	if later := len(problems) - first; later > 0 {
+		text += fmt.Sprintf(", and %d in later ones", later)
+	}
+	return text
 }
 
 func plural(n int, noun string) string {

@@ -274,6 +274,35 @@ func TestSettings(t *testing.T) {
 	}
 }
 
+// What refuses a spec are the problems that an established node would name, all of one check and no other's.
+func TestErrIsOfOneCheck(t *testing.T) {
+	t.Parallel()
+	ocr2 := strings.Replace(frame, `pluginConfig.juelsPerFeeCoinSource = "x [type=sum values=<[1]>]"`, "pluginConfig = {}", 1)
+	for name, test := range map[string]struct{ spec, want string }{
+		"a forbidden key": {"isBootstrapPeer = true\n" + ocr2, "ocr2 check: line 1: isBootstrapPeer: unrecognised key for ocr2 peer: remove it"},
+		"timing": {
+			"blockchainTimeout = \"20001ms\"\ncontractConfigTrackerPollInterval = \"121s\"\ncontractConfigConfirmations = 101\n" + ocr2,
+			"ocr2 check: line 1: blockchainTimeout: 20.001s is outside 1s–20s\n" +
+				"ocr2 check: line 2: contractConfigTrackerPollInterval: 2m1s is outside 1s–2m0s\n" +
+				"ocr2 check: line 3: contractConfigConfirmations: 101 is outside 1–100",
+		},
+		"before it": {"isBootstrapPeer = true\n" + strings.Replace(ocr2, "schemaVersion = 1", "schemaVersion = 2", 1), "common check: line 3: schemaVersion: invalid schema version 2; write schemaVersion = 1"},
+		"after it":  {ocr2, "start check: line 9: pluginConfig.juelsPerFeeCoinSource: invalid juelsPerFeeCoinSource pipeline: it is missing or empty; a constant is written as zero [type=\"sum\" values=<[0]>]"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			_, report := job.Parse([]byte(test.spec), settings())
+			if diff := cmp.Diff(test.want, fmt.Sprint(report.Err())); diff != "" {
+				t.Error(diff)
+			}
+			// The last check's findings are shown all the same.
+			if last := report.Problems[len(report.Problems)-1]; last.Stage != job.StageStart {
+				t.Errorf("the last problem is of the check %s", last.Stage)
+			}
+		})
+	}
+}
+
 func FuzzParse(f *testing.F) {
 	files, err := filepath.Glob("testdata/*.toml")
 	if err != nil {

@@ -39,18 +39,21 @@ func (f Finding) String() string {
 	return out.String()
 }
 
-// Report is all that Parse found, in the order of the checks: the first problem is the one that an established node would
-// name, though in words of its own.
+// Report is all that Parse found, in the order of the checks: the problems of the first stage that has one are those that an
+// established node would name, though in words of its own. What follows is for those who would rather mend a file once.
 type Report struct {
 	Problems []Finding
 	Warnings []Finding
 }
 
-// Err joins the problems, or is nil if there are none.
+// Err is why the job is refused, or nil: it joins the problems of the first stage that has one. Those of later stages, which an
+// established node would not have reached, are not part of it.
 func (r *Report) Err() error {
-	errs := make([]error, len(r.Problems))
-	for at, problem := range r.Problems {
-		errs[at] = fmt.Errorf("%s check: %w", problem.Stage, errors.New(problem.String()))
+	var errs []error
+	for _, problem := range r.Problems {
+		if problem.Stage == r.FailedAt() {
+			errs = append(errs, fmt.Errorf("%s check: %w", problem.Stage, errors.New(problem.String())))
+		}
 	}
 	return errors.Join(errs...)
 }
