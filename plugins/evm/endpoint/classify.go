@@ -3,6 +3,7 @@ package endpoint
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"strings"
 
 	"github.com/ethereum/go-ethereum/rpc"
@@ -49,6 +50,8 @@ func classify(err error) error {
 		return relayer.Answered(relayer.Said(answer.Error()))
 	case errors.Is(err, rpc.ErrNoResult), errors.Is(err, rpc.ErrMissingBatchResponse):
 		return relayer.Said("answers without a result")
+	case strings.Contains(err.Error(), "read limit exceeded"): // of the WebSocket package, which is not linked by name
+		return relayer.Said(fmt.Sprintf("answers with more than %d MiB", longest))
 	case errors.Is(err, rpc.ErrClientQuit):
 		return relayer.Said("closed the connection")
 	case errors.Is(err, rpc.ErrSubscriptionQueueOverflow):

@@ -99,7 +99,7 @@ func (d *Driver) Connect(ctx context.Context) (*Client, error) {
 
 func (d *Driver) dial(ctx context.Context) (*Client, error) {
 	if d.settings.HTTPURL == "" {
-		inner, err := rpc.DialOptions(ctx, d.settings.WSURL)
+		inner, err := rpc.DialOptions(ctx, d.settings.WSURL, rpc.WithWebsocketMessageSizeLimit(longest<<20))
 		if err != nil {
 			return nil, err
 		}
@@ -187,11 +187,11 @@ func (c *Client) Call(ctx context.Context, result any, method string, args ...an
 	return nil
 }
 
-// limited bounds what a node may answer: the JSON decoder would hold all of it in memory.
+// limited bounds what a node may answer.
 type limited struct{ http.RoundTripper }
 
-// longest is 64 MiB: several times the largest answer to a page of logs.
-const longest = 64 << 20
+// longest is the most MiB of an answer that are read: several times the largest answer to a page of logs.
+const longest = 64
 
 func (l limited) RoundTrip(r *http.Request) (*http.Response, error) {
 	response, err := l.RoundTripper.RoundTrip(r)
@@ -199,7 +199,7 @@ func (l limited) RoundTrip(r *http.Request) (*http.Response, error) {
 		response.Body = struct {
 			io.Reader
 			io.Closer
-		}{io.LimitReader(response.Body, longest), response.Body}
+		}{relayer.Limited(response.Body, longest), response.Body}
 	}
 	return response, err
 }

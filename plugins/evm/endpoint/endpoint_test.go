@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/big"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -133,5 +134,61 @@ func TestEachSplitsBatches(t *testing.T) {
 	}
 	if err := c.Batch(t.Context(), calls); !relayer.IsAnswered(err) {
 		t.Errorf("Batch with one error: %v", err)
+	}
+}
+
+// TestFlood holds that an answer of a GiB is not read to its end, and that this is said.
+func TestFlood(t *testing.T) {
+	t.Parallel()
+	server := scripted(t)
+	c, err := connect(t, server)
+	if err != nil {
+		t.Fatal(err)
+	}
+	server.SetFault(relayertest.Flood)
+	const slack = 256 // the system's buffers, which may be large
+	var result string
+	for name, call := range map[string]func() error{
+		"one call": func() error { return c.Call(t.Context(), &result, "eth_chainId") },
+		"a batch": func() error {
+			return c.Batch(t.Context(), []rpc.BatchElem{{Method: "eth_chainId", Result: &result}, {Method: "eth_gasPrice", Result: &result}})
+		},
+	} {
+		before := server.Flooded()
+		if err := call(); relayer.IsAnswered(err) || relayer.Reason(err) != "answers with more than 64 MiB" {
+			t.Errorf("%s: %v", name, err)
+		}
+		if taken := server.Flooded() - before; taken > longest+slack {
+			t.Errorf("%s took %d MiB", name, taken)
+		}
+	}
+}
+
+// flooding is a node whose answer is too long.
+type flooding struct{ fakeNode }
+
+func (*flooding) Flood() string { return strings.Repeat("f", 100<<20) }
+
+func TestFloodOverWebSocket(t *testing.T) {
+	t.Parallel()
+	server := rpc.NewServer()
+	if err := server.RegisterName("eth", &flooding{fakeNode{height: 100, chain: "0x1"}}); err != nil {
+		t.Fatal(err)
+	}
+	sockets := httptest.NewServer(server.WebsocketHandler([]string{"*"}))
+	d := NewDriver(Settings{WSURL: strings.Replace(sockets.URL, "http", "ws", 1), ChainID: big.NewInt(1), PollInterval: time.Second, Timeout: time.Minute, Contracts: &Contracts{}})
+	c, err := d.Connect(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		d.Disconnect(c)
+		server.Stop()
+		sockets.CloseClientConnections()
+		sockets.Close()
+	})
+	var result string
+	if err := c.Call(t.Context(), &result, "eth_flood"); relayer.IsAnswered(err) || relayer.Reason(err) != "answers with more than 64 MiB" {
+		t.Error(err)
 	}
 }

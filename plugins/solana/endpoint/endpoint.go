@@ -129,8 +129,8 @@ func (c *Client) look(ctx context.Context) error {
 // its errors quote the node's address.
 type checked struct{ *http.Transport }
 
-// longest is 64 MiB: several times the largest block.
-const longest = 64 << 20
+// longest is the most MiB of an answer that are read: several times the largest block.
+const longest = 64
 
 // RoundTrip implements http.RoundTripper.
 func (t checked) RoundTrip(r *http.Request) (*http.Response, error) {
@@ -142,12 +142,10 @@ func (t checked) RoundTrip(r *http.Request) (*http.Response, error) {
 	if response.StatusCode/100 != 2 {
 		return nil, relayer.StatusCode(response.StatusCode)
 	}
-	body, err := io.ReadAll(io.LimitReader(response.Body, longest+1))
+	body, err := io.ReadAll(relayer.Limited(response.Body, longest))
 	switch {
 	case err != nil:
 		return nil, err
-	case len(body) > longest:
-		return nil, relayer.Said("answers with more than 64 MiB")
 	case !json.Valid(body):
 		return nil, relayer.Said("answers with something other than the JSON expected")
 	}

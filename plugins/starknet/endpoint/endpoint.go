@@ -139,8 +139,8 @@ type response struct {
 	Error  *answerError    `json:"error"`
 }
 
-// longest is the most bytes of an answer that are read: 16 MiB, several times the largest block's.
-const longest = 16 << 20
+// longest is the most MiB of an answer that are read: several times the largest block's.
+const longest = 16
 
 // call makes one call. Its error is a fault of the node, or an *AnswerError that is marked relayer.Answered.
 func (c *Client) call(ctx context.Context, result any, method string, params ...any) error {
@@ -167,12 +167,13 @@ func (c *Client) do(ctx context.Context, result any, method string, params []any
 	if err != nil {
 		return err
 	}
+	content := relayer.Limited(reply.Body, longest)
 	defer func() {
-		_, _ = io.Copy(io.Discard, io.LimitReader(reply.Body, longest)) // so that the connection serves the next call
+		_, _ = io.Copy(io.Discard, content) // so that the connection serves the next call
 		_ = reply.Body.Close()
 	}()
 	var answer response
-	err = json.NewDecoder(io.LimitReader(reply.Body, longest)).Decode(&answer)
+	err = json.NewDecoder(content).Decode(&answer)
 	switch {
 	case err == nil && answer.Error != nil: // some nodes send these with a status of their own
 		return answer.Error.classify()

@@ -12,6 +12,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/loop-plugins/loop/sdk/go/relayer"
+	"github.com/loop-plugins/loop/sdk/go/relayer/relayertest"
 	"github.com/loop-plugins/loop/sdk/go/stark"
 )
 
@@ -95,6 +96,23 @@ func TestAnswersThatAreNone(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestFlood holds that an answer of a GiB is not read to its end, and that this is said.
+func TestFlood(t *testing.T) {
+	t.Parallel()
+	server := relayertest.NewServer(t, "")
+	server.SetFault(relayertest.Flood)
+	transport := &http.Transport{}
+	t.Cleanup(transport.CloseIdleConnections)
+	_, err := (&Client{url: server.HTTPURL, http: &http.Client{Transport: transport}}).LatestHead(t.Context())
+	if relayer.IsAnswered(err) || relayer.Reason(err) != "answers with more than 16 MiB" {
+		t.Error(err)
+	}
+	const slack = 256 // the system's buffers, which may be large
+	if taken := server.Flooded(); taken > longest+slack {
+		t.Errorf("it took %d MiB", taken)
 	}
 }
 

@@ -17,7 +17,7 @@ import (
 type Fault int
 
 // The faults of a Server. Setting any but None, Hang and Mute breaks the connections that are open, as a real failure does. HTML, Limit,
-// Garbage and Lag break WebSockets alone.
+// Garbage, Flood and Lag break WebSockets alone.
 const (
 	// None: serves.
 	None Fault = iota
@@ -33,6 +33,8 @@ const (
 	Limit
 	// Garbage: every answer breaks off in the middle of a JSON text.
 	Garbage
+	// Flood: every answer is a JSON text of a GiB.
+	Flood
 	// Mute: WebSockets stay open and nothing comes over them any more; HTTP serves.
 	Mute
 )
@@ -53,6 +55,7 @@ type Server struct {
 	scripts  map[string]func(params json.RawMessage) (any, error)
 	recorded map[string]json.RawMessage
 	requests map[string]int
+	flooded  int
 }
 
 // NewServer starts a server in front of a node's HTTP address (which must take WebSockets too), or of none if it is empty.
@@ -123,6 +126,29 @@ func (s *Server) Requests(method string) int {
 	return s.requests[method]
 }
 
+// Flooded is how many MiB the server got rid of under the fault Flood.
+func (s *Server) Flooded() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.flooded
+}
+
+// flood answers with a text that nobody wants to read.
+func (s *Server) flood(w io.Writer) {
+	const length = 1024 // MiB
+	_, _ = io.WriteString(w, `{"jsonrpc":"2.0","id":1,"result":"`)
+	part := bytes.Repeat([]byte("f"), 1<<20)
+	for range length {
+		if _, err := w.Write(part); err != nil {
+			return
+		}
+		s.mu.Lock()
+		s.flooded++
+		s.mu.Unlock()
+	}
+	_, _ = io.WriteString(w, `"}`)
+}
+
 func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 	s.mu.Lock()
 	fault := s.fault
@@ -137,6 +163,9 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 		return
 	case Garbage:
 		_, _ = io.WriteString(w, `{"jsonrpc":"2.0","id":1,"resu`)
+		return
+	case Flood:
+		s.flood(w)
 		return
 	}
 	if strings.EqualFold(r.Header.Get("Upgrade"), "websocket") {

@@ -1,0 +1,215 @@
+package endpoint
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	sol "github.com/gagliardetto/solana-go"
+	"github.com/gagliardetto/solana-go/rpc"
+	"go.uber.org/goleak"
+
+	"github.com/loop-plugins/loop/sdk/go/relayer"
+	"github.com/loop-plugins/loop/sdk/go/relayer/relayertest"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// driver is one of a chain that is none of the public ones.
+func driver(url string) *Driver {
+	return NewDriver(Settings{
+		URL: url, ChainID: "localnet", Commitment: rpc.CommitmentConfirmed, PollInterval: 10 * time.Millisecond, Timeout: 5 * time.Second,
+		Accounts: &relayer.Followed[sol.PublicKey]{}, Pushed: func(sol.PublicKey, uint64, []byte) {},
+	})
+}
+
+// client is one of a node that gives the same answer to every call.
+func client(t testing.TB, code int, body *string) *Client {
+	t.Helper()
+	var connected atomic.Bool
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		var call struct {
+			ID     json.RawMessage
+			Method string
+		}
+		_ = json.NewDecoder(r.Body).Decode(&call)
+		if !connected.Load() {
+			result := map[string]string{"getGenesisHash": `"a"`, "getSlot": `1`}[call.Method]
+			_, _ = fmt.Fprintf(w, `{"jsonrpc":"2.0","id":%s,"result":%s}`, call.ID, result)
+			return
+		}
+		w.WriteHeader(code)
+		_, _ = io.WriteString(w, *body)
+	}))
+	t.Cleanup(server.Close)
+	d := driver(server.URL)
+	c, err := d.Connect(context.Background())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { d.Disconnect(c) })
+	connected.Store(true)
+	return c
+}
+
+// every makes each call of this package once.
+func every(ctx context.Context, c *Client) map[string]error {
+	errs := map[string]error{}
+	_, errs["Slot"] = c.Slot(ctx, rpc.CommitmentConfirmed)
+	_, errs["BlockHeight"] = c.BlockHeight(ctx)
+	_, errs["LatestBlockhash"] = c.LatestBlockhash(ctx, rpc.CommitmentConfirmed)
+	_, _, errs["Accounts"] = c.Accounts(ctx, []sol.PublicKey{{1}, {2}}, Slice{Length: 8})
+	_, errs["Statuses"] = c.Statuses(ctx, []string{"a", "b"}, true)
+	errs["Send"] = c.Send(ctx, []byte{1}, true, 0)
+	_, errs["Units"] = c.Units(ctx, []byte{1})
+	_, errs["Balance"] = c.Balance(ctx, sol.PublicKey{1})
+	_, errs["Block"] = c.Block(ctx, 7)
+	errs["check"] = driver("").check(ctx, c)
+	return errs
+}
+
+func TestAnswersThatAreNone(t *testing.T) {
+	t.Parallel()
+	const noJSON, noResult = "answers with something other than the JSON expected", "answers without a result"
+	for name, c := range map[string]struct {
+		code   int
+		body   string
+		method string // empty: all
+		want   string
+		answer bool // the node's sensible answer
+	}{
+		"nothing":          {200, ``, "", noJSON, false},
+		"page":             {200, `<html>`, "", noJSON, false},
+		"cut":              {200, `{"jsonrpc":"2.0","result":"0x`, "", noJSON, false},
+		"status":           {503, `<html>`, "", "answers with HTTP status 503", false},
+		"limited":          {429, `{}`, "", "answers with HTTP status 429: it limits the rate of requests", false},
+		"text":             {200, `{"jsonrpc":"2.0","result":"x"}`, "BlockHeight", noJSON, false},
+		"list":             {200, `{"jsonrpc":"2.0","result":[]}`, "Accounts", noJSON, false},
+		"no blockhash":     {200, `{"jsonrpc":"2.0","result":{"value":null}}`, "LatestBlockhash", "answers without a blockhash", false},
+		"one account":      {200, `{"jsonrpc":"2.0","result":{"value":[null]}}`, "Accounts", "answers with 1 accounts of 2", false},
+		"other encoding":   {200, `{"jsonrpc":"2.0","result":{"value":[null,{"data":["x","base58"]}]}}`, "Accounts", "answers with an account in another encoding than asked for", false},
+		"no base64":        {200, `{"jsonrpc":"2.0","result":{"value":[null,{"data":["!","base64"]}]}}`, "Accounts", "answers with an account that is not the base64 it claims to be", false},
+		"three statuses":   {200, `{"jsonrpc":"2.0","result":{"value":[null,null,null]}}`, "Statuses", "answers with 3 statuses of 2", false},
+		"no simulation":    {200, `{"jsonrpc":"2.0","result":{}}`, "Units", noResult, false},
+		"fails":            {200, `{"jsonrpc":"2.0","result":{"value":{"err":"AccountNotFound"}}}`, "Units", `the simulation fails with "AccountNotFound"`, true},
+		"no such method":   {200, `{"jsonrpc":"2.0","error":{"code":-32601,"message":"Method not found"}}`, "", "answers with the error: Method not found", false},
+		"unhealthy":        {200, `{"jsonrpc":"2.0","error":{"code":-32005,"message":"Node is behind by 42 slots"}}`, "", "answers with the error: Node is behind by 42 slots", false},
+		"limited in JSON":  {200, `{"jsonrpc":"2.0","error":{"code":-32097,"message":"Too many requests, see https://h/key"}}`, "", "answers with the error: Too many requests, see [address]", false},
+		"refused":          {200, `{"jsonrpc":"2.0","error":{"code":-32002,"message":"Transaction simulation failed: Blockhash not found"}}`, "Send", "Transaction simulation failed: Blockhash not found", true},
+		"no block of that": {200, `{"jsonrpc":"2.0","error":{"code":-32009,"message":"Slot 7 was skipped"}}`, "Block", "Slot 7 was skipped", true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			for method, err := range every(t.Context(), client(t, c.code, &c.body)) {
+				if c.method != "" && c.method != method {
+					continue
+				}
+				if err == nil || relayer.IsAnswered(err) != c.answer {
+					t.Errorf("%s: %v is taken for the node's answer: %t", method, err, relayer.IsAnswered(err))
+					continue
+				}
+				reason := relayer.Reason(err)
+				if c.answer {
+					_, reason, _ = strings.Cut(": "+err.Error(), ": "+names[method])
+				}
+				if reason != c.want {
+					t.Errorf("%s: %q, want %q", method, reason, c.want)
+				}
+			}
+		})
+	}
+}
+
+// names are what errors of a call begin with.
+var names = map[string]string{"Send": "sendTransaction: ", "Block": "getBlock: "}
+
+func TestConnectChecksTheChain(t *testing.T) {
+	t.Parallel()
+	mainnet, devnet := genesis("mainnet"), genesis("devnet")
+	for name, c := range map[string]struct {
+		chain, genesis string
+		want           error
+	}{
+		"mainnet":                {"mainnet", mainnet, nil},
+		"devnet for mainnet":     {"mainnet", devnet, relayer.ErrWrongChain},
+		"a chain of one's own":   {"localnet", "a", nil},
+		"mainnet for that":       {"localnet", mainnet, relayer.ErrWrongChain},
+		"no genesis":             {"localnet", "", relayer.ErrWrongChain},
+		"another one for devnet": {"devnet", "a", relayer.ErrWrongChain},
+	} {
+		server := relayertest.NewServer(t, "")
+		server.Answer("getGenesisHash", func(json.RawMessage) (any, error) { return c.genesis, nil })
+		server.Answer("getSlot", func(json.RawMessage) (any, error) { return 42, nil })
+		d := driver(server.HTTPURL)
+		d.settings.ChainID = c.chain
+		client, err := d.Connect(t.Context())
+		if !errors.Is(err, c.want) || (err == nil) != (c.want == nil) {
+			t.Errorf("%s: %v, want %v", name, err, c.want)
+		}
+		if err == nil {
+			if client.Newest() != 42 {
+				t.Errorf("%s: the newest slot is %d, want 42", name, client.Newest())
+			}
+			d.Disconnect(client)
+		}
+	}
+	_, err := driver("http://user:geheim@127.0.0.1:1/geheim").Connect(t.Context())
+	if err == nil || relayer.Reason(err) != "refuses connections" || strings.Contains(err.Error(), "geheim") {
+		t.Errorf("a node that is not there: %v", err)
+	}
+}
+
+// TestFlood holds that an answer of a GiB is not read to its end, and that this is said.
+func TestFlood(t *testing.T) {
+	t.Parallel()
+	server := relayertest.NewServer(t, "")
+	server.SetFault(relayertest.Flood)
+	_, err := driver(server.HTTPURL).Connect(t.Context())
+	if relayer.IsAnswered(err) || relayer.Reason(err) != "answers with more than 64 MiB" {
+		t.Error(err)
+	}
+	const slack = 256 // the system's buffers, which may be large
+	if taken := server.Flooded(); taken > longest+slack {
+		t.Errorf("it took %d MiB", taken)
+	}
+}
+
+func TestHorizon(t *testing.T) {
+	t.Parallel()
+	var h Horizon
+	for _, slot := range []uint64{5, 9, 7} {
+		h.Reach(slot)
+	}
+	if h.Slot() != 9 {
+		t.Errorf("the horizon is at %d, want 9", h.Slot())
+	}
+}
+
+// FuzzAnswer holds that no answer of a node makes a panic, nor an error without a reason.
+func FuzzAnswer(f *testing.F) {
+	for _, seed := range []string{
+		``, `{}`, `{"result":1}`, `{"result":"x"}`, `{"result":{"value":[null,{"data":["","base64"]}]}}`, `{"result":{"value":[{"data":[]}]}}`,
+		`{"result":{"context":{"slot":1},"value":{"blockhash":"1","lastValidBlockHeight":1}}}`, `{"result":{"value":[{"err":{},"confirmationStatus":"x"},null]}}`,
+		`{"error":{"code":1,"message":"","data":{}}}`, `{"result":{"transactions":[{"transaction":{"message":{"instructions":[{"programIdIndex":-1}]}}}]}}`,
+	} {
+		f.Add(seed)
+	}
+	body := ""
+	c := client(f, 200, &body)
+	f.Fuzz(func(t *testing.T, answer string) {
+		body = answer
+		for method, err := range every(t.Context(), c) {
+			if err != nil && !relayer.IsAnswered(err) && relayer.Reason(err) == "" {
+				t.Errorf("%s fails without a reason: %v", method, err)
+			}
+		}
+	})
+}
