@@ -40,8 +40,9 @@ With --json the last line of the output is a JSON object:
   kills, restarts        processes that devnet killed, and lives of plugins after their first
   node_restarts          of the kills, those of nodes, which were started again; a node that ends by itself ends the run
   reports                with --kill-every: what became of the reports that nodes handed to their relayers (accepted): landed,
-                         stale because a newer one landed, lost, landed_twice; and on EVM transactions that did not come to
-                         an end (in_flight) and nonces that were left out (nonce_gaps). Any of the last four fails the run
+                         stale because a newer one landed (on EVM, unsent are those of them that nobody sent), lost,
+                         landed_twice; and on EVM transactions that did not come to an end (in_flight) and nonces that were
+                         left out (nonce_gaps). Any of the last four fails the run
   languages              with --langs: for each language its nodes, the observations that they made of the rounds
                          that ended in a transmission, those of the node with the fewest (least_observations),
                          and the transmissions that they sent

@@ -36,8 +36,8 @@ func (b Bench) feed(ctx context.Context, r *trial.Report) error {
 func judgeDelivery(r *trial.Report, o outcome) {
 	got := o.Reports
 	r.Holds("reports that nodes handed to their relayers", "each landed once or is stale, no transaction is left, no nonce is left out",
-		fmt.Sprintf("%d accepted: %d landed, %d stale, %d lost, %d landed twice; %d transactions left, %d nonces left out",
-			got.Accepted, got.Landed, got.Stale, got.Lost, got.LandedTwice, got.InFlight, got.NonceGaps),
+		fmt.Sprintf("%d accepted: %d landed, %d stale (%d refused by the contract, %d before they were sent), %d lost, %d landed twice; %d transactions left, %d nonces left out",
+			got.Accepted, got.Landed, got.Stale, got.Stale-got.Unsent, got.Unsent, got.Lost, got.LandedTwice, got.InFlight, got.NonceGaps),
 		got.Accepted > 0 && got.Landed+got.Stale == got.Accepted && got.LandedTwice == 0 && got.InFlight == 0 && got.NonceGaps == 0)
 }
 

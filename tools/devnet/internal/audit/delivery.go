@@ -29,6 +29,8 @@ type Books struct {
 	Accepted map[Position][]string
 	// Landed are the transmissions that had an effect, in the order of the chain.
 	Landed []Position
+	// Sent are all reports that transactions brought to the contract, with effect or without, where the chain tells.
+	Sent []Position
 	// Accounts are those that transmit. Chains that do not number transactions have none.
 	Accounts []Account
 }
@@ -68,6 +70,9 @@ type Delivery struct {
 	Landed int `json:"landed"`
 	// Stale counts those that are not, and that a newer one on the chain has made worthless: no contract takes them any more.
 	Stale int `json:"stale"`
+	// Unsent counts those of Stale of which the chain has no transaction, where it tells: their relayers found them stale before
+	// they sent them.
+	Unsent int `json:"unsent"`
 	// Lost counts those that are not on the chain although it would still take them.
 	Lost int `json:"lost"`
 	// LandedTwice counts the transmissions with effect beyond the first of their report.
@@ -105,6 +110,9 @@ func Deliver(books Books) (Delivery, error) {
 			d.Landed++
 		case some && latest.After(p):
 			d.Stale++
+			if books.Sent != nil && !slices.Contains(books.Sent, p) {
+				d.Unsent++
+			}
 		default:
 			d.Lost++
 			has := "it has none"

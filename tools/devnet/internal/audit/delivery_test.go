@@ -32,6 +32,12 @@ func TestDeliver(t *testing.T) {
 			Books{Accepted: accepted(at(1, 1), at(1, 2), at(2, 1)), Landed: []Position{at(1, 1), at(2, 1)}},
 			Delivery{Accepted: 3, Landed: 2, Stale: 1}, "",
 		},
+		"stale before and after it was sent": {
+			Books{
+				Accepted: accepted(at(1, 1), at(1, 2), at(1, 3)), Landed: []Position{at(1, 3)}, Sent: []Position{at(1, 3), at(1, 1)},
+			},
+			Delivery{Accepted: 3, Landed: 1, Stale: 2, Unsent: 1}, "",
+		},
 		"on the chain and accepted by nobody who can tell": {Books{Landed: []Position{at(1, 1)}}, Delivery{}, ""},
 		"lost: the contract has nothing": {
 			Books{Accepted: accepted(at(1, 1))}, Delivery{Accepted: 1, Lost: 1},

@@ -118,6 +118,7 @@ func TestFeedTakesReports(t *testing.T) {
 	defer client.Close()
 	aggregator, err := ocr2aggregator.NewOCR2Aggregator(feed.Address(), client)
 	check(t, err)
+	var change func(*bind.TransactOpts) // what the transaction has otherwise
 	transmit := func(signers ...member) error {
 		var rs, ss [][32]byte
 		var vs [32]byte
@@ -129,6 +130,9 @@ func TestFeedTakesReports(t *testing.T) {
 		auth, err := bind.NewKeyedTransactorWithChainID(members[3].transmitter, big.NewInt(ID))
 		check(t, err)
 		auth.Context = ctx
+		if change != nil {
+			change(auth)
+		}
 		_, err = aggregator.Transmit(auth, evmutil.RawReportContext(reportContext), report, rs, ss, vs)
 		return err
 	}
@@ -159,6 +163,38 @@ func TestFeedTakesReports(t *testing.T) {
 	stop()
 	if err := <-watched; err != context.Canceled {
 		t.Errorf("the watch ended with %v, want context.Canceled", err)
+	}
+
+	// Once more: it is stale, and its transaction fails. And one that waits for two others, which never come.
+	for _, nonce := range []int64{1, 4} {
+		change = func(auth *bind.TransactOpts) { auth.GasLimit, auth.Nonce = 500_000, big.NewInt(nonce) }
+		check(t, transmit(members[0], members[1]))
+	}
+	c.Seal()
+	transmitter, idle := members[3].oracle.Transmitter, members[0].oracle.Transmitter
+	for {
+		accounts, err := c.Accounts(ctx, transmitter, idle)
+		check(t, err)
+		if accounts[transmitter].Next < 2 { // the pool takes what it was given in its own time
+			c.Seal()
+			continue
+		}
+		if diff := cmp.Diff(map[common.Address]Account{transmitter: {Next: 2, Mined: 2, Pooled: []uint64{4}}, idle: {}}, accounts); diff != "" {
+			t.Errorf("accounts (-want +got):\n%s", diff)
+		}
+		break
+	}
+	landed, err := feed.Landed(ctx)
+	check(t, err)
+	want.GasUsed = 0
+	if diff := cmp.Diff([]Transmission{want}, landed, cmp.Comparer(func(a, b *big.Int) bool { return a.Cmp(b) == 0 })); diff != "" {
+		t.Errorf("landed (-want +got):\n%s", diff)
+	}
+	sent, err := feed.Sent()
+	check(t, err)
+	once := Report{ConfigDigest: digest, Epoch: 0x01020304, Round: 5}
+	if diff := cmp.Diff([]Report{once, once}, sent); diff != "" {
+		t.Errorf("sent (-want +got):\n%s", diff)
 	}
 }
 

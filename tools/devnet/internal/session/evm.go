@@ -83,14 +83,20 @@ func (e *evm) watch(ctx context.Context, take func(transmission) error) error {
 func (e *evm) bury() { e.chain.Seal() }
 
 // books implements keeper.
-func (e *evm) books(ctx context.Context, members []*member) ([]audit.Position, []audit.Account, error) {
+func (e *evm) books(ctx context.Context, members []*member) (books audit.Books, err error) {
 	transmissions, err := e.feed.Landed(ctx)
 	if err != nil {
-		return nil, nil, err
+		return audit.Books{}, err
 	}
-	var landed []audit.Position
 	for _, t := range transmissions {
-		landed = append(landed, audit.Position{ConfigDigest: t.ConfigDigest, Epoch: t.Epoch, Round: t.Round})
+		books.Landed = append(books.Landed, audit.Position{ConfigDigest: t.ConfigDigest, Epoch: t.Epoch, Round: t.Round})
+	}
+	sent, err := e.feed.Sent()
+	if err != nil {
+		return audit.Books{}, err
+	}
+	for _, s := range sent {
+		books.Sent = append(books.Sent, audit.Position{ConfigDigest: s.ConfigDigest, Epoch: s.Epoch, Round: s.Round})
 	}
 	var addresses []common.Address
 	for _, m := range members {
@@ -98,12 +104,11 @@ func (e *evm) books(ctx context.Context, members []*member) ([]audit.Position, [
 	}
 	known, err := e.chain.Accounts(ctx, addresses...)
 	if err != nil {
-		return nil, nil, err
+		return audit.Books{}, err
 	}
-	var accounts []audit.Account
 	for i, m := range members {
 		a := known[addresses[i]]
-		accounts = append(accounts, audit.Account{Node: m.Name(), Next: a.Next, Mined: a.Mined, Pooled: a.Pooled})
+		books.Accounts = append(books.Accounts, audit.Account{Node: m.Name(), Next: a.Next, Mined: a.Mined, Pooled: a.Pooled})
 	}
-	return landed, accounts, nil
+	return books, nil
 }

@@ -21,8 +21,8 @@ const (
 type keeper interface {
 	// bury makes a block, so that what is on the chain becomes final.
 	bury()
-	// books are the transmissions that had an effect, in order, and the accounts of the members.
-	books(ctx context.Context, members []*member) ([]audit.Position, []audit.Account, error)
+	// books are all that Books asks of a chain.
+	books(ctx context.Context, members []*member) (audit.Books, error)
 }
 
 // settle takes the jobs from the nodes, waits until their relayers have finished what the nodes accepted, and compares that with
@@ -77,7 +77,7 @@ func (n *network) settle(ctx context.Context) error {
 // compare looks once at what the nodes have accepted and what the chain has. done says that no relayer has anything left to do;
 // until then the rest is looked at when it is late alone.
 func (n *network) compare(ctx context.Context, late bool) (done bool, delivery *audit.Delivery, fault error) {
-	books := audit.Books{Accepted: map[audit.Position][]string{}}
+	accepted := map[audit.Position][]string{}
 	flying := map[string][]uint64{}
 	var left error
 	for _, m := range n.members {
@@ -90,7 +90,7 @@ func (n *network) compare(ctx context.Context, late bool) (done bool, delivery *
 		}
 		flying[m.Name()] = unfinished.Numbers[m.keys.Account]
 		for _, position := range m.acceptances() {
-			books.Accepted[position] = append(books.Accepted[position], m.Name())
+			accepted[position] = append(accepted[position], m.Name())
 		}
 	}
 	kept, tells := n.ledger.(keeper)
@@ -100,9 +100,10 @@ func (n *network) compare(ctx context.Context, late bool) (done bool, delivery *
 	if left != nil && !late {
 		return false, nil, nil
 	}
+	var books audit.Books
 	if tells {
 		var err error
-		if books.Landed, books.Accounts, err = kept.books(ctx, n.members); err != nil {
+		if books, err = kept.books(ctx, n.members); err != nil {
 			return false, nil, err
 		}
 		for i, account := range books.Accounts {
@@ -113,11 +114,12 @@ func (n *network) compare(ctx context.Context, late bool) (done bool, delivery *
 		books.Landed = slices.Clone(n.landed)
 		n.mu.Unlock()
 	}
+	books.Accepted = accepted
 	compared, fault := audit.Deliver(books)
 	if fault == nil {
 		fault = left
 	}
-	if fault == nil && len(books.Landed) > 0 && len(books.Accepted) == 0 {
+	if fault == nil && len(books.Landed) > 0 && len(accepted) == 0 {
 		fault = fmt.Errorf("the chain has %d reports, and the nodes' logs tell of none that was handed to a relayer: they word it otherwise than devnet knows", len(books.Landed))
 	}
 	return left == nil, &compared, fault
