@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"sync"
 	"testing"
@@ -133,17 +134,24 @@ func TestPythonAgrees(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { r.Close(context.Background()) })
-	var medians [2]*medianv1loophost.Median
-	for i, command := range [][]string{{binary}, {python, "-m", "loop_median_python"}} {
-		if medians[i], err = medianv1loophost.LaunchMedian(t.Context(), r, loophost.PluginSettings{Name: fmt.Sprint("median ", i), Command: command}); err != nil {
+	launch := func(name string, command ...string) *medianv1loophost.Median {
+		m, err := medianv1loophost.LaunchMedian(t.Context(), r, loophost.PluginSettings{Name: name, Command: command})
+		if err != nil {
 			t.Fatal(err)
 		}
+		return m
+	}
+	golang := launch("median in go", binary)
+	// One in Python keeps one core busy.
+	pythons := make([]*medianv1loophost.Median, min(crossWorkers, runtime.GOMAXPROCS(0)))
+	for i := range pythons {
+		pythons[i] = launch(fmt.Sprint("median in python ", i), python, "-m", "loop_median_python")
 	}
 	var mu sync.Mutex
 	seen := map[string]int{}
 	var workers sync.WaitGroup
 	for n := range crossWorkers {
-		w := newCrossWorker(t, r, n, medians)
+		w := newCrossWorker(t, r, n, [2]*medianv1loophost.Median{golang, pythons[n%len(pythons)]})
 		workers.Go(func() {
 			for range crossSets / crossWorkers / crossRounds {
 				for what, count := range w.configuration() {
