@@ -277,8 +277,6 @@ func TestRunFails(t *testing.T) {
 			[]string{"node-0 ended by itself (exit status 2)", "fake: out of memory"}},
 		"a node that does not come again": {"never back", 0,
 			[]string{" ended by itself (exit status 1)", "fake: the database is broken"}},
-		"nodes that are never ready": {"never ready", time.Second,
-			[]string{"waited 1s and saw 0 of 5 rounds", "503 Service Unavailable the chain is not reachable", "Last lines of node-3:\nnode-3 is a fake"}},
 		"nodes that do not transmit": {"mute", 2 * time.Second,
 			[]string{"waited 2s and saw 0 of 5 rounds", "Last lines of node-0:\nnode-0 is a fake"}},
 	}
@@ -306,6 +304,28 @@ func TestRunFails(t *testing.T) {
 			empty(t, folders)
 			noChildren(t)
 		})
+	}
+}
+
+// TestRunNeverReady proves that a session which waits for its nodes in vain says what they answered.
+func TestRunNeverReady(t *testing.T) {
+	for lasts := time.Second; ; lasts *= 2 { // how long fakes take to answer at all depends on the machine
+		config, folders := fakes(t, "never ready")
+		config.Timeout = lasts
+		_, err := Run(t.Context(), config, newRecorder(t))
+		empty(t, folders)
+		noChildren(t)
+		if err != nil && strings.Contains(err.Error(), "and it does not answer") && lasts < 30*time.Second {
+			continue
+		}
+		for _, want := range []string{
+			fmt.Sprintf("waited %s and saw 0 of 5 rounds", lasts), "503 Service Unavailable the chain is not reachable", "Last lines of node-3:\nnode-3 is a fake",
+		} {
+			if err == nil || !strings.Contains(err.Error(), want) {
+				t.Errorf("got error %v, want one with %q", err, want)
+			}
+		}
+		return
 	}
 }
 
