@@ -100,6 +100,8 @@ func TestInteger(t *testing.T) {
 		"absurd small decimal":          {decimal.New(1, math.MinInt32), "more than 1000 digits"},
 		"absurd string":                 {"1e2147483647", "more than 1000 digits"},
 		"a string of very many digits":  {strings.Repeat("9", 1<<20), "more than 1000 digits"},
+		"an exponent of a milliard":     {"1e1000000000", "more than 1000 digits"},
+		"an exponent of many digits":    {"1e" + strings.Repeat("9", 1<<20), "more than 1000 digits"},
 		"integers":                      {int64(-5), "-5"},
 		"unsigned":                      {uint64(math.MaxUint64), "18446744073709551615"},
 		"JSON number":                   {json.Number("12.9"), "12"},

@@ -245,6 +245,7 @@ func TestParseRefuses(t *testing.T) {
 		"lax and countNilsAsFaults":        {`a [type=median values=<[1]> lax=true countNilsAsFaults=true]`, "exclude each other"},
 		"a key that hides a variable":      {ok + `a [type=memo value=<{"x": {"loop\u0020variable":0}, "y": $(ok)}>]`, "attribute value: the value uses the key"},
 		"the same key twice in JSON":       {ok + `a [type=memo value=<{"a":$(ok), "a":1}>]`, "attribute value: an object has the same key twice"},
+		"10,000 tasks":                     {nodes(10_000, ""), "line 1001: the pipeline has more than 1000 tasks; split it into several jobs"},
 		"too large":                        {strings.Repeat(" ", maxSource+1), "the pipeline has 262145 bytes, and at most 262144 are allowed"},
 		"too many attributes":              {"a [" + manyAttributes(200) + "]", "more than 100 attributes"},
 		"everything at once, all reported": {"a [type=sum\nindex=x]\nb [type=bridge]", "line 1: task a: the task has nothing to work on: draw an arrow to it or set the attribute values\nline 2: task a: attribute index: \"x\" is not an integer from -2147483648 to 2147483647\nline 3: task b: attribute name is required for a task of type bridge\nline 3: task b: the pipeline must end"},

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -232,6 +233,38 @@ func TestBridgeStatus(t *testing.T) {
 				t.Errorf("got %v, %v", got, err)
 			case test.want != "" && (err == nil || !strings.Contains(err.Error(), test.want)):
 				t.Errorf("got %v, want %s", err, test.want)
+			}
+		})
+	}
+}
+
+// A bridge that sends 100 MB is heard to its limit and no further, whatever it says of the length.
+func TestBridgeReplyIsBounded(t *testing.T) {
+	t.Parallel()
+	const size = 100 << 20
+	for name, length := range map[string]string{"of a length": strconv.Itoa(size), "of none": ""} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			sent := make(chan int, 1)
+			server := serve(t, func(w http.ResponseWriter, _ *http.Request) {
+				if length != "" {
+					w.Header().Set("Content-Length", length)
+				}
+				chunk, n := make([]byte, 64<<10), 0
+				for n < size {
+					if _, err := w.Write(chunk); err != nil {
+						break
+					}
+					n += len(chunk)
+				}
+				sent <- n
+			})
+			_, err := final(t, Settings{Bridges: registry{"b": server.URL}}, `a [type=bridge name=b]`, Input{})
+			if err == nil || !strings.Contains(err.Error(), "the request to bridge b: HTTP response too large, must be less than 32768 bytes") {
+				t.Errorf("got %v", err)
+			}
+			if n := <-sent; n == size {
+				t.Error("all of it was taken")
 			}
 		})
 	}
