@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net/url"
 	"os"
 	"path"
 	"path/filepath"
@@ -36,9 +37,11 @@ type Settings struct {
 	SDK string
 }
 
-// name is what a plugin may be called: it becomes a program, a Go module's last element, a Python package and, through
-// CL_<NAME>_CMD, a variable.
+// name is what a plugin may be called: it becomes a program, a Go module's last element and a Python package.
 var name = regexp.MustCompile(`^[a-z][a-z0-9]*(-[a-z0-9]+)*$`)
+
+// taken are names of plugins in Python that would hide a package which they import.
+var taken = []string{"contract", "median-python", "plugin", "relayer-python"}
 
 // longestName leaves room for the program's name in a process list.
 const longestName = 40
@@ -72,6 +75,9 @@ func Write(s Settings) (dir string, files []string, err error) {
 	if !name.MatchString(s.Name) || len(s.Name) > longestName {
 		return "", nil, fmt.Errorf("%q is no name for a plugin: small letters, digits and single dashes are wanted, a letter first, %d at most", s.Name, longestName)
 	}
+	if s.Lang == "python" && slices.Contains(taken, s.Name) {
+		return "", nil, fmt.Errorf("loop-%s is a package that plugins in Python import: choose another name than %q", s.Name, s.Name)
+	}
 	root := "templates/" + s.Lang + "-" + s.Kind
 	if _, err := fs.Stat(templates, root); err != nil {
 		return "", nil, fmt.Errorf("there is no template of a %s in %s yet", s.Kind, s.Lang)
@@ -99,9 +105,9 @@ func Write(s Settings) (dir string, files []string, err error) {
 			_ = os.RemoveAll(dir) // it was made above
 		}
 	}()
-	values := struct {
-		Name, Package, Variable, Kind, SDK string
-	}{s.Name, strings.ReplaceAll(s.Name, "-", "_"), "CL_" + strings.ToUpper(strings.ReplaceAll(s.Name, "-", "_")) + "_CMD", s.Kind, s.SDK}
+	values := struct{ Name, Package, SDK, SDKURL string }{
+		s.Name, strings.ReplaceAll(s.Name, "-", "_"), s.SDK, (&url.URL{Scheme: "file", Path: filepath.ToSlash(s.SDK)}).String(),
+	}
 	err = fs.WalkDir(templates, root, func(p string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() {
 			return err

@@ -2,58 +2,41 @@ package scaffold_test
 
 import (
 	"os"
-	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 
 	"github.com/loop-plugins/loop/host/internal/scaffold"
 )
 
-// checkout is the repository that the templates are built against.
-func checkout(t *testing.T) string {
-	t.Helper()
-	dir, err := filepath.Abs("../../..")
-	if err != nil {
+// TestSDK writes every template against a checkout whose path is an awkward one, and against what is released.
+func TestSDK(t *testing.T) {
+	t.Parallel()
+	sdk := filepath.Join(t.TempDir(), "a b#c")
+	if err := os.MkdirAll(filepath.Join(sdk, "sdk", "go", "loop"), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	return dir
-}
-
-// run runs a command outside the workspace, as an author does.
-func run(t *testing.T, dir, name string, args ...string) string {
-	t.Helper()
-	c := exec.Command(name, args...)
-	c.Dir, c.Env = dir, append(os.Environ(), "GOWORK=off", "GOFLAGS=-trimpath")
-	out, err := c.CombinedOutput()
-	if err != nil {
-		t.Fatalf("%s %s: %v\n%s", name, strings.Join(args, " "), err, out)
-	}
-	return string(out)
-}
-
-// TestGoTemplates writes, builds and vets each template for Go, and runs the conformance suite against it as it is.
-func TestGoTemplates(t *testing.T) {
-	t.Parallel()
-	suite := filepath.Join(t.TempDir(), "conformance")
-	run(t, filepath.Join(checkout(t), "tools", "conformance"), "go", "build", "-o", suite, ".")
-	for _, kind := range scaffold.Kinds() {
-		t.Run(kind, func(t *testing.T) { // one after another: the suite times what it sees
-			dir, files, err := scaffold.Write(scaffold.Settings{Kind: kind, Lang: "go", Name: "my-first", Dir: filepath.Join(t.TempDir(), "plugin"), SDK: checkout(t)})
-			if err != nil {
-				t.Fatal(err)
+	for _, lang := range scaffold.Languages() {
+		for _, kind := range scaffold.Kinds() {
+			file, want := "go.mod", "=> "+strconv.Quote(sdk)+"\n"
+			if lang == "python" {
+				file, want = "pyproject.toml", "/a%20b%23c/sdk/python\""
 			}
-			if len(files) < 3 {
-				t.Fatalf("only %v were written", files)
+			for _, from := range []string{sdk, ""} {
+				dir, _, err := scaffold.Write(scaffold.Settings{Kind: kind, Lang: lang, Name: "x", Dir: filepath.Join(t.TempDir(), "x"), SDK: from})
+				if err != nil {
+					t.Fatal(err)
+				}
+				text, err := os.ReadFile(filepath.Join(dir, file))
+				if err != nil {
+					t.Fatal(err)
+				}
+				if strings.Contains(string(text), want) != (from != "") || strings.Contains(string(text), "{{") {
+					t.Errorf("with the SDK of %q, %s of a %s in %s is\n%s", from, file, kind, lang, text)
+				}
 			}
-			run(t, dir, "go", "mod", "tidy")
-			run(t, dir, "go", "vet", "./...")
-			if unformatted := run(t, dir, "gofmt", "-l", "."); unformatted != "" {
-				t.Errorf("not formatted: %s", unformatted)
-			}
-			run(t, dir, "go", "build", "-o", "loop-my-first", ".")
-			run(t, dir, suite, "--kind", kind, "--", "./loop-my-first")
-		})
+		}
 	}
 }
 
@@ -68,6 +51,7 @@ func TestRefusals(t *testing.T) {
 		"no name":  {scaffold.Settings{Kind: "median", Lang: "go"}, `"" is no name for a plugin`},
 		"path":     {scaffold.Settings{Kind: "median", Lang: "go", Name: "../x"}, `"../x" is no name for a plugin`},
 		"capitals": {scaffold.Settings{Kind: "median", Lang: "go", Name: "Price"}, `"Price" is no name`},
+		"taken":    {scaffold.Settings{Kind: "median", Lang: "python", Name: "median-python"}, "loop-median-python is a package that plugins in Python import"},
 		"long":     {scaffold.Settings{Kind: "median", Lang: "go", Name: strings.Repeat("x", 41)}, "is no name"},
 		"sdk":      {scaffold.Settings{Kind: "median", Lang: "go", Name: "x", SDK: t.TempDir()}, "is no checkout of LOOP"},
 		"exists":   {scaffold.Settings{Kind: "median", Lang: "go", Name: "x", Dir: t.TempDir()}, "exists already"},

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from typing import ClassVar
 
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -29,63 +30,11 @@ from loop_plugin import Code, Host, RpcError, big_int, int_of, refuse, sorted_as
 BILLION = 1_000_000_000
 
 
-class Median(median_loop.MedianService):
-    """The root of the process."""
-
-    def __init__(self, host: Host) -> None:
-        self.host = host
-        self.metrics = Metrics(host.registry)
-
-    async def create_median_factory(
-        self, request: median_pb2.CreateMedianFactoryRequest, loans: median_loop.CreateMedianFactoryLoans
-    ) -> tuple[median_loop.MedianFactory, median_pb2.CreateMedianFactoryResponse]:
-        if request.HasField("deviation_function"):
-            # An oracle that guessed another formula would disagree with its network.
-            raise refuse(
-                request,
-                "deviation_function.type",
-                f'the deviation function "{request.deviation_function.type}" is not known to this plugin: remove '
-                "deviationFunc from the job's pluginConfig or run the job on a plugin that has it",
-            )
-        factory = Factory(loans, request.include_gas_price_subunits, self.host.logger, self.metrics)
-        return factory, median_pb2.CreateMedianFactoryResponse()
-
-
 class Metrics:
     """Counts over all jobs of the process: a label per job would grow without bound."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self.observations = Counter("loop_median_observations", "Observations by outcome.", ["outcome"], registry=registry)
-
-
-class Factory(median_loop.MedianFactory):
-    """Makes one job's instances."""
-
-    def __init__(
-        self, loans: median_loop.CreateMedianFactoryLoans, include_gas_price: bool, logger: logging.Logger, metrics: Metrics
-    ) -> None:
-        self.loans, self.include_gas_price, self.logger, self.metrics = loans, include_gas_price, logger, metrics
-
-    async def create_reporting_plugin(
-        self, request: reporting_pb2.CreateReportingPluginRequest
-    ) -> tuple[reporting_loop.ReportingPlugin, reporting_pb2.CreateReportingPluginResponse]:
-        try:
-            config = decode_offchain_config(request.offchain_config)
-        except DecodeError as error:
-            raise refuse(
-                request, "offchain_config", f"does not decode as the numerical median's configuration: {error}"
-            ) from None
-        provider = self.loans.provider
-        decoded = await provider.decode_onchain_config(median_pb2.DecodeOnchainConfigRequest(encoded=request.onchain_config))
-        longest = await provider.max_report_length(median_pb2.MaxReportLengthRequest(n=request.n))
-        instance = Instance(self, request, config, decoded.config, longest.max_report_length)
-        return instance, reporting_pb2.CreateReportingPluginResponse(
-            product="NumericalMedian",
-            unique_reports=False,
-            limits=reporting_pb2.ReportingPluginLimits(
-                max_observation_length=MAX_OBSERVATION, max_report_length=longest.max_report_length
-            ),
-        )
 
 
 class Instance(reporting_loop.ReportingPlugin):
@@ -228,6 +177,66 @@ class Instance(reporting_loop.ReportingPlugin):
         latest = await self.provider.latest_transmission_details(median_pb2.LatestTransmissionDetailsRequest())
         stands = position(latest.timestamp)
         return stands if latest.timestamp.config_digest == self.digest and stands < at else None
+
+
+class Factory(median_loop.MedianFactory):
+    """Makes one job's instances."""
+
+    def __init__(
+        self,
+        instance: type[Instance],
+        loans: median_loop.CreateMedianFactoryLoans,
+        include_gas_price: bool,
+        logger: logging.Logger,
+        metrics: Metrics,
+    ) -> None:
+        self.instance, self.loans, self.include_gas_price = instance, loans, include_gas_price
+        self.logger, self.metrics = logger, metrics
+
+    async def create_reporting_plugin(
+        self, request: reporting_pb2.CreateReportingPluginRequest
+    ) -> tuple[reporting_loop.ReportingPlugin, reporting_pb2.CreateReportingPluginResponse]:
+        try:
+            config = decode_offchain_config(request.offchain_config)
+        except DecodeError as error:
+            raise refuse(
+                request, "offchain_config", f"does not decode as the numerical median's configuration: {error}"
+            ) from None
+        provider = self.loans.provider
+        decoded = await provider.decode_onchain_config(median_pb2.DecodeOnchainConfigRequest(encoded=request.onchain_config))
+        longest = await provider.max_report_length(median_pb2.MaxReportLengthRequest(n=request.n))
+        instance = self.instance(self, request, config, decoded.config, longest.max_report_length)
+        return instance, reporting_pb2.CreateReportingPluginResponse(
+            product="NumericalMedian",
+            unique_reports=False,
+            limits=reporting_pb2.ReportingPluginLimits(
+                max_observation_length=MAX_OBSERVATION, max_report_length=longest.max_report_length
+            ),
+        )
+
+
+class Median(median_loop.MedianService):
+    """The root of the process. A product that begins as the median derives from it, and names its own class of instances."""
+
+    instance: ClassVar[type[Instance]] = Instance
+
+    def __init__(self, host: Host) -> None:
+        self.host = host
+        self.metrics = Metrics(host.registry)
+
+    async def create_median_factory(
+        self, request: median_pb2.CreateMedianFactoryRequest, loans: median_loop.CreateMedianFactoryLoans
+    ) -> tuple[median_loop.MedianFactory, median_pb2.CreateMedianFactoryResponse]:
+        if request.HasField("deviation_function"):
+            # An oracle that guessed another formula would disagree with its network.
+            raise refuse(
+                request,
+                "deviation_function.type",
+                f'the deviation function "{request.deviation_function.type}" is not known to this plugin: remove '
+                "deviationFunc from the job's pluginConfig or run the job on a plugin that has it",
+            )
+        factory = Factory(self.instance, loans, request.include_gas_price_subunits, self.host.logger, self.metrics)
+        return factory, median_pb2.CreateMedianFactoryResponse()
 
 
 def deviates(ppb: int, old: int, new: int) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from typing import ClassVar
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
@@ -20,48 +21,12 @@ from loop_relayer_python.queue import Item, Queue
 Change = relayer_pb2.WatchContractConfigsResponse
 
 
-class Relayer(relayer_loop.RelayerService):
-    """The root of the process."""
-
-    def __init__(self, host: Host) -> None:
-        self.host = host
-        self.current: dict[str, Change] = {}  # by provider
-        self.watchers: set[asyncio.Queue[Change]] = set()
-
-    async def create_chain(
-        self, request: relayer_pb2.CreateChainRequest, loans: relayer_loop.CreateChainLoans
-    ) -> tuple[relayer_loop.Chain, relayer_pb2.CreateChainResponse]:
-        try:
-            parsed = config.parse(request.config_toml)
-        except config.ConfigError as error:
-            raise refuse(request, "config_toml", str(error)) from None
-        if str(parsed.chain_id) != request.chain_id:
-            raise refuse(request, "chain_id", "it is not the ChainID of config_toml")
-        return Chain(self, parsed, loans), relayer_pb2.CreateChainResponse()
-
-    async def watch_contract_configs(self, request: relayer_pb2.WatchContractConfigsRequest) -> AsyncIterator[Change]:
-        changes: asyncio.Queue[Change] = asyncio.Queue()
-        for change in self.current.values():
-            changes.put_nowait(change)
-        self.watchers.add(changes)
-        try:
-            while True:
-                yield await changes.get()
-        finally:
-            self.watchers.discard(changes)
-
-    def forget(self, provider: str) -> None:
-        self.current.pop(provider, None)
-
-    def changed(self, provider: str, block: int, digest: bytes) -> None:
-        change = Change(provider=provider, changed_in_block=block, config_digest=digest)
-        self.current[provider] = change
-        for changes in self.watchers:
-            changes.put_nowait(change)
-
-
 class Chain(relayer_loop.Chain):
     """One chain: its nodes, the contracts that are followed on it, and a queue for each transmitting account."""
+
+    # The classes of what it makes; a chain that begins as this one names its own.
+    config_provider: ClassVar[type[ConfigProvider]] = ConfigProvider
+    median_provider: ClassVar[type[MedianProvider]] = MedianProvider
 
     def __init__(self, relayer: Relayer, parsed: config.Config, loans: relayer_loop.CreateChainLoans) -> None:
         self.relayer, self.config, self.loans = relayer, parsed, loans
@@ -108,12 +73,12 @@ class Chain(relayer_loop.Chain):
 
     async def create_config_provider(
         self, request: relayer_pb2.CreateConfigProviderRequest
-    ) -> tuple[relayer_loop.ConfigProvider, relayer_pb2.CreateConfigProviderResponse]:
-        return ConfigProvider(self, request.name, self.contract(request)), relayer_pb2.CreateConfigProviderResponse()
+    ) -> tuple[ConfigProvider, relayer_pb2.CreateConfigProviderResponse]:
+        return self.config_provider(self, request.name, self.contract(request)), relayer_pb2.CreateConfigProviderResponse()
 
     async def create_median_provider(
         self, request: relayer_pb2.CreateMedianProviderRequest
-    ) -> tuple[relayer_loop.MedianProvider, relayer_pb2.CreateMedianProviderResponse]:
+    ) -> tuple[MedianProvider, relayer_pb2.CreateMedianProviderResponse]:
         try:
             account = aggregator.address(request.transmitter_id)
         except aggregator.FormatError as error:
@@ -121,7 +86,7 @@ class Chain(relayer_loop.Chain):
         gas = request.gas_limit or self.config.gas_limit
         if gas < 21_000:
             raise refuse(request, "gas_limit", f"a transaction takes at least 21000, got {gas}")
-        provider = MedianProvider(self, request.name, self.contract(request), account, gas)
+        provider = self.median_provider(self, request.name, self.contract(request), account, gas)
         return provider, relayer_pb2.CreateMedianProviderResponse()
 
     async def latest_head(self, request: relayer_pb2.LatestHeadRequest) -> relayer_pb2.LatestHeadResponse:
@@ -213,3 +178,45 @@ class Chain(relayer_loop.Chain):
         if not output:
             raise RpcError(Code.NOT_FOUND, f"nothing answers at {request.contract_id}: there is no such contract or function")
         return relayer_pb2.ReadContractResponse(return_data=output)
+
+
+class Relayer(relayer_loop.RelayerService):
+    """The root of the process. A relayer that begins as this one derives from it, and names its own class of chains."""
+
+    chain: ClassVar[type[Chain]] = Chain
+
+    def __init__(self, host: Host) -> None:
+        self.host = host
+        self.current: dict[str, Change] = {}  # by provider
+        self.watchers: set[asyncio.Queue[Change]] = set()
+
+    async def create_chain(
+        self, request: relayer_pb2.CreateChainRequest, loans: relayer_loop.CreateChainLoans
+    ) -> tuple[Chain, relayer_pb2.CreateChainResponse]:
+        try:
+            parsed = config.parse(request.config_toml)
+        except config.ConfigError as error:
+            raise refuse(request, "config_toml", str(error)) from None
+        if str(parsed.chain_id) != request.chain_id:
+            raise refuse(request, "chain_id", "it is not the ChainID of config_toml")
+        return self.chain(self, parsed, loans), relayer_pb2.CreateChainResponse()
+
+    async def watch_contract_configs(self, request: relayer_pb2.WatchContractConfigsRequest) -> AsyncIterator[Change]:
+        changes: asyncio.Queue[Change] = asyncio.Queue()
+        for change in self.current.values():
+            changes.put_nowait(change)
+        self.watchers.add(changes)
+        try:
+            while True:
+                yield await changes.get()
+        finally:
+            self.watchers.discard(changes)
+
+    def forget(self, provider: str) -> None:
+        self.current.pop(provider, None)
+
+    def changed(self, provider: str, block: int, digest: bytes) -> None:
+        change = Change(provider=provider, changed_in_block=block, config_digest=digest)
+        self.current[provider] = change
+        for changes in self.watchers:
+            changes.put_nowait(change)
