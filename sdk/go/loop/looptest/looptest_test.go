@@ -165,6 +165,15 @@ func TestBrokenPromisesFail(t *testing.T) {
 	}
 }
 
+// A relayer that was built before ReadContract, or whose chain has no such calls, keeps the contract.
+func TestOptionalMethodIsLeftOut(t *testing.T) {
+	t.Parallel()
+	got := judge(t, "relayer", "reads-nothing", `^input/ChainService\.ReadContract$`)[0]
+	if got.State != looptest.Skipped || !strings.Contains(got.Reason, "the plugin leaves out ChainService.ReadContract, which it may") {
+		t.Errorf("%s: %s", got.State, got.Reason)
+	}
+}
+
 func packageOf(service string) string {
 	switch service {
 	case "LifecycleService":
