@@ -7,6 +7,7 @@ package job
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -63,6 +64,7 @@ type Spec struct {
 	Observation        *pipeline.Pipeline
 	MaxTaskDuration    time.Duration // for each attempt of each task; 0 means no limit
 	TransmitterID      string
+	AccountAddress     string                // of a starknet job: the account that TransmitterID signs for
 	KeyBundleID        string                // from the node if the file has none
 	Bootstrappers      []config.Bootstrapper // from the node if the file has none
 	ForwardingAllowed  bool
@@ -70,6 +72,9 @@ type Spec struct {
 	CaptureEATelemetry bool
 	Isolated           bool // the job's plugins get processes of their own
 }
+
+// Account is whose transactions the job's are: the chain counts them under its name. It is empty for a job that sends none.
+func (s *Spec) Account() string { return cmp.Or(s.AccountAddress, s.TransmitterID) }
 
 // ContractKey names the contract of a job in one spelling: two jobs of a node with the same key would do the same work
 // and, on one peer, shut each other out.
@@ -103,10 +108,11 @@ type Settings struct {
 	// DefaultBootstrappers serve jobs that name none.
 	DefaultBootstrappers []config.Bootstrapper
 
-	Chains  Chains
-	Keys    Keys
-	Bridges Bridges
-	Jobs    Jobs
+	Chains    Chains
+	Keys      Keys
+	Bridges   Bridges
+	Jobs      Jobs
+	Processes Processes
 }
 
 // Chains knows the enabled chains of the node.
@@ -131,6 +137,15 @@ type Bridges interface {
 type Jobs interface {
 	ByContract(contractKey string) (name string, found bool)
 	ByExternalID(id uuid.UUID) (name string, found bool)
+	// BySender finds another job that sends from the spec's account, or signs with its key, on the spec's chain: an isolated one
+	// before any other.
+	BySender(spec *Spec) (name string, isolated, found bool)
+}
+
+// Processes knows which plugins have processes of their own.
+type Processes interface {
+	// InProcess reports whether a kind of plugin runs inside the node, and by which variable it would get a process.
+	InProcess(kind string) (variable string, inside bool)
 }
 
 var (
@@ -412,14 +427,14 @@ func (d *document) bootstrap(spec *Spec) {
 		[]string{"isBootstrapPeer", "juelsPerFeeCoinSource", "observationSource"})
 	for _, key := range []string{
 		"pluginType", "pluginConfig", "p2pv2Bootstrappers", "ocrKeyBundleID", "transmitterID", "allowNoBootstrappers",
-		"captureEATelemetry", "maxTaskDuration", "forwardingAllowed", "gasLimit",
+		"captureEATelemetry", "maxTaskDuration", "forwardingAllowed", "gasLimit", "isolated",
 	} {
 		if spelled, ok := d.top.spelled(key); ok {
 			d.top.read[spelled] = true
 			d.warning(d.top.line(key), key, "this key has no effect in this type of job")
 		}
 	}
-	spec.MaxTaskDuration, spec.ForwardingAllowed, spec.GasLimit = 0, false, 0
+	spec.MaxTaskDuration, spec.ForwardingAllowed, spec.GasLimit, spec.Isolated = 0, false, 0, false
 }
 
 // shared reads the keys that both types of job have beyond the common ones.
@@ -505,6 +520,23 @@ func (d *document) create(spec *Spec, t table, s Settings) {
 			}
 		}
 		d.chains(spec, source.key, source.parsed, s.Chains)
+	}
+	if s.Processes != nil && spec.Isolated {
+		for _, kind := range []string{"median", spec.Relay} {
+			if variable, inside := s.Processes.InProcess(kind); inside {
+				d.problem(t.line("isolated"), "isolated", "an isolated job has processes of its own, and the %s plugin runs inside this node; set %s, or remove the key", kind, variable)
+				break
+			}
+		}
+	}
+	if s.Jobs != nil && spec.TransmitterID != "" {
+		switch name, isolated, found := s.Jobs.BySender(spec); {
+		case !found:
+		case spec.Isolated:
+			d.problem(t.line("transmitterID"), "transmitterID", "job %s sends from this account on %s chain %s, and an isolated job needs one that no other job there has; make one with: loop keys create %[2]s", name, spec.Relay, spec.ChainID)
+		case isolated:
+			d.problem(t.line("transmitterID"), "transmitterID", "job %s is isolated, and no other may send from its account on %s chain %s; name another one", name, spec.Relay, spec.ChainID)
+		}
 	}
 	if s.Jobs != nil {
 		if name, found := s.Jobs.ByContract(spec.ContractKey()); found {

@@ -46,12 +46,24 @@ func (node) ByContract(key string) (string, bool) {
 
 func (node) ByExternalID(id uuid.UUID) (string, bool) { return "8", id[0] == 0x11 }
 
+func (node) BySender(s *job.Spec) (string, bool, bool) {
+	switch {
+	case strings.HasSuffix(s.Account(), "51"):
+		return "9", true, true // an isolated one
+	case strings.HasSuffix(s.Account(), "52"):
+		return "10 (eth-usd)", false, true
+	}
+	return "", false, false
+}
+
+func (node) InProcess(kind string) (string, bool) { return "CL_SOLANA_CMD", kind == "solana" }
+
 func settings() job.Settings {
 	ocr2 := config.Default().OCR2
 	ocr2.KeyBundleID = "node"
 	return job.Settings{
 		OCR2: ocr2, DefaultBootstrappers: []config.Bootstrapper{{PeerID: "12D3KooWNode", Addresses: []string{"node.example:6690"}}},
-		Chains: node{}, Keys: node{}, Bridges: node{}, Jobs: node{},
+		Chains: node{}, Keys: node{}, Bridges: node{}, Jobs: node{}, Processes: node{},
 	}
 }
 

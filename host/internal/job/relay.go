@@ -55,6 +55,9 @@ func (d *document) relay(spec *Spec, t table, s Settings) map[string]any {
 		t.text("nodeName")
 		if account := t.text("accountAddress"); account != "" {
 			d.identifier("starknet", t, "accountAddress", account)
+			if spec.Type == TypeOCR2 {
+				spec.AccountAddress = account
+			}
 		} else if spec.Type == TypeOCR2 {
 			d.problem(t.line("accountAddress"), "relayConfig.accountAddress", "no account address in relay config: name the account that sends reports")
 		}

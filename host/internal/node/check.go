@@ -122,7 +122,7 @@ func Check(ctx context.Context, s Settings) (*Checked, error) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
 	defer cancel()
-	for name, r := range n.plugins.relays {
+	for name, r := range n.plugins.running() {
 		for id, c := range r.chains {
 			found.Chains = append(found.Chains, checkChain(ctx, name, id, c))
 		}

@@ -272,8 +272,8 @@ func TestNodeThatStarts(t *testing.T) {
 	}
 }
 
-// A job with a median of its own adds a page, which goes with the job.
-func TestIsolatedJobHasAPageOfItsOwn(t *testing.T) {
+// A job with processes of its own adds pages, which go with the job.
+func TestIsolatedJobHasPagesOfItsOwn(t *testing.T) {
 	t.Parallel()
 	f := newFiles(t)
 	f.chain("1337", "")
@@ -303,24 +303,41 @@ juelsPerFeeCoinSource = "one [type=sum values=<[1]>]"
 	if job.GetState() != nodev1.JobState_JOB_STATE_RUNNING {
 		t.Fatalf("the job is %s: %s", job.GetState(), job.GetReason())
 	}
-	page := fmt.Sprintf("/plugins/median-%d/metrics", job.GetId())
-	if a := ask(t, url+page); a.code != http.StatusOK || !strings.Contains(a.body, "loop_median_") {
-		t.Errorf("metrics of the job's own median: %d %.200s", a.code, a.body)
+	pages := map[string]string{
+		fmt.Sprintf("/plugins/median-%d/metrics", job.GetId()): "loop_median_",
+		fmt.Sprintf("/plugins/evm-%d/metrics", job.GetId()):    "loop.relayer.v1.RelayerService/CreateChain",
 	}
-	if a := ask(t, url+"/discovery"); !strings.Contains(a.body, page) {
-		t.Errorf("discovery with the job: %s", a.body)
+	for page, contains := range pages {
+		if a := ask(t, url+page); a.code != http.StatusOK || !strings.Contains(a.body, contains) {
+			t.Errorf("%s: %d %.200s", page, a.code, a.body)
+		}
+		if a := ask(t, url+"/discovery"); !strings.Contains(a.body, page) {
+			t.Errorf("discovery with the job: %s", a.body)
+		}
 	}
-	pid := n.runtime.Plugin(fmt.Sprintf("median-%d", job.GetId())).Status().PID
+	if a := ask(t, url+"/health"); a.code != http.StatusOK || !strings.Contains(a.body, fmt.Sprintf(`"evm-%d chain 1337"`, job.GetId())) {
+		t.Errorf("health with the job: %d %s", a.code, a.body)
+	}
+	var pids []int
+	for _, kind := range []string{"median", "evm"} {
+		pids = append(pids, n.runtime.Plugin(fmt.Sprintf("%s-%d", kind, job.GetId())).Status().PID)
+	}
 	if _, err := client.RemoveJob(t.Context(), &nodev1.RemoveJobRequest{Id: job.GetId()}); err != nil {
 		t.Fatal(err)
 	}
-	if a := ask(t, url+page); a.code != http.StatusNotFound {
-		t.Errorf("metrics of a median that went with its job: %d %.200s", a.code, a.body)
+	for page := range pages {
+		if a := ask(t, url+page); a.code != http.StatusNotFound {
+			t.Errorf("%s, which went with its job: %d %.200s", page, a.code, a.body)
+		}
+		if a := ask(t, url+"/discovery"); strings.Contains(a.body, page) {
+			t.Errorf("discovery after the job: %s", a.body)
+		}
 	}
-	if a := ask(t, url+"/discovery"); strings.Contains(a.body, page) {
-		t.Errorf("discovery after the job: %s", a.body)
+	for _, pid := range pids {
+		if syscall.Kill(pid, 0) == nil {
+			t.Errorf("process %d of the job lives on", pid)
+		}
 	}
-	eventually(t, "the end of the median's process", func() bool { return syscall.Kill(pid, 0) != nil })
 	if a := ask(t, url+"/health"); a.code != http.StatusOK {
 		t.Errorf("health after the job: %d %s", a.code, a.body)
 	}

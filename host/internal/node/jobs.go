@@ -14,9 +14,9 @@ import (
 	"github.com/google/uuid"
 	"github.com/prometheus/client_golang/prometheus"
 
-	"github.com/loop-plugins/loop/gen/go/loop/median/v1/medianv1loophost"
+	"github.com/loop-plugins/loop/host/internal/config"
 	"github.com/loop-plugins/loop/host/internal/database"
-	"github.com/loop-plugins/loop/host/internal/fallback"
+	"github.com/loop-plugins/loop/host/internal/hostservice"
 	"github.com/loop-plugins/loop/host/internal/job"
 	"github.com/loop-plugins/loop/host/internal/keystore"
 	"github.com/loop-plugins/loop/host/internal/oracle"
@@ -26,17 +26,21 @@ import (
 type jobs struct {
 	node *Node
 
-	mu     sync.Mutex
-	all    map[int64]*running
-	adding sync.Mutex // one job is checked and added at a time
+	mu       sync.Mutex
+	all      map[int64]*running
+	changing sync.Mutex // one job is checked and added, or removed, at a time
+
+	// reserved and refused are what reserveStored says of isolated jobs: the account that one has, or why it has none.
+	reserved map[int64]*hostservice.Reserved
+	refused  map[int64]string
 }
 
 // running is a job, whether it runs or not.
 type running struct {
 	stored database.Job
 	spec   *job.Spec
-	oracle *oracle.Oracle           // nil when it does not run
-	median *medianv1loophost.Median // the job's own process; nil when it shares one
+	oracle *oracle.Oracle // nil when it does not run
+	own    *isolation     // the job's own processes; nil when it shares them
 
 	mu     sync.Mutex
 	reason string // why it does not run
@@ -54,7 +58,9 @@ func (r *running) failure() string {
 	return r.reason
 }
 
-func newJobs(n *Node) *jobs { return &jobs{node: n, all: map[int64]*running{}} }
+func newJobs(n *Node) *jobs {
+	return &jobs{node: n, all: map[int64]*running{}, reserved: map[int64]*hostservice.Reserved{}, refused: map[int64]string{}}
+}
 
 // startStored starts the jobs of the database side by side. A job that does not start is no reason for the others not to.
 func (j *jobs) startStored(ctx context.Context) error {
@@ -69,6 +75,9 @@ func (j *jobs) startStored(ctx context.Context) error {
 			spec, report := job.Parse([]byte(s.Spec), j.checks(nil))
 			if err := report.Err(); err != nil || spec == nil {
 				r.fail(fmt.Sprintf("its spec is not valid on this node any more: %v", err))
+				if kept, _ := j.kept(s.ID); kept != nil {
+					j.giveBack(ctx, kept, &running{stored: s, spec: spec})
+				}
 			} else {
 				r.spec = spec
 				j.start(ctx, r)
@@ -92,13 +101,14 @@ func (j *jobs) checks(others job.Jobs) job.Settings {
 		Keys:                 knownKeys{n},
 		Bridges:              bridges{n.database},
 		Jobs:                 others,
+		Processes:            knownProcesses{n},
 	}
 }
 
 // add checks, stores and starts a job.
 func (j *jobs) add(ctx context.Context, spec string) (*running, *job.Report, error) {
-	j.adding.Lock()
-	defer j.adding.Unlock()
+	j.changing.Lock()
+	defer j.changing.Unlock()
 	parsed, report := job.Parse([]byte(spec), j.checks(j))
 	if report.Err() != nil {
 		return nil, report, nil
@@ -127,21 +137,25 @@ func (j *jobs) start(ctx context.Context, r *running) {
 	}
 }
 
-func (j *jobs) run(ctx context.Context, r *running) error {
+func (j *jobs) run(ctx context.Context, r *running) (err error) {
 	n := j.node
 	relay, chain, err := n.plugins.chain(r.spec.Relay, r.spec.ChainID)
 	if err != nil {
 		return err
 	}
 	median := n.plugins.median
-	if r.spec.Isolated && r.spec.Type == job.TypeOCR2 {
-		// The median alone: one relayer process holds the queue of an account's transactions, and two would race for nonces.
-		settings := pluginSettings("median", n.settings.Config.Environment.Median, fallback.Median)
-		settings.Name += "-" + strconv.FormatInt(r.stored.ID, 10)
-		if r.median, err = medianv1loophost.LaunchMedian(ctx, n.runtime, settings); err != nil {
+	if r.spec.Isolated {
+		if r.own, err = j.isolate(ctx, r); err != nil {
 			return err
 		}
-		median = r.median
+		relay, chain, median = r.own.relay, r.own.chain, r.own.median
+		defer func() {
+			if err != nil {
+				r.own.close(context.WithoutCancel(ctx))
+				j.giveBack(context.WithoutCancel(ctx), r.own.reserved, r)
+				r.own = nil
+			}
+		}()
 	}
 	var bundle *keystore.OCR2Bundle
 	if r.spec.Type == job.TypeOCR2 {
@@ -183,12 +197,17 @@ func (j *jobs) bundle(s *job.Spec) (*keystore.OCR2Bundle, error) {
 
 // remove stops and forgets a job.
 func (j *jobs) remove(ctx context.Context, id int64) error {
+	j.changing.Lock()
+	defer j.changing.Unlock()
 	j.mu.Lock()
 	r := j.all[id]
 	delete(j.all, id)
 	j.mu.Unlock()
 	if r != nil {
 		r.stop(ctx)
+		if r.own != nil {
+			j.giveBack(context.WithoutCancel(ctx), r.own.reserved, r)
+		}
 	}
 	return j.node.database.RemoveJob(ctx, id)
 }
@@ -197,8 +216,8 @@ func (r *running) stop(ctx context.Context) {
 	if r.oracle != nil {
 		r.oracle.Close()
 	}
-	if r.median != nil {
-		r.median.Close(ctx)
+	if r.own != nil {
+		r.own.close(ctx)
 	}
 }
 
@@ -244,6 +263,19 @@ func (j *jobs) ByExternalID(id uuid.UUID) (string, bool) {
 	return "", false
 }
 
+// BySender implements job.Jobs.
+func (j *jobs) BySender(spec *job.Spec) (name string, isolated, found bool) {
+	for _, r := range j.list() {
+		if r.spec == nil || !sameSender(r.spec, spec) {
+			continue
+		}
+		if name, found = r.label(), true; r.spec.Isolated {
+			return name, true, true
+		}
+	}
+	return name, false, found
+}
+
 // uses returns the job that uses a bridge.
 func (j *jobs) uses(bridge string) (string, bool) {
 	for _, r := range j.list() {
@@ -276,6 +308,16 @@ func (k knownChains) HasChain(relay, id string) bool {
 
 // ChainIDs implements job.Chains.
 func (k knownChains) ChainIDs(relay string) []string { return k.plugins.chainIDs(relay) }
+
+// knownProcesses implements job.Processes.
+type knownProcesses struct{ node *Node }
+
+// InProcess implements job.Processes.
+func (k knownProcesses) InProcess(kind string) (string, bool) {
+	e := k.node.settings.Config.Environment
+	plugin := map[string]config.Plugin{"median": e.Median, "evm": e.EVM, "solana": e.Solana, "starknet": e.Starknet}[kind]
+	return variable(kind), plugin.InProcess()
+}
 
 // knownKeys implements job.Keys.
 type knownKeys struct{ node *Node }

@@ -47,6 +47,7 @@ type Node struct {
 	keys      *keystore.Keystore
 	telemetry *hostservice.Telemetry
 	runtime   *loophost.Runtime
+	accounts  accounts
 	plugins   *plugins
 	peer      *oracle.Peer
 	runner    *pipeline.Runner
@@ -93,6 +94,11 @@ func Start(ctx context.Context, s Settings) (_ *Node, err error) {
 	if n.web, err = n.serve(); err != nil {
 		return nil, err
 	}
+	// What is reserved for isolated jobs must be so before a shared process can look for work.
+	n.jobs = newJobs(n)
+	if err = n.jobs.reserveStored(ctx); err != nil {
+		return nil, err
+	}
 	if n.plugins, err = launch(ctx, n, n.lend); err != nil {
 		return nil, err
 	}
@@ -109,7 +115,6 @@ func Start(ctx context.Context, s Settings) (_ *Node, err error) {
 	}); err != nil {
 		return nil, err
 	}
-	n.jobs = newJobs(n)
 	if err = n.jobs.startStored(ctx); err != nil {
 		return nil, err
 	}

@@ -48,6 +48,8 @@ func TestMain(m *testing.M) {
 	switch {
 	case cookie == relayerv1loop.RelayerKind().Cookie && os.Getenv("RELAYER") == "fake":
 		relayerv1loop.ServeRelayer(func(*loop.Host) relayerv1loop.RelayerService { return fakeRelayer{} })
+	case cookie == relayerv1loop.RelayerKind().Cookie && os.Getenv("RELAYER") == "queueing":
+		relayerv1loop.ServeRelayer(func(*loop.Host) relayerv1loop.RelayerService { return queueing{os.Getenv("QUEUE_DIR")} })
 	case cookie == relayerv1loop.RelayerKind().Cookie:
 		loop.Serve(fallback.EVM())
 	case cookie == medianv1loop.MedianKind().Cookie:

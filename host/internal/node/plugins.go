@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -30,7 +31,9 @@ import (
 type plugins struct {
 	node   *Node
 	median *medianv1loophost.Median
-	relays map[string]*relay
+
+	mu     sync.Mutex
+	relays map[string]*relay // by the plugins' names: isolated jobs' too
 }
 
 // relay is one relayer plugin.
@@ -110,11 +113,19 @@ func (n *Node) lent(relay, chain string) *hostservice.Keystore {
 	return hostservice.NewKeystore(n.keys, relay)
 }
 
-// lend gives a relayer keys and a store for one chain.
+// lend gives the shared process of a relayer keys and a store for one chain.
 func (n *Node) lend(relay, chain string) relayerv1loophost.CreateChainLoans {
+	return n.export(n.accounts.of(relay, chain).Shared(n.lent(relay, chain), n.store(relay, chain)))
+}
+
+func (n *Node) store(relay, chain string) *hostservice.Store {
+	return hostservice.NewStore(n.database.Store(database.Scope{PluginKind: relay, Chain: chain}))
+}
+
+func (n *Node) export(v *hostservice.View) relayerv1loophost.CreateChainLoans {
 	return relayerv1loophost.CreateChainLoans{
-		Keystore: hostservicev1loophost.ExportKeystore(n.runtime, n.lent(relay, chain)),
-		Store:    hostservicev1loophost.ExportStore(n.runtime, hostservice.NewStore(n.database.Store(database.Scope{PluginKind: relay, Chain: chain}))),
+		Keystore: hostservicev1loophost.ExportKeystore(n.runtime, v),
+		Store:    hostservicev1loophost.ExportStore(n.runtime, v),
 	}
 }
 
@@ -122,12 +133,11 @@ func (n *Node) lend(relay, chain string) relayerv1loophost.CreateChainLoans {
 func launch(ctx context.Context, n *Node, lend lender) (*plugins, error) {
 	p := &plugins{node: n, relays: map[string]*relay{}}
 	wanted := relayers(n.settings.Config)
-	var mu sync.Mutex
 	var wait sync.WaitGroup
 	var first error
 	fail := func(err error) {
-		mu.Lock()
-		defer mu.Unlock()
+		p.mu.Lock()
+		defer p.mu.Unlock()
 		if first == nil {
 			first = err
 		}
@@ -140,14 +150,9 @@ func launch(ctx context.Context, n *Node, lend lender) (*plugins, error) {
 	})
 	for _, r := range wanted {
 		wait.Go(func() {
-			started, err := p.relay(ctx, r, lend)
-			if err != nil {
+			if _, err := p.relay(ctx, r, r.name, lend); err != nil {
 				fail(err)
-				return
 			}
-			mu.Lock()
-			defer mu.Unlock()
-			p.relays[r.name] = started
 		})
 	}
 	wait.Wait()
@@ -173,17 +178,24 @@ func pluginSettings(name string, c config.Plugin, inside func() loop.Plugin) loo
 	return s
 }
 
-func (p *plugins) relay(ctx context.Context, r relayer, lend lender) (*relay, error) {
+// relay starts a process of a relayer under a name of its own. One that fails is ended.
+func (p *plugins) relay(ctx context.Context, r relayer, name string, lend lender) (_ *relay, err error) {
 	n := p.node
-	plugin, err := relayerv1loophost.LaunchRelayer(ctx, n.runtime, pluginSettings(r.name, r.plugin, r.fallback))
+	settings := pluginSettings(r.name, r.plugin, r.fallback)
+	settings.Name = name
+	plugin, err := relayerv1loophost.LaunchRelayer(ctx, n.runtime, settings)
 	if err != nil {
 		return nil, &pluginError{err}
 	}
 	started := &relay{plugin: plugin, watch: oracle.NewWatch(plugin.RelayerServiceClient, n.logger), chains: map[string]*relayerv1loophost.Chain{}}
+	defer func() {
+		if err != nil {
+			started.close(context.WithoutCancel(ctx))
+		}
+	}()
 	for _, c := range r.chains {
 		toml, err := c.toml()
 		if err != nil {
-			started.watch.Close()
 			return nil, fmt.Errorf("encoding the configuration of %s chain %s: %w", r.name, c.id, err)
 		}
 		handle := plugin.CreateChain(&relayerv1.CreateChainRequest{ChainId: c.id, ConfigToml: toml}, lend(r.name, c.id))
@@ -194,17 +206,39 @@ func (p *plugins) relay(ctx context.Context, r relayer, lend lender) (*relay, er
 		switch code := status.Code(err); code {
 		case codes.OK:
 		case codes.InvalidArgument, codes.FailedPrecondition, codes.Unimplemented:
-			started.watch.Close()
 			return nil, &configError{fmt.Errorf("plugin %s refused the configuration of chain %s: %s; mend it in the node's configuration", r.name, c.id, status.Convert(err).Message())}
 		default:
-			n.logger.Error("a chain is not there yet; the node goes on and tries again", "plugin", r.name, "chain", c.id, "error", err)
+			n.logger.Error("a chain is not there yet; the node goes on and tries again", "plugin", name, "chain", c.id, "error", err)
 		}
 	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.relays[name] = started
 	return started, nil
 }
 
+// close ends the relayer. When it returns the process is dead.
+func (r *relay) close(ctx context.Context) {
+	r.watch.Close()
+	r.plugin.Close(ctx)
+}
+
+// drop forgets a relayer that is ended.
+func (p *plugins) drop(name string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	delete(p.relays, name)
+}
+
+// running are the relayers by name.
+func (p *plugins) running() map[string]*relay {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return maps.Clone(p.relays)
+}
+
 func (p *plugins) close() {
-	for _, r := range p.relays {
+	for _, r := range p.running() {
 		r.watch.Close()
 	}
 }
@@ -220,7 +254,7 @@ func (p *plugins) health() []web.Check {
 	var mu sync.Mutex
 	var all []web.Check
 	var wait sync.WaitGroup
-	for name, r := range p.relays {
+	for name, r := range p.running() {
 		if r.plugin.Status().State != supervise.Ready {
 			continue // the plugin's own check says why
 		}
@@ -266,9 +300,9 @@ func stateOf(n *relayerv1.NodeStatus) string {
 	return state
 }
 
-// chain returns the chain of a job.
+// chain returns a chain of a relayer's shared process.
 func (p *plugins) chain(relayName, id string) (*relay, *relayerv1loophost.Chain, error) {
-	r := p.relays[relayName]
+	r := p.running()[relayName]
 	if r == nil {
 		return nil, nil, fmt.Errorf("this node runs no %s relayer: add a [[%s]] chain to its configuration", relayName, section(relayName))
 	}

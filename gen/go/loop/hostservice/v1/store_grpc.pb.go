@@ -31,6 +31,9 @@ const (
 //
 // StoreService keeps what a plugin must not lose. Its scope (kind of plugin, chain) is fixed by the host when it lends the
 // store and outlives objects, processes and the host. A write is durable when it answers.
+//
+// What belongs to an account has it between the first two slashes of its key, as in "transmit/ACCOUNT/item/7": the host lends each
+// process the entries of the accounts that are lent to it. A process that has but one account keeps nothing else.
 type StoreServiceClient interface {
 	// Read returns a value.
 	//
@@ -104,6 +107,9 @@ func (c *storeServiceClient) List(ctx context.Context, in *ListRequest, opts ...
 //
 // StoreService keeps what a plugin must not lose. Its scope (kind of plugin, chain) is fixed by the host when it lends the
 // store and outlives objects, processes and the host. A write is durable when it answers.
+//
+// What belongs to an account has it between the first two slashes of its key, as in "transmit/ACCOUNT/item/7": the host lends each
+// process the entries of the accounts that are lent to it. A process that has but one account keeps nothing else.
 type StoreServiceServer interface {
 	// Read returns a value.
 	//

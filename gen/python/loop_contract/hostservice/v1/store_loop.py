@@ -12,6 +12,9 @@ from loop_plugin.binding import Stub
 class StoreServiceStub(Stub):
     """StoreService keeps what a plugin must not lose. Its scope (kind of plugin, chain) is fixed by the host when it lends the
     store and outlives objects, processes and the host. A write is durable when it answers.
+
+    What belongs to an account has it between the first two slashes of its key, as in "transmit/ACCOUNT/item/7": the host lends each
+    process the entries of the accounts that are lent to it. A process that has but one account keeps nothing else.
     """
 
     async def read(

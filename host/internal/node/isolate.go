@@ -1,0 +1,211 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/loop-plugins/loop/gen/go/loop/median/v1/medianv1loophost"
+	relayerv1 "github.com/loop-plugins/loop/gen/go/loop/relayer/v1"
+	"github.com/loop-plugins/loop/gen/go/loop/relayer/v1/relayerv1loophost"
+	"github.com/loop-plugins/loop/host/internal/fallback"
+	"github.com/loop-plugins/loop/host/internal/hostservice"
+	"github.com/loop-plugins/loop/host/internal/job"
+	"github.com/loop-plugins/loop/host/internal/keystore"
+)
+
+// accounts divides the accounts of each chain among the processes of its relayer. The zero value is ready.
+type accounts struct {
+	mu  sync.Mutex
+	all map[[2]string]*hostservice.Accounts // by relay and chain
+}
+
+func (a *accounts) of(relay, chain string) *hostservice.Accounts {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	key := [2]string{relay, chain}
+	if a.all == nil {
+		a.all = map[[2]string]*hostservice.Accounts{}
+	}
+	if a.all[key] == nil {
+		a.all[key] = hostservice.NewAccounts(func(one, other string) bool { return keystore.SameAccount(relay, one, other) })
+	}
+	return a.all[key]
+}
+
+func senderOf(s *job.Spec) hostservice.Sender {
+	return hostservice.Sender{Key: s.TransmitterID, Account: s.Account()}
+}
+
+// sameSender tells whether two jobs would race for an account's sequence numbers, or one could sign for the other.
+func sameSender(a, b *job.Spec) bool {
+	return a.TransmitterID != "" && a.Relay == b.Relay && a.ChainID == b.ChainID &&
+		(keystore.SameAccount(a.Relay, a.TransmitterID, b.TransmitterID) || keystore.SameAccount(a.Relay, a.Account(), b.Account()))
+}
+
+// isolation is what an isolated job has for itself: the account that it sends from, a relayer's process that has no other, and a
+// median's.
+type isolation struct {
+	plugins  *plugins
+	name     string // of the relayer's process
+	reserved *hostservice.Reserved
+	relay    *relay
+	chain    *relayerv1loophost.Chain
+	median   *medianv1loophost.Median
+}
+
+// reserveStored reserves the accounts of the isolated jobs in the database, before any process could use them. A job that cannot
+// have its account is told why when it starts.
+func (j *jobs) reserveStored(ctx context.Context) error {
+	stored, err := j.node.database.Jobs(ctx)
+	if err != nil {
+		return err
+	}
+	specs, well := map[int64]*job.Spec{}, map[int64]bool{}
+	for _, s := range stored {
+		c := j.node.settings.Config
+		spec, report := job.Parse([]byte(s.Spec), job.Settings{OCR2: c.OCR2, DefaultBootstrappers: c.P2P.V2.DefaultBootstrappers, Processes: knownProcesses{j.node}})
+		if spec != nil {
+			specs[s.ID], well[s.ID] = spec, report.Err() == nil
+		}
+	}
+	for _, s := range stored {
+		spec := specs[s.ID]
+		if !well[s.ID] || !spec.Isolated {
+			continue
+		}
+		for _, other := range stored {
+			if o := specs[other.ID]; o != nil && other.ID != s.ID && sameSender(spec, o) {
+				j.refused[s.ID] = fmt.Sprintf("job %d sends from its account on %s chain %s too, and an isolated job needs one that no other job there has; remove one of the two", other.ID, spec.Relay, spec.ChainID)
+			}
+		}
+		if j.refused[s.ID] != "" {
+			continue
+		}
+		if j.reserved[s.ID], err = j.node.accounts.of(spec.Relay, spec.ChainID).Reserve(ctx, senderOf(spec), nil); err != nil {
+			return fmt.Errorf("reserving the account of job %d: %w", s.ID, err) // no process has run yet that could have used it
+		}
+	}
+	return nil
+}
+
+// kept is what reserveStored has decided on a job, once: a later job may get its number.
+func (j *jobs) kept(id int64) (reserved *hostservice.Reserved, refused string) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	reserved, refused = j.reserved[id], j.refused[id]
+	delete(j.reserved, id)
+	delete(j.refused, id)
+	return reserved, refused
+}
+
+// reserve takes the job's account away from the shared process of its relayer.
+func (j *jobs) reserve(ctx context.Context, r *running) (*hostservice.Reserved, error) {
+	switch kept, refused := j.kept(r.stored.ID); {
+	case refused != "":
+		return nil, errors.New(refused)
+	case kept != nil:
+		return kept, nil
+	}
+	// Half of a replacement must not be left because whoever asked has gone.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), replaceTimeout)
+	defer cancel()
+	shared, _, err := j.node.plugins.chain(r.spec.Relay, r.spec.ChainID)
+	if err != nil {
+		return nil, err
+	}
+	return j.node.accounts.of(r.spec.Relay, r.spec.ChainID).Reserve(ctx, senderOf(r.spec), func(ctx context.Context) error {
+		j.node.logger.Info("the shared relayer is replaced: it has used the account of a job that becomes isolated", "plugin", r.spec.Relay, "job", r.stored.ID, "account", r.spec.Account())
+		return shared.plugin.Restart(ctx)
+	})
+}
+
+// replaceTimeout bounds the replacement of a shared process: its start (10 s) and the end of the old one.
+const replaceTimeout = 30 * time.Second
+
+// isolate starts the processes of an isolated job. If one fails nothing is left of the others.
+func (j *jobs) isolate(ctx context.Context, r *running) (_ *isolation, err error) {
+	n := j.node
+	suffix := "-" + strconv.FormatInt(r.stored.ID, 10)
+	reserved, err := j.reserve(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	own := &isolation{plugins: n.plugins, name: r.spec.Relay + suffix, reserved: reserved}
+	defer func() {
+		if err != nil {
+			own.close(context.WithoutCancel(ctx))
+			j.giveBack(context.WithoutCancel(ctx), reserved, r)
+		}
+	}()
+	for _, kind := range relayers(n.settings.Config) {
+		if kind.name != r.spec.Relay {
+			continue
+		}
+		// The job's chain alone: of the others it has no account.
+		kind.chains = slices.DeleteFunc(kind.chains, func(c chain) bool { return c.id != r.spec.ChainID })
+		own.relay, err = n.plugins.relay(ctx, kind, own.name, func(relay, chain string) relayerv1loophost.CreateChainLoans {
+			return n.export(reserved.View(n.lent(relay, chain), n.store(relay, chain)))
+		})
+		if err != nil {
+			return nil, err
+		}
+		own.chain = own.relay.chains[r.spec.ChainID]
+	}
+	if own.chain == nil {
+		return nil, fmt.Errorf("this node has no %s chain %s: add it to its configuration", r.spec.Relay, r.spec.ChainID)
+	}
+	settings := pluginSettings("median", n.settings.Config.Environment.Median, fallback.Median)
+	settings.Name += suffix
+	if own.median, err = medianv1loophost.LaunchMedian(ctx, n.runtime, settings); err != nil {
+		return nil, err
+	}
+	return own, nil
+}
+
+// close ends the job's processes. When it returns they are dead.
+func (i *isolation) close(ctx context.Context) {
+	if i.median != nil {
+		i.median.Close(ctx)
+	}
+	if i.relay != nil {
+		i.relay.close(ctx)
+		i.plugins.drop(i.name)
+	}
+}
+
+// adoptTimeout bounds the wait for the shared process to take over what an isolated job has left.
+const adoptTimeout = 5 * time.Second
+
+// giveBack gives the account of an isolated job whose processes are dead to the shared process, with the reports that were
+// accepted and have not landed.
+func (j *jobs) giveBack(ctx context.Context, reserved *hostservice.Reserved, r *running) {
+	n := j.node
+	ctx, cancel := context.WithTimeout(ctx, adoptTimeout)
+	defer cancel()
+	empty, err := reserved.View(n.lent(r.spec.Relay, r.spec.ChainID), n.store(r.spec.Relay, r.spec.ChainID)).Empty(ctx)
+	reserved.Free()
+	if err == nil && empty {
+		return
+	}
+	// A provider has its relayer work for the account, and goes on with what was accepted when the provider is released: as when a
+	// job is removed that shared the process all along.
+	_, chain, err := n.plugins.chain(r.spec.Relay, r.spec.ChainID)
+	if err == nil {
+		provider := chain.CreateMedianProvider(&relayerv1.CreateMedianProviderRequest{
+			Config:        &relayerv1.ProviderConfig{ExternalJobId: r.stored.ExternalID, ContractId: r.spec.ContractID, RelayConfigJson: r.spec.RelayConfigJSON},
+			TransmitterId: r.spec.TransmitterID, GasLimit: r.spec.GasLimit,
+		})
+		_, err = provider.Created(ctx)
+		if release := provider.Release(ctx); err == nil {
+			err = release
+		}
+	}
+	if err != nil {
+		n.logger.Warn("the shared relayer has not taken over what an isolated job has left; it does when it starts the next time", "plugin", r.spec.Relay, "job", r.stored.ID, "error", err)
+	}
+}

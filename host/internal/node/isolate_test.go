@@ -1,0 +1,362 @@
+package node
+
+import (
+	"context"
+	"fmt"
+	"math/big"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	hostservicev1 "github.com/loop-plugins/loop/gen/go/loop/hostservice/v1"
+	medianv1 "github.com/loop-plugins/loop/gen/go/loop/median/v1"
+	nodev1 "github.com/loop-plugins/loop/gen/go/loop/node/v1"
+	"github.com/loop-plugins/loop/gen/go/loop/node/v1/nodev1connect"
+	relayerv1 "github.com/loop-plugins/loop/gen/go/loop/relayer/v1"
+	"github.com/loop-plugins/loop/gen/go/loop/relayer/v1/relayerv1loop"
+	"github.com/loop-plugins/loop/host/internal/keystore"
+	"github.com/loop-plugins/loop/sdk/go/wire"
+)
+
+// queueing is a relayer that does with an account what a queue does and sends nothing: it finds what is unfinished, keeps an
+// item for each job, and goes on until its process ends. While it uses an account it holds a lock on a file of that name, so that two
+// processes that do so at once are seen.
+type queueing struct{ dir string }
+
+// conflicts is the file that is there when two processes have used an account at once.
+const conflicts = "conflicts"
+
+func (q queueing) CreateChain(_ context.Context, _ *relayerv1.CreateChainRequest, loans relayerv1loop.CreateChainLoans) (relayerv1loop.Chain, *relayerv1.CreateChainResponse, error) {
+	c := &queueChain{fakeChain: fakeChain{loans: loans}, dir: q.dir, held: map[string]*os.File{}}
+	go func() {
+		page, err := loans.Store.List(context.Background(), &hostservicev1.ListRequest{Prefix: "transmit/"})
+		if err != nil {
+			fmt.Fprintln(os.Stderr, "listing the store:", err)
+		}
+		for _, e := range page.GetEntries() {
+			c.use(strings.Split(e.GetKey(), "/")[1])
+		}
+	}()
+	return c, &relayerv1.CreateChainResponse{}, nil
+}
+
+func (queueing) WatchContractConfigs(_ *relayerv1.WatchContractConfigsRequest, s grpc.ServerStreamingServer[relayerv1.WatchContractConfigsResponse]) error {
+	<-s.Context().Done()
+	return s.Context().Err()
+}
+
+type queueChain struct {
+	fakeChain
+	dir  string
+	mu   sync.Mutex
+	held map[string]*os.File
+}
+
+// use takes an account's lock for the rest of the process's life and writes down who has it, with the number of its entries.
+func (c *queueChain) use(account string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.held[account] != nil {
+		return
+	}
+	page, err := c.loans.Store.List(context.Background(), &hostservicev1.ListRequest{Prefix: "transmit/" + account + "/"})
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "listing the account's entries:", err)
+		return
+	}
+	f, err := os.OpenFile(filepath.Join(c.dir, account), os.O_CREATE|os.O_RDWR|os.O_APPEND, 0o600)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return
+	}
+	c.held[account] = f
+	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		_ = os.WriteFile(filepath.Join(c.dir, conflicts), []byte(account+": "+err.Error()), 0o600)
+	}
+	fmt.Fprintln(f, os.Getpid(), len(page.GetEntries()))
+}
+
+func (c *queueChain) CreateMedianProvider(ctx context.Context, r *relayerv1.CreateMedianProviderRequest) (relayerv1loop.MedianProvider, *relayerv1.CreateMedianProviderResponse, error) {
+	c.use(r.GetTransmitterId())
+	key := "transmit/" + r.GetTransmitterId() + "/item/" + r.GetConfig().GetContractId()
+	if _, err := c.loans.Store.Put(ctx, &hostservicev1.PutRequest{Key: key}); err != nil && status.Code(err) != codes.Aborted {
+		return nil, nil, err
+	}
+	return &queueProvider{}, &relayerv1.CreateMedianProviderResponse{}, nil
+}
+
+func (c *queueChain) ChainStatus(context.Context, *relayerv1.ChainStatusRequest) (*relayerv1.ChainStatusResponse, error) {
+	return &relayerv1.ChainStatusResponse{ChainId: "1"}, nil
+}
+
+// queueProvider answers what a median asks while it is made, and nothing of a contract.
+type queueProvider struct {
+	relayerv1.UnimplementedContractConfigServiceServer
+	relayerv1.UnimplementedContractTransmitterServiceServer
+	medianv1.UnimplementedMedianContractServiceServer
+	medianv1.UnimplementedReportCodecServiceServer
+	medianv1.UnimplementedOnchainConfigCodecServiceServer
+}
+
+func (*queueProvider) MaxReportLength(_ context.Context, r *medianv1.MaxReportLengthRequest) (*medianv1.MaxReportLengthResponse, error) {
+	return &medianv1.MaxReportLengthResponse{MaxReportLength: 128 + r.GetN()*32}, nil
+}
+
+func (*queueProvider) DecodeOnchainConfig(context.Context, *medianv1.DecodeOnchainConfigRequest) (*medianv1.DecodeOnchainConfigResponse, error) {
+	return &medianv1.DecodeOnchainConfigResponse{Config: &medianv1.OnchainConfig{Min: wire.BigInt(big.NewInt(1)), Max: wire.BigInt(big.NewInt(1e12))}}, nil
+}
+
+// feed is a node whose relayer queues.
+type feed struct {
+	*testing.T
+	files  *files
+	dir    string
+	node   *Node
+	client nodev1connect.NodeServiceClient
+}
+
+func newFeed(t *testing.T) *feed {
+	f := &feed{T: t, files: newFiles(t), dir: t.TempDir()}
+	f.files.plugin(t, "EVM", "RELAYER=queueing\nQUEUE_DIR="+f.dir)
+	f.files.chain("1", "")
+	f.start()
+	return f
+}
+
+func (f *feed) start() {
+	f.node = f.files.start(f.T)
+	f.client = nodev1connect.NewNodeServiceClient(&http.Client{Transport: &http.Transport{DisableKeepAlives: true}}, "http://"+f.node.Address())
+}
+
+func (f *feed) account() string {
+	f.Helper()
+	account, err := f.node.keys.CreateAccount(f.Context(), keystore.ChainEVM)
+	if err != nil {
+		f.Fatal(err)
+	}
+	return account.ID()
+}
+
+func (f *feed) add(contract, account string, isolated bool) (*nodev1.Job, error) {
+	f.Helper()
+	r, err := f.client.AddJob(f.Context(), &nodev1.AddJobRequest{SpecToml: fmt.Sprintf(`
+type = "offchainreporting2"
+schemaVersion = 1
+pluginType = "median"
+relay = "evm"
+contractID = "0x00000000000000000000000000000000000000%s"
+transmitterID = %q
+ocrKeyBundleID = %q
+allowNoBootstrappers = true
+isolated = %v
+observationSource = "one [type=sum values=<[1]>]"
+[relayConfig]
+chainID = 1
+[pluginConfig]
+juelsPerFeeCoinSource = "one [type=sum values=<[1]>]"
+`, contract, account, f.node.keys.Bundles(keystore.ChainEVM)[0].ID(), isolated)})
+	return r.GetJob(), err
+}
+
+func (f *feed) runs(contract, account string, isolated bool) *nodev1.Job {
+	f.Helper()
+	j, err := f.add(contract, account, isolated)
+	if err != nil {
+		f.Fatal(err)
+	}
+	if j.GetState() != nodev1.JobState_JOB_STATE_RUNNING {
+		f.Fatalf("job %d is %s: %s", j.GetId(), j.GetState(), j.GetReason())
+	}
+	return j
+}
+
+func (f *feed) remove(j *nodev1.Job) {
+	f.Helper()
+	if _, err := f.client.RemoveJob(f.Context(), &nodev1.RemoveJobRequest{Id: j.GetId()}); err != nil {
+		f.Fatal(err)
+	}
+}
+
+func (f *feed) pid(plugin string) int {
+	if p := f.node.runtime.Plugin(plugin); p != nil {
+		return p.Status().PID
+	}
+	return 0
+}
+
+// held waits until a plugin's process of now uses an account, having found as many entries of it.
+func (f *feed) held(account, plugin string, entries int) {
+	f.Helper()
+	var last string
+	eventually(f.T, "the use of "+account+" by "+plugin, func() bool {
+		text, _ := os.ReadFile(filepath.Join(f.dir, account))
+		lines := strings.Split(strings.TrimSpace(string(text)), "\n")
+		last = lines[len(lines)-1]
+		pid := f.pid(plugin)
+		return pid != 0 && last == fmt.Sprint(pid, " ", entries)
+	})
+	if text, err := os.ReadFile(filepath.Join(f.dir, conflicts)); err == nil {
+		f.Fatalf("two processes used an account at once: %s", text)
+	}
+}
+
+// lent are the accounts that a plugin may sign with.
+func (f *feed) lent(plugin string) []string {
+	f.Helper()
+	r, err := f.node.plugins.running()[plugin].chains["1"].ListNodeStatuses(f.Context(), &relayerv1.ListNodeStatusesRequest{})
+	if err != nil {
+		f.Fatal(err)
+	}
+	var accounts []string
+	for _, n := range r.GetNodes() {
+		accounts = append(accounts, n.GetName())
+	}
+	return accounts
+}
+
+func (f *feed) refused(contract, account string, isolated bool, want string) {
+	f.Helper()
+	if _, err := f.add(contract, account, isolated); err == nil || !strings.Contains(err.Error(), want) {
+		f.Errorf("the job is answered %v, want %q", err, want)
+	}
+}
+
+// An isolated job's relayer has the job's account and no other, and whatever happens the account is never two processes': not when
+// the job is added for an account that the shared process works for, not when either is killed, not when the job is removed, and not
+// when the node starts again. Whoever gets the account finds what is unfinished.
+func TestIsolatedJobIsAloneWithItsAccount(t *testing.T) {
+	t.Parallel()
+	f := newFeed(t)
+	own, other := f.account(), f.account()
+	shared := f.runs("a1", own, false)
+	f.held(own, "evm", 0)
+	f.refused("a2", own, true, fmt.Sprintf("transmitterID: job %d sends from this account on evm chain 1, and an isolated job needs one that no other job there has; make one with: loop keys create evm", shared.GetId()))
+
+	// The shared process has not used the other account: it need not be replaced.
+	second := f.runs("b1", other, true)
+	name := fmt.Sprintf("evm-%d", second.GetId())
+	f.held(other, name, 0)
+	if g := f.node.runtime.Plugin("evm").Status().Generation; g != 1 {
+		t.Errorf("the shared process is in generation %d", g)
+	}
+	if lent := f.lent(name); !slices.Equal(lent, []string{other}) {
+		t.Errorf("the job's own relayer may sign with %v", lent)
+	}
+	if lent := f.lent("evm"); slices.Contains(lent, other) || !slices.Contains(lent, own) {
+		t.Errorf("the shared relayer may sign with %v", lent)
+	}
+	alone := fmt.Sprintf("transmitterID: job %d is isolated, and no other may send from its account on evm chain 1; name another one", second.GetId())
+	f.refused("b2", strings.ToLower(other), false, alone)
+
+	// The first job becomes isolated: the shared process, which may have its transactions in memory, is replaced.
+	f.remove(shared)
+	first := f.runs("a1", own, true)
+	f.held(own, fmt.Sprintf("evm-%d", first.GetId()), 1)
+	if g := f.node.runtime.Plugin("evm").Status().Generation; g != 2 {
+		t.Errorf("the shared process is in generation %d", g)
+	}
+
+	// Whoever dies, its next life has the same accounts.
+	for _, plugin := range []string{"evm", name} {
+		generation := f.node.runtime.Plugin(plugin).Status().Generation
+		signal(t, f.node, plugin, syscall.SIGKILL)
+		eventually(t, "the next life of "+plugin, func() bool {
+			st := f.node.runtime.Plugin(plugin).Status()
+			return st.Generation > generation && st.State.String() == "ready"
+		})
+	}
+	f.held(other, name, 1)
+	f.held(own, fmt.Sprintf("evm-%d", first.GetId()), 1)
+
+	// Removed, the shared process finishes what it has left, without being replaced.
+	pid := f.pid(fmt.Sprintf("evm-%d", first.GetId()))
+	f.remove(first)
+	f.held(own, "evm", 1)
+	if err := syscall.Kill(pid, 0); err == nil {
+		t.Error("the job's relayer lives on without it")
+	}
+	f.runs("a3", own, false)
+
+	f.node.Close(t.Context())
+	f.start()
+	f.held(own, "evm", 2)
+	f.held(other, name, 1)
+	f.refused("b2", other, false, alone)
+	if lent := f.lent("evm"); slices.Contains(lent, other) {
+		t.Errorf("after a restart of the node the shared relayer may sign with %v", lent)
+	}
+}
+
+// A job that cannot have its processes, or its account, says why, and leaves the account where it was.
+func TestIsolatedJobThatDoesNotStart(t *testing.T) {
+	t.Parallel()
+	f := newFeed(t)
+	own := f.account()
+	illness := filepath.Join(f.dir, "ill")
+	f.files.plugin(t, "MEDIAN", "FAIL_WHILE="+illness)
+	f.node.Close(t.Context())
+	f.start()
+	if err := os.WriteFile(illness, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	ill, err := f.add("a1", own, true)
+	if err != nil || ill.GetState() != nodev1.JobState_JOB_STATE_FAILED || !strings.Contains(ill.GetReason(), "plugin median-") || !strings.Contains(ill.GetReason(), "not today") {
+		t.Fatalf("job: %v, %v", ill, err)
+	}
+	if names := (scrape{f.node.runtime}).Names(); !slices.Equal(names, []string{"evm", "median"}) {
+		t.Errorf("plugins that are left: %v", names)
+	}
+	if !slices.Contains(f.lent("evm"), own) {
+		t.Error("the account was not given back")
+	}
+	f.refused("a2", own, false, "is isolated, and no other may send from its account")
+	f.remove(ill)
+	if err := os.Remove(illness); err != nil {
+		t.Fatal(err)
+	}
+	shared := f.runs("a2", own, false)
+	f.held(own, "evm", 0)
+
+	// Two jobs that are in the database as they should not be: the shared one runs.
+	stored := f.runs("c1", f.account(), true)
+	for _, j := range f.node.jobs.list() {
+		if j.stored.ID == stored.GetId() {
+			j.stored.Spec = strings.Replace(j.stored.Spec, j.spec.TransmitterID, own, 1)
+			if err := f.node.database.RemoveJob(t.Context(), stored.GetId()); err != nil {
+				t.Fatal(err)
+			}
+			if j.stored, err = f.node.database.AddJob(t.Context(), j.stored); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	f.node.Close(t.Context())
+	f.start()
+	f.held(own, "evm", 1)
+	list, err := f.client.ListJobs(t.Context(), &nodev1.ListJobsRequest{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := fmt.Sprintf("job %d sends from its account on evm chain 1 too, and an isolated job needs one that no other job there has; remove one of the two", shared.GetId())
+	for _, j := range list.GetJobs() {
+		if j.GetId() != shared.GetId() && (j.GetState() != nodev1.JobState_JOB_STATE_FAILED || j.GetReason() != want) {
+			t.Errorf("job %d is %s: %s", j.GetId(), j.GetState(), j.GetReason())
+		}
+	}
+
+	// Inside the node there are no processes to have.
+	f.node.Close(t.Context())
+	f.files.environment["CL_EVM_CMD"] = ""
+	delete(f.files.environment, "CL_EVM_ENV")
+	f.start()
+	f.refused("d1", f.account(), true, "isolated: an isolated job has processes of its own, and the evm plugin runs inside this node; set CL_EVM_CMD, or remove the key")
+}
