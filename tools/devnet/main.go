@@ -40,9 +40,10 @@ With --json the last line of the output is a JSON object:
   kills, restarts        processes that devnet killed, and lives of plugins after their first
   node_restarts          of the kills, those of nodes, which were started again; a node that ends by itself ends the run
   reports                with --kill-every: what became of the reports that nodes handed to their relayers (accepted): landed,
-                         stale because a newer one landed (on EVM, unsent are those of them that nobody sent), lost,
-                         landed_twice; and on EVM transactions that did not come to an end (in_flight) and nonces that were
-                         left out (nonce_gaps). Any of the last four fails the run
+                         stale because a newer one landed (on EVM, unsent are those of them that nobody sent, and
+                         unexplained those of which a relayer never said why), lost, landed_twice; and on EVM transactions
+                         that did not come to an end (in_flight) and nonces that were left out (nonce_gaps). Any of the last
+                         four fails the run
   languages              with --langs: for each language its nodes, the observations that they made of the rounds
                          that ended in a transmission, those of the node with the fewest (least_observations),
                          and the transmissions that they sent
@@ -95,6 +96,9 @@ func (o output) Write(text []byte) (int, error) {
 // defaultTimeout is long enough for tens of rounds on a busy machine.
 const defaultTimeout = 2 * time.Minute
 
+// aimTimeout is what a kill that aims takes at most.
+const aimTimeout = 4 * time.Second
+
 func command(stdout, stderr *os.File) *cobra.Command {
 	config := session.Config{}
 	var asJSON bool
@@ -118,6 +122,7 @@ func command(stdout, stderr *os.File) *cobra.Command {
 	flags.DurationVar(&config.KillEvery, "kill-every", 0, "kill a random process so often in the mean, and check in the end that nothing which nodes accepted is lost")
 	flags.StringSliceVar(&config.Kill, "kill", nil, "what to kill: nodes, which are started again, plugins\n(default: plugins)")
 	flags.IntVar(&config.Kills, "kills", 0, "go on until so many kills, as well as the rounds; 0: any number")
+	flags.BoolVar(&config.Aim, "aim", false, "have every second kill wait until its node hands a report to the relayer, where most can be lost")
 	flags.BoolVar(&config.Keep, "keep", false, "leave the nodes' folder, with their logs")
 	flags.StringVar(&config.JobTemplate, "job-template", "", "file with a template of the nodes' jobs")
 	flags.StringVar(&config.Source, "source", "", "URL where the nodes fetch the price, instead of devnet's own")
@@ -136,7 +141,11 @@ func command(stdout, stderr *os.File) *cobra.Command {
 		if !flags.Changed("timeout") {
 			config.Timeout = 0
 			if config.Rounds > 0 || config.Kills > 0 {
-				config.Timeout = defaultTimeout + 2*time.Duration(config.Kills)*config.KillEvery
+				each := 2 * config.KillEvery
+				if config.Aim {
+					each += aimTimeout
+				}
+				config.Timeout = defaultTimeout + time.Duration(config.Kills)*each
 			}
 		}
 		ctx, cancel := context.WithCancel(c.Context())

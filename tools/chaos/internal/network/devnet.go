@@ -137,10 +137,11 @@ type outcome struct {
 
 // delivery is what became of the reports that nodes accepted.
 type delivery struct {
-	Accepted, Landed, Stale, Unsent, Lost int
-	LandedTwice                           int `json:"landed_twice"`
-	InFlight                              int `json:"in_flight"`
-	NonceGaps                             int `json:"nonce_gaps"`
+	Accepted, Landed, Stale, Unsent, Unexplained, Lost int
+
+	LandedTwice int `json:"landed_twice"`
+	InFlight    int `json:"in_flight"`
+	NonceGaps   int `json:"nonce_gaps"`
 }
 
 func (d *devnet) outcome() (outcome, error) {

@@ -27,6 +27,8 @@ func (p Position) String() string { return fmt.Sprintf("epoch %d, round %d", p.E
 type Books struct {
 	// Accepted are the reports that nodes accepted and handed to their relayers, with the names of these nodes.
 	Accepted map[Position][]string
+	// Unexplained are those of Accepted that some relayer took and never said what became of.
+	Unexplained map[Position]bool
 	// Landed are the transmissions that had an effect, in the order of the chain.
 	Landed []Position
 	// Sent are all reports that transactions brought to the contract, with effect or without, where the chain tells.
@@ -73,6 +75,9 @@ type Delivery struct {
 	// Unsent counts those of Stale of which the chain has no transaction, where it tells: their relayers found them stale before
 	// they sent them.
 	Unsent int `json:"unsent"`
+	// Unexplained counts those of Unsent that a relayer took and never said what became of. A kill between the deed and the word
+	// explains one at times; many are reports that relayers lose, and that are stale only because the feed goes on.
+	Unexplained int `json:"unexplained"`
 	// Lost counts those that are not on the chain although it would still take them.
 	Lost int `json:"lost"`
 	// LandedTwice counts the transmissions with effect beyond the first of their report.
@@ -112,6 +117,9 @@ func Deliver(books Books) (Delivery, error) {
 			d.Stale++
 			if books.Sent != nil && !slices.Contains(books.Sent, p) {
 				d.Unsent++
+				if books.Unexplained[p] {
+					d.Unexplained++
+				}
 			}
 		default:
 			d.Lost++

@@ -38,6 +38,13 @@ func TestDeliver(t *testing.T) {
 			},
 			Delivery{Accepted: 3, Landed: 1, Stale: 2, Unsent: 1}, "",
 		},
+		"stale, and no relayer says why": {
+			Books{
+				Accepted: accepted(at(1, 1), at(1, 2), at(1, 3), at(1, 4)), Landed: []Position{at(1, 4)}, Sent: []Position{at(1, 4), at(1, 1)},
+				Unexplained: map[Position]bool{at(1, 1): true, at(1, 2): true, at(1, 4): true},
+			},
+			Delivery{Accepted: 4, Landed: 1, Stale: 3, Unsent: 2, Unexplained: 1}, "",
+		},
 		"on the chain and accepted by nobody who can tell": {Books{Landed: []Position{at(1, 1)}}, Delivery{}, ""},
 		"lost: the contract has nothing": {
 			Books{Accepted: accepted(at(1, 1))}, Delivery{Accepted: 1, Lost: 1},

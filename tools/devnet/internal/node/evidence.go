@@ -16,6 +16,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"time"
 
 	_ "modernc.org/sqlite" // the driver of the node's database
 )
@@ -102,6 +103,7 @@ func (u *Unfinished) add(key string, content []byte) error {
 	return nil
 }
 
+// roundOf reads a round from texts. A digest may be empty.
 func roundOf(digest, epoch, number string, base int) (Round, error) {
 	var round Round
 	if _, err := hex.Decode(round.ConfigDigest[:], []byte(digest)); err != nil {
@@ -119,41 +121,102 @@ func roundOf(digest, epoch, number string, base int) (Round, error) {
 	return round, nil
 }
 
-// HandedOver reads from the node's log, of all its lives, which reports the node accepted and handed to its relayer, in the
-// order of time.
-func (n *Node) HandedOver() ([]Round, error) {
-	log, err := os.Open(filepath.Join(n.settings.Dir, "node.log"))
+// Tale is what a node's log tells of reports, in the order of time and of all lives of the node.
+type Tale struct {
+	// Accepted were handed to the relayer, which answered that it has them.
+	Accepted []Round
+	// Ended are those of which the relayer said what became of them, without their configuration.
+	Ended []Round
+}
+
+// Tale reads the node's log.
+func (n *Node) Tale() (Tale, error) {
+	log, err := os.Open(n.logFile())
 	if err != nil {
-		return nil, fmt.Errorf("read which reports %s accepted: %w", n.Name(), err)
+		return Tale{}, fmt.Errorf("read which reports %s accepted: %w", n.Name(), err)
 	}
 	defer log.Close()
-	rounds, err := handedOver(log)
+	told, err := tale(log)
 	if err != nil {
-		return nil, fmt.Errorf("read which reports %s accepted from its log: %w", n.Name(), err)
+		return Tale{}, fmt.Errorf("read which reports %s accepted from its log: %w", n.Name(), err)
 	}
-	return rounds, nil
+	return told, nil
 }
 
-// handed is what libocr says when its call of the transmitter came back well: the relayer has the report in the Store. Its fields
-// come in the order of their names.
-var handed = regexp.MustCompile(`successfully called Transmit" .*\bconfigDigest=([0-9a-f]{64}) (?:.* )?epoch=([0-9]+) (?:.* )?round=([0-9]+)\b`)
+var (
+	// accepted is what libocr says when its call of the transmitter came back well: the relayer has the report in the Store. Its
+	// fields come in the order of their names.
+	accepted = regexp.MustCompile(`successfully called Transmit" .*\bconfigDigest=([0-9a-f]{64}) (?:.* )?epoch=([0-9]+) (?:.* )?round=([0-9]+)\b`)
+	// ended is what sdk/go/relayer says of a report that it has finished, with its fields in any order.
+	ended      = regexp.MustCompile(`msg="a transmission ended" `)
+	endedEpoch = regexp.MustCompile(` epoch=([0-9]+)\b`)
+	endedRound = regexp.MustCompile(` round=([0-9]+)\b`)
+)
 
-func handedOver(log io.Reader) ([]Round, error) {
-	var rounds []Round
+func tale(log io.Reader) (Tale, error) {
+	var told Tale
 	for lines := bufio.NewReader(log); ; {
-		line, err := lines.ReadString('\n')
-		if parts := handed.FindStringSubmatch(strings.TrimSuffix(line, "\n")); parts != nil {
-			round, err := roundOf(parts[1], parts[2], parts[3], 10)
-			if err != nil {
-				return nil, fmt.Errorf("line %.200q: %w", line, err)
+		line, readErr := lines.ReadString('\n')
+		var err error
+		if parts := accepted.FindStringSubmatch(line); parts != nil {
+			var round Round
+			round, err = roundOf(parts[1], parts[2], parts[3], 10)
+			told.Accepted = append(told.Accepted, round)
+		} else if at := ended.FindStringIndex(line); at != nil {
+			rest := line[at[1]-1:]
+			epoch, number := endedEpoch.FindStringSubmatch(rest), endedRound.FindStringSubmatch(rest)
+			if epoch != nil && number != nil {
+				var round Round
+				round, err = roundOf("", epoch[1], number[1], 10)
+				told.Ended = append(told.Ended, round)
 			}
-			rounds = append(rounds, round)
 		}
 		switch {
-		case errors.Is(err, io.EOF):
-			return rounds, nil
 		case err != nil:
-			return nil, err
+			return Tale{}, fmt.Errorf("line %.200q: %w", line, err)
+		case errors.Is(readErr, io.EOF):
+			return told, nil
+		case readErr != nil:
+			return Tale{}, readErr
 		}
 	}
 }
+
+// handing is what libocr says before it hands a report to the relayer.
+const handing = `msg="eventTTransmitTimeout: Transmitting"`
+
+// logPeriod is how often a log is looked at by somebody who waits for a line.
+const logPeriod = time.Millisecond
+
+// AwaitHandOver waits until the node begins to hand a report to its relayer, and says whether it did before ctx was over.
+func (n *Node) AwaitHandOver(ctx context.Context) bool {
+	log, err := os.Open(n.logFile())
+	if err != nil {
+		return false
+	}
+	defer log.Close()
+	if _, err := log.Seek(0, io.SeekEnd); err != nil {
+		return false
+	}
+	ticker := time.NewTicker(logPeriod)
+	defer ticker.Stop()
+	var line string // so far
+	for lines := bufio.NewReader(log); ; {
+		part, err := lines.ReadString('\n')
+		line += part
+		switch {
+		case strings.Contains(line, handing):
+			return true
+		case err == nil:
+			line = ""
+			continue
+		}
+		select {
+		case <-ctx.Done():
+			return false
+		case <-ticker.C:
+		}
+	}
+}
+
+func (n *Node) logFile() string { return filepath.Join(n.settings.Dir, "node.log") }

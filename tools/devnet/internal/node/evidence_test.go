@@ -1,11 +1,13 @@
 package node
 
 import (
+	"context"
 	"database/sql"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -88,7 +90,7 @@ func TestUnfinishedAtTheEdges(t *testing.T) {
 	}
 }
 
-func TestHandedOver(t *testing.T) {
+func TestTale(t *testing.T) {
 	t.Parallel()
 	line := func(rest string) string {
 		return `time=2026-11-23T05:23:49.898Z level=INFO msg="eventTTransmitTimeout:❗️` + rest + "\n"
@@ -100,28 +102,80 @@ func TestHandedOver(t *testing.T) {
 		`time=2026-11-23T05:23:50.000Z level=INFO msg="a line that a kill cut off` + // the next life goes on behind it
 		line(`successfully called Transmit" configDigest=`+digestText+` epoch=4 round=7`) +
 		strings.Repeat("x", 1<<20) + "\n" +
+		`level=INFO msg="a transmission ended" plugin=evm epoch=20 round=17 reason="the contract has a transmission of epoch 24 round 13" ending=reverted` + "\n" +
+		`level=INFO msg="a transmission ended" plugin=evm ending=stale round=9 reason="the contract has a transmission of epoch 24 round 13" epoch=10` + "\n" +
+		`level=INFO msg="a transmission ended" plugin=evm` + "\n" +
 		strings.TrimSuffix(line(`successfully called Transmit" configDigest=`+digestText+` epoch=4 round=8`), "\n")
 	dir := t.TempDir()
 	if err := os.WriteFile(filepath.Join(dir, "node.log"), []byte(log), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	got, err := (&Node{settings: Settings{Name: "node-0", Dir: dir}}).HandedOver()
+	got, err := (&Node{settings: Settings{Name: "node-0", Dir: dir}}).Tale()
 	if err != nil {
 		t.Fatal(err)
 	}
 	digest := digestOf()
-	if diff := cmp.Diff([]Round{{digest, 1, 5}, {digest, 2, 255}, {digest, 4, 7}, {digest, 4, 8}}, got); diff != "" {
+	want := Tale{
+		Accepted: []Round{{digest, 1, 5}, {digest, 2, 255}, {digest, 4, 7}, {digest, 4, 8}},
+		Ended:    []Round{{Epoch: 20, Round: 17}, {Epoch: 10, Round: 9}},
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 	for name, text := range map[string]string{
 		"a round of no byte": line(`successfully called Transmit" configDigest=` + digestText + ` epoch=4 round=256`),
 		"an epoch too large": line(`successfully called Transmit" configDigest=` + digestText + ` epoch=4294967296 round=1`),
+		"an end of no byte":  `msg="a transmission ended" epoch=1 round=256`,
 	} {
-		if _, err := handedOver(strings.NewReader(text)); err == nil {
+		if _, err := tale(strings.NewReader(text)); err == nil {
 			t.Errorf("%s was taken", name)
 		}
 	}
-	if _, err := (&Node{settings: Settings{Name: "node-0", Dir: t.TempDir()}}).HandedOver(); err == nil {
+	if _, err := (&Node{settings: Settings{Name: "node-0", Dir: t.TempDir()}}).Tale(); err == nil {
 		t.Error("a log that is not there was taken for an empty one")
+	}
+}
+
+func TestAwaitHandOver(t *testing.T) {
+	t.Parallel()
+	n := &Node{settings: Settings{Name: "node-0", Dir: t.TempDir()}}
+	over, cancel := context.WithCancel(t.Context())
+	cancel()
+	if n.AwaitHandOver(over) {
+		t.Error("a log that is not there told of a report")
+	}
+	log, err := os.Create(n.logFile())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer log.Close()
+	write := func(text string) {
+		t.Helper()
+		if _, err := log.WriteString(text); err != nil {
+			t.Fatal(err)
+		}
+	}
+	begun := `level=INFO msg="eventTTransmitTimeout: Transmitting" epoch=1 round=2` + "\n"
+	write(begun)
+	if n.AwaitHandOver(over) {
+		t.Error("a report of before was taken for one that comes")
+	}
+	came := make(chan bool)
+	go func() { came <- n.AwaitHandOver(t.Context()) }()
+	// Whenever it begins to wait, one comes after that.
+	for i := 0; ; i++ {
+		write("level=INFO msg=other\n" + begun[:40])
+		write(begun[40:])
+		select {
+		case got := <-came:
+			if !got {
+				t.Error("it did not see it")
+			}
+			return
+		case <-time.After(time.Millisecond):
+		}
+		if i > 10_000 {
+			t.Fatal("it waits for ever")
+		}
 	}
 }

@@ -10,7 +10,6 @@ import (
 	"io"
 	"net/http"
 	"os"
-	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -92,7 +91,7 @@ func (n *Node) start(launcher *process.Launcher, number int) error {
 		Args:    []string{"node", "start", "--config", n.configFile},
 		Env:     environment(os.Environ(), n.settings.PluginCommands, n.settings.Variables),
 		Dir:     n.settings.Dir,
-		LogFile: filepath.Join(n.settings.Dir, "node.log"),
+		LogFile: n.logFile(),
 	})
 	if err != nil {
 		return fmt.Errorf("start %s: %w", n.settings.Name, err)

@@ -258,11 +258,25 @@ func (f *fakeNode) ListObservations(
 	return response, nil
 }
 
+// handing is what libocr says before it hands a report to the relayer.
+const handing = `level=INFO msg="eventTTransmitTimeout: Transmitting" job=7`
+
 // transmit sends reports of node-0, node-1 and node-2 when this is node-0, signed by the first two.
 func (f *fakeNode) transmit(ctx context.Context) {
 	defer close(f.ended)
 	contract := <-f.jobs
-	if f.name != "node-0" || f.mode == "mute" {
+	if f.mode == "mute" {
+		return
+	}
+	if f.name != "node-0" { // the first sends for all, but each says when it would
+		for ctx.Err() == nil {
+			select {
+			case <-f.removed:
+				return
+			case <-time.After(100 * time.Millisecond):
+				fmt.Println(handing)
+			}
+		}
 		return
 	}
 	client, err := ethclient.DialContext(ctx, f.chainURL)
@@ -332,6 +346,7 @@ func (f *fakeNode) transmit(ctx context.Context) {
 			rs, ss, vs[i] = append(rs, r), append(ss, s), v
 		}
 		auth.Nonce = big.NewInt(int64(round) - 1)
+		fmt.Println(handing)
 		if f.mode != "says nothing" {
 			f.accepted(reportContext.ReportTimestamp)
 		}

@@ -27,10 +27,12 @@ type member struct {
 	killed   []time.Time
 	// accepted are the reports that it handed to its relayer: its Store was seen to hold them, or its log says so.
 	accepted map[node.Round]bool
+	// ended are the reports of which its relayer said what became of them, without their configuration.
+	ended map[node.Round]bool
 }
 
 func newMember(started *node.Node) *member {
-	return &member{Node: started, lives: map[string]uint64{}, observed: node.Observations{}, accepted: map[node.Round]bool{}}
+	return &member{Node: started, lives: map[string]uint64{}, observed: node.Observations{}, accepted: map[node.Round]bool{}, ended: map[node.Round]bool{}}
 }
 
 // leave notes that the node is killed now, and what it said last.
@@ -136,27 +138,30 @@ func (m *member) gather(ctx context.Context) (node.Unfinished, error) {
 	return unfinished, nil
 }
 
-// readLog reads from the node's log which reports it accepted.
+// readLog reads from the node's log which reports it accepted, and of which its relayer said what became of them.
 func (m *member) readLog() error {
-	handed, err := m.HandedOver()
+	told, err := m.Tale()
 	if err != nil {
 		return err
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	for _, round := range handed {
+	for _, round := range told.Accepted {
 		m.accepted[round] = true
+	}
+	for _, round := range told.Ended {
+		m.ended[round] = true
 	}
 	return nil
 }
 
-// acceptances are the reports that the node is known to have accepted.
-func (m *member) acceptances() []audit.Position {
+// acceptances are the reports that the node is known to have accepted, with whether its relayer said what became of them.
+func (m *member) acceptances() map[audit.Position]bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	var positions []audit.Position
+	all := map[audit.Position]bool{}
 	for round := range m.accepted {
-		positions = append(positions, audit.Position(round))
+		all[audit.Position(round)] = m.ended[node.Round{Epoch: round.Epoch, Round: round.Round}]
 	}
-	return positions
+	return all
 }

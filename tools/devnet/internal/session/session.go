@@ -52,6 +52,8 @@ type Config struct {
 	// Kills is how many kills there must have been, as well as the rounds, before the session ends, and there are no more; 0: any
 	// number.
 	Kills int
+	// Aim has every second kill, in the mean, wait until its node hands a report to the relayer, and come within 50 ms of that.
+	Aim bool
 	// Keep leaves the folder of the nodes.
 	Keep bool
 	// JobTemplate is a file with a template of the nodes' jobs; empty: devnet's own.

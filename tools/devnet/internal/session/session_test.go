@@ -179,7 +179,7 @@ func TestRunKills(t *testing.T) {
 // kills as were asked for.
 func TestRunKillsNodes(t *testing.T) {
 	config, folders := fakes(t, "")
-	config.Rounds, config.KillEvery, config.Kill, config.Kills = 1, 50*time.Millisecond, []string{"nodes", "plugins"}, 12
+	config.Rounds, config.KillEvery, config.Kill, config.Kills, config.Aim = 1, 50*time.Millisecond, []string{"nodes", "plugins"}, 12, true
 	display := newRecorder(t)
 	var killed []string
 	display.onStep = func(text string) {
@@ -394,6 +394,7 @@ func TestRunRefuses(t *testing.T) {
 		"kills":           {func(c *Config) { c.Kills = -1 }, "--kills is -1"},
 		"no time to kill": {func(c *Config) { c.Kills = 200 }, "--kills is 200, but nothing is killed without --kill-every"},
 		"no kills":        {func(c *Config) { c.Kill = []string{"nodes"} }, "--kill says what is killed, but nothing is without --kill-every"},
+		"nothing to aim":  {func(c *Config) { c.Aim = true }, "--aim says when to kill, but nothing is killed without --kill-every"},
 		"kill what":       {func(c *Config) { c.Kill, c.KillEvery = []string{"cats"}, 1 }, `--kill names "cats"; what can be killed are nodes and plugins`},
 		"kill twice":      {func(c *Config) { c.Kill, c.KillEvery = []string{"nodes", "nodes"}, 1 }, "--kill names nodes twice"},
 		"timeout":         {func(c *Config) { c.Timeout = -1 }, "--timeout is -1ns"},

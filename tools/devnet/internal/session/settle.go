@@ -36,10 +36,7 @@ func (n *network) settle(ctx context.Context) error {
 			return err
 		}
 		m.back()
-		if err := m.RemoveJob(ctx, m.jobID); err != nil {
-			return err
-		}
-		return m.readLog() // nothing is handed over any more
+		return m.RemoveJob(ctx, m.jobID)
 	})
 	if err != nil {
 		return err
@@ -77,7 +74,6 @@ func (n *network) settle(ctx context.Context) error {
 // compare looks once at what the nodes have accepted and what the chain has. done says that no relayer has anything left to do;
 // until then the rest is looked at when it is late alone.
 func (n *network) compare(ctx context.Context, late bool) (done bool, delivery *audit.Delivery, fault error) {
-	accepted := map[audit.Position][]string{}
 	flying := map[string][]uint64{}
 	var left error
 	for _, m := range n.members {
@@ -89,9 +85,6 @@ func (n *network) compare(ctx context.Context, late bool) (done bool, delivery *
 			left = fmt.Errorf("the relayer of %s still has %d reports and the transactions %v of its accounts in its Store", m.Name(), len(unfinished.Reports), unfinished.Numbers)
 		}
 		flying[m.Name()] = unfinished.Numbers[m.keys.Account]
-		for _, position := range m.acceptances() {
-			accepted[position] = append(accepted[position], m.Name())
-		}
 	}
 	kept, tells := n.ledger.(keeper)
 	if tells {
@@ -114,12 +107,23 @@ func (n *network) compare(ctx context.Context, late bool) (done bool, delivery *
 		books.Landed = slices.Clone(n.landed)
 		n.mu.Unlock()
 	}
-	books.Accepted = accepted
+	books.Accepted, books.Unexplained = map[audit.Position][]string{}, map[audit.Position]bool{}
+	for _, m := range n.members {
+		if err := m.readLog(); err != nil {
+			return false, nil, err
+		}
+		for position, explained := range m.acceptances() {
+			books.Accepted[position] = append(books.Accepted[position], m.Name())
+			if !explained {
+				books.Unexplained[position] = true
+			}
+		}
+	}
 	compared, fault := audit.Deliver(books)
 	if fault == nil {
 		fault = left
 	}
-	if fault == nil && len(books.Landed) > 0 && len(accepted) == 0 {
+	if fault == nil && len(books.Landed) > 0 && len(books.Accepted) == 0 {
 		fault = fmt.Errorf("the chain has %d reports, and the nodes' logs tell of none that was handed to a relayer: they word it otherwise than devnet knows", len(books.Landed))
 	}
 	return left == nil, &compared, fault
