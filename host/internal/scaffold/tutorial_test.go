@@ -23,8 +23,8 @@ func checkout(t *testing.T) string {
 }
 
 // tutorial runs the commands of a section of docs/plugins.md in a new folder, as a reader does, and returns the folder. They write
-// all templates of a language, build them, judge them as they are, and run a feed with them.
-func tutorial(t *testing.T, section string) string {
+// all templates of a language, build them, judge them as they are, and run a feed with them. Programs are looked for in path first.
+func tutorial(t *testing.T, section string, path ...string) string {
 	t.Helper()
 	bin := filepath.Join(checkout(t), "bin")
 	for _, program := range []string{"loop", "loop-median", "loop-evm", "conformance", "devnet"} {
@@ -49,7 +49,8 @@ func tutorial(t *testing.T, section string) string {
 	dir := t.TempDir()
 	c := exec.CommandContext(t.Context(), "bash", "-euxo", "pipefail", "-c", script.String())
 	c.Dir = dir
-	c.Env = append(os.Environ(), "LOOP="+checkout(t), "PATH="+bin+string(os.PathListSeparator)+os.Getenv("PATH"), "GOFLAGS=-trimpath")
+	path = append(path, bin, os.Getenv("PATH"))
+	c.Env = append(os.Environ(), "LOOP="+checkout(t), "PATH="+strings.Join(path, string(os.PathListSeparator)), "GOFLAGS=-trimpath")
 	out, err := c.CombinedOutput()
 	if err != nil {
 		t.Fatalf("%v after\n%s", err, out[max(0, len(out)-10_000):])
@@ -81,8 +82,9 @@ func TestPythonTutorial(t *testing.T) {
 	if python == "" {
 		t.Skip(pythonKey + " names no interpreter with the tools of the Python SDK: run make test-python")
 	}
-	dir := tutorial(t, "Python")
+	tools := filepath.Dir(python)
+	dir := tutorial(t, "Python", tools)
 	for _, plugin := range []string{"loop-my-median", "loop-my-chain"} {
-		quiet(t, filepath.Join(dir, plugin), filepath.Join(filepath.Dir(python), "ruff"), "format", "--check", "--quiet", ".")
+		quiet(t, filepath.Join(dir, plugin), filepath.Join(tools, "ruff"), "format", "--check", "--quiet", ".")
 	}
 }
