@@ -51,7 +51,11 @@ func (d *Driver) Watch(ctx context.Context, c *Client, report func(height uint64
 		case event := <-pushed:
 			if works != event.works {
 				works = event.works
-				timer.Reset(interval())
+				next := interval()
+				if works {
+					next = 0 // a block that came before the subscription
+				}
+				timer.Reset(next)
 			}
 			if works {
 				reset = event.reset

@@ -24,6 +24,7 @@ type fakeNode struct {
 	height    uint64
 	chain     string
 	silent    bool // pushes no blocks
+	late      bool // makes a block as it is subscribed to, which is not pushed
 	heads     map[*rpc.Subscription]*rpc.Notifier
 	logs      map[*rpc.Subscription]fakeFilter
 	opened    int // subscriptions to blocks so far
@@ -60,6 +61,9 @@ func (n *fakeNode) NewHeads(ctx context.Context) (*rpc.Subscription, error) {
 	defer n.mu.Unlock()
 	n.heads[subscription] = notifier
 	n.opened++
+	if n.late {
+		n.height++
+	}
 	return subscription, nil
 }
 
@@ -115,11 +119,14 @@ type watching struct {
 	ended     chan error
 }
 
-func watch(t *testing.T, poll time.Duration, wsOnly bool) *watching {
+func watch(t *testing.T, poll time.Duration, wsOnly bool, settle ...func(*fakeNode)) *watching {
 	t.Helper()
 	w := &watching{
 		node:      &fakeNode{height: 100, chain: "0x1", heads: map[*rpc.Subscription]*rpc.Notifier{}, logs: map[*rpc.Subscription]fakeFilter{}},
 		contracts: &Contracts{}, logged: make(chan common.Address, 100), heights: make(chan uint64, 1000), ended: make(chan error, 1),
+	}
+	for _, s := range settle {
+		s(w.node)
 	}
 	server := rpc.NewServer()
 	if err := server.RegisterName("eth", w.node); err != nil {
@@ -215,6 +222,13 @@ func TestWatchPushes(t *testing.T) {
 			w.height(t, 102)
 		})
 	}
+}
+
+// TestWatchSeesABlockBeforeTheSubscription holds that what was made while the push was being opened is not missed.
+func TestWatchSeesABlockBeforeTheSubscription(t *testing.T) {
+	t.Parallel()
+	w := watch(t, time.Hour, false, func(n *fakeNode) { n.late = true })
+	w.height(t, 101)
 }
 
 func TestWatchMendsASilentPush(t *testing.T) {

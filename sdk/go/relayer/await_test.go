@@ -243,3 +243,64 @@ func TestPoolConnectsAgainWithinItsBound(t *testing.T) {
 		}
 	})
 }
+
+// TestPoolAsksAHangingNodeOnce holds that a node whose calls hang costs one call its wait, and is asked again when it tells of a
+// block.
+func TestPoolAsksAHangingNodeOnce(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		blocks := make(chan uint64)
+		connects := func(client int) func(context.Context) (int, error) {
+			return func(context.Context) (int, error) { return client, nil }
+		}
+		pool := NewPool(PoolSettings{Timeout: 8 * time.Second}, []Node[int]{
+			{"first", madeDriver{connects(1), func(ctx context.Context, report func(uint64)) error {
+				report(5)
+				for {
+					select {
+					case height := <-blocks:
+						report(height)
+					case <-ctx.Done():
+						return ctx.Err()
+					}
+				}
+			}}},
+			{"second", madeDriver{connects(2), func(ctx context.Context, report func(uint64)) error {
+				report(5)
+				<-ctx.Done()
+				return ctx.Err()
+			}}},
+		})
+		defer pool.Close()
+		synctest.Wait()
+		hangs := true
+		who := func() (client int, took time.Duration) {
+			t.Helper()
+			began := time.Now()
+			if err := pool.Do(t.Context(), func(ctx context.Context, c int) error {
+				client = c
+				if hangs && c == 1 {
+					<-ctx.Done()
+					return ctx.Err()
+				}
+				return nil
+			}); err != nil {
+				t.Error(err)
+			}
+			return client, time.Since(began)
+		}
+		if client, took := who(); client != 2 || took != 2*time.Second {
+			t.Errorf("the first call is served by %d after %s, want the second after 2 s", client, took)
+		}
+		time.Sleep(time.Hour)
+		if client, took := who(); client != 2 || took != 0 {
+			t.Errorf("an hour later a call is served by %d after %s, want the second at once", client, took)
+		}
+		hangs = false
+		blocks <- 6
+		synctest.Wait()
+		if client, took := who(); client != 1 || took != 0 {
+			t.Errorf("after a block of the first's a call is served by %d after %s", client, took)
+		}
+	})
+}

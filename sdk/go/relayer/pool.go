@@ -81,7 +81,7 @@ type member[C any] struct {
 	reason    string
 	height    uint64
 	faults    int       // in a row
-	until     time.Time // not asked before, if another can be
+	until     time.Time // no block that it tells of clears it of them before
 	restart   context.CancelFunc
 }
 
@@ -235,22 +235,21 @@ func (p *Pool[C]) outcome(m *member[C], err error) {
 func (p *Pool[C]) ranked() []*member[C] {
 	type rank struct {
 		*member[C]
-		cools, lags bool
-		faults      int
+		lags   bool
+		faults int
 	}
 	newest := p.Height()
 	var ranks []rank
-	now := time.Now()
 	for _, m := range p.nodes {
 		m.mu.Lock()
 		if m.connected {
-			ranks = append(ranks, rank{m, now.Before(m.until), m.height+p.settings.MaxLag < newest, m.faults})
+			ranks = append(ranks, rank{m, m.height+p.settings.MaxLag < newest, m.faults})
 		}
 		m.mu.Unlock()
 	}
 	slices.SortStableFunc(ranks, func(a, b rank) int {
-		// Among nodes that cool, the one with the fewest faults.
-		return cmp.Or(order(a.cools, b.cools), order(a.lags, b.lags), order(a.cools && a.faults > b.faults, b.cools && b.faults > a.faults))
+		// One that failed comes after the others until it tells of a block again: one that hangs would cost each call its wait.
+		return cmp.Or(order(a.faults > 0, b.faults > 0), order(a.lags, b.lags), cmp.Compare(a.faults, b.faults))
 	})
 	members := make([]*member[C], len(ranks))
 	for i, r := range ranks {
