@@ -30,6 +30,6 @@ func (c *command) create() *cobra.Command {
 	plugin.Flags().StringVar(&s.Kind, "kind", "median", "kind of plugin: "+strings.Join(scaffold.Kinds(), " or "))
 	plugin.Flags().StringVar(&s.Lang, "lang", "go", "language: "+strings.Join(scaffold.Languages(), " or "))
 	plugin.Flags().StringVar(&s.Dir, "dir", "", "folder to make (default loop-NAME)")
-	plugin.Flags().StringVar(&s.SDK, "sdk", "", "checkout of LOOP to build against (default: the released modules)")
+	plugin.Flags().StringVar(&s.SDK, "sdk", "", "checkout of LOOP to build against (default: what is released)")
 	return group("new", "Write new plugins", plugin)
 }
