@@ -38,6 +38,13 @@ func pluginDetails(w io.Writer, p *nodev1.PluginStatus) {
 	row(w, "MEMORY", "LIMIT")
 	row(w, memory(p.GetMemoryBytes()), memory(p.GetMemoryLimitBytes()))
 	row(w)
+	if len(p.GetFiles()) > 0 {
+		row(w, "FILE", "SHA-256", "PINNED")
+		for _, f := range p.GetFiles() {
+			row(w, f.GetPath(), f.GetSha256(), yes(p.GetPinned()))
+		}
+		row(w)
+	}
 	row(w, "OBJECT", "STATE", "PARENT", "REASON")
 	for _, o := range p.GetObjects() {
 		row(w, o.GetName(), strings.ToLower(strings.TrimPrefix(o.GetState().String(), "OBJECT_STATE_")), dash(o.GetParent()), dash(o.GetReason()))
@@ -49,6 +56,13 @@ func pluginDetails(w io.Writer, p *nodev1.PluginStatus) {
 			row(w, "  "+strconv.QuoteToGraphic(line))
 		}
 	}
+}
+
+func yes(b bool) string {
+	if b {
+		return "yes"
+	}
+	return "no"
 }
 
 // memory is an amount for people; none is a dash.

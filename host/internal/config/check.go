@@ -126,14 +126,7 @@ func (c *Config) check(p *problems) {
 		p.add("Plugins.SocketDir", "%q is not an absolute path of at most 60 bytes; leave it empty for the default", dir)
 	}
 
-	for _, kind := range []struct {
-		name   string
-		rules  PluginRules
-		plugin Plugin
-	}{
-		{"Median", c.Plugins.Median, c.Environment.Median}, {"EVM", c.Plugins.EVM, c.Environment.EVM},
-		{"Solana", c.Plugins.Solana, c.Environment.Solana}, {"Starknet", c.Plugins.Starknet, c.Environment.Starknet},
-	} {
+	for _, kind := range c.kinds() {
 		kind.rules.check(p, "Plugins."+kind.name, "CL_"+strings.ToUpper(kind.name)+"_CMD", kind.plugin.InProcess())
 	}
 
@@ -152,7 +145,18 @@ func (c *Config) check(p *problems) {
 // memoryLimits catch a slip of the unit: no plugin starts in less, and no machine has more.
 var memoryLimits = Range[uint64]{16 << 20, 1 << 40}
 
+const (
+	badPin    = "%.80q is not one or two SHA-256 checksums of 64 hexadecimal digits with a blank between; sha256sum FILE prints one"
+	pinInside = "the plugin runs inside the node and has no file of its own; give it a process by %s, or remove the checksum"
+)
+
 func (r PluginRules) check(p *problems, path, command string, inProcess bool) {
+	switch pin := r.SHA256; {
+	case pin.bad != "":
+		p.add(path+".SHA256", badPin, pin.bad)
+	case len(pin.Sums) > 0 && inProcess:
+		p.add(path+".SHA256", pinInside, command)
+	}
 	switch limit := r.MemoryLimit; {
 	case limit.bad != "":
 		p.add(path+".MemoryLimit", `%q is not an amount of memory; write a number with a unit, such as "512MiB" or "1.5GiB"`, limit.bad)

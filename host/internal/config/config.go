@@ -119,7 +119,20 @@ type Plugins struct {
 
 // PluginRules is [Plugins.Median] and its like: what the processes of one kind of plugin may be and take.
 type PluginRules struct {
+	SHA256      Pin  `comment:"SHA-256 checksum that the plugin's program must have, as sha256sum prints it; a second one is its script's. Empty: any program.\nThe environment variable CL_<NAME>_SHA256 goes before it."`
 	MemoryLimit Size `comment:"Resident memory at which a process is killed and started again, its children counted, 16MiB to 1TiB. Needs /proc. Empty: no limit."`
+}
+
+// kind is a kind of plugin in the file and in the environment.
+type kind struct {
+	name   string
+	rules  *PluginRules
+	plugin *Plugin
+}
+
+func (c *Config) kinds() []kind {
+	p, e := &c.Plugins, &c.Environment
+	return []kind{{"Median", &p.Median, &e.Median}, {"EVM", &p.EVM, &e.EVM}, {"Solana", &p.Solana, &e.Solana}, {"Starknet", &p.Starknet, &e.Starknet}}
 }
 
 // Bounds of what a job may set for itself in place of the node's [OCR2]; they are libocr's.

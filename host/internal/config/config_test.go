@@ -298,6 +298,50 @@ func TestRulesOfPlugins(t *testing.T) {
 	}
 }
 
+func TestPins(t *testing.T) {
+	t.Parallel()
+	one, two := strings.Repeat("a1", 32), strings.Repeat("0f", 32)
+	const bad = " is not one or two SHA-256 checksums of 64 hexadecimal digits with a blank between; sha256sum FILE prints one"
+	for name, c := range map[string]struct {
+		file, variable string
+		want           []string
+		err            string
+	}{
+		"none":                          {"", "", nil, ""},
+		"the file's":                    {one, "", []string{one}, ""},
+		"the environment's":             {"", one, []string{one}, ""},
+		"the environment's goes before": {one, two, []string{two}, ""},
+		"two, and capitals":             {strings.ToUpper(one) + " " + two, "", []string{one, two}, ""},
+		"three":                         {one + " " + two + " " + one, "", nil, ":2: Plugins.EVM.SHA256: "},
+		"a digit short":                 {one[1:], "", nil, ":2: Plugins.EVM.SHA256: \"" + one[1:] + "\"" + bad},
+		"no digit":                      {"", "g" + one[1:], nil, "CL_EVM_SHA256: \"g" + one[1:] + "\"" + bad},
+		"sha256sum's line":              {"", one + "  loop-evm", nil, "CL_EVM_SHA256: "},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			loaded, err := loadText(t, "[Plugins.EVM]\nSHA256 = \""+c.file+"\"\n", map[string]string{"CL_EVM_CMD": "loop-evm", "CL_EVM_SHA256": c.variable})
+			if c.err != "" {
+				if err == nil || !strings.Contains(err.Error(), c.err) || !strings.HasSuffix(err.Error(), bad) {
+					t.Errorf("error is %v", err)
+				}
+				return
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			if d := cmp.Diff(c.want, loaded.Environment.EVM.Rules.SHA256.Sums, cmpopts.EquateEmpty()); d != "" {
+				t.Error(d)
+			}
+			if len(loaded.Environment.Median.Rules.SHA256.Sums) > 0 {
+				t.Error("the checksum of one kind of plugin is another's")
+			}
+		})
+	}
+	if _, err := loadText(t, "", map[string]string{"CL_EVM_SHA256": one}); err == nil || err.Error() != "CL_EVM_SHA256: the plugin runs inside the node and has no file of its own; give it a process by CL_EVM_CMD, or remove the checksum" {
+		t.Errorf("a plugin without a process is pinned: %v", err)
+	}
+}
+
 // loadText loads a configuration file of the text given.
 func loadText(t *testing.T, text string, variables map[string]string) (*config.Config, error) {
 	t.Helper()

@@ -28,7 +28,7 @@ type Plugin struct {
 	Command []string
 	// Variables are the whole environment of the plugin: it inherits none.
 	Variables []Variable
-	// Rules are the file's: [Plugins.Median] and its like.
+	// Rules are the file's, [Plugins.Median] and its like, with the checksums of CL_<NAME>_SHA256 in place of theirs.
 	Rules PluginRules
 }
 
@@ -59,6 +59,7 @@ const environmentReference = `
 #   CL_PASSWORD_KEYSTORE              password of the node's keys, in place of Keystore.PasswordFile
 #   CL_MEDIAN_CMD, CL_EVM_CMD,        command of a plugin, split into words as a shell does (quotes, no expansion);
 #   CL_SOLANA_CMD, CL_STARKNET_CMD    unset or empty runs the plugin inside the node
+#   CL_MEDIAN_SHA256 and so on        checksums of the command's files, in place of Plugins.<Kind>.SHA256
 #   CL_MEDIAN_ENV, CL_EVM_ENV,        file with the plugin's environment, a line KEY=VALUE for each variable;
 #   CL_SOLANA_ENV, CL_STARKNET_ENV    plugins inherit nothing from the node
 #   CL_MIN_OCR2_MAX_DURATION_QUERY    least time that libocr gives queries, for every relay; default 100ms
@@ -92,6 +93,14 @@ func readEnvironment(p *problems, lookup func(string) (string, bool)) Environmen
 			p.addAt("CL_"+name+"_CMD", 0, "%v", err)
 		}
 		plugin.Command = words
+		pin := &plugin.Rules.SHA256
+		_ = pin.UnmarshalText([]byte(value("CL_" + name + "_SHA256"))) // a bad text is kept and told
+		switch {
+		case pin.bad != "":
+			p.addAt("CL_"+name+"_SHA256", 0, badPin, pin.bad)
+		case len(pin.Sums) > 0 && len(words) == 0:
+			p.addAt("CL_"+name+"_SHA256", 0, pinInside, "CL_"+name+"_CMD")
+		}
 		if file := value("CL_" + name + "_ENV"); file != "" {
 			plugin.Variables = readVariables(p, "CL_"+name+"_ENV", file)
 		}

@@ -131,8 +131,13 @@ func fillIn[T any](index *keys.Index, path string, element *T, defaults T) {
 // resolve fills in what depends on the environment and on other files.
 func (c *Config) resolve(p *problems, lookup func(string) (string, bool)) {
 	c.resolveRootDir(p, lookup)
-	c.Environment.Median.Rules, c.Environment.EVM.Rules = c.Plugins.Median, c.Plugins.EVM
-	c.Environment.Solana.Rules, c.Environment.Starknet.Rules = c.Plugins.Solana, c.Plugins.Starknet
+	for _, kind := range c.kinds() {
+		pinned := kind.plugin.Rules.SHA256 // the environment's
+		kind.plugin.Rules = *kind.rules
+		if len(pinned.Sums) > 0 {
+			kind.plugin.Rules.SHA256 = pinned
+		}
+	}
 
 	switch address := c.Database.URL.Reveal(); {
 	case address == "":

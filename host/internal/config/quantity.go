@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/big"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 )
@@ -110,6 +111,34 @@ func (s Size) String() string {
 	}
 	return "0B"
 }
+
+// Pin is the SHA-256 checksums that the files of a command must have, with blanks between. Like a Duration it keeps a bad text for
+// the check.
+type Pin struct {
+	// Sums are 64 hexadecimal digits each, in lower case.
+	Sums []string
+	bad  string
+}
+
+var checksum = regexp.MustCompile(`^[0-9a-f]{64}$`)
+
+// mostSums is one for the program and one for its script.
+const mostSums = 2
+
+// Equal compares what is written.
+func (p Pin) Equal(other Pin) bool { return slices.Equal(p.Sums, other.Sums) && p.bad == other.bad }
+
+// UnmarshalText reads checksums. An empty text is none.
+func (p *Pin) UnmarshalText(text []byte) error {
+	*p = Pin{Sums: strings.Fields(strings.ToLower(string(text)))}
+	if len(p.Sums) > mostSums || slices.ContainsFunc(p.Sums, func(sum string) bool { return !checksum.MatchString(sum) }) {
+		*p = Pin{bad: string(text)}
+	}
+	return nil
+}
+
+// MarshalText writes the form that UnmarshalText reads.
+func (p Pin) MarshalText() ([]byte, error) { return []byte(strings.Join(p.Sums, " ")), nil }
 
 // Wei is an amount of an EVM chain's coin. It is written as a whole number of wei or with a unit: "100 gwei", "0.5 ether".
 // Like a Duration it keeps a bad text for the check.

@@ -174,7 +174,7 @@ func pluginSettings(name string, c config.Plugin, inside func() loop.Plugin) loo
 		s.InProcess = &b
 		return s
 	}
-	s.Command, s.Env, s.MemoryLimit = c.Command, c.Environ(), c.Rules.MemoryLimit.Bytes
+	s.Command, s.Env, s.SHA256, s.MemoryLimit = c.Command, c.Environ(), c.Rules.SHA256.Sums, c.Rules.MemoryLimit.Bytes
 	return s
 }
 

@@ -101,7 +101,7 @@ func (n *Node) health() []web.Check {
 func (s *service) ListPlugins(context.Context, *nodev1.ListPluginsRequest) (*nodev1.ListPluginsResponse, error) {
 	r := &nodev1.ListPluginsResponse{}
 	for _, p := range s.node.runtime.Plugins() {
-		r.Plugins = append(r.Plugins, describePlugin(p.Status()))
+		r.Plugins = append(r.Plugins, s.describePlugin(p))
 	}
 	return r, nil
 }
@@ -115,14 +115,22 @@ func (s *service) RestartPlugin(ctx context.Context, r *nodev1.RestartPluginRequ
 	if err := p.Restart(ctx); err != nil {
 		return nil, connect.NewError(connect.CodeFailedPrecondition, err)
 	}
-	return &nodev1.RestartPluginResponse{Plugin: describePlugin(p.Status())}, nil
+	return &nodev1.RestartPluginResponse{Plugin: s.describePlugin(p)}, nil
 }
 
-func describePlugin(st loophost.Status) *nodev1.PluginStatus {
+func (s *service) describePlugin(p *loophost.Plugin) *nodev1.PluginStatus {
+	st := p.Status()
 	out := &nodev1.PluginStatus{
 		Name: st.Name, Kind: st.Kind, State: pluginState(st.State), InProcess: st.InProcess, Pid: int32(st.PID),
 		Generation: st.Generation, Restarts: st.Restarts, LastExit: st.LastExit, LastStderr: st.LastStderr,
-		Version: st.Version, Runtime: st.Runtime, MemoryBytes: st.Memory, MemoryLimitBytes: st.MemoryLimit,
+		Version: st.Version, Runtime: st.Runtime, MemoryBytes: st.Memory, MemoryLimitBytes: st.MemoryLimit, Pinned: st.Pinned,
+	}
+	files, err := p.Checksums()
+	if err != nil {
+		s.node.logger.Warn("the checksums of a plugin's files cannot be told", "plugin", st.Name, "error", err)
+	}
+	for _, f := range files {
+		out.Files = append(out.Files, &nodev1.PluginFile{Path: f.Path, Sha256: f.SHA256})
 	}
 	if !st.ReadyAt.IsZero() {
 		out.ReadyAt = timestamppb.New(st.ReadyAt)

@@ -143,6 +143,7 @@ func (l *life) begin() (*callbacks, error) {
 func (p *Plugin) startProcess(ctx context.Context) (*process.Process, error) {
 	s := p.runtime.settings
 	return process.Start(ctx, process.Settings{
+		SHA256: p.settings.SHA256, Checksums: p.runtime.checksums,
 		Name: p.name, Kind: p.kind, Command: p.settings.Command, Hint: p.settings.Hint,
 		Env:    append([]string{wire.LogLevelKey + "=" + s.PluginLogLevel.String()}, p.settings.Env...),
 		Logger: p.logger, SocketDir: p.runtime.sockets, StartTimeout: s.StartTimeout,

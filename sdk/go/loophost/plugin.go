@@ -33,6 +33,10 @@ type PluginSettings struct {
 	// MemoryLimit is how many bytes of memory the process and its children may take before it is killed; 0: no limit. It is
 	// measured as resident memory every 250 ms once the process is ready, and refused where there is no /proc to measure it by.
 	MemoryLimit uint64
+	// SHA256 are the checksums to which the command's files are pinned, in hexadecimal digits: the program's and, where the first
+	// argument that is no option names a file (an interpreter's script), that file's. A process is started from no other; see
+	// process.Settings. Empty: from any.
+	SHA256 []string
 	// InProcess runs the plugin inside the host. A hang of its code cannot be ended, and its panics outside calls are the host's.
 	InProcess *loop.Plugin
 }

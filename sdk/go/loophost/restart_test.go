@@ -2,12 +2,16 @@ package loophost_test
 
 import (
 	"context"
+	"crypto/sha256"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/loop-plugins/loop/gen/go/loop/hostservice/v1/hostservicev1loophost"
 	medianv1 "github.com/loop-plugins/loop/gen/go/loop/median/v1"
@@ -16,6 +20,7 @@ import (
 	"github.com/loop-plugins/loop/gen/go/loop/relayer/v1/relayerv1loophost"
 	reportingv1 "github.com/loop-plugins/loop/gen/go/loop/reporting/v1"
 	"github.com/loop-plugins/loop/sdk/go/loophost"
+	"github.com/loop-plugins/loop/sdk/go/loophost/process"
 	"github.com/loop-plugins/loop/sdk/go/loophost/supervise"
 )
 
@@ -97,6 +102,72 @@ func TestUpgrade(t *testing.T) {
 	t.Logf("%d calls, %d failed", calls.Load(), failed.Load())
 	if s := relayer.Status(); s.Generation != 6 {
 		t.Errorf("after 5 restarts the generation is %d", s.Generation)
+	}
+}
+
+// A plugin that is pinned starts from the program whose checksum it is pinned to: another is refused by a restart, while the old process
+// serves on, and by a relaunch, which the status explains.
+func TestPinned(t *testing.T) {
+	t.Parallel()
+	r := newRuntime(t)
+	program := filepath.Join(t.TempDir(), "plugin")
+	sum := func() string {
+		content, err := os.ReadFile(program)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return fmt.Sprintf("%x", sha256.Sum256(content))
+	}
+	write(t, program, "exec "+os.Args[0])
+	pinned := sum()
+	s := loophost.PluginSettings{Name: "fake", Command: []string{program}, Hint: "check it", SHA256: []string{strings.Repeat("0", 64)}}
+	mismatch := func(have, want string) string {
+		return fmt.Sprintf("plugin fake: %s has the SHA-256 checksum %s and is pinned to %s: install the build that is pinned, or pin this one; check it", program, have, want)
+	}
+	if _, err := relayerv1loophost.LaunchRelayer(t.Context(), r, s); err == nil || err.Error() != mismatch(pinned, s.SHA256[0]) {
+		t.Fatalf("a program that it is not pinned to: %v", err)
+	}
+	s.SHA256[0] = pinned
+	p, err := relayerv1loophost.LaunchRelayer(t.Context(), r, s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := newChain(r, p, "")
+	if _, err := head(t.Context(), c); err != nil {
+		t.Fatal(err)
+	}
+	files, err := p.Checksums()
+	if d := cmp.Diff([]process.Checksum{{Path: program, SHA256: pinned}}, files); d != "" || err != nil {
+		t.Errorf("its files: %v (-want +got):\n%s", err, d)
+	}
+	write(t, program, "exec "+os.Args[0]+" # by somebody else")
+	other := sum()
+	before := p.Status()
+	if err := p.Restart(t.Context()); err == nil || err.Error() != mismatch(other, pinned) {
+		t.Errorf("a restart with another program: %v", err)
+	}
+	if after := p.Status(); after.PID != before.PID || after.Generation != 1 || !after.Pinned {
+		t.Errorf("the old process does not serve any more: %+v", after)
+	}
+	if _, err := head(t.Context(), c); err != nil {
+		t.Error(err)
+	}
+	kill(t, p.Plugin)
+	for p.Status().State != supervise.Quarantined {
+		_, _ = head(t.Context(), c)
+	}
+	if got := p.Status().LastExit; got != mismatch(other, pinned) {
+		t.Errorf("the last life ended: %s", got)
+	}
+	if files, err := p.Checksums(); len(files) > 0 || err != nil {
+		t.Errorf("a plugin without a process was started from %v, %v", files, err)
+	}
+	write(t, program, "exec "+os.Args[0])
+	if err := p.Restart(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := head(t.Context(), c); err != nil {
+		t.Error(err)
 	}
 }
 

@@ -64,6 +64,7 @@ type Runtime struct {
 	cancel    context.CancelFunc
 	pair      *wire.KeyPair
 	starter   *process.Starter
+	checksums *process.Checksums
 	sockets   string
 	telemetry *Export // nil: none
 	calls     *prometheus.HistogramVec
@@ -77,7 +78,7 @@ type Runtime struct {
 
 // New returns a runtime without plugins.
 func New(s Settings) (*Runtime, error) {
-	r := &Runtime{settings: s.withDefaults(), plugins: map[string]*Plugin{}}
+	r := &Runtime{settings: s.withDefaults(), plugins: map[string]*Plugin{}, checksums: &process.Checksums{}}
 	if r.settings.Telemetry != nil {
 		r.telemetry = r.Export(&telemetryv1.TelemetryService_ServiceDesc, r.settings.Telemetry)
 	}

@@ -5,6 +5,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/loop-plugins/loop/sdk/go/loophost/process"
 	"github.com/loop-plugins/loop/sdk/go/loophost/supervise"
 )
 
@@ -30,6 +31,8 @@ type Status struct {
 	Memory uint64
 	// MemoryLimit is the memory at which the process is killed; 0: no limit.
 	MemoryLimit uint64
+	// Pinned is whether the plugin's files must have certain checksums.
+	Pinned bool
 	// Version and Runtime are what the plugin said of itself.
 	Version, Runtime string
 	Objects          []ObjectStatus
@@ -58,7 +61,7 @@ func (p *Plugin) Status() Status {
 	s := Status{
 		Name: p.name, Kind: p.kind.Name, State: p.machine.State(), InProcess: p.settings.InProcess != nil, PID: pid,
 		Generation: p.machine.Lives(), ReadyAt: p.readyAt, LastStderr: p.lastExit.Stderr,
-		Memory: memory, MemoryLimit: p.settings.MemoryLimit, Version: p.info.GetVersion(), Runtime: p.info.GetRuntime(),
+		Memory: memory, MemoryLimit: p.settings.MemoryLimit, Pinned: len(p.settings.SHA256) > 0, Version: p.info.GetVersion(), Runtime: p.info.GetRuntime(),
 	}
 	if s.Generation > 0 {
 		s.Restarts = s.Generation - 1
@@ -77,6 +80,21 @@ func (p *Plugin) Status() Status {
 		s.Objects = append(s.Objects, st)
 	}
 	return s
+}
+
+// Checksums are the SHA-256 checksums of the files that the plugin's process was started from; none while it has no process.
+func (p *Plugin) Checksums() ([]process.Checksum, error) {
+	l := p.current()
+	if l == nil || l.dying() {
+		return nil, nil
+	}
+	l.mu.Lock()
+	proc := l.proc
+	l.mu.Unlock()
+	if proc == nil {
+		return nil, nil
+	}
+	return proc.Checksums()
 }
 
 // memory is what the process takes, in bytes.

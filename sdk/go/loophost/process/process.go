@@ -36,6 +36,12 @@ type Settings struct {
 	Command []string
 	// Env is the whole environment of the process besides the handshake's own variables and PATH.
 	Env []string
+	// SHA256 are the checksums that the command's files must have, in hexadecimal digits: the program's and, where the first
+	// argument that is no option names a file, that file's. What is started is then what was checked: on Linux the files as they
+	// are open, elsewhere the files at the paths, which are looked at again after the start. Empty: any file will do.
+	SHA256 []string
+	// Checksums remembers those of files that have not changed. The processes of a host share one. Default: one of its own.
+	Checksums *Checksums
 	// Hint tells a person where the command is configured, such as "check CL_EVM_CMD".
 	Hint string
 	// Logger takes the process's log.
@@ -77,6 +83,9 @@ type Process struct {
 
 // Start starts a process and returns when it serves. Its errors are one sentence each, for people.
 func Start(ctx context.Context, s Settings) (*Process, error) {
+	if s.Checksums == nil {
+		s.Checksums = &Checksums{}
+	}
 	r := newRunner(s)
 	config := &plugin.ClientConfig{
 		HandshakeConfig: plugin.HandshakeConfig{
@@ -147,6 +156,10 @@ func Start(ctx context.Context, s Settings) (*Process, error) {
 
 // explain makes one sentence of what went wrong: what was tried, what happened, what to do.
 func (s Settings) explain(ctx context.Context, r *runner, err error) error {
+	var pin *pinError
+	if errors.As(err, &pin) {
+		return fmt.Errorf("plugin %s: %v; %s", s.Name, pin, s.Hint)
+	}
 	command := strings.Join(s.Command, " ")
 	say := func(format string, args ...any) error {
 		return fmt.Errorf("plugin %s: %s; %s", s.Name, fmt.Sprintf(format, args...), s.Hint)
@@ -178,6 +191,9 @@ func (p *Process) PID() int { return p.runner.pid() }
 
 // Memory is the resident memory of the process and its descendants in bytes; 0 where it cannot be told.
 func (p *Process) Memory() uint64 { return resident(p.PID()) }
+
+// Checksums are those of the files that the process was started from; none after its end.
+func (p *Process) Checksums() ([]Checksum, error) { return p.runner.checksums() }
 
 // Exited is closed when the process has ended, its group is dead and its pipes are closed.
 func (p *Process) Exited() <-chan struct{} { return p.runner.done }

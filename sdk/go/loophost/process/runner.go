@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"os"
 	"os/exec"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -30,7 +31,8 @@ type runner struct {
 	settings Settings
 	stray    io.Writer // what the plugin prints outside its log
 
-	cmd *exec.Cmd // go-plugin's goroutine alone uses it
+	cmd     *exec.Cmd // go-plugin's goroutine alone uses it
+	program *program  // set before the start; closed at the end
 
 	mu        sync.Mutex
 	process   int // the process's id, which is its group's too; 0 before the start
@@ -78,11 +80,25 @@ func newRunner(s Settings) *runner {
 
 // take is go-plugin's RunnerFunc: it receives the environment of the handshake.
 func (r *runner) take(_ hclog.Logger, spec *exec.Cmd, _ string) (goplugin.Runner, error) {
-	path, err := exec.LookPath(r.settings.Command[0])
-	if err != nil {
-		return nil, &startError{cause(err)}
+	p, err := openProgram(r.settings.Command)
+	if p == nil {
+		return nil, err
 	}
-	r.cmd = &exec.Cmd{Path: path, Args: r.settings.Command, SysProcAttr: attributes()}
+	r.cmd = &exec.Cmd{Path: p.path, Args: slices.Clone(r.settings.Command), SysProcAttr: attributes()}
+	if pinned := r.settings.SHA256; len(pinned) > 0 {
+		if err != nil {
+			err = &pinError{fmt.Errorf("opening the files of the command for their checksums: %w", err)}
+		} else if err = p.check(r.settings.Checksums, pinned); err == nil {
+			err = p.startFrom(r.cmd)
+		}
+		if err != nil {
+			p.close()
+			return nil, err
+		}
+	}
+	r.mu.Lock()
+	r.program = p
+	r.mu.Unlock()
 	r.cmd.Env = append(r.cmd.Env, "PATH="+os.Getenv("PATH"), "TMPDIR="+os.TempDir())
 	r.cmd.Env = append(r.cmd.Env, r.settings.Env...)
 	r.cmd.Env = append(r.cmd.Env, spec.Env...)
@@ -129,6 +145,7 @@ func (r *runner) Start(context.Context) error {
 		for _, f := range []*os.File{hold, stdout, stderr} {
 			_ = f.Close()
 		}
+		r.program.close()
 		r.closePipes()
 		close(r.done)
 		return &startError{cause(err)}
@@ -144,7 +161,25 @@ func (r *runner) Start(context.Context) error {
 	readers.Go(r.readStdout)
 	readers.Go(func() { readLog(r.stderr, r.settings.Logger, r.tail) })
 	go r.watch(&readers)
+	if len(r.settings.SHA256) > 0 {
+		return r.program.unchanged()
+	}
 	return nil
+}
+
+// checksums are those of the files that the process was started from.
+func (r *runner) checksums() ([]Checksum, error) {
+	r.mu.Lock()
+	p := r.program
+	r.mu.Unlock()
+	if p == nil {
+		return nil, nil
+	}
+	all, err := p.checksums(r.settings.Checksums)
+	if _, ended := r.exited(); ended || errors.Is(err, os.ErrClosed) {
+		return nil, nil
+	}
+	return all, err
 }
 
 // watch waits for the process from the start, so that an exit is seen at once, whoever holds its pipes.
@@ -152,6 +187,7 @@ func (r *runner) watch(readers *sync.WaitGroup) {
 	err := r.cmd.Wait()
 	_ = syscall.Kill(-r.cmd.Process.Pid, syscall.SIGKILL) // grandchildren; ESRCH when there are none
 	_ = r.stdin.Close()
+	r.program.close()
 	// What the process wrote before its end is in the pipes still; a process that left the group may hold them open.
 	drain(r.stdout, r.stderr)
 	readers.Wait()

@@ -649,8 +649,12 @@ type PluginStatus struct {
 	MemoryBytes uint64 `protobuf:"varint,14,opt,name=memory_bytes,json=memoryBytes,proto3" json:"memory_bytes,omitempty"`
 	// The memory at which its process is killed and started again; 0: no limit.
 	MemoryLimitBytes uint64 `protobuf:"varint,15,opt,name=memory_limit_bytes,json=memoryLimitBytes,proto3" json:"memory_limit_bytes,omitempty"`
-	unknownFields    protoimpl.UnknownFields
-	sizeCache        protoimpl.SizeCache
+	// The files that its process was started from: the program, and an interpreter's script.
+	Files []*PluginFile `protobuf:"bytes,16,rep,name=files,proto3" json:"files,omitempty"`
+	// Whether it may be started from no others.
+	Pinned        bool `protobuf:"varint,17,opt,name=pinned,proto3" json:"pinned,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *PluginStatus) Reset() {
@@ -788,6 +792,75 @@ func (x *PluginStatus) GetMemoryLimitBytes() uint64 {
 	return 0
 }
 
+func (x *PluginStatus) GetFiles() []*PluginFile {
+	if x != nil {
+		return x.Files
+	}
+	return nil
+}
+
+func (x *PluginStatus) GetPinned() bool {
+	if x != nil {
+		return x.Pinned
+	}
+	return false
+}
+
+// PluginFile is a file that a plugin's process was started from.
+type PluginFile struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Where it lay.
+	Path string `protobuf:"bytes,1,opt,name=path,proto3" json:"path,omitempty"`
+	// Its SHA-256 checksum, in hexadecimal digits.
+	Sha256        string `protobuf:"bytes,2,opt,name=sha256,proto3" json:"sha256,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PluginFile) Reset() {
+	*x = PluginFile{}
+	mi := &file_loop_node_v1_node_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PluginFile) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PluginFile) ProtoMessage() {}
+
+func (x *PluginFile) ProtoReflect() protoreflect.Message {
+	mi := &file_loop_node_v1_node_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PluginFile.ProtoReflect.Descriptor instead.
+func (*PluginFile) Descriptor() ([]byte, []int) {
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *PluginFile) GetPath() string {
+	if x != nil {
+		return x.Path
+	}
+	return ""
+}
+
+func (x *PluginFile) GetSha256() string {
+	if x != nil {
+		return x.Sha256
+	}
+	return ""
+}
+
 // ObjectStatus is the state of an object.
 type ObjectStatus struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -807,7 +880,7 @@ type ObjectStatus struct {
 
 func (x *ObjectStatus) Reset() {
 	*x = ObjectStatus{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[8]
+	mi := &file_loop_node_v1_node_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -819,7 +892,7 @@ func (x *ObjectStatus) String() string {
 func (*ObjectStatus) ProtoMessage() {}
 
 func (x *ObjectStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[8]
+	mi := &file_loop_node_v1_node_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -832,7 +905,7 @@ func (x *ObjectStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ObjectStatus.ProtoReflect.Descriptor instead.
 func (*ObjectStatus) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{8}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *ObjectStatus) GetName() string {
@@ -881,7 +954,7 @@ type AddJobRequest struct {
 
 func (x *AddJobRequest) Reset() {
 	*x = AddJobRequest{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[9]
+	mi := &file_loop_node_v1_node_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -893,7 +966,7 @@ func (x *AddJobRequest) String() string {
 func (*AddJobRequest) ProtoMessage() {}
 
 func (x *AddJobRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[9]
+	mi := &file_loop_node_v1_node_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -906,7 +979,7 @@ func (x *AddJobRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AddJobRequest.ProtoReflect.Descriptor instead.
 func (*AddJobRequest) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{9}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *AddJobRequest) GetSpecToml() string {
@@ -929,7 +1002,7 @@ type AddJobResponse struct {
 
 func (x *AddJobResponse) Reset() {
 	*x = AddJobResponse{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[10]
+	mi := &file_loop_node_v1_node_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -941,7 +1014,7 @@ func (x *AddJobResponse) String() string {
 func (*AddJobResponse) ProtoMessage() {}
 
 func (x *AddJobResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[10]
+	mi := &file_loop_node_v1_node_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -954,7 +1027,7 @@ func (x *AddJobResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AddJobResponse.ProtoReflect.Descriptor instead.
 func (*AddJobResponse) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{10}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *AddJobResponse) GetJob() *Job {
@@ -982,7 +1055,7 @@ type ValidateJobRequest struct {
 
 func (x *ValidateJobRequest) Reset() {
 	*x = ValidateJobRequest{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[11]
+	mi := &file_loop_node_v1_node_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -994,7 +1067,7 @@ func (x *ValidateJobRequest) String() string {
 func (*ValidateJobRequest) ProtoMessage() {}
 
 func (x *ValidateJobRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[11]
+	mi := &file_loop_node_v1_node_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1007,7 +1080,7 @@ func (x *ValidateJobRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ValidateJobRequest.ProtoReflect.Descriptor instead.
 func (*ValidateJobRequest) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{11}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *ValidateJobRequest) GetSpecToml() string {
@@ -1030,7 +1103,7 @@ type ValidateJobResponse struct {
 
 func (x *ValidateJobResponse) Reset() {
 	*x = ValidateJobResponse{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[12]
+	mi := &file_loop_node_v1_node_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1042,7 +1115,7 @@ func (x *ValidateJobResponse) String() string {
 func (*ValidateJobResponse) ProtoMessage() {}
 
 func (x *ValidateJobResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[12]
+	mi := &file_loop_node_v1_node_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1055,7 +1128,7 @@ func (x *ValidateJobResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ValidateJobResponse.ProtoReflect.Descriptor instead.
 func (*ValidateJobResponse) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{12}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *ValidateJobResponse) GetProblems() []*Problem {
@@ -1089,7 +1162,7 @@ type Problem struct {
 
 func (x *Problem) Reset() {
 	*x = Problem{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[13]
+	mi := &file_loop_node_v1_node_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1101,7 +1174,7 @@ func (x *Problem) String() string {
 func (*Problem) ProtoMessage() {}
 
 func (x *Problem) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[13]
+	mi := &file_loop_node_v1_node_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1114,7 +1187,7 @@ func (x *Problem) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Problem.ProtoReflect.Descriptor instead.
 func (*Problem) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{13}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *Problem) GetLine() uint32 {
@@ -1154,7 +1227,7 @@ type ListJobsRequest struct {
 
 func (x *ListJobsRequest) Reset() {
 	*x = ListJobsRequest{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[14]
+	mi := &file_loop_node_v1_node_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1166,7 +1239,7 @@ func (x *ListJobsRequest) String() string {
 func (*ListJobsRequest) ProtoMessage() {}
 
 func (x *ListJobsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[14]
+	mi := &file_loop_node_v1_node_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1179,7 +1252,7 @@ func (x *ListJobsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListJobsRequest.ProtoReflect.Descriptor instead.
 func (*ListJobsRequest) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{14}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{15}
 }
 
 // ListJobsResponse lists jobs.
@@ -1193,7 +1266,7 @@ type ListJobsResponse struct {
 
 func (x *ListJobsResponse) Reset() {
 	*x = ListJobsResponse{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[15]
+	mi := &file_loop_node_v1_node_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1205,7 +1278,7 @@ func (x *ListJobsResponse) String() string {
 func (*ListJobsResponse) ProtoMessage() {}
 
 func (x *ListJobsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[15]
+	mi := &file_loop_node_v1_node_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1218,7 +1291,7 @@ func (x *ListJobsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListJobsResponse.ProtoReflect.Descriptor instead.
 func (*ListJobsResponse) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{15}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *ListJobsResponse) GetJobs() []*Job {
@@ -1261,7 +1334,7 @@ type Job struct {
 
 func (x *Job) Reset() {
 	*x = Job{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[16]
+	mi := &file_loop_node_v1_node_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1273,7 +1346,7 @@ func (x *Job) String() string {
 func (*Job) ProtoMessage() {}
 
 func (x *Job) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[16]
+	mi := &file_loop_node_v1_node_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1286,7 +1359,7 @@ func (x *Job) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Job.ProtoReflect.Descriptor instead.
 func (*Job) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{16}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *Job) GetId() int64 {
@@ -1388,7 +1461,7 @@ type JobError struct {
 
 func (x *JobError) Reset() {
 	*x = JobError{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[17]
+	mi := &file_loop_node_v1_node_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1400,7 +1473,7 @@ func (x *JobError) String() string {
 func (*JobError) ProtoMessage() {}
 
 func (x *JobError) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[17]
+	mi := &file_loop_node_v1_node_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1413,7 +1486,7 @@ func (x *JobError) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JobError.ProtoReflect.Descriptor instead.
 func (*JobError) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{17}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *JobError) GetMessage() string {
@@ -1448,7 +1521,7 @@ type RemoveJobRequest struct {
 
 func (x *RemoveJobRequest) Reset() {
 	*x = RemoveJobRequest{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[18]
+	mi := &file_loop_node_v1_node_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1460,7 +1533,7 @@ func (x *RemoveJobRequest) String() string {
 func (*RemoveJobRequest) ProtoMessage() {}
 
 func (x *RemoveJobRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[18]
+	mi := &file_loop_node_v1_node_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1473,7 +1546,7 @@ func (x *RemoveJobRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemoveJobRequest.ProtoReflect.Descriptor instead.
 func (*RemoveJobRequest) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{18}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *RemoveJobRequest) GetId() int64 {
@@ -1492,7 +1565,7 @@ type RemoveJobResponse struct {
 
 func (x *RemoveJobResponse) Reset() {
 	*x = RemoveJobResponse{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[19]
+	mi := &file_loop_node_v1_node_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1504,7 +1577,7 @@ func (x *RemoveJobResponse) String() string {
 func (*RemoveJobResponse) ProtoMessage() {}
 
 func (x *RemoveJobResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[19]
+	mi := &file_loop_node_v1_node_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1517,7 +1590,7 @@ func (x *RemoveJobResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemoveJobResponse.ProtoReflect.Descriptor instead.
 func (*RemoveJobResponse) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{19}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{20}
 }
 
 // ListObservationsRequest names a job.
@@ -1533,7 +1606,7 @@ type ListObservationsRequest struct {
 
 func (x *ListObservationsRequest) Reset() {
 	*x = ListObservationsRequest{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[20]
+	mi := &file_loop_node_v1_node_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1545,7 +1618,7 @@ func (x *ListObservationsRequest) String() string {
 func (*ListObservationsRequest) ProtoMessage() {}
 
 func (x *ListObservationsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[20]
+	mi := &file_loop_node_v1_node_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1558,7 +1631,7 @@ func (x *ListObservationsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListObservationsRequest.ProtoReflect.Descriptor instead.
 func (*ListObservationsRequest) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{20}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *ListObservationsRequest) GetJobId() int64 {
@@ -1586,7 +1659,7 @@ type ListObservationsResponse struct {
 
 func (x *ListObservationsResponse) Reset() {
 	*x = ListObservationsResponse{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[21]
+	mi := &file_loop_node_v1_node_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1598,7 +1671,7 @@ func (x *ListObservationsResponse) String() string {
 func (*ListObservationsResponse) ProtoMessage() {}
 
 func (x *ListObservationsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[21]
+	mi := &file_loop_node_v1_node_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1611,7 +1684,7 @@ func (x *ListObservationsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListObservationsResponse.ProtoReflect.Descriptor instead.
 func (*ListObservationsResponse) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{21}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *ListObservationsResponse) GetObservations() []*RoundObservation {
@@ -1644,7 +1717,7 @@ type RoundObservation struct {
 
 func (x *RoundObservation) Reset() {
 	*x = RoundObservation{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[22]
+	mi := &file_loop_node_v1_node_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1656,7 +1729,7 @@ func (x *RoundObservation) String() string {
 func (*RoundObservation) ProtoMessage() {}
 
 func (x *RoundObservation) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[22]
+	mi := &file_loop_node_v1_node_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1669,7 +1742,7 @@ func (x *RoundObservation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RoundObservation.ProtoReflect.Descriptor instead.
 func (*RoundObservation) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{22}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *RoundObservation) GetTimestamp() *v1.ReportTimestamp {
@@ -1730,7 +1803,7 @@ type ListKeysRequest struct {
 
 func (x *ListKeysRequest) Reset() {
 	*x = ListKeysRequest{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[23]
+	mi := &file_loop_node_v1_node_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1742,7 +1815,7 @@ func (x *ListKeysRequest) String() string {
 func (*ListKeysRequest) ProtoMessage() {}
 
 func (x *ListKeysRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[23]
+	mi := &file_loop_node_v1_node_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1755,7 +1828,7 @@ func (x *ListKeysRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListKeysRequest.ProtoReflect.Descriptor instead.
 func (*ListKeysRequest) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{23}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{24}
 }
 
 // ListKeysResponse lists keys.
@@ -1769,7 +1842,7 @@ type ListKeysResponse struct {
 
 func (x *ListKeysResponse) Reset() {
 	*x = ListKeysResponse{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[24]
+	mi := &file_loop_node_v1_node_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1781,7 +1854,7 @@ func (x *ListKeysResponse) String() string {
 func (*ListKeysResponse) ProtoMessage() {}
 
 func (x *ListKeysResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[24]
+	mi := &file_loop_node_v1_node_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1794,7 +1867,7 @@ func (x *ListKeysResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListKeysResponse.ProtoReflect.Descriptor instead.
 func (*ListKeysResponse) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{24}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *ListKeysResponse) GetKeys() []*Key {
@@ -1821,7 +1894,7 @@ type Key struct {
 
 func (x *Key) Reset() {
 	*x = Key{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[25]
+	mi := &file_loop_node_v1_node_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1833,7 +1906,7 @@ func (x *Key) String() string {
 func (*Key) ProtoMessage() {}
 
 func (x *Key) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[25]
+	mi := &file_loop_node_v1_node_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1846,7 +1919,7 @@ func (x *Key) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Key.ProtoReflect.Descriptor instead.
 func (*Key) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{25}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *Key) GetKind() KeyKind {
@@ -1892,7 +1965,7 @@ type Ocr2PublicKeys struct {
 
 func (x *Ocr2PublicKeys) Reset() {
 	*x = Ocr2PublicKeys{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[26]
+	mi := &file_loop_node_v1_node_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1904,7 +1977,7 @@ func (x *Ocr2PublicKeys) String() string {
 func (*Ocr2PublicKeys) ProtoMessage() {}
 
 func (x *Ocr2PublicKeys) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[26]
+	mi := &file_loop_node_v1_node_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1917,7 +1990,7 @@ func (x *Ocr2PublicKeys) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Ocr2PublicKeys.ProtoReflect.Descriptor instead.
 func (*Ocr2PublicKeys) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{26}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *Ocr2PublicKeys) GetOffchainPublicKey() []byte {
@@ -1954,7 +2027,7 @@ type CreateKeyRequest struct {
 
 func (x *CreateKeyRequest) Reset() {
 	*x = CreateKeyRequest{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[27]
+	mi := &file_loop_node_v1_node_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1966,7 +2039,7 @@ func (x *CreateKeyRequest) String() string {
 func (*CreateKeyRequest) ProtoMessage() {}
 
 func (x *CreateKeyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[27]
+	mi := &file_loop_node_v1_node_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1979,7 +2052,7 @@ func (x *CreateKeyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateKeyRequest.ProtoReflect.Descriptor instead.
 func (*CreateKeyRequest) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{27}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *CreateKeyRequest) GetKind() KeyKind {
@@ -2007,7 +2080,7 @@ type CreateKeyResponse struct {
 
 func (x *CreateKeyResponse) Reset() {
 	*x = CreateKeyResponse{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[28]
+	mi := &file_loop_node_v1_node_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2019,7 +2092,7 @@ func (x *CreateKeyResponse) String() string {
 func (*CreateKeyResponse) ProtoMessage() {}
 
 func (x *CreateKeyResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[28]
+	mi := &file_loop_node_v1_node_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2032,7 +2105,7 @@ func (x *CreateKeyResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateKeyResponse.ProtoReflect.Descriptor instead.
 func (*CreateKeyResponse) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{28}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *CreateKeyResponse) GetKey() *Key {
@@ -2055,7 +2128,7 @@ type ImportKeyRequest struct {
 
 func (x *ImportKeyRequest) Reset() {
 	*x = ImportKeyRequest{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[29]
+	mi := &file_loop_node_v1_node_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2067,7 +2140,7 @@ func (x *ImportKeyRequest) String() string {
 func (*ImportKeyRequest) ProtoMessage() {}
 
 func (x *ImportKeyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[29]
+	mi := &file_loop_node_v1_node_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2080,7 +2153,7 @@ func (x *ImportKeyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ImportKeyRequest.ProtoReflect.Descriptor instead.
 func (*ImportKeyRequest) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{29}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *ImportKeyRequest) GetFile() []byte {
@@ -2108,7 +2181,7 @@ type ImportKeyResponse struct {
 
 func (x *ImportKeyResponse) Reset() {
 	*x = ImportKeyResponse{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[30]
+	mi := &file_loop_node_v1_node_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2120,7 +2193,7 @@ func (x *ImportKeyResponse) String() string {
 func (*ImportKeyResponse) ProtoMessage() {}
 
 func (x *ImportKeyResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[30]
+	mi := &file_loop_node_v1_node_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2133,7 +2206,7 @@ func (x *ImportKeyResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ImportKeyResponse.ProtoReflect.Descriptor instead.
 func (*ImportKeyResponse) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{30}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *ImportKeyResponse) GetKey() *Key {
@@ -2156,7 +2229,7 @@ type ExportKeyRequest struct {
 
 func (x *ExportKeyRequest) Reset() {
 	*x = ExportKeyRequest{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[31]
+	mi := &file_loop_node_v1_node_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2168,7 +2241,7 @@ func (x *ExportKeyRequest) String() string {
 func (*ExportKeyRequest) ProtoMessage() {}
 
 func (x *ExportKeyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[31]
+	mi := &file_loop_node_v1_node_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2181,7 +2254,7 @@ func (x *ExportKeyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExportKeyRequest.ProtoReflect.Descriptor instead.
 func (*ExportKeyRequest) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{31}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *ExportKeyRequest) GetId() string {
@@ -2209,7 +2282,7 @@ type ExportKeyResponse struct {
 
 func (x *ExportKeyResponse) Reset() {
 	*x = ExportKeyResponse{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[32]
+	mi := &file_loop_node_v1_node_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2221,7 +2294,7 @@ func (x *ExportKeyResponse) String() string {
 func (*ExportKeyResponse) ProtoMessage() {}
 
 func (x *ExportKeyResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[32]
+	mi := &file_loop_node_v1_node_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2234,7 +2307,7 @@ func (x *ExportKeyResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExportKeyResponse.ProtoReflect.Descriptor instead.
 func (*ExportKeyResponse) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{32}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *ExportKeyResponse) GetFile() []byte {
@@ -2259,7 +2332,7 @@ type Bridge struct {
 
 func (x *Bridge) Reset() {
 	*x = Bridge{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[33]
+	mi := &file_loop_node_v1_node_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2271,7 +2344,7 @@ func (x *Bridge) String() string {
 func (*Bridge) ProtoMessage() {}
 
 func (x *Bridge) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[33]
+	mi := &file_loop_node_v1_node_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2284,7 +2357,7 @@ func (x *Bridge) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Bridge.ProtoReflect.Descriptor instead.
 func (*Bridge) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{33}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *Bridge) GetName() string {
@@ -2319,7 +2392,7 @@ type AddBridgeRequest struct {
 
 func (x *AddBridgeRequest) Reset() {
 	*x = AddBridgeRequest{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[34]
+	mi := &file_loop_node_v1_node_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2331,7 +2404,7 @@ func (x *AddBridgeRequest) String() string {
 func (*AddBridgeRequest) ProtoMessage() {}
 
 func (x *AddBridgeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[34]
+	mi := &file_loop_node_v1_node_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2344,7 +2417,7 @@ func (x *AddBridgeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AddBridgeRequest.ProtoReflect.Descriptor instead.
 func (*AddBridgeRequest) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{34}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *AddBridgeRequest) GetBridge() *Bridge {
@@ -2365,7 +2438,7 @@ type AddBridgeResponse struct {
 
 func (x *AddBridgeResponse) Reset() {
 	*x = AddBridgeResponse{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[35]
+	mi := &file_loop_node_v1_node_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2377,7 +2450,7 @@ func (x *AddBridgeResponse) String() string {
 func (*AddBridgeResponse) ProtoMessage() {}
 
 func (x *AddBridgeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[35]
+	mi := &file_loop_node_v1_node_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2390,7 +2463,7 @@ func (x *AddBridgeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AddBridgeResponse.ProtoReflect.Descriptor instead.
 func (*AddBridgeResponse) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{35}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *AddBridgeResponse) GetBridge() *Bridge {
@@ -2409,7 +2482,7 @@ type ListBridgesRequest struct {
 
 func (x *ListBridgesRequest) Reset() {
 	*x = ListBridgesRequest{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[36]
+	mi := &file_loop_node_v1_node_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2421,7 +2494,7 @@ func (x *ListBridgesRequest) String() string {
 func (*ListBridgesRequest) ProtoMessage() {}
 
 func (x *ListBridgesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[36]
+	mi := &file_loop_node_v1_node_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2434,7 +2507,7 @@ func (x *ListBridgesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListBridgesRequest.ProtoReflect.Descriptor instead.
 func (*ListBridgesRequest) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{36}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{37}
 }
 
 // ListBridgesResponse lists bridges.
@@ -2448,7 +2521,7 @@ type ListBridgesResponse struct {
 
 func (x *ListBridgesResponse) Reset() {
 	*x = ListBridgesResponse{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[37]
+	mi := &file_loop_node_v1_node_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2460,7 +2533,7 @@ func (x *ListBridgesResponse) String() string {
 func (*ListBridgesResponse) ProtoMessage() {}
 
 func (x *ListBridgesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[37]
+	mi := &file_loop_node_v1_node_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2473,7 +2546,7 @@ func (x *ListBridgesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListBridgesResponse.ProtoReflect.Descriptor instead.
 func (*ListBridgesResponse) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{37}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *ListBridgesResponse) GetBridges() []*Bridge {
@@ -2494,7 +2567,7 @@ type RemoveBridgeRequest struct {
 
 func (x *RemoveBridgeRequest) Reset() {
 	*x = RemoveBridgeRequest{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[38]
+	mi := &file_loop_node_v1_node_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2506,7 +2579,7 @@ func (x *RemoveBridgeRequest) String() string {
 func (*RemoveBridgeRequest) ProtoMessage() {}
 
 func (x *RemoveBridgeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[38]
+	mi := &file_loop_node_v1_node_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2519,7 +2592,7 @@ func (x *RemoveBridgeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemoveBridgeRequest.ProtoReflect.Descriptor instead.
 func (*RemoveBridgeRequest) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{38}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *RemoveBridgeRequest) GetName() string {
@@ -2538,7 +2611,7 @@ type RemoveBridgeResponse struct {
 
 func (x *RemoveBridgeResponse) Reset() {
 	*x = RemoveBridgeResponse{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[39]
+	mi := &file_loop_node_v1_node_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2550,7 +2623,7 @@ func (x *RemoveBridgeResponse) String() string {
 func (*RemoveBridgeResponse) ProtoMessage() {}
 
 func (x *RemoveBridgeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[39]
+	mi := &file_loop_node_v1_node_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2563,7 +2636,7 @@ func (x *RemoveBridgeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemoveBridgeResponse.ProtoReflect.Descriptor instead.
 func (*RemoveBridgeResponse) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{39}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{40}
 }
 
 var File_loop_node_v1_node_proto protoreflect.FileDescriptor
@@ -2588,7 +2661,7 @@ const file_loop_node_v1_node_proto_rawDesc = "" +
 	"\x14RestartPluginRequest\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\"K\n" +
 	"\x15RestartPluginResponse\x122\n" +
-	"\x06plugin\x18\x01 \x01(\v2\x1a.loop.node.v1.PluginStatusR\x06plugin\"\x84\x04\n" +
+	"\x06plugin\x18\x01 \x01(\v2\x1a.loop.node.v1.PluginStatusR\x06plugin\"\xcc\x04\n" +
 	"\fPluginStatus\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
 	"\x04kind\x18\x02 \x01(\tR\x04kind\x12/\n" +
@@ -2609,7 +2682,13 @@ const file_loop_node_v1_node_proto_rawDesc = "" +
 	"\aruntime\x18\f \x01(\tR\aruntime\x124\n" +
 	"\aobjects\x18\r \x03(\v2\x1a.loop.node.v1.ObjectStatusR\aobjects\x12!\n" +
 	"\fmemory_bytes\x18\x0e \x01(\x04R\vmemoryBytes\x12,\n" +
-	"\x12memory_limit_bytes\x18\x0f \x01(\x04R\x10memoryLimitBytes\"\x97\x01\n" +
+	"\x12memory_limit_bytes\x18\x0f \x01(\x04R\x10memoryLimitBytes\x12.\n" +
+	"\x05files\x18\x10 \x03(\v2\x18.loop.node.v1.PluginFileR\x05files\x12\x16\n" +
+	"\x06pinned\x18\x11 \x01(\bR\x06pinned\"8\n" +
+	"\n" +
+	"PluginFile\x12\x12\n" +
+	"\x04path\x18\x01 \x01(\tR\x04path\x12\x16\n" +
+	"\x06sha256\x18\x02 \x01(\tR\x06sha256\"\x97\x01\n" +
 	"\fObjectStatus\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
 	"\x04type\x18\x02 \x01(\tR\x04type\x12/\n" +
@@ -2770,7 +2849,7 @@ func file_loop_node_v1_node_proto_rawDescGZIP() []byte {
 }
 
 var file_loop_node_v1_node_proto_enumTypes = make([]protoimpl.EnumInfo, 4)
-var file_loop_node_v1_node_proto_msgTypes = make([]protoimpl.MessageInfo, 40)
+var file_loop_node_v1_node_proto_msgTypes = make([]protoimpl.MessageInfo, 41)
 var file_loop_node_v1_node_proto_goTypes = []any{
 	(PluginState)(0),                 // 0: loop.node.v1.PluginState
 	(ObjectState)(0),                 // 1: loop.node.v1.ObjectState
@@ -2784,113 +2863,115 @@ var file_loop_node_v1_node_proto_goTypes = []any{
 	(*RestartPluginRequest)(nil),     // 9: loop.node.v1.RestartPluginRequest
 	(*RestartPluginResponse)(nil),    // 10: loop.node.v1.RestartPluginResponse
 	(*PluginStatus)(nil),             // 11: loop.node.v1.PluginStatus
-	(*ObjectStatus)(nil),             // 12: loop.node.v1.ObjectStatus
-	(*AddJobRequest)(nil),            // 13: loop.node.v1.AddJobRequest
-	(*AddJobResponse)(nil),           // 14: loop.node.v1.AddJobResponse
-	(*ValidateJobRequest)(nil),       // 15: loop.node.v1.ValidateJobRequest
-	(*ValidateJobResponse)(nil),      // 16: loop.node.v1.ValidateJobResponse
-	(*Problem)(nil),                  // 17: loop.node.v1.Problem
-	(*ListJobsRequest)(nil),          // 18: loop.node.v1.ListJobsRequest
-	(*ListJobsResponse)(nil),         // 19: loop.node.v1.ListJobsResponse
-	(*Job)(nil),                      // 20: loop.node.v1.Job
-	(*JobError)(nil),                 // 21: loop.node.v1.JobError
-	(*RemoveJobRequest)(nil),         // 22: loop.node.v1.RemoveJobRequest
-	(*RemoveJobResponse)(nil),        // 23: loop.node.v1.RemoveJobResponse
-	(*ListObservationsRequest)(nil),  // 24: loop.node.v1.ListObservationsRequest
-	(*ListObservationsResponse)(nil), // 25: loop.node.v1.ListObservationsResponse
-	(*RoundObservation)(nil),         // 26: loop.node.v1.RoundObservation
-	(*ListKeysRequest)(nil),          // 27: loop.node.v1.ListKeysRequest
-	(*ListKeysResponse)(nil),         // 28: loop.node.v1.ListKeysResponse
-	(*Key)(nil),                      // 29: loop.node.v1.Key
-	(*Ocr2PublicKeys)(nil),           // 30: loop.node.v1.Ocr2PublicKeys
-	(*CreateKeyRequest)(nil),         // 31: loop.node.v1.CreateKeyRequest
-	(*CreateKeyResponse)(nil),        // 32: loop.node.v1.CreateKeyResponse
-	(*ImportKeyRequest)(nil),         // 33: loop.node.v1.ImportKeyRequest
-	(*ImportKeyResponse)(nil),        // 34: loop.node.v1.ImportKeyResponse
-	(*ExportKeyRequest)(nil),         // 35: loop.node.v1.ExportKeyRequest
-	(*ExportKeyResponse)(nil),        // 36: loop.node.v1.ExportKeyResponse
-	(*Bridge)(nil),                   // 37: loop.node.v1.Bridge
-	(*AddBridgeRequest)(nil),         // 38: loop.node.v1.AddBridgeRequest
-	(*AddBridgeResponse)(nil),        // 39: loop.node.v1.AddBridgeResponse
-	(*ListBridgesRequest)(nil),       // 40: loop.node.v1.ListBridgesRequest
-	(*ListBridgesResponse)(nil),      // 41: loop.node.v1.ListBridgesResponse
-	(*RemoveBridgeRequest)(nil),      // 42: loop.node.v1.RemoveBridgeRequest
-	(*RemoveBridgeResponse)(nil),     // 43: loop.node.v1.RemoveBridgeResponse
-	(*timestamppb.Timestamp)(nil),    // 44: google.protobuf.Timestamp
-	(*v1.ReportTimestamp)(nil),       // 45: loop.reporting.v1.ReportTimestamp
-	(*v11.BigInt)(nil),               // 46: loop.plugin.v1.BigInt
-	(*durationpb.Duration)(nil),      // 47: google.protobuf.Duration
+	(*PluginFile)(nil),               // 12: loop.node.v1.PluginFile
+	(*ObjectStatus)(nil),             // 13: loop.node.v1.ObjectStatus
+	(*AddJobRequest)(nil),            // 14: loop.node.v1.AddJobRequest
+	(*AddJobResponse)(nil),           // 15: loop.node.v1.AddJobResponse
+	(*ValidateJobRequest)(nil),       // 16: loop.node.v1.ValidateJobRequest
+	(*ValidateJobResponse)(nil),      // 17: loop.node.v1.ValidateJobResponse
+	(*Problem)(nil),                  // 18: loop.node.v1.Problem
+	(*ListJobsRequest)(nil),          // 19: loop.node.v1.ListJobsRequest
+	(*ListJobsResponse)(nil),         // 20: loop.node.v1.ListJobsResponse
+	(*Job)(nil),                      // 21: loop.node.v1.Job
+	(*JobError)(nil),                 // 22: loop.node.v1.JobError
+	(*RemoveJobRequest)(nil),         // 23: loop.node.v1.RemoveJobRequest
+	(*RemoveJobResponse)(nil),        // 24: loop.node.v1.RemoveJobResponse
+	(*ListObservationsRequest)(nil),  // 25: loop.node.v1.ListObservationsRequest
+	(*ListObservationsResponse)(nil), // 26: loop.node.v1.ListObservationsResponse
+	(*RoundObservation)(nil),         // 27: loop.node.v1.RoundObservation
+	(*ListKeysRequest)(nil),          // 28: loop.node.v1.ListKeysRequest
+	(*ListKeysResponse)(nil),         // 29: loop.node.v1.ListKeysResponse
+	(*Key)(nil),                      // 30: loop.node.v1.Key
+	(*Ocr2PublicKeys)(nil),           // 31: loop.node.v1.Ocr2PublicKeys
+	(*CreateKeyRequest)(nil),         // 32: loop.node.v1.CreateKeyRequest
+	(*CreateKeyResponse)(nil),        // 33: loop.node.v1.CreateKeyResponse
+	(*ImportKeyRequest)(nil),         // 34: loop.node.v1.ImportKeyRequest
+	(*ImportKeyResponse)(nil),        // 35: loop.node.v1.ImportKeyResponse
+	(*ExportKeyRequest)(nil),         // 36: loop.node.v1.ExportKeyRequest
+	(*ExportKeyResponse)(nil),        // 37: loop.node.v1.ExportKeyResponse
+	(*Bridge)(nil),                   // 38: loop.node.v1.Bridge
+	(*AddBridgeRequest)(nil),         // 39: loop.node.v1.AddBridgeRequest
+	(*AddBridgeResponse)(nil),        // 40: loop.node.v1.AddBridgeResponse
+	(*ListBridgesRequest)(nil),       // 41: loop.node.v1.ListBridgesRequest
+	(*ListBridgesResponse)(nil),      // 42: loop.node.v1.ListBridgesResponse
+	(*RemoveBridgeRequest)(nil),      // 43: loop.node.v1.RemoveBridgeRequest
+	(*RemoveBridgeResponse)(nil),     // 44: loop.node.v1.RemoveBridgeResponse
+	(*timestamppb.Timestamp)(nil),    // 45: google.protobuf.Timestamp
+	(*v1.ReportTimestamp)(nil),       // 46: loop.reporting.v1.ReportTimestamp
+	(*v11.BigInt)(nil),               // 47: loop.plugin.v1.BigInt
+	(*durationpb.Duration)(nil),      // 48: google.protobuf.Duration
 }
 var file_loop_node_v1_node_proto_depIdxs = []int32{
-	44, // 0: loop.node.v1.NodeStatusResponse.started_at:type_name -> google.protobuf.Timestamp
+	45, // 0: loop.node.v1.NodeStatusResponse.started_at:type_name -> google.protobuf.Timestamp
 	6,  // 1: loop.node.v1.NodeStatusResponse.checks:type_name -> loop.node.v1.HealthCheck
 	11, // 2: loop.node.v1.ListPluginsResponse.plugins:type_name -> loop.node.v1.PluginStatus
 	11, // 3: loop.node.v1.RestartPluginResponse.plugin:type_name -> loop.node.v1.PluginStatus
 	0,  // 4: loop.node.v1.PluginStatus.state:type_name -> loop.node.v1.PluginState
-	44, // 5: loop.node.v1.PluginStatus.ready_at:type_name -> google.protobuf.Timestamp
-	12, // 6: loop.node.v1.PluginStatus.objects:type_name -> loop.node.v1.ObjectStatus
-	1,  // 7: loop.node.v1.ObjectStatus.state:type_name -> loop.node.v1.ObjectState
-	20, // 8: loop.node.v1.AddJobResponse.job:type_name -> loop.node.v1.Job
-	17, // 9: loop.node.v1.AddJobResponse.warnings:type_name -> loop.node.v1.Problem
-	17, // 10: loop.node.v1.ValidateJobResponse.problems:type_name -> loop.node.v1.Problem
-	17, // 11: loop.node.v1.ValidateJobResponse.warnings:type_name -> loop.node.v1.Problem
-	20, // 12: loop.node.v1.ListJobsResponse.jobs:type_name -> loop.node.v1.Job
-	44, // 13: loop.node.v1.Job.created_at:type_name -> google.protobuf.Timestamp
-	2,  // 14: loop.node.v1.Job.state:type_name -> loop.node.v1.JobState
-	21, // 15: loop.node.v1.Job.errors:type_name -> loop.node.v1.JobError
-	44, // 16: loop.node.v1.JobError.last_at:type_name -> google.protobuf.Timestamp
-	26, // 17: loop.node.v1.ListObservationsResponse.observations:type_name -> loop.node.v1.RoundObservation
-	45, // 18: loop.node.v1.RoundObservation.timestamp:type_name -> loop.reporting.v1.ReportTimestamp
-	46, // 19: loop.node.v1.RoundObservation.value:type_name -> loop.plugin.v1.BigInt
-	46, // 20: loop.node.v1.RoundObservation.juels_per_fee_coin:type_name -> loop.plugin.v1.BigInt
-	46, // 21: loop.node.v1.RoundObservation.gas_price_subunits:type_name -> loop.plugin.v1.BigInt
-	44, // 22: loop.node.v1.RoundObservation.observed_at:type_name -> google.protobuf.Timestamp
-	47, // 23: loop.node.v1.RoundObservation.took:type_name -> google.protobuf.Duration
-	29, // 24: loop.node.v1.ListKeysResponse.keys:type_name -> loop.node.v1.Key
-	3,  // 25: loop.node.v1.Key.kind:type_name -> loop.node.v1.KeyKind
-	30, // 26: loop.node.v1.Key.ocr2:type_name -> loop.node.v1.Ocr2PublicKeys
-	3,  // 27: loop.node.v1.CreateKeyRequest.kind:type_name -> loop.node.v1.KeyKind
-	29, // 28: loop.node.v1.CreateKeyResponse.key:type_name -> loop.node.v1.Key
-	29, // 29: loop.node.v1.ImportKeyResponse.key:type_name -> loop.node.v1.Key
-	44, // 30: loop.node.v1.Bridge.created_at:type_name -> google.protobuf.Timestamp
-	37, // 31: loop.node.v1.AddBridgeRequest.bridge:type_name -> loop.node.v1.Bridge
-	37, // 32: loop.node.v1.AddBridgeResponse.bridge:type_name -> loop.node.v1.Bridge
-	37, // 33: loop.node.v1.ListBridgesResponse.bridges:type_name -> loop.node.v1.Bridge
-	4,  // 34: loop.node.v1.NodeService.NodeStatus:input_type -> loop.node.v1.NodeStatusRequest
-	7,  // 35: loop.node.v1.NodeService.ListPlugins:input_type -> loop.node.v1.ListPluginsRequest
-	9,  // 36: loop.node.v1.NodeService.RestartPlugin:input_type -> loop.node.v1.RestartPluginRequest
-	13, // 37: loop.node.v1.NodeService.AddJob:input_type -> loop.node.v1.AddJobRequest
-	15, // 38: loop.node.v1.NodeService.ValidateJob:input_type -> loop.node.v1.ValidateJobRequest
-	18, // 39: loop.node.v1.NodeService.ListJobs:input_type -> loop.node.v1.ListJobsRequest
-	22, // 40: loop.node.v1.NodeService.RemoveJob:input_type -> loop.node.v1.RemoveJobRequest
-	24, // 41: loop.node.v1.NodeService.ListObservations:input_type -> loop.node.v1.ListObservationsRequest
-	27, // 42: loop.node.v1.NodeService.ListKeys:input_type -> loop.node.v1.ListKeysRequest
-	31, // 43: loop.node.v1.NodeService.CreateKey:input_type -> loop.node.v1.CreateKeyRequest
-	33, // 44: loop.node.v1.NodeService.ImportKey:input_type -> loop.node.v1.ImportKeyRequest
-	35, // 45: loop.node.v1.NodeService.ExportKey:input_type -> loop.node.v1.ExportKeyRequest
-	38, // 46: loop.node.v1.NodeService.AddBridge:input_type -> loop.node.v1.AddBridgeRequest
-	40, // 47: loop.node.v1.NodeService.ListBridges:input_type -> loop.node.v1.ListBridgesRequest
-	42, // 48: loop.node.v1.NodeService.RemoveBridge:input_type -> loop.node.v1.RemoveBridgeRequest
-	5,  // 49: loop.node.v1.NodeService.NodeStatus:output_type -> loop.node.v1.NodeStatusResponse
-	8,  // 50: loop.node.v1.NodeService.ListPlugins:output_type -> loop.node.v1.ListPluginsResponse
-	10, // 51: loop.node.v1.NodeService.RestartPlugin:output_type -> loop.node.v1.RestartPluginResponse
-	14, // 52: loop.node.v1.NodeService.AddJob:output_type -> loop.node.v1.AddJobResponse
-	16, // 53: loop.node.v1.NodeService.ValidateJob:output_type -> loop.node.v1.ValidateJobResponse
-	19, // 54: loop.node.v1.NodeService.ListJobs:output_type -> loop.node.v1.ListJobsResponse
-	23, // 55: loop.node.v1.NodeService.RemoveJob:output_type -> loop.node.v1.RemoveJobResponse
-	25, // 56: loop.node.v1.NodeService.ListObservations:output_type -> loop.node.v1.ListObservationsResponse
-	28, // 57: loop.node.v1.NodeService.ListKeys:output_type -> loop.node.v1.ListKeysResponse
-	32, // 58: loop.node.v1.NodeService.CreateKey:output_type -> loop.node.v1.CreateKeyResponse
-	34, // 59: loop.node.v1.NodeService.ImportKey:output_type -> loop.node.v1.ImportKeyResponse
-	36, // 60: loop.node.v1.NodeService.ExportKey:output_type -> loop.node.v1.ExportKeyResponse
-	39, // 61: loop.node.v1.NodeService.AddBridge:output_type -> loop.node.v1.AddBridgeResponse
-	41, // 62: loop.node.v1.NodeService.ListBridges:output_type -> loop.node.v1.ListBridgesResponse
-	43, // 63: loop.node.v1.NodeService.RemoveBridge:output_type -> loop.node.v1.RemoveBridgeResponse
-	49, // [49:64] is the sub-list for method output_type
-	34, // [34:49] is the sub-list for method input_type
-	34, // [34:34] is the sub-list for extension type_name
-	34, // [34:34] is the sub-list for extension extendee
-	0,  // [0:34] is the sub-list for field type_name
+	45, // 5: loop.node.v1.PluginStatus.ready_at:type_name -> google.protobuf.Timestamp
+	13, // 6: loop.node.v1.PluginStatus.objects:type_name -> loop.node.v1.ObjectStatus
+	12, // 7: loop.node.v1.PluginStatus.files:type_name -> loop.node.v1.PluginFile
+	1,  // 8: loop.node.v1.ObjectStatus.state:type_name -> loop.node.v1.ObjectState
+	21, // 9: loop.node.v1.AddJobResponse.job:type_name -> loop.node.v1.Job
+	18, // 10: loop.node.v1.AddJobResponse.warnings:type_name -> loop.node.v1.Problem
+	18, // 11: loop.node.v1.ValidateJobResponse.problems:type_name -> loop.node.v1.Problem
+	18, // 12: loop.node.v1.ValidateJobResponse.warnings:type_name -> loop.node.v1.Problem
+	21, // 13: loop.node.v1.ListJobsResponse.jobs:type_name -> loop.node.v1.Job
+	45, // 14: loop.node.v1.Job.created_at:type_name -> google.protobuf.Timestamp
+	2,  // 15: loop.node.v1.Job.state:type_name -> loop.node.v1.JobState
+	22, // 16: loop.node.v1.Job.errors:type_name -> loop.node.v1.JobError
+	45, // 17: loop.node.v1.JobError.last_at:type_name -> google.protobuf.Timestamp
+	27, // 18: loop.node.v1.ListObservationsResponse.observations:type_name -> loop.node.v1.RoundObservation
+	46, // 19: loop.node.v1.RoundObservation.timestamp:type_name -> loop.reporting.v1.ReportTimestamp
+	47, // 20: loop.node.v1.RoundObservation.value:type_name -> loop.plugin.v1.BigInt
+	47, // 21: loop.node.v1.RoundObservation.juels_per_fee_coin:type_name -> loop.plugin.v1.BigInt
+	47, // 22: loop.node.v1.RoundObservation.gas_price_subunits:type_name -> loop.plugin.v1.BigInt
+	45, // 23: loop.node.v1.RoundObservation.observed_at:type_name -> google.protobuf.Timestamp
+	48, // 24: loop.node.v1.RoundObservation.took:type_name -> google.protobuf.Duration
+	30, // 25: loop.node.v1.ListKeysResponse.keys:type_name -> loop.node.v1.Key
+	3,  // 26: loop.node.v1.Key.kind:type_name -> loop.node.v1.KeyKind
+	31, // 27: loop.node.v1.Key.ocr2:type_name -> loop.node.v1.Ocr2PublicKeys
+	3,  // 28: loop.node.v1.CreateKeyRequest.kind:type_name -> loop.node.v1.KeyKind
+	30, // 29: loop.node.v1.CreateKeyResponse.key:type_name -> loop.node.v1.Key
+	30, // 30: loop.node.v1.ImportKeyResponse.key:type_name -> loop.node.v1.Key
+	45, // 31: loop.node.v1.Bridge.created_at:type_name -> google.protobuf.Timestamp
+	38, // 32: loop.node.v1.AddBridgeRequest.bridge:type_name -> loop.node.v1.Bridge
+	38, // 33: loop.node.v1.AddBridgeResponse.bridge:type_name -> loop.node.v1.Bridge
+	38, // 34: loop.node.v1.ListBridgesResponse.bridges:type_name -> loop.node.v1.Bridge
+	4,  // 35: loop.node.v1.NodeService.NodeStatus:input_type -> loop.node.v1.NodeStatusRequest
+	7,  // 36: loop.node.v1.NodeService.ListPlugins:input_type -> loop.node.v1.ListPluginsRequest
+	9,  // 37: loop.node.v1.NodeService.RestartPlugin:input_type -> loop.node.v1.RestartPluginRequest
+	14, // 38: loop.node.v1.NodeService.AddJob:input_type -> loop.node.v1.AddJobRequest
+	16, // 39: loop.node.v1.NodeService.ValidateJob:input_type -> loop.node.v1.ValidateJobRequest
+	19, // 40: loop.node.v1.NodeService.ListJobs:input_type -> loop.node.v1.ListJobsRequest
+	23, // 41: loop.node.v1.NodeService.RemoveJob:input_type -> loop.node.v1.RemoveJobRequest
+	25, // 42: loop.node.v1.NodeService.ListObservations:input_type -> loop.node.v1.ListObservationsRequest
+	28, // 43: loop.node.v1.NodeService.ListKeys:input_type -> loop.node.v1.ListKeysRequest
+	32, // 44: loop.node.v1.NodeService.CreateKey:input_type -> loop.node.v1.CreateKeyRequest
+	34, // 45: loop.node.v1.NodeService.ImportKey:input_type -> loop.node.v1.ImportKeyRequest
+	36, // 46: loop.node.v1.NodeService.ExportKey:input_type -> loop.node.v1.ExportKeyRequest
+	39, // 47: loop.node.v1.NodeService.AddBridge:input_type -> loop.node.v1.AddBridgeRequest
+	41, // 48: loop.node.v1.NodeService.ListBridges:input_type -> loop.node.v1.ListBridgesRequest
+	43, // 49: loop.node.v1.NodeService.RemoveBridge:input_type -> loop.node.v1.RemoveBridgeRequest
+	5,  // 50: loop.node.v1.NodeService.NodeStatus:output_type -> loop.node.v1.NodeStatusResponse
+	8,  // 51: loop.node.v1.NodeService.ListPlugins:output_type -> loop.node.v1.ListPluginsResponse
+	10, // 52: loop.node.v1.NodeService.RestartPlugin:output_type -> loop.node.v1.RestartPluginResponse
+	15, // 53: loop.node.v1.NodeService.AddJob:output_type -> loop.node.v1.AddJobResponse
+	17, // 54: loop.node.v1.NodeService.ValidateJob:output_type -> loop.node.v1.ValidateJobResponse
+	20, // 55: loop.node.v1.NodeService.ListJobs:output_type -> loop.node.v1.ListJobsResponse
+	24, // 56: loop.node.v1.NodeService.RemoveJob:output_type -> loop.node.v1.RemoveJobResponse
+	26, // 57: loop.node.v1.NodeService.ListObservations:output_type -> loop.node.v1.ListObservationsResponse
+	29, // 58: loop.node.v1.NodeService.ListKeys:output_type -> loop.node.v1.ListKeysResponse
+	33, // 59: loop.node.v1.NodeService.CreateKey:output_type -> loop.node.v1.CreateKeyResponse
+	35, // 60: loop.node.v1.NodeService.ImportKey:output_type -> loop.node.v1.ImportKeyResponse
+	37, // 61: loop.node.v1.NodeService.ExportKey:output_type -> loop.node.v1.ExportKeyResponse
+	40, // 62: loop.node.v1.NodeService.AddBridge:output_type -> loop.node.v1.AddBridgeResponse
+	42, // 63: loop.node.v1.NodeService.ListBridges:output_type -> loop.node.v1.ListBridgesResponse
+	44, // 64: loop.node.v1.NodeService.RemoveBridge:output_type -> loop.node.v1.RemoveBridgeResponse
+	50, // [50:65] is the sub-list for method output_type
+	35, // [35:50] is the sub-list for method input_type
+	35, // [35:35] is the sub-list for extension type_name
+	35, // [35:35] is the sub-list for extension extendee
+	0,  // [0:35] is the sub-list for field type_name
 }
 
 func init() { file_loop_node_v1_node_proto_init() }
@@ -2904,7 +2985,7 @@ func file_loop_node_v1_node_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_loop_node_v1_node_proto_rawDesc), len(file_loop_node_v1_node_proto_rawDesc)),
 			NumEnums:      4,
-			NumMessages:   40,
+			NumMessages:   41,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
