@@ -249,6 +249,37 @@ func TestReleaseWhileDown(t *testing.T) {
 	}
 }
 
+// TestReleaseWhileStarting releases an object while the next process has been started and has not shaken hands yet.
+func TestReleaseWhileStarting(t *testing.T) {
+	t.Parallel()
+	r := newRuntime(t)
+	p, become := programmed(t, r)
+	c, other := newChain(r, p, ""), newChain(r, p, "")
+	for _, c := range []*relayerv1loophost.Chain{c, other} {
+		if _, err := head(t.Context(), c); err != nil {
+			t.Fatal(err)
+		}
+	}
+	become(down)
+	kill(t, p.Plugin)
+	for p.Status().Generation < 2 {
+		time.Sleep(time.Millisecond)
+	}
+	if err := c.Release(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	become("exec " + os.Args[0])
+	if err := p.Restart(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := head(t.Context(), other); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := head(t.Context(), c); status.Code(err) != codes.NotFound {
+		t.Errorf("the released object: %v", err)
+	}
+}
+
 // TestCallersKeepTheirOwnDeadlines has an impatient caller wait beside a patient one, in a call that hangs and for a plugin that
 // is down.
 func TestCallersKeepTheirOwnDeadlines(t *testing.T) {

@@ -341,8 +341,9 @@ func (o *Object) Release(ctx context.Context) error {
 	var names []string
 	names = o.bury(names)
 	l := p.life
+	told := l != nil && l.ready // a life that only starts has none of the journal's objects, and no connection yet
 	p.mu.Unlock()
-	if len(names) == 0 || l == nil || l.dying() {
+	if len(names) == 0 || !told || l.dying() {
 		return nil
 	}
 	ctx, cancel := wire.Deadline(ctx, pluginv1.LifecycleService_Release_FullMethodName)
