@@ -3,7 +3,6 @@ package endpoint
 import (
 	"encoding/json"
 	"errors"
-	"fmt"
 	"strings"
 
 	"github.com/ethereum/go-ethereum/rpc"
@@ -51,7 +50,7 @@ func classify(err error) error {
 	case errors.Is(err, rpc.ErrNoResult), errors.Is(err, rpc.ErrMissingBatchResponse):
 		return relayer.Said("answers without a result")
 	case strings.Contains(err.Error(), "read limit exceeded"): // of the WebSocket package, which is not linked by name
-		return relayer.Said(fmt.Sprintf("answers with more than %d MiB", longest))
+		return relayer.Said("answers with more than is read of one message")
 	case errors.Is(err, rpc.ErrClientQuit):
 		return relayer.Said("closed the connection")
 	case errors.Is(err, rpc.ErrSubscriptionQueueOverflow):

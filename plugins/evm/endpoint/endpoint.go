@@ -62,12 +62,15 @@ type Settings struct {
 }
 
 // Driver connects to one node; it implements relayer.Driver.
-type Driver struct{ settings Settings }
+type Driver struct {
+	settings Settings
+	longest  int64 // MiB of an answer that are read
+}
 
 var _ relayer.Driver[*Client] = (*Driver)(nil)
 
 // NewDriver makes a driver. It connects to nothing.
-func NewDriver(settings Settings) *Driver { return &Driver{settings} }
+func NewDriver(settings Settings) *Driver { return &Driver{settings, longest} }
 
 // Client makes calls at one node.
 type Client struct {
@@ -99,14 +102,14 @@ func (d *Driver) Connect(ctx context.Context) (*Client, error) {
 
 func (d *Driver) dial(ctx context.Context) (*Client, error) {
 	if d.settings.HTTPURL == "" {
-		inner, err := rpc.DialOptions(ctx, d.settings.WSURL, rpc.WithWebsocketMessageSizeLimit(longest<<20))
+		inner, err := rpc.DialOptions(ctx, d.settings.WSURL, rpc.WithWebsocketMessageSizeLimit(d.longest<<20))
 		if err != nil {
 			return nil, err
 		}
 		return &Client{rpc: inner}, nil
 	}
 	transport := http.DefaultTransport.(*http.Transport).Clone() // one of its own, so that Disconnect ends its connections
-	inner, err := rpc.DialOptions(ctx, d.settings.HTTPURL, rpc.WithHTTPClient(&http.Client{Transport: limited{transport}}))
+	inner, err := rpc.DialOptions(ctx, d.settings.HTTPURL, rpc.WithHTTPClient(&http.Client{Transport: limited{transport, d.longest}}))
 	if err != nil {
 		return nil, err
 	}
@@ -188,7 +191,10 @@ func (c *Client) Call(ctx context.Context, result any, method string, args ...an
 }
 
 // limited bounds what a node may answer.
-type limited struct{ http.RoundTripper }
+type limited struct {
+	http.RoundTripper
+	longest int64
+}
 
 // longest is the most MiB of an answer that are read: several times the largest answer to a page of logs.
 const longest = 64
@@ -199,7 +205,7 @@ func (l limited) RoundTrip(r *http.Request) (*http.Response, error) {
 		response.Body = struct {
 			io.Reader
 			io.Closer
-		}{relayer.Limited(response.Body, longest), response.Body}
+		}{relayer.Limited(response.Body, l.longest), response.Body}
 	}
 	return response, err
 }

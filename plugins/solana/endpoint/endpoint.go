@@ -39,12 +39,15 @@ type Settings struct {
 }
 
 // Driver connects to one node; it implements relayer.Driver.
-type Driver struct{ settings Settings }
+type Driver struct {
+	settings Settings
+	longest  int64 // MiB of an answer that are read
+}
 
 var _ relayer.Driver[*Client] = (*Driver)(nil)
 
 // NewDriver makes a driver. It connects to nothing.
-func NewDriver(settings Settings) *Driver { return &Driver{settings} }
+func NewDriver(settings Settings) *Driver { return &Driver{settings, longest} }
 
 // Client makes calls at one node.
 type Client struct {
@@ -74,7 +77,7 @@ func (h *Horizon) Slot() uint64 { return h.slot.Load() }
 func (d *Driver) Connect(ctx context.Context) (*Client, error) {
 	transport := http.DefaultTransport.(*http.Transport).Clone() // one of its own, so that Disconnect ends its connections
 	c := &Client{commitment: d.settings.Commitment, rpc: rpc.NewWithCustomRPCClient(jsonrpc.NewClientWithOpts(d.settings.URL, &jsonrpc.RPCClientOpts{
-		HTTPClient: &http.Client{Transport: checked{transport}},
+		HTTPClient: &http.Client{Transport: checked{transport, d.longest}},
 	}))}
 	if err := d.check(ctx, c); err != nil {
 		d.Disconnect(c)
@@ -127,7 +130,10 @@ func (c *Client) look(ctx context.Context) error {
 
 // checked lets pass what is JSON and of bearable length. solana-go would take a page for a fault of the connection, and
 // its errors quote the node's address.
-type checked struct{ *http.Transport }
+type checked struct {
+	*http.Transport
+	longest int64
+}
 
 // longest is the most MiB of an answer that are read: several times the largest block.
 const longest = 64
@@ -142,7 +148,7 @@ func (t checked) RoundTrip(r *http.Request) (*http.Response, error) {
 	if response.StatusCode/100 != 2 {
 		return nil, relayer.StatusCode(response.StatusCode)
 	}
-	body, err := io.ReadAll(relayer.Limited(response.Body, longest))
+	body, err := io.ReadAll(relayer.Limited(response.Body, t.longest))
 	switch {
 	case err != nil:
 		return nil, err

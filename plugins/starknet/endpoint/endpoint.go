@@ -42,10 +42,11 @@ func NewDriver(settings Settings) *Driver { return &Driver{settings} }
 
 // Client makes calls at one node.
 type Client struct {
-	url  string
-	http *http.Client
-	id   atomic.Uint64
-	head atomic.Pointer[Head]
+	url     string
+	http    *http.Client
+	longest int64 // MiB of an answer that are read
+	id      atomic.Uint64
+	head    atomic.Pointer[Head]
 }
 
 // Head is the newest block that the node has told of; zero before the first.
@@ -59,7 +60,7 @@ func (c *Client) Head() Head {
 // Connect implements relayer.Driver.
 func (d *Driver) Connect(ctx context.Context) (*Client, error) {
 	transport := http.DefaultTransport.(*http.Transport).Clone() // one of its own, so that Disconnect ends its connections
-	c := &Client{url: d.settings.URL, http: &http.Client{Transport: transport}}
+	c := &Client{url: d.settings.URL, http: &http.Client{Transport: transport}, longest: longest}
 	if err := d.checkVersion(ctx, c); err != nil {
 		d.Disconnect(c)
 		return nil, err
@@ -167,7 +168,7 @@ func (c *Client) do(ctx context.Context, result any, method string, params []any
 	if err != nil {
 		return err
 	}
-	content := relayer.Limited(reply.Body, longest)
+	content := relayer.Limited(reply.Body, c.longest)
 	defer func() {
 		_, _ = io.Copy(io.Discard, content) // so that the connection serves the next call
 		_ = reply.Body.Close()
