@@ -9,32 +9,27 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
-import grpc
-import grpc.aio
 from google.protobuf.message import DecodeError, Message
 
 from loop_plugin import wire
 from loop_plugin.binding import Servicer, services_of
 from loop_plugin.error import Code, RpcError, refuse
 from loop_plugin.host import Host
+from loop_plugin.http2 import Call, Handler, Metadata, Status
 from loop_plugin.rules import check
 from loop_plugin.table import Object, Table
 
-Context = grpc.aio.ServicerContext[bytes, bytes]
 # Of the plugin's calls: a cached answer takes 100 us, the contract's longest deadline is 30 s.
 BUCKETS = (0.0001, 0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 30)
-CODES = {code.value[0]: code for code in grpc.StatusCode}
 # As Go names them: dashboards read the metrics of plugins in any language alike.
 NAMES = {code: "OK" if code == 0 else code.name.title().replace("_", "") for code in Code} | {Code.CANCELLED: "Canceled"}
-# HTTP/2 headers carry the message of a status; beyond some KiB the transport refuses them.
-LONGEST_MESSAGE = 4096
 
 
 class Draining(RpcError):
     """A call that was refused because the plugin ends: it was not begun."""
 
 
-class Dispatcher(grpc.GenericRpcHandler):
+class Dispatcher:
     """Serves a root and the objects that it makes."""
 
     def __init__(self, host: Host, root: Servicer) -> None:
@@ -46,7 +41,7 @@ class Dispatcher(grpc.GenericRpcHandler):
         self.roots = services_of(type(root))
         # Served before Init and while the plugin drains.
         self.always: dict[str, Servicer] = {}
-        self.handlers: dict[str, grpc.RpcMethodHandler[bytes, bytes]] = {}
+        self.handlers: dict[str, Handler] = {}
         for service in self.roots.values():
             self._register(service)
         self.trailer: tuple[tuple[str, str], ...] = ((wire.GENERATION_KEY, ""),)
@@ -61,9 +56,6 @@ class Dispatcher(grpc.GenericRpcHandler):
             registry=host.registry,
         )
         self.labelled: dict[tuple[str, Code], Histogram] = {}
-
-    def service(self, handler_call_details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler[bytes, bytes] | None:
-        return self.handlers.get(handler_call_details.method)
 
     def _register(self, service: type[Servicer]) -> None:
         for path, method in wire.reachable(service.DESCRIPTOR).items():
@@ -89,41 +81,31 @@ class Dispatcher(grpc.GenericRpcHandler):
             return False
         return True
 
-    def _handler(self, method: wire.Method) -> grpc.RpcMethodHandler[bytes, bytes]:
+    def _handler(self, method: wire.Method) -> Handler:
         # Handlers get and return bytes: decoding is part of what this class answers for.
-        if method.streams:
+        work = self._stream if method.streams else self._unary
 
-            async def stream(encoded: bytes, context: Context) -> None:
-                await self._answered(method, context, self._stream(method, encoded, context))
+        async def serve(encoded: bytes, call: Call) -> bytes | None:
+            began = time.perf_counter()
+            call.trailers = self.trailer
+            code = Code.CANCELLED
+            try:
+                answer = await work(method, encoded, call)
+                code = Code.OK
+                return answer
+            except asyncio.CancelledError:
+                raise
+            except BaseException as error:
+                status = self._status(method, error)
+                code = status.code
+                trailer: Metadata = self.trailer + (_bad_request(status) if status.field else ())
+                if isinstance(error, Draining):
+                    trailer += ((wire.DRAINING_KEY, self.trailer[0][1]),)
+                raise Status(status.code, status.message, trailer) from None
+            finally:
+                self._observe(method, code, time.perf_counter() - began)
 
-            return grpc.unary_stream_rpc_method_handler(stream)
-
-        async def unary(encoded: bytes, context: Context) -> bytes:
-            answer: bytes = await self._answered(method, context, self._unary(method, encoded, context))
-            return answer
-
-        return grpc.unary_unary_rpc_method_handler(unary)
-
-    async def _answered(self, method: wire.Method, context: Context, work: Awaitable[Any]) -> Any:
-        """Await the work of a call; answer its exception as a status."""
-        began = time.perf_counter()
-        context.set_trailing_metadata(self.trailer)
-        code = Code.CANCELLED
-        try:
-            result = await work
-            code = Code.OK
-            return result
-        except asyncio.CancelledError:
-            raise
-        except BaseException as error:
-            status = self._status(method, error)
-            code = status.code
-            trailer = self.trailer + (_bad_request(status) if status.field else ())
-            if isinstance(error, Draining):
-                trailer += ((wire.DRAINING_KEY, self.trailer[0][1]),)
-            await context.abort(CODES[status.code], status.message[:LONGEST_MESSAGE], trailer)
-        finally:
-            self._observe(method, code, time.perf_counter() - began)
+        return serve
 
     def _status(self, method: wire.Method, error: BaseException) -> RpcError:
         if isinstance(error, RpcError):
@@ -153,18 +135,17 @@ class Dispatcher(grpc.GenericRpcHandler):
                 "the host has not initialised this plugin yet; LifecycleService.Init comes first",
             )
 
-    async def _unary(self, method: wire.Method, encoded: bytes, context: Context) -> bytes:
+    async def _unary(self, method: wire.Method, encoded: bytes, call: Call) -> bytes:
         if method.service in self.always:
             answer = await getattr(self.always[method.service], method.attribute)(_request(method, encoded))
             return _answer(method, answer)
         self._enter()
         self.calls += 1
         entry: Object | None = None
-        remaining = context.time_remaining()
-        serving = wire.Serving(None if remaining is None else time.monotonic() + remaining)
+        serving = wire.Serving(call.deadline)
         wire.serving.set(serving)
         try:
-            name = _object_name(context)
+            name = _object_name(call)
             servicer: object = self.root
             service = self.roots.get(method.service)
             if service is None:
@@ -206,13 +187,13 @@ class Dispatcher(grpc.GenericRpcHandler):
 
         return await self.table.create(method, getattr(request, method.creates), parent, request, construct)
 
-    async def _stream(self, method: wire.Method, encoded: bytes, context: Context) -> None:
+    async def _stream(self, method: wire.Method, encoded: bytes, call: Call) -> None:
         # A stream lives until its caller goes: it is no call in flight that draining would wait for.
         self._enter()
         servicer: object = self.root
         entry: Object | None = None
         if method.service not in self.roots:
-            entry = self.table.resolve(method.service, _object_name(context))
+            entry = self.table.resolve(method.service, _object_name(call))
             servicer = entry.value
         task = asyncio.current_task()
         try:
@@ -220,7 +201,7 @@ class Dispatcher(grpc.GenericRpcHandler):
                 entry.streams.add(task)
             answers: AsyncIterator[Message] = getattr(servicer, method.attribute)(_request(method, encoded))
             async for answer in answers:
-                await context.write(_answer(method, answer))
+                await call.send(_answer(method, answer))
         except asyncio.CancelledError:
             if entry is not None and entry.released:
                 # CANCELLED would tell the caller that the caller went.
@@ -233,9 +214,9 @@ class Dispatcher(grpc.GenericRpcHandler):
                 await self.table.leave(entry)
 
 
-def _object_name(context: Context) -> str:
-    names = [value for key, value in context.invocation_metadata() or () if key == wire.OBJECT_KEY]
-    return str(names[0]) if len(names) == 1 else ""
+def _object_name(call: Call) -> str:
+    names = call.text(wire.OBJECT_KEY)
+    return names[0] if len(names) == 1 else ""
 
 
 def _request(method: wire.Method, encoded: bytes) -> Message:

@@ -6,16 +6,14 @@ import asyncio
 import platform
 from collections.abc import Callable
 
-import grpc
-import grpc.aio
-
 from loop_contract.plugin.v1 import lifecycle_pb2
 from loop_contract.plugin.v1.lifecycle_loop import LifecycleService
 from loop_plugin import wire
 from loop_plugin.client import Connection
-from loop_plugin.dispatch import Context, Dispatcher
+from loop_plugin.dispatch import Dispatcher
 from loop_plugin.error import Code, RpcError
 from loop_plugin.host import Host
+from loop_plugin.http2 import Call, Handler, Status
 
 
 class Lifecycle(LifecycleService):
@@ -92,7 +90,7 @@ SERVING = b"\x08\x01"  # HealthCheckResponse{status: SERVING}
 KNOWN = (b"", b"\n\x06" + wire.HEALTH_SERVICE.encode())
 
 
-class Beside(grpc.GenericRpcHandler):
+class Beside:
     """grpc.health.v1 and go-plugin's GRPCController. Its GRPCStdio and GRPCBroker are UNIMPLEMENTED, which hosts bear.
 
     Health is answered on the event loop: a handler that blocks the loop is a hang, and the host ends the process for it.
@@ -100,26 +98,21 @@ class Beside(grpc.GenericRpcHandler):
 
     def __init__(self, stop: Callable[[], None]) -> None:
         self.stop = stop
-        self.handlers: dict[str, grpc.RpcMethodHandler[bytes, bytes]] = {
-            "/grpc.health.v1.Health/Check": grpc.unary_unary_rpc_method_handler(self.check),
-            "/grpc.health.v1.Health/Watch": grpc.unary_stream_rpc_method_handler(self.watch),
-            "/plugin.GRPCController/Shutdown": grpc.unary_unary_rpc_method_handler(self.shutdown),
+        self.handlers: dict[str, Handler] = {
+            "/grpc.health.v1.Health/Check": self.check,
+            "/grpc.health.v1.Health/Watch": self.watch,
+            "/plugin.GRPCController/Shutdown": self.shutdown,
         }
 
-    def service(self, handler_call_details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler[bytes, bytes] | None:
-        return self.handlers.get(handler_call_details.method)
-
-    async def check(self, request: bytes, context: Context) -> bytes:
+    async def check(self, request: bytes, _: Call) -> bytes:
         if request not in KNOWN:
-            await context.abort(grpc.StatusCode.NOT_FOUND, "unknown service")
+            raise Status(Code.NOT_FOUND, "unknown service")
         return SERVING
 
-    async def watch(self, request: bytes, context: Context) -> None:
-        if request not in KNOWN:
-            await context.abort(grpc.StatusCode.NOT_FOUND, "unknown service")
-        await context.write(SERVING)
+    async def watch(self, request: bytes, call: Call) -> None:
+        await call.send(await self.check(request, call))
         await asyncio.Event().wait()  # it serves as long as it runs
 
-    async def shutdown(self, _: bytes, __: Context) -> bytes:
+    async def shutdown(self, _: bytes, __: Call) -> bytes:
         self.stop()
         return b""

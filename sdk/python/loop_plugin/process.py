@@ -11,17 +11,11 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
-# grpc reads this when it is imported. With an event engine in front, a request passes two threads more before it reaches the
-# event loop: a sixth of its time. A version of grpc that no longer knows the word says so on stderr and goes on.
-os.environ.setdefault("GRPC_EXPERIMENTS", "-event_engine_listener")
-
-import grpc
-import grpc.aio
-
 from loop_plugin import handshake, log, wire
 from loop_plugin.binding import Servicer
 from loop_plugin.dispatch import Dispatcher
 from loop_plugin.host import Host
+from loop_plugin.http2 import Server, context
 from loop_plugin.lifecycle import Beside, Lifecycle
 
 # Seconds that an ending server may take for its last replies before it is cut off.
@@ -30,11 +24,6 @@ STOP_GRACE = 1.0
 EXIT_GRACE = 2.0
 # Seconds that calls in flight get at a SIGTERM, which the host sends to a plugin that did not drain.
 TERM_GRACE = 1.0
-
-SERVER_OPTIONS = (
-    ("grpc.max_send_message_length", wire.MAX_MESSAGE_BYTES),
-    ("grpc.max_receive_message_length", wire.MAX_MESSAGE_BYTES),
-)
 
 
 def run(root: Callable[[Host], Servicer], kind: wire.Kind, version: str, client_certificate: bytes) -> None:
@@ -63,13 +52,8 @@ async def _serve(
     dispatcher = Dispatcher(host, root(host))
     lifecycle = Lifecycle(host, dispatcher, version, stopped.set)
     dispatcher.serve_always(lifecycle)
-    server = grpc.aio.server(options=SERVER_OPTIONS)
-    server.add_generic_rpc_handlers((dispatcher, Beside(stopped.set)))
-    credentials = grpc.ssl_server_credentials(
-        [(pair.key, pair.certificate)], root_certificates=client_certificate, require_client_auth=True
-    )
-    server.add_secure_port("unix:" + path, credentials)
-    await server.start()
+    server = Server({**dispatcher.handlers, **Beside(stopped.set).handlers}, wire.MAX_MESSAGE_BYTES, host.logger)
+    await server.start(path, context(pair.certificate, pair.key, client_certificate))
     # A terminal's Ctrl-C goes to the whole group: the host ends its plugins itself.
     loop.add_signal_handler(signal.SIGINT, lambda: None)
     ending: set[asyncio.Task[None]] = set()
