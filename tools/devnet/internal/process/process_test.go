@@ -219,14 +219,24 @@ func TestKill(t *testing.T) {
 
 // TestInheritLeavesItsOwn proves that a number which passed on to a process of the Launcher's is left to that.
 func TestInheritLeavesItsOwn(t *testing.T) {
-	p := launch(t, "failing")
-	l := &Launcher{own: map[int]bool{p.PID(): true}}
-	l.Inherit(p.PID())
-	if got := p.Exit(); got != "exit status 3" {
-		t.Errorf("ended with %q: somebody else waited for it", got)
+	own := exec.Command(os.Args[0])
+	own.Env = append(os.Environ(), "FAKE=failing")
+	if err := own.Start(); err != nil {
+		t.Fatal(err)
 	}
+	for deadline := time.Now().Add(10 * time.Second); alive(own.Process.Pid); time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("still runs")
+		}
+	}
+	l := &Launcher{own: map[int]bool{own.Process.Pid: true}}
+	l.Inherit(own.Process.Pid)
+	if err := own.Wait(); err == nil || err.Error() != "exit status 3" {
+		t.Errorf("ended with %v: somebody else waited for it", err)
+	}
+	p := launch(t, "failing")
 	if p.Killed() {
-		t.Error("it says that it was killed")
+		t.Errorf("%q is a kill for it", p.Exit())
 	}
 }
 
