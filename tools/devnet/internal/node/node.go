@@ -8,6 +8,7 @@ import (
 	"crypto/rand"
 	"fmt"
 	"io"
+	"math"
 	"net/http"
 	"os"
 	"regexp"
@@ -149,11 +150,26 @@ func (n *Node) Ended() <-chan struct{} { return n.life.Load().process.Done() }
 func (n *Node) Exit() error { return n.exit(n.life.Load()) }
 
 func (n *Node) exit(l *life) error {
-	return fmt.Errorf("%s ended by itself (%s); its last lines:\n%s", n.Name(), l.process.Exit(), n.Tail())
+	return fmt.Errorf("%s ended by itself (%s); its last lines:\n%s", n.Name(), l.process.Exit(), lastWords(l.process.Tail(math.MaxInt)))
+}
+
+// shownLines is how much of a log is shown.
+const shownLines = 20
+
+// lastWords are the last lines of a log, or the first of a panic in it: what it says of where it came from is longer.
+func lastWords(tail string) string {
+	lines := strings.Split(tail, "\n")
+	begin := max(0, len(lines)-shownLines)
+	for i, line := range lines[:begin] {
+		if strings.HasPrefix(line, "panic: ") || strings.HasPrefix(line, "fatal error: ") {
+			begin = i
+		}
+	}
+	return strings.Join(lines[begin:min(begin+shownLines, len(lines))], "\n")
 }
 
 // Tail is the last lines of the node's log.
-func (n *Node) Tail() string { return n.life.Load().process.Tail(20) }
+func (n *Node) Tail() string { return n.life.Load().process.Tail(shownLines) }
 
 // Stop ends the node, by force when it takes longer than 5 s.
 func (n *Node) Stop() {

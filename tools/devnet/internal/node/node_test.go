@@ -2,6 +2,7 @@ package node
 
 import (
 	"flag"
+	"fmt"
 	"math/big"
 	"net"
 	"os"
@@ -130,6 +131,34 @@ func TestObservations(t *testing.T) {
 	}
 	if diff := cmp.Diff(want, got, cmp.Comparer(func(a, b *big.Int) bool { return a.Cmp(b) == 0 })); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+func TestLastWords(t *testing.T) {
+	t.Parallel()
+	numbered := func(n int) string {
+		var text strings.Builder
+		for i := range n {
+			fmt.Fprintf(&text, "\nline %d", i)
+		}
+		return text.String()
+	}
+	tests := map[string]struct{ tail, first, last string }{
+		"short":                 {"a" + numbered(2), "a", "line 1"},
+		"long":                  {"a" + numbered(40), "line 20", "line 39"},
+		"a panic far above":     {"a\npanic: no\ngoroutine 1" + numbered(40), "panic: no", "line 17"},
+		"a fault of Go's":       {"a\nfatal error: all asleep" + numbered(40), "fatal error: all asleep", "line 18"},
+		"a panic that is shown": {"a" + numbered(40) + "\npanic: no", "line 21", "panic: no"},
+		"a line about a panic":  {"a\nwhat panic: none" + numbered(40), "line 20", "line 39"},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			got := strings.Split(lastWords(test.tail), "\n")
+			if len(got) > shownLines || got[0] != test.first || got[len(got)-1] != test.last {
+				t.Errorf("%d lines from %q to %q, want %q to %q", len(got), got[0], got[len(got)-1], test.first, test.last)
+			}
+		})
 	}
 }
 
