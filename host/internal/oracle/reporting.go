@@ -318,7 +318,8 @@ func (p *plugin) ShouldTransmitAcceptedReport(ctx context.Context, at types.Repo
 }
 
 // Close implements types.ReportingPlugin. It releases the instance, whose limits are nobody's concern from then on.
-func (p *plugin) Close() error {
+func (p *plugin) Close() (err error) {
+	defer p.factory.logger.guard("Close", &err)
 	p.mu.Lock()
 	p.given = nil
 	p.mu.Unlock()

@@ -360,6 +360,7 @@ func TestTrap7PanicsEndTheProcess(t *testing.T) {
 		"Report":                       func() error { _, _, err := broken.Report(ctx, at(1), nil, nil); return err },
 		"ShouldAcceptFinalizedReport":  func() error { _, err := broken.ShouldAcceptFinalizedReport(ctx, at(1), nil); return err },
 		"ShouldTransmitAcceptedReport": func() error { _, err := broken.ShouldTransmitAcceptedReport(ctx, at(1), nil); return err },
+		"Close":                        broken.Close,
 	} {
 		if err := call(); err == nil || !strings.Contains(err.Error(), name+" panicked") {
 			t.Errorf("%s: error %v", name, err)
