@@ -125,6 +125,16 @@ async def test_a_call_that_is_refused_early_is_reset() -> None:
     assert peer.connection.receivable == before - 1000 and peer.goaway() is None
 
 
+async def test_more_than_a_message_is_not_kept() -> None:
+    """A peer that never ends its request may not fill the memory."""
+    peer = Peer()
+    peer.greet()
+    peer.begin(1)
+    peer.send(DATA, 0, 1, prefixed(b"x") + b"y")
+    answer = await peer.ended(1)
+    assert answer.status == Code.INTERNAL and "one message" in answer.headers["grpc-message"]
+
+
 @pytest.mark.parametrize(
     ("fields", "code"), [([("grpc-encoding", "gzip")], Code.UNIMPLEMENTED), ([("grpc-encoding", "identity")], Code.OK)]
 )
