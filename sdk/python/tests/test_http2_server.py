@@ -152,15 +152,19 @@ async def test_streams(running: Running) -> None:
 
 
 async def test_stop_lets_calls_end(running: Running) -> None:
-    channel = running.channel()
-    call = asyncio.ensure_future(running.method("Wait", channel)(b"kept").wait_for_connection())
+    wait = running.method("Wait")
+
+    async def make() -> bytes:
+        return await wait(b"kept")
+
+    call = asyncio.create_task(make())
     await asyncio.wait_for(running.service.begun.wait(), 30)
     stopping = asyncio.create_task(running.server.stop(30))
     await asyncio.sleep(0.05)
-    assert not stopping.done()
+    assert not stopping.done() and not call.done()
     running.service.go.set()
+    assert await asyncio.wait_for(call, 30) == b"kept"
     await asyncio.wait_for(stopping, 20)
-    call.cancel()
 
 
 async def test_stop_cuts_off_what_does_not_end(running: Running) -> None:
