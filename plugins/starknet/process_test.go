@@ -2,9 +2,11 @@ package starknet_test
 
 import (
 	"context"
+	"encoding/hex"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -18,6 +20,7 @@ import (
 	relayerv1 "github.com/loop-plugins/loop/gen/go/loop/relayer/v1"
 	"github.com/loop-plugins/loop/gen/go/loop/relayer/v1/relayerv1loophost"
 	"github.com/loop-plugins/loop/sdk/go/loophost"
+	"github.com/loop-plugins/loop/sdk/go/stark"
 )
 
 // hostStore serves the fake store as the host would.
@@ -56,18 +59,35 @@ func (k hostKeystore) Sign(ctx context.Context, in *hostservicev1.SignRequest) (
 	return k.KeystoreServiceClient.Sign(ctx, in)
 }
 
-// TestProcess runs the plugin as a process, kills it between acceptance and confirmation, and finds each report on the chain
-// once.
-func TestProcess(t *testing.T) {
+// launch runs the plugin as a process with a chain in it.
+func launch(t *testing.T, x *fixture, id, config string) (*relayerv1loophost.Relayer, *relayerv1loophost.Chain) {
+	t.Helper()
 	if testing.Short() {
 		t.Skip("builds the plugin")
 	}
-	t.Parallel()
 	binary := filepath.Join(t.TempDir(), "loop-starknet")
 	build := exec.Command("go", "build", "-o", binary, "./cmd/loop-starknet")
 	if output, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("build the plugin: %v\n%s", err, output)
 	}
+	sockets, err := os.MkdirTemp("", "l") // a test's own folder has too long a path for sockets
+	must(t, err)
+	t.Cleanup(func() { _ = os.RemoveAll(sockets) })
+	runtime, err := loophost.New(loophost.Settings{SocketDir: sockets})
+	must(t, err)
+	t.Cleanup(func() { runtime.Close(context.Background()) })
+	plugin, err := relayerv1loophost.LaunchRelayer(t.Context(), runtime, loophost.PluginSettings{Name: "starknet", Command: []string{binary}})
+	must(t, err)
+	return plugin, plugin.CreateChain(&relayerv1.CreateChainRequest{ChainId: id, ConfigToml: []byte(config)}, relayerv1loophost.CreateChainLoans{
+		Keystore: hostservicev1loophost.ExportKeystore(runtime, hostKeystore{KeystoreServiceClient: x.loans.Keystore}),
+		Store:    hostservicev1loophost.ExportStore(runtime, hostStore{StoreServiceClient: x.loans.Store}),
+	})
+}
+
+// TestProcess runs the plugin as a process, kills it between acceptance and confirmation, and finds each report on the chain
+// once.
+func TestProcess(t *testing.T) {
+	t.Parallel()
 	o := newOracles(t)
 	me, key := o.accounts[0], o.transmitters[0]
 	d := newFakeChain(t, o)
@@ -75,23 +95,12 @@ func TestProcess(t *testing.T) {
 	digest := f.configure("a")
 	x := newFixture(t, key)
 	ctx := t.Context()
-	sockets, err := os.MkdirTemp("", "l") // a test's own folder has too long a path for sockets
-	must(t, err)
-	t.Cleanup(func() { _ = os.RemoveAll(sockets) })
-	runtime, err := loophost.New(loophost.Settings{SocketDir: sockets})
-	must(t, err)
-	t.Cleanup(func() { runtime.Close(context.Background()) })
-	plugin, err := relayerv1loophost.LaunchRelayer(ctx, runtime, loophost.PluginSettings{Name: "starknet", Command: []string{binary}})
-	must(t, err)
-	chain := plugin.CreateChain(&relayerv1.CreateChainRequest{ChainId: fakeChainID, ConfigToml: []byte(settings("", d.url))}, relayerv1loophost.CreateChainLoans{
-		Keystore: hostservicev1loophost.ExportKeystore(runtime, hostKeystore{KeystoreServiceClient: x.loans.Keystore}),
-		Store:    hostservicev1loophost.ExportStore(runtime, hostStore{StoreServiceClient: x.loans.Store}),
-	})
+	plugin, chain := launch(t, x, fakeChainID, settings("", d.url))
 	p := chain.CreateMedianProvider(&relayerv1.CreateMedianProviderRequest{
 		TransmitterId: key.Public().String(),
 		Config:        &relayerv1.ProviderConfig{ExternalJobId: "job", ContractId: f.address.String(), RelayConfigJson: []byte(`{"accountAddress":"` + me.String() + `"}`)},
 	})
-	_, err = p.Created(ctx)
+	_, err := p.Created(ctx)
 	must(t, err)
 	const epochs = 4
 	for epoch := uint32(1); epoch <= epochs; epoch++ {
@@ -127,6 +136,56 @@ func TestProcess(t *testing.T) {
 	must(t, err)
 	if text := string(metrics.GetExposition()); !strings.Contains(text, `loop_starknet_head{chain="SN_FAKE",node="n0"}`) {
 		t.Errorf("the plugin's metrics: %s", text)
+	}
+	must(t, p.Release(ctx))
+	must(t, chain.Release(ctx))
+}
+
+// TestDevchainProcess does the same on the network that was not written with this relayer: processes die with a report in the Store
+// alone, and with its transaction on its way.
+func TestDevchainProcess(t *testing.T) {
+	t.Parallel()
+	d := newDevchain(t)
+	me, feed := d.Oracles[0], d.Feeds[0]
+	digest, err := hex.DecodeString(strings.TrimPrefix(feed.Digest, "0x"))
+	must(t, err)
+	x := newFixture(t, me.Transmitter.Key)
+	ctx := t.Context()
+	plugin, chain := launch(t, x, d.ChainID, d.settings("", d.Nodes[0]))
+	p := chain.CreateMedianProvider(&relayerv1.CreateMedianProviderRequest{
+		TransmitterId: me.Transmitter.Public().String(),
+		Config:        &relayerv1.ProviderConfig{ExternalJobId: "job", ContractId: feed.Address.String(), RelayConfigJson: []byte(`{"accountAddress":"` + me.Account.String() + `"}`)},
+	})
+	_, err = p.Created(ctx)
+	must(t, err)
+	const epochs = 4
+	for epoch := uint32(1); epoch <= epochs; epoch++ {
+		late := epoch%2 == 0 // with the transaction on its way
+		d.admin(nil, "loop_hold", late)
+		bounded, stop := context.WithTimeout(ctx, 10*time.Second)
+		_, err = p.Transmit(bounded, report(t, []*stark.Key{d.Oracles[0].Signer.Key, d.Oracles[1].Signer.Key}, [32]byte(digest), epoch, 1, int64(epoch)))
+		stop()
+		must(t, err)
+		if late {
+			eventually(t, "a transaction is signed", func() bool {
+				return slices.ContainsFunc(x.keys(), func(key string) bool { return strings.Contains(key, "/flight/") })
+			})
+		}
+		must(t, syscall.Kill(plugin.Status().PID, syscall.SIGKILL))
+		d.admin(nil, "loop_hold", false)
+		eventually(t, "the report is in the contract, and the provider in the next life shows it", func() bool {
+			r, err := p.LatestConfigDigestAndEpoch(ctx, &relayerv1.LatestConfigDigestAndEpochRequest{})
+			return err == nil && r.GetEpoch() == epoch
+		})
+	}
+	eventually(t, "the store is empty", func() bool { return len(x.keys()) == 0 })
+	for at, times := range d.landed(feed.Address) {
+		if times != 1 {
+			t.Errorf("epoch %d landed %d times", at>>8, times)
+		}
+	}
+	if landed := len(d.landed(feed.Address)); landed != epochs {
+		t.Errorf("%d reports landed, want %d", landed, epochs)
 	}
 	must(t, p.Release(ctx))
 	must(t, chain.Release(ctx))
