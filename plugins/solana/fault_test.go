@@ -157,17 +157,32 @@ func TestOutage(t *testing.T) {
 	chain, _ := x.chain(settings("", devnode{RPC: server.HTTPURL, WS: server.WSURL}))
 	p, _ := x.provider(d, chain, "p", 0, key.PublicKey())
 	eventually(t, "the contract is read", func() bool { _, err := p.LatestConfigDetails(ctx, nil); return err == nil })
+	transmit := func(epoch uint32) {
+		t.Helper()
+		_, err := p.Transmit(ctx, d.report(0, epoch, 1, int64(epoch)))
+		must(t, err)
+	}
+	resumes := func(epoch uint32, limit time.Duration) {
+		t.Helper()
+		relayertest.Within(t, limit, "the report is in the feed, and the cache shows it", func() bool {
+			if e, _, _ := d.latest(0); e != epoch {
+				return false
+			}
+			e, _, err := answer(ctx, p)
+			return err == nil && e == epoch
+		})
+	}
+	began := time.Now()
+	transmit(1)
+	resumes(1, time.Minute)
+	usual := 4 * time.Since(began) // what the machine takes without an outage may be missed several times over
 	server.SetFault(relayertest.Down)
-	_, err := p.Transmit(ctx, d.report(0, 1, 1, 42))
-	must(t, err)
+	transmit(2)
 	time.Sleep(10 * time.Second) // the outage itself
 	server.SetFault(relayertest.None)
-	back := time.Now()
-	eventually(t, "the report is in the feed", func() bool { e, _, _ := d.latest(0); return e == 1 })
-	eventually(t, "the cache shows it", func() bool { e, _, err := answer(ctx, p); return err == nil && e == 1 })
-	if took := time.Since(back); took > 3*time.Second {
-		t.Errorf("the feed resumed %s after the node's return", took)
-	}
+	resumes(2, 3*time.Second+usual)
+	transmit(3)
+	resumes(3, 3*time.Second+usual)
 }
 
 func TestNodeThatLiesIsNotBelieved(t *testing.T) {
