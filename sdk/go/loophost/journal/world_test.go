@@ -1,0 +1,298 @@
+package journal_test
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"github.com/loop-plugins/loop/sdk/go/loophost/journal"
+)
+
+// gate is how an object's gate was left.
+type gate int
+
+const (
+	shut gate = iota
+	open
+	blocked
+	buried
+)
+
+// asked is an effect that an event is to answer, and the life in which it was asked for.
+type asked struct {
+	do   journal.Do
+	life uint64
+}
+
+// entry is what the effects so far say of one object.
+type entry struct {
+	parent  string
+	lent    []lent
+	gate    gate
+	final   bool // its gate is blocked for good in its life
+	lends   bool
+	settled bool // since the last making
+	asked   *asked
+}
+
+// lent names an object of a plugin.
+type lent struct{ plugin, object string }
+
+// side is one plugin: its machine, and what its effects have come to.
+type side struct {
+	*journal.Machine
+	world   *world
+	name    string
+	life    uint64 // 0: none
+	lives   uint64
+	plugin  gate
+	objects map[string]*entry
+	made    string // the object whose making is being answered
+}
+
+// world is a few plugins that lend to one another. It holds every effect to what must be true of each.
+type world struct {
+	sides map[string]*side
+	fatal func(format string, a ...any)
+}
+
+func newWorld(fatal func(string, ...any), names ...string) *world {
+	w := &world{sides: map[string]*side{}, fatal: fatal}
+	for _, n := range names {
+		w.sides[n] = &side{Machine: journal.New(n, func() float64 { return 1 }), world: w, name: n, objects: map[string]*entry{}}
+	}
+	return w
+}
+
+// settled is whether callers of a lent object would not wait.
+func (w *world) settled(l lent) bool { return w.sides[l.plugin].objects[l.object].gate != shut }
+
+// making counts the constructors that run in the current life.
+func (s *side) making() int {
+	n := 0
+	for _, e := range s.objects {
+		if e.asked != nil && e.asked.do == journal.Make && e.asked.life == s.life {
+			n++
+		}
+	}
+	return n
+}
+
+// create enters an object.
+func (s *side) create(name, parent string, lends ...lent) []journal.Effect {
+	if s.objects[name] == nil {
+		s.objects[name] = &entry{parent: parent, lent: lends}
+	}
+	return s.step(journal.Event{What: journal.Create, Object: name, Parent: parent, Borrows: len(lends) > 0})
+}
+
+// begin and end are a life's.
+func (s *side) begin() []journal.Effect {
+	s.lives++
+	s.life = s.lives
+	return s.step(journal.Event{What: journal.Ready, Life: s.life})
+}
+
+func (s *side) end(what journal.What) []journal.Effect {
+	life := s.life
+	s.life = 0
+	return s.step(journal.Event{What: what, Life: life})
+}
+
+// answer answers what was asked for an object, in the life in which it was asked.
+func (s *side) answer(what journal.What, name string, reason error) []journal.Effect {
+	e := s.objects[name]
+	life := e.asked.life
+	e.asked = nil
+	if what == journal.Made && life == s.life {
+		s.made = name
+	}
+	if what == journal.Settled {
+		e.settled = life == s.life
+	}
+	defer func() { s.made = "" }()
+	return s.step(journal.Event{What: what, Object: name, Life: life, Reason: reason})
+}
+
+// step steps the machine, and checks what comes of it.
+func (s *side) step(e journal.Event) []journal.Effect {
+	effects := s.Step(e)
+	for _, f := range effects {
+		s.apply(f)
+	}
+	s.check()
+	return effects
+}
+
+// apply holds one effect to the rules.
+func (s *side) apply(f journal.Effect) {
+	bad := func(why string) { s.world.fatal("%s: %s: %s", s.name, told(f), why) }
+	if f.Object == "" {
+		switch f.Do {
+		case journal.OpenGate:
+			s.plugin = open
+		case journal.ShutGate:
+			s.plugin = shut
+		case journal.BlockGate:
+			s.plugin = blocked
+		default:
+			bad("the plugin itself is not made")
+		}
+		return
+	}
+	o := s.objects[f.Object]
+	if o == nil {
+		bad("there is no such object")
+		return
+	}
+	if o.gate == buried {
+		bad("it was released")
+	}
+	if f.Do != journal.Lend && !o.lends && !f.Final {
+		bad("its loans are not in force")
+	}
+	switch f.Do {
+	case journal.Lend:
+		if o.lends {
+			bad("it was lent already")
+		}
+		o.lends = true
+	case journal.AwaitLoans, journal.Make, journal.Pause:
+		switch {
+		case s.life == 0:
+			bad("there is no life")
+		case o.asked != nil && o.asked.life == s.life:
+			bad("something else was asked for and is not answered")
+		case f.Do != journal.Pause && o.parent != "" && s.objects[o.parent].gate != open:
+			bad("its parent is not open")
+		case f.Do == journal.Make && len(o.lent) > 0 && !o.settled:
+			bad("its loans are not settled")
+		case f.Do == journal.Make && s.making() == journal.Makings:
+			bad("too many are being made")
+		case f.Do == journal.Pause && (f.For < journal.FirstPause || f.For > max(journal.LongestPause, journal.Rest)):
+			bad("that is no pause")
+		case f.Do == journal.Pause && o.gate != blocked:
+			bad("its callers do not know that it is parked")
+		}
+		if f.Do == journal.Make {
+			o.settled = false
+		}
+		o.asked = &asked{f.Do, s.life}
+	case journal.OpenGate:
+		if s.made != f.Object {
+			bad("it was not made just now, in this life")
+		}
+		if o.parent != "" && s.objects[o.parent].gate != open {
+			bad("its parent is not open")
+		}
+		o.gate, o.final = open, false
+	case journal.ShutGate:
+		o.gate, o.final = shut, false
+	case journal.BlockGate:
+		if f.Reason == nil {
+			bad("for no reason")
+		}
+		o.gate, o.final = blocked, f.Final
+	case journal.Bury:
+		for name, c := range s.objects {
+			if c.parent == f.Object && c.lends && c.gate != buried {
+				bad("its child " + name + " is not buried")
+			}
+		}
+		if f.Tell != (s.life != 0) {
+			bad("the plugin is told of it if and only if it is there")
+		}
+		o.gate = buried
+	}
+}
+
+// check holds the machine's word to the gates.
+func (s *side) check() {
+	for name, e := range s.objects {
+		if !e.lends {
+			continue // refused when it was created
+		}
+		state := s.Look(name).State
+		wrong := false
+		switch e.gate {
+		case open:
+			wrong = state != journal.Open || s.life == 0
+		case shut: // nobody waits for what is known to fail
+			wrong = state != journal.Creating || s.plugin == blocked || s.life != 0 && e.parent != "" && s.objects[e.parent].gate == blocked
+		case blocked: // the plugin is unreachable, or the object is parked
+			wrong = state != journal.Parked && (state != journal.Creating || s.plugin != blocked)
+		case buried:
+			wrong = state != journal.Released
+		}
+		if wrong {
+			s.world.fatal("%s: %s is %s with its gate %d and life %d", s.name, name, state, e.gate, s.life)
+		}
+	}
+	if (s.plugin == open) != (s.life != 0) {
+		s.world.fatal("%s: its gate is %d with life %d", s.name, s.plugin, s.life)
+	}
+	if s.making() > journal.Makings {
+		s.world.fatal("%s: %d are being made", s.name, s.making())
+	}
+}
+
+// pending are the objects for which something was asked, in order of their names.
+func (s *side) pending() []string {
+	var all []string
+	for _, name := range slices.Sorted(maps.Keys(s.objects)) {
+		if s.objects[name].asked != nil {
+			all = append(all, name)
+		}
+	}
+	return all
+}
+
+var verbs = map[journal.Do]string{
+	journal.Lend: "lend", journal.AwaitLoans: "await loans of", journal.Make: "make", journal.Pause: "pause",
+	journal.OpenGate: "open", journal.ShutGate: "shut", journal.BlockGate: "block", journal.Bury: "bury",
+}
+
+// told is an effect as scripts have it. The plugin itself is a dash.
+func told(f journal.Effect) string {
+	object := f.Object
+	if object == "" {
+		object = "-"
+	}
+	text := verbs[f.Do] + " " + object
+	switch {
+	case f.Do == journal.Pause:
+		text += " " + f.For.String()
+	case f.Do == journal.BlockGate && f.Final:
+		text += fmt.Sprintf(" (%s, for good)", status.Code(f.Reason))
+	case f.Do == journal.BlockGate:
+		text += fmt.Sprintf(" (%s)", status.Code(f.Reason))
+	case f.Tell:
+		text += " and tell"
+	}
+	return text
+}
+
+func allTold(effects []journal.Effect) string {
+	if len(effects) == 0 {
+		return "nothing"
+	}
+	var all []string
+	for _, f := range effects {
+		all = append(all, told(f))
+	}
+	return strings.Join(all, ", ")
+}
+
+// coded is an error of a code, by its name.
+func coded(name string) error {
+	for c := range codes.Code(17) {
+		if c.String() == name {
+			return status.Error(c, "as the script wants")
+		}
+	}
+	return nil
+}
