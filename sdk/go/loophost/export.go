@@ -40,11 +40,38 @@ func (e *Export) serves(service string) bool { return e.desc.ServiceName == serv
 func (e *Export) target() wire.Target        { return wire.Target{Impl: e} }
 func (*Export) ready() *gate                 { return nil }
 
-// lent is one loan in force.
+// lent is what is lent to a plugin under one name: for which services, and for how many of its objects each.
 type lent struct {
 	what     Lendable
-	services []string
-	holders  int // objects of the borrower for which it is lent
+	services map[string]int
+}
+
+// lend puts a loan in force. The lock is held.
+func (p *Plugin) lend(loan Loan) {
+	l := p.lent[loan.Lent.Name()]
+	if l == nil {
+		l = &lent{what: loan.Lent, services: map[string]int{}}
+		p.lent[loan.Lent.Name()] = l
+	}
+	for _, s := range loan.Services {
+		l.services[s]++
+	}
+}
+
+// takeBack ends one object's loan. The lock is held.
+func (p *Plugin) takeBack(loan Loan) {
+	l := p.lent[loan.Lent.Name()]
+	if l == nil {
+		return
+	}
+	for _, s := range loan.Services {
+		if l.services[s]--; l.services[s] == 0 {
+			delete(l.services, s)
+		}
+	}
+	if len(l.services) == 0 {
+		delete(p.lent, loan.Lent.Name())
+	}
 }
 
 // loans resolves the calls of one plugin's processes back into the host: what is not lent to that plugin is NOT_FOUND.
@@ -53,17 +80,15 @@ type loans struct{ plugin *Plugin }
 // Resolve implements wire.Resolver.
 func (r loans) Resolve(service, object string) (wire.Target, error) {
 	r.plugin.mu.Lock()
-	l := r.plugin.lent[object]
-	r.plugin.mu.Unlock()
-	if l == nil {
+	defer r.plugin.mu.Unlock()
+	switch l := r.plugin.lent[object]; {
+	case l == nil:
 		return wire.Target{}, status.Errorf(codes.NotFound, "no object %q is lent to plugin %s", object, r.plugin.name)
+	case l.services[service] == 0:
+		return wire.Target{}, status.Errorf(codes.NotFound, "object %s is not lent to plugin %s for %s", object, r.plugin.name, service)
+	default:
+		return l.what.target(), nil
 	}
-	for _, s := range l.services {
-		if s == service {
-			return l.what.target(), nil
-		}
-	}
-	return wire.Target{}, status.Errorf(codes.NotFound, "object %s is not lent to plugin %s for %s", object, r.plugin.name, service)
 }
 
 // exported is the descriptor by which the host serves a service to plugins: each call finds its handler on the export that it

@@ -2,75 +2,74 @@ package loophost
 
 import (
 	"context"
-	"sync"
+	"sync/atomic"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 
+	"github.com/loop-plugins/loop/sdk/go/loophost/journal"
 	"github.com/loop-plugins/loop/sdk/go/wire"
 )
 
 // gate is where callers of an object (or of a plugin itself) wait until it can be called. Every caller waits on its own
 // deadline and behind nobody.
-type gate struct {
-	mu      sync.Mutex
-	life    *life // open in this life; nil: not open
+type gate struct{ now atomic.Pointer[stand] }
+
+// stand is how a gate stands, until it changes: open, blocked or shut.
+type stand struct {
+	life    *life // open in this life
 	blocked error // fails callers at once
+	final   bool  // blocked for as long as the life lasts
 	changed chan struct{}
 }
 
-func newGate() *gate { return &gate{changed: make(chan struct{})} }
-
-func (g *gate) set(l *life, blocked error) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.life, g.blocked = l, blocked
-	close(g.changed)
-	g.changed = make(chan struct{})
+func newGate() *gate {
+	g := &gate{}
+	g.now.Store(&stand{changed: make(chan struct{})})
+	return g
 }
 
-func (g *gate) open(l *life)    { g.set(l, nil) }
-func (g *gate) block(err error) { g.set(nil, err) }
-func (g *gate) shut()           { g.set(nil, nil) }
-
-// look returns the gate's state and the channel that closes when it changes.
-func (g *gate) look() (*life, <-chan struct{}, error) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	return g.life, g.changed, g.blocked
+func (g *gate) set(l *life, blocked error, final bool) {
+	close(g.now.Swap(&stand{life: l, blocked: blocked, final: final, changed: make(chan struct{})}).changed)
 }
 
-// wait returns the life in which the gate is open.
-func (g *gate) wait(ctx context.Context, what string) (*life, error) {
+// open is whether callers are let through. A gate of a life that is ending is as good as shut.
+func (s *stand) open() bool { return s.life != nil && !s.life.dying() }
+
+// wait returns how the gate stands as soon as it is open.
+func (g *gate) wait(ctx context.Context, what string) (*stand, error) {
 	for {
-		l, changed, blocked := g.look()
+		s := g.now.Load()
 		switch {
-		case blocked != nil:
-			return nil, blocked
-		case l != nil && !l.dying():
-			return l, nil
+		case s.blocked != nil:
+			return nil, s.blocked
+		case s.open():
+			return s, nil
 		}
 		select {
-		case <-changed:
+		case <-s.changed:
 		case <-ctx.Done():
-			s := status.FromContextError(ctx.Err())
-			return nil, status.Errorf(s.Code(), "waiting for %s to come back: %v", what, ctx.Err())
+			c := status.FromContextError(ctx.Err())
+			return nil, status.Errorf(c.Code(), "waiting for %s to come back: %v", what, ctx.Err())
 		}
 	}
 }
 
-// settled waits until the gate is open or blocked, or stop ends.
-func (g *gate) settled(stop <-chan struct{}) bool {
+// settled waits until the gate is open or blocked: whoever calls through it would not wait. It returns false when one of the ends
+// comes first.
+func (g *gate) settled(end, otherEnd <-chan struct{}) bool {
 	for {
-		l, changed, blocked := g.look()
-		if blocked != nil || (l != nil && !l.dying()) {
+		s := g.now.Load()
+		if s.blocked != nil || s.open() {
 			return true
 		}
 		select {
-		case <-changed:
-		case <-stop:
+		case <-s.changed:
+		case <-end:
+			return false
+		case <-otherEnd:
 			return false
 		}
 	}
@@ -82,88 +81,79 @@ type gated struct {
 	plugin *Plugin
 	what   string
 	gate   *gate
-	// suspect is told of a call that was in flight at two deaths.
-	suspect func(method string)
+	// object is whose calls these are; empty: the plugin's own.
+	object string
 }
 
 // Invoke implements grpc.ClientConnInterface.
 func (c *gated) Invoke(ctx context.Context, method string, args, reply any, opts ...grpc.CallOption) error {
-	retryable := false
-	if m, ok := wire.MethodOf(method); ok {
-		retryable = m.Retryable
-	}
-	for attempt := 1; ; attempt++ {
-		l, err := c.gate.wait(ctx, c.what)
+	var call journal.Call
+	for {
+		s, err := c.gate.wait(ctx, c.what)
 		if err != nil {
 			return err
 		}
+		l := s.life
 		// Counted before the gate is looked at once more: whoever shuts it and then waits for the count misses no call.
 		l.calls.Add(1)
-		if now, _, _ := c.gate.look(); now != l {
+		if c.gate.now.Load() != s {
 			l.calls.Add(-1)
-			attempt--
 			continue
 		}
 		var trailer metadata.MD
 		err = l.conn.Invoke(ctx, method, args, reply, append(opts[:len(opts):len(opts)], grpc.Trailer(&trailer))...)
 		l.calls.Add(-1)
-		if err != nil && len(trailer.Get(wire.DrainingKey)) > 0 {
-			// Refused unbegun by a life that is ending: it does not count as an attempt.
+		if err == nil {
+			return nil
+		}
+		switch ending(ctx, err, trailer, l) {
+		case journal.Answered:
+			return err
+		case journal.Refused:
 			select {
 			case <-l.ended():
-				attempt--
-				continue
 			case <-ctx.Done():
 				return err
 			}
-		}
-		if !lost(ctx, err, trailer, l) {
-			return err
-		}
-		// The connection broke under the call: whether it was served nobody can say.
-		died := c.plugin.confirmDeath(ctx, l)
-		switch {
-		case attempt == 2 && died:
-			c.suspect(method)
-			return c.unknown(method, "in two lives in a row")
-		case attempt == 2 || !retryable || ctx.Err() != nil:
-			return c.unknown(method, "")
+		case journal.Lost:
+			m, known := wire.MethodOf(method)
+			switch call.Lost(c.plugin.confirmDeath(ctx, l), known && m.Retryable, ctx.Err() != nil) {
+			case journal.Unknown:
+				return c.unknown(method, "")
+			case journal.Suspect:
+				c.plugin.suspect(c.object, method)
+				return c.unknown(method, " in two lives in a row")
+			}
 		}
 	}
 }
 
 // NewStream implements grpc.ClientConnInterface. Streams are not resumed: they end UNAVAILABLE with their life.
 func (c *gated) NewStream(ctx context.Context, desc *grpc.StreamDesc, method string, opts ...grpc.CallOption) (grpc.ClientStream, error) {
-	l, err := c.gate.wait(ctx, c.what)
+	s, err := c.gate.wait(ctx, c.what)
 	if err != nil {
 		return nil, err
 	}
-	s, err := l.conn.NewStream(ctx, desc, method, opts...)
+	stream, err := s.life.conn.NewStream(ctx, desc, method, opts...)
 	if err != nil {
 		return nil, err
 	}
-	return &lifeStream{ClientStream: s, conn: c, ctx: ctx, life: l, method: method}, nil
+	return &lifeStream{ClientStream: stream, conn: c, ctx: ctx, life: s.life, method: method}, nil
 }
 
 func (c *gated) unknown(method, how string) error {
-	if how != "" {
-		how = " " + how
-	}
 	return status.Errorf(codes.Unavailable, "plugin %s ended during %s%s; the call's outcome is unknown", c.plugin.name, method, how)
 }
 
-// lost tells an error of the transport from one of the application, which carries its server's generation.
-func lost(ctx context.Context, err error, trailer metadata.MD, l *life) bool {
-	if err == nil || len(trailer.Get(wire.GenerationKey)) > 0 {
-		return false
-	}
-	switch status.Code(err) {
-	case codes.Unavailable:
-		return true
-	case codes.Canceled: // the connection was closed under the call
-		return ctx.Err() == nil && l.dying()
-	}
-	return false
+// ending is how an attempt in a life has failed.
+func ending(ctx context.Context, err error, trailer metadata.MD, l *life) journal.Ending {
+	return journal.Attempt{
+		Code:       status.Code(err),
+		Generation: len(trailer.Get(wire.GenerationKey)) > 0,
+		Draining:   len(trailer.Get(wire.DrainingKey)) > 0,
+		Gone:       ctx.Err() != nil,
+		Dying:      l.dying(),
+	}.Ending()
 }
 
 type lifeStream struct {
@@ -177,7 +167,7 @@ type lifeStream struct {
 // RecvMsg implements grpc.ClientStream.
 func (s *lifeStream) RecvMsg(m any) error {
 	err := s.ClientStream.RecvMsg(m)
-	if err != nil && lost(s.ctx, err, s.Trailer(), s.life) {
+	if err != nil && ending(s.ctx, err, s.Trailer(), s.life) == journal.Lost {
 		return status.Errorf(codes.Unavailable, "plugin %s ended during the stream %s", s.conn.plugin.name, s.method)
 	}
 	return err

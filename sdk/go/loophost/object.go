@@ -1,6 +1,7 @@
 package loophost
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -12,9 +13,8 @@ import (
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
 
-	"github.com/cenkalti/backoff/v5"
-
 	pluginv1 "github.com/loop-plugins/loop/gen/go/loop/plugin/v1"
+	"github.com/loop-plugins/loop/sdk/go/loophost/journal"
 	"github.com/loop-plugins/loop/sdk/go/wire"
 )
 
@@ -64,52 +64,36 @@ func OnMade[R proto.Message](f func(response R)) CreateOption {
 }
 
 // ObjectState is where an object stands.
-type ObjectState int
+type ObjectState = journal.State
 
 // States of objects.
 const (
-	// Creating: it waits for its process, its parent or its loans, or is being made.
-	Creating ObjectState = iota
-	// Open: it can be called.
-	Open
-	// Parked: it could not be made.
-	Parked
-	// Released: it has ended.
-	Released
+	Creating = journal.Creating
+	Open     = journal.Open
+	Parked   = journal.Parked
+	Released = journal.Released
 )
-
-// String is the state as operators read it.
-func (s ObjectState) String() string {
-	return [...]string{"creating", "open", "parked", "released"}[s]
-}
 
 // Object is the host's handle of an object in a plugin. The runtime makes the object, makes it again in each new life of its
 // process, and holds callers back while there is none. It implements grpc.ClientConnInterface: generated clients call through it.
 type Object struct {
-	plugin *Plugin
-	parent *Object
-	number uint64
-	spec   Constructor
-	onMade onMade
-	gate   *gate
-	seam   grpc.ClientConnInterface
+	plugin   *Plugin
+	parent   string // empty: the plugin itself
+	spec     Constructor
+	onMade   onMade
+	gate     *gate
+	seam     grpc.ClientConnInterface
+	released chan struct{}
 
-	// Guarded by plugin.mu.
-	state    ObjectState
-	reason   error
-	final    bool // parked for good
-	response proto.Message
-	settled  chan struct{} // closed when the first making has ended well, or for good
-	deaths   int           // lives that ended in the middle of a making or of a call that was repeated
-	children []*Object
+	response proto.Message // of the first making; guarded by plugin.mu
 }
 
-func newObject(p *Plugin, parent *Object, c Constructor, options []CreateOption) *Object {
-	o := &Object{plugin: p, parent: parent, spec: c, gate: newGate(), settled: make(chan struct{})}
+func newObject(p *Plugin, parent string, c Constructor, options []CreateOption) *Object {
+	o := &Object{plugin: p, parent: parent, spec: c, gate: newGate(), released: make(chan struct{})}
 	for _, opt := range options {
 		opt.apply(o)
 	}
-	o.seam = wire.Bind(&gated{plugin: p, what: o.String(), gate: o.gate, suspect: o.suspect}, c.Name)
+	o.seam = wire.Bind(&gated{plugin: p, what: o.String(), gate: o.gate, object: c.Name}, c.Name)
 	return o
 }
 
@@ -136,7 +120,7 @@ func (o *Object) NewStream(ctx context.Context, desc *grpc.StreamDesc, method st
 
 // Create implements Maker.
 func (o *Object) Create(c Constructor, options ...CreateOption) *Object {
-	return o.plugin.create(o, c, options)
+	return o.plugin.create(o.spec.Name, c, options)
 }
 
 func (o *Object) serves(service string) bool { return slices.Contains(o.spec.Services, service) }
@@ -147,190 +131,62 @@ func (o *Object) ready() *gate               { return o.gate }
 // tried again while ctx lasts. Generated code gives R.
 func Created[R proto.Message](ctx context.Context, o *Object) (R, error) {
 	var none R
-	select {
-	case <-o.settled:
-	case <-ctx.Done():
-		o.plugin.mu.Lock()
-		reason := o.reason
-		o.plugin.mu.Unlock()
-		if reason == nil {
-			reason = o.plugin.blocked()
-		}
-		if reason == nil {
-			reason = ctx.Err()
-		}
-		s := status.FromContextError(ctx.Err())
-		return none, status.Errorf(s.Code(), "%s was not made in time: %v", o, status.Convert(reason).Message())
-	}
-	o.plugin.mu.Lock()
-	defer o.plugin.mu.Unlock()
-	if o.response == nil {
-		return none, o.reason
-	}
-	return o.response.(R), nil
-}
-
-// The pauses between makings that failed for a reason that may pass.
-const (
-	firstPark   = 50 * time.Millisecond
-	longestPark = 10 * time.Second
-	// makings bounds the constructors of one plugin that run at once: a plugin that comes back with a thousand objects must
-	// not be asked for all of them in one breath.
-	makings = 64
-)
-
-// make makes the object in a life. It runs in a goroutine of its own and holds nothing while it waits or calls.
-func (o *Object) make(l *life) {
-	pause := &backoff.ExponentialBackOff{InitialInterval: firstPark, MaxInterval: longestPark, Multiplier: 2, RandomizationFactor: 0.5}
-	pause.Reset()
 	for {
-		if o.parent != nil && !o.parent.gate.settled(l.ended()) {
-			return
+		s := o.gate.now.Load()
+		o.plugin.mu.Lock()
+		response, reason := o.response, o.plugin.journal.Look(o.spec.Name).Reason
+		o.plugin.mu.Unlock()
+		if response != nil {
+			return response.(R), nil
 		}
-		// What is lent must be settled before a place is taken: a constructor may call it, and a place that waits for a
-		// lent object that waits for a place would wait for ever. Loans form no cycle, because only an object that exists can be lent.
-		for _, loan := range o.spec.Loans {
-			if g := loan.Lent.ready(); g != nil && !g.settled(l.ended()) {
-				return
-			}
-		}
-		select {
-		case o.plugin.makings <- struct{}{}:
-		case <-l.ended():
-			return
-		}
-		response, err := o.construct(l)
-		<-o.plugin.makings
-		if l.dying() {
-			if err != nil {
-				o.interrupted()
-			}
-			return
-		}
-		if err == nil {
-			o.made(l, response)
-			return
-		}
-		if !o.park(l, err) {
-			return
+		if s.final {
+			return none, s.blocked
 		}
 		select {
-		case <-time.After(pause.NextBackOff()):
-		case <-l.ended():
-			return
+		case <-s.changed:
+		case <-ctx.Done():
+			if reason == nil {
+				reason = cmp.Or(o.plugin.gate.now.Load().blocked, ctx.Err())
+			}
+			c := status.FromContextError(ctx.Err())
+			return none, status.Errorf(c.Code(), "%s was not made in time: %v", o, status.Convert(reason).Message())
 		}
 	}
 }
 
-// construct calls the constructor on its own deadline, whoever asked for the object.
-func (o *Object) construct(l *life) (proto.Message, error) {
-	var conn grpc.ClientConnInterface = l.conn
-	parent := ""
-	if o.parent != nil {
-		parent = o.parent.spec.Name
-	}
+// make calls the constructor in a life, on its own deadline, whoever asked for the object. Nothing is held meanwhile.
+func (o *Object) make(l *life) {
 	ctx, cancel := wire.Deadline(l.ctx, o.spec.Method)
 	defer cancel()
 	response := o.spec.Response()
 	var trailer metadata.MD
-	if err := wire.Bind(conn, parent).Invoke(ctx, o.spec.Method, o.spec.Request, response, grpc.Trailer(&trailer)); err != nil {
-		if lost(ctx, err, trailer, l) {
-			o.plugin.confirmDeath(ctx, l) // the end of the process is no failure of the object's
-		}
-		return nil, err
+	err := wire.Bind(l.conn, o.parent).Invoke(ctx, o.spec.Method, o.spec.Request, response, grpc.Trailer(&trailer))
+	if err != nil && ending(ctx, err, trailer, l) == journal.Lost {
+		o.plugin.confirmDeath(ctx, l) // the end of the process is no failure of the object's
 	}
-	return response, nil
-}
-
-// made opens the gate.
-func (o *Object) made(l *life, response proto.Message) {
-	if o.onMade != nil {
+	if err == nil && o.onMade != nil && !l.dying() {
 		o.onMade(response)
 	}
 	o.plugin.mu.Lock()
 	defer o.plugin.mu.Unlock()
-	if o.state == Released || l.dying() {
+	if err != nil {
+		o.plugin.step(journal.Event{What: journal.Failed, Object: o.spec.Name, Life: l.generation, Reason: err})
 		return
 	}
-	o.state, o.reason, o.response, o.deaths = Open, nil, response, 0
-	o.settle()
-	o.gate.open(l)
-}
-
-// settle ends the wait for the first making. The plugin's lock is held.
-func (o *Object) settle() {
-	select {
-	case <-o.settled:
-	default:
-		close(o.settled)
+	o.plugin.step(journal.Event{What: journal.Made, Object: o.spec.Name, Life: l.generation})
+	if o.gate.now.Load().life == l {
+		o.response = response
 	}
 }
 
-// park fails callers with the reason, and reports whether another try may help.
-func (o *Object) park(l *life, err error) bool {
-	code := status.Code(err)
-	final := code == codes.InvalidArgument || code == codes.FailedPrecondition || code == codes.AlreadyExists || code == codes.Unimplemented
-	o.plugin.mu.Lock()
-	defer o.plugin.mu.Unlock()
-	if o.state == Released || l.dying() {
-		return false
+// awaitLoans waits until what the object borrows is settled. What the host lends always is.
+func (o *Object) awaitLoans(l *life) {
+	for _, loan := range o.spec.Loans {
+		if g := loan.Lent.ready(); g != nil && !g.settled(l.ended(), o.released) {
+			return
+		}
 	}
-	o.state, o.reason, o.final = Parked, err, final
-	if final {
-		o.settle()
-		o.gate.block(err)
-		return false
-	}
-	o.gate.block(status.Errorf(codes.Unavailable, "%s could not be made and will be tried again: %s", o, status.Convert(err).Message()))
-	o.plugin.logger.Warn("an object could not be made; it will be tried again", "object", o.spec.Name, "error", err)
-	return true
-}
-
-// interrupted counts a death in the middle of a making.
-func (o *Object) interrupted() {
-	o.plugin.mu.Lock()
-	o.deaths++
-	o.plugin.mu.Unlock()
-}
-
-// suspect parks an object one of whose calls was in flight at two deaths: that call, not chance, may be what kills.
-func (o *Object) suspect(method string) {
-	o.plugin.mu.Lock()
-	defer o.plugin.mu.Unlock()
-	if o.state == Released {
-		return
-	}
-	o.deaths = suspicious
-	o.plugin.logger.Error("a call was in flight at two deaths of its plugin; its object is parked", "object", o.spec.Name, "method", method)
-}
-
-// suspicious is how many deaths make an object suspect.
-const suspicious = 2
-
-// suspectPause is how long a suspect object stays parked in a new life before it is made again.
-const suspectPause = 10 * time.Second
-
-// revive begins the making in a new life. The plugin's lock is held.
-func (o *Object) revive(l *life) {
-	if o.state == Released {
-		return
-	}
-	if o.deaths >= suspicious {
-		o.state, o.reason = Parked, status.Errorf(codes.Unavailable, "%s was in use at %d deaths of its plugin in a row and rests for %s", o, o.deaths, suspectPause)
-		o.gate.block(o.reason)
-		o.deaths = suspicious - 1 // one more chance
-		go func() {
-			select {
-			case <-time.After(suspectPause):
-				o.make(l)
-			case <-l.ended():
-			}
-		}()
-		return
-	}
-	o.state, o.reason, o.final = Creating, nil, false
-	o.gate.shut()
-	go o.make(l)
+	o.plugin.tell(journal.Event{What: journal.Settled, Object: o.spec.Name, Life: l.generation})
 }
 
 // Release ends the object and its children on both sides. It returns when the plugin has let go of them, or at once when the
@@ -339,11 +195,14 @@ func (o *Object) Release(ctx context.Context) error {
 	p := o.plugin
 	p.mu.Lock()
 	var names []string
-	names = o.bury(names)
+	for _, e := range p.step(journal.Event{What: journal.Release, Object: o.spec.Name}) {
+		if e.Do == journal.Bury && e.Tell {
+			names = append(names, e.Object)
+		}
+	}
 	l := p.life
-	told := l != nil && l.ready // a life that only starts has none of the journal's objects, and no connection yet
 	p.mu.Unlock()
-	if len(names) == 0 || !told || l.dying() {
+	if len(names) == 0 {
 		return nil
 	}
 	ctx, cancel := wire.Deadline(ctx, pluginv1.LifecycleService_Release_FullMethodName)
@@ -353,30 +212,4 @@ func (o *Object) Release(ctx context.Context) error {
 		return nil // with the process, the object is gone
 	}
 	return fmt.Errorf("releasing %s: %w", o, err)
-}
-
-// bury takes the object and its children out of the journal, children first. The plugin's lock is held.
-func (o *Object) bury(names []string) []string {
-	if o.state == Released {
-		return names
-	}
-	children := o.children
-	o.children = nil // each child would take itself out of the list that is walked
-	for _, c := range children {
-		names = c.bury(names)
-	}
-	o.state = Released
-	o.reason = status.Errorf(codes.NotFound, "%s was released", o)
-	o.settle()
-	o.gate.block(o.reason)
-	for _, loan := range o.spec.Loans {
-		if loan.Lent != nil {
-			o.plugin.takeBack(loan.Lent.Name())
-		}
-	}
-	delete(o.plugin.objects, o.spec.Name)
-	if o.parent != nil {
-		o.parent.children = slices.DeleteFunc(o.parent.children, func(c *Object) bool { return c == o })
-	}
-	return append(names, o.spec.Name)
 }

@@ -12,9 +12,11 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
 
 	pluginv1 "github.com/loop-plugins/loop/gen/go/loop/plugin/v1"
 	"github.com/loop-plugins/loop/sdk/go/loop"
+	"github.com/loop-plugins/loop/sdk/go/loophost/journal"
 	"github.com/loop-plugins/loop/sdk/go/loophost/process"
 	"github.com/loop-plugins/loop/sdk/go/loophost/supervise"
 	"github.com/loop-plugins/loop/sdk/go/wire"
@@ -51,7 +53,6 @@ type Plugin struct {
 	logger   *slog.Logger
 	gate     *gate
 	seam     grpc.ClientConnInterface
-	makings  chan struct{}
 	events   chan event
 	ended    chan struct{} // closed when the supervisor has
 
@@ -59,8 +60,8 @@ type Plugin struct {
 	machine  supervise.Machine
 	life     *life            // the current one, from its launch to its end
 	spare    *process.Process // started and not initialised: the next life takes it
-	objects  map[string]*Object
-	created  uint64 // numbers objects in the order of the journal
+	journal  *journal.Machine
+	objects  map[string]*Object // those of the journal
 	lent     map[string]*lent
 	lastExit process.Exit
 	lastErr  error // why the last life ended or did not begin
@@ -84,21 +85,7 @@ func (r *Runtime) Launch(ctx context.Context, kind wire.Kind, s PluginSettings) 
 	if s.MemoryLimit > 0 && !process.TellsMemory() {
 		return nil, fmt.Errorf("plugin %s: its memory limit cannot be kept, since this machine does not tell in /proc what memory a process takes; mount /proc, or remove the limit", s.Name)
 	}
-	p := &Plugin{
-		runtime: r, name: s.Name, kind: kind, settings: s,
-		logger:  r.settings.Logger.With("plugin", s.Name),
-		gate:    newGate(),
-		makings: make(chan struct{}, makings),
-		events:  make(chan event),
-		ended:   make(chan struct{}),
-		objects: map[string]*Object{}, lent: map[string]*lent{},
-		first: make(chan struct{}),
-	}
-	p.machine.Jitter = func() float64 { return 0.5 + rand.Float64() }
-	p.seam = wire.Bind(&gated{plugin: p, what: "plugin " + p.name, gate: p.gate, suspect: func(string) {}}, "")
-	if t := r.telemetry; t != nil {
-		p.lent[t.name] = &lent{what: t, services: []string{t.desc.ServiceName}, holders: 1}
-	}
+	p := newPlugin(r, kind, s)
 	if err := r.add(p); err != nil {
 		return nil, err
 	}
@@ -119,6 +106,25 @@ func (r *Runtime) Launch(ctx context.Context, kind wire.Kind, s PluginSettings) 
 	return p, nil
 }
 
+func newPlugin(r *Runtime, kind wire.Kind, s PluginSettings) *Plugin {
+	p := &Plugin{
+		runtime: r, name: s.Name, kind: kind, settings: s,
+		logger:  r.settings.Logger.With("plugin", s.Name),
+		gate:    newGate(),
+		events:  make(chan event),
+		ended:   make(chan struct{}),
+		objects: map[string]*Object{}, lent: map[string]*lent{},
+		first: make(chan struct{}),
+	}
+	jitter := func() float64 { return 0.5 + rand.Float64() }
+	p.machine.Jitter, p.journal = jitter, journal.New(p.name, jitter)
+	p.seam = wire.Bind(&gated{plugin: p, what: "plugin " + p.name, gate: p.gate}, "")
+	if t := r.telemetry; t != nil {
+		p.lend(Loan{Lent: t, Services: []string{t.desc.ServiceName}})
+	}
+	return p
+}
+
 // Name is the plugin's name.
 func (p *Plugin) Name() string { return p.name }
 
@@ -137,72 +143,106 @@ func (p *Plugin) NewStream(ctx context.Context, desc *grpc.StreamDesc, method st
 
 // Create implements Maker.
 func (p *Plugin) Create(c Constructor, options ...CreateOption) *Object {
-	return p.create(nil, c, options)
+	return p.create("", c, options)
 }
 
-func (p *Plugin) create(parent *Object, c Constructor, options []CreateOption) *Object {
+func (p *Plugin) create(parent string, c Constructor, options []CreateOption) *Object {
 	o := newObject(p, parent, c, options)
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	refuse := func(err error) *Object {
-		o.state, o.reason, o.final = Parked, err, true
-		o.settle()
-		o.gate.block(err)
+	refuse := func(code codes.Code, format string, a ...any) *Object {
+		o.gate.set(nil, status.Errorf(code, format, a...), true)
 		return o
 	}
-	if parent != nil && parent.state == Released {
-		return refuse(status.Errorf(codes.NotFound, "%s was released", parent))
-	}
+	borrows := false
 	for _, l := range c.Loans {
 		if l.Lent == nil {
-			return refuse(status.Errorf(codes.InvalidArgument, "%s: nothing was lent for %s", c.Method, l.Field))
+			return refuse(codes.InvalidArgument, "%s: nothing was lent for %s", c.Method, l.Field)
 		}
 		for _, s := range l.Services {
 			if !l.Lent.serves(s) {
-				return refuse(status.Errorf(codes.InvalidArgument, "%s: %s does not serve %s, which %s wants", c.Method, l.Lent.Name(), s, l.Field))
+				return refuse(codes.InvalidArgument, "%s: %s does not serve %s, which %s wants", c.Method, l.Lent.Name(), s, l.Field)
 			}
 		}
-	}
-	// Loans are valid before the request leaves.
-	for _, l := range c.Loans {
 		l.Set(l.Lent.Name())
-		p.lend(l.Lent, l.Services)
+		borrows = borrows || l.Lent.ready() != nil
 	}
-	p.created++
-	o.number = p.created
-	p.objects[c.Name] = o
-	if parent != nil {
-		parent.children = append(parent.children, o)
-	}
-	switch l := p.life; {
-	case l != nil && l.ready && !l.dying():
-		go o.make(l)
-	case p.machine.State() == supervise.Quarantined || p.machine.State() == supervise.Stopped:
-		if _, _, blocked := p.gate.look(); blocked != nil {
-			o.gate.block(blocked)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if old := p.objects[c.Name]; old != nil {
+		if old.parent == parent && old.spec.Method == c.Method && proto.Equal(old.spec.Request, c.Request) {
+			return old
 		}
+		return refuse(codes.AlreadyExists, "%s was made by another request", o)
+	}
+	p.objects[c.Name] = o
+	p.step(journal.Event{What: journal.Create, Object: c.Name, Parent: parent, Borrows: borrows})
+	if p.journal.Look(c.Name).State == Released {
+		delete(p.objects, c.Name) // with its parent
 	}
 	return o
 }
 
-// lend puts a loan in force. The lock is held.
-func (p *Plugin) lend(what Lendable, services []string) {
-	l := p.lent[what.Name()]
-	if l == nil {
-		l = &lent{what: what}
-		p.lent[what.Name()] = l
-	}
-	l.holders++
-	l.services = append(l.services, services...)
+// tell takes an event into the journal.
+func (p *Plugin) tell(e journal.Event) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.step(e)
 }
 
-// takeBack ends one holder's loan. The lock is held.
-func (p *Plugin) takeBack(name string) {
-	if l := p.lent[name]; l != nil {
-		if l.holders--; l.holders == 0 {
-			delete(p.lent, name)
+// step takes an event into the journal and carries its effects out. The lock is held, and nothing waits for anything: what takes
+// time is begun, and tells the journal when it has ended.
+func (p *Plugin) step(e journal.Event) []journal.Effect {
+	if l := p.life; l != nil && l.ready && l.dying() {
+		// It ends for the journal when that is noticed, and not only when nothing of it is left.
+		p.carry(p.journal.Step(journal.Event{What: journal.Ended, Life: l.generation}))
+	}
+	effects := p.journal.Step(e)
+	p.carry(effects)
+	return effects
+}
+
+func (p *Plugin) carry(effects []journal.Effect) {
+	l := p.life
+	for _, e := range effects {
+		o, g := p.objects[e.Object], p.gate
+		if o != nil {
+			g = o.gate
+		}
+		switch e.Do {
+		case journal.Lend:
+			for _, loan := range o.spec.Loans {
+				p.lend(loan)
+			}
+		case journal.AwaitLoans:
+			go o.awaitLoans(l)
+		case journal.Make:
+			go o.make(l)
+		case journal.Pause:
+			p.logger.Warn("an object is parked; it will be tried again", "object", e.Object, "pause", e.For, "error", e.Reason)
+			time.AfterFunc(e.For, func() { p.tell(journal.Event{What: journal.Due, Object: e.Object, Life: l.generation}) })
+		case journal.OpenGate:
+			g.set(l, nil, false)
+		case journal.ShutGate:
+			g.set(nil, nil, false)
+		case journal.BlockGate:
+			g.set(nil, e.Reason, e.Final)
+		case journal.Bury:
+			g.set(nil, e.Reason, e.Final)
+			close(o.released)
+			for _, loan := range o.spec.Loans {
+				p.takeBack(loan)
+			}
+			delete(p.objects, e.Object)
 		}
 	}
+}
+
+// suspect tells the journal of a call that was in flight at two deaths: that call, not chance, may be what kills.
+func (p *Plugin) suspect(object, method string) {
+	if object == "" {
+		return // the plugin itself cannot rest
+	}
+	p.logger.Error("a call was in flight at two deaths of its plugin; its object is parked", "object", object, "method", method)
+	p.tell(journal.Event{What: journal.Suspected, Object: object})
 }
 
 // Restart replaces the plugin's process by a new one of the same command, which may be another binary by now, and lifts a
@@ -233,17 +273,17 @@ func (p *Plugin) Restart(ctx context.Context) error {
 	}
 	p.send(supervise.Restart, nil)
 	for {
-		l, changed, blocked := p.gate.look()
-		if l != nil && l.generation > generation {
+		s := p.gate.now.Load()
+		if s.life != nil && s.life.generation > generation {
 			return nil
 		}
 		select {
-		case <-changed:
+		case <-s.changed:
 		case <-p.ended:
 			return fmt.Errorf("plugin %s was stopped", p.name)
 		case <-ctx.Done():
-			if blocked != nil {
-				return blocked
+			if s.blocked != nil {
+				return s.blocked
 			}
 			return fmt.Errorf("plugin %s did not become ready again: %w", p.name, ctx.Err())
 		}
@@ -257,17 +297,6 @@ func (p *Plugin) takeSpare() *process.Process {
 	spare := p.spare
 	p.spare = nil
 	return spare
-}
-
-// suspend makes callers wait for the next life. The lock is held.
-func (p *Plugin) suspend() {
-	p.gate.shut()
-	for _, o := range p.objects {
-		if !o.final {
-			o.state, o.reason = Creating, nil
-			o.gate.shut()
-		}
-	}
 }
 
 // Close ends the plugin: it drains, then SIGTERM, then SIGKILL, within the runtime's StopTimeout.
@@ -291,12 +320,6 @@ func (p *Plugin) current() *life {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.life
-}
-
-// blocked is why the plugin cannot be called, if it cannot.
-func (p *Plugin) blocked() error {
-	_, _, err := p.gate.look()
-	return err
 }
 
 func (p *Plugin) send(e supervise.Event, l *life) {
@@ -356,7 +379,8 @@ func (p *Plugin) supervise() {
 			lives.Go(func() { l.run() })
 		}
 		if do.Kill && e.what == supervise.Restart {
-			p.suspend() // callers wait for the new process while the old one finishes what it has
+			// Callers wait for the new process while the old one finishes what it has.
+			p.step(journal.Event{What: journal.Replaced, Life: p.machine.Lives()})
 		}
 		l := p.life
 		p.mu.Unlock()
@@ -379,15 +403,12 @@ func (p *Plugin) supervise() {
 	}
 }
 
-// becameReady opens the plugin and makes its objects, in the order of the journal. The lock is held.
+// becameReady begins a life. The lock is held.
 func (p *Plugin) becameReady(l *life) {
 	l.ready = true
 	p.readyAt, p.info = time.Now(), l.info
 	p.logger.Info("the plugin is ready", "generation", l.generation, "pid", l.pid(), "version", l.info.GetVersion(), "runtime", l.info.GetRuntime())
-	p.gate.open(l)
-	for _, o := range p.journal() {
-		o.revive(l)
-	}
+	p.step(journal.Event{What: journal.Ready, Life: l.generation})
 	select {
 	case <-p.first:
 	default:
@@ -395,7 +416,7 @@ func (p *Plugin) becameReady(l *life) {
 	}
 }
 
-// buried notes the end of a life: its objects are suspended until the next. The lock is held.
+// buried notes the end of a life. The lock is held.
 func (p *Plugin) buried(l *life) {
 	p.lastErr = l.err
 	if l.err == nil {
@@ -411,7 +432,7 @@ func (p *Plugin) buried(l *life) {
 	}
 	p.logger.Log(context.Background(), level, "the plugin's process ended", "generation", l.generation, "pid", l.pid(), "reason", p.lastErr)
 	p.life = nil
-	p.suspend()
+	p.step(journal.Event{What: journal.Ended, Life: l.generation})
 }
 
 // unreachable fails callers at once while nobody can say when the plugin comes back. The lock is held.
@@ -420,22 +441,7 @@ func (p *Plugin) unreachable(s supervise.State) {
 	if p.lastErr != nil {
 		err = status.Errorf(codes.Unavailable, "plugin %s is %s: %v", p.name, s, p.lastErr)
 	}
-	p.gate.block(err)
-	for _, o := range p.objects {
-		if !o.final {
-			o.gate.block(err)
-		}
-	}
-}
-
-// journal is the plugin's objects in the order of their creation. The lock is held.
-func (p *Plugin) journal() []*Object {
-	all := make([]*Object, 0, len(p.objects))
-	for _, o := range p.objects {
-		all = append(all, o)
-	}
-	sortByNumber(all)
-	return all
+	p.step(journal.Event{What: journal.Unreachable, Reason: err})
 }
 
 // confirmDeath asks, after a connection broke under a call, whether its life is over: a broken connection of a living process

@@ -1,5 +1,6 @@
 // Package loophost is the host's side of LOOP: it launches plugins, supervises them, makes the objects in them and makes them
-// again after a restart, lends them what they may call, and forwards calls between them.
+// again after a restart, lends them what they may call, and forwards calls between them. What to do, and when, is decided by two state
+// machines, supervise for processes and journal for objects and calls; here it is carried out.
 //
 // It knows the contract's options and lifecycle. It must not know any product or chain: typed handles are generated.
 package loophost
@@ -180,8 +181,4 @@ func (r *Runtime) serial() uint64 {
 
 func short(service string) string {
 	return strings.TrimSuffix(service[strings.LastIndexByte(service, '.')+1:], "Service")
-}
-
-func sortByNumber(all []*Object) {
-	slices.SortFunc(all, func(a, b *Object) int { return cmp.Compare(a.number, b.number) })
 }

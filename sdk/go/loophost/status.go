@@ -69,13 +69,10 @@ func (p *Plugin) Status() Status {
 	if p.lastErr != nil {
 		s.LastExit = p.lastErr.Error()
 	}
-	for _, o := range p.journal() {
-		st := ObjectStatus{Name: o.spec.Name, Type: o.spec.Type, State: o.state}
-		if o.parent != nil {
-			st.Parent = o.parent.spec.Name
-		}
-		if o.state == Parked && o.reason != nil {
-			st.Reason = o.reason.Error()
+	for _, o := range p.journal.Objects() {
+		st := ObjectStatus{Name: o.Name, Type: p.objects[o.Name].spec.Type, State: o.State, Parent: o.Parent}
+		if o.Reason != nil {
+			st.Reason = o.Reason.Error()
 		}
 		s.Objects = append(s.Objects, st)
 	}
