@@ -7,11 +7,9 @@ import (
 	"log/slog"
 	"math/big"
 	"slices"
-	"strconv"
 	"sync"
 	"time"
 
-	"github.com/cenkalti/backoff/v5"
 	"github.com/ethereum/go-ethereum/common"
 	"github.com/ethereum/go-ethereum/common/hexutil"
 	"github.com/smartcontractkit/libocr/offchainreporting2plus/chains/evmutil"
@@ -83,7 +81,7 @@ func newChain(config Config, loans relayerv1loop.CreateChainLoans, logger *slog.
 	}, nodes)
 	ctx, cancel := context.WithCancel(context.Background())
 	c.cancel = cancel
-	c.resumed.Go(func() { c.resume(ctx) })
+	c.resumed.Go(func() { relayer.Resume(ctx, loans.Store, logger, c.resume) })
 	return c, nil
 }
 
@@ -107,25 +105,13 @@ func (c *Chain) Close() error {
 	return errors.Join(failures...)
 }
 
-// resume starts the queues of accounts that have something unfinished in the Store, whether or not a job still names them.
-func (c *Chain) resume(ctx context.Context) {
-	accounts, err := backoff.Retry(ctx, func() ([]string, error) { return relayer.Accounts(ctx, c.loans.Store) },
-		backoff.WithMaxElapsedTime(0), backoff.WithNotify(func(err error, next time.Duration) {
-			c.logger.Warn("unfinished transmissions could not be looked up", "in", next, "error", err)
-		}))
-	if err != nil {
-		return // closed
+// resume starts the queue of an account that has something unfinished in the Store.
+func (c *Chain) resume(name string) error {
+	address, err := account.Parse(name)
+	if err == nil {
+		_, err = c.queue(address)
 	}
-	for _, text := range accounts {
-		address, err := account.Parse(text)
-		if err != nil {
-			c.logger.Error("the store holds transmissions of an account that is no address", "account", text)
-			continue
-		}
-		if _, err := c.queue(address); err != nil {
-			return // closed
-		}
-	}
+	return err
 }
 
 // advanced hears of the newest block of each node, whether or not it is new. A block counts once for each node that tells of
@@ -256,24 +242,9 @@ func (c *Chain) ChainStatus(context.Context, *relayerv1.ChainStatusRequest) (*re
 	return &relayerv1.ChainStatusResponse{ChainId: c.config.ChainID, Enabled: c.config.Enabled, ConfigToml: document}, nil
 }
 
-// ListNodeStatuses implements relayerv1loop.Chain. A page token is the number of nodes before the page.
+// ListNodeStatuses implements relayerv1loop.Chain.
 func (c *Chain) ListNodeStatuses(_ context.Context, request *relayerv1.ListNodeStatusesRequest) (*relayerv1.ListNodeStatusesResponse, error) {
-	nodes := c.pool.Statuses()
-	start := 0
-	if token := request.GetPageToken(); token != "" {
-		var err error
-		if start, err = strconv.Atoi(token); err != nil || start <= 0 || start >= len(nodes) {
-			return nil, status.Errorf(codes.InvalidArgument, "page_token: %q is not from a list of this chain's %d nodes; begin again without one", token, len(nodes))
-		}
-	}
-	end := len(nodes)
-	response := &relayerv1.ListNodeStatusesResponse{Total: uint32(len(nodes))}
-	if size := int64(request.GetPageSize()); size > 0 && size < int64(end-start) {
-		end = start + int(size)
-		response.NextPageToken = strconv.Itoa(end)
-	}
-	response.Nodes = slices.Clone(nodes[start:end])
-	return response, nil
+	return c.pool.Page(request)
 }
 
 // Transact implements relayerv1loop.Chain.

@@ -3,7 +3,6 @@ module github.com/loop-plugins/loop/plugins/starknet
 go 1.26.0
 
 require (
-	github.com/cenkalti/backoff/v5 v5.0.3
 	github.com/google/go-cmp v0.7.0
 	github.com/loop-plugins/loop v0.0.0-00010101000000-000000000000
 	github.com/loop-plugins/loop/sdk/go/stark v0.0.0-00010101000000-000000000000
@@ -21,6 +20,7 @@ require (
 	github.com/beorn7/perks v1.0.1 // indirect
 	github.com/bits-and-blooms/bitset v1.20.0 // indirect
 	github.com/bufbuild/protocompile v0.14.1 // indirect
+	github.com/cenkalti/backoff/v5 v5.0.3 // indirect
 	github.com/cespare/xxhash/v2 v2.3.0 // indirect
 	github.com/consensys/gnark-crypto v0.18.1 // indirect
 	github.com/fatih/color v1.16.0 // indirect

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -445,4 +446,26 @@ func (p *Pool[C]) Statuses() []*relayerv1.NodeStatus {
 		statuses[i] = s
 	}
 	return statuses
+}
+
+// Page is a page of Statuses, as ChainService.ListNodeStatuses has it. Its token is the number of nodes before it.
+//
+// Errors: INVALID_ARGUMENT (a token that is none).
+func (p *Pool[C]) Page(request *relayerv1.ListNodeStatusesRequest) (*relayerv1.ListNodeStatusesResponse, error) {
+	nodes := p.Statuses()
+	start := 0
+	if token := request.GetPageToken(); token != "" {
+		var err error
+		if start, err = strconv.Atoi(token); err != nil || start <= 0 || start >= len(nodes) {
+			return nil, status.Errorf(codes.InvalidArgument, "page_token: %q is not from a list of this chain's %d nodes; begin again without one", token, len(nodes))
+		}
+	}
+	end := len(nodes)
+	response := &relayerv1.ListNodeStatusesResponse{Total: uint32(len(nodes))}
+	if size := int64(request.GetPageSize()); size > 0 && size < int64(end-start) {
+		end = start + int(size)
+		response.NextPageToken = strconv.Itoa(end)
+	}
+	response.Nodes = nodes[start:end]
+	return response, nil
 }

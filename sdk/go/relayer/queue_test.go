@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -319,19 +318,6 @@ func TestQueueRuns(t *testing.T) {
 			t.Error(err)
 		}
 	})
-}
-
-func TestAccounts(t *testing.T) {
-	t.Parallel()
-	store := &relayertest.Store{}
-	for _, account := range []string{"b", "a", "c", "d", "e"} {
-		q := NewQueue(QueueSettings{Account: account, Store: store, Sender: &script{}})
-		add(t, q, item("x", 1), item("y", 1))
-	}
-	got, err := Accounts(t.Context(), store)
-	if diff := cmp.Diff("a b c d e", strings.Join(got, " ")); diff != "" || err != nil {
-		t.Errorf("Accounts (-want +got):\n%s%v", diff, err)
-	}
 }
 
 func TestUnreadableRecords(t *testing.T) {

@@ -152,27 +152,3 @@ func (s shelf) load(ctx context.Context) (items []*queued, flights []*flight, er
 		}
 	}
 }
-
-// Accounts lists the accounts that have records in a Store, so that a relayer which starts again can finish what it had
-// accepted for jobs that are gone.
-func Accounts(ctx context.Context, store hostservicev1.StoreServiceClient) ([]string, error) {
-	var accounts []string
-	seen := map[string]bool{}
-	token := ""
-	for {
-		page, err := store.List(ctx, &hostservicev1.ListRequest{Prefix: "transmit/", PageToken: token, PageSize: 1000})
-		if err != nil {
-			return nil, fmt.Errorf("list the accounts with unfinished transmissions in the store: %w", err)
-		}
-		for _, e := range page.GetEntries() {
-			account, _, found := strings.Cut(strings.TrimPrefix(e.GetKey(), "transmit/"), "/")
-			if found && !seen[account] {
-				seen[account] = true
-				accounts = append(accounts, account)
-			}
-		}
-		if token = page.GetNextPageToken(); token == "" {
-			return accounts, nil
-		}
-	}
-}
