@@ -173,6 +173,23 @@ func TestLoadReadsTheEnvironment(t *testing.T) {
 	}
 }
 
+func TestLoadReadsWhatIsDebugged(t *testing.T) {
+	t.Parallel()
+	loaded, err := loadText(t, "", map[string]string{"LOOP_REATTACH": " evm=/run/a.json, median=/run/b=c.json,", "CL_EVM_CMD": "loop-evm"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	e := loaded.Environment
+	if e.EVM.Attach != "/run/a.json" || e.Median.Attach != "/run/b=c.json" || e.Median.InProcess() || e.Solana.Attach != "" || !e.Solana.InProcess() {
+		t.Errorf("environment is %+v", e)
+	}
+	for _, text := range []string{"/run/a.json", "evm=", "EVM=/run/a.json", "evm=/run/a.json,near=/run/b.json"} {
+		if _, err := loadText(t, "", map[string]string{"LOOP_REATTACH": text}); err == nil || !strings.HasPrefix(err.Error(), "LOOP_REATTACH: ") || !strings.Contains(err.Error(), "is not NAME=FILE") {
+			t.Errorf("%s: %v", text, err)
+		}
+	}
+}
+
 func TestLoadReportsEveryProblem(t *testing.T) {
 	t.Parallel()
 	files, err := filepath.Glob("testdata/invalid/*.toml")

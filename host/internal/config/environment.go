@@ -24,8 +24,10 @@ type Environment struct {
 
 // Plugin is how one kind of plugin is run.
 type Plugin struct {
-	// Command is the program and its arguments; empty means in-process.
+	// Command is the program and its arguments; empty means in-process, unless Attach is set.
 	Command []string
+	// Attach is the file of a process to attach to in place of starting one; it goes before Command.
+	Attach string
 	// Variables are the whole environment of the plugin: it inherits none.
 	Variables []Variable
 	// Rules are the file's, [Plugins.Median] and its like, with the checksums of CL_<NAME>_SHA256 in place of theirs.
@@ -33,7 +35,7 @@ type Plugin struct {
 }
 
 // InProcess reports whether the plugin has no process of its own.
-func (p Plugin) InProcess() bool { return len(p.Command) == 0 }
+func (p Plugin) InProcess() bool { return len(p.Command) == 0 && p.Attach == "" }
 
 // Environ returns the variables in the form of os.Environ, values in full: never log it.
 func (p Plugin) Environ() []string {
@@ -62,6 +64,7 @@ const environmentReference = `
 #   CL_MEDIAN_SHA256 and so on        checksums of the command's files, in place of Plugins.<Kind>.SHA256
 #   CL_MEDIAN_ENV, CL_EVM_ENV,        file with the plugin's environment, a line KEY=VALUE for each variable;
 #   CL_SOLANA_ENV, CL_STARKNET_ENV    plugins inherit nothing from the node
+#   LOOP_REATTACH                     NAME=FILE,… attaches to plugins that were started with --debug, in place of their commands
 #   CL_MIN_OCR2_MAX_DURATION_QUERY    least time that libocr gives queries, for every relay; default 100ms
 #   CL_PROMETHEUS_DISCOVERY_HOSTNAME  host name in /discovery; default: the machine's
 `
@@ -98,14 +101,31 @@ func readEnvironment(p *problems, lookup func(string) (string, bool)) Environmen
 		switch {
 		case pin.bad != "":
 			p.addAt("CL_"+name+"_SHA256", 0, badPin, pin.bad)
-		case len(pin.Sums) > 0 && len(words) == 0:
+		case len(pin.Sums) > 0 && len(words) == 0 && value("LOOP_REATTACH") == "":
 			p.addAt("CL_"+name+"_SHA256", 0, pinInside, "CL_"+name+"_CMD")
 		}
 		if file := value("CL_" + name + "_ENV"); file != "" {
 			plugin.Variables = readVariables(p, "CL_"+name+"_ENV", file)
 		}
 	}
+	readReattach(p, value("LOOP_REATTACH"), &environment)
 	return environment
+}
+
+// readReattach reads NAME=FILE pairs with commas between.
+func readReattach(p *problems, text string, environment *Environment) {
+	plugins := map[string]*Plugin{"median": &environment.Median, "evm": &environment.EVM, "solana": &environment.Solana, "starknet": &environment.Starknet}
+	for pair := range strings.SplitSeq(text, ",") {
+		if strings.TrimSpace(pair) == "" {
+			continue
+		}
+		name, file, _ := strings.Cut(strings.TrimSpace(pair), "=")
+		if plugin := plugins[name]; plugin != nil && file != "" {
+			plugin.Attach = file
+			continue
+		}
+		p.addAt("LOOP_REATTACH", 0, "%q is not NAME=FILE with a name of median, evm, solana and starknet, and the file that the plugin named when it was started with --debug", pair)
+	}
 }
 
 var variableName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_.-]*$`)

@@ -142,6 +142,10 @@ func (j *jobs) isolate(ctx context.Context, r *running) (_ *isolation, err error
 			j.giveBack(context.WithoutCancel(ctx), reserved, r)
 		}
 	}()
+	environment := n.settings.Config.Environment
+	if environment.Median.Attach != "" || slices.ContainsFunc(relayers(n.settings.Config), func(kind relayer) bool { return kind.name == r.spec.Relay && kind.plugin.Attach != "" }) {
+		return nil, errors.New("an isolated job has processes of its own, and LOOP_REATTACH names one for all jobs; debug it as a shared job")
+	}
 	for _, kind := range relayers(n.settings.Config) {
 		if kind.name != r.spec.Relay {
 			continue

@@ -174,6 +174,10 @@ func pluginSettings(name string, c config.Plugin, inside func() loop.Plugin) loo
 		s.InProcess = &b
 		return s
 	}
+	if c.Attach != "" {
+		s.Attach, s.Hint = c.Attach, "check LOOP_REATTACH"
+		return s
+	}
 	s.Command, s.Env, s.SHA256, s.MemoryLimit = c.Command, c.Environ(), c.Rules.SHA256.Sums, c.Rules.MemoryLimit.Bytes
 	return s
 }

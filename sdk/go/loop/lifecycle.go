@@ -31,7 +31,10 @@ type lifecycle struct {
 // Init implements pluginv1.LifecycleServiceServer.
 func (l *lifecycle) Init(_ context.Context, r *pluginv1.InitRequest) (*pluginv1.InitResponse, error) {
 	if l.host.initialised() {
-		return nil, errInitialised()
+		if !l.host.again {
+			return nil, errInitialised()
+		}
+		l.host.leave()
 	}
 	conn, err := l.dial(r)
 	if err != nil {

@@ -8,6 +8,7 @@ package loop
 
 import (
 	"context"
+	"io"
 	"log/slog"
 	"sync"
 
@@ -31,6 +32,8 @@ type Host struct {
 	mu        sync.Mutex
 	conn      grpc.ClientConnInterface // nil before Init
 	telemetry string
+	// again lets a host take the place of another, as with a plugin that is being debugged.
+	again bool
 	// stop ends the process's server after a drain; nil in-process.
 	stop func()
 }
@@ -70,6 +73,18 @@ func (h *Host) connect(conn grpc.ClientConnInterface, telemetry string) error {
 	}
 	h.conn, h.telemetry = conn, telemetry
 	return nil
+}
+
+// leave forgets a host that another takes the place of, and ends its objects.
+func (h *Host) leave() {
+	h.mu.Lock()
+	conn := h.conn
+	h.conn = nil
+	h.mu.Unlock()
+	h.objects.restart()
+	if c, ok := conn.(io.Closer); ok {
+		_ = c.Close() // it is gone
+	}
 }
 
 func errInitialised() error {

@@ -8,7 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
-	"runtime/debug"
+	rundebug "runtime/debug"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
@@ -41,10 +41,17 @@ func Serve(p Plugin) {
 		fmt.Printf("%s %s (kind %s, protocol %d)\n", name, version(), p.Kind.Name, p.Kind.ProtocolVersion)
 		return
 	}
+	if len(os.Args) == 2 && os.Args[1] == "--debug" {
+		if err := debug(context.Background(), p, name, os.Stderr); err != nil {
+			fmt.Fprintf(os.Stderr, "%s: serving a debugger failed: %v\n", name, err)
+			os.Exit(1)
+		}
+		return
+	}
 	switch cookie := os.Getenv(wire.CookieKey); cookie {
 	case p.Kind.Cookie:
 	case "":
-		fmt.Fprintf(os.Stderr, "%s is a LOOP plugin of kind %s: a node starts it. Name it to the node by its CL_<NAME>_CMD variable and start the node.\n", name, p.Kind.Name)
+		fmt.Fprintf(os.Stderr, "%s is a LOOP plugin of kind %s: a node starts it. Name it to the node by its CL_<NAME>_CMD variable and start the node; or start it with --debug.\n", name, p.Kind.Name)
 		os.Exit(1)
 	default:
 		fmt.Fprintf(os.Stderr, "%s is a LOOP plugin of kind %s, and the node started it for another (%q)\n", name, p.Kind.Name, cookie)
@@ -93,7 +100,7 @@ func exitWithHost(stdin io.Reader, logger *slog.Logger) {
 
 // version is the version of the plugin's main module.
 func version() string {
-	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
+	if info, ok := rundebug.ReadBuildInfo(); ok && info.Main.Version != "" {
 		return info.Main.Version
 	}
 	return "(devel)"

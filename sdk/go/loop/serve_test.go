@@ -627,3 +627,85 @@ func TestMetricsAreNegotiated(t *testing.T) {
 		})
 	}
 }
+
+// A plugin that a person starts with --debug serves one host after another, none of which ends it, and nobody without the key in its
+// file.
+func TestDebug(t *testing.T) {
+	t.Parallel()
+	folder, err := os.MkdirTemp("", "loop")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(folder) })
+	cmd := command(t, []string{"XDG_RUNTIME_DIR=" + folder}, "--debug")
+	stderr, err := cmd.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil { // without a stdin, whose end would end it
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = cmd.Process.Kill() })
+	words := bufio.NewReader(stderr)
+	said, err := words.ReadString('\n')
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := regexp.MustCompile(`^(\S+) serves as process ([0-9]+) until Ctrl-C\. Start the node with LOOP_REATTACH=\S+=(/\S+)\n$`).FindStringSubmatch(said)
+	if found == nil || found[2] != fmt.Sprint(cmd.Process.Pid) {
+		t.Fatalf("it said %q", said)
+	}
+	go func() { _, _ = io.Copy(io.Discard, words) }()
+	a, err := wire.ReadAttachment(found[3])
+	if err != nil {
+		t.Fatal(err)
+	}
+	if a.Kind != "median" || a.PID != cmd.Process.Pid || strings.Contains(fmt.Sprintf("%v %+v", a, a), "PRIVATE") {
+		t.Errorf("the file says %+v", a)
+	}
+	pair, err := tls.X509KeyPair([]byte(a.HostCertificatePEM), []byte(a.HostKeyPEM))
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := &child{t: t, host: &wire.KeyPair{TLS: pair}, address: a.Address, serverPEM: []byte(a.CertificatePEM), folder: folder}
+	make := func(conn grpc.ClientConnInterface, name string) error {
+		_, err := medianv1.NewMedianServiceClient(wire.Bind(conn, "")).CreateMedianFactory(t.Context(), &medianv1.CreateMedianFactoryRequest{
+			Name: name, Provider: "p", ValueSource: "value", JuelsPerFeeCoinSource: "value", GasPriceSubunitsSource: "value", ErrorLog: "value",
+		})
+		return err
+	}
+	first := c.conn()
+	if _, err := c.initialise(first, &fakeHost{}, 1); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := pluginv1.NewLifecycleServiceClient(wire.Bind(first, "")).Release(t.Context(), &pluginv1.ReleaseRequest{Objects: []string{"f1"}}); err != nil {
+		t.Fatal(err)
+	}
+	if err := make(first, "f1"); status.Code(err) != codes.FailedPrecondition {
+		t.Errorf("an object that was released: %v", err)
+	}
+	second := c.conn()
+	if _, err := c.initialise(second, &fakeHost{}, 2); err != nil {
+		t.Fatalf("a second host: %v", err)
+	}
+	if err := make(second, "f1"); err != nil {
+		t.Errorf("an object that the host before has released: %v", err)
+	}
+	stranger := keyPair(t)
+	config, err := wire.ClientTLS(stranger.TLS, c.serverPEM)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := grpc_health_v1.NewHealthClient(c.dial(credentials.NewTLS(config))).Check(t.Context(), &grpc_health_v1.HealthCheckRequest{Service: wire.HealthService}); status.Code(err) != codes.Unavailable {
+		t.Errorf("somebody without the key: %v", err)
+	}
+	if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Wait(); err != nil {
+		t.Errorf("it ended: %v", err)
+	}
+	if left, err := filepath.Glob(filepath.Join(folder, "loop-debug-*")); err != nil || len(left) > 0 {
+		t.Errorf("it left %v, %v", left, err)
+	}
+}

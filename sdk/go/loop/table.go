@@ -62,7 +62,7 @@ type table struct {
 	root    map[string]any // services of the plugin itself
 	objects map[string]*object
 	// buried holds the names that were released: a create that arrives after its release must not bring them back.
-	// It is never emptied in a process's life; a name takes some 100 bytes.
+	// It is emptied when another host comes, and never else; a name takes some 100 bytes.
 	buried map[string]struct{}
 }
 
@@ -300,6 +300,14 @@ func (t *table) leave(o *object) {
 	if unused {
 		t.end(o)
 	}
+}
+
+// restart ends every object and buries none of their names: the host that comes may make them again by these.
+func (t *table) restart() {
+	t.closeAll()
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.buried = map[string]struct{}{}
 }
 
 // closeAll ends every object: the process is about to.

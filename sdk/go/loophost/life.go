@@ -142,6 +142,9 @@ func (l *life) begin() (*callbacks, error) {
 // startProcess starts a process and shakes hands with it. Nothing calls it before Init.
 func (p *Plugin) startProcess(ctx context.Context) (*process.Process, error) {
 	s := p.runtime.settings
+	if p.settings.Attach != "" {
+		return process.Attach(ctx, process.Settings{Name: p.name, Kind: p.kind, Hint: p.settings.Hint}, p.settings.Attach)
+	}
 	return process.Start(ctx, process.Settings{
 		SHA256: p.settings.SHA256, Checksums: p.runtime.checksums,
 		Name: p.name, Kind: p.kind, Command: p.settings.Command, Hint: p.settings.Hint,
@@ -189,6 +192,10 @@ func (l *life) watch() {
 	s := l.plugin.runtime.settings
 	tick := time.NewTicker(s.HealthInterval)
 	defer tick.Stop()
+	if l.proc.Attached() {
+		l.watchAttached(tick.C)
+		return
+	}
 	var memory <-chan time.Time
 	if l.plugin.settings.MemoryLimit > 0 {
 		t := time.NewTicker(memoryInterval)
@@ -235,6 +242,26 @@ func (l *life) watch() {
 	}
 }
 
+// watchAttached returns when a plugin that is being debugged has ended. One that stands still does so for a person who looks at it.
+func (l *life) watchAttached(tick <-chan time.Time) {
+	health := grpc_health_v1.NewHealthClient(l.conn)
+	for {
+		select {
+		case <-l.ctx.Done():
+			return
+		case <-tick:
+		case <-l.probes:
+		}
+		ctx, cancel := context.WithTimeout(l.ctx, l.plugin.runtime.settings.HealthTimeout)
+		_, err := health.Check(ctx, &grpc_health_v1.HealthCheckRequest{Service: wire.HealthService})
+		cancel()
+		if status.Code(err) == codes.Unavailable && !l.dying() {
+			l.verdict = "the process that it was attached to does not listen any more"
+			return
+		}
+	}
+}
+
 // wasAsked is whether the life's end was asked for.
 func (l *life) wasAsked() bool {
 	l.mu.Lock()
@@ -264,8 +291,8 @@ func (l *life) end(bound time.Duration) {
 	l.mu.Lock()
 	l.asked = true
 	l.mu.Unlock()
-	if !l.isReady() || l.dying() {
-		return
+	if !l.isReady() || l.dying() || l.proc != nil && l.proc.Attached() {
+		return // an attached process goes on
 	}
 	// Not bound to the life's context: the life is meant to end under the call.
 	ctx, cancel := context.WithTimeout(context.Background(), bound/2)

@@ -22,7 +22,7 @@ import (
 	"github.com/loop-plugins/loop/sdk/go/wire"
 )
 
-// PluginSettings say what to run. Exactly one of Command and InProcess is set.
+// PluginSettings say what to run. Exactly one of Command, Attach and InProcess is set.
 type PluginSettings struct {
 	// Name is the plugin's name: "evm", "median".
 	Name string
@@ -39,6 +39,9 @@ type PluginSettings struct {
 	// argument that is no option names a file (an interpreter's script), that file's. A process is started from no other; see
 	// process.Settings. Empty: from any.
 	SHA256 []string
+	// Attach names the file that a plugin with --debug has written: the host calls that process, and neither ends it nor takes it for
+	// hung. When it ends the host attaches to the next one that writes the file. Checksums and limits do not hold for it.
+	Attach string
 	// InProcess runs the plugin inside the host. A hang of its code cannot be ended, and its panics outside calls are the host's.
 	InProcess *loop.Plugin
 }
@@ -79,8 +82,14 @@ type event struct {
 // Launch starts a plugin and waits until its first life is ready. A first life that fails ends the plugin and is the error: one
 // sentence for people.
 func (r *Runtime) Launch(ctx context.Context, kind wire.Kind, s PluginSettings) (*Plugin, error) {
-	if (len(s.Command) > 0) == (s.InProcess != nil) {
-		return nil, fmt.Errorf("plugin %s: one of a command and an in-process plugin is wanted", s.Name)
+	ways := 0
+	for _, given := range []bool{len(s.Command) > 0, s.Attach != "", s.InProcess != nil} {
+		if given {
+			ways++
+		}
+	}
+	if ways != 1 {
+		return nil, fmt.Errorf("plugin %s: one of a command, a process to attach to and an in-process plugin is wanted", s.Name)
 	}
 	if s.MemoryLimit > 0 && !process.TellsMemory() {
 		return nil, fmt.Errorf("plugin %s: its memory limit cannot be kept, since this machine does not tell in /proc what memory a process takes; mount /proc, or remove the limit", s.Name)

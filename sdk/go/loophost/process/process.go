@@ -79,6 +79,15 @@ type Process struct {
 	runner *runner
 	client *plugin.Client
 	once   sync.Once
+
+	attached *attached // then there is neither a runner nor a client
+}
+
+func dialOptions() []grpc.DialOption {
+	return []grpc.DialOption{
+		grpc.WithDefaultCallOptions(grpc.ForceCodecV2(wire.Codec()), grpc.MaxCallRecvMsgSize(wire.MaxMessageBytes), grpc.MaxCallSendMsgSize(wire.MaxMessageBytes)),
+		grpc.WithNoProxy(),
+	}
 }
 
 // Start starts a process and returns when it serves. Its errors are one sentence each, for people.
@@ -108,10 +117,7 @@ func Start(ctx context.Context, s Settings) (*Process, error) {
 			ServerName:   "localhost",
 			RootCAs:      x509.NewCertPool(), // go-plugin puts in the certificate of the handshake line
 		},
-		GRPCDialOptions: []grpc.DialOption{
-			grpc.WithDefaultCallOptions(grpc.ForceCodecV2(wire.Codec()), grpc.MaxCallRecvMsgSize(wire.MaxMessageBytes), grpc.MaxCallSendMsgSize(wire.MaxMessageBytes)),
-			grpc.WithNoProxy(),
-		},
+		GRPCDialOptions: dialOptions(),
 	}
 	p := &Process{runner: r, client: plugin.NewClient(config)}
 	// go-plugin's calls know no context and hang on a stopped process: they run aside, and an end of ctx ends the process under them.
@@ -187,19 +193,38 @@ func (s Settings) explain(ctx context.Context, r *runner, err error) error {
 }
 
 // PID is the process's id, which is its group's too.
-func (p *Process) PID() int { return p.runner.pid() }
+func (p *Process) PID() int {
+	if p.Attached() {
+		return p.attached.pid
+	}
+	return p.runner.pid()
+}
 
 // Memory is the resident memory of the process and its descendants in bytes; 0 where it cannot be told.
 func (p *Process) Memory() uint64 { return resident(p.PID()) }
 
-// Checksums are those of the files that the process was started from; none after its end.
-func (p *Process) Checksums() ([]Checksum, error) { return p.runner.checksums() }
+// Checksums are those of the files that the process was started from; none after its end, and none of an attached process.
+func (p *Process) Checksums() ([]Checksum, error) {
+	if p.Attached() {
+		return nil, nil
+	}
+	return p.runner.checksums()
+}
 
-// Exited is closed when the process has ended, its group is dead and its pipes are closed.
-func (p *Process) Exited() <-chan struct{} { return p.runner.done }
+// Exited is closed when the process has ended, its group is dead and its pipes are closed; of an attached process, when the host has let
+// go of it.
+func (p *Process) Exited() <-chan struct{} {
+	if p.Attached() {
+		return p.attached.done
+	}
+	return p.runner.done
+}
 
 // Exit says how the process ended, once Exited is closed.
 func (p *Process) Exit() Exit {
+	if p.Attached() {
+		return Exit{Reason: "the host let go of a process that it had attached to"}
+	}
 	e, _ := p.runner.exited()
 	return e
 }
@@ -208,10 +233,18 @@ func (p *Process) Exit() Exit {
 func (p *Process) HangUp() { _ = p.Conn.Close() }
 
 // Terminate sends SIGTERM to the process's group.
-func (p *Process) Terminate() { p.runner.signal(syscall.SIGTERM) }
+func (p *Process) Terminate() {
+	if !p.Attached() {
+		p.runner.signal(syscall.SIGTERM)
+	}
+}
 
-// Kill ends the process's group at once and frees what the life held. It may be called more than once, by anybody.
+// Kill ends the process's group at once and frees what the life held; it lets go of an attached process, which lives on. It may be called more than once, by anybody.
 func (p *Process) Kill() {
+	if p.Attached() {
+		p.letGo()
+		return
+	}
 	p.runner.kill()
 	p.once.Do(func() {
 		// The group is dead: go-plugin has nothing to wait for but pipes that are closed.

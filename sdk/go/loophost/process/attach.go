@@ -1,0 +1,65 @@
+package process
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"sync"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/health/grpc_health_v1"
+
+	"github.com/loop-plugins/loop/sdk/go/wire"
+)
+
+// attached is a process of somebody else's, which a host calls and does not end.
+type attached struct {
+	pid  int
+	done chan struct{}
+	once sync.Once
+}
+
+// Attach connects to a plugin that somebody has started with --debug, by the file that it has written. Its end is not seen: ask it.
+// Of the settings, Name, Kind and Hint count.
+func Attach(ctx context.Context, s Settings, file string) (*Process, error) {
+	say := func(err error) error {
+		return fmt.Errorf("plugin %s: attaching to the process of %s failed: %w; start the plugin with --debug, and %s", s.Name, file, err, s.Hint)
+	}
+	a, err := wire.ReadAttachment(file)
+	if err != nil {
+		return nil, say(err)
+	}
+	if a.Kind != s.Kind.Name || a.ProtocolVersion != s.Kind.ProtocolVersion {
+		return nil, say(fmt.Errorf("it is a %s of protocol version %d, not a %s of %d", a.Kind, a.ProtocolVersion, s.Kind.Name, s.Kind.ProtocolVersion))
+	}
+	pair, err := tls.X509KeyPair([]byte(a.HostCertificatePEM), []byte(a.HostKeyPEM))
+	if err != nil {
+		return nil, say(errors.New("the host's key in the file does not parse"))
+	}
+	config, err := wire.ClientTLS(pair, []byte(a.CertificatePEM))
+	if err != nil {
+		return nil, say(err)
+	}
+	conn, err := grpc.NewClient(a.Address, append(dialOptions(), grpc.WithTransportCredentials(credentials.NewTLS(config)))...)
+	if err != nil {
+		return nil, say(err)
+	}
+	if _, err := grpc_health_v1.NewHealthClient(conn).Check(ctx, &grpc_health_v1.HealthCheckRequest{Service: wire.HealthService}); err != nil {
+		_ = conn.Close()
+		return nil, say(err)
+	}
+	return &Process{Conn: conn, attached: &attached{pid: a.PID, done: make(chan struct{})}}, nil
+}
+
+// Attached is whether the process is somebody else's: it is not killed, and may stand still in a debugger for as long as it likes.
+func (p *Process) Attached() bool { return p.attached != nil }
+
+// letGo ends the connection, and with it what the host sees of the process.
+func (p *Process) letGo() {
+	p.attached.once.Do(func() {
+		_ = p.Conn.Close() // nothing is lost that a host could do anything about
+		close(p.attached.done)
+	})
+}
