@@ -172,7 +172,7 @@ func TestReserveReplacesWhoeverUsedTheAccount(t *testing.T) {
 				}
 				return failing
 			}
-			r, err := a.Reserve(t.Context(), s, restart)
+			_, err := a.Reserve(t.Context(), s, restart)
 			if c.want == 0 {
 				if err != nil || restarts > 0 {
 					t.Errorf("%d restarts, %v", restarts, err)
@@ -186,7 +186,8 @@ func TestReserveReplacesWhoeverUsedTheAccount(t *testing.T) {
 				t.Errorf("a reservation that failed holds: %v", err)
 			}
 			failing = nil
-			if r, err = a.Reserve(t.Context(), s, restart); err != nil || restarts != 2 {
+			r, err := a.Reserve(t.Context(), s, restart)
+			if err != nil || restarts != 2 {
 				t.Fatalf("%d restarts, %v", restarts, err)
 			}
 			r.Free()
