@@ -6,6 +6,7 @@ import (
 	"math/big"
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -359,4 +360,43 @@ func TestIsolatedJobThatDoesNotStart(t *testing.T) {
 	delete(f.files.environment, "CL_EVM_ENV")
 	f.start()
 	f.refused("d1", f.account(), true, "isolated: an isolated job has processes of its own, and the evm plugin runs inside this node; set CL_EVM_CMD, or remove the key")
+}
+
+// A plugin in a debugger is one process for all jobs: the node calls it, and a job that wants one of its own says why it has none.
+func TestIsolatedJobOfAPluginInADebugger(t *testing.T) {
+	t.Parallel()
+	f := &feed{T: t, files: newFiles(t), dir: t.TempDir()}
+	folder, err := os.MkdirTemp("", "loop")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(folder) })
+	cmd := exec.Command(os.Args[0], "--debug")
+	cmd.Env = []string{wire.CookieKey + "=" + relayerv1loop.RelayerKind().Cookie, "RELAYER=queueing", "QUEUE_DIR=" + f.dir, "XDG_RUNTIME_DIR=" + folder}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+	})
+	var written []string
+	eventually(t, "the file of the plugin", func() bool {
+		written, _ = filepath.Glob(filepath.Join(folder, "loop-debug-*.json"))
+		return len(written) == 1
+	})
+	f.files.environment["LOOP_REATTACH"] = "evm=" + written[0]
+	f.files.chain("1", "")
+	f.start()
+	if pid := f.pid("evm"); pid != cmd.Process.Pid {
+		t.Errorf("the node calls process %d and not %d", pid, cmd.Process.Pid)
+	}
+	own := f.account()
+	j, err := f.add("a1", own, true)
+	if err != nil || j.GetState() != nodev1.JobState_JOB_STATE_FAILED || j.GetReason() != "an isolated job has processes of its own, and LOOP_REATTACH names one for all jobs; debug it as a shared job" {
+		t.Errorf("job: %v, %v", j, err)
+	}
+	f.remove(j)
+	f.runs("a1", own, false)
+	f.held(own, "evm", 0)
 }
