@@ -226,22 +226,6 @@ func (v *View) List(ctx context.Context, request *hostservicev1.ListRequest) (*h
 	return own, nil
 }
 
-// Empty is whether the process sees no entry.
-func (v *View) Empty(ctx context.Context) (bool, error) {
-	for token := ""; ; {
-		page, err := v.List(ctx, &hostservicev1.ListRequest{PageToken: token})
-		if err != nil {
-			return false, err
-		}
-		if len(page.GetEntries()) > 0 {
-			return false, nil
-		}
-		if token = page.GetNextPageToken(); token == "" {
-			return true, nil
-		}
-	}
-}
-
 // enter notes whose entry is named, and reports whether it is this process's.
 func (v *View) enter(key string) bool {
 	account := AccountOf(key)

@@ -191,11 +191,7 @@ func (j *jobs) giveBack(ctx context.Context, reserved *hostservice.Reserved, r *
 	n := j.node
 	ctx, cancel := context.WithTimeout(ctx, adoptTimeout)
 	defer cancel()
-	empty, err := reserved.View(n.lent(r.spec.Relay, r.spec.ChainID), n.store(r.spec.Relay, r.spec.ChainID)).Empty(ctx)
 	reserved.Free()
-	if err == nil && empty {
-		return
-	}
 	// A provider has its relayer work for the account, and goes on with what was accepted when the provider is released: as when a
 	// job is removed that shared the process all along.
 	_, chain, err := n.plugins.chain(r.spec.Relay, r.spec.ChainID)

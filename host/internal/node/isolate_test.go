@@ -342,7 +342,7 @@ func TestIsolatedJobThatDoesNotStart(t *testing.T) {
 	}
 	f.node.Close(t.Context())
 	f.start()
-	f.held(own, "evm", 1)
+	f.held(own, "evm", 2)
 	list, err := f.client.ListJobs(t.Context(), &nodev1.ListJobsRequest{})
 	if err != nil {
 		t.Fatal(err)
