@@ -196,9 +196,9 @@ func must(t *testing.T, err error) {
 
 func eventually(t *testing.T, what string, holds func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(30 * time.Second); !holds(); {
+	for deadline := time.Now().Add(time.Minute); !holds(); {
 		if time.Now().After(deadline) {
-			t.Fatalf("within 30 s not so: %s", what)
+			t.Fatalf("within a minute not so: %s", what)
 		}
 		time.Sleep(5 * time.Millisecond)
 	}
