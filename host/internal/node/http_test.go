@@ -208,9 +208,10 @@ func TestPluginThatDoesNotAnswer(t *testing.T) {
 	n := f.start(t)
 	url := "http://" + n.Address() + "/plugins/evm/metrics"
 	signal(t, n, "evm", syscall.SIGSTOP)
-	if a := ask(t, url, "X-Prometheus-Scrape-Timeout-Seconds", "0.3"); a.code != http.StatusGatewayTimeout {
-		t.Errorf("metrics of a plugin that is stopped: %d %s", a.code, a.body)
-	}
+	// A process is stopped once each of its threads has come to run.
+	eventually(t, "a scrape that nobody answers", func() bool {
+		return ask(t, url, "X-Prometheus-Scrape-Timeout-Seconds", "0.3").code == http.StatusGatewayTimeout
+	})
 	if a := ask(t, "http://"+n.Address()+"/plugins/median/metrics"); a.code != http.StatusOK {
 		t.Errorf("metrics of the other one: %d %s", a.code, a.body)
 	}
