@@ -2,9 +2,11 @@ package node
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
@@ -65,6 +67,8 @@ type files struct {
 	dir string
 	// config is the configuration after its first lines.
 	config string
+	// address is where the node listens for peers.
+	address string
 	// environment goes before what newFiles has put there.
 	environment map[string]string
 }
@@ -72,7 +76,7 @@ type files struct {
 // newFiles is a node with plugins in processes of their own, on free ports, with one chain whose RPC node nobody runs.
 func newFiles(t *testing.T) *files {
 	t.Helper()
-	f := &files{dir: t.TempDir(), environment: map[string]string{
+	f := &files{dir: t.TempDir(), address: freeAddress(t), environment: map[string]string{
 		"CL_PASSWORD_KEYSTORE": "correct horse", "CL_PROMETHEUS_DISCOVERY_HOSTNAME": "oracle.example",
 		"CL_MEDIAN_CMD": os.Args[0], "CL_EVM_CMD": os.Args[0],
 	}}
@@ -89,7 +93,7 @@ HTTPPort = 0
 ListenAddresses = [%q]
 [Plugins]
 SocketDir = %q
-`, f.dir, freeAddress(t), sockets)
+`, f.dir, f.address, sockets)
 	return f
 }
 
@@ -126,6 +130,16 @@ func (f *files) load(t *testing.T) *config.Config {
 func (f *files) start(t *testing.T) *Node {
 	t.Helper()
 	n, err := Start(t.Context(), Settings{Config: f.load(t), Logger: discard(), Version: "v1"})
+	for range 5 {
+		if err == nil || !strings.Contains(err.Error(), "address already in use") {
+			break
+		}
+		// Somebody took the port before the node did, or while it was down for a restart.
+		address := freeAddress(t)
+		f.config = strings.Replace(f.config, f.address, address, 1)
+		f.address = address
+		n, err = Start(t.Context(), Settings{Config: f.load(t), Logger: discard(), Version: "v1"})
+	}
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -135,14 +149,22 @@ func (f *files) start(t *testing.T) *Node {
 
 func discard() *slog.Logger { return slog.New(slog.DiscardHandler) }
 
+// freeAddress is one that nobody listens on. Its port lies below those that systems give to connections, of which one could take it
+// before its owner does.
 func freeAddress(t *testing.T) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	for {
+		address := fmt.Sprintf("127.0.0.1:%d", 20000+rand.IntN(12000))
+		l, err := net.Listen("tcp", address)
+		if errors.Is(err, syscall.EADDRINUSE) {
+			continue
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer l.Close()
+		return address
 	}
-	defer l.Close()
-	return l.Addr().String()
 }
 
 // answer is what an HTTP server said.
