@@ -7,6 +7,7 @@ import (
 	"bytes"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
@@ -53,6 +54,24 @@ func Connections(pid int) (int, error) {
 			if fields := strings.Fields(line); len(fields) > 9 && own[fields[9]] {
 				n++
 			}
+		}
+	}
+	return n, nil
+}
+
+// Files counts the descriptors of a process that are files whose names begin so: a database's pool of connections has several of
+// each of its files.
+func Files(pid int, name string) (int, error) {
+	folder := fmt.Sprintf("/proc/%d/fd/", pid)
+	entries, err := os.ReadDir(folder)
+	if err != nil {
+		return 0, fmt.Errorf("counting the open files of process %d: %w", pid, err)
+	}
+	n := 0
+	for _, e := range entries {
+		to, err := os.Readlink(folder + e.Name()) // one that was closed meanwhile has none
+		if err == nil && strings.HasPrefix(filepath.Base(to), name) {
+			n++
 		}
 	}
 	return n, nil

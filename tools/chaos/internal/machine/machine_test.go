@@ -119,11 +119,20 @@ func TestDescriptors(t *testing.T) {
 		defer file.Close()
 		files = append(files, file)
 	}
+	for _, name := range []string{"some.db", "some.db-wal", "other"} {
+		file, err := os.Create(filepath.Join(t.TempDir(), name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer file.Close()
+		files = append(files, file)
+	}
+	some := func(pid int) (int, error) { return Files(pid, "some.db") }
 	bare, holding := sleeper(t).Process.Pid, sleeper(t, files...).Process.Pid
 	for what, test := range map[string]struct {
 		count func(int) (int, error)
 		more  int
-	}{"descriptors": {Descriptors, 3}, "connections": {Connections, 2}} {
+	}{"descriptors": {Descriptors, 6}, "connections": {Connections, 2}, "files": {some, 2}} {
 		without, err := test.count(bare)
 		if err != nil {
 			t.Fatal(err)

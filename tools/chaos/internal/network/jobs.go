@@ -50,7 +50,7 @@ func (b Bench) jobs(ctx context.Context, r *trial.Report) error {
 	spec := source.ReplaceAllString(first.GetSpecToml(), nothing)
 	cycle := func(n int) error {
 		for i := range n {
-			// Every fifth has a median process of its own. isolated stands above the tables of a spec.
+			// Every fifth has processes of its own. isolated stands above the tables of a spec.
 			if _, err := o.node.AddJob(ctx, &nodev1.AddJobRequest{SpecToml: fmt.Sprintf("isolated = %v\n%s", i%5 == 4, spec)}); err != nil {
 				return fmt.Errorf("adding job %d: %w", i, err)
 			}
@@ -95,7 +95,7 @@ func (b Bench) jobs(ctx context.Context, r *trial.Report) error {
 		before, after int
 	}{
 		{"goroutines of the node less those of TCP connections", before.node.goroutines, after.node.goroutines},
-		{"descriptors of the node less TCP connections", before.node.descriptors, after.node.descriptors},
+		{"descriptors of the node less TCP connections and the database's", before.node.descriptors, after.node.descriptors},
 		{"goroutines of its plugins less those of TCP connections", before.plugins.goroutines, after.plugins.goroutines},
 		{"descriptors of its plugins less TCP connections", before.plugins.descriptors, after.plugins.descriptors},
 		{"socket files", before.sockets, after.sockets},
@@ -166,15 +166,12 @@ const (
 	settleFor = 20 * time.Second
 )
 
-// count counts what the node and its plugins hold. TCP connections are left out: those to RPC nodes and to peers are pooled by
-// their clients.
+// count counts what the node and its plugins hold. Pools are left out, which keep more or less as they were asked: TCP
+// connections to RPC nodes and to peers, and those to the database.
 func (o operator) count(ctx context.Context) (t tallies, err error) {
 	list, err := o.node.ListPlugins(ctx, &nodev1.ListPluginsRequest{})
 	if err != nil {
 		return t, fmt.Errorf("listing a node's plugins: %w", err)
-	}
-	if err := o.fillPool(ctx); err != nil {
-		return t, err
 	}
 	node := 0
 	for _, p := range list.GetPlugins() {
@@ -188,24 +185,6 @@ func (o operator) count(ctx context.Context) (t tallies, err error) {
 	}
 	t.sockets, err = machine.Settle(quietFor, settleFor, func() (int, error) { return socketFiles(node) })
 	return t, err
-}
-
-// fillPool asks the node's database from many sides at once, so that its pool of connections keeps as many as it may whenever
-// it is counted.
-func (o operator) fillPool(ctx context.Context) error {
-	const sides = 16
-	errs := make(chan error, sides)
-	for range sides {
-		go func() {
-			_, err := o.node.ListBridges(ctx, &nodev1.ListBridgesRequest{})
-			errs <- err
-		}()
-	}
-	var all error
-	for range sides {
-		all = errors.Join(all, <-errs)
-	}
-	return all
 }
 
 // add adds what one process holds. Of its goroutines, the two that serve each pooled connection are left out.
@@ -227,7 +206,11 @@ func (o operator) add(t *tally, path string, pid int) error {
 			return 0, err
 		}
 		pooled, err := machine.Connections(pid)
-		return all - pooled, err
+		if err != nil {
+			return 0, err
+		}
+		database, err := machine.Files(pid, "loop.db")
+		return all - pooled - database, err
 	})
 	t.goroutines += goroutines
 	t.descriptors += descriptors
