@@ -126,10 +126,11 @@ race: ## Run the tests of the runtime under the race detector.
 	CGO_ENABLED=1 go test -race $$packages
 
 .PHONY: e2e
-e2e: build ## Run devnets to their end: plugins as processes, in the node's process, killed every 2 s, and in two languages.
+e2e: build ## Run devnets to their end: plugins as processes, in the node's process, killed with and without their nodes, in two languages.
 	bin/devnet --rounds 5 --json
 	bin/devnet --rounds 5 --json --in-process
 	bin/devnet --rounds 20 --json --kill-every 2s
+	bin/devnet --rounds 10 --json --kill-every 1s --kill nodes,plugins
 	bin/devnet --chain starknet --rounds 10 --json
 	bin/devnet --rounds 5 --json --job-template docs/examples/rate-of-contract.toml.tmpl
 	@if [ -e .venv/ready ]; then set -x; bin/devnet --rounds 20 --json --langs go,python; fi
