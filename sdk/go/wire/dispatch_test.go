@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"math/big"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -243,10 +244,14 @@ func TestDrain(t *testing.T) {
 		}})
 		cc := inProcess(t, func(r grpc.ServiceRegistrar) { d.registerAll(r, sourceDesc, relayerDesc) })
 		watching, stopWatching := context.WithCancel(t.Context())
-		defer stopWatching()
-		if _, err := relayerv1.NewRelayerServiceClient(wire.Bind(cc, "")).WatchContractConfigs(watching, &relayerv1.WatchContractConfigsRequest{}); err != nil {
+		stream, err := relayerv1.NewRelayerServiceClient(wire.Bind(cc, "")).WatchContractConfigs(watching, &relayerv1.WatchContractConfigsRequest{})
+		if err != nil {
 			t.Fatal(err)
 		}
+		defer func() {
+			stopWatching()
+			runtime.KeepAlive(stream) // its finalizer cancels it, which nobody outside the bubble may do
+		}()
 		var calls sync.WaitGroup
 		for range 3 {
 			calls.Go(func() {
