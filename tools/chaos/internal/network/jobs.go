@@ -65,15 +65,20 @@ func (b Bench) jobs(ctx context.Context, r *trial.Report) error {
 		}
 		return nil
 	}
-	if err := cycle(15); err != nil { // connections and pools
-		return err
+	// What jobs leave behind never goes away. What pools keep (connections, and the goroutines that serve them)
+	// comes and goes: of two counts before, the most counts, and one afterwards that is higher is taken again after as many jobs
+	// more, and the least counts.
+	var before tallies
+	for range 2 {
+		if err := cycle(15); err != nil {
+			return err
+		}
+		now, err := o.count(ctx)
+		if err != nil {
+			return err
+		}
+		before = before.most(now)
 	}
-	before, err := o.count(ctx)
-	if err != nil {
-		return err
-	}
-	// What jobs leave behind never goes away. What pools keep (connections, and the goroutines that serve them) comes and goes: a
-	// count that is higher is taken again after as many jobs more, and the least of each counts.
 	var after tallies
 	added := 0
 	for added < 3*n && (added == 0 || after.over(before)) {
@@ -143,6 +148,10 @@ func (t tally) least(u tally) tally {
 	return tally{min(t.goroutines, u.goroutines), min(t.descriptors, u.descriptors)}
 }
 
+func (t tally) most(u tally) tally {
+	return tally{max(t.goroutines, u.goroutines), max(t.descriptors, u.descriptors)}
+}
+
 // tallies are the node's and its plugins'.
 type tallies struct {
 	node, plugins tally
@@ -151,6 +160,10 @@ type tallies struct {
 
 func (t tallies) least(u tallies) tallies {
 	return tallies{t.node.least(u.node), t.plugins.least(u.plugins), min(t.sockets, u.sockets)}
+}
+
+func (t tallies) most(u tallies) tallies {
+	return tallies{t.node.most(u.node), t.plugins.most(u.plugins), max(t.sockets, u.sockets)}
 }
 
 // over is whether any of them is higher than before.
@@ -176,26 +189,32 @@ func (o operator) count(ctx context.Context) (t tallies, err error) {
 	node := 0
 	for _, p := range list.GetPlugins() {
 		node = machine.Parent(int(p.GetPid()))
-		if err := o.add(&t.plugins, "/plugins/"+p.GetName()+"/metrics", int(p.GetPid())); err != nil {
+		if err := o.add(&t.plugins, "/plugins/"+p.GetName()+"/metrics", int(p.GetPid()), perRPC); err != nil {
 			return t, err
 		}
 	}
-	if err := o.add(&t.node, "/metrics", node); err != nil {
+	if err := o.add(&t.node, "/metrics", node, perPeer); err != nil {
 		return t, err
 	}
 	t.sockets, err = machine.Settle(quietFor, settleFor, func() (int, error) { return socketFiles(node) })
 	return t, err
 }
 
-// add adds what one process holds. Of its goroutines, the two that serve each pooled connection are left out.
-func (o operator) add(t *tally, path string, pid int) error {
+// Goroutines that serve a pooled connection: libocr has three for each peer of a node, clients of RPC nodes have two.
+const (
+	perPeer = 3
+	perRPC  = 2
+)
+
+// add adds what one process holds. Of its goroutines, those that serve pooled connections are left out, so many for each.
+func (o operator) add(t *tally, path string, pid, each int) error {
 	goroutines, err := machine.Settle(quietFor, settleFor, func() (int, error) {
-		n, err := o.metric(path, "go_goroutines")
+		pooled, err := machine.Connections(pid) // before the metric is read over one more
 		if err != nil {
 			return 0, err
 		}
-		pooled, err := machine.Connections(pid)
-		return int(n) - 2*pooled, err
+		n, err := o.metric(path, "go_goroutines")
+		return int(n) - each*pooled, err
 	})
 	if err != nil {
 		return err
