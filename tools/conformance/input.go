@@ -53,6 +53,7 @@ type config struct {
 	Signers         []string `toml:"signers"`
 	Transmitters    []string `toml:"transmitters"`
 	Signature       string   `toml:"signature"`
+	Unsigned        bool     `toml:"unsigned"`
 }
 
 // readConfig reads what a relayer is given; what the file leaves out is as in the default.
@@ -82,6 +83,7 @@ func readConfig(path string) (looptest.Relayer, error) {
 			*to = from
 		}
 	}
+	r.Unsigned = c.Unsigned
 	if len(c.Transmitters) > 0 {
 		r.Transmitters = c.Transmitters
 	}

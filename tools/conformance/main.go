@@ -45,7 +45,8 @@ A relayer is given the configuration of --config, a TOML file, or one that suits
   contract_id, transmitter_id, relay_config_json
                          what a job says
   signers, transmitters  of a configuration whose digest is asked for; signers in hexadecimal
-  signature              a signature in the chain's form, in hexadecimal`
+  signature              a signature in the chain's form, in hexadecimal
+  unsigned               true where the chain's reports hold no negative values: they must be refused`
 
 // errFailed tells that cases failed; they have been shown.
 var errFailed = errors.New("the plugin does not conform")

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/cenkalti/backoff/v5"
+
 	hostservicev1 "github.com/loop-plugins/loop/gen/go/loop/hostservice/v1"
 )
 

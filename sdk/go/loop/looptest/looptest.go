@@ -62,6 +62,8 @@ type Relayer struct {
 	Transmitters []string
 	// Signature is a signature of the chain's form.
 	Signature []byte
+	// Unsigned says that the chain's reports hold no negative values: the relayer must refuse them.
+	Unsigned bool
 }
 
 // DefaultRelayer suits relayers of EVM chains that are configured like loop-evm.

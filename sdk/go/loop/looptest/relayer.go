@@ -503,8 +503,11 @@ func relayerReport(ctx context.Context, b *bench) error {
 		var built, turned medianv1.BuildReportResponse
 		request := observations(values...)
 		err := l.call(ctx, child, medianv1.ReportCodecService_BuildReport_FullMethodName, request, &built)
-		if slices.Min(values) < 0 && status.Code(err) == codes.InvalidArgument {
-			continue // not every chain's reports hold negative values
+		if b.settings.Relayer.Unsigned && slices.Min(values) < 0 {
+			if err := want("ReportCodecService.BuildReport of negative values, which this chain's reports do not hold,", err, codes.InvalidArgument); err != nil {
+				return err
+			}
+			continue
 		}
 		if err != nil {
 			return wrap(fmt.Sprintf("ReportCodecService.BuildReport of %v", values), err)
