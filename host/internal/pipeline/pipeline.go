@@ -305,6 +305,25 @@ func (p *Pipeline) Tasks() []Task {
 	return tasks
 }
 
+// Awaits returns for each of Tasks the positions of the tasks that it waits for: those that arrows lead from, in the
+// order in which it takes their results as inputs, then those that its attributes alone name.
+func (p *Pipeline) Awaits() [][]int {
+	awaits := make([][]int, len(p.tasks))
+	for i, t := range p.tasks {
+		for _, input := range t.inputs {
+			awaits[i] = append(awaits[i], input.position)
+		}
+	}
+	for i, t := range p.tasks {
+		for _, next := range t.dependents {
+			if !slices.Contains(next.inputs, t) {
+				awaits[next.position] = append(awaits[next.position], i)
+			}
+		}
+	}
+	return awaits
+}
+
 // Warnings returns what the text has without effect, such as attributes that no task of the type knows.
 func (p *Pipeline) Warnings() []string { return slices.Clone(p.warnings) }
 

@@ -331,6 +331,23 @@ func TestBridgesAndTasks(t *testing.T) {
 }
 
 // TestParseIsBounded gives Parse the worst texts of the largest size.
+func TestAwaits(t *testing.T) {
+	t.Parallel()
+	p := mustParse(t, `a [type=sum values=<[1]> index=2]; b [type=sum values=<[2]> index=1]; c [type=sum values="[$(a), 3]"]
+		d [type=multiply times="$(c)" input="$(a)"]; a -> e; b -> e; d -> e; e [type=median]
+		c -> f; f [type=any]; e -> g; f -> g; g [type=sum values="[$(e)]"]`)
+	got := map[string]string{}
+	for at, awaited := range p.Awaits() {
+		for _, position := range awaited {
+			got[p.Tasks()[at].ID] += p.Tasks()[position].ID
+		}
+	}
+	want := map[string]string{"c": "a", "d": "ac", "e": "dba", "f": "c", "g": "ef"}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
 func TestParseIsBounded(t *testing.T) {
 	t.Parallel()
 	fill := func(unit string) string { return strings.Repeat(unit, maxSource/len(unit)) }

@@ -125,6 +125,9 @@ type Input struct {
 	SpecID string
 	// MaxTaskDuration bounds each attempt of each task; 0 is no bound.
 	MaxTaskDuration time.Duration
+	// Finished, if set, is told the result of each task as it comes, once and by one goroutine. The run waits for it to
+	// return.
+	Finished func(Result)
 }
 
 // Meta is the previous observation of the same source, which bridges are told. The zero value is: none yet. Whoever runs
@@ -216,6 +219,11 @@ func (r *Runner) Run(ctx context.Context, p *Pipeline, in Input) *Run {
 		}
 	}
 	done := make([]bool, len(p.tasks))
+	tell := func(result Result) {
+		if in.Finished != nil {
+			in.Finished(result)
+		}
+	}
 	early := false
 	for ; underWay > 0; underWay-- {
 		t := p.tasks[<-finished]
@@ -223,6 +231,7 @@ func (r *Runner) Run(ctx context.Context, p *Pipeline, in Input) *Run {
 			continue // was under way when another task ended the run
 		}
 		done[t.position] = true
+		tell(run.Results[t.position])
 		if outcomes[t.position].err != nil {
 			r.logger.DebugContext(ctx, "pipeline task failed", "job", in.JobID, "err", outcomes[t.position].err)
 			if t.common.failEarly {
@@ -243,6 +252,7 @@ func (r *Runner) Run(ctx context.Context, p *Pipeline, in Input) *Run {
 			result := &run.Results[t.position]
 			result.Task, result.Value = t.describe(), nil
 			result.Err = &TaskError{Task: result.Task, Err: ErrCancelled}
+			tell(*result)
 		}
 	}
 	run.Duration = time.Since(started)

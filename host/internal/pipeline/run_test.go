@@ -165,3 +165,42 @@ func TestSources(t *testing.T) {
 		})
 	}
 }
+
+// TestFinished holds that whoever watches a run is told what its record will say: each task once, after those that it awaits.
+func TestFinished(t *testing.T) {
+	t.Parallel()
+	for name, source := range map[string]string{
+		"to its end": `a [type=sum values=<[1]>]; b [type=fail msg="no"]; c [type=median]; a -> c; b -> c
+			d [type=multiply input="$(c)" times="$(a)"]`,
+		"cancelled": `a [type=sum values=<[1]>]; b [type=fail msg="no" failEarly=true]; a -> b -> c; c [type=median]`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			p := mustParse(t, source)
+			var told []Result
+			in := Input{Finished: func(r Result) { told = append(told, r) }}
+			run := newRunner(t, Settings{Bridges: registry{}}).Run(t.Context(), p, in)
+
+			position, finished := map[string]int{}, map[int]bool{}
+			for at, task := range p.Tasks() {
+				position[task.ID] = at
+			}
+			got := make([]string, len(run.Results))
+			for _, r := range told {
+				at := position[r.Task.ID]
+				for _, awaited := range p.Awaits()[at] {
+					if !finished[awaited] {
+						t.Errorf("%s was told before %s, which it awaits", r.Task.ID, p.Tasks()[awaited].ID)
+					}
+				}
+				finished[at] = true
+				got[at] += fmt.Sprint(r)
+			}
+			for at, r := range run.Results {
+				if diff := cmp.Diff(fmt.Sprint(r), got[at]); diff != "" {
+					t.Errorf("what was told of %s (-record +told):\n%s", r.Task.ID, diff)
+				}
+			}
+		})
+	}
+}
