@@ -1,6 +1,7 @@
-// Package cli is the command line of a node: it starts one, and speaks to a running one over the operator's API.
+// Package cli is the command line of a node: it starts one, speaks to a running one over the operator's API, and does
+// with job specs what needs none.
 //
-// It must not know how a node works: what it shows it was told by the API.
+// It must not know how a node works: what it shows of one it was told by the API.
 package cli
 
 import (
@@ -160,8 +161,23 @@ func call[Q, R any](ctx context.Context, c *command, method func(nodev1connect.N
 	} else if ce != nil {
 		err = ce.Unwrap()
 	}
-	return nil, exit(ExitUnreachable, fmt.Errorf("no node answers at %s (%w); start one with: loop node start, or name another with --url", c.url, err))
+	return nil, exit(ExitUnreachable, &silence{masked(c.url), err})
 }
+
+// silence is the error of a node that does not answer.
+type silence struct {
+	url string
+	err error
+}
+
+func (s *silence) Error() string {
+	return s.short() + "; start one with: loop node start, or name another with --url"
+}
+
+// short leaves out what to do.
+func (s *silence) short() string { return fmt.Sprintf("no node answers at %s (%v)", s.url, s.err) }
+
+func (s *silence) Unwrap() error { return s.err }
 
 // refusal is a node's error without the name of its code, which says nothing to people.
 type refusal struct{ error *connect.Error }

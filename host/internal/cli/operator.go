@@ -2,7 +2,6 @@ package cli
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"net/url"
@@ -11,12 +10,12 @@ import (
 	"strings"
 	"time"
 
-	"connectrpc.com/connect"
 	"github.com/spf13/cobra"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	nodev1 "github.com/loop-plugins/loop/gen/go/loop/node/v1"
 	"github.com/loop-plugins/loop/gen/go/loop/node/v1/nodev1connect"
+	"github.com/loop-plugins/loop/host/internal/job"
 )
 
 type api = nodev1connect.NodeServiceClient
@@ -32,37 +31,15 @@ func (c *command) jobs() *cobra.Command {
 			r, err := call(cmd.Context(), c, func(a api) func(context.Context, *nodev1.AddJobRequest) (*nodev1.AddJobResponse, error) {
 				return a.AddJob
 			}, &nodev1.AddJobRequest{SpecToml: spec})
-			if found := details(err); len(found.GetProblems()) > 0 {
-				printFindings(c.streams.Err, args[0], found)
-				return exit(ExitFailed, fmt.Errorf("the node refused %s, which has %s", args[0], count(found.GetProblems())))
+			if refused := refusedFor(err); refused != nil {
+				printFindings(c.streams.Err, args[0], refused)
+				return exit(ExitFailed, fmt.Errorf("the node refused %s, which has %s", args[0], count(refused.Problems)))
 			}
 			if err != nil {
 				return err
 			}
-			printFindings(c.streams.Err, args[0], &nodev1.ValidateJobResponse{Warnings: r.GetWarnings()})
+			printFindings(c.streams.Err, args[0], &job.Report{Warnings: findings(r.GetWarnings())})
 			return c.show(r, func(w io.Writer) { jobTable(w, r.GetJob()) })
-		},
-	}
-	validate := &cobra.Command{
-		Use: "validate FILE", Short: "Say everything that is wrong with a job spec, and store nothing", Args: one("the file of a job spec"),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			spec, err := c.spec(args[0])
-			if err != nil {
-				return err
-			}
-			r, err := call(cmd.Context(), c, func(a api) func(context.Context, *nodev1.ValidateJobRequest) (*nodev1.ValidateJobResponse, error) {
-				return a.ValidateJob
-			}, &nodev1.ValidateJobRequest{SpecToml: spec})
-			if err != nil {
-				return err
-			}
-			if err := c.show(r, func(w io.Writer) { printFindings(w, args[0], r) }); err != nil {
-				return err
-			}
-			if found := r.GetProblems(); len(found) > 0 {
-				return exit(ExitFailed, fmt.Errorf("%s has %s", args[0], count(found)))
-			}
-			return nil
 		},
 	}
 	list := &cobra.Command{
@@ -93,7 +70,7 @@ func (c *command) jobs() *cobra.Command {
 			return c.show(r, func(io.Writer) {})
 		},
 	}
-	return group("jobs", "Add, list and remove jobs", add, validate, list, rm)
+	return group("jobs", "Check, add, list and remove jobs", add, c.validate(), list, rm)
 }
 
 func jobTable(w io.Writer, jobs ...*nodev1.Job) {
@@ -305,58 +282,6 @@ func readAll(in io.Reader, from string, most int, what string) ([]byte, error) {
 		return nil, exit(ExitUsage, fmt.Errorf("%s is longer than a %s may be (%d bytes)", from, what, most))
 	}
 	return b, nil
-}
-
-// details is what a node found wrong with a spec that it refused; nil if the error is of another kind.
-func details(err error) *nodev1.ValidateJobResponse {
-	var refused *connect.Error
-	if !errors.As(err, &refused) {
-		return nil
-	}
-	for _, d := range refused.Details() {
-		if v, err := d.Value(); err == nil {
-			if found, ok := v.(*nodev1.ValidateJobResponse); ok {
-				return found
-			}
-		}
-	}
-	return nil
-}
-
-func printFindings(w io.Writer, file string, found *nodev1.ValidateJobResponse) {
-	for _, p := range found.GetProblems() {
-		_, _ = fmt.Fprintf(w, "%s [%s]\n", finding(file, p), p.GetStage())
-	}
-	for _, p := range found.GetWarnings() {
-		_, _ = fmt.Fprintf(w, "%s [warning]\n", finding(file, p))
-	}
-}
-
-// finding is one finding with its place, as editors read it.
-func finding(file string, p *nodev1.Problem) string {
-	place := file
-	if p.GetLine() > 0 {
-		place += ":" + strconv.Itoa(int(p.GetLine()))
-	}
-	if p.GetKey() != "" {
-		return place + ": " + p.GetKey() + ": " + p.GetText()
-	}
-	return place + ": " + p.GetText()
-}
-
-// count counts the problems of the check that refuses a spec, and those that later checks find.
-func count(problems []*nodev1.Problem) string {
-	stage, first := problems[0].GetStage(), 0
-	for _, p := range problems {
-		if p.GetStage() == stage {
-			first++
-		}
-	}
-	text := plural(first, "problem") + " in the " + stage + " check"
-	if later := len(problems) - first; later > 0 {
-		text += fmt.Sprintf(", and %d in later ones", later)
-	}
-	return text
 }
 
 func plural(n int, noun string) string {

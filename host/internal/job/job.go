@@ -92,13 +92,29 @@ func (s *Spec) ContractKey() string {
 // Bridges returns the names of the bridges that the job's pipelines use, sorted and without repeats.
 func (s *Spec) Bridges() []string {
 	var names []string
-	for _, p := range []*pipeline.Pipeline{s.Observation, s.PluginConfig.JuelsPerFeeCoin, s.PluginConfig.GasPriceSubunits} {
-		if p != nil {
-			names = append(names, p.Bridges()...)
+	for _, source := range s.Sources() {
+		if source.Pipeline != nil {
+			names = append(names, source.Pipeline.Bridges()...)
 		}
 	}
 	slices.Sort(names)
 	return slices.Compact(names)
+}
+
+// Source is one of what a median job observes.
+type Source struct {
+	Name     string             // value, juels or gas
+	Key      string             // of its text in the spec
+	Pipeline *pipeline.Pipeline // nil if the spec has none, or one that cannot be read
+}
+
+// Sources returns what the job observes, in the order in which people are told of it.
+func (s *Spec) Sources() []Source {
+	return []Source{
+		{"value", "observationSource", s.Observation},
+		{"juels", "pluginConfig.juelsPerFeeCoinSource", s.PluginConfig.JuelsPerFeeCoin},
+		{"gas", "pluginConfig.gasPriceSubunitsSource", s.PluginConfig.GasPriceSubunits},
+	}
 }
 
 // Settings is what a node knows. The interfaces are asked only if they are set.
@@ -107,6 +123,8 @@ type Settings struct {
 	OCR2 config.OCR2
 	// DefaultBootstrappers serve jobs that name none.
 	DefaultBootstrappers []config.Bootstrapper
+	// Offline says that the node is not known: what it could supply is not missing, and what it alone can tell is listed.
+	Offline bool
 
 	Chains    Chains
 	Keys      Keys
@@ -219,6 +237,10 @@ func Parse(data []byte, s Settings) (*Spec, *Report) {
 	create.create(spec, d.top, s)
 	report.Problems = firstStages(slices.Concat(inFile, create.report.Problems, d.report.Problems))
 	report.Warnings = d.report.Warnings
+	if s.Offline {
+		d.report, d.stage = report, StageCreate
+		d.offline(spec, own)
+	}
 	if len(inFile) > 0 {
 		return nil, report
 	}
@@ -503,23 +525,16 @@ func (d *document) create(spec *Spec, t table, s Settings) {
 			d.problem(t.line("transmitterID"), "transmitterID", "this node has no key %s for %s chain %s; list its keys to find one", spec.TransmitterID, spec.Relay, spec.ChainID)
 		}
 	}
-	for _, source := range []struct {
-		key    string
-		parsed *pipeline.Pipeline
-	}{
-		{"observationSource", spec.Observation},
-		{"pluginConfig.juelsPerFeeCoinSource", spec.PluginConfig.JuelsPerFeeCoin},
-		{"pluginConfig.gasPriceSubunitsSource", spec.PluginConfig.GasPriceSubunits},
-	} {
-		if source.parsed == nil {
+	for _, source := range spec.Sources() {
+		if source.Pipeline == nil {
 			continue
 		}
-		for _, name := range source.parsed.Bridges() {
+		for _, name := range source.Pipeline.Bridges() {
 			if s.Bridges != nil && !s.Bridges.HasBridge(name) {
-				d.problem(d.index.Line(source.key), source.key, "could not find bridge with name %q; create it first", name)
+				d.problem(d.index.Line(source.Key), source.Key, "could not find bridge with name %q; create it first", name)
 			}
 		}
-		d.chains(spec, source.key, source.parsed, s.Chains)
+		d.chains(spec, source.Key, source.Pipeline, s.Chains)
 	}
 	if s.Processes != nil && spec.Isolated {
 		for _, kind := range []string{"median", spec.Relay} {
@@ -604,13 +619,13 @@ func (d *document) start(spec *Spec, relayConfig table, own ocr2Keys, s Settings
 		if len(spec.Bootstrappers) == 0 {
 			spec.Bootstrappers = slices.Clone(s.DefaultBootstrappers)
 		}
-		if len(spec.Bootstrappers) == 0 && !own.allowNoBootstrappers {
+		if len(spec.Bootstrappers) == 0 && !own.allowNoBootstrappers && !s.Offline {
 			d.problem(t.line("p2pv2Bootstrappers"), "p2pv2Bootstrappers", "no bootstrappers: name some here or in [P2P.V2] DefaultBootstrappers, or set allowNoBootstrappers = true")
 		}
 		if spec.KeyBundleID == "" {
 			spec.KeyBundleID = s.OCR2.KeyBundleID
 		}
-		if spec.KeyBundleID == "" {
+		if spec.KeyBundleID == "" && !s.Offline {
 			d.problem(t.line("ocrKeyBundleID"), "ocrKeyBundleID", "no key bundle: name one here or in [OCR2] KeyBundleID")
 		}
 		spec.CaptureEATelemetry = spec.CaptureEATelemetry || s.OCR2.CaptureEATelemetry

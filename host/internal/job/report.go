@@ -44,6 +44,8 @@ func (f Finding) String() string {
 type Report struct {
 	Problems []Finding
 	Warnings []Finding
+	// Unchecked is what was left to a node, if Settings are Offline: each says what is not known.
+	Unchecked []Finding
 }
 
 // Err is why the job is refused, or nil: it joins the problems of the first stage that has one. Those of later stages, which an
