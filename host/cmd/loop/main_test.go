@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"net"
 	"net/http"
@@ -64,6 +65,8 @@ func TestCommandLine(t *testing.T) {
 		_, _ = w.Write([]byte("<html>Under maintenance</html>"))
 	}))
 	t.Cleanup(page.Close)
+	adapters := httptest.NewServer(http.HandlerFunc(adapter))
+	t.Cleanup(adapters.Close)
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata",
 		RequireExplicitExec: true,
@@ -79,6 +82,7 @@ func TestCommandLine(t *testing.T) {
 			e.Setenv("SOCKETS", sockets)
 			e.Setenv("RPC", chain.URL)
 			e.Setenv("PAGE", page.URL)
+			e.Setenv("ADAPTER", strings.TrimPrefix(adapters.URL, "http://"))
 			e.Setenv("CLOSED", freeAddress(t))
 			e.Setenv("P2P", freeAddress(t))
 			e.Setenv("CL_CONFIG", "node.toml")
@@ -159,6 +163,29 @@ func idleChain(w http.ResponseWriter, r *http.Request) {
 		_ = json.NewEncoder(w).Encode(replies)
 	} else {
 		_ = json.NewEncoder(w).Encode(replies[0])
+	}
+}
+
+// adapter answers as external adapters and public servers of prices do.
+func adapter(w http.ResponseWriter, r *http.Request) {
+	var asked struct {
+		Data struct{ Market, From string } `json:"data"`
+	}
+	_ = json.NewDecoder(r.Body).Decode(&asked) // who sends no body gets the answer of the path
+	switch {
+	case r.URL.Path == "/down":
+		w.WriteHeader(http.StatusBadGateway)
+		_, _ = fmt.Fprintf(w, `{"error":"no upstream for %s"}`, r.Header.Get("X-Api-Key"))
+	case r.URL.Path == "/hostile": // clears a terminal, by either of two ways, and turns the text around
+		_, _ = io.WriteString(w, "{\"\u009b2J\x1b[2J\u202e\"")
+	case asked.Data.From == "ETH":
+		_, _ = io.WriteString(w, `{"data":{"result":175.125}}`)
+	case asked.Data.Market != "":
+		_, _ = fmt.Fprintf(w, `{"data":{"marketOpen":%t,"result":0.9876}}`, r.URL.Path == "/open")
+	case r.URL.Path == "/quote":
+		_, _ = io.WriteString(w, `{"data":{"price":"41.5"}}`)
+	default:
+		_, _ = io.WriteString(w, `{"data":{"price":40}}`)
 	}
 }
 

@@ -70,7 +70,7 @@ func (c *command) jobs() *cobra.Command {
 			return c.show(r, func(io.Writer) {})
 		},
 	}
-	return group("jobs", "Check, add, list and remove jobs", add, c.validate(), list, rm)
+	return group("jobs", "Check, try, add, list and remove jobs", add, c.validate(), c.try(), list, rm)
 }
 
 func jobTable(w io.Writer, jobs ...*nodev1.Job) {

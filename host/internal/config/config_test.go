@@ -107,6 +107,32 @@ func TestLoadReadsEverySection(t *testing.T) {
 	}
 }
 
+// A command that starts no node takes the same file, and wants neither a home nor a password.
+func TestReadWantsNothingOfANode(t *testing.T) {
+	t.Parallel()
+	got, err := config.Read("testdata/valid/node.toml", environment(nil))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want, err := config.Load("testdata/valid/node.toml", environment(nil))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(want.JobPipeline, got.JobPipeline, compare); diff != "" {
+		t.Error(diff)
+	}
+	if got.Database.Path != "" || !got.Keystore.Password.IsEmpty() {
+		t.Errorf("the database's path is %q, and the password is read: %v", got.Database.Path, !got.Keystore.Password.IsEmpty())
+	}
+	if _, err := config.Read("", environment(nil)); err != nil {
+		t.Errorf("without a file: %v", err)
+	}
+	const problem = "testdata/invalid/bounds.toml:31: JobPipeline.MaxRunDuration: 25h is not between 1s and 24h"
+	if _, err := config.Read("testdata/invalid/bounds.toml", environment(nil)); err == nil || !strings.Contains(err.Error(), problem) {
+		t.Errorf("a file with problems gives %v", err)
+	}
+}
+
 func TestLoadWithoutFile(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {

@@ -28,6 +28,33 @@ const maxWrongTypes = 50
 // takes the environment from lookup, which is os.LookupEnv outside tests. The error joins all problems of the file and
 // of the environment, each with its file and line where it has one.
 func Load(path string, lookup func(string) (string, bool)) (*Config, error) {
+	config, p, err := read(path, lookup)
+	if err != nil {
+		return nil, err
+	}
+	config.resolve(p, lookup)
+	if err := p.err(); err != nil {
+		return nil, err
+	}
+	return config, nil
+}
+
+// Read is Load for commands that start no node. What a node alone needs is left as the file has it: it looks for no folder
+// and no database, and reads no password.
+func Read(path string, lookup func(string) (string, bool)) (*Config, error) {
+	config, p, err := read(path, lookup)
+	if err == nil {
+		err = p.err()
+	}
+	if err != nil {
+		return nil, err
+	}
+	return config, nil
+}
+
+// read does what Load does as far as it depends on the file and the variables alone. Its error is that of a file that
+// cannot be read to its end; other problems are among those that it returns.
+func read(path string, lookup func(string) (string, bool)) (*Config, *problems, error) {
 	config := Default()
 	p := &problems{reported: map[string]bool{}}
 	config.Environment = readEnvironment(p, lookup)
@@ -36,18 +63,14 @@ func Load(path string, lookup func(string) (string, bool)) (*Config, error) {
 	if p.file != "" {
 		document, err := readFile(p.file)
 		if err != nil {
-			return nil, fmt.Errorf("reading the configuration file: %w; check --config and CL_CONFIG", err)
+			return nil, nil, fmt.Errorf("reading the configuration file: %w; check --config and CL_CONFIG", err)
 		}
 		if !config.decode(p, document) {
-			return nil, p.err()
+			return nil, nil, p.err()
 		}
 	}
 	config.check(p)
-	config.resolve(p, lookup)
-	if err := p.err(); err != nil {
-		return nil, err
-	}
-	return config, nil
+	return config, p, nil
 }
 
 // decode binds the document to the configuration and reports whether it could be read to its end.

@@ -1,0 +1,296 @@
+package cli
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/url"
+	"os"
+	"os/signal"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+
+	nodev1 "github.com/loop-plugins/loop/gen/go/loop/node/v1"
+	"github.com/loop-plugins/loop/host/internal/config"
+	"github.com/loop-plugins/loop/host/internal/job"
+	"github.com/loop-plugins/loop/host/internal/trial"
+)
+
+func (c *command) try() *cobra.Command {
+	var source, configFile string
+	var bridges []string
+	cmd := &cobra.Command{
+		Use: "try FILE", Short: "Run a job spec's pipelines once, and show every task and what would be observed",
+		Args: one("the file of a job spec"),
+		Long: "try runs the pipelines of a job spec (- reads standard input) once, in this process: it needs no node and makes\n" +
+			"no job. Bridges are those of --bridge, else of the node, if one answers. Contracts cannot be read. Limits are\n" +
+			"those of [JobPipeline] in the node's configuration, if there is one. It exits with 1 if a source fails.",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			loaded, err := config.Read(configFile, c.streams.Lookup)
+			if err != nil {
+				return exit(ExitUsage, err)
+			}
+			settings := trial.Settings{Limits: loaded.JobPipeline, Progress: func(text string) {
+				_, _ = fmt.Fprintln(c.streams.Err, text)
+			}}
+			if settings.Bridges, err = bridgeURLs(bridges); err != nil {
+				return exit(ExitUsage, err)
+			}
+			if settings.Sources, err = sources(source); err != nil {
+				return exit(ExitUsage, err)
+			}
+			if settings.Spec, err = c.trialSpec(args[0], settings.Sources); err != nil {
+				return err
+			}
+			if err := used(settings); err != nil {
+				return exit(ExitUsage, err)
+			}
+			ctx, cancel := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
+			defer cancel()
+			if err := c.completeBridges(ctx, settings); err != nil {
+				return err
+			}
+			observed, err := trial.Run(ctx, settings)
+			if err != nil {
+				return err
+			}
+			return c.showTrial(args[0], observed)
+		},
+	}
+	cmd.Flags().StringVar(&source, "source", "", "run one pipeline alone: value, juels or gas (default: all)")
+	cmd.Flags().StringArrayVar(&bridges, "bridge", nil, "NAME=URL of a bridge; may be repeated")
+	cmd.Flags().StringVar(&configFile, "config", "", "the node's configuration file (environment: CL_CONFIG)")
+	return cmd
+}
+
+// bridgeURLs reads NAME=URL texts. Its errors show no URL, which may hold a key.
+func bridgeURLs(texts []string) (map[string]string, error) {
+	all := map[string]string{}
+	for _, text := range texts {
+		name, address, ok := strings.Cut(text, "=")
+		u, err := url.Parse(address)
+		switch {
+		case !ok || name == "":
+			return nil, errors.New("--bridge wants NAME=URL, such as --bridge prices=http://127.0.0.1:8080")
+		case err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "":
+			return nil, fmt.Errorf("--bridge %s: the URL must begin with http:// or https:// and name a host", name)
+		}
+		all[strings.ToLower(name)] = address // nodes know bridges so
+	}
+	return all, nil
+}
+
+// sources are the names of the sources to run: the one that is asked for, or all.
+func sources(only string) ([]string, error) {
+	var all []string
+	for _, s := range new(job.Spec).Sources() {
+		all = append(all, s.Name)
+	}
+	switch {
+	case only == "":
+		return all, nil
+	case slices.Contains(all, only):
+		return []string{only}, nil
+	}
+	return nil, fmt.Errorf("--source %q is not a source: one of %s is wanted", only, strings.Join(all, ", "))
+}
+
+// trialSpec reads a spec as far as a trial needs it: what is wrong elsewhere is no reason not to run its pipelines.
+func (c *command) trialSpec(file string, sources []string) (*job.Spec, error) {
+	text, err := c.spec(file)
+	if err != nil {
+		return nil, err
+	}
+	spec, report := job.Parse([]byte(text), job.Settings{Offline: true})
+	if spec != nil {
+		if spec.Type == job.TypeBootstrap {
+			return nil, exit(ExitFailed, fmt.Errorf("%s is the spec of a bootstrap job, which observes nothing", file))
+		}
+		elsewhere := func(f job.Finding) bool {
+			return !slices.ContainsFunc(spec.Sources(), func(s job.Source) bool {
+				return s.Key == f.Key && slices.Contains(sources, s.Name)
+			})
+		}
+		report.Problems = slices.DeleteFunc(report.Problems, elsewhere)
+		report.Warnings = slices.DeleteFunc(report.Warnings, elsewhere)
+	}
+	printFindings(c.streams.Err, file, report)
+	if len(report.Problems) > 0 {
+		return nil, exit(ExitFailed, fmt.Errorf("%s has %s; mend it before a trial", file, count(report.Problems)))
+	}
+	return spec, nil
+}
+
+// used refuses a bridge that no pipeline of the spec uses: its name is mistyped, and another one would be asked.
+func used(s trial.Settings) error {
+	names := s.Spec.Bridges()
+	for given := range s.Bridges {
+		if !slices.ContainsFunc(names, func(name string) bool { return strings.EqualFold(name, given) }) {
+			return fmt.Errorf("--bridge %s: no pipeline of the spec uses this bridge; they use: %s",
+				given, dash(strings.Join(names, ", ")))
+		}
+	}
+	return nil
+}
+
+// completeBridges looks up at the node what the command line leaves out.
+func (c *command) completeBridges(ctx context.Context, s trial.Settings) error {
+	var missing []string
+	for _, source := range s.Spec.Sources() {
+		if source.Pipeline == nil || !slices.Contains(s.Sources, source.Name) {
+			continue
+		}
+		for _, name := range source.Pipeline.Bridges() {
+			if s.Bridges[strings.ToLower(name)] == "" && !slices.Contains(missing, name) {
+				missing = append(missing, name)
+			}
+		}
+	}
+	if len(missing) == 0 {
+		return nil
+	}
+	type method = func(context.Context, *nodev1.ListBridgesRequest) (*nodev1.ListBridgesResponse, error)
+	r, err := call(ctx, c, func(a api) method { return a.ListBridges }, &nodev1.ListBridgesRequest{})
+	why := "the node at " + masked(c.url) + " has none either"
+	var silent *silence
+	if errors.As(err, &silent) {
+		why = silent.short()
+	} else if err != nil {
+		return err
+	}
+	for _, b := range r.GetBridges() {
+		missing = slices.DeleteFunc(missing, func(name string) bool {
+			found := strings.EqualFold(name, b.GetName())
+			if found {
+				s.Bridges[strings.ToLower(name)] = b.GetUrl()
+				_, _ = fmt.Fprintf(c.streams.Err, "bridge %s is that of the node at %s\n", name, masked(c.url))
+			}
+			return found
+		})
+	}
+	if len(missing) == 0 {
+		return nil
+	}
+	flags := make([]string, len(missing))
+	for at, name := range missing {
+		flags[at] = "--bridge " + name + "=URL"
+	}
+	return exit(ExitUsage, fmt.Errorf("no URL is known for the bridge %s: give it by %s; %s",
+		strings.Join(missing, ", "), strings.Join(flags, " "), why))
+}
+
+// showTrial prints what was observed, and makes an error of what was not.
+func (c *command) showTrial(file string, observed []*trial.Source) error {
+	var failed []string
+	byName := map[string]*trial.Source{}
+	for _, source := range observed {
+		byName[source.Name] = source
+		if source.Error != "" {
+			failed = append(failed, source.Name)
+		}
+	}
+	if c.json {
+		if err := c.print(byName); err != nil {
+			return err
+		}
+	} else {
+		for at, source := range observed {
+			if at > 0 {
+				_, _ = fmt.Fprintln(c.streams.Out)
+			}
+			if err := printSource(c.streams.Out, source); err != nil {
+				return err
+			}
+		}
+	}
+	if len(failed) > 0 {
+		return exit(ExitFailed,
+			fmt.Errorf("%s: %s failed, so that a node would observe nothing", file, strings.Join(failed, " and ")))
+	}
+	return nil
+}
+
+// The widths of what a table shows of a task's input and result; --json has them whole.
+const (
+	givenWidth  = 32
+	inputWidth  = 80
+	resultWidth = 100
+)
+
+func printSource(out io.Writer, s *trial.Source) error {
+	var text string
+	switch {
+	case s.Error != "":
+		text = "error: " + graphic(s.Error)
+	case len(s.Tasks) == 0:
+		text = s.Value + ", since the spec has no pipeline for it"
+	case strings.Trim(string(s.Result), `"`) == s.Value:
+		text = s.Value
+	default:
+		text = s.Value + ", cut from " + value(s.Result, resultWidth)
+	}
+	if len(s.Tasks) > 0 {
+		text += " (in " + s.Duration + ")"
+	}
+	if _, err := fmt.Fprintf(out, "%s: %s\n", s.Name, text); err != nil || len(s.Tasks) == 0 {
+		return err
+	}
+	w := tabwriter.NewWriter(out, 0, 4, 2, ' ', 0)
+	row(w, "TASK", "TYPE", "TIME", "INPUT", "RESULT")
+	for _, t := range s.Tasks {
+		var input []string
+		for _, given := range t.Input {
+			short := "an error"
+			if given.Error == "" {
+				short = value(given.Result, givenWidth)
+			}
+			input = append(input, graphic(given.ID)+" = "+short)
+		}
+		result := "error: " + graphic(t.Error)
+		if t.Error == "" {
+			result = value(t.Result, resultWidth)
+		}
+		if t.Attempts > 1 {
+			result += fmt.Sprintf(" (%d attempts)", t.Attempts)
+		}
+		row(w, graphic(t.ID), t.Type, t.Duration, dash(shorten(strings.Join(input, ", "), inputWidth)), result)
+	}
+	return w.Flush()
+}
+
+// value is a task's result for a table. A text that has quotes in it, as JSON has, is shown between backquotes.
+func value(result json.RawMessage, width int) string {
+	shown, text := string(result), ""
+	if strings.Contains(shown, `\"`) && json.Unmarshal(result, &text) == nil && !strings.Contains(text, "`") {
+		shown = "`" + text + "`"
+	}
+	return shorten(graphic(shown), width)
+}
+
+// graphic puts escapes in place of characters that do not print: replies are strangers' texts, and could steer a
+// terminal.
+func graphic(text string) string {
+	var out strings.Builder
+	for _, r := range text {
+		if strconv.IsGraphic(r) {
+			out.WriteRune(r)
+		} else {
+			fmt.Fprintf(&out, `\u%04x`, r)
+		}
+	}
+	return out.String()
+}
+
+func shorten(text string, width int) string {
+	if runes := []rune(text); len(runes) > width {
+		return string(runes[:width-1]) + "…"
+	}
+	return text
+}

@@ -1,0 +1,189 @@
+// Package trial runs the pipelines of a job spec once, as a node runs them for an observation, and keeps what each task
+// was given and came to.
+//
+// It knows specs and pipelines. It must not know a node, a database or a chain: a trial has no job, so that bridges are
+// told of no earlier observation, nothing is cached and contracts cannot be read.
+package trial
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/loop-plugins/loop/host/internal/config"
+	"github.com/loop-plugins/loop/host/internal/job"
+	"github.com/loop-plugins/loop/host/internal/pipeline"
+)
+
+// progressInterval is how long a trial is silent. A task that answers at once needs no word, and one that uses up its
+// 15 s gets two.
+const progressInterval = 5 * time.Second
+
+// Settings are what Run needs.
+type Settings struct {
+	// Spec is a median job's, as job.Parse gives it. Of a source without pipeline 0 is observed.
+	Spec *job.Spec
+	// Sources names those that are run: value, juels or gas.
+	Sources []string
+	// Bridges has the URL of each bridge that the sources use, by its name in lower case.
+	Bridges map[string]string
+	// Limits bound runs and requests, as they do on a node.
+	Limits config.JobPipeline
+	// HTTP makes the requests; default: the client that a node has.
+	HTTP *http.Client
+	// Progress, if set, is told from time to time which tasks a long trial waits for.
+	Progress func(string)
+}
+
+// Run runs the sources side by side, as a node does, and returns when each has ended, in the order of job.Spec.Sources.
+// At the end of ctx they make do with what they have. The error is of the settings alone: what a source fails with is
+// part of what is returned.
+func Run(ctx context.Context, s Settings) ([]*Source, error) {
+	runner, err := pipeline.NewRunner(pipeline.Settings{
+		Bridges: bridges(s.Bridges), Contracts: contracts{}, HTTP: s.HTTP,
+		MaxRunDuration:     s.Limits.MaxRunDuration.Duration,
+		DefaultHTTPTimeout: s.Limits.HTTPRequest.DefaultTimeout.Duration,
+		MaxResponse:        s.Limits.HTTPRequest.MaxSize,
+	})
+	if err != nil {
+		return nil, err
+	}
+	defer runner.Close()
+
+	var runs []*run
+	for _, source := range s.Spec.Sources() {
+		if slices.Contains(s.Sources, source.Name) {
+			runs = append(runs, &run{source: source, finished: map[string]bool{}})
+		}
+	}
+	observed := make([]*Source, len(runs))
+	var wait sync.WaitGroup
+	for at, r := range runs {
+		wait.Go(func() { observed[at] = r.observe(ctx, runner, s.Spec) })
+	}
+	ended := make(chan struct{})
+	go func() {
+		wait.Wait()
+		close(ended)
+	}()
+	started, ticker := time.Now(), time.NewTicker(progressInterval)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ended:
+			return observed, nil
+		case <-ticker.C:
+			if text := progress(time.Since(started), runs); s.Progress != nil && text != "" {
+				s.Progress(text)
+			}
+		}
+	}
+}
+
+// progress says which tasks are under way, if any are.
+func progress(since time.Duration, runs []*run) string {
+	var waiting []string
+	for _, r := range runs {
+		if tasks := r.underWay(); len(tasks) > 0 {
+			waiting = append(waiting, r.source.Name+": "+strings.Join(tasks, ", "))
+		}
+	}
+	if len(waiting) == 0 {
+		return ""
+	}
+	return fmt.Sprintf("after %s waiting for %s", since.Round(time.Second), strings.Join(waiting, "; "))
+}
+
+// run is the one run of a source's pipeline.
+type run struct {
+	source job.Source
+
+	mu       sync.Mutex
+	finished map[string]bool // by the task's ID
+	failed   error           // of the task that failed last on its own
+}
+
+// observe runs the pipeline.
+func (r *run) observe(ctx context.Context, runner *pipeline.Runner, spec *job.Spec) *Source {
+	if r.source.Pipeline == nil {
+		return &Source{Name: r.source.Name, Value: "0", Duration: milliseconds(0), Tasks: []Task{}}
+	}
+	ran := runner.Run(ctx, r.source.Pipeline, pipeline.Input{
+		ExternalJobID: spec.ExternalJobID.String(), Name: spec.Name, ChainID: spec.ChainID,
+		MaxTaskDuration: spec.MaxTaskDuration, Finished: r.note,
+	})
+	observed := &Source{
+		Name: r.source.Name, Duration: milliseconds(ran.Duration), Tasks: tasks(r.source.Pipeline, ran.Results),
+	}
+	final, err := ran.Final()
+	if err != nil {
+		if errors.Is(err, pipeline.ErrCancelled) && r.failed != nil {
+			err = fmt.Errorf("%w, since %w", err, r.failed)
+		}
+		observed.Error = err.Error()
+		return observed
+	}
+	observed.Result = encode(final)
+	integer, err := pipeline.Integer(final)
+	if err != nil {
+		observed.Error = err.Error()
+		return observed
+	}
+	observed.Value = integer.String()
+	return observed
+}
+
+// note keeps what progress and errors are about.
+func (r *run) note(result pipeline.Result) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.finished[result.Task.ID] = true
+	if result.Err != nil && !errors.Is(result.Err, pipeline.ErrCancelled) {
+		r.failed = result.Err
+	}
+}
+
+// underWay lists the tasks that have begun and not ended.
+func (r *run) underWay() []string {
+	if r.source.Pipeline == nil {
+		return nil
+	}
+	r.mu.Lock()
+	finished := maps.Clone(r.finished)
+	r.mu.Unlock()
+	all := r.source.Pipeline.Tasks()
+	var names []string
+	for at, awaited := range r.source.Pipeline.Awaits() {
+		ready := !slices.ContainsFunc(awaited, func(position int) bool { return !finished[all[position].ID] })
+		if ready && !finished[all[at].ID] {
+			names = append(names, fmt.Sprintf("%s (%s)", all[at].ID, all[at].Type))
+		}
+	}
+	return names
+}
+
+// bridges are the URLs that the trial was given.
+type bridges map[string]string
+
+// Bridge implements pipeline.Bridges.
+func (b bridges) Bridge(_ context.Context, name string) (string, error) {
+	if address, ok := b[strings.ToLower(name)]; ok {
+		return address, nil
+	}
+	return "", errors.New("the trial was given no URL for it")
+}
+
+// contracts says why none can be read.
+type contracts struct{}
+
+// ReadContract implements pipeline.Contracts.
+func (contracts) ReadContract(context.Context, pipeline.ContractRead) ([]byte, error) {
+	return nil, errors.New("contracts are read through a relayer of a node, and a trial has none; " +
+		"add the job to a node to see it run")
+}

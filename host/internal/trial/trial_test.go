@@ -1,0 +1,283 @@
+package trial
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math/big"
+	"net/http"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+	"github.com/shopspring/decimal"
+	"go.uber.org/goleak"
+
+	"github.com/loop-plugins/loop/host/internal/config"
+	"github.com/loop-plugins/loop/host/internal/job"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// network answers requests in memory.
+type network func(*http.Request) (status int, body string, err error)
+
+func (n network) RoundTrip(r *http.Request) (*http.Response, error) {
+	status, body, err := n(r)
+	if err != nil {
+		return nil, err
+	}
+	return &http.Response{
+		StatusCode: status, Request: r, Header: http.Header{}, Body: io.NopCloser(strings.NewReader(body)),
+	}, nil
+}
+
+// spec is a job with these pipelines; the last may be empty.
+func spec(t *testing.T, value, juels, gas string) *job.Spec {
+	t.Helper()
+	text := fmt.Sprintf(`type = "offchainreporting2"
+schemaVersion = 1
+name = "a trial"
+externalJobID = "0eec7e1d-d0d2-476c-a1a8-72dfb6633f46"
+pluginType = "median"
+relay = "evm"
+contractID = "0x00000000000000000000000000000000000000aa"
+transmitterID = "0x00000000000000000000000000000000000000bb"
+observationSource = '''%s'''
+relayConfig.chainID = 1337
+pluginConfig.juelsPerFeeCoinSource = '''%s'''
+pluginConfig.gasPriceSubunitsSource = '''%s'''
+`, value, juels, gas)
+	parsed, report := job.Parse([]byte(text), job.Settings{Offline: true})
+	if err := report.Err(); err != nil {
+		t.Fatal(err)
+	}
+	return parsed
+}
+
+const one = "one [type=sum values=<[1]>]"
+
+// value runs the value of a job alone.
+func value(t *testing.T, source string, net network) *Source {
+	t.Helper()
+	observed, err := Run(t.Context(), Settings{
+		Spec: spec(t, source, one, ""), Sources: []string{"value"}, Limits: config.Default().JobPipeline,
+		Bridges: map[string]string{"prices": "http://prices.example"}, HTTP: &http.Client{Transport: net},
+	})
+	if err != nil || len(observed) != 1 {
+		t.Fatalf("Run = %v, %v", observed, err)
+	}
+	return observed[0]
+}
+
+func raw(text string) json.RawMessage { return json.RawMessage(text) }
+
+var times = cmp.Options{cmpopts.IgnoreFields(Source{}, "Duration"), cmpopts.IgnoreFields(Task{}, "Duration")}
+
+// Every task is told with what it was given and came to, in the words of the node.
+func TestRun(t *testing.T) {
+	t.Parallel()
+	const unread = "the call of contract 0x00000000000000000000000000000000000000cc on chain 1337 failed: " +
+		"contracts are read through a relayer of a node, and a trial has none; add the job to a node to see it run"
+	const down = "the request to bridge prices failed: connection refused"
+	const refused = `GET http://a.example/?… was answered with status 500: "no … here"`
+	wide := "3139" + strings.Repeat("0", 57)
+	result := func(text string) Outcome { return Outcome{Result: json.RawMessage(text)} }
+	reply := result(`"{\"price\":20.5,\"open\":true}"`)
+	for name, test := range map[string]struct {
+		source string
+		net    network
+		want   Source
+	}{
+		"cut toward zero": {
+			`ask [type=bridge name=Prices]; parse [type=jsonparse path=price data="$(ask)"]; open [type=jsonparse path=open]
+			ask -> open -> guard; guard [type=conditional]; guard -> parse -> scaled; scaled [type=multiply times="-3"]`,
+			func(*http.Request) (int, string, error) { return 200, `{"price":20.5,"open":true}`, nil },
+			Source{Name: "value", Value: "-61", Result: raw("-61.5"), Tasks: []Task{
+				{ID: "ask", Type: "bridge", Input: []Given{}, Outcome: reply, Attempts: 1},
+				{ID: "open", Type: "jsonparse", Input: []Given{{"ask", reply}}, Outcome: result("true"), Attempts: 1},
+				{
+					ID: "guard", Type: "conditional", Attempts: 1, Outcome: result("true"),
+					Input: []Given{{"open", result("true")}},
+				},
+				{
+					ID: "parse", Type: "jsonparse", Attempts: 1, Outcome: result("20.5"),
+					Input: []Given{{"guard", result("true")}, {"ask", reply}},
+				},
+				{
+					ID: "scaled", Type: "multiply", Attempts: 1, Outcome: result("-61.5"),
+					Input: []Given{{"parse", result("20.5")}},
+				},
+			}},
+		},
+		"ended early": {
+			`ask [type=http url="http://a.example/?key=sesame-open" retries=2 minBackoff="1ms" failEarly=true]
+			ask -> last; last [type=any]`,
+			func(*http.Request) (int, string, error) { return 500, `{"error":"no sesame-open here"}`, nil },
+			Source{
+				Name:  "value",
+				Error: "task last (any): task run cancelled (fail early), since task ask (http): " + refused,
+				Tasks: []Task{
+					{ID: "ask", Type: "http", Input: []Given{}, Attempts: 2, Outcome: Outcome{Error: refused}},
+					{ID: "last", Type: "any", Input: []Given{}, Outcome: Outcome{Error: "task run cancelled (fail early)"}},
+				},
+			},
+		},
+		"one source of two is down": {
+			`a [type=bridge name=prices]; b [type=sum values=<[4]>]; a -> m; b -> m; m [type=median]`,
+			func(*http.Request) (int, string, error) { return 0, "", errors.New("connection refused") },
+			Source{Name: "value", Value: "4", Result: raw("4"), Tasks: []Task{
+				{ID: "a", Type: "bridge", Input: []Given{}, Attempts: 1, Outcome: Outcome{Error: down}},
+				{ID: "b", Type: "sum", Input: []Given{}, Outcome: result("4"), Attempts: 1},
+				{ID: "m", Type: "median", Attempts: 1, Outcome: result("4"), Input: []Given{
+					{"a", Outcome{Error: down}}, {"b", result("4")},
+				}},
+			}},
+		},
+		"too wide for an answer": {
+			`a [type=multiply input="1e57" times="3139"]`, nil,
+			Source{
+				Name: "value", Result: raw(wide),
+				Error: "the pipeline's result " + wide + " does not fit the 192 bits of an answer; scale it down",
+				Tasks: []Task{{ID: "a", Type: "multiply", Input: []Given{}, Attempts: 1, Outcome: result(wide)}},
+			},
+		},
+		"what is no number": {
+			`a [type=lookup key=x]; b [type=memo value="{}"]; b -> a`, nil,
+			Source{
+				Name: "value", Result: raw("null"),
+				Error: "cannot make an integer of the pipeline's result: nothing (null) is not a number; " +
+					"end the pipeline in a number",
+				Tasks: []Task{
+					{ID: "b", Type: "memo", Input: []Given{}, Outcome: result("{}"), Attempts: 1},
+					{
+						ID: "a", Type: "lookup", Attempts: 1, Outcome: result("null"),
+						Input: []Given{{"b", result("{}")}},
+					},
+				},
+			},
+		},
+		"a contract": {
+			`a [type=ethcall contract="0x00000000000000000000000000000000000000cc" data="0x01020304"]`, nil,
+			Source{
+				Name: "value", Error: "task a (ethcall): " + unread,
+				Tasks: []Task{{ID: "a", Type: "ethcall", Input: []Given{}, Attempts: 1, Outcome: Outcome{Error: unread}}},
+			},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			if diff := cmp.Diff(&test.want, value(t, test.source, test.net), times); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
+// The sources come in one order, those that are asked for alone, and one without a pipeline is 0. A run sees the job's
+// name and ID.
+func TestSources(t *testing.T) {
+	t.Parallel()
+	s := Settings{
+		Spec:    spec(t, one, `a [type=bridge name=prices requestData=<{"job": [$(jb.name), $(jb.externalJobID)]}>]`, ""),
+		Sources: []string{"gas", "juels", "value"}, Bridges: map[string]string{"prices": "http://prices.example"},
+		HTTP: &http.Client{Transport: network(func(r *http.Request) (int, string, error) {
+			body, err := io.ReadAll(r.Body)
+			want := `{"job":["a trial","0eec7e1d-d0d2-476c-a1a8-72dfb6633f46"],"meta":{"latestAnswer":null,"updatedAt":null}}`
+			if err != nil || string(body) != want {
+				return 400, fmt.Sprintf(`{"error":%q}`, body), err
+			}
+			return 200, "2", nil
+		})},
+	}
+	observed, err := Run(t.Context(), s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, source := range observed {
+		got = append(got, source.Name, source.Value, source.Error)
+	}
+	if diff := cmp.Diff([]string{"value", "1", "", "juels", "2", "", "gas", "0", ""}, got); diff != "" {
+		t.Error(diff)
+	}
+	s.Limits.MaxRunDuration.Duration = -1
+	if _, err := Run(t.Context(), s); err == nil {
+		t.Error("a negative limit was taken")
+	}
+}
+
+// A long trial says every five seconds which tasks it waits for, keeps the node's limits, and ends with its context.
+func TestProgress(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithTimeoutCause(t.Context(), 22*time.Second, errors.New("enough"))
+		defer cancel()
+		var said []string
+		limits := config.Default().JobPipeline
+		limits.HTTPRequest.DefaultTimeout.Duration = 12 * time.Second
+		observed, err := Run(ctx, Settings{
+			Spec: spec(t, `a [type=http url="http://slow.example"]; b [type=http url="http://slow.example" timeout="0s"]
+				c [type=any]; a -> c -> d; b -> d; d [type=median]`, `a [type=http url="http://slow.example" timeout="7s"]`, one),
+			Sources: []string{"value", "juels", "gas"}, Limits: limits,
+			Progress: func(text string) { said = append(said, text) },
+			HTTP: &http.Client{Transport: network(func(r *http.Request) (int, string, error) {
+				<-r.Context().Done()
+				return 0, "", r.Context().Err()
+			})},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := []string{
+			"after 5s waiting for value: a (http), b (http); juels: a (http)",
+			"after 10s waiting for value: a (http), b (http)",
+			"after 15s waiting for value: b (http)",
+			"after 20s waiting for value: b (http)",
+		}
+		if diff := cmp.Diff(want, said); diff != "" {
+			t.Error(diff)
+		}
+		var got []string
+		for _, task := range observed[0].Tasks[:2] {
+			got = append(got, task.ID, task.Error, task.Duration)
+		}
+		if diff := cmp.Diff([]string{
+			"a", "GET http://slow.example got no answer: the time for one attempt is over (timeout is 12s)", "12000ms",
+			"b", "GET http://slow.example got no answer: enough", "22000ms",
+		}, got); diff != "" {
+			t.Error(diff)
+		}
+		if observed[2].Value != "1" {
+			t.Errorf("gas is %+v", observed[2])
+		}
+	})
+}
+
+// Results are shown with every digit, and as JSON that programs can read.
+func TestEncode(t *testing.T) {
+	t.Parallel()
+	wide, _ := new(big.Int).SetString("1565616210741547008000000000000000001", 10)
+	for want, given := range map[string]any{
+		"null":         nil,
+		`"0x00ff"`:     []byte{0, 255},
+		`"a <b> \"c"`:  `a <b> "c`,
+		"0.1":          0.1,
+		"100.50":       json.Number("100.50"),
+		"12.34":        decimal.RequireFromString("12.3400"),
+		wide.String():  wide,
+		"[1,\"0x01\"]": []any{int64(1), []byte{1}},
+		`{"a":[15656162107415470080],"b":"task x: down"}`: map[string]any{
+			"a": []any{decimal.RequireFromString("15656162107415470080")}, "b": errors.New("task x: down"),
+		},
+	} {
+		if diff := cmp.Diff(want, string(encode(given))); diff != "" {
+			t.Error(diff)
+		}
+	}
+}
