@@ -594,7 +594,7 @@ func choice(known Chains) string {
 // start checks what the job needs to run, and fills in what the node decides.
 func (d *document) start(spec *Spec, relayConfig table, own ocr2Keys, s Settings) {
 	t := d.top
-	if spec.Type == TypeOCR2 && spec.TransmitterID == "" {
+	if spec.Type == TypeOCR2 && spec.TransmitterID == "" && !s.Offline {
 		d.problem(t.line("transmitterID"), "transmitterID", "expected a transmitterID to be specified: the account that sends reports")
 	}
 	if spec.Type == TypeBootstrap {

@@ -36,7 +36,11 @@ func (d *document) offline(spec *Spec, own ocr2Keys) {
 		} else {
 			leave("ocrKeyBundleID", "whether the node names a key bundle for jobs that name none ([OCR2] KeyBundleID)")
 		}
-		leave("transmitterID", "whether the node has this account for %s, and which jobs send from it", chain)
+		if spec.TransmitterID != "" {
+			leave("transmitterID", "whether the node has this account for %s, and which jobs send from it", chain)
+		} else {
+			leave("transmitterID", "which account of the node sends reports: the spec names none, and no node runs it so")
+		}
 		if len(spec.Bootstrappers) == 0 && !own.allowNoBootstrappers {
 			leave("p2pv2Bootstrappers",
 				"whether the node names bootstrappers for jobs that name none ([P2P.V2] DefaultBootstrappers)")
