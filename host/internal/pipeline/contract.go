@@ -96,7 +96,7 @@ func (b *builder) matching(name string, form *regexp.Regexp, want string) parame
 func (b *builder) callData() parameter {
 	p := b.text("data")
 	if text, ok := p.literal.(string); ok {
-		raw, err := bytesOf(strings.Trim(strings.TrimSpace(text), `"`))
+		raw, err := bytesOf(strings.Trim(text, `"`))
 		if err != nil || len(raw) == 0 {
 			b.problem("data", "%q is not the data of a call, which is 0x and pairs of hexadecimal digits, or a variable such as $(encode)", shorten(text, 64))
 		}
@@ -249,14 +249,20 @@ func (b *builder) signature(parse func(string) (*abi.Signature, error)) *abi.Sig
 	return s
 }
 
-// abiEncode encodes the call of a contract's function, or arguments alone.
+// abiEncode encodes the call of a contract's function, or arguments alone. The result is a text of 0x and digits, which
+// every task and every server takes.
 type abiEncode struct {
 	signature *abi.Signature
 	data      parameter
 }
 
-func buildABIEncode(b *builder) behaviour {
-	e := &abiEncode{signature: b.signature(abi.ParseFunction), data: b.json("data", "a map")}
+// abiEncodeKind builds tasks whose attribute abi is read so.
+func abiEncodeKind(parse func(string) (*abi.Signature, error)) func(*builder) behaviour {
+	return func(b *builder) behaviour { return buildABIEncode(b, parse) }
+}
+
+func buildABIEncode(b *builder, parse func(string) (*abi.Signature, error)) behaviour {
+	e := &abiEncode{signature: b.signature(parse), data: b.json("data", "a map")}
 	if e.signature == nil {
 		return e
 	}
@@ -290,9 +296,12 @@ func buildABIEncode(b *builder) behaviour {
 func (e *abiEncode) evaluate(s scope) (any, error) {
 	var values map[string]any
 	if e.data.present {
-		var err error
-		if values, err = object(e.data, s); err != nil {
+		value, err := e.data.resolve(s, false)
+		if err != nil {
 			return nil, err
+		}
+		if values, err = asMap(value); err != nil {
+			return nil, e.data.wrap(err)
 		}
 		if _, ok := weigh(values, maxRequest); !ok {
 			return nil, e.data.wrap(fmt.Errorf("the values are larger than %d bytes", maxRequest))
@@ -302,7 +311,7 @@ func (e *abiEncode) evaluate(s scope) (any, error) {
 	if err != nil {
 		return nil, e.data.wrap(err)
 	}
-	return encoded, nil
+	return hexText(encoded), nil
 }
 
 // abiDecode decodes what a contract answered.
@@ -348,9 +357,9 @@ func (d *abiDecodeLog) evaluate(s scope) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	list, ok := value.([]any)
-	if !ok {
-		return nil, d.topics.wrap(fmt.Errorf("the value must be a list, not %s", describe(value)))
+	list, err := asList(value)
+	if err != nil {
+		return nil, d.topics.wrap(err)
 	}
 	topics := make([][]byte, len(list))
 	for i, topic := range list {

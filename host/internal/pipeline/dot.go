@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -12,8 +13,14 @@ import (
 	"gonum.org/v1/gonum/graph/formats/dot/ast"
 )
 
-// maxAttributes bounds the attributes of one task; no type has more than a dozen.
-const maxAttributes = 100
+const (
+	// maxAttributes bounds the attributes of one task; no type has more than a dozen.
+	maxAttributes = 100
+	// maxArrows bounds the arrows of a pipeline: of two sets, each member has one to each of the other's.
+	maxArrows = 50_000
+	// maxBraces bounds how deep braces nest, and so the recursion over them.
+	maxBraces = 16
+)
 
 // drawing is what the text draws: nodes in order of first mention, and arrows.
 type drawing struct {
@@ -38,9 +45,10 @@ func (n *node) attribute(name string) *attribute {
 }
 
 type attribute struct {
-	key   string
-	value string
-	line  int
+	key    string
+	value  string
+	line   int
+	quoted bool // the value has the quotes around it that are written, since what they hold is not valid
 }
 
 type edge struct {
@@ -108,6 +116,8 @@ func syntaxError(err error, tokens []token, lines int) error {
 		switch {
 		case t.text == "->" || t.text == "--":
 			what, hint = "the arrow", "an arrow joins two names, and attributes in [brackets] stand in a statement of their own"
+		case t.text == ">":
+			what, hint = `">"`, "an arrow is written ->"
 		case t.kind == wordToken && t.text[0] == '"':
 			what = "a quoted string"
 		case t.kind == wordToken && t.text[0] == '<':
@@ -125,8 +135,18 @@ type drafter struct {
 	drawing
 	words  []token
 	nodes  map[string]int // by the name as written, quotes included: gonum keeps "a" and a apart, and so the repeat is seen
+	sets   []*set         // around this place, from the outside in
 	report *report
 }
+
+// set is what stands in braces at an end of an arrow. Its members are the nodes that are first mentioned inside: as the
+// established node reads it, those mentioned before get no arrow.
+type set struct {
+	members []int
+	others  []mention // the nodes mentioned before
+}
+
+type mention struct{ node, line int }
 
 var errOutOfStep = errors.New("the pipeline's text could not be located line by line; write it with plain names and arrows")
 
@@ -163,7 +183,7 @@ func (d *drafter) statement(stmt ast.Stmt) error {
 			} else {
 				return &Problem{Line: attr.line, Task: n.name, Message: fmt.Sprintf("the task has more than %d attributes; remove those without effect", maxAttributes)}
 			}
-			if strings.HasPrefix(attr.value, `"`) {
+			if attr.quoted {
 				d.report.warning(attr.line, n.name, attr.key, "the quoted value has a line break or an unknown escape, so it is used with its quotes and backslashes; write it in <angle brackets>")
 			}
 		}
@@ -178,11 +198,21 @@ func (d *drafter) statement(stmt ast.Stmt) error {
 			if err != nil {
 				return err
 			}
-			d.edges = append(d.edges, edge{from: from, to: next, line: line})
+			if len(d.edges)+len(from)*len(next) > maxArrows {
+				message := fmt.Sprintf("the pipeline has more than %d arrows; split it into several jobs", maxArrows)
+				return &Problem{Line: line, Message: message}
+			}
+			for _, f := range from {
+				for _, t := range next {
+					d.edges = append(d.edges, edge{from: f, to: t, line: line})
+				}
+			}
 			from, line = next, nextLine
 		}
 		_, err = d.attributes(stmt.Attrs) // without effect
 		return err
+	case *ast.Subgraph: // one that no arrow leads to or from groups its statements and nothing else
+		return d.braces(stmt)
 	case *ast.AttrStmt: // without effect
 		_, err := d.attributes(stmt.Attrs)
 		return err
@@ -190,16 +220,50 @@ func (d *drafter) statement(stmt ast.Stmt) error {
 		_, err := d.attributes([]*ast.Attr{stmt})
 		return err
 	default:
-		return errOutOfStep // subgraphs, which scan has refused
+		return errOutOfStep
 	}
 }
 
-func (d *drafter) vertex(v ast.Vertex) (at, line int, err error) {
-	n, ok := v.(*ast.Node)
-	if !ok {
-		return 0, 0, errOutOfStep
+// vertex returns the nodes at one end of an arrow, and the line where they begin.
+func (d *drafter) vertex(v ast.Vertex) (nodes []int, line int, err error) {
+	switch v := v.(type) {
+	case *ast.Node:
+		at, line, err := d.mention(v)
+		return []int{at}, line, err
+	case *ast.Subgraph:
+		if len(d.words) > 0 {
+			line = d.words[0].line
+		}
+		around := &set{}
+		d.sets = append(d.sets, around)
+		err := d.braces(v)
+		d.sets = d.sets[:len(d.sets)-1]
+		for _, other := range around.others {
+			if name := d.drawing.nodes[other.node].name; !slices.Contains(around.members, other.node) {
+				d.report.dropped = true
+				d.report.warning(other.line, name, "", "the arrow of the braces is dropped for this task, since it is mentioned "+
+					"before them; write an arrow of its own")
+			}
+		}
+		return around.members, line, err
+	default:
+		return nil, 0, errOutOfStep
 	}
-	return d.mention(n)
+}
+
+// braces walks the statements of a set or subgraph.
+func (d *drafter) braces(s *ast.Subgraph) error {
+	if s.ID != "" {
+		if _, err := d.next(s.ID); err != nil {
+			return err
+		}
+	}
+	for _, stmt := range s.Stmts {
+		if err := d.statement(stmt); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // mention returns the index of a node, which its first mention creates, and the line of this mention.
@@ -221,6 +285,13 @@ func (d *drafter) mention(n *ast.Node) (at, line int, err error) {
 		d.nodes[n.ID] = at
 		d.drawing.nodes = append(d.drawing.nodes, &node{name: unquote(n.ID), line: line})
 	}
+	for _, around := range d.sets {
+		if ok {
+			around.others = append(around.others, mention{at, line})
+		} else {
+			around.members = append(around.members, at)
+		}
+	}
 	return at, line, nil
 }
 
@@ -234,7 +305,9 @@ func (d *drafter) attributes(attrs []*ast.Attr) ([]*attribute, error) {
 		if _, err := d.next(attr.Val); err != nil {
 			return nil, err
 		}
-		out[i] = &attribute{key: unquote(attr.Key), value: plain(unquote(attr.Val)), line: line}
+		value := unquote(attr.Val)
+		quoted := strings.HasPrefix(attr.Val, `"`) && value == attr.Val
+		out[i] = &attribute{key: unquote(attr.Key), value: plain(value), line: line, quoted: quoted}
 	}
 	return out, nil
 }
@@ -293,11 +366,11 @@ func isWord(c byte) bool {
 	return isDigit(c) || c == '_' || 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || c >= utf8.RuneSelf
 }
 
-// scan finds the words of the text and their lines. It refuses sets and subgraphs: the established node drops their arrows
-// without a word where a member was mentioned before, so no working pipeline needs them; and without braces nothing nests,
-// which bounds the recursion of gonum's parser.
+// scan finds the words of the text and their lines. Braces must match, so that none ends the graph around the text, and
+// what they nest is bounded.
 func scan(source string) (words, tokens []token, err error) {
 	line, column := 1, 1
+	var open []int // the lines of the braces that are open
 	for rest := source; rest != ""; {
 		t := token{kind: markToken, line: line, column: column}
 		size, skip := 1, false
@@ -325,8 +398,16 @@ func scan(source string) (words, tokens []token, err error) {
 				return nil, nil, &Problem{Line: line, Message: "the angle bracket < has no matching >; inside <…> brackets must balance, and nest once at most"}
 			}
 			t.kind = wordToken
-		case c == '{' || c == '}':
-			return nil, nil, &Problem{Line: line, Message: "sets and subgraphs in braces are not supported; write each arrow between two names"}
+		case c == '{':
+			if open = append(open, line); len(open) > maxBraces {
+				message := fmt.Sprintf("braces nest deeper than %d; write arrows between names", maxBraces)
+				return nil, nil, &Problem{Line: line, Message: message}
+			}
+		case c == '}':
+			if len(open) == 0 {
+				return nil, nil, &Problem{Line: line, Message: "the brace } closes nothing; remove it"}
+			}
+			open = open[:len(open)-1]
 		case strings.HasPrefix(rest, "->"), strings.HasPrefix(rest, "--"):
 			size = 2
 		case isWord(c) && !isDigit(c):
@@ -367,6 +448,9 @@ func scan(source string) (words, tokens []token, err error) {
 				column++
 			}
 		}
+	}
+	if len(open) > 0 {
+		return nil, nil, &Problem{Line: open[len(open)-1], Message: "the brace { is not closed; close it with }"}
 	}
 	return words, tokens, nil
 }

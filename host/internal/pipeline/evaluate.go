@@ -3,6 +3,7 @@ package pipeline
 import (
 	"encoding/base64"
 	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -21,15 +22,9 @@ type jsonParse struct {
 }
 
 func buildJSONParse(b *builder) behaviour {
-	j := &jsonParse{separator: b.text("separator"), lax: b.boolean("lax", false), data: b.reference("data")}
-	b.needInput(j.data)
-	// The empty path is the whole document, but it has to be written.
-	if attr := b.find("path"); attr != nil && attr.value == "" {
-		j.path = parameter{name: "path", present: true, literal: ""}
-	} else if j.path = b.text("path"); attr == nil {
-		b.problem("", `attribute path is required for a task of type jsonparse; path="" takes the whole document`)
+	return &jsonParse{
+		data: b.needInput(b.reference("data")), path: b.verbatim("path"), separator: b.verbatim("separator"), lax: b.boolean("lax", false),
 	}
-	return j
 }
 
 func (j *jsonParse) evaluate(s scope) (any, error) {
@@ -41,9 +36,9 @@ func (j *jsonParse) evaluate(s scope) (any, error) {
 	switch v := data.(type) {
 	case string:
 		text = []byte(v)
-		if digits, ok := strings.CutPrefix(v, "0x"); ok {
-			if decoded, err := hex.DecodeString(digits); err == nil {
-				text = decoded
+		if strings.HasPrefix(v, "0x") {
+			if text, err = unhex(v); err != nil {
+				return nil, fmt.Errorf("the data is not JSON: %w", err)
 			}
 		}
 	case []byte:
@@ -55,14 +50,27 @@ func (j *jsonParse) evaluate(s scope) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	document, err := decodeJSON(text, false)
+	document, _, err := decodeJSON(text)
 	if err != nil {
 		return nil, fmt.Errorf("the data is not JSON: %w", err)
 	}
-	return walk(document, path, j.lax)
+	picked, err := walk(document, path, j.lax)
+	if err != nil {
+		return nil, err
+	}
+	picked = settle(picked)
+	if n, ok := picked.(json.Number); ok && !isInteger(n) { // a fault of this task, so that a median can do without it
+		_, err := number(n)
+		return nil, err
+	}
+	return picked, nil
 }
 
+// segments returns the steps of the path; no path is the whole document.
 func (j *jsonParse) segments(s scope) ([]string, error) {
+	if !j.path.present {
+		return nil, nil
+	}
 	path, err := j.path.resolve(s, false)
 	if err != nil {
 		return nil, err
@@ -112,10 +120,12 @@ func walk(document any, path []string, lax bool) (any, error) {
 			document = next
 		case []any:
 			at, err := strconv.Atoi(segment)
-			if err != nil {
+			switch {
+			case errors.Is(err, strconv.ErrRange):
+				at = len(v) // as much outside as any
+			case err != nil:
 				return nil, missing(path, i, "a list wants a number here")
-			}
-			if at < 0 {
+			case at < 0:
 				at += len(v)
 			}
 			if at < 0 || at >= len(v) {
@@ -159,6 +169,10 @@ func buildDivide(b *builder) behaviour {
 	if d, ok := q.divisor.literal.(decimal.Decimal); ok && d.IsZero() {
 		b.problem("divisor", "divide by zero")
 	}
+	if !q.input.present && len(b.task.inputs) > 1 {
+		b.report.warning(b.node.line, b.node.name, "", "%d arrows lead to the task, and only the first is divided: the one of "+
+			"the least index, then of the first task in order; set the attribute input", len(b.task.inputs))
+	}
 	return q
 }
 
@@ -188,7 +202,7 @@ func operands(s scope, first, second parameter) (a, b decimal.Decimal, err error
 		return a, b, err
 	}
 	if a, err = number(value); err != nil {
-		return a, b, fmt.Errorf("the input: %w", err)
+		return a, b, first.blame(s, err)
 	}
 	if value, err = second.resolve(s, false); err != nil {
 		return a, b, err
@@ -233,60 +247,90 @@ type series struct {
 func newSeries(b *builder) series {
 	s := series{values: b.json("values", "a list")}
 	if b.written("allowedFaults") != nil {
-		n := b.integer("allowedFaults", 0, 1<<31, 0)
+		n := b.integer("allowedFaults", 10, 0, 1<<31, 0)
 		s.faults = &n
 	}
 	if list, ok := s.values.literal.([]any); ok && len(list) == 0 {
 		b.problem("values", "the list is empty; give it at least one value")
 	}
-	if !s.values.present && len(b.task.inputs) == 0 {
-		b.problem("", "the task has nothing to work on: draw an arrow to it or set the attribute values")
-	}
+	b.needInput(s.values)
 	return s
 }
 
-// good returns the values that are no faults. Its second result is false if lax left none.
-func (s series) good(sc scope) ([]any, bool, error) {
-	var all []any
-	if s.values.present {
-		value, err := s.values.resolve(sc, true)
-		if err != nil {
-			return nil, false, err
-		}
-		list, ok := value.([]any)
-		if !ok {
-			return nil, false, s.values.wrap(fmt.Errorf("the value must be a list, not %s", describe(value)))
-		}
-		all = list
-	} else {
-		for _, in := range sc.inputs {
+// member is one of the values of a series.
+type member struct {
+	value     any // or an error
+	place, of int // from 1
+	from      string
+}
+
+// String says which value it is and where it came from, if that is known.
+func (m member) String() string {
+	text := fmt.Sprintf("value %d of %d", m.place, m.of)
+	if m.from != "" {
+		text += ", from " + m.from
+	}
+	return text
+}
+
+// members returns all the values.
+func (s series) members(sc scope) ([]member, error) {
+	if !s.values.present {
+		all := make([]member, len(sc.inputs))
+		for i, in := range sc.inputs {
+			all[i] = member{value: in.value, place: i + 1, of: len(all), from: "task " + shorten(in.task, 64)}
 			if in.err != nil {
-				all = append(all, &upstreamError{cause: in.err})
-			} else {
-				all = append(all, in.value)
+				all[i].value = &upstreamError{cause: in.err}
 			}
 		}
+		return all, nil
+	}
+	value, err := s.values.resolve(sc, true)
+	if err != nil {
+		return nil, err
+	}
+	list, err := asList(value)
+	if err != nil {
+		return nil, s.values.wrap(err)
+	}
+	all := make([]member, len(list))
+	literal, _ := s.values.literal.([]any)
+	for i, value := range list {
+		all[i] = member{value: value, place: i + 1, of: len(list)}
+		ref := s.values.ref
+		if literal != nil {
+			ref, _ = literal[i].(*reference)
+		}
+		if ref != nil {
+			all[i].from = "$(" + shorten(ref.text, 64) + ")"
+		}
+	}
+	return all, nil
+}
+
+// good returns the values that are no faults. Its second result is false if lax left none.
+func (s series) good(sc scope) ([]member, bool, error) {
+	all, err := s.members(sc)
+	if err != nil {
+		return nil, false, err
 	}
 	if s.lax {
-		all = slices.DeleteFunc(slices.Clone(all), func(v any) bool { return v == nil })
+		all = slices.DeleteFunc(all, func(m member) bool { return m.value == nil })
 		if len(all) == 0 {
 			return nil, false, nil
 		}
 	}
-	good := make([]any, 0, len(all))
+	good := make([]member, 0, len(all))
 	var faults []error
-	for _, value := range all {
-		switch v := value.(type) {
-		case error:
-			faults = append(faults, v)
-		case nil:
-			if s.nilsAsFault {
-				faults = append(faults, errors.New("a value is nothing (null)"))
-				continue
-			}
-			good = append(good, nil)
+	for _, m := range all {
+		err, failed := m.value.(error)
+		switch {
+		case failed:
+			faults = append(faults, err)
+		case m.value == nil && s.nilsAsFault:
+			faults = append(faults, fmt.Errorf("%s: nothing (null)", m))
 		default:
-			good = append(good, value)
+			good = append(good, m)
 		}
 	}
 	allowed := int64(max(0, len(all)-1))
@@ -321,9 +365,9 @@ func (s series) decimals(sc scope) ([]decimal.Decimal, bool, error) {
 		return nil, false, err
 	}
 	numbers := make([]decimal.Decimal, len(good))
-	for i, value := range good {
-		if numbers[i], err = number(value); err != nil {
-			return nil, false, fmt.Errorf("value %d of %d: %w", i+1, len(good), err)
+	for i, m := range good {
+		if numbers[i], err = number(m.value); err != nil {
+			return nil, false, fmt.Errorf("%s: %w", m, err)
 		}
 	}
 	return numbers, true, nil
@@ -397,50 +441,45 @@ type mode struct{ series }
 
 func buildMode(b *builder) behaviour { return &mode{newSeries(b)} }
 
-// evaluate finds the most frequent values, in order of first appearance. Numbers are compared by value, whatever their
-// type; texts and booleans among themselves.
+// evaluate finds the most frequent values, in the order in which they reached that count, as the established node does.
 func (m *mode) evaluate(s scope) (any, error) {
 	good, _, err := m.good(s)
 	if err != nil {
 		return nil, err
 	}
-	type group struct {
-		value any
-		count uint64
-	}
-	var groups []*group
-	byKey := map[string]*group{}
-	for i, value := range good {
-		var key string
-		if d, err := number(value); err == nil {
-			key = "number " + d.Normalize().String()
-		} else {
-			switch v := value.(type) {
-			case string:
-				key = "string " + v
-			case bool:
-				key = "bool " + strconv.FormatBool(v)
-			default:
-				return nil, fmt.Errorf("value %d of %d is %s; only numbers, texts and booleans can be compared", i+1, len(good), describe(value))
-			}
-		}
-		if byKey[key] == nil {
-			byKey[key] = &group{value: value}
-			groups = append(groups, byKey[key])
-		}
-		byKey[key].count++
-	}
+	counts := map[string]uint64{}
 	var most uint64
-	for _, g := range groups {
-		most = max(most, g.count)
-	}
-	results := []any{}
-	for _, g := range groups {
-		if g.count == most {
-			results = append(results, g.value)
+	var results []any
+	for _, member := range good {
+		form, err := printed(member.value)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", member, err)
+		}
+		counts[form]++
+		switch count := counts[form]; {
+		case count > most:
+			most, results = count, []any{member.value}
+		case count == most:
+			results = append(results, member.value)
 		}
 	}
 	return map[string]any{"results": results, "occurrences": most}, nil
+}
+
+// printed is the form in which mode compares values: texts and bytes as they are, numbers of every type by their decimal
+// digits, and the rest as JSON.
+func printed(value any) (string, error) {
+	if text, err := asText(value); err == nil {
+		return text, nil
+	}
+	if d, err := number(value); err == nil {
+		return d.String(), nil
+	}
+	encoded, err := marshal(value)
+	if err != nil {
+		return "", fmt.Errorf("%s cannot be compared: %w", describe(value), err)
+	}
+	return string(encoded), nil
 }
 
 // anyOf picks one of the inputs that have not failed.
@@ -545,7 +584,7 @@ func (l *lessThan) evaluate(s scope) (any, error) {
 	return a.LessThan(b), nil
 }
 
-// merge joins two maps; where both have a key, the right one wins.
+// merge joins two maps, or JSON texts of such; where both have a key, the right one wins.
 type merge struct{ left, right parameter }
 
 func buildMerge(b *builder) behaviour {
@@ -561,13 +600,13 @@ func (m *merge) evaluate(s scope) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	into, ok := left.(map[string]any)
-	if !ok {
-		return nil, m.left.wrap(fmt.Errorf("the value must be a map, not %s", describe(left)))
+	into, err := asMap(left)
+	if err != nil {
+		return nil, m.left.blame(s, err)
 	}
-	from, ok := right.(map[string]any)
-	if !ok {
-		return nil, m.right.wrap(fmt.Errorf("the value must be a map, not %s", describe(right)))
+	from, err := asMap(right)
+	if err != nil {
+		return nil, m.right.wrap(err)
 	}
 	out := make(map[string]any, len(into)+len(from))
 	maps.Copy(out, into)
@@ -618,15 +657,29 @@ func lowercase(value any) (any, error) {
 	return strings.ToLower(text), err
 }
 
-// length counts bytes.
+// length counts bytes: of a text that begins with 0x, those that it stands for.
 func length(value any) (any, error) {
+	if text, ok := value.(string); ok && strings.HasPrefix(text, "0x") {
+		decoded, err := unhex(text)
+		return int64(len(decoded)), err
+	}
 	text, err := asText(value)
 	return int64(len(text)), err
 }
 
+// hexEncode writes the bytes of a text in hexadecimal digits, or a whole number.
 func hexEncode(value any) (any, error) {
-	text, err := asText(value)
-	return "0x" + hex.EncodeToString([]byte(text)), err
+	if text, err := asText(value); err == nil {
+		return hexText([]byte(text)), nil
+	}
+	d, err := number(value)
+	if err != nil {
+		return nil, fmt.Errorf("the input is %s, and neither a text nor a number", describe(value))
+	}
+	if !d.IsInteger() || d.IsNegative() {
+		return nil, fmt.Errorf("%s is not a whole number from 0 on", shorten(d.String(), 64))
+	}
+	return fmt.Sprintf("%#x", d.BigInt()), nil
 }
 
 func hexDecode(value any) (any, error) {
@@ -634,6 +687,11 @@ func hexDecode(value any) (any, error) {
 	if err != nil {
 		return nil, err
 	}
+	return unhex(text)
+}
+
+// unhex reads a text of 0x and hexadecimal digits.
+func unhex(text string) ([]byte, error) {
 	digits, ok := strings.CutPrefix(text, "0x")
 	if !ok {
 		return nil, errors.New("the text does not start with 0x")

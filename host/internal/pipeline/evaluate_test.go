@@ -24,7 +24,7 @@ func show(value any) string {
 	case float64:
 		return "float " + fmt.Sprint(v)
 	default:
-		out, err := json.Marshal(v)
+		out, err := marshal(v)
 		if err != nil {
 			return err.Error()
 		}
@@ -96,15 +96,24 @@ func TestInteger(t *testing.T) {
 		"smallest and a fraction":       {"-" + limit.String() + ".9", "-" + limit.String()},
 		"too small":                     {new(big.Int).Sub(new(big.Int).Neg(limit), big.NewInt(1)), "does not fit the 192 bits"},
 		"decimal":                       {decimal.New(12345, -2), "123"},
-		"absurd decimal":                {decimal.New(1, math.MaxInt32), "more than 1000 digits"},
-		"absurd small decimal":          {decimal.New(1, math.MinInt32), "more than 1000 digits"},
-		"absurd string":                 {"1e2147483647", "more than 1000 digits"},
-		"a string of very many digits":  {strings.Repeat("9", 1<<20), "more than 1000 digits"},
-		"an exponent of a milliard":     {"1e1000000000", "more than 1000 digits"},
-		"an exponent of many digits":    {"1e" + strings.Repeat("9", 1<<20), "more than 1000 digits"},
+		"absurd decimal":                {decimal.New(1, math.MaxInt32), "an exponent outside ±1000"},
+		"absurd small decimal":          {decimal.New(1, math.MinInt32), "an exponent outside ±1000"},
+		"absurd string":                 {"1e2147483647", "an exponent outside ±1000"},
+		"a string of very many digits":  {strings.Repeat("9", 1<<20), "more than 20000 digits"},
+		"too many digits":               {json.Number(strings.Repeat("9", maxDigits+1)), "more than 20000 digits"},
+		"many digits":                   {json.Number(strings.Repeat("9", maxDigits)), "does not fit the 192 bits"},
+		"many places":                   {"1." + strings.Repeat("9", maxScale), "1"},
+		"an exponent of a milliard":     {"1e1000000000", "an exponent outside ±1000"},
+		"an exponent of many digits":    {"1e" + strings.Repeat("9", 1<<20), "an exponent outside ±1000"},
 		"integers":                      {int64(-5), "-5"},
 		"unsigned":                      {uint64(math.MaxUint64), "18446744073709551615"},
 		"JSON number":                   {json.Number("12.9"), "12"},
+		"JSON integer":                  {json.Number("1565616210741547008"), "1565616210741547008"},
+		"JSON float":                    {json.Number("1565616210741547008.0"), "1565616210741547000"},
+		"JSON number of no float":       {json.Number("1e400"), "1e400 is beyond the numbers of 64-bit floating point"},
+		"largest in JSON":               {json.Number(below.String()), below.String()},
+		"too large in JSON":             {json.Number(limit.String()), "does not fit the 192 bits"},
+		"smallest in JSON":              {json.Number("-" + limit.String()), "-" + limit.String()},
 		"nil":                           {nil, "nothing (null) is not a number"},
 		"nil integer":                   {(*big.Int)(nil), "nothing (null) is not a number"},
 		"boolean":                       {true, "a boolean is not a number"},
@@ -152,7 +161,10 @@ func reduce(t *rapid.T, kind string, values []decimal.Decimal, faults int) (any,
 		case 1:
 			inputs = append(inputs, outcome{value: value.String()})
 		default:
-			inputs = append(inputs, outcome{value: json.Number(value.String())})
+			inputs = append(inputs, outcome{value: value})
+			if value.IsInteger() { // others would be rounded to float64
+				inputs[i].value = json.Number(value.String())
+			}
 		}
 	}
 	for range faults {
@@ -235,6 +247,41 @@ func TestDivisionAgainstRationals(t *testing.T) {
 		}
 	})
 }
+
+func TestNumbersAreBounded(t *testing.T) {
+	t.Parallel()
+	largest := json.Number(strings.Repeat("9", maxDigits))
+	for name, test := range map[string]struct {
+		of   func(a, b decimal.Decimal) (decimal.Decimal, error)
+		a, b any
+		want string // a part of the error, or empty
+	}{
+		"the largest times one":        {multiply, largest, "1", ""},
+		"the largest times ten":        {multiply, largest, json.Number("10"), "multiplication overflow: the number has more than 20000 digits"},
+		"halves of the digits":         {multiply, json.Number(strings.Repeat("9", maxDigits/2)), json.Number(strings.Repeat("9", maxDigits/2)), ""},
+		"the largest exponents":        {multiply, "1e600", "1e600", "multiplication overflow: the number has more than 20000 digits, or an exponent outside ±1000"},
+		"the largest by the smallest":  {quotients, largest, "1e-1000", "division overflow: the number has more than 20000 digits"},
+		"the largest by itself":        {quotients, largest, largest, ""},
+		"the exponents of one another": {quotients, "1e1000", "1e-1000", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			a, err := number(test.a)
+			if err != nil {
+				t.Fatal(err)
+			}
+			b, err := number(test.b)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := test.of(a, b); (err == nil) != (test.want == "") || err != nil && !strings.Contains(err.Error(), test.want) {
+				t.Errorf("got %v, want %q", err, test.want)
+			}
+		})
+	}
+}
+
+func quotients(a, b decimal.Decimal) (decimal.Decimal, error) { return divide(a, b, quotientPlaces) }
 
 func TestAnyPicksAmongTheGood(t *testing.T) {
 	t.Parallel()

@@ -1,12 +1,14 @@
 package pipeline
 
 import (
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"math"
 	"math/big"
 	"regexp"
+	"strings"
 
 	"github.com/shopspring/decimal"
 )
@@ -15,15 +17,18 @@ const (
 	// maxScale bounds a decimal's power of ten and the precision of a rounding. Answers on a chain have 58 digits and a
 	// float64 has exponents to ±324, so nothing real comes near; and without a bound "1e999999999" would fill the memory.
 	maxScale = 1000
-	// maxBits bounds a decimal's coefficient: 2,000 digits, which a product of two decimals within maxScale fits.
-	maxBits = 6644
+	// maxDigits bounds the digits of a number that is computed with: a product of two integers of 10,000 digits, which is
+	// far more than any source sends, fits. Numbers that are only passed on have no bound of their own.
+	maxDigits = 20_000
+	// maxBits is what maxDigits take of a decimal's coefficient.
+	maxBits = 66_439
 	// quotientPlaces are the decimals that a division without precision keeps, as operators know it.
 	quotientPlaces = 16
 	// answerBits is the width of an answer on the chain: OCR2 aggregators hold an int192, which is 24 bytes.
 	answerBits = 192
 )
 
-var errOverflow = fmt.Errorf("the number has more than %d digits before or after the point", maxScale)
+var errOverflow = fmt.Errorf("the number has more than %d digits, or an exponent outside ±%d", maxDigits, maxScale)
 
 // bounded refuses a decimal that would cost too much to print or to add.
 func bounded(d decimal.Decimal) (decimal.Decimal, error) {
@@ -36,7 +41,7 @@ func bounded(d decimal.Decimal) (decimal.Decimal, error) {
 var decimalPattern = regexp.MustCompile(`^[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?$`)
 
 func parseDecimal(text string) (decimal.Decimal, error) {
-	if len(text) > 2*maxScale {
+	if len(text) > maxDigits+maxScale {
 		return decimal.Decimal{}, errOverflow
 	}
 	if !decimalPattern.MatchString(text) { // stricter than the library, which takes a Unicode minus too
@@ -57,7 +62,14 @@ func number(value any) (decimal.Decimal, error) {
 	case string:
 		return parseDecimal(v)
 	case json.Number:
-		return parseDecimal(v.String())
+		if isInteger(v) {
+			return parseDecimal(v.String())
+		}
+		f, err := v.Float64()
+		if err != nil {
+			return decimal.Decimal{}, fmt.Errorf("%s is beyond the numbers of 64-bit floating point", shorten(v.String(), 64))
+		}
+		return decimal.NewFromFloat(f), nil
 	case float64:
 		if math.IsNaN(v) || math.IsInf(v, 0) {
 			return decimal.Decimal{}, fmt.Errorf("%v is not a number", v)
@@ -81,6 +93,60 @@ func number(value any) (decimal.Decimal, error) {
 		return decimal.Decimal{}, fmt.Errorf("%s is not a number", describe(value))
 	}
 }
+
+// isInteger tells whether a number of a JSON text is written as an integer.
+func isInteger(n json.Number) bool { return !strings.ContainsAny(n.String(), ".eE") }
+
+// settle gives the numbers of a JSON value the form in which they go on, in place: integers keep their digits, however
+// many, and others become float64. One that no float64 holds stays as it is, and is an error only where it is computed with.
+func settle(value any) any {
+	switch v := value.(type) {
+	case json.Number:
+		if v == "-0" {
+			return json.Number("0")
+		}
+		if f, err := v.Float64(); err == nil && !isInteger(v) {
+			return f
+		}
+	case map[string]any:
+		for key, element := range v {
+			v[key] = settle(element)
+		}
+	case []any:
+		for i, element := range v {
+			v[i] = settle(element)
+		}
+	}
+	return value
+}
+
+// marshal writes the value of a task as requests have it: integers with all their digits, numbers that tasks have computed as
+// texts, and bytes as texts of 0x and hexadecimal digits.
+func marshal(value any) ([]byte, error) { return json.Marshal(writable(value)) }
+
+// writable returns the value with its bytes as texts. It copies what it changes, since values are shared.
+func writable(value any) any {
+	switch v := value.(type) {
+	case []byte:
+		return hexText(v)
+	case map[string]any:
+		out := make(map[string]any, len(v))
+		for key, element := range v {
+			out[key] = writable(element)
+		}
+		return out
+	case []any:
+		out := make([]any, len(v))
+		for i, element := range v {
+			out[i] = writable(element)
+		}
+		return out
+	default:
+		return value
+	}
+}
+
+func hexText(data []byte) string { return "0x" + hex.EncodeToString(data) }
 
 // describe names the type of a value in the words of JSON.
 func describe(value any) string {

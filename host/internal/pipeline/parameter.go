@@ -6,9 +6,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/big"
 	"regexp"
+	"sort"
 	"strconv"
 	"strings"
+
+	"github.com/shopspring/decimal"
 )
 
 // reservedNames cannot be task names: they are, or once were, the roots of variables that the run sets.
@@ -19,6 +23,7 @@ var variablePattern = regexp.MustCompile(`\$\(\s*([a-zA-Z0-9_.]+)\s*\)`)
 
 // outcome is what a task has come to.
 type outcome struct {
+	task  string // its name
 	value any
 	err   error
 }
@@ -77,6 +82,10 @@ func newReference(text string, tasks map[string]*task) (*reference, error) {
 		}
 	}
 	ref := &reference{text: text, task: tasks[parts[0]], root: parts[0], parts: parts[1:]}
+	if ref.task == nil && ref.root == "jobSpec" {
+		today := "jb" + strings.TrimPrefix(text, ref.root)
+		return nil, fmt.Errorf("$(%s) is called $(%s) today; write that", shorten(text, 64), shorten(today, 64))
+	}
 	if ref.task == nil && ref.root != "jb" && ref.root != "jobRun" {
 		return nil, fmt.Errorf("$(%s) refers to nothing: there is no task %s, and a run sets jb and jobRun only", shorten(text, 64), shorten(ref.root, 64))
 	}
@@ -166,6 +175,14 @@ func (p parameter) operand(s scope) (any, error) {
 	return s.inputs[0].value, nil // the builder has seen to it that there is one
 }
 
+// blame says where operand's value came from, before what is wrong with it.
+func (p parameter) blame(s scope, err error) error {
+	if p.present {
+		return p.wrap(err)
+	}
+	return fmt.Errorf("the input from task %s: %w", shorten(s.inputs[0].task, 64), err)
+}
+
 // fill puts values in place of the references of a JSON literal.
 func fill(literal any, s scope, allowFaults bool) (any, error) {
 	switch v := literal.(type) {
@@ -203,9 +220,17 @@ func fill(literal any, s scope, allowFaults bool) (any, error) {
 	}
 }
 
+// compiled is a JSON literal of an attribute.
+type compiled struct {
+	literal any  // with a *reference where a variable stands
+	open    bool // it has such
+	more    bool // text follows the first JSON value, without effect
+}
+
 // compileJSON reads JSON in which each $(…) stands for a whole value.
-func compileJSON(raw string, tasks map[string]*task) (literal any, open bool, err error) {
+func compileJSON(raw string, tasks map[string]*task) (compiled, error) {
 	var refs []*reference
+	var starts []int // of the references, in the text that is read
 	matches := variablePattern.FindAllStringSubmatchIndex(raw, -1)
 	// A variable is replaced by a one-element object while the JSON is read. The key is one that the text does not have, and
 	// the count below catches a key that the text hides behind escapes.
@@ -218,29 +243,33 @@ func compileJSON(raw string, tasks map[string]*task) (literal any, open bool, er
 	for _, match := range matches {
 		ref, err := newReference(raw[match[2]:match[3]], tasks)
 		if err != nil {
-			return nil, false, err
+			return compiled{}, err
 		}
-		fmt.Fprintf(&text, `%s{%q:%d}`, raw[last:match[0]], marker, len(refs))
+		text.WriteString(raw[last:match[0]])
+		starts = append(starts, text.Len())
+		fmt.Fprintf(&text, `{%q:%d}`, marker, len(refs))
 		refs = append(refs, ref)
 		last = match[1]
 	}
 	text.WriteString(raw[last:])
-	value, err := decodeJSON([]byte(text.String()), true)
+	value, end, err := decodeJSON([]byte(text.String()))
 	if err != nil {
 		if len(refs) > 0 {
-			return nil, false, errors.New("the value is not JSON; mind that each $(…) stands for a whole JSON value and must not be put in quotes")
+			return compiled{}, errors.New("the value is not JSON; mind that each $(…) stands for a whole JSON value and must " +
+				"not be put in quotes")
 		}
-		return nil, false, fmt.Errorf("the value is not JSON: %w", err)
+		return compiled{}, fmt.Errorf("the value is not JSON: %w", err)
 	}
+	read := sort.SearchInts(starts, end) // references before the end of the value
 	found := 0
-	literal = link(value, marker, refs, &found)
-	if found < len(refs) {
-		return nil, false, errors.New("an object has the same key twice; remove one")
+	literal := settle(link(value, marker, refs[:read], &found))
+	if found < read {
+		return compiled{}, errors.New("an object has the same key twice; remove one")
 	}
-	if found > len(refs) {
-		return nil, false, fmt.Errorf("the value uses the key %q, which is reserved; choose another", marker)
+	if found > read {
+		return compiled{}, fmt.Errorf("the value uses the key %q, which is reserved; choose another", marker)
 	}
-	return literal, len(refs) > 0, nil
+	return compiled{literal: literal, open: read > 0, more: strings.TrimSpace(text.String()[end:]) != ""}, nil
 }
 
 func link(value any, marker string, refs []*reference, found *int) any {
@@ -264,27 +293,43 @@ func link(value any, marker string, refs []*reference, found *int) any {
 	return value
 }
 
-// decodeJSON reads exactly one JSON value. Its numbers are json.Number, as written, or float64.
-func decodeJSON(data []byte, exact bool) (any, error) {
+// decodeJSON reads the first JSON value of a text and returns where it ends. What follows is not looked at, as on
+// established nodes. Numbers are as they are written; settle is for those that go on.
+func decodeJSON(data []byte) (value any, end int, err error) {
 	decoder := json.NewDecoder(bytes.NewReader(data))
-	if exact {
-		decoder.UseNumber()
-	}
-	var value any
+	decoder.UseNumber()
 	if err := decoder.Decode(&value); err != nil {
 		if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
-			return nil, errors.New("it ends too early")
+			return nil, 0, errors.New("it ends too early")
 		}
 		var syntax *json.SyntaxError
 		if errors.As(err, &syntax) {
-			return nil, fmt.Errorf("%w (at byte %d)", err, syntax.Offset)
+			return nil, 0, fmt.Errorf("%w (at byte %d)", err, syntax.Offset)
 		}
-		return nil, err
+		return nil, 0, err
 	}
-	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
-		return nil, errors.New("something follows after the end of the value")
+	return value, int(decoder.InputOffset()), nil
+}
+
+// asMap returns a map, or reads one from a JSON text.
+func asMap(value any) (map[string]any, error) { return container[map[string]any](value, "a map") }
+
+// asList returns a list, or reads one from a JSON text.
+func asList(value any) ([]any, error) { return container[[]any](value, "a list") }
+
+func container[T any](value any, want string) (T, error) {
+	var none T
+	if text, err := asText(value); err == nil {
+		read, _, err := decodeJSON([]byte(text))
+		if err != nil {
+			return none, fmt.Errorf("the text is not JSON: %w", err)
+		}
+		value = settle(read)
 	}
-	return value, nil
+	if found, ok := value.(T); ok {
+		return found, nil
+	}
+	return none, fmt.Errorf("the value must be %s, not %s", want, describe(value))
 }
 
 // weigh measures what a value costs in memory, in rough bytes, and stops at the limit. Results of tasks may share parts, so
@@ -298,6 +343,10 @@ func weigh(value any, limit int) (weight int, within bool) {
 		weight += len(v)
 	case json.Number:
 		weight += len(v)
+	case decimal.Decimal:
+		weight += v.Coefficient().BitLen() / 3 // bits of a digit
+	case *big.Int:
+		weight += v.BitLen() / 3
 	case map[string]any:
 		for key, element := range v {
 			inner, ok := weigh(element, limit-weight)

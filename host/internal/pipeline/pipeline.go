@@ -20,6 +20,8 @@ import (
 	"gonum.org/v1/gonum/graph"
 	"gonum.org/v1/gonum/graph/simple"
 	"gonum.org/v1/gonum/graph/topo"
+
+	"github.com/loop-plugins/loop/host/internal/config/keys"
 )
 
 const (
@@ -62,6 +64,19 @@ type report struct {
 	problems []*Problem
 	more     bool // some were left out
 	warnings []string
+	// undefined says that a name has no definition. Tasks without inputs and several ends mostly follow from that, so that
+	// nothing is said of them.
+	undefined bool
+	// dropped says that braces have no arrow for a task, which is mostly why one lacks.
+	dropped bool
+}
+
+// why goes on where a problem says that an arrow lacks.
+func (r *report) why() string {
+	if !r.dropped {
+		return ""
+	}
+	return "; mind that the arrows of braces are dropped for tasks that are mentioned before them"
 }
 
 func (r *report) problem(line int, task, attribute, format string, args ...any) {
@@ -148,6 +163,7 @@ func Parse(source string) (*Pipeline, error) {
 		byName[node.name] = tasks[i]
 	}
 
+	undefined(drawn.nodes, rep)
 	edges := newEdges(tasks)
 	for _, edge := range drawn.edges {
 		edges.explicit(edge, rep)
@@ -158,7 +174,9 @@ func Parse(source string) (*Pipeline, error) {
 	edges.sort(p, rep)
 
 	for i, node := range drawn.nodes {
-		build(tasks[i], node, byName, rep)
+		if len(node.attributes) > 0 {
+			build(tasks[i], node, byName, rep)
+		}
 	}
 	p.order(tasks, rep)
 	if err := rep.err(); err != nil {
@@ -166,6 +184,34 @@ func Parse(source string) (*Pipeline, error) {
 	}
 	p.warnings = rep.warnings
 	return p, nil
+}
+
+// undefined reports the names that are mentioned and have no attributes anywhere: most are others mistyped, or arrows.
+func undefined(nodes []*node, rep *report) {
+	var defined []string
+	for _, n := range nodes {
+		if len(n.attributes) > 0 {
+			defined = append(defined, n.name)
+		}
+	}
+	rep.undefined = len(defined) < len(nodes)
+	for _, n := range nodes {
+		if len(n.attributes) > 0 {
+			continue
+		}
+		if rep.more {
+			return
+		}
+		name, hint := shorten(n.name, 64), ""
+		if closest := keys.Closest(n.name, defined); closest != "" {
+			hint = fmt.Sprintf("; did you mean %s?", shorten(closest, 64))
+		}
+		if !strings.ContainsFunc(n.name, func(r rune) bool { return unicode.IsLetter(r) || unicode.IsDigit(r) }) {
+			hint = "; an arrow is written ->"
+		}
+		rep.problem(n.line, n.name, "type", `unknown task type: "": the task has no attributes; write %s [type=…], or mend `+
+			"the name%s", name, hint)
+	}
 }
 
 // edges is the graph while it is built.
@@ -274,13 +320,13 @@ func (p *Pipeline) order(tasks []*task, rep *report) {
 		}
 	}
 	p.terminal = ends[0]
-	if len(ends) > 1 {
+	if len(ends) > 1 && !rep.undefined {
 		names := make([]string, 0, 5)
 		for _, t := range ends[:min(len(ends), 5)] {
 			names = append(names, shorten(t.name, 64))
 		}
 		rep.problem(ends[1].line, ends[1].name, "", "the pipeline must end in exactly one task, but %d have no task after them (%s): "+
-			"join them with arrows into one task, such as a median", len(ends), strings.Join(names, ", "))
+			"join them with arrows into one task, such as a median%s", len(ends), strings.Join(names, ", "), rep.why())
 	}
 }
 

@@ -34,7 +34,7 @@ func TestParseShape(t *testing.T) {
 		want   []string
 	}{
 		"attributes separated by anything, over lines, in several groups": {
-			"a [type=sum,\n values = <[1]> ; index=1\n\tfailEarly=true][retries=\"0x10\"]",
+			"a [type=sum,\n values = <[1]> ; index=1\n\tfailEarly=true][index=\"0x10\"]",
 			[]string{"1 a sum awaits 0 inputs []"},
 		},
 		"a repeated node merges and the later wins": {
@@ -61,9 +61,35 @@ func TestParseShape(t *testing.T) {
 			"b [type=sum values=<[1]> note=\"$(a)\"]\na [type=memo value=1]",
 			[]string{"2 a memo awaits 0 inputs []", "1 b sum awaits 1 inputs []"},
 		},
-		"inputs are sorted by index, then by order": {
-			"x [type=memo value=1]; y [type=memo value=1 index=2]; z [type=memo value=1 index=1]; w [type=memo value=1]; {{}}",
-			nil,
+		"arrows of a set, before its members are defined": {
+			"{x y} -> m\nx [type=memo value=1]\ny [type=memo value=3]\nm [type=median]",
+			[]string{"2 x memo awaits 0 inputs []", "3 y memo awaits 0 inputs []", "4 m median awaits 2 inputs [x y]"},
+		},
+		"arrows of members that are defined inside": {
+			"{x [type=memo value=1]; y [type=memo value=3]} -> m [w=1]\nm [type=median]",
+			[]string{"1 x memo awaits 0 inputs []", "1 y memo awaits 0 inputs []", "2 m median awaits 2 inputs [x y]"},
+		},
+		"arrows between sets, each with each": {
+			"{a b} -> {c; d} -> e\na [type=memo value=1] b [type=memo value=1] c [type=median] d [type=median] e [type=median]",
+			[]string{
+				"2 a memo awaits 0 inputs []", "2 b memo awaits 0 inputs []", "2 c median awaits 2 inputs [a b]", "2 d median awaits 2 inputs [a b]",
+				"2 e median awaits 2 inputs [c d]",
+			},
+		},
+		"no arrow for a member that is mentioned before": {
+			"x [type=memo value=1]; z [type=memo value=5]; z -> m\n{x y} -> m\ny [type=memo value=3]\nm [type=median values=<[$(x)]>]",
+			[]string{"1 x memo awaits 0 inputs []", "1 z memo awaits 0 inputs []", "3 y memo awaits 0 inputs []", "4 m median awaits 3 inputs [z y]"},
+		},
+		"members of arrows and sets inside": {
+			"{{a b} -> c; subgraph s {d}; node [x=y]; k=v} -> e\na [type=memo value=1] b [type=memo value=1] c [type=median] d [type=memo value=1] e [type=median]",
+			[]string{
+				"2 a memo awaits 0 inputs []", "2 b memo awaits 0 inputs []", "2 c median awaits 2 inputs [a b]", "2 d memo awaits 0 inputs []",
+				"2 e median awaits 4 inputs [a b c d]",
+			},
+		},
+		"braces of no arrow": {
+			"{a b}; subgraph \"s t\" {a [type=memo value=1] b [type=median]; a -> b} subgraph {} {}",
+			[]string{"1 a memo awaits 0 inputs []", "1 b median awaits 1 inputs [a]"},
 		},
 		"comments, CRLF, a keyword attribute and ports without effect": {
 			"// one\r\n# two -> {\r\nnode [color=red]; edge [w=1] graph [x=y] rank=same\r\na:n:s [type=sum values=<[1]>] /* -> ] */ # end\r\n",
@@ -148,7 +174,8 @@ func TestParseRefuses(t *testing.T) {
 	for name, test := range map[string]struct{ source, want string }{
 		"nothing":                          {"", "the pipeline is empty"},
 		"comments alone":                   {" // x\n# y\n/* z */", "the pipeline is empty"},
-		"no type":                          {"a", `line 1: task a: attribute type: unknown task type: ""`},
+		"no type":                          {"a", `line 1: task a: attribute type: unknown task type: "": the task has no attributes; write a [type=…], or mend the name`},
+		"no type among attributes":         {"a [x=y]", `line 1: task a: attribute type: unknown task type: ""; the types are`},
 		"unknown type":                     {"\na [type=sun]", `line 2: task a: attribute type: unknown task type: "sun"`},
 		"type of another product":          {"a [type=ethtx]", `line 1: task a: attribute type: task type ethtx is not supported: a feed's pipeline must not send transactions`},
 		"call without a contract":          {`a [type=ethcall data="0x01"]`, "attribute contract is required for a task of type ethcall"},
@@ -189,9 +216,11 @@ func TestParseRefuses(t *testing.T) {
 		"angle not closed":                 {ok + "a [type=<any]\n\n", "line 2: the angle bracket < has no matching >"},
 		"angle too deep":                   {ok + "a [type=<<<any>>>]", "line 2: the angle bracket < has no matching >"},
 		"comment not closed":               {ok + "/* b", "line 2: the comment /* is not closed"},
-		"set":                              {ok + "{a b} -> ok", "line 2: sets and subgraphs"},
-		"subgraph":                         {ok + "subgraph s {a}", "line 2: sets and subgraphs"},
-		"a second graph":                   {ok + "} digraph {", "line 2: sets and subgraphs"},
+		"ends by dropped arrows":           {"a [type=memo value=1]\n{a b} -> c\nb [type=memo value=2] c [type=median]", "line 3: task c: the pipeline must end in exactly one task, but 2 have no task after them (a, c): join them with arrows into one task, such as a median; mind that the arrows of braces are dropped"},
+		"a second graph":                   {ok + "} digraph {", "line 2: the brace } closes nothing; remove it"},
+		"brace not closed":                 {ok + "{a {\nb} -> ok\n", "line 2: the brace { is not closed; close it with }"},
+		"brace too deep":                   {ok + strings.Repeat("{", 17) + "a" + strings.Repeat("}", 17), "line 2: braces nest deeper than 16"},
+		"arrow to itself by a set":         {"{a [type=median values=<[1]>]} -> a", "line 1: task a: an arrow leads from the task to itself"},
 		"not UTF-8":                        {ok + "a [x=\"\xff\"]", "line 2: the text is not valid UTF-8"},
 		"NUL":                              {ok + "a [x=\"\x00\"]", "line 2: the text has a NUL"},
 		"arrow to itself":                  {ok + "ok -> ok", "line 2: task ok: an arrow leads from the task to itself"},
@@ -206,12 +235,11 @@ func TestParseRefuses(t *testing.T) {
 		"median of nothing":                {"a [type=median]", "the task has nothing to work on"},
 		"empty list":                       {"a [type=sum values=<[]>]", "attribute values: the list is empty"},
 		"times missing":                    {"a [type=multiply input=1]", "attribute times is required for a task of type multiply"},
-		"path missing":                     {ok + "a [type=jsonparse]; ok -> a", "attribute path is required"},
 		"url missing":                      {"a [type=http]", "attribute url is required"},
 		"name missing":                     {"a [type=bridge]", "attribute name is required"},
 		"bad times":                        {"a [type=multiply input=1\ntimes=\"0x10\"]", `line 2: task a: attribute times: "0x10" is not a decimal number`},
 		"variable inside a number":         {ok + `a [type=multiply times="2$(ok)"]; ok -> a`, `attribute times: "2$(ok)" is not a decimal number`},
-		"huge exponent":                    {`a [type=multiply input=1 times="1e999999999"]`, "attribute times: the number has more than 1000 digits"},
+		"huge exponent":                    {`a [type=multiply input=1 times="1e999999999"]`, "attribute times: the number has more than 20000 digits, or an exponent outside ±1000"},
 		"divisor zero":                     {`a [type=divide input=1 divisor="0.0"]`, "attribute divisor: divide by zero"},
 		"huge precision":                   {`a [type=divide input=1 divisor=2 precision=1000000000]`, "attribute precision: \"1000000000\" is not an integer from -1000 to 1000"},
 		"bad index":                        {"a [type=sum values=<[1]> index=1.5]", "attribute index: \"1.5\" is not an integer"},
@@ -223,11 +251,11 @@ func TestParseRefuses(t *testing.T) {
 		"bad failEarly":                    {`a [type=sum values=<[1]> failearly=yes]`, `attribute failEarly: "yes" is neither true nor false`},
 		"bad values":                       {`a [type=sum values=<[1,]>]`, `attribute values: the value is not JSON`},
 		"values is a map":                  {`a [type=sum values=<{"a":1}>]`, `attribute values: the value must be a list in JSON, not a map`},
-		"two JSON values":                  {`a [type=sum values=<[1] [2]>]`, `attribute values: the value is not JSON: something follows`},
 		"quoted variable in JSON":          {ok + `a [type=sum values=<["$(ok)"]>]`, `attribute values: the value is not JSON; mind that each $(…) stands for a whole JSON value`},
 		"multi-line JSON in quotes":        {"a [type=bridge name=b requestData=\"{\n}\"]", "attribute requestData: the value is not JSON"},
 		"variable of nothing":              {`a [type=memo value="$(b.c)"]`, "attribute value: $(b.c) refers to nothing: there is no task b"},
 		"variable of nothing in JSON":      {`a [type=sum values=<[$(b)]>]`, "attribute values: $(b) refers to nothing"},
+		"variable of older nodes":          {`a [type=memo value="$(jobSpec.name)"]`, "attribute value: $(jobSpec.name) is called $(jb.name) today; write that"},
 		"variable with an empty part":      {ok + `a [type=memo value="$(ok..x)"]`, "attribute value: $(ok..x) has an empty part"},
 		"variable that is none":            {ok + `a [type=memo value="$(a b)"]; ok -> a`, "attribute value: $(a b) is not a variable"},
 		"requestData is a list":            {`a [type=http url="http://x" requestData=<[1]>]`, "attribute requestData: the value must be a map in JSON, not a list"},
@@ -247,6 +275,7 @@ func TestParseRefuses(t *testing.T) {
 		"the same key twice in JSON":       {ok + `a [type=memo value=<{"a":$(ok), "a":1}>]`, "attribute value: an object has the same key twice"},
 		"10,000 tasks":                     {nodes(10_000, ""), "line 1001: the pipeline has more than 1000 tasks; split it into several jobs"},
 		"too large":                        {strings.Repeat(" ", maxSource+1), "the pipeline has 262145 bytes, and at most 262144 are allowed"},
+		"too many arrows":                  {"{" + nodes(300, "") + "} -> {" + strings.ReplaceAll(nodes(300, ""), "n", "m") + "}", "line 1: the pipeline has more than 50000 arrows"},
 		"too many attributes":              {"a [" + manyAttributes(200) + "]", "more than 100 attributes"},
 		"everything at once, all reported": {"a [type=sum\nindex=x]\nb [type=bridge]", "line 1: task a: the task has nothing to work on: draw an arrow to it or set the attribute values\nline 2: task a: attribute index: \"x\" is not an integer from -2147483648 to 2147483647\nline 3: task b: attribute name is required for a task of type bridge\nline 3: task b: the pipeline must end"},
 		"more than anybody reads":          {nodes(100, "[type=what]"), "there are more problems; mend these first"},
@@ -259,6 +288,31 @@ func TestParseRefuses(t *testing.T) {
 			}
 			if err != nil && strings.Contains(err.Error(), "s3cret") {
 				t.Errorf("the error shows a secret: %v", err)
+			}
+		})
+	}
+}
+
+// One slip gives one error: nothing else is said of what follows from it.
+func TestOneFaultIsOneProblem(t *testing.T) {
+	t.Parallel()
+	const tasks = "src [type=memo value=1]\nval [type=jsonparse]\none [type=multiply times=1]\n"
+	for name, test := range map[string]struct{ source, want string }{
+		"no number":                 {`a [type=divide input=1 divisor="abc"]`, `line 1: task a: attribute divisor: "abc" is not a decimal number; write a number or one variable $(…)`},
+		"no number to divide":       {`a [type=divide input="x" divisor=2]`, `line 1: task a: attribute input: "x" is not a decimal number; write a number or one variable $(…)`},
+		"no gas":                    {`a [type=ethcall contract="0x00000000000000000000000000000000000000aa" data="0x01" gas=much]`, `line 1: task a: attribute gas: "much" is not a decimal number; write a number or one variable $(…)`},
+		"no precision":              {`a [type=divide input=1 divisor=2 precision=x]`, `line 1: task a: attribute precision: "x" is not an integer from -1000 to 1000`},
+		"mistyped in the middle":    {tasks + "src -> vla -> one", `line 4: task vla: attribute type: unknown task type: "": the task has no attributes; write vla [type=…], or mend the name; did you mean val?`},
+		"mistyped at the start":     {tasks + "scr -> val -> one", `line 4: task scr: attribute type: unknown task type: "": the task has no attributes; write scr [type=…], or mend the name; did you mean src?`},
+		"mistyped at the end":       {tasks + "src -> val -> nothing", `line 4: task nothing: attribute type: unknown task type: "": the task has no attributes; write nothing [type=…], or mend the name`},
+		"arrow of a word processor": {tasks + "src → val -> one", `line 4: task →: attribute type: unknown task type: "": the task has no attributes; write → [type=…], or mend the name; an arrow is written ->`},
+		"arrow of a greater-than":   {tasks + "src => val", `line 4: syntax error at ">" (column 6): an arrow is written ->`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			_, err := Parse(test.source)
+			if diff := cmp.Diff(test.want, fmt.Sprint(err)); diff != "" {
+				t.Error(diff)
 			}
 		})
 	}
@@ -306,12 +360,17 @@ func TestSyntaxErrorsHideValues(t *testing.T) {
 
 func TestWarnings(t *testing.T) {
 	t.Parallel()
-	p := mustParse(t, "a [type=http url=\"http://x\" urll=y\nmethod=get retries=1 note=\"\\.\"]\nb [type=jsonparse path=x data=\"text\"]; a -> b")
+	p := mustParse(t, "a [type=http url=\"http://x\" urll=y\nmethod=get retries=1 note=\"\\.\"]\nb [type=jsonparse path=x data=\"text\"]; a -> b\n"+
+		"c [type=sum values=<[1] [2]>] {b c\nd} -> m {c}; d [type=memo value=<\"{}\">] m [type=divide divisor=1]; b -> m; c -> m")
 	want := []string{
 		"line 2: task a: attribute note: the quoted value has a line break or an unknown escape, so it is used with its quotes and backslashes; write it in <angle brackets>",
+		"line 4: task b: the arrow of the braces is dropped for this task, since it is mentioned before them; write an arrow of its own",
+		"line 4: task c: the arrow of the braces is dropped for this task, since it is mentioned before them; write an arrow of its own",
 		"line 1: task a: attribute urll: no attribute of a task of type http, so it has no effect",
 		"line 2: task a: attribute note: no attribute of a task of type http, so it has no effect",
 		"line 3: task b: attribute data: only a variable $(…) counts here, so the text has no effect",
+		"line 4: task c: attribute values: the text after the end of the JSON value has no effect",
+		"line 5: task m: 3 arrows lead to the task, and only the first is divided: the one of the least index, then of the first task in order; set the attribute input",
 	}
 	if diff := cmp.Diff(want, p.Warnings()); diff != "" {
 		t.Error(diff)
@@ -361,27 +420,31 @@ func TestParseIsBounded(t *testing.T) {
 		}
 	}
 	for name, source := range map[string]string{
-		"7,000 nodes":       nodes(7_000, "[type=sum values=<[1]>]"),
-		"one long chain":    fill("a->b->"),
-		"10,000 names":      nodes(10_000, ""),
-		"brackets":          fill("a[]"),
-		"open brackets":     fill("["),
-		"braces":            fill("{"),
-		"open angles":       fill("<"),
-		"quotes":            fill(`"`),
-		"quotes of a":       `a[x="` + fill(`\"`)[10:] + `"]`,
-		"comments":          fill("/**/"),
-		"open comment":      "/*" + fill("*")[3:],
-		"minus":             fill("-"),
-		"one name":          fill("a"),
-		"one number":        fill("1"),
-		"nested JSON":       "a[type=sum values=<" + fill("[")[30:] + ">]",
-		"closed JSON":       "a[type=memo value=<" + fill("[")[maxSource/2+30:] + fill("]")[maxSource/2+30:] + ">]",
-		"references":        "a[type=sum values=<[" + fill("$(a),")[50:] + "1]>]",
-		"references of any": "a[x=\"" + fill("$(a)")[50:] + "\"]",
-		"dollars":           "a[type=memo value=\"" + fill("$(")[50:] + "\"]",
-		"dense":             dense.String(),
-		"attributes":        "a[" + manyAttributes(25_000) + "]",
+		"7,000 nodes":         nodes(7_000, "[type=sum values=<[1]>]"),
+		"one long chain":      fill("a->b->"),
+		"10,000 names":        nodes(10_000, ""),
+		"brackets":            fill("a[]"),
+		"open brackets":       fill("["),
+		"braces":              fill("{"),
+		"nested braces":       strings.Repeat("{", maxSource/2) + strings.Repeat("}", maxSource/2),
+		"empty braces":        fill("{}"),
+		"sets of the deepest": strings.Repeat("{", maxBraces) + "a [type=any]" + strings.Repeat("} -> b", maxBraces),
+		"arrows of sets":      "{" + nodes(maxTasks/2, "") + "} -> {" + strings.ReplaceAll(nodes(maxTasks/2, ""), "n", "m") + "}",
+		"open angles":         fill("<"),
+		"quotes":              fill(`"`),
+		"quotes of a":         `a[x="` + fill(`\"`)[10:] + `"]`,
+		"comments":            fill("/**/"),
+		"open comment":        "/*" + fill("*")[3:],
+		"minus":               fill("-"),
+		"one name":            fill("a"),
+		"one number":          fill("1"),
+		"nested JSON":         "a[type=sum values=<" + fill("[")[30:] + ">]",
+		"closed JSON":         "a[type=memo value=<" + fill("[")[maxSource/2+30:] + fill("]")[maxSource/2+30:] + ">]",
+		"references":          "a[type=sum values=<[" + fill("$(a),")[50:] + "1]>]",
+		"references of any":   "a[x=\"" + fill("$(a)")[50:] + "\"]",
+		"dollars":             "a[type=memo value=\"" + fill("$(")[50:] + "\"]",
+		"dense":               dense.String(),
+		"attributes":          "a[" + manyAttributes(25_000) + "]",
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

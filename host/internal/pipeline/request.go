@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"net/url"
 	"regexp"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -164,14 +165,9 @@ func object(p parameter, s scope) (map[string]any, error) {
 	if err != nil {
 		return nil, err
 	}
-	if text, err := asText(value); err == nil {
-		if value, err = decodeJSON([]byte(text), true); err != nil {
-			return nil, p.wrap(fmt.Errorf("the text is not JSON: %w", err))
-		}
-	}
-	m, ok := value.(map[string]any)
-	if !ok {
-		return nil, p.wrap(fmt.Errorf("the value must be a map, not %s", describe(value)))
+	m, err := asMap(value)
+	if err != nil {
+		return nil, p.wrap(err)
 	}
 	return m, nil
 }
@@ -183,7 +179,7 @@ func encode(body map[string]any) ([]byte, error) {
 	if _, ok := weigh(body, maxRequest); !ok {
 		return nil, fmt.Errorf("the request is larger than %d bytes", maxRequest)
 	}
-	encoded, err := json.Marshal(body)
+	encoded, err := marshal(body)
 	if err != nil {
 		return nil, errors.New("the request cannot be written as JSON")
 	}
@@ -198,9 +194,9 @@ func (x *exchange) addHeaders(p parameter, s scope) error {
 	if err != nil {
 		return err
 	}
-	list, ok := value.([]any)
-	if !ok {
-		return p.wrap(fmt.Errorf("the value must be a list, not %s", describe(value)))
+	list, err := asList(value)
+	if err != nil {
+		return p.wrap(err)
 	}
 	pairs, err := headerPairs(list)
 	if err != nil {
@@ -257,7 +253,9 @@ func (x *exchange) quoteError(reply []byte) string {
 		Error        any `json:"error"`
 		ErrorMessage any `json:"errorMessage"`
 	}
-	if json.Unmarshal(reply, &body) != nil {
+	decoder := json.NewDecoder(bytes.NewReader(reply))
+	decoder.UseNumber()
+	if decoder.Decode(&body) != nil {
 		return ""
 	}
 	said := body.Error
@@ -269,7 +267,7 @@ func (x *exchange) quoteError(reply []byte) string {
 		if said == nil {
 			return ""
 		}
-		encoded, err := json.Marshal(said)
+		encoded, err := marshal(said)
 		if err != nil {
 			return ""
 		}
@@ -477,29 +475,39 @@ func (c *bridgeCall) ask(ctx context.Context, r *Runner) (string, error) {
 	if status != http.StatusOK {
 		return "", fmt.Errorf("bridge %s answered with status %d%s", c.task.name, status, x.quoteError(reply))
 	}
-	if status := adapterStatus(reply); status != http.StatusOK {
-		return "", fmt.Errorf("bridge %s reports status %d%s", c.task.name, status, x.quoteError(reply))
+	if status := adapterFailure(reply); status != "" {
+		return "", fmt.Errorf("bridge %s reports status %s%s", c.task.name, status, x.quoteError(reply))
 	}
 	return string(reply), nil
 }
 
-// adapterStatus returns the status that an adapter reports inside a reply of HTTP status 200.
-func adapterStatus(reply []byte) int {
-	var body map[string]any
-	if json.Unmarshal(reply, &body) != nil {
-		return http.StatusOK // whatever it is, it is no adapter's envelope
+// adapterFailure returns the status of failure that an adapter reports inside a reply of HTTP status 200, or nothing. What
+// is not an adapter's envelope, which has a statusCode, reports none, whatever else it has.
+func adapterFailure(reply []byte) string {
+	value, _, err := decodeJSON(reply)
+	if err != nil {
+		return ""
 	}
-	code, hasStatus := body["statusCode"].(float64)
-	if hasStatus && code != http.StatusOK {
-		return int(code)
+	body, _ := value.(map[string]any)
+	code, ok := body["statusCode"].(json.Number)
+	if !ok {
+		return ""
 	}
-	if provider, ok := body["providerStatusCode"].(float64); ok && provider != http.StatusOK {
-		return int(provider)
+	provider, ok := body["providerStatusCode"].(json.Number)
+	switch {
+	case !isOK(code):
+		return shorten(code.String(), 16)
+	case ok && !isOK(provider):
+		return shorten(provider.String(), 16)
+	case body["error"] != nil:
+		return strconv.Itoa(http.StatusInternalServerError)
 	}
-	if hasStatus && body["error"] != nil {
-		return http.StatusInternalServerError
-	}
-	return http.StatusOK
+	return ""
+}
+
+func isOK(status json.Number) bool {
+	code, err := status.Float64()
+	return err == nil && code == http.StatusOK
 }
 
 // specKey tells pipelines apart in the cache.

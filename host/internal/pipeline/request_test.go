@@ -45,7 +45,7 @@ func TestHTTPRequest(t *testing.T) {
 		},
 		"body and method": {
 			`x [type=memo value=<{"n":"5"}>] a [type=http url="URL" method=post requestData=<{"b": 1.50, "a": $(x)}>]`,
-			"POST / host=" + host + ` type=application/json key= length=24 {"a":{"n":"5"},"b":1.50}`,
+			"POST / host=" + host + ` type=application/json key= length=23 {"a":{"n":"5"},"b":1.5}`,
 		},
 		"body from a variable": {
 			`x [type=memo value=<{"n":5}>] a [type=http url="URL" method=PUT requestData="$(x)"]`,
@@ -54,6 +54,20 @@ func TestHTTPRequest(t *testing.T) {
 		"body from a text": {
 			`x [type=memo value=<"{\"n\":5}">] a [type=http url="URL" method=PUT requestData="$(x)"]`,
 			"PUT / host=" + host + ` type=application/json key= length=7 {"n":5}`,
+		},
+		"bytes in a body": {
+			`x [type=ethabiencode abi="decimals()"] y [type=hexdecode input="0x0a0b"] z [type=ethabidecode abi="bytes4 a, (uint8 b, bytes1 c) d" data="$(w)"]
+			w [type=ethabiencode abi="bytes4 a, (uint8 b, bytes1 c) d" data=<{"a": "0x01020304", "d": {"b": 5, "c": "0xff"}}>]
+			a [type=http url="URL" method=PUT requestData=<{"x": $(x), "y": [$(y)], "z": $(z)}>]`,
+			"PUT / host=" + host + ` type=application/json key= length=79 {"x":"0x313ce567","y":["0x0a0b"],"z":{"a":"0x01020304","d":{"b":5,"c":"0xff"}}}`,
+		},
+		"blanks around literals": {
+			`a [type=http url=" URL/p " method=" put " requestData=" {\"n\":5} " headers=<
+			["x-key", "k"] > allowUnrestrictedNetworkAccess=" true "]`,
+			"PUT /p host=" + host + ` type=application/json key=k length=7 {"n":5}`,
+		},
+		"headers from a text": {
+			`x [type=memo value=<"[\"x-key\", \"k\"]">] a [type=http url="URL" headers="$(x)"]`, "GET / host=" + host + " type=application/json key=k length=0 ",
 		},
 		"headers": {
 			`x [type=memo value="\"k\""] a [type=http url="URL" headers=<["x-key", $(x), "content-type", "text/plain", "Host", "other.example"]>]`,
@@ -176,8 +190,12 @@ func TestBridgeRequest(t *testing.T) {
 			`a [type=bridge name=echo requestData=<{"id":"0","meta":5,"data":{"from":"ETH"}}>]`, seen,
 			`{"data":{"from":"ETH"},"id":"0","meta":{"latestAnswer":123,"updatedAt":1700000000}}`,
 		},
-		"meta as a float": {
-			`a [type=bridge name=echo]`, Meta{LatestAnswer: huge, UpdatedAt: time.Unix(1, 0)}, `{"meta":{"latestAnswer":1.2345678901234568e+21,"updatedAt":1}}`,
+		"meta of many digits": {
+			`a [type=bridge name=echo]`, Meta{LatestAnswer: huge, UpdatedAt: time.Unix(1, 0)}, `{"meta":{"latestAnswer":1234567890123456789012,"updatedAt":1}}`,
+		},
+		"integers of many digits": {
+			`x [type=memo value=<"{\"n\":[1565616210741547008]}">] y [type=jsonparse] a [type=bridge name=echo includeInputAtKey=in requestData=<{"n":-123456789012345678901234567, "f":0.10}>] x -> y -> a`,
+			Meta{}, `{"f":0.1,"in":{"n":[1565616210741547008]},"meta":{"latestAnswer":null,"updatedAt":null},"n":-123456789012345678901234567}`,
 		},
 		"input at a key": {
 			`x [type=memo value=<[1]>] y [type=memo value=2] a [type=bridge name=echo includeInputAtKey=in requestData=<{"in":0}>] x -> a y -> a`, Meta{},
@@ -217,7 +235,11 @@ func TestBridgeStatus(t *testing.T) {
 		"bad status":                      {200, `{"statusCode":429,"error":{"name":"RateLimit","message":"slow down"}}`, `bridge b reports status 429: "{\"message\":\"slow down\",\"name\":\"RateLimit\"}"`},
 		"status as a text is none":        {200, `{"statusCode":"500"}`, ""},
 		"bad provider status":             {200, `{"statusCode":200,"providerStatusCode":503}`, "bridge b reports status 503"},
-		"bad provider status alone":       {200, `{"providerStatusCode":503}`, "bridge b reports status 503"},
+		"provider status alone is a key":  {200, `{"providerStatusCode":503}`, ""},
+		"status beside a huge number":     {200, `{"statusCode":500,"x":1e400}`, "bridge b reports status 500"},
+		"status before more text":         {200, `{"statusCode":500} x`, "bridge b reports status 500"},
+		"status that no float holds":      {200, `{"statusCode":1e400}`, "bridge b reports status 1e400"},
+		"status with a fraction of none":  {200, `{"statusCode":200.0}`, ""},
 		"error with a status":             {200, `{"statusCode":200,"error":"x"}`, `bridge b reports status 500: "x"`},
 		"error without a status is a key": {200, `{"error":"x","data":1}`, ""},
 	} {
@@ -309,7 +331,14 @@ func TestRequestsAreBounded(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	// A body of values that are each within bounds.
+	// Bodies of values that are each within bounds.
+	number := strings.Repeat("9", 10_000)
+	for _, task := range []string{"memo value=" + number, "sum values=<[" + number + "]>"} {
+		source := "x [type=" + task + `] a [type=http url="http://127.0.0.1:1" requestData=<{"d":[` + strings.Repeat("$(x),", 200) + `0]}>]`
+		if _, err := final(t, Settings{}, source, Input{}); err == nil || !strings.Contains(err.Error(), "attribute requestData: the request is larger than") {
+			t.Errorf("%.20s: %v", task, err)
+		}
+	}
 	source := `x [type=uppercase input="` + strings.Repeat("y", 200_000) + `"] a [type=http url="http://127.0.0.1:1" requestData=<{"d":[$(x),$(x),$(x),$(x),$(x),$(x)]}>]`
 	if _, err := final(t, Settings{}, source, Input{}); err == nil || !strings.Contains(err.Error(), "attribute requestData: the request is larger than") {
 		t.Error(err)

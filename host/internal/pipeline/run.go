@@ -137,14 +137,12 @@ type Meta struct {
 	UpdatedAt    time.Time
 }
 
-// variables returns what $(jb…) and $(jobRun…) give. Numbers of the meta are float64, as they have always reached adapters:
-// from 1e21 on they are written with an exponent.
+// variables returns what $(jb…) and $(jobRun…) give.
 func (in Input) variables() map[string]any {
 	meta := map[string]any{"latestAnswer": nil, "updatedAt": nil}
 	if in.Meta.LatestAnswer != nil {
-		answer, _ := new(big.Float).SetInt(in.Meta.LatestAnswer).Float64()
-		meta["latestAnswer"] = answer
-		meta["updatedAt"] = float64(in.Meta.UpdatedAt.Unix())
+		meta["latestAnswer"] = in.Meta.LatestAnswer
+		meta["updatedAt"] = in.Meta.UpdatedAt.Unix()
 	}
 	return map[string]any{
 		"jb":     map[string]any{"databaseID": in.JobID, "externalJobID": in.ExternalJobID, "name": in.Name},
@@ -155,7 +153,7 @@ func (in Input) variables() map[string]any {
 // Result is what one task came to.
 type Result struct {
 	Task     Task
-	Value    any // of JSON's types, a decimal or []byte, not to be changed; nil if Err is set
+	Value    any // of JSON's types, a number of another type or []byte, not to be changed; nil if Err is set
 	Err      error
 	Duration time.Duration // from the first attempt to the end, waits between attempts included
 	Attempts int           // 0 if the task was cancelled before it ran
@@ -206,7 +204,7 @@ func (r *Runner) Run(ctx context.Context, p *Pipeline, in Input) *Run {
 		go func() {
 			result := r.task(ctx, t, base, in.MaxTaskDuration)
 			run.Results[t.position] = result
-			outcomes[t.position] = outcome{value: result.Value, err: result.Err}
+			outcomes[t.position] = outcome{task: t.name, value: result.Value, err: result.Err}
 			finished <- t.position // hands both to the loop below, and through it to the tasks that wait
 		}()
 	}

@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/loop-plugins/loop/host/internal/pipeline/abi"
 )
 
 // common is what every task may have.
@@ -82,7 +84,7 @@ var kinds = map[string]kind{
 	"bridge":       {0, -1, false, buildBridge},
 	"jsonparse":    {0, 1, false, buildJSONParse},
 	"multiply":     {0, 1, false, buildMultiply},
-	"divide":       {0, 1, false, buildDivide},
+	"divide":       {0, -1, false, buildDivide},
 	"median":       {0, -1, true, buildMedian},
 	"mean":         {0, -1, true, buildMean},
 	"sum":          {0, -1, true, buildSum},
@@ -103,7 +105,8 @@ var kinds = map[string]kind{
 	"base64decode": {0, 1, false, textKind(base64Decode)},
 
 	"ethcall":         {0, -1, false, buildETHCall},
-	"ethabiencode":    {0, -1, false, buildABIEncode},
+	"ethabiencode":    {0, -1, false, abiEncodeKind(abi.ParseFunction)},
+	"ethabiencode2":   {0, -1, false, abiEncodeKind(abi.ParseJSON)},
 	"ethabidecode":    {0, -1, false, buildABIDecode},
 	"ethabidecodelog": {0, -1, false, buildABIDecodeLog},
 }
@@ -131,7 +134,7 @@ type builder struct {
 func build(t *task, n *node, tasks map[string]*task, rep *report) {
 	b := &builder{node: n, task: t, tasks: tasks, report: rep}
 	written := ""
-	if attr := b.find("type"); attr != nil {
+	if attr := b.trimmed("type"); attr != nil {
 		written = attr.value
 	}
 	t.kind = strings.ToLower(written)
@@ -144,7 +147,7 @@ func build(t *task, n *node, tasks map[string]*task, rep *report) {
 		b.problem("type", "unknown task type: %q; the types are %s", shorten(written, 64), strings.Join(slices.Sorted(maps.Keys(kinds)), ", "))
 		return
 	}
-	if count := len(t.inputs); count < k.least || k.most >= 0 && count > k.most {
+	if count := len(t.inputs); (count < k.least || k.most >= 0 && count > k.most) && !rep.undefined {
 		b.problem("", "a task of type %s takes %s, but %d arrows lead to it", t.kind, arity(k), count)
 	}
 	t.tolerant = k.tolerant
@@ -172,10 +175,10 @@ func (b *builder) common() common {
 	if attr := b.node.attribute("index"); attr != nil {
 		c.indexLine = attr.line
 	}
-	c.index = int32(b.integer("index", math.MinInt32, math.MaxInt32, 0))
+	c.index = int32(b.integer("index", 0, math.MinInt32, math.MaxInt32, 0)) // the one integer in Go's syntax
 	c.timeout = b.duration("timeout")
 	c.failEarly = b.boolean("failEarly", false)
-	c.attempts = uint32(max(1, b.integer("retries", 0, math.MaxUint32, 0)))
+	c.attempts = uint32(max(1, b.integer("retries", 10, 0, math.MaxUint32, 0)))
 	var first, limit time.Duration
 	if d := b.duration("minBackoff"); d != nil {
 		first = *d
@@ -195,26 +198,36 @@ func (b *builder) problem(attribute, format string, args ...any) {
 	b.report.problem(line, b.node.name, attribute, format, args...)
 }
 
+// find returns the attribute as it is written, blanks around it included.
 func (b *builder) find(name string) *attribute {
 	b.known = append(b.known, name)
 	return b.node.attribute(name)
 }
 
-// written returns the attribute unless it is absent or empty, which are the same for most.
+// trimmed returns the attribute without blanks around it.
+func (b *builder) trimmed(name string) *attribute {
+	attr := b.find(name)
+	if attr == nil {
+		return nil
+	}
+	return &attribute{key: attr.key, value: strings.TrimSpace(attr.value), line: attr.line}
+}
+
+// written returns the attribute without blanks around it, unless it is absent or empty, which are the same for most.
 func (b *builder) written(name string) *attribute {
-	if attr := b.find(name); attr != nil && attr.value != "" {
+	if attr := b.trimmed(name); attr != nil && attr.value != "" {
 		return attr
 	}
 	return nil
 }
 
-// integer reads a literal integer in Go's syntax.
-func (b *builder) integer(name string, least, most, otherwise int64) int64 {
+// integer reads a literal integer to a base; base 0 is Go's syntax.
+func (b *builder) integer(name string, base int, least, most, otherwise int64) int64 {
 	attr := b.written(name)
 	if attr == nil {
 		return otherwise
 	}
-	n, err := strconv.ParseInt(attr.value, 0, 64)
+	n, err := strconv.ParseInt(attr.value, base, 64)
 	if err != nil || n < least || n > most {
 		b.problem(name, "%q is not an integer from %d to %d", shorten(attr.value, 64), least, most)
 		return otherwise
@@ -236,7 +249,7 @@ func (b *builder) boolean(name string, otherwise bool) bool {
 
 // duration reads a literal duration; unlike with others, an empty text is an error and not the default.
 func (b *builder) duration(name string) *time.Duration {
-	attr := b.find(name)
+	attr := b.trimmed(name)
 	if attr == nil {
 		return nil
 	}
@@ -282,9 +295,13 @@ func (b *builder) reference(name string) parameter {
 }
 
 // text reads a variable or any literal text.
-func (b *builder) text(name string) parameter {
-	attr := b.written(name)
-	if attr == nil {
+func (b *builder) text(name string) parameter { return b.textOf(name, b.written(name)) }
+
+// verbatim reads a variable or a literal text whose blanks count: those around keys of a path, or a separator.
+func (b *builder) verbatim(name string) parameter { return b.textOf(name, b.find(name)) }
+
+func (b *builder) textOf(name string, attr *attribute) parameter {
+	if attr == nil || attr.value == "" {
 		return parameter{name: name}
 	}
 	if p, ok := b.variable(attr, name); ok {
@@ -300,6 +317,7 @@ func (b *builder) decimal(name string) parameter {
 		d, err := parseDecimal(text)
 		if err != nil {
 			b.problem(name, "%v; write a number or one variable $(…)", err)
+			return parameter{name: name, present: true}
 		}
 		p.literal = d
 	}
@@ -310,7 +328,7 @@ func (b *builder) decimal(name string) parameter {
 func (b *builder) places() parameter {
 	p := b.text("precision")
 	if p.present && p.ref == nil {
-		p.literal = b.integer("precision", -maxScale, maxScale, 0)
+		p.literal = b.integer("precision", 10, -maxScale, maxScale, 0)
 	}
 	return p
 }
@@ -324,11 +342,14 @@ func (b *builder) json(name, want string) parameter {
 	if p, ok := b.variable(attr, name); ok {
 		return p
 	}
-	p := parameter{name: name, present: true}
-	var err error
-	if p.literal, p.open, err = compileJSON(attr.value, b.tasks); err != nil {
+	read, err := compileJSON(attr.value, b.tasks)
+	p := parameter{name: name, present: true, literal: read.literal, open: read.open}
+	if err != nil {
 		b.problem(name, "%v", err)
 		return p
+	}
+	if read.more {
+		b.report.warning(attr.line, b.node.name, name, "the text after the end of the JSON value has no effect")
 	}
 	if got := describe(p.literal); want != "" && got != want {
 		b.problem(name, "the value must be %s in JSON, not %s", want, got)
@@ -346,8 +367,8 @@ func (b *builder) need(p parameter) parameter {
 
 // needInput reports a task that has neither the attribute nor an input to take the value from.
 func (b *builder) needInput(p parameter) parameter {
-	if !p.present && len(b.task.inputs) == 0 {
-		b.problem("", "the task has nothing to work on: draw an arrow to it or set the attribute %s", p.name)
+	if !p.present && len(b.task.inputs) == 0 && !b.report.undefined {
+		b.problem("", "the task has nothing to work on: draw an arrow to it or set the attribute %s%s", p.name, b.report.why())
 	}
 	return p
 }

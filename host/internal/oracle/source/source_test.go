@@ -182,6 +182,32 @@ func TestSourcesTellBridgesTheirPreviousObservation(t *testing.T) {
 	}
 }
 
+// The largest answer of a chain comes out as its adapter wrote it, and goes back to the adapter so.
+func TestObservationsKeepTheirDigits(t *testing.T) {
+	t.Parallel()
+	const largest = "3138550867693340381917894711603833208051177722232017256447" // 2^191-1
+	s := newSetup(t, func(*job.Spec) {})
+	s.value.set(largest)
+	for epoch := range uint32(2) {
+		r, err := s.Value.Observe(t.Context(), &hostservicev1.ObserveRequest{
+			Timestamp: &reportingv1.ReportTimestamp{ConfigDigest: make([]byte, 32), Epoch: epoch + 1, Round: 1},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := wire.Int(r.GetValue()).String(); got != largest {
+			t.Errorf("observed %s, want %s", got, largest)
+		}
+	}
+	if last := s.value.metas[1]; !strings.Contains(last, `"latestAnswer":`+largest) {
+		t.Errorf("the adapter is told %s", last)
+	}
+	s.value.set("3138550867693340381917894711603833208051177722232017256448")
+	if _, err := observe(t, s.Value, 3); err == nil || !strings.Contains(err.Error(), "does not fit the 192 bits") {
+		t.Errorf("one more gives %v", err)
+	}
+}
+
 func TestSourcesWithoutGasPriceAndCache(t *testing.T) {
 	t.Parallel()
 	s := newSetup(t, func(spec *job.Spec) { spec.PluginConfig.JuelsPerFeeCoinCache.Disable = true })

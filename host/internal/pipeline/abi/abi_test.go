@@ -188,6 +188,58 @@ func TestParseRefuses(t *testing.T) {
 	}
 }
 
+func TestParseJSON(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		text, want string // the signature, or a part of the error
+		names      []string
+	}{
+		"transfer": {
+			`{"type": "function", "name": "transfer", "inputs": [{"internalType": "address", "name": "to", "type": "address"}, {"name": "amount", "type": "uint"}], "outputs": []}`,
+			"transfer(address,uint256)", []string{"to", "amount"},
+		},
+		"tuples": {
+			`{"name": "f", "inputs": [{"name": "t", "type": "tuple[2][]", "components": [{"name": "n", "type": "uint8"}, {"type": "tuple", "components": [{"name": "b", "type": "bytes3[]"}]}]}]}`,
+			"f((uint8,(bytes3[]))[2][])", []string{"t"},
+		},
+		"no arguments":        {`{"name": "decimals", "inputs": []}`, "decimals()", []string{}},
+		"arguments alone":     {`{"inputs": [{"name": "a", "type": "bool"}]}`, "(bool)", []string{"a"}},
+		"no JSON":             {"transfer(address to)", "the function is not an object in JSON such as", nil},
+		"a whole contract":    {`[{"name": "f", "inputs": []}]`, "the function is not an object in JSON such as", nil},
+		"a list of types":     {`{"name": "f", "inputs": ["uint8"]}`, "the function is not an object in JSON such as", nil},
+		"no name":             {`{"name": "f", "inputs": [{"type": "uint8"}]}`, "argument 1 has no name", nil},
+		"the same name twice": {`{"name": "f", "inputs": [{"name": "a", "type": "uint8"}, {"name": "a", "type": "bool"}]}`, "two arguments are called a", nil},
+		"no type":             {`{"name": "f", "inputs": [{"name": "a"}]}`, `argument a: "" is not a type`, nil},
+		"unknown type":        {`{"name": "f", "inputs": [{"name": "a", "type": "float"}]}`, "float is no type", nil},
+		"more in a type":      {`{"name": "f", "inputs": [{"name": "a", "type": "uint8 b, bool"}]}`, `argument a: "uint8 b, bool" is not a type`, nil},
+		"more in a name":      {`{"name": "f", "inputs": [{"name": "a, bool b", "type": "uint8"}]}`, `"a, bool b" is not the name of an argument`, nil},
+		"a keyword as a name": {`{"name": "f", "inputs": [{"name": "memory", "type": "bytes"}]}`, `"memory" is not the name of an argument`, nil},
+		"more in a function":  {`{"name": "f(bool b", "inputs": []}`, `"f(bool b" is not the name of a function`, nil},
+		"an empty tuple":      {`{"name": "f", "inputs": [{"name": "a", "type": "tuple"}]}`, "a tuple has at least one field", nil},
+		"deep tuples": {
+			`{"name": "f", "inputs": [` + strings.Repeat(`{"name": "a", "type": "tuple", "components": [`, 100) + strings.Repeat("]}", 100) + "]}", "nest deeper than 8", nil,
+		},
+		"many arguments": {`{"name": "f", "inputs": [` + strings.Repeat(`{"name": "a", "type": "bool"},`, 65) + `{"name": "b", "type": "bool"}]}`, "more than 64 arguments", nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s, err := ParseJSON(test.text)
+			if err != nil {
+				if test.names != nil || !strings.Contains(err.Error(), test.want) {
+					t.Errorf("got %v, want %s", err, test.want)
+				}
+				return
+			}
+			if diff := cmp.Diff(test.want, s.String()); diff != "" {
+				t.Error(diff)
+			}
+			if diff := cmp.Diff(test.names, s.Names()); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
 func TestDecode(t *testing.T) {
 	t.Parallel()
 	// A list of 200 values that all stand behind its last offset.
@@ -447,11 +499,11 @@ func TestDecodeUndoesEncode(t *testing.T) {
 }
 
 func FuzzSignature(f *testing.F) {
-	for _, text := range []string{"transfer(address to, uint256 amount)", "uint8 a, bytes memory b", "E(bytes32 indexed a, (bool, int24[2][] b)[3] c)", "tuple(string s)[] t", "((((", "uint256[1000000000] a"} {
+	for _, text := range []string{"transfer(address to, uint256 amount)", "uint8 a, bytes memory b", "E(bytes32 indexed a, (bool, int24[2][] b)[3] c)", "tuple(string s)[] t", "((((", "uint256[1000000000] a", `{"name": "f", "inputs": [{"name": "a", "type": "tuple[2]", "components": [{"type": "int8"}]}]}`} {
 		f.Add(text)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
-		for _, parse := range []func(string) (*Signature, error){ParseFunction, ParseEvent} {
+		for _, parse := range []func(string) (*Signature, error){ParseFunction, ParseEvent, ParseJSON} {
 			s, err := parse(text)
 			if err != nil {
 				continue

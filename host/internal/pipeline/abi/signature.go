@@ -74,6 +74,8 @@ var (
 	locations = map[string]bool{"memory": true, "calldata": true, "storage": true, "payable": true}
 )
 
+var errTooDeep = fmt.Errorf("tuples and arrays nest deeper than %d", maxDepth)
+
 // parser reads a signature from its start.
 type parser struct {
 	rest  string
@@ -189,9 +191,8 @@ func (p *parser) argument() (a argument, err error) {
 func (p *parser) shape() (s shape, err error) {
 	p.depth++
 	defer func() { p.depth-- }()
-	tooDeep := fmt.Errorf("tuples and arrays nest deeper than %d", maxDepth)
 	if p.depth > maxDepth {
-		return s, tooDeep
+		return s, errTooDeep
 	}
 	s.base = p.word()
 	if s.base == "" && !p.take('(') || s.base == "tuple" && !p.take('(') {
@@ -227,7 +228,7 @@ func (p *parser) shape() (s shape, err error) {
 			size, _ = strconv.Atoi(match[1])
 		}
 		if s.arrays = append(s.arrays, size); p.depth+len(s.arrays) > maxDepth {
-			return s, tooDeep
+			return s, errTooDeep
 		}
 	}
 	if s.words() > maxWords {
