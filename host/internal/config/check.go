@@ -30,6 +30,10 @@ type Bootstrapper struct {
 
 // ParseBootstrapper reads one bootstrapper.
 func ParseBootstrapper(text string) (Bootstrapper, error) {
+	if today := ocr2Form(text); today != "" {
+		return Bootstrapper{}, fmt.Errorf("bootstrapper %q is a multiaddress, as nodes of OCR1 had; write %q, with the port at "+
+			"which the peer listens for OCR2", text, today)
+	}
 	peer, list, found := strings.Cut(text, "@")
 	if !found || peer == "" || strings.Contains(list, "@") {
 		return Bootstrapper{}, fmt.Errorf("bootstrapper %q is not of the form PeerID@host:port", text)
@@ -41,6 +45,26 @@ func ParseBootstrapper(text string) (Bootstrapper, error) {
 		}
 	}
 	return Bootstrapper{PeerID: peer, Addresses: addresses}, nil
+}
+
+// ocr2Form returns how a multiaddress such as /dns4/host/tcp/9000/p2p/PeerID is written now, and nothing for other texts.
+func ocr2Form(text string) string {
+	if !strings.HasPrefix(text, "/") {
+		return ""
+	}
+	host, port, peer := "host", "port", "PeerID"
+	parts := strings.Split(text[1:], "/")
+	for i := 0; i+1 < len(parts); i += 2 {
+		switch parts[i] {
+		case "ip4", "ip6", "dns", "dns4", "dns6", "dnsaddr":
+			host = parts[i+1]
+		case "tcp":
+			port = parts[i+1]
+		case "p2p", "ipfs":
+			peer = parts[i+1]
+		}
+	}
+	return peer + "@" + net.JoinHostPort(host, port)
 }
 
 // String returns the form that ParseBootstrapper reads.

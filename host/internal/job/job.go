@@ -44,7 +44,7 @@ type Spec struct {
 	ExternalJobID uuid.UUID // uuid.Nil if the file has none: whoever creates the job makes one up
 	Relay         string    // evm, solana or starknet
 	ChainID       string    // in decimal for evm
-	ContractID    string    // as written; see ContractKey
+	ContractID    string    // as written, but of evm always with 0x; see ContractKey
 	FeedID        string    // 0x and 64 hexadecimal digits, or empty
 
 	// RelayConfigJSON is relayConfig as JSON with sorted keys and a chainID that is a string. For evm jobs with a
@@ -397,7 +397,7 @@ func (d *document) ocr2(spec *Spec) ocr2Keys {
 	t := d.top
 	d.shared(spec)
 	spec.PluginType = t.text("pluginType")
-	spec.TransmitterID = t.text("transmitterID")
+	spec.TransmitterID = canonical(spec.Relay, t.text("transmitterID"))
 	spec.KeyBundleID = t.text("ocrKeyBundleID")
 	spec.CaptureEATelemetry = t.flag("captureEATelemetry")
 	own := ocr2Keys{allowNoBootstrappers: t.flag("allowNoBootstrappers")}
@@ -463,7 +463,7 @@ func (d *document) bootstrap(spec *Spec) {
 func (d *document) shared(spec *Spec) {
 	t := d.top
 	spec.Relay = t.text("relay")
-	spec.ContractID = t.text("contractID")
+	spec.ContractID = canonical(spec.Relay, t.text("contractID"))
 	spec.ChainID = t.text("chainID")
 	spec.MonitoringEndpoint = t.text("monitoringEndpoint")
 	spec.FeedID = t.text("feedID")

@@ -286,6 +286,29 @@ func TestSettings(t *testing.T) {
 	}
 }
 
+// Established nodes take addresses of evm without 0x too, and what the node and its relayers compare has it.
+func TestAddressesGetTheirPrefix(t *testing.T) {
+	t.Parallel()
+	const digits = "613a38AC1659769640aaE063C651F48E0250454C"
+	text := strings.NewReplacer("0x00000000000000000000000000000000000000aa", digits, "0x00000000000000000000000000000000000000bb", "0X"+digits).
+		Replace(frame + "relayConfig.configContractAddress = 'DIGITS'\nrelayConfig.sendingkeys = ['DIGITS']\n")
+	text = strings.ReplaceAll(text, "DIGITS", digits)
+	spec, report := job.Parse([]byte(text), settings())
+	if report.Err() != nil {
+		t.Fatal(report.Err())
+	}
+	if diff := cmp.Diff([]string{"0x" + digits, "0x" + digits}, []string{spec.ContractID, spec.TransmitterID}); diff != "" {
+		t.Error(diff)
+	}
+	want := fmt.Sprintf(`{"chainID":"1337","configContractAddress":"0x%[1]s","effectiveTransmitterID":"0x%[1]s","sendingKeys":["0x%[1]s"]}`, digits)
+	if diff := cmp.Diff(want, string(spec.RelayConfigJSON)); diff != "" {
+		t.Error(diff)
+	}
+	if _, report := job.Parse([]byte(strings.Replace(text, digits, digits[1:], 1)), settings()); report.FailedAt() != job.StageStart {
+		t.Errorf("39 digits give %v", report.Err())
+	}
+}
+
 // What refuses a spec are the problems that an established node would name, all of one check and no other's.
 func TestErrIsOfOneCheck(t *testing.T) {
 	t.Parallel()

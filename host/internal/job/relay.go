@@ -11,8 +11,17 @@ import (
 
 var (
 	evmAddress = regexp.MustCompile(`^0x[0-9a-fA-F]{40}$`)
+	evmDigits  = regexp.MustCompile(`^(?:0X)?([0-9a-fA-F]{40})$`)
 	felt       = regexp.MustCompile(`^0x0*[0-9a-fA-F]{1,64}$`)
 )
+
+// canonical puts 0x before an address of evm that lacks it: established nodes take both, and relayers the one form.
+func canonical(relay, address string) string {
+	if relay != "evm" {
+		return address
+	}
+	return evmDigits.ReplaceAllString(address, "0x$1")
+}
 
 // feltPrime is the order of Starknet's field, 2^251 + 17*2^192 + 1: an address is a number below it.
 func feltPrime() *big.Int {
@@ -110,11 +119,21 @@ func (d *document) evm(spec *Spec, t table, values map[string]any) {
 	if id := t.text("feedID"); id != "" && !feedID.MatchString(id) {
 		d.problem(t.line("feedID"), "relayConfig.feedID", "%q is not 0x and 64 hexadecimal digits", id)
 	}
-	if address := t.text("configContractAddress"); address != "" {
+	if address := canonical("evm", t.text("configContractAddress")); address != "" {
 		d.identifier("evm", t, "configContractAddress", address)
+		replace(values, "configContractAddress", address)
 	}
 	sending := t.texts("sendingKeys")
-	effective := t.text("effectiveTransmitterID")
+	if len(sending) > 0 {
+		for i, address := range sending {
+			sending[i] = canonical("evm", address)
+		}
+		replace(values, "sendingKeys", sending)
+	}
+	effective := canonical("evm", t.text("effectiveTransmitterID"))
+	if effective != "" {
+		replace(values, "effectiveTransmitterID", effective)
+	}
 	if spec.TransmitterID != "" {
 		// The established node fills both in before the relayer sees them.
 		if len(sending) == 0 {
