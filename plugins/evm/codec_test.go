@@ -3,7 +3,10 @@ package evm
 import (
 	"bytes"
 	"context"
+	"encoding/hex"
+	"encoding/json"
 	"math/big"
+	"os"
 	"strings"
 	"testing"
 
@@ -15,6 +18,7 @@ import (
 
 	medianv1 "github.com/loop-plugins/loop/gen/go/loop/median/v1"
 	pluginv1 "github.com/loop-plugins/loop/gen/go/loop/plugin/v1"
+	"github.com/loop-plugins/loop/plugins/evm/aggregator"
 	"github.com/loop-plugins/loop/sdk/go/wire"
 )
 
@@ -66,6 +70,55 @@ func TestReportCodec(t *testing.T) {
 				t.Errorf("got %v, want %q", err, c.want)
 			}
 		})
+	}
+}
+
+// TestReportVectors holds reports byte for byte to testdata/reports.py, which shares nothing with this code nor with libocr's: signatures
+// of a network add up only if all its nodes order the observers of equal values alike.
+func TestReportVectors(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile("testdata/reports.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var vectors map[string]struct {
+		Observers     []uint32
+		Times         []int64
+		Values, Juels []string
+		Report        string
+	}
+	if err := json.Unmarshal(text, &vectors); err != nil {
+		t.Fatal(err)
+	}
+	sizes := map[int]bool{}
+	integer := func(decimal string) *pluginv1.BigInt {
+		i, ok := new(big.Int).SetString(decimal, 10)
+		if !ok {
+			t.Fatalf("%q is not an integer", decimal)
+		}
+		return wire.BigInt(i)
+	}
+	for name, v := range vectors {
+		request := &medianv1.BuildReportRequest{}
+		for i, value := range v.Values {
+			request.Observations = append(request.Observations, &medianv1.ParsedAttributedObservation{
+				Observer: v.Observers[i], Timestamp: &timestamppb.Timestamp{Seconds: v.Times[i]}, Value: integer(value),
+				JuelsPerFeeCoin: integer(v.Juels[i]), GasPriceSubunits: number(0),
+			})
+		}
+		sizes[len(v.Values)] = true
+		response, err := codec{}.BuildReport(t.Context(), request)
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		if diff := cmp.Diff(v.Report, hex.EncodeToString(response.GetReport())); diff != "" {
+			t.Errorf("%s: report (-want +got):\n%s", name, diff)
+		}
+	}
+	for n := 4; n <= aggregator.MaxSignatures; n++ {
+		if !sizes[n] {
+			t.Errorf("no vector has %d observers", n)
+		}
 	}
 }
 
