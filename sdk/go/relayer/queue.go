@@ -39,6 +39,9 @@ type QueueSettings struct {
 	Settled func(item Item, ending string)
 	// Depth, if set, hears how many items wait and how many flights are unfinished. It must not block.
 	Depth func(waiting, flying int)
+	// Unfunded, if set, hears when the account begins to lack the funds for its transactions, and when it has them again. It must
+	// not block.
+	Unfunded func(unfunded bool)
 }
 
 // Queue turns accepted reports into transactions of one account, in the order of its sequence numbers, whatever dies in
@@ -49,7 +52,8 @@ type QueueSettings struct {
 //   - a sequence number is stored with its signed transaction before that is sent, numbers leave no gaps, and an item never
 //     holds two numbers of which both can be used;
 //   - what became stale before it took a number is never sent; what became stale after it took one is replaced by a filler
-//     once it lingers.
+//     once it lingers, or gives its number back if no node ever took it;
+//   - a report that the chain refuses holds no other report up. One that is refused for lack of funds is sent again as it is.
 type Queue struct {
 	settings QueueSettings
 	shelf    shelf
@@ -62,6 +66,7 @@ type Queue struct {
 	flights  []*flight // by sequence; guarded by stepping
 	floor    uint64    // the largest Next that was seen; guarded by stepping
 	floorAt  time.Time
+	unfunded bool // guarded by stepping
 
 	mu     sync.Mutex
 	items  map[string]*queued
@@ -72,6 +77,9 @@ type Queue struct {
 type queued struct {
 	entry[itemRecord]
 	item Item
+	// rests is until when an item that the chain refused is not sent, and pause how long that is; both guarded by Queue.stepping.
+	rests time.Time
+	pause time.Duration
 }
 
 type flight struct {
@@ -79,10 +87,18 @@ type flight struct {
 	sequence uint64
 	mined    bool
 	taken    bool      // the chain has taken the newest attempt
+	held     bool      // it has taken one of the attempts since the queue began to know the flight
+	unsent   bool      // the queue made the flight itself and the chain has refused all that it sent: the number is as good as free
 	sent     time.Time // when it was last sent
 }
 
 func (f *flight) newest() Attempt { return f.record.Attempts[len(f.record.Attempts)-1] }
+
+// The pauses of an item that the chain refused: the chain may change its mind, and each try costs a signature.
+const (
+	firstRest   = time.Minute
+	longestRest = 15 * time.Minute
+)
 
 // patience is how long a node may claim a lower sequence number than was seen before it is believed: a node that lags says
 // so for seconds, a chain that was reorganised goes on saying it.
@@ -202,16 +218,25 @@ func (q *Queue) run(ctx context.Context) {
 	defer close(q.done)
 	retry := &backoff.ExponentialBackOff{InitialInterval: 250 * time.Millisecond, RandomizationFactor: 0.5, Multiplier: 2, MaxInterval: 15 * time.Second}
 	retry.Reset()
+	told := "" // the trouble that the log has
 	for {
 		pause := q.settings.Interval
 		switch err := q.Step(ctx); {
 		case ctx.Err() != nil:
 			return
+		case errors.Is(err, ErrUnfunded): // the log has it since it began
 		case err != nil:
 			pause = retry.NextBackOff()
-			q.settings.Logger.Warn("the transmission queue could not go on and tries again", "account", q.settings.Account, "in", pause, "error", err)
+			if told != err.Error() {
+				told = err.Error()
+				q.settings.Logger.Warn("the transmission queue could not go on and tries again", "account", q.settings.Account, "in", pause, "error", err)
+			}
 		default:
 			retry.Reset()
+			if told != "" {
+				told = ""
+				q.settings.Logger.Info("the transmission queue goes on", "account", q.settings.Account)
+			}
 		}
 		timer := time.NewTimer(pause)
 		select {
@@ -275,8 +300,8 @@ func (q *Queue) Step(ctx context.Context) error {
 	if err := q.drop(ctx, items, verdicts, flying); err != nil {
 		return err
 	}
-	if len(failures) > 0 && !q.settings.Unordered { // what cannot be sent now would only lengthen the row behind it
-		return failures[0]
+	if q.blocked(next) { // what cannot be sent now would only lengthen the row behind it
+		return first(failures)
 	}
 	for _, item := range q.candidates(items, verdicts, flying) {
 		if q.unmined() >= q.settings.Window {
@@ -290,20 +315,50 @@ func (q *Queue) Step(ctx context.Context) error {
 			failures = append(failures, err)
 			continue
 		}
-		switch err := q.send(ctx, f); {
-		case err != nil && !q.settings.Unordered:
+		err = q.send(ctx, f)
+		switch {
+		case err == nil:
+			continue
+		case q.settings.Unordered: // others do not stand behind it
+		case errors.Is(err, ErrRefused) && !errors.Is(err, ErrUnfunded): // this one, and not another in its place
+			item.rest()
+			if err := q.land(ctx, f); err != nil {
+				return err
+			}
+		default:
 			return err
-		case err != nil: // others do not stand behind it
-			failures = append(failures, err)
+		}
+		failures = append(failures, err)
+	}
+	if !q.settings.Unordered {
+		if err := q.fill(ctx, next); err != nil {
+			return err
 		}
 	}
+	return first(failures)
+}
+
+// blocked tells whether nothing more can be sent: the account cannot pay, or a transaction of it waits that no node has taken, so
+// that those behind it could not be mined.
+func (q *Queue) blocked(next uint64) bool {
+	return !q.settings.Unordered && slices.ContainsFunc(q.flights, func(f *flight) bool {
+		return f.sequence >= next && !f.mined && (!f.held || !f.taken && q.unfunded)
+	})
+}
+
+func first(failures []error) error {
 	if len(failures) > 0 {
 		return failures[0]
 	}
-	if q.settings.Unordered {
-		return nil
-	}
-	return q.fill(ctx, next)
+	return nil
+}
+
+func (item *queued) resting() bool { return time.Now().Before(item.rests) }
+
+// rest keeps an item that the chain refused from being sent for a while.
+func (item *queued) rest() {
+	item.pause = min(max(2*item.pause, firstRest), longestRest)
+	item.rests = time.Now().Add(item.pause)
 }
 
 // fill takes numbers that nothing holds below one in use: a reorganisation took their transactions out for good, and all
@@ -344,13 +399,15 @@ func (q *Queue) advance(ctx context.Context, f *flight, outcome Outcome, verdict
 	item, waiting := q.items[f.record.Item]
 	q.mu.Unlock()
 	payload := f.record.Payload
-	if waiting && !item.record.Done && verdicts[item.key].Stale == "" {
+	if waiting && !item.record.Done && verdicts[item.key].Stale == "" && !item.resting() {
 		payload = item.item.Payload
 	}
 	useless := f.record.Abandoned || len(payload) == 0
 	switch {
 	case useless && q.settings.Unordered:
 		return false, nil // it expires, and is lost
+	case useless && f.unsent && f == q.flights[len(q.flights)-1]: // no gap, and nothing to pay
+		return true, q.land(ctx, f)
 	case outcome.Stuck, useless && !f.taken && !f.newest().Fill:
 		if useless {
 			payload = nil
@@ -359,21 +416,34 @@ func (q *Queue) advance(ctx context.Context, f *flight, outcome Outcome, verdict
 			return false, err
 		}
 		return false, q.resend(ctx, f)
+	case !f.taken && q.unfunded && time.Since(f.sent) < q.settings.Interval:
+		return false, nil // no block brings funds more often than that
 	case !f.taken, time.Since(f.sent) >= q.settings.Resend:
 		return false, q.resend(ctx, f)
 	}
 	return false, nil
 }
 
-// resend sends the newest attempt and gives a submitted payload up that the chain refuses for good.
+// resend sends the newest attempt. What the chain refuses for good gives its number up at the next step: a submitted payload for
+// ever, a report until it has rested.
 func (q *Queue) resend(ctx context.Context, f *flight) error {
 	err := q.send(ctx, f)
-	if errors.Is(err, ErrRefused) && f.record.Item == "" && !f.newest().Fill && !f.record.Abandoned {
+	if !errors.Is(err, ErrRefused) || f.newest().Fill || f.record.Abandoned {
+		return err
+	}
+	if f.record.Item == "" {
 		f.record.Abandoned = true
 		if failure := put(ctx, q.shelf, &f.entry); failure != nil {
 			q.doubt()
 			return failure
 		}
+		return err
+	}
+	q.mu.Lock()
+	item, waiting := q.items[f.record.Item]
+	q.mu.Unlock()
+	if waiting && !q.settings.Unordered && !errors.Is(err, ErrUnfunded) {
+		item.rest()
 	}
 	return err
 }
@@ -446,8 +516,8 @@ func (q *Queue) drop(ctx context.Context, items []*queued, verdicts map[string]V
 	return nil
 }
 
-// candidates are the items to send now, first accepted first: of each contract and digest the newest, if it is newer than all
-// that fly. An older one waits until that shows it stale, or reverts.
+// candidates are the items to send now, first accepted first: of each contract and digest the newest that does not rest, if it
+// is newer than all that fly. An older one waits until that shows it stale, or reverts.
 func (q *Queue) candidates(items []*queued, verdicts map[string]Verdict, flying map[string]*flight) []*queued {
 	type feed struct {
 		contract string
@@ -458,7 +528,7 @@ func (q *Queue) candidates(items []*queued, verdicts map[string]Verdict, flying 
 		q.mu.Lock()
 		current, known := q.items[item.key]
 		q.mu.Unlock()
-		if !known || current.record.Done {
+		if !known || current.record.Done || item.resting() {
 			continue
 		}
 		of := feed{item.item.Contract, item.item.Digest}
@@ -468,7 +538,7 @@ func (q *Queue) candidates(items []*queued, verdicts map[string]Verdict, flying 
 	}
 	var chosen []*queued
 	for _, item := range newest {
-		if verdict := verdicts[item.key]; flying[item.key] == nil && verdict == (Verdict{}) {
+		if flying[item.key] == nil && verdicts[item.key] == (Verdict{}) {
 			chosen = append(chosen, item)
 		}
 	}
@@ -490,7 +560,7 @@ func (q *Queue) launch(ctx context.Context, sequence uint64, record flightRecord
 	}
 	attempt.Signed, attempt.Fill = signed, payload == nil
 	record.Attempts = []Attempt{attempt}
-	f := &flight{sequence: sequence, entry: entry[flightRecord]{key: q.shelf.flightKey(sequence), record: record}}
+	f := &flight{sequence: sequence, unsent: true, entry: entry[flightRecord]{key: q.shelf.flightKey(sequence), record: record}}
 	if err := put(ctx, q.shelf, &f.entry); err != nil {
 		q.doubt()
 		return nil, err
@@ -522,12 +592,30 @@ func (q *Queue) replace(ctx context.Context, f *flight, payload []byte) error {
 
 func (q *Queue) send(ctx context.Context, f *flight) error {
 	f.sent = time.Now()
-	if err := q.settings.Sender.Send(ctx, f.newest()); err != nil {
-		f.taken = false
+	err := q.settings.Sender.Send(ctx, f.newest())
+	f.taken = err == nil
+	f.held = f.held || f.taken
+	f.unsent = f.unsent && errors.Is(err, ErrRefused)
+	switch short := errors.Is(err, ErrUnfunded); {
+	case len(f.record.Payload) > 0: // one that is too dear says nothing of the others
+	case short && !q.unfunded:
+		q.settings.Logger.Warn("the account cannot pay for its transactions, which wait until it is funded", "account", q.settings.Account, "reason", err)
+		q.funds(true)
+	case f.taken && q.unfunded:
+		q.settings.Logger.Info("the account can pay for its transactions again", "account", q.settings.Account)
+		q.funds(false)
+	}
+	if err != nil {
 		return fmt.Errorf("send the transaction with number %d: %w", f.sequence, err)
 	}
-	f.taken = true
 	return nil
+}
+
+func (q *Queue) funds(unfunded bool) {
+	q.unfunded = unfunded
+	if q.settings.Unfunded != nil {
+		q.settings.Unfunded(unfunded)
+	}
 }
 
 // land frees a number.

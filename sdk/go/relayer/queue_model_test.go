@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"testing"
 	"time"
 
@@ -26,6 +25,7 @@ type modelTx struct {
 	Fee      int
 	Report   string // the report's name, empty for fillers and for others' transactions
 	Bad      bool   // reverts whatever the contract's state
+	Unfit    bool   // no node ever takes it
 	foreign  bool   // takes one of our account's numbers without the queue's knowledge
 	transmit *Item  // another oracle's transmission
 	digest   *byte  // a new configuration
@@ -38,13 +38,14 @@ type modelChain struct {
 	pool    map[uint64]modelTx
 	reports map[string]modelReport
 	stuck   bool // what the sender says of transactions that are next to be mined
+	poor    bool // nobody takes anything for lack of funds
 	signed  int
 	fuse    func(call string, before bool) error
 }
 
 type modelReport struct {
-	item Item
-	bad  bool
+	item       Item
+	bad, unfit bool
 }
 
 type modelState struct {
@@ -145,7 +146,7 @@ func (c *modelChain) Sign(_ context.Context, draft Draft) (Attempt, error) {
 	}
 	c.signed++
 	tx := modelTx{Hash: fmt.Sprintf("tx-%d-%d", draft.Sequence, c.signed), Sequence: draft.Sequence, Fee: len(draft.Attempts), Report: string(draft.Payload)}
-	tx.Bad = c.reports[tx.Report].bad
+	tx.Bad, tx.Unfit = c.reports[tx.Report].bad, c.reports[tx.Report].unfit
 	raw, err := json.Marshal(tx)
 	return Attempt{Hash: tx.Hash, Raw: raw}, err
 }
@@ -160,6 +161,12 @@ func (c *modelChain) Send(_ context.Context, attempt Attempt) error {
 	}
 	if tx.Sequence < c.state(len(c.blocks)).next {
 		return errors.New("number too low")
+	}
+	if _, ok := c.pool[tx.Sequence]; c.poor && !ok {
+		return fmt.Errorf("%w: %w", ErrRefused, ErrUnfunded)
+	}
+	if tx.Unfit {
+		return ErrRefused
 	}
 	if old, ok := c.pool[tx.Sequence]; ok && old.Fee >= tx.Fee && old.Hash != tx.Hash {
 		return errors.New("replacement underpriced")
@@ -242,7 +249,7 @@ func TestQueueModel(t *testing.T) {
 		store.Before = func(string) error { return tripping(true) }
 		store.After = func(string) error { return tripping(false) }
 		make := func() *Queue {
-			return NewQueue(QueueSettings{Account: "a", Store: store, Sender: chain, Window: 3, Resend: time.Nanosecond})
+			return NewQueue(QueueSettings{Account: "a", Store: store, Sender: chain, Window: 3, Resend: time.Nanosecond, Interval: time.Nanosecond})
 		}
 		queue := make()
 		accepted := map[string]bool{}
@@ -281,7 +288,8 @@ func TestQueueModel(t *testing.T) {
 				name := fmt.Sprintf("%s/%d/%d/%d", item.Contract, item.Digest[0], item.Epoch, item.Round)
 				item.Payload = []byte(name)
 				if _, ok := chain.reports[name]; !ok {
-					chain.reports[name] = modelReport{item: item, bad: rapid.Float64Range(0, 1).Draw(t, "bad") > 0.9}
+					kind := rapid.IntRange(0, 19).Draw(t, "kind")
+					chain.reports[name] = modelReport{item: item, bad: kind < 2, unfit: kind == 2}
 				}
 				if guarded(func() error { return queue.Add(context.Background(), item) }) == nil {
 					accepted[name] = true
@@ -289,6 +297,7 @@ func TestQueueModel(t *testing.T) {
 			},
 			"step": func(t *rapid.T) {
 				chain.stuck = rapid.Bool().Draw(t, "stuck")
+				chain.poor = rapid.IntRange(0, 4).Draw(t, "funds") == 0
 				_ = guarded(func() error { return queue.Step(context.Background()) })
 			},
 			"mine":    func(t *rapid.T) { chain.mine(rapid.IntRange(0, 3).Draw(t, "n")) },
@@ -321,7 +330,7 @@ func TestQueueModel(t *testing.T) {
 			},
 		})
 		// Then everything works again, and the queue must come to rest.
-		chain.stuck = true
+		chain.stuck, chain.poor = true, false
 		for range 60 {
 			queue.floorAt = time.Time{} // a minute passes
 			_ = queue.Step(context.Background())
@@ -333,13 +342,16 @@ func TestQueueModel(t *testing.T) {
 			t.Fatalf("transactions with numbers above a gap: %v, next is %d", chain.pool, state.next)
 		}
 		for name := range accepted {
-			if stale := state.stale(chain.reports[name].item); stale == "" && state.sent[name] == 0 {
+			report := chain.reports[name]
+			if stale := state.stale(report.item); stale == "" && state.sent[name] == 0 && !report.unfit {
 				t.Fatalf("report %s was accepted, is not stale and was never sent", name)
 			}
 		}
 		for _, key := range store.Keys() {
-			i := slices.IndexFunc(queue.snapshot(), func(q *queued) bool { return q.key == key })
-			if i < 0 || !queue.snapshot()[i].record.Done || strings.Contains(key, "flight") {
+			i := slices.IndexFunc(queue.snapshot(), func(q *queued) bool {
+				return q.key == key && (q.record.Done || chain.reports[string(q.item.Payload)].unfit)
+			})
+			if i < 0 {
 				t.Fatalf("the store still holds %s", key)
 			}
 		}

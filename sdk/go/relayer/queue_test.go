@@ -1,9 +1,12 @@
 package relayer
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -23,6 +26,7 @@ type script struct {
 	outcome  Outcome // of every flight
 	verdict  Verdict // of every item
 	sendErr  error
+	sendErrs map[string]error // by hash, before sendErr
 	signErr  error
 	surveyed int
 	sent     []string
@@ -58,6 +62,9 @@ func (s *script) Send(_ context.Context, attempt Attempt) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.sent = append(s.sent, attempt.Hash)
+	if err, ok := s.sendErrs[attempt.Hash]; ok {
+		return err
+	}
 	return s.sendErr
 }
 
@@ -187,6 +194,113 @@ func TestQueueHoldsBackWhileSendingFails(t *testing.T) {
 	q = NewQueue(QueueSettings{Account: "a", Store: store, Sender: s})
 	step(t, q, "<nil>")
 	wantSent(t, s, "0 x/1 #0", "1 y/1 #0")
+}
+
+// TestQueueSendsOthersWhileOneFails holds that neither a report that the chain refuses for good, at once or when it is sent again,
+// nor one that the chain has and that cannot be sent again keeps others from being sent.
+func TestQueueSendsOthersWhileOneFails(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		q, s, store := newScripted(t, QueueSettings{})
+		s.sendErrs = map[string]error{"0 x/1 #0": ErrRefused}
+		add(t, q, item("x", 1))
+		time.Sleep(time.Second)
+		add(t, q, item("y", 1))
+		step(t, q, "send the transaction with number 0: the chain refused the transaction")
+		wantSent(t, s, "0 x/1 #0", "0 y/1 #0") // the number was never used
+		step(t, q, "<nil>")
+		wantSent(t, s) // what was refused rests
+		add(t, q, item("x", 2))
+		step(t, q, "<nil>")
+		wantSent(t, s, "1 x/2 #0") // and the feed's next report does not
+
+		time.Sleep(40 * time.Second)
+		s.sendErrs = map[string]error{"0 y/1 #0": errors.New("does not take what it has"), "1 x/2 #0": ErrRefused}
+		add(t, q, item("z", 1))
+		step(t, q, "send the transaction with number 0: does not take what it has")
+		wantSent(t, s, "0 y/1 #0", "1 x/2 #0", "2 z/1 #0")
+		add(t, q, item("w", 1))
+		step(t, q, "send the transaction with number 0: does not take what it has")
+		wantSent(t, s, "0 y/1 #0", "1 filler #1", "3 w/1 #0") // somebody may have the number, so that it is used up
+		s.outcome.State, s.next, s.sendErrs = SucceededForGood, 4, nil
+		step(t, q, "<nil>")
+		wantSent(t, s)
+		time.Sleep(time.Hour)
+		step(t, q, "<nil>")
+		wantSent(t, s, "4 x/2 #0") // it has rested
+		s.verdict.Stale, s.next = "it is there", 5
+		step(t, q, "<nil>")
+		if keys := store.Keys(); len(keys) != 0 {
+			t.Errorf("the store holds %v", keys)
+		}
+	})
+}
+
+// TestQueueWithoutFunds holds that an account without funds is told of once, sends one transaction now and then as it is, and pays
+// for nothing that became stale meanwhile.
+func TestQueueWithoutFunds(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var told []bool
+		log := &bytes.Buffer{}
+		q, s, store := newScripted(t, QueueSettings{
+			Interval: 5 * time.Second, Unfunded: func(unfunded bool) { told = append(told, unfunded) },
+			Logger: slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelWarn})),
+		})
+		s.set(func(s *script) { s.sendErr = fmt.Errorf("%w: %w", ErrRefused, ErrUnfunded) })
+		add(t, q, item("x", 1))
+		q.Start()
+		synctest.Wait()
+		add(t, q, item("y", 1))
+		for range 20 { // blocks
+			time.Sleep(500 * time.Millisecond)
+			q.Trigger()
+		}
+		synctest.Wait()
+		wantSent(t, s, "0 x/1 #0", "0 x/1 #0", "0 x/1 #0")
+		s.set(func(s *script) { s.verdict.Stale = "another was first" })
+		q.Trigger()
+		synctest.Wait()
+		wantSent(t, s)
+		if keys := store.Keys(); len(keys) != 0 {
+			t.Errorf("the store holds %v, want nothing: no number was used", keys)
+		}
+		s.set(func(s *script) { s.verdict = Verdict{} })
+		add(t, q, item("x", 2))
+		synctest.Wait()
+		s.set(func(s *script) { s.sendErr = nil })
+		time.Sleep(5 * time.Second)
+		add(t, q, item("y", 2))
+		synctest.Wait()
+		wantSent(t, s, "0 x/2 #0", "0 x/2 #0", "1 y/2 #0")
+		if err := q.Close(); err != nil {
+			t.Error(err)
+		}
+		if diff := cmp.Diff([]bool{true, false}, told); diff != "" || strings.Count(log.String(), "\n") != 1 {
+			t.Errorf("told (-want +got):\n%s and the log has\n%s", diff, log)
+		}
+	})
+}
+
+// TestQueueTellsATroubleOnce holds that a trouble which lasts has one line in the log, and its end another.
+func TestQueueTellsATroubleOnce(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		log := &bytes.Buffer{}
+		q, s, _ := newScripted(t, QueueSettings{Logger: slog.New(slog.NewTextHandler(log, nil))})
+		s.set(func(s *script) { s.sendErr = errors.New("no node serves") })
+		add(t, q, item("x", 1))
+		q.Start()
+		time.Sleep(time.Minute)
+		s.set(func(s *script) { s.sendErr = nil })
+		time.Sleep(time.Minute)
+		if err := q.Close(); err != nil {
+			t.Error(err)
+		}
+		if lines := strings.Count(log.String(), "\n"); lines != 2 {
+			t.Errorf("%d lines, want the trouble and its end:\n%s", lines, log)
+		}
+	})
 }
 
 func TestUnorderedQueueNeedsNoFillers(t *testing.T) {

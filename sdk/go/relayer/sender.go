@@ -54,7 +54,8 @@ type Outcome struct {
 	State State
 	// Hash is the attempt that the chain took, when it took one.
 	Hash string
-	// Stuck asks for a new attempt on better terms. Only for Pending.
+	// Stuck asks for a new attempt on better terms: a node has one and blocks pass it by, or nodes want a higher price. Only for
+	// Pending.
 	Stuck bool
 }
 
@@ -102,8 +103,9 @@ type Sender interface {
 	Survey(ctx context.Context, flights []Flight, items []Item) (Survey, error)
 	// Sign makes a transaction without sending it. ErrCeiling: no better terms are allowed.
 	Sign(ctx context.Context, draft Draft) (Attempt, error)
-	// Send hands a transaction to the chain. Nil also if the chain has it already. ErrRefused: every node that answered
-	// refused it and none may have kept it.
+	// Send hands a transaction to the chain. Nil also if the chain has it already, or has used its number. ErrRefused: every node
+	// that answered refused it and none may have kept it. ErrUnfunded, beside ErrRefused where that holds too: the account
+	// cannot pay.
 	Send(ctx context.Context, attempt Attempt) error
 }
 
@@ -112,4 +114,7 @@ var (
 	ErrCeiling = errors.New("the transaction already offers the highest fee allowed")
 	// ErrRefused is a Sender's answer when the chain refused a transaction and did not keep it.
 	ErrRefused = errors.New("the chain refused the transaction")
+	// ErrUnfunded is a Sender's answer when the account lacks the funds for a transaction: all others of the account wait with it,
+	// until it is funded.
+	ErrUnfunded = errors.New("the account cannot pay for the transaction")
 )
