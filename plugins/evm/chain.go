@@ -281,7 +281,11 @@ func (c *Chain) Transact(ctx context.Context, request *relayerv1.TransactRequest
 		if err != nil {
 			return nil, err
 		}
-		if need := new(big.Int).Add(amount, q.account.Cost(gas)); balance.Cmp(need) < 0 {
+		cost, err := q.account.Cost(ctx, gas)
+		if err != nil {
+			return nil, err
+		}
+		if need := new(big.Int).Add(amount, cost); balance.Cmp(need) < 0 {
 			return nil, status.Errorf(codes.FailedPrecondition, "%s holds %s wei, and the transfer needs up to %s with its fees; send less or fund the account", from, balance, need)
 		}
 	}

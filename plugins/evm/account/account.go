@@ -7,9 +7,10 @@ package account
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math/big"
-	"strings"
+	"sync"
 
 	"github.com/ethereum/go-ethereum/common"
 	"github.com/ethereum/go-ethereum/common/hexutil"
@@ -22,7 +23,7 @@ import (
 // Pool is the nodes of the account's chain.
 type Pool = relayer.Pool[*endpoint.Client]
 
-// Settings is what an Account is made of. All are required but FeeBumpThreshold.
+// Settings is what an Account is made of. All are required.
 type Settings struct {
 	Address  common.Address
 	ChainID  *big.Int
@@ -32,19 +33,50 @@ type Settings struct {
 	FinalityDepth uint64
 	// GasLimit of fillers.
 	GasLimit uint64
+	Limit    Limit
 	Fees     Fees
+}
+
+// Limit is how gas limits are made. The zero value takes each as its job, or the configuration, gives it.
+type Limit struct {
+	// Estimate asks a node for each transaction's gas instead. What it refuses to estimate is not sent.
+	Estimate bool
+	// Multiplier of each limit; 0: 1.
+	Multiplier float64
+	// Max bounds each limit; 0: nothing does.
+	Max uint64
 }
 
 // Account is the Sender of one account.
 type Account struct {
 	settings Settings
 	doubts   relayer.Doubts
+
+	mu       sync.Mutex
+	standing map[string]standing // by hash, of the flights under way
+	trouble  string
+	asked    common.Hash // the newest block when the node proposed
+	proposed *big.Int
+}
+
+// standing is what nodes have said of an attempt in this life.
+type standing struct {
+	// held tells that a node has the attempt, and height is the newest block when it was first heard of that.
+	held   bool
+	height uint64
+	// spared tells that every sending of it was refused by all nodes: none has it.
+	spared bool
+	// cheap tells that no node takes it for its price, and floor is the least price that one asked for, if it named any.
+	cheap bool
+	floor *big.Int
 }
 
 var _ relayer.Sender = (*Account)(nil)
 
 // New makes an account. It calls nobody.
-func New(settings Settings) *Account { return &Account{settings: settings} }
+func New(settings Settings) *Account {
+	return &Account{settings: settings, standing: map[string]standing{}}
+}
 
 // Call is the payload of a transaction, as the queue keeps it.
 type Call struct {
@@ -63,43 +95,115 @@ func (c Call) Encode() ([]byte, error) {
 	return payload, nil
 }
 
-// refusals are texts by which nodes refuse a transaction that they do not keep, and that no other node would take. Compared
-// in lower case.
-var refusals = []string{
-	"insufficient funds", "intrinsic gas too low", "exceeds block gas limit", "gas limit too high", "oversized data", "invalid sender",
-	"invalid chain id", "floor data gas",
-}
-
-// kept are texts by which nodes say that they have the transaction already.
-var kept = []string{"already known", "known transaction", "already_exists", "already imported", "already exists"}
-
 // Send implements relayer.Sender: every node gets the transaction, since any one may keep it to itself.
 func (a *Account) Send(ctx context.Context, attempt relayer.Attempt) error {
+	heard := &answers{least: nonceLow}
 	sure, err := a.settings.Pool.Broadcast(ctx, func(ctx context.Context, client *endpoint.Client) error {
 		var hash common.Hash
 		err := client.Call(ctx, &hash, "eth_sendRawTransaction", hexutil.Bytes(attempt.Raw))
-		if relayer.IsAnswered(err) && contains(err, kept) {
+		if err != nil {
+			err = heard.hear(err)
+		}
+		if err == nil {
+			a.holds(attempt.Hash)
+		}
+		if errors.Is(err, errUsed) {
 			return nil
 		}
 		return err
 	})
 	if err == nil {
+		a.tell("")
 		return nil
 	}
-	if sure && contains(err, refusals) {
-		return fmt.Errorf("%w: %w", relayer.ErrRefused, err)
+	least, floor := heard.all()
+	a.missed(attempt.Hash, sure, least, floor)
+	if least == unfunded {
+		err = fmt.Errorf("%w: %w", relayer.ErrUnfunded, err)
+	}
+	if sure && (least == unfunded || least == refused) {
+		err = fmt.Errorf("%w: %w", relayer.ErrRefused, err)
+	}
+	if least == unfunded || least == refused {
+		a.tell(fmt.Sprintf("%s: %s", a.settings.Address, err))
 	}
 	return err
 }
 
-func contains(err error, texts []string) bool {
-	said := strings.ToLower(err.Error())
-	for _, text := range texts {
-		if strings.Contains(said, text) {
-			return true
-		}
+// errUsed marks the answer that a block has used the nonce.
+var errUsed = errors.New("the nonce is used")
+
+// answers are those of several nodes to one transaction, none of which has it.
+type answers struct {
+	mu    sync.Mutex
+	least meaning
+	floor *big.Int
+}
+
+// hear reads an answer: nil if the node has the transaction, errUsed if a block used its nonce. Clients give one error several codes,
+// some of which are those of a node that fails: words of the table are an answer whatever the code.
+func (s *answers) hear(err error) error {
+	text := relayer.Reason(err) // cut free of addresses
+	means := meant(text)
+	switch means {
+	case known:
+		return nil
+	case nonceLow:
+		return errUsed
 	}
-	return false
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.least = min(s.least, means)
+	if means == cheap {
+		s.floor = greater(s.floor, floorOf(text))
+	}
+	if means != unclear && !relayer.IsAnswered(err) {
+		return relayer.Answered(err)
+	}
+	return err
+}
+
+func (s *answers) all() (least meaning, floor *big.Int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.least, s.floor
+}
+
+// holds keeps that a node has an attempt.
+func (a *Account) holds(hash string) {
+	height := a.settings.Pool.Height()
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if !a.standing[hash].held {
+		a.standing[hash] = standing{held: true, height: height}
+	}
+}
+
+// missed keeps that no node is known to have taken an attempt.
+func (a *Account) missed(hash string, sure bool, least meaning, floor *big.Int) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	now, before := a.standing[hash]
+	if sure && least != unclear { // a node that has it would have said so
+		now.held, now.spared = false, (now.spared || !before) && least != replacement
+	} else {
+		now.spared = false
+	}
+	now.cheap, now.floor = least == cheap || least == replacement, floor
+	a.standing[hash] = now
+}
+
+// Trouble is why the account's latest transaction was not taken, as a sentence for people; empty once one is.
+func (a *Account) Trouble() string {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.trouble
+}
+
+func (a *Account) tell(trouble string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.trouble = trouble
 }
 
 // Balance is what the account holds, in wei.
@@ -113,19 +217,19 @@ func (a *Account) Balance(ctx context.Context) (*big.Int, error) {
 
 // TransferGas is the gas that a transfer of value takes.
 func (a *Account) TransferGas(ctx context.Context, to common.Address, value *big.Int) (uint64, error) {
-	var gas hexutil.Uint64
-	err := a.settings.Pool.Do(ctx, func(ctx context.Context, client *endpoint.Client) error {
-		return client.Call(ctx, &gas, "eth_estimateGas", map[string]any{"from": a.settings.Address, "to": to, "value": (*hexutil.Big)(value)})
-	})
-	return uint64(gas), err
+	return a.estimate(ctx, to, nil, value)
 }
 
 // Cost is the most that a first attempt with that gas takes in fees, in wei.
-func (a *Account) Cost(gas uint64) *big.Int {
-	return new(big.Int).Mul(new(big.Int).SetUint64(gas), a.settings.Fees.CapDefault)
+func (a *Account) Cost(ctx context.Context, gas uint64) (*big.Int, error) {
+	t, err := a.terms(ctx, nil)
+	if err != nil {
+		return nil, err
+	}
+	return new(big.Int).Mul(new(big.Int).SetUint64(gas), t.Cap), nil
 }
 
 // ShortOfFunds tells whether a node's answer says that the account cannot pay.
 func ShortOfFunds(err error) bool {
-	return err != nil && contains(err, []string{"insufficient funds", "insufficient balance"})
+	return err != nil && (errors.Is(err, relayer.ErrUnfunded) || meant(relayer.Reason(err)) == unfunded)
 }

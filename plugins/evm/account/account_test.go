@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"math/big"
 	"slices"
 	"strings"
@@ -36,24 +37,26 @@ func TestReplacementsAreTaken(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		amount := func(name string, most int64) *big.Int { return big.NewInt(rapid.Int64Range(1, most).Draw(t, name)) }
-		fees := Fees{CapMax: amount("max", 1e12), BumpPercent: rapid.Uint64Range(10, 100).Draw(t, "percent")}
+		fees := Fees{CapMax: amount("max", 1e12), BumpPercent: rapid.Uint64Range(10, 100).Draw(t, "percent"), BumpMin: amount("step", 1e6)}
 		fees.CapDefault = lesser(amount("cap", 1e12), fees.CapMax)
 		fees.TipDefault = lesser(amount("tip", 1e12), fees.CapDefault)
-		var base, price *big.Int
+		var base *big.Int
 		if rapid.Bool().Draw(t, "1559") {
 			base = amount("base", 1e12)
-		} else {
-			price = amount("price", 1e12)
 		}
+		price := amount("price", 1e12)
 		attempts := []terms{fees.first(base, price)}
-		if attempts[0].Cap.Cmp(fees.CapDefault) > 0 {
-			t.Fatalf("a first attempt offers %v, the default is %v", attempts[0].Cap, fees.CapDefault)
+		if first := attempts[0]; first.Cap.Cmp(fees.CapMax) > 0 || first.Tip != nil && first.Tip.Cmp(first.Cap) > 0 {
+			t.Fatalf("a first attempt offers %v, with %v allowed", first, fees.CapMax)
+		}
+		if first := attempts[0]; base != nil && first.Cap.Cmp(fees.CapMax) < 0 && first.Cap.Cmp(needed(base, first.Tip)) < 0 {
+			t.Fatalf("a first attempt offers %v with a base fee of %v: no block takes it", first, base)
 		}
 		for range 400 {
 			last := attempts[len(attempts)-1]
 			next, err := fees.replacement(attempts, base, price)
 			if errors.Is(err, relayer.ErrCeiling) {
-				if grown(grown(last.Cap, 10), 10).Cmp(fees.CapMax) < 0 && (last.Tip == nil || grown(last.Tip, 10).Cmp(fees.CapMax) < 0) {
+				if grown(last.Cap, 10).Cmp(fees.CapMax) < 0 && (last.Tip == nil || grown(last.Tip, 10).Cmp(fees.CapMax) < 0) {
 					t.Fatalf("refused at %v with %v allowed", last, fees.CapMax)
 				}
 				return
@@ -88,7 +91,40 @@ func (s signer) Sign(_ context.Context, in *hostservicev1.SignRequest, _ ...grpc
 }
 
 // scripted is an account on a chain of one scripted node at block 100.
-func scripted(t *testing.T, key signing, baseFee bool) (*Account, *relayertest.Server) {
+func scripted(t *testing.T, key signing, baseFee bool) (account *Account, server *relayertest.Server) {
+	t.Helper()
+	account = manned(t, key, baseFee, 1, func(_ int, s *relayertest.Server) { server = s })
+	return account, server
+}
+
+// manned is an account on a chain of several scripted nodes at block 100.
+func manned(t *testing.T, key signing, baseFee bool, n int, script func(int, *relayertest.Server)) *Account {
+	t.Helper()
+	var nodes []relayer.Node[*endpoint.Client]
+	for i := range n {
+		server := node(t, baseFee)
+		script(i, server)
+		nodes = append(nodes, relayer.Node[*endpoint.Client]{Name: fmt.Sprint("n", i), Driver: endpoint.NewDriver(endpoint.Settings{
+			HTTPURL: server.HTTPURL, ChainID: big.NewInt(1337), PollInterval: time.Second, Timeout: time.Second, Contracts: &endpoint.Contracts{},
+		})})
+	}
+	pool := relayer.NewPool(relayer.PoolSettings{}, nodes)
+	t.Cleanup(func() { _ = pool.Close() })
+	for _, unready := pool.Statuses(), true; unready; {
+		if t.Context().Err() != nil {
+			t.Fatal("the scripted nodes do not serve")
+		}
+		time.Sleep(time.Millisecond)
+		unready = slices.ContainsFunc(pool.Statuses(), func(s *relayerv1.NodeStatus) bool { return s.GetState() != relayerv1.NodeState_NODE_STATE_ALIVE })
+	}
+	return New(Settings{
+		Address: me, ChainID: big.NewInt(1337), Keystore: signer{key: key}, Pool: pool, FinalityDepth: 5, GasLimit: 30_000,
+		Fees: Fees{CapDefault: big.NewInt(1000), TipDefault: big.NewInt(10), CapMax: big.NewInt(2000), BumpThreshold: 3, BumpPercent: 20},
+	})
+}
+
+// node is a scripted node at block 100.
+func node(t *testing.T, baseFee bool) *relayertest.Server {
 	t.Helper()
 	server := relayertest.NewServer(t, "")
 	server.Answer("eth_chainId", func(json.RawMessage) (any, error) { return "0x539", nil })
@@ -99,20 +135,7 @@ func scripted(t *testing.T, key signing, baseFee bool) (*Account, *relayertest.S
 		}
 		return block, nil
 	})
-	pool := relayer.NewPool(relayer.PoolSettings{}, []relayer.Node[*endpoint.Client]{{Name: "n", Driver: endpoint.NewDriver(endpoint.Settings{
-		HTTPURL: server.HTTPURL, ChainID: big.NewInt(1337), PollInterval: time.Second, Timeout: time.Second, Contracts: &endpoint.Contracts{},
-	})}})
-	t.Cleanup(func() { _ = pool.Close() })
-	for pool.Statuses()[0].GetState() != relayerv1.NodeState_NODE_STATE_ALIVE {
-		if t.Context().Err() != nil {
-			t.Fatal("the scripted node does not serve")
-		}
-		time.Sleep(time.Millisecond)
-	}
-	return New(Settings{
-		Address: me, ChainID: big.NewInt(1337), Keystore: signer{key: key}, Pool: pool, FinalityDepth: 5, GasLimit: 30_000,
-		Fees: Fees{CapDefault: big.NewInt(1000), TipDefault: big.NewInt(10), CapMax: big.NewInt(2000), BumpThreshold: 3, BumpPercent: 20},
-	}), server
+	return server
 }
 
 var (
@@ -180,18 +203,70 @@ func TestSignDistrustsTheKeystore(t *testing.T) {
 	}
 }
 
+// TestFirstTerms holds what a first attempt offers: what a block can take, within the operator's bounds.
+func TestFirstTerms(t *testing.T) {
+	t.Parallel()
+	wei := big.NewInt
+	fees := Fees{CapDefault: wei(100), TipDefault: wei(2), CapMax: wei(500), BumpPercent: 20}
+	with := func(change func(*Fees)) Fees {
+		changed := fees
+		change(&changed)
+		return changed
+	}
+	cases := map[string]struct {
+		fees           Fees
+		base, proposed *big.Int
+		want           terms
+	}{
+		"a cheap block":             {fees, wei(10), nil, terms{Cap: wei(100), Tip: wei(2)}},
+		"a dear block":              {fees, wei(150), nil, terms{Cap: wei(302), Tip: wei(2)}},
+		"beyond the highest":        {fees, wei(1000), nil, terms{Cap: wei(500), Tip: wei(2)}},
+		"the node's tip":            {fees, wei(10), wei(30), terms{Cap: wei(100), Tip: wei(30)}},
+		"a tip below the default":   {fees, wei(10), wei(1), terms{Cap: wei(100), Tip: wei(2)}},
+		"a tip of a node that errs": {fees, wei(10), wei(1e9), terms{Cap: wei(120), Tip: wei(100)}},
+		"the least tip":             {with(func(f *Fees) { f.TipMin = wei(25) }), wei(10), wei(3), terms{Cap: wei(100), Tip: wei(25)}},
+		"fixed":                     {with(func(f *Fees) { f.Fixed = true }), wei(10), wei(30), terms{Cap: wei(100), Tip: wei(2)}},
+		"no fees":                   {with(func(f *Fees) { f.CapDefault, f.TipDefault = wei(0), wei(0) }), wei(0), wei(7), terms{Cap: wei(0), Tip: wei(0)}},
+		"a price":                   {fees, nil, wei(130), terms{Cap: wei(130)}},
+		"a price beyond":            {fees, nil, wei(1300), terms{Cap: wei(500)}},
+		"no price":                  {fees, nil, wei(0), terms{Cap: wei(0)}},
+		"the least price":           {with(func(f *Fees) { f.PriceMin = wei(30) }), nil, wei(1), terms{Cap: wei(30)}},
+		"a fixed price":             {with(func(f *Fees) { f.Fixed = true }), nil, nil, terms{Cap: wei(100)}},
+	}
+	for name, c := range cases {
+		if diff := cmp.Diff(c.want, c.fees.first(c.base, c.proposed), cmp.Comparer(func(a, b *big.Int) bool { return fmt.Sprint(a) == fmt.Sprint(b) })); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", name, diff)
+		}
+	}
+	for name, base := range map[string]*big.Int{"no base fee": nil, "a base fee of 0": wei(0)} {
+		free := []terms{{Cap: wei(0)}}
+		if base != nil {
+			free[0].Tip = wei(0)
+		}
+		if dearer, err := fees.replacement(free, base, wei(0)); !errors.Is(err, relayer.ErrCeiling) {
+			t.Errorf("%s: a chain without fees is offered %v, %v in place of nothing", name, dearer, err)
+		}
+	}
+}
+
+// TestSend holds what becomes of a transaction by what nodes answer to it: nodes are scripted, and the words theirs.
 func TestSend(t *testing.T) {
 	t.Parallel()
 	cases := map[string]struct {
-		said        string
-		ok, refused bool
+		said                 string
+		ok, refused, funds   bool // what the queue hears
+		held, cheap, trouble bool
 	}{
-		"taken":        {"", true, false},
-		"known":        {"already known", true, false},
-		"no coins":     {"insufficient funds for gas * price + value: balance 0", false, true},
-		"nonce is old": {"nonce too low: next nonce 5, tx nonce 4", false, false},
-		"too cheap":    {"replacement transaction underpriced", false, false},
-		"rate":         {"rate limit reached", false, false},
+		"taken":        {said: "", ok: true, held: true},
+		"known":        {said: "already known", ok: true, held: true},
+		"mined":        {said: "nonce too low: next nonce 5, tx nonce 4", ok: true},
+		"no coins":     {said: "insufficient funds for gas * price + value: balance 0", refused: true, funds: true, trouble: true},
+		"too much gas": {said: "exceeds block gas limit", refused: true, trouble: true},
+		"too cheap":    {said: "transaction underpriced: gas tip cap 1, minimum needed 25", cheap: true},
+		"no bump":      {said: "replacement transaction underpriced", cheap: true},
+		"full":         {said: "txpool is full"},
+		"rate":         {said: "rate limit reached"},
+		"other":        {said: "what is this?"},
 	}
 	for name, c := range cases {
 		account, server := scripted(t, mine, true)
@@ -201,9 +276,161 @@ func TestSend(t *testing.T) {
 			}
 			return common.Hash{}, nil
 		})
-		err := account.Send(t.Context(), relayer.Attempt{Raw: []byte{1}})
-		if (err == nil) != c.ok || errors.Is(err, relayer.ErrRefused) != c.refused {
+		err := account.Send(t.Context(), relayer.Attempt{Hash: "h", Raw: []byte{1}})
+		if (err == nil) != c.ok || errors.Is(err, relayer.ErrRefused) != c.refused || errors.Is(err, relayer.ErrUnfunded) != c.funds {
 			t.Errorf("%s: %v", name, err)
+		}
+		if now := account.standing["h"]; now.held != c.held || now.cheap != c.cheap || now.spared == (c.ok || name == "no bump" || name == "rate" || name == "other") {
+			t.Errorf("%s: the attempt stands as %+v", name, now)
+		}
+		if trouble := account.Trouble(); (trouble != "") != c.trouble {
+			t.Errorf("%s: the account tells %q", name, trouble)
+		}
+	}
+}
+
+// TestNodesDisagree holds that a transaction is neither dearer nor given up as long as one of several nodes may take it later, and that
+// one node which has it suffices.
+func TestNodesDisagree(t *testing.T) {
+	t.Parallel()
+	cases := map[string]struct {
+		said                            []string
+		ok, refused, unfunded, isDearer bool
+	}{
+		"one has it":       {said: []string{"insufficient funds", "already known"}, ok: true},
+		"one is full":      {said: []string{"insufficient funds", "txpool is full"}},
+		"one wants more":   {said: []string{"transaction underpriced", "exceeds block gas limit"}, isDearer: true},
+		"one lacks a word": {said: []string{"transaction underpriced", "what is this?"}},
+		"no funds":         {said: []string{"InsufficientFunds, Balance is 0", "insufficient funds"}, refused: true, unfunded: true},
+	}
+	for name, c := range cases {
+		account := manned(t, mine, true, len(c.said), func(node int, s *relayertest.Server) {
+			s.Answer("eth_sendRawTransaction", func(json.RawMessage) (any, error) { return nil, errors.New(c.said[node]) })
+		})
+		err := account.Send(t.Context(), relayer.Attempt{Hash: "h", Raw: []byte{1}})
+		if (err == nil) != c.ok || errors.Is(err, relayer.ErrRefused) != c.refused || errors.Is(err, relayer.ErrUnfunded) != c.unfunded {
+			t.Errorf("%s: %v", name, err)
+		}
+		if now := account.standing["h"]; now.cheap != c.isDearer {
+			t.Errorf("%s: the attempt stands as %+v", name, now)
+		}
+	}
+}
+
+// TestPriceOfWhatNobodyTook holds that an attempt which no node ever took is followed by one at a first attempt's price, that one
+// which a node has is outbid, and that a node which names the least tip is paid that.
+func TestPriceOfWhatNobodyTook(t *testing.T) {
+	t.Parallel()
+	said := map[string]string{"first": "insufficient funds", "cheap": "transaction gas price below minimum: gas tip cap 10, minimum needed 400", "held": ""}
+	want := map[string][2]int64{"first": {1000, 10}, "cheap": {1200, 400}, "held": {1200, 12}}
+	for name, answer := range said {
+		account, server := scripted(t, mine, true)
+		server.Answer("eth_sendRawTransaction", func(json.RawMessage) (any, error) {
+			if answer == "" {
+				return common.Hash{}, nil
+			}
+			return nil, errors.New(answer)
+		})
+		first, err := account.Sign(t.Context(), relayer.Draft{Sequence: 4})
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = account.Send(t.Context(), first)
+		next, err := account.terms(t.Context(), []relayer.Attempt{first})
+		if err != nil || next.Cap.Int64() != want[name][0] || next.Tip.Int64() != want[name][1] {
+			t.Errorf("%s: %v after it, %v, want %v", name, next, err, want[name])
+		}
+	}
+}
+
+// TestTips holds where the tip of a first attempt comes from, and that all transactions between two blocks share one question.
+func TestTips(t *testing.T) {
+	t.Parallel()
+	propose := func(s *relayertest.Server) {
+		s.Answer("eth_maxPriorityFeePerGas", func(json.RawMessage) (any, error) { return "0x14", nil })
+	}
+	past := func(s *relayertest.Server) {
+		s.Answer("eth_feeHistory", func(params json.RawMessage) (any, error) {
+			if string(params) != `["0x8","latest",[60]]` {
+				return nil, fmt.Errorf("invalid params %s", params)
+			}
+			return map[string]any{"reward": [][]string{{"0x0"}, {"0x1e"}, {"0x28"}, {"0x1f"}}}, nil
+		})
+	}
+	cases := map[string]struct {
+		history uint64
+		answer  []func(*relayertest.Server)
+		want    int64
+	}{
+		"neither":               {0, nil, 10},
+		"the node's proposal":   {0, []func(*relayertest.Server){propose, past}, 20},
+		"it has none":           {0, []func(*relayertest.Server){past}, 31},
+		"history":               {8, []func(*relayertest.Server){propose, past}, 31},
+		"history is not served": {8, []func(*relayertest.Server){propose}, 20},
+	}
+	for name, c := range cases {
+		account, server := scripted(t, mine, true)
+		account.settings.Fees.History = c.history
+		for _, answer := range c.answer {
+			answer(server)
+		}
+		for range 2 {
+			got, err := account.terms(t.Context(), nil)
+			if err != nil || got.Tip.Int64() != c.want {
+				t.Errorf("%s: tip %v, %v, want %d", name, got.Tip, err, c.want)
+			}
+		}
+		if asked := server.Requests("eth_maxPriorityFeePerGas"); asked > 1 {
+			t.Errorf("%s: asked %d times between two blocks", name, asked)
+		}
+	}
+}
+
+// TestGasLimits holds how a limit is made, that an attempt's successor keeps it, and that what a node refuses to estimate is not signed.
+func TestGasLimits(t *testing.T) {
+	t.Parallel()
+	payload, err := Call{To: common.Address{9}, Data: []byte{1}, Gas: 70_000}.Encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cases := map[string]struct {
+		limit Limit
+		want  uint64
+	}{
+		"the job's":      {Limit{}, 70_000},
+		"multiplied":     {Limit{Multiplier: 1.5}, 105_000},
+		"bounded":        {Limit{Multiplier: 1.5, Max: 80_000}, 80_000},
+		"estimated":      {Limit{Estimate: true}, 50_000},
+		"estimated more": {Limit{Estimate: true, Multiplier: 1.1}, 55_000},
+	}
+	for name, c := range cases {
+		account, server := scripted(t, mine, true)
+		account.settings.Limit = c.limit
+		server.Answer("eth_estimateGas", func(params json.RawMessage) (any, error) {
+			for _, field := range []string{`"input":"0x01"`, `"data":"0x01"`, `"from"`, `"to"`} {
+				if !strings.Contains(string(params), field) {
+					return nil, fmt.Errorf("%s lacks %s", params, field)
+				}
+			}
+			return "0xc350", nil
+		})
+		first, err := account.Sign(t.Context(), relayer.Draft{Payload: payload})
+		if err != nil {
+			t.Fatal(err)
+		}
+		server.Answer("eth_estimateGas", func(json.RawMessage) (any, error) { return nil, errors.New("execution reverted: stale report") })
+		next, err := account.Sign(t.Context(), relayer.Draft{Payload: payload, Attempts: []relayer.Attempt{first}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, attempt := range []relayer.Attempt{first, next} {
+			tx := new(types.Transaction)
+			if err := tx.UnmarshalBinary(attempt.Raw); err != nil || tx.Gas() != c.want {
+				t.Errorf("%s: gas %d, %v, want %d", name, tx.Gas(), err, c.want)
+			}
+		}
+		if _, err := account.Sign(t.Context(), relayer.Draft{Payload: payload}); c.limit.Estimate != (err != nil) {
+			t.Errorf("%s: a report that would revert: %v", name, err)
 		}
 	}
 }
@@ -218,8 +445,10 @@ func TestSurvey(t *testing.T) {
 	}
 	server.Answer("eth_getTransactionReceipt", func(params json.RawMessage) (any, error) {
 		var hash []string
-		err := json.Unmarshal(params, &hash)
-		return receipts[hash[0]], err
+		if err := json.Unmarshal(params, &hash); err != nil || hash[0] == "untold" {
+			return nil, errors.New("the transaction was refused before consensus")
+		}
+		return receipts[hash[0]], nil
 	})
 	server.Answer("eth_getTransactionCount", func(params json.RawMessage) (any, error) {
 		if string(params) == fmt.Sprintf(`["%s","latest"]`, hexutil.Encode(me[:])) {
@@ -227,8 +456,26 @@ func TestSurvey(t *testing.T) {
 		}
 		return "0x4", nil // at block 95
 	})
-	attempt := func(hash string, height int) relayer.Attempt {
-		return relayer.Attempt{Hash: hash, Terms: []byte(fmt.Sprintf(`{"cap":1,"height":%d}`, height))}
+	server.Answer("eth_sendRawTransaction", func(params json.RawMessage) (any, error) {
+		switch string(params) {
+		case `["0x01"]`:
+			return nil, errors.New("transaction underpriced")
+		case `["0x02"]`:
+			return nil, errors.New("insufficient funds")
+		}
+		return common.Hash{}, nil
+	})
+	attempt := func(hash string, height uint64) relayer.Attempt {
+		if height > 0 { // a node took it then
+			account.holds(hash)
+			account.standing[hash] = standing{held: true, height: height}
+		}
+		return relayer.Attempt{Hash: hash}
+	}
+	answered := func(raw byte, hash string) relayer.Attempt {
+		sent := relayer.Attempt{Hash: hash, Raw: []byte{raw}}
+		_ = account.Send(t.Context(), sent)
+		return sent
 	}
 	flights := map[string]relayer.Flight{
 		"deep":       {Sequence: 1, Attempts: []relayer.Attempt{attempt("gone", 0), attempt("deep", 0)}},
@@ -236,9 +483,13 @@ func TestSurvey(t *testing.T) {
 		"reverted":   {Sequence: 2, Attempts: []relayer.Attempt{attempt("reverted", 0)}},
 		"lost":       {Sequence: 3, Attempts: []relayer.Attempt{attempt("gone", 0)}},
 		"maybe lost": {Sequence: 4, Attempts: []relayer.Attempt{attempt("gone", 0)}},
-		"stuck":      {Sequence: 5, Attempts: []relayer.Attempt{attempt("gone", 97)}},
-		"young":      {Sequence: 5, Attempts: []relayer.Attempt{attempt("gone", 98)}},
-		"behind":     {Sequence: 6, Attempts: []relayer.Attempt{attempt("gone", 0)}},
+		"untold":     {Sequence: 3, Attempts: []relayer.Attempt{attempt("untold", 0)}},
+		"stuck":      {Sequence: 5, Attempts: []relayer.Attempt{attempt("held at 97", 97)}},
+		"young":      {Sequence: 5, Attempts: []relayer.Attempt{attempt("held at 98", 98)}},
+		"nobody's":   {Sequence: 5, Attempts: []relayer.Attempt{attempt("gone", 0)}},
+		"cheap":      {Sequence: 5, Attempts: []relayer.Attempt{answered(1, "cheap")}},
+		"unfunded":   {Sequence: 5, Attempts: []relayer.Attempt{answered(2, "unfunded")}},
+		"behind":     {Sequence: 6, Attempts: []relayer.Attempt{attempt("held at 1", 1)}},
 	}
 	want := map[string]relayer.Outcome{
 		"deep":       {State: relayer.SucceededForGood, Hash: "deep"},
@@ -246,17 +497,26 @@ func TestSurvey(t *testing.T) {
 		"reverted":   {State: relayer.RevertedForGood, Hash: "reverted"},
 		"lost":       {State: relayer.Lost},
 		"maybe lost": {},
+		"untold":     {},
 		"stuck":      {Stuck: true},
 		"young":      {},
+		"nobody's":   {},
+		"cheap":      {Stuck: true},
+		"unfunded":   {},
 		"behind":     {},
 	}
+	names := slices.Sorted(maps.Keys(flights))
+	var all []relayer.Flight
+	for _, name := range names {
+		all = append(all, flights[name])
+	}
+	survey, err := account.Survey(t.Context(), all, nil)
+	if err != nil || survey.Next != 5 {
+		t.Fatalf("next %d, %v", survey.Next, err)
+	}
 	got := map[string]relayer.Outcome{}
-	for name, flight := range flights {
-		survey, err := account.Survey(t.Context(), []relayer.Flight{flight}, nil)
-		if err != nil || survey.Next != 5 {
-			t.Fatalf("%s: next %d, %v", name, survey.Next, err)
-		}
-		got[name] = survey.Outcomes[0]
+	for i, name := range names {
+		got[name] = survey.Outcomes[i]
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("outcomes (-want +got):\n%s", diff)

@@ -10,14 +10,25 @@ import (
 
 // Fees bounds what transactions offer. Amounts are wei per gas.
 type Fees struct {
-	// CapDefault is the fee, at most, of a first attempt, and TipDefault its tip.
+	// Fixed has first attempts offer CapDefault and TipDefault, whatever the node proposes.
+	Fixed bool
+	// History is of how many blocks the tips are read, and Percentile which of them is taken; 0 blocks: the node's own proposal.
+	History    uint64
+	Percentile uint16
+	// Legacy has all transactions offer a gas price, as before EIP-1559, on chains with a base fee too.
+	Legacy bool
+	// CapDefault is the fee, at most, of a first attempt that the base fee does not make too low; where Fixed, also the gas price of
+	// one without a base fee. TipDefault is its tip, unless the node proposes more.
 	CapDefault, TipDefault *big.Int
+	// PriceMin is the gas price, and TipMin the tip, that no attempt goes below; nil: 0.
+	PriceMin, TipMin *big.Int
 	// CapMax is the fee that no attempt goes beyond.
 	CapMax *big.Int
-	// BumpThreshold is how many blocks an attempt may miss before it is replaced; 0: it never is.
+	// BumpThreshold is how many blocks an attempt that a node holds may miss before it is replaced; 0: it never is.
 	BumpThreshold uint64
-	// BumpPercent is by how much both fee and tip grow with each attempt, at least 10.
+	// BumpPercent is by how much both fee and tip grow with each attempt, at least 10, and BumpMin the least step, nil: 0.
 	BumpPercent uint64
+	BumpMin     *big.Int
 }
 
 // terms is what an attempt offers: Attempt.Terms.
@@ -25,8 +36,8 @@ type terms struct {
 	Cap *big.Int `json:"cap"`
 	// Tip is nil before EIP-1559, where Cap is the gas price.
 	Tip *big.Int `json:"tip,omitempty"`
-	// Height is the newest block when it was signed.
-	Height uint64 `json:"height"`
+	// Gas is the transaction's gas limit, where it was estimated.
+	Gas uint64 `json:"gas,omitempty"`
 }
 
 func decodeTerms(attempt relayer.Attempt) (terms, error) {
@@ -37,41 +48,70 @@ func decodeTerms(attempt relayer.Attempt) (terms, error) {
 	return t, nil
 }
 
-// first are the terms of a first attempt. price is what the node proposes on chains before EIP-1559, where base is nil.
-func (f Fees) first(base, price *big.Int) terms {
+// first are the terms of a first attempt: of what the node proposes, and of what the base fee needs, as much as the bounds allow, so that
+// it can land. base is nil on chains before EIP-1559. proposed is the node's tip, or there its price; nil if it proposes none.
+func (f Fees) first(base, proposed *big.Int) terms {
 	if base == nil {
-		return terms{Cap: lesser(price, f.CapDefault)}
+		price := f.CapDefault
+		if !f.Fixed && proposed != nil {
+			price = proposed
+		}
+		return terms{Cap: lesser(greater(price, f.PriceMin), f.CapMax)}
 	}
-	return terms{Cap: f.CapDefault, Tip: lesser(f.TipDefault, f.CapDefault)}
+	tip := greater(f.TipDefault, f.TipMin)
+	if !f.Fixed {
+		tip = greater(tip, lesser(greater(proposed, new(big.Int)), f.CapDefault)) // a node that errs must not cost a fortune
+	}
+	tip = lesser(tip, f.CapMax)
+	return terms{Cap: lesser(greater(f.CapDefault, needed(base, tip)), f.CapMax), Tip: tip}
 }
 
+// needed is the fee with which a transaction can land for some blocks, though the base fee rises by an eighth with each.
+func needed(base, tip *big.Int) *big.Int { return new(big.Int).Add(new(big.Int).Lsh(base, 1), tip) }
+
 // replacement are terms that take the place of all earlier ones: above them by BumpPercent, and by 10 % at least, which is what
-// nodes ask; with twice the base fee and at least the tip that the node proposes, so that one replacement suffices after a
+// nodes ask; with what the base fee needs and at least what the node proposes, so that one replacement suffices after a
 // sudden rise. base and proposed may be nil.
 //
-// Error: relayer.ErrCeiling.
+// Error: relayer.ErrCeiling, also on a chain without fees, where nothing is dearer than nothing.
 func (f Fees) replacement(earlier []terms, base, proposed *big.Int) (terms, error) {
 	var highest terms
 	for _, t := range earlier {
 		highest.Cap = greater(highest.Cap, t.Cap)
 		highest.Tip = greater(highest.Tip, t.Tip)
 	}
-	least := grown(highest.Cap, 10)
-	next := terms{Cap: grown(highest.Cap, f.BumpPercent)}
-	if highest.Tip != nil {
-		next.Tip = greater(grown(greater(highest.Tip, big.NewInt(1)), f.BumpPercent), proposed)
+	next := terms{Cap: f.grown(highest.Cap)}
+	if highest.Tip == nil {
+		next.Cap = greater(next.Cap, proposed)
+	} else {
+		next.Tip = greater(f.grown(greater(highest.Tip, big.NewInt(1))), proposed)
 		if base != nil {
-			next.Cap = greater(next.Cap, new(big.Int).Add(new(big.Int).Lsh(base, 1), next.Tip))
+			next.Cap = greater(next.Cap, needed(base, next.Tip))
 		}
 	}
 	next.Cap = lesser(next.Cap, f.CapMax)
 	if next.Tip != nil {
 		next.Tip = lesser(next.Tip, next.Cap)
 	}
-	if next.Cap.Cmp(least) < 0 || next.Tip != nil && next.Tip.Cmp(grown(highest.Tip, 10)) < 0 {
+	free := highest.Cap.Sign() == 0 && greater(base, greater(proposed, new(big.Int))).Sign() == 0
+	if free || !next.above(highest) {
 		return terms{}, relayer.ErrCeiling
 	}
 	return next, nil
+}
+
+// above tells whether nodes take terms in the place of others.
+func (t terms) above(other terms) bool {
+	larger := func(a, b *big.Int) bool { return a.Cmp(b) > 0 && a.Cmp(grown(b, 10)) >= 0 }
+	return larger(t.Cap, other.Cap) && (t.Tip == nil || other.Tip == nil || larger(t.Tip, other.Tip))
+}
+
+func (f Fees) grown(amount *big.Int) *big.Int {
+	next := grown(amount, f.BumpPercent)
+	if f.BumpMin != nil {
+		next = greater(next, new(big.Int).Add(amount, f.BumpMin))
+	}
+	return next
 }
 
 // grown is amount and so many per cent of it, rounded up so that small amounts grow too.

@@ -1,10 +1,12 @@
 package account
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
 	"math/big"
+	"slices"
 
 	"github.com/ethereum/go-ethereum/common"
 	"github.com/ethereum/go-ethereum/common/hexutil"
@@ -27,6 +29,10 @@ func (a *Account) Sign(ctx context.Context, draft relayer.Draft) (relayer.Attemp
 	if err != nil {
 		return relayer.Attempt{}, err
 	}
+	if t.Gas, err = a.gas(ctx, call, draft); err != nil {
+		return relayer.Attempt{}, err
+	}
+	call.Gas = t.Gas
 	tx := a.transaction(draft.Sequence, call, t)
 	signer := types.LatestSignerForChainID(a.settings.ChainID)
 	hash := signer.Hash(tx)
@@ -62,47 +68,158 @@ func (a *Account) transaction(nonce uint64, call Call, t terms) *types.Transacti
 	})
 }
 
-// terms chooses what the next attempt offers.
-func (a *Account) terms(ctx context.Context, attempts []relayer.Attempt) (t terms, err error) {
+// gas chooses a transaction's gas limit. A report that was sent once keeps its own.
+func (a *Account) gas(ctx context.Context, call Call, draft relayer.Draft) (uint64, error) {
+	for _, attempt := range draft.Attempts {
+		if t, err := decodeTerms(attempt); err == nil && t.Gas > 0 && draft.Payload != nil && !attempt.Fill {
+			return t.Gas, nil
+		}
+	}
+	limit := a.settings.Limit
+	gas := call.Gas
+	if limit.Estimate {
+		var err error
+		if gas, err = a.estimate(ctx, call.To, call.Data, (*big.Int)(call.Value)); err != nil {
+			return 0, fmt.Errorf("estimate the gas of a call to %s: %w", call.To, err)
+		}
+	}
+	if limit.Multiplier > 0 {
+		gas = uint64(float64(gas) * limit.Multiplier)
+	}
+	if limit.Max > 0 {
+		gas = min(gas, limit.Max)
+	}
+	return gas, nil
+}
+
+func (a *Account) estimate(ctx context.Context, to common.Address, data []byte, value *big.Int) (uint64, error) {
+	call := map[string]any{"from": a.settings.Address, "to": to}
+	if len(data) > 0 { // both names: there are nodes that read the one, and nodes that read the other
+		call["input"], call["data"] = hexutil.Bytes(data), hexutil.Bytes(data)
+	}
+	if value != nil {
+		call["value"] = (*hexutil.Big)(value)
+	}
+	var gas hexutil.Uint64
+	err := a.settings.Pool.Do(ctx, func(ctx context.Context, client *endpoint.Client) error {
+		return client.Call(ctx, &gas, "eth_estimateGas", call)
+	})
+	return uint64(gas), err
+}
+
+// terms chooses what the next attempt offers. Attempts that no node ever took need not be outbid, unless for their price.
+func (a *Account) terms(ctx context.Context, attempts []relayer.Attempt) (terms, error) {
 	client, err := a.settings.Pool.Best()
 	if err != nil {
 		return terms{}, err
 	}
-	head := client.Head()
-	if len(attempts) > 0 {
-		earlier := make([]terms, len(attempts))
-		for i, attempt := range attempts {
-			if earlier[i], err = decodeTerms(attempt); err != nil {
-				return terms{}, err
-			}
-		}
-		t, err = a.settings.Fees.replacement(earlier, head.BaseFee, a.proposedTip(ctx, head))
-	} else {
-		var price hexutil.Big
-		if head.BaseFee == nil {
-			err = a.settings.Pool.Do(ctx, func(ctx context.Context, client *endpoint.Client) error {
-				return client.Call(ctx, &price, "eth_gasPrice")
-			})
-		}
-		t = a.settings.Fees.first(head.BaseFee, price.ToInt())
+	base, proposed, err := a.market(ctx, client.Head())
+	if err != nil {
+		return terms{}, err
 	}
-	t.Height = max(head.Number, a.settings.Pool.Height())
-	return t, err
+	spared, cheap := true, false
+	earlier := make([]terms, len(attempts))
+	for i, attempt := range attempts {
+		if earlier[i], err = decodeTerms(attempt); err != nil {
+			return terms{}, err
+		}
+		a.mu.Lock()
+		said := a.standing[attempt.Hash]
+		a.mu.Unlock()
+		spared = spared && said.spared
+		cheap = cheap || said.cheap
+		proposed = greater(proposed, said.floor)
+	}
+	t := a.settings.Fees.first(base, proposed)
+	outbids := !slices.ContainsFunc(earlier, func(e terms) bool { return !t.above(e) })
+	if spared && (!cheap || outbids) {
+		return t, nil
+	}
+	return a.settings.Fees.replacement(earlier, base, proposed)
 }
 
-// proposedTip is what the node proposes; nil if it does not, or on chains before EIP-1559.
-func (a *Account) proposedTip(ctx context.Context, head endpoint.Head) *big.Int {
-	var tip hexutil.Big
-	if head.BaseFee == nil || a.settings.Pool.Do(ctx, func(ctx context.Context, client *endpoint.Client) error {
-		err := client.Call(ctx, &tip, "eth_maxPriorityFeePerGas")
-		if err != nil && !relayer.IsAnswered(err) && ctx.Err() == nil {
-			return relayer.Answered(err) // a node without the method is a good node
+// market is what the newest block and a node say of prices: the base fee, nil before EIP-1559, and the tip, or there the price, that the
+// node proposes; nil if it proposes none. All transactions between two blocks share one answer.
+func (a *Account) market(ctx context.Context, head endpoint.Head) (base, proposed *big.Int, err error) {
+	fees := a.settings.Fees
+	if !fees.Legacy {
+		base = head.BaseFee
+	}
+	a.mu.Lock()
+	fresh := a.asked == head.Hash
+	proposed = a.proposed
+	a.mu.Unlock()
+	if fees.Fixed {
+		return base, nil, nil
+	}
+	if fresh && head.Hash != (common.Hash{}) {
+		return base, proposed, nil
+	}
+	switch {
+	case base == nil:
+		var price hexutil.Big
+		err = a.settings.Pool.Do(ctx, func(ctx context.Context, client *endpoint.Client) error {
+			return client.Call(ctx, &price, "eth_gasPrice")
+		})
+		if err != nil {
+			return nil, nil, err
 		}
-		return err
-	}) != nil {
+		proposed = price.ToInt()
+	case fees.History > 0:
+		if proposed = a.pastTip(ctx); proposed == nil {
+			proposed = a.proposedTip(ctx)
+		}
+	default:
+		if proposed = a.proposedTip(ctx); proposed == nil {
+			proposed = a.pastTip(ctx)
+		}
+	}
+	a.mu.Lock()
+	a.asked, a.proposed = head.Hash, proposed
+	a.mu.Unlock()
+	return base, proposed, nil
+}
+
+// proposedTip is what the node proposes; nil if it does not.
+func (a *Account) proposedTip(ctx context.Context) *big.Int {
+	var tip hexutil.Big
+	if !a.optional(ctx, &tip, "eth_maxPriorityFeePerGas") {
 		return nil
 	}
 	return tip.ToInt()
+}
+
+// pastTip is the middle one of the tips that past blocks took, of each at the percentile configured; nil if the node does not tell.
+func (a *Account) pastTip(ctx context.Context) *big.Int {
+	blocks, percentile := cmp.Or(a.settings.Fees.History, 8), cmp.Or(a.settings.Fees.Percentile, 60)
+	var history struct {
+		Reward [][]*hexutil.Big `json:"reward"`
+	}
+	if !a.optional(ctx, &history, "eth_feeHistory", hexutil.Uint64(blocks), "latest", []uint16{percentile}) {
+		return nil
+	}
+	var tips []*big.Int
+	for _, block := range history.Reward {
+		if len(block) == 1 && block[0] != nil && block[0].ToInt().Sign() > 0 { // blocks without transactions say 0
+			tips = append(tips, block[0].ToInt())
+		}
+	}
+	if len(tips) == 0 {
+		return nil
+	}
+	slices.SortFunc(tips, (*big.Int).Cmp)
+	return tips[len(tips)/2]
+}
+
+// optional makes a call that not every node has: a node without it is a good node.
+func (a *Account) optional(ctx context.Context, result any, method string, args ...any) bool {
+	return a.settings.Pool.Do(ctx, func(ctx context.Context, client *endpoint.Client) error {
+		err := client.Call(ctx, result, method, args...)
+		if err != nil && !relayer.IsAnswered(err) && ctx.Err() == nil {
+			return relayer.Answered(err)
+		}
+		return err
+	}) == nil
 }
 
 // Parse reads an account as people write it.

@@ -3,7 +3,9 @@ package account
 import (
 	"context"
 	"fmt"
+	"maps"
 	"math/big"
+	"slices"
 
 	"github.com/ethereum/go-ethereum/common"
 	"github.com/ethereum/go-ethereum/common/hexutil"
@@ -52,6 +54,7 @@ func (a *Account) survey(ctx context.Context, client *endpoint.Client, known uin
 	if now := client.Head().Number; len(flights) > 0 && now > depth {
 		calls = append(calls, rpc.BatchElem{Method: "eth_getTransactionCount", Args: []any{a.settings.Address, hexutil.Uint64(now - depth)}, Result: &final})
 	}
+	historical := len(calls)
 	// Receipts after nonces: a transaction that is mined in between is then seen by its receipt, never taken for lost.
 	receipts := map[string]**receipt{}
 	for _, f := range flights {
@@ -74,16 +77,31 @@ func (a *Account) survey(ctx context.Context, client *endpoint.Client, known uin
 	if err := client.Each(ctx, calls); err != nil {
 		return relayer.Survey{}, err
 	}
-	firstView := len(calls) - 2*len(contracts)
-	for _, call := range calls[:firstView] {
+	for _, call := range calls[:2] {
 		if call.Error != nil {
 			return relayer.Survey{}, fmt.Errorf("%s: %w", call.Method, call.Error)
 		}
 	}
+	// A node that keeps no older state cannot say of any flight that it is lost, nor one that answers with an error for a transaction
+	// that its chain refused (Hedera's relay) of that flight. The others go on.
+	if historical > 2 && calls[2].Error != nil {
+		final = 0
+	}
+	untold := map[string]bool{}
+	for _, call := range calls[historical : len(calls)-2*len(contracts)] {
+		if call.Error != nil {
+			untold[fmt.Sprint(call.Args...)] = true
+		}
+	}
 	survey := relayer.Survey{Next: uint64(next)}
 	for _, f := range flights {
-		survey.Outcomes = append(survey.Outcomes, a.outcome(f, head.Number, uint64(next), uint64(final), receipts))
+		outcome := a.outcome(f, head.Number, uint64(next), uint64(final), receipts)
+		if outcome.State == relayer.Lost && slices.ContainsFunc(f.Attempts, func(attempt relayer.Attempt) bool { return untold[attempt.Hash] }) {
+			outcome = relayer.Outcome{}
+		}
+		survey.Outcomes = append(survey.Outcomes, outcome)
 	}
+	a.forget(receipts)
 	survey.Verdicts = make([]relayer.Verdict, len(items))
 	foreign := make([]bool, len(items))
 	for i, item := range items {
@@ -101,6 +119,13 @@ func (a *Account) survey(ctx context.Context, client *endpoint.Client, known uin
 		}
 	}
 	return survey, nil
+}
+
+// forget drops what nodes said of attempts that are under way no more.
+func (a *Account) forget(flying map[string]**receipt) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	maps.DeleteFunc(a.standing, func(hash string, _ standing) bool { return flying[hash] == nil })
 }
 
 func (a *Account) outcome(f relayer.Flight, head, next, final uint64, receipts map[string]**receipt) relayer.Outcome {
@@ -127,11 +152,19 @@ func (a *Account) outcome(f relayer.Flight, head, next, final uint64, receipts m
 	switch {
 	case final > f.Sequence:
 		return relayer.Outcome{State: relayer.Lost}
-	case next != f.Sequence || a.settings.Fees.BumpThreshold == 0: // only the next in line can be held up by its fee
+	case next != f.Sequence: // only the next in line can be held up by its fee
 		return relayer.Outcome{}
 	}
-	t, err := decodeTerms(f.Attempts[len(f.Attempts)-1])
-	return relayer.Outcome{Stuck: err == nil && head >= t.Height+a.settings.Fees.BumpThreshold}
+	a.mu.Lock()
+	said := a.standing[f.Attempts[len(f.Attempts)-1].Hash]
+	a.mu.Unlock()
+	patience := a.settings.Fees.BumpThreshold
+	switch {
+	case said.cheap: // blocks change nothing. Where nothing is replaced, only what nobody has is signed anew
+		return relayer.Outcome{Stuck: patience > 0 || said.spared}
+	default:
+		return relayer.Outcome{Stuck: patience > 0 && said.held && head >= said.height+patience}
+	}
 }
 
 // verdict compares a report with what its contract holds. foreign tells that the contract shows another configuration.
