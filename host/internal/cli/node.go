@@ -72,7 +72,11 @@ func (c *command) start(ctx context.Context, file string) error {
 	}
 	ctx, cancel := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
 	defer cancel()
-	n, err := node.Start(ctx, node.Settings{Config: loaded, Logger: c.logger(loaded.Log), Version: Version()})
+	logger := c.logger(loaded.Log)
+	for _, w := range loaded.Warnings {
+		logger.Warn("a key of the configuration has no effect", "at", w.Place(), "key", w.Key, "why", w.Why)
+	}
+	n, err := node.Start(ctx, node.Settings{Config: loaded, Logger: logger, Version: Version()})
 	if err != nil {
 		if ctx.Err() != nil {
 			return nil // told to end while it started
@@ -110,6 +114,9 @@ func (c *command) check(ctx context.Context, file string) error {
 	}
 	ctx, cancel := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
 	defer cancel()
+	for _, w := range loaded.Warnings {
+		_, _ = fmt.Fprintln(c.streams.Err, "warning:", w)
+	}
 	found, err := node.Check(ctx, node.Settings{Config: loaded, Logger: slog.New(slog.DiscardHandler), Version: Version()})
 	if err != nil {
 		return exit(code(err), err)

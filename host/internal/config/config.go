@@ -30,6 +30,9 @@ type Config struct {
 	Starknet []StarknetChain `toml:",omitempty" comment:"One entry for each Starknet network."`
 
 	Environment Environment `toml:"-"`
+
+	// Warnings are the keys of the file that change nothing, in its order.
+	Warnings []Warning `toml:"-"`
 }
 
 // Log is [Log].

@@ -101,8 +101,9 @@ func (c *Config) decode(p *problems, document []byte) bool {
 		case err == nil:
 		case errors.As(err, &unknown):
 			for at := range unknown.Errors {
-				p.unknownKey(&unknown.Errors[at])
+				c.notBound(p, &unknown.Errors[at])
 			}
+			slices.SortStableFunc(c.Warnings, func(a, b Warning) int { return cmp.Compare(a.Line, b.Line) })
 		case errors.As(err, &wrong):
 			line, column := wrong.Position()
 			text := strings.TrimPrefix(wrong.Error(), "toml: ")
@@ -143,10 +144,17 @@ func (c *Config) decode(p *problems, document []byte) bool {
 
 // fillIn gives the keys that an element of an array of tables lacks their defaults: the decoder starts each from zero.
 func fillIn[T any](index *keys.Index, path string, element *T, defaults T) {
-	to, from := reflect.ValueOf(element).Elem(), reflect.ValueOf(defaults)
+	fillInTable(index, path, reflect.ValueOf(element).Elem(), reflect.ValueOf(defaults))
+}
+
+func fillInTable(index *keys.Index, path string, to, from reflect.Value) {
 	for at := range to.NumField() {
-		if _, ok := index.Find(path + "." + to.Type().Field(at).Name); !ok {
+		key := path + "." + to.Type().Field(at).Name
+		switch _, given := index.Find(key); {
+		case !given:
 			to.Field(at).Set(from.Field(at))
+		case to.Field(at).Kind() == reflect.Struct && !isText(to.Field(at).Type()):
+			fillInTable(index, key, to.Field(at), from.Field(at))
 		}
 	}
 }
@@ -269,16 +277,19 @@ func (p *problems) addAt(place string, line int, format string, arguments ...any
 	p.list = append(p.list, problem{place: place, line: line, text: fmt.Sprintf(format, arguments...)})
 }
 
-func (p *problems) unknownKey(missing *toml.DecodeError) {
-	path := missing.Key()
-	line, _ := missing.Position()
+// unknownKey is the problem with a key, given without indexes, that is neither bound nor idle.
+func unknownKey(path []string, line int) problem {
 	text := "unknown key"
-	if table, ok := typeAt(path[:len(path)-1]); ok {
-		if known := keys.Closest(path[len(path)-1], fieldNames(table)); known != "" {
-			text += fmt.Sprintf("; did you mean %s?", known)
-		}
+	table, name := path[:len(path)-1], path[len(path)-1]
+	known := idleNames(strings.Join(table, "."))
+	if at, ok := typeAt(table); ok {
+		known = append(known, fieldNames(at)...)
 	}
-	p.list = append(p.list, problem{line: line, key: strings.Join(path, "."), text: text})
+	slices.Sort(known) // of two that are equally close, the same one every time
+	if closest := keys.Closest(name, known); closest != "" {
+		text += fmt.Sprintf("; did you mean %s?", closest)
+	}
+	return problem{line: line, key: strings.Join(path, "."), text: text}
 }
 
 // wrongType reports a value that does not fit its key. The value is not shown: it may be a secret on the wrong line.

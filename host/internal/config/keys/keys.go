@@ -22,6 +22,8 @@ type Entry struct {
 	Line int
 	// Kind is the kind of the value as written; Table for a header and for a table that only dotted keys imply.
 	Kind unstable.Kind
+	// True tells that the value is true; of anything but a bool it is false.
+	True bool
 	// Start and End enclose, in bytes of the document, the whole assignment that the entry came with. Both are 0 for
 	// entries that come from a table header.
 	Start, End int
@@ -184,6 +186,7 @@ func (w *walker) assignment(table Entry, node *unstable.Node, depth int) {
 
 func (w *walker) value(entry Entry, node *unstable.Node, depth int) {
 	entry.Kind = node.Kind
+	entry.True = node.Kind == unstable.Bool && string(node.Data) == "true"
 	if node.Kind == unstable.String {
 		entry.raw = w.parser.Raw(node.Raw)
 		entry.rawLine = w.lines.at(int(node.Raw.Offset))
