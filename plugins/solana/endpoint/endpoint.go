@@ -128,7 +128,7 @@ func (c *Client) look(ctx context.Context) error {
 	return err
 }
 
-// checked lets pass what is JSON and of bearable length. solana-go would take a page for a fault of the connection, and
+// checked lets pass what relayer.Transport does and is JSON. solana-go would take a page for a fault of the connection, and
 // its errors quote the node's address.
 type checked struct {
 	*http.Transport
@@ -140,15 +140,12 @@ const longest = 64
 
 // RoundTrip implements http.RoundTripper.
 func (t checked) RoundTrip(r *http.Request) (*http.Response, error) {
-	response, err := t.Transport.RoundTrip(r)
+	response, err := relayer.Transport(t.Transport, t.longest).RoundTrip(r)
 	if err != nil {
 		return nil, err
 	}
 	defer response.Body.Close()
-	if response.StatusCode/100 != 2 {
-		return nil, relayer.StatusCode(response.StatusCode)
-	}
-	body, err := io.ReadAll(relayer.Limited(response.Body, t.longest))
+	body, err := io.ReadAll(response.Body)
 	switch {
 	case err != nil:
 		return nil, err

@@ -42,11 +42,10 @@ func NewDriver(settings Settings) *Driver { return &Driver{settings} }
 
 // Client makes calls at one node.
 type Client struct {
-	url     string
-	http    *http.Client
-	longest int64 // MiB of an answer that are read
-	id      atomic.Uint64
-	head    atomic.Pointer[Head]
+	url  string
+	http *http.Client
+	id   atomic.Uint64
+	head atomic.Pointer[Head]
 }
 
 // Head is the newest block that the node has told of; zero before the first.
@@ -60,7 +59,7 @@ func (c *Client) Head() Head {
 // Connect implements relayer.Driver.
 func (d *Driver) Connect(ctx context.Context) (*Client, error) {
 	transport := http.DefaultTransport.(*http.Transport).Clone() // one of its own, so that Disconnect ends its connections
-	c := &Client{url: d.settings.URL, http: &http.Client{Transport: transport}, longest: longest}
+	c := &Client{url: d.settings.URL, http: &http.Client{Transport: relayer.Transport(transport, longest)}}
 	if err := d.checkVersion(ctx, c); err != nil {
 		d.Disconnect(c)
 		return nil, err
@@ -168,20 +167,17 @@ func (c *Client) do(ctx context.Context, result any, method string, params []any
 	if err != nil {
 		return err
 	}
-	content := relayer.Limited(reply.Body, c.longest)
 	defer func() {
-		_, _ = io.Copy(io.Discard, content) // so that the connection serves the next call
+		_, _ = io.Copy(io.Discard, reply.Body) // so that the connection serves the next call
 		_ = reply.Body.Close()
 	}()
 	var answer response
-	err = json.NewDecoder(content).Decode(&answer)
+	err = json.NewDecoder(reply.Body).Decode(&answer)
 	switch {
-	case err == nil && answer.Error != nil: // some nodes send these with a status of their own
-		return answer.Error.classify()
-	case reply.StatusCode < 200 || reply.StatusCode > 299:
-		return relayer.StatusCode(reply.StatusCode) // its body may be a page
 	case err != nil:
 		return err
+	case answer.Error != nil:
+		return answer.Error.classify()
 	case len(answer.Result) == 0 || string(answer.Result) == "null":
 		return relayer.Said("answers without a result")
 	}

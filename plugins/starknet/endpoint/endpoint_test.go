@@ -25,7 +25,9 @@ func client(t testing.TB, code int, body *string) *Client {
 		_, _ = io.WriteString(w, *body)
 	}))
 	t.Cleanup(server.Close)
-	c := &Client{url: server.URL, http: server.Client(), longest: longest}
+	client := server.Client()
+	client.Transport = relayer.Transport(client.Transport, longest)
+	c := &Client{url: server.URL, http: client}
 	t.Cleanup(c.http.CloseIdleConnections)
 	return c
 }
@@ -106,7 +108,7 @@ func TestFlood(t *testing.T) {
 	server.SetFault(relayertest.Flood)
 	transport := &http.Transport{}
 	t.Cleanup(transport.CloseIdleConnections)
-	_, err := (&Client{url: server.HTTPURL, http: &http.Client{Transport: transport}, longest: 1}).LatestHead(t.Context())
+	_, err := (&Client{url: server.HTTPURL, http: &http.Client{Transport: relayer.Transport(transport, 1)}}).LatestHead(t.Context())
 	if relayer.IsAnswered(err) || relayer.Reason(err) != "answers with more than 1 MiB" {
 		t.Error(err)
 	}

@@ -83,7 +83,8 @@ type member[C any] struct {
 	height    uint64
 	faults    int       // in a row
 	until     time.Time // no block that it tells of clears it of them before
-	restart   context.CancelFunc
+	rest      time.Time // it is not connected before: it asked to be left alone
+	restart   context.CancelCauseFunc
 }
 
 // silent is the reason of a node that neither answered nor failed so far.
@@ -144,7 +145,8 @@ func (p *Pool[C]) keep(m *member[C]) {
 		}
 		m.fail(err)
 		p.settings.Logger.Warn("an RPC node does not serve and is connected again", "node", m.Name, "reason", Reason(err))
-		timer := time.NewTimer(min(pause.NextBackOff(), p.settings.ReconnectMax)) // its jitter goes beyond the bound
+		wait := min(pause.NextBackOff(), p.settings.ReconnectMax) // its jitter goes beyond the bound
+		timer := time.NewTimer(max(wait, m.resting()))
 		select {
 		case <-p.ctx.Done():
 			timer.Stop()
@@ -156,8 +158,8 @@ func (p *Pool[C]) keep(m *member[C]) {
 
 // session is one life of a client. It tells whether the node ever reported a block.
 func (p *Pool[C]) session(m *member[C]) (served bool, err error) {
-	ctx, cancel := context.WithCancel(p.ctx)
-	defer cancel()
+	ctx, cancel := context.WithCancelCause(p.ctx)
+	defer cancel(nil)
 	dial, stop := context.WithTimeout(ctx, p.settings.Timeout)
 	client, err := m.Driver.Connect(dial)
 	stop()
@@ -192,15 +194,26 @@ func (p *Pool[C]) session(m *member[C]) (served bool, err error) {
 		}
 	})
 	if ctx.Err() != nil && p.ctx.Err() == nil {
-		err = Said("failed several calls in a row")
+		err = context.Cause(ctx)
 	}
 	return served, err
+}
+
+// errUseless ends a client that fails again and again.
+var errUseless = Said("failed several calls in a row")
+
+// resting is for how much longer a node wants to be left alone.
+func (m *member[C]) resting() time.Duration {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return time.Until(m.rest)
 }
 
 func (m *member[C]) fail(err error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.state, m.reason = relayerv1.NodeState_NODE_STATE_UNREACHABLE, Reason(err)
+	m.rest = later(m.rest, restOf(err))
 	if errors.Is(err, ErrWrongChain) {
 		m.state, m.reason = relayerv1.NodeState_NODE_STATE_WRONG_CHAIN, ErrWrongChain.Error()
 	}
@@ -222,14 +235,28 @@ func (p *Pool[C]) outcome(m *member[C], err error) {
 		pause := 500 * time.Millisecond << min(m.faults-1, 5)
 		m.until = time.Now().Add(pause/2 + rand.N(pause))
 		m.reason = Reason(err)
-		if m.faults == tolerance && m.restart != nil {
-			m.restart()
+		rest := restOf(err)
+		m.rest = later(m.rest, rest)
+		switch {
+		case m.restart == nil:
+		case rest > 0: // not even watched, until it may be asked again
+			m.restart(err)
+		case m.faults == tolerance:
+			m.restart(errUseless)
 		}
 	}
 	m.mu.Unlock()
 	if p.settings.Observe != nil {
 		p.settings.Observe(m.Name, word)
 	}
+}
+
+// later is the end of a rest that begins now, unless one that is known ends after it.
+func later(known time.Time, rest time.Duration) time.Time {
+	if end := time.Now().Add(rest); rest > 0 && end.After(known) {
+		return end
+	}
+	return known
 }
 
 // ranked are the connected nodes, best first.
@@ -243,7 +270,7 @@ func (p *Pool[C]) ranked() []*member[C] {
 	var ranks []rank
 	for _, m := range p.nodes {
 		m.mu.Lock()
-		if m.connected {
+		if m.connected && time.Now().After(m.rest) {
 			ranks = append(ranks, rank{m, m.height+p.settings.MaxLag < newest, m.faults})
 		}
 		m.mu.Unlock()

@@ -17,7 +17,9 @@ import (
 // Reason says for people why a call to an RPC node failed, without its address: the errors of Go's network packages quote
 // URLs, which hold keys, and so must never leave a relayer. What it does not recognise it names by no more than "the
 // connection failed".
-func Reason(err error) string {
+func Reason(err error) string { return withRest(reason(err), err) }
+
+func reason(err error) string {
 	var (
 		said    *saidError
 		code    StatusCode

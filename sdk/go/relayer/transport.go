@@ -1,0 +1,160 @@
+package relayer
+
+import (
+	"bytes"
+	"cmp"
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Transport reads RPC nodes' answers for a client of JSON-RPC over HTTP, so that every relayer takes them alike:
+//
+//   - An answer has at most so many MiB, as Limited holds.
+//   - A JSON-RPC error is an answer, whatever its HTTP status. It reaches the client with status 200, because clients
+//     look at no other answer's body.
+//   - A status by which the server speaks of itself (it wants a key or money, limits the rate of requests or is down)
+//     is an error that has the words of the body's JSON-RPC error, if there is one.
+//   - Any other status is an error, StatusCode: its body may be a page.
+//   - Status 429 and 402, and any with a Retry-After, are marked with Throttled.
+func Transport(inner http.RoundTripper, mebibytes int64) http.RoundTripper {
+	return transport{inner, mebibytes}
+}
+
+type transport struct {
+	http.RoundTripper
+	most int64 // MiB
+}
+
+// longestError is how many bytes are read of an answer whose status is not 2xx.
+const longestError = 1 << 20
+
+// RoundTrip implements http.RoundTripper.
+func (t transport) RoundTrip(r *http.Request) (*http.Response, error) {
+	response, err := t.RoundTripper.RoundTrip(r)
+	if err != nil {
+		return nil, err
+	}
+	if response.StatusCode/100 == 2 {
+		response.Body = struct {
+			io.Reader
+			io.Closer
+		}{Limited(response.Body, t.most), response.Body}
+		return response, nil
+	}
+	defer response.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(response.Body, longestError))
+	words, isError := errorWords(body)
+	if err == nil && isError && !speaksOfItself(response.StatusCode) {
+		response.StatusCode, response.Status = http.StatusOK, "200 OK"
+		response.ContentLength = int64(len(body))
+		response.Body = io.NopCloser(bytes.NewReader(body))
+		return response, nil
+	}
+	fault := error(StatusCode(response.StatusCode))
+	if words != "" {
+		fault = Said(Reason(fault) + " and the error: " + words)
+	}
+	after := retryAfter(response.Header, time.Now())
+	switch {
+	case after > 0, response.StatusCode == http.StatusTooManyRequests, response.StatusCode == http.StatusPaymentRequired:
+		return nil, Throttled(fault, after)
+	default:
+		return nil, fault
+	}
+}
+
+// CloseIdleConnections is what http.Client's method of that name looks for.
+func (t transport) CloseIdleConnections() {
+	if inner, ok := t.RoundTripper.(interface{ CloseIdleConnections() }); ok {
+		inner.CloseIdleConnections()
+	}
+}
+
+// speaksOfItself tells the statuses by which a server, or a proxy before it, says something of itself and not of a call.
+func speaksOfItself(status int) bool {
+	switch status {
+	case http.StatusUnauthorized, http.StatusPaymentRequired, http.StatusForbidden, http.StatusProxyAuthRequired,
+		http.StatusRequestTimeout, http.StatusTooManyRequests,
+		http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
+		return true
+	}
+	return false
+}
+
+// errorWords finds the message of a JSON-RPC error, or of the first of a batch.
+func errorWords(body []byte) (words string, isError bool) {
+	type answer struct {
+		Error *struct {
+			Code    *json.Number `json:"code"`
+			Message string       `json:"message"`
+		} `json:"error"`
+	}
+	var one answer
+	if json.Unmarshal(body, &one) != nil {
+		var many []answer
+		if json.Unmarshal(body, &many) != nil || len(many) == 0 {
+			return "", false
+		}
+		one = many[0]
+	}
+	if one.Error == nil || one.Error.Code == nil && one.Error.Message == "" {
+		return "", false
+	}
+	return one.Error.Message, true
+}
+
+// retryAfter is how long a server asks to be left alone: in seconds, or until a time that is compared with the server's own
+// clock where it tells it.
+func retryAfter(header http.Header, now time.Time) time.Duration {
+	text := strings.TrimSpace(header.Get("Retry-After"))
+	if seconds, err := strconv.ParseUint(text, 10, 64); err == nil {
+		return time.Duration(min(seconds, uint64(longestRest/time.Second))) * time.Second
+	} else if errors.Is(err, strconv.ErrRange) {
+		return longestRest
+	}
+	until, err := http.ParseTime(text)
+	if err != nil {
+		return 0
+	}
+	if date, err := http.ParseTime(header.Get("Date")); err == nil {
+		now = date
+	}
+	return max(0, until.Sub(now))
+}
+
+// longestRest bounds how long a node is left alone: feeds must go on soon after an operator has paid, or a day has begun.
+const longestRest = time.Minute
+
+type throttled struct {
+	error
+	after time.Duration
+}
+
+func (t throttled) Unwrap() error { return t.error }
+
+// Throttled marks an error as a node's word that it is asked too often. A Pool leaves the node alone for the time given, a
+// minute at most; 0: the node gives none.
+func Throttled(err error, after time.Duration) error {
+	return throttled{err, min(max(after, 0), longestRest)}
+}
+
+// restOf is how long the node of an error asks to be left alone.
+func restOf(err error) time.Duration {
+	var t throttled
+	errors.As(err, &t)
+	return t.after
+}
+
+// withRest adds to a reason that the node is left alone for a while.
+func withRest(reason string, err error) string {
+	rest := restOf(err)
+	if rest == 0 {
+		return reason
+	}
+	return reason + "; it asks to be left alone for " + cmp.Or(rest.Round(time.Second), time.Second).String()
+}
