@@ -202,14 +202,18 @@ func (c *Chain) queue(address common.Address) (*queue, error) {
 	}
 	sender := account.New(account.Settings{
 		Address: address, ChainID: c.id, Keystore: c.loans.Keystore, Pool: c.pool,
-		FinalityDepth: uint64(c.config.FinalityDepth), GasLimit: c.config.GasLimitDefault,
-		Fees: account.Fees{
-			CapDefault: &c.config.FeeCapDefault.Int, TipDefault: &c.config.TipCapDefault.Int, CapMax: &c.config.FeeCapMax.Int,
-			BumpThreshold: uint64(c.config.FeeBumpThreshold), BumpPercent: uint64(c.config.FeeBumpPercent),
-		},
+		FinalityDepth: uint64(c.config.FinalityDepth), GasLimit: c.config.GasLimitDefault, Limit: c.config.limits(), Fees: c.config.fees(address),
 	})
+	unfunded := c.metrics.unfunded.WithLabelValues(c.config.ChainID, address.Hex())
 	q := &queue{account: sender, Queue: relayer.NewQueue(relayer.QueueSettings{
 		Account: address.Hex(), Store: c.loans.Store, Sender: sender, Logger: c.logger,
+		Window: int(value(c.config.Transactions.MaxInFlight, 0)), Resend: time.Duration(value(c.config.Transactions.ResendAfterThreshold, 0)),
+		Unfunded: func(lacks bool) {
+			unfunded.Set(0)
+			if lacks {
+				unfunded.Set(1)
+			}
+		},
 		Settled: func(_ relayer.Item, ending string) {
 			c.metrics.transmissions.WithLabelValues(c.config.ChainID, ending).Inc()
 		},
@@ -239,7 +243,16 @@ func (c *Chain) ChainStatus(context.Context, *relayerv1.ChainStatusRequest) (*re
 	if err != nil {
 		return nil, status.Error(codes.Internal, err.Error())
 	}
-	return &relayerv1.ChainStatusResponse{ChainId: c.config.ChainID, Enabled: c.config.Enabled, ConfigToml: document}, nil
+	response := &relayerv1.ChainStatusResponse{ChainId: c.config.ChainID, Enabled: c.config.Enabled, ConfigToml: document}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, q := range c.queues {
+		if trouble := q.account.Trouble(); trouble != "" {
+			response.Troubles = append(response.Troubles, trouble)
+		}
+	}
+	slices.Sort(response.Troubles)
+	return response, nil
 }
 
 // ListNodeStatuses implements relayerv1loop.Chain.

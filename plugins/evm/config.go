@@ -30,17 +30,24 @@ type Config struct {
 	LogBackfillDepth uint32
 	// GasLimitDefault is the gas limit of a transmission whose job names none.
 	GasLimitDefault uint64
-	// FeeCapDefault is the fee per gas, at most, of a first attempt; on chains before EIP-1559, its gas price, at most.
+	// FeeCapDefault is the fee per gas, at most, of a first attempt, unless the base fee makes that too low.
 	FeeCapDefault Wei
-	// TipCapDefault is the tip per gas of a first attempt.
+	// TipCapDefault is the tip per gas of a first attempt, unless a node proposes more.
 	TipCapDefault Wei
-	// FeeCapMax is the fee per gas that no later attempt goes beyond.
+	// FeeCapMax is the fee per gas that no attempt goes beyond.
 	FeeCapMax Wei
-	// FeeBumpThreshold is how many blocks an attempt may miss before a dearer one replaces it; 0: no attempt is replaced for its
-	// fee.
+	// FeeBumpThreshold is how many blocks an attempt that a node has may miss before a dearer one replaces it; 0: no attempt is
+	// replaced for its fee.
 	FeeBumpThreshold uint32
 	// FeeBumpPercent is by how much. Nodes refuse replacements below 10.
 	FeeBumpPercent uint16
+	// ChainType names a family of chains whose peculiarities this one shares; those of chains that are known go by ChainID.
+	ChainType string `toml:",omitempty"`
+	// GasEstimator holds further prices and gas limits.
+	GasEstimator GasEstimatorConfig
+	Transactions TransactionsConfig
+	// KeySpecific in any order.
+	KeySpecific []KeySpecificConfig `toml:",omitempty"`
 	// Nodes in the order of preference.
 	Nodes []NodeConfig
 }
@@ -67,7 +74,7 @@ func DefaultConfig() Config {
 
 // ParseConfig reads and checks a chain's section. Its errors name keys and lines, never values: addresses hold keys.
 func ParseConfig(document []byte) (Config, error) {
-	c := DefaultConfig()
+	c := withPeculiarities(document)
 	decoder := toml.NewDecoder(bytes.NewReader(document))
 	decoder.DisallowUnknownFields()
 	if err := decoder.Decode(&c); err != nil {
@@ -90,6 +97,7 @@ func ParseConfig(document []byte) (Config, error) {
 			return Config{}, errors.New("the section is no TOML that can be read; check its syntax")
 		}
 	}
+	c.fold(document)
 	return c, c.check()
 }
 
@@ -105,11 +113,7 @@ func (c Config) check() error {
 	refuse(c.PollInterval < Duration(10*time.Millisecond), "PollInterval must be at least 10ms")
 	refuse(c.RequestTimeout < Duration(10*time.Millisecond), "RequestTimeout must be at least 10ms")
 	refuse(c.FinalityDepth == 0, "FinalityDepth must be at least 1")
-	refuse(c.GasLimitDefault < 21_000, "GasLimitDefault must be at least 21000")
-	refuse(c.TipCapDefault.Cmp(&c.FeeCapDefault.Int) > 0, "TipCapDefault must not be above FeeCapDefault")
-	refuse(c.FeeCapDefault.Sign() <= 0, "FeeCapDefault must be above zero")
-	refuse(c.FeeCapDefault.Cmp(&c.FeeCapMax.Int) > 0, "FeeCapMax must be at least FeeCapDefault")
-	refuse(c.FeeBumpPercent < 10, "FeeBumpPercent must be at least 10: nodes refuse smaller steps")
+	c.checkGas(refuse)
 	refuse(c.Enabled && len(c.Nodes) == 0, "Nodes must hold at least one node")
 	names := map[string]bool{}
 	for i, node := range c.Nodes {
@@ -184,13 +188,16 @@ func (d *Duration) UnmarshalText(text []byte) error {
 // MarshalText implements encoding.TextMarshaler.
 func (d Duration) MarshalText() ([]byte, error) { return []byte(time.Duration(d).String()), nil }
 
-// Wei is an amount of the chain's coin: a whole number of wei, or a number with the unit wei, gwei or ether.
+// Wei is an amount of the chain's coin: a whole number of wei, or a number with a unit from wei to tether.
 type Wei struct{ big.Int }
 
 var weiUnits = []struct {
 	name   string
 	digits int
-}{{"gwei", 9}, {"ether", 18}, {"wei", 0}, {"", 0}}
+}{
+	{"tether", 30}, {"gether", 27}, {"mether", 24}, {"kether", 21}, {"ether", 18}, {"milli", 15}, {"micro", 12}, {"gwei", 9}, {"mwei", 6},
+	{"kwei", 3}, {"wei", 0}, {"", 0},
+}
 
 // UnmarshalText implements encoding.TextUnmarshaler.
 func (w *Wei) UnmarshalText(text []byte) error {

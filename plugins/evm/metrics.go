@@ -10,6 +10,7 @@ type metrics struct {
 	height        *prometheus.GaugeVec
 	queue         *prometheus.GaugeVec
 	transmissions *prometheus.CounterVec
+	unfunded      *prometheus.GaugeVec
 }
 
 func newMetrics(registerer prometheus.Registerer) *metrics {
@@ -26,14 +27,17 @@ func newMetrics(registerer prometheus.Registerer) *metrics {
 		transmissions: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "loop_evm_transmissions_total", Help: "Transmissions that ended, by ending: transmitted, reverted, or stale when a newer one was first.",
 		}, []string{"chain", "ending"}),
+		unfunded: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "loop_evm_account_unfunded", Help: "1 for each account whose transactions wait because it cannot pay for them, otherwise 0.",
+		}, []string{"chain", "account"}),
 	}
-	registerer.MustRegister(m.calls, m.height, m.queue, m.transmissions)
+	registerer.MustRegister(m.calls, m.height, m.queue, m.transmissions, m.unfunded)
 	return m
 }
 
 // forget removes a chain that was released.
 func (m *metrics) forget(chain string) {
-	for _, vector := range []interface{ DeletePartialMatch(prometheus.Labels) int }{m.calls, m.height, m.queue, m.transmissions} {
+	for _, vector := range []interface{ DeletePartialMatch(prometheus.Labels) int }{m.calls, m.height, m.queue, m.transmissions, m.unfunded} {
 		vector.DeletePartialMatch(prometheus.Labels{"chain": chain})
 	}
 }

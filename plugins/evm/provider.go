@@ -67,9 +67,9 @@ func (c *Chain) CreateMedianProvider(_ context.Context, request *relayerv1.Creat
 	}
 	gasLimit := uint64(request.GetGasLimit())
 	if gasLimit == 0 {
-		gasLimit = c.config.GasLimitDefault
+		gasLimit = c.config.transmissionGas()
 	}
-	if gasLimit < 21_000 {
+	if gasLimit < leastGas {
 		return nil, nil, status.Errorf(codes.InvalidArgument, "gas_limit: a transaction takes at least 21000, got %d", gasLimit)
 	}
 	base, err := c.configProvider(request.GetName(), request.GetConfig(), transmitter.Hex())

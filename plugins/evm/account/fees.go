@@ -10,16 +10,18 @@ import (
 
 // Fees bounds what transactions offer. Amounts are wei per gas.
 type Fees struct {
-	// Fixed has first attempts offer CapDefault and TipDefault, whatever the node proposes.
+	// Fixed has first attempts offer the defaults, whatever the node proposes.
 	Fixed bool
 	// History is of how many blocks the tips are read, and Percentile which of them is taken; 0 blocks: the node's own proposal.
 	History    uint64
 	Percentile uint16
 	// Legacy has all transactions offer a gas price, as before EIP-1559, on chains with a base fee too.
 	Legacy bool
-	// CapDefault is the fee, at most, of a first attempt that the base fee does not make too low; where Fixed, also the gas price of
-	// one without a base fee. TipDefault is its tip, unless the node proposes more.
+	// CapDefault is the fee, at most, of a first attempt that the base fee does not make too low, and TipDefault its tip, unless the
+	// node proposes more.
 	CapDefault, TipDefault *big.Int
+	// PriceDefault is the gas price of one without a base fee, where Fixed or no node proposes any; nil: CapDefault.
+	PriceDefault *big.Int
 	// PriceMin is the gas price, and TipMin the tip, that no attempt goes below; nil: 0.
 	PriceMin, TipMin *big.Int
 	// CapMax is the fee that no attempt goes beyond.
@@ -53,6 +55,9 @@ func decodeTerms(attempt relayer.Attempt) (terms, error) {
 func (f Fees) first(base, proposed *big.Int) terms {
 	if base == nil {
 		price := f.CapDefault
+		if f.PriceDefault != nil {
+			price = f.PriceDefault
+		}
 		if !f.Fixed && proposed != nil {
 			price = proposed
 		}

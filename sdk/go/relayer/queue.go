@@ -96,8 +96,8 @@ func (f *flight) newest() Attempt { return f.record.Attempts[len(f.record.Attemp
 
 // The pauses of an item that the chain refused: the chain may change its mind, and each try costs a signature.
 const (
-	firstRest   = time.Minute
-	longestRest = 15 * time.Minute
+	firstPause   = time.Minute
+	longestPause = 15 * time.Minute
 )
 
 // patience is how long a node may claim a lower sequence number than was seen before it is believed: a node that lags says
@@ -357,7 +357,7 @@ func (item *queued) resting() bool { return time.Now().Before(item.rests) }
 
 // rest keeps an item that the chain refused from being sent for a while.
 func (item *queued) rest() {
-	item.pause = min(max(2*item.pause, firstRest), longestRest)
+	item.pause = min(max(2*item.pause, firstPause), longestPause)
 	item.rests = time.Now().Add(item.pause)
 }
 

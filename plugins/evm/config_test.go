@@ -1,0 +1,210 @@
+package evm
+
+import (
+	"math/big"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/ethereum/go-ethereum/common"
+	"github.com/google/go-cmp/cmp"
+	"github.com/pelletier/go-toml/v2"
+
+	"github.com/loop-plugins/loop/plugins/evm/account"
+)
+
+// established is a section by the names of the established node.
+const established = `ChainID = '1'
+[GasEstimator]
+Mode = 'BlockHistory'
+EIP1559DynamicFees = true
+PriceDefault = '20 gwei'
+PriceMax = '115792089237316195423570985008687907853269984665.640564039457584007913129639935 tether'
+PriceMin = '1 gwei'
+LimitDefault = 600_000
+LimitMax = 900_000
+LimitMultiplier = '1.5'
+EstimateLimit = false
+BumpMin = '5 gwei'
+BumpPercent = 30
+BumpThreshold = 7
+FeeCapDefault = '90 gwei'
+TipCapDefault = '3 gwei'
+TipCapMin = '1 wei'
+LimitJobType = {OCR2 = 700_000}
+BlockHistory = {BlockHistorySize = 16, TransactionPercentile = 70}
+[Transactions]
+MaxInFlight = 4
+ResendAfterThreshold = '1m'
+[[KeySpecific]]
+Key = '0x7E5F4552091A69125d5DfCb7b8C2659029395Bdf'
+GasEstimator.PriceMax = '70 gwei'
+`
+
+func TestParseConfig(t *testing.T) {
+	t.Parallel()
+	const node = "\n[[Nodes]]\nName = 'a'\nHTTPURL = 'http://u:geheim@h/geheim'\n"
+	cases := map[string]struct{ document, want string }{
+		"least":             {"ChainID = '1'" + node, ""},
+		"disabled":          {"ChainID = '1'\nEnabled = false", ""},
+		"units":             {"ChainID = '1'\nFeeCapDefault = '0.5 gwei'\nTipCapDefault = '1_000 wei'\nFeeCapMax = '1 ether'" + node, ""},
+		"unknown key":       {"ChainID = '1'\nFinalityDeph = 3" + node, "line 2: the key FinalityDeph is not known; remove it or correct its spelling"},
+		"unknown node key":  {"ChainID = '1'" + node + "URL = 'ws://geheim'", "line 5: the key Nodes.URL is not known; remove it or correct its spelling"},
+		"twice a key":       {"ChainID = '1'\nFinalityDepth = 1\nFinalityDepth = 2" + node, "line 3: the key FinalityDepth is given twice; remove one"},
+		"wrong type":        {"ChainID = '1'\nFinalityDepth = 'geheim'" + node, "line 2: the value of FinalityDepth cannot be read; check its type, its unit and its quotes"},
+		"bad duration":      {"ChainID = '1'\nPollInterval = 'geheim'" + node, "line 2: the value of PollInterval cannot be read; check its type, its unit and its quotes"},
+		"bad amount":        {"ChainID = '1'\nFeeCapMax = 'geheim'" + node, "line 2: the value of FeeCapMax cannot be read; check its type, its unit and its quotes"},
+		"no TOML":           {"geheim://", ""},
+		"no chain":          {node, "ChainID must be a decimal number from 1 to 2^64-1"},
+		"hexadecimal chain": {"ChainID = '0x1'" + node, "ChainID must be a decimal number from 1 to 2^64-1"},
+		"no nodes":          {"ChainID = '1'", "Nodes must hold at least one node"},
+		"twice a name":      {"ChainID = '1'" + node + node, "Nodes[1].Name is that of another node"},
+		"no address":        {"ChainID = '1'\n[[Nodes]]\nName = 'a'", "Nodes[0] needs a WSURL or an HTTPURL"},
+		"schemes":           {"ChainID = '1'\n[[Nodes]]\nName = 'a'\nWSURL = 'http://geheim'\nHTTPURL = 'geheim'", "Nodes[0].WSURL must be a ws:// or wss:// address; Nodes[0].HTTPURL must be an http:// or https:// address"},
+		"least fees":        {"ChainID = '1'\nFeeCapDefault = '0'\nTipCapDefault = '0'" + node, ""},
+		"established names": {established + node, ""},
+		"a mode":            {"ChainID = '1'\nGasEstimator.Mode = 'Guess'" + node, "GasEstimator.Mode must be one of FixedPrice, BlockHistory, FeeHistory, SuggestedPrice, L2Suggested, Arbitrum"},
+		"gas":               {"ChainID = '1'\nGasEstimator.LimitMax = 1\nGasEstimator.LimitMultiplier = 0.0\nGasEstimator.LimitJobType.OCR2 = 9" + node, "GasEstimator.LimitMultiplier must be from 0.1 to 100; GasEstimator.LimitMax must be at least 21000; GasEstimator.LimitJobType.OCR2 must be at least 21000"},
+		"history":           {"ChainID = '1'\nGasEstimator.BlockHistory = {BlockHistorySize = 0, TransactionPercentile = 101}" + node, "GasEstimator.BlockHistory.BlockHistorySize must be from 1 to 1024; GasEstimator.BlockHistory.TransactionPercentile must be from 1 to 100"},
+		"least prices":      {"ChainID = '1'\nFeeCapMax = '5 gwei'\nGasEstimator.PriceMin = '6 gwei'\nGasEstimator.TipCapMin = '7 gwei'\nGasEstimator.PriceDefault = '8 gwei'" + node, "GasEstimator.PriceDefault must not be above FeeCapMax; GasEstimator.PriceMin must not be above FeeCapMax; GasEstimator.TipCapMin must not be above FeeCapMax"},
+		"a key's price":     {"ChainID = '1'\nKeySpecific = [{Key = 'geheim', GasEstimator.PriceMax = '1 gwei'}]" + node, "KeySpecific[0].Key must be an account"},
+		"fees":              {"ChainID = '1'\nFeeCapDefault = '600 gwei'\nFeeBumpPercent = 9" + node, "FeeCapMax must be at least FeeCapDefault; FeeBumpPercent must be at least 10: nodes refuse smaller steps"},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			_, err := ParseConfig([]byte(c.document))
+			got := ""
+			if err != nil {
+				got = err.Error()
+			}
+			if name == "no TOML" && got != "" {
+				got = c.want // go-toml chooses the words; only that they keep the secret matters
+			}
+			if got != c.want || err != nil && strings.Contains(err.Error(), "geheim") {
+				t.Errorf("got %q, want %q", err, c.want)
+			}
+		})
+	}
+}
+
+// TestEstablishedNames holds that the established names of prices and limits do what they say.
+func TestEstablishedNames(t *testing.T) {
+	t.Parallel()
+	c, err := ParseConfig([]byte(established + "[[Nodes]]\nName = 'a'\nHTTPURL = 'http://h'\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	gwei := func(n int64) *big.Int { return new(big.Int).Mul(big.NewInt(n), big.NewInt(1e9)) }
+	want := account.Fees{
+		History: 16, Percentile: 70, CapDefault: gwei(90), TipDefault: gwei(3), PriceDefault: gwei(20), PriceMin: gwei(1), TipMin: big.NewInt(1),
+		CapMax: new(big.Int).Sub(new(big.Int).Lsh(big.NewInt(1), 256), big.NewInt(1)), BumpThreshold: 7, BumpPercent: 30, BumpMin: gwei(5),
+	}
+	same := cmp.Comparer(func(a, b *big.Int) bool { return (a == nil) == (b == nil) && (a == nil || a.Cmp(b) == 0) })
+	if diff := cmp.Diff(want, c.fees(common.Address{}), same); diff != "" {
+		t.Errorf("fees (-want +got):\n%s", diff)
+	}
+	want.CapMax = gwei(70)
+	if diff := cmp.Diff(want, c.fees(common.HexToAddress("0x7e5f4552091a69125d5dfcb7b8c2659029395bdf")), same); diff != "" {
+		t.Errorf("fees of an account with a price of its own (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff(account.Limit{Multiplier: 1.5, Max: 900_000}, c.limits()); diff != "" {
+		t.Errorf("limits (-want +got):\n%s", diff)
+	}
+	if c.GasLimitDefault != 600_000 || c.transmissionGas() != 700_000 {
+		t.Errorf("gas of a filler %d, of a transmission %d", c.GasLimitDefault, c.transmissionGas())
+	}
+	if in := c.Transactions; *in.MaxInFlight != 4 || time.Duration(*in.ResendAfterThreshold) != time.Minute {
+		t.Errorf("transactions: %+v", in)
+	}
+	text, err := c.Redacted()
+	if err != nil {
+		t.Fatal(err)
+	}
+	again, err := ParseConfig([]byte(strings.ReplaceAll(text, "[redacted]", "http://h")))
+	if err != nil {
+		t.Fatalf("%v, of\n%s", err, text)
+	}
+	if diff := cmp.Diff(want, again.fees(common.HexToAddress(c.KeySpecific[0].Key)), same); diff != "" {
+		t.Errorf("the configuration in force, read again (-want +got):\n%s", diff)
+	}
+}
+
+// TestPeculiarities holds that each chain of the table can be configured, that its id or its ChainType suffices, and that the operator's
+// word goes before the table's.
+func TestPeculiarities(t *testing.T) {
+	t.Parallel()
+	parse := func(text string) Config {
+		c, err := ParseConfig([]byte(text + "\nEnabled = false"))
+		if err != nil {
+			t.Errorf("%s: %v", text, err)
+		}
+		return c
+	}
+	ids, kinds := map[string]string{}, map[string]string{}
+	for _, p := range peculiars {
+		var c Config
+		if err := toml.NewDecoder(strings.NewReader(p.keys)).DisallowUnknownFields().Decode(&c); err != nil {
+			t.Errorf("%s: %v", p.name, err)
+		}
+		for _, id := range p.ids {
+			if ids[id] != "" {
+				t.Errorf("%s has the id of %s", p.name, ids[id])
+			}
+			ids[id] = p.name
+			parse("ChainID = '" + id + "'")
+		}
+		if p.kind != "" && kinds[p.kind] != "" {
+			t.Errorf("%s has the ChainType of %s", p.name, kinds[p.kind])
+		}
+		kinds[p.kind] = p.name
+	}
+	type facts struct {
+		Threshold, Percent uint64
+		Legacy, Estimate   bool
+		TipMin, TipDefault string
+	}
+	cases := map[string]struct {
+		text string
+		want facts
+	}{
+		"any":               {"ChainID = '1'", facts{3, 20, false, false, "<nil>", "1000000000"}},
+		"Linea":             {"ChainID = '59144'", facts{3, 40, false, false, "<nil>", "1000000000"}},
+		"Scroll":            {"ChainID = '534352'", facts{0, 20, false, false, "<nil>", "1000000000"}},
+		"a kind of Scroll":  {"ChainID = '77777'\nChainType = 'scroll'", facts{0, 20, false, false, "<nil>", "1000000000"}},
+		"Scroll, otherwise": {"ChainID = '534352'\nFeeBumpThreshold = 9", facts{9, 20, false, false, "<nil>", "1000000000"}},
+		"Rootstock":         {"ChainID = '30'\nGasEstimator.BumpPercent = 50", facts{3, 50, true, false, "<nil>", "1000000000"}},
+		"Hedera":            {"ChainID = '295'", facts{0, 20, false, true, "<nil>", "1000000000"}},
+		"Polygon":           {"ChainID = '137'", facts{3, 20, false, false, "30000000000", "1000000000"}},
+		"Polygon, less":     {"ChainID = '137'\nGasEstimator.TipCapMin = '1 wei'", facts{3, 20, false, false, "1", "1000000000"}},
+		"Mantle":            {"ChainID = '5000'", facts{3, 20, false, true, "<nil>", "0"}},
+		"Kaia":              {"ChainID = '8217'", facts{3, 20, true, false, "<nil>", "1000000000"}},
+		"Kava":              {"ChainID = '2222'\nGasEstimator.EIP1559DynamicFees = true", facts{3, 20, false, false, "<nil>", "1000000000"}},
+		"Arbitrum":          {"ChainID = '42161'\nGasEstimator.EstimateLimit = false", facts{3, 20, false, false, "<nil>", "1000000000"}},
+	}
+	for name, c := range cases {
+		config := parse(c.text)
+		fees := config.fees(common.Address{})
+		tipMin := "<nil>"
+		if fees.TipMin != nil {
+			tipMin = fees.TipMin.String()
+		}
+		got := facts{fees.BumpThreshold, fees.BumpPercent, fees.Legacy, config.limits().Estimate, tipMin, fees.TipDefault.String()}
+		if diff := cmp.Diff(c.want, got); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", name, diff)
+		}
+	}
+}
+
+// TestLowCeiling holds that a ceiling below the defaults lowers those that are not given.
+func TestLowCeiling(t *testing.T) {
+	t.Parallel()
+	c, err := ParseConfig([]byte("ChainID = '1'\nEnabled = false\nGasEstimator.PriceMax = '1 wei'"))
+	if err != nil || c.FeeCapDefault.Int64() != 1 || c.TipCapDefault.Int64() != 1 {
+		t.Errorf("FeeCapDefault %v, TipCapDefault %v, %v", c.FeeCapDefault, c.TipCapDefault, err)
+	}
+	_, err = ParseConfig([]byte("ChainID = '1'\nEnabled = false\nGasEstimator.PriceMax = '1 wei'\nFeeCapDefault = '5 wei'"))
+	if err == nil || err.Error() != "FeeCapMax must be at least FeeCapDefault" {
+		t.Errorf("a ceiling below a default that is given: %v", err)
+	}
+}
