@@ -8,6 +8,7 @@ import (
 	"math/big"
 	"net"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -131,6 +132,42 @@ func (d *devchain) send(f func(*bind.TransactOpts) (*types.Transaction, error)) 
 	if receipt.Status != types.ReceiptStatusSuccessful {
 		d.t.Fatalf("a transaction of the deployer reverted")
 	}
+}
+
+// fund sends coins of the deployer's.
+func (d *devchain) fund(to common.Address, wei *big.Int) {
+	d.t.Helper()
+	d.send(func(o *bind.TransactOpts) (*types.Transaction, error) {
+		ctx, client := context.Background(), d.client()
+		nonce, err := client.PendingNonceAt(ctx, o.From)
+		if err != nil {
+			return nil, err
+		}
+		tx, err := o.Signer(o.From, types.NewTx(&types.DynamicFeeTx{
+			ChainID: big.NewInt(devChainID), Nonce: nonce, To: &to, Value: wei, Gas: 21_000, GasFeeCap: big.NewInt(100e9), GasTipCap: big.NewInt(1e9),
+		}))
+		if err != nil {
+			return nil, err
+		}
+		return tx, client.SendTransaction(ctx, tx)
+	})
+}
+
+// transactionsOf are those of an account that are in blocks.
+func (d *devchain) transactionsOf(a common.Address) (all []*types.Transaction) {
+	d.t.Helper()
+	newest, err := d.client().BlockNumber(context.Background())
+	must(d.t, err)
+	for n := uint64(0); n <= newest; n++ {
+		block, err := d.client().BlockByNumber(context.Background(), new(big.Int).SetUint64(n))
+		must(d.t, err)
+		for _, tx := range block.Transactions() {
+			if from, _ := types.Sender(types.LatestSignerForChainID(tx.ChainId()), tx); from == a {
+				all = append(all, tx)
+			}
+		}
+	}
+	return all
 }
 
 // oracles are four oracles that the test holds the keys of.
@@ -344,6 +381,24 @@ func eventually(t *testing.T, what string, holds func() bool) {
 		}
 		time.Sleep(5 * time.Millisecond)
 	}
+}
+
+// journal keeps a relayer's log.
+type journal struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+func (j *journal) Write(line []byte) (int, error) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.text.Write(line)
+}
+
+func (j *journal) String() string {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.text.String()
 }
 
 // testWriter shows a relayer's log with a failed test.

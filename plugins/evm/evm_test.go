@@ -3,6 +3,7 @@ package evm_test
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"math/big"
 	"slices"
 	"strings"
@@ -13,6 +14,7 @@ import (
 	"github.com/ethereum/go-ethereum/accounts/abi/bind"
 	"github.com/ethereum/go-ethereum/core/types"
 	"github.com/google/go-cmp/cmp"
+	"github.com/prometheus/client_golang/prometheus"
 	ocrtypes "github.com/smartcontractkit/libocr/offchainreporting2plus/types"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
@@ -25,6 +27,7 @@ import (
 	"github.com/loop-plugins/loop/gen/go/loop/relayer/v1/relayerv1loop"
 	reportingv1 "github.com/loop-plugins/loop/gen/go/loop/reporting/v1"
 	"github.com/loop-plugins/loop/plugins/evm"
+	"github.com/loop-plugins/loop/sdk/go/relayer/relayertest"
 	"github.com/loop-plugins/loop/sdk/go/wire"
 )
 
@@ -205,8 +208,8 @@ func TestProviderFollowsAndTransmits(t *testing.T) {
 	d.mineUntil("the store is empty once all is final", func() bool { return len(x.keys()) == 0 })
 	families, err := x.metrics.Gather()
 	must(t, err)
-	if len(families) != 4 {
-		t.Errorf("%d families of metrics, want 4", len(families))
+	if len(families) != 5 {
+		t.Errorf("%d families of metrics, want 5", len(families))
 	}
 }
 
@@ -300,6 +303,9 @@ func TestFeedsShareAnAccount(t *testing.T) {
 	}
 }
 
+// tooCheap has all attempts offer less than any base fee.
+const tooCheap = "FeeCapDefault = '1000'\nTipCapDefault = '1000'\nFeeCapMax = '1000'\n"
+
 func TestFeeIsRaised(t *testing.T) {
 	t.Parallel()
 	o := newOracles(t)
@@ -310,12 +316,15 @@ func TestFeeIsRaised(t *testing.T) {
 	x := newFixture(t, o.transmitters[0], o.transmitters[1])
 	ctx := t.Context()
 	// A first attempt that no miner takes: 1 kwei is far below the base fee.
-	poor, _ := x.chain(settings("FeeCapDefault = '1000'\nTipCapDefault = '1000'\nFeeBumpThreshold = 1\n", [2]string{"", d.url}))
-	p, _ := x.provider(poor, "p", f.address, me)
+	poor, stop := x.chain(settings(tooCheap, [2]string{"", d.url}))
+	p, release := x.provider(poor, "p", f.address, me)
 	eventually(t, "the chain is reached", func() bool { _, err := poor.LatestHead(ctx, nil); return err == nil })
 	_, err := p.Transmit(ctx, f.report(digest, 1, 1, 7))
 	must(t, err)
 	eventually(t, "it took a nonce", func() bool { return len(x.keys()) == 2 })
+	release()
+	stop()
+	x.chain(settings("FeeBumpThreshold = 1\n", [2]string{"", d.url}))
 	d.mineUntil("a dearer attempt is in the contract", func() bool { _, _, answer := f.latest(); return answer == 7 })
 	d.mineUntil("the store is empty", func() bool { return len(x.keys()) == 0 })
 	if n := d.nonce(me); n != 1 {
@@ -332,7 +341,7 @@ func TestStaleReportIsReplacedByFiller(t *testing.T) {
 	digest := f.configure("a")
 	x := newFixture(t, o.transmitters[0])
 	ctx := t.Context()
-	poor, stop := x.chain(settings("FeeCapDefault = '1000'\nTipCapDefault = '1000'\nFeeBumpThreshold = 0\n", [2]string{"", d.url}))
+	poor, stop := x.chain(settings(tooCheap+"FeeBumpThreshold = 0\n", [2]string{"", d.url}))
 	p, release := x.provider(poor, "p", f.address, me)
 	eventually(t, "the chain is reached", func() bool { _, err := poor.LatestHead(ctx, nil); return err == nil })
 	_, err := p.Transmit(ctx, f.report(digest, 1, 1, 7))
@@ -350,16 +359,110 @@ func TestStaleReportIsReplacedByFiller(t *testing.T) {
 	d.mineUntil("the other oracle's report is in the contract", func() bool { _, _, answer := f.latest(); return answer == 8 })
 	x.chain(settings("FeeBumpThreshold = 1\n", [2]string{"", d.url}))
 	d.mineUntil("all is settled", func() bool { return d.nonce(me) == 1 && len(x.keys()) == 0 })
-	block, err := d.client().BlockNumber(ctx)
-	must(t, err)
-	for n := uint64(0); n <= block; n++ {
-		b, err := d.client().BlockByNumber(ctx, new(big.Int).SetUint64(n))
+	for _, tx := range d.transactionsOf(me) {
+		if *tx.To() != me || len(tx.Data()) != 0 {
+			t.Error("the stale report was mined, want a filler")
+		}
+	}
+}
+
+// TestWithoutFunds holds that a report of an account without funds waits as it is, that this is one line of the log, a metric and a
+// sentence of the chain's status, and that the report lands at the first price once the account is funded.
+func TestWithoutFunds(t *testing.T) {
+	t.Parallel()
+	o := newOracles(t)
+	me := address(o.transmitters[0])
+	d := newDevchain(t)
+	f := newFeed(d, o)
+	digest := f.configure("a")
+	x := newFixture(t, o.transmitters[0])
+	log := &journal{}
+	x.metrics = prometheus.NewPedanticRegistry()
+	x.relayer = evm.New(evm.Settings{Logger: slog.New(slog.NewTextHandler(log, nil)), Registerer: x.metrics})
+	server := relayertest.NewServer(t, d.url)
+	chain, _ := x.chain(settings("FeeBumpThreshold = 1\n", [2]string{"", server.HTTPURL}))
+	p, _ := x.provider(chain, "p", f.address, me)
+	unfunded := func() (value float64) {
+		families, err := x.metrics.Gather()
 		must(t, err)
-		for _, tx := range b.Transactions() {
-			if from, _ := types.Sender(types.LatestSignerForChainID(tx.ChainId()), tx); from == me && (*tx.To() != me || len(tx.Data()) != 0) {
-				t.Errorf("the stale report was mined in block %d, want a filler", n)
+		for _, family := range families {
+			if family.GetName() == "loop_evm_account_unfunded" {
+				value = family.GetMetric()[0].GetGauge().GetValue()
 			}
 		}
+		return value
+	}
+	troubles := func() []string {
+		state, err := chain.ChainStatus(t.Context(), &relayerv1.ChainStatusRequest{})
+		must(t, err)
+		return state.GetTroubles()
+	}
+	_, err := p.LatestConfigDetails(t.Context(), nil)
+	must(t, err)
+	_, err = p.Transmit(t.Context(), f.report(digest, 1, 1, 7))
+	must(t, err)
+	d.mineUntil("the account counts as unfunded", func() bool { return unfunded() == 1 && len(troubles()) == 1 })
+	if trouble := troubles()[0]; !strings.HasPrefix(trouble, me.Hex()+": ") || !strings.Contains(trouble, "cannot pay") {
+		t.Errorf("the chain's status says %q", trouble)
+	}
+	d.mineUntil("it was sent again", func() bool { return server.Requests("eth_sendRawTransaction") > 1 })
+	d.fund(me, big.NewInt(1e18))
+	d.mineUntil("the report is in the contract", func() bool { _, _, answer := f.latest(); return answer == 7 })
+	d.mineUntil("the store is empty", func() bool { return len(x.keys()) == 0 })
+	if unfunded() != 0 || len(troubles()) != 0 {
+		t.Errorf("once funded, unfunded is %v and the chain's status says %q", unfunded(), troubles())
+	}
+	if txs := d.transactionsOf(me); len(txs) != 1 || txs[0].GasFeeCap().Cmp(big.NewInt(100e9)) != 0 {
+		t.Errorf("%d transactions, want one at the first price of 100 gwei: %v", len(txs), txs)
+	}
+	for _, once := range []string{"cannot pay for its transactions, which wait", "can pay for its transactions again"} {
+		if n := strings.Count(log.String(), once); n != 1 {
+			t.Errorf("%d lines say %q:\n%s", n, once, log)
+		}
+	}
+}
+
+// TestFeedsAreApart holds that one feed's trouble is not another's of the same account: a contract that would revert, where gas is
+// estimated, and a gas limit that no block takes.
+func TestFeedsAreApart(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		settings string
+		gas      uint32
+		spoil    func(*relayerv1.TransmitRequest)
+	}{
+		"reverts":      {settings: "GasEstimator.EstimateLimit = true\n", spoil: func(r *relayerv1.TransmitRequest) { r.Signatures[1] = r.Signatures[0] }},
+		"too much gas": {gas: 4_000_000_000, spoil: func(*relayerv1.TransmitRequest) {}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			o := newOracles(t)
+			me := address(o.transmitters[0])
+			d := newDevchain(t, me)
+			feeds := newFeeds(d, o, 2)
+			x := newFixture(t, o.transmitters[0])
+			chain, _ := x.chain(settings(c.settings, [2]string{"", d.url}))
+			for i, f := range feeds {
+				digest := f.configure("a")
+				request := &relayerv1.CreateMedianProviderRequest{
+					Name: fmt.Sprint("p", i), TransmitterId: me.Hex(), Config: &relayerv1.ProviderConfig{ContractId: f.address.Hex()},
+				}
+				report := f.report(digest, 1, 1, 7)
+				if i == 0 {
+					request.GasLimit = c.gas
+					c.spoil(report)
+				}
+				p, _, err := chain.CreateMedianProvider(t.Context(), request)
+				must(t, err)
+				defer func() { must(t, p.(*evm.MedianProvider).Close()) }()
+				_, err = p.Transmit(t.Context(), report)
+				must(t, err)
+			}
+			d.mineUntil("the other feed's report is in its contract", func() bool { _, _, answer := feeds[1].latest(); return answer == 7 })
+			if n := d.nonce(me); n != 1 {
+				t.Errorf("nonce %d, want 1: what nobody takes costs nothing", n)
+			}
+		})
 	}
 }
 
