@@ -16,14 +16,22 @@ type EVMChain struct {
 	FinalityDepth    uint32   `comment:"Blocks on top of a transaction after which it is taken as final, 1 to 10000."`
 	LogBackfillDepth uint32   `comment:"How many blocks back contract events are read at start, 1 to 10000000."`
 	GasLimitDefault  uint64   `comment:"Gas limit of a transmission when the job names none, at least 21000."`
-	FeeCapDefault    Wei      `comment:"Highest fee per gas of a first attempt."`
-	TipCapDefault    Wei      `comment:"Tip per gas of a first attempt, at most FeeCapDefault."`
-	FeeCapMax        Wei      `comment:"Fee per gas that no bump goes beyond, at least FeeCapDefault."`
-	FeeBumpThreshold uint32   `comment:"Blocks without inclusion after which the fee of a transaction is raised; 0 never raises it."`
+	ChainType        string   `toml:",omitempty" comment:"A family of chains whose fees are peculiar, such as scroll or arbitrum, if ChainID does not tell."`
+	FeeCapDefault    Wei      `comment:"Highest fee per gas of a first attempt, unless the base fee makes that too low."`
+	TipCapDefault    Wei      `comment:"Tip per gas of a first attempt, unless a node proposes more; at most FeeCapDefault."`
+	FeeCapMax        Wei      `comment:"Fee per gas that no attempt goes beyond, at least FeeCapDefault."`
+	FeeBumpThreshold uint32   `comment:"Blocks that may leave out a transaction that a node has until its fee is raised; 0 never raises it."`
 	FeeBumpPercent   uint16   `comment:"By how many per cent a fee is raised, 10 to 1000: nodes refuse replacements below 10."`
 	Accounts         []string `comment:"Accounts that the relayer may sign with on this chain, as loop keys list shows them. Empty: every EVM account of the node."`
 
+	GasEstimator *EVMGasEstimator `toml:",omitempty" comment:"Further prices and gas limits. PriceMax, FeeCapDefault, TipCapDefault, BumpThreshold, BumpPercent and LimitDefault may stand here\ntoo: they go before FeeCapMax and the chain's other keys of the same meaning."`
+	Transactions *EVMTransactions `toml:",omitempty" comment:"The transactions of each account."`
+	KeySpecific  []EVMKeySpecific `toml:",omitempty" comment:"What holds for single accounts."`
+
 	Nodes []EVMNode `toml:",omitempty" comment:"The chain's nodes, in the order of preference: the next is used when one fails."`
+
+	// given are those of the keys with defaults that the file has: the relayer has defaults of its own for some chains.
+	given map[string]bool
 }
 
 // EVMNode is one RPC node. The addresses may hold keys.
@@ -51,11 +59,28 @@ func (c EVMChain) TOML() ([]byte, error) {
 	c.Nodes = nodes
 	without := struct {
 		EVMChain
-		Accounts []string `toml:",omitempty"`
+		Accounts         []string `toml:",omitempty"`
+		FeeCapDefault    *Wei
+		TipCapDefault    *Wei
+		FeeCapMax        *Wei
+		FeeBumpThreshold *uint32
+		FeeBumpPercent   *uint16
 	}{EVMChain: c}
+	keep(c.given, "FeeCapDefault", &without.FeeCapDefault, c.FeeCapDefault)
+	keep(c.given, "TipCapDefault", &without.TipCapDefault, c.TipCapDefault)
+	keep(c.given, "FeeCapMax", &without.FeeCapMax, c.FeeCapMax)
+	keep(c.given, "FeeBumpThreshold", &without.FeeBumpThreshold, c.FeeBumpThreshold)
+	keep(c.given, "FeeBumpPercent", &without.FeeBumpPercent, c.FeeBumpPercent)
 	var document bytes.Buffer
 	if err := toml.NewEncoder(&document).Encode(without); err != nil {
 		return nil, fmt.Errorf("writing the configuration of EVM chain %s as TOML: %w", c.ChainID, err)
 	}
 	return document.Bytes(), nil
+}
+
+// keep sets what the file gives.
+func keep[T any](given map[string]bool, key string, to **T, value T) {
+	if given[key] {
+		*to = &value
+	}
 }

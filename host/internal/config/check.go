@@ -201,8 +201,22 @@ func (c EVMChain) check(chains *chainCheck, path string) {
 	lasts(p, path+".RequestTimeout", c.RequestTimeout, 100*time.Millisecond, 5*time.Minute)
 	within(p, path+".FinalityDepth", c.FinalityDepth, 1, 10_000)
 	within(p, path+".LogBackfillDepth", c.LogBackfillDepth, 1, 10_000_000)
-	if c.GasLimitDefault < 21_000 {
-		p.add(path+".GasLimitDefault", "%d is below 21000, which is what a bare transfer takes", c.GasLimitDefault)
+	if c.GasLimitDefault < leastGas {
+		p.add(path+".GasLimitDefault", "%d is below %d, which is what a bare transfer takes", c.GasLimitDefault, leastGas)
+	}
+	if c.GasEstimator != nil {
+		c.GasEstimator.check(p, path+".GasEstimator")
+	}
+	if c.Transactions != nil && c.Transactions.ResendAfterThreshold != nil {
+		lasts(p, path+".Transactions.ResendAfterThreshold", *c.Transactions.ResendAfterThreshold, time.Second, time.Hour)
+	}
+	for at, key := range c.KeySpecific {
+		if !evmAccount.MatchString(key.Key) {
+			p.add(fmt.Sprintf("%s.KeySpecific[%d].Key", path, at), "%q is not an account, which is 0x and 40 hexadecimal digits", key.Key)
+		}
+		if price := key.GasEstimator.PriceMax; price != nil {
+			price.check(p, fmt.Sprintf("%s.KeySpecific[%d].GasEstimator.PriceMax", path, at))
+		}
 	}
 	within(p, path+".FeeBumpPercent", c.FeeBumpPercent, 10, 1000)
 	amounts := true
@@ -210,15 +224,12 @@ func (c EVMChain) check(chains *chainCheck, path string) {
 		name   string
 		amount Wei
 	}{{"FeeCapDefault", c.FeeCapDefault}, {"TipCapDefault", c.TipCapDefault}, {"FeeCapMax", c.FeeCapMax}} {
-		if fee.amount.bad != "" {
-			amounts = false
-			p.add(path+"."+fee.name, `%q is not an amount; write a whole number of wei or an amount with a unit, such as "100 gwei"`, fee.amount.bad)
-		}
+		amounts = fee.amount.check(p, path+"."+fee.name) && amounts
 	}
-	if amounts && c.TipCapDefault.amount.Cmp(&c.FeeCapDefault.amount) > 0 {
+	if amounts && c.given["TipCapDefault"] && c.TipCapDefault.amount.Cmp(&c.FeeCapDefault.amount) > 0 {
 		p.add(path+".TipCapDefault", "%s is more than FeeCapDefault, %s", c.TipCapDefault, c.FeeCapDefault)
 	}
-	if amounts && c.FeeCapDefault.amount.Cmp(&c.FeeCapMax.amount) > 0 {
+	if amounts && c.given["FeeCapDefault"] && c.FeeCapDefault.amount.Cmp(&c.FeeCapMax.amount) > 0 {
 		p.add(path+".FeeCapMax", "%s is less than FeeCapDefault, %s", c.FeeCapMax, c.FeeCapDefault)
 	}
 

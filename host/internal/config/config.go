@@ -175,6 +175,7 @@ func Reference() string {
 	example := Default()
 	evm, solana, starknet := defaultEVMChain(), defaultSolanaChain(), defaultStarknetChain()
 	evm.ChainID = "1337"
+	evm.GasEstimator, evm.Transactions = exampleGasEstimator()
 	evm.Nodes = []EVMNode{{Name: "primary", WSURL: NewSecret("ws://127.0.0.1:8546").bared(), HTTPURL: NewSecret("http://127.0.0.1:8545").bared()}}
 	solana.ChainID = "localnet"
 	solana.Nodes = []SolanaNode{{Name: "primary", URL: NewSecret("http://127.0.0.1:8899").bared(), WSURL: NewSecret("ws://127.0.0.1:8900").bared()}}

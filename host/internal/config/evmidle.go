@@ -48,6 +48,63 @@ var evmIdle = []idle{
 		why:  forwarders, off: true,
 	},
 	{
+		keys: []string{
+			"GasEstimator.BlockHistory.BatchSize", "GasEstimator.BlockHistory.CheckInclusionBlocks",
+			"GasEstimator.BlockHistory.CheckInclusionPercentile", "GasEstimator.BlockHistory.EIP1559FeeCapBufferBlocks",
+			"GasEstimator.FeeHistory.CacheTimeout",
+		},
+		why: "prices are asked for once for each block, and a first attempt offers twice the base fee where FeeCapDefault is " +
+			"below that",
+	},
+	{
+		keys: []string{"GasEstimator.BumpTxDepth"},
+		why:  "only the transaction with the lowest nonce can be held up by its fee, and no other's is raised",
+	},
+	{
+		keys: []string{
+			"GasEstimator.DAOracle.CustomGasPriceCalldata", "GasEstimator.DAOracle.OracleAddress",
+			"GasEstimator.DAOracle.OracleType",
+		},
+		why: "fees for data on another chain go by what its nodes estimate; no ceiling of this relayer has them",
+	},
+	{
+		keys: []string{
+			"GasEstimator.LimitJobType.DR", "GasEstimator.LimitJobType.FM", "GasEstimator.LimitJobType.Keeper",
+			"GasEstimator.LimitJobType.OCR", "GasEstimator.LimitJobType.VRF",
+		},
+		why: "it is for jobs of kinds that this node does not run",
+	},
+	{
+		keys: []string{"GasEstimator.LimitTransfer"},
+		why:  "a node estimates the gas of a transfer",
+	},
+	{
+		keys: []string{"GasEstimator.SenderAddress"},
+		why:  "gas is estimated for the account that sends",
+	},
+	{
+		keys: []string{
+			"Transactions.AutoPurge.DetectionApiUrl", "Transactions.AutoPurge.Enabled", "Transactions.AutoPurge.MinAttempts",
+			"Transactions.AutoPurge.Threshold",
+		},
+		why: "what a chain refuses for ever gives its nonce up by itself",
+	},
+	{
+		keys: []string{"Transactions.MaxQueued"},
+		why:  "of each feed the newest report alone waits",
+	},
+	{
+		keys: []string{"Transactions.ConfirmationTimeout", "Transactions.ReaperInterval", "Transactions.ReaperThreshold"},
+		why:  "a transaction is kept until it is final and then forgotten",
+	},
+	{
+		keys: []string{
+			"Transactions.TransactionManagerV2.BlockTime", "Transactions.TransactionManagerV2.CustomURL",
+			"Transactions.TransactionManagerV2.DualBroadcast", "Transactions.TransactionManagerV2.Enabled",
+		},
+		why: "there is one manager of transactions",
+	},
+	{
 		keys: []string{"RPCBlockQueryDelay"},
 		why:  "nothing here reads a block that a node may not have yet",
 	},

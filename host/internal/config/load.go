@@ -131,7 +131,9 @@ func (c *Config) decode(p *problems, document []byte) bool {
 	}
 
 	for at := range c.EVM {
-		fillIn(index, fmt.Sprintf("EVM[%d]", at), &c.EVM[at], defaultEVMChain())
+		path := fmt.Sprintf("EVM[%d]", at)
+		fillIn(index, path, &c.EVM[at], defaultEVMChain())
+		c.EVM[at].given = given(index, path, EVMChain{})
 	}
 	for at := range c.Solana {
 		fillIn(index, fmt.Sprintf("Solana[%d]", at), &c.Solana[at], defaultSolanaChain())
@@ -151,12 +153,22 @@ func fillInTable(index *keys.Index, path string, to, from reflect.Value) {
 	for at := range to.NumField() {
 		key := path + "." + to.Type().Field(at).Name
 		switch _, given := index.Find(key); {
+		case !to.Type().Field(at).IsExported(): // no key
 		case !given:
 			to.Field(at).Set(from.Field(at))
 		case to.Field(at).Kind() == reflect.Struct && !isText(to.Field(at).Type()):
 			fillInTable(index, key, to.Field(at), from.Field(at))
 		}
 	}
+}
+
+// given are the keys that a table of the file has.
+func given[T any](index *keys.Index, path string, table T) map[string]bool {
+	names := map[string]bool{}
+	for _, field := range reflect.VisibleFields(reflect.TypeOf(table)) {
+		_, names[field.Name] = index.Find(path + "." + field.Name)
+	}
+	return names
 }
 
 // resolve fills in what depends on the environment and on other files.
