@@ -321,10 +321,11 @@ func (q *Queue) Step(ctx context.Context) error {
 			continue
 		case q.settings.Unordered: // others do not stand behind it
 		case errors.Is(err, ErrRefused) && !errors.Is(err, ErrUnfunded): // this one, and not another in its place
-			item.rest()
+			q.rest(item, err)
 			if err := q.land(ctx, f); err != nil {
 				return err
 			}
+			continue
 		default:
 			return err
 		}
@@ -356,9 +357,12 @@ func first(failures []error) error {
 func (item *queued) resting() bool { return time.Now().Before(item.rests) }
 
 // rest keeps an item that the chain refused from being sent for a while.
-func (item *queued) rest() {
+func (q *Queue) rest(item *queued, why error) {
 	item.pause = min(max(2*item.pause, firstPause), longestPause)
 	item.rests = time.Now().Add(item.pause)
+	q.settings.Logger.Warn("the chain refuses a report, which is tried again later if it is not stale by then",
+		"account", q.settings.Account, "contract", item.item.Contract, "epoch", item.item.Epoch, "round", item.item.Round,
+		"in", item.pause, "reason", why)
 }
 
 // fill takes numbers that nothing holds below one in use: a reorganisation took their transactions out for good, and all
@@ -443,7 +447,9 @@ func (q *Queue) resend(ctx context.Context, f *flight) error {
 	item, waiting := q.items[f.record.Item]
 	q.mu.Unlock()
 	if waiting && !q.settings.Unordered && !errors.Is(err, ErrUnfunded) {
-		item.rest()
+		q.rest(item, err)
+		q.Trigger() // to give the number up
+		return nil
 	}
 	return err
 }

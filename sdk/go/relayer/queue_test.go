@@ -201,15 +201,19 @@ func TestQueueHoldsBackWhileSendingFails(t *testing.T) {
 func TestQueueSendsOthersWhileOneFails(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		q, s, store := newScripted(t, QueueSettings{})
+		log := &bytes.Buffer{}
+		q, s, store := newScripted(t, QueueSettings{Logger: slog.New(slog.NewTextHandler(log, nil))})
 		s.sendErrs = map[string]error{"0 x/1 #0": ErrRefused}
 		add(t, q, item("x", 1))
 		time.Sleep(time.Second)
 		add(t, q, item("y", 1))
-		step(t, q, "send the transaction with number 0: the chain refused the transaction")
+		step(t, q, "<nil>")
 		wantSent(t, s, "0 x/1 #0", "0 y/1 #0") // the number was never used
 		step(t, q, "<nil>")
 		wantSent(t, s) // what was refused rests
+		if !strings.Contains(log.String(), "contract=x epoch=1 round=1") {
+			t.Errorf("the log does not name the report that was refused:\n%s", log)
+		}
 		add(t, q, item("x", 2))
 		step(t, q, "<nil>")
 		wantSent(t, s, "1 x/2 #0") // and the feed's next report does not
