@@ -207,7 +207,8 @@ func (c *Chain) queue(address common.Address) (*queue, error) {
 	unfunded := c.metrics.unfunded.WithLabelValues(c.config.ChainID, address.Hex())
 	q := &queue{account: sender, Queue: relayer.NewQueue(relayer.QueueSettings{
 		Account: address.Hex(), Store: c.loans.Store, Sender: sender, Logger: c.logger,
-		Window: int(value(c.config.Transactions.MaxInFlight, 0)), Resend: time.Duration(value(c.config.Transactions.ResendAfterThreshold, 0)),
+		Window: int(value(c.config.Transactions.MaxInFlight, 0)),
+		Resend: time.Duration(value(c.config.Transactions.ResendAfterThreshold, 0)),
 		Unfunded: func(lacks bool) {
 			unfunded.Set(0)
 			if lacks {

@@ -14,8 +14,8 @@ import (
 	"github.com/loop-plugins/loop/plugins/evm/account"
 )
 
-// GasEstimatorConfig holds prices and gas limits by the names that operators of OCR2 nodes know. Each of them goes before the key of the
-// same meaning of Config, which is named beside it.
+// GasEstimatorConfig holds prices and gas limits by the names that operators of OCR2 nodes know. Each of them goes before the key
+// of the same meaning of Config, which is named beside it.
 type GasEstimatorConfig struct {
 	// Mode is where prices come from. FixedPrice: from FeeCapDefault, TipCapDefault and PriceDefault alone. BlockHistory and
 	// FeeHistory: tips from eth_feeHistory. All others, and none: what a node proposes.
@@ -148,8 +148,8 @@ func withPeculiarities(document []byte) Config {
 	return c
 }
 
-// fold puts what GasEstimator says in the place of the keys of the same meaning. A FeeCapDefault or TipCapDefault that the section leaves
-// out is no reason to refuse a lower bound above it.
+// fold puts what GasEstimator says in the place of the keys of the same meaning. A FeeCapDefault or TipCapDefault that the section
+// leaves out is no reason to refuse a lower ceiling.
 func (c *Config) fold(document []byte) {
 	gas := c.GasEstimator
 	set(&c.FeeCapMax, gas.PriceMax)
@@ -247,7 +247,8 @@ func (c Config) fees(of common.Address) account.Fees {
 func (c Config) limits() account.Limit {
 	gas := c.GasEstimator
 	return account.Limit{
-		Estimate: value(gas.EstimateLimit, gas.Mode == "Arbitrum"), Multiplier: float64(value(gas.LimitMultiplier, 1)), Max: value(gas.LimitMax, 0),
+		Estimate:   value(gas.EstimateLimit, gas.Mode == "Arbitrum"),
+		Multiplier: float64(value(gas.LimitMultiplier, 1)), Max: value(gas.LimitMax, 0),
 	}
 }
 

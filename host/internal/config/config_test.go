@@ -497,8 +497,8 @@ func TestEVMChainTOML(t *testing.T) {
 	checkHidden(t, strings.ReplaceAll(fmt.Sprintf("%v", chain), "pass", "hunter2"))
 }
 
-// The keys by which operators know prices and gas limits reach the relayer as they are written, and those that only one chain's table
-// has a use for stay away from the others.
+// The keys by which operators know prices and gas limits reach the relayer as they are written, those that change nothing are
+// named, and a default that the file does not have is left to the relayer.
 func TestEVMGasKeys(t *testing.T) {
 	t.Parallel()
 	loaded, err := config.Load("testdata/idle/gas.toml", environment(map[string]string{"HOME": "/h", "CL_PASSWORD_KEYSTORE": "pw"}))

@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// EVMGasEstimator holds prices and gas limits of an EVM chain by the names that operators of OCR2 nodes know. What is left out, the relayer
-// decides: some chains need values of their own.
+// EVMGasEstimator holds prices and gas limits of an EVM chain by the names that operators of OCR2 nodes know. What is left out,
+// the relayer decides: some chains need values of their own.
 type EVMGasEstimator struct {
 	Mode               string     `toml:",omitempty" comment:"Where prices come from: FixedPrice (the defaults alone), BlockHistory or FeeHistory (tips of past blocks), SuggestedPrice,\nL2Suggested or Arbitrum (what a node proposes)."`
 	EIP1559DynamicFees *bool      `comment:"false offers a gas price on chains with a base fee too."`
@@ -130,7 +130,8 @@ func (w Wei) check(p *problems, path string) bool {
 // exampleGasEstimator has what the relayer takes on a chain without peculiarities.
 func exampleGasEstimator() (*EVMGasEstimator, *EVMTransactions) {
 	return &EVMGasEstimator{
-			Mode: "SuggestedPrice", EIP1559DynamicFees: new(true), PriceDefault: new(gwei(100)), PriceMin: new(Wei{}), TipCapMin: new(Wei{}), BumpMin: new(Wei{}),
+			Mode: "SuggestedPrice", EIP1559DynamicFees: new(true), PriceDefault: new(gwei(100)),
+			PriceMin: new(Wei{}), TipCapMin: new(Wei{}), BumpMin: new(Wei{}),
 			LimitMultiplier: &EVMFactor{"1"}, EstimateLimit: new(false), LimitJobType: &EVMLimitJobType{OCR2: new(uint64(500_000))},
 			BlockHistory: &EVMBlockHistory{BlockHistorySize: new(uint16(8)), TransactionPercentile: new(uint16(60))},
 		}, &EVMTransactions{

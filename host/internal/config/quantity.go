@@ -148,7 +148,10 @@ type Wei struct {
 }
 
 // units are the powers of ten of the names that operators use.
-var units = map[string]int64{"": 0, "wei": 0, "kwei": 3, "mwei": 6, "gwei": 9, "micro": 12, "milli": 15, "eth": 18, "ether": 18, "kether": 21, "mether": 24, "gether": 27, "tether": 30}
+var units = map[string]int64{
+	"": 0, "wei": 0, "kwei": 3, "mwei": 6, "gwei": 9, "micro": 12, "milli": 15, "eth": 18, "ether": 18, "kether": 21, "mether": 24,
+	"gether": 27, "tether": 30,
+}
 
 // Big returns the amount in wei.
 func (w Wei) Big() *big.Int { return new(big.Int).Set(&w.amount) }

@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"math/big"
 	"sync"
+	"time"
 
 	"github.com/ethereum/go-ethereum/common"
 	"github.com/ethereum/go-ethereum/common/hexutil"
@@ -69,7 +70,13 @@ type standing struct {
 	// cheap tells that no node takes it for its price, and floor is the least price that one asked for, if it named any.
 	cheap bool
 	floor *big.Int
+	// unclear is since when no node takes it and none says why in a word that is known; zero if that is not so.
+	unclear time.Time
 }
+
+// stubborn is for how long nodes may refuse a transaction in words that are not known until it counts as refused for good: other
+// transactions of the account wait behind it.
+const stubborn = time.Minute
 
 var _ relayer.Sender = (*Account)(nil)
 
@@ -97,7 +104,7 @@ func (c Call) Encode() ([]byte, error) {
 
 // Send implements relayer.Sender: every node gets the transaction, since any one may keep it to itself.
 func (a *Account) Send(ctx context.Context, attempt relayer.Attempt) error {
-	heard := &answers{least: nonceLow}
+	heard := &answers{least: silent}
 	sure, err := a.settings.Pool.Broadcast(ctx, func(ctx context.Context, client *endpoint.Client) error {
 		var hash common.Hash
 		err := client.Call(ctx, &hash, "eth_sendRawTransaction", hexutil.Bytes(attempt.Raw))
@@ -117,7 +124,10 @@ func (a *Account) Send(ctx context.Context, attempt relayer.Attempt) error {
 		return nil
 	}
 	least, floor := heard.all()
-	a.missed(attempt.Hash, sure, least, floor)
+	now := a.missed(attempt.Hash, sure, least, floor)
+	if !now.unclear.IsZero() && time.Since(now.unclear) >= stubborn {
+		least = refused
+	}
 	if least == unfunded {
 		err = fmt.Errorf("%w: %w", relayer.ErrUnfunded, err)
 	}
@@ -140,8 +150,8 @@ type answers struct {
 	floor *big.Int
 }
 
-// hear reads an answer: nil if the node has the transaction, errUsed if a block used its nonce. Clients give one error several codes,
-// some of which are those of a node that fails: words of the table are an answer whatever the code.
+// hear reads an answer: nil if the node has the transaction, errUsed if a block used its nonce. Clients give one error several
+// codes, some of which are those of a node that fails: words of the table are an answer whatever the code.
 func (s *answers) hear(err error) error {
 	text := relayer.Reason(err) // cut free of addresses
 	means := meant(text)
@@ -179,18 +189,31 @@ func (a *Account) holds(hash string) {
 	}
 }
 
-// missed keeps that no node is known to have taken an attempt.
-func (a *Account) missed(hash string, sure bool, least meaning, floor *big.Int) {
+// missed keeps that no node is known to have taken an attempt, and returns how that stands now.
+func (a *Account) missed(hash string, sure bool, least meaning, floor *big.Int) standing {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	now, before := a.standing[hash]
-	if sure && least != unclear { // a node that has it would have said so
-		now.held, now.spared = false, (now.spared || !before) && least != replacement
-	} else {
+	spared := now.spared || !before
+	switch {
+	case sure && least == silent: // no node serves, and none was asked
+		now.spared = spared
+		a.standing[hash] = now
+		return now
+	case sure && least != unclear: // a node that has it would have said so
+		now.held, now.spared = false, spared && least != replacement
+	default:
 		now.spared = false
 	}
 	now.cheap, now.floor = least == cheap || least == replacement, floor
+	switch {
+	case !sure || least != unclear || now.held:
+		now.unclear = time.Time{}
+	case now.unclear.IsZero():
+		now.unclear = time.Now()
+	}
 	a.standing[hash] = now
+	return now
 }
 
 // Trouble is why the account's latest transaction was not taken, as a sentence for people; empty once one is.

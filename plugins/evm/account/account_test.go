@@ -110,12 +110,14 @@ func manned(t *testing.T, key signing, baseFee bool, n int, script func(int, *re
 	}
 	pool := relayer.NewPool(relayer.PoolSettings{}, nodes)
 	t.Cleanup(func() { _ = pool.Close() })
-	for _, unready := pool.Statuses(), true; unready; {
+	for unready := true; unready; {
 		if t.Context().Err() != nil {
 			t.Fatal("the scripted nodes do not serve")
 		}
 		time.Sleep(time.Millisecond)
-		unready = slices.ContainsFunc(pool.Statuses(), func(s *relayerv1.NodeStatus) bool { return s.GetState() != relayerv1.NodeState_NODE_STATE_ALIVE })
+		unready = slices.ContainsFunc(pool.Statuses(), func(s *relayerv1.NodeStatus) bool {
+			return s.GetState() != relayerv1.NodeState_NODE_STATE_ALIVE
+		})
 	}
 	return New(Settings{
 		Address: me, ChainID: big.NewInt(1337), Keystore: signer{key: key}, Pool: pool, FinalityDepth: 5, GasLimit: 30_000,
@@ -234,7 +236,8 @@ func TestFirstTerms(t *testing.T) {
 		"a fixed price":             {with(func(f *Fees) { f.Fixed = true }), nil, nil, terms{Cap: wei(100)}},
 	}
 	for name, c := range cases {
-		if diff := cmp.Diff(c.want, c.fees.first(c.base, c.proposed), cmp.Comparer(func(a, b *big.Int) bool { return fmt.Sprint(a) == fmt.Sprint(b) })); diff != "" {
+		same := cmp.Comparer(func(a, b *big.Int) bool { return fmt.Sprint(a) == fmt.Sprint(b) })
+		if diff := cmp.Diff(c.want, c.fees.first(c.base, c.proposed), same); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", name, diff)
 		}
 	}
@@ -253,18 +256,18 @@ func TestFirstTerms(t *testing.T) {
 func TestSend(t *testing.T) {
 	t.Parallel()
 	cases := map[string]struct {
-		said                 string
-		ok, refused, funds   bool // what the queue hears
-		held, cheap, trouble bool
+		said                         string
+		ok, refused, funds           bool // what the queue hears
+		held, spared, cheap, trouble bool
 	}{
 		"taken":        {said: "", ok: true, held: true},
 		"known":        {said: "already known", ok: true, held: true},
 		"mined":        {said: "nonce too low: next nonce 5, tx nonce 4", ok: true},
-		"no coins":     {said: "insufficient funds for gas * price + value: balance 0", refused: true, funds: true, trouble: true},
-		"too much gas": {said: "exceeds block gas limit", refused: true, trouble: true},
-		"too cheap":    {said: "transaction underpriced: gas tip cap 1, minimum needed 25", cheap: true},
+		"no coins":     {said: "insufficient funds for gas * price + value: balance 0", refused: true, funds: true, spared: true, trouble: true},
+		"too much gas": {said: "exceeds block gas limit", refused: true, spared: true, trouble: true},
+		"too cheap":    {said: "transaction underpriced: gas tip cap 1, minimum needed 25", spared: true, cheap: true},
 		"no bump":      {said: "replacement transaction underpriced", cheap: true},
-		"full":         {said: "txpool is full"},
+		"full":         {said: "txpool is full", spared: true},
 		"rate":         {said: "rate limit reached"},
 		"other":        {said: "what is this?"},
 	}
@@ -277,10 +280,11 @@ func TestSend(t *testing.T) {
 			return common.Hash{}, nil
 		})
 		err := account.Send(t.Context(), relayer.Attempt{Hash: "h", Raw: []byte{1}})
-		if (err == nil) != c.ok || errors.Is(err, relayer.ErrRefused) != c.refused || errors.Is(err, relayer.ErrUnfunded) != c.funds {
+		refused, unfunded := errors.Is(err, relayer.ErrRefused), errors.Is(err, relayer.ErrUnfunded)
+		if (err == nil) != c.ok || refused != c.refused || unfunded != c.funds {
 			t.Errorf("%s: %v", name, err)
 		}
-		if now := account.standing["h"]; now.held != c.held || now.cheap != c.cheap || now.spared == (c.ok || name == "no bump" || name == "rate" || name == "other") {
+		if now := account.standing["h"]; now.held != c.held || now.cheap != c.cheap || now.spared != c.spared {
 			t.Errorf("%s: the attempt stands as %+v", name, now)
 		}
 		if trouble := account.Trouble(); (trouble != "") != c.trouble {
@@ -289,8 +293,8 @@ func TestSend(t *testing.T) {
 	}
 }
 
-// TestNodesDisagree holds that a transaction is neither dearer nor given up as long as one of several nodes may take it later, and that
-// one node which has it suffices.
+// TestNodesDisagree holds that a transaction is neither dearer nor given up as long as one of several nodes may take it later,
+// and that one node which has it suffices.
 func TestNodesDisagree(t *testing.T) {
 	t.Parallel()
 	cases := map[string]struct {
@@ -308,7 +312,8 @@ func TestNodesDisagree(t *testing.T) {
 			s.Answer("eth_sendRawTransaction", func(json.RawMessage) (any, error) { return nil, errors.New(c.said[node]) })
 		})
 		err := account.Send(t.Context(), relayer.Attempt{Hash: "h", Raw: []byte{1}})
-		if (err == nil) != c.ok || errors.Is(err, relayer.ErrRefused) != c.refused || errors.Is(err, relayer.ErrUnfunded) != c.unfunded {
+		refused, unfunded := errors.Is(err, relayer.ErrRefused), errors.Is(err, relayer.ErrUnfunded)
+		if (err == nil) != c.ok || refused != c.refused || unfunded != c.unfunded {
 			t.Errorf("%s: %v", name, err)
 		}
 		if now := account.standing["h"]; now.cheap != c.isDearer {
@@ -317,11 +322,54 @@ func TestNodesDisagree(t *testing.T) {
 	}
 }
 
-// TestPriceOfWhatNobodyTook holds that an attempt which no node ever took is followed by one at a first attempt's price, that one
-// which a node has is outbid, and that a node which names the least tip is paid that.
+// TestSendWithoutNodes holds that an attempt which could not be sent anywhere is one that nobody has, unless one had it before.
+func TestSendWithoutNodes(t *testing.T) {
+	t.Parallel()
+	account, server := scripted(t, mine, true)
+	server.Answer("eth_sendRawTransaction", func(json.RawMessage) (any, error) { return common.Hash{}, nil })
+	if err := account.Send(t.Context(), relayer.Attempt{Hash: "held", Raw: []byte{1}}); err != nil {
+		t.Fatal(err)
+	}
+	_ = account.settings.Pool.Close()
+	for hash, want := range map[string]standing{"held": {held: true, height: 100}, "new": {spared: true}} {
+		for range 2 {
+			err := account.Send(t.Context(), relayer.Attempt{Hash: hash, Raw: []byte{1}})
+			if err == nil || errors.Is(err, relayer.ErrRefused) || account.standing[hash] != want {
+				t.Errorf("%s: %v, and it stands as %+v", hash, err, account.standing[hash])
+			}
+		}
+	}
+}
+
+// TestStubbornNodes holds that what nodes go on refusing in words that nobody knows is refused at last, unless a node has had it.
+func TestStubbornNodes(t *testing.T) {
+	t.Parallel()
+	account, server := scripted(t, mine, true)
+	server.Answer("eth_sendRawTransaction", func(json.RawMessage) (any, error) { return nil, errors.New("what is this?") })
+	account.holds("held")
+	for hash, want := range map[string]bool{"new": true, "held": false} {
+		for _, later := range []time.Duration{0, stubborn} {
+			now := account.standing[hash]
+			if !now.unclear.IsZero() {
+				now.unclear = now.unclear.Add(-later)
+			}
+			account.standing[hash] = now
+			err := account.Send(t.Context(), relayer.Attempt{Hash: hash, Raw: []byte{1}})
+			if err == nil || errors.Is(err, relayer.ErrRefused) != (want && later > 0) {
+				t.Errorf("%s, %s later: %v", hash, later, err)
+			}
+		}
+	}
+}
+
+// TestPriceOfWhatNobodyTook holds that an attempt which no node ever took is followed by one at a first attempt's price, that
+// one which a node has is outbid, and that a node which names the least tip is paid that.
 func TestPriceOfWhatNobodyTook(t *testing.T) {
 	t.Parallel()
-	said := map[string]string{"first": "insufficient funds", "cheap": "transaction gas price below minimum: gas tip cap 10, minimum needed 400", "held": ""}
+	said := map[string]string{
+		"first": "insufficient funds", "held": "",
+		"cheap": "transaction gas price below minimum: gas tip cap 10, minimum needed 400",
+	}
 	want := map[string][2]int64{"first": {1000, 10}, "cheap": {1200, 400}, "held": {1200, 12}}
 	for name, answer := range said {
 		account, server := scripted(t, mine, true)
@@ -386,7 +434,8 @@ func TestTips(t *testing.T) {
 	}
 }
 
-// TestGasLimits holds how a limit is made, that an attempt's successor keeps it, and that what a node refuses to estimate is not signed.
+// TestGasLimits holds how a limit is made, that an attempt's successor keeps it, and that what a node refuses to estimate is not
+// signed.
 func TestGasLimits(t *testing.T) {
 	t.Parallel()
 	payload, err := Call{To: common.Address{9}, Data: []byte{1}, Gas: 70_000}.Encode()
@@ -400,8 +449,8 @@ func TestGasLimits(t *testing.T) {
 		"the job's":      {Limit{}, 70_000},
 		"multiplied":     {Limit{Multiplier: 1.5}, 105_000},
 		"bounded":        {Limit{Multiplier: 1.5, Max: 80_000}, 80_000},
-		"estimated":      {Limit{Estimate: true}, 50_000},
-		"estimated more": {Limit{Estimate: true, Multiplier: 1.1}, 55_000},
+		"estimated":      {Limit{Estimate: true}, 57_500},
+		"estimated more": {Limit{Estimate: true, Multiplier: 2}, 115_000},
 	}
 	for name, c := range cases {
 		account, server := scripted(t, mine, true)
@@ -418,7 +467,9 @@ func TestGasLimits(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		server.Answer("eth_estimateGas", func(json.RawMessage) (any, error) { return nil, errors.New("execution reverted: stale report") })
+		server.Answer("eth_estimateGas", func(json.RawMessage) (any, error) {
+			return nil, errors.New("execution reverted: stale report")
+		})
 		next, err := account.Sign(t.Context(), relayer.Draft{Payload: payload, Attempts: []relayer.Attempt{first}})
 		if err != nil {
 			t.Fatal(err)

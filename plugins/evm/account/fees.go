@@ -12,15 +12,16 @@ import (
 type Fees struct {
 	// Fixed has first attempts offer the defaults, whatever the node proposes.
 	Fixed bool
-	// History is of how many blocks the tips are read, and Percentile which of them is taken; 0 blocks: the node's own proposal.
+	// History is of how many blocks the tips are read, and Percentile which of a block's is taken; 0 blocks: the node's own
+	// proposal.
 	History    uint64
 	Percentile uint16
 	// Legacy has all transactions offer a gas price, as before EIP-1559, on chains with a base fee too.
 	Legacy bool
-	// CapDefault is the fee, at most, of a first attempt that the base fee does not make too low, and TipDefault its tip, unless the
-	// node proposes more.
+	// CapDefault is the fee, at most, of a first attempt that the base fee does not make too low, and TipDefault its tip, unless
+	// the node proposes more.
 	CapDefault, TipDefault *big.Int
-	// PriceDefault is the gas price of one without a base fee, where Fixed or no node proposes any; nil: CapDefault.
+	// PriceDefault is the gas price of one without a base fee, where Fixed; nil: CapDefault.
 	PriceDefault *big.Int
 	// PriceMin is the gas price, and TipMin the tip, that no attempt goes below; nil: 0.
 	PriceMin, TipMin *big.Int
@@ -50,8 +51,9 @@ func decodeTerms(attempt relayer.Attempt) (terms, error) {
 	return t, nil
 }
 
-// first are the terms of a first attempt: of what the node proposes, and of what the base fee needs, as much as the bounds allow, so that
-// it can land. base is nil on chains before EIP-1559. proposed is the node's tip, or there its price; nil if it proposes none.
+// first are the terms of a first attempt: of what the node proposes, and of what the base fee needs, as much as the bounds
+// allow, so that it can land. base is nil on chains before EIP-1559. proposed is the node's tip, or there its price; nil if it
+// proposes none.
 func (f Fees) first(base, proposed *big.Int) terms {
 	if base == nil {
 		price := f.CapDefault
@@ -65,7 +67,8 @@ func (f Fees) first(base, proposed *big.Int) terms {
 	}
 	tip := greater(f.TipDefault, f.TipMin)
 	if !f.Fixed {
-		tip = greater(tip, lesser(greater(proposed, new(big.Int)), f.CapDefault)) // a node that errs must not cost a fortune
+		// A node that errs must not cost a fortune.
+		tip = greater(tip, lesser(greater(proposed, new(big.Int)), f.CapDefault))
 	}
 	tip = lesser(tip, f.CapMax)
 	return terms{Cap: lesser(greater(f.CapDefault, needed(base, tip)), f.CapMax), Tip: tip}

@@ -68,6 +68,10 @@ func (a *Account) transaction(nonce uint64, call Call, t terms) *types.Transacti
 	})
 }
 
+// estimateMargin is by how many per cent limits are above estimates, which are of a block that is past when the transaction is
+// mined. The established node's EstimateGasBuffer is as much.
+const estimateMargin = 15
+
 // gas chooses a transaction's gas limit. A report that was sent once keeps its own.
 func (a *Account) gas(ctx context.Context, call Call, draft relayer.Draft) (uint64, error) {
 	for _, attempt := range draft.Attempts {
@@ -82,6 +86,7 @@ func (a *Account) gas(ctx context.Context, call Call, draft relayer.Draft) (uint
 		if gas, err = a.estimate(ctx, call.To, call.Data, (*big.Int)(call.Value)); err != nil {
 			return 0, fmt.Errorf("estimate the gas of a call to %s: %w", call.To, err)
 		}
+		gas += gas * estimateMargin / 100
 	}
 	if limit.Multiplier > 0 {
 		gas = uint64(float64(gas) * limit.Multiplier)
@@ -107,7 +112,7 @@ func (a *Account) estimate(ctx context.Context, to common.Address, data []byte, 
 	return uint64(gas), err
 }
 
-// terms chooses what the next attempt offers. Attempts that no node ever took need not be outbid, unless for their price.
+// terms chooses what the next attempt offers. Attempts that no node ever took need not be outbid, but for their price.
 func (a *Account) terms(ctx context.Context, attempts []relayer.Attempt) (terms, error) {
 	client, err := a.settings.Pool.Best()
 	if err != nil {
@@ -138,8 +143,8 @@ func (a *Account) terms(ctx context.Context, attempts []relayer.Attempt) (terms,
 	return a.settings.Fees.replacement(earlier, base, proposed)
 }
 
-// market is what the newest block and a node say of prices: the base fee, nil before EIP-1559, and the tip, or there the price, that the
-// node proposes; nil if it proposes none. All transactions between two blocks share one answer.
+// market is what the newest block and a node say of prices: the base fee, nil before EIP-1559, and the tip, or there the price,
+// that the node proposes; nil if it proposes none. All transactions between two blocks share one answer.
 func (a *Account) market(ctx context.Context, head endpoint.Head) (base, proposed *big.Int, err error) {
 	fees := a.settings.Fees
 	if !fees.Legacy {
@@ -189,7 +194,8 @@ func (a *Account) proposedTip(ctx context.Context) *big.Int {
 	return tip.ToInt()
 }
 
-// pastTip is the middle one of the tips that past blocks took, of each at the percentile configured; nil if the node does not tell.
+// pastTip is the middle one of the tips that past blocks took, of each at the percentile configured; nil if the node does not
+// tell.
 func (a *Account) pastTip(ctx context.Context) *big.Int {
 	blocks, percentile := cmp.Or(a.settings.Fees.History, 8), cmp.Or(a.settings.Fees.Percentile, 60)
 	var history struct {

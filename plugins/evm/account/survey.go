@@ -82,8 +82,8 @@ func (a *Account) survey(ctx context.Context, client *endpoint.Client, known uin
 			return relayer.Survey{}, fmt.Errorf("%s: %w", call.Method, call.Error)
 		}
 	}
-	// A node that keeps no older state cannot say of any flight that it is lost, nor one that answers with an error for a transaction
-	// that its chain refused (Hedera's relay) of that flight. The others go on.
+	// A node that keeps no older state cannot say of any flight that it is lost, nor one that answers with an error for a
+	// transaction that its chain refused (Hedera's relay) of that flight. The others go on.
 	if historical > 2 && calls[2].Error != nil {
 		final = 0
 	}

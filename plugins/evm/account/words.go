@@ -9,8 +9,8 @@ import (
 // meaning is what a node's answer to a transaction says of it.
 type meaning int
 
-// The meanings. Where several nodes answer and none takes the transaction, the first of them in this order counts: as long as one may
-// take it later, it is neither dearer nor given up.
+// The meanings. Where several nodes answer and none takes the transaction, the first of them in this order counts: as long as
+// one may take it later, it is neither dearer nor given up.
 const (
 	// unclear: an answer that no word of the table is in. The transaction is sent again.
 	unclear meaning = iota
@@ -30,6 +30,8 @@ const (
 	known
 	// nonceLow: a block has used the nonce, by this transaction or by another: the next survey tells.
 	nonceLow
+	// silent: no node answered.
+	silent
 )
 
 // word is a text in the answers of one or more clients.
@@ -39,8 +41,9 @@ type word struct {
 	whole bool // nothing comes after the text, and before it at most another's words and a colon
 }
 
-// words are the clients' own, looked for in this order: some hold others. They are parts of what a client says, since newer ones add
-// details. The sources are the clients' code and the patterns of the established node (chainlink-evm's pkg/client/errors.go).
+// words are the clients' own, looked for in this order: some hold others. They are parts of what a client says, since newer ones
+// add details. The sources are the clients' code and the patterns of the established node (chainlink-evm's
+// pkg/client/errors.go).
 var words = []word{
 	// A type of transaction that is not known is no transaction that is known.
 	{text: "unknown transaction type", means: refused},
@@ -62,6 +65,7 @@ var words = []word{
 	{text: "ownnoncealreadyused", means: known},     // Nethermind, which signed it
 	{text: "same hash", means: known},               // OpenEthereum, Erigon, Rootstock
 	{text: "pool(alreadyimported)", means: known},   // Frontier
+	{text: "already imported", means: known},        // Anvil
 	{text: "already in mempool", means: known},      // Cosmos
 	{text: "already exists in cache", means: known}, // Sei
 

@@ -169,6 +169,8 @@ var answersOfClients = []struct {
 	{"Metis", "gas price too low: 1 wei, use at least tx.gasPrice = 20 wei", cheap},
 	{"Polygon zkEVM", "failed to add tx to the pool: out of counters at node level (CUMULATIVE_GAS_USED)", refused},
 	{"Celo", "gasprice is less than gas price minimum floor", cheap},
+	{"Anvil", "transaction already imported", known},
+	{"Anvil", "Insufficient funds for gas * price + value", unfunded},
 	{"Hardhat", "Sender doesn't have enough funds to send tx. The max upfront cost is: 5 and the sender's balance is: 0.", unfunded},
 
 	{"anybody", "internal error", unclear},
