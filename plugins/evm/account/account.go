@@ -62,9 +62,10 @@ type Account struct {
 
 // standing is what nodes have said of an attempt in this life.
 type standing struct {
-	// held tells that a node has the attempt, and height is the newest block when it was first heard of that.
-	held   bool
-	height uint64
+	// held tells that a node has the attempt. passed tells that a survey has found it in no block since, and height is the newest
+	// block of the first that did.
+	held, passed bool
+	height       uint64
 	// spared tells that every sending of it was refused by all nodes: none has it.
 	spared bool
 	// cheap tells that no node takes it for its price, and floor is the least price that one asked for, if it named any.
@@ -181,11 +182,10 @@ func (s *answers) all() (least meaning, floor *big.Int) {
 
 // holds keeps that a node has an attempt.
 func (a *Account) holds(hash string) {
-	height := a.settings.Pool.Height()
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if !a.standing[hash].held {
-		a.standing[hash] = standing{held: true, height: height}
+		a.standing[hash] = standing{held: true}
 	}
 }
 
@@ -201,7 +201,7 @@ func (a *Account) missed(hash string, sure bool, least meaning, floor *big.Int) 
 		a.standing[hash] = now
 		return now
 	case sure && least != unclear: // a node that has it would have said so
-		now.held, now.spared = false, spared && least != replacement
+		now.held, now.passed, now.spared = false, false, spared && least != replacement
 	default:
 		now.spared = false
 	}

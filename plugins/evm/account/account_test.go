@@ -331,7 +331,7 @@ func TestSendWithoutNodes(t *testing.T) {
 		t.Fatal(err)
 	}
 	_ = account.settings.Pool.Close()
-	for hash, want := range map[string]standing{"held": {held: true, height: 100}, "new": {spared: true}} {
+	for hash, want := range map[string]standing{"held": {held: true}, "new": {spared: true}} {
 		for range 2 {
 			err := account.Send(t.Context(), relayer.Attempt{Hash: hash, Raw: []byte{1}})
 			if err == nil || errors.Is(err, relayer.ErrRefused) || account.standing[hash] != want {
@@ -517,9 +517,8 @@ func TestSurvey(t *testing.T) {
 		return common.Hash{}, nil
 	})
 	attempt := func(hash string, height uint64) relayer.Attempt {
-		if height > 0 { // a node took it then
-			account.holds(hash)
-			account.standing[hash] = standing{held: true, height: height}
+		if height > 0 { // a node had it then
+			account.standing[hash] = standing{held: true, passed: true, height: height}
 		}
 		return relayer.Attempt{Hash: hash}
 	}
@@ -537,6 +536,7 @@ func TestSurvey(t *testing.T) {
 		"untold":     {Sequence: 3, Attempts: []relayer.Attempt{attempt("untold", 0)}},
 		"stuck":      {Sequence: 5, Attempts: []relayer.Attempt{attempt("held at 97", 97)}},
 		"young":      {Sequence: 5, Attempts: []relayer.Attempt{attempt("held at 98", 98)}},
+		"just sent":  {Sequence: 5, Attempts: []relayer.Attempt{answered(3, "just sent")}},
 		"nobody's":   {Sequence: 5, Attempts: []relayer.Attempt{attempt("gone", 0)}},
 		"cheap":      {Sequence: 5, Attempts: []relayer.Attempt{answered(1, "cheap")}},
 		"unfunded":   {Sequence: 5, Attempts: []relayer.Attempt{answered(2, "unfunded")}},
@@ -551,6 +551,7 @@ func TestSurvey(t *testing.T) {
 		"untold":     {},
 		"stuck":      {Stuck: true},
 		"young":      {},
+		"just sent":  {},
 		"nobody's":   {},
 		"cheap":      {Stuck: true},
 		"unfunded":   {},
@@ -571,6 +572,9 @@ func TestSurvey(t *testing.T) {
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("outcomes (-want +got):\n%s", diff)
+	}
+	if now := account.standing["just sent"]; now != (standing{held: true, passed: true, height: 100}) {
+		t.Errorf("what was sent before the survey stands as %+v: blocks count from the survey's own", now)
 	}
 }
 

@@ -155,13 +155,18 @@ func (a *Account) outcome(f relayer.Flight, head, next, final uint64, receipts m
 	case next != f.Sequence: // only the next in line can be held up by its fee
 		return relayer.Outcome{}
 	}
-	a.mu.Lock()
-	said := a.standing[f.Attempts[len(f.Attempts)-1].Hash]
-	a.mu.Unlock()
+	newest := f.Attempts[len(f.Attempts)-1].Hash
 	patience := a.settings.Fees.BumpThreshold
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	said := a.standing[newest]
 	switch {
 	case said.cheap: // blocks change nothing. Where nothing is replaced, only what nobody has is signed anew
 		return relayer.Outcome{Stuck: patience > 0 || said.spared}
+	case said.held && !said.passed:
+		said.passed, said.height = true, head
+		a.standing[newest] = said
+		return relayer.Outcome{}
 	default:
 		return relayer.Outcome{Stuck: patience > 0 && said.held && head >= said.height+patience}
 	}
