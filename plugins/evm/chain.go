@@ -98,7 +98,7 @@ func (c *Chain) Close() error {
 		failures = append(failures, q.Close())
 	}
 	for _, contract := range contracts {
-		failures = append(failures, contract.poller.Close())
+		failures = append(failures, contract.close())
 	}
 	failures = append(failures, c.pool.Close())
 	c.metrics.forget(c.config.ChainID)
@@ -137,7 +137,7 @@ func (c *Chain) serves(string) {
 // wake has everything look at the chain. The lock is held.
 func (c *Chain) wake() {
 	for _, contract := range c.contracts {
-		contract.poller.Nudge()
+		contract.nudge()
 	}
 	for _, q := range c.queues {
 		q.Trigger()
@@ -149,7 +149,7 @@ func (c *Chain) logged(address common.Address) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if contract := c.contracts[address]; contract != nil {
-		contract.poller.Trigger()
+		contract.trigger()
 	}
 }
 
@@ -163,10 +163,10 @@ func (c *Chain) acquire(address common.Address) (*contract, error) {
 	followed := c.contracts[address]
 	if followed == nil {
 		followed = &contract{
-			address: address, pool: c.pool, hub: c.hub, backfill: uint64(c.config.LogBackfillDepth),
+			address: address, pool: c.pool, hub: c.hub, backfill: uint64(c.config.LogBackfillDepth), logger: c.logger,
 			digester: evmutil.EVMOffchainConfigDigester{ChainID: c.id.Uint64(), ContractAddress: address},
 		}
-		followed.follow(time.Duration(c.config.PollInterval), time.Duration(c.config.RequestTimeout))
+		followed.follow(time.Duration(c.config.PollInterval), 0, time.Duration(c.config.RequestTimeout))
 		c.contracts[address] = followed
 	}
 	followed.users++
@@ -184,7 +184,7 @@ func (c *Chain) release(followed *contract) error {
 	}
 	c.mu.Unlock()
 	if last {
-		return followed.poller.Close()
+		return followed.close()
 	}
 	return nil
 }

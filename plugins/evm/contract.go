@@ -2,7 +2,9 @@ package evm
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"log/slog"
 	"sync"
 	"time"
 
@@ -22,8 +24,11 @@ import (
 )
 
 const (
-	// page is how many blocks of events one request reads: hosted nodes refuse or cut short much wider ones.
-	page = 1000
+	// pages is how many calls read events in one turn: where a server allows few blocks in one, the way back is long,
+	// and other calls want to be made too.
+	pages = 10
+	// pardon is how long events are not read after they could not be.
+	pardon = 5 * time.Second
 	// overlap is how many blocks are read again at each poll, because a reorganisation may have put an event there.
 	overlap = 10
 	// backstep is by how many blocks an answer may be older than the one before and be passed over: load balancers put nodes behind
@@ -40,13 +45,16 @@ type contract struct {
 	pool     *account.Pool
 	hub      *relayer.Hub
 	backfill uint64
+	logger   *slog.Logger
 	poller   *relayer.Poller[view]
+	events   *relayer.Poller[struct{}]
 	users    int // guarded by the chain's mu
 
 	mu        sync.Mutex
 	providers map[string]struct{}
 	latest    *view // that the poller last read
 	scanned   uint64
+	unread    time.Time // when events could last not be read; zero: they were read since
 	request   *request
 	config    *types.ContractConfig // of configAt
 	configAt  uint64
@@ -58,7 +66,6 @@ type view struct {
 	config       aggregator.ConfigDetails
 	transmission aggregator.TransmissionDetails
 	epoch        aggregator.DigestAndEpoch
-	request      *request // the round last asked for, if any
 	read         time.Time
 }
 
@@ -70,14 +77,35 @@ type request struct {
 	at    time.Time
 }
 
-// follow begins to read a contract: at each new block of any node and at each event that a node pushes. interval is how
-// often nodes are asked for blocks; contracts are not read much more often, however fast the chain is.
-func (c *contract) follow(interval, timeout time.Duration) {
+// follow begins to read a contract: at each new block of any node and at each event that a node pushes. interval is
+// how often nodes are asked for blocks; contracts are not read much more often, however fast the chain is. Events are
+// read apart from views, at most once in eventGap while none is pushed: a feed needs the views and can do without the
+// events.
+func (c *contract) follow(interval, eventGap, timeout time.Duration) {
 	c.providers = map[string]struct{}{}
+	gap := min(interval/2, 500*time.Millisecond)
 	c.poller = relayer.NewPoller(relayer.PollerSettings[view]{
 		Subject: "the contract " + c.address.Hex(), Fetch: c.fetch, Fetched: c.publish, Why: c.pool.Why,
-		Retry: interval, Gap: min(interval/2, 500*time.Millisecond), Timeout: 2 * timeout,
+		Retry: interval, Gap: gap, Timeout: 2 * timeout,
 	})
+	c.events = relayer.NewPoller(relayer.PollerSettings[struct{}]{
+		Subject: "the events of the contract " + c.address.Hex(), Fetch: c.listen, Why: c.pool.Why,
+		Retry: interval, Gap: max(gap, eventGap), Timeout: 2 * timeout,
+	})
+}
+
+// close ends all reading.
+func (c *contract) close() error { return errors.Join(c.poller.Close(), c.events.Close()) }
+
+// nudge has the contract read because there is a new block, and trigger because it has news.
+func (c *contract) nudge() {
+	c.poller.Nudge()
+	c.events.Nudge()
+}
+
+func (c *contract) trigger() {
+	c.poller.Trigger()
+	c.events.Trigger()
 }
 
 // attach tells the hub of the contract's configuration in a provider's name.
@@ -106,28 +134,20 @@ func (c *contract) publish(v view) {
 	}
 }
 
-// fetch reads all views and the events of the last page at one node in one batch.
+// fetch reads all views at one node in one batch.
 func (c *contract) fetch(ctx context.Context) (view, error) {
 	if err := c.pool.Await(ctx); err != nil {
 		return view{}, err
 	}
-	from, err := c.catchUp(ctx)
-	if err != nil {
-		return view{}, err
-	}
 	var v view
-	err = c.pool.Do(ctx, func(ctx context.Context, client *endpoint.Client) error {
-		var (
-			details, transmission, epoch hexutil.Bytes
-			logs                         []gethtypes.Log
-		)
+	err := c.pool.Do(ctx, func(ctx context.Context, client *endpoint.Client) error {
+		var details, transmission, epoch hexutil.Bytes
 		v = view{}
 		err := client.Batch(ctx, []rpc.BatchElem{
 			endpoint.LatestBlock(&v.head),
 			aggregator.ConfigDetailsCall(c.address, &details),
 			aggregator.TransmissionDetailsCall(c.address, &transmission),
 			aggregator.DigestAndEpochCall(c.address, &epoch),
-			endpoint.LatestLogs(c.address, aggregator.RoundRequestedTopic(), from, &logs),
 		})
 		if err != nil {
 			return err
@@ -141,7 +161,7 @@ func (c *contract) fetch(ctx context.Context) (view, error) {
 		if v.epoch, err = aggregator.ParseDigestAndEpoch(epoch); err != nil {
 			return relayer.Answered(err)
 		}
-		return c.note(ctx, client, logs, v.head.Number)
+		return nil
 	})
 	if err != nil {
 		return view{}, err
@@ -152,44 +172,83 @@ func (c *contract) fetch(ctx context.Context) (view, error) {
 	if old := c.latest; old != nil && v.head.Number < old.head.Number && old.head.Number-v.head.Number <= backstep && time.Since(old.read) < steady {
 		return *old, nil
 	}
-	v.request = c.request
 	return v, nil
 }
 
-// catchUp reads events page by page until one page is left, and returns its first block. Each page is a call of its own, so that
-// a long way back is not held against the node's timeout, and what was read stays read.
-func (c *contract) catchUp(ctx context.Context) (from uint64, err error) {
+// listen reads events up to the newest block, or as far as it gets in one turn. That a server does not let them be
+// read is said once and fails nothing.
+func (c *contract) listen(ctx context.Context) (struct{}, error) {
+	if err := c.pool.Await(ctx); err != nil {
+		return struct{}{}, err
+	}
 	head := c.pool.Height()
 	c.mu.Lock()
-	from = c.scanned
+	from, unread := c.scanned, c.unread
+	c.mu.Unlock()
+	if !unread.IsZero() && time.Since(unread) < pardon {
+		return struct{}{}, nil
+	}
 	if from == 0 && head > c.backfill {
 		from = head - c.backfill
 	}
-	c.mu.Unlock()
 	from -= min(from, overlap)
-	for ; from+page < head; from += page {
-		if err := c.scan(ctx, from, from+page-1); err != nil {
-			return 0, err
+	var err error
+	for turn, next := 0, from; next <= head && err == nil; turn++ {
+		if turn == pages {
+			c.events.Nudge()
+			break
+		}
+		from = next
+		if next, err = c.scan(ctx, from, head); next == from {
+			break
 		}
 	}
-	return min(from, head), nil
+	if !errors.Is(ctx.Err(), context.Canceled) {
+		c.tell(err)
+	}
+	return struct{}{}, nil
 }
 
-// scan reads a page of events.
-func (c *contract) scan(ctx context.Context, from, to uint64) error {
-	return c.pool.Do(ctx, func(ctx context.Context, client *endpoint.Client) error {
-		logs, err := client.Logs(ctx, c.address, aggregator.RoundRequestedTopic(), from, to)
+// tell says when events begin to be unreadable and when they are read again.
+func (c *contract) tell(err error) {
+	c.mu.Lock()
+	was := !c.unread.IsZero()
+	c.unread = time.Time{}
+	if err != nil {
+		c.unread = time.Now()
+	}
+	c.mu.Unlock()
+	switch {
+	case err != nil && !was:
+		c.logger.Warn("the events of a contract cannot be read, and rounds that somebody asks for on the chain are missed",
+			"contract", c.address, "reason", status.Convert(err).Message())
+	case err == nil && was:
+		c.logger.Info("the events of a contract are read again", "contract", c.address)
+	}
+}
+
+// scan reads events from one block to another, or as far as one call gets, and returns the block to go on from. It is
+// the first one if no node is asked that has it.
+func (c *contract) scan(ctx context.Context, from, to uint64) (next uint64, err error) {
+	err = c.pool.Do(ctx, func(ctx context.Context, client *endpoint.Client) error {
+		to := min(to, client.Head().Number) // of the future, nodes answer with an error, or with nothing
+		if next = from; to < from {
+			return nil
+		}
+		logs, reached, err := client.Logs(ctx, c.address, aggregator.RoundRequestedTopic(), from, to)
 		if err != nil {
 			return err
 		}
-		return c.note(ctx, client, logs, to)
+		next = reached + 1
+		return c.note(ctx, client, logs, reached)
 	})
+	return next, err
 }
 
 // note keeps the newest event.
 func (c *contract) note(ctx context.Context, client *endpoint.Client, logs []gethtypes.Log, scanned uint64) error {
 	var newest *request
-	for _, log := range endpoint.CheckLogs(logs, c.address, aggregator.RoundRequestedTopic()) {
+	for _, log := range logs {
 		if newest != nil && (log.BlockNumber < newest.block || log.BlockNumber == newest.block && log.Index < newest.index) {
 			continue
 		}
@@ -221,13 +280,25 @@ func (c *contract) note(ctx context.Context, client *endpoint.Client, logs []get
 	return nil
 }
 
+// requested is the round last asked for, if any. What is not read yet is awaited once, after the start.
+func (c *contract) requested(ctx context.Context) *request {
+	_, _ = c.events.Await(ctx) // whatever comes of it
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.request
+}
+
 // replay reads events from a block on.
 func (c *contract) replay(ctx context.Context, from uint64) error {
-	defer c.poller.Trigger()
-	for head := c.pool.Height(); from <= head; from += page {
-		if err := c.scan(ctx, from, min(from+page-1, head)); err != nil {
+	for head := c.pool.Height(); from <= head; {
+		next, err := c.scan(ctx, from, head)
+		if err != nil {
 			return err
 		}
+		if next == from { // the newest blocks are read as ever, when the node has them
+			break
+		}
+		from = next
 	}
 	return nil
 }
@@ -242,7 +313,7 @@ func (c *contract) latestConfig(ctx context.Context, block uint64) (types.Contra
 	c.mu.Unlock()
 	var config types.ContractConfig
 	err := c.pool.Do(ctx, func(ctx context.Context, client *endpoint.Client) error {
-		logs, err := client.Logs(ctx, c.address, aggregator.ConfigSetTopic(), block, block)
+		logs, _, err := client.Logs(ctx, c.address, aggregator.ConfigSetTopic(), block, block)
 		if err != nil {
 			return err
 		}

@@ -286,12 +286,14 @@ func (p *MedianProvider) LatestTransmissionDetails(ctx context.Context, _ *media
 
 // LatestRoundRequested implements medianv1.MedianContractServiceServer.
 func (p *MedianProvider) LatestRoundRequested(ctx context.Context, request *medianv1.LatestRoundRequestedRequest) (*medianv1.LatestRoundRequestedResponse, error) {
+	ctx, cancel := wire.Deadline(ctx, medianv1.MedianContractService_LatestRoundRequested_FullMethodName)
+	defer cancel()
 	v, err := p.view(ctx, medianv1.MedianContractService_LatestRoundRequested_FullMethodName)
 	if err != nil {
 		return nil, err
 	}
 	response := &medianv1.LatestRoundRequestedResponse{Timestamp: &reportingv1.ReportTimestamp{ConfigDigest: make([]byte, 32)}}
-	if r := v.request; r != nil && v.head.Time.Sub(r.at) <= request.GetLookback().AsDuration() {
+	if r := p.contract.requested(ctx); r != nil && v.head.Time.Sub(r.at) <= request.GetLookback().AsDuration() {
 		response.Timestamp = &reportingv1.ReportTimestamp{ConfigDigest: r.Digest[:], Epoch: r.Epoch, Round: uint32(r.Round)}
 	}
 	return response, nil

@@ -4,38 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 
 	"github.com/ethereum/go-ethereum/common"
 	"github.com/ethereum/go-ethereum/common/hexutil"
-	"github.com/ethereum/go-ethereum/core/types"
 	"github.com/ethereum/go-ethereum/rpc"
 
 	"github.com/loop-plugins/loop/sdk/go/relayer"
 )
-
-// Logs reads the events of a contract with one topic from one block to another, both included.
-func (c *Client) Logs(ctx context.Context, contract common.Address, topic common.Hash, from, to uint64) ([]types.Log, error) {
-	var logs []types.Log
-	err := c.Call(ctx, &logs, "eth_getLogs", filter(contract, topic, from, hexutil.Uint64(to)))
-	return CheckLogs(logs, contract, topic), err
-}
-
-// LatestLogs is the part of a batch that reads events from a block on. What it returned must pass CheckLogs.
-func LatestLogs(contract common.Address, topic common.Hash, from uint64, logs *[]types.Log) rpc.BatchElem {
-	return rpc.BatchElem{Method: "eth_getLogs", Args: []any{filter(contract, topic, from, "latest")}, Result: logs}
-}
-
-func filter(contract common.Address, topic common.Hash, from uint64, to any) map[string]any {
-	return map[string]any{"address": contract, "topics": []common.Hash{topic}, "fromBlock": hexutil.Uint64(from), "toBlock": to}
-}
-
-// CheckLogs keeps what was asked for: nodes are not trusted to filter.
-func CheckLogs(logs []types.Log, contract common.Address, topic common.Hash) []types.Log {
-	return slices.DeleteFunc(logs, func(l types.Log) bool {
-		return l.Address != contract || l.Removed || len(l.Topics) == 0 || l.Topics[0] != topic
-	})
-}
 
 // LatestBlock is the part of a batch that reads the newest block.
 func LatestBlock(head *Head) rpc.BatchElem {
@@ -44,7 +19,13 @@ func LatestBlock(head *Head) rpc.BatchElem {
 
 // View is the part of a batch that asks a contract at the newest block. What it returned must pass Output.
 func View(contract common.Address, input []byte, output *hexutil.Bytes) rpc.BatchElem {
-	return rpc.BatchElem{Method: "eth_call", Args: []any{map[string]any{"to": contract, "input": hexutil.Bytes(input)}, "latest"}, Result: output}
+	return rpc.BatchElem{Method: "eth_call", Args: []any{Object(contract, input), "latest"}, Result: output}
+}
+
+// Object is a call as eth_call and eth_estimateGas take it. Its bytes stand under both names that there are: some servers
+// know "data" alone and some like "input" better, and those that know both take them where they are equal.
+func Object(to common.Address, input []byte) map[string]any {
+	return map[string]any{"to": to, "input": hexutil.Bytes(input), "data": hexutil.Bytes(input)}
 }
 
 // Read is a call of a contract without a transaction.
@@ -57,7 +38,8 @@ type Read struct {
 
 // Read calls a contract. Its error is a fault of the node, or marked relayer.Answered; one of these is a RevertedError.
 func (c *Client) Read(ctx context.Context, r Read) ([]byte, error) {
-	call := map[string]any{"to": r.Contract, "from": r.From, "input": hexutil.Bytes(r.Input)}
+	call := Object(r.Contract, r.Input)
+	call["from"] = r.From
 	if r.Gas > 0 {
 		call["gas"] = hexutil.Uint64(r.Gas)
 	}

@@ -4,49 +4,33 @@ import (
 	"encoding/json"
 	"errors"
 	"strings"
+	"time"
 
 	"github.com/ethereum/go-ethereum/rpc"
 
 	"github.com/loop-plugins/loop/sdk/go/relayer"
 )
 
-// Codes of JSON-RPC errors that speak of the node and not of the call.
+// Codes of JSON-RPC errors that speak of the server and not of the call.
 const (
-	codeMethodNotFound = -32601
-	codeInternal       = -32603
-	codeLimitExceeded  = -32005 // EIP-1474
-	codeTooMany        = 429    // several hosted nodes
+	codeMethodNotFound  = -32601
+	codeInternal        = -32603
+	codeLimitExceeded   = -32005 // EIP-1474
+	codeRequestLimit    = -32007 // QuickNode
+	codeCredits         = -32012 // QuickNode
+	codePruned          = 4444   // EIP-4444
+	codePaymentRequired = 402    // several hosted nodes, as HTTP has it
+	codeTooMany         = 429    // the same
 )
-
-// faults are texts by which nodes say that they cannot answer now: they lag, prune or limit. Compared in lower case.
-var faults = []string{
-	"header not found", "missing trie node", "unknown block", "block not found", "historical state", "rate limit", "too many requests",
-	"limit exceeded", "request timed out", "context deadline exceeded", "still syncing", "service unavailable", "capacity exceeded",
-}
 
 // classify tells a node's answer from its failure, and takes the address out of what Go's packages say.
 func classify(err error) error {
-	var (
-		status rpc.HTTPError
-		answer rpc.Error
-	)
+	var answer rpc.Error
 	switch {
 	case err == nil || isAnswer(err):
 		return err
-	case errors.As(err, &status):
-		return relayer.StatusCode(status.StatusCode) // its body may be a page
 	case errors.As(err, &answer):
-		text := strings.ToLower(answer.Error())
-		switch answer.ErrorCode() {
-		case codeMethodNotFound, codeInternal, codeLimitExceeded, codeTooMany:
-			return relayer.Said("answers with the error: " + answer.Error())
-		}
-		for _, fault := range faults {
-			if strings.Contains(text, fault) {
-				return relayer.Said("answers with the error: " + answer.Error())
-			}
-		}
-		return relayer.Answered(relayer.Said(answer.Error()))
+		return classifyAnswer(answer)
 	case errors.Is(err, rpc.ErrNoResult), errors.Is(err, rpc.ErrMissingBatchResponse):
 		return relayer.Said("answers without a result")
 	case strings.Contains(err.Error(), "read limit exceeded"): // of the WebSocket package, which is not linked by name
@@ -58,6 +42,46 @@ func classify(err error) error {
 	default:
 		return err
 	}
+}
+
+func classifyAnswer(answer rpc.Error) error {
+	text := answer.Error()
+	fault := relayer.Said("answers with the error: " + text)
+	switch code := answer.ErrorCode(); {
+	case says(text, answers):
+		return relayer.Answered(relayer.Said(text))
+	case isThrottle(answer):
+		return relayer.Throttled(fault, backoffOf(answer))
+	case code == codeMethodNotFound:
+		return relayer.Unserved(fault)
+	case code == codeInternal, code == codePruned, says(text, faults):
+		return fault
+	default:
+		return relayer.Answered(relayer.Said(text))
+	}
+}
+
+// isThrottle tells whether a server says that it is asked too often.
+func isThrottle(answer rpc.Error) bool {
+	switch answer.ErrorCode() {
+	case codeLimitExceeded, codeRequestLimit, codeCredits, codePaymentRequired, codeTooMany:
+		return true
+	}
+	return says(answer.Error(), throttles)
+}
+
+// backoffOf is how long a server wants to be left alone, where it says so in its error's data as Infura does; 0
+// otherwise.
+func backoffOf(answer rpc.Error) time.Duration {
+	var detailed rpc.DataError
+	if !errors.As(answer, &detailed) {
+		return 0
+	}
+	data, _ := detailed.ErrorData().(map[string]any)
+	rate, _ := data["rate"].(map[string]any)
+	seconds, _ := rate["backoff_seconds"].(float64)
+	const day = 86_400 // more than a pool waits, and far from what a Duration cannot hold
+	return time.Duration(min(max(seconds, 0), day) * float64(time.Second))
 }
 
 // isAnswer tells whether an error is marked by relayer.Answered.

@@ -5,9 +5,9 @@
 package endpoint
 
 import (
+	"cmp"
 	"context"
 	"fmt"
-	"io"
 	"math/big"
 	"net/http"
 	"sync/atomic"
@@ -55,6 +55,10 @@ type Settings struct {
 	PollInterval time.Duration
 	// Timeout bounds each call.
 	Timeout time.Duration
+	// BatchSize is the most calls in one request; 0: 100. Servers that take fewer are found out.
+	BatchSize uint64
+	// Page is the most blocks of which one call reads events; 0: 1000. The same holds.
+	Page uint64
 	// Contracts whose events are to be pushed.
 	Contracts *Contracts
 	// Logged hears of an event of a contract. It must not block.
@@ -65,18 +69,28 @@ type Settings struct {
 type Driver struct {
 	settings Settings
 	longest  int64 // MiB of an answer that are read
+	limits   limits
 }
 
 var _ relayer.Driver[*Client] = (*Driver)(nil)
 
 // NewDriver makes a driver. It connects to nothing.
-func NewDriver(settings Settings) *Driver { return &Driver{settings, longest} }
+func NewDriver(settings Settings) *Driver {
+	settings.BatchSize = cmp.Or(settings.BatchSize, 100)
+	settings.Page = cmp.Or(settings.Page, 1000)
+	if settings.HTTPURL == "" {
+		settings.BatchSize = min(settings.BatchSize, batchOverWebSocket)
+	}
+	return &Driver{settings: settings, longest: longest}
+}
 
 // Client makes calls at one node.
 type Client struct {
-	rpc  *rpc.Client
-	http *http.Transport // nil over WebSocket
-	head atomic.Pointer[Head]
+	rpc         *rpc.Client
+	http        *http.Transport // nil over WebSocket
+	head        atomic.Pointer[Head]
+	batch, page uint64
+	limits      *limits
 }
 
 // Head is the newest block that the node has told of; zero before the first.
@@ -106,14 +120,19 @@ func (d *Driver) dial(ctx context.Context) (*Client, error) {
 		if err != nil {
 			return nil, err
 		}
-		return &Client{rpc: inner}, nil
+		return d.client(inner, nil), nil
 	}
 	transport := http.DefaultTransport.(*http.Transport).Clone() // one of its own, so that Disconnect ends its connections
-	inner, err := rpc.DialOptions(ctx, d.settings.HTTPURL, rpc.WithHTTPClient(&http.Client{Transport: limited{transport, d.longest}}))
+	inner, err := rpc.DialOptions(ctx, d.settings.HTTPURL,
+		rpc.WithHTTPClient(&http.Client{Transport: arrays{relayer.Transport(transport, d.longest)}}))
 	if err != nil {
 		return nil, err
 	}
-	return &Client{rpc: inner, http: transport}, nil
+	return d.client(inner, transport), nil
+}
+
+func (d *Driver) client(inner *rpc.Client, transport *http.Transport) *Client {
+	return &Client{rpc: inner, http: transport, batch: d.settings.BatchSize, page: d.settings.Page, limits: &d.limits}
 }
 
 // Disconnect implements relayer.Driver.
@@ -144,44 +163,6 @@ func (d *Driver) check(ctx context.Context, c *Client) error {
 	return nil
 }
 
-// most is how many calls go into one batch. go-ethereum takes 1,000 unless configured; hosted nodes set less.
-const most = 100
-
-// Batch makes several calls at once, in order. Every error of every call is the error of the batch: a fault of the
-// node, or one marked relayer.Answered.
-func (c *Client) Batch(ctx context.Context, calls []rpc.BatchElem) error {
-	if err := c.Each(ctx, calls); err != nil {
-		return err
-	}
-	for _, call := range calls {
-		if call.Error != nil {
-			return call.Error
-		}
-	}
-	return nil
-}
-
-// Each makes several calls at once, in order, and leaves what the node answered with an error to the caller: in each
-// element's Error, marked relayer.Answered. A fault of the node in any of them is the error of all.
-func (c *Client) Each(ctx context.Context, calls []rpc.BatchElem) error {
-	for start := 0; start < len(calls); start += most {
-		part := calls[start:min(start+most, len(calls))]
-		if err := c.rpc.BatchCallContext(ctx, part); err != nil {
-			return classify(err)
-		}
-		for i := range part {
-			if part[i].Error == nil {
-				continue
-			}
-			part[i].Error = classify(part[i].Error)
-			if !isAnswer(part[i].Error) {
-				return fmt.Errorf("%s: %w", part[i].Method, part[i].Error)
-			}
-		}
-	}
-	return nil
-}
-
 // Call makes one call. Its error is a fault of the node, or marked relayer.Answered.
 func (c *Client) Call(ctx context.Context, result any, method string, args ...any) error {
 	if err := c.rpc.CallContext(ctx, result, method, args...); err != nil {
@@ -190,22 +171,5 @@ func (c *Client) Call(ctx context.Context, result any, method string, args ...an
 	return nil
 }
 
-// limited bounds what a node may answer.
-type limited struct {
-	http.RoundTripper
-	longest int64
-}
-
 // longest is the most MiB of an answer that are read: several times the largest answer to a page of logs.
 const longest = 64
-
-func (l limited) RoundTrip(r *http.Request) (*http.Response, error) {
-	response, err := l.RoundTripper.RoundTrip(r)
-	if err == nil {
-		response.Body = struct {
-			io.Reader
-			io.Closer
-		}{relayer.Limited(response.Body, l.longest), response.Body}
-	}
-	return response, err
-}

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/ethereum/go-ethereum/common"
+	"github.com/ethereum/go-ethereum/common/hexutil"
 	"github.com/ethereum/go-ethereum/rpc"
 	"go.uber.org/goleak"
 
@@ -36,14 +37,29 @@ func TestClassify(t *testing.T) {
 		answer bool
 		reason string
 	}{
-		"revert":        {rpcError{3, "execution reverted: stale report"}, true, "execution reverted: stale report"},
-		"nonce":         {rpcError{-32000, "nonce too low"}, true, "nonce too low"},
-		"lag":           {rpcError{-32000, "header not found"}, false, "answers with the error: header not found"},
-		"limit":         {rpcError{-32005, "daily request count exceeded"}, false, "answers with the error: daily request count exceeded"},
-		"no method":     {rpcError{-32601, "the method does not exist"}, false, "answers with the error: the method does not exist"},
-		"address":       {rpcError{-32603, "upstream https://key@host failed"}, false, "answers with the error: upstream [address] failed"},
-		"long":          {rpcError{-32603, strings.Repeat("ä", 1000)}, false, "answers with the error: " + strings.Repeat("ä", 176) + "…"},
-		"page":          {rpc.HTTPError{StatusCode: 502, Body: []byte("<html>secret")}, false, "answers with HTTP status 502"},
+		"revert":    {rpcError{3, "execution reverted: stale report"}, true, "execution reverted: stale report"},
+		"nonce":     {rpcError{-32000, "nonce too low"}, true, "nonce too low"},
+		"lag":       {rpcError{-32000, "header not found"}, false, "answers with the error: header not found"},
+		"limit":     {rpcError{-32005, "daily request count exceeded"}, false, "answers with the error: daily request count exceeded"},
+		"no method": {rpcError{-32601, "the method does not exist"}, false, "answers with the error: the method does not exist"},
+		"address":   {rpcError{-32603, "upstream https://key@host failed"}, false, "answers with the error: upstream [address] failed"},
+		"long":      {rpcError{-32603, strings.Repeat("ä", 1000)}, false, "answers with the error: " + strings.Repeat("ä", 176) + "…"},
+		"no money":  {rpcError{402, "upgrade to go on"}, false, "answers with the error: upgrade to go on"},
+		"a rate":    {rpcError{-32007, "50/second request limit reached"}, false, "answers with the error: 50/second request limit reached"},
+		"a rate by its word": {
+			rpcError{-32000, "You've exceeded the RPS limit available on the current plan."}, false,
+			"answers with the error: You've exceeded the RPS limit available on the current plan.",
+		},
+		"a rate for a while": {
+			detailedError{rpcError{-32005, "project ID request rate exceeded"}, map[string]any{"rate": map[string]any{"backoff_seconds": 30.0}}}, false,
+			"answers with the error: project ID request rate exceeded; it asks to be left alone for 30s",
+		},
+		"a rate for ever": {
+			detailedError{rpcError{-32005, "slow"}, map[string]any{"rate": map[string]any{"backoff_seconds": 1e300}}}, false,
+			"answers with the error: slow; it asks to be left alone for 1m0s",
+		},
+		"a gas limit":   {rpcError{-32005, "Transaction gas limit '9' exceeds max gas per sec limit '5'"}, true, "Transaction gas limit '9' exceeds max gas per sec limit '5'"},
+		"pruned":        {rpcError{4444, "pruned history unavailable"}, false, "answers with the error: pruned history unavailable"},
 		"no result":     {fmt.Errorf("call: %w", rpc.ErrNoResult), false, "answers without a result"},
 		"closed":        {rpc.ErrClientQuit, false, "closed the connection"},
 		"anything else": {errors.New("secret"), false, "cannot be reached: the connection failed"},
@@ -195,5 +211,47 @@ func TestFloodOverWebSocket(t *testing.T) {
 	var result string
 	if err := c.Call(t.Context(), &result, "eth_flood"); relayer.IsAnswered(err) || relayer.Reason(err) != "answers with more than is read of one message" {
 		t.Error(err)
+	}
+}
+
+// TestCallsCarryBothNames holds that servers which know one of the names of a call's bytes, whichever, get them.
+func TestCallsCarryBothNames(t *testing.T) {
+	t.Parallel()
+	for _, name := range []string{"input", "data"} {
+		server := scripted(t)
+		server.Answer("eth_call", func(params json.RawMessage) (any, error) {
+			var call []json.RawMessage
+			fields := map[string]json.RawMessage{}
+			if json.Unmarshal(params, &call) != nil || json.Unmarshal(call[0], &fields) != nil || string(fields[name]) != `"0x01020304"` {
+				return nil, errors.New("execution reverted")
+			}
+			return "0x2a", nil
+		})
+		c, err := connect(t, server)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := c.Read(t.Context(), Read{Contract: common.Address{1}, Input: []byte{1, 2, 3, 4}, Block: "latest"}); err != nil {
+			t.Errorf("a read at a server that knows %s alone: %v", name, err)
+		}
+		var output hexutil.Bytes
+		if err := c.Batch(t.Context(), []rpc.BatchElem{View(common.Address{1}, []byte{1, 2, 3, 4}, &output)}); err != nil {
+			t.Errorf("a view at a server that knows %s alone: %v", name, err)
+		}
+	}
+}
+
+// TestErrorsWithAStatus holds that a JSON-RPC error is the answer to a call whatever status it comes with, and speaks of the
+// node where its code or its words do.
+func TestErrorsWithAStatus(t *testing.T) {
+	t.Parallel()
+	for words, answer := range map[string]bool{"nonce too low: have 4, want 5": true, "header not found": false} {
+		for _, status := range []int{400, 404, 413, 422, 500} {
+			server := newFakeServer(t, func(calls []asked, _ bool) (int, string) { return status, refused(calls[0], -32001, words) })
+			err := server.client(t, Settings{}).Call(t.Context(), new(string), "eth_sendRawTransaction", "0x00")
+			if relayer.IsAnswered(err) != answer || err == nil || !strings.Contains(relayer.Reason(err), words) {
+				t.Errorf("status %d: %v", status, err)
+			}
+		}
 	}
 }

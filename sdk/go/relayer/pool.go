@@ -104,6 +104,24 @@ func IsAnswered(err error) bool {
 	return errors.As(err, &a)
 }
 
+// unserved marks an error by which a good node says that it does not do what it was asked.
+type unserved struct{ error }
+
+func (u unserved) Unwrap() error { return u.error }
+
+// Unserved marks an error as a node's word that it does not serve such calls: Do asks the next node, and holds it against
+// none.
+func Unserved(err error) error { return unserved{err} }
+
+// blameless tells whether a call that ended so says nothing against its node.
+func blameless(err error) bool {
+	var (
+		a answered
+		u unserved
+	)
+	return err == nil || errors.As(err, &a) || errors.As(err, &u)
+}
+
 // NewPool begins to connect to all nodes and returns at once.
 func NewPool[C any](settings PoolSettings, nodes []Node[C]) *Pool[C] {
 	if settings.Logger == nil {
@@ -338,7 +356,7 @@ func (p *Pool[C]) Best() (client C, err error) {
 }
 
 // Do makes a call at the best node, and at the next after a fault. Every error of call is a fault of the node but one
-// marked with Answered, and one that comes when ctx has ended.
+// marked with Answered or Unserved, and one that comes when ctx has ended.
 //
 // Errors: the answered error, or UNAVAILABLE with each node's reason and no addresses.
 func (p *Pool[C]) Do(ctx context.Context, call func(ctx context.Context, client C) error) error {
@@ -374,9 +392,8 @@ func (p *Pool[C]) try(ctx context.Context, m *member[C], timeout time.Duration, 
 	attempt, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	err := call(attempt, client)
-	answer := answered{}
 	switch {
-	case err == nil, errors.As(err, &answer):
+	case blameless(err):
 		p.outcome(m, nil)
 	case ctx.Err() != nil: // the caller gave up: that says nothing of the node
 	default:

@@ -3,6 +3,7 @@ package relayertest
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"io"
 	"net"
 	"net/http"
@@ -108,7 +109,8 @@ func (s *Server) SetFault(f Fault) {
 	}
 }
 
-// Answer scripts the result of a method, instead of the node's; nil ends it. An error becomes a JSON-RPC error.
+// Answer scripts the result of a method, instead of the node's; nil ends it. An error becomes a JSON-RPC error, of the code
+// that its method ErrorCode() int returns, if it has one.
 func (s *Server) Answer(method string, script func(params json.RawMessage) (any, error)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -235,7 +237,12 @@ func (s *Server) one(r *http.Request, one request, fault Fault) reply {
 	case script != nil:
 		result, err := script(one.Params)
 		if err != nil {
-			out.Error, _ = json.Marshal(map[string]any{"code": -32000, "message": err.Error()})
+			code := -32000
+			var coded interface{ ErrorCode() int }
+			if errors.As(err, &coded) {
+				code = coded.ErrorCode()
+			}
+			out.Error, _ = json.Marshal(map[string]any{"code": code, "message": err.Error()})
 			return out
 		}
 		out.Result, _ = json.Marshal(result)

@@ -1,0 +1,109 @@
+package evm_test
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math/big"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/ethereum/go-ethereum"
+	"github.com/ethereum/go-ethereum/accounts/abi/bind"
+	"github.com/ethereum/go-ethereum/common"
+	"github.com/ethereum/go-ethereum/common/hexutil"
+	"github.com/ethereum/go-ethereum/core/types"
+	"google.golang.org/protobuf/types/known/durationpb"
+
+	medianv1 "github.com/loop-plugins/loop/gen/go/loop/median/v1"
+	relayerv1 "github.com/loop-plugins/loop/gen/go/loop/relayer/v1"
+	"github.com/loop-plugins/loop/sdk/go/relayer/relayertest"
+)
+
+// everyRound asks for the latest round of a day.
+var everyRound = &medianv1.LatestRoundRequestedRequest{Lookback: durationpb.New(24 * time.Hour)}
+
+// TestServerOfFewBlocks holds that a contract is read, and its events found, at a server that allows fewer blocks in
+// one call than are read again each time.
+func TestServerOfFewBlocks(t *testing.T) {
+	t.Parallel()
+	const most = 5
+	d := newDevchain(t)
+	f := newFeed(d, newOracles(t))
+	f.configure("a")
+	d.send(func(o *bind.TransactOpts) (*types.Transaction, error) { return f.RequestNewRound(o) })
+	for range 80 {
+		d.mine()
+	}
+	server := relayertest.NewServer(t, d.url)
+	server.Answer("eth_getLogs", func(params json.RawMessage) (any, error) {
+		var filter []struct {
+			FromBlock, ToBlock hexutil.Uint64
+			Topics             []common.Hash
+		}
+		if err := json.Unmarshal(params, &filter); err != nil {
+			return nil, err
+		}
+		if blocks := filter[0].ToBlock - filter[0].FromBlock + 1; blocks > most {
+			return nil, fmt.Errorf("eth_getLogs is limited to a range of %d blocks", most)
+		}
+		return d.client().FilterLogs(t.Context(), ethereum.FilterQuery{
+			FromBlock: new(big.Int).SetUint64(uint64(filter[0].FromBlock)),
+			ToBlock:   new(big.Int).SetUint64(uint64(filter[0].ToBlock)),
+			Addresses: []common.Address{f.address}, Topics: [][]common.Hash{filter[0].Topics},
+		})
+	})
+	x := newFixture(t)
+	chain, _ := x.chain(settings("", [2]string{"", server.HTTPURL}))
+	p, _ := x.provider(chain, "p", f.address, f.address)
+	if _, err := p.LatestConfigDetails(t.Context(), nil); err != nil {
+		t.Errorf("the contract cannot be read: %v", err)
+	}
+	eventually(t, "the round that was asked for is found", func() bool {
+		r, err := p.LatestRoundRequested(t.Context(), everyRound)
+		must(t, err)
+		return [32]byte(r.GetTimestamp().GetConfigDigest()) != [32]byte{}
+	})
+}
+
+// TestServerWithoutEvents holds that a server which lets no events be read is a good node of a configured feed: what it
+// does serve is read, no round is asked for, and the reason is told once.
+func TestServerWithoutEvents(t *testing.T) {
+	t.Parallel()
+	d := newDevchain(t)
+	f := newFeed(d, newOracles(t))
+	f.configure("a")
+	for name, failure := range map[string]error{
+		"answers": errors.New("eth_getLogs is not allowed on this plan"), "has no such method": methodNotFound{},
+	} {
+		server := relayertest.NewServer(t, d.url)
+		server.Answer("eth_getLogs", func(json.RawMessage) (any, error) { return nil, failure })
+		x := newFixture(t)
+		chain, _ := x.chain(settings("", [2]string{"", server.HTTPURL}))
+		p, _ := x.provider(chain, "p", f.address, f.address)
+		if _, err := p.LatestConfigDetails(t.Context(), nil); err != nil {
+			t.Errorf("%s: the contract cannot be read: %v", name, err)
+		}
+		r, err := p.LatestRoundRequested(t.Context(), everyRound)
+		if err != nil || [32]byte(r.GetTimestamp().GetConfigDigest()) != [32]byte{} {
+			t.Errorf("%s: the round asked for is %v, %v", name, r, err)
+		}
+		d.mine()
+		_, err = p.LatestConfig(t.Context(), &relayerv1.LatestConfigRequest{ChangedInBlock: 1})
+		if err == nil || !strings.Contains(err.Error(), failure.Error()) {
+			t.Errorf("%s: the configuration, which needs events, fails with %v", name, err)
+		}
+		statuses, err := chain.ListNodeStatuses(t.Context(), &relayerv1.ListNodeStatusesRequest{})
+		must(t, err)
+		if s := statuses.GetNodes()[0]; s.GetState() != relayerv1.NodeState_NODE_STATE_ALIVE {
+			t.Errorf("%s: the node is %s: %s", name, s.GetState(), s.GetReason())
+		}
+	}
+}
+
+// methodNotFound is what the server answers for a method that it has not.
+type methodNotFound struct{}
+
+func (methodNotFound) Error() string  { return "the method eth_getLogs does not exist/is not available" }
+func (methodNotFound) ErrorCode() int { return -32601 }
