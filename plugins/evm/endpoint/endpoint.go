@@ -59,6 +59,9 @@ type Settings struct {
 	BatchSize uint64
 	// Page is the most blocks of which one call reads events; 0: 1000. The same holds.
 	Page uint64
+	// SendOnly: nothing is asked but which chain the node serves, since some that take transactions answer nothing
+	// else.
+	SendOnly bool
 	// Contracts whose events are to be pushed.
 	Contracts *Contracts
 	// Logged hears of an event of a contract. It must not block.
@@ -143,15 +146,15 @@ func (d *Driver) Disconnect(c *Client) {
 	}
 }
 
-// check asks which chain the node serves and for its newest block.
+// check asks which chain the node serves and, unless it is for sending only, for its newest block.
 func (d *Driver) check(ctx context.Context, c *Client) error {
 	var (
 		id   hexutil.Big
 		head Head
 	)
-	batch := []rpc.BatchElem{
-		{Method: "eth_chainId", Result: &id},
-		{Method: "eth_getBlockByNumber", Args: []any{"latest", false}, Result: &head},
+	batch := []rpc.BatchElem{{Method: "eth_chainId", Result: &id}}
+	if !d.settings.SendOnly {
+		batch = append(batch, LatestBlock(&head))
 	}
 	if err := c.Batch(ctx, batch); err != nil {
 		return err

@@ -26,7 +26,7 @@ func (d *Driver) Watch(ctx context.Context, c *Client, report func(height uint64
 	var pushing sync.WaitGroup
 	defer pushing.Wait()
 	defer cancel()
-	if d.settings.WSURL != "" {
+	if d.settings.WSURL != "" && !d.settings.SendOnly {
 		pushing.Go(func() { d.push(ctx, c, pushed) })
 	}
 	report(c.Head().Number)
@@ -37,7 +37,7 @@ func (d *Driver) Watch(ctx context.Context, c *Client, report func(height uint64
 		reset chan<- struct{}
 	)
 	interval := func() time.Duration {
-		if works {
+		if works || d.settings.SendOnly {
 			return min(10*d.settings.PollInterval, 30*time.Second)
 		}
 		return d.settings.PollInterval

@@ -181,8 +181,8 @@ func TestPoolAwaitsTheFirstNode(t *testing.T) {
 				serves.Add(1)
 			}
 		}}, []Node[int]{
-			{"bad", madeDriver{connect: hangs}},
-			{"good", madeDriver{
+			{Name: "bad", Driver: madeDriver{connect: hangs}},
+			{Name: "good", Driver: madeDriver{
 				connect: func(context.Context) (int, error) { time.Sleep(3 * time.Second); return 7, nil },
 				watch: func(ctx context.Context, report func(uint64)) error {
 					for range 3 {
@@ -230,7 +230,7 @@ func TestPoolConnectsAgainWithinItsBound(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var last time.Time
 		attempts := 0
-		pool := NewPool(PoolSettings{}, []Node[int]{{"down", madeDriver{connect: func(context.Context) (int, error) {
+		pool := NewPool(PoolSettings{}, []Node[int]{{Name: "down", Driver: madeDriver{connect: func(context.Context) (int, error) {
 			if pause := time.Since(last); attempts > 0 && pause > 1500*time.Millisecond {
 				t.Errorf("attempt %d came after %s", attempts, pause)
 			}
@@ -254,7 +254,7 @@ func TestPoolAsksAHangingNodeOnce(t *testing.T) {
 			return func(context.Context) (int, error) { return client, nil }
 		}
 		pool := NewPool(PoolSettings{Timeout: 8 * time.Second}, []Node[int]{
-			{"first", madeDriver{connects(1), func(ctx context.Context, report func(uint64)) error {
+			{Name: "first", Driver: madeDriver{connects(1), func(ctx context.Context, report func(uint64)) error {
 				report(5)
 				for {
 					select {
@@ -265,7 +265,7 @@ func TestPoolAsksAHangingNodeOnce(t *testing.T) {
 					}
 				}
 			}}},
-			{"second", madeDriver{connects(2), func(ctx context.Context, report func(uint64)) error {
+			{Name: "second", Driver: madeDriver{connects(2), func(ctx context.Context, report func(uint64)) error {
 				report(5)
 				<-ctx.Done()
 				return ctx.Err()

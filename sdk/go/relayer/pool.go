@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/cenkalti/backoff/v5"
@@ -38,14 +39,34 @@ type Node[C any] struct {
 	// Name in the configuration.
 	Name   string
 	Driver Driver[C]
+	// SendOnly nodes take part in Broadcast and serve nothing else. What height their driver reports is of no concern.
+	SendOnly bool
 }
+
+// Selection is which of the nodes that serve equally well is asked first.
+type Selection int
+
+// The selections.
+const (
+	// InOrder asks the first of the configuration.
+	InOrder Selection = iota
+	// HighestHead asks the one with the newest block.
+	HighestHead
+	// RoundRobin asks each in its turn.
+	RoundRobin
+)
 
 // PoolSettings is what a Pool is made of, besides its nodes.
 type PoolSettings struct {
 	// Logger defaults to one that discards.
 	Logger *slog.Logger
+	// Selection of nodes; zero: InOrder.
+	Selection Selection
 	// MaxLag is how many blocks a node may be behind the newest of all before the others are asked first; 0: 5.
 	MaxLag uint64
+	// MaxSilence is how long a node may tell of no new block before the others are asked first; 0: for ever, as on
+	// chains that make none while nothing happens.
+	MaxSilence time.Duration
 	// Timeout bounds one call at one node; 0: 5 s. While another node can be asked, a call waits a quarter of it, and 2 s at
 	// least: a node that hangs must leave time for the next.
 	Timeout time.Duration
@@ -62,13 +83,14 @@ type PoolSettings struct {
 }
 
 // Pool keeps clients of several nodes of one chain and makes each call at the best of them: connected, not behind the
-// others, without a recent fault, first in the configuration. A node that fails is left for the next within the call.
+// others, without a recent fault, first by the Selection. A node that fails is left for the next within the call.
 type Pool[C any] struct {
 	settings PoolSettings
 	nodes    []*member[C]
 	ctx      context.Context
 	cancel   context.CancelFunc
 	running  sync.WaitGroup
+	turns    atomic.Uint64 // calls so far, for RoundRobin
 	reached  chan struct{} // closed when a node has told of a block for the first time
 	reach    func()
 }
@@ -81,6 +103,7 @@ type member[C any] struct {
 	state     relayerv1.NodeState
 	reason    string
 	height    uint64
+	news      time.Time // when the height last changed
 	faults    int       // in a row
 	until     time.Time // no block that it tells of clears it of them before
 	rest      time.Time // it is not connected before: it asked to be left alone
@@ -109,8 +132,8 @@ type unserved struct{ error }
 
 func (u unserved) Unwrap() error { return u.error }
 
-// Unserved marks an error as a node's word that it does not serve such calls: Do asks the next node, and holds it against
-// none.
+// Unserved marks an error as a node's word that it does not serve such calls: Do asks the next node, and holds it
+// against none.
 func Unserved(err error) error { return unserved{err} }
 
 // blameless tells whether a call that ended so says nothing against its node.
@@ -198,11 +221,17 @@ func (p *Pool[C]) session(m *member[C]) (served bool, err error) {
 		begins := !served
 		served = true
 		m.mu.Lock()
+		if m.height != height || begins {
+			m.news = time.Now()
+		}
 		m.height, m.state = height, relayerv1.NodeState_NODE_STATE_ALIVE
 		if time.Now().After(m.until) { // its pause after faults is over: it may be asked again
 			m.faults, m.reason = 0, ""
 		}
 		m.mu.Unlock()
+		if m.SendOnly {
+			return
+		}
 		p.reach()
 		if p.settings.Advanced != nil {
 			p.settings.Advanced(m.Name, height)
@@ -277,31 +306,59 @@ func later(known time.Time, rest time.Duration) time.Time {
 	return known
 }
 
-// ranked are the connected nodes, best first.
-func (p *Pool[C]) ranked() []*member[C] {
+// ranked are the connected nodes, best first; for sending, those that are for nothing else too, at the end.
+func (p *Pool[C]) ranked(sending bool) []*member[C] {
 	type rank struct {
 		*member[C]
-		lags   bool
+		late   bool
 		faults int
+		height uint64
+	}
+	nodes := p.nodes
+	if p.settings.Selection == RoundRobin && len(nodes) > 0 {
+		first := int(p.turns.Add(1) % uint64(len(nodes)))
+		nodes = slices.Concat(nodes[first:], nodes[:first])
 	}
 	newest := p.Height()
 	var ranks []rank
-	for _, m := range p.nodes {
+	for _, m := range nodes {
+		if m.SendOnly && !sending {
+			continue
+		}
 		m.mu.Lock()
 		if m.connected && time.Now().After(m.rest) {
-			ranks = append(ranks, rank{m, m.height+p.settings.MaxLag < newest, m.faults})
+			ranks = append(ranks, rank{m, p.late(m, newest) != "", m.faults, m.height})
 		}
 		m.mu.Unlock()
 	}
 	slices.SortStableFunc(ranks, func(a, b rank) int {
 		// One that failed comes after the others until it tells of a block again: one that hangs would cost each call its wait.
-		return cmp.Or(order(a.faults > 0, b.faults > 0), order(a.lags, b.lags), cmp.Compare(a.faults, b.faults))
+		better := cmp.Or(order(a.SendOnly, b.SendOnly), order(a.faults > 0, b.faults > 0), order(a.late, b.late),
+			cmp.Compare(a.faults, b.faults))
+		if better == 0 && p.settings.Selection == HighestHead {
+			return cmp.Compare(b.height, a.height)
+		}
+		return better
 	})
 	members := make([]*member[C], len(ranks))
 	for i, r := range ranks {
 		members[i] = r.member
 	}
 	return members
+}
+
+// late says why a node is asked after the others although it answers; empty: it is not. The node's lock is held.
+func (p *Pool[C]) late(m *member[C], newest uint64) string {
+	switch silence := time.Since(m.news); {
+	case m.SendOnly || m.news.IsZero():
+		return ""
+	case newest > m.height && newest-m.height > p.settings.MaxLag:
+		return fmt.Sprintf("is %d blocks behind the newest node and is asked last", newest-m.height)
+	case p.settings.MaxSilence > 0 && silence > p.settings.MaxSilence:
+		return fmt.Sprintf("has told of no new block for %s and is asked last", silence.Round(time.Second))
+	default:
+		return ""
+	}
 }
 
 func order(a, b bool) int {
@@ -320,7 +377,7 @@ func (p *Pool[C]) Height() uint64 {
 	var newest uint64
 	for _, m := range p.nodes {
 		m.mu.Lock()
-		if m.connected {
+		if m.connected && !m.SendOnly {
 			newest = max(newest, m.height)
 		}
 		m.mu.Unlock()
@@ -345,7 +402,7 @@ func (p *Pool[C]) Await(ctx context.Context) error {
 
 // Best returns the client that a call would be made with now.
 func (p *Pool[C]) Best() (client C, err error) {
-	ranked := p.ranked()
+	ranked := p.ranked(false)
 	if len(ranked) == 0 {
 		return client, p.unavailable(nil)
 	}
@@ -361,7 +418,7 @@ func (p *Pool[C]) Best() (client C, err error) {
 // Errors: the answered error, or UNAVAILABLE with each node's reason and no addresses.
 func (p *Pool[C]) Do(ctx context.Context, call func(ctx context.Context, client C) error) error {
 	tried := map[string]string{}
-	members := p.ranked()
+	members := p.ranked(false)
 	for i, m := range members {
 		timeout := p.settings.Timeout
 		if i < len(members)-1 {
@@ -406,7 +463,7 @@ func (p *Pool[C]) try(ctx context.Context, m *member[C], timeout time.Duration, 
 // go on, each within its own timeout. Answered errors matter more than faults: if no node succeeds the first of them is
 // returned. sure tells that every node which was asked answered.
 func (p *Pool[C]) Broadcast(ctx context.Context, call func(ctx context.Context, client C) error) (sure bool, err error) {
-	members := p.ranked()
+	members := p.ranked(true)
 	if len(members) == 0 {
 		return true, p.unavailable(nil)
 	}
@@ -460,7 +517,10 @@ func (p *Pool[C]) Why() string { return p.why(nil, silent) }
 // why takes a node's reason from what was tried, or from its state, or says of it what is given.
 func (p *Pool[C]) why(tried map[string]string, otherwise string) string {
 	var reasons []string
-	for _, s := range p.Statuses() {
+	for i, s := range p.Statuses() {
+		if p.nodes[i].SendOnly && tried[s.GetName()] == "" && s.GetState() == relayerv1.NodeState_NODE_STATE_ALIVE {
+			continue // it serves what it is for
+		}
 		reasons = append(reasons, fmt.Sprintf("%s %s", s.GetName(), cmp.Or(tried[s.GetName()], s.GetReason(), otherwise)))
 	}
 	if len(reasons) == 0 {
@@ -480,10 +540,8 @@ func (p *Pool[C]) Statuses() []*relayerv1.NodeStatus {
 			switch {
 			case m.faults > 0:
 				s.State = relayerv1.NodeState_NODE_STATE_UNREACHABLE
-			case m.height+p.settings.MaxLag < newest:
-				s.Reason = fmt.Sprintf("is %d blocks behind the newest node and is asked last", newest-m.height)
 			default:
-				s.Reason = ""
+				s.Reason = p.late(m, newest)
 			}
 		}
 		m.mu.Unlock()

@@ -145,8 +145,8 @@ func TestPoolLeavesABadNode(t *testing.T) {
 			height.Store(7)
 			first, second := scripted(t, "first", &height), scripted(t, "second", &height)
 			pool := NewPool(PoolSettings{Timeout: 300 * time.Millisecond, ReconnectMin: 5 * time.Millisecond, ReconnectMax: 20 * time.Millisecond}, []Node[plainClient]{
-				{"first", plainDriver{first.HTTPURL, 5 * time.Millisecond}},
-				{"second", plainDriver{second.HTTPURL, 5 * time.Millisecond}},
+				{Name: "first", Driver: plainDriver{first.HTTPURL, 5 * time.Millisecond}},
+				{Name: "second", Driver: plainDriver{second.HTTPURL, 5 * time.Millisecond}},
 			})
 			t.Cleanup(func() { pool.Close() })
 			who := func() (answer string, err error) {
@@ -191,7 +191,7 @@ func TestPoolSaysWhyNobodyServes(t *testing.T) {
 	var height atomic.Int64
 	server := scripted(t, "first", &height)
 	server.SetFault(relayertest.HTML)
-	pool := NewPool(PoolSettings{ReconnectMin: time.Millisecond, ReconnectMax: time.Millisecond}, []Node[plainClient]{{"primary", plainDriver{server.HTTPURL, time.Second}}})
+	pool := NewPool(PoolSettings{ReconnectMin: time.Millisecond, ReconnectMax: time.Millisecond}, []Node[plainClient]{{Name: "primary", Driver: plainDriver{server.HTTPURL, time.Second}}})
 	t.Cleanup(func() { pool.Close() })
 	eventually(t, "the reason is known", func() bool {
 		err := pool.Do(t.Context(), func(context.Context, plainClient) error { return nil })
@@ -204,7 +204,7 @@ func TestPoolReturnsAnswers(t *testing.T) {
 	t.Parallel()
 	var height atomic.Int64
 	server := scripted(t, "first", &height)
-	pool := NewPool(PoolSettings{}, []Node[plainClient]{{"primary", plainDriver{server.HTTPURL, time.Second}}})
+	pool := NewPool(PoolSettings{}, []Node[plainClient]{{Name: "primary", Driver: plainDriver{server.HTTPURL, time.Second}}})
 	t.Cleanup(func() { pool.Close() })
 	eventually(t, "it serves", func() bool { return pool.Statuses()[0].State == relayerv1.NodeState_NODE_STATE_ALIVE })
 	err := pool.Do(t.Context(), func(ctx context.Context, c plainClient) error {

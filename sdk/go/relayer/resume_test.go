@@ -67,7 +67,7 @@ func TestResumeEndsWithItsChain(t *testing.T) {
 func TestPage(t *testing.T) {
 	t.Parallel()
 	down := madeDriver{connect: func(ctx context.Context) (int, error) { <-ctx.Done(); return 0, ctx.Err() }}
-	pool := NewPool(PoolSettings{}, []Node[int]{{"a", down}, {"b", down}, {"c", down}})
+	pool := NewPool(PoolSettings{}, []Node[int]{{Name: "a", Driver: down}, {Name: "b", Driver: down}, {Name: "c", Driver: down}})
 	defer pool.Close()
 	for name, c := range map[string]struct {
 		size  uint32
