@@ -1,10 +1,12 @@
 package evm
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"math/big"
 	"slices"
 	"sync"
@@ -65,19 +67,28 @@ func newChain(config Config, loans relayerv1loop.CreateChainLoans, logger *slog.
 		heights: map[string]uint64{}, contracts: map[common.Address]*contract{}, queues: map[common.Address]*queue{},
 	}
 	var nodes []relayer.Node[*endpoint.Client]
-	for _, node := range config.Nodes {
+	for _, node := range config.inOrder() {
 		if !config.Enabled {
 			break
 		}
-		nodes = append(nodes, relayer.Node[*endpoint.Client]{Name: node.Name, Driver: endpoint.NewDriver(endpoint.Settings{
-			WSURL: string(node.WSURL), HTTPURL: string(node.HTTPURL), ChainID: id,
-			PollInterval: time.Duration(config.PollInterval), Timeout: time.Duration(config.RequestTimeout),
+		driver := endpoint.NewDriver(endpoint.Settings{
+			WSURL: string(node.WSURL), HTTPURL: string(node.HTTPURL), ChainID: id, SendOnly: node.SendOnly,
+			PollInterval: time.Duration(cmp.Or(config.NodePool.NewHeadsPollInterval, config.PollInterval)),
+			Timeout:      time.Duration(config.RequestTimeout),
+			BatchSize:    uint64(config.RPCDefaultBatchSize), Page: uint64(config.LogBackfillBatchSize),
 			Contracts: &c.events, Logged: c.logged,
-		})})
+		})
+		nodes = append(nodes, relayer.Node[*endpoint.Client]{Name: node.Name, Driver: driver, SendOnly: node.SendOnly})
+	}
+	lag := uint64(config.NodePool.SyncThreshold)
+	if lag == 0 {
+		lag = math.MaxUint64
 	}
 	c.pool = relayer.NewPool(relayer.PoolSettings{
 		Logger: logger, Timeout: time.Duration(config.RequestTimeout), Advanced: c.advanced, Serves: c.serves,
-		Observe: func(node, outcome string) { metrics.calls.WithLabelValues(config.ChainID, node, outcome).Inc() },
+		Selection: selections[config.NodePool.SelectionMode], MaxLag: lag,
+		MaxSilence: time.Duration(config.NoNewHeadsThreshold),
+		Observe:    func(node, outcome string) { metrics.calls.WithLabelValues(config.ChainID, node, outcome).Inc() },
 	}, nodes)
 	ctx, cancel := context.WithCancel(context.Background())
 	c.cancel = cancel
@@ -166,7 +177,9 @@ func (c *Chain) acquire(address common.Address) (*contract, error) {
 			address: address, pool: c.pool, hub: c.hub, backfill: uint64(c.config.LogBackfillDepth), logger: c.logger,
 			digester: evmutil.EVMOffchainConfigDigester{ChainID: c.id.Uint64(), ContractAddress: address},
 		}
-		followed.follow(time.Duration(c.config.PollInterval), 0, time.Duration(c.config.RequestTimeout))
+		followed.follow(
+			time.Duration(c.config.PollInterval), time.Duration(c.config.LogPollInterval), time.Duration(c.config.RequestTimeout),
+		)
 		c.contracts[address] = followed
 	}
 	followed.users++
@@ -202,7 +215,9 @@ func (c *Chain) queue(address common.Address) (*queue, error) {
 	}
 	sender := account.New(account.Settings{
 		Address: address, ChainID: c.id, Keystore: c.loans.Keystore, Pool: c.pool,
-		FinalityDepth: uint64(c.config.FinalityDepth), GasLimit: c.config.GasLimitDefault, Limit: c.config.limits(), Fees: c.config.fees(address),
+		FinalityDepth: uint64(c.config.FinalityDepth), FinalityTag: c.config.FinalityTagEnabled,
+		FinalityOffset: uint64(c.config.FinalizedBlockOffset),
+		GasLimit:       c.config.GasLimitDefault, Limit: c.config.limits(), Fees: c.config.fees(address),
 	})
 	unfunded := c.metrics.unfunded.WithLabelValues(c.config.ChainID, address.Hex())
 	q := &queue{account: sender, Queue: relayer.NewQueue(relayer.QueueSettings{

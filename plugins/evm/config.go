@@ -2,14 +2,18 @@ package evm
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"math/big"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/pelletier/go-toml/v2"
+
+	"github.com/loop-plugins/loop/sdk/go/relayer"
 )
 
 // Config is what a user sets of one chain: its section of the node's configuration. A key that is left out has the default
@@ -24,10 +28,22 @@ type Config struct {
 	PollInterval Duration
 	// RequestTimeout is the longest wait for one answer of a node.
 	RequestTimeout Duration
+	// NoNewHeadsThreshold is how long a node may tell of no new block before others are asked first; 0: for ever.
+	NoNewHeadsThreshold Duration
 	// FinalityDepth is how many blocks on top of a transaction make it final.
 	FinalityDepth uint32
+	// FinalityTagEnabled true takes as final what the chain's block "finalized" has instead.
+	FinalityTagEnabled bool
+	// FinalizedBlockOffset is by how many blocks what is final is taken to be less.
+	FinalizedBlockOffset uint32
 	// LogBackfillDepth is how many blocks back events are read when a contract is first followed.
 	LogBackfillDepth uint32
+	// LogBackfillBatchSize is of how many blocks one call reads events, at most.
+	LogBackfillBatchSize uint32
+	// LogPollInterval is the shortest time between two reads of a contract's events while none is pushed.
+	LogPollInterval Duration
+	// RPCDefaultBatchSize is the most calls in one request.
+	RPCDefaultBatchSize uint32
 	// GasLimitDefault is the gas limit of a transmission whose job names none.
 	GasLimitDefault uint64
 	// FeeCapDefault is the fee per gas, at most, of a first attempt, unless the base fee makes that too low.
@@ -36,20 +52,33 @@ type Config struct {
 	TipCapDefault Wei
 	// FeeCapMax is the fee per gas that no attempt goes beyond.
 	FeeCapMax Wei
-	// FeeBumpThreshold is how many blocks an attempt that a node has may miss before a dearer one replaces it; 0: no attempt is
-	// replaced for its fee.
+	// FeeBumpThreshold is how many blocks an attempt that a node has may miss before a dearer one replaces it; 0: no
+	// attempt is replaced for its fee.
 	FeeBumpThreshold uint32
 	// FeeBumpPercent is by how much. Nodes refuse replacements below 10.
 	FeeBumpPercent uint16
-	// ChainType names a family of chains whose peculiarities this one shares; those of chains that are known go by ChainID.
+	// ChainType names a family of chains whose peculiarities this one shares; those of chains that are known go by
+	// ChainID.
 	ChainType string `toml:",omitempty"`
+	NodePool  NodePoolConfig
 	// GasEstimator holds further prices and gas limits.
 	GasEstimator GasEstimatorConfig
 	Transactions TransactionsConfig
 	// KeySpecific in any order.
 	KeySpecific []KeySpecificConfig `toml:",omitempty"`
-	// Nodes in the order of preference.
+	// Nodes in the order of preference, among those of the same Order.
 	Nodes []NodeConfig
+}
+
+// NodePoolConfig is of the choice of nodes.
+type NodePoolConfig struct {
+	// SelectionMode is PriorityLevel (by Order), HighestHead or RoundRobin. TotalDifficulty is HighestHead: chains
+	// without mining have no other.
+	SelectionMode string
+	// SyncThreshold is how many blocks a node may be behind the newest of all before others are asked first; 0: any.
+	SyncThreshold uint32
+	// NewHeadsPollInterval goes before PollInterval as how often a node is asked for its newest block, unless it is 0.
+	NewHeadsPollInterval Duration
 }
 
 // NodeConfig is one RPC node. At least one of its addresses is needed; with both, blocks and events are pushed over WSURL
@@ -58,6 +87,10 @@ type NodeConfig struct {
 	Name    string
 	WSURL   Address
 	HTTPURL Address
+	// SendOnly nodes get transactions and are asked for nothing but their chain.
+	SendOnly bool `toml:",omitempty"`
+	// Order is 0 to 100, and nodes with a lower one are asked first; nil: 100.
+	Order *uint8
 }
 
 // DefaultConfig is the configuration of a chain of which nothing but its id and nodes is given. The figures are those of
@@ -67,8 +100,11 @@ func DefaultConfig() Config {
 	wei := func(n int64) Wei { return Wei{*new(big.Int).Mul(big.NewInt(n), gwei)} }
 	return Config{
 		Enabled: true, PollInterval: Duration(time.Second), RequestTimeout: Duration(10 * time.Second),
-		FinalityDepth: 50, LogBackfillDepth: 1000, GasLimitDefault: 500_000,
-		FeeCapDefault: wei(100), TipCapDefault: wei(1), FeeCapMax: wei(500), FeeBumpThreshold: 3, FeeBumpPercent: 20,
+		NoNewHeadsThreshold: Duration(3 * time.Minute), FinalityDepth: 50,
+		LogBackfillDepth: 1000, LogBackfillBatchSize: 1000, RPCDefaultBatchSize: 100,
+		NodePool:        NodePoolConfig{SelectionMode: "PriorityLevel", SyncThreshold: 5},
+		GasLimitDefault: 500_000,
+		FeeCapDefault:   wei(100), TipCapDefault: wei(1), FeeCapMax: wei(500), FeeBumpThreshold: 3, FeeBumpPercent: 20,
 	}
 }
 
@@ -113,6 +149,15 @@ func (c Config) check() error {
 	refuse(c.PollInterval < Duration(10*time.Millisecond), "PollInterval must be at least 10ms")
 	refuse(c.RequestTimeout < Duration(10*time.Millisecond), "RequestTimeout must be at least 10ms")
 	refuse(c.FinalityDepth == 0, "FinalityDepth must be at least 1")
+	refuse(c.NoNewHeadsThreshold < 0, "NoNewHeadsThreshold must not be negative")
+	refuse(c.LogPollInterval < 0, "LogPollInterval must not be negative")
+	refuse(c.LogBackfillBatchSize == 0, "LogBackfillBatchSize must be at least 1")
+	refuse(c.RPCDefaultBatchSize == 0, "RPCDefaultBatchSize must be at least 1")
+	_, known := selections[c.NodePool.SelectionMode]
+	refuse(!known, "NodePool.SelectionMode must be PriorityLevel, HighestHead, TotalDifficulty or RoundRobin")
+	refuse(c.NodePool.NewHeadsPollInterval < 0, "NodePool.NewHeadsPollInterval must not be negative")
+	reads := slices.ContainsFunc(c.Nodes, func(n NodeConfig) bool { return !n.SendOnly })
+	refuse(c.Enabled && len(c.Nodes) > 0 && !reads, "Nodes must hold one that is not SendOnly")
 	c.checkGas(refuse)
 	refuse(c.Enabled && len(c.Nodes) == 0, "Nodes must hold at least one node")
 	names := map[string]bool{}
@@ -128,6 +173,22 @@ func (c Config) check() error {
 		return errors.New(strings.Join(problems, "; "))
 	}
 	return nil
+}
+
+// selections are the modes of NodePool.
+var selections = map[string]relayer.Selection{
+	"PriorityLevel": relayer.InOrder, "HighestHead": relayer.HighestHead, "TotalDifficulty": relayer.HighestHead,
+	"RoundRobin": relayer.RoundRobin,
+}
+
+// inOrder are the nodes by their Order.
+func (c Config) inOrder() []NodeConfig {
+	const otherwise = 100
+	nodes := slices.Clone(c.Nodes)
+	slices.SortStableFunc(nodes, func(a, b NodeConfig) int {
+		return cmp.Compare(value(a.Order, otherwise), value(b.Order, otherwise))
+	})
+	return nodes
 }
 
 // Redacted is the configuration as TOML without addresses, for operators.

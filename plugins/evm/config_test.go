@@ -62,6 +62,11 @@ func TestParseConfig(t *testing.T) {
 		"no address":        {"ChainID = '1'\n[[Nodes]]\nName = 'a'", "Nodes[0] needs a WSURL or an HTTPURL"},
 		"schemes":           {"ChainID = '1'\n[[Nodes]]\nName = 'a'\nWSURL = 'http://geheim'\nHTTPURL = 'geheim'", "Nodes[0].WSURL must be a ws:// or wss:// address; Nodes[0].HTTPURL must be an http:// or https:// address"},
 		"least fees":        {"ChainID = '1'\nFeeCapDefault = '0'\nTipCapDefault = '0'" + node, ""},
+		"network": {"ChainID = '1'\nNoNewHeadsThreshold = '-1s'\nLogPollInterval = '-1s'\nLogBackfillBatchSize = 0\nRPCDefaultBatchSize = 0\n" +
+			"NodePool = {SelectionMode = 'Best', NewHeadsPollInterval = '-1s'}" + node + "SendOnly = true",
+			"NoNewHeadsThreshold must not be negative; LogPollInterval must not be negative; LogBackfillBatchSize must be at least 1; " +
+				"RPCDefaultBatchSize must be at least 1; NodePool.SelectionMode must be PriorityLevel, HighestHead, TotalDifficulty or RoundRobin; " +
+				"NodePool.NewHeadsPollInterval must not be negative; Nodes must hold one that is not SendOnly"},
 		"established names": {established + node, ""},
 		"a mode":            {"ChainID = '1'\nGasEstimator.Mode = 'Guess'" + node, "GasEstimator.Mode must be one of FixedPrice, BlockHistory, FeeHistory, SuggestedPrice, L2Suggested, Arbitrum"},
 		"gas":               {"ChainID = '1'\nGasEstimator.LimitMax = 1\nGasEstimator.LimitMultiplier = 0.0\nGasEstimator.LimitJobType.OCR2 = 9" + node, "GasEstimator.LimitMultiplier must be from 0.1 to 100; GasEstimator.LimitMax must be at least 21000; GasEstimator.LimitJobType.OCR2 must be at least 21000"},
@@ -206,5 +211,65 @@ func TestLowCeiling(t *testing.T) {
 	_, err = ParseConfig([]byte("ChainID = '1'\nEnabled = false\nGasEstimator.PriceMax = '1 wei'\nFeeCapDefault = '5 wei'"))
 	if err == nil || err.Error() != "FeeCapMax must be at least FeeCapDefault" {
 		t.Errorf("a ceiling below a default that is given: %v", err)
+	}
+}
+
+// Nodes are asked by their Order, and in that of the section where it is the same.
+func TestNodesInOrder(t *testing.T) {
+	t.Parallel()
+	const section = `ChainID = '1'
+Nodes = [
+  {Name = 'last', HTTPURL = 'http://h', Order = 100}, {Name = 'unsaid', HTTPURL = 'http://h'},
+  {Name = 'second', HTTPURL = 'http://h', Order = 1}, {Name = 'third', HTTPURL = 'http://h', Order = 1},
+  {Name = 'first', HTTPURL = 'http://h', Order = 0},
+]`
+	config, err := ParseConfig([]byte(section))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for _, node := range config.inOrder() {
+		names = append(names, node.Name)
+	}
+	if diff := cmp.Diff([]string{"first", "second", "third", "last", "unsaid"}, names); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// What is known of a chain's blocks holds where the section says nothing else.
+func TestPeculiarBlocks(t *testing.T) {
+	t.Parallel()
+	type facts struct {
+		Depth   uint32
+		Silence time.Duration
+	}
+	for name, c := range map[string]struct {
+		text string
+		want facts
+	}{
+		"any":                 {"ChainID = '1'", facts{50, 3 * time.Minute}},
+		"Arbitrum":            {"ChainID = '42161'", facts{50, 0}},
+		"a kind of Arbitrum":  {"ChainID = '77777'\nChainType = 'arbitrum'", facts{50, 0}},
+		"Arbitrum, otherwise": {"ChainID = '42161'\nNoNewHeadsThreshold = '1m'\nFinalityDepth = 9", facts{9, time.Minute}},
+		"Scroll":              {"ChainID = '534352'", facts{50, 0}},
+		"Linea":               {"ChainID = '59144'", facts{50, 0}},
+		"Metis":               {"ChainID = '1088'", facts{1, 0}},
+		"Rootstock":           {"ChainID = '30'", facts{20, 3 * time.Minute}},
+		"a kind of Rootstock": {"ChainID = '77777'\nChainType = 'rootstock'", facts{20, 3 * time.Minute}},
+		"Polygon":             {"ChainID = '137'", facts{500, 3 * time.Minute}},
+		"Amoy":                {"ChainID = '80002'", facts{500, 3 * time.Minute}},
+		"Polygon zkEVM":       {"ChainID = '1101'", facts{500, 3 * time.Minute}},
+		"ZKsync":              {"ChainID = '324'", facts{10, 3 * time.Minute}},
+		"Avalanche":           {"ChainID = '43114'", facts{1, 3 * time.Minute}},
+		"Kava":                {"ChainID = '2222'", facts{1, 3 * time.Minute}},
+		"Kaia":                {"ChainID = '8217'", facts{1, 3 * time.Minute}},
+	} {
+		config, err := ParseConfig([]byte(c.text + "\nEnabled = false"))
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		if diff := cmp.Diff(c.want, facts{config.FinalityDepth, time.Duration(config.NoNewHeadsThreshold)}); diff != "" {
+			t.Errorf("%s:\n%s", name, diff)
+		}
 	}
 }

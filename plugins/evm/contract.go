@@ -27,6 +27,8 @@ const (
 	// pages is how many calls read events in one turn: where a server allows few blocks in one, the way back is long,
 	// and other calls want to be made too.
 	pages = 10
+	// unasked is how often events are read where no node tells of a new block.
+	unasked = 15 * time.Second
 	// pardon is how long events are not read after they could not be.
 	pardon = 5 * time.Second
 	// overlap is how many blocks are read again at each poll, because a reorganisation may have put an event there.
@@ -90,7 +92,7 @@ func (c *contract) follow(interval, eventGap, timeout time.Duration) {
 	})
 	c.events = relayer.NewPoller(relayer.PollerSettings[struct{}]{
 		Subject: "the events of the contract " + c.address.Hex(), Fetch: c.listen, Why: c.pool.Why,
-		Retry: interval, Gap: max(gap, eventGap), Timeout: 2 * timeout,
+		Interval: max(unasked, eventGap), Retry: interval, Gap: max(gap, eventGap), Timeout: 2 * timeout,
 	})
 }
 

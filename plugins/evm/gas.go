@@ -91,7 +91,7 @@ type KeySpecificConfig struct {
 
 var modes = []string{"", "FixedPrice", "BlockHistory", "FeeHistory", "SuggestedPrice", "L2Suggested", "Arbitrum"}
 
-// peculiar is what the fees and limits of some chains need. What the operator says goes before it.
+// peculiar is what some chains need. What the operator says goes before it.
 type peculiar struct {
 	name string
 	ids  []string // ChainID
@@ -103,25 +103,34 @@ type peculiar struct {
 // documentation.
 var peculiars = []peculiar{
 	// A replacement is refused below so much.
-	{name: "Linea", ids: []string{"59144", "59141"}, keys: "FeeBumpPercent = 40"},
-	{name: "Polygon zkEVM", ids: []string{"1101", "2442"}, kind: "zkevm", keys: "FeeBumpPercent = 40"},
-	{name: "Rootstock", ids: []string{"30", "31"}, keys: "FeeBumpPercent = 40\nGasEstimator.EIP1559DynamicFees = false"},
+	{name: "Linea", ids: []string{"59144", "59141"}, kind: "linea", keys: "FeeBumpPercent = 40\n" + quiet},
+	{name: "Polygon zkEVM", ids: []string{"1101", "2442"}, kind: "zkevm", keys: "FeeBumpPercent = 40\nFinalityDepth = 500"},
+	{name: "Rootstock", ids: []string{"30", "31"}, kind: "rootstock",
+		keys: "FeeBumpPercent = 40\nFinalityDepth = 20\nGasEstimator.EIP1559DynamicFees = false"},
 	// A sequencer that takes transactions in their order has no use for a replacement.
-	{name: "Scroll", ids: []string{"534352", "534351"}, kind: "scroll", keys: "FeeBumpThreshold = 0"},
+	{name: "Scroll", ids: []string{"534352", "534351"}, kind: "scroll", keys: "FeeBumpThreshold = 0\n" + quiet},
 	// There is no mempool, and most of the gas limit is charged, used or not.
 	{name: "Hedera", ids: []string{"295", "296"}, kind: "hedera", keys: "FeeBumpThreshold = 0\nGasEstimator.EstimateLimit = true"},
 	// The gas of a call holds the price of its bytes on Ethereum, which no fixed limit foresees.
-	{name: "Arbitrum", ids: []string{"42161", "42170", "421614"}, kind: "arbitrum", keys: "GasEstimator.EstimateLimit = true"},
-	{name: "ZKsync", ids: []string{"324", "300"}, kind: "zksync", keys: "GasEstimator.EstimateLimit = true"},
+	{name: "Arbitrum", ids: []string{"42161", "42170", "421614"}, kind: "arbitrum", keys: "GasEstimator.EstimateLimit = true\n" + quiet},
+	{name: "ZKsync", ids: []string{"324", "300"}, kind: "zksync", keys: "GasEstimator.EstimateLimit = true\nFinalityDepth = 10"},
 	{name: "Mantle", ids: []string{"5000", "5003"}, kind: "mantle", keys: "GasEstimator.EstimateLimit = true\nTipCapDefault = '0'"},
-	// The least that nodes take.
-	{name: "Polygon", ids: []string{"137"}, keys: "GasEstimator.PriceMin = '30 gwei'\nGasEstimator.TipCapMin = '30 gwei'"},
-	{name: "Amoy", ids: []string{"80002"}, keys: "GasEstimator.PriceMin = '25 gwei'\nGasEstimator.TipCapMin = '25 gwei'"},
+	// The least that nodes take. Blocks were undone that "finalized" had.
+	{name: "Polygon", ids: []string{"137"},
+		keys: "GasEstimator.PriceMin = '30 gwei'\nGasEstimator.TipCapMin = '30 gwei'\nFinalityDepth = 500"},
+	{name: "Amoy", ids: []string{"80002"},
+		keys: "GasEstimator.PriceMin = '25 gwei'\nGasEstimator.TipCapMin = '25 gwei'\nFinalityDepth = 500"},
 	// Blocks have a base fee, and nodes take a gas price alone, or no tip.
-	{name: "Kaia", ids: []string{"8217", "1001"}, kind: "kaia", keys: "GasEstimator.EIP1559DynamicFees = false"},
-	{name: "Kava", ids: []string{"2222", "2221"}, keys: "GasEstimator.EIP1559DynamicFees = false"},
-	{name: "Metis", ids: []string{"1088", "59902"}, kind: "metis", keys: "GasEstimator.EIP1559DynamicFees = false"},
+	{name: "Kaia", ids: []string{"8217", "1001"}, kind: "kaia", keys: "GasEstimator.EIP1559DynamicFees = false\nFinalityDepth = 1"},
+	{name: "Kava", ids: []string{"2222", "2221"}, keys: "GasEstimator.EIP1559DynamicFees = false\nFinalityDepth = 1"},
+	{name: "Metis", ids: []string{"1088", "59902"}, kind: "metis",
+		keys: "GasEstimator.EIP1559DynamicFees = false\nFinalityDepth = 1\n" + quiet},
+	// A block is final at once.
+	{name: "Avalanche", ids: []string{"43114", "43113"}, keys: "FinalityDepth = 1"},
 }
+
+// quiet chains make no empty blocks: that one is silent tells nothing of its nodes.
+const quiet = "NoNewHeadsThreshold = '0s'"
 
 // peculiarTo finds what is peculiar to a chain: by its id, or else by its ChainType.
 func peculiarTo(id, kind string) (peculiar, bool) {

@@ -107,3 +107,25 @@ type methodNotFound struct{}
 
 func (methodNotFound) Error() string  { return "the method eth_getLogs does not exist/is not available" }
 func (methodNotFound) ErrorCode() int { return -32601 }
+
+// TestEventsAreReadSeldom holds that LogPollInterval bounds how often events are read while none is pushed, and nothing else.
+func TestEventsAreReadSeldom(t *testing.T) {
+	t.Parallel()
+	d := newDevchain(t)
+	f := newFeed(d, newOracles(t))
+	f.configure("a")
+	server := relayertest.NewServer(t, d.url)
+	x := newFixture(t)
+	chain, _ := x.chain(settings("LogPollInterval = '1h'\n", [2]string{"", server.HTTPURL}))
+	p, _ := x.provider(chain, "p", f.address, f.address)
+	_, err := p.LatestRoundRequested(t.Context(), everyRound)
+	must(t, err)
+	for range 3 {
+		before := server.Requests("eth_call")
+		d.mine()
+		eventually(t, "the views are read again", func() bool { return server.Requests("eth_call") > before })
+	}
+	if n := server.Requests("eth_getLogs"); n != 1 {
+		t.Errorf("events were read %d times", n)
+	}
+}

@@ -197,10 +197,7 @@ func (c EVMChain) check(chains *chainCheck, path string) {
 	if chains.identity("EVM", path, c.ChainID) && !decimal.MatchString(c.ChainID) {
 		p.add(path+".ChainID", "%q is not a chain's number in decimal", c.ChainID)
 	}
-	lasts(p, path+".PollInterval", c.PollInterval, 50*time.Millisecond, 5*time.Minute)
-	lasts(p, path+".RequestTimeout", c.RequestTimeout, 100*time.Millisecond, 5*time.Minute)
-	within(p, path+".FinalityDepth", c.FinalityDepth, 1, 10_000)
-	within(p, path+".LogBackfillDepth", c.LogBackfillDepth, 1, 10_000_000)
+	c.checkNetwork(p, path)
 	if c.GasLimitDefault < leastGas {
 		p.add(path+".GasLimitDefault", "%d is below %d, which is what a bare transfer takes", c.GasLimitDefault, leastGas)
 	}

@@ -491,6 +491,7 @@ func TestEVMChainTOML(t *testing.T) {
 	}
 	// The relayer has defaults of its own for these, which differ between chains: only what the file has is handed on.
 	chain.FeeCapMax, chain.FeeBumpThreshold, chain.FeeBumpPercent = config.Wei{}, 0, 0
+	chain.NoNewHeadsThreshold = config.Duration{}
 	if diff := cmp.Diff(chain, back, compare); diff != "" {
 		t.Errorf("the chain changed on its way:\n%s", diff)
 	}

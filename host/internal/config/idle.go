@@ -31,8 +31,8 @@ type idle struct {
 	keys []string // by path below the chain's table
 	// why they change nothing, as the second half of a sentence.
 	why string
-	// off marks switches that are taken only while they are false: under true the node would do another thing than it was
-	// told.
+	// off marks switches that are taken only while they are false: under true the node would do another thing than it
+	// was told.
 	off bool
 }
 

@@ -32,6 +32,9 @@ type Settings struct {
 	Pool     *Pool
 	// FinalityDepth is how many blocks on top of a transaction make it final.
 	FinalityDepth uint64
+	// FinalityTag takes as final what the chain's block "finalized" has instead, and FinalityOffset that many blocks less.
+	FinalityTag    bool
+	FinalityOffset uint64
 	// GasLimit of fillers.
 	GasLimit uint64
 	Limit    Limit

@@ -50,7 +50,21 @@ func (a *Account) survey(ctx context.Context, client *endpoint.Client, known uin
 		next, final hexutil.Uint64
 	)
 	calls := []rpc.BatchElem{endpoint.LatestBlock(&head), {Method: "eth_getTransactionCount", Args: []any{a.settings.Address, "latest"}, Result: &next}}
-	depth := min(a.settings.FinalityDepth, memory)
+	behind := a.settings.FinalityDepth + a.settings.FinalityOffset
+	newest := &head.Number // from which behind is counted
+	if a.settings.FinalityTag {
+		newest, behind = new(uint64), a.settings.FinalityOffset
+		if len(flights) > 0 {
+			var err error
+			if *newest, err = client.Finalized(ctx); err != nil {
+				return relayer.Survey{}, err
+			}
+		}
+	}
+	depth := min(behind, memory)
+	if a.settings.FinalityTag {
+		depth = memory // wherever the final block is, nodes keep no state that is older
+	}
 	if now := client.Head().Number; len(flights) > 0 && now > depth {
 		calls = append(calls, rpc.BatchElem{Method: "eth_getTransactionCount", Args: []any{a.settings.Address, hexutil.Uint64(now - depth)}, Result: &final})
 	}
@@ -95,7 +109,7 @@ func (a *Account) survey(ctx context.Context, client *endpoint.Client, known uin
 	}
 	survey := relayer.Survey{Next: uint64(next)}
 	for _, f := range flights {
-		outcome := a.outcome(f, head.Number, uint64(next), uint64(final), receipts)
+		outcome := a.outcome(f, head.Number, *newest-min(behind, *newest), uint64(next), uint64(final), receipts)
 		if outcome.State == relayer.Lost && slices.ContainsFunc(f.Attempts, func(attempt relayer.Attempt) bool { return untold[attempt.Hash] }) {
 			outcome = relayer.Outcome{}
 		}
@@ -128,15 +142,18 @@ func (a *Account) forget(flying map[string]**receipt) {
 	maps.DeleteFunc(a.standing, func(hash string, _ standing) bool { return flying[hash] == nil })
 }
 
-func (a *Account) outcome(f relayer.Flight, head, next, final uint64, receipts map[string]**receipt) relayer.Outcome {
+// outcome is what became of a flight. Blocks up to settled are final but the first, which holds no transactions, and
+// final is the account's next nonce at such a block.
+func (a *Account) outcome(
+	f relayer.Flight, head, settled, next, final uint64, receipts map[string]**receipt,
+) relayer.Outcome {
 	for _, attempt := range f.Attempts {
 		r := *receipts[attempt.Hash]
 		if r == nil || r.Block == nil || r.Status == nil {
 			continue
 		}
 		outcome := relayer.Outcome{Hash: attempt.Hash}
-		buried := new(big.Int).Add(r.Block.ToInt(), new(big.Int).SetUint64(a.settings.FinalityDepth))
-		forGood := buried.Cmp(new(big.Int).SetUint64(head)) <= 0
+		forGood := settled > 0 && r.Block.ToInt().Cmp(new(big.Int).SetUint64(settled)) <= 0
 		switch ok := uint64(*r.Status) == types.ReceiptStatusSuccessful; {
 		case ok && forGood:
 			outcome.State = relayer.SucceededForGood

@@ -17,13 +17,32 @@ func LatestBlock(head *Head) rpc.BatchElem {
 	return rpc.BatchElem{Method: "eth_getBlockByNumber", Args: []any{"latest", false}, Result: head}
 }
 
+// Finalized is the number of the block that the chain itself calls final; 0 while it calls none so.
+func (c *Client) Finalized(ctx context.Context) (uint64, error) {
+	var block *Head
+	err := c.rpc.CallContext(ctx, &block, "eth_getBlockByNumber", "finalized", false)
+	var answer rpc.Error
+	switch {
+	case errors.As(err, &answer) && says(answer.Error(), noneFinal), err == nil && block == nil:
+		return 0, nil
+	case err != nil:
+		err = classify(err)
+		failure := fmt.Errorf("read the finalized block, which FinalityTagEnabled wants: %w", err)
+		if isAnswer(err) {
+			failure = relayer.Answered(failure)
+		}
+		return 0, failure
+	}
+	return block.Number, nil
+}
+
 // View is the part of a batch that asks a contract at the newest block. What it returned must pass Output.
 func View(contract common.Address, input []byte, output *hexutil.Bytes) rpc.BatchElem {
 	return rpc.BatchElem{Method: "eth_call", Args: []any{Object(contract, input), "latest"}, Result: output}
 }
 
-// Object is a call as eth_call and eth_estimateGas take it. Its bytes stand under both names that there are: some servers
-// know "data" alone and some like "input" better, and those that know both take them where they are equal.
+// Object is a call as eth_call and eth_estimateGas take it. Its bytes stand under both names that there are: some
+// servers know "data" alone and some like "input" better, and those that know both take them where they are equal.
 func Object(to common.Address, input []byte) map[string]any {
 	return map[string]any{"to": to, "input": hexutil.Bytes(input), "data": hexutil.Bytes(input)}
 }

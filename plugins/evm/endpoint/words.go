@@ -47,6 +47,12 @@ var answers = []phrase{
 	{"gas limit", "Hedera of old has -32005 for a transaction's"},
 }
 
+// noneFinal are said by nodes of a chain that has called no block final yet.
+var noneFinal = []phrase{
+	{"finalized block not found", "go-ethereum"},
+	{"finalized block is not available", "several"},
+}
+
 // noBatches are said by servers that refuse a batch, or a method in one.
 var noBatches = []phrase{
 	{"batch", "go-ethereum: batch too large"},

@@ -15,8 +15,21 @@ else:
 UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600}
 WEI = {"gwei": 10**9, "ether": 10**18, "wei": 1}
 
-# Keys of the node's reference configuration that this relayer has no use for: it raises no fees.
-UNUSED = ("FinalityDepth", "FeeCapMax", "FeeBumpThreshold", "FeeBumpPercent")
+# Keys of the node's reference configuration that this relayer has no use for: it raises no fees, asks one node after the
+# other, and its batches are small.
+UNUSED = (
+    "FinalityDepth",
+    "FinalityTagEnabled",
+    "FinalizedBlockOffset",
+    "FeeCapMax",
+    "FeeBumpThreshold",
+    "FeeBumpPercent",
+    "LogBackfillBatchSize",
+    "LogPollInterval",
+    "NoNewHeadsThreshold",
+    "NodePool",
+    "RPCDefaultBatchSize",
+)
 
 
 class ConfigError(ValueError):

@@ -10,7 +10,8 @@ GOOD = b'ChainID = "1337"\n[[Nodes]]\nName = "a"\nWSURL = "ws://x"\nHTTPURL = "h
 
 
 def test_good() -> None:
-    config = parse(b'PollInterval = "1m1.5s"\nFeeCapDefault = "7 gwei"\nFinalityDepth = 9\n' + GOOD)
+    unused = b'FinalityDepth = 9\nNodePool = {SelectionMode = "PriorityLevel"}\nRPCDefaultBatchSize = 100\n'
+    config = parse(b'PollInterval = "1m1.5s"\nFeeCapDefault = "7 gwei"\n' + unused + GOOD)
     assert (config.chain_id, config.poll_interval, config.fee_cap) == (1337, 61.5, 7 * 10**9)
     assert "secret" not in config.redacted() + repr(config)
     assert parse(config.redacted().replace("[redacted]", "http://h").encode()) == parse(
