@@ -30,6 +30,11 @@ type transport struct {
 	most int64 // MiB
 }
 
+// redirects tells what http.Client follows.
+func redirects(response *http.Response) bool {
+	return response.StatusCode/100 == 3 && response.Header.Get("Location") != ""
+}
+
 // longestError is how many bytes are read of an answer whose status is not 2xx.
 const longestError = 1 << 20
 
@@ -39,7 +44,7 @@ func (t transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	if err != nil {
 		return nil, err
 	}
-	if response.StatusCode/100 == 2 {
+	if response.StatusCode/100 == 2 || redirects(response) {
 		response.Body = struct {
 			io.Reader
 			io.Closer
@@ -61,7 +66,8 @@ func (t transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 	after := retryAfter(response.Header, time.Now())
 	switch {
-	case after > 0, response.StatusCode == http.StatusTooManyRequests, response.StatusCode == http.StatusPaymentRequired:
+	case after > 0,
+		response.StatusCode == http.StatusTooManyRequests, response.StatusCode == http.StatusPaymentRequired:
 		return nil, Throttled(fault, after)
 	default:
 		return nil, fault
@@ -75,7 +81,8 @@ func (t transport) CloseIdleConnections() {
 	}
 }
 
-// speaksOfItself tells the statuses by which a server, or a proxy before it, says something of itself and not of a call.
+// speaksOfItself tells the statuses by which a server, or a proxy before it, says something of itself and not of a
+// call.
 func speaksOfItself(status int) bool {
 	switch status {
 	case http.StatusUnauthorized, http.StatusPaymentRequired, http.StatusForbidden, http.StatusProxyAuthRequired,
@@ -108,8 +115,8 @@ func errorWords(body []byte) (words string, isError bool) {
 	return one.Error.Message, true
 }
 
-// retryAfter is how long a server asks to be left alone: in seconds, or until a time that is compared with the server's own
-// clock where it tells it.
+// retryAfter is how long a server asks to be left alone: in seconds, or until a time that is compared with the
+// server's own clock where it tells it.
 func retryAfter(header http.Header, now time.Time) time.Duration {
 	text := strings.TrimSpace(header.Get("Retry-After"))
 	if seconds, err := strconv.ParseUint(text, 10, 64); err == nil {
@@ -127,7 +134,8 @@ func retryAfter(header http.Header, now time.Time) time.Duration {
 	return max(0, until.Sub(now))
 }
 
-// longestRest bounds how long a node is left alone: feeds must go on soon after an operator has paid, or a day has begun.
+// longestRest bounds how long a node is left alone: feeds must go on soon after an operator has paid, or a day has
+// begun.
 const longestRest = time.Minute
 
 type throttled struct {
@@ -137,8 +145,8 @@ type throttled struct {
 
 func (t throttled) Unwrap() error { return t.error }
 
-// Throttled marks an error as a node's word that it is asked too often. A Pool leaves the node alone for the time given, a
-// minute at most; 0: the node gives none.
+// Throttled marks an error as a node's word that it is asked too often. A Pool leaves the node alone for the time
+// given, a minute at most; 0: the node gives none.
 func Throttled(err error, after time.Duration) error {
 	return throttled{err, min(max(after, 0), longestRest)}
 }

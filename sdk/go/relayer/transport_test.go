@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -132,5 +133,32 @@ func TestTransport(t *testing.T) {
 				t.Error(diff)
 			}
 		})
+	}
+}
+
+// TestTransportRedirects holds that a server which has moved is found.
+func TestTransportRedirects(t *testing.T) {
+	t.Parallel()
+	mux := http.NewServeMux()
+	mux.Handle("/old", http.RedirectHandler("/new", http.StatusPermanentRedirect))
+	mux.HandleFunc("/new", func(w http.ResponseWriter, r *http.Request) { _, _ = io.Copy(w, r.Body) })
+	mux.HandleFunc("/nowhere", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusFound) })
+	server := httptest.NewServer(mux)
+	defer server.Close()
+	client := &http.Client{Transport: Transport(server.Client().Transport, 1)}
+	for path, want := range map[string]string{"/old": "hello", "/nowhere": "answers with HTTP status 302"} {
+		response, err := client.Post(server.URL+path, "text/plain", strings.NewReader("hello"))
+		got := Reason(err)
+		if err == nil {
+			body, err := io.ReadAll(response.Body)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got = string(body)
+			_ = response.Body.Close()
+		}
+		if got != want {
+			t.Errorf("%s: %q, want %q", path, got, want)
+		}
 	}
 }
