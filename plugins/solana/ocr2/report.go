@@ -1,12 +1,12 @@
 package ocr2
 
 import (
-	"cmp"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"math/big"
 	"slices"
+	"sort"
 )
 
 // ReportLength is the length of every report.
@@ -31,14 +31,18 @@ type Observation struct {
 // Report is what the oracles agreed on.
 type Report struct {
 	Time uint32
-	// Observers in the order of their values.
+	// Observers in the order of their values; those of equal values stand as BuildReport says.
 	Observers       []uint8
 	Median          *big.Int
 	JuelsPerFeeCoin *big.Int
 }
 
-// BuildReport makes the report of some observations: the median of times, of values and of juels, each by itself. Of an
-// even number it is the upper one, as the oracles all agree on.
+// BuildReport makes the report of some observations: the median of times, of juels and of values, each by itself. Of an
+// even number it is the upper one.
+//
+// Every oracle must make the same bytes, since each signs them. The established node's codec (chainlink-solana's
+// pkg/solana/report.go) sorts one slice by time, then by juels, then by value, each time with sort.Slice, which is not
+// stable: the order of observers with equal values comes of all three. No other sort will do, and none may begin anew.
 func BuildReport(observations []Observation) ([]byte, error) {
 	n := len(observations)
 	if n == 0 || n > MaxOracles {
@@ -50,17 +54,16 @@ func BuildReport(observations []Observation) ([]byte, error) {
 		}
 	}
 	sorted := slices.Clone(observations)
-	slices.SortStableFunc(sorted, func(a, b Observation) int { return cmp.Compare(a.Time, b.Time) })
+	sort.Slice(sorted, func(i, j int) bool { return sorted[i].Time < sorted[j].Time })
 	report := binary.BigEndian.AppendUint32(make([]byte, 0, ReportLength), sorted[n/2].Time)
 	report = append(report, byte(n))
 	report = report[:ReportLength]
-	slices.SortStableFunc(sorted, func(a, b Observation) int { return a.JuelsPerFeeCoin.Cmp(b.JuelsPerFeeCoin) })
+	sort.Slice(sorted, func(i, j int) bool { return sorted[i].JuelsPerFeeCoin.Cmp(sorted[j].JuelsPerFeeCoin) < 0 })
 	// The program reads 8 unsigned bytes and the deployed codec writes signed ones: what both take is below 2^63.
 	if juels := sorted[n/2].JuelsPerFeeCoin; juels.Sign() < 0 || !putSigned(report[juelsAt:], juels) {
 		return nil, errors.New("juels per fee coin are negative or do not fit into 63 bits")
 	}
-	sorted = slices.Clone(observations)
-	slices.SortStableFunc(sorted, func(a, b Observation) int { return a.Value.Cmp(b.Value) })
+	sort.Slice(sorted, func(i, j int) bool { return sorted[i].Value.Cmp(sorted[j].Value) < 0 })
 	if !putSigned(report[medianAt:juelsAt], sorted[n/2].Value) {
 		return nil, errors.New("the median does not fit into 128 bits")
 	}

@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"math/big"
 	"os"
 	"strings"
@@ -203,6 +204,42 @@ func TestReport(t *testing.T) {
 	want := ocr2.Report{Time: 1700000030, Observers: []uint8{12, 3, 0, 1}, Median: big.NewInt(900), JuelsPerFeeCoin: big.NewInt(9)}
 	if err != nil || cmp.Diff(want, got, compareBig) != "" {
 		t.Errorf("ParseReport = %+v, %v", got, err)
+	}
+}
+
+// TestReportsOfTies holds reports of equal times, values and juels to the bytes that the established node makes of them, for
+// every number of oracles. They follow from the very swaps of Go's sort.Slice: should a release of Go change those, it changes
+// reports, nodes built with it do not add up with others, and this fails.
+func TestReportsOfTies(t *testing.T) {
+	t.Parallel()
+	var cases [][2]json.RawMessage
+	if err := json.Unmarshal(file(t, "reports.json"), &cases); err != nil {
+		t.Fatal(err)
+	}
+	sizes := map[int]int{}
+	for _, c := range cases {
+		var (
+			drawn [][4]int64
+			want  string
+		)
+		if err := errors.Join(json.Unmarshal(c[0], &drawn), json.Unmarshal(c[1], &want)); err != nil {
+			t.Fatal(err)
+		}
+		sizes[len(drawn)]++
+		var observations []ocr2.Observation
+		for _, o := range drawn {
+			observations = append(observations, ocr2.Observation{
+				Time: uint32(o[0]), Value: big.NewInt(o[1]), JuelsPerFeeCoin: big.NewInt(o[2]), Observer: uint8(o[3]),
+			})
+		}
+		if report, err := ocr2.BuildReport(observations); err != nil || hex.EncodeToString(report) != want {
+			t.Errorf("time, value, juels and observer %v: %x, %v, want %s", drawn, report, err, want)
+		}
+	}
+	for n := 4; n <= ocr2.MaxOracles; n++ {
+		if sizes[n] == 0 {
+			t.Errorf("no report of %d observations is tried", n)
+		}
 	}
 }
 

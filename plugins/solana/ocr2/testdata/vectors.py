@@ -1,6 +1,6 @@
 """Computes the vectors beside this file, with nothing but Python's own library: run it by hand.
 
-    python3 vectors.py          prints vectors.json and writes state.bin and transmissions.bin
+    python3 vectors.py          prints vectors.json and writes state.bin, transmissions.bin and reports.json
 """
 
 import base64
@@ -248,11 +248,174 @@ for n in range(1, 9):
         put(200 + 48 * (5 + (n // 2 - 1) % 3), record, feed)
 open("transmissions.bin", "wb").write(feed)
 
+
+
+# ---- Go's sort.Slice, as Go 1.24 and later have it (sort/zsortfunc.go): where equal elements come to stand is part of the report ----
+
+
+class GoSort:
+    """Sorts a list in place by a key. took names the branches that were gone through."""
+
+    def __init__(self, data, key):
+        self.d, self.key, self.took = data, key, set()
+        self.sort(0, len(data), len(data).bit_length())
+
+    def less(self, i, j):
+        return self.key(self.d[i]) < self.key(self.d[j])
+
+    def swap(self, i, j):
+        self.d[i], self.d[j] = self.d[j], self.d[i]
+
+    def insertion(self, a, b):
+        for i in range(a + 1, b):
+            while i > a and self.less(i, i - 1):
+                self.swap(i, i - 1)
+                i -= 1
+
+    def heap(self, a, b):
+        def down(root, end):
+            while (child := 2 * root + 1) < end:
+                if child + 1 < end and self.less(a + child, a + child + 1):
+                    child += 1
+                if not self.less(a + root, a + child):
+                    return
+                self.swap(a + root, a + child)
+                root = child
+
+        n = b - a
+        for i in range((n - 1) // 2, -1, -1):
+            down(i, n)
+        for i in range(n - 1, -1, -1):
+            self.swap(a, a + i)
+            down(0, i)
+
+    def shuffle(self, a, b):
+        n = b - a
+        bits, size = n, 1 << n.bit_length()
+        for i in range(a + n // 4 * 2 - 1, a + n // 4 * 2 + 2):
+            bits ^= bits << 13 & 2**64 - 1
+            bits ^= bits >> 7
+            bits ^= bits << 17 & 2**64 - 1
+            other = bits & size - 1
+            self.swap(i, a + (other - n if other >= n else other))
+
+    def pivot(self, a, b):
+        quarter, swaps = (b - a) // 4, 0
+        i, j, k = a + quarter, a + 2 * quarter, a + 3 * quarter
+        if self.less(j, i):
+            i, j, swaps = j, i, swaps + 1
+        if self.less(k, j):
+            j, k, swaps = k, j, swaps + 1
+        if self.less(j, i):
+            i, j, swaps = j, i, swaps + 1
+        return j, swaps == 0  # the hint of a falling order wants 12 swaps, which below 50 elements there never are
+
+    def sort(self, a, b, limit):
+        balanced = partitioned = True
+        while (n := b - a) > 12:
+            if limit == 0:
+                self.took.add("heap")
+                return self.heap(a, b)
+            if not balanced:
+                self.took.add("shuffle")
+                self.shuffle(a, b)
+                limit -= 1
+            pivot, rising = self.pivot(a, b)
+            if balanced and partitioned and rising and not any(self.less(i, i - 1) for i in range(a + 1, b)):
+                self.took.add("sorted")
+                return
+            if a > 0 and not self.less(a - 1, pivot):
+                self.took.add("equal")
+                a = self.partition_equal(a, b, pivot)
+                continue
+            self.took.add("partition")
+            mid, partitioned = self.partition(a, b, pivot)
+            left, right = mid - a, b - mid
+            if left < right:
+                balanced = left >= n // 8
+                self.sort(a, mid, limit)
+                a = mid + 1
+            else:
+                balanced = right >= n // 8
+                self.sort(mid + 1, b, limit)
+                b = mid
+        self.insertion(a, b)
+
+    def partition(self, a, b, pivot):
+        self.swap(a, pivot)
+        i, j, untouched = a + 1, b - 1, True
+        while True:
+            while i <= j and self.less(i, a):
+                i += 1
+            while i <= j and not self.less(j, a):
+                j -= 1
+            if i > j:
+                self.swap(j, a)
+                return j, untouched
+            self.swap(i, j)
+            i, j, untouched = i + 1, j - 1, False
+
+    def partition_equal(self, a, b, pivot):
+        self.swap(a, pivot)
+        i, j = a + 1, b - 1
+        while True:
+            while i <= j and not self.less(a, i):
+                i += 1
+            while i <= j and self.less(a, j):
+                j -= 1
+            if i > j:
+                return i
+            self.swap(i, j)
+            i, j = i + 1, j - 1
+
+
+def report_of(observations):
+    """A report, and the branches that the sorting went through: one list, sorted by time, by juels, by value."""
+    o, n, took = list(observations), len(observations), set()
+    medians = {}
+    for field in (0, 2, 1):
+        took |= GoSort(o, lambda e: e[field]).took
+        medians[field] = o[n // 2][field]
+    observers = bytes(e[3] for e in o)
+    text = struct.pack(">IB", medians[0], n) + observers.ljust(32, b"\0") + medians[1].to_bytes(16, "big", signed=True) + struct.pack(">Q", medians[2])
+    return text, observers, took
+
+
 # Time, value, juels and observer; their medians are those of three different oracles.
 OBSERVATIONS = [(1700000030, -7, 5, 3), (1700000010, 900, 70000000000, 0), (1700000020, -1000, 9, 12), (1700000040, 10**25, 6, 1)]
-mid = lambda i: sorted(o[i] for o in OBSERVATIONS)[len(OBSERVATIONS) // 2]
-observers = bytes(o[3] for o in sorted(OBSERVATIONS, key=lambda o: o[1]))
-report = struct.pack(">IB", mid(0), len(OBSERVATIONS)) + observers.ljust(32, b"\0") + mid(1).to_bytes(16, "big", signed=True) + struct.pack(">Q", mid(2))
+report, observers, _ = report_of(OBSERVATIONS)
+
+
+def draw(n, seed, tied):
+    """n observations of which only the fields that are not tied differ from one another. Their order is nobody's."""
+    def number(what, below):
+        return int.from_bytes(hashlib.sha256(f"{n} {seed} {tied} {what}".encode()).digest(), "big") % below
+
+    columns = {f: sorted(range(n), key=lambda i: number((f, i), 2**64)) for f in ("time", "value", "juels", "observer")}
+    for f in tied:
+        columns[f] = [number((f, i), 2 + seed % 3) for i in range(n)]
+    return list(zip(columns["time"], columns["value"], columns["juels"], columns["observer"]))
+
+
+# Each size from 4 to the most that a report holds, with ties by every two of the three orders, by all, and by none. Of
+# many draws those are kept that go through the branches of the sort that few go through, and as many of the others.
+cases, reached = [[(0, 7, 2, 0), (0, 7, 1, 1), (0, 8, 1, 2), (0, 9, 1, 3)]], set()
+for n in range(4, 20):
+    for tied in (["value", "juels"], ["value", "time"], ["juels", "time"], ["value", "juels", "time"], []):
+        kept, seen = 0, set()
+        for seed in range(400):
+            case = draw(n, seed, tied)
+            took = report_of(case)[2]
+            if kept < 2 or took - seen:
+                cases.append(case)
+                kept += 1
+            seen |= took
+        reached |= seen
+assert reached >= {"shuffle", "sorted", "equal", "partition"}, reached
+
+# A line for each case: the observations as [time, value, juels, observer], and the report.
+lines = [json.dumps([case, report_of(case)[0].hex()], separators=(",", ":")) for case in cases]
+open("reports.json", "w").write("[\n" + ",\n".join(lines) + "\n]\n")
 
 context = digest + bytes(27) + struct.pack(">IB", 0x01020304, 5) + counted(32)
 report_hash = hashlib.sha256(bytes([len(report)]) + report + context).digest()
