@@ -170,6 +170,27 @@ export class Ledger extends EventEmitter {
     return signature;
   }
 
+  // Puts a transaction of version 1 into the current block, as somebody else's: it touches nothing but its payer. The machine
+  // runs none of that version; what readers of blocks make of one can be tried all the same.
+  version1({ priorityFee, computeUnitLimit }) {
+    const [payer, program] = [0, 1].map(() => bs58.encode(randomBytes(32)));
+    const signature = bs58.encode(randomBytes(64));
+    const message = {
+      version: 1,
+      header: { numRequiredSignatures: 1, numReadonlySignedAccounts: 0, numReadonlyUnsignedAccounts: 1 },
+      accountKeys: [payer, program],
+      recentBlockhash: this.#blocks.get(this.slot).hash,
+      instructions: [{ programIdIndex: 1, accounts: [0], data: Buffer.alloc(0) }],
+      transactionConfig: { priorityFee, computeUnitLimit },
+    };
+    const { fee, price } = feeOf(message);
+    this.#record({
+      signature, addresses: message.accountKeys, slot: this.slot, err: null, logs: [], fee, units: computeUnitLimit,
+      tx: { signatures: [signature], message }, price: Number(price), writable: [payer], before: [fee, 1], after: [0, 1], returned: null, inner: [],
+    });
+    return signature;
+  }
+
   addProgram(address, program) {
     this.#changing([address], () => this.#svm.addProgram(bs58.decode(address), program));
     this.emit('change', this.slot);

@@ -1,6 +1,6 @@
 // A Solana chain for tests. It prints one line of JSON with its addresses when it serves, and ends when its stdin does.
 //
-//   node main.mjs [--nodes 1] [--slot-ms 400] [--hash-window 150] [--confirmed-after 1] [--finalized-after 31]
+//   node main.mjs [--nodes 1] [--slot-ms 200] [--hash-window 150] [--confirmed-after 1] [--finalized-after 31]
 //
 // All nodes show one ledger. A server of its own, which never fails, has the methods that a validator does not have:
 //
@@ -9,6 +9,7 @@
 //   loop_airdrop(address, lamports)
 //   loop_warp(slots)                  that many slots at once
 //   loop_tick(milliseconds)           a slot every so often; 0: none by itself
+//   loop_version1({priorityFee, computeUnitLimit})   somebody's transaction of version 1, in the current block
 //   loop_fault(node, fault or null)   see server.mjs
 
 import { readFileSync } from 'node:fs';
@@ -21,7 +22,7 @@ import { Server } from './server.mjs';
 const { values } = parseArgs({
   options: {
     nodes: { type: 'string', default: '1' },
-    'slot-ms': { type: 'string', default: '400' },
+    'slot-ms': { type: 'string', default: '200' },
     'hash-window': { type: 'string', default: '150' },
     'confirmed-after': { type: 'string', default: '1' },
     'finalized-after': { type: 'string', default: '31' },
@@ -64,6 +65,7 @@ const admin = new Server(new Node(ledger, commitment), {
     ledger.tick(milliseconds);
     return true;
   },
+  loop_version1: ({ priorityFee, computeUnitLimit }) => ledger.version1({ priorityFee, computeUnitLimit }),
   async loop_fault(node, fault) {
     if (!servers[node]) throw invalid(`there is no node ${node}; their numbers go from 0 to ${servers.length - 1}`);
     await servers[node].fail(fault);

@@ -117,6 +117,7 @@ function transactionAsJSON(record, options) {
   const { tx } = record;
   let transaction;
   if (encoding === 'base64' || encoding === 'base58') {
+    if (!tx.bytes) throw invalid(`Invalid params: this chain does not have transactions of version ${tx.message.version} in the encoding ${encoding}`);
     transaction = [encoding === 'base64' ? tx.bytes.toString('base64') : bs58.encode(tx.bytes), encoding];
   } else if (encoding === 'json') {
     transaction = { signatures: tx.signatures, message: messageAsJSON(tx.message) };
@@ -124,7 +125,7 @@ function transactionAsJSON(record, options) {
     throw invalid(`Invalid params: this chain does not have the encoding ${encoding}`);
   }
   const { version } = tx.message;
-  if (version !== 'legacy' && options?.maxSupportedTransactionVersion === undefined) {
+  if (version !== 'legacy' && !(version <= options?.maxSupportedTransactionVersion)) {
     throw new Failure(-32015, `Transaction version (${version}) is not supported by the requesting client. Please try the request again with the following configuration parameter: "maxSupportedTransactionVersion": ${version}`);
   }
   const meta = {
@@ -312,7 +313,8 @@ const METHODS = {
   },
   getBlocksWithLimit: (node, first, limit, options) => slotsBetween(node, first, first + wholeNumber(limit, 'the limit') - 1, options),
 
-  getRecentPrioritizationFees(node, keys = []) {
+  getRecentPrioritizationFees(node, named) {
+    const keys = named ?? [];
     keys.forEach(address);
     const fees = [];
     for (let slot = Math.max(node.ledger.firstSlot, node.tip - FEE_SLOTS + 1); slot <= node.tip; slot++) {

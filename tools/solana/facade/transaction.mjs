@@ -99,8 +99,15 @@ export function isWritable(message, i) {
   return i < signed ? i < signed - readSigned : i < message.accountKeys.length - readUnsigned;
 }
 
-// Price in micro-lamports for a unit, limit in units, and the fee in lamports, as the message asks for.
+// Price in micro-lamports for a unit, limit in units, and the fee in lamports, as the message asks for. One of version 1 says
+// how many lamports it offers in all.
 export function feeOf(message) {
+  if (message.version === 1) {
+    const { priorityFee, computeUnitLimit } = message.transactionConfig;
+    const limit = BigInt(computeUnitLimit);
+    const price = limit > 0n ? (BigInt(priorityFee) * 1_000_000n) / limit : 0n;
+    return { price, limit, fee: Number(LAMPORTS_PER_SIGNATURE) + priorityFee };
+  }
   let price = 0n;
   let limit;
   let others = 0n;
@@ -126,7 +133,8 @@ export function messageAsJSON(message) {
     header: message.header,
     accountKeys: message.accountKeys,
     recentBlockhash: message.recentBlockhash,
-    instructions: message.instructions.map(instructionAsJSON),
+    instructions: message.instructions.map((one) => instructionAsJSON(one)),
+    ...(message.version === 1 ? { transactionConfig: { ...message.transactionConfig, heapSize: null, loadedAccountsDataSizeLimit: null } } : {}),
   };
 }
 

@@ -41,7 +41,7 @@ type Settings struct {
 	Dir string
 	// Nodes is the number of RPC nodes, all of one chain; 0: 1.
 	Nodes int
-	// SlotTime is the time between slots; 0: 400 ms; negative: slots come by Warp alone.
+	// SlotTime is the time between slots; 0: 200 ms; negative: slots come by Warp alone.
 	SlotTime time.Duration
 	// HashWindow is the age in slots at which blockhashes expire; 0: 150.
 	HashWindow int
@@ -95,7 +95,7 @@ func Start(ctx context.Context, settings Settings) (*Chain, error) {
 	if _, err := os.Stat(filepath.Join(settings.Dir, "facade", "node_modules")); errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("the Solana chain was not built, %s has no packages: run `make solana`", filepath.Dir(main))
 	}
-	slot := 400 * time.Millisecond
+	slot := 200 * time.Millisecond
 	switch {
 	case settings.SlotTime < 0:
 		slot = 0

@@ -392,6 +392,45 @@ func TestSubscriptions(t *testing.T) {
 	late.Unsubscribe()
 }
 
+// TestVersion1 reads a transaction of version 1, which a reader has to say that it knows.
+func TestVersion1(t *testing.T) {
+	t.Parallel()
+	ctx, s := startStill(t, Settings{})
+	var signature string
+	check(t, s.call(ctx, &signature, "loop_version1", map[string]any{"priorityFee": 5000, "computeUnitLimit": 300_000}))
+	slot := s.warp(ctx, t, 1) - 1
+	read := func(newest any) (map[string]any, error) {
+		options := rpc.M{"encoding": "json", "commitment": "confirmed"}
+		if newest != nil {
+			options["maxSupportedTransactionVersion"] = newest
+		}
+		var block struct{ Transactions []map[string]any } // whose numbers are of 64 bits, floating
+		err := s.client.RPCCallForInto(ctx, &block, "getBlock", []any{slot, options})
+		if err != nil || len(block.Transactions) == 0 {
+			return nil, err
+		}
+		return block.Transactions[len(block.Transactions)-1], nil
+	}
+	for _, newest := range []any{nil, 0} {
+		_, err := read(newest)
+		if refusal := failure(t, err); refusal.Code != -32015 {
+			t.Errorf("asked for versions up to %v the node answers %v", newest, refusal)
+		}
+	}
+	got, err := read(1)
+	check(t, err)
+	message := got["transaction"].(map[string]any)["message"].(map[string]any)
+	want := map[string]any{"priorityFee": 5000.0, "computeUnitLimit": 300_000.0, "heapSize": nil, "loadedAccountsDataSizeLimit": nil}
+	if diff := cmp.Diff(want, message["transactionConfig"]); diff != "" || got["version"] != 1.0 {
+		t.Errorf("version %v, configuration (-want +got):\n%s", got["version"], diff)
+	}
+	fees, err := s.client.GetRecentPrioritizationFees(ctx, nil)
+	check(t, err)
+	if newest := fees[len(fees)-2]; newest.Slot != slot || newest.PrioritizationFee != 16_666 {
+		t.Errorf("the newest fee is %+v, want 16666 at slot %d", newest, slot)
+	}
+}
+
 // TestFaults gives one of two nodes each fault, and looks at the other, too.
 func TestFaults(t *testing.T) {
 	t.Parallel()

@@ -69,7 +69,7 @@ func command(stdin io.Reader, stdout io.Writer) *cobra.Command {
 	flags.IntVar(&config.oracles, "oracles", 4, "number of oracles, 4 to 19")
 	flags.DurationVar(&config.maxDurationQuery, "max-duration-query", feed.DefaultTiming().MaxDurationQuery, "MaxDurationQuery in the feeds' configuration")
 	flags.IntVar(&config.settings.Nodes, "nodes", 1, "number of RPC nodes")
-	flags.DurationVar(&config.settings.SlotTime, "slot-time", 400*time.Millisecond, "time between slots; negative: slots come by loop_warp alone")
+	flags.DurationVar(&config.settings.SlotTime, "slot-time", 200*time.Millisecond, "time between slots; negative: slots come by loop_warp alone")
 	flags.IntVar(&config.settings.HashWindow, "hash-window", 150, "age in slots at which blockhashes expire")
 	flags.IntVar(&config.settings.FinalizedAfter, "finalized-after", 31, "age in slots at which blocks are final")
 	flags.StringVar(&config.settings.Dir, "dir", "", "folder of the chain's programs (default: solana beside this program, or ./bin/solana)")
