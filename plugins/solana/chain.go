@@ -27,8 +27,8 @@ import (
 )
 
 const (
-	// maxLag is how many slots, of 400 ms, a node may be behind the newest before the others are asked first.
-	maxLag = 30
+	// maxLag is how long a node may be behind the newest before the others are asked first.
+	maxLag = 12 * time.Second
 	// window is how many transactions of an account may be under way: one question after their statuses covers as many.
 	window = endpoint.MaxSignatures
 )
@@ -43,7 +43,7 @@ type Chain struct {
 	horizon endpoint.Horizon
 	pushes  relayer.Followed[sol.PublicKey]
 	ledger  *ledger
-	market  *relayer.Poller[uint64] // nil: prices are fixed
+	market  *market // nil: prices are fixed
 
 	cancel  context.CancelFunc
 	resumed sync.WaitGroup
@@ -82,17 +82,14 @@ func newChain(config Config, loans relayerv1loop.CreateChainLoans, logger *slog.
 	c.mu.Lock() // nodes may serve before the ledger is made
 	defer c.mu.Unlock()
 	c.pool = relayer.NewPool(relayer.PoolSettings{
-		Logger: logger, MaxLag: maxLag, Timeout: timeout, Advanced: c.advanced, Serves: c.serves,
+		Logger: logger, MaxLag: uint64(max(maxLag/time.Duration(config.BlockTime), 1)), Timeout: timeout,
+		Advanced: c.advanced, Serves: c.serves,
 		Observe: func(node, outcome string) { metrics.calls.WithLabelValues(config.ChainID, node, outcome).Inc() },
 	}, nodes)
 	c.ledger.pool = c.pool
 	c.ledger.start(config.ChainID, interval, timeout)
-	if config.FeeEstimatorMode == estimatorBlocks {
-		c.market = relayer.NewPoller(relayer.PollerSettings[uint64]{
-			Subject: "the prices of chain " + config.ChainID, Interval: time.Duration(config.BlockHistoryPollPeriod), Timeout: timeout,
-			Fetch:   func(ctx context.Context) (uint64, error) { return marketPrice(ctx, c.pool) },
-			Fetched: func(price uint64) { metrics.price.WithLabelValues(config.ChainID).Set(float64(price)) },
-		})
+	if config.FeeEstimatorMode != estimatorFixed {
+		c.market = newMarket(config, c.pool, logger, metrics)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	c.cancel = cancel
@@ -182,18 +179,12 @@ func (c *Chain) queue(key sol.PublicKey) (*queue, error) {
 		Default: c.config.ComputeUnitPriceDefault, Min: c.config.ComputeUnitPriceMin, Max: c.config.ComputeUnitPriceMax, BumpPeriod: time.Duration(c.config.FeeBumpPeriod),
 	}
 	if c.market != nil {
-		fees.Market = func() uint64 {
-			price, err := c.market.Latest()
-			if err != nil {
-				return 0 // not known: the default holds
-			}
-			return price
-		}
+		fees.Market = c.market.price
 	}
 	name := key.String()
 	sender := account.New(account.Settings{
 		Key: key, Keystore: c.loans.Keystore, Pool: c.pool, Horizon: &c.horizon, Commitment: rpc.CommitmentType(c.config.Commitment),
-		SkipPreflight: c.config.SkipPreflight, Retries: uint(c.config.MaxRetries),
+		SkipPreflight: c.config.SkipPreflight, Retries: int(c.config.MaxRetries),
 		UnitLimit: c.config.ComputeUnitLimitDefault, EstimateUnits: c.config.EstimateComputeUnitLimit, Fees: fees, Logger: c.logger,
 	})
 	q := &queue{account: sender, Queue: relayer.NewQueue(relayer.QueueSettings{

@@ -36,17 +36,26 @@ type Config struct {
 	Commitment string
 	// SkipPreflight keeps nodes from trying a transaction before they take it.
 	SkipPreflight bool
-	// MaxRetries is how often a node sends a transaction again by itself.
-	MaxRetries uint16
-	// FeeEstimatorMode is fixed, or blockhistory for at least the median price of the newest block.
+	// MaxRetries is how often a node sends a transaction again by itself; -1: as it likes.
+	MaxRetries int16
+	// FeeEstimatorMode is fixed; or blockhistory, for at least the median price of the newest blocks; or recentfees, for
+	// at least the price that was enough, in three of four recent blocks, to write to the accounts that a transaction
+	// writes to.
 	FeeEstimatorMode string
 	// ComputeUnitPriceDefault is what a first attempt offers, in millionths of a lamport per compute unit; every attempt offers
 	// ComputeUnitPriceMin to ComputeUnitPriceMax.
 	ComputeUnitPriceDefault, ComputeUnitPriceMin, ComputeUnitPriceMax uint64
 	// FeeBumpPeriod is how long an attempt may be in no block before one of twice the price replaces it; 0: never.
 	FeeBumpPeriod Duration
-	// BlockHistoryPollPeriod is how often the newest block is read for its prices.
-	BlockHistoryPollPeriod Duration
+	// BlockHistoryPollPeriod is how often blocks are read for their prices, BlockHistorySize of how many newest blocks the
+	// medians are averaged, and BlockHistoryBatchLoadSize how many are read at once.
+	BlockHistoryPollPeriod                      Duration
+	BlockHistorySize, BlockHistoryBatchLoadSize uint16
+	// RecentFeesPercentile, in hundredths of a percent, asks for that percentile of a block's prices in place of the
+	// least: nodes of Triton's kind alone know it. 0: the least.
+	RecentFeesPercentile uint16
+	// BlockTime is how long a slot takes.
+	BlockTime Duration
 	// ComputeUnitLimitDefault is the compute units of a transmission whose job names no gasLimit.
 	ComputeUnitLimitDefault uint32
 	// EstimateComputeUnitLimit asks a node for that number instead, and adds a fifth.
@@ -68,16 +77,19 @@ const (
 	commitmentFinalized = "finalized"
 	estimatorFixed      = "fixed"
 	estimatorBlocks     = "blockhistory"
+	estimatorRecent     = "recentfees"
 )
 
-// DefaultConfig is the configuration of a chain of which nothing but its id and nodes is given. The figures are those of
-// the established relayer (chainlink-solana's pkg/solana/config), but for the waits, of which this one has fewer.
+// DefaultConfig is the configuration of a chain of which nothing but its id and nodes is given. The figures are those
+// of the established relayer (chainlink-solana's pkg/solana/config), but for the waits, of which this one has fewer,
+// and the time of a slot, which it took for 500 ms.
 func DefaultConfig() Config {
 	return Config{
 		Enabled: true, OCR2CachePollPeriod: Duration(time.Second), OCR2CacheTTL: Duration(time.Minute), BalancePollPeriod: Duration(5 * time.Second),
 		ConfirmPollPeriod: Duration(500 * time.Millisecond), TxTimeout: Duration(10 * time.Second), TxRetryPeriod: Duration(2 * time.Second),
 		Commitment: commitmentConfirmed, SkipPreflight: true, FeeEstimatorMode: estimatorFixed, ComputeUnitPriceMax: 1000,
-		FeeBumpPeriod: Duration(3 * time.Second), BlockHistoryPollPeriod: Duration(5 * time.Second), ComputeUnitLimitDefault: 200_000,
+		FeeBumpPeriod: Duration(3 * time.Second), BlockHistoryPollPeriod: Duration(5 * time.Second), BlockHistorySize: 1,
+		BlockHistoryBatchLoadSize: 20, BlockTime: Duration(200 * time.Millisecond), ComputeUnitLimitDefault: 200_000,
 	}
 }
 
@@ -122,14 +134,24 @@ func (c Config) check() error {
 		value Duration
 	}{
 		{"OCR2CachePollPeriod", c.OCR2CachePollPeriod}, {"OCR2CacheTTL", c.OCR2CacheTTL}, {"BalancePollPeriod", c.BalancePollPeriod},
-		{"ConfirmPollPeriod", c.ConfirmPollPeriod}, {"TxTimeout", c.TxTimeout}, {"TxRetryPeriod", c.TxRetryPeriod}, {"BlockHistoryPollPeriod", c.BlockHistoryPollPeriod},
+		{"ConfirmPollPeriod", c.ConfirmPollPeriod}, {"TxTimeout", c.TxTimeout}, {"TxRetryPeriod", c.TxRetryPeriod},
+		{"BlockHistoryPollPeriod", c.BlockHistoryPollPeriod}, {"BlockTime", c.BlockTime},
 	} {
 		refuse(d.value < Duration(10*time.Millisecond), "%s must be at least 10ms", d.name)
 	}
 	refuse(c.FeeBumpPeriod < 0, "FeeBumpPeriod must not be negative")
 	refuse(c.OCR2CacheTTL < c.OCR2CachePollPeriod, "OCR2CacheTTL must be at least OCR2CachePollPeriod")
 	refuse(c.Commitment != commitmentConfirmed && c.Commitment != commitmentFinalized, "Commitment must be confirmed or finalized")
-	refuse(c.FeeEstimatorMode != estimatorFixed && c.FeeEstimatorMode != estimatorBlocks, "FeeEstimatorMode must be fixed or blockhistory")
+	modes := []string{estimatorFixed, estimatorBlocks, estimatorRecent}
+	refuse(!slices.Contains(modes, c.FeeEstimatorMode), "FeeEstimatorMode must be fixed, blockhistory or recentfees")
+	refuse(c.MaxRetries < -1, "MaxRetries must be at least -1, which leaves it to the node")
+	for _, n := range []struct {
+		name  string
+		value uint16
+	}{{"BlockHistorySize", c.BlockHistorySize}, {"BlockHistoryBatchLoadSize", c.BlockHistoryBatchLoadSize}} {
+		refuse(n.value == 0 || n.value > maxHistory, "%s must be from 1 to %d", n.name, maxHistory)
+	}
+	refuse(c.RecentFeesPercentile > 10_000, "RecentFeesPercentile must be at most 10000, which is 100 %%")
 	refuse(c.ComputeUnitPriceMin > c.ComputeUnitPriceMax, "ComputeUnitPriceMin must not be above ComputeUnitPriceMax")
 	refuse(c.ComputeUnitPriceDefault < c.ComputeUnitPriceMin || c.ComputeUnitPriceDefault > c.ComputeUnitPriceMax, "ComputeUnitPriceDefault must be from ComputeUnitPriceMin to ComputeUnitPriceMax")
 	refuse(c.ComputeUnitPriceMax > maxPrice, "ComputeUnitPriceMax must be at most %d", uint64(maxPrice))
@@ -152,6 +174,8 @@ func (c Config) check() error {
 const (
 	// maxUnits is agave's MAX_COMPUTE_UNIT_LIMIT.
 	maxUnits = 1_400_000
+	// maxHistory is a minute of blocks.
+	maxHistory = 300
 	// maxPrice makes a transmission of 200,000 units cost 200 SOL in fees: more is a slip of the hand.
 	maxPrice = 1e12
 )

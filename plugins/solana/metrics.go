@@ -12,6 +12,7 @@ type metrics struct {
 	transmissions *prometheus.CounterVec
 	balance       *prometheus.GaugeVec
 	price         *prometheus.GaugeVec
+	prices        *prometheus.CounterVec
 }
 
 func newMetrics(registerer prometheus.Registerer) *metrics {
@@ -32,16 +33,24 @@ func newMetrics(registerer prometheus.Registerer) *metrics {
 			Name: "loop_solana_balance_lamports", Help: "What each transmitting account holds.",
 		}, []string{"chain", "account"}),
 		price: prometheus.NewGaugeVec(prometheus.GaugeOpts{
-			Name: "loop_solana_compute_unit_price", Help: "Median price of the last block that was looked at, in millionths of a lamport per compute unit; only with FeeEstimatorMode blockhistory.",
+			Name: "loop_solana_compute_unit_price",
+			Help: "What others pay, as it was last read with FeeEstimatorMode blockhistory or recentfees, " +
+				"in millionths of a lamport per compute unit; absent while it cannot be read.",
 		}, []string{"chain"}),
+		prices: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "loop_solana_price_reads_total",
+			Help: "Readings of what others pay, by outcome: ok, or failed when it could not be read.",
+		}, []string{"chain", "outcome"}),
 	}
-	registerer.MustRegister(m.calls, m.height, m.queue, m.transmissions, m.balance, m.price)
+	registerer.MustRegister(m.calls, m.height, m.queue, m.transmissions, m.balance, m.price, m.prices)
 	return m
 }
 
 // forget removes a chain that was released.
 func (m *metrics) forget(chain string) {
-	for _, vector := range []interface{ DeletePartialMatch(prometheus.Labels) int }{m.calls, m.height, m.queue, m.transmissions, m.balance, m.price} {
+	for _, vector := range []interface{ DeletePartialMatch(prometheus.Labels) int }{
+		m.calls, m.height, m.queue, m.transmissions, m.balance, m.price, m.prices,
+	} {
 		vector.DeletePartialMatch(prometheus.Labels{"chain": chain})
 	}
 }

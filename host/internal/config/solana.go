@@ -3,6 +3,7 @@ package config
 import (
 	"bytes"
 	"fmt"
+	"math"
 	"regexp"
 	"time"
 
@@ -11,26 +12,30 @@ import (
 
 // SolanaChain is one chain of the Solana relayer. Its TOML form, one table without a name, is what the relayer plugin is given.
 type SolanaChain struct {
-	ChainID                  string   `comment:"mainnet, testnet or devnet, or any other name for a network that is none of them. Required."`
-	Enabled                  bool     `comment:"false keeps the entry but starts nothing for it."`
-	OCR2CachePollPeriod      Duration `comment:"How often contracts are read and nodes without WSURL asked for the newest slot, 50ms to 5m."`
-	OCR2CacheTTL             Duration `comment:"How old what was read may be, OCR2CachePollPeriod to 1h."`
-	BalancePollPeriod        Duration `comment:"How often the balances of transmitting accounts are read, 1s to 1h."`
-	ConfirmPollPeriod        Duration `comment:"How often transactions under way are asked after, 50ms to 1m."`
-	TxTimeout                Duration `comment:"Longest wait for one answer of a node, 100ms to 5m."`
-	TxRetryPeriod            Duration `comment:"How often a transaction that is in no block is sent again until its blockhash expires, 100ms to 1m."`
-	Commitment               string   `comment:"From when on a block counts: confirmed or finalized."`
-	SkipPreflight            bool     `comment:"true sends transactions without having a node try them first."`
-	MaxRetries               uint16   `comment:"How often a node sends a transaction again by itself."`
-	FeeEstimatorMode         string   `comment:"fixed, or blockhistory to offer at least the median price of the newest block."`
-	ComputeUnitPriceDefault  uint64   `comment:"Price of a first attempt, in micro-lamports per compute unit."`
-	ComputeUnitPriceMin      uint64   `comment:"Lowest price of any attempt."`
-	ComputeUnitPriceMax      uint64   `comment:"Highest price of any attempt, at most 1000000000000."`
-	FeeBumpPeriod            Duration `comment:"Time without inclusion after which a price is doubled, 0s to 1m; 0s never raises it."`
-	BlockHistoryPollPeriod   Duration `comment:"How often blocks are read for their prices with FeeEstimatorMode blockhistory, 1s to 5m."`
-	ComputeUnitLimitDefault  uint32   `comment:"Compute units of a transmission when the job names no gasLimit, 1 to 1400000."`
-	EstimateComputeUnitLimit bool     `comment:"true asks a node for the compute units instead, and adds a fifth."`
-	Accounts                 []string `comment:"Accounts that the relayer may sign with on this chain, as loop keys list shows them. Empty: every Solana account of the node."`
+	ChainID                   string   `comment:"mainnet, testnet or devnet, or any other name for a network that is none of them. Required."`
+	Enabled                   bool     `comment:"false keeps the entry but starts nothing for it."`
+	OCR2CachePollPeriod       Duration `comment:"How often contracts are read and nodes without WSURL asked for the newest slot, 50ms to 5m."`
+	OCR2CacheTTL              Duration `comment:"How old what was read may be, OCR2CachePollPeriod to 1h."`
+	BalancePollPeriod         Duration `comment:"How often the balances of transmitting accounts are read, 1s to 1h."`
+	ConfirmPollPeriod         Duration `comment:"How often transactions under way are asked after, 50ms to 1m."`
+	TxTimeout                 Duration `comment:"Longest wait for one answer of a node, 100ms to 5m."`
+	TxRetryPeriod             Duration `comment:"How often a transaction that is in no block is sent again until its blockhash expires, 100ms to 1m."`
+	Commitment                string   `comment:"From when on a block counts: confirmed or finalized."`
+	SkipPreflight             bool     `comment:"true sends transactions without having a node try them first."`
+	MaxRetries                int16    `comment:"How often a node sends a transaction again by itself; -1 leaves it to the node."`
+	FeeEstimatorMode          string   `comment:"fixed; or at least what others pay: blockhistory, the median price of the newest blocks; recentfees, what a node tells of the accounts that are written to."`
+	ComputeUnitPriceDefault   uint64   `comment:"Price of a first attempt, in micro-lamports per compute unit."`
+	ComputeUnitPriceMin       uint64   `comment:"Lowest price of any attempt."`
+	ComputeUnitPriceMax       uint64   `comment:"Highest price of any attempt, at most 1000000000000."`
+	FeeBumpPeriod             Duration `comment:"Time without inclusion after which a price is doubled, 0s to 1m; 0s never raises it."`
+	BlockHistoryPollPeriod    Duration `comment:"How often blocks are read for their prices with FeeEstimatorMode blockhistory, 1s to 5m."`
+	BlockHistorySize          uint16   `comment:"Of how many newest blocks the medians are averaged, 1 to 300."`
+	BlockHistoryBatchLoadSize uint16   `comment:"How many blocks are read at once, 1 to 300."`
+	RecentFeesPercentile      uint16   `comment:"Percentile of a block's prices that recentfees asks for, in hundredths of a percent, of nodes of Triton's kind; 0: the least price, which all nodes tell."`
+	BlockTime                 Duration `comment:"How long a slot takes, 50ms to 1m: it tells how many slots a node may be behind."`
+	ComputeUnitLimitDefault   uint32   `comment:"Compute units of a transmission when the job names no gasLimit, 1 to 1400000."`
+	EstimateComputeUnitLimit  bool     `comment:"true asks a node for the compute units instead, and adds a fifth."`
+	Accounts                  []string `comment:"Accounts that the relayer may sign with on this chain, as loop keys list shows them. Empty: every Solana account of the node."`
 
 	Nodes []SolanaNode `toml:",omitempty" comment:"The chain's nodes, in the order of preference: the next is used when one fails."`
 }
@@ -47,7 +52,8 @@ func defaultSolanaChain() SolanaChain {
 	return SolanaChain{
 		Enabled: true, OCR2CachePollPeriod: seconds(1), OCR2CacheTTL: minutes(1), BalancePollPeriod: seconds(5), ConfirmPollPeriod: milliseconds(500),
 		TxTimeout: seconds(10), TxRetryPeriod: seconds(2), Commitment: "confirmed", SkipPreflight: true, FeeEstimatorMode: "fixed", ComputeUnitPriceMax: 1000,
-		FeeBumpPeriod: seconds(3), BlockHistoryPollPeriod: seconds(5), ComputeUnitLimitDefault: 200_000, Accounts: []string{},
+		FeeBumpPeriod: seconds(3), BlockHistoryPollPeriod: seconds(5), BlockHistorySize: 1, BlockHistoryBatchLoadSize: 20, BlockTime: milliseconds(200),
+		ComputeUnitLimitDefault: 200_000, Accounts: []string{},
 	}
 }
 
@@ -73,7 +79,7 @@ func (c SolanaChain) TOML() ([]byte, error) {
 var solanaAccount = regexp.MustCompile(`^[1-9A-HJ-NP-Za-km-z]{32,44}$`)
 
 func (c SolanaChain) check(chains *chainCheck, path string) {
-	const maxPrice, maxUnits = 1_000_000_000_000, 1_400_000
+	const maxPrice, maxUnits, maxBlocks = 1_000_000_000_000, 1_400_000, 300
 	p := chains.problems
 	chains.identity("Solana", path, c.ChainID)
 	lasts(p, path+".OCR2CachePollPeriod", c.OCR2CachePollPeriod, 50*time.Millisecond, 5*time.Minute)
@@ -83,9 +89,14 @@ func (c SolanaChain) check(chains *chainCheck, path string) {
 	lasts(p, path+".TxTimeout", c.TxTimeout, 100*time.Millisecond, 5*time.Minute)
 	lasts(p, path+".TxRetryPeriod", c.TxRetryPeriod, 100*time.Millisecond, time.Minute)
 	oneOf(p, path+".Commitment", c.Commitment, "confirmed", "finalized")
-	oneOf(p, path+".FeeEstimatorMode", c.FeeEstimatorMode, "fixed", "blockhistory")
+	oneOf(p, path+".FeeEstimatorMode", c.FeeEstimatorMode, "fixed", "blockhistory", "recentfees")
+	within(p, path+".MaxRetries", c.MaxRetries, -1, math.MaxInt16)
 	lasts(p, path+".FeeBumpPeriod", c.FeeBumpPeriod, 0, time.Minute)
 	lasts(p, path+".BlockHistoryPollPeriod", c.BlockHistoryPollPeriod, time.Second, 5*time.Minute)
+	within(p, path+".BlockHistorySize", c.BlockHistorySize, 1, maxBlocks)
+	within(p, path+".BlockHistoryBatchLoadSize", c.BlockHistoryBatchLoadSize, 1, maxBlocks)
+	within(p, path+".RecentFeesPercentile", c.RecentFeesPercentile, 0, 10_000)
+	lasts(p, path+".BlockTime", c.BlockTime, 50*time.Millisecond, time.Minute)
 	within(p, path+".ComputeUnitLimitDefault", c.ComputeUnitLimitDefault, 1, maxUnits)
 	within(p, path+".ComputeUnitPriceMax", c.ComputeUnitPriceMax, 0, maxPrice)
 	if c.ComputeUnitPriceMin > c.ComputeUnitPriceMax {

@@ -35,9 +35,9 @@ type Settings struct {
 	// Commitment from which a transaction counts as there for good.
 	Commitment rpc.CommitmentType
 	// SkipPreflight keeps nodes from trying a transaction before they take it, and Retries is how often a node sends it again
-	// by itself.
+	// by itself; negative: as it likes.
 	SkipPreflight bool
-	Retries       uint
+	Retries       int
 	// UnitLimit is how many compute units a transaction may take whose payload names no limit. EstimateUnits asks a node
 	// first, and takes a fifth more.
 	UnitLimit     uint32

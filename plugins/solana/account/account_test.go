@@ -11,6 +11,7 @@ import (
 	"log/slog"
 	"maps"
 	"os"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -319,8 +320,12 @@ func TestManyStatuses(t *testing.T) {
 func TestBumps(t *testing.T) {
 	t.Parallel()
 	market := uint64(0)
+	var asked []sol.PublicKey
 	f := newFixture(t, newKey(t), func(s *account.Settings) {
-		s.Fees = account.Fees{Max: 5, BumpPeriod: time.Second, Market: func() uint64 { return market }}
+		s.Fees = account.Fees{Max: 5, BumpPeriod: time.Second, Market: func(_ context.Context, written []sol.PublicKey) uint64 {
+			asked = written
+			return market
+		}}
 	})
 	var attempts []relayer.Attempt
 	price := func(a relayer.Attempt) uint64 {
@@ -356,6 +361,9 @@ func TestBumps(t *testing.T) {
 	must(t, err)
 	if !survey.Outcomes[0].Stuck {
 		t.Error("a transaction that no block takes is not stuck")
+	}
+	if want := []sol.PublicKey{sol.PublicKeyFromBytes(f.key.Public().(ed25519.PublicKey))}; !slices.Equal(asked, want) {
+		t.Errorf("the market was asked for %v, want what the transaction writes to, %v", asked, want)
 	}
 	market = 3
 	fresh, err := f.Sign(t.Context(), relayer.Draft{Payload: f.payload(t, false)})

@@ -1,9 +1,12 @@
 package account
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"time"
+
+	sol "github.com/gagliardetto/solana-go"
 
 	"github.com/loop-plugins/loop/plugins/solana/endpoint"
 	"github.com/loop-plugins/loop/sdk/go/relayer"
@@ -15,8 +18,8 @@ type Fees struct {
 	Default, Min, Max uint64
 	// BumpPeriod is how long an attempt may be in no block before it is replaced by one of twice the price; 0: none is.
 	BumpPeriod time.Duration
-	// Market, if set, is what others paid of late; 0: it is not known.
-	Market func() uint64
+	// Market, if set, is what others paid of late who wrote to these accounts; 0: it is not known.
+	Market func(ctx context.Context, written []sol.PublicKey) uint64
 }
 
 // terms is what an attempt offers, and how long it lives: Attempt.Terms.
@@ -35,11 +38,11 @@ func decodeTerms(attempt relayer.Attempt) (terms, error) {
 	return t, nil
 }
 
-// base is what an attempt offers that replaces none.
-func (f Fees) base() uint64 {
+// base is what an attempt offers that replaces none and writes to these accounts.
+func (f Fees) base(ctx context.Context, written []sol.PublicKey) uint64 {
 	price := f.Default
 	if f.Market != nil {
-		price = max(price, f.Market())
+		price = max(price, f.Market(ctx, written))
 	}
 	return f.clamp(price)
 }
@@ -49,12 +52,12 @@ func (f Fees) clamp(price uint64) uint64 { return min(max(price, f.Min), f.Max) 
 // bumped is the price after another: 1 after 0, and twice as much after any other, within the bounds.
 //
 // Error: relayer.ErrCeiling.
-func (f Fees) bumped(price uint64) (uint64, error) {
+func (f Fees) bumped(ctx context.Context, written []sol.PublicKey, price uint64) (uint64, error) {
 	next := uint64(1)
 	if price > 0 {
 		next = 2 * min(price, f.Max)
 	}
-	next = max(f.clamp(next), f.base())
+	next = max(f.clamp(next), f.base(ctx, written))
 	if next <= price {
 		return 0, relayer.ErrCeiling
 	}

@@ -15,7 +15,8 @@ import (
 	"github.com/loop-plugins/loop/sdk/go/relayer"
 )
 
-// fresh is how long a blockhash is used for new transactions: a fortieth of its life.
+// fresh is how long a blockhash is used for new transactions: a small part of its life, 150 blocks, which is 30 s where
+// they come every 200 ms.
 const fresh = 1500 * time.Millisecond
 
 // Sign implements relayer.Sender. An attempt that replaces others has their blockhash, so that all of them die together, and
@@ -98,14 +99,14 @@ func (a *Account) terms(ctx context.Context, call Call, attempts []relayer.Attem
 		if call.Once {
 			return terms{}, relayer.ErrCeiling // the earlier one may land
 		}
-		t.Price, err = a.settings.Fees.bumped(t.Price)
+		t.Price, err = a.settings.Fees.bumped(ctx, a.written(call), t.Price)
 		return t, err
 	}
 	blockhash, err := a.blockhash(ctx)
 	if err != nil {
 		return terms{}, fmt.Errorf("ask for a blockhash: %w", err)
 	}
-	t := terms{Price: a.settings.Fees.base(), Limit: call.Limit, Blockhash: blockhash, Once: call.Once}
+	t := terms{Price: a.settings.Fees.base(ctx, a.written(call)), Limit: call.Limit, Blockhash: blockhash, Once: call.Once}
 	if t.Limit == 0 {
 		t.Limit = a.settings.UnitLimit
 		if a.settings.EstimateUnits {
@@ -113,6 +114,17 @@ func (a *Account) terms(ctx context.Context, call Call, attempts []relayer.Attem
 		}
 	}
 	return t, nil
+}
+
+// written are the accounts that a transaction of the call locks for writing.
+func (a *Account) written(call Call) []sol.PublicKey {
+	keys := []sol.PublicKey{a.settings.Key} // which pays
+	for _, m := range call.Accounts {
+		if m.Writable && m.Key != a.settings.Key {
+			keys = append(keys, m.Key)
+		}
+	}
+	return keys
 }
 
 // blockhash is one that is fresh.

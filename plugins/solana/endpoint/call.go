@@ -5,7 +5,9 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"slices"
 
 	sol "github.com/gagliardetto/solana-go"
 	"github.com/gagliardetto/solana-go/rpc"
@@ -17,7 +19,12 @@ import (
 const (
 	MaxAccounts   = 100
 	MaxSignatures = 256
+	// MaxFeeAccounts is MAX_TX_ACCOUNT_LOCKS, to which the same file holds getRecentPrioritizationFees.
+	MaxFeeAccounts = 128
 )
+
+// newestVersion is the newest version of transactions that Block reads (SIMD-0385).
+const newestVersion = 1
 
 // call makes one call. Its error is a fault of the node, or marked relayer.Answered.
 func (c *Client) call(ctx context.Context, result any, method string, params ...any) error {
@@ -28,25 +35,39 @@ func failure(method string, err error) error {
 	if err == nil {
 		return nil
 	}
-	return fmt.Errorf("%s: %w", method, classify(err))
+	return fmt.Errorf("%s: %w", method, classify(method, err))
+}
+
+// dispensable does not hold it against a node that it lacks a method on which little depends: another may have it.
+func dispensable(err error) error {
+	if errors.Is(err, errNoMethod) {
+		return relayer.Unserved(err)
+	}
+	return err
 }
 
 // odd is an answer that cannot be used.
 func odd(method, reason string) error { return fmt.Errorf("%s: %w", method, relayer.Said(reason)) }
 
 // Slot is the newest slot of a commitment.
-func (c *Client) Slot(ctx context.Context, commitment rpc.CommitmentType) (uint64, error) {
-	slot, err := c.rpc.GetSlot(ctx, commitment)
-	return slot, failure("getSlot", err)
+func (c *Client) Slot(ctx context.Context, commitment rpc.CommitmentType) (slot uint64, err error) {
+	err = c.under(commitment, func(commitment rpc.CommitmentType) error {
+		slot, err = c.rpc.GetSlot(ctx, commitment)
+		return failure("getSlot", err)
+	})
+	return slot, err
 }
 
 // Newest is the newest slot that the node has told of.
 func (c *Client) Newest() uint64 { return c.slot.Load() }
 
 // BlockHeight is the number of blocks under the commitment of reads. Slots that were skipped make it smaller than the slot.
-func (c *Client) BlockHeight(ctx context.Context) (uint64, error) {
-	height, err := c.rpc.GetBlockHeight(ctx, c.commitment)
-	return height, failure("getBlockHeight", err)
+func (c *Client) BlockHeight(ctx context.Context) (height uint64, err error) {
+	err = c.under(c.commitment, func(commitment rpc.CommitmentType) error {
+		height, err = c.rpc.GetBlockHeight(ctx, commitment)
+		return failure("getBlockHeight", err)
+	})
+	return height, err
 }
 
 // Blockhash names a block that transactions can refer to.
@@ -60,14 +81,23 @@ type Blockhash struct {
 
 // LatestBlockhash is the newest one of a commitment.
 func (c *Client) LatestBlockhash(ctx context.Context, commitment rpc.CommitmentType) (Blockhash, error) {
-	answer, err := c.rpc.GetLatestBlockhash(ctx, commitment)
-	if err == nil && (answer == nil || answer.Value == nil || answer.Value.LastValidBlockHeight == 0 || answer.Value.Blockhash == sol.Hash{}) {
-		return Blockhash{}, odd("getLatestBlockhash", "answers without a blockhash")
-	}
+	const method = "getLatestBlockhash"
+	var answer *rpc.GetLatestBlockhashResult
+	err := c.under(commitment, func(commitment rpc.CommitmentType) (err error) {
+		answer, err = c.rpc.GetLatestBlockhash(ctx, commitment)
+		return failure(method, err)
+	})
 	if err != nil {
-		return Blockhash{}, failure("getLatestBlockhash", err)
+		return Blockhash{}, err
 	}
-	return Blockhash{Hash: answer.Value.Blockhash, LastValid: answer.Value.LastValidBlockHeight, Slot: answer.Context.Slot}, nil
+	if answer == nil || answer.Value == nil {
+		return Blockhash{}, odd(method, "answers without a blockhash")
+	}
+	newest := Blockhash{Hash: answer.Value.Blockhash, LastValid: answer.Value.LastValidBlockHeight, Slot: answer.Context.Slot}
+	if newest.LastValid == 0 || newest.Hash == (sol.Hash{}) {
+		return Blockhash{}, odd(method, "answers without a blockhash")
+	}
+	return newest, nil
 }
 
 // slotted is the slot of an answer.
@@ -101,7 +131,7 @@ type Slice struct{ Offset, Length uint64 }
 // Accounts reads a part of several accounts in one call, MaxAccounts at most, under the commitment of reads. What does not
 // exist is nil.
 func (c *Client) Accounts(ctx context.Context, keys []sol.PublicKey, part Slice) (slot uint64, contents [][]byte, err error) {
-	options := rpc.M{"encoding": "base64", "commitment": c.commitment}
+	options := rpc.M{"encoding": "base64"}
 	if part != (Slice{}) {
 		options["dataSlice"] = rpc.M{"offset": part.Offset, "length": part.Length}
 	}
@@ -110,7 +140,11 @@ func (c *Client) Accounts(ctx context.Context, keys []sol.PublicKey, part Slice)
 		Value   []*held `json:"value"`
 	}
 	const method = "getMultipleAccounts"
-	if err := c.call(ctx, &answer, method, keys, options); err != nil {
+	err = c.under(c.commitment, func(commitment rpc.CommitmentType) error {
+		options["commitment"] = commitment
+		return c.call(ctx, &answer, method, keys, options)
+	})
+	if err != nil {
 		return 0, nil, err
 	}
 	if len(answer.Value) != len(keys) {
@@ -147,7 +181,7 @@ func (s Status) Custom() (code uint64, ok bool) {
 }
 
 // Statuses asks for transactions by their signatures. What is in no block the node knows of is nil. Without history it looks at
-// the last 150 s or so only.
+// the last 300 slots or so only (agave's MAX_RECENT_BLOCKHASHES), a minute where they take 200 ms.
 func (c *Client) Statuses(ctx context.Context, signatures []string, history bool) ([]*Status, error) {
 	const method = "getSignatureStatuses"
 	var all []*Status
@@ -185,11 +219,17 @@ func (c *Client) Statuses(ctx context.Context, signatures []string, history bool
 	return all, nil
 }
 
-// Send hands a signed transaction to the node. It is not repeated by the node, unless retries says so.
-func (c *Client) Send(ctx context.Context, transaction []byte, skipPreflight bool, retries uint) error {
+// Send hands a signed transaction to the node, which sends it again as often as retries says, and as it likes if that
+// is negative.
+func (c *Client) Send(ctx context.Context, transaction []byte, skipPreflight bool, retries int) error {
+	options := rpc.M{"encoding": "base64", "skipPreflight": skipPreflight}
+	if retries >= 0 {
+		options["maxRetries"] = retries
+	}
 	var signature string
-	return c.call(ctx, &signature, "sendTransaction", base64.StdEncoding.EncodeToString(transaction), rpc.M{
-		"encoding": "base64", "skipPreflight": skipPreflight, "preflightCommitment": c.commitment, "maxRetries": retries,
+	return c.under(c.commitment, func(commitment rpc.CommitmentType) error {
+		options["preflightCommitment"] = commitment
+		return c.call(ctx, &signature, "sendTransaction", base64.StdEncoding.EncodeToString(transaction), options)
 	})
 }
 
@@ -202,8 +242,10 @@ func (c *Client) Units(ctx context.Context, transaction []byte) (uint64, error) 
 			UnitsConsumed uint64          `json:"unitsConsumed"`
 		} `json:"value"`
 	}
-	err := c.call(ctx, &answer, "simulateTransaction", base64.StdEncoding.EncodeToString(transaction), rpc.M{
-		"encoding": "base64", "sigVerify": false, "replaceRecentBlockhash": true, "commitment": c.commitment,
+	err := c.under(c.commitment, func(commitment rpc.CommitmentType) error {
+		return c.call(ctx, &answer, "simulateTransaction", base64.StdEncoding.EncodeToString(transaction), rpc.M{
+			"encoding": "base64", "sigVerify": false, "replaceRecentBlockhash": true, "commitment": commitment,
+		})
 	})
 	switch {
 	case err != nil:
@@ -218,12 +260,17 @@ func (c *Client) Units(ctx context.Context, transaction []byte) (uint64, error) 
 
 // Balance is what an account holds, in lamports.
 func (c *Client) Balance(ctx context.Context, account sol.PublicKey) (uint64, error) {
-	answer, err := c.rpc.GetBalance(ctx, account, c.commitment)
-	if err == nil && answer == nil {
-		return 0, odd("getBalance", "answers without a balance")
-	}
+	const method = "getBalance"
+	var answer *rpc.GetBalanceResult
+	err := c.under(c.commitment, func(commitment rpc.CommitmentType) (err error) {
+		answer, err = c.rpc.GetBalance(ctx, account, commitment)
+		return failure(method, err)
+	})
 	if err != nil {
-		return 0, failure("getBalance", err)
+		return 0, err
+	}
+	if answer == nil {
+		return 0, odd(method, "answers without a balance")
 	}
 	return answer.Value, nil
 }
@@ -238,27 +285,65 @@ type Block struct {
 					ProgramIDIndex int    `json:"programIdIndex"`
 					Data           string `json:"data"` // base58
 				} `json:"instructions"`
+				// Config is what a transaction of version 1 has in place of instructions to the compute budget program; nil:
+				// it is of another version.
+				Config *struct {
+					// PriorityFee is lamports for the whole transaction.
+					PriorityFee      uint64 `json:"priorityFee"`
+					ComputeUnitLimit uint32 `json:"computeUnitLimit"`
+				} `json:"transactionConfig"`
 			} `json:"message"`
 		} `json:"transaction"`
 	} `json:"transactions"`
 }
 
-// Block reads the block of a slot. What cannot be had, such as that of a slot that was skipped, is an error marked
-// relayer.Answered.
+// ErrNoBlock says of a slot that the node has no block of it: it was skipped, or the node does not have it yet, or any
+// more.
+var ErrNoBlock = errors.New("the node has no block of that slot")
+
+// Block reads the block of a slot. An answer that is none is marked relayer.Answered: ErrNoBlock, or a Refusal of
+// CodeVersion if a transaction of the block is of a version above newestVersion. That the node lacks the method is
+// marked relayer.Unserved.
 func (c *Client) Block(ctx context.Context, slot uint64) (Block, error) {
-	commitment := c.commitment
-	if commitment == rpc.CommitmentProcessed {
-		commitment = rpc.CommitmentConfirmed // blocks cannot be read below it
-	}
+	const method = "getBlock"
 	var block *Block
-	err := c.call(ctx, &block, "getBlock", slot, rpc.M{
-		"encoding": "json", "transactionDetails": "full", "rewards": false, "maxSupportedTransactionVersion": 0, "commitment": commitment,
+	err := c.under(c.commitment, func(commitment rpc.CommitmentType) error {
+		return c.call(ctx, &block, method, slot, rpc.M{
+			"encoding": "json", "transactionDetails": "full", "rewards": false, "maxSupportedTransactionVersion": newestVersion,
+			"commitment": commitment,
+		})
 	})
-	if err == nil && block == nil {
-		err = relayer.Answered(relayer.Said("the node has no block of that slot"))
+	none := err == nil && block == nil
+	if refusal := (&Refusal{}); errors.As(err, &refusal) {
+		none = slices.Contains(noBlock, refusal.Code)
 	}
-	if err != nil {
-		return Block{}, err
+	switch {
+	case none:
+		return Block{}, fmt.Errorf("%s: %w", method, relayer.Answered(ErrNoBlock))
+	case err != nil:
+		return Block{}, dispensable(err)
 	}
 	return *block, nil
+}
+
+// RecentFees is what transactions offered at least in each of the last 150 blocks that wrote to these accounts,
+// MaxFeeAccounts at most, or got into the block at all: millionths of a lamport per compute unit. With a percentile, in
+// hundredths of a percent, it is that of the block's offers instead of the least; only nodes of Triton's kind know it
+// (0: the least). That the node lacks the method is marked relayer.Unserved.
+func (c *Client) RecentFees(ctx context.Context, accounts []sol.PublicKey, percentile uint16) ([]uint64, error) {
+	params := []any{accounts[:min(len(accounts), MaxFeeAccounts)]}
+	if percentile > 0 {
+		params = append(params, rpc.M{"percentile": percentile})
+	}
+	var answer []struct {
+		Fee uint64 `json:"prioritizationFee"`
+	}
+	if err := c.call(ctx, &answer, "getRecentPrioritizationFees", params...); err != nil {
+		return nil, dispensable(err)
+	}
+	fees := make([]uint64, len(answer))
+	for i, sample := range answer {
+		fees[i] = sample.Fee
+	}
+	return fees, nil
 }

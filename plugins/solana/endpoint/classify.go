@@ -2,6 +2,7 @@ package endpoint
 
 import (
 	"errors"
+	"fmt"
 	"net/url"
 	"strings"
 
@@ -14,14 +15,20 @@ import (
 // Codes of JSON-RPC errors that speak of the node and not of the call (agave's rpc-client-api/src/custom_error.rs, and the
 // standard's).
 const (
-	codeMethodNotFound     = -32601
-	codeInternal           = -32603
-	codeUnhealthy          = -32005
-	codeScanLimit          = -32012
-	codeMinContextSlot     = -32016
-	codeNoTransactionState = -32014 // the status of a block is not available yet
-	codeTooMany            = 429    // several hosted nodes
+	codeMethodNotFound = -32601
+	codeInternal       = -32603
+	codeUnhealthy      = -32005
+	codeScanLimit      = -32012
+	codeMinContextSlot = -32016
+	codeTooMany        = 429 // several hosted nodes
 )
+
+// noBlock are codes by which a node says that it has no block of a slot: it was cleaned up, is not there yet, was
+// skipped, was skipped or lost long ago, or is not confirmed yet.
+var noBlock = []int{-32001, -32004, -32007, -32009, -32014}
+
+// CodeVersion is that of a block with a transaction of a newer version than the asker knows.
+const CodeVersion = -32015
 
 // CodePreflight is that of a transaction that the node tried and refused.
 const CodePreflight = -32002
@@ -38,8 +45,11 @@ type Refusal struct {
 // Error implements error.
 func (r *Refusal) Error() string { return r.Message }
 
+// errNoMethod marks a call of a method that the node does not have, as Firedancer lacks several.
+var errNoMethod = errors.New("a method is missing")
+
 // classify tells a node's answer from its failure, and takes the address out of what the libraries say.
-func classify(err error) error {
+func classify(method string, err error) error {
 	var (
 		answer *jsonrpc.RPCError
 		web    *url.Error
@@ -50,7 +60,9 @@ func classify(err error) error {
 	case errors.As(err, &answer):
 		text := relayer.Said(answer.Message).Error() // without addresses
 		switch answer.Code {
-		case codeMethodNotFound, codeInternal, codeUnhealthy, codeScanLimit, codeMinContextSlot, codeNoTransactionState, codeTooMany:
+		case codeMethodNotFound:
+			return fmt.Errorf("%w: %w", errNoMethod, relayer.Said("has no method "+method))
+		case codeInternal, codeUnhealthy, codeScanLimit, codeMinContextSlot, codeTooMany:
 			return relayer.Said("answers with the error: " + text)
 		}
 		for _, fault := range faults {

@@ -51,9 +51,10 @@ func NewDriver(settings Settings) *Driver { return &Driver{settings, longest} }
 
 // Client makes calls at one node.
 type Client struct {
-	rpc        *rpc.Client
-	commitment rpc.CommitmentType
-	slot       atomic.Uint64
+	rpc         *rpc.Client
+	commitment  rpc.CommitmentType
+	commitments commitments
+	slot        atomic.Uint64
 }
 
 // Horizon is the newest slot that any node has answered at, under the commitment of reads. An answer from before it may lack

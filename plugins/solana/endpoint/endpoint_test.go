@@ -15,6 +15,7 @@ import (
 
 	sol "github.com/gagliardetto/solana-go"
 	"github.com/gagliardetto/solana-go/rpc"
+	"github.com/google/go-cmp/cmp"
 	"go.uber.org/goleak"
 
 	"github.com/loop-plugins/loop/sdk/go/relayer"
@@ -60,6 +61,15 @@ func client(t testing.TB, code int, body *string) *Client {
 	return c
 }
 
+// coded is an error that a node answers with.
+type coded struct {
+	code    int
+	message string
+}
+
+func (c coded) Error() string  { return c.message }
+func (c coded) ErrorCode() int { return c.code }
+
 // every makes each call of this package once.
 func every(ctx context.Context, c *Client) map[string]error {
 	errs := map[string]error{}
@@ -72,6 +82,7 @@ func every(ctx context.Context, c *Client) map[string]error {
 	_, errs["Units"] = c.Units(ctx, []byte{1})
 	_, errs["Balance"] = c.Balance(ctx, sol.PublicKey{1})
 	_, errs["Block"] = c.Block(ctx, 7)
+	_, errs["RecentFees"] = c.RecentFees(ctx, []sol.PublicKey{{1}}, 0)
 	errs["check"] = driver("").check(ctx, c)
 	return errs
 }
@@ -86,25 +97,26 @@ func TestAnswersThatAreNone(t *testing.T) {
 		want   string
 		answer bool // the node's sensible answer
 	}{
-		"nothing":          {200, ``, "", noJSON, false},
-		"page":             {200, `<html>`, "", noJSON, false},
-		"cut":              {200, `{"jsonrpc":"2.0","result":"0x`, "", noJSON, false},
-		"status":           {503, `<html>`, "", "answers with HTTP status 503", false},
-		"limited":          {429, `{}`, "", "answers with HTTP status 429: it limits the rate of requests", false},
-		"text":             {200, `{"jsonrpc":"2.0","result":"x"}`, "BlockHeight", noJSON, false},
-		"list":             {200, `{"jsonrpc":"2.0","result":[]}`, "Accounts", noJSON, false},
-		"no blockhash":     {200, `{"jsonrpc":"2.0","result":{"value":null}}`, "LatestBlockhash", "answers without a blockhash", false},
-		"one account":      {200, `{"jsonrpc":"2.0","result":{"value":[null]}}`, "Accounts", "answers with 1 accounts of 2", false},
-		"other encoding":   {200, `{"jsonrpc":"2.0","result":{"value":[null,{"data":["x","base58"]}]}}`, "Accounts", "answers with an account in another encoding than asked for", false},
-		"no base64":        {200, `{"jsonrpc":"2.0","result":{"value":[null,{"data":["!","base64"]}]}}`, "Accounts", "answers with an account that is not the base64 it claims to be", false},
-		"three statuses":   {200, `{"jsonrpc":"2.0","result":{"value":[null,null,null]}}`, "Statuses", "answers with 3 statuses of 2", false},
-		"no simulation":    {200, `{"jsonrpc":"2.0","result":{}}`, "Units", noResult, false},
-		"fails":            {200, `{"jsonrpc":"2.0","result":{"value":{"err":"AccountNotFound"}}}`, "Units", `the simulation fails with "AccountNotFound"`, true},
-		"no such method":   {200, `{"jsonrpc":"2.0","error":{"code":-32601,"message":"Method not found"}}`, "", "answers with the error: Method not found", false},
-		"unhealthy":        {200, `{"jsonrpc":"2.0","error":{"code":-32005,"message":"Node is behind by 42 slots"}}`, "", "answers with the error: Node is behind by 42 slots", false},
-		"limited in JSON":  {200, `{"jsonrpc":"2.0","error":{"code":-32097,"message":"Too many requests, see https://h/key"}}`, "", "answers with the error: Too many requests, see [address]", false},
-		"refused":          {200, `{"jsonrpc":"2.0","error":{"code":-32002,"message":"Transaction simulation failed: Blockhash not found"}}`, "Send", "Transaction simulation failed: Blockhash not found", true},
-		"no block of that": {200, `{"jsonrpc":"2.0","error":{"code":-32009,"message":"Slot 7 was skipped"}}`, "Block", "Slot 7 was skipped", true},
+		"nothing":         {200, ``, "", noJSON, false},
+		"page":            {200, `<html>`, "", noJSON, false},
+		"cut":             {200, `{"jsonrpc":"2.0","result":"0x`, "", noJSON, false},
+		"status":          {503, `<html>`, "", "answers with HTTP status 503", false},
+		"limited":         {429, `{}`, "", "answers with HTTP status 429: it limits the rate of requests", false},
+		"text":            {200, `{"jsonrpc":"2.0","result":"x"}`, "BlockHeight", noJSON, false},
+		"list":            {200, `{"jsonrpc":"2.0","result":[]}`, "Accounts", noJSON, false},
+		"no blockhash":    {200, `{"jsonrpc":"2.0","result":{"value":null}}`, "LatestBlockhash", "answers without a blockhash", false},
+		"one account":     {200, `{"jsonrpc":"2.0","result":{"value":[null]}}`, "Accounts", "answers with 1 accounts of 2", false},
+		"other encoding":  {200, `{"jsonrpc":"2.0","result":{"value":[null,{"data":["x","base58"]}]}}`, "Accounts", "answers with an account in another encoding than asked for", false},
+		"no base64":       {200, `{"jsonrpc":"2.0","result":{"value":[null,{"data":["!","base64"]}]}}`, "Accounts", "answers with an account that is not the base64 it claims to be", false},
+		"three statuses":  {200, `{"jsonrpc":"2.0","result":{"value":[null,null,null]}}`, "Statuses", "answers with 3 statuses of 2", false},
+		"no simulation":   {200, `{"jsonrpc":"2.0","result":{}}`, "Units", noResult, false},
+		"fails":           {200, `{"jsonrpc":"2.0","result":{"value":{"err":"AccountNotFound"}}}`, "Units", `the simulation fails with "AccountNotFound"`, true},
+		"unhealthy":       {200, `{"jsonrpc":"2.0","error":{"code":-32005,"message":"Node is behind by 42 slots"}}`, "", "answers with the error: Node is behind by 42 slots", false},
+		"limited in JSON": {200, `{"jsonrpc":"2.0","error":{"code":-32097,"message":"Too many requests, see https://h/key"}}`, "", "answers with the error: Too many requests, see [address]", false},
+		"refused":         {200, `{"jsonrpc":"2.0","error":{"code":-32002,"message":"Transaction simulation failed: Blockhash not found"}}`, "Send", "Transaction simulation failed: Blockhash not found", true},
+		"skipped":         {200, `{"jsonrpc":"2.0","error":{"code":-32007,"message":"Slot 7 was skipped"}}`, "Block", ErrNoBlock.Error(), true},
+		"not confirmed":   {200, `{"jsonrpc":"2.0","error":{"code":-32014,"message":"Block status not yet available for slot 7"}}`, "Block", ErrNoBlock.Error(), true},
+		"too new a block": {200, `{"jsonrpc":"2.0","error":{"code":-32015,"message":"Transaction version (2) is not supported"}}`, "Block", "Transaction version (2) is not supported", true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -130,6 +142,122 @@ func TestAnswersThatAreNone(t *testing.T) {
 
 // names are what errors of a call begin with.
 var names = map[string]string{"Send": "sendTransaction: ", "Block": "getBlock: "}
+
+// TestNoMethod holds that a node which lacks a method is said to, by the method's name.
+func TestNoMethod(t *testing.T) {
+	t.Parallel()
+	body := `{"jsonrpc":"2.0","error":{"code":-32601,"message":"Method not found"}}`
+	errs := every(t.Context(), client(t, 200, &body))
+	for call, method := range map[string]string{
+		"Slot": "getSlot", "BlockHeight": "getBlockHeight", "LatestBlockhash": "getLatestBlockhash",
+		"Accounts": "getMultipleAccounts", "Statuses": "getSignatureStatuses", "Send": "sendTransaction",
+		"Units": "simulateTransaction", "Balance": "getBalance", "check": "getGenesisHash",
+		"Block": "getBlock", "RecentFees": "getRecentPrioritizationFees",
+	} {
+		err := errs[call]
+		delete(errs, call)
+		if relayer.IsAnswered(err) || relayer.Reason(err) != "has no method "+method {
+			t.Errorf("%s: %v, want that it has no method %s", call, err, method)
+		}
+	}
+	for call := range errs {
+		t.Errorf("%s is not held to anything", call)
+	}
+}
+
+// TestCommitmentThatIsGone has a node refuse the commitment confirmed, in the words of agave's parser: it is asked
+// under finalized from then on.
+func TestCommitmentThatIsGone(t *testing.T) {
+	t.Parallel()
+	blockhash := fmt.Sprintf(`{"context":{"slot":1},"value":{"blockhash":%q,"lastValidBlockHeight":1}}`, genesis("testnet"))
+	answers := map[string]string{
+		"getGenesisHash": `"a"`, "getSlot": `1`, "getBlockHeight": `1`, "sendTransaction": `"1"`, "getBlock": `{}`,
+		"getLatestBlockhash":          blockhash,
+		"getMultipleAccounts":         `{"context":{"slot":1},"value":[null,null]}`,
+		"getSignatureStatuses":        `{"value":[null,null]}`,
+		"simulateTransaction":         `{"value":{"unitsConsumed":1}}`,
+		"getBalance":                  `{"value":1}`,
+		"getRecentPrioritizationFees": `[]`,
+	}
+	gone := coded{
+		-32602, "Invalid params: unknown variant `confirmed`, expected `processed` or `finalized`.",
+	}
+	server := relayertest.NewServer(t, "")
+	var refused atomic.Int64
+	for method, answer := range answers {
+		server.Answer(method, func(params json.RawMessage) (any, error) {
+			if strings.Contains(string(params), `"confirmed"`) {
+				refused.Add(1)
+				return nil, gone
+			}
+			return json.RawMessage(answer), nil
+		})
+	}
+	d := driver(server.HTTPURL)
+	c, err := d.Connect(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { d.Disconnect(c) })
+	for range 2 {
+		for call, err := range every(t.Context(), c) {
+			if err != nil && call != "check" { // which asks a node of its own
+				t.Errorf("%s: %v", call, err)
+			}
+		}
+	}
+	if refused.Load() != 1 {
+		t.Errorf("%d calls were refused, want the first alone", refused.Load())
+	}
+
+	// What a node says of something else teaches nothing.
+	other := relayertest.NewServer(t, "")
+	other.Answer("getGenesisHash", func(json.RawMessage) (any, error) { return "a", nil })
+	other.Answer("getSlot", func(json.RawMessage) (any, error) { return 1, nil })
+	other.Answer("getBalance", func(params json.RawMessage) (any, error) {
+		return nil, coded{-32602, "Invalid param: WrongSize"}
+	})
+	o, err := driver(other.HTTPURL).Connect(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { d.Disconnect(o) })
+	if _, err := o.Balance(t.Context(), sol.PublicKey{1}); err == nil || other.Requests("getBalance") != 1 {
+		t.Errorf("a wrong address: %v after %d calls", err, other.Requests("getBalance"))
+	}
+}
+
+// TestSendOptions holds what a node is told to do with a transaction.
+func TestSendOptions(t *testing.T) {
+	t.Parallel()
+	server := relayertest.NewServer(t, "")
+	server.Answer("getGenesisHash", func(json.RawMessage) (any, error) { return "a", nil })
+	server.Answer("getSlot", func(json.RawMessage) (any, error) { return 1, nil })
+	var sent []string
+	server.Answer("sendTransaction", func(params json.RawMessage) (any, error) {
+		sent = append(sent, string(params))
+		return "1", nil
+	})
+	d := driver(server.HTTPURL)
+	c, err := d.Connect(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { d.Disconnect(c) })
+	for _, retries := range []int{0, 3, -1} {
+		if err := c.Send(t.Context(), []byte{1}, true, retries); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want := []string{
+		`["AQ==",{"encoding":"base64","maxRetries":0,"preflightCommitment":"confirmed","skipPreflight":true}]`,
+		`["AQ==",{"encoding":"base64","maxRetries":3,"preflightCommitment":"confirmed","skipPreflight":true}]`,
+		`["AQ==",{"encoding":"base64","preflightCommitment":"confirmed","skipPreflight":true}]`,
+	}
+	if diff := cmp.Diff(want, sent); diff != "" {
+		t.Errorf("parameters (-want +got):\n%s", diff)
+	}
+}
 
 func TestConnectChecksTheChain(t *testing.T) {
 	t.Parallel()

@@ -17,7 +17,7 @@ import (
 // without a result ends the process.
 
 const (
-	// silence is how long nothing may come: a slot begins every 400 ms.
+	// silence is how long nothing may come: several slots begin in a second.
 	silence = 5 * time.Second
 	// longestPush is above the longest account, 10 MiB, in base64.
 	longestPush = 16 << 20
@@ -30,11 +30,11 @@ type news struct {
 }
 
 // push subscribes to slots and accounts, and again after a failure, until ctx ends.
-func (d *Driver) push(ctx context.Context, events chan<- news) {
+func (d *Driver) push(ctx context.Context, c *Client, events chan<- news) {
 	pause := &backoff.ExponentialBackOff{InitialInterval: 500 * time.Millisecond, RandomizationFactor: 0.5, Multiplier: 2, MaxInterval: 30 * time.Second}
 	pause.Reset()
 	for {
-		if d.subscribe(ctx, events) {
+		if d.subscribe(ctx, c, events) {
 			pause.Reset()
 		}
 		select {
@@ -56,7 +56,7 @@ func (d *Driver) push(ctx context.Context, events chan<- news) {
 type message struct {
 	ID     uint64          `json:"id"`
 	Result json.RawMessage `json:"result"` // of an answer
-	Error  json.RawMessage `json:"error"`
+	Error  *Refusal        `json:"error"`
 	Method string          `json:"method"`
 	Params struct {
 		Subscription uint64          `json:"subscription"`
@@ -65,7 +65,7 @@ type message struct {
 }
 
 // subscribe pushes until something fails, and tells whether a slot came.
-func (d *Driver) subscribe(ctx context.Context, events chan<- news) (worked bool) {
+func (d *Driver) subscribe(ctx context.Context, c *Client, events chan<- news) (worked bool) {
 	dial, stop := context.WithTimeout(ctx, d.settings.Timeout)
 	dialer := websocket.Dialer{Proxy: http.ProxyFromEnvironment}
 	conn, response, err := dialer.DialContext(dial, d.settings.WSURL, nil)
@@ -99,12 +99,12 @@ func (d *Driver) subscribe(ctx context.Context, events chan<- news) (worked bool
 		}
 	})
 
-	s := subscriptions{conn: conn, requested: map[uint64]sol.PublicKey{}, open: map[uint64]sol.PublicKey{}}
+	s := subscriptions{conn: conn, client: c, requested: map[uint64]sol.PublicKey{}, open: map[uint64]sol.PublicKey{}}
 	if s.call("slotSubscribe") != nil {
 		return false
 	}
 	accounts, changed := d.settings.Accounts.All()
-	if s.follow(accounts, d.settings.Commitment) != nil {
+	if s.follow(accounts) != nil {
 		return false
 	}
 	var (
@@ -119,7 +119,7 @@ func (d *Driver) subscribe(ctx context.Context, events chan<- news) (worked bool
 			tell = nil
 		case <-changed:
 			accounts, changed = d.settings.Accounts.All()
-			if s.follow(accounts, d.settings.Commitment) != nil {
+			if s.follow(accounts) != nil {
 				return worked
 			}
 		case m, ok := <-messages:
@@ -149,6 +149,7 @@ func (d *Driver) subscribe(ctx context.Context, events chan<- news) (worked bool
 // subscriptions are those of one connection.
 type subscriptions struct {
 	conn      *websocket.Conn
+	client    *Client
 	last      uint64                   // id of the last request
 	requested map[uint64]sol.PublicKey // by request: not answered yet
 	open      map[uint64]sol.PublicKey // by subscription
@@ -162,7 +163,8 @@ func (s *subscriptions) call(method string, params ...any) error {
 
 // follow subscribes to what is new among the accounts and ends the subscriptions of others. One that is asked for and not
 // answered yet ends at the next change.
-func (s *subscriptions) follow(accounts []sol.PublicKey, commitment rpc.CommitmentType) error {
+func (s *subscriptions) follow(accounts []sol.PublicKey) error {
+	commitment := s.client.commitments.instead(s.client.commitment)
 	have := map[sol.PublicKey]bool{}
 	for _, account := range s.requested {
 		have[account] = true
@@ -193,9 +195,11 @@ func (s *subscriptions) follow(accounts []sol.PublicKey, commitment rpc.Commitme
 	return nil
 }
 
-// answer takes the answer to a request and tells whether it is a good one.
+// answer takes the answer to a request and tells whether it is a good one. After one that refuses the commitment the
+// next connection asks for another.
 func (s *subscriptions) answer(m message) bool {
-	if len(m.Error) > 0 && string(m.Error) != "null" {
+	if m.Error != nil {
+		s.client.commitments.learn(s.client.commitment, m.Error)
 		return false
 	}
 	account, ok := s.requested[m.ID]

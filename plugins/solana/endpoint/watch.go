@@ -19,7 +19,7 @@ func (d *Driver) Watch(ctx context.Context, c *Client, report func(height uint64
 	defer pushing.Wait()
 	defer cancel()
 	if d.settings.WSURL != "" {
-		pushing.Go(func() { d.push(ctx, pushed) })
+		pushing.Go(func() { d.push(ctx, c, pushed) })
 	}
 	report(c.Newest())
 	works, checkedAt := false, time.Now()

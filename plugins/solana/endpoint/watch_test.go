@@ -29,6 +29,7 @@ type node struct {
 	url    string
 	slot   atomic.Uint64 // by getSlot
 	refuse atomic.Bool   // subscriptions to accounts
+	final  atomic.Bool   // that it knows no commitment but finalized
 
 	mu       sync.Mutex
 	conn     *websocket.Conn // the newest
@@ -92,6 +93,10 @@ func (n *node) push(w http.ResponseWriter, r *http.Request) {
 		answer := fmt.Sprintf(`{"jsonrpc":"2.0","id":%d,"result":%d}`, call.ID, 1000+call.ID)
 		if call.Method == "accountSubscribe" {
 			n.accounts[strings.Fields(text)[1]] = 1000 + call.ID
+			if n.final.Load() && !strings.Contains(string(call.Params[1]), `"finalized"`) {
+				const refusal = `{"jsonrpc":"2.0","id":%d,"error":{"code":-32602,"message":"unknown variant confirmed"}}`
+				answer = fmt.Sprintf(refusal, call.ID)
+			}
 			if n.refuse.Load() {
 				answer = fmt.Sprintf(`{"jsonrpc":"2.0","id":%d,"error":{"code":-32601,"message":"Method not found"}}`, call.ID)
 			}
@@ -261,6 +266,23 @@ func TestWatchMendsAPush(t *testing.T) {
 			s.until("the account is heard of", func() bool { s.mu.Lock(); defer s.mu.Unlock(); return len(s.pushed) == 1 })
 		})
 	}
+}
+
+// TestWatchLearnsACommitment has a node refuse to push under confirmed: it pushes under finalized over the next
+// connection.
+func TestWatchLearnsACommitment(t *testing.T) {
+	t.Parallel()
+	s := watched(t, time.Hour)
+	s.node.final.Store(true)
+	one := sol.PublicKey{1}
+	s.driver.settings.Accounts.Add(one)
+	s.asked(2, "slotSubscribe", "accountSubscribe "+one.String())
+	s.until("the account is heard of", func() bool {
+		s.node.show(one, 104, []byte("a"))
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		return len(s.pushed) > 0
+	})
 }
 
 // badAccount pushes an account whose content cannot be read, once there is a subscription to one.

@@ -100,8 +100,8 @@ func (o ordered) Swap(i, j int) {
 	o.observations[i], o.observations[j] = o.observations[j], o.observations[i]
 }
 
-// TestReportAgainstModel draws observations among which equal ones are common, and holds their report against sorts of plain
-// numbers.
+// TestReportAgainstModel draws observations among which equal ones are common, and holds their report against sorts of
+// plain numbers.
 func TestReportAgainstModel(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
@@ -113,9 +113,11 @@ func TestReportAgainstModel(t *testing.T) {
 		scale.Add(scale, big.NewInt(1))
 		value := func(rank int) *big.Int { return new(big.Int).Mul(scale, big.NewInt(int64(rank-10))) }
 		for i := range n {
-			times, values, juels, order = append(times, few.Draw(t, "time")), append(values, few.Draw(t, "value")), append(juels, few.Draw(t, "juels")), append(order, i)
+			times, values = append(times, few.Draw(t, "time")), append(values, few.Draw(t, "value"))
+			juels, order = append(juels, few.Draw(t, "juels")), append(order, i)
 			observations = append(observations, ocr2.Observation{
-				Time: uint32(times[i]), Value: value(values[i]), JuelsPerFeeCoin: big.NewInt(int64(juels[i])), Observer: uint8(100 + i),
+				Time: uint32(times[i]), Value: value(values[i]), JuelsPerFeeCoin: big.NewInt(int64(juels[i])),
+				Observer: uint8(100 + i),
 			})
 		}
 		before := slices.Clone(observations)

@@ -1,0 +1,56 @@
+package endpoint
+
+import (
+	"errors"
+	"strings"
+	"sync"
+
+	"github.com/gagliardetto/solana-go/rpc"
+)
+
+// commitments are those that a node refuses. Where blocks are final once they are confirmed a node may know nothing but
+// finalized; that commitment asks for no less, so that it stands in for any other.
+type commitments struct {
+	mu      sync.Mutex
+	refused map[rpc.CommitmentType]bool
+}
+
+// instead is what to ask for in place of a commitment.
+func (c *commitments) instead(of rpc.CommitmentType) rpc.CommitmentType {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.refused[of] {
+		return rpc.CommitmentFinalized
+	}
+	return of
+}
+
+// learn takes an answer to what was asked under a commitment and tells whether it refuses just that.
+func (c *commitments) learn(commitment rpc.CommitmentType, answer error) bool {
+	const codeInvalidParams = -32602
+	refusal := &Refusal{}
+	if commitment == rpc.CommitmentFinalized || !errors.As(answer, &refusal) || refusal.Code != codeInvalidParams {
+		return false
+	}
+	said := strings.ToLower(refusal.Message)
+	if !strings.Contains(said, "commitment") && !strings.Contains(said, string(commitment)) {
+		return false
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.refused == nil {
+		c.refused = map[rpc.CommitmentType]bool{}
+	}
+	c.refused[commitment] = true
+	return true
+}
+
+// under asks for something under a commitment, and again under finalized if the node refuses that one.
+func (c *Client) under(commitment rpc.CommitmentType, ask func(rpc.CommitmentType) error) error {
+	commitment = c.commitments.instead(commitment)
+	err := ask(commitment)
+	if c.commitments.learn(commitment, err) {
+		err = ask(rpc.CommitmentFinalized)
+	}
+	return err
+}
