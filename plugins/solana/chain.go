@@ -26,12 +26,8 @@ import (
 	"github.com/loop-plugins/loop/sdk/go/wire"
 )
 
-const (
-	// maxLag is how long a node may be behind the newest before the others are asked first.
-	maxLag = 12 * time.Second
-	// window is how many transactions of an account may be under way: one question after their statuses covers as many.
-	window = endpoint.MaxSignatures
-)
+// window is how many transactions of an account may be under way: one question after their statuses covers as many.
+const window = endpoint.MaxSignatures
 
 // Chain is one chain: its nodes, the contracts that are followed on it and a queue for each transmitting account.
 type Chain struct {
@@ -70,19 +66,22 @@ func newChain(config Config, loans relayerv1loop.CreateChainLoans, logger *slog.
 		horizon: &c.horizon, hub: hub, ttl: time.Duration(config.OCR2CacheTTL), pushes: &c.pushes, contracts: map[ocr2.Contract]*contract{},
 	}
 	var nodes []relayer.Node[*endpoint.Client]
-	for _, node := range config.Nodes {
+	for _, node := range config.ordered() {
 		if !config.Enabled {
 			break
 		}
-		nodes = append(nodes, relayer.Node[*endpoint.Client]{Name: node.Name, Driver: endpoint.NewDriver(endpoint.Settings{
-			URL: string(node.URL), WSURL: string(node.WSURL), ChainID: config.ChainID, Commitment: rpc.CommitmentType(config.Commitment),
+		nodes = append(nodes, relayer.Node[*endpoint.Client]{Name: node.Name, SendOnly: node.SendOnly})
+		nodes[len(nodes)-1].Driver = endpoint.NewDriver(endpoint.Settings{
+			SendOnly: node.SendOnly, URL: string(node.URL), WSURL: string(node.WSURL), ChainID: config.ChainID,
+			Commitment:   rpc.CommitmentType(config.Commitment),
 			PollInterval: interval, Timeout: timeout, Accounts: &c.pushes, Pushed: c.ledger.pushed,
-		})})
+		})
 	}
 	c.mu.Lock() // nodes may serve before the ledger is made
 	defer c.mu.Unlock()
 	c.pool = relayer.NewPool(relayer.PoolSettings{
-		Logger: logger, MaxLag: uint64(max(maxLag/time.Duration(config.BlockTime), 1)), Timeout: timeout,
+		Logger: logger, Selection: selections[config.MultiNode.SelectionMode], MaxLag: config.maxLag(),
+		MaxSilence: time.Duration(config.MultiNode.NodeNoNewHeadsThreshold), Timeout: timeout,
 		Advanced: c.advanced, Serves: c.serves,
 		Observe: func(node, outcome string) { metrics.calls.WithLabelValues(config.ChainID, node, outcome).Inc() },
 	}, nodes)

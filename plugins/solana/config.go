@@ -2,6 +2,7 @@ package solana
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"net/url"
@@ -10,6 +11,8 @@ import (
 	"time"
 
 	"github.com/pelletier/go-toml/v2"
+
+	"github.com/loop-plugins/loop/sdk/go/relayer"
 )
 
 // Config is what a user sets of one chain: its section of the node's configuration. A key that is left out has the default
@@ -56,6 +59,7 @@ type Config struct {
 	RecentFeesPercentile uint16
 	// BlockTime is how long a slot takes.
 	BlockTime Duration
+	MultiNode MultiNodeConfig
 	// ComputeUnitLimitDefault is the compute units of a transmission whose job names no gasLimit.
 	ComputeUnitLimitDefault uint32
 	// EstimateComputeUnitLimit asks a node for that number instead, and adds a fifth.
@@ -64,11 +68,28 @@ type Config struct {
 	Nodes []NodeConfig
 }
 
+// MultiNodeConfig is how the nodes are chosen from.
+type MultiNodeConfig struct {
+	// SelectionMode is which of the nodes that serve equally well is asked first: that of the lowest Order
+	// (PriorityLevel), that with the newest slot (HighestHead, and TotalDifficulty, which no chain here has), or each in
+	// its turn (RoundRobin).
+	SelectionMode string
+	// SyncThreshold is how many slots a node may be behind the newest before the others are asked first; 0: as many as
+	// 12 s have.
+	SyncThreshold uint32
+	// NodeNoNewHeadsThreshold is how long a node may tell of no new slot before the others are asked first; 0: for ever.
+	NodeNoNewHeadsThreshold Duration
+}
+
 // NodeConfig is one RPC node. Over WSURL, if it is given, slots and accounts are pushed.
 type NodeConfig struct {
 	Name  string
 	URL   Address
 	WSURL Address
+	// SendOnly nodes are given transactions and asked for nothing but their chain.
+	SendOnly bool
+	// Order is 0 to 100, and nodes with a lower one are asked first; nil: 100.
+	Order *uint8
 }
 
 // Values of Config.
@@ -78,6 +99,7 @@ const (
 	estimatorFixed      = "fixed"
 	estimatorBlocks     = "blockhistory"
 	estimatorRecent     = "recentfees"
+	selectByOrder       = "PriorityLevel"
 )
 
 // DefaultConfig is the configuration of a chain of which nothing but its id and nodes is given. The figures are those
@@ -90,6 +112,7 @@ func DefaultConfig() Config {
 		Commitment: commitmentConfirmed, SkipPreflight: true, FeeEstimatorMode: estimatorFixed, ComputeUnitPriceMax: 1000,
 		FeeBumpPeriod: Duration(3 * time.Second), BlockHistoryPollPeriod: Duration(5 * time.Second), BlockHistorySize: 1,
 		BlockHistoryBatchLoadSize: 20, BlockTime: Duration(200 * time.Millisecond), ComputeUnitLimitDefault: 200_000,
+		MultiNode: MultiNodeConfig{SelectionMode: selectByOrder},
 	}
 }
 
@@ -156,12 +179,17 @@ func (c Config) check() error {
 	refuse(c.ComputeUnitPriceDefault < c.ComputeUnitPriceMin || c.ComputeUnitPriceDefault > c.ComputeUnitPriceMax, "ComputeUnitPriceDefault must be from ComputeUnitPriceMin to ComputeUnitPriceMax")
 	refuse(c.ComputeUnitPriceMax > maxPrice, "ComputeUnitPriceMax must be at most %d", uint64(maxPrice))
 	refuse(c.ComputeUnitLimitDefault == 0 || c.ComputeUnitLimitDefault > maxUnits, "ComputeUnitLimitDefault must be from 1 to %d, which is the most that the chain gives a transaction", maxUnits)
-	refuse(c.Enabled && len(c.Nodes) == 0, "Nodes must hold at least one node")
+	_, known := selections[c.MultiNode.SelectionMode]
+	refuse(!known, "MultiNode.SelectionMode must be PriorityLevel, HighestHead, TotalDifficulty or RoundRobin")
+	refuse(c.MultiNode.NodeNoNewHeadsThreshold < 0, "MultiNode.NodeNoNewHeadsThreshold must not be negative")
+	answers := slices.ContainsFunc(c.Nodes, func(node NodeConfig) bool { return !node.SendOnly })
+	refuse(c.Enabled && !answers, "Nodes must hold at least one node that is not SendOnly")
 	names := map[string]bool{}
 	for i, node := range c.Nodes {
 		refuse(node.Name == "", "Nodes[%d].Name must not be empty", i)
 		refuse(names[node.Name], "Nodes[%d].Name is that of another node", i)
 		names[node.Name] = true
+		refuse(node.order() > lastOrder, "Nodes[%d].Order must be from 0 to %d", i, lastOrder)
 		refuse(!node.URL.is("http", "https"), "Nodes[%d].URL must be an http:// or https:// address", i)
 		refuse(node.WSURL != "" && !node.WSURL.is("ws", "wss"), "Nodes[%d].WSURL must be a ws:// or wss:// address", i)
 	}
@@ -179,6 +207,34 @@ const (
 	// maxPrice makes a transmission of 200,000 units cost 200 SOL in fees: more is a slip of the hand.
 	maxPrice = 1e12
 )
+
+var selections = map[string]relayer.Selection{
+	selectByOrder: relayer.InOrder, "HighestHead": relayer.HighestHead, "TotalDifficulty": relayer.HighestHead,
+	"RoundRobin": relayer.RoundRobin,
+}
+
+// lastOrder is the order of nodes that have none, the established node's default.
+const lastOrder = 100
+
+func (n NodeConfig) order() uint8 {
+	if n.Order == nil {
+		return lastOrder
+	}
+	return *n.Order
+}
+
+// ordered are the nodes as they are asked.
+func (c Config) ordered() []NodeConfig {
+	return slices.SortedStableFunc(slices.Values(c.Nodes), func(a, b NodeConfig) int {
+		return cmp.Compare(a.order(), b.order())
+	})
+}
+
+// maxLag is how many slots a node may be behind the newest.
+func (c Config) maxLag() uint64 {
+	const lag = 12 * time.Second
+	return cmp.Or(uint64(c.MultiNode.SyncThreshold), max(uint64(lag/time.Duration(c.BlockTime)), 1))
+}
 
 // Redacted is the configuration as TOML without addresses, for operators.
 func (c Config) Redacted() (string, error) {

@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -140,6 +142,94 @@ func TestLagOf100Slots(t *testing.T) {
 	eventually(t, "all is settled", func() bool { return len(x.keys()) == 0 })
 	if succeeded, failed := d.landed(key.PublicKey()); succeeded != 3 || failed != 0 {
 		t.Errorf("%d transactions succeeded and %d failed, for three reports", succeeded, failed)
+	}
+}
+
+// TestSendOnly gives transactions to a node that takes them and has no other method, before those that are asked.
+func TestSendOnly(t *testing.T) {
+	t.Parallel()
+	d := newDevchain(t)
+	key := d.Oracles[0].Transmitter.PrivateKey
+	x := newFixture(t, key)
+	sender := relayertest.NewServer(t, "")
+	sender.Answer("sendTransaction", func(json.RawMessage) (any, error) { return "1", nil })
+	const nodes = "[[Nodes]]\nName = 'sender'\nURL = '%s'\nSendOnly = true\n[[Nodes]]\nName = 'n'\nURL = '%s'\n"
+	chain, _ := x.chain(quick + fmt.Sprintf(nodes, sender.HTTPURL, d.Nodes[0].RPC))
+	p, _ := x.provider(d, chain, "p", 0, key.PublicKey())
+	eventually(t, "both nodes serve", func() bool {
+		r, err := chain.ListNodeStatuses(t.Context(), &relayerv1.ListNodeStatusesRequest{})
+		must(t, err)
+		return !slices.ContainsFunc(r.GetNodes(), func(n *relayerv1.NodeStatus) bool {
+			return n.GetState() != relayerv1.NodeState_NODE_STATE_ALIVE || n.GetReason() != ""
+		})
+	})
+	_, err := p.Transmit(t.Context(), d.report(0, 1, 1, 42))
+	must(t, err)
+	eventually(t, "all is settled", func() bool { e, v, _ := d.latest(0); return e == 1 && v == 42 && len(x.keys()) == 0 })
+	if sender.Requests("sendTransaction") == 0 {
+		t.Error("the node was given no transaction")
+	}
+	for _, method := range []string{
+		"getSlot", "getBlockHeight", "getLatestBlockhash", "getMultipleAccounts", "getBalance", "getSignatureStatuses",
+	} {
+		if n := sender.Requests(method); n > 0 {
+			t.Errorf("the node was asked %s %d times", method, n)
+		}
+	}
+}
+
+func TestOrder(t *testing.T) {
+	t.Parallel()
+	var config strings.Builder
+	config.WriteString(quick)
+	for name, order := range []string{"", "Order = 2", "Order = 0", "Order = 100", "Order = 2"} {
+		fmt.Fprintf(&config, "[[Nodes]]\nName = '%d'\nURL = 'http://127.0.0.1:1'\n%s\n", name, order)
+	}
+	chain, _ := newFixture(t).chain(config.String())
+	r, err := chain.ListNodeStatuses(t.Context(), &relayerv1.ListNodeStatusesRequest{})
+	must(t, err)
+	var names []string
+	for _, node := range r.GetNodes() {
+		names = append(names, node.GetName())
+	}
+	if want := []string{"2", "1", "4", "0", "3"}; !slices.Equal(names, want) {
+		t.Errorf("the nodes are asked in the order %v, want %v", names, want)
+	}
+}
+
+// TestLagByTime holds how far a node may be behind: 12 s, however long slots take, or what the configuration says.
+func TestLagByTime(t *testing.T) {
+	t.Parallel()
+	for config, most := range map[string]uint64{
+		"":                                  60,
+		"BlockTime = '400ms'\n":             30,
+		"BlockTime = '1m'\n":                1,
+		"[MultiNode]\nSyncThreshold = 10\n": 10,
+	} {
+		t.Run(config, func(t *testing.T) {
+			t.Parallel()
+			const newest = 1000
+			var nodes []devnode
+			for _, slot := range []uint64{newest, newest - most, newest - most - 1} {
+				server := relayertest.NewServer(t, "")
+				server.Answer("getGenesisHash", func(json.RawMessage) (any, error) { return "a", nil })
+				server.Answer("getSlot", func(json.RawMessage) (any, error) { return slot, nil })
+				nodes = append(nodes, devnode{RPC: server.HTTPURL})
+			}
+			chain, _ := newFixture(t).chain(settings(config, nodes...))
+			reasons := func() (all []string) {
+				r, err := chain.ListNodeStatuses(t.Context(), &relayerv1.ListNodeStatusesRequest{})
+				must(t, err)
+				for _, node := range r.GetNodes() {
+					all = append(all, node.GetReason())
+				}
+				return all
+			}
+			behind := fmt.Sprintf("is %d blocks behind the newest node and is asked last", most+1)
+			eventually(t, "the third node alone is behind", func() bool {
+				return slices.Equal(reasons(), []string{"", "", behind})
+			})
+		})
 	}
 }
 

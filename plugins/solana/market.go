@@ -44,8 +44,9 @@ func newMarket(config Config, pool *account.Pool, logger *slog.Logger, metrics *
 	m := &market{config: config, pool: pool, logger: logger, metrics: metrics, medians: map[uint64]*uint64{}}
 	if config.FeeEstimatorMode == estimatorBlocks {
 		m.blocks = relayer.NewPoller(relayer.PollerSettings[uint64]{
-			Subject: "the prices of chain " + config.ChainID, Fetch: m.history, Interval: time.Duration(config.BlockHistoryPollPeriod),
-			Timeout: time.Duration(config.BlockHistoryBatchLoadSize+1) * time.Duration(config.TxTimeout), TTL: lasts,
+			Subject: "the prices of chain " + config.ChainID, Fetch: m.history,
+			Interval: time.Duration(config.BlockHistoryPollPeriod),
+			Timeout:  time.Duration(config.BlockHistoryBatchLoadSize+1) * time.Duration(config.TxTimeout), TTL: lasts,
 		})
 	}
 	return m
@@ -168,7 +169,7 @@ func (m *market) told(ctx context.Context, price uint64, err error) {
 		m.metrics.prices.WithLabelValues(chain, "failed").Inc()
 		m.metrics.price.DeleteLabelValues(chain)
 		if !m.dark {
-			m.logger.Warn("what others pay cannot be read; a price of blocks holds for a minute more, then the default is offered",
+			m.logger.Warn("what others pay cannot be read; a price of blocks holds for a minute more, then the default",
 				"mode", m.config.FeeEstimatorMode, "default", m.config.ComputeUnitPriceDefault, "reason", err)
 		}
 	} else {

@@ -345,7 +345,8 @@ func TestRecentFees(t *testing.T) {
 		}
 	}
 	transmit(1, 40) // enough in six of eight blocks
-	want := fmt.Sprintf(`[["%s","%s","%s"],{"percentile":5000}]`, key.PublicKey(), d.Feeds[0].State, d.Feeds[0].Transmissions)
+	const parameters = `[["%s","%s","%s"],{"percentile":5000}]`
+	want := fmt.Sprintf(parameters, key.PublicKey(), d.Feeds[0].State, d.Feeds[0].Transmissions)
 	if diff := cmp.Diff(want, <-asked); diff != "" {
 		t.Errorf("parameters (-want +got):\n%s", diff)
 	}

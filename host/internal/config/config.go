@@ -178,7 +178,11 @@ func Reference() string {
 	evm.GasEstimator, evm.Transactions = exampleGasEstimator()
 	evm.Nodes = []EVMNode{{Name: "primary", WSURL: NewSecret("ws://127.0.0.1:8546").bared(), HTTPURL: NewSecret("http://127.0.0.1:8545").bared()}}
 	solana.ChainID = "localnet"
-	solana.Nodes = []SolanaNode{{Name: "primary", URL: NewSecret("http://127.0.0.1:8899").bared(), WSURL: NewSecret("ws://127.0.0.1:8900").bared()}}
+	order := uint8(100)
+	solana.Nodes = []SolanaNode{{
+		Name: "primary", URL: NewSecret("http://127.0.0.1:8899").bared(), WSURL: NewSecret("ws://127.0.0.1:8900").bared(),
+		Order: &order,
+	}}
 	starknet.ChainID = "SN_SEPOLIA"
 	starknet.Nodes = []StarknetNode{{Name: "primary", URL: NewSecret("http://127.0.0.1:5050").bared()}}
 	example.EVM, example.Solana, example.Starknet = []EVMChain{evm}, []SolanaChain{solana}, []StarknetChain{starknet}

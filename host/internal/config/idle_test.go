@@ -12,21 +12,30 @@ import (
 func TestIdleKeys(t *testing.T) {
 	t.Parallel()
 	variables := map[string]string{"HOME": "/h", "CL_PASSWORD_KEYSTORE": "pw"}
-	loaded, err := config.Load("testdata/idle/established.toml", environment(variables))
-	if err != nil {
-		t.Fatal(err)
-	}
-	var text strings.Builder
-	for _, w := range loaded.Warnings {
-		text.WriteString(w.String() + "\n")
-	}
-	checkHidden(t, text.String())
-	for _, chain := range loaded.EVM {
-		document, err := chain.TOML()
+	for _, file := range []string{"testdata/idle/established", "testdata/idle/solana"} {
+		loaded, err := config.Load(file+".toml", environment(variables))
 		if err != nil {
 			t.Fatal(err)
 		}
-		text.Write(document)
+		var text strings.Builder
+		for _, w := range loaded.Warnings {
+			text.WriteString(w.String() + "\n")
+		}
+		checkHidden(t, text.String())
+		var chains []interface{ TOML() ([]byte, error) }
+		for _, chain := range loaded.EVM {
+			chains = append(chains, chain)
+		}
+		for _, chain := range loaded.Solana {
+			chains = append(chains, chain)
+		}
+		for _, chain := range chains {
+			document, err := chain.TOML()
+			if err != nil {
+				t.Fatal(err)
+			}
+			text.Write(document)
+		}
+		golden(t, file+".golden", text.String())
 	}
-	golden(t, "testdata/idle/established.golden", text.String())
 }

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"math"
 	"regexp"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/pelletier/go-toml/v2"
@@ -37,7 +39,15 @@ type SolanaChain struct {
 	EstimateComputeUnitLimit  bool     `comment:"true asks a node for the compute units instead, and adds a fifth."`
 	Accounts                  []string `comment:"Accounts that the relayer may sign with on this chain, as loop keys list shows them. Empty: every Solana account of the node."`
 
-	Nodes []SolanaNode `toml:",omitempty" comment:"The chain's nodes, in the order of preference: the next is used when one fails."`
+	MultiNode SolanaMultiNode `comment:"How the nodes are chosen from."`
+	Nodes     []SolanaNode    `toml:",omitempty" comment:"The chain's nodes, in the order of preference: the next is used when one fails."`
+}
+
+// SolanaMultiNode is [Solana.MultiNode].
+type SolanaMultiNode struct {
+	SelectionMode           string   `comment:"Which of the nodes that serve equally well is asked first: PriorityLevel, that of the lowest Order; HighestHead, that with the newest slot; or RoundRobin, each in its turn."`
+	SyncThreshold           uint32   `comment:"How many slots a node may be behind the newest before the others are asked first; 0: 12 s of them, by BlockTime."`
+	NodeNoNewHeadsThreshold Duration `comment:"How long a node may tell of no new slot before the others are asked first, 0s to 1h; 0s: for ever."`
 }
 
 // SolanaNode is one RPC node. The addresses may hold keys.
@@ -45,6 +55,9 @@ type SolanaNode struct {
 	Name  string `comment:"Name in logs and metrics, unique within the chain."`
 	URL   Secret `comment:"http:// or https:// address. Required."`
 	WSURL Secret `comment:"ws:// or wss:// address, over which the node pushes slots and accounts. Without it they are polled."`
+
+	SendOnly bool   `comment:"true sends transactions to the node and asks it for nothing but its chain."`
+	Order    *uint8 `comment:"Nodes with a lower one are asked first, 0 to 100. Left out: 100."`
 }
 
 func defaultSolanaChain() SolanaChain {
@@ -54,6 +67,7 @@ func defaultSolanaChain() SolanaChain {
 		TxTimeout: seconds(10), TxRetryPeriod: seconds(2), Commitment: "confirmed", SkipPreflight: true, FeeEstimatorMode: "fixed", ComputeUnitPriceMax: 1000,
 		FeeBumpPeriod: seconds(3), BlockHistoryPollPeriod: seconds(5), BlockHistorySize: 1, BlockHistoryBatchLoadSize: 20, BlockTime: milliseconds(200),
 		ComputeUnitLimitDefault: 200_000, Accounts: []string{},
+		MultiNode: SolanaMultiNode{SelectionMode: "PriorityLevel"},
 	}
 }
 
@@ -62,7 +76,8 @@ func defaultSolanaChain() SolanaChain {
 func (c SolanaChain) TOML() ([]byte, error) {
 	nodes := make([]SolanaNode, len(c.Nodes))
 	for at, node := range c.Nodes {
-		nodes[at] = SolanaNode{Name: node.Name, URL: node.URL.bared(), WSURL: node.WSURL.bared()}
+		node.URL, node.WSURL = node.URL.bared(), node.WSURL.bared()
+		nodes[at] = node
 	}
 	c.Nodes = nodes
 	without := struct {
@@ -104,6 +119,11 @@ func (c SolanaChain) check(chains *chainCheck, path string) {
 	} else {
 		within(p, path+".ComputeUnitPriceDefault", c.ComputeUnitPriceDefault, c.ComputeUnitPriceMin, c.ComputeUnitPriceMax)
 	}
+	modes := []string{"PriorityLevel", "HighestHead", "TotalDifficulty", "RoundRobin"}
+	if !slices.Contains(modes, c.MultiNode.SelectionMode) {
+		p.add(path+".MultiNode.SelectionMode", "%q is not one of %s", c.MultiNode.SelectionMode, strings.Join(modes, ", "))
+	}
+	lasts(p, path+".MultiNode.NodeNoNewHeadsThreshold", c.MultiNode.NodeNoNewHeadsThreshold, 0, time.Hour)
 	for at, account := range c.Accounts {
 		if !solanaAccount.MatchString(account) {
 			p.add(fmt.Sprintf("%s.Accounts[%d]", path, at), "%q is not an account, which is 32 bytes in base58", account)
@@ -113,6 +133,9 @@ func (c SolanaChain) check(chains *chainCheck, path string) {
 	for at, node := range c.Nodes {
 		nodePath := fmt.Sprintf("%s.Nodes[%d]", path, at)
 		who := names.node(nodePath, node.Name)
+		if node.Order != nil {
+			within(p, nodePath+".Order", *node.Order, 0, 100)
+		}
 		if node.URL.IsEmpty() {
 			p.add(nodePath+".URL", "%s has no URL", who)
 		}

@@ -93,7 +93,9 @@ func (c *Client) LatestBlockhash(ctx context.Context, commitment rpc.CommitmentT
 	if answer == nil || answer.Value == nil {
 		return Blockhash{}, odd(method, "answers without a blockhash")
 	}
-	newest := Blockhash{Hash: answer.Value.Blockhash, LastValid: answer.Value.LastValidBlockHeight, Slot: answer.Context.Slot}
+	newest := Blockhash{
+		Hash: answer.Value.Blockhash, LastValid: answer.Value.LastValidBlockHeight, Slot: answer.Context.Slot,
+	}
 	if newest.LastValid == 0 || newest.Hash == (sol.Hash{}) {
 		return Blockhash{}, odd(method, "answers without a blockhash")
 	}

@@ -18,13 +18,13 @@ func (d *Driver) Watch(ctx context.Context, c *Client, report func(height uint64
 	var pushing sync.WaitGroup
 	defer pushing.Wait()
 	defer cancel()
-	if d.settings.WSURL != "" {
+	if d.settings.WSURL != "" && !d.settings.SendOnly {
 		pushing.Go(func() { d.push(ctx, c, pushed) })
 	}
 	report(c.Newest())
 	works, checkedAt := false, time.Now()
 	interval := func() time.Duration {
-		if works {
+		if works || d.settings.SendOnly {
 			return min(10*d.settings.PollInterval, 30*time.Second)
 		}
 		return d.settings.PollInterval
@@ -47,7 +47,7 @@ func (d *Driver) Watch(ctx context.Context, c *Client, report func(height uint64
 		case <-timer.C:
 			bounded, stop := context.WithTimeout(ctx, d.settings.Timeout)
 			var err error
-			if time.Since(checkedAt) >= genesisInterval {
+			if d.settings.SendOnly || time.Since(checkedAt) >= genesisInterval {
 				checkedAt = time.Now()
 				err = d.check(bounded, c)
 			} else {
