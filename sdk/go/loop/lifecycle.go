@@ -65,7 +65,8 @@ func dialHost(r *pluginv1.InitRequest) (grpc.ClientConnInterface, error) {
 	return grpc.NewClient(r.GetHostAddress(),
 		grpc.WithTransportCredentials(credentials.NewTLS(config)),
 		grpc.WithDefaultCallOptions(grpc.ForceCodecV2(wire.Codec()), grpc.MaxCallRecvMsgSize(limit), grpc.MaxCallSendMsgSize(limit)),
-		grpc.WithNoProxy())
+		grpc.WithNoProxy(),
+		grpc.WithIdleTimeout(0)) // whoever idles hangs up, and the host's socket may be gone from its folder when it calls again
 }
 
 // Release implements pluginv1.LifecycleServiceServer.
