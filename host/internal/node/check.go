@@ -101,7 +101,7 @@ func Check(ctx context.Context, s Settings) (*Checked, error) {
 	n := &Node{settings: s, logger: s.Logger}
 	var err error
 	n.runtime, err = loophost.New(loophost.Settings{
-		Logger: s.Logger, SocketDir: s.Config.Plugins.SocketDir, Version: s.Version, StopTimeout: s.Config.Plugins.StopTimeout.Duration,
+		Logger: s.Logger, SocketDir: s.Config.Plugins.SocketDir, SocketHint: socketHint, Version: s.Version, StopTimeout: s.Config.Plugins.StopTimeout.Duration,
 	})
 	if err != nil {
 		return nil, err

@@ -55,6 +55,9 @@ type Node struct {
 	web       *web.Server
 }
 
+// socketHint says how an operator chooses another folder for sockets.
+const socketHint = "name another by [Plugins] SocketDir"
+
 // Start starts a node: database, keys, plugins, network, jobs, and last its HTTP server's readiness. A part that fails ends
 // those before it, and is the error: one sentence for people.
 func Start(ctx context.Context, s Settings) (_ *Node, err error) {
@@ -82,6 +85,7 @@ func Start(ctx context.Context, s Settings) (_ *Node, err error) {
 		PluginLogLevel: level(s.Config.Log.Level),
 		Registerer:     n.registry,
 		SocketDir:      s.Config.Plugins.SocketDir,
+		SocketHint:     socketHint,
 		Version:        s.Version,
 		Telemetry:      n.telemetry,
 		StopTimeout:    s.Config.Plugins.StopTimeout.Duration,

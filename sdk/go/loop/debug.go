@@ -1,6 +1,7 @@
 package loop
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -37,13 +38,10 @@ func debug(ctx context.Context, p Plugin, name string, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
-	base := os.Getenv("XDG_RUNTIME_DIR")
-	if base == "" {
-		base = "/tmp" // a unix socket's path is short
-	}
-	folder, err := os.MkdirTemp(base, "loop-debug-") // 0700
+	base := cmp.Or(os.Getenv("XDG_RUNTIME_DIR"), os.TempDir()) // as hosts do
+	folder, err := os.MkdirTemp(base, "loop-debug-")           // 0700
 	if err != nil {
-		return fmt.Errorf("making a folder for the socket below %s: %w; name another one by XDG_RUNTIME_DIR", base, err)
+		return fmt.Errorf("making a folder for the socket below %s: %w; name another one by XDG_RUNTIME_DIR or TMPDIR", base, err)
 	}
 	defer func() { _ = os.RemoveAll(folder) }()
 	socket := filepath.Join(folder, "plugin")
@@ -51,7 +49,7 @@ func debug(ctx context.Context, p Plugin, name string, stderr io.Writer) error {
 	file := filepath.Join(base, fmt.Sprintf("loop-debug-%d-%s.json", os.Geteuid(), name))
 	listener, err := net.Listen("unix", socket)
 	if err != nil {
-		return fmt.Errorf("listening on %s: %w; name a folder of a shorter name by XDG_RUNTIME_DIR", socket, err)
+		return fmt.Errorf("listening on %s: %w; name a folder of a shorter name by XDG_RUNTIME_DIR or TMPDIR", socket, err)
 	}
 	host := newHost(slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: slog.LevelDebug})), true)
 	host.again = true

@@ -149,7 +149,7 @@ func (p *Plugin) startProcess(ctx context.Context) (*process.Process, error) {
 		SHA256: p.settings.SHA256, Checksums: p.runtime.checksums,
 		Name: p.name, Kind: p.kind, Command: p.settings.Command, Hint: p.settings.Hint,
 		Env:    append([]string{wire.LogLevelKey + "=" + s.PluginLogLevel.String()}, p.settings.Env...),
-		Logger: p.logger, SocketDir: p.runtime.sockets, StartTimeout: s.StartTimeout,
+		Logger: p.logger, Sockets: p.runtime.sockets, StartTimeout: s.StartTimeout,
 		Host: p.runtime.pair, Starter: p.runtime.starter,
 	})
 }
@@ -343,7 +343,11 @@ func newCallbacks(l *life) (*callbacks, error) {
 	if err != nil {
 		return nil, err
 	}
-	path := filepath.Join(r.sockets, fmt.Sprintf("h%d", r.serial()))
+	sockets, err := r.sockets.Dir()
+	if err != nil {
+		return nil, fmt.Errorf("plugin %s: %w", l.plugin.name, err)
+	}
+	path := filepath.Join(sockets, fmt.Sprintf("h%d", r.serial()))
 	listener, err := net.Listen("unix", path)
 	if err != nil {
 		return nil, fmt.Errorf("plugin %s: opening the socket on which it calls back failed: %w", l.plugin.name, err)

@@ -10,7 +10,6 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -31,8 +30,11 @@ type Settings struct {
 	PluginLogLevel slog.Level
 	// Registerer takes the runtime's metrics. Default: none.
 	Registerer prometheus.Registerer
-	// SocketDir is the folder below which the private folder of sockets is made. Default: XDG_RUNTIME_DIR, else /tmp.
+	// SocketDir is the folder below which the private folder of sockets is made, of at most 60 bytes. Default: XDG_RUNTIME_DIR, else
+	// the folder for temporary files (TMPDIR, else /tmp).
 	SocketDir string
+	// SocketHint tells a person how to choose another folder. Default: "name another by XDG_RUNTIME_DIR or TMPDIR".
+	SocketHint string
 	// Version is the host's version, for the plugins' logs.
 	Version string
 	// Telemetry takes the plugins' telemetry; it is lent to every plugin. Default: none.
@@ -51,6 +53,7 @@ func (s Settings) withDefaults() Settings {
 	if s.Logger == nil {
 		s.Logger = slog.New(slog.DiscardHandler)
 	}
+	s.SocketHint = cmp.Or(s.SocketHint, "name another by XDG_RUNTIME_DIR or TMPDIR")
 	s.StartTimeout = cmp.Or(s.StartTimeout, 10*time.Second)
 	s.StopTimeout = cmp.Or(s.StopTimeout, 3*time.Second)
 	s.HealthInterval = cmp.Or(s.HealthInterval, time.Second)
@@ -66,7 +69,7 @@ type Runtime struct {
 	pair      *wire.KeyPair
 	starter   *process.Starter
 	checksums *process.Checksums
-	sockets   string
+	sockets   *process.Sockets
 	telemetry *Export // nil: none
 	calls     *prometheus.HistogramVec
 	callbacks *prometheus.HistogramVec
@@ -87,7 +90,7 @@ func New(s Settings) (*Runtime, error) {
 	if r.pair, err = wire.NewKeyPair(); err != nil {
 		return nil, err
 	}
-	if r.sockets, err = process.NewSocketDir(r.settings.SocketDir); err != nil {
+	if r.sockets, err = process.NewSockets(r.settings.SocketDir, r.settings.SocketHint); err != nil {
 		return nil, err
 	}
 	// From a call in-process (10 us) to the longest deadline of the contract (30 s).
@@ -103,7 +106,7 @@ func New(s Settings) (*Runtime, error) {
 	if reg := r.settings.Registerer; reg != nil {
 		for _, c := range []prometheus.Collector{r.calls, r.callbacks, &collector{r}} {
 			if err := reg.Register(c); err != nil {
-				_ = os.RemoveAll(r.sockets)
+				r.sockets.Close()
 				return nil, fmt.Errorf("registering the runtime's metrics: %w", err)
 			}
 		}
@@ -129,7 +132,7 @@ func (r *Runtime) Close(ctx context.Context) {
 	wait.Wait()
 	r.cancel()
 	r.starter.Close()
-	_ = os.RemoveAll(r.sockets) // a folder that stays is swept by the next host
+	r.sockets.Close()
 }
 
 func (r *Runtime) add(p *Plugin) error {

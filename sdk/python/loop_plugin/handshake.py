@@ -12,6 +12,11 @@ from pathlib import Path
 # What sun_path holds on every system, less its terminating zero. Longer paths fail in bind with an error that names no path.
 LONGEST_SOCKET_PATH = 103
 
+# A certificate says nothing by its dates: each end was handed the other's own, and clocks step. But hosts may look at them, so
+# they hold from Unix's first second to what RFC 5280, 4.1.2.5, writes for a certificate without an end.
+VALID_FROM = datetime.datetime(1970, 1, 1, tzinfo=datetime.timezone.utc)
+VALID_UNTIL = datetime.datetime(9999, 12, 31, 23, 59, 59, tzinfo=datetime.timezone.utc)
+
 
 @dataclass(frozen=True)
 class KeyPair:
@@ -37,7 +42,6 @@ def new_key_pair() -> KeyPair:
 
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
-    now = datetime.datetime.now(datetime.timezone.utc)
     usage = x509.KeyUsage(
         digital_signature=True,
         key_cert_sign=True,
@@ -52,9 +56,8 @@ def new_key_pair() -> KeyPair:
     both = [ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]
     certificate = (
         x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
-        # A minute of slack: clocks may step back between the two processes' reads.
-        .not_valid_before(now - datetime.timedelta(minutes=1))
-        .not_valid_after(now + datetime.timedelta(days=3650))
+        .not_valid_before(VALID_FROM)
+        .not_valid_after(VALID_UNTIL)
         .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
         .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
         .add_extension(usage, critical=True)

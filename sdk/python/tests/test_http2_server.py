@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import datetime
 import logging
 import ssl
 from collections.abc import AsyncIterator
@@ -12,6 +13,9 @@ from pathlib import Path
 import grpc
 import grpc.aio
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from loop_plugin.error import Code
 from loop_plugin.handshake import KeyPair, new_key_pair
@@ -198,6 +202,39 @@ async def test_strangers_are_refused(running: Running) -> None:
     with contextlib.suppress(OSError):
         assert b"HTTP" not in await read(None, b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
     assert await running.method("Echo")(b"x", timeout=20) == b"x"
+
+
+@pytest.mark.parametrize("since", [datetime.timedelta(days=-400), datetime.timedelta(days=400)])
+async def test_clocks_stop_no_connection(tmp_path_factory: pytest.TempPathFactory, since: datetime.timedelta) -> None:
+    """A host whose certificate is dated has had its clock set, or this machine has."""
+    made = Running(tmp_path_factory.mktemp("s"))
+    old = x509.load_pem_x509_certificate(made.host.certificate)
+    key = serialization.load_pem_private_key(made.host.key, None)
+    assert isinstance(key, ec.EllipticCurvePrivateKey)
+    begin = datetime.datetime.now(datetime.timezone.utc) + since
+    dated = x509.CertificateBuilder(
+        old.issuer,
+        old.subject,
+        old.public_key(),
+        old.serial_number,
+        begin,
+        begin + datetime.timedelta(days=1),
+        list(old.extensions),
+    ).sign(key, hashes.SHA256())
+    made.host = KeyPair(dated.public_bytes(serialization.Encoding.PEM), made.host.key, b"")
+    await made.server.start(made.path, context(made.own.certificate, made.own.key, made.host.certificate))
+    try:
+        assert await made.method("Echo")(b"x", timeout=20) == b"x"
+    finally:
+        await made.channels[0].close()
+        await made.server.stop(1)
+
+
+def test_certificates_hold_at_every_time() -> None:
+    """Hosts may look at the dates, and clocks step."""
+    made = x509.load_der_x509_certificate(new_key_pair().der)
+    assert made.not_valid_before_utc.timestamp() == 0
+    assert made.not_valid_after_utc.isoformat() == "9999-12-31T23:59:59+00:00"
 
 
 def test_a_key_of_another_certificate_is_refused() -> None:

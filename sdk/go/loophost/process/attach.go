@@ -16,9 +16,10 @@ import (
 
 // attached is a process of somebody else's, which a host calls and does not end.
 type attached struct {
-	pid  int
-	done chan struct{}
-	once sync.Once
+	pid    int
+	family *family
+	done   chan struct{}
+	once   sync.Once
 }
 
 // Attach connects to a plugin that somebody has started with --debug, by the file that it has written. Its end is not seen: ask it.
@@ -48,9 +49,9 @@ func Attach(ctx context.Context, s Settings, file string) (*Process, error) {
 	}
 	if _, err := grpc_health_v1.NewHealthClient(conn).Check(ctx, &grpc_health_v1.HealthCheckRequest{Service: wire.HealthService}); err != nil {
 		_ = conn.Close()
-		return nil, say(err)
+		return nil, say(ofClocks(err))
 	}
-	return &Process{Conn: conn, attached: &attached{pid: a.PID, done: make(chan struct{})}}, nil
+	return &Process{Conn: conn, attached: &attached{pid: a.PID, family: newFamily(a.PID, "", &table{}), done: make(chan struct{})}}, nil
 }
 
 // Attached is whether the process is somebody else's: it is not killed, and may stand still in a debugger for as long as it likes.

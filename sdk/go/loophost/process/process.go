@@ -7,12 +7,10 @@ package process
 import (
 	"context"
 	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"log/slog"
 	"os"
-	"path/filepath"
 	"strings"
 	"sync"
 	"syscall"
@@ -46,8 +44,8 @@ type Settings struct {
 	Hint string
 	// Logger takes the process's log.
 	Logger *slog.Logger
-	// SocketDir is the folder for sockets, made by NewSocketDir.
-	SocketDir string
+	// Sockets is the host's folder for sockets.
+	Sockets *Sockets
 	// StartTimeout bounds the time from start to handshake.
 	StartTimeout time.Duration
 	// Host is the host's key pair; the process trusts its certificate alone.
@@ -95,7 +93,11 @@ func Start(ctx context.Context, s Settings) (*Process, error) {
 	if s.Checksums == nil {
 		s.Checksums = &Checksums{}
 	}
-	r := newRunner(s)
+	folder, err := s.Sockets.folder()
+	if err != nil {
+		return nil, fmt.Errorf("plugin %s: %w", s.Name, err)
+	}
+	r := newRunner(s, folder)
 	config := &plugin.ClientConfig{
 		HandshakeConfig: plugin.HandshakeConfig{
 			ProtocolVersion:  uint(s.Kind.ProtocolVersion),
@@ -108,14 +110,15 @@ func Start(ctx context.Context, s Settings) (*Process, error) {
 		SkipHostEnv:      true,
 		StartTimeout:     s.StartTimeout,
 		RunnerFunc:       r.take,
-		UnixSocketConfig: &plugin.UnixSocketConfig{TempDir: s.SocketDir},
+		UnixSocketConfig: &plugin.UnixSocketConfig{TempDir: folder},
 		SyncStdout:       r.stray,
 		SyncStderr:       r.stray,
 		TLSConfig: &tls.Config{
-			Certificates: []tls.Certificate{s.Host.TLS},
-			MinVersion:   tls.VersionTLS12,
-			ServerName:   "localhost",
-			RootCAs:      x509.NewCertPool(), // go-plugin puts in the certificate of the handshake line
+			Certificates:       []tls.Certificate{s.Host.TLS},
+			MinVersion:         tls.VersionTLS12,
+			ServerName:         "localhost",
+			InsecureSkipVerify: true, // of names and dates, which other SDKs' certificates have; VerifyConnection takes one alone
+			VerifyConnection:   func(c tls.ConnectionState) error { return wire.Exactly(r.certificate())(c) },
 		},
 		GRPCDialOptions: dialOptions(),
 	}
@@ -189,7 +192,16 @@ func (s Settings) explain(ctx context.Context, r *runner, err error) error {
 	if ctx.Err() != nil {
 		return say("%q shook hands and did not answer within %s", command, s.StartTimeout)
 	}
-	return say("%q shook hands but does not answer over mutual TLS: %v", command, err)
+	return say("%q shook hands but does not answer over mutual TLS: %v", command, ofClocks(err))
+}
+
+// ofClocks says what to set where the other end refuses a certificate by its dates. Ours hold at every time, so that it takes an
+// older SDK's file of a debugged plugin, or a clock that says that it is not yet 1970.
+func ofClocks(err error) error {
+	if strings.Contains(err.Error(), "tls: expired certificate") { // gRPC keeps the text of it alone
+		return fmt.Errorf("%w: by the clock that the plugin reads, a certificate is not valid; set this machine's clock and start both anew", err)
+	}
+	return err
 }
 
 // PID is the process's id, which is its group's too.
@@ -201,7 +213,12 @@ func (p *Process) PID() int {
 }
 
 // Memory is the resident memory of the process and its descendants in bytes; 0 where it cannot be told.
-func (p *Process) Memory() uint64 { return resident(p.PID()) }
+func (p *Process) Memory() uint64 {
+	if p.Attached() {
+		return p.attached.family.resident()
+	}
+	return p.runner.kin().resident()
+}
 
 // Checksums are those of the files that the process was started from; none after its end, and none of an attached process.
 func (p *Process) Checksums() ([]Checksum, error) {
@@ -249,6 +266,7 @@ func (p *Process) Kill() {
 	p.once.Do(func() {
 		// The group is dead: go-plugin has nothing to wait for but pipes that are closed.
 		p.client.Kill()
+		_ = os.RemoveAll(p.runner.folder) // what stays goes with the host's
 	})
 }
 
@@ -263,46 +281,4 @@ func (*dialer) GRPCClient(_ context.Context, _ *plugin.GRPCBroker, c *grpc.Clien
 // GRPCServer implements plugin.GRPCPlugin.
 func (*dialer) GRPCServer(*plugin.GRPCBroker, *grpc.Server) error {
 	return errors.New("a host is no plugin")
-}
-
-// longestSocketBase leaves room for go-plugin's folder and socket names within the 104 bytes that a unix socket's path may
-// have on every system.
-const longestSocketBase = 60
-
-// NewSocketDir makes the private folder of a host's sockets below base (empty: XDG_RUNTIME_DIR, else /tmp) and sweeps folders
-// there that hosts left behind when they were killed.
-func NewSocketDir(base string) (string, error) {
-	if base == "" {
-		base = os.Getenv("XDG_RUNTIME_DIR")
-	}
-	if base == "" {
-		base = "/tmp"
-	}
-	if len(base) > longestSocketBase {
-		return "", fmt.Errorf("the folder for sockets %q is %d bytes long and may be %d: name a shorter one", base, len(base), longestSocketBase)
-	}
-	sweep(base)
-	dir, err := os.MkdirTemp(base, fmt.Sprintf("loop-%d-", os.Getpid()))
-	if err != nil {
-		return "", fmt.Errorf("making a folder for sockets below %s: %w; name another one", base, err)
-	}
-	return dir, nil // MkdirTemp makes it 0700
-}
-
-// sweep removes the socket folders of processes that are gone.
-func sweep(base string) {
-	dirs, err := filepath.Glob(filepath.Join(base, "loop-*-*"))
-	if err != nil {
-		return // the pattern is well-formed
-	}
-	for _, d := range dirs {
-		var pid int
-		var rest string
-		if _, err := fmt.Sscanf(filepath.Base(d), "loop-%d-%s", &pid, &rest); err != nil || pid <= 0 {
-			continue
-		}
-		if errors.Is(syscall.Kill(pid, 0), syscall.ESRCH) {
-			_ = os.RemoveAll(d) // another user's folder is that user's
-		}
-	}
 }

@@ -4,6 +4,8 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
@@ -32,6 +34,10 @@ import (
 // TestMain is also the main of the fake plugin and of a host that is to be killed.
 func TestMain(m *testing.M) {
 	switch {
+	case os.Getenv("FAKE_RELATIVE") != "":
+		beRelative(os.Getenv("FAKE_RELATIVE"))
+	case os.Getenv("FAKE_TLS") != "":
+		serveTLS(os.Getenv("FAKE_TLS"))
 	case os.Getenv(wire.CookieKey) != "":
 		serve()
 	case os.Getenv("FAKE_HOST") != "":
@@ -68,6 +74,10 @@ func serve() {
 			}
 		}
 		fmt.Fprintln(os.Stderr, "told")
+	}
+	if err := multiply(os.Getenv("FAKE_MULTIPLY")); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
 	}
 	relayerv1loop.ServeRelayer(func(h *loop.Host) relayerv1loop.RelayerService {
 		noise := prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "noise", Help: "Writes."}, func() float64 { makeNoise(); return 1 })
@@ -130,22 +140,29 @@ func (r *records) messages() []string {
 	return all
 }
 
-// socketDir is a folder of its own: a test's is too long for sockets.
-func socketDir(t testing.TB) string {
+// shortDir is a folder of its own: a test's is too long for sockets.
+func shortDir(t testing.TB) string {
 	t.Helper()
 	base, err := os.MkdirTemp("", "l")
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(base) })
-	dir, err := process.NewSocketDir(base)
+	return base
+}
+
+func newSockets(t testing.TB, base string) *process.Sockets {
+	t.Helper()
+	s, err := process.NewSockets(base, "name another")
 	if err != nil {
 		t.Fatal(err)
 	}
-	return dir
+	t.Cleanup(s.Close)
+	return s
 }
 
-func start(t *testing.T, env ...string) (*process.Process, *records, error) {
+// settings are those of the fake.
+func settings(t testing.TB, log slog.Handler, env ...string) process.Settings {
 	t.Helper()
 	pair, err := wire.NewKeyPair()
 	if err != nil {
@@ -153,11 +170,16 @@ func start(t *testing.T, env ...string) (*process.Process, *records, error) {
 	}
 	starter := process.NewStarter()
 	t.Cleanup(starter.Close)
-	log := &records{}
-	p, err := process.Start(t.Context(), process.Settings{
+	return process.Settings{
 		Name: "fake", Kind: relayerv1loop.RelayerKind(), Command: []string{os.Args[0]}, Env: env, Hint: "check it",
-		Logger: slog.New(log), SocketDir: socketDir(t), StartTimeout: 10 * time.Second, Host: pair, Starter: starter,
-	})
+		Logger: slog.New(log), Sockets: newSockets(t, shortDir(t)), StartTimeout: 10 * time.Second, Host: pair, Starter: starter,
+	}
+}
+
+func start(t *testing.T, env ...string) (*process.Process, *records, error) {
+	t.Helper()
+	log := &records{}
+	p, err := process.Start(t.Context(), settings(t, log, env...))
 	if err == nil {
 		t.Cleanup(p.Kill)
 	}
@@ -248,6 +270,30 @@ func TestNothingIsInherited(t *testing.T) {
 	}
 }
 
+// A program that is not executed is told with what is missing, pinned or not: a pinned one's path in the command is the child's.
+func TestStartNamesWhatIsMissing(t *testing.T) {
+	t.Parallel()
+	program, content := filepath.Join(t.TempDir(), "plugin"), []byte("#!/opt/none/python3\n")
+	syscall.ForkLock.RLock() // what forks while the program is open for writing cannot start it
+	err := os.WriteFile(program, content, 0o700)
+	syscall.ForkLock.RUnlock()
+	if err != nil {
+		t.Fatal(err)
+	}
+	sum := sha256.Sum256(content)
+	for name, pin := range map[string][]string{"any": nil, "pinned": {hex.EncodeToString(sum[:])}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := settings(t, &records{})
+			s.Command, s.SHA256 = []string{program}, pin
+			_, err := process.Start(t.Context(), s)
+			if want := "its interpreter /opt/none/python3 is not there"; err == nil || !strings.Contains(err.Error(), want) {
+				t.Errorf("got %v; want %q", err, want)
+			}
+		})
+	}
+}
+
 // TestEnd says how a process ended, and what it said last.
 func TestEnd(t *testing.T) {
 	t.Parallel()
@@ -270,11 +316,15 @@ func TestEnd(t *testing.T) {
 // beHost starts a plugin by a shell script that stays, as wrappers do, says so and waits to be killed.
 func beHost(script string) {
 	pair, err := wire.NewKeyPair()
+	var sockets *process.Sockets
+	if err == nil {
+		sockets, err = process.NewSockets(os.Getenv("FAKE_SOCKETS"), "name another")
+	}
 	if err == nil {
 		var p *process.Process
 		p, err = process.Start(context.Background(), process.Settings{
 			Name: "fake", Kind: relayerv1loop.RelayerKind(), Command: []string{script}, Env: []string{"FAKE_FIFO=" + os.Getenv("FAKE_FIFO")},
-			Logger: slog.New(slog.DiscardHandler), SocketDir: os.Getenv("FAKE_SOCKETS"), StartTimeout: 10 * time.Second, Host: pair, Starter: process.NewStarter(),
+			Logger: slog.New(slog.DiscardHandler), Sockets: sockets, StartTimeout: 10 * time.Second, Host: pair, Starter: process.NewStarter(),
 		})
 		if err == nil {
 			fmt.Println("ready")
@@ -306,7 +356,7 @@ func TestPluginsDieWithTheirHost(t *testing.T) {
 				t.Fatal(err)
 			}
 			host := exec.CommandContext(t.Context(), os.Args[0])
-			host.Env = append(os.Environ(), "FAKE_HOST="+program, "FAKE_FIFO="+fifo, "FAKE_SOCKETS="+socketDir(t))
+			host.Env = append(os.Environ(), "FAKE_HOST="+program, "FAKE_FIFO="+fifo, "FAKE_SOCKETS="+shortDir(t))
 			out, err := host.StdoutPipe()
 			if err != nil {
 				t.Fatal(err)
@@ -339,56 +389,5 @@ func TestPluginsDieWithTheirHost(t *testing.T) {
 				t.Error("the plugin lives on without its host")
 			}
 		})
-	}
-}
-
-// TestSocketDir makes folders for sockets where others have left theirs.
-func TestSocketDir(t *testing.T) {
-	t.Parallel()
-	base, err := os.MkdirTemp("", "l")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = os.RemoveAll(base) })
-	ended := exec.Command("true")
-	if err := ended.Run(); err != nil {
-		t.Fatal(err)
-	}
-	for _, name := range []string{fmt.Sprintf("loop-%d-a", ended.Process.Pid), fmt.Sprintf("loop-%d-b", os.Getpid()), "loop-x-c", "loop--1-d", "other"} {
-		if err := os.MkdirAll(filepath.Join(base, name, "within"), 0o700); err != nil {
-			t.Fatal(err)
-		}
-	}
-	dir, err := process.NewSocketDir(base)
-	if err != nil {
-		t.Fatal(err)
-	}
-	info, err := os.Stat(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if info.Mode().Perm() != 0o700 {
-		t.Errorf("the folder's mode is %o", info.Mode().Perm())
-	}
-	left, err := os.ReadDir(base)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var names []string
-	for _, d := range left {
-		if d.Name() != filepath.Base(dir) {
-			names = append(names, d.Name())
-		}
-	}
-	if d := cmp.Diff([]string{"loop--1-d", fmt.Sprintf("loop-%d-b", os.Getpid()), "loop-x-c", "other"}, names); d != "" {
-		t.Errorf("what is left after the sweep (-want +got):\n%s", d)
-	}
-	for name, want := range map[string]string{
-		strings.Repeat("x", 61):     "is 61 bytes long and may be 60: name a shorter one",
-		filepath.Join(base, "none"): "no such file or directory; name another one",
-	} {
-		if _, err := process.NewSocketDir(name); err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("%s: %v", name, err)
-		}
 	}
 }

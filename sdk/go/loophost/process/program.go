@@ -75,7 +75,7 @@ type program struct {
 func openProgram(command []string) (*program, error) {
 	path, err := exec.LookPath(command[0])
 	if err != nil {
-		return nil, &startError{cause(err)}
+		return nil, &startError{whyNot(command[0], err)}
 	}
 	p := &program{path: path}
 	if err := p.open(path); err != nil {

@@ -3,6 +3,7 @@ package process
 import (
 	"bufio"
 	"context"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"io"
@@ -29,6 +30,7 @@ const longestLine = 4 << 10
 // has, not when the last grandchild lets go of them.
 type runner struct {
 	settings Settings
+	folder   string    // of its sockets
 	stray    io.Writer // what the plugin prints outside its log
 
 	cmd     *exec.Cmd // go-plugin's goroutine alone uses it
@@ -36,6 +38,7 @@ type runner struct {
 
 	mu        sync.Mutex
 	process   int // the process's id, which is its group's too; 0 before the start
+	family    *family
 	killed    bool
 	handshake string
 	exit      Exit
@@ -70,13 +73,16 @@ func cause(err error) error {
 	return err
 }
 
-func newRunner(s Settings) *runner {
-	r := &runner{settings: s, done: make(chan struct{}), tail: &tail{}}
+func newRunner(s Settings, folder string) *runner {
+	r := &runner{settings: s, folder: folder, done: make(chan struct{}), tail: &tail{}}
 	r.stray = newLogWriter(s.Logger, slog.LevelInfo)
 	r.stdoutR, r.stdoutW = io.Pipe()
 	r.quietR, r.quietW = io.Pipe()
 	return r
 }
+
+// socketDirKey names the variable that tells a plugin its folder for sockets.
+const socketDirKey = "PLUGIN_UNIX_SOCKET_DIR"
 
 // take is go-plugin's RunnerFunc: it receives the environment of the handshake.
 func (r *runner) take(_ hclog.Logger, spec *exec.Cmd, _ string) (goplugin.Runner, error) {
@@ -102,7 +108,8 @@ func (r *runner) take(_ hclog.Logger, spec *exec.Cmd, _ string) (goplugin.Runner
 	r.cmd.Env = append(r.cmd.Env, "PATH="+os.Getenv("PATH"), "TMPDIR="+os.TempDir())
 	r.cmd.Env = append(r.cmd.Env, r.settings.Env...)
 	r.cmd.Env = append(r.cmd.Env, spec.Env...)
-	r.cmd.Env = append(r.cmd.Env, "PLUGIN_CLIENT_CERT="+string(r.settings.Host.CertificatePEM))
+	// go-plugin names a folder below ours, whose path is 21 bytes longer than a socket's may become.
+	r.cmd.Env = append(r.cmd.Env, socketDirKey+"="+r.folder, "PLUGIN_CLIENT_CERT="+string(r.settings.Host.CertificatePEM))
 	return r, nil
 }
 
@@ -148,10 +155,11 @@ func (r *runner) Start(context.Context) error {
 		r.program.close()
 		r.closePipes()
 		close(r.done)
-		return &startError{cause(err)}
+		return &startError{whyNot(r.program.path, err)} // a pinned program's path in the command is the child's
 	}
+	family := newFamily(r.cmd.Process.Pid, r.folder, &r.settings.Starter.processes)
 	r.mu.Lock()
-	r.process = r.cmd.Process.Pid
+	r.process, r.family = r.cmd.Process.Pid, family
 	killed := r.killed
 	r.mu.Unlock()
 	if killed { // before there was a process to kill
@@ -184,8 +192,10 @@ func (r *runner) checksums() ([]Checksum, error) {
 
 // watch waits for the process from the start, so that an exit is seen at once, whoever holds its pipes.
 func (r *runner) watch(readers *sync.WaitGroup) {
-	err := r.cmd.Wait()
-	_ = syscall.Kill(-r.cmd.Process.Pid, syscall.SIGKILL) // grandchildren; ESRCH when there are none
+	err := wait(r.cmd, func() {
+		_ = syscall.Kill(-r.cmd.Process.Pid, syscall.SIGKILL) // grandchildren; ESRCH when there are none
+		r.kin().kill()                                        // those that left the group
+	})
 	_ = r.stdin.Close()
 	r.program.close()
 	// What the process wrote before its end is in the pipes still; a process that left the group may hold them open.
@@ -301,6 +311,27 @@ func (r *runner) pid() int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.process
+}
+
+func (r *runner) kin() *family {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.family
+}
+
+// certificate is the plugin's, in DER, as its handshake has it. go-plugin has refused one that does not parse.
+func (r *runner) certificate() []byte {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	fields := strings.Split(r.handshake, "|")
+	if len(fields) < 6 {
+		return nil
+	}
+	der, err := base64.RawStdEncoding.DecodeString(fields[5])
+	if err != nil {
+		return nil
+	}
+	return der
 }
 
 func (r *runner) signal(s syscall.Signal) {

@@ -13,8 +13,9 @@ import (
 // started it ends, so that thread must outlive every child: one that merely borrowed a thread would kill its plugins when it
 // returned.
 type Starter struct {
-	jobs chan startJob
-	once sync.Once
+	jobs      chan startJob
+	once      sync.Once
+	processes table // the machine's, looked at for all that it has started
 }
 
 type startJob struct {

@@ -1,0 +1,215 @@
+package process
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"os/exec"
+	"strconv"
+	"sync"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// TellsMemory is whether this machine says how much memory a process takes.
+func TellsMemory() bool {
+	_, ok := readEntry(os.Getpid())
+	return ok
+}
+
+// entry is a process as /proc/<pid>/stat has it.
+type entry struct {
+	born
+	parent, group, session int
+	dead                   bool   // and not waited for
+	resident               uint64 // bytes
+}
+
+// born tells a process from all others: ids come again.
+type born struct {
+	pid   int
+	start uint64 // in clock ticks since the machine's start
+}
+
+// readEntry reads one process.
+func readEntry(pid int) (entry, bool) {
+	stat, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
+	if err != nil {
+		return entry{}, false // it has ended
+	}
+	// The second field is the program's name in brackets and may hold anything.
+	fields := bytes.Fields(stat[bytes.LastIndexByte(stat, ')')+1:])
+	if len(fields) < 22 {
+		return entry{}, false
+	}
+	number := func(field int) uint64 { // counted from 1, as proc_pid_stat(5) does
+		n, _ := strconv.ParseUint(string(fields[field-3]), 10, 64) // pages may be negative for a moment: none
+		return n
+	}
+	return entry{
+		born: born{pid: pid, start: number(22)}, parent: int(number(4)), group: int(number(5)), session: int(number(6)),
+		dead: fields[0][0] == 'Z' || fields[0][0] == 'X', resident: number(24) * uint64(os.Getpagesize()),
+	}, true
+}
+
+// tableAge is how old a look at all processes may be: those of a host look at their memory at about the same time.
+const tableAge = 100 * time.Millisecond
+
+// table is the machine's processes, looked at for all plugins of a host together.
+type table struct {
+	mu  sync.Mutex
+	at  time.Time
+	ask time.Duration // what the look took
+	all []entry
+}
+
+// look lists all processes. It takes at most a fiftieth of the time: where there are thousands, it is older.
+func (t *table) look() []entry {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if begin := time.Now(); t.all == nil || begin.Sub(t.at) > max(tableAge, 50*t.ask) {
+		t.all = entries()
+		t.at = time.Now()
+		t.ask = t.at.Sub(begin)
+	}
+	return t.all
+}
+
+// entries lists all processes as they are now.
+func entries() []entry {
+	proc, err := os.Open("/proc")
+	if err != nil {
+		return nil
+	}
+	defer func() { _ = proc.Close() }() // it was read alone
+	names, _ := proc.Readdirnames(-1)   // some are better than none
+	all := make([]entry, 0, len(names))
+	for _, name := range names {
+		if pid, err := strconv.Atoi(name); err == nil {
+			if e, ok := readEntry(pid); ok {
+				all = append(all, e)
+			}
+		}
+	}
+	return all
+}
+
+// family is a process and all that comes of it. Who starts a process may end, and then its children are another's: so whatever is
+// of the leader's group or session is family too, whatever has the leader's folder for sockets in its environment, which no other
+// process has, and whatever was family when it was seen first.
+type family struct {
+	leader born
+	mark   []byte // of the environment; empty: none
+	table  *table
+
+	mu   sync.Mutex
+	seen map[born]bool // those started since the leader, and whether they are family
+}
+
+// newFamily is that of a process that was just started.
+func newFamily(pid int, folder string, t *table) *family {
+	e, ok := readEntry(pid)
+	if !ok {
+		return nil // there is no /proc
+	}
+	f := &family{leader: e.born, table: t}
+	if folder != "" {
+		f.mark = []byte("\x00" + socketDirKey + "=" + folder + "\x00")
+	}
+	return f
+}
+
+// members picks the family out of all processes.
+func (f *family) members(all []entry) []entry {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	children, seen := map[int][]entry{}, map[born]bool{}
+	var next []entry
+	for _, e := range all {
+		if e.start < f.leader.start {
+			continue
+		}
+		children[e.parent] = append(children[e.parent], e)
+		member, known := f.seen[e.born]
+		if e.born == f.leader || e.group == f.leader.pid || e.session == f.leader.pid {
+			member, known = true, true
+		}
+		if !known && len(f.mark) > 0 {
+			environment, err := os.ReadFile(fmt.Sprintf("/proc/%d/environ", e.pid))
+			member = bytes.Contains(append([]byte{0}, environment...), f.mark)
+			known = err != nil || len(environment) > 0 // one that is executing a program just now shows none: it is asked again
+		}
+		if known {
+			seen[e.born] = member
+		}
+		if member {
+			next = append(next, e)
+		}
+	}
+	var family []entry
+	in := map[born]bool{}
+	for len(next) > 0 {
+		e := next[0]
+		next = next[1:]
+		if in[e.born] {
+			continue
+		}
+		in[e.born], seen[e.born] = true, true
+		family = append(family, e)
+		next = append(next, children[e.pid]...)
+	}
+	f.seen = seen
+	return family
+}
+
+// resident sums the resident memory of the family, pages that they share counted for each.
+func (f *family) resident() uint64 {
+	if f == nil {
+		return 0
+	}
+	var total uint64
+	for _, e := range f.members(f.table.look()) {
+		total += e.resident
+	}
+	return total
+}
+
+// rounds bounds the hunt for those who start others faster than they are killed.
+const rounds = 20
+
+// kill ends whatever of the family is left. The leader, if it is dead, has not been waited for: its id is nobody else's.
+func (f *family) kill() {
+	if f == nil {
+		return
+	}
+	for range rounds {
+		left := false
+		for _, e := range f.members(entries()) {
+			if e.dead {
+				continue
+			}
+			left = true
+			p, err := os.FindProcess(e.pid) // holds on to the process, not to its id
+			if err != nil {
+				continue
+			}
+			if now, ok := readEntry(e.pid); ok && now.born == e.born {
+				_ = p.Signal(syscall.SIGKILL) // ESRCH: it has ended
+			}
+			_ = p.Release()
+		}
+		if !left {
+			return
+		}
+	}
+}
+
+// wait waits for a process to end, then for what ends the others, and takes its status last: its id is nobody else's meanwhile.
+func wait(cmd *exec.Cmd, endOthers func()) error {
+	for unix.Waitid(unix.P_PID, cmd.Process.Pid, nil, unix.WEXITED|unix.WNOWAIT, nil) == unix.EINTR {
+	}
+	endOthers()
+	return cmd.Wait()
+}

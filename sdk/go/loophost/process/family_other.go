@@ -1,0 +1,26 @@
+//go:build unix && !linux
+
+package process
+
+import "os/exec"
+
+// TellsMemory is whether this machine says how much memory a process takes. Only Linux does, in /proc.
+func TellsMemory() bool { return false }
+
+// table and family are not told outside Linux: there a process's group is all that is known of its descendants.
+type table struct{}
+
+type family struct{}
+
+func newFamily(int, string, *table) *family { return nil }
+
+func (*family) resident() uint64 { return 0 }
+
+func (*family) kill() {}
+
+// wait waits for a process to end and then for what ends the others: outside Linux its id is free by then.
+func wait(cmd *exec.Cmd, endOthers func()) error {
+	err := cmd.Wait()
+	endOthers()
+	return err
+}
