@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -568,4 +569,35 @@ func TestSolanaChainTOML(t *testing.T) {
 		t.Fatal(err)
 	}
 	golden(t, "testdata/solana.golden", string(document))
+}
+
+// A relayer that becomes a process keeps the node's trust and its way out; a product has no use for either, and a plugin's own file
+// goes before the node's variables, whatever the case of their letters.
+func TestRelayersInheritTheNetwork(t *testing.T) {
+	t.Parallel()
+	got, err := config.Load("", environment(map[string]string{
+		"HOME": "/home/op", "CL_PASSWORD_KEYSTORE": "pw", "PATH": "/bin", "AWS_SECRET_ACCESS_KEY": "s3cret",
+		"SSL_CERT_FILE": "/ca.pem", "SSL_CERT_DIR": "/ca", "HTTPS_PROXY": "http://p:1", "https_proxy": "http://p:2",
+		"HTTP_PROXY": "http://p:3", "http_proxy": "http://p:4", "NO_PROXY": "a", "no_proxy": "",
+		"CL_EVM_ENV": "testdata/valid/plugin.env", "CL_MEDIAN_ENV": "testdata/valid/plugin.env",
+	}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := []string{"HTTP_PROXY=http://user:pass@proxy.example:3128", "LOG_LEVEL=debug", "QUOTED=two words", "EMPTY=", "EQUALS=a=b"}
+	trust := []string{"SSL_CERT_FILE=/ca.pem", "SSL_CERT_DIR=/ca", "HTTPS_PROXY=http://p:1", "https_proxy=http://p:2"}
+	all := slices.Concat(trust, []string{"HTTP_PROXY=http://p:3", "http_proxy=http://p:4", "NO_PROXY=a"})
+	for name, test := range map[string]struct {
+		plugin config.Plugin
+		want   []string
+	}{
+		"median":   {got.Environment.Median, file},
+		"evm":      {got.Environment.EVM, slices.Concat(file, trust, []string{"NO_PROXY=a"})},
+		"solana":   {got.Environment.Solana, all},
+		"starknet": {got.Environment.Starknet, all},
+	} {
+		if diff := cmp.Diff(test.want, test.plugin.Environ()); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", name, diff)
+		}
+	}
 }

@@ -3,6 +3,7 @@ package config
 import (
 	"errors"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 )
@@ -28,7 +29,8 @@ type Plugin struct {
 	Command []string
 	// Attach is the file of a process to attach to in place of starting one; it goes before Command.
 	Attach string
-	// Variables are the whole environment of the plugin: it inherits none.
+	// Variables are the whole environment of the plugin: its file's and, for a relayer, those of the node's that say whom to trust and
+	// how to get out.
 	Variables []Variable
 	// Rules are the file's, [Plugins.Median] and its like, with the checksums of CL_<NAME>_SHA256 in place of theirs.
 	Rules PluginRules
@@ -44,6 +46,27 @@ func (p Plugin) Environ() []string {
 		list[at] = variable.Name + "=" + variable.Value.Reveal()
 	}
 	return list
+}
+
+// networkVariables are what Go's packages, and with them most programs, read to reach servers by TLS and through proxies. Relayers
+// would have them inside the node and keep them as processes. Products reach nothing but the node and get none: proxies' addresses
+// hold passwords.
+var networkVariables = []string{
+	"SSL_CERT_FILE", "SSL_CERT_DIR",
+	"HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "NO_PROXY", "no_proxy",
+}
+
+// inherit adds the node's variables for networks to those of a relayer's file, which win in either case of letters: programs differ
+// in which they read first.
+func (p *Plugin) inherit(lookup func(string) (string, bool)) {
+	own := p.Variables
+	for _, name := range networkVariables {
+		value, _ := lookup(name)
+		if value == "" || slices.ContainsFunc(own, func(v Variable) bool { return strings.EqualFold(v.Name, name) }) {
+			continue
+		}
+		p.Variables = append(p.Variables, Variable{Name: name, Value: NewSecret(value)})
+	}
 }
 
 // Variable is one line of a plugin's environment file.
@@ -63,7 +86,9 @@ const environmentReference = `
 #   CL_SOLANA_CMD, CL_STARKNET_CMD    unset or empty runs the plugin inside the node
 #   CL_MEDIAN_SHA256 and so on        checksums of the command's files, in place of Plugins.<Kind>.SHA256
 #   CL_MEDIAN_ENV, CL_EVM_ENV,        file with the plugin's environment, a line KEY=VALUE for each variable;
-#   CL_SOLANA_ENV, CL_STARKNET_ENV    plugins inherit nothing from the node
+#   CL_SOLANA_ENV, CL_STARKNET_ENV    plugins inherit nothing from the node, except that relayers inherit:
+#   SSL_CERT_FILE, SSL_CERT_DIR       file and folders of the authorities that TLS trusts, in place of the machine's
+#   HTTPS_PROXY, HTTP_PROXY, NO_PROXY proxies, and the hosts that need none; in small letters too
 #   LOOP_REATTACH                     NAME=FILE,… attaches to plugins that were started with --debug, in place of their commands
 #   CL_MIN_OCR2_MAX_DURATION_QUERY    least time that libocr gives queries, for every relay; default 100ms
 #   CL_PROMETHEUS_DISCOVERY_HOSTNAME  host name in /discovery; default: the machine's
@@ -106,6 +131,9 @@ func readEnvironment(p *problems, lookup func(string) (string, bool)) Environmen
 		}
 		if file := value("CL_" + name + "_ENV"); file != "" {
 			plugin.Variables = readVariables(p, "CL_"+name+"_ENV", file)
+		}
+		if name != "MEDIAN" {
+			plugin.inherit(lookup)
 		}
 	}
 	readReattach(p, value("LOOP_REATTACH"), &environment)

@@ -20,6 +20,9 @@ import (
 func Reason(err error) string { return withRest(reason(err), err) }
 
 func reason(err error) string {
+	if why := distrust(err); why != "" {
+		return why
+	}
 	var (
 		said    *saidError
 		code    StatusCode
@@ -28,8 +31,7 @@ func reason(err error) string {
 		syntax  *json.SyntaxError
 		shape   *json.UnmarshalTypeError
 		record  tls.RecordHeaderError
-		verify  *tls.CertificateVerificationError
-		unknown x509.UnknownAuthorityError
+		dialled *net.OpError
 	)
 	switch {
 	case err == nil:
@@ -46,14 +48,16 @@ func reason(err error) string {
 		return "does not answer in time"
 	case errors.Is(err, context.Canceled):
 		return "was not waited for"
+	case errors.As(err, &dialled) && dialled.Op == "proxyconnect":
+		return "cannot be reached through its proxy (HTTPS_PROXY or HTTP_PROXY), which " + reason(dialled.Err)
 	case errors.As(err, &dns):
 		return "has a host name that does not resolve"
 	case errors.Is(err, syscall.ECONNREFUSED):
 		return "refuses connections"
 	case errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE), errors.Is(err, net.ErrClosed):
 		return "closed the connection"
-	case errors.As(err, &verify), errors.As(err, &unknown), errors.As(err, &record):
-		return "has a TLS certificate or port that cannot be used"
+	case errors.As(err, &record), errors.Is(err, http.ErrSchemeMismatch):
+		return "does not speak TLS at this port: is it http or ws in place of https or wss"
 	case errors.As(err, &syntax), errors.As(err, &shape):
 		return "answers with something other than the JSON expected"
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
@@ -62,6 +66,29 @@ func reason(err error) string {
 		return "does not answer in time"
 	default:
 		return "cannot be reached: the connection failed"
+	}
+}
+
+// distrust says why a server's certificate was refused; empty: it was not.
+func distrust(err error) string {
+	var (
+		refused  *tls.CertificateVerificationError
+		unknown  x509.UnknownAuthorityError
+		hostname x509.HostnameError
+		invalid  x509.CertificateInvalidError
+	)
+	switch {
+	case errors.As(err, &unknown):
+		return "has a TLS certificate signed by an authority that is not trusted: if it is one of yours, name the file with the authority's " +
+			"certificate by SSL_CERT_FILE"
+	case errors.As(err, &hostname):
+		return "has a TLS certificate of another host name"
+	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
+		return "has a TLS certificate that has expired or is not valid yet, by this machine's clock"
+	case errors.As(err, &refused):
+		return "has a TLS certificate that cannot be used"
+	default:
+		return ""
 	}
 }
 

@@ -3,10 +3,16 @@ package relayer
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
+	"log"
 	"net/http"
+	"net/http/httptest"
+	"net/url"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -225,6 +231,52 @@ func TestReasonHoldsNoAddress(t *testing.T) {
 	for _, err := range []error{err, fmt.Errorf("call: %w", err), Said("see https://node.example/key for more"), errors.New("wss://key@host failed")} {
 		if got := Reason(err); got == "" || strings.Contains(got, "key") || strings.Contains(got, "secret") || strings.Contains(got, "127.0") {
 			t.Errorf("Reason(%v) = %q", err, got)
+		}
+	}
+}
+
+// What an operator can do about TLS and proxies depends on what is wrong with them.
+func TestReasonNamesWhatToSet(t *testing.T) {
+	t.Parallel()
+	secure := httptest.NewUnstartedServer(http.NotFoundHandler())
+	secure.Config.ErrorLog = log.New(io.Discard, "", 0)
+	secure.StartTLS()
+	t.Cleanup(secure.Close)
+	plain := httptest.NewServer(http.NotFoundHandler())
+	t.Cleanup(plain.Close)
+	get := func(url string, change func(*http.Transport, *x509.CertPool)) error {
+		trusted := x509.NewCertPool()
+		transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: trusted}}
+		defer transport.CloseIdleConnections()
+		if change != nil {
+			change(transport, trusted)
+		}
+		answer, err := (&http.Client{Transport: transport}).Get(url)
+		if err == nil {
+			_ = answer.Body.Close()
+		}
+		return err
+	}
+	trust := func(_ *http.Transport, trusted *x509.CertPool) { trusted.AddCert(secure.Certificate()) }
+	for want, err := range map[string]error{
+		"": get(secure.URL, trust),
+		"has a TLS certificate signed by an authority that is not trusted: if it is one of yours, name the file with the authority's " +
+			"certificate by SSL_CERT_FILE": get(secure.URL, nil),
+		"has a TLS certificate of another host name": get(secure.URL, func(t *http.Transport, trusted *x509.CertPool) {
+			trust(t, trusted)
+			t.TLSClientConfig.ServerName = "other.example.net"
+		}),
+		"has a TLS certificate that has expired or is not valid yet, by this machine's clock": get(secure.URL, func(t *http.Transport, trusted *x509.CertPool) {
+			trust(t, trusted)
+			t.TLSClientConfig.Time = func() time.Time { return time.Unix(0, 0).Add(-time.Hour) }
+		}),
+		"does not speak TLS at this port: is it http or ws in place of https or wss": get(strings.Replace(plain.URL, "http", "https", 1), nil),
+		"cannot be reached through its proxy (HTTPS_PROXY or HTTP_PROXY), which refuses connections": get(secure.URL, func(t *http.Transport, _ *x509.CertPool) {
+			t.Proxy = http.ProxyURL(&url.URL{Scheme: "http", User: url.UserPassword("user", "secret"), Host: "127.0.0.1:1"})
+		}),
+	} {
+		if got := Reason(err); got != want {
+			t.Errorf("Reason(%v) = %q; want %q", err, got, want)
 		}
 	}
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import ssl
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
@@ -50,7 +51,7 @@ class Node:
             response = await self.client.post(self.config.http_url, json=body)
             answers = {answer["id"]: answer for answer in response.json()} if response.status_code == 200 else None
         except (httpx.HTTPError, httpx.InvalidURL, ValueError, TypeError, KeyError) as error:
-            self.fail(relayer_pb2.NODE_STATE_UNREACHABLE, f"{calls[0][0]} failed with {type(error).__name__}")
+            self.fail(relayer_pb2.NODE_STATE_UNREACHABLE, f"{calls[0][0]} {why(error)}")
         if answers is None:
             self.fail(relayer_pb2.NODE_STATE_UNREACHABLE, f"{calls[0][0]} was answered with HTTP {response.status_code}")
         results = []
@@ -66,11 +67,35 @@ class Node:
         raise NodeError(f"{self.config.name}: {reason}")
 
 
+def why(error: BaseException) -> str:
+    """What failed, without the address that errors of httpx hold."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            return CERTIFICATES.get(cause.verify_code, "was answered with a TLS certificate that cannot be used")
+        cause = cause.__cause__ or cause.__context__
+    return f"failed with {type(error).__name__}"
+
+
+_UNTRUSTED = (
+    "was answered with a TLS certificate signed by an authority that is not trusted: if it is one of yours, "
+    "name the file with the authority's certificate by SSL_CERT_FILE"
+)
+_DATES = "was answered with a TLS certificate that has expired or is not valid yet, by this machine's clock"
+# By OpenSSL's codes, X509_V_ERR_*.
+CERTIFICATES = {
+    **dict.fromkeys((18, 19, 20, 21), _UNTRUSTED),
+    **dict.fromkeys((9, 10), _DATES),
+    62: "was answered with a TLS certificate of another host name",
+}
+
+
 class Nodes:
     """The nodes of a chain. Calls go to the first that serves, in the order of the configuration."""
 
     def __init__(self, config: Config) -> None:
-        self.client = httpx.AsyncClient(timeout=config.request_timeout, trust_env=False)
+        # The environment says which authorities to trust and which proxies to take: it is what the node lets a relayer inherit.
+        self.client = httpx.AsyncClient(timeout=config.request_timeout, trust_env=True)
         self.nodes = [Node(node, config.chain_id, self.client) for node in config.nodes if config.enabled]
 
     async def batch(self, calls: Sequence[Call]) -> list[Any]:

@@ -294,7 +294,7 @@ var ended = regexp.MustCompile(`^loop_(?:call|callback)_duration_seconds_count\{
 // socketFiles counts the files in a node's folder for sockets, whose name holds the number of its process.
 func socketFiles(node int) (int, error) {
 	n := 0
-	for _, base := range []string{os.Getenv("XDG_RUNTIME_DIR"), "/tmp"} {
+	for _, base := range []string{os.Getenv("XDG_RUNTIME_DIR"), os.TempDir()} {
 		folders, err := filepath.Glob(filepath.Join(base, fmt.Sprintf("loop-%d-*", node)))
 		if err != nil || base == "" {
 			continue // the pattern is well-formed
