@@ -86,7 +86,7 @@ _DATES = "was answered with a TLS certificate that has expired or is not valid y
 CERTIFICATES = {
     **dict.fromkeys((18, 19, 20, 21), _UNTRUSTED),
     **dict.fromkeys((9, 10), _DATES),
-    62: "was answered with a TLS certificate of another host name",
+    **dict.fromkeys((62, 64), "was answered with a TLS certificate of another host name"),
 }
 
 

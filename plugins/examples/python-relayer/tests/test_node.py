@@ -1,0 +1,72 @@
+"""A node that is reached by TLS, and what is said when it is not."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import ssl
+from pathlib import Path
+
+import pytest
+
+from loop_plugin.handshake import new_key_pair
+from loop_plugin.http2 import context
+from loop_relayer_python.config import Config, NodeConfig
+from loop_relayer_python.node import NodeError, Nodes
+
+
+async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    head = await reader.readuntil(b"\r\n\r\n")
+    length = int(head.lower().split(b"content-length: ")[1].split(b"\r\n")[0])
+    results = [{"jsonrpc": "2.0", "id": call["id"], "result": "0x539"} for call in json.loads(await reader.readexactly(length))]
+    body = json.dumps(results).encode()
+    writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\nconnection: close\r\n\r\n%s" % (len(body), body))
+    writer.close()
+
+
+@pytest.mark.parametrize(
+    ("host", "trusted", "want"),
+    [
+        ("localhost", True, ""),
+        ("localhost", False, "signed by an authority that is not trusted"),
+        ("127.0.0.1", True, "of another host name"),
+    ],
+)
+async def test_private_authority(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, host: str, trusted: bool, want: str) -> None:
+    pair = new_key_pair()
+    if trusted:
+        (tmp_path / "ca.pem").write_bytes(pair.certificate)
+        monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
+    else:
+        monkeypatch.delenv("SSL_CERT_FILE", raising=False)
+    tls = context(pair.certificate, pair.key, pair.certificate)
+    tls.verify_mode = ssl.CERT_NONE
+    tls.set_alpn_protocols(["http/1.1"])
+    server = await asyncio.start_server(answer, "127.0.0.1", 0, ssl=tls)
+    port = server.sockets[0].getsockname()[1]
+    nodes = Nodes(Config(1337, True, (NodeConfig("a", f"https://{host}:{port}/secret"),), 1, 10, 1, 1, 1, 1))
+    try:
+        if want:
+            with pytest.raises(NodeError, match=want) as caught:
+                await nodes.call("eth_chainId")
+            assert "secret" not in str(caught.value)
+        else:
+            assert await nodes.call("eth_chainId") == "0x539"
+    finally:
+        await nodes.close()
+        server.close()
+
+
+async def test_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A node of another machine is reached through the proxy that the environment names."""
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    for name in ("http_proxy", "HTTP_PROXY", "no_proxy", "NO_PROXY", "all_proxy", "ALL_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HTTP_PROXY", f"http://127.0.0.1:{port}")
+    nodes = Nodes(Config(1337, True, (NodeConfig("a", "http://node.invalid/"),), 1, 10, 1, 1, 1, 1))
+    try:
+        assert await nodes.call("eth_chainId") == "0x539"
+    finally:
+        await nodes.close()
+        server.close()
