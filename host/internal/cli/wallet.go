@@ -26,17 +26,24 @@ const aboutPasswords = "The password is read from --password-file, else from the
 
 func (c *command) importKey() *cobra.Command {
 	var passwordFile string
+	var empty bool
 	cmd := &cobra.Command{
 		Use: "import FILE", Short: "Add an EVM account from a wallet's key file", Args: one("the key file of a wallet"),
-		Long: "import adds an EVM account from a file in version 3 of the Web3 Secret Storage format, as geth and wallets write it.\n" + aboutPasswords,
+		Long: "import adds an EVM account from a file in version 3 of the Web3 Secret Storage format, as geth and wallets write it.\n" +
+			aboutPasswords + "\nA file that was sealed without a password takes --empty-password.",
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if empty && passwordFile != "" {
+				return exit(ExitUsage, errors.New("--empty-password reads no password; leave one of it and --password-file out"))
+			}
 			file, err := read(args[0], longestKeyFile, "key file")
 			if err != nil {
 				return err
 			}
-			password, err := c.password(passwordFile, "Password of "+args[0], false)
-			if err != nil {
-				return err
+			var password string
+			if !empty {
+				if password, err = c.password(passwordFile, "Password of "+args[0], false); err != nil {
+					return err
+				}
 			}
 			r, err := call(cmd.Context(), c, func(a api) func(context.Context, *nodev1.ImportKeyRequest) (*nodev1.ImportKeyResponse, error) {
 				return a.ImportKey
@@ -48,6 +55,7 @@ func (c *command) importKey() *cobra.Command {
 		},
 	}
 	cmd.Flags().StringVar(&passwordFile, "password-file", "", "file with the password; line ends at its end are not part of it")
+	cmd.Flags().BoolVar(&empty, "empty-password", false, "open a file that was sealed under an empty password; none is read")
 	return cmd
 }
 
@@ -121,7 +129,7 @@ func (c *command) password(file, prompt string, chosen bool) (string, error) {
 		if err != nil {
 			return "", err
 		}
-		return present(strings.TrimRight(string(content), "\r\n"), file)
+		return present(strings.TrimRight(string(content), "\r\n"), file, chosen)
 	}
 	in, ok := c.streams.In.(*os.File)
 	if !ok || !term.IsTerminal(int(in.Fd())) {
@@ -129,7 +137,7 @@ func (c *command) password(file, prompt string, chosen bool) (string, error) {
 		if err != nil && !errors.Is(err, io.EOF) {
 			return "", exit(ExitUsage, fmt.Errorf("reading the password from standard input failed: %w", err))
 		}
-		return present(strings.TrimRight(line, "\r\n"), "standard input")
+		return present(strings.TrimRight(line, "\r\n"), "standard input", chosen)
 	}
 	password, err := c.ask(in, prompt)
 	if err == nil && chosen {
@@ -141,14 +149,20 @@ func (c *command) password(file, prompt string, chosen bool) (string, error) {
 	if err != nil {
 		return "", exit(ExitUsage, fmt.Errorf("reading the password from the terminal failed: %w", err))
 	}
-	return present(password, "the terminal")
+	return present(password, "the terminal", chosen)
 }
 
-func present(password, from string) (string, error) {
-	if password == "" {
+// present refuses an empty password, which is a mistake more often than it is meant.
+func present(password, from string, chosen bool) (string, error) {
+	switch {
+	case password != "":
+		return password, nil
+	case chosen:
 		return "", exit(ExitUsage, fmt.Errorf("%s holds no password; name a file with one by --password-file", from))
+	default:
+		return "", exit(ExitUsage, fmt.Errorf("%s holds no password; name a file with one by --password-file, "+
+			"or open a file that was sealed without one by --empty-password", from))
 	}
-	return password, nil
 }
 
 // ask reads a line from a terminal without showing it. A signal that ends the process first gives the terminal its echo back.

@@ -1,6 +1,7 @@
 package keystore
 
 import (
+	"bytes"
 	"context"
 	"encoding/hex"
 	"encoding/json"
@@ -26,34 +27,60 @@ const (
 	maxPBKDF2 = 10_000_000
 )
 
-// web3File is a key file in version 3 of the Web3 Secret Storage format.
+// web3File is a key file in version 3 of the Web3 Secret Storage format. Wallets
+// write Crypto with a capital too, which encoding/json takes as well.
 type web3File struct {
-	Version int    `json:"version"`
-	Address string `json:"address"`
+	Version version `json:"version"`
+	Address digits  `json:"address"`
 	Crypto  struct {
 		Cipher       string `json:"cipher"`
-		CipherText   string `json:"ciphertext"`
+		CipherText   digits `json:"ciphertext"`
 		CipherParams struct {
-			IV string `json:"iv"`
+			IV digits `json:"iv"`
 		} `json:"cipherparams"`
 		KDF       string `json:"kdf"`
 		KDFParams struct {
 			DKLen int    `json:"dklen"`
-			Salt  string `json:"salt"`
+			Salt  digits `json:"salt"`
 			N     int    `json:"n"`
 			R     int    `json:"r"`
 			P     int    `json:"p"`
 			C     int    `json:"c"`
 			PRF   string `json:"prf"`
 		} `json:"kdfparams"`
-		MAC string `json:"mac"`
+		MAC digits `json:"mac"`
 	} `json:"crypto"`
 }
 
+// version is a file's version, which some wallets write as text.
+type version string
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (v *version) UnmarshalJSON(text []byte) error {
+	var number json.Number // takes a text too, if it is a number's
+	if err := json.Unmarshal(text, &number); err != nil {
+		return errors.New("version is no number")
+	}
+	*v = version(number)
+	return nil
+}
+
+// digits are hexadecimal ones, before which some wallets write 0x.
+type digits string
+
+// UnmarshalText implements encoding.TextUnmarshaler.
+func (d *digits) UnmarshalText(text []byte) error {
+	if len(text) > 1 && text[0] == '0' && (text[1] == 'x' || text[1] == 'X') {
+		text = text[2:]
+	}
+	*d = digits(text)
+	return nil
+}
+
 // ImportEVM adds an account from a key file in version 3 of the Web3 Secret
-// Storage format, as wallets and go-ethereum write it. A file out of form and a
-// wrong password are ErrInvalid; an account that is here already is
-// database.ErrExists.
+// Storage format, as wallets and go-ethereum write it; the password may be empty,
+// as files have it that were made without one. A file out of form and a wrong
+// password are ErrInvalid; an account that is here already is database.ErrExists.
 func (k *Keystore) ImportEVM(ctx context.Context, file []byte, password Password) (*Account, error) {
 	account, err := k.importEVM(ctx, file, password)
 	if err != nil {
@@ -82,8 +109,8 @@ func (k *Keystore) importEVM(ctx context.Context, file []byte, password Password
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", err, ErrInvalid)
 	}
-	if named := strings.TrimPrefix(parsed.Address, "0x"); named != "" && !strings.EqualFold("0x"+named, account.ID()) {
-		return nil, fmt.Errorf("address says %.42q, but the key is that of %s: %w", parsed.Address, account.ID(), ErrInvalid)
+	if named := "0x" + string(parsed.Address); named != "0x" && !strings.EqualFold(named, account.ID()) {
+		return nil, fmt.Errorf("address says %.42q, but the key is that of %s: %w", named, account.ID(), ErrInvalid)
 	}
 	if _, err := k.Signer(ChainEVM, account.ID()); err == nil {
 		return nil, fmt.Errorf("account %s %w", account.ID(), database.ErrExists) // a short sentence for the usual case
@@ -133,27 +160,36 @@ func parseWeb3(text []byte) (*web3File, error) {
 	if len(text) > maxWeb3File {
 		return nil, fmt.Errorf("the file has %d bytes, more than %d", len(text), maxWeb3File)
 	}
+	text = bytes.TrimPrefix(text, []byte("\xef\xbb\xbf")) // some editors mark UTF-8 so
+	if what := foreign(text); what != "" {
+		return nil, errors.New(what)
+	}
 	var file web3File
 	if err := json.Unmarshal(text, &file); err != nil {
 		return nil, fmt.Errorf("the file is no key file in JSON: %w", err)
 	}
-	if file.Version != 3 {
-		return nil, fmt.Errorf("version is %d, and only 3 is known", file.Version)
+	switch file.Version {
+	case "3":
+	case "":
+		return nil, errors.New("the file has no version: " + importable)
+	default:
+		return nil, fmt.Errorf("version is %.32s, and only 3 is known", file.Version)
 	}
 	sealed, params := &file.Crypto, &file.Crypto.KDFParams
 	if sealed.Cipher != "aes-128-ctr" {
 		return nil, fmt.Errorf("crypto.cipher is %.32q, and only aes-128-ctr is known", sealed.Cipher)
 	}
 	for _, field := range []struct {
-		name, value string
-		length      int
+		name   string
+		value  digits
+		length int
 	}{
 		{"crypto.ciphertext", sealed.CipherText, 32},
 		{"crypto.cipherparams.iv", sealed.CipherParams.IV, 16},
 		{"crypto.mac", sealed.MAC, 32},
 		{"crypto.kdfparams.salt", params.Salt, -1},
 	} {
-		value, err := hex.DecodeString(field.value)
+		value, err := hex.DecodeString(string(field.value))
 		if err != nil {
 			return nil, fmt.Errorf("%s is not hexadecimal", field.name)
 		}
@@ -188,15 +224,15 @@ func (f *web3File) sealed() web3.CryptoJSON {
 	params := f.Crypto.KDFParams
 	sealed := web3.CryptoJSON{
 		Cipher:     f.Crypto.Cipher,
-		CipherText: f.Crypto.CipherText,
+		CipherText: string(f.Crypto.CipherText),
 		KDF:        f.Crypto.KDF,
 		KDFParams: map[string]any{
-			"dklen": params.DKLen, "salt": params.Salt,
+			"dklen": params.DKLen, "salt": string(params.Salt),
 			"n": params.N, "r": params.R, "p": params.P,
 			"c": params.C, "prf": params.PRF,
 		},
-		MAC: f.Crypto.MAC,
+		MAC: string(f.Crypto.MAC),
 	}
-	sealed.CipherParams.IV = f.Crypto.CipherParams.IV
+	sealed.CipherParams.IV = string(f.Crypto.CipherParams.IV)
 	return sealed
 }

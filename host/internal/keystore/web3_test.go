@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	web3 "github.com/ethereum/go-ethereum/accounts/keystore"
+	gethcrypto "github.com/ethereum/go-ethereum/crypto"
 	"github.com/loop-plugins/loop/host/internal/database"
 )
 
@@ -101,8 +102,11 @@ func TestImportRefuses(t *testing.T) {
 		part   string
 	}{
 		"version 1":        {func(f object) { f["version"] = 1 }, "version is 1"},
-		"version as text":  {func(f object) { f["version"] = "1" }, "version"},
-		"no version":       {func(f object) { delete(f, "version") }, "version is 0"},
+		"version as text":  {func(f object) { f["version"] = "1" }, "version is 1, and only 3 is known"},
+		"version of words": {func(f object) { f["version"] = "three" }, "version is no number"},
+		"version in parts": {func(f object) { f["version"] = 3.5 }, "version is 3.5, and only 3 is known"},
+		"no version":       {func(f object) { delete(f, "version") }, "the file has no version: this node imports EVM accounts alone"},
+		"0x twice":         {func(f object) { crypto(f)["mac"] = "0x0x" + strings.Repeat("0", 60) }, "crypto.mac is not hex"},
 		"other address":    {func(f object) { f["address"] = web3Address }, "address says"},
 		"no crypto":        {func(f object) { delete(f, "crypto") }, "crypto.cipher"},
 		"other cipher":     {func(f object) { crypto(f)["cipher"] = "aes-128-cbc" }, "crypto.cipher"},
@@ -150,6 +154,121 @@ func TestImportRefuses(t *testing.T) {
 	}
 }
 
+// Files that are right and look unlike go-ethereum's.
+func TestImportTakesWhatWalletsWrite(t *testing.T) {
+	t.Parallel()
+	from := testOpen(t, &memory{})
+	account, err := from.CreateAccount(t.Context(), ChainEVM)
+	if err != nil {
+		t.Fatal(err)
+	}
+	file, err := from.ExportEVM(account.ID(), NewPassword("x"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	signer, err := from.Signer(ChainEVM, account.ID())
+	if err != nil {
+		t.Fatal(err)
+	}
+	private := signer.signer.(*evmAccount).private()
+	empty, err := web3.EncryptKey(&web3.Key{Address: gethcrypto.PubkeyToAddress(private.PublicKey), PrivateKey: private}, "", 2, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	type object = map[string]any
+	hexed := func(of object, names ...string) {
+		for _, name := range names {
+			of[name] = "0x" + strings.ToUpper(of[name].(string))
+		}
+	}
+	rename := func(of object, from, to string) {
+		of[to] = of[from]
+		delete(of, from)
+	}
+	for name, test := range map[string]struct {
+		change   func(object)
+		mark     string
+		file     []byte
+		password string
+	}{
+		"as exported":     {func(object) {}, "", file, "x"},
+		"version as text": {func(f object) { f["version"] = "3" }, "", file, "x"},
+		"hex with 0x": {func(f object) {
+			crypto := f["crypto"].(object)
+			hexed(crypto, "ciphertext", "mac")
+			hexed(crypto["cipherparams"].(object), "iv")
+			hexed(crypto["kdfparams"].(object), "salt")
+		}, "", file, "x"},
+		"capital":             {func(f object) { rename(f, "crypto", "Crypto") }, "", file, "x"},
+		"BOM":                 {func(object) {}, "\xef\xbb\xbf", file, "x"},
+		"no address":          {func(f object) { delete(f, "address") }, "", file, "x"},
+		"address null":        {func(f object) { f["address"] = nil }, "", file, "x"},
+		"address with EIP-55": {func(f object) { f["address"] = account.ID() }, "", file, "x"},
+		"address in lower":    {func(f object) { f["address"] = strings.ToLower(account.ID()) }, "", file, "x"},
+		"address in capitals": {func(f object) { f["address"] = strings.ToUpper(account.ID()) }, "", file, "x"},
+		"an empty password":   {func(object) {}, "", empty, ""},
+		"more than is needed": {func(f object) { f["id"], f["name"], f["keyType"] = nil, "hot", "" }, "", file, "x"},
+		"what ethers adds":    {func(f object) { f["x-ethers"] = object{"client": "ethers"} }, "", file, "x"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var changed object
+			if err := json.Unmarshal(test.file, &changed); err != nil {
+				t.Fatal(err)
+			}
+			test.change(changed)
+			text, err := json.Marshal(changed)
+			if err != nil {
+				t.Fatal(err)
+			}
+			k := testOpen(t, &memory{})
+			imported, err := k.ImportEVM(t.Context(), append([]byte(test.mark), text...), NewPassword(test.password))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if imported.ID() != account.ID() {
+				t.Errorf("imported %s, not %s", imported.ID(), account.ID())
+			}
+			_, err = testOpen(t, &memory{}).ImportEVM(t.Context(), text, NewPassword("another"))
+			wantError(t, err, ErrInvalid)
+		})
+	}
+}
+
+// foreignFiles are files of other kinds of keys, and what is said of them before what this node imports.
+var foreignFiles = map[string]struct{ text, what, advice string }{
+	"OCR2": {`{"keyType":"OCR2","chainType":"evm","id":"00","onchainPublicKey":"11","crypto":{"cipher":"aes-128-ctr"}}`,
+		`an OCR2 key bundle (keyType "OCR2", chainType "evm")`, ": make a new one by loop keys create ocr2"},
+	"P2P": {`{"keyType":"P2P","publicKey":"00","peerID":"p2p_12D3","crypto":{}}`,
+		`the key of a peer (keyType "P2P")`, ": make a new one by loop keys create p2p"},
+	"Solana":   {`{"keyType":"Solana","publicKey":"00","crypto":{}}`, `a Solana account (keyType "Solana")`, ": make a new one by loop keys create solana"},
+	"Starknet": {`{"keyType":"StarkNet","publicKey":"00","crypto":{}}`, `a Starknet account (keyType "StarkNet")`, ": make a new one by loop keys create starknet"},
+	"CSA":      {`{"keyType":"CSA","publicKey":"00","crypto":{}}`, `a CSA key (keyType "CSA")`, ""},
+	"another":  {`{"keyType":"Aptos","crypto":{}}`, `a key of the keyType "Aptos"`, ""},
+	"solana-keygen": {"[" + strings.Repeat("7,", 63) + "7]",
+		"a Solana account, as solana-keygen writes it", ": make an account here by loop keys create solana"},
+	"bare": {"0x" + strings.Repeat("4f", 32) + "\n",
+		"a bare private key", ": seal it into one with a wallet, such as geth account import"},
+	"validator": {`{"crypto":{"kdf":{"function":"scrypt","params":{},"message":""},"cipher":{"function":"aes-128-ctr"}},"pubkey":"00","version":4}`,
+		"a validator's key of Ethereum's consensus layer (EIP-2335, version 4)", ""},
+}
+
+// What is no account of an EVM chain is named, with what the node does import.
+func TestImportNamesOtherKeys(t *testing.T) {
+	t.Parallel()
+	k := testOpen(t, &memory{})
+	for name, test := range foreignFiles {
+		_, err := k.ImportEVM(t.Context(), []byte(test.text), NewPassword("x"))
+		wantError(t, err, ErrInvalid)
+		want := "import an EVM account: the file holds " + test.what + "; " + importable + test.advice
+		if err != nil && !strings.HasPrefix(err.Error(), want+": ") {
+			t.Errorf("%s:\ngot  %v\nwant %s", name, err, want)
+		}
+	}
+	_, err := k.ImportEVM(t.Context(), []byte("\xff\xfe{\x00}\x00"), NewPassword("x"))
+	wantError(t, err, ErrInvalid, "the file is in UTF-16: save it in UTF-8")
+}
+
 func FuzzImport(f *testing.F) {
 	k := testOpen(f, &memory{})
 	account, err := k.CreateAccount(f.Context(), ChainEVM)
@@ -163,6 +282,10 @@ func FuzzImport(f *testing.F) {
 	f.Add(file)
 	f.Add([]byte(web3PBKDF2))
 	f.Add([]byte(web3Scrypt))
+	f.Add([]byte("\xef\xbb\xbf" + strings.NewReplacer(`": "`, `": "0x`, `"version": 3`, `"version": "3"`, `"crypto"`, `"Crypto"`).Replace(web3Scrypt)))
+	for _, other := range foreignFiles {
+		f.Add([]byte(other.text))
+	}
 	f.Fuzz(func(t *testing.T, file []byte) {
 		parsed, err := parseWeb3(file)
 		if err != nil {
