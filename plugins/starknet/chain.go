@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"math/big"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -68,7 +69,8 @@ func newChain(config Config, loans relayerv1loop.CreateChainLoans, logger *slog.
 			break
 		}
 		nodes = append(nodes, relayer.Node[*endpoint.Client]{Name: node.Name, Driver: endpoint.NewDriver(endpoint.Settings{
-			URL: string(node.URL), ChainID: id, PollInterval: time.Duration(config.OCR2CachePollPeriod), Timeout: time.Duration(config.RequestTimeout),
+			URL: string(node.URL), APIKey: strings.TrimSpace(string(node.APIKey)), ChainID: id,
+			PollInterval: time.Duration(config.OCR2CachePollPeriod), Timeout: time.Duration(config.RequestTimeout),
 		})})
 	}
 	c.pool = relayer.NewPool(relayer.PoolSettings{
@@ -184,7 +186,8 @@ func (c *Chain) queue(address stark.Felt) (*queue, error) {
 	}
 	sender := account.New(account.Settings{
 		Address: address, ChainID: c.id, Keystore: c.loans.Keystore, Pool: c.pool, Logger: c.logger,
-		FeeMultiplier: c.config.FeeMultiplier, Timeout: time.Duration(c.config.TxTimeout),
+		FeeMultiplier: c.config.FeeMultiplier, Estimates: int(c.config.FeeEstimationMaxAttempts),
+		Timeout: time.Duration(c.config.TxTimeout),
 	})
 	name := address.String()
 	q := &queue{account: sender, Queue: relayer.NewQueue(relayer.QueueSettings{

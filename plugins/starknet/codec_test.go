@@ -3,6 +3,7 @@ package starknet
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"math/big"
 	"strings"
 	"testing"
@@ -17,6 +18,30 @@ import (
 	pluginv1 "github.com/loop-plugins/loop/gen/go/loop/plugin/v1"
 	"github.com/loop-plugins/loop/sdk/go/wire"
 )
+
+// TestSecretsAreNotShown holds that no way to print a configuration shows what its nodes are reached by.
+func TestSecretsAreNotShown(t *testing.T) {
+	t.Parallel()
+	config, err := ParseConfig([]byte("ChainID = 'x'\n[[Nodes]]\nName = 'a'\nURL = 'http://h/geheim'\nAPIKey = 'geheim'\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	redacted, err := config.Redacted()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(redacted, "APIKey = '[redacted]'") {
+		t.Errorf("that there is a key is not shown:\n%s", redacted)
+	}
+	if string(config.Nodes[0].APIKey) != "geheim" {
+		t.Error("the configuration itself has lost its key")
+	}
+	for _, shown := range []string{redacted, fmt.Sprint(config), fmt.Sprintf("%+v %#v", config, config)} {
+		if strings.Contains(shown, "geheim") {
+			t.Errorf("it shows %s", shown)
+		}
+	}
+}
 
 func number(n int64) *pluginv1.BigInt { return wire.BigInt(big.NewInt(n)) }
 
@@ -101,7 +126,7 @@ func TestParseConfig(t *testing.T) {
 	cases := map[string]struct{ document, want string }{
 		"least":            {"ChainID = 'SN_MAIN'" + node, ""},
 		"disabled":         {"ChainID = 'SN_MAIN'\nEnabled = false", ""},
-		"all":              {"ChainID = 'x'\nOCR2CachePollPeriod = '1s'\nOCR2CacheTTL = '1s'\nRequestTimeout = '1s'\nTxTimeout = '1s'\nConfirmationPoll = '1s'\nFeeMultiplier = 1\nFeeToken = '0x1'" + node, ""},
+		"all":              {"ChainID = 'x'\nOCR2CachePollPeriod = '1s'\nOCR2CacheTTL = '1s'\nRequestTimeout = '1s'\nTxTimeout = '1s'\nConfirmationPoll = '1s'\nFeeMultiplier = 1\nFeeEstimationMaxAttempts = 1\nFeeToken = '0x1'" + node, ""},
 		"unknown key":      {"ChainID = 'x'\nOCR2CachePollPeriodd = 3" + node, "line 2: the key OCR2CachePollPeriodd is not known; remove it or correct its spelling"},
 		"unknown node key": {"ChainID = 'x'" + node + "WSURL = 'ws://geheim'", "line 5: the key Nodes.WSURL is not known; remove it or correct its spelling"},
 		"twice a key":      {"ChainID = 'x'\nFeeMultiplier = 1.0\nFeeMultiplier = 2.0" + node, "line 3: the key FeeMultiplier is given twice; remove one"},
@@ -115,9 +140,12 @@ func TestParseConfig(t *testing.T) {
 		"twice a name":     {"ChainID = 'x'" + node + node, "Nodes[1].Name is that of another node"},
 		"no name":          {"ChainID = 'x'\n[[Nodes]]\nURL = 'http://h'", "Nodes[0].Name must not be empty"},
 		"no address":       {"ChainID = 'x'\n[[Nodes]]\nName = 'a'", "Nodes[0].URL must be an http:// or https:// address"},
+		"key":              {"ChainID = 'x'" + node + "APIKey = 'geheim !~'", ""},
+		"key of two lines": {"ChainID = 'x'" + node + "APIKey = \"geheim\\nX: y\"", "Nodes[0].APIKey must be a text of printable ASCII characters, since it is sent in a header"},
+		"number as a key":  {"ChainID = 'x'" + node + "APIKey = 3", "line 5: the value of Nodes.APIKey cannot be read; check its type, its unit and its quotes"},
 		"scheme":           {"ChainID = 'x'\n[[Nodes]]\nName = 'a'\nURL = 'ws://geheim'", "Nodes[0].URL must be an http:// or https:// address"},
 		"times":            {"ChainID = 'x'\nOCR2CachePollPeriod = '2m'\nTxTimeout = '0s'" + node, "TxTimeout must be at least 10ms; OCR2CacheTTL must be at least OCR2CachePollPeriod"},
-		"fees":             {"ChainID = 'x'\nFeeMultiplier = nan\nFeeToken = '0x0'" + node, "FeeMultiplier must be from 1 to 10; FeeToken must be a contract's address"},
+		"fees":             {"ChainID = 'x'\nFeeMultiplier = nan\nFeeEstimationMaxAttempts = 101\nFeeToken = '0x0'" + node, "FeeMultiplier must be from 1 to 10; FeeEstimationMaxAttempts must be from 1 to 100; FeeToken must be a contract's address"},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {

@@ -32,6 +32,8 @@ type Config struct {
 	ConfirmationPoll Duration
 	// FeeMultiplier is by how much a transaction's bounds are above what its estimate says, in amounts and in prices.
 	FeeMultiplier float64
+	// FeeEstimationMaxAttempts is how often a fee is estimated whose nonce something else takes meanwhile.
+	FeeEstimationMaxAttempts uint32
 	// FeeToken is the contract of the token that fees are paid in.
 	FeeToken stark.Felt
 	// Nodes in the order of preference.
@@ -41,7 +43,9 @@ type Config struct {
 // NodeConfig is one RPC node.
 type NodeConfig struct {
 	Name string
-	URL  Address
+	URL  Secret
+	// APIKey, if there is one, is sent with each call in the header x-apikey.
+	APIKey Secret `toml:",omitempty"`
 }
 
 // strk is the contract of the token STRK, at the same address on every public network and in starknet-devnet.
@@ -57,6 +61,7 @@ func DefaultConfig() Config {
 	return Config{
 		Enabled: true, OCR2CachePollPeriod: Duration(5 * time.Second), OCR2CacheTTL: Duration(time.Minute), RequestTimeout: Duration(10 * time.Second),
 		TxTimeout: Duration(time.Minute), ConfirmationPoll: Duration(5 * time.Second), FeeMultiplier: 1.5, FeeToken: token,
+		FeeEstimationMaxAttempts: 5,
 	}
 }
 
@@ -107,6 +112,8 @@ func (c Config) check() error {
 	}
 	refuse(c.OCR2CacheTTL < c.OCR2CachePollPeriod, "OCR2CacheTTL must be at least OCR2CachePollPeriod")
 	refuse(!(c.FeeMultiplier >= 1 && c.FeeMultiplier <= 10), "FeeMultiplier must be from 1 to 10")
+	refuse(c.FeeEstimationMaxAttempts < 1 || c.FeeEstimationMaxAttempts > 100,
+		"FeeEstimationMaxAttempts must be from 1 to 100")
 	refuse(c.FeeToken.IsZero(), "FeeToken must be a contract's address")
 	refuse(c.Enabled && len(c.Nodes) == 0, "Nodes must hold at least one node")
 	names := map[string]bool{}
@@ -114,7 +121,9 @@ func (c Config) check() error {
 		refuse(node.Name == "", "Nodes[%d].Name must not be empty", i)
 		refuse(names[node.Name], "Nodes[%d].Name is that of another node", i)
 		names[node.Name] = true
-		refuse(!node.URL.isHTTP(), "Nodes[%d].URL must be an http:// or https:// address", i)
+		refuse(!isHTTP(string(node.URL)), "Nodes[%d].URL must be an http:// or https:// address", i)
+		refuse(!isHeader(string(node.APIKey)),
+			"Nodes[%d].APIKey must be a text of printable ASCII characters, since it is sent in a header", i)
 	}
 	if len(problems) > 0 {
 		return errors.New(strings.Join(problems, "; "))
@@ -122,11 +131,11 @@ func (c Config) check() error {
 	return nil
 }
 
-// Redacted is the configuration as TOML without addresses of nodes, for operators.
+// Redacted is the configuration as TOML without addresses and keys of nodes, for operators.
 func (c Config) Redacted() (string, error) {
 	c.Nodes = append([]NodeConfig(nil), c.Nodes...)
 	for i := range c.Nodes {
-		c.Nodes[i].URL = c.Nodes[i].URL.redacted()
+		c.Nodes[i].URL, c.Nodes[i].APIKey = c.Nodes[i].URL.redacted(), c.Nodes[i].APIKey.redacted()
 	}
 	document, err := toml.Marshal(c)
 	if err != nil {
@@ -135,26 +144,31 @@ func (c Config) Redacted() (string, error) {
 	return string(document), nil
 }
 
-// Address is an RPC address. It may hold a key and prints as a placeholder.
-type Address string
+// Secret is a node's key, or its address, which may hold one. It prints as a placeholder.
+type Secret string
 
-func (a Address) isHTTP() bool {
-	u, err := url.Parse(string(a))
-	return err == nil && u.Host != "" && (u.Scheme == "http" || u.Scheme == "https")
-}
-
-func (a Address) redacted() Address {
-	if a == "" {
+func (s Secret) redacted() Secret {
+	if s == "" {
 		return ""
 	}
 	return "[redacted]"
 }
 
 // String implements fmt.Stringer.
-func (a Address) String() string { return string(a.redacted()) }
+func (s Secret) String() string { return string(s.redacted()) }
 
 // GoString implements fmt.GoStringer.
-func (a Address) GoString() string { return string(a.redacted()) }
+func (s Secret) GoString() string { return string(s.redacted()) }
+
+func isHTTP(address string) bool {
+	u, err := url.Parse(address)
+	return err == nil && u.Host != "" && (u.Scheme == "http" || u.Scheme == "https")
+}
+
+// isHeader tells whether a text can stand in a header.
+func isHeader(text string) bool {
+	return !strings.ContainsFunc(text, func(r rune) bool { return r < ' ' || r > '~' })
+}
 
 // Duration is a length of time in Go's syntax, such as "1m30s".
 type Duration time.Duration

@@ -15,7 +15,7 @@ import (
 func TestConformance(t *testing.T) {
 	t.Parallel()
 	o := newOracles(t)
-	d := newFakeChain(t, o)
+	d := newFakeChain(t, o, newest)
 	f := newFeed(d, o)
 	f.configure("conformance")
 	relayConfig, err := json.Marshal(map[string]string{"chainID": fakeChainID, "accountAddress": o.accounts[0].String()})

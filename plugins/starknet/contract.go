@@ -40,7 +40,7 @@ type contract struct {
 	configAt  uint64
 }
 
-// view is what a contract answered at one moment, at the pending block.
+// view is what a contract answered at one moment, at the newest complete block.
 type view struct {
 	head         endpoint.Head
 	config       aggregator.ConfigDetails
@@ -151,11 +151,7 @@ func (c *contract) latestConfig(ctx context.Context, block uint64) (aggregator.C
 	c.mu.Unlock()
 	var config aggregator.Config
 	err := c.pool.Do(ctx, func(ctx context.Context, client *endpoint.Client) error {
-		var at any = block
-		if block > client.Head().Number { // it is in the block that is being made
-			at = endpoint.Pending
-		}
-		events, err := client.Events(ctx, c.address, aggregator.Selector(aggregator.ConfigSetEvent), at)
+		events, err := client.Events(ctx, c.address, aggregator.Selector(aggregator.ConfigSetEvent), block)
 		if err != nil {
 			return err
 		}

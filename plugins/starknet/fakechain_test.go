@@ -18,13 +18,33 @@ import (
 
 const fakeChainID = "SN_FAKE"
 
-// fakeChain is a fake of a Starknet node: it serves the methods of JSON-RPC 0.8 that the relayer calls, keeps nonces and blocks,
-// checks hashes and signatures of transactions, and keeps the aggregator's rules in Go. What it hashes with is the package under
-// test, whose hashes are held to starknet.js elsewhere.
+// versions are those of the JSON-RPC that the relayer speaks, as nodes give them, by what they call the block that is
+// being made.
+var versions = map[string]string{"0.8.1": "pending", "0.9.0": "pre_confirmed", newest: "pre_confirmed"}
+
+// newest is what pathfinder says of its version 0.10.
+const newest = "0.10.3-rc.0"
+
+// eachVersion runs a test on each.
+func eachVersion(t *testing.T, test func(t *testing.T, version string)) {
+	t.Parallel()
+	for version := range versions {
+		t.Run(version, func(t *testing.T) {
+			t.Parallel()
+			test(t, version)
+		})
+	}
+}
+
+// fakeChain is a fake of a Starknet node: it serves the methods of the JSON-RPC that the relayer calls, keeps nonces
+// and blocks, checks hashes and signatures of transactions, and keeps the aggregator's rules in Go. What it hashes with
+// is the package under test, whose hashes are held to starknet.js elsewhere.
 type fakeChain struct {
 	t   *testing.T
 	url string
 	id  stark.Felt
+	// version of the JSON-RPC that it serves.
+	version string
 
 	mu       sync.Mutex
 	number   uint64 // of the latest block
@@ -62,6 +82,14 @@ type fakeTx struct {
 	block    uint64 // 0: none
 }
 
+// What has become of a transaction that is in no block. To all but forgotten ones a node gives its version's word.
+const (
+	waits     = "RECEIVED"
+	rejected  = "REJECTED"
+	accepted  = "ACCEPTED_ON_L2"
+	forgotten = ""
+)
+
 // fakeEvent is an event with its block.
 type fakeEvent struct {
 	block      uint64
@@ -74,21 +102,28 @@ type feed struct {
 	oracles *oracles
 	address stark.Felt
 
-	digest         [32]byte
-	count, block   uint64
-	epochAndRound  uint64
-	answer         stark.Felt
-	answered       uint64
+	feedState                // after the block that is being made
+	complete       feedState // after the newest complete block
 	events         []fakeEvent
-	transmissions  int
 	maxObservation *big.Int
 }
 
-func newFakeChain(t *testing.T, o *oracles) *fakeChain {
+type feedState struct {
+	digest        [32]byte
+	count, block  uint64
+	epochAndRound uint64
+	answer        stark.Felt
+	answered      uint64
+	transmissions int
+}
+
+func newFakeChain(t *testing.T, o *oracles, version string) *fakeChain {
 	t.Helper()
 	id, err := stark.ShortString(fakeChainID)
 	must(t, err)
-	d := &fakeChain{t: t, id: id, number: 1, price: 100, accounts: map[stark.Felt]*fakeAccount{}, feeds: map[stark.Felt]*feed{}, txs: map[stark.Felt]*fakeTx{}, calls: map[string]int{}, balance: big.NewInt(1e18)}
+	d := &fakeChain{
+		t: t, id: id, version: version, number: 1, price: 100, accounts: map[stark.Felt]*fakeAccount{}, feeds: map[stark.Felt]*feed{}, txs: map[stark.Felt]*fakeTx{}, calls: map[string]int{}, balance: big.NewInt(1e18),
+	}
 	for i, a := range o.accounts {
 		d.accounts[a] = &fakeAccount{key: o.transmitters[i].Public()}
 	}
@@ -106,8 +141,16 @@ func newFeed(d *fakeChain, o *oracles) *feed {
 	return f
 }
 
-// configure sets a configuration, in the pending block, and returns its digest.
-func (f *feed) configure(offchain string) [32]byte {
+// configure sets configurations in one block and returns the digest of the last.
+func (f *feed) configure(offchain ...string) (digest [32]byte) {
+	for _, each := range offchain {
+		digest = f.set(each)
+	}
+	f.chain.mine()
+	return digest
+}
+
+func (f *feed) set(offchain string) [32]byte {
 	d := f.chain
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -139,6 +182,12 @@ func (f *feed) configure(offchain string) [32]byte {
 	return digest
 }
 
+// overtake has another oracle's report land.
+func (f *feed) overtake() {
+	f.epochAndRound, f.answer = 1<<8|7, stark.FromUint64(99)
+	f.complete = f.feedState
+}
+
 func (f *feed) latest() (epoch uint32, round uint8, answer uint64) {
 	f.chain.mu.Lock()
 	defer f.chain.mu.Unlock()
@@ -152,7 +201,7 @@ func (f *feed) accepted() int {
 	return f.transmissions
 }
 
-// mine completes the pending block and takes transactions from the pool into the next.
+// mine completes the block that is being made and takes transactions from the pool into the next.
 func (d *fakeChain) mine() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -162,7 +211,31 @@ func (d *fakeChain) mine() {
 		d.accounts[tx.sender].complete = tx.nonce + 1
 	}
 	d.pending = nil
+	for _, f := range d.feeds {
+		f.complete = f.feedState
+	}
 	d.include()
+}
+
+// vanish undoes the block that is being made, and the sequencer forgets what was in it.
+func (d *fakeChain) vanish() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, tx := range d.pending {
+		tx.status = forgotten
+		d.accounts[tx.sender].nonce = d.accounts[tx.sender].complete
+	}
+	d.pending = nil
+	for _, f := range d.feeds {
+		f.feedState = f.complete
+	}
+}
+
+// lose has the sequencer forget what is in no block, while the node goes on to say that it was received.
+func (d *fakeChain) lose() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.pool = nil
 }
 
 // mineUntil makes blocks until a condition holds.
@@ -178,21 +251,21 @@ func (d *fakeChain) mineUntil(what string, holds func() bool) {
 	})
 }
 
-// include puts what is next in its account's line into the pending block.
+// include puts what is next in its account's line into the block that is being made.
 func (d *fakeChain) include() {
 	for again := !d.hold; again; {
 		again = false
 		for i, tx := range d.pool {
 			a := d.accounts[tx.sender]
 			if tx.nonce < a.nonce {
-				tx.status = "gone"
+				tx.status = forgotten
 			}
 			if tx.nonce != a.nonce || tx.price.Cmp(new(big.Int).SetUint64(d.price)) < 0 {
 				continue
 			}
 			d.pool = slices.Delete(d.pool, i, i+1)
 			a.nonce++
-			tx.status, tx.revert = "ACCEPTED_ON_L2", d.revert
+			tx.status, tx.revert = accepted, d.revert
 			d.revert = ""
 			if tx.revert == "" {
 				tx.revert = d.execute(tx.sender, tx.calldata, true)
@@ -218,9 +291,25 @@ func (d *fakeChain) reject() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for _, tx := range d.pool {
-		tx.status = "REJECTED"
+		tx.status = rejected
 	}
 	d.pool = nil
+}
+
+// old tells whether it serves 0.8.
+func (d *fakeChain) old() bool { return versions[d.version] == "pending" }
+
+// finality is what the node calls a transaction's status.
+func (d *fakeChain) finality(tx *fakeTx) string {
+	switch {
+	case tx == nil || tx.status == rejected && !d.old():
+		return forgotten
+	case tx.status == waits && !d.old() && slices.Contains(d.pool, tx) && tx.nonce == d.accounts[tx.sender].nonce:
+		return "CANDIDATE"
+	case tx.status == accepted && tx.block == 0 && !d.old():
+		return "PRE_CONFIRMED"
+	}
+	return tx.status
 }
 
 func (d *fakeChain) set(change func()) {
@@ -330,11 +419,11 @@ func (d *fakeChain) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 func (d *fakeChain) call(method string, params []json.RawMessage) (any, *rpcError) {
-	bad := &rpcError{Code: -32602, Message: "Invalid params"}
+	bad := &rpcError{Code: -32602, Message: "Invalid params", Data: map[string]any{"reason": "Invalid block id"}}
 	at := func(i int, into any) bool { return i < len(params) && json.Unmarshal(params[i], into) == nil }
 	switch method {
 	case "starknet_specVersion":
-		return "0.8.1", nil
+		return d.version, nil
 	case "starknet_chainId":
 		return d.id, nil
 	case "starknet_getBlockWithTxHashes":
@@ -351,8 +440,10 @@ func (d *fakeChain) call(method string, params []json.RawMessage) (any, *rpcErro
 			return nil, &rpcError{Code: 20, Message: "Contract not found"}
 		case block == "latest":
 			return stark.FromUint64(a.complete), nil
-		default:
+		case block == versions[d.version]:
 			return stark.FromUint64(a.nonce), nil
+		default:
+			return nil, bad
 		}
 	case "starknet_call":
 		var call struct {
@@ -360,7 +451,7 @@ func (d *fakeChain) call(method string, params []json.RawMessage) (any, *rpcErro
 			Selector stark.Felt `json:"entry_point_selector"`
 		}
 		var block string
-		if !at(0, &call) || !at(1, &block) || block != "pending" {
+		if !at(0, &call) || !at(1, &block) || block != "latest" {
 			return nil, bad
 		}
 		return d.view(call.Contract, call.Selector)
@@ -369,7 +460,8 @@ func (d *fakeChain) call(method string, params []json.RawMessage) (any, *rpcErro
 	case "starknet_estimateFee":
 		var txs []wireTx
 		var flags []string
-		if !at(0, &txs) || len(txs) != 1 || !at(1, &flags) || !slices.Contains(flags, "SKIP_VALIDATE") {
+		var block string
+		if !at(0, &txs) || len(txs) != 1 || !at(1, &flags) || !slices.Contains(flags, "SKIP_VALIDATE") || !at(2, &block) || block != versions[d.version] {
 			return nil, bad
 		}
 		tx := txs[0]
@@ -377,11 +469,14 @@ func (d *fakeChain) call(method string, params []json.RawMessage) (any, *rpcErro
 		if a == nil {
 			return nil, &rpcError{Code: 20, Message: "Contract not found"}
 		}
+		fails := func(text string) *rpcError {
+			return &rpcError{Code: 41, Message: "Transaction execution error", Data: map[string]any{"transaction_index": 0, "execution_error": text}}
+		}
 		if n, _ := tx.Nonce.Uint64(); n != a.nonce {
-			return nil, &rpcError{Code: 52, Message: "Invalid transaction nonce"}
+			return nil, fails(fmt.Sprintf("Invalid transaction nonce of contract at address %s. Account nonce: 0x%x; got: %s.", tx.Sender, a.nonce, tx.Nonce))
 		}
 		if why := d.execute(tx.Sender, tx.Calldata, false); why != "" {
-			return nil, &rpcError{Code: 41, Message: "Transaction execution error", Data: map[string]any{"transaction_index": 0, "execution_error": nested(why)}}
+			return nil, fails(nested(why))
 		}
 		price := fmt.Sprintf("0x%x", d.price)
 		return []any{map[string]any{
@@ -400,11 +495,12 @@ func (d *fakeChain) call(method string, params []json.RawMessage) (any, *rpcErro
 			return nil, bad
 		}
 		tx := d.txs[hash]
-		if tx == nil || tx.status == "gone" {
+		finality := d.finality(tx)
+		if finality == forgotten {
 			return nil, &rpcError{Code: 29, Message: "Transaction hash not found"}
 		}
-		status := map[string]any{"finality_status": tx.status}
-		if tx.status == "ACCEPTED_ON_L2" {
+		status := map[string]any{"finality_status": finality}
+		if tx.status == accepted {
 			status["execution_status"] = "SUCCEEDED"
 			if tx.revert != "" {
 				status["execution_status"], status["failure_reason"] = "REVERTED", nested(tx.revert)
@@ -429,13 +525,14 @@ func (d *fakeChain) view(contract, selector stark.Felt) (any, *rpcError) {
 	if f == nil {
 		return nil, &rpcError{Code: 20, Message: "Contract not found"}
 	}
-	digest, err := stark.FromBytes(f.digest[:])
+	shown := f.complete
+	digest, err := stark.FromBytes(shown.digest[:])
 	must(d.t, err)
 	switch selector {
 	case aggregator.Selector("latest_config_details"):
-		return []stark.Felt{stark.FromUint64(f.count), stark.FromUint64(f.block), digest}, nil
+		return []stark.Felt{stark.FromUint64(shown.count), stark.FromUint64(shown.block), digest}, nil
 	case aggregator.Selector("latest_transmission_details"):
-		return []stark.Felt{digest, stark.FromUint64(f.epochAndRound), f.answer, stark.FromUint64(f.answered)}, nil
+		return []stark.Felt{digest, stark.FromUint64(shown.epochAndRound), shown.answer, stark.FromUint64(shown.answered)}, nil
 	default:
 		return nil, &rpcError{Code: 21, Message: "Requested entrypoint does not exist in the contract"}
 	}
@@ -457,12 +554,8 @@ func (d *fakeChain) getEvents(params []json.RawMessage) (any, *rpcError) {
 	var id struct {
 		Number *uint64 `json:"block_number"`
 	}
-	block := d.number + 1
-	if string(blocks["from_block"]) != `"pending"` {
-		if json.Unmarshal(blocks["from_block"], &id) != nil || id.Number == nil || *id.Number > d.number {
-			return nil, &rpcError{Code: 24, Message: "Block not found"}
-		}
-		block = *id.Number
+	if json.Unmarshal(blocks["from_block"], &id) != nil || id.Number == nil || *id.Number > d.number {
+		return nil, &rpcError{Code: 24, Message: "Block not found"}
 	}
 	f := d.feeds[filter.Address]
 	if f == nil {
@@ -470,7 +563,7 @@ func (d *fakeChain) getEvents(params []json.RawMessage) (any, *rpcError) {
 	}
 	var found []fakeEvent
 	for _, e := range f.events {
-		if e.block == block {
+		if e.block == *id.Number {
 			found = append(found, e)
 		}
 	}
@@ -518,28 +611,38 @@ func (d *fakeChain) add(in wireTx) (any, *rpcError) {
 	hash := stark.Poseidon(short("invoke"), stark.FromUint64(3), in.Sender, stark.Poseidon(fees...), stark.Poseidon(), d.id, in.Nonce, stark.Felt{}, stark.Poseidon(), stark.Poseidon(in.Calldata...))
 	a := d.accounts[in.Sender]
 	nonce, _ := in.Nonce.Uint64()
+	numbered := func() *rpcError {
+		failed := &rpcError{Code: 52, Message: "Invalid transaction nonce"}
+		if !d.old() {
+			failed.Data = fmt.Sprintf("Account nonce: 0x%x, got: 0x%x", a.nonce, nonce)
+		}
+		return failed
+	}
 	switch {
 	case in.Type != "INVOKE" || in.Version != "0x3" || len(in.Bounds) != 3:
 		return nil, &rpcError{Code: -32602, Message: "Invalid params"}
 	case a == nil:
 		return nil, &rpcError{Code: 58, Message: "Sender address is not an account contract"}
-	case d.txs[hash] != nil:
+	case d.txs[hash] != nil && d.finality(d.txs[hash]) != forgotten:
 		return nil, &rpcError{Code: 59, Message: "A transaction with the same hash already exists in the mempool"}
 	case nonce < a.nonce:
-		return nil, &rpcError{Code: 52, Message: "Invalid transaction nonce"}
+		return nil, numbered()
 	case len(in.Signature) != 2 || !stark.Verify(a.key, hash, stark.Signature{R: in.Signature[0], S: in.Signature[1]}):
 		return nil, &rpcError{Code: 55, Message: "Account validation failed", Data: nested("is invalid")}
 	}
 	bound := in.Bounds["l2_gas"]
-	tx := &fakeTx{hash: hash, sender: in.Sender, nonce: nonce, calldata: in.Calldata, price: bound.Price.Big(), status: "RECEIVED"}
+	tx := &fakeTx{hash: hash, sender: in.Sender, nonce: nonce, calldata: in.Calldata, price: bound.Price.Big(), status: waits}
 	for i, other := range d.pool {
 		if other.sender != tx.sender || other.nonce != tx.nonce {
 			continue
 		}
 		if least := new(big.Int).Div(new(big.Int).Mul(other.price, big.NewInt(11)), big.NewInt(10)); tx.price.Cmp(least) < 0 || d.picky {
+			if d.old() {
+				return nil, numbered()
+			}
 			return nil, &rpcError{Code: 64, Message: "Replacement transaction is underpriced"}
 		}
-		other.status = "gone"
+		other.status = forgotten
 		d.pool = slices.Delete(d.pool, i, i+1)
 		break
 	}

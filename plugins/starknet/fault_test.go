@@ -44,7 +44,8 @@ func TestTransmitsWhileANodeFails(t *testing.T) {
 		"garbage":        {func(s *relayertest.Server) { s.SetFault(relayertest.Garbage) }, relayerv1.NodeState_NODE_STATE_UNREACHABLE, "ended the connection in the middle of an answer"},
 		"lags":           {func(s *relayertest.Server) { s.SetFault(relayertest.Lag) }, relayerv1.NodeState_NODE_STATE_ALIVE, "is # blocks behind the newest node and is asked last"},
 		"other chain":    {script("starknet_chainId", "0x1"), relayerv1.NodeState_NODE_STATE_WRONG_CHAIN, "answers for another chain"},
-		"other version":  {func(s *relayertest.Server) { reconnecting(s, "0.9.0") }, relayerv1.NodeState_NODE_STATE_UNREACHABLE, `serves version "0.9.0" of the JSON-RPC, and 0.8 is needed; give its address for that version, which often ends in /rpc/v0_8`},
+		"older version":  {func(s *relayertest.Server) { reconnecting(s, "0.7.1") }, relayerv1.NodeState_NODE_STATE_UNREACHABLE, `serves version "0.7.1" of the JSON-RPC, and 0.8, 0.9 and 0.10 are spoken; give its address for one of these, which often ends in /rpc/v0_10`},
+		"newer version":  {func(s *relayertest.Server) { reconnecting(s, "0.11.0-rc.1") }, relayerv1.NodeState_NODE_STATE_UNREACHABLE, `serves version "0.11.0-rc.1" of the JSON-RPC, and 0.8, 0.9 and 0.10 are spoken; give its address for one of these, which often ends in /rpc/v0_10`},
 		"no block":       {script("starknet_getBlockWithTxHashes", map[string]any{}), relayerv1.NodeState_NODE_STATE_UNREACHABLE, "answers with a block without number, hash or time"},
 		"limits in JSON": {script("starknet_getBlockWithTxHashes", fmt.Errorf("too many requests, see https://node.example/key")), relayerv1.NodeState_NODE_STATE_UNREACHABLE, "answers with the error: too many requests, see [address]"},
 	}
@@ -53,7 +54,7 @@ func TestTransmitsWhileANodeFails(t *testing.T) {
 			t.Parallel()
 			o := newOracles(t)
 			me, key := o.accounts[0], o.transmitters[0]
-			d := newFakeChain(t, o)
+			d := newFakeChain(t, o, newest)
 			f := newFeed(d, o)
 			digest := f.configure("a")
 			x := newFixture(t, key)
@@ -111,8 +112,9 @@ func reconnecting(s *relayertest.Server, version string) {
 }
 
 // TestFaultsOfTransactions holds that a feed goes on after each, and each report lands once.
-func TestFaultsOfTransactions(t *testing.T) {
-	t.Parallel()
+func TestFaultsOfTransactions(t *testing.T) { eachVersion(t, testFaultsOfTransactions) }
+
+func testFaultsOfTransactions(t *testing.T, version string) {
 	type scene struct {
 		*fakeChain
 		t      *testing.T
@@ -203,16 +205,34 @@ func TestFaultsOfTransactions(t *testing.T) {
 			s.set(func() { s.f.maxObservation = big.NewInt(1_000_000) })
 			lands(s, 1)
 		}, 2},
-		"a transaction is rejected": {"", func(s *scene) {
+		"a transaction is rejected": {"TxTimeout = '200ms'\n", func(s *scene) {
 			s.set(func() { s.hold = true })
 			transmit(s, 1, 1)
 			held(s, 1)
 			s.reject()
 			s.set(func() { s.hold = false })
 			lands(s, 1)
-			if s.x.log.count("a transaction was rejected and is signed anew") != 1 {
-				s.t.Error("the log does not tell of it once")
+			told := 0
+			if s.old() { // later versions do not tell
+				told = 1
 			}
+			if n := s.x.log.count("a transaction was rejected and is signed anew"); n != told {
+				s.t.Errorf("the log tells of it %d times, want %d", n, told)
+			}
+		}, 2},
+		"what is in the block that is being made vanishes": {"TxTimeout = '200ms'\n", func(s *scene) {
+			transmit(s, 1, 1)
+			eventually(s.t, "the report is in that block", func() bool { epoch, _, _ := s.f.latest(); return epoch == 1 })
+			s.vanish()
+			lands(s, 1)
+		}, 2},
+		"the sequencer drops what the node goes on to call received": {"TxTimeout = '200ms'\n", func(s *scene) {
+			s.set(func() { s.hold = true })
+			transmit(s, 1, 1)
+			held(s, 1)
+			s.lose()
+			s.set(func() { s.hold = false })
+			lands(s, 1)
 		}, 2},
 		"the price rises": {"TxTimeout = '200ms'\n", func(s *scene) {
 			s.set(func() { s.hold = true })
@@ -225,7 +245,7 @@ func TestFaultsOfTransactions(t *testing.T) {
 			s.set(func() { s.hold = true })
 			transmit(s, 1, 1)
 			held(s, 1)
-			s.set(func() { s.f.epochAndRound, s.f.answer = 1<<8|7, stark.FromUint64(99) }) // another oracle's
+			s.set(func() { s.f.overtake() })
 			held(s, 2)
 			s.set(func() { s.hold = false })
 			s.mineUntil("the store is empty", func() bool { return len(s.x.keys()) == 0 })
@@ -259,11 +279,20 @@ func TestFaultsOfTransactions(t *testing.T) {
 			s.release()
 			s.stop()
 			s.reject()
-			s.set(func() { s.f.epochAndRound, s.f.answer, s.hold = 1<<8|7, stark.FromUint64(99), false }) // another oracle's
+			s.set(func() { s.f.overtake(); s.hold = false })
 			s.chain, _ = s.x.chain(settings("", s.url))
 			s.mineUntil("the store is empty", func() bool { return len(s.x.keys()) == 0 })
 			s.p, _ = s.x.provider(s.chain, "again", s.f.address, s.me, s.f.oracles.transmitters[0])
 		}, 1},
+		"the node comes to serve another version": {"", func(s *scene) {
+			s.set(func() {
+				if s.version = newest; version == newest {
+					s.version = "0.8.1"
+				}
+			})
+			transmit(s, 1, 1)
+			lands(s, 1)
+		}, 2},
 		"several reports in one block": {"", func(s *scene) {
 			for i := range uint32(4) {
 				transmit(s, 1+i, int64(1+i))
@@ -285,7 +314,7 @@ func TestFaultsOfTransactions(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			o := newOracles(t)
-			d := newFakeChain(t, o)
+			d := newFakeChain(t, o, version)
 			s := &scene{fakeChain: d, t: t, f: newFeed(d, o), me: o.accounts[0], x: newFixture(t, o.transmitters[0])}
 			s.digest = s.f.configure("a")
 			s.chain, s.stop = s.x.chain(settings(c.extra, d.url))
@@ -308,7 +337,7 @@ func TestFaultsOfTransactions(t *testing.T) {
 func TestNodeThatLiesIsNotBelieved(t *testing.T) {
 	t.Parallel()
 	o := newOracles(t)
-	d := newFakeChain(t, o)
+	d := newFakeChain(t, o, newest)
 	f := newFeed(d, o)
 	digest := f.configure("true")
 	d.mine()
@@ -354,7 +383,7 @@ func TestNodeThatLiesIsNotBelieved(t *testing.T) {
 func TestNoAggregator(t *testing.T) {
 	t.Parallel()
 	o := newOracles(t)
-	d := newFakeChain(t, o)
+	d := newFakeChain(t, o, newest)
 	f := newFeed(d, o)
 	x := newFixture(t, newKey(t))
 	server := relayertest.NewServer(t, d.url)
@@ -437,7 +466,7 @@ func TestCreateRefuses(t *testing.T) {
 	}
 
 	o := newOracles(t)
-	d := newFakeChain(t, o)
+	d := newFakeChain(t, o, newest)
 	f := newFeed(d, o)
 	p, _ := x.provider(chain, "q", f.address, o.accounts[0], o.transmitters[0])
 	for name, change := range map[string]func(*relayerv1.TransmitRequest){
@@ -460,7 +489,7 @@ func TestCreateRefuses(t *testing.T) {
 func TestNodeWithOtherHashes(t *testing.T) {
 	t.Parallel()
 	o := newOracles(t)
-	d := newFakeChain(t, o)
+	d := newFakeChain(t, o, newest)
 	f := newFeed(d, o)
 	digest := f.configure("a")
 	x := newFixture(t, o.transmitters[0])

@@ -18,7 +18,7 @@ import (
 func TestFirstCallsWait(t *testing.T) {
 	t.Parallel()
 	o := newOracles(t)
-	d := newFakeChain(t, o)
+	d := newFakeChain(t, o, newest)
 	f := newFeed(d, o)
 	f.configure("a")
 	x := newFixture(t)

@@ -90,7 +90,7 @@ func TestProcess(t *testing.T) {
 	t.Parallel()
 	o := newOracles(t)
 	me, key := o.accounts[0], o.transmitters[0]
-	d := newFakeChain(t, o)
+	d := newFakeChain(t, o, newest)
 	f := newFeed(d, o)
 	digest := f.configure("a")
 	x := newFixture(t, key)
@@ -120,6 +120,7 @@ func TestProcess(t *testing.T) {
 		must(t, syscall.Kill(plugin.Status().PID, syscall.SIGKILL))
 		d.set(func() { d.hold = false })
 		d.mineUntil("the report is in the contract", func() bool { e, _, _ := f.latest(); return e == epoch })
+		d.mine()
 		eventually(t, "the provider in the next life answers", func() bool {
 			r, err := p.LatestConfigDigestAndEpoch(ctx, &relayerv1.LatestConfigDigestAndEpochRequest{})
 			return err == nil && r.GetEpoch() == epoch

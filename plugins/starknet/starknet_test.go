@@ -42,11 +42,12 @@ func (s stream) Send(m *relayerv1.WatchContractConfigsResponse) error {
 	}
 }
 
-func TestProviderFollowsAndTransmits(t *testing.T) {
-	t.Parallel()
+func TestProviderFollowsAndTransmits(t *testing.T) { eachVersion(t, testProviderFollowsAndTransmits) }
+
+func testProviderFollowsAndTransmits(t *testing.T, version string) {
 	o := newOracles(t)
 	me, key := o.accounts[0], o.transmitters[0]
-	d := newFakeChain(t, o)
+	d := newFakeChain(t, o, version)
 	f := newFeed(d, o)
 	x := newFixture(t, key)
 	ctx := t.Context()
@@ -77,8 +78,7 @@ func TestProviderFollowsAndTransmits(t *testing.T) {
 	}
 	receive()
 
-	f.configure("first of two in one block")
-	digest := f.configure("first")
+	digest := f.configure("first of two in one block", "first")
 	for _, m := range want {
 		m.ChangedInBlock, m.ConfigDigest = f.block, digest[:]
 	}
@@ -92,8 +92,8 @@ func TestProviderFollowsAndTransmits(t *testing.T) {
 		t.Errorf("the watch ended with %v", err)
 	}
 
-	// In the pending block, and in a complete one.
-	for _, block := range []string{"pending", "complete"} {
+	// And once more, read again.
+	for range 2 {
 		got, err := second.LatestConfigDetails(ctx, &relayerv1.LatestConfigDetailsRequest{})
 		must(t, err)
 		if diff := cmp.Diff(&relayerv1.LatestConfigDetailsResponse{ChangedInBlock: f.block, ConfigDigest: digest[:]}, got, protocmp.Transform()); diff != "" {
@@ -101,7 +101,7 @@ func TestProviderFollowsAndTransmits(t *testing.T) {
 		}
 		config, err := p.LatestConfig(ctx, &relayerv1.LatestConfigRequest{ChangedInBlock: got.GetChangedInBlock()})
 		if err != nil {
-			t.Fatalf("LatestConfig of a %s block: %v", block, err)
+			t.Fatalf("LatestConfig: %v", err)
 		}
 		signer := o.signers[0].Public().Bytes()
 		if c := config.GetConfig(); c.GetF() != 1 || string(c.GetOffchainConfig()) != "first" || len(c.GetSigners()) != 4 || string(c.GetSigners()[0]) != string(signer[:]) ||
@@ -126,15 +126,12 @@ func TestProviderFollowsAndTransmits(t *testing.T) {
 				t.Errorf("ConfigDigest with a bad %s: %v", name, err)
 			}
 		}
-		if block == "pending" {
-			d.mine()
-			eventually(t, "the block is known", func() bool {
-				height, err := p.LatestBlockHeight(ctx, &relayerv1.LatestBlockHeightRequest{})
-				return err == nil && height.GetBlockHeight() == f.block
-			})
-			_, err = chain.Replay(ctx, &relayerv1.ReplayRequest{FromBlock: 1}) // reads it again
-			must(t, err)
-		}
+		eventually(t, "the block is known", func() bool {
+			height, err := p.LatestBlockHeight(ctx, &relayerv1.LatestBlockHeightRequest{})
+			return err == nil && height.GetBlockHeight() == f.block
+		})
+		_, err = chain.Replay(ctx, &relayerv1.ReplayRequest{FromBlock: 1})
+		must(t, err)
 	}
 	if _, err := p.LatestConfig(ctx, &relayerv1.LatestConfigRequest{ChangedInBlock: 1}); status.Code(err) != codes.NotFound {
 		t.Errorf("LatestConfig of a block without one: %v", err)
@@ -153,6 +150,7 @@ func TestProviderFollowsAndTransmits(t *testing.T) {
 		must(t, err)
 	}
 	eventually(t, "the report is in the contract", func() bool { _, _, answer := f.latest(); return answer == 42 })
+	d.mine() // views are read at complete blocks
 	wantDetails := func(epoch uint32, answer int64) {
 		t.Helper()
 		eventually(t, fmt.Sprintf("the cache shows epoch %d", epoch), func() bool {
@@ -170,6 +168,7 @@ func TestProviderFollowsAndTransmits(t *testing.T) {
 	_, err = p.Transmit(ctx, f.report(digest, 2, 1, 43))
 	must(t, err)
 	d.mineUntil("the next report is in the contract", func() bool { _, _, answer := f.latest(); return answer == 43 })
+	d.mine()
 	wantDetails(2, 43)
 	if n := d.nonce(me); n != 2 {
 		t.Errorf("%d transactions for two reports", n)
@@ -214,11 +213,12 @@ func TestProviderFollowsAndTransmits(t *testing.T) {
 	}
 }
 
-func TestRestartBetweenAcceptAndSend(t *testing.T) {
-	t.Parallel()
+func TestRestartBetweenAcceptAndSend(t *testing.T) { eachVersion(t, testRestartBetweenAcceptAndSend) }
+
+func testRestartBetweenAcceptAndSend(t *testing.T, version string) {
 	o := newOracles(t)
 	me, key := o.accounts[0], o.transmitters[0]
-	d := newFakeChain(t, o)
+	d := newFakeChain(t, o, version)
 	first, second := newFeed(d, o), newFeed(d, o)
 	digests := [][32]byte{first.configure("a"), second.configure("b")}
 	x := newFixture(t, key)
@@ -257,11 +257,12 @@ func TestRestartBetweenAcceptAndSend(t *testing.T) {
 }
 
 // TestFeedsShareAnAccount holds that feeds which transmit at once from one account neither race for its nonces nor waste fees.
-func TestFeedsShareAnAccount(t *testing.T) {
-	t.Parallel()
+func TestFeedsShareAnAccount(t *testing.T) { eachVersion(t, testFeedsShareAnAccount) }
+
+func testFeedsShareAnAccount(t *testing.T, version string) {
 	o := newOracles(t)
 	me, key := o.accounts[0], o.transmitters[0]
-	d := newFakeChain(t, o)
+	d := newFakeChain(t, o, version)
 	x := newFixture(t, key)
 	chain, _ := x.chain(settings("", d.url))
 	const count, epochs = 10, 3
@@ -314,11 +315,12 @@ func (f *fixture) ended(how string) (n float64) {
 	return n
 }
 
-func TestTransact(t *testing.T) {
-	t.Parallel()
+func TestTransact(t *testing.T) { eachVersion(t, testTransact) }
+
+func testTransact(t *testing.T, version string) {
 	o := newOracles(t)
 	me, key := o.accounts[0], o.transmitters[0]
-	d := newFakeChain(t, o)
+	d := newFakeChain(t, o, version)
 	f := newFeed(d, o)
 	f.configure("a")
 	x := newFixture(t, key)

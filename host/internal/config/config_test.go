@@ -82,9 +82,9 @@ func TestLoadReadsEverySection(t *testing.T) {
 	got.Solana = nil
 	want.Starknet = []config.StarknetChain{{
 		ChainID: "SN_SEPOLIA", Enabled: true, OCR2CachePollPeriod: duration(5 * time.Second), OCR2CacheTTL: duration(time.Minute), RequestTimeout: duration(10 * time.Second),
-		TxTimeout: duration(time.Minute), ConfirmationPoll: duration(5 * time.Second), FeeMultiplier: 1.5,
+		TxTimeout: duration(time.Minute), ConfirmationPoll: duration(5 * time.Second), FeeMultiplier: 1.5, FeeEstimationMaxAttempts: 5,
 		FeeToken: "0x4718f5a0fc34cc1af16a1cdee98ffb20c31f5cd61d6ab07201858f4287c938d", Accounts: []string{},
-		Nodes: []config.StarknetNode{{Name: "primary", URL: config.NewSecret("http://127.0.0.1:5050")}},
+		Nodes: []config.StarknetNode{{Name: "primary", URL: config.NewSecret("http://127.0.0.1:5050"), APIKey: config.NewSecret("a-key")}},
 	}}
 	if diff := cmp.Diff(want, got, compare); diff != "" {
 		t.Error(diff)
@@ -555,6 +555,28 @@ func checkHidden(t *testing.T, text string) {
 	t.Helper()
 	if strings.Contains(text, "hunter2") && !strings.Contains(text, `Name = "hunter2"`) {
 		t.Errorf("a secret is shown: %s", text)
+	}
+}
+
+// The relayer gets the key of its node, and nothing else shows it.
+func TestStarknetChainTOML(t *testing.T) {
+	t.Parallel()
+	loaded, err := config.Load("testdata/valid/node.toml", environment(nil))
+	if err != nil {
+		t.Fatal(err)
+	}
+	chain := loaded.Starknet[0]
+	document, err := chain.TOML()
+	if err != nil {
+		t.Fatal(err)
+	}
+	golden(t, "testdata/starknet.golden", string(document))
+	shown, err := toml.Marshal(chain)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, text := range []string{string(shown), fmt.Sprintf("%+v", chain)} {
+		checkHidden(t, strings.ReplaceAll(text, "a-key", "hunter2"))
 	}
 }
 

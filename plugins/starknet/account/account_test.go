@@ -5,7 +5,10 @@ import (
 	"encoding/json"
 	"errors"
 	"math/big"
+	"net/http"
+	"net/http/httptest"
 	"os"
+	"strings"
 	"testing"
 	"time"
 
@@ -128,6 +131,16 @@ func TestBounds(t *testing.T) {
 	if _, err := a.bounds(estimate, []terms{{Bounds: high}}); !errors.Is(err, relayer.ErrCeiling) {
 		t.Errorf("beyond four times: %v", err)
 	}
+	// Room beyond what the sequencer takes would only have the transaction refused; an estimate beyond it is for the
+	// network to judge.
+	for estimated, want := range map[uint64]uint64{
+		700_000_000: 1_050_000_000, 900_000_000: 1_200_000_000, 1_200_000_000: 1_200_000_000, 1_400_000_000: 2_100_000_000,
+	} {
+		estimate.L2.Amount = stark.FromUint64(estimated)
+		if got, err := a.bounds(estimate, nil); err != nil || got.L2.Amount != want {
+			t.Errorf("%d of L2 gas are estimated: the bound is %d, %v, want %d", estimated, got.L2.Amount, err, want)
+		}
+	}
 	estimate.L2.Amount = stark.FromUint64(1 << 63)
 	if _, err := New(Settings{FeeMultiplier: 10}).bounds(estimate, nil); err == nil {
 		t.Error("an amount of 67 bits fits")
@@ -171,6 +184,77 @@ func TestOutcome(t *testing.T) {
 		if diff := cmp.Diff(c.want, a.outcome(c.flight, c.statuses, c.next, c.complete)); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", name, diff)
 		}
+	}
+}
+
+// TestEstimateOfAMovingNonce holds how often an estimate is tried again whose nonce is taken meanwhile, in the words of
+// each version, and that this is not called a revert.
+func TestEstimateOfAMovingNonce(t *testing.T) {
+	t.Parallel()
+	const moved = "Invalid transaction nonce of contract at address 0x9. Account nonce: 0x6; got: 0x5."
+	reverts := func(text string) map[string]any {
+		return map[string]any{"code": 41, "message": "Transaction execution error", "data": map[string]any{
+			"transaction_index": 0, "execution_error": text,
+		}}
+	}
+	for name, c := range map[string]struct {
+		failure map[string]any
+		taken   int // nonces, before an estimate succeeds
+		want    string
+	}{
+		"as an execution error": {reverts(moved), 2, ""},
+		"as a nonce":            {map[string]any{"code": 52, "message": "Invalid transaction nonce"}, 2, ""},
+		"too often":             {reverts(moved), 3, "Transaction execution error: " + moved},
+		"a revert":              {reverts("stale report"), 1, "the transaction would revert: Transaction execution error: stale report"},
+		"no account": {map[string]any{"code": 20, "message": "Contract not found"}, 1,
+			"there is no account at 0x9: deploy its contract and fund it (Contract not found)"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			tried := 0
+			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				var call struct{ Method string }
+				_ = json.NewDecoder(r.Body).Decode(&call)
+				answer := map[string]any{}
+				switch call.Method {
+				case "starknet_specVersion":
+					answer["result"] = "0.10.0"
+				case "starknet_chainId":
+					answer["result"] = "0x1"
+				case "starknet_getNonce":
+					answer["result"] = "0x5"
+				case "starknet_getBlockWithTxHashes":
+					answer["result"] = map[string]any{"block_number": 1, "block_hash": "0x1", "timestamp": 1}
+				case "starknet_estimateFee":
+					if tried++; tried <= c.taken {
+						answer["error"] = c.failure
+						break
+					}
+					answer["result"] = []any{map[string]any{
+						"l1_gas_consumed": "0x0", "l1_gas_price": "0x1", "l2_gas_consumed": "0x7", "l2_gas_price": "0x1", "l1_data_gas_consumed": "0x0",
+						"l1_data_gas_price": "0x1", "overall_fee": "0x7", "unit": "FRI",
+					}}
+				}
+				_ = json.NewEncoder(w).Encode(answer)
+			}))
+			t.Cleanup(server.Close)
+			pool := relayer.NewPool(relayer.PoolSettings{}, []relayer.Node[*endpoint.Client]{{Name: "n", Driver: endpoint.NewDriver(endpoint.Settings{
+				URL: server.URL, ChainID: stark.FromUint64(1), PollInterval: time.Hour, Timeout: 5 * time.Second,
+			})}})
+			t.Cleanup(func() { _ = pool.Close() })
+			if err := pool.Await(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			a := New(Settings{Address: stark.FromUint64(9), Pool: pool, Estimates: 3})
+			estimate, err := a.estimate(t.Context(), noCalls())
+			got := ""
+			if err != nil {
+				got = strings.ReplaceAll(err.Error(), "starknet_estimateFee: ", "")
+			}
+			if got != c.want || err == nil && estimate.L2.Amount != stark.FromUint64(7) {
+				t.Errorf("%v, %q, want %q", estimate, got, c.want)
+			}
+		})
 	}
 }
 

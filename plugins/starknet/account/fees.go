@@ -12,12 +12,13 @@ import (
 )
 
 const (
-	// nonceTries is how often an estimate is asked for whose nonce the pending block has used meanwhile.
-	nonceTries = 5
-	// step is by how many per cent the prices of each further attempt are above the last's: nodes refuse smaller steps.
+	// step is by how many per cent the prices of each further attempt are above the last's: the sequencer refuses smaller
+	// steps.
 	step = 10
 	// highest is how many times what a first attempt would offer now no further one goes beyond.
 	highest = 4
+	// mostL2 is the largest bound of L2 gas that the sequencer takes by default (max_l2_gas_amount of its gateway).
+	mostL2 = 1_200_000_000
 	// priceBits is the width of a price in a transaction.
 	priceBits = 128
 )
@@ -29,17 +30,18 @@ func (a *Account) estimate(ctx context.Context, calldata []stark.Felt) (endpoint
 	err := a.settings.Pool.Do(ctx, func(ctx context.Context, client *endpoint.Client) error {
 		zero := Bound{Price: new(big.Int)}
 		for try := 1; ; try++ {
-			nonce, err := client.Nonce(ctx, endpoint.Pending, a.settings.Address)
+			nonce, err := client.Nonce(ctx, endpoint.PreConfirmed, a.settings.Address)
 			if err != nil {
 				return a.explain(err)
 			}
 			estimate, err = client.EstimateFee(ctx, invoke{sender: a.settings.Address, calldata: calldata, nonce: nonce, bounds: Bounds{zero, zero, zero}})
-			if err == nil || try == nonceTries || !endpoint.IsCode(err, endpoint.CodeInvalidNonce) {
-				return err
+			if err == nil || try >= a.settings.Estimates || !endpoint.IsNonce(err) {
+				return a.explain(err)
 			}
 		}
 	})
-	if endpoint.IsCode(err, endpoint.CodeExecutionError) || endpoint.IsCode(err, endpoint.CodeContractError) {
+	reverts := endpoint.IsCode(err, endpoint.CodeExecutionError) || endpoint.IsCode(err, endpoint.CodeContractError)
+	if reverts && !endpoint.IsNonce(err) {
 		return estimate, fmt.Errorf("the transaction would revert: %w", err)
 	}
 	return estimate, err
@@ -73,6 +75,9 @@ func (a *Account) bounds(estimate endpoint.Estimate, earlier []terms) (Bounds, e
 		if *part.to, err = make(part.of); err != nil {
 			return Bounds{}, err
 		}
+	}
+	if estimated, _ := estimate.L2.Amount.Uint64(); estimated <= mostL2 {
+		b.L2.Amount = min(b.L2.Amount, mostL2) // room that would only have it refused
 	}
 	for _, t := range earlier {
 		for i, to := range []*Bound{&b.L1, &b.L2, &b.L1Data} {

@@ -53,10 +53,10 @@ func (a *Account) learn(flights []relayer.Flight) {
 func (a *Account) survey(ctx context.Context, client *endpoint.Client, known uint64, flights []relayer.Flight, items []relayer.Item) (relayer.Survey, error) {
 	head := client.Head()
 	complete, err := client.Nonce(ctx, endpoint.Latest, a.settings.Address)
-	if err != nil && !endpoint.IsCode(err, endpoint.CodeContractNotFound) { // its contract may be as new as the pending block
+	if err != nil && !endpoint.IsCode(err, endpoint.CodeContractNotFound) { // its contract may be as new as the block that is being made
 		return relayer.Survey{}, err
 	}
-	next, err := client.Nonce(ctx, endpoint.Pending, a.settings.Address)
+	next, err := client.Nonce(ctx, endpoint.PreConfirmed, a.settings.Address)
 	if err != nil {
 		return relayer.Survey{}, a.explain(err)
 	}

@@ -11,8 +11,9 @@ import (
 // Code is the number of an error of Starknet's JSON-RPC.
 type Code int
 
-// The errors that callers tell apart.
+// The errors that callers tell apart. No version numbers one anew.
 const (
+	CodeInvalidParams        Code = -32602
 	CodeContractNotFound     Code = 20
 	CodeEntrypointNotFound   Code = 21
 	CodeHashNotFound         Code = 29
@@ -25,15 +26,15 @@ const (
 	CodeNonAccount           Code = 58
 	CodeDuplicate            Code = 59
 	CodeUnsupportedVersion   Code = 61
-	CodeUnderpriced          Code = 64
-	CodeFeeBelowMinimum      Code = 65
+	CodeUnderpriced          Code = 64 // from 0.9 on; 52 before
+	CodeFeeBelowMinimum      Code = 65 // from 0.9 on; 53 before
 )
 
 // faults are errors that speak of the node and not of the call.
 var faults = map[Code]bool{
 	-32700: true, -32601: true, -32603: true, // JSON-RPC: parse error, no such method, internal error
 	-32005: true, 429: true, // limits of hosted nodes
-	24: true, 32: true, // it does not have the block "latest" or "pending"
+	24: true, 32: true, // it does not have the block
 	63: true, // it met an unexpected error itself
 }
 
@@ -54,6 +55,14 @@ func (e *AnswerError) Error() string { return e.Reason }
 func IsCode(err error, code Code) bool {
 	var answer *AnswerError
 	return errors.As(err, &answer) && answer.Code == code
+}
+
+// IsNonce tells whether an error is a node's answer that a transaction's nonce is not the account's next: an estimate
+// says so in the text of an execution error.
+func IsNonce(err error) bool {
+	var answer *AnswerError
+	return errors.As(err, &answer) && (answer.Code == CodeInvalidNonce ||
+		answer.Code == CodeExecutionError && strings.Contains(strings.ToLower(answer.Reason), "invalid transaction nonce"))
 }
 
 // answerError is an error of JSON-RPC.

@@ -17,14 +17,6 @@ type Head struct {
 	Time   time.Time
 }
 
-// Blocks by name.
-const (
-	// Latest is the newest block that is complete.
-	Latest = "latest"
-	// Pending is the block that is being made.
-	Pending = "pending"
-)
-
 // LatestHead reads the newest complete block.
 func (c *Client) LatestHead(ctx context.Context) (Head, error) {
 	var block struct {
@@ -51,23 +43,23 @@ type functionCall struct {
 	Calldata []stark.Felt `json:"calldata"`
 }
 
-// View asks a contract at the pending block.
+// View asks a contract at the newest complete block: what it answers stays so.
 func (c *Client) View(ctx context.Context, contract, selector stark.Felt, calldata ...stark.Felt) ([]stark.Felt, error) {
 	if calldata == nil {
 		calldata = []stark.Felt{}
 	}
 	var answer []stark.Felt
-	if err := c.call(ctx, &answer, "starknet_call", functionCall{contract, selector, calldata}, Pending); err != nil {
+	if err := c.call(ctx, &answer, "starknet_call", functionCall{contract, selector, calldata}, Latest); err != nil {
 		return nil, err
 	}
 	return answer, nil
 }
 
-// Nonce is the account's next nonce after a block. The pending block counts transactions that may yet fall out of it.
-func (c *Client) Nonce(ctx context.Context, block string, account stark.Felt) (uint64, error) {
+// Nonce is the account's next nonce after a block. PreConfirmed counts transactions that may yet vanish.
+func (c *Client) Nonce(ctx context.Context, block Tag, account stark.Felt) (uint64, error) {
 	var nonce stark.Felt
-	if err := c.call(ctx, &nonce, "starknet_getNonce", block, account); err != nil {
-		return 0, err
+	if err := c.call(ctx, &nonce, "starknet_getNonce", c.tag(block), account); err != nil {
+		return 0, c.unknown(block, err)
 	}
 	n, ok := nonce.Uint64()
 	if !ok {
@@ -89,11 +81,9 @@ const (
 	mostPages = 100
 )
 
-// Events reads the events of a contract with one selector in one block, a number or Pending.
-func (c *Client) Events(ctx context.Context, contract, selector stark.Felt, block any) ([]Event, error) {
-	if number, ok := block.(uint64); ok {
-		block = map[string]uint64{"block_number": number}
-	}
+// Events reads the events of a contract with one selector in one complete block.
+func (c *Client) Events(ctx context.Context, contract, selector stark.Felt, number uint64) ([]Event, error) {
+	block := map[string]uint64{"block_number": number}
 	var events []Event
 	token := ""
 	for range mostPages {
@@ -132,8 +122,8 @@ type Estimate struct {
 // Resource is an amount of a resource and its price, in FRI.
 type Resource struct{ Amount, Price stark.Felt }
 
-// EstimateFee simulates a transaction at the pending block, without asking the account whether it is signed. An answer in another
-// unit than FRI is no answer.
+// EstimateFee simulates a transaction at the block that is being made, without asking the account whether it is signed.
+// An answer in another unit than FRI is no answer.
 func (c *Client) EstimateFee(ctx context.Context, transaction any) (Estimate, error) {
 	type estimate struct {
 		L1Amount     *stark.Felt `json:"l1_gas_consumed"`
@@ -146,8 +136,10 @@ func (c *Client) EstimateFee(ctx context.Context, transaction any) (Estimate, er
 		Unit         string      `json:"unit"`
 	}
 	var estimates []estimate
-	if err := c.call(ctx, &estimates, "starknet_estimateFee", []any{transaction}, []string{"SKIP_VALIDATE"}, Pending); err != nil {
-		return Estimate{}, err
+	flags := []string{"SKIP_VALIDATE"}
+	err := c.call(ctx, &estimates, "starknet_estimateFee", []any{transaction}, flags, c.tag(PreConfirmed))
+	if err != nil {
+		return Estimate{}, c.unknown(PreConfirmed, err)
 	}
 	if len(estimates) != 1 {
 		return Estimate{}, relayer.Said(fmt.Sprintf("answers with %d estimates of one transaction", len(estimates)))
@@ -182,11 +174,12 @@ func (c *Client) AddInvoke(ctx context.Context, transaction json.RawMessage) (st
 
 // Status is where a transaction stands.
 type Status struct {
-	// Known is false if the node has not heard of it.
+	// Known is false if the node has not heard of it. That it has is no proof that it will be in a block: nodes remember
+	// for minutes what was sent through them, even if the sequencer has dropped it.
 	Known bool
-	// Rejected: it never was in a block and never will be.
+	// Rejected: it never was in a block and never will be. Nodes from 0.9 on forget such a transaction instead.
 	Rejected bool
-	// Accepted: it is in a block, the pending one or another.
+	// Accepted: it is in a block, a complete one or the one that is being made.
 	Accepted bool
 	// Reverted: it had no effect but to take its nonce and its fee.
 	Reverted bool
@@ -210,22 +203,46 @@ func (c *Client) TransactionStatus(ctx context.Context, hash string) (Status, er
 	}
 	status := Status{Known: true, Reason: relayer.Said(Innermost(s.Reason)).Error()}
 	switch s.Finality {
-	case "RECEIVED":
+	case "RECEIVED", "CANDIDATE": // a candidate is about to be executed
 		return status, nil
 	case "REJECTED":
 		status.Rejected = true
 		return status, nil
-	case "ACCEPTED_ON_L2", "ACCEPTED_ON_L1":
+	case "PRE_CONFIRMED", "ACCEPTED_ON_L2", "ACCEPTED_ON_L1":
 	default:
 		return Status{}, relayer.Said(fmt.Sprintf("answers with the finality status %.30q, which is not known", s.Finality))
 	}
-	switch s.Execution {
+	if s.Execution == "" { // nodes may leave it out here, but not in the receipt
+		return c.receipt(ctx, hash)
+	}
+	return status.executed(s.Execution)
+}
+
+// receipt asks how a transaction ended that is in a block.
+func (c *Client) receipt(ctx context.Context, hash string) (Status, error) {
+	var r struct {
+		Execution string          `json:"execution_status"`
+		Reason    json.RawMessage `json:"revert_reason"`
+	}
+	err := c.call(ctx, &r, "starknet_getTransactionReceipt", hash)
+	if IsCode(err, CodeHashNotFound) { // it has left the block meanwhile
+		return Status{}, nil
+	}
+	if err != nil {
+		return Status{}, err
+	}
+	return Status{Known: true, Reason: relayer.Said(Innermost(r.Reason)).Error()}.executed(r.Execution)
+}
+
+// executed is the status of a transaction in a block that ended so.
+func (s Status) executed(ending string) (Status, error) {
+	switch ending {
 	case "SUCCEEDED":
 	case "REVERTED":
-		status.Reverted = true
+		s.Reverted = true
 	default:
-		return Status{}, relayer.Said(fmt.Sprintf("answers with the execution status %.30q, which is not known", s.Execution))
+		return Status{}, relayer.Said(fmt.Sprintf("answers with the execution status %.30q, which is not known", ending))
 	}
-	status.Accepted = true
-	return status, nil
+	s.Accepted = true
+	return s, nil
 }

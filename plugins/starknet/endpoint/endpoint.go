@@ -1,4 +1,4 @@
-// Package endpoint reaches one RPC node of a Starknet network, by JSON-RPC of version 0.8 over HTTP.
+// Package endpoint reaches one RPC node of a Starknet network, by JSON-RPC of the versions 0.8, 0.9 and 0.10 over HTTP.
 //
 // The calls are typed here and sent with net/http. github.com/NethermindEth/starknet.go v0.8.0 has them too, but each of its packages
 // for calls links gnark-crypto's Pedersen tables, which take 150 ms at the start of every process that links them, the node's
@@ -14,7 +14,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"strings"
 	"sync/atomic"
 	"time"
 
@@ -22,9 +21,11 @@ import (
 	"github.com/loop-plugins/loop/sdk/go/stark"
 )
 
-// Settings is what a Driver is made of. All are required.
+// Settings is what a Driver is made of. All but the key are required.
 type Settings struct {
-	URL     string
+	URL string
+	// APIKey, if there is one, goes with each call in the header that Nethermind's nodes read it from.
+	APIKey  string
 	ChainID stark.Felt
 	// PollInterval is how often the newest block is asked for.
 	PollInterval time.Duration
@@ -43,9 +44,13 @@ func NewDriver(settings Settings) *Driver { return &Driver{settings} }
 // Client makes calls at one node.
 type Client struct {
 	url  string
+	key  string
 	http *http.Client
 	id   atomic.Uint64
 	head atomic.Pointer[Head]
+
+	preConfirmed string      // what the node's version calls the block that is being made
+	changed      atomic.Bool // the node seems to serve another version by now
 }
 
 // Head is the newest block that the node has told of; zero before the first.
@@ -58,9 +63,8 @@ func (c *Client) Head() Head {
 
 // Connect implements relayer.Driver.
 func (d *Driver) Connect(ctx context.Context) (*Client, error) {
-	transport := http.DefaultTransport.(*http.Transport).Clone() // one of its own, so that Disconnect ends its connections
-	c := &Client{url: d.settings.URL, http: &http.Client{Transport: relayer.Transport(transport, longest)}}
-	if err := d.checkVersion(ctx, c); err != nil {
+	c := d.client()
+	if err := c.checkVersion(ctx); err != nil {
 		d.Disconnect(c)
 		return nil, err
 	}
@@ -71,22 +75,35 @@ func (d *Driver) Connect(ctx context.Context) (*Client, error) {
 	return c, nil
 }
 
-// Disconnect implements relayer.Driver.
-func (d *Driver) Disconnect(c *Client) { c.http.CloseIdleConnections() }
-
-// version is the JSON-RPC that this package speaks: later ones know no block "pending", earlier ones no third bound of fees.
-const version = "0.8."
-
-func (d *Driver) checkVersion(ctx context.Context, c *Client) error {
-	var serves string
-	if err := c.call(ctx, &serves, "starknet_specVersion"); err != nil {
-		return err
+func (d *Driver) client() *Client {
+	transport := http.DefaultTransport.(*http.Transport).Clone() // one of its own, so that Disconnect ends its connections
+	return &Client{
+		url: d.settings.URL, key: d.settings.APIKey,
+		http: &http.Client{Transport: relayer.Transport(transport, longest), CheckRedirect: redirect},
 	}
-	if !strings.HasPrefix(serves, version) {
-		return relayer.Said(fmt.Sprintf("serves version %.20q of the JSON-RPC, and 0.8 is needed; give its address for that version, which often ends in /rpc/v0_8", serves))
+}
+
+// keyHeader is where the nodes of Nethermind, and gateways that keep to its name, read a key.
+const keyHeader = "x-apikey"
+
+// redirects is how many a call follows, as http.Client would.
+const redirects = 10
+
+// redirect keeps the key from other hosts than the configured one, and from the clear: http.Client would repeat a header
+// that it does not know for a secret.
+func redirect(next *http.Request, via []*http.Request) error {
+	first := via[0].URL
+	if next.URL.Host != first.Host || first.Scheme == "https" && next.URL.Scheme != "https" {
+		next.Header.Del(keyHeader)
+	}
+	if len(via) >= redirects {
+		return relayer.Said("redirects a call too often")
 	}
 	return nil
 }
+
+// Disconnect implements relayer.Driver.
+func (d *Driver) Disconnect(c *Client) { c.http.CloseIdleConnections() }
 
 // check asks which chain the node serves and for its newest block.
 func (d *Driver) check(ctx context.Context, c *Client) error {
@@ -115,6 +132,9 @@ func (d *Driver) Watch(ctx context.Context, c *Client, report func(height uint64
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-ticker.C:
+		}
+		if c.changed.Load() {
+			return relayer.Said("has come to serve another version of the JSON-RPC")
 		}
 		bounded, stop := context.WithTimeout(ctx, d.settings.Timeout)
 		err := d.check(bounded, c)
@@ -163,6 +183,9 @@ func (c *Client) do(ctx context.Context, result any, method string, params []any
 		return relayer.Said("has an address that cannot be used")
 	}
 	post.Header.Set("Content-Type", "application/json")
+	if c.key != "" {
+		post.Header.Set(keyHeader, c.key)
+	}
 	reply, err := c.http.Do(post)
 	if err != nil {
 		return err

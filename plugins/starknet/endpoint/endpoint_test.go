@@ -27,7 +27,7 @@ func client(t testing.TB, code int, body *string) *Client {
 	t.Cleanup(server.Close)
 	client := server.Client()
 	client.Transport = relayer.Transport(client.Transport, longest)
-	c := &Client{url: server.URL, http: client}
+	c := &Client{url: server.URL, http: client, preConfirmed: "pre_confirmed"}
 	t.Cleanup(c.http.CloseIdleConnections)
 	return c
 }
@@ -37,7 +37,7 @@ func every(ctx context.Context, c *Client) map[string]error {
 	errs := map[string]error{}
 	_, errs["LatestHead"] = c.LatestHead(ctx)
 	_, errs["View"] = c.View(ctx, stark.Felt{}, stark.Felt{})
-	_, errs["Nonce"] = c.Nonce(ctx, Pending, stark.Felt{})
+	_, errs["Nonce"] = c.Nonce(ctx, PreConfirmed, stark.Felt{})
 	_, errs["Events"] = c.Events(ctx, stark.Felt{}, stark.Felt{}, uint64(1))
 	_, errs["EstimateFee"] = c.EstimateFee(ctx, struct{}{})
 	_, errs["AddInvoke"] = c.AddInvoke(ctx, json.RawMessage("{}"))
@@ -78,6 +78,11 @@ func TestAnswersThatAreNone(t *testing.T) {
 		"no hash":          {200, `{"result":{}}`, "AddInvoke", "answers a transaction without its hash", false},
 		"other finality":   {200, `{"result":{"finality_status":"DREAMT"}}`, "TransactionStatus", `answers with the finality status "DREAMT", which is not known`, false},
 		"no execution":     {200, `{"result":{"finality_status":"ACCEPTED_ON_L2"}}`, "TransactionStatus", `answers with the execution status "", which is not known`, false},
+		"unknown tag":      {200, `{"error":{"code":-32602,"message":"Invalid params","data":{"reason":"Invalid block id"}}}`, "Nonce", `takes no call at the block "pre_confirmed": it has come to serve another version of the JSON-RPC`, false},
+		"nonce, with data": {200, `{"error":{"code":52,"message":"Invalid transaction nonce","data":"Account nonce: 0x2, got: 0x1"}}`, "AddInvoke", "Invalid transaction nonce: Account nonce: 0x2, got: 0x1", true},
+		"underpriced":      {200, `{"error":{"code":64,"message":"Replacement transaction is underpriced"}}`, "AddInvoke", "Replacement transaction is underpriced", true},
+		"no account":       {200, `{"error":{"code":20,"message":"Contract not found"}}`, "EstimateFee", "Contract not found", true},
+		"no block":         {200, `{"error":{"code":24,"message":"Block not found"}}`, "EstimateFee", "answers with the error: Block not found", false},
 		"late block":       {200, `{"result":{"block_number":1,"block_hash":"0x1","timestamp":253402300800}}`, "LatestHead", "answers with a block without number, hash or time", false},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -124,16 +129,130 @@ func TestTransactionStatus(t *testing.T) {
 		body string
 		want Status
 	}{
-		"unknown":  {`{"error":{"code":29,"message":"Transaction hash not found"}}`, Status{}},
-		"received": {`{"result":{"finality_status":"RECEIVED"}}`, Status{Known: true}},
-		"rejected": {`{"result":{"finality_status":"REJECTED","failure_reason":"too cheap"}}`, Status{Known: true, Rejected: true, Reason: "too cheap"}},
-		"on L2":    {`{"result":{"finality_status":"ACCEPTED_ON_L2","execution_status":"SUCCEEDED"}}`, Status{Known: true, Accepted: true}},
-		"on L1":    {`{"result":{"finality_status":"ACCEPTED_ON_L1","execution_status":"SUCCEEDED"}}`, Status{Known: true, Accepted: true}},
-		"reverted": {`{"result":{"finality_status":"ACCEPTED_ON_L2","execution_status":"REVERTED","failure_reason":"0x1 ('unknown sender'), 0x2 ('ENTRYPOINT_FAILED')"}}`, Status{Known: true, Accepted: true, Reverted: true, Reason: "unknown sender"}},
+		"unknown":       {`{"error":{"code":29,"message":"Transaction hash not found"}}`, Status{}},
+		"received":      {`{"result":{"finality_status":"RECEIVED"}}`, Status{Known: true}},
+		"rejected":      {`{"result":{"finality_status":"REJECTED","failure_reason":"too cheap"}}`, Status{Known: true, Rejected: true, Reason: "too cheap"}},
+		"candidate":     {`{"result":{"finality_status":"CANDIDATE"}}`, Status{Known: true}},
+		"pre-confirmed": {`{"result":{"finality_status":"PRE_CONFIRMED","execution_status":"SUCCEEDED"}}`, Status{Known: true, Accepted: true}},
+		"on L2":         {`{"result":{"finality_status":"ACCEPTED_ON_L2","execution_status":"SUCCEEDED"}}`, Status{Known: true, Accepted: true}},
+		"on L1":         {`{"result":{"finality_status":"ACCEPTED_ON_L1","execution_status":"SUCCEEDED"}}`, Status{Known: true, Accepted: true}},
+		"reverted":      {`{"result":{"finality_status":"ACCEPTED_ON_L2","execution_status":"REVERTED","failure_reason":"0x1 ('unknown sender'), 0x2 ('ENTRYPOINT_FAILED')"}}`, Status{Known: true, Accepted: true, Reverted: true, Reason: "unknown sender"}},
 	} {
 		if got, err := client(t, 200, &c.body).TransactionStatus(t.Context(), "0x1"); err != nil || got != c.want {
 			t.Errorf("%s: %+v, %v, want %+v", name, got, err, c.want)
 		}
+	}
+}
+
+// TestStatusByReceipt leaves the execution status to the receipt, as nodes may.
+func TestStatusByReceipt(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		receipt any
+		want    Status
+	}{
+		"succeeded": {map[string]any{"execution_status": "SUCCEEDED"}, Status{Known: true, Accepted: true}},
+		"reverted": {map[string]any{"execution_status": "REVERTED", "revert_reason": "0x1 ('stale report')"},
+			Status{Known: true, Accepted: true, Reverted: true, Reason: "stale report"}},
+		"vanished": {nil, Status{}},
+	} {
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			var call request
+			answer := map[string]any{"result": c.receipt}
+			switch _ = json.NewDecoder(r.Body).Decode(&call); {
+			case call.Method == "starknet_getTransactionStatus":
+				answer["result"] = map[string]any{"finality_status": "PRE_CONFIRMED"}
+			case c.receipt == nil:
+				answer = map[string]any{"error": map[string]any{"code": CodeHashNotFound, "message": "Transaction hash not found"}}
+			}
+			_ = json.NewEncoder(w).Encode(answer)
+		}))
+		t.Cleanup(server.Close)
+		node := &Client{url: server.URL, http: server.Client()}
+		t.Cleanup(node.http.CloseIdleConnections)
+		if got, err := node.TransactionStatus(t.Context(), "0x1"); err != nil || got != c.want {
+			t.Errorf("%s: %+v, %v, want %+v", name, got, err, c.want)
+		}
+	}
+}
+
+// TestVersions holds which versions are spoken, whatever their patch, and what each calls the block that is being made.
+func TestVersions(t *testing.T) {
+	t.Parallel()
+	for version, want := range map[string]string{
+		"0.8.0": "pending", "0.8.1": "pending", "0.9.0": "pre_confirmed", "0.10.0": "pre_confirmed", "0.10.2": "pre_confirmed", "0.10.3-rc.0": "pre_confirmed", "0.10": "pre_confirmed",
+		"0.7.1": "", "0.11.0": "", "0.80.1": "", "1.8.0": "", "1.0.8": "", "0.1": "", "0": "", "": "", "v0_10": "", "0.10-rc.0": "",
+	} {
+		body := `{"result":"` + version + `"}`
+		c := client(t, 200, &body)
+		c.preConfirmed = ""
+		err := c.checkVersion(t.Context())
+		said := `serves version "` + version + `" of the JSON-RPC, and 0.8, 0.9 and 0.10 are spoken; give its address for one of these, which often ends in /rpc/v0_10`
+		if want == "" && relayer.Reason(err) != said {
+			t.Errorf("%q: %v", version, err)
+		}
+		if want != "" && err != nil || c.preConfirmed != want {
+			t.Errorf("%q: the block that is being made is %q, %v, want %q", version, c.preConfirmed, err, want)
+		}
+	}
+}
+
+// TestKey holds that a node's key goes with every call to its host, and with no call to another.
+func TestKey(t *testing.T) {
+	t.Parallel()
+	const key = "geheim"
+	keys := make(chan string, 1)
+	serve := func(w http.ResponseWriter, r *http.Request) {
+		keys <- r.Header.Get("x-apikey")
+		_, _ = io.WriteString(w, `{"result":"0.10.0"}`)
+	}
+	elsewhere := httptest.NewServer(http.HandlerFunc(serve))
+	t.Cleanup(elsewhere.Close)
+	var here *httptest.Server
+	here = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch r.URL.Path {
+		case "/here":
+			http.Redirect(w, r, here.URL, http.StatusPermanentRedirect)
+		case "/elsewhere":
+			http.Redirect(w, r, elsewhere.URL, http.StatusPermanentRedirect)
+		case "/round":
+			http.Redirect(w, r, here.URL+"/round", http.StatusPermanentRedirect)
+		default:
+			serve(w, r)
+		}
+	}))
+	t.Cleanup(here.Close)
+	// The rules for redirects are tried on a transport that leaves them to the client.
+	following := func(path, key string) *Client {
+		c := NewDriver(Settings{URL: here.URL + path, APIKey: key}).client()
+		transport := &http.Transport{}
+		c.http.Transport = transport
+		t.Cleanup(transport.CloseIdleConnections)
+		return c
+	}
+	for path, want := range map[string]string{"": key, "/here": key, "/elsewhere": ""} {
+		c := following(path, key)
+		if err := c.checkVersion(t.Context()); err != nil {
+			t.Errorf("%s: %v", path, err)
+		} else if got := <-keys; got != want {
+			t.Errorf("%s: the key %q came, want %q", path, got, want)
+		}
+	}
+	c := following("/round", key)
+	if err := c.checkVersion(t.Context()); relayer.Reason(err) != "redirects a call too often" || strings.Contains(err.Error(), key) {
+		t.Errorf("round and round: %v", err)
+	}
+	for target, want := range map[string]string{"https://h/b": key, "http://h/a": "", "https://other/a": ""} {
+		from := httptest.NewRequest(http.MethodPost, "https://h/a", nil)
+		next := httptest.NewRequest(http.MethodPost, target, nil)
+		next.Header.Set("x-apikey", key)
+		if err := redirect(next, []*http.Request{from}); err != nil || next.Header.Get("x-apikey") != want {
+			t.Errorf("from %s to %s: the key %q goes, %v, want %q", from.URL, target, next.Header.Get("x-apikey"), err, want)
+		}
+	}
+	without := following("", "")
+	if err := without.checkVersion(t.Context()); err != nil || <-keys != "" {
+		t.Errorf("without a key: %v", err)
 	}
 }
 
