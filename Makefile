@@ -131,7 +131,9 @@ e2e: build ## Run devnets to their end: plugins as processes, in the node's proc
 	bin/devnet --rounds 5 --json --in-process
 	bin/devnet --rounds 20 --json --kill-every 2s
 	bin/devnet --rounds 10 --json --kill-every 1s --kill nodes,plugins
-	bin/devnet --chain starknet --rounds 10 --json
+	bin/devnet --chain starknet --starknet-rpc 0.10 --rounds 10 --json
+	bin/devnet --chain starknet --starknet-rpc 0.9 --rounds 3 --json
+	bin/devnet --chain starknet --starknet-rpc 0.8 --rounds 3 --json
 	bin/devnet --rounds 5 --json --job-template docs/examples/rate-of-contract.toml.tmpl
 	@if [ -e .venv/ready ]; then set -x; bin/devnet --rounds 20 --json --langs go,python; fi
 

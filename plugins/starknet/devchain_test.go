@@ -3,6 +3,7 @@ package starknet_test
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
@@ -27,7 +28,8 @@ const binary = "../../bin/starknet-devchain"
 
 // devchain is such a network with its feeds.
 type devchain struct {
-	t *testing.T
+	t   *testing.T
+	now string // the tag of the block that is being made
 
 	Nodes    []string   `json:"nodes"`
 	Admin    string     `json:"admin_url"`
@@ -57,7 +59,8 @@ func (k *devkey) UnmarshalText(text []byte) error {
 	return err
 }
 
-func newDevchain(t *testing.T, args ...string) *devchain {
+// newDevchain starts one whose nodes serve versions of the JSON-RPC, which they take in turn; empty: the newest.
+func newDevchain(t *testing.T, rpc string, args ...string) *devchain {
 	t.Helper()
 	if testing.Short() {
 		t.Skip("starts a chain")
@@ -67,7 +70,7 @@ func newDevchain(t *testing.T, args ...string) *devchain {
 	if _, err := os.Stat(path); err != nil {
 		t.Skipf("there is no chain to try this on: build %s with make", binary)
 	}
-	command := exec.Command(path, append([]string{"--block-time", "200ms"}, args...)...)
+	command := exec.Command(path, append([]string{"--block-time", "200ms", "--rpc", cmp.Or(rpc, "0.10")}, args...)...)
 	stdin, err := command.StdinPipe()
 	must(t, err)
 	stdout, err := command.StdoutPipe()
@@ -81,7 +84,10 @@ func newDevchain(t *testing.T, args ...string) *devchain {
 			t.Errorf("the chain ended with %v: %s", err, stderr.String())
 		}
 	})
-	d := &devchain{t: t}
+	d := &devchain{t: t, now: "pre_confirmed"}
+	if strings.HasPrefix(rpc, "0.8") {
+		d.now = "pending"
+	}
 	if err := json.NewDecoder(bufio.NewReader(stdout)).Decode(d); err != nil {
 		t.Fatalf("the chain does not start: %v: %s", err, stderr.String())
 	}
@@ -123,7 +129,7 @@ func (d *devchain) landed(feed stark.Felt) map[uint64]int {
 	landed, token := map[uint64]int{}, ""
 	for {
 		filter := map[string]any{
-			"from_block": map[string]int{"block_number": 0}, "to_block": "pending", "address": feed, "keys": [][]stark.Felt{{aggregator.Selector("NewTransmission")}}, "chunk_size": 100,
+			"from_block": map[string]int{"block_number": 0}, "to_block": d.now, "address": feed, "keys": [][]stark.Felt{{aggregator.Selector("NewTransmission")}}, "chunk_size": 100,
 		}
 		if token != "" {
 			filter["continuation_token"] = token
@@ -184,11 +190,27 @@ func TestDevchainFaults(t *testing.T) {
 		s.admin(nil, "loop_fault", 0, settings)
 	}
 	one := map[string]any{"transactions": 1}
+	both := map[string]bool{ // nodes of two versions
+		"the node of another version takes over": true,
+	}
+	newest := map[string]bool{ // what is of no account to versions
+		"the only node is down for 10 s": true, "the node hangs": true, "the node is a page": true, "the node limits": true,
+	}
 	cases := map[string]struct {
 		extra string
 		run   func(s *scene)
 		lost  int // reports that do not land
 	}{
+		"the node of another version takes over": {"", func(s *scene) {
+			for range 2 {
+				fault(s, "down", nil)
+				transmit(s)
+				lands(s)
+				fault(s, "", nil)
+				transmit(s)
+				lands(s)
+			}
+		}, 0},
 		"the only node is down for 10 s": {"", func(s *scene) {
 			fault(s, "down", nil)
 			for range 3 { // the newest lands when it is back; those before it are stale then
@@ -241,9 +263,10 @@ func TestDevchainFaults(t *testing.T) {
 			transmit(s)
 			lands(s)
 		}, 0},
-		"a transaction is rejected":                {"", func(s *scene) { fault(s, "reject", one); transmit(s); lands(s) }, 0},
-		"a transaction is dropped":                 {"TxTimeout = '300ms'\n", func(s *scene) { fault(s, "drop", one); transmit(s); lands(s) }, 0},
-		"a transaction is taken without an answer": {"", func(s *scene) { fault(s, "mute", one); transmit(s); lands(s) }, 0},
+		"a transaction is rejected":                  {"TxTimeout = '300ms'\n", func(s *scene) { fault(s, "reject", one); transmit(s); lands(s) }, 0},
+		"a transaction is dropped":                   {"TxTimeout = '300ms'\n", func(s *scene) { fault(s, "drop", one); transmit(s); lands(s) }, 0},
+		"a transaction is lost, and called received": {"TxTimeout = '300ms'\n", func(s *scene) { fault(s, "lose", one); transmit(s); lands(s) }, 0},
+		"a transaction is taken without an answer":   {"", func(s *scene) { fault(s, "mute", one); transmit(s); lands(s) }, 0},
 		"prices rise tenfold while it waits": {"TxTimeout = '300ms'\n", func(s *scene) {
 			s.admin(nil, "loop_hold", true)
 			transmit(s)
@@ -253,13 +276,14 @@ func TestDevchainFaults(t *testing.T) {
 			lands(s)
 		}, 0},
 	}
-	for name, c := range cases {
-		t.Run(name, func(t *testing.T) {
+	try := func(name, rpc string, nodes int) {
+		c := cases[name]
+		t.Run(name+" on "+rpc, func(t *testing.T) {
 			t.Parallel()
-			d := newDevchain(t)
+			d := newDevchain(t, rpc, "--nodes", fmt.Sprint(nodes))
 			me := d.Oracles[0]
 			s := &scene{devchain: d, t: t, x: newFixture(t, me.Transmitter.Key), feed: d.Feeds[0].Address}
-			made, _, err := s.x.relayer.CreateChain(t.Context(), &relayerv1.CreateChainRequest{Name: "chain", ChainId: d.ChainID, ConfigToml: []byte(d.settings(c.extra, d.Nodes[0]))}, s.x.loans)
+			made, _, err := s.x.relayer.CreateChain(t.Context(), &relayerv1.CreateChainRequest{Name: "chain", ChainId: d.ChainID, ConfigToml: []byte(d.settings(c.extra, d.Nodes...))}, s.x.loans)
 			must(t, err)
 			t.Cleanup(func() { must(t, made.(interface{ Close() error }).Close()) })
 			p, _, err := made.CreateMedianProvider(t.Context(), &relayerv1.CreateMedianProviderRequest{
@@ -293,5 +317,17 @@ func TestDevchainFaults(t *testing.T) {
 				}
 			}
 		})
+	}
+	for name := range cases {
+		switch {
+		case both[name]:
+			try(name, "0.8,0.10", 2)
+		case newest[name]:
+			try(name, "0.10", 1)
+		default:
+			for _, rpc := range []string{"0.8", "0.9", "0.10"} {
+				try(name, rpc, 1)
+			}
+		}
 	}
 }

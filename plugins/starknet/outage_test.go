@@ -33,7 +33,7 @@ type faulty struct {
 // newest block each second and not every five: no sooner can it be seen that one lags, or that it does not any more.
 func faultyFeeds(t *testing.T, faults map[string]relayertest.Fault, second bool) (d *devchain, all []*faulty) {
 	t.Helper()
-	d = newDevchain(t, "--oracles", "6", "--feeds", fmt.Sprint(len(faults)))
+	d = newDevchain(t, "", "--oracles", "6", "--feeds", fmt.Sprint(len(faults)))
 	for name, fault := range faults {
 		feed, oracle := d.Feeds[len(all)], d.Oracles[len(all)]
 		digest, err := hex.DecodeString(strings.TrimPrefix(feed.Digest, "0x"))

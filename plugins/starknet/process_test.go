@@ -146,7 +146,7 @@ func TestProcess(t *testing.T) {
 // alone, and with its transaction on its way.
 func TestDevchainProcess(t *testing.T) {
 	t.Parallel()
-	d := newDevchain(t)
+	d := newDevchain(t, "")
 	me, feed := d.Oracles[0], d.Feeds[0]
 	digest, err := hex.DecodeString(strings.TrimPrefix(feed.Digest, "0x"))
 	must(t, err)

@@ -22,7 +22,7 @@ const long = `Devnet runs a whole oracle network on this machine. Four nodes, ea
 median plugin in processes of their own, agree on a price through OCR2 and write it to a real
 OCR2Aggregator contract on an Ethereum chain that lives in devnet itself, or with --chain solana
 to a feed on a Solana chain (make solana builds it), or with --chain starknet to a feed on a
-model of Starknet that lives in devnet too. Devnet checks every answer on the chain
+model of Starknet that lives in devnet too and serves the JSON-RPC of --starknet-rpc. Devnet checks every answer on the chain
 against what the nodes say that they observed, and fails when one is not their median.
 
 Nothing remains afterwards: no process, and without --keep no file.
@@ -114,6 +114,8 @@ func command(stdout, stderr *os.File) *cobra.Command {
 	flags := c.Flags()
 	flags.IntVar(&config.Rounds, "rounds", 0, "end after so many transmissions; 0: go on until Ctrl-C")
 	flags.StringVar(&config.Chain, "chain", "evm", "the feed's chain: evm, solana or starknet")
+	flags.StringVar(&config.StarknetRPC, "starknet-rpc", "",
+		"with --chain starknet, the version of the JSON-RPC that its node serves: 0.8, 0.9 or 0.10 (default: 0.10)")
 	flags.IntVar(&config.Nodes, "nodes", 4, "number of nodes, 4 to 31, on Solana to 19")
 	flags.DurationVar(&config.MaxDurationQuery, "max-duration-query", session.DefaultMaxDurationQuery, "MaxDurationQuery in the feed's configuration; 0 is what real feeds have")
 	flags.DurationVar(&minimum, "min-max-duration-query", 0, "the nodes' CL_MIN_OCR2_MAX_DURATION_QUERY (default: the nodes' own)")

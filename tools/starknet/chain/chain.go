@@ -34,6 +34,8 @@ type Settings struct {
 	BlockTime time.Duration
 	// L1After is after how many more blocks a block counts as accepted on L1; 0: never.
 	L1After uint64
+	// MempoolTTL is how long a transaction may be out of blocks before the sequencer drops it; 0: a minute.
+	MempoolTTL time.Duration
 }
 
 // Chain is a network. Close ends its blocks.
@@ -45,11 +47,11 @@ type Chain struct {
 
 	mu           sync.Mutex
 	blocks       []*block // complete ones
-	pending      *block
-	state        *state // after the pending block's transactions
+	pending      *block   // that is being made, whatever versions call it
+	state        *state   // after its transactions
 	transactions map[stark.Felt]*transaction
 	prices       Prices
-	queue        []*transaction // taken, but not in a block yet
+	mempool      []*transaction // taken, but not in a block yet
 	held         bool
 	reverting    int // so many more transmissions are reverted
 	reason       string
@@ -68,6 +70,9 @@ func New(settings Settings) (*Chain, error) {
 	if settings.BlockTime == 0 {
 		settings.BlockTime = defaultBlockTime
 	}
+	if settings.MempoolTTL == 0 {
+		settings.MempoolTTL = defaultMempoolTTL
+	}
 	id, err := stark.ShortString(settings.ChainID)
 	if err != nil {
 		return nil, fmt.Errorf("make the network %q: %w", settings.ChainID, err)
@@ -75,7 +80,7 @@ func New(settings Settings) (*Chain, error) {
 	c := &Chain{
 		settings: settings, id: id, state: newState(), transactions: map[stark.Felt]*transaction{}, stop: make(chan struct{}),
 		// Near to those of the public networks, and each another number, so that one taken for another shows.
-		prices: Prices{L1: big.NewInt(30_000_000_000_001), L2: big.NewInt(3_000_000_002), L1Data: big.NewInt(40_000_003)},
+		prices: Prices{L1: big.NewInt(30_000_000_000_001), L2: big.NewInt(9_000_000_002), L1Data: big.NewInt(40_000_003)},
 	}
 	c.open()
 	if c.owner, err = NewAccount(); err != nil {
@@ -166,6 +171,7 @@ func (c *Chain) PushNonce(address stark.Felt, by uint64) error {
 	}
 	a.nonce += by
 	c.state.accounts[address] = a
+	c.flow()
 	return nil
 }
 
@@ -181,16 +187,10 @@ func (c *Chain) Hold(held bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.held = held
-	if held {
-		return
-	}
-	for _, t := range c.queue {
-		c.include(t)
-	}
-	c.queue = nil
+	c.flow()
 }
 
-// SetPrices sets the prices of blocks from the pending one on.
+// SetPrices sets the prices of blocks from the one on that is being made.
 func (c *Chain) SetPrices(prices Prices) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

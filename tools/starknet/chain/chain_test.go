@@ -123,15 +123,23 @@ func TestAddRefusesInOrder(t *testing.T) {
 	}{
 		{"data on L2", func(inv *Invoke) { inv.FeeMode = "L2" }, CodeUnexpected},
 		{"a paymaster", func(inv *Invoke) { inv.FeeMode = "L1"; inv.Paymaster = []stark.Felt{{}} }, CodeUnexpected},
-		{"a sender that is not there", func(inv *Invoke) { inv.Paymaster = []stark.Felt{}; inv.Sender = &stranger }, CodeValidationFailure},
+		{"too much L2 gas", func(inv *Invoke) { inv.Paymaster = []stark.Felt{}; inv.Bounds.L2.Amount = number(1_200_000_001) }, CodeUnexpected},
+		{"a price of L2 gas below the least", func(inv *Invoke) {
+			inv.Bounds.L2.Amount = number(1_200_000_000)
+			inv.Bounds.L2.Price = number(7_999_999_999)
+		}, CodeFeeBelowMinimum},
+		{"a sender that is not there", func(inv *Invoke) { inv.Bounds.L2.Price = number(8_000_000_000); inv.Sender = &stranger }, CodeValidationFailure},
 		{"a sender that is no account", func(inv *Invoke) { inv.Sender = &feed }, CodeNonAccount},
-		{"a nonce ahead", func(inv *Invoke) { inv.Sender = &from.Address; n := stark.FromUint64(1); inv.Nonce = &n }, CodeInvalidNonce},
-		{"a price of L1 gas too low", func(inv *Invoke) { inv.Nonce = &stark.Felt{}; inv.Bounds.L1.Price = number(30_000_000_000_000) }, CodeInsufficientResource},
-		{"a price of L2 gas too low", func(inv *Invoke) {
-			inv.Bounds.L1.Price = number(30_000_000_000_001)
-			inv.Bounds.L2.Price = number(3_000_000_001)
+		{"a nonce too far ahead", func(inv *Invoke) { inv.Sender = &from.Address; n := stark.FromUint64(201); inv.Nonce = &n }, CodeInvalidNonce},
+		{"a price of L2 gas below the last block's", func(inv *Invoke) { inv.Nonce = &stark.Felt{}; inv.Bounds.L2.Price = number(9_000_000_001) }, CodeFeeBelowMinimum},
+		{"a price of L1 gas too low", func(inv *Invoke) {
+			inv.Bounds.L2.Price = number(9_000_000_002)
+			inv.Bounds.L1.Price = number(30_000_000_000_000)
 		}, CodeInsufficientResource},
-		{"a price of data too low", func(inv *Invoke) { inv.Bounds.L2.Price = number(3_000_000_002); inv.Bounds.L1Data.Price = number(1) }, CodeInsufficientResource},
+		{"a price of data too low", func(inv *Invoke) {
+			inv.Bounds.L1.Price = number(30_000_000_000_001)
+			inv.Bounds.L1Data.Price = number(1)
+		}, CodeInsufficientResource},
 		{"too little L2 gas", func(inv *Invoke) { inv.Bounds.L1Data.Price = number(40_000_003); inv.Bounds.L2.Amount = number(99_999) }, CodeInsufficientResource},
 		{"too little data", func(inv *Invoke) { inv.Bounds.L2.Amount = number(1_000_000); inv.Bounds.L1Data.Amount = number(127) }, CodeInsufficientResource},
 		{"more than the account has", func(inv *Invoke) { inv.Bounds.L1Data.Amount = number(128); inv.Bounds.L1.Amount = number(1 << 60) }, CodeInsufficientBalance},
@@ -188,8 +196,12 @@ func TestBoundsAreEachEnough(t *testing.T) {
 		"L2 amount": func(b *Bounds) { less(&b.L2.Amount) }, "data amount": func(b *Bounds) { less(&b.L1Data.Amount) },
 	} {
 		inv := signed(t, c, from, func(inv *Invoke) { least(inv); lower(inv.Bounds) }, nil)
-		if _, failure := c.Add(inv); failure == nil || failure.Code != CodeInsufficientResource {
-			t.Errorf("%s: %v, want code %d", name, failure, CodeInsufficientResource)
+		want := CodeInsufficientResource
+		if name == "L2 price" {
+			want = CodeFeeBelowMinimum
+		}
+		if _, failure := c.Add(inv); failure == nil || failure.Code != want {
+			t.Errorf("%s: %v, want code %d", name, failure, want)
 		}
 	}
 	if _, failure := c.Add(signed(t, c, from, least, nil)); failure != nil {
@@ -228,7 +240,21 @@ func TestSignatureCoversEverything(t *testing.T) {
 	}
 }
 
-func pendingID(t *testing.T, text string) BlockID {
+// eachVersion runs a test as nodes of each version see the network.
+func eachVersion(t *testing.T, test func(t *testing.T, version Version)) {
+	t.Parallel()
+	for version, spec := range specs() {
+		t.Run(spec, func(t *testing.T) {
+			t.Parallel()
+			test(t, Version(version))
+		})
+	}
+}
+
+// tag is the block that is being made, in the words of a version.
+func tag(version Version) BlockID { return BlockID{tag: version.PreConfirmed()} }
+
+func blockID(t *testing.T, text string) BlockID {
 	t.Helper()
 	var id BlockID
 	if err := json.Unmarshal([]byte(text), &id); err != nil {
@@ -239,7 +265,7 @@ func pendingID(t *testing.T, text string) BlockID {
 
 func balance(t *testing.T, c *Chain, of stark.Felt) *big.Int {
 	t.Helper()
-	words, failure := c.View(0).Call(pendingID(t, `"pending"`), Call{FeeToken(), aggregator.Selector("balance_of"), []stark.Felt{of}})
+	words, failure := c.View(Version10, 0).Call(tag(Version10), Call{FeeToken(), aggregator.Selector("balance_of"), []stark.Felt{of}})
 	if failure != nil {
 		t.Fatal(failure)
 	}
@@ -247,8 +273,9 @@ func balance(t *testing.T, c *Chain, of stark.Felt) *big.Int {
 }
 
 // TestExecution follows good and reverted transactions to their receipts.
-func TestExecution(t *testing.T) {
-	t.Parallel()
+func TestExecution(t *testing.T) { eachVersion(t, testExecution) }
+
+func testExecution(t *testing.T, version Version) {
 	to := stark.FromUint64(0xbeef)
 	for name, test := range map[string]struct {
 		change func(*Invoke)
@@ -276,7 +303,7 @@ func TestExecution(t *testing.T) {
 			if failure != nil {
 				t.Fatal(failure)
 			}
-			r, failure := c.View(0).Receipt(hash)
+			r, failure := c.View(version, 0).Receipt(hash)
 			if failure != nil {
 				t.Fatal(failure)
 			}
@@ -284,50 +311,59 @@ func TestExecution(t *testing.T) {
 			if test.reason != "" {
 				want = "REVERTED"
 			}
-			if r.Execution != want || !strings.Contains(r.Reason, test.reason) || r.Finality != "ACCEPTED_ON_L2" || r.BlockNumber != nil {
-				t.Errorf("receipt %+v, want it %s in the pending block with the reason %q", r, want, test.reason)
+			finality, numbered := "PRE_CONFIRMED", true
+			if version == Version8 {
+				finality, numbered = "ACCEPTED_ON_L2", false
 			}
-			status, failure := c.View(0).Status(hash)
-			if failure != nil || status != (Status{"ACCEPTED_ON_L2", want, r.Reason}) {
+			if r.Execution != want || !strings.Contains(r.Reason, test.reason) || r.Finality != finality || r.BlockHash != nil || (r.BlockNumber != nil) != numbered {
+				t.Errorf("receipt %+v, want it %s, %s and in no complete block with the reason %q", r, want, finality, test.reason)
+			}
+			status, failure := c.View(version, 0).Status(hash)
+			if failure != nil || status != (Status{finality, want, r.Reason}) {
 				t.Errorf("status %+v, %v", status, failure)
 			}
 			spent := new(big.Int).Sub(before, balance(t, c, from.Address))
 			if spent.Sub(spent, r.Fee.Amount.Int).Cmp(big.NewInt(test.paid)) != 0 || balance(t, c, to).Cmp(big.NewInt(test.paid)) != 0 {
 				t.Errorf("paid %s and %s of fees, want %d", spent, r.Fee.Amount, test.paid)
 			}
-			if nonce, _ := c.View(0).Nonce(pendingID(t, `"pending"`), from.Address); nonce != stark.FromUint64(1) {
+			if nonce, _ := c.View(version, 0).Nonce(tag(version), from.Address); nonce != stark.FromUint64(1) {
 				t.Errorf("nonce %s, want 1", nonce)
 			}
-			if nonce, failure := c.View(0).Nonce(pendingID(t, `"latest"`), from.Address); failure != nil || nonce != (stark.Felt{}) {
+			if nonce, failure := c.View(version, 0).Nonce(blockID(t, `"latest"`), from.Address); failure != nil || nonce != (stark.Felt{}) {
 				t.Errorf("nonce %s, %v before the block, want 0", nonce, failure)
 			}
 			block := c.MakeBlock()
-			if r, _ := c.View(0).Receipt(hash); r.BlockNumber == nil || *r.BlockNumber != block {
+			if r, _ := c.View(version, 0).Receipt(hash); r.BlockHash == nil || r.BlockNumber == nil || *r.BlockNumber != block || r.Finality != "ACCEPTED_ON_L2" {
 				t.Errorf("receipt %+v, want it in block %d", r, block)
 			}
-			if _, failure := c.View(1).Receipt(hash); failure == nil || failure.Code != CodeHashNotFound {
+			if _, failure := c.View(version, 1).Receipt(hash); failure == nil || failure.Code != CodeHashNotFound {
 				t.Errorf("a node that is behind: %v, want code %d", failure, CodeHashNotFound)
 			}
 		})
 	}
 }
 
-func TestHold(t *testing.T) {
-	t.Parallel()
+func TestHold(t *testing.T) { eachVersion(t, testHold) }
+
+func testHold(t *testing.T, version Version) {
 	c := newChain(t)
 	from := newAccount(t, c)
 	c.Hold(true)
 	var hashes []stark.Felt
-	for range 2 {
+	for i := range 2 {
 		hash, failure := c.Add(signed(t, c, from, nil, nil))
 		if failure != nil {
 			t.Fatal(failure)
 		}
 		hashes = append(hashes, hash)
-		if status, failure := c.View(0).Status(hash); failure != nil || status != (Status{Finality: "RECEIVED"}) {
-			t.Errorf("status %+v, %v, want RECEIVED", status, failure)
+		want := Status{Finality: "RECEIVED"}
+		if i == 0 && version != Version8 { // the next in line
+			want.Finality = "CANDIDATE"
 		}
-		if _, failure := c.View(0).Receipt(hash); failure == nil || failure.Code != CodeHashNotFound {
+		if status, failure := c.View(version, 0).Status(hash); failure != nil || status != want {
+			t.Errorf("status %+v, %v, want %+v", status, failure, want)
+		}
+		if _, failure := c.View(version, 0).Receipt(hash); failure == nil || failure.Code != CodeHashNotFound {
 			t.Errorf("receipt: %v, want code %d", failure, CodeHashNotFound)
 		}
 	}
@@ -335,25 +371,32 @@ func TestHold(t *testing.T) {
 		t.Fatal(err)
 	}
 	c.Hold(false)
-	first, _ := c.View(0).Status(hashes[0])
-	second, _ := c.View(0).Status(hashes[1])
-	if first.Finality != "REJECTED" || !strings.Contains(first.Reason, "Invalid transaction nonce") || second.Finality != "ACCEPTED_ON_L2" {
-		t.Errorf("after somebody else took the first nonce: %+v and %+v", first, second)
+	first, forgotten := c.View(version, 0).Status(hashes[0])
+	second, failure := c.View(version, 0).Status(hashes[1])
+	if failure != nil || second.Execution != "SUCCEEDED" {
+		t.Errorf("after somebody else took the first nonce the second is %+v, %v", second, failure)
+	}
+	switch {
+	case version == Version8 && (first.Finality != "REJECTED" || !strings.Contains(first.Reason, "Invalid transaction nonce")):
+		t.Errorf("after somebody else took its nonce the first is %+v, want it REJECTED", first)
+	case version != Version8 && (forgotten == nil || forgotten.Code != CodeHashNotFound):
+		t.Errorf("after somebody else took its nonce the first is %+v, %v, want code %d", first, forgotten, CodeHashNotFound)
 	}
 	if err := c.PushNonce(stark.FromUint64(1), 1); err == nil {
 		t.Error("the nonce of nobody was pushed")
 	}
 }
 
-func TestEstimates(t *testing.T) {
-	t.Parallel()
+func TestEstimates(t *testing.T) { eachVersion(t, testEstimates) }
+
+func testEstimates(t *testing.T, version Version) {
 	c := newChain(t)
 	from := newAccount(t, c)
 	to := stark.FromUint64(0xbeef)
-	pending := pendingID(t, `"pending"`)
+	now := tag(version)
 	first := signed(t, c, from, nil, nil, pay(to, 5))
 	second := signed(t, c, from, func(inv *Invoke) { n := stark.FromUint64(1); inv.Nonce = &n }, nil, pay(to, 5), pay(to, 5))
-	estimates, failure := c.View(0).Estimates(pending, []Invoke{first, second}, true)
+	estimates, failure := c.View(version, 0).Estimates(now, []Invoke{first, second}, true)
 	if failure != nil {
 		t.Fatal(failure)
 	}
@@ -364,7 +407,7 @@ func TestEstimates(t *testing.T) {
 	if failure != nil {
 		t.Fatal(failure)
 	}
-	r, _ := c.View(0).Receipt(hash)
+	r, _ := c.View(version, 0).Receipt(hash)
 	e := estimates[0]
 	if e.Unit != "FRI" || e.Overall.Cmp(r.Fee.Amount.Int) != 0 || e.L2Gas.Uint64() != r.Resources.L2 || e.L1DataGas.Uint64() != r.Resources.L1Data || e.L1Gas.Sign() != 0 {
 		t.Errorf("estimate %+v, and it took %+v for %s", e, r.Resources, r.Fee.Amount)
@@ -377,13 +420,14 @@ func TestEstimates(t *testing.T) {
 		validate bool
 		want     string
 	}{
-		"an old nonce":    {first, true, "Invalid transaction nonce"},
-		"a nonce ahead":   {signed(t, c, from, func(inv *Invoke) { n := stark.FromUint64(5); inv.Nonce = &n }, nil), false, "Invalid transaction nonce"},
-		"a revert":        {signed(t, c, from, nil, nil, Call{To: to}), false, "is not deployed"},
-		"a bad signature": {signed(t, c, from, nil, func(inv *Invoke) { inv.Signature = nil }), true, "invalid signature"},
-		"that is skipped": {signed(t, c, from, nil, func(inv *Invoke) { inv.Signature = nil }), false, ""},
+		"an old nonce":         {first, true, "Invalid transaction nonce"},
+		"a nonce ahead":        {signed(t, c, from, func(inv *Invoke) { n := stark.FromUint64(5); inv.Nonce = &n }, nil), true, "Invalid transaction nonce"},
+		"that is skipped, too": {signed(t, c, from, func(inv *Invoke) { n := stark.FromUint64(5); inv.Nonce = &n }, nil), false, ""},
+		"a revert":             {signed(t, c, from, nil, nil, Call{To: to}), false, "is not deployed"},
+		"a bad signature":      {signed(t, c, from, nil, func(inv *Invoke) { inv.Signature = nil }), true, "invalid signature"},
+		"that is skipped":      {signed(t, c, from, nil, func(inv *Invoke) { inv.Signature = nil }), false, ""},
 	} {
-		_, failure := c.View(0).Estimates(pending, []Invoke{test.inv}, test.validate)
+		_, failure := c.View(version, 0).Estimates(now, []Invoke{test.inv}, test.validate)
 		switch {
 		case test.want == "" && failure != nil:
 			t.Errorf("%s: %v", name, failure)
@@ -391,10 +435,19 @@ func TestEstimates(t *testing.T) {
 			t.Errorf("%s: %v, want code %d and %q", name, failure, CodeExecutionError, test.want)
 		}
 	}
+	nobody := signed(t, c, from, func(inv *Invoke) { inv.Sender = &to }, nil)
+	want := CodeExecutionError
+	if version == Version10 {
+		want = CodeContractNotFound
+	}
+	if _, failure := c.View(version, 0).Estimates(now, []Invoke{nobody}, false); failure == nil || failure.Code != want {
+		t.Errorf("of nobody: %v, want code %d", failure, want)
+	}
 }
 
-func TestEventsInPages(t *testing.T) {
-	t.Parallel()
+func TestEventsInPages(t *testing.T) { eachVersion(t, testEventsInPages) }
+
+func testEventsInPages(t *testing.T, version Version) {
 	c := newChain(t)
 	from := newAccount(t, c)
 	for i := range uint64(7) {
@@ -405,11 +458,12 @@ func TestEventsInPages(t *testing.T) {
 			c.MakeBlock()
 		}
 	}
-	id := func(text string) *BlockID { id := pendingID(t, text); return &id }
+	id := func(text string) *BlockID { id := blockID(t, text); return &id }
+	made := &BlockID{tag: version.PreConfirmed()}
 	token := FeeToken()
 	amounts := func(f Filter) (got []uint64, pages int) {
 		for {
-			page, failure := c.View(0).Events(f)
+			page, failure := c.View(version, 0).Events(f)
 			if failure != nil {
 				t.Fatal(failure)
 			}
@@ -417,8 +471,12 @@ func TestEventsInPages(t *testing.T) {
 			for _, e := range page.Events {
 				n, _ := e.Data[0].Uint64()
 				got = append(got, n)
-				if (e.BlockHash == nil) != (e.BlockNumber == nil) || e.Transaction == nil || e.From != token {
+				made := e.BlockHash == nil // that is, the block is being made
+				if (e.BlockNumber == nil) != (made && version == Version8) || made != (n == 6) || e.Transaction == nil || e.From != token {
 					t.Errorf("event %+v", e)
+				}
+				if (e.Place == nil || e.Index == nil) != (version != Version10) || e.Place != nil && (*e.Place != int(n%3) || *e.Index != 0) {
+					t.Errorf("event %d is at %v, %v", n, e.Place, e.Index)
 				}
 			}
 			if page.Token == "" {
@@ -435,20 +493,28 @@ func TestEventsInPages(t *testing.T) {
 		want   []uint64
 		pages  int
 	}{
-		"all of either":     {Filter{From: id(`{"block_number":0}`), To: id(`"pending"`), Chunk: 3, Keys: keys(stark.FromUint64(100), stark.FromUint64(101))}, []uint64{0, 1, 2, 3, 4, 5, 6}, 3},
-		"of one":            {Filter{From: id(`{"block_number":0}`), To: id(`"pending"`), Address: &token, Chunk: 1, Keys: keys(stark.FromUint64(101))}, []uint64{1, 3, 5}, 3},
+		"all of either":     {Filter{From: id(`{"block_number":0}`), To: made, Chunk: 3, Keys: keys(stark.FromUint64(100), stark.FromUint64(101))}, []uint64{0, 1, 2, 3, 4, 5, 6}, 3},
+		"of one":            {Filter{From: id(`{"block_number":0}`), To: made, Address: Addresses{token}, Chunk: 1, Keys: keys(stark.FromUint64(101))}, []uint64{1, 3, 5}, 3},
 		"of the latest":     {Filter{From: id(`"latest"`), To: id(`"latest"`), Chunk: 1000, Keys: keys(stark.FromUint64(100), stark.FromUint64(101))}, []uint64{3, 4, 5}, 1},
-		"of the pending":    {Filter{From: id(`"pending"`), To: id(`"pending"`), Chunk: 10, Keys: keys(stark.FromUint64(100), stark.FromUint64(101))}, []uint64{6}, 1},
+		"being made":        {Filter{From: made, To: made, Chunk: 10, Keys: keys(stark.FromUint64(100), stark.FromUint64(101))}, []uint64{6}, 1},
 		"without an end":    {Filter{Chunk: 10, Keys: keys(stark.FromUint64(100))}, []uint64{0, 2, 4}, 1},
 		"of nobody":         {Filter{Chunk: 10, Keys: keys(stark.FromUint64(1))}, nil, 1},
 		"of other keys":     {Filter{Chunk: 10, Keys: append(keys(), nil, []stark.Felt{{}})}, nil, 1},
-		"of others":         {Filter{Chunk: 10, Address: &from.Address}, nil, 1},
+		"of others":         {Filter{Chunk: 10, Address: Addresses{from.Address}}, nil, 1},
 		"from end to start": {Filter{From: id(`"latest"`), To: id(`{"block_number":0}`), Chunk: 10}, nil, 1},
 	} {
 		got, pages := amounts(test.filter)
 		if diff := cmp.Diff(test.want, got); diff != "" || pages != test.pages {
 			t.Errorf("%s: %d pages, want %d (-want +got):\n%s", name, pages, test.pages, diff)
 		}
+	}
+	both := Filter{Chunk: 10, Keys: keys(stark.FromUint64(101)), Address: Addresses{from.Address, token}}
+	if version == Version10 {
+		if got, _ := amounts(both); len(got) != 3 {
+			t.Errorf("of two contracts: %v", got)
+		}
+	} else if _, failure := c.View(version, 0).Events(both); failure == nil || failure.Code != CodeInvalidParams {
+		t.Errorf("of two contracts: %v, want code %d", failure, CodeInvalidParams)
 	}
 	text := func(s string) *string { return &s }
 	for name, test := range map[string]struct {
@@ -466,14 +532,15 @@ func TestEventsInPages(t *testing.T) {
 		"a token before":    {Filter{Chunk: 1, From: id(`"latest"`), Token: text("0-0")}, CodeInvalidToken},
 		"a negative token":  {Filter{Chunk: 1, Token: text("1--1")}, CodeInvalidToken},
 	} {
-		if _, failure := c.View(0).Events(test.filter); failure == nil || failure.Code != test.want {
+		if _, failure := c.View(version, 0).Events(test.filter); failure == nil || failure.Code != test.want {
 			t.Errorf("%s: %v, want code %d", name, failure, test.want)
 		}
 	}
 }
 
-func TestBlocks(t *testing.T) {
-	t.Parallel()
+func TestBlocks(t *testing.T) { eachVersion(t, testBlocks) }
+
+func testBlocks(t *testing.T, version Version) {
 	c, err := New(Settings{BlockTime: -1, L1After: 2})
 	if err != nil {
 		t.Fatal(err)
@@ -485,29 +552,48 @@ func TestBlocks(t *testing.T) {
 	var last BlockHeader
 	for i, want := range []string{"ACCEPTED_ON_L1", "ACCEPTED_ON_L1", "ACCEPTED_ON_L2", "ACCEPTED_ON_L2"} {
 		n := uint64(i)
-		b, failure := c.View(0).Block(BlockID{number: &n})
+		b, failure := c.View(version, 0).Block(BlockID{number: &n})
 		if failure != nil {
 			t.Fatal(failure)
 		}
-		if *b.Number != n || b.Status != want || n > 0 && (b.Parent != *last.Hash || b.Time < last.Time) {
+		if *b.Number != n || b.Status != want || n > 0 && (*b.Parent != *last.Hash || b.Time < last.Time) || (b.Commitments != nil) != (version == Version10) {
 			t.Errorf("block %d: %+v after %+v, want it %s", i, b, last, want)
 		}
-		if found, failure := c.View(0).Block(BlockID{hash: b.Hash}); failure != nil || *found.Number != n {
+		if found, failure := c.View(version, 0).Block(BlockID{hash: b.Hash}); failure != nil || *found.Number != n {
 			t.Errorf("block %d by its hash: %+v, %v", i, found, failure)
 		}
 		last = b
 	}
 	for lag, want := range map[uint64]uint64{0: 3, 1: 2, 3: 0, 99: 0} {
-		if n, _ := c.View(lag).Latest(); n != want {
+		if n, _ := c.View(version, lag).Latest(); n != want {
 			t.Errorf("a node %d blocks behind is at %d, want %d", lag, n, want)
 		}
-		pending, failure := c.View(lag).Block(pendingID(t, `"pending"`))
-		_, hash := c.View(lag).Latest()
-		if failure != nil || pending.Number != nil || pending.Hash != nil || pending.Status != "" || pending.Parent != hash {
-			t.Errorf("its pending block is %+v, %v, want one after %s", pending, failure, hash)
+		made, failure := c.View(version, lag).Block(tag(version))
+		_, hash := c.View(version, lag).Latest()
+		if failure != nil || made.Hash != nil || made.Status != "" || made.Root != nil || made.Commitments != nil {
+			t.Errorf("the block that is being made is %+v, %v", made, failure)
+		}
+		switch version {
+		case Version8:
+			if made.Number != nil || made.Parent == nil || *made.Parent != hash {
+				t.Errorf("the block that is being made is %+v, want it after %s and without a number", made, hash)
+			}
+		default:
+			if made.Number == nil || *made.Number != want+1 || made.Parent != nil {
+				t.Errorf("the block that is being made is %+v, want it number %d and without a parent", made, want+1)
+			}
 		}
 	}
-	for _, text := range []string{`"newest"`, `{}`, `{"block_number":1,"block_hash":"0x1"}`, `{"block_number":-1}`, `1`, `null`, `[]`} {
+	for tag, served := range map[string]bool{"latest": true, "pending": version == Version8, "pre_confirmed": version != Version8, "l1_accepted": version != Version8, "newest": false} {
+		b, failure := c.View(version, 0).Block(BlockID{tag: tag})
+		if served != (failure == nil) || failure != nil && failure.Code != CodeInvalidParams {
+			t.Errorf("the tag %s: %v", tag, failure)
+		}
+		if tag == "l1_accepted" && served && *b.Number != 1 {
+			t.Errorf("the newest block on L1 is %d, want 1", *b.Number)
+		}
+	}
+	for _, text := range []string{`""`, `{}`, `{"block_number":1,"block_hash":"0x1"}`, `{"block_number":-1}`, `1`, `null`, `[]`} {
 		var id BlockID
 		if err := id.UnmarshalJSON([]byte(text)); err == nil {
 			t.Errorf("%s is taken as a block", text)

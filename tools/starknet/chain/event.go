@@ -1,6 +1,7 @@
 package chain
 
 import (
+	"encoding/json"
 	"fmt"
 	"slices"
 
@@ -15,13 +16,28 @@ const (
 
 // Filter chooses events.
 type Filter struct {
-	From    *BlockID    `json:"from_block"`
-	To      *BlockID    `json:"to_block"`
-	Address *stark.Felt `json:"address"`
+	From    *BlockID  `json:"from_block"`
+	To      *BlockID  `json:"to_block"`
+	Address Addresses `json:"address"`
 	// Keys are for each place the keys that may stand there; none: any.
 	Keys  [][]stark.Felt `json:"keys"`
 	Chunk int            `json:"chunk_size"`
 	Token *string        `json:"continuation_token"`
+}
+
+// Addresses are those of contracts; none: any. Nodes take a list of them from 0.10 on.
+type Addresses []stark.Felt
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (a *Addresses) UnmarshalJSON(text []byte) error {
+	var one *stark.Felt
+	if err := json.Unmarshal(text, &one); err != nil {
+		return json.Unmarshal(text, (*[]stark.Felt)(a))
+	}
+	if *a = nil; one != nil {
+		*a = Addresses{*one}
+	}
+	return nil
 }
 
 // Page is a page of events, and what asks for the next; empty: there is none.
@@ -39,6 +55,8 @@ func (v View) Events(f Filter) (Page, *Failure) {
 		keys += max(len(place), 1)
 	}
 	switch {
+	case len(f.Address) > 1 && v.version != Version10:
+		return Page{}, invalid("address must be one")
 	case f.Chunk < 1:
 		return Page{}, invalid("chunk_size must be at least 1")
 	case f.Chunk > maxChunk:
@@ -63,8 +81,8 @@ func (v View) Events(f Filter) (Page, *Failure) {
 	start := position{block: first.number}
 	if f.Token != nil {
 		var ok bool
-		// The pending block of the page before may be complete by now.
-		pending := f.From != nil && f.From.tag == "pending"
+		// The block of the page before may have been completed meanwhile.
+		pending := f.From != nil && f.From.tag == v.version.PreConfirmed()
 		if start, ok = parsePosition(*f.Token); !ok || start.block > last.number || start.block < first.number && !pending {
 			return Page{}, Fail(CodeInvalidToken)
 		}
@@ -76,8 +94,8 @@ func (v View) Events(f Filter) (Page, *Failure) {
 			b = v.chain.blocks[number]
 		}
 		index := 0
-		for _, t := range b.transactions {
-			for _, e := range t.events {
+		for place, t := range b.transactions {
+			for i, e := range t.events {
 				at := position{number, index}
 				index++
 				if number == start.block && at.index < start.index || !f.takes(e) {
@@ -88,8 +106,9 @@ func (v View) Events(f Filter) (Page, *Failure) {
 					return page, nil
 				}
 				shown := Event{From: e.from, Keys: e.Keys, Data: e.Data, Transaction: &t.hash}
-				if b.state != nil {
-					shown.BlockHash, shown.BlockNumber = &b.hash, &b.number
+				shown.BlockHash, shown.BlockNumber = v.where(b)
+				if v.version == Version10 {
+					shown.Place, shown.Index = &place, &i
 				}
 				page.Events = append(page.Events, shown)
 			}
@@ -99,7 +118,7 @@ func (v View) Events(f Filter) (Page, *Failure) {
 }
 
 func (f Filter) takes(e emitted) bool {
-	if f.Address != nil && *f.Address != e.from {
+	if len(f.Address) > 0 && !slices.Contains(f.Address, e.from) {
 		return false
 	}
 	for i, place := range f.Keys {

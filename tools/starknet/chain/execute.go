@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/big"
 	"strings"
+	"time"
 
 	"github.com/loop-plugins/loop/sdk/go/stark"
 	"github.com/loop-plugins/loop/tools/starknet/aggregator"
@@ -14,7 +15,7 @@ import (
 const (
 	statusReceived = "RECEIVED"
 	statusRejected = "REJECTED"
-	statusAccepted = "ACCEPTED_ON_L2" // in a block, even if only the pending one
+	statusAccepted = "ACCEPTED_ON_L2" // in a block; one that is being made has another word from 0.9 on
 )
 
 // transaction is a transaction that was taken.
@@ -22,8 +23,15 @@ type transaction struct {
 	Invoke
 	hash   stark.Felt
 	status string
+	taken  time.Time
 	block  *block // that it is in
 	receipt
+}
+
+// number is the nonce, which the check of a transaction has seen to be small.
+func (t *transaction) number() uint64 {
+	n, _ := t.Nonce.Uint64()
+	return n
 }
 
 // receipt is what came of a transaction.
@@ -73,57 +81,20 @@ func (p Prices) cost(g Gas, tip *big.Int) *big.Int {
 // resources are the names of the three in reasons.
 func resources() [3]string { return [3]string{"L1Gas", "L2Gas", "L1DataGas"} }
 
-// Add takes a transaction, or says why not, and executes it in the pending block unless transactions are held.
-func (c *Chain) Add(inv Invoke) (stark.Felt, *Failure) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	hash := inv.Hash(c.id)
-	if _, ok := c.transactions[hash]; ok {
-		return stark.Felt{}, Fail(CodeDuplicate)
-	}
-	if failure := c.check(inv, hash); failure != nil {
-		return stark.Felt{}, failure
-	}
-	t := &transaction{Invoke: inv, hash: hash, status: statusReceived}
-	c.transactions[hash] = t
-	if c.held {
-		c.queue = append(c.queue, t)
-	} else {
-		c.include(t)
-	}
-	return hash, nil
-}
-
-// Reject takes a transaction, if it can be, and rejects it afterwards: its nonce stays free.
-func (c *Chain) Reject(inv Invoke, reason string) (stark.Felt, *Failure) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	hash := inv.Hash(c.id)
-	if _, ok := c.transactions[hash]; ok {
-		return stark.Felt{}, Fail(CodeDuplicate)
-	}
-	if failure := c.check(inv, hash); failure != nil {
-		return stark.Felt{}, failure
-	}
-	c.transactions[hash] = &transaction{Invoke: inv, hash: hash, status: statusRejected, receipt: receipt{reason: reason}}
-	return hash, nil
-}
-
-// Check says why a transaction would not be taken, and its hash.
-func (c *Chain) Check(inv Invoke) (stark.Felt, *Failure) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	hash := inv.Hash(c.id)
-	return hash, c.check(inv, hash)
-}
-
 // check is what a sequencer checks before it takes a transaction, in its order.
 func (c *Chain) check(inv Invoke, hash stark.Felt) *Failure {
 	switch {
+	case c.has(hash):
+		return Fail(CodeDuplicate)
 	case inv.NonceMode != "L1" || inv.FeeMode != "L1":
 		return failWith(CodeUnexpected, "the network keeps data on L1 alone")
 	case len(inv.Paymaster) > 0 || len(inv.AccountDeployment) > 0:
 		return failWith(CodeUnexpected, "the network has no paymasters, and deploys no accounts with an invoke")
+	case inv.Bounds.L2.Amount.Cmp(big.NewInt(maxL2Amount)) > 0:
+		return failWith(CodeUnexpected, fmt.Sprintf(
+			"StarknetErrorCode.MAX_GAS_AMOUNT_TOO_HIGH: max_amount %s of L2 gas is above %d", inv.Bounds.L2.Amount, maxL2Amount))
+	case inv.Bounds.L2.Price.Cmp(big.NewInt(minL2Price)) < 0:
+		return Fail(CodeFeeBelowMinimum)
 	}
 	sender := *inv.Sender
 	a, ok := c.state.accounts[sender]
@@ -132,8 +103,11 @@ func (c *Chain) check(inv Invoke, hash stark.Felt) *Failure {
 	} else if !ok {
 		return failWith(CodeValidationFailure, fmt.Sprintf("Requested contract address %s is not deployed.", sender))
 	}
-	if *inv.Nonce != stark.FromUint64(c.next(sender)) {
-		return Fail(CodeInvalidNonce)
+	if n, ok := inv.Nonce.Uint64(); !ok || n < a.nonce || n > a.nonce+maxNonceGap {
+		return failWith(CodeInvalidNonce, fmt.Sprintf("Account nonce: 0x%x, got: %s", a.nonce, inv.Nonce))
+	}
+	if inv.Bounds.L2.Price.Cmp(c.blocks[len(c.blocks)-1].prices.L2) < 0 {
+		return Fail(CodeFeeBelowMinimum)
 	}
 	for i, bound := range inv.bounds() {
 		least := new(big.Int).SetUint64(gasToValidate.all()[i])
@@ -144,18 +118,14 @@ func (c *Chain) check(inv Invoke, hash stark.Felt) *Failure {
 	if c.state.balance(sender).Cmp(inv.limit()) < 0 {
 		return Fail(CodeInsufficientBalance)
 	}
-	return c.validate(a, inv, hash)
-}
-
-// next is the nonce of an account's next transaction: that after those which are held.
-func (c *Chain) next(sender stark.Felt) uint64 {
-	next := c.state.accounts[sender].nonce
-	for _, t := range c.queue {
-		if *t.Sender == sender {
-			next++
-		}
+	if failure := c.validate(a, inv, hash); failure != nil {
+		return failure
 	}
-	return next
+	r := c.rival(inv)
+	if r == nil || escalates(r.Bounds.L2.Price.Int, inv.Bounds.L2.Price.Int) && escalates(r.Tip.Int, inv.Tip.Int) {
+		return nil
+	}
+	return Fail(CodeUnderpriced)
 }
 
 // validate is what the account's __validate__ does: it reads its calldata and checks the signature.
@@ -169,7 +139,8 @@ func (c *Chain) validate(a account, inv Invoke, hash stark.Felt) *Failure {
 	return nil
 }
 
-// include executes a transaction in the pending block, or rejects it when what was true when it was taken no longer is.
+// include executes a transaction in the block that is being made, or rejects it when what was true when it was taken no
+// longer is.
 func (c *Chain) include(t *transaction) {
 	a := c.state.accounts[*t.Sender]
 	if *t.Nonce != stark.FromUint64(a.nonce) {

@@ -17,7 +17,7 @@ func (f *Failure) Error() string {
 	return fmt.Sprintf("%s (%d)", f.Message, f.Code)
 }
 
-// Codes of Starknet's JSON-RPC 0.8, and of JSON-RPC itself.
+// Codes of Starknet's JSON-RPC, and of JSON-RPC itself. No version numbers one anew.
 const (
 	CodeInvalidParams        = -32602
 	CodeContractNotFound     = 20
@@ -37,6 +37,8 @@ const (
 	CodeDuplicate            = 59
 	CodeUnsupportedVersion   = 61
 	CodeUnexpected           = 63
+	CodeUnderpriced          = 64 // from 0.9 on
+	CodeFeeBelowMinimum      = 65 // from 0.9 on
 )
 
 // messages are the specification's.
@@ -76,6 +78,10 @@ func message(code int) string {
 		return "A transaction with the same hash already exists in the mempool"
 	case CodeUnsupportedVersion:
 		return "The transaction version is not supported"
+	case CodeUnderpriced:
+		return "Replacement transaction is underpriced"
+	case CodeFeeBelowMinimum:
+		return "Transaction fee below minimum"
 	}
 	return "An unexpected error occurred"
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/big"
+	"slices"
 
 	"github.com/loop-plugins/loop/sdk/go/stark"
 	"github.com/loop-plugins/loop/tools/starknet/aggregator"
@@ -12,13 +13,15 @@ import (
 
 // View is the network as one node sees it.
 type View struct {
-	chain *Chain
-	// lag is by how many complete blocks it is behind. A node that is behind knows of no pending transactions.
+	chain   *Chain
+	version Version
+	// lag is by how many complete blocks it is behind. A node that is behind knows of no transactions in the one that is
+	// being made.
 	lag uint64
 }
 
-// View is the network as a node sees it that is behind by some blocks.
-func (c *Chain) View(lag uint64) View { return View{c, lag} }
+// View is the network as a node that serves a version sees it that is behind by some blocks.
+func (c *Chain) View(version Version, lag uint64) View { return View{c, version, lag} }
 
 // BlockID names a block as the JSON-RPC does.
 type BlockID struct {
@@ -30,7 +33,7 @@ type BlockID struct {
 // UnmarshalJSON implements json.Unmarshaler.
 func (id *BlockID) UnmarshalJSON(text []byte) error {
 	*id = BlockID{}
-	if json.Unmarshal(text, &id.tag) == nil && (id.tag == "latest" || id.tag == "pending") {
+	if json.Unmarshal(text, &id.tag) == nil && id.tag != "" { // a version that has no such tag says so
 		return nil
 	}
 	var named struct {
@@ -38,7 +41,7 @@ func (id *BlockID) UnmarshalJSON(text []byte) error {
 		Hash   *stark.Felt `json:"block_hash"`
 	}
 	if json.Unmarshal(text, &named) != nil || (named.Number == nil) == (named.Hash == nil) {
-		return fmt.Errorf(`%.80q is no block: write "latest", "pending", {"block_number": N} or {"block_hash": "0x…"}`, text)
+		return fmt.Errorf(`%.80q is no block: write a tag such as "latest", {"block_number": N} or {"block_hash": "0x…"}`, text)
 	}
 	*id = BlockID{number: named.Number, hash: named.Hash}
 	return nil
@@ -54,12 +57,21 @@ func (v View) latest() *block {
 func (v View) find(id BlockID) (*block, *state, *Failure) {
 	latest := v.latest()
 	switch {
+	case id.tag != "" && !slices.Contains(v.version.tags(), id.tag):
+		return nil, nil, failWith(CodeInvalidParams, map[string]any{"reason": "Invalid block id"})
 	case id.tag == "latest":
 		return latest, latest.state, nil
-	case id.tag == "pending" && v.lag == 0:
+	case id.tag == v.version.PreConfirmed() && v.lag == 0:
 		return v.chain.pending, v.chain.state, nil
-	case id.tag == "pending":
+	case id.tag == v.version.PreConfirmed():
 		return &block{number: latest.number + 1, parent: latest.hash, time: latest.time, prices: latest.prices}, latest.state, nil
+	case id.tag == "l1_accepted":
+		after := v.chain.settings.L1After
+		if after == 0 || latest.number < after {
+			return nil, nil, Fail(CodeBlockNotFound)
+		}
+		b := v.chain.blocks[latest.number-after]
+		return b, b.state, nil
 	case id.number != nil && *id.number <= latest.number:
 		b := v.chain.blocks[*id.number]
 		return b, b.state, nil
@@ -76,7 +88,8 @@ func (v View) find(id BlockID) (*block, *state, *Failure) {
 // transaction finds a transaction that the node has seen.
 func (v View) transaction(hash stark.Felt) (*transaction, *Failure) {
 	t := v.chain.transactions[hash]
-	if t == nil || v.lag > 0 && (t.block == nil || t.block.state == nil || t.block.number > v.latest().number) {
+	if t == nil || t.status == statusRejected && v.version != Version8 ||
+		v.lag > 0 && (t.block == nil || t.block.state == nil || t.block.number > v.latest().number) {
 		return nil, Fail(CodeHashNotFound)
 	}
 	return t, nil
@@ -98,7 +111,7 @@ func (v View) Block(id BlockID) (BlockHeader, *Failure) {
 	if failure != nil {
 		return BlockHeader{}, failure
 	}
-	return v.chain.header(b, v.latest().number), nil
+	return v.header(b), nil
 }
 
 // Class is the class of a contract.
@@ -182,10 +195,13 @@ func (v View) Estimates(id BlockID, invokes []Invoke, validate bool) ([]Estimate
 			return nil, failWith(CodeExecutionError, map[string]any{"transaction_index": i, "execution_error": text})
 		}
 		a, ok := s.accounts[*inv.Sender]
-		if !ok {
+		if !ok && v.version == Version10 {
 			return nil, Fail(CodeContractNotFound)
 		}
-		if *inv.Nonce != stark.FromUint64(a.nonce) {
+		if !ok {
+			return fail(fmt.Sprintf("Requested contract address %s is not deployed.", padded(*inv.Sender)))
+		}
+		if n, ok := inv.Nonce.Uint64(); !ok || n < a.nonce || n > a.nonce && validate { // as pathfinder does
 			return fail(fmt.Sprintf("Invalid transaction nonce of contract at address %s. Account nonce: 0x%064x; got: %s.", padded(*inv.Sender), a.nonce, padded(*inv.Nonce)))
 		}
 		if validate {
@@ -223,10 +239,13 @@ func (v View) Status(hash stark.Felt) (Status, *Failure) {
 	if failure != nil {
 		return Status{}, failure
 	}
-	if t.block == nil {
-		return Status{Finality: t.status, Reason: t.reason}, nil
+	switch {
+	case t.block != nil:
+		return Status{v.finality(t.block), t.execution(), t.reason}, nil
+	case v.version != Version8 && slices.Contains(v.chain.mempool, t) && t.number() == v.chain.state.accounts[*t.Sender].nonce:
+		return Status{Finality: "CANDIDATE"}, nil // it is next to be executed
 	}
-	return Status{v.chain.finality(t.block, v.latest().number), t.execution(), t.reason}, nil
+	return Status{Finality: t.status, Reason: t.reason}, nil
 }
 
 func (t *transaction) execution() string {
@@ -236,7 +255,8 @@ func (t *transaction) execution() string {
 	return "SUCCEEDED"
 }
 
-// Event is an event as nodes show it.
+// Event is an event as nodes show it. One of the block that is being made has no block hash, and in 0.8 no number; its
+// place among the transactions and the events of its transaction came with 0.10.
 type Event struct {
 	From        stark.Felt   `json:"from_address"`
 	Keys        []stark.Felt `json:"keys"`
@@ -244,6 +264,8 @@ type Event struct {
 	BlockHash   *stark.Felt  `json:"block_hash,omitempty"`
 	BlockNumber *uint64      `json:"block_number,omitempty"`
 	Transaction *stark.Felt  `json:"transaction_hash,omitempty"`
+	Place       *int         `json:"transaction_index,omitempty"`
+	Index       *int         `json:"event_index,omitempty"`
 }
 
 // Receipt is what came of a transaction in a block.
@@ -286,16 +308,25 @@ func (v View) Receipt(hash stark.Felt) (Receipt, *Failure) {
 		return Receipt{}, Fail(CodeHashNotFound)
 	}
 	r := Receipt{
-		Type: "INVOKE", Hash: t.hash, Fee: Fee{Quantity{t.fee}, "FRI"}, Finality: v.chain.finality(t.block, v.latest().number),
+		Type: "INVOKE", Hash: t.hash, Fee: Fee{Quantity{t.fee}, "FRI"}, Finality: v.finality(t.block),
 		Execution: t.execution(), Reason: t.reason, Messages: []any{}, Resources: Resources{t.gas.L1, t.gas.L1Data, t.gas.L2},
 	}
 	for _, e := range t.events {
 		r.Events = append(r.Events, Event{From: e.from, Keys: e.Keys, Data: e.Data})
 	}
-	if t.block.state != nil {
-		r.BlockHash, r.BlockNumber = &t.block.hash, &t.block.number
-	}
+	r.BlockHash, r.BlockNumber = v.where(t.block)
 	return r, nil
+}
+
+// where is a block's hash and number as far as the node tells them.
+func (v View) where(b *block) (hash *stark.Felt, number *uint64) {
+	if b.state != nil {
+		return &b.hash, &b.number
+	}
+	if v.version != Version8 {
+		return nil, &b.number
+	}
+	return nil, nil
 }
 
 // Transaction is a transaction as nodes show it.

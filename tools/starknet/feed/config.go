@@ -53,11 +53,11 @@ func (f *Feed) Configure(ctx context.Context, oracles []Oracle, timing Timing) (
 // check reads the digest back and looks at the configuration as a node would. One that the nodes refuse is better refused here than in
 // four logs.
 func (f *Feed) check(oracles []Oracle, version uint64, offchain []byte) (ocrtypes.ConfigDigest, error) {
-	var pending chain.BlockID
-	if err := pending.UnmarshalJSON([]byte(`"pending"`)); err != nil {
+	var now chain.BlockID
+	if err := now.UnmarshalJSON([]byte(`"pre_confirmed"`)); err != nil {
 		return ocrtypes.ConfigDigest{}, err
 	}
-	details, failure := f.chain.View(0).Call(pending, chain.Call{To: f.address, Selector: aggregator.Selector("latest_config_details"), Calldata: []stark.Felt{}})
+	details, failure := f.chain.View(chain.Version10, 0).Call(now, chain.Call{To: f.address, Selector: aggregator.Selector("latest_config_details"), Calldata: []stark.Felt{}})
 	if failure != nil {
 		return ocrtypes.ConfigDigest{}, fmt.Errorf("read the feed's configuration: %w", failure)
 	}

@@ -64,12 +64,16 @@ func Deploy(c *chain.Chain, settings Settings) (*Feed, error) {
 // Address is where the feed's contract stands.
 func (f *Feed) Address() stark.Felt { return f.address }
 
-// Call asks a view of the feed at the pending block.
+// Call asks a view of the feed at the block that is being made.
 func (f *Feed) Call(ctx context.Context, url, view string) ([]stark.Felt, error) {
+	tag, err := preConfirmed(ctx, url)
+	if err != nil {
+		return nil, fmt.Errorf("ask the feed %s for %s: %w", f.address, view, err)
+	}
 	var answer []stark.Felt
-	err := call(ctx, url, &answer, "starknet_call", map[string]any{
+	err = call(ctx, url, &answer, "starknet_call", map[string]any{
 		"contract_address": f.address, "entry_point_selector": aggregator.Selector(view), "calldata": []stark.Felt{},
-	}, "pending")
+	}, tag)
 	if err != nil {
 		return nil, fmt.Errorf("ask the feed %s for %s: %w", f.address, view, err)
 	}

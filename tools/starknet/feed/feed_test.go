@@ -36,11 +36,11 @@ type fixture struct {
 	url     string
 }
 
-func newFixture(t *testing.T) *fixture {
+func newFixture(t *testing.T, versions ...chain.Version) *fixture {
 	t.Helper()
 	c, err := chain.New(chain.Settings{BlockTime: -1})
 	check(t, err)
-	network, err := rpc.Start(c, rpc.Settings{})
+	network, err := rpc.Start(c, rpc.Settings{Versions: versions})
 	check(t, err)
 	t.Cleanup(func() {
 		c.Close()
@@ -77,10 +77,19 @@ func (f *fixture) send(t *testing.T, epoch uint32, round uint8, observations ...
 	return err
 }
 
-// TestWatch sends reports into complete and pending blocks and finds each once, in order.
+// TestWatch sends reports into complete blocks and the one that is being made, and finds each once, in order.
 func TestWatch(t *testing.T) {
 	t.Parallel()
-	f := newFixture(t)
+	for _, version := range []chain.Version{chain.Version8, chain.Version9, chain.Version10} {
+		t.Run(version.Spec(), func(t *testing.T) {
+			t.Parallel()
+			testWatch(t, version)
+		})
+	}
+}
+
+func testWatch(t *testing.T, version chain.Version) {
+	f := newFixture(t, version)
 	check(t, f.send(t, 1, 2, 10, 20, 30))
 	if err := f.send(t, 1, 2, 10, 20, 30); err == nil || !strings.Contains(err.Error(), "stale report") {
 		t.Errorf("a report twice: %v, want stale report", err)
@@ -94,7 +103,7 @@ func TestWatch(t *testing.T) {
 	err := f.feed.Watch(ctx, f.url, func(transmission Transmission) error {
 		got = append(got, transmission)
 		switch len(got) {
-		case 2: // pending ones become complete, and are not seen again
+		case 2: // what is not complete becomes it, and is not seen again
 			f.chain.MakeBlock()
 			f.chain.MakeBlock()
 			return f.send(t, 0x01020304, 6, 10, 26, 30)

@@ -14,7 +14,7 @@ import (
 	"github.com/loop-plugins/loop/tools/starknet/chain"
 )
 
-// pollPeriod is how often a node is asked for new events. A transmission shows in the pending block at once.
+// pollPeriod is how often a node is asked for new events. A transmission shows at once in the block that is being made.
 const pollPeriod = 100 * time.Millisecond
 
 // Transmission is a report that the feed's contract took: one NewTransmission event.
@@ -78,11 +78,15 @@ func (f *Feed) Watch(ctx context.Context, url string, take func(Transmission) er
 
 // Transmissions reads the feed's transmissions from a block on.
 func (f *Feed) Transmissions(ctx context.Context, url string, from uint64) ([]Transmission, error) {
+	tag, err := preConfirmed(ctx, url)
+	if err != nil {
+		return nil, err
+	}
 	var all []Transmission
 	token := ""
 	for {
 		filter := map[string]any{
-			"from_block": map[string]any{"block_number": from}, "to_block": "pending", "address": f.address,
+			"from_block": map[string]any{"block_number": from}, "to_block": tag, "address": f.address,
 			"keys": [][]stark.Felt{{aggregator.Selector("NewTransmission")}}, "chunk_size": 100,
 		}
 		if token != "" {

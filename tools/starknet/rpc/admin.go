@@ -11,7 +11,7 @@ import (
 
 // adminMethods are those that a healthy node serves, and those that change the network from outside.
 func (n *Network) adminMethods() map[string]method {
-	all := methods(n.chain, func() chain.View { return n.chain.View(0) }, n.chain.Add)
+	all := methods(n.chain, n.version, func() chain.View { return n.chain.View(n.version, 0) }, n.chain.Add)
 	all["loop_fund"] = method{parameters: []string{"address", "amount"}, call: func(args arguments) (any, *chain.Failure) {
 		var address stark.Felt
 		var amount chain.Quantity

@@ -23,6 +23,7 @@ type Fault struct {
 	//   "refuse"   it refuses the next Transactions with the error Code
 	//   "reject"   it takes the next Transactions, and rejects them later
 	//   "drop"     it takes the next Transactions, and loses them
+	//   "lose"     it takes the next Transactions, and goes on to call them RECEIVED though the sequencer has dropped them
 	//   "mute"     it takes the next Transactions, and cuts the connection instead of an answer
 	Kind         string `json:"kind"`
 	Status       int    `json:"status,omitempty"`
@@ -33,7 +34,7 @@ type Fault struct {
 
 func (f Fault) check() error {
 	switch f.Kind {
-	case "", "down", "hang", "garbage", "html", "lag", "reject", "drop", "mute":
+	case "", "down", "hang", "garbage", "html", "lag", "reject", "drop", "lose", "mute":
 	case "status":
 		if f.Status < 200 || f.Status > 599 {
 			return fmt.Errorf("the fault status wants a status of HTTP from 200 to 599, not %d", f.Status)
@@ -51,6 +52,7 @@ func (f Fault) check() error {
 // Node is one node of a network.
 type Node struct {
 	chain    *chain.Chain
+	version  chain.Version
 	listener listener
 
 	failing sync.Mutex // one change of the fault at a time
@@ -112,7 +114,7 @@ func (n *Node) spend() Fault {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	switch n.fault.Kind {
-	case "refuse", "reject", "drop", "mute":
+	case "refuse", "reject", "drop", "lose", "mute":
 		if n.fault.Transactions > 0 {
 			n.fault.Transactions--
 			return n.fault
@@ -163,13 +165,15 @@ func (n *Node) serve(w http.ResponseWriter, r *http.Request) {
 			return n.chain.Reject(inv, "Rejected on demand.")
 		case "drop":
 			return n.chain.Check(inv)
+		case "lose":
+			return n.chain.Lose(inv)
 		case "mute":
 			muted = true
 		}
 		return n.chain.Add(inv)
 	}
-	view := func() chain.View { return n.chain.View(fault.Blocks) }
-	served := methods(n.chain, view, add)
+	view := func() chain.View { return n.chain.View(n.version, fault.Blocks) }
+	served := methods(n.chain, n.version, view, add)
 	if fault.Kind == "error" {
 		for name, m := range served {
 			m.call = func(arguments) (any, *chain.Failure) { return nil, chain.Fail(fault.Code) }

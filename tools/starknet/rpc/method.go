@@ -10,10 +10,11 @@ import (
 // maxEstimates is how many transactions are estimated at once.
 const maxEstimates = 100
 
-// methods are those of Starknet that a node serves. view is asked at each call how far the node sees; add takes transactions.
-func methods(c *chain.Chain, view func() chain.View, add func(chain.Invoke) (stark.Felt, *chain.Failure)) map[string]method {
+// methods are those of Starknet that a node of a version serves. view is asked at each call how far the node sees; add
+// takes transactions.
+func methods(c *chain.Chain, version chain.Version, view func() chain.View, add func(chain.Invoke) (stark.Felt, *chain.Failure)) map[string]method {
 	return map[string]method{
-		"starknet_specVersion": {call: func(arguments) (any, *chain.Failure) { return specVersion, nil }},
+		"starknet_specVersion": {call: func(arguments) (any, *chain.Failure) { return version.Spec(), nil }},
 		"starknet_chainId":     {call: func(arguments) (any, *chain.Failure) { return c.ID(), nil }},
 		"starknet_syncing":     {call: func(arguments) (any, *chain.Failure) { return false, nil }},
 		"starknet_blockNumber": {call: func(arguments) (any, *chain.Failure) {
@@ -76,7 +77,7 @@ func methods(c *chain.Chain, view func() chain.View, add func(chain.Invoke) (sta
 				return nil, failure
 			}
 			hash, failure := add(inv)
-			return orFailure(map[string]any{"transaction_hash": hash}, failure)
+			return orFailure(map[string]any{"transaction_hash": hash}, version.Failure(failure))
 		}},
 		"starknet_getTransactionStatus": ofTransaction(func(hash stark.Felt) (any, *chain.Failure) { return orFailure(view().Status(hash)) }),
 		"starknet_getTransactionReceipt": ofTransaction(func(hash stark.Felt) (any, *chain.Failure) {

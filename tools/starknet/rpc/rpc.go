@@ -1,4 +1,5 @@
-// Package rpc serves a network of package chain as nodes of Starknet do, by JSON-RPC 0.8 over HTTP, and has the nodes fail on demand.
+// Package rpc serves a network of package chain as nodes of Starknet do, by JSON-RPC 0.8, 0.9 or 0.10 over HTTP, and
+// has the nodes fail on demand.
 //
 // It must not know what stands on the network.
 package rpc
@@ -10,27 +11,30 @@ import (
 	"github.com/loop-plugins/loop/tools/starknet/chain"
 )
 
-// specVersion is the version of Starknet's JSON-RPC that nodes serve.
-const specVersion = "0.8.1"
-
 // Settings say what to serve.
 type Settings struct {
 	// Nodes is how many nodes serve the network; 0: one.
 	Nodes int
+	// Versions of the JSON-RPC that the nodes serve, which take them in turn; none: the newest.
+	Versions []chain.Version
 }
 
 // Network is a chain with nodes that serve it on free ports of 127.0.0.1. Close ends the nodes, and not the chain.
 type Network struct {
-	chain *chain.Chain
-	nodes []*Node
-	admin *listener
+	chain   *chain.Chain
+	version chain.Version // of the first node, and of the admin's
+	nodes   []*Node
+	admin   *listener
 }
 
 // Start serves a chain.
 func Start(c *chain.Chain, settings Settings) (*Network, error) {
-	n := &Network{chain: c}
-	for range max(settings.Nodes, 1) {
-		node := &Node{chain: c}
+	if len(settings.Versions) == 0 {
+		settings.Versions = []chain.Version{chain.Version10}
+	}
+	n := &Network{chain: c, version: settings.Versions[0]}
+	for i := range max(settings.Nodes, 1) {
+		node := &Node{chain: c, version: settings.Versions[i%len(settings.Versions)]}
 		n.nodes = append(n.nodes, node)
 		if err := node.start(); err != nil {
 			return nil, errors.Join(err, n.Close())
@@ -52,7 +56,7 @@ func (n *Network) URLs() []string {
 	return urls
 }
 
-// AdminURL serves what a node serves, without faults, and the methods that begin with loop_.
+// AdminURL serves what the first node serves, without faults, and the methods that begin with loop_.
 func (n *Network) AdminURL() string { return n.admin.url() }
 
 // Fail gives a node a fault in the place of the one that it had. The zero Fault heals it.

@@ -23,13 +23,16 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-func start(t *testing.T, nodes int) *Network {
+// versions are those that nodes serve.
+var versions = []chain.Version{chain.Version8, chain.Version9, chain.Version10}
+
+func start(t *testing.T, nodes int, versions ...chain.Version) *Network {
 	t.Helper()
 	c, err := chain.New(chain.Settings{BlockTime: -1})
 	if err != nil {
 		t.Fatal(err)
 	}
-	n, err := Start(c, Settings{Nodes: nodes})
+	n, err := Start(c, Settings{Nodes: nodes, Versions: versions})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -90,7 +93,7 @@ func TestFraming(t *testing.T) {
 	t.Parallel()
 	url := start(t, 1).URLs()[0]
 	for name, test := range map[string]struct{ body, want string }{
-		"no parameters":         {`{"jsonrpc":"2.0","id":7,"method":"starknet_specVersion"}`, `{"jsonrpc":"2.0","id":7,"result":"0.8.1"}`},
+		"no parameters":         {`{"jsonrpc":"2.0","id":7,"method":"starknet_specVersion"}`, `{"jsonrpc":"2.0","id":7,"result":"0.10.3-rc.0"}`},
 		"an id of text":         {`{"jsonrpc":"2.0","id":"a","method":"starknet_chainId","params":[]}`, `{"jsonrpc":"2.0","id":"a","result":"0x4c4f4f505f4445564e4554"}`},
 		"named parameters":      {`{"jsonrpc":"2.0","id":1,"method":"starknet_getNonce","params":{"contract_address":"0x1","block_id":"latest"}}`, `{"jsonrpc":"2.0","id":1,"error":{"code":20,"message":"Contract not found"}}`},
 		"a result of false":     {`{"jsonrpc":"2.0","id":1,"method":"starknet_syncing"}`, `{"jsonrpc":"2.0","id":1,"result":false}`},
@@ -134,7 +137,26 @@ func TestFraming(t *testing.T) {
 // TestCodes asks for what is not there.
 func TestCodes(t *testing.T) {
 	t.Parallel()
-	n := start(t, 1)
+	for _, version := range versions {
+		t.Run(version.Spec(), func(t *testing.T) {
+			t.Parallel()
+			testCodes(t, version)
+		})
+	}
+}
+
+func testCodes(t *testing.T, version chain.Version) {
+	n := start(t, 1, version)
+	now := version.PreConfirmed()
+	others := map[string]int{"pending": -32602, "pre_confirmed": 0, "l1_accepted": 24}
+	if version == chain.Version8 {
+		others = map[string]int{"pending": 0, "pre_confirmed": -32602, "l1_accepted": -32602}
+	}
+	for tag, want := range others {
+		if _, code := ask(t, n.URLs()[0], "starknet_getBlockWithTxHashes", tag); code != want {
+			t.Errorf("the block %s: code %d, want %d", tag, code, want)
+		}
+	}
 	url, token := n.URLs()[0], chain.FeeToken()
 	call := func(to stark.Felt, selector string, calldata ...string) any {
 		return map[string]any{"contract_address": to, "entry_point_selector": selector, "calldata": append([]string{}, calldata...)}
@@ -146,11 +168,11 @@ func TestCodes(t *testing.T) {
 		want   int
 	}{
 		"a call":                     {"starknet_call", []any{call(token, balanceOf, "0x1"), "latest"}, 0},
-		"a call of nobody":           {"starknet_call", []any{call(stark.FromUint64(1), balanceOf), "pending"}, 20},
-		"a call of nothing":          {"starknet_call", []any{call(token, "0x1"), "pending"}, 21},
-		"a call that fails":          {"starknet_call", []any{call(token, balanceOf), "pending"}, 40},
+		"a call of nobody":           {"starknet_call", []any{call(stark.FromUint64(1), balanceOf), now}, 20},
+		"a call of nothing":          {"starknet_call", []any{call(token, "0x1"), now}, 21},
+		"a call that fails":          {"starknet_call", []any{call(token, balanceOf), now}, 40},
 		"a call of no block":         {"starknet_call", []any{call(token, balanceOf), map[string]any{"block_number": 99}}, 24},
-		"a call without calldata":    {"starknet_call", []any{map[string]any{"contract_address": token, "entry_point_selector": "0x1"}, "pending"}, -32602},
+		"a call without calldata":    {"starknet_call", []any{map[string]any{"contract_address": token, "entry_point_selector": "0x1"}, now}, -32602},
 		"a block of no sort":         {"starknet_getBlockWithTxHashes", []any{"newest"}, -32602},
 		"a block to come":            {"starknet_getBlockWithTxHashes", []any{map[string]any{"block_number": 99}}, 24},
 		"a class":                    {"starknet_getClassHashAt", []any{"latest", token}, 0},
@@ -163,8 +185,8 @@ func TestCodes(t *testing.T) {
 		"a transaction to estimate":  {"starknet_addInvokeTransaction", []any{map[string]any{"type": "INVOKE", "version": "0x100000000000000000000000000000003"}}, 61},
 		"a transaction of no type":   {"starknet_addInvokeTransaction", []any{map[string]any{"type": "DECLARE", "version": "0x3"}}, -32602},
 		"a transaction of nothing":   {"starknet_addInvokeTransaction", []any{map[string]any{"type": "INVOKE", "version": "0x3"}}, -32602},
-		"an estimate of nothing":     {"starknet_estimateFee", []any{[]any{}, []any{}, "pending"}, 0},
-		"an estimate of a flag":      {"starknet_estimateFee", []any{[]any{}, []any{"SKIP_FEE_CHARGE"}, "pending"}, -32602},
+		"an estimate of nothing":     {"starknet_estimateFee", []any{[]any{}, []any{}, now}, 0},
+		"an estimate of a flag":      {"starknet_estimateFee", []any{[]any{}, []any{"SKIP_FEE_CHARGE"}, now}, -32602},
 		"events without a filter":    {"starknet_getEvents", []any{}, -32602},
 		"events in large chunks":     {"starknet_getEvents", []any{map[string]any{"chunk_size": 2000}}, 31},
 		"events by a wrong token":    {"starknet_getEvents", []any{map[string]any{"chunk_size": 2, "continuation_token": "x"}}, 33},
@@ -285,6 +307,19 @@ func TestHang(t *testing.T) {
 
 func TestFaultsOfTransactions(t *testing.T) {
 	t.Parallel()
+	for _, version := range versions {
+		t.Run(version.Spec(), func(t *testing.T) {
+			t.Parallel()
+			testFaultsOfTransactions(t, version)
+		})
+	}
+}
+
+func testFaultsOfTransactions(t *testing.T, version chain.Version) {
+	executed, rejected := "PRE_CONFIRMED", "unknown"
+	if version == chain.Version8 {
+		executed, rejected = "ACCEPTED_ON_L2", "REJECTED"
+	}
 	status := func(t *testing.T, n *Network, hash stark.Felt) string {
 		t.Helper()
 		result, code := ask(t, n.URLs()[0], "starknet_getTransactionStatus", hash)
@@ -298,16 +333,17 @@ func TestFaultsOfTransactions(t *testing.T) {
 		return s.Finality
 	}
 	for kind, test := range map[string]struct {
-		code, next int
-		status     string
+		code   int
+		status string
 	}{
-		"refuse": {55, 0, "unknown"},
-		"reject": {0, 59, "REJECTED"},
-		"drop":   {0, 0, "unknown"},
+		"refuse": {55, "unknown"},
+		"reject": {0, rejected},
+		"drop":   {0, "unknown"},
+		"lose":   {0, "RECEIVED"},
 	} {
 		t.Run(kind, func(t *testing.T) {
 			t.Parallel()
-			n := start(t, 1)
+			n := start(t, 1, version)
 			if err := n.Fail(0, Fault{Kind: kind, Code: 55, Transactions: 1}); err != nil {
 				t.Fatal(err)
 			}
@@ -318,14 +354,14 @@ func TestFaultsOfTransactions(t *testing.T) {
 			if got := status(t, n, hashOf(t, n, text)); got != test.status {
 				t.Errorf("status %s, want %s", got, test.status)
 			}
-			if _, code := ask(t, n.URLs()[0], "starknet_addInvokeTransaction", text); code != test.next {
-				t.Errorf("again: code %d, want %d", code, test.next)
+			if _, code := ask(t, n.URLs()[0], "starknet_addInvokeTransaction", text); code != 0 {
+				t.Errorf("again: code %d", code)
 			}
 		})
 	}
 	t.Run("mute", func(t *testing.T) {
 		t.Parallel()
-		n := start(t, 1)
+		n := start(t, 1, version)
 		if err := n.Fail(0, Fault{Kind: "mute", Transactions: 1}); err != nil {
 			t.Fatal(err)
 		}
@@ -337,8 +373,8 @@ func TestFaultsOfTransactions(t *testing.T) {
 		if _, answer, err := post(t.Context(), n.URLs()[0], string(body)); err == nil {
 			t.Errorf("it answered %s", answer)
 		}
-		if got := status(t, n, hashOf(t, n, text)); got != "ACCEPTED_ON_L2" {
-			t.Errorf("status %s, want ACCEPTED_ON_L2", got)
+		if got := status(t, n, hashOf(t, n, text)); got != executed {
+			t.Errorf("status %s, want %s", got, executed)
 		}
 		if _, code := ask(t, n.URLs()[0], "starknet_addInvokeTransaction", oneShot(t, n, 1)); code != 0 {
 			t.Errorf("the next: code %d", code)
@@ -346,7 +382,7 @@ func TestFaultsOfTransactions(t *testing.T) {
 	})
 	t.Run("lag", func(t *testing.T) {
 		t.Parallel()
-		n := start(t, 2)
+		n := start(t, 2, version)
 		if err := n.Fail(0, Fault{Kind: "lag", Blocks: 1}); err != nil {
 			t.Fatal(err)
 		}
@@ -384,11 +420,11 @@ func TestAdmin(t *testing.T) {
 	}
 	account := must("loop_deployAccount", key.Public(), "0x5")
 	must("loop_fund", account, "0x7")
-	if got := must("starknet_call", map[string]any{"contract_address": chain.FeeToken(), "entry_point_selector": "0x35a73cd311a05d46deda634c5ee045db92f811b4e74bca4437fcb5302b7af33", "calldata": []string{account}}, "pending"); got != `["0xc","0x0"]` {
+	if got := must("starknet_call", map[string]any{"contract_address": chain.FeeToken(), "entry_point_selector": "0x35a73cd311a05d46deda634c5ee045db92f811b4e74bca4437fcb5302b7af33", "calldata": []string{account}}, "pre_confirmed"); got != `["0xc","0x0"]` {
 		t.Errorf("balance %s, want 12", got)
 	}
 	must("loop_pushNonce", account, 3)
-	if got := must("starknet_getNonce", "pending", account); got != "0x3" {
+	if got := must("starknet_getNonce", "pre_confirmed", account); got != "0x3" {
 		t.Errorf("nonce %s, want 0x3", got)
 	}
 	feed := must("loop_deployAggregator", map[string]any{"min_answer": "0x1", "max_answer": "0x64", "description": "x"})
@@ -404,8 +440,8 @@ func TestAdmin(t *testing.T) {
 		t.Errorf("block %s, want 3", got)
 	}
 	must("loop_setGasPrices", "0x1", "0x2", "0x3")
-	if got := must("starknet_getBlockWithTxHashes", "pending"); !strings.Contains(got, `"l2_gas_price":{"price_in_fri":"0x2"`) {
-		t.Errorf("the pending block is %s", got)
+	if got := must("starknet_getBlockWithTxHashes", "pre_confirmed"); !strings.Contains(got, `"l2_gas_price":{"price_in_fri":"0x2"`) {
+		t.Errorf("the block that is being made is %s", got)
 	}
 	must("loop_hold", true)
 	must("starknet_addInvokeTransaction", oneShot(t, n, 2)) // the owner has configured twice
@@ -434,6 +470,33 @@ func TestAdmin(t *testing.T) {
 	}
 }
 
+// TestVersionsInTurn has nodes of two versions show one network.
+func TestVersionsInTurn(t *testing.T) {
+	t.Parallel()
+	n := start(t, 3, chain.Version8, chain.Version10)
+	text := oneShot(t, n, 0)
+	if _, code := ask(t, n.URLs()[0], "starknet_addInvokeTransaction", text); code != 0 {
+		t.Fatalf("code %d", code)
+	}
+	for i, want := range []string{"0.8.1 ACCEPTED_ON_L2", "0.10.3-rc.0 PRE_CONFIRMED", "0.8.1 ACCEPTED_ON_L2"} {
+		var version string
+		var status chain.Status
+		for method, into := range map[string]any{"starknet_specVersion": &version, "starknet_getTransactionStatus": &status} {
+			var params []any
+			if into == &status {
+				params = []any{hashOf(t, n, text)}
+			}
+			result, _ := ask(t, n.URLs()[i], method, params...)
+			if err := json.Unmarshal(result, into); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if got := version + " " + status.Finality; got != want {
+			t.Errorf("node %d: %s, want %s", i, got, want)
+		}
+	}
+}
+
 // FuzzRequest looks for requests that break a node. The answer to each is JSON or nothing.
 func FuzzRequest(f *testing.F) {
 	c, err := chain.New(chain.Settings{BlockTime: -1})
@@ -446,8 +509,8 @@ func FuzzRequest(f *testing.F) {
 	n.nodes = []*Node{node}
 	methods := n.adminMethods()
 	delete(methods, "loop_createBlock") // it may be told to make many
-	f.Add([]byte(`{"jsonrpc":"2.0","id":1,"method":"starknet_getEvents","params":[{"from_block":{"block_number":0},"to_block":"pending","keys":[["0x1"]],"chunk_size":1,"continuation_token":"0-0"}]}`))
-	f.Add([]byte(`[{"jsonrpc":"2.0","id":1,"method":"starknet_call","params":{"request":{"contract_address":"0x1","entry_point_selector":"0x2","calldata":["0x3"]},"block_id":"pending"}}]`))
+	f.Add([]byte(`{"jsonrpc":"2.0","id":1,"method":"starknet_getEvents","params":[{"from_block":{"block_number":0},"to_block":"pre_confirmed","keys":[["0x1"]],"chunk_size":1,"continuation_token":"0-0"}]}`))
+	f.Add([]byte(`[{"jsonrpc":"2.0","id":1,"method":"starknet_call","params":{"request":{"contract_address":"0x1","entry_point_selector":"0x2","calldata":["0x3"]},"block_id":"pre_confirmed"}}]`))
 	f.Add([]byte(`{"jsonrpc":"2.0","id":1,"method":"starknet_addInvokeTransaction","params":[{"type":"INVOKE","version":"0x3","sender_address":"0x1","calldata":["0x1","0x2"],"nonce":"0x0","signature":["0x1","0x2"],"resource_bounds":{"l1_gas":{"max_amount":"0x1","max_price_per_unit":"0x1"},"l2_gas":{"max_amount":"0x1","max_price_per_unit":"0x1"},"l1_data_gas":{"max_amount":"0x1","max_price_per_unit":"0x1"}},"tip":"0x0","paymaster_data":[],"account_deployment_data":[],"nonce_data_availability_mode":"L1","fee_data_availability_mode":"L1"}]}`))
 	f.Add([]byte(`{"jsonrpc":"2.0","id":1,"method":"starknet_estimateFee","params":[[{"type":"INVOKE","version":"0x100000000000000000000000000000003"}],["SKIP_VALIDATE"],"latest"]}`))
 	f.Add([]byte(`{"jsonrpc":"2.0","id":1,"method":"loop_deployAggregator","params":[{"min_answer":"0x1","max_answer":"0x2","billing":{}}]}`))

@@ -21,7 +21,7 @@ type evm struct {
 	feed  *chain.Feed
 }
 
-func newEVM(string) (ledger, error) { return &evm{}, nil }
+func newEVM(_ Config, _ string) (ledger, error) { return &evm{}, nil }
 
 func (e *evm) open(ctx context.Context) (err error) {
 	if e.chain, err = chain.Start(); err != nil {

@@ -69,7 +69,7 @@ type kind struct {
 	unit     string
 	template func() *job.Template
 	// ledger makes the chain; bin is the folder of the programs.
-	ledger func(bin string) (ledger, error)
+	ledger func(config Config, bin string) (ledger, error)
 }
 
 // decimals are those of the answers of all feeds.

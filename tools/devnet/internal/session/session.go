@@ -30,6 +30,8 @@ const DefaultMaxDurationQuery = 200 * time.Millisecond
 type Config struct {
 	// Chain is "evm", "solana" or "starknet"; empty: the first.
 	Chain string
+	// StarknetRPC is the version of the JSON-RPC that Starknet's node serves: 0.8, 0.9 or 0.10; empty: the last.
+	StarknetRPC string
 	// MaxDurationQuery is the longest time of a query in the feed's configuration. With 0, as real feeds have it, nodes take
 	// a minimum of their own.
 	MaxDurationQuery time.Duration
@@ -171,6 +173,8 @@ func (n *network) prepare(ctx context.Context) error {
 	}
 	config.Chain, n.result.Chain = n.kind.name, n.kind.name
 	switch {
+	case config.StarknetRPC != "" && config.Chain != chainStarknet:
+		return fmt.Errorf("--starknet-rpc is %s, but --chain is %s; leave one of them out", config.StarknetRPC, config.Chain)
 	case config.Nodes < chain.MinOracles || config.Nodes > n.kind.maxOracles:
 		return fmt.Errorf("--nodes is %d, but a feed takes %d to %d oracles", config.Nodes, chain.MinOracles, n.kind.maxOracles)
 	case config.MaxDurationQuery < 0:
@@ -292,7 +296,7 @@ func (n *network) open(ctx context.Context) error {
 	if n.folder, err = makeFolder(); err != nil {
 		return err
 	}
-	if n.ledger, err = n.kind.ledger(filepath.Dir(n.binaries.node)); err != nil {
+	if n.ledger, err = n.kind.ledger(n.config, filepath.Dir(n.binaries.node)); err != nil {
 		return err
 	}
 	if err = n.ledger.open(ctx); err != nil {

@@ -386,6 +386,7 @@ func TestRunRefuses(t *testing.T) {
 		"three nodes":     {func(c *Config) { c.Nodes = 3 }, "--nodes is 3, but a feed takes 4 to 31 oracles"},
 		"too many nodes":  {func(c *Config) { c.Nodes = 32 }, "--nodes is 32"},
 		"another chain":   {func(c *Config) { c.Chain = "bitcoin" }, `--chain is "bitcoin"; the chains are evm, solana and starknet`},
+		"version on EVM":  {func(c *Config) { c.StarknetRPC = "0.9" }, "--starknet-rpc is 0.9, but --chain is evm; leave one of them out"},
 		"many on Solana":  {func(c *Config) { c.Chain, c.Nodes = "solana", 20 }, "--nodes is 20, but a feed takes 4 to 19 oracles"},
 		"no relayer":      {func(c *Config) { c.Chain = "solana" }, "loop-solana not found: run `make build`"},
 		"query":           {func(c *Config) { c.MaxDurationQuery = -1 }, "--max-duration-query is -1ns; give 0 or a time above it"},

@@ -34,7 +34,7 @@ type solanaLedger struct {
 	members []int
 }
 
-func newSolana(bin string) (ledger, error) {
+func newSolana(_ Config, bin string) (ledger, error) {
 	return &solanaLedger{dir: filepath.Join(bin, "solana")}, nil
 }
 

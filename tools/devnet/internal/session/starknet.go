@@ -20,6 +20,7 @@ const starknetOracles = feed.MaxOracles
 
 // starknetLedger is a model of a Starknet network, with a feed and one node of its own.
 type starknetLedger struct {
+	version chain.Version
 	chain   *chain.Chain
 	network *rpc.Network
 	feed    *feed.Feed
@@ -29,13 +30,23 @@ type starknetLedger struct {
 	keys map[stark.Felt]string
 }
 
-func newStarknet(string) (ledger, error) { return &starknetLedger{keys: map[stark.Felt]string{}}, nil }
+func newStarknet(config Config, _ string) (ledger, error) {
+	s := &starknetLedger{keys: map[stark.Felt]string{}}
+	if config.StarknetRPC == "" {
+		return s, nil
+	}
+	var err error
+	if s.version, err = chain.ParseVersion(config.StarknetRPC); err != nil {
+		return nil, fmt.Errorf("--starknet-rpc: %w", err)
+	}
+	return s, nil
+}
 
 func (s *starknetLedger) open(context.Context) (err error) {
 	if s.chain, err = chain.New(chain.Settings{}); err != nil {
 		return err
 	}
-	if s.network, err = rpc.Start(s.chain, rpc.Settings{}); err != nil {
+	if s.network, err = rpc.Start(s.chain, rpc.Settings{Versions: []chain.Version{s.version}}); err != nil {
 		return err
 	}
 	s.feed, err = feed.Deploy(s.chain, feed.Settings{})

@@ -12,7 +12,11 @@ import (
 // TestStarknet opens and closes a chain, whose account of a key is where the job says that it is.
 func TestStarknet(t *testing.T) {
 	t.Parallel()
-	s := &starknetLedger{keys: map[stark.Felt]string{}}
+	made, err := newStarknet(Config{}, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := made.(*starknetLedger)
 	if err := s.open(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -45,5 +49,25 @@ func TestStarknet(t *testing.T) {
 	s.keys[account.Address] = "0x1"
 	if mine, other := s.keyOf(account.Address), s.keyOf(stark.FromUint64(7)); mine != "0x1" || other != "0x7" {
 		t.Errorf("the keys of accounts are %s and %s, want 0x1 and 0x7", mine, other)
+	}
+}
+
+// TestStarknetVersion holds that the node serves the version that was asked for, and what is said of those that there
+// are not.
+func TestStarknetVersion(t *testing.T) {
+	t.Parallel()
+	for asked, want := range map[string]string{"": "0.10.3-rc.0", "0.10": "0.10.3-rc.0", "0.9": "0.9.0", "0.8": "0.8.1"} {
+		made, err := newStarknet(Config{StarknetRPC: asked}, "")
+		if err != nil {
+			t.Errorf("%q: %v", asked, err)
+			continue
+		}
+		if got := made.(*starknetLedger).version.Spec(); got != want {
+			t.Errorf("%q: the node serves %s, want %s", asked, got, want)
+		}
+	}
+	const want = `--starknet-rpc: the version "0.7" of the JSON-RPC is not known; give 0.8, 0.9 or 0.10`
+	if _, err := newStarknet(Config{StarknetRPC: "0.7"}, ""); err == nil || err.Error() != want {
+		t.Errorf("0.7: %v, want %s", err, want)
 	}
 }

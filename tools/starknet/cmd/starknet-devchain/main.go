@@ -25,7 +25,7 @@ import (
 	"github.com/loop-plugins/loop/tools/starknet/rpc"
 )
 
-const long = `Starknet-devchain runs a network on this machine that answers as Starknet does: nodes with JSON-RPC 0.8, and on it
+const long = `Starknet-devchain runs a network on this machine that answers as Starknet does: nodes with JSON-RPC 0.8, 0.9 or 0.10, and on it
 accounts, the fee token and OCR2 feeds. It is a model in Go, not Cairo (tools/starknet/README.md says what holds it to that).
 
 It prints one line of JSON and ends when its standard input does:
@@ -56,6 +56,7 @@ func main() {
 // config is what a user chooses.
 type config struct {
 	chain                 chain.Settings
+	versions              []string
 	nodes, feeds, oracles int
 	maxDurationQuery      time.Duration
 }
@@ -72,6 +73,8 @@ func command(stdin io.Reader, stdout io.Writer) *cobra.Command {
 	flags.IntVar(&config.feeds, "feeds", 1, "number of feeds")
 	flags.IntVar(&config.oracles, "oracles", 4, "number of oracles, 4 to 31")
 	flags.IntVar(&config.nodes, "nodes", 1, "number of RPC nodes")
+	flags.StringSliceVar(&config.versions, "rpc", []string{"0.10"},
+		"versions of the JSON-RPC that the nodes serve, which take them in turn: 0.8, 0.9, 0.10")
 	flags.DurationVar(&config.chain.BlockTime, "block-time", time.Second, "time between blocks; negative: blocks come by loop_createBlock alone")
 	flags.Uint64Var(&config.chain.L1After, "l1-after", 0, "after how many more blocks a block is accepted on L1; 0: never")
 	flags.DurationVar(&config.maxDurationQuery, "max-duration-query", feed.DefaultTiming().MaxDurationQuery, "MaxDurationQuery in the feeds' configuration")
@@ -127,12 +130,20 @@ func run(ctx context.Context, config config, stdin io.Reader, stdout io.Writer) 
 		return fmt.Errorf("%d feeds of %d oracles on %d nodes are asked for; give 1 feed or more, of %d to %d oracles, on 1 node or more",
 			config.feeds, config.oracles, config.nodes, feed.MinOracles, feed.MaxOracles)
 	}
+	settings := rpc.Settings{Nodes: config.nodes}
+	for _, text := range config.versions {
+		version, err := chain.ParseVersion(text)
+		if err != nil {
+			return fmt.Errorf("--rpc: %w", err)
+		}
+		settings.Versions = append(settings.Versions, version)
+	}
 	d := &devchain{config: config, out: json.NewEncoder(stdout)}
 	if d.chain, err = chain.New(config.chain); err != nil {
 		return err
 	}
 	defer d.chain.Close()
-	if d.network, err = rpc.Start(d.chain, rpc.Settings{Nodes: config.nodes}); err != nil {
+	if d.network, err = rpc.Start(d.chain, settings); err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, d.network.Close()) }()
@@ -217,6 +228,7 @@ func (d *devchain) configure(ctx context.Context, number int) (feedJSON, error) 
 	}
 	count, _ := details[0].Uint64()
 	block, _ := details[1].Uint64()
+	d.chain.MakeBlock() // who reads at complete blocks finds it, too
 	return feedJSON{Address: f.Address(), ConfigDigest: digest.Hex(), ConfigCount: count, ConfigBlock: block}, nil
 }
 

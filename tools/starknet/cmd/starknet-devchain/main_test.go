@@ -17,7 +17,7 @@ func TestDevchain(t *testing.T) {
 	in, stdin := io.Pipe()
 	stdout, out := io.Pipe()
 	c := command(in, out)
-	c.SetArgs([]string{"--feeds", "2", "--nodes", "3", "--oracles", "7", "--chain-id", "SN_TEST"})
+	c.SetArgs([]string{"--feeds", "2", "--nodes", "3", "--oracles", "7", "--chain-id", "SN_TEST", "--rpc", "0.9,0.8"})
 	ended := make(chan error, 1)
 	go func() { ended <- c.ExecuteContext(t.Context()) }()
 	decoder := json.NewDecoder(bufio.NewReader(stdout))
@@ -53,11 +53,12 @@ func TestDevchainRefuses(t *testing.T) {
 		line string
 		want string
 	}{
-		"too few oracles":   {args: []string{"--oracles", "3"}, want: "4 to 31 oracles"},
-		"no feeds":          {args: []string{"--feeds", "0"}, want: "1 feed or more"},
-		"a name too long":   {args: []string{"--chain-id", strings.Repeat("x", 32)}, want: "31 of a short string"},
-		"a line of no sort": {line: "stop\n", want: `"stop"`},
-		"a feed of no sort": {line: "configure 1\n", want: "from 0 to 0"},
+		"too few oracles":      {args: []string{"--oracles", "3"}, want: "4 to 31 oracles"},
+		"a version of no sort": {args: []string{"--rpc", "0.10,0.7"}, want: `--rpc: the version "0.7" of the JSON-RPC is not known; give 0.8, 0.9 or 0.10`},
+		"no feeds":             {args: []string{"--feeds", "0"}, want: "1 feed or more"},
+		"a name too long":      {args: []string{"--chain-id", strings.Repeat("x", 32)}, want: "31 of a short string"},
+		"a line of no sort":    {line: "stop\n", want: `"stop"`},
+		"a feed of no sort":    {line: "configure 1\n", want: "from 0 to 0"},
 	} {
 		c := command(strings.NewReader(test.line), io.Discard)
 		c.SetArgs(test.args)
