@@ -631,6 +631,13 @@ func (d *fakeChain) add(in wireTx) (any, *rpcError) {
 		return nil, &rpcError{Code: 55, Message: "Account validation failed", Data: nested("is invalid")}
 	}
 	bound := in.Bounds["l2_gas"]
+	cost := new(big.Int)
+	for _, bound := range in.Bounds {
+		cost.Add(cost, new(big.Int).Mul(bound.Amount.Big(), bound.Price.Big()))
+	}
+	if cost.Cmp(d.balance) > 0 {
+		return nil, &rpcError{Code: 54, Message: "Account balance is smaller than the transaction's maximal fee"}
+	}
 	tx := &fakeTx{hash: hash, sender: in.Sender, nonce: nonce, calldata: in.Calldata, price: bound.Price.Big(), status: waits}
 	for i, other := range d.pool {
 		if other.sender != tx.sender || other.nonce != tx.nonce {

@@ -284,6 +284,23 @@ func testFaultsOfTransactions(t *testing.T, version string) {
 			s.mineUntil("the store is empty", func() bool { return len(s.x.keys()) == 0 })
 			s.p, _ = s.x.provider(s.chain, "again", s.f.address, s.me, s.f.oracles.transmitters[0])
 		}, 1},
+		"the account has no funds": {"TxTimeout = '100ms'\n", func(s *scene) {
+			s.set(func() { s.balance = new(big.Int) })
+			transmit(s, 1, 1)
+			added(s, 4) // within which the time is over for some attempts
+			want := "account " + s.me.String() + ": its transactions are refused: Account balance is smaller than the transaction's maximal fee; send it STRK"
+			if state, err := s.chain.ChainStatus(s.t.Context(), nil); err != nil || len(state.GetTroubles()) != 1 || state.GetTroubles()[0] != want {
+				s.t.Errorf("the chain's status says %v, %v, want %s", state.GetTroubles(), err, want)
+			}
+			if n := s.x.log.count("the account cannot pay for its transactions"); n != 1 {
+				s.t.Errorf("the log tells of it %d times", n)
+			}
+			s.set(func() { s.balance = big.NewInt(1e18) })
+			lands(s, 1)
+			if first := s.order[0]; first.price.Cmp(big.NewInt(150)) != 0 {
+				s.t.Errorf("it lands at the price %s, want that of the first attempt, 150", first.price)
+			}
+		}, 2},
 		"the node comes to serve another version": {"", func(s *scene) {
 			s.set(func() {
 				if s.version = newest; version == newest {

@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math/big"
+	"slices"
 	"sync"
 	"time"
 
@@ -49,13 +50,14 @@ type Account struct {
 	key      stark.Felt          // public key that signs what has no payload; zero: none is known yet
 	reverted map[string]struct{} // hashes of flights that the log has told of
 	trouble  string              // see Trouble
+	said     map[string]answer   // by hashes of what is under way
 }
 
 var _ relayer.Sender = (*Account)(nil)
 
 // New makes an account. It calls nobody.
 func New(settings Settings) *Account {
-	return &Account{settings: settings, reverted: map[string]struct{}{}}
+	return &Account{settings: settings, reverted: map[string]struct{}{}, said: map[string]answer{}}
 }
 
 // Use tells which key signs for the account from now on, for what no job asked for.
@@ -72,7 +74,8 @@ func (a *Account) Key() stark.Felt {
 	return a.key
 }
 
-// Trouble is what went wrong with the account's latest transaction, as a sentence; empty if nothing did.
+// Trouble is what went wrong with the account's latest transaction, or what it is refused for, as a sentence; empty if
+// nothing did.
 func (a *Account) Trouble() string {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -97,11 +100,19 @@ func (c Call) Encode() ([]byte, error) {
 	return payload, nil
 }
 
-// refusals are a node's answers by which it does not keep a transaction that no other node would take.
+// refusals are a node's answers by which it does not keep a transaction that no other node would take, and that no other
+// terms mend.
 var refusals = []endpoint.Code{
-	endpoint.CodeInsufficientResource, endpoint.CodeInsufficientBalance, endpoint.CodeValidationFailure, endpoint.CodeNonAccount,
-	endpoint.CodeUnsupportedVersion, endpoint.CodeFeeBelowMinimum,
+	endpoint.CodeValidationFailure, endpoint.CodeNonAccount, endpoint.CodeUnsupportedVersion,
 }
+
+// answer is what nodes said when a transaction was last sent.
+type answer int
+
+const (
+	taken answer = iota + 1 // one has it
+	cheap                   // all want more for it
+)
 
 // Send implements relayer.Sender: every node gets the transaction, since any one may keep it to itself.
 func (a *Account) Send(ctx context.Context, attempt relayer.Attempt) error {
@@ -117,14 +128,28 @@ func (a *Account) Send(ctx context.Context, attempt relayer.Attempt) error {
 		}
 		return err
 	})
-	if err == nil {
-		return nil
+	said := answer(0)
+	switch {
+	case err == nil:
+		said = taken
+	case sure && (endpoint.IsCode(err, endpoint.CodeInsufficientResource) || endpoint.IsCode(err, endpoint.CodeFeeBelowMinimum)):
+		said = cheap
+	case sure && endpoint.IsCode(err, endpoint.CodeInsufficientBalance):
+		err = fmt.Errorf("%w: %w: %w", relayer.ErrRefused, relayer.ErrUnfunded, a.refused(err, "; send it STRK"))
+	case sure && slices.ContainsFunc(refusals, func(code endpoint.Code) bool { return endpoint.IsCode(err, code) }):
+		err = fmt.Errorf("%w: %w", relayer.ErrRefused, a.refused(err, ""))
 	}
-	for _, code := range refusals {
-		if sure && endpoint.IsCode(err, code) {
-			return fmt.Errorf("%w: %w", relayer.ErrRefused, err)
-		}
-	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.said[attempt.Hash] = said
+	return err
+}
+
+// refused keeps why all nodes refuse the account's transactions, with what to do, and returns it.
+func (a *Account) refused(err error, advice string) error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.trouble = fmt.Sprintf("account %s: its transactions are refused: %v%s", a.settings.Address, err, advice)
 	return err
 }
 

@@ -176,6 +176,7 @@ func TestOutcome(t *testing.T) {
 		"another may take it":     {flight(0), []endpoint.Status{{}}, 6, 5, relayer.Outcome{}},
 		"in the mempool":          {flight(0), []endpoint.Status{received}, 5, 5, relayer.Outcome{}},
 		"not known yet":           {flight(0), []endpoint.Status{{}}, 5, 5, relayer.Outcome{}},
+		"in nobody's mempool":     {flight(61 * time.Second), []endpoint.Status{{}}, 5, 5, relayer.Outcome{}},
 		"rejected":                {flight(0), []endpoint.Status{rejected}, 5, 5, relayer.Outcome{Stuck: true}},
 		"rejected behind others":  {flight(0), []endpoint.Status{rejected}, 4, 4, relayer.Outcome{}},
 		"waits too long":          {flight(61 * time.Second), []endpoint.Status{received}, 5, 5, relayer.Outcome{Stuck: true}},
@@ -183,6 +184,21 @@ func TestOutcome(t *testing.T) {
 	} {
 		if diff := cmp.Diff(c.want, a.outcome(c.flight, c.statuses, c.next, c.complete)); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", name, diff)
+		}
+	}
+	for name, c := range map[string]struct {
+		said answer
+		age  time.Duration
+		want bool
+	}{
+		"taken, and waits":        {taken, 0, false},
+		"taken, and lost by now":  {taken, 61 * time.Second, true},
+		"too cheap":               {cheap, 0, true},
+		"refused for other terms": {0, 61 * time.Second, false},
+	} {
+		a.said["a"] = c.said
+		if got := a.outcome(flight(c.age), []endpoint.Status{{}}, 5, 5); got.Stuck != c.want {
+			t.Errorf("%s: %+v", name, got)
 		}
 	}
 }

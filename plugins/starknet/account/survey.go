@@ -3,6 +3,8 @@ package account
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -53,7 +55,8 @@ func (a *Account) learn(flights []relayer.Flight) {
 func (a *Account) survey(ctx context.Context, client *endpoint.Client, known uint64, flights []relayer.Flight, items []relayer.Item) (relayer.Survey, error) {
 	head := client.Head()
 	complete, err := client.Nonce(ctx, endpoint.Latest, a.settings.Address)
-	if err != nil && !endpoint.IsCode(err, endpoint.CodeContractNotFound) { // its contract may be as new as the block that is being made
+	// Its contract may be as new as the block that is being made.
+	if err != nil && !endpoint.IsCode(err, endpoint.CodeContractNotFound) {
 		return relayer.Survey{}, err
 	}
 	next, err := client.Nonce(ctx, endpoint.PreConfirmed, a.settings.Address)
@@ -145,8 +148,16 @@ func (a *Account) outcome(f relayer.Flight, statuses []endpoint.Status, next, co
 		return relayer.Outcome{}
 	}
 	last := len(f.Attempts) - 1
-	patience := a.settings.Timeout << min(last, 6)
-	return relayer.Outcome{Stuck: statuses[last].Rejected || time.Since(f.Attempts[last].Signed) > patience}
+	// What no node ever had, of an account without funds, say, is no better for other terms: it is sent again as it is.
+	said, had := a.answer(f.Attempts[last].Hash), slices.ContainsFunc(statuses, func(s endpoint.Status) bool { return s.Known })
+	late := time.Since(f.Attempts[last].Signed) > a.settings.Timeout<<min(last, 6)
+	return relayer.Outcome{Stuck: statuses[last].Rejected || said == cheap || late && (had || said == taken)}
+}
+
+func (a *Account) answer(hash string) answer {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.said[hash]
 }
 
 // report tells the log of each transaction that had no effect, once, and keeps what came of the latest.
@@ -176,6 +187,11 @@ func (a *Account) report(flights []relayer.Flight, statuses [][]endpoint.Status)
 		}
 	}
 	a.reverted = told
+	maps.DeleteFunc(a.said, func(hash string, _ answer) bool {
+		return !slices.ContainsFunc(flights, func(f relayer.Flight) bool {
+			return slices.ContainsFunc(f.Attempts, func(attempt relayer.Attempt) bool { return attempt.Hash == hash })
+		})
+	})
 }
 
 // verdict compares a report with what its contract holds. foreign tells that the contract shows another configuration.
