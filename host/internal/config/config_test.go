@@ -580,6 +580,45 @@ func TestStarknetChainTOML(t *testing.T) {
 	}
 }
 
+// A Starknet chain as the established node has it is taken, and named is what has no effect.
+func TestEstablishedStarknetChain(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(t.TempDir(), "node.toml")
+	if err := os.WriteFile(file, []byte(`[[Starknet]]
+ChainID = 'Ibiza-808'
+FeederURL = 'http://hunter2'
+Enabled = true
+OCR2CachePollPeriod = '5s'
+OCR2CacheTTL = '1m'
+RequestTimeout = '10s'
+TxTimeout = '10s'
+ConfirmationPoll = '5s'
+FeeEstimationMaxAttempts = 7
+[[Starknet.Nodes]]
+Name = 'primary'
+URL = 'http://stark.node'
+APIKey = 'key'
+`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	loaded, err := config.Load(file, environment(map[string]string{"HOME": "/h", "CL_PASSWORD_KEYSTORE": "pw"}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []string{file + ":3: Starknet.FeederURL has no effect: what became of a transaction is asked of the chain's " +
+		"own nodes, and no feeder gateway"}
+	var got []string
+	for _, warning := range loaded.Warnings {
+		got = append(got, warning.String())
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("warnings (-want +got):\n%s", diff)
+	}
+	if attempts := loaded.Starknet[0].FeeEstimationMaxAttempts; attempts != 7 {
+		t.Errorf("FeeEstimationMaxAttempts is %d, want 7", attempts)
+	}
+}
+
 func TestSolanaChainTOML(t *testing.T) {
 	t.Parallel()
 	loaded, err := config.Load("testdata/valid/node.toml", environment(nil))

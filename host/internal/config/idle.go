@@ -39,7 +39,7 @@ type idle struct {
 // idleKeys are by full path without indexes.
 var idleKeys = func() map[string]idle {
 	all := map[string]idle{}
-	for family, list := range map[string][]idle{"EVM": evmIdle, "Solana": solanaIdle} {
+	for family, list := range map[string][]idle{"EVM": evmIdle, "Solana": solanaIdle, "Starknet": starknetIdle} {
 		for _, idle := range list {
 			for _, key := range idle.keys {
 				all[family+"."+key] = idle

@@ -34,6 +34,12 @@ type StarknetNode struct {
 	APIKey Secret `comment:"Key that is sent with each call in the header x-apikey. Empty: none."`
 }
 
+// starknetIdle are the keys of the established node's Starknet chains that this relayer does not heed.
+var starknetIdle = []idle{{
+	keys: []string{"FeederURL"},
+	why:  "what became of a transaction is asked of the chain's own nodes, and no feeder gateway",
+}}
+
 func defaultStarknetChain() StarknetChain {
 	return StarknetChain{
 		Enabled: true, OCR2CachePollPeriod: seconds(5), OCR2CacheTTL: minutes(1), RequestTimeout: seconds(10), TxTimeout: minutes(1), ConfirmationPoll: seconds(5),
