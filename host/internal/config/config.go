@@ -76,7 +76,7 @@ type P2PV2 struct {
 	ListenAddresses      []string       `comment:"host:port pairs to listen on; at least one."`
 	AnnounceAddresses    []string       `comment:"host:port pairs that other nodes reach this one at. Default: ListenAddresses."`
 	DefaultBootstrappers []Bootstrapper `comment:"PeerID@host:port, or PeerID@host:port/host:port, for jobs that name none."`
-	DeltaDial            Duration       `comment:"Shortest time between two attempts to reach a peer, 10ms to 1m."`
+	DeltaDial            Duration       `comment:"Shortest time between two attempts to reach a peer, and longest that one takes: above the longest round trip, 10ms to 1m."`
 	DeltaReconcile       Duration       `comment:"How often addresses of peers are exchanged, 10ms to 10m."`
 }
 
@@ -156,7 +156,7 @@ func Default() *Config {
 			OutgoingMessageBufferSize: 32,
 			V2: P2PV2{
 				ListenAddresses: []string{"127.0.0.1:6690"}, AnnounceAddresses: []string{}, DefaultBootstrappers: []Bootstrapper{},
-				DeltaDial: Duration{Duration: 500 * time.Millisecond}, DeltaReconcile: seconds(1),
+				DeltaDial: seconds(3), DeltaReconcile: seconds(1),
 			},
 		},
 		OCR2: OCR2{
