@@ -49,7 +49,7 @@ func NewPeer(s PeerSettings) (*Peer, error) {
 	log := s.Logger.With("peer", id)
 	peer, err := networking.NewPeer(networking.PeerConfig{
 		PeerKeyring:          keys[0],
-		Logger:               &logger{slog: log, trace: s.TraceLogging},
+		Logger:               newPeerLogger(&logger{slog: log, trace: s.TraceLogging}),
 		V2ListenAddresses:    s.Config.V2.ListenAddresses,
 		V2AnnounceAddresses:  s.Config.V2.AnnounceAddresses,
 		V2DeltaReconcile:     s.Config.V2.DeltaReconcile.Duration,
