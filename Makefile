@@ -41,7 +41,7 @@ tidy: ## Give all modules the workspace's versions and tidy their go.mod files.
 
 # ---- Tests ----
 
-STEPS := prepare generated lint unit test-python standalone binaries race e2e solana-if-possible
+STEPS := prepare generated lint unit test-python standalone binaries race e2e hosts-if-possible solana-if-possible
 
 .PHONY: test
 test: ## Run everything that CI runs; it stops at the first step that fails.
@@ -136,6 +136,21 @@ e2e: build ## Run devnets to their end: plugins as processes, in the node's proc
 	bin/devnet --chain starknet --starknet-rpc 0.8 --rounds 3 --json
 	bin/devnet --rounds 5 --json --job-template docs/examples/rate-of-contract.toml.tmpl
 	@if [ -e .venv/ready ]; then set -x; bin/devnet --rounds 20 --json --langs go,python; fi
+
+# The limits are wide, for busy machines and old kernels: without its bound on links' silence, a split of 30 s outlasts its end
+# by 27. A node knows addresses of its peers without a bootstrapper from its second minute on, when libocr stores them.
+.PHONY: test-hosts
+test-hosts: build ## Run a devnet whose nodes have hosts of their own, and break its network; it needs root and /dev/net/tun.
+	bin/devnet --hosts --json --healed-within 15s --joined-within 30s \
+		--net 'cut 3 at 3s for 10s' \
+		--net 'split 0,1|2,3 at 18s for 30s' \
+		--net 'delay 300ms at 54s for 20s' --net 'restart 3 at 55s' \
+		--net 'stop 0 at 112s for 12s' --net 'move 2 at 114s'
+
+.PHONY: hosts-if-possible
+hosts-if-possible: # Where there may be namespaces; elsewhere it says why not.
+	@if reason=$$(unshare --net sh -c ': <> /dev/net/tun' 2>&1); then $(MAKE) test-hosts; \
+	else echo "Network namespaces with TUN devices cannot be made here ($$reason). The devnet on hosts of their own is left out."; fi
 
 # ---- A Solana chain for tests: programs in C for its machine, and a validator's interface in Node.js ----
 

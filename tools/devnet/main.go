@@ -14,6 +14,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/loop-plugins/loop/tools/devnet/internal/hosts"
 	"github.com/loop-plugins/loop/tools/devnet/internal/session"
 	"github.com/loop-plugins/loop/tools/devnet/internal/table"
 )
@@ -48,8 +49,18 @@ With --json the last line of the output is a JSON object:
                          that ended in a transmission, those of the node with the fewest (least_observations),
                          and the transmissions that they sent
   plugins                with --plugin: the commands, by name
+  net                    with --hosts: longest_gap_ms between two answers of the run, and for each of events, which is what
+                         --net said, the rounds while it lasted, the longest_gap_ms around it, first_round_ms from its end
+                         to the next answer, and of a node that was started again joined_ms from then until a round
+                         landed in which it observed. reports is there too
   duration_ms            all of it, with the clearing up
   error                  why it failed; absent when it did not
+
+With --hosts each node has a network namespace of its own, and a switch in devnet joins them; it needs root and
+/dev/net/tun. The nodes meet by the defaults of their configuration, and know node 0 alone as a bootstrapper. Each --net is
+an event. Its times count from the first round, nodes are numbered as they are named, and chain stands for what is not a
+node; one group of hosts alone is set against all others. What begins with the start has no time. Examples:
+` + hosts.Examples + `
 
 A job template (--job-template) is a job spec in TOML with the fields of Go's text/template:
   .Node .ChainID .Contract .TransmitterID .BundleID
@@ -125,12 +136,16 @@ func command(stdout, stderr *os.File) *cobra.Command {
 	flags.StringSliceVar(&config.Kill, "kill", nil, "what to kill: nodes, which are started again, plugins\n(default: plugins)")
 	flags.IntVar(&config.Kills, "kills", 0, "go on until so many kills, as well as the rounds; 0: any number")
 	flags.BoolVar(&config.Aim, "aim", false, "have every second kill wait until its node hands a report to the relayer, where most can be lost")
+	flags.BoolVar(&config.Hosts, "hosts", false, "give each node a network namespace of its own; it needs root")
+	flags.StringArrayVar(&config.Net, "net", nil, "`EVENT` on the network of --hosts, such as 'split 0,1|2,3 at 20s for 60s'; may be repeated. The session goes on\nuntil all are over and the feed has gone on")
+	flags.DurationVar(&config.HealedWithin, "healed-within", 0, "fail when the next round takes longer after the end of an event; 0: any time")
+	flags.DurationVar(&config.JoinedWithin, "joined-within", 0, "fail when a node that an event started again takes longer until a round lands in which it observed; 0: any time")
 	flags.BoolVar(&config.Keep, "keep", false, "leave the nodes' folder, with their logs")
 	flags.StringVar(&config.JobTemplate, "job-template", "", "file with a template of the nodes' jobs")
 	flags.StringVar(&config.Source, "source", "", "URL where the nodes fetch the price, instead of devnet's own")
 	flags.StringVar(&config.SourcePath, "source-path", "data,result", "where the price stands in the source's JSON")
 	flags.Uint64Var(&config.Seed, "seed", 1, "fixes devnet's own prices and its choice of what to kill")
-	flags.DurationVar(&config.Timeout, "timeout", defaultTimeout, "fail when the rounds and kills take longer, or end then without either; 0: never\n(the default holds with --rounds or --kills only, and leaves time for the kills)")
+	flags.DurationVar(&config.Timeout, "timeout", defaultTimeout, "fail when the rounds and kills take longer, or end then without either; 0: never\n(the default holds with --rounds, --kills or a --net with a time only, and leaves time for the kills and events)")
 	flags.StringSliceVar(&config.Langs, "langs", nil, "languages of the plugins, which the nodes take in turn: go, python\n(default: go)")
 	flags.StringArrayVar(&config.Plugins, "plugin", nil, "`NAME=COMMAND` of a plugin that every node runs in place of devnet's: median, or the chain's name for its relayer;\nmay be repeated. Paths in the command's arguments must be absolute")
 	flags.StringVar(&config.BinDir, "bin-dir", "", "folder of the programs loop, loop-median and that of the chain's relayer, such as loop-evm\n(default: that of devnet itself, or ./bin)")
@@ -142,12 +157,12 @@ func command(stdout, stderr *os.File) *cobra.Command {
 		}
 		if !flags.Changed("timeout") {
 			config.Timeout = 0
-			if config.Rounds > 0 || config.Kills > 0 {
+			if config.Rounds > 0 || config.Kills > 0 || session.NetLength(config) > 0 {
 				each := 2 * config.KillEvery
 				if config.Aim {
 					each += aimTimeout
 				}
-				config.Timeout = defaultTimeout + time.Duration(config.Kills)*each
+				config.Timeout = defaultTimeout + time.Duration(config.Kills)*each + session.NetLength(config)
 			}
 		}
 		ctx, cancel := context.WithCancel(c.Context())

@@ -8,7 +8,7 @@ import (
 )
 
 // config is a node's configuration file. Strings are quoted as TOML wants it by the function printf "%q", which suffices for
-// paths and URLs.
+// paths and URLs. Nodes on hosts of their own meet one another as real ones do, by the defaults.
 const config = `RootDir = {{printf "%q" .RootDir}}
 
 [Log]
@@ -23,10 +23,11 @@ ListenIP = "127.0.0.1"
 HTTPPort = {{.HTTPPort}}
 
 [P2P.V2]
-ListenAddresses = ["127.0.0.1:{{.P2PPort}}"]
+ListenAddresses = [{{printf "%q" .P2PAddress}}]
+{{if not .Host -}}
 DeltaDial = "500ms"
 DeltaReconcile = "1s"
-
+{{end}}
 [OCR2]
 ContractPollInterval = "1s"
 ContractConfirmations = 1
@@ -63,26 +64,32 @@ HTTPURL = {{printf "%q" .Chain.HTTPURL}}
 
 // writeFolder makes a node's folder with its configuration and its password, and returns the configuration's file.
 func writeFolder(settings Settings) (string, error) {
-	root := filepath.Join(settings.Dir, "root")
-	if err := os.MkdirAll(root, 0o700); err != nil {
+	if err := os.MkdirAll(rootDir(settings), 0o700); err != nil {
 		return "", err
 	}
-	passwordFile := filepath.Join(settings.Dir, "password")
-	if err := os.WriteFile(passwordFile, []byte(password()+"\n"), 0o600); err != nil {
+	if err := os.WriteFile(passwordFile(settings), []byte(password()+"\n"), 0o600); err != nil {
 		return "", err
 	}
+	file := filepath.Join(settings.Dir, "config.toml")
+	return file, writeConfig(settings, file)
+}
+
+func writeConfig(settings Settings, file string) error {
 	parsed, err := template.New("config").Parse(config)
 	if err != nil {
-		return "", err
+		return err
 	}
 	var text strings.Builder
 	err = parsed.Execute(&text, struct {
 		Settings
-		RootDir, PasswordFile string
-	}{settings, root, passwordFile})
+		RootDir, PasswordFile, P2PAddress string
+	}{settings, rootDir(settings), passwordFile(settings), settings.p2pAddress()})
 	if err != nil {
-		return "", err
+		return err
 	}
-	file := filepath.Join(settings.Dir, "config.toml")
-	return file, os.WriteFile(file, []byte(text.String()), 0o600)
+	return os.WriteFile(file, []byte(text.String()), 0o600)
 }
+
+func rootDir(settings Settings) string { return filepath.Join(settings.Dir, "root") }
+
+func passwordFile(settings Settings) string { return filepath.Join(settings.Dir, "password") }

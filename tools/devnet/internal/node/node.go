@@ -40,8 +40,18 @@ type Settings struct {
 	PluginCommands map[string]string
 	// HTTPPort and P2PPort are free ports of 127.0.0.1.
 	HTTPPort, P2PPort int
+	// Host is where the node runs when that is not among the other processes of this machine.
+	Host *Host
 	// Chain is the chain that the node works on.
 	Chain Chain
+}
+
+// Host is a host of a node's own. Its HTTPPort is one of this machine's 127.0.0.1 too.
+type Host struct {
+	// Namespace is its network namespace.
+	Namespace *os.File
+	// Address is where the other nodes reach it.
+	Address string
 }
 
 // Chain is a chain as a node's configuration names it.
@@ -52,6 +62,21 @@ type Chain struct {
 	ID string
 	// WSURL and HTTPURL are where the chain serves.
 	WSURL, HTTPURL string
+}
+
+func (s Settings) namespace() *os.File {
+	if s.Host == nil {
+		return nil
+	}
+	return s.Host.Namespace
+}
+
+func (s Settings) p2pAddress() string {
+	address := "127.0.0.1"
+	if s.Host != nil {
+		address = s.Host.Address
+	}
+	return fmt.Sprintf("%s:%d", address, s.P2PPort)
 }
 
 // Node is a node that was started.
@@ -92,7 +117,7 @@ func (n *Node) start(launcher *process.Launcher, number int) error {
 		Args:    []string{"node", "start", "--config", n.configFile},
 		Env:     environment(os.Environ(), n.settings.PluginCommands, n.settings.Variables),
 		Dir:     n.settings.Dir,
-		LogFile: n.logFile(),
+		LogFile: n.logFile(), Namespace: n.settings.namespace(),
 	})
 	if err != nil {
 		return fmt.Errorf("start %s: %w", n.settings.Name, err)
@@ -141,7 +166,16 @@ func (n *Node) Name() string { return n.settings.Name }
 func (n *Node) URL() string { return fmt.Sprintf("http://127.0.0.1:%d", n.settings.HTTPPort) }
 
 // P2PAddress is where the node serves the other nodes.
-func (n *Node) P2PAddress() string { return fmt.Sprintf("127.0.0.1:%d", n.settings.P2PPort) }
+func (n *Node) P2PAddress() string { return n.settings.p2pAddress() }
+
+// Move says that the node, which was killed, is at another address of its host when it is started again.
+func (n *Node) Move(address string) error {
+	n.settings.Host = &Host{Namespace: n.settings.Host.Namespace, Address: address}
+	if err := writeConfig(n.settings, n.configFile); err != nil {
+		return fmt.Errorf("write the configuration of %s: %w", n.Name(), err)
+	}
+	return nil
+}
 
 // Ended is closed when the node's process has ended.
 func (n *Node) Ended() <-chan struct{} { return n.life.Load().process.Done() }

@@ -21,23 +21,24 @@ var update = flag.Bool("update", false, "write the golden files anew")
 
 func TestWriteFolder(t *testing.T) {
 	t.Parallel()
-	for name, chain := range map[string]Chain{
-		"config.toml":   {Kind: "evm", ID: "1337", WSURL: "ws://127.0.0.1:1", HTTPURL: "http://127.0.0.1:2"},
-		"solana.toml":   {Kind: "solana", ID: "localnet", WSURL: "ws://127.0.0.1:1", HTTPURL: "http://127.0.0.1:2"},
-		"starknet.toml": {Kind: "starknet", ID: "LOOP_DEVNET", HTTPURL: "http://127.0.0.1:2"},
+	evm := Chain{Kind: "evm", ID: "1337", WSURL: "ws://127.0.0.1:1", HTTPURL: "http://127.0.0.1:2"}
+	for name, settings := range map[string]Settings{
+		"config.toml":   {Chain: evm},
+		"host.toml":     {Chain: evm, Host: &Host{Address: "10.99.0.1"}},
+		"solana.toml":   {Chain: Chain{Kind: "solana", ID: "localnet", WSURL: "ws://127.0.0.1:1", HTTPURL: "http://127.0.0.1:2"}},
+		"starknet.toml": {Chain: Chain{Kind: "starknet", ID: "LOOP_DEVNET", HTTPURL: "http://127.0.0.1:2"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			testWriteFolder(t, name, chain)
+			testWriteFolder(t, name, settings)
 		})
 	}
 }
 
-func testWriteFolder(t *testing.T, name string, chain Chain) {
+func testWriteFolder(t *testing.T, name string, settings Settings) {
 	dir := t.TempDir()
-	file, err := writeFolder(Settings{
-		Name: "node-0", Dir: filepath.Join(dir, "node-0"), HTTPPort: 6688, P2PPort: 40001, Chain: chain,
-	})
+	settings.Name, settings.Dir, settings.HTTPPort, settings.P2PPort = "node-0", filepath.Join(dir, "node-0"), 6688, 40001
+	file, err := writeFolder(settings)
 	if err != nil {
 		t.Fatal(err)
 	}

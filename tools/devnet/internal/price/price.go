@@ -38,9 +38,9 @@ const maxBridgeBody = 64 << 10
 
 // Server serves prices until Close.
 type Server struct {
-	listener net.Listener
-	http     *http.Server
-	served   chan error
+	http   *http.Server
+	served chan error
+	base   string // of the URLs
 }
 
 // Start serves prices of the walk with this seed on a free port of 127.0.0.1.
@@ -50,33 +50,37 @@ func Start(seed uint64) (*Server, error) {
 		return nil, fmt.Errorf("serve prices on 127.0.0.1: %w", err)
 	}
 	s := &Server{
-		listener: listener,
-		http:     &http.Server{Handler: handler(newWalk(seed, time.Now)), ReadHeaderTimeout: 5 * time.Second},
-		served:   make(chan error, 1),
+		http:   &http.Server{Handler: handler(newWalk(seed, time.Now)), ReadHeaderTimeout: 5 * time.Second},
+		served: make(chan error, 1),
+		base:   "http://" + listener.Addr().String(),
 	}
 	go func() { s.served <- s.http.Serve(listener) }()
 	return s, nil
 }
 
 // PriceURL is where an http task of this node reads the price.
-func (s *Server) PriceURL(node string) string { return s.base() + "/price/" + node }
+func (s *Server) PriceURL(node string) string { return s.base + "/price/" + node }
 
 // BridgeURL is where a bridge of this node reads the price.
-func (s *Server) BridgeURL(node string) string { return s.base() + "/bridge/" + node }
+func (s *Server) BridgeURL(node string) string { return s.base + "/bridge/" + node }
 
 // JuelsURL is where an http task reads the price of ether in juels.
-func (s *Server) JuelsURL() string { return s.base() + "/juels" }
+func (s *Server) JuelsURL() string { return s.base + "/juels" }
 
 // LamportURL is where an http task reads the price of a lamport in juels.
-func (s *Server) LamportURL() string { return s.base() + "/juels/lamport" }
+func (s *Server) LamportURL() string { return s.base + "/juels/lamport" }
 
 // FRIURL is where an http task reads the price of a FRI in juels.
-func (s *Server) FRIURL() string { return s.base() + "/juels/fri" }
+func (s *Server) FRIURL() string { return s.base + "/juels/fri" }
 
 // GasPriceURL is where an http task reads the price of gas in FRI.
-func (s *Server) GasPriceURL() string { return s.base() + "/gas/fri" }
+func (s *Server) GasPriceURL() string { return s.base + "/gas/fri" }
 
-func (s *Server) base() string { return "http://" + s.listener.Addr().String() }
+// Through has all URLs go through whatever translates that of the server, before any of them is asked for.
+func (s *Server) Through(translate func(url string) (string, error)) (err error) {
+	s.base, err = translate(s.base)
+	return err
+}
 
 // Close ends the server, waiting a second at most for answers under way.
 func (s *Server) Close() error {

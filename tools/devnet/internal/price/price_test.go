@@ -45,7 +45,7 @@ func TestServer(t *testing.T) {
 		"bridge with too much":        {"POST", server.BridgeURL("node-1"), `{"a":"` + strings.Repeat("x", 70_000), 400, "too large"},
 		"bridge asked like a price":   {"GET", server.BridgeURL("node-1"), "", 405, ""},
 		"price of no node":            {"GET", server.PriceURL(""), "", 404, ""},
-		"a path that does not exist ": {"GET", server.base() + "/", "", 404, ""},
+		"a path that does not exist ": {"GET", server.base + "/", "", 404, ""},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {

@@ -15,6 +15,26 @@ func attributes() *syscall.SysProcAttr {
 	return &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 }
 
+// startIn starts a program in a network namespace: it gets that of the thread which starts it.
+func startIn(namespace *os.File, start func() error) error {
+	if namespace == nil {
+		return start()
+	}
+	own, err := os.Open("/proc/thread-self/ns/net")
+	if err != nil {
+		return fmt.Errorf("open this process's network namespace: %w", err)
+	}
+	defer own.Close()
+	if err := unix.Setns(int(namespace.Fd()), unix.CLONE_NEWNET); err != nil {
+		return fmt.Errorf("enter its network namespace: %w", err)
+	}
+	startErr := start()
+	if err := unix.Setns(int(own.Fd()), unix.CLONE_NEWNET); err != nil {
+		return errors.Join(startErr, fmt.Errorf("leave its network namespace: %w", err))
+	}
+	return startErr
+}
+
 // adopt makes the kernel hand orphans among this process's descendants to it instead of to init. Plugins have process
 // groups of their own, so the group of a node that had to be killed does not hold them.
 func adopt() error { return unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) }

@@ -28,6 +28,8 @@ type Command struct {
 	Dir string
 	// LogFile takes what it prints, and is made when it does not exist.
 	LogFile string
+	// Namespace is the network namespace in which it runs, on Linux; nil: that of this process.
+	Namespace *os.File
 }
 
 // Launcher starts processes. On Linux each of them is killed when this process dies in whatever way, and what they leave
@@ -73,7 +75,7 @@ func (l *Launcher) Start(command Command) (*Process, error) {
 		Stdout: log, Stderr: log, SysProcAttr: attributes(),
 	}
 	started := make(chan error)
-	l.starts <- func() { started <- cmd.Start() }
+	l.starts <- func() { started <- startIn(command.Namespace, cmd.Start) }
 	if err := <-started; err != nil {
 		return nil, fmt.Errorf("start %s: %w", command.Path, err)
 	}

@@ -153,21 +153,36 @@ func (n *network) killPlugin(ctx context.Context, m *member, victim node.Plugin)
 	return err
 }
 
-// killNode kills a node's process and starts the node again. Its plugins end with it, by themselves.
+// killNode kills a node's process and starts the node again.
 func (n *network) killNode(ctx context.Context, group *errgroup.Group, m *member, plugins []node.Plugin) error {
+	pid := m.PID()
+	if err := n.endNode(ctx, m, plugins); err != nil {
+		return err
+	}
+	if err := n.beginNode(ctx, group, m); err != nil {
+		return err
+	}
+	n.display.Step(fmt.Sprintf("Killed %s, process %d, and started it again.", m.Name(), pid))
+	return nil
+}
+
+// endNode kills a node's process. Its plugins end with it, by themselves.
+func (n *network) endNode(ctx context.Context, m *member, plugins []node.Plugin) error {
 	observed, err := m.Observations(ctx, m.jobID)
 	if err != nil {
 		return err
 	}
 	m.leave(plugins, observed)
-	pid := m.PID()
 	m.Kill()
 	// While nobody writes, and whatever ended the session meanwhile: nodes that it ends must run.
 	reading, cancel := context.WithTimeout(context.WithoutCancel(ctx), gatherTimeout)
 	defer cancel()
-	if _, err := m.gather(reading); err != nil {
-		return err
-	}
+	_, err = m.gather(reading)
+	return err
+}
+
+// beginNode starts a node again that was killed.
+func (n *network) beginNode(ctx context.Context, group *errgroup.Group, m *member) error {
 	if err := m.Again(n.launcher); err != nil {
 		return err
 	}
@@ -175,7 +190,6 @@ func (n *network) killNode(ctx context.Context, group *errgroup.Group, m *member
 	n.result.Kills++
 	n.result.NodeRestarts++
 	n.mu.Unlock()
-	n.display.Step(fmt.Sprintf("Killed %s, process %d, and started it again.", m.Name(), pid))
 	group.Go(func() error { return m.Watch(ctx) })
 	group.Go(func() error {
 		returning, cancel := context.WithTimeoutCause(ctx, returnTimeout, fmt.Errorf("it was killed and started again %s ago", returnTimeout))
@@ -184,13 +198,7 @@ func (n *network) killNode(ctx context.Context, group *errgroup.Group, m *member
 			return unlessOver(ctx, err)
 		}
 		m.back()
-		var orphans []int
-		for _, plugin := range plugins {
-			if plugin.PID > 0 {
-				orphans = append(orphans, plugin.PID)
-			}
-		}
-		n.launcher.Inherit(orphans...)
+		n.launcher.Inherit(m.orphans()...)
 		return nil
 	})
 	return nil

@@ -20,6 +20,7 @@ type member struct {
 
 	mu      sync.Mutex
 	plugins []node.Plugin // as it last reported them
+	left    []int         // processes of plugins when it was killed last
 	away    bool          // it was killed and is not ready again
 	// What died with its processes: the lives of its plugins, what it observed, when that was.
 	lives    map[string]uint64
@@ -41,8 +42,11 @@ func (m *member) leave(plugins []node.Plugin, observed node.Observations) {
 	defer m.mu.Unlock()
 	m.away = true
 	m.killed = append(m.killed, time.Now())
-	m.plugins = nil
+	m.plugins, m.left = nil, nil
 	for _, plugin := range plugins {
+		if plugin.PID > 0 {
+			m.left = append(m.left, plugin.PID)
+		}
 		m.lives[plugin.Name] += plugin.Generation
 	}
 	maps.Copy(m.observed, observed)
@@ -53,6 +57,13 @@ func (m *member) back() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.away = false
+}
+
+// orphans are the processes that the node left behind when it was killed.
+func (m *member) orphans() []int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.left
 }
 
 func (m *member) isAway() bool {

@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/loop-plugins/loop/tools/devnet/internal/audit"
+	"github.com/loop-plugins/loop/tools/devnet/internal/hosts"
 	"github.com/loop-plugins/loop/tools/devnet/internal/job"
 	"github.com/loop-plugins/loop/tools/devnet/internal/node"
 	"github.com/loop-plugins/loop/tools/devnet/internal/price"
@@ -43,8 +44,12 @@ type network struct {
 
 	httpPorts, p2pPorts []int
 
+	events []*happening
+
 	folder   string
 	ledger   ledger
+	chain    node.Chain     // as the nodes reach it
+	hosts    *hosts.Network // nil: the nodes have none of their own
 	prices   *price.Server
 	launcher *process.Launcher
 	started  time.Time // of the first node
@@ -52,12 +57,15 @@ type network struct {
 	complete chan struct{} // closed when all nodes have their jobs
 	enough   chan struct{} // closed when there is nothing more to wait for
 	spared   chan struct{} // closed when nothing is killed any more
+	begun    chan struct{} // closed with the first transmission
+	rested   chan struct{} // closed when nothing more happens to the hosts
 	limit    *time.Timer   // of Config.Timeout; nil without one
 
 	mu     sync.Mutex
 	result Result
 	over   bool             // enough is closed
-	last   time.Time        // of the last transmission
+	calm   bool             // the events are over
+	times  []time.Time      // of the transmissions
 	taken  []transmission   // up to the end
 	landed []audit.Position // of all transmissions
 }
@@ -68,7 +76,7 @@ func (n *network) run(ctx context.Context) (err error) {
 	defer cancel(nil)
 	if n.config.Timeout > 0 {
 		n.limit = time.AfterFunc(n.config.Timeout, func() {
-			if n.config.bounded() {
+			if n.bounded() {
 				cancel(errTimeout)
 			} else {
 				n.finish()
@@ -88,9 +96,8 @@ func (n *network) live(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	group, ctx := errgroup.WithContext(ctx)
-	described := n.ledger.describe()
 	n.display.Step(fmt.Sprintf("Chain %s at %s, contract %s. Starting %d nodes …",
-		described.ID, described.HTTPURL, n.ledger.contract(), n.config.Nodes))
+		n.chain.ID, n.ledger.describe().HTTPURL, n.ledger.contract(), n.config.Nodes))
 	n.started = time.Now()
 	for i := range n.config.Nodes {
 		m, err := n.startNode(i)
@@ -115,6 +122,9 @@ func (n *network) live(ctx context.Context) error {
 		if n.config.KillEvery > 0 {
 			group.Go(func() error { return unlessOver(ctx, n.kill(ctx, group)) })
 		}
+		if n.hosts != nil {
+			group.Go(func() error { return unlessOver(ctx, n.happen(ctx, group)) })
+		}
 		return nil
 	})
 	return group.Wait()
@@ -137,7 +147,7 @@ func (n *network) startNode(i int) (*member, error) {
 	}
 	started, err := node.Start(n.launcher, node.Settings{
 		Name: name, Dir: filepath.Join(n.folder, name), Binary: n.binaries.node, PluginCommands: commands, Variables: n.config.Variables,
-		HTTPPort: n.httpPorts[i], P2PPort: n.p2pPorts[i], Chain: n.ledger.describe(),
+		HTTPPort: n.httpPorts[i], P2PPort: n.p2pPorts[i], Chain: n.chain, Host: n.hostOf(i),
 	})
 	if err != nil {
 		return nil, err
@@ -159,7 +169,7 @@ func (n *network) configure(ctx context.Context) error {
 	}
 	n.display.Step(fmt.Sprintf("%d nodes are ready. Configuring the contract and adding the jobs …", len(n.members)))
 	var bootstrappers []string
-	for _, m := range n.members {
+	for _, m := range n.bootstrapping() {
 		bootstrappers = append(bootstrappers, m.keys.PeerID+"@"+m.P2PAddress())
 	}
 	if err := n.ledger.configure(ctx, n.members, n.config.MaxDurationQuery); err != nil {
@@ -173,9 +183,18 @@ func (n *network) configure(ctx context.Context) error {
 	return nil
 }
 
+// bootstrapping are the members that the others know from the start: all, so that a network on one machine is there at
+// once; of hosts the first alone, as real networks have it.
+func (n *network) bootstrapping() []*member {
+	if n.hosts != nil {
+		return n.members[:1]
+	}
+	return n.members
+}
+
 func (n *network) addJob(ctx context.Context, m *member, bootstrappers []string) error {
 	fields := job.Fields{
-		Node: m.Name(), ChainID: n.ledger.describe().ID, Contract: n.ledger.contract(),
+		Node: m.Name(), ChainID: n.chain.ID, Contract: n.ledger.contract(),
 		TransmitterID: m.keys.Account, BundleID: m.keys.BundleID, Bootstrappers: bootstrappers,
 		PriceURL: n.prices.PriceURL(m.Name()), PricePath: "data,result",
 		BridgeName: bridgeName, BridgeURL: n.prices.BridgeURL(m.Name()),
@@ -212,6 +231,9 @@ func (n *network) each(ctx context.Context, do func(context.Context, *member) er
 	return group.Wait()
 }
 
+// bounded says whether the session has an end of its own.
+func (n *network) bounded() bool { return n.config.Rounds > 0 || n.config.Kills > 0 || timed(n.events) }
+
 // verdict makes the session's error of what ended it. asked is the user's context, running the session's own.
 func (n *network) verdict(asked, running context.Context, err error) error {
 	interrupted := asked.Err() != nil
@@ -219,7 +241,7 @@ func (n *network) verdict(asked, running context.Context, err error) error {
 	switch {
 	case errors.Is(err, errDone):
 		return nil
-	case interrupted && !n.config.bounded():
+	case interrupted && !n.bounded():
 		return nil
 	case interrupted:
 		return fmt.Errorf("interrupted after %s", n.progress())
@@ -249,6 +271,9 @@ func (n *network) progress() string {
 	if n.config.Kills > 0 {
 		text += fmt.Sprintf(" and %d of %d kills", n.result.Kills, n.config.Kills)
 	}
+	if !n.calm {
+		text += " before all events of --net were over"
+	}
 	return text
 }
 
@@ -266,7 +291,8 @@ func (n *network) finishLocked() {
 	}
 }
 
-// end waits until there is nothing more to wait for, and ends the session with errDone when all is well that remains to be seen.
+// end waits until there is nothing more to wait for, and ends the session with errDone when all is well that remains to
+// be seen.
 func (n *network) end(ctx context.Context) error {
 	select {
 	case <-n.enough:
@@ -288,14 +314,29 @@ func (n *network) end(ctx context.Context) error {
 			return ctx.Err()
 		}
 	}
+	if n.hosts != nil {
+		select {
+		case <-n.rested:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+		n.mu.Lock()
+		n.result.Net = tell(n.events, n.times)
+		n.mu.Unlock()
+	}
 	if err := n.ask(ctx); err != nil { // for the last word on restarts
 		return err
 	}
 	if err := n.countLanguages(ctx); err != nil {
 		return err
 	}
-	if n.config.KillEvery > 0 {
+	if n.config.KillEvery > 0 || n.hosts != nil {
 		if err := n.settle(ctx); err != nil {
+			return err
+		}
+	}
+	if n.hosts != nil {
+		if err := n.result.Net.late(n.config.HealedWithin, n.config.JoinedWithin); err != nil {
 			return err
 		}
 	}
@@ -320,6 +361,9 @@ func (n *network) close() error {
 	}
 	if n.prices != nil {
 		errs = append(errs, n.prices.Close())
+	}
+	if n.hosts != nil {
+		errs = append(errs, n.hosts.Close())
 	}
 	switch {
 	case n.folder == "":

@@ -16,6 +16,7 @@ import (
 
 	"github.com/loop-plugins/loop/tools/devnet/internal/audit"
 	"github.com/loop-plugins/loop/tools/devnet/internal/chain"
+	"github.com/loop-plugins/loop/tools/devnet/internal/hosts"
 	"github.com/loop-plugins/loop/tools/devnet/internal/job"
 	"github.com/loop-plugins/loop/tools/devnet/internal/node"
 	"github.com/loop-plugins/loop/tools/devnet/internal/price"
@@ -56,6 +57,12 @@ type Config struct {
 	Kills int
 	// Aim has every second kill, in the mean, wait until its node hands a report to the relayer, and come within 50 ms of that.
 	Aim bool
+	// Hosts gives each node a network namespace of its own, and Net says what happens to them: hosts.ParseEvent reads each.
+	Hosts bool
+	Net   []string
+	// HealedWithin is how long the next round may take when an event is over, JoinedWithin how long a node may that was started
+	// again until it takes part; 0: any time.
+	HealedWithin, JoinedWithin time.Duration
 	// Keep leaves the folder of the nodes.
 	Keep bool
 	// JobTemplate is a file with a template of the nodes' jobs; empty: devnet's own.
@@ -78,9 +85,6 @@ type Config struct {
 	// settleTimeout is for tests; 0: the package's own.
 	settleTimeout time.Duration
 }
-
-// bounded says whether the session has an end of its own.
-func (c Config) bounded() bool { return c.Rounds > 0 || c.Kills > 0 }
 
 // Display shows progress.
 type Display interface {
@@ -117,7 +121,9 @@ type Result struct {
 	Restarts uint64 `json:"restarts"`
 	// NodeRestarts counts the nodes among Kills, which were started again. A node that ends by itself ends the session.
 	NodeRestarts int `json:"node_restarts"`
-	// Reports is what became of the reports that the nodes accepted; absent when nothing was killed.
+	// Net is how a network of hosts fared; absent without them.
+	Net *Net `json:"net,omitempty"`
+	// Reports is what became of the reports that the nodes accepted; absent when nothing was killed and the nodes had no hosts.
 	Reports *audit.Delivery `json:"reports,omitempty"`
 	// Seed is the one in use.
 	Seed uint64 `json:"seed"`
@@ -138,6 +144,7 @@ func Run(ctx context.Context, config Config, display Display) (Result, error) {
 	n := &network{
 		config: config, display: display,
 		complete: make(chan struct{}), enough: make(chan struct{}), spared: make(chan struct{}),
+		begun: make(chan struct{}), rested: make(chan struct{}),
 	}
 	n.result = Result{
 		Chain: config.Chain, Nodes: config.Nodes, Rounds: config.Rounds, InProcess: config.InProcess, Seed: config.Seed,
@@ -189,6 +196,10 @@ func (n *network) prepare(ctx context.Context) error {
 	if err := checkKills(config); err != nil {
 		return err
 	}
+	if n.events, err = checkNet(*config); err != nil {
+		return err
+	}
+	n.calm = !timed(n.events)
 	if n.own, err = ownPlugins(*config, n.kind.name); err != nil {
 		return err
 	}
@@ -296,6 +307,11 @@ func (n *network) open(ctx context.Context) error {
 	if n.folder, err = makeFolder(); err != nil {
 		return err
 	}
+	if n.config.Hosts {
+		if n.hosts, err = hosts.Start(n.config.Nodes, n.config.Seed); err != nil {
+			return err
+		}
+	}
 	if n.ledger, err = n.kind.ledger(n.config, filepath.Dir(n.binaries.node)); err != nil {
 		return err
 	}
@@ -305,6 +321,8 @@ func (n *network) open(ctx context.Context) error {
 	if n.prices, err = price.Start(n.config.Seed); err != nil {
 		return err
 	}
-	n.launcher, err = process.NewLauncher()
-	return err
+	if n.launcher, err = process.NewLauncher(); err != nil {
+		return err
+	}
+	return n.connect()
 }

@@ -46,10 +46,11 @@ func (n *network) take(ctx context.Context, t transmission) error {
 	}
 	if n.result.Transmissions == 0 {
 		n.result.FirstTransmissionMS = arrived.Sub(n.started).Milliseconds()
+		close(n.begun)
 	} else {
-		round.Interval = arrived.Sub(n.last)
+		round.Interval = arrived.Sub(n.times[len(n.times)-1])
 	}
-	n.last = arrived
+	n.times = append(n.times, arrived)
 	n.result.Transmissions++
 	if verified {
 		n.result.Verified++
@@ -58,7 +59,7 @@ func (n *network) take(ctx context.Context, t transmission) error {
 	n.result.Answers = append(n.result.Answers, round.Answer)
 	first := n.result.Transmissions == 1
 	// The last kill lies before this one, so that a feed which it ended is not taken for well.
-	if n.config.bounded() && n.result.Transmissions >= n.config.Rounds && n.result.Kills >= n.config.Kills {
+	if n.calm && n.bounded() && n.result.Transmissions >= n.config.Rounds && n.result.Kills >= n.config.Kills {
 		n.finishLocked()
 	}
 	n.mu.Unlock()
