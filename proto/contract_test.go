@@ -46,6 +46,9 @@ const (
 	timestamp = "google.protobuf.Timestamp"
 )
 
+// longestName bounds the names of objects, in bytes. Hosts give shorter ones.
+const longestName = 256
+
 // largest bounds fields by their names: OCR2 counts rounds and oracles in 8 bits, and has no oracle 255.
 var largest = map[protoreflect.Name]uint64{"round": 255, "observer": 254, "signer": 254, "oracle_id": 254}
 
@@ -307,6 +310,9 @@ func (c *contract) lintServices(f protoreflect.FieldDescriptor, names []string, 
 
 // lintShape holds for every message, the operator's API included.
 func (c *contract) lintShape(f protoreflect.FieldDescriptor) {
+	if i := f.Index(); i > 0 && f.ContainingMessage().Fields().Get(i-1).Number() > f.Number() {
+		c.finding(f, "stands after a field of a higher number, and violations are reported in the order of numbers")
+	}
 	if f.IsMap() {
 		c.finding(f, "is a map; a map has no order, and so no stable bytes")
 	}
@@ -325,10 +331,15 @@ func (c *contract) lintRules(f protoreflect.FieldDescriptor) {
 		return
 	}
 	r := rulesOf(f)
+	if f.ContainingOneof() != nil && r != nil {
+		c.finding(f, "has (rules) and stands in a oneof or is optional: rules speak of fields that are always there")
+	}
 	message := protoreflect.FullName("")
 	if f.Message() != nil {
 		message = f.Message().FullName()
 	}
+	needed := f.ContainingMessage().Fields().ByName(protoreflect.Name(r.GetNeeds()))
+	timed := message == duration || message == timestamp
 	unsigned := f.Kind() == protoreflect.Uint32Kind || f.Kind() == protoreflect.Uint64Kind
 	length := f.Kind() == protoreflect.BytesKind || f.Kind() == protoreflect.StringKind || f.IsList()
 	if f.Kind() == protoreflect.BytesKind && strings.Contains(string(f.Name()), "digest") && r.GetLen() != 32 {
@@ -337,7 +348,13 @@ func (c *contract) lintRules(f protoreflect.FieldDescriptor) {
 	if want, ok := largest[f.Name()]; ok && unsigned && r.GetMax() != want {
 		c.finding(f, "has no (rules).max: %d", want)
 	}
-	if message == bigInt && r.GetBits() == 0 {
+	if has(f, pluginv1.E_Creates) && (!r.GetRequired() || r.GetMaxLen() != longestName) {
+		c.finding(f, "creates an object without (rules).required and (rules).max_len: %d", longestName)
+	}
+	if has(f, pluginv1.E_Lends) && r.GetMaxLen() != longestName {
+		c.finding(f, "lends an object without (rules).max_len: %d", longestName)
+	}
+	if message == bigInt && !f.IsList() && r.GetBits() == 0 {
 		c.finding(f, "is a BigInt without (rules).bits")
 	}
 	for _, wrong := range []struct {
@@ -348,9 +365,11 @@ func (c *contract) lintRules(f protoreflect.FieldDescriptor) {
 		{"max_len", r.GetMaxLen() > 0 && !length},
 		{"max", r.GetMax() > 0 && !unsigned},
 		{"min", r.GetMin() > 0 && !unsigned},
-		{"bits", r.GetBits() > 0 && message != bigInt},
-		{"non_negative", r.GetNonNegative() && message != bigInt && message != duration && message != timestamp},
-		{"required", r.GetRequired() && !length && f.Kind() != protoreflect.MessageKind},
+		{"bits", r.GetBits() > 0 && (message != bigInt || f.IsList())},
+		{"non_negative", r.GetNonNegative() && (message != bigInt && !timed || f.IsList())},
+		{"required", r.GetRequired() && !length && f.Message() == nil && f.Enum() == nil},
+		{"shortest", r.GetShortest() && (f.Kind() != protoreflect.BytesKind || f.IsList())},
+		{"needs", r.GetNeeds() != "" && (f.Message() != nil || f.IsList() || needed == nil || needed.Message() != nil)},
 	} {
 		if wrong.is {
 			c.finding(f, "has (rules).%s, which nobody checks on a field of its type", wrong.rule)
@@ -484,6 +503,27 @@ func TestRulesFind(t *testing.T) {
 		"BigInt of any size":   {"loop.hostservice.v1.ObserveResponse.value", fieldOption(pluginv1.E_Rules, &pluginv1.Rules{Required: true}), "without (rules).bits"},
 		"rule that nobody checks": {"loop.reporting.v1.ReportTimestamp.config_digest", fieldOption(pluginv1.E_Rules, &pluginv1.Rules{Len: 32, Max: 5}),
 			"has (rules).max, which nobody checks"},
+		"new object of any name": {"loop.median.v1.CreateMedianFactoryRequest.name",
+			fieldOption(pluginv1.E_Rules, &pluginv1.Rules{MaxLen: 256}),
+			"CreateMedianFactoryRequest.name creates an object without (rules).required"},
+		"loan of any name": {"loop.median.v1.CreateMedianFactoryRequest.provider",
+			fieldOption(pluginv1.E_Rules, &pluginv1.Rules{Required: true}),
+			"CreateMedianFactoryRequest.provider lends an object without (rules).max_len: 256"},
+		"need of a field that is not there": {"loop.plugin.v1.BigInt.negative",
+			fieldOption(pluginv1.E_Rules, &pluginv1.Rules{Needs: "size"}),
+			"BigInt.negative has (rules).needs, which nobody checks"},
+		"need of a message": {"loop.hostservice.v1.ObserveResponse.value",
+			fieldOption(pluginv1.E_Rules, &pluginv1.Rules{Bits: 192, Needs: "value"}),
+			"ObserveResponse.value has (rules).needs, which nobody checks"},
+		"rules of an optional field": {"loop.hostservice.v1.ReadRequest", func(m proto.Message) {
+			d := m.(*descriptorpb.DescriptorProto)
+			d.OneofDecl = append(d.OneofDecl, &descriptorpb.OneofDescriptorProto{Name: proto.String("_key")})
+			d.Field[0].OneofIndex, d.Field[0].Proto3Optional = proto.Int32(0), proto.Bool(true)
+		}, "ReadRequest.key has (rules) and stands in a oneof"},
+		"fields out of order": {"loop.reporting.v1.ReportTimestamp", func(m proto.Message) {
+			d := m.(*descriptorpb.DescriptorProto)
+			slices.Reverse(d.Field)
+		}, "ReportTimestamp.epoch stands after a field of a higher number"},
 		"enum without a zero value": {"loop.relayer.v1.NodeState", func(m proto.Message) {
 			m.(*descriptorpb.EnumDescriptorProto).Value[0].Name = proto.String("NODE_STATE_NONE")
 		}, "_UNSPECIFIED"},

@@ -85,7 +85,7 @@ func value(t *rapid.T, f protoreflect.FieldDescriptor, fresh protoreflect.Value)
 	case protoreflect.BoolKind:
 		return protoreflect.ValueOfBool(rapid.Bool().Draw(t, name))
 	case protoreflect.EnumKind:
-		return protoreflect.ValueOfEnum(rapid.SampledFrom([]protoreflect.EnumNumber{0, 1}).Draw(t, name))
+		return protoreflect.ValueOfEnum(protoreflect.EnumNumber(rapid.IntRange(least, 1).Draw(t, name)))
 	case protoreflect.MessageKind:
 		switch m := fresh.Message().Interface().(type) {
 		case *pluginv1.BigInt:

@@ -1,7 +1,9 @@
 package wire
 
 import (
+	"cmp"
 	"fmt"
+	"slices"
 	"strconv"
 	"sync"
 	"unicode/utf8"
@@ -40,13 +42,15 @@ func (v *Violation) Status(message protoreflect.FullName) *status.Status {
 	return d
 }
 
-// Check reports the first field of m, in the order of their numbers, that breaks a rule of the contract, or nil.
+// Check reports the first field of m that breaks a rule of the contract, or nil. The comment of the message Rules in
+// options.proto says which one is the first, and how it is named.
 func Check(m proto.Message) *Violation { return check(m.ProtoReflect(), "") }
 
 // rule is what is to be checked of one field.
 type rule struct {
 	field protoreflect.FieldDescriptor
 	rules *pluginv1.Rules
+	needs protoreflect.FieldDescriptor // nil: none
 }
 
 // plans caches, per message type, the fields that are worth a look: most messages of the contract have few.
@@ -57,60 +61,26 @@ func plan(d protoreflect.MessageDescriptor) []rule {
 		return p.([]rule)
 	}
 	var p []rule
-	fields := d.Fields()
-	for i := range fields.Len() {
-		f := fields.Get(i)
+	for i := range d.Fields().Len() {
+		f := d.Fields().Get(i)
 		r, _ := proto.GetExtension(f.Options(), pluginv1.E_Rules).(*pluginv1.Rules)
-		creates, _ := proto.GetExtension(f.Options(), pluginv1.E_Creates).(*pluginv1.Creates)
-		lends, _ := proto.GetExtension(f.Options(), pluginv1.E_Lends).(*pluginv1.Lends)
-		if r == nil && (creates != nil || lends != nil) {
-			// A name is as good as its unguessability: an empty or endless one is none.
-			r = &pluginv1.Rules{Required: true, MaxLen: 256}
-		}
 		if r == nil && f.Message() == nil && f.Kind() != protoreflect.StringKind {
 			continue
 		}
-		if r == nil {
-			r = &pluginv1.Rules{}
-		}
-		p = append(p, rule{field: f, rules: r})
+		p = append(p, rule{field: f, rules: r, needs: d.Fields().ByName(protoreflect.Name(r.GetNeeds()))})
 	}
+	slices.SortFunc(p, func(a, b rule) int { return cmp.Compare(a.field.Number(), b.field.Number()) })
 	plans.Store(d.FullName(), p)
 	return p
 }
 
 func check(m protoreflect.Message, prefix string) *Violation {
-	switch v := m.Interface().(type) {
-	case *pluginv1.BigInt:
-		if b := v.GetMagnitude(); len(b) > 0 && b[0] == 0 {
-			return &Violation{prefix + "magnitude", "begins with a zero byte; the shortest form is wanted"}
-		} else if len(b) == 0 && v.GetNegative() {
-			return &Violation{prefix + "negative", "is set for zero"}
-		}
-	case *durationpb.Duration:
-		if err := v.CheckValid(); err != nil {
-			return &Violation{trimDot(prefix), "is not a valid duration: " + err.Error()}
-		}
-		return nil
-	case *timestamppb.Timestamp:
-		if err := v.CheckValid(); err != nil {
-			return &Violation{trimDot(prefix), "is not a valid timestamp: " + err.Error()}
-		}
-		return nil
-	}
 	for _, r := range plan(m.Descriptor()) {
 		if v := checkField(m, r, prefix); v != nil {
 			return v
 		}
 	}
 	return nil
-}
-
-func trimDot(prefix string) string {
-	if prefix == "" {
-		return prefix
-	}
-	return prefix[:len(prefix)-1]
 }
 
 func checkField(m protoreflect.Message, r rule, prefix string) *Violation {
@@ -128,7 +98,7 @@ func checkField(m protoreflect.Message, r rule, prefix string) *Violation {
 			return &Violation{name, fmt.Sprintf("has %d elements; the limit is %d", n, r.rules.GetMaxLen())}
 		}
 		// Elements keep the bounds of values; required and max_len speak of the list itself.
-		element := &pluginv1.Rules{Len: r.rules.GetLen(), Max: r.rules.GetMax(), Min: r.rules.GetMin(), Bits: r.rules.GetBits()}
+		element := &pluginv1.Rules{Len: r.rules.GetLen(), Max: r.rules.GetMax(), Min: r.rules.GetMin()}
 		for i := range list.Len() {
 			if v := checkValue(list.Get(i), r.field, element, name+"["+strconv.Itoa(i)+"]"); v != nil {
 				return v
@@ -142,13 +112,24 @@ func checkField(m protoreflect.Message, r rule, prefix string) *Violation {
 		}
 		return nil
 	}
-	return checkValue(m.Get(r.field), r.field, r.rules, name)
+	if v := checkValue(m.Get(r.field), r.field, r.rules, name); v != nil {
+		return v
+	}
+	if r.needs != nil && m.Has(r.field) && !m.Has(r.needs) {
+		return &Violation{name, "is set although " + string(r.needs.Name()) + " is empty"}
+	}
+	return nil
 }
 
 func checkValue(v protoreflect.Value, f protoreflect.FieldDescriptor, r *pluginv1.Rules, name string) *Violation {
 	switch f.Kind() {
 	case protoreflect.BytesKind:
-		return checkLength(len(v.Bytes()), r, name)
+		if bad := checkLength(len(v.Bytes()), r, name); bad != nil {
+			return bad
+		}
+		if b := v.Bytes(); r.GetShortest() && len(b) > 0 && b[0] == 0 {
+			return &Violation{name, "begins with a zero byte; the shortest form is wanted"}
+		}
 	case protoreflect.StringKind:
 		// Between processes the encoder refuses such a string, without naming the field; in one process nobody would.
 		if !utf8.ValidString(v.String()) {
@@ -162,6 +143,10 @@ func checkValue(v protoreflect.Value, f protoreflect.FieldDescriptor, r *pluginv
 			return &Violation{name, fmt.Sprintf("is %d; the largest value is %d", n, r.GetMax())}
 		case n < r.GetMin():
 			return &Violation{name, fmt.Sprintf("is %d; the least value is %d", n, r.GetMin())}
+		}
+	case protoreflect.EnumKind:
+		if r.GetRequired() && v.Enum() == 0 {
+			return &Violation{name, "is not specified; it is required"}
 		}
 	case protoreflect.MessageKind:
 		if bad := check(v.Message(), name+"."); bad != nil {
@@ -202,13 +187,52 @@ func checkMessage(m proto.Message, r *pluginv1.Rules, name string) *Violation {
 			}
 		}
 	case *durationpb.Duration:
-		if r.GetNonNegative() && v.AsDuration() < 0 {
+		if problem := problemOfDuration(v); problem != "" {
+			return &Violation{name, "is not a valid duration: " + problem}
+		}
+		if r.GetNonNegative() && (v.GetSeconds() < 0 || v.GetNanos() < 0) {
 			return &Violation{name, "is negative"}
 		}
 	case *timestamppb.Timestamp:
+		if problem := problemOfTimestamp(v); problem != "" {
+			return &Violation{name, "is not a valid timestamp: " + problem}
+		}
 		if r.GetNonNegative() && v.GetSeconds() < 0 {
 			return &Violation{name, "is before 1970"}
 		}
 	}
 	return nil
+}
+
+// As protobuf defines both, in seconds: 10,000 years for a Duration, the years 1 to 9999 for a Timestamp.
+const (
+	longestDuration = 315_576_000_000
+	firstSecond     = -62_135_596_800
+	lastSecond      = 253_402_300_799
+	nanosPerSecond  = 1_000_000_000
+)
+
+// problemOfDuration is what CheckValid of package durationpb finds, in words that every SDK has: CheckValid's are protobuf's
+// own and vary on purpose.
+func problemOfDuration(d *durationpb.Duration) string {
+	switch s, n := d.GetSeconds(), d.GetNanos(); {
+	case s < -longestDuration || s > longestDuration:
+		return fmt.Sprintf("%d seconds are beyond 10,000 years", s)
+	case n <= -nanosPerSecond || n >= nanosPerSecond:
+		return fmt.Sprintf("%d nanoseconds are a second or more", n)
+	case s > 0 && n < 0 || s < 0 && n > 0:
+		return "seconds and nanoseconds have different signs"
+	}
+	return ""
+}
+
+// problemOfTimestamp is what CheckValid of package timestamppb finds, likewise.
+func problemOfTimestamp(t *timestamppb.Timestamp) string {
+	switch s, n := t.GetSeconds(), t.GetNanos(); {
+	case s < firstSecond || s > lastSecond:
+		return fmt.Sprintf("%d seconds are outside the years 1 to 9999", s)
+	case n < 0 || n >= nanosPerSecond:
+		return fmt.Sprintf("%d nanoseconds are negative, or a second or more", n)
+	}
+	return ""
 }

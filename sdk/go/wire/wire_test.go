@@ -6,6 +6,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -154,6 +155,25 @@ func contractMethods() []protoreflect.MethodDescriptor {
 	for _, s := range contractServices() {
 		for i := range s.Methods().Len() {
 			all = append(all, s.Methods().Get(i))
+		}
+	}
+	return all
+}
+
+// contractMessages are the requests, the answers and what stands in them.
+func contractMessages() []protoreflect.MessageDescriptor {
+	var all []protoreflect.MessageDescriptor
+	for _, m := range contractMethods() {
+		all = append(all, m.Input(), m.Output())
+	}
+	seen := map[protoreflect.FullName]bool{}
+	for i := 0; i < len(all); i++ { // all grows with what its messages hold
+		for k := range all[i].Fields().Len() {
+			d := all[i].Fields().Get(k).Message()
+			if d != nil && strings.HasPrefix(string(d.FullName()), "loop.") && !seen[d.FullName()] {
+				seen[d.FullName()] = true
+				all = append(all, d)
+			}
 		}
 	}
 	return all

@@ -19,11 +19,6 @@ def creates_of(field: FieldDescriptor) -> options_pb2.Creates | None:
     return creates
 
 
-def lends_of(field: FieldDescriptor) -> options_pb2.Lends | None:
-    lends: options_pb2.Lends | None = _option(field, options_pb2.lends)
-    return lends
-
-
 def plugin_of(service: ServiceDescriptor) -> options_pb2.Plugin | None:
     plugin: options_pb2.Plugin | None = _option(service, options_pb2.plugin)
     return plugin

@@ -10,7 +10,7 @@ from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.message import Message
 
 from loop_contract.plugin.v1 import options_pb2
-from loop_plugin.option import creates_of, lends_of, rules_of
+from loop_plugin.option import rules_of
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ _plans: dict[str, list[Check]] = {}
 
 
 def check(message: Message) -> Violation | None:
-    """The first field, in the order of the contract, that breaks a rule."""
+    """The first field that breaks a rule; options.proto says which one is the first, and how it is named."""
     return _check(message, "")
 
 
@@ -59,16 +59,9 @@ def _check(message: Any, prefix: str) -> Violation | None:
 
 def _plan(descriptor: Descriptor) -> list[Check]:
     """The checks worth making of a message: most of the contract's have few."""
-    if descriptor.full_name == DURATION:
-        return [_duration]
-    if descriptor.full_name == TIMESTAMP:
-        return [_timestamp]
-    checks: list[Check] = [_big_int] if descriptor.full_name == BIG_INT else []
-    for field in descriptor.fields:
+    checks: list[Check] = []
+    for field in sorted(descriptor.fields, key=lambda f: f.number):
         rules = rules_of(field)
-        if rules is None and (creates_of(field) or lends_of(field)):
-            # A name is as good as its unguessability: an empty or endless one is none.
-            rules = options_pb2.Rules(required=True, max_len=256)
         if rules is None and field.message_type is None:
             continue
         checks.append(_field(field, rules or options_pb2.Rules()))
@@ -79,7 +72,7 @@ def _field(field: FieldDescriptor, rules: options_pb2.Rules) -> Check:
     name, required, longest = field.name, rules.required, rules.max_len
     if field.is_repeated:
         # Elements keep the bounds of values; required and max_len speak of the list itself.
-        element = _value(field, options_pb2.Rules(len=rules.len, max=rules.max, min=rules.min, bits=rules.bits))
+        element = _value(field, options_pb2.Rules(len=rules.len, max=rules.max, min=rules.min))
 
         def repeated(message: Any, prefix: str) -> Violation | None:
             values = getattr(message, name)
@@ -106,15 +99,29 @@ def _field(field: FieldDescriptor, rules: options_pb2.Rules) -> Check:
 
         return message_field
 
+    needs = rules.needs
+
     def scalar(message: Any, prefix: str) -> Violation | None:
-        return value_check(getattr(message, name), prefix + name) if value_check else None
+        value = getattr(message, name)
+        bad = value_check(value, prefix + name) if value_check else None
+        if bad is None and needs and value and not getattr(message, needs):
+            bad = Violation(prefix + name, f"is set although {needs} is empty")
+        return bad
 
     return scalar
 
 
 def _value(field: FieldDescriptor, rules: options_pb2.Rules) -> ValueCheck | None:
     if field.type == FieldDescriptor.TYPE_BYTES:
-        return lambda value, path: _length(len(value), rules, path)
+        shortest = rules.shortest
+
+        def encoded(value: bytes, path: str) -> Violation | None:
+            bad = _length(len(value), rules, path)
+            if bad is None and shortest and value[:1] == b"\0":
+                bad = Violation(path, "begins with a zero byte; the shortest form is wanted")
+            return bad
+
+        return encoded
     if field.type == FieldDescriptor.TYPE_STRING:
         return lambda value, path: _length(len(value.encode()), rules, path)
     if field.type in (FieldDescriptor.TYPE_UINT32, FieldDescriptor.TYPE_UINT64):
@@ -128,6 +135,10 @@ def _value(field: FieldDescriptor, rules: options_pb2.Rules) -> ValueCheck | Non
             return None
 
         return number
+    if field.type == FieldDescriptor.TYPE_ENUM:
+        if not rules.required:
+            return None
+        return lambda value, path: None if value else Violation(path, "is not specified; it is required")
     if field.message_type is not None:
         kind = field.message_type.full_name
 
@@ -158,39 +169,33 @@ def _well_known(kind: str, value: Any, rules: options_pb2.Rules, path: str) -> V
             if (number - 1 if value.negative else number).bit_length() > rules.bits - 1:
                 return Violation(path, f"does not fit a signed integer of {rules.bits} bits")
     elif kind == DURATION:
+        problem = _problem_of_duration(value.seconds, value.nanos)
+        if problem:
+            return Violation(path, "is not a valid duration: " + problem)
         if rules.non_negative and (value.seconds < 0 or value.nanos < 0):
             return Violation(path, "is negative")
-    elif kind == TIMESTAMP and rules.non_negative and value.seconds < 0:
-        return Violation(path, "is before 1970")
+    elif kind == TIMESTAMP:
+        problem = _problem_of_timestamp(value.seconds, value.nanos)
+        if problem:
+            return Violation(path, "is not a valid timestamp: " + problem)
+        if rules.non_negative and value.seconds < 0:
+            return Violation(path, "is before 1970")
     return None
 
 
-def _big_int(message: Any, prefix: str) -> Violation | None:
-    magnitude = message.magnitude
-    if magnitude[:1] == b"\0":
-        return Violation(prefix + "magnitude", "begins with a zero byte; the shortest form is wanted")
-    if not magnitude and message.negative:
-        return Violation(prefix + "negative", "is set for zero")
-    return None
-
-
-def _duration(message: Any, prefix: str) -> Violation | None:
-    seconds, nanos = message.seconds, message.nanos
-    problem = ""
+def _problem_of_duration(seconds: int, nanos: int) -> str:
     if not -LONGEST_DURATION <= seconds <= LONGEST_DURATION:
-        problem = f"{seconds} seconds are beyond 10,000 years"
-    elif not -NANOS < nanos < NANOS:
-        problem = f"{nanos} nanoseconds are a second or more"
-    elif (seconds > 0 and nanos < 0) or (seconds < 0 and nanos > 0):
-        problem = "seconds and nanoseconds have different signs"
-    return Violation(prefix[:-1], "is not a valid duration: " + problem) if problem else None
+        return f"{seconds} seconds are beyond 10,000 years"
+    if not -NANOS < nanos < NANOS:
+        return f"{nanos} nanoseconds are a second or more"
+    if (seconds > 0 and nanos < 0) or (seconds < 0 and nanos > 0):
+        return "seconds and nanoseconds have different signs"
+    return ""
 
 
-def _timestamp(message: Any, prefix: str) -> Violation | None:
-    seconds, nanos = message.seconds, message.nanos
-    problem = ""
+def _problem_of_timestamp(seconds: int, nanos: int) -> str:
     if not FIRST_SECOND <= seconds <= LAST_SECOND:
-        problem = f"{seconds} seconds are outside the years 1 to 9999"
-    elif not 0 <= nanos < NANOS:
-        problem = f"{nanos} nanoseconds are negative, or a second or more"
-    return Violation(prefix[:-1], "is not a valid timestamp: " + problem) if problem else None
+        return f"{seconds} seconds are outside the years 1 to 9999"
+    if not 0 <= nanos < NANOS:
+        return f"{nanos} nanoseconds are negative, or a second or more"
+    return ""

@@ -1031,22 +1031,22 @@ var File_loop_median_v1_median_proto protoreflect.FileDescriptor
 
 const file_loop_median_v1_median_proto_rawDesc = "" +
 	"\n" +
-	"\x1bloop/median/v1/median.proto\x12\x0eloop.median.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1bloop/plugin/v1/bigint.proto\x1a\x1cloop/plugin/v1/options.proto\x1a!loop/reporting/v1/reporting.proto\"\xf3\x05\n" +
-	"\x1aCreateMedianFactoryRequest\x12I\n" +
-	"\x04name\x18\x01 \x01(\tB5\xca\xf3\x181\n" +
-	"/loop.reporting.v1.ReportingPluginFactoryServiceR\x04name\x12\x93\x01\n" +
-	"\bprovider\x18\x02 \x01(\tBw\xd2\xf3\x18s\n" +
+	"\x1bloop/median/v1/median.proto\x12\x0eloop.median.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1bloop/plugin/v1/bigint.proto\x1a\x1cloop/plugin/v1/options.proto\x1a!loop/reporting/v1/reporting.proto\"\xaa\x06\n" +
+	"\x1aCreateMedianFactoryRequest\x12R\n" +
+	"\x04name\x18\x01 \x01(\tB>\xca\xf3\x181\n" +
+	"/loop.reporting.v1.ReportingPluginFactoryService\xe2\xf3\x18\x05\b\x01\x18\x80\x02R\x04name\x12\x9d\x01\n" +
+	"\bprovider\x18\x02 \x01(\tB\x80\x01\xd2\xf3\x18s\n" +
 	"$loop.median.v1.MedianContractService\n" +
 	"!loop.median.v1.ReportCodecService\n" +
-	"(loop.median.v1.OnchainConfigCodecServiceR\bprovider\x12N\n" +
-	"\fvalue_source\x18\x03 \x01(\tB+\xd2\xf3\x18'\n" +
-	"%loop.hostservice.v1.DataSourceServiceR\vvalueSource\x12e\n" +
-	"\x19juels_per_fee_coin_source\x18\x04 \x01(\tB+\xd2\xf3\x18'\n" +
-	"%loop.hostservice.v1.DataSourceServiceR\x15juelsPerFeeCoinSource\x12f\n" +
-	"\x19gas_price_subunits_source\x18\x05 \x01(\tB+\xd2\xf3\x18'\n" +
-	"%loop.hostservice.v1.DataSourceServiceR\x16gasPriceSubunitsSource\x12F\n" +
-	"\terror_log\x18\x06 \x01(\tB)\xd2\xf3\x18%\n" +
-	"#loop.hostservice.v1.ErrorLogServiceR\berrorLog\x12;\n" +
+	"(loop.median.v1.OnchainConfigCodecService\xe2\xf3\x18\x05\b\x01\x18\x80\x02R\bprovider\x12W\n" +
+	"\fvalue_source\x18\x03 \x01(\tB4\xd2\xf3\x18'\n" +
+	"%loop.hostservice.v1.DataSourceService\xe2\xf3\x18\x05\b\x01\x18\x80\x02R\vvalueSource\x12n\n" +
+	"\x19juels_per_fee_coin_source\x18\x04 \x01(\tB4\xd2\xf3\x18'\n" +
+	"%loop.hostservice.v1.DataSourceService\xe2\xf3\x18\x05\b\x01\x18\x80\x02R\x15juelsPerFeeCoinSource\x12o\n" +
+	"\x19gas_price_subunits_source\x18\x05 \x01(\tB4\xd2\xf3\x18'\n" +
+	"%loop.hostservice.v1.DataSourceService\xe2\xf3\x18\x05\b\x01\x18\x80\x02R\x16gasPriceSubunitsSource\x12O\n" +
+	"\terror_log\x18\x06 \x01(\tB2\xd2\xf3\x18%\n" +
+	"#loop.hostservice.v1.ErrorLogService\xe2\xf3\x18\x05\b\x01\x18\x80\x02R\berrorLog\x12;\n" +
 	"\x1ainclude_gas_price_subunits\x18\a \x01(\bR\x17includeGasPriceSubunits\x12P\n" +
 	"\x12deviation_function\x18\b \x01(\v2!.loop.median.v1.DeviationFunctionR\x11deviationFunction\"\xad\x01\n" +
 	"\x11DeviationFunction\x12\x1c\n" +

@@ -21,10 +21,11 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// BigInt is an integer of any size. Absence of the message is nil and differs from zero.
+// BigInt is an integer of any size in sign and magnitude. Each integer has one form, which the rules of the fields say.
+// Absence of the message is nil and differs from zero.
 type BigInt struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Whether the integer is below zero. False for zero.
+	// Whether the integer is below zero. False for zero, whose magnitude is empty.
 	Negative bool `protobuf:"varint,1,opt,name=negative,proto3" json:"negative,omitempty"`
 	// The absolute value, big-endian, without leading zero bytes; empty for zero.
 	Magnitude     []byte `protobuf:"bytes,2,opt,name=magnitude,proto3" json:"magnitude,omitempty"`
@@ -80,10 +81,10 @@ var File_loop_plugin_v1_bigint_proto protoreflect.FileDescriptor
 
 const file_loop_plugin_v1_bigint_proto_rawDesc = "" +
 	"\n" +
-	"\x1bloop/plugin/v1/bigint.proto\x12\x0eloop.plugin.v1\x1a\x1cloop/plugin/v1/options.proto\"K\n" +
-	"\x06BigInt\x12\x1a\n" +
-	"\bnegative\x18\x01 \x01(\bR\bnegative\x12%\n" +
-	"\tmagnitude\x18\x02 \x01(\fB\a\xe2\xf3\x18\x03\x18\x80\bR\tmagnitudeB\xb8\x01\n" +
+	"\x1bloop/plugin/v1/bigint.proto\x12\x0eloop.plugin.v1\x1a\x1cloop/plugin/v1/options.proto\"^\n" +
+	"\x06BigInt\x12+\n" +
+	"\bnegative\x18\x01 \x01(\bB\x0f\xe2\xf3\x18\vJ\tmagnitudeR\bnegative\x12'\n" +
+	"\tmagnitude\x18\x02 \x01(\fB\t\xe2\xf3\x18\x05\x18\x80\b@\x01R\tmagnitudeB\xb8\x01\n" +
 	"\x12com.loop.plugin.v1B\vBigintProtoP\x01Z;github.com/loop-plugins/loop/gen/go/loop/plugin/v1;pluginv1\xa2\x02\x03LPX\xaa\x02\x0eLoop.Plugin.V1\xca\x02\x0eLoop\\Plugin\\V1\xe2\x02\x1aLoop\\Plugin\\V1\\GPBMetadata\xea\x02\x10Loop::Plugin::V1b\x06proto3"
 
 var (

@@ -214,7 +214,8 @@ func (x *Method) GetTimeout() *durationpb.Duration {
 
 // Creates marks the string field of a constructor's request that carries the name of the object to create. The host
 // alone chooses names and calls constructors: the same name with the same request answers as the first time, with another
-// request ALREADY_EXISTS.
+// request ALREADY_EXISTS. How long a name may be is said by the field's rules, as for every field; the option itself adds
+// none.
 type Creates struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Full names of the services that the new object serves.
@@ -261,7 +262,7 @@ func (x *Creates) GetServices() []string {
 }
 
 // Lends marks a string field of a constructor's request that carries the name of an object of another owner, lent for as
-// long as the created object lives.
+// long as the created object lives. Whether it may be empty, and so lend nothing, is said by the field's rules.
 type Lends struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Full names of the services that may be called on the lent object.
@@ -346,12 +347,40 @@ func (*Names) Descriptor() ([]byte, []int) {
 }
 
 // Rules bound what a field may hold. Both sides of every connection check them: a request that breaks one is
-// INVALID_ARGUMENT naming the field, a reply INTERNAL.
+// INVALID_ARGUMENT naming the field, a reply INTERNAL. A field without rules holds anything of its type, and nothing else is
+// checked but what protobuf itself says of its types:
+//
+//   - a string is UTF-8;
+//   - a google.protobuf.Duration is within 315,576,000,000 seconds of zero, its nanos are within 999,999,999 of zero, and the
+//     two have not different signs;
+//   - a google.protobuf.Timestamp is in the years 1 to 9999, and its nanos are 0 to 999,999,999.
+//
+// Of several violations one is reported, the first in this order:
+//
+//   - A message's fields are looked at in the order of their numbers.
+//   - Of a message field: that it is absent and required; then what is wrong inside the message; then the rules of the field
+//     that speak of the message as a whole (non_negative, bits). So what is reported is the deepest field.
+//   - Of a list: required; then max_len; then its elements in their order, each as a field of its own.
+//   - Of a string or bytes: UTF-8, len, required, max_len, shortest. Of an unsigned integer: max, min. Of a BigInt: non_negative,
+//     bits. Of a Duration or Timestamp: its validity, non_negative. Of any field: needs comes last.
+//
+// The field is named by its path from the request or reply: the names of fields as this contract writes them, joined by
+// dots, and after the name of a list the element's index, from 0, in brackets. In the grammar of RFC 5234:
+//
+//	path = step *( "." step )
+//	step = name [ "[" index "]" ]
+//	name = (the name of a field in its .proto file)
+//	index = "0" / ( %x31-39 *DIGIT )
+//
+// An example is observations[3].value.magnitude. A Duration or Timestamp that is not valid is named as a whole. The path
+// stands in the status's message, after the full name of the message and a dot, and alone in the field of its one
+// google.rpc.BadRequest.FieldViolation.
 type Rules struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// A message field must be present; bytes, strings and lists must not be empty.
+	// A message field must be present; bytes, strings and lists must not be empty; an enum must not be its value 0, which says
+	// that it is not set.
 	Required bool `protobuf:"varint,1,opt,name=required,proto3" json:"required,omitempty"`
-	// The exact length of a bytes field.
+	// The exact length of a bytes field; each element's of a list.
 	Len uint32 `protobuf:"varint,2,opt,name=len,proto3" json:"len,omitempty"`
 	// The largest length of a bytes or string field (in bytes), or of a list (in elements).
 	MaxLen uint32 `protobuf:"varint,3,opt,name=max_len,json=maxLen,proto3" json:"max_len,omitempty"`
@@ -362,7 +391,12 @@ type Rules struct {
 	// A BigInt fits a signed (two's complement) integer of so many bits: 192 allows -2^191 to 2^191-1.
 	Bits uint32 `protobuf:"varint,6,opt,name=bits,proto3" json:"bits,omitempty"`
 	// A BigInt, a Duration or a Timestamp must not be negative (before 1970).
-	NonNegative   bool `protobuf:"varint,7,opt,name=non_negative,json=nonNegative,proto3" json:"non_negative,omitempty"`
+	NonNegative bool `protobuf:"varint,7,opt,name=non_negative,json=nonNegative,proto3" json:"non_negative,omitempty"`
+	// A bytes field is a big-endian number in its shortest form: its first byte is not zero.
+	Shortest bool `protobuf:"varint,8,opt,name=shortest,proto3" json:"shortest,omitempty"`
+	// The name of another field of the same message without which this one may not be set: where that field is empty, this one
+	// must be too. Neither is a message, and this one is no list.
+	Needs         string `protobuf:"bytes,9,opt,name=needs,proto3" json:"needs,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -444,6 +478,20 @@ func (x *Rules) GetNonNegative() bool {
 		return x.NonNegative
 	}
 	return false
+}
+
+func (x *Rules) GetShortest() bool {
+	if x != nil {
+		return x.Shortest
+	}
+	return false
+}
+
+func (x *Rules) GetNeeds() string {
+	if x != nil {
+		return x.Needs
+	}
+	return ""
 }
 
 var file_loop_plugin_v1_options_proto_extTypes = []protoimpl.ExtensionInfo{
@@ -574,7 +622,7 @@ const file_loop_plugin_v1_options_proto_rawDesc = "" +
 	"\bservices\x18\x01 \x03(\tR\bservices\"#\n" +
 	"\x05Lends\x12\x1a\n" +
 	"\bservices\x18\x01 \x03(\tR\bservices\"\a\n" +
-	"\x05Names\"\xa9\x01\n" +
+	"\x05Names\"\xdb\x01\n" +
 	"\x05Rules\x12\x1a\n" +
 	"\brequired\x18\x01 \x01(\bR\brequired\x12\x10\n" +
 	"\x03len\x18\x02 \x01(\rR\x03len\x12\x17\n" +
@@ -582,7 +630,9 @@ const file_loop_plugin_v1_options_proto_rawDesc = "" +
 	"\x03max\x18\x04 \x01(\x04R\x03max\x12\x10\n" +
 	"\x03min\x18\x05 \x01(\x04R\x03min\x12\x12\n" +
 	"\x04bits\x18\x06 \x01(\rR\x04bits\x12!\n" +
-	"\fnon_negative\x18\a \x01(\bR\vnonNegative:Q\n" +
+	"\fnon_negative\x18\a \x01(\bR\vnonNegative\x12\x1a\n" +
+	"\bshortest\x18\b \x01(\bR\bshortest\x12\x14\n" +
+	"\x05needs\x18\t \x01(\tR\x05needs:Q\n" +
 	"\x06plugin\x12\x1f.google.protobuf.ServiceOptions\x18\xb9\x8e\x03 \x01(\v2\x16.loop.plugin.v1.PluginR\x06plugin:Q\n" +
 	"\x06object\x12\x1f.google.protobuf.ServiceOptions\x18\xba\x8e\x03 \x01(\v2\x16.loop.plugin.v1.ObjectR\x06object:a\n" +
 	"\fhost_service\x12\x1f.google.protobuf.ServiceOptions\x18\xbb\x8e\x03 \x01(\v2\x1b.loop.plugin.v1.HostServiceR\vhostService:P\n" +

@@ -2193,17 +2193,17 @@ var File_loop_relayer_v1_relayer_proto protoreflect.FileDescriptor
 
 const file_loop_relayer_v1_relayer_proto_rawDesc = "" +
 	"\n" +
-	"\x1dloop/relayer/v1/relayer.proto\x12\x0floop.relayer.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1bloop/plugin/v1/bigint.proto\x1a\x1cloop/plugin/v1/options.proto\x1a!loop/reporting/v1/reporting.proto\"\x98\x02\n" +
-	"\x12CreateChainRequest\x126\n" +
-	"\x04name\x18\x01 \x01(\tB\"\xca\xf3\x18\x1e\n" +
-	"\x1cloop.relayer.v1.ChainServiceR\x04name\x12$\n" +
+	"\x1dloop/relayer/v1/relayer.proto\x12\x0floop.relayer.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1bloop/plugin/v1/bigint.proto\x1a\x1cloop/plugin/v1/options.proto\x1a!loop/reporting/v1/reporting.proto\"\xb3\x02\n" +
+	"\x12CreateChainRequest\x12?\n" +
+	"\x04name\x18\x01 \x01(\tB+\xca\xf3\x18\x1e\n" +
+	"\x1cloop.relayer.v1.ChainService\xe2\xf3\x18\x05\b\x01\x18\x80\x02R\x04name\x12$\n" +
 	"\bchain_id\x18\x02 \x01(\tB\t\xe2\xf3\x18\x05\b\x01\x18\x80\x01R\achainId\x12\x1f\n" +
 	"\vconfig_toml\x18\x03 \x01(\fR\n" +
-	"configToml\x12E\n" +
-	"\bkeystore\x18\x04 \x01(\tB)\xd2\xf3\x18%\n" +
-	"#loop.hostservice.v1.KeystoreServiceR\bkeystore\x12<\n" +
-	"\x05store\x18\x05 \x01(\tB&\xd2\xf3\x18\"\n" +
-	" loop.hostservice.v1.StoreServiceR\x05store\"\x15\n" +
+	"configToml\x12N\n" +
+	"\bkeystore\x18\x04 \x01(\tB2\xd2\xf3\x18%\n" +
+	"#loop.hostservice.v1.KeystoreService\xe2\xf3\x18\x05\b\x01\x18\x80\x02R\bkeystore\x12E\n" +
+	"\x05store\x18\x05 \x01(\tB/\xd2\xf3\x18\"\n" +
+	" loop.hostservice.v1.StoreService\xe2\xf3\x18\x05\b\x01\x18\x80\x02R\x05store\"\x15\n" +
 	"\x13CreateChainResponse\"\x1d\n" +
 	"\x1bWatchContractConfigsRequest\"\xa0\x01\n" +
 	"\x1cWatchContractConfigsResponse\x12)\n" +
@@ -2214,21 +2214,21 @@ const file_loop_relayer_v1_relayer_proto_rawDesc = "" +
 	"\x0fexternal_job_id\x18\x01 \x01(\tB\b\xe2\xf3\x18\x04\b\x01\x18@R\rexternalJobId\x12*\n" +
 	"\vcontract_id\x18\x02 \x01(\tB\t\xe2\xf3\x18\x05\b\x01\x18\x80\x02R\n" +
 	"contractId\x12*\n" +
-	"\x11relay_config_json\x18\x03 \x01(\fR\x0frelayConfigJson\"\x90\x03\n" +
-	"\x1bCreateMedianProviderRequest\x12\xe0\x01\n" +
-	"\x04name\x18\x01 \x01(\tB\xcb\x01\xca\xf3\x18\xc6\x01\n" +
+	"\x11relay_config_json\x18\x03 \x01(\fR\x0frelayConfigJson\"\x99\x03\n" +
+	"\x1bCreateMedianProviderRequest\x12\xe9\x01\n" +
+	"\x04name\x18\x01 \x01(\tB\xd4\x01\xca\xf3\x18\xc6\x01\n" +
 	"%loop.relayer.v1.ContractConfigService\n" +
 	"*loop.relayer.v1.ContractTransmitterService\n" +
 	"$loop.median.v1.MedianContractService\n" +
 	"!loop.median.v1.ReportCodecService\n" +
-	"(loop.median.v1.OnchainConfigCodecServiceR\x04name\x12?\n" +
+	"(loop.median.v1.OnchainConfigCodecService\xe2\xf3\x18\x05\b\x01\x18\x80\x02R\x04name\x12?\n" +
 	"\x06config\x18\x02 \x01(\v2\x1f.loop.relayer.v1.ProviderConfigB\x06\xe2\xf3\x18\x02\b\x01R\x06config\x120\n" +
 	"\x0etransmitter_id\x18\x03 \x01(\tB\t\xe2\xf3\x18\x05\b\x01\x18\x80\x02R\rtransmitterId\x12\x1b\n" +
 	"\tgas_limit\x18\x04 \x01(\rR\bgasLimit\"\x1e\n" +
-	"\x1cCreateMedianProviderResponse\"\x9f\x01\n" +
-	"\x1bCreateConfigProviderRequest\x12?\n" +
-	"\x04name\x18\x01 \x01(\tB+\xca\xf3\x18'\n" +
-	"%loop.relayer.v1.ContractConfigServiceR\x04name\x12?\n" +
+	"\x1cCreateMedianProviderResponse\"\xa8\x01\n" +
+	"\x1bCreateConfigProviderRequest\x12H\n" +
+	"\x04name\x18\x01 \x01(\tB4\xca\xf3\x18'\n" +
+	"%loop.relayer.v1.ContractConfigService\xe2\xf3\x18\x05\b\x01\x18\x80\x02R\x04name\x12?\n" +
 	"\x06config\x18\x02 \x01(\v2\x1f.loop.relayer.v1.ProviderConfigB\x06\xe2\xf3\x18\x02\b\x01R\x06config\"\x1e\n" +
 	"\x1cCreateConfigProviderResponse\"\x13\n" +
 	"\x11LatestHeadRequest\"\x8a\x01\n" +

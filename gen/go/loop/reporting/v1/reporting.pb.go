@@ -1007,10 +1007,10 @@ const file_loop_reporting_v1_reporting_proto_rawDesc = "" +
 	"\rReportContext\x12H\n" +
 	"\ttimestamp\x18\x01 \x01(\v2\".loop.reporting.v1.ReportTimestampB\x06\xe2\xf3\x18\x02\b\x01R\ttimestamp\x12%\n" +
 	"\n" +
-	"extra_hash\x18\x02 \x01(\fB\x06\xe2\xf3\x18\x02\x10 R\textraHash\"\x96\a\n" +
-	"\x1cCreateReportingPluginRequest\x12B\n" +
-	"\x04name\x18\x01 \x01(\tB.\xca\xf3\x18*\n" +
-	"(loop.reporting.v1.ReportingPluginServiceR\x04name\x12+\n" +
+	"extra_hash\x18\x02 \x01(\fB\x06\xe2\xf3\x18\x02\x10 R\textraHash\"\x9f\a\n" +
+	"\x1cCreateReportingPluginRequest\x12K\n" +
+	"\x04name\x18\x01 \x01(\tB7\xca\xf3\x18*\n" +
+	"(loop.reporting.v1.ReportingPluginService\xe2\xf3\x18\x05\b\x01\x18\x80\x02R\x04name\x12+\n" +
 	"\rconfig_digest\x18\x02 \x01(\fB\x06\xe2\xf3\x18\x02\x10 R\fconfigDigest\x12$\n" +
 	"\toracle_id\x18\x03 \x01(\rB\a\xe2\xf3\x18\x03 \xfe\x01R\boracleId\x12\x17\n" +
 	"\x01n\x18\x04 \x01(\rB\t\xe2\xf3\x18\x05 \xff\x01(\x01R\x01n\x12\x15\n" +

@@ -25,15 +25,17 @@ _sym_db = _symbol_database.Default()
 from loop_contract.plugin.v1 import options_pb2 as loop__contract_dot_plugin_dot_v1_dot_options__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$loop_contract/plugin/v1/bigint.proto\x12\x0eloop.plugin.v1\x1a%loop_contract/plugin/v1/options.proto\"K\n\x06\x42igInt\x12\x1a\n\x08negative\x18\x01 \x01(\x08R\x08negative\x12%\n\tmagnitude\x18\x02 \x01(\x0c\x42\x07\xe2\xf3\x18\x03\x18\x80\x08R\tmagnitudeb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$loop_contract/plugin/v1/bigint.proto\x12\x0eloop.plugin.v1\x1a%loop_contract/plugin/v1/options.proto\"^\n\x06\x42igInt\x12+\n\x08negative\x18\x01 \x01(\x08\x42\x0f\xe2\xf3\x18\x0bJ\tmagnitudeR\x08negative\x12\'\n\tmagnitude\x18\x02 \x01(\x0c\x42\t\xe2\xf3\x18\x05\x18\x80\x08@\x01R\tmagnitudeb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'loop_contract.plugin.v1.bigint_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
+  _globals['_BIGINT'].fields_by_name['negative']._loaded_options = None
+  _globals['_BIGINT'].fields_by_name['negative']._serialized_options = b'\342\363\030\013J\tmagnitude'
   _globals['_BIGINT'].fields_by_name['magnitude']._loaded_options = None
-  _globals['_BIGINT'].fields_by_name['magnitude']._serialized_options = b'\342\363\030\003\030\200\010'
+  _globals['_BIGINT'].fields_by_name['magnitude']._serialized_options = b'\342\363\030\005\030\200\010@\001'
   _globals['_BIGINT']._serialized_start=95
-  _globals['_BIGINT']._serialized_end=170
+  _globals['_BIGINT']._serialized_end=189
 # @@protoc_insertion_point(module_scope)

@@ -67,7 +67,7 @@ class Names(_message.Message):
     def __init__(self) -> None: ...
 
 class Rules(_message.Message):
-    __slots__ = ("required", "len", "max_len", "max", "min", "bits", "non_negative")
+    __slots__ = ("required", "len", "max_len", "max", "min", "bits", "non_negative", "shortest", "needs")
     REQUIRED_FIELD_NUMBER: _ClassVar[int]
     LEN_FIELD_NUMBER: _ClassVar[int]
     MAX_LEN_FIELD_NUMBER: _ClassVar[int]
@@ -75,6 +75,8 @@ class Rules(_message.Message):
     MIN_FIELD_NUMBER: _ClassVar[int]
     BITS_FIELD_NUMBER: _ClassVar[int]
     NON_NEGATIVE_FIELD_NUMBER: _ClassVar[int]
+    SHORTEST_FIELD_NUMBER: _ClassVar[int]
+    NEEDS_FIELD_NUMBER: _ClassVar[int]
     required: bool
     len: int
     max_len: int
@@ -82,4 +84,6 @@ class Rules(_message.Message):
     min: int
     bits: int
     non_negative: bool
-    def __init__(self, required: _Optional[bool] = ..., len: _Optional[int] = ..., max_len: _Optional[int] = ..., max: _Optional[int] = ..., min: _Optional[int] = ..., bits: _Optional[int] = ..., non_negative: _Optional[bool] = ...) -> None: ...
+    shortest: bool
+    needs: str
+    def __init__(self, required: _Optional[bool] = ..., len: _Optional[int] = ..., max_len: _Optional[int] = ..., max: _Optional[int] = ..., min: _Optional[int] = ..., bits: _Optional[int] = ..., non_negative: _Optional[bool] = ..., shortest: _Optional[bool] = ..., needs: _Optional[str] = ...) -> None: ...

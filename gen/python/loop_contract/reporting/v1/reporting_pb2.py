@@ -26,7 +26,7 @@ from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb
 from loop_contract.plugin.v1 import options_pb2 as loop__contract_dot_plugin_dot_v1_dot_options__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n*loop_contract/reporting/v1/reporting.proto\x12\x11loop.reporting.v1\x1a\x1egoogle/protobuf/duration.proto\x1a%loop_contract/plugin/v1/options.proto\"s\n\x0fReportTimestamp\x12+\n\rconfig_digest\x18\x01 \x01(\x0c\x42\x06\xe2\xf3\x18\x02\x10 R\x0c\x63onfigDigest\x12\x14\n\x05\x65poch\x18\x02 \x01(\rR\x05\x65poch\x12\x1d\n\x05round\x18\x03 \x01(\rB\x07\xe2\xf3\x18\x03 \xff\x01R\x05round\"\x80\x01\n\rReportContext\x12H\n\ttimestamp\x18\x01 \x01(\x0b\x32\".loop.reporting.v1.ReportTimestampB\x06\xe2\xf3\x18\x02\x08\x01R\ttimestamp\x12%\n\nextra_hash\x18\x02 \x01(\x0c\x42\x06\xe2\xf3\x18\x02\x10 R\textraHash\"\x96\x07\n\x1c\x43reateReportingPluginRequest\x12\x42\n\x04name\x18\x01 \x01(\tB.\xca\xf3\x18*\n(loop.reporting.v1.ReportingPluginServiceR\x04name\x12+\n\rconfig_digest\x18\x02 \x01(\x0c\x42\x06\xe2\xf3\x18\x02\x10 R\x0c\x63onfigDigest\x12$\n\toracle_id\x18\x03 \x01(\rB\x07\xe2\xf3\x18\x03 \xfe\x01R\x08oracleId\x12\x17\n\x01n\x18\x04 \x01(\rB\t\xe2\xf3\x18\x05 \xff\x01(\x01R\x01n\x12\x15\n\x01\x66\x18\x05 \x01(\rB\x07\xe2\xf3\x18\x03 \xfe\x01R\x01\x66\x12%\n\x0eonchain_config\x18\x06 \x01(\x0cR\ronchainConfig\x12\'\n\x0foffchain_config\x18\x07 \x01(\x0cR\x0eoffchainConfig\x12[\n\x18\x65stimated_round_interval\x18\x08 \x01(\x0b\x32\x19.google.protobuf.DurationB\x06\xe2\xf3\x18\x02\x38\x01R\x16\x65stimatedRoundInterval\x12O\n\x12max_duration_query\x18\t \x01(\x0b\x32\x19.google.protobuf.DurationB\x06\xe2\xf3\x18\x02\x38\x01R\x10maxDurationQuery\x12[\n\x18max_duration_observation\x18\n \x01(\x0b\x32\x19.google.protobuf.DurationB\x06\xe2\xf3\x18\x02\x38\x01R\x16maxDurationObservation\x12Q\n\x13max_duration_report\x18\x0b \x01(\x0b\x32\x19.google.protobuf.DurationB\x06\xe2\xf3\x18\x02\x38\x01R\x11maxDurationReport\x12~\n+max_duration_should_accept_finalized_report\x18\x0c \x01(\x0b\x32\x19.google.protobuf.DurationB\x06\xe2\xf3\x18\x02\x38\x01R&maxDurationShouldAcceptFinalizedReport\x12\x80\x01\n,max_duration_should_transmit_accepted_report\x18\r \x01(\x0b\x32\x19.google.protobuf.DurationB\x06\xe2\xf3\x18\x02\x38\x01R\'maxDurationShouldTransmitAcceptedReport\"\xb5\x01\n\x1d\x43reateReportingPluginResponse\x12#\n\x07product\x18\x01 \x01(\tB\t\xe2\xf3\x18\x05\x08\x01\x18\x80\x02R\x07product\x12%\n\x0eunique_reports\x18\x02 \x01(\x08R\runiqueReports\x12H\n\x06limits\x18\x03 \x01(\x0b\x32(.loop.reporting.v1.ReportingPluginLimitsB\x06\xe2\xf3\x18\x02\x08\x01R\x06limits\"\xa3\x01\n\x15ReportingPluginLimits\x12(\n\x10max_query_length\x18\x01 \x01(\rR\x0emaxQueryLength\x12\x34\n\x16max_observation_length\x18\x02 \x01(\rR\x14maxObservationLength\x12*\n\x11max_report_length\x18\x03 \x01(\rR\x0fmaxReportLength\"X\n\x0cQueryRequest\x12H\n\ttimestamp\x18\x01 \x01(\x0b\x32\".loop.reporting.v1.ReportTimestampB\x06\xe2\xf3\x18\x02\x08\x01R\ttimestamp\"%\n\rQueryResponse\x12\x14\n\x05query\x18\x01 \x01(\x0cR\x05query\"t\n\x12ObservationRequest\x12H\n\ttimestamp\x18\x01 \x01(\x0b\x32\".loop.reporting.v1.ReportTimestampB\x06\xe2\xf3\x18\x02\x08\x01R\ttimestamp\x12\x14\n\x05query\x18\x02 \x01(\x0cR\x05query\"7\n\x13ObservationResponse\x12 \n\x0bobservation\x18\x01 \x01(\x0cR\x0bobservation\"^\n\x15\x41ttributedObservation\x12 \n\x0bobservation\x18\x01 \x01(\x0cR\x0bobservation\x12#\n\x08observer\x18\x02 \x01(\rB\x07\xe2\xf3\x18\x03 \xfe\x01R\x08observer\"\xc6\x01\n\rReportRequest\x12H\n\ttimestamp\x18\x01 \x01(\x0b\x32\".loop.reporting.v1.ReportTimestampB\x06\xe2\xf3\x18\x02\x08\x01R\ttimestamp\x12\x14\n\x05query\x18\x02 \x01(\x0cR\x05query\x12U\n\x0cobservations\x18\x03 \x03(\x0b\x32(.loop.reporting.v1.AttributedObservationB\x07\xe2\xf3\x18\x03\x18\xff\x01R\x0cobservations\"M\n\x0eReportResponse\x12#\n\rshould_report\x18\x01 \x01(\x08R\x0cshouldReport\x12\x16\n\x06report\x18\x02 \x01(\x0cR\x06report\"\x86\x01\n\"ShouldAcceptFinalizedReportRequest\x12H\n\ttimestamp\x18\x01 \x01(\x0b\x32\".loop.reporting.v1.ReportTimestampB\x06\xe2\xf3\x18\x02\x08\x01R\ttimestamp\x12\x16\n\x06report\x18\x02 \x01(\x0cR\x06report\"J\n#ShouldAcceptFinalizedReportResponse\x12#\n\rshould_accept\x18\x01 \x01(\x08R\x0cshouldAccept\"\x87\x01\n#ShouldTransmitAcceptedReportRequest\x12H\n\ttimestamp\x18\x01 \x01(\x0b\x32\".loop.reporting.v1.ReportTimestampB\x06\xe2\xf3\x18\x02\x08\x01R\ttimestamp\x12\x16\n\x06report\x18\x02 \x01(\x0cR\x06report\"O\n$ShouldTransmitAcceptedReportResponse\x12\'\n\x0fshould_transmit\x18\x01 \x01(\x08R\x0eshouldTransmit2\xaf\x01\n\x1dReportingPluginFactoryService\x12\x87\x01\n\x15\x43reateReportingPlugin\x12/.loop.reporting.v1.CreateReportingPluginRequest\x1a\x30.loop.reporting.v1.CreateReportingPluginResponse\"\x0b\x90\x02\x02\xca\xf3\x18\x04\n\x02\x08\n\x1a\x04\xd2\xf3\x18\x00\x32\xf6\x04\n\x16ReportingPluginService\x12W\n\x05Query\x12\x1f.loop.reporting.v1.QueryRequest\x1a .loop.reporting.v1.QueryResponse\"\x0b\x90\x02\x02\xca\xf3\x18\x04\n\x02\x08\x05\x12i\n\x0bObservation\x12%.loop.reporting.v1.ObservationRequest\x1a&.loop.reporting.v1.ObservationResponse\"\x0b\x90\x02\x02\xca\xf3\x18\x04\n\x02\x08\x1e\x12Z\n\x06Report\x12 .loop.reporting.v1.ReportRequest\x1a!.loop.reporting.v1.ReportResponse\"\x0b\x90\x02\x02\xca\xf3\x18\x04\n\x02\x08\n\x12\x96\x01\n\x1bShouldAcceptFinalizedReport\x12\x35.loop.reporting.v1.ShouldAcceptFinalizedReportRequest\x1a\x36.loop.reporting.v1.ShouldAcceptFinalizedReportResponse\"\x08\xca\xf3\x18\x04\n\x02\x08\x05\x12\x9c\x01\n\x1cShouldTransmitAcceptedReport\x12\x36.loop.reporting.v1.ShouldTransmitAcceptedReportRequest\x1a\x37.loop.reporting.v1.ShouldTransmitAcceptedReportResponse\"\x0b\x90\x02\x01\xca\xf3\x18\x04\n\x02\x08\x05\x1a\x04\xd2\xf3\x18\x00\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n*loop_contract/reporting/v1/reporting.proto\x12\x11loop.reporting.v1\x1a\x1egoogle/protobuf/duration.proto\x1a%loop_contract/plugin/v1/options.proto\"s\n\x0fReportTimestamp\x12+\n\rconfig_digest\x18\x01 \x01(\x0c\x42\x06\xe2\xf3\x18\x02\x10 R\x0c\x63onfigDigest\x12\x14\n\x05\x65poch\x18\x02 \x01(\rR\x05\x65poch\x12\x1d\n\x05round\x18\x03 \x01(\rB\x07\xe2\xf3\x18\x03 \xff\x01R\x05round\"\x80\x01\n\rReportContext\x12H\n\ttimestamp\x18\x01 \x01(\x0b\x32\".loop.reporting.v1.ReportTimestampB\x06\xe2\xf3\x18\x02\x08\x01R\ttimestamp\x12%\n\nextra_hash\x18\x02 \x01(\x0c\x42\x06\xe2\xf3\x18\x02\x10 R\textraHash\"\x9f\x07\n\x1c\x43reateReportingPluginRequest\x12K\n\x04name\x18\x01 \x01(\tB7\xca\xf3\x18*\n(loop.reporting.v1.ReportingPluginService\xe2\xf3\x18\x05\x08\x01\x18\x80\x02R\x04name\x12+\n\rconfig_digest\x18\x02 \x01(\x0c\x42\x06\xe2\xf3\x18\x02\x10 R\x0c\x63onfigDigest\x12$\n\toracle_id\x18\x03 \x01(\rB\x07\xe2\xf3\x18\x03 \xfe\x01R\x08oracleId\x12\x17\n\x01n\x18\x04 \x01(\rB\t\xe2\xf3\x18\x05 \xff\x01(\x01R\x01n\x12\x15\n\x01\x66\x18\x05 \x01(\rB\x07\xe2\xf3\x18\x03 \xfe\x01R\x01\x66\x12%\n\x0eonchain_config\x18\x06 \x01(\x0cR\ronchainConfig\x12\'\n\x0foffchain_config\x18\x07 \x01(\x0cR\x0eoffchainConfig\x12[\n\x18\x65stimated_round_interval\x18\x08 \x01(\x0b\x32\x19.google.protobuf.DurationB\x06\xe2\xf3\x18\x02\x38\x01R\x16\x65stimatedRoundInterval\x12O\n\x12max_duration_query\x18\t \x01(\x0b\x32\x19.google.protobuf.DurationB\x06\xe2\xf3\x18\x02\x38\x01R\x10maxDurationQuery\x12[\n\x18max_duration_observation\x18\n \x01(\x0b\x32\x19.google.protobuf.DurationB\x06\xe2\xf3\x18\x02\x38\x01R\x16maxDurationObservation\x12Q\n\x13max_duration_report\x18\x0b \x01(\x0b\x32\x19.google.protobuf.DurationB\x06\xe2\xf3\x18\x02\x38\x01R\x11maxDurationReport\x12~\n+max_duration_should_accept_finalized_report\x18\x0c \x01(\x0b\x32\x19.google.protobuf.DurationB\x06\xe2\xf3\x18\x02\x38\x01R&maxDurationShouldAcceptFinalizedReport\x12\x80\x01\n,max_duration_should_transmit_accepted_report\x18\r \x01(\x0b\x32\x19.google.protobuf.DurationB\x06\xe2\xf3\x18\x02\x38\x01R\'maxDurationShouldTransmitAcceptedReport\"\xb5\x01\n\x1d\x43reateReportingPluginResponse\x12#\n\x07product\x18\x01 \x01(\tB\t\xe2\xf3\x18\x05\x08\x01\x18\x80\x02R\x07product\x12%\n\x0eunique_reports\x18\x02 \x01(\x08R\runiqueReports\x12H\n\x06limits\x18\x03 \x01(\x0b\x32(.loop.reporting.v1.ReportingPluginLimitsB\x06\xe2\xf3\x18\x02\x08\x01R\x06limits\"\xa3\x01\n\x15ReportingPluginLimits\x12(\n\x10max_query_length\x18\x01 \x01(\rR\x0emaxQueryLength\x12\x34\n\x16max_observation_length\x18\x02 \x01(\rR\x14maxObservationLength\x12*\n\x11max_report_length\x18\x03 \x01(\rR\x0fmaxReportLength\"X\n\x0cQueryRequest\x12H\n\ttimestamp\x18\x01 \x01(\x0b\x32\".loop.reporting.v1.ReportTimestampB\x06\xe2\xf3\x18\x02\x08\x01R\ttimestamp\"%\n\rQueryResponse\x12\x14\n\x05query\x18\x01 \x01(\x0cR\x05query\"t\n\x12ObservationRequest\x12H\n\ttimestamp\x18\x01 \x01(\x0b\x32\".loop.reporting.v1.ReportTimestampB\x06\xe2\xf3\x18\x02\x08\x01R\ttimestamp\x12\x14\n\x05query\x18\x02 \x01(\x0cR\x05query\"7\n\x13ObservationResponse\x12 \n\x0bobservation\x18\x01 \x01(\x0cR\x0bobservation\"^\n\x15\x41ttributedObservation\x12 \n\x0bobservation\x18\x01 \x01(\x0cR\x0bobservation\x12#\n\x08observer\x18\x02 \x01(\rB\x07\xe2\xf3\x18\x03 \xfe\x01R\x08observer\"\xc6\x01\n\rReportRequest\x12H\n\ttimestamp\x18\x01 \x01(\x0b\x32\".loop.reporting.v1.ReportTimestampB\x06\xe2\xf3\x18\x02\x08\x01R\ttimestamp\x12\x14\n\x05query\x18\x02 \x01(\x0cR\x05query\x12U\n\x0cobservations\x18\x03 \x03(\x0b\x32(.loop.reporting.v1.AttributedObservationB\x07\xe2\xf3\x18\x03\x18\xff\x01R\x0cobservations\"M\n\x0eReportResponse\x12#\n\rshould_report\x18\x01 \x01(\x08R\x0cshouldReport\x12\x16\n\x06report\x18\x02 \x01(\x0cR\x06report\"\x86\x01\n\"ShouldAcceptFinalizedReportRequest\x12H\n\ttimestamp\x18\x01 \x01(\x0b\x32\".loop.reporting.v1.ReportTimestampB\x06\xe2\xf3\x18\x02\x08\x01R\ttimestamp\x12\x16\n\x06report\x18\x02 \x01(\x0cR\x06report\"J\n#ShouldAcceptFinalizedReportResponse\x12#\n\rshould_accept\x18\x01 \x01(\x08R\x0cshouldAccept\"\x87\x01\n#ShouldTransmitAcceptedReportRequest\x12H\n\ttimestamp\x18\x01 \x01(\x0b\x32\".loop.reporting.v1.ReportTimestampB\x06\xe2\xf3\x18\x02\x08\x01R\ttimestamp\x12\x16\n\x06report\x18\x02 \x01(\x0cR\x06report\"O\n$ShouldTransmitAcceptedReportResponse\x12\'\n\x0fshould_transmit\x18\x01 \x01(\x08R\x0eshouldTransmit2\xaf\x01\n\x1dReportingPluginFactoryService\x12\x87\x01\n\x15\x43reateReportingPlugin\x12/.loop.reporting.v1.CreateReportingPluginRequest\x1a\x30.loop.reporting.v1.CreateReportingPluginResponse\"\x0b\x90\x02\x02\xca\xf3\x18\x04\n\x02\x08\n\x1a\x04\xd2\xf3\x18\x00\x32\xf6\x04\n\x16ReportingPluginService\x12W\n\x05Query\x12\x1f.loop.reporting.v1.QueryRequest\x1a .loop.reporting.v1.QueryResponse\"\x0b\x90\x02\x02\xca\xf3\x18\x04\n\x02\x08\x05\x12i\n\x0bObservation\x12%.loop.reporting.v1.ObservationRequest\x1a&.loop.reporting.v1.ObservationResponse\"\x0b\x90\x02\x02\xca\xf3\x18\x04\n\x02\x08\x1e\x12Z\n\x06Report\x12 .loop.reporting.v1.ReportRequest\x1a!.loop.reporting.v1.ReportResponse\"\x0b\x90\x02\x02\xca\xf3\x18\x04\n\x02\x08\n\x12\x96\x01\n\x1bShouldAcceptFinalizedReport\x12\x35.loop.reporting.v1.ShouldAcceptFinalizedReportRequest\x1a\x36.loop.reporting.v1.ShouldAcceptFinalizedReportResponse\"\x08\xca\xf3\x18\x04\n\x02\x08\x05\x12\x9c\x01\n\x1cShouldTransmitAcceptedReport\x12\x36.loop.reporting.v1.ShouldTransmitAcceptedReportRequest\x1a\x37.loop.reporting.v1.ShouldTransmitAcceptedReportResponse\"\x0b\x90\x02\x01\xca\xf3\x18\x04\n\x02\x08\x05\x1a\x04\xd2\xf3\x18\x00\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -42,7 +42,7 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_REPORTCONTEXT'].fields_by_name['extra_hash']._loaded_options = None
   _globals['_REPORTCONTEXT'].fields_by_name['extra_hash']._serialized_options = b'\342\363\030\002\020 '
   _globals['_CREATEREPORTINGPLUGINREQUEST'].fields_by_name['name']._loaded_options = None
-  _globals['_CREATEREPORTINGPLUGINREQUEST'].fields_by_name['name']._serialized_options = b'\312\363\030*\n(loop.reporting.v1.ReportingPluginService'
+  _globals['_CREATEREPORTINGPLUGINREQUEST'].fields_by_name['name']._serialized_options = b'\312\363\030*\n(loop.reporting.v1.ReportingPluginService\342\363\030\005\010\001\030\200\002'
   _globals['_CREATEREPORTINGPLUGINREQUEST'].fields_by_name['config_digest']._loaded_options = None
   _globals['_CREATEREPORTINGPLUGINREQUEST'].fields_by_name['config_digest']._serialized_options = b'\342\363\030\002\020 '
   _globals['_CREATEREPORTINGPLUGINREQUEST'].fields_by_name['oracle_id']._loaded_options = None
@@ -102,35 +102,35 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_REPORTCONTEXT']._serialized_start=254
   _globals['_REPORTCONTEXT']._serialized_end=382
   _globals['_CREATEREPORTINGPLUGINREQUEST']._serialized_start=385
-  _globals['_CREATEREPORTINGPLUGINREQUEST']._serialized_end=1303
-  _globals['_CREATEREPORTINGPLUGINRESPONSE']._serialized_start=1306
-  _globals['_CREATEREPORTINGPLUGINRESPONSE']._serialized_end=1487
-  _globals['_REPORTINGPLUGINLIMITS']._serialized_start=1490
-  _globals['_REPORTINGPLUGINLIMITS']._serialized_end=1653
-  _globals['_QUERYREQUEST']._serialized_start=1655
-  _globals['_QUERYREQUEST']._serialized_end=1743
-  _globals['_QUERYRESPONSE']._serialized_start=1745
-  _globals['_QUERYRESPONSE']._serialized_end=1782
-  _globals['_OBSERVATIONREQUEST']._serialized_start=1784
-  _globals['_OBSERVATIONREQUEST']._serialized_end=1900
-  _globals['_OBSERVATIONRESPONSE']._serialized_start=1902
-  _globals['_OBSERVATIONRESPONSE']._serialized_end=1957
-  _globals['_ATTRIBUTEDOBSERVATION']._serialized_start=1959
-  _globals['_ATTRIBUTEDOBSERVATION']._serialized_end=2053
-  _globals['_REPORTREQUEST']._serialized_start=2056
-  _globals['_REPORTREQUEST']._serialized_end=2254
-  _globals['_REPORTRESPONSE']._serialized_start=2256
-  _globals['_REPORTRESPONSE']._serialized_end=2333
-  _globals['_SHOULDACCEPTFINALIZEDREPORTREQUEST']._serialized_start=2336
-  _globals['_SHOULDACCEPTFINALIZEDREPORTREQUEST']._serialized_end=2470
-  _globals['_SHOULDACCEPTFINALIZEDREPORTRESPONSE']._serialized_start=2472
-  _globals['_SHOULDACCEPTFINALIZEDREPORTRESPONSE']._serialized_end=2546
-  _globals['_SHOULDTRANSMITACCEPTEDREPORTREQUEST']._serialized_start=2549
-  _globals['_SHOULDTRANSMITACCEPTEDREPORTREQUEST']._serialized_end=2684
-  _globals['_SHOULDTRANSMITACCEPTEDREPORTRESPONSE']._serialized_start=2686
-  _globals['_SHOULDTRANSMITACCEPTEDREPORTRESPONSE']._serialized_end=2765
-  _globals['_REPORTINGPLUGINFACTORYSERVICE']._serialized_start=2768
-  _globals['_REPORTINGPLUGINFACTORYSERVICE']._serialized_end=2943
-  _globals['_REPORTINGPLUGINSERVICE']._serialized_start=2946
-  _globals['_REPORTINGPLUGINSERVICE']._serialized_end=3576
+  _globals['_CREATEREPORTINGPLUGINREQUEST']._serialized_end=1312
+  _globals['_CREATEREPORTINGPLUGINRESPONSE']._serialized_start=1315
+  _globals['_CREATEREPORTINGPLUGINRESPONSE']._serialized_end=1496
+  _globals['_REPORTINGPLUGINLIMITS']._serialized_start=1499
+  _globals['_REPORTINGPLUGINLIMITS']._serialized_end=1662
+  _globals['_QUERYREQUEST']._serialized_start=1664
+  _globals['_QUERYREQUEST']._serialized_end=1752
+  _globals['_QUERYRESPONSE']._serialized_start=1754
+  _globals['_QUERYRESPONSE']._serialized_end=1791
+  _globals['_OBSERVATIONREQUEST']._serialized_start=1793
+  _globals['_OBSERVATIONREQUEST']._serialized_end=1909
+  _globals['_OBSERVATIONRESPONSE']._serialized_start=1911
+  _globals['_OBSERVATIONRESPONSE']._serialized_end=1966
+  _globals['_ATTRIBUTEDOBSERVATION']._serialized_start=1968
+  _globals['_ATTRIBUTEDOBSERVATION']._serialized_end=2062
+  _globals['_REPORTREQUEST']._serialized_start=2065
+  _globals['_REPORTREQUEST']._serialized_end=2263
+  _globals['_REPORTRESPONSE']._serialized_start=2265
+  _globals['_REPORTRESPONSE']._serialized_end=2342
+  _globals['_SHOULDACCEPTFINALIZEDREPORTREQUEST']._serialized_start=2345
+  _globals['_SHOULDACCEPTFINALIZEDREPORTREQUEST']._serialized_end=2479
+  _globals['_SHOULDACCEPTFINALIZEDREPORTRESPONSE']._serialized_start=2481
+  _globals['_SHOULDACCEPTFINALIZEDREPORTRESPONSE']._serialized_end=2555
+  _globals['_SHOULDTRANSMITACCEPTEDREPORTREQUEST']._serialized_start=2558
+  _globals['_SHOULDTRANSMITACCEPTEDREPORTREQUEST']._serialized_end=2693
+  _globals['_SHOULDTRANSMITACCEPTEDREPORTRESPONSE']._serialized_start=2695
+  _globals['_SHOULDTRANSMITACCEPTEDREPORTRESPONSE']._serialized_end=2774
+  _globals['_REPORTINGPLUGINFACTORYSERVICE']._serialized_start=2777
+  _globals['_REPORTINGPLUGINFACTORYSERVICE']._serialized_end=2952
+  _globals['_REPORTINGPLUGINSERVICE']._serialized_start=2955
+  _globals['_REPORTINGPLUGINSERVICE']._serialized_end=3585
 # @@protoc_insertion_point(module_scope)

@@ -5,6 +5,7 @@
 package breakage
 
 import (
+	"bytes"
 	"fmt"
 	"math"
 	"math/big"
@@ -31,12 +32,9 @@ type Breakage struct {
 	Unsendable bool
 }
 
-// Rules are the rules that a field states, or those of every name of an object; nil: none.
+// Rules are the rules that a field states; nil: none.
 func Rules(f protoreflect.FieldDescriptor) *pluginv1.Rules {
 	r, _ := proto.GetExtension(f.Options(), pluginv1.E_Rules).(*pluginv1.Rules)
-	if r == nil && (proto.HasExtension(f.Options(), pluginv1.E_Creates) || proto.HasExtension(f.Options(), pluginv1.E_Lends)) {
-		r = &pluginv1.Rules{Required: true, MaxLen: 256}
-	}
 	return r
 }
 
@@ -60,6 +58,12 @@ func walk(m protoreflect.Message, prefix string, at func(protoreflect.Message) p
 		if r.GetRequired() {
 			add("absent", func(m protoreflect.Message) { m.Clear(f) })
 		}
+		if needed := m.Descriptor().Fields().ByName(protoreflect.Name(r.GetNeeds())); needed != nil {
+			add("set without "+r.GetNeeds(), func(m protoreflect.Message) {
+				m.Clear(needed)
+				m.Set(f, value(f, m.NewField(f)))
+			})
+		}
 		if f.IsList() {
 			walkList(m, f, path, at, all)
 			continue
@@ -77,8 +81,11 @@ func walk(m protoreflect.Message, prefix string, at func(protoreflect.Message) p
 				set("a byte long", protoreflect.ValueOfBytes(make([]byte, n+1)))
 				set("empty", protoreflect.ValueOfBytes(nil))
 			}
-			if n := int(r.GetMaxLen()); n > 0 && m.Descriptor().FullName() != "loop.plugin.v1.BigInt" {
-				set("too long", protoreflect.ValueOfBytes(make([]byte, n+1)))
+			if n := int(r.GetMaxLen()); n > 0 {
+				set("too long", protoreflect.ValueOfBytes(bytes.Repeat([]byte{1}, n+1)))
+			}
+			if r.GetShortest() {
+				set("not in its shortest form", protoreflect.ValueOfBytes([]byte{0, 1}))
 			}
 		case protoreflect.Uint32Kind:
 			if n := r.GetMax(); n > 0 {
@@ -138,11 +145,7 @@ func inside(m protoreflect.Message, path string, r *pluginv1.Rules, at func(prot
 	}
 	switch m.Interface().(type) {
 	case *pluginv1.BigInt:
-		replace(path+".negative", "negative zero", &pluginv1.BigInt{Negative: true})
-		replace(path+".magnitude", "leading zero", &pluginv1.BigInt{Magnitude: []byte{0, 1}})
-		long := make([]byte, 1025)
-		long[0] = 1
-		replace(path+".magnitude", "too long", &pluginv1.BigInt{Magnitude: long})
+		walk(m, path+".", at, all)
 		if bits := uint(r.GetBits()); bits > 0 {
 			limit := new(big.Int).Lsh(big.NewInt(1), bits-1)
 			replace(path, "one above its bits", wire.BigInt(limit))
