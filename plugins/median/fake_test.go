@@ -2,12 +2,10 @@ package median_test
 
 import (
 	"bytes"
-	"cmp"
 	"context"
 	"errors"
 	"log/slog"
 	"math/big"
-	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -119,11 +117,8 @@ func (w *fakeWorld) LatestRoundRequested(_ context.Context, lookback time.Durati
 
 const entryLength = 1 + 4 + 3*24
 
-// BuildReport writes the observations in the order of their values, then observers.
+// BuildReport writes the observations in the order in which they come.
 func (w *fakeWorld) BuildReport(_ context.Context, all []libocr.ParsedAttributedObservation) (types.Report, error) {
-	all = slices.SortedFunc(slices.Values(all), func(a, b libocr.ParsedAttributedObservation) int {
-		return cmp.Or(a.Value.Cmp(b.Value), cmp.Compare(a.Observer, b.Observer))
-	})
 	var report []byte
 	for _, o := range all {
 		report = append(report, byte(o.Observer), byte(o.Timestamp>>24), byte(o.Timestamp>>16), byte(o.Timestamp>>8), byte(o.Timestamp))

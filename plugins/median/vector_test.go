@@ -6,9 +6,11 @@ import (
 	"encoding/json"
 	"flag"
 	"fmt"
+	"math"
 	"math/big"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -315,13 +317,143 @@ func questions(t *testing.T) []vector.Vector {
 	vectors = append(vectors,
 		vector.Vector{Name: "observation/gas", About: "an observation has the gas price when the job includes it", Config: withGas, Contract: settled, Steps: []vector.Step{{Call: "observation", Epoch: 1, Round: 1}}},
 		vector.Vector{Name: "report/31", About: "31 oracles", Config: large, Contract: settled, Steps: report(all(t, many...))},
+		ties(t, large, settled),
 	)
+	vectors = append(vectors, borders(t, settled, func(c libocr.OffchainConfig) vector.Config {
+		out := config(c)
+		out.Onchain = onchain(least, most)
+		return out
+	})...)
 	for i := range vectors {
 		if vectors[i].Sources == (vector.Sources{}) {
 			vectors[i].Sources = sources
 		}
 	}
 	return vectors
+}
+
+// ties are reports whose observations have few values. libocr sorts them by sort.Slice, which is not stable from 13 on:
+// reports name their observers in the order that it leaves, and oracles sign them.
+func ties(t *testing.T, c vector.Config, shown vector.Contract) vector.Vector {
+	t.Helper()
+	v := vector.Vector{Name: "report/ties", Config: c, Contract: shown,
+		About: "observations of one value reach the codec in the order in which Go's sort.Slice leaves them, from 13 on too"}
+	step := func(epoch, round uint32, values []string) {
+		v.Steps = append(v.Steps, vector.Step{Call: "report", Epoch: epoch, Round: round, Observations: all(t, values...)})
+	}
+	for _, n := range []int{12, 13, 16, 24, 31} {
+		var values []string
+		for i := range n {
+			values = append(values, fmt.Sprint(5000+i*7%5))
+		}
+		step(4, uint32(n), values)
+	}
+	step(5, 1, slices.Repeat([]string{"5000"}, 31))
+	return v
+}
+
+// Stable sorting gives other reports: else the vector would hold nobody to sort.Slice.
+func TestTiesAreNotStable(t *testing.T) {
+	t.Parallel()
+	differ := 0
+	for _, v := range questions(t) {
+		if v.Name != "report/ties" {
+			continue
+		}
+		answer(t, &v)
+		for _, s := range v.Steps {
+			var parsed []libocr.ParsedAttributedObservation
+			for _, o := range s.Observations {
+				var m libocr.NumericalMedianObservationProto
+				if err := proto.Unmarshal(o.Observation, &m); err != nil {
+					t.Fatal(err)
+				}
+				parsed = append(parsed, libocr.ParsedAttributedObservation{
+					Timestamp:        m.GetTimestamp(),
+					Value:            must(libocr.DecodeValue(m.GetValue())),
+					JuelsPerFeeCoin:  must(libocr.DecodeValue(m.GetJuelsPerFeeCoin())),
+					GasPriceSubunits: new(big.Int),
+					Observer:         commontypes.OracleID(o.Observer),
+				})
+			}
+			slices.SortStableFunc(parsed, func(a, b libocr.ParsedAttributedObservation) int {
+				return a.Value.Cmp(b.Value)
+			})
+			stable := must(newFakeWorld().BuildReport(t.Context(), parsed))
+			switch same := bytes.Equal(stable, s.Want.Bytes); {
+			case len(parsed) <= 12 && !same:
+				t.Errorf("of %d observations the order is not that of a stable sort", len(parsed))
+			case !same:
+				differ++
+			}
+		}
+	}
+	if differ < 4 {
+		t.Errorf("a stable sort gives another report in %d steps; want at least 4", differ)
+	}
+}
+
+// borders are reports and acceptances on, just below and just above alpha, where floating point sees no difference.
+func borders(t *testing.T, shown vector.Contract, config func(libocr.OffchainConfig) vector.Config) []vector.Vector {
+	t.Helper()
+	const alpha = 12_345_678
+	unit := new(big.Int).Lsh(big.NewInt(1), 150)
+	large := new(big.Int).Mul(unit, big.NewInt(1_000_000_000)) // a deviation of alpha from it is a whole number
+	enough := new(big.Int).Mul(unit, big.NewInt(alpha))
+	plus := func(i *big.Int, more int64) *big.Int { return new(big.Int).Add(i, big.NewInt(more)) }
+
+	type change struct{ from, to *big.Int } // from the contract's answer to what is observed
+	reports := func(name, about string, ppb uint64, changes ...change) vector.Vector {
+		v := vector.Vector{Name: name, About: about, Contract: shown}
+		v.Config = config(libocr.OffchainConfig{AlphaReportPPB: ppb})
+		for i, s := range changes {
+			c := shown
+			c.Answer = s.from.String()
+			observations := all(t, s.to.String(), s.to.String())
+			v.Steps = append(v.Steps, vector.Step{Call: "report", Epoch: 4, Round: uint32(i + 1), Contract: &c, Observations: observations})
+		}
+		return v
+	}
+	up := func(from *big.Int, by int64) change { return change{from, plus(from, by)} }
+	var around []change
+	for _, answer := range []*big.Int{large, new(big.Int).Neg(large)} {
+		for _, size := range []*big.Int{plus(enough, -1), enough, plus(enough, 1)} {
+			around = append(around, change{answer, new(big.Int).Add(answer, size)}, change{answer, new(big.Int).Sub(answer, size)})
+		}
+	}
+	zero, billion := new(big.Int), big.NewInt(1_000_000_000)
+	whole := big.NewInt(1_000_000_000_000_000_001) // a billionth of it is no whole number
+	longest := new(big.Int).SetUint64(math.MaxUint64)
+	vectors := []vector.Vector{
+		reports("report/alpha-large", "answers of 180 bits, above and below zero: a deviation of alpha is reported, one less is not",
+			alpha, around...),
+		reports("report/alpha-least", "an alpha of one part in a billion is exact where it is no whole number", 1,
+			up(whole, 1_000_000_000), up(whole, 1_000_000_001), up(whole, -1_000_000_000), up(whole, -1_000_000_001), up(whole, 0)),
+		reports("report/alpha-most", "an alpha of 2^64-1 parts in a billion is exact", math.MaxUint64,
+			change{billion, plus(longest, 999_999_999)}, change{billion, plus(longest, 1_000_000_000)}, up(zero, 0), up(zero, -1)),
+		reports("report/alpha-third", "an alpha next to a third is exact", 333_333_333,
+			up(big.NewInt(3), 1), up(big.NewInt(-3), 1), up(billion, 333_333_332), up(billion, 333_333_333)),
+	}
+
+	accept := vector.Vector{Name: "accept/alpha-large", Config: config(libocr.OffchainConfig{AlphaAcceptPPB: alpha}), Contract: shown,
+		About: "reports of 180 bits, above and below zero: one that deviates by alpha from the pending one is accepted, one less is not"}
+	less := plus(enough, -1)
+	sizes := []*big.Int{less, enough, plus(enough, 1), new(big.Int).Neg(less), new(big.Int).Neg(enough), zero}
+	for _, answer := range []*big.Int{large, new(big.Int).Neg(large), zero} {
+		for _, size := range sizes {
+			// The contract shows what is accepted, so that answer becomes pending; then comes what deviates from it.
+			c := shown
+			c.Epoch, c.Round = 4, uint32(len(accept.Steps))
+			for i, value := range []*big.Int{answer, new(big.Int).Add(answer, size)} {
+				s := vector.Step{Call: "accept", Epoch: 4, Round: c.Round + uint32(i) + 1, Report: finalized(t, value.String())}
+				if i == 0 {
+					s.Contract = &c
+				}
+				accept.Steps = append(accept.Steps, s)
+			}
+		}
+	}
+	return append(vectors, accept)
 }
 
 func ptr[T any](v T) *T { return &v }

@@ -355,6 +355,15 @@ func (l *life) slow(ctx context.Context, child string) (*slow, error) {
 		l.transmission(report, l.world.epoch.Add(1)), &relayerv1.TransmitResponse{}, &l.world.store.Hold}, nil
 }
 
+// ask makes the slow call.
+func (l *life) ask(ctx context.Context, child string) error {
+	s, err := l.slow(ctx, child)
+	if err != nil {
+		return err
+	}
+	return s.call(ctx)
+}
+
 // slowName is what slow's call asks of the host.
 func (l *life) slowName() (call, asks string) {
 	if l.bench.settings.Kind == "median" {

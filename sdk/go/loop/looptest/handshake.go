@@ -31,6 +31,8 @@ func handshakeCases() []check {
 		{"handshake/no-common-version", "a plugin never claims a protocol version that it does not have", true, handshakeNoCommonVersion},
 		{"init/before", "every call before Init is FAILED_PRECONDITION", false, initBefore},
 		{"init/certificates", "Init with a certificate or key that does not parse or does not fit is INVALID_ARGUMENT", true, initCertificates},
+		{"init/no-telemetry", "a host that lends no telemetry, as a node while it checks a job, is served like any other", false, initNoTelemetry},
+		{"init/other-host", "a host that shows another certificate than Init named is not called", true, initOtherHost},
 		{"init/twice", "a second Init is FAILED_PRECONDITION and changes nothing", false, initTwice},
 	}
 }
@@ -261,6 +263,58 @@ func initCertificates(ctx context.Context, b *bench) error {
 		}
 	}
 	return nil
+}
+
+func initNoTelemetry(ctx context.Context, b *bench) error {
+	l, err := b.start(ctx, b.newWorld(), b.subjectSettings())
+	if err != nil {
+		return err
+	}
+	l.Init.Telemetry = ""
+	if err := l.Initialise(ctx); err != nil {
+		return wrap("Init without a telemetry, which no rule requires,", err)
+	}
+	_, child, err := l.pair(ctx)
+	if err == nil {
+		err = l.ask(ctx, child)
+	}
+	if err != nil {
+		return fmt.Errorf("after Init without a telemetry: %w", err)
+	}
+	return nil
+}
+
+func initOtherHost(ctx context.Context, b *bench) error {
+	l, err := b.start(ctx, b.newWorld(), b.subjectSettings())
+	if err != nil {
+		return err
+	}
+	other, err := wire.NewKeyPair()
+	if err != nil {
+		return err
+	}
+	l.Init.HostCertificatePem = string(other.CertificatePEM)
+	// The plugin may look at once or with its first call.
+	limited, cancel := context.WithTimeout(ctx, 20*time.Second)
+	defer cancel()
+	err = l.Initialise(limited)
+	var child string
+	if err == nil {
+		_, child, err = l.pair(limited)
+	}
+	if err == nil {
+		err = l.ask(limited, child)
+	}
+	name, asks := l.slowName()
+	if calls := l.world.host.Calls(); len(calls) > 0 {
+		return fmt.Errorf("the plugin called %s at a host that showed another certificate than Init's host_certificate_pem; "+
+			"want it to refuse the connection", short(calls[0].Method))
+	}
+	if err == nil {
+		return fmt.Errorf("%s succeeded without %s although its host showed another certificate than Init's host_certificate_pem",
+			name, asks)
+	}
+	return l.health(ctx)
 }
 
 func initTwice(ctx context.Context, b *bench) error {

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	"go.uber.org/goleak"
 
 	"github.com/loop-plugins/loop/sdk/go/loop/looptest"
@@ -48,7 +49,7 @@ func TestKeptPromisesPass(t *testing.T) {
 		})
 		t.Run(kind+" in-process", func(t *testing.T) {
 			t.Parallel()
-			p := pluginOf(kind)
+			p := pluginOf(kind, "", nil)
 			looptest.Run(t, looptest.Settings{Kind: kind, InProcess: &p})
 		})
 	}
@@ -60,6 +61,7 @@ var breaks = map[string][]struct{ what, sentence string }{
 		{"greeting", `printed "Hello, I am a plugin." as its first line`},
 		{"no-tls", "the plugin offers no TLS"},
 		{"tcp", "want a unix socket"},
+		{"padding", "ends with the padding =; want raw base64"},
 	},
 	"handshake/answers":              {{"another-certificate", "UNAVAILABLE"}, {"health-none", "NOT_SERVING; want SERVING"}},
 	"handshake/no-certificate":       {{"any-caller", "a call by a caller without a certificate was answered with success"}},
@@ -70,6 +72,8 @@ var breaks = map[string][]struct{ what, sentence string }{
 	"handshake/no-common-version":    {{"highest-version", "was told 97"}},
 	"init/before":                    {{"early", "before Init was answered with success; want FAILED_PRECONDITION"}},
 	"init/certificates":              {{"init-anything", "was answered with success; want INVALID_ARGUMENT"}},
+	"init/no-telemetry":              {{"telemetry-required", "Init without a telemetry, which no rule requires, was answered with INVALID_ARGUMENT"}},
+	"init/other-host":                {{"any-host", "at a host that showed another certificate than Init's host_certificate_pem"}},
 	"init/twice":                     {{"init-again", "a second Init was answered with success"}},
 	"objects/repeat":                 {{"second-object", "a repeated construction made a second object"}, {"busy", "ABORTED"}, {"unasked", `on "Keystore/guessed", which is not lent`}},
 	"objects/at-once":                {{"busy", "of eight constructions at once by one name one failed"}},
@@ -108,6 +112,12 @@ var breaks = map[string][]struct{ what, sentence string }{
 	"median/refused-config":          {{"vague-config", "was answered with UNKNOWN (something went wrong); want INVALID_ARGUMENT"}},
 	"median/deviation-function":      {{"any-deviation", "a deviation function that nobody knows was answered with success"}},
 	"median/source-failure":          {{"vague-source", "an observation whose source failed with FAILED_PRECONDITION was answered with UNKNOWN"}},
+	"median/broken-answers":          {{"replies-unchecked", "was answered with success; want INTERNAL"}},
+	"answers/report/ties":            {{"stable-sort", "step 2, report of epoch 4 round 13: answered"}},
+	"answers/report/alpha-large":     {{"float-report", "step 1, report of epoch 4 round 1: answered"}},
+	"answers/report/alpha-least":     {{"float-report", "step "}},
+	"answers/report/alpha-most":      {{"float-report", "step "}},
+	"answers/accept/alpha-large":     {{"float-accept", "step "}},
 	"median/large-answer":            {{"small-callbacks", "within the limit of a message"}},
 	"relayer/refused-config":         {{"config-leaks", "is refused with the RPC address in the text"}},
 	"relayer/refused-job":            {{"vague-config", "was answered with UNKNOWN (something went wrong); want INVALID_ARGUMENT"}},
@@ -165,6 +175,35 @@ func TestBrokenPromisesFail(t *testing.T) {
 	}
 }
 
+// Each of these plugins has one fault that once passed, and fails the cases that are about it and no others.
+func TestOneFaultFailsItsCases(t *testing.T) {
+	t.Parallel()
+	for what, test := range map[string]struct {
+		run  string // the cases that are about the same part of the contract
+		want []string
+	}{
+		"telemetry-required": {"^(init|objects|calls)/", []string{"init/no-telemetry"}},
+		"any-host":           {"^(handshake|init|objects|calls)/", []string{"init/other-host"}},
+		"stable-sort":        {"^(median|answers)/", []string{"answers/report/ties"}},
+		"float-report":       {"^(median|answers)/", []string{"answers/report/alpha-large", "answers/report/alpha-least", "answers/report/alpha-most"}},
+		"float-accept":       {"^(median|answers)/", []string{"answers/accept/alpha-large"}},
+		"replies-unchecked":  {"^(calls|median|answers)/", []string{"median/broken-answers"}},
+	} {
+		t.Run(what, func(t *testing.T) {
+			t.Parallel()
+			var failed []string
+			for _, r := range judge(t, "median", what, test.run) {
+				if r.State == looptest.Failed {
+					failed = append(failed, r.Name)
+				}
+			}
+			if diff := cmp.Diff(test.want, failed); diff != "" {
+				t.Errorf("cases that failed (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
 // A relayer that was built before ReadContract, or whose chain has no such calls, keeps the contract.
 func TestOptionalMethodIsLeftOut(t *testing.T) {
 	t.Parallel()
@@ -215,7 +254,7 @@ func TestKnownFailures(t *testing.T) {
 
 func TestSettingsAreRefused(t *testing.T) {
 	t.Parallel()
-	p := pluginOf("median")
+	p := pluginOf("median", "", nil)
 	for name, test := range map[string]struct {
 		settings looptest.Settings
 		sentence string

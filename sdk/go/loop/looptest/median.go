@@ -5,7 +5,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"math/big"
+	"slices"
+	"sync"
 	"time"
 
 	"google.golang.org/grpc/codes"
@@ -13,9 +16,9 @@ import (
 	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/proto"
 
-	hostservicev1 "github.com/loop-plugins/loop/gen/go/loop/hostservice/v1"
 	medianv1 "github.com/loop-plugins/loop/gen/go/loop/median/v1"
 	reportingv1 "github.com/loop-plugins/loop/gen/go/loop/reporting/v1"
+	"github.com/loop-plugins/loop/sdk/go/loop/looptest/breakage"
 	"github.com/loop-plugins/loop/sdk/go/loop/looptest/internal/loan"
 	"github.com/loop-plugins/loop/sdk/go/loop/looptest/vector"
 	"github.com/loop-plugins/loop/sdk/go/wire"
@@ -28,6 +31,7 @@ func medianCases() []check {
 		{"median/refused-config", "a configuration that cannot be run is INVALID_ARGUMENT", false, medianRefused},
 		{"median/deviation-function", "a deviation function that nobody knows is INVALID_ARGUMENT", false, medianDeviationFunction},
 		{"median/source-failure", "an observation whose source fails is an error, and the next one is not", false, medianSourceFailure},
+		{"median/broken-answers", "an answer of a lent object that breaks any rule of the contract is INTERNAL and is not used", false, medianBrokenAnswers},
 		{"median/large-answer", "an answer of nearly 16 MiB passes from a lent object through the plugin to the host", false, medianLarge},
 	}
 }
@@ -123,9 +127,93 @@ func medianSourceFailure(ctx context.Context, b *bench) error {
 	return nil
 }
 
-// brokenObservation is a source's answer that does not fit 192 bits.
-func brokenObservation() proto.Message {
-	return &hostservicev1.ObserveResponse{Value: wire.BigInt(new(big.Int).Lsh(big.NewInt(1), 191))}
+// asking are the calls of a median that ask lent objects for something, each of which succeeds any number of times.
+func (l *life) asking(ctx context.Context, parent, child string) (map[string]func() error, error) {
+	observation, err := l.observe(ctx, child)
+	if err != nil {
+		return nil, err
+	}
+	three := &reportingv1.ReportRequest{Timestamp: round(1)}
+	for i := range uint32(3) {
+		three.Observations = append(three.Observations,
+			&reportingv1.AttributedObservation{Observation: observation, Observer: i})
+	}
+	report := make([]byte, 1+4+3*24) // of one observation in the vectors' codec
+	accept := &reportingv1.ShouldAcceptFinalizedReportRequest{Timestamp: round(1), Report: report}
+	made := func(method string, request, reply proto.Message) func() error {
+		return func() error { return l.call(ctx, child, method, request, proto.Clone(reply)) }
+	}
+	return map[string]func() error{
+		"ReportingPluginFactoryService.CreateReportingPlugin": func() error {
+			_, err := l.makeChild(ctx, parent, loan.Name("Conformance"), false)
+			return err
+		},
+		"ReportingPluginService.Observation": made(reportingv1.ReportingPluginService_Observation_FullMethodName,
+			&reportingv1.ObservationRequest{Timestamp: round(1)}, &reportingv1.ObservationResponse{}),
+		"ReportingPluginService.Report": made(reportingv1.ReportingPluginService_Report_FullMethodName,
+			three, &reportingv1.ReportResponse{}),
+		"ReportingPluginService.ShouldAcceptFinalizedReport": func() error {
+			accept.Timestamp.Epoch++ // what was accepted is not looked at again
+			return l.call(ctx, child, reportingv1.ReportingPluginService_ShouldAcceptFinalizedReport_FullMethodName,
+				accept, &reportingv1.ShouldAcceptFinalizedReportResponse{})
+		},
+		"ReportingPluginService.ShouldTransmitAcceptedReport": made(
+			reportingv1.ReportingPluginService_ShouldTransmitAcceptedReport_FullMethodName,
+			&reportingv1.ShouldTransmitAcceptedReportRequest{Timestamp: round(1), Report: report},
+			&reportingv1.ShouldTransmitAcceptedReportResponse{}),
+	}, nil
+}
+
+// medianBrokenAnswers breaks every rule of every field of every answer that a median's calls ask for, one by one.
+func medianBrokenAnswers(ctx context.Context, b *bench) error {
+	l, err := b.fresh(ctx, b.newWorld())
+	if err != nil {
+		return err
+	}
+	parent, child, err := l.pair(ctx)
+	if err != nil {
+		return err
+	}
+	calls, err := l.asking(ctx, parent, child)
+	if err != nil {
+		return err
+	}
+	for _, name := range slices.Sorted(maps.Keys(calls)) {
+		answers := map[string]proto.Message{} // what the call asks for
+		var mu sync.Mutex
+		l.world.host.Spoil(func(method string, answer proto.Message) {
+			mu.Lock()
+			defer mu.Unlock()
+			answers[method] = proto.Clone(answer)
+		})
+		if err := calls[name](); err != nil {
+			return err
+		}
+		l.world.host.Spoil(nil)
+		for _, asked := range slices.Sorted(maps.Keys(answers)) {
+			for _, breaking := range breakage.Of(answers[asked]) {
+				if breaking.Unsendable {
+					continue
+				}
+				l.world.host.Spoil(func(method string, answer proto.Message) {
+					if method == asked {
+						breaking.Apply(answer.ProtoReflect())
+					}
+				})
+				err := calls[name]()
+				l.world.host.Spoil(nil)
+				what := fmt.Sprintf("%s, whose %s was answered with a field %s that is %s,",
+					name, short(asked), breaking.Field, breaking.How)
+				if err := want(what, err, codes.Internal); err != nil {
+					return err
+				}
+			}
+		}
+		if err := calls[name](); err != nil {
+			return wrap(name+" after answers that broke the contract", err)
+		}
+	}
+	return l.alive(ctx, "answers that broke the contract")
 }
 
 func medianLarge(ctx context.Context, b *bench) error {

@@ -2,12 +2,15 @@ package looptest_test
 
 import (
 	"context"
+	"math"
 	"math/big"
-	"slices"
+	"sort"
 	"sync"
 	"time"
 
+	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/types/known/durationpb"
@@ -18,24 +21,58 @@ import (
 	"github.com/loop-plugins/loop/gen/go/loop/median/v1/medianv1loop"
 	reportingv1 "github.com/loop-plugins/loop/gen/go/loop/reporting/v1"
 	"github.com/loop-plugins/loop/gen/go/loop/reporting/v1/reportingv1loop"
-	"github.com/loop-plugins/loop/sdk/go/loop"
 	"github.com/loop-plugins/loop/sdk/go/wire"
 )
 
-// fakeMedian is a median written from the contract and the vectors alone. It keeps all that the suite asks, so that what fails
-// is what a test broke.
-type fakeMedian struct{}
+// fakeMedian is a median written from the contract and the vectors alone. It keeps all that the suite asks but for what is
+// broken, so that what fails is what a test broke.
+type fakeMedian struct {
+	what string
+	// raw is the connection to the host without the SDK.
+	raw grpc.ClientConnInterface
+}
 
-func newFakeMedian(*loop.Host) medianv1loop.MedianService { return fakeMedian{} }
-
-func (fakeMedian) CreateMedianFactory(_ context.Context, r *medianv1.CreateMedianFactoryRequest, loans medianv1loop.CreateMedianFactoryLoans) (medianv1loop.MedianFactory, *medianv1.CreateMedianFactoryResponse, error) {
+func (m fakeMedian) CreateMedianFactory(_ context.Context, r *medianv1.CreateMedianFactoryRequest, loans medianv1loop.CreateMedianFactoryLoans) (medianv1loop.MedianFactory, *medianv1.CreateMedianFactoryResponse, error) {
 	if r.GetDeviationFunction() != nil {
 		return nil, nil, status.Error(codes.InvalidArgument, "the deviation function is not known")
 	}
-	return &fakeFactory{r.GetIncludeGasPriceSubunits(), loans}, &medianv1.CreateMedianFactoryResponse{}, nil
+	if m.what == "replies-unchecked" {
+		loans = m.unchecked(r)
+	}
+	return &fakeFactory{m.what, r.GetIncludeGasPriceSubunits(), loans}, &medianv1.CreateMedianFactoryResponse{}, nil
+}
+
+// named addresses calls to an object and gives them the contract's deadlines, and does nothing else.
+type named struct {
+	grpc.ClientConnInterface
+	name string
+}
+
+// Invoke implements grpc.ClientConnInterface.
+func (n named) Invoke(ctx context.Context, method string, args, reply any, options ...grpc.CallOption) error {
+	ctx, cancel := wire.Deadline(ctx, method)
+	defer cancel()
+	ctx = metadata.AppendToOutgoingContext(ctx, wire.ObjectKey, n.name)
+	return n.ClientConnInterface.Invoke(ctx, method, args, reply, options...)
+}
+
+// unchecked are the loans without the SDK, which would hold their answers to the contract.
+func (m fakeMedian) unchecked(r *medianv1.CreateMedianFactoryRequest) medianv1loop.CreateMedianFactoryLoans {
+	provider := named{m.raw, r.GetProvider()}
+	return medianv1loop.CreateMedianFactoryLoans{
+		Provider: medianv1loop.MedianFactoryProvider{
+			MedianContractServiceClient:     medianv1.NewMedianContractServiceClient(provider),
+			ReportCodecServiceClient:        medianv1.NewReportCodecServiceClient(provider),
+			OnchainConfigCodecServiceClient: medianv1.NewOnchainConfigCodecServiceClient(provider),
+		},
+		ValueSource:            hostservicev1.NewDataSourceServiceClient(named{m.raw, r.GetValueSource()}),
+		JuelsPerFeeCoinSource:  hostservicev1.NewDataSourceServiceClient(named{m.raw, r.GetJuelsPerFeeCoinSource()}),
+		GasPriceSubunitsSource: hostservicev1.NewDataSourceServiceClient(named{m.raw, r.GetGasPriceSubunitsSource()}),
+	}
 }
 
 type fakeFactory struct {
+	what  string
 	gas   bool
 	loans medianv1loop.CreateMedianFactoryLoans
 }
@@ -177,9 +214,11 @@ func (i *fakeInstance) Report(ctx context.Context, r *reportingv1.ReportRequest)
 	if len(all) <= int(i.request.GetF()) {
 		return nil, status.Error(codes.FailedPrecondition, "too few observations decode")
 	}
-	slices.SortStableFunc(all, func(a, b *medianv1.ParsedAttributedObservation) int {
-		return wire.Int(a.GetValue()).Cmp(wire.Int(b.GetValue()))
-	})
+	byValue := sort.Slice
+	if i.factory.what == "stable-sort" {
+		byValue = sort.SliceStable
+	}
+	byValue(all, func(a, b int) bool { return wire.Int(all[a].GetValue()).Cmp(wire.Int(all[b].GetValue())) < 0 })
 	answer := wire.Int(all[len(all)/2].GetValue())
 	if should, err := i.should(ctx, r.GetTimestamp(), answer); err != nil || !should {
 		return &reportingv1.ReportResponse{}, err
@@ -210,7 +249,7 @@ func (i *fakeInstance) should(ctx context.Context, at *reportingv1.ReportTimesta
 	same := string(latest.GetConfigDigest()) == string(at.GetConfigDigest())
 	switch {
 	case same && latest.GetEpoch() == 0 && latest.GetRound() == 0,
-		!i.reportNever && deviates(i.alphaReport, wire.Int(c.GetLatestAnswer()), answer),
+		!i.reportNever && i.deviates("float-report", i.alphaReport, wire.Int(c.GetLatestAnswer()), answer),
 		c.GetLatestTimestamp().AsTime().Add(i.deltaC).Before(time.Now()):
 		return true, nil
 	}
@@ -220,9 +259,15 @@ func (i *fakeInstance) should(ctx context.Context, at *reportingv1.ReportTimesta
 
 func before(e1, r1, e2, r2 uint32) bool { return e1 < e2 || e1 == e2 && r1 < r2 }
 
-func deviates(ppb uint64, from, to *big.Int) bool {
+// deviates is exact unless inexact is what is broken.
+func (i *fakeInstance) deviates(inexact string, ppb uint64, from, to *big.Int) bool {
 	if from.Sign() == 0 {
 		return to.Sign() != 0
+	}
+	if i.factory.what == inexact {
+		f, _ := new(big.Float).SetInt(from).Float64()
+		t, _ := new(big.Float).SetInt(to).Float64()
+		return math.Abs((t-f)/f) >= float64(ppb)/1e9
 	}
 	change := new(big.Rat).SetFrac(new(big.Int).Sub(to, from), from)
 	return change.Abs(change).Cmp(new(big.Rat).SetFrac(new(big.Int).SetUint64(ppb), big.NewInt(1e9))) >= 0
@@ -246,7 +291,7 @@ func (i *fakeInstance) ShouldAcceptFinalizedReport(ctx context.Context, r *repor
 	}
 	answer := wire.Int(m.GetMedian())
 	pending := before(c.GetEpoch(), c.GetRound(), i.epoch, i.round)
-	if pending && (i.acceptNever || !deviates(i.alphaAccept, i.accepted, answer)) {
+	if pending && (i.acceptNever || !i.deviates("float-accept", i.alphaAccept, i.accepted, answer)) {
 		return no, nil
 	}
 	i.epoch, i.round, i.accepted = at.GetEpoch(), at.GetRound(), answer

@@ -515,7 +515,9 @@ func (x *ParsedAttributedObservation) GetObserver() uint32 {
 // BuildReportRequest carries the observations.
 type BuildReportRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// At most one observation of each oracle.
+	// At most one observation of each oracle. A median gives them in the order of their values, equal ones where Go's
+	// sort.Slice leaves them, which from 13 observations on is not that of a stable sort: reports name observers in this order,
+	// and all oracles sign the same report.
 	Observations  []*ParsedAttributedObservation `protobuf:"bytes,1,rep,name=observations,proto3" json:"observations,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

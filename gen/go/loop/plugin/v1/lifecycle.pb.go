@@ -27,7 +27,7 @@ type InitRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// A gRPC target on this machine such as unix:/run/user/1000/loop-1/host-2.sock.
 	HostAddress string `protobuf:"bytes,1,opt,name=host_address,json=hostAddress,proto3" json:"host_address,omitempty"`
-	// The one certificate to trust on that address, in PEM. Its name is localhost.
+	// The one certificate to trust on that address, in PEM. Its name is localhost. A host that shows another is not called.
 	HostCertificatePem string `protobuf:"bytes,2,opt,name=host_certificate_pem,json=hostCertificatePem,proto3" json:"host_certificate_pem,omitempty"`
 	// The certificate by which the host knows this process, in PEM.
 	ClientCertificatePem string `protobuf:"bytes,3,opt,name=client_certificate_pem,json=clientCertificatePem,proto3" json:"client_certificate_pem,omitempty"`
@@ -39,7 +39,7 @@ type InitRequest struct {
 	MaxMessageBytes uint32 `protobuf:"varint,6,opt,name=max_message_bytes,json=maxMessageBytes,proto3" json:"max_message_bytes,omitempty"`
 	// Names the host and its version for the plugin's log.
 	HostVersion string `protobuf:"bytes,7,opt,name=host_version,json=hostVersion,proto3" json:"host_version,omitempty"`
-	// Where the process sends telemetry.
+	// Where the process sends telemetry; empty: nowhere, as in a process that a node starts to check a job.
 	Telemetry     string `protobuf:"bytes,8,opt,name=telemetry,proto3" json:"telemetry,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

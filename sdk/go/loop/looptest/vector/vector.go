@@ -2,7 +2,7 @@
 // transmits, step by step. Every median plugin, in any language, must answer the same bytes.
 //
 // A median's answers depend on the codecs that are lent to it, so the vectors name one. An on-chain configuration is the byte 1 and
-// then min and max. A report is, for each observation in the order of value and observer: the observer in one byte, the
+// then min and max. A report is, for each observation in the order in which the median gives them: the observer in one byte, the
 // unix time in four, value, juels per fee coin and gas price subunits. Integers have 24 bytes in two's complement, big-endian. The answer
 // of a report of n observations is the value of rank n/2, counted from 0.
 //

@@ -48,6 +48,7 @@ type Host struct {
 	lent   map[string]loan
 	calls  []Call
 	faults []string
+	spoil  func(method string, answer proto.Message)
 }
 
 type loan struct {
@@ -75,6 +76,13 @@ func (h *Host) Calls() []Call {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return slices.Clone(h.calls)
+}
+
+// Spoil has every answer pass through spoil, which may change it, before it leaves; nil ends it. Many goroutines call spoil.
+func (h *Host) Spoil(spoil func(method string, answer proto.Message)) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.spoil = spoil
 }
 
 // TakeFaults returns, one sentence each, in what the plugin broke the contract, and forgets it.
@@ -124,6 +132,7 @@ func (h *Host) method(m protoreflect.MethodDescriptor) grpc.MethodDesc {
 			h.mu.Lock()
 			h.calls = append(h.calls, call)
 			l, ok := h.lent[name]
+			spoil := h.spoil
 			h.mu.Unlock()
 			if !ok || !slices.Contains(l.services, service) {
 				h.fault("the plugin called %s on %q, which is not lent to it for that", full, name)
@@ -133,7 +142,13 @@ func (h *Host) method(m protoreflect.MethodDescriptor) grpc.MethodDesc {
 				h.fault("the plugin sent a request to %s that breaks the contract: %v", full, v)
 				return nil, v.Status(m.Input().FullName()).Err()
 			}
-			return l.object.Answer(ctx, string(m.Name()), request)
+			answer, err := l.object.Answer(ctx, string(m.Name()), request)
+			if a, ok := answer.(proto.Message); ok && err == nil && spoil != nil {
+				own := proto.Clone(a) // the object may answer with what it keeps
+				spoil(full, own)
+				return own, nil
+			}
+			return answer, err
 		}}
 }
 

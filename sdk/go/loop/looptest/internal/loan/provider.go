@@ -5,7 +5,6 @@ import (
 	"context"
 	"math"
 	"math/big"
-	"slices"
 	"sync"
 	"time"
 
@@ -111,13 +110,10 @@ func (p *Provider) Answer(_ context.Context, method string, request proto.Messag
 	return nil, status.Errorf(codes.Unimplemented, "the provider has no %s", method)
 }
 
-// buildReport writes the observations in the order of their values, then observers.
+// buildReport writes the observations in the order in which they come.
 func buildReport(r *medianv1.BuildReportRequest) (*medianv1.BuildReportResponse, error) {
-	all := slices.SortedFunc(slices.Values(r.GetObservations()), func(a, b *medianv1.ParsedAttributedObservation) int {
-		return cmp.Or(wire.Int(a.GetValue()).Cmp(wire.Int(b.GetValue())), cmp.Compare(a.GetObserver(), b.GetObserver()))
-	})
 	var report []byte
-	for _, o := range all {
+	for _, o := range r.GetObservations() {
 		at := o.GetTimestamp().GetSeconds()
 		if at > math.MaxUint32 {
 			return nil, status.Errorf(codes.InvalidArgument, "the time %d does not fit 32 bits", at)

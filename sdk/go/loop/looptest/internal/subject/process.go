@@ -229,7 +229,10 @@ func parse(line string) (*Handshake, error) {
 	if len(fields) < 6 || fields[5] == "" {
 		return nil, errors.New("the handshake line has no certificate: the plugin offers no TLS")
 	}
-	der, err := base64.RawStdEncoding.DecodeString(strings.TrimRight(fields[5], "="))
+	if strings.HasSuffix(fields[5], "=") {
+		return nil, errors.New("the handshake line's certificate ends with the padding =; want raw base64, for nodes refuse any other")
+	}
+	der, err := base64.RawStdEncoding.DecodeString(fields[5])
 	if err == nil {
 		h.Certificate, err = x509.ParseCertificate(der)
 	}
