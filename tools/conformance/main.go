@@ -31,7 +31,8 @@ With --json the last line of the output is a JSON object:
   fixed                  listed as known failures although they pass
   skipped                cases that do not apply
   duration_ms            all of it
-  cases                  of each: name, about, state, reason, duration_ms
+  cases                  of each: name, about, state, reason, duration_ms, and stderr: the last lines
+                         that a plugin wrote while it failed
 
 A file of known failures has the name of a case on each line and, after it, the reason. Lines that
 begin with # are left out.

@@ -68,7 +68,7 @@ func run(t *testing.T, arguments ...string) (stdout, stderr string, err error) {
 func silent(t *testing.T) []string {
 	t.Helper()
 	script := filepath.Join(t.TempDir(), "plugin")
-	if err := os.WriteFile(script, []byte("#!/bin/sh\necho 'a node starts this program' >&2\nexit 3\n"), 0o700); err != nil {
+	if err := os.WriteFile(script, []byte("#!/bin/sh\necho 'a node starts this program' >&2\necho 'Node.js v20.20.2' >&2\nexit 3\n"), 0o700); err != nil {
 		t.Fatal(err)
 	}
 	return []string{"--", script}
@@ -88,6 +88,7 @@ func TestReports(t *testing.T) {
 		t.Errorf("ended with %v; want cases to fail", err)
 	}
 	for _, text := range []string{"failed  handshake/answers", "known   handshake/line", "fixed   handshake/no-cookie", "ok      handshake/wrong-cookie",
+		"\n        the end of its stderr:\n        | a node starts this program\n        | Node.js v20.20.2\n",
 		"2 passed, 1 failed, 1 known to fail, 0 skipped", "remove them from the list"} {
 		if !strings.Contains(stderr, text) {
 			t.Errorf("people are not told %q:\n%s", text, stderr)
@@ -101,8 +102,9 @@ func TestReports(t *testing.T) {
 	if got.Passed != 1 || got.Failed != 1 || got.Known != 1 || got.Fixed != 1 || got.Skipped != 0 || len(got.Cases) != 4 || got.Kind != "median" || len(got.Command) != 1 {
 		t.Errorf("the totals are %+v", got)
 	}
-	if i := slices.IndexFunc(got.Cases, func(e report.Entry) bool { return e.Name == "handshake/answers" }); !strings.Contains(got.Cases[i].Reason, "ended before its handshake (exit status 3; it said last: a node starts this program)") {
-		t.Errorf("the reason is %q", got.Cases[i].Reason)
+	i := slices.IndexFunc(got.Cases, func(e report.Entry) bool { return e.Name == "handshake/answers" })
+	if e := got.Cases[i]; e.Reason != "the plugin ended before its handshake (exit status 3)" || !slices.Equal(e.Stderr, []string{"a node starts this program", "Node.js v20.20.2"}) {
+		t.Errorf("the reason is %q, with %q", e.Reason, e.Stderr)
 	}
 	document, err := os.ReadFile(junit)
 	if err != nil {
@@ -113,11 +115,18 @@ func TestReports(t *testing.T) {
 		Failures int `xml:"failures,attr"`
 		Skipped  int `xml:"skipped,attr"`
 		Cases    []struct {
+			Name    string    `xml:"name,attr"`
 			Failure *struct{} `xml:"failure"`
+			Err     string    `xml:"system-err"`
 		} `xml:"testcase"`
 	}
 	if err := xml.Unmarshal(document, &s); err != nil {
 		t.Fatal(err)
+	}
+	for _, c := range s.Cases {
+		if want := "a node starts this program\nNode.js v20.20.2"; c.Failure != nil && c.Err != want {
+			t.Errorf("JUnit's stderr of %s is %q; want %q", c.Name, c.Err, want)
+		}
 	}
 	if s.Tests != 4 || s.Failures != 1 || s.Skipped != 1 || len(s.Cases) != 4 {
 		t.Errorf("JUnit says %d tests, %d failures, %d skipped, %d cases", s.Tests, s.Failures, s.Skipped, len(s.Cases))

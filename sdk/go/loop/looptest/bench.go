@@ -33,7 +33,8 @@ type bench struct {
 	settings Settings
 	chain    *chain.Server // nil for kinds without chains
 	shared   *life
-	lives    []*life // of the case at hand
+	lives    []*life            // of the case at hand
+	launched []*subject.Process // in the case at hand
 }
 
 // generation is what lives are told; a number that no default is.
@@ -70,6 +71,7 @@ func (b *bench) subjectSettings() subject.Settings {
 	return subject.Settings{
 		Kind: kindOf(b.settings.Kind), Command: b.settings.Command, Env: b.settings.Env, InProcess: b.settings.InProcess,
 		StartTimeout: b.settings.StartTimeout, LogLevel: slog.LevelInfo,
+		Launched: func(p *subject.Process) { b.launched = append(b.launched, p) },
 	}
 }
 

@@ -82,6 +82,9 @@ func serve(kind, what string) {
 	if what == "sigterm-ignored" {
 		signal.Ignore(syscall.SIGTERM)
 	}
+	if what == "dies-talking" {
+		lament()
+	}
 	logger := b.logger()
 	logger.Debug("starting", "broken", what)
 	own := b.keyPair()
@@ -127,6 +130,18 @@ func (b *broken) checkCookie() {
 		os.Exit(0)
 	}
 	os.Exit(1)
+}
+
+// lament is the end of a process whose last line tells nothing.
+func lament() {
+	for i := range 30 {
+		fmt.Fprintln(os.Stderr, "line", i)
+	}
+	fmt.Fprintln(os.Stderr, "\x1b[31mError: the key is "+os.Getenv("API_KEY")+
+		" at https://user:pass@rpc.example.org/v2/abcdef?k=1 in /srv/plugin.mjs:3")
+	fmt.Fprintln(os.Stderr, "begin "+strings.Repeat("x", 5000)+" end")
+	fmt.Fprintln(os.Stderr, "Node.js v20.20.2")
+	os.Exit(7)
 }
 
 func (b *broken) logger() *slog.Logger {
@@ -619,6 +634,7 @@ func (b *broken) after(ctx context.Context, full string, request, empty proto.Me
 	case b.what == "wrong-service" && code == codes.NotFound && strings.Contains(err.Error(), "does not serve"):
 		return nil, status.Error(codes.Unimplemented, "this object does not serve that")
 	case b.what == "errors-die" && strings.HasSuffix(full, "/Observation") && err != nil:
+		fmt.Fprintln(os.Stderr, `{"level":"ERROR","msg":"this is too much"}`)
 		os.Exit(5)
 	case b.what == "config-leaks" && code == codes.InvalidArgument:
 		return nil, status.Errorf(code, "the configuration cannot be read: %s", request.(*relayerv1.CreateChainRequest).GetConfigToml())

@@ -108,8 +108,19 @@ type Result struct {
 	State State  `json:"state"`
 	// Reason is one sentence; empty for what passed.
 	Reason string `json:"reason,omitempty"`
+	// Stderr is, of a case that failed, the end of what the plugin wrote on stderr meanwhile: at most 20 lines and 8 KiB,
+	// without what steers terminals, RPC addresses and values of the environment.
+	Stderr []string `json:"stderr,omitempty"`
 	// Took is in nanoseconds.
 	Took time.Duration `json:"took"`
+}
+
+// Explanation is the reason and, in lines of their own, the end of stderr; empty for what passed.
+func (r Result) Explanation() string {
+	if len(r.Stderr) == 0 {
+		return r.Reason
+	}
+	return r.Reason + "\nthe end of its stderr:\n| " + strings.Join(r.Stderr, "\n| ")
 }
 
 // Run judges a plugin in a test: each case is a subtest.
@@ -124,9 +135,9 @@ func Run(t *testing.T, s Settings) {
 		t.Run(c.name, func(t *testing.T) {
 			switch r := b.judge(t.Context(), c); r.State {
 			case Failed:
-				t.Error(r.Reason)
+				t.Error(r.Explanation())
 			case Skipped, Known:
-				t.Skip(r.Reason)
+				t.Skip(r.Explanation())
 			case Fixed:
 				t.Log(r.Reason)
 			}
@@ -238,7 +249,7 @@ func (b *bench) judge(ctx context.Context, c check) Result {
 	r := Result{Name: c.name, About: c.about, State: Passed}
 	ctx, cancel := context.WithTimeout(ctx, caseTimeout)
 	defer cancel()
-	begin := time.Now()
+	begin, before := time.Now(), b.begin()
 	var err error
 	if c.process && b.settings.InProcess != nil {
 		err = skip{"it is about processes, and the plugin runs inside this one"}
@@ -258,7 +269,10 @@ func (b *bench) judge(ctx context.Context, c check) Result {
 	case known:
 		r.State, r.Reason = Fixed, fmt.Sprintf("it passes although it is listed as a known failure (%s): remove it from the list", why)
 	}
+	if r.State == Failed || r.State == Known {
+		r.Stderr = b.stderr(before)
+	}
 	return r
 }
 
-func oneLine(err error) string { return strings.Join(strings.Fields(err.Error()), " ") }
+func oneLine(err error) string { return printable(strings.Join(strings.Fields(err.Error()), " ")) }

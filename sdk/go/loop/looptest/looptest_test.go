@@ -2,6 +2,7 @@ package looptest_test
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"regexp"
 	"strings"
@@ -175,6 +176,52 @@ func TestBrokenPromisesFail(t *testing.T) {
 	}
 }
 
+// Who looks for the cause of a failure sees the end of stderr, without secrets and without what steers a terminal.
+func TestStderrIsShown(t *testing.T) {
+	t.Parallel()
+	results, err := looptest.Check(t.Context(), looptest.Settings{
+		Kind: "median", Command: []string{os.Args[0], "serve", "median", "dies-talking"},
+		Env: append(environment(t), "API_KEY=sk-live-0123456789"), Run: regexp.MustCompile("^handshake/line$")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := results[0]
+	if want := "the plugin ended before its handshake (exit status 7)"; got.State != looptest.Failed || got.Reason != want {
+		t.Errorf("%s: %s; want %s", got.State, got.Reason, want)
+	}
+	var want []string
+	for i := 13; i < 30; i++ {
+		want = append(want, fmt.Sprint("line ", i))
+	}
+	half := strings.Repeat("x", 504)
+	want = append(want, `\x1b[31mError: the key is $API_KEY at https://rpc.example.org/… in /srv/plugin.mjs:3`,
+		"begin "+half+" … "+half+"xx end", "Node.js v20.20.2")
+	if diff := cmp.Diff(want, got.Stderr); diff != "" {
+		t.Errorf("stderr (-want +got):\n%s", diff)
+	}
+	explanation := got.Reason + "\nthe end of its stderr:\n| " + strings.Join(want, "\n| ")
+	if diff := cmp.Diff(explanation, got.Explanation()); diff != "" {
+		t.Errorf("what people are told (-want +got):\n%s", diff)
+	}
+}
+
+// What a plugin wrote before a case is no part of what is shown of it.
+func TestStderrIsOfItsCase(t *testing.T) {
+	t.Parallel()
+	for _, r := range judge(t, "median", "errors-die", "^(calls/generation|answers/observation/(plain|query))$") {
+		if (r.State == looptest.Failed) != (r.Name == "answers/observation/query") {
+			t.Errorf("%s: %s, %s", r.Name, r.State, r.Reason)
+		}
+		var want []string
+		if r.State == looptest.Failed {
+			want = []string{`{"level":"ERROR","msg":"this is too much"}`}
+		}
+		if diff := cmp.Diff(want, r.Stderr); diff != "" {
+			t.Errorf("stderr of %s (-want +got):\n%s", r.Name, diff)
+		}
+	}
+}
+
 // Each of these plugins has one fault that once passed, and fails the cases that are about it and no others.
 func TestOneFaultFailsItsCases(t *testing.T) {
 	t.Parallel()
@@ -185,9 +232,10 @@ func TestOneFaultFailsItsCases(t *testing.T) {
 		"telemetry-required": {"^(init|objects|calls)/", []string{"init/no-telemetry"}},
 		"any-host":           {"^(handshake|init|objects|calls)/", []string{"init/other-host"}},
 		"stable-sort":        {"^(median|answers)/", []string{"answers/report/ties"}},
-		"float-report":       {"^(median|answers)/", []string{"answers/report/alpha-large", "answers/report/alpha-least", "answers/report/alpha-most"}},
-		"float-accept":       {"^(median|answers)/", []string{"answers/accept/alpha-large"}},
-		"replies-unchecked":  {"^(calls|median|answers)/", []string{"median/broken-answers"}},
+		"float-report": {"^(median|answers)/", []string{
+			"answers/report/alpha-large", "answers/report/alpha-least", "answers/report/alpha-most"}},
+		"float-accept":      {"^(median|answers)/", []string{"answers/accept/alpha-large"}},
+		"replies-unchecked": {"^(calls|median|answers)/", []string{"median/broken-answers"}},
 	} {
 		t.Run(what, func(t *testing.T) {
 			t.Parallel()

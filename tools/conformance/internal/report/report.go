@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/loop-plugins/loop/sdk/go/loop/looptest"
@@ -17,8 +18,8 @@ import (
 // Show writes one result for people.
 func Show(out io.Writer, r looptest.Result) {
 	fmt.Fprintf(out, "%-8s%-52s %6d ms", r.State, r.Name, r.Took.Milliseconds())
-	if r.Reason != "" {
-		fmt.Fprintf(out, "\n        %s", r.Reason)
+	if why := r.Explanation(); why != "" {
+		fmt.Fprintf(out, "\n        %s", strings.ReplaceAll(why, "\n", "\n        "))
 	}
 	fmt.Fprintln(out)
 }
@@ -42,6 +43,7 @@ type Entry struct {
 	About      string         `json:"about"`
 	State      looptest.State `json:"state"`
 	Reason     string         `json:"reason,omitempty"`
+	Stderr     []string       `json:"stderr,omitempty"`
 	DurationMS int64          `json:"duration_ms"`
 }
 
@@ -49,7 +51,7 @@ type Entry struct {
 func Count(s looptest.Settings, results []looptest.Result, took time.Duration) Total {
 	t := Total{Kind: s.Kind, Command: s.Command, DurationMS: took.Milliseconds(), Cases: []Entry{}}
 	for _, r := range results {
-		t.Cases = append(t.Cases, Entry{r.Name, r.About, r.State, r.Reason, r.Took.Milliseconds()})
+		t.Cases = append(t.Cases, Entry{r.Name, r.About, r.State, r.Reason, r.Stderr, r.Took.Milliseconds()})
 		switch r.State {
 		case looptest.Passed:
 			t.Passed++
@@ -100,6 +102,7 @@ type testcase struct {
 	Failure *message `xml:"failure"`
 	Skipped *message `xml:"skipped"`
 	Out     string   `xml:"system-out,omitempty"`
+	Err     string   `xml:"system-err,omitempty"`
 }
 
 type message struct {
@@ -112,7 +115,7 @@ func seconds(d time.Duration) string { return fmt.Sprintf("%.3f", d.Seconds()) }
 func JUnit(path string, t Total, results []looptest.Result) error {
 	s := suite{Name: "conformance." + t.Kind, Tests: len(results), Failures: t.Failed, Skipped: t.Skipped + t.Known, Time: seconds(time.Duration(t.DurationMS) * time.Millisecond)}
 	for _, r := range results {
-		c := testcase{Class: s.Name, Name: r.Name, Time: seconds(r.Took)}
+		c := testcase{Class: s.Name, Name: r.Name, Time: seconds(r.Took), Err: strings.Join(r.Stderr, "\n")}
 		switch r.State {
 		case looptest.Failed:
 			c.Failure = &message{r.Reason}

@@ -91,6 +91,9 @@ func Launch(ctx context.Context, s Settings, e Environment) (*Process, error) {
 		_ = os.RemoveAll(folder)
 		return nil, fmt.Errorf("starting %q failed: %w; check the command", strings.Join(s.Command, " "), err)
 	}
+	if s.Launched != nil {
+		s.Launched(p)
+	}
 	return p, nil
 }
 
@@ -183,10 +186,6 @@ func (p *Process) Handshake(ctx context.Context) (*Handshake, error) {
 	}
 	if !ok {
 		<-p.exited
-		select { // its last words
-		case <-p.silent:
-		case <-time.After(200 * time.Millisecond): // whoever it left behind holds its stderr
-		}
 		return nil, fmt.Errorf("the plugin ended before its handshake (%s)", p.Exit())
 	}
 	h, err := parse(line)
@@ -230,7 +229,8 @@ func parse(line string) (*Handshake, error) {
 		return nil, errors.New("the handshake line has no certificate: the plugin offers no TLS")
 	}
 	if strings.HasSuffix(fields[5], "=") {
-		return nil, errors.New("the handshake line's certificate ends with the padding =; want raw base64, for nodes refuse any other")
+		return nil, errors.New("the handshake line's certificate ends with the padding =; " +
+			"want raw base64, for nodes refuse any other")
 	}
 	der, err := base64.RawStdEncoding.DecodeString(fields[5])
 	if err == nil {
@@ -264,17 +264,7 @@ func (p *Process) Exited() <-chan struct{} { return p.exited }
 func (p *Process) Silent() <-chan struct{} { return p.silent }
 
 // Exit says how the process ended, once Exited is closed.
-func (p *Process) Exit() string {
-	said := p.Stderr()
-	if len(said) == 0 {
-		return p.cmd.ProcessState.String()
-	}
-	last := said[len(said)-1]
-	if len(last) > 300 {
-		last = last[:300] + "…"
-	}
-	return p.cmd.ProcessState.String() + "; it said last: " + last
-}
+func (p *Process) Exit() string { return p.cmd.ProcessState.String() }
 
 // ExitCode is the process's status; -1 if a signal ended it.
 func (p *Process) ExitCode() int { return p.cmd.ProcessState.ExitCode() }
@@ -311,6 +301,10 @@ func (p *Process) abandon() {
 func (p *Process) Kill() {
 	p.Signal(syscall.SIGKILL) // ESRCH when nothing is left of the group
 	<-p.exited
+	select { // its last words
+	case <-p.silent:
+	case <-time.After(5 * time.Second): // whoever left its group holds its output
+	}
 	p.abandon()
 	<-p.silent
 	_ = os.RemoveAll(p.folder)

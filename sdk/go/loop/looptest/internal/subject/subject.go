@@ -38,6 +38,8 @@ type Settings struct {
 	StartTimeout time.Duration
 	// LogLevel is what the plugin is told of the lines that are wanted.
 	LogLevel slog.Level
+	// Launched, if set, hears of each process that is started.
+	Launched func(*Process)
 }
 
 // Subject is one life of the plugin.
