@@ -127,6 +127,14 @@ func command(stdout, stderr *os.File) *cobra.Command {
 	flags.StringVar(&config.Chain, "chain", "evm", "the feed's chain: evm, solana or starknet")
 	flags.StringVar(&config.StarknetRPC, "starknet-rpc", "",
 		"with --chain starknet, the version of the JSON-RPC that its node serves: 0.8, 0.9 or 0.10 (default: 0.10)")
+	flags.StringVar(&config.RPC, "rpc", "", "`URL` of an RPC node of an EVM chain to use in place of devnet's own")
+	flags.StringVar(&config.KeyFile, "key-file", "",
+		"with --rpc: file with the key of the account that pays, a Web3 wallet or hexadecimal\n"+
+			"(default: the RPC node signs for the first account of its own)")
+	flags.StringVar(&config.PasswordFile, "password-file", "",
+		"file with the password of the wallet that --key-file names")
+	flags.StringVar(&config.Fund, "fund", "1",
+		"with --rpc: how many coins each node gets; what it does not spend is not given back")
 	flags.IntVar(&config.Nodes, "nodes", 4, "number of nodes, 4 to 31, on Solana to 19")
 	flags.DurationVar(&config.MaxDurationQuery, "max-duration-query", session.DefaultMaxDurationQuery, "MaxDurationQuery in the feed's configuration; 0 is what real feeds have")
 	flags.DurationVar(&minimum, "min-max-duration-query", 0, "the nodes' CL_MIN_OCR2_MAX_DURATION_QUERY (default: the nodes' own)")

@@ -1,214 +1,199 @@
-// Package chain is the Ethereum chain of a local network: go-ethereum inside this process with JSON-RPC over HTTP and
-// WebSocket on loopback, and on it the OCR2Aggregator that the oracles write to.
+// Package chain is the EVM chain of a local network, and on it the OCR2Aggregator that the oracles write to: go-ethereum inside
+// this process with JSON-RPC over HTTP and WebSocket on loopback, or a chain that somebody else runs.
 //
 // It must not know of nodes, jobs or prices: it takes public keys and gives transmissions.
 package chain
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"math/big"
-	"sync"
+	"slices"
 	"time"
 
+	"github.com/ethereum/go-ethereum"
+	"github.com/ethereum/go-ethereum/accounts/abi"
 	"github.com/ethereum/go-ethereum/accounts/abi/bind"
 	"github.com/ethereum/go-ethereum/common"
-	"github.com/ethereum/go-ethereum/core"
 	"github.com/ethereum/go-ethereum/core/types"
-	"github.com/ethereum/go-ethereum/crypto"
-	"github.com/ethereum/go-ethereum/eth"
-	"github.com/ethereum/go-ethereum/eth/catalyst"
-	"github.com/ethereum/go-ethereum/eth/ethconfig"
-	"github.com/ethereum/go-ethereum/eth/filters"
 	"github.com/ethereum/go-ethereum/ethclient"
-	"github.com/ethereum/go-ethereum/node"
-	"github.com/ethereum/go-ethereum/p2p"
 	"github.com/ethereum/go-ethereum/params"
-	"github.com/ethereum/go-ethereum/rpc"
 )
 
-// ID is the chain's id. go-ethereum's development genesis fixes it.
-const ID = 1337
-
-// blockGasLimit holds the largest transaction of a network, the aggregator's deployment at 5.0M gas, several times over.
-const blockGasLimit = 60_000_000
-
-// Chain is a running chain with one rich account, its owner.
-//
-// The pieces are those of go-ethereum's ethclient/simulated, put together here because that package panics when it cannot
-// listen and keeps the node to itself, so that nobody learns which ports it was given.
+// Chain is a chain with an account that pays for the feed and gives to its oracles. Close ends it, or the connection to it.
 type Chain struct {
-	stack  *node.Node
-	eth    *eth.Ethereum
-	beacon *catalyst.SimulatedBeacon
 	client *ethclient.Client
-	owner  *bind.TransactOpts
-
-	sealing sync.Mutex // the beacon takes one block at a time
-	stop    context.CancelFunc
-	miner   sync.WaitGroup
+	id     *big.Int
+	payer  payer
+	// httpURL and wsURL are where the chain serves JSON-RPC; of somebody else's, one of them may be empty.
+	httpURL, wsURL string
+	// first is the oldest block that may hold anything of the feed's or of its oracles'.
+	first uint64
+	// share is what Fund gives to each account, in wei.
+	share *big.Int
+	// finality is how many blocks make a transaction final, as far as the chain tells; 0: it does not.
+	finality uint64
+	// period is how often a chain is asked for what is awaited.
+	period time.Duration
+	// own is the go-ethereum inside this process; nil: somebody else runs the chain.
+	own *embedded
+	// unwilling says that somebody else's chain makes no blocks on demand.
+	unwilling bool
 }
 
-// Start starts a chain on free ports of 127.0.0.1. Close ends it.
-func Start() (*Chain, error) {
-	key, err := crypto.GenerateKey()
-	if err != nil {
-		return nil, fmt.Errorf("make the key of the chain's owner: %w", err)
-	}
-	owner, err := bind.NewKeyedTransactorWithChainID(key, big.NewInt(ID))
-	if err != nil {
-		return nil, fmt.Errorf("make the signer of the chain's owner: %w", err)
-	}
-	stack, err := node.New(nodeConfig())
-	if err != nil {
-		return nil, fmt.Errorf("start the embedded go-ethereum: %w", err)
-	}
-	c := &Chain{stack: stack, owner: owner}
-	if err := c.start(); err != nil {
-		return nil, errors.Join(fmt.Errorf("start the embedded go-ethereum on 127.0.0.1: %w", err), stack.Close())
-	}
-	return c, nil
-}
-
-func nodeConfig() *node.Config {
-	modules := []string{"eth", "net", "web3", "txpool"}
-	config := node.DefaultConfig
-	config.DataDir = "" // in memory
-	config.P2P = p2p.Config{NoDiscovery: true, NoDial: true}
-	config.IPCPath = ""
-	// One port for both: a WebSocket on the port of HTTP shares its listener.
-	config.HTTPHost, config.HTTPPort, config.HTTPModules = "127.0.0.1", 0, modules
-	config.WSHost, config.WSPort, config.WSModules = "127.0.0.1", 0, modules
-	config.AuthAddr, config.AuthPort = "127.0.0.1", 0
-	return &config
-}
-
-func (c *Chain) start() error {
-	alloc := core.SystemContractAllocs()
-	alloc[c.owner.From] = types.Account{Balance: ether(1_000_000_000)}
-	config := ethconfig.Defaults
-	config.Genesis = &core.Genesis{Config: params.AllDevChainProtocolChanges, GasLimit: blockGasLimit, Alloc: alloc}
-	config.Miner.GasCeil = blockGasLimit
-	config.SyncMode = ethconfig.FullSync
-	config.TxPool.NoLocals = true
-	config.LogNoHistory = true // searches walk the few blocks that there are
-
-	backend, err := eth.New(c.stack, &config)
-	if err != nil {
-		return err
-	}
-	filterSystem := filters.NewFilterSystem(backend.APIBackend, filters.Config{})
-	c.stack.RegisterAPIs([]rpc.API{{Namespace: "eth", Service: filters.NewFilterAPI(filterSystem)}})
-	if err := c.stack.Start(); err != nil {
-		return err
-	}
-	beacon, err := catalyst.NewSimulatedBeacon(0, common.Address{}, backend)
-	if err != nil {
-		return err
-	}
-	c.eth, c.beacon = backend, beacon
-	c.client = ethclient.NewClient(c.stack.Attach())
-	ctx, stop := context.WithCancel(context.Background())
-	c.stop = stop
-	c.miner.Go(func() { c.mine(ctx) })
-	return nil
-}
+// ID is the chain's id.
+func (c *Chain) ID() *big.Int { return c.id }
 
 // HTTPURL is where the chain serves JSON-RPC over HTTP.
-func (c *Chain) HTTPURL() string { return c.stack.HTTPEndpoint() }
+func (c *Chain) HTTPURL() string { return c.httpURL }
 
 // WSURL is where the chain serves JSON-RPC over WebSocket.
-func (c *Chain) WSURL() string { return c.stack.WSEndpoint() }
+func (c *Chain) WSURL() string { return c.wsURL }
 
-// Close ends the chain and frees its ports.
+// Finality is how many blocks on top of a transaction make it final, as far as the chain tells; 0: it does not.
+func (c *Chain) Finality() uint64 { return c.finality }
+
+// Close ends a chain of this process and frees its ports. Somebody else's goes on.
 func (c *Chain) Close() error {
-	c.stop()
-	c.miner.Wait()
-	c.client.Close()
-	if err := errors.Join(c.beacon.Stop(), c.stack.Close()); err != nil {
-		return fmt.Errorf("stop the embedded go-ethereum: %w", err)
+	if c.own == nil {
+		c.client.Close()
+		return nil
 	}
-	return nil
+	c.own.halt()
+	c.client.Close()
+	return c.own.close()
 }
 
-// Fund gives 100 ether to each account.
+// Seal makes a block now, whatever waits. A chain that somebody else runs is asked for one by evm_mine, which those for tests
+// serve; the others make their blocks in their own time.
+func (c *Chain) Seal(ctx context.Context) {
+	if c.own != nil {
+		c.own.Seal()
+		return
+	}
+	if c.unwilling {
+		return
+	}
+	c.unwilling = isRefused(c.client.Client().CallContext(ctx, nil, "evm_mine"))
+}
+
+// blockSample is how many blocks BlockTime looks at.
+const blockSample = 10
+
+// BlockTime is the time between two of the latest blocks. It is the shortest, because chains that make blocks for
+// transactions alone pause in between; 0: they come more than once a second, or there are not two, or the chain is one of this
+// process, whose blocks come as soon as there is a transaction.
+func (c *Chain) BlockTime(ctx context.Context) (time.Duration, error) {
+	if c.own != nil {
+		return 0, nil
+	}
+	head, err := c.client.BlockNumber(ctx)
+	if err != nil {
+		return 0, fmt.Errorf("read the number of the chain's latest block: %w", err)
+	}
+	var times []uint64
+	for number := head - min(head, blockSample); number <= head; number++ {
+		header, err := c.client.HeaderByNumber(ctx, new(big.Int).SetUint64(number))
+		if err != nil {
+			return 0, fmt.Errorf("read block %d: %w", number, err)
+		}
+		times = append(times, header.Time)
+	}
+	var gaps []uint64
+	for i := 1; i < len(times); i++ {
+		gaps = append(gaps, times[i]-min(times[i], times[i-1]))
+	}
+	if len(gaps) == 0 {
+		return 0, nil
+	}
+	return time.Duration(slices.Min(gaps)) * time.Second, nil
+}
+
+// Fund gives the same amount to each account: 100 ether on a chain of this process.
 func (c *Chain) Fund(ctx context.Context, accounts ...common.Address) error {
 	var orders []order
 	for _, account := range accounts {
 		orders = append(orders, order{"fund account " + account.Hex(), func(auth *bind.TransactOpts) (*types.Transaction, error) {
-			tx, err := auth.Signer(auth.From, types.NewTx(&types.DynamicFeeTx{
-				ChainID: big.NewInt(ID), Nonce: auth.Nonce.Uint64(), To: &account, Value: ether(100), Gas: 1_000_000,
-				GasTipCap: big.NewInt(params.GWei), GasFeeCap: big.NewInt(100 * params.GWei),
-			}))
+			gas, err := c.client.EstimateGas(ctx, ethereum.CallMsg{From: auth.From, To: &account, Value: c.share})
 			if err != nil {
 				return nil, err
 			}
-			return tx, c.client.SendTransaction(ctx, tx)
+			auth.GasLimit, auth.Value = gas, c.share
+			return bind.NewBoundContract(account, abi.ABI{}, c.client, c.client, c.client).RawTransact(auth, nil)
 		}})
 	}
 	return c.together(ctx, orders...)
 }
 
-// order is a transaction of the owner's to send, and what it is for.
+// order is a transaction of the payer's, and what it is for. It is made but not sent.
 type order struct {
 	what string
-	send func(*bind.TransactOpts) (*types.Transaction, error)
+	make func(*bind.TransactOpts) (*types.Transaction, error)
 }
 
-// together sends transactions that go into one block, since every block takes the clock a second ahead, and waits for them.
+// together sends transactions that go into one block, since every block takes the clock of an own chain a second ahead, and waits
+// for them.
 func (c *Chain) together(ctx context.Context, orders ...order) error {
-	txs, err := c.send(ctx, orders)
+	hashes, err := c.send(ctx, orders)
 	if err != nil {
 		return err
 	}
-	for i, tx := range txs {
-		if _, err := c.receipt(ctx, tx); err != nil {
+	for i, hash := range hashes {
+		if _, err := c.receipt(ctx, hash); err != nil {
 			return fmt.Errorf("%s: %w", orders[i].what, err)
 		}
 	}
 	return nil
 }
 
-func (c *Chain) send(ctx context.Context, orders []order) ([]*types.Transaction, error) {
-	c.sealing.Lock()
-	defer c.sealing.Unlock()
-	// Counted here, because the pool tells the next nonce only a moment after it took a transaction. None of the owner's
-	// is under way: each is waited for.
-	next, err := c.client.NonceAt(ctx, c.owner.From, nil)
-	if err != nil {
-		return nil, fmt.Errorf("read the nonce of the chain's owner: %w", err)
+func (c *Chain) send(ctx context.Context, orders []order) ([]common.Hash, error) {
+	nonce := c.client.PendingNonceAt
+	if c.own != nil {
+		c.own.sealing.Lock()
+		defer c.own.sealing.Unlock()
+		// The pool tells the next nonce only a moment after it took a transaction. None of the owner's is under way: each
+		// is waited for.
+		nonce = func(ctx context.Context, owner common.Address) (uint64, error) {
+			return c.client.NonceAt(ctx, owner, nil)
+		}
 	}
-	var txs []*types.Transaction
+	next, err := nonce(ctx, c.payer.account)
+	if err != nil {
+		return nil, fmt.Errorf("read the nonce of %s: %w", c.payer.account, err)
+	}
+	var hashes []common.Hash
 	for i, order := range orders {
-		auth := *c.owner
-		auth.Context = ctx
-		auth.Nonce = new(big.Int).SetUint64(next + uint64(i))
-		tx, err := order.send(&auth)
+		tx, err := order.make(&bind.TransactOpts{
+			From: c.payer.account, Nonce: new(big.Int).SetUint64(next + uint64(i)), Context: ctx, NoSend: true,
+			Signer: func(_ common.Address, tx *types.Transaction) (*types.Transaction, error) { return tx, nil }, // the payer does
+		})
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", order.what, err)
 		}
-		txs = append(txs, tx)
+		hash, err := c.payer.send(ctx, c.client, c.id, tx)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", order.what, err)
+		}
+		hashes = append(hashes, hash)
 	}
-	return txs, nil
+	return hashes, nil
 }
 
 // receipt waits for a transaction and fails when it was reverted.
-func (c *Chain) receipt(ctx context.Context, tx *types.Transaction) (*types.Receipt, error) {
-	// Asked at short intervals because bind.WaitMined looks once a second, and a network makes some ten transactions.
-	ticker := time.NewTicker(5 * time.Millisecond)
+func (c *Chain) receipt(ctx context.Context, hash common.Hash) (*types.Receipt, error) {
+	ticker := time.NewTicker(c.period)
 	defer ticker.Stop()
 	for {
-		receipt, err := c.client.TransactionReceipt(ctx, tx.Hash())
+		receipt, err := c.client.TransactionReceipt(ctx, hash)
 		switch {
 		case err == nil && receipt.Status == types.ReceiptStatusSuccessful:
 			return receipt, nil
 		case err == nil:
-			return nil, fmt.Errorf("transaction %s was reverted after %d of %d gas", tx.Hash(), receipt.GasUsed, tx.Gas())
+			return nil, fmt.Errorf("transaction %s was reverted after %d gas", hash, receipt.GasUsed)
 		}
 		select {
 		case <-ctx.Done():
-			return nil, fmt.Errorf("wait for transaction %s: %w", tx.Hash(), ctx.Err())
+			return nil, fmt.Errorf("wait for transaction %s: %w", hash, ctx.Err())
 		case <-ticker.C:
 		}
 	}

@@ -170,13 +170,13 @@ func TestFeedTakesReports(t *testing.T) {
 		change = func(auth *bind.TransactOpts) { auth.GasLimit, auth.Nonce = 500_000, big.NewInt(nonce) }
 		check(t, transmit(members[0], members[1]))
 	}
-	c.Seal()
+	c.Seal(ctx)
 	transmitter, idle := members[3].oracle.Transmitter, members[0].oracle.Transmitter
 	for {
 		accounts, err := c.Accounts(ctx, transmitter, idle)
 		check(t, err)
 		if accounts[transmitter].Next < 2 { // the pool takes what it was given in its own time
-			c.Seal()
+			c.Seal(ctx)
 			continue
 		}
 		if diff := cmp.Diff(map[common.Address]Account{transmitter: {Next: 2, Mined: 2, Pooled: []uint64{4}}, idle: {}}, accounts); diff != "" {
@@ -190,7 +190,7 @@ func TestFeedTakesReports(t *testing.T) {
 	if diff := cmp.Diff([]Transmission{want}, landed, cmp.Comparer(func(a, b *big.Int) bool { return a.Cmp(b) == 0 })); diff != "" {
 		t.Errorf("landed (-want +got):\n%s", diff)
 	}
-	sent, err := feed.Sent()
+	sent, err := feed.Sent(ctx)
 	check(t, err)
 	once := Report{ConfigDigest: digest, Epoch: 0x01020304, Round: 5}
 	if diff := cmp.Diff([]Report{once, once}, sent); diff != "" {
@@ -265,7 +265,7 @@ func TestClockFollowsWallClock(t *testing.T) {
 	}
 	begin := time.Now()
 	check(t, c.Fund(ctx, recipients...)) // one block
-	if lead := c.lead(); lead > 2*time.Second {
+	if lead := c.own.lead(); lead > 2*time.Second {
 		t.Errorf("after transactions that were sent together the chain's clock leads by %s, want those of one block", lead)
 	}
 	for _, recipient := range recipients {
@@ -274,7 +274,7 @@ func TestClockFollowsWallClock(t *testing.T) {
 	if took := time.Since(begin); took > 5*time.Second {
 		t.Errorf("the transactions took %s, want blocks on demand", took)
 	}
-	if lead := c.lead(); lead < 5*time.Second || lead > maxLead {
+	if lead := c.own.lead(); lead < 5*time.Second || lead > maxLead {
 		t.Errorf("after eleven blocks the chain's clock leads by %s, want some 10s", lead)
 	}
 	for _, recipient := range recipients {

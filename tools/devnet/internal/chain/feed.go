@@ -48,11 +48,11 @@ var (
 	maxAnswer = new(big.Int).Exp(big.NewInt(10), big.NewInt(30), nil)
 )
 
-// DeployFeed deploys an unconfigured feed, and what it stands on, as the chain's owner.
+// DeployFeed deploys an unconfigured feed, and what it stands on, as the account that pays.
 func (c *Chain) DeployFeed(ctx context.Context) (*Feed, error) {
 	feed := &Feed{chain: c}
 	var link, access common.Address
-	// Addresses follow from the owner's nonce, so nothing has to stand before the next is sent.
+	// Addresses follow from the payer's nonce, so nothing has to stand before the next is sent.
 	err := c.together(ctx,
 		order{"deploy the LINK token", func(auth *bind.TransactOpts) (tx *types.Transaction, err error) {
 			link, tx, _, err = link_token_interface.DeployLinkToken(auth, c.client)
@@ -100,14 +100,18 @@ func (f *Feed) Configure(ctx context.Context, oracles []Oracle, maxDurationQuery
 	if err != nil {
 		return ocrtypes.ConfigDigest{}, err
 	}
+	blockTime, err := f.chain.BlockTime(ctx)
+	if err != nil {
+		return ocrtypes.ConfigDigest{}, err
+	}
 	initialization := 4 * time.Second
 	signers, transmitters, faulty, onchain, version, offchain, err := confighelper.ContractSetConfigArgsForTests(
-		3*time.Second,        // deltaProgress: a leader that does nothing for so long is replaced; bounds every failover
-		time.Second,          // deltaResend
-		500*time.Millisecond, // deltaRound: two rounds a second are slow enough to be read
-		50*time.Millisecond,  // deltaGrace: late observations still count
-		2*time.Second,        // deltaStage: the next transmitter steps in after so long
-		100,                  // rMax: rounds before the leader changes
+		3*time.Second,           // deltaProgress: a leader that does nothing for so long is replaced; bounds every failover
+		time.Second,             // deltaResend
+		500*time.Millisecond,    // deltaRound: two rounds a second are slow enough to be read
+		50*time.Millisecond,     // deltaGrace: late observations still count
+		2*time.Second+blockTime, // deltaStage: the next transmitter steps in after so long
+		100,                     // rMax: rounds before the leader changes
 		turns(len(oracles)),
 		identities,
 		median.OffchainConfig{
@@ -138,7 +142,7 @@ func (f *Feed) setConfig(
 	for i := range signers {
 		signerAddresses = append(signerAddresses, common.BytesToAddress(signers[i]))
 		transmitterAddresses = append(transmitterAddresses, common.HexToAddress(string(transmitters[i])))
-		payees = append(payees, f.chain.owner.From)
+		payees = append(payees, f.chain.payer.account)
 	}
 	// The contract refuses a transmitter that nobody would be paid for.
 	err := f.chain.together(ctx, order{"set the payees of the feed", func(auth *bind.TransactOpts) (*types.Transaction, error) {
@@ -147,13 +151,13 @@ func (f *Feed) setConfig(
 	if err != nil {
 		return ocrtypes.ConfigDigest{}, err
 	}
-	txs, err := f.chain.send(ctx, []order{{"configure the feed", func(auth *bind.TransactOpts) (*types.Transaction, error) {
+	hashes, err := f.chain.send(ctx, []order{{"configure the feed", func(auth *bind.TransactOpts) (*types.Transaction, error) {
 		return f.aggregator.SetConfig(auth, signerAddresses, transmitterAddresses, faulty, onchain, version, offchain)
 	}}})
 	if err != nil {
 		return ocrtypes.ConfigDigest{}, err
 	}
-	receipt, err := f.chain.receipt(ctx, txs[0])
+	receipt, err := f.chain.receipt(ctx, hashes[0])
 	if err != nil {
 		return ocrtypes.ConfigDigest{}, fmt.Errorf("configure the feed: %w", err)
 	}
@@ -169,7 +173,7 @@ func (f *Feed) setConfig(
 		}
 		return config.ConfigDigest, nil
 	}
-	return ocrtypes.ConfigDigest{}, fmt.Errorf("configure the feed: transaction %s left no ConfigSet event", txs[0].Hash())
+	return ocrtypes.ConfigDigest{}, fmt.Errorf("configure the feed: transaction %s left no ConfigSet event", hashes[0])
 }
 
 func identities(oracles []Oracle) ([]confighelper.OracleIdentityExtra, error) {

@@ -20,9 +20,9 @@ const (
 )
 
 // mine makes a block as soon as there are transactions, and an empty one now and then.
-func (c *Chain) mine(ctx context.Context) {
+func (e *embedded) mine(ctx context.Context) {
 	arrivals := make(chan core.NewTxsEvent, 64)
-	subscription := c.eth.TxPool().SubscribeTransactions(arrivals, true)
+	subscription := e.eth.TxPool().SubscribeTransactions(arrivals, true)
 	defer subscription.Unsubscribe()
 	ticker := time.NewTicker(blockPeriod)
 	defer ticker.Stop()
@@ -33,38 +33,38 @@ func (c *Chain) mine(ctx context.Context) {
 		case <-subscription.Err():
 			return
 		case <-arrivals:
-			if c.lead() < maxLead {
-				c.seal(arrivals)
+			if e.lead() < maxLead {
+				e.seal(arrivals)
 				ticker.Reset(blockPeriod)
 			}
 		case <-ticker.C:
-			pending, _ := c.eth.TxPool().Stats()
-			if pending > 0 || c.lead() < 0 {
-				c.seal(arrivals)
+			pending, _ := e.eth.TxPool().Stats()
+			if pending > 0 || e.lead() < 0 {
+				e.seal(arrivals)
 			}
 		}
 	}
 }
 
 // lead is how far the time of the newest block is ahead of the wall clock.
-func (c *Chain) lead() time.Duration {
-	return time.Until(time.Unix(int64(c.eth.BlockChain().CurrentBlock().Time), 0))
+func (e *embedded) lead() time.Duration {
+	return time.Until(time.Unix(int64(e.eth.BlockChain().CurrentBlock().Time), 0))
 }
 
 // seal makes a block of all that has arrived.
-func (c *Chain) seal(arrivals <-chan core.NewTxsEvent) {
-	c.sealing.Lock()
-	defer c.sealing.Unlock()
+func (e *embedded) seal(arrivals <-chan core.NewTxsEvent) {
+	e.sealing.Lock()
+	defer e.sealing.Unlock()
 	// What was announced meanwhile is in this block, and must not ask for another.
 	for len(arrivals) > 0 {
 		<-arrivals
 	}
-	c.beacon.Commit()
+	e.beacon.Commit()
 }
 
-// Seal makes a block now, whatever waits, and takes the clock a second further.
-func (c *Chain) Seal() {
-	c.sealing.Lock()
-	defer c.sealing.Unlock()
-	c.beacon.Commit()
+// Seal makes a block now and takes the clock a second further.
+func (e *embedded) Seal() {
+	e.sealing.Lock()
+	defer e.sealing.Unlock()
+	e.beacon.Commit()
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/big"
+	"time"
 
 	"github.com/ethereum/go-ethereum/accounts/abi/bind"
 	"github.com/ethereum/go-ethereum/common"
@@ -36,11 +37,25 @@ type Transmission struct {
 }
 
 // Watch gives every transmission of the feed to take, in the order of the chain, until ctx ends, take fails or the
-// connection breaks; the error says which. It has a WebSocket connection of its own, as any reader of the feed would.
+// connection breaks; the error says which. It has a WebSocket connection of its own, as any reader of the feed would; where the
+// chain serves none, it asks for the logs of new blocks.
 func (f *Feed) Watch(ctx context.Context, take func(Transmission) error) error {
-	client, err := ethclient.DialContext(ctx, f.chain.WSURL())
+	show := func(event *ocr2aggregator.OCR2AggregatorNewTransmission) error {
+		if event.Raw.Removed { // its block is no longer of the chain; the transaction will be in another
+			return nil
+		}
+		receipt, err := f.chain.receipt(ctx, event.Raw.TxHash)
+		if err != nil {
+			return fmt.Errorf("watch the feed: read the receipt of round %d: %w", event.AggregatorRoundId, err)
+		}
+		return take(transmission(event, receipt.GasUsed))
+	}
+	if f.chain.wsURL == "" {
+		return f.poll(ctx, show)
+	}
+	client, err := ethclient.DialContext(ctx, f.chain.wsURL)
 	if err != nil {
-		return fmt.Errorf("watch the feed: connect to %s: %w", f.chain.WSURL(), err)
+		return fmt.Errorf("watch the feed: connect to the chain's WebSocket: %w", err)
 	}
 	defer client.Close()
 	aggregator, err := ocr2aggregator.NewOCR2AggregatorFilterer(f.address, client)
@@ -63,13 +78,44 @@ func (f *Feed) Watch(ctx context.Context, take func(Transmission) error) error {
 			}
 			return fmt.Errorf("watch the feed: %w", err)
 		case event := <-events:
-			receipt, err := client.TransactionReceipt(ctx, event.Raw.TxHash)
-			if err != nil {
-				return fmt.Errorf("watch the feed: read the receipt of round %d: %w", event.AggregatorRoundId, err)
-			}
-			if err := take(transmission(event, receipt.GasUsed)); err != nil {
+			if err := show(event); err != nil {
 				return err
 			}
+		}
+	}
+}
+
+// pollPeriod is how often a chain without WebSocket is asked for its latest block.
+const pollPeriod = 500 * time.Millisecond
+
+// poll shows the feed's events block by block.
+func (f *Feed) poll(ctx context.Context, show func(*ocr2aggregator.OCR2AggregatorNewTransmission) error) error {
+	ticker := time.NewTicker(pollPeriod)
+	defer ticker.Stop()
+	for next := f.chain.first; ; {
+		head, err := f.chain.client.BlockNumber(ctx)
+		if err != nil {
+			return fmt.Errorf("watch the feed: read the number of the chain's latest block: %w", err)
+		}
+		if head >= next {
+			events, err := f.aggregator.FilterNewTransmission(&bind.FilterOpts{Start: next, End: &head, Context: ctx}, nil)
+			if err != nil {
+				return fmt.Errorf("watch the feed: read the logs of the blocks %d to %d: %w", next, head, err)
+			}
+			for events.Next() {
+				if err := show(events.Event); err != nil {
+					return errors.Join(err, events.Close())
+				}
+			}
+			if err := errors.Join(events.Error(), events.Close()); err != nil {
+				return fmt.Errorf("watch the feed: read the logs of the blocks %d to %d: %w", next, head, err)
+			}
+			next = head + 1
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-ticker.C:
 		}
 	}
 }

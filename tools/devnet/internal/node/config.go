@@ -54,11 +54,18 @@ URL = {{printf "%q" .Chain.HTTPURL}}
 {{else -}}
 [[EVM]]
 ChainID = {{printf "%q" .Chain.ID}}
+{{- with .Chain.FinalityDepth}}
+FinalityDepth = {{.}}
+{{- end}}
 
 [[EVM.Nodes]]
 Name = "devnet"
-WSURL = {{printf "%q" .Chain.WSURL}}
-HTTPURL = {{printf "%q" .Chain.HTTPURL}}
+{{- with .Chain.WSURL}}
+WSURL = {{printf "%q" .}}
+{{- end}}
+{{- with .Chain.HTTPURL}}
+HTTPURL = {{printf "%q" .}}
+{{- end}}
 {{end -}}
 `
 

@@ -4,12 +4,14 @@
 package node
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"fmt"
 	"io"
 	"math"
 	"net/http"
+	"net/url"
 	"os"
 	"regexp"
 	"slices"
@@ -60,8 +62,19 @@ type Chain struct {
 	Kind string
 	// ID is what the configuration calls the chain.
 	ID string
-	// WSURL and HTTPURL are where the chain serves.
+	// WSURL and HTTPURL are where the chain serves, one of them at least.
 	WSURL, HTTPURL string
+	// FinalityDepth is how many blocks make a transaction final on an EVM chain; 0: the node's own.
+	FinalityDepth uint64
+}
+
+// Origin is where the chain serves, without what may be secret of it.
+func (c Chain) Origin() string {
+	parsed, err := url.Parse(cmp.Or(c.HTTPURL, c.WSURL))
+	if err != nil {
+		return "an address that cannot be read"
+	}
+	return parsed.Scheme + "://" + parsed.Host
 }
 
 func (s Settings) namespace() *os.File {

@@ -25,6 +25,7 @@ func TestWriteFolder(t *testing.T) {
 	for name, settings := range map[string]Settings{
 		"config.toml":   {Chain: evm},
 		"host.toml":     {Chain: evm, Host: &Host{Address: "10.99.0.1"}},
+		"remote.toml":   {Chain: Chain{Kind: "evm", ID: "31337", WSURL: "ws://127.0.0.1:1", FinalityDepth: 12}},
 		"solana.toml":   {Chain: Chain{Kind: "solana", ID: "localnet", WSURL: "ws://127.0.0.1:1", HTTPURL: "http://127.0.0.1:2"}},
 		"starknet.toml": {Chain: Chain{Kind: "starknet", ID: "LOOP_DEVNET", HTTPURL: "http://127.0.0.1:2"}},
 	} {

@@ -2,8 +2,10 @@ package session
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"strconv"
+	"math/big"
+	"strings"
 	"time"
 
 	"github.com/ethereum/go-ethereum/common"
@@ -15,16 +17,61 @@ import (
 	"github.com/loop-plugins/loop/tools/devnet/internal/price"
 )
 
-// evm is an Ethereum chain with an OCR2Aggregator.
+// evm is an EVM chain with an OCR2Aggregator.
 type evm struct {
-	chain *chain.Chain
-	feed  *chain.Feed
+	// remote is somebody else's chain; nil: devnet runs its own.
+	remote *chain.Remote
+	chain  *chain.Chain
+	feed   *chain.Feed
 }
 
 func newEVM(_ Config, _ string) (ledger, error) { return &evm{}, nil }
 
+// remoteChain has the session use the chain that the user names, in place of devnet's own.
+func (n *network) remoteChain() error {
+	config := n.config
+	if config.RPC == "" {
+		if config.KeyFile != "" || config.PasswordFile != "" {
+			return errors.New("--key-file and --password-file are of an account on a chain that --rpc names; give --rpc, or leave them out")
+		}
+		return nil
+	}
+	if n.kind.name != chainEVM {
+		return fmt.Errorf("--rpc names an EVM chain, and --chain is %s; choose one of them", n.kind.name)
+	}
+	if config.Hosts {
+		return errors.New("--rpc names a server that nodes cannot reach from hosts of their own; leave out --rpc or --hosts")
+	}
+	share, err := weiOf(config.Fund)
+	if err != nil {
+		return fmt.Errorf("--fund is %q: %w", config.Fund, err)
+	}
+	remote := &chain.Remote{
+		URL: config.RPC, KeyFile: config.KeyFile, PasswordFile: config.PasswordFile, Share: share, Accounts: config.Nodes,
+	}
+	n.kind.opening = "Deploying an OCR2Aggregator on the chain that --rpc names …"
+	n.kind.ledger = func(Config, string) (ledger, error) { return &evm{remote: remote}, nil }
+	return nil
+}
+
+// weiOf reads an amount of coins with up to 18 decimals.
+func weiOf(coins string) (*big.Int, error) {
+	whole, fraction, _ := strings.Cut(coins, ".")
+	digits := whole + fraction + strings.Repeat("0", max(0, 18-len(fraction)))
+	wei, ok := new(big.Int).SetString(digits, 10)
+	if !ok || len(fraction) > 18 || strings.Trim(digits, "0123456789") != "" || wei.Sign() == 0 {
+		return nil, errors.New("give an amount above zero with at most 18 decimals, as in 0.5")
+	}
+	return wei, nil
+}
+
 func (e *evm) open(ctx context.Context) (err error) {
-	if e.chain, err = chain.Start(); err != nil {
+	if e.remote != nil {
+		e.chain, err = chain.Dial(ctx, *e.remote)
+	} else {
+		e.chain, err = chain.Start()
+	}
+	if err != nil {
 		return err
 	}
 	e.feed, err = e.chain.DeployFeed(ctx)
@@ -39,7 +86,10 @@ func (e *evm) close() error {
 }
 
 func (e *evm) describe() node.Chain {
-	return node.Chain{Kind: chainEVM, ID: strconv.Itoa(chain.ID), WSURL: e.chain.WSURL(), HTTPURL: e.chain.HTTPURL()}
+	return node.Chain{
+		Kind: chainEVM, ID: e.chain.ID().String(), WSURL: e.chain.WSURL(), HTTPURL: e.chain.HTTPURL(),
+		FinalityDepth: min(e.chain.Finality(), finalityDepth),
+	}
 }
 
 func (e *evm) contract() string { return e.feed.Address().Hex() }
@@ -79,8 +129,18 @@ func (e *evm) watch(ctx context.Context, take func(transmission) error) error {
 	})
 }
 
+// finalityDepth is what nodes take when nobody says otherwise. It is the most that devnet has them wait: chains that take hours
+// to call a block final are not waited for.
+const finalityDepth = 50
+
 // bury implements keeper.
-func (e *evm) bury() { e.chain.Seal() }
+func (e *evm) bury(ctx context.Context) { e.chain.Seal(ctx) }
+
+// burial implements keeper.
+func (e *evm) burial(ctx context.Context) (time.Duration, error) {
+	blockTime, err := e.chain.BlockTime(ctx)
+	return finalityDepth * blockTime, err
+}
 
 // books implements keeper.
 func (e *evm) books(ctx context.Context, members []*member) (books audit.Books, err error) {
@@ -91,7 +151,7 @@ func (e *evm) books(ctx context.Context, members []*member) (books audit.Books, 
 	for _, t := range transmissions {
 		books.Landed = append(books.Landed, audit.Position{ConfigDigest: t.ConfigDigest, Epoch: t.Epoch, Round: t.Round})
 	}
-	sent, err := e.feed.Sent()
+	sent, err := e.feed.Sent(ctx)
 	if err != nil {
 		return audit.Books{}, err
 	}

@@ -97,7 +97,7 @@ func (n *network) live(ctx context.Context) error {
 	defer cancel()
 	group, ctx := errgroup.WithContext(ctx)
 	n.display.Step(fmt.Sprintf("Chain %s at %s, contract %s. Starting %d nodes …",
-		n.chain.ID, n.ledger.describe().HTTPURL, n.ledger.contract(), n.config.Nodes))
+		n.chain.ID, n.ledger.describe().Origin(), n.ledger.contract(), n.config.Nodes))
 	n.started = time.Now()
 	for i := range n.config.Nodes {
 		m, err := n.startNode(i)
@@ -234,6 +234,9 @@ func (n *network) each(ctx context.Context, do func(context.Context, *member) er
 // bounded says whether the session has an end of its own.
 func (n *network) bounded() bool { return n.config.Rounds > 0 || n.config.Kills > 0 || timed(n.events) }
 
+// audited says whether the session ends with the comparison of what nodes accepted and what the chain has.
+func (n *network) audited() bool { return n.config.KillEvery > 0 || n.config.RPC != "" || n.hosts != nil }
+
 // verdict makes the session's error of what ended it. asked is the user's context, running the session's own.
 func (n *network) verdict(asked, running context.Context, err error) error {
 	interrupted := asked.Err() != nil
@@ -330,7 +333,7 @@ func (n *network) end(ctx context.Context) error {
 	if err := n.countLanguages(ctx); err != nil {
 		return err
 	}
-	if n.config.KillEvery > 0 || n.hosts != nil {
+	if n.audited() {
 		if err := n.settle(ctx); err != nil {
 			return err
 		}

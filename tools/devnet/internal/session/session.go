@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -33,6 +34,13 @@ type Config struct {
 	Chain string
 	// StarknetRPC is the version of the JSON-RPC that Starknet's node serves: 0.8, 0.9 or 0.10; empty: the last.
 	StarknetRPC string
+	// RPC is the URL of an RPC node of an EVM chain that is used in place of devnet's own; empty: none. It may hold a secret.
+	RPC string
+	// KeyFile is the key of the account that pays there, and PasswordFile holds the password of a wallet; empty: the RPC node signs
+	// for an account of its own.
+	KeyFile, PasswordFile string
+	// Fund is how many coins each node gets there, a decimal number.
+	Fund string
 	// MaxDurationQuery is the longest time of a query in the feed's configuration. With 0, as real feeds have it, nodes take
 	// a minimum of their own.
 	MaxDurationQuery time.Duration
@@ -123,7 +131,8 @@ type Result struct {
 	NodeRestarts int `json:"node_restarts"`
 	// Net is how a network of hosts fared; absent without them.
 	Net *Net `json:"net,omitempty"`
-	// Reports is what became of the reports that the nodes accepted; absent when nothing was killed and the nodes had no hosts.
+	// Reports is what became of the reports that the nodes accepted; absent when nothing was killed, the nodes had no
+	// hosts and the chain is devnet's own.
 	Reports *audit.Delivery `json:"reports,omitempty"`
 	// Seed is the one in use.
 	Seed uint64 `json:"seed"`
@@ -156,6 +165,7 @@ func Run(ctx context.Context, config Config, display Display) (Result, error) {
 	}
 	n.result.DurationMS = time.Since(begin).Milliseconds()
 	if err != nil {
+		err = conceal(err, config.RPC)
 		n.result.Error = err.Error()
 		return n.result, err
 	}
@@ -169,6 +179,26 @@ func Run(ctx context.Context, config Config, display Display) (Result, error) {
 	display.Step(fmt.Sprintf("%d transmissions, the first %.1f s after the nodes were started; %s.",
 		n.result.Transmissions, float64(n.result.FirstTransmissionMS)/1000, each))
 	return n.result, nil
+}
+
+// conceal takes out of an error what may be secret in the URL of an RPC node: all but its scheme and host. Errors of connections
+// repeat URLs.
+func conceal(err error, rpc string) error {
+	parsed, invalid := url.Parse(rpc)
+	if rpc == "" || invalid != nil || parsed.Host == "" {
+		return err
+	}
+	var pairs []string
+	if parsed.User != nil {
+		pairs = append(pairs, parsed.User.String()+"@", "", parsed.User.Username()+":***@", "")
+	}
+	if rest := parsed.RequestURI(); rest != "/" {
+		pairs = append(pairs, parsed.Host+rest, parsed.Host+"/…")
+	}
+	if text := strings.NewReplacer(pairs...).Replace(err.Error()); text != err.Error() {
+		return errors.New(text)
+	}
+	return err
 }
 
 // prepare checks what the user chose, before anything is started.
@@ -200,6 +230,9 @@ func (n *network) prepare(ctx context.Context) error {
 		return err
 	}
 	n.calm = !timed(n.events)
+	if err := n.remoteChain(); err != nil {
+		return err
+	}
 	if n.own, err = ownPlugins(*config, n.kind.name); err != nil {
 		return err
 	}

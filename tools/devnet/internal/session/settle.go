@@ -20,7 +20,9 @@ const (
 // keeper is a chain that can tell all about its accounts, and that devnet can bring to rest.
 type keeper interface {
 	// bury makes a block, so that what is on the chain becomes final.
-	bury()
+	bury(ctx context.Context)
+	// burial is how long that takes on a chain that lets nobody make blocks.
+	burial(ctx context.Context) (time.Duration, error)
 	// books are all that Books asks of a chain.
 	books(ctx context.Context, members []*member) (audit.Books, error)
 }
@@ -44,6 +46,13 @@ func (n *network) settle(ctx context.Context) error {
 	ticker := time.NewTicker(settlePeriod)
 	defer ticker.Stop()
 	patience := cmp.Or(n.config.settleTimeout, settleTimeout)
+	if kept, tells := n.ledger.(keeper); tells {
+		burial, err := kept.burial(ctx)
+		if err != nil {
+			return err
+		}
+		patience += burial
+	}
 	limit := time.NewTimer(patience)
 	defer limit.Stop()
 	for late := false; ; {
@@ -88,7 +97,7 @@ func (n *network) compare(ctx context.Context, late bool) (done bool, delivery *
 	}
 	kept, tells := n.ledger.(keeper)
 	if tells {
-		kept.bury()
+		kept.bury(ctx)
 	}
 	if left != nil && !late {
 		return false, nil, nil
