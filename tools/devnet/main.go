@@ -152,6 +152,7 @@ func command(stdout, stderr *os.File) *cobra.Command {
 	flags.StringVar(&config.JobTemplate, "job-template", "", "file with a template of the nodes' jobs")
 	flags.StringVar(&config.Source, "source", "", "URL where the nodes fetch the price, instead of devnet's own")
 	flags.StringVar(&config.SourcePath, "source-path", "data,result", "where the price stands in the source's JSON")
+	flags.StringVar(&config.Price, "price", "", "a price that stands still and that nodes read as a JSON number, instead of devnet's walk;\nevery answer must be exactly it")
 	flags.Uint64Var(&config.Seed, "seed", 1, "fixes devnet's own prices and its choice of what to kill")
 	flags.DurationVar(&config.Timeout, "timeout", defaultTimeout, "fail when the rounds and kills take longer, or end then without either; 0: never\n(the default holds with --rounds, --kills or a --net with a time only, and leaves time for the kills and events)")
 	flags.StringSliceVar(&config.Langs, "langs", nil, "languages of the plugins, which the nodes take in turn: go, python\n(default: go)")

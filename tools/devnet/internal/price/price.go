@@ -7,8 +7,8 @@
 //	GET  /juels/fri       {"data":{"result":"1"}}
 //	GET  /gas/fri         {"data":{"result":"3000000000"}}
 //
-// The price walks, and every node sees it with a little noise of its own, so that there is something to agree on. The
-// package must not know of chains, nodes or jobs.
+// The price walks, and every node sees it with a little noise of its own, so that there is something to agree on. Or it stands
+// still, and is a JSON number, with all the digits that it was given. The package must not know of chains, nodes or jobs.
 package price
 
 import (
@@ -18,6 +18,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"strconv"
 	"time"
 )
 
@@ -43,14 +44,19 @@ type Server struct {
 	base   string // of the URLs
 }
 
-// Start serves prices of the walk with this seed on a free port of 127.0.0.1.
-func Start(seed uint64) (*Server, error) {
+// Start serves prices on a free port of 127.0.0.1: those of the walk with this seed, or fixed, a JSON number, when it is not empty.
+func Start(seed uint64, fixed string) (*Server, error) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, fmt.Errorf("serve prices on 127.0.0.1: %w", err)
 	}
+	walk := newWalk(seed, time.Now)
+	result := func(node string) string { return strconv.Quote(walk.price(node)) }
+	if fixed != "" {
+		result = func(string) string { return fixed }
+	}
 	s := &Server{
-		http:   &http.Server{Handler: handler(newWalk(seed, time.Now)), ReadHeaderTimeout: 5 * time.Second},
+		http:   &http.Server{Handler: handler(result), ReadHeaderTimeout: 5 * time.Second},
 		served: make(chan error, 1),
 		base:   "http://" + listener.Addr().String(),
 	}
@@ -95,10 +101,11 @@ func (s *Server) Close() error {
 	return nil
 }
 
-func handler(walk *walk) http.Handler {
+// handler answers with the JSON value that result gives for a node.
+func handler(result func(node string) string) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /price/{node}", func(w http.ResponseWriter, r *http.Request) {
-		answer(w, walk.price(r.PathValue("node")))
+		answer(w, result(r.PathValue("node")))
 	})
 	mux.HandleFunc("POST /bridge/{node}", func(w http.ResponseWriter, r *http.Request) {
 		var body map[string]any
@@ -106,17 +113,17 @@ func handler(walk *walk) http.Handler {
 			http.Error(w, "the body of a bridge's request must be a JSON object: "+err.Error(), http.StatusBadRequest)
 			return
 		}
-		answer(w, walk.price(r.PathValue("node")))
+		answer(w, result(r.PathValue("node")))
 	})
-	mux.HandleFunc("GET /juels", func(w http.ResponseWriter, _ *http.Request) { answer(w, JuelsPerFeeCoin) })
-	mux.HandleFunc("GET /juels/lamport", func(w http.ResponseWriter, _ *http.Request) { answer(w, JuelsPerLamport) })
-	mux.HandleFunc("GET /juels/fri", func(w http.ResponseWriter, _ *http.Request) { answer(w, JuelsPerFRI) })
-	mux.HandleFunc("GET /gas/fri", func(w http.ResponseWriter, _ *http.Request) { answer(w, GasPrice) })
+	mux.HandleFunc("GET /juels", func(w http.ResponseWriter, _ *http.Request) { answer(w, strconv.Quote(JuelsPerFeeCoin)) })
+	mux.HandleFunc("GET /juels/lamport", func(w http.ResponseWriter, _ *http.Request) { answer(w, strconv.Quote(JuelsPerLamport)) })
+	mux.HandleFunc("GET /juels/fri", func(w http.ResponseWriter, _ *http.Request) { answer(w, strconv.Quote(JuelsPerFRI)) })
+	mux.HandleFunc("GET /gas/fri", func(w http.ResponseWriter, _ *http.Request) { answer(w, strconv.Quote(GasPrice)) })
 	return mux
 }
 
-// answer sends a number as a string, as adapters should: a JSON number loses digits on its way through a pipeline.
+// answer sends a JSON value.
 func answer(w http.ResponseWriter, result string) {
 	w.Header().Set("Content-Type", "application/json")
-	fmt.Fprintf(w, `{"data":{"result":%q}}`+"\n", result)
+	fmt.Fprintf(w, `{"data":{"result":%s}}`+"\n", result)
 }

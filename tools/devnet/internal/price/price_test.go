@@ -19,7 +19,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func TestServer(t *testing.T) {
 	defer http.DefaultClient.CloseIdleConnections()
-	server, err := Start(7)
+	server, err := Start(7, "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -66,6 +66,37 @@ func TestServer(t *testing.T) {
 				t.Errorf("got %s with %q, want %d with %q", response.Status, body, test.status, test.want)
 			}
 		})
+	}
+}
+
+// TestServerStandsStill proves that a fixed price keeps its digits and its type, for tasks and bridges.
+func TestServerStandsStill(t *testing.T) {
+	defer http.DefaultClient.CloseIdleConnections()
+	server, err := Start(7, "1565616210741547008")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := server.Close(); err != nil {
+			t.Error(err)
+		}
+	}()
+	for _, node := range []string{"node-0", "node-1"} {
+		fetched, err := http.Get(server.PriceURL(node))
+		if err != nil {
+			t.Fatal(err)
+		}
+		bridged, err := http.Post(server.BridgeURL(node), "application/json", strings.NewReader("{}"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, response := range []*http.Response{fetched, bridged} {
+			body, err := io.ReadAll(response.Body)
+			_ = response.Body.Close()
+			if want := `{"data":{"result":1565616210741547008}}` + "\n"; err != nil || string(body) != want {
+				t.Errorf("%s answers %q (%v), want %q", response.Request.URL, body, err, want)
+			}
+		}
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/big"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -41,6 +42,8 @@ type network struct {
 	// languages are the nodes' in turn.
 	languages []language
 	template  *job.Template
+	// exact is what every answer must be; nil: the median is enough.
+	exact *big.Int
 
 	httpPorts, p2pPorts []int
 
@@ -235,7 +238,9 @@ func (n *network) each(ctx context.Context, do func(context.Context, *member) er
 func (n *network) bounded() bool { return n.config.Rounds > 0 || n.config.Kills > 0 || timed(n.events) }
 
 // audited says whether the session ends with the comparison of what nodes accepted and what the chain has.
-func (n *network) audited() bool { return n.config.KillEvery > 0 || n.config.RPC != "" || n.hosts != nil }
+func (n *network) audited() bool {
+	return n.config.KillEvery > 0 || n.config.RPC != "" || n.hosts != nil
+}
 
 // verdict makes the session's error of what ended it. asked is the user's context, running the session's own.
 func (n *network) verdict(asked, running context.Context, err error) error {

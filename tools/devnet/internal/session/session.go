@@ -78,6 +78,9 @@ type Config struct {
 	// Source is a URL where the nodes read the price; empty: devnet's own prices. SourcePath is where the number stands in
 	// its answer, keys separated by commas.
 	Source, SourcePath string
+	// Price is one that stands still, in place of devnet's walk: a decimal number with up to 8 decimals, which nodes read as a JSON
+	// number. Every answer must be exactly it; empty: there is none.
+	Price string
 	// Seed fixes devnet's own prices and its choice of what to kill.
 	Seed uint64
 	// Timeout is how long the rounds may take; 0: for ever. Without a number of rounds it is a good end.
@@ -249,6 +252,14 @@ func (n *network) prepare(ctx context.Context) error {
 			return err
 		}
 	}
+	if config.Price != "" {
+		if config.Source != "" {
+			return errors.New("--price is one of devnet's own, and --source names another's; choose one of them")
+		}
+		if n.exact, err = exactAnswer(config.Price); err != nil {
+			return fmt.Errorf("--price is %q: %w", config.Price, err)
+		}
+	}
 	if config.Source != "" {
 		if err := price.CheckSource(ctx, config.Source, config.SourcePath); err != nil {
 			return err
@@ -351,7 +362,7 @@ func (n *network) open(ctx context.Context) error {
 	if err = n.ledger.open(ctx); err != nil {
 		return err
 	}
-	if n.prices, err = price.Start(n.config.Seed); err != nil {
+	if n.prices, err = price.Start(n.config.Seed, n.config.Price); err != nil {
 		return err
 	}
 	if n.launcher, err = process.NewLauncher(); err != nil {

@@ -25,7 +25,7 @@ func TestStarknet(t *testing.T) {
 			t.Error(err)
 		}
 	}()
-	prices, err := price.Start(1)
+	prices, err := price.Start(1, "")
 	if err != nil {
 		t.Fatal(err)
 	}

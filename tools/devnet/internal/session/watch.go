@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math/big"
+	"regexp"
 	"strings"
 	"time"
 
@@ -73,6 +74,9 @@ func (n *network) take(ctx context.Context, t transmission) error {
 // check compares a transmission with what its observers' nodes recorded. Not verified is one with an observation that died with
 // a node which was killed.
 func (n *network) check(ctx context.Context, t transmission) (verified bool, err error) {
+	if n.exact != nil && t.Answer.Cmp(n.exact) != 0 {
+		return false, fmt.Errorf("the answer is %s, and the price that all nodes read is %s", decimal(t.Answer), decimal(n.exact))
+	}
 	round := node.Round{ConfigDigest: t.ConfigDigest, Epoch: t.Epoch, Round: t.Round}
 	recorded := make([][]*big.Int, len(n.members))
 	verified = true
@@ -159,6 +163,25 @@ func (n *network) ask(ctx context.Context) error {
 	n.mu.Unlock()
 	n.display.Nodes(nodes)
 	return nil
+}
+
+// highestAnswer is that of the feeds, on every chain.
+var highestAnswer = new(big.Int).Exp(big.NewInt(10), big.NewInt(30), nil)
+
+// jsonNumber is a JSON number above or at zero without an exponent, with decimals that an answer can hold.
+var jsonNumber = regexp.MustCompile(`^(0|[1-9][0-9]*)([.][0-9]{1,8})?$`)
+
+// exactAnswer is the answer that is a price.
+func exactAnswer(price string) (*big.Int, error) {
+	if !jsonNumber.MatchString(price) {
+		return nil, fmt.Errorf("give a decimal number with at most %d decimals, as in 1565616210741547008", decimals)
+	}
+	whole, fraction, _ := strings.Cut(price, ".")
+	answer, _ := new(big.Int).SetString(whole+fraction+strings.Repeat("0", decimals-len(fraction)), 10)
+	if answer.Sign() == 0 || answer.Cmp(highestAnswer) > 0 {
+		return nil, fmt.Errorf("a feed takes answers above zero and up to %s", decimal(highestAnswer))
+	}
+	return answer, nil
 }
 
 // decimal writes an answer as a price.
