@@ -41,7 +41,7 @@ tidy: ## Give all modules the workspace's versions and tidy their go.mod files.
 
 # ---- Tests ----
 
-STEPS := prepare generated lint unit test-python standalone binaries race e2e hosts-if-possible solana-if-possible
+STEPS := prepare generated lint unit test-python standalone binaries race e2e hosts-if-possible solana-if-possible anvil-if-possible
 
 .PHONY: test
 test: ## Run everything that CI runs; it stops at the first step that fails.
@@ -125,14 +125,17 @@ race: ## Run the tests of the runtime under the race detector.
 	@packages=$$(go list -test -f '{{.ImportPath}} {{.Deps}}' work | grep '^[^ ]*[.]test ' | grep -vE '$(HEAVY)' | sed 's/[.]test .*//'); \
 	CGO_ENABLED=1 go test -race $$packages
 
+# A price that loses its last digit wherever it is printed from a float64, and whose answer is past 64 bits.
+EXACT := 1565616210741547008
+
 .PHONY: e2e
 e2e: build ## Run devnets to their end: plugins as processes, in the node's process, killed with and without their nodes, in two languages.
 	bin/devnet --rounds 5 --json
-	bin/devnet --rounds 5 --json --in-process
+	bin/devnet --rounds 5 --json --in-process --price $(EXACT)
 	bin/devnet --rounds 20 --json --kill-every 2s
 	bin/devnet --rounds 10 --json --kill-every 1s --kill nodes,plugins
 	bin/devnet --chain starknet --starknet-rpc 0.10 --rounds 10 --json
-	bin/devnet --chain starknet --starknet-rpc 0.9 --rounds 3 --json
+	bin/devnet --chain starknet --starknet-rpc 0.9 --rounds 3 --json --price $(EXACT)
 	bin/devnet --chain starknet --starknet-rpc 0.8 --rounds 3 --json
 	bin/devnet --rounds 5 --json --job-template docs/examples/rate-of-contract.toml.tmpl
 	@if [ -e .venv/ready ]; then set -x; bin/devnet --rounds 20 --json --langs go,python; fi
@@ -187,12 +190,36 @@ $(PACKAGES): $(FACADE)/package.json $(FACADE)/package-lock.json
 test-solana: build solana ## Run the tests and the devnets that need the Solana chain.
 	LOOP_SOLANA_DIR=$(CURDIR)/bin/solana go test -count=1 ./tools/solana/...
 	bin/devnet --chain solana --rounds 5 --json
-	bin/devnet --chain solana --rounds 5 --json --max-duration-query 0
+	bin/devnet --chain solana --rounds 5 --json --max-duration-query 0 --price $(EXACT)
 	bin/devnet --chain solana --rounds 10 --json --kill-every 2s
 
 .PHONY: solana-if-possible
 solana-if-possible: # Where its tools are; elsewhere it says which are not.
 	@missing=$$($(MISSING_SOLANA)); if [ -n "$$missing" ]; then echo "$$missing The tests of Solana are left out."; else $(MAKE) test-solana; fi
+
+# ---- A second EVM client for tests: anvil, a program that npm brings ----
+
+ANVIL := bin/anvil/node_modules/.package-lock.json
+
+# Prints the sentence of the first tool that is missing.
+MISSING_ANVIL = for tool in node npm; do command -v $$tool > /dev/null || echo "Anvil comes by npm, and the program $$tool is not installed: install Node.js 20 or later with npm, then run make test-anvil."; done | head -1
+
+# Anvil is in the packages themselves. What their script would do is to download it when npm had left it out.
+$(ANVIL): tools/devnet/anvil/package.json tools/devnet/anvil/package-lock.json
+	@mkdir -p bin/anvil
+	cp $^ bin/anvil/
+	cd bin/anvil && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
+	@touch $@
+
+.PHONY: test-anvil
+test-anvil: build ## Run the devnet's network on anvil; it needs Node.js 20 and npm.
+	@missing=$$($(MISSING_ANVIL)); if [ -n "$$missing" ]; then echo "$$missing" >&2; exit 1; fi
+	@$(MAKE) $(ANVIL)
+	LOOP_ANVIL_DIR=$(CURDIR)/bin/anvil LOOP_DEVNET=$(CURDIR)/bin/devnet go test -count=1 ./tools/devnet/anvil
+
+.PHONY: anvil-if-possible
+anvil-if-possible: # Where its tools are; elsewhere it says which are not.
+	@missing=$$($(MISSING_ANVIL)); if [ -n "$$missing" ]; then echo "$$missing The tests on anvil are left out."; else $(MAKE) test-anvil; fi
 
 .PHONY: chaos
 chaos: build ## Break plugins in every way and write what comes of it into docs/reliability.md; ARGS='--short' is quicker.
