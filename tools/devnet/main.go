@@ -26,6 +26,12 @@ to a feed on a Solana chain (make solana builds it), or with --chain starknet to
 model of Starknet that lives in devnet too and serves the JSON-RPC of --starknet-rpc. Devnet checks every answer on the chain
 against what the nodes say that they observed, and fails when one is not their median.
 
+With --rpc URL the feed and its network go to an EVM chain that somebody else runs, such as
+anvil's. The account that pays is the first that its RPC node signs for (eth_accounts), or that
+of --key-file: a Web3 wallet of version 3, with --password-file, or a key in hexadecimal in a file
+that nobody else may read. Nothing of the URL but its host is shown. In the end what the nodes
+accepted is compared with that chain, as after --kill-every.
+
 Nothing remains afterwards: no process, and without --keep no file.
 
 With --json the last line of the output is a JSON object:
@@ -40,7 +46,7 @@ With --json the last line of the output is a JSON object:
   in_process             whether the plugins ran inside the nodes
   kills, restarts        processes that devnet killed, and lives of plugins after their first
   node_restarts          of the kills, those of nodes, which were started again; a node that ends by itself ends the run
-  reports                with --kill-every: what became of the reports that nodes handed to their relayers (accepted): landed,
+  reports                with --kill-every or --rpc: what became of the reports that nodes handed to their relayers (accepted): landed,
                          stale because a newer one landed (on EVM, unsent are those of them that nobody sent, and
                          unexplained those of which a relayer never said why), lost, landed_twice; and on EVM transactions
                          that did not come to an end (in_flight) and nonces that were left out (nonce_gaps). Any of the last

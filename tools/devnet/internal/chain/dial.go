@@ -97,9 +97,11 @@ func (c *Chain) survey(ctx context.Context, remote Remote) (err error) {
 			return err
 		}
 	}
-	if c.first, err = c.client.BlockNumber(ctx); err != nil {
+	head, err := c.client.BlockNumber(ctx)
+	if err != nil {
 		return fmt.Errorf("read the number of the chain's latest block: %w", err)
 	}
+	c.first = head + 1
 	balance, err := c.client.BalanceAt(ctx, c.payer.account, nil)
 	if err != nil {
 		return fmt.Errorf("read what the account %s has: %w", c.payer.account, err)
@@ -110,7 +112,7 @@ func (c *Chain) survey(ctx context.Context, remote Remote) (err error) {
 	}
 	// A young chain calls its first block final, and some know no such block at all.
 	if final, err := c.client.HeaderByNumber(ctx, big.NewInt(int64(rpc.FinalizedBlockNumber))); err == nil && final.Number.Sign() > 0 {
-		c.finality = max(1, c.first-min(c.first, final.Number.Uint64()))
+		c.finality = max(1, head-min(head, final.Number.Uint64()))
 	}
 	return nil
 }

@@ -6,6 +6,10 @@ import (
 	"io"
 	"math/big"
 	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -13,11 +17,13 @@ import (
 	"testing"
 	"time"
 
+	"github.com/ethereum/go-ethereum/crypto"
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 	"go.uber.org/goleak"
 
 	"github.com/loop-plugins/loop/tools/devnet/internal/audit"
+	"github.com/loop-plugins/loop/tools/devnet/internal/chain"
 	"github.com/loop-plugins/loop/tools/devnet/internal/table"
 )
 
@@ -233,6 +239,62 @@ func TestRunEndsAtItsTime(t *testing.T) {
 	}
 }
 
+// TestRunElsewhere proves that a session uses the chain that it is told, audits it without a kill, and shows no more of its URL
+// than the host, whether it goes well or not.
+func TestRunElsewhere(t *testing.T) {
+	theirs, err := chain.Start()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := theirs.Close(); err != nil {
+			t.Error(err)
+		}
+	}()
+	defer http.DefaultClient.CloseIdleConnections()
+	key, err := crypto.GenerateKey()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := theirs.Fund(t.Context(), crypto.PubkeyToAddress(key.PublicKey)); err != nil {
+		t.Fatal(err)
+	}
+	keyFile := filepath.Join(t.TempDir(), "key")
+	if err := crypto.SaveECDSA(keyFile, key); err != nil { // with the mode 600
+		t.Fatal(err)
+	}
+	url, err := url.Parse(theirs.HTTPURL())
+	if err != nil {
+		t.Fatal(err)
+	}
+	const secret = "the-key-of-a-provider"
+	proxy := httptest.NewServer(http.StripPrefix("/v3/"+secret, httputil.NewSingleHostReverseProxy(url)))
+	defer proxy.Close()
+	config, folders := fakes(t, "")
+	config.RPC, config.KeyFile, config.Fund = strings.Replace(proxy.URL, "://", "://user:"+secret+"@", 1)+"/v3/"+secret+"?key="+secret, keyFile, "0.25"
+	display := newRecorder(t)
+	display.onStep = func(text string) {
+		if strings.Contains(text, secret) {
+			t.Errorf("%q shows a secret", text)
+		}
+	}
+	got, err := Run(t.Context(), config, display)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r := got.Reports; got.Transmissions != 5 || r == nil || r.Accepted < 5 || *r != (audit.Delivery{Accepted: r.Accepted, Landed: r.Landed}) {
+		t.Errorf("the result is %+v with the reports %+v", got, got.Reports)
+	}
+	proxy.Close()
+	got, err = Run(t.Context(), config, display)
+	if want := "ask " + proxy.URL + " for the id of its chain: "; err == nil || !strings.Contains(err.Error(), want) ||
+		strings.Contains(err.Error(), secret) || got.Error != err.Error() {
+		t.Errorf("got error %v, want one with %q and no secret", err, want)
+	}
+	empty(t, folders)
+	noChildren(t)
+}
+
 // TestRunFindsWhatIsLost proves that each thing that must not be is found, and named.
 func TestRunFindsWhatIsLost(t *testing.T) {
 	tests := map[string]struct {
@@ -304,6 +366,22 @@ func TestRunFails(t *testing.T) {
 			empty(t, folders)
 			noChildren(t)
 		})
+	}
+}
+
+// TestRunHoldsAnswersToPrice proves that a median which is not the fixed price ends the session, although the nodes recorded it.
+func TestRunHoldsAnswersToPrice(t *testing.T) {
+	for price, want := range map[string]string{
+		"2000.00001001": "check round 2 of the contract", // the fakes count up from it
+		"2000.00001":    "the answer is 2000.00001001, and the price that all nodes read is 2000.00001000",
+	} {
+		config, folders := fakes(t, "")
+		config.Price = price
+		if _, err := Run(t.Context(), config, newRecorder(t)); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("with the price %s: got error %v, want one with %q", price, err, want)
+		}
+		empty(t, folders)
+		noChildren(t)
 	}
 }
 
@@ -404,6 +482,15 @@ func TestRunRefuses(t *testing.T) {
 		"busy port":       {func(c *Config) { c.HTTPPort = busyPort }, "choose others with --http-port, or 0 for free ones"},
 		"no template":     {func(c *Config) { c.JobTemplate = "absent" }, "absent does not exist; check --job-template"},
 		"no source":       {func(c *Config) { c.Source = "http://127.0.0.1:1" }, "check that it runs and that --source is right"},
+		"fixed and given": {func(c *Config) { c.Price, c.Source = "1", "http://127.0.0.1:1" }, "--price is one of devnet's own, and --source names another's"},
+		"no price":        {func(c *Config) { c.Price = "1e3" }, `--price is "1e3": give a decimal number with at most 8 decimals`},
+		"price of zero":   {func(c *Config) { c.Price = "0.00000000" }, "a feed takes answers above zero and up to 10000000000000000000000.00000000"},
+		"highest price":   {func(c *Config) { c.Price = "10000000000000000000000.00000001" }, "a feed takes answers above zero"},
+		"rpc of another":  {func(c *Config) { c.Chain, c.Nodes, c.RPC = "starknet", 4, "http://127.0.0.1:1" }, "--rpc names an EVM chain, and --chain is starknet"},
+		"key of nothing":  {func(c *Config) { c.KeyFile = "key" }, "give --rpc, or leave them out"},
+		"no fund":         {func(c *Config) { c.RPC, c.Fund = "http://127.0.0.1:1", "0.0" }, `--fund is "0.0": give an amount above zero`},
+		"fine fund":       {func(c *Config) { c.RPC, c.Fund = "http://127.0.0.1:1", "1.0000000000000000001" }, "with at most 18 decimals"},
+		"negative fund":   {func(c *Config) { c.RPC, c.Fund = "http://127.0.0.1:1", "-1" }, `--fund is "-1"`},
 		"no programs":     {func(c *Config) { c.BinDir += "/absent" }, "absent/loop not found: run `make build`"},
 		"not a program":   {func(c *Config) { c.BinDir = "testdata/bin" }, "bin/loop is not a program"},
 		"no programs yet": {func(c *Config) { c.BinDir = "" }, "loop not found: run `make build`"},
