@@ -212,10 +212,10 @@ $(ANVIL): tools/devnet/anvil/package.json tools/devnet/anvil/package-lock.json
 	@touch $@
 
 .PHONY: test-anvil
-test-anvil: build ## Run the devnet's network on anvil; it needs Node.js 20 and npm.
+test-anvil: build ## Run the devnet's network and the tests of the EVM relayer on anvil; it needs Node.js 20 and npm.
 	@missing=$$($(MISSING_ANVIL)); if [ -n "$$missing" ]; then echo "$$missing" >&2; exit 1; fi
 	@$(MAKE) $(ANVIL)
-	LOOP_ANVIL_DIR=$(CURDIR)/bin/anvil LOOP_DEVNET=$(CURDIR)/bin/devnet go test -count=1 ./tools/devnet/anvil
+	LOOP_ANVIL_DIR=$(CURDIR)/bin/anvil LOOP_DEVNET=$(CURDIR)/bin/devnet go test -count=1 ./tools/devnet/anvil ./plugins/evm
 
 .PHONY: anvil-if-possible
 anvil-if-possible: # Where its tools are; elsewhere it says which are not.

@@ -1,12 +1,18 @@
 package evm_test
 
 import (
+	"bufio"
 	"context"
 	"crypto/ecdsa"
 	"fmt"
+	"io"
 	"log/slog"
 	"math/big"
 	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -15,9 +21,11 @@ import (
 
 	"github.com/ethereum/go-ethereum/accounts/abi/bind"
 	"github.com/ethereum/go-ethereum/common"
+	"github.com/ethereum/go-ethereum/common/hexutil"
 	"github.com/ethereum/go-ethereum/core/types"
 	"github.com/ethereum/go-ethereum/crypto"
 	"github.com/ethereum/go-ethereum/eth/ethconfig"
+	"github.com/ethereum/go-ethereum/ethclient"
 	"github.com/ethereum/go-ethereum/ethclient/simulated"
 	"github.com/ethereum/go-ethereum/node"
 	"github.com/prometheus/client_golang/prometheus"
@@ -55,23 +63,45 @@ func TestMain(m *testing.M) {
 
 const devChainID = 1337
 
-// devchain is an embedded go-ethereum that serves HTTP and WebSocket on one port, with a deployer who has coins.
+// devchain is an embedded go-ethereum that serves HTTP and WebSocket on one port, or an anvil of the installation that
+// LOOP_ANVIL_DIR names, with a deployer who has coins.
 type devchain struct {
 	t       *testing.T
 	url     string
 	deploys *bind.TransactOpts
 
 	mu      sync.Mutex // commits come from several goroutines
-	backend *simulated.Backend
+	backend backend
+}
+
+// backend is a chain that makes a block of what the pool holds when it is told to.
+type backend interface {
+	Client() simulated.Client
+	Commit() common.Hash
 }
 
 func newDevchain(t *testing.T, fund ...common.Address) *devchain {
 	t.Helper()
 	deployer := newKey(t)
-	alloc := types.GenesisAlloc{}
+	opts, err := bind.NewKeyedTransactorWithChainID(deployer, big.NewInt(devChainID))
+	must(t, err)
+	d := &devchain{t: t, deploys: opts}
 	million := new(big.Int).Mul(big.NewInt(1e18), big.NewInt(1e6))
-	for _, a := range append(fund, crypto.PubkeyToAddress(deployer.PublicKey)) {
-		alloc[a] = types.Account{Balance: million}
+	rich := append(fund, opts.From)
+	if dir := os.Getenv("LOOP_ANVIL_DIR"); dir != "" {
+		d.backend, d.url = startAnvil(t, dir, million, rich)
+	} else {
+		d.backend, d.url = startGeth(t, million, rich)
+	}
+	d.mine()
+	return d
+}
+
+func startGeth(t *testing.T, balance *big.Int, rich []common.Address) (backend, string) {
+	t.Helper()
+	alloc := types.GenesisAlloc{}
+	for _, a := range rich {
+		alloc[a] = types.Account{Balance: balance}
 	}
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	must(t, err)
@@ -85,11 +115,65 @@ func newDevchain(t *testing.T, fund ...common.Address) *devchain {
 		n.P2P.MaxPeers, n.P2P.NoDial, n.P2P.ListenAddr = 0, true, ""
 	})
 	t.Cleanup(func() { _ = backend.Close() })
-	opts, err := bind.NewKeyedTransactorWithChainID(deployer, big.NewInt(devChainID))
+	return backend, fmt.Sprintf("http://127.0.0.1:%d", port)
+}
+
+// anvil is a second client, a process of its own that ends with the test.
+type anvil struct {
+	t      *testing.T
+	client *ethclient.Client
+}
+
+func startAnvil(t *testing.T, dir string, balance *big.Int, rich []common.Address) (backend, string) {
+	t.Helper()
+	programs, err := filepath.Glob(filepath.Join(dir, "node_modules", "@foundry-rs", "anvil-*", "bin", "anvil*"))
 	must(t, err)
-	d := &devchain{t: t, backend: backend, url: fmt.Sprintf("http://127.0.0.1:%d", port), deploys: opts}
-	d.mine()
-	return d
+	if len(programs) != 1 {
+		t.Fatalf("%s has the programs %q, want one", dir, programs)
+	}
+	command := exec.Command(programs[0], "--port", "0", "--no-mining", "--chain-id", fmt.Sprint(devChainID))
+	output, err := command.StdoutPipe()
+	must(t, err)
+	must(t, command.Start())
+	lines := bufio.NewScanner(output)
+	var url string
+	for url == "" && lines.Scan() {
+		if address, ok := strings.CutPrefix(lines.Text(), "Listening on "); ok {
+			url = "http://" + address
+		}
+	}
+	read := make(chan struct{})
+	go func() {
+		defer close(read)
+		_, _ = io.Copy(io.Discard, output) // so that anvil never waits for a reader
+	}()
+	t.Cleanup(func() {
+		_ = command.Process.Kill()
+		<-read
+		_ = command.Wait() // it was killed
+	})
+	if url == "" {
+		t.Fatal("anvil ended before it served")
+	}
+	client, err := ethclient.Dial(url)
+	must(t, err)
+	t.Cleanup(func() { client.Close(); http.DefaultClient.CloseIdleConnections() })
+	for _, a := range rich {
+		must(t, client.Client().Call(nil, "anvil_setBalance", a, (*hexutil.Big)(balance)))
+	}
+	must(t, client.Client().Call(nil, "anvil_setBlockTimestampInterval", 1)) // as Ethereum's blocks; anvil's share seconds
+	return anvil{t, client}, url
+}
+
+// Client implements backend.
+func (a anvil) Client() simulated.Client { return a.client }
+
+// Commit implements backend.
+func (a anvil) Commit() common.Hash {
+	if err := a.client.Client().Call(nil, "evm_mine"); err != nil {
+		a.t.Errorf("make a block: %v", err)
+	}
+	return common.Hash{}
 }
 
 // mine makes a block of what the pool holds.
@@ -113,6 +197,14 @@ func (d *devchain) mineUntil(what string, holds func() bool) {
 }
 
 func (d *devchain) client() simulated.Client { return d.backend.Client() }
+
+// says is how the chain's client words something.
+func (d *devchain) says(geth, ofAnvil string) string {
+	if _, ok := d.backend.(anvil); ok {
+		return ofAnvil
+	}
+	return geth
+}
 
 func (d *devchain) nonce(a common.Address) uint64 {
 	d.t.Helper()

@@ -58,7 +58,12 @@ func TestClassify(t *testing.T) {
 			detailedError{rpcError{-32005, "slow"}, map[string]any{"rate": map[string]any{"backoff_seconds": 1e300}}}, false,
 			"answers with the error: slow; it asks to be left alone for 1m0s",
 		},
-		"a gas limit":   {rpcError{-32005, "Transaction gas limit '9' exceeds max gas per sec limit '5'"}, true, "Transaction gas limit '9' exceeds max gas per sec limit '5'"},
+		"a gas limit": {rpcError{-32005, "Transaction gas limit '9' exceeds max gas per sec limit '5'"}, true, "Transaction gas limit '9' exceeds max gas per sec limit '5'"},
+		"lag of anvil": {
+			rpcError{-32602, "BlockOutOfRangeError: block height is 5 but requested was 6"}, false,
+			"answers with the error: BlockOutOfRangeError: block height is 5 but requested was 6",
+		},
+		"gas of anvil":  {rpcError{-32603, "EVM error OutOfGas"}, true, "EVM error OutOfGas"},
 		"pruned":        {rpcError{4444, "pruned history unavailable"}, false, "answers with the error: pruned history unavailable"},
 		"no result":     {fmt.Errorf("call: %w", rpc.ErrNoResult), false, "answers without a result"},
 		"closed":        {rpc.ErrClientQuit, false, "closed the connection"},

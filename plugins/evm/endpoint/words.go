@@ -35,6 +35,7 @@ var faults = []phrase{
 	{"beyond current head block", "go-ethereum, of a range of blocks"},
 	{"unknown block", "Erigon"},
 	{"block not found", "reth, Nethermind"},
+	{"blockoutofrange", "anvil: BlockOutOfRangeError: block height is 5 but requested was 6"},
 	{"pruned history unavailable", "EIP-4444"},
 	{"request timed out", "go-ethereum"},
 	{"context deadline exceeded", "go-ethereum behind a proxy"},
@@ -45,6 +46,7 @@ var faults = []phrase{
 // answers are about a transaction or a call, although a code or another phrase says otherwise.
 var answers = []phrase{
 	{"gas limit", "Hedera of old has -32005 for a transaction's"},
+	{"evm error", "anvil has -32603 for a call that ends otherwise than by a revert: EVM error OutOfGas"},
 }
 
 // noneFinal are said by nodes of a chain that has called no block final yet.
