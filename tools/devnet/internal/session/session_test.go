@@ -339,8 +339,9 @@ func TestRunFails(t *testing.T) {
 			[]string{"node-0 ended by itself (exit status 2)", "fake: out of memory"}},
 		"a node that does not come again": {"never back", 0,
 			[]string{" ended by itself (exit status 1)", "fake: the database is broken"}},
-		"nodes that do not transmit": {"mute", 2 * time.Second,
-			[]string{"waited 2s and saw 0 of 5 rounds", "Last lines of node-0:\nnode-0 is a fake"}},
+		// The nodes must have started by then, on a busy machine too.
+		"nodes that do not transmit": {"mute", 15 * time.Second,
+			[]string{"waited 15s and saw 0 of 5 rounds", "Last lines of node-0:\nnode-0 is a fake"}},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
