@@ -155,10 +155,15 @@ type answers struct {
 }
 
 // hear reads an answer: nil if the node has the transaction, errUsed if a block used its nonce. Clients give one error several
-// codes, some of which are those of a node that fails: words of the table are an answer whatever the code.
+// codes, some of which are those of a node that fails: words of the table are an answer whatever the code. They are none with
+// an HTTP status, by which a server speaks of itself: one that wants money says "insufficient balance" too.
 func (s *answers) hear(err error) error {
 	text := relayer.Reason(err) // cut free of addresses
-	means := meant(text)
+	means := unclear
+	var status relayer.StatusCode
+	if !errors.As(err, &status) {
+		means = meant(text)
+	}
 	switch means {
 	case known:
 		return nil

@@ -1,12 +1,18 @@
 package account
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"math/big"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
 	"slices"
 	"strings"
 	"testing"
@@ -291,6 +297,45 @@ func TestSend(t *testing.T) {
 			t.Errorf("%s: the account tells %q", name, trouble)
 		}
 	}
+}
+
+// TestServersSpeakOfThemselves holds that what a server says with a status of its own (it wants money or a key, bans or is down) is
+// never taken for a word of the transaction or its account: the transaction may land elsewhere, or later.
+func TestServersSpeakOfThemselves(t *testing.T) {
+	t.Parallel()
+	cases := map[int]string{402: "insufficient balance", 401: "invalid signature", 403: "the sender is banned", 503: "already known"}
+	for status, words := range cases {
+		account := manned(t, mine, true, 1, func(_ int, s *relayertest.Server) { s.HTTPURL = refuse(t, s.HTTPURL, status, words) })
+		err := account.Send(t.Context(), relayer.Attempt{Hash: "h", Raw: []byte{1}})
+		if err == nil || errors.Is(err, relayer.ErrRefused) || errors.Is(err, relayer.ErrUnfunded) || relayer.IsAnswered(err) {
+			t.Errorf("status %d: %v", status, err)
+		}
+		if now := account.standing["h"]; now != (standing{}) || account.Trouble() != "" {
+			t.Errorf("status %d: the attempt stands as %+v, and the account tells %q", status, now, account.Trouble())
+		}
+	}
+}
+
+// refuse stands before a node and refuses transactions alone, with a status.
+func refuse(t *testing.T, node string, status int, words string) string {
+	t.Helper()
+	u, err := url.Parse(node)
+	if err != nil {
+		t.Fatal(err)
+	}
+	proxy := httputil.NewSingleHostReverseProxy(u)
+	front := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		if bytes.Contains(body, []byte("eth_sendRawTransaction")) {
+			w.WriteHeader(status)
+			_, _ = fmt.Fprintf(w, `{"jsonrpc":"2.0","id":1,"error":{"code":-32000,"message":%q}}`, words)
+			return
+		}
+		r.Body = io.NopCloser(bytes.NewReader(body))
+		proxy.ServeHTTP(w, r)
+	}))
+	t.Cleanup(front.Close)
+	return front.URL
 }
 
 // TestNodesDisagree holds that a transaction is neither dearer nor given up as long as one of several nodes may take it later,

@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"strconv"
@@ -18,7 +19,7 @@ import (
 //   - A JSON-RPC error is an answer, whatever its HTTP status. It reaches the client with status 200, because clients
 //     look at no other answer's body.
 //   - A status by which the server speaks of itself (it wants a key or money, limits the rate of requests or is down)
-//     is an error that has the words of the body's JSON-RPC error, if there is one.
+//     is an error, StatusCode, that has the words of the body's JSON-RPC error, if there is one.
 //   - Any other status is an error, StatusCode: its body may be a page.
 //   - Status 429 and 402, and any with a Retry-After, are marked with Throttled.
 func Transport(inner http.RoundTripper, mebibytes int64) http.RoundTripper {
@@ -61,8 +62,8 @@ func (t transport) RoundTrip(r *http.Request) (*http.Response, error) {
 		return response, nil
 	}
 	fault := error(StatusCode(response.StatusCode))
-	if words != "" {
-		fault = Said(Reason(fault) + " and the error: " + words)
+	if words != "" { // still a StatusCode: the words are the server's own, and no answer to a call
+		fault = fmt.Errorf("%w (%w)", Said(Reason(fault)+" and the error: "+words), fault)
 	}
 	after := retryAfter(response.Header, time.Now())
 	switch {
