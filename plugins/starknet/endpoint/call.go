@@ -59,7 +59,7 @@ func (c *Client) View(ctx context.Context, contract, selector stark.Felt, callda
 func (c *Client) Nonce(ctx context.Context, block Tag, account stark.Felt) (uint64, error) {
 	var nonce stark.Felt
 	if err := c.call(ctx, &nonce, "starknet_getNonce", c.tag(block), account); err != nil {
-		return 0, c.unknown(block, err)
+		return 0, c.unknown(ctx, block, err)
 	}
 	n, ok := nonce.Uint64()
 	if !ok {
@@ -139,7 +139,7 @@ func (c *Client) EstimateFee(ctx context.Context, transaction any) (Estimate, er
 	flags := []string{"SKIP_VALIDATE"}
 	err := c.call(ctx, &estimates, "starknet_estimateFee", []any{transaction}, flags, c.tag(PreConfirmed))
 	if err != nil {
-		return Estimate{}, c.unknown(PreConfirmed, err)
+		return Estimate{}, c.unknown(ctx, PreConfirmed, err)
 	}
 	if len(estimates) != 1 {
 		return Estimate{}, relayer.Said(fmt.Sprintf("answers with %d estimates of one transaction", len(estimates)))

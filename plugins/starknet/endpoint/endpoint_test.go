@@ -106,6 +106,30 @@ func TestAnswersThatAreNone(t *testing.T) {
 	}
 }
 
+// TestRefusedParameters holds that a node which refuses a call's parameters has answered it, unless it serves a version that does
+// not know the block's tag any more: else one bad call would cost a feed its node, again and again.
+func TestRefusedParameters(t *testing.T) {
+	t.Parallel()
+	for version, answer := range map[string]bool{"0.10.1": true, "0.9.0": true, "0.8.1": false} {
+		server := relayertest.NewServer(t, "")
+		server.Answer("starknet_specVersion", func(json.RawMessage) (any, error) { return version, nil })
+		server.Answer("starknet_estimateFee", func(json.RawMessage) (any, error) { return nil, invalidParams{} })
+		transport := &http.Transport{}
+		t.Cleanup(transport.CloseIdleConnections)
+		c := &Client{url: server.HTTPURL, http: &http.Client{Transport: transport}, preConfirmed: "pre_confirmed"}
+		_, err := c.EstimateFee(t.Context(), struct{}{})
+		if relayer.IsAnswered(err) != answer || IsCode(err, CodeInvalidParams) != answer || c.changed.Load() == answer {
+			t.Errorf("a node of version %s: %v, and it counts as changed: %t", version, err, c.changed.Load())
+		}
+	}
+}
+
+type invalidParams struct{}
+
+func (invalidParams) Error() string { return "Invalid params" }
+
+func (invalidParams) ErrorCode() int { return int(CodeInvalidParams) }
+
 // TestFlood holds that an answer of a GiB is not read to its end, and that this is said.
 func TestFlood(t *testing.T) {
 	t.Parallel()

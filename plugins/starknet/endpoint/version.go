@@ -23,20 +23,25 @@ const (
 var preConfirmed = map[string]string{"0.8": "pending", "0.9": "pre_confirmed", "0.10": "pre_confirmed"}
 
 // checkVersion learns which version the node serves.
-func (c *Client) checkVersion(ctx context.Context) error {
+func (c *Client) checkVersion(ctx context.Context) (err error) {
+	c.preConfirmed, err = c.servedTag(ctx)
+	return err
+}
+
+// servedTag is what the version that the node serves now calls the block that is being made.
+func (c *Client) servedTag(ctx context.Context) (string, error) {
 	var serves string
 	if err := c.call(ctx, &serves, "starknet_specVersion"); err != nil {
-		return err
+		return "", err
 	}
 	major, rest, _ := strings.Cut(serves, ".")
 	minor, _, _ := strings.Cut(rest, ".")
 	tag, spoken := preConfirmed[major+"."+minor]
 	if !spoken {
-		return relayer.Said(fmt.Sprintf("serves version %.20q of the JSON-RPC, and 0.8, 0.9 and 0.10 are spoken; "+
+		return "", relayer.Said(fmt.Sprintf("serves version %.20q of the JSON-RPC, and 0.8, 0.9 and 0.10 are spoken; "+
 			"give its address for one of these, which often ends in /rpc/v0_10", serves))
 	}
-	c.preConfirmed = tag
-	return nil
+	return tag, nil
 }
 
 // tag is a tag in the words of the node's version.
@@ -48,9 +53,13 @@ func (c *Client) tag(tag Tag) string {
 }
 
 // unknown makes a fault of the answer by which a node does not know a tag: it has come to serve another version since
-// it was connected. Watch ends the connection then, and the next one learns the version.
-func (c *Client) unknown(tag Tag, err error) error {
-	if !IsCode(err, CodeInvalidParams) {
+// it was connected. Watch ends the connection then, and the next one learns the version. A node whose version knows the
+// tag has refused the call for something else, which is an answer.
+func (c *Client) unknown(ctx context.Context, tag Tag, err error) error {
+	if tag != PreConfirmed || !IsCode(err, CodeInvalidParams) {
+		return err
+	}
+	if now, failure := c.servedTag(ctx); failure == nil && now == c.preConfirmed {
 		return err
 	}
 	c.changed.Store(true)
