@@ -316,6 +316,26 @@ func TestServersSpeakOfThemselves(t *testing.T) {
 	}
 }
 
+// TestCodesOfServersAlone holds the same of the codes by which a server says what a status of HTTP does.
+func TestCodesOfServersAlone(t *testing.T) {
+	t.Parallel()
+	for _, code := range []coded{402, 429} {
+		account, server := scripted(t, mine, true)
+		server.Answer("eth_sendRawTransaction", func(json.RawMessage) (any, error) { return nil, code })
+		err := account.Send(t.Context(), relayer.Attempt{Hash: "h", Raw: []byte{1}})
+		if err == nil || errors.Is(err, relayer.ErrRefused) || relayer.IsAnswered(err) || account.standing["h"] != (standing{}) {
+			t.Errorf("code %d: %v, and the attempt stands as %+v", code, err, account.standing["h"])
+		}
+	}
+}
+
+// coded is an answer "insufficient balance" of this code.
+type coded int
+
+func (coded) Error() string { return "insufficient balance" }
+
+func (c coded) ErrorCode() int { return int(c) }
+
 // refuse stands before a node and refuses transactions alone, with a status.
 func refuse(t *testing.T, node string, status int, words string) string {
 	t.Helper()

@@ -3,6 +3,7 @@ package endpoint
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"strings"
 	"time"
 
@@ -50,6 +51,8 @@ func classifyAnswer(answer rpc.Error) error {
 	switch code := answer.ErrorCode(); {
 	case says(text, answers):
 		return relayer.Answered(relayer.Said(text))
+	case code == codePaymentRequired, code == codeTooMany: // a status of HTTP's, and meant so
+		return relayer.Throttled(fmt.Errorf("%w (%w)", fault, relayer.StatusCode(code)), backoffOf(answer))
 	case isThrottle(answer):
 		return relayer.Throttled(fault, backoffOf(answer))
 	case code == codeMethodNotFound:
