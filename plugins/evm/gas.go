@@ -208,8 +208,16 @@ func (c Config) checkGas(refuse func(bad bool, format string, args ...any)) {
 	refuse(!slices.Contains(modes, gas.Mode), "GasEstimator.Mode must be one of %s", strings.Join(modes[1:], ", "))
 	above := func(amount *Wei) bool { return amount != nil && amount.Cmp(&c.FeeCapMax.Int) > 0 }
 	refuse(above(gas.PriceDefault), "GasEstimator.PriceDefault must not be above FeeCapMax")
-	refuse(above(gas.PriceMin), "GasEstimator.PriceMin must not be above FeeCapMax")
-	refuse(above(gas.TipCapMin), "GasEstimator.TipCapMin must not be above FeeCapMax")
+	for _, least := range []struct {
+		key    string
+		amount *Wei
+	}{{"GasEstimator.PriceMin", gas.PriceMin}, {"GasEstimator.TipCapMin", gas.TipCapMin}} {
+		whence := ""
+		if p, ok := peculiarTo(c.ChainID, c.ChainType); ok && strings.Contains(p.keys, least.key) {
+			whence = fmt.Sprintf(", which is what nodes of %s want unless it is set,", p.name)
+		}
+		refuse(above(least.amount), "%s%s must not be above FeeCapMax", least.key, whence)
+	}
 	multiplier := value(gas.LimitMultiplier, 1)
 	refuse(!(multiplier >= 0.1 && multiplier <= 100), "GasEstimator.LimitMultiplier must be from 0.1 to 100") // NaN is a number too
 	refuse(value(gas.LimitMax, leastGas) < leastGas, "GasEstimator.LimitMax must be at least 21000")
