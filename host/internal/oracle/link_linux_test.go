@@ -6,7 +6,6 @@ import (
 	"net/netip"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/smartcontractkit/libocr/commontypes"
@@ -139,7 +138,7 @@ func TestPeersBoundTheirConnections(t *testing.T) {
 	}
 	near, _ := dialled(t, "tcp4", "127.0.0.1")
 	want := wanted(optionsOf(t, near))
-	eventually(t, time.Minute, "a connection of which both ends are bounded", func() bool {
+	eventually(t, "a connection of which both ends are bounded", func() bool {
 		var set [2]bool
 		for fd := range 1000 {
 			for _, n := range nodes {

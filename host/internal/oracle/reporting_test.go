@@ -73,7 +73,7 @@ func TestAcceptanceAsksANewInstanceOnce(t *testing.T) {
 	t.Parallel()
 	p := newParts(t, nodeSettings{medianMode: "die:" + filepath.Join(t.TempDir(), "accept")})
 	instance := p.instance()
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	yes, err := instance.ShouldAcceptFinalizedReport(ctx, at(1), types.Report{1})
 	if !yes || err != nil {
@@ -92,11 +92,11 @@ func TestAcceptanceDoesNotWaitForAMediansOwnTrouble(t *testing.T) {
 	fake := &fakeMedian{mode: "away"}
 	p := newParts(t, nodeSettings{inProcess: inProcess(fake)})
 	instance := p.instance()
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	begin := time.Now()
 	_, err := instance.ShouldAcceptFinalizedReport(ctx, at(1), types.Report{1})
-	if status.Code(err) != codes.Unavailable || time.Since(begin) > 5*time.Second {
+	if status.Code(err) != codes.Unavailable || time.Since(begin) > 30*time.Second {
 		t.Errorf("error %v after %s", err, time.Since(begin))
 	}
 	if _, err := p.database.Accepted(t.Context(), p.factory.jobID, at(1)); !errors.Is(err, database.ErrNotFound) {
@@ -132,11 +132,11 @@ func TestAcceptanceAfterALostAnswer(t *testing.T) {
 		under, after bool // the instance is made again under the first call, after it
 		asked        int
 		want         bool
-		waits        bool // for the instance to be made again
+		waits        bool // until its time is over, for the instance to be made again
 	}{
 		// It may have accepted, and would say no to a repeat.
 		"the same instance is not asked again": {false, false, 1, false, true},
-		"a new one is":                         {false, true, 2, true, true},
+		"a new one is":                         {false, true, 2, true, false},
 		// The call may have gone to the one that is there now.
 		"one that was made under the call is not": {true, false, 1, false, false},
 	} {
@@ -154,7 +154,11 @@ func TestAcceptanceAfterALostAnswer(t *testing.T) {
 			if c.under {
 				l.during = made
 			}
-			ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+			limit := time.Minute
+			if c.waits {
+				limit = 300 * time.Millisecond
+			}
+			ctx, cancel := context.WithTimeout(t.Context(), limit)
 			defer cancel()
 			if c.after {
 				l.during = func() {
@@ -162,10 +166,9 @@ func TestAcceptanceAfterALostAnswer(t *testing.T) {
 					time.AfterFunc(50*time.Millisecond, made)
 				}
 			}
-			begin := time.Now()
 			yes, err := p.ShouldAcceptFinalizedReport(ctx, at(1), nil)
-			if waited := time.Since(begin) >= 50*time.Millisecond; waited != c.waits {
-				t.Errorf("it took %s; a wait is wanted: %t", time.Since(begin), c.waits)
+			if waited := ctx.Err() != nil; waited != c.waits {
+				t.Errorf("it waited until its time was over: %t; want %t", waited, c.waits)
 			}
 			if yes != c.want || (err == nil) != c.want || l.asked != c.asked {
 				t.Errorf("answer %t, error %v, asked %d times; want %t, %d times", yes, err, l.asked, c.want, c.asked)
@@ -186,14 +189,14 @@ func TestLimitsThatGrowFailTheJob(t *testing.T) {
 		if !strings.Contains(reason, "100000") || !strings.Contains(reason, "288") {
 			t.Errorf("the job failed with %q", reason)
 		}
-	case <-time.After(10 * time.Second):
+	case <-time.After(time.Minute):
 		t.Fatal("the job did not fail")
 	}
 	if latest := p.errors.Latest(); len(latest) == 0 || !strings.Contains(latest[0].Message, "limits") {
 		t.Errorf("the job's errors: %v", latest)
 	}
 	// A restart of the job takes what is there now.
-	eventually(t, 5*time.Second, "storing the new limits", func() bool {
+	eventually(t, "storing the new limits", func() bool {
 		stored, err := p.database.ReportingInfo(t.Context(), p.factory.jobID, testDigest)
 		return err == nil && stored.Limits.MaxReportLength == 100_000
 	})

@@ -5,7 +5,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -45,7 +44,7 @@ func TestFeed(t *testing.T) {
 	more := func(what string, n int) {
 		t.Helper()
 		from := contract.count()
-		eventually(t, 15*time.Second, what, func() bool { return contract.count() >= from+n })
+		eventually(t, what, func() bool { return contract.count() >= from+n })
 	}
 	more("the first transmissions", 3)
 
@@ -73,10 +72,10 @@ func TestFeed(t *testing.T) {
 		}
 	}
 	for _, n := range nodes {
-		eventually(t, 10*time.Second, "the relaunch of a median", func() bool { return n.median.Status().Generation >= 2 })
+		eventually(t, "the relaunch of a median", func() bool { return n.median.Status().Generation >= 2 })
 		n.price.set("200")
 	}
-	eventually(t, 15*time.Second, "the new price", func() bool {
+	eventually(t, "the new price", func() bool {
 		contract.mu.Lock()
 		defer contract.mu.Unlock()
 		return contract.answer.Int64() == 200
@@ -87,7 +86,7 @@ func TestFeed(t *testing.T) {
 	oracles[0].Close()
 	oracles[0] = nodes[0].start(settings[0])
 	nodes[0].price.set("300")
-	eventually(t, 10*time.Second, "an observation of the restarted oracle", func() bool { return len(oracles[0].Observations(10)) > 0 })
+	eventually(t, "an observation of the restarted oracle", func() bool { return len(oracles[0].Observations(10)) > 0 })
 	// With one of three others away, the feed lives only if the restarted one takes part.
 	oracles[1].Close()
 	more("transmissions with the restarted oracle", 2)
@@ -96,7 +95,7 @@ func TestFeed(t *testing.T) {
 	// A new configuration is run by all, and instances of the old one are released.
 	second := contract.setConfig(config)
 	for i := range oracles {
-		eventually(t, 15*time.Second, "the new configuration", func() bool {
+		eventually(t, "the new configuration", func() bool {
 			digest, _ := oracles[i].ConfigDigest()
 			return digest == second
 		})

@@ -9,6 +9,7 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -66,6 +67,9 @@ func newParts(t *testing.T, s nodeSettings) *parts {
 	return p
 }
 
+// slack is what a busy machine may add to a call that ends by its deadline. One that does not heed it takes a minute or stands.
+const slack = 20 * time.Second
+
 var testDigest = types.ConfigDigest{0, 1, 2, 3}
 
 func pluginConfig() types.ReportingPluginConfig {
@@ -90,7 +94,7 @@ func (p *parts) new(limit time.Duration) (types.ReportingPlugin, types.Reporting
 
 func (p *parts) instance() types.ReportingPlugin {
 	p.t.Helper()
-	made, _, err := p.new(5 * time.Second)
+	made, _, err := p.new(time.Minute)
 	if err != nil {
 		p.t.Fatal(err)
 	}
@@ -165,7 +169,10 @@ func TestTrap2FactoryErrorIsFinal(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			const limit = time.Second
+			waits, limit := strings.HasSuffix(c.mode, "-init") || c.mode == "init-panic", time.Minute
+			if waits {
+				limit = 3 * time.Second
+			}
 			begin := time.Now()
 			_, info, err := p.new(limit)
 			took := time.Since(begin)
@@ -175,7 +182,7 @@ func TestTrap2FactoryErrorIsFinal(t *testing.T) {
 			if d := cmp.Diff(c.want, info); d != "" {
 				t.Errorf("info (-want +got):\n%s", d)
 			}
-			if waited := strings.HasSuffix(c.mode, "-init") || c.mode == "init-panic"; waited && (took < 800*time.Millisecond || took > limit) {
+			if waits && (took < limit*4/5 || took > limit) {
 				t.Errorf("took %s; want four fifths of %s", took, limit)
 			}
 			if c.errs != codes.OK {
@@ -192,7 +199,7 @@ func TestTrap2FactoryErrorIsFinal(t *testing.T) {
 			if c.mode != "" {
 				// What was handed out works as soon as the median does, and its own limits raise no alarm.
 				fake.become("")
-				eventually(t, 15*time.Second, "storing the limits of the healed median", func() bool {
+				eventually(t, "storing the limits of the healed median", func() bool {
 					stored, err := p.database.ReportingInfo(t.Context(), p.factory.jobID, testDigest)
 					return err == nil && stored == fakeInfo()
 				})
@@ -210,7 +217,7 @@ func TestTrap3InstanceIsKeptAcrossRestarts(t *testing.T) {
 	instance := p.instance()
 	observe := func() string {
 		t.Helper()
-		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
 		o, err := instance.Observation(ctx, at(1), nil)
 		if err != nil {
@@ -236,7 +243,7 @@ func TestTrap4TransmissionIsNeverRepeated(t *testing.T) {
 	// the same, once the report is taken.
 	mark := filepath.Join(t.TempDir(), "transmit")
 	p := newParts(t, nodeSettings{relayerMode: "die:" + mark, inProcess: inProcess(&fakeMedian{})})
-	transmit := &transmitter{provider: p.provider, account: "a", transmitLimit: 10 * time.Second, readLimit: time.Second, logger: p.factory.logger}
+	transmit := &transmitter{provider: p.provider, account: "a", transmitLimit: time.Minute, readLimit: time.Minute, logger: p.factory.logger}
 	signatures := []types.AttributedOnchainSignature{{Signature: []byte{1}, Signer: 2}}
 	if err := transmit.Transmit(t.Context(), types.ReportContext{ReportTimestamp: at(1)}, types.Report{1}, signatures); err != nil {
 		t.Fatal(err)
@@ -254,10 +261,10 @@ func TestTrap4TransmissionIsNeverRepeated(t *testing.T) {
 	refusing := newParts(t, nodeSettings{inProcess: inProcess(&fakeMedian{})})
 	refusing.fake.become("refuse-transmit")
 	refused := refusing.chain.CreateMedianProvider(&relayerv1.CreateMedianProviderRequest{TransmitterId: "a", Config: &relayerv1.ProviderConfig{ExternalJobId: "y", ContractId: "c"}})
-	transmit = &transmitter{provider: refused, transmitLimit: 10 * time.Second, logger: refusing.factory.logger}
+	transmit = &transmitter{provider: refused, transmitLimit: time.Minute, logger: refusing.factory.logger}
 	begin := time.Now()
 	err := transmit.Transmit(t.Context(), types.ReportContext{ReportTimestamp: at(1)}, types.Report{1}, signatures)
-	if status.Code(err) != codes.InvalidArgument || time.Since(begin) > 5*time.Second {
+	if status.Code(err) != codes.InvalidArgument || time.Since(begin) > 30*time.Second {
 		t.Errorf("error %v after %s", err, time.Since(begin))
 	}
 }
@@ -281,7 +288,7 @@ func TestTrap5SlowCallsStallTheProtocol(t *testing.T) {
 			return err
 		},
 	} {
-		for bound, want := range map[time.Duration]time.Duration{0: limit, 500 * time.Millisecond: 450 * time.Millisecond, time.Minute: limit} {
+		for _, bound := range []time.Duration{0, time.Minute} {
 			wait.Go(func() {
 				ctx, cancel := context.WithCancel(t.Context())
 				if bound > 0 {
@@ -290,13 +297,23 @@ func TestTrap5SlowCallsStallTheProtocol(t *testing.T) {
 				defer cancel()
 				begin := time.Now()
 				err := call(ctx)
-				if took := time.Since(begin); ctx.Err() != nil || status.Code(errors.Unwrap(err)) != codes.DeadlineExceeded || took < want-10*time.Millisecond || took > want+time.Second {
-					t.Errorf("%s with %s: error %v after %s, libocr's context %v; want the call's own deadline after %s", name, bound, err, took, ctx.Err(), want)
+				if took := time.Since(begin); ctx.Err() != nil || status.Code(errors.Unwrap(err)) != codes.DeadlineExceeded || took < limit-10*time.Millisecond || took > limit+slack {
+					t.Errorf("%s with %s: error %v after %s, libocr's context %v; want the call's own deadline after %s", name, bound, err, took, ctx.Err(), limit)
 				}
 			})
 		}
 	}
 	wait.Wait()
+	// Where libocr's deadline comes first, the call's own is before it.
+	synctest.Test(t, func(t *testing.T) {
+		libocr, stop := context.WithTimeout(t.Context(), 500*time.Millisecond)
+		defer stop()
+		ctx, cancel := within(libocr, limit)
+		defer cancel()
+		if deadline, _ := ctx.Deadline(); time.Until(deadline) != 450*time.Millisecond {
+			t.Errorf("of 500 ms that libocr has left a call gets %s; want 450 ms", time.Until(deadline))
+		}
+	})
 	// The account comes from the job: no provider is there to be asked.
 	if account, err := (&transmitter{account: "0xA"}).FromAccount(t.Context()); account != "0xA" || err != nil {
 		t.Errorf("account %q, error %v", account, err)
@@ -395,7 +412,7 @@ func TestTrap8DeadlinesAreNotEnforced(t *testing.T) {
 			}
 			begin := time.Now()
 			err := call(ctx)
-			if took := time.Since(begin); status.Code(err) != codes.DeadlineExceeded || took < want-10*time.Millisecond || took > want+time.Second {
+			if took := time.Since(begin); status.Code(err) != codes.DeadlineExceeded || took < want-10*time.Millisecond || took > want+slack {
 				t.Errorf("%s with %s: error %v after %s; want the deadline's after %s", name, bound, err, took, want)
 			}
 			cancel()
@@ -448,16 +465,16 @@ func TestTrap10TwoOraclesForOneConfiguration(t *testing.T) {
 		return false
 	}
 	first := n.start(n.job(spec))
-	eventually(t, 5*time.Second, "the first oracle's configuration", func() bool { return runs(first) })
+	eventually(t, "the first oracle's configuration", func() bool { return runs(first) })
 	settings := n.job(spec)
 	other := n.start(settings)
-	eventually(t, 5*time.Second, "the refusal of the second oracle", func() bool { return refused(other) })
+	eventually(t, "the refusal of the second oracle", func() bool { return refused(other) })
 	// Once the first has closed there is no trace of it: the job is started again, and not held up by libocr's backoff.
 	first.Close()
 	other.Close()
 	again := n.start(settings)
-	eventually(t, 5*time.Second, "the configuration of the restarted oracle", func() bool { return runs(again) })
-	eventually(t, 5*time.Second, "the start of the protocol", func() bool { return strings.Contains(n.logs.String(), "Running Pacemaker") })
+	eventually(t, "the configuration of the restarted oracle", func() bool { return runs(again) })
+	eventually(t, "the start of the protocol", func() bool { return strings.Contains(n.logs.String(), "Running Pacemaker") })
 	if refused(again) {
 		t.Errorf("the restarted oracle was refused: %v", again.Errors())
 	}

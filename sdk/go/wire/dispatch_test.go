@@ -131,6 +131,8 @@ func TestMessagesAreLimited(t *testing.T) {
 	for transport, connect := range transports() {
 		t.Run(transport, func(t *testing.T) {
 			t.Parallel()
+			ctx, cancel := context.WithTimeout(t.Context(), time.Minute) // such messages take long on a busy machine
+			defer cancel()
 			reply := &medianv1.BuildReportResponse{}
 			f := &fake{answer: func(_ context.Context, m protoreflect.MethodDescriptor, _ proto.Message) (any, error) {
 				if m.Name() == "BuildReport" {
@@ -141,16 +143,16 @@ func TestMessagesAreLimited(t *testing.T) {
 			checked, unchecked := connect(t, f.seam), connect(t, f.raw)
 			request := &medianv1.BuildReportRequest{Observations: []*medianv1.ParsedAttributedObservation{valid((&medianv1.ParsedAttributedObservation{}).ProtoReflect().Descriptor()).Example(0).(*medianv1.ParsedAttributedObservation)}}
 
-			_, errRequest := codec(wire.Bind(unchecked, "o")).MedianFromReport(t.Context(), &medianv1.MedianFromReportRequest{Report: large})
+			_, errRequest := codec(wire.Bind(unchecked, "o")).MedianFromReport(ctx, &medianv1.MedianFromReportRequest{Report: large})
 			if f.calls.Load() != 0 {
 				t.Error("a request above the limit left its caller")
 			}
 			reply.Report = large
-			_, errAnswer := codec(checked).BuildReport(t.Context(), request)
+			_, errAnswer := codec(checked).BuildReport(ctx, request)
 			errs := map[string]error{"request": errRequest, "answer": errAnswer}
 			if transport == "process" { // in one process only the two seams could look
-				_, errs["request of a caller that did not look"] = codec(checked).MedianFromReport(t.Context(), &medianv1.MedianFromReportRequest{Report: large})
-				_, errs["answer of a server that did not look"] = codec(wire.Bind(unchecked, "o")).BuildReport(t.Context(), request)
+				_, errs["request of a caller that did not look"] = codec(checked).MedianFromReport(ctx, &medianv1.MedianFromReportRequest{Report: large})
+				_, errs["answer of a server that did not look"] = codec(wire.Bind(unchecked, "o")).BuildReport(ctx, request)
 			}
 			for what, err := range errs {
 				if status.Code(err) != codes.ResourceExhausted || !strings.Contains(err.Error(), "16777216") {
@@ -159,10 +161,10 @@ func TestMessagesAreLimited(t *testing.T) {
 			}
 			// The limit itself passes: 5 bytes are the tag and the length of the field.
 			reply.Report = large[:wire.MaxMessageBytes-5]
-			if _, err := codec(wire.Bind(checked, "o")).BuildReport(t.Context(), request); err != nil {
+			if _, err := codec(wire.Bind(checked, "o")).BuildReport(ctx, request); err != nil {
 				t.Errorf("an answer of the limit: %.200v", err)
 			}
-			if _, err := codec(wire.Bind(checked, "o")).MedianFromReport(t.Context(), &medianv1.MedianFromReportRequest{Report: reply.GetReport()}); err != nil {
+			if _, err := codec(wire.Bind(checked, "o")).MedianFromReport(ctx, &medianv1.MedianFromReportRequest{Report: reply.GetReport()}); err != nil {
 				t.Errorf("a request of the limit: %.200v", err)
 			}
 		})
