@@ -37,7 +37,7 @@ func TestRevertOf(t *testing.T) {
 		"by text, internal error": {rpcError{-32603, "VM Exception while processing transaction: revert"}, `the node says "VM Exception while processing transaction: revert"`},
 		"wrapped":                 {fmt.Errorf("call: %w", rpcError{3, "no"}), `the node says "no"`},
 		"an address":              {rpcError{3, "reverted by https://key@host"}, `the node says "reverted by [address]"`},
-		"control characters":      {rpcError{3, "a\x1b[2Jb"}, `the node says "a\x1b[2Jb"`},
+		"control characters":      {rpcError{3, "a\x1b[2Jb"}, "the node says \"a\ufffd[2Jb\""},
 		"a page":                  {rpcError{3, strings.Repeat("x", 1<<20)}, `the node says "` + strings.Repeat("x", 200) + `…"`},
 		"another answer":          {rpcError{-32000, "nonce too low"}, ""},
 		"a fault":                 {errors.New("reverted"), ""},

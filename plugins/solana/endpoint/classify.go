@@ -45,6 +45,9 @@ type Refusal struct {
 // Error implements error.
 func (r *Refusal) Error() string { return r.Message }
 
+// Unwrap lets relayer.Reason know what the node said.
+func (r *Refusal) Unwrap() error { return relayer.Said(r.Message) }
+
 // errNoMethod marks a call of a method that the node does not have, as Firedancer lacks several.
 var errNoMethod = errors.New("a method is missing")
 

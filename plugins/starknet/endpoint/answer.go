@@ -51,6 +51,9 @@ type AnswerError struct {
 // Error implements error.
 func (e *AnswerError) Error() string { return e.Reason }
 
+// Unwrap lets relayer.Reason know the reason.
+func (e *AnswerError) Unwrap() error { return relayer.Said(e.Reason) }
+
 // IsCode tells whether an error is a node's answer with that code.
 func IsCode(err error, code Code) bool {
 	var answer *AnswerError

@@ -176,6 +176,7 @@ func (p *Pool[C]) Close() error {
 func (p *Pool[C]) keep(m *member[C]) {
 	pause := &backoff.ExponentialBackOff{InitialInterval: p.settings.ReconnectMin, RandomizationFactor: 0.5, Multiplier: 2, MaxInterval: p.settings.ReconnectMax}
 	pause.Reset()
+	told := "" // the reason that the log has
 	for {
 		served, err := p.session(m)
 		if p.ctx.Err() != nil {
@@ -185,7 +186,10 @@ func (p *Pool[C]) keep(m *member[C]) {
 			pause.Reset()
 		}
 		m.fail(err)
-		p.settings.Logger.Warn("an RPC node does not serve and is connected again", "node", m.Name, "reason", Reason(err))
+		if reason := shortcoming(err); served || reason != told {
+			told = reason
+			p.settings.Logger.Warn("an RPC node does not serve and is connected again", "node", m.Name, "reason", reason)
+		}
 		wait := min(pause.NextBackOff(), p.settings.ReconnectMax) // its jitter goes beyond the bound
 		timer := time.NewTimer(max(wait, m.resting()))
 		select {
@@ -259,7 +263,7 @@ func (m *member[C]) resting() time.Duration {
 func (m *member[C]) fail(err error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.state, m.reason = relayerv1.NodeState_NODE_STATE_UNREACHABLE, Reason(err)
+	m.state, m.reason = relayerv1.NodeState_NODE_STATE_UNREACHABLE, shortcoming(err)
 	m.rest = later(m.rest, restOf(err))
 	if errors.Is(err, ErrWrongChain) {
 		m.state, m.reason = relayerv1.NodeState_NODE_STATE_WRONG_CHAIN, ErrWrongChain.Error()

@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+	"unicode"
 )
 
 // Reason says for people why a call to an RPC node failed, without its address: the errors of Go's network packages quote
@@ -92,9 +93,24 @@ func distrust(err error) string {
 	}
 }
 
+// shortcoming says why a node does not serve: of one that refuses with an answer even what it is asked first, as nodes
+// do that want a key, that it does.
+func shortcoming(err error) string {
+	if IsAnswered(err) {
+		return "answers with the error: " + Reason(err)
+	}
+	return Reason(err)
+}
+
 // Said makes an error whose reason is a text of the caller's own or of the node's: Reason returns it as it stands but for
-// addresses, which it cuts out.
+// addresses, which it cuts out, and for characters that do not print, which could steer a terminal.
 func Said(reason string) error {
+	reason = strings.Map(func(r rune) rune {
+		if unicode.IsGraphic(r) || unicode.IsSpace(r) {
+			return r
+		}
+		return unicode.ReplacementChar
+	}, reason)
 	words := strings.Fields(reason)
 	for i, word := range words {
 		if strings.Contains(word, "://") {

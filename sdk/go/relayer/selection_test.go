@@ -1,9 +1,13 @@
 package relayer
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"fmt"
+	"log/slog"
 	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -186,4 +190,39 @@ func TestPoolAsksAnotherForWhatOneDoesNotServe(t *testing.T) {
 			t.Errorf("where no node serves it: %v", err)
 		}
 	})
+}
+
+// TestPoolTellsOfARefusalOnce holds that a node which refuses all service is named with what it says, in its state and in
+// the log, and there once for as long as it says the same, however often it is connected.
+func TestPoolTellsOfARefusalOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		says := "no such key"
+		var log bytes.Buffer
+		p := NewPool(PoolSettings{Logger: slog.New(slog.NewTextHandler(&log, nil))}, []Node[int]{{
+			Name: "a", Driver: madeDriver{connect: func(context.Context) (int, error) {
+				return 0, fmt.Errorf("first: %w", Answered(Said(says)))
+			}},
+		}})
+		defer p.Close()
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		if got := p.Statuses()[0].GetReason(); got != "answers with the error: no such key" {
+			t.Errorf("its state says %q", got)
+		}
+		says = "no such user"
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		for _, reason := range []string{"no such key", "no such user"} {
+			if n := strings.Count(log.String(), reason); n != 1 {
+				t.Errorf("the log says %q %d times", reason, n)
+			}
+		}
+	})
+}
+
+func TestReasonSteersNoTerminal(t *testing.T) {
+	t.Parallel()
+	if got := Reason(Said("a \x1b[2J\u202e b\n c")); got != "a \ufffd[2J\ufffd b c" {
+		t.Errorf("got %q", got)
+	}
 }
