@@ -165,7 +165,13 @@ func parseWeb3(text []byte) (*web3File, error) {
 		return nil, errors.New(what)
 	}
 	var file web3File
-	if err := json.Unmarshal(text, &file); err != nil {
+	var shape *json.UnmarshalTypeError
+	switch err := json.Unmarshal(text, &file); {
+	case errors.As(err, &shape) && shape.Field == "":
+		return nil, fmt.Errorf("the file is no key file: it holds a JSON %s, not an object", shape.Value)
+	case errors.As(err, &shape): // whose text has Go's names
+		return nil, fmt.Errorf("%s holds a JSON %s, which key files do not have there", shape.Field, shape.Value)
+	case err != nil:
 		return nil, fmt.Errorf("the file is no key file in JSON: %w", err)
 	}
 	switch file.Version {

@@ -120,7 +120,8 @@ func TestImportRefuses(t *testing.T) {
 		"short dklen":      {func(f object) { params(f)["dklen"] = 16 }, "crypto.kdfparams.dklen is 16"},
 		"no n":             {func(f object) { delete(params(f), "n") }, "crypto.kdfparams: scrypt N is 0"},
 		"huge n":           {func(f object) { params(f)["n"] = 1 << 40 }, "1024 MiB"},
-		"n as text":        {func(f object) { params(f)["n"] = "2" }, "n of type int"},
+		"n as text":        {func(f object) { params(f)["n"] = "2" }, "crypto.kdfparams.n holds a JSON string"},
+		"n as fraction":    {func(f object) { params(f)["n"] = 1.5 }, "crypto.kdfparams.n holds a JSON number 1.5"},
 		"salt not hex":     {func(f object) { params(f)["salt"] = "zz" }, "crypto.kdfparams.salt"},
 		"pbkdf2 without c": {func(f object) { crypto(f)["kdf"] = "pbkdf2" }, "crypto.kdfparams.c is 0"},
 		"pbkdf2, huge c":   {func(f object) { crypto(f)["kdf"] = "pbkdf2"; params(f)["c"] = 1 << 40 }, "crypto.kdfparams.c is"},
@@ -142,11 +143,14 @@ func TestImportRefuses(t *testing.T) {
 			wantError(t, err, ErrInvalid, test.part, "import an EVM account")
 		})
 	}
-	for name, text := range map[string]string{"empty": "", "no object": "[]", "cut": string(good[:100]), "huge": strings.Repeat(" ", maxWeb3File+1)} {
+	for name, file := range map[string]struct{ text, part string }{
+		"empty": {"", "in JSON"}, "no object": {"[]", "it holds a JSON array"}, "cut": {string(good[:100]), "in JSON"},
+		"huge": {strings.Repeat(" ", maxWeb3File+1), "65537 bytes"},
+	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			_, err := k.ImportEVM(t.Context(), []byte(text), password)
-			wantError(t, err, ErrInvalid)
+			_, err := k.ImportEVM(t.Context(), []byte(file.text), password)
+			wantError(t, err, ErrInvalid, file.part)
 		})
 	}
 	if accounts := k.Accounts(ChainEVM); len(accounts) != 1 {
