@@ -342,20 +342,36 @@ func (p *problems) err() error {
 func typeAt(path []string) (reflect.Type, bool) {
 	at := reflect.TypeFor[Config]()
 	for _, part := range path {
-		for at.Kind() == reflect.Slice {
-			at = at.Elem()
-		}
-		if at.Kind() != reflect.Struct || isText(at) {
+		if at = single(at); at.Kind() != reflect.Struct || isText(at) {
 			return nil, false
 		}
 		field, ok := at.FieldByNameFunc(func(name string) bool { return strings.EqualFold(name, part) })
-		if !ok || field.Tag.Get("toml") == "-" {
+		if !ok || !isKey(field) {
 			return nil, false
 		}
-		at = field.Type
+		at = optional(field.Type)
 	}
 	return at, true
 }
+
+// optional takes the pointer off the type of a key that may be left out.
+func optional(t reflect.Type) reflect.Type {
+	if t.Kind() == reflect.Pointer {
+		return t.Elem()
+	}
+	return t
+}
+
+// single is the type of one of a list's elements, or of what is no list.
+func single(t reflect.Type) reflect.Type {
+	for t.Kind() == reflect.Slice {
+		t = t.Elem()
+	}
+	return t
+}
+
+// isKey tells whether a field is a key of the file.
+func isKey(field reflect.StructField) bool { return field.IsExported() && field.Tag.Get("toml") != "-" }
 
 // pathParts takes the indexes out of a path.
 func pathParts(path string) []string {
@@ -367,15 +383,12 @@ func pathParts(path string) []string {
 }
 
 func fieldNames(table reflect.Type) []string {
-	for table.Kind() == reflect.Slice {
-		table = table.Elem()
-	}
-	if table.Kind() != reflect.Struct || isText(table) {
+	if table = single(table); table.Kind() != reflect.Struct || isText(table) {
 		return nil
 	}
 	var names []string
 	for at := range table.NumField() {
-		if field := table.Field(at); field.Tag.Get("toml") != "-" {
+		if field := table.Field(at); isKey(field) {
 			names = append(names, field.Name)
 		}
 	}
@@ -400,6 +413,8 @@ func describe(t reflect.Type) string {
 		return "a table"
 	case reflect.Uint <= t.Kind() && t.Kind() <= reflect.Uint64:
 		return fmt.Sprintf("a whole number from 0 to %d", ^uint64(0)>>(64-t.Bits()))
+	case t.Kind() == reflect.Float64:
+		return "a number"
 	default:
 		return "a whole number"
 	}
