@@ -548,6 +548,10 @@ func TestGasLimits(t *testing.T) {
 		if _, err := account.Sign(t.Context(), relayer.Draft{Payload: payload}); c.limit.Estimate != (err != nil) {
 			t.Errorf("%s: a report that would revert: %v", name, err)
 		}
+		server.Answer("eth_estimateGas", func(json.RawMessage) (any, error) { return "0xffffffffffffffff", nil })
+		if _, err := account.Sign(t.Context(), relayer.Draft{Payload: payload}); c.limit.Estimate != (err != nil) {
+			t.Errorf("%s: an estimate that no node means: %v", name, err)
+		}
 	}
 }
 

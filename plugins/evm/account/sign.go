@@ -97,6 +97,9 @@ func (a *Account) gas(ctx context.Context, call Call, draft relayer.Draft) (uint
 	return gas, nil
 }
 
+// mostGas is far above what a block of any chain has. A margin and a multiplier of it fit.
+const mostGas = 1 << 52
+
 func (a *Account) estimate(ctx context.Context, to common.Address, data []byte, value *big.Int) (uint64, error) {
 	call := map[string]any{"from": a.settings.Address, "to": to}
 	if len(data) > 0 { // both names: there are nodes that read the one, and nodes that read the other
@@ -107,7 +110,11 @@ func (a *Account) estimate(ctx context.Context, to common.Address, data []byte, 
 	}
 	var gas hexutil.Uint64
 	err := a.settings.Pool.Do(ctx, func(ctx context.Context, client *endpoint.Client) error {
-		return client.Call(ctx, &gas, "eth_estimateGas", call)
+		err := client.Call(ctx, &gas, "eth_estimateGas", call)
+		if err == nil && gas > mostGas {
+			return relayer.Said("estimates more gas than any block has")
+		}
+		return err
 	})
 	return uint64(gas), err
 }
