@@ -303,7 +303,7 @@ func TestSend(t *testing.T) {
 // never taken for a word of the transaction or its account: the transaction may land elsewhere, or later.
 func TestServersSpeakOfThemselves(t *testing.T) {
 	t.Parallel()
-	cases := map[int]string{402: "insufficient balance", 401: "invalid signature", 403: "the sender is banned", 503: "already known"}
+	cases := map[int]string{402: "insufficient balance", 401: "invalid signature", 403: "Sender is banned in local queue.", 503: "already known"}
 	for status, words := range cases {
 		account := manned(t, mine, true, 1, func(_ int, s *relayertest.Server) { s.HTTPURL = refuse(t, s.HTTPURL, status, words) })
 		err := account.Send(t.Context(), relayer.Attempt{Hash: "h", Raw: []byte{1}})

@@ -141,12 +141,12 @@ var words = []word{
 	{text: "transaction is too big", means: refused},                    // OpenEthereum
 	{text: "execution reverted", means: refused},                        // sequencers that try it first
 	{text: "invalid sender", means: refused},
-	{text: "senderiscontract", means: refused},      // Nethermind
-	{text: "failedtoresolvesender", means: refused}, // Nethermind
-	{text: "int256overflow", means: refused},        // Nethermind
-	{text: "forbidden sender", means: refused},      // Nitro
-	{text: "is banned", means: refused},             // OpenEthereum
-	{text: "is not permitted", means: refused},      // OpenEthereum
+	{text: "senderiscontract", means: refused},             // Nethermind
+	{text: "failedtoresolvesender", means: refused},        // Nethermind
+	{text: "int256overflow", means: refused},               // Nethermind
+	{text: "forbidden sender", means: refused},             // Nitro
+	{text: "is banned in local queue", means: refused},     // OpenEthereum
+	{text: "transaction is not permitted", means: refused}, // OpenEthereum
 	{text: "invalid chain id", means: refused},
 	{text: "invalid signature", means: refused},
 	{text: "invalid_signature", means: refused}, // Hedera

@@ -174,6 +174,8 @@ var answersOfClients = []struct {
 	{"Hardhat", "Sender doesn't have enough funds to send tx. The max upfront cost is: 5 and the sender's balance is: 0.", unfunded},
 
 	{"anybody", "internal error", unclear},
+	{"a proxy", "your IP address is banned", unclear},
+	{"a proxy", "the method is not permitted for this key", unclear},
 	{"anybody", "unknown transaction type: 9", refused},
 	{"anybody", "invalid params", unclear},
 }
