@@ -94,7 +94,7 @@ func TestMedianRestartsWhileItsRelayerIsDown(t *testing.T) {
 		t.Errorf("with the relayer down: %v", err)
 	}
 	waiting := make(chan error, 1)
-	go func() { waiting <- report(20 * time.Second) }()
+	go func() { waiting <- report(time.Minute) }()
 	become("exec " + os.Args[0])
 	if err := relayer.Restart(t.Context()); err != nil {
 		t.Fatal(err)
@@ -228,7 +228,7 @@ func TestReleaseWhileDown(t *testing.T) {
 	if err := c.Release(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if took := time.Since(begin); took > time.Second {
+	if took := time.Since(begin); took > 4*time.Second { // a plugin that does not answer is given five
 		t.Errorf("the release took %s", took)
 	}
 	become("exec " + os.Args[0])
@@ -289,15 +289,15 @@ func TestCallersKeepTheirOwnDeadlines(t *testing.T) {
 		return err
 	}
 	beside := func(what string) {
-		patient, cancel := context.WithTimeout(t.Context(), 25*time.Second)
+		patient, cancel := context.WithTimeout(t.Context(), time.Minute)
 		var wait sync.WaitGroup
 		wait.Go(func() { _ = call(patient) })
 		begin := time.Now()
 		ctx, stop := context.WithTimeout(t.Context(), 100*time.Millisecond)
 		err := call(ctx)
 		stop()
-		// A busy machine is given a second; a caller that stands behind the other takes 25.
-		if took := time.Since(begin); status.Code(err) != codes.DeadlineExceeded || took > time.Second {
+		// A busy machine is given twenty seconds; a caller that stands behind the other takes a minute.
+		if took := time.Since(begin); status.Code(err) != codes.DeadlineExceeded || took > 20*time.Second {
 			t.Errorf("%s: %v after %s", what, err, took)
 		}
 		cancel()
@@ -315,7 +315,7 @@ func TestCallersKeepTheirOwnDeadlines(t *testing.T) {
 // TestCloseIsBounded ends hosts whose plugin serves, hangs, does not start or is given up.
 func TestCloseIsBounded(t *testing.T) {
 	t.Parallel()
-	const bound = time.Second
+	const bound = 4 * time.Second // a busy machine may add as much
 	for name, bring := range map[string]func(t *testing.T, p *relayerv1loophost.Relayer, become func(string)){
 		"ready": func(*testing.T, *relayerv1loophost.Relayer, func(string)) {},
 		"hung": func(t *testing.T, p *relayerv1loophost.Relayer, _ func(string)) {
@@ -372,7 +372,9 @@ func TestErrorsHoldNoConfiguration(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
 	defer cancel()
 	_, made := c.Created(ctx)
-	_, called := head(t.Context(), c)
+	late, end := context.WithTimeout(t.Context(), 200*time.Millisecond)
+	defer end()
+	_, called := head(late, c)
 	if made == nil || called == nil {
 		t.Fatal("the object was made")
 	}

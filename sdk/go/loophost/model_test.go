@@ -34,7 +34,7 @@ type modelled struct {
 }
 
 func (m *modelled) call(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
 	if m.chain != nil {
 		_, err := m.chain.LatestHead(ctx, &relayerv1.LatestHeadRequest{})

@@ -172,7 +172,7 @@ func settings(t testing.TB, log slog.Handler, env ...string) process.Settings {
 	t.Cleanup(starter.Close)
 	return process.Settings{
 		Name: "fake", Kind: relayerv1loop.RelayerKind(), Command: []string{os.Args[0]}, Env: env, Hint: "check it",
-		Logger: slog.New(log), Sockets: newSockets(t, shortDir(t)), StartTimeout: 10 * time.Second, Host: pair, Starter: starter,
+		Logger: slog.New(log), Sockets: newSockets(t, shortDir(t)), StartTimeout: time.Minute, Host: pair, Starter: starter,
 	}
 }
 
@@ -189,7 +189,7 @@ func start(t *testing.T, env ...string) (*process.Process, *records, error) {
 // eventually waits for what another goroutine logs.
 func eventually(t *testing.T, what string, holds func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(10 * time.Second); !holds(); time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); !holds(); time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatalf("waited 10 s for %s", what)
 		}
@@ -324,7 +324,7 @@ func beHost(script string) {
 		var p *process.Process
 		p, err = process.Start(context.Background(), process.Settings{
 			Name: "fake", Kind: relayerv1loop.RelayerKind(), Command: []string{script}, Env: []string{"FAKE_FIFO=" + os.Getenv("FAKE_FIFO")},
-			Logger: slog.New(slog.DiscardHandler), Sockets: sockets, StartTimeout: 10 * time.Second, Host: pair, Starter: process.NewStarter(),
+			Logger: slog.New(slog.DiscardHandler), Sockets: sockets, StartTimeout: time.Minute, Host: pair, Starter: process.NewStarter(),
 		})
 		if err == nil {
 			fmt.Println("ready")
@@ -385,7 +385,7 @@ func TestPluginsDieWithTheirHost(t *testing.T) {
 			select {
 			case <-ended:
 				t.Logf("the plugin lived %s longer than its host", time.Since(begin))
-			case <-time.After(5 * time.Second):
+			case <-time.After(time.Minute):
 				t.Error("the plugin lives on without its host")
 			}
 		})
