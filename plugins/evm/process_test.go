@@ -95,7 +95,7 @@ func TestProcess(t *testing.T) {
 	_, err = p.Created(ctx)
 	must(t, err)
 	for epoch := uint32(1); epoch <= 3; epoch++ {
-		bounded, stop := context.WithTimeout(ctx, 10*time.Second)
+		bounded, stop := context.WithTimeout(ctx, time.Minute)
 		_, err = p.Transmit(bounded, f.report(digest, epoch, 1, int64(epoch)))
 		stop()
 		must(t, err)

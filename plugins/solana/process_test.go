@@ -86,7 +86,7 @@ func TestProcess(t *testing.T) {
 	must(t, err)
 	const epochs = 4
 	for epoch := uint32(1); epoch <= epochs; epoch++ {
-		bounded, stop := context.WithTimeout(ctx, 10*time.Second)
+		bounded, stop := context.WithTimeout(ctx, time.Minute)
 		_, err = p.Transmit(bounded, d.report(0, epoch, 1, int64(epoch)))
 		stop()
 		must(t, err)

@@ -106,7 +106,7 @@ func TestProcess(t *testing.T) {
 	for epoch := uint32(1); epoch <= epochs; epoch++ {
 		late := epoch%2 == 0 // half of them die with the transaction in the node's mempool, half before it is there for certain
 		d.set(func() { d.hold = late })
-		bounded, stop := context.WithTimeout(ctx, 10*time.Second)
+		bounded, stop := context.WithTimeout(ctx, time.Minute)
 		_, err = p.Transmit(bounded, f.report(digest, epoch, 1, int64(epoch)))
 		stop()
 		must(t, err)
@@ -163,7 +163,7 @@ func TestDevchainProcess(t *testing.T) {
 	for epoch := uint32(1); epoch <= epochs; epoch++ {
 		late := epoch%2 == 0 // with the transaction on its way
 		d.admin(nil, "loop_hold", late)
-		bounded, stop := context.WithTimeout(ctx, 10*time.Second)
+		bounded, stop := context.WithTimeout(ctx, time.Minute)
 		_, err = p.Transmit(bounded, report(t, []*stark.Key{d.Oracles[0].Signer.Key, d.Oracles[1].Signer.Key}, [32]byte(digest), epoch, 1, int64(epoch)))
 		stop()
 		must(t, err)

@@ -209,7 +209,7 @@ func try(t *testing.T, url string, header ...string) (answer, error) {
 // eventually polls what has no event to await: processes and the runtime's view of them.
 func eventually(t *testing.T, what string, holds func() bool) {
 	t.Helper()
-	for end := time.Now().Add(20 * time.Second); !holds(); time.Sleep(10 * time.Millisecond) {
+	for end := time.Now().Add(time.Minute); !holds(); time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatalf("%s has not come about", what)
 		}

@@ -166,21 +166,21 @@ func watch(t *testing.T, poll time.Duration, wsOnly bool, settle ...func(*fakeNo
 
 func (w *watching) until(t *testing.T, what string, holds func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(time.Millisecond) {
 		held := false
 		w.node.with(func() { held = holds() })
 		if held {
 			return
 		}
 		if time.Now().After(deadline) {
-			t.Fatalf("within 10 s not so: %s", what)
+			t.Fatalf("within a minute not so: %s", what)
 		}
 	}
 }
 
 func (w *watching) height(t *testing.T, want uint64) {
 	t.Helper()
-	timeout := time.After(10 * time.Second)
+	timeout := time.After(time.Minute)
 	for {
 		select {
 		case got := <-w.heights:
@@ -188,7 +188,7 @@ func (w *watching) height(t *testing.T, want uint64) {
 				return
 			}
 		case <-timeout:
-			t.Fatalf("block %d was not reported within 10 s", want)
+			t.Fatalf("block %d was not reported within a minute", want)
 		}
 	}
 }

@@ -156,7 +156,7 @@ func newFixture(t *testing.T, key ed25519.PrivateKey, change func(*account.Setti
 		change(&settings)
 	}
 	f.Account = account.New(settings)
-	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(time.Millisecond) {
 		if _, err := pool.Best(); err == nil {
 			return f
 		} else if time.Now().After(deadline) {

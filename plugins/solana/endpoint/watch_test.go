@@ -181,13 +181,13 @@ func watched(t *testing.T, poll time.Duration) *seen {
 
 func (s *seen) until(what string, holds func() bool) {
 	s.t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); !holds(); time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); !holds(); time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
 			s.mu.Lock()
 			defer s.mu.Unlock()
 			s.node.mu.Lock()
 			defer s.node.mu.Unlock()
-			s.t.Fatalf("within 20 s not so: %s; the node was asked for %v, and heard were %v and %v", what, s.node.calls, s.heights, s.pushed)
+			s.t.Fatalf("within a minute not so: %s; the node was asked for %v, and heard were %v and %v", what, s.node.calls, s.heights, s.pushed)
 		}
 	}
 }

@@ -293,8 +293,8 @@ func (c *child) exit() *os.ProcessState {
 	select {
 	case <-c.exited:
 		return c.cmd.ProcessState
-	case <-time.After(10 * time.Second):
-		c.t.Fatalf("the process still runs 10s later\n%s", c.stderr)
+	case <-time.After(time.Minute):
+		c.t.Fatalf("the process still runs a minute later\n%s", c.stderr)
 		return nil
 	}
 }
@@ -508,7 +508,7 @@ func TestStartedByHand(t *testing.T) {
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 			defer cancel()
 			cmd := command(t, test.environment, test.args...)
 			stdin, err := cmd.StdinPipe() // stays open, as a terminal would

@@ -443,8 +443,8 @@ func TestARefusedAnswerEndsItsStream(t *testing.T) {
 			}
 			select {
 			case <-ended:
-			case <-time.After(5 * time.Second):
-				t.Error("the server still serves the stream 5s later")
+			case <-time.After(time.Minute):
+				t.Error("the server still serves the stream a minute later")
 			}
 		})
 	}

@@ -98,7 +98,7 @@ func testWatch(t *testing.T, version chain.Version) {
 	check(t, f.send(t, 0x01020304, 5, 10, 25, 30))
 	var got []Transmission
 	done := errors.New("done")
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	err := f.feed.Watch(ctx, f.url, func(transmission Transmission) error {
 		got = append(got, transmission)

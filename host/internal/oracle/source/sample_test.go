@@ -130,7 +130,7 @@ func (s sample) check(t *testing.T) {
 
 func observed(t *testing.T, s *hostservice.DataSource) string {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	r, err := s.Observe(ctx, &hostservicev1.ObserveRequest{Timestamp: &reportingv1.ReportTimestamp{ConfigDigest: make([]byte, 32), Epoch: 1, Round: 1}})
 	if err != nil {

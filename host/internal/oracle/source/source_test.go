@@ -126,7 +126,7 @@ func newSetup(t *testing.T, change func(*job.Spec)) *setup {
 
 func observe(t *testing.T, s *hostservice.DataSource, epoch uint32) (int64, error) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	r, err := s.Observe(ctx, &hostservicev1.ObserveRequest{Timestamp: &reportingv1.ReportTimestamp{ConfigDigest: make([]byte, 32), Epoch: epoch, Round: 1}})
 	if err != nil {

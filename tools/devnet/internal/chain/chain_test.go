@@ -81,7 +81,7 @@ func (m member) sign(t *testing.T, reportContext ocrtypes.ReportContext, report 
 // TestFeedTakesReports proves that the contract is the real one: it takes a report with f+1 signatures over JSON-RPC, gives
 // it back as an event, and refuses one with f.
 func TestFeedTakesReports(t *testing.T) {
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	c, err := Start()
 	check(t, err)
@@ -211,7 +211,7 @@ func observations(values ...int64) []median.ParsedAttributedObservation {
 }
 
 func TestConfigureRefusesBadOracles(t *testing.T) {
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	c, err := Start()
 	check(t, err)
@@ -251,7 +251,7 @@ func TestConfigureRefusesBadOracles(t *testing.T) {
 
 // TestClockFollowsWallClock proves that blocks come by themselves, and not so fast that the chain's clock runs away.
 func TestClockFollowsWallClock(t *testing.T) {
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	c, err := Start()
 	check(t, err)

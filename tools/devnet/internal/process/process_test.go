@@ -85,7 +85,7 @@ func launch(t *testing.T, fake string) *Process {
 // await waits for a line that begins with a word, and returns the rest of it.
 func (p *Process) await(t *testing.T, word string) string {
 	t.Helper()
-	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
 		for line := range strings.Lines(p.Tail(100)) {
 			if rest, ok := strings.CutPrefix(line, word); ok {
 				return strings.TrimSpace(rest)
@@ -102,9 +102,9 @@ func TestStop(t *testing.T) {
 		grace time.Duration
 		want  string
 	}{
-		"process that listens":      {"good", 30 * time.Second, "signal: terminated"},
+		"process that listens":      {"good", time.Minute, "signal: terminated"},
 		"process that does not":     {"stubborn", 50 * time.Millisecond, "signal: killed"},
-		"process that has children": {"parent", 30 * time.Second, "signal: terminated"},
+		"process that has children": {"parent", time.Minute, "signal: terminated"},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -127,7 +127,7 @@ func TestExitAndTail(t *testing.T) {
 	p := launch(t, "failing")
 	select {
 	case <-p.Done():
-	case <-time.After(10 * time.Second):
+	case <-time.After(time.Minute):
 		t.Fatal("still runs")
 	}
 	if got, want := p.Exit(), "exit status 3"; got != want {
@@ -206,7 +206,7 @@ func TestKill(t *testing.T) {
 		t.Fatal(err)
 	}
 	folder := fmt.Sprintf("/proc/%d", orphan)
-	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(5 * time.Millisecond) {
 		l.Inherit()
 		if _, err := os.Stat(folder); err != nil {
 			return
@@ -224,7 +224,7 @@ func TestInheritLeavesItsOwn(t *testing.T) {
 	if err := own.Start(); err != nil {
 		t.Fatal(err)
 	}
-	for deadline := time.Now().Add(10 * time.Second); alive(own.Process.Pid); time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); alive(own.Process.Pid); time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatal("still runs")
 		}
@@ -264,7 +264,7 @@ func TestDeathOfLauncherKills(t *testing.T) {
 	}
 	_, _ = io.Copy(io.Discard, output)
 	_ = fake.Wait()
-	for deadline := time.Now().Add(10 * time.Second); alive(child); time.Sleep(5 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); alive(child); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			_ = syscall.Kill(child, syscall.SIGKILL)
 			t.Fatalf("process %d outlives the program that started it", child)
