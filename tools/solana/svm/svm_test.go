@@ -437,8 +437,8 @@ func TestFaults(t *testing.T) {
 	ctx, s := startStill(t, Settings{Nodes: 2})
 	transport := &http.Transport{}
 	defer transport.CloseIdleConnections()
-	ask := func(node int) (*http.Response, error) {
-		ctx, cancel := context.WithTimeout(ctx, 200*time.Millisecond)
+	ask := func(node int, limit time.Duration) (*http.Response, error) {
+		ctx, cancel := context.WithTimeout(ctx, limit)
 		defer cancel()
 		request, err := http.NewRequestWithContext(ctx, http.MethodPost, s.Nodes()[node].RPCURL, strings.NewReader(`{"jsonrpc":"2.0","id":1,"method":"getHealth"}`))
 		check(t, err)
@@ -470,10 +470,14 @@ func TestFaults(t *testing.T) {
 		slots, err := socket.SlotSubscribe()
 		check(t, err)
 		check(t, s.Fail(ctx, 0, test.fault))
-		if response, err := ask(0); !test.want(response, err) {
+		limit := time.Minute
+		if test.fault.Kind == "hang" {
+			limit = 200 * time.Millisecond
+		}
+		if response, err := ask(0, limit); !test.want(response, err) {
 			t.Errorf("with the fault %s the node answers %+v (%v)", name, response, err)
 		}
-		if response, err := ask(1); err != nil || response.StatusCode != 200 {
+		if response, err := ask(1, time.Minute); err != nil || response.StatusCode != 200 {
 			t.Errorf("with the fault %s of the one the other answers %+v (%v)", name, response, err)
 		}
 		s.warp(ctx, t, 1)
@@ -484,7 +488,7 @@ func TestFaults(t *testing.T) {
 		cancel()
 		socket.Close()
 		check(t, s.Heal(ctx, 0))
-		if response, err := ask(0); err != nil || response.StatusCode != 200 {
+		if response, err := ask(0, time.Minute); err != nil || response.StatusCode != 200 {
 			t.Errorf("healed of %s the node answers %+v (%v)", name, response, err)
 		}
 	}
