@@ -93,7 +93,7 @@ func TestReadContractFailsOver(t *testing.T) {
 		}
 	}
 	second.SetFault(relayertest.Down)
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	err := read(ctx)
 	if status.Code(err) != codes.Unavailable || strings.Contains(err.Error(), "127.0.0.1") {

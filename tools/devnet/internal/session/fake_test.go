@@ -110,7 +110,7 @@ func runFakeNode(configFile string) error {
 			http.Error(w, "the chain is not reachable", http.StatusServiceUnavailable)
 		}
 	})
-	server := &http.Server{Addr: "127.0.0.1:" + value("HTTPPort"), Handler: mux, ReadHeaderTimeout: time.Second}
+	server := &http.Server{Addr: "127.0.0.1:" + value("HTTPPort"), Handler: mux, ReadHeaderTimeout: time.Minute}
 	go func() {
 		<-ctx.Done()
 		_ = server.Close()

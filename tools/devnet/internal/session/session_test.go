@@ -66,7 +66,7 @@ func fakes(t *testing.T, mode string) (config Config, folders string) {
 	t.Setenv("TMPDIR", folders)
 	t.Setenv("FAKE_MODE", mode)
 	t.Setenv("CL_SOLANA_CMD", "must not reach a node")
-	return Config{MaxDurationQuery: DefaultMaxDurationQuery, Rounds: 5, Nodes: 4, BinDir: bin, Seed: 1, Timeout: 30 * time.Second}, folders
+	return Config{MaxDurationQuery: DefaultMaxDurationQuery, Rounds: 5, Nodes: 4, BinDir: bin, Seed: 1, Timeout: 2 * time.Minute}, folders
 }
 
 // recorder is a Display that keeps what it was shown.
