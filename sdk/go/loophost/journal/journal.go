@@ -296,7 +296,6 @@ func (m *Machine) ready(life uint64) {
 		return // its end was seen before its beginning
 	}
 	m.life = life
-	m.do(Effect{Do: OpenGate})
 	for _, o := range m.inOrder() {
 		o.failures = 0
 		if o.deaths >= Suspicious {
@@ -310,6 +309,8 @@ func (m *Machine) ready(life uint64) {
 		m.clear(o)
 		m.begin(o)
 	}
+	// Last, because the plugin's gate says that the life has begun: whoever sees that finds no object told of the lives before.
+	m.do(Effect{Do: OpenGate})
 }
 
 // suspend ends a life: callers wait for the next one. What was refused for good stays so until then.

@@ -33,7 +33,8 @@ type entry struct {
 	parent  string
 	lent    []lent
 	gate    gate
-	final   bool // its gate is blocked for good in its life
+	final   bool   // its gate is blocked for good in its life
+	told    uint64 // the life in which its gate was blocked
 	lends   bool
 	settled bool // since the last making
 	asked   *asked
@@ -135,6 +136,11 @@ func (s *side) apply(f journal.Effect) {
 		switch f.Do {
 		case journal.OpenGate:
 			s.plugin = open
+			for name, o := range s.objects {
+				if o.gate == blocked && !o.final && o.told != s.life {
+					bad("callers of " + name + " are told of the lives before")
+				}
+			}
 		case journal.ShutGate:
 			s.plugin = shut
 		case journal.BlockGate:
@@ -196,7 +202,7 @@ func (s *side) apply(f journal.Effect) {
 		if f.Reason == nil {
 			bad("for no reason")
 		}
-		o.gate, o.final = blocked, f.Final
+		o.gate, o.final, o.told = blocked, f.Final, s.life
 	case journal.Bury:
 		for name, c := range s.objects {
 			if c.parent == f.Object && c.lends && c.gate != buried {
