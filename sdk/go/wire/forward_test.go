@@ -145,24 +145,47 @@ func TestForwardedCallsEndWithTheirCaller(t *testing.T) {
 	forwarded(t, func(t *testing.T, through func(func(grpc.ServiceRegistrar), ...*grpc.ServiceDesc) grpc.ClientConnInterface) {
 		entered, ended := make(chan struct{}), make(chan error)
 		cc := through(seam(wire.Target{Impl: fakeSource(func(ctx context.Context) (*hostservicev1.ObserveResponse, error) {
-			entered <- struct{}{}
+			select {
+			case entered <- struct{}{}:
+			case <-ctx.Done(): // on a busy machine the caller's time may be over already
+				return nil, ctx.Err()
+			}
 			<-ctx.Done()
 			ended <- ctx.Err()
 			return nil, ctx.Err()
 		})}, sourceDesc), sourceDesc)
+		patience := 200 * time.Millisecond
 		for want, end := range map[codes.Code]func(context.Context) (context.Context, context.CancelFunc){
 			codes.Canceled: context.WithCancel,
 			codes.DeadlineExceeded: func(ctx context.Context) (context.Context, context.CancelFunc) {
-				return context.WithTimeout(ctx, 200*time.Millisecond)
+				return context.WithTimeout(ctx, patience)
 			},
 		} {
-			ctx, cancel := end(t.Context())
 			result := make(chan error, 1)
-			go func() {
-				_, err := source(cc).Observe(ctx, observe())
-				result <- err
-			}()
-			<-entered
+			call := func() (arrived bool, cancel context.CancelFunc) {
+				ctx, cancel := end(t.Context())
+				go func() {
+					_, err := source(cc).Observe(ctx, observe())
+					result <- err
+				}()
+				select {
+				case <-entered:
+					return true, cancel
+				case err := <-result:
+					if status.Code(err) != want {
+						t.Fatalf("got %v before the owner was asked", err)
+					}
+					return false, cancel
+				}
+			}
+			arrived, cancel := call()
+			for ; !arrived && patience < time.Minute; patience *= 2 {
+				cancel()
+				arrived, cancel = call()
+			}
+			if !arrived {
+				t.Fatal("the owner is not asked")
+			}
 			if want == codes.Canceled {
 				cancel()
 			}
