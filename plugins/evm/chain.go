@@ -25,6 +25,7 @@ import (
 	"github.com/loop-plugins/loop/plugins/evm/account"
 	"github.com/loop-plugins/loop/plugins/evm/endpoint"
 	"github.com/loop-plugins/loop/sdk/go/relayer"
+	"github.com/loop-plugins/loop/sdk/go/relayer/section"
 	"github.com/loop-plugins/loop/sdk/go/wire"
 )
 
@@ -86,7 +87,7 @@ func newChain(config Config, loans relayerv1loop.CreateChainLoans, logger *slog.
 	}
 	c.pool = relayer.NewPool(relayer.PoolSettings{
 		Logger: logger, Timeout: time.Duration(config.RequestTimeout), Advanced: c.advanced, Serves: c.serves,
-		Selection: selections[config.NodePool.SelectionMode], MaxLag: lag,
+		Selection: section.Selections[config.NodePool.SelectionMode], MaxLag: lag,
 		MaxSilence: time.Duration(config.NoNewHeadsThreshold),
 		Observe:    func(node, outcome string) { metrics.calls.WithLabelValues(config.ChainID, node, outcome).Inc() },
 	}, nodes)

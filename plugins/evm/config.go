@@ -1,19 +1,13 @@
 package evm
 
 import (
-	"bytes"
-	"cmp"
 	"errors"
-	"fmt"
 	"math/big"
-	"net/url"
 	"slices"
 	"strings"
 	"time"
 
-	"github.com/pelletier/go-toml/v2"
-
-	"github.com/loop-plugins/loop/sdk/go/relayer"
+	"github.com/loop-plugins/loop/sdk/go/relayer/section"
 )
 
 // Config is what a user sets of one chain: its section of the node's configuration. A key that is left out has the default
@@ -25,11 +19,11 @@ type Config struct {
 	Enabled bool
 	// PollInterval is how often a node without WebSocket is asked for the newest block, and the longest time between two reads of a
 	// contract.
-	PollInterval Duration
+	PollInterval section.Duration
 	// RequestTimeout is the longest wait for one answer of a node.
-	RequestTimeout Duration
+	RequestTimeout section.Duration
 	// NoNewHeadsThreshold is how long a node may tell of no new block before others are asked first; 0: for ever.
-	NoNewHeadsThreshold Duration
+	NoNewHeadsThreshold section.Duration
 	// FinalityDepth is how many blocks on top of a transaction make it final.
 	FinalityDepth uint32
 	// FinalityTagEnabled true takes as final what the chain's block "finalized" has instead.
@@ -41,7 +35,7 @@ type Config struct {
 	// LogBackfillBatchSize is of how many blocks one call reads events, at most.
 	LogBackfillBatchSize uint32
 	// LogPollInterval is the shortest time between two reads of a contract's events while none is pushed.
-	LogPollInterval Duration
+	LogPollInterval section.Duration
 	// RPCDefaultBatchSize is the most calls in one request.
 	RPCDefaultBatchSize uint32
 	// GasLimitDefault is the gas limit of a transmission whose job names none.
@@ -78,15 +72,15 @@ type NodePoolConfig struct {
 	// SyncThreshold is how many blocks a node may be behind the newest of all before others are asked first; 0: any.
 	SyncThreshold uint32
 	// NewHeadsPollInterval goes before PollInterval as how often a node is asked for its newest block, unless it is 0.
-	NewHeadsPollInterval Duration
+	NewHeadsPollInterval section.Duration
 }
 
 // NodeConfig is one RPC node. At least one of its addresses is needed; with both, blocks and events are pushed over WSURL
 // and calls made over HTTPURL.
 type NodeConfig struct {
 	Name    string
-	WSURL   Address
-	HTTPURL Address
+	WSURL   section.Secret
+	HTTPURL section.Secret
 	// SendOnly nodes get transactions and are asked for nothing but their chain.
 	SendOnly bool `toml:",omitempty"`
 	// Order is 0 to 100, and nodes with a lower one are asked first; nil: 100.
@@ -99,8 +93,8 @@ func DefaultConfig() Config {
 	gwei := big.NewInt(1e9)
 	wei := func(n int64) Wei { return Wei{*new(big.Int).Mul(big.NewInt(n), gwei)} }
 	return Config{
-		Enabled: true, PollInterval: Duration(time.Second), RequestTimeout: Duration(10 * time.Second),
-		NoNewHeadsThreshold: Duration(3 * time.Minute), FinalityDepth: 50,
+		Enabled: true, PollInterval: section.Duration(time.Second), RequestTimeout: section.Duration(10 * time.Second),
+		NoNewHeadsThreshold: section.Duration(3 * time.Minute), FinalityDepth: 50,
 		LogBackfillDepth: 1000, LogBackfillBatchSize: 1000, RPCDefaultBatchSize: 100,
 		NodePool:        NodePoolConfig{SelectionMode: "PriorityLevel", SyncThreshold: 5},
 		GasLimitDefault: 500_000,
@@ -111,143 +105,47 @@ func DefaultConfig() Config {
 // ParseConfig reads and checks a chain's section. Its errors name keys and lines, never values: addresses hold keys.
 func ParseConfig(document []byte) (Config, error) {
 	c := withPeculiarities(document)
-	decoder := toml.NewDecoder(bytes.NewReader(document))
-	decoder.DisallowUnknownFields()
-	if err := decoder.Decode(&c); err != nil {
-		var (
-			unknown *toml.StrictMissingError
-			wrong   *toml.DecodeError
-		)
-		switch {
-		case errors.As(err, &unknown) && len(unknown.Errors) > 0:
-			first := unknown.Errors[0]
-			line, _ := first.Position()
-			return Config{}, fmt.Errorf("line %d: the key %s is not known; remove it or correct its spelling", line, strings.Join(first.Key(), "."))
-		case errors.As(err, &wrong):
-			line, _ := wrong.Position()
-			if strings.Contains(wrong.Error(), "already") { // go-toml's word for it; its text may repeat values
-				return Config{}, fmt.Errorf("line %d: the key %s is given twice; remove one", line, strings.Join(wrong.Key(), "."))
-			}
-			return Config{}, fmt.Errorf("line %d: the value of %s cannot be read; check its type, its unit and its quotes", line, strings.Join(wrong.Key(), "."))
-		default:
-			return Config{}, errors.New("the section is no TOML that can be read; check its syntax")
-		}
+	if err := section.Parse(document, &c); err != nil {
+		return Config{}, err
 	}
 	c.fold(document)
 	return c, c.check()
 }
 
 func (c Config) check() error {
-	var problems []string
-	refuse := func(bad bool, format string, args ...any) {
-		if bad {
-			problems = append(problems, fmt.Sprintf(format, args...))
-		}
-	}
+	var problems section.Problems
+	refuse := problems.Refuse
 	id, ok := new(big.Int).SetString(c.ChainID, 10)
 	refuse(!ok || id.Sign() <= 0 || !id.IsUint64(), "ChainID must be a decimal number from 1 to 2^64-1")
-	refuse(c.PollInterval < Duration(10*time.Millisecond), "PollInterval must be at least 10ms")
-	refuse(c.RequestTimeout < Duration(10*time.Millisecond), "RequestTimeout must be at least 10ms")
+	problems.Period("PollInterval", c.PollInterval)
+	problems.Period("RequestTimeout", c.RequestTimeout)
 	refuse(c.FinalityDepth == 0, "FinalityDepth must be at least 1")
 	refuse(c.NoNewHeadsThreshold < 0, "NoNewHeadsThreshold must not be negative")
 	refuse(c.LogPollInterval < 0, "LogPollInterval must not be negative")
 	refuse(c.LogBackfillBatchSize == 0, "LogBackfillBatchSize must be at least 1")
 	refuse(c.RPCDefaultBatchSize == 0, "RPCDefaultBatchSize must be at least 1")
-	_, known := selections[c.NodePool.SelectionMode]
-	refuse(!known, "NodePool.SelectionMode must be PriorityLevel, HighestHead, TotalDifficulty or RoundRobin")
+	problems.Selection("NodePool.SelectionMode", c.NodePool.SelectionMode)
 	refuse(c.NodePool.NewHeadsPollInterval < 0, "NodePool.NewHeadsPollInterval must not be negative")
 	reads := slices.ContainsFunc(c.Nodes, func(n NodeConfig) bool { return !n.SendOnly })
 	refuse(c.Enabled && len(c.Nodes) > 0 && !reads, "Nodes must hold one that is not SendOnly")
 	c.checkGas(refuse)
 	refuse(c.Enabled && len(c.Nodes) == 0, "Nodes must hold at least one node")
-	names := map[string]bool{}
 	for i, node := range c.Nodes {
-		refuse(node.Name == "", "Nodes[%d].Name must not be empty", i)
-		refuse(names[node.Name], "Nodes[%d].Name is that of another node", i)
-		names[node.Name] = true
+		problems.Node(i, node.Name)
 		refuse(node.WSURL == "" && node.HTTPURL == "", "Nodes[%d] needs a WSURL or an HTTPURL", i)
-		refuse(node.WSURL != "" && !node.WSURL.is("ws", "wss"), "Nodes[%d].WSURL must be a ws:// or wss:// address", i)
-		refuse(node.HTTPURL != "" && !node.HTTPURL.is("http", "https"), "Nodes[%d].HTTPURL must be an http:// or https:// address", i)
+		refuse(node.WSURL != "" && !node.WSURL.Is("ws", "wss"), "Nodes[%d].WSURL must be a ws:// or wss:// address", i)
+		refuse(node.HTTPURL != "" && !node.HTTPURL.Is("http", "https"), "Nodes[%d].HTTPURL must be an http:// or https:// address", i)
 	}
-	if len(problems) > 0 {
-		return errors.New(strings.Join(problems, "; "))
-	}
-	return nil
-}
-
-// selections are the modes of NodePool.
-var selections = map[string]relayer.Selection{
-	"PriorityLevel": relayer.InOrder, "HighestHead": relayer.HighestHead, "TotalDifficulty": relayer.HighestHead,
-	"RoundRobin": relayer.RoundRobin,
+	return problems.Err()
 }
 
 // inOrder are the nodes by their Order.
 func (c Config) inOrder() []NodeConfig {
-	const otherwise = 100
-	nodes := slices.Clone(c.Nodes)
-	slices.SortStableFunc(nodes, func(a, b NodeConfig) int {
-		return cmp.Compare(value(a.Order, otherwise), value(b.Order, otherwise))
-	})
-	return nodes
+	return section.InOrder(c.Nodes, func(n NodeConfig) *uint8 { return n.Order })
 }
 
 // Redacted is the configuration as TOML without addresses, for operators.
-func (c Config) Redacted() (string, error) {
-	c.Nodes = append([]NodeConfig(nil), c.Nodes...)
-	for i := range c.Nodes {
-		c.Nodes[i].WSURL, c.Nodes[i].HTTPURL = c.Nodes[i].WSURL.redacted(), c.Nodes[i].HTTPURL.redacted()
-	}
-	document, err := toml.Marshal(c)
-	if err != nil {
-		return "", fmt.Errorf("write the configuration as TOML: %w", err)
-	}
-	return string(document), nil
-}
-
-// Address is an RPC address. It may hold a key and prints as a placeholder.
-type Address string
-
-func (a Address) is(schemes ...string) bool {
-	u, err := url.Parse(string(a))
-	if err != nil || u.Host == "" {
-		return false
-	}
-	for _, scheme := range schemes {
-		if u.Scheme == scheme {
-			return true
-		}
-	}
-	return false
-}
-
-func (a Address) redacted() Address {
-	if a == "" {
-		return ""
-	}
-	return "[redacted]"
-}
-
-// String implements fmt.Stringer.
-func (a Address) String() string { return string(a.redacted()) }
-
-// GoString implements fmt.GoStringer.
-func (a Address) GoString() string { return string(a.redacted()) }
-
-// Duration is a length of time in Go's syntax, such as "1m30s".
-type Duration time.Duration
-
-// UnmarshalText implements encoding.TextUnmarshaler.
-func (d *Duration) UnmarshalText(text []byte) error {
-	parsed, err := time.ParseDuration(string(text))
-	if err != nil {
-		return errors.New("a duration cannot be read; write it as in 500ms or 1m30s") // without the value: a misplaced key could stand there
-	}
-	*d = Duration(parsed)
-	return nil
-}
-
-// MarshalText implements encoding.TextMarshaler.
-func (d Duration) MarshalText() ([]byte, error) { return []byte(time.Duration(d).String()), nil }
+func (c Config) Redacted() (string, error) { return section.Redacted(c) }
 
 // Wei is an amount of the chain's coin: a whole number of wei, or a number with a unit from wei to tether.
 type Wei struct{ big.Int }

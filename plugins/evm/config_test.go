@@ -49,10 +49,6 @@ func TestParseConfig(t *testing.T) {
 		"disabled":          {"ChainID = '1'\nEnabled = false", ""},
 		"units":             {"ChainID = '1'\nFeeCapDefault = '0.5 gwei'\nTipCapDefault = '1_000 wei'\nFeeCapMax = '1 ether'" + node, ""},
 		"unknown key":       {"ChainID = '1'\nFinalityDeph = 3" + node, "line 2: the key FinalityDeph is not known; remove it or correct its spelling"},
-		"unknown node key":  {"ChainID = '1'" + node + "URL = 'ws://geheim'", "line 5: the key Nodes.URL is not known; remove it or correct its spelling"},
-		"twice a key":       {"ChainID = '1'\nFinalityDepth = 1\nFinalityDepth = 2" + node, "line 3: the key FinalityDepth is given twice; remove one"},
-		"wrong type":        {"ChainID = '1'\nFinalityDepth = 'geheim'" + node, "line 2: the value of FinalityDepth cannot be read; check its type, its unit and its quotes"},
-		"bad duration":      {"ChainID = '1'\nPollInterval = 'geheim'" + node, "line 2: the value of PollInterval cannot be read; check its type, its unit and its quotes"},
 		"bad amount":        {"ChainID = '1'\nFeeCapMax = 'geheim'" + node, "line 2: the value of FeeCapMax cannot be read; check its type, its unit and its quotes"},
 		"no TOML":           {"geheim://", ""},
 		"no chain":          {node, "ChainID must be a decimal number from 1 to 2^64-1"},
@@ -212,28 +208,6 @@ func TestLowCeiling(t *testing.T) {
 	_, err = ParseConfig([]byte("ChainID = '1'\nEnabled = false\nGasEstimator.PriceMax = '1 wei'\nFeeCapDefault = '5 wei'"))
 	if err == nil || err.Error() != "FeeCapMax must be at least FeeCapDefault" {
 		t.Errorf("a ceiling below a default that is given: %v", err)
-	}
-}
-
-// Nodes are asked by their Order, and in that of the section where it is the same.
-func TestNodesInOrder(t *testing.T) {
-	t.Parallel()
-	const section = `ChainID = '1'
-Nodes = [
-  {Name = 'last', HTTPURL = 'http://h', Order = 100}, {Name = 'unsaid', HTTPURL = 'http://h'},
-  {Name = 'second', HTTPURL = 'http://h', Order = 1}, {Name = 'third', HTTPURL = 'http://h', Order = 1},
-  {Name = 'first', HTTPURL = 'http://h', Order = 0},
-]`
-	config, err := ParseConfig([]byte(section))
-	if err != nil {
-		t.Fatal(err)
-	}
-	var names []string
-	for _, node := range config.inOrder() {
-		names = append(names, node.Name)
-	}
-	if diff := cmp.Diff([]string{"first", "second", "third", "last", "unsaid"}, names); diff != "" {
-		t.Error(diff)
 	}
 }
 

@@ -566,7 +566,7 @@ func TestListNodeStatusesPages(t *testing.T) {
 			t.Errorf("page token %q: %v", bad, err)
 		}
 	}
-	if text := fmt.Sprintf("%v %+v %#v", evm.Address("http://k"), evm.NodeConfig{WSURL: "ws://k"}, evm.NodeConfig{WSURL: "ws://k"}); strings.Contains(text, "://") {
+	if text := fmt.Sprintf("%+v %#v", evm.NodeConfig{WSURL: "ws://k"}, evm.NodeConfig{WSURL: "ws://k"}); strings.Contains(text, "://") {
 		t.Errorf("an address prints as %s", text)
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/pelletier/go-toml/v2"
 
 	"github.com/loop-plugins/loop/plugins/evm/account"
+	"github.com/loop-plugins/loop/sdk/go/relayer/section"
 )
 
 // GasEstimatorConfig holds prices and gas limits by the names that operators of OCR2 nodes know. Each of them goes before the key
@@ -78,7 +79,7 @@ type TransactionsConfig struct {
 	// MaxInFlight is the most that are sent and not in a block; nil or 0: 16.
 	MaxInFlight *uint32
 	// ResendAfterThreshold is how long one that a node took may stay out of blocks before it is sent again; nil: 30s.
-	ResendAfterThreshold *Duration
+	ResendAfterThreshold *section.Duration
 }
 
 // KeySpecificConfig is of one account.

@@ -23,6 +23,7 @@ import (
 	"github.com/loop-plugins/loop/plugins/solana/endpoint"
 	"github.com/loop-plugins/loop/plugins/solana/ocr2"
 	"github.com/loop-plugins/loop/sdk/go/relayer"
+	"github.com/loop-plugins/loop/sdk/go/relayer/section"
 	"github.com/loop-plugins/loop/sdk/go/wire"
 )
 
@@ -80,7 +81,7 @@ func newChain(config Config, loans relayerv1loop.CreateChainLoans, logger *slog.
 	c.mu.Lock() // nodes may serve before the ledger is made
 	defer c.mu.Unlock()
 	c.pool = relayer.NewPool(relayer.PoolSettings{
-		Logger: logger, Selection: selections[config.MultiNode.SelectionMode], MaxLag: config.maxLag(),
+		Logger: logger, Selection: section.Selections[config.MultiNode.SelectionMode], MaxLag: config.maxLag(),
 		MaxSilence: time.Duration(config.MultiNode.NodeNoNewHeadsThreshold), Timeout: timeout,
 		Advanced: c.advanced, Serves: c.serves,
 		Observe: func(node, outcome string) { metrics.calls.WithLabelValues(config.ChainID, node, outcome).Inc() },

@@ -1,15 +1,10 @@
 package starknet
 
 import (
-	"bytes"
-	"errors"
-	"fmt"
-	"net/url"
 	"strings"
 	"time"
 
-	"github.com/pelletier/go-toml/v2"
-
+	"github.com/loop-plugins/loop/sdk/go/relayer/section"
 	"github.com/loop-plugins/loop/sdk/go/stark"
 )
 
@@ -21,15 +16,15 @@ type Config struct {
 	// Enabled false keeps the section but connects to nothing.
 	Enabled bool
 	// OCR2CachePollPeriod is how often nodes are asked for the newest block, and contracts for what they hold.
-	OCR2CachePollPeriod Duration
+	OCR2CachePollPeriod section.Duration
 	// OCR2CacheTTL is how old an answer about a contract may be.
-	OCR2CacheTTL Duration
+	OCR2CacheTTL section.Duration
 	// RequestTimeout is the longest wait for one answer of a node.
-	RequestTimeout Duration
+	RequestTimeout section.Duration
 	// TxTimeout is how long a transaction may be out of blocks before it is signed anew on better terms.
-	TxTimeout Duration
+	TxTimeout section.Duration
 	// ConfirmationPoll is how often unfinished transactions are looked at, besides at each new block.
-	ConfirmationPoll Duration
+	ConfirmationPoll section.Duration
 	// FeeMultiplier is by how much a transaction's bounds are above what its estimate says, in amounts and in prices.
 	FeeMultiplier float64
 	// FeeEstimationMaxAttempts is how often a fee is estimated whose nonce something else takes meanwhile.
@@ -43,9 +38,9 @@ type Config struct {
 // NodeConfig is one RPC node.
 type NodeConfig struct {
 	Name string
-	URL  Secret
+	URL  section.Secret
 	// APIKey, if there is one, is sent with each call in the header x-apikey.
-	APIKey Secret `toml:",omitempty"`
+	APIKey section.Secret `toml:",omitempty"`
 }
 
 // strk is the contract of the token STRK, at the same address on every public network and in starknet-devnet.
@@ -59,8 +54,8 @@ func DefaultConfig() Config {
 		panic(err) // a broken build, found by every test
 	}
 	return Config{
-		Enabled: true, OCR2CachePollPeriod: Duration(5 * time.Second), OCR2CacheTTL: Duration(time.Minute), RequestTimeout: Duration(10 * time.Second),
-		TxTimeout: Duration(time.Minute), ConfirmationPoll: Duration(5 * time.Second), FeeMultiplier: 1.5, FeeToken: token,
+		Enabled: true, OCR2CachePollPeriod: section.Duration(5 * time.Second), OCR2CacheTTL: section.Duration(time.Minute), RequestTimeout: section.Duration(10 * time.Second),
+		TxTimeout: section.Duration(time.Minute), ConfirmationPoll: section.Duration(5 * time.Second), FeeMultiplier: 1.5, FeeToken: token,
 		FeeEstimationMaxAttempts: 5,
 	}
 }
@@ -68,47 +63,24 @@ func DefaultConfig() Config {
 // ParseConfig reads and checks a chain's section. Its errors name keys and lines, never values: addresses hold keys.
 func ParseConfig(document []byte) (Config, error) {
 	c := DefaultConfig()
-	decoder := toml.NewDecoder(bytes.NewReader(document))
-	decoder.DisallowUnknownFields()
-	if err := decoder.Decode(&c); err != nil {
-		var (
-			unknown *toml.StrictMissingError
-			wrong   *toml.DecodeError
-		)
-		switch {
-		case errors.As(err, &unknown) && len(unknown.Errors) > 0:
-			first := unknown.Errors[0]
-			line, _ := first.Position()
-			return Config{}, fmt.Errorf("line %d: the key %s is not known; remove it or correct its spelling", line, strings.Join(first.Key(), "."))
-		case errors.As(err, &wrong):
-			line, _ := wrong.Position()
-			if strings.Contains(wrong.Error(), "already") { // go-toml's word for it; its text may repeat values
-				return Config{}, fmt.Errorf("line %d: the key %s is given twice; remove one", line, strings.Join(wrong.Key(), "."))
-			}
-			return Config{}, fmt.Errorf("line %d: the value of %s cannot be read; check its type, its unit and its quotes", line, strings.Join(wrong.Key(), "."))
-		default:
-			return Config{}, errors.New("the section is no TOML that can be read; check its syntax")
-		}
+	if err := section.Parse(document, &c); err != nil {
+		return Config{}, err
 	}
 	return c, c.check()
 }
 
 func (c Config) check() error {
-	var problems []string
-	refuse := func(bad bool, format string, args ...any) {
-		if bad {
-			problems = append(problems, fmt.Sprintf(format, args...))
-		}
-	}
+	var problems section.Problems
+	refuse := problems.Refuse
 	_, err := stark.ShortString(c.ChainID)
 	refuse(err != nil || c.ChainID == "", "ChainID must be a network's name of 1 to 31 ASCII characters")
 	for _, setting := range []struct {
 		name  string
-		value Duration
+		value section.Duration
 	}{
 		{"OCR2CachePollPeriod", c.OCR2CachePollPeriod}, {"OCR2CacheTTL", c.OCR2CacheTTL}, {"RequestTimeout", c.RequestTimeout}, {"TxTimeout", c.TxTimeout}, {"ConfirmationPoll", c.ConfirmationPoll},
 	} {
-		refuse(setting.value < Duration(10*time.Millisecond), "%s must be at least 10ms", setting.name)
+		problems.Period(setting.name, setting.value)
 	}
 	refuse(c.OCR2CacheTTL < c.OCR2CachePollPeriod, "OCR2CacheTTL must be at least OCR2CachePollPeriod")
 	refuse(!(c.FeeMultiplier >= 1 && c.FeeMultiplier <= 10), "FeeMultiplier must be from 1 to 10")
@@ -116,72 +88,19 @@ func (c Config) check() error {
 		"FeeEstimationMaxAttempts must be from 1 to 100")
 	refuse(c.FeeToken.IsZero(), "FeeToken must be a contract's address")
 	refuse(c.Enabled && len(c.Nodes) == 0, "Nodes must hold at least one node")
-	names := map[string]bool{}
 	for i, node := range c.Nodes {
-		refuse(node.Name == "", "Nodes[%d].Name must not be empty", i)
-		refuse(names[node.Name], "Nodes[%d].Name is that of another node", i)
-		names[node.Name] = true
-		refuse(!isHTTP(string(node.URL)), "Nodes[%d].URL must be an http:// or https:// address", i)
+		problems.Node(i, node.Name)
+		refuse(!node.URL.Is("http", "https"), "Nodes[%d].URL must be an http:// or https:// address", i)
 		refuse(!isHeader(string(node.APIKey)),
 			"Nodes[%d].APIKey must be a text of printable ASCII characters, since it is sent in a header", i)
 	}
-	if len(problems) > 0 {
-		return errors.New(strings.Join(problems, "; "))
-	}
-	return nil
+	return problems.Err()
 }
 
 // Redacted is the configuration as TOML without addresses and keys of nodes, for operators.
-func (c Config) Redacted() (string, error) {
-	c.Nodes = append([]NodeConfig(nil), c.Nodes...)
-	for i := range c.Nodes {
-		c.Nodes[i].URL, c.Nodes[i].APIKey = c.Nodes[i].URL.redacted(), c.Nodes[i].APIKey.redacted()
-	}
-	document, err := toml.Marshal(c)
-	if err != nil {
-		return "", fmt.Errorf("write the configuration as TOML: %w", err)
-	}
-	return string(document), nil
-}
-
-// Secret is a node's key, or its address, which may hold one. It prints as a placeholder.
-type Secret string
-
-func (s Secret) redacted() Secret {
-	if s == "" {
-		return ""
-	}
-	return "[redacted]"
-}
-
-// String implements fmt.Stringer.
-func (s Secret) String() string { return string(s.redacted()) }
-
-// GoString implements fmt.GoStringer.
-func (s Secret) GoString() string { return string(s.redacted()) }
-
-func isHTTP(address string) bool {
-	u, err := url.Parse(address)
-	return err == nil && u.Host != "" && (u.Scheme == "http" || u.Scheme == "https")
-}
+func (c Config) Redacted() (string, error) { return section.Redacted(c) }
 
 // isHeader tells whether a text can stand in a header.
 func isHeader(text string) bool {
 	return !strings.ContainsFunc(text, func(r rune) bool { return r < ' ' || r > '~' })
 }
-
-// Duration is a length of time in Go's syntax, such as "1m30s".
-type Duration time.Duration
-
-// UnmarshalText implements encoding.TextUnmarshaler.
-func (d *Duration) UnmarshalText(text []byte) error {
-	parsed, err := time.ParseDuration(string(text))
-	if err != nil {
-		return errors.New("a duration cannot be read; write it as in 500ms or 1m30s") // without the value: a misplaced key could stand there
-	}
-	*d = Duration(parsed)
-	return nil
-}
-
-// MarshalText implements encoding.TextMarshaler.
-func (d Duration) MarshalText() ([]byte, error) { return []byte(time.Duration(d).String()), nil }
