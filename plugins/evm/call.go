@@ -36,7 +36,7 @@ func (c *Chain) ReadContract(ctx context.Context, request *relayerv1.ReadContrac
 		return nil, status.Errorf(codes.InvalidArgument, "block: %v", err)
 	}
 	var output []byte
-	err = c.pool.Do(ctx, func(ctx context.Context, client *endpoint.Client) error {
+	err = c.Pool().Do(ctx, func(ctx context.Context, client *endpoint.Client) error {
 		var err error
 		output, err = client.Read(ctx, read)
 		return err

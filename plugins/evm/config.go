@@ -144,6 +144,12 @@ func (c Config) inOrder() []NodeConfig {
 	return section.InOrder(c.Nodes, func(n NodeConfig) *uint8 { return n.Order })
 }
 
+// ID implements service.Config.
+func (c Config) ID() string { return c.ChainID }
+
+// Serves implements service.Config.
+func (c Config) Serves() bool { return c.Enabled }
+
 // Redacted is the configuration as TOML without addresses, for operators.
 func (c Config) Redacted() (string, error) { return section.Redacted(c) }
 

@@ -50,7 +50,6 @@ type contract struct {
 	logger   *slog.Logger
 	poller   *relayer.Poller[view]
 	events   *relayer.Poller[struct{}]
-	users    int // guarded by the chain's mu
 
 	mu        sync.Mutex
 	providers map[string]struct{}
@@ -79,12 +78,17 @@ type request struct {
 	at    time.Time
 }
 
-// follow begins to read a contract: at each new block of any node and at each event that a node pushes. interval is
+// follow begins to read a contract: at each new block of any node and at each event that a node pushes. PollInterval is
 // how often nodes are asked for blocks; contracts are not read much more often, however fast the chain is. Events are
-// read apart from views, at most once in eventGap while none is pushed: a feed needs the views and can do without the
+// read apart from views, at most once in LogPollInterval while none is pushed: a feed needs the views and can do without the
 // events.
-func (c *contract) follow(interval, eventGap, timeout time.Duration) {
-	c.providers = map[string]struct{}{}
+func (chain *Chain) follow(address common.Address) *contract {
+	c := &contract{
+		address: address, pool: chain.Pool(), hub: chain.Hub(), backfill: uint64(chain.config.LogBackfillDepth), logger: chain.Logger(),
+		digester:  evmutil.EVMOffchainConfigDigester{ChainID: chain.id.Uint64(), ContractAddress: address},
+		providers: map[string]struct{}{},
+	}
+	interval, eventGap, timeout := time.Duration(chain.config.PollInterval), time.Duration(chain.config.LogPollInterval), time.Duration(chain.config.RequestTimeout)
 	gap := min(interval/2, 500*time.Millisecond)
 	c.poller = relayer.NewPoller(relayer.PollerSettings[view]{
 		Subject: "the contract " + c.address.Hex(), Fetch: c.fetch, Fetched: c.publish, Why: c.pool.Why,
@@ -94,13 +98,14 @@ func (c *contract) follow(interval, eventGap, timeout time.Duration) {
 		Subject: "the events of the contract " + c.address.Hex(), Fetch: c.listen, Why: c.pool.Why,
 		Interval: max(unasked, eventGap), Retry: interval, Gap: max(gap, eventGap), Timeout: 2 * timeout,
 	})
+	return c
 }
 
-// close ends all reading.
-func (c *contract) close() error { return errors.Join(c.poller.Close(), c.events.Close()) }
+// Close ends all reading.
+func (c *contract) Close() error { return errors.Join(c.poller.Close(), c.events.Close()) }
 
-// nudge has the contract read because there is a new block, and trigger because it has news.
-func (c *contract) nudge() {
+// Nudge has the contract read because there is a new block, and trigger because it has news.
+func (c *contract) Nudge() {
 	c.poller.Nudge()
 	c.events.Nudge()
 }

@@ -41,7 +41,7 @@ type MedianProvider struct {
 	*ConfigProvider
 
 	transmitter common.Address
-	queue       *queue
+	queue       *relayer.Queue
 	gasLimit    uint64
 }
 
@@ -76,11 +76,11 @@ func (c *Chain) CreateMedianProvider(_ context.Context, request *relayerv1.Creat
 	if err != nil {
 		return nil, nil, err
 	}
-	q, err := c.queue(transmitter)
+	q, err := c.Queue(transmitter.Hex())
 	if err != nil {
 		return nil, nil, err
 	}
-	return &MedianProvider{ConfigProvider: base, transmitter: transmitter, queue: q, gasLimit: gasLimit}, &relayerv1.CreateMedianProviderResponse{}, nil
+	return &MedianProvider{ConfigProvider: base, transmitter: transmitter, queue: q.Queue, gasLimit: gasLimit}, &relayerv1.CreateMedianProviderResponse{}, nil
 }
 
 func (c *Chain) configProvider(name string, config *relayerv1.ProviderConfig, transmitter string) (*ConfigProvider, error) {
@@ -91,10 +91,11 @@ func (c *Chain) configProvider(name string, config *relayerv1.ProviderConfig, tr
 	if err := c.checkRelayConfig(config.GetRelayConfigJson(), address, transmitter); err != nil {
 		return nil, status.Errorf(codes.InvalidArgument, "config.relay_config_json: %v", err)
 	}
-	followed, err := c.acquire(address)
+	followed, err := c.Acquire(address)
 	if err != nil {
 		return nil, err
 	}
+	c.events.Add(address)
 	followed.attach(name)
 	return &ConfigProvider{name: name, chain: c, contract: followed}, nil
 }
@@ -140,7 +141,8 @@ func (c *Chain) checkRelayConfig(text []byte, contract common.Address, transmitt
 // Close stops following the contract. Reports that were accepted are sent all the same.
 func (p *ConfigProvider) Close() error {
 	p.contract.detach(p.name)
-	return p.chain.release(p.contract)
+	p.chain.events.Remove(p.contract.address)
+	return p.chain.Release(p.contract.address)
 }
 
 // view is what the contract last answered. The first answer is awaited, as long as the caller lets it, or the method that it calls.

@@ -5,9 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"log/slog"
 	"slices"
-	"sync"
 	"time"
 
 	sol "github.com/gagliardetto/solana-go"
@@ -24,156 +22,74 @@ import (
 	"github.com/loop-plugins/loop/plugins/solana/ocr2"
 	"github.com/loop-plugins/loop/sdk/go/relayer"
 	"github.com/loop-plugins/loop/sdk/go/relayer/section"
+	"github.com/loop-plugins/loop/sdk/go/relayer/service"
 	"github.com/loop-plugins/loop/sdk/go/wire"
 )
 
 // window is how many transactions of an account may be under way: one question after their statuses covers as many.
 const window = endpoint.MaxSignatures
 
-// Chain is one chain: its nodes, the contracts that are followed on it and a queue for each transmitting account.
+// Chain is one chain, with what reads its accounts.
 type Chain struct {
+	*base
 	config  Config
-	loans   relayerv1loop.CreateChainLoans
-	logger  *slog.Logger
-	metrics *metrics
-	pool    *account.Pool
 	horizon endpoint.Horizon
 	pushes  relayer.Followed[sol.PublicKey]
 	ledger  *ledger
 	market  *market // nil: prices are fixed
-
-	cancel  context.CancelFunc
-	resumed sync.WaitGroup
-
-	mu        sync.Mutex
-	closed    bool
-	triggered time.Time // when the queues were last told of a slot
-	queues    map[sol.PublicKey]*queue
 }
 
-// queue is one account's.
-type queue struct {
-	*relayer.Queue
-	account *account.Account
+type base = service.Chain[*endpoint.Client, ocr2.Contract, *holder, *contract]
+
+// holder is an account whose balance is watched.
+type holder struct {
+	*account.Account
 	balance *relayer.Poller[uint64]
 }
 
+// Trouble implements service.Account. Why a transaction failed stands in the log.
+func (h *holder) Trouble() string { return "" }
+
+// Close ends the watch.
+func (h *holder) Close() error { return h.balance.Close() }
+
 var _ relayerv1loop.Chain = (*Chain)(nil)
 
-func newChain(config Config, loans relayerv1loop.CreateChainLoans, logger *slog.Logger, metrics *metrics, hub *relayer.Hub) *Chain {
-	c := &Chain{config: config, loans: loans, logger: logger, metrics: metrics, queues: map[sol.PublicKey]*queue{}}
+func newChain(config Config, env service.Env, metrics *metrics) *Chain {
+	c := &Chain{config: config}
 	interval, timeout := time.Duration(config.OCR2CachePollPeriod), time.Duration(config.TxTimeout)
-	c.ledger = &ledger{
-		horizon: &c.horizon, hub: hub, ttl: time.Duration(config.OCR2CacheTTL), pushes: &c.pushes, contracts: map[ocr2.Contract]*contract{},
-	}
+	c.ledger = &ledger{chain: c, ttl: time.Duration(config.OCR2CacheTTL)}
 	var nodes []relayer.Node[*endpoint.Client]
 	for _, node := range config.ordered() {
-		if !config.Enabled {
-			break
-		}
-		nodes = append(nodes, relayer.Node[*endpoint.Client]{Name: node.Name, SendOnly: node.SendOnly})
-		nodes[len(nodes)-1].Driver = endpoint.NewDriver(endpoint.Settings{
+		nodes = append(nodes, relayer.Node[*endpoint.Client]{Name: node.Name, SendOnly: node.SendOnly, Driver: endpoint.NewDriver(endpoint.Settings{
 			SendOnly: node.SendOnly, URL: string(node.URL), WSURL: string(node.WSURL), ChainID: config.ChainID,
 			Commitment:   rpc.CommitmentType(config.Commitment),
 			PollInterval: interval, Timeout: timeout, Accounts: &c.pushes, Pushed: c.ledger.pushed,
-		})
+		})})
 	}
-	c.mu.Lock() // nodes may serve before the ledger is made
-	defer c.mu.Unlock()
-	c.pool = relayer.NewPool(relayer.PoolSettings{
-		Logger: logger, Selection: section.Selections[config.MultiNode.SelectionMode], MaxLag: config.maxLag(),
-		MaxSilence: time.Duration(config.MultiNode.NodeNoNewHeadsThreshold), Timeout: timeout,
-		Advanced: c.advanced, Serves: c.serves,
-		Observe: func(node, outcome string) { metrics.calls.WithLabelValues(config.ChainID, node, outcome).Inc() },
-	}, nodes)
-	c.ledger.pool = c.pool
+	c.base = service.NewChain(service.ChainSettings[*endpoint.Client, ocr2.Contract, *holder, *contract]{
+		Env: env, Config: config, Nodes: nodes,
+		Pool: relayer.PoolSettings{
+			Selection: section.Selections[config.MultiNode.SelectionMode], MaxLag: config.maxLag(),
+			MaxSilence: time.Duration(config.MultiNode.NodeNoNewHeadsThreshold), Timeout: timeout,
+		},
+		Pause: time.Duration(config.ConfirmPollPeriod), Served: c.ledger.served,
+		Open:   func(name string) (*holder, relayer.QueueSettings, error) { return c.open(name, env, metrics) },
+		Follow: c.ledger.follow,
+	})
 	c.ledger.start(config.ChainID, interval, timeout)
 	if config.FeeEstimatorMode != estimatorFixed {
-		c.market = newMarket(config, c.pool, logger, metrics)
+		c.market = newMarket(config, c.Pool(), env.Logger, metrics)
 	}
-	ctx, cancel := context.WithCancel(context.Background())
-	c.cancel = cancel
-	c.resumed.Go(func() { relayer.Resume(ctx, loans.Store, logger, c.resume) })
+	c.Resume()
 	return c
 }
 
-// Close ends all work of the chain. The host releases providers before their chain.
-func (c *Chain) Close() error {
-	c.cancel()
-	c.resumed.Wait()
-	c.mu.Lock()
-	c.closed = true
-	queues := c.queues
-	c.mu.Unlock()
-	var failures []error
-	for _, q := range queues {
-		failures = append(failures, q.Close(), q.balance.Close())
-	}
-	failures = append(failures, c.ledger.poller.Close())
-	if c.market != nil {
-		failures = append(failures, c.market.Close())
-	}
-	failures = append(failures, c.pool.Close())
-	c.metrics.forget(c.config.ChainID)
-	return errors.Join(failures...)
-}
-
-// resume starts the queue of an account that has something unfinished in the Store.
-func (c *Chain) resume(name string) error {
+// open makes an account and begins to watch its balance.
+func (c *Chain) open(name string, env service.Env, metrics *metrics) (*holder, relayer.QueueSettings, error) {
 	key, err := account.Parse(name)
-	if err == nil {
-		_, err = c.queue(key)
-	}
-	return err
-}
-
-// advanced hears of the newest slot of each node. Slots come faster than anybody needs to look.
-func (c *Chain) advanced(node string, slot uint64) {
-	c.metrics.height.WithLabelValues(c.config.ChainID, node).Set(float64(slot))
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if time.Since(c.triggered) < time.Duration(c.config.ConfirmPollPeriod) {
-		return
-	}
-	c.wake()
-}
-
-// serves hears when a node begins to serve, maybe after an outage.
-func (c *Chain) serves(string) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.ledger.poller.Nudge()
-	c.wake()
-}
-
-// wake has the queues look at the chain. The lock is held.
-func (c *Chain) wake() {
-	c.triggered = time.Now()
-	for _, q := range c.queues {
-		q.Trigger()
-	}
-}
-
-// acquire follows a contract once more. release must follow.
-func (c *Chain) acquire(accounts ocr2.Contract) (*contract, error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.closed {
-		return nil, status.Error(codes.FailedPrecondition, "the chain is released")
-	}
-	return c.ledger.acquire(accounts), nil
-}
-
-// queue returns the account's queue, and starts it if there is none. It lives as long as the chain: jobs come and go, what
-// was accepted stays.
-func (c *Chain) queue(key sol.PublicKey) (*queue, error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.closed {
-		return nil, status.Error(codes.FailedPrecondition, "the chain is released")
-	}
-	if q := c.queues[key]; q != nil {
-		return q, nil
+	if err != nil {
+		return nil, relayer.QueueSettings{}, err
 	}
 	fees := account.Fees{
 		Default: c.config.ComputeUnitPriceDefault, Min: c.config.ComputeUnitPriceMin, Max: c.config.ComputeUnitPriceMax, BumpPeriod: time.Duration(c.config.FeeBumpPeriod),
@@ -181,39 +97,36 @@ func (c *Chain) queue(key sol.PublicKey) (*queue, error) {
 	if c.market != nil {
 		fees.Market = c.market.price
 	}
-	name := key.String()
-	sender := account.New(account.Settings{
-		Key: key, Keystore: c.loans.Keystore, Pool: c.pool, Horizon: &c.horizon, Commitment: rpc.CommitmentType(c.config.Commitment),
+	h := &holder{Account: account.New(account.Settings{
+		Key: key, Keystore: env.Loans.Keystore, Pool: c.Pool(), Horizon: &c.horizon, Commitment: rpc.CommitmentType(c.config.Commitment),
 		SkipPreflight: c.config.SkipPreflight, Retries: int(c.config.MaxRetries),
-		UnitLimit: c.config.ComputeUnitLimitDefault, EstimateUnits: c.config.EstimateComputeUnitLimit, Fees: fees, Logger: c.logger,
-	})
-	q := &queue{account: sender, Queue: relayer.NewQueue(relayer.QueueSettings{
-		Account: name, Store: c.loans.Store, Sender: sender, Logger: c.logger, Unordered: true, Window: window,
-		Interval: time.Duration(c.config.ConfirmPollPeriod), Resend: time.Duration(c.config.TxRetryPeriod),
-		Settled: func(_ relayer.Item, ending string) {
-			c.metrics.transmissions.WithLabelValues(c.config.ChainID, ending).Inc()
-		},
-		Depth: func(waiting, flying int) {
-			c.metrics.queue.WithLabelValues(c.config.ChainID, name, "waiting").Set(float64(waiting))
-			c.metrics.queue.WithLabelValues(c.config.ChainID, name, "flying").Set(float64(flying))
-		},
+		UnitLimit: c.config.ComputeUnitLimitDefault, EstimateUnits: c.config.EstimateComputeUnitLimit, Fees: fees, Logger: env.Logger,
 	})}
 	period := time.Duration(c.config.BalancePollPeriod)
-	q.balance = relayer.NewPoller(relayer.PollerSettings[uint64]{
-		Subject: "the balance of " + name, Interval: period, Retry: period, Timeout: time.Duration(c.config.TxTimeout), Fetch: sender.Balance,
+	h.balance = relayer.NewPoller(relayer.PollerSettings[uint64]{
+		Subject: "the balance of " + name, Interval: period, Retry: period, Timeout: time.Duration(c.config.TxTimeout), Fetch: h.Balance,
 		Fetched: func(lamports uint64) {
-			c.metrics.balance.WithLabelValues(c.config.ChainID, name).Set(float64(lamports))
+			metrics.balance.WithLabelValues(c.config.ChainID, name).Set(float64(lamports))
 		},
 	})
-	q.Start()
-	c.queues[key] = q
-	return q, nil
+	return h, relayer.QueueSettings{
+		Unordered: true, Window: window, Interval: time.Duration(c.config.ConfirmPollPeriod), Resend: time.Duration(c.config.TxRetryPeriod),
+	}, nil
+}
+
+// Close ends all work of the chain. The host releases providers before their chain.
+func (c *Chain) Close() error {
+	failures := []error{c.ledger.poller.Close()}
+	if c.market != nil {
+		failures = append(failures, c.market.Close())
+	}
+	return errors.Join(append(failures, c.base.Close())...)
 }
 
 // LatestHead implements relayerv1loop.Chain. The hash is the newest blockhash, and the time that of the chain's own clock.
 func (c *Chain) LatestHead(ctx context.Context, _ *relayerv1.LatestHeadRequest) (*relayerv1.LatestHeadResponse, error) {
 	var response *relayerv1.LatestHeadResponse
-	err := c.pool.Do(ctx, func(ctx context.Context, client *endpoint.Client) error {
+	err := c.Pool().Do(ctx, func(ctx context.Context, client *endpoint.Client) error {
 		newest, err := client.LatestBlockhash(ctx, rpc.CommitmentProcessed)
 		if err != nil {
 			return err
@@ -242,20 +155,6 @@ func clockTime(data []byte) (time.Time, error) {
 	return time.Unix(min(max(seconds, 0), latest), 0).UTC(), nil
 }
 
-// ChainStatus implements relayerv1loop.Chain.
-func (c *Chain) ChainStatus(context.Context, *relayerv1.ChainStatusRequest) (*relayerv1.ChainStatusResponse, error) {
-	document, err := c.config.Redacted()
-	if err != nil {
-		return nil, status.Error(codes.Internal, err.Error())
-	}
-	return &relayerv1.ChainStatusResponse{ChainId: c.config.ChainID, Enabled: c.config.Enabled, ConfigToml: document}, nil
-}
-
-// ListNodeStatuses implements relayerv1loop.Chain.
-func (c *Chain) ListNodeStatuses(_ context.Context, request *relayerv1.ListNodeStatusesRequest) (*relayerv1.ListNodeStatusesResponse, error) {
-	return c.pool.Page(request)
-}
-
 // Transact implements relayerv1loop.Chain.
 func (c *Chain) Transact(ctx context.Context, request *relayerv1.TransactRequest) (*relayerv1.TransactResponse, error) {
 	from, err := account.Parse(request.GetFrom())
@@ -270,24 +169,24 @@ func (c *Chain) Transact(ctx context.Context, request *relayerv1.TransactRequest
 	if amount == nil || !amount.IsUint64() {
 		return nil, status.Error(codes.InvalidArgument, "amount: it must be lamports from 0 to 2^64-1")
 	}
-	lent, err := c.loans.Keystore.ListAccounts(ctx, &hostservicev1.ListAccountsRequest{})
+	lent, err := c.Keystore().ListAccounts(ctx, &hostservicev1.ListAccountsRequest{})
 	if err != nil {
 		return nil, fmt.Errorf("list the accounts of chain %s: %w", c.config.ChainID, err)
 	}
 	if !slices.Contains(lent.GetAccounts(), from.String()) {
 		return nil, status.Errorf(codes.NotFound, "from: this node has no key for %s on chain %s", from, c.config.ChainID)
 	}
-	q, err := c.queue(from)
+	q, err := c.Queue(from.String())
 	if err != nil {
 		return nil, err
 	}
 	lamports := amount.Uint64()
 	if request.GetCheckBalance() {
-		balance, err := q.account.Balance(ctx)
+		balance, err := q.Account.Balance(ctx)
 		if err != nil {
 			return nil, asUnavailable(err)
 		}
-		if cost := q.account.Cost(); balance < cost || balance-cost < lamports {
+		if cost := q.Account.Cost(); balance < cost || balance-cost < lamports {
 			return nil, status.Errorf(codes.FailedPrecondition, "%s holds %d lamports, and the transfer needs %d and up to %d for its fees; send less or fund the account", from, balance, lamports, cost)
 		}
 	}
@@ -319,10 +218,10 @@ func transfer(from, to sol.PublicKey, lamports uint64) account.Call {
 // Replay implements relayerv1loop.Chain. There are no logs to read: accounts hold all that a relayer wants to know, and they
 // are read at once.
 func (c *Chain) Replay(ctx context.Context, request *relayerv1.ReplayRequest) (*relayerv1.ReplayResponse, error) {
-	if _, err := c.pool.Best(); err != nil {
+	if _, err := c.Pool().Best(); err != nil {
 		return nil, err
 	}
-	if head := c.pool.Height(); request.GetFromBlock() > head {
+	if head := c.Pool().Height(); request.GetFromBlock() > head {
 		return nil, status.Errorf(codes.InvalidArgument, "from_block: %d is above the latest slot, %d", request.GetFromBlock(), head)
 	}
 	if err := c.ledger.fetch(ctx); err != nil {

@@ -182,5 +182,11 @@ func (c Config) maxLag() uint64 {
 	return cmp.Or(uint64(c.MultiNode.SyncThreshold), max(uint64(lag/time.Duration(c.BlockTime)), 1))
 }
 
+// ID implements service.Config.
+func (c Config) ID() string { return c.ChainID }
+
+// Serves implements service.Config.
+func (c Config) Serves() bool { return c.Enabled }
+
 // Redacted is the configuration as TOML without addresses, for operators.
 func (c Config) Redacted() (string, error) { return section.Redacted(c) }

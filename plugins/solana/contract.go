@@ -21,7 +21,6 @@ const steady = 10 * time.Second
 type contract struct {
 	accounts ocr2.Contract
 	ledger   *ledger
-	users    int // guarded by the ledger's mu
 
 	mu        sync.Mutex
 	providers map[string]struct{}
@@ -70,13 +69,19 @@ type view struct {
 	ocr2.Record
 }
 
+// Nudge implements service.Followed. The ledger reads all contracts at once, at its interval.
+func (c *contract) Nudge() {}
+
+// Close implements service.Followed.
+func (c *contract) Close() error { return nil }
+
 // attach tells the hub of the contract's configuration in a provider's name.
 func (c *contract) attach(provider string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.providers[provider] = struct{}{}
 	if !c.head.read.IsZero() {
-		c.ledger.hub.Publish(provider, c.head.value.ConfigSlot, c.head.value.ConfigDigest)
+		c.ledger.chain.Hub().Publish(provider, c.head.value.ConfigSlot, c.head.value.ConfigDigest)
 	}
 }
 
@@ -84,7 +89,7 @@ func (c *contract) detach(provider string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	delete(c.providers, provider)
-	c.ledger.hub.Remove(provider)
+	c.ledger.chain.Hub().Remove(provider)
 }
 
 func (c *contract) setHead(slot uint64, head ocr2.Head, err error) {
@@ -97,7 +102,7 @@ func (c *contract) setHead(slot uint64, head ocr2.Head, err error) {
 		return
 	}
 	for provider := range c.providers {
-		c.ledger.hub.Publish(provider, head.ConfigSlot, head.ConfigDigest)
+		c.ledger.chain.Hub().Publish(provider, head.ConfigSlot, head.ConfigDigest)
 	}
 }
 
@@ -156,7 +161,7 @@ func current[T any](c *contract, p part[T]) error {
 	if _, err := c.ledger.poller.Latest(); err != nil {
 		return err
 	}
-	return status.Errorf(codes.Unavailable, "the contract %s has not been read yet: %s", c.accounts.State, c.ledger.pool.Why())
+	return status.Errorf(codes.Unavailable, "the contract %s has not been read yet: %s", c.accounts.State, c.ledger.chain.Pool().Why())
 }
 
 // keep remembers a State that was pushed, if it is what it claims to be.

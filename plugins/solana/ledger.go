@@ -9,7 +9,6 @@ import (
 
 	sol "github.com/gagliardetto/solana-go"
 
-	"github.com/loop-plugins/loop/plugins/solana/account"
 	"github.com/loop-plugins/loop/plugins/solana/endpoint"
 	"github.com/loop-plugins/loop/plugins/solana/ocr2"
 	"github.com/loop-plugins/loop/sdk/go/relayer"
@@ -17,59 +16,53 @@ import (
 
 // ledger reads the accounts of all contracts of a chain: all at once again and again, and each when a node pushes it.
 type ledger struct {
-	pool    *account.Pool
-	horizon *endpoint.Horizon
-	hub     *relayer.Hub
-	ttl     time.Duration
-	pushes  *relayer.Followed[sol.PublicKey]
-	poller  *relayer.Poller[struct{}]
+	chain *Chain
+	ttl   time.Duration
 
-	mu        sync.Mutex
-	contracts map[ocr2.Contract]*contract
+	mu     sync.Mutex
+	poller *relayer.Poller[struct{}] // nil: not yet
 }
 
 // start begins to read.
 func (l *ledger) start(chainID string, interval, timeout time.Duration) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	l.poller = relayer.NewPoller(relayer.PollerSettings[struct{}]{
-		Subject: "what the contracts of chain " + chainID + " hold", Fetch: func(ctx context.Context) (struct{}, error) { return struct{}{}, l.fetch(ctx) }, Why: l.pool.Why,
+		Subject: "what the contracts of chain " + chainID + " hold", Fetch: func(ctx context.Context) (struct{}, error) { return struct{}{}, l.fetch(ctx) }, Why: l.chain.Pool().Why,
 		Interval: interval, Retry: min(interval, time.Second), Gap: min(interval, 250*time.Millisecond), TTL: l.ttl, Timeout: 2 * timeout,
 	})
 }
 
+// served hears that a node begins to serve, maybe before anything is read.
+func (l *ledger) served() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.poller != nil {
+		l.poller.Nudge()
+	}
+}
+
+// follow makes a contract of its accounts.
+func (l *ledger) follow(accounts ocr2.Contract) *contract {
+	return &contract{accounts: accounts, ledger: l, providers: map[string]struct{}{}, head: newPart[ocr2.Head](), round: newPart[round]()}
+}
+
 // acquire follows a contract once more. release must follow.
-func (l *ledger) acquire(accounts ocr2.Contract) *contract {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	c := l.contracts[accounts]
-	if c == nil {
-		c = &contract{accounts: accounts, ledger: l, providers: map[string]struct{}{}, head: newPart[ocr2.Head](), round: newPart[round]()}
-		l.contracts[accounts] = c
+func (l *ledger) acquire(accounts ocr2.Contract) (*contract, error) {
+	c, err := l.chain.Acquire(accounts)
+	if err != nil {
+		return nil, err
 	}
-	c.users++
-	l.pushes.Add(accounts.State)
-	l.pushes.Add(accounts.Feed)
+	l.chain.pushes.Add(accounts.State)
+	l.chain.pushes.Add(accounts.Feed)
 	l.poller.Trigger()
-	return c
+	return c, nil
 }
 
-func (l *ledger) release(c *contract) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.pushes.Remove(c.accounts.State)
-	l.pushes.Remove(c.accounts.Feed)
-	if c.users--; c.users == 0 {
-		delete(l.contracts, c.accounts)
-	}
-}
-
-func (l *ledger) followed() []*contract {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	all := make([]*contract, 0, len(l.contracts))
-	for _, c := range l.contracts {
-		all = append(all, c)
-	}
-	return all
+func (l *ledger) release(accounts ocr2.Contract) error {
+	l.chain.pushes.Remove(accounts.State)
+	l.chain.pushes.Remove(accounts.Feed)
+	return l.chain.Release(accounts)
 }
 
 // reading is what an account holds at a slot.
@@ -81,7 +74,7 @@ type reading struct {
 // fetch reads the beginnings of all accounts, which is all of them that changes but the newest record of each feed, and those
 // records that are new.
 func (l *ledger) fetch(ctx context.Context) error {
-	contracts := l.followed()
+	contracts := l.chain.Contracts()
 	var keys []sol.PublicKey
 	known := map[sol.PublicKey]bool{}
 	for _, c := range contracts {
@@ -95,14 +88,14 @@ func (l *ledger) fetch(ctx context.Context) error {
 	if len(keys) == 0 {
 		return nil
 	}
-	if err := l.pool.Await(ctx); err != nil {
+	if err := l.chain.Pool().Await(ctx); err != nil {
 		return err
 	}
 	var (
 		beginnings, records map[sol.PublicKey]reading
 		headers             map[sol.PublicKey]ocr2.FeedHeader
 	)
-	err := l.pool.Do(ctx, func(ctx context.Context, client *endpoint.Client) error {
+	err := l.chain.Pool().Do(ctx, func(ctx context.Context, client *endpoint.Client) error {
 		beginnings, records, headers = map[sol.PublicKey]reading{}, map[sol.PublicKey]reading{}, map[sol.PublicKey]ocr2.FeedHeader{}
 		if err := read(ctx, client, keys, endpoint.Slice{Length: ocr2.HeadLength}, beginnings); err != nil {
 			return err
@@ -135,7 +128,7 @@ func (l *ledger) fetch(ctx context.Context) error {
 	}
 	for _, c := range contracts {
 		state, feed := beginnings[c.accounts.State], beginnings[c.accounts.Feed]
-		l.horizon.Reach(max(state.slot, feed.slot))
+		l.chain.horizon.Reach(max(state.slot, feed.slot))
 		head, err := parseHead(state)
 		c.setHead(state.slot, head, err)
 		header, ok := headers[c.accounts.Feed]
@@ -192,8 +185,8 @@ var (
 
 // pushed hears of an account's whole content from any node.
 func (l *ledger) pushed(key sol.PublicKey, slot uint64, data []byte) {
-	l.horizon.Reach(slot)
-	for _, c := range l.followed() {
+	l.chain.horizon.Reach(slot)
+	for _, c := range l.chain.Contracts() {
 		if c.accounts.State == key {
 			state, err := ocr2.State{}, errNoState
 			if data != nil {
@@ -216,7 +209,7 @@ func (l *ledger) pushed(key sol.PublicKey, slot uint64, data []byte) {
 
 // state reads a contract's whole State, of a slot or later.
 func (l *ledger) state(ctx context.Context, c *contract, configSlot uint64) (state ocr2.State, err error) {
-	err = l.pool.Do(ctx, func(ctx context.Context, client *endpoint.Client) error {
+	err = l.chain.Pool().Do(ctx, func(ctx context.Context, client *endpoint.Client) error {
 		_, contents, err := client.Accounts(ctx, []sol.PublicKey{c.accounts.State}, endpoint.Slice{})
 		if err != nil {
 			return err

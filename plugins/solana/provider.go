@@ -40,7 +40,7 @@ type MedianProvider struct {
 	*ConfigProvider
 
 	transmitter sol.PublicKey
-	queue       *queue
+	queue       *relayer.Queue
 	unitLimit   uint32
 }
 
@@ -71,11 +71,11 @@ func (c *Chain) CreateMedianProvider(_ context.Context, request *relayerv1.Creat
 	if err != nil {
 		return nil, nil, err
 	}
-	q, err := c.queue(transmitter)
+	q, err := c.Queue(transmitter.String())
 	if err != nil {
 		return nil, nil, errors.Join(err, base.Close())
 	}
-	return &MedianProvider{ConfigProvider: base, transmitter: transmitter, queue: q, unitLimit: request.GetGasLimit()}, &relayerv1.CreateMedianProviderResponse{}, nil
+	return &MedianProvider{ConfigProvider: base, transmitter: transmitter, queue: q.Queue, unitLimit: request.GetGasLimit()}, &relayerv1.CreateMedianProviderResponse{}, nil
 }
 
 func (c *Chain) configProvider(name string, config *relayerv1.ProviderConfig) (*ConfigProvider, error) {
@@ -86,7 +86,7 @@ func (c *Chain) configProvider(name string, config *relayerv1.ProviderConfig) (*
 	if accounts.State, err = account.Parse(config.GetContractId()); err != nil {
 		return nil, status.Errorf(codes.InvalidArgument, "config.contract_id: %v", err)
 	}
-	followed, err := c.acquire(accounts)
+	followed, err := c.ledger.acquire(accounts)
 	if err != nil {
 		return nil, err
 	}
@@ -127,8 +127,7 @@ func (c *Chain) accounts(text []byte) (ocr2.Contract, error) {
 // Close ends the job's part in following the contract. What it transmitted goes on.
 func (p *ConfigProvider) Close() error {
 	p.contract.detach(p.name)
-	p.chain.ledger.release(p.contract)
-	return nil
+	return p.chain.ledger.release(p.contract.accounts)
 }
 
 // LatestConfigDetails implements relayerv1.ContractConfigServiceServer.
@@ -169,13 +168,13 @@ func (p *ConfigProvider) LatestConfig(ctx context.Context, request *relayerv1.La
 func (p *ConfigProvider) LatestBlockHeight(ctx context.Context, _ *relayerv1.LatestBlockHeightRequest) (*relayerv1.LatestBlockHeightResponse, error) {
 	ctx, cancel := wire.Deadline(ctx, relayerv1.ContractConfigService_LatestBlockHeight_FullMethodName)
 	defer cancel()
-	if err := p.chain.pool.Await(ctx); err != nil {
+	if err := p.chain.Pool().Await(ctx); err != nil {
 		return nil, err
 	}
-	if _, err := p.chain.pool.Best(); err != nil {
+	if _, err := p.chain.Pool().Best(); err != nil {
 		return nil, err
 	}
-	return &relayerv1.LatestBlockHeightResponse{BlockHeight: p.chain.pool.Height()}, nil
+	return &relayerv1.LatestBlockHeightResponse{BlockHeight: p.chain.Pool().Height()}, nil
 }
 
 // ConfigDigest implements relayerv1.ContractConfigServiceServer.

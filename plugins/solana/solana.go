@@ -5,56 +5,45 @@
 package solana
 
 import (
-	"context"
-	"log/slog"
-
 	"github.com/prometheus/client_golang/prometheus"
-	"google.golang.org/grpc"
-	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/status"
 
-	relayerv1 "github.com/loop-plugins/loop/gen/go/loop/relayer/v1"
 	"github.com/loop-plugins/loop/gen/go/loop/relayer/v1/relayerv1loop"
-	"github.com/loop-plugins/loop/sdk/go/relayer"
+	"github.com/loop-plugins/loop/sdk/go/relayer/service"
 )
 
-// Settings is what a Relayer is made of. Both are required; a plugin's *loop.Host has them.
-type Settings struct {
-	Logger *slog.Logger
-	// Registerer takes the relayer's metrics. One Relayer per Registerer.
-	Registerer prometheus.Registerer
-}
+// Settings is what a Relayer is made of.
+type Settings = service.Settings
 
 // Relayer is the plugin's root.
-type Relayer struct {
-	logger  *slog.Logger
-	metrics *metrics
-	hub     relayer.Hub
-}
+type Relayer = service.Relayer[Config]
 
-var _ relayerv1loop.RelayerService = (*Relayer)(nil)
+// metrics are those that no other relayer has. All are labelled with the chain's id.
+type metrics struct {
+	balance *prometheus.GaugeVec
+	price   *prometheus.GaugeVec
+	prices  *prometheus.CounterVec
+}
 
 // New makes a relayer without chains.
 func New(settings Settings) *Relayer {
-	return &Relayer{logger: settings.Logger, metrics: newMetrics(settings.Registerer)}
-}
-
-// CreateChain implements relayerv1loop.RelayerService.
-func (r *Relayer) CreateChain(_ context.Context, request *relayerv1.CreateChainRequest, loans relayerv1loop.CreateChainLoans) (relayerv1loop.Chain, *relayerv1.CreateChainResponse, error) {
-	config, err := ParseConfig(request.GetConfigToml())
-	if err != nil {
-		return nil, nil, status.Errorf(codes.InvalidArgument, "config_toml of Solana chain %s: %v", request.GetChainId(), err)
+	m := &metrics{
+		balance: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "loop_solana_balance_lamports", Help: "What each transmitting account holds.",
+		}, []string{"chain", "account"}),
+		price: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "loop_solana_compute_unit_price",
+			Help: "What others pay, as it was last read with FeeEstimatorMode blockhistory or recentfees, " +
+				"in millionths of a lamport per compute unit; absent while it cannot be read.",
+		}, []string{"chain"}),
+		prices: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "loop_solana_price_reads_total",
+			Help: "Readings of what others pay, by outcome: ok, or failed when it could not be read.",
+		}, []string{"chain", "outcome"}),
 	}
-	if config.ChainID != request.GetChainId() {
-		return nil, nil, status.Errorf(codes.InvalidArgument, "config_toml: ChainID is %s, but chain_id is %s", config.ChainID, request.GetChainId())
-	}
-	return newChain(config, loans, r.logger.With("chain", config.ChainID), r.metrics, &r.hub), &relayerv1.CreateChainResponse{}, nil
-}
-
-// WatchContractConfigs implements relayerv1loop.RelayerService.
-func (r *Relayer) WatchContractConfigs(_ *relayerv1.WatchContractConfigsRequest, stream grpc.ServerStreamingServer[relayerv1.WatchContractConfigsResponse]) error {
-	if err := r.hub.Watch(stream.Context(), stream.Send); err != nil && stream.Context().Err() == nil {
-		return err
-	}
-	return status.FromContextError(stream.Context().Err()).Err()
+	return service.New(settings, service.Kind[Config]{
+		Name: "Solana", Metrics: "solana", Own: []service.Vector{m.balance, m.price, m.prices}, Parse: ParseConfig,
+		Open: func(config Config, env service.Env) (relayerv1loop.Chain, error) {
+			return newChain(config, env, m), nil
+		},
+	})
 }

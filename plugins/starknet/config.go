@@ -97,6 +97,12 @@ func (c Config) check() error {
 	return problems.Err()
 }
 
+// ID implements service.Config.
+func (c Config) ID() string { return c.ChainID }
+
+// Serves implements service.Config.
+func (c Config) Serves() bool { return c.Enabled }
+
 // Redacted is the configuration as TOML without addresses and keys of nodes, for operators.
 func (c Config) Redacted() (string, error) { return section.Redacted(c) }
 

@@ -31,7 +31,6 @@ type contract struct {
 	pool    *account.Pool
 	hub     *relayer.Hub
 	poller  *relayer.Poller[view]
-	users   int // guarded by the chain's mu
 
 	mu        sync.Mutex
 	providers map[string]struct{}
@@ -49,14 +48,22 @@ type view struct {
 }
 
 // follow begins to read a contract: at an interval, and at each new block of any node.
-func (c *contract) follow(config Config) {
+func (chain *Chain) follow(address stark.Felt) *contract {
+	c := &contract{address: address, chain: chain.id, pool: chain.Pool(), hub: chain.Hub(), providers: map[string]struct{}{}}
+	config := chain.config
 	interval, timeout := time.Duration(config.OCR2CachePollPeriod), time.Duration(config.RequestTimeout)
-	c.providers = map[string]struct{}{}
 	c.poller = relayer.NewPoller(relayer.PollerSettings[view]{
 		Subject: "the contract " + c.address.String(), Fetch: c.fetch, Fetched: c.publish, Why: c.pool.Why,
 		Interval: interval, Retry: min(interval, time.Second), Gap: min(interval/2, 500*time.Millisecond), TTL: time.Duration(config.OCR2CacheTTL), Timeout: 2 * timeout,
 	})
+	return c
 }
+
+// Nudge implements service.Followed.
+func (c *contract) Nudge() { c.poller.Nudge() }
+
+// Close implements service.Followed.
+func (c *contract) Close() error { return c.poller.Close() }
 
 // attach tells the hub of the contract's configuration in a provider's name.
 func (c *contract) attach(provider string) {

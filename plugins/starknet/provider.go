@@ -40,7 +40,7 @@ type MedianProvider struct {
 
 	address stark.Felt // of the account that transmits
 	key     stark.Felt // public key that signs for it
-	queue   *queue
+	queue   *relayer.Queue
 }
 
 var (
@@ -85,12 +85,12 @@ func (c *Chain) CreateMedianProvider(_ context.Context, request *relayerv1.Creat
 	if err != nil {
 		return nil, nil, err
 	}
-	q, err := c.queue(address)
+	q, err := c.Queue(address.String())
 	if err != nil {
 		return nil, nil, errors.Join(err, base.Close())
 	}
-	q.account.Use(key)
-	return &MedianProvider{ConfigProvider: base, address: address, key: key, queue: q}, &relayerv1.CreateMedianProviderResponse{}, nil
+	q.Account.Use(key)
+	return &MedianProvider{ConfigProvider: base, address: address, key: key, queue: q.Queue}, &relayerv1.CreateMedianProviderResponse{}, nil
 }
 
 func (c *Chain) configProvider(name string, config *relayerv1.ProviderConfig) (*ConfigProvider, error) {
@@ -98,7 +98,7 @@ func (c *Chain) configProvider(name string, config *relayerv1.ProviderConfig) (*
 	if err != nil {
 		return nil, status.Errorf(codes.InvalidArgument, "config.contract_id: %v", err)
 	}
-	followed, err := c.acquire(address)
+	followed, err := c.Acquire(address)
 	if err != nil {
 		return nil, err
 	}
@@ -136,7 +136,7 @@ func (c *Chain) relayConfig(text []byte) (relayConfig, error) {
 // Close stops following the contract. Reports that were accepted are sent all the same.
 func (p *ConfigProvider) Close() error {
 	p.contract.detach(p.name)
-	return p.chain.release(p.contract)
+	return p.chain.Release(p.contract.address)
 }
 
 // view is what the contract last answered. The first answer is awaited, as long as the caller lets it, or the method that it calls.
@@ -181,10 +181,10 @@ func (p *ConfigProvider) LatestConfig(ctx context.Context, request *relayerv1.La
 func (p *ConfigProvider) LatestBlockHeight(ctx context.Context, _ *relayerv1.LatestBlockHeightRequest) (*relayerv1.LatestBlockHeightResponse, error) {
 	ctx, cancel := wire.Deadline(ctx, relayerv1.ContractConfigService_LatestBlockHeight_FullMethodName)
 	defer cancel()
-	if err := p.chain.pool.Await(ctx); err != nil {
+	if err := p.chain.Pool().Await(ctx); err != nil {
 		return nil, err
 	}
-	client, err := p.chain.pool.Best()
+	client, err := p.chain.Pool().Best()
 	if err != nil {
 		return nil, err
 	}

@@ -1,0 +1,303 @@
+package service
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"slices"
+	"sync"
+	"time"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	hostservicev1 "github.com/loop-plugins/loop/gen/go/loop/hostservice/v1"
+	relayerv1 "github.com/loop-plugins/loop/gen/go/loop/relayer/v1"
+	"github.com/loop-plugins/loop/sdk/go/relayer"
+)
+
+// Account is what a relayer gives for an account that transmits. One that is an io.Closer is closed after its queue.
+type Account interface {
+	relayer.Sender
+	// Trouble says, for operators, why the account's transactions have no effect; empty if they have.
+	Trouble() string
+}
+
+// Followed is a contract that a chain has its providers share. What is followed twice is one.
+type Followed interface {
+	// Nudge has it read, because a block is new or a node serves. The chain calls it with its lock held: it must not block.
+	Nudge()
+	// Close ends all reading, when the last provider is released or the chain is.
+	Close() error
+}
+
+// ChainSettings is what a Chain is made of: C is the client of an endpoint, K names a contract, A is an account and F a contract.
+type ChainSettings[C any, K comparable, A Account, F Followed] struct {
+	Env
+	Config Config
+	// Nodes of the section, in the order in which they are asked. They are not connected where the section says so.
+	Nodes []relayer.Node[C]
+	// Pool says how the nodes are chosen from. The chain sets what calls back: Logger, Observe, Advanced and Serves.
+	Pool relayer.PoolSettings
+	// Pause is how long after a block all others wake nobody, on chains whose blocks come faster than anybody needs; 0: each
+	// block wakes contracts and queues, once for each node that tells of it.
+	Pause time.Duration
+	// Served, if set, hears when a node begins to serve, maybe before NewChain has returned. It must not block.
+	Served func()
+	// Open makes an account by its name as the chain writes it, and says how its queue works, when the first job transmits from
+	// it or the Store has something unfinished of it. The chain sets Account, Store, Sender, Logger, Settled and Depth.
+	Open func(name string) (A, relayer.QueueSettings, error)
+	// Follow begins to read a contract, when it is first acquired.
+	Follow func(key K) F
+}
+
+// Chain is one chain: its nodes, the contracts that are followed on it and a queue for each transmitting account. A relayer
+// embeds it and adds LatestHead, Replay, Transact, ReadContract and the constructors of providers.
+type Chain[C any, K comparable, A Account, F Followed] struct {
+	settings ChainSettings[C, K, A, F]
+	id       string
+	pool     *relayer.Pool[C]
+
+	cancel  context.CancelFunc
+	resumed sync.WaitGroup
+
+	mu        sync.Mutex
+	closed    bool
+	woken     time.Time         // when a block last woke all
+	heights   map[string]uint64 // by node
+	contracts map[K]*shared[F]
+	queues    map[string]*Queue[A]
+}
+
+// shared is a contract with how many providers share it.
+type shared[F Followed] struct {
+	contract F
+	users    int
+}
+
+// Queue is one account's.
+type Queue[A Account] struct {
+	*relayer.Queue
+	Account A
+}
+
+// Close ends the queue and closes its account.
+func (q *Queue[A]) Close() error {
+	err := q.Queue.Close()
+	if closer, ok := any(q.Account).(io.Closer); ok {
+		err = errors.Join(err, closer.Close())
+	}
+	return err
+}
+
+// NewChain begins to connect to the nodes and to go on with what the Store holds, and returns at once.
+func NewChain[C any, K comparable, A Account, F Followed](settings ChainSettings[C, K, A, F]) *Chain[C, K, A, F] {
+	c := &Chain[C, K, A, F]{
+		settings: settings, id: settings.Config.ID(),
+		heights: map[string]uint64{}, contracts: map[K]*shared[F]{}, queues: map[string]*Queue[A]{},
+	}
+	pool := settings.Pool
+	pool.Logger, pool.Advanced, pool.Serves = settings.Logger, c.advanced, c.serves
+	settings.Metrics.pool(&pool, c.id)
+	nodes := settings.Nodes
+	if !settings.Config.Serves() {
+		nodes = nil
+	}
+	c.pool = relayer.NewPool(pool, nodes)
+	return c
+}
+
+// Resume begins to go on with what the Store holds. It is called once the chain can open accounts and follow contracts.
+func (c *Chain[C, K, A, F]) Resume() {
+	ctx, cancel := context.WithCancel(context.Background())
+	c.cancel = cancel
+	c.resumed.Go(func() {
+		relayer.Resume(ctx, c.settings.Loans.Store, c.settings.Logger, func(account string) error {
+			_, err := c.Queue(account)
+			return err
+		})
+	})
+}
+
+// Close ends all work of the chain. The host releases providers before their chain.
+func (c *Chain[C, K, A, F]) Close() error {
+	c.cancel()
+	c.resumed.Wait()
+	c.mu.Lock()
+	c.closed = true
+	queues, contracts := c.queues, c.contracts
+	c.mu.Unlock()
+	var failures []error
+	for _, q := range queues {
+		failures = append(failures, q.Close())
+	}
+	for _, followed := range contracts {
+		failures = append(failures, followed.contract.Close())
+	}
+	failures = append(failures, c.pool.Close())
+	c.settings.Metrics.forget(c.id)
+	return errors.Join(failures...)
+}
+
+// Pool is the chain's nodes.
+func (c *Chain[C, K, A, F]) Pool() *relayer.Pool[C] { return c.pool }
+
+// Logger names the chain.
+func (c *Chain[C, K, A, F]) Logger() *slog.Logger { return c.settings.Logger }
+
+// Keystore is the host's, with the accounts that are lent to the chain.
+func (c *Chain[C, K, A, F]) Keystore() hostservicev1.KeystoreServiceClient {
+	return c.settings.Loans.Keystore
+}
+
+// Hub takes the configurations of the chain's contracts.
+func (c *Chain[C, K, A, F]) Hub() *relayer.Hub { return c.settings.Hub }
+
+// advanced hears of the newest block of each node, whether or not it is new. A block counts once for each node that tells of
+// it: the node that is asked next may be the last to have it.
+func (c *Chain[C, K, A, F]) advanced(node string, height uint64) {
+	c.settings.Metrics.height.WithLabelValues(c.id, node).Set(float64(height))
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if time.Since(c.woken) < c.settings.Pause {
+		return
+	}
+	if known, ok := c.heights[node]; ok && known == height {
+		return
+	}
+	c.heights[node] = height
+	c.wake()
+}
+
+// serves hears when a node begins to serve, maybe after an outage in which no block was made.
+func (c *Chain[C, K, A, F]) serves(string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.settings.Served != nil {
+		c.settings.Served()
+	}
+	c.wake()
+}
+
+// wake has everything look at the chain. The lock is held.
+func (c *Chain[C, K, A, F]) wake() {
+	c.woken = time.Now()
+	for _, followed := range c.contracts {
+		followed.contract.Nudge()
+	}
+	for _, q := range c.queues {
+		q.Trigger()
+	}
+}
+
+// errReleased is what comes of a chain that is closed.
+var errReleased = status.Error(codes.FailedPrecondition, "the chain is released")
+
+// Acquire follows a contract once more. Release must follow.
+func (c *Chain[C, K, A, F]) Acquire(key K) (F, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed {
+		var none F
+		return none, errReleased
+	}
+	followed := c.contracts[key]
+	if followed == nil {
+		followed = &shared[F]{contract: c.settings.Follow(key)}
+		c.contracts[key] = followed
+	}
+	followed.users++
+	return followed.contract, nil
+}
+
+// Release follows a contract once less.
+func (c *Chain[C, K, A, F]) Release(key K) error {
+	c.mu.Lock()
+	followed := c.contracts[key]
+	followed.users--
+	last := followed.users == 0
+	if last {
+		delete(c.contracts, key)
+	}
+	c.mu.Unlock()
+	if last {
+		return followed.contract.Close()
+	}
+	return nil
+}
+
+// Contract is what is followed under a key, if anything is.
+func (c *Chain[C, K, A, F]) Contract(key K) (contract F, ok bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if followed := c.contracts[key]; followed != nil {
+		return followed.contract, true
+	}
+	return contract, false
+}
+
+// Contracts are all that is followed, in no order.
+func (c *Chain[C, K, A, F]) Contracts() []F {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	all := make([]F, 0, len(c.contracts))
+	for _, followed := range c.contracts {
+		all = append(all, followed.contract)
+	}
+	return all
+}
+
+// Queue returns the queue of an account by its name as the chain writes it, and starts it if there is none. It lives as long as the chain: jobs come and go, what was
+// accepted stays.
+func (c *Chain[C, K, A, F]) Queue(name string) (*Queue[A], error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed {
+		return nil, errReleased
+	}
+	if q := c.queues[name]; q != nil {
+		return q, nil
+	}
+	account, settings, err := c.settings.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	settings.Account, settings.Store, settings.Sender, settings.Logger = name, c.settings.Loans.Store, account, c.settings.Logger
+	c.settings.Metrics.account(&settings, c.id)
+	q := &Queue[A]{Queue: relayer.NewQueue(settings), Account: account}
+	q.Start()
+	c.queues[name] = q
+	return q, nil
+}
+
+// Started is the account's queue, if it was started.
+func (c *Chain[C, K, A, F]) Started(name string) (q *Queue[A], ok bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	q, ok = c.queues[name]
+	return q, ok
+}
+
+// ChainStatus implements relayerv1loop.Chain.
+func (c *Chain[C, K, A, F]) ChainStatus(context.Context, *relayerv1.ChainStatusRequest) (*relayerv1.ChainStatusResponse, error) {
+	document, err := c.settings.Config.Redacted()
+	if err != nil {
+		return nil, status.Error(codes.Internal, err.Error())
+	}
+	response := &relayerv1.ChainStatusResponse{ChainId: c.id, Enabled: c.settings.Config.Serves(), ConfigToml: document}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, q := range c.queues {
+		if trouble := q.Account.Trouble(); trouble != "" {
+			response.Troubles = append(response.Troubles, trouble)
+		}
+	}
+	slices.Sort(response.Troubles)
+	return response, nil
+}
+
+// ListNodeStatuses implements relayerv1loop.Chain.
+func (c *Chain[C, K, A, F]) ListNodeStatuses(_ context.Context, request *relayerv1.ListNodeStatusesRequest) (*relayerv1.ListNodeStatusesResponse, error) {
+	return c.pool.Page(request)
+}

@@ -1,0 +1,107 @@
+// Package service is a relayer above its chain: the objects that serve LOOP's contract, over the pools, queues and pollers of
+// package relayer.
+//
+// A relayer gives New a Kind: how its section of the configuration is read and how a chain is opened. Opening a chain is to call
+// NewChain with the nodes of its endpoint and a way to open an account, and to embed what comes back. The chain's providers are
+// NewConfigProvider and NewMedianProvider over a Contract, which Polled makes of a function that reads the contract at a node,
+// and a Codec of its reports. The package must know no chain.
+package service
+
+import (
+	"context"
+	"log/slog"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	relayerv1 "github.com/loop-plugins/loop/gen/go/loop/relayer/v1"
+	"github.com/loop-plugins/loop/gen/go/loop/relayer/v1/relayerv1loop"
+	"github.com/loop-plugins/loop/sdk/go/relayer"
+)
+
+// Settings is what a Relayer is made of. Both are required; a plugin's *loop.Host has them.
+type Settings struct {
+	Logger *slog.Logger
+	// Registerer takes the relayer's metrics. One Relayer per Registerer.
+	Registerer prometheus.Registerer
+}
+
+// Config is a chain's section of the configuration, read and checked.
+type Config interface {
+	// ID is the chain's, as the node names it.
+	ID() string
+	// Serves is false of a section that is kept but connects to nothing.
+	Serves() bool
+	// Redacted is the configuration as TOML without secrets, for operators.
+	Redacted() (string, error)
+}
+
+// Kind is what a relayer knows of all its chains.
+type Kind[C Config] struct {
+	// Name of the kind of chain in messages: "EVM".
+	Name string
+	// Metrics is the part of their names between loop_ and what they count: "evm".
+	Metrics string
+	// Own are metrics beside those that all relayers have. Each has the label chain, and loses what it has of a chain that is
+	// released.
+	Own []Vector
+	// Parse reads a section. CreateChain calls it; its error is the plugin's answer and must hold no value.
+	Parse func(document []byte) (C, error)
+	// Open makes a chain, when the section is known to be that of the chain asked for. It waits for no node.
+	Open func(config C, env Env) (relayerv1loop.Chain, error)
+}
+
+// Env is what surrounds a chain.
+type Env struct {
+	Loans   relayerv1loop.CreateChainLoans
+	Logger  *slog.Logger // names the chain
+	Metrics *Metrics
+	Hub     *relayer.Hub
+}
+
+// Relayer is the plugin's root.
+type Relayer[C Config] struct {
+	kind    Kind[C]
+	logger  *slog.Logger
+	metrics *Metrics
+	hub     relayer.Hub
+}
+
+// New makes a relayer without chains.
+func New[C Config](settings Settings, kind Kind[C]) *Relayer[C] {
+	return &Relayer[C]{kind: kind, logger: settings.Logger, metrics: newMetrics(settings.Registerer, kind.Metrics, kind.Own)}
+}
+
+// CreateChain implements relayerv1loop.RelayerService.
+func (r *Relayer[C]) CreateChain(_ context.Context, request *relayerv1.CreateChainRequest, loans relayerv1loop.CreateChainLoans) (relayerv1loop.Chain, *relayerv1.CreateChainResponse, error) {
+	config, err := r.kind.Parse(request.GetConfigToml())
+	if err != nil {
+		return nil, nil, status.Errorf(codes.InvalidArgument, "config_toml of %s chain %s: %v", r.kind.Name, request.GetChainId(), err)
+	}
+	if config.ID() != request.GetChainId() {
+		return nil, nil, status.Errorf(codes.InvalidArgument, "config_toml: ChainID is %s, but chain_id is %s", config.ID(), request.GetChainId())
+	}
+	chain, err := r.kind.Open(config, Env{Loans: loans, Logger: r.logger.With("chain", config.ID()), Metrics: r.metrics, Hub: &r.hub})
+	if err != nil {
+		return nil, nil, err
+	}
+	return chain, &relayerv1.CreateChainResponse{}, nil
+}
+
+// WatchContractConfigs implements relayerv1loop.RelayerService.
+func (r *Relayer[C]) WatchContractConfigs(_ *relayerv1.WatchContractConfigsRequest, stream grpc.ServerStreamingServer[relayerv1.WatchContractConfigsResponse]) error {
+	if err := r.hub.Watch(stream.Context(), stream.Send); err != nil && stream.Context().Err() == nil {
+		return err
+	}
+	return status.FromContextError(stream.Context().Err()).Err()
+}
+
+// AsUnavailable makes a status of what the chain answered, if it is none.
+func AsUnavailable(err error) error {
+	if code := status.Code(err); code != codes.Unknown {
+		return err
+	}
+	return status.Error(codes.Unavailable, err.Error())
+}
