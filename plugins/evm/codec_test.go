@@ -18,8 +18,12 @@ import (
 	medianv1 "github.com/loop-plugins/loop/gen/go/loop/median/v1"
 	pluginv1 "github.com/loop-plugins/loop/gen/go/loop/plugin/v1"
 	"github.com/loop-plugins/loop/plugins/evm/aggregator"
+	"github.com/loop-plugins/loop/sdk/go/relayer/service"
 	"github.com/loop-plugins/loop/sdk/go/wire"
 )
+
+// served is the codec as a provider serves it.
+var served = service.CodecServer{Codec: codec{}}
 
 func number(n int64) *pluginv1.BigInt { return wire.BigInt(big.NewInt(n)) }
 
@@ -31,17 +35,17 @@ func TestReportCodec(t *testing.T) {
 	t.Parallel()
 	limit := new(big.Int).Lsh(big.NewInt(1), 191)
 	least := new(big.Int).Neg(limit)
-	report, err := codec{}.BuildReport(t.Context(), &medianv1.BuildReportRequest{Observations: []*medianv1.ParsedAttributedObservation{
+	report, err := served.BuildReport(t.Context(), &medianv1.BuildReportRequest{Observations: []*medianv1.ParsedAttributedObservation{
 		observation(wire.BigInt(new(big.Int).Sub(limit, big.NewInt(1))), 1), observation(wire.BigInt(least), 1<<32-1), observation(number(-7), 3),
 	}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	answer, err := codec{}.MedianFromReport(t.Context(), &medianv1.MedianFromReportRequest{Report: report.GetReport()})
+	answer, err := served.MedianFromReport(t.Context(), &medianv1.MedianFromReportRequest{Report: report.GetReport()})
 	if err != nil || wire.Int(answer.GetMedian()).Int64() != -7 {
 		t.Errorf("the median is %v, %v, want -7", answer, err)
 	}
-	longest, err := codec{}.MaxReportLength(t.Context(), &medianv1.MaxReportLengthRequest{N: 3})
+	longest, err := served.MaxReportLength(t.Context(), &medianv1.MaxReportLengthRequest{N: 3})
 	if err != nil || int(longest.GetMaxReportLength()) != len(report.GetReport()) {
 		t.Errorf("MaxReportLength = %v, %v, the report has %d", longest, err, len(report.GetReport()))
 	}
@@ -64,7 +68,7 @@ func TestReportCodec(t *testing.T) {
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			_, err := codec{}.BuildReport(context.Background(), &medianv1.BuildReportRequest{Observations: c.observations})
+			_, err := served.BuildReport(context.Background(), &medianv1.BuildReportRequest{Observations: c.observations})
 			if status.Code(err) != codes.InvalidArgument || status.Convert(err).Message() != c.want {
 				t.Errorf("got %v, want %q", err, c.want)
 			}
@@ -106,7 +110,7 @@ func TestReportVectors(t *testing.T) {
 			})
 		}
 		sizes[len(v.Values)] = true
-		response, err := codec{}.BuildReport(t.Context(), request)
+		response, err := served.BuildReport(t.Context(), request)
 		if err != nil {
 			t.Fatalf("%s: %v", name, err)
 		}
@@ -124,11 +128,11 @@ func TestReportVectors(t *testing.T) {
 func TestOnchainConfigCodec(t *testing.T) {
 	t.Parallel()
 	config := &medianv1.OnchainConfig{Min: number(-5), Max: number(5)}
-	encoded, err := codec{}.EncodeOnchainConfig(t.Context(), &medianv1.EncodeOnchainConfigRequest{Config: config})
+	encoded, err := served.EncodeOnchainConfig(t.Context(), &medianv1.EncodeOnchainConfigRequest{Config: config})
 	if err != nil || len(encoded.GetEncoded()) != 49 {
 		t.Fatalf("encode: %v, %v", encoded, err)
 	}
-	decoded, err := codec{}.DecodeOnchainConfig(t.Context(), &medianv1.DecodeOnchainConfigRequest{Encoded: encoded.GetEncoded()})
+	decoded, err := served.DecodeOnchainConfig(t.Context(), &medianv1.DecodeOnchainConfigRequest{Encoded: encoded.GetEncoded()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -141,14 +145,14 @@ func TestOnchainConfigCodec(t *testing.T) {
 		"nothing":  nil,
 		"huge":     {Min: number(0), Max: wire.BigInt(new(big.Int).Lsh(big.NewInt(1), 200))},
 	} {
-		if _, err := (codec{}).EncodeOnchainConfig(t.Context(), &medianv1.EncodeOnchainConfigRequest{Config: bad}); status.Code(err) != codes.InvalidArgument {
+		if _, err := served.EncodeOnchainConfig(t.Context(), &medianv1.EncodeOnchainConfigRequest{Config: bad}); status.Code(err) != codes.InvalidArgument {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
 }
 
 func FuzzMedianFromReport(f *testing.F) {
-	report, err := codec{}.BuildReport(context.Background(), &medianv1.BuildReportRequest{Observations: []*medianv1.ParsedAttributedObservation{observation(number(5), 1), observation(number(6), 2)}})
+	report, err := served.BuildReport(context.Background(), &medianv1.BuildReportRequest{Observations: []*medianv1.ParsedAttributedObservation{observation(number(5), 1), observation(number(6), 2)}})
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -156,7 +160,7 @@ func FuzzMedianFromReport(f *testing.F) {
 	f.Add([]byte{})
 	f.Add(bytes.Repeat([]byte{0xff}, 192))
 	f.Fuzz(func(t *testing.T, report []byte) {
-		response, err := codec{}.MedianFromReport(context.Background(), &medianv1.MedianFromReportRequest{Report: report})
+		response, err := served.MedianFromReport(context.Background(), &medianv1.MedianFromReportRequest{Report: report})
 		if err != nil && status.Code(err) != codes.InvalidArgument {
 			t.Errorf("untrusted bytes give %v", err)
 		}
@@ -170,14 +174,14 @@ func FuzzDecodeOnchainConfig(f *testing.F) {
 	f.Add(append([]byte{1}, make([]byte, 48)...))
 	f.Add([]byte{})
 	f.Fuzz(func(t *testing.T, encoded []byte) {
-		response, err := codec{}.DecodeOnchainConfig(context.Background(), &medianv1.DecodeOnchainConfigRequest{Encoded: encoded})
+		response, err := served.DecodeOnchainConfig(context.Background(), &medianv1.DecodeOnchainConfigRequest{Encoded: encoded})
 		if err != nil {
 			if status.Code(err) != codes.InvalidArgument {
 				t.Errorf("untrusted bytes give %v", err)
 			}
 			return
 		}
-		again, err := codec{}.EncodeOnchainConfig(context.Background(), &medianv1.EncodeOnchainConfigRequest{Config: response.GetConfig()})
+		again, err := served.EncodeOnchainConfig(context.Background(), &medianv1.EncodeOnchainConfigRequest{Config: response.GetConfig()})
 		if err != nil || !bytes.Equal(again.GetEncoded(), encoded) {
 			t.Errorf("%x decodes to %v, which encodes to %x (%v)", encoded, response, again.GetEncoded(), err)
 		}

@@ -14,13 +14,14 @@ import (
 	"github.com/ethereum/go-ethereum/rpc"
 	"github.com/smartcontractkit/libocr/offchainreporting2plus/chains/evmutil"
 	"github.com/smartcontractkit/libocr/offchainreporting2plus/types"
-	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
+	relayerv1 "github.com/loop-plugins/loop/gen/go/loop/relayer/v1"
 	"github.com/loop-plugins/loop/plugins/evm/account"
 	"github.com/loop-plugins/loop/plugins/evm/aggregator"
 	"github.com/loop-plugins/loop/plugins/evm/endpoint"
 	"github.com/loop-plugins/loop/sdk/go/relayer"
+	"github.com/loop-plugins/loop/sdk/go/relayer/service"
 )
 
 const (
@@ -33,41 +34,24 @@ const (
 	pardon = 5 * time.Second
 	// overlap is how many blocks are read again at each poll, because a reorganisation may have put an event there.
 	overlap = 10
-	// backstep is by how many blocks an answer may be older than the one before and be passed over: load balancers put nodes behind
-	// one address that are not quite level. After steady such answers the chain itself has gone back.
-	backstep = 5
-	// steady is how long they may go on.
+	// steady is how long answers from blocks that are a little older may go on: load balancers put nodes behind one address
+	// that are not quite level.
 	steady = 10 * time.Second
 )
 
 // contract follows one aggregator for all providers that share it.
 type contract struct {
+	*service.Polled[*endpoint.Client]
 	address  common.Address
-	digester evmutil.EVMOffchainConfigDigester
 	pool     *account.Pool
-	hub      *relayer.Hub
 	backfill uint64
 	logger   *slog.Logger
-	poller   *relayer.Poller[view]
 	events   *relayer.Poller[struct{}]
 
-	mu        sync.Mutex
-	providers map[string]struct{}
-	latest    *view // that the poller last read
-	scanned   uint64
-	unread    time.Time // when events could last not be read; zero: they were read since
-	request   *request
-	config    *types.ContractConfig // of configAt
-	configAt  uint64
-}
-
-// view is what a contract answered at one block.
-type view struct {
-	head         endpoint.Head
-	config       aggregator.ConfigDetails
-	transmission aggregator.TransmissionDetails
-	epoch        aggregator.DigestAndEpoch
-	read         time.Time
+	mu      sync.Mutex
+	scanned uint64
+	unread  time.Time // when events could last not be read; zero: they were read since
+	request *request
 }
 
 // request is a RoundRequested event.
@@ -83,16 +67,21 @@ type request struct {
 // read apart from views, at most once in LogPollInterval while none is pushed: a feed needs the views and can do without the
 // events.
 func (chain *Chain) follow(address common.Address) *contract {
-	c := &contract{
-		address: address, pool: chain.Pool(), hub: chain.Hub(), backfill: uint64(chain.config.LogBackfillDepth), logger: chain.Logger(),
-		digester:  evmutil.EVMOffchainConfigDigester{ChainID: chain.id.Uint64(), ContractAddress: address},
-		providers: map[string]struct{}{},
-	}
 	interval, eventGap, timeout := time.Duration(chain.config.PollInterval), time.Duration(chain.config.LogPollInterval), time.Duration(chain.config.RequestTimeout)
 	gap := min(interval/2, 500*time.Millisecond)
-	c.poller = relayer.NewPoller(relayer.PollerSettings[view]{
-		Subject: "the contract " + c.address.Hex(), Fetch: c.fetch, Fetched: c.publish, Why: c.pool.Why,
-		Retry: interval, Gap: gap, Timeout: 2 * timeout,
+	digester := evmutil.EVMOffchainConfigDigester{ChainID: chain.id.Uint64(), ContractAddress: address}
+	c := &contract{address: address, pool: chain.Pool(), backfill: uint64(chain.config.LogBackfillDepth), logger: chain.Logger()}
+	c.Polled = service.NewPolled(service.PolledSettings[*endpoint.Client]{
+		Address: address.Hex(), Pool: c.pool, Hub: chain.Hub(), Steady: steady,
+		Poller: relayer.PollerSettings[service.View]{Retry: interval, Gap: gap, Timeout: 2 * timeout},
+		Read: func(ctx context.Context, client *endpoint.Client) (service.View, error) {
+			return read(ctx, client, address)
+		},
+		Config: func(ctx context.Context, client *endpoint.Client, block uint64) (*relayerv1.ContractConfig, error) {
+			return configSet(ctx, client, address, block)
+		},
+		Digest:       func(config *relayerv1.ContractConfig) ([32]byte, error) { return digest(digester, config) },
+		DigestPrefix: uint32(types.ConfigDigestPrefixEVMSimple),
 	})
 	c.events = relayer.NewPoller(relayer.PollerSettings[struct{}]{
 		Subject: "the events of the contract " + c.address.Hex(), Fetch: c.listen, Why: c.pool.Why,
@@ -102,84 +91,53 @@ func (chain *Chain) follow(address common.Address) *contract {
 }
 
 // Close ends all reading.
-func (c *contract) Close() error { return errors.Join(c.poller.Close(), c.events.Close()) }
+func (c *contract) Close() error { return errors.Join(c.Polled.Close(), c.events.Close()) }
 
 // Nudge has the contract read because there is a new block, and trigger because it has news.
 func (c *contract) Nudge() {
-	c.poller.Nudge()
+	c.Polled.Nudge()
 	c.events.Nudge()
 }
 
 func (c *contract) trigger() {
-	c.poller.Trigger()
+	c.Trigger()
 	c.events.Trigger()
 }
 
-// attach tells the hub of the contract's configuration in a provider's name.
-func (c *contract) attach(provider string) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.providers[provider] = struct{}{}
-	if c.latest != nil {
-		c.hub.Publish(provider, c.latest.config.Block, c.latest.config.Digest)
-	}
-}
-
-func (c *contract) detach(provider string) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	delete(c.providers, provider)
-	c.hub.Remove(provider)
-}
-
-func (c *contract) publish(v view) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.latest = &v
-	for provider := range c.providers {
-		c.hub.Publish(provider, v.config.Block, v.config.Digest)
-	}
-}
-
-// fetch reads all views at one node in one batch.
-func (c *contract) fetch(ctx context.Context) (view, error) {
-	if err := c.pool.Await(ctx); err != nil {
-		return view{}, err
-	}
-	var v view
-	err := c.pool.Do(ctx, func(ctx context.Context, client *endpoint.Client) error {
-		var details, transmission, epoch hexutil.Bytes
-		v = view{}
-		err := client.Batch(ctx, []rpc.BatchElem{
-			endpoint.LatestBlock(&v.head),
-			aggregator.ConfigDetailsCall(c.address, &details),
-			aggregator.TransmissionDetailsCall(c.address, &transmission),
-			aggregator.DigestAndEpochCall(c.address, &epoch),
-		})
-		if err != nil {
-			return err
-		}
-		if v.config, err = aggregator.ParseConfigDetails(details); err != nil {
-			return relayer.Answered(err)
-		}
-		if v.transmission, err = aggregator.ParseTransmissionDetails(transmission); err != nil {
-			return relayer.Answered(err)
-		}
-		if v.epoch, err = aggregator.ParseDigestAndEpoch(epoch); err != nil {
-			return relayer.Answered(err)
-		}
-		return nil
+// read reads all views at one node in one batch.
+func read(ctx context.Context, client *endpoint.Client, address common.Address) (service.View, error) {
+	var (
+		head                         endpoint.Head
+		details, transmission, epoch hexutil.Bytes
+	)
+	err := client.Batch(ctx, []rpc.BatchElem{
+		endpoint.LatestBlock(&head),
+		aggregator.ConfigDetailsCall(address, &details),
+		aggregator.TransmissionDetailsCall(address, &transmission),
+		aggregator.DigestAndEpochCall(address, &epoch),
 	})
 	if err != nil {
-		return view{}, err
+		return service.View{}, err
 	}
-	v.read = time.Now()
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if old := c.latest; old != nil && v.head.Number < old.head.Number && old.head.Number-v.head.Number <= backstep && time.Since(old.read) < steady {
-		return *old, nil
+	config, err := aggregator.ParseConfigDetails(details)
+	if err != nil {
+		return service.View{}, relayer.Answered(err)
 	}
-	return v, nil
+	latest, err := aggregator.ParseTransmissionDetails(transmission)
+	if err != nil {
+		return service.View{}, relayer.Answered(err)
+	}
+	at, err := aggregator.ParseDigestAndEpoch(epoch)
+	if err != nil {
+		return service.View{}, relayer.Answered(err)
+	}
+	return service.View{
+		State: service.State{ConfigBlock: config.Block, ConfigDigest: config.Digest, Epoch: at.Epoch, EpochDigest: at.Digest},
+		Transmission: service.Transmission{
+			Round: service.Round{Digest: latest.Digest, Epoch: latest.Epoch, Round: latest.Round}, Answer: latest.Answer, Time: latest.Time,
+		},
+		Block: head.Number, Time: head.Time,
+	}, nil
 }
 
 // listen reads events up to the newest block, or as far as it gets in one turn. That a server does not let them be
@@ -287,12 +245,19 @@ func (c *contract) note(ctx context.Context, client *endpoint.Client, logs []get
 	return nil
 }
 
-// requested is the round last asked for, if any. What is not read yet is awaited once, after the start.
-func (c *contract) requested(ctx context.Context) *request {
+// Requested implements service.Contract. What is not read yet is awaited once, after the start.
+func (c *contract) Requested(ctx context.Context, lookback time.Duration) (service.Round, error) {
+	v, err := c.View(ctx)
+	if err != nil {
+		return service.Round{}, err
+	}
 	_, _ = c.events.Await(ctx) // whatever comes of it
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.request
+	if r := c.request; r != nil && v.Time.Sub(r.at) <= lookback {
+		return service.Round{Digest: r.Digest, Epoch: r.Epoch, Round: r.Round}, nil
+	}
+	return service.Round{}, nil
 }
 
 // replay reads events from a block on.
@@ -310,37 +275,48 @@ func (c *contract) replay(ctx context.Context, from uint64) error {
 	return nil
 }
 
-// latestConfig reads the configuration that was set in a block. It never changes, so the last one is kept.
-func (c *contract) latestConfig(ctx context.Context, block uint64) (types.ContractConfig, error) {
-	c.mu.Lock()
-	if c.config != nil && c.configAt == block {
-		defer c.mu.Unlock()
-		return *c.config, nil
+// configSet reads the configuration that was set in a block.
+func configSet(ctx context.Context, client *endpoint.Client, address common.Address, block uint64) (*relayerv1.ContractConfig, error) {
+	logs, _, err := client.Logs(ctx, address, aggregator.ConfigSetTopic(), block, block)
+	if err != nil || len(logs) == 0 {
+		return nil, err
 	}
-	c.mu.Unlock()
-	var config types.ContractConfig
-	err := c.pool.Do(ctx, func(ctx context.Context, client *endpoint.Client) error {
-		logs, _, err := client.Logs(ctx, c.address, aggregator.ConfigSetTopic(), block, block)
-		if err != nil {
-			return err
-		}
-		if len(logs) == 0 {
-			return relayer.Answered(status.Errorf(codes.NotFound, "the contract %s set no configuration in block %d", c.address, block))
-		}
-		if config, err = aggregator.ParseConfigSet(logs[len(logs)-1]); err != nil {
-			return relayer.Said(err.Error())
-		}
-		digest, err := c.digester.ConfigDigest(ctx, config)
-		if err != nil || digest != config.ConfigDigest {
-			return relayer.Said(fmt.Sprintf("answers with a configuration of block %d whose digest is not that of its content", block))
-		}
-		return nil
-	})
+	config, err := aggregator.ParseConfigSet(logs[len(logs)-1])
 	if err != nil {
-		return types.ContractConfig{}, err
+		return nil, relayer.Said(err.Error())
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.config, c.configAt = &config, block
-	return config, nil
+	message := &relayerv1.ContractConfig{
+		ConfigDigest: config.ConfigDigest[:], ConfigCount: config.ConfigCount, F: uint32(config.F), OnchainConfig: config.OnchainConfig,
+		OffchainConfigVersion: config.OffchainConfigVersion, OffchainConfig: config.OffchainConfig,
+	}
+	for _, signer := range config.Signers {
+		message.Signers = append(message.Signers, signer)
+	}
+	for _, transmitter := range config.Transmitters {
+		message.Transmitters = append(message.Transmitters, string(transmitter))
+	}
+	return message, nil
+}
+
+// digest computes a configuration's digest as the contract does.
+func digest(digester evmutil.EVMOffchainConfigDigester, in *relayerv1.ContractConfig) ([32]byte, error) {
+	f, err := service.NarrowF(in)
+	if err != nil {
+		return [32]byte{}, err
+	}
+	config := types.ContractConfig{
+		ConfigCount: in.GetConfigCount(), F: f, OnchainConfig: in.GetOnchainConfig(),
+		OffchainConfigVersion: in.GetOffchainConfigVersion(), OffchainConfig: in.GetOffchainConfig(),
+	}
+	for _, signer := range in.GetSigners() {
+		config.Signers = append(config.Signers, signer)
+	}
+	for _, transmitter := range in.GetTransmitters() {
+		config.Transmitters = append(config.Transmitters, types.Account(transmitter))
+	}
+	of, err := digester.ConfigDigest(context.Background(), config)
+	if err != nil {
+		return [32]byte{}, fmt.Errorf("config: %w", err)
+	}
+	return of, nil
 }

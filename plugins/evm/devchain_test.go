@@ -428,7 +428,7 @@ func (f *fixture) provider(chain relayerv1loop.Chain, name string, contract, tra
 		Name: name, TransmitterId: transmitter.Hex(), Config: &relayerv1.ProviderConfig{ExternalJobId: "job", ContractId: contract.Hex()},
 	})
 	must(f.t, err)
-	stop = sync.OnceFunc(func() { must(f.t, provider.(*evm.MedianProvider).Close()) })
+	stop = sync.OnceFunc(func() { must(f.t, provider.(interface{ Close() error }).Close()) })
 	f.t.Cleanup(stop)
 	return provider, stop
 }

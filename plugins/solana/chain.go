@@ -140,7 +140,7 @@ func (c *Chain) LatestHead(ctx context.Context, _ *relayerv1.LatestHeadRequest) 
 		return err
 	})
 	if err != nil {
-		return nil, asUnavailable(err)
+		return nil, service.AsUnavailable(err)
 	}
 	return response, nil
 }
@@ -184,7 +184,7 @@ func (c *Chain) Transact(ctx context.Context, request *relayerv1.TransactRequest
 	if request.GetCheckBalance() {
 		balance, err := q.Account.Balance(ctx)
 		if err != nil {
-			return nil, asUnavailable(err)
+			return nil, service.AsUnavailable(err)
 		}
 		if cost := q.Account.Cost(); balance < cost || balance-cost < lamports {
 			return nil, status.Errorf(codes.FailedPrecondition, "%s holds %d lamports, and the transfer needs %d and up to %d for its fees; send less or fund the account", from, balance, lamports, cost)
@@ -225,7 +225,7 @@ func (c *Chain) Replay(ctx context.Context, request *relayerv1.ReplayRequest) (*
 		return nil, status.Errorf(codes.InvalidArgument, "from_block: %d is above the latest slot, %d", request.GetFromBlock(), head)
 	}
 	if err := c.ledger.fetch(ctx); err != nil {
-		return nil, asUnavailable(err)
+		return nil, service.AsUnavailable(err)
 	}
 	return &relayerv1.ReplayResponse{}, nil
 }

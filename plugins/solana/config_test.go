@@ -95,7 +95,7 @@ func TestCreateRefuses(t *testing.T) {
 	}
 	p, _, err := chain.CreateMedianProvider(ctx, request(key, key, good, 300_000))
 	must(t, err)
-	t.Cleanup(func() { must(t, p.(*solana.MedianProvider).Close()) })
+	t.Cleanup(func() { must(t, p.(interface{ Close() error }).Close()) })
 	d := &devchain{t: t, Feeds: []devfeed{{Digest: strings.Repeat("00", 32)}}, F: -1}
 	for name, change := range map[string]func(*relayerv1.TransmitRequest){
 		"no signature": func(*relayerv1.TransmitRequest) {},

@@ -3,14 +3,18 @@ package solana
 import (
 	"context"
 	"fmt"
+	"math"
 	"sync"
 	"time"
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
+	relayerv1 "github.com/loop-plugins/loop/gen/go/loop/relayer/v1"
+	"github.com/loop-plugins/loop/plugins/solana/account"
 	"github.com/loop-plugins/loop/plugins/solana/ocr2"
 	"github.com/loop-plugins/loop/sdk/go/relayer"
+	"github.com/loop-plugins/loop/sdk/go/relayer/service"
 )
 
 // steady is how long answers from older slots are passed over: nodes are never quite level. After that the chain itself has
@@ -19,14 +23,14 @@ const steady = 10 * time.Second
 
 // contract is one contract for all providers that share it.
 type contract struct {
+	*service.Publisher
 	accounts ocr2.Contract
 	ledger   *ledger
 
-	mu        sync.Mutex
-	providers map[string]struct{}
-	head      part[ocr2.Head]
-	round     part[round]
-	config    *ocr2.State // whose digest was verified
+	mu     sync.Mutex
+	head   part[ocr2.Head]
+	round  part[round]
+	config *ocr2.State // whose digest was verified
 }
 
 // round is the newest answer.
@@ -63,34 +67,11 @@ func (p *part[T]) set(slot uint64, value T, err error) bool {
 	return err == nil
 }
 
-// view is what a contract holds.
-type view struct {
-	ocr2.Head
-	ocr2.Record
-}
-
 // Nudge implements service.Followed. The ledger reads all contracts at once, at its interval.
 func (c *contract) Nudge() {}
 
 // Close implements service.Followed.
 func (c *contract) Close() error { return nil }
-
-// attach tells the hub of the contract's configuration in a provider's name.
-func (c *contract) attach(provider string) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.providers[provider] = struct{}{}
-	if !c.head.read.IsZero() {
-		c.ledger.chain.Hub().Publish(provider, c.head.value.ConfigSlot, c.head.value.ConfigDigest)
-	}
-}
-
-func (c *contract) detach(provider string) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	delete(c.providers, provider)
-	c.ledger.chain.Hub().Remove(provider)
-}
 
 func (c *contract) setHead(slot uint64, head ocr2.Head, err error) {
 	if err == nil && head.Feed != c.accounts.Feed {
@@ -98,11 +79,8 @@ func (c *contract) setHead(slot uint64, head ocr2.Head, err error) {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if !c.head.set(slot, head, err) {
-		return
-	}
-	for provider := range c.providers {
-		c.ledger.chain.Hub().Publish(provider, head.ConfigSlot, head.ConfigDigest)
+	if c.head.set(slot, head, err) {
+		c.Publish(head.ConfigSlot, head.ConfigDigest)
 	}
 }
 
@@ -126,28 +104,53 @@ func (c *contract) confirmRound(slot uint64) {
 	c.round.set(slot, c.round.value, nil)
 }
 
-// latest is what the contract holds, not older than the cache's age limit. The first reading is awaited, as long as ctx allows.
-func (c *contract) latest(ctx context.Context) (view, error) {
+// State implements service.Contract. It asks for the State alone, which is all that a bootstrap job needs.
+func (c *contract) State(ctx context.Context) (service.State, error) {
+	relayer.Await(ctx, c.head.told)
+	c.mu.Lock()
+	part := c.head
+	c.mu.Unlock()
+	head := part.value
+	return service.State{
+		ConfigBlock: head.ConfigSlot, ConfigDigest: head.ConfigDigest, Epoch: head.Epoch, EpochDigest: head.ConfigDigest,
+	}, current(c, part)
+}
+
+// Latest implements service.Contract. The time is that of the observations.
+func (c *contract) Latest(ctx context.Context) (service.Transmission, error) {
 	relayer.Await(ctx, c.head.told, c.round.told)
 	c.mu.Lock()
 	head, latest := c.head, c.round
 	c.mu.Unlock()
 	if err := current(c, head); err != nil {
-		return view{}, err
+		return service.Transmission{}, err
 	}
 	if err := current(c, latest); err != nil {
-		return view{}, err
+		return service.Transmission{}, err
 	}
-	return view{head.value, latest.value.record}, nil
+	return service.Transmission{
+		Round:  service.Round{Digest: head.value.ConfigDigest, Epoch: head.value.Epoch, Round: head.value.Round},
+		Answer: latest.value.record.Answer, Time: latest.value.record.Time,
+	}, nil
 }
 
-// latestHead is the same of the State alone, which is all that a bootstrap job asks for.
-func (c *contract) latestHead(ctx context.Context) (ocr2.Head, error) {
-	relayer.Await(ctx, c.head.told)
-	c.mu.Lock()
-	head := c.head
-	c.mu.Unlock()
-	return head.value, current(c, head)
+// Requested implements service.Contract. Whoever asks for a round leaves no trace in the contract's accounts, so that none is ever
+// known.
+func (c *contract) Requested(ctx context.Context, _ time.Duration) (service.Round, error) {
+	state, err := c.State(ctx)
+	return service.Round{Digest: state.ConfigDigest}, err
+}
+
+// Height implements service.Contract.
+func (c *contract) Height(ctx context.Context) (uint64, error) {
+	pool := c.ledger.chain.Pool()
+	if err := pool.Await(ctx); err != nil {
+		return 0, err
+	}
+	if _, err := pool.Best(); err != nil {
+		return 0, err
+	}
+	return pool.Height(), nil
 }
 
 // current tells why a part is not to be relied on.
@@ -205,4 +208,62 @@ func (c *contract) latestConfig(ctx context.Context, slot uint64) (ocr2.State, e
 	defer c.mu.Unlock()
 	c.config = known
 	return *known, nil
+}
+
+// Config implements service.Contract.
+func (c *contract) Config(ctx context.Context, slot uint64) (*relayerv1.ContractConfig, error) {
+	state, err := c.latestConfig(ctx, slot)
+	if err != nil {
+		return nil, service.AsUnavailable(err)
+	}
+	config, err := state.Config()
+	if err != nil {
+		return nil, service.AsUnavailable(err)
+	}
+	message := &relayerv1.ContractConfig{
+		ConfigDigest: state.ConfigDigest[:], ConfigCount: uint64(config.Count), F: uint32(config.F), OnchainConfig: config.Onchain,
+		OffchainConfigVersion: config.OffchainVersion, OffchainConfig: config.Offchain,
+	}
+	for _, signer := range config.Signers {
+		message.Signers = append(message.Signers, signer[:])
+	}
+	for _, transmitter := range config.Transmitters {
+		message.Transmitters = append(message.Transmitters, transmitter.String())
+	}
+	return message, nil
+}
+
+// DigestPrefix implements service.Contract.
+func (c *contract) DigestPrefix() uint32 { return ocr2.DigestPrefix }
+
+// Digest implements service.Contract.
+func (c *contract) Digest(in *relayerv1.ContractConfig) ([32]byte, error) {
+	switch {
+	case in.GetF() > math.MaxUint8:
+		return [32]byte{}, fmt.Errorf("config.f: the program holds 8 bits, got %d", in.GetF())
+	case in.GetConfigCount() > math.MaxUint32:
+		return [32]byte{}, fmt.Errorf("config.config_count: the program holds 32 bits, got %d", in.GetConfigCount())
+	case len(in.GetSigners()) != len(in.GetTransmitters()) || len(in.GetSigners()) > ocr2.MaxOracles:
+		return [32]byte{}, fmt.Errorf("config: the program holds as many signers as transmitters, and at most %d, got %d and %d", ocr2.MaxOracles, len(in.GetSigners()), len(in.GetTransmitters()))
+	case len(in.GetOffchainConfig()) > ocr2.MaxOffchainConfig:
+		return [32]byte{}, fmt.Errorf("config.offchain_config: the program holds %d bytes, got %d", ocr2.MaxOffchainConfig, len(in.GetOffchainConfig()))
+	}
+	config := ocr2.Config{
+		Count: uint32(in.GetConfigCount()), F: uint8(in.GetF()), Onchain: in.GetOnchainConfig(),
+		OffchainVersion: in.GetOffchainConfigVersion(), Offchain: in.GetOffchainConfig(),
+	}
+	for i, signer := range in.GetSigners() {
+		if len(signer) != ocr2.SignerLength {
+			return [32]byte{}, fmt.Errorf("config.signers[%d]: the program holds %d bytes, got %d", i, ocr2.SignerLength, len(signer))
+		}
+		config.Signers = append(config.Signers, [ocr2.SignerLength]byte(signer))
+	}
+	for i, text := range in.GetTransmitters() {
+		transmitter, err := account.Parse(text)
+		if err != nil {
+			return [32]byte{}, fmt.Errorf("config.transmitters[%d]: %w", i, err)
+		}
+		config.Transmitters = append(config.Transmitters, transmitter)
+	}
+	return config.Digest(c.accounts.Program, c.accounts.State), nil
 }

@@ -294,7 +294,7 @@ func (f *fixture) provider(d *devchain, chain relayerv1loop.Chain, name string, 
 		Config: &relayerv1.ProviderConfig{ExternalJobId: "job", ContractId: d.Feeds[feed].State.String(), RelayConfigJson: d.relayConfig(feed)},
 	})
 	must(f.t, err)
-	stop = sync.OnceFunc(func() { must(f.t, provider.(*solana.MedianProvider).Close()) })
+	stop = sync.OnceFunc(func() { must(f.t, provider.(interface{ Close() error }).Close()) })
 	f.t.Cleanup(stop)
 	return provider, stop
 }

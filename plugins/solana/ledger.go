@@ -12,6 +12,7 @@ import (
 	"github.com/loop-plugins/loop/plugins/solana/endpoint"
 	"github.com/loop-plugins/loop/plugins/solana/ocr2"
 	"github.com/loop-plugins/loop/sdk/go/relayer"
+	"github.com/loop-plugins/loop/sdk/go/relayer/service"
 )
 
 // ledger reads the accounts of all contracts of a chain: all at once again and again, and each when a node pushes it.
@@ -44,7 +45,7 @@ func (l *ledger) served() {
 
 // follow makes a contract of its accounts.
 func (l *ledger) follow(accounts ocr2.Contract) *contract {
-	return &contract{accounts: accounts, ledger: l, providers: map[string]struct{}{}, head: newPart[ocr2.Head](), round: newPart[round]()}
+	return &contract{accounts: accounts, ledger: l, Publisher: service.NewPublisher(l.chain.Hub()), head: newPart[ocr2.Head](), round: newPart[round]()}
 }
 
 // acquire follows a contract once more. release must follow.

@@ -117,7 +117,7 @@ func (c *Chain) Transact(ctx context.Context, request *relayerv1.TransactRequest
 	if request.GetCheckBalance() {
 		balance, err := q.Account.Balance(ctx, c.config.FeeToken)
 		if err != nil {
-			return nil, asUnavailable(err)
+			return nil, service.AsUnavailable(err)
 		}
 		if balance.Cmp(amount) < 0 {
 			return nil, status.Errorf(codes.FailedPrecondition, "%s holds %s FRI, fewer than the %s to transfer; send less or fund the account", from, balance, amount)
@@ -164,7 +164,7 @@ func (c *Chain) Replay(_ context.Context, request *relayerv1.ReplayRequest) (*re
 		return nil, status.Errorf(codes.InvalidArgument, "from_block: %d is above the latest block, %d", request.GetFromBlock(), head)
 	}
 	for _, contract := range c.Contracts() {
-		contract.forget(request.GetFromBlock())
+		contract.Forget(request.GetFromBlock())
 	}
 	return &relayerv1.ReplayResponse{}, nil
 }

@@ -16,6 +16,7 @@ import (
 
 	medianv1 "github.com/loop-plugins/loop/gen/go/loop/median/v1"
 	pluginv1 "github.com/loop-plugins/loop/gen/go/loop/plugin/v1"
+	"github.com/loop-plugins/loop/sdk/go/relayer/service"
 	"github.com/loop-plugins/loop/sdk/go/wire"
 )
 
@@ -43,6 +44,9 @@ func TestSecretsAreNotShown(t *testing.T) {
 	}
 }
 
+// served is the codec as a provider serves it.
+var served = service.CodecServer{Codec: codec{}}
+
 func number(n int64) *pluginv1.BigInt { return wire.BigInt(big.NewInt(n)) }
 
 func observation(value *pluginv1.BigInt, seconds int64, observer uint32) *medianv1.ParsedAttributedObservation {
@@ -54,24 +58,24 @@ func observation(value *pluginv1.BigInt, seconds int64, observer uint32) *median
 func TestReportCodec(t *testing.T) {
 	t.Parallel()
 	limit := new(big.Int).Lsh(big.NewInt(1), 128)
-	report, err := codec{}.BuildReport(t.Context(), &medianv1.BuildReportRequest{Observations: []*medianv1.ParsedAttributedObservation{
+	report, err := served.BuildReport(t.Context(), &medianv1.BuildReportRequest{Observations: []*medianv1.ParsedAttributedObservation{
 		observation(wire.BigInt(new(big.Int).Sub(limit, big.NewInt(1))), 1, 0), observation(number(0), 1<<32-1, 1), observation(number(7), 3, 2),
 	}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	answer, err := codec{}.MedianFromReport(t.Context(), &medianv1.MedianFromReportRequest{Report: report.GetReport()})
+	answer, err := served.MedianFromReport(t.Context(), &medianv1.MedianFromReportRequest{Report: report.GetReport()})
 	if err != nil || wire.Int(answer.GetMedian()).Int64() != 7 {
 		t.Errorf("the median is %v, %v, want 7", answer, err)
 	}
 	if observers := report.GetReport()[32:37]; !bytes.Equal(observers, []byte{1, 1, 2, 0, 0}) {
 		t.Errorf("observers %v, want the marker, then 1, 2 and 0 by their values", observers)
 	}
-	longest, err := codec{}.MaxReportLength(t.Context(), &medianv1.MaxReportLengthRequest{N: 3})
+	longest, err := served.MaxReportLength(t.Context(), &medianv1.MaxReportLengthRequest{N: 3})
 	if err != nil || int(longest.GetMaxReportLength()) != len(report.GetReport()) {
 		t.Errorf("MaxReportLength = %v, %v, the report has %d", longest, err, len(report.GetReport()))
 	}
-	if _, err := (codec{}).MaxReportLength(t.Context(), &medianv1.MaxReportLengthRequest{N: 32}); status.Code(err) != codes.InvalidArgument {
+	if _, err := served.MaxReportLength(t.Context(), &medianv1.MaxReportLengthRequest{N: 32}); status.Code(err) != codes.InvalidArgument {
 		t.Errorf("MaxReportLength of 32: %v", err)
 	}
 	cases := map[string]struct {
@@ -84,12 +88,12 @@ func TestReportCodec(t *testing.T) {
 		"nil altogether": {nil, "observations[0].timestamp: the report holds seconds in 32 bits, got 0"},
 	}
 	for name, c := range cases {
-		_, err := codec{}.BuildReport(context.Background(), &medianv1.BuildReportRequest{Observations: []*medianv1.ParsedAttributedObservation{c.observation}})
+		_, err := served.BuildReport(context.Background(), &medianv1.BuildReportRequest{Observations: []*medianv1.ParsedAttributedObservation{c.observation}})
 		if status.Code(err) != codes.InvalidArgument || status.Convert(err).Message() != c.want {
 			t.Errorf("%s: %v, want %q", name, err, c.want)
 		}
 	}
-	if _, err := (codec{}).MedianFromReport(t.Context(), &medianv1.MedianFromReportRequest{}); status.Code(err) != codes.InvalidArgument {
+	if _, err := served.MedianFromReport(t.Context(), &medianv1.MedianFromReportRequest{}); status.Code(err) != codes.InvalidArgument {
 		t.Errorf("the median of nothing: %v", err)
 	}
 }
@@ -97,11 +101,11 @@ func TestReportCodec(t *testing.T) {
 func TestOnchainConfigCodec(t *testing.T) {
 	t.Parallel()
 	config := &medianv1.OnchainConfig{Min: number(0), Max: number(5)}
-	encoded, err := codec{}.EncodeOnchainConfig(t.Context(), &medianv1.EncodeOnchainConfigRequest{Config: config})
+	encoded, err := served.EncodeOnchainConfig(t.Context(), &medianv1.EncodeOnchainConfigRequest{Config: config})
 	if err != nil || len(encoded.GetEncoded()) != 96 || encoded.GetEncoded()[31] != 1 {
 		t.Fatalf("encode: %v, %v", encoded, err)
 	}
-	decoded, err := codec{}.DecodeOnchainConfig(t.Context(), &medianv1.DecodeOnchainConfigRequest{Encoded: encoded.GetEncoded()})
+	decoded, err := served.DecodeOnchainConfig(t.Context(), &medianv1.DecodeOnchainConfigRequest{Encoded: encoded.GetEncoded()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -111,11 +115,11 @@ func TestOnchainConfigCodec(t *testing.T) {
 	for name, bad := range map[string]*medianv1.OnchainConfig{
 		"reversed": {Min: number(1), Max: number(0)}, "negative": {Min: number(-1), Max: number(0)}, "no min": {Max: number(0)}, "nothing": nil,
 	} {
-		if _, err := (codec{}).EncodeOnchainConfig(t.Context(), &medianv1.EncodeOnchainConfigRequest{Config: bad}); status.Code(err) != codes.InvalidArgument {
+		if _, err := served.EncodeOnchainConfig(t.Context(), &medianv1.EncodeOnchainConfigRequest{Config: bad}); status.Code(err) != codes.InvalidArgument {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	if _, err := (codec{}).DecodeOnchainConfig(t.Context(), &medianv1.DecodeOnchainConfigRequest{Encoded: encoded.GetEncoded()[1:]}); status.Code(err) != codes.InvalidArgument {
+	if _, err := served.DecodeOnchainConfig(t.Context(), &medianv1.DecodeOnchainConfigRequest{Encoded: encoded.GetEncoded()[1:]}); status.Code(err) != codes.InvalidArgument {
 		t.Errorf("95 bytes: %v", err)
 	}
 }

@@ -163,7 +163,7 @@ func (f *fixture) provider(chain relayerv1loop.Chain, name string, contract, acc
 		Config: &relayerv1.ProviderConfig{ExternalJobId: "job", ContractId: contract.String(), RelayConfigJson: []byte(fmt.Sprintf(`{"chainID":%q,"accountAddress":%q}`, fakeChainID, account))},
 	})
 	must(f.t, err)
-	stop = sync.OnceFunc(func() { must(f.t, provider.(*starknet.MedianProvider).Close()) })
+	stop = sync.OnceFunc(func() { must(f.t, provider.(interface{ Close() error }).Close()) })
 	f.t.Cleanup(stop)
 	return provider, stop
 }

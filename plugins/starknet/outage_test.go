@@ -54,7 +54,7 @@ func faultyFeeds(t *testing.T, faults map[string]relayertest.Fault, second bool)
 			Config: &relayerv1.ProviderConfig{ExternalJobId: "job", ContractId: f.feed.String(), RelayConfigJson: []byte(`{"accountAddress":"` + oracle.Account.String() + `"}`)},
 		})
 		must(t, err)
-		t.Cleanup(func() { must(t, f.p.(*starknet.MedianProvider).Close()) })
+		t.Cleanup(func() { must(t, f.p.(interface{ Close() error }).Close()) })
 		_, err = f.p.LatestConfigDetails(t.Context(), nil)
 		must(t, err)
 		all = append(all, f)

@@ -186,7 +186,7 @@ func testProviderFollowsAndTransmits(t *testing.T, version string) {
 	if err != nil || [32]byte(details.GetConfigDigest()) != digest {
 		t.Errorf("the bootstrap job's LatestConfigDetails = %v, %v", details, err)
 	}
-	must(t, bootstrap.(*starknet.ConfigProvider).Close())
+	must(t, bootstrap.(interface{ Close() error }).Close())
 
 	// The chain itself.
 	head, err := chain.LatestHead(ctx, &relayerv1.LatestHeadRequest{})

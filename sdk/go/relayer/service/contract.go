@@ -1,0 +1,280 @@
+package service
+
+import (
+	"context"
+	"fmt"
+	"math/big"
+	"sync"
+	"time"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
+
+	relayerv1 "github.com/loop-plugins/loop/gen/go/loop/relayer/v1"
+	"github.com/loop-plugins/loop/sdk/go/relayer"
+)
+
+// backstep is by how many blocks an answer may be older than the one before and be passed over: load balancers put nodes behind
+// one address that are not quite level. After PolledSettings.Steady of such answers the chain itself has gone back.
+const backstep = 5
+
+// Round is a time of OCR2.
+type Round struct {
+	Digest [32]byte
+	Epoch  uint32
+	Round  uint8
+}
+
+// Transmission is the newest answer that a contract holds.
+type Transmission struct {
+	Round
+	Answer *big.Int
+	Time   time.Time
+}
+
+// State is a contract's configuration and how far it has come under it.
+type State struct {
+	// ConfigBlock is where the configuration was set, and ConfigDigest its digest.
+	ConfigBlock  uint64
+	ConfigDigest [32]byte
+	// Epoch is that of the newest report, under the configuration of EpochDigest.
+	Epoch       uint32
+	EpochDigest [32]byte
+}
+
+// Contract is what providers ask of their contract. The methods with a context answer from a cache, and in a relayer that has
+// just started they wait for the first answer of the chain, as relayer.Await does. Their errors are statuses.
+type Contract interface {
+	// State and Latest are read for each round of each job.
+	State(ctx context.Context) (State, error)
+	Latest(ctx context.Context) (Transmission, error)
+	// Requested is the newest round that somebody asked for on the chain within lookback; zero if there is none.
+	Requested(ctx context.Context, lookback time.Duration) (Round, error)
+	// Height is the newest block, by which the host counts confirmations of a configuration.
+	Height(ctx context.Context) (uint64, error)
+	// Config is the configuration that was set in a block; NOT_FOUND if none was.
+	Config(ctx context.Context, block uint64) (*relayerv1.ContractConfig, error)
+	// Digest computes a configuration's digest as the contract does. Its errors name the field.
+	Digest(config *relayerv1.ContractConfig) ([32]byte, error)
+	// DigestPrefix is the first two bytes of digests.
+	DigestPrefix() uint32
+	// Attach has the hub told of the configuration in a provider's name, until Detach.
+	Attach(provider string)
+	Detach(provider string)
+}
+
+// Publisher tells a hub of a contract's configuration in the names of all providers that share the contract.
+type Publisher struct {
+	hub *relayer.Hub
+
+	mu        sync.Mutex
+	providers map[string]struct{}
+	known     bool
+	block     uint64
+	digest    [32]byte
+}
+
+// NewPublisher makes one that knows of no configuration.
+func NewPublisher(hub *relayer.Hub) *Publisher {
+	return &Publisher{hub: hub, providers: map[string]struct{}{}}
+}
+
+// Attach implements Contract.
+func (p *Publisher) Attach(provider string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.providers[provider] = struct{}{}
+	if p.known {
+		p.hub.Publish(provider, p.block, p.digest)
+	}
+}
+
+// Detach implements Contract.
+func (p *Publisher) Detach(provider string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	delete(p.providers, provider)
+	p.hub.Remove(provider)
+}
+
+// Publish tells of the newest configuration.
+func (p *Publisher) Publish(block uint64, digest [32]byte) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.known, p.block, p.digest = true, block, digest
+	for provider := range p.providers {
+		p.hub.Publish(provider, block, digest)
+	}
+}
+
+// View is what a contract answered at one block.
+type View struct {
+	State
+	Transmission Transmission
+	// Block at which it was read, and its time.
+	Block uint64
+	Time  time.Time
+
+	read time.Time
+}
+
+// PolledSettings is what a Polled contract is made of: C is the client of an endpoint.
+type PolledSettings[C any] struct {
+	// Address as the chain writes it.
+	Address string
+	Pool    *relayer.Pool[C]
+	Hub     *relayer.Hub
+	// Poller says how often the contract is read. Polled sets Subject, Fetch, Fetched and Why.
+	Poller relayer.PollerSettings[View]
+	// Steady is how long answers from blocks that are a little older are passed over.
+	Steady time.Duration
+	// Read reads all of a View at one node. relayer.Answered marks what no other node would answer otherwise.
+	Read func(ctx context.Context, client C) (View, error)
+	// Config reads at one node the configuration that was set in a block; nil if none was.
+	Config func(ctx context.Context, client C, block uint64) (*relayerv1.ContractConfig, error)
+	// Digest is Contract's.
+	Digest func(config *relayerv1.ContractConfig) ([32]byte, error)
+	// DigestPrefix is Contract's.
+	DigestPrefix uint32
+}
+
+// Polled is a contract that is read as a whole again and again. A relayer embeds it, and overrides what its contracts do
+// otherwise: Requested, if somebody can ask for rounds, and Height, if blocks are newer than the view.
+type Polled[C any] struct {
+	*Publisher
+	settings PolledSettings[C]
+	poller   *relayer.Poller[View]
+
+	mu       sync.Mutex
+	latest   *View // that the poller last read
+	config   *relayerv1.ContractConfig
+	configAt uint64
+}
+
+// NewPolled begins to read a contract.
+func NewPolled[C any](settings PolledSettings[C]) *Polled[C] {
+	p := &Polled[C]{Publisher: NewPublisher(settings.Hub), settings: settings}
+	poller := settings.Poller
+	poller.Subject, poller.Fetch, poller.Fetched, poller.Why = "the contract "+settings.Address, p.fetch, p.fetched, settings.Pool.Why
+	p.poller = relayer.NewPoller(poller)
+	return p
+}
+
+// Nudge implements Followed.
+func (p *Polled[C]) Nudge() { p.poller.Nudge() }
+
+// Trigger has the contract read at once, because it has news.
+func (p *Polled[C]) Trigger() { p.poller.Trigger() }
+
+// Close implements Followed.
+func (p *Polled[C]) Close() error { return p.poller.Close() }
+
+// View is what the contract last answered.
+func (p *Polled[C]) View(ctx context.Context) (View, error) { return p.poller.Await(ctx) }
+
+// State implements Contract.
+func (p *Polled[C]) State(ctx context.Context) (State, error) {
+	v, err := p.View(ctx)
+	return v.State, err
+}
+
+// Latest implements Contract.
+func (p *Polled[C]) Latest(ctx context.Context) (Transmission, error) {
+	v, err := p.View(ctx)
+	return v.Transmission, err
+}
+
+// Requested implements Contract, where nobody can ask for rounds.
+func (p *Polled[C]) Requested(context.Context, time.Duration) (Round, error) { return Round{}, nil }
+
+// Height implements Contract.
+func (p *Polled[C]) Height(ctx context.Context) (uint64, error) {
+	v, err := p.View(ctx)
+	return v.Block, err
+}
+
+// DigestPrefix implements Contract.
+func (p *Polled[C]) DigestPrefix() uint32 { return p.settings.DigestPrefix }
+
+// Digest implements Contract.
+func (p *Polled[C]) Digest(config *relayerv1.ContractConfig) ([32]byte, error) {
+	return p.settings.Digest(config)
+}
+
+func (p *Polled[C]) fetched(v View) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.latest = &v
+	p.Publish(v.ConfigBlock, v.ConfigDigest)
+}
+
+// fetch reads the contract at one node.
+func (p *Polled[C]) fetch(ctx context.Context) (v View, err error) {
+	if err := p.settings.Pool.Await(ctx); err != nil {
+		return View{}, err
+	}
+	err = p.settings.Pool.Do(ctx, func(ctx context.Context, client C) (err error) {
+		v, err = p.settings.Read(ctx, client)
+		return err
+	})
+	if err != nil {
+		return View{}, err
+	}
+	v.read = time.Now()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if old := p.latest; old != nil && v.Block < old.Block && old.Block-v.Block <= backstep && time.Since(old.read) < p.settings.Steady {
+		return *old, nil
+	}
+	return v, nil
+}
+
+// Forget makes the next question for a configuration read the chain again, if the one that is kept is of that block or a later
+// one.
+func (p *Polled[C]) Forget(from uint64) {
+	p.mu.Lock()
+	if p.configAt >= from {
+		p.config = nil
+	}
+	p.mu.Unlock()
+	p.Trigger()
+}
+
+// Config implements Contract. A configuration never changes, so the last one is kept.
+func (p *Polled[C]) Config(ctx context.Context, block uint64) (*relayerv1.ContractConfig, error) {
+	p.mu.Lock()
+	config, at := p.config, p.configAt
+	p.mu.Unlock()
+	if config != nil && at == block {
+		return proto.CloneOf(config), nil
+	}
+	err := p.settings.Pool.Do(ctx, func(ctx context.Context, client C) (err error) {
+		if config, err = p.settings.Config(ctx, client, block); err != nil {
+			return err
+		}
+		if config == nil {
+			return relayer.Answered(status.Errorf(codes.NotFound, "the contract %s set no configuration in block %d", p.settings.Address, block))
+		}
+		digest, err := p.Digest(config)
+		if err != nil || digest != [32]byte(config.GetConfigDigest()) {
+			return relayer.Said(fmt.Sprintf("answers with a configuration of block %d whose digest is not that of its content", block))
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, AsUnavailable(err)
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.config, p.configAt = config, block
+	return proto.CloneOf(config), nil
+}
+
+// NarrowF reads a configuration's f, of which contracts hold 8 bits.
+func NarrowF(config *relayerv1.ContractConfig) (uint8, error) {
+	if f := config.GetF(); f > 255 {
+		return 0, fmt.Errorf("config.f: the contract holds 8 bits, got %d", f)
+	}
+	return uint8(config.GetF()), nil
+}

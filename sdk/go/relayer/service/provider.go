@@ -1,0 +1,197 @@
+package service
+
+import (
+	"context"
+	"errors"
+	"math"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	medianv1 "github.com/loop-plugins/loop/gen/go/loop/median/v1"
+	relayerv1 "github.com/loop-plugins/loop/gen/go/loop/relayer/v1"
+	"github.com/loop-plugins/loop/gen/go/loop/relayer/v1/relayerv1loop"
+	reportingv1 "github.com/loop-plugins/loop/gen/go/loop/reporting/v1"
+	"github.com/loop-plugins/loop/sdk/go/relayer"
+	"github.com/loop-plugins/loop/sdk/go/wire"
+)
+
+// ConfigProvider follows one contract's configuration for one job.
+type ConfigProvider struct {
+	relayerv1.UnimplementedContractConfigServiceServer
+
+	name     string
+	contract Contract
+	release  func() error
+}
+
+// NewConfigProvider makes the object of a job by its name. release is called once, when the job lets go of the contract.
+func NewConfigProvider(name string, contract Contract, release func() error) *ConfigProvider {
+	contract.Attach(name)
+	return &ConfigProvider{name: name, contract: contract, release: release}
+}
+
+// Report is what a job transmits.
+type Report struct {
+	Round
+	ExtraHash  [32]byte
+	Report     []byte
+	Signatures [][]byte
+}
+
+// Payload makes of a report what its account can send. Its errors are the plugin's answer, INVALID_ARGUMENT, and begin with the
+// field of the TransmitRequest.
+type Payload func(ctx context.Context, report Report) ([]byte, error)
+
+// MedianProvider is all that a median job asks of its contract.
+type MedianProvider struct {
+	relayerv1.UnimplementedContractTransmitterServiceServer
+	medianv1.UnimplementedMedianContractServiceServer
+	CodecServer
+	*ConfigProvider
+
+	account string // as the contract's configuration has it
+	in      string // the contract's name in the queue
+	queue   *relayer.Queue
+	payload Payload
+}
+
+var (
+	_ relayerv1loop.ConfigProvider = (*ConfigProvider)(nil)
+	_ relayerv1loop.MedianProvider = (*MedianProvider)(nil)
+)
+
+// MedianProvider adds to a provider what a median job needs: the queue of its account, and the codec of the contract's reports.
+// The contract is named as the chain writes it. If there can be no queue, the provider is closed.
+func (c *Chain[C, K, A, F]) MedianProvider(base *ConfigProvider, account, contract string, codec Codec, payload Payload) (*MedianProvider, error) {
+	q, err := c.Queue(account)
+	if err != nil {
+		return nil, errors.Join(err, base.Close())
+	}
+	return &MedianProvider{
+		ConfigProvider: base, CodecServer: CodecServer{Codec: codec}, account: account, in: contract, queue: q.Queue, payload: payload,
+	}, nil
+}
+
+// Close stops following the contract. Reports that were accepted are sent all the same.
+func (p *ConfigProvider) Close() error {
+	p.contract.Detach(p.name)
+	return p.release()
+}
+
+// LatestConfigDetails implements relayerv1.ContractConfigServiceServer.
+func (p *ConfigProvider) LatestConfigDetails(ctx context.Context, _ *relayerv1.LatestConfigDetailsRequest) (*relayerv1.LatestConfigDetailsResponse, error) {
+	ctx, cancel := wire.Deadline(ctx, relayerv1.ContractConfigService_LatestConfigDetails_FullMethodName)
+	defer cancel()
+	state, err := p.contract.State(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return &relayerv1.LatestConfigDetailsResponse{ChangedInBlock: state.ConfigBlock, ConfigDigest: state.ConfigDigest[:]}, nil
+}
+
+// LatestConfig implements relayerv1.ContractConfigServiceServer.
+func (p *ConfigProvider) LatestConfig(ctx context.Context, request *relayerv1.LatestConfigRequest) (*relayerv1.LatestConfigResponse, error) {
+	config, err := p.contract.Config(ctx, request.GetChangedInBlock())
+	if err != nil {
+		return nil, err
+	}
+	return &relayerv1.LatestConfigResponse{Config: config}, nil
+}
+
+// LatestBlockHeight implements relayerv1.ContractConfigServiceServer.
+func (p *ConfigProvider) LatestBlockHeight(ctx context.Context, _ *relayerv1.LatestBlockHeightRequest) (*relayerv1.LatestBlockHeightResponse, error) {
+	ctx, cancel := wire.Deadline(ctx, relayerv1.ContractConfigService_LatestBlockHeight_FullMethodName)
+	defer cancel()
+	height, err := p.contract.Height(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return &relayerv1.LatestBlockHeightResponse{BlockHeight: height}, nil
+}
+
+// ConfigDigest implements relayerv1.ContractConfigServiceServer.
+func (p *ConfigProvider) ConfigDigest(_ context.Context, request *relayerv1.ConfigDigestRequest) (*relayerv1.ConfigDigestResponse, error) {
+	digest, err := p.contract.Digest(request.GetConfig())
+	if err != nil {
+		return nil, status.Error(codes.InvalidArgument, err.Error())
+	}
+	return &relayerv1.ConfigDigestResponse{ConfigDigest: digest[:]}, nil
+}
+
+// ConfigDigestPrefix implements relayerv1.ContractConfigServiceServer.
+func (p *ConfigProvider) ConfigDigestPrefix(context.Context, *relayerv1.ConfigDigestPrefixRequest) (*relayerv1.ConfigDigestPrefixResponse, error) {
+	return &relayerv1.ConfigDigestPrefixResponse{Prefix: p.contract.DigestPrefix()}, nil
+}
+
+// Transmit implements relayerv1.ContractTransmitterServiceServer.
+func (p *MedianProvider) Transmit(ctx context.Context, request *relayerv1.TransmitRequest) (*relayerv1.TransmitResponse, error) {
+	timestamp, extra := request.GetReportContext().GetTimestamp(), request.GetReportContext().GetExtraHash()
+	if len(timestamp.GetConfigDigest()) != 32 || len(extra) != 32 || timestamp.GetRound() > math.MaxUint8 {
+		return nil, status.Error(codes.InvalidArgument, "report_context: the digest and the extra hash must have 32 bytes, and the round 8 bits")
+	}
+	report := Report{
+		Round:     Round{Digest: [32]byte(timestamp.GetConfigDigest()), Epoch: timestamp.GetEpoch(), Round: uint8(timestamp.GetRound())},
+		ExtraHash: [32]byte(extra), Report: request.GetReport(), Signatures: make([][]byte, len(request.GetSignatures())),
+	}
+	for i, signature := range request.GetSignatures() {
+		report.Signatures[i] = signature.GetSignature()
+	}
+	payload, err := p.payload(ctx, report)
+	if err != nil {
+		return nil, status.Error(codes.InvalidArgument, err.Error())
+	}
+	err = p.queue.Add(ctx, relayer.Item{
+		Contract: p.in, Digest: report.Digest, Epoch: report.Epoch, Round: report.Round.Round, Payload: payload,
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &relayerv1.TransmitResponse{}, nil
+}
+
+// LatestConfigDigestAndEpoch implements relayerv1.ContractTransmitterServiceServer.
+func (p *MedianProvider) LatestConfigDigestAndEpoch(ctx context.Context, _ *relayerv1.LatestConfigDigestAndEpochRequest) (*relayerv1.LatestConfigDigestAndEpochResponse, error) {
+	ctx, cancel := wire.Deadline(ctx, relayerv1.ContractTransmitterService_LatestConfigDigestAndEpoch_FullMethodName)
+	defer cancel()
+	state, err := p.contract.State(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return &relayerv1.LatestConfigDigestAndEpochResponse{ConfigDigest: state.EpochDigest[:], Epoch: state.Epoch}, nil
+}
+
+// FromAccount implements relayerv1.ContractTransmitterServiceServer.
+func (p *MedianProvider) FromAccount(context.Context, *relayerv1.FromAccountRequest) (*relayerv1.FromAccountResponse, error) {
+	return &relayerv1.FromAccountResponse{Account: p.account}, nil
+}
+
+// LatestTransmissionDetails implements medianv1.MedianContractServiceServer.
+func (p *MedianProvider) LatestTransmissionDetails(ctx context.Context, _ *medianv1.LatestTransmissionDetailsRequest) (*medianv1.LatestTransmissionDetailsResponse, error) {
+	ctx, cancel := wire.Deadline(ctx, medianv1.MedianContractService_LatestTransmissionDetails_FullMethodName)
+	defer cancel()
+	latest, err := p.contract.Latest(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return &medianv1.LatestTransmissionDetailsResponse{
+		Timestamp: latest.message(), LatestAnswer: wire.BigInt(latest.Answer), LatestTimestamp: timestamppb.New(latest.Time),
+	}, nil
+}
+
+// LatestRoundRequested implements medianv1.MedianContractServiceServer.
+func (p *MedianProvider) LatestRoundRequested(ctx context.Context, request *medianv1.LatestRoundRequestedRequest) (*medianv1.LatestRoundRequestedResponse, error) {
+	ctx, cancel := wire.Deadline(ctx, medianv1.MedianContractService_LatestRoundRequested_FullMethodName)
+	defer cancel()
+	round, err := p.contract.Requested(ctx, request.GetLookback().AsDuration())
+	if err != nil {
+		return nil, err
+	}
+	return &medianv1.LatestRoundRequestedResponse{Timestamp: round.message()}, nil
+}
+
+// message is the round as the contract has it.
+func (r Round) message() *reportingv1.ReportTimestamp {
+	return &reportingv1.ReportTimestamp{ConfigDigest: r.Digest[:], Epoch: r.Epoch, Round: uint32(r.Round)}
+}
