@@ -13,7 +13,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -38,11 +37,7 @@ import (
 	"github.com/smartcontractkit/libocr/offchainreporting2plus/chains/evmutil"
 	ocrtypes "github.com/smartcontractkit/libocr/offchainreporting2plus/types"
 	"go.uber.org/goleak"
-	"google.golang.org/grpc"
-	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/status"
 
-	hostservicev1 "github.com/loop-plugins/loop/gen/go/loop/hostservice/v1"
 	relayerv1 "github.com/loop-plugins/loop/gen/go/loop/relayer/v1"
 	"github.com/loop-plugins/loop/gen/go/loop/relayer/v1/relayerv1loop"
 	reportingv1 "github.com/loop-plugins/loop/gen/go/loop/reporting/v1"
@@ -362,75 +357,34 @@ func (f *feed) report(digest ocrtypes.ConfigDigest, epoch uint32, round uint8, a
 	return request
 }
 
-// keystore is a fake of the host's: it signs with keys of the test.
-type keystore map[string]*ecdsa.PrivateKey
-
-func newKeystore(keys ...*ecdsa.PrivateKey) keystore {
-	k := keystore{}
-	for _, key := range keys {
-		k[crypto.PubkeyToAddress(key.PublicKey).Hex()] = key
-	}
-	return k
-}
-
-func (k keystore) ListAccounts(context.Context, *hostservicev1.ListAccountsRequest, ...grpc.CallOption) (*hostservicev1.ListAccountsResponse, error) {
-	r := &hostservicev1.ListAccountsResponse{}
-	for account := range k {
-		r.Accounts = append(r.Accounts, account)
-	}
-	slices.Sort(r.Accounts)
-	return r, nil
-}
-
-func (k keystore) Sign(_ context.Context, in *hostservicev1.SignRequest, _ ...grpc.CallOption) (*hostservicev1.SignResponse, error) {
-	key := k[in.GetAccount()]
-	if key == nil {
-		return nil, status.Errorf(codes.NotFound, "account %s is not lent", in.GetAccount())
-	}
-	signature, err := crypto.Sign(in.GetData(), key)
-	if err != nil {
-		return nil, status.Error(codes.InvalidArgument, err.Error())
-	}
-	return &hostservicev1.SignResponse{Signature: signature}, nil
-}
-
 // fixture is a relayer with what a host would lend it.
-type fixture struct {
-	t       *testing.T
-	relayer *evm.Relayer
-	loans   relayerv1loop.CreateChainLoans
-	metrics *prometheus.Registry
-}
+type fixture struct{ *relayertest.Fixture }
 
 func newFixture(t *testing.T, keys ...*ecdsa.PrivateKey) *fixture {
-	registry := prometheus.NewPedanticRegistry()
-	return &fixture{
-		t: t, metrics: registry,
-		relayer: evm.New(evm.Settings{Logger: slog.New(slog.NewTextHandler(testWriter{t}, nil)), Registerer: registry}),
-		loans:   relayerv1loop.CreateChainLoans{Keystore: newKeystore(keys...), Store: &relayertest.Store{}},
+	k := relayertest.Keystore{}
+	for _, key := range keys {
+		k[address(key).Hex()] = func(data []byte) ([]byte, error) { return crypto.Sign(data, key) }
 	}
+	return &fixture{relayertest.NewFixture(t, k, func(l *slog.Logger, r prometheus.Registerer) relayerv1loop.RelayerService {
+		return evm.New(evm.Settings{Logger: l, Registerer: r})
+	})}
 }
 
 // chain makes a chain; the test's end closes it, unless stop did.
 func (f *fixture) chain(config string) (chain relayerv1loop.Chain, stop func()) {
-	f.t.Helper()
-	chain, _, err := f.relayer.CreateChain(f.t.Context(), &relayerv1.CreateChainRequest{Name: "chain", ChainId: fmt.Sprint(devChainID), ConfigToml: []byte(config)}, f.loans)
-	must(f.t, err)
-	stop = sync.OnceFunc(func() { must(f.t, chain.(*evm.Chain).Close()) })
-	f.t.Cleanup(stop)
-	return chain, stop
+	return f.Chain(fmt.Sprint(devChainID), config)
 }
 
 // provider makes a median provider; the test's end closes it before the chain, unless stop did.
 func (f *fixture) provider(chain relayerv1loop.Chain, name string, contract, transmitter common.Address) (provider relayerv1loop.MedianProvider, stop func()) {
-	f.t.Helper()
-	provider, _, err := chain.CreateMedianProvider(f.t.Context(), &relayerv1.CreateMedianProviderRequest{
+	return f.Provider(chain, job(name, contract, transmitter))
+}
+
+// job is how a median job asks for its provider.
+func job(name string, contract, transmitter common.Address) *relayerv1.CreateMedianProviderRequest {
+	return &relayerv1.CreateMedianProviderRequest{
 		Name: name, TransmitterId: transmitter.Hex(), Config: &relayerv1.ProviderConfig{ExternalJobId: "job", ContractId: contract.Hex()},
-	})
-	must(f.t, err)
-	stop = sync.OnceFunc(func() { must(f.t, provider.(interface{ Close() error }).Close()) })
-	f.t.Cleanup(stop)
-	return provider, stop
+	}
 }
 
 const quick = `
@@ -458,50 +412,4 @@ func newKey(t *testing.T) *ecdsa.PrivateKey {
 
 func address(key *ecdsa.PrivateKey) common.Address { return crypto.PubkeyToAddress(key.PublicKey) }
 
-func must(t *testing.T, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
-}
-
-func eventually(t *testing.T, what string, holds func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(time.Minute); !holds(); {
-		if time.Now().After(deadline) {
-			t.Fatalf("within a minute not so: %s", what)
-		}
-		time.Sleep(5 * time.Millisecond)
-	}
-}
-
-// journal keeps a relayer's log.
-type journal struct {
-	mu   sync.Mutex
-	text strings.Builder
-}
-
-func (j *journal) Write(line []byte) (int, error) {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	return j.text.Write(line)
-}
-
-func (j *journal) String() string {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	return j.text.String()
-}
-
-// testWriter shows a relayer's log with a failed test.
-type testWriter struct{ t *testing.T }
-
-func (w testWriter) Write(line []byte) (int, error) {
-	if w.t.Context().Err() == nil { // logging after a test's end panics
-		w.t.Logf("%s", line)
-	}
-	return len(line), nil
-}
-
-// keys are those that the store holds.
-func (f *fixture) keys() []string { return f.loans.Store.(*relayertest.Store).Keys() }
+var must, eventually = relayertest.Must, relayertest.Eventually

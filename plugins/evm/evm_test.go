@@ -3,7 +3,6 @@ package evm_test
 import (
 	"context"
 	"fmt"
-	"log/slog"
 	"math/big"
 	"slices"
 	"strings"
@@ -14,9 +13,7 @@ import (
 	"github.com/ethereum/go-ethereum/accounts/abi/bind"
 	"github.com/ethereum/go-ethereum/core/types"
 	"github.com/google/go-cmp/cmp"
-	"github.com/prometheus/client_golang/prometheus"
 	ocrtypes "github.com/smartcontractkit/libocr/offchainreporting2plus/types"
-	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/testing/protocmp"
@@ -31,24 +28,6 @@ import (
 	"github.com/loop-plugins/loop/sdk/go/wire"
 )
 
-// stream takes what WatchContractConfigs sends.
-type stream struct {
-	grpc.ServerStream
-	ctx      context.Context
-	messages chan *relayerv1.WatchContractConfigsResponse
-}
-
-func (s stream) Context() context.Context { return s.ctx }
-
-func (s stream) Send(m *relayerv1.WatchContractConfigsResponse) error {
-	select {
-	case s.messages <- m:
-		return nil
-	case <-s.ctx.Done():
-		return s.ctx.Err()
-	}
-}
-
 func TestProviderFollowsAndTransmits(t *testing.T) {
 	t.Parallel()
 	o := newOracles(t)
@@ -57,10 +36,7 @@ func TestProviderFollowsAndTransmits(t *testing.T) {
 	f := newFeed(d, o)
 	x := newFixture(t, o.transmitters[0])
 	ctx := t.Context()
-	watching, unwatch := context.WithCancel(ctx)
-	configs := stream{ctx: watching, messages: make(chan *relayerv1.WatchContractConfigsResponse)}
-	watched := make(chan error, 1)
-	go func() { watched <- x.relayer.WatchContractConfigs(&relayerv1.WatchContractConfigsRequest{}, configs) }()
+	configs, unwatch := x.Watch()
 
 	// Polling would take hours: what is seen was pushed.
 	pushed := strings.Replace(settings("", [2]string{strings.Replace(d.url, "http", "ws", 1), d.url}), "50ms", "9h", 1)
@@ -77,7 +53,7 @@ func TestProviderFollowsAndTransmits(t *testing.T) {
 		t.Helper()
 		got := map[string]*relayerv1.WatchContractConfigsResponse{}
 		for range want {
-			m := <-configs.messages
+			m := <-configs
 			got[m.GetProvider()] = m
 		}
 		if diff := cmp.Diff(want, got, protocmp.Transform()); diff != "" {
@@ -94,9 +70,6 @@ func TestProviderFollowsAndTransmits(t *testing.T) {
 	}
 	receive() // the log is pushed: nothing else is mined
 	unwatch()
-	if err := <-watched; status.Code(err) != codes.Canceled {
-		t.Errorf("the watch ended with %v", err)
-	}
 
 	got, err := second.LatestConfigDetails(ctx, &relayerv1.LatestConfigDetailsRequest{})
 	must(t, err)
@@ -205,8 +178,8 @@ func TestProviderFollowsAndTransmits(t *testing.T) {
 	if _, err := evm.ParseConfig([]byte(strings.ReplaceAll(strings.ReplaceAll(state.GetConfigToml(), "WSURL = '[redacted]'", "WSURL = 'ws://a'"), "'[redacted]'", "'http://a'"))); err != nil {
 		t.Errorf("the status's TOML is no configuration: %v", err)
 	}
-	d.mineUntil("the store is empty once all is final", func() bool { return len(x.keys()) == 0 })
-	families, err := x.metrics.Gather()
+	d.mineUntil("the store is empty once all is final", func() bool { return len(x.Keys()) == 0 })
+	families, err := x.Metrics.Gather()
 	must(t, err)
 	if len(families) != 5 {
 		t.Errorf("%d families of metrics, want 5", len(families))
@@ -237,7 +210,7 @@ func TestRestartBetweenAcceptAndSend(t *testing.T) {
 		t.Errorf("LatestHead without a chain: %v", err)
 	}
 	stop()
-	if n := len(x.keys()); n != 6 {
+	if n := len(x.Keys()); n != 6 {
 		t.Fatalf("the store holds %d entries, want 6 reports", n)
 	}
 
@@ -248,7 +221,7 @@ func TestRestartBetweenAcceptAndSend(t *testing.T) {
 		b, _, _ := second.latest()
 		return a == 3 && b == 3
 	})
-	d.mineUntil("the store is empty", func() bool { return len(x.keys()) == 0 })
+	d.mineUntil("the store is empty", func() bool { return len(x.Keys()) == 0 })
 	if n := d.nonce(me); n != 2 {
 		t.Errorf("%d transactions, want one for each contract: older reports were stale", n)
 	}
@@ -286,11 +259,11 @@ func TestFeedsShareAnAccount(t *testing.T) {
 			return !slices.ContainsFunc(feeds, func(f *feed) bool { e, _, _ := f.latest(); return e != epoch })
 		})
 	}
-	d.mineUntil("the store is empty", func() bool { return len(x.keys()) == 0 })
+	d.mineUntil("the store is empty", func() bool { return len(x.Keys()) == 0 })
 	if n := d.nonce(me); n != epochs*uint64(len(feeds)) {
 		t.Errorf("%d transactions for %d reports", n, epochs*len(feeds))
 	}
-	families, err := x.metrics.Gather()
+	families, err := x.Metrics.Gather()
 	must(t, err)
 	for _, family := range families {
 		for _, metric := range family.GetMetric() {
@@ -321,12 +294,12 @@ func TestFeeIsRaised(t *testing.T) {
 	eventually(t, "the chain is reached", func() bool { _, err := poor.LatestHead(ctx, nil); return err == nil })
 	_, err := p.Transmit(ctx, f.report(digest, 1, 1, 7))
 	must(t, err)
-	eventually(t, "it took a nonce", func() bool { return len(x.keys()) == 2 })
+	eventually(t, "it took a nonce", func() bool { return len(x.Keys()) == 2 })
 	release()
 	stop()
 	x.chain(settings("FeeBumpThreshold = 1\n", [2]string{"", d.url}))
 	d.mineUntil("a dearer attempt is in the contract", func() bool { _, _, answer := f.latest(); return answer == 7 })
-	d.mineUntil("the store is empty", func() bool { return len(x.keys()) == 0 })
+	d.mineUntil("the store is empty", func() bool { return len(x.Keys()) == 0 })
 	if n := d.nonce(me); n != 1 {
 		t.Errorf("nonce %d, want 1: a replacement has the same", n)
 	}
@@ -346,7 +319,7 @@ func TestStaleReportIsReplacedByFiller(t *testing.T) {
 	eventually(t, "the chain is reached", func() bool { _, err := poor.LatestHead(ctx, nil); return err == nil })
 	_, err := p.Transmit(ctx, f.report(digest, 1, 1, 7))
 	must(t, err)
-	eventually(t, "it took a nonce", func() bool { return len(x.keys()) == 2 })
+	eventually(t, "it took a nonce", func() bool { return len(x.Keys()) == 2 })
 	release()
 	stop()
 
@@ -358,7 +331,7 @@ func TestStaleReportIsReplacedByFiller(t *testing.T) {
 	must(t, err)
 	d.mineUntil("the other oracle's report is in the contract", func() bool { _, _, answer := f.latest(); return answer == 8 })
 	x.chain(settings("FeeBumpThreshold = 1\n", [2]string{"", d.url}))
-	d.mineUntil("all is settled", func() bool { return d.nonce(me) == 1 && len(x.keys()) == 0 })
+	d.mineUntil("all is settled", func() bool { return d.nonce(me) == 1 && len(x.Keys()) == 0 })
 	for _, tx := range d.transactionsOf(me) {
 		if *tx.To() != me || len(tx.Data()) != 0 {
 			t.Error("the stale report was mined, want a filler")
@@ -376,22 +349,10 @@ func TestWithoutFunds(t *testing.T) {
 	f := newFeed(d, o)
 	digest := f.configure("a")
 	x := newFixture(t, o.transmitters[0])
-	log := &journal{}
-	x.metrics = prometheus.NewPedanticRegistry()
-	x.relayer = evm.New(evm.Settings{Logger: slog.New(slog.NewTextHandler(log, nil)), Registerer: x.metrics})
 	server := relayertest.NewServer(t, d.url)
 	chain, _ := x.chain(settings("FeeBumpThreshold = 1\n", [2]string{"", server.HTTPURL}))
 	p, _ := x.provider(chain, "p", f.address, me)
-	unfunded := func() (value float64) {
-		families, err := x.metrics.Gather()
-		must(t, err)
-		for _, family := range families {
-			if family.GetName() == "loop_evm_account_unfunded" {
-				value = family.GetMetric()[0].GetGauge().GetValue()
-			}
-		}
-		return value
-	}
+	unfunded := func() float64 { return x.Gathered("loop_evm_account_unfunded", "")[""] }
 	troubles := func() []string {
 		state, err := chain.ChainStatus(t.Context(), &relayerv1.ChainStatusRequest{})
 		must(t, err)
@@ -408,7 +369,7 @@ func TestWithoutFunds(t *testing.T) {
 	d.mineUntil("it was sent again", func() bool { return server.Requests("eth_sendRawTransaction") > 1 })
 	d.fund(me, big.NewInt(1e18))
 	d.mineUntil("the report is in the contract", func() bool { _, _, answer := f.latest(); return answer == 7 })
-	d.mineUntil("the store is empty", func() bool { return len(x.keys()) == 0 })
+	d.mineUntil("the store is empty", func() bool { return len(x.Keys()) == 0 })
 	if unfunded() != 0 || len(troubles()) != 0 {
 		t.Errorf("once funded, unfunded is %v and the chain's status says %q", unfunded(), troubles())
 	}
@@ -416,8 +377,8 @@ func TestWithoutFunds(t *testing.T) {
 		t.Errorf("%d transactions, want one at the first price of 100 gwei: %v", len(txs), txs)
 	}
 	for _, once := range []string{"cannot pay for its transactions, which wait", "can pay for its transactions again"} {
-		if n := strings.Count(log.String(), once); n != 1 {
-			t.Errorf("%d lines say %q:\n%s", n, once, log)
+		if n := x.Log.Count(once); n != 1 {
+			t.Errorf("%d lines say %q:\n%s", n, once, x.Log)
 		}
 	}
 }
@@ -497,7 +458,7 @@ func TestTransact(t *testing.T) {
 	}
 	d.mineUntil("the coins arrived and the store is empty", func() bool {
 		balance, err := d.client().BalanceAt(ctx, to, nil)
-		return err == nil && balance.Int64() == 5 && len(x.keys()) == 0
+		return err == nil && balance.Int64() == 5 && len(x.Keys()) == 0
 	})
 	if n := d.nonce(me); n != 1 {
 		t.Errorf("nonce %d after one transfer", n)

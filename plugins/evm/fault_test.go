@@ -87,7 +87,7 @@ func TestTransmitsWhileANodeFails(t *testing.T) {
 			})
 			_, err = p.Transmit(ctx, f.report(digest, 2, 1, 43))
 			must(t, err)
-			d.mineUntil("all is settled", func() bool { _, _, answer := f.latest(); return answer == 43 && len(x.keys()) == 0 })
+			d.mineUntil("all is settled", func() bool { _, _, answer := f.latest(); return answer == 43 && len(x.Keys()) == 0 })
 			if n := d.nonce(me); n != 2 {
 				t.Errorf("%d transactions for two reports", n)
 			}
@@ -192,11 +192,11 @@ func TestCreateRefuses(t *testing.T) {
 		}
 		must(t, p.(interface{ Close() error }).Close())
 	}
-	_, _, err := x.relayer.CreateChain(ctx, &relayerv1.CreateChainRequest{ChainId: "1337", ConfigToml: []byte("ChainID = '1337'\nNodes = [{Name = 'a', HTTPURL = 'geheim'}]")}, x.loans)
+	_, _, err := x.Relayer.CreateChain(ctx, &relayerv1.CreateChainRequest{ChainId: "1337", ConfigToml: []byte("ChainID = '1337'\nNodes = [{Name = 'a', HTTPURL = 'geheim'}]")}, x.Loans)
 	if status.Code(err) != codes.InvalidArgument || strings.Contains(err.Error(), "geheim") {
 		t.Errorf("a bad address: %v", err)
 	}
-	if _, _, err := x.relayer.CreateChain(ctx, &relayerv1.CreateChainRequest{ChainId: "1", ConfigToml: []byte(settings("", [2]string{"", "http://h"}))}, x.loans); status.Code(err) != codes.InvalidArgument {
+	if _, _, err := x.Relayer.CreateChain(ctx, &relayerv1.CreateChainRequest{ChainId: "1", ConfigToml: []byte(settings("", [2]string{"", "http://h"}))}, x.Loans); status.Code(err) != codes.InvalidArgument {
 		t.Errorf("another chain's section: %v", err)
 	}
 

@@ -129,7 +129,7 @@ func settled(t *testing.T, d *devchain, all []*faulty, reports uint64) {
 	t.Helper()
 	d.mineUntil("every store is empty", func() bool {
 		for _, f := range all {
-			if len(f.x.keys()) > 0 {
+			if len(f.x.Keys()) > 0 {
 				return false
 			}
 		}

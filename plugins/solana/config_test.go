@@ -90,7 +90,7 @@ func TestCreateRefuses(t *testing.T) {
 			t.Errorf("%s: %v, want %s", name, err, c.want)
 		}
 	}
-	if _, _, err := x.relayer.CreateChain(ctx, &relayerv1.CreateChainRequest{ChainId: "mainnet", ConfigToml: []byte(settings("", devnode{RPC: "http://h"}))}, x.loans); status.Code(err) != codes.InvalidArgument {
+	if _, _, err := x.Relayer.CreateChain(ctx, &relayerv1.CreateChainRequest{ChainId: "mainnet", ConfigToml: []byte(settings("", devnode{RPC: "http://h"}))}, x.Loans); status.Code(err) != codes.InvalidArgument {
 		t.Errorf("another chain's section: %v", err)
 	}
 	p, _, err := chain.CreateMedianProvider(ctx, request(key, key, good, 300_000))

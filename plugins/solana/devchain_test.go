@@ -15,9 +15,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
-	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -27,14 +24,10 @@ import (
 	"github.com/gagliardetto/solana-go/rpc"
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/goleak"
-	"google.golang.org/grpc"
-	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"crypto/sha256"
 
-	hostservicev1 "github.com/loop-plugins/loop/gen/go/loop/hostservice/v1"
 	medianv1 "github.com/loop-plugins/loop/gen/go/loop/median/v1"
 	relayerv1 "github.com/loop-plugins/loop/gen/go/loop/relayer/v1"
 	"github.com/loop-plugins/loop/gen/go/loop/relayer/v1/relayerv1loop"
@@ -231,55 +224,22 @@ func (d *devchain) report(feed int, epoch uint32, round uint8, answer int64) *re
 	return request
 }
 
-// keystore is a fake of the host's: it signs with keys of the test.
-type keystore map[string]sol.PrivateKey
-
-func (k keystore) ListAccounts(context.Context, *hostservicev1.ListAccountsRequest, ...grpc.CallOption) (*hostservicev1.ListAccountsResponse, error) {
-	r := &hostservicev1.ListAccountsResponse{}
-	for account := range k {
-		r.Accounts = append(r.Accounts, account)
-	}
-	slices.Sort(r.Accounts)
-	return r, nil
-}
-
-func (k keystore) Sign(_ context.Context, in *hostservicev1.SignRequest, _ ...grpc.CallOption) (*hostservicev1.SignResponse, error) {
-	key, ok := k[in.GetAccount()]
-	if !ok {
-		return nil, status.Errorf(codes.NotFound, "account %s is not lent", in.GetAccount())
-	}
-	return &hostservicev1.SignResponse{Signature: ed25519.Sign(ed25519.PrivateKey(key), in.GetData())}, nil
-}
-
 // fixture is a relayer with what a host would lend it.
-type fixture struct {
-	t       *testing.T
-	relayer *solana.Relayer
-	loans   relayerv1loop.CreateChainLoans
-	metrics *prometheus.Registry
-}
+type fixture struct{ *relayertest.Fixture }
 
 func newFixture(t *testing.T, keys ...sol.PrivateKey) *fixture {
-	registry := prometheus.NewPedanticRegistry()
-	k := keystore{}
+	k := relayertest.Keystore{}
 	for _, key := range keys {
-		k[key.PublicKey().String()] = key
+		k[key.PublicKey().String()] = func(data []byte) ([]byte, error) { return ed25519.Sign(ed25519.PrivateKey(key), data), nil }
 	}
-	return &fixture{
-		t: t, metrics: registry,
-		relayer: solana.New(solana.Settings{Logger: slog.New(slog.NewTextHandler(testWriter{t}, nil)), Registerer: registry}),
-		loans:   relayerv1loop.CreateChainLoans{Keystore: k, Store: &relayertest.Store{}},
-	}
+	return &fixture{relayertest.NewFixture(t, k, func(l *slog.Logger, r prometheus.Registerer) relayerv1loop.RelayerService {
+		return solana.New(solana.Settings{Logger: l, Registerer: r})
+	})}
 }
 
 // chain makes a chain; the test's end closes it, unless stop did.
 func (f *fixture) chain(config string) (chain relayerv1loop.Chain, stop func()) {
-	f.t.Helper()
-	chain, _, err := f.relayer.CreateChain(f.t.Context(), &relayerv1.CreateChainRequest{Name: "chain", ChainId: "localnet", ConfigToml: []byte(config)}, f.loans)
-	must(f.t, err)
-	stop = sync.OnceFunc(func() { must(f.t, chain.(*solana.Chain).Close()) })
-	f.t.Cleanup(stop)
-	return chain, stop
+	return f.Chain("localnet", config)
 }
 
 func (d *devchain) relayConfig(feed int) []byte {
@@ -288,36 +248,20 @@ func (d *devchain) relayConfig(feed int) []byte {
 
 // provider makes a median provider; the test's end closes it before the chain, unless stop did.
 func (f *fixture) provider(d *devchain, chain relayerv1loop.Chain, name string, feed int, transmitter sol.PublicKey) (provider relayerv1loop.MedianProvider, stop func()) {
-	f.t.Helper()
-	provider, _, err := chain.CreateMedianProvider(f.t.Context(), &relayerv1.CreateMedianProviderRequest{
-		Name: name, TransmitterId: transmitter.String(),
-		Config: &relayerv1.ProviderConfig{ExternalJobId: "job", ContractId: d.Feeds[feed].State.String(), RelayConfigJson: d.relayConfig(feed)},
-	})
-	must(f.t, err)
-	stop = sync.OnceFunc(func() { must(f.t, provider.(interface{ Close() error }).Close()) })
-	f.t.Cleanup(stop)
-	return provider, stop
+	return f.Provider(chain, d.job(name, feed, transmitter))
 }
 
-// keys are those that the store holds.
-func (f *fixture) keys() []string { return f.loans.Store.(*relayertest.Store).Keys() }
+// job is how a median job asks for its provider.
+func (d *devchain) job(name string, feed int, transmitter sol.PublicKey) *relayerv1.CreateMedianProviderRequest {
+	return &relayerv1.CreateMedianProviderRequest{
+		Name: name, TransmitterId: transmitter.String(),
+		Config: &relayerv1.ProviderConfig{ExternalJobId: "job", ContractId: d.Feeds[feed].State.String(), RelayConfigJson: d.relayConfig(feed)},
+	}
+}
 
 // endings counts the transmissions that ended, by how.
-func (f *fixture) endings() map[string]int {
-	f.t.Helper()
-	families, err := f.metrics.Gather()
-	must(f.t, err)
-	counts := map[string]int{}
-	for _, family := range families {
-		for _, metric := range family.GetMetric() {
-			for _, label := range metric.GetLabel() {
-				if family.GetName() == "loop_solana_transmissions_total" && label.GetName() == "ending" {
-					counts[label.GetValue()] = int(metric.GetCounter().GetValue())
-				}
-			}
-		}
-	}
-	return counts
+func (f *fixture) endings() map[string]float64 {
+	return f.Gathered("loop_solana_transmissions_total", "ending")
 }
 
 const quick = `
@@ -351,29 +295,4 @@ func observationTime(epoch uint32) *timestamppb.Timestamp {
 	return timestamppb.New(time.Unix(1_700_000_000+int64(epoch), 0))
 }
 
-func must(t *testing.T, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
-}
-
-func eventually(t *testing.T, what string, holds func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(time.Minute); !holds(); {
-		if time.Now().After(deadline) {
-			t.Fatalf("within a minute not so: %s", what)
-		}
-		time.Sleep(20 * time.Millisecond)
-	}
-}
-
-// testWriter shows a relayer's log with a failed test.
-type testWriter struct{ t *testing.T }
-
-func (w testWriter) Write(line []byte) (int, error) {
-	if w.t.Context().Err() == nil { // logging after a test's end panics
-		w.t.Log(strings.TrimSpace(string(line)))
-	}
-	return len(line), nil
-}
+var must, eventually = relayertest.Must, relayertest.Eventually

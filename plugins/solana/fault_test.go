@@ -109,7 +109,7 @@ func TestAnotherNodeTakesOver(t *testing.T) {
 			})
 			_, err = p.Transmit(ctx, d.report(mine, 2, 1, 43))
 			must(t, err)
-			eventually(t, "all is settled", func() bool { e, v, _ := d.latest(mine); return e == 2 && v == 43 && len(x.keys()) == 0 })
+			eventually(t, "all is settled", func() bool { e, v, _ := d.latest(mine); return e == 2 && v == 43 && len(x.Keys()) == 0 })
 			if diff := x.endings(); diff["transmitted"] != 2 || len(diff) != 1 {
 				t.Errorf("endings %v, want two transmitted", diff)
 			}
@@ -139,7 +139,7 @@ func TestLagOf100Slots(t *testing.T) {
 		must(t, err)
 		eventually(t, "the cache shows the report", func() bool { e, _, err := answer(ctx, p); return err == nil && e == epoch })
 	}
-	eventually(t, "all is settled", func() bool { return len(x.keys()) == 0 })
+	eventually(t, "all is settled", func() bool { return len(x.Keys()) == 0 })
 	if succeeded, failed := d.landed(key.PublicKey()); succeeded != 3 || failed != 0 {
 		t.Errorf("%d transactions succeeded and %d failed, for three reports", succeeded, failed)
 	}
@@ -165,7 +165,7 @@ func TestSendOnly(t *testing.T) {
 	})
 	_, err := p.Transmit(t.Context(), d.report(0, 1, 1, 42))
 	must(t, err)
-	eventually(t, "all is settled", func() bool { e, v, _ := d.latest(0); return e == 1 && v == 42 && len(x.keys()) == 0 })
+	eventually(t, "all is settled", func() bool { e, v, _ := d.latest(0); return e == 1 && v == 42 && len(x.Keys()) == 0 })
 	if sender.Requests("sendTransaction") == 0 {
 		t.Error("the node was given no transaction")
 	}

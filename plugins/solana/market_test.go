@@ -1,11 +1,9 @@
 package solana_test
 
 import (
-	"bytes"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
-	"log/slog"
 	"math"
 	"strings"
 	"sync"
@@ -16,41 +14,19 @@ import (
 	"github.com/gagliardetto/solana-go/rpc"
 	"github.com/google/go-cmp/cmp"
 	"github.com/mr-tron/base58"
-	"github.com/prometheus/client_golang/prometheus"
 
 	relayerv1 "github.com/loop-plugins/loop/gen/go/loop/relayer/v1"
 	"github.com/loop-plugins/loop/gen/go/loop/relayer/v1/relayerv1loop"
-	"github.com/loop-plugins/loop/plugins/solana"
 	"github.com/loop-plugins/loop/sdk/go/relayer/relayertest"
 )
 
-// transcript is a log that several goroutines write.
-type transcript struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (l *transcript) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.Write(p)
-}
-
-// count is how many lines hold a text.
-func (l *transcript) count(text string) int {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return strings.Count(l.text.String(), text)
-}
-
 // exchange is a chain of nodes that serve blocks and nothing else, and what a relayer makes of them.
 type exchange struct {
-	t       *testing.T
-	nodes   []*relayertest.Server
-	chain   relayerv1loop.Chain
-	metrics *prometheus.Registry
-	log     *transcript
-	slot    atomic.Uint64 // the newest of every node
+	*fixture
+	t     *testing.T
+	nodes []*relayertest.Server
+	chain relayerv1loop.Chain
+	slot  atomic.Uint64 // the newest of every node
 }
 
 // blocks answers getBlock, with nil or an error where a slot has none.
@@ -58,7 +34,7 @@ type blocks func(slot uint64) (any, error)
 
 func newExchange(t *testing.T, config string, nodes ...blocks) *exchange {
 	t.Helper()
-	x := &exchange{t: t, metrics: prometheus.NewPedanticRegistry(), log: &transcript{}}
+	x := &exchange{fixture: newFixture(t), t: t}
 	x.slot.Store(500)
 	config = quick + "FeeEstimatorMode = 'blockhistory'\nBlockHistoryPollPeriod = '20ms'\n" + config
 	for i, serve := range nodes {
@@ -89,37 +65,8 @@ func newExchange(t *testing.T, config string, nodes ...blocks) *exchange {
 		x.nodes = append(x.nodes, server)
 		config += fmt.Sprintf("[[Nodes]]\nName = 'n%d'\nURL = '%s'\n", i, server.HTTPURL)
 	}
-	r := solana.New(solana.Settings{Logger: slog.New(slog.NewTextHandler(x.log, nil)), Registerer: x.metrics})
-	request := &relayerv1.CreateChainRequest{Name: "chain", ChainId: "localnet", ConfigToml: []byte(config)}
-	chain, _, err := r.CreateChain(t.Context(), request,
-		relayerv1loop.CreateChainLoans{Keystore: keystore{}, Store: &relayertest.Store{}})
-	must(t, err)
-	t.Cleanup(func() { must(t, chain.(*solana.Chain).Close()) })
-	x.chain = chain
+	x.chain, _ = x.fixture.chain(config)
 	return x
-}
-
-// gathered is a metric's values: by the label that is not the chain, or by nothing.
-func gathered(t *testing.T, registry *prometheus.Registry, name string) map[string]float64 {
-	t.Helper()
-	families, err := registry.Gather()
-	must(t, err)
-	values := map[string]float64{}
-	for _, family := range families {
-		if family.GetName() != name {
-			continue
-		}
-		for _, m := range family.GetMetric() {
-			key := ""
-			for _, label := range m.GetLabel() {
-				if label.GetName() != "chain" {
-					key = label.GetValue()
-				}
-			}
-			values[key] = m.GetGauge().GetValue() + m.GetCounter().GetValue()
-		}
-	}
-	return values
 }
 
 const (
@@ -211,10 +158,10 @@ func TestPricesOfBlocks(t *testing.T) {
 			t.Parallel()
 			x := newExchange(t, c.config, c.blocks)
 			eventually(t, fmt.Sprintf("the price is %v", c.want), func() bool {
-				prices := gathered(t, x.metrics, priceMetric)
+				prices := x.Gathered(priceMetric, "")
 				return len(prices) == 1 && prices[""] == c.want
 			})
-			if x.log.count("cannot be read") > 0 {
+			if x.Log.Count("cannot be read") > 0 {
 				t.Error("prices are said to be unreadable")
 			}
 		})
@@ -251,12 +198,12 @@ func TestPricesThatCannotBeRead(t *testing.T) {
 				defer mu.Unlock()
 				return block(priced(7)), failure
 			})
-			reads := func(outcome string) float64 { return gathered(t, x.metrics, readsMetric)[outcome] }
+			reads := func(outcome string) float64 { return x.Gathered(readsMetric, "outcome")[outcome] }
 			eventually(t, "several readings fail", func() bool { return reads("failed") > 2 })
-			if n := x.log.count("what others pay cannot be read"); n != 1 || x.log.count(c.want) != 1 {
-				t.Errorf("that it fails is told %d times, want once with %q, in\n%s", n, c.want, x.log.text.String())
+			if n := x.Log.Count("what others pay cannot be read"); n != 1 || x.Log.Count(c.want) != 1 {
+				t.Errorf("that it fails is told %d times, want once with %q, in\n%s", n, c.want, x.Log)
 			}
-			if prices := gathered(t, x.metrics, priceMetric); len(prices) > 0 {
+			if prices := x.Gathered(priceMetric, ""); len(prices) > 0 {
 				t.Errorf("the price is told as %v", prices)
 			}
 			nodes, err := x.chain.ListNodeStatuses(t.Context(), &relayerv1.ListNodeStatusesRequest{})
@@ -268,9 +215,9 @@ func TestPricesThatCannotBeRead(t *testing.T) {
 			failure = nil
 			mu.Unlock()
 			eventually(t, "prices are read again", func() bool {
-				return reads("ok") > 0 && gathered(t, x.metrics, priceMetric)[""] == 7
+				return reads("ok") > 0 && x.Gathered(priceMetric, "")[""] == 7
 			})
-			if n := x.log.count("what others pay is read again"); n != 1 {
+			if n := x.Log.Count("what others pay is read again"); n != 1 {
 				t.Errorf("that it is read again is told %d times", n)
 			}
 		})
@@ -283,12 +230,12 @@ func TestPricesOfAnotherNode(t *testing.T) {
 	x := newExchange(t, "", nil, func(uint64) (any, error) { return block(priced(7)), nil })
 	eventually(t, "the first node was asked, and the other's price is read", func() bool {
 		x.slot.Add(1) // blocks that were read are not read again
-		return x.nodes[0].Requests("getBlock") > 0 && gathered(t, x.metrics, priceMetric)[""] == 7
+		return x.nodes[0].Requests("getBlock") > 0 && x.Gathered(priceMetric, "")[""] == 7
 	})
-	reads := gathered(t, x.metrics, readsMetric)["ok"]
+	reads := x.Gathered(readsMetric, "outcome")["ok"]
 	eventually(t, "it is read again", func() bool {
 		x.slot.Add(1)
-		return gathered(t, x.metrics, readsMetric)["ok"] > reads+2
+		return x.Gathered(readsMetric, "outcome")["ok"] > reads+2
 	})
 	nodes, err := x.chain.ListNodeStatuses(t.Context(), &relayerv1.ListNodeStatusesRequest{})
 	must(t, err)
@@ -325,7 +272,7 @@ func TestRecentFees(t *testing.T) {
 		t.Helper()
 		_, err := p.Transmit(t.Context(), d.report(0, epoch, 1, int64(epoch)))
 		must(t, err)
-		eventually(t, "all is settled", func() bool { e, _, _ := d.latest(0); return e == epoch && len(x.keys()) == 0 })
+		eventually(t, "all is settled", func() bool { e, _, _ := d.latest(0); return e == epoch && len(x.Keys()) == 0 })
 		var mine []*rpc.TransactionSignature
 		eventually(t, "the transaction is confirmed", func() bool {
 			limit := 1
@@ -350,12 +297,12 @@ func TestRecentFees(t *testing.T) {
 	if diff := cmp.Diff(want, <-asked); diff != "" {
 		t.Errorf("parameters (-want +got):\n%s", diff)
 	}
-	if price := gathered(t, x.metrics, priceMetric); price[""] != 40 {
+	if price := x.Gathered(priceMetric, ""); price[""] != 40 {
 		t.Errorf("the price is told as %v, want 40", price)
 	}
 	server.Answer("getRecentPrioritizationFees", fees())
 	transmit(2, 0) // the default
-	if reads := gathered(t, x.metrics, readsMetric); reads["failed"] == 0 {
+	if reads := x.Gathered(readsMetric, "outcome"); reads["failed"] == 0 {
 		t.Errorf("that fees are not known is told as %v", reads)
 	}
 }
@@ -368,6 +315,6 @@ func TestVersion1(t *testing.T) {
 	x.chain(settings("FeeEstimatorMode = 'blockhistory'\nBlockHistoryPollPeriod = '20ms'\n", d.Nodes...))
 	eventually(t, "the transaction's price is seen", func() bool {
 		d.admin("loop_version1", map[string]any{"priorityFee": 5, "computeUnitLimit": 200_000})
-		return gathered(t, x.metrics, priceMetric)[""] == 25
+		return x.Gathered(priceMetric, "")[""] == 25
 	})
 }

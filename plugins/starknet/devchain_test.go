@@ -244,7 +244,7 @@ func TestDevchainFaults(t *testing.T) {
 		"somebody else pushes the nonce": {"", func(s *scene) {
 			s.admin(nil, "loop_hold", true)
 			transmit(s)
-			eventually(s.t, "it is on its way", func() bool { return len(s.x.keys()) == 2 })
+			eventually(s.t, "it is on its way", func() bool { return len(s.x.Keys()) == 2 })
 			time.Sleep(300 * time.Millisecond)
 			s.admin(nil, "loop_pushNonce", s.Oracles[0].Account, 3)
 			s.admin(nil, "loop_hold", false)
@@ -254,7 +254,7 @@ func TestDevchainFaults(t *testing.T) {
 			s.admin(nil, "loop_revertTransmissions", 1, "no luck today")
 			transmit(s)
 			eventually(s.t, "it is settled as reverted", func() bool { return s.x.ended("reverted") == 1 })
-			if s.x.log.count(`reason="no luck today"`) != 1 {
+			if s.x.Log.Count(`reason="no luck today"`) != 1 {
 				s.t.Error("the log does not tell why, or not once")
 			}
 		}, 1},
@@ -270,7 +270,7 @@ func TestDevchainFaults(t *testing.T) {
 		"prices rise tenfold while it waits": {"TxTimeout = '300ms'\n", func(s *scene) {
 			s.admin(nil, "loop_hold", true)
 			transmit(s)
-			eventually(s.t, "it is on its way", func() bool { return len(s.x.keys()) == 2 })
+			eventually(s.t, "it is on its way", func() bool { return len(s.x.Keys()) == 2 })
 			s.admin(nil, "loop_setGasPrices", "0xffffffffffff", "0xffffffffff", "0xffffffffff")
 			s.admin(nil, "loop_hold", false)
 			lands(s)
@@ -283,15 +283,8 @@ func TestDevchainFaults(t *testing.T) {
 			d := newDevchain(t, rpc, "--nodes", fmt.Sprint(nodes))
 			me := d.Oracles[0]
 			s := &scene{devchain: d, t: t, x: newFixture(t, me.Transmitter.Key), feed: d.Feeds[0].Address}
-			made, _, err := s.x.relayer.CreateChain(t.Context(), &relayerv1.CreateChainRequest{Name: "chain", ChainId: d.ChainID, ConfigToml: []byte(d.settings(c.extra, d.Nodes...))}, s.x.loans)
-			must(t, err)
-			t.Cleanup(func() { must(t, made.(interface{ Close() error }).Close()) })
-			p, _, err := made.CreateMedianProvider(t.Context(), &relayerv1.CreateMedianProviderRequest{
-				Name: "p", TransmitterId: me.Transmitter.Public().String(),
-				Config: &relayerv1.ProviderConfig{ExternalJobId: "job", ContractId: s.feed.String(), RelayConfigJson: []byte(`{"accountAddress":"` + me.Account.String() + `"}`)},
-			})
-			must(t, err)
-			t.Cleanup(func() { must(t, p.(interface{ Close() error }).Close()) })
+			made, _ := s.x.Chain(d.ChainID, d.settings(c.extra, d.Nodes...))
+			p, _ := s.x.Provider(made, job("p", s.feed, me.Account, me.Transmitter.Key))
 			s.p = p
 			eventually(t, "the configuration is read", func() bool {
 				details, err := p.LatestConfigDetails(t.Context(), nil)
@@ -306,7 +299,7 @@ func TestDevchainFaults(t *testing.T) {
 			c.run(s)
 			transmit(s)
 			lands(s)
-			eventually(t, "the store is empty", func() bool { return len(s.x.keys()) == 0 })
+			eventually(t, "the store is empty", func() bool { return len(s.x.Keys()) == 0 })
 			landed := d.landed(s.feed)
 			if want := int(s.last) - c.lost; len(landed) != want {
 				t.Errorf("%d reports landed, want %d: %v", len(landed), want, landed)

@@ -97,7 +97,7 @@ func TestTransmitsWhileANodeFails(t *testing.T) {
 			})
 			_, err = p.Transmit(ctx, f.report(digest, 2, 1, 43))
 			must(t, err)
-			d.mineUntil("all is settled", func() bool { _, _, answer := f.latest(); return answer == 43 && len(x.keys()) == 0 })
+			d.mineUntil("all is settled", func() bool { _, _, answer := f.latest(); return answer == 43 && len(x.Keys()) == 0 })
 			if n := f.accepted(); n != 2 {
 				t.Errorf("%d reports landed, want 2", n)
 			}
@@ -182,10 +182,10 @@ func testFaultsOfTransactions(t *testing.T, version string) {
 				return s.calls["starknet_getTransactionStatus"] > 3
 			})
 			s.mineUntil("it is settled as reverted", func() bool { return s.x.ended("reverted") == 1 })
-			if n := s.x.log.count("a transaction reverted"); n != 1 {
+			if n := s.x.Log.Count("a transaction reverted"); n != 1 {
 				s.t.Errorf("the log tells of it %d times", n)
 			}
-			if s.x.log.count(`reason="median is out of min-max range"`) != 1 {
+			if s.x.Log.Count(`reason="median is out of min-max range"`) != 1 {
 				s.t.Error("the log does not tell why")
 			}
 			want := "account " + s.me.String() + ": its latest transaction, " + s.order[0].hash.String() + ", reverted: median is out of min-max range"
@@ -200,7 +200,7 @@ func testFaultsOfTransactions(t *testing.T, version string) {
 			s.set(func() { s.f.maxObservation = new(big.Int) })
 			transmit(s, 1, 1)
 			eventually(s.t, "the log tells of it", func() bool {
-				return s.x.log.count("the transaction would revert: Transaction execution error: median is out of min-max range") > 0
+				return s.x.Log.Count("the transaction would revert: Transaction execution error: median is out of min-max range") > 0
 			})
 			s.set(func() { s.f.maxObservation = big.NewInt(1_000_000) })
 			lands(s, 1)
@@ -216,7 +216,7 @@ func testFaultsOfTransactions(t *testing.T, version string) {
 			if s.old() { // later versions do not tell
 				told = 1
 			}
-			if n := s.x.log.count("a transaction was rejected and is signed anew"); n != told {
+			if n := s.x.Log.Count("a transaction was rejected and is signed anew"); n != told {
 				s.t.Errorf("the log tells of it %d times, want %d", n, told)
 			}
 		}, 2},
@@ -248,7 +248,7 @@ func testFaultsOfTransactions(t *testing.T, version string) {
 			s.set(func() { s.f.overtake() })
 			held(s, 2)
 			s.set(func() { s.hold = false })
-			s.mineUntil("the store is empty", func() bool { return len(s.x.keys()) == 0 })
+			s.mineUntil("the store is empty", func() bool { return len(s.x.Keys()) == 0 })
 			s.mu.Lock()
 			defer s.mu.Unlock()
 			for _, tx := range s.order[1:] {
@@ -268,7 +268,7 @@ func testFaultsOfTransactions(t *testing.T, version string) {
 			added(s, 2)
 			s.set(func() { s.hold = false })
 			lands(s, 1)
-			if s.x.log.count("the same hash already exists") > 0 {
+			if s.x.Log.Count("the same hash already exists") > 0 {
 				s.t.Error("that the node has the transaction already is taken for a failure")
 			}
 		}, 2},
@@ -281,7 +281,7 @@ func testFaultsOfTransactions(t *testing.T, version string) {
 			s.reject()
 			s.set(func() { s.f.overtake(); s.hold = false })
 			s.chain, _ = s.x.chain(settings("", s.url))
-			s.mineUntil("the store is empty", func() bool { return len(s.x.keys()) == 0 })
+			s.mineUntil("the store is empty", func() bool { return len(s.x.Keys()) == 0 })
 			s.p, _ = s.x.provider(s.chain, "again", s.f.address, s.me, s.f.oracles.transmitters[0])
 		}, 1},
 		"the account has no funds": {"TxTimeout = '100ms'\n", func(s *scene) {
@@ -292,7 +292,7 @@ func testFaultsOfTransactions(t *testing.T, version string) {
 			if state, err := s.chain.ChainStatus(s.t.Context(), nil); err != nil || len(state.GetTroubles()) != 1 || state.GetTroubles()[0] != want {
 				s.t.Errorf("the chain's status says %v, %v, want %s", state.GetTroubles(), err, want)
 			}
-			if n := s.x.log.count("the account cannot pay for its transactions"); n != 1 {
+			if n := s.x.Log.Count("the account cannot pay for its transactions"); n != 1 {
 				s.t.Errorf("the log tells of it %d times", n)
 			}
 			s.set(func() { s.balance = big.NewInt(1e18) })
@@ -322,7 +322,7 @@ func testFaultsOfTransactions(t *testing.T, version string) {
 			added(s, 2)
 			s.set(func() { s.hold = false })
 			lands(s, 1)
-			if s.x.log.count("underpriced") > 0 {
+			if s.x.Log.Count("underpriced") > 0 {
 				s.t.Error("that the node keeps an earlier attempt is taken for a failure")
 			}
 		}, 2},
@@ -340,7 +340,7 @@ func testFaultsOfTransactions(t *testing.T, version string) {
 			c.run(s)
 			transmit(s, 9, 1000)
 			lands(s, 1000)
-			d.mineUntil("the store is empty", func() bool { return len(s.x.keys()) == 0 })
+			d.mineUntil("the store is empty", func() bool { return len(s.x.Keys()) == 0 })
 			if n := s.f.accepted(); n != c.lands {
 				t.Errorf("%d reports landed, want %d", n, c.lands)
 			}
@@ -426,7 +426,7 @@ func TestNoAggregator(t *testing.T) {
 	_, err := p.Transmit(ctx, f.report(digest, 1, 1, 1))
 	must(t, err)
 	eventually(t, "the log says so", func() bool {
-		return x.log.count("there is no account at 0xbad: deploy its contract and fund it") > 0
+		return x.Log.Count("there is no account at 0xbad: deploy its contract and fund it") > 0
 	})
 	r, err := chain.ListNodeStatuses(ctx, &relayerv1.ListNodeStatusesRequest{})
 	must(t, err)
@@ -474,11 +474,11 @@ func TestCreateRefuses(t *testing.T) {
 		}
 		must(t, p.(interface{ Close() error }).Close())
 	}
-	_, _, err := x.relayer.CreateChain(ctx, &relayerv1.CreateChainRequest{ChainId: fakeChainID, ConfigToml: []byte("ChainID = 'SN_FAKE'\nNodes = [{Name = 'a', URL = 'geheim'}]")}, x.loans)
+	_, _, err := x.Relayer.CreateChain(ctx, &relayerv1.CreateChainRequest{ChainId: fakeChainID, ConfigToml: []byte("ChainID = 'SN_FAKE'\nNodes = [{Name = 'a', URL = 'geheim'}]")}, x.Loans)
 	if status.Code(err) != codes.InvalidArgument || strings.Contains(err.Error(), "geheim") {
 		t.Errorf("a bad address: %v", err)
 	}
-	if _, _, err := x.relayer.CreateChain(ctx, &relayerv1.CreateChainRequest{ChainId: "SN_MAIN", ConfigToml: []byte(settings("", "http://h"))}, x.loans); status.Code(err) != codes.InvalidArgument {
+	if _, _, err := x.Relayer.CreateChain(ctx, &relayerv1.CreateChainRequest{ChainId: "SN_MAIN", ConfigToml: []byte(settings("", "http://h"))}, x.Loans); status.Code(err) != codes.InvalidArgument {
 		t.Errorf("another chain's section: %v", err)
 	}
 
@@ -517,7 +517,7 @@ func TestNodeWithOtherHashes(t *testing.T) {
 	_, err := p.Transmit(t.Context(), f.report(digest, 1, 1, 1))
 	must(t, err)
 	eventually(t, "the log says so", func() bool {
-		return x.log.count("knows a transaction by another hash than was signed") > 0
+		return x.Log.Count("knows a transaction by another hash than was signed") > 0
 	})
 	server.Answer("starknet_addInvokeTransaction", nil)
 	d.mineUntil("the report is in the contract", func() bool { _, _, answer := f.latest(); return answer == 1 })

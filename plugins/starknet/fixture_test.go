@@ -1,25 +1,15 @@
 package starknet_test
 
 import (
-	"bytes"
-	"context"
 	"crypto/rand"
 	"fmt"
 	"log/slog"
 	"math/big"
-	"slices"
-	"strings"
-	"sync"
 	"testing"
-	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/goleak"
-	"google.golang.org/grpc"
-	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/status"
 
-	hostservicev1 "github.com/loop-plugins/loop/gen/go/loop/hostservice/v1"
 	relayerv1 "github.com/loop-plugins/loop/gen/go/loop/relayer/v1"
 	"github.com/loop-plugins/loop/gen/go/loop/relayer/v1/relayerv1loop"
 	reportingv1 "github.com/loop-plugins/loop/gen/go/loop/reporting/v1"
@@ -89,87 +79,52 @@ func (f *feed) report(digest [32]byte, epoch uint32, round uint8, answer int64) 
 	return report(f.chain.t, f.oracles.signers, digest, epoch, round, answer)
 }
 
-// keystore is a fake of the host's: it signs with keys of the test.
-type keystore map[string]*stark.Key
-
-func newKeystore(keys ...*stark.Key) keystore {
-	k := keystore{}
-	for _, key := range keys {
-		k[key.Public().String()] = key
-	}
-	return k
-}
-
-func (k keystore) ListAccounts(context.Context, *hostservicev1.ListAccountsRequest, ...grpc.CallOption) (*hostservicev1.ListAccountsResponse, error) {
-	r := &hostservicev1.ListAccountsResponse{}
-	for account := range k {
-		r.Accounts = append(r.Accounts, account)
-	}
-	slices.Sort(r.Accounts)
-	return r, nil
-}
-
-func (k keystore) Sign(_ context.Context, in *hostservicev1.SignRequest, _ ...grpc.CallOption) (*hostservicev1.SignResponse, error) {
-	key := k[in.GetAccount()]
-	if key == nil {
-		return nil, status.Errorf(codes.NotFound, "account %s is not lent", in.GetAccount())
-	}
-	hash, err := stark.FromBytes(in.GetData())
-	if err != nil {
-		return nil, status.Error(codes.InvalidArgument, err.Error())
-	}
-	signature, err := key.Sign(hash)
-	if err != nil {
-		return nil, status.Error(codes.Internal, err.Error())
-	}
-	r, s := signature.R.Bytes(), signature.S.Bytes()
-	return &hostservicev1.SignResponse{Signature: append(r[:], s[:]...)}, nil
-}
-
 // fixture is a relayer with what a host would lend it.
-type fixture struct {
-	t       *testing.T
-	relayer *starknet.Relayer
-	loans   relayerv1loop.CreateChainLoans
-	metrics *prometheus.Registry
-	log     *logged
-}
+type fixture struct{ *relayertest.Fixture }
 
 func newFixture(t *testing.T, keys ...*stark.Key) *fixture {
 	t.Helper()
-	registry, log := prometheus.NewPedanticRegistry(), &logged{t: t}
-	return &fixture{
-		t: t, metrics: registry, log: log,
-		relayer: starknet.New(starknet.Settings{Logger: slog.New(slog.NewTextHandler(log, nil)), Registerer: registry}),
-		loans:   relayerv1loop.CreateChainLoans{Keystore: newKeystore(keys...), Store: &relayertest.Store{}},
+	k := relayertest.Keystore{}
+	for _, key := range keys {
+		k[key.Public().String()] = func(data []byte) ([]byte, error) {
+			hash, err := stark.FromBytes(data)
+			if err != nil {
+				return nil, err
+			}
+			signature, err := key.Sign(hash)
+			r, s := signature.R.Bytes(), signature.S.Bytes()
+			return append(r[:], s[:]...), err
+		}
 	}
+	return &fixture{relayertest.NewFixture(t, k, func(l *slog.Logger, r prometheus.Registerer) relayerv1loop.RelayerService {
+		return starknet.New(starknet.Settings{Logger: l, Registerer: r})
+	})}
 }
 
 // chain makes a chain; the test's end closes it, unless stop did.
 func (f *fixture) chain(config string) (chain relayerv1loop.Chain, stop func()) {
-	f.t.Helper()
-	chain, _, err := f.relayer.CreateChain(f.t.Context(), &relayerv1.CreateChainRequest{Name: "chain", ChainId: fakeChainID, ConfigToml: []byte(config)}, f.loans)
-	must(f.t, err)
-	stop = sync.OnceFunc(func() { must(f.t, chain.(*starknet.Chain).Close()) })
-	f.t.Cleanup(stop)
-	return chain, stop
+	return f.Chain(fakeChainID, config)
 }
 
 // provider makes a median provider; the test's end closes it before the chain, unless stop did.
 func (f *fixture) provider(chain relayerv1loop.Chain, name string, contract, account stark.Felt, key *stark.Key) (provider relayerv1loop.MedianProvider, stop func()) {
-	f.t.Helper()
-	provider, _, err := chain.CreateMedianProvider(f.t.Context(), &relayerv1.CreateMedianProviderRequest{
-		Name: name, TransmitterId: key.Public().String(),
-		Config: &relayerv1.ProviderConfig{ExternalJobId: "job", ContractId: contract.String(), RelayConfigJson: []byte(fmt.Sprintf(`{"chainID":%q,"accountAddress":%q}`, fakeChainID, account))},
-	})
-	must(f.t, err)
-	stop = sync.OnceFunc(func() { must(f.t, provider.(interface{ Close() error }).Close()) })
-	f.t.Cleanup(stop)
-	return provider, stop
+	request := job(name, contract, account, key)
+	request.Config.RelayConfigJson = fmt.Appendf(nil, `{"chainID":%q,"accountAddress":%q}`, fakeChainID, account)
+	return f.Provider(chain, request)
 }
 
-// keys are those that the store holds.
-func (f *fixture) keys() []string { return f.loans.Store.(*relayertest.Store).Keys() }
+// job is how a median job asks for its provider.
+func job(name string, contract, account stark.Felt, key *stark.Key) *relayerv1.CreateMedianProviderRequest {
+	return &relayerv1.CreateMedianProviderRequest{
+		Name: name, TransmitterId: key.Public().String(),
+		Config: &relayerv1.ProviderConfig{ExternalJobId: "job", ContractId: contract.String(), RelayConfigJson: []byte(`{"accountAddress":"` + account.String() + `"}`)},
+	}
+}
+
+// ended is how many transmissions ended in that way, by the relayer's metrics.
+func (f *fixture) ended(how string) float64 {
+	return f.Gathered("loop_starknet_transmissions_total", "ending")[how]
+}
 
 // settings is a chain's section with nodes named n0, n1, ….
 func settings(extra string, urls ...string) string {
@@ -187,43 +142,4 @@ func newKey(t *testing.T) *stark.Key {
 	return key
 }
 
-func must(t *testing.T, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
-}
-
-func eventually(t *testing.T, what string, holds func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(time.Minute); !holds(); {
-		if time.Now().After(deadline) {
-			t.Fatalf("within a minute not so: %s", what)
-		}
-		time.Sleep(5 * time.Millisecond)
-	}
-}
-
-// logged keeps a relayer's log, and shows it with a failed test.
-type logged struct {
-	t    *testing.T
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (w *logged) Write(line []byte) (int, error) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.text.Write(line)
-	if w.t.Context().Err() == nil { // logging after a test's end panics
-		w.t.Logf("%s", line)
-	}
-	return len(line), nil
-}
-
-// count is how many lines hold a text.
-func (w *logged) count(text string) int {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return strings.Count(w.text.String(), text)
-}
+var must, eventually = relayertest.Must, relayertest.Eventually

@@ -7,9 +7,7 @@ import (
 	"testing"
 	"time"
 
-	relayerv1 "github.com/loop-plugins/loop/gen/go/loop/relayer/v1"
 	"github.com/loop-plugins/loop/gen/go/loop/relayer/v1/relayerv1loop"
-	"github.com/loop-plugins/loop/plugins/starknet"
 	"github.com/loop-plugins/loop/sdk/go/relayer/relayertest"
 	"github.com/loop-plugins/loop/sdk/go/stark"
 )
@@ -46,15 +44,8 @@ func faultyFeeds(t *testing.T, faults map[string]relayertest.Fault, second bool)
 			nodes = append(nodes, d.Nodes[0])
 		}
 		defaults := strings.NewReplacer("'50ms'", "'1s'", "RequestTimeout = '1s'\n", "", "ConfirmationPoll = '100ms'\n", "")
-		chain, _, err := f.x.relayer.CreateChain(t.Context(), &relayerv1.CreateChainRequest{Name: "chain", ChainId: d.ChainID, ConfigToml: []byte(defaults.Replace(d.settings("", nodes...)))}, f.x.loans)
-		must(t, err)
-		t.Cleanup(func() { must(t, chain.(*starknet.Chain).Close()) })
-		f.p, _, err = chain.CreateMedianProvider(t.Context(), &relayerv1.CreateMedianProviderRequest{
-			Name: "p", TransmitterId: oracle.Transmitter.Public().String(),
-			Config: &relayerv1.ProviderConfig{ExternalJobId: "job", ContractId: f.feed.String(), RelayConfigJson: []byte(`{"accountAddress":"` + oracle.Account.String() + `"}`)},
-		})
-		must(t, err)
-		t.Cleanup(func() { must(t, f.p.(interface{ Close() error }).Close()) })
+		chain, _ := f.x.Chain(d.ChainID, defaults.Replace(d.settings("", nodes...)))
+		f.p, _ = f.x.Provider(chain, job("p", f.feed, oracle.Account, oracle.Transmitter.Key))
 		_, err = f.p.LatestConfigDetails(t.Context(), nil)
 		must(t, err)
 		all = append(all, f)
@@ -103,7 +94,7 @@ func usual(d *devchain, all []*faulty) time.Duration {
 func settled(d *devchain, all []*faulty, reports int) {
 	d.t.Helper()
 	for _, f := range all {
-		eventually(d.t, f.name+": the store is empty", func() bool { return len(f.x.keys()) == 0 })
+		eventually(d.t, f.name+": the store is empty", func() bool { return len(f.x.Keys()) == 0 })
 		landed := d.landed(f.feed)
 		if len(landed) != reports {
 			d.t.Errorf("%s: %d of %d reports landed", f.name, len(landed), reports)

@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/testing/protocmp"
@@ -24,24 +23,6 @@ import (
 	"github.com/loop-plugins/loop/sdk/go/wire"
 )
 
-// stream takes what WatchContractConfigs sends.
-type stream struct {
-	grpc.ServerStream
-	ctx      context.Context
-	messages chan *relayerv1.WatchContractConfigsResponse
-}
-
-func (s stream) Context() context.Context { return s.ctx }
-
-func (s stream) Send(m *relayerv1.WatchContractConfigsResponse) error {
-	select {
-	case s.messages <- m:
-		return nil
-	case <-s.ctx.Done():
-		return s.ctx.Err()
-	}
-}
-
 func TestProviderFollowsAndTransmits(t *testing.T) { eachVersion(t, testProviderFollowsAndTransmits) }
 
 func testProviderFollowsAndTransmits(t *testing.T, version string) {
@@ -51,10 +32,7 @@ func testProviderFollowsAndTransmits(t *testing.T, version string) {
 	f := newFeed(d, o)
 	x := newFixture(t, key)
 	ctx := t.Context()
-	watching, unwatch := context.WithCancel(ctx)
-	configs := stream{ctx: watching, messages: make(chan *relayerv1.WatchContractConfigsResponse)}
-	watched := make(chan error, 1)
-	go func() { watched <- x.relayer.WatchContractConfigs(&relayerv1.WatchContractConfigsRequest{}, configs) }()
+	configs, unwatch := x.Watch()
 	// Unfinished transactions are looked at when there is a new block: to wait for the interval would take hours.
 	chain, _ := x.chain(strings.Replace(settings("", d.url), "ConfirmationPoll = '100ms'", "ConfirmationPoll = '9h'", 1))
 	p, _ := x.provider(chain, "provider-1", f.address, me, key)
@@ -69,7 +47,7 @@ func testProviderFollowsAndTransmits(t *testing.T, version string) {
 		t.Helper()
 		got := map[string]*relayerv1.WatchContractConfigsResponse{}
 		for range want {
-			m := <-configs.messages
+			m := <-configs
 			got[m.GetProvider()] = m
 		}
 		if diff := cmp.Diff(want, got, protocmp.Transform()); diff != "" {
@@ -82,15 +60,12 @@ func testProviderFollowsAndTransmits(t *testing.T, version string) {
 	for _, m := range want {
 		m.ChangedInBlock, m.ConfigDigest = f.block, digest[:]
 	}
-	for m := range configs.messages { // the first of both may have been seen
+	for m := range configs { // the first of both may have been seen
 		if [32]byte(m.GetConfigDigest()) == digest {
 			break
 		}
 	}
 	unwatch()
-	if err := <-watched; status.Code(err) != codes.Canceled {
-		t.Errorf("the watch ended with %v", err)
-	}
 
 	// And once more, read again.
 	for range 2 {
@@ -205,8 +180,8 @@ func testProviderFollowsAndTransmits(t *testing.T, version string) {
 	if _, err := starknet.ParseConfig([]byte(strings.ReplaceAll(state.GetConfigToml(), "'[redacted]'", "'http://a'"))); err != nil {
 		t.Errorf("the status's TOML is no configuration: %v", err)
 	}
-	d.mineUntil("the store is empty once all is final", func() bool { return len(x.keys()) == 0 })
-	families, err := x.metrics.Gather()
+	d.mineUntil("the store is empty once all is final", func() bool { return len(x.Keys()) == 0 })
+	families, err := x.Metrics.Gather()
 	must(t, err)
 	if len(families) != 4 {
 		t.Errorf("%d families of metrics, want 4", len(families))
@@ -238,7 +213,7 @@ func testRestartBetweenAcceptAndSend(t *testing.T, version string) {
 		t.Errorf("LatestHead without a chain: %v", err)
 	}
 	stop()
-	if n := len(x.keys()); n != 6 {
+	if n := len(x.Keys()); n != 6 {
 		t.Fatalf("the store holds %d entries, want 6 reports", n)
 	}
 
@@ -249,7 +224,7 @@ func testRestartBetweenAcceptAndSend(t *testing.T, version string) {
 		b, _, _ := second.latest()
 		return a == 3 && b == 3
 	})
-	d.mineUntil("the store is empty", func() bool { return len(x.keys()) == 0 })
+	d.mineUntil("the store is empty", func() bool { return len(x.Keys()) == 0 })
 	if n := d.nonce(me); n != 2 {
 		t.Errorf("%d transactions, want one for each contract: older reports were stale", n)
 	}
@@ -289,30 +264,13 @@ func testFeedsShareAnAccount(t *testing.T, version string) {
 			return !slices.ContainsFunc(feeds, func(f *feed) bool { e, _, _ := f.latest(); return e != epoch })
 		})
 	}
-	d.mineUntil("the store is empty", func() bool { return len(x.keys()) == 0 })
+	d.mineUntil("the store is empty", func() bool { return len(x.Keys()) == 0 })
 	if n := d.nonce(me); n != epochs*count {
 		t.Errorf("%d transactions for %d reports", n, epochs*count)
 	}
 	if n := x.ended("transmitted"); n != epochs*count {
 		t.Errorf("%v transmissions ended as transmitted, want %d", n, epochs*count)
 	}
-}
-
-// ended is how many transmissions ended in that way, by the relayer's metrics.
-func (f *fixture) ended(how string) (n float64) {
-	f.t.Helper()
-	families, err := f.metrics.Gather()
-	must(f.t, err)
-	for _, family := range families {
-		for _, metric := range family.GetMetric() {
-			for _, label := range metric.GetLabel() {
-				if label.GetName() == "ending" && label.GetValue() == how {
-					n += metric.GetCounter().GetValue()
-				}
-			}
-		}
-	}
-	return n
 }
 
 func TestTransact(t *testing.T) { eachVersion(t, testTransact) }
@@ -363,5 +321,5 @@ func testTransact(t *testing.T, version string) {
 	if len(tx.calldata) != 7 || tx.calldata[4].String() != "0x5" || tx.calldata[5].String() != "0x5" || !tx.calldata[6].IsZero() || sent.GetTransactionHash() != tx.hash.String() {
 		t.Errorf("sent %v as %v", tx.calldata, sent)
 	}
-	d.mineUntil("the store is empty", func() bool { return len(x.keys()) == 0 })
+	d.mineUntil("the store is empty", func() bool { return len(x.Keys()) == 0 })
 }

@@ -1,27 +1,19 @@
 package endpoint
 
 import (
-	"net/http"
-	"net/http/httptest"
+	"context"
 	"testing"
 	"time"
 
 	"github.com/loop-plugins/loop/sdk/go/relayer"
+	"github.com/loop-plugins/loop/sdk/go/relayer/relayertest"
 )
 
 // TestRests holds that how long a node wants to be left alone reaches whoever chooses among nodes.
 func TestRests(t *testing.T) {
 	t.Parallel()
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Retry-After", "7")
-		w.WriteHeader(http.StatusTooManyRequests)
-	}))
-	defer server.Close()
-	d := NewDriver(Settings{
-		URL: server.URL, PollInterval: time.Second, Timeout: 5 * time.Second,
+	relayertest.Rests(t, func(ctx context.Context, url string) string {
+		_, err := NewDriver(Settings{URL: url, PollInterval: time.Second, Timeout: 5 * time.Second}).Connect(ctx)
+		return relayer.Reason(err)
 	})
-	const want = "answers with HTTP status 429: it limits the rate of requests; it asks to be left alone for 7s"
-	if _, err := d.Connect(t.Context()); relayer.Reason(err) != want {
-		t.Errorf("%v, want %s", err, want)
-	}
 }

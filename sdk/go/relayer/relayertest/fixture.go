@@ -1,0 +1,191 @@
+package relayertest
+
+import (
+	"context"
+	"io"
+	"log/slog"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	hostservicev1 "github.com/loop-plugins/loop/gen/go/loop/hostservice/v1"
+	relayerv1 "github.com/loop-plugins/loop/gen/go/loop/relayer/v1"
+	"github.com/loop-plugins/loop/gen/go/loop/relayer/v1/relayerv1loop"
+)
+
+// Keystore is a fake of the host's: for each account that it lends, what signs.
+type Keystore map[string]func(data []byte) (signature []byte, err error)
+
+// ListAccounts implements KeystoreServiceClient.
+func (k Keystore) ListAccounts(context.Context, *hostservicev1.ListAccountsRequest, ...grpc.CallOption) (*hostservicev1.ListAccountsResponse, error) {
+	return &hostservicev1.ListAccountsResponse{Accounts: slices.Sorted(maps.Keys(k))}, nil
+}
+
+// Sign implements KeystoreServiceClient.
+func (k Keystore) Sign(_ context.Context, in *hostservicev1.SignRequest, _ ...grpc.CallOption) (*hostservicev1.SignResponse, error) {
+	sign := k[in.GetAccount()]
+	if sign == nil {
+		return nil, status.Errorf(codes.NotFound, "account %s is not lent", in.GetAccount())
+	}
+	signature, err := sign(in.GetData())
+	if err != nil {
+		return nil, status.Error(codes.InvalidArgument, err.Error())
+	}
+	return &hostservicev1.SignResponse{Signature: signature}, nil
+}
+
+// Fixture is a relayer with what a host would lend it.
+type Fixture struct {
+	Relayer relayerv1loop.RelayerService
+	Loans   relayerv1loop.CreateChainLoans
+	Metrics *prometheus.Registry
+	Log     *Log
+
+	t     testing.TB
+	store *Store
+}
+
+// NewFixture makes one of a relayer that make makes.
+func NewFixture(t testing.TB, keys Keystore, make func(*slog.Logger, prometheus.Registerer) relayerv1loop.RelayerService) *Fixture {
+	f := &Fixture{t: t, Metrics: prometheus.NewPedanticRegistry(), Log: &Log{t: t}, store: &Store{}}
+	f.Relayer = make(slog.New(slog.NewTextHandler(f.Log, nil)), f.Metrics)
+	f.Loans = relayerv1loop.CreateChainLoans{Keystore: keys, Store: f.store}
+	return f
+}
+
+// Chain makes a chain; the test's end closes it, unless stop did.
+func (f *Fixture) Chain(id, config string) (chain relayerv1loop.Chain, stop func()) {
+	f.t.Helper()
+	chain, _, err := f.Relayer.CreateChain(f.t.Context(), &relayerv1.CreateChainRequest{Name: "chain", ChainId: id, ConfigToml: []byte(config)}, f.Loans)
+	Must(f.t, err)
+	return chain, f.closes(chain)
+}
+
+// Provider makes a median provider; the test's end closes it before the chain, unless stop did.
+func (f *Fixture) Provider(chain relayerv1loop.Chain, request *relayerv1.CreateMedianProviderRequest) (provider relayerv1loop.MedianProvider, stop func()) {
+	f.t.Helper()
+	provider, _, err := chain.CreateMedianProvider(f.t.Context(), request)
+	Must(f.t, err)
+	return provider, f.closes(provider)
+}
+
+func (f *Fixture) closes(object any) (stop func()) {
+	stop = sync.OnceFunc(func() { Must(f.t, object.(io.Closer).Close()) })
+	f.t.Cleanup(stop)
+	return stop
+}
+
+// Keys are those that the store holds.
+func (f *Fixture) Keys() []string { return f.store.Keys() }
+
+// Gathered is what a metric counts, by one of its labels; by "" if it has no such label.
+func (f *Fixture) Gathered(metric, by string) map[string]float64 {
+	f.t.Helper()
+	families, err := f.Metrics.Gather()
+	Must(f.t, err)
+	values := map[string]float64{}
+	for _, family := range families {
+		if family.GetName() != metric {
+			continue
+		}
+		for _, m := range family.GetMetric() {
+			value := ""
+			for _, label := range m.GetLabel() {
+				if label.GetName() == by {
+					value = label.GetValue()
+				}
+			}
+			values[value] += m.GetCounter().GetValue() + m.GetGauge().GetValue()
+		}
+	}
+	return values
+}
+
+// Watch begins to watch the configurations of all contracts, as a host does, until stop.
+func (f *Fixture) Watch() (configs <-chan *relayerv1.WatchContractConfigsResponse, stop func()) {
+	ctx, cancel := context.WithCancel(f.t.Context())
+	messages, ended := make(chan *relayerv1.WatchContractConfigsResponse), make(chan error, 1)
+	go func() {
+		ended <- f.Relayer.WatchContractConfigs(&relayerv1.WatchContractConfigsRequest{}, stream{ctx: ctx, messages: messages})
+	}()
+	stop = sync.OnceFunc(func() {
+		cancel()
+		if err := <-ended; status.Code(err) != codes.Canceled {
+			f.t.Errorf("the watch ended with %v, want CANCELED", err)
+		}
+	})
+	f.t.Cleanup(stop)
+	return messages, stop
+}
+
+// stream takes what WatchContractConfigs sends.
+type stream struct {
+	grpc.ServerStream
+	ctx      context.Context
+	messages chan *relayerv1.WatchContractConfigsResponse
+}
+
+func (s stream) Context() context.Context { return s.ctx }
+
+func (s stream) Send(m *relayerv1.WatchContractConfigsResponse) error {
+	select {
+	case s.messages <- m:
+		return nil
+	case <-s.ctx.Done():
+		return s.ctx.Err()
+	}
+}
+
+// Log keeps a relayer's log, and shows it with a failed test.
+type Log struct {
+	t    testing.TB
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+// Write implements io.Writer.
+func (l *Log) Write(line []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.t.Context().Err() == nil { // logging after a test's end panics
+		l.t.Logf("%s", line)
+	}
+	return l.text.Write(line)
+}
+
+// String is all of it.
+func (l *Log) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.String()
+}
+
+// Count is how often it holds a text.
+func (l *Log) Count(text string) int { return strings.Count(l.String(), text) }
+
+// Must ends the test if there is an error.
+func Must(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Eventually waits a minute for a condition to hold.
+func Eventually(t testing.TB, what string, holds func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(time.Minute); !holds(); {
+		if time.Now().After(deadline) {
+			t.Fatalf("within a minute not so: %s", what)
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+}
