@@ -49,17 +49,7 @@ func TestProviderFollowsAndTransmits(t *testing.T) {
 		"provider-1": {Provider: "provider-1", ConfigDigest: make([]byte, 32)},
 		"provider-2": {Provider: "provider-2", ConfigDigest: make([]byte, 32)},
 	}
-	receive := func() {
-		t.Helper()
-		got := map[string]*relayerv1.WatchContractConfigsResponse{}
-		for range want {
-			m := <-configs
-			got[m.GetProvider()] = m
-		}
-		if diff := cmp.Diff(want, got, protocmp.Transform()); diff != "" {
-			t.Fatalf("watched configurations (-want +got):\n%s", diff)
-		}
-	}
+	receive := func() { t.Helper(); relayertest.Receives(t, configs, want) }
 	receive()
 
 	digest := f.configure("first")

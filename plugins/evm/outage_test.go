@@ -188,24 +188,16 @@ func TestOutage(t *testing.T) {
 // a call has to find out, for a quarter of RequestTimeout; those after it do not.
 func TestSecondNode(t *testing.T) {
 	t.Parallel()
-	for name, c := range map[string]struct {
-		faults map[string]relayertest.Fault
-		wait   time.Duration
-	}{
-		"fails": {map[string]relayertest.Fault{
-			"down": relayertest.Down, "HTML": relayertest.HTML, "garbage": relayertest.Garbage, "limits": relayertest.Limit, "lags": relayertest.Lag,
-		}, 0},
-		"hangs": {map[string]relayertest.Fault{"hangs": relayertest.Hang}, 2500 * time.Millisecond},
-	} {
+	for name, c := range relayertest.FirstFaults {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			d, all := faultyFeeds(t, c.faults, true)
+			d, all := faultyFeeds(t, c.Faults, true)
 			limit := resumes + usual(t, d, all)
 			for _, f := range all {
 				f.server.SetFault(f.fault)
 			}
 			transmit(t, all, 2)
-			resume(t, d, all, 2, limit+c.wait, true)
+			resume(t, d, all, 2, limit+c.Wait, true)
 			transmit(t, all, 3)
 			resume(t, d, all, 3, limit, true)
 			for _, f := range all {

@@ -133,24 +133,16 @@ func TestOutage(t *testing.T) {
 // a call has to find out, for a quarter of RequestTimeout; later reports do not wait.
 func TestSecondNode(t *testing.T) {
 	t.Parallel()
-	for name, c := range map[string]struct {
-		faults map[string]relayertest.Fault
-		wait   time.Duration
-	}{
-		"fails": {map[string]relayertest.Fault{
-			"down": relayertest.Down, "HTML": relayertest.HTML, "garbage": relayertest.Garbage, "limits": relayertest.Limit, "lags": relayertest.Lag,
-		}, 0},
-		"hangs": {map[string]relayertest.Fault{"hangs": relayertest.Hang}, 2500 * time.Millisecond},
-	} {
+	for name, c := range relayertest.FirstFaults {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			d, all := faultyFeeds(t, c.faults, true)
+			d, all := faultyFeeds(t, c.Faults, true)
 			limit := resumes + usual(d, all)
 			for _, f := range all {
 				f.server.SetFault(f.fault)
 			}
 			transmit(d, all, 2)
-			resume(d, all, 2, limit+c.wait)
+			resume(d, all, 2, limit+c.Wait)
 			transmit(d, all, 3)
 			resume(d, all, 3, limit)
 			for _, f := range all {

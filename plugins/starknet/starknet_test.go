@@ -20,6 +20,7 @@ import (
 	"github.com/loop-plugins/loop/gen/go/loop/relayer/v1/relayerv1loop"
 	reportingv1 "github.com/loop-plugins/loop/gen/go/loop/reporting/v1"
 	"github.com/loop-plugins/loop/plugins/starknet"
+	"github.com/loop-plugins/loop/sdk/go/relayer/relayertest"
 	"github.com/loop-plugins/loop/sdk/go/wire"
 )
 
@@ -43,17 +44,7 @@ func testProviderFollowsAndTransmits(t *testing.T, version string) {
 		"provider-1": {Provider: "provider-1", ConfigDigest: make([]byte, 32)},
 		"provider-2": {Provider: "provider-2", ConfigDigest: make([]byte, 32)},
 	}
-	receive := func() {
-		t.Helper()
-		got := map[string]*relayerv1.WatchContractConfigsResponse{}
-		for range want {
-			m := <-configs
-			got[m.GetProvider()] = m
-		}
-		if diff := cmp.Diff(want, got, protocmp.Transform()); diff != "" {
-			t.Fatalf("watched configurations (-want +got):\n%s", diff)
-		}
-	}
+	receive := func() { t.Helper(); relayertest.Receives(t, configs, want) }
 	receive()
 
 	digest := f.configure("first of two in one block", "first")

@@ -36,12 +36,7 @@ func (d *Driver) Watch(ctx context.Context, c *Client, report func(height uint64
 		stale bool   // the last poll saw a newer block than was pushed
 		reset chan<- struct{}
 	)
-	interval := func() time.Duration {
-		if works || d.settings.SendOnly {
-			return min(10*d.settings.PollInterval, 30*time.Second)
-		}
-		return d.settings.PollInterval
-	}
+	interval := func() time.Duration { return relayer.Relaxed(d.settings.PollInterval, works || d.settings.SendOnly) }
 	timer := time.NewTimer(interval())
 	defer timer.Stop()
 	for {

@@ -4,6 +4,8 @@ import (
 	"context"
 	"sync"
 	"time"
+
+	"github.com/loop-plugins/loop/sdk/go/relayer"
 )
 
 // genesisInterval is how often a node is asked again which chain it serves: load balancers are pointed elsewhere by hand, and
@@ -23,12 +25,7 @@ func (d *Driver) Watch(ctx context.Context, c *Client, report func(height uint64
 	}
 	report(c.Newest())
 	works, checkedAt := false, time.Now()
-	interval := func() time.Duration {
-		if works || d.settings.SendOnly {
-			return min(10*d.settings.PollInterval, 30*time.Second)
-		}
-		return d.settings.PollInterval
-	}
+	interval := func() time.Duration { return relayer.Relaxed(d.settings.PollInterval, works || d.settings.SendOnly) }
 	timer := time.NewTimer(interval())
 	defer timer.Stop()
 	for {

@@ -82,6 +82,15 @@ func (p *Poller[T]) Trigger() { ask(p.now) }
 // Nudge asks for a read, but none within Gap of the last: something on the chain has changed, maybe this.
 func (p *Poller[T]) Nudge() { ask(p.soon) }
 
+// Relaxed is how often a node is asked that needs less asking, because it pushes its blocks or only takes transactions: a tenth as
+// often as others, and each 30 s at least.
+func Relaxed(interval time.Duration, relaxed bool) time.Duration {
+	if relaxed {
+		return min(10*interval, 30*time.Second)
+	}
+	return interval
+}
+
 func ask(c chan struct{}) {
 	select {
 	case c <- struct{}{}:
