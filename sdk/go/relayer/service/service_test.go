@@ -1,0 +1,282 @@
+package service_test
+
+import (
+	"context"
+	"log/slog"
+	"math/big"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/prometheus/client_golang/prometheus"
+	"go.uber.org/goleak"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/testing/protocmp"
+
+	relayerv1 "github.com/loop-plugins/loop/gen/go/loop/relayer/v1"
+	"github.com/loop-plugins/loop/gen/go/loop/relayer/v1/relayerv1loop"
+	"github.com/loop-plugins/loop/sdk/go/relayer"
+	"github.com/loop-plugins/loop/sdk/go/relayer/relayertest"
+	"github.com/loop-plugins/loop/sdk/go/relayer/service"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// config is a section with nothing but its chain's id in it.
+type config string
+
+func (c config) ID() string                { return string(c) }
+func (c config) Serves() bool              { return true }
+func (c config) Redacted() (string, error) { return "ChainID = '" + string(c) + "'\n", nil }
+
+// node is a client of a node that is asked for nothing but a contract's view.
+type node struct {
+	blocks chan uint64
+
+	mu     sync.Mutex
+	view   service.View
+	config *relayerv1.ContractConfig
+	asked  int // for the view
+}
+
+func (n *node) Connect(context.Context) (*node, error) { return n, nil }
+func (n *node) Disconnect(*node)                       {}
+
+func (n *node) Watch(ctx context.Context, _ *node, report func(uint64)) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case block := <-n.blocks:
+			report(block)
+		}
+	}
+}
+
+// shows changes what the node answers.
+func (n *node) shows(change func(*service.View)) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	change(&n.view)
+}
+
+// idle is an account with nothing to do.
+type idle struct{ relayer.Sender }
+
+func (idle) Trouble() string { return "it is poor" }
+
+// tried is the chain that is under test.
+type tried = service.Chain[*node, string, idle, *service.Polled[*node]]
+
+func digestOf(c *relayerv1.ContractConfig) ([32]byte, error) {
+	return [32]byte{byte(c.GetConfigCount())}, nil
+}
+
+// open makes a chain of one node. All runs in a bubble, where time stands still while anything works.
+func open(t *testing.T, n *node, pause time.Duration) (*tried, *relayer.Hub) {
+	var (
+		c   *tried
+		hub *relayer.Hub
+	)
+	r := service.New(service.Settings{Logger: slog.New(slog.DiscardHandler), Registerer: prometheus.NewPedanticRegistry()}, service.Kind[config]{
+		Name: "Toy", Metrics: "toy", Parse: func(document []byte) (config, error) { return config(document), nil },
+		Open: func(id config, env service.Env) (relayerv1loop.Chain, error) {
+			hub = env.Hub
+			c = service.NewChain(service.ChainSettings[*node, string, idle, *service.Polled[*node]]{
+				Env: env, Config: id, Nodes: []relayer.Node[*node]{{Name: "n0", Driver: n}}, Pause: pause,
+				Open: func(name string) (idle, relayer.QueueSettings, error) {
+					if name == "nobody" {
+						return idle{}, relayer.QueueSettings{}, status.Error(codes.InvalidArgument, "nobody is no account")
+					}
+					return idle{}, relayer.QueueSettings{}, nil
+				},
+				Follow: func(address string) *service.Polled[*node] {
+					return service.NewPolled(service.PolledSettings[*node]{
+						Address: address, Pool: c.Pool(), Hub: env.Hub, Steady: 10 * time.Second, DigestPrefix: 7, Digest: digestOf,
+						Poller: relayer.PollerSettings[service.View]{Interval: time.Hour, TTL: 2 * time.Hour},
+						Read: func(_ context.Context, n *node) (service.View, error) {
+							n.mu.Lock()
+							defer n.mu.Unlock()
+							n.asked++
+							return n.view, nil
+						},
+						Config: func(_ context.Context, n *node, _ uint64) (*relayerv1.ContractConfig, error) { return n.config, nil },
+					})
+				},
+			})
+			c.Resume()
+			return nil, nil
+		},
+	})
+	loans := relayerv1loop.CreateChainLoans{Keystore: relayertest.Keystore{}, Store: &relayertest.Store{}}
+	_, _, err := r.CreateChain(t.Context(), &relayerv1.CreateChainRequest{ChainId: "1", ConfigToml: []byte("2")}, loans)
+	if got := status.Convert(err).Message(); got != "config_toml: ChainID is 2, but chain_id is 1" {
+		t.Errorf("another chain's section: %v", err)
+	}
+	_, _, err = r.CreateChain(t.Context(), &relayerv1.CreateChainRequest{ChainId: "1", ConfigToml: []byte("1")}, loans)
+	relayertest.Must(t, err)
+	return c, hub
+}
+
+// TestChainWakes holds that each block of a node has a contract read once, and that on a chain whose blocks come fast a pause does.
+func TestChainWakes(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		pause time.Duration
+		want  int // readings, the first among them
+	}{"each block": {0, 4}, "with a pause": {time.Minute, 2}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				n := &node{blocks: make(chan uint64)}
+				chain, _ := open(t, n, c.pause)
+				n.blocks <- 1 // wakes whoever is there: nobody
+				contract, err := chain.Acquire("a")
+				relayertest.Must(t, err)
+				again, err := chain.Acquire("a")
+				relayertest.Must(t, err)
+				if again != contract {
+					t.Error("one contract is followed twice")
+				}
+				time.Sleep(2 * time.Second)
+				for _, block := range []uint64{1, 2, 2, 3, 4} {
+					n.blocks <- block
+					time.Sleep(time.Second)
+				}
+				time.Sleep(c.pause)
+				if c.pause > 0 {
+					n.blocks <- 5
+					time.Sleep(time.Second)
+				}
+				synctest.Wait()
+				if n.asked != c.want {
+					t.Errorf("the contract was read %d times, want %d", n.asked, c.want)
+				}
+				relayertest.Must(t, chain.Release("a"))
+				if _, ok := chain.Contract("a"); !ok {
+					t.Error("a contract is let go of that a provider still has")
+				}
+				relayertest.Must(t, chain.Release("a"))
+				if _, ok := chain.Contract("a"); ok {
+					t.Error("a contract is kept that no provider has")
+				}
+				relayertest.Must(t, chain.Close())
+			})
+		})
+	}
+}
+
+// TestChainQueues holds that an account has one queue, whose trouble the chain tells, and that a chain that is released starts none.
+func TestChainQueues(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		c, _ := open(t, &node{blocks: make(chan uint64)}, 0)
+		first, err := c.Queue("me")
+		relayertest.Must(t, err)
+		if second, err := c.Queue("me"); err != nil || second != first {
+			t.Errorf("the same account has another queue: %v", err)
+		}
+		if _, err := c.Queue("nobody"); status.Code(err) != codes.InvalidArgument {
+			t.Errorf("the queue of an account that cannot be opened: %v", err)
+		}
+		got, err := c.ChainStatus(t.Context(), nil)
+		want := &relayerv1.ChainStatusResponse{ChainId: "1", Enabled: true, ConfigToml: "ChainID = '1'\n", Troubles: []string{"it is poor"}}
+		if diff := cmp.Diff(want, got, protocmp.Transform()); diff != "" || err != nil {
+			t.Errorf("ChainStatus: %v (-want +got):\n%s", err, diff)
+		}
+		relayertest.Must(t, c.Close())
+		if _, err := c.Queue("you"); status.Code(err) != codes.FailedPrecondition {
+			t.Errorf("a queue of a chain that is released: %v", err)
+		}
+		if _, err := c.Acquire("a"); status.Code(err) != codes.FailedPrecondition {
+			t.Errorf("a contract of a chain that is released: %v", err)
+		}
+	})
+}
+
+// TestPolled holds what a contract's cache passes over, tells the hub, keeps and does not believe.
+func TestPolled(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		n := &node{blocks: make(chan uint64), view: service.View{Block: 100, State: service.State{ConfigBlock: 9, ConfigDigest: [32]byte{1}}}}
+		c, hub := open(t, n, 0)
+		contract, err := c.Acquire("a")
+		relayertest.Must(t, err)
+		p := service.NewConfigProvider("p", contract, func() error { return c.Release("a") })
+		told := make(chan *relayerv1.WatchContractConfigsResponse)
+		watching, unwatch := context.WithCancel(t.Context())
+		watched := make(chan struct{})
+		go func() {
+			defer close(watched)
+			_ = hub.Watch(watching, func(m *relayerv1.WatchContractConfigsResponse) error { told <- m; return nil })
+		}()
+		n.blocks <- 100
+		m := <-told
+		if m.GetProvider() != "p" || m.GetChangedInBlock() != 9 {
+			t.Errorf("the hub tells of %v", m)
+		}
+		height := func() uint64 {
+			r, err := p.LatestBlockHeight(t.Context(), nil)
+			relayertest.Must(t, err)
+			return r.GetBlockHeight()
+		}
+		for _, step := range []struct {
+			block uint64
+			after time.Duration
+			want  uint64
+		}{
+			{101, time.Second, 101}, {97, time.Second, 101}, {95, time.Second, 95}, // a little behind, and too far
+			{96, time.Second, 96}, {95, 11 * time.Second, 95}, // the chain itself has gone back
+		} {
+			n.shows(func(v *service.View) { v.Block = step.block })
+			time.Sleep(step.after)
+			contract.Trigger()
+			synctest.Wait()
+			if got := height(); got != step.want {
+				t.Errorf("the node is at block %d, and the contract's view at %d, want %d", step.block, got, step.want)
+			}
+		}
+		request := &relayerv1.LatestConfigRequest{ChangedInBlock: 9}
+		if _, err := p.LatestConfig(t.Context(), request); status.Code(err) != codes.NotFound {
+			t.Errorf("no configuration: %v", err)
+		}
+		digest := [32]byte{3}
+		n.config = &relayerv1.ContractConfig{ConfigCount: 4, ConfigDigest: digest[:]}
+		if _, err := p.LatestConfig(t.Context(), request); status.Code(err) != codes.Unavailable || !strings.Contains(err.Error(), "whose digest is not that of its content") {
+			t.Errorf("a configuration that is not what it claims to be: %v", err)
+		}
+		time.Sleep(time.Minute) // the node is forgiven
+		n.config.ConfigCount = 3
+		want, err := p.LatestConfig(t.Context(), request)
+		relayertest.Must(t, err)
+		n.config = nil
+		got, err := p.LatestConfig(t.Context(), request)
+		if diff := cmp.Diff(want, got, protocmp.Transform()); diff != "" || err != nil {
+			t.Errorf("the configuration, kept: %v (-want +got):\n%s", err, diff)
+		}
+		unwatch()
+		<-watched
+		relayertest.Must(t, p.Close())
+		relayertest.Must(t, c.Close())
+	})
+}
+
+func TestFits(t *testing.T) {
+	t.Parallel()
+	limit := new(big.Int).Lsh(big.NewInt(1), 127)
+	for text, c := range map[string]struct {
+		number *big.Int
+		want   bool
+	}{
+		"none": {nil, false}, "zero": {new(big.Int), true}, "the largest": {new(big.Int).Sub(limit, big.NewInt(1)), true}, "too large": {limit, false},
+		"the least": {new(big.Int).Neg(limit), true}, "too small": {new(big.Int).Sub(new(big.Int).Neg(limit), big.NewInt(1)), false},
+	} {
+		if got := service.Fits(c.number, 128); got != c.want {
+			t.Errorf("%s: %t, want %t", text, got, c.want)
+		}
+	}
+}
