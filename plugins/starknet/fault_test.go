@@ -10,7 +10,6 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
-	medianv1 "github.com/loop-plugins/loop/gen/go/loop/median/v1"
 	relayerv1 "github.com/loop-plugins/loop/gen/go/loop/relayer/v1"
 	"github.com/loop-plugins/loop/gen/go/loop/relayer/v1/relayerv1loop"
 	"github.com/loop-plugins/loop/sdk/go/relayer/relayertest"
@@ -58,39 +57,22 @@ func TestTransmitsWhileANodeFails(t *testing.T) {
 			f := newFeed(d, o)
 			digest := f.configure("a")
 			x := newFixture(t, key)
-			ctx := t.Context()
 			server := relayertest.NewServer(t, d.url)
 			chain, _ := x.chain(settings("", server.HTTPURL, d.url))
 			p, _ := x.provider(chain, "p", f.address, me, key)
-			state := relayertest.NodeStates(t, chain)
-			relayertest.Serving(t, state, 2, p)
-			c.spoil(server)
-			_, err := p.Transmit(ctx, f.report(digest, 1, 1, 42))
-			must(t, err)
-			d.mineUntil("the report is in the contract", func() bool { _, _, answer := f.latest(); return answer == 42 })
-			d.mineUntil("the cache shows it, and the node's state is told", func() bool {
-				latest, err := p.LatestTransmissionDetails(ctx, &medianv1.LatestTransmissionDetailsRequest{})
-				s := state(0)
-				reason := s.GetReason()
-				if name == "lags" {
-					reason = relayertest.Blurred(reason)
+			mend := func() {
+				for _, method := range []string{"starknet_chainId", "starknet_getBlockWithTxHashes", "starknet_specVersion"} {
+					server.Answer(method, nil)
 				}
-				return err == nil && latest.GetTimestamp().GetEpoch() == 1 && s.GetState() == c.wantState && (c.wantReason == "" || reason == c.wantReason)
-			})
-			if r := state(0).GetReason(); strings.Contains(r, "127.0.0.1") {
-				t.Errorf("the reason %q holds an address", r)
+				server.SetFault(relayertest.None)
 			}
-			for _, method := range []string{"starknet_chainId", "starknet_getBlockWithTxHashes", "starknet_specVersion"} {
-				server.Answer(method, nil)
-			}
-			server.SetFault(relayertest.None)
-			d.mineUntil("the node serves again", func() bool {
-				s := state(0)
-				return s.GetState() == relayerv1.NodeState_NODE_STATE_ALIVE && s.GetReason() == ""
+			x.TakesOver(chain, p, relayertest.TakeOver{
+				Spoil: func() { c.spoil(server) }, Mend: mend, State: c.wantState, Reason: c.wantReason, Until: d.mineUntil,
+				Report: func(epoch uint32, round uint8, answer int64) *relayerv1.TransmitRequest {
+					return f.report(digest, epoch, round, answer)
+				},
+				Answer: func() int64 { _, _, answer := f.latest(); return int64(answer) },
 			})
-			_, err = p.Transmit(ctx, f.report(digest, 2, 1, 43))
-			must(t, err)
-			d.mineUntil("all is settled", func() bool { _, _, answer := f.latest(); return answer == 43 && len(x.Keys()) == 0 })
 			if n := f.accepted(); n != 2 {
 				t.Errorf("%d reports landed, want 2", n)
 			}

@@ -8,6 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"google.golang.org/protobuf/testing/protocmp"
 
+	medianv1 "github.com/loop-plugins/loop/gen/go/loop/median/v1"
 	relayerv1 "github.com/loop-plugins/loop/gen/go/loop/relayer/v1"
 	"github.com/loop-plugins/loop/gen/go/loop/relayer/v1/relayerv1loop"
 )
@@ -32,23 +33,50 @@ func NodeStates(t testing.TB, chain relayerv1loop.Chain) func(node int) *relayer
 	}
 }
 
-// Serving waits until the first n nodes serve and the provider's contract is read.
-func Serving(t testing.TB, state func(node int) *relayerv1.NodeStatus, n int, p relayerv1loop.ConfigProvider) {
-	t.Helper()
-	Eventually(t, "all nodes serve and the contract is read", func() bool {
-		for node := range n {
-			if state(node).GetState() != relayerv1.NodeState_NODE_STATE_ALIVE {
-				return false
-			}
-		}
-		_, err := p.LatestConfigDetails(t.Context(), nil)
-		return err == nil
-	})
+// TakeOver is a feed whose first of two nodes gets a fault of its own.
+type TakeOver struct {
+	// Spoil gives the node its fault, and Mend takes it away.
+	Spoil, Mend func()
+	// State and Reason are what the chain says of the node meanwhile; # stands for a number, and any reason will do if it is empty.
+	State  relayerv1.NodeState
+	Reason string
+	// Report makes what libocr hands to Transmit.
+	Report func(epoch uint32, round uint8, answer int64) *relayerv1.TransmitRequest
+	// Answer is the contract's newest, and Until makes blocks until a condition holds.
+	Answer func() int64
+	Until  func(what string, holds func() bool)
 }
 
-// Blurred is a reason with # for each number in it.
-func Blurred(reason string) string {
-	return strings.Join(strings.FieldsFunc(reason, func(r rune) bool { return r >= '0' && r <= '9' }), "#")
+// TakesOver holds that a report lands while the first node has its fault, that the chain says what is wrong with it and shows no
+// address, and that it serves again when it is mended.
+func (f *Fixture) TakesOver(chain relayerv1loop.Chain, p relayerv1loop.MedianProvider, s TakeOver) {
+	f.t.Helper()
+	ctx, state := f.t.Context(), NodeStates(f.t, chain)
+	alive := func(node int) bool { return state(node).GetState() == relayerv1.NodeState_NODE_STATE_ALIVE }
+	Eventually(f.t, "both nodes serve and the contract is read", func() bool {
+		_, err := p.LatestConfigDetails(ctx, nil)
+		return err == nil && alive(0) && alive(1)
+	})
+	s.Spoil()
+	_, err := p.Transmit(ctx, s.Report(1, 1, 42))
+	Must(f.t, err)
+	s.Until("the report is in the contract", func() bool { return s.Answer() == 42 })
+	s.Until("the cache shows it, and the node's state is told", func() bool {
+		latest, err := p.LatestTransmissionDetails(ctx, &medianv1.LatestTransmissionDetailsRequest{})
+		reason := state(0).GetReason()
+		if strings.Contains(s.Reason, "#") {
+			reason = strings.Join(strings.FieldsFunc(reason, func(r rune) bool { return r >= '0' && r <= '9' }), "#")
+		}
+		return err == nil && latest.GetTimestamp().GetEpoch() == 1 && state(0).GetState() == s.State && (s.Reason == "" || reason == s.Reason)
+	})
+	if r := state(0).GetReason(); strings.Contains(r, "127.0.0.1") {
+		f.t.Errorf("the reason %q holds an address", r)
+	}
+	s.Mend()
+	s.Until("the node serves again", func() bool { return alive(0) && state(0).GetReason() == "" })
+	_, err = p.Transmit(ctx, s.Report(2, 1, 43))
+	Must(f.t, err)
+	s.Until("all is settled", func() bool { return s.Answer() == 43 && len(f.Keys()) == 0 })
 }
 
 // Receives holds that the next that a watch tells of are these configurations, by provider.

@@ -59,6 +59,7 @@ type Chain[C any, K comparable, A Account, F Followed] struct {
 	id       string
 	pool     *relayer.Pool[C]
 
+	ctx     context.Context // ends with the chain
 	cancel  context.CancelFunc
 	resumed sync.WaitGroup
 
@@ -91,12 +92,13 @@ func (q *Queue[A]) Close() error {
 	return err
 }
 
-// NewChain begins to connect to the nodes and to go on with what the Store holds, and returns at once.
+// NewChain begins to connect to the nodes and returns at once. Resume follows when the relayer has made what Open and Follow need.
 func NewChain[C any, K comparable, A Account, F Followed](settings ChainSettings[C, K, A, F]) *Chain[C, K, A, F] {
 	c := &Chain[C, K, A, F]{
 		settings: settings, id: settings.Config.ID(),
 		heights: map[string]uint64{}, contracts: map[K]*shared[F]{}, queues: map[string]*Queue[A]{},
 	}
+	c.ctx, c.cancel = context.WithCancel(context.Background())
 	pool := settings.Pool
 	pool.Logger, pool.Advanced, pool.Serves = settings.Logger, c.advanced, c.serves
 	settings.Metrics.pool(&pool, c.id)
@@ -108,12 +110,10 @@ func NewChain[C any, K comparable, A Account, F Followed](settings ChainSettings
 	return c
 }
 
-// Resume begins to go on with what the Store holds. It is called once the chain can open accounts and follow contracts.
+// Resume begins to go on with what the Store holds, whether or not a job still names its accounts.
 func (c *Chain[C, K, A, F]) Resume() {
-	ctx, cancel := context.WithCancel(context.Background())
-	c.cancel = cancel
 	c.resumed.Go(func() {
-		relayer.Resume(ctx, c.settings.Loans.Store, c.settings.Logger, func(account string) error {
+		relayer.Resume(c.ctx, c.settings.Loans.Store, c.settings.Logger, func(account string) error {
 			_, err := c.Queue(account)
 			return err
 		})
