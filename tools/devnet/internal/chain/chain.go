@@ -179,7 +179,8 @@ func (c *Chain) send(ctx context.Context, orders []order) ([]common.Hash, error)
 	return hashes, nil
 }
 
-// receipt waits for a transaction and fails when it was reverted.
+// receipt waits for a transaction and fails when it was reverted. A node may tell its receipt a moment before it takes its block
+// for the latest, whose state calls read: that is waited for too.
 func (c *Chain) receipt(ctx context.Context, hash common.Hash) (*types.Receipt, error) {
 	ticker := time.NewTicker(c.period)
 	defer ticker.Stop()
@@ -187,7 +188,9 @@ func (c *Chain) receipt(ctx context.Context, hash common.Hash) (*types.Receipt, 
 		receipt, err := c.client.TransactionReceipt(ctx, hash)
 		switch {
 		case err == nil && receipt.Status == types.ReceiptStatusSuccessful:
-			return receipt, nil
+			if latest, err := c.client.BlockNumber(ctx); err == nil && latest >= receipt.BlockNumber.Uint64() {
+				return receipt, nil
+			}
 		case err == nil:
 			return nil, fmt.Errorf("transaction %s was reverted after %d gas", hash, receipt.GasUsed)
 		}

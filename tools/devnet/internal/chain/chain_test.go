@@ -6,8 +6,11 @@ import (
 	"crypto/ecdsa"
 	"crypto/ed25519"
 	"crypto/rand"
+	"encoding/json"
+	"fmt"
 	"math/big"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -246,6 +249,36 @@ func TestConfigureRefusesBadOracles(t *testing.T) {
 				t.Errorf("got error %v, want one with %q", err, test.want)
 			}
 		})
+	}
+}
+
+// TestReceiptOfTheLatestBlock proves that a transaction is waited for until calls see what it did.
+func TestReceiptOfTheLatestBlock(t *testing.T) {
+	latest := 5
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		var request struct {
+			ID     json.RawMessage
+			Method string
+		}
+		check(t, json.NewDecoder(r.Body).Decode(&request))
+		answer := fmt.Sprintf(`{"transactionHash":"%s","blockNumber":"0x7","status":"0x1","gasUsed":"0x1",`+
+			`"cumulativeGasUsed":"0x1","logsBloom":"0x%0512d","logs":[]}`, common.Hash{1}, 0)
+		if request.Method == "eth_blockNumber" {
+			latest++
+			answer = fmt.Sprintf(`"0x%x"`, latest)
+		}
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = fmt.Fprintf(w, `{"jsonrpc":"2.0","id":%s,"result":%s}`, request.ID, answer)
+	}))
+	defer server.Close()
+	client, err := ethclient.Dial(server.URL)
+	check(t, err)
+	defer client.Close()
+	c := &Chain{client: client, period: time.Millisecond}
+	_, err = c.receipt(t.Context(), common.Hash{1})
+	check(t, err)
+	if latest != 7 {
+		t.Errorf("the receipt of block 7 was enough at block %d", latest)
 	}
 }
 

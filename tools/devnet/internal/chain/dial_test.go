@@ -43,7 +43,7 @@ func wallet(t *testing.T, key *ecdsa.PrivateKey, password string) string {
 // TestDial proves that a chain of somebody else's takes a feed that a key of ours pays for, over HTTP with and without WebSocket
 // and over WebSocket alone, and that its books are kept from the moment of dialling.
 func TestDial(t *testing.T) {
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	defer http.DefaultClient.CloseIdleConnections()
 	own, err := Start()
