@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -196,11 +197,12 @@ func TestPoolAsksAnotherForWhatOneDoesNotServe(t *testing.T) {
 // the log, and there once for as long as it says the same, however often it is connected.
 func TestPoolTellsOfARefusalOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		says := "no such key"
+		var says atomic.Value
+		says.Store("no such key")
 		var log bytes.Buffer
 		p := NewPool(PoolSettings{Logger: slog.New(slog.NewTextHandler(&log, nil))}, []Node[int]{{
 			Name: "a", Driver: madeDriver{connect: func(context.Context) (int, error) {
-				return 0, fmt.Errorf("first: %w", Answered(Said(says)))
+				return 0, fmt.Errorf("first: %w", Answered(Said(says.Load().(string))))
 			}},
 		}})
 		defer p.Close()
@@ -209,7 +211,7 @@ func TestPoolTellsOfARefusalOnce(t *testing.T) {
 		if got := p.Statuses()[0].GetReason(); got != "answers with the error: no such key" {
 			t.Errorf("its state says %q", got)
 		}
-		says = "no such user"
+		says.Store("no such user")
 		time.Sleep(time.Minute)
 		synctest.Wait()
 		for _, reason := range []string{"no such key", "no such user"} {
