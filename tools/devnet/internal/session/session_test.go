@@ -351,6 +351,7 @@ func TestRunFails(t *testing.T) {
 			}
 			if test.mode == "never back" {
 				config.KillEvery, config.Kill, config.Kills = 100*time.Millisecond, []string{"nodes"}, 1
+				config.Rounds = 200 // more than there can be before a busy machine has seen that it is gone
 			}
 			got, err := Run(t.Context(), config, newRecorder(t))
 			if err == nil {
