@@ -70,8 +70,10 @@ func TestParseConfig(t *testing.T) {
 		"history":           {"ChainID = '1'\nGasEstimator.BlockHistory = {BlockHistorySize = 0, TransactionPercentile = 101}" + node, "GasEstimator.BlockHistory.BlockHistorySize must be from 1 to 1024; GasEstimator.BlockHistory.TransactionPercentile must be from 1 to 100"},
 		"least of a chain":  {"ChainID = '137'\nFeeCapMax = '20 gwei'" + node, "GasEstimator.PriceMin, which is what nodes of Polygon want unless it is set, must not be above FeeCapMax; GasEstimator.TipCapMin, which is what nodes of Polygon want unless it is set, must not be above FeeCapMax"},
 		"least prices":      {"ChainID = '1'\nFeeCapMax = '5 gwei'\nGasEstimator.PriceMin = '6 gwei'\nGasEstimator.TipCapMin = '7 gwei'\nGasEstimator.PriceDefault = '8 gwei'" + node, "GasEstimator.PriceDefault must not be above FeeCapMax; GasEstimator.PriceMin must not be above FeeCapMax; GasEstimator.TipCapMin must not be above FeeCapMax"},
-		"a key's price":     {"ChainID = '1'\nKeySpecific = [{Key = 'geheim', GasEstimator.PriceMax = '1 gwei'}]" + node, "KeySpecific[0].Key must be an account"},
-		"fees":              {"ChainID = '1'\nFeeCapDefault = '600 gwei'\nFeeBumpPercent = 9" + node, "FeeCapMax must be at least FeeCapDefault; FeeBumpPercent must be at least 10: nodes refuse smaller steps"},
+		"a key twice": {"ChainID = '1'\nKeySpecific = [{Key = '0x00000000000000000000000000000000000000Ab'}, {Key = '0x00000000000000000000000000000000000000aB'}]" + node,
+			"KeySpecific[1].Key is the account of an earlier entry"},
+		"a key's price": {"ChainID = '1'\nKeySpecific = [{Key = 'geheim', GasEstimator.PriceMax = '1 gwei'}]" + node, "KeySpecific[0].Key must be an account"},
+		"fees":          {"ChainID = '1'\nFeeCapDefault = '600 gwei'\nFeeBumpPercent = 9" + node, "FeeCapMax must be at least FeeCapDefault; FeeBumpPercent must be at least 10: nodes refuse smaller steps"},
 	}, func(document []byte) error { _, err := ParseConfig(document); return err })
 }
 

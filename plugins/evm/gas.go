@@ -231,9 +231,12 @@ func (c Config) checkGas(refuse func(bad bool, format string, args ...any)) {
 		percentile := value(history.TransactionPercentile, 1)
 		refuse(percentile == 0 || percentile > 100, "GasEstimator.BlockHistory.TransactionPercentile must be from 1 to 100")
 	}
+	named := map[common.Address]bool{}
 	for i, key := range c.KeySpecific {
-		_, err := account.Parse(key.Key)
+		address, err := account.Parse(key.Key)
 		refuse(err != nil, "KeySpecific[%d].Key must be an account", i)
+		refuse(err == nil && named[address], "KeySpecific[%d].Key is the account of an earlier entry", i)
+		named[address] = true
 	}
 }
 

@@ -207,10 +207,15 @@ func (c EVMChain) check(chains *chainCheck, path string) {
 	if c.Transactions != nil && c.Transactions.ResendAfterThreshold != nil {
 		lasts(p, path+".Transactions.ResendAfterThreshold", *c.Transactions.ResendAfterThreshold, time.Second, time.Hour)
 	}
+	named := map[string]bool{}
 	for at, key := range c.KeySpecific {
+		where, account := fmt.Sprintf("%s.KeySpecific[%d].Key", path, at), strings.ToLower(key.Key)
 		if !evmAccount.MatchString(key.Key) {
-			p.add(fmt.Sprintf("%s.KeySpecific[%d].Key", path, at), "%q is not an account, which is 0x and 40 hexadecimal digits", key.Key)
+			p.add(where, "%q is not an account, which is 0x and 40 hexadecimal digits", key.Key)
+		} else if named[account] {
+			p.add(where, "account %s has an earlier entry; merge the two", key.Key)
 		}
+		named[account] = true
 		if price := key.GasEstimator.PriceMax; price != nil {
 			price.check(p, fmt.Sprintf("%s.KeySpecific[%d].GasEstimator.PriceMax", path, at))
 		}
