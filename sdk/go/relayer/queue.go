@@ -148,7 +148,8 @@ func (q *Queue) Trigger() {
 // Add takes an item over: it is in the Store when Add returns nil. A repeated Add has no effect. It never waits for the
 // chain.
 //
-// Errors are statuses: INVALID_ARGUMENT (an item that the Store cannot hold), UNAVAILABLE (the Store does not answer).
+// Errors are statuses: INVALID_ARGUMENT (an item that the Store cannot hold), UNAVAILABLE (the Store does not answer),
+// DEADLINE_EXCEEDED and CANCELLED (the call ended first: the host ends its part a moment before ctx does).
 func (q *Queue) Add(ctx context.Context, item Item) error {
 	if item.Contract == "" || strings.Contains(item.Contract, "/") || len(item.Payload) == 0 {
 		return status.Errorf(codes.InvalidArgument, "a transmission needs a contract without slashes and a payload, got contract %q and %d bytes", item.Contract, len(item.Payload))
@@ -174,7 +175,12 @@ func (q *Queue) Add(ctx context.Context, item Item) error {
 		return err
 	default: // the Store may have it all the same
 		q.doubt()
-		return status.Errorf(codes.Unavailable, "keep the report of epoch %d round %d for %s: %v; libocr's other oracles transmit it meanwhile", item.Epoch, item.Round, item.Contract, err)
+		code := status.Code(err)
+		if code != codes.DeadlineExceeded && code != codes.Canceled {
+			code = codes.Unavailable
+		}
+		return status.Errorf(code, "keep the report of epoch %d round %d for %s: %v; libocr's other oracles transmit it meanwhile",
+			item.Epoch, item.Round, item.Contract, err)
 	}
 	q.Trigger()
 	return nil

@@ -401,6 +401,22 @@ func TestAddTellsWhatItCannotKeep(t *testing.T) {
 	}
 }
 
+// The host ends what a plugin asks of it a moment before the plugin's own call ends: the caller hears whose time was over.
+func TestAddSaysThatItsCallEnded(t *testing.T) {
+	t.Parallel()
+	for code, want := range map[codes.Code]codes.Code{
+		codes.Internal:         codes.Unavailable,
+		codes.DeadlineExceeded: codes.DeadlineExceeded,
+		codes.Canceled:         codes.Canceled,
+	} {
+		q, _, store := newScripted(t, QueueSettings{})
+		store.After = func(string) error { return status.Error(code, "the reply was lost") }
+		if err := q.Add(t.Context(), item("x", 1)); status.Code(err) != want {
+			t.Errorf("a reply lost as %s: %v; want %s", code, err, want)
+		}
+	}
+}
+
 func TestQueueRuns(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

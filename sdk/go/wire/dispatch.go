@@ -151,7 +151,7 @@ func (d *Dispatcher) unary(ctx context.Context, service, full string, dec func(a
 	}
 	reply, err = handler(target.Impl, ctx, checked(dec), nil)
 	if err != nil {
-		return nil, normalise(err)
+		return nil, overdue(ctx, normalise(err))
 	}
 	if m, ok := reply.(proto.Message); !ok || !m.ProtoReflect().IsValid() {
 		return nil, status.Errorf(codes.Internal, "%s answered neither a message nor an error", full)
@@ -203,6 +203,22 @@ func (d *Dispatcher) stream(stream grpc.ServerStream, service, full string, hand
 	if err = normalise(err); status.Code(err) == codes.Canceled && stream.Context().Err() == nil && ctx.Err() != nil {
 		// CANCELLED would tell the caller that the caller went.
 		return status.Errorf(codes.Unavailable, "%s ended with the object that it was called on", full)
+	}
+	return err
+}
+
+// overdue gives an error of a call whose caller's time is over the code that says so. Handlers wrap what failed for want of time, and
+// wrapped it would read as a fault of the service.
+func overdue(ctx context.Context, err error) error {
+	if code := status.Code(err); code != codes.Unavailable && code != codes.Unknown {
+		return err
+	}
+	deadline, ok := ctx.Deadline()
+	switch {
+	case ok && !time.Now().Before(deadline):
+		return status.Error(codes.DeadlineExceeded, status.Convert(err).Message())
+	case ctx.Err() != nil:
+		return status.Error(codes.Canceled, status.Convert(err).Message())
 	}
 	return err
 }

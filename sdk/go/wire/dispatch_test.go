@@ -96,6 +96,62 @@ func TestDispatcherAnswers(t *testing.T) {
 	}
 }
 
+// A handler that wraps what failed for want of time answers as one that did not.
+func TestOverdueCalls(t *testing.T) {
+	t.Parallel()
+	tests := map[string]struct {
+		end  func(context.Context) (context.Context, context.CancelFunc)
+		code codes.Code
+		want codes.Code
+	}{
+		"deadline":  {end: deadlined, code: codes.Unavailable, want: codes.DeadlineExceeded},
+		"unknown":   {end: deadlined, code: codes.Unknown, want: codes.DeadlineExceeded},
+		"cancelled": {end: cancelled, code: codes.Unavailable, want: codes.Canceled},
+		"verdict":   {end: deadlined, code: codes.InvalidArgument, want: codes.InvalidArgument},
+		"in time":   {end: context.WithCancel, code: codes.Unavailable, want: codes.Unavailable},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var observed codes.Code
+			d := wire.NewDispatcher(wire.DispatcherSettings{
+				Resolver: always{Impl: fakeSource(func(context.Context) (*hostservicev1.ObserveResponse, error) {
+					return nil, status.Error(tt.code, "keep the report: the store is away")
+				})},
+				Observe: func(_ string, code codes.Code, _ time.Duration) { observed = code },
+			})
+			var r registrar
+			d.Register(&r, sourceDesc)
+			ctx, cancel := tt.end(t.Context())
+			defer cancel()
+			whole := func(m any) error {
+				proto.Merge(m.(proto.Message), observe())
+				return nil
+			}
+			_, err := r.desc.Methods[0].Handler(nil, ctx, whole, nil)
+			if got := status.Convert(err); got.Code() != tt.want || observed != tt.want || got.Message() != "keep the report: the store is away" {
+				t.Errorf("answered %v and observed %s, want %s", err, observed, tt.want)
+			}
+		})
+	}
+}
+
+// registrar keeps what is registered: a call on it has no transport that would end it at its deadline.
+type registrar struct{ desc *grpc.ServiceDesc }
+
+// RegisterService implements grpc.ServiceRegistrar.
+func (r *registrar) RegisterService(desc *grpc.ServiceDesc, _ any) { r.desc = desc }
+
+func deadlined(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithDeadline(ctx, time.Now())
+}
+
+func cancelled(ctx context.Context) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(ctx)
+	cancel()
+	return ctx, cancel
+}
+
 func TestPanicOfAStream(t *testing.T) {
 	t.Parallel()
 	for transport, connect := range transports() {
