@@ -161,7 +161,7 @@ func (l *life) beginInProcess(ctx context.Context) (*callbacks, error) {
 	cb.register(up)
 	loop.InProcess(*p.settings.InProcess, p.logger, down, up)
 	l.conn = down
-	cb.init = &pluginv1.InitRequest{HostAddress: "in-process", HostCertificatePem: "none", ClientCertificatePem: "none", ClientKeyPem: "none"}
+	cb.init = insideRequest()
 	return cb, l.init(ctx, cb)
 }
 

@@ -1,0 +1,87 @@
+package relay
+
+import (
+	"context"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/pelletier/go-toml/v2"
+
+	relayerv1 "github.com/loop-plugins/loop/gen/go/loop/relayer/v1"
+)
+
+// relayName is what a relayer may call itself.
+var relayName = regexp.MustCompile(`^[a-z][a-z0-9]{0,31}$`)
+
+// taken are names that mean something else where an operator writes a relay: kinds of keys on the command line.
+var taken = []string{"p2p", "ocr2"}
+
+// own are the tables of the node's configuration that are the node's.
+var own = []string{"log", "database", "keystore", "webserver", "p2p", "ocr2", "jobpipeline", "plugins", "rootdir"}
+
+// check holds a description to what the rest of the host leans on. The contract's rules on its fields hold already.
+func check(d *relayerv1.DescribeRelayerResponse) error {
+	switch relay := d.GetRelay(); {
+	case !relayName.MatchString(relay):
+		return fmt.Errorf("relay is %.64q, which must be a lower-case letter and then at most 31 lower-case letters and digits", relay)
+	case slices.Contains(taken, relay) || slices.Contains(own, relay):
+		return fmt.Errorf("relay is %q, which is the node's own word", relay)
+	case !strings.EqualFold(d.GetSection(), relay):
+		return fmt.Errorf("section is %.64q, which must be relay (%q) but for the case of its letters", d.GetSection(), relay)
+	}
+	if _, ok := accountAlgorithm(d.GetAccountAlgorithm()); !ok {
+		return fmt.Errorf("account_algorithm is %s, which this node does not have; it has %s",
+			d.GetAccountAlgorithm(), known(relayerv1.AccountAlgorithm_name, accountPrefix))
+	}
+	if len(d.GetReportSchemes()) == 0 {
+		return fmt.Errorf("report_schemes is empty, and a relayer has at least one")
+	}
+	names := map[string]bool{}
+	for at, scheme := range d.GetReportSchemes() {
+		if names[scheme.GetName()] || scheme.GetName() == "" {
+			return fmt.Errorf("report_schemes[%d].name is %q, which must be given and of this scheme alone", at, scheme.GetName())
+		}
+		names[scheme.GetName()] = true
+		if _, ok := reportAlgorithm(scheme.GetAlgorithm()); !ok {
+			return fmt.Errorf("report_schemes[%d].algorithm is %s, which this node does not have; it has %s",
+				at, scheme.GetAlgorithm(), known(relayerv1.ReportAlgorithm_name, reportPrefix))
+		}
+	}
+	for at, t := range d.GetProviderTypes() {
+		if t == "" || slices.Contains(d.GetProviderTypes()[:at], t) {
+			return fmt.Errorf("provider_types[%d] is %q, which must be given and once", at, t)
+		}
+	}
+	return nil
+}
+
+// checkReference has the relayer check its own reference configuration.
+func (r *Relayer) checkReference(ctx context.Context) error {
+	table, err := r.referenceTable()
+	if err != nil {
+		return err
+	}
+	problems, _, err := r.ValidateChain(ctx, table)
+	if err != nil {
+		return fmt.Errorf("reference_toml could not be checked: %s", sentence(err))
+	}
+	if len(problems) > 0 {
+		return fmt.Errorf("reference_toml does not pass its own check, which finds %s", worded(problems[0]))
+	}
+	return nil
+}
+
+// referenceTable is the one table of the reference configuration, without its header.
+func (r *Relayer) referenceTable() ([]byte, error) {
+	var document map[string]any
+	if err := toml.Unmarshal([]byte(r.ReferenceTOML()), &document); err != nil {
+		return nil, fmt.Errorf("reference_toml is not TOML: %w", err)
+	}
+	tables, ok := document[r.Section()].([]any)
+	if !ok || len(tables) != 1 || len(document) != 1 {
+		return nil, fmt.Errorf("reference_toml must have one table [[%s]] and nothing beside it", r.Section())
+	}
+	return toml.Marshal(tables[0])
+}

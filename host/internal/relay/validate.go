@@ -1,0 +1,94 @@
+package relay
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strings"
+
+	"github.com/pelletier/go-toml/v2"
+
+	relayerv1 "github.com/loop-plugins/loop/gen/go/loop/relayer/v1"
+)
+
+// ValidateChain has the relayer check one of its tables, given without its header.
+func (r *Relayer) ValidateChain(ctx context.Context, table []byte) (problems, warnings []*relayerv1.Problem, err error) {
+	var values map[string]any
+	if err := toml.Unmarshal(table, &values); err != nil {
+		return nil, nil, fmt.Errorf("the table is not TOML: %w", err)
+	}
+	response, err := r.client.ValidateChain(ctx, &relayerv1.ValidateChainRequest{ConfigToml: table})
+	if err != nil {
+		return nil, nil, r.failed("check the configuration of a chain", err)
+	}
+	for _, found := range [][]*relayerv1.Problem{response.GetProblems(), response.GetWarnings()} {
+		if err := r.places("ValidateChain", values, found); err != nil {
+			return nil, nil, err
+		}
+	}
+	return response.GetProblems(), response.GetWarnings(), nil
+}
+
+// ValidateJob has the relayer check what a job says of its contract.
+func (r *Relayer) ValidateJob(ctx context.Context, request *relayerv1.ValidateJobRequest) (*relayerv1.ValidateJobResponse, error) {
+	if !r.Provides(request.GetProviderType()) {
+		return &relayerv1.ValidateJobResponse{Problems: []*relayerv1.Problem{{Path: "relay", Message: fmt.Sprintf(
+			"the relayer of %s has nothing for jobs of this type (%s); it has providers of the types %s",
+			r.Relay(), request.GetProviderType(), strings.Join(r.ProviderTypes(), ", "))}}}, nil
+	}
+	relayConfig := map[string]any{}
+	if err := json.Unmarshal(request.GetRelayConfigJson(), &relayConfig); err != nil {
+		return nil, fmt.Errorf("relayConfig is not JSON: %w", err)
+	}
+	response, err := r.client.ValidateJob(ctx, request)
+	if err != nil {
+		return nil, r.failed("check the job", err)
+	}
+	job := map[string]any{"relay": r.Relay(), "contractID": request.GetContractId(), "transmitterID": request.GetTransmitterId(), "relayConfig": relayConfig}
+	for _, found := range [][]*relayerv1.Problem{response.GetProblems(), response.GetWarnings()} {
+		if err := r.places("ValidateJob", job, found); err != nil {
+			return nil, err
+		}
+		for _, p := range found {
+			if steps, _ := split(p.GetPath()); len(steps) > 0 && !has(job, steps[0].name) {
+				return nil, r.nonsense("ValidateJob", "names a problem at %q, and a relayer checks contractID, transmitterID and relayConfig (%s)", p.GetPath(), p.GetMessage())
+			}
+		}
+	}
+	if len(response.GetProblems()) > 0 {
+		return response, nil
+	}
+	switch {
+	case !json.Valid(response.GetRelayConfigJson()):
+		return nil, r.nonsense("ValidateJob", "has no JSON in relay_config_json")
+	case request.GetContractId() != "" && response.GetContractKey() == "":
+		return nil, r.nonsense("ValidateJob", "has no contract_key for the contract %q", request.GetContractId())
+	case request.GetTransmitterId() != "" && response.GetTransmitterKey() == "":
+		return nil, r.nonsense("ValidateJob", "has no transmitter_key for the account %q", request.GetTransmitterId())
+	case request.GetTransmitterId() != "" && response.GetFromAccount() == "":
+		return nil, r.nonsense("ValidateJob", "has no from_account for the account %q, and the contract's configuration names one", request.GetTransmitterId())
+	}
+	return response, nil
+}
+
+// places holds problems to paths that lead somewhere.
+func (r *Relayer) places(method string, values map[string]any, found []*relayerv1.Problem) error {
+	for _, p := range found {
+		steps, err := split(p.GetPath())
+		if err == nil {
+			err = follow(values, steps)
+		}
+		if err != nil {
+			return r.nonsense(method, "names a problem at a path that is not there, %q: %w (%s)", p.GetPath(), err, p.GetMessage())
+		}
+	}
+	return nil
+}
+
+// worded is a problem in one clause.
+func worded(p *relayerv1.Problem) string {
+	if p.GetPath() == "" {
+		return p.GetMessage()
+	}
+	return p.GetPath() + ": " + p.GetMessage()
+}
