@@ -5,25 +5,25 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"strconv"
 	"strings"
 )
 
 // importable is what a person needs to know who has brought another file.
-const importable = "this node imports EVM accounts alone, from wallets' key files (version 3 of the Web3 Secret Storage format)"
+const importable = "this node imports accounts with a secp256k1 key alone, from wallets' key files (version 3 of the Web3 Secret Storage format)"
 
-// established are the kinds of key files of established nodes, by their keyType in lower case, with what makes such a key here.
+// established are the kinds of key files of established nodes that are no relay's, by their keyType in lower case, with
+// what makes such a key here. An account's keyType is the name of its relay.
 var established = map[string]struct{ what, here string }{
-	"ocr2":     {"an OCR2 key bundle", "loop keys create ocr2"},
-	"p2p":      {"the key of a peer", "loop keys create p2p"},
-	"solana":   {"a Solana account", "loop keys create solana"},
-	"starknet": {"a Starknet account", "loop keys create starknet"},
-	"ocr":      {"an OCR1 key bundle", ""},
-	"csa":      {"a CSA key", ""},
-	"vrf":      {"a VRF key", ""},
+	"ocr2": {"an OCR2 key bundle", "loop keys create ocr2"},
+	"p2p":  {"the key of a peer", "loop keys create p2p"},
+	"ocr":  {"an OCR1 key bundle", ""},
+	"csa":  {"a CSA key", ""},
+	"vrf":  {"a VRF key", ""},
 }
 
-// foreign says what a file is that no wallet for EVM chains wrote; empty: it may be one of theirs.
-func foreign(text []byte) string {
+// foreign says what a file is that no wallet wrote; empty: it may be one of theirs.
+func (k *Keystore) foreign(text []byte) string {
 	if bytes.HasPrefix(text, []byte("\xff\xfe")) || bytes.HasPrefix(text, []byte("\xfe\xff")) {
 		return "the file is in UTF-16: save it in UTF-8"
 	}
@@ -33,7 +33,7 @@ func foreign(text []byte) string {
 	}
 	var keypair [65]json.Number
 	if n := len(keypair) - 1; json.Unmarshal(text, &keypair) == nil && keypair[n-1] != "" && keypair[n] == "" {
-		return "the file holds a Solana account, as solana-keygen writes it; " + importable + ": make an account here by loop keys create solana"
+		return "the file holds an Ed25519 key as a list of " + strconv.Itoa(n) + " numbers; " + importable + ": make an account here by loop keys create and the name of its relay"
 	}
 	var file struct {
 		KeyType   string  `json:"keyType"`
@@ -48,12 +48,18 @@ func foreign(text []byte) string {
 	// What is of another type than here is left out, and told by who reads the file as a wallet's.
 	_ = json.Unmarshal(text, &file)
 	if file.Crypto.KDF.Function != "" {
-		return "the file holds a validator's key of Ethereum's consensus layer (EIP-2335, version " + string(file.Version) + "); " + importable
+		return "the file holds a validator's key (EIP-2335, version " + string(file.Version) + "); " + importable
 	}
 	if file.KeyType == "" {
 		return ""
 	}
-	kind, known := established[strings.ToLower(file.KeyType)]
+	keyType := strings.ToLower(file.KeyType)
+	kind, known := established[keyType]
+	if !known && k.before != nil {
+		if _, _, known = k.before(keyType); known {
+			kind.what, kind.here = "an account of relay "+keyType, "loop keys create "+keyType
+		}
+	}
 	if !known {
 		return fmt.Sprintf("the file holds a key of the keyType %.32q; %s", file.KeyType, importable)
 	}

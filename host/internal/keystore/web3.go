@@ -59,7 +59,7 @@ type version string
 func (v *version) UnmarshalJSON(text []byte) error {
 	var number json.Number // takes a text too, if it is a number's
 	if err := json.Unmarshal(text, &number); err != nil {
-		return errors.New("version is no number")
+		return errors.New("version is not a number")
 	}
 	*v = version(number)
 	return nil
@@ -77,20 +77,19 @@ func (d *digits) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// ImportEVM adds an account from a key file in version 3 of the Web3 Secret
-// Storage format, as wallets and go-ethereum write it; the password may be empty,
-// as files have it that were made without one. A file out of form and a wrong
-// password are ErrInvalid; an account that is here already is database.ErrExists.
-func (k *Keystore) ImportEVM(ctx context.Context, file []byte, password Password) (*Account, error) {
-	account, err := k.importEVM(ctx, file, password)
+// ImportWeb3 adds an account with a secp256k1 key to a relay from a key file in version 3 of the Web3 Secret Storage
+// format, as wallets and go-ethereum write it; the password may be empty, as files have it that were made without one.
+// A file out of form and a wrong password are ErrInvalid; an account that is here already is database.ErrExists.
+func (k *Keystore) ImportWeb3(ctx context.Context, relay string, name Namer, file []byte, password Password) (*Account, error) {
+	account, err := k.importWeb3(ctx, relay, name, file, password)
 	if err != nil {
-		return nil, fmt.Errorf("import an EVM account: %w", err)
+		return nil, fmt.Errorf("import an account of relay %s: %w", relay, err)
 	}
 	return account, nil
 }
 
-func (k *Keystore) importEVM(ctx context.Context, file []byte, password Password) (*Account, error) {
-	parsed, err := parseWeb3(file)
+func (k *Keystore) importWeb3(ctx context.Context, relay string, name Namer, file []byte, password Password) (*Account, error) {
+	parsed, err := k.parseWeb3(file)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", err, ErrInvalid)
 	}
@@ -105,50 +104,56 @@ func (k *Keystore) importEVM(ctx context.Context, file []byte, password Password
 		return nil, fmt.Errorf("%w: %w", err, ErrInvalid)
 	}
 	defer clear(secret)
-	account, err := parseAccount(ChainEVM, secret)
+	private, err := parseSecp256k1(secret)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", err, ErrInvalid)
 	}
-	if named := "0x" + string(parsed.Address); named != "0x" && !strings.EqualFold(named, account.ID()) {
-		return nil, fmt.Errorf("address says %.42q, but the key is that of %s: %w", named, account.ID(), ErrInvalid)
+	address := crypto.PubkeyToAddress(private.key().PublicKey).Hex()
+	if named := "0x" + string(parsed.Address); named != "0x" && !strings.EqualFold(named, address) {
+		return nil, fmt.Errorf("address says %.42q, but the key is that of %s: %w", named, address, ErrInvalid)
 	}
-	if _, err := k.Signer(ChainEVM, account.ID()); err == nil {
+	account, err := newAccount(ctx, relay, Secp256k1, secret, name)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := k.Signer(relay, account.ID()); err == nil {
 		return nil, fmt.Errorf("account %s %w", account.ID(), database.ErrExists) // a short sentence for the usual case
 	}
-	if err := k.add(ctx, account, secret); err != nil {
+	sealed := Secp256k1.tagged(secret)
+	defer clear(sealed)
+	if err := k.add(ctx, account, sealed); err != nil {
 		return nil, fmt.Errorf("account %s: %w", account.ID(), err)
 	}
 	return account, nil
 }
 
-// ExportEVM returns an account as a key file in version 3 of the Web3 Secret
-// Storage format, sealed under a password of its own. An account that is not here
-// is ErrNotFound.
-func (k *Keystore) ExportEVM(account string, password Password) ([]byte, error) {
-	file, err := k.exportEVM(account, password)
+// ExportWeb3 returns an account with a secp256k1 key as a key file in version 3 of the Web3 Secret Storage format,
+// sealed under a password of its own. An account that is not here is ErrNotFound, one with another key ErrInvalid.
+func (k *Keystore) ExportWeb3(relay, account string, password Password) ([]byte, error) {
+	file, err := k.exportWeb3(relay, account, password)
 	if err != nil {
-		return nil, fmt.Errorf("export an EVM account: %w", err)
+		return nil, fmt.Errorf("export an account of relay %s: %w", relay, err)
 	}
 	return file, nil
 }
 
-func (k *Keystore) exportEVM(account string, password Password) ([]byte, error) {
+func (k *Keystore) exportWeb3(relay, account string, password Password) ([]byte, error) {
 	if len(password.bytes()) == 0 {
 		return nil, fmt.Errorf("the password is empty: choose one for the file: %w", ErrInvalid)
 	}
-	found, err := k.Signer(ChainEVM, account)
+	found, err := k.Signer(relay, account)
 	if err != nil {
 		return nil, err
 	}
-	signer, ok := found.signer.(*evmAccount)
+	signer, ok := found.private.(*secp256k1)
 	if !ok {
-		return nil, fmt.Errorf("account %s is of no EVM chain: %w", found.ID(), ErrInvalid)
+		return nil, fmt.Errorf("account %s has a key for %s, and wallets' files are for %s: %w", found.ID(), found.Algorithm(), Secp256k1, ErrInvalid)
 	}
 	id, err := uuid.NewRandom()
 	if err != nil {
 		return nil, err
 	}
-	private := signer.private()
+	private := signer.key()
 	exported := web3.Key{Id: id, Address: crypto.PubkeyToAddress(private.PublicKey), PrivateKey: private}
 	return web3.EncryptKey(&exported, string(password.bytes()), k.cost.N, k.cost.P)
 }
@@ -156,23 +161,23 @@ func (k *Keystore) exportEVM(account string, password Password) ([]byte, error) 
 // parseWeb3 checks everything that go-ethereum's decoder takes for granted: it
 // panics where a parameter is missing or of a wrong length, and spends whatever
 // memory the file asks for.
-func parseWeb3(text []byte) (*web3File, error) {
+func (k *Keystore) parseWeb3(text []byte) (*web3File, error) {
 	if len(text) > maxWeb3File {
 		return nil, fmt.Errorf("the file has %d bytes, more than %d", len(text), maxWeb3File)
 	}
 	text = bytes.TrimPrefix(text, []byte("\xef\xbb\xbf")) // some editors mark UTF-8 so
-	if what := foreign(text); what != "" {
+	if what := k.foreign(text); what != "" {
 		return nil, errors.New(what)
 	}
 	var file web3File
 	var shape *json.UnmarshalTypeError
 	switch err := json.Unmarshal(text, &file); {
 	case errors.As(err, &shape) && shape.Field == "":
-		return nil, fmt.Errorf("the file is no key file: it holds a JSON %s, not an object", shape.Value)
+		return nil, fmt.Errorf("the file is not a key file: it holds a JSON %s, not an object", shape.Value)
 	case errors.As(err, &shape): // whose text has Go's names
 		return nil, fmt.Errorf("%s holds a JSON %s, which key files do not have there", shape.Field, shape.Value)
 	case err != nil:
-		return nil, fmt.Errorf("the file is no key file in JSON: %w", err)
+		return nil, fmt.Errorf("the file is not a key file in JSON: %w", err)
 	}
 	switch file.Version {
 	case "3":
