@@ -79,7 +79,7 @@ func (r *Relayer) places(method string, values map[string]any, found []*relayerv
 			err = follow(values, steps)
 		}
 		if err != nil {
-			return r.nonsense(method, "names a problem at a path that is not there, %q: %w (%s)", p.GetPath(), err, p.GetMessage())
+			return r.nonsense(method, "names a problem at a path that is not there, %q: %v (%s)", p.GetPath(), err, p.GetMessage())
 		}
 	}
 	return nil
