@@ -99,7 +99,7 @@ func (l *life) run() {
 	if callbacks != nil {
 		callbacks.close(l.plugin.logger)
 	}
-	if err != nil && l.plugin.fail(err) {
+	if err != nil && l.plugin.fail(err) && !l.plugin.settings.Patient {
 		l.plugin.send(supervise.Stop, nil) // a plugin that cannot be launched at all is not launched again
 	}
 	l.plugin.send(supervise.Died, l)

@@ -91,7 +91,7 @@ func (s sample) check(t *testing.T) {
 	if pages == "" {
 		pages = "http://prices.example"
 	}
-	spec, report := job.Parse([]byte(strings.ReplaceAll(string(text), pages, server.URL)), job.Settings{})
+	spec, report := job.Parse(t.Context(), []byte(strings.ReplaceAll(string(text), pages, server.URL)), job.Settings{})
 	if spec == nil {
 		t.Fatal(report.Err())
 	}

@@ -100,17 +100,20 @@ type NodeServiceClient interface {
 	ListKeys(context.Context, *v1.ListKeysRequest) (*v1.ListKeysResponse, error)
 	// CreateKey makes a key.
 	//
-	// Errors: INVALID_ARGUMENT (a kind that the node does not have).
+	// Errors: INVALID_ARGUMENT (no kind, or a relay that the node does not have), UNAVAILABLE (the relay's relayer, which
+	// names accounts, is down).
 	CreateKey(context.Context, *v1.CreateKeyRequest) (*v1.CreateKeyResponse, error)
-	// ImportKey adds an EVM account from a wallet's key file. The password crosses the connection as it is: call it on the
-	// node's own machine.
+	// ImportKey adds an account with a secp256k1 key from a wallet's key file. The password crosses the connection as it
+	// is: call it on the node's own machine.
 	//
-	// Errors: INVALID_ARGUMENT (no key file of version 3, or another password), ALREADY_EXISTS (the account is here).
+	// Errors: INVALID_ARGUMENT (no key file of version 3, another password, or a relay whose accounts have other keys),
+	// ALREADY_EXISTS (the account is here), UNAVAILABLE (the relay's relayer is down).
 	ImportKey(context.Context, *v1.ImportKeyRequest) (*v1.ImportKeyResponse, error)
-	// ExportKey returns an EVM account as a wallet's key file, sealed under a password of the caller's. The password crosses
-	// the connection as it is: call it on the node's own machine.
+	// ExportKey returns an account with a secp256k1 key as a wallet's key file, sealed under a password of the caller's. The
+	// password crosses the connection as it is: call it on the node's own machine.
 	//
-	// Errors: NOT_FOUND (no such EVM account), INVALID_ARGUMENT (an empty password).
+	// Errors: NOT_FOUND (no such account), INVALID_ARGUMENT (an empty password, an account with another key, or one that
+	// two relays have while the request names none).
 	ExportKey(context.Context, *v1.ExportKeyRequest) (*v1.ExportKeyResponse, error)
 	// AddBridge stores a bridge to an external adapter.
 	//
@@ -420,17 +423,20 @@ type NodeServiceHandler interface {
 	ListKeys(context.Context, *v1.ListKeysRequest) (*v1.ListKeysResponse, error)
 	// CreateKey makes a key.
 	//
-	// Errors: INVALID_ARGUMENT (a kind that the node does not have).
+	// Errors: INVALID_ARGUMENT (no kind, or a relay that the node does not have), UNAVAILABLE (the relay's relayer, which
+	// names accounts, is down).
 	CreateKey(context.Context, *v1.CreateKeyRequest) (*v1.CreateKeyResponse, error)
-	// ImportKey adds an EVM account from a wallet's key file. The password crosses the connection as it is: call it on the
-	// node's own machine.
+	// ImportKey adds an account with a secp256k1 key from a wallet's key file. The password crosses the connection as it
+	// is: call it on the node's own machine.
 	//
-	// Errors: INVALID_ARGUMENT (no key file of version 3, or another password), ALREADY_EXISTS (the account is here).
+	// Errors: INVALID_ARGUMENT (no key file of version 3, another password, or a relay whose accounts have other keys),
+	// ALREADY_EXISTS (the account is here), UNAVAILABLE (the relay's relayer is down).
 	ImportKey(context.Context, *v1.ImportKeyRequest) (*v1.ImportKeyResponse, error)
-	// ExportKey returns an EVM account as a wallet's key file, sealed under a password of the caller's. The password crosses
-	// the connection as it is: call it on the node's own machine.
+	// ExportKey returns an account with a secp256k1 key as a wallet's key file, sealed under a password of the caller's. The
+	// password crosses the connection as it is: call it on the node's own machine.
 	//
-	// Errors: NOT_FOUND (no such EVM account), INVALID_ARGUMENT (an empty password).
+	// Errors: NOT_FOUND (no such account), INVALID_ARGUMENT (an empty password, an account with another key, or one that
+	// two relays have while the request names none).
 	ExportKey(context.Context, *v1.ExportKeyRequest) (*v1.ExportKeyResponse, error)
 	// AddBridge stores a bridge to an external adapter.
 	//
