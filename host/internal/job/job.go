@@ -23,8 +23,8 @@ import (
 
 	relayerv1 "github.com/loop-plugins/loop/gen/go/loop/relayer/v1"
 	"github.com/loop-plugins/loop/host/internal/config"
-	"github.com/loop-plugins/loop/host/internal/config/keys"
 	"github.com/loop-plugins/loop/host/internal/pipeline"
+	"github.com/loop-plugins/loop/sdk/go/document/keys"
 )
 
 // The types of jobs.
