@@ -139,7 +139,7 @@ func TestProviderFollowsAndTransmits(t *testing.T) {
 	})
 
 	// A bootstrap job's view of the same.
-	bootstrap, _, err := chain.CreateConfigProvider(ctx, &relayerv1.CreateConfigProviderRequest{Name: "bootstrap", Config: &relayerv1.ProviderConfig{ContractId: strings.ToLower(f.address.Hex())}})
+	bootstrap, _, err := chain.CreateProvider(ctx, &relayerv1.CreateProviderRequest{ProviderType: "config", Name: "bootstrap", Config: &relayerv1.ProviderConfig{ContractId: strings.ToLower(f.address.Hex())}})
 	must(t, err)
 	block, err := d.client().BlockNumber(ctx)
 	must(t, err)
@@ -227,7 +227,7 @@ func TestFeedsShareAnAccount(t *testing.T) {
 	feeds := newFeeds(d, o, 10)
 	x := newFixture(t, o.transmitters[0])
 	chain, _ := x.chain(settings("", [2]string{strings.Replace(d.url, "http", "ws", 1), d.url}))
-	providers := make([]relayerv1loop.MedianProvider, len(feeds))
+	providers := make([]relayerv1loop.Provider, len(feeds))
 	digests := make([]ocrtypes.ConfigDigest, len(feeds))
 	for i, f := range feeds {
 		digests[i] = f.configure("a")
@@ -395,15 +395,15 @@ func TestFeedsAreApart(t *testing.T) {
 			chain, _ := x.chain(settings(c.settings, [2]string{"", d.url}))
 			for i, f := range feeds {
 				digest := f.configure("a")
-				request := &relayerv1.CreateMedianProviderRequest{
-					Name: fmt.Sprint("p", i), TransmitterId: me.Hex(), Config: &relayerv1.ProviderConfig{ContractId: f.address.Hex()},
+				request := &relayerv1.CreateProviderRequest{
+					ProviderType: "median", Name: fmt.Sprint("p", i), TransmitterId: me.Hex(), Config: &relayerv1.ProviderConfig{ContractId: f.address.Hex()},
 				}
 				report := f.report(digest, 1, 1, 7)
 				if i == 0 {
 					request.GasLimit = c.gas
 					c.spoil(report)
 				}
-				p, _, err := chain.CreateMedianProvider(t.Context(), request)
+				p, _, err := chain.CreateProvider(t.Context(), request)
 				must(t, err)
 				defer func() { must(t, p.(interface{ Close() error }).Close()) }()
 				_, err = p.Transmit(t.Context(), report)

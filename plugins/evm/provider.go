@@ -17,42 +17,54 @@ import (
 	"github.com/loop-plugins/loop/gen/go/loop/relayer/v1/relayerv1loop"
 	"github.com/loop-plugins/loop/plugins/evm/account"
 	"github.com/loop-plugins/loop/plugins/evm/aggregator"
+	"github.com/loop-plugins/loop/sdk/go/relayer"
 	"github.com/loop-plugins/loop/sdk/go/relayer/service"
 )
 
-// CreateConfigProvider implements relayerv1loop.Chain.
-func (c *Chain) CreateConfigProvider(_ context.Context, request *relayerv1.CreateConfigProviderRequest) (relayerv1loop.ConfigProvider, *relayerv1.CreateConfigProviderResponse, error) {
-	provider, _, err := c.configProvider(request.GetName(), request.GetConfig(), "")
+// CreateProvider implements relayerv1loop.Chain.
+func (c *Chain) CreateProvider(_ context.Context, request *relayerv1.CreateProviderRequest) (relayerv1loop.Provider, *relayerv1.CreateProviderResponse, error) {
+	var (
+		provider relayerv1loop.Provider
+		err      error
+	)
+	switch request.GetProviderType() {
+	case relayer.ProviderConfig:
+		provider, err = c.bootstrapProvider(request)
+	case relayer.ProviderMedian:
+		provider, err = c.medianProvider(request)
+	default:
+		err = service.UnknownProvider(request.GetProviderType(), relayer.ProviderMedian, relayer.ProviderConfig)
+	}
 	if err != nil {
 		return nil, nil, err
 	}
-	return provider, &relayerv1.CreateConfigProviderResponse{}, nil
+	return provider, &relayerv1.CreateProviderResponse{}, nil
 }
 
-// CreateMedianProvider implements relayerv1loop.Chain.
-func (c *Chain) CreateMedianProvider(_ context.Context, request *relayerv1.CreateMedianProviderRequest) (relayerv1loop.MedianProvider, *relayerv1.CreateMedianProviderResponse, error) {
+func (c *Chain) bootstrapProvider(request *relayerv1.CreateProviderRequest) (*service.ConfigProvider, error) {
+	provider, _, err := c.configProvider(request.GetName(), request.GetConfig(), "")
+	return provider, err
+}
+
+func (c *Chain) medianProvider(request *relayerv1.CreateProviderRequest) (*service.MedianProvider, error) {
 	transmitter, err := account.Parse(request.GetTransmitterId())
 	if err != nil {
-		return nil, nil, status.Errorf(codes.InvalidArgument, "transmitter_id: %v", err)
+		return nil, status.Errorf(codes.InvalidArgument, "transmitter_id: %v", err)
 	}
 	gasLimit := uint64(request.GetGasLimit())
 	if gasLimit == 0 {
 		gasLimit = c.config.transmissionGas()
 	}
 	if gasLimit < leastGas {
-		return nil, nil, status.Errorf(codes.InvalidArgument, "gas_limit: a transaction takes at least 21000, got %d", gasLimit)
+		return nil, status.Errorf(codes.InvalidArgument, "gas_limit: a transaction takes at least 21000, got %d", gasLimit)
 	}
 	base, contract, err := c.configProvider(request.GetName(), request.GetConfig(), transmitter.Hex())
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	provider, err := c.MedianProvider(base, transmitter.Hex(), contract.Hex(), codec{}, func(ctx context.Context, report service.Report) ([]byte, error) {
+	return c.MedianProvider(base, transmitter.Hex(), contract.Hex(), codec{}, func(ctx context.Context, report service.Report) ([]byte, error) {
 		return payload(ctx, contract, gasLimit, report)
 	})
-	if err != nil {
-		return nil, nil, err
-	}
-	return provider, &relayerv1.CreateMedianProviderResponse{}, nil
 }
 
 func (c *Chain) configProvider(name string, config *relayerv1.ProviderConfig, transmitter string) (*service.ConfigProvider, common.Address, error) {

@@ -69,13 +69,13 @@ func TestCreateRefuses(t *testing.T) {
 	chain, _ := x.chain(settings("", devnode{RPC: "http://127.0.0.1:1"}))
 	key := sol.PublicKey{1, 2, 3}.String()
 	good := fmt.Sprintf(`{"chainID":"localnet","ocr2ProgramID":%q,"storeProgramID":%[1]q,"transmissionsID":%[1]q}`, key)
-	request := func(contract, transmitter, relay string, gas uint32) *relayerv1.CreateMedianProviderRequest {
-		return &relayerv1.CreateMedianProviderRequest{
-			Name: "p", TransmitterId: transmitter, GasLimit: gas, Config: &relayerv1.ProviderConfig{ContractId: contract, RelayConfigJson: []byte(relay)},
+	request := func(contract, transmitter, relay string, gas uint32) *relayerv1.CreateProviderRequest {
+		return &relayerv1.CreateProviderRequest{
+			ProviderType: "median", Name: "p", TransmitterId: transmitter, GasLimit: gas, Config: &relayerv1.ProviderConfig{ContractId: contract, RelayConfigJson: []byte(relay)},
 		}
 	}
 	for name, c := range map[string]struct {
-		request *relayerv1.CreateMedianProviderRequest
+		request *relayerv1.CreateProviderRequest
 		want    string
 	}{
 		"contract":    {request("0x12", key, good, 0), `config.contract_id: "0x12" is no public key; write its 32 bytes in base58`},
@@ -86,14 +86,14 @@ func TestCreateRefuses(t *testing.T) {
 		"no JSON":     {request(key, key, `[`, 0), "config.relay_config_json: it is no JSON object of the kind expected: unexpected end of JSON input"},
 		"nothing":     {request(key, key, ``, 0), "config.relay_config_json: it is no JSON object of the kind expected: unexpected end of JSON input"},
 	} {
-		if _, _, err := chain.CreateMedianProvider(ctx, c.request); status.Code(err) != codes.InvalidArgument || status.Convert(err).Message() != c.want {
+		if _, _, err := chain.CreateProvider(ctx, c.request); status.Code(err) != codes.InvalidArgument || status.Convert(err).Message() != c.want {
 			t.Errorf("%s: %v, want %s", name, err, c.want)
 		}
 	}
 	if _, _, err := x.Relayer.CreateChain(ctx, &relayerv1.CreateChainRequest{ChainId: "mainnet", ConfigToml: []byte(settings("", devnode{RPC: "http://h"}))}, x.Loans); status.Code(err) != codes.InvalidArgument {
 		t.Errorf("another chain's section: %v", err)
 	}
-	p, _, err := chain.CreateMedianProvider(ctx, request(key, key, good, 300_000))
+	p, _, err := chain.CreateProvider(ctx, request(key, key, good, 300_000))
 	must(t, err)
 	t.Cleanup(func() { must(t, p.(interface{ Close() error }).Close()) })
 	d := &devchain{t: t, Feeds: []devfeed{{Digest: strings.Repeat("00", 32)}}, F: -1}

@@ -283,7 +283,7 @@ func TestFeedsShareAnAccount(t *testing.T) {
 	key := d.Oracles[0].Transmitter.PrivateKey
 	x := newFixture(t, key)
 	chain, _ := x.chain(settings("", d.Nodes...))
-	providers := make([]relayerv1loop.MedianProvider, feeds)
+	providers := make([]relayerv1loop.Provider, feeds)
 	for i := range providers {
 		providers[i], _ = x.provider(d, chain, fmt.Sprint("p", i), i, key.PublicKey())
 	}

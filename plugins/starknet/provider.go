@@ -13,57 +13,73 @@ import (
 	"github.com/loop-plugins/loop/gen/go/loop/relayer/v1/relayerv1loop"
 	"github.com/loop-plugins/loop/plugins/starknet/account"
 	"github.com/loop-plugins/loop/plugins/starknet/aggregator"
+	"github.com/loop-plugins/loop/sdk/go/relayer"
 	"github.com/loop-plugins/loop/sdk/go/relayer/service"
 	"github.com/loop-plugins/loop/sdk/go/stark"
 )
 
-// CreateConfigProvider implements relayerv1loop.Chain.
-func (c *Chain) CreateConfigProvider(_ context.Context, request *relayerv1.CreateConfigProviderRequest) (relayerv1loop.ConfigProvider, *relayerv1.CreateConfigProviderResponse, error) {
-	if _, err := c.relayConfig(request.GetConfig().GetRelayConfigJson()); err != nil {
-		return nil, nil, err
+// CreateProvider implements relayerv1loop.Chain.
+func (c *Chain) CreateProvider(_ context.Context, request *relayerv1.CreateProviderRequest) (relayerv1loop.Provider, *relayerv1.CreateProviderResponse, error) {
+	var (
+		provider relayerv1loop.Provider
+		err      error
+	)
+	switch request.GetProviderType() {
+	case relayer.ProviderConfig:
+		provider, err = c.bootstrapProvider(request)
+	case relayer.ProviderMedian:
+		provider, err = c.medianProvider(request)
+	default:
+		err = service.UnknownProvider(request.GetProviderType(), relayer.ProviderMedian, relayer.ProviderConfig)
 	}
-	provider, _, err := c.configProvider(request.GetName(), request.GetConfig())
 	if err != nil {
 		return nil, nil, err
 	}
-	return provider, &relayerv1.CreateConfigProviderResponse{}, nil
+	return provider, &relayerv1.CreateProviderResponse{}, nil
 }
 
-// CreateMedianProvider implements relayerv1loop.Chain. The gas limit of a job is of no use here: a transaction's bounds are those of
-// its estimate.
-func (c *Chain) CreateMedianProvider(_ context.Context, request *relayerv1.CreateMedianProviderRequest) (relayerv1loop.MedianProvider, *relayerv1.CreateMedianProviderResponse, error) {
+func (c *Chain) bootstrapProvider(request *relayerv1.CreateProviderRequest) (*service.ConfigProvider, error) {
+	if _, err := c.relayConfig(request.GetConfig().GetRelayConfigJson()); err != nil {
+		return nil, err
+	}
+	provider, _, err := c.configProvider(request.GetName(), request.GetConfig())
+	return provider, err
+}
+
+// medianProvider has no use for the gas limit of a job: a transaction's bounds are those of its estimate.
+func (c *Chain) medianProvider(request *relayerv1.CreateProviderRequest) (*service.MedianProvider, error) {
 	key, err := stark.ParseFelt(request.GetTransmitterId())
 	if err != nil {
-		return nil, nil, status.Errorf(codes.InvalidArgument, "transmitter_id: it must be the public key that signs for the account: %v", err)
+		return nil, status.Errorf(codes.InvalidArgument, "transmitter_id: it must be the public key that signs for the account: %v", err)
 	}
 	config, err := c.relayConfig(request.GetConfig().GetRelayConfigJson())
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	if config.AccountAddress == "" {
-		return nil, nil, status.Error(codes.InvalidArgument, "config.relay_config_json: no account address in relay config: name in accountAddress the account that sends reports")
+		return nil, status.Error(codes.InvalidArgument, "config.relay_config_json: no account address in relay config: name in accountAddress the account that sends reports")
 	}
 	address, err := stark.ParseFelt(config.AccountAddress)
 	if err != nil {
-		return nil, nil, status.Errorf(codes.InvalidArgument, "config.relay_config_json: accountAddress: %v", err)
+		return nil, status.Errorf(codes.InvalidArgument, "config.relay_config_json: accountAddress: %v", err)
 	}
 	if address.IsZero() || key.IsZero() {
-		return nil, nil, status.Error(codes.InvalidArgument, "transmitter_id and accountAddress must not be zero")
+		return nil, status.Error(codes.InvalidArgument, "transmitter_id and accountAddress must not be zero")
 	}
 	base, contract, err := c.configProvider(request.GetName(), request.GetConfig())
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	provider, err := c.MedianProvider(base, address.String(), contract.String(), codec{}, func(_ context.Context, report service.Report) ([]byte, error) {
 		return payload(key, contract, report)
 	})
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	if q, ok := c.Started(address.String()); ok {
 		q.Account.Use(key)
 	}
-	return provider, &relayerv1.CreateMedianProviderResponse{}, nil
+	return provider, nil
 }
 
 func (c *Chain) configProvider(name string, config *relayerv1.ProviderConfig) (*service.ConfigProvider, stark.Felt, error) {

@@ -146,7 +146,7 @@ func testProviderFollowsAndTransmits(t *testing.T, version string) {
 	}
 
 	// A bootstrap job's view of the same.
-	bootstrap, _, err := chain.CreateConfigProvider(ctx, &relayerv1.CreateConfigProviderRequest{Name: "bootstrap", Config: &relayerv1.ProviderConfig{ContractId: "0x000" + strings.ToUpper(f.address.String()[2:])}})
+	bootstrap, _, err := chain.CreateProvider(ctx, &relayerv1.CreateProviderRequest{ProviderType: "config", Name: "bootstrap", Config: &relayerv1.ProviderConfig{ContractId: "0x000" + strings.ToUpper(f.address.String()[2:])}})
 	must(t, err)
 	details, err := bootstrap.LatestConfigDetails(ctx, &relayerv1.LatestConfigDetailsRequest{})
 	if err != nil || [32]byte(details.GetConfigDigest()) != digest {
@@ -233,7 +233,7 @@ func testFeedsShareAnAccount(t *testing.T, version string) {
 	chain, _ := x.chain(settings("", d.url))
 	const count, epochs = 10, 3
 	feeds := make([]*feed, count)
-	providers := make([]relayerv1loop.MedianProvider, count)
+	providers := make([]relayerv1loop.Provider, count)
 	digests := make([][32]byte, count)
 	for i := range feeds {
 		feeds[i] = newFeed(d, o)

@@ -196,7 +196,8 @@ func (j *jobs) giveBack(ctx context.Context, reserved *hostservice.Reserved, r *
 	// job is removed that shared the process all along.
 	_, chain, err := n.plugins.chain(r.spec.Relay, r.spec.ChainID)
 	if err == nil {
-		provider := chain.CreateMedianProvider(&relayerv1.CreateMedianProviderRequest{
+		provider := chain.CreateProvider(&relayerv1.CreateProviderRequest{
+			ProviderType:  r.spec.PluginType,
 			Config:        &relayerv1.ProviderConfig{ExternalJobId: r.stored.ExternalID, ContractId: r.spec.ContractID, RelayConfigJson: r.spec.RelayConfigJSON},
 			TransmitterId: r.spec.TransmitterID, GasLimit: r.spec.GasLimit,
 		})

@@ -31,7 +31,10 @@ import (
 // queueing is a relayer that does with an account what a queue does and sends nothing: it finds what is unfinished, keeps an
 // item for each job, and goes on until its process ends. While it uses an account it holds a lock on a file of that name, so that two
 // processes that do so at once are seen.
-type queueing struct{ dir string }
+type queueing struct {
+	relayerv1.UnimplementedRelayerServiceServer
+	dir string
+}
 
 // conflicts is the file that is there when two processes have used an account at once.
 const conflicts = "conflicts"
@@ -86,13 +89,13 @@ func (c *queueChain) use(account string) {
 	fmt.Fprintln(f, os.Getpid(), len(page.GetEntries()))
 }
 
-func (c *queueChain) CreateMedianProvider(ctx context.Context, r *relayerv1.CreateMedianProviderRequest) (relayerv1loop.MedianProvider, *relayerv1.CreateMedianProviderResponse, error) {
+func (c *queueChain) CreateProvider(ctx context.Context, r *relayerv1.CreateProviderRequest) (relayerv1loop.Provider, *relayerv1.CreateProviderResponse, error) {
 	c.use(r.GetTransmitterId())
 	key := "transmit/" + r.GetTransmitterId() + "/item/" + r.GetConfig().GetContractId()
 	if _, err := c.loans.Store.Put(ctx, &hostservicev1.PutRequest{Key: key}); err != nil && status.Code(err) != codes.Aborted {
 		return nil, nil, err
 	}
-	return &queueProvider{}, &relayerv1.CreateMedianProviderResponse{}, nil
+	return &queueProvider{}, &relayerv1.CreateProviderResponse{}, nil
 }
 
 func (c *queueChain) ChainStatus(context.Context, *relayerv1.ChainStatusRequest) (*relayerv1.ChainStatusResponse, error) {
@@ -103,6 +106,7 @@ func (c *queueChain) ChainStatus(context.Context, *relayerv1.ChainStatusRequest)
 type queueProvider struct {
 	relayerv1.UnimplementedContractConfigServiceServer
 	relayerv1.UnimplementedContractTransmitterServiceServer
+	relayerv1.UnimplementedReportDigestServiceServer
 	medianv1.UnimplementedMedianContractServiceServer
 	medianv1.UnimplementedReportCodecServiceServer
 	medianv1.UnimplementedOnchainConfigCodecServiceServer

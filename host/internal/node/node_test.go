@@ -51,7 +51,7 @@ func TestMain(m *testing.M) {
 	case cookie == relayerv1loop.RelayerKind().Cookie && os.Getenv("RELAYER") == "fake":
 		relayerv1loop.ServeRelayer(func(*loop.Host) relayerv1loop.RelayerService { return fakeRelayer{} })
 	case cookie == relayerv1loop.RelayerKind().Cookie && os.Getenv("RELAYER") == "queueing":
-		relayerv1loop.ServeRelayer(func(*loop.Host) relayerv1loop.RelayerService { return queueing{os.Getenv("QUEUE_DIR")} })
+		relayerv1loop.ServeRelayer(func(*loop.Host) relayerv1loop.RelayerService { return queueing{dir: os.Getenv("QUEUE_DIR")} })
 	case cookie == relayerv1loop.RelayerKind().Cookie:
 		loop.Serve(fallback.EVM())
 	case cookie == medianv1loop.MedianKind().Cookie:
@@ -224,7 +224,9 @@ func signal(t *testing.T, n *Node, plugin string, s syscall.Signal) {
 }
 
 // fakeRelayer is a relayer whose chain says which accounts it was lent, and signs with whichever it is asked to.
-type fakeRelayer struct{}
+type fakeRelayer struct {
+	relayerv1.UnimplementedRelayerServiceServer
+}
 
 func (fakeRelayer) CreateChain(_ context.Context, _ *relayerv1.CreateChainRequest, loans relayerv1loop.CreateChainLoans) (relayerv1loop.Chain, *relayerv1.CreateChainResponse, error) {
 	return &fakeChain{loans: loans}, &relayerv1.CreateChainResponse{}, nil

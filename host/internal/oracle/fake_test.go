@@ -33,6 +33,7 @@ import (
 	"github.com/loop-plugins/loop/gen/go/loop/reporting/v1/reportingv1loop"
 	"github.com/loop-plugins/loop/host/internal/fallback"
 	"github.com/loop-plugins/loop/sdk/go/loop"
+	"github.com/loop-plugins/loop/sdk/go/relayer"
 	"github.com/loop-plugins/loop/sdk/go/wire"
 )
 
@@ -160,12 +161,13 @@ func (a *aggregator) transmit(by string, at types.ReportContext, report types.Re
 
 // fakeRelayer is a relayer of the fake chain.
 type fakeRelayer struct {
+	relayerv1.UnimplementedRelayerServiceServer
 	contract *aggregator
 
 	mu        sync.Mutex
 	mode      string // of providers that are made from now on
 	providers map[string]*fakeProvider
-	made      []*relayerv1.CreateMedianProviderRequest
+	made      []*relayerv1.CreateProviderRequest
 	watches   int
 }
 
@@ -220,7 +222,10 @@ func (c *fakeChain) add(name string, p *fakeProvider) *fakeProvider {
 	return p
 }
 
-func (c *fakeChain) CreateMedianProvider(_ context.Context, r *relayerv1.CreateMedianProviderRequest) (relayerv1loop.MedianProvider, *relayerv1.CreateMedianProviderResponse, error) {
+func (c *fakeChain) CreateProvider(_ context.Context, r *relayerv1.CreateProviderRequest) (relayerv1loop.Provider, *relayerv1.CreateProviderResponse, error) {
+	if r.GetProviderType() == relayer.ProviderConfig {
+		return c.add(r.GetName(), &fakeProvider{}), &relayerv1.CreateProviderResponse{}, nil
+	}
 	c.relayer.mu.Lock()
 	mode := c.relayer.mode
 	c.relayer.mu.Unlock()
@@ -230,11 +235,7 @@ func (c *fakeChain) CreateMedianProvider(_ context.Context, r *relayerv1.CreateM
 	c.relayer.mu.Lock()
 	c.relayer.made = append(c.relayer.made, r)
 	c.relayer.mu.Unlock()
-	return c.add(r.GetName(), &fakeProvider{account: r.GetTransmitterId()}), &relayerv1.CreateMedianProviderResponse{}, nil
-}
-
-func (c *fakeChain) CreateConfigProvider(_ context.Context, r *relayerv1.CreateConfigProviderRequest) (relayerv1loop.ConfigProvider, *relayerv1.CreateConfigProviderResponse, error) {
-	return c.add(r.GetName(), &fakeProvider{}), &relayerv1.CreateConfigProviderResponse{}, nil
+	return c.add(r.GetName(), &fakeProvider{account: r.GetTransmitterId()}), &relayerv1.CreateProviderResponse{}, nil
 }
 
 func (*fakeChain) LatestHead(context.Context, *relayerv1.LatestHeadRequest) (*relayerv1.LatestHeadResponse, error) {
@@ -255,6 +256,7 @@ func (*fakeChain) Replay(context.Context, *relayerv1.ReplayRequest) (*relayerv1.
 
 // fakeProvider is a fake's provider of one job.
 type fakeProvider struct {
+	relayerv1.UnimplementedReportDigestServiceServer
 	*aggregator
 	account string
 	mode    string

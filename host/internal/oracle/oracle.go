@@ -34,6 +34,7 @@ import (
 	"github.com/loop-plugins/loop/host/internal/oracle/source"
 	"github.com/loop-plugins/loop/host/internal/pipeline"
 	"github.com/loop-plugins/loop/sdk/go/loophost"
+	"github.com/loop-plugins/loop/sdk/go/relayer"
 )
 
 // Settings are what Start needs. All are needed unless they say otherwise.
@@ -171,8 +172,8 @@ func (o *Oracle) startMedian(ctx context.Context) error {
 		// Peers find one another through a bootstrapper alone, and libocr never says that it has none.
 		o.logger.Error("the job has no bootstrapper: unless other nodes reach this one, it meets no peer; name bootstrappers in p2pv2Bootstrappers or in [P2P.V2] DefaultBootstrappers", nil)
 	}
-	provider := s.Chain.CreateMedianProvider(&relayerv1.CreateMedianProviderRequest{
-		Config: o.providerConfig(), TransmitterId: s.Spec.TransmitterID, GasLimit: s.Spec.GasLimit,
+	provider := s.Chain.CreateProvider(&relayerv1.CreateProviderRequest{
+		ProviderType: relayer.ProviderMedian, Config: o.providerConfig(), TransmitterId: s.Spec.TransmitterID, GasLimit: s.Spec.GasLimit,
 	})
 	o.provider = provider.Object
 	if o.sources, err = source.New(source.Settings{
@@ -240,7 +241,7 @@ func (o *Oracle) startMedian(ctx context.Context) error {
 func (o *Oracle) startBootstrapper(ctx context.Context) error {
 	s := o.settings
 	local := localConfigTo(s.Config, s.Spec)
-	provider := s.Chain.CreateConfigProvider(&relayerv1.CreateConfigProviderRequest{Config: o.providerConfig()})
+	provider := s.Chain.CreateProvider(&relayerv1.CreateProviderRequest{ProviderType: relayer.ProviderConfig, Config: o.providerConfig()})
 	o.provider = provider.Object
 	if err := o.verdict(ctx, func(ctx context.Context) error {
 		_, err := provider.Created(ctx)

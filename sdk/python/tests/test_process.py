@@ -67,7 +67,7 @@ async def test_objects(start: Start) -> None:
 
     # Released with its parent, and closed before it, after its last call.
     config = relayer_pb2.ProviderConfig(external_job_id="j", contract_id="c")
-    await a.create_config_provider(relayer_pb2.CreateConfigProviderRequest(name="p", config=config))
+    await a.create_provider(relayer_pb2.CreateProviderRequest(name="p", provider_type="config", config=config))
     provider = ContractConfigServiceStub(plugin.connection.object("p"))
     call = asyncio.create_task(provider.latest_block_height(relayer_pb2.LatestBlockHeightRequest()))
     await asyncio.sleep(0.1)

@@ -54,7 +54,7 @@ class Chain(relayer_loop.Chain):
         digest, epoch, number, _, _ = aggregator.parse_view("latestTransmissionDetails", output)
         return digest.hex() != item.digest or (epoch, number) >= (item.epoch, item.round)
 
-    def contract(self, request: relayer_pb2.CreateConfigProviderRequest | relayer_pb2.CreateMedianProviderRequest) -> Contract:
+    def contract(self, request: relayer_pb2.CreateProviderRequest) -> Contract:
         """Follow the contract of a job."""
         text = request.config.relay_config_json
         try:
@@ -71,14 +71,18 @@ class Chain(relayer_loop.Chain):
             raise refuse(request, "config.relay_config_json", problem)
         return self.follower.acquire(address, request.name)
 
-    async def create_config_provider(
-        self, request: relayer_pb2.CreateConfigProviderRequest
-    ) -> tuple[ConfigProvider, relayer_pb2.CreateConfigProviderResponse]:
-        return self.config_provider(self, request.name, self.contract(request)), relayer_pb2.CreateConfigProviderResponse()
+    async def create_provider(
+        self, request: relayer_pb2.CreateProviderRequest
+    ) -> tuple[ConfigProvider, relayer_pb2.CreateProviderResponse]:
+        make = {"median": self.make_median_provider, "config": self.make_config_provider}.get(request.provider_type)
+        if make is None:
+            raise refuse(request, "provider_type", f'this relayer has no "{request.provider_type}"; it has median and config')
+        return make(request), relayer_pb2.CreateProviderResponse()
 
-    async def create_median_provider(
-        self, request: relayer_pb2.CreateMedianProviderRequest
-    ) -> tuple[MedianProvider, relayer_pb2.CreateMedianProviderResponse]:
+    def make_config_provider(self, request: relayer_pb2.CreateProviderRequest) -> ConfigProvider:
+        return self.config_provider(self, request.name, self.contract(request))
+
+    def make_median_provider(self, request: relayer_pb2.CreateProviderRequest) -> MedianProvider:
         try:
             account = aggregator.address(request.transmitter_id)
         except aggregator.FormatError as error:
@@ -86,8 +90,7 @@ class Chain(relayer_loop.Chain):
         gas = request.gas_limit or self.config.gas_limit
         if gas < 21_000:
             raise refuse(request, "gas_limit", f"a transaction takes at least 21000, got {gas}")
-        provider = self.median_provider(self, request.name, self.contract(request), account, gas)
-        return provider, relayer_pb2.CreateMedianProviderResponse()
+        return self.median_provider(self, request.name, self.contract(request), account, gas)
 
     async def latest_head(self, request: relayer_pb2.LatestHeadRequest) -> relayer_pb2.LatestHeadResponse:
         head = self.follower.head
@@ -189,6 +192,21 @@ class Relayer(relayer_loop.RelayerService):
         self.host = host
         self.current: dict[str, Change] = {}  # by provider
         self.watchers: set[asyncio.Queue[Change]] = set()
+
+    async def describe_relayer(self, request: relayer_pb2.DescribeRelayerRequest) -> relayer_pb2.DescribeRelayerResponse:
+        raise RpcError(Code.UNIMPLEMENTED, "not served yet")
+
+    async def describe_accounts(self, request: relayer_pb2.DescribeAccountsRequest) -> relayer_pb2.DescribeAccountsResponse:
+        raise RpcError(Code.UNIMPLEMENTED, "not served yet")
+
+    async def normalize_ids(self, request: relayer_pb2.NormalizeIdsRequest) -> relayer_pb2.NormalizeIdsResponse:
+        raise RpcError(Code.UNIMPLEMENTED, "not served yet")
+
+    async def validate_chain(self, request: relayer_pb2.ValidateChainRequest) -> relayer_pb2.ValidateChainResponse:
+        raise RpcError(Code.UNIMPLEMENTED, "not served yet")
+
+    async def validate_job(self, request: relayer_pb2.ValidateJobRequest) -> relayer_pb2.ValidateJobResponse:
+        raise RpcError(Code.UNIMPLEMENTED, "not served yet")
 
     async def create_chain(
         self, request: relayer_pb2.CreateChainRequest, loans: relayer_loop.CreateChainLoans

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 LATEST_TIME = 253_402_300_799  # the end of the year 9999, which is as far as a Timestamp goes
 
 
-class Following(relayer_loop.ContractConfigService):
-    """Follows the configuration of a contract."""
+class ConfigProvider(relayer_loop.Provider):
+    """Follows the configuration of a contract, as a bootstrap job does. All else is UNIMPLEMENTED."""
 
     def __init__(self, chain: Chain, name: str, contract: Contract) -> None:
         self.chain, self.name, self.contract = chain, name, contract
@@ -86,11 +86,7 @@ class Following(relayer_loop.ContractConfigService):
         return relayer_pb2.ConfigDigestPrefixResponse(prefix=aggregator.DIGEST_PREFIX)
 
 
-class ConfigProvider(Following, relayer_loop.ConfigProvider):
-    """For a bootstrap job."""
-
-
-class MedianProvider(Following, relayer_loop.MedianProvider):
+class MedianProvider(ConfigProvider):
     """For a median job."""
 
     def __init__(self, chain: Chain, name: str, contract: Contract, account: str, gas: int) -> None:

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"math"
+	"strings"
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -17,9 +18,18 @@ import (
 	"github.com/loop-plugins/loop/sdk/go/wire"
 )
 
-// ConfigProvider follows one contract's configuration for one job.
+// UnknownProvider refuses a type of provider that a relayer does not have.
+func UnknownProvider(providerType string, have ...string) error {
+	return status.Errorf(codes.InvalidArgument, "provider_type: this relayer has no providers of type %q; it has %s", providerType, strings.Join(have, " and "))
+}
+
+// ConfigProvider follows one contract's configuration for one job. All else that providers are asked is UNIMPLEMENTED.
 type ConfigProvider struct {
-	relayerv1.UnimplementedContractConfigServiceServer
+	relayerv1.UnimplementedContractTransmitterServiceServer
+	relayerv1.UnimplementedReportDigestServiceServer
+	medianv1.UnimplementedMedianContractServiceServer
+	medianv1.UnimplementedReportCodecServiceServer
+	medianv1.UnimplementedOnchainConfigCodecServiceServer
 
 	name     string
 	contract Contract
@@ -46,8 +56,6 @@ type Payload func(ctx context.Context, report Report) ([]byte, error)
 
 // MedianProvider is all that a median job asks of its contract.
 type MedianProvider struct {
-	relayerv1.UnimplementedContractTransmitterServiceServer
-	medianv1.UnimplementedMedianContractServiceServer
 	CodecServer
 	*ConfigProvider
 
@@ -58,8 +66,8 @@ type MedianProvider struct {
 }
 
 var (
-	_ relayerv1loop.ConfigProvider = (*ConfigProvider)(nil)
-	_ relayerv1loop.MedianProvider = (*MedianProvider)(nil)
+	_ relayerv1loop.Provider = (*ConfigProvider)(nil)
+	_ relayerv1loop.Provider = (*MedianProvider)(nil)
 )
 
 // MedianProvider adds to a provider what a median job needs: the queue of its account, and the codec of the contract's reports.

@@ -3,7 +3,7 @@
 //
 // A relayer gives New a Kind: how its section of the configuration is read and how a chain is opened. Opening a chain is to call
 // NewChain with the nodes of its endpoint and a way to open an account, and to embed what comes back. The chain's providers are
-// NewConfigProvider and NewMedianProvider over a Contract, which Polled makes of a function that reads the contract at a node,
+// NewConfigProvider and MedianProvider over a Contract, which Polled makes of a function that reads the contract at a node,
 // and a Codec of its reports. The package must know no chain.
 package service
 
@@ -63,6 +63,8 @@ type Env struct {
 
 // Relayer is the plugin's root.
 type Relayer[C Config] struct {
+	relayerv1.UnimplementedRelayerServiceServer
+
 	kind    Kind[C]
 	logger  *slog.Logger
 	metrics *Metrics

@@ -13,7 +13,7 @@ from loop_contract.hostservice.v1 import keystore_loop
 from loop_contract.hostservice.v1 import store_loop
 from loop_contract.median.v1 import median_loop
 from loop_contract.relayer.v1 import relayer_pb2
-from loop_plugin.binding import Caller, Servicer, Stub
+from loop_plugin.binding import Caller, Servicer, Stub, unimplemented
 
 
 class RelayerService(Servicer):
@@ -285,37 +285,37 @@ class ContractConfigService(Servicer):
 
     DESCRIPTOR = relayer_pb2.DESCRIPTOR.services_by_name["ContractConfigService"]
 
-    @abstractmethod
     async def latest_config_details(self, request: relayer_pb2.LatestConfigDetailsRequest) -> relayer_pb2.LatestConfigDetailsResponse:
         """LatestConfigDetails returns where the latest configuration is, from the cache of the contract's poller.
 
         Errors: UNAVAILABLE (the chain has not answered yet, or not within the cache's age limit).
         """
+        raise unimplemented("/loop.relayer.v1.ContractConfigService/LatestConfigDetails")
 
-    @abstractmethod
     async def latest_config(self, request: relayer_pb2.LatestConfigRequest) -> relayer_pb2.LatestConfigResponse:
         """LatestConfig returns the configuration of a block.
 
         Errors: NOT_FOUND (no configuration in that block), UNAVAILABLE (the chain does not answer).
         """
+        raise unimplemented("/loop.relayer.v1.ContractConfigService/LatestConfig")
 
-    @abstractmethod
     async def latest_block_height(self, request: relayer_pb2.LatestBlockHeightRequest) -> relayer_pb2.LatestBlockHeightResponse:
         """LatestBlockHeight returns the newest block's number.
 
         Errors: UNAVAILABLE (no RPC node has answered yet).
         """
+        raise unimplemented("/loop.relayer.v1.ContractConfigService/LatestBlockHeight")
 
-    @abstractmethod
     async def config_digest(self, request: relayer_pb2.ConfigDigestRequest) -> relayer_pb2.ConfigDigestResponse:
         """ConfigDigest computes the digest of a configuration for this contract. Pure.
 
         Errors: INVALID_ARGUMENT (signers or transmitters that this chain cannot hold).
         """
+        raise unimplemented("/loop.relayer.v1.ContractConfigService/ConfigDigest")
 
-    @abstractmethod
     async def config_digest_prefix(self, request: relayer_pb2.ConfigDigestPrefixRequest) -> relayer_pb2.ConfigDigestPrefixResponse:
         """ConfigDigestPrefix returns the first two bytes of this chain's digests. Pure."""
+        raise unimplemented("/loop.relayer.v1.ContractConfigService/ConfigDigestPrefix")
 
 
 class ContractConfigServiceStub(Stub):
@@ -369,7 +369,6 @@ class ContractTransmitterService(Servicer):
 
     DESCRIPTOR = relayer_pb2.DESCRIPTOR.services_by_name["ContractTransmitterService"]
 
-    @abstractmethod
     async def transmit(self, request: relayer_pb2.TransmitRequest) -> relayer_pb2.TransmitResponse:
         """Transmit takes a report over: it is in the Store when the call returns, and sent and confirmed thereafter, once,
         whatever dies in between, unless a newer report has made it stale. A repeated call for one (digest, epoch, round)
@@ -378,17 +377,18 @@ class ContractTransmitterService(Servicer):
         Errors: INVALID_ARGUMENT (signatures or a report that the contract cannot take), UNAVAILABLE (the Store does not
         answer).
         """
+        raise unimplemented("/loop.relayer.v1.ContractTransmitterService/Transmit")
 
-    @abstractmethod
     async def latest_config_digest_and_epoch(self, request: relayer_pb2.LatestConfigDigestAndEpochRequest) -> relayer_pb2.LatestConfigDigestAndEpochResponse:
         """LatestConfigDigestAndEpoch returns what the contract last accepted, from the cache of the contract's poller.
 
         Errors: UNAVAILABLE (the chain has not answered yet, or not within the cache's age limit).
         """
+        raise unimplemented("/loop.relayer.v1.ContractTransmitterService/LatestConfigDigestAndEpoch")
 
-    @abstractmethod
     async def from_account(self, request: relayer_pb2.FromAccountRequest) -> relayer_pb2.FromAccountResponse:
         """FromAccount returns the transmitting account as the contract's configuration writes it. Pure."""
+        raise unimplemented("/loop.relayer.v1.ContractTransmitterService/FromAccount")
 
 
 class ContractTransmitterServiceStub(Stub):
@@ -429,11 +429,11 @@ class ReportDigestService(Servicer):
 
     DESCRIPTOR = relayer_pb2.DESCRIPTOR.services_by_name["ReportDigestService"]
 
-    @abstractmethod
     async def digest_reports(self, request: relayer_pb2.DigestReportsRequest) -> relayer_pb2.DigestReportsResponse:
         """DigestReports returns what the on-chain key signs of each report. The host calls it once for each report that it
         signs or whose signatures it verifies, also those of other oracles, and keeps the answer. Pure.
         """
+        raise unimplemented("/loop.relayer.v1.ReportDigestService/DigestReports")
 
 
 class ReportDigestServiceStub(Stub):
