@@ -162,10 +162,6 @@ func (o *Oracle) providerConfig() *relayerv1.ProviderConfig {
 
 func (o *Oracle) startMedian(ctx context.Context) error {
 	s := o.settings
-	account, err := accountOf(s.Spec)
-	if err != nil {
-		return err
-	}
 	local := localConfigTo(s.Config, s.Spec)
 	bootstrappers := o.bootstrappers()
 	if len(bootstrappers) == 0 {
@@ -213,7 +209,7 @@ func (o *Oracle) startMedian(ctx context.Context) error {
 		V2Bootstrappers:              bootstrappers,
 		ContractConfigTracker:        &tracker{provider: provider, changes: s.Watch.follow(provider.Name()), limit: limit, logger: o.logger},
 		ContractTransmitter: &transmitter{
-			provider: provider, account: account, transmitLimit: local.ContractTransmitterTransmitTimeout, readLimit: local.BlockchainTimeout, logger: o.logger,
+			provider: provider, account: types.Account(s.Spec.Account()), transmitLimit: local.ContractTransmitterTransmitTimeout, readLimit: local.BlockchainTimeout, logger: o.logger,
 		},
 		Database:               s.Database.OCR2(s.JobID),
 		LocalConfig:            local,

@@ -10,23 +10,29 @@ import (
 	"github.com/pelletier/go-toml/v2"
 
 	relayerv1 "github.com/loop-plugins/loop/gen/go/loop/relayer/v1"
+	"github.com/loop-plugins/loop/host/internal/config"
+	"github.com/loop-plugins/loop/host/internal/keystore"
+	"github.com/loop-plugins/loop/sdk/go/document"
 )
 
 // relayName is what a relayer may call itself.
 var relayName = regexp.MustCompile(`^[a-z][a-z0-9]{0,31}$`)
 
-// taken are names that mean something else where an operator writes a relay: kinds of keys on the command line.
-var taken = []string{"p2p", "ocr2"}
+// taken tells names that mean something else where an operator writes a relay: kinds of keys on the command line, and the node's own
+// keys at the top of its configuration.
+func taken(relay string) bool {
+	return slices.ContainsFunc(append(document.Keys(config.Config{}), keystore.KindP2P, keystore.KindOCR2), func(word string) bool {
+		return strings.EqualFold(word, relay)
+	})
+}
 
-// own are the tables of the node's configuration that are the node's.
-var own = []string{"log", "database", "keystore", "webserver", "p2p", "ocr2", "jobpipeline", "plugins", "rootdir"}
 
 // check holds a description to what the rest of the host leans on. The contract's rules on its fields hold already.
 func check(d *relayerv1.DescribeRelayerResponse) error {
 	switch relay := d.GetRelay(); {
 	case !relayName.MatchString(relay):
 		return fmt.Errorf("relay is %.64q, which must be a lower-case letter and then at most 31 lower-case letters and digits", relay)
-	case slices.Contains(taken, relay) || slices.Contains(own, relay):
+	case taken(relay):
 		return fmt.Errorf("relay is %q, which is the node's own word", relay)
 	case !strings.EqualFold(d.GetSection(), relay):
 		return fmt.Errorf("section is %.64q, which must be relay (%q) but for the case of its letters", d.GetSection(), relay)
@@ -68,7 +74,7 @@ func (r *Relayer) checkReference(ctx context.Context) error {
 		return fmt.Errorf("reference_toml could not be checked: %s", sentence(err))
 	}
 	if len(problems) > 0 {
-		return fmt.Errorf("reference_toml does not pass its own check, which finds %s", worded(problems[0]))
+		return fmt.Errorf("reference_toml does not pass its own check, which finds %s", problems[0])
 	}
 	return nil
 }

@@ -9,10 +9,11 @@ import (
 	"github.com/pelletier/go-toml/v2"
 
 	relayerv1 "github.com/loop-plugins/loop/gen/go/loop/relayer/v1"
+	"github.com/loop-plugins/loop/sdk/go/document"
 )
 
 // ValidateChain has the relayer check one of its tables, given without its header.
-func (r *Relayer) ValidateChain(ctx context.Context, table []byte) (problems, warnings []*relayerv1.Problem, err error) {
+func (r *Relayer) ValidateChain(ctx context.Context, table []byte) (problems, warnings []document.Problem, err error) {
 	var values map[string]any
 	if err := toml.Unmarshal(table, &values); err != nil {
 		return nil, nil, fmt.Errorf("the table is not TOML: %w", err)
@@ -26,7 +27,15 @@ func (r *Relayer) ValidateChain(ctx context.Context, table []byte) (problems, wa
 			return nil, nil, err
 		}
 	}
-	return response.GetProblems(), response.GetWarnings(), nil
+	return documented(response.GetProblems()), documented(response.GetWarnings()), nil
+}
+
+func documented(found []*relayerv1.Problem) []document.Problem {
+	var all []document.Problem
+	for _, p := range found {
+		all = append(all, document.Problem{Path: p.GetPath(), Text: p.GetMessage()})
+	}
+	return all
 }
 
 // ValidateJob has the relayer check what a job says of its contract.
@@ -83,12 +92,4 @@ func (r *Relayer) places(method string, values map[string]any, found []*relayerv
 		}
 	}
 	return nil
-}
-
-// worded is a problem in one clause.
-func worded(p *relayerv1.Problem) string {
-	if p.GetPath() == "" {
-		return p.GetMessage()
-	}
-	return p.GetPath() + ": " + p.GetMessage()
 }
