@@ -423,8 +423,6 @@ func TestKeysOfAllRelaysAreKept(t *testing.T) {
 		_, err = again.Signer(relays[(i+1)%len(relays)].Relay, name)
 		wantError(t, err, ErrNotFound)
 	}
-	_, err = again.ExportWeb3(relayEd25519, again.Accounts(relayEd25519)[0], NewPassword("x"))
-	wantError(t, err, ErrInvalid, "has a key for Ed25519, and wallets' files are for secp256k1")
 }
 
 func BenchmarkVerifyReport(b *testing.B) {

@@ -1,7 +1,7 @@
 // Package keystore holds a node's private keys: its identity among peers, its
 // oracle bundles and its accounts. At rest they are sealed under the node's
 // password; in memory they stay inside keyrings and signers, from which nothing
-// but signatures and public keys comes out, save by ExportWeb3.
+// but signatures and public keys comes out, save by Export.
 //
 // It must not know what is signed or for whom: who may use an account, and what a
 // transaction or a job is, is decided above it. It keeps its rows in whatever
@@ -204,6 +204,8 @@ type Wanted struct {
 	Relay           string
 	Account, Report Algorithm
 	Name            Namer
+	// File is how established nodes write the relay's accounts.
+	File FileForm
 }
 
 // EnsureDefaults makes one P2P key, and for each relay one bundle and one account, wherever none of its kind exists.

@@ -1,6 +1,7 @@
 package keystore
 
 import (
+	"bytes"
 	"crypto/ecdh"
 	"crypto/ed25519"
 	"crypto/sha256"
@@ -12,14 +13,15 @@ import (
 
 var _ types.OffchainKeyring = (*OffchainKeyring)(nil)
 
-// offchainSecretLength is an Ed25519 seed and an X25519 scalar; the on-chain
-// secret follows them.
+// offchainSecretLength is an Ed25519 seed and an X25519 scalar. The on-chain secret with its algorithm follows them, and after it
+// the id of a bundle that was imported.
 const offchainSecretLength = ed25519.SeedSize + 32
 
 // OCR2Bundle is the keys of an oracle on one relay.
 type OCR2Bundle struct {
 	redacted
 	relay    string
+	given    []byte // the id of a bundle that was imported; nil: it follows from the keys
 	offchain *OffchainKeyring
 	report   *ReportKey
 }
@@ -42,7 +44,11 @@ func parseOCR2(relay string, sealed []byte, before func() (Algorithm, error)) (*
 	if err != nil {
 		return nil, err
 	}
-	algorithm, secret, err := untag(sealed[offchainSecretLength:], before)
+	onchain, given := sealed[offchainSecretLength:], []byte(nil)
+	if len(onchain) == 1+secretLength+sha256.Size {
+		onchain, given = onchain[:1+secretLength], bytes.Clone(onchain[1+secretLength:])
+	}
+	algorithm, secret, err := untag(onchain, before)
 	if err != nil {
 		return nil, err
 	}
@@ -52,13 +58,18 @@ func parseOCR2(relay string, sealed []byte, before func() (Algorithm, error)) (*
 	}
 	return &OCR2Bundle{
 		relay:    relay,
+		given:    given,
 		offchain: &OffchainKeyring{signing: hide(signing), encryption: hide(encryption)},
 		report:   &ReportKey{algorithm: algorithm, private: key},
 	}, nil
 }
 
-// ID is 32 bytes in hex: SHA-256 of the relay and the three public keys, so that a bundle cannot pass for another.
+// ID is 32 bytes in hex: SHA-256 of the relay and the three public keys, so that a bundle cannot pass for another. One that was
+// imported keeps the id of its file, by which job specs name it.
 func (b *OCR2Bundle) ID() string {
+	if b.given != nil {
+		return hex.EncodeToString(b.given)
+	}
 	signing, encryption := b.offchain.OffchainPublicKey(), b.offchain.ConfigEncryptionPublicKey()
 	hash := sha256.New()
 	hash.Write([]byte(b.relay))

@@ -42,19 +42,27 @@ func wantedSecp256k1() Wanted {
 
 // wantedEd25519 is as Solana has it: reports are signed by another algorithm than transactions.
 func wantedEd25519() Wanted {
-	return Wanted{Relay: relayEd25519, Account: Ed25519, Report: Secp256k1, Name: nameEd25519}
+	return Wanted{Relay: relayEd25519, Account: Ed25519, Report: Secp256k1, Name: nameEd25519, File: FileForm{KeyType: "Solana", Prefix: "solkey"}}
 }
 
 func wantedStark() Wanted {
-	return Wanted{Relay: relayStark, Account: Stark, Report: Stark, Name: nameStark}
+	return Wanted{Relay: relayStark, Account: Stark, Report: Stark, Name: nameStark, File: FileForm{KeyType: "StarkNet", Prefix: "starkkey"}}
+}
+
+// testRelays has them all.
+func testRelays() Relays {
+	return Relays{Wallet: relaySecp256k1, Of: func(relay string) (Wanted, bool) {
+		for _, w := range []Wanted{wantedSecp256k1(), wantedEd25519(), wantedStark()} {
+			if w.Relay == relay {
+				return w, true
+			}
+		}
+		return Wanted{}, false
+	}}
 }
 
 // before is what the relays of these tests had before algorithms were kept.
 func before(relay string) (account, report Algorithm, ok bool) {
-	for _, w := range []Wanted{wantedSecp256k1(), wantedEd25519(), wantedStark()} {
-		if w.Relay == relay {
-			return w.Account, w.Report, true
-		}
-	}
-	return 0, 0, false
+	w, ok := testRelays().Of(relay)
+	return w.Account, w.Report, ok
 }
