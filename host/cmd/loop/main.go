@@ -6,10 +6,11 @@ import (
 	"os"
 
 	"github.com/loop-plugins/loop/host/internal/cli"
+	"github.com/loop-plugins/loop/host/internal/fallback"
 )
 
 func main() {
-	err := cli.New(cli.Streams{In: os.Stdin, Out: os.Stdout, Err: os.Stderr, Environ: os.Environ()}).Execute()
+	err := cli.New(cli.Streams{In: os.Stdin, Out: os.Stdout, Err: os.Stderr, Environ: os.Environ(), Builtin: fallback.Plugins()}).Execute()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "loop:", err)
 	}

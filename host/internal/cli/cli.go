@@ -23,6 +23,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/loop-plugins/loop/gen/go/loop/node/v1/nodev1connect"
+	"github.com/loop-plugins/loop/host/internal/fallback"
 )
 
 // The exit codes of loop.
@@ -68,12 +69,14 @@ func ExitCode(err error) int {
 	return ExitUsage // cobra's own: an unknown command or flag
 }
 
-// Streams are the command's input and outputs.
+// Streams are what the command is given: its input and outputs, its environment and the plugins that are built in.
 type Streams struct {
 	In       io.Reader
 	Out, Err io.Writer
 	// Environ are the environment variables in the form of os.Environ.
 	Environ []string
+	// Builtin are the plugins that a node can run inside its own process, by name.
+	Builtin map[string]fallback.Plugin
 }
 
 // defaultURL is where a node serves its operators unless it is configured otherwise.

@@ -4,3 +4,21 @@
 //
 // A node that is built with the tag bare has none.
 package fallback
+
+import (
+	"maps"
+	"slices"
+
+	"github.com/loop-plugins/loop/host/internal/keystore"
+	"github.com/loop-plugins/loop/sdk/go/loop"
+)
+
+// Plugin is a built-in plugin.
+type Plugin struct {
+	New func() loop.Plugin
+	// Files is how established nodes write accounts of a relayer's relay.
+	Files keystore.FileForm
+}
+
+// Names are the names of the built-in plugins.
+func Names() []string { return slices.Sorted(maps.Keys(Plugins())) }

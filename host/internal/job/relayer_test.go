@@ -23,7 +23,7 @@ type builtin map[string]*relay.Relayer
 func newBuiltin() (builtin, error) {
 	all := builtin{}
 	for name, plugin := range fallback.Plugins() {
-		p := plugin()
+		p := plugin.New()
 		if p.Kind.Name != "relayer" {
 			continue
 		}

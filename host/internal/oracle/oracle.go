@@ -55,6 +55,8 @@ type Settings struct {
 	Database *database.Database
 	// Bundle signs; a bootstrap job needs none.
 	Bundle *keystore.OCR2Bundle
+	// Schemes are how the relayer says that reports are signed, by name; a bootstrap job needs none.
+	Schemes map[string]keystore.Algorithm
 	Peer   *Peer
 	// Config has [OCR2], [P2P.V2] DefaultBootstrappers and the least time for queries.
 	Config *config.Config
@@ -169,9 +171,10 @@ func (o *Oracle) startMedian(ctx context.Context) error {
 		o.logger.Error("the job has no bootstrapper: unless other nodes reach this one, it meets no peer; name bootstrappers in p2pv2Bootstrappers or in [P2P.V2] DefaultBootstrappers", nil)
 	}
 	provider := s.Chain.CreateProvider(&relayerv1.CreateProviderRequest{
-		ProviderType: relayer.ProviderMedian, Config: o.providerConfig(), TransmitterId: s.Spec.TransmitterID, GasLimit: s.Spec.GasLimit,
+		ProviderType: relayer.ProviderMedian, Config: o.providerConfig(), TransmitterId: s.Spec.Transmitter(), GasLimit: s.Spec.GasLimit,
 	})
 	o.provider = provider.Object
+	var err error
 	if o.sources, err = source.New(source.Settings{
 		JobID: s.JobID, ExternalJobID: s.ExternalJobID, Spec: s.Spec, Pipelines: s.Pipelines, Database: s.Database, Logger: s.Logger,
 	}); err != nil {
@@ -218,7 +221,7 @@ func (o *Oracle) startMedian(ctx context.Context) error {
 		MetricsRegisterer:      s.Registerer,
 		OffchainConfigDigester: &digester{provider: provider, limit: limit, logger: o.logger},
 		OffchainKeyring:        s.Bundle.Offchain(),
-		OnchainKeyring:         s.Bundle.Onchain(),
+		OnchainKeyring:         &keyring{key: s.Bundle.Report(), schemes: s.Schemes, provider: provider, logger: o.logger},
 		ReportingPluginFactory: &factory{
 			median: o.factory, database: s.Database, jobID: s.JobID, minQuery: local.MinOCR2MaxDurationQuery, logger: o.logger,
 			running: o.runs, fail: o.fail,

@@ -21,14 +21,13 @@ func (r *Relayer) ReportAlgorithm() keystore.Algorithm {
 	return algorithm
 }
 
-// Scheme is how reports of a scheme are signed, and whether the relayer has it.
-func (r *Relayer) Scheme(name string) (keystore.Algorithm, bool) {
+// Schemes are how reports are signed, by the names of their schemes.
+func (r *Relayer) Schemes() map[string]keystore.Algorithm {
+	all := map[string]keystore.Algorithm{}
 	for _, s := range r.description.GetReportSchemes() {
-		if s.GetName() == name {
-			return reportAlgorithm(s.GetAlgorithm())
-		}
+		all[s.GetName()], _ = reportAlgorithm(s.GetAlgorithm())
 	}
-	return 0, false
+	return all
 }
 
 func accountAlgorithm(a relayerv1.AccountAlgorithm) (keystore.Algorithm, bool) {

@@ -87,10 +87,8 @@ func TestDescription(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, r := range []*relay.Relayer{r, kept} {
-		old, isOld := r.Scheme("old")
-		_, isNew := r.Scheme("new")
-		got := []any{r.Plugin(), r.Relay(), r.Section(), r.AccountAlgorithm(), r.ReportAlgorithm(), old, isOld, isNew, r.ReadsContracts(), r.Provides("config"), r.Provides("ccip")}
-		want := []any{"plug", "acme", "Acme", keystore.Ed25519, keystore.Stark, keystore.Secp256k1, true, false, true, true, false}
+		got := []any{r.Plugin(), r.Relay(), r.Section(), r.AccountAlgorithm(), r.ReportAlgorithm(), r.Schemes(), r.ReadsContracts(), r.Provides("config"), r.Provides("ccip")}
+		want := []any{"plug", "acme", "Acme", keystore.Ed25519, keystore.Stark, map[string]keystore.Algorithm{"default": keystore.Stark, "old": keystore.Secp256k1}, true, true, false}
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Error(diff)
 		}
