@@ -9,7 +9,6 @@ import (
 	"math/big"
 	"os"
 	"slices"
-	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -44,7 +43,7 @@ const fakeMode = "ORACLE_TEST_FAKE"
 func TestMain(m *testing.M) {
 	switch cookie, mode := os.Getenv(wire.CookieKey), os.Getenv(fakeMode); {
 	case cookie == medianv1loop.MedianKind().Cookie && mode == "":
-		loop.Serve(fallback.Median())
+		loop.Serve(fallback.Plugins()["median"].New())
 	case cookie == medianv1loop.MedianKind().Cookie:
 		medianv1loop.ServeMedian(func(*loop.Host) medianv1loop.MedianService { return &fakeMedian{mode: mode} })
 	case cookie == relayerv1loop.RelayerKind().Cookie:
@@ -135,7 +134,7 @@ func (a *aggregator) transmit(by string, at types.ReportContext, report types.Re
 	if at.ConfigDigest != a.config.ConfigDigest {
 		return nil // as on a chain: the transaction reverts
 	}
-	if !slices.ContainsFunc(a.config.Transmitters, func(t types.Account) bool { return strings.EqualFold(string(t), by) }) {
+	if !slices.Contains(a.config.Transmitters, types.Account(by)) {
 		return fmt.Errorf("%s is no transmitter", by)
 	}
 	if at.Epoch < a.latest.Epoch || at.Epoch == a.latest.Epoch && at.Round <= a.latest.Round {
@@ -256,7 +255,6 @@ func (*fakeChain) Replay(context.Context, *relayerv1.ReplayRequest) (*relayerv1.
 
 // fakeProvider is a fake's provider of one job.
 type fakeProvider struct {
-	relayerv1.UnimplementedReportDigestServiceServer
 	*aggregator
 	account string
 	mode    string
@@ -331,6 +329,18 @@ func (p *fakeProvider) LatestConfigDigestAndEpoch(ctx context.Context, _ *relaye
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return &relayerv1.LatestConfigDigestAndEpochResponse{ConfigDigest: bytes.Clone(p.latest.ConfigDigest[:]), Epoch: p.latest.Epoch}, nil
+}
+
+func (p *fakeProvider) DigestReports(ctx context.Context, r *relayerv1.DigestReportsRequest) (*relayerv1.DigestReportsResponse, error) {
+	response := &relayerv1.DigestReportsResponse{}
+	for _, report := range r.GetReports() {
+		one, err := hashed(ctx, report)
+		if err != nil {
+			return nil, err
+		}
+		response.Digests = append(response.Digests, one.GetDigests()...)
+	}
+	return response, nil
 }
 
 func (p *fakeProvider) FromAccount(context.Context, *relayerv1.FromAccountRequest) (*relayerv1.FromAccountResponse, error) {

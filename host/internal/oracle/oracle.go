@@ -97,6 +97,8 @@ func (s *Settings) check() error {
 		return missing("Bundle")
 	case s.Pipelines == nil:
 		return missing("Pipelines")
+	case s.Spec.Account() == "":
+		return fmt.Errorf("starting the oracle of job %d: the relayer named no account that sends reports; name one by transmitterID", s.JobID)
 	}
 	return nil
 }

@@ -123,12 +123,10 @@ func TestTrap1NoTimeForQueries(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			for _, relay := range []string{"evm", "solana", "starknet"} {
-				node := config.Default()
-				node.Environment.MinOCR2MaxDurationQuery = c.set
-				if got := localConfigTo(node, &job.Spec{Relay: relay}).MinOCR2MaxDurationQuery; got != c.want {
-					t.Errorf("%s: queries get %s at least; want %s", relay, got, c.want)
-				}
+			node := config.Default()
+			node.Environment.MinOCR2MaxDurationQuery = c.set
+			if got := localConfigTo(node, &job.Spec{}).MinOCR2MaxDurationQuery; got != c.want {
+				t.Errorf("queries get %s at least; want %s", got, c.want)
 			}
 		})
 	}
