@@ -13,12 +13,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	relayerv1 "github.com/loop-plugins/loop/gen/go/loop/relayer/v1"
-)
-
-// The types of providers that jobs need of their relayer.
-const (
-	providerMedian = "median"
-	providerConfig = "config"
+	"github.com/loop-plugins/loop/sdk/go/relayer"
 )
 
 // known reports whether there is a relayer for a relay; where no relayer is known, any relay may have one.
@@ -82,10 +77,10 @@ func (d *document) encode(spec *Spec, t table) bool {
 func (d *document) ask(ctx context.Context, spec *Spec, s Settings) (answered bool) {
 	request := &relayerv1.ValidateJobRequest{
 		ChainId: spec.ChainID, ContractId: spec.ContractID, TransmitterId: spec.TransmitterID, RelayConfigJson: spec.RelayConfigJSON,
-		ProviderType: providerMedian,
+		ProviderType: relayer.ProviderMedian,
 	}
 	if spec.Type == TypeBootstrap {
-		request.ProviderType = providerConfig
+		request.ProviderType = relayer.ProviderConfig
 	}
 	response, err := s.Relayers.ValidateJob(ctx, spec.Relay, request)
 	why := status.Convert(err).Message()

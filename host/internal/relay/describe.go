@@ -7,8 +7,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/pelletier/go-toml/v2"
-
 	relayerv1 "github.com/loop-plugins/loop/gen/go/loop/relayer/v1"
 	"github.com/loop-plugins/loop/host/internal/config"
 	"github.com/loop-plugins/loop/host/internal/keystore"
@@ -25,7 +23,6 @@ func taken(relay string) bool {
 		return strings.EqualFold(word, relay)
 	})
 }
-
 
 // check holds a description to what the rest of the host leans on. The contract's rules on its fields hold already.
 func check(d *relayerv1.DescribeRelayerResponse) error {
@@ -65,11 +62,7 @@ func check(d *relayerv1.DescribeRelayerResponse) error {
 
 // checkReference has the relayer check its own reference configuration.
 func (r *Relayer) checkReference(ctx context.Context) error {
-	table, err := r.referenceTable()
-	if err != nil {
-		return err
-	}
-	problems, _, err := r.ValidateChain(ctx, table)
+	problems, _, err := r.ValidateChain(ctx, []byte(r.ReferenceTOML()))
 	if err != nil {
 		return fmt.Errorf("reference_toml could not be checked: %s", sentence(err))
 	}
@@ -77,17 +70,4 @@ func (r *Relayer) checkReference(ctx context.Context) error {
 		return fmt.Errorf("reference_toml does not pass its own check, which finds %s", problems[0])
 	}
 	return nil
-}
-
-// referenceTable is the one table of the reference configuration, without its header.
-func (r *Relayer) referenceTable() ([]byte, error) {
-	var document map[string]any
-	if err := toml.Unmarshal([]byte(r.ReferenceTOML()), &document); err != nil {
-		return nil, fmt.Errorf("reference_toml is not TOML: %w", err)
-	}
-	tables, ok := document[r.Section()].([]any)
-	if !ok || len(tables) != 1 || len(document) != 1 {
-		return nil, fmt.Errorf("reference_toml must have one table [[%s]] and nothing beside it", r.Section())
-	}
-	return toml.Marshal(tables[0])
 }

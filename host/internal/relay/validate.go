@@ -10,6 +10,7 @@ import (
 
 	relayerv1 "github.com/loop-plugins/loop/gen/go/loop/relayer/v1"
 	"github.com/loop-plugins/loop/sdk/go/document"
+	"github.com/loop-plugins/loop/sdk/go/relayer"
 )
 
 // ValidateChain has the relayer check one of its tables, given without its header.
@@ -74,7 +75,7 @@ func (r *Relayer) ValidateJob(ctx context.Context, request *relayerv1.ValidateJo
 		return nil, r.nonsense("ValidateJob", "has no contract_key for the contract %q", request.GetContractId())
 	case request.GetTransmitterId() != "" && response.GetTransmitterKey() == "":
 		return nil, r.nonsense("ValidateJob", "has no transmitter_key for the account %q", request.GetTransmitterId())
-	case request.GetTransmitterId() != "" && response.GetFromAccount() == "":
+	case request.GetTransmitterId() != "" && request.GetProviderType() == relayer.ProviderMedian && response.GetFromAccount() == "":
 		return nil, r.nonsense("ValidateJob", "has no from_account for the account %q, and the contract's configuration names one", request.GetTransmitterId())
 	}
 	return response, nil
