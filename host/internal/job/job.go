@@ -22,8 +22,9 @@ import (
 	"github.com/pelletier/go-toml/v2"
 
 	"github.com/loop-plugins/loop/host/internal/config"
-	"github.com/loop-plugins/loop/host/internal/config/keys"
+	"github.com/loop-plugins/loop/sdk/go/document"
 	"github.com/loop-plugins/loop/host/internal/pipeline"
+	"github.com/loop-plugins/loop/sdk/go/document/keys"
 )
 
 // The types of jobs.
@@ -500,7 +501,7 @@ func (d *document) timing(spec *Spec) {
 	for _, value := range []struct {
 		key      string
 		duration time.Duration
-		bounds   config.Range[time.Duration]
+		bounds   document.Range[time.Duration]
 	}{
 		{"blockchainTimeout", spec.BlockchainTimeout, config.BlockchainTimeoutBounds},
 		{"contractConfigTrackerPollInterval", spec.ContractConfigTrackerPollInterval, config.ContractPollIntervalBounds},
