@@ -5,6 +5,7 @@
 package config
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 	"time"
@@ -91,11 +92,11 @@ type P2P struct {
 
 // P2PV2 is [P2P.V2].
 type P2PV2 struct {
-	ListenAddresses      []string       `comment:"host:port pairs to listen on; at least one."`
-	AnnounceAddresses    []string       `comment:"host:port pairs that other nodes reach this one at. Default: ListenAddresses."`
-	DefaultBootstrappers []Bootstrapper `comment:"PeerID@host:port, or PeerID@host:port/host:port, for jobs that name none."`
-	DeltaDial            document.Duration       `comment:"Shortest time between two attempts to reach a peer, and longest that one takes: above the longest round trip, 10ms to 1m." bounds:"10ms 1m"`
-	DeltaReconcile       document.Duration       `comment:"How often addresses of peers are exchanged, 10ms to 10m." bounds:"10ms 10m"`
+	ListenAddresses      []string          `comment:"host:port pairs to listen on; at least one."`
+	AnnounceAddresses    []string          `comment:"host:port pairs that other nodes reach this one at. Default: ListenAddresses."`
+	DefaultBootstrappers []Bootstrapper    `comment:"PeerID@host:port, or PeerID@host:port/host:port, for jobs that name none."`
+	DeltaDial            document.Duration `comment:"Shortest time between two attempts to reach a peer, and longest that one takes: above the longest round trip, 10ms to 1m." bounds:"10ms 1m"`
+	DeltaReconcile       document.Duration `comment:"How often addresses of peers are exchanged, 10ms to 10m." bounds:"10ms 10m"`
 }
 
 // OCR2 is [OCR2].
@@ -133,11 +134,14 @@ type Plugins struct {
 	SocketDir      string            `comment:"Folder of the plugins' sockets, an absolute path of at most 60 bytes.\nDefault: a private folder below XDG_RUNTIME_DIR, else below the folder for temporary files."`
 }
 
+// Range is the smallest and the largest value that a setting may have.
+type Range[T cmp.Ordered] = document.Range[T]
+
 // Bounds of what a job may set for itself in place of the node's [OCR2]; they are libocr's.
 var (
-	BlockchainTimeoutBounds     = document.Range[time.Duration]{Min: time.Second, Max: 20 * time.Second}
-	ContractPollIntervalBounds  = document.Range[time.Duration]{Min: time.Second, Max: 2 * time.Minute}
-	ContractConfirmationsBounds = document.Range[uint16]{Min: 1, Max: 100}
+	BlockchainTimeoutBounds     = Range[time.Duration]{Min: time.Second, Max: 20 * time.Second}
+	ContractPollIntervalBounds  = Range[time.Duration]{Min: time.Second, Max: 2 * time.Minute}
+	ContractConfirmationsBounds = Range[uint16]{Min: 1, Max: 100}
 )
 
 // Default returns the configuration of an empty file. What depends on the environment (RootDir, Database.Path,

@@ -22,7 +22,6 @@ import (
 	"github.com/pelletier/go-toml/v2"
 
 	"github.com/loop-plugins/loop/host/internal/config"
-	"github.com/loop-plugins/loop/sdk/go/document"
 	"github.com/loop-plugins/loop/host/internal/pipeline"
 	"github.com/loop-plugins/loop/sdk/go/document/keys"
 )
@@ -501,7 +500,7 @@ func (d *document) timing(spec *Spec) {
 	for _, value := range []struct {
 		key      string
 		duration time.Duration
-		bounds   document.Range[time.Duration]
+		bounds   config.Range[time.Duration]
 	}{
 		{"blockchainTimeout", spec.BlockchainTimeout, config.BlockchainTimeoutBounds},
 		{"contractConfigTrackerPollInterval", spec.ContractConfigTrackerPollInterval, config.ContractPollIntervalBounds},

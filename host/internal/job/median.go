@@ -6,8 +6,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/loop-plugins/loop/host/internal/config"
 	"github.com/loop-plugins/loop/host/internal/pipeline"
-	"github.com/loop-plugins/loop/sdk/go/document"
 )
 
 // PluginConfig is the pluginConfig of a median job.
@@ -39,7 +39,7 @@ const (
 	defaultStaleness      = 24 * time.Hour
 )
 
-var updateIntervalBounds = document.Range[time.Duration]{Min: 30 * time.Second, Max: 20 * time.Minute}
+var updateIntervalBounds = config.Range[time.Duration]{Min: 30 * time.Second, Max: 20 * time.Minute}
 
 // pluginConfig reads pluginConfig.
 func (d *document) pluginConfig(t table) PluginConfig {
