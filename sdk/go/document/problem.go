@@ -113,17 +113,17 @@ func byLine(list []Problem) []Problem {
 	return slices.SortedStableFunc(slices.Values(list), func(a, b Problem) int { return cmp.Compare(a.Line, b.Line) })
 }
 
-// secretive is from how many characters on a value may be the key of a server: those have 32 and more.
-const secretive = 32
+// shortest is from how many characters on a value may be the key of a server: those have 32 and more.
+const shortest = 24
 
-// Shown is a value as problems repeat it, in quotes. One that could be the address of a server or a key on the wrong line is not
-// repeated.
+// Shown is a value as problems repeat it, in quotes, if it begins as a number does: a slip of the hand in a number is shown. Any
+// other could be a secret on the wrong line, and is "this".
 func Shown(value string) string {
 	switch {
 	case value == "":
 		return "an empty text"
-	case len(value) >= secretive, strings.Contains(value, "://"), strings.Contains(value, "@"):
-		return "this text, which could be a secret and is not shown,"
+	case len(value) >= shortest, !strings.ContainsRune("0123456789+-.", rune(value[0])), strings.ContainsAny(value, "/@"):
+		return "this"
 	}
 	return strconv.Quote(value)
 }
