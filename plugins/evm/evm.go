@@ -23,9 +23,12 @@ func New(settings Settings) *Relayer {
 		Name: "loop_evm_account_unfunded", Help: "1 for each account whose transactions wait because it cannot pay for them, otherwise 0.",
 	}, []string{"chain", "account"})
 	return service.New(settings, service.Kind[Config]{
-		Name: "EVM", Metrics: "evm", Own: []service.Vector{unfunded}, Parse: ParseConfig,
+		Name: kind, Metrics: "evm", Own: []service.Vector{unfunded}, Parse: ParseConfig, Reference: reference(),
 		Open: func(config Config, env service.Env) (relayerv1loop.Chain, error) {
 			return newChain(config, env, unfunded)
 		},
 	})
 }
+
+// kind is what operators call these chains, in headers of the configuration too.
+const kind = "EVM"

@@ -41,9 +41,12 @@ func New(settings Settings) *Relayer {
 		}, []string{"chain", "outcome"}),
 	}
 	return service.New(settings, service.Kind[Config]{
-		Name: "Solana", Metrics: "solana", Own: []service.Vector{m.balance, m.price, m.prices}, Parse: ParseConfig,
+		Name: kind, Metrics: "solana", Own: []service.Vector{m.balance, m.price, m.prices}, Parse: ParseConfig, Reference: reference(),
 		Open: func(config Config, env service.Env) (relayerv1loop.Chain, error) {
 			return newChain(config, env, m), nil
 		},
 	})
 }
+
+// kind is what operators call these chains, in headers of the configuration too.
+const kind = "Solana"

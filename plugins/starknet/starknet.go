@@ -17,5 +17,8 @@ type Relayer = service.Relayer[Config]
 
 // New makes a relayer without chains.
 func New(settings Settings) *Relayer {
-	return service.New(settings, service.Kind[Config]{Name: "Starknet", Metrics: "starknet", Parse: ParseConfig, Open: newChain})
+	return service.New(settings, service.Kind[Config]{Name: kind, Metrics: "starknet", Parse: ParseConfig, Reference: reference(), Open: newChain})
 }
+
+// kind is what operators call these chains, in headers of the configuration too.
+const kind = "Starknet"

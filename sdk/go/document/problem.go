@@ -31,6 +31,14 @@ func (p Problem) String() string {
 	return p.Path + ": " + p.Text
 }
 
+// Alone is the text for who sees no line: a problem with the whole would be hard to find without.
+func (p Problem) Alone() string {
+	if p.Path == "" && p.Line > 0 {
+		return fmt.Sprintf("line %d: %s", p.Line, p.Text)
+	}
+	return p.Text
+}
+
 // Problems gathers what is wrong, so that who wrote a document hears of all of it at once. The zero value is of no document,
 // and its problems have no lines.
 type Problems struct {
@@ -84,6 +92,7 @@ func (p *Problems) Err() error {
 	}
 	var texts []string
 	for _, problem := range p.List() {
+		problem.Text = problem.Alone()
 		texts = append(texts, problem.String())
 	}
 	return errors.New(strings.Join(texts, "; "))
