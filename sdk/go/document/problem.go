@@ -65,6 +65,27 @@ func (p *Problems) Add(path, format string, arguments ...any) {
 	p.addAt(path, p.line(path), fmt.Sprintf(format, arguments...))
 }
 
+// Include adds the problems of a table that was read by itself. Of those that follow from one another its reader has left out the
+// others already; what is told twice is told once.
+func (p *Problems) Include(table string, found []Problem) {
+	for _, problem := range found {
+		if path := Under(table, problem.Path); !p.reported[strings.ToLower(path)] {
+			p.addAt(path, p.line(path), problem.Text)
+		}
+	}
+}
+
+// Under is the path of something in a table.
+func Under(table, path string) string {
+	switch "" {
+	case path:
+		return table
+	case table:
+		return path
+	}
+	return table + "." + path
+}
+
 // Warn tells something of a key that is no problem.
 func (p *Problems) Warn(path, format string, arguments ...any) {
 	p.warnings = append(p.warnings, Problem{Path: path, Line: p.line(path), Text: fmt.Sprintf(format, arguments...)})
