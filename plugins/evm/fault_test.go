@@ -142,14 +142,15 @@ func TestCreateRefuses(t *testing.T) {
 		request *relayerv1.CreateProviderRequest
 		want    string
 	}{
-		"contract":    {&relayerv1.CreateProviderRequest{ProviderType: "median", Name: "p", TransmitterId: good, Config: &relayerv1.ProviderConfig{ContractId: "0x12"}}, "config.contract_id: \"0x12\" is no address; write 0x and 40 hexadecimal digits"},
-		"transmitter": {&relayerv1.CreateProviderRequest{ProviderType: "median", Name: "p", Config: &relayerv1.ProviderConfig{ContractId: good}}, "transmitter_id: \"\" is no address; write 0x and 40 hexadecimal digits"},
-		"gas":         {&relayerv1.CreateProviderRequest{ProviderType: "median", Name: "p", TransmitterId: good, GasLimit: 5}, "gas_limit: a transaction takes at least 21000, got 5"},
-		"other chain": {relay(`{"chainID":1}`), "config.relay_config_json: chainID is 1, but the job is on chain 1337"},
-		"store":       {relay(`{"configContractAddress":"0x1"}`), "config.relay_config_json: configContractAddress: this relayer reads the configuration from the aggregator itself; remove the key"},
-		"forwarder":   {relay(`{"effectiveTransmitterID":"0x1"}`), "config.relay_config_json: effectiveTransmitterID: this relayer does not send through forwarders; remove the key"},
-		"dual":        {relay(`{"enableDualTransmission":true}`), "config.relay_config_json: enableDualTransmission: this relayer sends each report once; remove the key"},
-		"no JSON":     {relay(`[`), "config.relay_config_json: it is no JSON object of the kind expected: unexpected EOF"},
+		"contract":    {&relayerv1.CreateProviderRequest{ProviderType: "median", Name: "p", TransmitterId: good, Config: &relayerv1.ProviderConfig{ContractId: "0x12"}}, `contractID: "0x12" is not an address, which is 0x and 40 hexadecimal digits`},
+		"transmitter": {&relayerv1.CreateProviderRequest{ProviderType: "median", Name: "p", Config: &relayerv1.ProviderConfig{ContractId: good}}, "transmitterID: expected a transmitterID to be specified: the account that sends reports"},
+		"gas":         {&relayerv1.CreateProviderRequest{ProviderType: "median", Name: "p", TransmitterId: good, GasLimit: 5, Config: &relayerv1.ProviderConfig{ContractId: good}}, "gas_limit: a transaction takes at least 21000, got 5"},
+		"type":        {&relayerv1.CreateProviderRequest{ProviderType: "lottery"}, `provider_type: this relayer makes no provider of type "lottery"; it has median and config`},
+		"other chain": {relay(`{"chainID":1}`), "relayConfig.chainID: chainID is 1, but the job is on chain 1337"},
+		"store":       {relay(`{"configContractAddress":"0x00000000000000000000000000000000000000aa"}`), "relayConfig.configContractAddress: this relayer reads the configuration from the aggregator itself; remove the key"},
+		"forwarder":   {relay(`{"effectiveTransmitterID":"0x00000000000000000000000000000000000000aa"}`), "relayConfig.effectiveTransmitterID: this relayer does not send through forwarders; remove the key"},
+		"dual":        {relay(`{"enableDualTransmission":true}`), "relayConfig.enableDualTransmission: this relayer sends each report once; remove the key"},
+		"no JSON":     {relay(`[`), "relayConfig: it is no JSON object"},
 	}
 	for name, c := range cases {
 		if _, _, err := chain.CreateProvider(ctx, c.request); status.Code(err) != codes.InvalidArgument || status.Convert(err).Message() != c.want {

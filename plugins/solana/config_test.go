@@ -79,17 +79,19 @@ func TestCreateRefuses(t *testing.T) {
 			ProviderType: "median", Name: "p", TransmitterId: transmitter, GasLimit: gas, Config: &relayerv1.ProviderConfig{ContractId: contract, RelayConfigJson: []byte(relay)},
 		}
 	}
+	const missing = "relayConfig.ocr2ProgramID: the key is missing or empty; relayConfig.transmissionsID: the key is missing or empty; " +
+		"relayConfig.storeProgramID: the key is missing or empty"
 	for name, c := range map[string]struct {
 		request *relayerv1.CreateProviderRequest
 		want    string
 	}{
-		"contract":    {request("0x12", key, good, 0), `config.contract_id: "0x12" is no public key; write its 32 bytes in base58`},
-		"transmitter": {request(key, "", good, 0), `transmitter_id: "" is no public key; write its 32 bytes in base58`},
+		"contract":    {request("0x12", key, good, 0), `contractID: "0x12" is not a public key, which is 32 bytes in base58`},
+		"transmitter": {request(key, "", good, 0), "transmitterID: expected a transmitterID to be specified: the account that sends reports"},
 		"units":       {request(key, key, good, 2_000_000), "gas_limit: the chain gives a transaction 1400000 compute units at most, got 2000000"},
-		"other chain": {request(key, key, strings.Replace(good, "localnet", "mainnet", 1), 0), "config.relay_config_json: chainID is mainnet, but the job is on chain localnet"},
-		"no program":  {request(key, key, `{}`, 0), `config.relay_config_json: ocr2ProgramID: "" is no public key; write its 32 bytes in base58`},
-		"no JSON":     {request(key, key, `[`, 0), "config.relay_config_json: it is no JSON object of the kind expected: unexpected end of JSON input"},
-		"nothing":     {request(key, key, ``, 0), "config.relay_config_json: it is no JSON object of the kind expected: unexpected end of JSON input"},
+		"other chain": {request(key, key, strings.Replace(good, "localnet", "mainnet", 1), 0), "relayConfig.chainID: chainID is mainnet, but the job is on chain localnet"},
+		"no program":  {request(key, key, `{}`, 0), missing},
+		"no JSON":     {request(key, key, `[`, 0), "relayConfig: it is no JSON object"},
+		"nothing":     {request(key, key, ``, 0), missing},
 	} {
 		if _, _, err := chain.CreateProvider(ctx, c.request); status.Code(err) != codes.InvalidArgument || status.Convert(err).Message() != c.want {
 			t.Errorf("%s: %v, want %s", name, err, c.want)

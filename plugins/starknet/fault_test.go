@@ -427,14 +427,15 @@ func TestCreateRefuses(t *testing.T) {
 		request *relayerv1.CreateProviderRequest
 		want    string
 	}{
-		"contract":     {relay(good, func(r *relayerv1.CreateProviderRequest) { r.Config.ContractId = "12" }), `config.contract_id: "12" is no field element; write 0x and at most 64 hexadecimal digits`},
-		"transmitter":  {relay(good, func(r *relayerv1.CreateProviderRequest) { r.TransmitterId = "" }), `transmitter_id: it must be the public key that signs for the account: "" is no field element; write 0x and at most 64 hexadecimal digits`},
-		"zero key":     {relay(good, func(r *relayerv1.CreateProviderRequest) { r.TransmitterId = "0x0" }), "transmitter_id and accountAddress must not be zero"},
-		"no account":   {relay(`{}`), "config.relay_config_json: no account address in relay config: name in accountAddress the account that sends reports"},
-		"bad account":  {relay(`{"accountAddress":"me"}`), `config.relay_config_json: accountAddress: "me" is no field element; write 0x and at most 64 hexadecimal digits`},
-		"other chain":  {relay(`{"chainID":"SN_MAIN","accountAddress":"0x3"}`), "config.relay_config_json: chainID is SN_MAIN, but the job is on chain SN_FAKE"},
-		"unknown node": {relay(`{"nodeName":"x","accountAddress":"0x3"}`), `config.relay_config_json: nodeName: chain SN_FAKE has no RPC node "x"; remove the key, since every node of the chain serves every job`},
-		"no JSON":      {relay(`[`), "config.relay_config_json: it is no JSON object of the kind expected: unexpected end of JSON input"},
+		"contract":     {relay(good, func(r *relayerv1.CreateProviderRequest) { r.Config.ContractId = "12" }), `contractID: "12" is not a field element, which is 0x and a hexadecimal number below 2^251 + 17*2^192 + 1`},
+		"transmitter":  {relay(good, func(r *relayerv1.CreateProviderRequest) { r.TransmitterId = "" }), "transmitterID: expected a transmitterID to be specified: the account that sends reports"},
+		"zero key":     {relay(good, func(r *relayerv1.CreateProviderRequest) { r.TransmitterId = "0x0" }), "transmitterID: it must be the public key that signs for the account, which is not zero"},
+		"zero account": {relay(`{"accountAddress":"0x00"}`), "relayConfig.accountAddress: the account that sends reports is not zero"},
+		"no account":   {relay(`{}`), "relayConfig.accountAddress: no account address in relay config: name the account that sends reports"},
+		"bad account":  {relay(`{"accountAddress":"me"}`), `relayConfig.accountAddress: "me" is not a field element, which is 0x and a hexadecimal number below 2^251 + 17*2^192 + 1`},
+		"other chain":  {relay(`{"chainID":"SN_MAIN","accountAddress":"0x3"}`), "relayConfig.chainID: chainID is SN_MAIN, but the job is on chain SN_FAKE"},
+		"unknown node": {relay(`{"nodeName":"x","accountAddress":"0x3"}`), `relayConfig.nodeName: chain SN_FAKE has no RPC node "x"; remove the key, since every node of the chain serves every job`},
+		"no JSON":      {relay(`[`), "relayConfig: it is no JSON object"},
 	}
 	for name, c := range cases {
 		if _, _, err := chain.CreateProvider(ctx, c.request); status.Code(err) != codes.InvalidArgument || status.Convert(err).Message() != c.want {

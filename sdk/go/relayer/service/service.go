@@ -1,10 +1,10 @@
 // Package service is a relayer above its chain: the objects that serve LOOP's contract, over the pools, queues and pollers of
 // package relayer.
 //
-// A relayer gives New a Kind: how its section of the configuration is read and how a chain is opened. Opening a chain is to call
-// NewChain with the nodes of its endpoint and a way to open an account, and to embed what comes back. The chain's providers are
-// NewConfigProvider and MedianProvider over a Contract, which Polled makes of a function that reads the contract at a node,
-// and a Codec of its reports. The package must know no chain.
+// A relayer gives New a Kind: how its section of the configuration and its jobs are read, how accounts are named, and how a chain is
+// opened. Opening a chain is to call NewChain with the nodes of its endpoint and a way to open an account, and to embed what comes
+// back. The chain's providers are what Provider makes of a Contract, which Polled makes of a function that reads the contract
+// at a node, of a Codec of its reports and of what is signed of them. The package must know no chain.
 package service
 
 import (
@@ -41,7 +41,7 @@ type Config interface {
 
 // Kind is what a relayer knows of all its chains.
 type Kind[C Config] struct {
-	// Name of the kind of chain in messages: "EVM".
+	// Name of the kind of chain in messages, and of its sections: "EVM" for [[EVM]]. In small letters it is the relay that jobs name.
 	Name string
 	// Metrics is the part of their names between loop_ and what they count: "evm".
 	Metrics string
@@ -52,6 +52,19 @@ type Kind[C Config] struct {
 	Parse func(text []byte) (C, *document.Problems)
 	// Reference is a section with every key and its default, for operators. Parse finds nothing wrong with it.
 	Reference C
+	// AccountAlgorithm is how the accounts sign that pay for transactions. AccountName names one by its public key, as operators and
+	// jobs do; its error says what a key is.
+	AccountAlgorithm relayerv1.AccountAlgorithm
+	AccountName      func(publicKey []byte) (string, error)
+	// ReportAlgorithm is how oracles sign what Served.Digest makes of reports.
+	ReportAlgorithm relayerv1.ReportAlgorithm
+	// Features are what the relayer's chains serve besides.
+	Features []relayerv1.Feature
+	// Spell gives a text that names an account or a contract its one spelling. Its error is a clause that follows the text: "is not
+	// an address, which is ...".
+	Spell func(kind relayerv1.IdKind, text string) (string, error)
+	// Job reads a job's relayConfig: it asks for every key that has a meaning, sets what is to be filled in, and says what is wrong.
+	Job func(job *Job)
 	// Open makes a chain, when the section is known to be that of the chain asked for. It waits for no node.
 	Open func(config C, env Env) (relayerv1loop.Chain, error)
 }
@@ -62,12 +75,12 @@ type Env struct {
 	Logger  *slog.Logger // names the chain
 	Metrics *Metrics
 	Hub     *relayer.Hub
+
+	job func(*relayerv1.CreateProviderRequest) (*Job, error)
 }
 
 // Relayer is the plugin's root.
 type Relayer[C Config] struct {
-	relayerv1.UnimplementedRelayerServiceServer
-
 	kind    Kind[C]
 	logger  *slog.Logger
 	metrics *Metrics
@@ -88,7 +101,10 @@ func (r *Relayer[C]) CreateChain(_ context.Context, request *relayerv1.CreateCha
 	if config.ID() != request.GetChainId() {
 		return nil, nil, status.Errorf(codes.InvalidArgument, "config_toml: ChainID is %s, but chain_id is %s", config.ID(), request.GetChainId())
 	}
-	chain, err := r.kind.Open(config, Env{Loans: loans, Logger: r.logger.With("chain", config.ID()), Metrics: r.metrics, Hub: &r.hub})
+	chain, err := r.kind.Open(config, Env{
+		Loans: loans, Logger: r.logger.With("chain", config.ID()), Metrics: r.metrics, Hub: &r.hub,
+		job: func(request *relayerv1.CreateProviderRequest) (*Job, error) { return r.provided(request, config.ID()) },
+	})
 	if err != nil {
 		return nil, nil, err
 	}
