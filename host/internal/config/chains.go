@@ -59,11 +59,9 @@ func (c *Config) CheckChains(ctx context.Context, relayers []Relayer) error {
 			failures = append(failures, fmt.Errorf("checking %s: %w", chain.path, err))
 			continue
 		}
-		for _, problem := range found {
-			p.add(under(chain.path, problem.Path), "%s", problem.Text)
-		}
+		p.file.Include(chain.path, found)
 		for _, warning := range warnings {
-			p.warn(under(chain.path, warning.Path), "%s", warning.Text)
+			p.file.Warn(document.Under(chain.path, warning.Path), "%s", warning.Text)
 		}
 	}
 	c.Warnings = p.warnings()
@@ -105,14 +103,6 @@ func foreign(chain Chain, told []document.Problem) error {
 	return nil
 }
 
-// under is the path of something in a table.
-func under(table, path string) string {
-	if path == "" {
-		return table
-	}
-	return table + "." + path
-}
-
 // readChains reads what the node needs of the tables of chains.
 func (c *Config) readChains(tables []keys.Table) {
 	p, seen := &c.problems, map[string]bool{}
@@ -123,7 +113,7 @@ func (c *Config) readChains(tables []keys.Table) {
 			Accounts []string
 		}{Enabled: true}
 		found, _ := document.Read(table.Text, &own, document.Settings{Open: true})
-		p.include(table.Path, found)
+		p.file.Include(table.Path, found.List())
 		section, _, _ := strings.Cut(table.Path, "[")
 		id := strings.ToLower(section) + "/" + own.ChainID
 		switch {
@@ -156,17 +146,6 @@ type placed struct {
 
 // add has a problem with the key at a path of the configuration file.
 func (p *problems) add(path, format string, arguments ...any) { p.file.Add(path, format, arguments...) }
-
-func (p *problems) warn(path, format string, arguments ...any) {
-	p.file.Warn(path, format, arguments...)
-}
-
-// include has what was found in a table of the file that was read by itself.
-func (p *problems) include(table string, found *document.Problems) {
-	for _, problem := range found.List() {
-		p.add(under(table, problem.Path), "%s", problem.Text)
-	}
-}
 
 // addAt has a problem outside the configuration file.
 func (p *problems) addAt(place string, line int, format string, arguments ...any) {

@@ -198,7 +198,7 @@ func Reference(plugins []string, relayers []Described) (string, error) {
 		text.WriteString("[Plugins." + plugin + "]\n" + rules)
 	}
 	for _, relayer := range relayers {
-		example, err := document.Under(relayer.Section, relayer.TOML)
+		example, err := document.Nest(relayer.Section, relayer.TOML)
 		if err != nil {
 			return "", err
 		}

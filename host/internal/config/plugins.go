@@ -69,7 +69,7 @@ func (c *Config) readRules(tables []keys.Table, builtIn []string) {
 		}
 		var rules PluginRules
 		found, _ := document.Read(table.Text, &rules, document.Settings{})
-		p.include(table.Path, found)
+		p.file.Include(table.Path, found.List())
 		rules.check(p, table.Path, commandVariable(name), plugin.InProcess())
 		if len(plugin.Rules.SHA256.Sums) > 0 { // the environment's
 			rules.SHA256 = plugin.Rules.SHA256

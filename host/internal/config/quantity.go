@@ -6,8 +6,6 @@ import (
 	"regexp"
 	"slices"
 	"strings"
-
-	"github.com/loop-plugins/loop/sdk/go/document"
 )
 
 // Size is an amount of memory, written as a number with a unit: "512MiB", "1.5GiB", "500MB". A bad text is kept for Fault.
@@ -23,7 +21,7 @@ func (s Size) Fault() string {
 	if s.bad == "" {
 		return ""
 	}
-	return document.Shown(s.bad) + ` is not an amount of memory; write a number with a unit, such as "512MiB" or "1.5GiB"`
+	return fmt.Sprintf("%.80q", s.bad) + ` is not an amount of memory; write a number with a unit, such as "512MiB" or "1.5GiB"`
 }
 
 var (

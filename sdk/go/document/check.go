@@ -3,6 +3,7 @@ package document
 import (
 	"cmp"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -27,11 +28,16 @@ func Lasts(p *Problems, path string, value Duration, low, high time.Duration) {
 	}
 }
 
-// OneOf refuses a text that is none of those that are allowed.
+// OneOf refuses a text that is none of those that are allowed. It is repeated if it is near one.
 func OneOf(p *Problems, path, value string, allowed ...string) {
-	if !slices.Contains(allowed, value) {
-		p.Add(path, "%s is not one of %s", Shown(value), strings.Join(allowed, ", "))
+	if slices.Contains(allowed, value) {
+		return
 	}
+	shown, near := Shown(value), DidYouMean(value, allowed)
+	if near != "" {
+		shown = strconv.Quote(value)
+	}
+	p.Add(path, "%s is not one of %s%s", shown, strings.Join(allowed, ", "), near)
 }
 
 // URL refuses an address that is given and has none of the schemes. It never repeats it: its user, path and query may be keys.

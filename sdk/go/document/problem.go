@@ -31,6 +31,14 @@ func (p Problem) String() string {
 	return p.Path + ": " + p.Text
 }
 
+// Alone is the text for who sees no line: a problem with the whole would be hard to find without.
+func (p Problem) Alone() string {
+	if p.Path == "" && p.Line > 0 {
+		return fmt.Sprintf("line %d: %s", p.Line, p.Text)
+	}
+	return p.Text
+}
+
 // Problems gathers what is wrong, so that who wrote a document hears of all of it at once. The zero value is of no document,
 // and its problems have no lines.
 type Problems struct {
@@ -55,6 +63,27 @@ func (p *Problems) Add(path, format string, arguments ...any) {
 		prefix = prefix[:cut]
 	}
 	p.addAt(path, p.line(path), fmt.Sprintf(format, arguments...))
+}
+
+// Include adds the problems of a table that was read by itself. Of those that follow from one another its reader has left out the
+// others already; what is told twice is told once.
+func (p *Problems) Include(table string, found []Problem) {
+	for _, problem := range found {
+		if path := Under(table, problem.Path); !p.reported[strings.ToLower(path)] {
+			p.addAt(path, p.line(path), problem.Text)
+		}
+	}
+}
+
+// Under is the path of something in a table.
+func Under(table, path string) string {
+	switch "" {
+	case path:
+		return table
+	case table:
+		return path
+	}
+	return table + "." + path
 }
 
 // Warn tells something of a key that is no problem.
@@ -84,6 +113,7 @@ func (p *Problems) Err() error {
 	}
 	var texts []string
 	for _, problem := range p.List() {
+		problem.Text = problem.Alone()
 		texts = append(texts, problem.String())
 	}
 	return errors.New(strings.Join(texts, "; "))
@@ -113,17 +143,17 @@ func byLine(list []Problem) []Problem {
 	return slices.SortedStableFunc(slices.Values(list), func(a, b Problem) int { return cmp.Compare(a.Line, b.Line) })
 }
 
-// secretive is from how many characters on a value may be the key of a server: those have 32 and more.
-const secretive = 32
+// shortest is from how many characters on a value may be the key of a server: those have 32 and more.
+const shortest = 24
 
-// Shown is a value as problems repeat it, in quotes. One that could be the address of a server or a key on the wrong line is not
-// repeated.
+// Shown is a value as problems repeat it, in quotes, if it begins as a number does: a slip of the hand in a number is shown. Any
+// other could be a secret on the wrong line, and is "this".
 func Shown(value string) string {
 	switch {
 	case value == "":
 		return "an empty text"
-	case len(value) >= secretive, strings.Contains(value, "://"), strings.Contains(value, "@"):
-		return "this text, which could be a secret and is not shown,"
+	case len(value) >= shortest, !strings.ContainsRune("0123456789+-.", rune(value[0])), strings.ContainsAny(value, "/@"):
+		return "this"
 	}
 	return strconv.Quote(value)
 }

@@ -46,7 +46,7 @@ func checkTags(p *Problems, path string, value reflect.Value) {
 		if !isKey(field) {
 			continue
 		}
-		key := strings.TrimPrefix(path+"."+field.Name, ".")
+		key := Under(path, field.Name)
 		checkTags(p, key, value.Field(at))
 		if bounds, ok := field.Tag.Lookup("bounds"); ok {
 			low, high, _ := strings.Cut(bounds, " ")

@@ -19,8 +19,8 @@ func Write(value any) (string, error) {
 	return document.String(), nil
 }
 
-// Under is a document as it stands in another one, as a table of the list of a name. Comments stay where they are.
-func Under(name, document string) (string, error) {
+// Nest is a document as it stands in another one, as a table of the list of a name. Comments stay where they are.
+func Nest(name, document string) (string, error) {
 	text := []byte(document)
 	under := []byte("[[" + name + "]]\n")
 	var parser unstable.Parser
