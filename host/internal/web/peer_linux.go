@@ -9,16 +9,18 @@ import (
 	"os"
 	"strconv"
 	"syscall"
+
+	"github.com/loop-plugins/loop/host/internal/peer"
 )
 
 // peerOf asks the kernel who connected. Plugins are of the node's own user too: what comes of the node is told by its
 // parents.
 func peerOf(c net.Conn) Peer {
-	cred, err := credentials(c)
+	caller, err := peer.Of(c)
 	if err != nil {
 		return Peer{UID: -1, PID: -1, Refusal: fmt.Sprintf("the kernel does not say who calls: %v", err)}
 	}
-	p := Peer{UID: int(cred.Uid), PID: int(cred.Pid)}
+	p := Peer{UID: caller.UID, PID: caller.PID}
 	switch {
 	case p.UID == 0 && os.Geteuid() != 0: // it could do anything to the node
 	case p.UID != os.Geteuid():
@@ -32,25 +34,6 @@ func peerOf(c net.Conn) Peer {
 		}
 	}
 	return p
-}
-
-func credentials(c net.Conn) (*syscall.Ucred, error) {
-	u, ok := c.(*net.UnixConn)
-	if !ok {
-		return nil, fmt.Errorf("a connection of the kind %T has no peer", c)
-	}
-	raw, err := u.SyscallConn()
-	if err != nil {
-		return nil, err
-	}
-	var cred *syscall.Ucred
-	var failed error
-	if err := raw.Control(func(fd uintptr) {
-		cred, failed = syscall.GetsockoptUcred(int(fd), syscall.SOL_SOCKET, syscall.SO_PEERCRED)
-	}); err != nil {
-		return nil, err
-	}
-	return cred, failed
 }
 
 // descends reports whether this process is among a process's parents. One of another container has no number here, and
