@@ -5,6 +5,7 @@
 package feed
 
 import (
+	"maps"
 	"sync"
 	"time"
 )
@@ -15,8 +16,8 @@ type Facts struct {
 	Bootstrap bool
 	// Failure is why the job cannot do what it should until somebody mends it; empty: nothing is known to be wrong.
 	Failure string
-	// Absent is what the job waits for before it can begin; empty: it has all of it.
-	Absent string
+	// Absent is what the job waits for before it can begin, with why it is not there; empty: it has all of it.
+	Absent map[string]string
 	// Trouble is what is wrong with the job's chain, as its relayer says it; empty: nothing.
 	Trouble string
 
@@ -87,7 +88,7 @@ type Recorder struct {
 
 // New returns a recorder of a feed of which nothing is known.
 func New(bootstrap bool) *Recorder {
-	return &Recorder{facts: Facts{Bootstrap: bootstrap, Heard: map[int]time.Time{}}}
+	return &Recorder{facts: Facts{Bootstrap: bootstrap, Absent: map[string]string{}, Heard: map[int]time.Time{}}}
 }
 
 // Facts are what is known now.
@@ -95,10 +96,7 @@ func (r *Recorder) Facts() Facts {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	f := r.facts
-	f.Heard = make(map[int]time.Time, len(r.facts.Heard))
-	for oracle, at := range r.facts.Heard {
-		f.Heard[oracle] = at
-	}
+	f.Absent, f.Heard = maps.Clone(r.facts.Absent), maps.Clone(r.facts.Heard)
 	if f.Members != nil {
 		members := *f.Members
 		f.Members = &members
@@ -117,9 +115,13 @@ func (r *Recorder) Failed(reason string) {
 	r.change(func(f *Facts, _ time.Time) { f.Failure = reason })
 }
 
-// Waits says what the job waits for before it can begin; empty: for nothing any more.
-func (r *Recorder) Waits(why string) {
-	r.change(func(f *Facts, _ time.Time) { f.Absent = why })
+// Waits says that the job cannot begin without something, and why it is not there; empty: it is.
+func (r *Recorder) Waits(what, why string) {
+	r.change(func(f *Facts, _ time.Time) {
+		if f.Absent[what] = why; why == "" {
+			delete(f.Absent, what)
+		}
+	})
 }
 
 // ConfigRead is called with each reading of where the contract's configuration is. The digest is empty of a contract that has none.

@@ -2,6 +2,8 @@ package feed
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 )
 
@@ -26,6 +28,8 @@ func (l Level) String() string { return [...]string{"running", "degraded", "wait
 // State is what a feed does, for people.
 type State struct {
 	Level Level
+	// Cause names the state of affairs, whatever its numbers are now: two states of one cause are one state. Empty when it runs.
+	Cause string
 	// Reason is why it is not running, as a clause without a full stop; empty when it is.
 	Reason string
 	// Remedy is what to do, likewise; empty where the reason says it or nothing is to be done.
@@ -42,18 +46,30 @@ const (
 // still is how long the feed may stand still before that is a fault.
 func (f *Facts) still() time.Duration { return max(patience, rounds*f.Interval) }
 
-// rule recognises one state of affairs. Those of a list are asked in their order: the first that is the case is the cause, and
-// what comes after it may follow from it.
-type rule func(f *Facts, now time.Time) (State, bool)
+// rule recognises one state of affairs.
+type rule struct {
+	cause string
+	is    func(f *Facts, now time.Time) (State, bool)
+}
 
 // Of says what the facts mean at a time.
 func Of(f Facts, now time.Time) State {
-	for _, r := range []rule{failed, absent, unread, unconfigured, stranger, otherAccount, starting, alone, stalled, blind, unhanded, troubled} {
-		if s, ok := r(&f, now); ok {
+	for _, r := range rules() {
+		if s, ok := r.is(&f, now); ok {
+			s.Cause = r.cause
 			return s
 		}
 	}
 	return State{}
+}
+
+// rules are asked in their order: the first that is the case is the cause, and what comes after it may follow from it.
+func rules() []rule {
+	return []rule{
+		{"failed", failed}, {"absent", absent}, {"config unread", unread}, {"not configured", unconfigured}, {"not an oracle", stranger},
+		{"other transmitter", otherAccount}, {"starting", starting}, {"peers not heard", alone}, {"no rounds", stalled},
+		{"observations fail", blind}, {"relayer takes no reports", unhanded}, {"chain", troubled},
+	}
 }
 
 func failed(f *Facts, _ time.Time) (State, bool) {
@@ -61,23 +77,23 @@ func failed(f *Facts, _ time.Time) (State, bool) {
 }
 
 func absent(f *Facts, _ time.Time) (State, bool) {
-	return State{Level: Waiting, Reason: f.Absent}, f.Absent != ""
+	for _, what := range slices.Sorted(maps.Keys(f.Absent)) {
+		return State{Level: Waiting, Reason: what + ": " + f.Absent[what]}, true
+	}
+	return State{}, false
 }
 
-// unread is a contract whose configuration cannot be read. A feed that runs goes on with the one that it has.
+// unread is a contract whose configuration cannot be read. A feed that runs goes on with the one that it has, and lands nothing: it
+// is read from the chain that reports go to.
 func unread(f *Facts, now time.Time) (State, bool) {
 	if f.Config.Fault == "" || now.Sub(f.Config.Since) < patience && !f.Config.Good.IsZero() {
 		return State{}, false
 	}
-	s := State{
-		Level:  Degraded,
+	return State{
+		Level:  Failed,
 		Reason: fmt.Sprintf("the contract's configuration has not been read for %s: %s", long(now, f.Config.Since), f.Config.Fault),
 		Remedy: "see that the chain's RPC nodes answer and that contractID names the feed's contract",
-	}
-	if f.Running == "" {
-		s.Level = Failed
-	}
-	return s, true
+	}, true
 }
 
 func unconfigured(f *Facts, _ time.Time) (State, bool) {
@@ -118,7 +134,7 @@ func starting(f *Facts, _ time.Time) (State, bool) {
 // alone is a feed without rounds whose node hears too few others. 2f+1 oracles make a round, this one among them.
 func alone(f *Facts, now time.Time) (State, bool) {
 	quiet, standing := f.quiet(now)
-	if !standing || f.Members == nil {
+	if !standing {
 		return State{}, false
 	}
 	heard := 0
@@ -127,7 +143,11 @@ func alone(f *Facts, now time.Time) (State, bool) {
 			heard++
 		}
 	}
-	need := 2 * f.Members.Faulty
+	faulty := len(f.Heard) / 3 // the most that a network of so many others can bear, while its configuration was not read
+	if f.Members != nil {
+		faulty = f.Members.Faulty
+	}
+	need := 2 * faulty
 	return State{
 		Level: Failed, Reason: fmt.Sprintf("no round for %s; hears %d of %d peers, needs %d", quiet, heard, len(f.Heard), need),
 		Remedy: "see that the other nodes run, that this one reaches a bootstrapper (p2pv2Bootstrappers), and that the others reach its " +

@@ -46,49 +46,53 @@ func TestStates(t *testing.T) {
 		"healthy":     {func(*Facts) {}, State{}},
 		"quiet price": {func(f *Facts) { f.Accepted = time.Time{}; f.Transmission = Attempts{} }, State{}},
 		"refused": {func(f *Facts) { f.Failure = "the median refuses the configuration" },
-			State{Level: Failed, Reason: "the median refuses the configuration"}},
-		"relayer away at start": {func(f *Facts) { *f = Facts{Absent: "plugin evm has not made the job's provider yet"} },
-			State{Level: Waiting, Reason: "plugin evm has not made the job's provider yet"}},
+			State{Level: Failed, Cause: "failed", Reason: "the median refuses the configuration"}},
+		"relayer away at start": {func(f *Facts) {
+			*f = Facts{Absent: map[string]string{"the relayer has not taken the job": "it is quarantined"}}
+		},
+			State{Level: Waiting, Cause: "absent", Reason: "the relayer has not taken the job: it is quarantined"}},
 		"no contract at the address": {func(f *Facts) { *f = Facts{Config: failing(1, 60, "there is no contract at this address")} },
-			State{Failed, "the contract's configuration has not been read for 1m39s: there is no contract at this address", nodes}},
+			State{Failed, "config unread", "the contract's configuration has not been read for 1m39s: there is no contract at this address", nodes}},
 		"RPC nodes down while it runs": {func(f *Facts) {
 			f.Config = Attempts{Good: at(60), Fault: "no RPC node serves", Since: at(61), Failures: 3}
 		},
-			State{Degraded, "the contract's configuration has not been read for 39s: no RPC node serves", nodes}},
+			State{Failed, "config unread", "the contract's configuration has not been read for 39s: no RPC node serves", nodes}},
 		"one reading that failed": {func(f *Facts) { f.Config = Attempts{Good: at(90), Fault: "timeout", Since: at(91), Failures: 1} }, State{}},
 		"not configured": {func(f *Facts) { f.Digest, f.Running, f.Members = "", "", nil },
-			State{Waiting, "the contract has no configuration", configure}},
+			State{Waiting, "not configured", "the contract has no configuration", configure}},
 		"not configured, bootstrap": {func(f *Facts) { f.Bootstrap, f.Digest, f.Running, f.Members = true, "", "", nil },
-			State{Waiting, "the contract has no configuration", configure}},
+			State{Waiting, "not configured", "the contract has no configuration", configure}},
 		"not among the oracles": {func(f *Facts) { f.Members.Signer, f.Members.Account, f.Running = false, "", "" },
-			State{Failed, "this node is not among the 4 oracles of the contract's configuration 0001ab: none has the on-chain key of the job's " +
+			State{Failed, "not an oracle", "this node is not among the 4 oracles of the contract's configuration 0001ab: none has the on-chain key of the job's " +
 				"key bundle", "name the bundle that the configuration has by ocrKeyBundleID, or have the contract's owner set this node's " +
 				"keys, see loop keys list"}},
 		"another transmitter": {func(f *Facts) { f.Members.Account, f.Running = "0xB", "" },
-			State{Failed, "the contract's configuration 0001ab has 0xB for this node's transmitter, and the job transmits from 0xA",
+			State{Failed, "other transmitter", "the contract's configuration 0001ab has 0xB for this node's transmitter, and the job transmits from 0xA",
 				"name that account by transmitterID, or have the contract's owner set this one"}},
-		"between reading and running": {func(f *Facts) { f.Running = "" }, State{Waiting, "OCR2 starts for the contract's configuration", ""}},
+		"between reading and running": {func(f *Facts) { f.Running = "" }, State{Waiting, "starting", "OCR2 starts for the contract's configuration", ""}},
 		"bootstrap job":               {func(f *Facts) { f.Bootstrap, f.Round, f.Members, f.Heard = true, time.Time{}, nil, nil }, State{}},
 		"peers not heard": {func(f *Facts) { f.Round, f.Heard = at(60), map[int]time.Time{1: at(99), 2: at(59), 3: {}} },
-			State{Failed, "no round for 40s; hears 1 of 3 peers, needs 2", peers}},
+			State{Failed, "peers not heard", "no round for 40s; hears 1 of 3 peers, needs 2", peers}},
 		"never a peer": {func(f *Facts) { f.Round, f.Heard = time.Time{}, map[int]time.Time{1: {}, 2: {}, 3: {}} },
-			State{Failed, "no round for 1m38s; hears 0 of 3 peers, needs 2", peers}},
+			State{Failed, "peers not heard", "no round for 1m38s; hears 0 of 3 peers, needs 2", peers}},
+		"peers not heard after a restart": {func(f *Facts) { f.Members, f.Round, f.Heard = nil, at(60), map[int]time.Time{1: at(99), 2: {}, 3: {}} },
+			State{Failed, "peers not heard", "no round for 40s; hears 1 of 3 peers, needs 2", peers}},
 		"no round, peers heard": {func(f *Facts) { f.Round = at(60) },
-			State{Failed, "no round for 40s though enough peers are heard", "see the job's errors and the state of the other nodes"}},
+			State{Failed, "no rounds", "no round for 40s though enough peers are heard", "see the job's errors and the state of the other nodes"}},
 		"a slow feed": {func(f *Facts) { f.Interval, f.Round = 30*time.Second, at(0) }, State{}},
 		"just begun":  {func(f *Facts) { f.Begun, f.Round, f.Heard = at(90), time.Time{}, map[int]time.Time{1: {}} }, State{}},
 		"adapter down": {func(f *Facts) { f.Observation = failing(60, 40, "task ds1: bridge a: connection refused") },
-			State{Degraded, "this node has observed nothing for 40s (failures: 40): task ds1: bridge a: connection refused", sources}},
+			State{Degraded, "observations fail", "this node has observed nothing for 40s (failures: 40): task ds1: bridge a: connection refused", sources}},
 		"adapter failed once":   {func(f *Facts) { f.Observation = failing(99, 1, "timeout") }, State{}},
-		"adapter failed thrice": {func(f *Facts) { f.Observation = failing(97, 3, "timeout") }, State{Degraded, "this node has observed nothing for 3s (failures: 3): timeout", sources}},
+		"adapter failed thrice": {func(f *Facts) { f.Observation = failing(97, 3, "timeout") }, State{Degraded, "observations fail", "this node has observed nothing for 3s (failures: 3): timeout", sources}},
 		"relayer down": {func(f *Facts) { f.Transmission = failing(70, 2, "plugin evm is quarantined") },
-			State{Degraded, "no report has reached the relayer for 30s (failures: 2): plugin evm is quarantined",
+			State{Degraded, "relayer takes no reports", "no report has reached the relayer for 30s (failures: 2): plugin evm is quarantined",
 				"see the state of the job's relayer: loop plugins list"}},
 		"no funds": {func(f *Facts) { f.Trouble = "account 0xA has no funds: send it some" },
-			State{Level: Degraded, Reason: "account 0xA has no funds: send it some"}},
+			State{Level: Degraded, Cause: "chain", Reason: "account 0xA has no funds: send it some"}},
 		"the cause before what follows": {func(f *Facts) {
 			f.Failure, f.Round, f.Trouble, f.Observation = "the plugin came back with other limits", at(0), "no funds", failing(0, 9, "x")
-		}, State{Level: Failed, Reason: "the plugin came back with other limits"}},
+		}, State{Level: Failed, Cause: "failed", Reason: "the plugin came back with other limits"}},
 	} {
 		f := healthy()
 		c.change(&f)
@@ -109,12 +113,15 @@ func TestRecorder(t *testing.T) {
 				t.Errorf("(-want +got):\n%s", diff)
 			}
 		}
-		r.Waits("the relayer is away")
-		state(State{Level: Waiting, Reason: "the relayer is away"})
-		r.Waits("")
+		r.Waits("the relayer has not taken the job", "it is away")
+		r.Waits("the median has not taken the job", "it restarts")
+		state(State{Level: Waiting, Cause: "absent", Reason: "the median has not taken the job: it restarts"})
+		r.Waits("the median has not taken the job", "")
+		state(State{Level: Waiting, Cause: "absent", Reason: "the relayer has not taken the job: it is away"})
+		r.Waits("the relayer has not taken the job", "")
 		r.ConfigRead("0001", nil)
 		r.Configured(Members{Oracles: 4, Faulty: 1, Signer: true, Account: "a", Own: "a"})
-		state(State{Level: Waiting, Reason: "OCR2 starts for the contract's configuration"})
+		state(State{Level: Waiting, Cause: "starting", Reason: "OCR2 starts for the contract's configuration"})
 		r.Runs("0001", time.Second)
 		r.Meets(4, 2)
 		for range 20 {
@@ -146,11 +153,11 @@ func TestRecorder(t *testing.T) {
 		}
 		r.ConfigRead("", errors.New("timeout"))
 		time.Sleep(20 * time.Second)
-		if s := Of(r.Facts(), time.Now()); s.Level != Degraded {
+		if s := Of(r.Facts(), time.Now()); s.Level != Failed {
 			t.Errorf("state %+v", s)
 		}
 		r.Failed("the median refuses it")
-		state(State{Level: Failed, Reason: "the median refuses it"})
+		state(State{Level: Failed, Cause: "failed", Reason: "the median refuses it"})
 		r.Failed("")
 	})
 }
