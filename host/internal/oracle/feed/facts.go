@@ -18,6 +18,8 @@ type Facts struct {
 	Failure string
 	// Absent is what the job waits for before it can begin, with why it is not there; empty: it has all of it.
 	Absent map[string]string
+	// Plugin is why a plugin that the job needs does not run again by itself; empty: they run, or come back.
+	Plugin string
 	// Trouble is what is wrong with the job's chain, as its relayer says it; empty: nothing.
 	Trouble string
 

@@ -66,7 +66,7 @@ func Of(f Facts, now time.Time) State {
 // rules are asked in their order: the first that is the case is the cause, and what comes after it may follow from it.
 func rules() []rule {
 	return []rule{
-		{"failed", failed}, {"absent", absent}, {"config unread", unread}, {"not configured", unconfigured}, {"not an oracle", stranger},
+		{"failed", failed}, {"plugin", pluginless}, {"absent", absent}, {"config unread", unread}, {"not configured", unconfigured}, {"not an oracle", stranger},
 		{"other transmitter", otherAccount}, {"starting", starting}, {"peers not heard", alone}, {"no rounds", stalled},
 		{"observations fail", blind}, {"relayer takes no reports", unhanded}, {"chain", troubled},
 	}
@@ -74,6 +74,12 @@ func rules() []rule {
 
 func failed(f *Facts, _ time.Time) (State, bool) {
 	return State{Level: Failed, Reason: f.Failure}, f.Failure != ""
+}
+
+func pluginless(f *Facts, _ time.Time) (State, bool) {
+	return State{
+		Level: Failed, Reason: f.Plugin, Remedy: "mend what ends it, then start it by loop plugins restart",
+	}, f.Plugin != ""
 }
 
 func absent(f *Facts, _ time.Time) (State, bool) {

@@ -47,6 +47,8 @@ func TestStates(t *testing.T) {
 		"quiet price": {func(f *Facts) { f.Accepted = time.Time{}; f.Transmission = Attempts{} }, State{}},
 		"refused": {func(f *Facts) { f.Failure = "the median refuses the configuration" },
 			State{Level: Failed, Cause: "failed", Reason: "the median refuses the configuration"}},
+		"median quarantined": {func(f *Facts) { f.Plugin = "plugin median is quarantined: exit status 2" },
+			State{Failed, "plugin", "plugin median is quarantined: exit status 2", "mend what ends it, then start it by loop plugins restart"}},
 		"relayer away at start": {func(f *Facts) {
 			*f = Facts{Absent: map[string]string{"the relayer has not taken the job": "it is quarantined"}}
 		},

@@ -155,10 +155,14 @@ type JobState int32
 const (
 	// Not set.
 	JobState_JOB_STATE_UNSPECIFIED JobState = 0
-	// Runs.
+	// Does all that it should.
 	JobState_JOB_STATE_RUNNING JobState = 1
-	// Does not run; see the reason.
+	// Does not work until somebody mends what the reason says.
 	JobState_JOB_STATE_FAILED JobState = 2
+	// Begins when something comes that is not there yet, such as the contract's configuration.
+	JobState_JOB_STATE_WAITING JobState = 3
+	// Works while something needs a person soon.
+	JobState_JOB_STATE_DEGRADED JobState = 4
 )
 
 // Enum value maps for JobState.
@@ -167,11 +171,15 @@ var (
 		0: "JOB_STATE_UNSPECIFIED",
 		1: "JOB_STATE_RUNNING",
 		2: "JOB_STATE_FAILED",
+		3: "JOB_STATE_WAITING",
+		4: "JOB_STATE_DEGRADED",
 	}
 	JobState_value = map[string]int32{
 		"JOB_STATE_UNSPECIFIED": 0,
 		"JOB_STATE_RUNNING":     1,
 		"JOB_STATE_FAILED":      2,
+		"JOB_STATE_WAITING":     3,
+		"JOB_STATE_DEGRADED":    4,
 	}
 )
 
@@ -433,8 +441,10 @@ type HealthCheck struct {
 	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
 	// Whether it works.
 	Healthy bool `protobuf:"varint,2,opt,name=healthy,proto3" json:"healthy,omitempty"`
-	// Why not.
-	Reason        string `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
+	// Why not, or what needs a person soon.
+	Reason string `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
+	// Whether it works while something needs a person soon.
+	Degraded      bool `protobuf:"varint,4,opt,name=degraded,proto3" json:"degraded,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -488,6 +498,13 @@ func (x *HealthCheck) GetReason() string {
 		return x.Reason
 	}
 	return ""
+}
+
+func (x *HealthCheck) GetDegraded() bool {
+	if x != nil {
+		return x.Degraded
+	}
+	return false
 }
 
 // ListPluginsRequest is empty.
@@ -1369,14 +1386,18 @@ type Job struct {
 	CreatedAt *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=created_at,json=createdAt,proto3" json:"created_at,omitempty"`
 	// Where it stands.
 	State JobState `protobuf:"varint,8,opt,name=state,proto3,enum=loop.node.v1.JobState" json:"state,omitempty"`
-	// Why it failed.
+	// Why it does not run, or not as it should.
 	Reason string `protobuf:"bytes,9,opt,name=reason,proto3" json:"reason,omitempty"`
 	// Its latest errors, newest first.
 	Errors []*JobError `protobuf:"bytes,10,rep,name=errors,proto3" json:"errors,omitempty"`
 	// Digest of the configuration that it runs, 32 bytes; empty before the first.
 	ConfigDigest []byte `protobuf:"bytes,11,opt,name=config_digest,json=configDigest,proto3" json:"config_digest,omitempty"`
 	// The spec as it was added.
-	SpecToml      string `protobuf:"bytes,12,opt,name=spec_toml,json=specToml,proto3" json:"spec_toml,omitempty"`
+	SpecToml string `protobuf:"bytes,12,opt,name=spec_toml,json=specToml,proto3" json:"spec_toml,omitempty"`
+	// What to do about the reason; empty where the reason says it.
+	Remedy string `protobuf:"bytes,13,opt,name=remedy,proto3" json:"remedy,omitempty"`
+	// Since when it is in its state.
+	StateSince    *timestamppb.Timestamp `protobuf:"bytes,14,opt,name=state_since,json=stateSince,proto3" json:"state_since,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1493,6 +1514,20 @@ func (x *Job) GetSpecToml() string {
 		return x.SpecToml
 	}
 	return ""
+}
+
+func (x *Job) GetRemedy() string {
+	if x != nil {
+		return x.Remedy
+	}
+	return ""
+}
+
+func (x *Job) GetStateSince() *timestamppb.Timestamp {
+	if x != nil {
+		return x.StateSince
+	}
+	return nil
 }
 
 // JobError is an error of a job.
@@ -3115,11 +3150,12 @@ const file_loop_node_v1_node_proto_rawDesc = "" +
 	"\apeer_id\x18\x02 \x01(\tR\x06peerId\x129\n" +
 	"\n" +
 	"started_at\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\tstartedAt\x121\n" +
-	"\x06checks\x18\x04 \x03(\v2\x19.loop.node.v1.HealthCheckR\x06checks\"S\n" +
+	"\x06checks\x18\x04 \x03(\v2\x19.loop.node.v1.HealthCheckR\x06checks\"o\n" +
 	"\vHealthCheck\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x18\n" +
 	"\ahealthy\x18\x02 \x01(\bR\ahealthy\x12\x16\n" +
-	"\x06reason\x18\x03 \x01(\tR\x06reason\"\x14\n" +
+	"\x06reason\x18\x03 \x01(\tR\x06reason\x12\x1a\n" +
+	"\bdegraded\x18\x04 \x01(\bR\bdegraded\"\x14\n" +
 	"\x12ListPluginsRequest\"K\n" +
 	"\x13ListPluginsResponse\x124\n" +
 	"\aplugins\x18\x01 \x03(\v2\x1a.loop.node.v1.PluginStatusR\aplugins\"*\n" +
@@ -3177,7 +3213,7 @@ const file_loop_node_v1_node_proto_rawDesc = "" +
 	"\x04text\x18\x04 \x01(\tR\x04text\"\x11\n" +
 	"\x0fListJobsRequest\"9\n" +
 	"\x10ListJobsResponse\x12%\n" +
-	"\x04jobs\x18\x01 \x03(\v2\x11.loop.node.v1.JobR\x04jobs\"\x8f\x03\n" +
+	"\x04jobs\x18\x01 \x03(\v2\x11.loop.node.v1.JobR\x04jobs\"\xe4\x03\n" +
 	"\x03Job\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\x03R\x02id\x12&\n" +
 	"\x0fexternal_job_id\x18\x02 \x01(\tR\rexternalJobId\x12\x12\n" +
@@ -3193,7 +3229,10 @@ const file_loop_node_v1_node_proto_rawDesc = "" +
 	"\x06errors\x18\n" +
 	" \x03(\v2\x16.loop.node.v1.JobErrorR\x06errors\x12#\n" +
 	"\rconfig_digest\x18\v \x01(\fR\fconfigDigest\x12\x1b\n" +
-	"\tspec_toml\x18\f \x01(\tR\bspecToml\"o\n" +
+	"\tspec_toml\x18\f \x01(\tR\bspecToml\x12\x16\n" +
+	"\x06remedy\x18\r \x01(\tR\x06remedy\x12;\n" +
+	"\vstate_since\x18\x0e \x01(\v2\x1a.google.protobuf.TimestampR\n" +
+	"stateSince\"o\n" +
 	"\bJobError\x12\x18\n" +
 	"\amessage\x18\x01 \x01(\tR\amessage\x12\x14\n" +
 	"\x05count\x18\x02 \x01(\x04R\x05count\x123\n" +
@@ -3291,11 +3330,13 @@ const file_loop_node_v1_node_proto_rawDesc = "" +
 	"\x18OBJECT_STATE_UNSPECIFIED\x10\x00\x12\x19\n" +
 	"\x15OBJECT_STATE_CREATING\x10\x01\x12\x15\n" +
 	"\x11OBJECT_STATE_OPEN\x10\x02\x12\x17\n" +
-	"\x13OBJECT_STATE_PARKED\x10\x03*R\n" +
+	"\x13OBJECT_STATE_PARKED\x10\x03*\x81\x01\n" +
 	"\bJobState\x12\x19\n" +
 	"\x15JOB_STATE_UNSPECIFIED\x10\x00\x12\x15\n" +
 	"\x11JOB_STATE_RUNNING\x10\x01\x12\x14\n" +
-	"\x10JOB_STATE_FAILED\x10\x02*^\n" +
+	"\x10JOB_STATE_FAILED\x10\x02\x12\x15\n" +
+	"\x11JOB_STATE_WAITING\x10\x03\x12\x16\n" +
+	"\x12JOB_STATE_DEGRADED\x10\x04*^\n" +
 	"\aKeyKind\x12\x18\n" +
 	"\x14KEY_KIND_UNSPECIFIED\x10\x00\x12\x10\n" +
 	"\fKEY_KIND_P2P\x10\x01\x12\x11\n" +
@@ -3422,71 +3463,72 @@ var file_loop_node_v1_node_proto_depIdxs = []int32{
 	54, // 14: loop.node.v1.Job.created_at:type_name -> google.protobuf.Timestamp
 	2,  // 15: loop.node.v1.Job.state:type_name -> loop.node.v1.JobState
 	23, // 16: loop.node.v1.Job.errors:type_name -> loop.node.v1.JobError
-	54, // 17: loop.node.v1.JobError.last_at:type_name -> google.protobuf.Timestamp
-	28, // 18: loop.node.v1.ListObservationsResponse.observations:type_name -> loop.node.v1.RoundObservation
-	55, // 19: loop.node.v1.RoundObservation.timestamp:type_name -> loop.reporting.v1.ReportTimestamp
-	56, // 20: loop.node.v1.RoundObservation.value:type_name -> loop.plugin.v1.BigInt
-	56, // 21: loop.node.v1.RoundObservation.juels_per_fee_coin:type_name -> loop.plugin.v1.BigInt
-	56, // 22: loop.node.v1.RoundObservation.gas_price_subunits:type_name -> loop.plugin.v1.BigInt
-	54, // 23: loop.node.v1.RoundObservation.observed_at:type_name -> google.protobuf.Timestamp
-	57, // 24: loop.node.v1.RoundObservation.took:type_name -> google.protobuf.Duration
-	31, // 25: loop.node.v1.ListKeysResponse.keys:type_name -> loop.node.v1.Key
-	3,  // 26: loop.node.v1.Key.kind:type_name -> loop.node.v1.KeyKind
-	32, // 27: loop.node.v1.Key.ocr2:type_name -> loop.node.v1.Ocr2PublicKeys
-	3,  // 28: loop.node.v1.CreateKeyRequest.kind:type_name -> loop.node.v1.KeyKind
-	31, // 29: loop.node.v1.CreateKeyResponse.key:type_name -> loop.node.v1.Key
-	31, // 30: loop.node.v1.ImportKeyResponse.key:type_name -> loop.node.v1.Key
-	54, // 31: loop.node.v1.Bridge.created_at:type_name -> google.protobuf.Timestamp
-	39, // 32: loop.node.v1.AddBridgeRequest.bridge:type_name -> loop.node.v1.Bridge
-	39, // 33: loop.node.v1.AddBridgeResponse.bridge:type_name -> loop.node.v1.Bridge
-	39, // 34: loop.node.v1.ListBridgesResponse.bridges:type_name -> loop.node.v1.Bridge
-	54, // 35: loop.node.v1.TokenWanted.started_at:type_name -> google.protobuf.Timestamp
-	4,  // 36: loop.node.v1.Token.role:type_name -> loop.node.v1.Role
-	54, // 37: loop.node.v1.Token.created_at:type_name -> google.protobuf.Timestamp
-	4,  // 38: loop.node.v1.CreateTokenRequest.role:type_name -> loop.node.v1.Role
-	47, // 39: loop.node.v1.CreateTokenResponse.token:type_name -> loop.node.v1.Token
-	47, // 40: loop.node.v1.ListTokensResponse.tokens:type_name -> loop.node.v1.Token
-	5,  // 41: loop.node.v1.NodeService.NodeStatus:input_type -> loop.node.v1.NodeStatusRequest
-	8,  // 42: loop.node.v1.NodeService.ListPlugins:input_type -> loop.node.v1.ListPluginsRequest
-	10, // 43: loop.node.v1.NodeService.RestartPlugin:input_type -> loop.node.v1.RestartPluginRequest
-	15, // 44: loop.node.v1.NodeService.AddJob:input_type -> loop.node.v1.AddJobRequest
-	17, // 45: loop.node.v1.NodeService.ValidateJob:input_type -> loop.node.v1.ValidateJobRequest
-	20, // 46: loop.node.v1.NodeService.ListJobs:input_type -> loop.node.v1.ListJobsRequest
-	24, // 47: loop.node.v1.NodeService.RemoveJob:input_type -> loop.node.v1.RemoveJobRequest
-	26, // 48: loop.node.v1.NodeService.ListObservations:input_type -> loop.node.v1.ListObservationsRequest
-	29, // 49: loop.node.v1.NodeService.ListKeys:input_type -> loop.node.v1.ListKeysRequest
-	33, // 50: loop.node.v1.NodeService.CreateKey:input_type -> loop.node.v1.CreateKeyRequest
-	35, // 51: loop.node.v1.NodeService.ImportKey:input_type -> loop.node.v1.ImportKeyRequest
-	37, // 52: loop.node.v1.NodeService.ExportKey:input_type -> loop.node.v1.ExportKeyRequest
-	40, // 53: loop.node.v1.NodeService.AddBridge:input_type -> loop.node.v1.AddBridgeRequest
-	42, // 54: loop.node.v1.NodeService.ListBridges:input_type -> loop.node.v1.ListBridgesRequest
-	44, // 55: loop.node.v1.NodeService.RemoveBridge:input_type -> loop.node.v1.RemoveBridgeRequest
-	48, // 56: loop.node.v1.NodeService.CreateToken:input_type -> loop.node.v1.CreateTokenRequest
-	50, // 57: loop.node.v1.NodeService.ListTokens:input_type -> loop.node.v1.ListTokensRequest
-	52, // 58: loop.node.v1.NodeService.RevokeToken:input_type -> loop.node.v1.RevokeTokenRequest
-	6,  // 59: loop.node.v1.NodeService.NodeStatus:output_type -> loop.node.v1.NodeStatusResponse
-	9,  // 60: loop.node.v1.NodeService.ListPlugins:output_type -> loop.node.v1.ListPluginsResponse
-	11, // 61: loop.node.v1.NodeService.RestartPlugin:output_type -> loop.node.v1.RestartPluginResponse
-	16, // 62: loop.node.v1.NodeService.AddJob:output_type -> loop.node.v1.AddJobResponse
-	18, // 63: loop.node.v1.NodeService.ValidateJob:output_type -> loop.node.v1.ValidateJobResponse
-	21, // 64: loop.node.v1.NodeService.ListJobs:output_type -> loop.node.v1.ListJobsResponse
-	25, // 65: loop.node.v1.NodeService.RemoveJob:output_type -> loop.node.v1.RemoveJobResponse
-	27, // 66: loop.node.v1.NodeService.ListObservations:output_type -> loop.node.v1.ListObservationsResponse
-	30, // 67: loop.node.v1.NodeService.ListKeys:output_type -> loop.node.v1.ListKeysResponse
-	34, // 68: loop.node.v1.NodeService.CreateKey:output_type -> loop.node.v1.CreateKeyResponse
-	36, // 69: loop.node.v1.NodeService.ImportKey:output_type -> loop.node.v1.ImportKeyResponse
-	38, // 70: loop.node.v1.NodeService.ExportKey:output_type -> loop.node.v1.ExportKeyResponse
-	41, // 71: loop.node.v1.NodeService.AddBridge:output_type -> loop.node.v1.AddBridgeResponse
-	43, // 72: loop.node.v1.NodeService.ListBridges:output_type -> loop.node.v1.ListBridgesResponse
-	45, // 73: loop.node.v1.NodeService.RemoveBridge:output_type -> loop.node.v1.RemoveBridgeResponse
-	49, // 74: loop.node.v1.NodeService.CreateToken:output_type -> loop.node.v1.CreateTokenResponse
-	51, // 75: loop.node.v1.NodeService.ListTokens:output_type -> loop.node.v1.ListTokensResponse
-	53, // 76: loop.node.v1.NodeService.RevokeToken:output_type -> loop.node.v1.RevokeTokenResponse
-	59, // [59:77] is the sub-list for method output_type
-	41, // [41:59] is the sub-list for method input_type
-	41, // [41:41] is the sub-list for extension type_name
-	41, // [41:41] is the sub-list for extension extendee
-	0,  // [0:41] is the sub-list for field type_name
+	54, // 17: loop.node.v1.Job.state_since:type_name -> google.protobuf.Timestamp
+	54, // 18: loop.node.v1.JobError.last_at:type_name -> google.protobuf.Timestamp
+	28, // 19: loop.node.v1.ListObservationsResponse.observations:type_name -> loop.node.v1.RoundObservation
+	55, // 20: loop.node.v1.RoundObservation.timestamp:type_name -> loop.reporting.v1.ReportTimestamp
+	56, // 21: loop.node.v1.RoundObservation.value:type_name -> loop.plugin.v1.BigInt
+	56, // 22: loop.node.v1.RoundObservation.juels_per_fee_coin:type_name -> loop.plugin.v1.BigInt
+	56, // 23: loop.node.v1.RoundObservation.gas_price_subunits:type_name -> loop.plugin.v1.BigInt
+	54, // 24: loop.node.v1.RoundObservation.observed_at:type_name -> google.protobuf.Timestamp
+	57, // 25: loop.node.v1.RoundObservation.took:type_name -> google.protobuf.Duration
+	31, // 26: loop.node.v1.ListKeysResponse.keys:type_name -> loop.node.v1.Key
+	3,  // 27: loop.node.v1.Key.kind:type_name -> loop.node.v1.KeyKind
+	32, // 28: loop.node.v1.Key.ocr2:type_name -> loop.node.v1.Ocr2PublicKeys
+	3,  // 29: loop.node.v1.CreateKeyRequest.kind:type_name -> loop.node.v1.KeyKind
+	31, // 30: loop.node.v1.CreateKeyResponse.key:type_name -> loop.node.v1.Key
+	31, // 31: loop.node.v1.ImportKeyResponse.key:type_name -> loop.node.v1.Key
+	54, // 32: loop.node.v1.Bridge.created_at:type_name -> google.protobuf.Timestamp
+	39, // 33: loop.node.v1.AddBridgeRequest.bridge:type_name -> loop.node.v1.Bridge
+	39, // 34: loop.node.v1.AddBridgeResponse.bridge:type_name -> loop.node.v1.Bridge
+	39, // 35: loop.node.v1.ListBridgesResponse.bridges:type_name -> loop.node.v1.Bridge
+	54, // 36: loop.node.v1.TokenWanted.started_at:type_name -> google.protobuf.Timestamp
+	4,  // 37: loop.node.v1.Token.role:type_name -> loop.node.v1.Role
+	54, // 38: loop.node.v1.Token.created_at:type_name -> google.protobuf.Timestamp
+	4,  // 39: loop.node.v1.CreateTokenRequest.role:type_name -> loop.node.v1.Role
+	47, // 40: loop.node.v1.CreateTokenResponse.token:type_name -> loop.node.v1.Token
+	47, // 41: loop.node.v1.ListTokensResponse.tokens:type_name -> loop.node.v1.Token
+	5,  // 42: loop.node.v1.NodeService.NodeStatus:input_type -> loop.node.v1.NodeStatusRequest
+	8,  // 43: loop.node.v1.NodeService.ListPlugins:input_type -> loop.node.v1.ListPluginsRequest
+	10, // 44: loop.node.v1.NodeService.RestartPlugin:input_type -> loop.node.v1.RestartPluginRequest
+	15, // 45: loop.node.v1.NodeService.AddJob:input_type -> loop.node.v1.AddJobRequest
+	17, // 46: loop.node.v1.NodeService.ValidateJob:input_type -> loop.node.v1.ValidateJobRequest
+	20, // 47: loop.node.v1.NodeService.ListJobs:input_type -> loop.node.v1.ListJobsRequest
+	24, // 48: loop.node.v1.NodeService.RemoveJob:input_type -> loop.node.v1.RemoveJobRequest
+	26, // 49: loop.node.v1.NodeService.ListObservations:input_type -> loop.node.v1.ListObservationsRequest
+	29, // 50: loop.node.v1.NodeService.ListKeys:input_type -> loop.node.v1.ListKeysRequest
+	33, // 51: loop.node.v1.NodeService.CreateKey:input_type -> loop.node.v1.CreateKeyRequest
+	35, // 52: loop.node.v1.NodeService.ImportKey:input_type -> loop.node.v1.ImportKeyRequest
+	37, // 53: loop.node.v1.NodeService.ExportKey:input_type -> loop.node.v1.ExportKeyRequest
+	40, // 54: loop.node.v1.NodeService.AddBridge:input_type -> loop.node.v1.AddBridgeRequest
+	42, // 55: loop.node.v1.NodeService.ListBridges:input_type -> loop.node.v1.ListBridgesRequest
+	44, // 56: loop.node.v1.NodeService.RemoveBridge:input_type -> loop.node.v1.RemoveBridgeRequest
+	48, // 57: loop.node.v1.NodeService.CreateToken:input_type -> loop.node.v1.CreateTokenRequest
+	50, // 58: loop.node.v1.NodeService.ListTokens:input_type -> loop.node.v1.ListTokensRequest
+	52, // 59: loop.node.v1.NodeService.RevokeToken:input_type -> loop.node.v1.RevokeTokenRequest
+	6,  // 60: loop.node.v1.NodeService.NodeStatus:output_type -> loop.node.v1.NodeStatusResponse
+	9,  // 61: loop.node.v1.NodeService.ListPlugins:output_type -> loop.node.v1.ListPluginsResponse
+	11, // 62: loop.node.v1.NodeService.RestartPlugin:output_type -> loop.node.v1.RestartPluginResponse
+	16, // 63: loop.node.v1.NodeService.AddJob:output_type -> loop.node.v1.AddJobResponse
+	18, // 64: loop.node.v1.NodeService.ValidateJob:output_type -> loop.node.v1.ValidateJobResponse
+	21, // 65: loop.node.v1.NodeService.ListJobs:output_type -> loop.node.v1.ListJobsResponse
+	25, // 66: loop.node.v1.NodeService.RemoveJob:output_type -> loop.node.v1.RemoveJobResponse
+	27, // 67: loop.node.v1.NodeService.ListObservations:output_type -> loop.node.v1.ListObservationsResponse
+	30, // 68: loop.node.v1.NodeService.ListKeys:output_type -> loop.node.v1.ListKeysResponse
+	34, // 69: loop.node.v1.NodeService.CreateKey:output_type -> loop.node.v1.CreateKeyResponse
+	36, // 70: loop.node.v1.NodeService.ImportKey:output_type -> loop.node.v1.ImportKeyResponse
+	38, // 71: loop.node.v1.NodeService.ExportKey:output_type -> loop.node.v1.ExportKeyResponse
+	41, // 72: loop.node.v1.NodeService.AddBridge:output_type -> loop.node.v1.AddBridgeResponse
+	43, // 73: loop.node.v1.NodeService.ListBridges:output_type -> loop.node.v1.ListBridgesResponse
+	45, // 74: loop.node.v1.NodeService.RemoveBridge:output_type -> loop.node.v1.RemoveBridgeResponse
+	49, // 75: loop.node.v1.NodeService.CreateToken:output_type -> loop.node.v1.CreateTokenResponse
+	51, // 76: loop.node.v1.NodeService.ListTokens:output_type -> loop.node.v1.ListTokensResponse
+	53, // 77: loop.node.v1.NodeService.RevokeToken:output_type -> loop.node.v1.RevokeTokenResponse
+	60, // [60:78] is the sub-list for method output_type
+	42, // [42:60] is the sub-list for method input_type
+	42, // [42:42] is the sub-list for extension type_name
+	42, // [42:42] is the sub-list for extension extendee
+	0,  // [0:42] is the sub-list for field type_name
 }
 
 func init() { file_loop_node_v1_node_proto_init() }
