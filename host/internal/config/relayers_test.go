@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"maps"
 	"slices"
+	"strings"
 	"testing"
 
 	relayerv1 "github.com/loop-plugins/loop/gen/go/loop/relayer/v1"
@@ -12,7 +13,6 @@ import (
 	"github.com/loop-plugins/loop/host/internal/config"
 	"github.com/loop-plugins/loop/host/internal/fallback"
 	"github.com/loop-plugins/loop/sdk/go/document"
-	"github.com/loop-plugins/loop/sdk/go/loop"
 	"github.com/loop-plugins/loop/sdk/go/loophost"
 )
 
@@ -49,16 +49,13 @@ func relayers(t *testing.T) []config.Relayer {
 	}
 	t.Cleanup(func() { runtime.Close(context.Background()) })
 	var all []config.Relayer
-	for _, built := range []struct {
-		section string
-		plugin  func() loop.Plugin
-	}{{"EVM", fallback.EVM}, {"Solana", fallback.Solana}, {"Starknet", fallback.Starknet}} {
-		plugin := built.plugin()
-		client, err := relayerv1loophost.LaunchRelayer(t.Context(), runtime, loophost.PluginSettings{Name: built.section, InProcess: &plugin})
+	for _, section := range []string{"EVM", "Solana", "Starknet"} {
+		plugin := fallback.Plugins()[strings.ToLower(section)].New()
+		client, err := relayerv1loophost.LaunchRelayer(t.Context(), runtime, loophost.PluginSettings{Name: section, InProcess: &plugin})
 		if err != nil {
 			t.Fatal(err)
 		}
-		all = append(all, relayer{section: built.section, client: client})
+		all = append(all, relayer{section: section, client: client})
 	}
 	return all
 }
