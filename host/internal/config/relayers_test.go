@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"maps"
 	"slices"
+	"strings"
 	"testing"
 
 	relayerv1 "github.com/loop-plugins/loop/gen/go/loop/relayer/v1"
@@ -18,11 +19,11 @@ import (
 
 // relayer is a real one as the node asks it.
 type relayer struct {
-	section string
-	client  *relayerv1loophost.Relayer
+	description *relayerv1.DescribeRelayerResponse
+	client      *relayerv1loophost.Relayer
 }
 
-func (r relayer) Section() string { return r.section }
+func (r relayer) Section() string { return r.description.GetSection() }
 
 func (r relayer) ValidateChain(ctx context.Context, toml []byte) (problems, warnings []document.Problem, err error) {
 	response, err := r.client.ValidateChain(ctx, &relayerv1.ValidateChainRequest{ConfigToml: toml})
@@ -49,17 +50,18 @@ func relayers(t *testing.T) []config.Relayer {
 	}
 	t.Cleanup(func() { runtime.Close(context.Background()) })
 	var all []config.Relayer
-	for _, built := range []struct {
-		section string
-		plugin  func() loop.Plugin
-	}{{"EVM", fallback.EVM}, {"Solana", fallback.Solana}, {"Starknet", fallback.Starknet}} {
-		plugin := built.plugin()
-		client, err := relayerv1loophost.LaunchRelayer(t.Context(), runtime, loophost.PluginSettings{Name: built.section, InProcess: &plugin})
+	for name, plugin := range map[string]loop.Plugin{"evm": fallback.EVM(), "solana": fallback.Solana(), "starknet": fallback.Starknet()} {
+		client, err := relayerv1loophost.LaunchRelayer(t.Context(), runtime, loophost.PluginSettings{Name: name, InProcess: &plugin})
 		if err != nil {
 			t.Fatal(err)
 		}
-		all = append(all, relayer{section: built.section, client: client})
+		description, err := client.DescribeRelayer(t.Context(), &relayerv1.DescribeRelayerRequest{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, relayer{description: description, client: client})
 	}
+	slices.SortFunc(all, func(a, b config.Relayer) int { return strings.Compare(a.Section(), b.Section()) })
 	return all
 }
 
