@@ -24,6 +24,7 @@ import (
 	"github.com/loop-plugins/loop/gen/go/loop/relayer/v1/relayerv1loop"
 	reportingv1 "github.com/loop-plugins/loop/gen/go/loop/reporting/v1"
 	"github.com/loop-plugins/loop/plugins/evm"
+	"github.com/loop-plugins/loop/sdk/go/document"
 	"github.com/loop-plugins/loop/sdk/go/relayer/relayertest"
 	"github.com/loop-plugins/loop/sdk/go/wire"
 )
@@ -165,8 +166,8 @@ func TestProviderFollowsAndTransmits(t *testing.T) {
 	if strings.Contains(state.GetConfigToml(), "127.0.0.1") || !strings.Contains(state.GetConfigToml(), "FinalityDepth = 2") {
 		t.Errorf("ChainStatus shows %s", state.GetConfigToml())
 	}
-	if _, err := evm.ParseConfig([]byte(strings.ReplaceAll(strings.ReplaceAll(state.GetConfigToml(), "WSURL = '[redacted]'", "WSURL = 'ws://a'"), "'[redacted]'", "'http://a'"))); err != nil {
-		t.Errorf("the status's TOML is no configuration: %v", err)
+	if _, problems := evm.ParseConfig([]byte(strings.ReplaceAll(strings.ReplaceAll(state.GetConfigToml(), "WSURL = '[redacted]'", "WSURL = 'ws://a'"), "'[redacted]'", "'http://a'"))); problems.Err() != nil {
+		t.Errorf("the status's TOML is no configuration: %v", problems.Err())
 	}
 	d.mineUntil("the store is empty once all is final", func() bool { return len(x.Keys()) == 0 })
 	families, err := x.Metrics.Gather()
@@ -517,7 +518,7 @@ func TestListNodeStatusesPages(t *testing.T) {
 			t.Errorf("page token %q: %v", bad, err)
 		}
 	}
-	if text := fmt.Sprintf("%+v %#v", evm.NodeConfig{WSURL: "ws://k"}, evm.NodeConfig{WSURL: "ws://k"}); strings.Contains(text, "://") {
+	if text := fmt.Sprintf("%+v %#v", evm.NodeConfig{WSURL: document.NewSecret("ws://k")}, evm.NodeConfig{WSURL: document.NewSecret("ws://k")}); strings.Contains(text, "://") {
 		t.Errorf("an address prints as %s", text)
 	}
 }

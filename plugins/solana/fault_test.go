@@ -319,7 +319,7 @@ func TestNonsense(t *testing.T) {
 		for _, method := range []string{"getMultipleAccounts", "getLatestBlockhash", "getSignatureStatuses", "getBalance", "getBlockHeight", "getBlock", "simulateTransaction"} {
 			server.Answer(method, func(json.RawMessage) (any, error) { return json.RawMessage(nonsense), nil })
 		}
-		chain, stop := x.chain(settings("FeeEstimatorMode = 'blockhistory'\nBlockHistoryPollPeriod = '20ms'\n", devnode{RPC: server.HTTPURL}))
+		chain, stop := x.chain(settings("FeeEstimatorMode = 'blockhistory'\nBlockHistoryPollPeriod = '100ms'\n", devnode{RPC: server.HTTPURL}))
 		p, release := x.provider(d, chain, "p", 0, key.PublicKey())
 		_, err := p.Transmit(t.Context(), d.report(0, 1, 1, 42))
 		must(t, err)

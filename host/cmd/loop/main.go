@@ -9,7 +9,7 @@ import (
 )
 
 func main() {
-	err := cli.New(cli.Streams{In: os.Stdin, Out: os.Stdout, Err: os.Stderr, Lookup: os.LookupEnv}).Execute()
+	err := cli.New(cli.Streams{In: os.Stdin, Out: os.Stdout, Err: os.Stderr, Environ: os.Environ()}).Execute()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "loop:", err)
 	}

@@ -72,8 +72,8 @@ func ExitCode(err error) int {
 type Streams struct {
 	In       io.Reader
 	Out, Err io.Writer
-	// Lookup reads an environment variable.
-	Lookup func(string) (string, bool)
+	// Environ are the environment variables in the form of os.Environ.
+	Environ []string
 }
 
 // defaultURL is where a node serves its operators unless it is configured otherwise.
@@ -104,8 +104,10 @@ func New(s Streams) *cobra.Command {
 	root.SetOut(s.Out)
 	root.SetErr(s.Err)
 	url := defaultURL
-	if v, ok := s.Lookup("LOOP_NODE_URL"); ok && v != "" {
-		url = v
+	for _, variable := range s.Environ {
+		if v, ok := strings.CutPrefix(variable, "LOOP_NODE_URL="); ok && v != "" {
+			url = v
+		}
 	}
 	root.PersistentFlags().StringVar(&c.url, "url", url, "the node's address (environment: LOOP_NODE_URL)")
 	root.PersistentFlags().BoolVar(&c.json, "json", false, "print JSON in place of a table")

@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/loop-plugins/loop/host/internal/config"
+	"github.com/loop-plugins/loop/host/internal/fallback"
 	"github.com/loop-plugins/loop/host/internal/node"
 )
 
@@ -46,7 +47,7 @@ func (c *command) node() *cobra.Command {
 }
 
 func (c *command) load(file string) (*config.Config, error) {
-	loaded, err := config.Load(file, c.streams.Lookup)
+	loaded, err := config.Load(file, c.streams.Environ, fallback.Names()...)
 	if err != nil {
 		return nil, exit(ExitUsage, err)
 	}
@@ -74,7 +75,7 @@ func (c *command) start(ctx context.Context, file string) error {
 	defer cancel()
 	logger := c.logger(loaded.Log)
 	for _, w := range loaded.Warnings {
-		logger.Warn("a key of the configuration has no effect", "at", w.Place(), "key", w.Key, "why", w.Why)
+		logger.Warn("something to know of the configuration", "at", w.Place(), "key", w.Key, "what", w.Text)
 	}
 	n, err := node.Start(ctx, node.Settings{Config: loaded, Logger: logger, Version: Version()})
 	if err != nil {

@@ -19,6 +19,7 @@ import (
 
 	nodev1 "github.com/loop-plugins/loop/gen/go/loop/node/v1"
 	"github.com/loop-plugins/loop/host/internal/config"
+	"github.com/loop-plugins/loop/host/internal/fallback"
 	"github.com/loop-plugins/loop/host/internal/job"
 	"github.com/loop-plugins/loop/host/internal/trial"
 )
@@ -33,7 +34,7 @@ func (c *command) try() *cobra.Command {
 			"no job. Bridges are those of --bridge, else of the node, if one answers. Contracts cannot be read. Limits are\n" +
 			"those of [JobPipeline] in the node's configuration, if there is one. It exits with 1 if a source fails.",
 		RunE: func(cmd *cobra.Command, args []string) error {
-			loaded, err := config.Read(configFile, c.streams.Lookup)
+			loaded, err := config.Read(configFile, c.streams.Environ, fallback.Names()...)
 			if err != nil {
 				return exit(ExitUsage, err)
 			}

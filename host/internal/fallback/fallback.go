@@ -37,3 +37,6 @@ func Starknet() loop.Plugin {
 		return starknet.New(starknet.Settings{Logger: h.Logger(), Registerer: h.Registry()})
 	})
 }
+
+// Names are the names of the plugins.
+func Names() []string { return []string{"median", "evm", "solana", "starknet"} }

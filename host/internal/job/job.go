@@ -22,8 +22,8 @@ import (
 	"github.com/pelletier/go-toml/v2"
 
 	"github.com/loop-plugins/loop/host/internal/config"
-	"github.com/loop-plugins/loop/host/internal/config/keys"
 	"github.com/loop-plugins/loop/host/internal/pipeline"
+	"github.com/loop-plugins/loop/sdk/go/document/keys"
 )
 
 // The types of jobs.

@@ -163,7 +163,7 @@ func (j *jobs) isolate(ctx context.Context, r *running) (_ *isolation, err error
 	if own.chain == nil {
 		return nil, fmt.Errorf("this node has no %s chain %s: add it to its configuration", r.spec.Relay, r.spec.ChainID)
 	}
-	settings := pluginSettings("median", n.settings.Config.Environment.Median, fallback.Median)
+	settings := pluginSettings("median", n.settings.Config.Environment.Plugins["median"], fallback.Median)
 	settings.Name += suffix
 	if own.median, err = medianv1loophost.LaunchMedian(ctx, n.runtime, settings); err != nil {
 		return nil, err

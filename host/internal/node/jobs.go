@@ -314,8 +314,7 @@ type knownProcesses struct{ node *Node }
 
 // InProcess implements job.Processes.
 func (k knownProcesses) InProcess(kind string) (string, bool) {
-	e := k.node.settings.Config.Environment
-	plugin := map[string]config.Plugin{"median": e.Median, "evm": e.EVM, "solana": e.Solana, "starknet": e.Starknet}[kind]
+	plugin := k.node.settings.Config.Environment.Plugins[kind]
 	return variable(kind), plugin.InProcess()
 }
 

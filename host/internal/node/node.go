@@ -130,11 +130,10 @@ func Start(ctx context.Context, s Settings) (_ *Node, err error) {
 // keyKinds are the kinds of chains that a new node has keys for: EVM's, and those that the configuration has a chain of.
 func keyKinds(c *config.Config) []string {
 	kinds := []string{keystore.ChainEVM}
-	if slices.ContainsFunc(c.Solana, func(chain config.SolanaChain) bool { return chain.Enabled }) {
-		kinds = append(kinds, keystore.ChainSolana)
-	}
-	if slices.ContainsFunc(c.Starknet, func(chain config.StarknetChain) bool { return chain.Enabled }) {
-		kinds = append(kinds, keystore.ChainStarknet)
+	for _, kind := range []string{keystore.ChainSolana, keystore.ChainStarknet} {
+		if slices.ContainsFunc(c.Chains, func(chain config.Chain) bool { return chain.Enabled && strings.EqualFold(chain.Section, kind) }) {
+			kinds = append(kinds, kind)
+		}
 	}
 	return kinds
 }

@@ -53,31 +53,23 @@ type relayer struct {
 
 type chain struct {
 	id   string
-	toml func() ([]byte, error)
+	toml []byte
 }
 
 // relayers lists the relayers that the configuration asks for: those with a command or an enabled chain.
 func relayers(c *config.Config) []relayer {
-	evm := relayer{name: "evm", plugin: c.Environment.EVM, fallback: fallback.EVM}
-	for _, ch := range c.EVM {
-		if ch.Enabled {
-			evm.chains = append(evm.chains, chain{ch.ChainID, ch.TOML})
-		}
-	}
-	solana := relayer{name: "solana", plugin: c.Environment.Solana, fallback: fallback.Solana}
-	for _, ch := range c.Solana {
-		if ch.Enabled {
-			solana.chains = append(solana.chains, chain{ch.ChainID, ch.TOML})
-		}
-	}
-	starknet := relayer{name: "starknet", plugin: c.Environment.Starknet, fallback: fallback.Starknet}
-	for _, ch := range c.Starknet {
-		if ch.Enabled {
-			starknet.chains = append(starknet.chains, chain{ch.ChainID, ch.TOML})
+	all := []relayer{{name: "evm", fallback: fallback.EVM}, {name: "solana", fallback: fallback.Solana}, {name: "starknet", fallback: fallback.Starknet}}
+	for at := range all {
+		r := &all[at]
+		r.plugin = c.Environment.Plugins[r.name]
+		for _, ch := range c.Chains {
+			if ch.Enabled && strings.EqualFold(ch.Section, r.name) {
+				r.chains = append(r.chains, chain{ch.ID, ch.TOML()})
+			}
 		}
 	}
 	var wanted []relayer
-	for _, r := range []relayer{evm, solana, starknet} {
+	for _, r := range all {
 		if len(r.chains) > 0 || !r.plugin.InProcess() {
 			wanted = append(wanted, r)
 		}
@@ -95,18 +87,8 @@ type lender func(relay, chain string) relayerv1loophost.CreateChainLoans
 // lent is what a relayer may sign with on one chain: the accounts that the configuration names for it, or if it names none
 // all of its kind.
 func (n *Node) lent(relay, chain string) *hostservice.Keystore {
-	for _, c := range n.settings.Config.EVM {
-		if relay == "evm" && c.ChainID == chain && len(c.Accounts) > 0 {
-			return hostservice.NewKeystoreOf(n.keys, relay, c.Accounts...)
-		}
-	}
-	for _, c := range n.settings.Config.Solana {
-		if relay == "solana" && c.ChainID == chain && len(c.Accounts) > 0 {
-			return hostservice.NewKeystoreOf(n.keys, relay, c.Accounts...)
-		}
-	}
-	for _, c := range n.settings.Config.Starknet {
-		if relay == "starknet" && c.ChainID == chain && len(c.Accounts) > 0 {
+	for _, c := range n.settings.Config.Chains {
+		if strings.EqualFold(c.Section, relay) && c.ID == chain && len(c.Accounts) > 0 {
 			return hostservice.NewKeystoreOf(n.keys, relay, c.Accounts...)
 		}
 	}
@@ -144,7 +126,7 @@ func launch(ctx context.Context, n *Node, lend lender) (*plugins, error) {
 	}
 	wait.Go(func() {
 		var err error
-		if p.median, err = medianv1loophost.LaunchMedian(ctx, n.runtime, pluginSettings("median", n.settings.Config.Environment.Median, fallback.Median)); err != nil {
+		if p.median, err = medianv1loophost.LaunchMedian(ctx, n.runtime, pluginSettings("median", n.settings.Config.Environment.Plugins["median"], fallback.Median)); err != nil {
 			fail(&pluginError{err})
 		}
 	})
@@ -178,7 +160,7 @@ func pluginSettings(name string, c config.Plugin, inside func() loop.Plugin) loo
 		s.Attach, s.Hint = c.Attach, "check LOOP_REATTACH"
 		return s
 	}
-	s.Command, s.Env, s.SHA256, s.MemoryLimit = c.Command, c.Environ(), c.Rules.SHA256.Sums, c.Rules.MemoryLimit.Bytes
+	s.Command, s.Env, s.SHA256, s.MemoryLimit = c.Command, c.Environ(name != "median"), c.Rules.SHA256.Sums, c.Rules.MemoryLimit.Bytes
 	return s
 }
 
@@ -198,14 +180,10 @@ func (p *plugins) relay(ctx context.Context, r relayer, name string, lend lender
 		}
 	}()
 	for _, c := range r.chains {
-		toml, err := c.toml()
-		if err != nil {
-			return nil, fmt.Errorf("encoding the configuration of %s chain %s: %w", r.name, c.id, err)
-		}
-		handle := plugin.CreateChain(&relayerv1.CreateChainRequest{ChainId: c.id, ConfigToml: toml}, lend(r.name, c.id))
+		handle := plugin.CreateChain(&relayerv1.CreateChainRequest{ChainId: c.id, ConfigToml: c.toml}, lend(r.name, c.id))
 		started.chains[c.id] = handle
 		made, cancel := context.WithTimeout(ctx, chainTimeout)
-		_, err = handle.Created(made)
+		_, err := handle.Created(made)
 		cancel()
 		switch code := status.Code(err); code {
 		case codes.OK:

@@ -17,6 +17,7 @@ import (
 	reportingv1 "github.com/loop-plugins/loop/gen/go/loop/reporting/v1"
 	"github.com/loop-plugins/loop/host/internal/config"
 	"github.com/loop-plugins/loop/host/internal/job"
+	"github.com/loop-plugins/loop/sdk/go/document"
 	"github.com/loop-plugins/loop/sdk/go/wire"
 )
 
@@ -188,11 +189,11 @@ func TestAccountIsInTheFormOfTheContractsConfiguration(t *testing.T) {
 func TestLocalConfigIsOneThatLibocrTakes(t *testing.T) {
 	t.Parallel()
 	node := config.Default()
-	node.OCR2.BlockchainTimeout = config.Duration{Duration: 11 * time.Second}
-	node.OCR2.ContractConfigLoadTimeout = config.Duration{Duration: 12 * time.Second}
-	node.OCR2.DefaultMaxDurationInitialization = config.Duration{Duration: 13 * time.Second}
-	node.OCR2.DatabaseTimeout = config.Duration{Duration: 9 * time.Second}
-	node.OCR2.ContractTransmitterTransmitTimeout = config.Duration{Duration: 14 * time.Second}
+	node.OCR2.BlockchainTimeout = document.Lasting(11 * time.Second)
+	node.OCR2.ContractConfigLoadTimeout = document.Lasting(12 * time.Second)
+	node.OCR2.DefaultMaxDurationInitialization = document.Lasting(13 * time.Second)
+	node.OCR2.DatabaseTimeout = document.Lasting(9 * time.Second)
+	node.OCR2.ContractTransmitterTransmitTimeout = document.Lasting(14 * time.Second)
 	node.Environment.MinOCR2MaxDurationQuery = 150 * time.Millisecond
 	for name, c := range map[string]struct {
 		node *config.Config

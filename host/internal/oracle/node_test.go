@@ -33,6 +33,7 @@ import (
 	"github.com/loop-plugins/loop/host/internal/job"
 	"github.com/loop-plugins/loop/host/internal/keystore"
 	"github.com/loop-plugins/loop/host/internal/pipeline"
+	"github.com/loop-plugins/loop/sdk/go/document"
 	"github.com/loop-plugins/loop/sdk/go/loop"
 	"github.com/loop-plugins/loop/sdk/go/loophost"
 )
@@ -189,13 +190,13 @@ func newNode(t *testing.T, s nodeSettings) *testNode {
 	if !s.noPeer {
 		n.address = freeAddress(t)
 		n.config.P2P.V2.ListenAddresses = []string{n.address}
-		n.config.P2P.V2.DeltaDial = config.Duration{Duration: 50 * time.Millisecond}
-		n.config.P2P.V2.DeltaReconcile = config.Duration{Duration: 100 * time.Millisecond}
+		n.config.P2P.V2.DeltaDial = document.Lasting(50 * time.Millisecond)
+		n.config.P2P.V2.DeltaReconcile = document.Lasting(100 * time.Millisecond)
 		n.peer, err = NewPeer(PeerSettings{Config: n.config.P2P, Keys: n.keys, Database: n.database, Logger: n.logger})
 		must(err)
 		t.Cleanup(func() { _ = n.peer.Close() })
 	}
-	n.config.OCR2.ContractPollInterval = config.Duration{Duration: time.Second}
+	n.config.OCR2.ContractPollInterval = document.Lasting(time.Second)
 	n.config.OCR2.ContractConfirmations = 1
 	n.runner, err = pipeline.NewRunner(pipeline.Settings{Bridges: bridges{"price": n.price.URL}})
 	must(err)

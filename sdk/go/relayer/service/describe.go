@@ -8,6 +8,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	relayerv1 "github.com/loop-plugins/loop/gen/go/loop/relayer/v1"
+	"github.com/loop-plugins/loop/sdk/go/document"
 )
 
 // scheme is the name of the one kind of reports of a relayer's contracts.
@@ -57,9 +58,15 @@ func (r *Relayer[C]) NormalizeIds(_ context.Context, request *relayerv1.Normaliz
 
 // ValidateChain implements relayerv1loop.RelayerService.
 func (r *Relayer[C]) ValidateChain(_ context.Context, request *relayerv1.ValidateChainRequest) (*relayerv1.ValidateChainResponse, error) {
-	response := &relayerv1.ValidateChainResponse{}
-	if _, err := r.kind.Parse(request.GetConfigToml()); err != nil {
-		response.Problems = append(response.Problems, problem("", err.Error()))
+	_, found := r.kind.Parse(request.GetConfigToml())
+	return &relayerv1.ValidateChainResponse{Problems: told(found.List()), Warnings: told(found.Warnings())}, nil
+}
+
+// told are problems in the contract's form.
+func told(list []document.Problem) []*relayerv1.Problem {
+	var all []*relayerv1.Problem
+	for _, found := range list {
+		all = append(all, problem(found.Path, found.Alone()))
 	}
-	return response, nil
+	return most(all)
 }

@@ -1,8 +1,11 @@
-package config
+package document
 
 import (
 	"fmt"
 	"log/slog"
+	"net/url"
+	"slices"
+	"strings"
 )
 
 const redacted = "[redacted]"
@@ -11,7 +14,7 @@ const redacted = "[redacted]"
 // behind a pointer because fmt calls no methods on unexported fields: a struct that hides a Secret prints an address.
 type Secret struct {
 	text *string
-	bare bool // set only on copies that are encoded on purpose, see EVMChain.TOML
+	bare bool // set only on what Example makes
 }
 
 // NewSecret wraps a text.
@@ -21,6 +24,9 @@ func NewSecret(text string) Secret {
 	}
 	return Secret{text: &text}
 }
+
+// Example is a Secret that is none: Write shows its text. References of configurations have such.
+func Example(text string) Secret { return Secret{text: &text, bare: true} }
 
 // Reveal returns the text itself.
 func (s Secret) Reveal() string {
@@ -35,6 +41,12 @@ func (s Secret) IsEmpty() bool { return s.text == nil }
 
 // Equal compares the texts.
 func (s Secret) Equal(other Secret) bool { return s.Reveal() == other.Reveal() }
+
+// IsURL reports whether the text is an address with one of the schemes.
+func (s Secret) IsURL(schemes ...string) bool {
+	parsed, err := url.Parse(s.Reveal())
+	return err == nil && parsed.Host != "" && slices.Contains(schemes, strings.ToLower(parsed.Scheme))
+}
 
 // String hides the text; an empty one stays empty, so that "not set" can be seen.
 func (s Secret) String() string {
@@ -53,7 +65,7 @@ func (s Secret) Format(state fmt.State, _ rune) { _, _ = state.Write([]byte(reda
 // LogValue hides the text.
 func (s Secret) LogValue() slog.Value { return slog.StringValue(redacted) }
 
-// MarshalText hides the text.
+// MarshalText hides the text, unless it is an example.
 func (s Secret) MarshalText() ([]byte, error) {
 	if s.bare {
 		return []byte(s.Reveal()), nil
@@ -65,10 +77,4 @@ func (s Secret) MarshalText() ([]byte, error) {
 func (s *Secret) UnmarshalText(text []byte) error {
 	*s = NewSecret(string(text))
 	return nil
-}
-
-// bared returns a copy whose encoding is the text itself.
-func (s Secret) bared() Secret {
-	s.bare = true
-	return s
 }

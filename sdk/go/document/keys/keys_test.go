@@ -8,7 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/pelletier/go-toml/v2"
 
-	"github.com/loop-plugins/loop/host/internal/config/keys"
+	"github.com/loop-plugins/loop/sdk/go/document/keys"
 )
 
 func TestReadFindsEveryKey(t *testing.T) {
