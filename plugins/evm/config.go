@@ -74,15 +74,14 @@ func DefaultConfig() Config {
 	}
 }
 
-// reference is a section with every key, for operators. Keys of two names have the same value under both.
+// reference is a section with every key, for operators. Of keys of two names it has one: who changed the other would wonder that
+// nothing happens.
 func reference() Config {
 	c := DefaultConfig()
 	c.ChainID = "1337"
 	c.GasEstimator = GasEstimatorConfig{
 		Mode: "SuggestedPrice", EIP1559DynamicFees: new(true), PriceDefault: new(c.FeeCapDefault), PriceMin: new(Wei{}),
-		PriceMax: new(c.FeeCapMax), FeeCapDefault: new(c.FeeCapDefault), TipCapDefault: new(c.TipCapDefault), TipCapMin: new(Wei{}),
-		BumpMin: new(Wei{}), BumpPercent: new(c.FeeBumpPercent), BumpThreshold: new(c.FeeBumpThreshold),
-		LimitDefault: new(c.GasLimitDefault), LimitMax: new(uint64(30_000_000)), LimitMultiplier: new(Multiplier{number: 1}),
+		TipCapMin: new(Wei{}), BumpMin: new(Wei{}), LimitMax: new(uint64(30_000_000)), LimitMultiplier: new(Multiplier{number: 1}),
 		EstimateLimit: new(false), LimitJobType: &LimitJobTypeConfig{OCR2: new(c.GasLimitDefault)},
 		BlockHistory: &BlockHistoryConfig{BlockHistorySize: new(uint16(8)), TransactionPercentile: new(uint16(60))},
 	}
