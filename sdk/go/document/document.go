@@ -111,7 +111,7 @@ func (r *reader) wrongType(document []byte, wrong *toml.DecodeError) bool {
 		path := strings.Join(wrong.Key(), ".")
 		text := "this table cannot stand here; check the headers above it"
 		if target, ok := typeAt(r.into, wrong.Key()); ok {
-			text = "want " + describe(target) + ", have another table"
+			text = "want " + describe(target) + ", have a table"
 		}
 		r.addAt(path, line, text)
 		return false
@@ -133,15 +133,19 @@ func (r *reader) wrongType(document []byte, wrong *toml.DecodeError) bool {
 
 // unbound judges what the decoder has no field for: keys of Idle are warned of, and all others are problems.
 func (r *reader) unbound(missing *toml.DecodeError) {
-	path := strings.Join(missing.Key(), ".")
+	line, column := missing.Position()
+	where, ok := r.index.Key(line, column)
+	if !ok { // it lies deeper than the index goes
+		where = strings.Join(missing.Key(), ".")
+	}
+	path := strings.Join(plain(where), ".")
 	for table := range r.elsewhere {
 		if belongs(path, table) {
 			return
 		}
 	}
-	line, _ := missing.Position()
 	if !r.expected(path) {
-		r.unknown(r.placed(missing.Key(), line), line)
+		r.unknown(where, line)
 		return
 	}
 	// Of a table that it has no field for, the decoder names nothing that is in it.
@@ -166,19 +170,11 @@ func (r *reader) unbound(missing *toml.DecodeError) {
 	}
 }
 
-// placed is the path of a key that the decoder names without positions.
-func (r *reader) placed(key []string, line int) string {
-	bare := strings.Join(key, ".")
-	for _, entry := range r.index.Entries() {
-		if entry.Line == line && !r.reported[strings.ToLower(entry.Path)] && strings.Join(plain(entry.Path), ".") == bare && !strings.HasSuffix(entry.Path, "]") {
-			return entry.Path
-		}
-	}
-	return bare
-}
-
 // unknown tells of a key that is neither bound nor idle.
 func (r *reader) unknown(path string, line int) {
+	if r.reported[strings.ToLower(path)] {
+		return
+	}
 	parts := plain(path)
 	table, name := parts[:len(parts)-1], parts[len(parts)-1]
 	known := r.idleNames(strings.Join(table, "."))

@@ -41,6 +41,7 @@ type Index struct {
 	entries []Entry
 	byPath  map[string]int // path to the first entry that has it
 	folded  map[string]int // the same by lower-cased path
+	keyed   map[int]string // path by the offset at which its key begins, in a header or an assignment
 	lines   lineTable
 }
 
@@ -56,7 +57,7 @@ func (e *SyntaxError) Error() string { return fmt.Sprintf("line %d: %s", e.Line,
 // Read indexes a document. It fails with a *SyntaxError, and only for syntax: a key that is given twice is left for the
 // decoder to refuse.
 func Read(document []byte) (*Index, error) {
-	index := &Index{byPath: map[string]int{}, folded: map[string]int{}, lines: newLineTable(document)}
+	index := &Index{byPath: map[string]int{}, folded: map[string]int{}, keyed: map[int]string{}, lines: newLineTable(document)}
 	var parser unstable.Parser
 	parser.Reset(document)
 	walk := walker{index: index, parser: &parser, lines: index.lines, arrays: map[string]int{}}
@@ -121,6 +122,16 @@ func (x *Index) Assignment(line, column int) (Entry, bool) {
 	return Entry{}, false
 }
 
+// Key returns the path of the key, of a header or of an assignment, that begins at a position, both counted from 1. Of a header of a
+// list of tables that is the list's.
+func (x *Index) Key(line, column int) (path string, ok bool) {
+	if line < 1 || line > len(x.lines) {
+		return "", false
+	}
+	path, ok = x.keyed[x.lines[line-1]+column-1]
+	return path, ok
+}
+
 type walker struct {
 	index  *Index
 	parser *unstable.Parser
@@ -140,7 +151,7 @@ func (w *walker) expression(node *unstable.Node) {
 }
 
 func (w *walker) header(node *unstable.Node) {
-	path := ""
+	path, start := "", -1
 	w.depth = 0
 	for parts := node.Key(); parts.Next(); {
 		if w.depth++; w.depth > maxDepth {
@@ -148,6 +159,10 @@ func (w *walker) header(node *unstable.Node) {
 		}
 		part := parts.Node()
 		path = Join(path, string(part.Data))
+		if start < 0 {
+			start = int(part.Raw.Offset)
+		}
+		w.index.keyed[start] = path
 		line := w.lines.at(int(part.Raw.Offset))
 		folded := strings.ToLower(path)
 		if node.Kind == unstable.ArrayTable && parts.IsLast() {
@@ -168,7 +183,7 @@ func (w *walker) header(node *unstable.Node) {
 }
 
 func (w *walker) assignment(table Entry, node *unstable.Node, depth int) {
-	entry := Entry{Path: table.Path, Kind: unstable.Table, Start: table.Start, End: table.End}
+	entry, start := Entry{Path: table.Path, Kind: unstable.Table, Start: table.Start, End: table.End}, -1
 	for parts := node.Key(); parts.Next(); {
 		if depth++; depth > maxDepth {
 			return
@@ -176,7 +191,11 @@ func (w *walker) assignment(table Entry, node *unstable.Node, depth int) {
 		part := parts.Node()
 		entry.Path = Join(entry.Path, string(part.Data))
 		entry.Line = w.lines.at(int(part.Raw.Offset))
+		if start < 0 {
+			start = int(part.Raw.Offset)
+		}
 		if parts.IsLast() {
+			w.index.keyed[start] = entry.Path
 			w.value(entry, node.Value(), depth)
 			return
 		}
