@@ -101,8 +101,11 @@ func (r *Relayer[C]) ValidateJob(_ context.Context, request *relayerv1.ValidateJ
 	if err := knownProvider(j.ProviderType); err != nil {
 		j.Problem("", "%v", err)
 	}
-	// Which chain is the host's to find out; the relayer is given its id whatever the file has.
-	_, _ = j.RelayConfig.lookup("chainID")
+	// Which chain is the host's to find out, by the one spelling of the key; the relayer is given its id whatever the job has.
+	j.RelayConfig.asked = append(j.RelayConfig.asked, "chainID")
+	if _, given := j.RelayConfig.values["chainID"]; given {
+		j.RelayConfig.read["chainID"] = true
+	}
 	j.RelayConfig.leftovers()
 	if j.ChainID != "" {
 		j.RelayConfig.values["chainID"] = j.ChainID

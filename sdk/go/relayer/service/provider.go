@@ -205,10 +205,10 @@ func (p *MedianProvider) DigestReports(_ context.Context, request *relayerv1.Dig
 			return nil, err
 		}
 		digest := &relayerv1.ReportDigest{}
-		if digest.Message, err = p.digest(report); err != nil {
+		if message, err := p.digest(report); err != nil {
 			digest.Problem = shortened(err.Error())
 		} else {
-			digest.Scheme = scheme
+			digest.Message, digest.Scheme = message, scheme
 		}
 		response.Digests = append(response.Digests, digest)
 	}

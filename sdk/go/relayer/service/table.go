@@ -18,6 +18,7 @@ import (
 type Table struct {
 	job    *Job
 	path   string
+	given  []string // keys that the job has
 	values map[string]any
 	asked  []string        // keys that have a meaning
 	read   map[string]bool // keys, as spelled, that were found
@@ -36,7 +37,7 @@ func newTable(job *Job, path string, text []byte) *Table {
 		job.Problem(path, "it is no JSON object")
 		return t
 	}
-	t.values = values
+	t.given, t.values = slices.Sorted(maps.Keys(values)), values
 	return t
 }
 
@@ -170,7 +171,7 @@ func (t *Table) mismatch(key, want string, value any) {
 
 // leftovers warns of every key that nothing has read, with the known key that was likely meant.
 func (t *Table) leftovers() {
-	for _, key := range slices.Sorted(maps.Keys(t.values)) {
+	for _, key := range t.given {
 		if t.read[key] {
 			continue
 		}
