@@ -66,7 +66,7 @@ func TestSections(t *testing.T) {
 // What a relayer says is shown with the file's lines. One that speaks of what is not there is refused, for nobody could mend it.
 func TestWhatRelayersSay(t *testing.T) {
 	t.Parallel()
-	const file = "[[Acme]]\nChainID = 'a'\n[[Acme.Nodes]]\nURL = 'x'\n[[Acme.Nodes]]\n"
+	const file = "[[Acme]]\nChainID = 'a'\n\"a.b[1]\" = 1\n[[Acme.Nodes]]\nURL = 'x'\n[[Acme.Nodes]]\n"
 	for name, c := range map[string]struct {
 		relayer        toy
 		want, warnings string
@@ -76,9 +76,10 @@ func TestWhatRelayersSay(t *testing.T) {
 			toy{problems: []document.Problem{
 				{Path: "Nodes[1].URL", Text: "it is missing"}, {Path: "Nodes[0].URL", Text: "it is bad"}, {Path: "Fee.Cap", Text: "it is missing"}, {Text: "the whole is bad"},
 			}},
-			":1: Acme[0].Fee.Cap: it is missing\n:1: Acme[0]: the whole is bad\n:4: Acme[0].Nodes[0].URL: it is bad\n:5: Acme[0].Nodes[1].URL: it is missing", "",
+			":1: Acme[0].Fee.Cap: it is missing\n:1: Acme[0]: the whole is bad\n:5: Acme[0].Nodes[0].URL: it is bad\n:6: Acme[0].Nodes[1].URL: it is missing", "",
 		},
 		"warnings":     {toy{warnings: []document.Problem{{Path: "ChainID", Text: "it is odd"}}}, "", ":2: Acme[0].ChainID: it is odd"},
+		"odd names":    {toy{problems: []document.Problem{{Path: `"a.b[1]"`, Text: "it is odd"}}}, `:3: Acme[0]."a.b[1]": it is odd`, ""},
 		"not there":    {toy{problems: []document.Problem{{Path: "Nodes[2].URL", Text: "x"}}}, `checking Acme[0]: its relayer tells of "Nodes[2].URL", which is not in the table; report this to who wrote the relayer`, ""},
 		"no list":      {toy{warnings: []document.Problem{{Path: "ChainID[0]", Text: "x"}}}, `checking Acme[0]: its relayer tells of "ChainID[0]", which is not in the table; report this to who wrote the relayer`, ""},
 		"no path":      {toy{problems: []document.Problem{{Path: "Nodes..URL", Text: "x"}}}, `checking Acme[0]: its relayer tells of "Nodes..URL", which is not in the table; report this to who wrote the relayer`, ""},
