@@ -1,8 +1,8 @@
-// Package document reads and writes configuration in TOML as nodes and their relayers have it: a struct's fields are the keys, what
-// it holds before are the defaults, and its tags say what is told of each key and what it may be.
+// Package document reads and writes configuration in TOML as nodes and their relayers have it: a struct's fields are
+// the keys, what it holds before are the defaults, and its tags say what is told of each key and what it may be.
 //
-// All problems are told at once, each by its key and its line. No problem repeats what may be a secret. The package must not
-// know what any key means; a table is checked further by who reads it, with Add.
+// All problems are told at once, each by its key and its line. No problem repeats what may be a secret. The package
+// must not know what any key means; a table is checked further by who reads it, with Add.
 //
 // Tags of fields:
 //
@@ -37,9 +37,9 @@ type Settings struct {
 // most is how many values of a wrong type are told at once: each costs a decoding of the whole document.
 const most = 50
 
-// Read decodes a document into a struct that holds the defaults, and finds what the decoder and the struct's tags find wrong with
-// it. The struct is of use if no problem is found; it can be checked further, with what is found added to the problems, if
-// the document could be read to its end.
+// Read decodes a document into a struct that holds the defaults, and finds what the decoder and the struct's tags find
+// wrong with it. The struct is of use if no problem is found; it can be checked further, with what is found added to
+// the problems, if the document could be read to its end.
 func Read[T any](document []byte, into *T, settings Settings) (_ *Problems, whole bool) {
 	index, err := keys.Read(document)
 	if err != nil {
@@ -55,8 +55,8 @@ func Read[T any](document []byte, into *T, settings Settings) (_ *Problems, whol
 		r.elsewhere[strings.ToLower(path)] = true
 	}
 
-	// The decoder stops at the first value of a wrong type. To tell of them all, that assignment is blanked out and the rest
-	// decoded again; each turn removes one.
+	// The decoder stops at the first value of a wrong type. To tell of them all, that assignment is blanked out and
+	// the rest decoded again; each turn removes one.
 	document = slices.Clone(document)
 	defaults := *into
 	for turn := 1; ; turn++ {
@@ -102,8 +102,8 @@ type reader struct {
 	elsewhere map[string]bool // by path in small letters
 }
 
-// wrongType tells of a value that does not fit its key and blanks its assignment out. The value is not shown: it may be a secret
-// on the wrong line.
+// wrongType tells of a value that does not fit its key and blanks its assignment out. The value is not shown: it may
+// be a secret on the wrong line.
 func (r *reader) wrongType(document []byte, wrong *toml.DecodeError) bool {
 	line, column := wrong.Position()
 	entry, ok := r.index.Assignment(line, column)

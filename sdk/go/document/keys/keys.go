@@ -1,5 +1,6 @@
 // Package keys finds the keys of a TOML document: on which line each one stands, and which known key a mistyped one is
-// closest to. Readers of configuration and of job specs use it to say where a problem is after the document was decoded.
+// closest to. Readers of configuration and of job specs use it to say where a problem is after the document was
+// decoded.
 //
 // It must not know what any key means.
 package keys
@@ -15,8 +16,8 @@ import (
 
 // Entry is one key of a document, or one element of an array.
 type Entry struct {
-	// Path is the key as the document spells it: tables joined by dots, elements of arrays and of arrays of tables by an
-	// index in brackets, as in EVM[0].Nodes[1].WSURL.
+	// Path is the key as the document spells it: tables joined by dots, elements of arrays and of arrays of tables by
+	// an index in brackets, as in EVM[0].Nodes[1].WSURL.
 	Path string
 	// Line is the 1-based line of the key; for an element of an array, of the element.
 	Line int
@@ -32,8 +33,8 @@ type Entry struct {
 	rawLine int    // the line of its opening quote
 }
 
-// maxDepth is how many levels of tables and arrays are indexed. No reader here looks deeper than five; without a limit, the
-// paths of a hostile document would grow with the square of its length.
+// maxDepth is how many levels of tables and arrays are indexed. No reader here looks deeper than five; without a
+// limit, the paths of a hostile document would grow with the square of its length.
 const maxDepth = 16
 
 // Index holds the entries of one document.
@@ -45,8 +46,8 @@ type Index struct {
 	lines   lineTable
 }
 
-// SyntaxError says on which line a document stops being TOML. Its text repeats nothing of the document but the character
-// at fault.
+// SyntaxError says on which line a document stops being TOML. Its text repeats nothing of the document but the
+// character at fault.
 type SyntaxError struct {
 	Line int
 	Text string
@@ -81,8 +82,8 @@ func Read(document []byte) (*Index, error) {
 // Entries returns all entries in the order of the document.
 func (x *Index) Entries() []Entry { return x.entries }
 
-// Find returns the first entry whose path is the given one or, if there is none, is so but for letter case: decoders bind
-// keys that way.
+// Find returns the first entry whose path is the given one or, if there is none, is so but for letter case: decoders
+// bind keys that way.
 func (x *Index) Find(path string) (Entry, bool) {
 	at, ok := x.byPath[path]
 	if !ok {
@@ -94,7 +95,8 @@ func (x *Index) Find(path string) (Entry, bool) {
 	return x.entries[at], true
 }
 
-// Line returns the line of a path or, for a key that is absent, of the closest table around it; 0 if that is the document.
+// Line returns the line of a path or, for a key that is absent, of the closest table around it; 0 if that is the
+// document.
 func (x *Index) Line(path string) int {
 	for {
 		if entry, ok := x.Find(path); ok {
@@ -122,8 +124,8 @@ func (x *Index) Assignment(line, column int) (Entry, bool) {
 	return Entry{}, false
 }
 
-// Key returns the path of the key, of a header or of an assignment, that begins at a position, both counted from 1. Of a header of a
-// list of tables that is the list's.
+// Key returns the path of the key, of a header or of an assignment, that begins at a position, both counted from 1. Of
+// a header of a list of tables that is the list's.
 func (x *Index) Key(line, column int) (path string, ok bool) {
 	if line < 1 || line > len(x.lines) {
 		return "", false

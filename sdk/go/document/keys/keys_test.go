@@ -116,8 +116,8 @@ func TestReadRefusesBadSyntax(t *testing.T) {
 	}
 }
 
-// The value of each string has a line that reads "mark"; the document says by a comment-like text "HERE" on which of its
-// own lines that is.
+// The value of each string has a line that reads "mark"; the document says by a comment-like text "HERE" on which of
+// its own lines that is.
 func TestTextLine(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
