@@ -278,6 +278,7 @@ lint-modules:
 .PHONY: lint-project
 lint-project: .bin/check
 	.bin/check imports
+	.bin/check names
 	.bin/check paths
 
 .PHONY: lint-images

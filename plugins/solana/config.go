@@ -10,8 +10,8 @@ import (
 	"github.com/loop-plugins/loop/sdk/go/relayer/section"
 )
 
-// Config is what a user sets of one chain: its section of the node's configuration. A key that is left out has the default
-// that DefaultConfig gives.
+// Config is what a user sets of one chain: its section of the node's configuration. A key that is left out has the
+// default that DefaultConfig gives.
 type Config struct {
 	ChainID                   string            `comment:"mainnet, testnet or devnet, or any other name for a network that is none of them. Required."`
 	Enabled                   bool              `comment:"false keeps the entry but starts nothing for it."`

@@ -11,8 +11,8 @@ import (
 	"github.com/loop-plugins/loop/sdk/go/stark"
 )
 
-// Config is what a user sets of one chain: its section of the node's configuration. A key that is left out has the default
-// that DefaultConfig gives.
+// Config is what a user sets of one chain: its section of the node's configuration. A key that is left out has the
+// default that DefaultConfig gives.
 type Config struct {
 	ChainID                  string            `comment:"SN_MAIN, SN_SEPOLIA, or another network's name as its nodes give it. Required."`
 	Enabled                  bool              `comment:"false keeps the entry but starts nothing for it."`

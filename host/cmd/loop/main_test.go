@@ -36,8 +36,8 @@ import (
 func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){
 		"loop":          main,
-		"loop-median":   func() { loop.Serve(fallback.Median()) },
-		"loop-evm":      func() { loop.Serve(fallback.EVM()) },
+		"loop-median":   func() { loop.Serve(fallback.Plugins()["median"].New()) },
+		"loop-evm":      func() { loop.Serve(fallback.Plugins()["evm"].New()) },
 		"other-cookie":  func() { serveOther("SOMEBODY_ELSES_COOKIE", "d0c2", 1) },
 		"other-version": func() { serveOther(wire.CookieKey, medianv1loop.MedianKind().Cookie, 99) },
 		"garbage":       func() { fmt.Println("Welcome to garbage 3.1"); time.Sleep(time.Minute) },

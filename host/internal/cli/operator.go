@@ -104,7 +104,7 @@ func (c *command) keys() *cobra.Command {
 	var relay string
 	create := &cobra.Command{
 		Use: "create p2p|ocr2|RELAY", Short: "Make a key", Args: one("a kind of key: p2p, ocr2, or the relay of an account"),
-		Long: "create makes a P2P key, an OCR2 key bundle, or an account of the relay that is named, such as evm.",
+		Long: "create makes a P2P key, an OCR2 key bundle, or an account of the relay that is named.",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			request := &nodev1.CreateKeyRequest{Relay: relay}
 			switch args[0] {

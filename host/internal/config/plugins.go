@@ -27,9 +27,9 @@ type Plugin struct {
 // InProcess reports whether the plugin has no process of its own.
 func (p Plugin) InProcess() bool { return len(p.Command) == 0 && p.Attach == "" }
 
-// Environ returns the whole environment of a plugin in the form of os.Environ, values in full: never log it. A relayer's has those
-// variables of the node's besides that say whom to trust and how to get out, unless its file has them in either case of
-// letters: programs differ in which they read first.
+// Environ returns the whole environment of a plugin in the form of os.Environ, values in full: never log it. A
+// relayer's has those variables of the node's besides that say whom to trust and how to get out, unless its file has
+// them in either case of letters: programs differ in which they read first.
 func (p Plugin) Environ(relayer bool) []string {
 	all := slices.Clone(p.Variables)
 	if relayer {

@@ -37,9 +37,7 @@ func (d *document) relay(ctx context.Context, spec *Spec, t table, s Settings) (
 	if spec.ContractID == "" {
 		d.problem(d.top.line("contractID"), "contractID", "the key is missing or empty")
 	}
-	if !d.encode(spec, t) {
-		return false
-	}
+	d.encode(spec, t)
 	if s.Relayers == nil {
 		return true
 	}
@@ -52,11 +50,15 @@ func (d *document) relay(ctx context.Context, spec *Spec, t table, s Settings) (
 	return answered
 }
 
-// encode writes relayConfig as JSON.
-func (d *document) encode(spec *Spec, t table) bool {
-	values := maps.Clone(t.values)
-	if values == nil {
-		values = map[string]any{}
+// encode writes relayConfig as JSON. Values that JSON does not have are left out, with a problem.
+func (d *document) encode(spec *Spec, t table) {
+	values := map[string]any{}
+	for _, key := range slices.Sorted(maps.Keys(t.values)) {
+		if _, err := json.Marshal(t.values[key]); err != nil {
+			d.problem(t.line(key), t.pathOf(key), "the value cannot be given to the relayer as JSON: %v", err)
+			continue
+		}
+		values[key] = t.values[key]
 	}
 	if spec.ChainID != "" {
 		values["chainID"] = spec.ChainID
@@ -64,12 +66,8 @@ func (d *document) encode(spec *Spec, t table) bool {
 	var encoded bytes.Buffer
 	encoder := json.NewEncoder(&encoded)
 	encoder.SetEscapeHTML(false)
-	if err := encoder.Encode(values); err != nil {
-		d.problem(d.top.line("relayConfig"), "relayConfig", "the table cannot be given to the relayer as JSON: %v", err)
-		return false
-	}
+	_ = encoder.Encode(values) // which the buffer takes, and each value was tried
 	spec.RelayConfigJSON = bytes.TrimSpace(encoded.Bytes())
-	return true
 }
 
 // ask has the relayer check the job, and takes what it finds into the report. What it said before holds while it cannot be asked. A

@@ -331,7 +331,7 @@ func TestIsolatedJobThatDoesNotStart(t *testing.T) {
 	stored := f.runs("c1", f.account(), true)
 	for _, j := range f.node.jobs.list() {
 		if j.stored.ID == stored.GetId() {
-			j.stored.Spec = strings.Replace(j.stored.Spec, j.spec.TransmitterID, own, 1)
+			j.stored.Spec, j.stored.Validation = strings.Replace(j.stored.Spec, j.spec.TransmitterID, own, 1), nil
 			if err := f.node.database.RemoveJob(t.Context(), stored.GetId()); err != nil {
 				t.Fatal(err)
 			}

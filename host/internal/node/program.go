@@ -1,7 +1,6 @@
 package node
 
 import (
-	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -100,26 +99,21 @@ func (n *Node) command(ctx context.Context, name string, c config.Plugin, kinds 
 	return &launched{name: name, relayer: r, plugin: plugin}, nil
 }
 
-// order is in which order a command is tried as which kind: as what it was, as what is built in under its name, as any.
+// order is in which order a command is tried as which kind: as what it was, then as any. Under the name of a built-in plugin it is of
+// that one's kind.
 func (n *Node) order(name string, c config.Plugin, before string, kinds []wire.Kind) []wire.Kind {
+	if inside := n.insideKind(name); inside != "" {
+		return slices.DeleteFunc(kinds, func(k wire.Kind) bool { return k.Name != inside })
+	}
 	if c.Attach != "" {
 		if a, err := wire.ReadAttachment(c.Attach); err == nil {
 			before = a.Kind // a process that runs says so; without the file, the error of the first kind is as good as any
 		}
 	}
-	inside := n.insideKind(name)
-	rank := func(k wire.Kind) int {
-		switch k.Name {
-		case before:
-			return 0
-		case inside:
-			return 1
-		}
-		return 2
+	if at := slices.IndexFunc(kinds, func(k wire.Kind) bool { return k.Name == before }); at > 0 {
+		kinds[0], kinds[at] = kinds[at], kinds[0]
 	}
-	return slices.SortedStableFunc(slices.Values(kinds), func(a, b wire.Kind) int {
-		return cmp.Compare(rank(a), rank(b))
-	})
+	return kinds
 }
 
 // start starts a plugin of a kind, and asks a relayer what it is.

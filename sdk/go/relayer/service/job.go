@@ -167,6 +167,9 @@ func problem(path, message string) *relayerv1.Problem {
 	if len(path) > longestPath { // a key of such a length
 		path, _, _ = strings.Cut(path, ".")
 	}
+	if len(path) > longestPath {
+		path = ""
+	}
 	return &relayerv1.Problem{Path: path, Message: shortened(message)}
 }
 

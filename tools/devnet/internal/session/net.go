@@ -113,6 +113,7 @@ func timed(all []*happening) bool {
 // connect lets the hosts, if the nodes have any, reach the chain and the prices, and users the nodes.
 func (n *network) connect() (err error) {
 	n.chain = n.ledger.describe()
+	n.chain.Relay = n.relay
 	if n.hosts == nil {
 		return nil
 	}
