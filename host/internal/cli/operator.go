@@ -251,15 +251,12 @@ func one(what string) cobra.PositionalArgs {
 	}
 }
 
-// longestSpec bounds what is read of a job spec: real ones have a few KiB.
-const longestSpec = 1 << 20
-
 func (c *command) spec(file string) (string, error) {
 	if file != "-" {
-		b, err := read(file, longestSpec, "job spec")
+		b, err := read(file, job.MaxSize, "job spec")
 		return string(b), err
 	}
-	b, err := readAll(c.streams.In, "standard input", longestSpec, "job spec")
+	b, err := readAll(c.streams.In, "standard input", job.MaxSize, "job spec")
 	return string(b), err
 }
 

@@ -193,6 +193,31 @@ func wantCode(t *testing.T, what string, err error, want connect.Code) {
 	}
 }
 
+// Keys are imported and exported one at a time: each takes hundreds of MiB.
+func TestOnePasswordAtATime(t *testing.T) {
+	t.Parallel()
+	d := newDoored(t)
+	client := connect.NewClient[nodev1.ExportKeyRequest, nodev1.ExportKeyResponse](
+		overSocket(d.Socket()), "http://node"+nodev1connect.NodeServiceExportKeyProcedure)
+	export := func(header ...string) error {
+		request := connect.NewRequest(&nodev1.ExportKeyRequest{Id: d.account, Password: "hunter2"})
+		for i := 0; i < len(header); i += 2 {
+			request.Header().Set(header[i], header[i+1])
+		}
+		_, err := client.CallUnary(t.Context(), request)
+		return err
+	}
+	d.stretching <- struct{}{}
+	err := export("Connect-Timeout-Ms", "50")
+	if connect.CodeOf(err) != connect.CodeDeadlineExceeded || !strings.Contains(err.Error(), "another key was being imported or exported") {
+		t.Errorf("while another is: %v", err)
+	}
+	<-d.stretching
+	if err := export(); err != nil {
+		t.Errorf("after it: %v", err)
+	}
+}
+
 // A plugin is a process of the node's own user, and is refused all the same.
 func TestPluginAtTheDoor(t *testing.T) {
 	t.Parallel()

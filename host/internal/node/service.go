@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"runtime/debug"
 	"slices"
 	"strings"
 
@@ -170,6 +171,11 @@ func (s *service) AddJob(ctx context.Context, r *nodev1.AddJobRequest) (*nodev1.
 	if err := s.starting(); err != nil {
 		return nil, err
 	}
+	done, err := s.node.checking.take(ctx, "other jobs were being checked")
+	if err != nil {
+		return nil, apiError(err)
+	}
+	defer done()
 	added, report, err := s.node.jobs.add(ctx, r.GetSpecToml())
 	if err != nil {
 		return nil, apiError(err)
@@ -185,10 +191,15 @@ func (s *service) AddJob(ctx context.Context, r *nodev1.AddJobRequest) (*nodev1.
 }
 
 // ValidateJob implements nodev1connect.NodeServiceHandler.
-func (s *service) ValidateJob(_ context.Context, r *nodev1.ValidateJobRequest) (*nodev1.ValidateJobResponse, error) {
+func (s *service) ValidateJob(ctx context.Context, r *nodev1.ValidateJobRequest) (*nodev1.ValidateJobResponse, error) {
 	if err := s.starting(); err != nil {
 		return nil, err
 	}
+	done, err := s.node.checking.take(ctx, "other jobs were being checked")
+	if err != nil {
+		return nil, apiError(err)
+	}
+	defer done()
 	_, report := job.Parse([]byte(r.GetSpecToml()), s.node.jobs.checks(s.node.jobs))
 	return found(report), nil
 }
@@ -389,6 +400,12 @@ func (s *service) key(id string) (*nodev1.Key, error) {
 
 // ImportKey implements nodev1connect.NodeServiceHandler.
 func (s *service) ImportKey(ctx context.Context, r *nodev1.ImportKeyRequest) (*nodev1.ImportKeyResponse, error) {
+	done, err := s.node.stretching.take(ctx, "another key was being imported or exported")
+	if err != nil {
+		return nil, apiError(err)
+	}
+	defer done()
+	defer debug.FreeOSMemory() // else the runtime keeps what the password took for minutes
 	account, err := s.node.keys.ImportEVM(ctx, r.GetFile(), keystore.NewPassword(r.GetPassword()))
 	if err != nil {
 		return nil, apiError(err)
@@ -401,11 +418,17 @@ func (s *service) ImportKey(ctx context.Context, r *nodev1.ImportKeyRequest) (*n
 }
 
 // ExportKey implements nodev1connect.NodeServiceHandler.
-func (s *service) ExportKey(_ context.Context, r *nodev1.ExportKeyRequest) (*nodev1.ExportKeyResponse, error) {
+func (s *service) ExportKey(ctx context.Context, r *nodev1.ExportKeyRequest) (*nodev1.ExportKeyResponse, error) {
 	if !s.node.settings.Config.Keystore.AllowExport {
 		return nil, connect.NewError(connect.CodeFailedPrecondition,
 			errors.New("this node exports no keys: [Keystore] AllowExport is false"))
 	}
+	done, err := s.node.stretching.take(ctx, "another key was being imported or exported")
+	if err != nil {
+		return nil, apiError(err)
+	}
+	defer done()
+	defer debug.FreeOSMemory() // as after an import
 	file, err := s.node.keys.ExportEVM(r.GetId(), keystore.NewPassword(r.GetPassword()))
 	if errors.Is(err, keystore.ErrNotFound) {
 		return nil, connect.NewError(connect.CodeNotFound, fmt.Errorf("this node has no EVM account %.128q, and no other keys are exported; see: loop keys list", r.GetId()))
