@@ -2,16 +2,11 @@
 package main
 
 import (
-	"fmt"
 	"os"
 
 	"github.com/loop-plugins/loop/host/internal/cli"
 )
 
 func main() {
-	err := cli.New(cli.Streams{In: os.Stdin, Out: os.Stdout, Err: os.Stderr, Lookup: os.LookupEnv}).Execute()
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "loop:", err)
-	}
-	os.Exit(cli.ExitCode(err))
+	os.Exit(cli.Run(cli.Streams{In: os.Stdin, Out: os.Stdout, Err: os.Stderr, Lookup: os.LookupEnv}))
 }
