@@ -31,6 +31,7 @@ var roles = map[string]nodev1.Role{
 	nodev1connect.NodeServiceAddJobProcedure:           nodev1.Role_ROLE_OPERATE,
 	nodev1connect.NodeServiceValidateJobProcedure:      nodev1.Role_ROLE_VIEW,
 	nodev1connect.NodeServiceListJobsProcedure:         nodev1.Role_ROLE_VIEW,
+	nodev1connect.NodeServiceRevealJobProcedure:        nodev1.Role_ROLE_ADMIN,
 	nodev1connect.NodeServiceRemoveJobProcedure:        nodev1.Role_ROLE_OPERATE,
 	nodev1connect.NodeServiceListObservationsProcedure: nodev1.Role_ROLE_VIEW,
 	nodev1connect.NodeServiceListKeysProcedure:         nodev1.Role_ROLE_VIEW,
@@ -39,6 +40,7 @@ var roles = map[string]nodev1.Role{
 	nodev1connect.NodeServiceExportKeyProcedure:        nodev1.Role_ROLE_ADMIN,
 	nodev1connect.NodeServiceAddBridgeProcedure:        nodev1.Role_ROLE_OPERATE,
 	nodev1connect.NodeServiceListBridgesProcedure:      nodev1.Role_ROLE_VIEW,
+	nodev1connect.NodeServiceRevealBridgeProcedure:     nodev1.Role_ROLE_ADMIN,
 	nodev1connect.NodeServiceRemoveBridgeProcedure:     nodev1.Role_ROLE_OPERATE,
 	nodev1connect.NodeServiceCreateTokenProcedure:      nodev1.Role_ROLE_ADMIN,
 	nodev1connect.NodeServiceListTokensProcedure:       nodev1.Role_ROLE_ADMIN,
@@ -234,6 +236,8 @@ func object(request, reply any) string {
 			return fmt.Sprintf("job %d", r.GetJob().GetId())
 		}
 		return "job"
+	case *nodev1.RevealJobRequest:
+		return fmt.Sprintf("job %d", q.GetId())
 	case *nodev1.RemoveJobRequest:
 		return fmt.Sprintf("job %d", q.GetId())
 	case *nodev1.CreateKeyRequest:
@@ -250,6 +254,8 @@ func object(request, reply any) string {
 		return "key " + q.GetId()
 	case *nodev1.AddBridgeRequest:
 		return "bridge " + q.GetBridge().GetName()
+	case *nodev1.RevealBridgeRequest:
+		return "bridge " + q.GetName()
 	case *nodev1.RemoveBridgeRequest:
 		return "bridge " + q.GetName()
 	case *nodev1.CreateTokenRequest:

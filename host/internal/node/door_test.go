@@ -59,7 +59,9 @@ type doored struct {
 func newDoored(t *testing.T) *doored {
 	t.Helper()
 	log := &journal{}
-	settings := Settings{Config: newFiles(t).load(t), Logger: slog.New(slog.NewTextHandler(log, nil)), Version: "v1"}
+	f := newFiles(t)
+	f.chain("1337", "")
+	settings := Settings{Config: f.load(t), Logger: slog.New(slog.NewTextHandler(log, nil)), Version: "v1"}
 	n, err := Start(t.Context(), settings)
 	if err != nil {
 		t.Fatal(err)
