@@ -99,6 +99,7 @@ func TestCommandLine(t *testing.T) {
 			"empty":  empty,
 			"mode":   mode,
 			"gone":   gone,
+			"flood":  flood,
 		},
 	})
 }
