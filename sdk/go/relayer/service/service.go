@@ -10,6 +10,7 @@ package service
 import (
 	"context"
 	"log/slog"
+	"strings"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"google.golang.org/grpc"
@@ -22,11 +23,14 @@ import (
 	"github.com/loop-plugins/loop/sdk/go/relayer"
 )
 
-// Settings is what a Relayer is made of. Both are required; a plugin's *loop.Host has them.
+// Settings is what a Relayer is made of. Logger and Registerer are required; a plugin's *loop.Host has them.
 type Settings struct {
 	Logger *slog.Logger
 	// Registerer takes the relayer's metrics. One Relayer per Registerer.
 	Registerer prometheus.Registerer
+	// Relay is the name under which the relayer serves jobs, in place of its Kind's: acme, whose sections are [[Acme]]. It lets
+	// one program serve beside another of its kind.
+	Relay string
 }
 
 // Config is a chain's section of the configuration, read and checked.
@@ -89,6 +93,9 @@ type Relayer[C Config] struct {
 
 // New makes a relayer without chains.
 func New[C Config](settings Settings, kind Kind[C]) *Relayer[C] {
+	if relay := settings.Relay; relay != "" {
+		kind.Name = strings.ToUpper(relay[:1]) + relay[1:]
+	}
 	return &Relayer[C]{kind: kind, logger: settings.Logger, metrics: newMetrics(settings.Registerer, kind.Metrics, kind.Own)}
 }
 
