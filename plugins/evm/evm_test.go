@@ -39,8 +39,8 @@ func TestProviderFollowsAndTransmits(t *testing.T) {
 	ctx := t.Context()
 	configs, unwatch := x.Watch()
 
-	// Polling would take hours: what is seen was pushed.
-	pushed := strings.Replace(settings("", [2]string{strings.Replace(d.url, "http", "ws", 1), d.url}), "50ms", "9h", 1)
+	// Polling would take minutes: what is seen was pushed.
+	pushed := strings.Replace(settings("", [2]string{strings.Replace(d.url, "http", "ws", 1), d.url}), "50ms", "5m", 1)
 	chain, _ := x.chain(pushed)
 	p, _ := x.provider(chain, "provider-1", f.address, me)
 	second, _ := x.provider(chain, "provider-2", f.address, me) // shares the poller
