@@ -87,6 +87,7 @@ require (
 	github.com/inconshreveable/mousetrap v1.1.0 // indirect
 	github.com/jhump/protoreflect v1.17.0 // indirect
 	github.com/kylelemons/godebug v1.1.0 // indirect
+	github.com/loop-plugins/loop/sdk/go/ocr2 v0.0.0-00010101000000-000000000000
 	github.com/mattn/go-colorable v0.1.14 // indirect
 	github.com/mattn/go-isatty v0.0.24 // indirect
 	github.com/mfridman/interpolate v0.0.2 // indirect
@@ -133,3 +134,5 @@ replace github.com/loop-plugins/loop/plugins/evm => ../plugins/evm
 replace github.com/loop-plugins/loop/plugins/starknet => ../plugins/starknet
 
 replace github.com/loop-plugins/loop/sdk/go/stark => ../sdk/go/stark
+
+replace github.com/loop-plugins/loop/sdk/go/ocr2 => ../sdk/go/ocr2

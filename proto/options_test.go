@@ -13,7 +13,7 @@ import (
 	"google.golang.org/protobuf/reflect/protoregistry"
 )
 
-var update = flag.Bool("update", false, "write testdata/options.golden anew")
+var update = flag.Bool("update", false, "write testdata/options.golden and the tables of docs/contract.md anew")
 
 const golden = "testdata/options.golden"
 

@@ -25,6 +25,7 @@ require (
 	github.com/hashicorp/go-plugin v1.8.0 // indirect
 	github.com/hashicorp/yamux v0.1.2 // indirect
 	github.com/jhump/protoreflect v1.17.0 // indirect
+	github.com/loop-plugins/loop/sdk/go/ocr2 v0.0.0-00010101000000-000000000000
 	github.com/mattn/go-colorable v0.1.14 // indirect
 	github.com/mattn/go-isatty v0.0.24 // indirect
 	github.com/mr-tron/base58 v1.2.0 // indirect
@@ -42,3 +43,5 @@ require (
 )
 
 replace github.com/loop-plugins/loop => ../..
+
+replace github.com/loop-plugins/loop/sdk/go/ocr2 => ../../sdk/go/ocr2

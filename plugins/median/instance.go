@@ -3,13 +3,12 @@ package median
 import (
 	"context"
 	"fmt"
-	"math"
 
-	"github.com/smartcontractkit/libocr/commontypes"
 	"github.com/smartcontractkit/libocr/offchainreporting2plus/types"
 	"google.golang.org/grpc/codes"
 
 	reportingv1 "github.com/loop-plugins/loop/gen/go/loop/reporting/v1"
+	"github.com/loop-plugins/loop/sdk/go/ocr2"
 )
 
 // instance is libocr's median under one on-chain configuration. It implements reportingv1.ReportingPluginServiceServer.
@@ -32,7 +31,7 @@ func newInstance(p types.ReportingPlugin, m *metrics) *instance {
 
 // Query implements reportingv1.ReportingPluginServiceServer. A median's query is empty.
 func (i *instance) Query(ctx context.Context, request *reportingv1.QueryRequest) (*reportingv1.QueryResponse, error) {
-	timestamp, err := timestampOf(request.GetTimestamp())
+	timestamp, err := ocr2.TimestampOf(request.GetTimestamp())
 	if err != nil {
 		return nil, failure(ctx, err, codes.InvalidArgument)
 	}
@@ -47,7 +46,7 @@ func (i *instance) Query(ctx context.Context, request *reportingv1.QueryRequest)
 // does, with that one's code.
 func (i *instance) Observation(ctx context.Context, request *reportingv1.ObservationRequest) (answer *reportingv1.ObservationResponse, err error) {
 	defer func() { i.metrics.observed(answer != nil, err) }()
-	timestamp, err := timestampOf(request.GetTimestamp())
+	timestamp, err := ocr2.TimestampOf(request.GetTimestamp())
 	if err != nil {
 		return nil, failure(ctx, err, codes.InvalidArgument)
 	}
@@ -62,16 +61,13 @@ func (i *instance) Observation(ctx context.Context, request *reportingv1.Observa
 // left it is FAILED_PRECONDITION.
 func (i *instance) Report(ctx context.Context, request *reportingv1.ReportRequest) (answer *reportingv1.ReportResponse, err error) {
 	defer func() { i.metrics.decided(decisionReport, answer != nil, answer.GetShouldReport()) }()
-	timestamp, err := timestampOf(request.GetTimestamp())
+	timestamp, err := ocr2.TimestampOf(request.GetTimestamp())
 	if err != nil {
 		return nil, failure(ctx, err, codes.InvalidArgument)
 	}
-	observations := make([]types.AttributedObservation, len(request.GetObservations()))
-	for k, o := range request.GetObservations() {
-		if o.GetObserver() > math.MaxUint8 {
-			return nil, failure(ctx, fmt.Errorf("observations[%d].observer: %d does not fit OCR2's 8 bits", k, o.GetObserver()), codes.InvalidArgument)
-		}
-		observations[k] = types.AttributedObservation{Observation: o.GetObservation(), Observer: commontypes.OracleID(o.GetObserver())}
+	observations, err := ocr2.ObservationsOf(request.GetObservations())
+	if err != nil {
+		return nil, failure(ctx, err, codes.InvalidArgument)
 	}
 	should, report, err := i.libocr.Report(ctx, timestamp, request.GetQuery(), observations)
 	if err != nil {
@@ -83,7 +79,7 @@ func (i *instance) Report(ctx context.Context, request *reportingv1.ReportReques
 // ShouldAcceptFinalizedReport implements reportingv1.ReportingPluginServiceServer. It remembers what it accepted.
 func (i *instance) ShouldAcceptFinalizedReport(ctx context.Context, request *reportingv1.ShouldAcceptFinalizedReportRequest) (answer *reportingv1.ShouldAcceptFinalizedReportResponse, err error) {
 	defer func() { i.metrics.decided(decisionAccept, answer != nil, answer.GetShouldAccept()) }()
-	timestamp, err := timestampOf(request.GetTimestamp())
+	timestamp, err := ocr2.TimestampOf(request.GetTimestamp())
 	if err != nil {
 		return nil, failure(ctx, err, codes.InvalidArgument)
 	}
@@ -103,7 +99,7 @@ func (i *instance) ShouldAcceptFinalizedReport(ctx context.Context, request *rep
 // ShouldTransmitAcceptedReport implements reportingv1.ReportingPluginServiceServer.
 func (i *instance) ShouldTransmitAcceptedReport(ctx context.Context, request *reportingv1.ShouldTransmitAcceptedReportRequest) (answer *reportingv1.ShouldTransmitAcceptedReportResponse, err error) {
 	defer func() { i.metrics.decided(decisionTransmit, answer != nil, answer.GetShouldTransmit()) }()
-	timestamp, err := timestampOf(request.GetTimestamp())
+	timestamp, err := ocr2.TimestampOf(request.GetTimestamp())
 	if err != nil {
 		return nil, failure(ctx, err, codes.InvalidArgument)
 	}

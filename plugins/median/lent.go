@@ -16,7 +16,7 @@ import (
 
 	hostservicev1 "github.com/loop-plugins/loop/gen/go/loop/hostservice/v1"
 	medianv1 "github.com/loop-plugins/loop/gen/go/loop/median/v1"
-	reportingv1 "github.com/loop-plugins/loop/gen/go/loop/reporting/v1"
+	"github.com/loop-plugins/loop/sdk/go/ocr2"
 	"github.com/loop-plugins/loop/sdk/go/wire"
 )
 
@@ -29,9 +29,7 @@ type source struct {
 // Observe implements libocr.DataSource.
 func (s source) Observe(ctx context.Context, t types.ReportTimestamp) (*big.Int, error) {
 	answer, err := ask(s.name, func() (*hostservicev1.ObserveResponse, error) {
-		return s.client.Observe(ctx, &hostservicev1.ObserveRequest{Timestamp: &reportingv1.ReportTimestamp{
-			ConfigDigest: t.ConfigDigest[:], Epoch: t.Epoch, Round: uint32(t.Round),
-		}})
+		return s.client.Observe(ctx, &hostservicev1.ObserveRequest{Timestamp: ocr2.TimestampTo(t)})
 	})
 	if err != nil {
 		return nil, err
@@ -52,7 +50,7 @@ func (c contract) LatestTransmissionDetails(ctx context.Context) (digest types.C
 	if err != nil {
 		return digest, 0, 0, nil, at, err
 	}
-	t, err := timestampOf(answer.GetTimestamp())
+	t, err := ocr2.TimestampOf(answer.GetTimestamp())
 	if err != nil {
 		return digest, 0, 0, nil, at, broken("LatestTransmissionDetails", err)
 	}
@@ -67,7 +65,7 @@ func (c contract) LatestRoundRequested(ctx context.Context, lookback time.Durati
 	if err != nil {
 		return digest, 0, 0, err
 	}
-	t, err := timestampOf(answer.GetTimestamp())
+	t, err := ocr2.TimestampOf(answer.GetTimestamp())
 	if err != nil {
 		return digest, 0, 0, broken("LatestRoundRequested", err)
 	}
@@ -150,19 +148,6 @@ func (c onchainConfigCodec) Decode(ctx context.Context, encoded []byte) (libocr.
 		return libocr.OnchainConfig{}, err
 	}
 	return libocr.OnchainConfig{Min: wire.Int(answer.GetConfig().GetMin()), Max: wire.Int(answer.GetConfig().GetMax())}, nil
-}
-
-// timestampOf reads a logical time. Both sides of a connection have checked its bounds; one that was not checked must not be
-// cut to OCR2's widths in silence.
-func timestampOf(t *reportingv1.ReportTimestamp) (types.ReportTimestamp, error) {
-	digest, err := types.BytesToConfigDigest(t.GetConfigDigest())
-	if err != nil {
-		return types.ReportTimestamp{}, fmt.Errorf("timestamp.config_digest has %d bytes; it must have %d", len(t.GetConfigDigest()), len(digest))
-	}
-	if t.GetRound() > math.MaxUint8 {
-		return types.ReportTimestamp{}, fmt.Errorf("timestamp.round is %d; the largest value is %d", t.GetRound(), math.MaxUint8)
-	}
-	return types.ReportTimestamp{ConfigDigest: digest, Epoch: t.GetEpoch(), Round: uint8(t.GetRound())}, nil
 }
 
 // ask makes a lent call. libocr makes several at once on goroutines of its own, where nobody would recover a panic, and

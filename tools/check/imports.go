@@ -46,7 +46,8 @@ func importRules() []rule {
 		},
 		{
 			from:   "sdk/...",
-			never:  []string{"github.com/ethereum/go-ethereum/...", "github.com/smartcontractkit/libocr/...", "modernc.org/...", "github.com/jackc/pgx/..."},
+			except: []string{"sdk/go/ocr2"}, // a module of its own
+			never:  []string{"github.com/ethereum/go-ethereum/...", "github.com/smartcontractkit/libocr/...", "modernc.org/...", "github.com/jackc/pgx/...", "sdk/go/ocr2"},
 			reason: "the SDK is for every chain and product: chain clients, libocr and databases stay in the modules that need them",
 		},
 		{

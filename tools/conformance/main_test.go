@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"encoding/xml"
 	"errors"
+	"flag"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -17,6 +18,8 @@ import (
 	"github.com/loop-plugins/loop/sdk/go/loop/looptest"
 	"github.com/loop-plugins/loop/tools/conformance/internal/report"
 )
+
+var update = flag.Bool("update", false, "write the cases into docs/conformance.md anew")
 
 // root is the repository.
 func root(t *testing.T) string {
@@ -214,24 +217,64 @@ func TestList(t *testing.T) {
 	}
 }
 
-// Every group of cases stands in the page that people read.
+// Every case stands in the page that authors read, with its promise.
 func TestCasesAreDocumented(t *testing.T) {
 	t.Parallel()
-	page, err := os.ReadFile(filepath.Join(root(t), "docs", "conformance.md"))
+	path := filepath.Join(root(t), "docs", "conformance.md")
+	page, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
 	}
+	before, rest, found := strings.Cut(string(page), "<!-- cases: begin;")
+	mark, rest, ended := strings.Cut(rest, "\n")
+	_, after, closed := strings.Cut(rest, "<!-- cases: end -->")
+	if !found || !ended || !closed {
+		t.Fatal("docs/conformance.md has lost the marks around its cases")
+	}
+	want := before + "<!-- cases: begin;" + mark + "\n" + casesTable(t) + "<!-- cases: end -->" + after
+	if *update {
+		if err := os.WriteFile(path, []byte(want), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	if string(page) != want {
+		t.Error("docs/conformance.md does not list the suite's cases as they are; run: go test ./tools/conformance -run TestCasesAreDocumented -update")
+	}
+}
+
+// casesTable has a row for each case; those of input/, which all promise the same, have one for each kind.
+func casesTable(t *testing.T) string {
+	kinds := map[string][]string{}
+	var order []looptest.Result
 	for _, kind := range []string{"median", "relayer"} {
 		cases, err := looptest.Cases(kind)
 		if err != nil {
 			t.Fatal(err)
 		}
 		for _, c := range cases {
-			if group := strings.SplitAfter(c.Name, "/")[0]; !bytes.Contains(page, []byte("`"+group+"`")) {
-				t.Errorf("docs/conformance.md says nothing of %s", group)
+			if strings.HasPrefix(c.Name, "input/") {
+				c.Name = "input/*"
+			}
+			if len(kinds[c.Name]) == 0 {
+				order = append(order, c)
+			}
+			if !slices.Contains(kinds[c.Name], kind) {
+				kinds[c.Name] = append(kinds[c.Name], kind)
 			}
 		}
 	}
+	// What holds for both kinds comes first, as it is tried.
+	slices.SortStableFunc(order, func(a, b looptest.Result) int { return len(kinds[b.Name]) - len(kinds[a.Name]) })
+	lines := []string{"| case | kinds | promise |", "| --- | --- | --- |"}
+	for _, c := range order {
+		of := "both"
+		if len(kinds[c.Name]) == 1 {
+			of = kinds[c.Name][0]
+		}
+		lines = append(lines, "| `"+c.Name+"` | "+of+" | "+c.About+" |")
+	}
+	return strings.Join(lines, "\n") + "\n"
 }
 
 // An interrupted run says how far it came.

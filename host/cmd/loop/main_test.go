@@ -297,7 +297,8 @@ type nodeKey struct{}
 
 var starting = regexp.MustCompile(`"url": "(.*)"`)
 
-// start ARGS...: loop node start runs in the background, LOOP_NODE_URL names it, and its log goes to node.log.
+// start ARGS...: loop node start runs in the background, and its log goes to node.log. The command line finds it by the
+// socket of the configuration, whatever LOOP_NODE_URL named before; NODE_URL is where it is reached by TCP.
 func start(ts *testscript.TestScript, _ bool, args []string) {
 	log, err := os.OpenFile(ts.MkAbs("node.log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	ts.Check(err)
@@ -331,7 +332,8 @@ func start(ts *testscript.TestScript, _ bool, args []string) {
 	if !ok {
 		ts.Fatalf("the node did not start:\n%s", ts.ReadFile("node.log"))
 	}
-	ts.Setenv("LOOP_NODE_URL", address)
+	ts.Setenv("LOOP_NODE_URL", "")
+	ts.Setenv("NODE_URL", address)
 	ts.Setenv("NODE_PID", strconv.Itoa(command.Process.Pid))
 	ts.Setenv("PORT", address[strings.LastIndex(address, ":")+1:])
 }

@@ -10,9 +10,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net/http"
-	"net/url"
+	"io/fs"
+	"maps"
+	"net"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -22,7 +24,6 @@ import (
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
 
-	"github.com/loop-plugins/loop/gen/go/loop/node/v1/nodev1connect"
 	"github.com/loop-plugins/loop/host/internal/fallback"
 )
 
@@ -79,24 +80,21 @@ type Streams struct {
 	Builtin map[string]fallback.Plugin
 }
 
-// defaultURL is where a node serves its operators unless it is configured otherwise.
-const defaultURL = "http://127.0.0.1:6688"
-
 // timeout bounds a call to a node. Adding a job to a busy node is the slowest.
 const timeout = 30 * time.Second
 
 // command is what the subcommands share.
 type command struct {
 	streams Streams
-	url     string
+	target  target
 	json    bool
 }
 
 // New returns the root command.
 func New(s Streams) *cobra.Command {
-	c := &command{streams: s}
+	c := &command{streams: s, target: target{environ: s.Environ, builtin: slices.Sorted(maps.Keys(s.Builtin))}}
 	root := group("loop", "An oracle node whose chains and products run as plugins",
-		c.node(), c.jobs(), c.keys(), c.bridges(), c.plugins(), c.create(), c.version())
+		c.node(), c.jobs(), c.keys(), c.bridges(), c.plugins(), c.tokens(), c.create(), c.version())
 	root.Version, root.SilenceErrors, root.SilenceUsage = Version(), true, true
 	root.SetVersionTemplate("{{.Name}} {{.Version}}\n")
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
@@ -106,13 +104,7 @@ func New(s Streams) *cobra.Command {
 	root.SetIn(s.In)
 	root.SetOut(s.Out)
 	root.SetErr(s.Err)
-	url := defaultURL
-	for _, variable := range s.Environ {
-		if v, ok := strings.CutPrefix(variable, "LOOP_NODE_URL="); ok && v != "" {
-			url = v
-		}
-	}
-	root.PersistentFlags().StringVar(&c.url, "url", url, "the node's address (environment: LOOP_NODE_URL)")
+	c.target.flags(root)
 	root.PersistentFlags().BoolVar(&c.json, "json", false, "print JSON in place of a table")
 	return root
 }
@@ -138,49 +130,64 @@ func (c *command) version() *cobra.Command {
 	}
 }
 
-// client speaks to the node.
-func (c *command) client() (nodev1connect.NodeServiceClient, error) {
-	u, err := url.Parse(c.url)
-	if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" {
-		return nil, exit(ExitUsage, fmt.Errorf("--url %q is no address of a node: it looks like %s", c.url, defaultURL))
+// call asks the node and makes one sentence of what went wrong.
+func call[Q, R any](
+	ctx context.Context, c *command, method func(api) func(context.Context, *Q) (*R, error), request *Q,
+) (*R, error) {
+	client, err := c.target.client(ctx)
+	if err == nil {
+		var reply *R
+		if reply, err = method(client)(ctx, request); err == nil {
+			return reply, nil
+		}
 	}
-	return nodev1connect.NewNodeServiceClient(&http.Client{Timeout: timeout}, strings.TrimSuffix(c.url, "/")), nil
+	return nil, explain(c.target.name(), err)
 }
 
-// call asks the node and makes one sentence of what went wrong.
-func call[Q, R any](ctx context.Context, c *command, method func(nodev1connect.NodeServiceClient) func(context.Context, *Q) (*R, error), request *Q) (*R, error) {
-	client, err := c.client()
-	if err != nil {
-		return nil, err
+// explain gives the error of a call to a node its exit code and what to do.
+func explain(node string, err error) error {
+	var done *Error
+	var answer *connect.Error
+	switch {
+	case errors.As(err, &done):
+		return err
+	case !errors.As(err, &answer) || !connect.IsWireError(err):
+		return exit(ExitUnreachable, &silence{node, reason(err)})
+	case answer.Code() == connect.CodeUnauthenticated:
+		return exit(ExitFailed, fmt.Errorf("%s; name a file with one by --token-file or LOOP_NODE_TOKEN_FILE", answer.Message()))
 	}
-	reply, err := method(client)(ctx, request)
-	if err == nil {
-		return reply, nil
-	}
+	return exit(ExitFailed, &refusal{answer})
+}
+
+// reason is why a call had no answer, without what its caller says of the node.
+func reason(err error) error {
 	var ce *connect.Error
-	if errors.As(err, &ce) && connect.IsWireError(err) {
-		return nil, exit(ExitFailed, &refusal{ce})
+	var dial *net.OpError
+	switch {
+	case errors.As(err, &ce) && ce.Code() == connect.CodeDeadlineExceeded:
+		return fmt.Errorf("no answer within %s", timeout)
+	case errors.Is(err, fs.ErrPermission):
+		return errors.New("permission denied: it is for the node's own user and root")
+	case errors.As(err, &dial) && dial.Net == "unix":
+		return dial.Err // the socket is named already
+	case ce != nil:
+		return ce.Unwrap()
 	}
-	if errors.As(err, &ce) && ce.Code() == connect.CodeDeadlineExceeded {
-		err = fmt.Errorf("no answer within %s", timeout)
-	} else if ce != nil {
-		err = ce.Unwrap()
-	}
-	return nil, exit(ExitUnreachable, &silence{masked(c.url), err})
+	return err
 }
 
 // silence is the error of a node that does not answer.
 type silence struct {
-	url string
-	err error
+	node string
+	err  error
 }
 
 func (s *silence) Error() string {
-	return s.short() + "; start one with: loop node start, or name another with --url"
+	return s.short() + "; start one with: loop node start, or name another with --socket or --url"
 }
 
 // short leaves out what to do.
-func (s *silence) short() string { return fmt.Sprintf("no node answers at %s (%v)", s.url, s.err) }
+func (s *silence) short() string { return fmt.Sprintf("no node answers at %s (%v)", s.node, s.err) }
 
 func (s *silence) Unwrap() error { return s.err }
 

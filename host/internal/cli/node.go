@@ -131,7 +131,7 @@ func (c *command) start(ctx context.Context, file string) error {
 		return exit(code(err), err)
 	}
 	if c.json {
-		if err := c.print(map[string]string{"url": "http://" + n.Address()}); err != nil {
+		if err := c.print(map[string]string{"url": "http://" + n.Address(), "socket": n.Socket()}); err != nil {
 			return err
 		}
 	}

@@ -159,7 +159,7 @@ func (c *command) completeBridges(ctx context.Context, s trial.Settings) error {
 	}
 	type method = func(context.Context, *nodev1.ListBridgesRequest) (*nodev1.ListBridgesResponse, error)
 	r, err := call(ctx, c, func(a api) method { return a.ListBridges }, &nodev1.ListBridgesRequest{})
-	why := "the node at " + masked(c.url) + " has none either"
+	why := "the node at " + c.target.name() + " has none either"
 	var silent *silence
 	if errors.As(err, &silent) {
 		why = silent.short()
@@ -171,7 +171,7 @@ func (c *command) completeBridges(ctx context.Context, s trial.Settings) error {
 			found := strings.EqualFold(name, b.GetName())
 			if found {
 				s.Bridges[strings.ToLower(name)] = b.GetUrl()
-				_, _ = fmt.Fprintf(c.streams.Err, "bridge %s is that of the node at %s\n", name, masked(c.url))
+				_, _ = fmt.Fprintf(c.streams.Err, "bridge %s is that of the node at %s\n", name, c.target.name())
 			}
 			return found
 		})

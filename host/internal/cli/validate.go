@@ -36,7 +36,7 @@ func (c *command) validate() *cobra.Command {
 				} else if err != nil {
 					return err
 				} else {
-					v.node = masked(c.url)
+					v.node = c.target.name()
 				}
 			}
 			if v.report == nil {

@@ -22,7 +22,7 @@ import (
 const longestKeyFile = 64 << 10
 
 const aboutPasswords = "The password is read from --password-file, else from the terminal without showing it, else from the first line of standard\n" +
-	"input. It goes to the node as it is: --url should be an address of this machine."
+	"input. It goes to the node as it is."
 
 func (c *command) importKey() *cobra.Command {
 	var passwordFile, relay string

@@ -101,9 +101,7 @@ var (
 func (c *Config) check(p *problems) {
 	document.OneOf(&p.file, "Log.Level", strings.ToLower(c.Log.Level), "debug", "info", "warn", "error")
 	document.OneOf(&p.file, "Log.Format", strings.ToLower(c.Log.Format), "text", "json")
-	if _, err := netip.ParseAddr(c.WebServer.ListenIP); err != nil {
-		p.add("WebServer.ListenIP", "%q is not an IP address; use 127.0.0.1, or 0.0.0.0 for every interface", c.WebServer.ListenIP)
-	}
+	c.WebServer.check(p)
 
 	if len(c.P2P.V2.ListenAddresses) == 0 {
 		p.add("P2P.V2.ListenAddresses", "at least one host:port to listen on is needed")
@@ -122,6 +120,32 @@ func (c *Config) check(p *problems) {
 	// A unix socket's path has room for 108 bytes, and the runtime needs 48 of them below this folder.
 	if dir := c.Plugins.SocketDir; dir != "" && (!filepath.IsAbs(dir) || len(dir) > 60) {
 		p.add("Plugins.SocketDir", "%q is not an absolute path of at most 60 bytes; leave it empty for the default", dir)
+	}
+}
+
+// hostName is a name as a request's Host has it, without a port.
+var hostName = regexp.MustCompile(`^[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_])?$`)
+
+func (w WebServer) check(p *problems) {
+	for path, ip := range map[string]string{"WebServer.ListenIP": w.ListenIP, "WebServer.TLS.ListenIP": w.TLS.ListenIP} {
+		if _, err := netip.ParseAddr(ip); err != nil {
+			p.add(path, "%q is not an IP address; use 127.0.0.1, or 0.0.0.0 for every interface", ip)
+		}
+	}
+	for at, name := range w.AllowedHosts {
+		if !hostName.MatchString(name) {
+			p.add(fmt.Sprintf("WebServer.AllowedHosts[%d]", at), "%q is not the name of a host, without a port", name)
+		}
+	}
+	if len(w.Socket) > longestSocket {
+		p.add("WebServer.Socket", "%q is too long for a socket: it has %d bytes of at most %d",
+			w.Socket, len(w.Socket), longestSocket)
+	}
+	switch tls := w.TLS; {
+	case tls.HTTPSPort > 0 && (tls.CertPath == "" || tls.KeyPath == ""):
+		p.add("WebServer.TLS.HTTPSPort", "TLS wants a certificate; name its files by CertPath and KeyPath")
+	case tls.HTTPSPort == 0 && (tls.CertPath != "" || tls.KeyPath != ""):
+		p.add("WebServer.TLS.HTTPSPort", "a certificate is named, and no port to serve it on")
 	}
 }
 

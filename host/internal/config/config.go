@@ -72,14 +72,28 @@ type Database struct {
 type Keystore struct {
 	PasswordFile string `comment:"File with the password of the node's keys; line ends at its end are not part of it.\nThe environment variable CL_PASSWORD_KEYSTORE goes before it. One of the two is required."`
 
+	AllowExport bool `comment:"Let admins export accounts (loop keys export)."`
+
 	// Password is what the environment or the file holds, never empty after Load.
 	Password document.Secret `toml:"-"`
 }
 
 // WebServer is [WebServer].
 type WebServer struct {
-	ListenIP string `comment:"IP address to listen on. The operator's API has no other guard: open it with care."`
-	HTTPPort uint16 `comment:"TCP port; 0 takes any free one."`
+	ListenIP     string   `comment:"IP address of /discovery, /metrics, /health and the like, which are open to all who reach it.\nOn a loopback address the operator's API is served too, to those who have a token (loop tokens create)."`
+	HTTPPort     uint16   `comment:"TCP port; 0 takes any free one."`
+	AllowedHosts []string `comment:"Names that requests may call this node by, besides localhost, the machine's own, that of /discovery and addresses."`
+	Socket       string   `comment:"Unix socket on which this user and root reach the operator's API, a path of at most 103 bytes. Default: loop.sock in RootDir."`
+
+	TLS WebServerTLS
+}
+
+// WebServerTLS is [WebServer.TLS].
+type WebServerTLS struct {
+	ListenIP  string `comment:"IP address on which the operator's API is served by TLS, to those who have a token."`
+	HTTPSPort uint16 `comment:"TCP port; 0 serves nothing by TLS."`
+	CertPath  string `comment:"File with the certificate and those that vouch for it, in PEM. Renewed files need no restart."`
+	KeyPath   string `comment:"File with the certificate's key, in PEM."`
 }
 
 // P2P is [P2P].
@@ -148,8 +162,11 @@ var (
 // Keystore.Password) is empty until Load fills it in.
 func Default() *Config {
 	return &Config{
-		Log:       Log{Level: "info", Format: "text"},
-		WebServer: WebServer{ListenIP: "127.0.0.1", HTTPPort: 6688},
+		Log:      Log{Level: "info", Format: "text"},
+		Keystore: Keystore{AllowExport: true},
+		WebServer: WebServer{
+			ListenIP: "127.0.0.1", HTTPPort: 6688, AllowedHosts: []string{}, TLS: WebServerTLS{ListenIP: "0.0.0.0"},
+		},
 		P2P: P2P{
 			IncomingMessageBufferSize: 64,
 			OutgoingMessageBufferSize: 32,

@@ -54,7 +54,12 @@ func TestLoadReadsEverySection(t *testing.T) {
 	want.Log = config.Log{Level: "debug", Format: "json"}
 	want.Database = config.Database{URL: document.NewSecret("sqlite:/var/lib/loop/feeds.db"), Path: "/var/lib/loop/feeds.db"}
 	want.Keystore = config.Keystore{PasswordFile: "testdata/valid/password", Password: document.NewSecret("correct horse battery staple")}
-	want.WebServer = config.WebServer{ListenIP: "0.0.0.0"}
+	want.WebServer = config.WebServer{
+		ListenIP: "0.0.0.0", AllowedHosts: []string{"oracle-1.example"}, Socket: "/run/loop/node.sock",
+		TLS: config.WebServerTLS{
+			ListenIP: "::", HTTPSPort: 6689, CertPath: "/etc/loop/cert.pem", KeyPath: "/etc/loop/key.pem",
+		},
+	}
 	want.P2P.IncomingMessageBufferSize = 128
 	want.P2P.V2.ListenAddresses = []string{"127.0.0.1:7001", "[::1]:7001"}
 	want.P2P.V2.AnnounceAddresses = []string{"oracle-1.example:7001"}
@@ -108,7 +113,7 @@ func TestReadWantsNothingOfANode(t *testing.T) {
 	if _, err := config.Read("", nil, builtIn...); err != nil {
 		t.Errorf("without a file: %v", err)
 	}
-	const problem = "testdata/invalid/bounds.toml:31: JobPipeline.MaxRunDuration: 25h is not between 1s and 24h"
+	const problem = "testdata/invalid/bounds.toml:36: JobPipeline.MaxRunDuration: 25h is not between 1s and 24h"
 	if _, err := config.Read("testdata/invalid/bounds.toml", nil, builtIn...); err == nil || !strings.Contains(err.Error(), problem) {
 		t.Errorf("a file with problems gives %v", err)
 	}

@@ -58,6 +58,8 @@ const environmentReference = `
 #   LOOP_REATTACH                     NAME=FILE,… attaches to plugins that were started with --debug, in place of their commands
 #   CL_MIN_OCR2_MAX_DURATION_QUERY    least time that libocr gives queries, for every relay; default 100ms
 #   CL_PROMETHEUS_DISCOVERY_HOSTNAME  host name in /discovery; default: the machine's
+#   LOOP_NODE_SOCKET, LOOP_NODE_URL,  how the command line reaches a node, in place of the socket of this file
+#   LOOP_NODE_TOKEN, LOOP_NODE_TOKEN_FILE
 `
 
 // variables are an environment by name; of two of a name the first counts, as for os.Getenv.

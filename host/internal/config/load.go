@@ -43,6 +43,19 @@ func Read(path string, environ []string, builtIn ...string) (*Config, error) {
 	return config, config.problems.err()
 }
 
+// Socket is the path of the unix socket on which the node of a configuration serves its operators. It reads the file that CL_CONFIG
+// names, if any.
+func Socket(environ []string, builtIn ...string) (string, error) {
+	all := variables(environ)
+	config, err := read("", all, builtIn)
+	if err != nil {
+		return "", err
+	}
+	config.resolveRootDir(all)
+	config.resolveSocket()
+	return config.WebServer.Socket, config.problems.err()
+}
+
 // read does what Load does as far as it depends on the file and the variables alone. Its error is that of a file that
 // cannot be read to its end; other problems are among the configuration's.
 func read(path string, all map[string]string, builtIn []string) (*Config, error) {
@@ -105,6 +118,7 @@ func hasField(fields []string, name string) bool {
 func (c *Config) resolve(all map[string]string) {
 	p := &c.problems
 	c.resolveRootDir(all)
+	c.resolveSocket()
 
 	switch address := c.Database.URL.Reveal(); {
 	case address == "":
@@ -158,6 +172,28 @@ func (c *Config) resolveRootDir(all map[string]string) {
 			c.RootDir = absolute
 		}
 	}
+}
+
+// longestSocket is the longest path of a socket that every system takes, in bytes.
+const longestSocket = 103
+
+func (c *Config) resolveSocket() {
+	p := &c.problems
+	if c.WebServer.Socket == "" {
+		c.WebServer.Socket = filepath.Join(c.RootDir, "loop.sock")
+		if len(c.WebServer.Socket) > longestSocket {
+			p.add("WebServer.Socket",
+				"the default %s is too long for a socket: it has %d bytes of at most %d; name a shorter path",
+				c.WebServer.Socket, len(c.WebServer.Socket), longestSocket)
+		}
+		return
+	}
+	absolute, err := filepath.Abs(c.WebServer.Socket)
+	if err != nil {
+		p.add("WebServer.Socket", "making %q absolute: %v", c.WebServer.Socket, err)
+		return
+	}
+	c.WebServer.Socket = absolute
 }
 
 func readFile(path string) ([]byte, error) {

@@ -1,6 +1,7 @@
 package database
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -211,5 +212,45 @@ func TestAddBridgeRefuses(t *testing.T) {
 				t.Errorf("the error repeats the url: %v", err)
 			}
 		})
+	}
+}
+
+func TestTokens(t *testing.T) {
+	t.Parallel()
+	path := testPath(t)
+	d := testOpen(t, path)
+	added, err := d.AddToken(t.Context(), Token{Name: "Grafana-1", Role: "view"}, []byte("one"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := d.AddToken(t.Context(), Token{Name: "a", Role: "admin"}, []byte("two")); err != nil {
+		t.Fatal(err)
+	}
+	for name, token := range map[string]Token{"no name": {}, "a blank": {Name: "a b"}, "a long one": {Name: strings.Repeat("x", 65)}} {
+		if _, err := d.AddToken(t.Context(), token, []byte("three")); !errors.Is(err, ErrInvalid) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	_, err = d.AddToken(t.Context(), Token{Name: "a", Role: "view"}, []byte("three"))
+	wantError(t, err, ErrExists)
+	if err := d.Close(); err != nil {
+		t.Fatal(err)
+	}
+	d = testOpen(t, path)
+	got, err := d.Token(t.Context(), []byte("one"))
+	if err != nil || got != added {
+		t.Errorf("got %v, %v, want %v", got, err, added)
+	}
+	_, err = d.Token(t.Context(), []byte("three"))
+	wantError(t, err, ErrNotFound)
+	if err := d.RemoveToken(t.Context(), "a"); err != nil {
+		t.Fatal(err)
+	}
+	wantError(t, d.RemoveToken(t.Context(), "a"), ErrNotFound)
+	_, err = d.Token(t.Context(), []byte("two"))
+	wantError(t, err, ErrNotFound)
+	all, err := d.Tokens(t.Context())
+	if err != nil || len(all) != 1 || all[0] != added {
+		t.Errorf("there are %v, %v", all, err)
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"unicode"
 
 	"github.com/google/go-cmp/cmp"
 	"google.golang.org/grpc/codes"
@@ -40,6 +41,17 @@ func accounts(t *testing.T, k *Keystore) []string {
 	return r.GetAccounts()
 }
 
+// respelled gives every letter of an account behind its 0x the other case. One account in some four thousand has small
+// letters alone, and is itself in small letters.
+func respelled(account string) string {
+	return account[:2] + strings.Map(func(r rune) rune {
+		if unicode.IsUpper(r) {
+			return unicode.ToLower(r)
+		}
+		return unicode.ToUpper(r)
+	}, account[2:])
+}
+
 func TestKeystoreLendsWhatIsNamedAndNoMore(t *testing.T) {
 	t.Parallel()
 	keys := newKeys(t)
@@ -67,7 +79,7 @@ func TestKeystoreLendsWhatIsNamedAndNoMore(t *testing.T) {
 	}{
 		"one that exists but is not lent":       {ids[1], hash, codes.NotFound},
 		"one that does not exist":               {"0x0000000000000000000000000000000000000001", hash, codes.NotFound},
-		"another spelling than ListAccounts'":   {strings.ToLower(ids[0]), hash, codes.NotFound},
+		"another spelling than ListAccounts'":   {respelled(ids[0]), hash, codes.NotFound},
 		"data of a length that is not signed":   {ids[0], nil, codes.InvalidArgument},
 		"neither: the account is what counts":   {ids[1], nil, codes.NotFound},
 		"an account that ends in a lent one's ": {ids[0] + " ", hash, codes.NotFound},

@@ -16,7 +16,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	nodev1 "github.com/loop-plugins/loop/gen/go/loop/node/v1"
-	"github.com/loop-plugins/loop/gen/go/loop/node/v1/nodev1connect"
 	relayerv1 "github.com/loop-plugins/loop/gen/go/loop/relayer/v1"
 	"github.com/loop-plugins/loop/host/internal/web"
 	"github.com/loop-plugins/loop/sdk/go/loophost/supervise"
@@ -142,7 +141,7 @@ func TestPluginThatIsDown(t *testing.T) {
 	if err := os.Remove(illness); err != nil {
 		t.Fatal(err)
 	}
-	client := nodev1connect.NewNodeServiceClient(&http.Client{Transport: &http.Transport{DisableKeepAlives: true}}, url)
+	client := operator(n.Socket())
 	if _, err := client.RestartPlugin(t.Context(), &nodev1.RestartPluginRequest{Name: "median"}); err != nil {
 		t.Fatal(err)
 	}
@@ -165,7 +164,7 @@ func TestPluginThatEatsMemory(t *testing.T) {
 	f.acme(t, "RELAYER=fake")
 	f.chain("1337", "")
 	n := f.start(t)
-	client := nodev1connect.NewNodeServiceClient(&http.Client{Transport: &http.Transport{DisableKeepAlives: true}}, "http://"+n.Address())
+	client := operator(n.Socket())
 	status := func() *nodev1.PluginStatus {
 		list, err := client.ListPlugins(t.Context(), &nodev1.ListPluginsRequest{})
 		if err != nil {
@@ -250,7 +249,7 @@ func TestNodeThatStarts(t *testing.T) {
 	if a := ask(t, url+"/health"); a.code != http.StatusServiceUnavailable || !strings.Contains(a.body, `{"name":"node","healthy":false,"reason":"starting"}`) {
 		t.Errorf("health while the node starts: %d %s", a.code, a.body)
 	}
-	client := nodev1connect.NewNodeServiceClient(&http.Client{Transport: &http.Transport{DisableKeepAlives: true}}, url)
+	client := operator(settings.Config.WebServer.Socket)
 	if _, err := client.ListJobs(t.Context(), &nodev1.ListJobsRequest{}); err == nil || !strings.Contains(err.Error(), "the node is starting; try again when /readyz says so") {
 		t.Errorf("jobs of a node that starts: %v", err)
 	}
@@ -279,7 +278,7 @@ func TestIsolatedJobHasPagesOfItsOwn(t *testing.T) {
 	f.chain("1337", "")
 	n := f.start(t)
 	url := "http://" + n.Address()
-	client := nodev1connect.NewNodeServiceClient(&http.Client{Transport: &http.Transport{DisableKeepAlives: true}}, url)
+	client := operator(n.Socket())
 	added, err := client.AddJob(t.Context(), &nodev1.AddJobRequest{SpecToml: fmt.Sprintf(`
 type = "offchainreporting2"
 schemaVersion = 1

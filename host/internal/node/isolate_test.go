@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"math/big"
-	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -136,7 +135,7 @@ func newFeed(t *testing.T) *feed {
 
 func (f *feed) start() {
 	f.node = f.files.start(f.T)
-	f.client = nodev1connect.NewNodeServiceClient(&http.Client{Transport: &http.Transport{DisableKeepAlives: true}}, "http://"+f.node.Address())
+	f.client = operator(f.node.Socket())
 }
 
 func (f *feed) account() string {

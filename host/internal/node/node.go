@@ -5,6 +5,7 @@
 package node
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
 	"maps"
@@ -15,12 +16,16 @@ import (
 	"sync/atomic"
 	"time"
 
+	"connectrpc.com/connect"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
+	"google.golang.org/protobuf/types/known/timestamppb"
 
+	nodev1 "github.com/loop-plugins/loop/gen/go/loop/node/v1"
 	"github.com/loop-plugins/loop/gen/go/loop/node/v1/nodev1connect"
 	"github.com/loop-plugins/loop/host/internal/config"
 	"github.com/loop-plugins/loop/host/internal/database"
+	"github.com/loop-plugins/loop/host/internal/door"
 	"github.com/loop-plugins/loop/host/internal/fallback"
 	"github.com/loop-plugins/loop/host/internal/hostservice"
 	"github.com/loop-plugins/loop/host/internal/keystore"
@@ -136,7 +141,9 @@ func Start(ctx context.Context, s Settings) (_ *Node, err error) {
 		return nil, err
 	}
 	n.ready.Store(true)
-	s.Logger.Info("the node is ready", "version", s.Version, "http", n.web.Address(), "peer", n.peer.ID(), "plugins", len(n.runtime.Plugins()), "jobs", n.jobs.count())
+	s.Logger.Info("the node is ready", "version", s.Version,
+		"http", n.web.Address(), "https", n.web.TLSAddress(), "socket", n.Socket(),
+		"peer", n.peer.ID(), "plugins", len(n.runtime.Plugins()), "jobs", n.jobs.count())
 	return n, nil
 }
 
@@ -165,6 +172,9 @@ func (n *Node) before(relay string) (account, report keystore.Algorithm, ok bool
 
 // Address is host:port of the node's HTTP server.
 func (n *Node) Address() string { return n.web.Address() }
+
+// Socket is the path of the unix socket on which the node serves its operators.
+func (n *Node) Socket() string { return n.settings.Config.WebServer.Socket }
 
 // Close ends the node: jobs, network, plugins, server, database. ctx bounds it.
 func (n *Node) Close(ctx context.Context) {
@@ -199,25 +209,33 @@ func (n *Node) Close(ctx context.Context) {
 
 func (n *Node) serve() (*web.Server, error) {
 	c := n.settings.Config
-	host := c.Environment.DiscoveryHostname
-	if host == "" {
-		var err error
-		if host, err = os.Hostname(); err != nil || host == "" {
-			host = "localhost"
-		}
+	machine, err := os.Hostname()
+	if err != nil || machine == "" {
+		machine = "localhost"
 	}
-	path, api := nodev1connect.NewNodeServiceHandler(&service{node: n})
-	return web.Start(web.Settings{
+	host := cmp.Or(c.Environment.DiscoveryHostname, machine)
+	guard := door.New(n.database, &nodev1.TokenWanted{Socket: n.Socket(), StartedAt: timestamppb.New(n.startedAt)}, n.logger)
+	path, api := nodev1connect.NewNodeServiceHandler(&service{node: n}, connect.WithInterceptors(guard.Audit()))
+	s := web.Settings{
 		Address:       net.JoinHostPort(c.WebServer.ListenIP, strconv.Itoa(int(c.WebServer.HTTPPort))),
+		Socket:        c.WebServer.Socket,
+		Hosts:         append([]string{machine, host}, c.WebServer.AllowedHosts...),
 		DiscoveryHost: host,
 		Plugins:       scrape{n.runtime},
 		Gatherer:      n.registry,
 		Health:        n.health,
 		Ready:         n.ready.Load,
 		APIPath:       path,
-		API:           api,
+		API:           guard.Guard(api),
 		Logger:        n.logger,
-	})
+	}
+	if t := c.WebServer.TLS; t.HTTPSPort > 0 {
+		s.TLS = &web.TLS{
+			Address:  net.JoinHostPort(t.ListenIP, strconv.Itoa(int(t.HTTPSPort))),
+			CertPath: t.CertPath, KeyPath: t.KeyPath,
+		}
+	}
+	return web.Start(s)
 }
 
 func level(name string) slog.Level {

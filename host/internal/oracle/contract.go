@@ -12,6 +12,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	relayerv1 "github.com/loop-plugins/loop/gen/go/loop/relayer/v1"
+	"github.com/loop-plugins/loop/sdk/go/ocr2"
 )
 
 var (
@@ -56,7 +57,7 @@ func (t *tracker) LatestConfigDetails(ctx context.Context) (block uint64, digest
 	defer cancel()
 	response, err := t.provider.LatestConfigDetails(ctx, &relayerv1.LatestConfigDetailsRequest{})
 	if err == nil {
-		digest, err = digestOf("config_digest", response.GetConfigDigest())
+		digest, err = ocr2.DigestOf("config_digest", response.GetConfigDigest())
 	}
 	if err != nil {
 		return 0, types.ConfigDigest{}, fmt.Errorf("reading where the contract's configuration is: %w", err)
@@ -71,7 +72,7 @@ func (t *tracker) LatestConfig(ctx context.Context, changedInBlock uint64) (conf
 	defer cancel()
 	response, err := t.provider.LatestConfig(ctx, &relayerv1.LatestConfigRequest{ChangedInBlock: changedInBlock})
 	if err == nil {
-		config, err = configOf(response.GetConfig())
+		config, err = ocr2.ContractConfigOf(response.GetConfig())
 	}
 	if err != nil {
 		return types.ContractConfig{}, fmt.Errorf("reading the contract's configuration of block %d: %w", changedInBlock, err)
@@ -106,9 +107,9 @@ func (d *digester) ConfigDigest(ctx context.Context, config types.ContractConfig
 	defer d.logger.guard("ConfigDigest", &err)
 	ctx, cancel := within(ctx, d.limit)
 	defer cancel()
-	response, err := d.provider.ConfigDigest(ctx, &relayerv1.ConfigDigestRequest{Config: configTo(config)})
+	response, err := d.provider.ConfigDigest(ctx, &relayerv1.ConfigDigestRequest{Config: ocr2.ContractConfigTo(config)})
 	if err == nil {
-		digest, err = digestOf("config_digest", response.GetConfigDigest())
+		digest, err = ocr2.DigestOf("config_digest", response.GetConfigDigest())
 	}
 	if err != nil {
 		return types.ConfigDigest{}, fmt.Errorf("computing the digest of the contract's configuration: %w", err)
@@ -158,7 +159,7 @@ func (t *transmitter) Transmit(ctx context.Context, at types.ReportContext, repo
 	defer t.logger.guard("Transmit", &err)
 	ctx, cancel := within(ctx, t.transmitLimit)
 	defer cancel()
-	request := &relayerv1.TransmitRequest{ReportContext: reportContextTo(at), Report: report, Signatures: signaturesTo(signatures)}
+	request := &relayerv1.TransmitRequest{ReportContext: ocr2.ReportContextTo(at), Report: report, Signatures: ocr2.SignaturesTo(signatures)}
 	for {
 		_, err := t.provider.Transmit(ctx, request)
 		if err == nil {
@@ -182,7 +183,7 @@ func (t *transmitter) LatestConfigDigestAndEpoch(ctx context.Context) (digest ty
 	defer cancel()
 	response, err := t.provider.LatestConfigDigestAndEpoch(ctx, &relayerv1.LatestConfigDigestAndEpochRequest{})
 	if err == nil {
-		digest, err = digestOf("config_digest", response.GetConfigDigest())
+		digest, err = ocr2.DigestOf("config_digest", response.GetConfigDigest())
 	}
 	if err != nil {
 		return types.ConfigDigest{}, 0, fmt.Errorf("reading what the contract last accepted: %w", err)

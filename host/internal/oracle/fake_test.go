@@ -32,6 +32,7 @@ import (
 	"github.com/loop-plugins/loop/gen/go/loop/reporting/v1/reportingv1loop"
 	"github.com/loop-plugins/loop/host/internal/fallback"
 	"github.com/loop-plugins/loop/sdk/go/loop"
+	"github.com/loop-plugins/loop/sdk/go/ocr2"
 	"github.com/loop-plugins/loop/sdk/go/relayer"
 	"github.com/loop-plugins/loop/sdk/go/wire"
 )
@@ -107,7 +108,7 @@ func (a *aggregator) setConfig(c types.ContractConfig) types.ConfigDigest {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	c.ConfigCount = a.config.ConfigCount + 1
-	c.ConfigDigest = fakeDigest(configTo(c))
+	c.ConfigDigest = fakeDigest(ocr2.ContractConfigTo(c))
 	a.block++
 	a.config = c
 	a.latest = types.ReportTimestamp{ConfigDigest: c.ConfigDigest}
@@ -278,7 +279,7 @@ func (p *fakeProvider) LatestConfigDetails(ctx context.Context, _ *relayerv1.Lat
 
 func (p *fakeProvider) LatestConfig(context.Context, *relayerv1.LatestConfigRequest) (*relayerv1.LatestConfigResponse, error) {
 	config, _, _ := p.look()
-	return &relayerv1.LatestConfigResponse{Config: configTo(config)}, nil
+	return &relayerv1.LatestConfigResponse{Config: ocr2.ContractConfigTo(config)}, nil
 }
 
 func (p *fakeProvider) LatestBlockHeight(context.Context, *relayerv1.LatestBlockHeightRequest) (*relayerv1.LatestBlockHeightResponse, error) {
@@ -307,7 +308,7 @@ func (p *fakeProvider) Transmit(_ context.Context, r *relayerv1.TransmitRequest)
 		once(p.mode[4:] + ".taken")
 		return &relayerv1.TransmitResponse{}, nil
 	}
-	at, err := timestampOf(r.GetReportContext().GetTimestamp())
+	at, err := ocr2.TimestampOf(r.GetReportContext().GetTimestamp())
 	if err != nil {
 		return nil, err
 	}
@@ -350,7 +351,7 @@ func (p *fakeProvider) FromAccount(context.Context, *relayerv1.FromAccountReques
 func (p *fakeProvider) LatestTransmissionDetails(context.Context, *medianv1.LatestTransmissionDetailsRequest) (*medianv1.LatestTransmissionDetailsResponse, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return &medianv1.LatestTransmissionDetailsResponse{Timestamp: timestampTo(p.latest), LatestAnswer: wire.BigInt(p.answer), LatestTimestamp: timestamppb.New(p.at)}, nil
+	return &medianv1.LatestTransmissionDetailsResponse{Timestamp: ocr2.TimestampTo(p.latest), LatestAnswer: wire.BigInt(p.answer), LatestTimestamp: timestamppb.New(p.at)}, nil
 }
 
 func (p *fakeProvider) LatestRoundRequested(context.Context, *medianv1.LatestRoundRequestedRequest) (*medianv1.LatestRoundRequestedResponse, error) {

@@ -13,6 +13,7 @@ import (
 
 	relayerv1 "github.com/loop-plugins/loop/gen/go/loop/relayer/v1"
 	"github.com/loop-plugins/loop/host/internal/keystore"
+	"github.com/loop-plugins/loop/sdk/go/ocr2"
 	"github.com/loop-plugins/loop/sdk/go/wire"
 )
 
@@ -121,7 +122,7 @@ func (k *keyring) ask(d *digest) error {
 	ctx, cancel := wire.Deadline(context.Background(), relayerv1.ReportDigestService_DigestReports_FullMethodName)
 	defer cancel()
 	response, err := k.provider.DigestReports(ctx, &relayerv1.DigestReportsRequest{Reports: []*relayerv1.ReportToDigest{{
-		ReportContext: reportContextTo(d.at), Report: []byte(d.report),
+		ReportContext: ocr2.ReportContextTo(d.at), Report: []byte(d.report),
 	}}})
 	if err != nil {
 		d.until = time.Now().Add(again)

@@ -18,6 +18,7 @@ import (
 	"github.com/loop-plugins/loop/gen/go/loop/reporting/v1/reportingv1loophost"
 	"github.com/loop-plugins/loop/host/internal/database"
 	"github.com/loop-plugins/loop/sdk/go/loophost"
+	"github.com/loop-plugins/loop/sdk/go/ocr2"
 	"github.com/loop-plugins/loop/sdk/go/wire"
 )
 
@@ -71,7 +72,7 @@ func (f *factory) NewReportingPlugin(ctx context.Context, config types.Reporting
 	defer f.logger.guard("NewReportingPlugin", &err)
 	f.running(config.ConfigDigest)
 	p := &plugin{factory: f, config: config, changed: make(chan struct{})}
-	p.remote = f.median.CreateReportingPlugin(pluginConfigTo(config), loophost.OnMade(p.made))
+	p.remote = f.median.CreateReportingPlugin(ocr2.PluginConfigTo(config), loophost.OnMade(p.made))
 	info, err = f.info(ctx, p)
 	if err != nil {
 		_ = p.Close() // the error that matters is the one above
@@ -96,7 +97,7 @@ func (f *factory) info(ctx context.Context, p *plugin) (types.ReportingPluginInf
 	}
 	switch code := status.Code(err); {
 	case err == nil:
-		return p.give(infoOf(response), true), nil
+		return p.give(ocr2.PluginInfoOf(response), true), nil
 	case code == codes.InvalidArgument || code == codes.FailedPrecondition:
 		err = fmt.Errorf("the median refuses the configuration %s, and the feed rests until the contract has another: %w", p.config.ConfigDigest, err)
 		f.fail(err.Error())
@@ -132,7 +133,7 @@ type plugin struct {
 
 // made is called at each making of the instance, before any call reaches it.
 func (p *plugin) made(response *reportingv1.CreateReportingPluginResponse) {
-	info := infoOf(response)
+	info := ocr2.PluginInfoOf(response)
 	p.mu.Lock()
 	p.makings++
 	known := p.latest != nil && *p.latest == info
@@ -212,7 +213,7 @@ func (p *plugin) Query(ctx context.Context, at types.ReportTimestamp) (query typ
 	defer p.factory.logger.guard("Query", &err)
 	ctx, cancel := bounded(ctx, max(p.config.MaxDurationQuery, p.factory.minQuery))
 	defer cancel()
-	response, err := p.remote.Query(ctx, &reportingv1.QueryRequest{Timestamp: timestampTo(at)})
+	response, err := p.remote.Query(ctx, &reportingv1.QueryRequest{Timestamp: ocr2.TimestampTo(at)})
 	if err != nil {
 		return nil, err
 	}
@@ -224,7 +225,7 @@ func (p *plugin) Observation(ctx context.Context, at types.ReportTimestamp, quer
 	defer p.factory.logger.guard("Observation", &err)
 	ctx, cancel := bounded(ctx, p.config.MaxDurationObservation)
 	defer cancel()
-	response, err := p.remote.Observation(ctx, &reportingv1.ObservationRequest{Timestamp: timestampTo(at), Query: query})
+	response, err := p.remote.Observation(ctx, &reportingv1.ObservationRequest{Timestamp: ocr2.TimestampTo(at), Query: query})
 	if err != nil {
 		return nil, err
 	}
@@ -236,7 +237,7 @@ func (p *plugin) Report(ctx context.Context, at types.ReportTimestamp, query typ
 	defer p.factory.logger.guard("Report", &err)
 	ctx, cancel := bounded(ctx, p.config.MaxDurationReport)
 	defer cancel()
-	response, err := p.remote.Report(ctx, &reportingv1.ReportRequest{Timestamp: timestampTo(at), Query: query, Observations: observationsTo(observations)})
+	response, err := p.remote.Report(ctx, &reportingv1.ReportRequest{Timestamp: ocr2.TimestampTo(at), Query: query, Observations: ocr2.ObservationsTo(observations)})
 	if err != nil {
 		return false, nil, err
 	}
@@ -298,7 +299,7 @@ func (p *plugin) ShouldAcceptFinalizedReport(ctx context.Context, at types.Repor
 // shouldAccept asks the median. lost says that its answer, if it gave one, did not come back.
 func (p *plugin) shouldAccept(ctx context.Context, at types.ReportTimestamp, report types.Report) (answer, lost bool, err error) {
 	var trailer metadata.MD
-	response, err := p.remote.ShouldAcceptFinalizedReport(ctx, &reportingv1.ShouldAcceptFinalizedReportRequest{Timestamp: timestampTo(at), Report: report}, grpc.Trailer(&trailer))
+	response, err := p.remote.ShouldAcceptFinalizedReport(ctx, &reportingv1.ShouldAcceptFinalizedReportRequest{Timestamp: ocr2.TimestampTo(at), Report: report}, grpc.Trailer(&trailer))
 	if err != nil {
 		return false, status.Code(err) == codes.Unavailable && len(trailer.Get(wire.GenerationKey)) == 0, err
 	}
@@ -310,7 +311,7 @@ func (p *plugin) ShouldTransmitAcceptedReport(ctx context.Context, at types.Repo
 	defer p.factory.logger.guard("ShouldTransmitAcceptedReport", &err)
 	ctx, cancel := bounded(ctx, p.config.MaxDurationShouldTransmitAcceptedReport)
 	defer cancel()
-	response, err := p.remote.ShouldTransmitAcceptedReport(ctx, &reportingv1.ShouldTransmitAcceptedReportRequest{Timestamp: timestampTo(at), Report: report})
+	response, err := p.remote.ShouldTransmitAcceptedReport(ctx, &reportingv1.ShouldTransmitAcceptedReportRequest{Timestamp: ocr2.TimestampTo(at), Report: report})
 	if err != nil {
 		return false, err
 	}

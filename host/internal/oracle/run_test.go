@@ -11,6 +11,7 @@ import (
 
 	relayerv1 "github.com/loop-plugins/loop/gen/go/loop/relayer/v1"
 	"github.com/loop-plugins/loop/host/internal/keystore"
+	"github.com/loop-plugins/loop/sdk/go/ocr2"
 	"github.com/loop-plugins/loop/sdk/go/wire"
 )
 
@@ -26,7 +27,7 @@ func TestFeed(t *testing.T) {
 		locators = append(locators, n.locator())
 	}
 	contract.verify = func(signer types.OnchainPublicKey, at types.ReportContext, report types.Report, signature []byte) bool {
-		asked, err := hashed(t.Context(), &relayerv1.ReportToDigest{ReportContext: reportContextTo(at), Report: report})
+		asked, err := hashed(t.Context(), &relayerv1.ReportToDigest{ReportContext: ocr2.ReportContextTo(at), Report: report})
 		return err == nil && keystore.Secp256k1.VerifyReport(signer, asked.GetDigests()[0].GetMessage(), signature)
 	}
 	var keys []*keystore.Keystore

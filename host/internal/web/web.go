@@ -1,19 +1,23 @@
-// Package web serves what operators and Prometheus ask a node over HTTP: /discovery, /plugins/<name>/metrics, /metrics, /health,
-// /readyz and whatever API is mounted beside them.
+// Package web serves what operators and Prometheus ask a node over HTTP. It has two faces: an open one, which is /discovery,
+// /plugins/<name>/metrics, /metrics, /health and /readyz, and whatever API is mounted beside them. It decides where each is
+// served, keeps browsers that speak for other sites away from both, and tells the API who is at the other end of a socket.
 //
-// It knows plugins by name alone. It must not know jobs, chains or how a plugin is run.
+// It knows plugins by name alone. It must not know jobs, chains, how a plugin is run, or who may do what.
 package web
 
 import (
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -40,8 +44,15 @@ type Check struct {
 
 // Settings are what a Server needs.
 type Settings struct {
-	// Address is host:port to listen on; port 0 takes any free one.
+	// Address is host:port where the open face is served, and the API too if the host is this machine alone; port 0 takes any
+	// free one.
 	Address string
+	// TLS is where the API is served by TLS; nil: nowhere.
+	TLS *TLS
+	// Socket is the path of the unix socket of the API; empty: none.
+	Socket string
+	// Hosts are the names, besides localhost and addresses, that requests on TCP may call this node by.
+	Hosts []string
 	// DiscoveryHost is the host under which Prometheus finds this node.
 	DiscoveryHost string
 	Plugins       Plugins
@@ -51,18 +62,27 @@ type Settings struct {
 	Health func() []Check
 	// Ready is whether the node has started its jobs.
 	Ready func() bool
-	// API is served under APIPath.
+	// API is served under APIPath. PeerOf tells it who calls by the socket.
 	APIPath string
 	API     http.Handler
 	Logger  *slog.Logger
 }
 
-// Server is a node's HTTP server.
+// TLS is a listener that serves the API by TLS.
+type TLS struct {
+	// Address is host:port to listen on; port 0 takes any free one.
+	Address string
+	// CertPath and KeyPath are files in PEM. They are read for each connection, so that renewed ones need no restart.
+	CertPath, KeyPath string
+}
+
+// Server is what serves a node's faces.
 type Server struct {
 	settings Settings
-	listener net.Listener
-	http     *http.Server
-	done     chan struct{}
+	listener net.Listener // of the open face
+	tls      net.Listener // nil without TLS
+	servers  []*http.Server
+	done     sync.WaitGroup
 }
 
 // The server's limits: clients are operators and scrapers on a private network, none of which sends much.
@@ -74,54 +94,120 @@ const (
 )
 
 // Start listens and serves.
-func Start(s Settings) (*Server, error) {
-	listener, err := net.Listen("tcp", s.Address)
-	if err != nil {
-		return nil, fmt.Errorf("listening on %s failed: %w; end what holds the port or set [WebServer] HTTPPort", s.Address, err)
-	}
-	server := &Server{settings: s, listener: listener, done: make(chan struct{})}
-	server.http = &http.Server{
-		Handler:           server.handler(),
-		ReadHeaderTimeout: readHeaderTimeout,
-		IdleTimeout:       idleTimeout,
-		MaxHeaderBytes:    maxHeaderBytes,
-		ErrorLog:          slog.NewLogLogger(s.Logger.Handler(), slog.LevelDebug),
-	}
-	go func() {
-		defer close(server.done)
-		if err := server.http.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
-			s.Logger.Error("the HTTP server ended", "error", err)
+func Start(s Settings) (_ *Server, err error) {
+	server := &Server{settings: s}
+	var listeners []net.Listener
+	defer func() {
+		if err != nil {
+			for _, l := range listeners {
+				_ = l.Close() // the error is that of another
+			}
 		}
 	}()
+	if server.listener, err = net.Listen("tcp", s.Address); err != nil {
+		return nil, fmt.Errorf("listening on %s failed: %w; end what holds the port or set [WebServer] HTTPPort", s.Address, err)
+	}
+	listeners = append(listeners, server.listener)
+	var certificate *certificate
+	if s.TLS != nil {
+		if certificate, err = loadCertificate(s.TLS, s.Logger); err != nil {
+			return nil, err
+		}
+		if server.tls, err = net.Listen("tcp", s.TLS.Address); err != nil {
+			return nil, fmt.Errorf("listening on %s failed: %w; end what holds the port or set [WebServer.TLS] HTTPSPort",
+				s.TLS.Address, err)
+		}
+		listeners = append(listeners, server.tls)
+	}
+	var local net.Listener
+	if s.Socket != "" {
+		if local, err = listenSocket(s.Socket); err != nil {
+			return nil, err
+		}
+	}
+
+	api := http.NewServeMux()
+	api.Handle(s.APIPath, s.API)
+	open := server.open()
+	if loopback(s.Address) {
+		open.Handle(s.APIPath, s.API)
+	} else {
+		s.Logger.Info("the operator's API is not served on this address, which other machines reach: the open face alone is",
+			"http", s.Address)
+	}
+	server.serve(server.listener, &http.Server{Handler: guarded(s.Hosts, server.routes(open))})
+	if server.tls != nil {
+		server.serve(tls.NewListener(server.tls, certificate.config()), &http.Server{Handler: guarded(s.Hosts, api)})
+	}
+	if local != nil {
+		// No browser can speak to a file.
+		server.serve(local, &http.Server{Handler: sealed(api), ConnContext: withPeer})
+	}
 	return server, nil
 }
 
-// Address is host:port where the server listens.
+// serve gives a server its limits and runs it until Close.
+func (s *Server) serve(l net.Listener, server *http.Server) {
+	server.ReadHeaderTimeout, server.IdleTimeout, server.MaxHeaderBytes = readHeaderTimeout, idleTimeout, maxHeaderBytes
+	server.ErrorLog = slog.NewLogLogger(s.settings.Logger.Handler(), slog.LevelDebug)
+	s.servers = append(s.servers, server)
+	s.done.Go(func() {
+		if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+			s.settings.Logger.Error("a listener of the HTTP server ended", "at", l.Addr(), "error", err)
+		}
+	})
+}
+
+// Address is host:port of the open face.
 func (s *Server) Address() string { return s.listener.Addr().String() }
+
+// TLSAddress is host:port of the API by TLS; empty without it.
+func (s *Server) TLSAddress() string {
+	if s.tls == nil {
+		return ""
+	}
+	return s.tls.Addr().String()
+}
 
 // Close ends the server after the requests in flight, or when ctx ends.
 func (s *Server) Close(ctx context.Context) {
-	if err := s.http.Shutdown(ctx); err != nil {
-		_ = s.http.Close() // the requests that are left have had their time
+	var all sync.WaitGroup
+	for _, server := range s.servers {
+		all.Go(func() {
+			if err := server.Shutdown(ctx); err != nil {
+				_ = server.Close() // the requests that are left have had their time
+			}
+		})
 	}
-	<-s.done
+	all.Wait()
+	s.done.Wait()
 }
 
-func (s *Server) handler() http.Handler {
+// loopback reports whether an address is for this machine alone.
+func loopback(address string) bool {
+	at, err := netip.ParseAddrPort(address)
+	return err == nil && at.Addr().Unmap().IsLoopback()
+}
+
+// open is the open face but for the plugins' pages.
+func (s *Server) open() *http.ServeMux {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /discovery", s.discovery)
 	mux.Handle("GET /metrics", promhttp.HandlerFor(s.settings.Gatherer, promhttp.HandlerOpts{EnableOpenMetrics: true}))
 	mux.HandleFunc("GET /health", s.health)
 	mux.HandleFunc("GET /readyz", s.readyz)
-	mux.Handle(s.settings.APIPath, s.settings.API)
-	// The mux cleans paths and redirects; a plugin's name is whatever stands between two slashes, escapes and dots included,
-	// so that odd names end here as unknown and never reach another route.
+	return mux
+}
+
+// routes adds the plugins' pages. The mux cleans paths and redirects; a plugin's name is whatever stands between two slashes,
+// escapes and dots included, so that odd names end here as unknown and never reach another route.
+func (s *Server) routes(rest http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if name, ok := strings.CutPrefix(r.URL.EscapedPath(), "/plugins/"); ok {
 			s.plugin(w, r, name)
 			return
 		}
-		mux.ServeHTTP(w, r)
+		rest.ServeHTTP(w, r)
 	})
 }
 
@@ -167,7 +253,7 @@ func (s *Server) plugin(w http.ResponseWriter, r *http.Request, rest string) {
 		http.Error(w, status.Convert(err).Message(), httpStatus(err))
 		return
 	}
-	w.Header().Set("Content-Type", contentType)
+	w.Header().Set("Content-Type", metricsType(contentType))
 	_, _ = w.Write(exposition) // a scraper that went away needs no answer
 }
 

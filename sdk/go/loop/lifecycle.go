@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/tls"
+	"errors"
 	"io"
 	"runtime"
 
@@ -37,6 +38,10 @@ func (l *lifecycle) Init(_ context.Context, r *pluginv1.InitRequest) (*pluginv1.
 		l.host.leave()
 	}
 	conn, err := l.dial(r)
+	var bad *wire.Violation
+	if errors.As(err, &bad) {
+		return nil, bad.Status(r.ProtoReflect().Descriptor().FullName()).Err()
+	}
 	if err != nil {
 		return nil, status.Errorf(codes.InvalidArgument, "%v", err)
 	}

@@ -24,7 +24,9 @@ import (
 	"time"
 
 	"github.com/fullstorydev/grpchan/inprocgrpc"
+	"github.com/google/go-cmp/cmp"
 	"github.com/prometheus/client_golang/prometheus"
+	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials"
@@ -32,6 +34,7 @@ import (
 	"google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/testing/protocmp"
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	hostservicev1 "github.com/loop-plugins/loop/gen/go/loop/hostservice/v1"
@@ -587,6 +590,11 @@ func TestInitRefuses(t *testing.T) {
 		_, err := lifecycle.Init(t.Context(), r)
 		if status.Code(err) != codes.InvalidArgument || !strings.Contains(err.Error(), field) || strings.Contains(err.Error(), "PRIVATE KEY") {
 			t.Errorf("%s: %v", field, err)
+		}
+		want := &errdetails.BadRequest{FieldViolations: []*errdetails.BadRequest_FieldViolation{{Field: field}}}
+		if d := cmp.Diff([]any{want}, status.Convert(err).Details(), protocmp.Transform(),
+			protocmp.IgnoreFields(&errdetails.BadRequest_FieldViolation{}, "description")); d != "" {
+			t.Errorf("%s: details %s", field, d)
 		}
 	}
 	if _, err := c.initialise(conn, &fakeHost{}, 1); err != nil {

@@ -103,7 +103,7 @@ func TestOnlyTheRightCertificatesConnect(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			cc := wire.Bind(dial(t, address, grpc.WithTransportCredentials(test.credentials)), "object")
-			_, err := hostservicev1.NewStoreServiceClient(cc).Put(t.Context(), &hostservicev1.PutRequest{Key: "k"})
+			_, err := hostservicev1.NewStoreServiceClient(cc).Put(patient(t), &hostservicev1.PutRequest{Key: "k"})
 			if test.connects && err != nil {
 				t.Error(err)
 			}

@@ -187,8 +187,7 @@ func TestMessagesAreLimited(t *testing.T) {
 	for transport, connect := range transports() {
 		t.Run(transport, func(t *testing.T) {
 			t.Parallel()
-			ctx, cancel := context.WithTimeout(t.Context(), time.Minute) // such messages take long on a busy machine
-			defer cancel()
+			ctx := patient(t) // such messages take long on a busy machine
 			reply := &medianv1.BuildReportResponse{}
 			f := &fake{answer: func(_ context.Context, m protoreflect.MethodDescriptor, _ proto.Message) (any, error) {
 				if m.Name() == "BuildReport" {

@@ -65,7 +65,7 @@ func TestForwardedCallsAreNotDecoded(t *testing.T) {
 		}, &medianv1.ReportCodecService_ServiceDesc)
 		for _, request := range []string{"", "\xff\xff no message", strings.Repeat("x", 1<<20)} {
 			reply := &wire.Frame{}
-			if err := wire.Bind(cc, "lent").Invoke(t.Context(), medianv1.ReportCodecService_MedianFromReport_FullMethodName, frame([]byte(request)), reply); err != nil {
+			if err := wire.Bind(cc, "lent").Invoke(patient(t), medianv1.ReportCodecService_MedianFromReport_FullMethodName, frame([]byte(request)), reply); err != nil {
 				t.Fatal(err)
 			}
 			if got := string(reply.Data.Materialize()); got != "\xffanswer to "+request {
@@ -126,13 +126,13 @@ func TestForwardedErrorsKeepTheirDetails(t *testing.T) {
 			return nil, v.Status(m.Input().FullName()).Err()
 		}}
 		codec := medianv1.NewReportCodecServiceClient(wire.Bind(through(owner.seam, &medianv1.ReportCodecService_ServiceDesc), "lent"))
-		_, err := codec.MedianFromReport(t.Context(), &medianv1.MedianFromReportRequest{})
+		_, err := codec.MedianFromReport(patient(t), &medianv1.MedianFromReportRequest{})
 		expectViolation(t, "a forwarded error", "report", err)
 		if b, ok := status.Convert(err).Details()[0].(*errdetails.BadRequest); !ok || b.GetFieldViolations()[0].GetDescription() != v.Problem {
 			t.Errorf("details are %v", status.Convert(err).Details())
 		}
 		observation := valid((&medianv1.ParsedAttributedObservation{}).ProtoReflect().Descriptor()).Example(0).(*medianv1.ParsedAttributedObservation)
-		_, err = codec.BuildReport(t.Context(), &medianv1.BuildReportRequest{Observations: []*medianv1.ParsedAttributedObservation{observation}})
+		_, err = codec.BuildReport(patient(t), &medianv1.BuildReportRequest{Observations: []*medianv1.ParsedAttributedObservation{observation}})
 		if status.Code(err) != codes.Internal || !strings.Contains(err.Error(), "boom") {
 			t.Errorf("a panic of the owner: %v", err)
 		}

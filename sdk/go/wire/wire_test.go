@@ -229,9 +229,16 @@ func (f *fake) raw(r grpc.ServiceRegistrar) {
 
 func (f *fake) seam(r grpc.ServiceRegistrar) { seam(wire.Target{Impl: f}, f.descs()...)(r) }
 
+// patient is a test's context for calls whose time is not what is tested: most methods' own timeouts are a few seconds.
+func patient(t testing.TB) context.Context {
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	t.Cleanup(cancel)
+	return ctx
+}
+
 // call makes a call of any method and takes the first message of a stream.
 func call(ctx context.Context, cc grpc.ClientConnInterface, m protoreflect.MethodDescriptor, request, reply any) error {
-	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
 	if !m.IsStreamingServer() {
 		return cc.Invoke(ctx, fullMethod(m), request, reply)

@@ -11,7 +11,7 @@ from loop_contract.plugin.v1.lifecycle_loop import LifecycleService
 from loop_plugin import wire
 from loop_plugin.client import Connection
 from loop_plugin.dispatch import Dispatcher
-from loop_plugin.error import Code, RpcError
+from loop_plugin.error import Code, RpcError, refuse
 from loop_plugin.host import Host
 from loop_plugin.http2 import Call, Handler, Status
 
@@ -74,15 +74,11 @@ def check_certificates(request: lifecycle_pb2.InitRequest) -> None:
         if certificate.public_key().public_bytes(*spki) != key.public_key().public_bytes(*spki):
             raise ValueError("another key's certificate")
     except (ValueError, TypeError):
-        raise _refused("client_certificate_pem", "does not parse with its key") from None
+        raise refuse(request, "client_certificate_pem", "does not parse with its key") from None
     try:
         x509.load_pem_x509_certificate(request.host_certificate_pem.encode())
     except ValueError:
-        raise _refused("host_certificate_pem", "is no certificate in PEM") from None
-
-
-def _refused(field: str, problem: str) -> RpcError:
-    return RpcError(Code.INVALID_ARGUMENT, f"{field}: {problem}", field, problem)
+        raise refuse(request, "host_certificate_pem", "is no certificate in PEM") from None
 
 
 SERVING = b"\x08\x01"  # HealthCheckResponse{status: SERVING}

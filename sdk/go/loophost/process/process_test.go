@@ -7,11 +7,13 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -267,6 +269,70 @@ func TestNothingIsInherited(t *testing.T) {
 	}
 	if d := cmp.Diff(want, variables); d != "" {
 		t.Error(d)
+	}
+	// Authors without an SDK read them from the page. Package loophost adds the level to ONE and its like.
+	want = slices.DeleteFunc(append(want, wire.LogLevelKey), func(v string) bool { return v == "FAKE_TELL" || v == "ONE" })
+	slices.Sort(want)
+	if d := cmp.Diff(want, documented(t)); d != "" {
+		t.Errorf("the table of docs/contract.md has other variables: %s", d)
+	}
+}
+
+// documented are the variables of the environment's table in docs/contract.md.
+func documented(t *testing.T) []string {
+	t.Helper()
+	page, err := os.ReadFile("../../../../docs/contract.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, section, found := strings.Cut(string(page), "\n## Environment\n")
+	section, _, _ = strings.Cut(section, "\n## ")
+	var names []string
+	for line := range strings.Lines(section) {
+		if cells := strings.Split(line, "|"); len(cells) > 2 {
+			for _, quoted := range regexp.MustCompile("`([A-Z_]+)`").FindAllStringSubmatch(cells[1], -1) {
+				names = append(names, quoted[1])
+			}
+		}
+	}
+	if !found || len(names) == 0 {
+		t.Fatal("docs/contract.md has lost its table of the environment")
+	}
+	slices.Sort(names)
+	return names
+}
+
+// TestVariablesAreDocumented looks through both SDKs for variables that a process is given or asks for.
+func TestVariablesAreDocumented(t *testing.T) {
+	t.Parallel()
+	known := documented(t)
+	quoted := regexp.MustCompile(`["']((?:LOOP|PLUGIN)_[A-Z_]*[A-Z])["'=]`)
+	found := 0
+	for _, folder := range []string{"../../loop", "../../wire", "..", "../../../python/loop_plugin"} {
+		err := filepath.WalkDir(folder, func(path string, d fs.DirEntry, err error) error {
+			switch {
+			case err != nil:
+				return err
+			case d.IsDir() && d.Name() == "fault": // breaks plugins in Go, in tests
+				return fs.SkipDir
+			case d.IsDir(), strings.HasSuffix(path, "_test.go"), filepath.Ext(path) != ".go" && filepath.Ext(path) != ".py":
+				return nil
+			}
+			source, err := os.ReadFile(path)
+			for _, m := range quoted.FindAllSubmatch(source, -1) {
+				found++
+				if name := string(m[1]); !slices.Contains(known, name) {
+					t.Errorf("%s uses %s, and the table of docs/contract.md does not have it", path, name)
+				}
+			}
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if found < 5 {
+		t.Errorf("found %d variables in the SDKs: they are written otherwise than this test expects", found)
 	}
 }
 

@@ -9,6 +9,8 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net"
+	"net/http"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
@@ -19,6 +21,7 @@ import (
 	"time"
 
 	"github.com/loop-plugins/loop/gen/go/loop/node/v1/nodev1connect"
+	"github.com/loop-plugins/loop/tools/chaos/internal/machine"
 )
 
 // nodes is how many a devnet has here.
@@ -156,7 +159,34 @@ func (d *devnet) outcome() (outcome, error) {
 // operator is one node's.
 func (d *devnet) operator(i int) operator {
 	url := fmt.Sprintf("http://127.0.0.1:%d", d.port+i)
-	return operator{devnet: d, url: url, node: nodev1connect.NewNodeServiceClient(quiet, url)}
+	local := &http.Client{Timeout: quiet.Timeout, Transport: &http.Transport{
+		DisableKeepAlives: true,
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			socket, err := d.socket(i)
+			if err != nil {
+				return nil, err
+			}
+			return new(net.Dialer).DialContext(ctx, "unix", socket)
+		},
+	}}
+	return operator{devnet: d, url: url, node: nodev1connect.NewNodeServiceClient(local, "http://node")}
+}
+
+// socket finds a node's socket for operators: it lies beside the configuration that the node's process was started with.
+func (d *devnet) socket(i int) (string, error) {
+	name := fmt.Sprintf("node-%d", i)
+	for _, pid := range machine.Descendants(d.cmd.Process.Pid) {
+		words, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
+		if err != nil {
+			continue // it has ended
+		}
+		_, after, _ := strings.Cut(string(words), "\x00--config\x00")
+		config, _, _ := strings.Cut(after, "\x00")
+		if folder := filepath.Dir(config); filepath.Base(folder) == name {
+			return filepath.Join(folder, "root", "loop.sock"), nil
+		}
+	}
+	return "", fmt.Errorf("the devnet has no process of %s", name)
 }
 
 // lowestPort and highestPort bound where ports are looked for: above what people run, and below what Linux gives to outgoing

@@ -4,8 +4,10 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
+	"os/exec"
 	"strings"
 	"testing"
 	"time"
@@ -189,5 +191,38 @@ func TestCountOfFailures(t *testing.T) {
 		if d := cmp.Diff(want, found); d != "" {
 			t.Errorf("%s\n%s", line, d)
 		}
+	}
+}
+
+// A node's socket lies beside the configuration that its process was started with, whatever life of it that is.
+func TestSocketOfANode(t *testing.T) {
+	t.Parallel()
+	const node = `sh -c 'echo; read x' sh --config /net/node-%d/config.toml`
+	d := &devnet{cmd: exec.Command("sh", "-c", fmt.Sprintf("exec 3<&0; "+node+" <&3 & "+node+" <&3 & wait", 10, 1))}
+	in, err := d.cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := d.cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := d.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.ReadFull(out, make([]byte, 2)); err != nil { // both run
+		t.Fatal(err)
+	}
+	if got, err := d.socket(1); err != nil || got != "/net/node-1/root/loop.sock" {
+		t.Errorf("got %q, %v", got, err)
+	}
+	if got, err := d.socket(2); err == nil || !strings.Contains(err.Error(), "no process of node-2") {
+		t.Errorf("of a node that is not there: %q, %v", got, err)
+	}
+	if err := in.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := d.cmd.Wait(); err != nil {
+		t.Fatal(err)
 	}
 }

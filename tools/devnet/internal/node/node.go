@@ -10,9 +10,11 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"net"
 	"net/http"
 	"net/url"
 	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -109,7 +111,8 @@ func (s Settings) p2pAddress() string {
 type Node struct {
 	settings   Settings
 	configFile string
-	transport  *http.Transport
+	transport  *http.Transport // to the open face
+	operators  *http.Transport // to the socket
 	client     nodev1connect.NodeServiceClient
 
 	life atomic.Pointer[life]
@@ -130,7 +133,10 @@ func Start(launcher *process.Launcher, settings Settings) (*Node, error) {
 	}
 	transport := &http.Transport{}
 	n := &Node{settings: settings, configFile: configFile, transport: transport}
-	n.client = nodev1connect.NewNodeServiceClient(&http.Client{Transport: transport}, n.URL())
+	n.operators = &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, "unix", n.Socket())
+	}}
+	n.client = nodev1connect.NewNodeServiceClient(&http.Client{Transport: n.operators}, "http://"+settings.Name)
 	if err := n.start(launcher, 1); err != nil {
 		return nil, err
 	}
@@ -159,6 +165,7 @@ func (n *Node) Kill() {
 	now.killed.Store(true)
 	now.process.Kill()
 	n.transport.CloseIdleConnections()
+	n.operators.CloseIdleConnections()
 }
 
 // Again starts a node that was killed, with the same folder, ports, keys and jobs, and does not wait for it. It must not be
@@ -188,7 +195,10 @@ func (n *Node) Watch(ctx context.Context) error {
 // Name is the node's.
 func (n *Node) Name() string { return n.settings.Name }
 
-// URL is where the node serves operators.
+// Socket is where the node serves operators.
+func (n *Node) Socket() string { return filepath.Join(n.settings.Dir, "root", "loop.sock") }
+
+// URL is where the node serves metrics and its health.
 func (n *Node) URL() string { return fmt.Sprintf("http://127.0.0.1:%d", n.settings.HTTPPort) }
 
 // P2PAddress is where the node serves the other nodes.
@@ -235,6 +245,7 @@ func (n *Node) Tail() string { return n.life.Load().process.Tail(shownLines) }
 func (n *Node) Stop() {
 	n.life.Load().process.Stop(grace)
 	n.transport.CloseIdleConnections()
+	n.operators.CloseIdleConnections()
 }
 
 // WaitReady waits until the node says that it is ready.

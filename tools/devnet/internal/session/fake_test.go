@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"math/big"
+	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -104,17 +105,27 @@ func runFakeNode(configFile string) error {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer stop()
 	go f.transmit(ctx)
-	mux := http.NewServeMux()
-	mux.Handle(nodev1connect.NewNodeServiceHandler(f))
-	mux.HandleFunc("/readyz", func(w http.ResponseWriter, _ *http.Request) {
+	open := http.NewServeMux()
+	open.HandleFunc("/readyz", func(w http.ResponseWriter, _ *http.Request) {
 		if f.mode == "never ready" {
 			http.Error(w, "the chain is not reachable", http.StatusServiceUnavailable)
 		}
 	})
-	server := &http.Server{Addr: "127.0.0.1:" + value("HTTPPort"), Handler: mux, ReadHeaderTimeout: time.Minute}
+	api := http.NewServeMux()
+	api.Handle(nodev1connect.NewNodeServiceHandler(f))
+	socket := filepath.Join(value("RootDir"), "loop.sock")
+	_ = os.Remove(socket) // that of an earlier life
+	operators, err := net.Listen("unix", socket)
+	if err != nil {
+		return err
+	}
+	served := &http.Server{Handler: api, ReadHeaderTimeout: time.Minute}
+	server := &http.Server{Addr: "127.0.0.1:" + value("HTTPPort"), Handler: open, ReadHeaderTimeout: time.Minute}
+	go func() { _ = served.Serve(operators) }()
 	go func() {
 		<-ctx.Done()
 		_ = server.Close()
+		_ = served.Close()
 	}()
 	if err := server.ListenAndServe(); ctx.Err() == nil {
 		return err

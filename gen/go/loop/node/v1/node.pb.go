@@ -259,6 +259,63 @@ func (KeyKind) EnumDescriptor() ([]byte, []int) {
 	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{3}
 }
 
+// Role is what a caller may do. Each may do what those before it may.
+type Role int32
+
+const (
+	// Not set.
+	Role_ROLE_UNSPECIFIED Role = 0
+	// Reads.
+	Role_ROLE_VIEW Role = 1
+	// Adds and removes jobs and bridges, and restarts plugins.
+	Role_ROLE_OPERATE Role = 2
+	// Makes, imports and exports keys, and makes and revokes tokens.
+	Role_ROLE_ADMIN Role = 3
+)
+
+// Enum value maps for Role.
+var (
+	Role_name = map[int32]string{
+		0: "ROLE_UNSPECIFIED",
+		1: "ROLE_VIEW",
+		2: "ROLE_OPERATE",
+		3: "ROLE_ADMIN",
+	}
+	Role_value = map[string]int32{
+		"ROLE_UNSPECIFIED": 0,
+		"ROLE_VIEW":        1,
+		"ROLE_OPERATE":     2,
+		"ROLE_ADMIN":       3,
+	}
+)
+
+func (x Role) Enum() *Role {
+	p := new(Role)
+	*p = x
+	return p
+}
+
+func (x Role) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (Role) Descriptor() protoreflect.EnumDescriptor {
+	return file_loop_node_v1_node_proto_enumTypes[4].Descriptor()
+}
+
+func (Role) Type() protoreflect.EnumType {
+	return &file_loop_node_v1_node_proto_enumTypes[4]
+}
+
+func (x Role) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use Role.Descriptor instead.
+func (Role) EnumDescriptor() ([]byte, []int) {
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{4}
+}
+
 // NodeStatusRequest is empty.
 type NodeStatusRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -2650,6 +2707,403 @@ func (*RemoveBridgeResponse) Descriptor() ([]byte, []int) {
 	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{40}
 }
 
+// TokenWanted is the detail of UNAUTHENTICATED for a call without a token by TCP without TLS, which only the node's machine
+// reaches. It leads callers of the node's own user to the socket, which wants none.
+type TokenWanted struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The path of the socket.
+	Socket string `protobuf:"bytes,1,opt,name=socket,proto3" json:"socket,omitempty"`
+	// When the node started, which NodeStatus says by the socket too: a node at the other end of a tunnel has its socket
+	// elsewhere, and another may have one of the same path here.
+	StartedAt     *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=started_at,json=startedAt,proto3" json:"started_at,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TokenWanted) Reset() {
+	*x = TokenWanted{}
+	mi := &file_loop_node_v1_node_proto_msgTypes[41]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TokenWanted) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TokenWanted) ProtoMessage() {}
+
+func (x *TokenWanted) ProtoReflect() protoreflect.Message {
+	mi := &file_loop_node_v1_node_proto_msgTypes[41]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TokenWanted.ProtoReflect.Descriptor instead.
+func (*TokenWanted) Descriptor() ([]byte, []int) {
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{41}
+}
+
+func (x *TokenWanted) GetSocket() string {
+	if x != nil {
+		return x.Socket
+	}
+	return ""
+}
+
+func (x *TokenWanted) GetStartedAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.StartedAt
+	}
+	return nil
+}
+
+// Token is a token without its secret.
+type Token struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Its name: letters, digits, -, . and _, at most 64.
+	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// What its holder may do.
+	Role Role `protobuf:"varint,2,opt,name=role,proto3,enum=loop.node.v1.Role" json:"role,omitempty"`
+	// When it was made.
+	CreatedAt     *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=created_at,json=createdAt,proto3" json:"created_at,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Token) Reset() {
+	*x = Token{}
+	mi := &file_loop_node_v1_node_proto_msgTypes[42]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Token) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Token) ProtoMessage() {}
+
+func (x *Token) ProtoReflect() protoreflect.Message {
+	mi := &file_loop_node_v1_node_proto_msgTypes[42]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Token.ProtoReflect.Descriptor instead.
+func (*Token) Descriptor() ([]byte, []int) {
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{42}
+}
+
+func (x *Token) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *Token) GetRole() Role {
+	if x != nil {
+		return x.Role
+	}
+	return Role_ROLE_UNSPECIFIED
+}
+
+func (x *Token) GetCreatedAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.CreatedAt
+	}
+	return nil
+}
+
+// CreateTokenRequest says which token.
+type CreateTokenRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Its name.
+	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// What its holder may do.
+	Role          Role `protobuf:"varint,2,opt,name=role,proto3,enum=loop.node.v1.Role" json:"role,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CreateTokenRequest) Reset() {
+	*x = CreateTokenRequest{}
+	mi := &file_loop_node_v1_node_proto_msgTypes[43]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CreateTokenRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CreateTokenRequest) ProtoMessage() {}
+
+func (x *CreateTokenRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_loop_node_v1_node_proto_msgTypes[43]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CreateTokenRequest.ProtoReflect.Descriptor instead.
+func (*CreateTokenRequest) Descriptor() ([]byte, []int) {
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{43}
+}
+
+func (x *CreateTokenRequest) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *CreateTokenRequest) GetRole() Role {
+	if x != nil {
+		return x.Role
+	}
+	return Role_ROLE_UNSPECIFIED
+}
+
+// CreateTokenResponse carries the new token.
+type CreateTokenResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The token.
+	Token *Token `protobuf:"bytes,1,opt,name=token,proto3" json:"token,omitempty"`
+	// What its holder sends: "loop_" and 64 hexadecimal digits.
+	Secret        string `protobuf:"bytes,2,opt,name=secret,proto3" json:"secret,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CreateTokenResponse) Reset() {
+	*x = CreateTokenResponse{}
+	mi := &file_loop_node_v1_node_proto_msgTypes[44]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CreateTokenResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CreateTokenResponse) ProtoMessage() {}
+
+func (x *CreateTokenResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_loop_node_v1_node_proto_msgTypes[44]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CreateTokenResponse.ProtoReflect.Descriptor instead.
+func (*CreateTokenResponse) Descriptor() ([]byte, []int) {
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{44}
+}
+
+func (x *CreateTokenResponse) GetToken() *Token {
+	if x != nil {
+		return x.Token
+	}
+	return nil
+}
+
+func (x *CreateTokenResponse) GetSecret() string {
+	if x != nil {
+		return x.Secret
+	}
+	return ""
+}
+
+// ListTokensRequest is empty.
+type ListTokensRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListTokensRequest) Reset() {
+	*x = ListTokensRequest{}
+	mi := &file_loop_node_v1_node_proto_msgTypes[45]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListTokensRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListTokensRequest) ProtoMessage() {}
+
+func (x *ListTokensRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_loop_node_v1_node_proto_msgTypes[45]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListTokensRequest.ProtoReflect.Descriptor instead.
+func (*ListTokensRequest) Descriptor() ([]byte, []int) {
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{45}
+}
+
+// ListTokensResponse lists tokens.
+type ListTokensResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The tokens by name.
+	Tokens        []*Token `protobuf:"bytes,1,rep,name=tokens,proto3" json:"tokens,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListTokensResponse) Reset() {
+	*x = ListTokensResponse{}
+	mi := &file_loop_node_v1_node_proto_msgTypes[46]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListTokensResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListTokensResponse) ProtoMessage() {}
+
+func (x *ListTokensResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_loop_node_v1_node_proto_msgTypes[46]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListTokensResponse.ProtoReflect.Descriptor instead.
+func (*ListTokensResponse) Descriptor() ([]byte, []int) {
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{46}
+}
+
+func (x *ListTokensResponse) GetTokens() []*Token {
+	if x != nil {
+		return x.Tokens
+	}
+	return nil
+}
+
+// RevokeTokenRequest names a token.
+type RevokeTokenRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Its name.
+	Name          string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RevokeTokenRequest) Reset() {
+	*x = RevokeTokenRequest{}
+	mi := &file_loop_node_v1_node_proto_msgTypes[47]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RevokeTokenRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RevokeTokenRequest) ProtoMessage() {}
+
+func (x *RevokeTokenRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_loop_node_v1_node_proto_msgTypes[47]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RevokeTokenRequest.ProtoReflect.Descriptor instead.
+func (*RevokeTokenRequest) Descriptor() ([]byte, []int) {
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{47}
+}
+
+func (x *RevokeTokenRequest) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+// RevokeTokenResponse is empty.
+type RevokeTokenResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RevokeTokenResponse) Reset() {
+	*x = RevokeTokenResponse{}
+	mi := &file_loop_node_v1_node_proto_msgTypes[48]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RevokeTokenResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RevokeTokenResponse) ProtoMessage() {}
+
+func (x *RevokeTokenResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_loop_node_v1_node_proto_msgTypes[48]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RevokeTokenResponse.ProtoReflect.Descriptor instead.
+func (*RevokeTokenResponse) Descriptor() ([]byte, []int) {
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{48}
+}
+
 var File_loop_node_v1_node_proto protoreflect.FileDescriptor
 
 const file_loop_node_v1_node_proto_rawDesc = "" +
@@ -2804,7 +3258,28 @@ const file_loop_node_v1_node_proto_rawDesc = "" +
 	"\abridges\x18\x01 \x03(\v2\x14.loop.node.v1.BridgeR\abridges\")\n" +
 	"\x13RemoveBridgeRequest\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\"\x16\n" +
-	"\x14RemoveBridgeResponse*\xb3\x01\n" +
+	"\x14RemoveBridgeResponse\"`\n" +
+	"\vTokenWanted\x12\x16\n" +
+	"\x06socket\x18\x01 \x01(\tR\x06socket\x129\n" +
+	"\n" +
+	"started_at\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\tstartedAt\"~\n" +
+	"\x05Token\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12&\n" +
+	"\x04role\x18\x02 \x01(\x0e2\x12.loop.node.v1.RoleR\x04role\x129\n" +
+	"\n" +
+	"created_at\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\tcreatedAt\"P\n" +
+	"\x12CreateTokenRequest\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12&\n" +
+	"\x04role\x18\x02 \x01(\x0e2\x12.loop.node.v1.RoleR\x04role\"]\n" +
+	"\x13CreateTokenResponse\x12)\n" +
+	"\x05token\x18\x01 \x01(\v2\x13.loop.node.v1.TokenR\x05token\x12\x1b\n" +
+	"\x06secret\x18\x02 \x01(\tB\x03\x80\x01\x01R\x06secret\"\x13\n" +
+	"\x11ListTokensRequest\"A\n" +
+	"\x12ListTokensResponse\x12+\n" +
+	"\x06tokens\x18\x01 \x03(\v2\x13.loop.node.v1.TokenR\x06tokens\"(\n" +
+	"\x12RevokeTokenRequest\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\"\x15\n" +
+	"\x13RevokeTokenResponse*\xb3\x01\n" +
 	"\vPluginState\x12\x1c\n" +
 	"\x18PLUGIN_STATE_UNSPECIFIED\x10\x00\x12\x19\n" +
 	"\x15PLUGIN_STATE_STARTING\x10\x01\x12\x16\n" +
@@ -2825,7 +3300,13 @@ const file_loop_node_v1_node_proto_rawDesc = "" +
 	"\x14KEY_KIND_UNSPECIFIED\x10\x00\x12\x10\n" +
 	"\fKEY_KIND_P2P\x10\x01\x12\x11\n" +
 	"\rKEY_KIND_OCR2\x10\x02\x12\x14\n" +
-	"\x10KEY_KIND_ACCOUNT\x10\x032\xf2\t\n" +
+	"\x10KEY_KIND_ACCOUNT\x10\x03*M\n" +
+	"\x04Role\x12\x14\n" +
+	"\x10ROLE_UNSPECIFIED\x10\x00\x12\r\n" +
+	"\tROLE_VIEW\x10\x01\x12\x10\n" +
+	"\fROLE_OPERATE\x10\x02\x12\x0e\n" +
+	"\n" +
+	"ROLE_ADMIN\x10\x032\xf0\v\n" +
 	"\vNodeService\x12T\n" +
 	"\n" +
 	"NodeStatus\x12\x1f.loop.node.v1.NodeStatusRequest\x1a .loop.node.v1.NodeStatusResponse\"\x03\x90\x02\x01\x12W\n" +
@@ -2842,7 +3323,11 @@ const file_loop_node_v1_node_proto_rawDesc = "" +
 	"\tExportKey\x12\x1e.loop.node.v1.ExportKeyRequest\x1a\x1f.loop.node.v1.ExportKeyResponse\x12L\n" +
 	"\tAddBridge\x12\x1e.loop.node.v1.AddBridgeRequest\x1a\x1f.loop.node.v1.AddBridgeResponse\x12W\n" +
 	"\vListBridges\x12 .loop.node.v1.ListBridgesRequest\x1a!.loop.node.v1.ListBridgesResponse\"\x03\x90\x02\x01\x12U\n" +
-	"\fRemoveBridge\x12!.loop.node.v1.RemoveBridgeRequest\x1a\".loop.node.v1.RemoveBridgeResponseB\xa8\x01\n" +
+	"\fRemoveBridge\x12!.loop.node.v1.RemoveBridgeRequest\x1a\".loop.node.v1.RemoveBridgeResponse\x12R\n" +
+	"\vCreateToken\x12 .loop.node.v1.CreateTokenRequest\x1a!.loop.node.v1.CreateTokenResponse\x12T\n" +
+	"\n" +
+	"ListTokens\x12\x1f.loop.node.v1.ListTokensRequest\x1a .loop.node.v1.ListTokensResponse\"\x03\x90\x02\x01\x12R\n" +
+	"\vRevokeToken\x12 .loop.node.v1.RevokeTokenRequest\x1a!.loop.node.v1.RevokeTokenResponseB\xa8\x01\n" +
 	"\x10com.loop.node.v1B\tNodeProtoP\x01Z7github.com/loop-plugins/loop/gen/go/loop/node/v1;nodev1\xa2\x02\x03LNX\xaa\x02\fLoop.Node.V1\xca\x02\fLoop\\Node\\V1\xe2\x02\x18Loop\\Node\\V1\\GPBMetadata\xea\x02\x0eLoop::Node::V1b\x06proto3"
 
 var (
@@ -2857,130 +3342,151 @@ func file_loop_node_v1_node_proto_rawDescGZIP() []byte {
 	return file_loop_node_v1_node_proto_rawDescData
 }
 
-var file_loop_node_v1_node_proto_enumTypes = make([]protoimpl.EnumInfo, 4)
-var file_loop_node_v1_node_proto_msgTypes = make([]protoimpl.MessageInfo, 41)
+var file_loop_node_v1_node_proto_enumTypes = make([]protoimpl.EnumInfo, 5)
+var file_loop_node_v1_node_proto_msgTypes = make([]protoimpl.MessageInfo, 49)
 var file_loop_node_v1_node_proto_goTypes = []any{
 	(PluginState)(0),                 // 0: loop.node.v1.PluginState
 	(ObjectState)(0),                 // 1: loop.node.v1.ObjectState
 	(JobState)(0),                    // 2: loop.node.v1.JobState
 	(KeyKind)(0),                     // 3: loop.node.v1.KeyKind
-	(*NodeStatusRequest)(nil),        // 4: loop.node.v1.NodeStatusRequest
-	(*NodeStatusResponse)(nil),       // 5: loop.node.v1.NodeStatusResponse
-	(*HealthCheck)(nil),              // 6: loop.node.v1.HealthCheck
-	(*ListPluginsRequest)(nil),       // 7: loop.node.v1.ListPluginsRequest
-	(*ListPluginsResponse)(nil),      // 8: loop.node.v1.ListPluginsResponse
-	(*RestartPluginRequest)(nil),     // 9: loop.node.v1.RestartPluginRequest
-	(*RestartPluginResponse)(nil),    // 10: loop.node.v1.RestartPluginResponse
-	(*PluginStatus)(nil),             // 11: loop.node.v1.PluginStatus
-	(*PluginFile)(nil),               // 12: loop.node.v1.PluginFile
-	(*ObjectStatus)(nil),             // 13: loop.node.v1.ObjectStatus
-	(*AddJobRequest)(nil),            // 14: loop.node.v1.AddJobRequest
-	(*AddJobResponse)(nil),           // 15: loop.node.v1.AddJobResponse
-	(*ValidateJobRequest)(nil),       // 16: loop.node.v1.ValidateJobRequest
-	(*ValidateJobResponse)(nil),      // 17: loop.node.v1.ValidateJobResponse
-	(*Problem)(nil),                  // 18: loop.node.v1.Problem
-	(*ListJobsRequest)(nil),          // 19: loop.node.v1.ListJobsRequest
-	(*ListJobsResponse)(nil),         // 20: loop.node.v1.ListJobsResponse
-	(*Job)(nil),                      // 21: loop.node.v1.Job
-	(*JobError)(nil),                 // 22: loop.node.v1.JobError
-	(*RemoveJobRequest)(nil),         // 23: loop.node.v1.RemoveJobRequest
-	(*RemoveJobResponse)(nil),        // 24: loop.node.v1.RemoveJobResponse
-	(*ListObservationsRequest)(nil),  // 25: loop.node.v1.ListObservationsRequest
-	(*ListObservationsResponse)(nil), // 26: loop.node.v1.ListObservationsResponse
-	(*RoundObservation)(nil),         // 27: loop.node.v1.RoundObservation
-	(*ListKeysRequest)(nil),          // 28: loop.node.v1.ListKeysRequest
-	(*ListKeysResponse)(nil),         // 29: loop.node.v1.ListKeysResponse
-	(*Key)(nil),                      // 30: loop.node.v1.Key
-	(*Ocr2PublicKeys)(nil),           // 31: loop.node.v1.Ocr2PublicKeys
-	(*CreateKeyRequest)(nil),         // 32: loop.node.v1.CreateKeyRequest
-	(*CreateKeyResponse)(nil),        // 33: loop.node.v1.CreateKeyResponse
-	(*ImportKeyRequest)(nil),         // 34: loop.node.v1.ImportKeyRequest
-	(*ImportKeyResponse)(nil),        // 35: loop.node.v1.ImportKeyResponse
-	(*ExportKeyRequest)(nil),         // 36: loop.node.v1.ExportKeyRequest
-	(*ExportKeyResponse)(nil),        // 37: loop.node.v1.ExportKeyResponse
-	(*Bridge)(nil),                   // 38: loop.node.v1.Bridge
-	(*AddBridgeRequest)(nil),         // 39: loop.node.v1.AddBridgeRequest
-	(*AddBridgeResponse)(nil),        // 40: loop.node.v1.AddBridgeResponse
-	(*ListBridgesRequest)(nil),       // 41: loop.node.v1.ListBridgesRequest
-	(*ListBridgesResponse)(nil),      // 42: loop.node.v1.ListBridgesResponse
-	(*RemoveBridgeRequest)(nil),      // 43: loop.node.v1.RemoveBridgeRequest
-	(*RemoveBridgeResponse)(nil),     // 44: loop.node.v1.RemoveBridgeResponse
-	(*timestamppb.Timestamp)(nil),    // 45: google.protobuf.Timestamp
-	(*v1.ReportTimestamp)(nil),       // 46: loop.reporting.v1.ReportTimestamp
-	(*v11.BigInt)(nil),               // 47: loop.plugin.v1.BigInt
-	(*durationpb.Duration)(nil),      // 48: google.protobuf.Duration
+	(Role)(0),                        // 4: loop.node.v1.Role
+	(*NodeStatusRequest)(nil),        // 5: loop.node.v1.NodeStatusRequest
+	(*NodeStatusResponse)(nil),       // 6: loop.node.v1.NodeStatusResponse
+	(*HealthCheck)(nil),              // 7: loop.node.v1.HealthCheck
+	(*ListPluginsRequest)(nil),       // 8: loop.node.v1.ListPluginsRequest
+	(*ListPluginsResponse)(nil),      // 9: loop.node.v1.ListPluginsResponse
+	(*RestartPluginRequest)(nil),     // 10: loop.node.v1.RestartPluginRequest
+	(*RestartPluginResponse)(nil),    // 11: loop.node.v1.RestartPluginResponse
+	(*PluginStatus)(nil),             // 12: loop.node.v1.PluginStatus
+	(*PluginFile)(nil),               // 13: loop.node.v1.PluginFile
+	(*ObjectStatus)(nil),             // 14: loop.node.v1.ObjectStatus
+	(*AddJobRequest)(nil),            // 15: loop.node.v1.AddJobRequest
+	(*AddJobResponse)(nil),           // 16: loop.node.v1.AddJobResponse
+	(*ValidateJobRequest)(nil),       // 17: loop.node.v1.ValidateJobRequest
+	(*ValidateJobResponse)(nil),      // 18: loop.node.v1.ValidateJobResponse
+	(*Problem)(nil),                  // 19: loop.node.v1.Problem
+	(*ListJobsRequest)(nil),          // 20: loop.node.v1.ListJobsRequest
+	(*ListJobsResponse)(nil),         // 21: loop.node.v1.ListJobsResponse
+	(*Job)(nil),                      // 22: loop.node.v1.Job
+	(*JobError)(nil),                 // 23: loop.node.v1.JobError
+	(*RemoveJobRequest)(nil),         // 24: loop.node.v1.RemoveJobRequest
+	(*RemoveJobResponse)(nil),        // 25: loop.node.v1.RemoveJobResponse
+	(*ListObservationsRequest)(nil),  // 26: loop.node.v1.ListObservationsRequest
+	(*ListObservationsResponse)(nil), // 27: loop.node.v1.ListObservationsResponse
+	(*RoundObservation)(nil),         // 28: loop.node.v1.RoundObservation
+	(*ListKeysRequest)(nil),          // 29: loop.node.v1.ListKeysRequest
+	(*ListKeysResponse)(nil),         // 30: loop.node.v1.ListKeysResponse
+	(*Key)(nil),                      // 31: loop.node.v1.Key
+	(*Ocr2PublicKeys)(nil),           // 32: loop.node.v1.Ocr2PublicKeys
+	(*CreateKeyRequest)(nil),         // 33: loop.node.v1.CreateKeyRequest
+	(*CreateKeyResponse)(nil),        // 34: loop.node.v1.CreateKeyResponse
+	(*ImportKeyRequest)(nil),         // 35: loop.node.v1.ImportKeyRequest
+	(*ImportKeyResponse)(nil),        // 36: loop.node.v1.ImportKeyResponse
+	(*ExportKeyRequest)(nil),         // 37: loop.node.v1.ExportKeyRequest
+	(*ExportKeyResponse)(nil),        // 38: loop.node.v1.ExportKeyResponse
+	(*Bridge)(nil),                   // 39: loop.node.v1.Bridge
+	(*AddBridgeRequest)(nil),         // 40: loop.node.v1.AddBridgeRequest
+	(*AddBridgeResponse)(nil),        // 41: loop.node.v1.AddBridgeResponse
+	(*ListBridgesRequest)(nil),       // 42: loop.node.v1.ListBridgesRequest
+	(*ListBridgesResponse)(nil),      // 43: loop.node.v1.ListBridgesResponse
+	(*RemoveBridgeRequest)(nil),      // 44: loop.node.v1.RemoveBridgeRequest
+	(*RemoveBridgeResponse)(nil),     // 45: loop.node.v1.RemoveBridgeResponse
+	(*TokenWanted)(nil),              // 46: loop.node.v1.TokenWanted
+	(*Token)(nil),                    // 47: loop.node.v1.Token
+	(*CreateTokenRequest)(nil),       // 48: loop.node.v1.CreateTokenRequest
+	(*CreateTokenResponse)(nil),      // 49: loop.node.v1.CreateTokenResponse
+	(*ListTokensRequest)(nil),        // 50: loop.node.v1.ListTokensRequest
+	(*ListTokensResponse)(nil),       // 51: loop.node.v1.ListTokensResponse
+	(*RevokeTokenRequest)(nil),       // 52: loop.node.v1.RevokeTokenRequest
+	(*RevokeTokenResponse)(nil),      // 53: loop.node.v1.RevokeTokenResponse
+	(*timestamppb.Timestamp)(nil),    // 54: google.protobuf.Timestamp
+	(*v1.ReportTimestamp)(nil),       // 55: loop.reporting.v1.ReportTimestamp
+	(*v11.BigInt)(nil),               // 56: loop.plugin.v1.BigInt
+	(*durationpb.Duration)(nil),      // 57: google.protobuf.Duration
 }
 var file_loop_node_v1_node_proto_depIdxs = []int32{
-	45, // 0: loop.node.v1.NodeStatusResponse.started_at:type_name -> google.protobuf.Timestamp
-	6,  // 1: loop.node.v1.NodeStatusResponse.checks:type_name -> loop.node.v1.HealthCheck
-	11, // 2: loop.node.v1.ListPluginsResponse.plugins:type_name -> loop.node.v1.PluginStatus
-	11, // 3: loop.node.v1.RestartPluginResponse.plugin:type_name -> loop.node.v1.PluginStatus
+	54, // 0: loop.node.v1.NodeStatusResponse.started_at:type_name -> google.protobuf.Timestamp
+	7,  // 1: loop.node.v1.NodeStatusResponse.checks:type_name -> loop.node.v1.HealthCheck
+	12, // 2: loop.node.v1.ListPluginsResponse.plugins:type_name -> loop.node.v1.PluginStatus
+	12, // 3: loop.node.v1.RestartPluginResponse.plugin:type_name -> loop.node.v1.PluginStatus
 	0,  // 4: loop.node.v1.PluginStatus.state:type_name -> loop.node.v1.PluginState
-	45, // 5: loop.node.v1.PluginStatus.ready_at:type_name -> google.protobuf.Timestamp
-	13, // 6: loop.node.v1.PluginStatus.objects:type_name -> loop.node.v1.ObjectStatus
-	12, // 7: loop.node.v1.PluginStatus.files:type_name -> loop.node.v1.PluginFile
+	54, // 5: loop.node.v1.PluginStatus.ready_at:type_name -> google.protobuf.Timestamp
+	14, // 6: loop.node.v1.PluginStatus.objects:type_name -> loop.node.v1.ObjectStatus
+	13, // 7: loop.node.v1.PluginStatus.files:type_name -> loop.node.v1.PluginFile
 	1,  // 8: loop.node.v1.ObjectStatus.state:type_name -> loop.node.v1.ObjectState
-	21, // 9: loop.node.v1.AddJobResponse.job:type_name -> loop.node.v1.Job
-	18, // 10: loop.node.v1.AddJobResponse.warnings:type_name -> loop.node.v1.Problem
-	18, // 11: loop.node.v1.ValidateJobResponse.problems:type_name -> loop.node.v1.Problem
-	18, // 12: loop.node.v1.ValidateJobResponse.warnings:type_name -> loop.node.v1.Problem
-	21, // 13: loop.node.v1.ListJobsResponse.jobs:type_name -> loop.node.v1.Job
-	45, // 14: loop.node.v1.Job.created_at:type_name -> google.protobuf.Timestamp
+	22, // 9: loop.node.v1.AddJobResponse.job:type_name -> loop.node.v1.Job
+	19, // 10: loop.node.v1.AddJobResponse.warnings:type_name -> loop.node.v1.Problem
+	19, // 11: loop.node.v1.ValidateJobResponse.problems:type_name -> loop.node.v1.Problem
+	19, // 12: loop.node.v1.ValidateJobResponse.warnings:type_name -> loop.node.v1.Problem
+	22, // 13: loop.node.v1.ListJobsResponse.jobs:type_name -> loop.node.v1.Job
+	54, // 14: loop.node.v1.Job.created_at:type_name -> google.protobuf.Timestamp
 	2,  // 15: loop.node.v1.Job.state:type_name -> loop.node.v1.JobState
-	22, // 16: loop.node.v1.Job.errors:type_name -> loop.node.v1.JobError
-	45, // 17: loop.node.v1.JobError.last_at:type_name -> google.protobuf.Timestamp
-	27, // 18: loop.node.v1.ListObservationsResponse.observations:type_name -> loop.node.v1.RoundObservation
-	46, // 19: loop.node.v1.RoundObservation.timestamp:type_name -> loop.reporting.v1.ReportTimestamp
-	47, // 20: loop.node.v1.RoundObservation.value:type_name -> loop.plugin.v1.BigInt
-	47, // 21: loop.node.v1.RoundObservation.juels_per_fee_coin:type_name -> loop.plugin.v1.BigInt
-	47, // 22: loop.node.v1.RoundObservation.gas_price_subunits:type_name -> loop.plugin.v1.BigInt
-	45, // 23: loop.node.v1.RoundObservation.observed_at:type_name -> google.protobuf.Timestamp
-	48, // 24: loop.node.v1.RoundObservation.took:type_name -> google.protobuf.Duration
-	30, // 25: loop.node.v1.ListKeysResponse.keys:type_name -> loop.node.v1.Key
+	23, // 16: loop.node.v1.Job.errors:type_name -> loop.node.v1.JobError
+	54, // 17: loop.node.v1.JobError.last_at:type_name -> google.protobuf.Timestamp
+	28, // 18: loop.node.v1.ListObservationsResponse.observations:type_name -> loop.node.v1.RoundObservation
+	55, // 19: loop.node.v1.RoundObservation.timestamp:type_name -> loop.reporting.v1.ReportTimestamp
+	56, // 20: loop.node.v1.RoundObservation.value:type_name -> loop.plugin.v1.BigInt
+	56, // 21: loop.node.v1.RoundObservation.juels_per_fee_coin:type_name -> loop.plugin.v1.BigInt
+	56, // 22: loop.node.v1.RoundObservation.gas_price_subunits:type_name -> loop.plugin.v1.BigInt
+	54, // 23: loop.node.v1.RoundObservation.observed_at:type_name -> google.protobuf.Timestamp
+	57, // 24: loop.node.v1.RoundObservation.took:type_name -> google.protobuf.Duration
+	31, // 25: loop.node.v1.ListKeysResponse.keys:type_name -> loop.node.v1.Key
 	3,  // 26: loop.node.v1.Key.kind:type_name -> loop.node.v1.KeyKind
-	31, // 27: loop.node.v1.Key.ocr2:type_name -> loop.node.v1.Ocr2PublicKeys
+	32, // 27: loop.node.v1.Key.ocr2:type_name -> loop.node.v1.Ocr2PublicKeys
 	3,  // 28: loop.node.v1.CreateKeyRequest.kind:type_name -> loop.node.v1.KeyKind
-	30, // 29: loop.node.v1.CreateKeyResponse.key:type_name -> loop.node.v1.Key
-	30, // 30: loop.node.v1.ImportKeyResponse.key:type_name -> loop.node.v1.Key
-	45, // 31: loop.node.v1.Bridge.created_at:type_name -> google.protobuf.Timestamp
-	38, // 32: loop.node.v1.AddBridgeRequest.bridge:type_name -> loop.node.v1.Bridge
-	38, // 33: loop.node.v1.AddBridgeResponse.bridge:type_name -> loop.node.v1.Bridge
-	38, // 34: loop.node.v1.ListBridgesResponse.bridges:type_name -> loop.node.v1.Bridge
-	4,  // 35: loop.node.v1.NodeService.NodeStatus:input_type -> loop.node.v1.NodeStatusRequest
-	7,  // 36: loop.node.v1.NodeService.ListPlugins:input_type -> loop.node.v1.ListPluginsRequest
-	9,  // 37: loop.node.v1.NodeService.RestartPlugin:input_type -> loop.node.v1.RestartPluginRequest
-	14, // 38: loop.node.v1.NodeService.AddJob:input_type -> loop.node.v1.AddJobRequest
-	16, // 39: loop.node.v1.NodeService.ValidateJob:input_type -> loop.node.v1.ValidateJobRequest
-	19, // 40: loop.node.v1.NodeService.ListJobs:input_type -> loop.node.v1.ListJobsRequest
-	23, // 41: loop.node.v1.NodeService.RemoveJob:input_type -> loop.node.v1.RemoveJobRequest
-	25, // 42: loop.node.v1.NodeService.ListObservations:input_type -> loop.node.v1.ListObservationsRequest
-	28, // 43: loop.node.v1.NodeService.ListKeys:input_type -> loop.node.v1.ListKeysRequest
-	32, // 44: loop.node.v1.NodeService.CreateKey:input_type -> loop.node.v1.CreateKeyRequest
-	34, // 45: loop.node.v1.NodeService.ImportKey:input_type -> loop.node.v1.ImportKeyRequest
-	36, // 46: loop.node.v1.NodeService.ExportKey:input_type -> loop.node.v1.ExportKeyRequest
-	39, // 47: loop.node.v1.NodeService.AddBridge:input_type -> loop.node.v1.AddBridgeRequest
-	41, // 48: loop.node.v1.NodeService.ListBridges:input_type -> loop.node.v1.ListBridgesRequest
-	43, // 49: loop.node.v1.NodeService.RemoveBridge:input_type -> loop.node.v1.RemoveBridgeRequest
-	5,  // 50: loop.node.v1.NodeService.NodeStatus:output_type -> loop.node.v1.NodeStatusResponse
-	8,  // 51: loop.node.v1.NodeService.ListPlugins:output_type -> loop.node.v1.ListPluginsResponse
-	10, // 52: loop.node.v1.NodeService.RestartPlugin:output_type -> loop.node.v1.RestartPluginResponse
-	15, // 53: loop.node.v1.NodeService.AddJob:output_type -> loop.node.v1.AddJobResponse
-	17, // 54: loop.node.v1.NodeService.ValidateJob:output_type -> loop.node.v1.ValidateJobResponse
-	20, // 55: loop.node.v1.NodeService.ListJobs:output_type -> loop.node.v1.ListJobsResponse
-	24, // 56: loop.node.v1.NodeService.RemoveJob:output_type -> loop.node.v1.RemoveJobResponse
-	26, // 57: loop.node.v1.NodeService.ListObservations:output_type -> loop.node.v1.ListObservationsResponse
-	29, // 58: loop.node.v1.NodeService.ListKeys:output_type -> loop.node.v1.ListKeysResponse
-	33, // 59: loop.node.v1.NodeService.CreateKey:output_type -> loop.node.v1.CreateKeyResponse
-	35, // 60: loop.node.v1.NodeService.ImportKey:output_type -> loop.node.v1.ImportKeyResponse
-	37, // 61: loop.node.v1.NodeService.ExportKey:output_type -> loop.node.v1.ExportKeyResponse
-	40, // 62: loop.node.v1.NodeService.AddBridge:output_type -> loop.node.v1.AddBridgeResponse
-	42, // 63: loop.node.v1.NodeService.ListBridges:output_type -> loop.node.v1.ListBridgesResponse
-	44, // 64: loop.node.v1.NodeService.RemoveBridge:output_type -> loop.node.v1.RemoveBridgeResponse
-	50, // [50:65] is the sub-list for method output_type
-	35, // [35:50] is the sub-list for method input_type
-	35, // [35:35] is the sub-list for extension type_name
-	35, // [35:35] is the sub-list for extension extendee
-	0,  // [0:35] is the sub-list for field type_name
+	31, // 29: loop.node.v1.CreateKeyResponse.key:type_name -> loop.node.v1.Key
+	31, // 30: loop.node.v1.ImportKeyResponse.key:type_name -> loop.node.v1.Key
+	54, // 31: loop.node.v1.Bridge.created_at:type_name -> google.protobuf.Timestamp
+	39, // 32: loop.node.v1.AddBridgeRequest.bridge:type_name -> loop.node.v1.Bridge
+	39, // 33: loop.node.v1.AddBridgeResponse.bridge:type_name -> loop.node.v1.Bridge
+	39, // 34: loop.node.v1.ListBridgesResponse.bridges:type_name -> loop.node.v1.Bridge
+	54, // 35: loop.node.v1.TokenWanted.started_at:type_name -> google.protobuf.Timestamp
+	4,  // 36: loop.node.v1.Token.role:type_name -> loop.node.v1.Role
+	54, // 37: loop.node.v1.Token.created_at:type_name -> google.protobuf.Timestamp
+	4,  // 38: loop.node.v1.CreateTokenRequest.role:type_name -> loop.node.v1.Role
+	47, // 39: loop.node.v1.CreateTokenResponse.token:type_name -> loop.node.v1.Token
+	47, // 40: loop.node.v1.ListTokensResponse.tokens:type_name -> loop.node.v1.Token
+	5,  // 41: loop.node.v1.NodeService.NodeStatus:input_type -> loop.node.v1.NodeStatusRequest
+	8,  // 42: loop.node.v1.NodeService.ListPlugins:input_type -> loop.node.v1.ListPluginsRequest
+	10, // 43: loop.node.v1.NodeService.RestartPlugin:input_type -> loop.node.v1.RestartPluginRequest
+	15, // 44: loop.node.v1.NodeService.AddJob:input_type -> loop.node.v1.AddJobRequest
+	17, // 45: loop.node.v1.NodeService.ValidateJob:input_type -> loop.node.v1.ValidateJobRequest
+	20, // 46: loop.node.v1.NodeService.ListJobs:input_type -> loop.node.v1.ListJobsRequest
+	24, // 47: loop.node.v1.NodeService.RemoveJob:input_type -> loop.node.v1.RemoveJobRequest
+	26, // 48: loop.node.v1.NodeService.ListObservations:input_type -> loop.node.v1.ListObservationsRequest
+	29, // 49: loop.node.v1.NodeService.ListKeys:input_type -> loop.node.v1.ListKeysRequest
+	33, // 50: loop.node.v1.NodeService.CreateKey:input_type -> loop.node.v1.CreateKeyRequest
+	35, // 51: loop.node.v1.NodeService.ImportKey:input_type -> loop.node.v1.ImportKeyRequest
+	37, // 52: loop.node.v1.NodeService.ExportKey:input_type -> loop.node.v1.ExportKeyRequest
+	40, // 53: loop.node.v1.NodeService.AddBridge:input_type -> loop.node.v1.AddBridgeRequest
+	42, // 54: loop.node.v1.NodeService.ListBridges:input_type -> loop.node.v1.ListBridgesRequest
+	44, // 55: loop.node.v1.NodeService.RemoveBridge:input_type -> loop.node.v1.RemoveBridgeRequest
+	48, // 56: loop.node.v1.NodeService.CreateToken:input_type -> loop.node.v1.CreateTokenRequest
+	50, // 57: loop.node.v1.NodeService.ListTokens:input_type -> loop.node.v1.ListTokensRequest
+	52, // 58: loop.node.v1.NodeService.RevokeToken:input_type -> loop.node.v1.RevokeTokenRequest
+	6,  // 59: loop.node.v1.NodeService.NodeStatus:output_type -> loop.node.v1.NodeStatusResponse
+	9,  // 60: loop.node.v1.NodeService.ListPlugins:output_type -> loop.node.v1.ListPluginsResponse
+	11, // 61: loop.node.v1.NodeService.RestartPlugin:output_type -> loop.node.v1.RestartPluginResponse
+	16, // 62: loop.node.v1.NodeService.AddJob:output_type -> loop.node.v1.AddJobResponse
+	18, // 63: loop.node.v1.NodeService.ValidateJob:output_type -> loop.node.v1.ValidateJobResponse
+	21, // 64: loop.node.v1.NodeService.ListJobs:output_type -> loop.node.v1.ListJobsResponse
+	25, // 65: loop.node.v1.NodeService.RemoveJob:output_type -> loop.node.v1.RemoveJobResponse
+	27, // 66: loop.node.v1.NodeService.ListObservations:output_type -> loop.node.v1.ListObservationsResponse
+	30, // 67: loop.node.v1.NodeService.ListKeys:output_type -> loop.node.v1.ListKeysResponse
+	34, // 68: loop.node.v1.NodeService.CreateKey:output_type -> loop.node.v1.CreateKeyResponse
+	36, // 69: loop.node.v1.NodeService.ImportKey:output_type -> loop.node.v1.ImportKeyResponse
+	38, // 70: loop.node.v1.NodeService.ExportKey:output_type -> loop.node.v1.ExportKeyResponse
+	41, // 71: loop.node.v1.NodeService.AddBridge:output_type -> loop.node.v1.AddBridgeResponse
+	43, // 72: loop.node.v1.NodeService.ListBridges:output_type -> loop.node.v1.ListBridgesResponse
+	45, // 73: loop.node.v1.NodeService.RemoveBridge:output_type -> loop.node.v1.RemoveBridgeResponse
+	49, // 74: loop.node.v1.NodeService.CreateToken:output_type -> loop.node.v1.CreateTokenResponse
+	51, // 75: loop.node.v1.NodeService.ListTokens:output_type -> loop.node.v1.ListTokensResponse
+	53, // 76: loop.node.v1.NodeService.RevokeToken:output_type -> loop.node.v1.RevokeTokenResponse
+	59, // [59:77] is the sub-list for method output_type
+	41, // [41:59] is the sub-list for method input_type
+	41, // [41:41] is the sub-list for extension type_name
+	41, // [41:41] is the sub-list for extension extendee
+	0,  // [0:41] is the sub-list for field type_name
 }
 
 func init() { file_loop_node_v1_node_proto_init() }
@@ -2993,8 +3499,8 @@ func file_loop_node_v1_node_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_loop_node_v1_node_proto_rawDesc), len(file_loop_node_v1_node_proto_rawDesc)),
-			NumEnums:      4,
-			NumMessages:   41,
+			NumEnums:      5,
+			NumMessages:   49,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

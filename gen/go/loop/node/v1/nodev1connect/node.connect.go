@@ -67,6 +67,12 @@ const (
 	// NodeServiceRemoveBridgeProcedure is the fully-qualified name of the NodeService's RemoveBridge
 	// RPC.
 	NodeServiceRemoveBridgeProcedure = "/loop.node.v1.NodeService/RemoveBridge"
+	// NodeServiceCreateTokenProcedure is the fully-qualified name of the NodeService's CreateToken RPC.
+	NodeServiceCreateTokenProcedure = "/loop.node.v1.NodeService/CreateToken"
+	// NodeServiceListTokensProcedure is the fully-qualified name of the NodeService's ListTokens RPC.
+	NodeServiceListTokensProcedure = "/loop.node.v1.NodeService/ListTokens"
+	// NodeServiceRevokeTokenProcedure is the fully-qualified name of the NodeService's RevokeToken RPC.
+	NodeServiceRevokeTokenProcedure = "/loop.node.v1.NodeService/RevokeToken"
 )
 
 // NodeServiceClient is a client for the loop.node.v1.NodeService service.
@@ -75,12 +81,12 @@ type NodeServiceClient interface {
 	NodeStatus(context.Context, *v1.NodeStatusRequest) (*v1.NodeStatusResponse, error)
 	// ListPlugins returns the state of each plugin.
 	ListPlugins(context.Context, *v1.ListPluginsRequest) (*v1.ListPluginsResponse, error)
-	// RestartPlugin replaces a plugin's process by a new one, which is how a running plugin is upgraded. The new process has
-	// shaken hands before the old one drains; if it does not, the old one stays.
+	// RestartPlugin, for the role OPERATE, replaces a plugin's process by a new one, which is how a running plugin is upgraded.
+	// The new process has shaken hands before the old one drains; if it does not, the old one stays.
 	//
 	// Errors: NOT_FOUND, FAILED_PRECONDITION (it runs inside the node, or the new process does not start: the message says why).
 	RestartPlugin(context.Context, *v1.RestartPluginRequest) (*v1.RestartPluginResponse, error)
-	// AddJob checks a job spec, stores it and starts the job.
+	// AddJob, for the role OPERATE, checks a job spec, stores it and starts the job.
 	//
 	// Errors: INVALID_ARGUMENT (everything that is wrong with the spec), ALREADY_EXISTS (its externalJobID is taken).
 	AddJob(context.Context, *v1.AddJobRequest) (*v1.AddJobResponse, error)
@@ -88,7 +94,7 @@ type NodeServiceClient interface {
 	ValidateJob(context.Context, *v1.ValidateJobRequest) (*v1.ValidateJobResponse, error)
 	// ListJobs returns the jobs.
 	ListJobs(context.Context, *v1.ListJobsRequest) (*v1.ListJobsResponse, error)
-	// RemoveJob stops a job and forgets it.
+	// RemoveJob, for the role OPERATE, stops a job and forgets it.
 	//
 	// Errors: NOT_FOUND.
 	RemoveJob(context.Context, *v1.RemoveJobRequest) (*v1.RemoveJobResponse, error)
@@ -98,33 +104,43 @@ type NodeServiceClient interface {
 	ListObservations(context.Context, *v1.ListObservationsRequest) (*v1.ListObservationsResponse, error)
 	// ListKeys returns the public sides of the node's keys.
 	ListKeys(context.Context, *v1.ListKeysRequest) (*v1.ListKeysResponse, error)
-	// CreateKey makes a key.
+	// CreateKey, for the role ADMIN, makes a key.
 	//
 	// Errors: INVALID_ARGUMENT (no kind, or a relay that the node does not have), UNAVAILABLE (the relay's relayer, which
 	// names accounts, is down).
 	CreateKey(context.Context, *v1.CreateKeyRequest) (*v1.CreateKeyResponse, error)
-	// ImportKey adds an account with a secp256k1 key from a wallet's key file. The password crosses the connection as it
-	// is: call it on the node's own machine.
+	// ImportKey, for the role ADMIN, adds the key of a key file: a wallet's with a secp256k1 key, or an OCR2 node's. The
+	// password crosses the connection as it is: call it by the socket or TLS.
 	//
 	// Errors: INVALID_ARGUMENT (no key file of version 3, another password, or a relay whose accounts have other keys),
 	// ALREADY_EXISTS (the account is here), UNAVAILABLE (the relay's relayer is down).
 	ImportKey(context.Context, *v1.ImportKeyRequest) (*v1.ImportKeyResponse, error)
-	// ExportKey returns an account with a secp256k1 key as a wallet's key file, sealed under a password of the caller's. The
-	// password crosses the connection as it is: call it on the node's own machine.
+	// ExportKey, for the role ADMIN, returns an account with a secp256k1 key as a wallet's key file, sealed under a password of
+	// the caller's. The password crosses the connection as it is: call it by the socket or TLS.
 	//
 	// Errors: NOT_FOUND (no such account), INVALID_ARGUMENT (an empty password, an account with another key, or one that
-	// two relays have while the request names none).
+	// two relays have while the request names none), FAILED_PRECONDITION (the node's configuration lets nobody export keys).
 	ExportKey(context.Context, *v1.ExportKeyRequest) (*v1.ExportKeyResponse, error)
-	// AddBridge stores a bridge to an external adapter.
+	// AddBridge, for the role OPERATE, stores a bridge to an external adapter.
 	//
 	// Errors: INVALID_ARGUMENT (a name or URL), ALREADY_EXISTS.
 	AddBridge(context.Context, *v1.AddBridgeRequest) (*v1.AddBridgeResponse, error)
 	// ListBridges returns the bridges.
 	ListBridges(context.Context, *v1.ListBridgesRequest) (*v1.ListBridgesResponse, error)
-	// RemoveBridge forgets a bridge.
+	// RemoveBridge, for the role OPERATE, forgets a bridge.
 	//
 	// Errors: NOT_FOUND, FAILED_PRECONDITION (a job uses it).
 	RemoveBridge(context.Context, *v1.RemoveBridgeRequest) (*v1.RemoveBridgeResponse, error)
+	// CreateToken, for the role ADMIN, makes a token for callers by TCP. It is told this once: the node keeps its hash alone.
+	//
+	// Errors: INVALID_ARGUMENT (a name or role), ALREADY_EXISTS.
+	CreateToken(context.Context, *v1.CreateTokenRequest) (*v1.CreateTokenResponse, error)
+	// ListTokens, for the role ADMIN, returns whose tokens there are.
+	ListTokens(context.Context, *v1.ListTokensRequest) (*v1.ListTokensResponse, error)
+	// RevokeToken, for the role ADMIN, ends a token: its next call is refused.
+	//
+	// Errors: NOT_FOUND.
+	RevokeToken(context.Context, *v1.RevokeTokenRequest) (*v1.RevokeTokenResponse, error)
 }
 
 // NewNodeServiceClient constructs a client for the loop.node.v1.NodeService service. By default, it
@@ -235,6 +251,25 @@ func NewNodeServiceClient(httpClient connect.HTTPClient, baseURL string, opts ..
 			connect.WithSchema(nodeServiceMethods.ByName("RemoveBridge")),
 			connect.WithClientOptions(opts...),
 		),
+		createToken: connect.NewClient[v1.CreateTokenRequest, v1.CreateTokenResponse](
+			httpClient,
+			baseURL+NodeServiceCreateTokenProcedure,
+			connect.WithSchema(nodeServiceMethods.ByName("CreateToken")),
+			connect.WithClientOptions(opts...),
+		),
+		listTokens: connect.NewClient[v1.ListTokensRequest, v1.ListTokensResponse](
+			httpClient,
+			baseURL+NodeServiceListTokensProcedure,
+			connect.WithSchema(nodeServiceMethods.ByName("ListTokens")),
+			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+			connect.WithClientOptions(opts...),
+		),
+		revokeToken: connect.NewClient[v1.RevokeTokenRequest, v1.RevokeTokenResponse](
+			httpClient,
+			baseURL+NodeServiceRevokeTokenProcedure,
+			connect.WithSchema(nodeServiceMethods.ByName("RevokeToken")),
+			connect.WithClientOptions(opts...),
+		),
 	}
 }
 
@@ -255,6 +290,9 @@ type nodeServiceClient struct {
 	addBridge        *connect.Client[v1.AddBridgeRequest, v1.AddBridgeResponse]
 	listBridges      *connect.Client[v1.ListBridgesRequest, v1.ListBridgesResponse]
 	removeBridge     *connect.Client[v1.RemoveBridgeRequest, v1.RemoveBridgeResponse]
+	createToken      *connect.Client[v1.CreateTokenRequest, v1.CreateTokenResponse]
+	listTokens       *connect.Client[v1.ListTokensRequest, v1.ListTokensResponse]
+	revokeToken      *connect.Client[v1.RevokeTokenRequest, v1.RevokeTokenResponse]
 }
 
 // NodeStatus calls loop.node.v1.NodeService.NodeStatus.
@@ -392,18 +430,45 @@ func (c *nodeServiceClient) RemoveBridge(ctx context.Context, req *v1.RemoveBrid
 	return nil, err
 }
 
+// CreateToken calls loop.node.v1.NodeService.CreateToken.
+func (c *nodeServiceClient) CreateToken(ctx context.Context, req *v1.CreateTokenRequest) (*v1.CreateTokenResponse, error) {
+	response, err := c.createToken.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// ListTokens calls loop.node.v1.NodeService.ListTokens.
+func (c *nodeServiceClient) ListTokens(ctx context.Context, req *v1.ListTokensRequest) (*v1.ListTokensResponse, error) {
+	response, err := c.listTokens.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// RevokeToken calls loop.node.v1.NodeService.RevokeToken.
+func (c *nodeServiceClient) RevokeToken(ctx context.Context, req *v1.RevokeTokenRequest) (*v1.RevokeTokenResponse, error) {
+	response, err := c.revokeToken.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
 // NodeServiceHandler is an implementation of the loop.node.v1.NodeService service.
 type NodeServiceHandler interface {
 	// NodeStatus returns who the node is and how it does.
 	NodeStatus(context.Context, *v1.NodeStatusRequest) (*v1.NodeStatusResponse, error)
 	// ListPlugins returns the state of each plugin.
 	ListPlugins(context.Context, *v1.ListPluginsRequest) (*v1.ListPluginsResponse, error)
-	// RestartPlugin replaces a plugin's process by a new one, which is how a running plugin is upgraded. The new process has
-	// shaken hands before the old one drains; if it does not, the old one stays.
+	// RestartPlugin, for the role OPERATE, replaces a plugin's process by a new one, which is how a running plugin is upgraded.
+	// The new process has shaken hands before the old one drains; if it does not, the old one stays.
 	//
 	// Errors: NOT_FOUND, FAILED_PRECONDITION (it runs inside the node, or the new process does not start: the message says why).
 	RestartPlugin(context.Context, *v1.RestartPluginRequest) (*v1.RestartPluginResponse, error)
-	// AddJob checks a job spec, stores it and starts the job.
+	// AddJob, for the role OPERATE, checks a job spec, stores it and starts the job.
 	//
 	// Errors: INVALID_ARGUMENT (everything that is wrong with the spec), ALREADY_EXISTS (its externalJobID is taken).
 	AddJob(context.Context, *v1.AddJobRequest) (*v1.AddJobResponse, error)
@@ -411,7 +476,7 @@ type NodeServiceHandler interface {
 	ValidateJob(context.Context, *v1.ValidateJobRequest) (*v1.ValidateJobResponse, error)
 	// ListJobs returns the jobs.
 	ListJobs(context.Context, *v1.ListJobsRequest) (*v1.ListJobsResponse, error)
-	// RemoveJob stops a job and forgets it.
+	// RemoveJob, for the role OPERATE, stops a job and forgets it.
 	//
 	// Errors: NOT_FOUND.
 	RemoveJob(context.Context, *v1.RemoveJobRequest) (*v1.RemoveJobResponse, error)
@@ -421,33 +486,43 @@ type NodeServiceHandler interface {
 	ListObservations(context.Context, *v1.ListObservationsRequest) (*v1.ListObservationsResponse, error)
 	// ListKeys returns the public sides of the node's keys.
 	ListKeys(context.Context, *v1.ListKeysRequest) (*v1.ListKeysResponse, error)
-	// CreateKey makes a key.
+	// CreateKey, for the role ADMIN, makes a key.
 	//
 	// Errors: INVALID_ARGUMENT (no kind, or a relay that the node does not have), UNAVAILABLE (the relay's relayer, which
 	// names accounts, is down).
 	CreateKey(context.Context, *v1.CreateKeyRequest) (*v1.CreateKeyResponse, error)
-	// ImportKey adds an account with a secp256k1 key from a wallet's key file. The password crosses the connection as it
-	// is: call it on the node's own machine.
+	// ImportKey, for the role ADMIN, adds the key of a key file: a wallet's with a secp256k1 key, or an OCR2 node's. The
+	// password crosses the connection as it is: call it by the socket or TLS.
 	//
 	// Errors: INVALID_ARGUMENT (no key file of version 3, another password, or a relay whose accounts have other keys),
 	// ALREADY_EXISTS (the account is here), UNAVAILABLE (the relay's relayer is down).
 	ImportKey(context.Context, *v1.ImportKeyRequest) (*v1.ImportKeyResponse, error)
-	// ExportKey returns an account with a secp256k1 key as a wallet's key file, sealed under a password of the caller's. The
-	// password crosses the connection as it is: call it on the node's own machine.
+	// ExportKey, for the role ADMIN, returns an account with a secp256k1 key as a wallet's key file, sealed under a password of
+	// the caller's. The password crosses the connection as it is: call it by the socket or TLS.
 	//
 	// Errors: NOT_FOUND (no such account), INVALID_ARGUMENT (an empty password, an account with another key, or one that
-	// two relays have while the request names none).
+	// two relays have while the request names none), FAILED_PRECONDITION (the node's configuration lets nobody export keys).
 	ExportKey(context.Context, *v1.ExportKeyRequest) (*v1.ExportKeyResponse, error)
-	// AddBridge stores a bridge to an external adapter.
+	// AddBridge, for the role OPERATE, stores a bridge to an external adapter.
 	//
 	// Errors: INVALID_ARGUMENT (a name or URL), ALREADY_EXISTS.
 	AddBridge(context.Context, *v1.AddBridgeRequest) (*v1.AddBridgeResponse, error)
 	// ListBridges returns the bridges.
 	ListBridges(context.Context, *v1.ListBridgesRequest) (*v1.ListBridgesResponse, error)
-	// RemoveBridge forgets a bridge.
+	// RemoveBridge, for the role OPERATE, forgets a bridge.
 	//
 	// Errors: NOT_FOUND, FAILED_PRECONDITION (a job uses it).
 	RemoveBridge(context.Context, *v1.RemoveBridgeRequest) (*v1.RemoveBridgeResponse, error)
+	// CreateToken, for the role ADMIN, makes a token for callers by TCP. It is told this once: the node keeps its hash alone.
+	//
+	// Errors: INVALID_ARGUMENT (a name or role), ALREADY_EXISTS.
+	CreateToken(context.Context, *v1.CreateTokenRequest) (*v1.CreateTokenResponse, error)
+	// ListTokens, for the role ADMIN, returns whose tokens there are.
+	ListTokens(context.Context, *v1.ListTokensRequest) (*v1.ListTokensResponse, error)
+	// RevokeToken, for the role ADMIN, ends a token: its next call is refused.
+	//
+	// Errors: NOT_FOUND.
+	RevokeToken(context.Context, *v1.RevokeTokenRequest) (*v1.RevokeTokenResponse, error)
 }
 
 // NewNodeServiceHandler builds an HTTP handler from the service implementation. It returns the path
@@ -554,6 +629,25 @@ func NewNodeServiceHandler(svc NodeServiceHandler, opts ...connect.HandlerOption
 		connect.WithSchema(nodeServiceMethods.ByName("RemoveBridge")),
 		connect.WithHandlerOptions(opts...),
 	)
+	nodeServiceCreateTokenHandler := connect.NewUnaryHandlerSimple(
+		NodeServiceCreateTokenProcedure,
+		svc.CreateToken,
+		connect.WithSchema(nodeServiceMethods.ByName("CreateToken")),
+		connect.WithHandlerOptions(opts...),
+	)
+	nodeServiceListTokensHandler := connect.NewUnaryHandlerSimple(
+		NodeServiceListTokensProcedure,
+		svc.ListTokens,
+		connect.WithSchema(nodeServiceMethods.ByName("ListTokens")),
+		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+		connect.WithHandlerOptions(opts...),
+	)
+	nodeServiceRevokeTokenHandler := connect.NewUnaryHandlerSimple(
+		NodeServiceRevokeTokenProcedure,
+		svc.RevokeToken,
+		connect.WithSchema(nodeServiceMethods.ByName("RevokeToken")),
+		connect.WithHandlerOptions(opts...),
+	)
 	return "/loop.node.v1.NodeService/", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
 		case NodeServiceNodeStatusProcedure:
@@ -586,6 +680,12 @@ func NewNodeServiceHandler(svc NodeServiceHandler, opts ...connect.HandlerOption
 			nodeServiceListBridgesHandler.ServeHTTP(w, r)
 		case NodeServiceRemoveBridgeProcedure:
 			nodeServiceRemoveBridgeHandler.ServeHTTP(w, r)
+		case NodeServiceCreateTokenProcedure:
+			nodeServiceCreateTokenHandler.ServeHTTP(w, r)
+		case NodeServiceListTokensProcedure:
+			nodeServiceListTokensHandler.ServeHTTP(w, r)
+		case NodeServiceRevokeTokenProcedure:
+			nodeServiceRevokeTokenHandler.ServeHTTP(w, r)
 		default:
 			http.NotFound(w, r)
 		}
@@ -653,4 +753,16 @@ func (UnimplementedNodeServiceHandler) ListBridges(context.Context, *v1.ListBrid
 
 func (UnimplementedNodeServiceHandler) RemoveBridge(context.Context, *v1.RemoveBridgeRequest) (*v1.RemoveBridgeResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("loop.node.v1.NodeService.RemoveBridge is not implemented"))
+}
+
+func (UnimplementedNodeServiceHandler) CreateToken(context.Context, *v1.CreateTokenRequest) (*v1.CreateTokenResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("loop.node.v1.NodeService.CreateToken is not implemented"))
+}
+
+func (UnimplementedNodeServiceHandler) ListTokens(context.Context, *v1.ListTokensRequest) (*v1.ListTokensResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("loop.node.v1.NodeService.ListTokens is not implemented"))
+}
+
+func (UnimplementedNodeServiceHandler) RevokeToken(context.Context, *v1.RevokeTokenRequest) (*v1.RevokeTokenResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("loop.node.v1.NodeService.RevokeToken is not implemented"))
 }

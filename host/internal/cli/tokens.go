@@ -1,0 +1,65 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"io"
+
+	"github.com/spf13/cobra"
+
+	nodev1 "github.com/loop-plugins/loop/gen/go/loop/node/v1"
+	"github.com/loop-plugins/loop/host/internal/door"
+)
+
+func (c *command) tokens() *cobra.Command {
+	var role string
+	create := &cobra.Command{
+		Use: "create NAME", Short: "Make a token for callers by TCP, and show it this once", Args: one("a name for the token"),
+		Long: "create prints a token that --url, dashboards and programs send to the node. It is shown this once: the node keeps\n" +
+			"its hash. A token of the role view reads; one of operate adds and removes jobs and bridges and restarts plugins too;\n" +
+			"one of admin also makes, imports and exports keys, and makes and revokes tokens.",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			r, ok := door.RoleOf(role)
+			if !ok {
+				return exit(ExitUsage, fmt.Errorf("--role is view, operate or admin, and not %q", role))
+			}
+			type method = func(context.Context, *nodev1.CreateTokenRequest) (*nodev1.CreateTokenResponse, error)
+			request := &nodev1.CreateTokenRequest{Name: args[0], Role: r}
+			made, err := call(cmd.Context(), c, func(a api) method { return a.CreateToken }, request)
+			if err != nil {
+				return err
+			}
+			return c.show(made, func(w io.Writer) { _, _ = fmt.Fprintln(w, made.GetSecret()) })
+		},
+	}
+	create.Flags().StringVar(&role, "role", "", "what its holder may do: view, operate or admin")
+	list := &cobra.Command{
+		Use: "list", Short: "List the tokens, without what is secret", Args: none,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			type method = func(context.Context, *nodev1.ListTokensRequest) (*nodev1.ListTokensResponse, error)
+			r, err := call(cmd.Context(), c, func(a api) method { return a.ListTokens }, &nodev1.ListTokensRequest{})
+			if err != nil {
+				return err
+			}
+			return c.show(r, func(w io.Writer) {
+				row(w, "NAME", "ROLE", "AGE")
+				for _, t := range r.GetTokens() {
+					row(w, t.GetName(), door.RoleName(t.GetRole()), age(t.GetCreatedAt()))
+				}
+			})
+		},
+	}
+	revoke := &cobra.Command{
+		Use: "revoke NAME", Short: "End a token: its next call is refused", Args: one("a token's name"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			type method = func(context.Context, *nodev1.RevokeTokenRequest) (*nodev1.RevokeTokenResponse, error)
+			request := &nodev1.RevokeTokenRequest{Name: args[0]}
+			r, err := call(cmd.Context(), c, func(a api) method { return a.RevokeToken }, request)
+			if err != nil {
+				return err
+			}
+			return c.show(r, func(io.Writer) {})
+		},
+	}
+	return group("tokens", "Make, list and revoke tokens of callers by TCP", create, list, revoke)
+}

@@ -1,0 +1,81 @@
+package database
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"regexp"
+	"time"
+)
+
+// Token is what a caller of the operator's API shows, without its secret.
+type Token struct {
+	// Name is 1 to 64 of letters, digits, -, . and _.
+	Name string
+	// Role is what its holder may do. The database does not know the roles.
+	Role string
+	// CreatedAt is given by AddToken.
+	CreatedAt time.Time
+}
+
+const tokenColumns = "name, role, created_at"
+
+var tokenName = regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`)
+
+func scanToken(row scanner) (Token, error) {
+	var token Token
+	var created int64
+	err := row.Scan(&token.Name, &token.Role, &created)
+	token.CreatedAt = timeOf(created)
+	return token, err
+}
+
+// AddToken stores a token by the hash of its secret and returns it with the time of creation. A second token of one
+// name is ErrExists; a name out of form is ErrInvalid.
+func (d *Database) AddToken(ctx context.Context, token Token, hash []byte) (Token, error) {
+	if !tokenName.MatchString(token.Name) {
+		return Token{}, fmt.Errorf("add token %.128q: the name must be 1 to 64 letters, digits, -, . or _: %w",
+			token.Name, ErrInvalid)
+	}
+	token.CreatedAt = time.Now().UTC()
+	err := d.write(ctx, flushed, func(tx *sql.Tx) error {
+		result, err := tx.ExecContext(ctx,
+			"INSERT INTO tokens ("+tokenColumns+", hash) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING",
+			token.Name, token.Role, nanosOf(token.CreatedAt), hash)
+		return existing(result, err)
+	})
+	if err != nil {
+		return Token{}, fmt.Errorf("add token %q: %w", token.Name, err)
+	}
+	return token, nil
+}
+
+// Tokens lists every token by name.
+func (d *Database) Tokens(ctx context.Context) ([]Token, error) {
+	tokens, err := all(ctx, d, scanToken, "SELECT "+tokenColumns+" FROM tokens ORDER BY name")
+	if err != nil {
+		return nil, fmt.Errorf("list tokens: %w", err)
+	}
+	return tokens, nil
+}
+
+// Token returns the token whose secret has a hash, or ErrNotFound.
+func (d *Database) Token(ctx context.Context, hash []byte) (Token, error) {
+	token, err := one(ctx, d, scanToken, "SELECT "+tokenColumns+" FROM tokens WHERE hash = $1", hash)
+	if err != nil {
+		return Token{}, fmt.Errorf("read a token: %w", err)
+	}
+	return token, nil
+}
+
+// RemoveToken removes a token. One that does not exist is ErrNotFound.
+func (d *Database) RemoveToken(ctx context.Context, name string) error {
+	rows, err := d.exec(ctx, flushed, "DELETE FROM tokens WHERE name = $1", name)
+	if err == nil && rows == 0 {
+		err = ErrNotFound
+	}
+	if err != nil {
+		return fmt.Errorf("remove token %.128q: %w", name, err)
+	}
+	return nil
+}

@@ -1,0 +1,258 @@
+// Package door decides who may call what of the operator's API, and keeps the audit of it: one line in the log for
+// every change and every refusal.
+//
+// It must not know what the methods do. Who calls by a socket it is told by package web.
+package door
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"strings"
+
+	"connectrpc.com/connect"
+
+	nodev1 "github.com/loop-plugins/loop/gen/go/loop/node/v1"
+	"github.com/loop-plugins/loop/gen/go/loop/node/v1/nodev1connect"
+	"github.com/loop-plugins/loop/host/internal/database"
+	"github.com/loop-plugins/loop/host/internal/web"
+)
+
+// roles has what each method of the operator's API wants of its caller. A method that is not here is for nobody.
+var roles = map[string]nodev1.Role{
+	nodev1connect.NodeServiceNodeStatusProcedure:       nodev1.Role_ROLE_VIEW,
+	nodev1connect.NodeServiceListPluginsProcedure:      nodev1.Role_ROLE_VIEW,
+	nodev1connect.NodeServiceRestartPluginProcedure:    nodev1.Role_ROLE_OPERATE,
+	nodev1connect.NodeServiceAddJobProcedure:           nodev1.Role_ROLE_OPERATE,
+	nodev1connect.NodeServiceValidateJobProcedure:      nodev1.Role_ROLE_VIEW,
+	nodev1connect.NodeServiceListJobsProcedure:         nodev1.Role_ROLE_VIEW,
+	nodev1connect.NodeServiceRemoveJobProcedure:        nodev1.Role_ROLE_OPERATE,
+	nodev1connect.NodeServiceListObservationsProcedure: nodev1.Role_ROLE_VIEW,
+	nodev1connect.NodeServiceListKeysProcedure:         nodev1.Role_ROLE_VIEW,
+	nodev1connect.NodeServiceCreateKeyProcedure:        nodev1.Role_ROLE_ADMIN,
+	nodev1connect.NodeServiceImportKeyProcedure:        nodev1.Role_ROLE_ADMIN,
+	nodev1connect.NodeServiceExportKeyProcedure:        nodev1.Role_ROLE_ADMIN,
+	nodev1connect.NodeServiceAddBridgeProcedure:        nodev1.Role_ROLE_OPERATE,
+	nodev1connect.NodeServiceListBridgesProcedure:      nodev1.Role_ROLE_VIEW,
+	nodev1connect.NodeServiceRemoveBridgeProcedure:     nodev1.Role_ROLE_OPERATE,
+	nodev1connect.NodeServiceCreateTokenProcedure:      nodev1.Role_ROLE_ADMIN,
+	nodev1connect.NodeServiceListTokensProcedure:       nodev1.Role_ROLE_ADMIN,
+	nodev1connect.NodeServiceRevokeTokenProcedure:      nodev1.Role_ROLE_ADMIN,
+}
+
+// RoleName is a role as people and the database write it: view, operate or admin.
+func RoleName(r nodev1.Role) string { return strings.ToLower(strings.TrimPrefix(r.String(), "ROLE_")) }
+
+// RoleOf is the role of a name, and false if there is none.
+func RoleOf(name string) (nodev1.Role, bool) {
+	for _, r := range []nodev1.Role{nodev1.Role_ROLE_VIEW, nodev1.Role_ROLE_OPERATE, nodev1.Role_ROLE_ADMIN} {
+		if RoleName(r) == name {
+			return r, true
+		}
+	}
+	return nodev1.Role_ROLE_UNSPECIFIED, false
+}
+
+// prefix begins every token, so that people and scanners of leaked secrets know one.
+const prefix = "loop_"
+
+// secretSize is the number of random bytes in a token.
+const secretSize = 32
+
+// NewSecret makes a token's secret and what is kept of it.
+func NewSecret() (secret string, hash []byte) {
+	b := make([]byte, secretSize)
+	_, _ = rand.Read(b) // it never fails: see crypto/rand
+	secret = prefix + hex.EncodeToString(b)
+	return secret, hashOf(secret)
+}
+
+// hashOf needs no salt and no slow function: 256 random bits are not guessed.
+func hashOf(secret string) []byte {
+	h := sha256.Sum256([]byte(secret))
+	return h[:]
+}
+
+// Tokens finds the token whose secret has a hash. Without one its error is database.ErrNotFound.
+type Tokens interface {
+	Token(ctx context.Context, hash []byte) (database.Token, error)
+}
+
+// Door lets callers in.
+type Door struct {
+	tokens Tokens
+	socket *nodev1.TokenWanted
+	logger *slog.Logger
+}
+
+// New returns a door for those who have a token or come by the socket, to which it leads those who have none.
+func New(tokens Tokens, socket *nodev1.TokenWanted, logger *slog.Logger) *Door {
+	return &Door{tokens, socket, logger}
+}
+
+// caller is who calls.
+type caller struct {
+	name slog.Attr // of the audit
+	role nodev1.Role
+}
+
+type callerKey struct{}
+
+// Guard has an API called by those who may. Others are refused before anything of their request is read but its header.
+func (d *Door) Guard(api http.Handler) http.Handler {
+	refusals := connect.NewErrorWriter()
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		who, err := d.caller(r)
+		if err == nil {
+			err = who.may(r.URL.Path)
+		}
+		if err != nil {
+			d.audit(r.Context(), slog.LevelWarn, who, r.URL.Path, "", "refused: "+err.Message())
+			_ = refusals.Write(w, r, err) // a caller that went away needs no answer
+			return
+		}
+		api.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), callerKey{}, who)))
+	})
+}
+
+// caller finds out who calls. With an error, its name says what is known.
+func (d *Door) caller(r *http.Request) (caller, *connect.Error) {
+	if peer, ok := web.PeerOf(r.Context()); ok {
+		who := caller{slog.Group("who", "uid", peer.UID, "pid", peer.PID), nodev1.Role_ROLE_ADMIN}
+		if peer.Refusal != "" {
+			return who, connect.NewError(connect.CodePermissionDenied, errors.New(peer.Refusal))
+		}
+		return who, nil
+	}
+	nobody := caller{name: slog.Group("who", "address", r.RemoteAddr)}
+	secret, found := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
+	if !found {
+		return nobody, d.tokenWanted(r)
+	}
+	unknown := connect.NewError(connect.CodeUnauthenticated,
+		errors.New("the node does not know this token; it may have been revoked, see loop tokens list"))
+	if len(secret) != len(prefix)+hex.EncodedLen(secretSize) || !strings.HasPrefix(secret, prefix) {
+		return nobody, unknown
+	}
+	token, err := d.tokens.Token(r.Context(), hashOf(secret))
+	if errors.Is(err, database.ErrNotFound) {
+		return nobody, unknown
+	}
+	if err != nil {
+		d.logger.Error("looking for a token failed", "error", err)
+		return nobody, connect.NewError(connect.CodeUnavailable,
+			errors.New("the node cannot look for the token now; its log says why"))
+	}
+	role, _ := RoleOf(token.Role)
+	return caller{slog.Group("who", "token", token.Name, "address", r.RemoteAddr), role}, nil
+}
+
+// tokenWanted refuses a caller without a token. It names the socket to those on this machine alone: by TLS come others.
+func (d *Door) tokenWanted(r *http.Request) *connect.Error {
+	err := connect.NewError(connect.CodeUnauthenticated,
+		errors.New("the API wants a token; an admin makes one by loop tokens create"))
+	if r.TLS != nil {
+		return err
+	}
+	if detail, failed := connect.NewErrorDetail(d.socket); failed == nil { // a path that is no text cannot be told
+		err.AddDetail(detail)
+	}
+	return err
+}
+
+// may refuses what a caller's role does not suffice for.
+func (c caller) may(procedure string) *connect.Error {
+	want, known := roles[procedure]
+	switch {
+	case !known:
+		return connect.NewError(connect.CodeUnimplemented, errors.New("the operator's API has no such method"))
+	case c.role < want:
+		return connect.NewError(connect.CodePermissionDenied, fmt.Errorf("%s wants a token of the role %s, and this one's is %s",
+			method(procedure), RoleName(want), RoleName(c.role)))
+	}
+	return nil
+}
+
+// method is a procedure's name for people. What callers make up is not repeated.
+func method(procedure string) string {
+	if _, known := roles[procedure]; !known {
+		return "unknown"
+	}
+	return procedure[strings.LastIndex(procedure, "/")+1:]
+}
+
+// Audit is an interceptor that tells the log of every change, once it is made or has failed.
+func (d *Door) Audit() connect.Interceptor {
+	return connect.UnaryInterceptorFunc(func(next connect.UnaryFunc) connect.UnaryFunc {
+		return func(ctx context.Context, request connect.AnyRequest) (connect.AnyResponse, error) {
+			reply, err := next(ctx, request)
+			if request.Spec().IdempotencyLevel == connect.IdempotencyNoSideEffects {
+				return reply, err
+			}
+			who, _ := ctx.Value(callerKey{}).(caller)
+			level, outcome := slog.LevelInfo, "done"
+			if err != nil {
+				level, outcome = slog.LevelWarn, "failed: "+connect.CodeOf(err).String()
+			}
+			var answered any
+			if err == nil {
+				answered = reply.Any()
+			}
+			d.audit(ctx, level, who, request.Spec().Procedure, object(request.Any(), answered), outcome)
+			return reply, err
+		}
+	})
+}
+
+// object names what a change is made to. It knows no secret: of a job its number, of a bridge its name.
+func object(request, reply any) string {
+	switch q := request.(type) {
+	case *nodev1.RestartPluginRequest:
+		return "plugin " + q.GetName()
+	case *nodev1.AddJobRequest:
+		if r, ok := reply.(*nodev1.AddJobResponse); ok {
+			return fmt.Sprintf("job %d", r.GetJob().GetId())
+		}
+		return "job"
+	case *nodev1.RemoveJobRequest:
+		return fmt.Sprintf("job %d", q.GetId())
+	case *nodev1.CreateKeyRequest:
+		if r, ok := reply.(*nodev1.CreateKeyResponse); ok {
+			return "key " + r.GetKey().GetId()
+		}
+		return "key"
+	case *nodev1.ImportKeyRequest:
+		if r, ok := reply.(*nodev1.ImportKeyResponse); ok {
+			return "key " + r.GetKey().GetId()
+		}
+		return "key"
+	case *nodev1.ExportKeyRequest:
+		return "key " + q.GetId()
+	case *nodev1.AddBridgeRequest:
+		return "bridge " + q.GetBridge().GetName()
+	case *nodev1.RemoveBridgeRequest:
+		return "bridge " + q.GetName()
+	case *nodev1.CreateTokenRequest:
+		return fmt.Sprintf("token %s of role %s", q.GetName(), RoleName(q.GetRole()))
+	case *nodev1.RevokeTokenRequest:
+		return "token " + q.GetName()
+	}
+	return ""
+}
+
+// longestObject bounds what a caller may write into the log.
+const longestObject = 128
+
+func (d *Door) audit(ctx context.Context, level slog.Level, who caller, procedure, object, outcome string) {
+	d.logger.LogAttrs(ctx, level, "audit", slog.Attr{Key: "audit", Value: slog.GroupValue(
+		who.name,
+		slog.String("method", method(procedure)),
+		slog.String("object", fmt.Sprintf("%.*s", longestObject, object)),
+		slog.String("outcome", outcome),
+	)})
+}

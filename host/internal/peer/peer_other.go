@@ -1,0 +1,11 @@
+//go:build !linux
+
+package peer
+
+import (
+	"errors"
+	"net"
+)
+
+// Of is not known here.
+func Of(net.Conn) (Credentials, error) { return Credentials{}, errors.ErrUnsupported }
