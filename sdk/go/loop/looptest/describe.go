@@ -182,7 +182,8 @@ func relayerValidateChain(ctx context.Context, b *bench) error {
 	return nil
 }
 
-// accountKeys are two public keys of each algorithm: the points 1 and 2 of the curve or, of Ed25519, the first two of RFC 8032.
+// accountKeys are two public keys of each algorithm: the points 1 and 2 of the curve or, of Ed25519, the first two of
+// RFC 8032.
 var accountKeys = map[relayerv1.AccountAlgorithm][2]string{
 	relayerv1.AccountAlgorithm_ACCOUNT_ALGORITHM_SECP256K1: {
 		"0479be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f81798483ada7726a3c4655da4fbfc0e1108a8fd17b448a68554199c47d08ffb10d4b8",

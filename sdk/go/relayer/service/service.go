@@ -1,10 +1,11 @@
-// Package service is a relayer above its chain: the objects that serve LOOP's contract, over the pools, queues and pollers of
-// package relayer.
+// Package service is a relayer above its chain: the objects that serve LOOP's contract, over the pools, queues and
+// pollers of package relayer.
 //
-// A relayer gives New a Kind: how its section of the configuration and its jobs are read, how accounts are named, and how a chain is
-// opened. Opening a chain is to call NewChain with the nodes of its endpoint and a way to open an account, and to embed what comes
-// back. The chain's providers are what Provider makes of a Contract, which Polled makes of a function that reads the contract
-// at a node, of a Codec of its reports and of what is signed of them. The package must know no chain.
+// A relayer gives New a Kind: how its section of the configuration and its jobs are read, how accounts are named, and
+// how a chain is opened. Opening a chain is to call NewChain with the nodes of its endpoint and a way to open an
+// account, and to embed what comes back. The chain's providers are what Provider makes of a Contract, which Polled
+// makes of a function that reads the contract at a node, of a Codec of its reports and of what is signed of them. The
+// package must know no chain.
 package service
 
 import (
@@ -28,8 +29,8 @@ type Settings struct {
 	Logger *slog.Logger
 	// Registerer takes the relayer's metrics. One Relayer per Registerer.
 	Registerer prometheus.Registerer
-	// Relay is the name under which the relayer serves jobs, in place of its Kind's: acme, whose sections are [[Acme]]. It lets
-	// one program serve beside another of its kind.
+	// Relay is the name under which the relayer serves jobs, in place of its Kind's: acme, whose sections are [[Acme]].
+	// It lets one program serve beside another of its kind.
 	Relay string
 }
 
@@ -45,29 +46,31 @@ type Config interface {
 
 // Kind is what a relayer knows of all its chains.
 type Kind[C Config] struct {
-	// Name of the kind of chain in messages, and of its sections: "EVM" for [[EVM]]. In small letters it is the relay that jobs name.
+	// Name of the kind of chain in messages, and of its sections: "EVM" for [[EVM]]. In small letters it is the relay
+	// that jobs name.
 	Name string
 	// Metrics is the part of their names between loop_ and what they count: "evm".
 	Metrics string
-	// Own are metrics beside those that all relayers have. Each has the label chain, and loses what it has of a chain that is
-	// released.
+	// Own are metrics beside those that all relayers have. Each has the label chain, and loses what it has of a chain
+	// that is released.
 	Own []Vector
 	// Parse reads a section and finds what is wrong with it. If nothing is, the configuration can be opened.
 	Parse func(text []byte) (C, *document.Problems)
 	// Reference is a section with every key and its default, for operators. Parse finds nothing wrong with it.
 	Reference C
-	// AccountAlgorithm is how the accounts sign that pay for transactions. AccountName names one by its public key, as operators and
-	// jobs do; its error says what a key is.
+	// AccountAlgorithm is how the accounts sign that pay for transactions. AccountName names one by its public key, as
+	// operators and jobs do; its error says what a key is.
 	AccountAlgorithm relayerv1.AccountAlgorithm
 	AccountName      func(publicKey []byte) (string, error)
 	// ReportAlgorithm is how oracles sign what Served.Digest makes of reports.
 	ReportAlgorithm relayerv1.ReportAlgorithm
 	// Features are what the relayer's chains serve besides.
 	Features []relayerv1.Feature
-	// Spell gives a text that names an account or a contract its one spelling. Its error is a clause that follows the text: "is not
-	// an address, which is ...".
+	// Spell gives a text that names an account or a contract its one spelling. Its error is a clause that follows the
+	// text: "is not an address, which is ...".
 	Spell func(kind relayerv1.IdKind, text string) (string, error)
-	// Job reads a job's relayConfig: it asks for every key that has a meaning, sets what is to be filled in, and says what is wrong.
+	// Job reads a job's relayConfig: it asks for every key that has a meaning, sets what is to be filled in, and says
+	// what is wrong.
 	Job func(job *Job)
 	// Open makes a chain, when the section is known to be that of the chain asked for. It waits for no node.
 	Open func(config C, env Env) (relayerv1loop.Chain, error)
