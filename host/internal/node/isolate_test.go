@@ -98,10 +98,6 @@ func (c *queueChain) CreateProvider(ctx context.Context, r *relayerv1.CreateProv
 	return &queueProvider{}, &relayerv1.CreateProviderResponse{}, nil
 }
 
-func (c *queueChain) ChainStatus(context.Context, *relayerv1.ChainStatusRequest) (*relayerv1.ChainStatusResponse, error) {
-	return &relayerv1.ChainStatusResponse{ChainId: "1"}, nil
-}
-
 // queueProvider answers what a median asks while it is made, and nothing of a contract.
 type queueProvider struct {
 	relayerv1.UnimplementedContractConfigServiceServer

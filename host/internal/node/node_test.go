@@ -62,6 +62,13 @@ func TestMain(m *testing.M) {
 		relayerv1loop.ServeRelayer(func(*loop.Host) relayerv1loop.RelayerService { return fakeRelayer{acme()} })
 	case cookie == relayerv1loop.RelayerKind().Cookie && os.Getenv("RELAYER") == "queueing":
 		relayerv1loop.ServeRelayer(func(*loop.Host) relayerv1loop.RelayerService { return queueing{acme(), os.Getenv("QUEUE_DIR")} })
+	case cookie == relayerv1loop.RelayerKind().Cookie && os.Getenv("RELAYER") == "nonsense":
+		nonsense := acme()
+		nonsense.description.AccountAlgorithm = 9
+		relayerv1loop.ServeRelayer(func(*loop.Host) relayerv1loop.RelayerService { return fakeRelayer{nonsense} })
+	case cookie == relayerv1loop.RelayerKind().Cookie && os.Getenv("RELAYER") == "none":
+		fmt.Fprintln(os.Stderr, "this is no relayer")
+		os.Exit(4)
 	case cookie == relayerv1loop.RelayerKind().Cookie:
 		loop.Serve(fallback.Plugins()["evm"].New())
 	case cookie == medianv1loop.MedianKind().Cookie:
@@ -340,6 +347,10 @@ func (c *fakeChain) ListNodeStatuses(ctx context.Context, _ *relayerv1.ListNodeS
 		r.Nodes = append(r.Nodes, &relayerv1.NodeStatus{Name: account, State: relayerv1.NodeState_NODE_STATE_ALIVE})
 	}
 	return r, nil
+}
+
+func (*fakeChain) ChainStatus(context.Context, *relayerv1.ChainStatusRequest) (*relayerv1.ChainStatusResponse, error) {
+	return &relayerv1.ChainStatusResponse{ChainId: "1"}, nil
 }
 
 func (c *fakeChain) Transact(ctx context.Context, r *relayerv1.TransactRequest) (*relayerv1.TransactResponse, error) {
