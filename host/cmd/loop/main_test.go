@@ -38,6 +38,7 @@ func TestMain(m *testing.M) {
 		"loop":          main,
 		"loop-median":   func() { loop.Serve(fallback.Plugins()["median"].New()) },
 		"loop-evm":      func() { loop.Serve(fallback.Plugins()["evm"].New()) },
+		"loop-acme":     serveAcme,
 		"other-cookie":  func() { serveOther("SOMEBODY_ELSES_COOKIE", "d0c2", 1) },
 		"other-version": func() { serveOther(wire.CookieKey, medianv1loop.MedianKind().Cookie, 99) },
 		"garbage":       func() { fmt.Println("Welcome to garbage 3.1"); time.Sleep(time.Minute) },

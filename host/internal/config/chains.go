@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -53,9 +52,6 @@ func (c *Config) CheckChains(ctx context.Context, relayers []Relayer) error {
 			continue
 		}
 		found, warnings, err := relayers[at].ValidateChain(ctx, chain.TOML())
-		if err == nil {
-			err = foreign(chain, slices.Concat(found, warnings))
-		}
 		if err != nil {
 			failures = append(failures, fmt.Errorf("checking %s: %w", chain.path, err))
 			continue
@@ -79,32 +75,6 @@ func noRelayer(section string, relayers []Relayer) string {
 		return "unknown key" + near
 	}
 	return "no relayer of this node has such tables; remove it, or start the relayer that has by a variable CL_<NAME>_CMD"
-}
-
-var problemPath = regexp.MustCompile(`^([^.\[\]]+(\[[0-9]+\])*(\.[^.\[\]]+(\[[0-9]+\])*)*)?$`)
-
-// foreign refuses a problem with what is not there: an operator would look for it in vain. A key that is missing may
-// be named, an element of a list that is missing may not.
-func foreign(chain Chain, told []document.Problem) error {
-	index, err := keys.Read(chain.TOML())
-	if err != nil {
-		return err
-	}
-	for _, problem := range told {
-		if _, ok := index.Find(problem.Path); ok {
-			continue // whatever its name is
-		}
-		bad := !problemPath.MatchString(problem.Path)
-		for at, c := range problem.Path {
-			if _, ok := index.Find(problem.Path[:at+1]); c == ']' && !ok {
-				bad = true
-			}
-		}
-		if bad {
-			return fmt.Errorf("its relayer tells of %q, which is not in the table; report this to who wrote the relayer", problem.Path)
-		}
-	}
-	return nil
 }
 
 // readChains reads what the node needs of the tables of chains.

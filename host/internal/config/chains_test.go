@@ -80,9 +80,6 @@ func TestWhatRelayersSay(t *testing.T) {
 		},
 		"warnings":     {toy{warnings: []document.Problem{{Path: "ChainID", Text: "it is odd"}}}, "", ":2: Acme[0].ChainID: it is odd"},
 		"odd names":    {toy{problems: []document.Problem{{Path: `"a.b[1]"`, Text: "it is odd"}}}, `:3: Acme[0]."a.b[1]": it is odd`, ""},
-		"not there":    {toy{problems: []document.Problem{{Path: "Nodes[2].URL", Text: "x"}}}, `checking Acme[0]: its relayer tells of "Nodes[2].URL", which is not in the table; report this to who wrote the relayer`, ""},
-		"no list":      {toy{warnings: []document.Problem{{Path: "ChainID[0]", Text: "x"}}}, `checking Acme[0]: its relayer tells of "ChainID[0]", which is not in the table; report this to who wrote the relayer`, ""},
-		"no path":      {toy{problems: []document.Problem{{Path: "Nodes..URL", Text: "x"}}}, `checking Acme[0]: its relayer tells of "Nodes..URL", which is not in the table; report this to who wrote the relayer`, ""},
 		"does not say": {toy{err: errors.New("it is down")}, "checking Acme[0]: it is down", ""},
 	} {
 		loaded, err := loadText(t, file, nil)

@@ -58,7 +58,8 @@ type doored struct {
 func newDoored(t *testing.T) *doored {
 	t.Helper()
 	log := &journal{}
-	settings := Settings{Config: newFiles(t).load(t), Logger: slog.New(slog.NewTextHandler(log, nil)), Version: "v1"}
+	settings := newFiles(t).settings(t)
+	settings.Logger = slog.New(slog.NewTextHandler(log, nil))
 	n, err := Start(t.Context(), settings)
 	if err != nil {
 		t.Fatal(err)

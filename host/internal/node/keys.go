@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -170,6 +171,10 @@ func (s *service) ImportKey(ctx context.Context, r *nodev1.ImportKeyRequest) (*n
 func (s *service) ExportKey(ctx context.Context, r *nodev1.ExportKeyRequest) (*nodev1.ExportKeyResponse, error) {
 	if err := s.starting(); err != nil {
 		return nil, err
+	}
+	if !s.node.settings.Config.Keystore.AllowExport {
+		return nil, connect.NewError(connect.CodeFailedPrecondition,
+			errors.New("this node exports no keys: [Keystore] AllowExport is false"))
 	}
 	found, err := s.find(ctx, r.GetId(), r.GetRelay())
 	if err != nil {
