@@ -100,6 +100,7 @@ func TestCommandLine(t *testing.T) {
 			"empty":  empty,
 			"mode":   mode,
 			"gone":   gone,
+			"flood":  flood,
 		},
 	})
 }

@@ -377,3 +377,16 @@ func FuzzParse(f *testing.F) {
 		}
 	})
 }
+
+func TestSpecsThatAreTooLarge(t *testing.T) {
+	t.Parallel()
+	for size, want := range map[int]string{
+		job.MaxSize:     "common check: type: the key is missing",
+		job.MaxSize + 1: "common check: the spec has 65537 bytes, and at most 65536 are read; shorten it",
+	} {
+		_, report := job.Parse(t.Context(), []byte(strings.Repeat("#", size)), job.Settings{})
+		if err := report.Err(); err == nil || !strings.HasPrefix(err.Error(), want) {
+			t.Errorf("%d bytes: %v, want %s", size, err, want)
+		}
+	}
+}

@@ -11,12 +11,12 @@ import (
 	"maps"
 	"net"
 	"os"
+	"runtime/debug"
 	"slices"
 	"strconv"
 	"sync/atomic"
 	"time"
 
-	"connectrpc.com/connect"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"google.golang.org/protobuf/types/known/timestamppb"
@@ -65,15 +65,25 @@ type Node struct {
 	runner    *pipeline.Runner
 	jobs      *jobs
 	web       *web.Server
+
+	stretching turns // of keys' passwords
+	checking   turns // of job specs
 }
 
 // socketHint says how an operator chooses another folder for sockets.
 const socketHint = "name another by [Plugins] SocketDir"
 
+func newNode(s Settings) *Node {
+	return &Node{
+		settings: s, logger: s.Logger, startedAt: time.Now(), registry: prometheus.NewRegistry(),
+		stretching: make(turns, maxStretching), checking: make(turns, maxChecking),
+	}
+}
+
 // Start starts a node: database, keys, plugins, network, jobs, and last its HTTP server's readiness. A part that fails ends
 // those before it, and is the error: one sentence for people.
 func Start(ctx context.Context, s Settings) (_ *Node, err error) {
-	n := &Node{settings: s, logger: s.Logger, startedAt: time.Now(), registry: prometheus.NewRegistry()}
+	n := newNode(s)
 	defer func() {
 		if err != nil {
 			n.Close(context.WithoutCancel(ctx))
@@ -95,6 +105,7 @@ func Start(ctx context.Context, s Settings) (_ *Node, err error) {
 	if n.keys, err = keystore.Open(ctx, keystore.Settings{Store: n.database, Password: keystore.NewPassword(s.Config.Keystore.Password.Reveal()), Logger: s.Logger, Before: n.before}); err != nil {
 		return nil, err
 	}
+	debug.FreeOSMemory() // of what the password took
 	if n.telemetry, err = hostservice.NewTelemetry(hostservice.TelemetrySettings{Registerer: n.registry, Logger: s.Logger}); err != nil {
 		return nil, err
 	}
@@ -221,7 +232,7 @@ func (n *Node) serve() (*web.Server, error) {
 	}
 	host := cmp.Or(c.Environment.DiscoveryHostname, machine)
 	guard := door.New(n.database, &nodev1.TokenWanted{Socket: n.Socket(), StartedAt: timestamppb.New(n.startedAt)}, n.logger)
-	path, api := nodev1connect.NewNodeServiceHandler(&service{node: n}, connect.WithInterceptors(guard.Audit()))
+	path, api := nodev1connect.NewNodeServiceHandler(&service{node: n}, guard.Options())
 	s := web.Settings{
 		Address:       net.JoinHostPort(c.WebServer.ListenIP, strconv.Itoa(int(c.WebServer.HTTPPort))),
 		Socket:        c.WebServer.Socket,

@@ -363,10 +363,14 @@ func (c *fakeChain) Transact(ctx context.Context, r *relayerv1.TransactRequest) 
 
 // operator speaks to a node by its socket.
 func operator(socket string) nodev1connect.NodeServiceClient {
-	return nodev1connect.NewNodeServiceClient(&http.Client{Transport: &http.Transport{
+	return nodev1connect.NewNodeServiceClient(overSocket(socket), "http://node")
+}
+
+func overSocket(path string) *http.Client {
+	return &http.Client{Transport: &http.Transport{
 		DisableKeepAlives: true,
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-			return new(net.Dialer).DialContext(ctx, "unix", socket)
+			return new(net.Dialer).DialContext(ctx, "unix", path)
 		},
-	}}, "http://node")
+	}}
 }

@@ -169,6 +169,11 @@ func (s *service) AddJob(ctx context.Context, r *nodev1.AddJobRequest) (*nodev1.
 	if err := s.starting(); err != nil {
 		return nil, err
 	}
+	done, err := s.node.checking.take(ctx, "other jobs were being checked")
+	if err != nil {
+		return nil, apiError(err)
+	}
+	defer done()
 	added, report, err := s.node.jobs.add(ctx, r.GetSpecToml())
 	if err != nil {
 		return nil, apiError(err)
@@ -188,6 +193,11 @@ func (s *service) ValidateJob(ctx context.Context, r *nodev1.ValidateJobRequest)
 	if err := s.starting(); err != nil {
 		return nil, err
 	}
+	done, err := s.node.checking.take(ctx, "other jobs were being checked")
+	if err != nil {
+		return nil, apiError(err)
+	}
+	defer done()
 	_, report := job.Parse(ctx, []byte(r.GetSpecToml()), s.node.jobs.checks(s.node.jobs))
 	return found(report), nil
 }
@@ -216,10 +226,11 @@ func (s *service) ListJobs(context.Context, *nodev1.ListJobsRequest) (*nodev1.Li
 	return r, nil
 }
 
+// describe leaves out the spec, which may hold secrets.
 func (r *running) describe() *nodev1.Job {
 	j := &nodev1.Job{
 		Id: r.stored.ID, ExternalJobId: r.stored.ExternalID, Name: r.stored.Name,
-		CreatedAt: timestamppb.New(r.stored.CreatedAt), State: nodev1.JobState_JOB_STATE_RUNNING, SpecToml: r.stored.Spec,
+		CreatedAt: timestamppb.New(r.stored.CreatedAt), State: nodev1.JobState_JOB_STATE_RUNNING,
 	}
 	if r.spec != nil {
 		j.Type, j.Relay, j.ContractId = r.spec.Type, r.spec.Relay, r.spec.ContractID
@@ -285,8 +296,9 @@ func (s *service) AddBridge(ctx context.Context, r *nodev1.AddBridgeRequest) (*n
 	return &nodev1.AddBridgeResponse{Bridge: describeBridge(b)}, nil
 }
 
+// describeBridge leaves out secrets.
 func describeBridge(b database.Bridge) *nodev1.Bridge {
-	return &nodev1.Bridge{Name: b.Name, Url: b.URL, CreatedAt: timestamppb.New(b.CreatedAt)}
+	return &nodev1.Bridge{Name: b.Name, Url: hideSecrets(b.URL), CreatedAt: timestamppb.New(b.CreatedAt)}
 }
 
 // ListBridges implements nodev1connect.NodeServiceHandler.

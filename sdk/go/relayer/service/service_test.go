@@ -135,7 +135,8 @@ func TestChainWakes(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				n := &node{blocks: make(chan uint64)}
 				chain, _ := open(t, n, c.pause)
-				n.blocks <- 1 // wakes whoever is there: nobody
+				n.blocks <- 1
+				synctest.Wait() // it has woken whoever is there: nobody
 				contract, err := chain.Acquire("a")
 				relayertest.Must(t, err)
 				again, err := chain.Acquire("a")

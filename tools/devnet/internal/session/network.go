@@ -177,7 +177,7 @@ func (n *network) configure(ctx context.Context) error {
 	for _, m := range n.bootstrapping() {
 		bootstrappers = append(bootstrappers, m.keys.PeerID+"@"+m.P2PAddress())
 	}
-	if err := n.ledger.configure(ctx, n.members, n.config.MaxDurationQuery); err != nil {
+	if err := n.ledger.configure(ctx, n.members, timing{n.config.MaxDurationQuery, progress(n.events, n.config.Nodes)}); err != nil {
 		return err
 	}
 	if err := n.each(ctx, func(ctx context.Context, m *member) error { return n.addJob(ctx, m, bootstrappers) }); err != nil {
