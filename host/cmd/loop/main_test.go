@@ -310,7 +310,7 @@ func start(ts *testscript.TestScript, _ bool, args []string) {
 	command := exec.Command(program, append([]string{"node", "start", "--json"}, args...)...)
 	command.Dir, command.Stderr = ts.MkAbs("."), log
 	for _, name := range []string{
-		"PATH", "HOME", "CL_CONFIG", "CL_PASSWORD_KEYSTORE", "CL_MEDIAN_CMD", "CL_EVM_CMD", "CL_PROMETHEUS_DISCOVERY_HOSTNAME",
+		"PATH", "HOME", "CL_CONFIG", "CL_PASSWORD_KEYSTORE", "CL_MEDIAN_CMD", "CL_EVM_CMD", "CL_ACME_CMD", "CL_PROMETHEUS_DISCOVERY_HOSTNAME",
 	} {
 		command.Env = append(command.Env, name+"="+ts.Getenv(name))
 	}
