@@ -29,11 +29,11 @@ type lender func(relay, chain string) relayerv1loophost.CreateChainLoans
 type chainKey struct{ relay, chain string }
 
 // spellAccounts gives the accounts that the configuration names their one spelling, by which they are lent.
-func (p *plugins) spellAccounts(ctx context.Context) (map[chainKey][]string, error) {
+func (n *Node) spellAccounts(ctx context.Context, known relayers) (map[chainKey][]string, error) {
 	spelled := map[chainKey][]string{}
-	for _, name := range p.known.Relays() {
-		r := p.known[name]
-		for _, c := range p.node.chains(r) {
+	for _, name := range known.Relays() {
+		r := known[name]
+		for _, c := range n.chains(r) {
 			if len(c.Accounts) == 0 {
 				continue
 			}

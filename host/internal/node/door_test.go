@@ -60,7 +60,8 @@ func newDoored(t *testing.T) *doored {
 	log := &journal{}
 	f := newFiles(t)
 	f.chain("1337", "")
-	settings := Settings{Config: f.load(t), Logger: slog.New(slog.NewTextHandler(log, nil)), Version: "v1"}
+	settings := f.settings(t)
+	settings.Logger = slog.New(slog.NewTextHandler(log, nil))
 	n, err := Start(t.Context(), settings)
 	if err != nil {
 		t.Fatal(err)

@@ -160,6 +160,12 @@ func (s *service) ImportKey(ctx context.Context, r *nodev1.ImportKeyRequest) (*n
 	if unnamed == nil {
 		relays.Wallet = wallet.Relay()
 	}
+	done, err := s.node.stretching.take(ctx, "another key was being imported or exported")
+	if err != nil {
+		return nil, apiError(err)
+	}
+	defer done()
+	defer debug.FreeOSMemory() // else the runtime keeps what the password took for minutes
 	made, err := s.node.keys.Import(ctx, r.GetFile(), keystore.NewPassword(r.GetPassword()), relays)
 	switch {
 	case asked:
@@ -193,6 +199,12 @@ func (s *service) ExportKey(ctx context.Context, r *nodev1.ExportKeyRequest) (*n
 	if err != nil {
 		return nil, err
 	}
+	done, err := s.node.stretching.take(ctx, "another key was being imported or exported")
+	if err != nil {
+		return nil, apiError(err)
+	}
+	defer done()
+	defer debug.FreeOSMemory() // as after an import
 	file, err := s.node.keys.Export(found.Kind, found.ID, keystore.NewPassword(r.GetPassword()), keystore.Relays{Of: s.node.wantedOf})
 	if err != nil {
 		return nil, apiError(err)

@@ -29,8 +29,7 @@ func OpenRelayers(ctx context.Context, s Settings) (*Relayers, error) {
 		return nil, err
 	}
 	r := &Relayers{node: n, known: maps.Clone(n.builtin)}
-	// A command may be that of a relayer unless another kind is built in under its name.
-	names := slices.DeleteFunc(n.commanded(), func(name string) bool { return n.insideKind(name) != "" && n.insideKind(name) != kindRelayer })
+	names := n.foreignRelayers()
 	if len(names) == 0 {
 		return r, nil
 	}

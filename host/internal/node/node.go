@@ -93,6 +93,12 @@ func Start(ctx context.Context, s Settings) (_ *Node, err error) {
 	if n.builtin, err = builtinRelayers(ctx, s); err != nil {
 		return nil, err
 	}
+	if len(n.foreignRelayers()) == 0 {
+		// What is wrong is found before anything is made, if nothing need be started to find it.
+		if err = n.checkConfig(ctx, n.builtin); err != nil {
+			return nil, err
+		}
+	}
 	if n.database, err = database.Open(ctx, database.Settings{Path: s.Config.Database.Path, Logger: s.Logger}); err != nil {
 		return nil, err
 	}
@@ -160,7 +166,7 @@ func Start(ctx context.Context, s Settings) (_ *Node, err error) {
 
 // prepare makes ready what chains and jobs lean on: a configuration that its relayers have checked, and keys for each of them.
 func (n *Node) prepare(ctx context.Context) error {
-	if err := n.plugins.checkConfig(ctx); err != nil {
+	if err := n.checkConfig(ctx, n.plugins.known); err != nil {
 		return err
 	}
 	var wanted []keystore.Wanted

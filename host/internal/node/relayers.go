@@ -111,15 +111,25 @@ func (n *Node) chains(r *relay.Relayer) []config.Chain {
 	})
 }
 
-// checkConfig has the relayers check the chains of the configuration, and puts the accounts that it names into their one spelling.
-func (p *plugins) checkConfig(ctx context.Context) error {
-	n := p.node
-	if err := n.settings.Config.CheckChains(ctx, p.known.sections(func(section string, err error) {
+// checkConfig has all relayers of the node check the chains of the configuration, once, and puts the accounts that it names into their
+// one spelling.
+func (n *Node) checkConfig(ctx context.Context, known relayers) error {
+	if n.spelled != nil {
+		return nil
+	}
+	if err := n.settings.Config.CheckChains(ctx, known.sections(func(section string, err error) {
 		n.logger.Warn("the chains of a relayer that is down are not checked", "section", section, "error", err)
 	})); err != nil {
 		return &configError{err}
 	}
-	var err error
-	n.spelled, err = p.spellAccounts(ctx)
+	spelled, err := n.spellAccounts(ctx, known)
+	if err == nil {
+		n.spelled = spelled
+	}
 	return err
+}
+
+// foreignRelayers are the names of commands that may be relayers': those under whose name no other kind is built in.
+func (n *Node) foreignRelayers() []string {
+	return slices.DeleteFunc(n.commanded(), func(name string) bool { return n.insideKind(name) != "" && n.insideKind(name) != kindRelayer })
 }

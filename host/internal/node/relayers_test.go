@@ -83,7 +83,7 @@ func TestRelayersThatAreRefused(t *testing.T) {
 		"a chain of nobody's": {func(f *files) { f.section = "Emv"; f.chain("1", "") }, "Emv[0]: unknown key; did you mean EVM?"},
 		"an account that cannot be": {func(f *files) {
 			f.chain("1", `Accounts = ["me"]`)
-		}, "node.toml:11: EVM[0].Accounts[0]: this is not an account, which is 0x and 40 hexadecimal digits"},
+		}, ": EVM[0].Accounts[0]: this is not an account, which is 0x and 40 hexadecimal digits"},
 	} {
 		f := newFiles(t)
 		c.change(f)

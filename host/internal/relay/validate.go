@@ -60,7 +60,7 @@ func (r *Relayer) ValidateJob(ctx context.Context, request *relayerv1.ValidateJo
 			return nil, err
 		}
 		for _, p := range found {
-			if steps, _ := split(p.GetPath()); len(steps) > 0 && !has(job, steps[0].name) {
+			if top := strings.FieldsFunc(p.GetPath(), func(c rune) bool { return c == '.' || c == '[' }); len(top) > 0 && job[top[0]] == nil {
 				return nil, r.nonsense("ValidateJob", "names a problem at %q, and a relayer checks contractID, transmitterID and relayConfig (%s)", p.GetPath(), p.GetMessage())
 			}
 		}
@@ -84,12 +84,8 @@ func (r *Relayer) ValidateJob(ctx context.Context, request *relayerv1.ValidateJo
 // places holds problems to paths that lead somewhere.
 func (r *Relayer) places(method string, values map[string]any, found []*relayerv1.Problem) error {
 	for _, p := range found {
-		steps, err := split(p.GetPath())
-		if err == nil {
-			err = follow(values, steps)
-		}
-		if err != nil {
-			return r.nonsense(method, "names a problem at a path that is not there, %q: %v (%s)", p.GetPath(), err, p.GetMessage())
+		if !leads(values, p.GetPath()) {
+			return r.nonsense(method, "names a problem at %q, where there is nothing (%s)", p.GetPath(), p.GetMessage())
 		}
 	}
 	return nil
