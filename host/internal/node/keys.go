@@ -142,12 +142,6 @@ func (s *service) ImportKey(ctx context.Context, r *nodev1.ImportKeyRequest) (*n
 	if err := s.starting(); err != nil {
 		return nil, err
 	}
-	done, err := s.node.stretching.take(ctx, "another key was being imported or exported")
-	if err != nil {
-		return nil, apiError(err)
-	}
-	defer done()
-	defer debug.FreeOSMemory() // else the runtime keeps what the password took for minutes
 	wallet, unnamed := s.relayer(r.GetRelay(), s.wallets())
 	if unnamed != nil && r.GetRelay() != "" {
 		return nil, unnamed
@@ -189,12 +183,6 @@ func (s *service) ExportKey(ctx context.Context, r *nodev1.ExportKeyRequest) (*n
 		return nil, connect.NewError(connect.CodeFailedPrecondition,
 			errors.New("this node exports no keys: [Keystore] AllowExport is false"))
 	}
-	done, err := s.node.stretching.take(ctx, "another key was being imported or exported")
-	if err != nil {
-		return nil, apiError(err)
-	}
-	defer done()
-	defer debug.FreeOSMemory() // as after an import
 	found, err := s.find(ctx, r.GetId(), r.GetRelay())
 	if err != nil {
 		return nil, err
