@@ -96,12 +96,12 @@ func reference() Config {
 	return c
 }
 
-// ParseConfig reads and checks a chain's section.
-func ParseConfig(text []byte) (Config, *document.Problems) {
+// ParseConfig reads and checks a chain's section, of the name that operators write in its header.
+func ParseConfig(name string, text []byte) (Config, *document.Problems) {
 	c := withPeculiarities(text)
 	problems, whole := document.Read(text, &c, document.Settings{Idle: idle})
 	if whole {
-		c.check(problems)
+		c.check(problems, name)
 		c.checkGas(problems)
 		c.fold(problems)
 		c.checkPrices(problems)
@@ -115,12 +115,12 @@ var chainTypes = []string{
 	"optimismBedrock", "pharos", "rootstock", "scroll", "sei", "tron", "wemix", "xlayer", "zircuit", "zkevm", "zksync",
 }
 
-func (c Config) check(p *document.Problems) {
+func (c Config) check(p *document.Problems, name string) {
 	nodes := make([]section.Node, len(c.Nodes))
 	for at, node := range c.Nodes {
 		nodes[at] = section.Node{Name: node.Name, SendOnly: node.SendOnly}
 	}
-	chain := section.Check(p, kind, c.ChainID, c.Enabled, nodes)
+	chain := section.Check(p, name, c.ChainID, c.Enabled, nodes)
 	if id, ok := new(big.Int).SetString(c.ChainID, 10); !ok || id.Sign() <= 0 || !id.IsUint64() || id.String() != c.ChainID {
 		p.Add("ChainID", "%s is not a chain's number in decimal, which is 1 to 2^64-1", document.Shown(c.ChainID))
 	}
@@ -132,9 +132,9 @@ func (c Config) check(p *document.Problems) {
 	if poll := c.NodePool.NewHeadsPollInterval; poll.Duration != 0 {
 		document.Lasts(p, "NodePool.NewHeadsPollInterval", poll, 50*time.Millisecond, 5*time.Minute)
 	}
-	for at, name := range c.Accounts {
-		if _, err := account.Parse(name); err != nil {
-			p.Add(fmt.Sprintf("Accounts[%d]", at), "%s"+notAccount, document.Shown(name))
+	for at, text := range c.Accounts {
+		if _, err := account.Parse(text); err != nil {
+			p.Add(fmt.Sprintf("Accounts[%d]", at), "%s"+notAccount, document.Shown(text))
 		}
 	}
 	for at, node := range c.Nodes {

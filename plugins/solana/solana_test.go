@@ -150,7 +150,7 @@ func TestProviderFollowsAndTransmits(t *testing.T) {
 		t.Errorf("ChainStatus shows %s", text)
 	}
 	readable := strings.ReplaceAll(strings.ReplaceAll(state.GetConfigToml(), "WSURL = '[redacted]'", "WSURL = 'ws://a'"), "'[redacted]'", "'http://a'")
-	if _, problems := solana.ParseConfig([]byte(readable)); problems.Err() != nil {
+	if _, problems := solana.ParseConfig("Solana", []byte(readable)); problems.Err() != nil {
 		t.Errorf("the status's TOML is no configuration: %v", problems.Err())
 	}
 	eventually(t, "the balance is told", func() bool {

@@ -67,22 +67,22 @@ func reference() Config {
 	return c
 }
 
-// ParseConfig reads and checks a chain's section.
-func ParseConfig(text []byte) (Config, *document.Problems) {
+// ParseConfig reads and checks a chain's section, of the name that operators write in its header.
+func ParseConfig(name string, text []byte) (Config, *document.Problems) {
 	c := DefaultConfig()
 	problems, whole := document.Read(text, &c, document.Settings{Idle: idle})
 	if whole {
-		c.check(problems)
+		c.check(problems, name)
 	}
 	return c, problems
 }
 
-func (c Config) check(p *document.Problems) {
+func (c Config) check(p *document.Problems, name string) {
 	nodes := make([]section.Node, len(c.Nodes))
 	for at, node := range c.Nodes {
 		nodes[at].Name = node.Name
 	}
-	chain := section.Check(p, kind, c.ChainID, c.Enabled, nodes)
+	chain := section.Check(p, name, c.ChainID, c.Enabled, nodes)
 	if len(c.ChainID) > 31 {
 		p.Add("ChainID", "%q has more than the 31 characters of a network's name", c.ChainID)
 	} else if _, err := stark.ShortString(c.ChainID); err != nil {

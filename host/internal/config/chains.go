@@ -36,7 +36,7 @@ type Relayer interface {
 	// Section is how operators write the relayer's tables.
 	Section() string
 	// ValidateChain finds what is wrong with a table, and what an operator should know of it all the same, by paths
-	// from the table. It may take as long as ctx lets it.
+	// from the table that lead somewhere. It may take as long as ctx lets it.
 	ValidateChain(ctx context.Context, toml []byte) (problems, warnings []document.Problem, err error)
 }
 

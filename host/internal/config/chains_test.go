@@ -63,7 +63,7 @@ func TestSections(t *testing.T) {
 	}
 }
 
-// What a relayer says is shown with the file's lines. One that speaks of what is not there is refused, for nobody could mend it.
+// What a relayer says is shown with the file's lines.
 func TestWhatRelayersSay(t *testing.T) {
 	t.Parallel()
 	const file = "[[Acme]]\nChainID = 'a'\n\"a.b[1]\" = 1\n[[Acme.Nodes]]\nURL = 'x'\n[[Acme.Nodes]]\n"

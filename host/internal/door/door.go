@@ -91,6 +91,8 @@ type Door struct {
 	socket *nodev1.TokenWanted
 	logger *slog.Logger
 	calls  calls
+
+	strangers strangers
 }
 
 // New returns a door for those who have a token or come by the socket, to which it leads those who have none.
@@ -101,7 +103,7 @@ func New(tokens Tokens, socket *nodev1.TokenWanted, logger *slog.Logger) *Door {
 // caller is who calls.
 type caller struct {
 	name   slog.Attr // of the audit
-	key    string    // whose calls are counted together
+	key    string    // whose calls are counted together; empty: nobody who is known
 	remote bool      // by TCP
 	role   nodev1.Role
 }
@@ -121,7 +123,7 @@ func (d *Door) Guard(api http.Handler) http.Handler {
 			end, err = d.calls.begin(who)
 		}
 		if err != nil {
-			d.audit(r.Context(), slog.LevelWarn, who, r.URL.Path, "", "refused: "+err.Message())
+			d.refused(r, who, err)
 			_ = refusals.Write(w, r, err) // a caller that went away needs no answer
 			return
 		}
@@ -131,16 +133,29 @@ func (d *Door) Guard(api http.Handler) http.Handler {
 	})
 }
 
+// refused tells the audit of a refusal.
+func (d *Door) refused(r *http.Request, who caller, err *connect.Error) {
+	outcome := "refused: " + err.Message()
+	if who.key == "" {
+		line, without := d.strangers.refuse()
+		if !line {
+			return
+		}
+		if without > 0 {
+			outcome += fmt.Sprintf("; %d more in the minutes before have no line", without)
+		}
+	}
+	d.audit(r.Context(), slog.LevelWarn, who, r.URL.Path, "", outcome)
+}
+
 // caller finds out who calls. With an error, its name says what is known.
 func (d *Door) caller(r *http.Request) (caller, *connect.Error) {
 	if peer, ok := web.PeerOf(r.Context()); ok {
-		who := caller{
-			name: slog.Group("who", "uid", peer.UID, "pid", peer.PID), key: fmt.Sprintf("user %d", peer.UID),
-			role: nodev1.Role_ROLE_ADMIN,
-		}
+		who := caller{name: slog.Group("who", "uid", peer.UID, "pid", peer.PID)}
 		if peer.Refusal != "" {
 			return who, connect.NewError(connect.CodePermissionDenied, errors.New(peer.Refusal))
 		}
+		who.key, who.role = fmt.Sprintf("user %d", peer.UID), nodev1.Role_ROLE_ADMIN
 		return who, nil
 	}
 	nobody := caller{name: slog.Group("who", "address", r.RemoteAddr)}

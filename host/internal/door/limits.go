@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"sync"
+	"time"
 
 	"connectrpc.com/connect"
 )
@@ -20,6 +21,8 @@ const (
 	// at once. Callers by the socket are the node's own user and root: others cannot take their place.
 	maxCalls       = 8
 	maxRemoteCalls = 16
+	// maxRefusals is the most lines of the audit in a minute about callers who are not known, who could fill a disk with them.
+	maxRefusals = 1000
 )
 
 // tooLarge refuses a request for its size.
@@ -76,6 +79,25 @@ func (d *Door) Options() connect.HandlerOption {
 		connect.WithReadMaxBytes(maxRequest),
 		connect.WithCompression("gzip", newLimitedGzip, func() connect.Compressor { return gzip.NewWriter(io.Discard) }),
 	)
+}
+
+// strangers counts refusals of callers who are not known, minute by minute.
+type strangers struct {
+	mu      sync.Mutex
+	since   time.Time // the minute's beginning
+	refused int       // in it
+}
+
+// refuse says whether a refusal has a line, and after a minute with more than that, how many had none.
+func (s *strangers) refuse() (line bool, without int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if now := time.Now(); now.Sub(s.since) >= time.Minute {
+		without = max(0, s.refused-maxRefusals)
+		s.since, s.refused = now, 0
+	}
+	s.refused++
+	return s.refused <= maxRefusals, without
 }
 
 // calls counts those in progress.

@@ -13,6 +13,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"connectrpc.com/connect"
 
@@ -194,4 +196,42 @@ func TestCallersByTheSocketHaveTheirPlace(t *testing.T) {
 	if len(c.of) != maxRemoteCalls || c.remote != maxRemoteCalls {
 		t.Errorf("the counts are %v and %d", c.of, c.remote)
 	}
+}
+
+// Who is not known cannot fill a disk with the lines of refusals.
+func TestRefusalsOfStrangers(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var log bytes.Buffer
+		secret, hash := NewSecret()
+		known := tokens{hex.EncodeToString(hash): {Name: "viewer", Role: "view"}}
+		api := New(known, &nodev1.TokenWanted{}, slog.New(slog.NewTextHandler(&log, nil))).Guard(http.NotFoundHandler())
+		knock := func(secret string) {
+			r := httptest.NewRequest(http.MethodPost, nodev1connect.NodeServiceExportKeyProcedure, nil)
+			if secret != "" {
+				r.Header.Set("Authorization", "Bearer "+secret)
+			}
+			api.ServeHTTP(httptest.NewRecorder(), r)
+		}
+		wantLines := func(want int) {
+			t.Helper()
+			if got := strings.Count(log.String(), "msg=audit"); got != want {
+				t.Errorf("the audit has %d lines, want %d", got, want)
+			}
+			log.Reset()
+		}
+		for range maxRefusals + 20 {
+			knock("")
+		}
+		wantLines(maxRefusals)
+		knock(secret) // who is known has a line each time
+		wantLines(1)
+		time.Sleep(time.Minute)
+		knock("")
+		if said := log.String(); !strings.Contains(said, "; 20 more in the minutes before have no line") {
+			t.Errorf("after the minute the audit says %s", said)
+		}
+		knock("")
+		wantLines(2)
+	})
 }

@@ -202,8 +202,19 @@ func (l *life) watch() {
 		defer t.Stop()
 		memory = t.C
 	}
-	health := grpc_health_v1.NewHealthClient(l.conn)
+	ctx, cancel := context.WithCancel(l.ctx)
+	answers, checking := make(chan answer, 1), false
+	defer func() {
+		cancel()
+		if checking {
+			<-answers
+		}
+	}()
 	for {
+		due, asked := tick.C, l.probes
+		if checking { // which may take its time, while memory is looked at
+			due, asked = nil, nil
+		}
 		select {
 		case <-l.ctx.Done():
 			return
@@ -214,32 +225,48 @@ func (l *life) watch() {
 				return
 			}
 			continue
-		case <-tick.C:
-		case <-l.probes:
-		}
-		begin := time.Now()
-		ctx, cancel := context.WithTimeout(l.ctx, s.HealthTimeout)
-		_, err := health.Check(ctx, &grpc_health_v1.HealthCheckRequest{Service: wire.HealthService})
-		cancel()
-		switch {
-		case err == nil || l.dying():
-		case time.Since(begin) > s.HealthTimeout+s.HealthTimeout/2:
-			// The host itself was late: a starved machine must not kill a healthy plugin.
-		case status.Code(err) == codes.DeadlineExceeded:
-			l.verdict = fmt.Sprintf("killed because it did not answer its health check within %s", s.HealthTimeout)
-		case status.Code(err) == codes.Unavailable:
-			// Its connection broke: most often it is ending, and how it ends says more than we could.
-			select {
-			case <-l.ctx.Done():
-			case <-time.After(s.HealthTimeout):
-				l.verdict = "killed because its connection broke while it ran on"
+		case a := <-answers:
+			if checking, l.verdict = false, a.verdict; l.verdict != "" {
+				l.plugin.logger.Error("the plugin does not answer and is killed", "generation", l.generation, "pid", l.pid(), "reason", l.verdict, "error", a.err)
+				return
 			}
+			continue
+		case <-due:
+		case <-asked:
 		}
-		if l.verdict != "" {
-			l.plugin.logger.Error("the plugin does not answer and is killed", "generation", l.generation, "pid", l.pid(), "reason", l.verdict, "error", err)
-			return
+		checking = true
+		go func() { answers <- l.check(ctx) }()
+	}
+}
+
+// answer is what came of a health check, and why the process has to be killed for it, if it has to.
+type answer struct {
+	err     error
+	verdict string
+}
+
+// check makes a health check.
+func (l *life) check(ctx context.Context) (a answer) {
+	s := l.plugin.runtime.settings
+	begin := time.Now()
+	bounded, cancel := context.WithTimeout(ctx, s.HealthTimeout)
+	defer cancel()
+	_, a.err = grpc_health_v1.NewHealthClient(l.conn).Check(bounded, &grpc_health_v1.HealthCheckRequest{Service: wire.HealthService})
+	switch {
+	case a.err == nil || ctx.Err() != nil:
+	case time.Since(begin) > s.HealthTimeout+s.HealthTimeout/2:
+		// The host itself was late: a starved machine must not kill a healthy plugin.
+	case status.Code(a.err) == codes.DeadlineExceeded:
+		a.verdict = fmt.Sprintf("killed because it did not answer its health check within %s", s.HealthTimeout)
+	case status.Code(a.err) == codes.Unavailable:
+		// Its connection broke: most often it is ending, and how it ends says more than we could.
+		select {
+		case <-ctx.Done():
+		case <-time.After(s.HealthTimeout):
+			a.verdict = "killed because its connection broke while it ran on"
 		}
 	}
+	return a
 }
 
 // watchAttached returns when a plugin that is being debugged has ended. One that stands still does so for a person who looks at it.

@@ -218,7 +218,7 @@ func TestPinned(t *testing.T) {
 
 func TestMemoryLimit(t *testing.T) {
 	t.Parallel()
-	r := newRuntime(t)
+	r := newRuntimeOf(t, loophost.Settings{HealthTimeout: time.Minute}) // a process that eats on a busy machine answers late
 	s := settings(outOfProcess, "fake")
 	s.MemoryLimit = 256 << 20
 	p, err := relayerv1loophost.LaunchRelayer(t.Context(), r, s)
@@ -232,6 +232,35 @@ func TestMemoryLimit(t *testing.T) {
 	ready(t, p.Plugin, 2)
 	if s := p.Status(); !strings.Contains(s.LastExit, "its limit is 256 MiB") {
 		t.Fatalf("the last life ended: %s", s.LastExit)
+	}
+}
+
+// TestMemoryLimitDuringAHealthCheck has a process pass its limit, by a child, while it owes the answer to a health check.
+func TestMemoryLimitDuringAHealthCheck(t *testing.T) {
+	t.Parallel()
+	r := newRuntimeOf(t, loophost.Settings{HealthInterval: time.Millisecond, HealthTimeout: time.Hour})
+	s := settings(outOfProcess, "fake")
+	s.MemoryLimit = 256 << 20
+	p, err := relayerv1loophost.LaunchRelayer(t.Context(), r, s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pipe := filepath.Join(t.TempDir(), "pipe")
+	if err := syscall.Mkfifo(pipe, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := head(t.Context(), newChain(r, p, "parent "+pipe)); err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Kill(p.Status().PID, syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(pipe, []byte("eat"), 0); err != nil {
+		t.Fatal(err)
+	}
+	ready(t, p.Plugin, 2)
+	if s := p.Status(); !strings.Contains(s.LastExit, "its limit is 256 MiB") {
+		t.Errorf("the last life ended: %s", s.LastExit)
 	}
 }
 

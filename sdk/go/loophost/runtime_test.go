@@ -71,7 +71,13 @@ func both(t *testing.T, test func(t *testing.T, m mode)) {
 
 func newRuntime(t *testing.T) *loophost.Runtime {
 	t.Helper()
-	r, err := loophost.New(loophost.Settings{Logger: slog.New(slog.NewTextHandler(testWriter{t}, &slog.HandlerOptions{Level: slog.LevelDebug}))})
+	return newRuntimeOf(t, loophost.Settings{})
+}
+
+func newRuntimeOf(t *testing.T, s loophost.Settings) *loophost.Runtime {
+	t.Helper()
+	s.Logger = slog.New(slog.NewTextHandler(testWriter{t}, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	r, err := loophost.New(s)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -54,8 +54,9 @@ type Kind[C Config] struct {
 	// Own are metrics beside those that all relayers have. Each has the label chain, and loses what it has of a chain
 	// that is released.
 	Own []Vector
-	// Parse reads a section and finds what is wrong with it. If nothing is, the configuration can be opened.
-	Parse func(text []byte) (C, *document.Problems)
+	// Parse reads a section, of the name that operators write in its header, and finds what is wrong with it. If nothing is, the
+	// configuration can be opened.
+	Parse func(name string, text []byte) (C, *document.Problems)
 	// Reference is a section with every key and its default, for operators. Parse finds nothing wrong with it.
 	Reference C
 	// AccountAlgorithm is how the accounts sign that pay for transactions. AccountName names one by its public key, as
@@ -104,7 +105,7 @@ func New[C Config](settings Settings, kind Kind[C]) *Relayer[C] {
 
 // CreateChain implements relayerv1loop.RelayerService.
 func (r *Relayer[C]) CreateChain(_ context.Context, request *relayerv1.CreateChainRequest, loans relayerv1loop.CreateChainLoans) (relayerv1loop.Chain, *relayerv1.CreateChainResponse, error) {
-	config, problems := r.kind.Parse(request.GetConfigToml())
+	config, problems := r.kind.Parse(r.kind.Name, request.GetConfigToml())
 	if err := problems.Err(); err != nil {
 		return nil, nil, status.Errorf(codes.InvalidArgument, "config_toml of %s chain %s: %v", r.kind.Name, request.GetChainId(), err)
 	}

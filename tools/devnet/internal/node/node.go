@@ -273,6 +273,12 @@ func (n *Node) WaitReady(ctx context.Context) error {
 func (n *Node) ready(ctx context.Context) (answer string, ready bool) {
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 	defer cancel()
+	// Another process may have got the port, and answer there. A node that listens on its socket has its port.
+	connection, err := new(net.Dialer).DialContext(ctx, "unix", n.Socket())
+	if err != nil {
+		return "", false
+	}
+	defer connection.Close()
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, n.URL()+"/readyz", nil)
 	if err != nil {
 		return err.Error(), false

@@ -111,6 +111,13 @@ func runFakeNode(configFile string) error {
 			http.Error(w, "the chain is not reachable", http.StatusServiceUnavailable)
 		}
 	})
+	if f.mode == "slow" {
+		time.Sleep(500 * time.Millisecond) // in which whoever does not wait for the node is found out
+	}
+	front, err := net.Listen("tcp", "127.0.0.1:"+value("HTTPPort"))
+	if err != nil {
+		return err
+	}
 	api := http.NewServeMux()
 	api.Handle(nodev1connect.NewNodeServiceHandler(f))
 	socket := filepath.Join(value("RootDir"), "loop.sock")
@@ -120,14 +127,14 @@ func runFakeNode(configFile string) error {
 		return err
 	}
 	served := &http.Server{Handler: api, ReadHeaderTimeout: time.Minute}
-	server := &http.Server{Addr: "127.0.0.1:" + value("HTTPPort"), Handler: open, ReadHeaderTimeout: time.Minute}
+	server := &http.Server{Handler: open, ReadHeaderTimeout: time.Minute}
 	go func() { _ = served.Serve(operators) }()
 	go func() {
 		<-ctx.Done()
 		_ = server.Close()
 		_ = served.Close()
 	}()
-	if err := server.ListenAndServe(); ctx.Err() == nil {
+	if err := server.Serve(front); ctx.Err() == nil {
 		return err
 	}
 	return nil

@@ -24,6 +24,7 @@ import (
 
 	"github.com/loop-plugins/loop/tools/devnet/internal/audit"
 	"github.com/loop-plugins/loop/tools/devnet/internal/chain"
+	"github.com/loop-plugins/loop/tools/devnet/internal/node"
 	"github.com/loop-plugins/loop/tools/devnet/internal/table"
 )
 
@@ -413,6 +414,40 @@ func TestRunNeverReady(t *testing.T) {
 }
 
 // TestRunInterrupted proves that an interrupt at any step clears up, and when it is the good end.
+// TestRunLosesAPort has another node take a port that was free a moment before: it is not taken for the session's own.
+func TestRunLosesAPort(t *testing.T) {
+	config, folders := fakes(t, "slow")
+	for ports := []int(nil); ports == nil; ports, _ = node.PortsFrom(config.HTTPPort, config.Nodes) {
+		free, err := node.FreePorts(1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		config.HTTPPort = free[0]
+	}
+	display := newRecorder(t)
+	display.onStep = func(text string) {
+		if !strings.HasPrefix(text, "Chain") { // after it the nodes are started
+			return
+		}
+		listener, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(config.HTTPPort+2)))
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		other := httptest.NewUnstartedServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})) // it is ready
+		_ = other.Listener.Close()
+		other.Listener = listener
+		other.Start()
+		t.Cleanup(other.Close)
+	}
+	_, err := Run(t.Context(), config, display)
+	if err == nil || !strings.Contains(err.Error(), "node-2 ended by itself") || !strings.Contains(err.Error(), "address already in use") {
+		t.Errorf("got error %v, want one that says that node-2 found its port in use", err)
+	}
+	empty(t, folders)
+	noChildren(t)
+}
+
 func TestRunInterrupted(t *testing.T) {
 	tests := map[string]struct {
 		rounds int

@@ -2260,7 +2260,7 @@ func (x *CreateKeyResponse) GetKey() *Key {
 // ImportKeyRequest carries a key file.
 type ImportKeyRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// JSON in version 3 of the Web3 Secret Storage format, at most 64 KiB.
+	// JSON, at most 64 KiB.
 	File []byte `protobuf:"bytes,1,opt,name=file,proto3" json:"file,omitempty"`
 	// The password that opens it.
 	Password string `protobuf:"bytes,2,opt,name=password,proto3" json:"password,omitempty"`

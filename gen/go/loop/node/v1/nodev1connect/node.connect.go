@@ -121,14 +121,15 @@ type NodeServiceClient interface {
 	// ImportKey, for the role ADMIN, adds the key of a key file: a wallet's with a secp256k1 key, or an OCR2 node's. The
 	// password crosses the connection as it is: call it by the socket or TLS.
 	//
-	// Errors: INVALID_ARGUMENT (no key file of version 3, another password, or a relay whose accounts have other keys),
-	// ALREADY_EXISTS (the account is here), UNAVAILABLE (the relay's relayer is down).
+	// Errors: INVALID_ARGUMENT (no such key file, another password, or a relay whose accounts have other keys),
+	// ALREADY_EXISTS (the key is here), UNAVAILABLE (the relay's relayer is down).
 	ImportKey(context.Context, *v1.ImportKeyRequest) (*v1.ImportKeyResponse, error)
-	// ExportKey, for the role ADMIN, returns an account with a secp256k1 key as a wallet's key file, sealed under a password of
-	// the caller's. The password crosses the connection as it is: call it by the socket or TLS.
+	// ExportKey, for the role ADMIN, returns a key as a key file, sealed under a password of the caller's: an account with a
+	// secp256k1 key as wallets have it, all else as OCR2 nodes do. The password crosses the connection as it is: call it by the
+	// socket or TLS.
 	//
-	// Errors: NOT_FOUND (no such account), INVALID_ARGUMENT (an empty password, an account with another key, or one that
-	// two relays have while the request names none), FAILED_PRECONDITION (the node's configuration lets nobody export keys).
+	// Errors: NOT_FOUND (no such key), INVALID_ARGUMENT (an empty password, or a key that two relays have while the request
+	// names none), FAILED_PRECONDITION (the node's configuration lets nobody export keys).
 	ExportKey(context.Context, *v1.ExportKeyRequest) (*v1.ExportKeyResponse, error)
 	// AddBridge, for the role OPERATE, stores a bridge to an external adapter.
 	//
@@ -545,14 +546,15 @@ type NodeServiceHandler interface {
 	// ImportKey, for the role ADMIN, adds the key of a key file: a wallet's with a secp256k1 key, or an OCR2 node's. The
 	// password crosses the connection as it is: call it by the socket or TLS.
 	//
-	// Errors: INVALID_ARGUMENT (no key file of version 3, another password, or a relay whose accounts have other keys),
-	// ALREADY_EXISTS (the account is here), UNAVAILABLE (the relay's relayer is down).
+	// Errors: INVALID_ARGUMENT (no such key file, another password, or a relay whose accounts have other keys),
+	// ALREADY_EXISTS (the key is here), UNAVAILABLE (the relay's relayer is down).
 	ImportKey(context.Context, *v1.ImportKeyRequest) (*v1.ImportKeyResponse, error)
-	// ExportKey, for the role ADMIN, returns an account with a secp256k1 key as a wallet's key file, sealed under a password of
-	// the caller's. The password crosses the connection as it is: call it by the socket or TLS.
+	// ExportKey, for the role ADMIN, returns a key as a key file, sealed under a password of the caller's: an account with a
+	// secp256k1 key as wallets have it, all else as OCR2 nodes do. The password crosses the connection as it is: call it by the
+	// socket or TLS.
 	//
-	// Errors: NOT_FOUND (no such account), INVALID_ARGUMENT (an empty password, an account with another key, or one that
-	// two relays have while the request names none), FAILED_PRECONDITION (the node's configuration lets nobody export keys).
+	// Errors: NOT_FOUND (no such key), INVALID_ARGUMENT (an empty password, or a key that two relays have while the request
+	// names none), FAILED_PRECONDITION (the node's configuration lets nobody export keys).
 	ExportKey(context.Context, *v1.ExportKeyRequest) (*v1.ExportKeyResponse, error)
 	// AddBridge, for the role OPERATE, stores a bridge to an external adapter.
 	//
