@@ -67,7 +67,7 @@ type Spec struct {
 	PluginConfig       PluginConfig
 	ObservationSource  string
 	Observation        *pipeline.Pipeline
-	MaxTaskDuration    time.Duration // for each attempt of each task; 0 means no limit
+	MaxTaskDuration    time.Duration         // for each attempt of each task; 0 means no limit
 	TransmitterID      string                // as written; see Transmitter
 	KeyBundleID        string                // from the node if the file has none
 	Bootstrappers      []config.Bootstrapper // from the node if the file has none

@@ -40,7 +40,9 @@ func newBuiltin() (builtin, error) {
 
 func (b builtin) Relays() []string { return slices.Sorted(maps.Keys(b)) }
 
-func (b builtin) ReadsContracts(relay string) bool { return b[relay] != nil && b[relay].ReadsContracts() }
+func (b builtin) ReadsContracts(relay string) bool {
+	return b[relay] != nil && b[relay].ReadsContracts()
+}
 
 func (b builtin) ValidateJob(ctx context.Context, relay string, r *relayerv1.ValidateJobRequest) (*relayerv1.ValidateJobResponse, error) {
 	return b[relay].ValidateJob(ctx, r)

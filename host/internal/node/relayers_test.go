@@ -11,7 +11,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	nodev1 "github.com/loop-plugins/loop/gen/go/loop/node/v1"
-	"github.com/loop-plugins/loop/gen/go/loop/node/v1/nodev1connect"
 	"github.com/loop-plugins/loop/sdk/go/loophost/supervise"
 )
 
@@ -130,8 +129,7 @@ func TestRelayerIsDownAtTheStart(t *testing.T) {
 	if err := os.Remove(illness); err != nil {
 		t.Fatal(err)
 	}
-	client := nodev1connect.NewNodeServiceClient(&http.Client{Transport: &http.Transport{DisableKeepAlives: true}}, "http://"+f.node.Address())
-	if _, err := client.RestartPlugin(t.Context(), &nodev1.RestartPluginRequest{Name: "acme"}); err != nil {
+	if _, err := f.client.RestartPlugin(t.Context(), &nodev1.RestartPluginRequest{Name: "acme"}); err != nil {
 		t.Fatal(err)
 	}
 	if s := f.node.runtime.Plugin("acme").Status(); s.State != supervise.Ready {

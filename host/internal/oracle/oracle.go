@@ -57,7 +57,7 @@ type Settings struct {
 	Bundle *keystore.OCR2Bundle
 	// Schemes are how the relayer says that reports are signed, by name; a bootstrap job needs none.
 	Schemes map[string]keystore.Algorithm
-	Peer   *Peer
+	Peer    *Peer
 	// Config has [OCR2], [P2P.V2] DefaultBootstrappers and the least time for queries.
 	Config *config.Config
 	// Pipelines runs the job's sources; a bootstrap job needs none.
