@@ -135,12 +135,12 @@ func (f flooded) call(body []byte, encoding string) string {
 	return string(answer[len(answer)-3:])
 }
 
-// connections are many that say something and read nothing.
+// connections are many at once that say something and read nothing.
 func (f flooded) connections(number int, say string) {
 	for range number {
 		c, err := net.Dial("tcp", f.address)
 		f.ts.Check(err)
-		f.ts.Defer(func() { _ = c.Close() })
+		defer c.Close()
 		_, _ = io.WriteString(c, say) // it may be closed already
 	}
 }

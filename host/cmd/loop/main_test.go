@@ -86,6 +86,7 @@ func TestCommandLine(t *testing.T) {
 			e.Setenv("ADAPTER", strings.TrimPrefix(adapters.URL, "http://"))
 			e.Setenv("CLOSED", freeAddress(t))
 			e.Setenv("P2P", freeAddress(t))
+			e.Setenv("HTTPS", strings.TrimPrefix(freeAddress(t), "127.0.0.1:"))
 			e.Setenv("CL_CONFIG", "node.toml")
 			e.Setenv("CL_PASSWORD_KEYSTORE", "correct horse")
 			return os.WriteFile(filepath.Join(e.WorkDir, "node.toml"), []byte(os.Expand(config, e.Getenv)), 0o600)
@@ -101,6 +102,8 @@ func TestCommandLine(t *testing.T) {
 			"mode":   mode,
 			"gone":   gone,
 			"flood":  flood,
+
+			"certificate": certificate,
 		},
 	})
 }

@@ -176,6 +176,8 @@ func reason(err error) error {
 	switch {
 	case errors.As(err, &ce) && ce.Code() == connect.CodeDeadlineExceeded:
 		return fmt.Errorf("no answer within %s", timeout)
+	case errors.As(err, &ce) && ce.Code() == connect.CodeUnimplemented:
+		return errors.New("something does, without the operator's API: off loopback that is served by TLS, see [WebServer.TLS]")
 	case errors.Is(err, fs.ErrPermission):
 		return errors.New("permission denied: it is for the node's own user and root")
 	case errors.As(err, &dial) && dial.Net == "unix":

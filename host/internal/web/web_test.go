@@ -56,9 +56,10 @@ func (f fakePlugins) Collect(ctx context.Context, name, accept string) (string, 
 	case "down":
 		return "", nil, status.Error(codes.Unavailable, "plugin down is down")
 	case "slow":
-		select {
-		case <-ctx.Done():
-		case <-f.finish:
+		if f.finish == nil {
+			<-ctx.Done()
+		} else {
+			<-f.finish
 		}
 		return "", nil, status.Error(codes.DeadlineExceeded, "no answer")
 	case "broken":

@@ -393,17 +393,18 @@ func TestRunHoldsAnswersToPrice(t *testing.T) {
 
 // TestRunNeverReady proves that a session which waits for its nodes in vain says what they answered.
 func TestRunNeverReady(t *testing.T) {
-	for lasts := time.Second; ; lasts *= 2 { // how long fakes take to answer at all depends on the machine
+	const answer = "503 Service Unavailable the chain is not reachable"
+	for lasts := time.Second; ; lasts *= 2 { // how long fakes take until they answer depends on the machine
 		config, folders := fakes(t, "never ready")
 		config.Timeout = lasts
 		_, err := Run(t.Context(), config, newRecorder(t))
 		empty(t, folders)
 		noChildren(t)
-		if err != nil && strings.Contains(err.Error(), "and it does not answer") && lasts < 30*time.Second {
+		if err != nil && !strings.Contains(err.Error(), answer) && lasts < 30*time.Second {
 			continue
 		}
 		for _, want := range []string{
-			fmt.Sprintf("waited %s and saw 0 of 5 rounds", lasts), "503 Service Unavailable the chain is not reachable", "Last lines of node-3:\nnode-3 is a fake",
+			fmt.Sprintf("waited %s and saw 0 of 5 rounds", lasts), answer, "Last lines of node-3:\nnode-3 is a fake",
 		} {
 			if err == nil || !strings.Contains(err.Error(), want) {
 				t.Errorf("got error %v, want one with %q", err, want)
