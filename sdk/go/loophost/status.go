@@ -95,7 +95,9 @@ func (p *Plugin) Checksums() ([]process.Checksum, error) {
 }
 
 // ChecksumsOf are the SHA-256 checksums of the files that a command starts now. It starts nothing.
-func (r *Runtime) ChecksumsOf(command []string) ([]process.Checksum, error) { return r.checksums.Of(command) }
+func (r *Runtime) ChecksumsOf(command []string) ([]process.Checksum, error) {
+	return r.checksums.Of(command)
+}
 
 // memory is what the process takes, in bytes.
 func (l *life) memory() uint64 {
