@@ -146,7 +146,7 @@ func TestNonsense(t *testing.T) {
 // A problem lies where there is something, or where a key could be.
 func TestPlacesOfProblems(t *testing.T) {
 	t.Parallel()
-	const table = "ChainID = '1'\n'odd.key' = 1\n'a[0]' = 1\nAccounts = ['a', 'b']\n[Gas]\nMode = 'x'\n[[Nodes]]\nURL = 'u'\n"
+	const table = "FeeCapMax = 100_000_000_000_000_000_000_000\nMasks = [0xffffffffffffffffff, -99999999999999999999]\nChainID = '1'\n'odd.key' = 1\n'a[0]' = 1\nAccounts = ['a', 'b']\n[Gas]\nMode = 'x'\n[[Nodes]]\nURL = 'u'\n"
 	for path, there := range map[string]bool{
 		"":                      true,
 		"ChainID":               true,
@@ -160,6 +160,9 @@ func TestPlacesOfProblems(t *testing.T) {
 		"Nodes[0]":              true,
 		"Nodes[0].WSURL":        true,
 		"a key":                 true,
+		"FeeCapMax":             true,
+		"Masks[1]":              true,
+		"Masks[2]":              false,
 		"Nodes[1]":              false,
 		"Nodes.URL":             false,
 		"ChainID[0]":            false,

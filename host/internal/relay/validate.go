@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"regexp"
 	"strings"
 
 	"github.com/pelletier/go-toml/v2"
@@ -13,10 +14,14 @@ import (
 	"github.com/loop-plugins/loop/sdk/go/relayer"
 )
 
+// large is an integer that the decoder has no room for, and that a relayer may take: an amount in a chain's smallest unit. What it
+// is does not matter to where it stands.
+var large = regexp.MustCompile(`((?:=\s*\[?|,)\s*[+-]?)(?:0x[0-9a-fA-F_]{16,}|[0-9][0-9_]{16,})`)
+
 // ValidateChain has the relayer check one of its tables, given without its header.
 func (r *Relayer) ValidateChain(ctx context.Context, table []byte) (problems, warnings []document.Problem, err error) {
 	var values map[string]any
-	if err := toml.Unmarshal(table, &values); err != nil {
+	if err := toml.Unmarshal(large.ReplaceAll(table, []byte("${1}0")), &values); err != nil {
 		return nil, nil, fmt.Errorf("the table is not TOML: %w", err)
 	}
 	response, err := r.client.ValidateChain(ctx, &relayerv1.ValidateChainRequest{ConfigToml: table})
