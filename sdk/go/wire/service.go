@@ -1,8 +1,10 @@
 package wire
 
 import (
+	"maps"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"google.golang.org/protobuf/proto"
@@ -39,12 +41,19 @@ type Method struct {
 	ClientStreams, ServerStreams bool
 }
 
-var methods sync.Map // string -> *Method
+// methods caches what is known of methods: every call asks, and looks without a lock or an allocation.
+var methods struct {
+	sync.Mutex
+	known atomic.Pointer[map[string]*Method]
+}
 
 // MethodOf looks a method up in the linked descriptors. The second result is false for a method that no linked contract has.
 func MethodOf(fullName string) (*Method, bool) {
-	if m, ok := methods.Load(fullName); ok {
-		return m.(*Method), true
+	known := methods.known.Load()
+	if known != nil {
+		if m, ok := (*known)[fullName]; ok {
+			return m, true
+		}
 	}
 	service, name, ok := strings.Cut(strings.TrimPrefix(fullName, "/"), "/")
 	if !ok {
@@ -63,7 +72,13 @@ func MethodOf(fullName string) (*Method, bool) {
 		return nil, false
 	}
 	m := describe(md)
-	methods.Store(fullName, m)
+	methods.Lock()
+	defer methods.Unlock()
+	grown := map[string]*Method{fullName: m}
+	if known = methods.known.Load(); known != nil {
+		maps.Copy(grown, *known)
+	}
+	methods.known.Store(&grown)
 	return m, true
 }
 
