@@ -10,7 +10,6 @@ import (
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
 
@@ -94,21 +93,13 @@ func newTable(logger *slog.Logger) *table {
 	return &table{logger: logger, root: map[string]any{}, objects: map[string]*object{}, buried: map[string]struct{}{}}
 }
 
-// parentOf is the name of the object whose constructor is being called.
-func parentOf(ctx context.Context) string {
-	if v := metadata.ValueFromIncomingContext(ctx, wire.ObjectKey); len(v) == 1 {
-		return v[0]
-	}
-	return ""
-}
-
 func (t *table) create(ctx context.Context, method, name string, request proto.Message, construct func(context.Context) (*object, error)) (proto.Message, error) {
 	encoded, err := proto.MarshalOptions{Deterministic: true}.Marshal(request)
 	if err != nil {
 		return nil, status.Errorf(codes.InvalidArgument, "the request does not encode: %v", err)
 	}
 	encoded = append([]byte(method), encoded...)
-	parent := parentOf(ctx)
+	parent := wire.ObjectOf(ctx)
 	t.mu.Lock()
 	if _, dead := t.buried[name]; dead {
 		t.mu.Unlock()

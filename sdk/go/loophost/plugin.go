@@ -39,6 +39,8 @@ type PluginSettings struct {
 	// argument that is no option names a file (an interpreter's script), that file's. A process is started from no other; see
 	// process.Settings. Empty: from any.
 	SHA256 []string
+	// GRPC is whether the process is called, and calls back, over gRPC alone. Otherwise unary calls go as frames where it has them.
+	GRPC bool
 	// Attach names the file that a plugin with --debug has written: the host calls that process, and neither ends it nor takes it for
 	// hung. When it ends the host attaches to the next one that writes the file. Checksums and limits do not hold for it.
 	Attach string

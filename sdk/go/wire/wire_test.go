@@ -71,10 +71,8 @@ func overFrames(t testing.TB, register func(grpc.ServiceRegistrar)) grpc.ClientC
 	framed := frames.NewServer(slog.New(slog.DiscardHandler))
 	t.Cleanup(framed.Stop)
 	address := listen(t, func(r grpc.ServiceRegistrar) { register(framed.Beside(r)) }, grpc.Creds(frames.Credentials(serverTLS, framed)))
-	channel := frames.NewChannel(dial(t, address, grpc.WithTransportCredentials(credentials.NewTLS(clientTLS))),
-		func(ctx context.Context) (net.Conn, error) {
-			return frames.Dial(ctx, "unix", strings.TrimPrefix(address, "unix:"), clientTLS)
-		})
+	conn := dial(t, address, grpc.WithTransportCredentials(credentials.NewTLS(clientTLS)))
+	channel := frames.Over(conn, address, clientTLS)
 	t.Cleanup(func() { _ = channel.Close() })
 	if err := channel.Connect(t.Context()); err != nil {
 		t.Fatal(err)
@@ -128,7 +126,7 @@ func listen(t testing.TB, register func(grpc.ServiceRegistrar), options ...grpc.
 	return "unix:" + socket
 }
 
-func dial(t testing.TB, address string, options ...grpc.DialOption) grpc.ClientConnInterface {
+func dial(t testing.TB, address string, options ...grpc.DialOption) *grpc.ClientConn {
 	t.Helper()
 	conn, err := grpc.NewClient(address, append(options, grpc.WithDefaultCallOptions(grpc.ForceCodecV2(wire.Codec()),
 		grpc.MaxCallRecvMsgSize(wire.MaxMessageBytes), grpc.MaxCallSendMsgSize(wire.MaxMessageBytes)))...)

@@ -2,8 +2,11 @@ package frames
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
+	"io"
 	"net"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -16,10 +19,28 @@ import (
 // dialTimeout bounds the making of a connection; callers keep their own deadlines.
 const dialTimeout = 10 * time.Second
 
+// Rest is a connection of gRPC.
+type Rest interface {
+	grpc.ClientConnInterface
+	io.Closer
+}
+
+// Over returns a channel beside a connection of gRPC to the same address, which it takes over: a target of gRPC's. Where that is no
+// unix socket, all calls stay with gRPC.
+func Over(rest Rest, target string, config *tls.Config) *Channel {
+	path, ok := strings.CutPrefix(target, "unix:")
+	return NewChannel(rest, func(ctx context.Context) (net.Conn, error) {
+		if !ok {
+			return nil, ErrNone
+		}
+		return Dial(ctx, "unix", strings.TrimPrefix(path, "//"), config)
+	})
+}
+
 // Channel is a connection to a peer that has gRPC, and frames perhaps. Unary calls go as frames where the peer has them; streams, and
 // calls with options that frames have no place for, go over gRPC. A connection that broke is made again by the next call.
 type Channel struct {
-	rest grpc.ClientConnInterface
+	rest Rest
 	dial func(context.Context) (net.Conn, error)
 	conn atomic.Pointer[Conn]
 	none atomic.Bool // the peer has no frames
@@ -37,8 +58,9 @@ type attempt struct {
 	err  error
 }
 
-// NewChannel returns a channel that connects at the first call. dial's ErrNone says that the peer has no frames.
-func NewChannel(rest grpc.ClientConnInterface, dial func(context.Context) (net.Conn, error)) *Channel {
+// NewChannel returns a channel that connects at the first call, and closes rest with itself. dial's ErrNone says that the peer has
+// no frames.
+func NewChannel(rest Rest, dial func(context.Context) (net.Conn, error)) *Channel {
 	ch := &Channel{rest: rest, dial: dial}
 	ch.ctx, ch.end = context.WithCancel(context.Background())
 	return ch
@@ -146,7 +168,7 @@ func (ch *Channel) connect(a *attempt) {
 	}
 }
 
-// Close ends the connection; the one of gRPC is its owner's.
+// Close ends both connections.
 func (ch *Channel) Close() error {
 	ch.end()
 	ch.mu.Lock()
@@ -156,8 +178,8 @@ func (ch *Channel) Close() error {
 	if a != nil {
 		<-a.done
 	}
-	if c == nil {
-		return nil
+	if c != nil {
+		_ = c.Close()
 	}
-	return c.Close()
+	return ch.rest.Close()
 }
