@@ -172,12 +172,23 @@ const (
 	pinInside = "the plugin runs inside the node and has no file of its own; give it a process by %s, or remove the checksum"
 )
 
+// Values of PluginRules.Transport.
+const (
+	TransportAuto = "auto"
+	TransportGRPC = "grpc"
+)
+
 func (r PluginRules) check(p *problems, path, command string, inProcess bool) {
 	switch pin := r.SHA256; {
 	case pin.bad != "":
 		p.add(path+".SHA256", badPin, pin.bad)
 	case len(pin.Sums) > 0 && inProcess:
 		p.add(path+".SHA256", pinInside, command)
+	}
+	switch r.Transport {
+	case "", TransportAuto, TransportGRPC:
+	default:
+		p.add(path+".Transport", "%q is no transport; write %s or %s", r.Transport, TransportAuto, TransportGRPC)
 	}
 	switch limit := r.MemoryLimit; {
 	case limit.bad != "":

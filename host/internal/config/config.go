@@ -136,8 +136,9 @@ type Plugins struct {
 
 // PluginRules is [Plugins.Median] and its like: what the processes of one kind of plugin may be and take.
 type PluginRules struct {
-	SHA256      Pin  `comment:"SHA-256 checksum that the plugin's program must have, as sha256sum prints it; a second one is its script's. Empty: any program.\nThe environment variable CL_<NAME>_SHA256 goes before it."`
-	MemoryLimit Size `comment:"Resident memory at which a process is killed and started again, its children counted, 16MiB to 1TiB. Needs /proc. Empty: no limit."`
+	SHA256      Pin    `comment:"SHA-256 checksum that the plugin's program must have, as sha256sum prints it; a second one is its script's. Empty: any program.\nThe environment variable CL_<NAME>_SHA256 goes before it."`
+	MemoryLimit Size   `comment:"Resident memory at which a process is killed and started again, its children counted, 16MiB to 1TiB. Needs /proc. Empty: no limit."`
+	Transport   string `comment:"How node and plugin call one another: auto (as frames where the plugin has them, see docs/wire.md, else over gRPC) or grpc. Empty: auto."`
 }
 
 // kind is a kind of plugin in the file and in the environment.

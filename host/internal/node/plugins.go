@@ -174,6 +174,7 @@ func pluginSettings(name string, c config.Plugin, inside func() loop.Plugin) loo
 		s.InProcess = &b
 		return s
 	}
+	s.GRPC = c.Rules.Transport == config.TransportGRPC
 	if c.Attach != "" {
 		s.Attach, s.Hint = c.Attach, "check LOOP_REATTACH"
 		return s

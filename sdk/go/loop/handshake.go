@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"runtime"
 	"strings"
 
 	"github.com/loop-plugins/loop/sdk/go/wire"
@@ -35,7 +36,10 @@ func certify(hostPEM string) (*tls.Config, error) {
 	}
 	stdout := os.Stdout
 	os.Stdout = print // go-plugin prints there, and then puts another in its place
-	go passOn(stdout, printed, base64.RawStdEncoding.EncodeToString(own.TLS.Certificate[0]))
+	go func() {
+		passOn(stdout, printed, base64.RawStdEncoding.EncodeToString(own.TLS.Certificate[0]))
+		runtime.KeepAlive(print) // somebody may have kept it before go-plugin took its place
+	}()
 	return config, nil
 }
 

@@ -78,6 +78,7 @@ type object struct {
 	ctx      context.Context // ends at release
 	release  context.CancelFunc
 
+	left     func() // a call has ended
 	calls    int
 	released bool
 	children map[string]struct{}
@@ -113,6 +114,7 @@ func (t *table) create(ctx context.Context, method, name string, request proto.M
 	if !exists {
 		o = &object{name: name, parent: t.objects[parent], request: encoded, done: make(chan struct{}), children: map[string]struct{}{}}
 		o.ctx, o.release = context.WithCancel(context.Background())
+		o.left = func() { t.leave(o) }
 		t.objects[name] = o
 		if o.parent != nil {
 			o.parent.children[name] = struct{}{}
@@ -280,7 +282,7 @@ func (t *table) Resolve(service, name string) (wire.Target, error) {
 		return wire.Target{}, status.Errorf(codes.NotFound, "object %s does not serve %s", name, service)
 	}
 	o.calls++
-	return wire.Target{Impl: impl, Context: o.ctx, Done: func() { t.leave(o) }}, nil
+	return wire.Target{Impl: impl, Context: o.ctx, Done: o.left}, nil
 }
 
 func (t *table) leave(o *object) {

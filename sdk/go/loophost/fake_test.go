@@ -41,6 +41,8 @@ func TestMain(m *testing.M) {
 		time.Sleep(time.Minute)
 	case os.Getenv("FAKE_CHILD") != "":
 		eat(os.Getenv("FAKE_CHILD"))
+	case os.Getenv(plainKey) != "":
+		servePlain()
 	case os.Getenv("FAKE_EXIT") != "":
 		fmt.Fprintln(os.Stderr, "the fake has had enough")
 		os.Exit(3)

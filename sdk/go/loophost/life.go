@@ -368,9 +368,7 @@ type callbacks struct {
 }
 
 func (l *life) dispatcher() *wire.Dispatcher {
-	d := wire.NewDispatcher(wire.DispatcherSettings{Resolver: loans{l.plugin}, Logger: l.plugin.logger, Observe: func(method string, code codes.Code, took time.Duration) {
-		l.plugin.runtime.callbacks.WithLabelValues(l.plugin.name, method, code.String()).Observe(took.Seconds())
-	}})
+	d := wire.NewDispatcher(wire.DispatcherSettings{Resolver: loans{l.plugin}, Logger: l.plugin.logger, Observe: l.plugin.callbacks.Observe})
 	d.SetGeneration(l.generation)
 	return d
 }

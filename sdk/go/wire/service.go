@@ -1,10 +1,7 @@
 package wire
 
 import (
-	"maps"
 	"strings"
-	"sync"
-	"sync/atomic"
 	"time"
 
 	"google.golang.org/protobuf/proto"
@@ -41,19 +38,12 @@ type Method struct {
 	ClientStreams, ServerStreams bool
 }
 
-// methods caches what is known of methods: every call asks, and looks without a lock or an allocation.
-var methods struct {
-	sync.Mutex
-	known atomic.Pointer[map[string]*Method]
-}
+var methods Cache[string, *Method]
 
 // MethodOf looks a method up in the linked descriptors. The second result is false for a method that no linked contract has.
 func MethodOf(fullName string) (*Method, bool) {
-	known := methods.known.Load()
-	if known != nil {
-		if m, ok := (*known)[fullName]; ok {
-			return m, true
-		}
+	if m, ok := methods.Get(fullName); ok {
+		return m, true
 	}
 	service, name, ok := strings.Cut(strings.TrimPrefix(fullName, "/"), "/")
 	if !ok {
@@ -72,13 +62,7 @@ func MethodOf(fullName string) (*Method, bool) {
 		return nil, false
 	}
 	m := describe(md)
-	methods.Lock()
-	defer methods.Unlock()
-	grown := map[string]*Method{fullName: m}
-	if known = methods.known.Load(); known != nil {
-		maps.Copy(grown, *known)
-	}
-	methods.known.Store(&grown)
+	methods.Put(fullName, m)
 	return m, true
 }
 

@@ -281,6 +281,9 @@ func (c *Conn) abandon(id uint32, k *call, err error) {
 	k.done <- struct{}{}
 }
 
+// expireEvery is how far apart looks at all calls are at least.
+const expireEvery = time.Millisecond
+
 // expire ends the calls whose deadline has passed.
 func (c *Conn) expire() {
 	c.mu.Lock()
@@ -300,7 +303,7 @@ func (c *Conn) expire() {
 		}
 	}
 	if !c.due.IsZero() {
-		c.timer.Reset(c.due.Sub(now))
+		c.timer.Reset(max(c.due.Sub(now), expireEvery))
 	}
 	c.send(false)
 }

@@ -42,7 +42,8 @@ const (
 	maxFrame   = headerSize + maxHead + maxChunk
 
 	// maxOpen is how many calls of a connection may be unanswered. A caller waits; a server ends the connection of one who does not.
-	maxOpen = 4096
+	// Health checks wait too: it is more than a node of a thousand feeds has open on a relayer whose chain does not answer.
+	maxOpen = 16384
 	// maxBytes is how many bytes the requests of unanswered calls may have at their caller, and maxServed at their server: what counts
 	// as answered at the one may not have been written by the other.
 	maxBytes  = 64 << 20
