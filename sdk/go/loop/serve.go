@@ -88,7 +88,7 @@ func Serve(p Plugin) {
 				opts = append(opts, grpc.Creds(frames.Credentials(config, framed)))
 			}
 			s := grpc.NewServer(opts...)
-			host.stop = func() { go stop(s) }
+			host.stop = func() { go stop(s, framed) }
 			return s
 		},
 		Logger: hclog.New(&hclog.LoggerOptions{Level: hclog.Warn, Output: os.Stderr, JSONFormat: true}),
@@ -108,10 +108,12 @@ func newFramed(logger *slog.Logger) *frames.Server {
 	return s
 }
 
-// stop ends a server after the reply to the call that asked for it.
-func stop(s *grpc.Server) {
-	timer := time.AfterFunc(stopGrace, s.Stop)
-	defer timer.Stop()
+// stop ends the servers after the reply to the call that asked for it.
+func stop(s *grpc.Server, framed *frames.Server) {
+	ctx, cancel := context.WithTimeout(context.Background(), stopGrace)
+	defer cancel()
+	defer context.AfterFunc(ctx, s.Stop)()
+	framed.Finish(ctx)
 	s.GracefulStop()
 }
 

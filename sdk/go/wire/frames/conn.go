@@ -120,7 +120,7 @@ func (c *Conn) Invoke(ctx context.Context, method string, args, reply any, optio
 		return err
 	}
 	if len(out.message) > maxChunk {
-		c.chunks(ctx.Done(), id, out.message[maxChunk:], func() bool { return c.calls[id] == k })
+		c.chunks(ctx.Done(), id, out.message[maxChunk:], func(bool) bool { return c.calls[id] == k })
 	}
 	select {
 	case <-k.done:

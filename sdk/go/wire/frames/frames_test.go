@@ -689,6 +689,55 @@ func TestStop(t *testing.T) {
 	}
 }
 
+// A server that is to end writes the answers to open calls first, and waits for no longer than it may.
+func TestFinish(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		leave := make(chan struct{})
+		s := newServer(func(context.Context, []byte) ([]byte, error) {
+			<-leave
+			return make([]byte, 3*maxChunk), nil
+		})
+		caller, server := net.Pipe()
+		s.Serve(server)
+		head := appendText(appendText(nil, echo), "")
+		if _, err := caller.Write(append(appendHeader(nil, header{id: 1, kind: kindRequest}, len(head), 0), head...)); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		begin := time.Now()
+		short, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		s.Finish(short)
+		if took := time.Since(begin); took != time.Second {
+			t.Errorf("with an open call it took %s", took)
+		}
+		finished := make(chan struct{})
+		go func() {
+			s.Finish(t.Context())
+			close(finished)
+		}()
+		close(leave)
+		synctest.Wait()
+		select {
+		case <-finished:
+			t.Error("it has finished while nobody reads the answer")
+		default:
+		}
+		in := newReader(caller)
+		for more := true; more; {
+			f, err := in.next()
+			if err != nil {
+				t.Fatal(err)
+			}
+			more = f.flags&flagMore != 0
+		}
+		<-finished
+		_ = caller.Close()
+		s.Stop()
+	})
+}
+
 // Only the one caller that the server knows by his certificate is served, and he takes no other server.
 func TestCertificates(t *testing.T) {
 	t.Parallel()

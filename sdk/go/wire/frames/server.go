@@ -5,7 +5,9 @@ import (
 	"encoding/binary"
 	"errors"
 	"log/slog"
+	"maps"
 	"net"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -75,6 +77,18 @@ func (s *Server) Stop() {
 	}
 	s.mu.Unlock()
 	s.running.Wait()
+}
+
+// Finish waits until every call is answered and every answer written, or ctx has ended. Calls are taken meanwhile.
+func (s *Server) Finish(ctx context.Context) {
+	s.mu.Lock()
+	conns := slices.Collect(maps.Keys(s.conns))
+	s.mu.Unlock()
+	for _, c := range conns {
+		c.mu.Lock()
+		c.quiet.wait(&c.mu, ctx.Done(), func() bool { return c.err != nil || len(c.open) == 0 && len(c.out) == 0 && !c.flushing })
+		c.mu.Unlock()
+	}
 }
 
 // serverConn is the serving end of one connection.
@@ -314,8 +328,9 @@ func (c *serverConn) answer(q *incoming, reply any, err error) {
 		c.mu.Unlock()
 		return
 	}
-	delete(c.open, q.id)
-	c.bytes -= q.size
+	if first == len(message) {
+		c.close(q)
+	}
 	c.out = appendHeader(c.out, h, head, first)
 	if h.flags&flagMore != 0 {
 		c.out = binary.LittleEndian.AppendUint32(c.out, uint32(len(message)))
@@ -323,8 +338,19 @@ func (c *serverConn) answer(q *incoming, reply any, err error) {
 	c.out = append(appendPairs(c.out, pairs), message[:first]...)
 	c.send(len(c.open) > 0)
 	if len(message) > first {
-		c.chunks(nil, q.id, message[first:], always)
+		c.chunks(nil, q.id, message[first:], func(last bool) bool {
+			if last {
+				c.close(q)
+			}
+			return true
+		})
 	}
+}
+
+// close frees a call's id, with the last frame of its answer. The lock is held.
+func (c *serverConn) close(q *incoming) {
+	delete(c.open, q.id)
+	c.bytes -= q.size
 }
 
 // always is a worker's: to hang in a write of answers is what it may, for nobody waits for it but those whose answers they are.

@@ -61,6 +61,7 @@ type writer struct {
 	kick       chan struct{} // wakes run
 	quick      func() bool   // whether the socket's buffer takes what is queued at once
 	room       line          // of those who wait until out is short
+	quiet      line          // of those who wait until nothing is left to write
 	err        error
 }
 
@@ -81,6 +82,7 @@ func (w *writer) run() {
 			w.flush()
 		}
 		w.flushing = false
+		w.quiet.wake()
 		w.mu.Unlock()
 	}
 }
@@ -115,6 +117,7 @@ func (w *writer) send(crowded bool) {
 	}
 	if len(w.out) == 0 || w.err != nil {
 		w.flushing = false
+		w.quiet.wake()
 	} else {
 		w.kick <- struct{}{} // never waits: who flushes alone kicks
 	}
@@ -149,13 +152,15 @@ func (w *writer) fail(err error) {
 	close(w.done)
 	hangUp(w.nc)
 	w.room.wake()
+	w.quiet.wake()
 }
 
-// chunks sends the rest of a message whose first frame was sent, as long as wanted holds: it may wait for room with done.
-func (w *writer) chunks(done <-chan struct{}, id uint32, rest []byte, wanted func() bool) {
+// chunks sends the rest of a message whose first frame was sent, and waits for room until done is closed. next is asked, with the lock
+// held, before each chunk: whether it is still wanted.
+func (w *writer) chunks(done <-chan struct{}, id uint32, rest []byte, next func(last bool) bool) {
 	for len(rest) > 0 {
 		w.mu.Lock()
-		if !w.waitRoom(done) || w.err != nil || !wanted() {
+		if !w.waitRoom(done) || w.err != nil || !next(len(rest) <= maxChunk) {
 			w.mu.Unlock()
 			return
 		}
