@@ -821,3 +821,84 @@ func TestACallerThatDoesNotRead(t *testing.T) {
 	}
 	hangUp(nc) // Stop, at the end, waits for all that served it
 }
+
+// A method that was always short and then takes its time holds up nobody for long, and neither does the next call of it.
+func TestReaderIsRelieved(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		leave := make(chan struct{})
+		ended := make(chan error, 1)
+		c := overPipe(t, newServer(func(ctx context.Context, b []byte) ([]byte, error) {
+			switch string(b) {
+			case "wait":
+				<-leave
+			case "cancel":
+				<-ctx.Done()
+				ended <- ctx.Err()
+			}
+			return b, nil
+		}))
+		learn := func() {
+			for range distrusted + 2*trusted {
+				if _, err := ask(t.Context(), c, nil); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		learn()
+		var slow sync.WaitGroup
+		slow.Go(func() { _, _ = ask(t.Context(), c, []byte("wait")) })
+		synctest.Wait()
+		begin := time.Now()
+		if _, err := ask(t.Context(), c, nil); err != nil {
+			t.Error(err)
+		}
+		if took := time.Since(begin); took <= 0 || took > 2*longTurn {
+			t.Errorf("a call beside one that was served by the reader took %s", took)
+		}
+		close(leave)
+		slow.Wait()
+		learn()
+		ctx, cancel := context.WithCancel(t.Context())
+		slow.Go(func() { _, _ = ask(ctx, c, []byte("cancel")) })
+		synctest.Wait()
+		cancel()
+		begin = time.Now()
+		<-ended
+		if took := time.Since(begin); took > 2*longTurn {
+			t.Errorf("the cancel of a call that was served by the reader took %s", took)
+		}
+		slow.Wait()
+	})
+}
+
+// A connection that ends while its reader serves a call ends that call's context.
+func TestLossWhileTheReaderServes(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		ended := make(chan error, 1)
+		c := overPipe(t, newServer(func(ctx context.Context, b []byte) ([]byte, error) {
+			if len(b) > 0 {
+				<-ctx.Done()
+				ended <- ctx.Err()
+			}
+			return b, nil
+		}))
+		for range trusted {
+			if _, err := ask(t.Context(), c, nil); err != nil {
+				t.Fatal(err)
+			}
+		}
+		result := make(chan error, 1)
+		go func() {
+			_, err := ask(t.Context(), c, []byte("wait"))
+			result <- err
+		}()
+		synctest.Wait()
+		_ = c.Close()
+		expect(t, "the call", <-result, codes.Unavailable, "closed")
+		if err := <-ended; !errors.Is(err, context.Canceled) {
+			t.Errorf("the handler's context ended with %v", err)
+		}
+	})
+}

@@ -24,6 +24,7 @@ type incoming struct {
 	pairs    metadata.MD // what the caller sent along
 	deadline time.Time   // zero: there is none
 
+	alone bool // no other call was open when it came
 	taken bool // whole or given up; of who reads
 
 	// Of who reads until the call is taken, and then of who serves.

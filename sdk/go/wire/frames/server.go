@@ -19,6 +19,14 @@ import (
 	"github.com/loop-plugins/loop/sdk/go/wire"
 )
 
+// A call is served by who reads if it is alone and its method has been short so often in a row: to wake a worker costs more.
+const (
+	short   = 100 * time.Microsecond
+	trusted = 8
+	// distrusted is how often a method is short again before it is trusted that had its reader relieved.
+	distrusted = 1 << 10
+)
+
 // idleWorkers is how many goroutines of a connection wait for the next call: one that has served some has the stack for it.
 const idleWorkers = 64
 
@@ -37,6 +45,7 @@ type method struct {
 	name    string
 	impl    any
 	handler grpc.MethodHandler
+	quick   atomic.Int32 // runs in a row that were short
 }
 
 // NewServer returns a server that has no connection.
@@ -57,6 +66,7 @@ func (s *Server) Serve(nc net.Conn) {
 	c := &serverConn{
 		writer: newWriter(nc, always), server: s, in: newReader(nc), open: map[uint32]*incoming{}, names: map[string]string{}, work: make(chan *incoming),
 	}
+	c.relief = newRelief(func() { s.running.Go(c.serve) })
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.stopped {
@@ -99,6 +109,7 @@ type serverConn struct {
 	bytes   int // of the requests that are not answered
 	work    chan *incoming
 	idle    atomic.Int32 // workers that wait for work
+	relief  *relief
 
 	// Of the goroutine that reads.
 	in    *reader
@@ -107,7 +118,12 @@ type serverConn struct {
 
 func (c *serverConn) serve() {
 	err := c.read()
+	if err == nil {
+		c.await() // somebody else reads
+		return
+	}
 	c.end(err)
+	c.relief.timer.Stop()
 	c.server.mu.Lock()
 	delete(c.server.conns, c)
 	c.server.mu.Unlock()
@@ -131,17 +147,19 @@ func (c *serverConn) end(err error) {
 	}
 }
 
+// read takes frames until the connection ends. It returns nil when another goroutine does so in its place.
 func (c *serverConn) read() error {
 	for {
 		f, err := c.in.next()
 		if err != nil {
 			return err
 		}
+		var q *incoming // whole
 		switch f.kind {
 		case kindRequest:
-			err = c.begin(&f)
+			q, err = c.begin(&f)
 		case kindChunk:
-			err = c.goOn(&f)
+			q, err = c.goOn(&f)
 		case kindCancel:
 			c.cancel(f.id)
 		default:
@@ -150,22 +168,25 @@ func (c *serverConn) read() error {
 		if err != nil {
 			return err
 		}
+		if q != nil && !c.dispatch(q) {
+			return nil
+		}
 	}
 }
 
 // begin takes the first frame of a request.
-func (c *serverConn) begin(f *frame) (err error) {
+func (c *serverConn) begin(f *frame) (q *incoming, err error) {
 	more := f.flags&flagMore != 0
-	q := &incoming{id: f.id, size: len(f.payload)}
+	q = &incoming{id: f.id, size: len(f.payload)}
 	if more {
 		if q.size, err = cutWhole(f); err != nil {
-			return err
+			return nil, err
 		}
 	}
 	name, rest, ok := cutText(f.head)
 	object, rest, ok2 := cutText(rest)
 	if !ok || !ok2 {
-		return malformed("the head of a request is cut off")
+		return nil, malformed("the head of a request is cut off")
 	}
 	if q.method = c.server.methods[string(name)]; q.method == nil {
 		q.method = &method{name: string(name)}
@@ -173,24 +194,23 @@ func (c *serverConn) begin(f *frame) (err error) {
 	q.object = c.name(object)
 	if len(rest) > 0 {
 		if q.pairs, err = addPairs(nil, rest); err != nil {
-			return err
+			return nil, err
 		}
 	}
 	if f.aux != 0 {
 		q.deadline = time.Now().Add(time.Duration(f.aux) * time.Microsecond)
 	}
 	if err := c.admit(q); err != nil {
-		return err
+		return nil, err
 	}
 	if more {
 		q.payload = append(make([]byte, 0, q.size), f.payload...)
-		return nil
+		return nil, nil
 	}
 	q.buffer = getBuffer()
 	*q.buffer = append(*q.buffer, f.payload...)
 	q.payload = *q.buffer
-	c.dispatch(q)
-	return nil
+	return q, nil
 }
 
 func (c *serverConn) admit(q *incoming) error {
@@ -208,6 +228,7 @@ func (c *serverConn) admit(q *incoming) error {
 	}
 	c.open[q.id] = q
 	c.bytes += q.size
+	q.alone = len(c.open) == 1
 	return nil
 }
 
@@ -234,18 +255,18 @@ func (c *serverConn) find(id uint32) *incoming {
 }
 
 // goOn takes a chunk of a request.
-func (c *serverConn) goOn(f *frame) (err error) {
-	q := c.find(f.id)
+func (c *serverConn) goOn(f *frame) (q *incoming, err error) {
+	q = c.find(f.id)
 	if q == nil || q.taken {
-		return malformed("a chunk for call %d, which wants none", f.id)
+		return nil, malformed("a chunk for call %d, which wants none", f.id)
 	}
 	if q.payload, err = addChunk(q.payload, q.size, f); err != nil {
-		return err
+		return nil, err
 	}
-	if len(q.payload) == q.size {
-		c.dispatch(q)
+	if len(q.payload) < q.size {
+		return nil, nil
 	}
-	return nil
+	return q, nil
 }
 
 // cancel lets a handler know that its caller has gone. A call that has none yet gets none.
@@ -261,30 +282,41 @@ func (c *serverConn) cancel(id uint32) {
 	}
 }
 
-// dispatch gives a call to a worker. It never waits: who reads must go on to read.
-func (c *serverConn) dispatch(q *incoming) {
+// dispatch has a call served: here, or by a worker. It never waits. It is false if somebody else reads now.
+func (c *serverConn) dispatch(q *incoming) bool {
 	q.taken = true
+	if q.alone && c.in.from == c.in.to && q.method.quick.Load() >= trusted {
+		c.relief.begin()
+		c.handle(q)
+		still := c.relief.end()
+		if !still {
+			q.method.quick.Store(-distrusted)
+		}
+		return still
+	}
 	select {
 	case c.work <- q:
 	default:
-		c.server.running.Go(func() { c.worker(q) })
+		c.server.running.Go(func() {
+			c.handle(q)
+			c.await()
+		})
 	}
+	return true
 }
 
-func (c *serverConn) worker(q *incoming) {
-	for {
-		c.handle(q)
-		if c.idle.Add(1) > idleWorkers {
-			c.idle.Add(-1)
-			return
-		}
+// await serves what comes, as long as few others wait for the same.
+func (c *serverConn) await() {
+	for c.idle.Add(1) <= idleWorkers {
 		select {
-		case q = <-c.work:
+		case q := <-c.work:
 			c.idle.Add(-1)
+			c.handle(q)
 		case <-c.done:
 			return
 		}
 	}
+	c.idle.Add(-1)
 }
 
 func (c *serverConn) handle(q *incoming) {
@@ -292,7 +324,13 @@ func (c *serverConn) handle(q *incoming) {
 		c.answer(q, nil, status.Errorf(codes.Unimplemented, "unknown method %s", q.method.name))
 		return
 	}
+	begin := time.Now()
 	reply, err := q.method.handler(q.method.impl, q, q.decode, nil)
+	if n := q.method.quick.Load(); time.Since(begin) > short {
+		q.method.quick.Store(min(n, 0))
+	} else if n < trusted {
+		q.method.quick.Store(n + 1)
+	}
 	c.answer(q, reply, err)
 }
 
