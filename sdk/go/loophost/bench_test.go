@@ -54,8 +54,13 @@ func servePlain() {
 type boundary struct {
 	name string
 	pids []int
+	// each is how many calls call makes, one after the other.
+	each int
 	call func(ctx context.Context) error
 }
+
+// forwards is how many calls a plugin forwards within one of its own, so that its own does not count.
+const forwards = 32
 
 func plain(b *testing.B) boundary {
 	b.Helper()
@@ -80,13 +85,13 @@ func plain(b *testing.B) boundary {
 	if err != nil {
 		b.Fatal(err)
 	}
-	return boundary{"plain", []int{os.Getpid(), pid}, func(ctx context.Context) error {
+	return boundary{"plain", []int{os.Getpid(), pid}, 1, func(ctx context.Context) error {
 		_, err := api.LatestBlockHeight(ctx, &relayerv1.LatestBlockHeightRequest{})
 		return err
 	}}
 }
 
-// ours are the ways of this package over one transport: a call, a call within which the plugin calls its host, and one that a plugin
+// ours are the ways of this package over one transport: a call, a call within which the plugin calls its host, and those that a plugin
 // makes to another through the host.
 func ours(b *testing.B, m mode) map[string]boundary {
 	b.Helper()
@@ -109,16 +114,16 @@ func ours(b *testing.B, m mode) map[string]boundary {
 	at := &reportingv1.ReportTimestamp{ConfigDigest: make([]byte, 32)}
 	host, first, second := os.Getpid(), relayer.Status().PID, median.Status().PID
 	return map[string]boundary{
-		"call": {string(m), []int{host, first}, func(ctx context.Context) error {
+		"call": {string(m), []int{host, first}, 1, func(ctx context.Context) error {
 			_, err := provider.LatestBlockHeight(ctx, &relayerv1.LatestBlockHeightRequest{})
 			return err
 		}},
-		"callback": {string(m), []int{host, second}, func(ctx context.Context) error {
+		"callback": {string(m), []int{host, second}, 1, func(ctx context.Context) error {
 			_, err := reporting.Observation(ctx, &reportingv1.ObservationRequest{Timestamp: at})
 			return err
 		}},
-		"forward": {string(m), []int{host, first, second}, func(ctx context.Context) error {
-			_, err := reporting.Report(ctx, &reportingv1.ReportRequest{Timestamp: at})
+		"forward": {string(m), []int{host, first, second}, forwards, func(ctx context.Context) error {
+			_, err := reporting.Report(ctx, &reportingv1.ReportRequest{Timestamp: at, Query: make([]byte, forwards-1)})
 			return err
 		}},
 	}
@@ -154,7 +159,8 @@ func (w boundary) measure(b *testing.B, callers int, while time.Duration) sample
 	}
 	all := slices.Concat(took...)
 	slices.Sort(all)
-	return sample{float64(all[len(all)/2]), float64(len(all)) / lasted.Seconds(), float64(used) / float64(len(all))}
+	calls := float64(len(all) * w.each)
+	return sample{float64(all[len(all)/2]) / float64(w.each), calls / lasted.Seconds(), float64(used) / calls}
 }
 
 // processorTime is what processes have used, by the kernel's own account of their threads in nanoseconds.
