@@ -246,6 +246,7 @@ func (p *fakePlugin) Observation(ctx context.Context, r *reportingv1.Observation
 	}
 	return &reportingv1.ObservationResponse{Observation: v.GetValue().GetMagnitude()}, nil
 }
+
 // Report asks the provider once, and once more for each byte of the query.
 func (p *fakePlugin) Report(ctx context.Context, request *reportingv1.ReportRequest) (*reportingv1.ReportResponse, error) {
 	r, err := p.f.loans.Provider.MedianFromReport(ctx, &medianv1.MedianFromReportRequest{})
