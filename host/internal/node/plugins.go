@@ -162,7 +162,7 @@ func variable(name string) string { return "CL_" + strings.ToUpper(name) + "_CMD
 
 // pluginSettings say how a plugin is started, but for its environment, which depends on its kind.
 func (n *Node) pluginSettings(name string, c config.Plugin) loophost.PluginSettings {
-	s := loophost.PluginSettings{Name: name, Hint: "check " + variable(name)}
+	s := loophost.PluginSettings{Name: name, Hint: "check " + variable(name), GRPC: c.Rules.Transport == config.TransportGRPC}
 	switch {
 	case c.InProcess():
 		inside := n.settings.Builtin[name].New()

@@ -123,6 +123,7 @@ func (s *service) describePlugin(p *loophost.Plugin) *nodev1.PluginStatus {
 		Name: st.Name, Kind: st.Kind, State: pluginState(st.State), InProcess: st.InProcess, Pid: int32(st.PID),
 		Generation: st.Generation, Restarts: st.Restarts, LastExit: st.LastExit, LastStderr: st.LastStderr,
 		Version: st.Version, Runtime: st.Runtime, MemoryBytes: st.Memory, MemoryLimitBytes: st.MemoryLimit, Pinned: st.Pinned,
+		Transport: st.Transport,
 	}
 	files, err := p.Checksums()
 	if err != nil {

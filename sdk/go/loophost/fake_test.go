@@ -40,6 +40,8 @@ func TestMain(m *testing.M) {
 		time.Sleep(time.Minute)
 	case os.Getenv("FAKE_CHILD") != "":
 		eat(os.Getenv("FAKE_CHILD"))
+	case os.Getenv(plainKey) != "":
+		servePlain()
 	case os.Getenv("FAKE_EXIT") != "":
 		fmt.Fprintln(os.Stderr, "the fake has had enough")
 		os.Exit(3)
@@ -245,8 +247,15 @@ func (p *fakePlugin) Observation(ctx context.Context, r *reportingv1.Observation
 	}
 	return &reportingv1.ObservationResponse{Observation: v.GetValue().GetMagnitude()}, nil
 }
-func (p *fakePlugin) Report(ctx context.Context, _ *reportingv1.ReportRequest) (*reportingv1.ReportResponse, error) {
+
+// Report asks the provider once, and once more for each byte of the query.
+func (p *fakePlugin) Report(ctx context.Context, request *reportingv1.ReportRequest) (*reportingv1.ReportResponse, error) {
 	r, err := p.f.loans.Provider.MedianFromReport(ctx, &medianv1.MedianFromReportRequest{})
+	for range request.GetQuery() {
+		if err == nil {
+			r, err = p.f.loans.Provider.MedianFromReport(ctx, &medianv1.MedianFromReportRequest{})
+		}
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -48,6 +48,10 @@ func TestKeptPromisesPass(t *testing.T) {
 			t.Parallel()
 			looptest.Run(t, looptest.Settings{Kind: kind, Command: []string{os.Args[0], "serve", kind, ""}, Env: environment(t)})
 		})
+		t.Run(kind+" over gRPC", func(t *testing.T) {
+			t.Parallel()
+			looptest.Run(t, looptest.Settings{Kind: kind, Command: []string{os.Args[0], "serve", kind, ""}, Env: environment(t), GRPC: true})
+		})
 		t.Run(kind+" in-process", func(t *testing.T) {
 			t.Parallel()
 			p := pluginOf(kind, "", nil)

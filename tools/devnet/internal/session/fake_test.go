@@ -112,7 +112,7 @@ func runFakeNode(configFile string) error {
 		}
 	})
 	if f.mode == "slow" {
-		time.Sleep(500 * time.Millisecond) // in which whoever does not wait for the node is found out
+		time.Sleep(1500 * time.Millisecond) // longer than a session waits for the end of a node that does not answer
 	}
 	front, err := net.Listen("tcp", "127.0.0.1:"+value("HTTPPort"))
 	if err != nil {

@@ -414,7 +414,6 @@ func TestRunNeverReady(t *testing.T) {
 	}
 }
 
-// TestRunInterrupted proves that an interrupt at any step clears up, and when it is the good end.
 // TestRunLosesAPort has another node take a port that was free a moment before: it is not taken for the session's own.
 func TestRunLosesAPort(t *testing.T) {
 	config, folders := fakes(t, "slow")
@@ -449,6 +448,7 @@ func TestRunLosesAPort(t *testing.T) {
 	noChildren(t)
 }
 
+// TestRunInterrupted proves that an interrupt at any step clears up, and when it is the good end.
 func TestRunInterrupted(t *testing.T) {
 	tests := map[string]struct {
 		rounds int

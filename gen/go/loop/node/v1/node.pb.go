@@ -701,7 +701,9 @@ type PluginStatus struct {
 	// The files that its process was started from: the program, and an interpreter's script.
 	Files []*PluginFile `protobuf:"bytes,16,rep,name=files,proto3" json:"files,omitempty"`
 	// Whether it may be started from no others.
-	Pinned        bool `protobuf:"varint,17,opt,name=pinned,proto3" json:"pinned,omitempty"`
+	Pinned bool `protobuf:"varint,17,opt,name=pinned,proto3" json:"pinned,omitempty"`
+	// How calls go to its process: "loop/1" as frames, "grpc" over gRPC alone; empty when there is none.
+	Transport     string `protobuf:"bytes,18,opt,name=transport,proto3" json:"transport,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -853,6 +855,13 @@ func (x *PluginStatus) GetPinned() bool {
 		return x.Pinned
 	}
 	return false
+}
+
+func (x *PluginStatus) GetTransport() string {
+	if x != nil {
+		return x.Transport
+	}
+	return ""
 }
 
 // PluginFile is a file that a plugin's process was started from.
@@ -3311,7 +3320,7 @@ const file_loop_node_v1_node_proto_rawDesc = "" +
 	"\x14RestartPluginRequest\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\"K\n" +
 	"\x15RestartPluginResponse\x122\n" +
-	"\x06plugin\x18\x01 \x01(\v2\x1a.loop.node.v1.PluginStatusR\x06plugin\"\xcc\x04\n" +
+	"\x06plugin\x18\x01 \x01(\v2\x1a.loop.node.v1.PluginStatusR\x06plugin\"\xea\x04\n" +
 	"\fPluginStatus\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
 	"\x04kind\x18\x02 \x01(\tR\x04kind\x12/\n" +
@@ -3334,7 +3343,8 @@ const file_loop_node_v1_node_proto_rawDesc = "" +
 	"\fmemory_bytes\x18\x0e \x01(\x04R\vmemoryBytes\x12,\n" +
 	"\x12memory_limit_bytes\x18\x0f \x01(\x04R\x10memoryLimitBytes\x12.\n" +
 	"\x05files\x18\x10 \x03(\v2\x18.loop.node.v1.PluginFileR\x05files\x12\x16\n" +
-	"\x06pinned\x18\x11 \x01(\bR\x06pinned\"8\n" +
+	"\x06pinned\x18\x11 \x01(\bR\x06pinned\x12\x1c\n" +
+	"\ttransport\x18\x12 \x01(\tR\ttransport\"8\n" +
 	"\n" +
 	"PluginFile\x12\x12\n" +
 	"\x04path\x18\x01 \x01(\tR\x04path\x12\x16\n" +
