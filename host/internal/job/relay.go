@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 
+	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
 	relayerv1 "github.com/loop-plugins/loop/gen/go/loop/relayer/v1"
@@ -26,10 +27,12 @@ func (d *document) noRelay(relay string, relayers Relayers) {
 	if all := relayers.Relays(); len(all) > 0 {
 		have = strings.Join(all, ", ")
 	}
-	d.problem(d.top.line("relay"), "relay", "no such relay: %q; this node has %s, and CL_<NAME>_CMD names the plugin of another", relay, have)
+	d.problem(d.top.line("relay"), "relay",
+		"no such relay: %q; this node has %s, and CL_<NAME>_CMD names the plugin of another", relay, have)
 }
 
-// relay checks what the job says of its contract, most of which its relayer alone can judge. It reports whether that has answered.
+// relay checks what the job says of its contract, most of which its relayer alone can judge. It reports whether that
+// has answered.
 func (d *document) relay(ctx context.Context, spec *Spec, t table, s Settings) (answered bool) {
 	if chainID := d.chainID(spec, t); spec.ChainID == "" {
 		spec.ChainID = chainID
@@ -45,7 +48,8 @@ func (d *document) relay(ctx context.Context, spec *Spec, t table, s Settings) (
 	answered = d.ask(ctx, spec, s)
 	bad := slices.ContainsFunc(d.report.Problems, func(f Finding) bool { return f.Key == "relayConfig.chainID" })
 	if spec.ChainID != "" && !bad && s.Chains != nil && !s.Chains.HasChain(spec.Relay, spec.ChainID) {
-		d.problem(t.line("chainID"), "relayConfig.chainID", "this node has no enabled %s chain %q; add it to the node's configuration", spec.Relay, spec.ChainID)
+		d.problem(t.line("chainID"), "relayConfig.chainID",
+			"this node has no enabled %s chain %q; add it to the node's configuration", spec.Relay, spec.ChainID)
 	}
 	return answered
 }
@@ -70,8 +74,9 @@ func (d *document) encode(spec *Spec, t table) {
 	spec.RelayConfigJSON = bytes.TrimSpace(encoded.Bytes())
 }
 
-// ask has the relayer check the job, and takes what it finds into the report. What it said before holds while it cannot be asked. A
-// job that it has never seen is refused then: what it would run with, and whether another job does the same, nobody else can tell.
+// ask has the relayer check the job, and takes what it finds into the report. What it said before holds while it
+// cannot be asked. A job that it has never seen is refused then: what it would run with, and whether another job does
+// the same, nobody else can tell.
 func (d *document) ask(ctx context.Context, spec *Spec, s Settings) (answered bool) {
 	request := &relayerv1.ValidateJobRequest{
 		ChainId: spec.ChainID, ContractId: spec.ContractID, TransmitterId: spec.TransmitterID, RelayConfigJson: spec.RelayConfigJSON,
@@ -81,14 +86,17 @@ func (d *document) ask(ctx context.Context, spec *Spec, s Settings) (answered bo
 		request.ProviderType = relayer.ProviderConfig
 	}
 	response, err := s.Relayers.ValidateJob(ctx, spec.Relay, request)
-	why := status.Convert(err).Message()
+	why, line := status.Convert(err).Message(), d.top.line("relay")
+	if code := status.Code(err); code == codes.Unavailable || code == codes.DeadlineExceeded {
+		why += "; try again when its plugin is ready"
+	}
 	switch {
 	case err == nil:
 	case s.Validation != nil:
-		d.warning(d.top.line("relay"), "relay", "the relayer cannot check the job now, and what it said of it before holds: %s", why)
+		d.warning(line, "relay", "the relayer cannot check the job now, and what it said of it before holds: %s", why)
 		response = s.Validation
 	default:
-		d.problem(d.top.line("relay"), "relay", "the relayer cannot check the job: %s; try again when its plugin is ready", why)
+		d.problem(line, "relay", "the relayer cannot check the job: %s", why)
 		return false
 	}
 	spec.Validation = response
@@ -143,7 +151,8 @@ func (d *document) chainID(spec *Spec, t table) string {
 	}
 	switch {
 	case given && value != "":
-		d.problem(t.line("chainID"), "relayConfig.chainID", "want a chain's name in quotes or its number, have %s", kindOf(value))
+		d.problem(t.line("chainID"), "relayConfig.chainID", "want a chain's name in quotes or its number, have %s",
+			kindOf(value))
 	case spec.ChainID == "":
 		text := ""
 		if spelled, ok := t.spelled("chainID"); ok && !given {

@@ -134,7 +134,8 @@ func (s *service) key(id string) (*nodev1.Key, error) {
 // wallets are the relays whose accounts wallets' files can hold.
 func (s *service) wallets() []string {
 	known := s.node.plugins.known
-	return slices.DeleteFunc(known.Relays(), func(relay string) bool { return known[relay].AccountAlgorithm() != keystore.Secp256k1 })
+	return slices.DeleteFunc(known.Relays(),
+		func(relay string) bool { return known[relay].AccountAlgorithm() != keystore.Secp256k1 })
 }
 
 // ImportKey implements nodev1connect.NodeServiceHandler.
@@ -193,7 +194,8 @@ func (s *service) ExportKey(ctx context.Context, r *nodev1.ExportKeyRequest) (*n
 	}
 	defer done()
 	defer debug.FreeOSMemory() // as after an import
-	file, err := s.node.keys.Export(found.Kind, found.ID, keystore.NewPassword(r.GetPassword()), keystore.Relays{Of: s.node.wantedOf})
+	file, err := s.node.keys.Export(found.Kind, found.ID, keystore.NewPassword(r.GetPassword()),
+		keystore.Relays{Of: s.node.wantedOf})
 	if err != nil {
 		return nil, apiError(err)
 	}
@@ -203,7 +205,8 @@ func (s *service) ExportKey(ctx context.Context, r *nodev1.ExportKeyRequest) (*n
 
 // find finds the key of a text: a key's id as it is listed, or an account in another spelling.
 func (s *service) find(ctx context.Context, text, relay string) (keystore.Description, error) {
-	all := slices.DeleteFunc(s.node.keys.List(), func(d keystore.Description) bool { return relay != "" && d.Relay != relay })
+	all := slices.DeleteFunc(s.node.keys.List(),
+		func(d keystore.Description) bool { return relay != "" && d.Relay != relay })
 	is := func(d keystore.Description) bool {
 		return d.ID == text || d.Kind != keystore.KindAccount && strings.EqualFold(d.ID, text)
 	}
@@ -219,9 +222,11 @@ func (s *service) find(ctx context.Context, text, relay string) (keystore.Descri
 	}
 	switch {
 	case len(found) == 0:
-		return keystore.Description{}, connect.NewError(connect.CodeNotFound, fmt.Errorf("this node has no key %.128q; see: loop keys list", text))
+		return keystore.Description{}, connect.NewError(connect.CodeNotFound,
+			fmt.Errorf("this node has no key %.128q; see: loop keys list", text))
 	case len(found) > 1:
-		return keystore.Description{}, refuse("relay: %.128q is a key of %s and of %s; name the relay that is meant", text, found[0].Relay, found[1].Relay)
+		return keystore.Description{}, refuse("relay: %.128q is a key of %s and of %s; name the relay that is meant",
+			text, found[0].Relay, found[1].Relay)
 	}
 	return found[0], nil
 }

@@ -12,8 +12,8 @@ import (
 	"github.com/loop-plugins/loop/sdk/go/loophost"
 )
 
-// Relayers are the relayers of a configuration, for commands that start no node. Built-in ones are asked in this process; those that
-// the environment names run until Close.
+// Relayers are the relayers of a configuration, for commands that start no node. Built-in ones are asked in this
+// process; those that the environment names run until Close.
 type Relayers struct {
 	node    *Node
 	known   relayers
@@ -62,7 +62,8 @@ func (r *Relayers) Described() []config.Described {
 	return all
 }
 
-// CheckConfig has the relayers check the chains of the configuration. Its error has the problems that were found before, too.
+// CheckConfig has the relayers check the chains of the configuration. Its error has the problems that were found
+// before, too.
 func (r *Relayers) CheckConfig(ctx context.Context) error {
 	return r.node.settings.Config.CheckChains(ctx, r.known.sections(func(string, error) {}))
 }

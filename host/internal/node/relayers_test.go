@@ -23,7 +23,8 @@ func kinds(n *Node) map[string]string {
 	return all
 }
 
-// A node without built-in plugins runs what its environment names, of whatever kind that is: nothing but the plugin says so.
+// A node without built-in plugins runs what its environment names, of whatever kind that is: nothing but the plugin
+// says so.
 func TestPluginsOfAnyName(t *testing.T) {
 	t.Parallel()
 	f := newFiles(t)
@@ -96,8 +97,8 @@ func TestRelayersThatAreRefused(t *testing.T) {
 	}
 }
 
-// A plugin that has run before and does not start is down: the node starts all the same, knows its jobs by what it said of them,
-// refuses new ones, and has it back when it starts.
+// A plugin that has run before and does not start is down: the node starts all the same, knows its jobs by what it
+// said of them, refuses new ones, and has it back when it starts.
 func TestRelayerIsDownAtTheStart(t *testing.T) {
 	t.Parallel()
 	f := &feed{T: t, files: newFiles(t), dir: t.TempDir()}

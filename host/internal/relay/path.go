@@ -5,9 +5,10 @@ import (
 	"strings"
 )
 
-// leads reports whether the path of a problem leads somewhere in what was checked: keys with dots between, a position in brackets
-// after a list's key. A key may be missing, which may be the problem, and with it the tables below it. A position must be there, and
-// nothing lies below what is not a table. A key that is there is taken as it is, with or without quotes, whatever characters it has.
+// leads reports whether the path of a problem leads somewhere in what was checked: keys with dots between, a position
+// in brackets after a list's key. A key may be missing, which may be the problem, and with it the tables below it. A
+// position must be there, and nothing lies below what is not a table. A key that is there is taken as it is, with or
+// without quotes, whatever characters it has.
 func leads(value any, path string) bool {
 	if path == "" {
 		return true

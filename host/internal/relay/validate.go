@@ -59,14 +59,17 @@ func (r *Relayer) ValidateJob(ctx context.Context, request *relayerv1.ValidateJo
 	if err != nil {
 		return nil, r.failed("check the job", err)
 	}
-	job := map[string]any{"relay": r.Relay(), "contractID": request.GetContractId(), "transmitterID": request.GetTransmitterId(), "relayConfig": relayConfig}
+	job := map[string]any{"relay": r.Relay(), "contractID": request.GetContractId(),
+		"transmitterID": request.GetTransmitterId(), "relayConfig": relayConfig}
 	for _, found := range [][]*relayerv1.Problem{response.GetProblems(), response.GetWarnings()} {
 		if err := r.places("ValidateJob", job, found); err != nil {
 			return nil, err
 		}
 		for _, p := range found {
-			if top := strings.FieldsFunc(p.GetPath(), func(c rune) bool { return c == '.' || c == '[' }); len(top) > 0 && job[top[0]] == nil {
-				return nil, r.nonsense("ValidateJob", "names a problem at %q, and a relayer checks contractID, transmitterID and relayConfig (%s)", p.GetPath(), p.GetMessage())
+			if top := strings.FieldsFunc(p.GetPath(),
+				func(c rune) bool { return c == '.' || c == '[' }); len(top) > 0 && job[top[0]] == nil {
+				return nil, r.nonsense("ValidateJob",
+					"names a problem at %q, and a relayer checks contractID, transmitterID and relayConfig (%s)", p.GetPath(), p.GetMessage())
 			}
 		}
 	}
@@ -81,7 +84,8 @@ func (r *Relayer) ValidateJob(ctx context.Context, request *relayerv1.ValidateJo
 	case request.GetTransmitterId() != "" && response.GetTransmitterKey() == "":
 		return nil, r.nonsense("ValidateJob", "has no transmitter_key for the account %q", request.GetTransmitterId())
 	case request.GetTransmitterId() != "" && request.GetProviderType() == relayer.ProviderMedian && response.GetFromAccount() == "":
-		return nil, r.nonsense("ValidateJob", "has no from_account for the account %q, and the contract's configuration names one", request.GetTransmitterId())
+		return nil, r.nonsense("ValidateJob",
+			"has no from_account for the account %q, and the contract's configuration names one", request.GetTransmitterId())
 	}
 	return response, nil
 }

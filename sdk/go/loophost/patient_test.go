@@ -19,8 +19,8 @@ import (
 	"github.com/loop-plugins/loop/sdk/go/loophost/supervise"
 )
 
-// A plugin that is waited for is there though it does not start, is tried again as any other, and what was made in it comes when it
-// does.
+// A plugin that is waited for is there though it does not start, is tried again as any other, and what was made in it
+// comes when it does.
 func TestPatience(t *testing.T) {
 	t.Parallel()
 	r := newRuntime(t)
