@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	nodev1 "github.com/loop-plugins/loop/gen/go/loop/node/v1"
+	"github.com/loop-plugins/loop/host/internal/config"
 	"github.com/loop-plugins/loop/sdk/go/loophost/supervise"
 )
 
@@ -138,4 +139,14 @@ func TestRelayerIsDownAtTheStart(t *testing.T) {
 	}
 	f.held(own, "acme", 1)
 	f.refused("a1", own, false, "contractID: job 1 serves this contract already; remove it first")
+}
+
+func TestTransportIsThePlugins(t *testing.T) {
+	t.Parallel()
+	for transport, want := range map[string]bool{"": false, config.TransportAuto: false, config.TransportGRPC: true} {
+		c := config.Plugin{Command: []string{"loop-acme"}, Rules: config.PluginRules{Transport: transport}}
+		if s := (&Node{}).pluginSettings("acme", c); s.GRPC != want {
+			t.Errorf("with the transport %q a plugin is called over gRPC alone: %v", transport, s.GRPC)
+		}
+	}
 }
