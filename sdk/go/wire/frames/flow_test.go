@@ -11,9 +11,14 @@ import (
 	"testing/synctest"
 	"time"
 
+	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/types/known/wrapperspb"
 	"pgregory.net/rapid"
+
+	medianv1 "github.com/loop-plugins/loop/gen/go/loop/median/v1"
+	"github.com/loop-plugins/loop/sdk/go/wire"
 )
 
 // Whatever callers do, each gets the answer to his own call or the error that he is due, and nothing is left.
@@ -219,5 +224,41 @@ func TestLine(t *testing.T) {
 				t.Errorf("turns were taken by %v; want %v; %d wait", got, want, len(l.waiting))
 			}
 		})
+	})
+}
+
+// A call whose caller has set no deadline ends at its method's own, whatever the server does, each at its time.
+func TestDeadlinesOfMethods(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		leave := make(chan struct{})
+		s := newServer(same)
+		s.RegisterService(&grpc.ServiceDesc{ServiceName: "loop.median.v1.ReportCodecService", Methods: []grpc.MethodDesc{{
+			MethodName: "MaxReportLength",
+			Handler: func(any, context.Context, func(any) error, grpc.UnaryServerInterceptor) (any, error) {
+				<-leave
+				return &wrapperspb.BytesValue{}, nil
+			},
+		}}}, nil)
+		cc := wire.Bind(overPipe(t, s), "object")
+		method, ok := wire.MethodOf(medianv1.ReportCodecService_MaxReportLength_FullMethodName)
+		if !ok || method.Timeout == 0 {
+			t.Fatalf("the method is %+v", method)
+		}
+		var calls sync.WaitGroup
+		for i := range 20 {
+			calls.Go(func() {
+				time.Sleep(time.Duration(i) * 300 * time.Millisecond)
+				begin := time.Now()
+				err := cc.Invoke(t.Context(), method.FullName, &wrapperspb.BytesValue{}, &wrapperspb.BytesValue{})
+				expect(t, "a call", err, codes.DeadlineExceeded, "")
+				if took := time.Since(begin); took != method.Timeout {
+					t.Errorf("a call took %s; its method's timeout is %s", took, method.Timeout)
+				}
+			})
+		}
+		calls.Wait()
+		close(leave)
+		synctest.Wait()
 	})
 }
