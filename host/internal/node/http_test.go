@@ -160,15 +160,15 @@ func TestTransportOfPlugins(t *testing.T) {
 		t.Run(setting, func(t *testing.T) {
 			t.Parallel()
 			f := newFiles(t)
-			f.config += "[Plugins.EVM]\n" + setting + "\n"
+			f.config += "[Plugins.Acme]\n" + setting + "\n"
+			f.acme(t, "RELAYER=fake")
 			f.chain("1337", "")
-			f.plugin(t, "EVM", "RELAYER=fake")
 			list, err := operator(f.start(t).Socket()).ListPlugins(t.Context(), &nodev1.ListPluginsRequest{})
 			if err != nil {
 				t.Fatal(err)
 			}
 			for _, p := range list.GetPlugins() {
-				if p.GetName() == "evm" && p.GetTransport() != want || p.GetInProcess() && p.GetTransport() != "" {
+				if p.GetName() == "acme" && p.GetTransport() != want || p.GetInProcess() && p.GetTransport() != "" {
 					t.Errorf("calls to plugin %s go by %q", p.GetName(), p.GetTransport())
 				}
 			}
