@@ -7,7 +7,6 @@ import (
 	"math"
 	"math/big"
 	"slices"
-	"time"
 
 	"github.com/ethereum/go-ethereum/common"
 	"github.com/ethereum/go-ethereum/common/hexutil"
@@ -21,6 +20,7 @@ import (
 	"github.com/loop-plugins/loop/gen/go/loop/relayer/v1/relayerv1loop"
 	"github.com/loop-plugins/loop/plugins/evm/account"
 	"github.com/loop-plugins/loop/plugins/evm/endpoint"
+	"github.com/loop-plugins/loop/sdk/go/document"
 	"github.com/loop-plugins/loop/sdk/go/relayer"
 	"github.com/loop-plugins/loop/sdk/go/relayer/section"
 	"github.com/loop-plugins/loop/sdk/go/relayer/service"
@@ -48,9 +48,9 @@ func newChain(config Config, env service.Env, unfunded *prometheus.GaugeVec) (re
 	var nodes []relayer.Node[*endpoint.Client]
 	for _, node := range config.inOrder() {
 		nodes = append(nodes, relayer.Node[*endpoint.Client]{Name: node.Name, SendOnly: node.SendOnly, Driver: endpoint.NewDriver(endpoint.Settings{
-			WSURL: string(node.WSURL), HTTPURL: string(node.HTTPURL), ChainID: id, SendOnly: node.SendOnly,
-			PollInterval: time.Duration(cmp.Or(config.NodePool.NewHeadsPollInterval, config.PollInterval)),
-			Timeout:      time.Duration(config.RequestTimeout),
+			WSURL: node.WSURL.Reveal(), HTTPURL: node.HTTPURL.Reveal(), ChainID: id, SendOnly: node.SendOnly,
+			PollInterval: cmp.Or(config.NodePool.NewHeadsPollInterval.Duration, config.PollInterval.Duration),
+			Timeout:      config.RequestTimeout.Duration,
 			BatchSize:    uint64(config.RPCDefaultBatchSize), Page: uint64(config.LogBackfillBatchSize),
 			Contracts: &c.events, Logged: c.logged,
 		})})
@@ -62,8 +62,8 @@ func newChain(config Config, env service.Env, unfunded *prometheus.GaugeVec) (re
 	c.base = service.NewChain(service.ChainSettings[*endpoint.Client, common.Address, *account.Account, *contract]{
 		Env: env, Config: config, Nodes: nodes,
 		Pool: relayer.PoolSettings{
-			Timeout: time.Duration(config.RequestTimeout), Selection: section.Selections[config.NodePool.SelectionMode], MaxLag: lag,
-			MaxSilence: time.Duration(config.NoNewHeadsThreshold),
+			Timeout: config.RequestTimeout.Duration, Selection: section.Selection(config.NodePool.SelectionMode), MaxLag: lag,
+			MaxSilence: config.NoNewHeadsThreshold.Duration,
 		},
 		Open: func(name string) (*account.Account, relayer.QueueSettings, error) {
 			address, err := account.Parse(name)
@@ -78,7 +78,7 @@ func newChain(config Config, env service.Env, unfunded *prometheus.GaugeVec) (re
 					GasLimit:       config.GasLimitDefault, Limit: config.limits(), Fees: config.fees(address),
 				}), relayer.QueueSettings{
 					Window: int(value(config.Transactions.MaxInFlight, 0)),
-					Resend: time.Duration(value(config.Transactions.ResendAfterThreshold, 0)),
+					Resend: value(config.Transactions.ResendAfterThreshold, document.Duration{}).Duration,
 					Unfunded: func(lacks bool) {
 						gauge.Set(0)
 						if lacks {

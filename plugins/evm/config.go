@@ -1,143 +1,153 @@
 package evm
 
 import (
-	"errors"
+	"fmt"
 	"math/big"
 	"slices"
 	"strings"
 	"time"
 
+	"github.com/loop-plugins/loop/plugins/evm/account"
+	"github.com/loop-plugins/loop/sdk/go/document"
 	"github.com/loop-plugins/loop/sdk/go/relayer/section"
 )
 
-// Config is what a user sets of one chain: its section of the node's configuration. A key that is left out has the default
-// that DefaultConfig gives.
+// Config is what a user sets of one chain: its section of the node's configuration. A key that is left out has the
+// default that DefaultConfig gives, or one of its own for chains that need it.
 type Config struct {
-	// ChainID is the chain's number in decimal.
-	ChainID string
-	// Enabled false keeps the section but connects to nothing.
-	Enabled bool
-	// PollInterval is how often a node without WebSocket is asked for the newest block, and the longest time between two reads of a
-	// contract.
-	PollInterval section.Duration
-	// RequestTimeout is the longest wait for one answer of a node.
-	RequestTimeout section.Duration
-	// NoNewHeadsThreshold is how long a node may tell of no new block before others are asked first; 0: for ever.
-	NoNewHeadsThreshold section.Duration
-	// FinalityDepth is how many blocks on top of a transaction make it final.
-	FinalityDepth uint32
-	// FinalityTagEnabled true takes as final what the chain's block "finalized" has instead.
-	FinalityTagEnabled bool
-	// FinalizedBlockOffset is by how many blocks what is final is taken to be less.
-	FinalizedBlockOffset uint32
-	// LogBackfillDepth is how many blocks back events are read when a contract is first followed.
-	LogBackfillDepth uint32
-	// LogBackfillBatchSize is of how many blocks one call reads events, at most.
-	LogBackfillBatchSize uint32
-	// LogPollInterval is the shortest time between two reads of a contract's events while none is pushed.
-	LogPollInterval section.Duration
-	// RPCDefaultBatchSize is the most calls in one request.
-	RPCDefaultBatchSize uint32
-	// GasLimitDefault is the gas limit of a transmission whose job names none.
-	GasLimitDefault uint64
-	// FeeCapDefault is the fee per gas, at most, of a first attempt, unless the base fee makes that too low.
-	FeeCapDefault Wei
-	// TipCapDefault is the tip per gas of a first attempt, unless a node proposes more.
-	TipCapDefault Wei
-	// FeeCapMax is the fee per gas that no attempt goes beyond.
-	FeeCapMax Wei
-	// FeeBumpThreshold is how many blocks an attempt that a node has may miss before a dearer one replaces it; 0: no
-	// attempt is replaced for its fee.
-	FeeBumpThreshold uint32
-	// FeeBumpPercent is by how much. Nodes refuse replacements below 10.
-	FeeBumpPercent uint16
-	// ChainType names a family of chains whose peculiarities this one shares; those of chains that are known go by
-	// ChainID.
-	ChainType string `toml:",omitempty"`
-	NodePool  NodePoolConfig
-	// GasEstimator holds further prices and gas limits.
-	GasEstimator GasEstimatorConfig
-	Transactions TransactionsConfig
-	// KeySpecific in any order.
-	KeySpecific []KeySpecificConfig `toml:",omitempty"`
-	// Nodes in the order of preference, among those of the same Order.
-	Nodes []NodeConfig
+	ChainID              string            `comment:"The chain's number, in decimal. Required."`
+	Enabled              bool              `comment:"false keeps the entry but starts nothing for it."`
+	PollInterval         document.Duration `comment:"How often the relayer asks for the newest block and reads contracts, 50ms to 5m." bounds:"50ms 5m"`
+	RequestTimeout       document.Duration `comment:"Longest wait for one answer of a node, 100ms to 5m." bounds:"100ms 5m"`
+	NoNewHeadsThreshold  document.Duration `comment:"How long a node may tell of no new block before it is asked last, 0s to 24h; 0s: for ever. The default of chains that make\nno empty blocks." bounds:"0s 24h"`
+	FinalityDepth        uint32            `comment:"Blocks on top of a transaction after which it is taken as final, 1 to 10000. Some chains have another default." bounds:"1 10000"`
+	FinalityTagEnabled   bool              `comment:"true takes as final what the chain's block \"finalized\" has, whatever FinalityDepth is."`
+	FinalizedBlockOffset uint32            `comment:"Blocks by which final ones are taken to be fewer, 0 to 10000." bounds:"0 10000"`
+	LogBackfillDepth     uint32            `comment:"How many blocks back contract events are read at start, 1 to 10000000." bounds:"1 10000000"`
+	LogBackfillBatchSize uint32            `comment:"Of how many blocks one call reads events, 1 to 1000000. Nodes that allow fewer are found out." bounds:"1 1000000"`
+	LogPollInterval      document.Duration `comment:"Shortest time between two reads of a contract's events while none is pushed, 0s to 1h; 0s: at each new block." bounds:"0s 1h"`
+	RPCDefaultBatchSize  uint32            `comment:"Most calls in one request, 1 to 1000. Nodes that take fewer, or one, are found out." bounds:"1 1000"`
+	GasLimitDefault      uint64            `comment:"Gas limit of a transmission when the job names none, at least 21000."`
+	ChainType            string            `comment:"The family of a chain that is peculiar, such as scroll or arbitrum, if ChainID does not tell."`
+	FeeCapDefault        Wei               `comment:"Highest fee per gas of a first attempt, unless the base fee makes that too low."`
+	TipCapDefault        Wei               `comment:"Tip per gas of a first attempt, unless a node proposes more; at most FeeCapDefault."`
+	FeeCapMax            Wei               `comment:"Fee per gas that no attempt goes beyond, at least FeeCapDefault."`
+	FeeBumpThreshold     uint32            `comment:"Blocks that may leave out a transaction that a node has until its fee is raised; 0 never raises it."`
+	FeeBumpPercent       uint16            `comment:"By how many per cent a fee is raised, 10 to 1000: nodes refuse replacements below 10." bounds:"10 1000"`
+	Accounts             []string          `comment:"Accounts that the relayer may sign with on this chain, as loop keys list shows them. Empty: every EVM account of the node."`
+
+	NodePool     NodePoolConfig
+	GasEstimator GasEstimatorConfig  `comment:"Further prices and gas limits. PriceMax, FeeCapDefault, TipCapDefault, BumpThreshold, BumpPercent and LimitDefault may stand here\ntoo: they go before FeeCapMax and the chain's other keys of the same meaning."`
+	Transactions TransactionsConfig  `comment:"The transactions of each account."`
+	KeySpecific  []KeySpecificConfig `toml:",omitempty" comment:"What holds for single accounts."`
+
+	Nodes []NodeConfig `toml:",omitempty" comment:"The chain's nodes, in the order of preference: the next is used when one fails."`
 }
 
 // NodePoolConfig is of the choice of nodes.
 type NodePoolConfig struct {
-	// SelectionMode is PriorityLevel (by Order), HighestHead or RoundRobin. TotalDifficulty is HighestHead: chains
-	// without mining have no other.
-	SelectionMode string
-	// SyncThreshold is how many blocks a node may be behind the newest of all before others are asked first; 0: any.
-	SyncThreshold uint32
-	// NewHeadsPollInterval goes before PollInterval as how often a node is asked for its newest block, unless it is 0.
-	NewHeadsPollInterval section.Duration
+	SelectionMode        string            `comment:"Which node is asked first: PriorityLevel (by Order), HighestHead (the newest block) or RoundRobin (each in its turn)."`
+	SyncThreshold        uint32            `comment:"Blocks that a node may be behind the newest of all before it is asked last, 0 to 10000; 0: any." bounds:"0 10000"`
+	NewHeadsPollInterval document.Duration `comment:"How often a node is asked for its newest block while it pushes none, 50ms to 5m; 0s: PollInterval."`
 }
 
-// NodeConfig is one RPC node. At least one of its addresses is needed; with both, blocks and events are pushed over WSURL
-// and calls made over HTTPURL.
+// NodeConfig is one RPC node. With both addresses, blocks and events are pushed over WSURL and calls made over
+// HTTPURL. They may hold keys.
 type NodeConfig struct {
-	Name    string
-	WSURL   section.Secret
-	HTTPURL section.Secret
-	// SendOnly nodes get transactions and are asked for nothing but their chain.
-	SendOnly bool `toml:",omitempty"`
-	// Order is 0 to 100, and nodes with a lower one are asked first; nil: 100.
-	Order *uint8
+	Name     string          `comment:"Name in logs and metrics, unique within the chain."`
+	WSURL    document.Secret `comment:"ws:// or wss:// address, over which the node pushes blocks and events. One of WSURL and HTTPURL is required."`
+	HTTPURL  document.Secret `comment:"http:// or https:// address."`
+	SendOnly bool            `comment:"true sends transactions to the node and asks it for nothing but its chain."`
+	Order    *uint8          `comment:"Nodes with a lower one are asked first, 0 to 100. Left out: 100." bounds:"0 100"`
 }
 
-// DefaultConfig is the configuration of a chain of which nothing but its id and nodes is given. The figures are those of
-// the node's own reference configuration.
+// DefaultConfig is the configuration of a chain of which nothing but its id and nodes is given.
 func DefaultConfig() Config {
-	gwei := big.NewInt(1e9)
-	wei := func(n int64) Wei { return Wei{*new(big.Int).Mul(big.NewInt(n), gwei)} }
 	return Config{
-		Enabled: true, PollInterval: section.Duration(time.Second), RequestTimeout: section.Duration(10 * time.Second),
-		NoNewHeadsThreshold: section.Duration(3 * time.Minute), FinalityDepth: 50,
+		Enabled: true, PollInterval: document.Lasting(time.Second), RequestTimeout: document.Lasting(10 * time.Second),
+		NoNewHeadsThreshold: document.Lasting(3 * time.Minute), FinalityDepth: 50,
 		LogBackfillDepth: 1000, LogBackfillBatchSize: 1000, RPCDefaultBatchSize: 100,
 		NodePool:        NodePoolConfig{SelectionMode: "PriorityLevel", SyncThreshold: 5},
 		GasLimitDefault: 500_000,
-		FeeCapDefault:   wei(100), TipCapDefault: wei(1), FeeCapMax: wei(500), FeeBumpThreshold: 3, FeeBumpPercent: 20,
+		FeeCapDefault:   gwei(100), TipCapDefault: gwei(1), FeeCapMax: gwei(500), FeeBumpThreshold: 3, FeeBumpPercent: 20,
+		Accounts: []string{},
 	}
 }
 
-// ParseConfig reads and checks a chain's section. Its errors name keys and lines, never values: addresses hold keys.
-func ParseConfig(document []byte) (Config, error) {
-	c := withPeculiarities(document)
-	if err := section.Parse(document, &c); err != nil {
-		return Config{}, err
+// reference is a section with every key, for operators. Of keys of two names it has one: who changed the other would
+// wonder that nothing happens.
+func reference() Config {
+	c := DefaultConfig()
+	c.ChainID = "1337"
+	c.GasEstimator = GasEstimatorConfig{
+		Mode: "SuggestedPrice", EIP1559DynamicFees: new(true), PriceDefault: new(c.FeeCapDefault), PriceMin: new(Wei{}),
+		TipCapMin: new(Wei{}), BumpMin: new(Wei{}), LimitMax: new(uint64(30_000_000)), LimitMultiplier: new(Multiplier{number: 1}),
+		EstimateLimit: new(false), LimitJobType: &LimitJobTypeConfig{OCR2: new(c.GasLimitDefault)},
+		BlockHistory: &BlockHistoryConfig{BlockHistorySize: new(uint16(8)), TransactionPercentile: new(uint16(60))},
 	}
-	c.fold(document)
-	return c, c.check()
+	c.Transactions = TransactionsConfig{MaxInFlight: new(uint32(16)), ResendAfterThreshold: new(document.Lasting(30 * time.Second))}
+	c.KeySpecific = []KeySpecificConfig{{
+		Key: "0x7E5F4552091A69125d5DfCb7b8C2659029395Bdf", GasEstimator: KeyGasEstimatorConfig{PriceMax: new(c.FeeCapMax)},
+	}}
+	c.Nodes = []NodeConfig{{
+		Name: "primary", WSURL: document.Example("ws://127.0.0.1:8546"), HTTPURL: document.Example("http://127.0.0.1:8545"),
+		Order: new(uint8(100)),
+	}}
+	return c
 }
 
-func (c Config) check() error {
-	var problems section.Problems
-	refuse := problems.Refuse
-	id, ok := new(big.Int).SetString(c.ChainID, 10)
-	refuse(!ok || id.Sign() <= 0 || !id.IsUint64(), "ChainID must be a decimal number from 1 to 2^64-1")
-	problems.Period("PollInterval", c.PollInterval)
-	problems.Period("RequestTimeout", c.RequestTimeout)
-	refuse(c.FinalityDepth == 0, "FinalityDepth must be at least 1")
-	refuse(c.NoNewHeadsThreshold < 0, "NoNewHeadsThreshold must not be negative")
-	refuse(c.LogPollInterval < 0, "LogPollInterval must not be negative")
-	refuse(c.LogBackfillBatchSize == 0, "LogBackfillBatchSize must be at least 1")
-	refuse(c.RPCDefaultBatchSize == 0, "RPCDefaultBatchSize must be at least 1")
-	problems.Selection("NodePool.SelectionMode", c.NodePool.SelectionMode)
-	refuse(c.NodePool.NewHeadsPollInterval < 0, "NodePool.NewHeadsPollInterval must not be negative")
-	reads := slices.ContainsFunc(c.Nodes, func(n NodeConfig) bool { return !n.SendOnly })
-	refuse(c.Enabled && len(c.Nodes) > 0 && !reads, "Nodes must hold one that is not SendOnly")
-	c.checkGas(refuse)
-	refuse(c.Enabled && len(c.Nodes) == 0, "Nodes must hold at least one node")
-	for i, node := range c.Nodes {
-		problems.Node(i, node.Name)
-		refuse(node.WSURL == "" && node.HTTPURL == "", "Nodes[%d] needs a WSURL or an HTTPURL", i)
-		refuse(node.WSURL != "" && !node.WSURL.Is("ws", "wss"), "Nodes[%d].WSURL must be a ws:// or wss:// address", i)
-		refuse(node.HTTPURL != "" && !node.HTTPURL.Is("http", "https"), "Nodes[%d].HTTPURL must be an http:// or https:// address", i)
+// ParseConfig reads and checks a chain's section, of the name that operators write in its header.
+func ParseConfig(name string, text []byte) (Config, *document.Problems) {
+	c := withPeculiarities(text)
+	problems, whole := document.Read(text, &c, document.Settings{Idle: idle})
+	if whole {
+		c.check(problems, name)
+		c.checkGas(problems)
+		c.fold(problems)
+		c.checkPrices(problems)
 	}
-	return problems.Err()
+	return c, problems
 }
+
+// chainTypes are the families of chains that OCR2 nodes know by ChainType. Most need nothing of a relayer.
+var chainTypes = []string{
+	"arbitrum", "astar", "celo", "gnosis", "hedera", "jovay", "kaia", "kroma", "linea", "mantle", "metis",
+	"optimismBedrock", "pharos", "rootstock", "scroll", "sei", "tron", "wemix", "xlayer", "zircuit", "zkevm", "zksync",
+}
+
+func (c Config) check(p *document.Problems, name string) {
+	nodes := make([]section.Node, len(c.Nodes))
+	for at, node := range c.Nodes {
+		nodes[at] = section.Node{Name: node.Name, SendOnly: node.SendOnly}
+	}
+	chain := section.Check(p, name, c.ChainID, c.Enabled, nodes)
+	if id, ok := new(big.Int).SetString(c.ChainID, 10); !ok || id.Sign() <= 0 || !id.IsUint64() || id.String() != c.ChainID {
+		p.Add("ChainID", "%s is not a chain's number in decimal, which is 1 to 2^64-1", document.Shown(c.ChainID))
+	}
+	known := func(kind string) bool { return strings.EqualFold(kind, c.ChainType) }
+	if c.ChainType != "" && !slices.ContainsFunc(chainTypes, known) {
+		document.OneOf(p, "ChainType", c.ChainType, chainTypes...)
+	}
+	chain.Selects("NodePool.SelectionMode", c.NodePool.SelectionMode)
+	if poll := c.NodePool.NewHeadsPollInterval; poll.Duration != 0 {
+		document.Lasts(p, "NodePool.NewHeadsPollInterval", poll, 50*time.Millisecond, 5*time.Minute)
+	}
+	for at, text := range c.Accounts {
+		if _, err := account.Parse(text); err != nil {
+			p.Add(fmt.Sprintf("Accounts[%d]", at), "%s"+notAccount, document.Shown(text))
+		}
+	}
+	for at, node := range c.Nodes {
+		path := fmt.Sprintf("Nodes[%d]", at)
+		if node.WSURL.IsEmpty() && node.HTTPURL.IsEmpty() {
+			p.Add(path, "%s has neither WSURL nor HTTPURL; give one of them", chain.Node(node.Name))
+		}
+		chain.Address(path+".WSURL", node.Name, node.WSURL, "ws", "wss")
+		chain.Address(path+".HTTPURL", node.Name, node.HTTPURL, "http", "https")
+	}
+}
+
+const notAccount = " is not an account, which is 0x and 40 hexadecimal digits"
 
 // inOrder are the nodes by their Order.
 func (c Config) inOrder() []NodeConfig {
@@ -151,45 +161,4 @@ func (c Config) ID() string { return c.ChainID }
 func (c Config) Serves() bool { return c.Enabled }
 
 // Redacted is the configuration as TOML without addresses, for operators.
-func (c Config) Redacted() (string, error) { return section.Redacted(c) }
-
-// Wei is an amount of the chain's coin: a whole number of wei, or a number with a unit from wei to tether.
-type Wei struct{ big.Int }
-
-var weiUnits = []struct {
-	name   string
-	digits int
-}{
-	{"tether", 30}, {"gether", 27}, {"mether", 24}, {"kether", 21}, {"ether", 18}, {"milli", 15}, {"micro", 12}, {"gwei", 9}, {"mwei", 6},
-	{"kwei", 3}, {"wei", 0}, {"", 0},
-}
-
-// UnmarshalText implements encoding.TextUnmarshaler.
-func (w *Wei) UnmarshalText(text []byte) error {
-	number := strings.ToLower(strings.TrimSpace(string(text)))
-	for _, unit := range weiUnits {
-		if rest, ok := strings.CutSuffix(number, unit.name); ok {
-			whole, fraction, _ := strings.Cut(strings.TrimSpace(rest), ".")
-			if len(fraction) > unit.digits || len(whole) > 78 {
-				break
-			}
-			digits := strings.ReplaceAll(whole, "_", "") + fraction + strings.Repeat("0", unit.digits-len(fraction))
-			if strings.Trim(digits, "0123456789") != "" || whole+fraction == "" {
-				break
-			}
-			if _, ok := w.SetString(digits, 10); ok && w.BitLen() <= 256 {
-				return nil
-			}
-			break
-		}
-	}
-	return errors.New("an amount of coins cannot be read; write it as in 100 gwei or 1000000000")
-}
-
-// MarshalText implements encoding.TextMarshaler.
-func (w Wei) MarshalText() ([]byte, error) {
-	if gwei, rest := new(big.Int).QuoRem(&w.Int, big.NewInt(1e9), new(big.Int)); rest.Sign() == 0 && gwei.Sign() > 0 {
-		return []byte(gwei.String() + " gwei"), nil
-	}
-	return []byte(w.Int.String() + " wei"), nil
-}
+func (c Config) Redacted() (string, error) { return document.Write(c) }

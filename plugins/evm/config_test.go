@@ -49,39 +49,37 @@ func TestParseConfig(t *testing.T) {
 		"least":             {"ChainID = '1'" + node, ""},
 		"disabled":          {"ChainID = '1'\nEnabled = false", ""},
 		"units":             {"ChainID = '1'\nFeeCapDefault = '0.5 gwei'\nTipCapDefault = '1_000 wei'\nFeeCapMax = '1 ether'" + node, ""},
-		"unknown key":       {"ChainID = '1'\nFinalityDeph = 3" + node, "line 2: the key FinalityDeph is not known; remove it or correct its spelling"},
-		"bad amount":        {"ChainID = '1'\nFeeCapMax = 'geheim'" + node, "line 2: the value of FeeCapMax cannot be read; check its type, its unit and its quotes"},
+		"unknown key":       {"ChainID = '1'\nFinalityDeph = 3" + node, "FinalityDeph: unknown key; did you mean FinalityDepth?"},
+		"bad amount":        {"ChainID = '1'\nFeeCapMax = 'geheim'" + node, "FeeCapMax: this is not an amount; write a whole number of wei or an amount with a unit, such as \"100 gwei\""},
 		"no TOML":           {"geheim://", ""},
-		"no chain":          {node, "ChainID must be a decimal number from 1 to 2^64-1"},
-		"hexadecimal chain": {"ChainID = '0x1'" + node, "ChainID must be a decimal number from 1 to 2^64-1"},
-		"no nodes":          {"ChainID = '1'", "Nodes must hold at least one node"},
-		"twice a name":      {"ChainID = '1'" + node + node, "Nodes[1].Name is that of another node"},
-		"no address":        {"ChainID = '1'\n[[Nodes]]\nName = 'a'", "Nodes[0] needs a WSURL or an HTTPURL"},
-		"schemes":           {"ChainID = '1'\n[[Nodes]]\nName = 'a'\nWSURL = 'http://geheim'\nHTTPURL = 'geheim'", "Nodes[0].WSURL must be a ws:// or wss:// address; Nodes[0].HTTPURL must be an http:// or https:// address"},
+		"no chain":          {node, "ChainID: every chain needs a ChainID"},
+		"hexadecimal chain": {"ChainID = '0x1'" + node, "ChainID: \"0x1\" is not a chain's number in decimal, which is 1 to 2^64-1"},
+		"no nodes":          {"ChainID = '1'", "Nodes: EVM chain \"1\" has no node; add a [[EVM.Nodes]] or set Enabled = false"},
+		"twice a name":      {"ChainID = '1'" + node + node, "Nodes[1].Name: node \"a\" of EVM chain \"1\" has the name of an earlier one"},
+		"no address":        {"ChainID = '1'\n[[Nodes]]\nName = 'a'", "Nodes[0]: node \"a\" of EVM chain \"1\" has neither WSURL nor HTTPURL; give one of them"},
+		"schemes":           {"ChainID = '1'\n[[Nodes]]\nName = 'a'\nWSURL = 'http://geheim'\nHTTPURL = 'geheim'", "Nodes[0].WSURL: the address of node \"a\" of EVM chain \"1\" is not a ws:// or wss:// URL; Nodes[0].HTTPURL: the address of node \"a\" of EVM chain \"1\" is not a http:// or https:// URL"},
 		"least fees":        {"ChainID = '1'\nFeeCapDefault = '0'\nTipCapDefault = '0'" + node, ""},
 		"network": {"ChainID = '1'\nNoNewHeadsThreshold = '-1s'\nLogPollInterval = '-1s'\nLogBackfillBatchSize = 0\nRPCDefaultBatchSize = 0\n" +
 			"NodePool = {SelectionMode = 'Best', NewHeadsPollInterval = '-1s'}" + node + "SendOnly = true",
-			"NoNewHeadsThreshold must not be negative; LogPollInterval must not be negative; LogBackfillBatchSize must be at least 1; " +
-				"RPCDefaultBatchSize must be at least 1; NodePool.SelectionMode must be PriorityLevel, HighestHead, TotalDifficulty or RoundRobin; " +
-				"NodePool.NewHeadsPollInterval must not be negative; Nodes must hold one that is not SendOnly"},
+			"NoNewHeadsThreshold: -1s is not between 0s and 24h; LogPollInterval: -1s is not between 0s and 1h; LogBackfillBatchSize: 0 is not between 1 and 1000000; RPCDefaultBatchSize: 0 is not between 1 and 1000; NodePool.SelectionMode: this is not one of PriorityLevel, HighestHead, TotalDifficulty, RoundRobin; NodePool.NewHeadsPollInterval: -1s is not between 50ms and 5m; Nodes: every node of the chain is SendOnly; one must be for reading too"},
 		"established names": {established + node, ""},
-		"a mode":            {"ChainID = '1'\nGasEstimator.Mode = 'Guess'" + node, "GasEstimator.Mode must be one of FixedPrice, BlockHistory, FeeHistory, SuggestedPrice, L2Suggested, Arbitrum"},
-		"gas":               {"ChainID = '1'\nGasEstimator.LimitMax = 1\nGasEstimator.LimitMultiplier = 0.0\nGasEstimator.LimitJobType.OCR2 = 9" + node, "GasEstimator.LimitMultiplier must be from 0.1 to 100; GasEstimator.LimitMax must be at least 21000; GasEstimator.LimitJobType.OCR2 must be at least 21000"},
-		"history":           {"ChainID = '1'\nGasEstimator.BlockHistory = {BlockHistorySize = 0, TransactionPercentile = 101}" + node, "GasEstimator.BlockHistory.BlockHistorySize must be from 1 to 1024; GasEstimator.BlockHistory.TransactionPercentile must be from 1 to 100"},
-		"least of a chain":  {"ChainID = '137'\nFeeCapMax = '20 gwei'" + node, "GasEstimator.PriceMin, which is what nodes of Polygon want unless it is set, must not be above FeeCapMax; GasEstimator.TipCapMin, which is what nodes of Polygon want unless it is set, must not be above FeeCapMax"},
-		"least prices":      {"ChainID = '1'\nFeeCapMax = '5 gwei'\nGasEstimator.PriceMin = '6 gwei'\nGasEstimator.TipCapMin = '7 gwei'\nGasEstimator.PriceDefault = '8 gwei'" + node, "GasEstimator.PriceDefault must not be above FeeCapMax; GasEstimator.PriceMin must not be above FeeCapMax; GasEstimator.TipCapMin must not be above FeeCapMax"},
+		"a mode":            {"ChainID = '1'\nGasEstimator.Mode = 'Guess'" + node, "GasEstimator.Mode: this is not one of FixedPrice, BlockHistory, FeeHistory, SuggestedPrice, L2Suggested, Arbitrum"},
+		"gas":               {"ChainID = '1'\nGasEstimator.LimitMax = 1\nGasEstimator.LimitMultiplier = 0.0\nGasEstimator.LimitJobType.OCR2 = 9" + node, "GasEstimator.LimitMax: 1 is below 21000, which is what a bare transfer takes; GasEstimator.LimitMultiplier: \"0.0\" is not a number from 0.1 to 100; GasEstimator.LimitJobType.OCR2: 9 is below 21000, which is what a bare transfer takes"},
+		"history":           {"ChainID = '1'\nGasEstimator.BlockHistory = {BlockHistorySize = 0, TransactionPercentile = 101}" + node, "GasEstimator.BlockHistory.BlockHistorySize: 0 is not between 1 and 1024; GasEstimator.BlockHistory.TransactionPercentile: 101 is not between 1 and 100"},
+		"least of a chain":  {"ChainID = '137'\nFeeCapMax = '20 gwei'" + node, "GasEstimator.PriceMin: 30 gwei, which is what nodes of Polygon want unless it is set, is more than FeeCapMax, 20 gwei; GasEstimator.TipCapMin: 30 gwei, which is what nodes of Polygon want unless it is set, is more than FeeCapMax, 20 gwei"},
+		"least prices":      {"ChainID = '1'\nFeeCapMax = '5 gwei'\nGasEstimator.PriceMin = '6 gwei'\nGasEstimator.TipCapMin = '7 gwei'\nGasEstimator.PriceDefault = '8 gwei'" + node, "GasEstimator.PriceMin: 6 gwei is more than FeeCapMax, 5 gwei; GasEstimator.TipCapMin: 7 gwei is more than FeeCapMax, 5 gwei; GasEstimator.PriceDefault: 8 gwei is more than FeeCapMax, 5 gwei"},
 		"a key twice": {"ChainID = '1'\nKeySpecific = [{Key = '0x00000000000000000000000000000000000000Ab'}, {Key = '0x00000000000000000000000000000000000000aB'}]" + node,
-			"KeySpecific[1].Key is the account of an earlier entry"},
-		"a key's price": {"ChainID = '1'\nKeySpecific = [{Key = 'geheim', GasEstimator.PriceMax = '1 gwei'}]" + node, "KeySpecific[0].Key must be an account"},
-		"fees":          {"ChainID = '1'\nFeeCapDefault = '600 gwei'\nFeeBumpPercent = 9" + node, "FeeCapMax must be at least FeeCapDefault; FeeBumpPercent must be at least 10: nodes refuse smaller steps"},
-	}, func(document []byte) error { _, err := ParseConfig(document); return err })
+			"KeySpecific[1].Key: account 0x00000000000000000000000000000000000000aB has an earlier entry; merge the two"},
+		"a key's price": {"ChainID = '1'\nKeySpecific = [{Key = 'geheim', GasEstimator.PriceMax = '1 gwei'}]" + node, "KeySpecific[0].Key: this is not an account, which is 0x and 40 hexadecimal digits"},
+		"fees":          {"ChainID = '1'\nFeeCapDefault = '600 gwei'\nFeeBumpPercent = 9" + node, "FeeCapMax: 500 gwei is less than FeeCapDefault, 600 gwei; FeeBumpPercent: 9 is not between 10 and 1000"},
+	}, func(text []byte) error { _, problems := ParseConfig("EVM", text); return problems.Err() })
 }
 
 // TestEstablishedNames holds that the established names of prices and limits do what they say.
 func TestEstablishedNames(t *testing.T) {
 	t.Parallel()
-	c, err := ParseConfig([]byte(established + "[[Nodes]]\nName = 'a'\nHTTPURL = 'http://h'\n"))
-	if err != nil {
+	c, problems := ParseConfig("EVM", []byte(established+"[[Nodes]]\nName = 'a'\nHTTPURL = 'http://h'\n"))
+	if err := problems.Err(); err != nil {
 		t.Fatal(err)
 	}
 	gwei := func(n int64) *big.Int { return new(big.Int).Mul(big.NewInt(n), big.NewInt(1e9)) }
@@ -103,15 +101,15 @@ func TestEstablishedNames(t *testing.T) {
 	if c.GasLimitDefault != 600_000 || c.transmissionGas() != 700_000 {
 		t.Errorf("gas of a filler %d, of a transmission %d", c.GasLimitDefault, c.transmissionGas())
 	}
-	if in := c.Transactions; *in.MaxInFlight != 4 || time.Duration(*in.ResendAfterThreshold) != time.Minute {
+	if in := c.Transactions; *in.MaxInFlight != 4 || in.ResendAfterThreshold.Duration != time.Minute {
 		t.Errorf("transactions: %+v", in)
 	}
 	text, err := c.Redacted()
 	if err != nil {
 		t.Fatal(err)
 	}
-	again, err := ParseConfig([]byte(strings.ReplaceAll(text, "[redacted]", "http://h")))
-	if err != nil {
+	again, problems := ParseConfig("EVM", []byte(strings.ReplaceAll(text, "[redacted]", "http://h")))
+	if err := problems.Err(); err != nil {
 		t.Fatalf("%v, of\n%s", err, text)
 	}
 	if diff := cmp.Diff(want, again.fees(common.HexToAddress(c.KeySpecific[0].Key)), same); diff != "" {
@@ -124,8 +122,8 @@ func TestEstablishedNames(t *testing.T) {
 func TestPeculiarities(t *testing.T) {
 	t.Parallel()
 	parse := func(text string) Config {
-		c, err := ParseConfig([]byte(text + "\nEnabled = false"))
-		if err != nil {
+		c, problems := ParseConfig("EVM", []byte(text+"\nEnabled = false"))
+		if err := problems.Err(); err != nil {
 			t.Errorf("%s: %v", text, err)
 		}
 		return c
@@ -188,12 +186,12 @@ func TestPeculiarities(t *testing.T) {
 // TestLowCeiling holds that a ceiling below the defaults lowers those that are not given.
 func TestLowCeiling(t *testing.T) {
 	t.Parallel()
-	c, err := ParseConfig([]byte("ChainID = '1'\nEnabled = false\nGasEstimator.PriceMax = '1 wei'"))
-	if err != nil || c.FeeCapDefault.Int64() != 1 || c.TipCapDefault.Int64() != 1 {
-		t.Errorf("FeeCapDefault %v, TipCapDefault %v, %v", c.FeeCapDefault, c.TipCapDefault, err)
+	c, problems := ParseConfig("EVM", []byte("ChainID = '1'\nEnabled = false\nGasEstimator.PriceMax = '1 wei'"))
+	if err := problems.Err(); err != nil || c.FeeCapDefault.Int64() != 1 || c.TipCapDefault.Int64() != 1 {
+		t.Errorf("FeeCapDefault %v, TipCapDefault %v, %v", c.FeeCapDefault, c.TipCapDefault, problems.Err())
 	}
-	_, err = ParseConfig([]byte("ChainID = '1'\nEnabled = false\nGasEstimator.PriceMax = '1 wei'\nFeeCapDefault = '5 wei'"))
-	if err == nil || err.Error() != "FeeCapMax must be at least FeeCapDefault" {
+	_, problems = ParseConfig("EVM", []byte("ChainID = '1'\nEnabled = false\nGasEstimator.PriceMax = '1 wei'\nFeeCapDefault = '5 wei'"))
+	if err := problems.Err(); err == nil || err.Error() != "GasEstimator.PriceMax: 1 wei is less than FeeCapDefault, 5 wei" {
 		t.Errorf("a ceiling below a default that is given: %v", err)
 	}
 }
@@ -226,11 +224,11 @@ func TestPeculiarBlocks(t *testing.T) {
 		"Kava":                {"ChainID = '2222'", facts{1, 3 * time.Minute}},
 		"Kaia":                {"ChainID = '8217'", facts{1, 3 * time.Minute}},
 	} {
-		config, err := ParseConfig([]byte(c.text + "\nEnabled = false"))
-		if err != nil {
+		config, problems := ParseConfig("EVM", []byte(c.text+"\nEnabled = false"))
+		if err := problems.Err(); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
-		if diff := cmp.Diff(c.want, facts{config.FinalityDepth, time.Duration(config.NoNewHeadsThreshold)}); diff != "" {
+		if diff := cmp.Diff(c.want, facts{config.FinalityDepth, config.NoNewHeadsThreshold.Duration}); diff != "" {
 			t.Errorf("%s:\n%s", name, diff)
 		}
 	}

@@ -67,7 +67,7 @@ type request struct {
 // read apart from views, at most once in LogPollInterval while none is pushed: a feed needs the views and can do without the
 // events.
 func (chain *Chain) follow(address common.Address) *contract {
-	interval, eventGap, timeout := time.Duration(chain.config.PollInterval), time.Duration(chain.config.LogPollInterval), time.Duration(chain.config.RequestTimeout)
+	interval, eventGap, timeout := chain.config.PollInterval.Duration, chain.config.LogPollInterval.Duration, chain.config.RequestTimeout.Duration
 	gap := min(interval/2, 500*time.Millisecond)
 	digester := evmutil.EVMOffchainConfigDigester{ChainID: chain.id.Uint64(), ContractAddress: address}
 	c := &contract{address: address, pool: chain.Pool(), backfill: uint64(chain.config.LogBackfillDepth), logger: chain.Logger()}

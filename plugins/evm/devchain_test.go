@@ -376,14 +376,14 @@ func (f *fixture) chain(config string) (chain relayerv1loop.Chain, stop func()) 
 }
 
 // provider makes a median provider; the test's end closes it before the chain, unless stop did.
-func (f *fixture) provider(chain relayerv1loop.Chain, name string, contract, transmitter common.Address) (provider relayerv1loop.MedianProvider, stop func()) {
+func (f *fixture) provider(chain relayerv1loop.Chain, name string, contract, transmitter common.Address) (provider relayerv1loop.Provider, stop func()) {
 	return f.Provider(chain, job(name, contract, transmitter))
 }
 
 // job is how a median job asks for its provider.
-func job(name string, contract, transmitter common.Address) *relayerv1.CreateMedianProviderRequest {
-	return &relayerv1.CreateMedianProviderRequest{
-		Name: name, TransmitterId: transmitter.Hex(), Config: &relayerv1.ProviderConfig{ExternalJobId: "job", ContractId: contract.Hex()},
+func job(name string, contract, transmitter common.Address) *relayerv1.CreateProviderRequest {
+	return &relayerv1.CreateProviderRequest{
+		ProviderType: "median", Name: name, TransmitterId: transmitter.Hex(), Config: &relayerv1.ProviderConfig{ExternalJobId: "job", ContractId: contract.Hex()},
 	}
 }
 

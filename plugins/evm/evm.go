@@ -7,6 +7,7 @@ package evm
 import (
 	"github.com/prometheus/client_golang/prometheus"
 
+	relayerv1 "github.com/loop-plugins/loop/gen/go/loop/relayer/v1"
 	"github.com/loop-plugins/loop/gen/go/loop/relayer/v1/relayerv1loop"
 	"github.com/loop-plugins/loop/sdk/go/relayer/service"
 )
@@ -23,7 +24,13 @@ func New(settings Settings) *Relayer {
 		Name: "loop_evm_account_unfunded", Help: "1 for each account whose transactions wait because it cannot pay for them, otherwise 0.",
 	}, []string{"chain", "account"})
 	return service.New(settings, service.Kind[Config]{
-		Name: "EVM", Metrics: "evm", Own: []service.Vector{unfunded}, Parse: ParseConfig,
+		Name: "EVM", Metrics: "evm", Own: []service.Vector{unfunded}, Parse: ParseConfig, Reference: reference(),
+		AccountAlgorithm: relayerv1.AccountAlgorithm_ACCOUNT_ALGORITHM_SECP256K1, AccountName: accountName,
+		ReportAlgorithm: relayerv1.ReportAlgorithm_REPORT_ALGORITHM_SECP256K1_ADDRESS,
+		Features: []relayerv1.Feature{
+			relayerv1.Feature_FEATURE_READ_CONTRACT, relayerv1.Feature_FEATURE_TRANSACT, relayerv1.Feature_FEATURE_REPLAY,
+		},
+		Spell: spell, Job: readJob,
 		Open: func(config Config, env service.Env) (relayerv1loop.Chain, error) {
 			return newChain(config, env, unfunded)
 		},

@@ -24,6 +24,7 @@ import (
 	"github.com/loop-plugins/loop/gen/go/loop/relayer/v1/relayerv1loop"
 	reportingv1 "github.com/loop-plugins/loop/gen/go/loop/reporting/v1"
 	"github.com/loop-plugins/loop/plugins/evm"
+	"github.com/loop-plugins/loop/sdk/go/document"
 	"github.com/loop-plugins/loop/sdk/go/relayer/relayertest"
 	"github.com/loop-plugins/loop/sdk/go/wire"
 )
@@ -38,8 +39,8 @@ func TestProviderFollowsAndTransmits(t *testing.T) {
 	ctx := t.Context()
 	configs, unwatch := x.Watch()
 
-	// Polling would take hours: what is seen was pushed.
-	pushed := strings.Replace(settings("", [2]string{strings.Replace(d.url, "http", "ws", 1), d.url}), "50ms", "9h", 1)
+	// Polling would take minutes: what is seen was pushed.
+	pushed := strings.Replace(settings("", [2]string{strings.Replace(d.url, "http", "ws", 1), d.url}), "50ms", "5m", 1)
 	chain, _ := x.chain(pushed)
 	p, _ := x.provider(chain, "provider-1", f.address, me)
 	second, _ := x.provider(chain, "provider-2", f.address, me) // shares the poller
@@ -139,7 +140,7 @@ func TestProviderFollowsAndTransmits(t *testing.T) {
 	})
 
 	// A bootstrap job's view of the same.
-	bootstrap, _, err := chain.CreateConfigProvider(ctx, &relayerv1.CreateConfigProviderRequest{Name: "bootstrap", Config: &relayerv1.ProviderConfig{ContractId: strings.ToLower(f.address.Hex())}})
+	bootstrap, _, err := chain.CreateProvider(ctx, &relayerv1.CreateProviderRequest{ProviderType: "config", Name: "bootstrap", Config: &relayerv1.ProviderConfig{ContractId: strings.ToLower(f.address.Hex())}})
 	must(t, err)
 	block, err := d.client().BlockNumber(ctx)
 	must(t, err)
@@ -165,8 +166,8 @@ func TestProviderFollowsAndTransmits(t *testing.T) {
 	if strings.Contains(state.GetConfigToml(), "127.0.0.1") || !strings.Contains(state.GetConfigToml(), "FinalityDepth = 2") {
 		t.Errorf("ChainStatus shows %s", state.GetConfigToml())
 	}
-	if _, err := evm.ParseConfig([]byte(strings.ReplaceAll(strings.ReplaceAll(state.GetConfigToml(), "WSURL = '[redacted]'", "WSURL = 'ws://a'"), "'[redacted]'", "'http://a'"))); err != nil {
-		t.Errorf("the status's TOML is no configuration: %v", err)
+	if _, problems := evm.ParseConfig("EVM", []byte(strings.ReplaceAll(strings.ReplaceAll(state.GetConfigToml(), "WSURL = '[redacted]'", "WSURL = 'ws://a'"), "'[redacted]'", "'http://a'"))); problems.Err() != nil {
+		t.Errorf("the status's TOML is no configuration: %v", problems.Err())
 	}
 	d.mineUntil("the store is empty once all is final", func() bool { return len(x.Keys()) == 0 })
 	families, err := x.Metrics.Gather()
@@ -227,7 +228,7 @@ func TestFeedsShareAnAccount(t *testing.T) {
 	feeds := newFeeds(d, o, 10)
 	x := newFixture(t, o.transmitters[0])
 	chain, _ := x.chain(settings("", [2]string{strings.Replace(d.url, "http", "ws", 1), d.url}))
-	providers := make([]relayerv1loop.MedianProvider, len(feeds))
+	providers := make([]relayerv1loop.Provider, len(feeds))
 	digests := make([]ocrtypes.ConfigDigest, len(feeds))
 	for i, f := range feeds {
 		digests[i] = f.configure("a")
@@ -395,15 +396,15 @@ func TestFeedsAreApart(t *testing.T) {
 			chain, _ := x.chain(settings(c.settings, [2]string{"", d.url}))
 			for i, f := range feeds {
 				digest := f.configure("a")
-				request := &relayerv1.CreateMedianProviderRequest{
-					Name: fmt.Sprint("p", i), TransmitterId: me.Hex(), Config: &relayerv1.ProviderConfig{ContractId: f.address.Hex()},
+				request := &relayerv1.CreateProviderRequest{
+					ProviderType: "median", Name: fmt.Sprint("p", i), TransmitterId: me.Hex(), Config: &relayerv1.ProviderConfig{ContractId: f.address.Hex()},
 				}
 				report := f.report(digest, 1, 1, 7)
 				if i == 0 {
 					request.GasLimit = c.gas
 					c.spoil(report)
 				}
-				p, _, err := chain.CreateMedianProvider(t.Context(), request)
+				p, _, err := chain.CreateProvider(t.Context(), request)
 				must(t, err)
 				defer func() { must(t, p.(interface{ Close() error }).Close()) }()
 				_, err = p.Transmit(t.Context(), report)
@@ -517,7 +518,7 @@ func TestListNodeStatusesPages(t *testing.T) {
 			t.Errorf("page token %q: %v", bad, err)
 		}
 	}
-	if text := fmt.Sprintf("%+v %#v", evm.NodeConfig{WSURL: "ws://k"}, evm.NodeConfig{WSURL: "ws://k"}); strings.Contains(text, "://") {
+	if text := fmt.Sprintf("%+v %#v", evm.NodeConfig{WSURL: document.NewSecret("ws://k")}, evm.NodeConfig{WSURL: document.NewSecret("ws://k")}); strings.Contains(text, "://") {
 		t.Errorf("an address prints as %s", text)
 	}
 }

@@ -135,29 +135,30 @@ func TestCreateRefuses(t *testing.T) {
 	ctx := t.Context()
 	chain, _ := x.chain(settings("", [2]string{"", "http://127.0.0.1:1"}))
 	good := address(newKey(t)).Hex()
-	relay := func(json string) *relayerv1.CreateMedianProviderRequest {
-		return &relayerv1.CreateMedianProviderRequest{Name: "p", TransmitterId: good, Config: &relayerv1.ProviderConfig{ContractId: good, RelayConfigJson: []byte(json)}}
+	relay := func(json string) *relayerv1.CreateProviderRequest {
+		return &relayerv1.CreateProviderRequest{ProviderType: "median", Name: "p", TransmitterId: good, Config: &relayerv1.ProviderConfig{ContractId: good, RelayConfigJson: []byte(json)}}
 	}
 	cases := map[string]struct {
-		request *relayerv1.CreateMedianProviderRequest
+		request *relayerv1.CreateProviderRequest
 		want    string
 	}{
-		"contract":    {&relayerv1.CreateMedianProviderRequest{Name: "p", TransmitterId: good, Config: &relayerv1.ProviderConfig{ContractId: "0x12"}}, "config.contract_id: \"0x12\" is no address; write 0x and 40 hexadecimal digits"},
-		"transmitter": {&relayerv1.CreateMedianProviderRequest{Name: "p", Config: &relayerv1.ProviderConfig{ContractId: good}}, "transmitter_id: \"\" is no address; write 0x and 40 hexadecimal digits"},
-		"gas":         {&relayerv1.CreateMedianProviderRequest{Name: "p", TransmitterId: good, GasLimit: 5}, "gas_limit: a transaction takes at least 21000, got 5"},
-		"other chain": {relay(`{"chainID":1}`), "config.relay_config_json: chainID is 1, but the job is on chain 1337"},
-		"store":       {relay(`{"configContractAddress":"0x1"}`), "config.relay_config_json: configContractAddress: this relayer reads the configuration from the aggregator itself; remove the key"},
-		"forwarder":   {relay(`{"effectiveTransmitterID":"0x1"}`), "config.relay_config_json: effectiveTransmitterID: this relayer does not send through forwarders; remove the key"},
-		"dual":        {relay(`{"enableDualTransmission":true}`), "config.relay_config_json: enableDualTransmission: this relayer sends each report once; remove the key"},
-		"no JSON":     {relay(`[`), "config.relay_config_json: it is no JSON object of the kind expected: unexpected EOF"},
+		"contract":    {&relayerv1.CreateProviderRequest{ProviderType: "median", Name: "p", TransmitterId: good, Config: &relayerv1.ProviderConfig{ContractId: "0x12"}}, `contractID: "0x12" is not an address, which is 0x and 40 hexadecimal digits`},
+		"transmitter": {&relayerv1.CreateProviderRequest{ProviderType: "median", Name: "p", Config: &relayerv1.ProviderConfig{ContractId: good}}, "transmitterID: expected a transmitterID to be specified: the account that sends reports"},
+		"gas":         {&relayerv1.CreateProviderRequest{ProviderType: "median", Name: "p", TransmitterId: good, GasLimit: 5, Config: &relayerv1.ProviderConfig{ContractId: good}}, "gas_limit: a transaction takes at least 21000, got 5"},
+		"type":        {&relayerv1.CreateProviderRequest{ProviderType: "lottery"}, `provider_type: this relayer makes no provider of type "lottery"; it has median and config`},
+		"other chain": {relay(`{"chainID":1}`), "relayConfig.chainID: chainID is 1, but the job is on chain 1337"},
+		"store":       {relay(`{"configContractAddress":"0x00000000000000000000000000000000000000aa"}`), "relayConfig.configContractAddress: this relayer reads the configuration from the aggregator itself; remove the key"},
+		"forwarder":   {relay(`{"effectiveTransmitterID":"0x00000000000000000000000000000000000000aa"}`), "relayConfig.effectiveTransmitterID: this relayer does not send through forwarders; remove the key"},
+		"dual":        {relay(`{"enableDualTransmission":true}`), "relayConfig.enableDualTransmission: this relayer sends each report once; remove the key"},
+		"no JSON":     {relay(`[`), "relayConfig: it is no JSON object"},
 	}
 	for name, c := range cases {
-		if _, _, err := chain.CreateMedianProvider(ctx, c.request); status.Code(err) != codes.InvalidArgument || status.Convert(err).Message() != c.want {
+		if _, _, err := chain.CreateProvider(ctx, c.request); status.Code(err) != codes.InvalidArgument || status.Convert(err).Message() != c.want {
 			t.Errorf("%s: %v, want %s", name, err, c.want)
 		}
 	}
 	for _, good := range []string{``, `{}`, `{"chainID":1337,"fromBlock":5}`, `{"chainID":"1337"}`, `{"chainId":1337.0}`, `{"chainID":1.337e3,"more":[1]}`} {
-		p, _, err := chain.CreateMedianProvider(ctx, relay(good))
+		p, _, err := chain.CreateProvider(ctx, relay(good))
 		if err != nil {
 			t.Errorf("%s: %v", good, err)
 			continue

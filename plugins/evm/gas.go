@@ -1,96 +1,70 @@
 package evm
 
 import (
-	"errors"
 	"fmt"
 	"math/big"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/ethereum/go-ethereum/common"
 	"github.com/pelletier/go-toml/v2"
 
 	"github.com/loop-plugins/loop/plugins/evm/account"
-	"github.com/loop-plugins/loop/sdk/go/relayer/section"
+	"github.com/loop-plugins/loop/sdk/go/document"
 )
 
-// GasEstimatorConfig holds prices and gas limits by the names that operators of OCR2 nodes know. Each of them goes before the key
-// of the same meaning of Config, which is named beside it.
+// GasEstimatorConfig holds prices and gas limits by the names that operators of OCR2 nodes know. What is left out has the chain's
+// value.
 type GasEstimatorConfig struct {
-	// Mode is where prices come from. FixedPrice: from FeeCapDefault, TipCapDefault and PriceDefault alone. BlockHistory and
-	// FeeHistory: tips from eth_feeHistory. All others, and none: what a node proposes.
-	Mode string `toml:",omitempty"`
-	// EIP1559DynamicFees false has transactions offer a gas price on chains with a base fee too.
-	EIP1559DynamicFees *bool
-	// PriceDefault is the gas price of a first attempt without a base fee, in mode FixedPrice; FeeCapDefault otherwise.
-	PriceDefault *Wei
-	// PriceMin and TipCapMin are the gas price and the tip that no attempt goes below.
-	PriceMin, TipCapMin *Wei
-	PriceMax            *Wei // FeeCapMax
-	FeeCapDefault       *Wei
-	TipCapDefault       *Wei
-	// BumpMin is the least by which fee and tip grow with each attempt.
-	BumpMin       *Wei
-	BumpPercent   *uint16 // FeeBumpPercent
-	BumpThreshold *uint32 // FeeBumpThreshold
-	LimitDefault  *uint64 // GasLimitDefault
-	// LimitMax bounds every gas limit, and LimitMultiplier multiplies every one before.
-	LimitMax        *uint64
-	LimitMultiplier *Multiplier
-	// EstimateLimit asks a node for the gas of each transaction instead.
-	EstimateLimit *bool
-	LimitJobType  *LimitJobTypeConfig
-	BlockHistory  *BlockHistoryConfig
+	Mode               string      `comment:"Where prices come from: FixedPrice (the defaults alone), BlockHistory or FeeHistory (tips of past blocks), SuggestedPrice,\nL2Suggested or Arbitrum (what a node proposes)."`
+	EIP1559DynamicFees *bool       `comment:"false offers a gas price on chains with a base fee too."`
+	PriceDefault       *Wei        `comment:"Gas price of a first attempt without a base fee, in mode FixedPrice. Left out: FeeCapDefault."`
+	PriceMin           *Wei        `comment:"Gas price that no attempt goes below."`
+	PriceMax           *Wei        `comment:"FeeCapMax by another name, before which it goes."`
+	FeeCapDefault      *Wei        `comment:"Goes before FeeCapDefault of the chain."`
+	TipCapDefault      *Wei        `comment:"Goes before TipCapDefault of the chain."`
+	TipCapMin          *Wei        `comment:"Tip that no attempt goes below."`
+	BumpMin            *Wei        `comment:"The least by which a fee is raised."`
+	BumpPercent        *uint16     `comment:"FeeBumpPercent by another name, before which it goes." bounds:"10 1000"`
+	BumpThreshold      *uint32     `comment:"FeeBumpThreshold by another name, before which it goes."`
+	LimitDefault       *uint64     `comment:"GasLimitDefault by another name, before which it goes."`
+	LimitMax           *uint64     `comment:"Highest gas limit, at least 21000. Left out: none."`
+	LimitMultiplier    *Multiplier `comment:"By what every gas limit is multiplied, 0.1 to 100."`
+	EstimateLimit      *bool       `comment:"true asks a node for the gas of each transaction; one that it finds to revert is not sent."`
+
+	LimitJobType *LimitJobTypeConfig
+	BlockHistory *BlockHistoryConfig
 }
 
 // LimitJobTypeConfig holds gas limits of kinds of jobs.
 type LimitJobTypeConfig struct {
-	// OCR2 is the gas limit of a transmission whose job names none; nil: GasLimitDefault.
-	OCR2 *uint64
+	OCR2 *uint64 `comment:"Gas limit of a transmission whose job names none, at least 21000. Left out: GasLimitDefault."`
 }
 
 // BlockHistoryConfig is of the modes BlockHistory and FeeHistory.
 type BlockHistoryConfig struct {
-	// BlockHistorySize is of how many blocks tips are read; nil: 8. TransactionPercentile is which of a block's is taken; nil: 60.
-	BlockHistorySize, TransactionPercentile *uint16
-}
-
-// Multiplier is a decimal number, with quotes or without.
-type Multiplier float64
-
-// UnmarshalText implements encoding.TextUnmarshaler.
-func (m *Multiplier) UnmarshalText(text []byte) error {
-	parsed, err := strconv.ParseFloat(string(text), 64)
-	if err != nil {
-		return errors.New("a multiplier cannot be read; write it as in 1.5")
-	}
-	*m = Multiplier(parsed)
-	return nil
-}
-
-// MarshalText implements encoding.TextMarshaler.
-func (m Multiplier) MarshalText() ([]byte, error) {
-	return strconv.AppendFloat(nil, float64(m), 'f', -1, 64), nil
+	BlockHistorySize      *uint16 `comment:"Of how many blocks tips are read, 1 to 1024." bounds:"1 1024"`
+	TransactionPercentile *uint16 `comment:"Which tip of a block is taken, 1 to 100." bounds:"1 100"`
 }
 
 // TransactionsConfig is of the transactions of each account.
 type TransactionsConfig struct {
-	// MaxInFlight is the most that are sent and not in a block; nil or 0: 16.
-	MaxInFlight *uint32
-	// ResendAfterThreshold is how long one that a node took may stay out of blocks before it is sent again; nil: 30s.
-	ResendAfterThreshold *section.Duration
+	MaxInFlight          *uint32            `comment:"Most transactions of an account that are sent and not in a block; 0: 16."`
+	ResendAfterThreshold *document.Duration `comment:"How long a transaction may stay out of blocks before it is sent again, 1s to 1h." bounds:"1s 1h"`
 }
 
 // KeySpecificConfig is of one account.
 type KeySpecificConfig struct {
-	Key          string
-	GasEstimator struct {
-		PriceMax *Wei // FeeCapMax
-	}
+	Key          string                `comment:"The account."`
+	GasEstimator KeyGasEstimatorConfig `comment:"Prices of its own."`
 }
 
-var modes = []string{"", "FixedPrice", "BlockHistory", "FeeHistory", "SuggestedPrice", "L2Suggested", "Arbitrum"}
+// KeyGasEstimatorConfig holds prices of one account.
+type KeyGasEstimatorConfig struct {
+	PriceMax *Wei `comment:"The account's own FeeCapMax."`
+}
+
+var modes = []string{"FixedPrice", "BlockHistory", "FeeHistory", "SuggestedPrice", "L2Suggested", "Arbitrum"}
 
 // peculiar is what some chains need. What the operator says goes before it.
 type peculiar struct {
@@ -160,7 +134,7 @@ func withPeculiarities(document []byte) Config {
 
 // fold puts what GasEstimator says in the place of the keys of the same meaning. A FeeCapDefault or TipCapDefault that the section
 // leaves out is no reason to refuse a lower ceiling.
-func (c *Config) fold(document []byte) {
+func (c *Config) fold(p *document.Problems) {
 	gas := c.GasEstimator
 	set(&c.FeeCapMax, gas.PriceMax)
 	set(&c.FeeCapDefault, gas.FeeCapDefault)
@@ -168,15 +142,10 @@ func (c *Config) fold(document []byte) {
 	set(&c.FeeBumpPercent, gas.BumpPercent)
 	set(&c.FeeBumpThreshold, gas.BumpThreshold)
 	set(&c.GasLimitDefault, gas.LimitDefault)
-	var given struct {
-		FeeCapDefault, TipCapDefault any
-		GasEstimator                 struct{ FeeCapDefault, TipCapDefault any }
-	}
-	_ = toml.Unmarshal(document, &given)
-	if given.FeeCapDefault == nil && given.GasEstimator.FeeCapDefault == nil && c.FeeCapDefault.Cmp(&c.FeeCapMax.Int) > 0 {
+	if !p.Has("FeeCapDefault") && gas.FeeCapDefault == nil && c.FeeCapDefault.above(c.FeeCapMax) {
 		c.FeeCapDefault = c.FeeCapMax
 	}
-	if given.TipCapDefault == nil && given.GasEstimator.TipCapDefault == nil && c.TipCapDefault.Cmp(&c.FeeCapDefault.Int) > 0 {
+	if !p.Has("TipCapDefault") && gas.TipCapDefault == nil && c.TipCapDefault.above(c.FeeCapDefault) {
 		c.TipCapDefault = c.FeeCapDefault
 	}
 }
@@ -199,44 +168,62 @@ func (w *Wei) int() *big.Int {
 	return &w.Int
 }
 
-// checkGas finds what is wrong with prices and limits.
-func (c Config) checkGas(refuse func(bad bool, format string, args ...any)) {
-	refuse(c.GasLimitDefault < leastGas, "GasLimitDefault must be at least 21000")
-	refuse(c.TipCapDefault.Cmp(&c.FeeCapDefault.Int) > 0, "TipCapDefault must not be above FeeCapDefault")
-	refuse(c.FeeCapDefault.Cmp(&c.FeeCapMax.Int) > 0, "FeeCapMax must be at least FeeCapDefault")
-	refuse(c.FeeBumpPercent < 10, "FeeBumpPercent must be at least 10: nodes refuse smaller steps")
+// checkGas finds what is wrong with limits and with prices each by itself.
+func (c Config) checkGas(p *document.Problems) {
 	gas := c.GasEstimator
-	refuse(!slices.Contains(modes, gas.Mode), "GasEstimator.Mode must be one of %s", strings.Join(modes[1:], ", "))
-	above := func(amount *Wei) bool { return amount != nil && amount.Cmp(&c.FeeCapMax.Int) > 0 }
-	refuse(above(gas.PriceDefault), "GasEstimator.PriceDefault must not be above FeeCapMax")
-	for _, least := range []struct {
-		key    string
-		amount *Wei
-	}{{"GasEstimator.PriceMin", gas.PriceMin}, {"GasEstimator.TipCapMin", gas.TipCapMin}} {
-		whence := ""
-		if p, ok := peculiarTo(c.ChainID, c.ChainType); ok && strings.Contains(p.keys, least.key) {
-			whence = fmt.Sprintf(", which is what nodes of %s want unless it is set,", p.name)
+	if gas.Mode != "" {
+		document.OneOf(p, "GasEstimator.Mode", gas.Mode, modes...)
+	}
+	for _, limit := range []struct {
+		path string
+		gas  *uint64
+	}{
+		{"GasLimitDefault", &c.GasLimitDefault}, {"GasEstimator.LimitDefault", gas.LimitDefault},
+		{"GasEstimator.LimitMax", gas.LimitMax}, {"GasEstimator.LimitJobType.OCR2", value(gas.LimitJobType, LimitJobTypeConfig{}).OCR2},
+	} {
+		if limit.gas != nil && *limit.gas < leastGas {
+			p.Add(limit.path, "%d is below %d, which is what a bare transfer takes", *limit.gas, leastGas)
 		}
-		refuse(above(least.amount), "%s%s must not be above FeeCapMax", least.key, whence)
-	}
-	multiplier := value(gas.LimitMultiplier, 1)
-	refuse(!(multiplier >= 0.1 && multiplier <= 100), "GasEstimator.LimitMultiplier must be from 0.1 to 100") // NaN is a number too
-	refuse(value(gas.LimitMax, leastGas) < leastGas, "GasEstimator.LimitMax must be at least 21000")
-	if gas.LimitJobType != nil {
-		refuse(value(gas.LimitJobType.OCR2, leastGas) < leastGas, "GasEstimator.LimitJobType.OCR2 must be at least 21000")
-	}
-	if history := gas.BlockHistory; history != nil {
-		size := value(history.BlockHistorySize, 1)
-		refuse(size == 0 || size > 1024, "GasEstimator.BlockHistory.BlockHistorySize must be from 1 to 1024")
-		percentile := value(history.TransactionPercentile, 1)
-		refuse(percentile == 0 || percentile > 100, "GasEstimator.BlockHistory.TransactionPercentile must be from 1 to 100")
 	}
 	named := map[common.Address]bool{}
-	for i, key := range c.KeySpecific {
+	for at, key := range c.KeySpecific {
+		path := fmt.Sprintf("KeySpecific[%d].Key", at)
 		address, err := account.Parse(key.Key)
-		refuse(err != nil, "KeySpecific[%d].Key must be an account", i)
-		refuse(err == nil && named[address], "KeySpecific[%d].Key is the account of an earlier entry", i)
-		named[address] = true
+		if err != nil {
+			p.Add(path, "%s"+notAccount, document.Shown(key.Key))
+		} else if named[address] {
+			p.Add(path, "account %s has an earlier entry; merge the two", key.Key)
+		}
+		named[address] = err == nil
+	}
+}
+
+// checkPrices finds what is wrong with prices beside one another, once they are folded.
+func (c Config) checkPrices(p *document.Problems) {
+	gas := c.GasEstimator
+	given := func(other, path string) string {
+		if p.Has(other) {
+			return other
+		}
+		return path
+	}
+	if c.TipCapDefault.above(c.FeeCapDefault) {
+		p.Add(given("GasEstimator.TipCapDefault", "TipCapDefault"), "%s is more than FeeCapDefault, %s", c.TipCapDefault, c.FeeCapDefault)
+	}
+	if c.FeeCapDefault.above(c.FeeCapMax) {
+		p.Add(given("GasEstimator.PriceMax", "FeeCapMax"), "%s is less than FeeCapDefault, %s", c.FeeCapMax, c.FeeCapDefault)
+	}
+	for _, price := range []struct {
+		key    string
+		amount *Wei
+	}{{"PriceDefault", gas.PriceDefault}, {"PriceMin", gas.PriceMin}, {"TipCapMin", gas.TipCapMin}} {
+		path, whence := "GasEstimator."+price.key, ""
+		if peculiar, ok := peculiarTo(c.ChainID, c.ChainType); ok && !p.Has(path) {
+			whence = fmt.Sprintf(", which is what nodes of %s want unless it is set,", peculiar.name)
+		}
+		if price.amount != nil && price.amount.above(c.FeeCapMax) {
+			p.Add(path, "%s%s is more than FeeCapMax, %s", *price.amount, whence, c.FeeCapMax)
+		}
 	}
 }
 
@@ -269,7 +256,7 @@ func (c Config) limits() account.Limit {
 	gas := c.GasEstimator
 	return account.Limit{
 		Estimate:   value(gas.EstimateLimit, gas.Mode == "Arbitrum"),
-		Multiplier: float64(value(gas.LimitMultiplier, 1)), Max: value(gas.LimitMax, 0),
+		Multiplier: value(gas.LimitMultiplier, Multiplier{number: 1}).number, Max: value(gas.LimitMax, 0),
 	}
 }
 

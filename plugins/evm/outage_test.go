@@ -31,7 +31,7 @@ type faulty struct {
 	digest ocrtypes.ConfigDigest
 	server *relayertest.Server
 	x      *fixture
-	p      relayerv1loop.MedianProvider
+	p      relayerv1loop.Provider
 }
 
 // faultyFeeds makes a feed for each fault, all on one chain and each with a relayer, an account and a node of its own, and a second

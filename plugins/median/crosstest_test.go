@@ -50,6 +50,7 @@ const (
 type crossProvider struct {
 	relayerv1.UnimplementedContractConfigServiceServer
 	relayerv1.UnimplementedContractTransmitterServiceServer
+	relayerv1.UnimplementedReportDigestServiceServer
 	fakeProvider
 }
 
@@ -86,9 +87,9 @@ type crossChain struct {
 	provider crossProvider
 }
 
-// CreateMedianProvider implements relayerv1loop.ChainService.
-func (c crossChain) CreateMedianProvider(context.Context, *relayerv1.CreateMedianProviderRequest) (relayerv1loop.MedianProvider, *relayerv1.CreateMedianProviderResponse, error) {
-	return c.provider, &relayerv1.CreateMedianProviderResponse{}, nil
+// CreateProvider implements relayerv1loop.ChainService.
+func (c crossChain) CreateProvider(context.Context, *relayerv1.CreateProviderRequest) (relayerv1loop.Provider, *relayerv1.CreateProviderResponse, error) {
+	return c.provider, &relayerv1.CreateProviderResponse{}, nil
 }
 
 // crossWorker has a world of its own, which both medians see.
@@ -114,8 +115,8 @@ func newCrossWorker(t *testing.T, r *loophost.Runtime, number int, medians [2]*m
 	chain := relayer.CreateChain(&relayerv1.CreateChainRequest{ChainId: "1"}, relayerv1loophost.CreateChainLoans{
 		Keystore: hostservicev1loophost.ExportKeystore(r, nil), Store: hostservicev1loophost.ExportStore(r, nil),
 	})
-	provider := chain.CreateMedianProvider(&relayerv1.CreateMedianProviderRequest{
-		TransmitterId: "t", Config: &relayerv1.ProviderConfig{ExternalJobId: "j", ContractId: "c"},
+	provider := chain.CreateProvider(&relayerv1.CreateProviderRequest{
+		ProviderType: "median", TransmitterId: "t", Config: &relayerv1.ProviderConfig{ExternalJobId: "j", ContractId: "c"},
 	})
 	return &crossWorker{t, r, rand.New(rand.NewPCG(7, uint64(number))), w, provider, medians}
 }

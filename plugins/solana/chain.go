@@ -57,12 +57,12 @@ var _ relayerv1loop.Chain = (*Chain)(nil)
 
 func newChain(config Config, env service.Env, metrics *metrics) *Chain {
 	c := &Chain{config: config}
-	interval, timeout := time.Duration(config.OCR2CachePollPeriod), time.Duration(config.TxTimeout)
-	c.ledger = &ledger{chain: c, ttl: time.Duration(config.OCR2CacheTTL)}
+	interval, timeout := config.OCR2CachePollPeriod.Duration, config.TxTimeout.Duration
+	c.ledger = &ledger{chain: c, ttl: config.OCR2CacheTTL.Duration}
 	var nodes []relayer.Node[*endpoint.Client]
 	for _, node := range config.ordered() {
 		nodes = append(nodes, relayer.Node[*endpoint.Client]{Name: node.Name, SendOnly: node.SendOnly, Driver: endpoint.NewDriver(endpoint.Settings{
-			SendOnly: node.SendOnly, URL: string(node.URL), WSURL: string(node.WSURL), ChainID: config.ChainID,
+			SendOnly: node.SendOnly, URL: node.URL.Reveal(), WSURL: node.WSURL.Reveal(), ChainID: config.ChainID,
 			Commitment:   rpc.CommitmentType(config.Commitment),
 			PollInterval: interval, Timeout: timeout, Accounts: &c.pushes, Pushed: c.ledger.pushed,
 		})})
@@ -70,10 +70,10 @@ func newChain(config Config, env service.Env, metrics *metrics) *Chain {
 	c.base = service.NewChain(service.ChainSettings[*endpoint.Client, ocr2.Contract, *holder, *contract]{
 		Env: env, Config: config, Nodes: nodes,
 		Pool: relayer.PoolSettings{
-			Selection: section.Selections[config.MultiNode.SelectionMode], MaxLag: config.maxLag(),
-			MaxSilence: time.Duration(config.MultiNode.NodeNoNewHeadsThreshold), Timeout: timeout,
+			Selection: section.Selection(config.MultiNode.SelectionMode), MaxLag: config.maxLag(),
+			MaxSilence: config.MultiNode.NodeNoNewHeadsThreshold.Duration, Timeout: timeout,
 		},
-		Pause: time.Duration(config.ConfirmPollPeriod), Served: c.ledger.served,
+		Pause: config.ConfirmPollPeriod.Duration, Served: c.ledger.served,
 		Open:   func(name string) (*holder, relayer.QueueSettings, error) { return c.open(name, env, metrics) },
 		Follow: c.ledger.follow,
 	})
@@ -92,7 +92,7 @@ func (c *Chain) open(name string, env service.Env, metrics *metrics) (*holder, r
 		return nil, relayer.QueueSettings{}, err
 	}
 	fees := account.Fees{
-		Default: c.config.ComputeUnitPriceDefault, Min: c.config.ComputeUnitPriceMin, Max: c.config.ComputeUnitPriceMax, BumpPeriod: time.Duration(c.config.FeeBumpPeriod),
+		Default: c.config.ComputeUnitPriceDefault, Min: c.config.ComputeUnitPriceMin, Max: c.config.ComputeUnitPriceMax, BumpPeriod: c.config.FeeBumpPeriod.Duration,
 	}
 	if c.market != nil {
 		fees.Market = c.market.price
@@ -102,15 +102,15 @@ func (c *Chain) open(name string, env service.Env, metrics *metrics) (*holder, r
 		SkipPreflight: c.config.SkipPreflight, Retries: int(c.config.MaxRetries),
 		UnitLimit: c.config.ComputeUnitLimitDefault, EstimateUnits: c.config.EstimateComputeUnitLimit, Fees: fees, Logger: env.Logger,
 	})}
-	period := time.Duration(c.config.BalancePollPeriod)
+	period := c.config.BalancePollPeriod.Duration
 	h.balance = relayer.NewPoller(relayer.PollerSettings[uint64]{
-		Subject: "the balance of " + name, Interval: period, Retry: period, Timeout: time.Duration(c.config.TxTimeout), Fetch: h.Balance,
+		Subject: "the balance of " + name, Interval: period, Retry: period, Timeout: c.config.TxTimeout.Duration, Fetch: h.Balance,
 		Fetched: func(lamports uint64) {
 			metrics.balance.WithLabelValues(c.config.ChainID, name).Set(float64(lamports))
 		},
 	})
 	return h, relayer.QueueSettings{
-		Unordered: true, Window: window, Interval: time.Duration(c.config.ConfirmPollPeriod), Resend: time.Duration(c.config.TxRetryPeriod),
+		Unordered: true, Window: window, Interval: c.config.ConfirmPollPeriod.Duration, Resend: c.config.TxRetryPeriod.Duration,
 	}, nil
 }
 

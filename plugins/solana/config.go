@@ -2,87 +2,61 @@ package solana
 
 import (
 	"cmp"
-	"slices"
+	"fmt"
 	"time"
 
+	"github.com/loop-plugins/loop/plugins/solana/account"
+	"github.com/loop-plugins/loop/sdk/go/document"
 	"github.com/loop-plugins/loop/sdk/go/relayer/section"
 )
 
-// Config is what a user sets of one chain: its section of the node's configuration. A key that is left out has the default
-// that DefaultConfig gives.
+// Config is what a user sets of one chain: its section of the node's configuration. A key that is left out has the
+// default that DefaultConfig gives.
 type Config struct {
-	// ChainID is mainnet, testnet, devnet, or any other name for a chain that is none of these.
-	ChainID string
-	// Enabled false keeps the section but connects to nothing.
-	Enabled bool
-	// OCR2CachePollPeriod is how often the accounts of all contracts are read while nothing is pushed, and nodes without
-	// WebSocket are asked for the newest slot.
-	OCR2CachePollPeriod section.Duration
-	// OCR2CacheTTL is how old an answer of the cache may be.
-	OCR2CacheTTL section.Duration
-	// BalancePollPeriod is how often the balances of transmitting accounts are read.
-	BalancePollPeriod section.Duration
-	// ConfirmPollPeriod is how often transactions under way are asked after.
-	ConfirmPollPeriod section.Duration
-	// TxTimeout is the longest wait for one answer of a node.
-	TxTimeout section.Duration
-	// TxRetryPeriod is how often a transaction that is in no block is sent again, until its blockhash expires.
-	TxRetryPeriod section.Duration
-	// Commitment of what is read, and from which a transaction counts as there for good: confirmed or finalized.
-	Commitment string
-	// SkipPreflight keeps nodes from trying a transaction before they take it.
-	SkipPreflight bool
-	// MaxRetries is how often a node sends a transaction again by itself; -1: as it likes.
-	MaxRetries int16
-	// FeeEstimatorMode is fixed; or blockhistory, for at least the median price of the newest blocks; or recentfees, for
-	// at least the price that was enough, in three of four recent blocks, to write to the accounts that a transaction
-	// writes to.
-	FeeEstimatorMode string
-	// ComputeUnitPriceDefault is what a first attempt offers, in millionths of a lamport per compute unit; every attempt offers
-	// ComputeUnitPriceMin to ComputeUnitPriceMax.
-	ComputeUnitPriceDefault, ComputeUnitPriceMin, ComputeUnitPriceMax uint64
-	// FeeBumpPeriod is how long an attempt may be in no block before one of twice the price replaces it; 0: never.
-	FeeBumpPeriod section.Duration
-	// BlockHistoryPollPeriod is how often blocks are read for their prices, BlockHistorySize of how many newest blocks the
-	// medians are averaged, and BlockHistoryBatchLoadSize how many are read at once.
-	BlockHistoryPollPeriod                      section.Duration
-	BlockHistorySize, BlockHistoryBatchLoadSize uint16
-	// RecentFeesPercentile, in hundredths of a percent, asks for that percentile of a block's prices in place of the
-	// least: nodes of Triton's kind alone know it. 0: the least.
-	RecentFeesPercentile uint16
-	// BlockTime is how long a slot takes.
-	BlockTime section.Duration
-	MultiNode MultiNodeConfig
-	// ComputeUnitLimitDefault is the compute units of a transmission whose job names no gasLimit.
-	ComputeUnitLimitDefault uint32
-	// EstimateComputeUnitLimit asks a node for that number instead, and adds a fifth.
-	EstimateComputeUnitLimit bool
-	// Nodes in the order of preference.
-	Nodes []NodeConfig
+	ChainID                   string            `comment:"mainnet, testnet or devnet, or any other name for a network that is none of them. Required."`
+	Enabled                   bool              `comment:"false keeps the entry but starts nothing for it."`
+	OCR2CachePollPeriod       document.Duration `comment:"How often contracts are read and nodes without WSURL asked for the newest slot, 50ms to 5m." bounds:"50ms 5m"`
+	OCR2CacheTTL              document.Duration `comment:"How old what was read may be, OCR2CachePollPeriod to 1h."`
+	BalancePollPeriod         document.Duration `comment:"How often the balances of transmitting accounts are read, 100ms to 1h." bounds:"100ms 1h"`
+	ConfirmPollPeriod         document.Duration `comment:"How often transactions under way are asked after, 50ms to 1m." bounds:"50ms 1m"`
+	TxTimeout                 document.Duration `comment:"Longest wait for one answer of a node, 100ms to 5m." bounds:"100ms 5m"`
+	TxRetryPeriod             document.Duration `comment:"How often a transaction that is in no block is sent again until its blockhash expires, 100ms to 1m." bounds:"100ms 1m"`
+	Commitment                string            `comment:"From when on a block counts: confirmed or finalized."`
+	SkipPreflight             bool              `comment:"true sends transactions without having a node try them first."`
+	MaxRetries                int16             `comment:"How often a node sends a transaction again by itself; -1 leaves it to the node." bounds:"-1 32767"`
+	FeeEstimatorMode          string            `comment:"fixed; or at least what others pay: blockhistory, the median price of the newest blocks; recentfees, what a node tells of the accounts that are written to."`
+	ComputeUnitPriceDefault   uint64            `comment:"Price of a first attempt, in micro-lamports per compute unit."`
+	ComputeUnitPriceMin       uint64            `comment:"Lowest price of any attempt."`
+	ComputeUnitPriceMax       uint64            `comment:"Highest price of any attempt, at most 1000000000000."`
+	FeeBumpPeriod             document.Duration `comment:"Time without inclusion after which a price is doubled, 0s to 1m; 0s never raises it." bounds:"0s 1m"`
+	BlockHistoryPollPeriod    document.Duration `comment:"How often blocks are read for their prices with FeeEstimatorMode blockhistory, 100ms to 5m." bounds:"100ms 5m"`
+	BlockHistorySize          uint16            `comment:"Of how many newest blocks the medians are averaged, 1 to 300." bounds:"1 300"`
+	BlockHistoryBatchLoadSize uint16            `comment:"How many blocks are read at once, 1 to 300." bounds:"1 300"`
+	RecentFeesPercentile      uint16            `comment:"Percentile of a block's prices that recentfees asks for, in hundredths of a percent, 0 to 10000, of nodes of Triton's kind; 0: the least price, which all nodes tell." bounds:"0 10000"`
+	BlockTime                 document.Duration `comment:"How long a slot takes, 50ms to 1m: it tells how many slots a node may be behind." bounds:"50ms 1m"`
+	ComputeUnitLimitDefault   uint32            `comment:"Compute units of a transmission when the job names no gasLimit, 1 to 1400000." bounds:"1 1400000"`
+	EstimateComputeUnitLimit  bool              `comment:"true asks a node for the compute units instead, and adds a fifth."`
+	Accounts                  []string          `comment:"Accounts that the relayer may sign with on this chain, as loop keys list shows them. Empty: every Solana account of the node."`
+
+	MultiNode MultiNodeConfig `comment:"How the nodes are chosen from."`
+	Nodes     []NodeConfig    `toml:",omitempty" comment:"The chain's nodes, in the order of preference: the next is used when one fails."`
 }
 
 // MultiNodeConfig is how the nodes are chosen from.
 type MultiNodeConfig struct {
-	// SelectionMode is which of the nodes that serve equally well is asked first: that of the lowest Order
-	// (PriorityLevel), that with the newest slot (HighestHead, and TotalDifficulty, which no chain here has), or each in
-	// its turn (RoundRobin).
-	SelectionMode string
-	// SyncThreshold is how many slots a node may be behind the newest before the others are asked first; 0: as many as
-	// 12 s have.
-	SyncThreshold uint32
-	// NodeNoNewHeadsThreshold is how long a node may tell of no new slot before the others are asked first; 0: for ever.
-	NodeNoNewHeadsThreshold section.Duration
+	SelectionMode           string            `comment:"Which of the nodes that serve equally well is asked first: PriorityLevel, that of the lowest Order; HighestHead, that with the newest slot; or RoundRobin, each in its turn."`
+	SyncThreshold           uint32            `comment:"How many slots a node may be behind the newest before the others are asked first; 0: 12 s of them, by BlockTime."`
+	NodeNoNewHeadsThreshold document.Duration `comment:"How long a node may tell of no new slot before the others are asked first, 0s to 1h; 0s: for ever." bounds:"0s 1h"`
 }
 
-// NodeConfig is one RPC node. Over WSURL, if it is given, slots and accounts are pushed.
+// NodeConfig is one RPC node. The addresses may hold keys.
 type NodeConfig struct {
-	Name  string
-	URL   section.Secret
-	WSURL section.Secret
-	// SendOnly nodes are given transactions and asked for nothing but their chain.
-	SendOnly bool
-	// Order is 0 to 100, and nodes with a lower one are asked first; nil: 100.
-	Order *uint8
+	Name  string          `comment:"Name in logs and metrics, unique within the chain."`
+	URL   document.Secret `comment:"http:// or https:// address. Required."`
+	WSURL document.Secret `comment:"ws:// or wss:// address, over which the node pushes slots and accounts. Without it they are polled."`
+
+	SendOnly bool   `comment:"true sends transactions to the node and asks it for nothing but its chain."`
+	Order    *uint8 `comment:"Nodes with a lower one are asked first, 0 to 100. Left out: 100." bounds:"0 100"`
 }
 
 // Values of Config.
@@ -92,7 +66,6 @@ const (
 	estimatorFixed      = "fixed"
 	estimatorBlocks     = "blockhistory"
 	estimatorRecent     = "recentfees"
-	selectByOrder       = "PriorityLevel"
 )
 
 // DefaultConfig is the configuration of a chain of which nothing but its id and nodes is given. The figures are those
@@ -100,73 +73,71 @@ const (
 // and the time of a slot, which it took for 500 ms.
 func DefaultConfig() Config {
 	return Config{
-		Enabled: true, OCR2CachePollPeriod: section.Duration(time.Second), OCR2CacheTTL: section.Duration(time.Minute), BalancePollPeriod: section.Duration(5 * time.Second),
-		ConfirmPollPeriod: section.Duration(500 * time.Millisecond), TxTimeout: section.Duration(10 * time.Second), TxRetryPeriod: section.Duration(2 * time.Second),
+		Enabled: true, OCR2CachePollPeriod: document.Lasting(time.Second), OCR2CacheTTL: document.Lasting(time.Minute),
+		BalancePollPeriod: document.Lasting(5 * time.Second), ConfirmPollPeriod: document.Lasting(500 * time.Millisecond),
+		TxTimeout: document.Lasting(10 * time.Second), TxRetryPeriod: document.Lasting(2 * time.Second),
 		Commitment: commitmentConfirmed, SkipPreflight: true, FeeEstimatorMode: estimatorFixed, ComputeUnitPriceMax: 1000,
-		FeeBumpPeriod: section.Duration(3 * time.Second), BlockHistoryPollPeriod: section.Duration(5 * time.Second), BlockHistorySize: 1,
-		BlockHistoryBatchLoadSize: 20, BlockTime: section.Duration(200 * time.Millisecond), ComputeUnitLimitDefault: 200_000,
-		MultiNode: MultiNodeConfig{SelectionMode: selectByOrder},
+		FeeBumpPeriod: document.Lasting(3 * time.Second), BlockHistoryPollPeriod: document.Lasting(5 * time.Second),
+		BlockHistorySize: 1, BlockHistoryBatchLoadSize: 20, BlockTime: document.Lasting(200 * time.Millisecond),
+		ComputeUnitLimitDefault: 200_000, Accounts: []string{}, MultiNode: MultiNodeConfig{SelectionMode: "PriorityLevel"},
 	}
 }
 
-// ParseConfig reads and checks a chain's section. Its errors name keys and lines, never values: addresses hold keys.
-func ParseConfig(document []byte) (Config, error) {
+// reference is a section with every key, for operators.
+func reference() Config {
 	c := DefaultConfig()
-	if err := section.Parse(document, &c); err != nil {
-		return Config{}, err
-	}
-	return c, c.check()
+	c.ChainID = "localnet"
+	c.Nodes = []NodeConfig{{
+		Name: "primary", URL: document.Example("http://127.0.0.1:8899"), WSURL: document.Example("ws://127.0.0.1:8900"),
+		Order: new(uint8(100)),
+	}}
+	return c
 }
 
-func (c Config) check() error {
-	var problems section.Problems
-	refuse := problems.Refuse
-	refuse(c.ChainID == "", "ChainID must not be empty")
-	for _, d := range []struct {
-		name  string
-		value section.Duration
-	}{
-		{"OCR2CachePollPeriod", c.OCR2CachePollPeriod}, {"OCR2CacheTTL", c.OCR2CacheTTL}, {"BalancePollPeriod", c.BalancePollPeriod},
-		{"ConfirmPollPeriod", c.ConfirmPollPeriod}, {"TxTimeout", c.TxTimeout}, {"TxRetryPeriod", c.TxRetryPeriod},
-		{"BlockHistoryPollPeriod", c.BlockHistoryPollPeriod}, {"BlockTime", c.BlockTime},
-	} {
-		problems.Period(d.name, d.value)
+// ParseConfig reads and checks a chain's section, of the name that operators write in its header.
+func ParseConfig(name string, text []byte) (Config, *document.Problems) {
+	c := DefaultConfig()
+	problems, whole := document.Read(text, &c, document.Settings{Idle: idle})
+	if whole {
+		c.check(problems, name)
 	}
-	refuse(c.FeeBumpPeriod < 0, "FeeBumpPeriod must not be negative")
-	refuse(c.OCR2CacheTTL < c.OCR2CachePollPeriod, "OCR2CacheTTL must be at least OCR2CachePollPeriod")
-	refuse(c.Commitment != commitmentConfirmed && c.Commitment != commitmentFinalized, "Commitment must be confirmed or finalized")
-	modes := []string{estimatorFixed, estimatorBlocks, estimatorRecent}
-	refuse(!slices.Contains(modes, c.FeeEstimatorMode), "FeeEstimatorMode must be fixed, blockhistory or recentfees")
-	refuse(c.MaxRetries < -1, "MaxRetries must be at least -1, which leaves it to the node")
-	for _, n := range []struct {
-		name  string
-		value uint16
-	}{{"BlockHistorySize", c.BlockHistorySize}, {"BlockHistoryBatchLoadSize", c.BlockHistoryBatchLoadSize}} {
-		refuse(n.value == 0 || n.value > maxHistory, "%s must be from 1 to %d", n.name, maxHistory)
+	return c, problems
+}
+
+func (c Config) check(p *document.Problems, name string) {
+	nodes := make([]section.Node, len(c.Nodes))
+	for at, node := range c.Nodes {
+		nodes[at] = section.Node{Name: node.Name, SendOnly: node.SendOnly}
 	}
-	refuse(c.RecentFeesPercentile > 10_000, "RecentFeesPercentile must be at most 10000, which is 100 %%")
-	refuse(c.ComputeUnitPriceMin > c.ComputeUnitPriceMax, "ComputeUnitPriceMin must not be above ComputeUnitPriceMax")
-	refuse(c.ComputeUnitPriceDefault < c.ComputeUnitPriceMin || c.ComputeUnitPriceDefault > c.ComputeUnitPriceMax, "ComputeUnitPriceDefault must be from ComputeUnitPriceMin to ComputeUnitPriceMax")
-	refuse(c.ComputeUnitPriceMax > maxPrice, "ComputeUnitPriceMax must be at most %d", uint64(maxPrice))
-	refuse(c.ComputeUnitLimitDefault == 0 || c.ComputeUnitLimitDefault > maxUnits, "ComputeUnitLimitDefault must be from 1 to %d, which is the most that the chain gives a transaction", maxUnits)
-	problems.Selection("MultiNode.SelectionMode", c.MultiNode.SelectionMode)
-	refuse(c.MultiNode.NodeNoNewHeadsThreshold < 0, "MultiNode.NodeNoNewHeadsThreshold must not be negative")
-	answers := slices.ContainsFunc(c.Nodes, func(node NodeConfig) bool { return !node.SendOnly })
-	refuse(c.Enabled && !answers, "Nodes must hold at least one node that is not SendOnly")
-	for i, node := range c.Nodes {
-		problems.Node(i, node.Name)
-		refuse(node.Order != nil && *node.Order > section.LastOrder, "Nodes[%d].Order must be from 0 to %d", i, section.LastOrder)
-		refuse(!node.URL.Is("http", "https"), "Nodes[%d].URL must be an http:// or https:// address", i)
-		refuse(node.WSURL != "" && !node.WSURL.Is("ws", "wss"), "Nodes[%d].WSURL must be a ws:// or wss:// address", i)
+	chain := section.Check(p, name, c.ChainID, c.Enabled, nodes)
+	document.Lasts(p, "OCR2CacheTTL", c.OCR2CacheTTL, c.OCR2CachePollPeriod.Duration, time.Hour)
+	document.OneOf(p, "Commitment", c.Commitment, commitmentConfirmed, commitmentFinalized)
+	document.OneOf(p, "FeeEstimatorMode", c.FeeEstimatorMode, estimatorFixed, estimatorBlocks, estimatorRecent)
+	document.Within(p, "ComputeUnitPriceMax", c.ComputeUnitPriceMax, 0, maxPrice)
+	if c.ComputeUnitPriceMin > c.ComputeUnitPriceMax {
+		p.Add("ComputeUnitPriceMin", "%d is more than ComputeUnitPriceMax, %d", c.ComputeUnitPriceMin, c.ComputeUnitPriceMax)
+	} else {
+		document.Within(p, "ComputeUnitPriceDefault", c.ComputeUnitPriceDefault, c.ComputeUnitPriceMin, c.ComputeUnitPriceMax)
 	}
-	return problems.Err()
+	chain.Selects("MultiNode.SelectionMode", c.MultiNode.SelectionMode)
+	for at, text := range c.Accounts {
+		if _, err := account.Parse(text); err != nil {
+			p.Add(fmt.Sprintf("Accounts[%d]", at), "%s is not an account, which is 32 bytes in base58", document.Shown(text))
+		}
+	}
+	for at, node := range c.Nodes {
+		path := fmt.Sprintf("Nodes[%d]", at)
+		if node.URL.IsEmpty() {
+			p.Add(path+".URL", "%s has no URL", chain.Node(node.Name))
+		}
+		chain.Address(path+".URL", node.Name, node.URL, "http", "https")
+		chain.Address(path+".WSURL", node.Name, node.WSURL, "ws", "wss")
+	}
 }
 
 const (
 	// maxUnits is agave's MAX_COMPUTE_UNIT_LIMIT.
 	maxUnits = 1_400_000
-	// maxHistory is a minute of blocks.
-	maxHistory = 300
 	// maxPrice makes a transmission of 200,000 units cost 200 SOL in fees: more is a slip of the hand.
 	maxPrice = 1e12
 )
@@ -179,7 +150,7 @@ func (c Config) ordered() []NodeConfig {
 // maxLag is how many slots a node may be behind the newest.
 func (c Config) maxLag() uint64 {
 	const lag = 12 * time.Second
-	return cmp.Or(uint64(c.MultiNode.SyncThreshold), max(uint64(lag/time.Duration(c.BlockTime)), 1))
+	return cmp.Or(uint64(c.MultiNode.SyncThreshold), max(uint64(lag/c.BlockTime.Duration), 1))
 }
 
 // ID implements service.Config.
@@ -189,4 +160,4 @@ func (c Config) ID() string { return c.ChainID }
 func (c Config) Serves() bool { return c.Enabled }
 
 // Redacted is the configuration as TOML without addresses, for operators.
-func (c Config) Redacted() (string, error) { return section.Redacted(c) }
+func (c Config) Redacted() (string, error) { return document.Write(c) }

@@ -7,56 +7,61 @@ import (
 
 	sol "github.com/gagliardetto/solana-go"
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
 	relayerv1 "github.com/loop-plugins/loop/gen/go/loop/relayer/v1"
 	"github.com/loop-plugins/loop/plugins/solana"
+	"github.com/loop-plugins/loop/sdk/go/document"
 )
 
 func TestParseConfig(t *testing.T) {
 	t.Parallel()
 	const nodes = "Nodes = [{Name = 'a', URL = 'https://key@geheim.example', WSURL = 'wss://geheim.example'}]\n"
-	got, err := solana.ParseConfig([]byte("ChainID = 'mainnet'\n" + nodes))
-	must(t, err)
+	got, problems := solana.ParseConfig("Solana", []byte("ChainID = 'mainnet'\n"+nodes))
+	must(t, problems.Err())
 	want := solana.DefaultConfig()
-	want.ChainID, want.Nodes = "mainnet", []solana.NodeConfig{{Name: "a", URL: "https://key@geheim.example", WSURL: "wss://geheim.example"}}
-	if diff := cmp.Diff(want, got); diff != "" {
+	want.ChainID, want.Nodes = "mainnet", []solana.NodeConfig{{
+		Name: "a", URL: document.NewSecret("https://key@geheim.example"), WSURL: document.NewSecret("wss://geheim.example"),
+	}}
+	if diff := cmp.Diff(want, got, cmpopts.IgnoreUnexported(document.Duration{})); diff != "" {
 		t.Errorf("ParseConfig (-want +got):\n%s", diff)
 	}
 	if text := fmt.Sprintf("%v %+v %#v %s", got, got, got, got.Nodes[0].URL); strings.Contains(text, "geheim") {
 		t.Errorf("it prints %s", text)
 	}
 	for text, want := range map[string]string{
-		"Frob = 1":                            "line 2: the key Frob is not known; remove it or correct its spelling",
-		"TxTimeout = 'geheim'":                "line 2: the value of TxTimeout cannot be read; check its type, its unit and its quotes",
-		"Enabled = true\nEnabled = false":     "line 3: the key Enabled is given twice; remove one",
-		"[":                                   "line 2: the value of  cannot be read; check its type, its unit and its quotes",
-		"Commitment = 'processed'":            "Commitment must be confirmed or finalized",
-		"FeeEstimatorMode = 'guess'":          "FeeEstimatorMode must be fixed, blockhistory or recentfees",
-		"MaxRetries = -2":                     "MaxRetries must be at least -1, which leaves it to the node",
-		"BlockHistorySize = 0":                "BlockHistorySize must be from 1 to 300",
-		"BlockHistoryBatchLoadSize = 301":     "BlockHistoryBatchLoadSize must be from 1 to 300",
-		"RecentFeesPercentile = 10001":        "RecentFeesPercentile must be at most 10000, which is 100 %",
-		"BlockTime = '0s'":                    "BlockTime must be at least 10ms",
-		"ComputeUnitPriceMin = 1":             "ComputeUnitPriceDefault must be from ComputeUnitPriceMin to ComputeUnitPriceMax",
-		"ComputeUnitPriceMax = 2000000000000": "ComputeUnitPriceMax must be at most 1000000000000",
-		"ComputeUnitLimitDefault = 1400001":   "ComputeUnitLimitDefault must be from 1 to 1400000, which is the most that the chain gives a transaction",
-		"OCR2CacheTTL = '20ms'":               "OCR2CacheTTL must be at least OCR2CachePollPeriod",
-		"ConfirmPollPeriod = '0s'":            "ConfirmPollPeriod must be at least 10ms",
-		"FeeBumpPeriod = '-1s'":               "FeeBumpPeriod must not be negative",
-		"Nodes = []":                          "Nodes must hold at least one node that is not SendOnly",
-		"Nodes = [{Name = 'a', URL = 'http://geheim', SendOnly = true}]": "Nodes must hold at least one node that is not SendOnly",
-		"Nodes = [{Name = 'a', URL = 'http://geheim', Order = 101}]":     "Nodes[0].Order must be from 0 to 100",
-		"MultiNode.SelectionMode = 'Best'":                               "MultiNode.SelectionMode must be PriorityLevel, HighestHead, TotalDifficulty or RoundRobin",
-		"MultiNode.NodeNoNewHeadsThreshold = '-1s'":                      "MultiNode.NodeNoNewHeadsThreshold must not be negative",
-		"Nodes = [{Name = 'a', URL = 'geheim'}]":                         "Nodes[0].URL must be an http:// or https:// address",
+		"Frob = 1":                            "Frob: unknown key",
+		"TxTimeout = 'geheim'":                "TxTimeout: this is not a duration; write a number with a unit, such as \"10s\" or \"1m30s\"",
+		"Enabled = true\nEnabled = false":     "Enabled: this key is given on line 2 already",
+		"[":                                   "line 2: this is not TOML: invalid character at start of key: U+000A",
+		"Commitment = 'processed'":            "Commitment: this is not one of confirmed, finalized",
+		"FeeEstimatorMode = 'guess'":          "FeeEstimatorMode: this is not one of fixed, blockhistory, recentfees",
+		"MaxRetries = -2":                     "MaxRetries: -2 is not between -1 and 32767",
+		"BlockHistorySize = 0":                "BlockHistorySize: 0 is not between 1 and 300",
+		"BlockHistoryBatchLoadSize = 301":     "BlockHistoryBatchLoadSize: 301 is not between 1 and 300",
+		"RecentFeesPercentile = 10001":        "RecentFeesPercentile: 10001 is not between 0 and 10000",
+		"BlockTime = '0s'":                    "BlockTime: 0s is not between 50ms and 1m",
+		"ComputeUnitPriceMin = 1":             "ComputeUnitPriceDefault: 0 is not between 1 and 1000",
+		"ComputeUnitPriceMax = 2000000000000": "ComputeUnitPriceMax: 2000000000000 is not between 0 and 1000000000000",
+		"ComputeUnitLimitDefault = 1400001":   "ComputeUnitLimitDefault: 1400001 is not between 1 and 1400000",
+		"OCR2CacheTTL = '20ms'":               "OCR2CacheTTL: 20ms is not between 1s and 1h",
+		"ConfirmPollPeriod = '0s'":            "ConfirmPollPeriod: 0s is not between 50ms and 1m",
+		"FeeBumpPeriod = '-1s'":               "FeeBumpPeriod: -1s is not between 0s and 1m",
+		"Nodes = []":                          "Nodes: Solana chain \"x\" has no node; add a [[Solana.Nodes]] or set Enabled = false",
+		"Nodes = [{Name = 'a', URL = 'http://geheim', SendOnly = true}]": "Nodes: every node of the chain is SendOnly; one must be for reading too",
+		"Nodes = [{Name = 'a', URL = 'http://geheim', Order = 101}]":     "Nodes[0].Order: 101 is not between 0 and 100",
+		"MultiNode.SelectionMode = 'Best'":                               "MultiNode.SelectionMode: this is not one of PriorityLevel, HighestHead, TotalDifficulty, RoundRobin",
+		"MultiNode.NodeNoNewHeadsThreshold = '-1s'":                      "MultiNode.NodeNoNewHeadsThreshold: -1s is not between 0s and 1h",
+		"Nodes = [{Name = 'a', URL = 'geheim'}]":                         "Nodes[0].URL: the address of node \"a\" of Solana chain \"x\" is not a http:// or https:// URL",
 	} {
-		document := "ChainID = 'x'\n" + text + "\n"
+		section := "ChainID = 'x'\n" + text + "\n"
 		if !strings.Contains(text, "Nodes") && text != "[" {
-			document += nodes
+			section += nodes
 		}
-		if _, err := solana.ParseConfig([]byte(document)); err == nil || err.Error() != want {
+		_, problems := solana.ParseConfig("Solana", []byte(section))
+		if err := problems.Err(); err == nil || err.Error() != want || strings.Contains(err.Error(), "geheim") {
 			t.Errorf("%s: %v, want %s", text, err, want)
 		}
 	}
@@ -69,31 +74,33 @@ func TestCreateRefuses(t *testing.T) {
 	chain, _ := x.chain(settings("", devnode{RPC: "http://127.0.0.1:1"}))
 	key := sol.PublicKey{1, 2, 3}.String()
 	good := fmt.Sprintf(`{"chainID":"localnet","ocr2ProgramID":%q,"storeProgramID":%[1]q,"transmissionsID":%[1]q}`, key)
-	request := func(contract, transmitter, relay string, gas uint32) *relayerv1.CreateMedianProviderRequest {
-		return &relayerv1.CreateMedianProviderRequest{
-			Name: "p", TransmitterId: transmitter, GasLimit: gas, Config: &relayerv1.ProviderConfig{ContractId: contract, RelayConfigJson: []byte(relay)},
+	request := func(contract, transmitter, relay string, gas uint32) *relayerv1.CreateProviderRequest {
+		return &relayerv1.CreateProviderRequest{
+			ProviderType: "median", Name: "p", TransmitterId: transmitter, GasLimit: gas, Config: &relayerv1.ProviderConfig{ContractId: contract, RelayConfigJson: []byte(relay)},
 		}
 	}
+	const missing = "relayConfig.ocr2ProgramID: the key is missing or empty; relayConfig.transmissionsID: the key is missing or empty; " +
+		"relayConfig.storeProgramID: the key is missing or empty"
 	for name, c := range map[string]struct {
-		request *relayerv1.CreateMedianProviderRequest
+		request *relayerv1.CreateProviderRequest
 		want    string
 	}{
-		"contract":    {request("0x12", key, good, 0), `config.contract_id: "0x12" is no public key; write its 32 bytes in base58`},
-		"transmitter": {request(key, "", good, 0), `transmitter_id: "" is no public key; write its 32 bytes in base58`},
+		"contract":    {request("0x12", key, good, 0), `contractID: "0x12" is not a public key, which is 32 bytes in base58`},
+		"transmitter": {request(key, "", good, 0), "transmitterID: expected a transmitterID to be specified: the account that sends reports"},
 		"units":       {request(key, key, good, 2_000_000), "gas_limit: the chain gives a transaction 1400000 compute units at most, got 2000000"},
-		"other chain": {request(key, key, strings.Replace(good, "localnet", "mainnet", 1), 0), "config.relay_config_json: chainID is mainnet, but the job is on chain localnet"},
-		"no program":  {request(key, key, `{}`, 0), `config.relay_config_json: ocr2ProgramID: "" is no public key; write its 32 bytes in base58`},
-		"no JSON":     {request(key, key, `[`, 0), "config.relay_config_json: it is no JSON object of the kind expected: unexpected end of JSON input"},
-		"nothing":     {request(key, key, ``, 0), "config.relay_config_json: it is no JSON object of the kind expected: unexpected end of JSON input"},
+		"other chain": {request(key, key, strings.Replace(good, "localnet", "mainnet", 1), 0), "relayConfig.chainID: chainID is mainnet, but the job is on chain localnet"},
+		"no program":  {request(key, key, `{}`, 0), missing},
+		"no JSON":     {request(key, key, `[`, 0), "relayConfig: it is no JSON object"},
+		"nothing":     {request(key, key, ``, 0), missing},
 	} {
-		if _, _, err := chain.CreateMedianProvider(ctx, c.request); status.Code(err) != codes.InvalidArgument || status.Convert(err).Message() != c.want {
+		if _, _, err := chain.CreateProvider(ctx, c.request); status.Code(err) != codes.InvalidArgument || status.Convert(err).Message() != c.want {
 			t.Errorf("%s: %v, want %s", name, err, c.want)
 		}
 	}
 	if _, _, err := x.Relayer.CreateChain(ctx, &relayerv1.CreateChainRequest{ChainId: "mainnet", ConfigToml: []byte(settings("", devnode{RPC: "http://h"}))}, x.Loans); status.Code(err) != codes.InvalidArgument {
 		t.Errorf("another chain's section: %v", err)
 	}
-	p, _, err := chain.CreateMedianProvider(ctx, request(key, key, good, 300_000))
+	p, _, err := chain.CreateProvider(ctx, request(key, key, good, 300_000))
 	must(t, err)
 	t.Cleanup(func() { must(t, p.(interface{ Close() error }).Close()) })
 	d := &devchain{t: t, Feeds: []devfeed{{Digest: strings.Repeat("00", 32)}}, F: -1}

@@ -247,14 +247,14 @@ func (d *devchain) relayConfig(feed int) []byte {
 }
 
 // provider makes a median provider; the test's end closes it before the chain, unless stop did.
-func (f *fixture) provider(d *devchain, chain relayerv1loop.Chain, name string, feed int, transmitter sol.PublicKey) (provider relayerv1loop.MedianProvider, stop func()) {
+func (f *fixture) provider(d *devchain, chain relayerv1loop.Chain, name string, feed int, transmitter sol.PublicKey) (provider relayerv1loop.Provider, stop func()) {
 	return f.Provider(chain, d.job(name, feed, transmitter))
 }
 
 // job is how a median job asks for its provider.
-func (d *devchain) job(name string, feed int, transmitter sol.PublicKey) *relayerv1.CreateMedianProviderRequest {
-	return &relayerv1.CreateMedianProviderRequest{
-		Name: name, TransmitterId: transmitter.String(),
+func (d *devchain) job(name string, feed int, transmitter sol.PublicKey) *relayerv1.CreateProviderRequest {
+	return &relayerv1.CreateProviderRequest{
+		ProviderType: "median", Name: name, TransmitterId: transmitter.String(),
 		Config: &relayerv1.ProviderConfig{ExternalJobId: "job", ContractId: d.Feeds[feed].State.String(), RelayConfigJson: d.relayConfig(feed)},
 	}
 }
@@ -283,7 +283,7 @@ func settings(extra string, nodes ...devnode) string {
 }
 
 // answer is what the cache shows of a feed.
-func answer(ctx context.Context, p relayerv1loop.MedianProvider) (epoch uint32, value int64, err error) {
+func answer(ctx context.Context, p relayerv1loop.Provider) (epoch uint32, value int64, err error) {
 	r, err := p.LatestTransmissionDetails(ctx, &medianv1.LatestTransmissionDetailsRequest{})
 	if err != nil {
 		return 0, 0, err

@@ -319,7 +319,7 @@ func TestNonsense(t *testing.T) {
 		for _, method := range []string{"getMultipleAccounts", "getLatestBlockhash", "getSignatureStatuses", "getBalance", "getBlockHeight", "getBlock", "simulateTransaction"} {
 			server.Answer(method, func(json.RawMessage) (any, error) { return json.RawMessage(nonsense), nil })
 		}
-		chain, stop := x.chain(settings("FeeEstimatorMode = 'blockhistory'\nBlockHistoryPollPeriod = '20ms'\n", devnode{RPC: server.HTTPURL}))
+		chain, stop := x.chain(settings("FeeEstimatorMode = 'blockhistory'\nBlockHistoryPollPeriod = '100ms'\n", devnode{RPC: server.HTTPURL}))
 		p, release := x.provider(d, chain, "p", 0, key.PublicKey())
 		_, err := p.Transmit(t.Context(), d.report(0, 1, 1, 42))
 		must(t, err)
@@ -342,8 +342,8 @@ func TestNoContract(t *testing.T) {
 	d := newDevchain(t)
 	x := newFixture(t)
 	chain, _ := x.chain(settings("", d.Nodes...))
-	create := func(name string, state, feed sol.PublicKey) relayerv1loop.ConfigProvider {
-		p, _, err := chain.CreateConfigProvider(t.Context(), &relayerv1.CreateConfigProviderRequest{Name: name, Config: &relayerv1.ProviderConfig{
+	create := func(name string, state, feed sol.PublicKey) relayerv1loop.Provider {
+		p, _, err := chain.CreateProvider(t.Context(), &relayerv1.CreateProviderRequest{ProviderType: "config", Name: name, Config: &relayerv1.ProviderConfig{
 			ContractId: state.String(), RelayConfigJson: []byte(strings.Replace(string(d.relayConfig(0)), d.Feeds[0].Transmissions.String(), feed.String(), 1)),
 		}})
 		must(t, err)
@@ -351,7 +351,7 @@ func TestNoContract(t *testing.T) {
 		return p
 	}
 	nowhere := sol.PublicKey{7}
-	for want, p := range map[string]relayerv1loop.ConfigProvider{
+	for want, p := range map[string]relayerv1loop.Provider{
 		"there is no State account at this address":        create("none", nowhere, d.Feeds[0].Transmissions),
 		"check the job's contractID":                       create("a feed", d.Feeds[0].Transmissions, d.Feeds[0].Transmissions),
 		"the job's transmissionsID is " + nowhere.String(): create("another feed", d.Feeds[0].State, nowhere),

@@ -45,8 +45,8 @@ func newMarket(config Config, pool *account.Pool, logger *slog.Logger, metrics *
 	if config.FeeEstimatorMode == estimatorBlocks {
 		m.blocks = relayer.NewPoller(relayer.PollerSettings[uint64]{
 			Subject: "the prices of chain " + config.ChainID, Fetch: m.history,
-			Interval: time.Duration(config.BlockHistoryPollPeriod),
-			Timeout:  time.Duration(config.BlockHistoryBatchLoadSize+1) * time.Duration(config.TxTimeout), TTL: lasts,
+			Interval: config.BlockHistoryPollPeriod.Duration,
+			Timeout:  time.Duration(config.BlockHistoryBatchLoadSize+1) * config.TxTimeout.Duration, TTL: lasts,
 		})
 	}
 	return m

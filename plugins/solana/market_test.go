@@ -36,7 +36,7 @@ func newExchange(t *testing.T, config string, nodes ...blocks) *exchange {
 	t.Helper()
 	x := &exchange{fixture: newFixture(t), t: t}
 	x.slot.Store(500)
-	config = quick + "FeeEstimatorMode = 'blockhistory'\nBlockHistoryPollPeriod = '20ms'\n" + config
+	config = quick + "FeeEstimatorMode = 'blockhistory'\nBlockHistoryPollPeriod = '100ms'\n" + config
 	for i, serve := range nodes {
 		server := relayertest.NewServer(t, "")
 		server.Answer("getGenesisHash", func(json.RawMessage) (any, error) { return "a", nil })
@@ -312,7 +312,7 @@ func TestVersion1(t *testing.T) {
 	t.Parallel()
 	d := newDevchain(t)
 	x := newFixture(t)
-	x.chain(settings("FeeEstimatorMode = 'blockhistory'\nBlockHistoryPollPeriod = '20ms'\n", d.Nodes...))
+	x.chain(settings("FeeEstimatorMode = 'blockhistory'\nBlockHistoryPollPeriod = '100ms'\n", d.Nodes...))
 	eventually(t, "the transaction's price is seen", func() bool {
 		d.admin("loop_version1", map[string]any{"priorityFee": 5, "computeUnitLimit": 200_000})
 		return x.Gathered(priceMetric, "")[""] == 25

@@ -7,6 +7,7 @@ package solana
 import (
 	"github.com/prometheus/client_golang/prometheus"
 
+	relayerv1 "github.com/loop-plugins/loop/gen/go/loop/relayer/v1"
 	"github.com/loop-plugins/loop/gen/go/loop/relayer/v1/relayerv1loop"
 	"github.com/loop-plugins/loop/sdk/go/relayer/service"
 )
@@ -41,7 +42,11 @@ func New(settings Settings) *Relayer {
 		}, []string{"chain", "outcome"}),
 	}
 	return service.New(settings, service.Kind[Config]{
-		Name: "Solana", Metrics: "solana", Own: []service.Vector{m.balance, m.price, m.prices}, Parse: ParseConfig,
+		Name: "Solana", Metrics: "solana", Own: []service.Vector{m.balance, m.price, m.prices}, Parse: ParseConfig, Reference: reference(),
+		AccountAlgorithm: relayerv1.AccountAlgorithm_ACCOUNT_ALGORITHM_ED25519, AccountName: accountName,
+		ReportAlgorithm: relayerv1.ReportAlgorithm_REPORT_ALGORITHM_SECP256K1_ADDRESS,
+		Features:        []relayerv1.Feature{relayerv1.Feature_FEATURE_TRANSACT, relayerv1.Feature_FEATURE_REPLAY},
+		Spell:           spell, Job: readJob,
 		Open: func(config Config, env service.Env) (relayerv1loop.Chain, error) {
 			return newChain(config, env, m), nil
 		},

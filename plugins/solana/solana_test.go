@@ -34,8 +34,8 @@ func TestProviderFollowsAndTransmits(t *testing.T) {
 	ctx := t.Context()
 	configs, unwatch := x.Watch()
 
-	// Polling would take hours: what is seen after the first reading was pushed.
-	pushed := strings.Replace(settings("", d.Nodes[0]), "OCR2CachePollPeriod = '100ms'", "OCR2CachePollPeriod = '1h'\nOCR2CacheTTL = '2h'", 1)
+	// Polling would take minutes: what is seen after the first reading was pushed.
+	pushed := strings.Replace(settings("", d.Nodes[0]), "OCR2CachePollPeriod = '100ms'", "OCR2CachePollPeriod = '5m'\nOCR2CacheTTL = '1h'", 1)
 	chain, _ := x.chain(pushed)
 	p, _ := x.provider(d, chain, "provider-1", 0, me)
 	second, _ := x.provider(d, chain, "provider-2", 0, me)
@@ -150,8 +150,8 @@ func TestProviderFollowsAndTransmits(t *testing.T) {
 		t.Errorf("ChainStatus shows %s", text)
 	}
 	readable := strings.ReplaceAll(strings.ReplaceAll(state.GetConfigToml(), "WSURL = '[redacted]'", "WSURL = 'ws://a'"), "'[redacted]'", "'http://a'")
-	if _, err := solana.ParseConfig([]byte(readable)); err != nil {
-		t.Errorf("the status's TOML is no configuration: %v", err)
+	if _, problems := solana.ParseConfig("Solana", []byte(readable)); problems.Err() != nil {
+		t.Errorf("the status's TOML is no configuration: %v", problems.Err())
 	}
 	eventually(t, "the balance is told", func() bool {
 		families, err := x.Metrics.Gather()
@@ -283,7 +283,7 @@ func TestFeedsShareAnAccount(t *testing.T) {
 	key := d.Oracles[0].Transmitter.PrivateKey
 	x := newFixture(t, key)
 	chain, _ := x.chain(settings("", d.Nodes...))
-	providers := make([]relayerv1loop.MedianProvider, feeds)
+	providers := make([]relayerv1loop.Provider, feeds)
 	for i := range providers {
 		providers[i], _ = x.provider(d, chain, fmt.Sprint("p", i), i, key.PublicKey())
 	}
@@ -368,7 +368,7 @@ func TestBlockHistory(t *testing.T) {
 	d := newDevchain(t)
 	key := d.Oracles[0].Transmitter.PrivateKey
 	x := newFixture(t, key)
-	chain, _ := x.chain(settings("FeeEstimatorMode = 'blockhistory'\nBlockHistoryPollPeriod = '20ms'\nComputeUnitPriceDefault = 77\nEstimateComputeUnitLimit = true\n", d.Nodes...))
+	chain, _ := x.chain(settings("FeeEstimatorMode = 'blockhistory'\nBlockHistoryPollPeriod = '100ms'\nComputeUnitPriceDefault = 77\nEstimateComputeUnitLimit = true\n", d.Nodes...))
 	p, _ := x.provider(d, chain, "p", 0, key.PublicKey())
 	prices := func() map[string]float64 { return x.Gathered(priceMetric, "") }
 	eventually(t, "blocks are read", func() bool { return len(prices()) == 1 })

@@ -6,7 +6,6 @@ import (
 	"math/big"
 	"slices"
 	"strings"
-	"time"
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -44,12 +43,12 @@ func newChain(config Config, env service.Env) (relayerv1loop.Chain, error) {
 	var nodes []relayer.Node[*endpoint.Client]
 	for _, node := range config.Nodes {
 		nodes = append(nodes, relayer.Node[*endpoint.Client]{Name: node.Name, Driver: endpoint.NewDriver(endpoint.Settings{
-			URL: string(node.URL), APIKey: strings.TrimSpace(string(node.APIKey)), ChainID: id,
-			PollInterval: time.Duration(config.OCR2CachePollPeriod), Timeout: time.Duration(config.RequestTimeout),
+			URL: node.URL.Reveal(), APIKey: strings.TrimSpace(node.APIKey.Reveal()), ChainID: id,
+			PollInterval: config.OCR2CachePollPeriod.Duration, Timeout: config.RequestTimeout.Duration,
 		})})
 	}
 	c.base = service.NewChain(service.ChainSettings[*endpoint.Client, stark.Felt, *account.Account, *contract]{
-		Env: env, Config: config, Nodes: nodes, Pool: relayer.PoolSettings{Timeout: time.Duration(config.RequestTimeout)},
+		Env: env, Config: config, Nodes: nodes, Pool: relayer.PoolSettings{Timeout: config.RequestTimeout.Duration},
 		Open: func(name string) (*account.Account, relayer.QueueSettings, error) {
 			address, err := stark.ParseFelt(name)
 			if err != nil {
@@ -58,8 +57,8 @@ func newChain(config Config, env service.Env) (relayerv1loop.Chain, error) {
 			return account.New(account.Settings{
 				Address: address, ChainID: id, Keystore: env.Loans.Keystore, Pool: c.Pool(), Logger: env.Logger,
 				FeeMultiplier: config.FeeMultiplier, Estimates: int(config.FeeEstimationMaxAttempts),
-				Timeout: time.Duration(config.TxTimeout),
-			}), relayer.QueueSettings{Interval: time.Duration(config.ConfirmationPoll)}, nil
+				Timeout: config.TxTimeout.Duration,
+			}), relayer.QueueSettings{Interval: config.ConfirmationPoll.Duration}, nil
 		},
 		Follow: c.follow,
 	})
@@ -106,7 +105,7 @@ func (c *Chain) Transact(ctx context.Context, request *relayerv1.TransactRequest
 		return nil, status.Errorf(codes.NotFound, "from: this node has no key %s, which signs for %s on chain %s", key, from, c.config.ChainID)
 	}
 	low := new(big.Int).And(amount, new(big.Int).Sub(new(big.Int).Lsh(big.NewInt(1), 128), big.NewInt(1)))
-	call := account.Call{Key: key, To: c.config.FeeToken, Selector: aggregator.Selector("transfer"), Calldata: []stark.Felt{to}}
+	call := account.Call{Key: key, To: c.config.FeeToken.Felt, Selector: aggregator.Selector("transfer"), Calldata: []stark.Felt{to}}
 	for _, half := range []*big.Int{low, new(big.Int).Rsh(amount, 128)} {
 		f, err := stark.FromBig(half)
 		if err != nil {
@@ -115,7 +114,7 @@ func (c *Chain) Transact(ctx context.Context, request *relayerv1.TransactRequest
 		call.Calldata = append(call.Calldata, f)
 	}
 	if request.GetCheckBalance() {
-		balance, err := q.Account.Balance(ctx, c.config.FeeToken)
+		balance, err := q.Account.Balance(ctx, c.config.FeeToken.Felt)
 		if err != nil {
 			return nil, service.AsUnavailable(err)
 		}

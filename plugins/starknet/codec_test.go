@@ -24,8 +24,8 @@ import (
 // TestSecretsAreNotShown holds that no way to print a configuration shows what its nodes are reached by.
 func TestSecretsAreNotShown(t *testing.T) {
 	t.Parallel()
-	config, err := ParseConfig([]byte("ChainID = 'x'\n[[Nodes]]\nName = 'a'\nURL = 'http://h/geheim'\nAPIKey = 'geheim'\n"))
-	if err != nil {
+	config, problems := ParseConfig("Starknet", []byte("ChainID = 'x'\n[[Nodes]]\nName = 'a'\nURL = 'http://h/geheim'\nAPIKey = 'geheim'\n"))
+	if err := problems.Err(); err != nil {
 		t.Fatal(err)
 	}
 	redacted, err := config.Redacted()
@@ -35,7 +35,7 @@ func TestSecretsAreNotShown(t *testing.T) {
 	if !strings.Contains(redacted, "APIKey = '[redacted]'") {
 		t.Errorf("that there is a key is not shown:\n%s", redacted)
 	}
-	if string(config.Nodes[0].APIKey) != "geheim" {
+	if config.Nodes[0].APIKey.Reveal() != "geheim" {
 		t.Error("the configuration itself has lost its key")
 	}
 	for _, shown := range []string{redacted, fmt.Sprint(config), fmt.Sprintf("%+v %#v", config, config)} {
@@ -132,17 +132,17 @@ func TestParseConfig(t *testing.T) {
 		"least":            {"ChainID = 'SN_MAIN'" + node, ""},
 		"disabled":         {"ChainID = 'SN_MAIN'\nEnabled = false", ""},
 		"all":              {"ChainID = 'x'\nOCR2CachePollPeriod = '1s'\nOCR2CacheTTL = '1s'\nRequestTimeout = '1s'\nTxTimeout = '1s'\nConfirmationPoll = '1s'\nFeeMultiplier = 1\nFeeEstimationMaxAttempts = 1\nFeeToken = '0x1'" + node, ""},
-		"unknown key":      {"ChainID = 'x'\nOCR2CachePollPeriodd = 3" + node, "line 2: the key OCR2CachePollPeriodd is not known; remove it or correct its spelling"},
-		"bad token":        {"ChainID = 'x'\nFeeToken = 'geheim'" + node, "line 2: the value of FeeToken cannot be read; check its type, its unit and its quotes"},
+		"unknown key":      {"ChainID = 'x'\nOCR2CachePollPeriodd = 3" + node, "OCR2CachePollPeriodd: unknown key; did you mean OCR2CachePollPeriod?"},
+		"bad token":        {"ChainID = 'x'\nFeeToken = 'geheim'" + node, "FeeToken: this is not a contract's address, which is 0x and hexadecimal digits in lower case, without leading zeros"},
 		"no TOML":          {"geheim://", ""},
-		"no chain":         {node, "ChainID must be a network's name of 1 to 31 ASCII characters"},
-		"long chain":       {"ChainID = '" + strings.Repeat("x", 32) + "'" + node, "ChainID must be a network's name of 1 to 31 ASCII characters"},
-		"no nodes":         {"ChainID = 'x'", "Nodes must hold at least one node"},
-		"no address":       {"ChainID = 'x'\n[[Nodes]]\nName = 'a'", "Nodes[0].URL must be an http:// or https:// address"},
+		"no chain":         {node, "ChainID: every chain needs a ChainID"},
+		"long chain":       {"ChainID = '" + strings.Repeat("x", 32) + "'" + node, "ChainID: \"xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx\" has more than the 31 characters of a network's name"},
+		"no nodes":         {"ChainID = 'x'", "Nodes: Starknet chain \"x\" has no node; add a [[Starknet.Nodes]] or set Enabled = false"},
+		"no address":       {"ChainID = 'x'\n[[Nodes]]\nName = 'a'", "Nodes[0].URL: node \"a\" of Starknet chain \"x\" has no URL"},
 		"key":              {"ChainID = 'x'" + node + "APIKey = 'geheim !~'", ""},
-		"key of two lines": {"ChainID = 'x'" + node + "APIKey = \"geheim\\nX: y\"", "Nodes[0].APIKey must be a text of printable ASCII characters, since it is sent in a header"},
-		"scheme":           {"ChainID = 'x'\n[[Nodes]]\nName = 'a'\nURL = 'ws://geheim'", "Nodes[0].URL must be an http:// or https:// address"},
-		"times":            {"ChainID = 'x'\nOCR2CachePollPeriod = '2m'\nTxTimeout = '0s'" + node, "TxTimeout must be at least 10ms; OCR2CacheTTL must be at least OCR2CachePollPeriod"},
-		"fees":             {"ChainID = 'x'\nFeeMultiplier = nan\nFeeEstimationMaxAttempts = 101\nFeeToken = '0x0'" + node, "FeeMultiplier must be from 1 to 10; FeeEstimationMaxAttempts must be from 1 to 100; FeeToken must be a contract's address"},
-	}, func(document []byte) error { _, err := ParseConfig(document); return err })
+		"key of two lines": {"ChainID = 'x'" + node + "APIKey = \"geheim\\nX: y\"", "Nodes[0].APIKey: the key of node \"a\" of Starknet chain \"x\" has characters that are not printable ASCII, and cannot be sent in a header"},
+		"scheme":           {"ChainID = 'x'\n[[Nodes]]\nName = 'a'\nURL = 'ws://geheim'", "Nodes[0].URL: the address of node \"a\" of Starknet chain \"x\" is not a http:// or https:// URL"},
+		"times":            {"ChainID = 'x'\nOCR2CachePollPeriod = '2m'\nTxTimeout = '0s'" + node, "OCR2CacheTTL: 1m is not between 2m and 1h; TxTimeout: 0s is not between 100ms and 1h"},
+		"fees":             {"ChainID = 'x'\nFeeMultiplier = nan\nFeeEstimationMaxAttempts = 101\nFeeToken = '0x0'" + node, "FeeMultiplier: NaN is not between 1 and 10; FeeEstimationMaxAttempts: 101 is not between 1 and 100; FeeToken: \"0x0\" is not a contract's address, which is 0x and hexadecimal digits in lower case, without leading zeros"},
+	}, func(text []byte) error { _, problems := ParseConfig("Starknet", text); return problems.Err() })
 }

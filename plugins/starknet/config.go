@@ -1,101 +1,135 @@
 package starknet
 
 import (
+	"fmt"
+	"regexp"
 	"strings"
 	"time"
 
+	"github.com/loop-plugins/loop/sdk/go/document"
 	"github.com/loop-plugins/loop/sdk/go/relayer/section"
 	"github.com/loop-plugins/loop/sdk/go/stark"
 )
 
-// Config is what a user sets of one chain: its section of the node's configuration. A key that is left out has the default
-// that DefaultConfig gives.
+// Config is what a user sets of one chain: its section of the node's configuration. A key that is left out has the
+// default that DefaultConfig gives.
 type Config struct {
-	// ChainID is the network's name, such as SN_MAIN.
-	ChainID string
-	// Enabled false keeps the section but connects to nothing.
-	Enabled bool
-	// OCR2CachePollPeriod is how often nodes are asked for the newest block, and contracts for what they hold.
-	OCR2CachePollPeriod section.Duration
-	// OCR2CacheTTL is how old an answer about a contract may be.
-	OCR2CacheTTL section.Duration
-	// RequestTimeout is the longest wait for one answer of a node.
-	RequestTimeout section.Duration
-	// TxTimeout is how long a transaction may be out of blocks before it is signed anew on better terms.
-	TxTimeout section.Duration
-	// ConfirmationPoll is how often unfinished transactions are looked at, besides at each new block.
-	ConfirmationPoll section.Duration
-	// FeeMultiplier is by how much a transaction's bounds are above what its estimate says, in amounts and in prices.
-	FeeMultiplier float64
-	// FeeEstimationMaxAttempts is how often a fee is estimated whose nonce something else takes meanwhile.
-	FeeEstimationMaxAttempts uint32
-	// FeeToken is the contract of the token that fees are paid in.
-	FeeToken stark.Felt
-	// Nodes in the order of preference.
-	Nodes []NodeConfig
+	ChainID                  string            `comment:"SN_MAIN, SN_SEPOLIA, or another network's name as its nodes give it. Required."`
+	Enabled                  bool              `comment:"false keeps the entry but starts nothing for it."`
+	OCR2CachePollPeriod      document.Duration `comment:"How often nodes are asked for the newest block and contracts are read, 50ms to 5m." bounds:"50ms 5m"`
+	OCR2CacheTTL             document.Duration `comment:"How old what was read may be, OCR2CachePollPeriod to 1h."`
+	RequestTimeout           document.Duration `comment:"Longest wait for one answer of a node, 100ms to 5m." bounds:"100ms 5m"`
+	TxTimeout                document.Duration `comment:"Time out of blocks after which a transaction is signed anew on better terms, 100ms to 1h." bounds:"100ms 1h"`
+	ConfirmationPoll         document.Duration `comment:"How often transactions under way are asked after, besides at each new block, 50ms to 5m." bounds:"50ms 5m"`
+	FeeMultiplier            float64           `comment:"By how much the bounds of a transaction are above its estimate, in amounts and in prices, 1 to 10." bounds:"1 10"`
+	FeeEstimationMaxAttempts uint32            `comment:"How often a fee is estimated whose nonce something else takes meanwhile, 1 to 100." bounds:"1 100"`
+	FeeToken                 Felt              `comment:"Contract of the token that fees are paid in. Default: STRK."`
+	Accounts                 []string          `comment:"Keys that the relayer may sign with on this chain, as loop keys list shows them. Empty: every Starknet key of the node."`
+
+	Nodes []NodeConfig `toml:",omitempty" comment:"The chain's nodes, in the order of preference: the next is used when one fails."`
 }
 
-// NodeConfig is one RPC node.
+// NodeConfig is one RPC node. The address may hold a key, too.
 type NodeConfig struct {
-	Name string
-	URL  section.Secret
-	// APIKey, if there is one, is sent with each call in the header x-apikey.
-	APIKey section.Secret `toml:",omitempty"`
+	Name   string          `comment:"Name in logs and metrics, unique within the chain."`
+	URL    document.Secret `comment:"http:// or https:// address of the node's JSON-RPC 0.10, 0.9 or 0.8. Required."`
+	APIKey document.Secret `comment:"Key that is sent with each call in the header x-apikey. Empty: none."`
 }
+
+// idle are the keys of the established node's Starknet chains that this relayer does not heed.
+var idle = []document.Idle{{
+	Keys: []string{"FeederURL"},
+	Why:  "what became of a transaction is asked of the chain's own nodes, and no feeder gateway",
+}}
 
 // strk is the contract of the token STRK, at the same address on every public network and in starknet-devnet.
 const strk = "0x4718f5a0fc34cc1af16a1cdee98ffb20c31f5cd61d6ab07201858f4287c938d"
 
-// DefaultConfig is the configuration of a chain of which nothing but its id and nodes is given. The figures are those of the node's
-// own reference configuration.
+// DefaultConfig is the configuration of a chain of which nothing but its id and nodes is given.
 func DefaultConfig() Config {
 	token, err := stark.ParseFelt(strk)
 	if err != nil {
 		panic(err) // a broken build, found by every test
 	}
 	return Config{
-		Enabled: true, OCR2CachePollPeriod: section.Duration(5 * time.Second), OCR2CacheTTL: section.Duration(time.Minute), RequestTimeout: section.Duration(10 * time.Second),
-		TxTimeout: section.Duration(time.Minute), ConfirmationPoll: section.Duration(5 * time.Second), FeeMultiplier: 1.5, FeeToken: token,
-		FeeEstimationMaxAttempts: 5,
+		Enabled: true, OCR2CachePollPeriod: document.Lasting(5 * time.Second), OCR2CacheTTL: document.Lasting(time.Minute),
+		RequestTimeout: document.Lasting(10 * time.Second), TxTimeout: document.Lasting(time.Minute),
+		ConfirmationPoll: document.Lasting(5 * time.Second), FeeMultiplier: 1.5, FeeEstimationMaxAttempts: 5, FeeToken: Felt{Felt: token},
+		Accounts: []string{},
 	}
 }
 
-// ParseConfig reads and checks a chain's section. Its errors name keys and lines, never values: addresses hold keys.
-func ParseConfig(document []byte) (Config, error) {
+// reference is a section with every key, for operators.
+func reference() Config {
 	c := DefaultConfig()
-	if err := section.Parse(document, &c); err != nil {
-		return Config{}, err
-	}
-	return c, c.check()
+	c.ChainID = "SN_SEPOLIA"
+	c.Nodes = []NodeConfig{{Name: "primary", URL: document.Example("http://127.0.0.1:5050")}}
+	return c
 }
 
-func (c Config) check() error {
-	var problems section.Problems
-	refuse := problems.Refuse
-	_, err := stark.ShortString(c.ChainID)
-	refuse(err != nil || c.ChainID == "", "ChainID must be a network's name of 1 to 31 ASCII characters")
-	for _, setting := range []struct {
-		name  string
-		value section.Duration
-	}{
-		{"OCR2CachePollPeriod", c.OCR2CachePollPeriod}, {"OCR2CacheTTL", c.OCR2CacheTTL}, {"RequestTimeout", c.RequestTimeout}, {"TxTimeout", c.TxTimeout}, {"ConfirmationPoll", c.ConfirmationPoll},
-	} {
-		problems.Period(setting.name, setting.value)
+// ParseConfig reads and checks a chain's section, of the name that operators write in its header.
+func ParseConfig(name string, text []byte) (Config, *document.Problems) {
+	c := DefaultConfig()
+	problems, whole := document.Read(text, &c, document.Settings{Idle: idle})
+	if whole {
+		c.check(problems, name)
 	}
-	refuse(c.OCR2CacheTTL < c.OCR2CachePollPeriod, "OCR2CacheTTL must be at least OCR2CachePollPeriod")
-	refuse(!(c.FeeMultiplier >= 1 && c.FeeMultiplier <= 10), "FeeMultiplier must be from 1 to 10")
-	refuse(c.FeeEstimationMaxAttempts < 1 || c.FeeEstimationMaxAttempts > 100,
-		"FeeEstimationMaxAttempts must be from 1 to 100")
-	refuse(c.FeeToken.IsZero(), "FeeToken must be a contract's address")
-	refuse(c.Enabled && len(c.Nodes) == 0, "Nodes must hold at least one node")
-	for i, node := range c.Nodes {
-		problems.Node(i, node.Name)
-		refuse(!node.URL.Is("http", "https"), "Nodes[%d].URL must be an http:// or https:// address", i)
-		refuse(!isHeader(string(node.APIKey)),
-			"Nodes[%d].APIKey must be a text of printable ASCII characters, since it is sent in a header", i)
-	}
-	return problems.Err()
+	return c, problems
 }
+
+func (c Config) check(p *document.Problems, name string) {
+	nodes := make([]section.Node, len(c.Nodes))
+	for at, node := range c.Nodes {
+		nodes[at].Name = node.Name
+	}
+	chain := section.Check(p, name, c.ChainID, c.Enabled, nodes)
+	if len(c.ChainID) > 31 {
+		p.Add("ChainID", "%q has more than the 31 characters of a network's name", c.ChainID)
+	} else if _, err := stark.ShortString(c.ChainID); err != nil {
+		p.Add("ChainID", "%q is not a network's name, which has ASCII characters alone", c.ChainID)
+	}
+	document.Lasts(p, "OCR2CacheTTL", c.OCR2CacheTTL, c.OCR2CachePollPeriod.Duration, time.Hour)
+	for at, account := range c.Accounts {
+		if !written.MatchString(account) {
+			p.Add(fmt.Sprintf("Accounts[%d]", at), "%s is not a public key, which is 0x and hexadecimal digits in lower case, without leading zeros", document.Shown(account))
+		}
+	}
+	for at, node := range c.Nodes {
+		path := fmt.Sprintf("Nodes[%d]", at)
+		if node.URL.IsEmpty() {
+			p.Add(path+".URL", "%s has no URL", chain.Node(node.Name))
+		}
+		chain.Address(path+".URL", node.Name, node.URL, "http", "https")
+		if strings.ContainsFunc(node.APIKey.Reveal(), func(r rune) bool { return r < ' ' || r > '~' }) {
+			p.Add(path+".APIKey", "the key of %s has characters that are not printable ASCII, and cannot be sent in a header", chain.Node(node.Name))
+		}
+	}
+}
+
+// written is a field element as loop keys list shows it.
+var written = regexp.MustCompile(`^0x[1-9a-f][0-9a-f]{0,63}$`)
+
+// Felt is the address of a contract. A text that is none is kept for Fault.
+type Felt struct {
+	stark.Felt
+	bad string
+}
+
+// Fault implements document.Faulty.
+func (f Felt) Fault() string { return f.bad }
+
+// UnmarshalText reads an address.
+func (f *Felt) UnmarshalText(text []byte) error {
+	felt, err := stark.ParseFelt(string(text))
+	*f = Felt{Felt: felt}
+	if err != nil || felt.IsZero() || !written.Match(text) {
+		f.bad = document.Shown(string(text)) + " is not a contract's address, which is 0x and hexadecimal digits in lower case, without leading zeros"
+	}
+	return nil
+}
+
+// MarshalText writes the form that UnmarshalText reads.
+func (f Felt) MarshalText() ([]byte, error) { return []byte(f.String()), nil }
 
 // ID implements service.Config.
 func (c Config) ID() string { return c.ChainID }
@@ -104,9 +138,4 @@ func (c Config) ID() string { return c.ChainID }
 func (c Config) Serves() bool { return c.Enabled }
 
 // Redacted is the configuration as TOML without addresses and keys of nodes, for operators.
-func (c Config) Redacted() (string, error) { return section.Redacted(c) }
-
-// isHeader tells whether a text can stand in a header.
-func isHeader(text string) bool {
-	return !strings.ContainsFunc(text, func(r rune) bool { return r < ' ' || r > '~' })
-}
+func (c Config) Redacted() (string, error) { return document.Write(c) }

@@ -25,11 +25,11 @@ type contract struct {
 
 // follow begins to read a contract: at an interval, and at each new block of any node.
 func (c *Chain) follow(address stark.Felt) *contract {
-	interval, timeout := time.Duration(c.config.OCR2CachePollPeriod), time.Duration(c.config.RequestTimeout)
+	interval, timeout := c.config.OCR2CachePollPeriod.Duration, c.config.RequestTimeout.Duration
 	return &contract{chain: c, Polled: service.NewPolled(service.PolledSettings[*endpoint.Client]{
 		Address: address.String(), Pool: c.Pool(), Hub: c.Hub(), Steady: steady,
 		Poller: relayer.PollerSettings[service.View]{
-			Interval: interval, Retry: min(interval, time.Second), Gap: min(interval/2, 500*time.Millisecond), TTL: time.Duration(c.config.OCR2CacheTTL), Timeout: 2 * timeout,
+			Interval: interval, Retry: min(interval, time.Second), Gap: min(interval/2, 500*time.Millisecond), TTL: c.config.OCR2CacheTTL.Duration, Timeout: 2 * timeout,
 		},
 		Read: func(ctx context.Context, client *endpoint.Client) (service.View, error) {
 			return read(ctx, client, address)

@@ -157,7 +157,7 @@ func TestDevchainFaults(t *testing.T) {
 		*devchain
 		t    *testing.T
 		x    *fixture
-		p    relayerv1loop.MedianProvider
+		p    relayerv1loop.Provider
 		feed stark.Felt
 		last uint32 // epoch
 	}

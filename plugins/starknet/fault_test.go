@@ -97,7 +97,7 @@ func testFaultsOfTransactions(t *testing.T, version string) {
 		f      *feed
 		me     stark.Felt
 		digest [32]byte
-		p      relayerv1loop.MedianProvider
+		p      relayerv1loop.Provider
 		chain  relayerv1loop.Chain
 		// release and stop end the provider and the chain.
 		release, stop func()
@@ -415,8 +415,8 @@ func TestCreateRefuses(t *testing.T) {
 	x := newFixture(t)
 	ctx := t.Context()
 	chain, _ := x.chain(settings("", "http://127.0.0.1:1"))
-	relay := func(json string, change ...func(*relayerv1.CreateMedianProviderRequest)) *relayerv1.CreateMedianProviderRequest {
-		r := &relayerv1.CreateMedianProviderRequest{Name: "p", TransmitterId: "0x1", Config: &relayerv1.ProviderConfig{ContractId: "0x2", RelayConfigJson: []byte(json)}}
+	relay := func(json string, change ...func(*relayerv1.CreateProviderRequest)) *relayerv1.CreateProviderRequest {
+		r := &relayerv1.CreateProviderRequest{ProviderType: "median", Name: "p", TransmitterId: "0x1", Config: &relayerv1.ProviderConfig{ContractId: "0x2", RelayConfigJson: []byte(json)}}
 		for _, c := range change {
 			c(r)
 		}
@@ -424,25 +424,26 @@ func TestCreateRefuses(t *testing.T) {
 	}
 	const good = `{"accountAddress":"0x3"}`
 	cases := map[string]struct {
-		request *relayerv1.CreateMedianProviderRequest
+		request *relayerv1.CreateProviderRequest
 		want    string
 	}{
-		"contract":     {relay(good, func(r *relayerv1.CreateMedianProviderRequest) { r.Config.ContractId = "12" }), `config.contract_id: "12" is no field element; write 0x and at most 64 hexadecimal digits`},
-		"transmitter":  {relay(good, func(r *relayerv1.CreateMedianProviderRequest) { r.TransmitterId = "" }), `transmitter_id: it must be the public key that signs for the account: "" is no field element; write 0x and at most 64 hexadecimal digits`},
-		"zero key":     {relay(good, func(r *relayerv1.CreateMedianProviderRequest) { r.TransmitterId = "0x0" }), "transmitter_id and accountAddress must not be zero"},
-		"no account":   {relay(`{}`), "config.relay_config_json: no account address in relay config: name in accountAddress the account that sends reports"},
-		"bad account":  {relay(`{"accountAddress":"me"}`), `config.relay_config_json: accountAddress: "me" is no field element; write 0x and at most 64 hexadecimal digits`},
-		"other chain":  {relay(`{"chainID":"SN_MAIN","accountAddress":"0x3"}`), "config.relay_config_json: chainID is SN_MAIN, but the job is on chain SN_FAKE"},
-		"unknown node": {relay(`{"nodeName":"x","accountAddress":"0x3"}`), `config.relay_config_json: nodeName: chain SN_FAKE has no RPC node "x"; remove the key, since every node of the chain serves every job`},
-		"no JSON":      {relay(`[`), "config.relay_config_json: it is no JSON object of the kind expected: unexpected end of JSON input"},
+		"contract":     {relay(good, func(r *relayerv1.CreateProviderRequest) { r.Config.ContractId = "12" }), `contractID: "12" is not a field element, which is 0x and a hexadecimal number below 2^251 + 17*2^192 + 1`},
+		"transmitter":  {relay(good, func(r *relayerv1.CreateProviderRequest) { r.TransmitterId = "" }), "transmitterID: expected a transmitterID to be specified: the account that sends reports"},
+		"zero key":     {relay(good, func(r *relayerv1.CreateProviderRequest) { r.TransmitterId = "0x0" }), "transmitterID: it must be the public key that signs for the account, which is not zero"},
+		"zero account": {relay(`{"accountAddress":"0x00"}`), "relayConfig.accountAddress: the account that sends reports is not zero"},
+		"no account":   {relay(`{}`), "relayConfig.accountAddress: no account address in relay config: name the account that sends reports"},
+		"bad account":  {relay(`{"accountAddress":"me"}`), `relayConfig.accountAddress: "me" is not a field element, which is 0x and a hexadecimal number below 2^251 + 17*2^192 + 1`},
+		"other chain":  {relay(`{"chainID":"SN_MAIN","accountAddress":"0x3"}`), "relayConfig.chainID: chainID is SN_MAIN, but the job is on chain SN_FAKE"},
+		"unknown node": {relay(`{"nodeName":"x","accountAddress":"0x3"}`), `relayConfig.nodeName: chain SN_FAKE has no RPC node "x"; remove the key, since every node of the chain serves every job`},
+		"no JSON":      {relay(`[`), "relayConfig: it is no JSON object"},
 	}
 	for name, c := range cases {
-		if _, _, err := chain.CreateMedianProvider(ctx, c.request); status.Code(err) != codes.InvalidArgument || status.Convert(err).Message() != c.want {
+		if _, _, err := chain.CreateProvider(ctx, c.request); status.Code(err) != codes.InvalidArgument || status.Convert(err).Message() != c.want {
 			t.Errorf("%s: %v, want %s", name, err, c.want)
 		}
 	}
 	for _, good := range []string{good, `{"chainID":"SN_FAKE","nodeName":"n0","accountAddress":"0x0003","more":[1]}`} {
-		p, _, err := chain.CreateMedianProvider(ctx, relay(good))
+		p, _, err := chain.CreateProvider(ctx, relay(good))
 		if err != nil {
 			t.Errorf("%s: %v", good, err)
 			continue

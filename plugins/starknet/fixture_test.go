@@ -107,16 +107,16 @@ func (f *fixture) chain(config string) (chain relayerv1loop.Chain, stop func()) 
 }
 
 // provider makes a median provider; the test's end closes it before the chain, unless stop did.
-func (f *fixture) provider(chain relayerv1loop.Chain, name string, contract, account stark.Felt, key *stark.Key) (provider relayerv1loop.MedianProvider, stop func()) {
+func (f *fixture) provider(chain relayerv1loop.Chain, name string, contract, account stark.Felt, key *stark.Key) (provider relayerv1loop.Provider, stop func()) {
 	request := job(name, contract, account, key)
 	request.Config.RelayConfigJson = fmt.Appendf(nil, `{"chainID":%q,"accountAddress":%q}`, fakeChainID, account)
 	return f.Provider(chain, request)
 }
 
 // job is how a median job asks for its provider.
-func job(name string, contract, account stark.Felt, key *stark.Key) *relayerv1.CreateMedianProviderRequest {
-	return &relayerv1.CreateMedianProviderRequest{
-		Name: name, TransmitterId: key.Public().String(),
+func job(name string, contract, account stark.Felt, key *stark.Key) *relayerv1.CreateProviderRequest {
+	return &relayerv1.CreateProviderRequest{
+		ProviderType: "median", Name: name, TransmitterId: key.Public().String(),
 		Config: &relayerv1.ProviderConfig{ExternalJobId: "job", ContractId: contract.String(), RelayConfigJson: []byte(`{"accountAddress":"` + account.String() + `"}`)},
 	}
 }

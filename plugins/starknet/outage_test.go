@@ -23,7 +23,7 @@ type faulty struct {
 	digest [32]byte
 	server *relayertest.Server
 	x      *fixture
-	p      relayerv1loop.MedianProvider
+	p      relayerv1loop.Provider
 }
 
 // faultyFeeds makes a feed for each fault, at most six, all on one network and each with a relayer, an account and a node of its

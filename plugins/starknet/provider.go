@@ -2,8 +2,6 @@ package starknet
 
 import (
 	"context"
-	"encoding/json"
-	"fmt"
 	"slices"
 
 	"google.golang.org/grpc/codes"
@@ -17,99 +15,40 @@ import (
 	"github.com/loop-plugins/loop/sdk/go/stark"
 )
 
-// CreateConfigProvider implements relayerv1loop.Chain.
-func (c *Chain) CreateConfigProvider(_ context.Context, request *relayerv1.CreateConfigProviderRequest) (relayerv1loop.ConfigProvider, *relayerv1.CreateConfigProviderResponse, error) {
-	if _, err := c.relayConfig(request.GetConfig().GetRelayConfigJson()); err != nil {
-		return nil, nil, err
-	}
-	provider, _, err := c.configProvider(request.GetName(), request.GetConfig())
+// CreateProvider implements relayerv1loop.Chain. The gas limit of a job is of no use here: a transaction's bounds are
+// those of its estimate.
+func (c *Chain) CreateProvider(_ context.Context, request *relayerv1.CreateProviderRequest) (relayerv1loop.Provider, *relayerv1.CreateProviderResponse, error) {
+	job, err := c.Job(request)
 	if err != nil {
 		return nil, nil, err
 	}
-	return provider, &relayerv1.CreateConfigProviderResponse{}, nil
-}
-
-// CreateMedianProvider implements relayerv1loop.Chain. The gas limit of a job is of no use here: a transaction's bounds are those of
-// its estimate.
-func (c *Chain) CreateMedianProvider(_ context.Context, request *relayerv1.CreateMedianProviderRequest) (relayerv1loop.MedianProvider, *relayerv1.CreateMedianProviderResponse, error) {
-	key, err := stark.ParseFelt(request.GetTransmitterId())
-	if err != nil {
-		return nil, nil, status.Errorf(codes.InvalidArgument, "transmitter_id: it must be the public key that signs for the account: %v", err)
+	if name := job.RelayConfig.Text("nodeName"); name != "" && !slices.ContainsFunc(c.config.Nodes, func(n NodeConfig) bool { return n.Name == name }) {
+		return nil, nil, status.Errorf(codes.InvalidArgument,
+			"relayConfig.nodeName: chain %s has no RPC node %q; remove the key, since every node of the chain serves every job", c.config.ChainID, name)
 	}
-	config, err := c.relayConfig(request.GetConfig().GetRelayConfigJson())
+	address, err := stark.ParseFelt(job.Contract)
 	if err != nil {
 		return nil, nil, err
 	}
-	if config.AccountAddress == "" {
-		return nil, nil, status.Error(codes.InvalidArgument, "config.relay_config_json: no account address in relay config: name in accountAddress the account that sends reports")
-	}
-	address, err := stark.ParseFelt(config.AccountAddress)
-	if err != nil {
-		return nil, nil, status.Errorf(codes.InvalidArgument, "config.relay_config_json: accountAddress: %v", err)
-	}
-	if address.IsZero() || key.IsZero() {
-		return nil, nil, status.Error(codes.InvalidArgument, "transmitter_id and accountAddress must not be zero")
-	}
-	base, contract, err := c.configProvider(request.GetName(), request.GetConfig())
+	contract, err := c.Acquire(address)
 	if err != nil {
 		return nil, nil, err
 	}
-	provider, err := c.MedianProvider(base, address.String(), contract.String(), codec{}, func(_ context.Context, report service.Report) ([]byte, error) {
-		return payload(key, contract, report)
+	key, _ := stark.ParseFelt(job.Transmitter) // whose form is known, unless the job has none
+	provider, response, err := c.Provider(request.GetName(), job, service.Served{
+		Contract: contract, Codec: codec{}, Digest: reportDigest,
+		Release: func() error { return c.Release(address) },
+		Payload: func(_ context.Context, report service.Report) ([]byte, error) { return payload(key, address, report) },
 	})
-	if err != nil {
-		return nil, nil, err
-	}
-	if q, ok := c.Started(address.String()); ok {
+	if q, ok := c.Started(job.From); ok && err == nil && job.Transmitter != "" {
 		q.Account.Use(key)
 	}
-	return provider, &relayerv1.CreateMedianProviderResponse{}, nil
-}
-
-func (c *Chain) configProvider(name string, config *relayerv1.ProviderConfig) (*service.ConfigProvider, stark.Felt, error) {
-	address, err := stark.ParseFelt(config.GetContractId())
-	if err != nil {
-		return nil, address, status.Errorf(codes.InvalidArgument, "config.contract_id: %v", err)
-	}
-	followed, err := c.Acquire(address)
-	if err != nil {
-		return nil, address, err
-	}
-	return service.NewConfigProvider(name, followed, func() error { return c.Release(address) }), address, nil
-}
-
-// relayConfig is what this relayer reads of a job's relayConfig. Keys that it does not know are ignored: real jobs carry old ones.
-type relayConfig struct {
-	ChainID        string `json:"chainID"`
-	AccountAddress string `json:"accountAddress"`
-	NodeName       string `json:"nodeName"`
-}
-
-func (c *Chain) relayConfig(text []byte) (relayConfig, error) {
-	var config relayConfig
-	if len(text) == 0 {
-		return config, nil
-	}
-	refuse := func(format string, args ...any) (relayConfig, error) {
-		return config, status.Errorf(codes.InvalidArgument, "config.relay_config_json: %s", fmt.Sprintf(format, args...))
-	}
-	if err := json.Unmarshal(text, &config); err != nil {
-		return refuse("it is no JSON object of the kind expected: %v", err)
-	}
-	if config.ChainID != "" && config.ChainID != c.config.ChainID {
-		return refuse("chainID is %s, but the job is on chain %s", config.ChainID, c.config.ChainID)
-	}
-	if name := config.NodeName; name != "" && !slices.ContainsFunc(c.config.Nodes, func(n NodeConfig) bool { return n.Name == name }) {
-		return refuse("nodeName: chain %s has no RPC node %q; remove the key, since every node of the chain serves every job", c.config.ChainID, name)
-	}
-	return config, nil
+	return provider, response, err
 }
 
 // payload is the call that hands a report in, signed with a key.
 func payload(key, contract stark.Felt, report service.Report) ([]byte, error) {
-	calldata, err := aggregator.Transmit(aggregator.Context{
-		Digest: report.Digest, Epoch: report.Epoch, Round: report.Round.Round, ExtraHash: report.ExtraHash,
-	}, report.Report, report.Signatures)
+	calldata, err := aggregator.Transmit(contextOf(report), report.Report, report.Signatures)
 	if err != nil {
 		return nil, err
 	}

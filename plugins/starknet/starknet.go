@@ -6,6 +6,7 @@
 package starknet
 
 import (
+	relayerv1 "github.com/loop-plugins/loop/gen/go/loop/relayer/v1"
 	"github.com/loop-plugins/loop/sdk/go/relayer/service"
 )
 
@@ -17,5 +18,11 @@ type Relayer = service.Relayer[Config]
 
 // New makes a relayer without chains.
 func New(settings Settings) *Relayer {
-	return service.New(settings, service.Kind[Config]{Name: "Starknet", Metrics: "starknet", Parse: ParseConfig, Open: newChain})
+	return service.New(settings, service.Kind[Config]{
+		Name: "Starknet", Metrics: "starknet", Parse: ParseConfig, Reference: reference(), Open: newChain,
+		AccountAlgorithm: relayerv1.AccountAlgorithm_ACCOUNT_ALGORITHM_STARK, AccountName: accountName,
+		ReportAlgorithm: relayerv1.ReportAlgorithm_REPORT_ALGORITHM_STARK,
+		Features:        []relayerv1.Feature{relayerv1.Feature_FEATURE_REPLAY, relayerv1.Feature_FEATURE_TRANSACT},
+		Spell:           spell, Job: readJob,
+	})
 }

@@ -35,7 +35,7 @@ func testProviderFollowsAndTransmits(t *testing.T, version string) {
 	ctx := t.Context()
 	configs, unwatch := x.Watch()
 	// Unfinished transactions are looked at when there is a new block: to wait for the interval would take hours.
-	chain, _ := x.chain(strings.Replace(settings("", d.url), "ConfirmationPoll = '100ms'", "ConfirmationPoll = '9h'", 1))
+	chain, _ := x.chain(strings.Replace(settings("", d.url), "ConfirmationPoll = '100ms'", "ConfirmationPoll = '5m'", 1))
 	p, _ := x.provider(chain, "provider-1", f.address, me, key)
 	second, _ := x.provider(chain, "provider-2", f.address, me, key) // shares the poller
 
@@ -146,7 +146,7 @@ func testProviderFollowsAndTransmits(t *testing.T, version string) {
 	}
 
 	// A bootstrap job's view of the same.
-	bootstrap, _, err := chain.CreateConfigProvider(ctx, &relayerv1.CreateConfigProviderRequest{Name: "bootstrap", Config: &relayerv1.ProviderConfig{ContractId: "0x000" + strings.ToUpper(f.address.String()[2:])}})
+	bootstrap, _, err := chain.CreateProvider(ctx, &relayerv1.CreateProviderRequest{ProviderType: "config", Name: "bootstrap", Config: &relayerv1.ProviderConfig{ContractId: "0x000" + strings.ToUpper(f.address.String()[2:])}})
 	must(t, err)
 	details, err := bootstrap.LatestConfigDetails(ctx, &relayerv1.LatestConfigDetailsRequest{})
 	if err != nil || [32]byte(details.GetConfigDigest()) != digest {
@@ -168,8 +168,8 @@ func testProviderFollowsAndTransmits(t *testing.T, version string) {
 	if strings.Contains(state.GetConfigToml(), "127.0.0.1") || !strings.Contains(state.GetConfigToml(), "FeeMultiplier = 1.5") {
 		t.Errorf("ChainStatus shows %s", state.GetConfigToml())
 	}
-	if _, err := starknet.ParseConfig([]byte(strings.ReplaceAll(state.GetConfigToml(), "'[redacted]'", "'http://a'"))); err != nil {
-		t.Errorf("the status's TOML is no configuration: %v", err)
+	if _, problems := starknet.ParseConfig("Starknet", []byte(strings.ReplaceAll(state.GetConfigToml(), "'[redacted]'", "'http://a'"))); problems.Err() != nil {
+		t.Errorf("the status's TOML is no configuration: %v", problems.Err())
 	}
 	d.mineUntil("the store is empty once all is final", func() bool { return len(x.Keys()) == 0 })
 	families, err := x.Metrics.Gather()
@@ -233,7 +233,7 @@ func testFeedsShareAnAccount(t *testing.T, version string) {
 	chain, _ := x.chain(settings("", d.url))
 	const count, epochs = 10, 3
 	feeds := make([]*feed, count)
-	providers := make([]relayerv1loop.MedianProvider, count)
+	providers := make([]relayerv1loop.Provider, count)
 	digests := make([][32]byte, count)
 	for i := range feeds {
 		feeds[i] = newFeed(d, o)

@@ -11,8 +11,10 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"net"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -21,6 +23,8 @@ import (
 	"github.com/spf13/cobra"
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
+
+	"github.com/loop-plugins/loop/host/internal/fallback"
 )
 
 // The exit codes of loop.
@@ -66,12 +70,14 @@ func exitCode(err error) int {
 	return ExitUsage // cobra's own: an unknown command or flag
 }
 
-// Streams are the command's input and outputs.
+// Streams are what the command is given: its input and outputs, its environment and the plugins that are built in.
 type Streams struct {
 	In       io.Reader
 	Out, Err io.Writer
-	// Lookup reads an environment variable.
-	Lookup func(string) (string, bool)
+	// Environ are the environment variables in the form of os.Environ.
+	Environ []string
+	// Builtin are the plugins that a node can run inside its own process, by name.
+	Builtin map[string]fallback.Plugin
 }
 
 // timeout bounds a call to a node. Adding a job to a busy node is the slowest.
@@ -96,7 +102,7 @@ func Run(s Streams) int {
 
 // rootCommand is the root command.
 func rootCommand(s Streams) *cobra.Command {
-	c := &command{streams: s, target: target{lookup: s.Lookup}}
+	c := &command{streams: s, target: target{environ: s.Environ, builtin: slices.Sorted(maps.Keys(s.Builtin))}}
 	root := group("loop", "An oracle node whose chains and products run as plugins",
 		c.node(), c.jobs(), c.keys(), c.bridges(), c.plugins(), c.tokens(), c.create(), c.version())
 	root.Version, root.SilenceErrors, root.SilenceUsage = Version(), true, true

@@ -140,14 +140,10 @@ func shortDir(t *testing.T) string {
 // importKey asks a node for what carries a secret. The environment is pairs of a name and a value.
 func importKey(t *testing.T, environment ...string) error {
 	t.Helper()
-	c := &command{target: target{lookup: func(name string) (string, bool) {
-		for pair := range slices.Chunk(environment, 2) {
-			if pair[0] == name {
-				return pair[1], true
-			}
-		}
-		return "", false
-	}}}
+	c := &command{}
+	for pair := range slices.Chunk(environment, 2) {
+		c.target.environ = append(c.target.environ, pair[0]+"="+pair[1])
+	}
 	type method = func(context.Context, *nodev1.ImportKeyRequest) (*nodev1.ImportKeyResponse, error)
 	_, err := call(t.Context(), c, func(a api) method { return a.ImportKey }, &nodev1.ImportKeyRequest{Password: "hunter2"})
 	return err

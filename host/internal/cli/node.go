@@ -5,8 +5,10 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"os"
 	"os/signal"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -37,20 +39,65 @@ func (c *command) node() *cobra.Command {
 	}
 	reference := &cobra.Command{
 		Use: "config", Short: "Print every key of the configuration with its default", Args: none,
-		RunE: func(*cobra.Command, []string) error {
-			_, err := io.WriteString(c.streams.Out, config.Reference())
-			return err
-		},
+		Long: "config prints every key of the node's configuration with its default and what it is for. Of chains and of plugins it\n" +
+			"prints what the relayers say that are built in, and those that CL_<NAME>_CMD names, which run for as long as that takes.",
+		RunE: func(cmd *cobra.Command, _ []string) error { return c.reference(cmd.Context()) },
 	}
 	return group("node", "Start and check a node", start, check, reference)
 }
 
-func (c *command) load(file string) (*config.Config, error) {
-	loaded, err := config.Load(file, c.streams.Lookup)
-	if err != nil {
+// settings are those of a node that is configured so.
+func (c *command) settings(loaded *config.Config, logger *slog.Logger) node.Settings {
+	return node.Settings{Config: loaded, Logger: logger, Version: Version(), Builtin: c.streams.Builtin}
+}
+
+// builtin are the names of the plugins that are built in.
+func (c *command) builtin() []string { return slices.Collect(maps.Keys(c.streams.Builtin)) }
+
+// load reads the configuration. What is wrong with it is told with what its relayers find wrong, so that a file is mended once.
+func (c *command) load(ctx context.Context, file string) (*config.Config, error) {
+	loaded, err := config.Load(file, c.streams.Environ, c.builtin()...)
+	if err == nil {
+		return loaded, nil
+	}
+	if loaded != nil {
+		if relayers, failed := node.OpenRelayers(ctx, c.settings(loaded, slog.New(slog.DiscardHandler))); failed == nil {
+			defer relayers.Close(context.WithoutCancel(ctx))
+			if all := relayers.CheckConfig(ctx); all != nil {
+				err = all
+			}
+		}
+	}
+	return nil, exit(ExitUsage, err)
+}
+
+// relayers starts what it takes to ask the relayers that the environment names, and tells of those that do not answer.
+func (c *command) relayers(ctx context.Context) (*node.Relayers, error) {
+	loaded, err := config.Read("", c.streams.Environ, c.builtin()...)
+	if loaded == nil {
 		return nil, exit(ExitUsage, err)
 	}
-	return loaded, nil
+	relayers, err := node.OpenRelayers(ctx, c.settings(loaded, slog.New(slog.DiscardHandler)))
+	if err != nil {
+		return nil, exit(code(err), err)
+	}
+	for _, err := range relayers.Failed() {
+		_, _ = fmt.Fprintln(c.streams.Err, "warning:", err)
+	}
+	return relayers, nil
+}
+
+func (c *command) reference(ctx context.Context) error {
+	relayers, err := c.relayers(ctx)
+	if err != nil {
+		return err
+	}
+	defer relayers.Close(context.WithoutCancel(ctx))
+	text, err := config.Reference(relayers.Plugins(), relayers.Described())
+	if err == nil {
+		_, err = io.WriteString(c.streams.Out, text)
+	}
+	return err
 }
 
 func (c *command) logger(l config.Log) *slog.Logger {
@@ -66,7 +113,7 @@ func (c *command) logger(l config.Log) *slog.Logger {
 }
 
 func (c *command) start(ctx context.Context, file string) error {
-	loaded, err := c.load(file)
+	loaded, err := c.load(ctx, file)
 	if err != nil {
 		return err
 	}
@@ -74,9 +121,9 @@ func (c *command) start(ctx context.Context, file string) error {
 	defer cancel()
 	logger := c.logger(loaded.Log)
 	for _, w := range loaded.Warnings {
-		logger.Warn("a key of the configuration has no effect", "at", w.Place(), "key", w.Key, "why", w.Why)
+		logger.Warn("something to know of the configuration", "at", w.Place(), "key", w.Key, "what", w.Text)
 	}
-	n, err := node.Start(ctx, node.Settings{Config: loaded, Logger: logger, Version: Version()})
+	n, err := node.Start(ctx, c.settings(loaded, logger))
 	if err != nil {
 		if ctx.Err() != nil {
 			return nil // told to end while it started
@@ -108,7 +155,7 @@ func code(err error) int {
 }
 
 func (c *command) check(ctx context.Context, file string) error {
-	loaded, err := c.load(file)
+	loaded, err := c.load(ctx, file)
 	if err != nil {
 		return err
 	}
@@ -117,7 +164,7 @@ func (c *command) check(ctx context.Context, file string) error {
 	for _, w := range loaded.Warnings {
 		_, _ = fmt.Fprintln(c.streams.Err, "warning:", w)
 	}
-	found, err := node.Check(ctx, node.Settings{Config: loaded, Logger: slog.New(slog.DiscardHandler), Version: Version()})
+	found, err := node.Check(ctx, c.settings(loaded, slog.New(slog.DiscardHandler)))
 	if err != nil {
 		return exit(code(err), err)
 	}

@@ -101,31 +101,33 @@ func (c *command) keys() *cobra.Command {
 			return c.show(r, func(w io.Writer) { keyTable(w, r.GetKeys()...) })
 		},
 	}
-	kinds := map[string]nodev1.KeyKind{
-		"p2p": nodev1.KeyKind_KEY_KIND_P2P, "ocr2": nodev1.KeyKind_KEY_KIND_OCR2, "evm": nodev1.KeyKind_KEY_KIND_EVM, "solana": nodev1.KeyKind_KEY_KIND_SOLANA,
-		"starknet": nodev1.KeyKind_KEY_KIND_STARKNET,
-	}
-	var chain string
+	var relay string
 	create := &cobra.Command{
-		Use: "create p2p|ocr2|evm|solana|starknet", Short: "Make a key", Args: one("a kind of key: p2p, ocr2, evm, solana or starknet"),
+		Use: "create p2p|ocr2|RELAY", Short: "Make a key", Args: one("a kind of key: p2p, ocr2, or the relay of an account"),
+		Long: "create makes a P2P key, an OCR2 key bundle, or an account of the relay that is named.",
 		RunE: func(cmd *cobra.Command, args []string) error {
-			kind, ok := kinds[args[0]]
-			if !ok {
-				return exit(ExitUsage, fmt.Errorf("%q is no kind of key: one of p2p, ocr2, evm, solana and starknet is wanted", args[0]))
+			request := &nodev1.CreateKeyRequest{Relay: relay}
+			switch args[0] {
+			case "p2p":
+				request.Kind = nodev1.KeyKind_KEY_KIND_P2P
+			case "ocr2":
+				request.Kind = nodev1.KeyKind_KEY_KIND_OCR2
+			default:
+				request.Kind, request.Relay = nodev1.KeyKind_KEY_KIND_ACCOUNT, args[0]
 			}
-			if chain != "" && kind != nodev1.KeyKind_KEY_KIND_OCR2 {
-				return exit(ExitUsage, fmt.Errorf("--chain is for keys of the kind ocr2; without it: loop keys create %s", args[0]))
+			if relay != "" && request.Kind != nodev1.KeyKind_KEY_KIND_OCR2 {
+				return exit(ExitUsage, fmt.Errorf("--relay is for keys of the kind ocr2; without it: loop keys create %s", args[0]))
 			}
 			r, err := call(cmd.Context(), c, func(a api) func(context.Context, *nodev1.CreateKeyRequest) (*nodev1.CreateKeyResponse, error) {
 				return a.CreateKey
-			}, &nodev1.CreateKeyRequest{Kind: kind, ChainKind: chain})
+			}, request)
 			if err != nil {
 				return err
 			}
 			return c.show(r, func(w io.Writer) { keyTable(w, r.GetKey()) })
 		},
 	}
-	create.Flags().StringVar(&chain, "chain", "", "kind of chain that an ocr2 key signs reports for: evm (default), solana or starknet")
+	create.Flags().StringVar(&relay, "relay", "", "relay that an ocr2 key signs reports for (default: the only one that the node has chains of)")
 	return group("keys", "List, make, import and export keys", list, create, c.importKey(), c.exportKey())
 }
 
@@ -137,8 +139,11 @@ func keyTable(w io.Writer, keys ...*nodev1.Key) {
 			public = fmt.Sprintf("offchain %x  config %x  onchain %x", o.GetOffchainPublicKey(), o.GetConfigEncryptionPublicKey(), o.GetOnchainPublicKey())
 		}
 		kind := strings.ToLower(strings.TrimPrefix(k.GetKind().String(), "KEY_KIND_"))
-		if k.GetOcr2() != nil {
-			kind += " (" + k.GetChainKind() + ")"
+		switch k.GetKind() {
+		case nodev1.KeyKind_KEY_KIND_OCR2:
+			kind += " (" + k.GetRelay() + ")"
+		case nodev1.KeyKind_KEY_KIND_ACCOUNT:
+			kind = k.GetRelay()
 		}
 		row(w, kind, k.GetId(), dash(public))
 	}

@@ -20,7 +20,7 @@ import (
 // Flags go before the environment, and that before the socket of the configuration.
 type target struct {
 	socket, url, tokenFile string // the flags
-	lookup                 func(string) (string, bool)
+	environ, builtin       []string
 }
 
 func (t *target) flags(root *cobra.Command) {
@@ -33,8 +33,13 @@ func (t *target) flags(root *cobra.Command) {
 	root.MarkFlagsMutuallyExclusive("socket", "url")
 }
 
-func (t *target) variable(name string) string {
-	value, _ := t.lookup(name)
+// variable is the last of its name, as the system has it.
+func (t *target) variable(name string) (value string) {
+	for _, variable := range t.environ {
+		if v, ok := strings.CutPrefix(variable, name+"="); ok {
+			value = v
+		}
+	}
 	return value
 }
 
@@ -53,7 +58,7 @@ func (t *target) resolve() (socket, address string, err error) {
 	case t.variable("LOOP_NODE_URL") != "":
 		address = t.variable("LOOP_NODE_URL")
 	default:
-		if socket, err = config.Socket(t.lookup); err != nil {
+		if socket, err = config.Socket(t.environ, t.builtin...); err != nil {
 			return "", "", exit(ExitUsage, fmt.Errorf("the node's socket is not known: %w; name it by --socket", err))
 		}
 		return socket, "", nil

@@ -33,7 +33,7 @@ func (c *command) try() *cobra.Command {
 			"no job. Bridges are those of --bridge, else of the node, if one answers. Contracts cannot be read. Limits are\n" +
 			"those of [JobPipeline] in the node's configuration, if there is one. It exits with 1 if a source fails.",
 		RunE: func(cmd *cobra.Command, args []string) error {
-			loaded, err := config.Read(configFile, c.streams.Lookup)
+			loaded, err := config.Read(configFile, c.streams.Environ, c.builtin()...)
 			if err != nil {
 				return exit(ExitUsage, err)
 			}
@@ -46,7 +46,7 @@ func (c *command) try() *cobra.Command {
 			if settings.Sources, err = sources(source); err != nil {
 				return exit(ExitUsage, err)
 			}
-			if settings.Spec, err = c.trialSpec(args[0], settings.Sources); err != nil {
+			if settings.Spec, err = c.trialSpec(cmd.Context(), args[0], settings.Sources); err != nil {
 				return err
 			}
 			if err := used(settings); err != nil {
@@ -103,12 +103,13 @@ func sources(only string) ([]string, error) {
 }
 
 // trialSpec reads a spec as far as a trial needs it: what is wrong elsewhere is no reason not to run its pipelines.
-func (c *command) trialSpec(file string, sources []string) (*job.Spec, error) {
+func (c *command) trialSpec(ctx context.Context, file string, sources []string) (*job.Spec, error) {
 	text, err := c.spec(file)
 	if err != nil {
 		return nil, err
 	}
-	spec, report := job.Parse([]byte(text), job.Settings{Offline: true})
+	// Its relayer is asked nothing: a trial reads no contract and sends no report.
+	spec, report := job.Parse(ctx, []byte(text), job.Settings{Offline: true})
 	if spec != nil {
 		if spec.Type == job.TypeBootstrap {
 			return nil, exit(ExitFailed, fmt.Errorf("%s is the spec of a bootstrap job, which observes nothing", file))

@@ -25,11 +25,12 @@ const aboutPasswords = "The password is read from --password-file, else from the
 	"input. It goes to the node as it is."
 
 func (c *command) importKey() *cobra.Command {
-	var passwordFile string
+	var passwordFile, relay string
 	var empty bool
 	cmd := &cobra.Command{
-		Use: "import FILE", Short: "Add an EVM account from a wallet's key file", Args: one("the key file of a wallet"),
-		Long: "import adds an EVM account from a file in version 3 of the Web3 Secret Storage format, as geth and wallets write it.\n" +
+		Use: "import FILE", Short: "Add a key from a wallet's or another node's key file", Args: one("a key file"),
+		Long: "import adds an account with a secp256k1 key from a file in version 3 of the Web3 Secret Storage format, as geth and wallets\n" +
+			"write it, or an account, an OCR2 key bundle or a P2P key from an established node's key file.\n" +
 			aboutPasswords + "\nA file that was sealed without a password takes --empty-password.",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if empty && passwordFile != "" {
@@ -47,7 +48,7 @@ func (c *command) importKey() *cobra.Command {
 			}
 			r, err := call(cmd.Context(), c, func(a api) func(context.Context, *nodev1.ImportKeyRequest) (*nodev1.ImportKeyResponse, error) {
 				return a.ImportKey
-			}, &nodev1.ImportKeyRequest{File: file, Password: password})
+			}, &nodev1.ImportKeyRequest{File: file, Password: password, Relay: relay})
 			if err != nil {
 				return err
 			}
@@ -55,24 +56,26 @@ func (c *command) importKey() *cobra.Command {
 		},
 	}
 	cmd.Flags().StringVar(&passwordFile, "password-file", "", "file with the password; line ends at its end are not part of it")
+	cmd.Flags().StringVar(&relay, "relay", "", "relay of a wallet's account (default: the only one whose accounts have such keys)")
 	cmd.Flags().BoolVar(&empty, "empty-password", false, "open a file that was sealed under an empty password; none is read")
 	return cmd
 }
 
 func (c *command) exportKey() *cobra.Command {
-	var passwordFile string
+	var passwordFile, relay string
 	cmd := &cobra.Command{
-		Use: "export ACCOUNT FILE", Short: "Write an EVM account into a wallet's key file",
-		Long: "export writes an EVM account into a new file in version 3 of the Web3 Secret Storage format, which geth and wallets read.\n" +
+		Use: "export KEY FILE", Short: "Write a key into a key file",
+		Long: "export writes an account with a secp256k1 key into a new file in version 3 of the Web3 Secret Storage format, which geth and\n" +
+			"wallets read, and any other key into one that established nodes read.\n" +
 			"The file is for you alone (mode 0600) and sealed under a password of its own; one that exists is never replaced.\n" + aboutPasswords,
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) != 2 {
-				return fmt.Errorf("an account and the file to make are wanted, and nothing else; see: %s --help", cmd.CommandPath())
+				return fmt.Errorf("a key's id and the file to make are wanted, and nothing else; see: %s --help", cmd.CommandPath())
 			}
 			return nil
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
-			account, file := args[0], args[1]
+			id, file := args[0], args[1]
 			// Asked before a password is typed; what holds is that the file is made with O_EXCL.
 			if _, err := os.Lstat(file); err == nil {
 				return exit(ExitUsage, fmt.Errorf("%s exists, and a key file replaces none; name another", file))
@@ -86,7 +89,7 @@ func (c *command) exportKey() *cobra.Command {
 			}
 			r, err := call(cmd.Context(), c, func(a api) func(context.Context, *nodev1.ExportKeyRequest) (*nodev1.ExportKeyResponse, error) {
 				return a.ExportKey
-			}, &nodev1.ExportKeyRequest{Id: account, Password: password})
+			}, &nodev1.ExportKeyRequest{Id: id, Password: password, Relay: relay})
 			if err != nil {
 				return err
 			}
@@ -94,12 +97,13 @@ func (c *command) exportKey() *cobra.Command {
 				return exit(ExitFailed, fmt.Errorf("writing the key file failed: %w", err))
 			}
 			if c.json {
-				return c.print(map[string]string{"account": account, "file": file})
+				return c.print(map[string]string{"key": id, "file": file})
 			}
-			_, err = fmt.Fprintf(c.streams.Out, "account %s is in %s\n", account, file)
+			_, err = fmt.Fprintf(c.streams.Out, "key %s is in %s\n", id, file)
 			return err
 		},
 	}
+	cmd.Flags().StringVar(&relay, "relay", "", "relay of an account that several have (default: whichever has it)")
 	cmd.Flags().StringVar(&passwordFile, "password-file", "", "file with the password; line ends at its end are not part of it")
 	return cmd
 }

@@ -5,14 +5,16 @@
 package config
 
 import (
-	"bytes"
+	"cmp"
 	"fmt"
+	"strings"
 	"time"
 
-	"github.com/pelletier/go-toml/v2"
+	"github.com/loop-plugins/loop/sdk/go/document"
 )
 
-// Config is the node's configuration. The comment tags are the reference that operators read.
+// Config is the node's configuration. The comment tags are the reference that operators read. A table for each plugin
+// stands in [Plugins] besides, and lists of tables for chains.
 type Config struct {
 	RootDir string `comment:"Folder of everything that the node keeps. Default: $XDG_DATA_HOME/loop, else ~/.local/share/loop."`
 
@@ -25,15 +27,32 @@ type Config struct {
 	JobPipeline JobPipeline
 	Plugins     Plugins
 
-	EVM      []EVMChain      `toml:",omitempty" comment:"One entry for each EVM chain."`
-	Solana   []SolanaChain   `toml:",omitempty" comment:"One entry for each Solana network."`
-	Starknet []StarknetChain `toml:",omitempty" comment:"One entry for each Starknet network."`
+	// Chains are the file's other lists of tables, in its order. Whose they are, and what is wrong with them, CheckChains finds.
+	Chains []Chain `toml:"-"`
 
 	Environment Environment `toml:"-"`
 
-	// Warnings are the keys of the file that change nothing, in its order.
+	// Warnings are what an operator should know of the file though nothing is wrong with it, in its order. CheckChains adds those
+	// of relayers.
 	Warnings []Warning `toml:"-"`
+
+	problems problems
 }
+
+// Warning is something to know of a key of the configuration file, such as that it has no effect.
+type Warning struct {
+	File string
+	Line int
+	Key  string
+	// Text follows the key and a colon.
+	Text string
+}
+
+// Place is the file and the line, as errors have them.
+func (w Warning) Place() string { return fmt.Sprintf("%s:%d", w.File, w.Line) }
+
+// String is the warning as one sentence.
+func (w Warning) String() string { return fmt.Sprintf("%s: %s: %s", w.Place(), w.Key, w.Text) }
 
 // Log is [Log].
 type Log struct {
@@ -43,7 +62,7 @@ type Log struct {
 
 // Database is [Database].
 type Database struct {
-	URL Secret `comment:"sqlite:PATH or the path of a SQLite file. Default: loop.db in RootDir."`
+	URL document.Secret `comment:"sqlite:PATH or the path of a SQLite file. Default: loop.db in RootDir."`
 
 	// Path is the SQLite file that URL or the default stands for.
 	Path string `toml:"-"`
@@ -56,7 +75,7 @@ type Keystore struct {
 	AllowExport bool `comment:"Let admins export accounts (loop keys export)."`
 
 	// Password is what the environment or the file holds, never empty after Load.
-	Password Secret `toml:"-"`
+	Password document.Secret `toml:"-"`
 }
 
 // WebServer is [WebServer].
@@ -79,85 +98,64 @@ type WebServerTLS struct {
 
 // P2P is [P2P].
 type P2P struct {
-	IncomingMessageBufferSize uint32 `comment:"Messages held for each peer before the oldest is dropped, 1 to 65536."`
-	OutgoingMessageBufferSize uint32 `comment:"Messages held for each peer before the oldest is dropped, 1 to 65536."`
+	IncomingMessageBufferSize uint32 `comment:"Messages held for each peer before the oldest is dropped, 1 to 65536." bounds:"1 65536"`
+	OutgoingMessageBufferSize uint32 `comment:"Messages held for each peer before the oldest is dropped, 1 to 65536." bounds:"1 65536"`
 
 	V2 P2PV2
 }
 
 // P2PV2 is [P2P.V2].
 type P2PV2 struct {
-	ListenAddresses      []string       `comment:"host:port pairs to listen on; at least one."`
-	AnnounceAddresses    []string       `comment:"host:port pairs that other nodes reach this one at. Default: ListenAddresses."`
-	DefaultBootstrappers []Bootstrapper `comment:"PeerID@host:port, or PeerID@host:port/host:port, for jobs that name none."`
-	DeltaDial            Duration       `comment:"Shortest time between two attempts to reach a peer, and longest that one takes: above the longest round trip, 10ms to 1m."`
-	DeltaReconcile       Duration       `comment:"How often addresses of peers are exchanged, 10ms to 10m."`
+	ListenAddresses      []string          `comment:"host:port pairs to listen on; at least one."`
+	AnnounceAddresses    []string          `comment:"host:port pairs that other nodes reach this one at. Default: ListenAddresses."`
+	DefaultBootstrappers []Bootstrapper    `comment:"PeerID@host:port, or PeerID@host:port/host:port, for jobs that name none."`
+	DeltaDial            document.Duration `comment:"Shortest time between two attempts to reach a peer, and longest that one takes: above the longest round trip, 10ms to 1m." bounds:"10ms 1m"`
+	DeltaReconcile       document.Duration `comment:"How often addresses of peers are exchanged, 10ms to 10m." bounds:"10ms 10m"`
 }
 
 // OCR2 is [OCR2].
 type OCR2 struct {
-	BlockchainTimeout                  Duration `comment:"Longest wait for a read of the contract, 1s to 20s. A job may set its own."`
-	ContractPollInterval               Duration `comment:"How often the contract's configuration is read, 1s to 2m. A job may set its own."`
-	ContractConfirmations              uint16   `comment:"Blocks on top of a new configuration before it is used, 1 to 100. A job may set its own."`
-	ContractTransmitterTransmitTimeout Duration `comment:"Longest wait for a report to be queued for sending, 1s to 1m."`
-	DatabaseTimeout                    Duration `comment:"Longest wait for the database, 100ms to 10s."`
-	ContractConfigLoadTimeout          Duration `comment:"Longest wait for a configuration to be loaded, 1s to 1h."`
-	DefaultMaxDurationInitialization   Duration `comment:"Longest wait for a reporting plugin to be made, 1s to 1h."`
-	KeyBundleID                        string   `comment:"Key bundle of jobs that name none: 64 hexadecimal digits."`
-	CaptureEATelemetry                 bool     `comment:"Send telemetry of bridge calls for every job."`
-	TraceLogging                       bool     `comment:"Log every step of the protocol."`
+	BlockchainTimeout                  document.Duration `comment:"Longest wait for a read of the contract, 1s to 20s. A job may set its own."`
+	ContractPollInterval               document.Duration `comment:"How often the contract's configuration is read, 1s to 2m. A job may set its own."`
+	ContractConfirmations              uint16            `comment:"Blocks on top of a new configuration before it is used, 1 to 100. A job may set its own."`
+	ContractTransmitterTransmitTimeout document.Duration `comment:"Longest wait for a report to be queued for sending, 1s to 1m." bounds:"1s 1m"`
+	DatabaseTimeout                    document.Duration `comment:"Longest wait for the database, 100ms to 10s." bounds:"100ms 10s"`
+	ContractConfigLoadTimeout          document.Duration `comment:"Longest wait for a configuration to be loaded, 1s to 1h." bounds:"1s 1h"`
+	DefaultMaxDurationInitialization   document.Duration `comment:"Longest wait for a reporting plugin to be made, 1s to 1h." bounds:"1s 1h"`
+	KeyBundleID                        string            `comment:"Key bundle of jobs that name none: 64 hexadecimal digits."`
+	CaptureEATelemetry                 bool              `comment:"Send telemetry of bridge calls for every job."`
+	TraceLogging                       bool              `comment:"Log every step of the protocol."`
 }
 
 // JobPipeline is [JobPipeline].
 type JobPipeline struct {
-	MaxRunDuration Duration `comment:"Longest run of a job's pipeline, 1s to 24h."`
+	MaxRunDuration document.Duration `comment:"Longest run of a job's pipeline, 1s to 24h." bounds:"1s 24h"`
 
 	HTTPRequest HTTPRequest
 }
 
 // HTTPRequest is [JobPipeline.HTTPRequest].
 type HTTPRequest struct {
-	DefaultTimeout Duration `comment:"Longest wait of a request whose task sets no timeout, 1ms to 1h."`
-	MaxSize        int64    `comment:"Largest answer, in bytes, 1 to 16777216."`
+	DefaultTimeout document.Duration `comment:"Longest wait of a request whose task sets no timeout, 1ms to 1h." bounds:"1ms 1h"`
+	MaxSize        int64             `comment:"Largest answer, in bytes, 1 to 16777216." bounds:"1 16777216"`
 }
 
 // Plugins is [Plugins].
 type Plugins struct {
-	HealthInterval Duration `comment:"Time between two health checks of a plugin, 100ms to 1m."`
-	HealthTimeout  Duration `comment:"Time after which an unanswered health check means that a plugin hangs, 100ms to 1m."`
-	StopTimeout    Duration `comment:"Time that a plugin has to stop before it is killed, 100ms to 5m."`
-	SocketDir      string   `comment:"Folder of the plugins' sockets, an absolute path of at most 60 bytes.\nDefault: a private folder below XDG_RUNTIME_DIR, else below the folder for temporary files."`
-
-	Median   PluginRules `comment:"The same for each kind of plugin, and for each of its processes: an isolated job has its own."`
-	EVM      PluginRules
-	Solana   PluginRules
-	Starknet PluginRules
+	HealthInterval document.Duration `comment:"Time between two health checks of a plugin, 100ms to 1m." bounds:"100ms 1m"`
+	HealthTimeout  document.Duration `comment:"Time after which an unanswered health check means that a plugin hangs, 100ms to 1m." bounds:"100ms 1m"`
+	StopTimeout    document.Duration `comment:"Time that a plugin has to stop before it is killed, 100ms to 5m." bounds:"100ms 5m"`
+	SocketDir      string            `comment:"Folder of the plugins' sockets, an absolute path of at most 60 bytes.\nDefault: a private folder below XDG_RUNTIME_DIR, else below the folder for temporary files."`
 }
 
-// PluginRules is [Plugins.Median] and its like: what the processes of one kind of plugin may be and take.
-type PluginRules struct {
-	SHA256      Pin    `comment:"SHA-256 checksum that the plugin's program must have, as sha256sum prints it; a second one is its script's. Empty: any program.\nThe environment variable CL_<NAME>_SHA256 goes before it."`
-	MemoryLimit Size   `comment:"Resident memory at which a process is killed and started again, its children counted, 16MiB to 1TiB. Needs /proc. Empty: no limit."`
-	Transport   string `comment:"How node and plugin call one another: auto (as frames where the plugin has them, see docs/wire.md, else over gRPC) or grpc. Empty: auto."`
-}
-
-// kind is a kind of plugin in the file and in the environment.
-type kind struct {
-	name   string
-	rules  *PluginRules
-	plugin *Plugin
-}
-
-func (c *Config) kinds() []kind {
-	p, e := &c.Plugins, &c.Environment
-	return []kind{{"Median", &p.Median, &e.Median}, {"EVM", &p.EVM, &e.EVM}, {"Solana", &p.Solana, &e.Solana}, {"Starknet", &p.Starknet, &e.Starknet}}
-}
+// Range is the smallest and the largest value that a setting may have.
+type Range[T cmp.Ordered] = document.Range[T]
 
 // Bounds of what a job may set for itself in place of the node's [OCR2]; they are libocr's.
 var (
-	BlockchainTimeoutBounds     = Range[time.Duration]{time.Second, 20 * time.Second}
-	ContractPollIntervalBounds  = Range[time.Duration]{time.Second, 2 * time.Minute}
-	ContractConfirmationsBounds = Range[uint16]{1, 100}
+	BlockchainTimeoutBounds     = Range[time.Duration]{Min: time.Second, Max: 20 * time.Second}
+	ContractPollIntervalBounds  = Range[time.Duration]{Min: time.Second, Max: 2 * time.Minute}
+	ContractConfirmationsBounds = Range[uint16]{Min: 1, Max: 100}
 )
 
 // Default returns the configuration of an empty file. What depends on the environment (RootDir, Database.Path,
@@ -188,31 +186,41 @@ func Default() *Config {
 	}
 }
 
-// Reference returns a configuration file with every key, its meaning and its default, and one example of each chain.
-func Reference() string {
-	example := Default()
-	evm, solana, starknet := defaultEVMChain(), defaultSolanaChain(), defaultStarknetChain()
-	evm.ChainID = "1337"
-	evm.GasEstimator, evm.Transactions = exampleGasEstimator()
-	evm.Nodes = []EVMNode{{Name: "primary", WSURL: NewSecret("ws://127.0.0.1:8546").bared(), HTTPURL: NewSecret("http://127.0.0.1:8545").bared()}}
-	solana.ChainID = "localnet"
-	order := uint8(100)
-	solana.Nodes = []SolanaNode{{
-		Name: "primary", URL: NewSecret("http://127.0.0.1:8899").bared(), WSURL: NewSecret("ws://127.0.0.1:8900").bared(),
-		Order: &order,
-	}}
-	starknet.ChainID = "SN_SEPOLIA"
-	starknet.Nodes = []StarknetNode{{Name: "primary", URL: NewSecret("http://127.0.0.1:5050").bared()}}
-	example.EVM, example.Solana, example.Starknet = []EVMChain{evm}, []SolanaChain{solana}, []StarknetChain{starknet}
+func seconds(n int) document.Duration { return document.Lasting(time.Duration(n) * time.Second) }
 
-	var document bytes.Buffer
-	document.WriteString("# Every key of the node's configuration file with its default.\n# Chains have no defaults: those below are examples.\n\n")
-	encoder := toml.NewEncoder(&document)
-	encoder.SetIndentTables(false)
-	if err := encoder.Encode(example); err != nil {
-		// Only a field type that TOML cannot express gets here, and the golden test encodes them all.
-		return fmt.Sprintf("# The reference could not be written: %v\n", err)
+func minutes(n int) document.Duration { return seconds(60 * n) }
+
+// Described is what a relayer describes of its tables: how operators write them, and one with every key.
+type Described struct{ Section, TOML string }
+
+// Reference returns a configuration file with every key, its meaning and its default: the node's own, a table for each
+// plugin, and an example of a chain of each relayer.
+func Reference(plugins []string, relayers []Described) (string, error) {
+	var text strings.Builder
+	text.WriteString("# Every key of the node's configuration file with its default.\n# Chains have no defaults: those below are examples.\n\n")
+	own, err := document.Write(Default())
+	if err != nil {
+		return "", err
 	}
-	document.WriteString(environmentReference)
-	return document.String()
+	text.WriteString(own)
+	rules, err := document.Write(PluginRules{})
+	if err != nil {
+		return "", err
+	}
+	for at, plugin := range plugins {
+		text.WriteString("\n")
+		if at == 0 {
+			text.WriteString("# The same for each plugin, and for each of its processes: an isolated job has its own.\n")
+		}
+		text.WriteString("[Plugins." + plugin + "]\n" + rules)
+	}
+	for _, relayer := range relayers {
+		example, err := document.Nest(relayer.Section, relayer.TOML)
+		if err != nil {
+			return "", err
+		}
+		text.WriteString("\n# One table for each chain of this relayer.\n" + example)
+	}
+	text.WriteString(environmentReference)
+	return text.String(), nil
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/pelletier/go-toml/v2"
 
 	"github.com/loop-plugins/loop/host/internal/config"
+	"github.com/loop-plugins/loop/sdk/go/document"
 )
 
 var update = flag.Bool("update", false, "rewrite the golden files")
@@ -37,31 +38,22 @@ func golden(t *testing.T, path, got string) {
 	}
 }
 
-func environment(variables map[string]string) func(string) (string, bool) {
-	return func(name string) (string, bool) {
-		value, ok := variables[name]
-		return value, ok
-	}
-}
-
-var compare = cmp.Options{cmpopts.IgnoreUnexported(config.Duration{}, config.EVMChain{}), cmpopts.EquateEmpty()}
-
-func duration(d time.Duration) config.Duration { return config.Duration{Duration: d} }
+var compare = cmp.Options{cmpopts.IgnoreUnexported(document.Duration{}, config.Config{}, config.Chain{}, config.Plugin{}), cmpopts.EquateEmpty()}
 
 func TestLoadReadsEverySection(t *testing.T) {
 	t.Parallel()
-	got, err := config.Load("testdata/valid/node.toml", environment(nil))
+	got, err := load("testdata/valid/node.toml", nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	evm, other := got.EVM[0], got.EVM[1]
-	got.EVM = nil
+	chains := got.Chains
+	got.Chains = nil
 
 	want := config.Default()
 	want.RootDir = "/var/lib/loop"
 	want.Log = config.Log{Level: "debug", Format: "json"}
-	want.Database = config.Database{URL: config.NewSecret("sqlite:/var/lib/loop/feeds.db"), Path: "/var/lib/loop/feeds.db"}
-	want.Keystore = config.Keystore{PasswordFile: "testdata/valid/password", Password: config.NewSecret("correct horse battery staple")}
+	want.Database = config.Database{URL: document.NewSecret("sqlite:/var/lib/loop/feeds.db"), Path: "/var/lib/loop/feeds.db"}
+	want.Keystore = config.Keystore{PasswordFile: "testdata/valid/password", Password: document.NewSecret("correct horse battery staple")}
 	want.WebServer = config.WebServer{
 		ListenIP: "0.0.0.0", AllowedHosts: []string{"oracle-1.example"}, Socket: "/run/loop/node.sock",
 		TLS: config.WebServerTLS{
@@ -72,55 +64,43 @@ func TestLoadReadsEverySection(t *testing.T) {
 	want.P2P.V2.ListenAddresses = []string{"127.0.0.1:7001", "[::1]:7001"}
 	want.P2P.V2.AnnounceAddresses = []string{"oracle-1.example:7001"}
 	want.P2P.V2.DefaultBootstrappers = []config.Bootstrapper{{PeerID: "12D3KooWBootOne", Addresses: []string{"boot.example:6690", "10.0.0.7:6690"}}}
-	want.P2P.V2.DeltaDial = duration(250 * time.Millisecond)
-	want.OCR2.BlockchainTimeout = duration(5 * time.Second)
+	want.P2P.V2.DeltaDial = document.Lasting(250 * time.Millisecond)
+	want.OCR2.BlockchainTimeout = document.Lasting(5 * time.Second)
 	want.OCR2.ContractConfirmations = 1
 	want.OCR2.KeyBundleID = "73e8966a78ca09bb912e9565cfb79fbe8a6048fab1f0cf49b18047c3895e0447"
-	want.JobPipeline.MaxRunDuration = duration(90 * time.Second)
-	want.JobPipeline.HTTPRequest.DefaultTimeout = duration(2 * time.Second)
-	want.Plugins.StopTimeout = duration(5 * time.Second)
+	want.JobPipeline.MaxRunDuration = document.Lasting(90 * time.Second)
+	want.JobPipeline.HTTPRequest.DefaultTimeout = document.Lasting(2 * time.Second)
+	want.Plugins.StopTimeout = document.Lasting(5 * time.Second)
 	want.Plugins.SocketDir = "/run/loop"
-	if len(got.Solana) != 1 {
-		t.Fatalf("%d Solana chains", len(got.Solana))
-	}
-	solana := got.Solana[0]
-	got.Solana = nil
-	want.Starknet = []config.StarknetChain{{
-		ChainID: "SN_SEPOLIA", Enabled: true, OCR2CachePollPeriod: duration(5 * time.Second), OCR2CacheTTL: duration(time.Minute), RequestTimeout: duration(10 * time.Second),
-		TxTimeout: duration(time.Minute), ConfirmationPoll: duration(5 * time.Second), FeeMultiplier: 1.5, FeeEstimationMaxAttempts: 5,
-		FeeToken: "0x4718f5a0fc34cc1af16a1cdee98ffb20c31f5cd61d6ab07201858f4287c938d", Accounts: []string{},
-		Nodes: []config.StarknetNode{{Name: "primary", URL: config.NewSecret("http://127.0.0.1:5050"), APIKey: config.NewSecret("a-key")}},
-	}}
 	if diff := cmp.Diff(want, got, compare); diff != "" {
 		t.Error(diff)
 	}
 
-	if evm.FinalityDepth != 1 || !evm.Enabled || evm.GasLimitDefault != 500_000 || evm.PollInterval != duration(time.Second) {
-		t.Errorf("the first chain lacks what it sets or the defaults of what it does not: %+v", evm)
+	want.Chains = []config.Chain{
+		{Section: "EVM", ID: "1337", Enabled: true}, {Section: "EVM", ID: "10"}, {Section: "Solana", ID: "devnet", Enabled: true},
+		{Section: "Starknet", ID: "SN_SEPOLIA", Enabled: true, Accounts: []string{"0xabc"}},
 	}
-	if fee := evm.FeeCapDefault.Big().String(); fee != "200000000" {
-		t.Errorf("0.2 gwei is %s wei", fee)
+	if diff := cmp.Diff(want.Chains, chains, compare); diff != "" {
+		t.Error(diff)
 	}
-	if tip := evm.TipCapDefault.Big().Sign(); tip != 0 {
-		t.Error("a tip of 0 wei was replaced by the default")
+	const handed = "chainid = \"SN_SEPOLIA\"\nAccounts = [\"0xabc\"]\n[[Nodes]]\nName = \"primary\"\nURL = \"http://127.0.0.1:5050\"\nAPIKey = \"a-key\"\n"
+	if diff := cmp.Diff(handed, string(chains[3].TOML())); diff != "" {
+		t.Errorf("what a relayer is handed:\n%s", diff)
 	}
-	if solana.ChainID != "devnet" || !solana.Enabled || solana.Commitment != "confirmed" || !solana.SkipPreflight || solana.ComputeUnitPriceMax != 1000 || solana.OCR2CacheTTL != duration(time.Minute) ||
-		solana.Nodes[0].URL.Reveal() != "https://solana.example?api-key=secret" || !solana.Nodes[0].WSURL.IsEmpty() {
-		t.Errorf("the Solana chain lacks what it sets or the defaults of what it does not: %+v", solana)
-	}
-	if other.Enabled || other.FeeCapDefault.String() != "100 gwei" {
-		t.Errorf("the second chain is %+v", other)
+	checkHidden(t, strings.ReplaceAll(fmt.Sprintf("%v %+v %#v", chains, chains, chains[3]), "a-key", "hunter2"))
+	if err := got.CheckChains(t.Context(), nil); err != nil {
+		t.Errorf("a file without chains, and no relayer: %v", err)
 	}
 }
 
 // A command that starts no node takes the same file, and wants neither a home nor a password.
 func TestReadWantsNothingOfANode(t *testing.T) {
 	t.Parallel()
-	got, err := config.Read("testdata/valid/node.toml", environment(nil))
+	got, err := config.Read("testdata/valid/node.toml", nil, builtIn...)
 	if err != nil {
 		t.Fatal(err)
 	}
-	want, err := config.Load("testdata/valid/node.toml", environment(nil))
+	want, err := load("testdata/valid/node.toml", nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -130,11 +110,11 @@ func TestReadWantsNothingOfANode(t *testing.T) {
 	if got.Database.Path != "" || !got.Keystore.Password.IsEmpty() {
 		t.Errorf("the database's path is %q, and the password is read: %v", got.Database.Path, !got.Keystore.Password.IsEmpty())
 	}
-	if _, err := config.Read("", environment(nil)); err != nil {
+	if _, err := config.Read("", nil, builtIn...); err != nil {
 		t.Errorf("without a file: %v", err)
 	}
 	const problem = "testdata/invalid/bounds.toml:36: JobPipeline.MaxRunDuration: 25h is not between 1s and 24h"
-	if _, err := config.Read("testdata/invalid/bounds.toml", environment(nil)); err == nil || !strings.Contains(err.Error(), problem) {
+	if _, err := config.Read("testdata/invalid/bounds.toml", nil, builtIn...); err == nil || !strings.Contains(err.Error(), problem) {
 		t.Errorf("a file with problems gives %v", err)
 	}
 }
@@ -152,7 +132,7 @@ func TestLoadWithoutFile(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			test.variables["CL_PASSWORD_KEYSTORE"] = "pw"
-			got, err := config.Load("", environment(test.variables))
+			got, err := load("", test.variables)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -165,7 +145,7 @@ func TestLoadWithoutFile(t *testing.T) {
 
 func TestLoadTakesThePathFromTheEnvironment(t *testing.T) {
 	t.Parallel()
-	got, err := config.Load("", environment(map[string]string{"CL_CONFIG": "testdata/valid/node.toml", "CL_PASSWORD_KEYSTORE": "mine"}))
+	got, err := load("", map[string]string{"CL_CONFIG": "testdata/valid/node.toml", "CL_PASSWORD_KEYSTORE": "mine"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -179,22 +159,22 @@ func TestLoadTakesThePathFromTheEnvironment(t *testing.T) {
 
 func TestLoadReadsTheEnvironment(t *testing.T) {
 	t.Parallel()
-	got, err := config.Load("", environment(map[string]string{
+	got, err := load("", map[string]string{
 		"HOME": "/home/op", "CL_PASSWORD_KEYSTORE": "pw",
 		"CL_MEDIAN_CMD": `/opt/loop median --name "a b" 'c"d' e\ f "" $HOME "\$x\y"`, "CL_MEDIAN_ENV": "testdata/valid/plugin.env",
 		"CL_EVM_CMD": "  ", "CL_MIN_OCR2_MAX_DURATION_QUERY": "250ms", "CL_PROMETHEUS_DISCOVERY_HOSTNAME": "node.example",
-	}))
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	environment := got.Environment
-	if diff := cmp.Diff([]string{"/opt/loop", "median", "--name", "a b", `c"d`, "e f", "", "$HOME", `$x\y`}, environment.Median.Command); diff != "" {
+	if diff := cmp.Diff([]string{"/opt/loop", "median", "--name", "a b", `c"d`, "e f", "", "$HOME", `$x\y`}, environment.Plugins["median"].Command); diff != "" {
 		t.Error(diff)
 	}
-	if diff := cmp.Diff([]string{"HTTP_PROXY=http://user:pass@proxy.example:3128", "LOG_LEVEL=debug", "QUOTED=two words", "EMPTY=", "EQUALS=a=b"}, environment.Median.Environ()); diff != "" {
+	if diff := cmp.Diff([]string{"HTTP_PROXY=http://user:pass@proxy.example:3128", "LOG_LEVEL=debug", "QUOTED=two words", "EMPTY=", "EQUALS=a=b"}, environment.Plugins["median"].Environ(false)); diff != "" {
 		t.Error(diff)
 	}
-	if !environment.EVM.InProcess() || !environment.Solana.InProcess() || environment.Median.InProcess() {
+	if !environment.Plugins["evm"].InProcess() || !environment.Plugins["solana"].InProcess() || environment.Plugins["median"].InProcess() {
 		t.Error("a plugin is in-process if and only if its command is empty")
 	}
 	if environment.MinOCR2MaxDurationQuery != 250*time.Millisecond || environment.DiscoveryHostname != "node.example" {
@@ -211,11 +191,11 @@ func TestLoadReadsWhatIsDebugged(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	e := loaded.Environment
-	if e.EVM.Attach != "/run/a.json" || e.Median.Attach != "/run/b=c.json" || e.Median.InProcess() || e.Solana.Attach != "" || !e.Solana.InProcess() {
-		t.Errorf("environment is %+v", e)
+	e := loaded.Environment.Plugins
+	if e["evm"].Attach != "/run/a.json" || e["median"].Attach != "/run/b=c.json" || e["median"].InProcess() || e["solana"].Attach != "" || !e["solana"].InProcess() {
+		t.Errorf("plugins are %+v", e)
 	}
-	for _, text := range []string{"/run/a.json", "evm=", "EVM=/run/a.json", "evm=/run/a.json,near=/run/b.json"} {
+	for _, text := range []string{"/run/a.json", "evm=", "EVM=/run/a.json", "evm=/run/a.json,near"} {
 		if _, err := loadText(t, "", map[string]string{"LOOP_REATTACH": text}); err == nil || !strings.HasPrefix(err.Error(), "LOOP_REATTACH: ") || !strings.Contains(err.Error(), "is not NAME=FILE") {
 			t.Errorf("%s: %v", text, err)
 		}
@@ -228,6 +208,7 @@ func TestLoadReportsEveryProblem(t *testing.T) {
 	if err != nil || len(files) == 0 {
 		t.Fatal("no invalid files")
 	}
+	all := relayers(t)
 	for _, file := range files {
 		t.Run(filepath.Base(file), func(t *testing.T) {
 			t.Parallel()
@@ -235,7 +216,13 @@ func TestLoadReportsEveryProblem(t *testing.T) {
 			if strings.Contains(file, "bounds") {
 				delete(variables, "CL_PASSWORD_KEYSTORE")
 			}
-			_, err := config.Load(file, environment(variables))
+			loaded, err := load(file, variables)
+			if err == nil && loaded == nil {
+				t.Fatal("neither a configuration nor an error")
+			}
+			if loaded != nil {
+				err = loaded.CheckChains(t.Context(), all)
+			}
 			if err == nil {
 				t.Fatal("no error")
 			}
@@ -271,7 +258,7 @@ testdata/invalid/plugin.env:4: A is set on line 1 already`},
 			if name != "no password" {
 				test.variables["CL_PASSWORD_KEYSTORE"] = "pw"
 			}
-			_, err := config.Load("", environment(test.variables))
+			_, err := load("", test.variables)
 			if err == nil {
 				t.Fatal("no error")
 			}
@@ -288,7 +275,7 @@ func TestLoadSkipsAByteOrderMark(t *testing.T) {
 	if err := os.WriteFile(file, []byte("\xef\xbb\xbfRootDir = '~/node'\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	got, err := config.Load(file, environment(map[string]string{"HOME": "/h", "CL_PASSWORD_KEYSTORE": "pw"}))
+	got, err := load(file, map[string]string{"HOME": "/h", "CL_PASSWORD_KEYSTORE": "pw"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -299,14 +286,14 @@ func TestLoadSkipsAByteOrderMark(t *testing.T) {
 
 func TestLoadJoinsFileAndEnvironment(t *testing.T) {
 	t.Parallel()
-	_, err := config.Load("testdata/invalid/unknown.toml", environment(map[string]string{"CL_MIN_OCR2_MAX_DURATION_QUERY": "x"}))
+	_, err := load("testdata/invalid/unknown.toml", map[string]string{"CL_MIN_OCR2_MAX_DURATION_QUERY": "x"})
 	if err == nil || !strings.Contains(err.Error(), "unknown.toml:1: RotDir") || !strings.Contains(err.Error(), "CL_MIN_OCR2") {
 		t.Errorf("error is %v", err)
 	}
-	if _, err := config.Load("testdata/absent.toml", environment(nil)); err == nil || !strings.Contains(err.Error(), "testdata/absent.toml") {
+	if _, err := load("testdata/absent.toml", nil); err == nil || !strings.Contains(err.Error(), "testdata/absent.toml") {
 		t.Errorf("error is %v", err)
 	}
-	if _, err := config.Load("testdata", environment(nil)); err == nil {
+	if _, err := load("testdata", nil); err == nil {
 		t.Error("a folder was read as a file")
 	}
 }
@@ -326,12 +313,12 @@ func TestRulesOfPlugins(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			limit := loaded.Environment.Median.Rules.MemoryLimit
+			limit := loaded.Environment.Plugins["median"].Rules.MemoryLimit
 			shown, err := limit.MarshalText()
 			if err != nil || limit.Bytes != want.bytes || string(shown) != want.shown {
 				t.Errorf("%d bytes, shown as %s, %v", limit.Bytes, shown, err)
 			}
-			if loaded.Environment.EVM.Rules.MemoryLimit.Bytes != 0 {
+			if loaded.Environment.Plugins["evm"].Rules.MemoryLimit.Bytes != 0 {
 				t.Error("the limit of one kind of plugin is another's")
 			}
 		})
@@ -378,10 +365,10 @@ func TestPins(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if d := cmp.Diff(c.want, loaded.Environment.EVM.Rules.SHA256.Sums, cmpopts.EquateEmpty()); d != "" {
+			if d := cmp.Diff(c.want, loaded.Environment.Plugins["evm"].Rules.SHA256.Sums, cmpopts.EquateEmpty()); d != "" {
 				t.Error(d)
 			}
-			if len(loaded.Environment.Median.Rules.SHA256.Sums) > 0 {
+			if len(loaded.Environment.Plugins["median"].Rules.SHA256.Sums) > 0 {
 				t.Error("the checksum of one kind of plugin is another's")
 			}
 		})
@@ -400,7 +387,7 @@ func loadText(t *testing.T, text string, variables map[string]string) (*config.C
 	}
 	all := map[string]string{"HOME": "/h", "CL_PASSWORD_KEYSTORE": "pw"}
 	maps.Copy(all, variables)
-	return config.Load(file, environment(all))
+	return load(file, all)
 }
 
 func TestOCR2Bounds(t *testing.T) {
@@ -421,7 +408,7 @@ func TestOCR2Bounds(t *testing.T) {
 				if err := os.WriteFile(file, []byte("[OCR2]\n"+key+" = "+value+"\n"), 0o600); err != nil {
 					t.Fatal(err)
 				}
-				_, err := config.Load(file, environment(map[string]string{"HOME": "/h", "CL_PASSWORD_KEYSTORE": "pw"}))
+				_, err := load(file, map[string]string{"HOME": "/h", "CL_PASSWORD_KEYSTORE": "pw"})
 				if good != (err == nil) {
 					t.Errorf("%s = %s gives %v", key, value, err)
 				}
@@ -433,26 +420,39 @@ func TestOCR2Bounds(t *testing.T) {
 	}
 }
 
+// The reference is a valid file of the defaults, and what relayers describe stands in it as it is.
 func TestReference(t *testing.T) {
 	t.Parallel()
-	reference := config.Reference()
-	golden(t, "testdata/reference.golden", reference)
-
-	file := filepath.Join(t.TempDir(), "node.toml")
-	if err := os.WriteFile(file, []byte(reference), 0o600); err != nil {
+	all := relayers(t)
+	plugins := []string{"Median"}
+	var described []config.Described
+	for _, r := range all {
+		plugins = append(plugins, r.Section())
+		described = append(described, config.Described{Section: r.Section(), TOML: r.(relayer).description.GetReferenceToml()})
+	}
+	reference, err := config.Reference(plugins, described)
+	if err != nil {
 		t.Fatal(err)
 	}
-	got, err := config.Load(file, environment(map[string]string{"HOME": "/h", "CL_PASSWORD_KEYSTORE": "pw"}))
+	golden(t, "testdata/reference.golden", reference)
+
+	loaded, err := loadText(t, reference, nil)
 	if err != nil {
 		t.Fatalf("the reference is no valid file: %v", err)
 	}
-	got.EVM, got.Solana, got.Starknet = nil, nil, nil
-	want, err := config.Load("", environment(map[string]string{"HOME": "/h", "CL_PASSWORD_KEYSTORE": "pw"}))
+	if err := loaded.CheckChains(t.Context(), all); err != nil || len(loaded.Warnings) > 0 {
+		t.Errorf("its chains: %v, %v", err, loaded.Warnings)
+	}
+	loaded.Chains, loaded.Environment.Plugins = nil, nil
+	want, err := load("", map[string]string{"HOME": "/h", "CL_PASSWORD_KEYSTORE": "pw"})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(want, got, compare); diff != "" {
+	if diff := cmp.Diff(want, loaded, compare); diff != "" {
 		t.Errorf("the reference shows other values than the defaults:\n%s", diff)
+	}
+	if _, err := config.Reference(nil, []config.Described{{Section: "Acme", TOML: "[["}}); err == nil {
+		t.Error("a description that is no TOML is printed")
 	}
 }
 
@@ -479,53 +479,6 @@ func TestEveryKeyIsDocumented(t *testing.T) {
 	visit("", reflect.TypeFor[config.Config]())
 }
 
-func TestEVMChainTOML(t *testing.T) {
-	t.Parallel()
-	loaded, err := config.Load("testdata/valid/node.toml", environment(nil))
-	if err != nil {
-		t.Fatal(err)
-	}
-	chain := loaded.EVM[0]
-	document, err := chain.TOML()
-	if err != nil {
-		t.Fatal(err)
-	}
-	golden(t, "testdata/chain.golden", string(document))
-	var back config.EVMChain
-	if err := toml.Unmarshal(document, &back); err != nil {
-		t.Fatal(err)
-	}
-	// The relayer has defaults of its own for these, which differ between chains: only what the file has is handed on.
-	chain.FeeCapMax, chain.FeeBumpThreshold, chain.FeeBumpPercent = config.Wei{}, 0, 0
-	chain.NoNewHeadsThreshold = config.Duration{}
-	if diff := cmp.Diff(chain, back, compare); diff != "" {
-		t.Errorf("the chain changed on its way:\n%s", diff)
-	}
-	checkHidden(t, strings.ReplaceAll(fmt.Sprintf("%v", chain), "pass", "hunter2"))
-}
-
-// The keys by which operators know prices and gas limits reach the relayer as they are written, those that change nothing are
-// named, and a default that the file does not have is left to the relayer.
-func TestEVMGasKeys(t *testing.T) {
-	t.Parallel()
-	loaded, err := config.Load("testdata/idle/gas.toml", environment(map[string]string{"HOME": "/h", "CL_PASSWORD_KEYSTORE": "pw"}))
-	if err != nil {
-		t.Fatal(err)
-	}
-	var text strings.Builder
-	for _, w := range loaded.Warnings {
-		text.WriteString(w.String() + "\n")
-	}
-	for _, chain := range loaded.EVM {
-		document, err := chain.TOML()
-		if err != nil {
-			t.Fatal(err)
-		}
-		text.Write(document)
-	}
-	golden(t, "testdata/idle/gas.golden", text.String())
-}
-
 func FuzzLoad(f *testing.F) {
 	files, err := filepath.Glob("testdata/*/*.toml")
 	if err != nil {
@@ -543,13 +496,13 @@ func FuzzLoad(f *testing.F) {
 		if err := os.WriteFile(file, document, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		loaded, err := config.Load(file, environment(map[string]string{"HOME": "/h", "CL_PASSWORD_KEYSTORE": "pw"}))
+		loaded, err := load(file, map[string]string{"HOME": "/h", "CL_PASSWORD_KEYSTORE": "pw"})
 		if err != nil {
 			return
 		}
-		for _, chain := range loaded.EVM {
-			if _, err := chain.TOML(); err != nil {
-				t.Error(err)
+		for _, chain := range loaded.Chains {
+			if err := toml.Unmarshal(chain.TOML(), &map[string]any{}); err != nil {
+				t.Errorf("a chain's table is no TOML any more: %v\n%s", err, chain.TOML())
 			}
 		}
 	})
@@ -563,90 +516,17 @@ func checkHidden(t *testing.T, text string) {
 	}
 }
 
-// The relayer gets the key of its node, and nothing else shows it.
-func TestStarknetChainTOML(t *testing.T) {
-	t.Parallel()
-	loaded, err := config.Load("testdata/valid/node.toml", environment(nil))
-	if err != nil {
-		t.Fatal(err)
-	}
-	chain := loaded.Starknet[0]
-	document, err := chain.TOML()
-	if err != nil {
-		t.Fatal(err)
-	}
-	golden(t, "testdata/starknet.golden", string(document))
-	shown, err := toml.Marshal(chain)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, text := range []string{string(shown), fmt.Sprintf("%+v", chain)} {
-		checkHidden(t, strings.ReplaceAll(text, "a-key", "hunter2"))
-	}
-}
-
-// A Starknet chain as the established node has it is taken, and named is what has no effect.
-func TestEstablishedStarknetChain(t *testing.T) {
-	t.Parallel()
-	file := filepath.Join(t.TempDir(), "node.toml")
-	if err := os.WriteFile(file, []byte(`[[Starknet]]
-ChainID = 'Ibiza-808'
-FeederURL = 'http://hunter2'
-Enabled = true
-OCR2CachePollPeriod = '5s'
-OCR2CacheTTL = '1m'
-RequestTimeout = '10s'
-TxTimeout = '10s'
-ConfirmationPoll = '5s'
-FeeEstimationMaxAttempts = 7
-[[Starknet.Nodes]]
-Name = 'primary'
-URL = 'http://stark.node'
-APIKey = 'key'
-`), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	loaded, err := config.Load(file, environment(map[string]string{"HOME": "/h", "CL_PASSWORD_KEYSTORE": "pw"}))
-	if err != nil {
-		t.Fatal(err)
-	}
-	want := []string{file + ":3: Starknet.FeederURL has no effect: what became of a transaction is asked of the chain's " +
-		"own nodes, and no feeder gateway"}
-	var got []string
-	for _, warning := range loaded.Warnings {
-		got = append(got, warning.String())
-	}
-	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("warnings (-want +got):\n%s", diff)
-	}
-	if attempts := loaded.Starknet[0].FeeEstimationMaxAttempts; attempts != 7 {
-		t.Errorf("FeeEstimationMaxAttempts is %d, want 7", attempts)
-	}
-}
-
-func TestSolanaChainTOML(t *testing.T) {
-	t.Parallel()
-	loaded, err := config.Load("testdata/valid/node.toml", environment(nil))
-	if err != nil {
-		t.Fatal(err)
-	}
-	document, err := loaded.Solana[0].TOML()
-	if err != nil {
-		t.Fatal(err)
-	}
-	golden(t, "testdata/solana.golden", string(document))
-}
-
 // A relayer that becomes a process keeps the node's trust and its way out; a product has no use for either, and a plugin's own file
 // goes before the node's variables, whatever the case of their letters.
 func TestRelayersInheritTheNetwork(t *testing.T) {
 	t.Parallel()
-	got, err := config.Load("", environment(map[string]string{
+	got, err := load("", map[string]string{
 		"HOME": "/home/op", "CL_PASSWORD_KEYSTORE": "pw", "PATH": "/bin", "AWS_SECRET_ACCESS_KEY": "s3cret",
 		"SSL_CERT_FILE": "/ca.pem", "SSL_CERT_DIR": "/ca", "HTTPS_PROXY": "http://p:1", "https_proxy": "http://p:2",
 		"HTTP_PROXY": "http://p:3", "http_proxy": "http://p:4", "NO_PROXY": "a", "no_proxy": "",
 		"CL_EVM_ENV": "testdata/valid/plugin.env", "CL_MEDIAN_ENV": "testdata/valid/plugin.env",
-	}))
+		"CL_SOLANA_CMD": "loop-solana", "CL_ACME_CMD": "loop-acme",
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -654,15 +534,15 @@ func TestRelayersInheritTheNetwork(t *testing.T) {
 	trust := []string{"SSL_CERT_FILE=/ca.pem", "SSL_CERT_DIR=/ca", "HTTPS_PROXY=http://p:1", "https_proxy=http://p:2"}
 	all := slices.Concat(trust, []string{"HTTP_PROXY=http://p:3", "http_proxy=http://p:4", "NO_PROXY=a"})
 	for name, test := range map[string]struct {
-		plugin config.Plugin
-		want   []string
+		relayer bool
+		want    []string
 	}{
-		"median":   {got.Environment.Median, file},
-		"evm":      {got.Environment.EVM, slices.Concat(file, trust, []string{"NO_PROXY=a"})},
-		"solana":   {got.Environment.Solana, all},
-		"starknet": {got.Environment.Starknet, all},
+		"median": {false, file},
+		"evm":    {true, slices.Concat(file, trust, []string{"NO_PROXY=a"})},
+		"solana": {true, all},
+		"acme":   {true, all},
 	} {
-		if diff := cmp.Diff(test.want, test.plugin.Environ()); diff != "" {
+		if diff := cmp.Diff(test.want, got.Environment.Plugins[name].Environ(test.relayer)); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", name, diff)
 		}
 	}

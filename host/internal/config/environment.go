@@ -2,10 +2,13 @@ package config
 
 import (
 	"errors"
+	"maps"
 	"regexp"
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/loop-plugins/loop/sdk/go/document"
 )
 
 // Environment is what the node takes from environment variables.
@@ -13,66 +16,29 @@ type Environment struct {
 	// ConfigPath is CL_CONFIG: the configuration file to read when the command line names none.
 	ConfigPath string
 	// KeystorePassword is CL_PASSWORD_KEYSTORE.
-	KeystorePassword Secret
+	KeystorePassword document.Secret
 	// MinOCR2MaxDurationQuery is CL_MIN_OCR2_MAX_DURATION_QUERY, 100ms if unset, and holds for every relay. A contract
 	// configured with no time for queries would otherwise stop its feed without an error.
 	MinOCR2MaxDurationQuery time.Duration
 	// DiscoveryHostname is CL_PROMETHEUS_DISCOVERY_HOSTNAME; empty means the host's own name.
 	DiscoveryHostname string
-	// Median, EVM, Solana and Starknet are CL_<NAME>_CMD and CL_<NAME>_ENV.
-	Median, EVM, Solana, Starknet Plugin
+	// Plugins are those of which a variable or the file says something, by name in lower case: CL_<NAME>_CMD,
+	// CL_<NAME>_ENV, CL_<NAME>_SHA256, LOOP_REATTACH and [Plugins.<Name>].
+	Plugins map[string]Plugin
 }
 
-// Plugin is how one kind of plugin is run.
-type Plugin struct {
-	// Command is the program and its arguments; empty means in-process, unless Attach is set.
-	Command []string
-	// Attach is the file of a process to attach to in place of starting one; it goes before Command.
-	Attach string
-	// Variables are the whole environment of the plugin: its file's and, for a relayer, those of the node's that say whom to trust and
-	// how to get out.
-	Variables []Variable
-	// Rules are the file's, [Plugins.Median] and its like, with the checksums of CL_<NAME>_SHA256 in place of theirs.
-	Rules PluginRules
-}
-
-// InProcess reports whether the plugin has no process of its own.
-func (p Plugin) InProcess() bool { return len(p.Command) == 0 && p.Attach == "" }
-
-// Environ returns the variables in the form of os.Environ, values in full: never log it.
-func (p Plugin) Environ() []string {
-	list := make([]string, len(p.Variables))
-	for at, variable := range p.Variables {
-		list[at] = variable.Name + "=" + variable.Value.Reveal()
-	}
-	return list
-}
-
-// networkVariables are what Go's packages, and with them most programs, read to reach servers by TLS and through proxies. Relayers
-// would have them inside the node and keep them as processes. Products reach nothing but the node and get none: proxies' addresses
-// hold passwords.
+// networkVariables are what Go's packages, and with them most programs, read to reach servers by TLS and through
+// proxies. Relayers would have them inside the node and keep them as processes. Products reach nothing but the node
+// and get none: proxies' addresses hold passwords.
 var networkVariables = []string{
 	"SSL_CERT_FILE", "SSL_CERT_DIR",
 	"HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "NO_PROXY", "no_proxy",
 }
 
-// inherit adds the node's variables for networks to those of a relayer's file, which win in either case of letters: programs differ
-// in which they read first.
-func (p *Plugin) inherit(lookup func(string) (string, bool)) {
-	own := p.Variables
-	for _, name := range networkVariables {
-		value, _ := lookup(name)
-		if value == "" || slices.ContainsFunc(own, func(v Variable) bool { return strings.EqualFold(v.Name, name) }) {
-			continue
-		}
-		p.Variables = append(p.Variables, Variable{Name: name, Value: NewSecret(value)})
-	}
-}
-
 // Variable is one line of a plugin's environment file.
 type Variable struct {
 	Name  string
-	Value Secret
+	Value document.Secret
 }
 
 // defaultMinQuery is the established nodes' value of CL_MIN_OCR2_MAX_DURATION_QUERY.
@@ -82,11 +48,11 @@ const environmentReference = `
 # Environment variables:
 #   CL_CONFIG                         this file, when the command line names none
 #   CL_PASSWORD_KEYSTORE              password of the node's keys, in place of Keystore.PasswordFile
-#   CL_MEDIAN_CMD, CL_EVM_CMD,        command of a plugin, split into words as a shell does (quotes, no expansion);
-#   CL_SOLANA_CMD, CL_STARKNET_CMD    unset or empty runs the plugin inside the node
-#   CL_MEDIAN_SHA256 and so on        checksums of the command's files, in place of Plugins.<Kind>.SHA256
-#   CL_MEDIAN_ENV, CL_EVM_ENV,        file with the plugin's environment, a line KEY=VALUE for each variable;
-#   CL_SOLANA_ENV, CL_STARKNET_ENV    plugins inherit nothing from the node, except that relayers inherit:
+#   CL_<NAME>_CMD                     command of the plugin <name>, such as CL_MEDIAN_CMD, split into words as a shell does
+#                                     (quotes, no expansion); unset or empty runs a plugin that is built in inside the node
+#   CL_<NAME>_SHA256                  checksums of the command's files, in place of Plugins.<Name>.SHA256
+#   CL_<NAME>_ENV                     file with the plugin's environment, a line KEY=VALUE for each variable;
+#                                     plugins inherit nothing from the node, except that relayers inherit:
 #   SSL_CERT_FILE, SSL_CERT_DIR       file and folders of the authorities that TLS trusts, in place of the machine's
 #   HTTPS_PROXY, HTTP_PROXY, NO_PROXY proxies, and the hosts that need none; in small letters too
 #   LOOP_REATTACH                     NAME=FILE,… attaches to plugins that were started with --debug, in place of their commands
@@ -96,16 +62,28 @@ const environmentReference = `
 #   LOOP_NODE_TOKEN, LOOP_NODE_TOKEN_FILE
 `
 
-func readEnvironment(p *problems, lookup func(string) (string, bool)) Environment {
-	value := func(name string) string { text, _ := lookup(name); return text }
+// variables are an environment by name; of two of a name the first counts, as for os.Getenv.
+func variables(environ []string) map[string]string {
+	all := map[string]string{}
+	for _, variable := range environ {
+		name, value, _ := strings.Cut(variable, "=")
+		if _, ok := all[name]; !ok {
+			all[name] = value
+		}
+	}
+	return all
+}
+
+func readEnvironment(p *problems, all map[string]string, builtIn []string) Environment {
 	environment := Environment{
-		ConfigPath:              value("CL_CONFIG"),
-		KeystorePassword:        NewSecret(value("CL_PASSWORD_KEYSTORE")),
+		ConfigPath:              all["CL_CONFIG"],
+		KeystorePassword:        document.NewSecret(all["CL_PASSWORD_KEYSTORE"]),
 		MinOCR2MaxDurationQuery: defaultMinQuery,
-		DiscoveryHostname:       value("CL_PROMETHEUS_DISCOVERY_HOSTNAME"),
+		DiscoveryHostname:       all["CL_PROMETHEUS_DISCOVERY_HOSTNAME"],
+		Plugins:                 map[string]Plugin{},
 	}
 	const query = "CL_MIN_OCR2_MAX_DURATION_QUERY"
-	if text := value(query); text != "" {
+	if text := all[query]; text != "" {
 		switch parsed, err := time.ParseDuration(text); {
 		case err != nil:
 			p.addAt(query, 0, "%q is not a duration; write a number with a unit, such as 100ms", text)
@@ -115,46 +93,101 @@ func readEnvironment(p *problems, lookup func(string) (string, bool)) Environmen
 			environment.MinOCR2MaxDurationQuery = parsed
 		}
 	}
-	for name, plugin := range map[string]*Plugin{
-		"MEDIAN": &environment.Median, "EVM": &environment.EVM, "SOLANA": &environment.Solana, "STARKNET": &environment.Starknet,
-	} {
-		words, err := splitWords(value("CL_" + name + "_CMD"))
-		if err != nil {
-			p.addAt("CL_"+name+"_CMD", 0, "%v", err)
-		}
-		plugin.Command = words
-		pin := &plugin.Rules.SHA256
-		_ = pin.UnmarshalText([]byte(value("CL_" + name + "_SHA256"))) // a bad text is kept and told
-		switch {
-		case pin.bad != "":
-			p.addAt("CL_"+name+"_SHA256", 0, badPin, pin.bad)
-		case len(pin.Sums) > 0 && len(words) == 0 && value("LOOP_REATTACH") == "":
-			p.addAt("CL_"+name+"_SHA256", 0, pinInside, "CL_"+name+"_CMD")
-		}
-		if file := value("CL_" + name + "_ENV"); file != "" {
-			plugin.Variables = readVariables(p, "CL_"+name+"_ENV", file)
-		}
-		if name != "MEDIAN" {
-			plugin.inherit(lookup)
+	readReattach(p, all["LOOP_REATTACH"], environment.Plugins)
+	for _, variable := range slices.Sorted(maps.Keys(all)) {
+		if all[variable] != "" {
+			readPlugin(p, variable, all[variable], environment.Plugins)
 		}
 	}
-	readReattach(p, value("LOOP_REATTACH"), &environment)
+	network := networkOf(all)
+	for name, plugin := range environment.Plugins {
+		plugin.network = network
+		environment.Plugins[name] = plugin
+		checkInside(p, all, name, plugin, slices.Contains(builtIn, name))
+	}
 	return environment
 }
 
+// networkOf are the node's variables for networks.
+func networkOf(all map[string]string) []Variable {
+	var network []Variable
+	for _, name := range networkVariables {
+		if value := all[name]; value != "" {
+			network = append(network, Variable{Name: name, Value: document.NewSecret(value)})
+		}
+	}
+	return network
+}
+
+// checkInside finds variables that have no effect because their plugin has no process.
+func checkInside(p *problems, all map[string]string, name string, plugin Plugin, builtIn bool) {
+	command, environment, sum := commandVariable(name), pluginPrefix(name)+"_ENV", pluginPrefix(name)+"_SHA256"
+	if !plugin.InProcess() || strings.TrimSpace(all[command]) != "" {
+		return // what is wrong with a command is told
+	}
+	for _, variable := range []string{environment, sum} {
+		if all[variable] != "" && !builtIn {
+			p.addAt(variable, 0, "this node has no plugin of this name; set %s to its command", command)
+		}
+	}
+	if builtIn && len(plugin.Rules.SHA256.Sums) > 0 {
+		p.addAt(sum, 0, pinInside, command)
+	}
+}
+
+// pluginPrefix is what the variables of a plugin begin with.
+func pluginPrefix(name string) string { return "CL_" + strings.ToUpper(name) }
+
+// commandVariable is the variable that holds a plugin's command.
+func commandVariable(name string) string { return pluginPrefix(name) + "_CMD" }
+
+var (
+	pluginVariable = regexp.MustCompile(`^CL_(.+)_(CMD|ENV|SHA256)$`)
+	pluginName     = regexp.MustCompile(`^[a-z][a-z0-9]*$`)
+)
+
+// readPlugin reads a variable that is not empty, if it is one of a plugin's.
+func readPlugin(p *problems, variable, value string, plugins map[string]Plugin) {
+	parts := pluginVariable.FindStringSubmatch(variable)
+	if parts == nil {
+		return
+	}
+	name := strings.ToLower(parts[1])
+	if strings.ToUpper(name) != parts[1] || !pluginName.MatchString(name) {
+		p.addAt(variable, 0, "%q is not a plugin's name as variables have it, which is a capital letter, then capital letters and digits", parts[1])
+		return
+	}
+	plugin := plugins[name]
+	switch parts[2] {
+	case "CMD":
+		words, err := splitWords(value)
+		if err != nil {
+			p.addAt(variable, 0, "%v", err)
+		}
+		plugin.Command = words
+	case "SHA256":
+		_ = plugin.Rules.SHA256.UnmarshalText([]byte(value)) // a bad text is kept
+		if fault := plugin.Rules.SHA256.Fault(); fault != "" {
+			p.addAt(variable, 0, "%s", fault)
+		}
+	case "ENV":
+		plugin.Variables = readVariables(p, variable, value)
+	}
+	plugins[name] = plugin
+}
+
 // readReattach reads NAME=FILE pairs with commas between.
-func readReattach(p *problems, text string, environment *Environment) {
-	plugins := map[string]*Plugin{"median": &environment.Median, "evm": &environment.EVM, "solana": &environment.Solana, "starknet": &environment.Starknet}
+func readReattach(p *problems, text string, plugins map[string]Plugin) {
 	for pair := range strings.SplitSeq(text, ",") {
 		if strings.TrimSpace(pair) == "" {
 			continue
 		}
 		name, file, _ := strings.Cut(strings.TrimSpace(pair), "=")
-		if plugin := plugins[name]; plugin != nil && file != "" {
-			plugin.Attach = file
+		if pluginName.MatchString(name) && file != "" {
+			plugins[name] = Plugin{Attach: file}
 			continue
 		}
-		p.addAt("LOOP_REATTACH", 0, "%q is not NAME=FILE with a name of median, evm, solana and starknet, and the file that the plugin named when it was started with --debug", pair)
+		p.addAt("LOOP_REATTACH", 0, "%q is not NAME=FILE with a plugin's name in small letters and the file that the plugin named when it was started with --debug", pair)
 	}
 }
 
@@ -191,15 +224,15 @@ func readVariables(p *problems, source, file string) []Variable {
 				value = value[1 : len(value)-1]
 			}
 			lines[name] = at + 1
-			variables = append(variables, Variable{Name: name, Value: NewSecret(value)})
+			variables = append(variables, Variable{Name: name, Value: document.NewSecret(value)})
 		}
 	}
 	return variables
 }
 
 // splitWords splits a command into words as a POSIX shell does: blanks separate, single quotes keep everything, double
-// quotes keep everything but \" \\ \$ and \`, and elsewhere a backslash keeps the next character. Nothing is expanded: a
-// dollar sign is a dollar sign.
+// quotes keep everything but \" \\ \$ and \`, and elsewhere a backslash keeps the next character. Nothing is expanded:
+// a dollar sign is a dollar sign.
 func splitWords(command string) ([]string, error) {
 	var words []string
 	var word strings.Builder

@@ -1,41 +1,33 @@
 package config_test
 
 import (
+	"path/filepath"
 	"strings"
 	"testing"
-
-	"github.com/loop-plugins/loop/host/internal/config"
 )
 
-// Of a section with keys of the established node, those that this one heeds reach the relayer, and the others are named with
-// their line and the reason.
+// Of a section with keys of the established node, those that have no effect are named with their line and the reason, and
+// nothing is wrong.
 func TestIdleKeys(t *testing.T) {
 	t.Parallel()
-	variables := map[string]string{"HOME": "/h", "CL_PASSWORD_KEYSTORE": "pw"}
-	for _, file := range []string{"testdata/idle/established", "testdata/idle/solana"} {
-		loaded, err := config.Load(file+".toml", environment(variables))
+	files, err := filepath.Glob("testdata/idle/*.toml")
+	if err != nil || len(files) == 0 {
+		t.Fatal("no files with idle keys")
+	}
+	all := relayers(t)
+	for _, file := range files {
+		loaded, err := load(file, map[string]string{"HOME": "/h", "CL_PASSWORD_KEYSTORE": "pw"})
 		if err != nil {
 			t.Fatal(err)
+		}
+		if err := loaded.CheckChains(t.Context(), all); err != nil {
+			t.Error(err)
 		}
 		var text strings.Builder
 		for _, w := range loaded.Warnings {
 			text.WriteString(w.String() + "\n")
 		}
 		checkHidden(t, text.String())
-		var chains []interface{ TOML() ([]byte, error) }
-		for _, chain := range loaded.EVM {
-			chains = append(chains, chain)
-		}
-		for _, chain := range loaded.Solana {
-			chains = append(chains, chain)
-		}
-		for _, chain := range chains {
-			document, err := chain.TOML()
-			if err != nil {
-				t.Fatal(err)
-			}
-			text.Write(document)
-		}
-		golden(t, file+".golden", text.String())
+		golden(t, strings.TrimSuffix(file, ".toml")+".golden", text.String())
 	}
 }

@@ -1,61 +1,28 @@
 package config
 
 import (
-	"cmp"
 	"fmt"
 	"math/big"
 	"regexp"
 	"slices"
 	"strings"
-	"time"
 )
 
-// Duration is a length of time written in Go's syntax, such as "1m30s".
-//
-// Decoding never fails: the text of a bad one is kept, and checking reports it with the others and with its line. (The
-// TOML library stops at the first value that fails to decode, and gives no line when that value is a bare number.)
-type Duration struct {
-	time.Duration
-	bad string
-}
-
-// UnmarshalText reads a duration.
-func (d *Duration) UnmarshalText(text []byte) error {
-	parsed, err := time.ParseDuration(string(text))
-	if err != nil {
-		*d = Duration{bad: cmp.Or(string(text), "an empty text")}
-		return nil
-	}
-	*d = Duration{Duration: parsed}
-	return nil
-}
-
-// MarshalText writes the shortest usual form: 1m and not 1m0s.
-func (d Duration) MarshalText() ([]byte, error) { return []byte(d.String()), nil }
-
-// String writes the shortest usual form: 1m and not 1m0s.
-func (d Duration) String() string {
-	text := d.Duration.String()
-	if strings.HasSuffix(text, "m0s") {
-		text = strings.TrimSuffix(text, "0s")
-	}
-	if strings.HasSuffix(text, "h0m") {
-		text = strings.TrimSuffix(text, "0m")
-	}
-	return text
-}
-
-func seconds(n int) Duration { return Duration{Duration: time.Duration(n) * time.Second} }
-
-func minutes(n int) Duration { return Duration{Duration: time.Duration(n) * time.Minute} }
-
-// Size is an amount of memory, written as a number with a unit: "512MiB", "1.5GiB", "500MB". Like a Duration it keeps a bad text
-// for the check.
+// Size is an amount of memory, written as a number with a unit: "512MiB", "1.5GiB", "500MB". A bad text is kept for
+// Fault.
 type Size struct {
 	Bytes uint64
 	// given tells a size of zero, which is a mistake, from none.
 	given bool
 	bad   string
+}
+
+// Fault implements document.Faulty.
+func (s Size) Fault() string {
+	if s.bad == "" {
+		return ""
+	}
+	return fmt.Sprintf("%.80q", s.bad) + ` is not an amount of memory; write a number with a unit, such as "512MiB" or "1.5GiB"`
 }
 
 var (
@@ -112,12 +79,20 @@ func (s Size) String() string {
 	return "0B"
 }
 
-// Pin is the SHA-256 checksums that the files of a command must have, with blanks between. Like a Duration it keeps a bad text for
-// the check.
+// Pin is the SHA-256 checksums that the files of a command must have, with blanks between. A bad text is kept for
+// Fault.
 type Pin struct {
 	// Sums are 64 hexadecimal digits each, in lower case.
 	Sums []string
 	bad  string
+}
+
+// Fault implements document.Faulty.
+func (p Pin) Fault() string {
+	if p.bad == "" {
+		return ""
+	}
+	return fmt.Sprintf("%.80q is not one or two SHA-256 checksums of 64 hexadecimal digits with a blank between; sha256sum FILE prints one", p.bad)
 }
 
 var checksum = regexp.MustCompile(`^[0-9a-f]{64}$`)
@@ -139,62 +114,3 @@ func (p *Pin) UnmarshalText(text []byte) error {
 
 // MarshalText writes the form that UnmarshalText reads.
 func (p Pin) MarshalText() ([]byte, error) { return []byte(strings.Join(p.Sums, " ")), nil }
-
-// Wei is an amount of an EVM chain's coin. It is written as a whole number of wei or with a unit: "100 gwei", "0.5 ether".
-// Like a Duration it keeps a bad text for the check.
-type Wei struct {
-	amount big.Int
-	bad    string
-}
-
-// units are the powers of ten of the names that operators use.
-var units = map[string]int64{
-	"": 0, "wei": 0, "kwei": 3, "mwei": 6, "gwei": 9, "micro": 12, "milli": 15, "eth": 18, "ether": 18, "kether": 21, "mether": 24,
-	"gether": 27, "tether": 30,
-}
-
-// Big returns the amount in wei.
-func (w Wei) Big() *big.Int { return new(big.Int).Set(&w.amount) }
-
-// Equal compares amounts.
-func (w Wei) Equal(other Wei) bool { return w.amount.Cmp(&other.amount) == 0 && w.bad == other.bad }
-
-// UnmarshalText reads an amount.
-func (w *Wei) UnmarshalText(text []byte) error {
-	amount, ok := parseWei(string(text))
-	if !ok {
-		*w = Wei{bad: cmp.Or(string(text), "an empty text")}
-		return nil
-	}
-	*w = Wei{amount: *amount}
-	return nil
-}
-
-func parseWei(text string) (*big.Int, bool) {
-	number := strings.TrimRight(strings.TrimSpace(text), "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ")
-	power, ok := units[strings.ToLower(strings.TrimSpace(text)[len(number):])]
-	whole, fraction, _ := strings.Cut(strings.TrimSpace(number), ".")
-	digits := strings.ReplaceAll(whole, "_", "") + fraction
-	// 2^256 has 78 digits: anything longer is a slip of the hand.
-	if !ok || digits == "" || strings.Trim(digits, "0123456789") != "" || len(digits) > 78 || int64(len(fraction)) > power {
-		return nil, false
-	}
-	digits += strings.Repeat("0", int(power)-len(fraction))
-	return new(big.Int).SetString(digits, 10)
-}
-
-// MarshalText writes the largest of gwei and wei that needs no fraction.
-func (w Wei) MarshalText() ([]byte, error) { return []byte(w.String()), nil }
-
-// String writes the largest of gwei and wei that needs no fraction.
-func (w Wei) String() string {
-	quotient, remainder := new(big.Int).QuoRem(&w.amount, big.NewInt(1e9), new(big.Int))
-	if remainder.Sign() == 0 && quotient.Sign() > 0 {
-		return fmt.Sprintf("%d gwei", quotient)
-	}
-	return fmt.Sprintf("%d wei", &w.amount)
-}
-
-func gwei(n int64) Wei {
-	return Wei{amount: *new(big.Int).Mul(big.NewInt(n), big.NewInt(1e9))}
-}

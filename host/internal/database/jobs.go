@@ -19,17 +19,19 @@ type Job struct {
 	Name string
 	// Spec is the job spec's TOML text, kept as it came.
 	Spec string
+	// Validation is what the job's relayer said of it when it was last asked; empty before.
+	Validation []byte
 	// CreatedAt is given by AddJob.
 	CreatedAt time.Time
 }
 
-const jobColumns = "id, external_id, name, spec, created_at"
+const jobColumns = "id, external_id, name, spec, validation, created_at"
 
 func scanJob(row scanner) (Job, error) {
 	var job Job
 	var created int64
-	err := row.Scan(&job.ID, &job.ExternalID, &job.Name, &job.Spec, &created)
-	job.CreatedAt = timeOf(created)
+	err := row.Scan(&job.ID, &job.ExternalID, &job.Name, &job.Spec, &job.Validation, &created)
+	job.Validation, job.CreatedAt = bytesOf(job.Validation), timeOf(created)
 	return job, err
 }
 
@@ -39,15 +41,15 @@ func (d *Database) AddJob(ctx context.Context, job Job) (Job, error) {
 	if job.ExternalID == "" {
 		return Job{}, fmt.Errorf("add job %q: the external id is empty: %w", job.Name, ErrInvalid)
 	}
-	job.CreatedAt = time.Now().UTC()
+	job.CreatedAt, job.Validation = time.Now().UTC(), bytesOf(job.Validation)
 	err := d.write(ctx, flushed, func(tx *sql.Tx) error {
 		next := tx.QueryRowContext(ctx, "UPDATE sequences SET last = last + 1 WHERE name = 'jobs' RETURNING last")
 		if err := next.Scan(&job.ID); err != nil {
 			return err
 		}
 		result, err := tx.ExecContext(ctx,
-			"INSERT INTO jobs ("+jobColumns+") VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING",
-			job.ID, job.ExternalID, job.Name, job.Spec, nanosOf(job.CreatedAt))
+			"INSERT INTO jobs ("+jobColumns+") VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING",
+			job.ID, job.ExternalID, job.Name, job.Spec, bytesOf(job.Validation), nanosOf(job.CreatedAt))
 		return existing(result, err)
 	})
 	if err != nil {
@@ -72,6 +74,18 @@ func (d *Database) Job(ctx context.Context, id int64) (Job, error) {
 		return Job{}, fmt.Errorf("read job %d: %w", id, err)
 	}
 	return job, nil
+}
+
+// PutJobValidation stores what the job's relayer says of it. A job that does not exist is ErrNotFound.
+func (d *Database) PutJobValidation(ctx context.Context, id int64, validation []byte) error {
+	rows, err := d.exec(ctx, buffered, "UPDATE jobs SET validation = $1 WHERE id = $2", bytesOf(validation), id)
+	if err == nil && rows == 0 {
+		err = ErrNotFound
+	}
+	if err != nil {
+		return fmt.Errorf("store what the relayer says of job %d: %w", id, err)
+	}
+	return nil
 }
 
 // RemoveJob removes a job with every row that belongs to it: protocol state,

@@ -12,8 +12,8 @@ import (
 type Key struct {
 	// Kind and ID name the key together.
 	Kind, ID string
-	// ChainKind is the kind of chain that the key is for, empty when for none.
-	ChainKind string
+	// Relay is the relay that the key is for, empty when for none.
+	Relay string
 	// Public is a JSON description for people.
 	Public []byte
 	// Sealed is the encrypted secret.
@@ -27,7 +27,7 @@ const keyColumns = "kind, id, chain_kind, public, sealed, created_at"
 func scanKey(row scanner) (Key, error) {
 	var key Key
 	var created int64
-	err := row.Scan(&key.Kind, &key.ID, &key.ChainKind, &key.Public, &key.Sealed, &created)
+	err := row.Scan(&key.Kind, &key.ID, &key.Relay, &key.Public, &key.Sealed, &created)
 	key.Public, key.Sealed, key.CreatedAt = bytesOf(key.Public), bytesOf(key.Sealed), timeOf(created)
 	return key, err
 }
@@ -39,7 +39,7 @@ func (d *Database) AddKeys(ctx context.Context, keys ...Key) error {
 		for _, key := range keys {
 			result, err := tx.ExecContext(ctx,
 				"INSERT INTO node_keys ("+keyColumns+") VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING",
-				key.Kind, key.ID, key.ChainKind, bytesOf(key.Public), bytesOf(key.Sealed), nanosOf(created))
+				key.Kind, key.ID, key.Relay, bytesOf(key.Public), bytesOf(key.Sealed), nanosOf(created))
 			if err := existing(result, err); err != nil {
 				return fmt.Errorf("%s key %q: %w", key.Kind, key.ID, err)
 			}

@@ -108,7 +108,7 @@ func TestKeys(t *testing.T) {
 	t.Parallel()
 	d := testOpen(t, testPath(t))
 	ctx := t.Context()
-	a := Key{Kind: "evm", ID: "0xAb", ChainKind: "evm", Public: []byte(`{"address":"0xAb"}`), Sealed: []byte{0, 1, 0xff}}
+	a := Key{Kind: "evm", ID: "0xAb", Relay: "evm", Public: []byte(`{"address":"0xAb"}`), Sealed: []byte{0, 1, 0xff}}
 	b := Key{Kind: "p2p", ID: "0xAb", Public: []byte{}, Sealed: []byte{}}
 	if err := d.AddKeys(ctx, a, b); err != nil {
 		t.Fatal(err)

@@ -14,14 +14,12 @@ import (
 )
 
 // Sender is an account that sends transactions. Key signs them, and Account is whose they are: the chain counts them under its
-// name. The two differ on Starknet alone.
+// name. The two differ where accounts are contracts.
 type Sender struct{ Key, Account string }
 
 // Accounts divides the accounts of one chain among the processes of its relayer, so that no account is used by two: they
 // would race for its sequence numbers. All belong to the shared process but those that are reserved.
 type Accounts struct {
-	same func(a, b string) bool
-
 	// mu is held for reading while a call is served, so that whoever changes the division knows that no call of before is left.
 	mu       sync.RWMutex
 	reserved []*Reserved
@@ -36,10 +34,8 @@ type Reserved struct {
 	sender   Sender
 }
 
-// NewAccounts has nothing reserved. same tells whether two texts name one account.
-func NewAccounts(same func(a, b string) bool) *Accounts {
-	return &Accounts{same: same, used: map[string]struct{}{}}
-}
+// NewAccounts has nothing reserved. Accounts and keys are named as their relayer spells them.
+func NewAccounts() *Accounts { return &Accounts{used: map[string]struct{}{}} }
 
 // Reserve takes an account away from the shared process. If that process may have work for the account in its memory it is
 // replaced by restart, which returns when the old process is dead: the new one finds nothing of the account. When Reserve
@@ -48,7 +44,7 @@ func (a *Accounts) Reserve(ctx context.Context, s Sender, restart func(context.C
 	r := &Reserved{accounts: a, sender: s}
 	a.mu.Lock()
 	if slices.ContainsFunc(a.reserved, func(other *Reserved) bool {
-		return a.same(other.sender.Key, s.Key) || a.same(other.sender.Account, s.Account)
+		return other.sender.Key == s.Key || other.sender.Account == s.Account
 	}) {
 		a.mu.Unlock()
 		return nil, fmt.Errorf("account %s is another process's", s.Account)
@@ -76,7 +72,7 @@ func (r *Reserved) Free() {
 // Shared is what the shared process sees of the chain's keys and entries: all but what is reserved.
 func (a *Accounts) Shared(keys hostservicev1.KeystoreServiceServer, store hostservicev1.StoreServiceServer) *View {
 	free := func(name string, of func(Sender) string) bool {
-		return !slices.ContainsFunc(a.reserved, func(r *Reserved) bool { return a.same(of(r.sender), name) })
+		return !slices.ContainsFunc(a.reserved, func(r *Reserved) bool { return of(r.sender) == name })
 	}
 	return &View{
 		accounts: a, keys: keys, store: store, note: a.note,
@@ -91,7 +87,7 @@ func (a *Accounts) Shared(keys hostservicev1.KeystoreServiceServer, store hostse
 func (r *Reserved) View(keys hostservicev1.KeystoreServiceServer, store hostservicev1.StoreServiceServer) *View {
 	a := r.accounts
 	own := func(name, mine string) bool {
-		return slices.Contains(a.reserved, r) && name != "" && a.same(name, mine)
+		return slices.Contains(a.reserved, r) && name != "" && name == mine
 	}
 	return &View{
 		accounts: a, keys: keys, store: store, note: func(string) {},
@@ -109,22 +105,16 @@ func (a *Accounts) note(account string) {
 func (a *Accounts) knows(s Sender) bool {
 	a.seen.Lock()
 	defer a.seen.Unlock()
-	for name := range a.used {
-		if a.same(name, s.Key) || a.same(name, s.Account) {
-			return true
-		}
-	}
-	return false
+	_, key := a.used[s.Key]
+	_, account := a.used[s.Account]
+	return key || account
 }
 
 func (a *Accounts) forget(s Sender) {
 	a.seen.Lock()
 	defer a.seen.Unlock()
-	for name := range a.used {
-		if a.same(name, s.Key) || a.same(name, s.Account) {
-			delete(a.used, name)
-		}
-	}
+	delete(a.used, s.Key)
+	delete(a.used, s.Account)
 }
 
 // View is one process's part of a chain's keys and entries. To it there is nothing else: no other account can be signed with,

@@ -50,7 +50,7 @@ func noRestart(context.Context) error { return errors.New("nobody should be rest
 func TestReservedAccountIsOneProcess(t *testing.T) {
 	t.Parallel()
 	keys, store := anyKey{"0xK1", "0xK2"}, NewStore(newDatabase(t).Store(database.Scope{PluginKind: "evm", Chain: "1"}))
-	a := NewAccounts(strings.EqualFold)
+	a := NewAccounts()
 	all := []string{"plain", "transmit/0xA1/item/1", "transmit/0xA1/item/2", "transmit/0xA2/item/1", "transmit/0xA3/item/1"}
 	for _, key := range all {
 		if _, err := store.Put(t.Context(), &hostservicev1.PutRequest{Key: key}); err != nil {
@@ -58,7 +58,7 @@ func TestReservedAccountIsOneProcess(t *testing.T) {
 		}
 	}
 	shared := a.Shared(keys, store)
-	r, err := a.Reserve(t.Context(), Sender{Key: "0xk1", Account: "0xa1"}, noRestart)
+	r, err := a.Reserve(t.Context(), Sender{Key: "0xK1", Account: "0xA1"}, noRestart)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -130,11 +130,11 @@ func TestReserveReplacesWhoeverUsedTheAccount(t *testing.T) {
 			return err
 		}, 0},
 		"it signed": {func(ctx context.Context, v *View) error {
-			_, err := v.Sign(ctx, &hostservicev1.SignRequest{Account: "0xk"})
+			_, err := v.Sign(ctx, &hostservicev1.SignRequest{Account: "0xK"})
 			return err
 		}, 1},
 		"it looked for entries": {func(ctx context.Context, v *View) error {
-			_, err := v.List(ctx, &hostservicev1.ListRequest{Prefix: "transmit/0xa/"})
+			_, err := v.List(ctx, &hostservicev1.ListRequest{Prefix: "transmit/0xA/"})
 			return err
 		}, 1},
 		"it found an entry": {func(ctx context.Context, v *View) error {
@@ -152,7 +152,7 @@ func TestReserveReplacesWhoeverUsedTheAccount(t *testing.T) {
 			if _, err := store.Put(t.Context(), &hostservicev1.PutRequest{Key: "transmit/0xA/item/1"}); err != nil {
 				t.Fatal(err)
 			}
-			a := NewAccounts(strings.EqualFold)
+			a := NewAccounts()
 			shared := a.Shared(anyKey{"0xK"}, store)
 			if err := c.use(t.Context(), shared); err != nil {
 				t.Fatal(err)
@@ -209,7 +209,7 @@ func (s slow) Put(context.Context, *hostservicev1.PutRequest) (*hostservicev1.Pu
 // What the shared process was writing is there before the account is another's: none of its writes comes later.
 func TestReserveWaitsForCallsUnderWay(t *testing.T) {
 	t.Parallel()
-	a := NewAccounts(strings.EqualFold)
+	a := NewAccounts()
 	store := slow{entered: make(chan struct{}), leave: make(chan struct{}), order: make(chan string, 2)}
 	shared := a.Shared(anyKey{"0xK"}, store)
 	var calls sync.WaitGroup

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"slices"
-	"strings"
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -16,27 +15,23 @@ import (
 
 var _ hostservicev1.KeystoreServiceServer = (*Keystore)(nil)
 
-// Keystore lends accounts of one kind of chain: whoever holds it can name them, sign with them, and learns of no others.
+// Keystore lends accounts of one relay: whoever holds it can name them, sign with them, and learns of no others.
 type Keystore struct {
-	keys      *keystore.Keystore
-	chainKind string
-	lent      func() []string // as the keystore writes them
+	keys  *keystore.Keystore
+	relay string
+	lent  func() []string // as the keystore has them
 }
 
-// NewKeystore lends every account of a kind of chain, those that are made later included.
-func NewKeystore(keys *keystore.Keystore, chainKind string) *Keystore {
-	return &Keystore{keys: keys, chainKind: chainKind, lent: func() []string { return keys.Accounts(chainKind) }}
+// NewKeystore lends every account of a relay, those that are made later included.
+func NewKeystore(keys *keystore.Keystore, relay string) *Keystore {
+	return &Keystore{keys: keys, relay: relay, lent: func() []string { return keys.Accounts(relay) }}
 }
 
-// NewKeystoreOf lends the accounts named, in any letter case, and no others; with none named, none. One that the keystore
-// does not have yet is lent once it does: accounts are imported into a node that runs.
-func NewKeystoreOf(keys *keystore.Keystore, chainKind string, accounts ...string) *Keystore {
-	named := map[string]bool{}
-	for _, account := range accounts {
-		named[strings.ToLower(account)] = true
-	}
-	return &Keystore{keys: keys, chainKind: chainKind, lent: func() []string {
-		return slices.DeleteFunc(keys.Accounts(chainKind), func(account string) bool { return !named[strings.ToLower(account)] })
+// NewKeystoreOf lends the accounts named, as their relayer spells them, and no others; with none named, none. One that
+// the keystore does not have yet is lent once it does: accounts are imported into a node that runs.
+func NewKeystoreOf(keys *keystore.Keystore, relay string, accounts ...string) *Keystore {
+	return &Keystore{keys: keys, relay: relay, lent: func() []string {
+		return slices.DeleteFunc(keys.Accounts(relay), func(account string) bool { return !slices.Contains(accounts, account) })
 	}}
 }
 
@@ -48,14 +43,15 @@ func (k *Keystore) ListAccounts(context.Context, *hostservicev1.ListAccountsRequ
 	return &hostservicev1.ListAccountsResponse{Accounts: k.lent()}, nil
 }
 
-// Sign implements hostservicev1.KeystoreServiceServer. An account that exists but is not lent looks like one that does not exist.
+// Sign implements hostservicev1.KeystoreServiceServer. An account that exists but is not lent looks like one that does
+// not exist.
 func (k *Keystore) Sign(ctx context.Context, request *hostservicev1.SignRequest) (*hostservicev1.SignResponse, error) {
 	account := request.GetAccount()
 	missing := status.Errorf(codes.NotFound, "no account %.128q is lent to this plugin; ListAccounts names those that are", account)
 	if !slices.Contains(k.lent(), account) {
 		return nil, missing
 	}
-	signer, err := k.keys.Signer(k.chainKind, account)
+	signer, err := k.keys.Signer(k.relay, account)
 	if err != nil {
 		return nil, missing
 	}

@@ -1,14 +1,14 @@
 // Package job reads the job specs that operators have: OCR2 median and bootstrap jobs in TOML. It knows every key, which
 // spelling and type it takes, what is checked in which order, and on which line of the file a problem stands.
 //
-// It must not know how a job is run, stored or given to a relayer: what a check needs to know of the node comes through
-// the small interfaces in [Settings].
+// It must not know how a job is run, stored or given to a relayer, nor what any chain is: what a check needs to know of the node
+// and of its relayers comes through the small interfaces in [Settings].
 package job
 
 import (
 	"bytes"
 	"cmp"
-	"encoding/json"
+	"context"
 	"errors"
 	"fmt"
 	"math"
@@ -21,9 +21,10 @@ import (
 	"github.com/google/uuid"
 	"github.com/pelletier/go-toml/v2"
 
+	relayerv1 "github.com/loop-plugins/loop/gen/go/loop/relayer/v1"
 	"github.com/loop-plugins/loop/host/internal/config"
-	"github.com/loop-plugins/loop/host/internal/config/keys"
 	"github.com/loop-plugins/loop/host/internal/pipeline"
+	"github.com/loop-plugins/loop/sdk/go/document/keys"
 )
 
 // The types of jobs.
@@ -42,14 +43,18 @@ type Spec struct {
 	Type          string    // TypeOCR2 or TypeBootstrap
 	Name          string    // may be empty
 	ExternalJobID uuid.UUID // uuid.Nil if the file has none: whoever creates the job makes one up
-	Relay         string    // evm, solana or starknet
-	ChainID       string    // in decimal for evm
-	ContractID    string    // as written, but of evm always with 0x; see ContractKey
+	Relay         string    // of a relayer of the node
+	ChainID       string    // as the relayer's chains are named
+	ContractID    string    // as written; see ContractKey
 	FeedID        string    // 0x and 64 hexadecimal digits, or empty
 
-	// RelayConfigJSON is relayConfig as JSON with sorted keys and a chainID that is a string. For evm jobs with a
-	// transmitter it has effectiveTransmitterID and sendingKeys, whether or not the file has them.
+	// RelayConfigJSON is relayConfig as the relayer is to be given it: as JSON, with a chainID that is a string and with what the
+	// relayer fills in.
 	RelayConfigJSON []byte
+	// ReadsContracts is whether pipelines can read contracts of the job's own chain.
+	ReadsContracts bool
+	// Validation is what the relayer said of the job; nil if it was not asked.
+	Validation *relayerv1.ValidateJobResponse
 
 	BlockchainTimeout                 time.Duration // from the node if the file has none
 	ContractConfigTrackerPollInterval time.Duration // from the node if the file has none
@@ -62,9 +67,8 @@ type Spec struct {
 	PluginConfig       PluginConfig
 	ObservationSource  string
 	Observation        *pipeline.Pipeline
-	MaxTaskDuration    time.Duration // for each attempt of each task; 0 means no limit
-	TransmitterID      string
-	AccountAddress     string                // of a starknet job: the account that TransmitterID signs for
+	MaxTaskDuration    time.Duration         // for each attempt of each task; 0 means no limit
+	TransmitterID      string                // as written; see Transmitter
 	KeyBundleID        string                // from the node if the file has none
 	Bootstrappers      []config.Bootstrapper // from the node if the file has none
 	ForwardingAllowed  bool
@@ -73,19 +77,17 @@ type Spec struct {
 	Isolated           bool // the job's plugins get processes of their own
 }
 
-// Account is whose transactions the job's are: the chain counts them under its name. It is empty for a job that sends none.
-func (s *Spec) Account() string { return cmp.Or(s.AccountAddress, s.TransmitterID) }
+// Transmitter is the key that signs the job's transactions, as its relayer spells it. It is empty for a job that sends none.
+func (s *Spec) Transmitter() string { return cmp.Or(s.Validation.GetTransmitterKey(), s.TransmitterID) }
+
+// Account is whose transactions the job's are, as the contract's configuration writes it: the chain counts them under its name. It
+// is empty for a job that sends none.
+func (s *Spec) Account() string { return s.Validation.GetFromAccount() }
 
 // ContractKey names the contract of a job in one spelling: two jobs of a node with the same key would do the same work
 // and, on one peer, shut each other out.
 func (s *Spec) ContractKey() string {
-	contract := s.ContractID
-	switch s.Relay {
-	case "evm":
-		contract = strings.ToLower(contract)
-	case "starknet":
-		contract = "0x" + strings.TrimLeft(strings.TrimPrefix(strings.ToLower(contract), "0x"), "0")
-	}
+	contract := cmp.Or(s.Validation.GetContractKey(), s.ContractID)
 	return strings.Join([]string{s.Type, s.Relay, s.ChainID, contract, strings.ToLower(s.FeedID)}, "/")
 }
 
@@ -125,12 +127,25 @@ type Settings struct {
 	DefaultBootstrappers []config.Bootstrapper
 	// Offline says that the node is not known: what it could supply is not missing, and what it alone can tell is listed.
 	Offline bool
+	// Validation is what the job's relayer said of it before: it holds while the relayer cannot be asked.
+	Validation *relayerv1.ValidateJobResponse
 
+	Relayers  Relayers
 	Chains    Chains
 	Keys      Keys
 	Bridges   Bridges
 	Jobs      Jobs
 	Processes Processes
+}
+
+// Relayers knows the relayers of the node. Without them, what a relayer alone can tell is left out.
+type Relayers interface {
+	// Relays returns the names by which jobs ask for relayers, in the order in which people are told of them.
+	Relays() []string
+	// ReadsContracts reports whether pipelines can read contracts of a relay's chains.
+	ReadsContracts(relay string) bool
+	// ValidateJob asks a relay's relayer. It fails if the relayer cannot be asked.
+	ValidateJob(ctx context.Context, relay string, request *relayerv1.ValidateJobRequest) (*relayerv1.ValidateJobResponse, error)
 }
 
 // Chains knows the enabled chains of the node.
@@ -162,8 +177,8 @@ type Jobs interface {
 
 // Processes knows which plugins have processes of their own.
 type Processes interface {
-	// InProcess reports whether a kind of plugin runs inside the node, and by which variable it would get a process.
-	InProcess(kind string) (variable string, inside bool)
+	// InProcess reports whether what serves a product or a relay runs inside the node, and by which variable it would get a process.
+	InProcess(name string) (variable string, inside bool)
 }
 
 var (
@@ -180,8 +195,6 @@ var (
 		"observationGracePeriod", "contractTransmitterTransmitTimeout", "contractConfigTrackerSubscribeInterval", "p2pPeerID",
 		"p2pBootstrapPeers", "keyBundleID", "transmitterAddress", "contractAddress", "evmChainID", "donID", "id",
 	}
-	// relays are the relays that this node has.
-	relays = []string{"evm", "solana", "starknet"}
 	// otherPlugins are plugin types of other products.
 	otherPlugins = []string{
 		"dkg", "ocr2vrf", "ocr2automation", "functions", "mercury", "llo", "plugin", "ccip-commit", "ccip-execution",
@@ -195,7 +208,7 @@ var (
 // one that finds problems does not hide those of the next: all are reported, of each key those of its first stage. Only where
 // the type, the relay or the product are not known is it the end, since they say what the other keys mean. With a problem
 // in the file (StageCommon, StageOCR2) the spec is nil.
-func Parse(data []byte, s Settings) (*Spec, *Report) {
+func Parse(ctx context.Context, data []byte, s Settings) (*Spec, *Report) {
 	report := &Report{}
 	d := &document{text: string(data), report: report, stage: StageCommon}
 	if !d.decode(data) {
@@ -217,13 +230,13 @@ func Parse(data []byte, s Settings) (*Spec, *Report) {
 	d.stage = StageOCR2
 	var own ocr2Keys
 	if spec.Type == TypeOCR2 {
-		own = d.ocr2(spec)
+		own = d.ocr2(spec, s)
 	} else {
 		d.bootstrap(spec)
 	}
 	relayConfig := d.top.sub("relayConfig")
 	d.top.leftovers(topKeys, ignoredKeys)
-	if wrong := len(report.Problems) > 0; wrong && (!slices.Contains(relays, spec.Relay) || spec.Type == TypeOCR2 && spec.PluginType != "median") {
+	if wrong := len(report.Problems) > 0; wrong && (!known(s.Relayers, spec.Relay) || spec.Type == TypeOCR2 && spec.PluginType != "median") {
 		report.Problems = firstStages(report.Problems)
 		return nil, report
 	}
@@ -233,13 +246,13 @@ func Parse(data []byte, s Settings) (*Spec, *Report) {
 	d.stage = StageStart
 	inFile := report.Problems
 	d.report = &Report{Warnings: report.Warnings}
-	d.start(spec, relayConfig, own, s)
-	create.create(spec, d.top, s)
+	answered := d.start(ctx, spec, relayConfig, own, s)
+	create.create(spec, d.top, s, answered)
 	report.Problems = firstStages(slices.Concat(inFile, create.report.Problems, d.report.Problems))
 	report.Warnings = d.report.Warnings
 	if s.Offline {
 		d.report, d.stage = report, StageCreate
-		d.offline(spec, own)
+		d.offline(spec, own, s)
 	}
 	if len(inFile) > 0 {
 		return nil, report
@@ -393,17 +406,17 @@ type ocr2Keys struct {
 }
 
 // ocr2 checks the keys of an OCR2 job.
-func (d *document) ocr2(spec *Spec) ocr2Keys {
+func (d *document) ocr2(spec *Spec, s Settings) ocr2Keys {
 	t := d.top
 	d.shared(spec)
 	spec.PluginType = t.text("pluginType")
-	spec.TransmitterID = canonical(spec.Relay, t.text("transmitterID"))
+	spec.TransmitterID = t.text("transmitterID")
 	spec.KeyBundleID = t.text("ocrKeyBundleID")
 	spec.CaptureEATelemetry = t.flag("captureEATelemetry")
 	own := ocr2Keys{allowNoBootstrappers: t.flag("allowNoBootstrappers")}
 
-	if spec.Relay != "" && !slices.Contains(relays, spec.Relay) {
-		d.problem(t.line("relay"), "relay", "no such relay: %q; this node has %s", spec.Relay, strings.Join(relays, ", "))
+	if spec.Relay != "" && !known(s.Relayers, spec.Relay) {
+		d.noRelay(spec.Relay, s.Relayers)
 	}
 	for at, text := range t.texts("p2pv2Bootstrappers") {
 		bootstrapper, err := config.ParseBootstrapper(text)
@@ -463,7 +476,7 @@ func (d *document) bootstrap(spec *Spec) {
 func (d *document) shared(spec *Spec) {
 	t := d.top
 	spec.Relay = t.text("relay")
-	spec.ContractID = canonical(spec.Relay, t.text("contractID"))
+	spec.ContractID = t.text("contractID")
 	spec.ChainID = t.text("chainID")
 	spec.MonitoringEndpoint = t.text("monitoringEndpoint")
 	spec.FeedID = t.text("feedID")
@@ -515,13 +528,13 @@ func (d *document) timing(spec *Spec) {
 	}
 }
 
-// create checks what must exist on the node.
-func (d *document) create(spec *Spec, t table, s Settings) {
+// create checks what must exist on the node. Names that the relayer has not put into their one spelling are not looked for.
+func (d *document) create(spec *Spec, t table, s Settings, answered bool) {
 	if s.Keys != nil && spec.Type == TypeOCR2 {
 		if spec.KeyBundleID != "" && !s.Keys.HasKeyBundle(spec.Relay, spec.KeyBundleID) {
 			d.problem(t.line("ocrKeyBundleID"), "ocrKeyBundleID", "this node has no OCR2 key bundle %s for %s; list its keys to find one", spec.KeyBundleID, spec.Relay)
 		}
-		if spec.TransmitterID != "" && !s.Keys.HasTransmitter(spec.Relay, spec.ChainID, spec.TransmitterID) {
+		if answered && spec.TransmitterID != "" && !s.Keys.HasTransmitter(spec.Relay, spec.ChainID, spec.Transmitter()) {
 			d.problem(t.line("transmitterID"), "transmitterID", "this node has no key %s for %s chain %s; list its keys to find one", spec.TransmitterID, spec.Relay, spec.ChainID)
 		}
 	}
@@ -534,7 +547,7 @@ func (d *document) create(spec *Spec, t table, s Settings) {
 				d.problem(d.index.Line(source.Key), source.Key, "could not find bridge with name %q; create it first", name)
 			}
 		}
-		d.chains(spec, source.Key, source.Pipeline, s.Chains)
+		d.chains(spec, source.Key, source.Pipeline, s)
 	}
 	if s.Processes != nil && spec.Isolated {
 		for _, kind := range []string{"median", spec.Relay} {
@@ -544,7 +557,7 @@ func (d *document) create(spec *Spec, t table, s Settings) {
 			}
 		}
 	}
-	if s.Jobs != nil && spec.TransmitterID != "" {
+	if s.Jobs != nil && answered && spec.TransmitterID != "" {
 		switch name, isolated, found := s.Jobs.BySender(spec); {
 		case !found:
 		case spec.Isolated:
@@ -554,7 +567,7 @@ func (d *document) create(spec *Spec, t table, s Settings) {
 		}
 	}
 	if s.Jobs != nil {
-		if name, found := s.Jobs.ByContract(spec.ContractKey()); found {
+		if name, found := s.Jobs.ByContract(spec.ContractKey()); answered && found {
 			d.problem(t.line("contractID"), "contractID", "job %s serves this contract already; remove it first", name)
 		}
 		if spec.ExternalJobID != uuid.Nil {
@@ -566,45 +579,53 @@ func (d *document) create(spec *Spec, t table, s Settings) {
 }
 
 // chains checks the chains of the tasks that read contracts. That of the job itself is checked with relayConfig.
-func (d *document) chains(spec *Spec, key string, parsed *pipeline.Pipeline, known Chains) {
+func (d *document) chains(spec *Spec, key string, parsed *pipeline.Pipeline, s Settings) {
+	if s.Relayers == nil {
+		return
+	}
+	readers := slices.DeleteFunc(slices.Clone(s.Relayers.Relays()), func(relay string) bool { return !s.Relayers.ReadsContracts(relay) })
 	entry, _ := d.index.Find(key)
 	for _, chain := range parsed.Chains() {
 		line := entry.TextLine(chain.Task.Line)
 		switch {
-		case chain.ID == "" && spec.Relay != "evm":
-			d.problem(line, key, "task %s: attribute evmChainID is required: the job's relay is %s, so the task must name the chain%s", chain.Task.ID, spec.Relay, choice(known))
-		case chain.ID != "" && known != nil && !known.HasChain("evm", chain.ID):
-			d.problem(line, key, "task %s: attribute evmChainID: this node has no enabled evm chain %q%s", chain.Task.ID, chain.ID, choice(known))
+		case chain.ID == "" && !s.Relayers.ReadsContracts(spec.Relay):
+			d.problem(line, key, "task %s: attribute evmChainID is required: the job's relay is %s, so the task must name the chain%s", chain.Task.ID, spec.Relay, choice(readers, s.Chains))
+		case chain.ID != "" && s.Chains != nil && !slices.ContainsFunc(readers, func(relay string) bool { return s.Chains.HasChain(relay, chain.ID) }):
+			d.problem(line, key, "task %s: attribute evmChainID: this node has no enabled %s chain %q%s", chain.Task.ID, strings.Join(readers, " or "), chain.ID, choice(readers, s.Chains))
 		}
 	}
 }
 
 // choice says which chains contracts can be read of.
-func choice(known Chains) string {
+func choice(readers []string, known Chains) string {
 	if known == nil {
 		return ""
 	}
-	ids := known.ChainIDs("evm")
+	var ids []string
+	for _, relay := range readers {
+		ids = append(ids, known.ChainIDs(relay)...)
+	}
 	if len(ids) == 0 {
 		return "; it has none, so add it to the node's configuration"
 	}
 	return "; it has " + strings.Join(ids, ", ")
 }
 
-// start checks what the job needs to run, and fills in what the node decides.
-func (d *document) start(spec *Spec, relayConfig table, own ocr2Keys, s Settings) {
+// start checks what the job needs to run, and fills in what the node decides. It reports whether the relayer, if there is one to
+// ask, has answered.
+func (d *document) start(ctx context.Context, spec *Spec, relayConfig table, own ocr2Keys, s Settings) (answered bool) {
 	t := d.top
 	if spec.Type == TypeOCR2 && spec.TransmitterID == "" && !s.Offline {
 		d.problem(t.line("transmitterID"), "transmitterID", "expected a transmitterID to be specified: the account that sends reports")
 	}
 	if spec.Type == TypeBootstrap {
-		if !slices.Contains(relays, spec.Relay) {
-			d.problem(t.line("relay"), "relay", "no such relay: %q; this node has %s", spec.Relay, strings.Join(relays, ", "))
-			return
+		if !known(s.Relayers, spec.Relay) {
+			d.noRelay(spec.Relay, s.Relayers)
+			return false
 		}
 		d.timing(spec)
 	}
-	values := d.relay(spec, relayConfig, s)
+	answered = d.relay(ctx, spec, relayConfig, s)
 
 	if spec.BlockchainTimeout == 0 {
 		spec.BlockchainTimeout = s.OCR2.BlockchainTimeout.Duration
@@ -631,13 +652,5 @@ func (d *document) start(spec *Spec, relayConfig table, own ocr2Keys, s Settings
 		spec.CaptureEATelemetry = spec.CaptureEATelemetry || s.OCR2.CaptureEATelemetry
 		spec.PluginConfig = d.pluginConfig(t.sub("pluginConfig"))
 	}
-
-	var encoded bytes.Buffer
-	encoder := json.NewEncoder(&encoded)
-	encoder.SetEscapeHTML(false)
-	if err := encoder.Encode(values); err != nil {
-		d.problem(t.line("relayConfig"), "relayConfig", "the table cannot be given to the relayer as JSON: %v", err)
-		return
-	}
-	spec.RelayConfigJSON = bytes.TrimSpace(encoded.Bytes())
+	return answered
 }

@@ -22,6 +22,17 @@ import (
 
 var update = flag.Bool("update", false, "rewrite the golden files")
 
+// relayers are the built-in ones.
+var relayers builtin
+
+func TestMain(m *testing.M) {
+	var err error
+	if relayers, err = newBuiltin(); err != nil {
+		panic(err)
+	}
+	os.Exit(m.Run())
+}
+
 // node is a node that has little.
 type node struct{}
 
@@ -41,7 +52,7 @@ func (node) HasTransmitter(relay, chainID, id string) bool { return !strings.Has
 func (node) HasBridge(name string) bool { return name == "known" || name == "prices" || name == "gas" }
 
 func (node) ByContract(key string) (string, bool) {
-	return "7", key == "offchainreporting2/evm/99/0x00000000000000000000000000000000000000ee/"
+	return "7", strings.EqualFold(key, "offchainreporting2/evm/99/0x00000000000000000000000000000000000000ee/")
 }
 
 func (node) ByExternalID(id uuid.UUID) (string, bool) { return "8", id[0] == 0x11 }
@@ -63,7 +74,7 @@ func settings() job.Settings {
 	ocr2.KeyBundleID = "node"
 	return job.Settings{
 		OCR2: ocr2, DefaultBootstrappers: []config.Bootstrapper{{PeerID: "12D3KooWNode", Addresses: []string{"node.example:6690"}}},
-		Chains: node{}, Keys: node{}, Bridges: node{}, Jobs: node{}, Processes: node{},
+		Relayers: relayers, Chains: node{}, Keys: node{}, Bridges: node{}, Jobs: node{}, Processes: node{},
 	}
 }
 
@@ -81,7 +92,7 @@ func TestReports(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			spec, report := job.Parse(data, settings())
+			spec, report := job.Parse(t.Context(), data, settings())
 			var got strings.Builder
 			for _, problem := range report.Problems {
 				fmt.Fprintf(&got, "problem %s: %s\n", problem.Stage, problem)
@@ -121,7 +132,7 @@ func TestReports(t *testing.T) {
 	}
 }
 
-var compare = cmp.Options{cmpopts.IgnoreFields(job.Spec{}, "TOML", "RelayConfigJSON"), cmpopts.IgnoreTypes(&pipeline.Pipeline{}), cmp.Comparer(func(a, b *big.Int) bool { return a.String() == b.String() })}
+var compare = cmp.Options{cmpopts.IgnoreFields(job.Spec{}, "TOML", "RelayConfigJSON", "Validation"), cmpopts.IgnoreTypes(&pipeline.Pipeline{}), cmp.Comparer(func(a, b *big.Int) bool { return a.String() == b.String() })}
 
 func TestSpecs(t *testing.T) {
 	t.Parallel()
@@ -136,7 +147,7 @@ func TestSpecs(t *testing.T) {
 		"valid-evm": {
 			want: job.Spec{
 				Type: job.TypeOCR2, Name: "2024", ExternalJobID: uuid.MustParse("0eec7e1d-d0d2-476c-a1a8-72dfb6633f46"), Relay: "evm", ChainID: "31337",
-				ContractID: "0x00000000000000000000000000000000000000Aa", PluginType: "median",
+				ReadsContracts: true, ContractID: "0x00000000000000000000000000000000000000Aa", PluginType: "median",
 				BlockchainTimeout: 20 * time.Second, ContractConfigTrackerPollInterval: 2 * time.Minute, ContractConfigConfirmations: 100,
 				MonitoringEndpoint: "telemetry.example:1234", ObservationSource: "price [type=sum values=<[1,2]>]\n", MaxTaskDuration: 90 * time.Second,
 				TransmitterID: "0x00000000000000000000000000000000000000bB", KeyBundleID: "ab",
@@ -150,8 +161,8 @@ func TestSpecs(t *testing.T) {
 					DeviationFunc:         &job.DeviationFunc{Type: "pendle", ExpiresAt: time.Unix(1893456000, 5e8).UTC(), Multiplier: big.NewInt(5)},
 				},
 			},
-			relay:    `{"chainID":"31337","effectiveTransmitterID":"0x00000000000000000000000000000000000000bB","fromBlock":7,"sendingKeys":["0x00000000000000000000000000000000000000cC"]}`,
-			contract: "offchainreporting2/evm/31337/0x00000000000000000000000000000000000000aa/", juels: true,
+			relay:    `{"chainID":"31337","effectiveTransmitterID":"0x00000000000000000000000000000000000000bb","fromBlock":7,"sendingKeys":["0x00000000000000000000000000000000000000cC"]}`,
+			contract: "offchainreporting2/evm/31337/0x00000000000000000000000000000000000000AA/", juels: true,
 		},
 		"valid-solana": {
 			want: job.Spec{
@@ -182,7 +193,7 @@ func TestSpecs(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			spec, report := job.Parse(data, settings())
+			spec, report := job.Parse(t.Context(), data, settings())
 			if spec == nil {
 				t.Fatal(report.Err())
 			}
@@ -243,12 +254,12 @@ func TestBounds(t *testing.T) {
 		t.Run(key, func(t *testing.T) {
 			t.Parallel()
 			for _, value := range values.good {
-				if _, report := job.Parse([]byte(frame+key+" = "+value+"\n"), settings()); report.Err() != nil || len(report.Warnings) > 0 {
+				if _, report := job.Parse(t.Context(), []byte(frame+key+" = "+value+"\n"), settings()); report.Err() != nil || len(report.Warnings) > 0 {
 					t.Errorf("%s = %s gives %v, %v", key, value, report.Err(), report.Warnings)
 				}
 			}
 			for _, value := range values.bad {
-				_, report := job.Parse([]byte(frame+key+" = "+value+"\n"), settings())
+				_, report := job.Parse(t.Context(), []byte(frame+key+" = "+value+"\n"), settings())
 				if report.FailedAt() != values.stage || report.Problems[0].Line != strings.Count(frame, "\n")+1 {
 					t.Errorf("%s = %s fails at %q: %v", key, value, report.FailedAt(), report.Err())
 				}
@@ -260,28 +271,28 @@ func TestBounds(t *testing.T) {
 // The node's own values hold where the spec has none, and nothing is asked of a node that says nothing.
 func TestSettings(t *testing.T) {
 	t.Parallel()
-	spec, report := job.Parse([]byte(frame), job.Settings{})
+	spec, report := job.Parse(t.Context(), []byte(frame), job.Settings{Relayers: relayers})
 	if report.FailedAt() != job.StageStart || spec == nil || spec.BlockchainTimeout != 20*time.Second {
 		t.Fatalf("report is %v", report.Err())
 	}
 	if diff := cmp.Diff([]string{"p2pv2Bootstrappers", "ocrKeyBundleID"}, []string{report.Problems[0].Key, report.Problems[1].Key}); diff != "" {
 		t.Error(diff)
 	}
-	if _, report = job.Parse([]byte(frame+"allowNoBootstrappers = true\nocrKeyBundleID = \"x\""), job.Settings{}); report.Err() != nil {
+	if _, report = job.Parse(t.Context(), []byte(frame+"allowNoBootstrappers = true\nocrKeyBundleID = \"x\""), job.Settings{Relayers: relayers}); report.Err() != nil {
 		t.Error(report.Err())
 	}
-	if _, report = job.Parse([]byte("\xef\xbb\xbf"+frame), settings()); report.Err() != nil {
+	if _, report = job.Parse(t.Context(), []byte("\xef\xbb\xbf"+frame), settings()); report.Err() != nil {
 		t.Errorf("a spec with a byte order mark gives %v", report.Err())
 	}
 	s := settings()
 	s.OCR2.CaptureEATelemetry = true
-	if spec, _ = job.Parse([]byte(frame), s); !spec.CaptureEATelemetry || spec.KeyBundleID != "node" {
+	if spec, _ = job.Parse(t.Context(), []byte(frame), s); !spec.CaptureEATelemetry || spec.KeyBundleID != "node" {
 		t.Errorf("spec is %+v", spec)
 	}
-	if spec, _ = job.Parse([]byte(frame+"relayConfig.sendingkeys = []"), s); strings.Contains(string(spec.RelayConfigJSON), "sendingkeys") {
+	if spec, _ = job.Parse(t.Context(), []byte(frame+"relayConfig.sendingkeys = []"), s); strings.Contains(string(spec.RelayConfigJSON), "sendingkeys") {
 		t.Errorf("a relayer could read either spelling of sendingKeys: %s", spec.RelayConfigJSON)
 	}
-	if _, report = job.Parse(make([]byte, 1<<20+1), s); report.FailedAt() != job.StageCommon {
+	if _, report = job.Parse(t.Context(), make([]byte, 1<<20+1), s); report.FailedAt() != job.StageCommon {
 		t.Error("a huge spec was read")
 	}
 }
@@ -293,18 +304,18 @@ func TestAddressesGetTheirPrefix(t *testing.T) {
 	text := strings.NewReplacer("0x00000000000000000000000000000000000000aa", digits, "0x00000000000000000000000000000000000000bb", "0X"+digits).
 		Replace(frame + "relayConfig.configContractAddress = 'DIGITS'\nrelayConfig.sendingkeys = ['DIGITS']\n")
 	text = strings.ReplaceAll(text, "DIGITS", digits)
-	spec, report := job.Parse([]byte(text), settings())
+	spec, report := job.Parse(t.Context(), []byte(text), settings())
 	if report.Err() != nil {
 		t.Fatal(report.Err())
 	}
-	if diff := cmp.Diff([]string{"0x" + digits, "0x" + digits}, []string{spec.ContractID, spec.TransmitterID}); diff != "" {
+	if diff := cmp.Diff([]string{"0x" + digits, "0x" + digits}, []string{spec.Validation.GetContractKey(), spec.Transmitter()}); diff != "" {
 		t.Error(diff)
 	}
 	want := fmt.Sprintf(`{"chainID":"1337","configContractAddress":"0x%[1]s","effectiveTransmitterID":"0x%[1]s","sendingKeys":["0x%[1]s"]}`, digits)
 	if diff := cmp.Diff(want, string(spec.RelayConfigJSON)); diff != "" {
 		t.Error(diff)
 	}
-	if _, report := job.Parse([]byte(strings.Replace(text, digits, digits[1:], 1)), settings()); report.FailedAt() != job.StageStart {
+	if _, report := job.Parse(t.Context(), []byte(strings.Replace(text, digits, digits[1:], 1)), settings()); report.FailedAt() != job.StageStart {
 		t.Errorf("39 digits give %v", report.Err())
 	}
 }
@@ -326,7 +337,7 @@ func TestErrIsOfOneCheck(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			_, report := job.Parse([]byte(test.spec), settings())
+			_, report := job.Parse(t.Context(), []byte(test.spec), settings())
 			if diff := cmp.Diff(test.want, fmt.Sprint(report.Err())); diff != "" {
 				t.Error(diff)
 			}
@@ -351,7 +362,7 @@ func FuzzParse(f *testing.F) {
 		f.Add(data)
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
-		spec, report := job.Parse(data, settings())
+		spec, report := job.Parse(t.Context(), data, settings())
 		lines := strings.Count(string(data), "\n") + 1
 		for _, finding := range append(report.Problems, report.Warnings...) {
 			if finding.Line < 0 || finding.Line > lines {
@@ -373,7 +384,7 @@ func TestSpecsThatAreTooLarge(t *testing.T) {
 		job.MaxSize:     "common check: type: the key is missing",
 		job.MaxSize + 1: "common check: the spec has 65537 bytes, and at most 65536 are read; shorten it",
 	} {
-		_, report := job.Parse([]byte(strings.Repeat("#", size)), job.Settings{})
+		_, report := job.Parse(t.Context(), []byte(strings.Repeat("#", size)), job.Settings{})
 		if err := report.Err(); err == nil || !strings.HasPrefix(err.Error(), want) {
 			t.Errorf("%d bytes: %v, want %s", size, err, want)
 		}

@@ -15,7 +15,7 @@ func (d *document) unchecked(key, format string, arguments ...any) {
 }
 
 // offline notes what nobody but the node that is to run the job can tell, in the order of the file.
-func (d *document) offline(spec *Spec, own ocr2Keys) {
+func (d *document) offline(spec *Spec, own ocr2Keys, s Settings) {
 	chain := spec.Relay + " chain " + spec.ChainID
 	leave := func(key, format string, arguments ...any) {
 		// What is wrong in itself needs no node.
@@ -29,6 +29,9 @@ func (d *document) offline(spec *Spec, own ocr2Keys) {
 	}
 	if spec.ChainID != "" {
 		leave("relayConfig.chainID", "whether the node has an enabled %s", chain)
+	}
+	if s.Relayers == nil {
+		leave("relayConfig", "what the relayer of %s finds in it, and in the contract and the account", spec.Relay)
 	}
 	if spec.Type == TypeOCR2 {
 		if spec.KeyBundleID != "" {

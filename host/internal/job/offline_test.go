@@ -27,8 +27,8 @@ func TestOffline(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		_, online := job.Parse(data, settings())
-		_, offline := job.Parse(data, job.Settings{Offline: true})
+		_, online := job.Parse(t.Context(), data, settings())
+		_, offline := job.Parse(t.Context(), data, job.Settings{Relayers: relayers, Offline: true})
 		if diff := cmp.Diff(online.Warnings, offline.Warnings, cmpopts.EquateEmpty()); diff != "" {
 			t.Errorf("%s: warnings (-with a node +without):\n%s", file, diff)
 		}

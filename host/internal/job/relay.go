@@ -1,84 +1,142 @@
 package job
 
 import (
+	"bytes"
+	"context"
+	"encoding/json"
 	"maps"
 	"math"
-	"math/big"
-	"regexp"
+	"slices"
 	"strconv"
 	"strings"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	relayerv1 "github.com/loop-plugins/loop/gen/go/loop/relayer/v1"
+	"github.com/loop-plugins/loop/sdk/go/relayer"
 )
 
-var (
-	evmAddress = regexp.MustCompile(`^0x[0-9a-fA-F]{40}$`)
-	evmDigits  = regexp.MustCompile(`^(?:0X)?([0-9a-fA-F]{40})$`)
-	felt       = regexp.MustCompile(`^0x0*[0-9a-fA-F]{1,64}$`)
-)
-
-// canonical puts 0x before an address of evm that lacks it: established nodes take both, and relayers the one form.
-func canonical(relay, address string) string {
-	if relay != "evm" {
-		return address
-	}
-	return evmDigits.ReplaceAllString(address, "0x$1")
+// known reports whether there is a relayer for a relay; where no relayer is known, any relay may have one.
+func known(relayers Relayers, relay string) bool {
+	return relayers == nil || slices.Contains(relayers.Relays(), relay)
 }
 
-// feltPrime is the order of Starknet's field, 2^251 + 17*2^192 + 1: an address is a number below it.
-func feltPrime() *big.Int {
-	prime := new(big.Int).Lsh(big.NewInt(17), 192)
-	prime.Add(prime, new(big.Int).Lsh(big.NewInt(1), 251))
-	return prime.Add(prime, big.NewInt(1))
+func (d *document) noRelay(relay string, relayers Relayers) {
+	have := "none"
+	if all := relayers.Relays(); len(all) > 0 {
+		have = strings.Join(all, ", ")
+	}
+	d.problem(d.top.line("relay"), "relay",
+		"no such relay: %q; this node has %s, and CL_<NAME>_CMD names the plugin of another", relay, have)
 }
 
-// relay checks relayConfig and the identifiers whose form depends on the relay, and returns what the relayer is given.
-func (d *document) relay(spec *Spec, t table, s Settings) map[string]any {
-	values := maps.Clone(t.values)
-	if values == nil {
-		values = map[string]any{}
-	}
+// relay checks what the job says of its contract, most of which its relayer alone can judge. It reports whether that
+// has answered.
+func (d *document) relay(ctx context.Context, spec *Spec, t table, s Settings) (answered bool) {
 	if chainID := d.chainID(spec, t); spec.ChainID == "" {
 		spec.ChainID = chainID
 	}
+	if spec.ContractID == "" {
+		d.problem(d.top.line("contractID"), "contractID", "the key is missing or empty")
+	}
+	d.encode(spec, t)
+	if s.Relayers == nil {
+		return true
+	}
+	spec.ReadsContracts = s.Relayers.ReadsContracts(spec.Relay)
+	answered = d.ask(ctx, spec, s)
+	bad := slices.ContainsFunc(d.report.Problems, func(f Finding) bool { return f.Key == "relayConfig.chainID" })
+	if spec.ChainID != "" && !bad && s.Chains != nil && !s.Chains.HasChain(spec.Relay, spec.ChainID) {
+		d.problem(t.line("chainID"), "relayConfig.chainID",
+			"this node has no enabled %s chain %q; add it to the node's configuration", spec.Relay, spec.ChainID)
+	}
+	return answered
+}
+
+// encode writes relayConfig as JSON. Values that JSON does not have are left out, with a problem.
+func (d *document) encode(spec *Spec, t table) {
+	values := map[string]any{}
+	for _, key := range slices.Sorted(maps.Keys(t.values)) {
+		if _, err := json.Marshal(t.values[key]); err != nil {
+			d.problem(t.line(key), t.pathOf(key), "the value cannot be given to the relayer as JSON: %v", err)
+			continue
+		}
+		values[key] = t.values[key]
+	}
 	if spec.ChainID != "" {
 		values["chainID"] = spec.ChainID
-		if spec.Relay == "evm" && !number.MatchString(spec.ChainID) {
-			d.problem(t.line("chainID"), "relayConfig.chainID", "%q is not a whole number, as the chains of evm have", spec.ChainID)
-		} else if s.Chains != nil && !s.Chains.HasChain(spec.Relay, spec.ChainID) {
-			d.problem(t.line("chainID"), "relayConfig.chainID", "this node has no enabled %s chain %q; add it to the node's configuration", spec.Relay, spec.ChainID)
-		}
 	}
+	var encoded bytes.Buffer
+	encoder := json.NewEncoder(&encoded)
+	encoder.SetEscapeHTML(false)
+	_ = encoder.Encode(values) // which the buffer takes, and each value was tried
+	spec.RelayConfigJSON = bytes.TrimSpace(encoded.Bytes())
+}
 
-	d.identifier(spec.Relay, d.top, "contractID", spec.ContractID)
-	if spec.TransmitterID != "" {
-		d.identifier(spec.Relay, d.top, "transmitterID", spec.TransmitterID)
+// ask has the relayer check the job, and takes what it finds into the report. What it said before holds while it
+// cannot be asked. A job that it has never seen is refused then: what it would run with, and whether another job does
+// the same, nobody else can tell.
+func (d *document) ask(ctx context.Context, spec *Spec, s Settings) (answered bool) {
+	request := &relayerv1.ValidateJobRequest{
+		ChainId: spec.ChainID, ContractId: spec.ContractID, TransmitterId: spec.TransmitterID, RelayConfigJson: spec.RelayConfigJSON,
+		ProviderType: relayer.ProviderMedian,
 	}
-	switch spec.Relay {
-	case "evm":
-		d.evm(spec, t, values)
-	case "solana":
-		for _, key := range []string{"ocr2ProgramID", "transmissionsID", "storeProgramID"} {
-			d.identifier("solana", t, key, t.text(key))
-		}
-		t.leftovers([]string{"chainID", "ocr2ProgramID", "transmissionsID", "storeProgramID"}, []string{"nodeEndpointHTTP"})
-	case "starknet":
-		t.text("nodeName")
-		if account := t.text("accountAddress"); account != "" {
-			d.identifier("starknet", t, "accountAddress", account)
-			if spec.Type == TypeOCR2 {
-				spec.AccountAddress = account
-			}
-		} else if spec.Type == TypeOCR2 {
-			d.problem(t.line("accountAddress"), "relayConfig.accountAddress", "no account address in relay config: name the account that sends reports")
-		}
-		t.leftovers([]string{"chainID", "accountAddress", "nodeName"}, nil)
+	if spec.Type == TypeBootstrap {
+		request.ProviderType = relayer.ProviderConfig
 	}
-	return values
+	response, err := s.Relayers.ValidateJob(ctx, spec.Relay, request)
+	why, line := status.Convert(err).Message(), d.top.line("relay")
+	if code := status.Code(err); code == codes.Unavailable || code == codes.DeadlineExceeded {
+		why += "; try again when its plugin is ready"
+	}
+	switch {
+	case err == nil:
+	case s.Validation != nil:
+		d.warning(line, "relay", "the relayer cannot check the job now, and what it said of it before holds: %s", why)
+		response = s.Validation
+	default:
+		d.problem(line, "relay", "the relayer cannot check the job: %s", why)
+		return false
+	}
+	spec.Validation = response
+	if len(response.GetProblems()) == 0 {
+		spec.RelayConfigJSON = response.GetRelayConfigJson()
+	}
+	before := slices.Clone(d.report.Problems)
+	for _, p := range response.GetProblems() {
+		key := keyOf(p)
+		said := slices.ContainsFunc(before, func(f Finding) bool { return f.Key == key })
+		if later := s.Offline && key == "transmitterID" && spec.TransmitterID == ""; !said && !later {
+			d.problem(d.index.Line(key), key, "%s", p.GetMessage())
+		}
+	}
+	for _, p := range response.GetWarnings() {
+		d.warning(d.index.Line(keyOf(p)), keyOf(p), "%s", misplaced(p))
+	}
+	return true
+}
+
+// keyOf is the key of the job that a problem is about. What is about the whole is about relayConfig.
+func keyOf(p *relayerv1.Problem) string {
+	if p.GetPath() == "" {
+		return "relayConfig"
+	}
+	return p.GetPath()
+}
+
+// misplaced is the text of a warning. The relayer does not know the keys that stand above relayConfig.
+func misplaced(p *relayerv1.Problem) string {
+	key := strings.TrimPrefix(p.GetPath(), "relayConfig.")
+	if strings.HasPrefix(p.GetMessage(), "unknown key") && slices.Contains(topKeys, key) {
+		return "unknown key; " + key + " belongs above the first [table] of the file"
+	}
+	return p.GetMessage()
 }
 
 // chainID reads relayConfig.chainID, which may be a text or a number.
 func (d *document) chainID(spec *Spec, t table) string {
 	value, given := t.values["chainID"]
-	t.read["chainID"] = given
 	switch value := value.(type) {
 	case string:
 		if value != "" {
@@ -93,7 +151,8 @@ func (d *document) chainID(spec *Spec, t table) string {
 	}
 	switch {
 	case given && value != "":
-		d.problem(t.line("chainID"), "relayConfig.chainID", "want a chain's name in quotes or its number, have %s", kindOf(value))
+		d.problem(t.line("chainID"), "relayConfig.chainID", "want a chain's name in quotes or its number, have %s",
+			kindOf(value))
 	case spec.ChainID == "":
 		text := ""
 		if spelled, ok := t.spelled("chainID"); ok && !given {
@@ -102,102 +161,4 @@ func (d *document) chainID(spec *Spec, t table) string {
 		d.problem(t.line("chainID"), "relayConfig.chainID", "chainID does not exist: name the chain%s", text)
 	}
 	return ""
-}
-
-// evm checks the keys of the evm relay. Tables that only the relayer can judge are passed on as they are.
-func (d *document) evm(spec *Spec, t table, values map[string]any) {
-	t.whole("fromBlock", math.MaxInt64)
-	t.whole("defaultTransactionQueueDepth", math.MaxUint32)
-	for _, key := range []string{"simulateTransactions", "enableTriggerCapability", "enableDualTransmission"} {
-		t.flag(key)
-	}
-	for _, key := range []string{"chainReader", "codec", "dualTransmission"} {
-		if _, ok := t.spelled(key); ok {
-			t.sub(key)
-		}
-	}
-	if id := t.text("feedID"); id != "" && !feedID.MatchString(id) {
-		d.problem(t.line("feedID"), "relayConfig.feedID", "%q is not 0x and 64 hexadecimal digits", id)
-	}
-	if address := canonical("evm", t.text("configContractAddress")); address != "" {
-		d.identifier("evm", t, "configContractAddress", address)
-		replace(values, "configContractAddress", address)
-	}
-	sending := t.texts("sendingKeys")
-	if len(sending) > 0 {
-		for i, address := range sending {
-			sending[i] = canonical("evm", address)
-		}
-		replace(values, "sendingKeys", sending)
-	}
-	effective := canonical("evm", t.text("effectiveTransmitterID"))
-	if effective != "" {
-		replace(values, "effectiveTransmitterID", effective)
-	}
-	if spec.TransmitterID != "" {
-		// The established node fills both in before the relayer sees them.
-		if len(sending) == 0 {
-			replace(values, "sendingKeys", []string{spec.TransmitterID})
-		}
-		if effective == "" {
-			replace(values, "effectiveTransmitterID", spec.TransmitterID)
-		}
-	}
-	t.leftovers([]string{
-		"chainID", "fromBlock", "effectiveTransmitterID", "sendingKeys", "configContractAddress", "chainReader", "codec",
-		"defaultTransactionQueueDepth", "simulateTransactions", "feedID", "enableTriggerCapability", "enableDualTransmission",
-		"dualTransmission",
-	}, nil)
-}
-
-// replace sets a key and removes its other spellings, which a reader that ignores letter case could take for it.
-func replace(values map[string]any, key string, value any) {
-	for other := range values {
-		if strings.EqualFold(other, key) {
-			delete(values, other)
-		}
-	}
-	values[key] = value
-}
-
-// identifier checks that a text has the form of an address of the relay.
-func (d *document) identifier(relay string, t table, key, value string) {
-	want := ""
-	switch {
-	case value == "":
-		want = "the key is missing or empty"
-	case relay == "evm" && !evmAddress.MatchString(value):
-		want = strconv.Quote(value) + " is not an address, which is 0x and 40 hexadecimal digits"
-	case relay == "solana" && !isSolanaKey(value):
-		want = strconv.Quote(value) + " is not a public key, which is 32 bytes in base58"
-	case relay == "starknet" && !isFelt(value):
-		want = strconv.Quote(value) + " is not a field element, which is 0x and a hexadecimal number below 2^251 + 17*2^192 + 1"
-	}
-	if want != "" {
-		d.problem(t.line(key), t.pathOf(key), "%s", want)
-	}
-}
-
-func isFelt(text string) bool {
-	value, ok := new(big.Int).SetString(strings.TrimPrefix(text, "0x"), 16)
-	return felt.MatchString(text) && ok && value.Cmp(feltPrime()) < 0
-}
-
-// base58 is Bitcoin's alphabet, which Solana uses: digits and letters without 0, O, I and l.
-const base58 = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
-
-func isSolanaKey(text string) bool {
-	if len(text) < 32 || len(text) > 44 { // 32 bytes take no fewer and no more digits
-		return false
-	}
-	value, radix := new(big.Int), big.NewInt(58)
-	for _, c := range []byte(text) {
-		digit := strings.IndexByte(base58, c)
-		if digit < 0 {
-			return false
-		}
-		value.Add(value.Mul(value, radix), big.NewInt(int64(digit)))
-	}
-	zeros := len(text) - len(strings.TrimLeft(text, "1")) // each leading 1 is a zero byte
-	return zeros+(value.BitLen()+7)/8 == 32
 }

@@ -8,7 +8,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/loop-plugins/loop/host/internal/config/keys"
+	"github.com/loop-plugins/loop/sdk/go/document/keys"
 )
 
 // document is a spec while it is read: its decoded form, where its keys stand, and what was found so far.

@@ -2,97 +2,68 @@ package keystore
 
 import (
 	"context"
-	"crypto/ed25519"
 	"fmt"
-	"strings"
 )
 
 // Account is a key that pays for transactions.
 type Account struct {
 	redacted
-	chainKind, id string
-	signer        accountSigner
+	relay, id string
+	algorithm Algorithm
+	private   private
 }
 
-// accountSigner is what differs among kinds of chains.
-type accountSigner interface {
-	// name is the account as its chain writes it.
-	name() string
-	// sign signs data of the form that the chain signs.
-	sign(data []byte) ([]byte, error)
-}
+// Namer names an account by its public key, as its relayer and the relayer's chain write it: in the one spelling by
+// which it is found here.
+type Namer func(ctx context.Context, publicKey []byte) (string, error)
 
-func generateAccount(chainKind string) ([]byte, error) {
-	switch chainKind {
-	case ChainEVM:
-		return generateEVM()
-	case ChainSolana:
-		return randomBytes(ed25519.SeedSize), nil
-	case ChainStarknet:
-		return generateStarknet()
-	default:
-		return nil, unknownChain(chainKind)
+func parseAccount(relay, id string, sealed []byte, before func() (Algorithm, error)) (*Account, error) {
+	algorithm, secret, err := untag(sealed, before)
+	if err != nil {
+		return nil, err
 	}
-}
-
-func parseAccount(chainKind string, secret []byte) (*Account, error) {
-	switch chainKind {
-	case ChainEVM:
-		private, err := parseEVM(secret)
-		if err != nil {
-			return nil, err
-		}
-		signer := &evmAccount{private: hide(private)}
-		return &Account{chainKind: chainKind, id: signer.name(), signer: signer}, nil
-	case ChainSolana:
-		signer, err := parseSolana(secret)
-		if err != nil {
-			return nil, err
-		}
-		return &Account{chainKind: chainKind, id: signer.name(), signer: signer}, nil
-	case ChainStarknet:
-		signer, err := parseStarknet(secret)
-		if err != nil {
-			return nil, err
-		}
-		return &Account{chainKind: chainKind, id: signer.name(), signer: signer}, nil
-	default:
-		return nil, unknownChain(chainKind)
+	key, err := algorithm.parse(secret)
+	if err != nil {
+		return nil, err
 	}
+	return &Account{relay: relay, id: id, algorithm: algorithm, private: key}, nil
 }
 
-// SameAccount tells whether two texts name one account on a kind of chain: the letters
-// of an EVM address may have any case, as job specs do, and a Starknet key leading
-// zeros too; base58's cases differ.
-func SameAccount(chainKind, a, b string) bool {
-	switch chainKind {
-	case ChainEVM:
-		return strings.EqualFold(a, b)
-	case ChainStarknet:
-		return sameStarknet(a, b)
-	default:
-		return a == b
+// newAccount makes an account of a secret, and names it.
+func newAccount(ctx context.Context, relay string, algorithm Algorithm, secret []byte, name Namer) (*Account, error) {
+	key, err := algorithm.parse(secret)
+	if err != nil {
+		return nil, err
 	}
+	id, err := name(ctx, key.public())
+	if err != nil {
+		return nil, fmt.Errorf("name the account: %w", err)
+	}
+	return &Account{relay: relay, id: id, algorithm: algorithm, private: key}, nil
 }
 
-// ID is the account as its chain writes it: for EVM, the address with the
-// checksum of EIP-55; for Solana, the public key in base58; for Starknet, where an
-// account is a contract with an address of its own, the public key that signs for it.
+// ID is the account as its relayer named it when it was made.
 func (a *Account) ID() string { return a.id }
 
-// ChainKind is the kind of chain that the account lives on.
-func (a *Account) ChainKind() string { return a.chainKind }
+// Relay is the relay that the account lives on.
+func (a *Account) Relay() string { return a.relay }
 
-// Sign signs data as the account's chain does. For EVM, data is a hash of 32 bytes
-// and the signature is r, s and v in 65 bytes, with v 0 or 1 and s in the lower
-// half. Data of another length is ErrInvalid. For Solana, data is a transaction's
-// message and the signature is Ed25519's, of 64 bytes. For Starknet, data is a hash
-// of 32 bytes and the signature is r and s in 64 bytes, with s in the lower half.
+// Algorithm is how the account signs.
+func (a *Account) Algorithm() Algorithm { return a.algorithm }
+
+// PublicKey is, for Secp256k1, the uncompressed point in 65 bytes (0x04, x, y); for Ed25519 the 32 bytes of RFC 8032;
+// for Stark the point's x coordinate in 32 bytes, big-endian.
+func (a *Account) PublicKey() []byte { return a.private.public() }
+
+// Sign signs data as the account's algorithm does. For Secp256k1, data is a hash of 32 bytes and the signature is r, s
+// and v in 65 bytes, with v 0 or 1 and s in the lower half. For Ed25519, data is a message and the signature has 64
+// bytes. For Stark, data is a field element in 32 bytes and the signature is r and s in 64 bytes, with s in the lower
+// half. Other data is ErrInvalid.
 func (a *Account) Sign(ctx context.Context, data []byte) ([]byte, error) {
 	err := ctx.Err()
 	var signature []byte
 	if err == nil {
-		signature, err = a.signer.sign(data)
+		signature, err = a.private.signData(data)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("sign with account %s: %w", a.id, err)
@@ -102,12 +73,14 @@ func (a *Account) Sign(ctx context.Context, data []byte) ([]byte, error) {
 
 // AccountDescription describes an account to people.
 type AccountDescription struct {
-	ChainKind string `json:"chainKind"`
-	// Address is the account as its chain writes it.
+	Relay string `json:"relay"`
+	// Address is the account as its relayer writes it.
 	Address string `json:"address"`
+	// Algorithm is how it signs, by name.
+	Algorithm string `json:"algorithm"`
 }
 
 func (a *Account) describe() (identity, any) {
-	return identity{kind: KindAccount, chainKind: a.chainKind, id: a.id},
-		AccountDescription{ChainKind: a.chainKind, Address: a.id}
+	return identity{kind: KindAccount, relay: a.relay, id: a.id},
+		AccountDescription{Relay: a.relay, Address: a.id, Algorithm: a.algorithm.String()}
 }

@@ -4,66 +4,44 @@ import (
 	"bytes"
 	"encoding/hex"
 	"encoding/json"
-	"fmt"
 	"strings"
 )
 
 // importable is what a person needs to know who has brought another file.
-const importable = "this node imports EVM accounts alone, from wallets' key files (version 3 of the Web3 Secret Storage format)"
+const importable = "this node imports wallets' key files (version 3 of the Web3 Secret Storage format), and files of " +
+	"other OCR2 nodes with an account, an OCR2 key bundle or the key of a peer"
 
-// established are the kinds of key files of established nodes, by their keyType in lower case, with what makes such a key here.
-var established = map[string]struct{ what, here string }{
-	"ocr2":     {"an OCR2 key bundle", "loop keys create ocr2"},
-	"p2p":      {"the key of a peer", "loop keys create p2p"},
-	"solana":   {"a Solana account", "loop keys create solana"},
-	"starknet": {"a Starknet account", "loop keys create starknet"},
-	"ocr":      {"an OCR1 key bundle", ""},
-	"csa":      {"a CSA key", ""},
-	"vrf":      {"a VRF key", ""},
-}
-
-// foreign says what a file is that no wallet for EVM chains wrote; empty: it may be one of theirs.
-func foreign(text []byte) string {
+// foreign says what a file is that cannot be imported; empty: it may be one that can. keyType is that of an OCR2 node's file.
+func foreign(text []byte) (keyType, what string) {
 	if bytes.HasPrefix(text, []byte("\xff\xfe")) || bytes.HasPrefix(text, []byte("\xfe\xff")) {
-		return "the file is in UTF-16: save it in UTF-8"
+		return "", "the file is in UTF-16: save it in UTF-8"
 	}
 	bare := bytes.TrimPrefix(bytes.TrimSpace(text), []byte("0x"))
 	if _, err := hex.DecodeString(string(bare)); err == nil && len(bare) == 64 {
-		return "the file holds a bare private key; " + importable + ": seal it into one with a wallet, such as geth account import"
+		return "", "the file holds a bare private key; " + importable + ": seal it into one with a wallet, such as geth account import"
 	}
 	var keypair [65]json.Number
 	if n := len(keypair) - 1; json.Unmarshal(text, &keypair) == nil && keypair[n-1] != "" && keypair[n] == "" {
-		return "the file holds a Solana account, as solana-keygen writes it; " + importable + ": make an account here by loop keys create solana"
+		return "", "the file holds a bare Ed25519 key as a list of numbers; " + importable +
+			": make an account here by loop keys create and the name of its relay"
 	}
 	var file struct {
-		KeyType   string  `json:"keyType"`
-		ChainType string  `json:"chainType"`
-		Version   version `json:"version"`
-		Crypto    struct {
+		KeyType string  `json:"keyType"`
+		Version version `json:"version"`
+		Crypto  struct {
 			KDF struct {
 				Function string `json:"function"`
 			} `json:"kdf"`
 		} `json:"crypto"`
 	}
-	// What is of another type than here is left out, and told by who reads the file as a wallet's.
+	// What is of another type than here is left out, and told by who reads the file.
 	_ = json.Unmarshal(text, &file)
 	if file.Crypto.KDF.Function != "" {
-		return "the file holds a validator's key of Ethereum's consensus layer (EIP-2335, version " + string(file.Version) + "); " + importable
+		return "", "the file holds a validator's key (EIP-2335, version " + string(file.Version) + "); " + importable
 	}
-	if file.KeyType == "" {
-		return ""
+	keyType = strings.ToLower(file.KeyType)
+	if what, known := map[string]string{"ocr": "an OCR1 key bundle", "csa": "a CSA key", "vrf": "a VRF key"}[keyType]; known {
+		return "", "the file holds " + what + ", which this node has no use for; " + importable
 	}
-	kind, known := established[strings.ToLower(file.KeyType)]
-	if !known {
-		return fmt.Sprintf("the file holds a key of the keyType %.32q; %s", file.KeyType, importable)
-	}
-	said := fmt.Sprintf("the file holds %s (keyType %q", kind.what, file.KeyType)
-	if file.ChainType != "" {
-		said += fmt.Sprintf(", chainType %.32q", file.ChainType)
-	}
-	said += "); " + importable
-	if kind.here != "" {
-		said += ": make a new one by " + kind.here
-	}
-	return said
+	return keyType, ""
 }

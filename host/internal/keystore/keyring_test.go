@@ -5,13 +5,15 @@ import (
 	"context"
 	"crypto/ed25519"
 	"encoding/hex"
+	"errors"
+	"math/big"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
 	"github.com/ethereum/go-ethereum/crypto"
 	"github.com/google/go-cmp/cmp"
-	"github.com/smartcontractkit/libocr/offchainreporting2plus/types"
 	ragetypes "github.com/smartcontractkit/libocr/ragep2p/types"
 )
 
@@ -66,152 +68,202 @@ func TestP2PKey(t *testing.T) {
 	}
 }
 
-// The X25519 secret is the bytes 65 to 96, the EVM secret the bytes 1 to 32. What
-// belongs to them, and every hash and signature below, was computed by a program
-// that shares nothing with this one.
+// bundleOf is a bundle's secret as it is sealed. The X25519 secret is the bytes 65 to 96.
+func bundleOf(t testing.TB, algorithm Algorithm, onchain []byte) []byte {
+	t.Helper()
+	return slices.Concat(unhex(t, rfc8032Seed), counted(65, 32), algorithm.tagged(onchain))
+}
+
+// The on-chain secret is the bytes 1 to 32. What belongs to it, and every signature below, was computed by a program that shares
+// nothing with this one.
 func testBundle(t testing.TB) *OCR2Bundle {
 	t.Helper()
-	bundle, err := parseOCR2(ChainEVM, slices.Concat(unhex(t, rfc8032Seed), counted(65, 32), counted(1, 32)))
+	bundle, err := parseOCR2(relaySecp256k1, bundleOf(t, Secp256k1, counted(1, 32)), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return bundle
 }
 
-func TestOnchainKeyringVector(t *testing.T) {
-	t.Parallel()
-	onchain := testBundle(t).Onchain()
-	if got := hex.EncodeToString(onchain.PublicKey()); got != "6370ef2f4db3611d657b90667de398a2cc2a370c" {
-		t.Errorf("public key %s", got)
-	}
-	at := types.ReportContext{ReportTimestamp: types.ReportTimestamp{Epoch: 0x01020304, Round: 5}, ExtraHash: [32]byte(counted(32, 32))}
-	copy(at.ConfigDigest[:], append([]byte{0, 1}, bytes.Repeat([]byte{0xaa}, 30)...))
-	report := types.Report(counted(0, 256))
-	if got := hex.EncodeToString(hashed(t, evmReportHash, at, report)); got != "efdbe9c748901550924b0f5bea889a5c7077f44291a461631814f05533b385af" {
-		t.Errorf("hash %s", got)
-	}
-	signature, err := onchain.Sign(at, report)
+// reportVectors have a message for each algorithm, signed by programs that share nothing with this one: in Python; by RFC 8032
+// itself; with starknet.js 10.8.0.
+var reportVectors = map[string]struct {
+	algorithm                          Algorithm
+	secret, public, message, signature string
+}{
+	"secp256k1": {
+		algorithm: Secp256k1,
+		secret:    "0102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f20",
+		public:    "6370ef2f4db3611d657b90667de398a2cc2a370c",
+		message:   "efdbe9c748901550924b0f5bea889a5c7077f44291a461631814f05533b385af",
+		signature: "53238aa2bc56805848ab80cd874c0a88a00aa29b91062eebed8e663f5ebb5bbb" +
+			"1a52a3ca1e40986c0c95050d2d516c359070797f65a285c56d4d181159c37775" + "00",
+	},
+	"secp256k1, v of 1": {
+		algorithm: Secp256k1,
+		secret:    "0102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f20",
+		public:    "6370ef2f4db3611d657b90667de398a2cc2a370c",
+		message:   "97bc65aaf77ef48848b4dba6718cd9e9c7e18276a1004596de25415a2abc75b2",
+		signature: "734888d0f2afbb7aaa78d8b2870d52836610303ee21a5f445f3efd0b172b4362" +
+			"4abd2353f93b488c4a1a9037bbe4ac7821987b32db6141b7f2262cac0c92633e" + "01",
+	},
+	"Ed25519": {
+		algorithm: Ed25519, secret: rfc8032Seed, public: rfc8032Public, message: "72", signature: rfc8032Public + rfc8032Signature,
+	},
+	"STARK curve": {
+		algorithm: Stark, secret: starkSecret, public: starkPublic, message: starkHash, signature: starkPublic + starkR + starkS,
+	},
+}
+
+// A signature of a report that four oracles observed, by starknet.js (plugins/starknet/testdata/vectors.mjs).
+const (
+	starkSecret = "04b5ce08cafa401003468fb3f0548bf9175d83916fe4c972bb1d891c0378cf84"
+	starkPublic = "04d075569fef3588a21f99dbf9bf45a2c5b6c9ee69ae4d10a90183303d092cd1"
+	starkHash   = "01543697c30796a11e2cb8ed473b018de6458f253befa82916f8c0a83a1ddaf1"
+	starkR      = "0088540f91d37c62fb7745f0c804c6a0d8090a660a7578f3b3cc032a00c6b2ac"
+	starkS      = "00387f580577593bf9543e5378ddb25af238b96ca169e2cb0cc493fe8ace3215"
+)
+
+func reportKey(t testing.TB, algorithm Algorithm, secret string) *ReportKey {
+	t.Helper()
+	bundle, err := parseOCR2("a", bundleOf(t, algorithm, unhex(t, secret)), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := "53238aa2bc56805848ab80cd874c0a88a00aa29b91062eebed8e663f5ebb5bbb" +
-		"1a52a3ca1e40986c0c95050d2d516c359070797f65a285c56d4d181159c37775" + "00"
-	if got := hex.EncodeToString(signature); got != want {
-		t.Errorf("signature %s", got)
-	}
-	if onchain.MaxSignatureLength() != len(signature) {
-		t.Errorf("MaxSignatureLength is %d", onchain.MaxSignatureLength())
+	return bundle.Report()
+}
+
+func TestReportVectors(t *testing.T) {
+	t.Parallel()
+	for name, v := range reportVectors {
+		key := reportKey(t, v.algorithm, v.secret)
+		if got := hex.EncodeToString(key.Public()); got != v.public || key.Algorithm() != v.algorithm {
+			t.Errorf("%s: public key %s of %s", name, got, key.Algorithm())
+		}
+		signature, err := key.Sign(unhex(t, v.message))
+		if err != nil || hex.EncodeToString(signature) != v.signature {
+			t.Errorf("%s: signature %x, %v", name, signature, err)
+		}
+		if v.algorithm.MaxSignatureLength() != len(signature) {
+			t.Errorf("%s: MaxSignatureLength is %d", name, v.algorithm.MaxSignatureLength())
+		}
 	}
 }
 
 // libocr verifies with the keyring of one oracle what that of another signed.
-func TestOnchainKeyringVerifies(t *testing.T) {
+func TestReportKeysVerify(t *testing.T) {
 	t.Parallel()
-	k := testOpen(t, &memory{})
-	var keyrings []types.OnchainKeyring
-	for range 2 {
-		bundle, err := k.CreateOCR2(t.Context(), ChainEVM)
-		if err != nil {
-			t.Fatal(err)
+	for name, v := range reportVectors {
+		public, message, good := unhex(t, v.public), unhex(t, v.message), unhex(t, v.signature)
+		if !v.algorithm.VerifyReport(public, message, good) {
+			t.Errorf("%s: a good signature is refused", name)
 		}
-		keyrings = append(keyrings, bundle.Onchain())
-	}
-	signer, verifier := keyrings[0], keyrings[1]
-	at := types.ReportContext{ReportTimestamp: types.ReportTimestamp{ConfigDigest: types.ConfigDigest{1: 1}, Epoch: 7, Round: 2}, ExtraHash: [32]byte{9}}
-	report := types.Report("report")
-	signature, err := signer.Sign(at, report)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, keyring := range keyrings {
-		if !keyring.Verify(signer.PublicKey(), at, report, signature) {
-			t.Error("a good signature is refused")
+		changed := func(of []byte, at int, by byte) []byte {
+			c := slices.Clone(of)
+			c[at] ^= by
+			return c
 		}
-	}
-	changedAt := func(change func(*types.ReportContext)) types.ReportContext {
-		changed := at
-		change(&changed)
-		return changed
-	}
-	changedSignature := func(at int, to byte) []byte {
-		changed := slices.Clone(signature)
-		changed[at] = to
-		return changed
-	}
-	tests := map[string]struct {
-		public    types.OnchainPublicKey
-		at        types.ReportContext
-		report    types.Report
-		signature []byte
-	}{
-		"other signer":     {verifier.PublicKey(), at, report, signature},
-		"no signer":        {nil, at, report, signature},
-		"long signer":      {append(signer.PublicKey(), 0), at, report, signature},
-		"other report":     {signer.PublicKey(), at, types.Report("Report"), signature},
-		"no report":        {signer.PublicKey(), at, nil, signature},
-		"other digest":     {signer.PublicKey(), changedAt(func(c *types.ReportContext) { c.ConfigDigest[31]++ }), report, signature},
-		"other epoch":      {signer.PublicKey(), changedAt(func(c *types.ReportContext) { c.Epoch += 1 << 24 }), report, signature},
-		"other round":      {signer.PublicKey(), changedAt(func(c *types.ReportContext) { c.Round++ }), report, signature},
-		"other extra hash": {signer.PublicKey(), changedAt(func(c *types.ReportContext) { c.ExtraHash[31]++ }), report, signature},
-		"no signature":     {signer.PublicKey(), at, report, nil},
-		"short signature":  {signer.PublicKey(), at, report, signature[:64]},
-		"long signature":   {signer.PublicKey(), at, report, append(slices.Clone(signature), 0)},
-		"other v":          {signer.PublicKey(), at, report, changedSignature(64, signature[64]^1)},
-		"v as contract":    {signer.PublicKey(), at, report, changedSignature(64, signature[64]+27)},
-		"v above":          {signer.PublicKey(), at, report, changedSignature(64, signature[64]+2)},
-		"other r":          {signer.PublicKey(), at, report, changedSignature(3, signature[3]^1)},
-		"other s":          {signer.PublicKey(), at, report, changedSignature(40, signature[40]^1)},
-		"all zero":         {signer.PublicKey(), at, report, make([]byte, 65)},
-		"all ones":         {signer.PublicKey(), at, report, bytes.Repeat([]byte{0xff}, 65)},
-	}
-	for name, test := range tests {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			if verifier.Verify(test.public, test.at, test.report, test.signature) {
-				t.Error("accepted")
+		bad := map[string][3][]byte{
+			"other signer":    {changed(public, 3, 1), message, good},
+			"no signer":       {nil, message, good},
+			"long signer":     {append(slices.Clone(public), 0), message, good},
+			"other message":   {public, changed(message, 0, 1), good},
+			"no message":      {public, nil, good},
+			"no signature":    {public, message, nil},
+			"short signature": {public, message, good[:len(good)-1]},
+			"long signature":  {public, message, append(slices.Clone(good), 0)},
+			"all zero":        {public, message, make([]byte, len(good))},
+			"all ones":        {public, message, bytes.Repeat([]byte{0xff}, len(good))},
+		}
+		for i := range good {
+			bad["changed at "+strconv.Itoa(i)] = [3][]byte{public, message, changed(good, i, 1)}
+		}
+		for what, b := range bad {
+			if v.algorithm.VerifyReport(b[0], b[1], b[2]) {
+				t.Errorf("%s: %s is accepted", name, what)
 			}
-		})
+		}
+		for _, other := range []Algorithm{0, Secp256k1, Ed25519, Stark, 4} {
+			if other != v.algorithm && other.VerifyReport(public, message, good) {
+				t.Errorf("%s: passes for %s", name, other)
+			}
+		}
 	}
 }
 
-// A point whose x exceeds the curve's order is recovered with v 2 or 3. The
-// library knows them, the contract does not: such a signature would pass here and
-// revert there.
-func TestOnchainKeyringRefusesWhatTheContractRefuses(t *testing.T) {
+// TestReportsContractsRefuse holds that no signature passes here which a contract refuses.
+func TestReportsContractsRefuse(t *testing.T) {
 	t.Parallel()
-	onchain := testBundle(t).Onchain()
-	report := types.Report("report")
+	v := reportVectors["secp256k1"]
+	public, message, signature := unhex(t, v.public), unhex(t, v.message), unhex(t, v.signature)
+	for _, recovery := range []byte{2, 27, 28} { // 27 and 28 are for the contract to add
+		signature[64] = recovery
+		if v.algorithm.VerifyReport(public, message, signature) {
+			t.Errorf("v of %d is accepted", recovery)
+		}
+	}
+	// A point whose x exceeds the curve's order is recovered with v 2 or 3, which the library knows and contracts do not.
 	found := 0
 	for r := byte(1); r < 50; r++ {
 		signature := make([]byte, 65)
 		signature[31], signature[63], signature[64] = r, 1, 2
-		public, err := crypto.SigToPub(hashed(t, evmReportHash, types.ReportContext{}, report), signature)
+		recovered, err := crypto.SigToPub(message, signature)
 		if err != nil {
 			continue // r + n is no point's x
 		}
 		found++
-		if onchain.Verify(crypto.PubkeyToAddress(*public).Bytes(), types.ReportContext{}, report, signature) {
+		if v.algorithm.VerifyReport(crypto.PubkeyToAddress(*recovered).Bytes(), message, signature) {
 			t.Errorf("accepted %x", signature)
 		}
 	}
 	if found == 0 {
 		t.Fatal("no such signature found")
 	}
+
+	v = reportVectors["STARK curve"]
+	high := unhex(t, v.signature)
+	order := new(big.Int).SetBytes(unhex(t, "0800000000000010ffffffffffffffffb781126dcae7b2321e66a241adc64d2f"))
+	order.Sub(order, new(big.Int).SetBytes(high[64:])).FillBytes(high[64:])
+	if v.algorithm.VerifyReport(unhex(t, v.public), unhex(t, v.message), high) {
+		t.Error("s in the upper half is accepted")
+	}
 }
 
-func FuzzVerify(f *testing.F) {
-	onchain := testBundle(f).Onchain()
-	signature, err := onchain.Sign(types.ReportContext{}, types.Report("r"))
-	if err != nil {
-		f.Fatal(err)
-	}
-	f.Add([]byte(onchain.PublicKey()), []byte("r"), signature)
-	f.Add([]byte{}, []byte{}, []byte{})
-	f.Fuzz(func(t *testing.T, public, report, signed []byte) {
-		accepted := onchain.Verify(public, types.ReportContext{}, report, signed)
-		if accepted && bytes.Equal(public, onchain.PublicKey()) && string(report) != "r" {
-			t.Errorf("accepted a forged signature %x over %x", signed, report)
+func TestReportKeysRefuse(t *testing.T) {
+	t.Parallel()
+	for name, v := range reportVectors {
+		key := reportKey(t, v.algorithm, v.secret)
+		bad := map[string][]byte{"nothing": nil}
+		if v.algorithm != Ed25519 {
+			bad["short"], bad["long"] = make([]byte, 31), make([]byte, 33)
 		}
+		if v.algorithm == Stark {
+			bad["beyond the field"] = bytes.Repeat([]byte{0xff}, 32)
+		}
+		for what, message := range bad {
+			_, err := key.Sign(message)
+			if !errors.Is(err, ErrInvalid) {
+				t.Errorf("%s signs %s: %v", name, what, err)
+			}
+		}
+	}
+}
+
+func FuzzVerifyReport(f *testing.F) {
+	for _, v := range reportVectors {
+		f.Add(byte(v.algorithm), unhex(f, v.public), unhex(f, v.message), unhex(f, v.signature))
+	}
+	f.Add(byte(0), []byte{}, []byte{}, []byte{})
+	f.Fuzz(func(t *testing.T, algorithm byte, public, message, signature []byte) {
+		if !Algorithm(algorithm).VerifyReport(public, message, signature) {
+			return
+		}
+		for _, v := range reportVectors {
+			if byte(v.algorithm) == algorithm && hex.EncodeToString(public) == v.public && len(message) == len(v.message)/2 {
+				return // what the vector's key may have signed
+			}
+		}
+		t.Skip("of another key")
 	})
 }
 
@@ -246,7 +298,7 @@ func TestConfigDiffieHellman(t *testing.T) {
 	k := testOpen(t, &memory{})
 	var keyrings []*OffchainKeyring
 	for range 2 {
-		bundle, err := k.CreateOCR2(t.Context(), ChainEVM)
+		bundle, err := k.CreateOCR2(t.Context(), relaySecp256k1, Secp256k1)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -271,8 +323,8 @@ func TestBundleDescription(t *testing.T) {
 	config := hex.EncodeToString(encryption[:])
 	const onchain = "6370ef2f4db3611d657b90667de398a2cc2a370c"
 	want := OCR2Description{
-		ID:        "2da95fe7906aa824791d0d195743fabeee862c2cf3edc09ec50e60df0508316f",
-		ChainKind: "evm", OffchainPublicKey: "ocr2off_evm_" + rfc8032Public, ConfigPublicKey: "ocr2cfg_evm_" + config,
+		ID:    "2da95fe7906aa824791d0d195743fabeee862c2cf3edc09ec50e60df0508316f",
+		Relay: "evm", OffchainPublicKey: "ocr2off_evm_" + rfc8032Public, ConfigPublicKey: "ocr2cfg_evm_" + config,
 		OnchainPublicKey: "ocr2on_evm_" + onchain, OffchainPublicKeyHex: rfc8032Public, ConfigPublicKeyHex: config, OnchainPublicKeyHex: onchain,
 	}
 	if diff := cmp.Diff(want, bundle.Description()); diff != "" {
@@ -280,48 +332,108 @@ func TestBundleDescription(t *testing.T) {
 	}
 }
 
-func TestAccountSigns(t *testing.T) {
-	t.Parallel()
-	account, err := parseAccount(ChainEVM, counted(1, 32))
+func testAccount(t testing.TB, w Wanted, secret string) *Account {
+	t.Helper()
+	account, err := newAccount(t.Context(), w.Relay, w.Account, unhex(t, secret), w.Name)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if account.ID() != "0x6370eF2f4Db3611D657b90667De398a2Cc2a370C" || account.ChainKind() != ChainEVM {
-		t.Errorf("account %s on %s", account.ID(), account.ChainKind())
-	}
-	signature, err := account.Sign(t.Context(), bytes.Repeat([]byte{0x11}, 32))
-	if err != nil {
-		t.Fatal(err)
-	}
-	want := "920c80c8df95c07d1ce9e54c2becf42ab336d9fa2dcd65aee36ae54d070a8f3d" +
-		"623feb374a51d23826672924439da852bddbdb13be24e173bbdf614594308ca0" + "01"
-	if got := hex.EncodeToString(signature); got != want {
-		t.Errorf("signature %s", got)
-	}
-	public, err := crypto.SigToPub(bytes.Repeat([]byte{0x11}, 32), signature)
-	if err != nil || crypto.PubkeyToAddress(*public).Hex() != account.ID() {
-		t.Errorf("recovers %v, %v", public, err)
-	}
-	for _, length := range []int{0, 31, 33, 64} {
-		_, err := account.Sign(t.Context(), make([]byte, length))
-		wantError(t, err, ErrInvalid, "data has", "32", account.ID())
-	}
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	_, err = account.Sign(ctx, make([]byte, 32))
-	wantError(t, err, context.Canceled)
+	return account
 }
 
-func BenchmarkVerify(b *testing.B) {
-	onchain := testBundle(b).Onchain()
-	report := types.Report(make([]byte, 289))
-	signature, err := onchain.Sign(types.ReportContext{}, report)
-	if err != nil {
-		b.Fatal(err)
-	}
-	for b.Loop() {
-		if !onchain.Verify(onchain.PublicKey(), types.ReportContext{}, report, signature) {
-			b.Fatal("refused")
+func TestAccountsSign(t *testing.T) {
+	t.Parallel()
+	hash := unhex(t, starkHash)
+	for name, c := range map[string]struct {
+		wanted                        Wanted
+		secret, id, public, signature string
+		data                          []byte
+		bad                           map[string][]byte
+	}{
+		"secp256k1": {
+			wanted: wantedSecp256k1(), secret: hex.EncodeToString(counted(1, 32)),
+			id: "0x6370eF2f4Db3611D657b90667De398a2Cc2a370C",
+			public: "0484bf7562262bbd6940085748f3be6afa52ae317155181ece31b66351ccffa4b0" +
+				"8cc43d63b2859d469fee15f31c9edb5324266e6fd0407e87382d60fc4511acd8",
+			data: bytes.Repeat([]byte{0x11}, 32),
+			signature: "920c80c8df95c07d1ce9e54c2becf42ab336d9fa2dcd65aee36ae54d070a8f3d" +
+				"623feb374a51d23826672924439da852bddbdb13be24e173bbdf614594308ca0" + "01",
+			bad: map[string][]byte{"nothing": nil, "short": make([]byte, 31), "long": make([]byte, 33), "two": make([]byte, 64)},
+		},
+		"Ed25519": {
+			wanted: wantedEd25519(), secret: rfc8032Seed, id: "586Z7H2vpX9qNhN2T4e9Utugie3ogjbxzGaMtM3E6HR5",
+			public: rfc8032Public, data: []byte{0x72}, signature: rfc8032Signature,
+			bad: map[string][]byte{"nothing": nil},
+		},
+		"STARK curve": {
+			wanted: wantedStark(), secret: starkSecret, id: "0x" + strings.TrimLeft(starkPublic, "0"),
+			public: starkPublic, data: hash, signature: starkR + starkS,
+			bad: map[string][]byte{
+				"nothing": nil, "short": hash[1:], "long": append(hash[:32:32], 0), "beyond the field": bytes.Repeat([]byte{0xff}, 32),
+			},
+		},
+	} {
+		account := testAccount(t, c.wanted, c.secret)
+		if account.ID() != c.id || account.Relay() != c.wanted.Relay || account.Algorithm().String() != name {
+			t.Errorf("%s: account %s of %s by %s", name, account.ID(), account.Relay(), account.Algorithm())
 		}
+		if got := hex.EncodeToString(account.PublicKey()); got != c.public {
+			t.Errorf("%s: public key %s", name, got)
+		}
+		signature, err := account.Sign(t.Context(), c.data)
+		if err != nil || hex.EncodeToString(signature) != c.signature {
+			t.Errorf("%s: signature %x, %v", name, signature, err)
+		}
+		for what, data := range c.bad {
+			if _, err := account.Sign(t.Context(), data); !errors.Is(err, ErrInvalid) || !strings.Contains(err.Error(), account.ID()) {
+				t.Errorf("%s: %s: %v", name, what, err)
+			}
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		_, err = account.Sign(ctx, c.data)
+		wantError(t, err, context.Canceled)
+	}
+}
+
+// TestKeysOfAllRelaysAreKept holds that keys of each algorithm come back as they were, and that none passes for another relay's.
+func TestKeysOfAllRelaysAreKept(t *testing.T) {
+	t.Parallel()
+	store := &memory{}
+	k := testOpen(t, store)
+	relays := []Wanted{wantedSecp256k1(), wantedEd25519(), wantedStark()}
+	if err := k.EnsureDefaults(t.Context(), relays...); err != nil {
+		t.Fatal(err)
+	}
+	settings := testSettings(store)
+	settings.Before = nil // each key says what it is
+	again, err := Open(t.Context(), settings)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(k.List(), again.List()); diff != "" {
+		t.Error(diff)
+	}
+	for i, w := range relays {
+		name := again.Accounts(w.Relay)[0]
+		account, err := again.Signer(w.Relay, name)
+		if err != nil || account.Algorithm() != w.Account || again.Bundles(w.Relay)[0].Report().Algorithm() != w.Report {
+			t.Errorf("%s: %v", w.Relay, err)
+		}
+		_, err = again.Signer(relays[(i+1)%len(relays)].Relay, name)
+		wantError(t, err, ErrNotFound)
+	}
+}
+
+func BenchmarkVerifyReport(b *testing.B) {
+	for name, v := range reportVectors {
+		public, message, signature := unhex(b, v.public), unhex(b, v.message), unhex(b, v.signature)
+		b.Run(name, func(b *testing.B) {
+			for b.Loop() {
+				if !v.algorithm.VerifyReport(public, message, signature) {
+					b.Fatal("refused")
+				}
+			}
+		})
 	}
 }

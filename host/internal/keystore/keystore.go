@@ -1,7 +1,7 @@
 // Package keystore holds a node's private keys: its identity among peers, its
 // oracle bundles and its accounts. At rest they are sealed under the node's
 // password; in memory they stay inside keyrings and signers, from which nothing
-// but signatures and public keys comes out, save by ExportEVM.
+// but signatures and public keys comes out, save by Export.
 //
 // It must not know what is signed or for whom: who may use an account, and what a
 // transaction or a job is, is decided above it. It keeps its rows in whatever
@@ -31,26 +31,12 @@ const (
 	kindMaster = "master"
 )
 
-// The kinds of chains that have bundles and accounts.
-const (
-	ChainEVM      = "evm"
-	ChainSolana   = "solana"
-	ChainStarknet = "starknet"
-)
-
-// ChainKinds are the kinds of chains that have bundles and accounts.
-func ChainKinds() []string { return []string{ChainEVM, ChainSolana, ChainStarknet} }
-
 var (
 	// ErrNotFound says that the keystore has no such key.
 	ErrNotFound = errors.New("not found")
-	// ErrInvalid says that an argument is not of the form that its chain wants.
+	// ErrInvalid says that an argument is not of the form that its key wants.
 	ErrInvalid = errors.New("invalid argument")
 )
-
-func unknownChain(chainKind string) error {
-	return fmt.Errorf("chain kind %q has no keys here, only %s have: %w", chainKind, strings.Join(ChainKinds(), ", "), ErrInvalid)
-}
 
 // Store keeps the sealed keys. *database.Database is one.
 type Store interface {
@@ -71,6 +57,9 @@ type Settings struct {
 	// its own, and for exported files, where R is always 8. The zero value means
 	// DefaultScrypt.
 	Scrypt Scrypt
+	// Before says which algorithms the accounts and the reports of a relay had before they were sealed with the keys.
+	// Nil knows none.
+	Before func(relay string) (account, report Algorithm, ok bool)
 }
 
 // key is what a row becomes once opened.
@@ -86,6 +75,7 @@ type Keystore struct {
 	store  Store
 	logger *slog.Logger
 	cost   Scrypt
+	before func(relay string) (account, report Algorithm, ok bool)
 	master hidden[cipher.AEAD]
 
 	// ensuring keeps two EnsureDefaults from each finding nothing.
@@ -99,7 +89,7 @@ type Keystore struct {
 // key under which all others will be sealed. It fails when the password is not
 // the one that the store was made with, and when any row was altered.
 func Open(ctx context.Context, settings Settings) (*Keystore, error) {
-	k := &Keystore{store: settings.Store, logger: settings.Logger, cost: settings.Scrypt}
+	k := &Keystore{store: settings.Store, logger: settings.Logger, cost: settings.Scrypt, before: settings.Before}
 	if k.logger == nil {
 		k.logger = slog.New(slog.DiscardHandler)
 	}
@@ -165,13 +155,13 @@ func (k *Keystore) open(ctx context.Context, password []byte) error {
 // openRow takes nothing from a row on trust: what it is called and what it is for
 // must be what was sealed with it, and follow from the secret.
 func (k *Keystore) openRow(row database.Key) (key, error) {
-	who := identity{kind: row.Kind, chainKind: row.ChainKind, id: row.ID}
+	who := identity{kind: row.Kind, relay: row.Relay, id: row.ID}
 	secret, err := unseal(k.master(), who, row.Sealed)
 	if err != nil {
 		return nil, err
 	}
 	defer clear(secret)
-	opened, err := parse(who, secret)
+	opened, err := k.parse(who, secret)
 	if err != nil {
 		return nil, err
 	}
@@ -181,22 +171,45 @@ func (k *Keystore) openRow(row database.Key) (key, error) {
 	return opened, nil
 }
 
-func parse(who identity, secret []byte) (key, error) {
+func (k *Keystore) parse(who identity, secret []byte) (key, error) {
 	switch who.kind {
 	case KindP2P:
 		return parseP2P(secret)
 	case KindOCR2:
-		return parseOCR2(who.chainKind, secret)
+		return parseOCR2(who.relay, secret, func() (Algorithm, error) {
+			_, report, err := k.algorithmsBefore(who.relay)
+			return report, err
+		})
 	case KindAccount:
-		return parseAccount(who.chainKind, secret)
+		return parseAccount(who.relay, who.id, secret, func() (Algorithm, error) {
+			account, _, err := k.algorithmsBefore(who.relay)
+			return account, err
+		})
 	default:
-		return nil, fmt.Errorf("%q is no kind of key known here: a newer version of loop may have made it", who.kind)
+		return nil, fmt.Errorf("%q is not a kind of key known here: a newer version of loop may have made it", who.kind)
 	}
 }
 
-// EnsureDefaults makes one P2P key, and for each kind of chain one bundle and one
-// account, wherever none of its kind exists.
-func (k *Keystore) EnsureDefaults(ctx context.Context, chainKinds []string) error {
+func (k *Keystore) algorithmsBefore(relay string) (account, report Algorithm, err error) {
+	if k.before != nil {
+		if account, report, ok := k.before(relay); ok {
+			return account, report, nil
+		}
+	}
+	return 0, 0, fmt.Errorf("it was made by an earlier version of loop, which did not keep with it how it signs, and no relayer of relay %q is built into this one", relay)
+}
+
+// Wanted is what a relay needs of the keystore.
+type Wanted struct {
+	Relay           string
+	Account, Report Algorithm
+	Name            Namer
+	// File is how established nodes write the relay's accounts.
+	File FileForm
+}
+
+// EnsureDefaults makes one P2P key, and for each relay one bundle and one account, wherever none of its kind exists.
+func (k *Keystore) EnsureDefaults(ctx context.Context, relays ...Wanted) error {
 	k.ensuring.Lock()
 	defer k.ensuring.Unlock()
 	if len(k.P2PKeys()) == 0 {
@@ -204,14 +217,14 @@ func (k *Keystore) EnsureDefaults(ctx context.Context, chainKinds []string) erro
 			return err
 		}
 	}
-	for _, chainKind := range chainKinds {
-		if len(k.Bundles(chainKind)) == 0 {
-			if _, err := k.CreateOCR2(ctx, chainKind); err != nil {
+	for _, w := range relays {
+		if len(k.Bundles(w.Relay)) == 0 {
+			if _, err := k.CreateOCR2(ctx, w.Relay, w.Report); err != nil {
 				return err
 			}
 		}
-		if len(k.Accounts(chainKind)) == 0 {
-			if _, err := k.CreateAccount(ctx, chainKind); err != nil {
+		if len(k.Accounts(w.Relay)) == 0 {
+			if _, err := k.CreateAccount(ctx, w.Relay, w.Account, w.Name); err != nil {
 				return err
 			}
 		}
@@ -221,38 +234,44 @@ func (k *Keystore) EnsureDefaults(ctx context.Context, chainKinds []string) erro
 
 // CreateP2P makes a P2P key.
 func (k *Keystore) CreateP2P(ctx context.Context) (*P2PKey, error) {
-	return create(ctx, k, identity{kind: KindP2P}, generateP2P(), nil, parseP2P)
+	seed := generateP2P()
+	made, err := parseP2P(seed)
+	return create(ctx, k, identity{kind: KindP2P}, seed, made, err)
 }
 
-// CreateOCR2 makes a bundle for one kind of chain.
-func (k *Keystore) CreateOCR2(ctx context.Context, chainKind string) (*OCR2Bundle, error) {
-	secret, err := generateOCR2(chainKind)
-	return create(ctx, k, identity{kind: KindOCR2, chainKind: chainKind}, secret, err, func(secret []byte) (*OCR2Bundle, error) {
-		return parseOCR2(chainKind, secret)
-	})
-}
-
-// CreateAccount makes an account on one kind of chain.
-func (k *Keystore) CreateAccount(ctx context.Context, chainKind string) (*Account, error) {
-	secret, err := generateAccount(chainKind)
-	return create(ctx, k, identity{kind: KindAccount, chainKind: chainKind}, secret, err, func(secret []byte) (*Account, error) {
-		return parseAccount(chainKind, secret)
-	})
-}
-
-// create turns a secret, or the error in its place, into a key and adds it.
-func create[K key](ctx context.Context, k *Keystore, what identity, secret []byte, err error, parse func([]byte) (K, error)) (K, error) {
-	defer clear(secret)
-	var made K
+// CreateOCR2 makes a bundle for one relay, whose reports are signed by an algorithm.
+func (k *Keystore) CreateOCR2(ctx context.Context, relay string, algorithm Algorithm) (*OCR2Bundle, error) {
+	var made *OCR2Bundle
+	sealed, err := generateOCR2(algorithm)
 	if err == nil {
-		made, err = parse(secret)
+		made, err = parseOCR2(relay, sealed, nil)
 	}
+	return create(ctx, k, identity{kind: KindOCR2, relay: relay}, sealed, made, err)
+}
+
+// CreateAccount makes an account of one relay, which signs by an algorithm.
+func (k *Keystore) CreateAccount(ctx context.Context, relay string, algorithm Algorithm, name Namer) (*Account, error) {
+	var made *Account
+	secret, err := algorithm.generate()
 	if err == nil {
-		err = k.add(ctx, made, secret)
+		defer clear(secret)
+		made, err = newAccount(ctx, relay, algorithm, secret, name)
+	}
+	return create(ctx, k, identity{kind: KindAccount, relay: relay}, algorithm.tagged(secret), made, err)
+}
+
+// create adds a key that was made of what is to be sealed, or says why there is none.
+func create[K key](ctx context.Context, k *Keystore, what identity, sealed []byte, made K, err error) (K, error) {
+	defer clear(sealed)
+	if err == nil {
+		err = k.add(ctx, made, sealed)
 	}
 	if err != nil {
 		var none K
-		return none, fmt.Errorf("create %s key for chain kind %q: %w", what.kind, what.chainKind, err)
+		if what.relay == "" {
+			return none, fmt.Errorf("create a %s key: %w", what.kind, err)
+		}
+		return none, fmt.Errorf("create %s key for relay %q: %w", what.kind, what.relay, err)
 	}
 	return made, nil
 }
@@ -264,22 +283,22 @@ func (k *Keystore) add(ctx context.Context, added key, secret []byte) error {
 	if err != nil {
 		return err
 	}
-	row := database.Key{Kind: who.kind, ID: who.id, ChainKind: who.chainKind, Public: public, Sealed: seal(k.master(), who, secret)}
+	row := database.Key{Kind: who.kind, ID: who.id, Relay: who.relay, Public: public, Sealed: seal(k.master(), who, secret)}
 	if err := k.store.AddKeys(ctx, row); err != nil {
 		return err
 	}
 	k.mutex.Lock()
 	k.keys = append(k.keys, added)
 	k.mutex.Unlock()
-	k.logger.Info("Key made", "kind", who.kind, "id", who.id, "chainKind", who.chainKind)
+	k.logger.Info("Key made", "kind", who.kind, "id", who.id, "relay", who.relay)
 	return nil
 }
 
 // Description describes a key to people. It holds no secret.
 type Description struct {
 	Kind, ID string
-	// ChainKind is empty for keys of no chain.
-	ChainKind string
+	// Relay is empty for keys of no chain.
+	Relay string
 	// Public is a P2PDescription, OCR2Description or AccountDescription.
 	Public any
 }
@@ -291,7 +310,7 @@ func (k *Keystore) List() []Description {
 	list := make([]Description, 0, len(k.keys))
 	for _, key := range k.keys {
 		who, public := key.describe()
-		list = append(list, Description{Kind: who.kind, ID: who.id, ChainKind: who.chainKind, Public: public})
+		list = append(list, Description{Kind: who.kind, ID: who.id, Relay: who.relay, Public: public})
 	}
 	return list
 }
@@ -308,9 +327,9 @@ func (k *Keystore) P2P(id string) (*P2PKey, error) {
 	return first(pick(k, func(key *P2PKey) bool { return key.ID() == id }), KindP2P, id)
 }
 
-// Bundles returns every bundle for one kind of chain, oldest first.
-func (k *Keystore) Bundles(chainKind string) []*OCR2Bundle {
-	return pick(k, func(bundle *OCR2Bundle) bool { return bundle.ChainKind() == chainKind })
+// Bundles returns every bundle for one relay, oldest first.
+func (k *Keystore) Bundles(relay string) []*OCR2Bundle {
+	return pick(k, func(bundle *OCR2Bundle) bool { return bundle.Relay() == relay })
 }
 
 // Bundle returns the bundle of an id, whatever the case of its letters, or
@@ -319,21 +338,19 @@ func (k *Keystore) Bundle(id string) (*OCR2Bundle, error) {
 	return first(pick(k, func(bundle *OCR2Bundle) bool { return strings.EqualFold(bundle.ID(), id) }), KindOCR2, id)
 }
 
-// Accounts names every account on one kind of chain, oldest first.
-func (k *Keystore) Accounts(chainKind string) []string {
+// Accounts names every account of one relay, oldest first.
+func (k *Keystore) Accounts(relay string) []string {
 	var names []string
-	for _, account := range pick(k, func(account *Account) bool { return account.ChainKind() == chainKind }) {
+	for _, account := range pick(k, func(account *Account) bool { return account.Relay() == relay }) {
 		names = append(names, account.ID())
 	}
 	return names
 }
 
-// Signer returns an account on one kind of chain, or ErrNotFound. SameAccount says
-// how its name may be written.
-func (k *Keystore) Signer(chainKind, account string) (*Account, error) {
-	return first(pick(k, func(key *Account) bool {
-		return key.ChainKind() == chainKind && SameAccount(chainKind, key.ID(), account)
-	}), KindAccount, account)
+// Signer returns an account of one relay, or ErrNotFound. The account is named as its relayer writes it: who has
+// another spelling asks the relayer first.
+func (k *Keystore) Signer(relay, account string) (*Account, error) {
+	return first(pick(k, func(key *Account) bool { return key.Relay() == relay && key.ID() == account }), KindAccount, account)
 }
 
 func pick[K key](k *Keystore, wanted func(K) bool) []K {

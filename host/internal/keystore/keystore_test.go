@@ -54,7 +54,7 @@ const testPassword = "correct horse battery staple"
 func cheap() Scrypt { return Scrypt{N: 2, R: 1, P: 1} }
 
 func testSettings(store Store) Settings {
-	return Settings{Store: store, Password: NewPassword(testPassword), Scrypt: cheap()}
+	return Settings{Store: store, Password: NewPassword(testPassword), Scrypt: cheap(), Before: before}
 }
 
 func testOpen(t testing.TB, store Store) *Keystore {
@@ -93,7 +93,7 @@ func TestEnsureDefaults(t *testing.T) {
 		once.Do(func() {
 			done := make(chan struct{})
 			go func() {
-				second <- k.EnsureDefaults(t.Context(), []string{ChainEVM})
+				second <- k.EnsureDefaults(t.Context(), wantedSecp256k1())
 				close(done)
 			}()
 			select {
@@ -102,7 +102,7 @@ func TestEnsureDefaults(t *testing.T) {
 			}
 		})
 	}
-	if err := k.EnsureDefaults(t.Context(), []string{ChainEVM}); err != nil {
+	if err := k.EnsureDefaults(t.Context(), wantedSecp256k1()); err != nil {
 		t.Fatal(err)
 	}
 	if err := <-second; err != nil {
@@ -110,13 +110,16 @@ func TestEnsureDefaults(t *testing.T) {
 	}
 	var kinds []string
 	for _, description := range k.List() {
-		kinds = append(kinds, description.Kind+"/"+description.ChainKind)
+		kinds = append(kinds, description.Kind+"/"+description.Relay)
 	}
 	if diff := cmp.Diff([]string{"p2p/", "ocr2/evm", "account/evm"}, kinds); diff != "" {
 		t.Error(diff)
 	}
-	err := k.EnsureDefaults(t.Context(), []string{ChainEVM, "tezos"})
-	wantError(t, err, ErrInvalid, `"tezos"`, "ocr2")
+	err := k.EnsureDefaults(t.Context(), wantedSecp256k1(), Wanted{Relay: "tezos", Name: nameEd25519})
+	wantError(t, err, ErrInvalid, `"tezos"`, "ocr2", "algorithm 0 is not known here, only secp256k1, Ed25519 and STARK curve are")
+	silent := func(context.Context, []byte) (string, error) { return "", errors.New("the relayer is down") }
+	err = k.EnsureDefaults(t.Context(), Wanted{Relay: "tezos", Account: Ed25519, Report: Ed25519, Name: silent})
+	wantError(t, err, nil, "create account key", `"tezos"`, "name the account: the relayer is down")
 }
 
 func TestReopenFindsTheSameKeys(t *testing.T) {
@@ -131,10 +134,10 @@ func TestReopenFindsTheSameKeys(t *testing.T) {
 	}
 	d := openDatabase()
 	k := testOpen(t, d)
-	if err := k.EnsureDefaults(t.Context(), []string{ChainEVM}); err != nil {
+	if err := k.EnsureDefaults(t.Context(), wantedSecp256k1()); err != nil {
 		t.Fatal(err)
 	}
-	extra, err := k.CreateAccount(t.Context(), ChainEVM)
+	extra, err := k.CreateAccount(t.Context(), relaySecp256k1, Secp256k1, nameSecp256k1)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -163,7 +166,7 @@ func TestReopenFindsTheSameKeys(t *testing.T) {
 			t.Error(diff)
 		}
 	}
-	if accounts := again.Accounts(ChainEVM); len(accounts) != 2 || accounts[1] != extra.ID() {
+	if accounts := again.Accounts(relaySecp256k1); len(accounts) != 2 || accounts[1] != extra.ID() {
 		t.Errorf("accounts %v", accounts)
 	}
 	message := []byte("the same key signs the same")
@@ -183,10 +186,10 @@ func TestReopenFindsTheSameKeys(t *testing.T) {
 func TestFind(t *testing.T) {
 	t.Parallel()
 	k := testOpen(t, &memory{})
-	if err := k.EnsureDefaults(t.Context(), []string{ChainEVM}); err != nil {
+	if err := k.EnsureDefaults(t.Context(), wantedSecp256k1()); err != nil {
 		t.Fatal(err)
 	}
-	peer, bundle, account := k.P2PKeys()[0].ID(), k.Bundles(ChainEVM)[0].ID(), k.Accounts(ChainEVM)[0]
+	peer, bundle, account := k.P2PKeys()[0].ID(), k.Bundles(relaySecp256k1)[0].ID(), k.Accounts(relaySecp256k1)[0]
 	tests := map[string]struct {
 		find func() (key, error)
 		want string
@@ -197,11 +200,11 @@ func TestFind(t *testing.T) {
 		"bundle":           {func() (key, error) { return k.Bundle(bundle) }, bundle},
 		"bundle, capitals": {func() (key, error) { return k.Bundle(strings.ToUpper(bundle)) }, bundle},
 		"no bundle":        {func() (key, error) { return k.Bundle(account) }, ""},
-		"account":          {func() (key, error) { return k.Signer(ChainEVM, account) }, account},
-		"account, small":   {func() (key, error) { return k.Signer(ChainEVM, strings.ToLower(account)) }, account},
-		"no account":       {func() (key, error) { return k.Signer(ChainEVM, bundle) }, ""},
+		"account":          {func() (key, error) { return k.Signer(relaySecp256k1, account) }, account},
+		"account, small":   {func() (key, error) { return k.Signer(relaySecp256k1, strings.ToLower(account)) }, ""},
+		"no account":       {func() (key, error) { return k.Signer(relaySecp256k1, bundle) }, ""},
 		"another chain's":  {func() (key, error) { return k.Signer("solana", account) }, ""},
-		"no id":            {func() (key, error) { return k.Signer(ChainEVM, "") }, ""},
+		"no id":            {func() (key, error) { return k.Signer(relaySecp256k1, "") }, ""},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -228,7 +231,7 @@ func TestOpenFails(t *testing.T) {
 	t.Parallel()
 	filled := func(t *testing.T) *memory {
 		store := &memory{}
-		if err := testOpen(t, store).EnsureDefaults(t.Context(), []string{ChainEVM}); err != nil {
+		if err := testOpen(t, store).EnsureDefaults(t.Context(), wantedSecp256k1()); err != nil {
 			t.Fatal(err)
 		}
 		return store
@@ -286,7 +289,7 @@ func TestFailedStoreLendsNoKey(t *testing.T) {
 	store := &memory{}
 	k := testOpen(t, store)
 	store.fail = errors.New("disk on fire")
-	_, err := k.CreateAccount(t.Context(), ChainEVM)
+	_, err := k.CreateAccount(t.Context(), relaySecp256k1, Secp256k1, nameSecp256k1)
 	wantError(t, err, store.fail, "create account key", `"evm"`)
 	if _, err := k.CreateP2P(t.Context()); err == nil {
 		t.Error("no error")
@@ -300,7 +303,7 @@ func TestFailedStoreLendsNoKey(t *testing.T) {
 func TestTamperedRows(t *testing.T) {
 	t.Parallel()
 	store := &memory{}
-	if err := testOpen(t, store).EnsureDefaults(t.Context(), []string{ChainEVM}); err != nil {
+	if err := testOpen(t, store).EnsureDefaults(t.Context(), wantedSecp256k1()); err != nil {
 		t.Fatal(err)
 	}
 	refuses := func(what string, rows []database.Key) {
@@ -329,7 +332,7 @@ func TestTamperedRows(t *testing.T) {
 			continue
 		}
 		refuses(row.Kind+" id", change(at, func(row *database.Key) { row.ID += "0" }))
-		refuses(row.Kind+" chain kind", change(at, func(row *database.Key) { row.ChainKind += "0" }))
+		refuses(row.Kind+" relay", change(at, func(row *database.Key) { row.Relay += "0" }))
 		refuses(row.Kind+" kind", change(at, func(row *database.Key) { row.Kind = "x" }))
 		// Altered text for people changes nothing: the text is made anew.
 		if _, err := Open(t.Context(), testSettings(&memory{rows: change(at, func(row *database.Key) { row.Public = nil })})); err != nil {
@@ -338,7 +341,7 @@ func TestTamperedRows(t *testing.T) {
 	}
 	// Two rows that exchange their secrets.
 	other := &memory{rows: store.rows}
-	if _, err := testOpen(t, other).CreateAccount(t.Context(), ChainEVM); err != nil {
+	if _, err := testOpen(t, other).CreateAccount(t.Context(), relaySecp256k1, Secp256k1, nameSecp256k1); err != nil {
 		t.Fatal(err)
 	}
 	swapped := slices.Clone(other.rows)
@@ -352,16 +355,16 @@ func TestSecretOfAnotherName(t *testing.T) {
 	t.Parallel()
 	store := &memory{}
 	k := testOpen(t, store)
-	for _, kind := range []string{KindP2P, KindOCR2, KindAccount, "csa"} {
-		who := identity{kind: kind, chainKind: ChainEVM, id: "mine"}
-		secret, err := generateOCR2(ChainEVM)
+	for _, kind := range []string{KindP2P, KindOCR2, "csa"} { // an account's name is its relayer's to say
+		who := identity{kind: kind, relay: relaySecp256k1, id: "mine"}
+		secret, err := generateOCR2(Secp256k1)
 		if err != nil {
 			t.Fatal(err)
 		}
 		if kind != KindOCR2 {
-			secret = secret[64:]
+			secret = secret[65:]
 		}
-		row := database.Key{Kind: kind, ID: "mine", ChainKind: ChainEVM, Sealed: seal(k.master(), who, secret)}
+		row := database.Key{Kind: kind, ID: "mine", Relay: relaySecp256k1, Sealed: seal(k.master(), who, secret)}
 		_, err = Open(t.Context(), testSettings(&memory{rows: append(slices.Clone(store.rows), row)}))
 		wantError(t, err, nil, kind+` key "mine"`)
 	}
@@ -374,27 +377,65 @@ func TestParseRefusesBadSecrets(t *testing.T) {
 		who    identity
 		secret []byte
 	}{
-		"short p2p":           {identity{kind: KindP2P}, zero[1:]},
-		"long p2p":            {identity{kind: KindP2P}, make([]byte, 33)},
-		"short bundle":        {identity{kind: KindOCR2, chainKind: ChainEVM}, make([]byte, 63)},
-		"bundle without evm":  {identity{kind: KindOCR2, chainKind: ChainEVM}, make([]byte, 64)},
-		"bundle of no chain":  {identity{kind: KindOCR2}, make([]byte, 96)},
-		"zero account":        {identity{kind: KindAccount, chainKind: ChainEVM}, zero},
-		"account above order": {identity{kind: KindAccount, chainKind: ChainEVM}, many},
-		"long account":        {identity{kind: KindAccount, chainKind: ChainEVM}, make([]byte, 33)},
-		"no Starknet key":     {identity{kind: KindAccount, chainKind: ChainStarknet}, zero},
-		"large Starknet key":  {identity{kind: KindAccount, chainKind: ChainStarknet}, many},
-		"bundle without key":  {identity{kind: KindOCR2, chainKind: ChainStarknet}, make([]byte, 96)},
-		"account of no chain": {identity{kind: KindAccount, chainKind: "tezos"}, many},
-		"no kind":             {identity{}, zero},
+		"short p2p":             {identity{kind: KindP2P}, zero[1:]},
+		"long p2p":              {identity{kind: KindP2P}, make([]byte, 33)},
+		"short bundle":          {identity{kind: KindOCR2, relay: relaySecp256k1}, make([]byte, 63)},
+		"bundle without key":    {identity{kind: KindOCR2, relay: relaySecp256k1}, make([]byte, 64)},
+		"bundle of zero":        {identity{kind: KindOCR2, relay: relayStark}, make([]byte, 96)},
+		"bundle of no relay":    {identity{kind: KindOCR2}, make([]byte, 96)},
+		"bundle of algorithm 0": {identity{kind: KindOCR2, relay: relaySecp256k1}, make([]byte, 97)},
+		"zero account":          {identity{kind: KindAccount, relay: relaySecp256k1}, zero},
+		"account above order":   {identity{kind: KindAccount, relay: relaySecp256k1}, many},
+		"above order, tagged":   {identity{kind: KindAccount, relay: relaySecp256k1}, Secp256k1.tagged(many)},
+		"short account":         {identity{kind: KindAccount, relay: relayEd25519}, zero[1:]},
+		"long account":          {identity{kind: KindAccount, relay: relaySecp256k1}, Secp256k1.tagged(make([]byte, 33))},
+		"zero of STARK":         {identity{kind: KindAccount, relay: relayStark}, zero},
+		"large of STARK":        {identity{kind: KindAccount, relay: relayStark}, Stark.tagged(many)},
+		"account of no relay":   {identity{kind: KindAccount, relay: "tezos"}, many},
+		"algorithm 0":           {identity{kind: KindAccount, relay: relaySecp256k1}, Algorithm(0).tagged(counted(1, 32))},
+		"algorithm 4":           {identity{kind: KindAccount, relay: relaySecp256k1}, Algorithm(4).tagged(counted(1, 32))},
+		"no kind":               {identity{}, zero},
 	}
+	k := testOpen(t, &memory{})
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			if parsed, err := parse(test.who, test.secret); err == nil {
+			if parsed, err := k.parse(test.who, test.secret); err == nil {
 				t.Errorf("parsed %T", parsed)
 			}
 		})
+	}
+}
+
+// TestEarlierRows holds that keys which were sealed without their algorithm are what they were.
+func TestEarlierRows(t *testing.T) {
+	t.Parallel()
+	for _, w := range []Wanted{wantedSecp256k1(), wantedEd25519(), wantedStark()} {
+		store := &memory{}
+		k := testOpen(t, store)
+		if err := k.EnsureDefaults(t.Context(), w); err != nil {
+			t.Fatal(err)
+		}
+		for i, row := range store.rows {
+			if row.Relay == "" {
+				continue
+			}
+			who := identity{kind: row.Kind, relay: row.Relay, id: row.ID}
+			secret, err := unseal(k.master(), who, row.Sealed)
+			if err != nil {
+				t.Fatal(err)
+			}
+			bare := slices.Concat(secret[:len(secret)-secretLength-1], secret[len(secret)-secretLength:])
+			store.rows[i].Sealed = seal(k.master(), who, bare)
+		}
+		again := testOpen(t, store)
+		if diff := cmp.Diff(k.List(), again.List()); diff != "" {
+			t.Errorf("%s: %s", w.Relay, diff)
+		}
+		settings := testSettings(store)
+		settings.Before = nil
+		_, err := Open(t.Context(), settings)
+		wantError(t, err, nil, "made by an earlier version of loop", `no relayer of relay "`+w.Relay+`" is built into this one`)
 	}
 }
 
@@ -444,10 +485,10 @@ func TestNothingSecretIsWritten(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := k.EnsureDefaults(t.Context(), []string{ChainEVM}); err != nil {
+	if err := k.EnsureDefaults(t.Context(), wantedSecp256k1()); err != nil {
 		t.Fatal(err)
 	}
-	settings.Logger.Info("all of it", "keystore", k, "settings", settings, "bundle", k.Bundles(ChainEVM)[0])
+	settings.Logger.Info("all of it", "keystore", k, "settings", settings, "bundle", k.Bundles(relaySecp256k1)[0])
 	rows, err := json.Marshal(store.rows)
 	if err != nil {
 		t.Fatal(err)

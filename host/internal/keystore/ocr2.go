@@ -1,6 +1,7 @@
 package keystore
 
 import (
+	"bytes"
 	"crypto/ecdh"
 	"crypto/ed25519"
 	"crypto/sha256"
@@ -12,100 +13,87 @@ import (
 
 var _ types.OffchainKeyring = (*OffchainKeyring)(nil)
 
-// offchainSecretLength is an Ed25519 seed and an X25519 scalar; the on-chain
-// secret follows them.
+// offchainSecretLength is an Ed25519 seed and an X25519 scalar. The on-chain secret with its algorithm follows them, and after it
+// the id of a bundle that was imported.
 const offchainSecretLength = ed25519.SeedSize + 32
 
-// OCR2Bundle is the keys of an oracle for one kind of chain.
+// OCR2Bundle is the keys of an oracle on one relay.
 type OCR2Bundle struct {
 	redacted
-	chainKind string
-	offchain  *OffchainKeyring
-	onchain   types.OnchainKeyring
+	relay    string
+	given    []byte // the id of a bundle that was imported; nil: it follows from the keys
+	offchain *OffchainKeyring
+	report   *ReportKey
 }
 
-func generateOCR2(chainKind string) ([]byte, error) {
-	onchain, err := generateOnchain(chainKind)
+// generateOCR2 makes a bundle's secret as it is sealed.
+func generateOCR2(algorithm Algorithm) ([]byte, error) {
+	onchain, err := algorithm.generate()
 	if err != nil {
 		return nil, err
 	}
-	return append(randomBytes(offchainSecretLength), onchain...), nil
+	return append(randomBytes(offchainSecretLength), algorithm.tagged(onchain)...), nil
 }
 
-func parseOCR2(chainKind string, secret []byte) (*OCR2Bundle, error) {
-	if len(secret) < offchainSecretLength {
-		return nil, fmt.Errorf("the secret has %d bytes, fewer than %d", len(secret), offchainSecretLength)
+func parseOCR2(relay string, sealed []byte, before func() (Algorithm, error)) (*OCR2Bundle, error) {
+	if len(sealed) < offchainSecretLength {
+		return nil, fmt.Errorf("the secret has %d bytes, fewer than %d", len(sealed), offchainSecretLength)
 	}
-	signing := ed25519.NewKeyFromSeed(secret[:ed25519.SeedSize])
-	encryption, err := ecdh.X25519().NewPrivateKey(secret[ed25519.SeedSize:offchainSecretLength])
+	signing := ed25519.NewKeyFromSeed(sealed[:ed25519.SeedSize])
+	encryption, err := ecdh.X25519().NewPrivateKey(sealed[ed25519.SeedSize:offchainSecretLength])
 	if err != nil {
 		return nil, err
 	}
-	onchain, err := parseOnchain(chainKind, secret[offchainSecretLength:])
+	onchain, given := sealed[offchainSecretLength:], []byte(nil)
+	if len(onchain) == 1+secretLength+sha256.Size {
+		onchain, given = onchain[:1+secretLength], bytes.Clone(onchain[1+secretLength:])
+	}
+	algorithm, secret, err := untag(onchain, before)
+	if err != nil {
+		return nil, err
+	}
+	key, err := algorithm.parse(secret)
 	if err != nil {
 		return nil, err
 	}
 	return &OCR2Bundle{
-		chainKind: chainKind,
-		offchain:  &OffchainKeyring{signing: hide(signing), encryption: hide(encryption)},
-		onchain:   onchain,
+		relay:    relay,
+		given:    given,
+		offchain: &OffchainKeyring{signing: hide(signing), encryption: hide(encryption)},
+		report:   &ReportKey{algorithm: algorithm, private: key},
 	}, nil
 }
 
-// generateOnchain and parseOnchain are where a kind of chain decides its on-chain
-// keyring.
-func generateOnchain(chainKind string) ([]byte, error) {
-	switch chainKind {
-	case ChainEVM, ChainSolana:
-		return generateEVM()
-	case ChainStarknet:
-		return generateStarknet()
-	default:
-		return nil, unknownChain(chainKind)
-	}
-}
-
-func parseOnchain(chainKind string, secret []byte) (types.OnchainKeyring, error) {
-	switch chainKind {
-	case ChainEVM:
-		return parseEVMOnchain(secret, evmReportHash)
-	case ChainSolana:
-		return parseEVMOnchain(secret, solanaReportHash)
-	case ChainStarknet:
-		return parseStarknetOnchain(secret)
-	default:
-		return nil, unknownChain(chainKind)
-	}
-}
-
-// ID is 32 bytes in hex: SHA-256 of the chain kind and the three public keys, so
-// that a bundle cannot pass for another.
+// ID is 32 bytes in hex: SHA-256 of the relay and the three public keys, so that a bundle cannot pass for another. One that was
+// imported keeps the id of its file, by which job specs name it.
 func (b *OCR2Bundle) ID() string {
+	if b.given != nil {
+		return hex.EncodeToString(b.given)
+	}
 	signing, encryption := b.offchain.OffchainPublicKey(), b.offchain.ConfigEncryptionPublicKey()
 	hash := sha256.New()
-	hash.Write([]byte(b.chainKind))
+	hash.Write([]byte(b.relay))
 	hash.Write([]byte{0})
 	hash.Write(signing[:])
 	hash.Write(encryption[:])
-	hash.Write(b.onchain.PublicKey())
+	hash.Write(b.report.Public())
 	return hex.EncodeToString(hash.Sum(nil))
 }
 
-// ChainKind is the kind of chain that the bundle signs reports for.
-func (b *OCR2Bundle) ChainKind() string { return b.chainKind }
+// Relay is the relay that the bundle signs reports for.
+func (b *OCR2Bundle) Relay() string { return b.relay }
 
 // Offchain is the keyring that libocr uses among oracles.
 func (b *OCR2Bundle) Offchain() *OffchainKeyring { return b.offchain }
 
-// Onchain is the keyring that libocr signs and verifies reports with.
-func (b *OCR2Bundle) Onchain() types.OnchainKeyring { return b.onchain }
+// Report is the on-chain key, which signs reports.
+func (b *OCR2Bundle) Report() *ReportKey { return b.report }
 
-// OCR2Description describes a bundle to people: each public key in the form that
-// goes into a contract's configuration, ocr2off_evm_…, ocr2cfg_evm_…, ocr2on_evm_…,
-// and as bare hex.
+// OCR2Description describes a bundle to people: each public key in the form that goes into a contract's configuration,
+// ocr2off_<relay>_…, ocr2cfg_<relay>_…, ocr2on_<relay>_…, and as bare hex.
 type OCR2Description struct {
 	ID                   string `json:"id"`
-	ChainKind            string `json:"chainKind"`
+	Relay                string `json:"relay"`
 	OffchainPublicKey    string `json:"offchainPublicKey"`
 	ConfigPublicKey      string `json:"configPublicKey"`
 	OnchainPublicKey     string `json:"onchainPublicKey"`
@@ -119,19 +107,19 @@ func (b *OCR2Bundle) Description() OCR2Description {
 	signing, encryption := b.offchain.OffchainPublicKey(), b.offchain.ConfigEncryptionPublicKey()
 	d := OCR2Description{
 		ID:                   b.ID(),
-		ChainKind:            b.chainKind,
+		Relay:                b.relay,
 		OffchainPublicKeyHex: hex.EncodeToString(signing[:]),
 		ConfigPublicKeyHex:   hex.EncodeToString(encryption[:]),
-		OnchainPublicKeyHex:  hex.EncodeToString(b.onchain.PublicKey()),
+		OnchainPublicKeyHex:  hex.EncodeToString(b.report.Public()),
 	}
-	d.OffchainPublicKey = "ocr2off_" + b.chainKind + "_" + d.OffchainPublicKeyHex
-	d.ConfigPublicKey = "ocr2cfg_" + b.chainKind + "_" + d.ConfigPublicKeyHex
-	d.OnchainPublicKey = "ocr2on_" + b.chainKind + "_" + d.OnchainPublicKeyHex
+	d.OffchainPublicKey = "ocr2off_" + b.relay + "_" + d.OffchainPublicKeyHex
+	d.ConfigPublicKey = "ocr2cfg_" + b.relay + "_" + d.ConfigPublicKeyHex
+	d.OnchainPublicKey = "ocr2on_" + b.relay + "_" + d.OnchainPublicKeyHex
 	return d
 }
 
 func (b *OCR2Bundle) describe() (identity, any) {
-	return identity{kind: KindOCR2, chainKind: b.chainKind, id: b.ID()}, b.Description()
+	return identity{kind: KindOCR2, relay: b.relay, id: b.ID()}, b.Description()
 }
 
 // OffchainKeyring is libocr's keyring for what passes among oracles. It may be

@@ -59,12 +59,12 @@ var errSealed = errors.New("the sealed value was altered, or belongs to another 
 // identity is what a sealed value is bound to: moved to another row, or to a row
 // of another chain, it does not open.
 type identity struct {
-	kind, chainKind, id string
+	kind, relay, id string
 }
 
 func (i identity) authenticated() []byte {
 	var data []byte
-	for _, part := range []string{"loop keystore", i.kind, i.chainKind, i.id} {
+	for _, part := range []string{"loop keystore", i.kind, i.relay, i.id} {
 		data = binary.BigEndian.AppendUint32(data, uint32(len(part)))
 		data = append(data, part...)
 	}

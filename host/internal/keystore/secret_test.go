@@ -9,8 +9,6 @@ import (
 	"log/slog"
 	"strings"
 	"testing"
-
-	"github.com/ethereum/go-ethereum/crypto"
 )
 
 // secretsOf is every secret of a keystore in the forms in which they could show.
@@ -19,16 +17,17 @@ func secretsOf(k *Keystore) []string {
 	for _, key := range k.P2PKeys() {
 		secrets = append(secrets, key.private().Seed())
 	}
-	for _, bundle := range k.Bundles(ChainEVM) {
-		onchain := bundle.onchain.(*evmOnchain)
-		secrets = append(secrets, bundle.offchain.signing().Seed(), bundle.offchain.encryption().Bytes(), crypto.FromECDSA(onchain.private()))
-	}
-	for _, name := range k.Accounts(ChainEVM) {
-		account, err := k.Signer(ChainEVM, name)
-		if err != nil {
-			panic(err)
+	for _, relay := range []string{relaySecp256k1, relayEd25519, relayStark} {
+		for _, bundle := range k.Bundles(relay) {
+			secrets = append(secrets, bundle.offchain.signing().Seed(), bundle.offchain.encryption().Bytes(), bundle.report.private.secret())
 		}
-		secrets = append(secrets, crypto.FromECDSA(account.signer.(*evmAccount).private()))
+		for _, name := range k.Accounts(relay) {
+			account, err := k.Signer(relay, name)
+			if err != nil {
+				panic(err)
+			}
+			secrets = append(secrets, account.private.secret())
+		}
 	}
 	var forms []string
 	for _, secret := range secrets {
@@ -47,15 +46,17 @@ func secretsOf(k *Keystore) []string {
 func TestRedaction(t *testing.T) {
 	t.Parallel()
 	k := testOpen(t, &memory{})
-	if err := k.EnsureDefaults(t.Context(), []string{ChainEVM}); err != nil {
+	if err := k.EnsureDefaults(t.Context(), wantedSecp256k1(), wantedEd25519(), wantedStark()); err != nil {
 		t.Fatal(err)
 	}
-	peer, bundle := k.P2PKeys()[0], k.Bundles(ChainEVM)[0]
-	account, err := k.Signer(ChainEVM, k.Accounts(ChainEVM)[0])
+	peer, bundle := k.P2PKeys()[0], k.Bundles(relaySecp256k1)[0]
+	account, err := k.Signer(relaySecp256k1, k.Accounts(relaySecp256k1)[0])
 	if err != nil {
 		t.Fatal(err)
 	}
-	onchain := bundle.Onchain().(*evmOnchain)
+	report, secp := bundle.Report(), account.private.(*secp256k1)
+	ed := testAccount(t, wantedEd25519(), rfc8032Seed).private.(*ed25519Key)
+	st := testAccount(t, wantedStark(), starkSecret).private.(*starkKey)
 	password := NewPassword(testPassword)
 	secrets := append(secretsOf(k), testPassword, hex.EncodeToString([]byte(testPassword)))
 	values := map[string]any{
@@ -63,9 +64,10 @@ func TestRedaction(t *testing.T) {
 		"peer":     peer, "peer value": *peer,
 		"bundle": bundle, "bundle value": *bundle,
 		"offchain": bundle.Offchain(), "offchain value": *bundle.Offchain(),
-		"onchain": onchain, "onchain value": *onchain,
+		"report": report, "report value": *report,
 		"account": account, "account value": *account,
-		"signer": account.signer, "password": password,
+		"secp256k1": secp, "secp256k1 value": *secp, "Ed25519": ed, "Ed25519 value": *ed, "STARK": st, "STARK value": *st,
+		"password": password,
 	}
 	for name, value := range values {
 		t.Run(name, func(t *testing.T) {

@@ -38,12 +38,12 @@ func TestImportVectors(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			k := testOpen(t, &memory{})
-			account, err := k.ImportEVM(t.Context(), []byte(file), NewPassword(web3Password))
+			account, err := k.Import(t.Context(), []byte(file), NewPassword(web3Password), testRelays())
 			if err != nil {
 				t.Fatal(err)
 			}
-			if account.ID() != web3Address {
-				t.Errorf("account %s", account.ID())
+			if account.ID != web3Address {
+				t.Errorf("account %s", account.ID)
 			}
 		})
 	}
@@ -52,12 +52,12 @@ func TestImportVectors(t *testing.T) {
 func TestExportAndImport(t *testing.T) {
 	t.Parallel()
 	from, to := testOpen(t, &memory{}), testOpen(t, &memory{})
-	account, err := from.CreateAccount(t.Context(), ChainEVM)
+	account, err := from.CreateAccount(t.Context(), relaySecp256k1, Secp256k1, nameSecp256k1)
 	if err != nil {
 		t.Fatal(err)
 	}
 	password := NewPassword("of the file")
-	file, err := from.ExportEVM(strings.ToLower(account.ID()), password)
+	file, err := from.Export(KindAccount, account.ID(), password, testRelays())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -65,32 +65,32 @@ func TestExportAndImport(t *testing.T) {
 	if decrypted, err := web3.DecryptKey(file, "of the file"); err != nil || decrypted.Address.Hex() != account.ID() {
 		t.Errorf("go-ethereum reads %v", err)
 	}
-	imported, err := to.ImportEVM(t.Context(), file, password)
+	imported, err := to.Import(t.Context(), file, password, testRelays())
 	if err != nil {
 		t.Fatal(err)
 	}
-	if imported.ID() != account.ID() || to.Accounts(ChainEVM)[0] != account.ID() {
-		t.Errorf("imported %s", imported.ID())
+	if imported.ID != account.ID() || to.Accounts(relaySecp256k1)[0] != account.ID() {
+		t.Errorf("imported %s", imported.ID)
 	}
-	_, err = from.ImportEVM(t.Context(), file, password)
+	_, err = from.Import(t.Context(), file, password, testRelays())
 	wantError(t, err, database.ErrExists, account.ID())
-	_, err = to.ImportEVM(t.Context(), file, NewPassword("of another file"))
+	_, err = to.Import(t.Context(), file, NewPassword("of another file"), testRelays())
 	wantError(t, err, ErrInvalid, "the password does not open the file")
-	_, err = to.ExportEVM(web3Address, password)
+	_, err = to.Export(KindAccount, web3Address, password, testRelays())
 	wantError(t, err, ErrNotFound, web3Address)
-	_, err = to.ExportEVM(account.ID(), Password{})
+	_, err = to.Export(KindAccount, account.ID(), Password{}, testRelays())
 	wantError(t, err, ErrInvalid, "password is empty")
 }
 
 func TestImportRefuses(t *testing.T) {
 	t.Parallel()
 	k := testOpen(t, &memory{})
-	account, err := k.CreateAccount(t.Context(), ChainEVM)
+	account, err := k.CreateAccount(t.Context(), relaySecp256k1, Secp256k1, nameSecp256k1)
 	if err != nil {
 		t.Fatal(err)
 	}
 	password := NewPassword("x")
-	good, err := k.ExportEVM(account.ID(), password)
+	good, err := k.Export(KindAccount, account.ID(), password, testRelays())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -103,9 +103,9 @@ func TestImportRefuses(t *testing.T) {
 	}{
 		"version 1":        {func(f object) { f["version"] = 1 }, "version is 1"},
 		"version as text":  {func(f object) { f["version"] = "1" }, "version is 1, and only 3 is known"},
-		"version of words": {func(f object) { f["version"] = "three" }, "version is no number"},
+		"version of words": {func(f object) { f["version"] = "three" }, "version is not a number"},
 		"version in parts": {func(f object) { f["version"] = 3.5 }, "version is 3.5, and only 3 is known"},
-		"no version":       {func(f object) { delete(f, "version") }, "the file has no version: this node imports EVM accounts alone"},
+		"no version":       {func(f object) { delete(f, "version") }, "the file has no version and no keyType: this node imports wallets' key files"},
 		"0x twice":         {func(f object) { crypto(f)["mac"] = "0x0x" + strings.Repeat("0", 60) }, "crypto.mac is not hex"},
 		"other address":    {func(f object) { f["address"] = web3Address }, "address says"},
 		"no crypto":        {func(f object) { delete(f, "crypto") }, "crypto.cipher"},
@@ -139,21 +139,21 @@ func TestImportRefuses(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			_, err = k.ImportEVM(t.Context(), text, password)
-			wantError(t, err, ErrInvalid, test.part, "import an EVM account")
+			_, err = k.Import(t.Context(), text, password, testRelays())
+			wantError(t, err, ErrInvalid, test.part, "import a key")
 		})
 	}
 	for name, file := range map[string]struct{ text, part string }{
 		"empty": {"", "in JSON"}, "no object": {"[]", "it holds a JSON array"}, "cut": {string(good[:100]), "in JSON"},
-		"huge": {strings.Repeat(" ", maxWeb3File+1), "65537 bytes"},
+		"huge": {strings.Repeat(" ", maxKeyFile+1), "65537 bytes"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			_, err := k.ImportEVM(t.Context(), []byte(file.text), password)
+			_, err := k.Import(t.Context(), []byte(file.text), password, testRelays())
 			wantError(t, err, ErrInvalid, file.part)
 		})
 	}
-	if accounts := k.Accounts(ChainEVM); len(accounts) != 1 {
+	if accounts := k.Accounts(relaySecp256k1); len(accounts) != 1 {
 		t.Errorf("accounts %v", accounts)
 	}
 }
@@ -162,19 +162,19 @@ func TestImportRefuses(t *testing.T) {
 func TestImportTakesWhatWalletsWrite(t *testing.T) {
 	t.Parallel()
 	from := testOpen(t, &memory{})
-	account, err := from.CreateAccount(t.Context(), ChainEVM)
+	account, err := from.CreateAccount(t.Context(), relaySecp256k1, Secp256k1, nameSecp256k1)
 	if err != nil {
 		t.Fatal(err)
 	}
-	file, err := from.ExportEVM(account.ID(), NewPassword("x"))
+	file, err := from.Export(KindAccount, account.ID(), NewPassword("x"), testRelays())
 	if err != nil {
 		t.Fatal(err)
 	}
-	signer, err := from.Signer(ChainEVM, account.ID())
+	signer, err := from.Signer(relaySecp256k1, account.ID())
 	if err != nil {
 		t.Fatal(err)
 	}
-	private := signer.signer.(*evmAccount).private()
+	private := signer.private.(*secp256k1).key()
 	empty, err := web3.EncryptKey(&web3.Key{Address: gethcrypto.PubkeyToAddress(private.PublicKey), PrivateKey: private}, "", 2, 1)
 	if err != nil {
 		t.Fatal(err)
@@ -226,60 +226,61 @@ func TestImportTakesWhatWalletsWrite(t *testing.T) {
 				t.Fatal(err)
 			}
 			k := testOpen(t, &memory{})
-			imported, err := k.ImportEVM(t.Context(), append([]byte(test.mark), text...), NewPassword(test.password))
+			imported, err := k.Import(t.Context(), append([]byte(test.mark), text...), NewPassword(test.password), testRelays())
 			if err != nil {
 				t.Fatal(err)
 			}
-			if imported.ID() != account.ID() {
-				t.Errorf("imported %s, not %s", imported.ID(), account.ID())
+			if imported.ID != account.ID() {
+				t.Errorf("imported %s, not %s", imported.ID, account.ID())
 			}
-			_, err = testOpen(t, &memory{}).ImportEVM(t.Context(), text, NewPassword("another"))
+			_, err = testOpen(t, &memory{}).Import(t.Context(), text, NewPassword("another"), testRelays())
 			wantError(t, err, ErrInvalid)
 		})
 	}
 }
 
-// foreignFiles are files of other kinds of keys, and what is said of them before what this node imports.
+// foreignFiles are files of other kinds of keys, and what is said of them before and after what this node imports.
 var foreignFiles = map[string]struct{ text, what, advice string }{
-	"OCR2": {`{"keyType":"OCR2","chainType":"evm","id":"00","onchainPublicKey":"11","crypto":{"cipher":"aes-128-ctr"}}`,
-		`an OCR2 key bundle (keyType "OCR2", chainType "evm")`, ": make a new one by loop keys create ocr2"},
-	"P2P": {`{"keyType":"P2P","publicKey":"00","peerID":"p2p_12D3","crypto":{}}`,
-		`the key of a peer (keyType "P2P")`, ": make a new one by loop keys create p2p"},
-	"Solana":   {`{"keyType":"Solana","publicKey":"00","crypto":{}}`, `a Solana account (keyType "Solana")`, ": make a new one by loop keys create solana"},
-	"Starknet": {`{"keyType":"StarkNet","publicKey":"00","crypto":{}}`, `a Starknet account (keyType "StarkNet")`, ": make a new one by loop keys create starknet"},
-	"CSA":      {`{"keyType":"CSA","publicKey":"00","crypto":{}}`, `a CSA key (keyType "CSA")`, ""},
-	"another":  {`{"keyType":"Aptos","crypto":{}}`, `a key of the keyType "Aptos"`, ""},
-	"solana-keygen": {"[" + strings.Repeat("7,", 63) + "7]",
-		"a Solana account, as solana-keygen writes it", ": make an account here by loop keys create solana"},
+	"CSA": {`{"keyType":"CSA","publicKey":"00","crypto":{}}`, "a CSA key, which this node has no use for", ""},
+	"key pair": {"[" + strings.Repeat("7,", 63) + "7]",
+		"a bare Ed25519 key as a list of numbers", ": make an account here by loop keys create and the name of its relay"},
 	"bare": {"0x" + strings.Repeat("4f", 32) + "\n",
 		"a bare private key", ": seal it into one with a wallet, such as geth account import"},
 	"validator": {`{"crypto":{"kdf":{"function":"scrypt","params":{},"message":""},"cipher":{"function":"aes-128-ctr"}},"pubkey":"00","version":4}`,
-		"a validator's key of Ethereum's consensus layer (EIP-2335, version 4)", ""},
+		"a validator's key (EIP-2335, version 4)", ""},
 }
 
-// What is no account of an EVM chain is named, with what the node does import.
+// What cannot be imported is named, with what can.
 func TestImportNamesOtherKeys(t *testing.T) {
 	t.Parallel()
 	k := testOpen(t, &memory{})
 	for name, test := range foreignFiles {
-		_, err := k.ImportEVM(t.Context(), []byte(test.text), NewPassword("x"))
+		_, err := k.Import(t.Context(), []byte(test.text), NewPassword("x"), testRelays())
 		wantError(t, err, ErrInvalid)
-		want := "import an EVM account: the file holds " + test.what + "; " + importable + test.advice
+		want := "import a key: the file holds " + test.what + "; " + importable + test.advice
 		if err != nil && !strings.HasPrefix(err.Error(), want+": ") {
 			t.Errorf("%s:\ngot  %v\nwant %s", name, err, want)
 		}
 	}
-	_, err := k.ImportEVM(t.Context(), []byte("\xff\xfe{\x00}\x00"), NewPassword("x"))
+	_, err := k.Import(t.Context(), []byte("\xff\xfe{\x00}\x00"), NewPassword("x"), testRelays())
 	wantError(t, err, ErrInvalid, "the file is in UTF-16: save it in UTF-8")
+	for relay, part := range map[string]string{
+		"acme": `no relay "acme", which is to have the account`, relayEd25519: "accounts of relay solana have keys for Ed25519",
+	} {
+		relays := testRelays()
+		relays.Wallet = relay
+		_, err = k.Import(t.Context(), []byte(web3Scrypt), NewPassword(web3Password), relays)
+		wantError(t, err, ErrInvalid, part)
+	}
 }
 
 func FuzzImport(f *testing.F) {
 	k := testOpen(f, &memory{})
-	account, err := k.CreateAccount(f.Context(), ChainEVM)
+	account, err := k.CreateAccount(f.Context(), relaySecp256k1, Secp256k1, nameSecp256k1)
 	if err != nil {
 		f.Fatal(err)
 	}
-	file, err := k.ExportEVM(account.ID(), NewPassword("x"))
+	file, err := k.Export(KindAccount, account.ID(), NewPassword("x"), testRelays())
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -290,15 +291,19 @@ func FuzzImport(f *testing.F) {
 	for _, other := range foreignFiles {
 		f.Add([]byte(other.text))
 	}
+	for _, v := range keyFiles(f) {
+		f.Add([]byte(v.File))
+	}
 	f.Fuzz(func(t *testing.T, file []byte) {
-		parsed, err := parseWeb3(file)
-		if err != nil {
-			return
+		var parsed struct {
+			Crypto envelope `json:"crypto"`
 		}
-		if params := parsed.Crypto.KDFParams; params.N*params.R*params.P > 1<<10 || params.C > 1<<10 {
-			return // right, and slow
+		if err := decodeFile(file, &parsed); err == nil {
+			if params := parsed.Crypto.KDFParams; params.N*params.R*params.P > 1<<10 || params.C > 1<<10 {
+				return // right, and slow
+			}
 		}
-		if _, err := k.ImportEVM(t.Context(), file, NewPassword("x")); err == nil {
+		if _, err := k.Import(t.Context(), file, NewPassword("x"), testRelays()); err == nil {
 			k = testOpen(t, &memory{})
 		}
 	})

@@ -100,6 +100,9 @@ const (
 func Check(ctx context.Context, s Settings) (*Checked, error) {
 	n := &Node{settings: s, logger: s.Logger}
 	var err error
+	if n.builtin, err = builtinRelayers(ctx, s); err != nil {
+		return nil, err
+	}
 	n.runtime, err = loophost.New(loophost.Settings{
 		Logger: s.Logger, SocketDir: s.Config.Plugins.SocketDir, SocketHint: socketHint, Version: s.Version, StopTimeout: s.Config.Plugins.StopTimeout.Duration,
 	})
@@ -107,10 +110,16 @@ func Check(ctx context.Context, s Settings) (*Checked, error) {
 		return nil, err
 	}
 	defer n.runtime.Close(context.WithoutCancel(ctx))
-	if n.plugins, err = launch(ctx, n, n.lendNothing); err != nil {
+	if n.plugins, err = launch(ctx, n); err != nil {
 		return nil, err
 	}
 	defer n.plugins.close()
+	if err = n.checkConfig(ctx, n.plugins.known); err != nil {
+		return nil, err
+	}
+	if err = n.plugins.makeChains(ctx, n.lendNothing); err != nil {
+		return nil, err
+	}
 	found := &Checked{}
 	for _, p := range n.runtime.Plugins() {
 		st := p.Status()
@@ -122,9 +131,9 @@ func Check(ctx context.Context, s Settings) (*Checked, error) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
 	defer cancel()
-	for name, r := range n.plugins.running() {
+	for _, r := range n.plugins.running() {
 		for id, c := range r.chains {
-			found.Chains = append(found.Chains, checkChain(ctx, name, id, c))
+			found.Chains = append(found.Chains, checkChain(ctx, r.relayer.Relay(), id, c))
 		}
 	}
 	return found, nil

@@ -32,7 +32,7 @@ func (*fakeChain) ReadContract(_ context.Context, r *relayerv1.ReadContractReque
 func TestPipelinesReadContracts(t *testing.T) {
 	t.Parallel()
 	f := newFiles(t)
-	f.plugin(t, "EVM", "RELAYER=fake")
+	f.acme(t, "RELAYER=fake")
 	f.chain("5", "")
 	f.chain("1", "")
 	n := f.start(t)
@@ -40,11 +40,11 @@ func TestPipelinesReadContracts(t *testing.T) {
 	for name, c := range map[string]struct{ attributes, chain, want string }{
 		"the job's chain":      {"from=\"" + other + "\" block=latest gas=7", "1", one + " call " + other + " latest"},
 		"the task's chain":     {"evmChainID=5 gas=7", "2", one + " call  "},
-		"an unknown chain":     {"", "2", `this node has no enabled evm chain "2"; it has 5, 1`},
+		"an unknown chain":     {"", "2", `this node has no enabled acme or evm chain "2"; it has 5, 1`},
 		"a refusal":            {"block=safe", "1", `on chain 1 failed: the contract reverts the call: "asleep"`},
-		"no reading relayer":   {"block=earliest", "1", "the relayer of evm chain 1 reads no contracts (it reads none); read this one through a bridge"},
+		"no reading relayer":   {"block=earliest", "1", "the relayer of acme chain 1 reads no contracts (it reads none); read this one through a bridge"},
 		"a variable's chain":   {`evmChainID="$(jb.name)" gas=7`, "2", one + " call  "},
-		"a variable's nothing": {`evmChainID="$(jb.externalJobID)" gas=7`, "2", `has no enabled evm chain "404"`},
+		"a variable's nothing": {`evmChainID="$(jb.externalJobID)" gas=7`, "2", `has no enabled acme or evm chain "404"`},
 	} {
 		p, err := pipeline.Parse(`a [type=ethcall contract="` + one + `" data="0x63616c6c" ` + c.attributes + `] b [type=lowercase] a -> b`)
 		if err != nil {
@@ -58,7 +58,7 @@ func TestPipelinesReadContracts(t *testing.T) {
 			t.Errorf("%s: %q; want %q", name, got, c.want)
 		}
 	}
-	if ids := (knownChains{n.plugins}).ChainIDs("evm"); !slices.Equal(ids, []string{"5", "1"}) {
+	if ids := (knownChains{n.plugins}).ChainIDs("acme"); !slices.Equal(ids, []string{"5", "1"}) {
 		t.Errorf("the chains are %v", ids)
 	}
 }

@@ -15,7 +15,6 @@ import (
 
 	nodev1 "github.com/loop-plugins/loop/gen/go/loop/node/v1"
 	"github.com/loop-plugins/loop/gen/go/loop/node/v1/nodev1connect"
-	"github.com/loop-plugins/loop/host/internal/keystore"
 )
 
 // journal is a log that a test reads while it is written.
@@ -61,7 +60,8 @@ func newDoored(t *testing.T) *doored {
 	log := &journal{}
 	f := newFiles(t)
 	f.chain("1337", "")
-	settings := Settings{Config: f.load(t), Logger: slog.New(slog.NewTextHandler(log, nil)), Version: "v1"}
+	settings := f.settings(t)
+	settings.Logger = slog.New(slog.NewTextHandler(log, nil))
 	n, err := Start(t.Context(), settings)
 	if err != nil {
 		t.Fatal(err)
@@ -72,7 +72,7 @@ func newDoored(t *testing.T) *doored {
 			t.Logf("the log:\n%.8000s", log)
 		}
 	})
-	return &doored{n, log, operator(n.Socket()), n.keys.Accounts(keystore.ChainEVM)[0]}
+	return &doored{n, log, operator(n.Socket()), n.keys.Accounts("evm")[0]}
 }
 
 func (d *doored) token(t *testing.T, name string, role nodev1.Role) (secret string) {
@@ -242,7 +242,7 @@ func TestExportThatIsOff(t *testing.T) {
 	f := newFiles(t)
 	f.config += "[Keystore]\nAllowExport = false\n"
 	n := f.start(t)
-	account := n.keys.Accounts(keystore.ChainEVM)[0]
+	account := n.keys.Accounts("evm")[0]
 	_, err := operator(n.Socket()).ExportKey(t.Context(), &nodev1.ExportKeyRequest{Id: account, Password: "x"})
 	wantCode(t, "an export", err, connect.CodeFailedPrecondition)
 	if err == nil || !strings.Contains(err.Error(), "[Keystore] AllowExport is false") {

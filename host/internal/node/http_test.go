@@ -17,7 +17,6 @@ import (
 
 	nodev1 "github.com/loop-plugins/loop/gen/go/loop/node/v1"
 	relayerv1 "github.com/loop-plugins/loop/gen/go/loop/relayer/v1"
-	"github.com/loop-plugins/loop/host/internal/keystore"
 	"github.com/loop-plugins/loop/host/internal/web"
 	"github.com/loop-plugins/loop/sdk/go/loophost/supervise"
 )
@@ -154,6 +153,29 @@ func TestPluginThatIsDown(t *testing.T) {
 	}
 }
 
+// Operators see how calls go to each plugin, and turn frames off for one kind.
+func TestTransportOfPlugins(t *testing.T) {
+	t.Parallel()
+	for setting, want := range map[string]string{"": "loop/1", "Transport = \"auto\"": "loop/1", "Transport = \"grpc\"": "grpc"} {
+		t.Run(setting, func(t *testing.T) {
+			t.Parallel()
+			f := newFiles(t)
+			f.config += "[Plugins.Acme]\n" + setting + "\n"
+			f.acme(t, "RELAYER=fake")
+			f.chain("1337", "")
+			list, err := operator(f.start(t).Socket()).ListPlugins(t.Context(), &nodev1.ListPluginsRequest{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, p := range list.GetPlugins() {
+				if p.GetName() == "acme" && p.GetTransport() != want || p.GetInProcess() && p.GetTransport() != "" {
+					t.Errorf("calls to plugin %s go by %q", p.GetName(), p.GetTransport())
+				}
+			}
+		})
+	}
+}
+
 // A plugin that takes more memory than the configuration allows is killed, serves again, and operators see why.
 func TestPluginThatEatsMemory(t *testing.T) {
 	t.Parallel()
@@ -161,40 +183,40 @@ func TestPluginThatEatsMemory(t *testing.T) {
 		t.Skip("the memory of processes is told by Linux alone")
 	}
 	f := newFiles(t)
-	f.config += "[Plugins.EVM]\nMemoryLimit = \"384MiB\"\n"
+	f.config += "[Plugins.Acme]\nMemoryLimit = \"384MiB\"\n"
+	f.acme(t, "RELAYER=fake")
 	f.chain("1337", "")
-	f.plugin(t, "EVM", "RELAYER=fake")
 	n := f.start(t)
 	client := operator(n.Socket())
-	evm := func() *nodev1.PluginStatus {
+	status := func() *nodev1.PluginStatus {
 		list, err := client.ListPlugins(t.Context(), &nodev1.ListPluginsRequest{})
 		if err != nil {
 			t.Fatal(err)
 		}
 		for _, p := range list.GetPlugins() {
-			if p.GetName() == "evm" {
+			if p.GetName() == "acme" {
 				return p
 			}
 			if p.GetMemoryLimitBytes() != 0 {
 				t.Errorf("plugin %s has the limit of another", p.GetName())
 			}
 		}
-		t.Fatal("there is no plugin evm")
+		t.Fatal("there is no plugin acme")
 		return nil
 	}
-	if p := evm(); p.GetMemoryLimitBytes() != 384<<20 || p.GetMemoryBytes() == 0 {
+	if p := status(); p.GetMemoryLimitBytes() != 384<<20 || p.GetMemoryBytes() == 0 {
 		t.Errorf("it takes %d bytes of %d", p.GetMemoryBytes(), p.GetMemoryLimitBytes())
 	}
-	_, chain, err := n.plugins.chain("evm", "1337")
+	_, chain, err := n.plugins.chain("acme", "1337")
 	if err != nil {
 		t.Fatal(err)
 	}
 	eventually(t, "a kill", func() bool {
 		_, _ = chain.LatestHead(t.Context(), &relayerv1.LatestHeadRequest{}) // ends with the process that it fattens
-		return evm().GetGeneration() > 1
+		return status().GetGeneration() > 1
 	})
-	eventually(t, "another life", func() bool { return n.runtime.Plugin("evm").Status().State == supervise.Ready })
-	if p := evm(); !strings.Contains(p.GetLastExit(), " MiB of memory; its limit is 384 MiB") {
+	eventually(t, "another life", func() bool { return n.runtime.Plugin("acme").Status().State == supervise.Ready })
+	if p := status(); !strings.Contains(p.GetLastExit(), " MiB of memory; its limit is 384 MiB") {
 		t.Errorf("the last life ended: %s", p.GetLastExit())
 	}
 }
@@ -234,7 +256,7 @@ func TestNodeThatStarts(t *testing.T) {
 		t.Fatal(err)
 	}
 	f.plugin(t, "MEDIAN", "WAIT_WHILE="+sleep)
-	settings := Settings{Config: f.load(t), Logger: discard(), Version: "v1"}
+	settings := f.settings(t)
 	started := make(chan error, 1)
 	var n *Node
 	go func() {
@@ -295,7 +317,7 @@ observationSource = "one [type=sum values=<[1]>]"
 chainID = 1337
 [pluginConfig]
 juelsPerFeeCoinSource = "one [type=sum values=<[1]>]"
-`, n.keys.Accounts(keystore.ChainEVM)[0], n.keys.Bundles(keystore.ChainEVM)[0].ID())})
+`, n.keys.Accounts("evm")[0], n.keys.Bundles("evm")[0].ID())})
 	if err != nil {
 		t.Fatal(err)
 	}

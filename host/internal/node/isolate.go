@@ -12,39 +12,38 @@ import (
 	"github.com/loop-plugins/loop/gen/go/loop/median/v1/medianv1loophost"
 	relayerv1 "github.com/loop-plugins/loop/gen/go/loop/relayer/v1"
 	"github.com/loop-plugins/loop/gen/go/loop/relayer/v1/relayerv1loophost"
-	"github.com/loop-plugins/loop/host/internal/fallback"
+	"github.com/loop-plugins/loop/host/internal/config"
 	"github.com/loop-plugins/loop/host/internal/hostservice"
 	"github.com/loop-plugins/loop/host/internal/job"
-	"github.com/loop-plugins/loop/host/internal/keystore"
 )
 
 // accounts divides the accounts of each chain among the processes of its relayer. The zero value is ready.
 type accounts struct {
 	mu  sync.Mutex
-	all map[[2]string]*hostservice.Accounts // by relay and chain
+	all map[chainKey]*hostservice.Accounts
 }
 
 func (a *accounts) of(relay, chain string) *hostservice.Accounts {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	key := [2]string{relay, chain}
+	key := chainKey{relay, chain}
 	if a.all == nil {
-		a.all = map[[2]string]*hostservice.Accounts{}
+		a.all = map[chainKey]*hostservice.Accounts{}
 	}
 	if a.all[key] == nil {
-		a.all[key] = hostservice.NewAccounts(func(one, other string) bool { return keystore.SameAccount(relay, one, other) })
+		a.all[key] = hostservice.NewAccounts()
 	}
 	return a.all[key]
 }
 
 func senderOf(s *job.Spec) hostservice.Sender {
-	return hostservice.Sender{Key: s.TransmitterID, Account: s.Account()}
+	return hostservice.Sender{Key: s.Transmitter(), Account: s.Account()}
 }
 
 // sameSender tells whether two jobs would race for an account's sequence numbers, or one could sign for the other.
 func sameSender(a, b *job.Spec) bool {
 	return a.TransmitterID != "" && a.Relay == b.Relay && a.ChainID == b.ChainID &&
-		(keystore.SameAccount(a.Relay, a.TransmitterID, b.TransmitterID) || keystore.SameAccount(a.Relay, a.Account(), b.Account()))
+		(a.Transmitter() == b.Transmitter() || a.Account() == b.Account())
 }
 
 // isolation is what an isolated job has for itself: the account that it sends from, a relayer's process that has no other, and a
@@ -53,7 +52,7 @@ type isolation struct {
 	plugins  *plugins
 	name     string // of the relayer's process
 	reserved *hostservice.Reserved
-	relay    *relay
+	relay    *served
 	chain    *relayerv1loophost.Chain
 	median   *medianv1loophost.Median
 }
@@ -67,8 +66,13 @@ func (j *jobs) reserveStored(ctx context.Context) error {
 	}
 	specs, well := map[int64]*job.Spec{}, map[int64]bool{}
 	for _, s := range stored {
-		c := j.node.settings.Config
-		spec, report := job.Parse([]byte(s.Spec), job.Settings{OCR2: c.OCR2, DefaultBootstrappers: c.P2P.V2.DefaultBootstrappers, Processes: knownProcesses{j.node}})
+		checks := j.storedChecks(s)
+		if checks.Validation != nil {
+			checks.Relayers = told{checks.Relayers, checks.Validation} // the relayer is asked when the job starts
+		}
+		spec, report := job.Parse(ctx, []byte(s.Spec), job.Settings{
+			OCR2: checks.OCR2, DefaultBootstrappers: checks.DefaultBootstrappers, Relayers: checks.Relayers, Processes: checks.Processes,
+		})
 		if spec != nil {
 			specs[s.ID], well[s.ID] = spec, report.Err() == nil
 		}
@@ -135,36 +139,38 @@ func (j *jobs) isolate(ctx context.Context, r *running) (_ *isolation, err error
 	if err != nil {
 		return nil, err
 	}
-	own := &isolation{plugins: n.plugins, name: r.spec.Relay + suffix, reserved: reserved}
+	shared := n.plugins.shared[r.spec.Relay]
+	own := &isolation{plugins: n.plugins, name: shared.relayer.Plugin() + suffix, reserved: reserved}
 	defer func() {
 		if err != nil {
 			own.close(context.WithoutCancel(ctx))
 			j.giveBack(context.WithoutCancel(ctx), reserved, r)
 		}
 	}()
-	environment := n.settings.Config.Environment
-	if environment.Median.Attach != "" || slices.ContainsFunc(relayers(n.settings.Config), func(kind relayer) bool { return kind.name == r.spec.Relay && kind.plugin.Attach != "" }) {
+	median, err := n.plugins.product()
+	if err != nil {
+		return nil, err
+	}
+	commands := n.settings.Config.Environment.Plugins
+	if commands[median.Name()].Attach != "" || commands[shared.relayer.Plugin()].Attach != "" {
 		return nil, errors.New("an isolated job has processes of its own, and LOOP_REATTACH names one for all jobs; debug it as a shared job")
 	}
-	for _, kind := range relayers(n.settings.Config) {
-		if kind.name != r.spec.Relay {
-			continue
-		}
-		// The job's chain alone: of the others it has no account.
-		kind.chains = slices.DeleteFunc(kind.chains, func(c chain) bool { return c.id != r.spec.ChainID })
-		own.relay, err = n.plugins.relay(ctx, kind, own.name, func(relay, chain string) relayerv1loophost.CreateChainLoans {
-			return n.export(reserved.View(n.lent(relay, chain), n.store(relay, chain)))
-		})
-		if err != nil {
-			return nil, err
-		}
-		own.chain = own.relay.chains[r.spec.ChainID]
+	if own.relay, err = n.plugins.serve(ctx, shared.relayer, own.name, r.spec.Relay+suffix); err != nil {
+		return nil, err
 	}
-	if own.chain == nil {
+	// The job's chain alone: of the others it has no account.
+	chains := slices.DeleteFunc(n.chains(shared.relayer), func(c config.Chain) bool { return c.ID != r.spec.ChainID })
+	if err = n.plugins.makeChainsOf(ctx, own.relay, chains, func(relay, chain string) relayerv1loophost.CreateChainLoans {
+		return n.export(reserved.View(n.lent(relay, chain), n.store(relay, chain)))
+	}); err != nil {
+		return nil, err
+	}
+	if own.chain = own.relay.chains[r.spec.ChainID]; own.chain == nil {
 		return nil, fmt.Errorf("this node has no %s chain %s: add it to its configuration", r.spec.Relay, r.spec.ChainID)
 	}
-	settings := pluginSettings("median", n.settings.Config.Environment.Median, fallback.Median)
-	settings.Name += suffix
+	n.plugins.keep(own.relay)
+	settings := n.pluginSettings(median.Name(), commands[median.Name()])
+	settings.Env, settings.Name = commands[median.Name()].Environ(false), settings.Name+suffix
 	if own.median, err = medianv1loophost.LaunchMedian(ctx, n.runtime, settings); err != nil {
 		return nil, err
 	}
@@ -196,9 +202,10 @@ func (j *jobs) giveBack(ctx context.Context, reserved *hostservice.Reserved, r *
 	// job is removed that shared the process all along.
 	_, chain, err := n.plugins.chain(r.spec.Relay, r.spec.ChainID)
 	if err == nil {
-		provider := chain.CreateMedianProvider(&relayerv1.CreateMedianProviderRequest{
+		provider := chain.CreateProvider(&relayerv1.CreateProviderRequest{
+			ProviderType:  r.spec.PluginType,
 			Config:        &relayerv1.ProviderConfig{ExternalJobId: r.stored.ExternalID, ContractId: r.spec.ContractID, RelayConfigJson: r.spec.RelayConfigJSON},
-			TransmitterId: r.spec.TransmitterID, GasLimit: r.spec.GasLimit,
+			TransmitterId: r.spec.Transmitter(), GasLimit: r.spec.GasLimit,
 		})
 		_, err = provider.Created(ctx)
 		if release := provider.Release(ctx); err == nil {

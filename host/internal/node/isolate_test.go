@@ -23,14 +23,18 @@ import (
 	"github.com/loop-plugins/loop/gen/go/loop/node/v1/nodev1connect"
 	relayerv1 "github.com/loop-plugins/loop/gen/go/loop/relayer/v1"
 	"github.com/loop-plugins/loop/gen/go/loop/relayer/v1/relayerv1loop"
-	"github.com/loop-plugins/loop/host/internal/keystore"
+	"github.com/loop-plugins/loop/host/internal/fallback"
+	"github.com/loop-plugins/loop/sdk/go/loop"
 	"github.com/loop-plugins/loop/sdk/go/wire"
 )
 
 // queueing is a relayer that does with an account what a queue does and sends nothing: it finds what is unfinished, keeps an
 // item for each job, and goes on until its process ends. While it uses an account it holds a lock on a file of that name, so that two
 // processes that do so at once are seen.
-type queueing struct{ dir string }
+type queueing struct {
+	described
+	dir string
+}
 
 // conflicts is the file that is there when two processes have used an account at once.
 const conflicts = "conflicts"
@@ -85,23 +89,20 @@ func (c *queueChain) use(account string) {
 	fmt.Fprintln(f, os.Getpid(), len(page.GetEntries()))
 }
 
-func (c *queueChain) CreateMedianProvider(ctx context.Context, r *relayerv1.CreateMedianProviderRequest) (relayerv1loop.MedianProvider, *relayerv1.CreateMedianProviderResponse, error) {
+func (c *queueChain) CreateProvider(ctx context.Context, r *relayerv1.CreateProviderRequest) (relayerv1loop.Provider, *relayerv1.CreateProviderResponse, error) {
 	c.use(r.GetTransmitterId())
 	key := "transmit/" + r.GetTransmitterId() + "/item/" + r.GetConfig().GetContractId()
 	if _, err := c.loans.Store.Put(ctx, &hostservicev1.PutRequest{Key: key}); err != nil && status.Code(err) != codes.Aborted {
 		return nil, nil, err
 	}
-	return &queueProvider{}, &relayerv1.CreateMedianProviderResponse{}, nil
-}
-
-func (c *queueChain) ChainStatus(context.Context, *relayerv1.ChainStatusRequest) (*relayerv1.ChainStatusResponse, error) {
-	return &relayerv1.ChainStatusResponse{ChainId: "1"}, nil
+	return &queueProvider{}, &relayerv1.CreateProviderResponse{}, nil
 }
 
 // queueProvider answers what a median asks while it is made, and nothing of a contract.
 type queueProvider struct {
 	relayerv1.UnimplementedContractConfigServiceServer
 	relayerv1.UnimplementedContractTransmitterServiceServer
+	relayerv1.UnimplementedReportDigestServiceServer
 	medianv1.UnimplementedMedianContractServiceServer
 	medianv1.UnimplementedReportCodecServiceServer
 	medianv1.UnimplementedOnchainConfigCodecServiceServer
@@ -126,7 +127,7 @@ type feed struct {
 
 func newFeed(t *testing.T) *feed {
 	f := &feed{T: t, files: newFiles(t), dir: t.TempDir()}
-	f.files.plugin(t, "EVM", "RELAYER=queueing\nQUEUE_DIR="+f.dir)
+	f.files.acme(t, "RELAYER=queueing\nQUEUE_DIR="+f.dir)
 	f.files.chain("1", "")
 	f.start()
 	return f
@@ -139,11 +140,7 @@ func (f *feed) start() {
 
 func (f *feed) account() string {
 	f.Helper()
-	account, err := f.node.keys.CreateAccount(f.Context(), keystore.ChainEVM)
-	if err != nil {
-		f.Fatal(err)
-	}
-	return account.ID()
+	return newAccount(f.T, f.node)
 }
 
 func (f *feed) add(contract, account string, isolated bool) (*nodev1.Job, error) {
@@ -152,7 +149,7 @@ func (f *feed) add(contract, account string, isolated bool) (*nodev1.Job, error)
 type = "offchainreporting2"
 schemaVersion = 1
 pluginType = "median"
-relay = "evm"
+relay = "acme"
 contractID = "0x00000000000000000000000000000000000000%s"
 transmitterID = %q
 ocrKeyBundleID = %q
@@ -163,7 +160,7 @@ observationSource = "one [type=sum values=<[1]>]"
 chainID = 1
 [pluginConfig]
 juelsPerFeeCoinSource = "one [type=sum values=<[1]>]"
-`, contract, account, f.node.keys.Bundles(keystore.ChainEVM)[0].ID(), isolated)})
+`, contract, account, f.node.keys.Bundles("acme")[0].ID(), isolated)})
 	return r.GetJob(), err
 }
 
@@ -238,35 +235,35 @@ func TestIsolatedJobIsAloneWithItsAccount(t *testing.T) {
 	f := newFeed(t)
 	own, other := f.account(), f.account()
 	shared := f.runs("a1", own, false)
-	f.held(own, "evm", 0)
-	f.refused("a2", own, true, fmt.Sprintf("transmitterID: job %d sends from this account on evm chain 1, and an isolated job needs one that no other job there has; make one with: loop keys create evm", shared.GetId()))
+	f.held(own, "acme", 0)
+	f.refused("a2", own, true, fmt.Sprintf("transmitterID: job %d sends from this account on acme chain 1, and an isolated job needs one that no other job there has; make one with: loop keys create acme", shared.GetId()))
 
 	// The shared process has not used the other account: it need not be replaced.
 	second := f.runs("b1", other, true)
-	name := fmt.Sprintf("evm-%d", second.GetId())
+	name := fmt.Sprintf("acme-%d", second.GetId())
 	f.held(other, name, 0)
-	if g := f.node.runtime.Plugin("evm").Status().Generation; g != 1 {
+	if g := f.node.runtime.Plugin("acme").Status().Generation; g != 1 {
 		t.Errorf("the shared process is in generation %d", g)
 	}
 	if lent := f.lent(name); !slices.Equal(lent, []string{other}) {
 		t.Errorf("the job's own relayer may sign with %v", lent)
 	}
-	if lent := f.lent("evm"); slices.Contains(lent, other) || !slices.Contains(lent, own) {
+	if lent := f.lent("acme"); slices.Contains(lent, other) || !slices.Contains(lent, own) {
 		t.Errorf("the shared relayer may sign with %v", lent)
 	}
-	alone := fmt.Sprintf("transmitterID: job %d is isolated, and no other may send from its account on evm chain 1; name another one", second.GetId())
-	f.refused("b2", strings.ToLower(other), false, alone)
+	alone := fmt.Sprintf("transmitterID: job %d is isolated, and no other may send from its account on acme chain 1; name another one", second.GetId())
+	f.refused("b2", strings.ToUpper(other), false, alone)
 
 	// The first job becomes isolated: the shared process, which may have its transactions in memory, is replaced.
 	f.remove(shared)
 	first := f.runs("a1", own, true)
-	f.held(own, fmt.Sprintf("evm-%d", first.GetId()), 1)
-	if g := f.node.runtime.Plugin("evm").Status().Generation; g != 2 {
+	f.held(own, fmt.Sprintf("acme-%d", first.GetId()), 1)
+	if g := f.node.runtime.Plugin("acme").Status().Generation; g != 2 {
 		t.Errorf("the shared process is in generation %d", g)
 	}
 
 	// Whoever dies, its next life has the same accounts.
-	for _, plugin := range []string{"evm", name} {
+	for _, plugin := range []string{"acme", name} {
 		generation := f.node.runtime.Plugin(plugin).Status().Generation
 		signal(t, f.node, plugin, syscall.SIGKILL)
 		eventually(t, "the next life of "+plugin, func() bool {
@@ -275,12 +272,12 @@ func TestIsolatedJobIsAloneWithItsAccount(t *testing.T) {
 		})
 	}
 	f.held(other, name, 1)
-	f.held(own, fmt.Sprintf("evm-%d", first.GetId()), 1)
+	f.held(own, fmt.Sprintf("acme-%d", first.GetId()), 1)
 
 	// Removed, the shared process finishes what it has left, without being replaced.
-	pid := f.pid(fmt.Sprintf("evm-%d", first.GetId()))
+	pid := f.pid(fmt.Sprintf("acme-%d", first.GetId()))
 	f.remove(first)
-	f.held(own, "evm", 1)
+	f.held(own, "acme", 1)
 	if err := syscall.Kill(pid, 0); err == nil {
 		t.Error("the job's relayer lives on without it")
 	}
@@ -288,10 +285,10 @@ func TestIsolatedJobIsAloneWithItsAccount(t *testing.T) {
 
 	f.node.Close(t.Context())
 	f.start()
-	f.held(own, "evm", 2)
+	f.held(own, "acme", 2)
 	f.held(other, name, 1)
 	f.refused("b2", other, false, alone)
-	if lent := f.lent("evm"); slices.Contains(lent, other) {
+	if lent := f.lent("acme"); slices.Contains(lent, other) {
 		t.Errorf("after a restart of the node the shared relayer may sign with %v", lent)
 	}
 }
@@ -312,10 +309,10 @@ func TestIsolatedJobThatDoesNotStart(t *testing.T) {
 	if err != nil || ill.GetState() != nodev1.JobState_JOB_STATE_FAILED || !strings.Contains(ill.GetReason(), "plugin median-") || !strings.Contains(ill.GetReason(), "not today") {
 		t.Fatalf("job: %v, %v", ill, err)
 	}
-	if names := (scrape{f.node.runtime}).Names(); !slices.Equal(names, []string{"evm", "median"}) {
+	if names := (scrape{f.node.runtime}).Names(); !slices.Equal(names, []string{"acme", "median"}) {
 		t.Errorf("plugins that are left: %v", names)
 	}
-	if !slices.Contains(f.lent("evm"), own) {
+	if !slices.Contains(f.lent("acme"), own) {
 		t.Error("the account was not given back")
 	}
 	f.refused("a2", own, false, "is isolated, and no other may send from its account")
@@ -324,13 +321,13 @@ func TestIsolatedJobThatDoesNotStart(t *testing.T) {
 		t.Fatal(err)
 	}
 	shared := f.runs("a2", own, false)
-	f.held(own, "evm", 0)
+	f.held(own, "acme", 0)
 
 	// Two jobs that are in the database as they should not be: the shared one runs.
 	stored := f.runs("c1", f.account(), true)
 	for _, j := range f.node.jobs.list() {
 		if j.stored.ID == stored.GetId() {
-			j.stored.Spec = strings.Replace(j.stored.Spec, j.spec.TransmitterID, own, 1)
+			j.stored.Spec, j.stored.Validation = strings.Replace(j.stored.Spec, j.spec.TransmitterID, own, 1), nil
 			if err := f.node.database.RemoveJob(t.Context(), stored.GetId()); err != nil {
 				t.Fatal(err)
 			}
@@ -341,12 +338,12 @@ func TestIsolatedJobThatDoesNotStart(t *testing.T) {
 	}
 	f.node.Close(t.Context())
 	f.start()
-	f.held(own, "evm", 2)
+	f.held(own, "acme", 2)
 	list, err := f.client.ListJobs(t.Context(), &nodev1.ListJobsRequest{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := fmt.Sprintf("job %d sends from its account on evm chain 1 too, and an isolated job needs one that no other job there has; remove one of the two", shared.GetId())
+	want := fmt.Sprintf("job %d sends from its account on acme chain 1 too, and an isolated job needs one that no other job there has; remove one of the two", shared.GetId())
 	for _, j := range list.GetJobs() {
 		if j.GetId() != shared.GetId() && (j.GetState() != nodev1.JobState_JOB_STATE_FAILED || j.GetReason() != want) {
 			t.Errorf("job %d is %s: %s", j.GetId(), j.GetState(), j.GetReason())
@@ -355,10 +352,13 @@ func TestIsolatedJobThatDoesNotStart(t *testing.T) {
 
 	// Inside the node there are no processes to have.
 	f.node.Close(t.Context())
-	f.files.environment["CL_EVM_CMD"] = ""
-	delete(f.files.environment, "CL_EVM_ENV")
+	delete(f.files.environment, "CL_ACME_CMD")
+	delete(f.files.environment, "CL_ACME_ENV")
+	f.files.builtin["acme"] = fallback.Plugin{New: func() loop.Plugin {
+		return relayerv1loop.RelayerPlugin(func(*loop.Host) relayerv1loop.RelayerService { return queueing{acme(), f.dir} })
+	}}
 	f.start()
-	f.refused("d1", f.account(), true, "isolated: an isolated job has processes of its own, and the evm plugin runs inside this node; set CL_EVM_CMD, or remove the key")
+	f.refused("d1", f.account(), true, "isolated: an isolated job has processes of its own, and the acme plugin runs inside this node; set CL_ACME_CMD, or remove the key")
 }
 
 // A plugin in a debugger is one process for all jobs: the node calls it, and a job that wants one of its own says why it has none.
@@ -384,10 +384,11 @@ func TestIsolatedJobOfAPluginInADebugger(t *testing.T) {
 		written, _ = filepath.Glob(filepath.Join(folder, "loop-debug-*.json"))
 		return len(written) == 1
 	})
-	f.files.environment["LOOP_REATTACH"] = "evm=" + written[0]
+	f.files.acme(t, "")
+	f.files.environment["LOOP_REATTACH"] = "acme=" + written[0]
 	f.files.chain("1", "")
 	f.start()
-	if pid := f.pid("evm"); pid != cmd.Process.Pid {
+	if pid := f.pid("acme"); pid != cmd.Process.Pid {
 		t.Errorf("the node calls process %d and not %d", pid, cmd.Process.Pid)
 	}
 	own := f.account()
@@ -397,5 +398,16 @@ func TestIsolatedJobOfAPluginInADebugger(t *testing.T) {
 	}
 	f.remove(j)
 	f.runs("a1", own, false)
-	f.held(own, "evm", 0)
+	f.held(own, "acme", 0)
+}
+
+// newAccount makes an account of acme.
+func newAccount(t *testing.T, n *Node) string {
+	t.Helper()
+	r := n.plugins.known["acme"]
+	account, err := n.keys.CreateAccount(t.Context(), r.Relay(), r.AccountAlgorithm(), r.AccountName)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return account.ID()
 }

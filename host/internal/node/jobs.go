@@ -1,6 +1,7 @@
 package node
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"errors"
@@ -13,13 +14,15 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/prometheus/client_golang/prometheus"
+	"google.golang.org/protobuf/proto"
 
-	"github.com/loop-plugins/loop/host/internal/config"
+	relayerv1 "github.com/loop-plugins/loop/gen/go/loop/relayer/v1"
 	"github.com/loop-plugins/loop/host/internal/database"
 	"github.com/loop-plugins/loop/host/internal/hostservice"
 	"github.com/loop-plugins/loop/host/internal/job"
 	"github.com/loop-plugins/loop/host/internal/keystore"
 	"github.com/loop-plugins/loop/host/internal/oracle"
+	"github.com/loop-plugins/loop/sdk/go/loophost"
 )
 
 // jobs holds the node's jobs. A job that cannot run stays, with the reason: an operator mends the node, not the spec.
@@ -72,7 +75,7 @@ func (j *jobs) startStored(ctx context.Context) error {
 	for _, s := range stored {
 		wait.Go(func() {
 			r := &running{stored: s}
-			spec, report := job.Parse([]byte(s.Spec), j.checks(nil))
+			spec, report := job.Parse(ctx, []byte(s.Spec), j.storedChecks(s))
 			if err := report.Err(); err != nil || spec == nil {
 				r.fail(fmt.Sprintf("its spec is not valid on this node any more: %v", err))
 				if kept, _ := j.kept(s.ID); kept != nil {
@@ -80,6 +83,14 @@ func (j *jobs) startStored(ctx context.Context) error {
 				}
 			} else {
 				r.spec = spec
+				for _, w := range report.Warnings {
+					j.node.logger.Warn("something to know of a job", "job", s.ID, "name", s.Name, "what", w.String())
+				}
+				if said := validation(spec); !bytes.Equal(said, s.Validation) {
+					if err := j.node.database.PutJobValidation(ctx, s.ID, said); err != nil {
+						j.node.logger.Warn("what the relayer says of a job is not kept for while it is down", "job", s.ID, "error", err)
+					}
+				}
 				j.start(ctx, r)
 			}
 			j.mu.Lock()
@@ -97,19 +108,49 @@ func (j *jobs) checks(others job.Jobs) job.Settings {
 	return job.Settings{
 		OCR2:                 n.settings.Config.OCR2,
 		DefaultBootstrappers: n.settings.Config.P2P.V2.DefaultBootstrappers,
+		Relayers:             n.plugins.known,
 		Chains:               knownChains{n.plugins},
 		Keys:                 knownKeys{n},
 		Bridges:              bridges{n.database},
 		Jobs:                 others,
-		Processes:            knownProcesses{n},
+		Processes:            knownProcesses{n.plugins},
 	}
+}
+
+// storedChecks are the checks of a job that is stored. What its relayer said of it before holds while that cannot be asked.
+func (j *jobs) storedChecks(s database.Job) job.Settings {
+	checks, said := j.checks(nil), &relayerv1.ValidateJobResponse{}
+	if err := proto.Unmarshal(s.Validation, said); err == nil && len(s.Validation) > 0 {
+		checks.Validation = said
+	}
+	return checks
+}
+
+// validation is what the job's relayer said of it, to be stored.
+func validation(spec *job.Spec) []byte {
+	said, err := proto.MarshalOptions{Deterministic: true}.Marshal(spec.Validation)
+	if err != nil {
+		return nil // of a message that was received, never
+	}
+	return said
+}
+
+// told answers for a relayer with what it said before.
+type told struct {
+	job.Relayers
+	said *relayerv1.ValidateJobResponse
+}
+
+// ValidateJob implements job.Relayers.
+func (t told) ValidateJob(context.Context, string, *relayerv1.ValidateJobRequest) (*relayerv1.ValidateJobResponse, error) {
+	return t.said, nil
 }
 
 // add checks, stores and starts a job.
 func (j *jobs) add(ctx context.Context, spec string) (*running, *job.Report, error) {
 	j.changing.Lock()
 	defer j.changing.Unlock()
-	parsed, report := job.Parse([]byte(spec), j.checks(j))
+	parsed, report := job.Parse(ctx, []byte(spec), j.checks(j))
 	if report.Err() != nil {
 		return nil, report, nil
 	}
@@ -117,7 +158,7 @@ func (j *jobs) add(ctx context.Context, spec string) (*running, *job.Report, err
 	if id == uuid.Nil {
 		id = uuid.New()
 	}
-	stored, err := j.node.database.AddJob(ctx, database.Job{ExternalID: id.String(), Name: parsed.Name, Spec: spec})
+	stored, err := j.node.database.AddJob(ctx, database.Job{ExternalID: id.String(), Name: parsed.Name, Spec: spec, Validation: validation(parsed)})
 	if err != nil {
 		return nil, report, err
 	}
@@ -144,6 +185,11 @@ func (j *jobs) run(ctx context.Context, r *running) (err error) {
 		return err
 	}
 	median := n.plugins.median
+	if r.spec.Type == job.TypeOCR2 {
+		if median, err = n.plugins.product(); err != nil {
+			return err
+		}
+	}
 	if r.spec.Isolated {
 		if r.own, err = j.isolate(ctx, r); err != nil {
 			return err
@@ -173,6 +219,7 @@ func (j *jobs) run(ctx context.Context, r *running) (err error) {
 		Runtime:       n.runtime,
 		Database:      n.database,
 		Bundle:        bundle,
+		Schemes:       relay.relayer.Schemes(),
 		Peer:          n.peer,
 		Config:        n.settings.Config,
 		Pipelines:     n.runner,
@@ -190,7 +237,7 @@ func (j *jobs) bundle(s *job.Spec) (*keystore.OCR2Bundle, error) {
 	}
 	all := j.node.keys.Bundles(s.Relay)
 	if len(all) == 0 {
-		return nil, fmt.Errorf("there is no OCR2 key bundle for %s; make one with: loop keys create ocr2", s.Relay)
+		return nil, fmt.Errorf("there is no OCR2 key bundle for %s; make one with: loop keys create ocr2 --relay %[1]s", s.Relay)
 	}
 	return all[0], nil
 }
@@ -310,13 +357,20 @@ func (k knownChains) HasChain(relay, id string) bool {
 func (k knownChains) ChainIDs(relay string) []string { return k.plugins.chainIDs(relay) }
 
 // knownProcesses implements job.Processes.
-type knownProcesses struct{ node *Node }
+type knownProcesses struct{ plugins *plugins }
 
 // InProcess implements job.Processes.
-func (k knownProcesses) InProcess(kind string) (string, bool) {
-	e := k.node.settings.Config.Environment
-	plugin := map[string]config.Plugin{"median": e.Median, "evm": e.EVM, "solana": e.Solana, "starknet": e.Starknet}[kind]
-	return variable(kind), plugin.InProcess()
+func (k knownProcesses) InProcess(name string) (string, bool) {
+	var plugin *loophost.Plugin
+	if name == kindMedian && k.plugins.median != nil {
+		plugin = k.plugins.median.Plugin
+	} else if s := k.plugins.shared[name]; s != nil {
+		plugin = s.plugin.Plugin
+	}
+	if plugin == nil {
+		return variable(name), true
+	}
+	return variable(plugin.Name()), plugin.Status().InProcess
 }
 
 // knownKeys implements job.Keys.
@@ -325,12 +379,12 @@ type knownKeys struct{ node *Node }
 // HasKeyBundle implements job.Keys.
 func (k knownKeys) HasKeyBundle(relay, id string) bool {
 	b, err := k.node.keys.Bundle(id)
-	return err == nil && b.ChainKind() == relay
+	return err == nil && b.Relay() == relay
 }
 
 // HasTransmitter implements job.Keys: an account that the chain's relayer may not sign with is none.
 func (k knownKeys) HasTransmitter(relay, chain, id string) bool {
-	return slices.ContainsFunc(k.node.lent(relay, chain).Accounts(), func(account string) bool { return keystore.SameAccount(relay, account, id) })
+	return slices.Contains(k.node.lent(relay, chain).Accounts(), id)
 }
 
 // bridges are the node's bridges, for specs and for pipelines.

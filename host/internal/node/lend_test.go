@@ -3,13 +3,13 @@ package node
 import (
 	"math/big"
 	"slices"
+	"strings"
 	"testing"
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
 	relayerv1 "github.com/loop-plugins/loop/gen/go/loop/relayer/v1"
-	"github.com/loop-plugins/loop/host/internal/keystore"
 	"github.com/loop-plugins/loop/sdk/go/wire"
 )
 
@@ -18,22 +18,19 @@ import (
 func TestRelayerSignsWithTheAccountsOfItsChain(t *testing.T) {
 	t.Parallel()
 	f := newFiles(t)
-	f.plugin(t, "EVM", "RELAYER=fake")
+	f.acme(t, "RELAYER=fake")
 	first := f.start(t)
-	others, err := first.keys.CreateAccount(t.Context(), keystore.ChainEVM)
-	if err != nil {
-		t.Fatal(err)
-	}
-	all := first.keys.Accounts(keystore.ChainEVM)
+	others := newAccount(t, first)
+	all := first.keys.Accounts("acme")
 	own := all[0]
 	first.Close(t.Context())
 
-	const absent = "0x00000000000000000000000000000000000000AA"
-	f.chain("1", `Accounts = ["`+own+`", "`+absent+`"]`)
+	const absent = "nobody"
+	f.chain("1", `Accounts = ["`+strings.ToUpper(own)+`", "`+absent+`"]`)
 	f.chain("2", "")
 	n := f.start(t)
 	for chain, want := range map[string][]string{"1": {own}, "2": all} {
-		_, c, err := n.plugins.chain("evm", chain)
+		_, c, err := n.plugins.chain("acme", chain)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -48,7 +45,7 @@ func TestRelayerSignsWithTheAccountsOfItsChain(t *testing.T) {
 		if !slices.Equal(lent, want) {
 			t.Errorf("chain %s is lent %v, want %v", chain, lent, want)
 		}
-		for _, account := range []string{own, others.ID(), absent} {
+		for _, account := range []string{own, others, absent} {
 			wanted := codes.NotFound
 			if slices.Contains(want, account) {
 				wanted = codes.OK
@@ -62,7 +59,7 @@ func TestRelayerSignsWithTheAccountsOfItsChain(t *testing.T) {
 
 	// The same holds for jobs: an account that is not lent is no transmitter.
 	known := knownKeys{n}
-	if known.HasTransmitter("evm", "1", others.ID()) || !known.HasTransmitter("evm", "2", others.ID()) || !known.HasTransmitter("evm", "1", own) {
+	if known.HasTransmitter("acme", "1", others) || !known.HasTransmitter("acme", "2", others) || !known.HasTransmitter("acme", "1", own) {
 		t.Error("transmitters differ from what is lent")
 	}
 }

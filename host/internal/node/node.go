@@ -8,6 +8,7 @@ import (
 	"cmp"
 	"context"
 	"log/slog"
+	"maps"
 	"net"
 	"os"
 	"runtime/debug"
@@ -25,12 +26,14 @@ import (
 	"github.com/loop-plugins/loop/host/internal/config"
 	"github.com/loop-plugins/loop/host/internal/database"
 	"github.com/loop-plugins/loop/host/internal/door"
+	"github.com/loop-plugins/loop/host/internal/fallback"
 	"github.com/loop-plugins/loop/host/internal/hostservice"
 	"github.com/loop-plugins/loop/host/internal/keystore"
 	"github.com/loop-plugins/loop/host/internal/oracle"
 	"github.com/loop-plugins/loop/host/internal/pipeline"
 	"github.com/loop-plugins/loop/host/internal/web"
 	"github.com/loop-plugins/loop/sdk/go/loophost"
+	"github.com/loop-plugins/loop/sdk/go/loophost/supervise"
 )
 
 // Settings are what a node needs.
@@ -38,6 +41,8 @@ type Settings struct {
 	Config  *config.Config
 	Logger  *slog.Logger
 	Version string
+	// Builtin are the plugins that the node can run inside its own process, by name.
+	Builtin map[string]fallback.Plugin
 }
 
 // Node is a running node.
@@ -52,7 +57,9 @@ type Node struct {
 	keys      *keystore.Keystore
 	telemetry *hostservice.Telemetry
 	runtime   *loophost.Runtime
+	builtin   relayers // the built-in ones
 	accounts  accounts
+	spelled   map[chainKey][]string // accounts that the configuration names
 	plugins   *plugins
 	peer      *oracle.Peer
 	runner    *pipeline.Runner
@@ -83,16 +90,22 @@ func Start(ctx context.Context, s Settings) (_ *Node, err error) {
 		}
 	}()
 	n.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	if n.builtin, err = builtinRelayers(ctx, s); err != nil {
+		return nil, err
+	}
+	if len(n.foreignRelayers()) == 0 {
+		// What is wrong is found before anything is made, if nothing need be started to find it.
+		if err = n.checkConfig(ctx, n.builtin); err != nil {
+			return nil, err
+		}
+	}
 	if n.database, err = database.Open(ctx, database.Settings{Path: s.Config.Database.Path, Logger: s.Logger}); err != nil {
 		return nil, err
 	}
-	if n.keys, err = keystore.Open(ctx, keystore.Settings{Store: n.database, Password: keystore.NewPassword(s.Config.Keystore.Password.Reveal()), Logger: s.Logger}); err != nil {
+	if n.keys, err = keystore.Open(ctx, keystore.Settings{Store: n.database, Password: keystore.NewPassword(s.Config.Keystore.Password.Reveal()), Logger: s.Logger, Before: n.before}); err != nil {
 		return nil, err
 	}
 	debug.FreeOSMemory() // of what the password took
-	if err = n.keys.EnsureDefaults(ctx, keyKinds(s.Config)); err != nil {
-		return nil, err
-	}
 	if n.telemetry, err = hostservice.NewTelemetry(hostservice.TelemetrySettings{Registerer: n.registry, Logger: s.Logger}); err != nil {
 		return nil, err
 	}
@@ -114,12 +127,18 @@ func Start(ctx context.Context, s Settings) (_ *Node, err error) {
 	if n.web, err = n.serve(); err != nil {
 		return nil, err
 	}
+	if n.plugins, err = launch(ctx, n); err != nil {
+		return nil, err
+	}
+	if err = n.prepare(ctx); err != nil {
+		return nil, err
+	}
 	// What is reserved for isolated jobs must be so before a shared process can look for work.
 	n.jobs = newJobs(n)
 	if err = n.jobs.reserveStored(ctx); err != nil {
 		return nil, err
 	}
-	if n.plugins, err = launch(ctx, n, n.lend); err != nil {
+	if err = n.plugins.makeChains(ctx, n.lend); err != nil {
 		return nil, err
 	}
 	if n.peer, err = oracle.NewPeer(oracle.PeerSettings{Config: s.Config.P2P, TraceLogging: s.Config.OCR2.TraceLogging, Keys: n.keys, Database: n.database, Registerer: n.registry, Logger: s.Logger}); err != nil {
@@ -145,16 +164,27 @@ func Start(ctx context.Context, s Settings) (_ *Node, err error) {
 	return n, nil
 }
 
-// keyKinds are the kinds of chains that a new node has keys for: EVM's, and those that the configuration has a chain of.
-func keyKinds(c *config.Config) []string {
-	kinds := []string{keystore.ChainEVM}
-	if slices.ContainsFunc(c.Solana, func(chain config.SolanaChain) bool { return chain.Enabled }) {
-		kinds = append(kinds, keystore.ChainSolana)
+// prepare makes ready what chains and jobs lean on: a configuration that its relayers have checked, and keys for each of them.
+func (n *Node) prepare(ctx context.Context) error {
+	if err := n.checkConfig(ctx, n.plugins.known); err != nil {
+		return err
 	}
-	if slices.ContainsFunc(c.Starknet, func(chain config.StarknetChain) bool { return chain.Enabled }) {
-		kinds = append(kinds, keystore.ChainStarknet)
+	var wanted []keystore.Wanted
+	for _, name := range slices.Sorted(maps.Keys(n.plugins.shared)) {
+		if s := n.plugins.shared[name]; s.plugin.Status().State == supervise.Ready {
+			wanted = append(wanted, n.wanted(s.relayer)) // one that is down has its keys from when it was not
+		}
 	}
-	return kinds
+	return n.keys.EnsureDefaults(ctx, wanted...)
+}
+
+// before says which keys the built-in relayers had when keys did not say it themselves.
+func (n *Node) before(relay string) (account, report keystore.Algorithm, ok bool) {
+	r := n.builtin[relay]
+	if r == nil {
+		return 0, 0, false
+	}
+	return r.AccountAlgorithm(), r.ReportAlgorithm(), true
 }
 
 // Address is host:port of the node's HTTP server.

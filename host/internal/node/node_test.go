@@ -6,11 +6,13 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -57,13 +59,20 @@ func TestMain(m *testing.M) {
 	}
 	switch {
 	case cookie == relayerv1loop.RelayerKind().Cookie && os.Getenv("RELAYER") == "fake":
-		relayerv1loop.ServeRelayer(func(*loop.Host) relayerv1loop.RelayerService { return fakeRelayer{} })
+		relayerv1loop.ServeRelayer(func(*loop.Host) relayerv1loop.RelayerService { return fakeRelayer{acme()} })
 	case cookie == relayerv1loop.RelayerKind().Cookie && os.Getenv("RELAYER") == "queueing":
-		relayerv1loop.ServeRelayer(func(*loop.Host) relayerv1loop.RelayerService { return queueing{os.Getenv("QUEUE_DIR")} })
+		relayerv1loop.ServeRelayer(func(*loop.Host) relayerv1loop.RelayerService { return queueing{acme(), os.Getenv("QUEUE_DIR")} })
+	case cookie == relayerv1loop.RelayerKind().Cookie && os.Getenv("RELAYER") == "nonsense":
+		nonsense := acme()
+		nonsense.description.AccountAlgorithm = 9
+		relayerv1loop.ServeRelayer(func(*loop.Host) relayerv1loop.RelayerService { return fakeRelayer{nonsense} })
+	case cookie == relayerv1loop.RelayerKind().Cookie && os.Getenv("RELAYER") == "none":
+		fmt.Fprintln(os.Stderr, "this is no relayer")
+		os.Exit(4)
 	case cookie == relayerv1loop.RelayerKind().Cookie:
-		loop.Serve(fallback.EVM())
+		loop.Serve(fallback.Plugins()["evm"].New())
 	case cookie == medianv1loop.MedianKind().Cookie:
-		loop.Serve(fallback.Median())
+		loop.Serve(fallback.Plugins()["median"].New())
 	default:
 		goleak.VerifyTestMain(m)
 	}
@@ -75,6 +84,10 @@ type files struct {
 	dir string
 	// config is the configuration after its first lines.
 	config string
+	// section is the table of chains.
+	section string
+	// builtin are the plugins that are built in.
+	builtin map[string]fallback.Plugin
 	// address is where the node listens for peers.
 	address string
 	// environment goes before what newFiles has put there.
@@ -84,7 +97,7 @@ type files struct {
 // newFiles is a node with plugins in processes of their own, on free ports, with one chain whose RPC node nobody runs.
 func newFiles(t *testing.T) *files {
 	t.Helper()
-	f := &files{dir: t.TempDir(), address: freeAddress(t), environment: map[string]string{
+	f := &files{dir: t.TempDir(), address: freeAddress(t), section: "EVM", builtin: fallback.Plugins(), environment: map[string]string{
 		"CL_PASSWORD_KEYSTORE": "correct horse", "CL_PROMETHEUS_DISCOVERY_HOSTNAME": "oracle.example",
 		"CL_MEDIAN_CMD": os.Args[0], "CL_EVM_CMD": os.Args[0],
 	}}
@@ -108,7 +121,16 @@ SocketDir = %q
 
 // chain adds a chain to the configuration.
 func (f *files) chain(id, more string) {
-	f.config += fmt.Sprintf("[[EVM]]\nChainID = %q\n%s\n[[EVM.Nodes]]\nName = \"nobody\"\nHTTPURL = \"http://127.0.0.1:9\"\n", id, more)
+	f.config += fmt.Sprintf("[[%[1]s]]\nChainID = %[2]q\n%[3]s\n[[%[1]s.Nodes]]\nName = \"nobody\"\nHTTPURL = \"http://127.0.0.1:9\"\n", f.section, id, more)
+}
+
+// acme replaces the relayer of a chain that is built in by a fake of one that stands nowhere in the node.
+func (f *files) acme(t *testing.T, environment string) {
+	t.Helper()
+	f.section = "Acme"
+	f.environment["CL_ACME_CMD"] = os.Args[0]
+	delete(f.environment, "CL_EVM_CMD")
+	f.plugin(t, "ACME", environment)
 }
 
 // plugin writes a plugin's environment.
@@ -128,17 +150,26 @@ func (f *files) load(t *testing.T) *config.Config {
 	if err := os.WriteFile(file, []byte(f.config), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	c, err := config.Load(file, func(name string) (string, bool) { value, ok := f.environment[name]; return value, ok })
+	var environ []string
+	for name, value := range f.environment {
+		environ = append(environ, name+"="+value)
+	}
+	c, err := config.Load(file, environ, slices.Collect(maps.Keys(f.builtin))...)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return c
 }
 
+func (f *files) settings(t *testing.T) Settings {
+	t.Helper()
+	return Settings{Config: f.load(t), Logger: discard(), Version: "v1", Builtin: f.builtin}
+}
+
 // start starts a node that ends with the test.
 func (f *files) start(t *testing.T) *Node {
 	t.Helper()
-	n, err := Start(t.Context(), Settings{Config: f.load(t), Logger: discard(), Version: "v1"})
+	n, err := Start(t.Context(), f.settings(t))
 	for range 5 {
 		if err == nil || !strings.Contains(err.Error(), "address already in use") {
 			break
@@ -147,7 +178,7 @@ func (f *files) start(t *testing.T) *Node {
 		address := freeAddress(t)
 		f.config = strings.Replace(f.config, f.address, address, 1)
 		f.address = address
-		n, err = Start(t.Context(), Settings{Config: f.load(t), Logger: discard(), Version: "v1"})
+		n, err = Start(t.Context(), f.settings(t))
 	}
 	if err != nil {
 		t.Fatal(err)
@@ -232,8 +263,55 @@ func signal(t *testing.T, n *Node, plugin string, s syscall.Signal) {
 	}
 }
 
+// described is what a fake says of itself and of what it is asked: every answer is a good one. Names of accounts have small
+// letters.
+type described struct {
+	description *relayerv1.DescribeRelayerResponse
+}
+
+// acme is a relayer of chains that do not exist.
+func acme() described {
+	return described{&relayerv1.DescribeRelayerResponse{
+		Relay: "acme", Section: "Acme", AccountAlgorithm: relayerv1.AccountAlgorithm_ACCOUNT_ALGORITHM_SECP256K1,
+		ReportSchemes: []*relayerv1.ReportScheme{{Name: "default", Algorithm: relayerv1.ReportAlgorithm_REPORT_ALGORITHM_ED25519}},
+		ReferenceToml: "# The chain's id.\nChainID = '1'\n", ProviderTypes: []string{"median", "config"},
+		Features: []relayerv1.Feature{relayerv1.Feature_FEATURE_READ_CONTRACT},
+	}}
+}
+
+func (d described) DescribeRelayer(context.Context, *relayerv1.DescribeRelayerRequest) (*relayerv1.DescribeRelayerResponse, error) {
+	return d.description, nil
+}
+
+func (described) DescribeAccounts(_ context.Context, r *relayerv1.DescribeAccountsRequest) (*relayerv1.DescribeAccountsResponse, error) {
+	response := &relayerv1.DescribeAccountsResponse{}
+	for _, key := range r.GetPublicKeys() {
+		response.Names = append(response.Names, fmt.Sprintf("account-%x", key[1:9]))
+	}
+	return response, nil
+}
+
+func (described) NormalizeIds(_ context.Context, r *relayerv1.NormalizeIdsRequest) (*relayerv1.NormalizeIdsResponse, error) {
+	response := &relayerv1.NormalizeIdsResponse{}
+	for _, id := range r.GetIds() {
+		response.Ids = append(response.Ids, &relayerv1.NormalizedId{Text: strings.ToLower(id.GetText())})
+	}
+	return response, nil
+}
+
+func (described) ValidateChain(context.Context, *relayerv1.ValidateChainRequest) (*relayerv1.ValidateChainResponse, error) {
+	return &relayerv1.ValidateChainResponse{}, nil
+}
+
+func (described) ValidateJob(_ context.Context, r *relayerv1.ValidateJobRequest) (*relayerv1.ValidateJobResponse, error) {
+	account := strings.ToLower(r.GetTransmitterId())
+	return &relayerv1.ValidateJobResponse{
+		RelayConfigJson: r.GetRelayConfigJson(), ContractKey: strings.ToLower(r.GetContractId()), TransmitterKey: account, FromAccount: account,
+	}, nil
+}
+
 // fakeRelayer is a relayer whose chain says which accounts it was lent, and signs with whichever it is asked to.
-type fakeRelayer struct{}
+type fakeRelayer struct{ described }
 
 func (fakeRelayer) CreateChain(_ context.Context, _ *relayerv1.CreateChainRequest, loans relayerv1loop.CreateChainLoans) (relayerv1loop.Chain, *relayerv1.CreateChainResponse, error) {
 	return &fakeChain{loans: loans}, &relayerv1.CreateChainResponse{}, nil
@@ -269,6 +347,10 @@ func (c *fakeChain) ListNodeStatuses(ctx context.Context, _ *relayerv1.ListNodeS
 		r.Nodes = append(r.Nodes, &relayerv1.NodeStatus{Name: account, State: relayerv1.NodeState_NODE_STATE_ALIVE})
 	}
 	return r, nil
+}
+
+func (*fakeChain) ChainStatus(context.Context, *relayerv1.ChainStatusRequest) (*relayerv1.ChainStatusResponse, error) {
+	return &relayerv1.ChainStatusResponse{ChainId: "1"}, nil
 }
 
 func (c *fakeChain) Transact(ctx context.Context, r *relayerv1.TransactRequest) (*relayerv1.TransactResponse, error) {

@@ -2,12 +2,9 @@ package node
 
 import (
 	"context"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"regexp"
-	"runtime/debug"
-	"slices"
 	"strings"
 
 	"connectrpc.com/connect"
@@ -116,6 +113,7 @@ func (s *service) RestartPlugin(ctx context.Context, r *nodev1.RestartPluginRequ
 	if err := p.Restart(ctx); err != nil {
 		return nil, connect.NewError(connect.CodeFailedPrecondition, err)
 	}
+	s.node.plugins.describeAgain(ctx, r.GetName())
 	return &nodev1.RestartPluginResponse{Plugin: s.describePlugin(p)}, nil
 }
 
@@ -201,7 +199,7 @@ func (s *service) ValidateJob(ctx context.Context, r *nodev1.ValidateJobRequest)
 		return nil, apiError(err)
 	}
 	defer done()
-	_, report := job.Parse([]byte(r.GetSpecToml()), s.node.jobs.checks(s.node.jobs))
+	_, report := job.Parse(ctx, []byte(r.GetSpecToml()), s.node.jobs.checks(s.node.jobs))
 	return found(report), nil
 }
 
@@ -285,160 +283,6 @@ func (s *service) ListObservations(_ context.Context, r *nodev1.ListObservations
 		limit = defaultObservations
 	}
 	return &nodev1.ListObservationsResponse{Observations: j.oracle.Observations(limit)}, nil
-}
-
-// ListKeys implements nodev1connect.NodeServiceHandler.
-func (s *service) ListKeys(context.Context, *nodev1.ListKeysRequest) (*nodev1.ListKeysResponse, error) {
-	r := &nodev1.ListKeysResponse{}
-	for _, d := range s.node.keys.List() {
-		k, err := describeKey(d)
-		if err != nil {
-			return nil, connect.NewError(connect.CodeInternal, err)
-		}
-		r.Keys = append(r.Keys, k)
-	}
-	return r, nil
-}
-
-func describeKey(d keystore.Description) (*nodev1.Key, error) {
-	k := &nodev1.Key{Id: d.ID, ChainKind: d.ChainKind}
-	switch public := d.Public.(type) {
-	case keystore.P2PDescription:
-		k.Kind = nodev1.KeyKind_KEY_KIND_P2P
-	case keystore.AccountDescription:
-		k.Kind = accountKind(d.ChainKind)
-	case keystore.OCR2Description:
-		k.Kind = nodev1.KeyKind_KEY_KIND_OCR2
-		k.Ocr2 = &nodev1.Ocr2PublicKeys{}
-		for hexed, to := range map[string]*[]byte{
-			public.OffchainPublicKeyHex: &k.Ocr2.OffchainPublicKey,
-			public.ConfigPublicKeyHex:   &k.Ocr2.ConfigEncryptionPublicKey,
-			public.OnchainPublicKeyHex:  &k.Ocr2.OnchainPublicKey,
-		} {
-			b, err := hex.DecodeString(hexed)
-			if err != nil {
-				return nil, fmt.Errorf("a public key of bundle %s is not hexadecimal: %w", d.ID, err)
-			}
-			*to = b
-		}
-	}
-	return k, nil
-}
-
-// accountKind is what keys of accounts on a kind of chain are called.
-func accountKind(chainKind string) nodev1.KeyKind {
-	switch chainKind {
-	case keystore.ChainSolana:
-		return nodev1.KeyKind_KEY_KIND_SOLANA
-	case keystore.ChainStarknet:
-		return nodev1.KeyKind_KEY_KIND_STARKNET
-	default:
-		return nodev1.KeyKind_KEY_KIND_EVM
-	}
-}
-
-// CreateKey implements nodev1connect.NodeServiceHandler.
-func (s *service) CreateKey(ctx context.Context, r *nodev1.CreateKeyRequest) (*nodev1.CreateKeyResponse, error) {
-	chain := r.GetChainKind()
-	if chain == "" {
-		chain = keystore.ChainEVM
-	}
-	if kinds := keystore.ChainKinds(); !slices.Contains(kinds, chain) {
-		return nil, connect.NewError(connect.CodeInvalidArgument, fmt.Errorf("chain_kind: this node makes keys for %s, not for %q", strings.Join(kinds, ", "), chain))
-	}
-	var id string
-	var err error
-	switch r.GetKind() {
-	case nodev1.KeyKind_KEY_KIND_P2P:
-		var k *keystore.P2PKey
-		if k, err = s.node.keys.CreateP2P(ctx); err == nil {
-			id = k.ID()
-		}
-	case nodev1.KeyKind_KEY_KIND_OCR2:
-		var k *keystore.OCR2Bundle
-		if k, err = s.node.keys.CreateOCR2(ctx, chain); err == nil {
-			id = k.ID()
-		}
-	case nodev1.KeyKind_KEY_KIND_EVM:
-		id, err = s.createAccount(ctx, keystore.ChainEVM)
-	case nodev1.KeyKind_KEY_KIND_SOLANA:
-		id, err = s.createAccount(ctx, keystore.ChainSolana)
-	case nodev1.KeyKind_KEY_KIND_STARKNET:
-		id, err = s.createAccount(ctx, keystore.ChainStarknet)
-	default:
-		return nil, connect.NewError(connect.CodeInvalidArgument, fmt.Errorf("kind: one of p2p, ocr2, evm, solana and starknet is wanted, not %s", r.GetKind()))
-	}
-	if err != nil {
-		return nil, apiError(err)
-	}
-	k, err := s.key(id)
-	if err != nil {
-		return nil, err
-	}
-	return &nodev1.CreateKeyResponse{Key: k}, nil
-}
-
-func (s *service) createAccount(ctx context.Context, chainKind string) (id string, err error) {
-	account, err := s.node.keys.CreateAccount(ctx, chainKind)
-	if err != nil {
-		return "", err
-	}
-	return account.ID(), nil
-}
-
-// key describes a key that was made a moment ago.
-func (s *service) key(id string) (*nodev1.Key, error) {
-	for _, d := range s.node.keys.List() {
-		if d.ID == id {
-			k, err := describeKey(d)
-			if err != nil {
-				return nil, connect.NewError(connect.CodeInternal, err)
-			}
-			return k, nil
-		}
-	}
-	return nil, connect.NewError(connect.CodeInternal, fmt.Errorf("key %s was made and is not listed", id))
-}
-
-// ImportKey implements nodev1connect.NodeServiceHandler.
-func (s *service) ImportKey(ctx context.Context, r *nodev1.ImportKeyRequest) (*nodev1.ImportKeyResponse, error) {
-	done, err := s.node.stretching.take(ctx, "another key was being imported or exported")
-	if err != nil {
-		return nil, apiError(err)
-	}
-	defer done()
-	defer debug.FreeOSMemory() // else the runtime keeps what the password took for minutes
-	account, err := s.node.keys.ImportEVM(ctx, r.GetFile(), keystore.NewPassword(r.GetPassword()))
-	if err != nil {
-		return nil, apiError(err)
-	}
-	k, err := s.key(account.ID())
-	if err != nil {
-		return nil, err
-	}
-	return &nodev1.ImportKeyResponse{Key: k}, nil
-}
-
-// ExportKey implements nodev1connect.NodeServiceHandler.
-func (s *service) ExportKey(ctx context.Context, r *nodev1.ExportKeyRequest) (*nodev1.ExportKeyResponse, error) {
-	if !s.node.settings.Config.Keystore.AllowExport {
-		return nil, connect.NewError(connect.CodeFailedPrecondition,
-			errors.New("this node exports no keys: [Keystore] AllowExport is false"))
-	}
-	done, err := s.node.stretching.take(ctx, "another key was being imported or exported")
-	if err != nil {
-		return nil, apiError(err)
-	}
-	defer done()
-	defer debug.FreeOSMemory() // as after an import
-	file, err := s.node.keys.ExportEVM(r.GetId(), keystore.NewPassword(r.GetPassword()))
-	if errors.Is(err, keystore.ErrNotFound) {
-		return nil, connect.NewError(connect.CodeNotFound, fmt.Errorf("this node has no EVM account %.128q, and no other keys are exported; see: loop keys list", r.GetId()))
-	}
-	if err != nil {
-		return nil, apiError(err)
-	}
-	return &nodev1.ExportKeyResponse{File: file}, nil
 }
 
 // AddBridge implements nodev1connect.NodeServiceHandler.

@@ -2,10 +2,7 @@ package oracle
 
 import (
 	"cmp"
-	"encoding/json"
-	"fmt"
 
-	"github.com/ethereum/go-ethereum/common"
 	"github.com/smartcontractkit/libocr/commontypes"
 	"github.com/smartcontractkit/libocr/offchainreporting2plus/types"
 	"google.golang.org/protobuf/types/known/timestamppb"
@@ -47,40 +44,5 @@ func localConfigTo(c *config.Config, spec *job.Spec) types.LocalConfig {
 		DatabaseTimeout:                    cmp.Or(c.OCR2.DatabaseTimeout.Duration, defaults.DatabaseTimeout.Duration),
 		DefaultMaxDurationInitialization:   cmp.Or(c.OCR2.DefaultMaxDurationInitialization.Duration, defaults.DefaultMaxDurationInitialization.Duration),
 		MinOCR2MaxDurationQuery:            c.Environment.MinOCR2MaxDurationQuery, // its default is not zero; an operator's zero is meant
-	}
-}
-
-// accountOf is the account that a job transmits from, in the form that the contract's configuration has: libocr compares
-// the two as text. For evm this is EIP-55's, of the forwarder if the job transmits through one; Solana's base58 has one
-// form; Starknet's is the account contract as 0x and a hexadecimal number without leading zeros.
-func accountOf(spec *job.Spec) (types.Account, error) {
-	var relay struct {
-		EffectiveTransmitterID string `json:"effectiveTransmitterID"`
-		AccountAddress         string `json:"accountAddress"`
-	}
-	if len(spec.RelayConfigJSON) > 0 {
-		if err := json.Unmarshal(spec.RelayConfigJSON, &relay); err != nil {
-			return "", fmt.Errorf("reading the transmitter from the job's relayConfig: %w", err)
-		}
-	}
-	switch spec.Relay {
-	case "evm":
-		account := cmp.Or(relay.EffectiveTransmitterID, spec.TransmitterID)
-		if !common.IsHexAddress(account) {
-			return "", fmt.Errorf("transmitterID: %q is not an address; name the account that sends reports", account)
-		}
-		return types.Account(common.HexToAddress(account).Hex()), nil
-	case "starknet":
-		account := cmp.Or(relay.AccountAddress, spec.TransmitterID)
-		number := common.HexToHash(account).Big()
-		if account == "" || number.Sign() == 0 {
-			return "", fmt.Errorf("relayConfig.accountAddress: %q is not an account; name the account that sends reports", account)
-		}
-		return types.Account(fmt.Sprintf("0x%x", number)), nil
-	default:
-		if spec.TransmitterID == "" {
-			return "", fmt.Errorf("transmitterID: is empty; name the account that sends reports")
-		}
-		return types.Account(spec.TransmitterID), nil
 	}
 }

@@ -9,7 +9,6 @@ import (
 	"math/big"
 	"os"
 	"slices"
-	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -34,6 +33,7 @@ import (
 	"github.com/loop-plugins/loop/host/internal/fallback"
 	"github.com/loop-plugins/loop/sdk/go/loop"
 	"github.com/loop-plugins/loop/sdk/go/ocr2"
+	"github.com/loop-plugins/loop/sdk/go/relayer"
 	"github.com/loop-plugins/loop/sdk/go/wire"
 )
 
@@ -44,7 +44,7 @@ const fakeMode = "ORACLE_TEST_FAKE"
 func TestMain(m *testing.M) {
 	switch cookie, mode := os.Getenv(wire.CookieKey), os.Getenv(fakeMode); {
 	case cookie == medianv1loop.MedianKind().Cookie && mode == "":
-		loop.Serve(fallback.Median())
+		loop.Serve(fallback.Plugins()["median"].New())
 	case cookie == medianv1loop.MedianKind().Cookie:
 		medianv1loop.ServeMedian(func(*loop.Host) medianv1loop.MedianService { return &fakeMedian{mode: mode} })
 	case cookie == relayerv1loop.RelayerKind().Cookie:
@@ -135,7 +135,7 @@ func (a *aggregator) transmit(by string, at types.ReportContext, report types.Re
 	if at.ConfigDigest != a.config.ConfigDigest {
 		return nil // as on a chain: the transaction reverts
 	}
-	if !slices.ContainsFunc(a.config.Transmitters, func(t types.Account) bool { return strings.EqualFold(string(t), by) }) {
+	if !slices.Contains(a.config.Transmitters, types.Account(by)) {
 		return fmt.Errorf("%s is no transmitter", by)
 	}
 	if at.Epoch < a.latest.Epoch || at.Epoch == a.latest.Epoch && at.Round <= a.latest.Round {
@@ -161,12 +161,13 @@ func (a *aggregator) transmit(by string, at types.ReportContext, report types.Re
 
 // fakeRelayer is a relayer of the fake chain.
 type fakeRelayer struct {
+	relayerv1.UnimplementedRelayerServiceServer
 	contract *aggregator
 
 	mu        sync.Mutex
 	mode      string // of providers that are made from now on
 	providers map[string]*fakeProvider
-	made      []*relayerv1.CreateMedianProviderRequest
+	made      []*relayerv1.CreateProviderRequest
 	watches   int
 }
 
@@ -221,7 +222,10 @@ func (c *fakeChain) add(name string, p *fakeProvider) *fakeProvider {
 	return p
 }
 
-func (c *fakeChain) CreateMedianProvider(_ context.Context, r *relayerv1.CreateMedianProviderRequest) (relayerv1loop.MedianProvider, *relayerv1.CreateMedianProviderResponse, error) {
+func (c *fakeChain) CreateProvider(_ context.Context, r *relayerv1.CreateProviderRequest) (relayerv1loop.Provider, *relayerv1.CreateProviderResponse, error) {
+	if r.GetProviderType() == relayer.ProviderConfig {
+		return c.add(r.GetName(), &fakeProvider{}), &relayerv1.CreateProviderResponse{}, nil
+	}
 	c.relayer.mu.Lock()
 	mode := c.relayer.mode
 	c.relayer.mu.Unlock()
@@ -231,11 +235,7 @@ func (c *fakeChain) CreateMedianProvider(_ context.Context, r *relayerv1.CreateM
 	c.relayer.mu.Lock()
 	c.relayer.made = append(c.relayer.made, r)
 	c.relayer.mu.Unlock()
-	return c.add(r.GetName(), &fakeProvider{account: r.GetTransmitterId()}), &relayerv1.CreateMedianProviderResponse{}, nil
-}
-
-func (c *fakeChain) CreateConfigProvider(_ context.Context, r *relayerv1.CreateConfigProviderRequest) (relayerv1loop.ConfigProvider, *relayerv1.CreateConfigProviderResponse, error) {
-	return c.add(r.GetName(), &fakeProvider{}), &relayerv1.CreateConfigProviderResponse{}, nil
+	return c.add(r.GetName(), &fakeProvider{account: r.GetTransmitterId()}), &relayerv1.CreateProviderResponse{}, nil
 }
 
 func (*fakeChain) LatestHead(context.Context, *relayerv1.LatestHeadRequest) (*relayerv1.LatestHeadResponse, error) {
@@ -330,6 +330,18 @@ func (p *fakeProvider) LatestConfigDigestAndEpoch(ctx context.Context, _ *relaye
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return &relayerv1.LatestConfigDigestAndEpochResponse{ConfigDigest: bytes.Clone(p.latest.ConfigDigest[:]), Epoch: p.latest.Epoch}, nil
+}
+
+func (p *fakeProvider) DigestReports(ctx context.Context, r *relayerv1.DigestReportsRequest) (*relayerv1.DigestReportsResponse, error) {
+	response := &relayerv1.DigestReportsResponse{}
+	for _, report := range r.GetReports() {
+		one, err := hashed(ctx, report)
+		if err != nil {
+			return nil, err
+		}
+		response.Digests = append(response.Digests, one.GetDigests()...)
+	}
+	return response, nil
 }
 
 func (p *fakeProvider) FromAccount(context.Context, *relayerv1.FromAccountRequest) (*relayerv1.FromAccountResponse, error) {

@@ -33,9 +33,32 @@ import (
 	"github.com/loop-plugins/loop/host/internal/job"
 	"github.com/loop-plugins/loop/host/internal/keystore"
 	"github.com/loop-plugins/loop/host/internal/pipeline"
+	"github.com/loop-plugins/loop/sdk/go/document"
 	"github.com/loop-plugins/loop/sdk/go/loop"
 	"github.com/loop-plugins/loop/sdk/go/loophost"
 )
+
+// fakeRelay is the relay of the fake contract.
+const fakeRelay = "fake"
+
+// fakeSchemes are how the fake says that its reports are signed.
+func fakeSchemes() map[string]keystore.Algorithm {
+	return map[string]keystore.Algorithm{"plain": keystore.Secp256k1}
+}
+
+// fakeChecks is what a relayer of the fake contract says of jobs: accounts are written in small letters.
+type fakeChecks struct{}
+
+func (fakeChecks) Relays() []string { return []string{fakeRelay} }
+
+func (fakeChecks) ReadsContracts(string) bool { return false }
+
+func (fakeChecks) ValidateJob(_ context.Context, _ string, r *relayerv1.ValidateJobRequest) (*relayerv1.ValidateJobResponse, error) {
+	account := strings.ToLower(r.GetTransmitterId())
+	return &relayerv1.ValidateJobResponse{
+		RelayConfigJson: r.GetRelayConfigJson(), ContractKey: r.GetContractId(), TransmitterKey: account, FromAccount: account,
+	}, nil
+}
 
 // contractAddress is what the tests' jobs call the fake contract.
 const contractAddress = "0x5FbDB2315678afecb367f032d93F642f64180aa3"
@@ -165,7 +188,10 @@ func newKeys(t *testing.T) (*database.Database, *keystore.Keystore) {
 	t.Cleanup(func() { _ = d.Close() })
 	keys, err := keystore.Open(t.Context(), keystore.Settings{Store: d, Password: keystore.NewPassword("a test's password"), Scrypt: keystore.Scrypt{N: 2, R: 1, P: 1}})
 	if err == nil {
-		err = keys.EnsureDefaults(t.Context(), []string{keystore.ChainEVM})
+		err = keys.EnsureDefaults(t.Context(), keystore.Wanted{
+			Relay: fakeRelay, Account: keystore.Secp256k1, Report: keystore.Secp256k1,
+			Name: func(_ context.Context, key []byte) (string, error) { return fmt.Sprintf("account-%x", key[1:9]), nil },
+		})
 	}
 	if err != nil {
 		t.Fatal(err)
@@ -189,13 +215,13 @@ func newNode(t *testing.T, s nodeSettings) *testNode {
 	if !s.noPeer {
 		n.address = freeAddress(t)
 		n.config.P2P.V2.ListenAddresses = []string{n.address}
-		n.config.P2P.V2.DeltaDial = config.Duration{Duration: 50 * time.Millisecond}
-		n.config.P2P.V2.DeltaReconcile = config.Duration{Duration: 100 * time.Millisecond}
+		n.config.P2P.V2.DeltaDial = document.Lasting(50 * time.Millisecond)
+		n.config.P2P.V2.DeltaReconcile = document.Lasting(100 * time.Millisecond)
 		n.peer, err = NewPeer(PeerSettings{Config: n.config.P2P, Keys: n.keys, Database: n.database, Logger: n.logger})
 		must(err)
 		t.Cleanup(func() { _ = n.peer.Close() })
 	}
-	n.config.OCR2.ContractPollInterval = config.Duration{Duration: time.Second}
+	n.config.OCR2.ContractPollInterval = document.Lasting(time.Second)
 	n.config.OCR2.ContractConfirmations = 1
 	n.runner, err = pipeline.NewRunner(pipeline.Settings{Bridges: bridges{"price": n.price.URL}})
 	must(err)
@@ -217,7 +243,7 @@ func newNode(t *testing.T, s nodeSettings) *testNode {
 	n.watch = NewWatch(n.relayer, n.logger)
 	t.Cleanup(n.watch.Close)
 	n.chain = n.relayer.CreateChain(&relayerv1.CreateChainRequest{ChainId: "1337"}, relayerv1loophost.CreateChainLoans{
-		Keystore: hostservicev1loophost.ExportKeystore(n.runtime, hostservice.NewKeystore(n.keys, keystore.ChainEVM)),
+		Keystore: hostservicev1loophost.ExportKeystore(n.runtime, hostservice.NewKeystore(n.keys, fakeRelay)),
 		Store:    hostservicev1loophost.ExportStore(n.runtime, hostservice.NewStore(n.database.Store(database.Scope{PluginKind: "fake", Chain: "1337"}))),
 	})
 	median := loophost.PluginSettings{Name: "median", Command: []string{os.Args[0]}}
@@ -237,14 +263,14 @@ func inProcess(m *fakeMedian) loop.Plugin {
 	return medianv1loop.MedianPlugin(func(*loop.Host) medianv1loop.MedianService { return m })
 }
 
-func (n *testNode) account() string { return n.keys.Accounts(keystore.ChainEVM)[0] }
+func (n *testNode) account() string { return n.keys.Accounts(fakeRelay)[0] }
 
-func (n *testNode) bundle() *keystore.OCR2Bundle { return n.keys.Bundles(keystore.ChainEVM)[0] }
+func (n *testNode) bundle() *keystore.OCR2Bundle { return n.keys.Bundles(fakeRelay)[0] }
 
 // locator is how other nodes find this one.
 func (n *testNode) locator() string { return n.peer.ID() + "@" + n.address }
 
-// spec is a median job of the fake contract. Lower-case letters in the transmitter are what operators write too.
+// spec is a median job of the fake contract. Capital letters in the transmitter are another spelling, which the relayer takes.
 func (n *testNode) spec(bootstrappers ...string) *job.Spec {
 	n.t.Helper()
 	text := fmt.Sprintf(`
@@ -252,7 +278,7 @@ type = "offchainreporting2"
 schemaVersion = 1
 name = "fake feed"
 pluginType = "median"
-relay = "evm"
+relay = "fake"
 contractID = %q
 transmitterID = %q
 ocrKeyBundleID = %q
@@ -268,13 +294,13 @@ ds -> parse
 chainID = 1337
 [pluginConfig]
 juelsPerFeeCoinSource = "sum [type=sum values=<[7]>]"
-`, contractAddress, strings.ToLower(n.account()), n.bundle().ID(), quoted(bootstrappers))
+`, contractAddress, strings.ToUpper(n.account()), n.bundle().ID(), quoted(bootstrappers))
 	return n.parse(text)
 }
 
 func (n *testNode) parse(text string) *job.Spec {
 	n.t.Helper()
-	spec, report := job.Parse([]byte(text), job.Settings{OCR2: n.config.OCR2})
+	spec, report := job.Parse(n.t.Context(), []byte(text), job.Settings{OCR2: n.config.OCR2, Relayers: fakeChecks{}})
 	if err := report.Err(); err != nil {
 		n.t.Fatal(err)
 	}
@@ -298,7 +324,7 @@ func (n *testNode) job(spec *job.Spec) Settings {
 	}
 	return Settings{
 		JobID: stored.ID, ExternalJobID: stored.ExternalID, Spec: spec, Chain: n.chain, Watch: n.watch, Median: n.median, Runtime: n.runtime,
-		Database: n.database, Bundle: n.bundle(), Peer: n.peer, Config: n.config, Pipelines: n.runner, Logger: n.logger.With("job", stored.ID),
+		Database: n.database, Bundle: n.bundle(), Schemes: fakeSchemes(), Peer: n.peer, Config: n.config, Pipelines: n.runner, Logger: n.logger.With("job", stored.ID),
 	}
 }
 
@@ -318,14 +344,14 @@ func contractConfig(t *testing.T, nodes ...*keystore.Keystore) types.ContractCon
 	var oracles []confighelper.OracleIdentityExtra
 	var s []int
 	for _, keys := range nodes {
-		bundle := keys.Bundles(keystore.ChainEVM)[0]
+		bundle := keys.Bundles(fakeRelay)[0]
 		s = append(s, 1)
 		oracles = append(oracles, confighelper.OracleIdentityExtra{
 			OracleIdentity: confighelper.OracleIdentity{
 				OffchainPublicKey: bundle.Offchain().OffchainPublicKey(),
-				OnchainPublicKey:  bundle.Onchain().PublicKey(),
+				OnchainPublicKey:  bundle.Report().Public(),
 				PeerID:            keys.P2PKeys()[0].ID(),
-				TransmitAccount:   types.Account(keys.Accounts(keystore.ChainEVM)[0]),
+				TransmitAccount:   types.Account(keys.Accounts(fakeRelay)[0]),
 			},
 			ConfigEncryptionPublicKey: bundle.Offchain().ConfigEncryptionPublicKey(),
 		})

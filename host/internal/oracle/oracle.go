@@ -34,6 +34,7 @@ import (
 	"github.com/loop-plugins/loop/host/internal/oracle/source"
 	"github.com/loop-plugins/loop/host/internal/pipeline"
 	"github.com/loop-plugins/loop/sdk/go/loophost"
+	"github.com/loop-plugins/loop/sdk/go/relayer"
 )
 
 // Settings are what Start needs. All are needed unless they say otherwise.
@@ -54,7 +55,9 @@ type Settings struct {
 	Database *database.Database
 	// Bundle signs; a bootstrap job needs none.
 	Bundle *keystore.OCR2Bundle
-	Peer   *Peer
+	// Schemes are how the relayer says that reports are signed, by name; a bootstrap job needs none.
+	Schemes map[string]keystore.Algorithm
+	Peer    *Peer
 	// Config has [OCR2], [P2P.V2] DefaultBootstrappers and the least time for queries.
 	Config *config.Config
 	// Pipelines runs the job's sources; a bootstrap job needs none.
@@ -94,6 +97,8 @@ func (s *Settings) check() error {
 		return missing("Bundle")
 	case s.Pipelines == nil:
 		return missing("Pipelines")
+	case s.Spec.Account() == "":
+		return fmt.Errorf("starting the oracle of job %d: the relayer named no account that sends reports; name one by transmitterID", s.JobID)
 	}
 	return nil
 }
@@ -161,20 +166,17 @@ func (o *Oracle) providerConfig() *relayerv1.ProviderConfig {
 
 func (o *Oracle) startMedian(ctx context.Context) error {
 	s := o.settings
-	account, err := accountOf(s.Spec)
-	if err != nil {
-		return err
-	}
 	local := localConfigTo(s.Config, s.Spec)
 	bootstrappers := o.bootstrappers()
 	if len(bootstrappers) == 0 {
 		// Peers find one another through a bootstrapper alone, and libocr never says that it has none.
 		o.logger.Error("the job has no bootstrapper: unless other nodes reach this one, it meets no peer; name bootstrappers in p2pv2Bootstrappers or in [P2P.V2] DefaultBootstrappers", nil)
 	}
-	provider := s.Chain.CreateMedianProvider(&relayerv1.CreateMedianProviderRequest{
-		Config: o.providerConfig(), TransmitterId: s.Spec.TransmitterID, GasLimit: s.Spec.GasLimit,
+	provider := s.Chain.CreateProvider(&relayerv1.CreateProviderRequest{
+		ProviderType: relayer.ProviderMedian, Config: o.providerConfig(), TransmitterId: s.Spec.Transmitter(), GasLimit: s.Spec.GasLimit,
 	})
 	o.provider = provider.Object
+	var err error
 	if o.sources, err = source.New(source.Settings{
 		JobID: s.JobID, ExternalJobID: s.ExternalJobID, Spec: s.Spec, Pipelines: s.Pipelines, Database: s.Database, Logger: s.Logger,
 	}); err != nil {
@@ -212,7 +214,7 @@ func (o *Oracle) startMedian(ctx context.Context) error {
 		V2Bootstrappers:              bootstrappers,
 		ContractConfigTracker:        &tracker{provider: provider, changes: s.Watch.follow(provider.Name()), limit: limit, logger: o.logger},
 		ContractTransmitter: &transmitter{
-			provider: provider, account: account, transmitLimit: local.ContractTransmitterTransmitTimeout, readLimit: local.BlockchainTimeout, logger: o.logger,
+			provider: provider, account: types.Account(s.Spec.Account()), transmitLimit: local.ContractTransmitterTransmitTimeout, readLimit: local.BlockchainTimeout, logger: o.logger,
 		},
 		Database:               s.Database.OCR2(s.JobID),
 		LocalConfig:            local,
@@ -221,7 +223,7 @@ func (o *Oracle) startMedian(ctx context.Context) error {
 		MetricsRegisterer:      s.Registerer,
 		OffchainConfigDigester: &digester{provider: provider, limit: limit, logger: o.logger},
 		OffchainKeyring:        s.Bundle.Offchain(),
-		OnchainKeyring:         s.Bundle.Onchain(),
+		OnchainKeyring:         &keyring{key: s.Bundle.Report(), schemes: s.Schemes, provider: provider, logger: o.logger},
 		ReportingPluginFactory: &factory{
 			median: o.factory, database: s.Database, jobID: s.JobID, minQuery: local.MinOCR2MaxDurationQuery, logger: o.logger,
 			running: o.runs, fail: o.fail,
@@ -240,7 +242,7 @@ func (o *Oracle) startMedian(ctx context.Context) error {
 func (o *Oracle) startBootstrapper(ctx context.Context) error {
 	s := o.settings
 	local := localConfigTo(s.Config, s.Spec)
-	provider := s.Chain.CreateConfigProvider(&relayerv1.CreateConfigProviderRequest{Config: o.providerConfig()})
+	provider := s.Chain.CreateProvider(&relayerv1.CreateProviderRequest{ProviderType: relayer.ProviderConfig, Config: o.providerConfig()})
 	o.provider = provider.Object
 	if err := o.verdict(ctx, func(ctx context.Context) error {
 		_, err := provider.Created(ctx)

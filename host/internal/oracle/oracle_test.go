@@ -27,8 +27,7 @@ func TestStartRefusesWhatNoTimeMends(t *testing.T) {
 		"another product": {func(s *Settings) { spec := *s.Spec; spec.PluginType = "mercury"; s.Spec = &spec }, "mercury"},
 		"no account": {func(s *Settings) {
 			spec := *s.Spec
-			spec.TransmitterID = ""
-			spec.RelayConfigJSON = nil
+			spec.TransmitterID, spec.Validation = "", nil
 			s.Spec = &spec
 		}, "transmitterID"},
 		"no source":          {func(s *Settings) { spec := *s.Spec; spec.Observation = nil; s.Spec = &spec }, "observationSource"},
@@ -149,7 +148,7 @@ func TestBootstrapJob(t *testing.T) {
 	spec := n.parse(fmt.Sprintf(`
 type = "bootstrap"
 schemaVersion = 1
-relay = "evm"
+relay = "fake"
 contractID = %q
 contractConfigTrackerPollInterval = "1s"
 [relayConfig]

@@ -7,8 +7,11 @@ import (
 	"testing"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/smartcontractkit/libocr/offchainreporting2plus/types"
 
+	relayerv1 "github.com/loop-plugins/loop/gen/go/loop/relayer/v1"
 	"github.com/loop-plugins/loop/host/internal/keystore"
+	"github.com/loop-plugins/loop/sdk/go/ocr2"
 	"github.com/loop-plugins/loop/sdk/go/wire"
 )
 
@@ -23,7 +26,10 @@ func TestFeed(t *testing.T) {
 		nodes = append(nodes, n)
 		locators = append(locators, n.locator())
 	}
-	contract.verify = nodes[0].bundle().Onchain().Verify
+	contract.verify = func(signer types.OnchainPublicKey, at types.ReportContext, report types.Report, signature []byte) bool {
+		asked, err := hashed(t.Context(), &relayerv1.ReportToDigest{ReportContext: ocr2.ReportContextTo(at), Report: report})
+		return err == nil && keystore.Secp256k1.VerifyReport(signer, asked.GetDigests()[0].GetMessage(), signature)
+	}
 	var keys []*keystore.Keystore
 	for _, n := range nodes {
 		keys = append(keys, n.keys)

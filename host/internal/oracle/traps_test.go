@@ -34,7 +34,7 @@ import (
 // parts are the adapters of one job, without libocr above them.
 type parts struct {
 	*testNode
-	provider *relayerv1loophost.MedianProvider
+	provider *relayerv1loophost.Provider
 	factory  *factory
 	errors   *hostservice.ErrorLog
 	failed   chan string
@@ -49,8 +49,8 @@ func newParts(t *testing.T, s nodeSettings) *parts {
 	n := newNode(t, s)
 	settings := n.job(n.spec())
 	p := &parts{testNode: n, errors: hostservice.NewErrorLog(), failed: make(chan string, 10)}
-	p.provider = n.chain.CreateMedianProvider(&relayerv1.CreateMedianProviderRequest{
-		TransmitterId: n.account(), Config: &relayerv1.ProviderConfig{ExternalJobId: "x", ContractId: contractAddress},
+	p.provider = n.chain.CreateProvider(&relayerv1.CreateProviderRequest{
+		ProviderType: "median", TransmitterId: n.account(), Config: &relayerv1.ProviderConfig{ExternalJobId: "x", ContractId: contractAddress},
 	})
 	source := hostservice.NewDataSource(nil, n.logger)
 	t.Cleanup(source.Close)
@@ -123,12 +123,10 @@ func TestTrap1NoTimeForQueries(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			for _, relay := range []string{"evm", "solana", "starknet"} {
-				node := config.Default()
-				node.Environment.MinOCR2MaxDurationQuery = c.set
-				if got := localConfigTo(node, &job.Spec{Relay: relay}).MinOCR2MaxDurationQuery; got != c.want {
-					t.Errorf("%s: queries get %s at least; want %s", relay, got, c.want)
-				}
+			node := config.Default()
+			node.Environment.MinOCR2MaxDurationQuery = c.set
+			if got := localConfigTo(node, &job.Spec{}).MinOCR2MaxDurationQuery; got != c.want {
+				t.Errorf("queries get %s at least; want %s", got, c.want)
 			}
 		})
 	}
@@ -260,7 +258,7 @@ func TestTrap4TransmissionIsNeverRepeated(t *testing.T) {
 	// What the relayer refuses is not asked again.
 	refusing := newParts(t, nodeSettings{inProcess: inProcess(&fakeMedian{})})
 	refusing.fake.become("refuse-transmit")
-	refused := refusing.chain.CreateMedianProvider(&relayerv1.CreateMedianProviderRequest{TransmitterId: "a", Config: &relayerv1.ProviderConfig{ExternalJobId: "y", ContractId: "c"}})
+	refused := refusing.chain.CreateProvider(&relayerv1.CreateProviderRequest{ProviderType: "median", TransmitterId: "a", Config: &relayerv1.ProviderConfig{ExternalJobId: "y", ContractId: "c"}})
 	transmit = &transmitter{provider: refused, transmitLimit: time.Minute, logger: refusing.factory.logger}
 	begin := time.Now()
 	err := transmit.Transmit(t.Context(), types.ReportContext{ReportTimestamp: at(1)}, types.Report{1}, signatures)
@@ -273,7 +271,7 @@ func TestTrap5SlowCallsStallTheProtocol(t *testing.T) {
 	t.Parallel()
 	p := newParts(t, nodeSettings{inProcess: inProcess(&fakeMedian{})})
 	p.fake.become("hang")
-	slow := p.chain.CreateMedianProvider(&relayerv1.CreateMedianProviderRequest{TransmitterId: "a", Config: &relayerv1.ProviderConfig{ExternalJobId: "y", ContractId: "c"}})
+	slow := p.chain.CreateProvider(&relayerv1.CreateProviderRequest{ProviderType: "median", TransmitterId: "a", Config: &relayerv1.ProviderConfig{ExternalJobId: "y", ContractId: "c"}})
 	const limit = time.Second
 	transmit := &transmitter{provider: slow, account: "0xA", transmitLimit: limit, readLimit: limit, logger: p.factory.logger}
 	track := &tracker{provider: slow, limit: limit, logger: p.factory.logger}

@@ -13,7 +13,7 @@ import (
 	"github.com/loop-plugins/loop/host/internal/pipeline/abi"
 )
 
-// Contracts reads contracts of EVM chains.
+// Contracts reads contracts whose functions are called in Solidity's ABI.
 type Contracts interface {
 	// ReadContract calls a contract without a transaction and returns what it answers. Its error is for people and holds no address
 	// of an RPC node.
@@ -22,6 +22,7 @@ type Contracts interface {
 
 // ContractRead is a call of a contract.
 type ContractRead struct {
+	Relay    string // the job's, whose chains go before others of the same ChainID; empty if nobody says
 	ChainID  string // in decimal
 	Contract string // 0x and 40 hexadecimal digits
 	Data     []byte // the selector and the encoded arguments
@@ -30,7 +31,7 @@ type ContractRead struct {
 	Gas      uint64 // limit of gas; 0 for the RPC node's own
 }
 
-// Chain is an EVM chain that a task reads.
+// Chain is a chain that a task reads.
 type Chain struct {
 	ID   string // in decimal; empty if the task names none, which is the chain of the job
 	Task Task
@@ -135,7 +136,7 @@ func gasLimit(value any) (uint64, error) {
 }
 
 func (e *ethCall) prepare(s scope) (call, error) {
-	read := ContractRead{ChainID: s.chainID}
+	read := ContractRead{Relay: s.relay, ChainID: s.chainID}
 	for _, text := range []struct {
 		parameter parameter
 		form      *regexp.Regexp
@@ -164,7 +165,7 @@ func (e *ethCall) prepare(s scope) (call, error) {
 		*text.into = written
 	}
 	if read.ChainID == "" {
-		return nil, errors.New("the task names no chain, and the job is of no EVM chain: set the attribute evmChainID")
+		return nil, errors.New("the task names no chain, and contracts of the job's own are not read: set the attribute evmChainID")
 	}
 	data, err := e.data.resolve(s, false)
 	if err != nil {

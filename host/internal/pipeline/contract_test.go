@@ -87,7 +87,7 @@ func TestContractCalls(t *testing.T) {
 			`a [type=ethcall contract="` + oneAddress + `" data="\"0x313ce567\"" gasUnlimited=true] b [type=ethabidecode abi="(uint8 n)"] c [type=lookup key=n] a -> b -> c`,
 			Input{ChainID: "1"}, []ContractRead{{ChainID: "1", Contract: oneAddress, Data: mustHex("313ce567")}}, "42",
 		},
-		"no chain":            {`a [type=ethcall contract="` + oneAddress + `" data="0x01"]`, Input{}, nil, "task a (ethcall): the task names no chain, and the job is of no EVM chain: set the attribute evmChainID"},
+		"no chain":            {`a [type=ethcall contract="` + oneAddress + `" data="0x01"]`, Input{}, nil, "task a (ethcall): the task names no chain, and contracts of the job's own are not read: set the attribute evmChainID"},
 		"fails":               {`a [type=ethcall contract="` + otherAddress + `" data="0x01"]`, Input{ChainID: "1"}, []ContractRead{{ChainID: "1", Contract: otherAddress, Data: []byte{1}}}, "the call of contract " + otherAddress + " on chain 1 failed: nothing answers there"},
 		"a failed input":      {`x [type=fail msg=asleep] a [type=ethcall contract="` + otherAddress + `" data="0x01"] x -> a`, Input{ChainID: "1"}, nil, "not run, since task x (fail): asleep"},
 		"contract of a list":  {`x [type=memo value=<[1]>] a [type=ethcall contract="$(x)" data="0x01"]`, Input{ChainID: "1"}, nil, "attribute contract: the value is not an address"},

@@ -34,6 +34,7 @@ type scope struct {
 	outcomes []outcome      // by position; a task reads only those that it awaits
 	run      map[string]any // jb and jobRun
 	chainID  string         // of the job, for reading contracts
+	relay    string         // of the job
 	spec     specKey
 }
 

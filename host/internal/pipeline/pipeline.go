@@ -21,7 +21,7 @@ import (
 	"gonum.org/v1/gonum/graph/simple"
 	"gonum.org/v1/gonum/graph/topo"
 
-	"github.com/loop-plugins/loop/host/internal/config/keys"
+	"github.com/loop-plugins/loop/sdk/go/document/keys"
 )
 
 const (

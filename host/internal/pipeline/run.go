@@ -119,8 +119,8 @@ type Input struct {
 	ExternalJobID string // $(jb.externalJobID)
 	Name          string // $(jb.name)
 	Meta          Meta
-	// ChainID is the chain that tasks of type ethcall read if they name none, in decimal; empty if there is none.
-	ChainID string
+	// ChainID is the chain that tasks of type ethcall read if they name none, in decimal; empty if there is none. Relay is the job's.
+	ChainID, Relay string
 	// SpecID tells the pipelines of one Runner apart for the cache of bridge answers, such as "<job>/value".
 	SpecID string
 	// MaxTaskDuration bounds each attempt of each task; 0 is no bound.
@@ -198,7 +198,7 @@ func (r *Runner) Run(ctx context.Context, p *Pipeline, in Input) *Run {
 	run := &Run{Results: make([]Result, len(p.tasks)), terminal: p.terminal.position}
 	outcomes := make([]outcome, len(p.tasks))
 	awaits := make([]int, len(p.tasks))
-	base := scope{outcomes: outcomes, run: in.variables(), chainID: in.ChainID, spec: specKey{id: in.SpecID, digest: p.digest}}
+	base := scope{outcomes: outcomes, run: in.variables(), relay: in.Relay, chainID: in.ChainID, spec: specKey{id: in.SpecID, digest: p.digest}}
 	finished := make(chan int, len(p.tasks))
 	start := func(t *task) {
 		go func() {

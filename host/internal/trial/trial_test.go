@@ -53,7 +53,7 @@ relayConfig.chainID = 1337
 pluginConfig.juelsPerFeeCoinSource = '''%s'''
 pluginConfig.gasPriceSubunitsSource = '''%s'''
 `, value, juels, gas)
-	parsed, report := job.Parse([]byte(text), job.Settings{Offline: true})
+	parsed, report := job.Parse(t.Context(), []byte(text), job.Settings{Offline: true})
 	if err := report.Err(); err != nil {
 		t.Fatal(err)
 	}

@@ -1,9 +1,11 @@
 package ocr2
 
 import (
+	"crypto/sha256"
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"math"
 	"math/big"
 	"slices"
 	"sort"
@@ -86,4 +88,19 @@ func ParseReport(text []byte) (Report, error) {
 		Time: binary.BigEndian.Uint32(text), Observers: slices.Clone(text[observersAt : observersAt+n]),
 		Median: signed(text[medianAt:juelsAt]), JuelsPerFeeCoin: new(big.Int).SetBytes(text[juelsAt:]),
 	}, nil
+}
+
+// ReportHash is sha256(length of the report in a byte || report || context), as the program computes it. Without the length it is
+// the hash of other tools, which no deployed program takes.
+func ReportHash(context [3][32]byte, report []byte) ([]byte, error) {
+	if len(report) > math.MaxUint8 {
+		return nil, errors.New("the report is longer than its length's byte can say")
+	}
+	hash := sha256.New()
+	hash.Write([]byte{byte(len(report))})
+	hash.Write(report)
+	for _, word := range context {
+		hash.Write(word[:])
+	}
+	return hash.Sum(nil), nil
 }

@@ -137,6 +137,26 @@ func (c Context) felts() ([]stark.Felt, error) {
 	return []stark.Felt{digest, stark.FromUint64(uint64(c.Epoch)<<8 | uint64(c.Round)), extra}, nil
 }
 
+// ReportHash is the Pedersen hash of the context and of a report's words, the gas price among them, as the contract computes it. It
+// takes reports that Transmit would refuse.
+func (c Context) ReportHash(report []byte) (stark.Felt, error) {
+	if len(report) == 0 || len(report)%word != 0 {
+		return stark.Felt{}, fmt.Errorf("a report of %d bytes has no words of %d", len(report), word)
+	}
+	elements, err := c.felts()
+	if err != nil {
+		return stark.Felt{}, err
+	}
+	for i := 0; i < len(report); i += word {
+		element, err := stark.FromBytes(report[i : i+word])
+		if err != nil {
+			return stark.Felt{}, fmt.Errorf("word %d of the report: %w", i/word, err)
+		}
+		elements = append(elements, element)
+	}
+	return stark.PedersenArray(elements...), nil
+}
+
 // Signature is one oracle's over a report.
 type Signature struct {
 	Public stark.Felt

@@ -77,6 +77,6 @@ func debug(ctx context.Context, p Plugin, name string, stderr io.Writer) error {
 		}
 	}()
 	_, _ = fmt.Fprintf(stderr, "%s serves as process %d until Ctrl-C. Start the node with LOOP_REATTACH=%s=%s\n",
-		name, os.Getpid(), strings.TrimPrefix(name, "loop-"), file)
+		name, os.Getpid(), strings.ReplaceAll(strings.TrimPrefix(name, "loop-"), "-", ""), file) // as nodes name plugins
 	return s.Serve(listener) // nil after Stop
 }

@@ -3,7 +3,6 @@ package loophost_test
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"math/big"
 	"os"
@@ -76,7 +75,10 @@ func serveFake(p loop.Plugin) {
 }
 
 // fakeRelayer is a relayer without a chain: it counts, fails and dies as its configuration says.
-type fakeRelayer struct{ host *loop.Host }
+type fakeRelayer struct {
+	relayerv1.UnimplementedRelayerServiceServer
+	host *loop.Host
+}
 
 func newFakeRelayer(h *loop.Host) relayerv1loop.RelayerService { return &fakeRelayer{host: h} }
 
@@ -115,12 +117,8 @@ type fakeChain struct {
 	eaten  [][]byte
 }
 
-func (c *fakeChain) CreateMedianProvider(context.Context, *relayerv1.CreateMedianProviderRequest) (relayerv1loop.MedianProvider, *relayerv1.CreateMedianProviderResponse, error) {
-	return &fakeProvider{chain: c}, &relayerv1.CreateMedianProviderResponse{}, nil
-}
-
-func (*fakeChain) CreateConfigProvider(context.Context, *relayerv1.CreateConfigProviderRequest) (relayerv1loop.ConfigProvider, *relayerv1.CreateConfigProviderResponse, error) {
-	return nil, nil, errors.New("the fake has none")
+func (c *fakeChain) CreateProvider(context.Context, *relayerv1.CreateProviderRequest) (relayerv1loop.Provider, *relayerv1.CreateProviderResponse, error) {
+	return &fakeProvider{chain: c}, &relayerv1.CreateProviderResponse{}, nil
 }
 
 func (c *fakeChain) LatestHead(context.Context, *relayerv1.LatestHeadRequest) (*relayerv1.LatestHeadResponse, error) {
@@ -163,7 +161,10 @@ func (*fakeChain) Replay(context.Context, *relayerv1.ReplayRequest) (*relayerv1.
 }
 
 // fakeProvider answers constants.
-type fakeProvider struct{ chain *fakeChain }
+type fakeProvider struct {
+	relayerv1.UnimplementedReportDigestServiceServer
+	chain *fakeChain
+}
 
 func (*fakeProvider) LatestConfigDetails(context.Context, *relayerv1.LatestConfigDetailsRequest) (*relayerv1.LatestConfigDetailsResponse, error) {
 	return &relayerv1.LatestConfigDetailsResponse{ConfigDigest: make([]byte, 31)}, nil // breaks the contract on purpose

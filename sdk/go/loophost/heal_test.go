@@ -46,8 +46,8 @@ func programmed(t *testing.T, r *loophost.Runtime) (p *relayerv1loophost.Relayer
 // down is a program that lives and never shakes hands.
 const down = "exec sleep 60"
 
-func providerOf(c *relayerv1loophost.Chain) *relayerv1loophost.MedianProvider {
-	return c.CreateMedianProvider(&relayerv1.CreateMedianProviderRequest{TransmitterId: "t", Config: &relayerv1.ProviderConfig{ExternalJobId: "j", ContractId: "c"}})
+func providerOf(c *relayerv1loophost.Chain) *relayerv1loophost.Provider {
+	return c.CreateProvider(&relayerv1.CreateProviderRequest{ProviderType: "median", TransmitterId: "t", Config: &relayerv1.ProviderConfig{ExternalJobId: "j", ContractId: "c"}})
 }
 
 // instance makes a reporting plugin over a provider.

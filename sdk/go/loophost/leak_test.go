@@ -72,7 +72,7 @@ func nothingIsLeft(t *testing.T, m mode) {
 	cycle := func(n int) {
 		for range n {
 			c := newChain(r, p, "")
-			provider := c.CreateMedianProvider(&relayerv1.CreateMedianProviderRequest{TransmitterId: "t", Config: &relayerv1.ProviderConfig{ExternalJobId: "j", ContractId: "c"}})
+			provider := c.CreateProvider(&relayerv1.CreateProviderRequest{ProviderType: "median", TransmitterId: "t", Config: &relayerv1.ProviderConfig{ExternalJobId: "j", ContractId: "c"}})
 			if _, err := provider.Created(t.Context()); err != nil {
 				t.Fatal(err)
 			}

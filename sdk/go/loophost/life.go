@@ -113,7 +113,7 @@ func (l *life) run() {
 	if callbacks != nil {
 		callbacks.close(l.plugin.logger)
 	}
-	if err != nil && l.plugin.fail(err) {
+	if err != nil && l.plugin.fail(err) && !l.plugin.settings.Patient {
 		l.plugin.send(supervise.Stop, nil) // a plugin that cannot be launched at all is not launched again
 	}
 	l.plugin.send(supervise.Died, l)
@@ -175,7 +175,7 @@ func (l *life) beginInProcess(ctx context.Context) (*callbacks, error) {
 	cb.register(up)
 	loop.InProcess(*p.settings.InProcess, p.logger, down, up)
 	l.conn = down
-	cb.init = &pluginv1.InitRequest{HostAddress: "in-process", HostCertificatePem: "none", ClientCertificatePem: "none", ClientKeyPem: "none"}
+	cb.init = insideRequest()
 	return cb, l.init(ctx, cb)
 }
 

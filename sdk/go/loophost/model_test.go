@@ -28,7 +28,7 @@ func syscallStop(pid int) error { return syscall.Kill(pid, syscall.SIGSTOP) }
 type modelled struct {
 	object   *loophost.Object
 	chain    *relayerv1loophost.Chain // nil: it is a provider
-	provider *relayerv1loophost.MedianProvider
+	provider *relayerv1loophost.Provider
 	parent   *modelled
 	released bool
 }

@@ -44,6 +44,8 @@ type PluginSettings struct {
 	// Attach names the file that a plugin with --debug has written: the host calls that process, and neither ends it nor takes it for
 	// hung. When it ends the host attaches to the next one that writes the file. Checksums and limits do not hold for it.
 	Attach string
+	// Patient goes on trying when the first life fails, as after any other: Launch then returns the plugin, which is down.
+	Patient bool
 	// InProcess runs the plugin inside the host. A hang of its code cannot be ended, and its panics outside calls are the host's.
 	InProcess *loop.Plugin
 }
@@ -83,8 +85,8 @@ type event struct {
 	life *life
 }
 
-// Launch starts a plugin and waits until its first life is ready. A first life that fails ends the plugin and is the error: one
-// sentence for people.
+// Launch starts a plugin and waits until its first life is ready. A first life that fails ends the plugin, unless the settings are
+// patient, and is the error: one sentence for people.
 func (r *Runtime) Launch(ctx context.Context, kind wire.Kind, s PluginSettings) (*Plugin, error) {
 	ways := 0
 	for _, given := range []bool{len(s.Command) > 0, s.Attach != "", s.InProcess != nil} {
@@ -112,7 +114,7 @@ func (r *Runtime) Launch(ctx context.Context, kind wire.Kind, s PluginSettings) 
 	p.mu.Lock()
 	err := p.firstErr
 	p.mu.Unlock()
-	if err != nil {
+	if err != nil && !(s.Patient && ctx.Err() == nil) {
 		p.Close(context.WithoutCancel(ctx))
 		return nil, err
 	}

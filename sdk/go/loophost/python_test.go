@@ -58,8 +58,8 @@ func (r *configured) CreateChain(context.Context, *relayerv1.CreateChainRequest,
 
 type configuredChain struct{ fakeChain }
 
-func (*configuredChain) CreateMedianProvider(context.Context, *relayerv1.CreateMedianProviderRequest) (relayerv1loop.MedianProvider, *relayerv1.CreateMedianProviderResponse, error) {
-	return &configuredProvider{}, &relayerv1.CreateMedianProviderResponse{}, nil
+func (*configuredChain) CreateProvider(context.Context, *relayerv1.CreateProviderRequest) (relayerv1loop.Provider, *relayerv1.CreateProviderResponse, error) {
+	return &configuredProvider{}, &relayerv1.CreateProviderResponse{}, nil
 }
 
 type configuredProvider struct{ fakeProvider }
@@ -70,7 +70,7 @@ func (*configuredProvider) DecodeOnchainConfig(context.Context, *medianv1.Decode
 
 func newBorrower(t testing.TB, r *loophost.Runtime, command []string) borrower {
 	t.Helper()
-	root := relayerv1loop.RelayerPlugin(func(h *loop.Host) relayerv1loop.RelayerService { return &configured{fakeRelayer{h}} })
+	root := relayerv1loop.RelayerPlugin(func(h *loop.Host) relayerv1loop.RelayerService { return &configured{fakeRelayer{host: h}} })
 	relayer, err := relayerv1loophost.LaunchRelayer(t.Context(), r, loophost.PluginSettings{Name: "relayer of " + command[0], InProcess: &root})
 	if err != nil {
 		t.Fatal(err)
@@ -79,7 +79,7 @@ func newBorrower(t testing.TB, r *loophost.Runtime, command []string) borrower {
 	if err != nil {
 		t.Fatal(err)
 	}
-	provider := newChain(r, relayer, "").CreateMedianProvider(&relayerv1.CreateMedianProviderRequest{TransmitterId: "t", Config: &relayerv1.ProviderConfig{ExternalJobId: "j", ContractId: "c"}})
+	provider := newChain(r, relayer, "").CreateProvider(&relayerv1.CreateProviderRequest{ProviderType: "median", TransmitterId: "t", Config: &relayerv1.ProviderConfig{ExternalJobId: "j", ContractId: "c"}})
 	export := func(n int64) *loophost.Export { return hostservicev1loophost.ExportDataSource(r, source{n}) }
 	factory := median.CreateMedianFactory(&medianv1.CreateMedianFactoryRequest{}, medianv1loophost.CreateMedianFactoryLoans{
 		Provider: provider, ValueSource: export(42), JuelsPerFeeCoinSource: export(1), GasPriceSubunitsSource: export(1),

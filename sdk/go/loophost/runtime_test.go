@@ -173,9 +173,9 @@ func TestReleaseEndsWholeTrees(t *testing.T) {
 		r := newRuntime(t)
 		p := launchRelayer(t, r, m)
 		tree, other := newChain(r, p, ""), newChain(r, p, "")
-		var providers []*relayerv1loophost.MedianProvider
+		var providers []*relayerv1loophost.Provider
 		for _, parent := range []*relayerv1loophost.Chain{tree, tree, tree, other} {
-			provider := parent.CreateMedianProvider(&relayerv1.CreateMedianProviderRequest{TransmitterId: "t", Config: &relayerv1.ProviderConfig{ExternalJobId: "j", ContractId: "c"}})
+			provider := parent.CreateProvider(&relayerv1.CreateProviderRequest{ProviderType: "median", TransmitterId: "t", Config: &relayerv1.ProviderConfig{ExternalJobId: "j", ContractId: "c"}})
 			if _, err := provider.Created(t.Context()); err != nil {
 				t.Fatal(err)
 			}
@@ -259,7 +259,7 @@ func TestPanicsAndBrokenAnswers(t *testing.T) {
 		if _, err := c.Replay(t.Context(), &relayerv1.ReplayRequest{}); status.Code(err) != codes.Internal {
 			t.Errorf("a panic: %v", err)
 		}
-		provider := c.CreateMedianProvider(&relayerv1.CreateMedianProviderRequest{TransmitterId: "t", Config: &relayerv1.ProviderConfig{ExternalJobId: "j", ContractId: "c"}})
+		provider := c.CreateProvider(&relayerv1.CreateProviderRequest{ProviderType: "median", TransmitterId: "t", Config: &relayerv1.ProviderConfig{ExternalJobId: "j", ContractId: "c"}})
 		_, err := provider.LatestConfigDetails(t.Context(), &relayerv1.LatestConfigDetailsRequest{})
 		if status.Code(err) != codes.Internal || !strings.Contains(err.Error(), "config_digest: has 31 bytes; it must have 32") {
 			t.Errorf("a digest of 31 bytes in an answer: %v", err)
@@ -346,7 +346,7 @@ func TestForward(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		provider := newChain(r, relayer, "").CreateMedianProvider(&relayerv1.CreateMedianProviderRequest{TransmitterId: "t", Config: &relayerv1.ProviderConfig{ExternalJobId: "j", ContractId: "c"}})
+		provider := newChain(r, relayer, "").CreateProvider(&relayerv1.CreateProviderRequest{ProviderType: "median", TransmitterId: "t", Config: &relayerv1.ProviderConfig{ExternalJobId: "j", ContractId: "c"}})
 		factory := median.CreateMedianFactory(&medianv1.CreateMedianFactoryRequest{}, medianv1loophost.CreateMedianFactoryLoans{
 			Provider:               provider,
 			ValueSource:            hostservicev1loophost.ExportDataSource(r, source{42}),

@@ -96,6 +96,11 @@ func (p *Plugin) Checksums() ([]process.Checksum, error) {
 	return proc.Checksums()
 }
 
+// ChecksumsOf are the SHA-256 checksums of the files that a command starts now. It starts nothing.
+func (r *Runtime) ChecksumsOf(command []string) ([]process.Checksum, error) {
+	return r.checksums.Of(command)
+}
+
 // memory is what the process takes, in bytes.
 func (l *life) memory() uint64 {
 	l.mu.Lock()

@@ -9,6 +9,8 @@ from typing import Any, ClassVar, Protocol, TypeVar
 from google.protobuf.descriptor import ServiceDescriptor
 from google.protobuf.message import Message
 
+from loop_plugin.error import Code, RpcError
+
 M = TypeVar("M", bound=Message)
 
 
@@ -41,6 +43,11 @@ class Servicer(ABC):
     DESCRIPTOR: ClassVar[ServiceDescriptor]
     # For each constructor that borrows: what makes the author's `loans` of its request.
     LOANS: ClassVar[Mapping[str, Callable[[Any, Callable[[str], Caller]], object]]] = {}
+
+
+def unimplemented(method: str) -> RpcError:
+    """What an object answers to a method of a service that it has no use for."""
+    return RpcError(Code.UNIMPLEMENTED, f"this object does not serve {method}")
 
 
 def services_of(kind: type) -> dict[str, type[Servicer]]:

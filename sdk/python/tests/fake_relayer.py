@@ -19,6 +19,21 @@ class Fake(relayer_loop.RelayerService):
         self.host = host
         self.made = 0
 
+    async def describe_relayer(self, request: relayer_pb2.DescribeRelayerRequest) -> relayer_pb2.DescribeRelayerResponse:
+        raise RpcError(Code.UNIMPLEMENTED, "the fake does not say")
+
+    async def describe_accounts(self, request: relayer_pb2.DescribeAccountsRequest) -> relayer_pb2.DescribeAccountsResponse:
+        raise RpcError(Code.UNIMPLEMENTED, "the fake does not say")
+
+    async def normalize_ids(self, request: relayer_pb2.NormalizeIdsRequest) -> relayer_pb2.NormalizeIdsResponse:
+        raise RpcError(Code.UNIMPLEMENTED, "the fake does not say")
+
+    async def validate_chain(self, request: relayer_pb2.ValidateChainRequest) -> relayer_pb2.ValidateChainResponse:
+        raise RpcError(Code.UNIMPLEMENTED, "the fake does not say")
+
+    async def validate_job(self, request: relayer_pb2.ValidateJobRequest) -> relayer_pb2.ValidateJobResponse:
+        raise RpcError(Code.UNIMPLEMENTED, "the fake does not say")
+
     async def create_chain(
         self, request: relayer_pb2.CreateChainRequest, loans: relayer_loop.CreateChainLoans
     ) -> tuple[relayer_loop.Chain, relayer_pb2.CreateChainResponse]:
@@ -49,15 +64,10 @@ class Chain(relayer_loop.Chain):
     async def close(self) -> None:
         self.root.host.logger.info("closed", extra={"object": self.number})
 
-    async def create_median_provider(
-        self, request: relayer_pb2.CreateMedianProviderRequest
-    ) -> tuple[relayer_loop.MedianProvider, relayer_pb2.CreateMedianProviderResponse]:
-        raise NotImplementedError
-
-    async def create_config_provider(
-        self, request: relayer_pb2.CreateConfigProviderRequest
-    ) -> tuple[relayer_loop.ConfigProvider, relayer_pb2.CreateConfigProviderResponse]:
-        return Provider(self.root.host), relayer_pb2.CreateConfigProviderResponse()
+    async def create_provider(
+        self, request: relayer_pb2.CreateProviderRequest
+    ) -> tuple[relayer_loop.Provider, relayer_pb2.CreateProviderResponse]:
+        return Provider(self.root.host), relayer_pb2.CreateProviderResponse()
 
     async def latest_head(self, request: relayer_pb2.LatestHeadRequest) -> relayer_pb2.LatestHeadResponse:
         return relayer_pb2.LatestHeadResponse(number=self.number, timestamp=Timestamp())
@@ -87,7 +97,7 @@ class Chain(relayer_loop.Chain):
         raise RpcError(Code.UNIMPLEMENTED, "the fake reads no contracts")
 
 
-class Provider(relayer_loop.ConfigProvider):
+class Provider(relayer_loop.Provider):
     def __init__(self, host: Host) -> None:
         self.host = host
 

@@ -91,10 +91,11 @@ func (s sample) check(t *testing.T) {
 	if pages == "" {
 		pages = "http://prices.example"
 	}
-	spec, report := job.Parse([]byte(strings.ReplaceAll(string(text), pages, server.URL)), job.Settings{})
+	spec, report := job.Parse(t.Context(), []byte(strings.ReplaceAll(string(text), pages, server.URL)), job.Settings{})
 	if spec == nil {
 		t.Fatal(report.Err())
 	}
+	spec.ReadsContracts = spec.Relay == "evm" // as its relayer says
 	runner, err := pipeline.NewRunner(pipeline.Settings{Bridges: worldBridges(server.URL), Contracts: s.world})
 	if err != nil {
 		t.Fatal(err)

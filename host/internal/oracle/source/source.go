@@ -45,14 +45,14 @@ func New(s Settings) (*Sources, error) {
 	if s.Spec.Observation == nil || plugin.JuelsPerFeeCoin == nil {
 		return nil, errors.New("the job has no observationSource or no juelsPerFeeCoinSource: a median job needs both")
 	}
-	chain := "" // contracts are read of EVM chains alone
-	if s.Spec.Relay == "evm" {
+	chain := ""
+	if s.Spec.ReadsContracts {
 		chain = s.Spec.ChainID
 	}
 	run := func(name string, p *pipeline.Pipeline) *source {
 		return &source{runner: s.Pipelines, pipeline: p, input: pipeline.Input{
 			JobID: s.JobID, ExternalJobID: s.ExternalJobID, Name: s.Spec.Name,
-			SpecID: fmt.Sprintf("%d/%s", s.JobID, name), MaxTaskDuration: s.Spec.MaxTaskDuration, ChainID: chain,
+			SpecID: fmt.Sprintf("%d/%s", s.JobID, name), MaxTaskDuration: s.Spec.MaxTaskDuration, ChainID: chain, Relay: s.Spec.Relay,
 		}}
 	}
 	all := &Sources{recorder: newRecorder()}

@@ -18,11 +18,13 @@ from loop_relayer_python.queue import Item
 if TYPE_CHECKING:
     from loop_relayer_python.plugin import Chain
 
+SCHEME = "default"
+"""The one kind of this contract's reports."""
 LATEST_TIME = 253_402_300_799  # the end of the year 9999, which is as far as a Timestamp goes
 
 
-class Following(relayer_loop.ContractConfigService):
-    """Follows the configuration of a contract."""
+class ConfigProvider(relayer_loop.Provider):
+    """Follows the configuration of a contract, as a bootstrap job does. All else is UNIMPLEMENTED."""
 
     def __init__(self, chain: Chain, name: str, contract: Contract) -> None:
         self.chain, self.name, self.contract = chain, name, contract
@@ -86,11 +88,7 @@ class Following(relayer_loop.ContractConfigService):
         return relayer_pb2.ConfigDigestPrefixResponse(prefix=aggregator.DIGEST_PREFIX)
 
 
-class ConfigProvider(Following, relayer_loop.ConfigProvider):
-    """For a bootstrap job."""
-
-
-class MedianProvider(Following, relayer_loop.MedianProvider):
+class MedianProvider(ConfigProvider):
     """For a median job."""
 
     def __init__(self, chain: Chain, name: str, contract: Contract, account: str, gas: int) -> None:
@@ -116,6 +114,16 @@ class MedianProvider(Following, relayer_loop.MedianProvider):
             Item(self.account, self.contract.address, at.config_digest.hex(), at.epoch, at.round, data.hex(), self.gas)
         )
         return relayer_pb2.TransmitResponse()
+
+    async def digest_reports(self, request: relayer_pb2.DigestReportsRequest) -> relayer_pb2.DigestReportsResponse:
+        digests = []
+        for given in request.reports:
+            at = given.report_context.timestamp
+            message = aggregator.report_hash(
+                at.config_digest, at.epoch, at.round, given.report_context.extra_hash, given.report
+            )
+            digests.append(relayer_pb2.ReportDigest(message=message, scheme=SCHEME))
+        return relayer_pb2.DigestReportsResponse(digests=digests)
 
     async def latest_config_digest_and_epoch(
         self, request: relayer_pb2.LatestConfigDigestAndEpochRequest

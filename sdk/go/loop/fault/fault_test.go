@@ -40,7 +40,9 @@ func TestMain(m *testing.M) {
 	loop.Serve(plugin)
 }
 
-type relayer struct{}
+type relayer struct {
+	relayerv1.UnimplementedRelayerServiceServer
+}
 
 func newRelayer(*loop.Host) relayerv1loop.RelayerService { return relayer{} }
 

@@ -304,11 +304,11 @@ func (l *life) childRequest(name string, another bool) (method string, request, 
 		}
 		return reportingv1.ReportingPluginFactoryService_CreateReportingPlugin_FullMethodName, r, &reportingv1.CreateReportingPluginResponse{}
 	}
-	r := &relayerv1.CreateMedianProviderRequest{Name: name, TransmitterId: l.bench.settings.Relayer.TransmitterID, Config: l.bench.providerConfig()}
+	r := &relayerv1.CreateProviderRequest{ProviderType: "median", Name: name, TransmitterId: l.bench.settings.Relayer.TransmitterID, Config: l.bench.providerConfig()}
 	if another {
 		r.GasLimit = 1_000_000
 	}
-	return relayerv1.ChainService_CreateMedianProvider_FullMethodName, r, &relayerv1.CreateMedianProviderResponse{}
+	return relayerv1.ChainService_CreateProvider_FullMethodName, r, &relayerv1.CreateProviderResponse{}
 }
 
 // probe calls a child in a way that always succeeds.

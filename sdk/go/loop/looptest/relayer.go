@@ -26,14 +26,14 @@ import (
 
 // relayerCases are what relayers promise.
 func relayerCases() []check {
-	return []check{
+	return append(describeCases(), []check{
 		{"relayer/refused-config", "a chain's configuration that cannot be used is INVALID_ARGUMENT without the RPC address in the text", false, relayerRefusedConfig},
 		{"relayer/refused-job", "a contract and a transmitter that are none are INVALID_ARGUMENT", false, relayerRefusedJob},
 		{"relayer/chain-down", "construction waits for no answer of the chain, and what does is UNAVAILABLE", false, relayerChainDown},
 		{"relayer/no-effects", "construction writes nothing to the Store, signs nothing and sends no transaction, in either of two lives", false, relayerNoEffects},
 		{"relayer/views", "every view of the chain and the contract answers a value, or UNAVAILABLE while there is none", false, relayerViews},
 		{"relayer/watch", "WatchContractConfigs tells of each provider's contract by the provider's name, and ends with its caller", false, relayerWatch},
-		{"relayer/config-provider", "a bootstrap job's provider follows the configuration and serves nothing else", false, relayerConfigProvider},
+		{"relayer/config-provider", "a bootstrap job's provider follows the configuration and answers UNIMPLEMENTED to all else", false, relayerConfigProvider},
 		{"relayer/statuses", "ListNodeStatuses counts its nodes and refuses page tokens that it did not give", false, relayerStatuses},
 		{"relayer/read-contract", "ReadContract of a contract, an account and a block that are none is INVALID_ARGUMENT; a relayer that reads no contracts answers UNIMPLEMENTED with a sentence", false, relayerReadContract},
 		{"relayer/digest", "a config digest begins with the chain's prefix, and every part of the configuration changes it", false, relayerDigest},
@@ -44,7 +44,7 @@ func relayerCases() []check {
 		{"relayer/transmit-refused", "Transmit of what the contract cannot take is INVALID_ARGUMENT and writes nothing", false, relayerTransmitRefused},
 		{"relayer/transmit-store", "Transmit while the Store does not answer is UNAVAILABLE", false, relayerTransmitStore},
 		{"relayer/secrets", "an RPC address stands in no line of the log and in no status", true, relayerSecrets},
-	}
+	}...)
 }
 
 // observations are three of different oracles.
@@ -123,13 +123,13 @@ func relayerRefusedJob(ctx context.Context, b *bench) error {
 	if err != nil {
 		return err
 	}
-	for what, change := range map[string]func(*relayerv1.CreateMedianProviderRequest){
-		"a contract that is no address":    func(r *relayerv1.CreateMedianProviderRequest) { r.Config.ContractId = "conformance" },
-		"a transmitter that is no account": func(r *relayerv1.CreateMedianProviderRequest) { r.TransmitterId = "conformance" },
-		"a relayConfig that is no JSON":    func(r *relayerv1.CreateMedianProviderRequest) { r.Config.RelayConfigJson = []byte("{") },
+	for what, change := range map[string]func(*relayerv1.CreateProviderRequest){
+		"a contract that is no address":    func(r *relayerv1.CreateProviderRequest) { r.Config.ContractId = "conformance" },
+		"a transmitter that is no account": func(r *relayerv1.CreateProviderRequest) { r.TransmitterId = "conformance" },
+		"a relayConfig that is no JSON":    func(r *relayerv1.CreateProviderRequest) { r.Config.RelayConfigJson = []byte("{") },
 	} {
 		method, request, reply := l.childRequest(loan.Name("Conformance"), false)
-		change(request.(*relayerv1.CreateMedianProviderRequest))
+		change(request.(*relayerv1.CreateProviderRequest))
 		if err := want(short(method)+" with "+what, l.call(ctx, parent, method, request, reply), codes.InvalidArgument); err != nil {
 			return err
 		}
@@ -339,14 +339,14 @@ func relayerConfigProvider(ctx context.Context, b *bench) error {
 		return err
 	}
 	provider := loan.Name("Conformance")
-	if err := l.call(ctx, parent, relayerv1.ChainService_CreateConfigProvider_FullMethodName,
-		&relayerv1.CreateConfigProviderRequest{Name: provider, Config: b.providerConfig()}, &relayerv1.CreateConfigProviderResponse{}); err != nil {
-		return wrap("ChainService.CreateConfigProvider", err)
+	if err := l.call(ctx, parent, relayerv1.ChainService_CreateProvider_FullMethodName,
+		&relayerv1.CreateProviderRequest{ProviderType: "config", Name: provider, Config: b.providerConfig()}, &relayerv1.CreateProviderResponse{}); err != nil {
+		return wrap("ChainService.CreateProvider", err)
 	}
 	if err := l.call(ctx, provider, relayerv1.ContractConfigService_ConfigDigestPrefix_FullMethodName, &relayerv1.ConfigDigestPrefixRequest{}, &relayerv1.ConfigDigestPrefixResponse{}); err != nil {
 		return wrap("ContractConfigService.ConfigDigestPrefix of a config provider", err)
 	}
-	return want("ContractTransmitterService.FromAccount of a config provider", l.probe(ctx, provider), codes.NotFound)
+	return want("ContractTransmitterService.FromAccount of a config provider", l.probe(ctx, provider), codes.Unimplemented)
 }
 
 func relayerStatuses(ctx context.Context, b *bench) error {

@@ -41,17 +41,25 @@ var (
 )
 
 func (f *fakeRelayer) CreateChain(_ context.Context, r *relayerv1.CreateChainRequest, loans relayerv1loop.CreateChainLoans) (relayerv1loop.Chain, *relayerv1.CreateChainResponse, error) {
-	text := string(r.GetConfigToml())
-	for i, line := range strings.Split(text, "\n") {
+	url, err := urlOf(r.GetConfigToml())
+	if err != nil {
+		return nil, nil, status.Errorf(codes.InvalidArgument, "config_toml: %v", err)
+	}
+	return &fakeChain{hub: &f.hub, id: r.GetChainId(), url: url, loans: loans}, &relayerv1.CreateChainResponse{}, nil
+}
+
+// urlOf is the address of a section's node.
+func urlOf(table []byte) (string, error) {
+	for i, line := range strings.Split(string(table), "\n") {
 		if !goodLine.MatchString(line) {
-			return nil, nil, status.Errorf(codes.InvalidArgument, "config_toml: line %d cannot be read", i+1)
+			return "", fmt.Errorf("line %d cannot be read", i+1)
 		}
 	}
-	urls := rpcURL.FindAllStringSubmatch(text, -1)
+	urls := rpcURL.FindAllStringSubmatch(string(table), -1)
 	if len(urls) != 1 {
-		return nil, nil, status.Errorf(codes.InvalidArgument, "config_toml: %d nodes where one is wanted", len(urls))
+		return "", fmt.Errorf("%d nodes where one is wanted", len(urls))
 	}
-	return &fakeChain{hub: &f.hub, id: r.GetChainId(), url: urls[0][1], loans: loans}, &relayerv1.CreateChainResponse{}, nil
+	return urls[0][1], nil
 }
 
 func (f *fakeRelayer) WatchContractConfigs(_ *relayerv1.WatchContractConfigsRequest, s grpc.ServerStreamingServer[relayerv1.WatchContractConfigsResponse]) error {
@@ -81,32 +89,22 @@ func (c *fakeChain) reach(ctx context.Context) error {
 	return status.Error(codes.Unavailable, "no node answers")
 }
 
-func (c *fakeChain) CreateMedianProvider(_ context.Context, r *relayerv1.CreateMedianProviderRequest) (relayerv1loop.MedianProvider, *relayerv1.CreateMedianProviderResponse, error) {
-	if !strings.HasPrefix(r.GetTransmitterId(), "0x") {
-		return nil, nil, status.Error(codes.InvalidArgument, "transmitter_id: it is no address")
+func (c *fakeChain) CreateProvider(_ context.Context, r *relayerv1.CreateProviderRequest) (relayerv1loop.Provider, *relayerv1.CreateProviderResponse, error) {
+	if !strings.HasPrefix(r.GetConfig().GetContractId(), "0x") || !bytes.HasSuffix(r.GetConfig().GetRelayConfigJson(), []byte("}")) {
+		return nil, nil, status.Error(codes.InvalidArgument, "config: it names no contract")
 	}
-	p, err := c.provider(r.GetName(), r.GetConfig())
-	if err != nil {
-		return nil, nil, err
+	p := &fakeProvider{name: r.GetName(), chain: c}
+	switch r.GetProviderType() {
+	case relayer.ProviderConfig:
+	case relayer.ProviderMedian:
+		if p.account = r.GetTransmitterId(); !strings.HasPrefix(p.account, "0x") {
+			return nil, nil, status.Error(codes.InvalidArgument, "transmitter_id: it is no address")
+		}
+	default:
+		return nil, nil, status.Error(codes.InvalidArgument, "provider_type: it is neither median nor config")
 	}
-	p.account = r.GetTransmitterId()
-	return p, &relayerv1.CreateMedianProviderResponse{}, nil
-}
-
-func (c *fakeChain) provider(name string, r *relayerv1.ProviderConfig) (*fakeProvider, error) {
-	if !strings.HasPrefix(r.GetContractId(), "0x") || !bytes.HasSuffix(r.GetRelayConfigJson(), []byte("}")) {
-		return nil, status.Error(codes.InvalidArgument, "config: it names no contract")
-	}
-	c.hub.Publish(name, 0, [32]byte{})
-	return &fakeProvider{name: name, chain: c}, nil
-}
-
-func (c *fakeChain) CreateConfigProvider(_ context.Context, r *relayerv1.CreateConfigProviderRequest) (relayerv1loop.ConfigProvider, *relayerv1.CreateConfigProviderResponse, error) {
-	p, err := c.provider(r.GetName(), r.GetConfig())
-	if err != nil {
-		return nil, nil, err
-	}
-	return p, &relayerv1.CreateConfigProviderResponse{}, nil
+	c.hub.Publish(r.GetName(), 0, [32]byte{})
+	return p, &relayerv1.CreateProviderResponse{}, nil
 }
 
 func (c *fakeChain) LatestHead(ctx context.Context, _ *relayerv1.LatestHeadRequest) (*relayerv1.LatestHeadResponse, error) {
@@ -140,8 +138,9 @@ func (c *fakeChain) ReadContract(ctx context.Context, r *relayerv1.ReadContractR
 }
 
 type fakeProvider struct {
-	name, account string
-	chain         *fakeChain
+	name    string
+	account string // empty of a provider that only follows
+	chain   *fakeChain
 }
 
 // Close implements io.Closer.
@@ -195,6 +194,9 @@ func (*fakeProvider) LatestConfigDigestAndEpoch(context.Context, *relayerv1.Late
 }
 
 func (p *fakeProvider) FromAccount(context.Context, *relayerv1.FromAccountRequest) (*relayerv1.FromAccountResponse, error) {
+	if p.account == "" {
+		return nil, status.Error(codes.Unimplemented, "a config provider transmits nothing")
+	}
 	return &relayerv1.FromAccountResponse{Account: p.account}, nil
 }
 

@@ -188,6 +188,15 @@ func Start(ctx context.Context, s Settings) (*Process, error) {
 	return p, nil
 }
 
+// endedEarly is a process that ended before its handshake.
+type endedEarly struct{ error }
+
+// EndedEarly reports whether an error of Start says that the process ended before its handshake, as the plugin of another kind does.
+func EndedEarly(err error) bool {
+	var early *endedEarly
+	return errors.As(err, &early)
+}
+
 // explain makes one sentence of what went wrong: what was tried, what happened, what to do.
 func (s Settings) explain(ctx context.Context, r *runner, err error) error {
 	var pin *pinError
@@ -206,7 +215,7 @@ func (s Settings) explain(ctx context.Context, r *runner, err error) error {
 		return say("%q %s", command, problem)
 	}
 	if exit, ended := r.exited(); ended && !r.wasKilled() {
-		return say("%q ended before its handshake (%s)", command, exit)
+		return &endedEarly{say("%q ended before its handshake (%s)", command, exit)}
 	}
 	if errors.Is(ctx.Err(), context.Canceled) {
 		return say("%q was ended while it started", command)

@@ -94,6 +94,19 @@ func openProgram(command []string) (*program, error) {
 	return p, nil
 }
 
+// Of are the checksums of the files that a command starts now, in its order. It starts nothing.
+func (c *Checksums) Of(command []string) ([]Checksum, error) {
+	p, err := openProgram(command)
+	if p == nil {
+		return nil, err
+	}
+	defer p.close()
+	if err != nil {
+		return nil, err
+	}
+	return p.checksums(c)
+}
+
 func (p *program) open(path string) error {
 	f, err := os.Open(path)
 	if err == nil {

@@ -21,7 +21,7 @@ import (
 
 // FirstCallsWait holds that a relayer which has just started fails nobody's call while its node, which hangs, still answers for the
 // first time, and that whoever cannot wait hears which node it is, with want in the error. Calls in unasked need no answer of a node.
-func FirstCallsWait(t *testing.T, node *Server, p relayerv1loop.MedianProvider, want string, unasked ...string) {
+func FirstCallsWait(t *testing.T, node *Server, p relayerv1loop.Provider, want string, unasked ...string) {
 	t.Helper()
 	calls := map[string]func(ctx context.Context) error{
 		"LatestConfigDetails":        func(ctx context.Context) error { _, err := p.LatestConfigDetails(ctx, nil); return err },

@@ -70,9 +70,9 @@ func (f *Fixture) Chain(id, config string) (chain relayerv1loop.Chain, stop func
 }
 
 // Provider makes a median provider; the test's end closes it before the chain, unless stop did.
-func (f *Fixture) Provider(chain relayerv1loop.Chain, request *relayerv1.CreateMedianProviderRequest) (provider relayerv1loop.MedianProvider, stop func()) {
+func (f *Fixture) Provider(chain relayerv1loop.Chain, request *relayerv1.CreateProviderRequest) (provider relayerv1loop.Provider, stop func()) {
 	f.t.Helper()
-	provider, _, err := chain.CreateMedianProvider(f.t.Context(), request)
+	provider, _, err := chain.CreateProvider(f.t.Context(), request)
 	Must(f.t, err)
 	return provider, f.closes(provider)
 }

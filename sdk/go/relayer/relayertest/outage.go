@@ -49,7 +49,7 @@ type TakeOver struct {
 
 // TakesOver holds that a report lands while the first node has its fault, that the chain says what is wrong with it and shows no
 // address, and that it serves again when it is mended.
-func (f *Fixture) TakesOver(chain relayerv1loop.Chain, p relayerv1loop.MedianProvider, s TakeOver) {
+func (f *Fixture) TakesOver(chain relayerv1loop.Chain, p relayerv1loop.Provider, s TakeOver) {
 	f.t.Helper()
 	ctx, state := f.t.Context(), NodeStates(f.t, chain)
 	alive := func(node int) bool { return state(node).GetState() == relayerv1.NodeState_NODE_STATE_ALIVE }

@@ -90,9 +90,9 @@ func (f *Fixture) Launch(name, chain, config string) *Process {
 }
 
 // Provider makes a median provider.
-func (p *Process) Provider(request *relayerv1.CreateMedianProviderRequest) *relayerv1loophost.MedianProvider {
+func (p *Process) Provider(request *relayerv1.CreateProviderRequest) *relayerv1loophost.Provider {
 	p.t.Helper()
-	provider := p.Chain.CreateMedianProvider(request)
+	provider := p.Chain.CreateProvider(request)
 	_, err := provider.Created(p.t.Context())
 	Must(p.t, err)
 	return provider

@@ -1,152 +1,94 @@
-// Package section reads a chain's section of the node's configuration: strict TOML, of which every problem is told by key and
-// line and never by value, since values hold keys of RPC nodes.
-//
-// A relayer has a struct whose fields are the keys of its section, fills it with its defaults, and calls Parse; its check
-// gathers Problems. The package must know no chain.
+// Package section is what the sections of all chains in the node's configuration have in common: how a chain and its
+// nodes are named, and how the nodes are chosen from. Package document reads them. It must know no chain.
 package section
 
 import (
-	"bytes"
 	"cmp"
-	"errors"
 	"fmt"
-	"net/url"
 	"slices"
-	"strings"
-	"time"
 
-	"github.com/pelletier/go-toml/v2"
-
+	"github.com/loop-plugins/loop/sdk/go/document"
 	"github.com/loop-plugins/loop/sdk/go/relayer"
 )
 
-// Parse reads a section into a struct that holds the defaults. A key that the struct does not have is an error.
-func Parse(document []byte, into any) error {
-	decoder := toml.NewDecoder(bytes.NewReader(document))
-	decoder.DisallowUnknownFields()
-	err := decoder.Decode(into)
-	var (
-		unknown *toml.StrictMissingError
-		wrong   *toml.DecodeError
-	)
-	switch {
-	case err == nil:
-		return nil
-	case errors.As(err, &unknown) && len(unknown.Errors) > 0:
-		first := unknown.Errors[0]
-		line, _ := first.Position()
-		return fmt.Errorf("line %d: the key %s is not known; remove it or correct its spelling", line, strings.Join(first.Key(), "."))
-	case errors.As(err, &wrong):
-		line, _ := wrong.Position()
-		if strings.Contains(wrong.Error(), "already") { // go-toml's word for it; its text may repeat values
-			return fmt.Errorf("line %d: the key %s is given twice; remove one", line, strings.Join(wrong.Key(), "."))
-		}
-		return fmt.Errorf("line %d: the value of %s cannot be read; check its type, its unit and its quotes", line, strings.Join(wrong.Key(), "."))
-	default:
-		return errors.New("the section is no TOML that can be read; check its syntax")
-	}
-}
-
-// Redacted is a configuration as TOML, for operators. Each Secret in it is a placeholder.
-func Redacted(config any) (string, error) {
-	document, err := toml.Marshal(config)
-	if err != nil {
-		return "", fmt.Errorf("write the configuration as TOML: %w", err)
-	}
-	return string(document), nil
-}
-
-// Problems gathers what is wrong with a configuration, so that an operator hears of all of it at once. The zero value is ready.
-type Problems struct {
-	list  []string
+// Chain is a section while it is checked.
+type Chain struct {
+	*document.Problems
+	name  string          // of the chain, in problems
 	names map[string]bool // of nodes
 }
 
-// Refuse adds a problem if bad. Its text begins with the key.
-func (p *Problems) Refuse(bad bool, format string, args ...any) {
-	if bad {
-		p.list = append(p.list, fmt.Sprintf(format, args...))
+// Node is what all nodes have.
+type Node struct {
+	Name     string
+	SendOnly bool
+}
+
+// Check finds what is wrong with what all sections have: the chain's id, and nodes enough to read it. The kind is what
+// operators write in the header of a section, such as EVM.
+func Check(p *document.Problems, kind, id string, enabled bool, nodes []Node) *Chain {
+	c := &Chain{Problems: p, name: fmt.Sprintf("%s chain %q", kind, id), names: map[string]bool{}}
+	if id == "" {
+		p.Add("ChainID", "every chain needs a ChainID")
 	}
-}
-
-// Period refuses the time between two reads, or for an answer, if it is too short to be meant.
-func (p *Problems) Period(key string, d Duration) {
-	p.Refuse(d < Duration(10*time.Millisecond), "%s must be at least 10ms", key)
-}
-
-// Node refuses the name of the node at an index if it is empty or that of one before.
-func (p *Problems) Node(i int, name string) {
-	p.Refuse(name == "", "Nodes[%d].Name must not be empty", i)
-	p.Refuse(p.names[name], "Nodes[%d].Name is that of another node", i)
-	if p.names == nil {
-		p.names = map[string]bool{}
+	switch {
+	case !enabled:
+	case len(nodes) == 0:
+		p.Add("Nodes", "%s has no node; add a [[%s.Nodes]] or set Enabled = false", c.name, kind)
+	case !slices.ContainsFunc(nodes, func(n Node) bool { return !n.SendOnly }):
+		p.Add("Nodes", "every node of the chain is SendOnly; one must be for reading too")
 	}
-	p.names[name] = true
-}
-
-// Err is all problems in one error, or nil if there is none.
-func (p *Problems) Err() error {
-	if len(p.list) == 0 {
-		return nil
+	for at, node := range nodes {
+		path := fmt.Sprintf("Nodes[%d].Name", at)
+		if node.Name == "" {
+			p.Add(path, "a node of %s has no Name", c.name)
+		} else if c.names[node.Name] {
+			p.Add(path, "%s has the name of an earlier one", c.Node(node.Name))
+		}
+		c.names[node.Name] = true
 	}
-	return errors.New(strings.Join(p.list, "; "))
+	return c
 }
 
-// Secret is a node's key, or its address, which may hold one. It prints as a placeholder, and stands as one in what Redacted
-// makes.
-type Secret string
+// Node is how problems call a node.
+func (c *Chain) Node(name string) string { return fmt.Sprintf("node %q of %s", name, c.name) }
 
-// Is tells whether the secret is an address with one of these schemes.
-func (s Secret) Is(schemes ...string) bool {
-	u, err := url.Parse(string(s))
-	return err == nil && u.Host != "" && slices.Contains(schemes, u.Scheme)
+// Address refuses a node's address with another scheme.
+func (c *Chain) Address(path, node string, address document.Secret, schemes ...string) {
+	document.URL(c.Problems, path, c.Node(node), address, schemes...)
 }
 
-// String implements fmt.Stringer.
-func (s Secret) String() string {
-	if s == "" {
-		return ""
+// selections are the established names of how the nodes of a chain are chosen from. TotalDifficulty is HighestHead:
+// chains without mining have no other.
+var selections = []struct {
+	name string
+	mode relayer.Selection
+}{
+	{"PriorityLevel", relayer.InOrder}, {"HighestHead", relayer.HighestHead}, {"TotalDifficulty", relayer.HighestHead},
+	{"RoundRobin", relayer.RoundRobin},
+}
+
+// Selection is the mode of a name, and InOrder for a name that Selects refuses.
+func Selection(name string) relayer.Selection {
+	for _, known := range selections {
+		if known.name == name {
+			return known.mode
+		}
 	}
-	return "[redacted]"
+	return relayer.InOrder
 }
 
-// GoString implements fmt.GoStringer.
-func (s Secret) GoString() string { return s.String() }
-
-// MarshalText implements encoding.TextMarshaler. It has a pointer for its receiver because go-toml asks no string by its value.
-func (s *Secret) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
-
-// Duration is a length of time in Go's syntax, such as "1m30s".
-type Duration time.Duration
-
-// UnmarshalText implements encoding.TextUnmarshaler.
-func (d *Duration) UnmarshalText(text []byte) error {
-	parsed, err := time.ParseDuration(string(text))
-	if err != nil {
-		return errors.New("a duration cannot be read; write it as in 500ms or 1m30s") // without the value: a misplaced key could stand there
+// Selects refuses a name of no mode.
+func (c *Chain) Selects(path, name string) {
+	var names []string
+	for _, known := range selections {
+		names = append(names, known.name)
 	}
-	*d = Duration(parsed)
-	return nil
+	document.OneOf(c.Problems, path, name, names...)
 }
 
-// MarshalText implements encoding.TextMarshaler.
-func (d Duration) MarshalText() ([]byte, error) { return []byte(time.Duration(d).String()), nil }
-
-// Selections are the established names of how the nodes of a chain are chosen from. TotalDifficulty is HighestHead: chains
-// without mining have no other.
-var Selections = map[string]relayer.Selection{
-	"PriorityLevel": relayer.InOrder, "HighestHead": relayer.HighestHead, "TotalDifficulty": relayer.HighestHead,
-	"RoundRobin": relayer.RoundRobin,
-}
-
-// Selection refuses a name that Selections does not have.
-func (p *Problems) Selection(key, name string) {
-	_, known := Selections[name]
-	p.Refuse(!known, "%s must be PriorityLevel, HighestHead, TotalDifficulty or RoundRobin", key)
-}
-
-// LastOrder is the order of nodes that have none, the established node's default.
-const LastOrder = 100
+// lastOrder is the order of nodes that have none, the established node's default.
+const lastOrder = 100
 
 // InOrder sorts nodes by their order, and leaves those of the same order as they stand.
 func InOrder[N any](nodes []N, order func(N) *uint8) []N {
@@ -154,7 +96,7 @@ func InOrder[N any](nodes []N, order func(N) *uint8) []N {
 		if given := order(n); given != nil {
 			return *given
 		}
-		return LastOrder
+		return lastOrder
 	}
 	return slices.SortedStableFunc(slices.Values(nodes), func(a, b N) int { return cmp.Compare(of(a), of(b)) })
 }

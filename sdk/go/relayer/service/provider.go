@@ -2,6 +2,7 @@ package service
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"math"
 
@@ -17,16 +18,21 @@ import (
 	"github.com/loop-plugins/loop/sdk/go/wire"
 )
 
-// ConfigProvider follows one contract's configuration for one job.
+// ConfigProvider follows one contract's configuration for one job. All else that providers are asked is UNIMPLEMENTED.
 type ConfigProvider struct {
-	relayerv1.UnimplementedContractConfigServiceServer
+	relayerv1.UnimplementedContractTransmitterServiceServer
+	relayerv1.UnimplementedReportDigestServiceServer
+	medianv1.UnimplementedMedianContractServiceServer
+	medianv1.UnimplementedReportCodecServiceServer
+	medianv1.UnimplementedOnchainConfigCodecServiceServer
 
 	name     string
 	contract Contract
 	release  func() error
 }
 
-// NewConfigProvider makes the object of a job by its name. release is called once, when the job lets go of the contract.
+// NewConfigProvider makes the object of a job by its name. release is called once, when the job lets go of the
+// contract.
 func NewConfigProvider(name string, contract Contract, release func() error) *ConfigProvider {
 	contract.Attach(name)
 	return &ConfigProvider{name: name, contract: contract, release: release}
@@ -40,14 +46,36 @@ type Report struct {
 	Signatures [][]byte
 }
 
-// Payload makes of a report what its account can send. Its errors are the plugin's answer, INVALID_ARGUMENT, and begin with the
-// field of the TransmitRequest.
+// Context is the report's logical time in OCR2's three words: the config digest; 27 zero bytes, the epoch and the
+// round; the extra hash.
+func (r Report) Context() [3][32]byte {
+	words := [3][32]byte{r.Digest, {}, r.ExtraHash}
+	binary.BigEndian.PutUint32(words[1][27:], r.Epoch)
+	words[1][31] = r.Round.Round
+	return words
+}
+
+// Payload makes of a report what its account can send. Its errors are the plugin's answer, INVALID_ARGUMENT, and begin
+// with the field of the TransmitRequest.
 type Payload func(ctx context.Context, report Report) ([]byte, error)
+
+// Digest is what an oracle's on-chain key signs of a report, in the form of the relayer's ReportAlgorithm. Its error is
+// told as why the report can have no signature. The report has no Signatures, and may be anything: another oracle may
+// have made it.
+type Digest func(report Report) ([]byte, error)
+
+// Served is what the provider of a job is made of.
+type Served struct {
+	Contract Contract
+	// Release is called once, when the job lets go of the contract.
+	Release func() error
+	Codec   Codec
+	Payload Payload
+	Digest  Digest
+}
 
 // MedianProvider is all that a median job asks of its contract.
 type MedianProvider struct {
-	relayerv1.UnimplementedContractTransmitterServiceServer
-	medianv1.UnimplementedMedianContractServiceServer
 	CodecServer
 	*ConfigProvider
 
@@ -55,23 +83,34 @@ type MedianProvider struct {
 	in      string // the contract's name in the queue
 	queue   *relayer.Queue
 	payload Payload
+	digest  Digest
 }
 
 var (
-	_ relayerv1loop.ConfigProvider = (*ConfigProvider)(nil)
-	_ relayerv1loop.MedianProvider = (*MedianProvider)(nil)
+	_ relayerv1loop.Provider = (*ConfigProvider)(nil)
+	_ relayerv1loop.Provider = (*MedianProvider)(nil)
 )
 
-// MedianProvider adds to a provider what a median job needs: the queue of its account, and the codec of the contract's reports.
-// The contract is named as the chain writes it. If there can be no queue, the provider is closed.
-func (c *Chain[C, K, A, F]) MedianProvider(base *ConfigProvider, account, contract string, codec Codec, payload Payload) (*MedianProvider, error) {
-	q, err := c.Queue(account)
+// Job reads the job that a provider is asked for. Its error is the plugin's answer.
+func (c *Chain[C, K, A, F]) Job(request *relayerv1.CreateProviderRequest) (*Job, error) {
+	return c.settings.job(request)
+}
+
+// Provider makes the provider of a job, of the type that the job asks for: one that sends has the queue of the job's
+// account. Its result is CreateProvider's. If there can be no provider, the contract is released.
+func (c *Chain[C, K, A, F]) Provider(name string, job *Job, served Served) (relayerv1loop.Provider, *relayerv1.CreateProviderResponse, error) {
+	base := NewConfigProvider(name, served.Contract, served.Release)
+	if job.ProviderType == relayer.ProviderConfig {
+		return base, &relayerv1.CreateProviderResponse{}, nil
+	}
+	q, err := c.Queue(job.From)
 	if err != nil {
-		return nil, errors.Join(err, base.Close())
+		return nil, nil, errors.Join(err, base.Close())
 	}
 	return &MedianProvider{
-		ConfigProvider: base, CodecServer: CodecServer{Codec: codec}, account: account, in: contract, queue: q.Queue, payload: payload,
-	}, nil
+		ConfigProvider: base, CodecServer: CodecServer{Codec: served.Codec}, account: job.From, in: job.Contract, queue: q.Queue,
+		payload: served.Payload, digest: served.Digest,
+	}, &relayerv1.CreateProviderResponse{}, nil
 }
 
 // Close stops following the contract. Reports that were accepted are sent all the same.
@@ -127,16 +166,12 @@ func (p *ConfigProvider) ConfigDigestPrefix(context.Context, *relayerv1.ConfigDi
 
 // Transmit implements relayerv1.ContractTransmitterServiceServer.
 func (p *MedianProvider) Transmit(ctx context.Context, request *relayerv1.TransmitRequest) (*relayerv1.TransmitResponse, error) {
-	timestamp, extra := request.GetReportContext().GetTimestamp(), request.GetReportContext().GetExtraHash()
-	if len(timestamp.GetConfigDigest()) != 32 || len(extra) != 32 || timestamp.GetRound() > math.MaxUint8 {
-		return nil, status.Error(codes.InvalidArgument, "report_context: the digest and the extra hash must have 32 bytes, and the round 8 bits")
+	report, err := reportAt(request.GetReportContext(), request.GetReport())
+	if err != nil {
+		return nil, err
 	}
-	report := Report{
-		Round:     Round{Digest: [32]byte(timestamp.GetConfigDigest()), Epoch: timestamp.GetEpoch(), Round: uint8(timestamp.GetRound())},
-		ExtraHash: [32]byte(extra), Report: request.GetReport(), Signatures: make([][]byte, len(request.GetSignatures())),
-	}
-	for i, signature := range request.GetSignatures() {
-		report.Signatures[i] = signature.GetSignature()
+	for _, signature := range request.GetSignatures() {
+		report.Signatures = append(report.Signatures, signature.GetSignature())
 	}
 	payload, err := p.payload(ctx, report)
 	if err != nil {
@@ -149,6 +184,37 @@ func (p *MedianProvider) Transmit(ctx context.Context, request *relayerv1.Transm
 		return nil, err
 	}
 	return &relayerv1.TransmitResponse{}, nil
+}
+
+// reportAt is a report at its logical time.
+func reportAt(at *reportingv1.ReportContext, report []byte) (Report, error) {
+	timestamp, extra := at.GetTimestamp(), at.GetExtraHash()
+	if len(timestamp.GetConfigDigest()) != 32 || len(extra) != 32 || timestamp.GetRound() > math.MaxUint8 {
+		return Report{}, status.Error(codes.InvalidArgument, "report_context: the digest and the extra hash must have 32 bytes, and the round 8 bits")
+	}
+	return Report{
+		Round:     Round{Digest: [32]byte(timestamp.GetConfigDigest()), Epoch: timestamp.GetEpoch(), Round: uint8(timestamp.GetRound())},
+		ExtraHash: [32]byte(extra), Report: report,
+	}, nil
+}
+
+// DigestReports implements relayerv1.ReportDigestServiceServer.
+func (p *MedianProvider) DigestReports(_ context.Context, request *relayerv1.DigestReportsRequest) (*relayerv1.DigestReportsResponse, error) {
+	response := &relayerv1.DigestReportsResponse{}
+	for _, given := range request.GetReports() {
+		report, err := reportAt(given.GetReportContext(), given.GetReport())
+		if err != nil {
+			return nil, err
+		}
+		digest := &relayerv1.ReportDigest{}
+		if message, err := p.digest(report); err != nil {
+			digest.Problem = shortened(err.Error())
+		} else {
+			digest.Message, digest.Scheme = message, scheme
+		}
+		response.Digests = append(response.Digests, digest)
+	}
+	return response, nil
 }
 
 // LatestConfigDigestAndEpoch implements relayerv1.ContractTransmitterServiceServer.

@@ -19,6 +19,7 @@ import (
 
 	relayerv1 "github.com/loop-plugins/loop/gen/go/loop/relayer/v1"
 	"github.com/loop-plugins/loop/gen/go/loop/relayer/v1/relayerv1loop"
+	"github.com/loop-plugins/loop/sdk/go/document"
 	"github.com/loop-plugins/loop/sdk/go/relayer"
 	"github.com/loop-plugins/loop/sdk/go/relayer/relayertest"
 	"github.com/loop-plugins/loop/sdk/go/relayer/service"
@@ -83,7 +84,7 @@ func open(t *testing.T, n *node, pause time.Duration) (*tried, *relayer.Hub) {
 		hub *relayer.Hub
 	)
 	r := service.New(service.Settings{Logger: slog.New(slog.DiscardHandler), Registerer: prometheus.NewPedanticRegistry()}, service.Kind[config]{
-		Name: "Toy", Metrics: "toy", Parse: func(document []byte) (config, error) { return config(document), nil },
+		Name: "Toy", Metrics: "toy", Parse: func(_ string, text []byte) (config, *document.Problems) { return config(text), &document.Problems{} },
 		Open: func(id config, env service.Env) (relayerv1loop.Chain, error) {
 			hub = env.Hub
 			c = service.NewChain(service.ChainSettings[*node, string, idle, *service.Polled[*node]]{

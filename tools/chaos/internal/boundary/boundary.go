@@ -130,14 +130,14 @@ func (h *host) chain(p *relayerv1loophost.Relayer, config string) *relayerv1loop
 }
 
 // provider makes what a median job has of a relayer.
-func provider(c *relayerv1loophost.Chain) *relayerv1loophost.MedianProvider {
-	return c.CreateMedianProvider(&relayerv1.CreateMedianProviderRequest{
-		TransmitterId: account, Config: &relayerv1.ProviderConfig{ExternalJobId: "job", ContractId: account},
+func provider(c *relayerv1loophost.Chain) *relayerv1loophost.Provider {
+	return c.CreateProvider(&relayerv1.CreateProviderRequest{
+		ProviderType: "median", TransmitterId: account, Config: &relayerv1.ProviderConfig{ExternalJobId: "job", ContractId: account},
 	})
 }
 
 // factory makes what a job has of a median, with what the node lends it.
-func (h *host) factory(m *medianv1loophost.Median, p *relayerv1loophost.MedianProvider) *medianv1loophost.MedianFactory {
+func (h *host) factory(m *medianv1loophost.Median, p *relayerv1loophost.Provider) *medianv1loophost.MedianFactory {
 	return m.CreateMedianFactory(&medianv1.CreateMedianFactoryRequest{}, medianv1loophost.CreateMedianFactoryLoans{
 		Provider:               p,
 		ValueSource:            hostservicev1loophost.ExportDataSource(h.Runtime, services{}),

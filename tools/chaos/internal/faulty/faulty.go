@@ -74,7 +74,9 @@ func Median() loop.Plugin {
 	return medianv1loop.MedianPlugin(func(*loop.Host) medianv1loop.MedianService { return median{} })
 }
 
-type relayer struct{}
+type relayer struct {
+	relayerv1.UnimplementedRelayerServiceServer
+}
 
 func (relayer) CreateChain(_ context.Context, r *relayerv1.CreateChainRequest, _ relayerv1loop.CreateChainLoans) (relayerv1loop.Chain, *relayerv1.CreateChainResponse, error) {
 	return &chain{config: string(r.GetConfigToml())}, &relayerv1.CreateChainResponse{}, nil
@@ -126,16 +128,12 @@ func (*chain) Replay(context.Context, *relayerv1.ReplayRequest) (*relayerv1.Repl
 	return &relayerv1.ReplayResponse{}, nil
 }
 
-func (*chain) CreateConfigProvider(context.Context, *relayerv1.CreateConfigProviderRequest) (relayerv1loop.ConfigProvider, *relayerv1.CreateConfigProviderResponse, error) {
-	return nil, nil, status.Error(codes.Unimplemented, "there is no chain")
-}
-
-func (*chain) CreateMedianProvider(context.Context, *relayerv1.CreateMedianProviderRequest) (relayerv1loop.MedianProvider, *relayerv1.CreateMedianProviderResponse, error) {
-	return provider{}, &relayerv1.CreateMedianProviderResponse{}, nil
+func (*chain) CreateProvider(context.Context, *relayerv1.CreateProviderRequest) (relayerv1loop.Provider, *relayerv1.CreateProviderResponse, error) {
+	return provider{}, &relayerv1.CreateProviderResponse{}, nil
 }
 
 // provider answers what a median asks while it is made and used; of a contract it knows nothing.
-type provider struct{ relayerv1loop.MedianProvider }
+type provider struct{ relayerv1loop.Provider }
 
 func (provider) MaxReportLength(_ context.Context, r *medianv1.MaxReportLengthRequest) (*medianv1.MaxReportLengthResponse, error) {
 	return &medianv1.MaxReportLengthResponse{MaxReportLength: 128 + r.GetN()*32}, nil

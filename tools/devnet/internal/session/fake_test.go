@@ -183,11 +183,11 @@ func (f *fakeNode) ListKeys(context.Context, *nodev1.ListKeysRequest) (*nodev1.L
 	}
 	return &nodev1.ListKeysResponse{Keys: []*nodev1.Key{
 		{Kind: nodev1.KeyKind_KEY_KIND_P2P, Id: peerID.String()},
-		{Kind: nodev1.KeyKind_KEY_KIND_OCR2, ChainKind: "evm", Id: "bundle", Ocr2: &nodev1.Ocr2PublicKeys{
+		{Kind: nodev1.KeyKind_KEY_KIND_OCR2, Relay: "evm", Id: "bundle", Ocr2: &nodev1.Ocr2PublicKeys{
 			OffchainPublicKey: offchain.Public().(ed25519.PublicKey), ConfigEncryptionPublicKey: encryption.PublicKey().Bytes(),
 			OnchainPublicKey: crypto.PubkeyToAddress(account(f.name, "signer").PublicKey).Bytes(),
 		}},
-		{Kind: nodev1.KeyKind_KEY_KIND_EVM, Id: crypto.PubkeyToAddress(account(f.name, "account").PublicKey).Hex()},
+		{Kind: nodev1.KeyKind_KEY_KIND_ACCOUNT, Relay: "evm", Id: crypto.PubkeyToAddress(account(f.name, "account").PublicKey).Hex()},
 	}}, nil
 }
 

@@ -126,6 +126,7 @@ func progress(all []*happening, nodes int) time.Duration {
 // connect lets the hosts, if the nodes have any, reach the chain and the prices, and users the nodes.
 func (n *network) connect() (err error) {
 	n.chain = n.ledger.describe()
+	n.chain.Relay = n.relay
 	if n.hosts == nil {
 		return nil
 	}

@@ -210,14 +210,10 @@ const (
 	KeyKind_KEY_KIND_UNSPECIFIED KeyKind = 0
 	// The node's identity on OCR2's network.
 	KeyKind_KEY_KIND_P2P KeyKind = 1
-	// A bundle of OCR2 keys for one kind of chain.
+	// A bundle of OCR2 keys for one relay.
 	KeyKind_KEY_KIND_OCR2 KeyKind = 2
-	// An account of an EVM chain.
-	KeyKind_KEY_KIND_EVM KeyKind = 3
-	// An account of a Solana chain.
-	KeyKind_KEY_KIND_SOLANA KeyKind = 4
-	// A key that signs for a Starknet account. The account itself is a contract with an address of its own.
-	KeyKind_KEY_KIND_STARKNET KeyKind = 5
+	// An account of one relay, or a key that signs for one where accounts are contracts.
+	KeyKind_KEY_KIND_ACCOUNT KeyKind = 3
 )
 
 // Enum value maps for KeyKind.
@@ -226,17 +222,13 @@ var (
 		0: "KEY_KIND_UNSPECIFIED",
 		1: "KEY_KIND_P2P",
 		2: "KEY_KIND_OCR2",
-		3: "KEY_KIND_EVM",
-		4: "KEY_KIND_SOLANA",
-		5: "KEY_KIND_STARKNET",
+		3: "KEY_KIND_ACCOUNT",
 	}
 	KeyKind_value = map[string]int32{
 		"KEY_KIND_UNSPECIFIED": 0,
 		"KEY_KIND_P2P":         1,
 		"KEY_KIND_OCR2":        2,
-		"KEY_KIND_EVM":         3,
-		"KEY_KIND_SOLANA":      4,
-		"KEY_KIND_STARKNET":    5,
+		"KEY_KIND_ACCOUNT":     3,
 	}
 )
 
@@ -1378,7 +1370,7 @@ type Job struct {
 	Name string `protobuf:"bytes,3,opt,name=name,proto3" json:"name,omitempty"`
 	// "offchainreporting2" or "bootstrap".
 	Type string `protobuf:"bytes,4,opt,name=type,proto3" json:"type,omitempty"`
-	// "evm", "solana" or "starknet".
+	// The relay that it asks for, such as "evm".
 	Relay string `protobuf:"bytes,5,opt,name=relay,proto3" json:"relay,omitempty"`
 	// Its contract.
 	ContractId string `protobuf:"bytes,6,opt,name=contract_id,json=contractId,proto3" json:"contract_id,omitempty"`
@@ -2040,10 +2032,10 @@ type Key struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// What it is for.
 	Kind KeyKind `protobuf:"varint,1,opt,name=kind,proto3,enum=loop.node.v1.KeyKind" json:"kind,omitempty"`
-	// Peer id, bundle id or address.
+	// Peer id, bundle id, or the account as its relayer named it.
 	Id string `protobuf:"bytes,2,opt,name=id,proto3" json:"id,omitempty"`
-	// The kind of chain of an OCR2 bundle: "evm", "solana" or "starknet".
-	ChainKind string `protobuf:"bytes,3,opt,name=chain_kind,json=chainKind,proto3" json:"chain_kind,omitempty"`
+	// The relay of an OCR2 bundle or an account, such as "evm".
+	Relay string `protobuf:"bytes,3,opt,name=relay,proto3" json:"relay,omitempty"`
 	// The public sides of an OCR2 bundle.
 	Ocr2          *Ocr2PublicKeys `protobuf:"bytes,4,opt,name=ocr2,proto3" json:"ocr2,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -2094,9 +2086,9 @@ func (x *Key) GetId() string {
 	return ""
 }
 
-func (x *Key) GetChainKind() string {
+func (x *Key) GetRelay() string {
 	if x != nil {
-		return x.ChainKind
+		return x.Relay
 	}
 	return ""
 }
@@ -2115,7 +2107,8 @@ type Ocr2PublicKeys struct {
 	OffchainPublicKey []byte `protobuf:"bytes,1,opt,name=offchain_public_key,json=offchainPublicKey,proto3" json:"offchain_public_key,omitempty"`
 	// x25519 public key for configurations, 32 bytes.
 	ConfigEncryptionPublicKey []byte `protobuf:"bytes,2,opt,name=config_encryption_public_key,json=configEncryptionPublicKey,proto3" json:"config_encryption_public_key,omitempty"`
-	// Public key for reports in the chain's form; for EVM and Solana an address of 20 bytes, for Starknet the x coordinate in 32.
+	// Public key for reports in the form of its algorithm, as loop.relayer.v1.ReportAlgorithm has it: an address of 20 bytes, a
+	// public key of 32, or an x coordinate of 32.
 	OnchainPublicKey []byte `protobuf:"bytes,3,opt,name=onchain_public_key,json=onchainPublicKey,proto3" json:"onchain_public_key,omitempty"`
 	unknownFields    protoimpl.UnknownFields
 	sizeCache        protoimpl.SizeCache
@@ -2177,8 +2170,8 @@ type CreateKeyRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// What it is for.
 	Kind KeyKind `protobuf:"varint,1,opt,name=kind,proto3,enum=loop.node.v1.KeyKind" json:"kind,omitempty"`
-	// The kind of chain of an OCR2 bundle; empty: "evm".
-	ChainKind     string `protobuf:"bytes,2,opt,name=chain_kind,json=chainKind,proto3" json:"chain_kind,omitempty"`
+	// The relay of an OCR2 bundle or an account; empty: the one that the node has chains of, if that is one alone.
+	Relay         string `protobuf:"bytes,2,opt,name=relay,proto3" json:"relay,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2220,9 +2213,9 @@ func (x *CreateKeyRequest) GetKind() KeyKind {
 	return KeyKind_KEY_KIND_UNSPECIFIED
 }
 
-func (x *CreateKeyRequest) GetChainKind() string {
+func (x *CreateKeyRequest) GetRelay() string {
 	if x != nil {
-		return x.ChainKind
+		return x.Relay
 	}
 	return ""
 }
@@ -2276,10 +2269,12 @@ func (x *CreateKeyResponse) GetKey() *Key {
 // ImportKeyRequest carries a key file.
 type ImportKeyRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// JSON in version 3 of the Web3 Secret Storage format, at most 64 KiB.
+	// JSON, at most 64 KiB.
 	File []byte `protobuf:"bytes,1,opt,name=file,proto3" json:"file,omitempty"`
 	// The password that opens it.
-	Password      string `protobuf:"bytes,2,opt,name=password,proto3" json:"password,omitempty"`
+	Password string `protobuf:"bytes,2,opt,name=password,proto3" json:"password,omitempty"`
+	// The relay of the account; empty: the one whose accounts have secp256k1 keys, if that is one alone.
+	Relay         string `protobuf:"bytes,3,opt,name=relay,proto3" json:"relay,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2324,6 +2319,13 @@ func (x *ImportKeyRequest) GetFile() []byte {
 func (x *ImportKeyRequest) GetPassword() string {
 	if x != nil {
 		return x.Password
+	}
+	return ""
+}
+
+func (x *ImportKeyRequest) GetRelay() string {
+	if x != nil {
+		return x.Relay
 	}
 	return ""
 }
@@ -2377,10 +2379,12 @@ func (x *ImportKeyResponse) GetKey() *Key {
 // ExportKeyRequest names a key.
 type ExportKeyRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The account's address, in any letter case.
+	// The account, in any spelling that its relayer takes.
 	Id string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
 	// The password that will open the file.
-	Password      string `protobuf:"bytes,2,opt,name=password,proto3" json:"password,omitempty"`
+	Password string `protobuf:"bytes,2,opt,name=password,proto3" json:"password,omitempty"`
+	// The relay of the account; empty: whichever has it.
+	Relay         string `protobuf:"bytes,3,opt,name=relay,proto3" json:"relay,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2425,6 +2429,13 @@ func (x *ExportKeyRequest) GetId() string {
 func (x *ExportKeyRequest) GetPassword() string {
 	if x != nil {
 		return x.Password
+	}
+	return ""
+}
+
+func (x *ExportKeyRequest) GetRelay() string {
+	if x != nil {
+		return x.Relay
 	}
 	return ""
 }
@@ -3405,31 +3416,31 @@ const file_loop_node_v1_node_proto_rawDesc = "" +
 	"\x04took\x18\a \x01(\v2\x19.google.protobuf.DurationR\x04took\"\x11\n" +
 	"\x0fListKeysRequest\"9\n" +
 	"\x10ListKeysResponse\x12%\n" +
-	"\x04keys\x18\x01 \x03(\v2\x11.loop.node.v1.KeyR\x04keys\"\x91\x01\n" +
+	"\x04keys\x18\x01 \x03(\v2\x11.loop.node.v1.KeyR\x04keys\"\x88\x01\n" +
 	"\x03Key\x12)\n" +
 	"\x04kind\x18\x01 \x01(\x0e2\x15.loop.node.v1.KeyKindR\x04kind\x12\x0e\n" +
-	"\x02id\x18\x02 \x01(\tR\x02id\x12\x1d\n" +
-	"\n" +
-	"chain_kind\x18\x03 \x01(\tR\tchainKind\x120\n" +
+	"\x02id\x18\x02 \x01(\tR\x02id\x12\x14\n" +
+	"\x05relay\x18\x03 \x01(\tR\x05relay\x120\n" +
 	"\x04ocr2\x18\x04 \x01(\v2\x1c.loop.node.v1.Ocr2PublicKeysR\x04ocr2\"\xaf\x01\n" +
 	"\x0eOcr2PublicKeys\x12.\n" +
 	"\x13offchain_public_key\x18\x01 \x01(\fR\x11offchainPublicKey\x12?\n" +
 	"\x1cconfig_encryption_public_key\x18\x02 \x01(\fR\x19configEncryptionPublicKey\x12,\n" +
-	"\x12onchain_public_key\x18\x03 \x01(\fR\x10onchainPublicKey\"\\\n" +
+	"\x12onchain_public_key\x18\x03 \x01(\fR\x10onchainPublicKey\"S\n" +
 	"\x10CreateKeyRequest\x12)\n" +
-	"\x04kind\x18\x01 \x01(\x0e2\x15.loop.node.v1.KeyKindR\x04kind\x12\x1d\n" +
-	"\n" +
-	"chain_kind\x18\x02 \x01(\tR\tchainKind\"8\n" +
+	"\x04kind\x18\x01 \x01(\x0e2\x15.loop.node.v1.KeyKindR\x04kind\x12\x14\n" +
+	"\x05relay\x18\x02 \x01(\tR\x05relay\"8\n" +
 	"\x11CreateKeyResponse\x12#\n" +
-	"\x03key\x18\x01 \x01(\v2\x11.loop.node.v1.KeyR\x03key\"L\n" +
+	"\x03key\x18\x01 \x01(\v2\x11.loop.node.v1.KeyR\x03key\"b\n" +
 	"\x10ImportKeyRequest\x12\x17\n" +
 	"\x04file\x18\x01 \x01(\fB\x03\x80\x01\x01R\x04file\x12\x1f\n" +
-	"\bpassword\x18\x02 \x01(\tB\x03\x80\x01\x01R\bpassword\"8\n" +
+	"\bpassword\x18\x02 \x01(\tB\x03\x80\x01\x01R\bpassword\x12\x14\n" +
+	"\x05relay\x18\x03 \x01(\tR\x05relay\"8\n" +
 	"\x11ImportKeyResponse\x12#\n" +
-	"\x03key\x18\x01 \x01(\v2\x11.loop.node.v1.KeyR\x03key\"C\n" +
+	"\x03key\x18\x01 \x01(\v2\x11.loop.node.v1.KeyR\x03key\"Y\n" +
 	"\x10ExportKeyRequest\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x1f\n" +
-	"\bpassword\x18\x02 \x01(\tB\x03\x80\x01\x01R\bpassword\",\n" +
+	"\bpassword\x18\x02 \x01(\tB\x03\x80\x01\x01R\bpassword\x12\x14\n" +
+	"\x05relay\x18\x03 \x01(\tR\x05relay\",\n" +
 	"\x11ExportKeyResponse\x12\x17\n" +
 	"\x04file\x18\x01 \x01(\fB\x03\x80\x01\x01R\x04file\"n\n" +
 	"\x06Bridge\x12\x12\n" +
@@ -3487,14 +3498,12 @@ const file_loop_node_v1_node_proto_rawDesc = "" +
 	"\bJobState\x12\x19\n" +
 	"\x15JOB_STATE_UNSPECIFIED\x10\x00\x12\x15\n" +
 	"\x11JOB_STATE_RUNNING\x10\x01\x12\x14\n" +
-	"\x10JOB_STATE_FAILED\x10\x02*\x86\x01\n" +
+	"\x10JOB_STATE_FAILED\x10\x02*^\n" +
 	"\aKeyKind\x12\x18\n" +
 	"\x14KEY_KIND_UNSPECIFIED\x10\x00\x12\x10\n" +
 	"\fKEY_KIND_P2P\x10\x01\x12\x11\n" +
-	"\rKEY_KIND_OCR2\x10\x02\x12\x10\n" +
-	"\fKEY_KIND_EVM\x10\x03\x12\x13\n" +
-	"\x0fKEY_KIND_SOLANA\x10\x04\x12\x15\n" +
-	"\x11KEY_KIND_STARKNET\x10\x05*M\n" +
+	"\rKEY_KIND_OCR2\x10\x02\x12\x14\n" +
+	"\x10KEY_KIND_ACCOUNT\x10\x03*M\n" +
 	"\x04Role\x12\x14\n" +
 	"\x10ROLE_UNSPECIFIED\x10\x00\x12\r\n" +
 	"\tROLE_VIEW\x10\x01\x12\x10\n" +

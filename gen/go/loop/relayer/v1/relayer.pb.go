@@ -26,6 +26,237 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+// AccountAlgorithm is how an account signs, and what its public key is. The host owns the algorithms.
+type AccountAlgorithm int32
+
+const (
+	// Not set.
+	AccountAlgorithm_ACCOUNT_ALGORITHM_UNSPECIFIED AccountAlgorithm = 0
+	// ECDSA over secp256k1. The key is the uncompressed point in 65 bytes (0x04, x, y); what is signed is a hash of 32
+	// bytes; the signature is r, s and v (0 or 1) in 65 bytes, with s in the lower half.
+	AccountAlgorithm_ACCOUNT_ALGORITHM_SECP256K1 AccountAlgorithm = 1
+	// Ed25519. The key has 32 bytes; what is signed is a message of any length; the signature has 64 bytes.
+	AccountAlgorithm_ACCOUNT_ALGORITHM_ED25519 AccountAlgorithm = 2
+	// ECDSA over the STARK curve. The key is the point's x in 32 bytes, big-endian; what is signed is a field element in
+	// 32 bytes; the signature is r and s in 64 bytes, with s in the lower half.
+	AccountAlgorithm_ACCOUNT_ALGORITHM_STARK AccountAlgorithm = 3
+)
+
+// Enum value maps for AccountAlgorithm.
+var (
+	AccountAlgorithm_name = map[int32]string{
+		0: "ACCOUNT_ALGORITHM_UNSPECIFIED",
+		1: "ACCOUNT_ALGORITHM_SECP256K1",
+		2: "ACCOUNT_ALGORITHM_ED25519",
+		3: "ACCOUNT_ALGORITHM_STARK",
+	}
+	AccountAlgorithm_value = map[string]int32{
+		"ACCOUNT_ALGORITHM_UNSPECIFIED": 0,
+		"ACCOUNT_ALGORITHM_SECP256K1":   1,
+		"ACCOUNT_ALGORITHM_ED25519":     2,
+		"ACCOUNT_ALGORITHM_STARK":       3,
+	}
+)
+
+func (x AccountAlgorithm) Enum() *AccountAlgorithm {
+	p := new(AccountAlgorithm)
+	*p = x
+	return p
+}
+
+func (x AccountAlgorithm) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (AccountAlgorithm) Descriptor() protoreflect.EnumDescriptor {
+	return file_loop_relayer_v1_relayer_proto_enumTypes[0].Descriptor()
+}
+
+func (AccountAlgorithm) Type() protoreflect.EnumType {
+	return &file_loop_relayer_v1_relayer_proto_enumTypes[0]
+}
+
+func (x AccountAlgorithm) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use AccountAlgorithm.Descriptor instead.
+func (AccountAlgorithm) EnumDescriptor() ([]byte, []int) {
+	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{0}
+}
+
+// ReportAlgorithm is how an oracle signs what DigestReports returns, and how a contract's configuration writes its
+// public key. The host owns the algorithms.
+type ReportAlgorithm int32
+
+const (
+	// Not set.
+	ReportAlgorithm_REPORT_ALGORITHM_UNSPECIFIED ReportAlgorithm = 0
+	// ECDSA over secp256k1. The public key is the address, the last 20 bytes of keccak256(x, y); what is signed has 32
+	// bytes; the signature is r, s and v (0 or 1) in 65 bytes.
+	ReportAlgorithm_REPORT_ALGORITHM_SECP256K1_ADDRESS ReportAlgorithm = 1
+	// Ed25519. The public key has 32 bytes, what is signed any length, and the signature is public key and signature in
+	// 96 bytes.
+	ReportAlgorithm_REPORT_ALGORITHM_ED25519 ReportAlgorithm = 2
+	// ECDSA over the STARK curve. The public key is the point's x in 32 bytes, what is signed a field element in 32, and
+	// the signature is public key, r and s in 96 bytes, with s in the lower half.
+	ReportAlgorithm_REPORT_ALGORITHM_STARK ReportAlgorithm = 3
+)
+
+// Enum value maps for ReportAlgorithm.
+var (
+	ReportAlgorithm_name = map[int32]string{
+		0: "REPORT_ALGORITHM_UNSPECIFIED",
+		1: "REPORT_ALGORITHM_SECP256K1_ADDRESS",
+		2: "REPORT_ALGORITHM_ED25519",
+		3: "REPORT_ALGORITHM_STARK",
+	}
+	ReportAlgorithm_value = map[string]int32{
+		"REPORT_ALGORITHM_UNSPECIFIED":       0,
+		"REPORT_ALGORITHM_SECP256K1_ADDRESS": 1,
+		"REPORT_ALGORITHM_ED25519":           2,
+		"REPORT_ALGORITHM_STARK":             3,
+	}
+)
+
+func (x ReportAlgorithm) Enum() *ReportAlgorithm {
+	p := new(ReportAlgorithm)
+	*p = x
+	return p
+}
+
+func (x ReportAlgorithm) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (ReportAlgorithm) Descriptor() protoreflect.EnumDescriptor {
+	return file_loop_relayer_v1_relayer_proto_enumTypes[1].Descriptor()
+}
+
+func (ReportAlgorithm) Type() protoreflect.EnumType {
+	return &file_loop_relayer_v1_relayer_proto_enumTypes[1]
+}
+
+func (x ReportAlgorithm) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use ReportAlgorithm.Descriptor instead.
+func (ReportAlgorithm) EnumDescriptor() ([]byte, []int) {
+	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{1}
+}
+
+// Feature is something that not every relayer has.
+type Feature int32
+
+const (
+	// Not set.
+	Feature_FEATURE_UNSPECIFIED Feature = 0
+	// ChainService.ReadContract reads contracts whose functions are called in Solidity's ABI, as the pipeline task
+	// ethcall does.
+	Feature_FEATURE_READ_CONTRACT Feature = 1
+	// ChainService.Transact moves coins.
+	Feature_FEATURE_TRANSACT Feature = 2
+	// ChainService.Replay reads the chain's logs again.
+	Feature_FEATURE_REPLAY Feature = 3
+)
+
+// Enum value maps for Feature.
+var (
+	Feature_name = map[int32]string{
+		0: "FEATURE_UNSPECIFIED",
+		1: "FEATURE_READ_CONTRACT",
+		2: "FEATURE_TRANSACT",
+		3: "FEATURE_REPLAY",
+	}
+	Feature_value = map[string]int32{
+		"FEATURE_UNSPECIFIED":   0,
+		"FEATURE_READ_CONTRACT": 1,
+		"FEATURE_TRANSACT":      2,
+		"FEATURE_REPLAY":        3,
+	}
+)
+
+func (x Feature) Enum() *Feature {
+	p := new(Feature)
+	*p = x
+	return p
+}
+
+func (x Feature) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (Feature) Descriptor() protoreflect.EnumDescriptor {
+	return file_loop_relayer_v1_relayer_proto_enumTypes[2].Descriptor()
+}
+
+func (Feature) Type() protoreflect.EnumType {
+	return &file_loop_relayer_v1_relayer_proto_enumTypes[2]
+}
+
+func (x Feature) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use Feature.Descriptor instead.
+func (Feature) EnumDescriptor() ([]byte, []int) {
+	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{2}
+}
+
+// IdKind is what a text names.
+type IdKind int32
+
+const (
+	// Not set.
+	IdKind_ID_KIND_UNSPECIFIED IdKind = 0
+	// An account, as Accounts of the configuration and transmitterID of jobs name it.
+	IdKind_ID_KIND_ACCOUNT IdKind = 1
+	// A contract, as contractID of jobs names it.
+	IdKind_ID_KIND_CONTRACT IdKind = 2
+)
+
+// Enum value maps for IdKind.
+var (
+	IdKind_name = map[int32]string{
+		0: "ID_KIND_UNSPECIFIED",
+		1: "ID_KIND_ACCOUNT",
+		2: "ID_KIND_CONTRACT",
+	}
+	IdKind_value = map[string]int32{
+		"ID_KIND_UNSPECIFIED": 0,
+		"ID_KIND_ACCOUNT":     1,
+		"ID_KIND_CONTRACT":    2,
+	}
+)
+
+func (x IdKind) Enum() *IdKind {
+	p := new(IdKind)
+	*p = x
+	return p
+}
+
+func (x IdKind) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (IdKind) Descriptor() protoreflect.EnumDescriptor {
+	return file_loop_relayer_v1_relayer_proto_enumTypes[3].Descriptor()
+}
+
+func (IdKind) Type() protoreflect.EnumType {
+	return &file_loop_relayer_v1_relayer_proto_enumTypes[3]
+}
+
+func (x IdKind) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use IdKind.Descriptor instead.
+func (IdKind) EnumDescriptor() ([]byte, []int) {
+	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{3}
+}
+
 // NodeState is where an RPC node stands.
 type NodeState int32
 
@@ -71,11 +302,11 @@ func (x NodeState) String() string {
 }
 
 func (NodeState) Descriptor() protoreflect.EnumDescriptor {
-	return file_loop_relayer_v1_relayer_proto_enumTypes[0].Descriptor()
+	return file_loop_relayer_v1_relayer_proto_enumTypes[4].Descriptor()
 }
 
 func (NodeState) Type() protoreflect.EnumType {
-	return &file_loop_relayer_v1_relayer_proto_enumTypes[0]
+	return &file_loop_relayer_v1_relayer_proto_enumTypes[4]
 }
 
 func (x NodeState) Number() protoreflect.EnumNumber {
@@ -84,7 +315,831 @@ func (x NodeState) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use NodeState.Descriptor instead.
 func (NodeState) EnumDescriptor() ([]byte, []int) {
+	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{4}
+}
+
+// DescribeRelayerRequest is empty.
+type DescribeRelayerRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DescribeRelayerRequest) Reset() {
+	*x = DescribeRelayerRequest{}
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[0]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DescribeRelayerRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DescribeRelayerRequest) ProtoMessage() {}
+
+func (x *DescribeRelayerRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[0]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DescribeRelayerRequest.ProtoReflect.Descriptor instead.
+func (*DescribeRelayerRequest) Descriptor() ([]byte, []int) {
 	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{0}
+}
+
+// DescribeRelayerResponse describes a relayer. The host refuses a description that it cannot use, and with it the
+// plugin, in one sentence that names the field.
+type DescribeRelayerResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The name under which the relayer serves jobs, their key relay: a lower-case letter, then lower-case letters and
+	// digits. No other plugin of the node may have it.
+	Relay string `protobuf:"bytes,1,opt,name=relay,proto3" json:"relay,omitempty"`
+	// How operators write the relayer's tables: EVM for [[EVM]]. It is relay but for the case of its letters.
+	Section string `protobuf:"bytes,2,opt,name=section,proto3" json:"section,omitempty"`
+	// Algorithm of the accounts that pay for transactions.
+	AccountAlgorithm AccountAlgorithm `protobuf:"varint,3,opt,name=account_algorithm,json=accountAlgorithm,proto3,enum=loop.relayer.v1.AccountAlgorithm" json:"account_algorithm,omitempty"`
+	// What a signed report can look like on this relayer's contracts, each kind under a name of its own. The on-chain
+	// keys of new key bundles are of the first.
+	ReportSchemes []*ReportScheme `protobuf:"bytes,4,rep,name=report_schemes,json=reportSchemes,proto3" json:"report_schemes,omitempty"`
+	// One [[section]] of the node's configuration with every key, its default and a comment for each, as a TOML document,
+	// for operators. It must pass ValidateChain. Addresses in it are examples.
+	ReferenceToml string `protobuf:"bytes,5,opt,name=reference_toml,json=referenceToml,proto3" json:"reference_toml,omitempty"`
+	// What the relayer serves besides.
+	Features []Feature `protobuf:"varint,6,rep,packed,name=features,proto3,enum=loop.relayer.v1.Feature" json:"features,omitempty"`
+	// The values of CreateProvider's provider_type that it takes, such as median and config.
+	ProviderTypes []string `protobuf:"bytes,7,rep,name=provider_types,json=providerTypes,proto3" json:"provider_types,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DescribeRelayerResponse) Reset() {
+	*x = DescribeRelayerResponse{}
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DescribeRelayerResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DescribeRelayerResponse) ProtoMessage() {}
+
+func (x *DescribeRelayerResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DescribeRelayerResponse.ProtoReflect.Descriptor instead.
+func (*DescribeRelayerResponse) Descriptor() ([]byte, []int) {
+	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *DescribeRelayerResponse) GetRelay() string {
+	if x != nil {
+		return x.Relay
+	}
+	return ""
+}
+
+func (x *DescribeRelayerResponse) GetSection() string {
+	if x != nil {
+		return x.Section
+	}
+	return ""
+}
+
+func (x *DescribeRelayerResponse) GetAccountAlgorithm() AccountAlgorithm {
+	if x != nil {
+		return x.AccountAlgorithm
+	}
+	return AccountAlgorithm_ACCOUNT_ALGORITHM_UNSPECIFIED
+}
+
+func (x *DescribeRelayerResponse) GetReportSchemes() []*ReportScheme {
+	if x != nil {
+		return x.ReportSchemes
+	}
+	return nil
+}
+
+func (x *DescribeRelayerResponse) GetReferenceToml() string {
+	if x != nil {
+		return x.ReferenceToml
+	}
+	return ""
+}
+
+func (x *DescribeRelayerResponse) GetFeatures() []Feature {
+	if x != nil {
+		return x.Features
+	}
+	return nil
+}
+
+func (x *DescribeRelayerResponse) GetProviderTypes() []string {
+	if x != nil {
+		return x.ProviderTypes
+	}
+	return nil
+}
+
+// ReportScheme is one kind of signed reports.
+type ReportScheme struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Its name among the relayer's, such as default.
+	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// How reports are signed.
+	Algorithm     ReportAlgorithm `protobuf:"varint,2,opt,name=algorithm,proto3,enum=loop.relayer.v1.ReportAlgorithm" json:"algorithm,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReportScheme) Reset() {
+	*x = ReportScheme{}
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReportScheme) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReportScheme) ProtoMessage() {}
+
+func (x *ReportScheme) ProtoReflect() protoreflect.Message {
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReportScheme.ProtoReflect.Descriptor instead.
+func (*ReportScheme) Descriptor() ([]byte, []int) {
+	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *ReportScheme) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *ReportScheme) GetAlgorithm() ReportAlgorithm {
+	if x != nil {
+		return x.Algorithm
+	}
+	return ReportAlgorithm_REPORT_ALGORITHM_UNSPECIFIED
+}
+
+// DescribeAccountsRequest asks for accounts.
+type DescribeAccountsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Public keys in the form of the described algorithm.
+	PublicKeys    [][]byte `protobuf:"bytes,1,rep,name=public_keys,json=publicKeys,proto3" json:"public_keys,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DescribeAccountsRequest) Reset() {
+	*x = DescribeAccountsRequest{}
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DescribeAccountsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DescribeAccountsRequest) ProtoMessage() {}
+
+func (x *DescribeAccountsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DescribeAccountsRequest.ProtoReflect.Descriptor instead.
+func (*DescribeAccountsRequest) Descriptor() ([]byte, []int) {
+	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *DescribeAccountsRequest) GetPublicKeys() [][]byte {
+	if x != nil {
+		return x.PublicKeys
+	}
+	return nil
+}
+
+// DescribeAccountsResponse names accounts.
+type DescribeAccountsResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Their names, as many as keys and in their order.
+	Names         []string `protobuf:"bytes,1,rep,name=names,proto3" json:"names,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DescribeAccountsResponse) Reset() {
+	*x = DescribeAccountsResponse{}
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DescribeAccountsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DescribeAccountsResponse) ProtoMessage() {}
+
+func (x *DescribeAccountsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DescribeAccountsResponse.ProtoReflect.Descriptor instead.
+func (*DescribeAccountsResponse) Descriptor() ([]byte, []int) {
+	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *DescribeAccountsResponse) GetNames() []string {
+	if x != nil {
+		return x.Names
+	}
+	return nil
+}
+
+// NormalizeIdsRequest asks for spellings.
+type NormalizeIdsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The texts.
+	Ids           []*Id `protobuf:"bytes,1,rep,name=ids,proto3" json:"ids,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *NormalizeIdsRequest) Reset() {
+	*x = NormalizeIdsRequest{}
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *NormalizeIdsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*NormalizeIdsRequest) ProtoMessage() {}
+
+func (x *NormalizeIdsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use NormalizeIdsRequest.ProtoReflect.Descriptor instead.
+func (*NormalizeIdsRequest) Descriptor() ([]byte, []int) {
+	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *NormalizeIdsRequest) GetIds() []*Id {
+	if x != nil {
+		return x.Ids
+	}
+	return nil
+}
+
+// Id is a text that names something on a chain.
+type Id struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// What it names.
+	Kind IdKind `protobuf:"varint,1,opt,name=kind,proto3,enum=loop.relayer.v1.IdKind" json:"kind,omitempty"`
+	// The text.
+	Text          string `protobuf:"bytes,2,opt,name=text,proto3" json:"text,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Id) Reset() {
+	*x = Id{}
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Id) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Id) ProtoMessage() {}
+
+func (x *Id) ProtoReflect() protoreflect.Message {
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Id.ProtoReflect.Descriptor instead.
+func (*Id) Descriptor() ([]byte, []int) {
+	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *Id) GetKind() IdKind {
+	if x != nil {
+		return x.Kind
+	}
+	return IdKind_ID_KIND_UNSPECIFIED
+}
+
+func (x *Id) GetText() string {
+	if x != nil {
+		return x.Text
+	}
+	return ""
+}
+
+// NormalizeIdsResponse gives spellings.
+type NormalizeIdsResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// As many as asked for, and in their order.
+	Ids           []*NormalizedId `protobuf:"bytes,1,rep,name=ids,proto3" json:"ids,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *NormalizeIdsResponse) Reset() {
+	*x = NormalizeIdsResponse{}
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *NormalizeIdsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*NormalizeIdsResponse) ProtoMessage() {}
+
+func (x *NormalizeIdsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use NormalizeIdsResponse.ProtoReflect.Descriptor instead.
+func (*NormalizeIdsResponse) Descriptor() ([]byte, []int) {
+	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *NormalizeIdsResponse) GetIds() []*NormalizedId {
+	if x != nil {
+		return x.Ids
+	}
+	return nil
+}
+
+// NormalizedId is a text's one spelling, or why it has none.
+type NormalizedId struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The spelling; empty with a problem.
+	Text string `protobuf:"bytes,1,opt,name=text,proto3" json:"text,omitempty"`
+	// Why the text cannot name such a thing, as a clause that follows it: "is not an address, which is 0x and 40
+	// hexadecimal digits".
+	Problem       string `protobuf:"bytes,2,opt,name=problem,proto3" json:"problem,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *NormalizedId) Reset() {
+	*x = NormalizedId{}
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *NormalizedId) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*NormalizedId) ProtoMessage() {}
+
+func (x *NormalizedId) ProtoReflect() protoreflect.Message {
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use NormalizedId.ProtoReflect.Descriptor instead.
+func (*NormalizedId) Descriptor() ([]byte, []int) {
+	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *NormalizedId) GetText() string {
+	if x != nil {
+		return x.Text
+	}
+	return ""
+}
+
+func (x *NormalizedId) GetProblem() string {
+	if x != nil {
+		return x.Problem
+	}
+	return ""
+}
+
+// ValidateChainRequest carries a table.
+type ValidateChainRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// As CreateChainRequest's: the [[section]] as a TOML document without its header. It may hold secrets.
+	ConfigToml    []byte `protobuf:"bytes,1,opt,name=config_toml,json=configToml,proto3" json:"config_toml,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ValidateChainRequest) Reset() {
+	*x = ValidateChainRequest{}
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ValidateChainRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ValidateChainRequest) ProtoMessage() {}
+
+func (x *ValidateChainRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ValidateChainRequest.ProtoReflect.Descriptor instead.
+func (*ValidateChainRequest) Descriptor() ([]byte, []int) {
+	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *ValidateChainRequest) GetConfigToml() []byte {
+	if x != nil {
+		return x.ConfigToml
+	}
+	return nil
+}
+
+// ValidateChainResponse says what is wrong.
+type ValidateChainResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// What keeps the chain from being used. None: it can be used.
+	Problems []*Problem `protobuf:"bytes,1,rep,name=problems,proto3" json:"problems,omitempty"`
+	// What an operator should know all the same, such as a key that has no effect here.
+	Warnings      []*Problem `protobuf:"bytes,2,rep,name=warnings,proto3" json:"warnings,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ValidateChainResponse) Reset() {
+	*x = ValidateChainResponse{}
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ValidateChainResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ValidateChainResponse) ProtoMessage() {}
+
+func (x *ValidateChainResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ValidateChainResponse.ProtoReflect.Descriptor instead.
+func (*ValidateChainResponse) Descriptor() ([]byte, []int) {
+	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *ValidateChainResponse) GetProblems() []*Problem {
+	if x != nil {
+		return x.Problems
+	}
+	return nil
+}
+
+func (x *ValidateChainResponse) GetWarnings() []*Problem {
+	if x != nil {
+		return x.Warnings
+	}
+	return nil
+}
+
+// Problem is something wrong with what an operator wrote.
+type Problem struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The key as a path from the top of what was checked: names with dots between, a position in a list in brackets after
+	// the list's name, from 0: Nodes[1].HTTPURL. A table of a list is named without a key: Nodes[1]. A key that is
+	// missing is named as it would be if it were there. Empty: the whole.
+	Path string `protobuf:"bytes,1,opt,name=path,proto3" json:"path,omitempty"`
+	// What is wrong and what to do, as a sentence without a full stop that can follow the path and a colon. Never a
+	// secret: what an address or a header holds is not repeated.
+	Message       string `protobuf:"bytes,2,opt,name=message,proto3" json:"message,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Problem) Reset() {
+	*x = Problem{}
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Problem) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Problem) ProtoMessage() {}
+
+func (x *Problem) ProtoReflect() protoreflect.Message {
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Problem.ProtoReflect.Descriptor instead.
+func (*Problem) Descriptor() ([]byte, []int) {
+	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *Problem) GetPath() string {
+	if x != nil {
+		return x.Path
+	}
+	return ""
+}
+
+func (x *Problem) GetMessage() string {
+	if x != nil {
+		return x.Message
+	}
+	return ""
+}
+
+// ValidateJobRequest carries what a job says of its contract.
+type ValidateJobRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The chain's id, as the job names it.
+	ChainId string `protobuf:"bytes,1,opt,name=chain_id,json=chainId,proto3" json:"chain_id,omitempty"`
+	// The contract, the job's contractID; empty when the job has none.
+	ContractId string `protobuf:"bytes,2,opt,name=contract_id,json=contractId,proto3" json:"contract_id,omitempty"`
+	// The account that transmits, the job's transmitterID; empty when the job has none.
+	TransmitterId string `protobuf:"bytes,3,opt,name=transmitter_id,json=transmitterId,proto3" json:"transmitter_id,omitempty"`
+	// The job's relayConfig as JSON, with the keys as the file has them.
+	RelayConfigJson []byte `protobuf:"bytes,4,opt,name=relay_config_json,json=relayConfigJson,proto3" json:"relay_config_json,omitempty"`
+	// What the job is for, as in CreateProviderRequest.
+	ProviderType  string `protobuf:"bytes,5,opt,name=provider_type,json=providerType,proto3" json:"provider_type,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ValidateJobRequest) Reset() {
+	*x = ValidateJobRequest{}
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ValidateJobRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ValidateJobRequest) ProtoMessage() {}
+
+func (x *ValidateJobRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ValidateJobRequest.ProtoReflect.Descriptor instead.
+func (*ValidateJobRequest) Descriptor() ([]byte, []int) {
+	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *ValidateJobRequest) GetChainId() string {
+	if x != nil {
+		return x.ChainId
+	}
+	return ""
+}
+
+func (x *ValidateJobRequest) GetContractId() string {
+	if x != nil {
+		return x.ContractId
+	}
+	return ""
+}
+
+func (x *ValidateJobRequest) GetTransmitterId() string {
+	if x != nil {
+		return x.TransmitterId
+	}
+	return ""
+}
+
+func (x *ValidateJobRequest) GetRelayConfigJson() []byte {
+	if x != nil {
+		return x.RelayConfigJson
+	}
+	return nil
+}
+
+func (x *ValidateJobRequest) GetProviderType() string {
+	if x != nil {
+		return x.ProviderType
+	}
+	return ""
+}
+
+// ValidateJobResponse says what is wrong, and what the host must know of the job.
+type ValidateJobResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// What keeps the job from running, by the keys of the job: contractID, transmitterID, relayConfig.fromBlock.
+	Problems []*Problem `protobuf:"bytes,1,rep,name=problems,proto3" json:"problems,omitempty"`
+	// What an operator should know all the same, such as a key that is not used.
+	Warnings []*Problem `protobuf:"bytes,2,rep,name=warnings,proto3" json:"warnings,omitempty"`
+	// relayConfig as CreateProvider is to be given it, with what the relayer fills in.
+	RelayConfigJson []byte `protobuf:"bytes,3,opt,name=relay_config_json,json=relayConfigJson,proto3" json:"relay_config_json,omitempty"`
+	// The contract in its one spelling: two jobs of one chain that have it in common would do the same work.
+	ContractKey string `protobuf:"bytes,4,opt,name=contract_key,json=contractKey,proto3" json:"contract_key,omitempty"`
+	// The account in its one spelling.
+	TransmitterKey string `protobuf:"bytes,5,opt,name=transmitter_key,json=transmitterKey,proto3" json:"transmitter_key,omitempty"`
+	// Whose transactions the job's are, as the contract's configuration writes it: what FromAccount of the provider
+	// returns. Empty for a job that sends none.
+	FromAccount   string `protobuf:"bytes,6,opt,name=from_account,json=fromAccount,proto3" json:"from_account,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ValidateJobResponse) Reset() {
+	*x = ValidateJobResponse{}
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ValidateJobResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ValidateJobResponse) ProtoMessage() {}
+
+func (x *ValidateJobResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ValidateJobResponse.ProtoReflect.Descriptor instead.
+func (*ValidateJobResponse) Descriptor() ([]byte, []int) {
+	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *ValidateJobResponse) GetProblems() []*Problem {
+	if x != nil {
+		return x.Problems
+	}
+	return nil
+}
+
+func (x *ValidateJobResponse) GetWarnings() []*Problem {
+	if x != nil {
+		return x.Warnings
+	}
+	return nil
+}
+
+func (x *ValidateJobResponse) GetRelayConfigJson() []byte {
+	if x != nil {
+		return x.RelayConfigJson
+	}
+	return nil
+}
+
+func (x *ValidateJobResponse) GetContractKey() string {
+	if x != nil {
+		return x.ContractKey
+	}
+	return ""
+}
+
+func (x *ValidateJobResponse) GetTransmitterKey() string {
+	if x != nil {
+		return x.TransmitterKey
+	}
+	return ""
+}
+
+func (x *ValidateJobResponse) GetFromAccount() string {
+	if x != nil {
+		return x.FromAccount
+	}
+	return ""
 }
 
 // CreateChainRequest describes a chain.
@@ -94,7 +1149,8 @@ type CreateChainRequest struct {
 	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
 	// The chain's id as operators write it: "1337", "mainnet", "SN_MAIN".
 	ChainId string `protobuf:"bytes,2,opt,name=chain_id,json=chainId,proto3" json:"chain_id,omitempty"`
-	// The chain's section of the node's configuration as TOML. It may hold secrets: it is never logged and never part of an error.
+	// The chain's section of the node's configuration as TOML. It may hold secrets: it is never logged and never part of
+	// an error.
 	ConfigToml []byte `protobuf:"bytes,3,opt,name=config_toml,json=configToml,proto3" json:"config_toml,omitempty"`
 	// Accounts that the relayer may sign with on this chain.
 	Keystore string `protobuf:"bytes,4,opt,name=keystore,proto3" json:"keystore,omitempty"`
@@ -106,7 +1162,7 @@ type CreateChainRequest struct {
 
 func (x *CreateChainRequest) Reset() {
 	*x = CreateChainRequest{}
-	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[0]
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -118,7 +1174,7 @@ func (x *CreateChainRequest) String() string {
 func (*CreateChainRequest) ProtoMessage() {}
 
 func (x *CreateChainRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[0]
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -131,7 +1187,7 @@ func (x *CreateChainRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateChainRequest.ProtoReflect.Descriptor instead.
 func (*CreateChainRequest) Descriptor() ([]byte, []int) {
-	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{0}
+	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *CreateChainRequest) GetName() string {
@@ -178,7 +1234,7 @@ type CreateChainResponse struct {
 
 func (x *CreateChainResponse) Reset() {
 	*x = CreateChainResponse{}
-	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[1]
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -190,7 +1246,7 @@ func (x *CreateChainResponse) String() string {
 func (*CreateChainResponse) ProtoMessage() {}
 
 func (x *CreateChainResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[1]
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -203,7 +1259,7 @@ func (x *CreateChainResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateChainResponse.ProtoReflect.Descriptor instead.
 func (*CreateChainResponse) Descriptor() ([]byte, []int) {
-	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{1}
+	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{15}
 }
 
 // WatchContractConfigsRequest is empty.
@@ -215,7 +1271,7 @@ type WatchContractConfigsRequest struct {
 
 func (x *WatchContractConfigsRequest) Reset() {
 	*x = WatchContractConfigsRequest{}
-	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[2]
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -227,7 +1283,7 @@ func (x *WatchContractConfigsRequest) String() string {
 func (*WatchContractConfigsRequest) ProtoMessage() {}
 
 func (x *WatchContractConfigsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[2]
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -240,7 +1296,7 @@ func (x *WatchContractConfigsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchContractConfigsRequest.ProtoReflect.Descriptor instead.
 func (*WatchContractConfigsRequest) Descriptor() ([]byte, []int) {
-	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{2}
+	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{16}
 }
 
 // WatchContractConfigsResponse is one contract's current configuration.
@@ -258,7 +1314,7 @@ type WatchContractConfigsResponse struct {
 
 func (x *WatchContractConfigsResponse) Reset() {
 	*x = WatchContractConfigsResponse{}
-	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[3]
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -270,7 +1326,7 @@ func (x *WatchContractConfigsResponse) String() string {
 func (*WatchContractConfigsResponse) ProtoMessage() {}
 
 func (x *WatchContractConfigsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[3]
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -283,7 +1339,7 @@ func (x *WatchContractConfigsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchContractConfigsResponse.ProtoReflect.Descriptor instead.
 func (*WatchContractConfigsResponse) Descriptor() ([]byte, []int) {
-	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{3}
+	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *WatchContractConfigsResponse) GetProvider() string {
@@ -322,7 +1378,7 @@ type ProviderConfig struct {
 
 func (x *ProviderConfig) Reset() {
 	*x = ProviderConfig{}
-	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[4]
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -334,7 +1390,7 @@ func (x *ProviderConfig) String() string {
 func (*ProviderConfig) ProtoMessage() {}
 
 func (x *ProviderConfig) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[4]
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -347,7 +1403,7 @@ func (x *ProviderConfig) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProviderConfig.ProtoReflect.Descriptor instead.
 func (*ProviderConfig) Descriptor() ([]byte, []int) {
-	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{4}
+	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *ProviderConfig) GetExternalJobId() string {
@@ -371,36 +1427,39 @@ func (x *ProviderConfig) GetRelayConfigJson() []byte {
 	return nil
 }
 
-// CreateMedianProviderRequest describes a job's needs.
-type CreateMedianProviderRequest struct {
+// CreateProviderRequest describes a job's needs.
+type CreateProviderRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Name of the new object.
 	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// What the job is for: "median" serves every service, "config" follows a contract's configuration for a bootstrap job
+	// and serves ContractConfigService alone. DescribeRelayer says which a relayer has.
+	ProviderType string `protobuf:"bytes,2,opt,name=provider_type,json=providerType,proto3" json:"provider_type,omitempty"`
 	// The contract.
-	Config *ProviderConfig `protobuf:"bytes,2,opt,name=config,proto3" json:"config,omitempty"`
-	// The account that transmits, as the job names it.
-	TransmitterId string `protobuf:"bytes,3,opt,name=transmitter_id,json=transmitterId,proto3" json:"transmitter_id,omitempty"`
+	Config *ProviderConfig `protobuf:"bytes,3,opt,name=config,proto3" json:"config,omitempty"`
+	// The account that transmits, as the job names it; empty for a type that sends nothing.
+	TransmitterId string `protobuf:"bytes,4,opt,name=transmitter_id,json=transmitterId,proto3" json:"transmitter_id,omitempty"`
 	// Limit of gas for a transmission; 0: the chain's default.
-	GasLimit      uint32 `protobuf:"varint,4,opt,name=gas_limit,json=gasLimit,proto3" json:"gas_limit,omitempty"`
+	GasLimit      uint32 `protobuf:"varint,5,opt,name=gas_limit,json=gasLimit,proto3" json:"gas_limit,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
-func (x *CreateMedianProviderRequest) Reset() {
-	*x = CreateMedianProviderRequest{}
-	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[5]
+func (x *CreateProviderRequest) Reset() {
+	*x = CreateProviderRequest{}
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
 
-func (x *CreateMedianProviderRequest) String() string {
+func (x *CreateProviderRequest) String() string {
 	return protoimpl.X.MessageStringOf(x)
 }
 
-func (*CreateMedianProviderRequest) ProtoMessage() {}
+func (*CreateProviderRequest) ProtoMessage() {}
 
-func (x *CreateMedianProviderRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[5]
+func (x *CreateProviderRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -411,61 +1470,68 @@ func (x *CreateMedianProviderRequest) ProtoReflect() protoreflect.Message {
 	return mi.MessageOf(x)
 }
 
-// Deprecated: Use CreateMedianProviderRequest.ProtoReflect.Descriptor instead.
-func (*CreateMedianProviderRequest) Descriptor() ([]byte, []int) {
-	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{5}
+// Deprecated: Use CreateProviderRequest.ProtoReflect.Descriptor instead.
+func (*CreateProviderRequest) Descriptor() ([]byte, []int) {
+	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{19}
 }
 
-func (x *CreateMedianProviderRequest) GetName() string {
+func (x *CreateProviderRequest) GetName() string {
 	if x != nil {
 		return x.Name
 	}
 	return ""
 }
 
-func (x *CreateMedianProviderRequest) GetConfig() *ProviderConfig {
+func (x *CreateProviderRequest) GetProviderType() string {
+	if x != nil {
+		return x.ProviderType
+	}
+	return ""
+}
+
+func (x *CreateProviderRequest) GetConfig() *ProviderConfig {
 	if x != nil {
 		return x.Config
 	}
 	return nil
 }
 
-func (x *CreateMedianProviderRequest) GetTransmitterId() string {
+func (x *CreateProviderRequest) GetTransmitterId() string {
 	if x != nil {
 		return x.TransmitterId
 	}
 	return ""
 }
 
-func (x *CreateMedianProviderRequest) GetGasLimit() uint32 {
+func (x *CreateProviderRequest) GetGasLimit() uint32 {
 	if x != nil {
 		return x.GasLimit
 	}
 	return 0
 }
 
-// CreateMedianProviderResponse is empty.
-type CreateMedianProviderResponse struct {
+// CreateProviderResponse is empty.
+type CreateProviderResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
-func (x *CreateMedianProviderResponse) Reset() {
-	*x = CreateMedianProviderResponse{}
-	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[6]
+func (x *CreateProviderResponse) Reset() {
+	*x = CreateProviderResponse{}
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
 
-func (x *CreateMedianProviderResponse) String() string {
+func (x *CreateProviderResponse) String() string {
 	return protoimpl.X.MessageStringOf(x)
 }
 
-func (*CreateMedianProviderResponse) ProtoMessage() {}
+func (*CreateProviderResponse) ProtoMessage() {}
 
-func (x *CreateMedianProviderResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[6]
+func (x *CreateProviderResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -476,101 +1542,9 @@ func (x *CreateMedianProviderResponse) ProtoReflect() protoreflect.Message {
 	return mi.MessageOf(x)
 }
 
-// Deprecated: Use CreateMedianProviderResponse.ProtoReflect.Descriptor instead.
-func (*CreateMedianProviderResponse) Descriptor() ([]byte, []int) {
-	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{6}
-}
-
-// CreateConfigProviderRequest describes a bootstrap job's needs.
-type CreateConfigProviderRequest struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	// Name of the new object.
-	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
-	// The contract.
-	Config        *ProviderConfig `protobuf:"bytes,2,opt,name=config,proto3" json:"config,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *CreateConfigProviderRequest) Reset() {
-	*x = CreateConfigProviderRequest{}
-	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[7]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *CreateConfigProviderRequest) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*CreateConfigProviderRequest) ProtoMessage() {}
-
-func (x *CreateConfigProviderRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[7]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use CreateConfigProviderRequest.ProtoReflect.Descriptor instead.
-func (*CreateConfigProviderRequest) Descriptor() ([]byte, []int) {
-	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{7}
-}
-
-func (x *CreateConfigProviderRequest) GetName() string {
-	if x != nil {
-		return x.Name
-	}
-	return ""
-}
-
-func (x *CreateConfigProviderRequest) GetConfig() *ProviderConfig {
-	if x != nil {
-		return x.Config
-	}
-	return nil
-}
-
-// CreateConfigProviderResponse is empty.
-type CreateConfigProviderResponse struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *CreateConfigProviderResponse) Reset() {
-	*x = CreateConfigProviderResponse{}
-	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[8]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *CreateConfigProviderResponse) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*CreateConfigProviderResponse) ProtoMessage() {}
-
-func (x *CreateConfigProviderResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[8]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use CreateConfigProviderResponse.ProtoReflect.Descriptor instead.
-func (*CreateConfigProviderResponse) Descriptor() ([]byte, []int) {
-	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{8}
+// Deprecated: Use CreateProviderResponse.ProtoReflect.Descriptor instead.
+func (*CreateProviderResponse) Descriptor() ([]byte, []int) {
+	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{20}
 }
 
 // LatestHeadRequest is empty.
@@ -582,7 +1556,7 @@ type LatestHeadRequest struct {
 
 func (x *LatestHeadRequest) Reset() {
 	*x = LatestHeadRequest{}
-	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[9]
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -594,7 +1568,7 @@ func (x *LatestHeadRequest) String() string {
 func (*LatestHeadRequest) ProtoMessage() {}
 
 func (x *LatestHeadRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[9]
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -607,7 +1581,7 @@ func (x *LatestHeadRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LatestHeadRequest.ProtoReflect.Descriptor instead.
 func (*LatestHeadRequest) Descriptor() ([]byte, []int) {
-	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{9}
+	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{21}
 }
 
 // LatestHeadResponse is the newest block.
@@ -625,7 +1599,7 @@ type LatestHeadResponse struct {
 
 func (x *LatestHeadResponse) Reset() {
 	*x = LatestHeadResponse{}
-	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[10]
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -637,7 +1611,7 @@ func (x *LatestHeadResponse) String() string {
 func (*LatestHeadResponse) ProtoMessage() {}
 
 func (x *LatestHeadResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[10]
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -650,7 +1624,7 @@ func (x *LatestHeadResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LatestHeadResponse.ProtoReflect.Descriptor instead.
 func (*LatestHeadResponse) Descriptor() ([]byte, []int) {
-	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{10}
+	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *LatestHeadResponse) GetNumber() uint64 {
@@ -683,7 +1657,7 @@ type ChainStatusRequest struct {
 
 func (x *ChainStatusRequest) Reset() {
 	*x = ChainStatusRequest{}
-	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[11]
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -695,7 +1669,7 @@ func (x *ChainStatusRequest) String() string {
 func (*ChainStatusRequest) ProtoMessage() {}
 
 func (x *ChainStatusRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[11]
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -708,7 +1682,7 @@ func (x *ChainStatusRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ChainStatusRequest.ProtoReflect.Descriptor instead.
 func (*ChainStatusRequest) Descriptor() ([]byte, []int) {
-	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{11}
+	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{23}
 }
 
 // ChainStatusResponse describes a chain.
@@ -720,8 +1694,8 @@ type ChainStatusResponse struct {
 	Enabled bool `protobuf:"varint,2,opt,name=enabled,proto3" json:"enabled,omitempty"`
 	// The configuration in force as TOML, secrets redacted.
 	ConfigToml string `protobuf:"bytes,3,opt,name=config_toml,json=configToml,proto3" json:"config_toml,omitempty"`
-	// What went wrong with the latest transaction of each account whose latest one failed, one sentence each without addresses of RPC
-	// nodes, such as why a transmission reverted. An account that succeeds again has no sentence.
+	// What went wrong with the latest transaction of each account whose latest one failed, one sentence each without
+	// addresses of RPC nodes, such as why a transmission reverted. An account that succeeds again has no sentence.
 	Troubles      []string `protobuf:"bytes,4,rep,name=troubles,proto3" json:"troubles,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -729,7 +1703,7 @@ type ChainStatusResponse struct {
 
 func (x *ChainStatusResponse) Reset() {
 	*x = ChainStatusResponse{}
-	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[12]
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -741,7 +1715,7 @@ func (x *ChainStatusResponse) String() string {
 func (*ChainStatusResponse) ProtoMessage() {}
 
 func (x *ChainStatusResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[12]
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -754,7 +1728,7 @@ func (x *ChainStatusResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ChainStatusResponse.ProtoReflect.Descriptor instead.
 func (*ChainStatusResponse) Descriptor() ([]byte, []int) {
-	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{12}
+	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *ChainStatusResponse) GetChainId() string {
@@ -798,7 +1772,7 @@ type ListNodeStatusesRequest struct {
 
 func (x *ListNodeStatusesRequest) Reset() {
 	*x = ListNodeStatusesRequest{}
-	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[13]
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -810,7 +1784,7 @@ func (x *ListNodeStatusesRequest) String() string {
 func (*ListNodeStatusesRequest) ProtoMessage() {}
 
 func (x *ListNodeStatusesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[13]
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -823,7 +1797,7 @@ func (x *ListNodeStatusesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListNodeStatusesRequest.ProtoReflect.Descriptor instead.
 func (*ListNodeStatusesRequest) Descriptor() ([]byte, []int) {
-	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{13}
+	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *ListNodeStatusesRequest) GetPageSize() uint32 {
@@ -855,7 +1829,7 @@ type ListNodeStatusesResponse struct {
 
 func (x *ListNodeStatusesResponse) Reset() {
 	*x = ListNodeStatusesResponse{}
-	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[14]
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -867,7 +1841,7 @@ func (x *ListNodeStatusesResponse) String() string {
 func (*ListNodeStatusesResponse) ProtoMessage() {}
 
 func (x *ListNodeStatusesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[14]
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -880,7 +1854,7 @@ func (x *ListNodeStatusesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListNodeStatusesResponse.ProtoReflect.Descriptor instead.
 func (*ListNodeStatusesResponse) Descriptor() ([]byte, []int) {
-	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{14}
+	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *ListNodeStatusesResponse) GetNodes() []*NodeStatus {
@@ -921,7 +1895,7 @@ type NodeStatus struct {
 
 func (x *NodeStatus) Reset() {
 	*x = NodeStatus{}
-	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[15]
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -933,7 +1907,7 @@ func (x *NodeStatus) String() string {
 func (*NodeStatus) ProtoMessage() {}
 
 func (x *NodeStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[15]
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -946,7 +1920,7 @@ func (x *NodeStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NodeStatus.ProtoReflect.Descriptor instead.
 func (*NodeStatus) Descriptor() ([]byte, []int) {
-	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{15}
+	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *NodeStatus) GetName() string {
@@ -994,7 +1968,7 @@ type TransactRequest struct {
 
 func (x *TransactRequest) Reset() {
 	*x = TransactRequest{}
-	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[16]
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1006,7 +1980,7 @@ func (x *TransactRequest) String() string {
 func (*TransactRequest) ProtoMessage() {}
 
 func (x *TransactRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[16]
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1019,7 +1993,7 @@ func (x *TransactRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TransactRequest.ProtoReflect.Descriptor instead.
 func (*TransactRequest) Descriptor() ([]byte, []int) {
-	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{16}
+	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *TransactRequest) GetFrom() string {
@@ -1061,7 +2035,7 @@ type TransactResponse struct {
 
 func (x *TransactResponse) Reset() {
 	*x = TransactResponse{}
-	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[17]
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1073,7 +2047,7 @@ func (x *TransactResponse) String() string {
 func (*TransactResponse) ProtoMessage() {}
 
 func (x *TransactResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[17]
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1086,7 +2060,7 @@ func (x *TransactResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TransactResponse.ProtoReflect.Descriptor instead.
 func (*TransactResponse) Descriptor() ([]byte, []int) {
-	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{17}
+	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *TransactResponse) GetTransactionHash() string {
@@ -1107,7 +2081,7 @@ type ReplayRequest struct {
 
 func (x *ReplayRequest) Reset() {
 	*x = ReplayRequest{}
-	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[18]
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1119,7 +2093,7 @@ func (x *ReplayRequest) String() string {
 func (*ReplayRequest) ProtoMessage() {}
 
 func (x *ReplayRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[18]
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1132,7 +2106,7 @@ func (x *ReplayRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReplayRequest.ProtoReflect.Descriptor instead.
 func (*ReplayRequest) Descriptor() ([]byte, []int) {
-	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{18}
+	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *ReplayRequest) GetFromBlock() uint64 {
@@ -1151,7 +2125,7 @@ type ReplayResponse struct {
 
 func (x *ReplayResponse) Reset() {
 	*x = ReplayResponse{}
-	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[19]
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1163,7 +2137,7 @@ func (x *ReplayResponse) String() string {
 func (*ReplayResponse) ProtoMessage() {}
 
 func (x *ReplayResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[19]
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1176,7 +2150,7 @@ func (x *ReplayResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReplayResponse.ProtoReflect.Descriptor instead.
 func (*ReplayResponse) Descriptor() ([]byte, []int) {
-	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{19}
+	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{31}
 }
 
 // ReadContractRequest is a call.
@@ -1186,9 +2160,11 @@ type ReadContractRequest struct {
 	ContractId string `protobuf:"bytes,1,opt,name=contract_id,json=contractId,proto3" json:"contract_id,omitempty"`
 	// The function and its arguments in the contract's encoding: on EVM chains, the selector and the ABI encoding.
 	CallData []byte `protobuf:"bytes,2,opt,name=call_data,json=callData,proto3" json:"call_data,omitempty"`
-	// The account that the contract takes for its caller; nobody signs. Empty: the chain's default, on EVM chains the zero address.
+	// The account that the contract takes for its caller; nobody signs. Empty: the chain's default, on EVM chains the
+	// zero address.
 	From string `protobuf:"bytes,3,opt,name=from,proto3" json:"from,omitempty"`
-	// At which block, in decimal, or the chain's word for it, such as "latest", "finalized" or "pending" on EVM chains. Empty: the newest.
+	// At which block, in decimal, or the chain's word for it, such as "latest", "finalized" or "pending" on EVM chains.
+	// Empty: the newest.
 	Block string `protobuf:"bytes,4,opt,name=block,proto3" json:"block,omitempty"`
 	// Limit of gas for the call; 0: the RPC node's own.
 	GasLimit      uint64 `protobuf:"varint,5,opt,name=gas_limit,json=gasLimit,proto3" json:"gas_limit,omitempty"`
@@ -1198,7 +2174,7 @@ type ReadContractRequest struct {
 
 func (x *ReadContractRequest) Reset() {
 	*x = ReadContractRequest{}
-	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[20]
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1210,7 +2186,7 @@ func (x *ReadContractRequest) String() string {
 func (*ReadContractRequest) ProtoMessage() {}
 
 func (x *ReadContractRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[20]
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1223,7 +2199,7 @@ func (x *ReadContractRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadContractRequest.ProtoReflect.Descriptor instead.
 func (*ReadContractRequest) Descriptor() ([]byte, []int) {
-	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{20}
+	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *ReadContractRequest) GetContractId() string {
@@ -1272,7 +2248,7 @@ type ReadContractResponse struct {
 
 func (x *ReadContractResponse) Reset() {
 	*x = ReadContractResponse{}
-	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[21]
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1284,7 +2260,7 @@ func (x *ReadContractResponse) String() string {
 func (*ReadContractResponse) ProtoMessage() {}
 
 func (x *ReadContractResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[21]
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1297,7 +2273,7 @@ func (x *ReadContractResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadContractResponse.ProtoReflect.Descriptor instead.
 func (*ReadContractResponse) Descriptor() ([]byte, []int) {
-	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{21}
+	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *ReadContractResponse) GetReturnData() []byte {
@@ -1316,7 +2292,7 @@ type LatestConfigDetailsRequest struct {
 
 func (x *LatestConfigDetailsRequest) Reset() {
 	*x = LatestConfigDetailsRequest{}
-	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[22]
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1328,7 +2304,7 @@ func (x *LatestConfigDetailsRequest) String() string {
 func (*LatestConfigDetailsRequest) ProtoMessage() {}
 
 func (x *LatestConfigDetailsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[22]
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1341,7 +2317,7 @@ func (x *LatestConfigDetailsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LatestConfigDetailsRequest.ProtoReflect.Descriptor instead.
 func (*LatestConfigDetailsRequest) Descriptor() ([]byte, []int) {
-	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{22}
+	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{34}
 }
 
 // LatestConfigDetailsResponse says where the latest configuration is.
@@ -1357,7 +2333,7 @@ type LatestConfigDetailsResponse struct {
 
 func (x *LatestConfigDetailsResponse) Reset() {
 	*x = LatestConfigDetailsResponse{}
-	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[23]
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1369,7 +2345,7 @@ func (x *LatestConfigDetailsResponse) String() string {
 func (*LatestConfigDetailsResponse) ProtoMessage() {}
 
 func (x *LatestConfigDetailsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[23]
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1382,7 +2358,7 @@ func (x *LatestConfigDetailsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LatestConfigDetailsResponse.ProtoReflect.Descriptor instead.
 func (*LatestConfigDetailsResponse) Descriptor() ([]byte, []int) {
-	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{23}
+	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *LatestConfigDetailsResponse) GetChangedInBlock() uint64 {
@@ -1410,7 +2386,7 @@ type LatestConfigRequest struct {
 
 func (x *LatestConfigRequest) Reset() {
 	*x = LatestConfigRequest{}
-	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[24]
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1422,7 +2398,7 @@ func (x *LatestConfigRequest) String() string {
 func (*LatestConfigRequest) ProtoMessage() {}
 
 func (x *LatestConfigRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[24]
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1435,7 +2411,7 @@ func (x *LatestConfigRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LatestConfigRequest.ProtoReflect.Descriptor instead.
 func (*LatestConfigRequest) Descriptor() ([]byte, []int) {
-	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{24}
+	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *LatestConfigRequest) GetChangedInBlock() uint64 {
@@ -1456,7 +2432,7 @@ type LatestConfigResponse struct {
 
 func (x *LatestConfigResponse) Reset() {
 	*x = LatestConfigResponse{}
-	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[25]
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1468,7 +2444,7 @@ func (x *LatestConfigResponse) String() string {
 func (*LatestConfigResponse) ProtoMessage() {}
 
 func (x *LatestConfigResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[25]
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1481,7 +2457,7 @@ func (x *LatestConfigResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LatestConfigResponse.ProtoReflect.Descriptor instead.
 func (*LatestConfigResponse) Descriptor() ([]byte, []int) {
-	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{25}
+	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *LatestConfigResponse) GetConfig() *ContractConfig {
@@ -1516,7 +2492,7 @@ type ContractConfig struct {
 
 func (x *ContractConfig) Reset() {
 	*x = ContractConfig{}
-	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[26]
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1528,7 +2504,7 @@ func (x *ContractConfig) String() string {
 func (*ContractConfig) ProtoMessage() {}
 
 func (x *ContractConfig) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[26]
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1541,7 +2517,7 @@ func (x *ContractConfig) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ContractConfig.ProtoReflect.Descriptor instead.
 func (*ContractConfig) Descriptor() ([]byte, []int) {
-	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{26}
+	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *ContractConfig) GetConfigDigest() []byte {
@@ -1609,7 +2585,7 @@ type LatestBlockHeightRequest struct {
 
 func (x *LatestBlockHeightRequest) Reset() {
 	*x = LatestBlockHeightRequest{}
-	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[27]
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1621,7 +2597,7 @@ func (x *LatestBlockHeightRequest) String() string {
 func (*LatestBlockHeightRequest) ProtoMessage() {}
 
 func (x *LatestBlockHeightRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[27]
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1634,7 +2610,7 @@ func (x *LatestBlockHeightRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LatestBlockHeightRequest.ProtoReflect.Descriptor instead.
 func (*LatestBlockHeightRequest) Descriptor() ([]byte, []int) {
-	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{27}
+	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{39}
 }
 
 // LatestBlockHeightResponse is the newest block's number.
@@ -1648,7 +2624,7 @@ type LatestBlockHeightResponse struct {
 
 func (x *LatestBlockHeightResponse) Reset() {
 	*x = LatestBlockHeightResponse{}
-	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[28]
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1660,7 +2636,7 @@ func (x *LatestBlockHeightResponse) String() string {
 func (*LatestBlockHeightResponse) ProtoMessage() {}
 
 func (x *LatestBlockHeightResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[28]
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1673,7 +2649,7 @@ func (x *LatestBlockHeightResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LatestBlockHeightResponse.ProtoReflect.Descriptor instead.
 func (*LatestBlockHeightResponse) Descriptor() ([]byte, []int) {
-	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{28}
+	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *LatestBlockHeightResponse) GetBlockHeight() uint64 {
@@ -1694,7 +2670,7 @@ type ConfigDigestRequest struct {
 
 func (x *ConfigDigestRequest) Reset() {
 	*x = ConfigDigestRequest{}
-	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[29]
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1706,7 +2682,7 @@ func (x *ConfigDigestRequest) String() string {
 func (*ConfigDigestRequest) ProtoMessage() {}
 
 func (x *ConfigDigestRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[29]
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1719,7 +2695,7 @@ func (x *ConfigDigestRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConfigDigestRequest.ProtoReflect.Descriptor instead.
 func (*ConfigDigestRequest) Descriptor() ([]byte, []int) {
-	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{29}
+	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *ConfigDigestRequest) GetConfig() *ContractConfig {
@@ -1740,7 +2716,7 @@ type ConfigDigestResponse struct {
 
 func (x *ConfigDigestResponse) Reset() {
 	*x = ConfigDigestResponse{}
-	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[30]
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1752,7 +2728,7 @@ func (x *ConfigDigestResponse) String() string {
 func (*ConfigDigestResponse) ProtoMessage() {}
 
 func (x *ConfigDigestResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[30]
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1765,7 +2741,7 @@ func (x *ConfigDigestResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConfigDigestResponse.ProtoReflect.Descriptor instead.
 func (*ConfigDigestResponse) Descriptor() ([]byte, []int) {
-	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{30}
+	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *ConfigDigestResponse) GetConfigDigest() []byte {
@@ -1784,7 +2760,7 @@ type ConfigDigestPrefixRequest struct {
 
 func (x *ConfigDigestPrefixRequest) Reset() {
 	*x = ConfigDigestPrefixRequest{}
-	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[31]
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1796,7 +2772,7 @@ func (x *ConfigDigestPrefixRequest) String() string {
 func (*ConfigDigestPrefixRequest) ProtoMessage() {}
 
 func (x *ConfigDigestPrefixRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[31]
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1809,7 +2785,7 @@ func (x *ConfigDigestPrefixRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConfigDigestPrefixRequest.ProtoReflect.Descriptor instead.
 func (*ConfigDigestPrefixRequest) Descriptor() ([]byte, []int) {
-	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{31}
+	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{43}
 }
 
 // ConfigDigestPrefixResponse is the prefix.
@@ -1823,7 +2799,7 @@ type ConfigDigestPrefixResponse struct {
 
 func (x *ConfigDigestPrefixResponse) Reset() {
 	*x = ConfigDigestPrefixResponse{}
-	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[32]
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1835,7 +2811,7 @@ func (x *ConfigDigestPrefixResponse) String() string {
 func (*ConfigDigestPrefixResponse) ProtoMessage() {}
 
 func (x *ConfigDigestPrefixResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[32]
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1848,7 +2824,7 @@ func (x *ConfigDigestPrefixResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConfigDigestPrefixResponse.ProtoReflect.Descriptor instead.
 func (*ConfigDigestPrefixResponse) Descriptor() ([]byte, []int) {
-	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{32}
+	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *ConfigDigestPrefixResponse) GetPrefix() uint32 {
@@ -1871,7 +2847,7 @@ type AttributedOnchainSignature struct {
 
 func (x *AttributedOnchainSignature) Reset() {
 	*x = AttributedOnchainSignature{}
-	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[33]
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1883,7 +2859,7 @@ func (x *AttributedOnchainSignature) String() string {
 func (*AttributedOnchainSignature) ProtoMessage() {}
 
 func (x *AttributedOnchainSignature) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[33]
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1896,7 +2872,7 @@ func (x *AttributedOnchainSignature) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AttributedOnchainSignature.ProtoReflect.Descriptor instead.
 func (*AttributedOnchainSignature) Descriptor() ([]byte, []int) {
-	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{33}
+	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *AttributedOnchainSignature) GetSignature() []byte {
@@ -1928,7 +2904,7 @@ type TransmitRequest struct {
 
 func (x *TransmitRequest) Reset() {
 	*x = TransmitRequest{}
-	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[34]
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1940,7 +2916,7 @@ func (x *TransmitRequest) String() string {
 func (*TransmitRequest) ProtoMessage() {}
 
 func (x *TransmitRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[34]
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1953,7 +2929,7 @@ func (x *TransmitRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TransmitRequest.ProtoReflect.Descriptor instead.
 func (*TransmitRequest) Descriptor() ([]byte, []int) {
-	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{34}
+	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *TransmitRequest) GetReportContext() *v11.ReportContext {
@@ -1986,7 +2962,7 @@ type TransmitResponse struct {
 
 func (x *TransmitResponse) Reset() {
 	*x = TransmitResponse{}
-	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[35]
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1998,7 +2974,7 @@ func (x *TransmitResponse) String() string {
 func (*TransmitResponse) ProtoMessage() {}
 
 func (x *TransmitResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[35]
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2011,7 +2987,7 @@ func (x *TransmitResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TransmitResponse.ProtoReflect.Descriptor instead.
 func (*TransmitResponse) Descriptor() ([]byte, []int) {
-	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{35}
+	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{47}
 }
 
 // LatestConfigDigestAndEpochRequest is empty.
@@ -2023,7 +2999,7 @@ type LatestConfigDigestAndEpochRequest struct {
 
 func (x *LatestConfigDigestAndEpochRequest) Reset() {
 	*x = LatestConfigDigestAndEpochRequest{}
-	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[36]
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2035,7 +3011,7 @@ func (x *LatestConfigDigestAndEpochRequest) String() string {
 func (*LatestConfigDigestAndEpochRequest) ProtoMessage() {}
 
 func (x *LatestConfigDigestAndEpochRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[36]
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2048,7 +3024,7 @@ func (x *LatestConfigDigestAndEpochRequest) ProtoReflect() protoreflect.Message 
 
 // Deprecated: Use LatestConfigDigestAndEpochRequest.ProtoReflect.Descriptor instead.
 func (*LatestConfigDigestAndEpochRequest) Descriptor() ([]byte, []int) {
-	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{36}
+	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{48}
 }
 
 // LatestConfigDigestAndEpochResponse is what the contract last accepted.
@@ -2064,7 +3040,7 @@ type LatestConfigDigestAndEpochResponse struct {
 
 func (x *LatestConfigDigestAndEpochResponse) Reset() {
 	*x = LatestConfigDigestAndEpochResponse{}
-	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[37]
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2076,7 +3052,7 @@ func (x *LatestConfigDigestAndEpochResponse) String() string {
 func (*LatestConfigDigestAndEpochResponse) ProtoMessage() {}
 
 func (x *LatestConfigDigestAndEpochResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[37]
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2089,7 +3065,7 @@ func (x *LatestConfigDigestAndEpochResponse) ProtoReflect() protoreflect.Message
 
 // Deprecated: Use LatestConfigDigestAndEpochResponse.ProtoReflect.Descriptor instead.
 func (*LatestConfigDigestAndEpochResponse) Descriptor() ([]byte, []int) {
-	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{37}
+	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{49}
 }
 
 func (x *LatestConfigDigestAndEpochResponse) GetConfigDigest() []byte {
@@ -2115,7 +3091,7 @@ type FromAccountRequest struct {
 
 func (x *FromAccountRequest) Reset() {
 	*x = FromAccountRequest{}
-	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[38]
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[50]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2127,7 +3103,7 @@ func (x *FromAccountRequest) String() string {
 func (*FromAccountRequest) ProtoMessage() {}
 
 func (x *FromAccountRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[38]
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[50]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2140,7 +3116,7 @@ func (x *FromAccountRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FromAccountRequest.ProtoReflect.Descriptor instead.
 func (*FromAccountRequest) Descriptor() ([]byte, []int) {
-	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{38}
+	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{50}
 }
 
 // FromAccountResponse is the account.
@@ -2154,7 +3130,7 @@ type FromAccountResponse struct {
 
 func (x *FromAccountResponse) Reset() {
 	*x = FromAccountResponse{}
-	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[39]
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[51]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2166,7 +3142,7 @@ func (x *FromAccountResponse) String() string {
 func (*FromAccountResponse) ProtoMessage() {}
 
 func (x *FromAccountResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[39]
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[51]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2179,7 +3155,7 @@ func (x *FromAccountResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FromAccountResponse.ProtoReflect.Descriptor instead.
 func (*FromAccountResponse) Descriptor() ([]byte, []int) {
-	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{39}
+	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{51}
 }
 
 func (x *FromAccountResponse) GetAccount() string {
@@ -2189,11 +3165,273 @@ func (x *FromAccountResponse) GetAccount() string {
 	return ""
 }
 
+// DigestReportsRequest carries reports.
+type DigestReportsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The reports.
+	Reports       []*ReportToDigest `protobuf:"bytes,1,rep,name=reports,proto3" json:"reports,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DigestReportsRequest) Reset() {
+	*x = DigestReportsRequest{}
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[52]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DigestReportsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DigestReportsRequest) ProtoMessage() {}
+
+func (x *DigestReportsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[52]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DigestReportsRequest.ProtoReflect.Descriptor instead.
+func (*DigestReportsRequest) Descriptor() ([]byte, []int) {
+	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{52}
+}
+
+func (x *DigestReportsRequest) GetReports() []*ReportToDigest {
+	if x != nil {
+		return x.Reports
+	}
+	return nil
+}
+
+// ReportToDigest is a report at its logical time.
+type ReportToDigest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Its logical time.
+	ReportContext *v11.ReportContext `protobuf:"bytes,1,opt,name=report_context,json=reportContext,proto3" json:"report_context,omitempty"`
+	// The report in the contract's encoding. Another oracle may have made it: it can hold anything.
+	Report        []byte `protobuf:"bytes,2,opt,name=report,proto3" json:"report,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReportToDigest) Reset() {
+	*x = ReportToDigest{}
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[53]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReportToDigest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReportToDigest) ProtoMessage() {}
+
+func (x *ReportToDigest) ProtoReflect() protoreflect.Message {
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[53]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReportToDigest.ProtoReflect.Descriptor instead.
+func (*ReportToDigest) Descriptor() ([]byte, []int) {
+	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{53}
+}
+
+func (x *ReportToDigest) GetReportContext() *v11.ReportContext {
+	if x != nil {
+		return x.ReportContext
+	}
+	return nil
+}
+
+func (x *ReportToDigest) GetReport() []byte {
+	if x != nil {
+		return x.Report
+	}
+	return nil
+}
+
+// DigestReportsResponse carries digests.
+type DigestReportsResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// As many as reports, and in their order.
+	Digests       []*ReportDigest `protobuf:"bytes,1,rep,name=digests,proto3" json:"digests,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DigestReportsResponse) Reset() {
+	*x = DigestReportsResponse{}
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[54]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DigestReportsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DigestReportsResponse) ProtoMessage() {}
+
+func (x *DigestReportsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[54]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DigestReportsResponse.ProtoReflect.Descriptor instead.
+func (*DigestReportsResponse) Descriptor() ([]byte, []int) {
+	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{54}
+}
+
+func (x *DigestReportsResponse) GetDigests() []*ReportDigest {
+	if x != nil {
+		return x.Digests
+	}
+	return nil
+}
+
+// ReportDigest is what is signed of a report, or why nothing can be.
+type ReportDigest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// What is signed, in the form of the scheme's algorithm: a hash, a field element or a message; empty with a problem.
+	Message []byte `protobuf:"bytes,1,opt,name=message,proto3" json:"message,omitempty"`
+	// Name of the report scheme, as DescribeRelayer has it; empty with a problem.
+	Scheme string `protobuf:"bytes,2,opt,name=scheme,proto3" json:"scheme,omitempty"`
+	// Why this report can have no signature, such as a length that the contract does not take.
+	Problem       string `protobuf:"bytes,3,opt,name=problem,proto3" json:"problem,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReportDigest) Reset() {
+	*x = ReportDigest{}
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[55]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReportDigest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReportDigest) ProtoMessage() {}
+
+func (x *ReportDigest) ProtoReflect() protoreflect.Message {
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[55]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReportDigest.ProtoReflect.Descriptor instead.
+func (*ReportDigest) Descriptor() ([]byte, []int) {
+	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{55}
+}
+
+func (x *ReportDigest) GetMessage() []byte {
+	if x != nil {
+		return x.Message
+	}
+	return nil
+}
+
+func (x *ReportDigest) GetScheme() string {
+	if x != nil {
+		return x.Scheme
+	}
+	return ""
+}
+
+func (x *ReportDigest) GetProblem() string {
+	if x != nil {
+		return x.Problem
+	}
+	return ""
+}
+
 var File_loop_relayer_v1_relayer_proto protoreflect.FileDescriptor
 
 const file_loop_relayer_v1_relayer_proto_rawDesc = "" +
 	"\n" +
-	"\x1dloop/relayer/v1/relayer.proto\x12\x0floop.relayer.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1bloop/plugin/v1/bigint.proto\x1a\x1cloop/plugin/v1/options.proto\x1a!loop/reporting/v1/reporting.proto\"\xb3\x02\n" +
+	"\x1dloop/relayer/v1/relayer.proto\x12\x0floop.relayer.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1bloop/plugin/v1/bigint.proto\x1a\x1cloop/plugin/v1/options.proto\x1a!loop/reporting/v1/reporting.proto\"\x18\n" +
+	"\x16DescribeRelayerRequest\"\xa7\x03\n" +
+	"\x17DescribeRelayerResponse\x12\x1e\n" +
+	"\x05relay\x18\x01 \x01(\tB\b\xe2\xf3\x18\x04\b\x01\x18 R\x05relay\x12\"\n" +
+	"\asection\x18\x02 \x01(\tB\b\xe2\xf3\x18\x04\b\x01\x18 R\asection\x12V\n" +
+	"\x11account_algorithm\x18\x03 \x01(\x0e2!.loop.relayer.v1.AccountAlgorithmB\x06\xe2\xf3\x18\x02\b\x01R\x10accountAlgorithm\x12N\n" +
+	"\x0ereport_schemes\x18\x04 \x03(\v2\x1d.loop.relayer.v1.ReportSchemeB\b\xe2\xf3\x18\x04\b\x01\x18\x10R\rreportSchemes\x121\n" +
+	"\x0ereference_toml\x18\x05 \x01(\tB\n" +
+	"\xe2\xf3\x18\x06\b\x01\x18\x80\x80\x04R\rreferenceToml\x12<\n" +
+	"\bfeatures\x18\x06 \x03(\x0e2\x18.loop.relayer.v1.FeatureB\x06\xe2\xf3\x18\x02\x18 R\bfeatures\x12/\n" +
+	"\x0eprovider_types\x18\a \x03(\tB\b\xe2\xf3\x18\x04\b\x01\x18@R\rproviderTypes\"t\n" +
+	"\fReportScheme\x12\x1c\n" +
+	"\x04name\x18\x01 \x01(\tB\b\xe2\xf3\x18\x04\b\x01\x18 R\x04name\x12F\n" +
+	"\talgorithm\x18\x02 \x01(\x0e2 .loop.relayer.v1.ReportAlgorithmB\x06\xe2\xf3\x18\x02\b\x01R\talgorithm\"C\n" +
+	"\x17DescribeAccountsRequest\x12(\n" +
+	"\vpublic_keys\x18\x01 \x03(\fB\a\xe2\xf3\x18\x03\x18\x80\bR\n" +
+	"publicKeys\"9\n" +
+	"\x18DescribeAccountsResponse\x12\x1d\n" +
+	"\x05names\x18\x01 \x03(\tB\a\xe2\xf3\x18\x03\x18\x80\bR\x05names\"E\n" +
+	"\x13NormalizeIdsRequest\x12.\n" +
+	"\x03ids\x18\x01 \x03(\v2\x13.loop.relayer.v1.IdB\a\xe2\xf3\x18\x03\x18\x80\bR\x03ids\"V\n" +
+	"\x02Id\x123\n" +
+	"\x04kind\x18\x01 \x01(\x0e2\x17.loop.relayer.v1.IdKindB\x06\xe2\xf3\x18\x02\b\x01R\x04kind\x12\x1b\n" +
+	"\x04text\x18\x02 \x01(\tB\a\xe2\xf3\x18\x03\x18\x80\x02R\x04text\"P\n" +
+	"\x14NormalizeIdsResponse\x128\n" +
+	"\x03ids\x18\x01 \x03(\v2\x1d.loop.relayer.v1.NormalizedIdB\a\xe2\xf3\x18\x03\x18\x80\bR\x03ids\"N\n" +
+	"\fNormalizedId\x12\x1b\n" +
+	"\x04text\x18\x01 \x01(\tB\a\xe2\xf3\x18\x03\x18\x80\x02R\x04text\x12!\n" +
+	"\aproblem\x18\x02 \x01(\tB\a\xe2\xf3\x18\x03\x18\x80\bR\aproblem\"A\n" +
+	"\x14ValidateChainRequest\x12)\n" +
+	"\vconfig_toml\x18\x01 \x01(\fB\b\xe2\xf3\x18\x04\x18\x80\x80@R\n" +
+	"configToml\"\x95\x01\n" +
+	"\x15ValidateChainResponse\x12=\n" +
+	"\bproblems\x18\x01 \x03(\v2\x18.loop.relayer.v1.ProblemB\a\xe2\xf3\x18\x03\x18\x80\x02R\bproblems\x12=\n" +
+	"\bwarnings\x18\x02 \x03(\v2\x18.loop.relayer.v1.ProblemB\a\xe2\xf3\x18\x03\x18\x80\x02R\bwarnings\"K\n" +
+	"\aProblem\x12\x1b\n" +
+	"\x04path\x18\x01 \x01(\tB\a\xe2\xf3\x18\x03\x18\x80\x02R\x04path\x12#\n" +
+	"\amessage\x18\x02 \x01(\tB\t\xe2\xf3\x18\x05\b\x01\x18\x80\bR\amessage\"\xf7\x01\n" +
+	"\x12ValidateJobRequest\x12\"\n" +
+	"\bchain_id\x18\x01 \x01(\tB\a\xe2\xf3\x18\x03\x18\x80\x01R\achainId\x12(\n" +
+	"\vcontract_id\x18\x02 \x01(\tB\a\xe2\xf3\x18\x03\x18\x80\bR\n" +
+	"contractId\x12.\n" +
+	"\x0etransmitter_id\x18\x03 \x01(\tB\a\xe2\xf3\x18\x03\x18\x80\bR\rtransmitterId\x124\n" +
+	"\x11relay_config_json\x18\x04 \x01(\fB\b\xe2\xf3\x18\x04\x18\x80\x80@R\x0frelayConfigJson\x12-\n" +
+	"\rprovider_type\x18\x05 \x01(\tB\b\xe2\xf3\x18\x04\b\x01\x18@R\fproviderType\"\xd3\x02\n" +
+	"\x13ValidateJobResponse\x12=\n" +
+	"\bproblems\x18\x01 \x03(\v2\x18.loop.relayer.v1.ProblemB\a\xe2\xf3\x18\x03\x18\x80\x02R\bproblems\x12=\n" +
+	"\bwarnings\x18\x02 \x03(\v2\x18.loop.relayer.v1.ProblemB\a\xe2\xf3\x18\x03\x18\x80\x02R\bwarnings\x124\n" +
+	"\x11relay_config_json\x18\x03 \x01(\fB\b\xe2\xf3\x18\x04\x18\x80\x80@R\x0frelayConfigJson\x12*\n" +
+	"\fcontract_key\x18\x04 \x01(\tB\a\xe2\xf3\x18\x03\x18\x80\x02R\vcontractKey\x120\n" +
+	"\x0ftransmitter_key\x18\x05 \x01(\tB\a\xe2\xf3\x18\x03\x18\x80\x02R\x0etransmitterKey\x12*\n" +
+	"\ffrom_account\x18\x06 \x01(\tB\a\xe2\xf3\x18\x03\x18\x80\x02R\vfromAccount\"\xb3\x02\n" +
 	"\x12CreateChainRequest\x12?\n" +
 	"\x04name\x18\x01 \x01(\tB+\xca\xf3\x18\x1e\n" +
 	"\x1cloop.relayer.v1.ChainService\xe2\xf3\x18\x05\b\x01\x18\x80\x02R\x04name\x12$\n" +
@@ -2214,23 +3452,20 @@ const file_loop_relayer_v1_relayer_proto_rawDesc = "" +
 	"\x0fexternal_job_id\x18\x01 \x01(\tB\b\xe2\xf3\x18\x04\b\x01\x18@R\rexternalJobId\x12*\n" +
 	"\vcontract_id\x18\x02 \x01(\tB\t\xe2\xf3\x18\x05\b\x01\x18\x80\x02R\n" +
 	"contractId\x12*\n" +
-	"\x11relay_config_json\x18\x03 \x01(\fR\x0frelayConfigJson\"\x99\x03\n" +
-	"\x1bCreateMedianProviderRequest\x12\xe9\x01\n" +
-	"\x04name\x18\x01 \x01(\tB\xd4\x01\xca\xf3\x18\xc6\x01\n" +
+	"\x11relay_config_json\x18\x03 \x01(\fR\x0frelayConfigJson\"\xe5\x03\n" +
+	"\x15CreateProviderRequest\x12\x8e\x02\n" +
+	"\x04name\x18\x01 \x01(\tB\xf9\x01\xca\xf3\x18\xeb\x01\n" +
 	"%loop.relayer.v1.ContractConfigService\n" +
 	"*loop.relayer.v1.ContractTransmitterService\n" +
+	"#loop.relayer.v1.ReportDigestService\n" +
 	"$loop.median.v1.MedianContractService\n" +
 	"!loop.median.v1.ReportCodecService\n" +
-	"(loop.median.v1.OnchainConfigCodecService\xe2\xf3\x18\x05\b\x01\x18\x80\x02R\x04name\x12?\n" +
-	"\x06config\x18\x02 \x01(\v2\x1f.loop.relayer.v1.ProviderConfigB\x06\xe2\xf3\x18\x02\b\x01R\x06config\x120\n" +
-	"\x0etransmitter_id\x18\x03 \x01(\tB\t\xe2\xf3\x18\x05\b\x01\x18\x80\x02R\rtransmitterId\x12\x1b\n" +
-	"\tgas_limit\x18\x04 \x01(\rR\bgasLimit\"\x1e\n" +
-	"\x1cCreateMedianProviderResponse\"\xa8\x01\n" +
-	"\x1bCreateConfigProviderRequest\x12H\n" +
-	"\x04name\x18\x01 \x01(\tB4\xca\xf3\x18'\n" +
-	"%loop.relayer.v1.ContractConfigService\xe2\xf3\x18\x05\b\x01\x18\x80\x02R\x04name\x12?\n" +
-	"\x06config\x18\x02 \x01(\v2\x1f.loop.relayer.v1.ProviderConfigB\x06\xe2\xf3\x18\x02\b\x01R\x06config\"\x1e\n" +
-	"\x1cCreateConfigProviderResponse\"\x13\n" +
+	"(loop.median.v1.OnchainConfigCodecService\xe2\xf3\x18\x05\b\x01\x18\x80\x02R\x04name\x12-\n" +
+	"\rprovider_type\x18\x02 \x01(\tB\b\xe2\xf3\x18\x04\b\x01\x18@R\fproviderType\x12?\n" +
+	"\x06config\x18\x03 \x01(\v2\x1f.loop.relayer.v1.ProviderConfigB\x06\xe2\xf3\x18\x02\b\x01R\x06config\x12.\n" +
+	"\x0etransmitter_id\x18\x04 \x01(\tB\a\xe2\xf3\x18\x03\x18\x80\x02R\rtransmitterId\x12\x1b\n" +
+	"\tgas_limit\x18\x05 \x01(\rR\bgasLimit\"\x18\n" +
+	"\x16CreateProviderResponse\"\x13\n" +
 	"\x11LatestHeadRequest\"\x8a\x01\n" +
 	"\x12LatestHeadResponse\x12\x16\n" +
 	"\x06number\x18\x01 \x01(\x04R\x06number\x12\x1a\n" +
@@ -2322,24 +3557,61 @@ const file_loop_relayer_v1_relayer_proto_rawDesc = "" +
 	"\x05epoch\x18\x02 \x01(\rR\x05epoch\"\x14\n" +
 	"\x12FromAccountRequest\"7\n" +
 	"\x13FromAccountResponse\x12 \n" +
-	"\aaccount\x18\x01 \x01(\tB\x06\xe2\xf3\x18\x02\b\x01R\aaccount*\x90\x01\n" +
+	"\aaccount\x18\x01 \x01(\tB\x06\xe2\xf3\x18\x02\b\x01R\aaccount\"\\\n" +
+	"\x14DigestReportsRequest\x12D\n" +
+	"\areports\x18\x01 \x03(\v2\x1f.loop.relayer.v1.ReportToDigestB\t\xe2\xf3\x18\x05\b\x01\x18\xd0\x0fR\areports\"y\n" +
+	"\x0eReportToDigest\x12O\n" +
+	"\x0ereport_context\x18\x01 \x01(\v2 .loop.reporting.v1.ReportContextB\x06\xe2\xf3\x18\x02\b\x01R\rreportContext\x12\x16\n" +
+	"\x06report\x18\x02 \x01(\fR\x06report\"[\n" +
+	"\x15DigestReportsResponse\x12B\n" +
+	"\adigests\x18\x01 \x03(\v2\x1d.loop.relayer.v1.ReportDigestB\t\xe2\xf3\x18\x05\b\x01\x18\xd0\x0fR\adigests\"u\n" +
+	"\fReportDigest\x12\"\n" +
+	"\amessage\x18\x01 \x01(\fB\b\xe2\xf3\x18\x04\x18\x80\x80@R\amessage\x12\x1e\n" +
+	"\x06scheme\x18\x02 \x01(\tB\x06\xe2\xf3\x18\x02\x18 R\x06scheme\x12!\n" +
+	"\aproblem\x18\x03 \x01(\tB\a\xe2\xf3\x18\x03\x18\x80\bR\aproblem*\x92\x01\n" +
+	"\x10AccountAlgorithm\x12!\n" +
+	"\x1dACCOUNT_ALGORITHM_UNSPECIFIED\x10\x00\x12\x1f\n" +
+	"\x1bACCOUNT_ALGORITHM_SECP256K1\x10\x01\x12\x1d\n" +
+	"\x19ACCOUNT_ALGORITHM_ED25519\x10\x02\x12\x1b\n" +
+	"\x17ACCOUNT_ALGORITHM_STARK\x10\x03*\x95\x01\n" +
+	"\x0fReportAlgorithm\x12 \n" +
+	"\x1cREPORT_ALGORITHM_UNSPECIFIED\x10\x00\x12&\n" +
+	"\"REPORT_ALGORITHM_SECP256K1_ADDRESS\x10\x01\x12\x1c\n" +
+	"\x18REPORT_ALGORITHM_ED25519\x10\x02\x12\x1a\n" +
+	"\x16REPORT_ALGORITHM_STARK\x10\x03*g\n" +
+	"\aFeature\x12\x17\n" +
+	"\x13FEATURE_UNSPECIFIED\x10\x00\x12\x19\n" +
+	"\x15FEATURE_READ_CONTRACT\x10\x01\x12\x14\n" +
+	"\x10FEATURE_TRANSACT\x10\x02\x12\x12\n" +
+	"\x0eFEATURE_REPLAY\x10\x03*L\n" +
+	"\x06IdKind\x12\x17\n" +
+	"\x13ID_KIND_UNSPECIFIED\x10\x00\x12\x13\n" +
+	"\x0fID_KIND_ACCOUNT\x10\x01\x12\x14\n" +
+	"\x10ID_KIND_CONTRACT\x10\x02*\x90\x01\n" +
 	"\tNodeState\x12\x1a\n" +
 	"\x16NODE_STATE_UNSPECIFIED\x10\x00\x12\x19\n" +
 	"\x15NODE_STATE_CONNECTING\x10\x01\x12\x14\n" +
 	"\x10NODE_STATE_ALIVE\x10\x02\x12\x1a\n" +
 	"\x16NODE_STATE_UNREACHABLE\x10\x03\x12\x1a\n" +
-	"\x16NODE_STATE_WRONG_CHAIN\x10\x042\x96\x02\n" +
-	"\x0eRelayerService\x12e\n" +
+	"\x16NODE_STATE_WRONG_CHAIN\x10\x042\xbd\x06\n" +
+	"\x0eRelayerService\x12q\n" +
+	"\x0fDescribeRelayer\x12'.loop.relayer.v1.DescribeRelayerRequest\x1a(.loop.relayer.v1.DescribeRelayerResponse\"\v\xca\xf3\x18\x04\n" +
+	"\x02\b\x05\x90\x02\x01\x12t\n" +
+	"\x10DescribeAccounts\x12(.loop.relayer.v1.DescribeAccountsRequest\x1a).loop.relayer.v1.DescribeAccountsResponse\"\v\xca\xf3\x18\x04\n" +
+	"\x02\b\x05\x90\x02\x01\x12h\n" +
+	"\fNormalizeIds\x12$.loop.relayer.v1.NormalizeIdsRequest\x1a%.loop.relayer.v1.NormalizeIdsResponse\"\v\xca\xf3\x18\x04\n" +
+	"\x02\b\x05\x90\x02\x01\x12k\n" +
+	"\rValidateChain\x12%.loop.relayer.v1.ValidateChainRequest\x1a&.loop.relayer.v1.ValidateChainResponse\"\v\xca\xf3\x18\x04\n" +
+	"\x02\b\x05\x90\x02\x01\x12e\n" +
+	"\vValidateJob\x12#.loop.relayer.v1.ValidateJobRequest\x1a$.loop.relayer.v1.ValidateJobResponse\"\v\xca\xf3\x18\x04\n" +
+	"\x02\b\x05\x90\x02\x01\x12e\n" +
 	"\vCreateChain\x12#.loop.relayer.v1.CreateChainRequest\x1a$.loop.relayer.v1.CreateChainResponse\"\v\xca\xf3\x18\x04\n" +
 	"\x02\b\n" +
 	"\x90\x02\x02\x12~\n" +
 	"\x14WatchContractConfigs\x12,.loop.relayer.v1.WatchContractConfigsRequest\x1a-.loop.relayer.v1.WatchContractConfigsResponse\"\a\xca\xf3\x18\x00\x90\x02\x010\x01\x1a\x1d\xca\xf3\x18\x19\n" +
-	"\arelayer\x10\x01\x1a\floop-relayer2\xf8\x06\n" +
-	"\fChainService\x12\x80\x01\n" +
-	"\x14CreateMedianProvider\x12,.loop.relayer.v1.CreateMedianProviderRequest\x1a-.loop.relayer.v1.CreateMedianProviderResponse\"\v\xca\xf3\x18\x04\n" +
-	"\x02\b\n" +
-	"\x90\x02\x02\x12\x80\x01\n" +
-	"\x14CreateConfigProvider\x12,.loop.relayer.v1.CreateConfigProviderRequest\x1a-.loop.relayer.v1.CreateConfigProviderResponse\"\v\xca\xf3\x18\x04\n" +
+	"\arelayer\x10\x01\x1a\floop-relayer2\xe2\x05\n" +
+	"\fChainService\x12n\n" +
+	"\x0eCreateProvider\x12&.loop.relayer.v1.CreateProviderRequest\x1a'.loop.relayer.v1.CreateProviderResponse\"\v\xca\xf3\x18\x04\n" +
 	"\x02\b\n" +
 	"\x90\x02\x02\x12b\n" +
 	"\n" +
@@ -2374,7 +3646,10 @@ const file_loop_relayer_v1_relayer_proto_rawDesc = "" +
 	"\x02\b\n" +
 	"\x90\x02\x01\x12e\n" +
 	"\vFromAccount\x12#.loop.relayer.v1.FromAccountRequest\x1a$.loop.relayer.v1.FromAccountResponse\"\v\xca\xf3\x18\x04\n" +
-	"\x02\b\x05\x90\x02\x01\x1a\x04\xd2\xf3\x18\x00B\xc0\x01\n" +
+	"\x02\b\x05\x90\x02\x01\x1a\x04\xd2\xf3\x18\x002\x88\x01\n" +
+	"\x13ReportDigestService\x12k\n" +
+	"\rDigestReports\x12%.loop.relayer.v1.DigestReportsRequest\x1a&.loop.relayer.v1.DigestReportsResponse\"\v\xca\xf3\x18\x04\n" +
+	"\x02\b\x01\x90\x02\x01\x1a\x04\xd2\xf3\x18\x00B\xc0\x01\n" +
 	"\x13com.loop.relayer.v1B\fRelayerProtoP\x01Z=github.com/loop-plugins/loop/gen/go/loop/relayer/v1;relayerv1\xa2\x02\x03LRX\xaa\x02\x0fLoop.Relayer.V1\xca\x02\x0fLoop\\Relayer\\V1\xe2\x02\x1bLoop\\Relayer\\V1\\GPBMetadata\xea\x02\x11Loop::Relayer::V1b\x06proto3"
 
 var (
@@ -2389,106 +3664,149 @@ func file_loop_relayer_v1_relayer_proto_rawDescGZIP() []byte {
 	return file_loop_relayer_v1_relayer_proto_rawDescData
 }
 
-var file_loop_relayer_v1_relayer_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_loop_relayer_v1_relayer_proto_msgTypes = make([]protoimpl.MessageInfo, 40)
+var file_loop_relayer_v1_relayer_proto_enumTypes = make([]protoimpl.EnumInfo, 5)
+var file_loop_relayer_v1_relayer_proto_msgTypes = make([]protoimpl.MessageInfo, 56)
 var file_loop_relayer_v1_relayer_proto_goTypes = []any{
-	(NodeState)(0),                             // 0: loop.relayer.v1.NodeState
-	(*CreateChainRequest)(nil),                 // 1: loop.relayer.v1.CreateChainRequest
-	(*CreateChainResponse)(nil),                // 2: loop.relayer.v1.CreateChainResponse
-	(*WatchContractConfigsRequest)(nil),        // 3: loop.relayer.v1.WatchContractConfigsRequest
-	(*WatchContractConfigsResponse)(nil),       // 4: loop.relayer.v1.WatchContractConfigsResponse
-	(*ProviderConfig)(nil),                     // 5: loop.relayer.v1.ProviderConfig
-	(*CreateMedianProviderRequest)(nil),        // 6: loop.relayer.v1.CreateMedianProviderRequest
-	(*CreateMedianProviderResponse)(nil),       // 7: loop.relayer.v1.CreateMedianProviderResponse
-	(*CreateConfigProviderRequest)(nil),        // 8: loop.relayer.v1.CreateConfigProviderRequest
-	(*CreateConfigProviderResponse)(nil),       // 9: loop.relayer.v1.CreateConfigProviderResponse
-	(*LatestHeadRequest)(nil),                  // 10: loop.relayer.v1.LatestHeadRequest
-	(*LatestHeadResponse)(nil),                 // 11: loop.relayer.v1.LatestHeadResponse
-	(*ChainStatusRequest)(nil),                 // 12: loop.relayer.v1.ChainStatusRequest
-	(*ChainStatusResponse)(nil),                // 13: loop.relayer.v1.ChainStatusResponse
-	(*ListNodeStatusesRequest)(nil),            // 14: loop.relayer.v1.ListNodeStatusesRequest
-	(*ListNodeStatusesResponse)(nil),           // 15: loop.relayer.v1.ListNodeStatusesResponse
-	(*NodeStatus)(nil),                         // 16: loop.relayer.v1.NodeStatus
-	(*TransactRequest)(nil),                    // 17: loop.relayer.v1.TransactRequest
-	(*TransactResponse)(nil),                   // 18: loop.relayer.v1.TransactResponse
-	(*ReplayRequest)(nil),                      // 19: loop.relayer.v1.ReplayRequest
-	(*ReplayResponse)(nil),                     // 20: loop.relayer.v1.ReplayResponse
-	(*ReadContractRequest)(nil),                // 21: loop.relayer.v1.ReadContractRequest
-	(*ReadContractResponse)(nil),               // 22: loop.relayer.v1.ReadContractResponse
-	(*LatestConfigDetailsRequest)(nil),         // 23: loop.relayer.v1.LatestConfigDetailsRequest
-	(*LatestConfigDetailsResponse)(nil),        // 24: loop.relayer.v1.LatestConfigDetailsResponse
-	(*LatestConfigRequest)(nil),                // 25: loop.relayer.v1.LatestConfigRequest
-	(*LatestConfigResponse)(nil),               // 26: loop.relayer.v1.LatestConfigResponse
-	(*ContractConfig)(nil),                     // 27: loop.relayer.v1.ContractConfig
-	(*LatestBlockHeightRequest)(nil),           // 28: loop.relayer.v1.LatestBlockHeightRequest
-	(*LatestBlockHeightResponse)(nil),          // 29: loop.relayer.v1.LatestBlockHeightResponse
-	(*ConfigDigestRequest)(nil),                // 30: loop.relayer.v1.ConfigDigestRequest
-	(*ConfigDigestResponse)(nil),               // 31: loop.relayer.v1.ConfigDigestResponse
-	(*ConfigDigestPrefixRequest)(nil),          // 32: loop.relayer.v1.ConfigDigestPrefixRequest
-	(*ConfigDigestPrefixResponse)(nil),         // 33: loop.relayer.v1.ConfigDigestPrefixResponse
-	(*AttributedOnchainSignature)(nil),         // 34: loop.relayer.v1.AttributedOnchainSignature
-	(*TransmitRequest)(nil),                    // 35: loop.relayer.v1.TransmitRequest
-	(*TransmitResponse)(nil),                   // 36: loop.relayer.v1.TransmitResponse
-	(*LatestConfigDigestAndEpochRequest)(nil),  // 37: loop.relayer.v1.LatestConfigDigestAndEpochRequest
-	(*LatestConfigDigestAndEpochResponse)(nil), // 38: loop.relayer.v1.LatestConfigDigestAndEpochResponse
-	(*FromAccountRequest)(nil),                 // 39: loop.relayer.v1.FromAccountRequest
-	(*FromAccountResponse)(nil),                // 40: loop.relayer.v1.FromAccountResponse
-	(*timestamppb.Timestamp)(nil),              // 41: google.protobuf.Timestamp
-	(*v1.BigInt)(nil),                          // 42: loop.plugin.v1.BigInt
-	(*v11.ReportContext)(nil),                  // 43: loop.reporting.v1.ReportContext
+	(AccountAlgorithm)(0),                      // 0: loop.relayer.v1.AccountAlgorithm
+	(ReportAlgorithm)(0),                       // 1: loop.relayer.v1.ReportAlgorithm
+	(Feature)(0),                               // 2: loop.relayer.v1.Feature
+	(IdKind)(0),                                // 3: loop.relayer.v1.IdKind
+	(NodeState)(0),                             // 4: loop.relayer.v1.NodeState
+	(*DescribeRelayerRequest)(nil),             // 5: loop.relayer.v1.DescribeRelayerRequest
+	(*DescribeRelayerResponse)(nil),            // 6: loop.relayer.v1.DescribeRelayerResponse
+	(*ReportScheme)(nil),                       // 7: loop.relayer.v1.ReportScheme
+	(*DescribeAccountsRequest)(nil),            // 8: loop.relayer.v1.DescribeAccountsRequest
+	(*DescribeAccountsResponse)(nil),           // 9: loop.relayer.v1.DescribeAccountsResponse
+	(*NormalizeIdsRequest)(nil),                // 10: loop.relayer.v1.NormalizeIdsRequest
+	(*Id)(nil),                                 // 11: loop.relayer.v1.Id
+	(*NormalizeIdsResponse)(nil),               // 12: loop.relayer.v1.NormalizeIdsResponse
+	(*NormalizedId)(nil),                       // 13: loop.relayer.v1.NormalizedId
+	(*ValidateChainRequest)(nil),               // 14: loop.relayer.v1.ValidateChainRequest
+	(*ValidateChainResponse)(nil),              // 15: loop.relayer.v1.ValidateChainResponse
+	(*Problem)(nil),                            // 16: loop.relayer.v1.Problem
+	(*ValidateJobRequest)(nil),                 // 17: loop.relayer.v1.ValidateJobRequest
+	(*ValidateJobResponse)(nil),                // 18: loop.relayer.v1.ValidateJobResponse
+	(*CreateChainRequest)(nil),                 // 19: loop.relayer.v1.CreateChainRequest
+	(*CreateChainResponse)(nil),                // 20: loop.relayer.v1.CreateChainResponse
+	(*WatchContractConfigsRequest)(nil),        // 21: loop.relayer.v1.WatchContractConfigsRequest
+	(*WatchContractConfigsResponse)(nil),       // 22: loop.relayer.v1.WatchContractConfigsResponse
+	(*ProviderConfig)(nil),                     // 23: loop.relayer.v1.ProviderConfig
+	(*CreateProviderRequest)(nil),              // 24: loop.relayer.v1.CreateProviderRequest
+	(*CreateProviderResponse)(nil),             // 25: loop.relayer.v1.CreateProviderResponse
+	(*LatestHeadRequest)(nil),                  // 26: loop.relayer.v1.LatestHeadRequest
+	(*LatestHeadResponse)(nil),                 // 27: loop.relayer.v1.LatestHeadResponse
+	(*ChainStatusRequest)(nil),                 // 28: loop.relayer.v1.ChainStatusRequest
+	(*ChainStatusResponse)(nil),                // 29: loop.relayer.v1.ChainStatusResponse
+	(*ListNodeStatusesRequest)(nil),            // 30: loop.relayer.v1.ListNodeStatusesRequest
+	(*ListNodeStatusesResponse)(nil),           // 31: loop.relayer.v1.ListNodeStatusesResponse
+	(*NodeStatus)(nil),                         // 32: loop.relayer.v1.NodeStatus
+	(*TransactRequest)(nil),                    // 33: loop.relayer.v1.TransactRequest
+	(*TransactResponse)(nil),                   // 34: loop.relayer.v1.TransactResponse
+	(*ReplayRequest)(nil),                      // 35: loop.relayer.v1.ReplayRequest
+	(*ReplayResponse)(nil),                     // 36: loop.relayer.v1.ReplayResponse
+	(*ReadContractRequest)(nil),                // 37: loop.relayer.v1.ReadContractRequest
+	(*ReadContractResponse)(nil),               // 38: loop.relayer.v1.ReadContractResponse
+	(*LatestConfigDetailsRequest)(nil),         // 39: loop.relayer.v1.LatestConfigDetailsRequest
+	(*LatestConfigDetailsResponse)(nil),        // 40: loop.relayer.v1.LatestConfigDetailsResponse
+	(*LatestConfigRequest)(nil),                // 41: loop.relayer.v1.LatestConfigRequest
+	(*LatestConfigResponse)(nil),               // 42: loop.relayer.v1.LatestConfigResponse
+	(*ContractConfig)(nil),                     // 43: loop.relayer.v1.ContractConfig
+	(*LatestBlockHeightRequest)(nil),           // 44: loop.relayer.v1.LatestBlockHeightRequest
+	(*LatestBlockHeightResponse)(nil),          // 45: loop.relayer.v1.LatestBlockHeightResponse
+	(*ConfigDigestRequest)(nil),                // 46: loop.relayer.v1.ConfigDigestRequest
+	(*ConfigDigestResponse)(nil),               // 47: loop.relayer.v1.ConfigDigestResponse
+	(*ConfigDigestPrefixRequest)(nil),          // 48: loop.relayer.v1.ConfigDigestPrefixRequest
+	(*ConfigDigestPrefixResponse)(nil),         // 49: loop.relayer.v1.ConfigDigestPrefixResponse
+	(*AttributedOnchainSignature)(nil),         // 50: loop.relayer.v1.AttributedOnchainSignature
+	(*TransmitRequest)(nil),                    // 51: loop.relayer.v1.TransmitRequest
+	(*TransmitResponse)(nil),                   // 52: loop.relayer.v1.TransmitResponse
+	(*LatestConfigDigestAndEpochRequest)(nil),  // 53: loop.relayer.v1.LatestConfigDigestAndEpochRequest
+	(*LatestConfigDigestAndEpochResponse)(nil), // 54: loop.relayer.v1.LatestConfigDigestAndEpochResponse
+	(*FromAccountRequest)(nil),                 // 55: loop.relayer.v1.FromAccountRequest
+	(*FromAccountResponse)(nil),                // 56: loop.relayer.v1.FromAccountResponse
+	(*DigestReportsRequest)(nil),               // 57: loop.relayer.v1.DigestReportsRequest
+	(*ReportToDigest)(nil),                     // 58: loop.relayer.v1.ReportToDigest
+	(*DigestReportsResponse)(nil),              // 59: loop.relayer.v1.DigestReportsResponse
+	(*ReportDigest)(nil),                       // 60: loop.relayer.v1.ReportDigest
+	(*timestamppb.Timestamp)(nil),              // 61: google.protobuf.Timestamp
+	(*v1.BigInt)(nil),                          // 62: loop.plugin.v1.BigInt
+	(*v11.ReportContext)(nil),                  // 63: loop.reporting.v1.ReportContext
 }
 var file_loop_relayer_v1_relayer_proto_depIdxs = []int32{
-	5,  // 0: loop.relayer.v1.CreateMedianProviderRequest.config:type_name -> loop.relayer.v1.ProviderConfig
-	5,  // 1: loop.relayer.v1.CreateConfigProviderRequest.config:type_name -> loop.relayer.v1.ProviderConfig
-	41, // 2: loop.relayer.v1.LatestHeadResponse.timestamp:type_name -> google.protobuf.Timestamp
-	16, // 3: loop.relayer.v1.ListNodeStatusesResponse.nodes:type_name -> loop.relayer.v1.NodeStatus
-	0,  // 4: loop.relayer.v1.NodeStatus.state:type_name -> loop.relayer.v1.NodeState
-	42, // 5: loop.relayer.v1.TransactRequest.amount:type_name -> loop.plugin.v1.BigInt
-	27, // 6: loop.relayer.v1.LatestConfigResponse.config:type_name -> loop.relayer.v1.ContractConfig
-	27, // 7: loop.relayer.v1.ConfigDigestRequest.config:type_name -> loop.relayer.v1.ContractConfig
-	43, // 8: loop.relayer.v1.TransmitRequest.report_context:type_name -> loop.reporting.v1.ReportContext
-	34, // 9: loop.relayer.v1.TransmitRequest.signatures:type_name -> loop.relayer.v1.AttributedOnchainSignature
-	1,  // 10: loop.relayer.v1.RelayerService.CreateChain:input_type -> loop.relayer.v1.CreateChainRequest
-	3,  // 11: loop.relayer.v1.RelayerService.WatchContractConfigs:input_type -> loop.relayer.v1.WatchContractConfigsRequest
-	6,  // 12: loop.relayer.v1.ChainService.CreateMedianProvider:input_type -> loop.relayer.v1.CreateMedianProviderRequest
-	8,  // 13: loop.relayer.v1.ChainService.CreateConfigProvider:input_type -> loop.relayer.v1.CreateConfigProviderRequest
-	10, // 14: loop.relayer.v1.ChainService.LatestHead:input_type -> loop.relayer.v1.LatestHeadRequest
-	12, // 15: loop.relayer.v1.ChainService.ChainStatus:input_type -> loop.relayer.v1.ChainStatusRequest
-	14, // 16: loop.relayer.v1.ChainService.ListNodeStatuses:input_type -> loop.relayer.v1.ListNodeStatusesRequest
-	17, // 17: loop.relayer.v1.ChainService.Transact:input_type -> loop.relayer.v1.TransactRequest
-	19, // 18: loop.relayer.v1.ChainService.Replay:input_type -> loop.relayer.v1.ReplayRequest
-	21, // 19: loop.relayer.v1.ChainService.ReadContract:input_type -> loop.relayer.v1.ReadContractRequest
-	23, // 20: loop.relayer.v1.ContractConfigService.LatestConfigDetails:input_type -> loop.relayer.v1.LatestConfigDetailsRequest
-	25, // 21: loop.relayer.v1.ContractConfigService.LatestConfig:input_type -> loop.relayer.v1.LatestConfigRequest
-	28, // 22: loop.relayer.v1.ContractConfigService.LatestBlockHeight:input_type -> loop.relayer.v1.LatestBlockHeightRequest
-	30, // 23: loop.relayer.v1.ContractConfigService.ConfigDigest:input_type -> loop.relayer.v1.ConfigDigestRequest
-	32, // 24: loop.relayer.v1.ContractConfigService.ConfigDigestPrefix:input_type -> loop.relayer.v1.ConfigDigestPrefixRequest
-	35, // 25: loop.relayer.v1.ContractTransmitterService.Transmit:input_type -> loop.relayer.v1.TransmitRequest
-	37, // 26: loop.relayer.v1.ContractTransmitterService.LatestConfigDigestAndEpoch:input_type -> loop.relayer.v1.LatestConfigDigestAndEpochRequest
-	39, // 27: loop.relayer.v1.ContractTransmitterService.FromAccount:input_type -> loop.relayer.v1.FromAccountRequest
-	2,  // 28: loop.relayer.v1.RelayerService.CreateChain:output_type -> loop.relayer.v1.CreateChainResponse
-	4,  // 29: loop.relayer.v1.RelayerService.WatchContractConfigs:output_type -> loop.relayer.v1.WatchContractConfigsResponse
-	7,  // 30: loop.relayer.v1.ChainService.CreateMedianProvider:output_type -> loop.relayer.v1.CreateMedianProviderResponse
-	9,  // 31: loop.relayer.v1.ChainService.CreateConfigProvider:output_type -> loop.relayer.v1.CreateConfigProviderResponse
-	11, // 32: loop.relayer.v1.ChainService.LatestHead:output_type -> loop.relayer.v1.LatestHeadResponse
-	13, // 33: loop.relayer.v1.ChainService.ChainStatus:output_type -> loop.relayer.v1.ChainStatusResponse
-	15, // 34: loop.relayer.v1.ChainService.ListNodeStatuses:output_type -> loop.relayer.v1.ListNodeStatusesResponse
-	18, // 35: loop.relayer.v1.ChainService.Transact:output_type -> loop.relayer.v1.TransactResponse
-	20, // 36: loop.relayer.v1.ChainService.Replay:output_type -> loop.relayer.v1.ReplayResponse
-	22, // 37: loop.relayer.v1.ChainService.ReadContract:output_type -> loop.relayer.v1.ReadContractResponse
-	24, // 38: loop.relayer.v1.ContractConfigService.LatestConfigDetails:output_type -> loop.relayer.v1.LatestConfigDetailsResponse
-	26, // 39: loop.relayer.v1.ContractConfigService.LatestConfig:output_type -> loop.relayer.v1.LatestConfigResponse
-	29, // 40: loop.relayer.v1.ContractConfigService.LatestBlockHeight:output_type -> loop.relayer.v1.LatestBlockHeightResponse
-	31, // 41: loop.relayer.v1.ContractConfigService.ConfigDigest:output_type -> loop.relayer.v1.ConfigDigestResponse
-	33, // 42: loop.relayer.v1.ContractConfigService.ConfigDigestPrefix:output_type -> loop.relayer.v1.ConfigDigestPrefixResponse
-	36, // 43: loop.relayer.v1.ContractTransmitterService.Transmit:output_type -> loop.relayer.v1.TransmitResponse
-	38, // 44: loop.relayer.v1.ContractTransmitterService.LatestConfigDigestAndEpoch:output_type -> loop.relayer.v1.LatestConfigDigestAndEpochResponse
-	40, // 45: loop.relayer.v1.ContractTransmitterService.FromAccount:output_type -> loop.relayer.v1.FromAccountResponse
-	28, // [28:46] is the sub-list for method output_type
-	10, // [10:28] is the sub-list for method input_type
-	10, // [10:10] is the sub-list for extension type_name
-	10, // [10:10] is the sub-list for extension extendee
-	0,  // [0:10] is the sub-list for field type_name
+	0,  // 0: loop.relayer.v1.DescribeRelayerResponse.account_algorithm:type_name -> loop.relayer.v1.AccountAlgorithm
+	7,  // 1: loop.relayer.v1.DescribeRelayerResponse.report_schemes:type_name -> loop.relayer.v1.ReportScheme
+	2,  // 2: loop.relayer.v1.DescribeRelayerResponse.features:type_name -> loop.relayer.v1.Feature
+	1,  // 3: loop.relayer.v1.ReportScheme.algorithm:type_name -> loop.relayer.v1.ReportAlgorithm
+	11, // 4: loop.relayer.v1.NormalizeIdsRequest.ids:type_name -> loop.relayer.v1.Id
+	3,  // 5: loop.relayer.v1.Id.kind:type_name -> loop.relayer.v1.IdKind
+	13, // 6: loop.relayer.v1.NormalizeIdsResponse.ids:type_name -> loop.relayer.v1.NormalizedId
+	16, // 7: loop.relayer.v1.ValidateChainResponse.problems:type_name -> loop.relayer.v1.Problem
+	16, // 8: loop.relayer.v1.ValidateChainResponse.warnings:type_name -> loop.relayer.v1.Problem
+	16, // 9: loop.relayer.v1.ValidateJobResponse.problems:type_name -> loop.relayer.v1.Problem
+	16, // 10: loop.relayer.v1.ValidateJobResponse.warnings:type_name -> loop.relayer.v1.Problem
+	23, // 11: loop.relayer.v1.CreateProviderRequest.config:type_name -> loop.relayer.v1.ProviderConfig
+	61, // 12: loop.relayer.v1.LatestHeadResponse.timestamp:type_name -> google.protobuf.Timestamp
+	32, // 13: loop.relayer.v1.ListNodeStatusesResponse.nodes:type_name -> loop.relayer.v1.NodeStatus
+	4,  // 14: loop.relayer.v1.NodeStatus.state:type_name -> loop.relayer.v1.NodeState
+	62, // 15: loop.relayer.v1.TransactRequest.amount:type_name -> loop.plugin.v1.BigInt
+	43, // 16: loop.relayer.v1.LatestConfigResponse.config:type_name -> loop.relayer.v1.ContractConfig
+	43, // 17: loop.relayer.v1.ConfigDigestRequest.config:type_name -> loop.relayer.v1.ContractConfig
+	63, // 18: loop.relayer.v1.TransmitRequest.report_context:type_name -> loop.reporting.v1.ReportContext
+	50, // 19: loop.relayer.v1.TransmitRequest.signatures:type_name -> loop.relayer.v1.AttributedOnchainSignature
+	58, // 20: loop.relayer.v1.DigestReportsRequest.reports:type_name -> loop.relayer.v1.ReportToDigest
+	63, // 21: loop.relayer.v1.ReportToDigest.report_context:type_name -> loop.reporting.v1.ReportContext
+	60, // 22: loop.relayer.v1.DigestReportsResponse.digests:type_name -> loop.relayer.v1.ReportDigest
+	5,  // 23: loop.relayer.v1.RelayerService.DescribeRelayer:input_type -> loop.relayer.v1.DescribeRelayerRequest
+	8,  // 24: loop.relayer.v1.RelayerService.DescribeAccounts:input_type -> loop.relayer.v1.DescribeAccountsRequest
+	10, // 25: loop.relayer.v1.RelayerService.NormalizeIds:input_type -> loop.relayer.v1.NormalizeIdsRequest
+	14, // 26: loop.relayer.v1.RelayerService.ValidateChain:input_type -> loop.relayer.v1.ValidateChainRequest
+	17, // 27: loop.relayer.v1.RelayerService.ValidateJob:input_type -> loop.relayer.v1.ValidateJobRequest
+	19, // 28: loop.relayer.v1.RelayerService.CreateChain:input_type -> loop.relayer.v1.CreateChainRequest
+	21, // 29: loop.relayer.v1.RelayerService.WatchContractConfigs:input_type -> loop.relayer.v1.WatchContractConfigsRequest
+	24, // 30: loop.relayer.v1.ChainService.CreateProvider:input_type -> loop.relayer.v1.CreateProviderRequest
+	26, // 31: loop.relayer.v1.ChainService.LatestHead:input_type -> loop.relayer.v1.LatestHeadRequest
+	28, // 32: loop.relayer.v1.ChainService.ChainStatus:input_type -> loop.relayer.v1.ChainStatusRequest
+	30, // 33: loop.relayer.v1.ChainService.ListNodeStatuses:input_type -> loop.relayer.v1.ListNodeStatusesRequest
+	33, // 34: loop.relayer.v1.ChainService.Transact:input_type -> loop.relayer.v1.TransactRequest
+	35, // 35: loop.relayer.v1.ChainService.Replay:input_type -> loop.relayer.v1.ReplayRequest
+	37, // 36: loop.relayer.v1.ChainService.ReadContract:input_type -> loop.relayer.v1.ReadContractRequest
+	39, // 37: loop.relayer.v1.ContractConfigService.LatestConfigDetails:input_type -> loop.relayer.v1.LatestConfigDetailsRequest
+	41, // 38: loop.relayer.v1.ContractConfigService.LatestConfig:input_type -> loop.relayer.v1.LatestConfigRequest
+	44, // 39: loop.relayer.v1.ContractConfigService.LatestBlockHeight:input_type -> loop.relayer.v1.LatestBlockHeightRequest
+	46, // 40: loop.relayer.v1.ContractConfigService.ConfigDigest:input_type -> loop.relayer.v1.ConfigDigestRequest
+	48, // 41: loop.relayer.v1.ContractConfigService.ConfigDigestPrefix:input_type -> loop.relayer.v1.ConfigDigestPrefixRequest
+	51, // 42: loop.relayer.v1.ContractTransmitterService.Transmit:input_type -> loop.relayer.v1.TransmitRequest
+	53, // 43: loop.relayer.v1.ContractTransmitterService.LatestConfigDigestAndEpoch:input_type -> loop.relayer.v1.LatestConfigDigestAndEpochRequest
+	55, // 44: loop.relayer.v1.ContractTransmitterService.FromAccount:input_type -> loop.relayer.v1.FromAccountRequest
+	57, // 45: loop.relayer.v1.ReportDigestService.DigestReports:input_type -> loop.relayer.v1.DigestReportsRequest
+	6,  // 46: loop.relayer.v1.RelayerService.DescribeRelayer:output_type -> loop.relayer.v1.DescribeRelayerResponse
+	9,  // 47: loop.relayer.v1.RelayerService.DescribeAccounts:output_type -> loop.relayer.v1.DescribeAccountsResponse
+	12, // 48: loop.relayer.v1.RelayerService.NormalizeIds:output_type -> loop.relayer.v1.NormalizeIdsResponse
+	15, // 49: loop.relayer.v1.RelayerService.ValidateChain:output_type -> loop.relayer.v1.ValidateChainResponse
+	18, // 50: loop.relayer.v1.RelayerService.ValidateJob:output_type -> loop.relayer.v1.ValidateJobResponse
+	20, // 51: loop.relayer.v1.RelayerService.CreateChain:output_type -> loop.relayer.v1.CreateChainResponse
+	22, // 52: loop.relayer.v1.RelayerService.WatchContractConfigs:output_type -> loop.relayer.v1.WatchContractConfigsResponse
+	25, // 53: loop.relayer.v1.ChainService.CreateProvider:output_type -> loop.relayer.v1.CreateProviderResponse
+	27, // 54: loop.relayer.v1.ChainService.LatestHead:output_type -> loop.relayer.v1.LatestHeadResponse
+	29, // 55: loop.relayer.v1.ChainService.ChainStatus:output_type -> loop.relayer.v1.ChainStatusResponse
+	31, // 56: loop.relayer.v1.ChainService.ListNodeStatuses:output_type -> loop.relayer.v1.ListNodeStatusesResponse
+	34, // 57: loop.relayer.v1.ChainService.Transact:output_type -> loop.relayer.v1.TransactResponse
+	36, // 58: loop.relayer.v1.ChainService.Replay:output_type -> loop.relayer.v1.ReplayResponse
+	38, // 59: loop.relayer.v1.ChainService.ReadContract:output_type -> loop.relayer.v1.ReadContractResponse
+	40, // 60: loop.relayer.v1.ContractConfigService.LatestConfigDetails:output_type -> loop.relayer.v1.LatestConfigDetailsResponse
+	42, // 61: loop.relayer.v1.ContractConfigService.LatestConfig:output_type -> loop.relayer.v1.LatestConfigResponse
+	45, // 62: loop.relayer.v1.ContractConfigService.LatestBlockHeight:output_type -> loop.relayer.v1.LatestBlockHeightResponse
+	47, // 63: loop.relayer.v1.ContractConfigService.ConfigDigest:output_type -> loop.relayer.v1.ConfigDigestResponse
+	49, // 64: loop.relayer.v1.ContractConfigService.ConfigDigestPrefix:output_type -> loop.relayer.v1.ConfigDigestPrefixResponse
+	52, // 65: loop.relayer.v1.ContractTransmitterService.Transmit:output_type -> loop.relayer.v1.TransmitResponse
+	54, // 66: loop.relayer.v1.ContractTransmitterService.LatestConfigDigestAndEpoch:output_type -> loop.relayer.v1.LatestConfigDigestAndEpochResponse
+	56, // 67: loop.relayer.v1.ContractTransmitterService.FromAccount:output_type -> loop.relayer.v1.FromAccountResponse
+	59, // 68: loop.relayer.v1.ReportDigestService.DigestReports:output_type -> loop.relayer.v1.DigestReportsResponse
+	46, // [46:69] is the sub-list for method output_type
+	23, // [23:46] is the sub-list for method input_type
+	23, // [23:23] is the sub-list for extension type_name
+	23, // [23:23] is the sub-list for extension extendee
+	0,  // [0:23] is the sub-list for field type_name
 }
 
 func init() { file_loop_relayer_v1_relayer_proto_init() }
@@ -2501,10 +3819,10 @@ func file_loop_relayer_v1_relayer_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_loop_relayer_v1_relayer_proto_rawDesc), len(file_loop_relayer_v1_relayer_proto_rawDesc)),
-			NumEnums:      1,
-			NumMessages:   40,
+			NumEnums:      5,
+			NumMessages:   56,
 			NumExtensions: 0,
-			NumServices:   4,
+			NumServices:   5,
 		},
 		GoTypes:           file_loop_relayer_v1_relayer_proto_goTypes,
 		DependencyIndexes: file_loop_relayer_v1_relayer_proto_depIdxs,

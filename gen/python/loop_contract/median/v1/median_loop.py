@@ -12,7 +12,7 @@ from loop_contract.hostservice.v1 import datasource_loop
 from loop_contract.hostservice.v1 import errorlog_loop
 from loop_contract.median.v1 import median_pb2
 from loop_contract.reporting.v1 import reporting_loop
-from loop_plugin.binding import Caller, Servicer, Stub
+from loop_plugin.binding import Caller, Servicer, Stub, unimplemented
 
 
 class MedianService(Servicer):
@@ -50,20 +50,20 @@ class MedianContractService(Servicer):
 
     DESCRIPTOR = median_pb2.DESCRIPTOR.services_by_name["MedianContractService"]
 
-    @abstractmethod
     async def latest_transmission_details(self, request: median_pb2.LatestTransmissionDetailsRequest) -> median_pb2.LatestTransmissionDetailsResponse:
         """LatestTransmissionDetails returns what the contract last accepted.
 
         Errors: UNAVAILABLE (the chain has not answered yet, or not within the cache's age limit).
         """
+        raise unimplemented("/loop.median.v1.MedianContractService/LatestTransmissionDetails")
 
-    @abstractmethod
     async def latest_round_requested(self, request: median_pb2.LatestRoundRequestedRequest) -> median_pb2.LatestRoundRequestedResponse:
         """LatestRoundRequested returns the round that somebody last asked for by the contract's own function, or zero
         values if there is none within the lookback.
 
         Errors: UNAVAILABLE (as above).
         """
+        raise unimplemented("/loop.median.v1.MedianContractService/LatestRoundRequested")
 
 
 class MedianContractServiceStub(Stub):
@@ -96,23 +96,23 @@ class ReportCodecService(Servicer):
 
     DESCRIPTOR = median_pb2.DESCRIPTOR.services_by_name["ReportCodecService"]
 
-    @abstractmethod
     async def build_report(self, request: median_pb2.BuildReportRequest) -> median_pb2.BuildReportResponse:
         """BuildReport encodes a report. Observations are untrusted.
 
         Errors: INVALID_ARGUMENT (no observations, or a value that the contract's encoding cannot hold).
         """
+        raise unimplemented("/loop.median.v1.ReportCodecService/BuildReport")
 
-    @abstractmethod
     async def median_from_report(self, request: median_pb2.MedianFromReportRequest) -> median_pb2.MedianFromReportResponse:
         """MedianFromReport reads the answer out of a report. The report is untrusted.
 
         Errors: INVALID_ARGUMENT (bytes that are no report).
         """
+        raise unimplemented("/loop.median.v1.ReportCodecService/MedianFromReport")
 
-    @abstractmethod
     async def max_report_length(self, request: median_pb2.MaxReportLengthRequest) -> median_pb2.MaxReportLengthResponse:
         """MaxReportLength bounds the length of a report."""
+        raise unimplemented("/loop.median.v1.ReportCodecService/MaxReportLength")
 
 
 class ReportCodecServiceStub(Stub):
@@ -148,19 +148,19 @@ class OnchainConfigCodecService(Servicer):
 
     DESCRIPTOR = median_pb2.DESCRIPTOR.services_by_name["OnchainConfigCodecService"]
 
-    @abstractmethod
     async def encode_onchain_config(self, request: median_pb2.EncodeOnchainConfigRequest) -> median_pb2.EncodeOnchainConfigResponse:
         """EncodeOnchainConfig encodes bounds as the contract holds them.
 
         Errors: INVALID_ARGUMENT (min above max, or a bound that the encoding cannot hold).
         """
+        raise unimplemented("/loop.median.v1.OnchainConfigCodecService/EncodeOnchainConfig")
 
-    @abstractmethod
     async def decode_onchain_config(self, request: median_pb2.DecodeOnchainConfigRequest) -> median_pb2.DecodeOnchainConfigResponse:
         """DecodeOnchainConfig decodes the contract's bytes.
 
         Errors: INVALID_ARGUMENT (bytes that are no such configuration).
         """
+        raise unimplemented("/loop.median.v1.OnchainConfigCodecService/DecodeOnchainConfig")
 
 
 class OnchainConfigCodecServiceStub(Stub):

@@ -13,13 +13,49 @@ from loop_contract.hostservice.v1 import keystore_loop
 from loop_contract.hostservice.v1 import store_loop
 from loop_contract.median.v1 import median_loop
 from loop_contract.relayer.v1 import relayer_pb2
-from loop_plugin.binding import Caller, Servicer, Stub
+from loop_plugin.binding import Caller, Servicer, Stub, unimplemented
 
 
 class RelayerService(Servicer):
     """RelayerService is the root of a relayer plugin: one process serves every chain of its kind."""
 
     DESCRIPTOR = relayer_pb2.DESCRIPTOR.services_by_name["RelayerService"]
+
+    @abstractmethod
+    async def describe_relayer(self, request: relayer_pb2.DescribeRelayerRequest) -> relayer_pb2.DescribeRelayerResponse:
+        """DescribeRelayer says what a node must know of this relayer: the name under which it serves jobs, the keys that it
+        needs, how its configuration looks. The host calls it once after each launch and keeps the answer with the checksum
+        of the program, so that jobs can be listed and checked while the relayer is down. The answer of one program never
+        changes. Needs no chain.
+        """
+
+    @abstractmethod
+    async def describe_accounts(self, request: relayer_pb2.DescribeAccountsRequest) -> relayer_pb2.DescribeAccountsResponse:
+        """DescribeAccounts names accounts as operators and job specs of this relayer write them. The host calls it with the
+        public keys that it holds for the relayer. Pure, and needs no chain.
+
+        Errors: INVALID_ARGUMENT (bytes that are not a public key of the described algorithm).
+        """
+
+    @abstractmethod
+    async def normalize_ids(self, request: relayer_pb2.NormalizeIdsRequest) -> relayer_pb2.NormalizeIdsResponse:
+        """NormalizeIds gives each text that names an account or a contract its one spelling, so that the host can tell
+        whether two name the same. Pure, and needs no chain. A text that cannot be such a name is an answer with a problem,
+        and no error.
+        """
+
+    @abstractmethod
+    async def validate_chain(self, request: relayer_pb2.ValidateChainRequest) -> relayer_pb2.ValidateChainResponse:
+        """ValidateChain checks one table of the node's configuration, as CreateChain would, and names everything that is
+        wrong with it. The host calls it when it reads the configuration, and shows each problem with its line. Pure, and
+        needs no chain.
+        """
+
+    @abstractmethod
+    async def validate_job(self, request: relayer_pb2.ValidateJobRequest) -> relayer_pb2.ValidateJobResponse:
+        """ValidateJob checks what a job says of its contract, as CreateProvider would, and names everything that is wrong
+        with it. The host calls it whenever it reads a job, and shows each problem with its line. Pure, and needs no chain.
+        """
 
     @abstractmethod
     async def create_chain(
@@ -41,6 +77,52 @@ class RelayerService(Servicer):
 
 class RelayerServiceStub(Stub):
     """RelayerService is the root of a relayer plugin: one process serves every chain of its kind."""
+
+    async def describe_relayer(
+        self, request: relayer_pb2.DescribeRelayerRequest, *, timeout: float | None = None
+    ) -> relayer_pb2.DescribeRelayerResponse:
+        """DescribeRelayer says what a node must know of this relayer: the name under which it serves jobs, the keys that it
+        needs, how its configuration looks. The host calls it once after each launch and keeps the answer with the checksum
+        of the program, so that jobs can be listed and checked while the relayer is down. The answer of one program never
+        changes. Needs no chain.
+        """
+        return await self.caller.unary("/loop.relayer.v1.RelayerService/DescribeRelayer", request, relayer_pb2.DescribeRelayerResponse, timeout)
+
+    async def describe_accounts(
+        self, request: relayer_pb2.DescribeAccountsRequest, *, timeout: float | None = None
+    ) -> relayer_pb2.DescribeAccountsResponse:
+        """DescribeAccounts names accounts as operators and job specs of this relayer write them. The host calls it with the
+        public keys that it holds for the relayer. Pure, and needs no chain.
+
+        Errors: INVALID_ARGUMENT (bytes that are not a public key of the described algorithm).
+        """
+        return await self.caller.unary("/loop.relayer.v1.RelayerService/DescribeAccounts", request, relayer_pb2.DescribeAccountsResponse, timeout)
+
+    async def normalize_ids(
+        self, request: relayer_pb2.NormalizeIdsRequest, *, timeout: float | None = None
+    ) -> relayer_pb2.NormalizeIdsResponse:
+        """NormalizeIds gives each text that names an account or a contract its one spelling, so that the host can tell
+        whether two name the same. Pure, and needs no chain. A text that cannot be such a name is an answer with a problem,
+        and no error.
+        """
+        return await self.caller.unary("/loop.relayer.v1.RelayerService/NormalizeIds", request, relayer_pb2.NormalizeIdsResponse, timeout)
+
+    async def validate_chain(
+        self, request: relayer_pb2.ValidateChainRequest, *, timeout: float | None = None
+    ) -> relayer_pb2.ValidateChainResponse:
+        """ValidateChain checks one table of the node's configuration, as CreateChain would, and names everything that is
+        wrong with it. The host calls it when it reads the configuration, and shows each problem with its line. Pure, and
+        needs no chain.
+        """
+        return await self.caller.unary("/loop.relayer.v1.RelayerService/ValidateChain", request, relayer_pb2.ValidateChainResponse, timeout)
+
+    async def validate_job(
+        self, request: relayer_pb2.ValidateJobRequest, *, timeout: float | None = None
+    ) -> relayer_pb2.ValidateJobResponse:
+        """ValidateJob checks what a job says of its contract, as CreateProvider would, and names everything that is wrong
+        with it. The host calls it whenever it reads a job, and shows each problem with its line. Pure, and needs no chain.
+        """
+        return await self.caller.unary("/loop.relayer.v1.RelayerService/ValidateJob", request, relayer_pb2.ValidateJobResponse, timeout)
 
     async def create_chain(
         self, request: relayer_pb2.CreateChainRequest, *, timeout: float | None = None
@@ -66,22 +148,14 @@ class ChainService(Servicer):
     DESCRIPTOR = relayer_pb2.DESCRIPTOR.services_by_name["ChainService"]
 
     @abstractmethod
-    async def create_median_provider(
-        self, request: relayer_pb2.CreateMedianProviderRequest
-    ) -> tuple[MedianProvider, relayer_pb2.CreateMedianProviderResponse]:
-        """CreateMedianProvider makes the provider of one median job: what libocr and the median plugin ask of its contract. It
-        waits for no answer of the chain.
+    async def create_provider(
+        self, request: relayer_pb2.CreateProviderRequest
+    ) -> tuple[Provider, relayer_pb2.CreateProviderResponse]:
+        """CreateProvider makes the provider of one job: what libocr and the job's product ask of its contract. It waits for
+        no answer of the chain. Services that a provider type has no use for answer UNIMPLEMENTED.
 
-        Errors: INVALID_ARGUMENT (a contract, transmitter or relay configuration that cannot be used, naming the field).
-        """
-
-    @abstractmethod
-    async def create_config_provider(
-        self, request: relayer_pb2.CreateConfigProviderRequest
-    ) -> tuple[ConfigProvider, relayer_pb2.CreateConfigProviderResponse]:
-        """CreateConfigProvider makes the provider of one bootstrap job, which follows a contract's configuration and no more.
-
-        Errors: as CreateMedianProvider.
+        Errors: INVALID_ARGUMENT (a provider type that this relayer does not have; a contract, transmitter or relay
+        configuration that cannot be used, naming the field).
         """
 
     @abstractmethod
@@ -104,10 +178,11 @@ class ChainService(Servicer):
 
     @abstractmethod
     async def transact(self, request: relayer_pb2.TransactRequest) -> relayer_pb2.TransactResponse:
-        """Transact moves coins between accounts; operators call it through the node. It is not repeated after a lost reply: its
-        outcome is then unknown until the chain tells.
+        """Transact moves coins between accounts; operators call it through the node. It is not repeated after a lost reply:
+        its outcome is then unknown until the chain tells.
 
-        Errors: INVALID_ARGUMENT (an address or amount), NOT_FOUND (no key for from), FAILED_PRECONDITION (the balance is too small).
+        Errors: INVALID_ARGUMENT (an address or amount), NOT_FOUND (no key for from), FAILED_PRECONDITION (the balance is
+        too small).
         """
 
     @abstractmethod
@@ -119,37 +194,31 @@ class ChainService(Servicer):
 
     @abstractmethod
     async def read_contract(self, request: relayer_pb2.ReadContractRequest) -> relayer_pb2.ReadContractResponse:
-        """ReadContract calls a contract without a transaction and returns its answer as it is. The host calls it for a job whose
-        pipeline reads a contract (the task ethcall), at every observation. Serving it is optional: a relayer whose chain has no such
-        calls answers UNIMPLEMENTED with the reason, and pipelines that need it fail on that chain with it.
+        """ReadContract calls a contract without a transaction and returns its answer as it is. The host calls it for a job
+        whose pipeline reads a contract (the task ethcall), at every observation. Serving it is optional: a relayer whose
+        chain has no such calls answers UNIMPLEMENTED with the reason, and pipelines that need it fail on that chain with
+        it.
 
-        Errors: UNIMPLEMENTED (this relayer reads no contracts), INVALID_ARGUMENT (a contract, account or block that this chain
-        cannot have), NOT_FOUND (nothing answers at the contract's address), FAILED_PRECONDITION (the contract or the node refuses the call;
-        the message has the reason that it gave), RESOURCE_EXHAUSTED (an answer of more than 1 MiB), UNAVAILABLE (the chain does not answer).
+        Errors: UNIMPLEMENTED (this relayer reads no contracts), INVALID_ARGUMENT (a contract, account or block that this
+        chain cannot have), NOT_FOUND (nothing answers at the contract's address), FAILED_PRECONDITION (the contract or the
+        node refuses the call; the message has the reason that it gave), RESOURCE_EXHAUSTED (an answer of more than 1 MiB),
+        UNAVAILABLE (the chain does not answer).
         """
 
 
 class ChainServiceStub(Stub):
     """ChainService is one chain."""
 
-    async def create_median_provider(
-        self, request: relayer_pb2.CreateMedianProviderRequest, *, timeout: float | None = None
-    ) -> relayer_pb2.CreateMedianProviderResponse:
-        """CreateMedianProvider makes the provider of one median job: what libocr and the median plugin ask of its contract. It
-        waits for no answer of the chain.
+    async def create_provider(
+        self, request: relayer_pb2.CreateProviderRequest, *, timeout: float | None = None
+    ) -> relayer_pb2.CreateProviderResponse:
+        """CreateProvider makes the provider of one job: what libocr and the job's product ask of its contract. It waits for
+        no answer of the chain. Services that a provider type has no use for answer UNIMPLEMENTED.
 
-        Errors: INVALID_ARGUMENT (a contract, transmitter or relay configuration that cannot be used, naming the field).
+        Errors: INVALID_ARGUMENT (a provider type that this relayer does not have; a contract, transmitter or relay
+        configuration that cannot be used, naming the field).
         """
-        return await self.caller.unary("/loop.relayer.v1.ChainService/CreateMedianProvider", request, relayer_pb2.CreateMedianProviderResponse, timeout)
-
-    async def create_config_provider(
-        self, request: relayer_pb2.CreateConfigProviderRequest, *, timeout: float | None = None
-    ) -> relayer_pb2.CreateConfigProviderResponse:
-        """CreateConfigProvider makes the provider of one bootstrap job, which follows a contract's configuration and no more.
-
-        Errors: as CreateMedianProvider.
-        """
-        return await self.caller.unary("/loop.relayer.v1.ChainService/CreateConfigProvider", request, relayer_pb2.CreateConfigProviderResponse, timeout)
+        return await self.caller.unary("/loop.relayer.v1.ChainService/CreateProvider", request, relayer_pb2.CreateProviderResponse, timeout)
 
     async def latest_head(
         self, request: relayer_pb2.LatestHeadRequest, *, timeout: float | None = None
@@ -178,10 +247,11 @@ class ChainServiceStub(Stub):
     async def transact(
         self, request: relayer_pb2.TransactRequest, *, timeout: float | None = None
     ) -> relayer_pb2.TransactResponse:
-        """Transact moves coins between accounts; operators call it through the node. It is not repeated after a lost reply: its
-        outcome is then unknown until the chain tells.
+        """Transact moves coins between accounts; operators call it through the node. It is not repeated after a lost reply:
+        its outcome is then unknown until the chain tells.
 
-        Errors: INVALID_ARGUMENT (an address or amount), NOT_FOUND (no key for from), FAILED_PRECONDITION (the balance is too small).
+        Errors: INVALID_ARGUMENT (an address or amount), NOT_FOUND (no key for from), FAILED_PRECONDITION (the balance is
+        too small).
         """
         return await self.caller.unary("/loop.relayer.v1.ChainService/Transact", request, relayer_pb2.TransactResponse, timeout)
 
@@ -197,13 +267,15 @@ class ChainServiceStub(Stub):
     async def read_contract(
         self, request: relayer_pb2.ReadContractRequest, *, timeout: float | None = None
     ) -> relayer_pb2.ReadContractResponse:
-        """ReadContract calls a contract without a transaction and returns its answer as it is. The host calls it for a job whose
-        pipeline reads a contract (the task ethcall), at every observation. Serving it is optional: a relayer whose chain has no such
-        calls answers UNIMPLEMENTED with the reason, and pipelines that need it fail on that chain with it.
+        """ReadContract calls a contract without a transaction and returns its answer as it is. The host calls it for a job
+        whose pipeline reads a contract (the task ethcall), at every observation. Serving it is optional: a relayer whose
+        chain has no such calls answers UNIMPLEMENTED with the reason, and pipelines that need it fail on that chain with
+        it.
 
-        Errors: UNIMPLEMENTED (this relayer reads no contracts), INVALID_ARGUMENT (a contract, account or block that this chain
-        cannot have), NOT_FOUND (nothing answers at the contract's address), FAILED_PRECONDITION (the contract or the node refuses the call;
-        the message has the reason that it gave), RESOURCE_EXHAUSTED (an answer of more than 1 MiB), UNAVAILABLE (the chain does not answer).
+        Errors: UNIMPLEMENTED (this relayer reads no contracts), INVALID_ARGUMENT (a contract, account or block that this
+        chain cannot have), NOT_FOUND (nothing answers at the contract's address), FAILED_PRECONDITION (the contract or the
+        node refuses the call; the message has the reason that it gave), RESOURCE_EXHAUSTED (an answer of more than 1 MiB),
+        UNAVAILABLE (the chain does not answer).
         """
         return await self.caller.unary("/loop.relayer.v1.ChainService/ReadContract", request, relayer_pb2.ReadContractResponse, timeout)
 
@@ -213,37 +285,37 @@ class ContractConfigService(Servicer):
 
     DESCRIPTOR = relayer_pb2.DESCRIPTOR.services_by_name["ContractConfigService"]
 
-    @abstractmethod
     async def latest_config_details(self, request: relayer_pb2.LatestConfigDetailsRequest) -> relayer_pb2.LatestConfigDetailsResponse:
         """LatestConfigDetails returns where the latest configuration is, from the cache of the contract's poller.
 
         Errors: UNAVAILABLE (the chain has not answered yet, or not within the cache's age limit).
         """
+        raise unimplemented("/loop.relayer.v1.ContractConfigService/LatestConfigDetails")
 
-    @abstractmethod
     async def latest_config(self, request: relayer_pb2.LatestConfigRequest) -> relayer_pb2.LatestConfigResponse:
         """LatestConfig returns the configuration of a block.
 
         Errors: NOT_FOUND (no configuration in that block), UNAVAILABLE (the chain does not answer).
         """
+        raise unimplemented("/loop.relayer.v1.ContractConfigService/LatestConfig")
 
-    @abstractmethod
     async def latest_block_height(self, request: relayer_pb2.LatestBlockHeightRequest) -> relayer_pb2.LatestBlockHeightResponse:
         """LatestBlockHeight returns the newest block's number.
 
         Errors: UNAVAILABLE (no RPC node has answered yet).
         """
+        raise unimplemented("/loop.relayer.v1.ContractConfigService/LatestBlockHeight")
 
-    @abstractmethod
     async def config_digest(self, request: relayer_pb2.ConfigDigestRequest) -> relayer_pb2.ConfigDigestResponse:
         """ConfigDigest computes the digest of a configuration for this contract. Pure.
 
         Errors: INVALID_ARGUMENT (signers or transmitters that this chain cannot hold).
         """
+        raise unimplemented("/loop.relayer.v1.ContractConfigService/ConfigDigest")
 
-    @abstractmethod
     async def config_digest_prefix(self, request: relayer_pb2.ConfigDigestPrefixRequest) -> relayer_pb2.ConfigDigestPrefixResponse:
         """ConfigDigestPrefix returns the first two bytes of this chain's digests. Pure."""
+        raise unimplemented("/loop.relayer.v1.ContractConfigService/ConfigDigestPrefix")
 
 
 class ContractConfigServiceStub(Stub):
@@ -297,24 +369,26 @@ class ContractTransmitterService(Servicer):
 
     DESCRIPTOR = relayer_pb2.DESCRIPTOR.services_by_name["ContractTransmitterService"]
 
-    @abstractmethod
     async def transmit(self, request: relayer_pb2.TransmitRequest) -> relayer_pb2.TransmitResponse:
         """Transmit takes a report over: it is in the Store when the call returns, and sent and confirmed thereafter, once,
-        whatever dies in between, unless a newer report has made it stale. A repeated call for one (digest, epoch, round) has no effect.
+        whatever dies in between, unless a newer report has made it stale. A repeated call for one (digest, epoch, round)
+        has no effect.
 
-        Errors: INVALID_ARGUMENT (signatures or a report that the contract cannot take), UNAVAILABLE (the Store does not answer).
+        Errors: INVALID_ARGUMENT (signatures or a report that the contract cannot take), UNAVAILABLE (the Store does not
+        answer).
         """
+        raise unimplemented("/loop.relayer.v1.ContractTransmitterService/Transmit")
 
-    @abstractmethod
     async def latest_config_digest_and_epoch(self, request: relayer_pb2.LatestConfigDigestAndEpochRequest) -> relayer_pb2.LatestConfigDigestAndEpochResponse:
         """LatestConfigDigestAndEpoch returns what the contract last accepted, from the cache of the contract's poller.
 
         Errors: UNAVAILABLE (the chain has not answered yet, or not within the cache's age limit).
         """
+        raise unimplemented("/loop.relayer.v1.ContractTransmitterService/LatestConfigDigestAndEpoch")
 
-    @abstractmethod
     async def from_account(self, request: relayer_pb2.FromAccountRequest) -> relayer_pb2.FromAccountResponse:
         """FromAccount returns the transmitting account as the contract's configuration writes it. Pure."""
+        raise unimplemented("/loop.relayer.v1.ContractTransmitterService/FromAccount")
 
 
 class ContractTransmitterServiceStub(Stub):
@@ -324,9 +398,11 @@ class ContractTransmitterServiceStub(Stub):
         self, request: relayer_pb2.TransmitRequest, *, timeout: float | None = None
     ) -> relayer_pb2.TransmitResponse:
         """Transmit takes a report over: it is in the Store when the call returns, and sent and confirmed thereafter, once,
-        whatever dies in between, unless a newer report has made it stale. A repeated call for one (digest, epoch, round) has no effect.
+        whatever dies in between, unless a newer report has made it stale. A repeated call for one (digest, epoch, round)
+        has no effect.
 
-        Errors: INVALID_ARGUMENT (signatures or a report that the contract cannot take), UNAVAILABLE (the Store does not answer).
+        Errors: INVALID_ARGUMENT (signatures or a report that the contract cannot take), UNAVAILABLE (the Store does not
+        answer).
         """
         return await self.caller.unary("/loop.relayer.v1.ContractTransmitterService/Transmit", request, relayer_pb2.TransmitResponse, timeout)
 
@@ -344,6 +420,34 @@ class ContractTransmitterServiceStub(Stub):
     ) -> relayer_pb2.FromAccountResponse:
         """FromAccount returns the transmitting account as the contract's configuration writes it. Pure."""
         return await self.caller.unary("/loop.relayer.v1.ContractTransmitterService/FromAccount", request, relayer_pb2.FromAccountResponse, timeout)
+
+
+class ReportDigestService(Servicer):
+    """ReportDigestService says what an oracle signs of a report. The hash belongs to the contract: two contracts of one
+    chain may have two.
+    """
+
+    DESCRIPTOR = relayer_pb2.DESCRIPTOR.services_by_name["ReportDigestService"]
+
+    async def digest_reports(self, request: relayer_pb2.DigestReportsRequest) -> relayer_pb2.DigestReportsResponse:
+        """DigestReports returns what the on-chain key signs of each report. The host calls it once for each report that it
+        signs or whose signatures it verifies, also those of other oracles, and keeps the answer. Pure.
+        """
+        raise unimplemented("/loop.relayer.v1.ReportDigestService/DigestReports")
+
+
+class ReportDigestServiceStub(Stub):
+    """ReportDigestService says what an oracle signs of a report. The hash belongs to the contract: two contracts of one
+    chain may have two.
+    """
+
+    async def digest_reports(
+        self, request: relayer_pb2.DigestReportsRequest, *, timeout: float | None = None
+    ) -> relayer_pb2.DigestReportsResponse:
+        """DigestReports returns what the on-chain key signs of each report. The host calls it once for each report that it
+        signs or whose signatures it verifies, also those of other oracles, and keeps the answer. Pure.
+        """
+        return await self.caller.unary("/loop.relayer.v1.ReportDigestService/DigestReports", request, relayer_pb2.DigestReportsResponse, timeout)
 
 
 class Chain(
@@ -370,17 +474,12 @@ class CreateChainLoans:
 RelayerService.LOANS = {"CreateChain": CreateChainLoans.bind}
 
 
-class MedianProvider(
+class Provider(
     ContractConfigService,
     ContractTransmitterService,
+    ReportDigestService,
     median_loop.MedianContractService,
     median_loop.ReportCodecService,
     median_loop.OnchainConfigCodecService,
 ):
-    """What CreateMedianProvider makes. If it has a method close, that is called after its release."""
-
-
-class ConfigProvider(
-    ContractConfigService,
-):
-    """What CreateConfigProvider makes. If it has a method close, that is called after its release."""
+    """What CreateProvider makes. If it has a method close, that is called after its release."""

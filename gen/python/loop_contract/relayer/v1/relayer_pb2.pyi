@@ -13,6 +13,33 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+class AccountAlgorithm(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    ACCOUNT_ALGORITHM_UNSPECIFIED: _ClassVar[AccountAlgorithm]
+    ACCOUNT_ALGORITHM_SECP256K1: _ClassVar[AccountAlgorithm]
+    ACCOUNT_ALGORITHM_ED25519: _ClassVar[AccountAlgorithm]
+    ACCOUNT_ALGORITHM_STARK: _ClassVar[AccountAlgorithm]
+
+class ReportAlgorithm(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    REPORT_ALGORITHM_UNSPECIFIED: _ClassVar[ReportAlgorithm]
+    REPORT_ALGORITHM_SECP256K1_ADDRESS: _ClassVar[ReportAlgorithm]
+    REPORT_ALGORITHM_ED25519: _ClassVar[ReportAlgorithm]
+    REPORT_ALGORITHM_STARK: _ClassVar[ReportAlgorithm]
+
+class Feature(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    FEATURE_UNSPECIFIED: _ClassVar[Feature]
+    FEATURE_READ_CONTRACT: _ClassVar[Feature]
+    FEATURE_TRANSACT: _ClassVar[Feature]
+    FEATURE_REPLAY: _ClassVar[Feature]
+
+class IdKind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    ID_KIND_UNSPECIFIED: _ClassVar[IdKind]
+    ID_KIND_ACCOUNT: _ClassVar[IdKind]
+    ID_KIND_CONTRACT: _ClassVar[IdKind]
+
 class NodeState(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
     NODE_STATE_UNSPECIFIED: _ClassVar[NodeState]
@@ -20,11 +47,148 @@ class NodeState(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     NODE_STATE_ALIVE: _ClassVar[NodeState]
     NODE_STATE_UNREACHABLE: _ClassVar[NodeState]
     NODE_STATE_WRONG_CHAIN: _ClassVar[NodeState]
+ACCOUNT_ALGORITHM_UNSPECIFIED: AccountAlgorithm
+ACCOUNT_ALGORITHM_SECP256K1: AccountAlgorithm
+ACCOUNT_ALGORITHM_ED25519: AccountAlgorithm
+ACCOUNT_ALGORITHM_STARK: AccountAlgorithm
+REPORT_ALGORITHM_UNSPECIFIED: ReportAlgorithm
+REPORT_ALGORITHM_SECP256K1_ADDRESS: ReportAlgorithm
+REPORT_ALGORITHM_ED25519: ReportAlgorithm
+REPORT_ALGORITHM_STARK: ReportAlgorithm
+FEATURE_UNSPECIFIED: Feature
+FEATURE_READ_CONTRACT: Feature
+FEATURE_TRANSACT: Feature
+FEATURE_REPLAY: Feature
+ID_KIND_UNSPECIFIED: IdKind
+ID_KIND_ACCOUNT: IdKind
+ID_KIND_CONTRACT: IdKind
 NODE_STATE_UNSPECIFIED: NodeState
 NODE_STATE_CONNECTING: NodeState
 NODE_STATE_ALIVE: NodeState
 NODE_STATE_UNREACHABLE: NodeState
 NODE_STATE_WRONG_CHAIN: NodeState
+
+class DescribeRelayerRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class DescribeRelayerResponse(_message.Message):
+    __slots__ = ("relay", "section", "account_algorithm", "report_schemes", "reference_toml", "features", "provider_types")
+    RELAY_FIELD_NUMBER: _ClassVar[int]
+    SECTION_FIELD_NUMBER: _ClassVar[int]
+    ACCOUNT_ALGORITHM_FIELD_NUMBER: _ClassVar[int]
+    REPORT_SCHEMES_FIELD_NUMBER: _ClassVar[int]
+    REFERENCE_TOML_FIELD_NUMBER: _ClassVar[int]
+    FEATURES_FIELD_NUMBER: _ClassVar[int]
+    PROVIDER_TYPES_FIELD_NUMBER: _ClassVar[int]
+    relay: str
+    section: str
+    account_algorithm: AccountAlgorithm
+    report_schemes: _containers.RepeatedCompositeFieldContainer[ReportScheme]
+    reference_toml: str
+    features: _containers.RepeatedScalarFieldContainer[Feature]
+    provider_types: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, relay: _Optional[str] = ..., section: _Optional[str] = ..., account_algorithm: _Optional[_Union[AccountAlgorithm, str]] = ..., report_schemes: _Optional[_Iterable[_Union[ReportScheme, _Mapping]]] = ..., reference_toml: _Optional[str] = ..., features: _Optional[_Iterable[_Union[Feature, str]]] = ..., provider_types: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class ReportScheme(_message.Message):
+    __slots__ = ("name", "algorithm")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    ALGORITHM_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    algorithm: ReportAlgorithm
+    def __init__(self, name: _Optional[str] = ..., algorithm: _Optional[_Union[ReportAlgorithm, str]] = ...) -> None: ...
+
+class DescribeAccountsRequest(_message.Message):
+    __slots__ = ("public_keys",)
+    PUBLIC_KEYS_FIELD_NUMBER: _ClassVar[int]
+    public_keys: _containers.RepeatedScalarFieldContainer[bytes]
+    def __init__(self, public_keys: _Optional[_Iterable[bytes]] = ...) -> None: ...
+
+class DescribeAccountsResponse(_message.Message):
+    __slots__ = ("names",)
+    NAMES_FIELD_NUMBER: _ClassVar[int]
+    names: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, names: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class NormalizeIdsRequest(_message.Message):
+    __slots__ = ("ids",)
+    IDS_FIELD_NUMBER: _ClassVar[int]
+    ids: _containers.RepeatedCompositeFieldContainer[Id]
+    def __init__(self, ids: _Optional[_Iterable[_Union[Id, _Mapping]]] = ...) -> None: ...
+
+class Id(_message.Message):
+    __slots__ = ("kind", "text")
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    TEXT_FIELD_NUMBER: _ClassVar[int]
+    kind: IdKind
+    text: str
+    def __init__(self, kind: _Optional[_Union[IdKind, str]] = ..., text: _Optional[str] = ...) -> None: ...
+
+class NormalizeIdsResponse(_message.Message):
+    __slots__ = ("ids",)
+    IDS_FIELD_NUMBER: _ClassVar[int]
+    ids: _containers.RepeatedCompositeFieldContainer[NormalizedId]
+    def __init__(self, ids: _Optional[_Iterable[_Union[NormalizedId, _Mapping]]] = ...) -> None: ...
+
+class NormalizedId(_message.Message):
+    __slots__ = ("text", "problem")
+    TEXT_FIELD_NUMBER: _ClassVar[int]
+    PROBLEM_FIELD_NUMBER: _ClassVar[int]
+    text: str
+    problem: str
+    def __init__(self, text: _Optional[str] = ..., problem: _Optional[str] = ...) -> None: ...
+
+class ValidateChainRequest(_message.Message):
+    __slots__ = ("config_toml",)
+    CONFIG_TOML_FIELD_NUMBER: _ClassVar[int]
+    config_toml: bytes
+    def __init__(self, config_toml: _Optional[bytes] = ...) -> None: ...
+
+class ValidateChainResponse(_message.Message):
+    __slots__ = ("problems", "warnings")
+    PROBLEMS_FIELD_NUMBER: _ClassVar[int]
+    WARNINGS_FIELD_NUMBER: _ClassVar[int]
+    problems: _containers.RepeatedCompositeFieldContainer[Problem]
+    warnings: _containers.RepeatedCompositeFieldContainer[Problem]
+    def __init__(self, problems: _Optional[_Iterable[_Union[Problem, _Mapping]]] = ..., warnings: _Optional[_Iterable[_Union[Problem, _Mapping]]] = ...) -> None: ...
+
+class Problem(_message.Message):
+    __slots__ = ("path", "message")
+    PATH_FIELD_NUMBER: _ClassVar[int]
+    MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    path: str
+    message: str
+    def __init__(self, path: _Optional[str] = ..., message: _Optional[str] = ...) -> None: ...
+
+class ValidateJobRequest(_message.Message):
+    __slots__ = ("chain_id", "contract_id", "transmitter_id", "relay_config_json", "provider_type")
+    CHAIN_ID_FIELD_NUMBER: _ClassVar[int]
+    CONTRACT_ID_FIELD_NUMBER: _ClassVar[int]
+    TRANSMITTER_ID_FIELD_NUMBER: _ClassVar[int]
+    RELAY_CONFIG_JSON_FIELD_NUMBER: _ClassVar[int]
+    PROVIDER_TYPE_FIELD_NUMBER: _ClassVar[int]
+    chain_id: str
+    contract_id: str
+    transmitter_id: str
+    relay_config_json: bytes
+    provider_type: str
+    def __init__(self, chain_id: _Optional[str] = ..., contract_id: _Optional[str] = ..., transmitter_id: _Optional[str] = ..., relay_config_json: _Optional[bytes] = ..., provider_type: _Optional[str] = ...) -> None: ...
+
+class ValidateJobResponse(_message.Message):
+    __slots__ = ("problems", "warnings", "relay_config_json", "contract_key", "transmitter_key", "from_account")
+    PROBLEMS_FIELD_NUMBER: _ClassVar[int]
+    WARNINGS_FIELD_NUMBER: _ClassVar[int]
+    RELAY_CONFIG_JSON_FIELD_NUMBER: _ClassVar[int]
+    CONTRACT_KEY_FIELD_NUMBER: _ClassVar[int]
+    TRANSMITTER_KEY_FIELD_NUMBER: _ClassVar[int]
+    FROM_ACCOUNT_FIELD_NUMBER: _ClassVar[int]
+    problems: _containers.RepeatedCompositeFieldContainer[Problem]
+    warnings: _containers.RepeatedCompositeFieldContainer[Problem]
+    relay_config_json: bytes
+    contract_key: str
+    transmitter_key: str
+    from_account: str
+    def __init__(self, problems: _Optional[_Iterable[_Union[Problem, _Mapping]]] = ..., warnings: _Optional[_Iterable[_Union[Problem, _Mapping]]] = ..., relay_config_json: _Optional[bytes] = ..., contract_key: _Optional[str] = ..., transmitter_key: _Optional[str] = ..., from_account: _Optional[str] = ...) -> None: ...
 
 class CreateChainRequest(_message.Message):
     __slots__ = ("name", "chain_id", "config_toml", "keystore", "store")
@@ -68,31 +232,21 @@ class ProviderConfig(_message.Message):
     relay_config_json: bytes
     def __init__(self, external_job_id: _Optional[str] = ..., contract_id: _Optional[str] = ..., relay_config_json: _Optional[bytes] = ...) -> None: ...
 
-class CreateMedianProviderRequest(_message.Message):
-    __slots__ = ("name", "config", "transmitter_id", "gas_limit")
+class CreateProviderRequest(_message.Message):
+    __slots__ = ("name", "provider_type", "config", "transmitter_id", "gas_limit")
     NAME_FIELD_NUMBER: _ClassVar[int]
+    PROVIDER_TYPE_FIELD_NUMBER: _ClassVar[int]
     CONFIG_FIELD_NUMBER: _ClassVar[int]
     TRANSMITTER_ID_FIELD_NUMBER: _ClassVar[int]
     GAS_LIMIT_FIELD_NUMBER: _ClassVar[int]
     name: str
+    provider_type: str
     config: ProviderConfig
     transmitter_id: str
     gas_limit: int
-    def __init__(self, name: _Optional[str] = ..., config: _Optional[_Union[ProviderConfig, _Mapping]] = ..., transmitter_id: _Optional[str] = ..., gas_limit: _Optional[int] = ...) -> None: ...
+    def __init__(self, name: _Optional[str] = ..., provider_type: _Optional[str] = ..., config: _Optional[_Union[ProviderConfig, _Mapping]] = ..., transmitter_id: _Optional[str] = ..., gas_limit: _Optional[int] = ...) -> None: ...
 
-class CreateMedianProviderResponse(_message.Message):
-    __slots__ = ()
-    def __init__(self) -> None: ...
-
-class CreateConfigProviderRequest(_message.Message):
-    __slots__ = ("name", "config")
-    NAME_FIELD_NUMBER: _ClassVar[int]
-    CONFIG_FIELD_NUMBER: _ClassVar[int]
-    name: str
-    config: ProviderConfig
-    def __init__(self, name: _Optional[str] = ..., config: _Optional[_Union[ProviderConfig, _Mapping]] = ...) -> None: ...
-
-class CreateConfigProviderResponse(_message.Message):
+class CreateProviderResponse(_message.Message):
     __slots__ = ()
     def __init__(self) -> None: ...
 
@@ -321,3 +475,33 @@ class FromAccountResponse(_message.Message):
     ACCOUNT_FIELD_NUMBER: _ClassVar[int]
     account: str
     def __init__(self, account: _Optional[str] = ...) -> None: ...
+
+class DigestReportsRequest(_message.Message):
+    __slots__ = ("reports",)
+    REPORTS_FIELD_NUMBER: _ClassVar[int]
+    reports: _containers.RepeatedCompositeFieldContainer[ReportToDigest]
+    def __init__(self, reports: _Optional[_Iterable[_Union[ReportToDigest, _Mapping]]] = ...) -> None: ...
+
+class ReportToDigest(_message.Message):
+    __slots__ = ("report_context", "report")
+    REPORT_CONTEXT_FIELD_NUMBER: _ClassVar[int]
+    REPORT_FIELD_NUMBER: _ClassVar[int]
+    report_context: _reporting_pb2.ReportContext
+    report: bytes
+    def __init__(self, report_context: _Optional[_Union[_reporting_pb2.ReportContext, _Mapping]] = ..., report: _Optional[bytes] = ...) -> None: ...
+
+class DigestReportsResponse(_message.Message):
+    __slots__ = ("digests",)
+    DIGESTS_FIELD_NUMBER: _ClassVar[int]
+    digests: _containers.RepeatedCompositeFieldContainer[ReportDigest]
+    def __init__(self, digests: _Optional[_Iterable[_Union[ReportDigest, _Mapping]]] = ...) -> None: ...
+
+class ReportDigest(_message.Message):
+    __slots__ = ("message", "scheme", "problem")
+    MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    SCHEME_FIELD_NUMBER: _ClassVar[int]
+    PROBLEM_FIELD_NUMBER: _ClassVar[int]
+    message: bytes
+    scheme: str
+    problem: str
+    def __init__(self, message: _Optional[bytes] = ..., scheme: _Optional[str] = ..., problem: _Optional[str] = ...) -> None: ...

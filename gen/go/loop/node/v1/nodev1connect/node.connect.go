@@ -115,18 +115,21 @@ type NodeServiceClient interface {
 	ListKeys(context.Context, *v1.ListKeysRequest) (*v1.ListKeysResponse, error)
 	// CreateKey, for the role ADMIN, makes a key.
 	//
-	// Errors: INVALID_ARGUMENT (a kind that the node does not have).
+	// Errors: INVALID_ARGUMENT (no kind, or a relay that the node does not have), UNAVAILABLE (the relay's relayer, which
+	// names accounts, is down).
 	CreateKey(context.Context, *v1.CreateKeyRequest) (*v1.CreateKeyResponse, error)
-	// ImportKey, for the role ADMIN, adds an EVM account from a wallet's key file. The password crosses the connection as it
-	// is: call it by the socket or TLS.
-	//
-	// Errors: INVALID_ARGUMENT (no key file of version 3, or another password), ALREADY_EXISTS (the account is here).
-	ImportKey(context.Context, *v1.ImportKeyRequest) (*v1.ImportKeyResponse, error)
-	// ExportKey, for the role ADMIN, returns an EVM account as a wallet's key file, sealed under a password of the caller's. The
+	// ImportKey, for the role ADMIN, adds the key of a key file: a wallet's with a secp256k1 key, or an OCR2 node's. The
 	// password crosses the connection as it is: call it by the socket or TLS.
 	//
-	// Errors: NOT_FOUND (no such EVM account), INVALID_ARGUMENT (an empty password), FAILED_PRECONDITION (the node's
-	// configuration lets nobody export keys).
+	// Errors: INVALID_ARGUMENT (no such key file, another password, or a relay whose accounts have other keys),
+	// ALREADY_EXISTS (the key is here), UNAVAILABLE (the relay's relayer is down).
+	ImportKey(context.Context, *v1.ImportKeyRequest) (*v1.ImportKeyResponse, error)
+	// ExportKey, for the role ADMIN, returns a key as a key file, sealed under a password of the caller's: an account with a
+	// secp256k1 key as wallets have it, all else as OCR2 nodes do. The password crosses the connection as it is: call it by the
+	// socket or TLS.
+	//
+	// Errors: NOT_FOUND (no such key), INVALID_ARGUMENT (an empty password, or a key that two relays have while the request
+	// names none), FAILED_PRECONDITION (the node's configuration lets nobody export keys).
 	ExportKey(context.Context, *v1.ExportKeyRequest) (*v1.ExportKeyResponse, error)
 	// AddBridge, for the role OPERATE, stores a bridge to an external adapter.
 	//
@@ -537,18 +540,21 @@ type NodeServiceHandler interface {
 	ListKeys(context.Context, *v1.ListKeysRequest) (*v1.ListKeysResponse, error)
 	// CreateKey, for the role ADMIN, makes a key.
 	//
-	// Errors: INVALID_ARGUMENT (a kind that the node does not have).
+	// Errors: INVALID_ARGUMENT (no kind, or a relay that the node does not have), UNAVAILABLE (the relay's relayer, which
+	// names accounts, is down).
 	CreateKey(context.Context, *v1.CreateKeyRequest) (*v1.CreateKeyResponse, error)
-	// ImportKey, for the role ADMIN, adds an EVM account from a wallet's key file. The password crosses the connection as it
-	// is: call it by the socket or TLS.
-	//
-	// Errors: INVALID_ARGUMENT (no key file of version 3, or another password), ALREADY_EXISTS (the account is here).
-	ImportKey(context.Context, *v1.ImportKeyRequest) (*v1.ImportKeyResponse, error)
-	// ExportKey, for the role ADMIN, returns an EVM account as a wallet's key file, sealed under a password of the caller's. The
+	// ImportKey, for the role ADMIN, adds the key of a key file: a wallet's with a secp256k1 key, or an OCR2 node's. The
 	// password crosses the connection as it is: call it by the socket or TLS.
 	//
-	// Errors: NOT_FOUND (no such EVM account), INVALID_ARGUMENT (an empty password), FAILED_PRECONDITION (the node's
-	// configuration lets nobody export keys).
+	// Errors: INVALID_ARGUMENT (no such key file, another password, or a relay whose accounts have other keys),
+	// ALREADY_EXISTS (the key is here), UNAVAILABLE (the relay's relayer is down).
+	ImportKey(context.Context, *v1.ImportKeyRequest) (*v1.ImportKeyResponse, error)
+	// ExportKey, for the role ADMIN, returns a key as a key file, sealed under a password of the caller's: an account with a
+	// secp256k1 key as wallets have it, all else as OCR2 nodes do. The password crosses the connection as it is: call it by the
+	// socket or TLS.
+	//
+	// Errors: NOT_FOUND (no such key), INVALID_ARGUMENT (an empty password, or a key that two relays have while the request
+	// names none), FAILED_PRECONDITION (the node's configuration lets nobody export keys).
 	ExportKey(context.Context, *v1.ExportKeyRequest) (*v1.ExportKeyResponse, error)
 	// AddBridge, for the role OPERATE, stores a bridge to an external adapter.
 	//

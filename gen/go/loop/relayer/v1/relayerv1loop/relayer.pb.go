@@ -16,6 +16,27 @@ import (
 
 // RelayerService is the root of a relayer plugin: one process serves every chain of its kind.
 type RelayerService interface {
+	// DescribeRelayer says what a node must know of this relayer: the name under which it serves jobs, the keys that it
+	// needs, how its configuration looks. The host calls it once after each launch and keeps the answer with the checksum
+	// of the program, so that jobs can be listed and checked while the relayer is down. The answer of one program never
+	// changes. Needs no chain.
+	DescribeRelayer(ctx context.Context, request *v1.DescribeRelayerRequest) (*v1.DescribeRelayerResponse, error)
+	// DescribeAccounts names accounts as operators and job specs of this relayer write them. The host calls it with the
+	// public keys that it holds for the relayer. Pure, and needs no chain.
+	//
+	// Errors: INVALID_ARGUMENT (bytes that are not a public key of the described algorithm).
+	DescribeAccounts(ctx context.Context, request *v1.DescribeAccountsRequest) (*v1.DescribeAccountsResponse, error)
+	// NormalizeIds gives each text that names an account or a contract its one spelling, so that the host can tell
+	// whether two name the same. Pure, and needs no chain. A text that cannot be such a name is an answer with a problem,
+	// and no error.
+	NormalizeIds(ctx context.Context, request *v1.NormalizeIdsRequest) (*v1.NormalizeIdsResponse, error)
+	// ValidateChain checks one table of the node's configuration, as CreateChain would, and names everything that is
+	// wrong with it. The host calls it when it reads the configuration, and shows each problem with its line. Pure, and
+	// needs no chain.
+	ValidateChain(ctx context.Context, request *v1.ValidateChainRequest) (*v1.ValidateChainResponse, error)
+	// ValidateJob checks what a job says of its contract, as CreateProvider would, and names everything that is wrong
+	// with it. The host calls it whenever it reads a job, and shows each problem with its line. Pure, and needs no chain.
+	ValidateJob(ctx context.Context, request *v1.ValidateJobRequest) (*v1.ValidateJobResponse, error)
 	// CreateChain makes the object of one chain. The host calls it at start for each configured chain and after a
 	// restart. It checks the configuration and begins to connect, but waits for no answer of the chain.
 	//
@@ -52,6 +73,26 @@ type relayerServiceServer struct {
 
 var _ v1.RelayerServiceServer = relayerServiceServer{}
 
+func (s relayerServiceServer) DescribeRelayer(ctx context.Context, request *v1.DescribeRelayerRequest) (*v1.DescribeRelayerResponse, error) {
+	return s.impl.DescribeRelayer(ctx, request)
+}
+
+func (s relayerServiceServer) DescribeAccounts(ctx context.Context, request *v1.DescribeAccountsRequest) (*v1.DescribeAccountsResponse, error) {
+	return s.impl.DescribeAccounts(ctx, request)
+}
+
+func (s relayerServiceServer) NormalizeIds(ctx context.Context, request *v1.NormalizeIdsRequest) (*v1.NormalizeIdsResponse, error) {
+	return s.impl.NormalizeIds(ctx, request)
+}
+
+func (s relayerServiceServer) ValidateChain(ctx context.Context, request *v1.ValidateChainRequest) (*v1.ValidateChainResponse, error) {
+	return s.impl.ValidateChain(ctx, request)
+}
+
+func (s relayerServiceServer) ValidateJob(ctx context.Context, request *v1.ValidateJobRequest) (*v1.ValidateJobResponse, error) {
+	return s.impl.ValidateJob(ctx, request)
+}
+
 func (s relayerServiceServer) CreateChain(ctx context.Context, request *v1.CreateChainRequest) (*v1.CreateChainResponse, error) {
 	return loop.Create(ctx, s.host, v1.RelayerService_CreateChain_FullMethodName, request.GetName(), request,
 		func(ctx context.Context) (*loop.Child[*v1.CreateChainResponse], error) {
@@ -87,6 +128,7 @@ func RelayerPlugin(root func(*loop.Host) RelayerService) loop.Plugin {
 			&v1.ChainService_ServiceDesc,
 			&v1.ContractConfigService_ServiceDesc,
 			&v1.ContractTransmitterService_ServiceDesc,
+			&v1.ReportDigestService_ServiceDesc,
 		},
 		New: func(h *loop.Host) any { return BindRelayerService(h, root(h)).Impl },
 	}
@@ -97,15 +139,12 @@ func ServeRelayer(root func(*loop.Host) RelayerService) { loop.Serve(RelayerPlug
 
 // ChainService is one chain.
 type ChainService interface {
-	// CreateMedianProvider makes the provider of one median job: what libocr and the median plugin ask of its contract. It
-	// waits for no answer of the chain.
+	// CreateProvider makes the provider of one job: what libocr and the job's product ask of its contract. It waits for
+	// no answer of the chain. Services that a provider type has no use for answer UNIMPLEMENTED.
 	//
-	// Errors: INVALID_ARGUMENT (a contract, transmitter or relay configuration that cannot be used, naming the field).
-	CreateMedianProvider(ctx context.Context, request *v1.CreateMedianProviderRequest) (MedianProvider, *v1.CreateMedianProviderResponse, error)
-	// CreateConfigProvider makes the provider of one bootstrap job, which follows a contract's configuration and no more.
-	//
-	// Errors: as CreateMedianProvider.
-	CreateConfigProvider(ctx context.Context, request *v1.CreateConfigProviderRequest) (ConfigProvider, *v1.CreateConfigProviderResponse, error)
+	// Errors: INVALID_ARGUMENT (a provider type that this relayer does not have; a contract, transmitter or relay
+	// configuration that cannot be used, naming the field).
+	CreateProvider(ctx context.Context, request *v1.CreateProviderRequest) (Provider, *v1.CreateProviderResponse, error)
 	// LatestHead returns the newest block that the relayer has seen.
 	//
 	// Errors: UNAVAILABLE (no RPC node has answered yet).
@@ -116,37 +155,36 @@ type ChainService interface {
 	//
 	// Errors: INVALID_ARGUMENT (a page token that this method did not give).
 	ListNodeStatuses(ctx context.Context, request *v1.ListNodeStatusesRequest) (*v1.ListNodeStatusesResponse, error)
-	// Transact moves coins between accounts; operators call it through the node. It is not repeated after a lost reply: its
-	// outcome is then unknown until the chain tells.
+	// Transact moves coins between accounts; operators call it through the node. It is not repeated after a lost reply:
+	// its outcome is then unknown until the chain tells.
 	//
-	// Errors: INVALID_ARGUMENT (an address or amount), NOT_FOUND (no key for from), FAILED_PRECONDITION (the balance is too small).
+	// Errors: INVALID_ARGUMENT (an address or amount), NOT_FOUND (no key for from), FAILED_PRECONDITION (the balance is
+	// too small).
 	Transact(ctx context.Context, request *v1.TransactRequest) (*v1.TransactResponse, error)
 	// Replay reads the chain's logs again from a block on, for operators who changed RPC nodes.
 	//
 	// Errors: INVALID_ARGUMENT (a block above the latest head), UNAVAILABLE (the chain does not answer).
 	Replay(ctx context.Context, request *v1.ReplayRequest) (*v1.ReplayResponse, error)
-	// ReadContract calls a contract without a transaction and returns its answer as it is. The host calls it for a job whose
-	// pipeline reads a contract (the task ethcall), at every observation. Serving it is optional: a relayer whose chain has no such
-	// calls answers UNIMPLEMENTED with the reason, and pipelines that need it fail on that chain with it.
+	// ReadContract calls a contract without a transaction and returns its answer as it is. The host calls it for a job
+	// whose pipeline reads a contract (the task ethcall), at every observation. Serving it is optional: a relayer whose
+	// chain has no such calls answers UNIMPLEMENTED with the reason, and pipelines that need it fail on that chain with
+	// it.
 	//
-	// Errors: UNIMPLEMENTED (this relayer reads no contracts), INVALID_ARGUMENT (a contract, account or block that this chain
-	// cannot have), NOT_FOUND (nothing answers at the contract's address), FAILED_PRECONDITION (the contract or the node refuses the call;
-	// the message has the reason that it gave), RESOURCE_EXHAUSTED (an answer of more than 1 MiB), UNAVAILABLE (the chain does not answer).
+	// Errors: UNIMPLEMENTED (this relayer reads no contracts), INVALID_ARGUMENT (a contract, account or block that this
+	// chain cannot have), NOT_FOUND (nothing answers at the contract's address), FAILED_PRECONDITION (the contract or the
+	// node refuses the call; the message has the reason that it gave), RESOURCE_EXHAUSTED (an answer of more than 1 MiB),
+	// UNAVAILABLE (the chain does not answer).
 	ReadContract(ctx context.Context, request *v1.ReadContractRequest) (*v1.ReadContractResponse, error)
 }
 
-// MedianProvider is the object that CreateMedianProvider makes. If it is an io.Closer it is closed after its release.
-type MedianProvider interface {
+// Provider is the object that CreateProvider makes. If it is an io.Closer it is closed after its release.
+type Provider interface {
 	v1.ContractConfigServiceServer
 	v1.ContractTransmitterServiceServer
+	v1.ReportDigestServiceServer
 	v12.MedianContractServiceServer
 	v12.ReportCodecServiceServer
 	v12.OnchainConfigCodecServiceServer
-}
-
-// ConfigProvider is the object that CreateConfigProvider makes. If it is an io.Closer it is closed after its release.
-type ConfigProvider interface {
-	v1.ContractConfigServiceServer
 }
 
 // BindChainService is how an object serves ChainService.
@@ -161,26 +199,17 @@ type chainServiceServer struct {
 
 var _ v1.ChainServiceServer = chainServiceServer{}
 
-func (s chainServiceServer) CreateMedianProvider(ctx context.Context, request *v1.CreateMedianProviderRequest) (*v1.CreateMedianProviderResponse, error) {
-	return loop.Create(ctx, s.host, v1.ChainService_CreateMedianProvider_FullMethodName, request.GetName(), request,
-		func(ctx context.Context) (*loop.Child[*v1.CreateMedianProviderResponse], error) {
-			child, response, err := s.impl.CreateMedianProvider(ctx, request)
+func (s chainServiceServer) CreateProvider(ctx context.Context, request *v1.CreateProviderRequest) (*v1.CreateProviderResponse, error) {
+	return loop.Create(ctx, s.host, v1.ChainService_CreateProvider_FullMethodName, request.GetName(), request,
+		func(ctx context.Context) (*loop.Child[*v1.CreateProviderResponse], error) {
+			child, response, err := s.impl.CreateProvider(ctx, request)
 			return loop.Made(child, response, err,
 				loop.Binding{Desc: &v1.ContractConfigService_ServiceDesc, Impl: child},
 				loop.Binding{Desc: &v1.ContractTransmitterService_ServiceDesc, Impl: child},
+				loop.Binding{Desc: &v1.ReportDigestService_ServiceDesc, Impl: child},
 				loop.Binding{Desc: &v12.MedianContractService_ServiceDesc, Impl: child},
 				loop.Binding{Desc: &v12.ReportCodecService_ServiceDesc, Impl: child},
 				loop.Binding{Desc: &v12.OnchainConfigCodecService_ServiceDesc, Impl: child},
-			)
-		})
-}
-
-func (s chainServiceServer) CreateConfigProvider(ctx context.Context, request *v1.CreateConfigProviderRequest) (*v1.CreateConfigProviderResponse, error) {
-	return loop.Create(ctx, s.host, v1.ChainService_CreateConfigProvider_FullMethodName, request.GetName(), request,
-		func(ctx context.Context) (*loop.Child[*v1.CreateConfigProviderResponse], error) {
-			child, response, err := s.impl.CreateConfigProvider(ctx, request)
-			return loop.Made(child, response, err,
-				loop.Binding{Desc: &v1.ContractConfigService_ServiceDesc, Impl: child},
 			)
 		})
 }

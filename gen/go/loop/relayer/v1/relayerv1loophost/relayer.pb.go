@@ -101,79 +101,51 @@ func NewChainService(m loophost.Maker) ChainService {
 	return ChainService{maker: m, ChainServiceClient: v1.NewChainServiceClient(m)}
 }
 
-// MedianProvider is the host's handle of an object that CreateMedianProvider makes.
-type MedianProvider struct {
+// Provider is the host's handle of an object that CreateProvider makes.
+type Provider struct {
 	*loophost.Object
 	v1.ContractConfigServiceClient
 	v1.ContractTransmitterServiceClient
+	v1.ReportDigestServiceClient
 	v11.MedianContractServiceClient
 	v11.ReportCodecServiceClient
 	v11.OnchainConfigCodecServiceClient
 }
 
 // Created waits until the object was made for the first time, or cannot be, and returns the constructor's answer.
-func (o *MedianProvider) Created(ctx context.Context) (*v1.CreateMedianProviderResponse, error) {
-	return loophost.Created[*v1.CreateMedianProviderResponse](ctx, o.Object)
+func (o *Provider) Created(ctx context.Context) (*v1.CreateProviderResponse, error) {
+	return loophost.Created[*v1.CreateProviderResponse](ctx, o.Object)
 }
 
-// CreateMedianProvider makes the provider of one median job: what libocr and the median plugin ask of its contract. It
-// waits for no answer of the chain.
+// CreateProvider makes the provider of one job: what libocr and the job's product ask of its contract. It waits for
+// no answer of the chain. Services that a provider type has no use for answer UNIMPLEMENTED.
 //
-// Errors: INVALID_ARGUMENT (a contract, transmitter or relay configuration that cannot be used, naming the field).
-func (s ChainService) CreateMedianProvider(request *v1.CreateMedianProviderRequest, options ...loophost.CreateOption) *MedianProvider {
+// Errors: INVALID_ARGUMENT (a provider type that this relayer does not have; a contract, transmitter or relay
+// configuration that cannot be used, naming the field).
+func (s ChainService) CreateProvider(request *v1.CreateProviderRequest, options ...loophost.CreateOption) *Provider {
 	request = proto.CloneOf(request)
-	request.Name = loophost.NewName("MedianProvider")
+	request.Name = loophost.NewName("Provider")
 	o := s.maker.Create(loophost.Constructor{
-		Method:   v1.ChainService_CreateMedianProvider_FullMethodName,
+		Method:   v1.ChainService_CreateProvider_FullMethodName,
 		Name:     request.Name,
-		Type:     "MedianProvider",
+		Type:     "Provider",
 		Request:  request,
-		Response: func() proto.Message { return new(v1.CreateMedianProviderResponse) },
+		Response: func() proto.Message { return new(v1.CreateProviderResponse) },
 		Services: []string{
 			"loop.relayer.v1.ContractConfigService",
 			"loop.relayer.v1.ContractTransmitterService",
+			"loop.relayer.v1.ReportDigestService",
 			"loop.median.v1.MedianContractService",
 			"loop.median.v1.ReportCodecService",
 			"loop.median.v1.OnchainConfigCodecService",
 		},
 	}, options...)
-	return &MedianProvider{Object: o,
+	return &Provider{Object: o,
 		ContractConfigServiceClient:      v1.NewContractConfigServiceClient(o),
 		ContractTransmitterServiceClient: v1.NewContractTransmitterServiceClient(o),
+		ReportDigestServiceClient:        v1.NewReportDigestServiceClient(o),
 		MedianContractServiceClient:      v11.NewMedianContractServiceClient(o),
 		ReportCodecServiceClient:         v11.NewReportCodecServiceClient(o),
 		OnchainConfigCodecServiceClient:  v11.NewOnchainConfigCodecServiceClient(o),
-	}
-}
-
-// ConfigProvider is the host's handle of an object that CreateConfigProvider makes.
-type ConfigProvider struct {
-	*loophost.Object
-	v1.ContractConfigServiceClient
-}
-
-// Created waits until the object was made for the first time, or cannot be, and returns the constructor's answer.
-func (o *ConfigProvider) Created(ctx context.Context) (*v1.CreateConfigProviderResponse, error) {
-	return loophost.Created[*v1.CreateConfigProviderResponse](ctx, o.Object)
-}
-
-// CreateConfigProvider makes the provider of one bootstrap job, which follows a contract's configuration and no more.
-//
-// Errors: as CreateMedianProvider.
-func (s ChainService) CreateConfigProvider(request *v1.CreateConfigProviderRequest, options ...loophost.CreateOption) *ConfigProvider {
-	request = proto.CloneOf(request)
-	request.Name = loophost.NewName("ConfigProvider")
-	o := s.maker.Create(loophost.Constructor{
-		Method:   v1.ChainService_CreateConfigProvider_FullMethodName,
-		Name:     request.Name,
-		Type:     "ConfigProvider",
-		Request:  request,
-		Response: func() proto.Message { return new(v1.CreateConfigProviderResponse) },
-		Services: []string{
-			"loop.relayer.v1.ContractConfigService",
-		},
-	}, options...)
-	return &ConfigProvider{Object: o,
-		ContractConfigServiceClient: v1.NewContractConfigServiceClient(o),
 	}
 }

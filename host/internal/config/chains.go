@@ -1,0 +1,158 @@
+package config
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/loop-plugins/loop/sdk/go/document"
+	"github.com/loop-plugins/loop/sdk/go/document/keys"
+)
+
+// Chain is one table of a list that is not the node's own. The node reads what it needs itself; the rest is its
+// relayer's.
+type Chain struct {
+	// Section is the list's name as the file has it. A relayer is found by it whatever its letter case.
+	Section string
+	// ID is the chain's, ChainID.
+	ID string
+	// Enabled is true unless the table says otherwise.
+	Enabled bool
+	// Accounts are those that the relayer may sign with on the chain; none: all of its kind.
+	Accounts []string
+
+	path string // of the table
+	text document.Secret
+}
+
+// TOML returns the whole table as a document, as its relayer reads it. It may hold secrets: never log it.
+func (c Chain) TOML() []byte { return []byte(c.text.Reveal()) }
+
+// Relayer checks the chains of its section.
+type Relayer interface {
+	// Section is how operators write the relayer's tables.
+	Section() string
+	// ValidateChain finds what is wrong with a table, and what an operator should know of it all the same, by paths
+	// from the table that lead somewhere. It may take as long as ctx lets it.
+	ValidateChain(ctx context.Context, toml []byte) (problems, warnings []document.Problem, err error)
+}
+
+// CheckChains has the relayers, which must be all of the node's, check the chains. The error joins what they find with
+// what Load found, each with its line. A chain that no relayer has a section for is a problem.
+func (c *Config) CheckChains(ctx context.Context, relayers []Relayer) error {
+	p := &c.problems
+	var failures []error
+	for _, chain := range c.Chains {
+		at := slices.IndexFunc(relayers, func(r Relayer) bool { return strings.EqualFold(r.Section(), chain.Section) })
+		if at < 0 {
+			p.add(chain.path, "%s", noRelayer(chain.Section, relayers))
+			continue
+		}
+		found, warnings, err := relayers[at].ValidateChain(ctx, chain.TOML())
+		if err != nil {
+			failures = append(failures, fmt.Errorf("checking %s: %w", chain.path, err))
+			continue
+		}
+		p.file.Include(chain.path, found)
+		for _, warning := range warnings {
+			p.file.Warn(document.Under(chain.path, warning.Path), "%s", warning.Text)
+		}
+	}
+	c.Warnings = p.warnings()
+	return errors.Join(append(failures, p.err())...)
+}
+
+// noRelayer is what is wrong with a list of tables that is no relayer's.
+func noRelayer(section string, relayers []Relayer) string {
+	known := fieldNames()
+	for _, r := range relayers {
+		known = append(known, r.Section())
+	}
+	if near := document.DidYouMean(section, known); near != "" {
+		return "unknown key" + near
+	}
+	return "no relayer of this node has such tables; remove it, or start the relayer that has by a variable CL_<NAME>_CMD"
+}
+
+// readChains reads what the node needs of the tables of chains.
+func (c *Config) readChains(tables []keys.Table) {
+	p, seen := &c.problems, map[string]bool{}
+	for _, table := range tables {
+		own := struct {
+			ChainID  string
+			Enabled  bool
+			Accounts []string
+		}{Enabled: true}
+		found, _ := document.Read(table.Text, &own, document.Settings{Open: true})
+		p.file.Include(table.Path, found.List())
+		section, _, _ := strings.Cut(table.Path, "[")
+		id := strings.ToLower(section) + "/" + own.ChainID
+		switch {
+		case own.ChainID == "":
+			p.add(table.Path+".ChainID", "every chain needs a ChainID")
+		case seen[id]:
+			p.add(table.Path+".ChainID", "%s chain %q is configured twice; merge the two entries", section, own.ChainID)
+		}
+		seen[id] = true
+		c.Chains = append(c.Chains, Chain{
+			Section: section, ID: own.ChainID, Enabled: own.Enabled, Accounts: own.Accounts,
+			path: table.Path, text: document.NewSecret(string(table.Text)),
+		})
+	}
+}
+
+// problems are what is wrong with the file, with what the environment names and with the environment itself.
+type problems struct {
+	name string // of the file
+	file document.Problems
+	// elsewhere are those of other files and of variables.
+	elsewhere []placed
+}
+
+type placed struct {
+	place string // a file or the name of a variable
+	line  int
+	text  string
+}
+
+// add has a problem with the key at a path of the configuration file.
+func (p *problems) add(path, format string, arguments ...any) { p.file.Add(path, format, arguments...) }
+
+// addAt has a problem outside the configuration file.
+func (p *problems) addAt(place string, line int, format string, arguments ...any) {
+	p.elsewhere = append(p.elsewhere, placed{place: place, line: line, text: fmt.Sprintf(format, arguments...)})
+}
+
+func (p *problems) warnings() []Warning {
+	var all []Warning
+	for _, warning := range p.file.Warnings() {
+		all = append(all, Warning{File: p.name, Line: warning.Line, Key: warning.Path, Text: warning.Text})
+	}
+	return all
+}
+
+// err joins the problems: those of the file by line, then those of the environment.
+func (p *problems) err() error {
+	var all []placed
+	for _, problem := range p.file.List() {
+		all = append(all, placed{place: p.name, line: problem.Line, text: problem.String()})
+	}
+	slices.SortStableFunc(p.elsewhere, func(a, b placed) int {
+		return cmp.Or(strings.Compare(a.place, b.place), cmp.Compare(a.line, b.line))
+	})
+	var errs []error
+	for _, found := range append(all, p.elsewhere...) {
+		place := found.place
+		if found.line > 0 {
+			place = fmt.Sprintf("%s:%d", place, found.line)
+		}
+		if place != "" {
+			place += ": "
+		}
+		errs = append(errs, errors.New(place+found.text))
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,132 @@
+package node
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"github.com/loop-plugins/loop/gen/go/loop/hostservice/v1/hostservicev1loophost"
+	relayerv1 "github.com/loop-plugins/loop/gen/go/loop/relayer/v1"
+	"github.com/loop-plugins/loop/gen/go/loop/relayer/v1/relayerv1loophost"
+	"github.com/loop-plugins/loop/host/internal/config"
+	"github.com/loop-plugins/loop/host/internal/database"
+	"github.com/loop-plugins/loop/host/internal/hostservice"
+	"github.com/loop-plugins/loop/host/internal/relay"
+)
+
+// chainTimeout bounds the wait for a chain's object at start. It opens no connection, so that it is there at once or
+// its plugin is ill, in which case the runtime goes on trying.
+const chainTimeout = 5 * time.Second
+
+// lender gives what a relayer may use for one chain.
+type lender func(relay, chain string) relayerv1loophost.CreateChainLoans
+
+// chainKey names a chain of the node.
+type chainKey struct{ relay, chain string }
+
+// spellAccounts gives the accounts that the configuration names their one spelling, by which they are lent.
+func (n *Node) spellAccounts(ctx context.Context, known relayers) (map[chainKey][]string, error) {
+	spelled := map[chainKey][]string{}
+	for _, name := range known.Relays() {
+		r := known[name]
+		for _, c := range n.chains(r) {
+			if len(c.Accounts) == 0 {
+				continue
+			}
+			names, err := accountsOf(ctx, r, c)
+			if err != nil {
+				return nil, err
+			}
+			spelled[chainKey{name, c.ID}] = names
+		}
+	}
+	return spelled, nil
+}
+
+func accountsOf(ctx context.Context, r *relay.Relayer, c config.Chain) ([]string, error) {
+	spelled, err := r.Accounts(ctx, c.Accounts)
+	if code := status.Code(err); code == codes.Unavailable || code == codes.DeadlineExceeded {
+		return c.Accounts, nil // it is down; they are most often written as it spells them
+	}
+	if err != nil {
+		return nil, &pluginError{fmt.Errorf("the accounts of %s chain %s: %w", r.Relay(), c.ID, err)}
+	}
+	names := make([]string, len(spelled))
+	for at, s := range spelled {
+		if s.Problem != "" {
+			return nil, &configError{fmt.Errorf("the account at Accounts[%d] of %s chain %s: %.128q %s; mend it in the node's configuration", at, r.Relay(), c.ID, c.Accounts[at], s.Problem)}
+		}
+		names[at] = s.Text
+	}
+	return names, nil
+}
+
+// lent is what a relayer may sign with on one chain: the accounts that the configuration names for it, or if it names
+// none all of its relay.
+func (n *Node) lent(relay, chain string) *hostservice.Keystore {
+	if names := n.spelled[chainKey{relay, chain}]; len(names) > 0 {
+		return hostservice.NewKeystoreOf(n.keys, relay, names...)
+	}
+	return hostservice.NewKeystore(n.keys, relay)
+}
+
+// lend gives the shared process of a relayer keys and a store for one chain.
+func (n *Node) lend(relay, chain string) relayerv1loophost.CreateChainLoans {
+	return n.export(n.accounts.of(relay, chain).Shared(n.lent(relay, chain), n.store(relay, chain)))
+}
+
+func (n *Node) store(relay, chain string) *hostservice.Store {
+	return hostservice.NewStore(n.database.Store(database.Scope{PluginKind: relay, Chain: chain}))
+}
+
+func (n *Node) export(v *hostservice.View) relayerv1loophost.CreateChainLoans {
+	return relayerv1loophost.CreateChainLoans{
+		Keystore: hostservicev1loophost.ExportKeystore(n.runtime, v),
+		Store:    hostservicev1loophost.ExportStore(n.runtime, v),
+	}
+}
+
+// makeChains makes the chains of the shared relayers.
+func (p *plugins) makeChains(ctx context.Context, lend lender) error {
+	var wait sync.WaitGroup
+	var mu sync.Mutex
+	var first error
+	for _, s := range p.shared {
+		wait.Go(func() {
+			if err := p.makeChainsOf(ctx, s, p.node.chains(s.relayer), lend); err != nil {
+				mu.Lock()
+				defer mu.Unlock()
+				if first == nil {
+					first = err
+				}
+			}
+		})
+	}
+	wait.Wait()
+	return first
+}
+
+// makeChainsOf makes chains in a relayer's process.
+func (p *plugins) makeChainsOf(ctx context.Context, s *served, chains []config.Chain, lend lender) error {
+	for _, c := range chains {
+		handle := s.plugin.CreateChain(&relayerv1.CreateChainRequest{ChainId: c.ID, ConfigToml: c.TOML()},
+			lend(s.relayer.Relay(), c.ID))
+		s.chains[c.ID] = handle
+		made, cancel := context.WithTimeout(ctx, chainTimeout)
+		_, err := handle.Created(made)
+		cancel()
+		switch status.Code(err) {
+		case codes.OK:
+		case codes.InvalidArgument, codes.FailedPrecondition, codes.Unimplemented:
+			return &configError{fmt.Errorf("plugin %s refused the configuration of chain %s: %s; mend it in the node's configuration", s.relayer.Plugin(), c.ID, status.Convert(err).Message())}
+		default:
+			p.node.logger.Error("a chain is not there yet; the node goes on and tries again", "plugin",
+				s.plugin.Name(), "chain", c.ID, "error", err)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,93 @@
+package node
+
+import (
+	"cmp"
+	"context"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/loop-plugins/loop/host/internal/config"
+	"github.com/loop-plugins/loop/host/internal/job"
+	"github.com/loop-plugins/loop/sdk/go/loophost"
+)
+
+// Relayers are the relayers of a configuration, for commands that start no node. Built-in ones are asked in this
+// process; those that the environment names run until Close.
+type Relayers struct {
+	node    *Node
+	known   relayers
+	failed  []error
+	runtime *loophost.Runtime // nil if no plugin runs
+}
+
+// OpenRelayers starts what it takes to ask the relayers of a configuration.
+func OpenRelayers(ctx context.Context, s Settings) (*Relayers, error) {
+	n := &Node{settings: s, logger: s.Logger}
+	var err error
+	if n.builtin, err = builtinRelayers(ctx, s); err != nil {
+		return nil, err
+	}
+	r := &Relayers{node: n, known: maps.Clone(n.builtin)}
+	names := n.foreignRelayers()
+	if len(names) == 0 {
+		return r, nil
+	}
+	if r.runtime, err = loophost.New(loophost.Settings{
+		Logger: s.Logger, SocketDir: s.Config.Plugins.SocketDir, SocketHint: socketHint, Version: s.Version, StopTimeout: s.Config.Plugins.StopTimeout.Duration,
+	}); err != nil {
+		return nil, err
+	}
+	n.runtime = r.runtime
+	var started []*launched
+	started, r.failed = n.commands(ctx, names, relayersAlone)
+	for _, l := range started {
+		r.known[l.relayer.Relay()] = l.relayer
+	}
+	return r, nil
+}
+
+// Failed are the errors of plugins that do not start, or that are no relayers.
+func (r *Relayers) Failed() []error { return r.failed }
+
+// Jobs is the relayers as jobs are checked by them.
+func (r *Relayers) Jobs() job.Relayers { return r.known }
+
+// Described is how the relayers' tables look.
+func (r *Relayers) Described() []config.Described {
+	var all []config.Described
+	for _, name := range r.known.Relays() {
+		all = append(all, config.Described{Section: r.known[name].Section(), TOML: r.known[name].ReferenceTOML()})
+	}
+	return all
+}
+
+// CheckConfig has the relayers check the chains of the configuration. Its error has the problems that were found
+// before, too.
+func (r *Relayers) CheckConfig(ctx context.Context) error {
+	return r.node.settings.Config.CheckChains(ctx, r.known.sections(func(string, error) {}))
+}
+
+// Close ends what OpenRelayers has started.
+func (r *Relayers) Close(ctx context.Context) {
+	if r.runtime != nil {
+		r.runtime.Close(ctx)
+	}
+}
+
+// Plugins are the names of the plugins as the configuration has them, products first.
+func (r *Relayers) Plugins() []string {
+	sections := map[string]string{}
+	for _, relayer := range r.known {
+		sections[relayer.Plugin()] = relayer.Section()
+	}
+	names := append(slices.Collect(maps.Keys(r.node.settings.Builtin)), r.node.commanded()...)
+	slices.SortFunc(names, func(a, b string) int {
+		return cmp.Or(cmp.Compare(min(len(sections[a]), 1), min(len(sections[b]), 1)), strings.Compare(a, b))
+	})
+	names = slices.Compact(names)
+	for at, name := range names {
+		names[at] = cmp.Or(sections[name], strings.ToUpper(name[:1])+name[1:])
+	}
+	return names
+}

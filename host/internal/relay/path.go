@@ -1,0 +1,46 @@
+package relay
+
+import (
+	"strconv"
+	"strings"
+)
+
+// leads reports whether the path of a problem leads somewhere in what was checked: keys with dots between, a position
+// in brackets after a list's key. A key may be missing, which may be the problem, and with it the tables below it. A
+// position must be there, and nothing lies below what is not a table. A key that is there is taken as it is, with or
+// without quotes, whatever characters it has.
+func leads(value any, path string) bool {
+	if path == "" {
+		return true
+	}
+	switch value := value.(type) {
+	case []any:
+		digits, rest, closed := strings.Cut(strings.TrimPrefix(path, "["), "]")
+		position, err := strconv.ParseUint(digits, 10, 31)
+		return path[0] == '[' && closed && err == nil && position < uint64(len(value)) && below(value[position], rest)
+	case map[string]any:
+		known := false
+		for key, inner := range value {
+			for _, spelling := range []string{key, strconv.Quote(key)} {
+				if len(path) < len(spelling) || !strings.EqualFold(path[:len(spelling)], spelling) { // decoders bind keys so
+					continue
+				}
+				rest := path[len(spelling):]
+				whole := rest == "" || rest[0] == '.' || rest[0] == '['
+				if whole && below(inner, rest) {
+					return true
+				}
+				known = known || whole
+			}
+		}
+		return !known && !strings.ContainsAny(path, "[]") && !strings.Contains("."+path+".", "..")
+	}
+	return false
+}
+
+// below follows what comes after a key or a position.
+func below(value any, rest string) bool {
+	name, dotted := strings.CutPrefix(rest, ".")
+	_, list := value.([]any)
+	return rest == "" || dotted != list && name != "" && leads(value, name)
+}

@@ -1,0 +1,33 @@
+package loophost
+
+import (
+	"context"
+	"log/slog"
+
+	"github.com/fullstorydev/grpchan/inprocgrpc"
+	"google.golang.org/grpc"
+
+	pluginv1 "github.com/loop-plugins/loop/gen/go/loop/plugin/v1"
+	"github.com/loop-plugins/loop/sdk/go/loop"
+	"github.com/loop-plugins/loop/sdk/go/wire"
+)
+
+// Inside makes a plugin inside the host that can be asked what needs no object: nothing supervises it and it reaches
+// nothing of the host. It is let go of as any value.
+func Inside(ctx context.Context, p loop.Plugin) (grpc.ClientConnInterface, error) {
+	up, down := (&inprocgrpc.Channel{}).WithCloner(wire.Cloner{}), (&inprocgrpc.Channel{}).WithCloner(wire.Cloner{})
+	loop.InProcess(p, slog.New(slog.DiscardHandler), down, up)
+	request := insideRequest()
+	request.Generation, request.MaxMessageBytes = 1, wire.MaxMessageBytes
+	if _, err := pluginv1.NewLifecycleServiceClient(wire.Bind(down, "")).Init(ctx, request); err != nil {
+		return nil, err
+	}
+	return wire.Bind(down, ""), nil
+}
+
+// insideRequest has what a plugin is told that has no socket to dial.
+func insideRequest() *pluginv1.InitRequest {
+	return &pluginv1.InitRequest{
+		HostAddress: "in-process", HostCertificatePem: "none", ClientCertificatePem: "none", ClientKeyPem: "none",
+	}
+}

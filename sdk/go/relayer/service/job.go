@@ -1,0 +1,185 @@
+package service
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"math/big"
+	"slices"
+	"strconv"
+	"strings"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	relayerv1 "github.com/loop-plugins/loop/gen/go/loop/relayer/v1"
+	"github.com/loop-plugins/loop/sdk/go/relayer"
+)
+
+// providerTypes are the types of providers that a Chain makes.
+var providerTypes = []string{relayer.ProviderMedian, relayer.ProviderConfig}
+
+// Job is what a job says of its contract. Its relayer reads it when the job is checked and again when its provider is
+// made, and says by the keys of the job what is wrong with it.
+type Job struct {
+	// ProviderType is what the job is for.
+	ProviderType string
+	// ChainID is the chain's, as the job names it; empty: it names none.
+	ChainID string
+	// Contract and Transmitter are the job's contractID and transmitterID in their one spelling. They are empty where
+	// the job has none, or one that cannot be.
+	Contract, Transmitter string
+	// From is whose transactions the job's are, as the contract's configuration writes it: Transmitter unless the
+	// relayer says otherwise.
+	From string
+	// RelayConfig is the job's.
+	RelayConfig *Table
+
+	spell              func(kind relayerv1.IdKind, text string) (string, error)
+	problems, warnings []*relayerv1.Problem
+}
+
+// Problem says what keeps the job from running. What is said of keys of a table that has a problem follows from that,
+// and is left out.
+func (j *Job) Problem(path, format string, arguments ...any) {
+	if slices.ContainsFunc(j.problems, func(p *relayerv1.Problem) bool { return strings.HasPrefix(path, p.GetPath()+".") }) {
+		return
+	}
+	j.problems = append(j.problems, problem(path, fmt.Sprintf(format, arguments...)))
+}
+
+// Warning says what an operator should know all the same.
+func (j *Job) Warning(path, format string, arguments ...any) {
+	j.warnings = append(j.warnings, problem(path, fmt.Sprintf(format, arguments...)))
+}
+
+// ID is a text that names an account or a contract in its one spelling; empty, with a problem, if it cannot.
+func (j *Job) ID(kind relayerv1.IdKind, path, text string) string {
+	if text == "" {
+		j.Problem(path, "the key is missing or empty")
+		return ""
+	}
+	spelling, err := j.spell(kind, text)
+	if err != nil {
+		j.Problem(path, "%s %v", strconv.Quote(text), err)
+		return ""
+	}
+	return spelling
+}
+
+// err is all that is wrong, as the plugin's answer.
+func (j *Job) err() error {
+	if len(j.problems) == 0 {
+		return nil
+	}
+	var texts []string
+	for _, p := range j.problems {
+		texts = append(texts, p.GetPath()+": "+p.GetMessage())
+	}
+	return status.Error(codes.InvalidArgument, strings.Join(texts, "; "))
+}
+
+// job reads what a job says.
+func (r *Relayer[C]) job(request *relayerv1.ValidateJobRequest) *Job {
+	j := &Job{ProviderType: request.GetProviderType(), ChainID: request.GetChainId(), spell: r.kind.Spell}
+	j.RelayConfig = newTable(j, "relayConfig", request.GetRelayConfigJson())
+	j.Contract = j.ID(relayerv1.IdKind_ID_KIND_CONTRACT, "contractID", request.GetContractId())
+	switch sends := j.ProviderType == relayer.ProviderMedian; {
+	case request.GetTransmitterId() != "":
+		j.Transmitter = j.ID(relayerv1.IdKind_ID_KIND_ACCOUNT, "transmitterID", request.GetTransmitterId())
+	case sends:
+		j.Problem("transmitterID", "expected a transmitterID to be specified: the account that sends reports")
+	}
+	j.From = j.Transmitter
+	r.kind.Job(j)
+	return j
+}
+
+// ValidateJob implements relayerv1loop.RelayerService.
+func (r *Relayer[C]) ValidateJob(_ context.Context, request *relayerv1.ValidateJobRequest) (*relayerv1.ValidateJobResponse, error) {
+	j := r.job(request)
+	if err := knownProvider(j.ProviderType); err != nil {
+		j.Problem("", "%v", err)
+	}
+	// Which chain is the host's to find out, by the one spelling of the key; the relayer is given its id whatever the
+	// job has.
+	j.RelayConfig.asked = append(j.RelayConfig.asked, "chainID")
+	if _, given := j.RelayConfig.values["chainID"]; given {
+		j.RelayConfig.read["chainID"] = true
+	}
+	j.RelayConfig.leftovers()
+	if j.ChainID != "" {
+		j.RelayConfig.values["chainID"] = j.ChainID
+	}
+	response := &relayerv1.ValidateJobResponse{
+		Problems: most(j.problems), Warnings: most(j.warnings), RelayConfigJson: j.RelayConfig.json(),
+		ContractKey: j.Contract, TransmitterKey: j.Transmitter,
+	}
+	if j.ProviderType == relayer.ProviderMedian {
+		response.FromAccount = j.From
+	}
+	return response, nil
+}
+
+// provided reads the job that a provider is asked for on a chain.
+func (r *Relayer[C]) provided(request *relayerv1.CreateProviderRequest, chainID string) (*Job, error) {
+	if err := knownProvider(request.GetProviderType()); err != nil {
+		return nil, status.Errorf(codes.InvalidArgument, "provider_type: %v", err)
+	}
+	config := request.GetConfig()
+	j := r.job(&relayerv1.ValidateJobRequest{
+		ChainId: chainID, ContractId: config.GetContractId(), TransmitterId: request.GetTransmitterId(),
+		RelayConfigJson: config.GetRelayConfigJson(), ProviderType: request.GetProviderType(),
+	})
+	if given, ok := j.RelayConfig.lookup("chainID"); ok && chainIDOf(given) != chainID {
+		j.RelayConfig.Problem("chainID", "chainID is %v, but the job is on chain %s", given, chainID)
+	}
+	return j, j.err()
+}
+
+// knownProvider refuses a type of provider that a Chain does not make.
+func knownProvider(providerType string) error {
+	if slices.Contains(providerTypes, providerType) {
+		return nil
+	}
+	return fmt.Errorf("this relayer makes no provider of type %q; it has %s", providerType, strings.Join(providerTypes, " and "))
+}
+
+// chainIDOf is a chain's id, which may be a number that has passed through a float.
+func chainIDOf(value any) string {
+	number, ok := value.(json.Number)
+	if !ok {
+		return fmt.Sprint(value)
+	}
+	if float, _, err := big.ParseFloat(number.String(), 10, 64, big.ToNearestEven); err == nil && float.IsInt() {
+		return float.Text('f', 0)
+	}
+	return number.String()
+}
+
+// Bounds of the contract's Problem and of lists of it. What is beyond them is of no use to a reader.
+const (
+	mostProblems   = 256
+	longestPath    = 256
+	longestMessage = 1024
+)
+
+func problem(path, message string) *relayerv1.Problem {
+	if len(path) > longestPath { // a key of such a length
+		path, _, _ = strings.Cut(path, ".")
+	}
+	if len(path) > longestPath {
+		path = ""
+	}
+	return &relayerv1.Problem{Path: path, Message: shortened(message)}
+}
+
+// shortened is the beginning of a text that is too long.
+func shortened(text string) string {
+	if len(text) <= longestMessage {
+		return text
+	}
+	return strings.ToValidUTF8(text[:longestMessage-3], "") + "..."
+}
+
+func most(list []*relayerv1.Problem) []*relayerv1.Problem { return list[:min(len(list), mostProblems)] }
