@@ -74,7 +74,8 @@ generated: generate # gen/ is what proto/ generates, and is committed.
 
 .PHONY: unit
 unit: ## Run the tests of every module.
-	go test work
+	go test -skip '^TestGoTutorial$$' work
+	go test -count=1 -run '^TestGoTutorial$$' ./host/internal/scaffold # what its commands read, Go's test cache does not see
 	cd $(CHECK) && GOWORK=off go test ./...
 	cd $(IMAGES) && GOWORK=off go test ./...
 
@@ -129,7 +130,7 @@ race: ## Run the tests of the runtime under the race detector.
 EXACT := 1565616210741547008
 
 .PHONY: e2e
-e2e: build ## Run devnets to their end: plugins as processes, in the node's process, killed with and without their nodes, in two languages.
+e2e: build ## Run devnets to their end: plugins as processes, in the node's process, killed with and without their nodes, in two languages, of any relay.
 	bin/devnet --rounds 5 --json
 	bin/devnet --rounds 5 --json --in-process --price $(EXACT)
 	bin/devnet --rounds 20 --json --kill-every 2s
@@ -139,6 +140,12 @@ e2e: build ## Run devnets to their end: plugins as processes, in the node's proc
 	bin/devnet --chain starknet --starknet-rpc 0.8 --rounds 3 --json
 	bin/devnet --rounds 5 --json --job-template docs/examples/rate-of-contract.toml.tmpl
 	@if [ -e .venv/ready ]; then set -x; bin/devnet --rounds 20 --json --langs go,python; fi
+	go build -tags bare -o .bin/bare/ ./host/cmd/loop ./plugins/median/cmd/loop-median
+	rm -rf .bin/acme && bin/loop new plugin acme --kind relayer --lang go --sdk . --dir .bin/acme
+	cd .bin/acme && export GOWORK=off && go mod tidy && go build .
+	bin/devnet --bin-dir .bin/bare --rounds 10 --json --plugin 'relayer:acme=.bin/acme/loop-acme --relay acme'
+	@if [ -e .venv/ready ]; then set -x; bin/devnet --bin-dir .bin/bare --rounds 10 --json \
+		--plugin 'relayer:acme=.venv/bin/loop-relayer-python --relay acme'; fi
 
 # The limits are wide, for busy machines and old kernels: without its bound on links' silence, a split of 30 s outlasts its end
 # by 27. A node knows addresses of its peers without a bootstrapper from its second minute on, when libocr stores them.
@@ -278,6 +285,7 @@ lint-modules:
 .PHONY: lint-project
 lint-project: .bin/check
 	.bin/check imports
+	.bin/check names
 	.bin/check paths
 
 .PHONY: lint-images

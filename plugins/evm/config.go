@@ -12,8 +12,8 @@ import (
 	"github.com/loop-plugins/loop/sdk/go/relayer/section"
 )
 
-// Config is what a user sets of one chain: its section of the node's configuration. A key that is left out has the default
-// that DefaultConfig gives, or one of its own for chains that need it.
+// Config is what a user sets of one chain: its section of the node's configuration. A key that is left out has the
+// default that DefaultConfig gives, or one of its own for chains that need it.
 type Config struct {
 	ChainID              string            `comment:"The chain's number, in decimal. Required."`
 	Enabled              bool              `comment:"false keeps the entry but starts nothing for it."`
@@ -51,8 +51,8 @@ type NodePoolConfig struct {
 	NewHeadsPollInterval document.Duration `comment:"How often a node is asked for its newest block while it pushes none, 50ms to 5m; 0s: PollInterval."`
 }
 
-// NodeConfig is one RPC node. With both addresses, blocks and events are pushed over WSURL and calls made over HTTPURL. They may
-// hold keys.
+// NodeConfig is one RPC node. With both addresses, blocks and events are pushed over WSURL and calls made over
+// HTTPURL. They may hold keys.
 type NodeConfig struct {
 	Name     string          `comment:"Name in logs and metrics, unique within the chain."`
 	WSURL    document.Secret `comment:"ws:// or wss:// address, over which the node pushes blocks and events. One of WSURL and HTTPURL is required."`
@@ -74,15 +74,14 @@ func DefaultConfig() Config {
 	}
 }
 
-// reference is a section with every key, for operators. Keys of two names have the same value under both.
+// reference is a section with every key, for operators. Of keys of two names it has one: who changed the other would
+// wonder that nothing happens.
 func reference() Config {
 	c := DefaultConfig()
 	c.ChainID = "1337"
 	c.GasEstimator = GasEstimatorConfig{
 		Mode: "SuggestedPrice", EIP1559DynamicFees: new(true), PriceDefault: new(c.FeeCapDefault), PriceMin: new(Wei{}),
-		PriceMax: new(c.FeeCapMax), FeeCapDefault: new(c.FeeCapDefault), TipCapDefault: new(c.TipCapDefault), TipCapMin: new(Wei{}),
-		BumpMin: new(Wei{}), BumpPercent: new(c.FeeBumpPercent), BumpThreshold: new(c.FeeBumpThreshold),
-		LimitDefault: new(c.GasLimitDefault), LimitMax: new(uint64(30_000_000)), LimitMultiplier: new(Multiplier{number: 1}),
+		TipCapMin: new(Wei{}), BumpMin: new(Wei{}), LimitMax: new(uint64(30_000_000)), LimitMultiplier: new(Multiplier{number: 1}),
 		EstimateLimit: new(false), LimitJobType: &LimitJobTypeConfig{OCR2: new(c.GasLimitDefault)},
 		BlockHistory: &BlockHistoryConfig{BlockHistorySize: new(uint16(8)), TransactionPercentile: new(uint16(60))},
 	}
@@ -97,12 +96,12 @@ func reference() Config {
 	return c
 }
 
-// ParseConfig reads and checks a chain's section.
-func ParseConfig(text []byte) (Config, *document.Problems) {
+// ParseConfig reads and checks a chain's section, of the name that operators write in its header.
+func ParseConfig(name string, text []byte) (Config, *document.Problems) {
 	c := withPeculiarities(text)
 	problems, whole := document.Read(text, &c, document.Settings{Idle: idle})
 	if whole {
-		c.check(problems)
+		c.check(problems, name)
 		c.checkGas(problems)
 		c.fold(problems)
 		c.checkPrices(problems)
@@ -116,12 +115,12 @@ var chainTypes = []string{
 	"optimismBedrock", "pharos", "rootstock", "scroll", "sei", "tron", "wemix", "xlayer", "zircuit", "zkevm", "zksync",
 }
 
-func (c Config) check(p *document.Problems) {
+func (c Config) check(p *document.Problems, name string) {
 	nodes := make([]section.Node, len(c.Nodes))
 	for at, node := range c.Nodes {
 		nodes[at] = section.Node{Name: node.Name, SendOnly: node.SendOnly}
 	}
-	chain := section.Check(p, kind, c.ChainID, c.Enabled, nodes)
+	chain := section.Check(p, name, c.ChainID, c.Enabled, nodes)
 	if id, ok := new(big.Int).SetString(c.ChainID, 10); !ok || id.Sign() <= 0 || !id.IsUint64() || id.String() != c.ChainID {
 		p.Add("ChainID", "%s is not a chain's number in decimal, which is 1 to 2^64-1", document.Shown(c.ChainID))
 	}
@@ -133,9 +132,9 @@ func (c Config) check(p *document.Problems) {
 	if poll := c.NodePool.NewHeadsPollInterval; poll.Duration != 0 {
 		document.Lasts(p, "NodePool.NewHeadsPollInterval", poll, 50*time.Millisecond, 5*time.Minute)
 	}
-	for at, name := range c.Accounts {
-		if _, err := account.Parse(name); err != nil {
-			p.Add(fmt.Sprintf("Accounts[%d]", at), "%s"+notAccount, document.Shown(name))
+	for at, text := range c.Accounts {
+		if _, err := account.Parse(text); err != nil {
+			p.Add(fmt.Sprintf("Accounts[%d]", at), "%s"+notAccount, document.Shown(text))
 		}
 	}
 	for at, node := range c.Nodes {

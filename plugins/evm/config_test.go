@@ -72,13 +72,13 @@ func TestParseConfig(t *testing.T) {
 			"KeySpecific[1].Key: account 0x00000000000000000000000000000000000000aB has an earlier entry; merge the two"},
 		"a key's price": {"ChainID = '1'\nKeySpecific = [{Key = 'geheim', GasEstimator.PriceMax = '1 gwei'}]" + node, "KeySpecific[0].Key: this is not an account, which is 0x and 40 hexadecimal digits"},
 		"fees":          {"ChainID = '1'\nFeeCapDefault = '600 gwei'\nFeeBumpPercent = 9" + node, "FeeCapMax: 500 gwei is less than FeeCapDefault, 600 gwei; FeeBumpPercent: 9 is not between 10 and 1000"},
-	}, func(text []byte) error { _, problems := ParseConfig(text); return problems.Err() })
+	}, func(text []byte) error { _, problems := ParseConfig("EVM", text); return problems.Err() })
 }
 
 // TestEstablishedNames holds that the established names of prices and limits do what they say.
 func TestEstablishedNames(t *testing.T) {
 	t.Parallel()
-	c, problems := ParseConfig([]byte(established + "[[Nodes]]\nName = 'a'\nHTTPURL = 'http://h'\n"))
+	c, problems := ParseConfig("EVM", []byte(established+"[[Nodes]]\nName = 'a'\nHTTPURL = 'http://h'\n"))
 	if err := problems.Err(); err != nil {
 		t.Fatal(err)
 	}
@@ -108,7 +108,7 @@ func TestEstablishedNames(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	again, problems := ParseConfig([]byte(strings.ReplaceAll(text, "[redacted]", "http://h")))
+	again, problems := ParseConfig("EVM", []byte(strings.ReplaceAll(text, "[redacted]", "http://h")))
 	if err := problems.Err(); err != nil {
 		t.Fatalf("%v, of\n%s", err, text)
 	}
@@ -122,7 +122,7 @@ func TestEstablishedNames(t *testing.T) {
 func TestPeculiarities(t *testing.T) {
 	t.Parallel()
 	parse := func(text string) Config {
-		c, problems := ParseConfig([]byte(text + "\nEnabled = false"))
+		c, problems := ParseConfig("EVM", []byte(text+"\nEnabled = false"))
 		if err := problems.Err(); err != nil {
 			t.Errorf("%s: %v", text, err)
 		}
@@ -186,11 +186,11 @@ func TestPeculiarities(t *testing.T) {
 // TestLowCeiling holds that a ceiling below the defaults lowers those that are not given.
 func TestLowCeiling(t *testing.T) {
 	t.Parallel()
-	c, problems := ParseConfig([]byte("ChainID = '1'\nEnabled = false\nGasEstimator.PriceMax = '1 wei'"))
+	c, problems := ParseConfig("EVM", []byte("ChainID = '1'\nEnabled = false\nGasEstimator.PriceMax = '1 wei'"))
 	if err := problems.Err(); err != nil || c.FeeCapDefault.Int64() != 1 || c.TipCapDefault.Int64() != 1 {
 		t.Errorf("FeeCapDefault %v, TipCapDefault %v, %v", c.FeeCapDefault, c.TipCapDefault, problems.Err())
 	}
-	_, problems = ParseConfig([]byte("ChainID = '1'\nEnabled = false\nGasEstimator.PriceMax = '1 wei'\nFeeCapDefault = '5 wei'"))
+	_, problems = ParseConfig("EVM", []byte("ChainID = '1'\nEnabled = false\nGasEstimator.PriceMax = '1 wei'\nFeeCapDefault = '5 wei'"))
 	if err := problems.Err(); err == nil || err.Error() != "GasEstimator.PriceMax: 1 wei is less than FeeCapDefault, 5 wei" {
 		t.Errorf("a ceiling below a default that is given: %v", err)
 	}
@@ -224,7 +224,7 @@ func TestPeculiarBlocks(t *testing.T) {
 		"Kava":                {"ChainID = '2222'", facts{1, 3 * time.Minute}},
 		"Kaia":                {"ChainID = '8217'", facts{1, 3 * time.Minute}},
 	} {
-		config, problems := ParseConfig([]byte(c.text + "\nEnabled = false"))
+		config, problems := ParseConfig("EVM", []byte(c.text+"\nEnabled = false"))
 		if err := problems.Err(); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}

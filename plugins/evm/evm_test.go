@@ -39,8 +39,8 @@ func TestProviderFollowsAndTransmits(t *testing.T) {
 	ctx := t.Context()
 	configs, unwatch := x.Watch()
 
-	// Polling would take hours: what is seen was pushed.
-	pushed := strings.Replace(settings("", [2]string{strings.Replace(d.url, "http", "ws", 1), d.url}), "50ms", "9h", 1)
+	// Polling would take minutes: what is seen was pushed.
+	pushed := strings.Replace(settings("", [2]string{strings.Replace(d.url, "http", "ws", 1), d.url}), "50ms", "5m", 1)
 	chain, _ := x.chain(pushed)
 	p, _ := x.provider(chain, "provider-1", f.address, me)
 	second, _ := x.provider(chain, "provider-2", f.address, me) // shares the poller
@@ -166,7 +166,7 @@ func TestProviderFollowsAndTransmits(t *testing.T) {
 	if strings.Contains(state.GetConfigToml(), "127.0.0.1") || !strings.Contains(state.GetConfigToml(), "FinalityDepth = 2") {
 		t.Errorf("ChainStatus shows %s", state.GetConfigToml())
 	}
-	if _, problems := evm.ParseConfig([]byte(strings.ReplaceAll(strings.ReplaceAll(state.GetConfigToml(), "WSURL = '[redacted]'", "WSURL = 'ws://a'"), "'[redacted]'", "'http://a'"))); problems.Err() != nil {
+	if _, problems := evm.ParseConfig("EVM", []byte(strings.ReplaceAll(strings.ReplaceAll(state.GetConfigToml(), "WSURL = '[redacted]'", "WSURL = 'ws://a'"), "'[redacted]'", "'http://a'"))); problems.Err() != nil {
 		t.Errorf("the status's TOML is no configuration: %v", problems.Err())
 	}
 	d.mineUntil("the store is empty once all is final", func() bool { return len(x.Keys()) == 0 })

@@ -8,8 +8,8 @@ import (
 	"github.com/loop-plugins/loop/sdk/go/document"
 )
 
-// Wei is an amount of the chain's coin: a whole number of wei, or a number with a unit from wei to tether. A text that is none is
-// kept for Fault.
+// Wei is an amount of the chain's coin: a whole number of wei, or a number with a unit from wei to tether. A text that
+// is none is kept for Fault.
 type Wei struct {
 	big.Int
 	bad string

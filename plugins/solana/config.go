@@ -10,8 +10,8 @@ import (
 	"github.com/loop-plugins/loop/sdk/go/relayer/section"
 )
 
-// Config is what a user sets of one chain: its section of the node's configuration. A key that is left out has the default
-// that DefaultConfig gives.
+// Config is what a user sets of one chain: its section of the node's configuration. A key that is left out has the
+// default that DefaultConfig gives.
 type Config struct {
 	ChainID                   string            `comment:"mainnet, testnet or devnet, or any other name for a network that is none of them. Required."`
 	Enabled                   bool              `comment:"false keeps the entry but starts nothing for it."`
@@ -94,22 +94,22 @@ func reference() Config {
 	return c
 }
 
-// ParseConfig reads and checks a chain's section.
-func ParseConfig(text []byte) (Config, *document.Problems) {
+// ParseConfig reads and checks a chain's section, of the name that operators write in its header.
+func ParseConfig(name string, text []byte) (Config, *document.Problems) {
 	c := DefaultConfig()
 	problems, whole := document.Read(text, &c, document.Settings{Idle: idle})
 	if whole {
-		c.check(problems)
+		c.check(problems, name)
 	}
 	return c, problems
 }
 
-func (c Config) check(p *document.Problems) {
+func (c Config) check(p *document.Problems, name string) {
 	nodes := make([]section.Node, len(c.Nodes))
 	for at, node := range c.Nodes {
 		nodes[at] = section.Node{Name: node.Name, SendOnly: node.SendOnly}
 	}
-	chain := section.Check(p, kind, c.ChainID, c.Enabled, nodes)
+	chain := section.Check(p, name, c.ChainID, c.Enabled, nodes)
 	document.Lasts(p, "OCR2CacheTTL", c.OCR2CacheTTL, c.OCR2CachePollPeriod.Duration, time.Hour)
 	document.OneOf(p, "Commitment", c.Commitment, commitmentConfirmed, commitmentFinalized)
 	document.OneOf(p, "FeeEstimatorMode", c.FeeEstimatorMode, estimatorFixed, estimatorBlocks, estimatorRecent)
@@ -120,9 +120,9 @@ func (c Config) check(p *document.Problems) {
 		document.Within(p, "ComputeUnitPriceDefault", c.ComputeUnitPriceDefault, c.ComputeUnitPriceMin, c.ComputeUnitPriceMax)
 	}
 	chain.Selects("MultiNode.SelectionMode", c.MultiNode.SelectionMode)
-	for at, name := range c.Accounts {
-		if _, err := account.Parse(name); err != nil {
-			p.Add(fmt.Sprintf("Accounts[%d]", at), "%s is not an account, which is 32 bytes in base58", document.Shown(name))
+	for at, text := range c.Accounts {
+		if _, err := account.Parse(text); err != nil {
+			p.Add(fmt.Sprintf("Accounts[%d]", at), "%s is not an account, which is 32 bytes in base58", document.Shown(text))
 		}
 	}
 	for at, node := range c.Nodes {

@@ -19,7 +19,7 @@ import (
 func TestParseConfig(t *testing.T) {
 	t.Parallel()
 	const nodes = "Nodes = [{Name = 'a', URL = 'https://key@geheim.example', WSURL = 'wss://geheim.example'}]\n"
-	got, problems := solana.ParseConfig([]byte("ChainID = 'mainnet'\n" + nodes))
+	got, problems := solana.ParseConfig("Solana", []byte("ChainID = 'mainnet'\n"+nodes))
 	must(t, problems.Err())
 	want := solana.DefaultConfig()
 	want.ChainID, want.Nodes = "mainnet", []solana.NodeConfig{{
@@ -60,7 +60,7 @@ func TestParseConfig(t *testing.T) {
 		if !strings.Contains(text, "Nodes") && text != "[" {
 			section += nodes
 		}
-		_, problems := solana.ParseConfig([]byte(section))
+		_, problems := solana.ParseConfig("Solana", []byte(section))
 		if err := problems.Err(); err == nil || err.Error() != want || strings.Contains(err.Error(), "geheim") {
 			t.Errorf("%s: %v, want %s", text, err, want)
 		}

@@ -2,6 +2,7 @@ package solana_test
 
 import (
 	"encoding/json"
+	"regexp"
 	"testing"
 
 	"github.com/loop-plugins/loop/gen/go/loop/relayer/v1/relayerv1loop"
@@ -9,6 +10,24 @@ import (
 	"github.com/loop-plugins/loop/sdk/go/loop"
 	"github.com/loop-plugins/loop/sdk/go/loop/looptest"
 )
+
+// What the plugin says before it has a chain is judged without one.
+func TestConformanceOfDescriptions(t *testing.T) {
+	t.Parallel()
+	const key, sender = "11111111111111111111111111111112", "11111111111111111111111111111113"
+	p := relayerv1loop.RelayerPlugin(func(h *loop.Host) relayerv1loop.RelayerService {
+		return solana.New(solana.Settings{Logger: h.Logger(), Registerer: h.Registry()})
+	})
+	looptest.Run(t, looptest.Settings{
+		Kind: "relayer", InProcess: &p,
+		Run: regexp.MustCompile("^relayer/(describe|reference|validate-chain|accounts|ids|validate-job|provider-type|report-digest)$"),
+		Relayer: looptest.Relayer{
+			ChainID: "conformance", ConfigTOML: "ChainID = 'conformance'\n\n[[Nodes]]\nName = 'conformance'\nURL = '$RPC_URL'\n",
+			ContractID: key, TransmitterID: sender,
+			RelayConfigJSON: `{"ocr2ProgramID":"` + key + `","storeProgramID":"` + key + `","transmissionsID":"` + key + `"}`,
+		},
+	})
+}
 
 // The plugin keeps the contract inside a node's process, on a chain of its own kind.
 func TestConformance(t *testing.T) {

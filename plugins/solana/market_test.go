@@ -214,8 +214,8 @@ func TestPricesThatCannotBeRead(t *testing.T) {
 			mu.Lock()
 			failure = nil
 			mu.Unlock()
-			eventually(t, "prices are read again", func() bool {
-				return reads("ok") > 0 && x.Gathered(priceMetric, "")[""] == 7
+			eventually(t, "prices are read again, and it is told", func() bool { // the metrics have it before the log
+				return reads("ok") > 0 && x.Gathered(priceMetric, "")[""] == 7 && x.Log.Count("what others pay is read again") > 0
 			})
 			if n := x.Log.Count("what others pay is read again"); n != 1 {
 				t.Errorf("that it is read again is told %d times", n)

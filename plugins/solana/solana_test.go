@@ -150,7 +150,7 @@ func TestProviderFollowsAndTransmits(t *testing.T) {
 		t.Errorf("ChainStatus shows %s", text)
 	}
 	readable := strings.ReplaceAll(strings.ReplaceAll(state.GetConfigToml(), "WSURL = '[redacted]'", "WSURL = 'ws://a'"), "'[redacted]'", "'http://a'")
-	if _, problems := solana.ParseConfig([]byte(readable)); problems.Err() != nil {
+	if _, problems := solana.ParseConfig("Solana", []byte(readable)); problems.Err() != nil {
 		t.Errorf("the status's TOML is no configuration: %v", problems.Err())
 	}
 	eventually(t, "the balance is told", func() bool {
@@ -372,8 +372,14 @@ func TestBlockHistory(t *testing.T) {
 	p, _ := x.provider(d, chain, "p", 0, key.PublicKey())
 	prices := func() map[string]float64 { return x.Gathered(priceMetric, "") }
 	eventually(t, "blocks are read", func() bool { return len(prices()) == 1 })
-	_, err := p.Transmit(t.Context(), d.report(0, 1, 1, 42))
-	must(t, err)
-	eventually(t, "the price of the transmission's own block is seen", func() bool { return prices()[""] == 77 })
+	epoch := uint32(0)
+	eventually(t, "the price of a transmission's own block is seen", func() bool {
+		if len(x.Keys()) == 0 { // again and again: on a busy machine a block comes and goes between two readings
+			epoch++
+			_, err := p.Transmit(t.Context(), d.report(0, epoch, 1, 42))
+			must(t, err)
+		}
+		return prices()[""] == 77
+	})
 	eventually(t, "all is settled", func() bool { return len(x.Keys()) == 0 })
 }

@@ -24,7 +24,7 @@ import (
 // TestSecretsAreNotShown holds that no way to print a configuration shows what its nodes are reached by.
 func TestSecretsAreNotShown(t *testing.T) {
 	t.Parallel()
-	config, problems := ParseConfig([]byte("ChainID = 'x'\n[[Nodes]]\nName = 'a'\nURL = 'http://h/geheim'\nAPIKey = 'geheim'\n"))
+	config, problems := ParseConfig("Starknet", []byte("ChainID = 'x'\n[[Nodes]]\nName = 'a'\nURL = 'http://h/geheim'\nAPIKey = 'geheim'\n"))
 	if err := problems.Err(); err != nil {
 		t.Fatal(err)
 	}
@@ -144,5 +144,5 @@ func TestParseConfig(t *testing.T) {
 		"scheme":           {"ChainID = 'x'\n[[Nodes]]\nName = 'a'\nURL = 'ws://geheim'", "Nodes[0].URL: the address of node \"a\" of Starknet chain \"x\" is not a http:// or https:// URL"},
 		"times":            {"ChainID = 'x'\nOCR2CachePollPeriod = '2m'\nTxTimeout = '0s'" + node, "OCR2CacheTTL: 1m is not between 2m and 1h; TxTimeout: 0s is not between 100ms and 1h"},
 		"fees":             {"ChainID = 'x'\nFeeMultiplier = nan\nFeeEstimationMaxAttempts = 101\nFeeToken = '0x0'" + node, "FeeMultiplier: NaN is not between 1 and 10; FeeEstimationMaxAttempts: 101 is not between 1 and 100; FeeToken: \"0x0\" is not a contract's address, which is 0x and hexadecimal digits in lower case, without leading zeros"},
-	}, func(text []byte) error { _, problems := ParseConfig(text); return problems.Err() })
+	}, func(text []byte) error { _, problems := ParseConfig("Starknet", text); return problems.Err() })
 }

@@ -11,8 +11,8 @@ import (
 	"github.com/loop-plugins/loop/sdk/go/stark"
 )
 
-// Config is what a user sets of one chain: its section of the node's configuration. A key that is left out has the default
-// that DefaultConfig gives.
+// Config is what a user sets of one chain: its section of the node's configuration. A key that is left out has the
+// default that DefaultConfig gives.
 type Config struct {
 	ChainID                  string            `comment:"SN_MAIN, SN_SEPOLIA, or another network's name as its nodes give it. Required."`
 	Enabled                  bool              `comment:"false keeps the entry but starts nothing for it."`
@@ -67,22 +67,22 @@ func reference() Config {
 	return c
 }
 
-// ParseConfig reads and checks a chain's section.
-func ParseConfig(text []byte) (Config, *document.Problems) {
+// ParseConfig reads and checks a chain's section, of the name that operators write in its header.
+func ParseConfig(name string, text []byte) (Config, *document.Problems) {
 	c := DefaultConfig()
 	problems, whole := document.Read(text, &c, document.Settings{Idle: idle})
 	if whole {
-		c.check(problems)
+		c.check(problems, name)
 	}
 	return c, problems
 }
 
-func (c Config) check(p *document.Problems) {
+func (c Config) check(p *document.Problems, name string) {
 	nodes := make([]section.Node, len(c.Nodes))
 	for at, node := range c.Nodes {
 		nodes[at].Name = node.Name
 	}
-	chain := section.Check(p, kind, c.ChainID, c.Enabled, nodes)
+	chain := section.Check(p, name, c.ChainID, c.Enabled, nodes)
 	if len(c.ChainID) > 31 {
 		p.Add("ChainID", "%q has more than the 31 characters of a network's name", c.ChainID)
 	} else if _, err := stark.ShortString(c.ChainID); err != nil {

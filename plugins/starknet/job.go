@@ -13,7 +13,8 @@ import (
 // zero is no key and no account.
 const zero = "0x0"
 
-// accountName is the public key that signs for an account, without leading zeros. Which account that is, its contract decides.
+// accountName is the public key that signs for an account, without leading zeros. Which account that is, its contract
+// decides.
 func accountName(publicKey []byte) (string, error) {
 	key, err := stark.FromBytes(publicKey)
 	if err == nil && (len(publicKey) != len(key.Bytes()) || key.IsZero()) {

@@ -19,13 +19,10 @@ type Relayer = service.Relayer[Config]
 // New makes a relayer without chains.
 func New(settings Settings) *Relayer {
 	return service.New(settings, service.Kind[Config]{
-		Name: kind, Metrics: "starknet", Parse: ParseConfig, Reference: reference(), Open: newChain,
+		Name: "Starknet", Metrics: "starknet", Parse: ParseConfig, Reference: reference(), Open: newChain,
 		AccountAlgorithm: relayerv1.AccountAlgorithm_ACCOUNT_ALGORITHM_STARK, AccountName: accountName,
 		ReportAlgorithm: relayerv1.ReportAlgorithm_REPORT_ALGORITHM_STARK,
 		Features:        []relayerv1.Feature{relayerv1.Feature_FEATURE_REPLAY, relayerv1.Feature_FEATURE_TRANSACT},
 		Spell:           spell, Job: readJob,
 	})
 }
-
-// kind is what operators call these chains, in headers of the configuration too.
-const kind = "Starknet"

@@ -168,7 +168,7 @@ func testProviderFollowsAndTransmits(t *testing.T, version string) {
 	if strings.Contains(state.GetConfigToml(), "127.0.0.1") || !strings.Contains(state.GetConfigToml(), "FeeMultiplier = 1.5") {
 		t.Errorf("ChainStatus shows %s", state.GetConfigToml())
 	}
-	if _, problems := starknet.ParseConfig([]byte(strings.ReplaceAll(state.GetConfigToml(), "'[redacted]'", "'http://a'"))); problems.Err() != nil {
+	if _, problems := starknet.ParseConfig("Starknet", []byte(strings.ReplaceAll(state.GetConfigToml(), "'[redacted]'", "'http://a'"))); problems.Err() != nil {
 		t.Errorf("the status's TOML is no configuration: %v", problems.Err())
 	}
 	d.mineUntil("the store is empty once all is final", func() bool { return len(x.Keys()) == 0 })

@@ -1,5 +1,5 @@
 // Check holds the project to rules that no compiler knows: which way imports run, what a binary may link, what its
-// packages may cost at start, under which licences it stands, and that no committed file names a path of one machine.
+// packages may cost at start, under which licences it stands, that the host knows no chain, and that no committed file names a path of one machine.
 // It judges packages, binaries and files from outside and imports nothing of the product. `make lint` and
 // `make binaries` run it from the root of the checkout.
 package main
@@ -28,6 +28,7 @@ type check struct {
 func checks() map[string]check {
 	return map[string]check{
 		"imports":   {"", "imports run proto, gen, sdk, plugins, host and never back", checkImports},
+		"names":     {"", "the host names no chain but in its fallback, its tests and a few places with a reason", checkNames},
 		"paths":     {"", "no file of the checkout names a path of one machine", checkPaths},
 		"links":     {"BINARY...", "binaries link no module that they promise to do without", checkLinks},
 		"licences":  {"BINARY...", "every module linked into the binaries has a licence that the project accepts", checkLicences},

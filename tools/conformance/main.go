@@ -68,7 +68,7 @@ func main() {
 type options struct {
 	kind, run, junit, known, config string
 	env                             []string
-	json, list                      bool
+	json, list, grpc                bool
 	startTimeout                    time.Duration
 }
 
@@ -91,6 +91,7 @@ func command(stdout, stderr io.Writer) *cobra.Command {
 	flags.StringVar(&o.config, "config", "", "file of what a relayer is given")
 	flags.StringArrayVar(&o.env, "env", nil, "NAME=VALUE for the plugin's environment, of which nothing is inherited but PATH; may be repeated")
 	flags.DurationVar(&o.startTimeout, "start-timeout", 10*time.Second, "longest time from the start of a process to its handshake")
+	flags.BoolVar(&o.grpc, "grpc", false, "call over gRPC alone; otherwise as frames if the plugin has them")
 	flags.BoolVar(&o.list, "list", false, "list the cases of the kind, and judge nothing")
 	c.RunE = func(c *cobra.Command, args []string) error {
 		if o.list {
@@ -118,7 +119,7 @@ func list(out io.Writer, kind string) error {
 
 // settings reads what flags name.
 func (o options) settings(command []string) (looptest.Settings, error) {
-	s := looptest.Settings{Kind: o.kind, Command: command, Env: o.env, StartTimeout: o.startTimeout}
+	s := looptest.Settings{Kind: o.kind, Command: command, Env: o.env, StartTimeout: o.startTimeout, GRPC: o.grpc}
 	if _, err := looptest.Cases(o.kind); err != nil {
 		return s, fmt.Errorf("--kind: %w", err)
 	}

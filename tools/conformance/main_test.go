@@ -46,13 +46,15 @@ func build(t *testing.T, pkg string) string {
 	return program
 }
 
-// Our own plugins keep the contract.
+// Our own plugins keep the contract, over each transport.
 func TestOwnPlugins(t *testing.T) {
 	t.Parallel()
 	for kind, pkg := range map[string]string{"median": "plugins/median/cmd/loop-median", "relayer": "plugins/evm/cmd/loop-evm"} {
 		t.Run(kind, func(t *testing.T) {
 			t.Parallel()
-			looptest.Run(t, looptest.Settings{Kind: kind, Command: []string{build(t, pkg)}})
+			program := []string{build(t, pkg)}
+			t.Run("frames", func(t *testing.T) { looptest.Run(t, looptest.Settings{Kind: kind, Command: program}) })
+			t.Run("grpc", func(t *testing.T) { looptest.Run(t, looptest.Settings{Kind: kind, Command: program, GRPC: true}) })
 		})
 	}
 }

@@ -69,7 +69,7 @@ node; one group of hosts alone is set against all others. What begins with the s
 ` + hosts.Examples + `
 
 A job template (--job-template) is a job spec in TOML with the fields of Go's text/template:
-  .Node .ChainID .Contract .TransmitterID .BundleID
+  .Node .Relay .ChainID .Contract .TransmitterID .BundleID
   .Bootstrappers         all nodes, each PEERID@HOST:PORT
   .PriceURL .PricePath   what an http task fetches, and where a jsonparse task finds the price in it
   .BridgeName .BridgeURL a bridge that every node has; it answers {"data":{"result":"PRICE"}}
@@ -162,7 +162,7 @@ func command(stdout, stderr *os.File) *cobra.Command {
 	flags.Uint64Var(&config.Seed, "seed", 1, "fixes devnet's own prices and its choice of what to kill")
 	flags.DurationVar(&config.Timeout, "timeout", defaultTimeout, "fail when the rounds and kills take longer, or end then without either; 0: never\n(the default holds with --rounds, --kills or a --net with a time only, and leaves time for the kills and events)")
 	flags.StringSliceVar(&config.Langs, "langs", nil, "languages of the plugins, which the nodes take in turn: go, python\n(default: go)")
-	flags.StringArrayVar(&config.Plugins, "plugin", nil, "`NAME=COMMAND` of a plugin that every node runs in place of devnet's: median, or the chain's name for its relayer;\nmay be repeated. Paths in the command's arguments must be absolute")
+	flags.StringArrayVar(&config.Plugins, "plugin", nil, "`NAME=COMMAND` of a plugin that every node runs in place of devnet's: median, or the chain's name for its relayer,\nor relayer:RELAY for one that serves the chain as a relay of its own; may be repeated. Paths in the command's arguments must be absolute")
 	flags.StringVar(&config.BinDir, "bin-dir", "", "folder of the programs loop, loop-median and that of the chain's relayer, such as loop-evm\n(default: that of devnet itself, or ./bin)")
 	flags.BoolVar(&asJSON, "json", false, "end with a JSON object on stdout; progress goes to stderr")
 	c.RunE = func(c *cobra.Command, _ []string) error {

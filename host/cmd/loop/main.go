@@ -2,7 +2,6 @@
 package main
 
 import (
-	"fmt"
 	"os"
 
 	"github.com/loop-plugins/loop/host/internal/cli"
@@ -10,9 +9,5 @@ import (
 )
 
 func main() {
-	err := cli.New(cli.Streams{In: os.Stdin, Out: os.Stdout, Err: os.Stderr, Environ: os.Environ(), Builtin: fallback.Plugins()}).Execute()
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "loop:", err)
-	}
-	os.Exit(cli.ExitCode(err))
+	os.Exit(cli.Run(cli.Streams{In: os.Stdin, Out: os.Stdout, Err: os.Stderr, Environ: os.Environ(), Builtin: fallback.Plugins()}))
 }

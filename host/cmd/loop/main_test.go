@@ -36,8 +36,9 @@ import (
 func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){
 		"loop":          main,
-		"loop-median":   func() { loop.Serve(fallback.Median()) },
-		"loop-evm":      func() { loop.Serve(fallback.EVM()) },
+		"loop-median":   func() { loop.Serve(fallback.Plugins()["median"].New()) },
+		"loop-evm":      func() { loop.Serve(fallback.Plugins()["evm"].New()) },
+		"loop-acme":     serveAcme,
 		"other-cookie":  func() { serveOther("SOMEBODY_ELSES_COOKIE", "d0c2", 1) },
 		"other-version": func() { serveOther(wire.CookieKey, medianv1loop.MedianKind().Cookie, 99) },
 		"garbage":       func() { fmt.Println("Welcome to garbage 3.1"); time.Sleep(time.Minute) },
@@ -85,6 +86,7 @@ func TestCommandLine(t *testing.T) {
 			e.Setenv("ADAPTER", strings.TrimPrefix(adapters.URL, "http://"))
 			e.Setenv("CLOSED", freeAddress(t))
 			e.Setenv("P2P", freeAddress(t))
+			e.Setenv("HTTPS", strings.TrimPrefix(freeAddress(t), "127.0.0.1:"))
 			e.Setenv("CL_CONFIG", "node.toml")
 			e.Setenv("CL_PASSWORD_KEYSTORE", "correct horse")
 			return os.WriteFile(filepath.Join(e.WorkDir, "node.toml"), []byte(os.Expand(config, e.Getenv)), 0o600)
@@ -99,6 +101,9 @@ func TestCommandLine(t *testing.T) {
 			"empty":  empty,
 			"mode":   mode,
 			"gone":   gone,
+			"flood":  flood,
+
+			"certificate": certificate,
 		},
 	})
 }
@@ -308,7 +313,7 @@ func start(ts *testscript.TestScript, _ bool, args []string) {
 	command := exec.Command(program, append([]string{"node", "start", "--json"}, args...)...)
 	command.Dir, command.Stderr = ts.MkAbs("."), log
 	for _, name := range []string{
-		"PATH", "HOME", "CL_CONFIG", "CL_PASSWORD_KEYSTORE", "CL_MEDIAN_CMD", "CL_EVM_CMD", "CL_PROMETHEUS_DISCOVERY_HOSTNAME",
+		"PATH", "HOME", "CL_CONFIG", "CL_PASSWORD_KEYSTORE", "CL_MEDIAN_CMD", "CL_EVM_CMD", "CL_ACME_CMD", "CL_PROMETHEUS_DISCOVERY_HOSTNAME",
 	} {
 		command.Env = append(command.Env, name+"="+ts.Getenv(name))
 	}

@@ -58,8 +58,8 @@ func exit(code int, err error) error {
 	return &Error{code, err}
 }
 
-// ExitCode is the exit code for an error of the root command.
-func ExitCode(err error) int {
+// exitCode is the exit code for an error of the root command.
+func exitCode(err error) int {
 	var e *Error
 	switch {
 	case err == nil:
@@ -90,8 +90,18 @@ type command struct {
 	json    bool
 }
 
-// New returns the root command.
-func New(s Streams) *cobra.Command {
+// Run carries out a command line, says what went wrong, and returns the exit code.
+func Run(s Streams) int {
+	s.Out, s.Err = &printable{out: s.Out}, &printable{out: s.Err}
+	err := rootCommand(s).Execute()
+	if err != nil {
+		_, _ = fmt.Fprintln(s.Err, "loop:", err) // nobody is left to tell
+	}
+	return exitCode(err)
+}
+
+// rootCommand is the root command.
+func rootCommand(s Streams) *cobra.Command {
 	c := &command{streams: s, target: target{environ: s.Environ, builtin: slices.Sorted(maps.Keys(s.Builtin))}}
 	root := group("loop", "An oracle node whose chains and products run as plugins",
 		c.node(), c.jobs(), c.keys(), c.bridges(), c.plugins(), c.tokens(), c.create(), c.version())
@@ -166,6 +176,8 @@ func reason(err error) error {
 	switch {
 	case errors.As(err, &ce) && ce.Code() == connect.CodeDeadlineExceeded:
 		return fmt.Errorf("no answer within %s", timeout)
+	case errors.As(err, &ce) && ce.Code() == connect.CodeUnimplemented:
+		return errors.New("something does, without the operator's API: off loopback that is served by TLS, see [WebServer.TLS]")
 	case errors.Is(err, fs.ErrPermission):
 		return errors.New("permission denied: it is for the node's own user and root")
 	case errors.As(err, &dial) && dial.Net == "unix":
@@ -226,7 +238,11 @@ func (c *command) show(reply proto.Message, table func(io.Writer)) error {
 
 // row writes one line of a table.
 func row(w io.Writer, cells ...string) {
-	_, _ = fmt.Fprintln(w, strings.Join(cells, "\t")) // the tabwriter keeps the error for Flush
+	shown := make([]string, len(cells))
+	for at, text := range cells {
+		shown[at] = cell(text)
+	}
+	_, _ = fmt.Fprintln(w, strings.Join(shown, "\t")) // the tabwriter keeps the error for Flush
 }
 
 // none wants no argument.

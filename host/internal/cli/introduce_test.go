@@ -185,9 +185,9 @@ func TestSocketsThatAreNotTheNodes(t *testing.T) {
 	} {
 		var address fakeNode
 		err := importKey(t, "LOOP_NODE_URL", address.wants(t, c.socket))
-		if ExitCode(err) != ExitFailed || !strings.HasPrefix(fmt.Sprint(err), "the API wants a token; ") ||
+		if exitCode(err) != ExitFailed || !strings.HasPrefix(fmt.Sprint(err), "the API wants a token; ") ||
 			!strings.Contains(err.Error(), c.says) || strings.Contains(err.Error(), "\x1b") {
-			t.Errorf("%s: %d %v, want %s", name, ExitCode(err), err, c.says)
+			t.Errorf("%s: %d %v, want %s", name, exitCode(err), err, c.says)
 		}
 		wantHeard(t, name+": the address", &address, "NodeStatus")
 	}
@@ -261,7 +261,7 @@ func TestTokensStayWhereTheyAreSent(t *testing.T) {
 	var address, node fakeNode
 	node.serve(t, listen(t, socket))
 	err := importKey(t, "LOOP_NODE_URL", address.wants(t, socket), "LOOP_NODE_TOKEN", "loop_"+strings.Repeat("0", 64))
-	if ExitCode(err) != ExitFailed || !strings.HasPrefix(fmt.Sprint(err), "the node does not know this token; ") {
+	if exitCode(err) != ExitFailed || !strings.HasPrefix(fmt.Sprint(err), "the node does not know this token; ") {
 		t.Errorf("a token that the node does not know: %v", err)
 	}
 	wantHeard(t, "the address", &address, "ImportKey with a token with the password")

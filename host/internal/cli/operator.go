@@ -70,7 +70,7 @@ func (c *command) jobs() *cobra.Command {
 			return c.show(r, func(io.Writer) {})
 		},
 	}
-	return group("jobs", "Check, try, add, list and remove jobs", add, c.validate(), c.try(), list, rm)
+	return group("jobs", "Check, try, add, list and remove jobs", add, c.validate(), c.try(), list, c.revealJob(), rm)
 }
 
 func jobTable(w io.Writer, jobs ...*nodev1.Job) {
@@ -104,7 +104,7 @@ func (c *command) keys() *cobra.Command {
 	var relay string
 	create := &cobra.Command{
 		Use: "create p2p|ocr2|RELAY", Short: "Make a key", Args: one("a kind of key: p2p, ocr2, or the relay of an account"),
-		Long: "create makes a P2P key, an OCR2 key bundle, or an account of the relay that is named, such as evm.",
+		Long: "create makes a P2P key, an OCR2 key bundle, or an account of the relay that is named.",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			request := &nodev1.CreateKeyRequest{Relay: relay}
 			switch args[0] {
@@ -192,13 +192,13 @@ func (c *command) bridges() *cobra.Command {
 			return c.show(r, func(io.Writer) {})
 		},
 	}
-	return group("bridges", "Add, list and remove bridges", add, list, rm)
+	return group("bridges", "Add, list and remove bridges", add, list, c.revealBridge(), rm)
 }
 
 func bridgeTable(w io.Writer, bridges ...*nodev1.Bridge) {
 	row(w, "NAME", "URL", "AGE")
 	for _, b := range bridges {
-		row(w, b.GetName(), masked(b.GetUrl()), age(b.GetCreatedAt()))
+		row(w, b.GetName(), b.GetUrl(), age(b.GetCreatedAt()))
 	}
 }
 
@@ -237,7 +237,7 @@ func pluginTable(w io.Writer, plugins []*nodev1.PluginStatus) {
 	}
 }
 
-// masked is a URL for a terminal, on which a password does not belong. --json has it whole.
+// masked is a URL for a terminal, on which a password does not belong.
 func masked(text string) string {
 	u, err := url.Parse(text)
 	if err != nil {
@@ -256,15 +256,12 @@ func one(what string) cobra.PositionalArgs {
 	}
 }
 
-// longestSpec bounds what is read of a job spec: real ones have a few KiB.
-const longestSpec = 1 << 20
-
 func (c *command) spec(file string) (string, error) {
 	if file != "-" {
-		b, err := read(file, longestSpec, "job spec")
+		b, err := read(file, job.MaxSize, "job spec")
 		return string(b), err
 	}
-	b, err := readAll(c.streams.In, "standard input", longestSpec, "job spec")
+	b, err := readAll(c.streams.In, "standard input", job.MaxSize, "job spec")
 	return string(b), err
 }
 

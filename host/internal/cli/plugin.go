@@ -35,8 +35,8 @@ func (c *command) inspect() *cobra.Command {
 func pluginDetails(w io.Writer, p *nodev1.PluginStatus) {
 	pluginTable(w, []*nodev1.PluginStatus{p})
 	row(w)
-	row(w, "MEMORY", "LIMIT")
-	row(w, memory(p.GetMemoryBytes()), memory(p.GetMemoryLimitBytes()))
+	row(w, "MEMORY", "LIMIT", "TRANSPORT")
+	row(w, memory(p.GetMemoryBytes()), memory(p.GetMemoryLimitBytes()), dash(p.GetTransport()))
 	row(w)
 	if len(p.GetFiles()) > 0 {
 		row(w, "FILE", "SHA-256", "PINNED")

@@ -15,9 +15,9 @@ import (
 	"syscall"
 	"text/tabwriter"
 
+	"connectrpc.com/connect"
 	"github.com/spf13/cobra"
 
-	nodev1 "github.com/loop-plugins/loop/gen/go/loop/node/v1"
 	"github.com/loop-plugins/loop/host/internal/config"
 	"github.com/loop-plugins/loop/host/internal/job"
 	"github.com/loop-plugins/loop/host/internal/trial"
@@ -157,27 +157,9 @@ func (c *command) completeBridges(ctx context.Context, s trial.Settings) error {
 	if len(missing) == 0 {
 		return nil
 	}
-	type method = func(context.Context, *nodev1.ListBridgesRequest) (*nodev1.ListBridgesResponse, error)
-	r, err := call(ctx, c, func(a api) method { return a.ListBridges }, &nodev1.ListBridgesRequest{})
-	why := "the node at " + c.target.name() + " has none either"
-	var silent *silence
-	if errors.As(err, &silent) {
-		why = silent.short()
-	} else if err != nil {
+	why, err := c.askForBridges(ctx, s, &missing)
+	if err != nil || len(missing) == 0 {
 		return err
-	}
-	for _, b := range r.GetBridges() {
-		missing = slices.DeleteFunc(missing, func(name string) bool {
-			found := strings.EqualFold(name, b.GetName())
-			if found {
-				s.Bridges[strings.ToLower(name)] = b.GetUrl()
-				_, _ = fmt.Fprintf(c.streams.Err, "bridge %s is that of the node at %s\n", name, c.target.name())
-			}
-			return found
-		})
-	}
-	if len(missing) == 0 {
-		return nil
 	}
 	flags := make([]string, len(missing))
 	for at, name := range missing {
@@ -185,6 +167,32 @@ func (c *command) completeBridges(ctx context.Context, s trial.Settings) error {
 	}
 	return exit(ExitUsage, fmt.Errorf("no URL is known for the bridge %s: give it by %s; %s",
 		strings.Join(missing, ", "), strings.Join(flags, " "), why))
+}
+
+// askForBridges takes from missing what the node has, and says why it has not the rest.
+func (c *command) askForBridges(ctx context.Context, s trial.Settings, missing *[]string) (why string, err error) {
+	why = "the node at " + c.target.name() + " has none either"
+	var silent *silence
+	*missing = slices.DeleteFunc(*missing, func(name string) bool {
+		if err != nil || silent != nil {
+			return false
+		}
+		r, failed := c.bridge(ctx, name)
+		var refused *refusal
+		switch {
+		case failed == nil:
+			s.Bridges[strings.ToLower(name)] = r.GetBridge().GetUrl()
+			_, _ = fmt.Fprintf(c.streams.Err, "bridge %s is that of the node at %s\n", name, c.target.name())
+			return true
+		case errors.As(failed, &silent):
+			why = silent.short()
+		case errors.As(failed, &refused) && refused.error.Code() == connect.CodeNotFound: // as why says
+		default:
+			err = failed
+		}
+		return false
+	})
+	return why, err
 }
 
 // showTrial prints what was observed, and makes an error of what was not.

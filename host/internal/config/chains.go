@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -13,7 +12,8 @@ import (
 	"github.com/loop-plugins/loop/sdk/go/document/keys"
 )
 
-// Chain is one table of a list that is not the node's own. The node reads what it needs itself; the rest is its relayer's.
+// Chain is one table of a list that is not the node's own. The node reads what it needs itself; the rest is its
+// relayer's.
 type Chain struct {
 	// Section is the list's name as the file has it. A relayer is found by it whatever its letter case.
 	Section string
@@ -35,13 +35,13 @@ func (c Chain) TOML() []byte { return []byte(c.text.Reveal()) }
 type Relayer interface {
 	// Section is how operators write the relayer's tables.
 	Section() string
-	// ValidateChain finds what is wrong with a table, and what an operator should know of it all the same, by paths from the
-	// table. It may take as long as ctx lets it.
+	// ValidateChain finds what is wrong with a table, and what an operator should know of it all the same, by paths
+	// from the table that lead somewhere. It may take as long as ctx lets it.
 	ValidateChain(ctx context.Context, toml []byte) (problems, warnings []document.Problem, err error)
 }
 
-// CheckChains has the relayers, which must be all of the node's, check the chains. The error joins what they find with what Load
-// found, each with its line. A chain that no relayer has a section for is a problem.
+// CheckChains has the relayers, which must be all of the node's, check the chains. The error joins what they find with
+// what Load found, each with its line. A chain that no relayer has a section for is a problem.
 func (c *Config) CheckChains(ctx context.Context, relayers []Relayer) error {
 	p := &c.problems
 	var failures []error
@@ -52,9 +52,6 @@ func (c *Config) CheckChains(ctx context.Context, relayers []Relayer) error {
 			continue
 		}
 		found, warnings, err := relayers[at].ValidateChain(ctx, chain.TOML())
-		if err == nil {
-			err = foreign(chain, slices.Concat(found, warnings))
-		}
 		if err != nil {
 			failures = append(failures, fmt.Errorf("checking %s: %w", chain.path, err))
 			continue
@@ -78,29 +75,6 @@ func noRelayer(section string, relayers []Relayer) string {
 		return "unknown key" + near
 	}
 	return "no relayer of this node has such tables; remove it, or start the relayer that has by a variable CL_<NAME>_CMD"
-}
-
-var problemPath = regexp.MustCompile(`^([^.\[\]]+(\[[0-9]+\])*(\.[^.\[\]]+(\[[0-9]+\])*)*)?$`)
-
-// foreign refuses a problem with what is not there: an operator would look for it in vain. A key that is missing may be named, an
-// element of a list that is missing may not.
-func foreign(chain Chain, told []document.Problem) error {
-	index, err := keys.Read(chain.TOML())
-	if err != nil {
-		return err
-	}
-	for _, problem := range told {
-		bad := !problemPath.MatchString(problem.Path)
-		for at, c := range problem.Path {
-			if _, ok := index.Find(problem.Path[:at+1]); c == ']' && !ok {
-				bad = true
-			}
-		}
-		if bad {
-			return fmt.Errorf("its relayer tells of %q, which is not in the table; report this to who wrote the relayer", problem.Path)
-		}
-	}
-	return nil
 }
 
 // readChains reads what the node needs of the tables of chains.

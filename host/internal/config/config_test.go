@@ -420,23 +420,28 @@ func TestOCR2Bounds(t *testing.T) {
 	}
 }
 
-// The node's own reference is a valid file, with the defaults; what relayers describe stands below it.
+// The reference is a valid file of the defaults, and what relayers describe stands in it as it is.
 func TestReference(t *testing.T) {
 	t.Parallel()
-	reference, err := config.Reference([]string{"Median", "Acme"}, []config.Described{
-		{Section: "Acme", TOML: "# The chain's name.\nChainID = 'a' # required\n\n# Its nodes.\n[[Nodes]]\n# A [name].\nName = 'n'\n[Nodes.Deep]\ntext = \"\"\"\n[no header]\n\"\"\"\n"},
-	})
+	all := relayers(t)
+	plugins := []string{"Median"}
+	var described []config.Described
+	for _, r := range all {
+		plugins = append(plugins, r.Section())
+		described = append(described, config.Described{Section: r.Section(), TOML: r.(relayer).description.GetReferenceToml()})
+	}
+	reference, err := config.Reference(plugins, described)
 	if err != nil {
 		t.Fatal(err)
 	}
 	golden(t, "testdata/reference.golden", reference)
 
-	loaded, err := loadText(t, reference, map[string]string{"CL_ACME_CMD": "loop-acme"})
+	loaded, err := loadText(t, reference, nil)
 	if err != nil {
 		t.Fatalf("the reference is no valid file: %v", err)
 	}
-	if len(loaded.Chains) != 1 || loaded.Chains[0].ID != "a" || loaded.Chains[0].Section != "Acme" {
-		t.Errorf("its chains are %+v", loaded.Chains)
+	if err := loaded.CheckChains(t.Context(), all); err != nil || len(loaded.Warnings) > 0 {
+		t.Errorf("its chains: %v, %v", err, loaded.Warnings)
 	}
 	loaded.Chains, loaded.Environment.Plugins = nil, nil
 	want, err := load("", map[string]string{"HOME": "/h", "CL_PASSWORD_KEYSTORE": "pw"})

@@ -22,14 +22,14 @@ type Environment struct {
 	MinOCR2MaxDurationQuery time.Duration
 	// DiscoveryHostname is CL_PROMETHEUS_DISCOVERY_HOSTNAME; empty means the host's own name.
 	DiscoveryHostname string
-	// Plugins are those of which a variable or the file says something, by name in lower case: CL_<NAME>_CMD, CL_<NAME>_ENV,
-	// CL_<NAME>_SHA256, LOOP_REATTACH and [Plugins.<Name>].
+	// Plugins are those of which a variable or the file says something, by name in lower case: CL_<NAME>_CMD,
+	// CL_<NAME>_ENV, CL_<NAME>_SHA256, LOOP_REATTACH and [Plugins.<Name>].
 	Plugins map[string]Plugin
 }
 
-// networkVariables are what Go's packages, and with them most programs, read to reach servers by TLS and through proxies. Relayers
-// would have them inside the node and keep them as processes. Products reach nothing but the node and get none: proxies' addresses
-// hold passwords.
+// networkVariables are what Go's packages, and with them most programs, read to reach servers by TLS and through
+// proxies. Relayers would have them inside the node and keep them as processes. Products reach nothing but the node
+// and get none: proxies' addresses hold passwords.
 var networkVariables = []string{
 	"SSL_CERT_FILE", "SSL_CERT_DIR",
 	"HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "NO_PROXY", "no_proxy",
@@ -231,8 +231,8 @@ func readVariables(p *problems, source, file string) []Variable {
 }
 
 // splitWords splits a command into words as a POSIX shell does: blanks separate, single quotes keep everything, double
-// quotes keep everything but \" \\ \$ and \`, and elsewhere a backslash keeps the next character. Nothing is expanded: a
-// dollar sign is a dollar sign.
+// quotes keep everything but \" \\ \$ and \`, and elsewhere a backslash keeps the next character. Nothing is expanded:
+// a dollar sign is a dollar sign.
 func splitWords(command string) ([]string, error) {
 	var words []string
 	var word strings.Builder

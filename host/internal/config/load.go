@@ -18,8 +18,8 @@ import (
 const maxFileSize = 1 << 20
 
 // Load reads the file at path or, if that is empty, the one that CL_CONFIG names; with neither, the defaults hold. The
-// environment has the form of os.Environ. Plugins of the names that are built in, in lower case, need no command. The error
-// joins all problems of the file and of the environment, each with its file and line where it has one.
+// environment has the form of os.Environ. Plugins of the names that are built in, in lower case, need no command. The
+// error joins all problems of the file and of the environment, each with its file and line where it has one.
 //
 // With an error that names problems comes the configuration as far as it can be read, so that CheckChains can join what
 // relayers find. Without one, the error is that of a file that cannot be read to its end.
@@ -33,8 +33,8 @@ func Load(path string, environ []string, builtIn ...string) (*Config, error) {
 	return config, config.problems.err()
 }
 
-// Read is Load for commands that start no node. What a node alone needs is left as the file has it: it looks for no folder
-// and no database, and reads no password.
+// Read is Load for commands that start no node. What a node alone needs is left as the file has it: it looks for no
+// folder and no database, and reads no password.
 func Read(path string, environ []string, builtIn ...string) (*Config, error) {
 	config, err := read(path, variables(environ), builtIn)
 	if err != nil {

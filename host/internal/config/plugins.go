@@ -27,9 +27,9 @@ type Plugin struct {
 // InProcess reports whether the plugin has no process of its own.
 func (p Plugin) InProcess() bool { return len(p.Command) == 0 && p.Attach == "" }
 
-// Environ returns the whole environment of a plugin in the form of os.Environ, values in full: never log it. A relayer's has those
-// variables of the node's besides that say whom to trust and how to get out, unless its file has them in either case of
-// letters: programs differ in which they read first.
+// Environ returns the whole environment of a plugin in the form of os.Environ, values in full: never log it. A
+// relayer's has those variables of the node's besides that say whom to trust and how to get out, unless its file has
+// them in either case of letters: programs differ in which they read first.
 func (p Plugin) Environ(relayer bool) []string {
 	all := slices.Clone(p.Variables)
 	if relayer {
@@ -48,9 +48,16 @@ func (p Plugin) Environ(relayer bool) []string {
 
 // PluginRules is [Plugins.<Name>]: what the processes of one plugin may be and take.
 type PluginRules struct {
-	SHA256      Pin  `comment:"SHA-256 checksum that the plugin's program must have, as sha256sum prints it; a second one is its script's. Empty: any program.\nThe environment variable CL_<NAME>_SHA256 goes before it."`
-	MemoryLimit Size `comment:"Resident memory at which a process is killed and started again, its children counted, 16MiB to 1TiB. Needs /proc. Empty: no limit."`
+	SHA256      Pin    `comment:"SHA-256 checksum that the plugin's program must have, as sha256sum prints it; a second one is its script's. Empty: any program.\nThe environment variable CL_<NAME>_SHA256 goes before it."`
+	MemoryLimit Size   `comment:"Resident memory at which a process is killed and started again, its children counted, 16MiB to 1TiB. Needs /proc. Empty: no limit."`
+	Transport   string `comment:"How node and plugin call one another: auto (as frames where the plugin has them, see docs/wire.md, else over gRPC) or grpc. Empty: auto."`
 }
+
+// Values of PluginRules.Transport.
+const (
+	TransportAuto = "auto"
+	TransportGRPC = "grpc"
+)
 
 // readRules reads the tables of plugins. Each must be that of a plugin that is built in or that the environment names.
 func (c *Config) readRules(tables []keys.Table, builtIn []string) {
@@ -87,6 +94,11 @@ const pinInside = "the plugin runs inside the node and has no file of its own; g
 func (r PluginRules) check(p *problems, path, command string, inProcess bool) {
 	if len(r.SHA256.Sums) > 0 && inProcess {
 		p.add(path+".SHA256", pinInside, command)
+	}
+	switch r.Transport {
+	case "", TransportAuto, TransportGRPC:
+	default:
+		p.add(path+".Transport", "%q is not a transport; write %s or %s", r.Transport, TransportAuto, TransportGRPC)
 	}
 	switch limit := r.MemoryLimit; {
 	case limit == Size{}, limit.bad != "":

@@ -8,7 +8,8 @@ import (
 	"strings"
 )
 
-// Size is an amount of memory, written as a number with a unit: "512MiB", "1.5GiB", "500MB". A bad text is kept for Fault.
+// Size is an amount of memory, written as a number with a unit: "512MiB", "1.5GiB", "500MB". A bad text is kept for
+// Fault.
 type Size struct {
 	Bytes uint64
 	// given tells a size of zero, which is a mistake, from none.

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"maps"
 	"slices"
+	"strings"
 	"testing"
 
 	relayerv1 "github.com/loop-plugins/loop/gen/go/loop/relayer/v1"
@@ -12,17 +13,16 @@ import (
 	"github.com/loop-plugins/loop/host/internal/config"
 	"github.com/loop-plugins/loop/host/internal/fallback"
 	"github.com/loop-plugins/loop/sdk/go/document"
-	"github.com/loop-plugins/loop/sdk/go/loop"
 	"github.com/loop-plugins/loop/sdk/go/loophost"
 )
 
 // relayer is a real one as the node asks it.
 type relayer struct {
-	section string
-	client  *relayerv1loophost.Relayer
+	description *relayerv1.DescribeRelayerResponse
+	client      *relayerv1loophost.Relayer
 }
 
-func (r relayer) Section() string { return r.section }
+func (r relayer) Section() string { return r.description.GetSection() }
 
 func (r relayer) ValidateChain(ctx context.Context, toml []byte) (problems, warnings []document.Problem, err error) {
 	response, err := r.client.ValidateChain(ctx, &relayerv1.ValidateChainRequest{ConfigToml: toml})
@@ -49,17 +49,19 @@ func relayers(t *testing.T) []config.Relayer {
 	}
 	t.Cleanup(func() { runtime.Close(context.Background()) })
 	var all []config.Relayer
-	for _, built := range []struct {
-		section string
-		plugin  func() loop.Plugin
-	}{{"EVM", fallback.EVM}, {"Solana", fallback.Solana}, {"Starknet", fallback.Starknet}} {
-		plugin := built.plugin()
-		client, err := relayerv1loophost.LaunchRelayer(t.Context(), runtime, loophost.PluginSettings{Name: built.section, InProcess: &plugin})
+	for _, name := range []string{"evm", "solana", "starknet"} {
+		plugin := fallback.Plugins()[name].New()
+		client, err := relayerv1loophost.LaunchRelayer(t.Context(), runtime, loophost.PluginSettings{Name: name, InProcess: &plugin})
 		if err != nil {
 			t.Fatal(err)
 		}
-		all = append(all, relayer{section: built.section, client: client})
+		description, err := client.DescribeRelayer(t.Context(), &relayerv1.DescribeRelayerRequest{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, relayer{description: description, client: client})
 	}
+	slices.SortFunc(all, func(a, b config.Relayer) int { return strings.Compare(a.Section(), b.Section()) })
 	return all
 }
 

@@ -1,5 +1,5 @@
-// Package door decides who may call what of the operator's API, and keeps the audit of it: one line in the log for
-// every change and every refusal.
+// Package door decides who may call what of the operator's API and how much of it at once, and keeps the audit of it: one line
+// in the log for every change and every refusal.
 //
 // It must not know what the methods do. Who calls by a socket it is told by package web.
 package door
@@ -31,6 +31,7 @@ var roles = map[string]nodev1.Role{
 	nodev1connect.NodeServiceAddJobProcedure:           nodev1.Role_ROLE_OPERATE,
 	nodev1connect.NodeServiceValidateJobProcedure:      nodev1.Role_ROLE_VIEW,
 	nodev1connect.NodeServiceListJobsProcedure:         nodev1.Role_ROLE_VIEW,
+	nodev1connect.NodeServiceRevealJobProcedure:        nodev1.Role_ROLE_ADMIN,
 	nodev1connect.NodeServiceRemoveJobProcedure:        nodev1.Role_ROLE_OPERATE,
 	nodev1connect.NodeServiceListObservationsProcedure: nodev1.Role_ROLE_VIEW,
 	nodev1connect.NodeServiceListKeysProcedure:         nodev1.Role_ROLE_VIEW,
@@ -39,6 +40,7 @@ var roles = map[string]nodev1.Role{
 	nodev1connect.NodeServiceExportKeyProcedure:        nodev1.Role_ROLE_ADMIN,
 	nodev1connect.NodeServiceAddBridgeProcedure:        nodev1.Role_ROLE_OPERATE,
 	nodev1connect.NodeServiceListBridgesProcedure:      nodev1.Role_ROLE_VIEW,
+	nodev1connect.NodeServiceRevealBridgeProcedure:     nodev1.Role_ROLE_ADMIN,
 	nodev1connect.NodeServiceRemoveBridgeProcedure:     nodev1.Role_ROLE_OPERATE,
 	nodev1connect.NodeServiceCreateTokenProcedure:      nodev1.Role_ROLE_ADMIN,
 	nodev1connect.NodeServiceListTokensProcedure:       nodev1.Role_ROLE_ADMIN,
@@ -88,17 +90,22 @@ type Door struct {
 	tokens Tokens
 	socket *nodev1.TokenWanted
 	logger *slog.Logger
+	calls  calls
+
+	strangers strangers
 }
 
 // New returns a door for those who have a token or come by the socket, to which it leads those who have none.
 func New(tokens Tokens, socket *nodev1.TokenWanted, logger *slog.Logger) *Door {
-	return &Door{tokens, socket, logger}
+	return &Door{tokens: tokens, socket: socket, logger: logger, calls: calls{of: map[string]int{}}}
 }
 
 // caller is who calls.
 type caller struct {
-	name slog.Attr // of the audit
-	role nodev1.Role
+	name   slog.Attr // of the audit
+	key    string    // whose calls are counted together; empty: nobody who is known
+	remote bool      // by TCP
+	role   nodev1.Role
 }
 
 type callerKey struct{}
@@ -111,22 +118,44 @@ func (d *Door) Guard(api http.Handler) http.Handler {
 		if err == nil {
 			err = who.may(r.URL.Path)
 		}
+		var end func()
+		if err == nil {
+			end, err = d.calls.begin(who)
+		}
 		if err != nil {
-			d.audit(r.Context(), slog.LevelWarn, who, r.URL.Path, "", "refused: "+err.Message())
+			d.refused(r, who, err)
 			_ = refusals.Write(w, r, err) // a caller that went away needs no answer
 			return
 		}
+		defer end()
+		r.Body = limitBody(w, r.Body)
 		api.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), callerKey{}, who)))
 	})
+}
+
+// refused tells the audit of a refusal.
+func (d *Door) refused(r *http.Request, who caller, err *connect.Error) {
+	outcome := "refused: " + err.Message()
+	if who.key == "" {
+		line, without := d.strangers.refuse()
+		if !line {
+			return
+		}
+		if without > 0 {
+			outcome += fmt.Sprintf("; %d more in the minutes before have no line", without)
+		}
+	}
+	d.audit(r.Context(), slog.LevelWarn, who, r.URL.Path, "", outcome)
 }
 
 // caller finds out who calls. With an error, its name says what is known.
 func (d *Door) caller(r *http.Request) (caller, *connect.Error) {
 	if peer, ok := web.PeerOf(r.Context()); ok {
-		who := caller{slog.Group("who", "uid", peer.UID, "pid", peer.PID), nodev1.Role_ROLE_ADMIN}
+		who := caller{name: slog.Group("who", "uid", peer.UID, "pid", peer.PID)}
 		if peer.Refusal != "" {
 			return who, connect.NewError(connect.CodePermissionDenied, errors.New(peer.Refusal))
 		}
+		who.key, who.role = fmt.Sprintf("user %d", peer.UID), nodev1.Role_ROLE_ADMIN
 		return who, nil
 	}
 	nobody := caller{name: slog.Group("who", "address", r.RemoteAddr)}
@@ -149,7 +178,10 @@ func (d *Door) caller(r *http.Request) (caller, *connect.Error) {
 			errors.New("the node cannot look for the token now; its log says why"))
 	}
 	role, _ := RoleOf(token.Role)
-	return caller{slog.Group("who", "token", token.Name, "address", r.RemoteAddr), role}, nil
+	return caller{
+		name: slog.Group("who", "token", token.Name, "address", r.RemoteAddr), key: "token " + token.Name,
+		remote: true, role: role,
+	}, nil
 }
 
 // tokenWanted refuses a caller without a token. It names the socket to those on this machine alone: by TLS come others.
@@ -186,8 +218,8 @@ func method(procedure string) string {
 	return procedure[strings.LastIndex(procedure, "/")+1:]
 }
 
-// Audit is an interceptor that tells the log of every change, once it is made or has failed.
-func (d *Door) Audit() connect.Interceptor {
+// auditor is an interceptor that tells the log of every change, once it is made or has failed.
+func (d *Door) auditor() connect.Interceptor {
 	return connect.UnaryInterceptorFunc(func(next connect.UnaryFunc) connect.UnaryFunc {
 		return func(ctx context.Context, request connect.AnyRequest) (connect.AnyResponse, error) {
 			reply, err := next(ctx, request)
@@ -219,6 +251,8 @@ func object(request, reply any) string {
 			return fmt.Sprintf("job %d", r.GetJob().GetId())
 		}
 		return "job"
+	case *nodev1.RevealJobRequest:
+		return fmt.Sprintf("job %d", q.GetId())
 	case *nodev1.RemoveJobRequest:
 		return fmt.Sprintf("job %d", q.GetId())
 	case *nodev1.CreateKeyRequest:
@@ -235,6 +269,8 @@ func object(request, reply any) string {
 		return "key " + q.GetId()
 	case *nodev1.AddBridgeRequest:
 		return "bridge " + q.GetBridge().GetName()
+	case *nodev1.RevealBridgeRequest:
+		return "bridge " + q.GetName()
 	case *nodev1.RemoveBridgeRequest:
 		return "bridge " + q.GetName()
 	case *nodev1.CreateTokenRequest:

@@ -14,7 +14,7 @@ import (
 )
 
 // Sender is an account that sends transactions. Key signs them, and Account is whose they are: the chain counts them under its
-// name. The two differ on Starknet alone.
+// name. The two differ where accounts are contracts.
 type Sender struct{ Key, Account string }
 
 // Accounts divides the accounts of one chain among the processes of its relayer, so that no account is used by two: they

@@ -33,8 +33,8 @@ const (
 	TypeBootstrap = "bootstrap"
 )
 
-// maxSize bounds a spec, in bytes. The largest public one is under 20 KiB.
-const maxSize = 1 << 20
+// MaxSize bounds a spec, in bytes. The largest public one is under 20 KiB. To read one may take four hundred times its size.
+const MaxSize = 64 << 10
 
 // Spec is a job as its file says, with what the file leaves out filled in from the node's configuration.
 type Spec struct {
@@ -67,7 +67,7 @@ type Spec struct {
 	PluginConfig       PluginConfig
 	ObservationSource  string
 	Observation        *pipeline.Pipeline
-	MaxTaskDuration    time.Duration // for each attempt of each task; 0 means no limit
+	MaxTaskDuration    time.Duration         // for each attempt of each task; 0 means no limit
 	TransmitterID      string                // as written; see Transmitter
 	KeyBundleID        string                // from the node if the file has none
 	Bootstrappers      []config.Bootstrapper // from the node if the file has none
@@ -283,8 +283,8 @@ func firstStages(problems []Finding) []Finding {
 
 // decode turns the bytes into a table, and reports whether they could be read.
 func (d *document) decode(data []byte) bool {
-	if len(data) > maxSize {
-		d.problem(0, "", "the spec has %d bytes, and at most %d are read; shorten it", len(data), maxSize)
+	if len(data) > MaxSize {
+		d.problem(0, "", "the spec has %d bytes, and at most %d are read; shorten it", len(data), MaxSize)
 		return false
 	}
 	data = bytes.TrimPrefix(data, []byte("\xef\xbb\xbf")) // some editors mark UTF-8 so, and established nodes take it

@@ -52,7 +52,7 @@ func (node) HasTransmitter(relay, chainID, id string) bool { return !strings.Has
 func (node) HasBridge(name string) bool { return name == "known" || name == "prices" || name == "gas" }
 
 func (node) ByContract(key string) (string, bool) {
-	return "7", key == "offchainreporting2/evm/99/0x00000000000000000000000000000000000000ee/"
+	return "7", strings.EqualFold(key, "offchainreporting2/evm/99/0x00000000000000000000000000000000000000ee/")
 }
 
 func (node) ByExternalID(id uuid.UUID) (string, bool) { return "8", id[0] == 0x11 }
@@ -147,7 +147,7 @@ func TestSpecs(t *testing.T) {
 		"valid-evm": {
 			want: job.Spec{
 				Type: job.TypeOCR2, Name: "2024", ExternalJobID: uuid.MustParse("0eec7e1d-d0d2-476c-a1a8-72dfb6633f46"), Relay: "evm", ChainID: "31337",
-				ContractID: "0x00000000000000000000000000000000000000Aa", PluginType: "median",
+				ReadsContracts: true, ContractID: "0x00000000000000000000000000000000000000Aa", PluginType: "median",
 				BlockchainTimeout: 20 * time.Second, ContractConfigTrackerPollInterval: 2 * time.Minute, ContractConfigConfirmations: 100,
 				MonitoringEndpoint: "telemetry.example:1234", ObservationSource: "price [type=sum values=<[1,2]>]\n", MaxTaskDuration: 90 * time.Second,
 				TransmitterID: "0x00000000000000000000000000000000000000bB", KeyBundleID: "ab",
@@ -161,8 +161,8 @@ func TestSpecs(t *testing.T) {
 					DeviationFunc:         &job.DeviationFunc{Type: "pendle", ExpiresAt: time.Unix(1893456000, 5e8).UTC(), Multiplier: big.NewInt(5)},
 				},
 			},
-			relay:    `{"chainID":"31337","effectiveTransmitterID":"0x00000000000000000000000000000000000000bB","fromBlock":7,"sendingKeys":["0x00000000000000000000000000000000000000cC"]}`,
-			contract: "offchainreporting2/evm/31337/0x00000000000000000000000000000000000000aa/", juels: true,
+			relay:    `{"chainID":"31337","effectiveTransmitterID":"0x00000000000000000000000000000000000000bb","fromBlock":7,"sendingKeys":["0x00000000000000000000000000000000000000cC"]}`,
+			contract: "offchainreporting2/evm/31337/0x00000000000000000000000000000000000000AA/", juels: true,
 		},
 		"valid-solana": {
 			want: job.Spec{
@@ -308,7 +308,7 @@ func TestAddressesGetTheirPrefix(t *testing.T) {
 	if report.Err() != nil {
 		t.Fatal(report.Err())
 	}
-	if diff := cmp.Diff([]string{"0x" + digits, "0x" + digits}, []string{spec.ContractID, spec.TransmitterID}); diff != "" {
+	if diff := cmp.Diff([]string{"0x" + digits, "0x" + digits}, []string{spec.Validation.GetContractKey(), spec.Transmitter()}); diff != "" {
 		t.Error(diff)
 	}
 	want := fmt.Sprintf(`{"chainID":"1337","configContractAddress":"0x%[1]s","effectiveTransmitterID":"0x%[1]s","sendingKeys":["0x%[1]s"]}`, digits)
@@ -376,4 +376,17 @@ func FuzzParse(f *testing.F) {
 			t.Errorf("relayConfig is %s", spec.RelayConfigJSON)
 		}
 	})
+}
+
+func TestSpecsThatAreTooLarge(t *testing.T) {
+	t.Parallel()
+	for size, want := range map[int]string{
+		job.MaxSize:     "common check: type: the key is missing",
+		job.MaxSize + 1: "common check: the spec has 65537 bytes, and at most 65536 are read; shorten it",
+	} {
+		_, report := job.Parse(t.Context(), []byte(strings.Repeat("#", size)), job.Settings{})
+		if err := report.Err(); err == nil || !strings.HasPrefix(err.Error(), want) {
+			t.Errorf("%d bytes: %v, want %s", size, err, want)
+		}
+	}
 }

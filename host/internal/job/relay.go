@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 
+	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
 	relayerv1 "github.com/loop-plugins/loop/gen/go/loop/relayer/v1"
@@ -26,10 +27,12 @@ func (d *document) noRelay(relay string, relayers Relayers) {
 	if all := relayers.Relays(); len(all) > 0 {
 		have = strings.Join(all, ", ")
 	}
-	d.problem(d.top.line("relay"), "relay", "no such relay: %q; this node has %s, and CL_<NAME>_CMD names the plugin of another", relay, have)
+	d.problem(d.top.line("relay"), "relay",
+		"no such relay: %q; this node has %s, and CL_<NAME>_CMD names the plugin of another", relay, have)
 }
 
-// relay checks what the job says of its contract, most of which its relayer alone can judge. It reports whether that has answered.
+// relay checks what the job says of its contract, most of which its relayer alone can judge. It reports whether that
+// has answered.
 func (d *document) relay(ctx context.Context, spec *Spec, t table, s Settings) (answered bool) {
 	if chainID := d.chainID(spec, t); spec.ChainID == "" {
 		spec.ChainID = chainID
@@ -37,9 +40,7 @@ func (d *document) relay(ctx context.Context, spec *Spec, t table, s Settings) (
 	if spec.ContractID == "" {
 		d.problem(d.top.line("contractID"), "contractID", "the key is missing or empty")
 	}
-	if !d.encode(spec, t) {
-		return false
-	}
+	d.encode(spec, t)
 	if s.Relayers == nil {
 		return true
 	}
@@ -47,16 +48,21 @@ func (d *document) relay(ctx context.Context, spec *Spec, t table, s Settings) (
 	answered = d.ask(ctx, spec, s)
 	bad := slices.ContainsFunc(d.report.Problems, func(f Finding) bool { return f.Key == "relayConfig.chainID" })
 	if spec.ChainID != "" && !bad && s.Chains != nil && !s.Chains.HasChain(spec.Relay, spec.ChainID) {
-		d.problem(t.line("chainID"), "relayConfig.chainID", "this node has no enabled %s chain %q; add it to the node's configuration", spec.Relay, spec.ChainID)
+		d.problem(t.line("chainID"), "relayConfig.chainID",
+			"this node has no enabled %s chain %q; add it to the node's configuration", spec.Relay, spec.ChainID)
 	}
 	return answered
 }
 
-// encode writes relayConfig as JSON.
-func (d *document) encode(spec *Spec, t table) bool {
-	values := maps.Clone(t.values)
-	if values == nil {
-		values = map[string]any{}
+// encode writes relayConfig as JSON. Values that JSON does not have are left out, with a problem.
+func (d *document) encode(spec *Spec, t table) {
+	values := map[string]any{}
+	for _, key := range slices.Sorted(maps.Keys(t.values)) {
+		if _, err := json.Marshal(t.values[key]); err != nil {
+			d.problem(t.line(key), t.pathOf(key), "the value cannot be given to the relayer as JSON: %v", err)
+			continue
+		}
+		values[key] = t.values[key]
 	}
 	if spec.ChainID != "" {
 		values["chainID"] = spec.ChainID
@@ -64,16 +70,13 @@ func (d *document) encode(spec *Spec, t table) bool {
 	var encoded bytes.Buffer
 	encoder := json.NewEncoder(&encoded)
 	encoder.SetEscapeHTML(false)
-	if err := encoder.Encode(values); err != nil {
-		d.problem(d.top.line("relayConfig"), "relayConfig", "the table cannot be given to the relayer as JSON: %v", err)
-		return false
-	}
+	_ = encoder.Encode(values) // which the buffer takes, and each value was tried
 	spec.RelayConfigJSON = bytes.TrimSpace(encoded.Bytes())
-	return true
 }
 
-// ask has the relayer check the job, and takes what it finds into the report. What it said before holds while it cannot be asked. A
-// job that it has never seen is refused then: what it would run with, and whether another job does the same, nobody else can tell.
+// ask has the relayer check the job, and takes what it finds into the report. What it said before holds while it
+// cannot be asked. A job that it has never seen is refused then: what it would run with, and whether another job does
+// the same, nobody else can tell.
 func (d *document) ask(ctx context.Context, spec *Spec, s Settings) (answered bool) {
 	request := &relayerv1.ValidateJobRequest{
 		ChainId: spec.ChainID, ContractId: spec.ContractID, TransmitterId: spec.TransmitterID, RelayConfigJson: spec.RelayConfigJSON,
@@ -83,14 +86,17 @@ func (d *document) ask(ctx context.Context, spec *Spec, s Settings) (answered bo
 		request.ProviderType = relayer.ProviderConfig
 	}
 	response, err := s.Relayers.ValidateJob(ctx, spec.Relay, request)
-	why := status.Convert(err).Message()
+	why, line := status.Convert(err).Message(), d.top.line("relay")
+	if code := status.Code(err); code == codes.Unavailable || code == codes.DeadlineExceeded {
+		why += "; try again when its plugin is ready"
+	}
 	switch {
 	case err == nil:
 	case s.Validation != nil:
-		d.warning(d.top.line("relay"), "relay", "the relayer cannot check the job now, and what it said of it before holds: %s", why)
+		d.warning(line, "relay", "the relayer cannot check the job now, and what it said of it before holds: %s", why)
 		response = s.Validation
 	default:
-		d.problem(d.top.line("relay"), "relay", "the relayer cannot check the job: %s; try again when its plugin is ready", why)
+		d.problem(line, "relay", "the relayer cannot check the job: %s", why)
 		return false
 	}
 	spec.Validation = response
@@ -145,7 +151,8 @@ func (d *document) chainID(spec *Spec, t table) string {
 	}
 	switch {
 	case given && value != "":
-		d.problem(t.line("chainID"), "relayConfig.chainID", "want a chain's name in quotes or its number, have %s", kindOf(value))
+		d.problem(t.line("chainID"), "relayConfig.chainID", "want a chain's name in quotes or its number, have %s",
+			kindOf(value))
 	case spec.ChainID == "":
 		text := ""
 		if spelled, ok := t.spelled("chainID"); ok && !given {

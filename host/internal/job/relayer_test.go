@@ -17,7 +17,8 @@ import (
 	"github.com/loop-plugins/loop/sdk/go/loophost"
 )
 
-// builtin are the relayers that are built into a node, inside this process: what operators read of a job's contract are their words.
+// builtin are the relayers that are built into a node, inside this process: what operators read of a job's contract
+// are their words.
 type builtin map[string]*relay.Relayer
 
 func newBuiltin() (builtin, error) {
@@ -40,7 +41,9 @@ func newBuiltin() (builtin, error) {
 
 func (b builtin) Relays() []string { return slices.Sorted(maps.Keys(b)) }
 
-func (b builtin) ReadsContracts(relay string) bool { return b[relay] != nil && b[relay].ReadsContracts() }
+func (b builtin) ReadsContracts(relay string) bool {
+	return b[relay] != nil && b[relay].ReadsContracts()
+}
 
 func (b builtin) ValidateJob(ctx context.Context, relay string, r *relayerv1.ValidateJobRequest) (*relayerv1.ValidateJobResponse, error) {
 	return b[relay].ValidateJob(ctx, r)
@@ -137,7 +140,7 @@ func TestRelayerIsAway(t *testing.T) {
 	if spec.Account() != "sender" || string(spec.RelayConfigJSON) != `{"chainID":"7"}` {
 		t.Errorf("the job is %+v", spec)
 	}
-	want = []job.Finding{{Line: 4, Key: "relay", Stage: job.StageStart, Text: "the relayer cannot check the job now, and what it said of it before holds: " + why}}
+	want = []job.Finding{{Line: 4, Key: "relay", Stage: job.StageStart, Text: "the relayer cannot check the job now, and what it said of it before holds: " + why + "; try again when its plugin is ready"}}
 	if diff := cmp.Diff(want, report.Warnings); diff != "" {
 		t.Error(diff)
 	}

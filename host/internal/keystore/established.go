@@ -131,7 +131,7 @@ func (f *establishedFile) ocr2(relay Wanted, password Password) (key, []byte, er
 		{"configPublicKey", f.ConfigPublicKey, described.ConfigPublicKeyHex},
 		{"onchainPublicKey", f.OnchainPublicKey, described.OnchainPublicKeyHex},
 	} {
-		// After the last _ of ocr2on_evm_…
+		// After the last _ of ocr2on_<relay>_…
 		bare := public.said[strings.LastIndexByte(public.said, '_')+1:]
 		if !same(public.said, strings.ToLower(strings.TrimPrefix(bare, "0x")), public.is) {
 			return nil, nil, fmt.Errorf("%s is %.120q, but the key is that of %s: %w", public.name, public.said, public.is, ErrInvalid)

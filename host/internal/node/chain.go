@@ -18,8 +18,8 @@ import (
 	"github.com/loop-plugins/loop/host/internal/relay"
 )
 
-// chainTimeout bounds the wait for a chain's object at start. It opens no connection, so that it is there at once or its
-// plugin is ill, in which case the runtime goes on trying.
+// chainTimeout bounds the wait for a chain's object at start. It opens no connection, so that it is there at once or
+// its plugin is ill, in which case the runtime goes on trying.
 const chainTimeout = 5 * time.Second
 
 // lender gives what a relayer may use for one chain.
@@ -29,11 +29,11 @@ type lender func(relay, chain string) relayerv1loophost.CreateChainLoans
 type chainKey struct{ relay, chain string }
 
 // spellAccounts gives the accounts that the configuration names their one spelling, by which they are lent.
-func (p *plugins) spellAccounts(ctx context.Context) (map[chainKey][]string, error) {
+func (n *Node) spellAccounts(ctx context.Context, known relayers) (map[chainKey][]string, error) {
 	spelled := map[chainKey][]string{}
-	for _, name := range p.known.Relays() {
-		r := p.known[name]
-		for _, c := range p.node.chains(r) {
+	for _, name := range known.Relays() {
+		r := known[name]
+		for _, c := range n.chains(r) {
 			if len(c.Accounts) == 0 {
 				continue
 			}
@@ -58,15 +58,15 @@ func accountsOf(ctx context.Context, r *relay.Relayer, c config.Chain) ([]string
 	names := make([]string, len(spelled))
 	for at, s := range spelled {
 		if s.Problem != "" {
-			return nil, &configError{fmt.Errorf("Accounts[%d] of %s chain %s: %.128q %s; mend it in the node's configuration", at, r.Relay(), c.ID, c.Accounts[at], s.Problem)}
+			return nil, &configError{fmt.Errorf("the account at Accounts[%d] of %s chain %s: %.128q %s; mend it in the node's configuration", at, r.Relay(), c.ID, c.Accounts[at], s.Problem)}
 		}
 		names[at] = s.Text
 	}
 	return names, nil
 }
 
-// lent is what a relayer may sign with on one chain: the accounts that the configuration names for it, or if it names none
-// all of its relay.
+// lent is what a relayer may sign with on one chain: the accounts that the configuration names for it, or if it names
+// none all of its relay.
 func (n *Node) lent(relay, chain string) *hostservice.Keystore {
 	if names := n.spelled[chainKey{relay, chain}]; len(names) > 0 {
 		return hostservice.NewKeystoreOf(n.keys, relay, names...)
@@ -113,7 +113,8 @@ func (p *plugins) makeChains(ctx context.Context, lend lender) error {
 // makeChainsOf makes chains in a relayer's process.
 func (p *plugins) makeChainsOf(ctx context.Context, s *served, chains []config.Chain, lend lender) error {
 	for _, c := range chains {
-		handle := s.plugin.CreateChain(&relayerv1.CreateChainRequest{ChainId: c.ID, ConfigToml: c.TOML()}, lend(s.relayer.Relay(), c.ID))
+		handle := s.plugin.CreateChain(&relayerv1.CreateChainRequest{ChainId: c.ID, ConfigToml: c.TOML()},
+			lend(s.relayer.Relay(), c.ID))
 		s.chains[c.ID] = handle
 		made, cancel := context.WithTimeout(ctx, chainTimeout)
 		_, err := handle.Created(made)
@@ -123,7 +124,8 @@ func (p *plugins) makeChainsOf(ctx context.Context, s *served, chains []config.C
 		case codes.InvalidArgument, codes.FailedPrecondition, codes.Unimplemented:
 			return &configError{fmt.Errorf("plugin %s refused the configuration of chain %s: %s; mend it in the node's configuration", s.relayer.Plugin(), c.ID, status.Convert(err).Message())}
 		default:
-			p.node.logger.Error("a chain is not there yet; the node goes on and tries again", "plugin", s.plugin.Name(), "chain", c.ID, "error", err)
+			p.node.logger.Error("a chain is not there yet; the node goes on and tries again", "plugin",
+				s.plugin.Name(), "chain", c.ID, "error", err)
 		}
 	}
 	return nil

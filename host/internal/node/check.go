@@ -114,7 +114,7 @@ func Check(ctx context.Context, s Settings) (*Checked, error) {
 		return nil, err
 	}
 	defer n.plugins.close()
-	if err = n.plugins.checkConfig(ctx); err != nil {
+	if err = n.checkConfig(ctx, n.plugins.known); err != nil {
 		return nil, err
 	}
 	if err = n.plugins.makeChains(ctx, n.lendNothing); err != nil {

@@ -29,14 +29,16 @@ func (c contracts) ReadContract(ctx context.Context, read pipeline.ContractRead)
 	})
 	switch {
 	case status.Code(err) == codes.Unimplemented:
-		return nil, fmt.Errorf("the relayer of %s chain %s reads no contracts (%s); read this one through a bridge", relay, read.ChainID, status.Convert(err).Message())
+		return nil, fmt.Errorf("the relayer of %s chain %s reads no contracts (%s); read this one through a bridge",
+			relay, read.ChainID, status.Convert(err).Message())
 	case err != nil:
 		return nil, errors.New(status.Convert(err).Message())
 	}
 	return response.GetReturnData(), nil
 }
 
-// find returns the chain that is read: of the job's relay if that has it, else of the first relay whose contracts can be read.
+// find returns the chain that is read: of the job's relay if that has it, else of the first relay whose contracts can
+// be read.
 func (c contracts) find(read pipeline.ContractRead) (relay string, chain *relayerv1loophost.Chain, err error) {
 	known := c.plugins.known
 	readers := slices.DeleteFunc(known.Relays(), func(relay string) bool { return !known.ReadsContracts(relay) })
@@ -54,7 +56,9 @@ func (c contracts) find(read pipeline.ContractRead) (relay string, chain *relaye
 	case len(readers) == 0:
 		return "", nil, errors.New("this node has no relayer that reads contracts; read this one through a bridge")
 	case len(ids) == 0:
-		return "", nil, fmt.Errorf("this node has no enabled %s chain; add one to its configuration", strings.Join(readers, " or "))
+		return "", nil, fmt.Errorf("this node has no enabled %s chain; add one to its configuration",
+			strings.Join(readers, " or "))
 	}
-	return "", nil, fmt.Errorf("this node has no enabled %s chain %q; it has %s", strings.Join(readers, " or "), read.ChainID, strings.Join(ids, ", "))
+	return "", nil, fmt.Errorf("this node has no enabled %s chain %q; it has %s", strings.Join(readers, " or "),
+		read.ChainID, strings.Join(ids, ", "))
 }

@@ -58,7 +58,10 @@ type doored struct {
 func newDoored(t *testing.T) *doored {
 	t.Helper()
 	log := &journal{}
-	settings := Settings{Config: newFiles(t).load(t), Logger: slog.New(slog.NewTextHandler(log, nil)), Version: "v1"}
+	f := newFiles(t)
+	f.chain("1337", "")
+	settings := f.settings(t)
+	settings.Logger = slog.New(slog.NewTextHandler(log, nil))
 	n, err := Start(t.Context(), settings)
 	if err != nil {
 		t.Fatal(err)
@@ -189,6 +192,31 @@ func wantCode(t *testing.T, what string, err error, want connect.Code) {
 	t.Helper()
 	if want == 0 && err != nil || want != 0 && connect.CodeOf(err) != want {
 		t.Errorf("%s: %v, want the code %v", what, err, want)
+	}
+}
+
+// Keys are imported and exported one at a time: each takes hundreds of MiB.
+func TestOnePasswordAtATime(t *testing.T) {
+	t.Parallel()
+	d := newDoored(t)
+	client := connect.NewClient[nodev1.ExportKeyRequest, nodev1.ExportKeyResponse](
+		overSocket(d.Socket()), "http://node"+nodev1connect.NodeServiceExportKeyProcedure)
+	export := func(header ...string) error {
+		request := connect.NewRequest(&nodev1.ExportKeyRequest{Id: d.account, Password: "hunter2"})
+		for i := 0; i < len(header); i += 2 {
+			request.Header().Set(header[i], header[i+1])
+		}
+		_, err := client.CallUnary(t.Context(), request)
+		return err
+	}
+	d.stretching <- struct{}{}
+	err := export("Connect-Timeout-Ms", "50")
+	if connect.CodeOf(err) != connect.CodeDeadlineExceeded || !strings.Contains(err.Error(), "another key was being imported or exported") {
+		t.Errorf("while another is: %v", err)
+	}
+	<-d.stretching
+	if err := export(); err != nil {
+		t.Errorf("after it: %v", err)
 	}
 }
 

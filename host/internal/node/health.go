@@ -17,11 +17,12 @@ import (
 	"github.com/loop-plugins/loop/sdk/go/loophost/supervise"
 )
 
-// healthTimeout bounds what a chain's state may take: it is kept by its relayer, so that one that is there answers at once.
+// healthTimeout bounds what a chain's state may take: it is kept by its relayer, so that one that is there answers at
+// once.
 const healthTimeout = time.Second
 
-// health names the RPC nodes of each chain that do not serve and the accounts whose transactions fail, and why. They do not make
-// the node ill: it outlives the outage of a chain's provider, and to restart it would mend nothing.
+// health names the RPC nodes of each chain that do not serve and the accounts whose transactions fail, and why. They
+// do not make the node ill: it outlives the outage of a chain's provider, and to restart it would mend nothing.
 func (p *plugins) health() []web.Check {
 	ctx, cancel := context.WithTimeout(context.Background(), healthTimeout)
 	defer cancel()

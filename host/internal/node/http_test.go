@@ -153,6 +153,29 @@ func TestPluginThatIsDown(t *testing.T) {
 	}
 }
 
+// Operators see how calls go to each plugin, and turn frames off for one kind.
+func TestTransportOfPlugins(t *testing.T) {
+	t.Parallel()
+	for setting, want := range map[string]string{"": "loop/1", "Transport = \"auto\"": "loop/1", "Transport = \"grpc\"": "grpc"} {
+		t.Run(setting, func(t *testing.T) {
+			t.Parallel()
+			f := newFiles(t)
+			f.config += "[Plugins.Acme]\n" + setting + "\n"
+			f.acme(t, "RELAYER=fake")
+			f.chain("1337", "")
+			list, err := operator(f.start(t).Socket()).ListPlugins(t.Context(), &nodev1.ListPluginsRequest{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, p := range list.GetPlugins() {
+				if p.GetName() == "acme" && p.GetTransport() != want || p.GetInProcess() && p.GetTransport() != "" {
+					t.Errorf("calls to plugin %s go by %q", p.GetName(), p.GetTransport())
+				}
+			}
+		})
+	}
+}
+
 // A plugin that takes more memory than the configuration allows is killed, serves again, and operators see why.
 func TestPluginThatEatsMemory(t *testing.T) {
 	t.Parallel()

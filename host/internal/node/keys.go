@@ -3,7 +3,9 @@ package node
 import (
 	"context"
 	"encoding/hex"
+	"errors"
 	"fmt"
+	"runtime/debug"
 	"slices"
 	"strings"
 
@@ -132,7 +134,8 @@ func (s *service) key(id string) (*nodev1.Key, error) {
 // wallets are the relays whose accounts wallets' files can hold.
 func (s *service) wallets() []string {
 	known := s.node.plugins.known
-	return slices.DeleteFunc(known.Relays(), func(relay string) bool { return known[relay].AccountAlgorithm() != keystore.Secp256k1 })
+	return slices.DeleteFunc(known.Relays(),
+		func(relay string) bool { return known[relay].AccountAlgorithm() != keystore.Secp256k1 })
 }
 
 // ImportKey implements nodev1connect.NodeServiceHandler.
@@ -152,6 +155,12 @@ func (s *service) ImportKey(ctx context.Context, r *nodev1.ImportKeyRequest) (*n
 	if unnamed == nil {
 		relays.Wallet = wallet.Relay()
 	}
+	done, err := s.node.stretching.take(ctx, "another key was being imported or exported")
+	if err != nil {
+		return nil, apiError(err)
+	}
+	defer done()
+	defer debug.FreeOSMemory() // else the runtime keeps what the password took for minutes
 	made, err := s.node.keys.Import(ctx, r.GetFile(), keystore.NewPassword(r.GetPassword()), relays)
 	switch {
 	case asked:
@@ -171,11 +180,22 @@ func (s *service) ExportKey(ctx context.Context, r *nodev1.ExportKeyRequest) (*n
 	if err := s.starting(); err != nil {
 		return nil, err
 	}
+	if !s.node.settings.Config.Keystore.AllowExport {
+		return nil, connect.NewError(connect.CodeFailedPrecondition,
+			errors.New("this node exports no keys: [Keystore] AllowExport is false"))
+	}
 	found, err := s.find(ctx, r.GetId(), r.GetRelay())
 	if err != nil {
 		return nil, err
 	}
-	file, err := s.node.keys.Export(found.Kind, found.ID, keystore.NewPassword(r.GetPassword()), keystore.Relays{Of: s.node.wantedOf})
+	done, err := s.node.stretching.take(ctx, "another key was being imported or exported")
+	if err != nil {
+		return nil, apiError(err)
+	}
+	defer done()
+	defer debug.FreeOSMemory() // as after an import
+	file, err := s.node.keys.Export(found.Kind, found.ID, keystore.NewPassword(r.GetPassword()),
+		keystore.Relays{Of: s.node.wantedOf})
 	if err != nil {
 		return nil, apiError(err)
 	}
@@ -185,7 +205,8 @@ func (s *service) ExportKey(ctx context.Context, r *nodev1.ExportKeyRequest) (*n
 
 // find finds the key of a text: a key's id as it is listed, or an account in another spelling.
 func (s *service) find(ctx context.Context, text, relay string) (keystore.Description, error) {
-	all := slices.DeleteFunc(s.node.keys.List(), func(d keystore.Description) bool { return relay != "" && d.Relay != relay })
+	all := slices.DeleteFunc(s.node.keys.List(),
+		func(d keystore.Description) bool { return relay != "" && d.Relay != relay })
 	is := func(d keystore.Description) bool {
 		return d.ID == text || d.Kind != keystore.KindAccount && strings.EqualFold(d.ID, text)
 	}
@@ -201,9 +222,11 @@ func (s *service) find(ctx context.Context, text, relay string) (keystore.Descri
 	}
 	switch {
 	case len(found) == 0:
-		return keystore.Description{}, connect.NewError(connect.CodeNotFound, fmt.Errorf("this node has no key %.128q; see: loop keys list", text))
+		return keystore.Description{}, connect.NewError(connect.CodeNotFound,
+			fmt.Errorf("this node has no key %.128q; see: loop keys list", text))
 	case len(found) > 1:
-		return keystore.Description{}, refuse("relay: %.128q is a key of %s and of %s; name the relay that is meant", text, found[0].Relay, found[1].Relay)
+		return keystore.Description{}, refuse("relay: %.128q is a key of %s and of %s; name the relay that is meant",
+			text, found[0].Relay, found[1].Relay)
 	}
 	return found[0], nil
 }

@@ -12,8 +12,8 @@ import (
 	"github.com/loop-plugins/loop/sdk/go/loophost"
 )
 
-// Relayers are the relayers of a configuration, for commands that start no node. Built-in ones are asked in this process; those that
-// the environment names run until Close.
+// Relayers are the relayers of a configuration, for commands that start no node. Built-in ones are asked in this
+// process; those that the environment names run until Close.
 type Relayers struct {
 	node    *Node
 	known   relayers
@@ -29,8 +29,7 @@ func OpenRelayers(ctx context.Context, s Settings) (*Relayers, error) {
 		return nil, err
 	}
 	r := &Relayers{node: n, known: maps.Clone(n.builtin)}
-	// A command may be that of a relayer unless another kind is built in under its name.
-	names := slices.DeleteFunc(n.commanded(), func(name string) bool { return n.insideKind(name) != "" && n.insideKind(name) != kindRelayer })
+	names := n.foreignRelayers()
 	if len(names) == 0 {
 		return r, nil
 	}
@@ -63,7 +62,8 @@ func (r *Relayers) Described() []config.Described {
 	return all
 }
 
-// CheckConfig has the relayers check the chains of the configuration. Its error has the problems that were found before, too.
+// CheckConfig has the relayers check the chains of the configuration. Its error has the problems that were found
+// before, too.
 func (r *Relayers) CheckConfig(ctx context.Context) error {
 	return r.node.settings.Config.CheckChains(ctx, r.known.sections(func(string, error) {}))
 }

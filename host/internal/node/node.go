@@ -11,12 +11,12 @@ import (
 	"maps"
 	"net"
 	"os"
+	"runtime/debug"
 	"slices"
 	"strconv"
 	"sync/atomic"
 	"time"
 
-	"connectrpc.com/connect"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"google.golang.org/protobuf/types/known/timestamppb"
@@ -66,15 +66,25 @@ type Node struct {
 	jobs      *jobs
 	statuses  *statuses
 	web       *web.Server
+
+	stretching turns // of keys' passwords
+	checking   turns // of job specs
 }
 
 // socketHint says how an operator chooses another folder for sockets.
 const socketHint = "name another by [Plugins] SocketDir"
 
+func newNode(s Settings) *Node {
+	return &Node{
+		settings: s, logger: s.Logger, startedAt: time.Now(), registry: prometheus.NewRegistry(),
+		stretching: make(turns, maxStretching), checking: make(turns, maxChecking),
+	}
+}
+
 // Start starts a node: database, keys, plugins, network, jobs, and last its HTTP server's readiness. A part that fails ends
 // those before it, and is the error: one sentence for people.
 func Start(ctx context.Context, s Settings) (_ *Node, err error) {
-	n := &Node{settings: s, logger: s.Logger, startedAt: time.Now(), registry: prometheus.NewRegistry()}
+	n := newNode(s)
 	defer func() {
 		if err != nil {
 			n.Close(context.WithoutCancel(ctx))
@@ -84,12 +94,19 @@ func Start(ctx context.Context, s Settings) (_ *Node, err error) {
 	if n.builtin, err = builtinRelayers(ctx, s); err != nil {
 		return nil, err
 	}
+	if len(n.foreignRelayers()) == 0 {
+		// What is wrong is found before anything is made, if nothing need be started to find it.
+		if err = n.checkConfig(ctx, n.builtin); err != nil {
+			return nil, err
+		}
+	}
 	if n.database, err = database.Open(ctx, database.Settings{Path: s.Config.Database.Path, Logger: s.Logger}); err != nil {
 		return nil, err
 	}
 	if n.keys, err = keystore.Open(ctx, keystore.Settings{Store: n.database, Password: keystore.NewPassword(s.Config.Keystore.Password.Reveal()), Logger: s.Logger, Before: n.before}); err != nil {
 		return nil, err
 	}
+	debug.FreeOSMemory() // of what the password took
 	if n.telemetry, err = hostservice.NewTelemetry(hostservice.TelemetrySettings{Registerer: n.registry, Logger: s.Logger}); err != nil {
 		return nil, err
 	}
@@ -151,7 +168,7 @@ func Start(ctx context.Context, s Settings) (_ *Node, err error) {
 
 // prepare makes ready what chains and jobs lean on: a configuration that its relayers have checked, and keys for each of them.
 func (n *Node) prepare(ctx context.Context) error {
-	if err := n.plugins.checkConfig(ctx); err != nil {
+	if err := n.checkConfig(ctx, n.plugins.known); err != nil {
 		return err
 	}
 	var wanted []keystore.Wanted
@@ -220,7 +237,7 @@ func (n *Node) serve() (*web.Server, error) {
 	}
 	host := cmp.Or(c.Environment.DiscoveryHostname, machine)
 	guard := door.New(n.database, &nodev1.TokenWanted{Socket: n.Socket(), StartedAt: timestamppb.New(n.startedAt)}, n.logger)
-	path, api := nodev1connect.NewNodeServiceHandler(&service{node: n}, connect.WithInterceptors(guard.Audit()))
+	path, api := nodev1connect.NewNodeServiceHandler(&service{node: n}, guard.Options())
 	s := web.Settings{
 		Address:       net.JoinHostPort(c.WebServer.ListenIP, strconv.Itoa(int(c.WebServer.HTTPPort))),
 		Socket:        c.WebServer.Socket,

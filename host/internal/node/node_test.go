@@ -62,6 +62,13 @@ func TestMain(m *testing.M) {
 		relayerv1loop.ServeRelayer(func(*loop.Host) relayerv1loop.RelayerService { return fakeRelayer{acme()} })
 	case cookie == relayerv1loop.RelayerKind().Cookie && os.Getenv("RELAYER") == "queueing":
 		relayerv1loop.ServeRelayer(func(*loop.Host) relayerv1loop.RelayerService { return queueing{acme(), os.Getenv("QUEUE_DIR")} })
+	case cookie == relayerv1loop.RelayerKind().Cookie && os.Getenv("RELAYER") == "nonsense":
+		nonsense := acme()
+		nonsense.description.AccountAlgorithm = 9
+		relayerv1loop.ServeRelayer(func(*loop.Host) relayerv1loop.RelayerService { return fakeRelayer{nonsense} })
+	case cookie == relayerv1loop.RelayerKind().Cookie && os.Getenv("RELAYER") == "none":
+		fmt.Fprintln(os.Stderr, "this is no relayer")
+		os.Exit(4)
 	case cookie == relayerv1loop.RelayerKind().Cookie:
 		loop.Serve(fallback.Plugins()["evm"].New())
 	case cookie == medianv1loop.MedianKind().Cookie:
@@ -342,6 +349,10 @@ func (c *fakeChain) ListNodeStatuses(ctx context.Context, _ *relayerv1.ListNodeS
 	return r, nil
 }
 
+func (*fakeChain) ChainStatus(context.Context, *relayerv1.ChainStatusRequest) (*relayerv1.ChainStatusResponse, error) {
+	return &relayerv1.ChainStatusResponse{ChainId: "1"}, nil
+}
+
 func (c *fakeChain) Transact(ctx context.Context, r *relayerv1.TransactRequest) (*relayerv1.TransactResponse, error) {
 	signed, err := c.loans.Keystore.Sign(ctx, &hostservicev1.SignRequest{Account: r.GetFrom(), Data: make([]byte, 32)})
 	if err != nil {
@@ -352,10 +363,14 @@ func (c *fakeChain) Transact(ctx context.Context, r *relayerv1.TransactRequest) 
 
 // operator speaks to a node by its socket.
 func operator(socket string) nodev1connect.NodeServiceClient {
-	return nodev1connect.NewNodeServiceClient(&http.Client{Transport: &http.Transport{
+	return nodev1connect.NewNodeServiceClient(overSocket(socket), "http://node")
+}
+
+func overSocket(path string) *http.Client {
+	return &http.Client{Transport: &http.Transport{
 		DisableKeepAlives: true,
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-			return new(net.Dialer).DialContext(ctx, "unix", socket)
+			return new(net.Dialer).DialContext(ctx, "unix", path)
 		},
-	}}, "http://node")
+	}}
 }

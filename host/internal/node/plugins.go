@@ -39,8 +39,8 @@ type served struct {
 	chains  map[string]*relayerv1loophost.Chain
 }
 
-// launch starts the plugins that the environment names, and then those built-in ones in whose place none came and which the
-// configuration asks for.
+// launch starts the plugins that the environment names, and then those built-in ones in whose place none came and
+// which the configuration asks for.
 func launch(ctx context.Context, n *Node) (_ *plugins, err error) {
 	p := &plugins{node: n, shared: map[string]*served{}, relays: map[string]*served{}, known: maps.Clone(n.builtin)}
 	defer func() {
@@ -162,7 +162,7 @@ func variable(name string) string { return "CL_" + strings.ToUpper(name) + "_CMD
 
 // pluginSettings say how a plugin is started, but for its environment, which depends on its kind.
 func (n *Node) pluginSettings(name string, c config.Plugin) loophost.PluginSettings {
-	s := loophost.PluginSettings{Name: name, Hint: "check " + variable(name)}
+	s := loophost.PluginSettings{Name: name, Hint: "check " + variable(name), GRPC: c.Rules.Transport == config.TransportGRPC}
 	switch {
 	case c.InProcess():
 		inside := n.settings.Builtin[name].New()
@@ -209,7 +209,8 @@ func (p *plugins) chain(relayName, id string) (*served, *relayerv1loophost.Chain
 		if known := p.known[relayName]; known != nil {
 			section = known.Section()
 		}
-		return nil, nil, fmt.Errorf("this node runs no %s relayer: add a [[%s]] chain to its configuration", relayName, section)
+		return nil, nil, fmt.Errorf("this node runs no %s relayer: add a [[%s]] chain to its configuration",
+			relayName, section)
 	}
 	c := r.chains[id]
 	if c == nil {
@@ -246,11 +247,14 @@ func (p *plugins) describeAgain(ctx context.Context, name string) {
 		return
 	}
 	now, err := relay.Ask(ctx, name, r.plugin.RelayerServiceClient)
-	if err == nil && cmp.Or(strings.Compare(now.Relay(), r.relayer.Relay()), cmp.Compare(now.AccountAlgorithm(), r.relayer.AccountAlgorithm())) != 0 {
-		err = fmt.Errorf("plugin %s served the relay %s and serves %s now, or signs with other keys", name, r.relayer.Relay(), now.Relay())
+	if err == nil && cmp.Or(strings.Compare(now.Relay(), r.relayer.Relay()), cmp.Compare(now.AccountAlgorithm(),
+		r.relayer.AccountAlgorithm())) != 0 {
+		err = fmt.Errorf("plugin %s served the relay %s and serves %s now, or signs with other keys", name,
+			r.relayer.Relay(), now.Relay())
 	}
 	if err != nil {
-		p.node.logger.Error("a plugin that was replaced is not what it was; restart the node", "plugin", name, "error", err)
+		p.node.logger.Error("a plugin that was replaced is not what it was; restart the node", "plugin", name,
+			"error", err)
 		return
 	}
 	p.node.remember(ctx, name, r.plugin.Status().Kind, now)

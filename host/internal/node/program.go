@@ -1,7 +1,6 @@
 package node
 
 import (
-	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -46,13 +45,15 @@ func (n *Node) commands(ctx context.Context, names []string, kinds func() []wire
 		wait.Go(func() { all[at], errs[at] = n.command(ctx, name, environment[name], kinds()) })
 	}
 	wait.Wait()
-	return slices.DeleteFunc(all, func(l *launched) bool { return l == nil }), slices.DeleteFunc(errs, func(err error) bool { return err == nil })
+	return slices.DeleteFunc(all, func(l *launched) bool { return l == nil }), slices.DeleteFunc(errs,
+		func(err error) bool { return err == nil })
 }
 
 // commanded are the names of the plugins that have a command or a process to attach to.
 func (n *Node) commanded() []string {
 	environment := n.settings.Config.Environment.Plugins
-	return slices.DeleteFunc(slices.Sorted(maps.Keys(environment)), func(name string) bool { return environment[name].InProcess() })
+	return slices.DeleteFunc(slices.Sorted(maps.Keys(environment)),
+		func(name string) bool { return environment[name].InProcess() })
 }
 
 // insideKind is the kind of the plugin that is built in under a name; empty, if none is.
@@ -63,8 +64,9 @@ func (n *Node) insideKind(name string) string {
 	return ""
 }
 
-// command starts the plugin of a command. Nothing says of which kind that is: the plugin is started as one kind after another, and
-// those that it is not of it refuses at once. One that was seen before and does not start now is down, and what it said holds.
+// command starts the plugin of a command. Nothing says of which kind that is: the plugin is started as one kind after
+// another, and those that it is not of it refuses at once. One that was seen before and does not start now is down,
+// and what it said holds.
 func (n *Node) command(ctx context.Context, name string, c config.Plugin, kinds []wire.Kind) (*launched, error) {
 	kept := n.kept(ctx, name, c)
 	var first error
@@ -85,7 +87,8 @@ func (n *Node) command(ctx context.Context, name string, c config.Plugin, kinds 
 	if kept.Kind != kindRelayer || ctx.Err() != nil {
 		return nil, first
 	}
-	n.logger.Error("a plugin does not start; the node goes on with what it said of itself before, and tries again", "plugin", name, "error", first)
+	n.logger.Error("a plugin does not start; the node goes on with what it said of itself before, and tries again",
+		"plugin", name, "error", first)
 	settings := n.pluginSettings(name, c)
 	settings.Env, settings.Patient = c.Environ(true), true
 	plugin, err := relayerv1loophost.LaunchRelayer(ctx, n.runtime, settings)
@@ -100,26 +103,21 @@ func (n *Node) command(ctx context.Context, name string, c config.Plugin, kinds 
 	return &launched{name: name, relayer: r, plugin: plugin}, nil
 }
 
-// order is in which order a command is tried as which kind: as what it was, as what is built in under its name, as any.
+// order is in which order a command is tried as which kind: as what it was, then as any. Under the name of a built-in
+// plugin it is of that one's kind.
 func (n *Node) order(name string, c config.Plugin, before string, kinds []wire.Kind) []wire.Kind {
+	if inside := n.insideKind(name); inside != "" {
+		return slices.DeleteFunc(kinds, func(k wire.Kind) bool { return k.Name != inside })
+	}
 	if c.Attach != "" {
 		if a, err := wire.ReadAttachment(c.Attach); err == nil {
 			before = a.Kind // a process that runs says so; without the file, the error of the first kind is as good as any
 		}
 	}
-	inside := n.insideKind(name)
-	rank := func(k wire.Kind) int {
-		switch k.Name {
-		case before:
-			return 0
-		case inside:
-			return 1
-		}
-		return 2
+	if at := slices.IndexFunc(kinds, func(k wire.Kind) bool { return k.Name == before }); at > 0 {
+		kinds[0], kinds[at] = kinds[at], kinds[0]
 	}
-	return slices.SortedStableFunc(slices.Values(kinds), func(a, b wire.Kind) int {
-		return cmp.Compare(rank(a), rank(b))
-	})
+	return kinds
 }
 
 // start starts a plugin of a kind, and asks a relayer what it is.
@@ -145,7 +143,8 @@ func (n *Node) start(ctx context.Context, kind wire.Kind, s loophost.PluginSetti
 	return &launched{name: s.Name, relayer: r, plugin: plugin}, nil
 }
 
-// checksum is that of what a command starts: of its files, and of its words, since an interpreter can be told to run what is no file.
+// checksum is that of what a command starts: of its files, and of its words, since an interpreter can be told to run
+// what is no file.
 func (n *Node) checksum(c config.Plugin) (string, error) {
 	files, err := n.runtime.ChecksumsOf(c.Command)
 	if err != nil {

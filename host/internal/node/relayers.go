@@ -19,8 +19,8 @@ import (
 	"github.com/loop-plugins/loop/sdk/go/loophost"
 )
 
-// relayers are the relayers that a node knows, by relay: those of its plugins, and the built-in ones whose relay no plugin has. It
-// implements job.Relayers.
+// relayers are the relayers that a node knows, by relay: those of its plugins, and the built-in ones whose relay no
+// plugin has. It implements job.Relayers.
 type relayers map[string]*relay.Relayer
 
 var _ job.Relayers = relayers{}
@@ -62,8 +62,8 @@ func (k relayers) ValidateJob(ctx context.Context, relay string, r *relayerv1.Va
 	return k[relay].ValidateJob(ctx, r)
 }
 
-// sections are the relayers as the configuration is checked by them. What one that is down would find is not known: its chains were
-// checked when it was there, or are when they are made.
+// sections are the relayers as the configuration is checked by them. What one that is down would find is not known:
+// its chains were checked when it was there, or are when they are made.
 func (k relayers) sections(warn func(section string, err error)) []config.Relayer {
 	var all []config.Relayer
 	for _, name := range k.Relays() {
@@ -111,15 +111,26 @@ func (n *Node) chains(r *relay.Relayer) []config.Chain {
 	})
 }
 
-// checkConfig has the relayers check the chains of the configuration, and puts the accounts that it names into their one spelling.
-func (p *plugins) checkConfig(ctx context.Context) error {
-	n := p.node
-	if err := n.settings.Config.CheckChains(ctx, p.known.sections(func(section string, err error) {
+// checkConfig has all relayers of the node check the chains of the configuration, once, and puts the accounts that it
+// names into their one spelling.
+func (n *Node) checkConfig(ctx context.Context, known relayers) error {
+	if n.spelled != nil {
+		return nil
+	}
+	if err := n.settings.Config.CheckChains(ctx, known.sections(func(section string, err error) {
 		n.logger.Warn("the chains of a relayer that is down are not checked", "section", section, "error", err)
 	})); err != nil {
 		return &configError{err}
 	}
-	var err error
-	n.spelled, err = p.spellAccounts(ctx)
+	spelled, err := n.spellAccounts(ctx, known)
+	if err == nil {
+		n.spelled = spelled
+	}
 	return err
+}
+
+// foreignRelayers are the names of commands that may be relayers': those under whose name no other kind is built in.
+func (n *Node) foreignRelayers() []string {
+	return slices.DeleteFunc(n.commanded(),
+		func(name string) bool { return n.insideKind(name) != "" && n.insideKind(name) != kindRelayer })
 }

@@ -124,6 +124,7 @@ func (s *service) describePlugin(p *loophost.Plugin) *nodev1.PluginStatus {
 		Name: st.Name, Kind: st.Kind, State: pluginState(st.State), InProcess: st.InProcess, Pid: int32(st.PID),
 		Generation: st.Generation, Restarts: st.Restarts, LastExit: st.LastExit, LastStderr: st.LastStderr,
 		Version: st.Version, Runtime: st.Runtime, MemoryBytes: st.Memory, MemoryLimitBytes: st.MemoryLimit, Pinned: st.Pinned,
+		Transport: st.Transport,
 	}
 	files, err := p.Checksums()
 	if err != nil {
@@ -170,6 +171,11 @@ func (s *service) AddJob(ctx context.Context, r *nodev1.AddJobRequest) (*nodev1.
 	if err := s.starting(); err != nil {
 		return nil, err
 	}
+	done, err := s.node.checking.take(ctx, "other jobs were being checked")
+	if err != nil {
+		return nil, apiError(err)
+	}
+	defer done()
 	added, report, err := s.node.jobs.add(ctx, r.GetSpecToml())
 	if err != nil {
 		return nil, apiError(err)
@@ -189,6 +195,11 @@ func (s *service) ValidateJob(ctx context.Context, r *nodev1.ValidateJobRequest)
 	if err := s.starting(); err != nil {
 		return nil, err
 	}
+	done, err := s.node.checking.take(ctx, "other jobs were being checked")
+	if err != nil {
+		return nil, apiError(err)
+	}
+	defer done()
 	_, report := job.Parse(ctx, []byte(r.GetSpecToml()), s.node.jobs.checks(s.node.jobs))
 	return found(report), nil
 }
@@ -217,10 +228,11 @@ func (s *service) ListJobs(context.Context, *nodev1.ListJobsRequest) (*nodev1.Li
 	return r, nil
 }
 
+// describe leaves out the spec, which may hold secrets.
 func (r *running) describe() *nodev1.Job {
 	j := &nodev1.Job{
 		Id: r.stored.ID, ExternalJobId: r.stored.ExternalID, Name: r.stored.Name,
-		CreatedAt: timestamppb.New(r.stored.CreatedAt), SpecToml: r.stored.Spec,
+		CreatedAt: timestamppb.New(r.stored.CreatedAt),
 	}
 	if r.spec != nil {
 		j.Type, j.Relay, j.ContractId = r.spec.Type, r.spec.Relay, r.spec.ContractID
@@ -289,8 +301,9 @@ func (s *service) AddBridge(ctx context.Context, r *nodev1.AddBridgeRequest) (*n
 	return &nodev1.AddBridgeResponse{Bridge: describeBridge(b)}, nil
 }
 
+// describeBridge leaves out secrets.
 func describeBridge(b database.Bridge) *nodev1.Bridge {
-	return &nodev1.Bridge{Name: b.Name, Url: b.URL, CreatedAt: timestamppb.New(b.CreatedAt)}
+	return &nodev1.Bridge{Name: b.Name, Url: hideSecrets(b.URL), CreatedAt: timestamppb.New(b.CreatedAt)}
 }
 
 // ListBridges implements nodev1connect.NodeServiceHandler.

@@ -43,7 +43,7 @@ const (
 //
 // No query (libocr's numerical median has none). Observations of 4 bytes of time, three values of 24 bytes and 16 of
 // encoding (maxObservationLength in libocr's offchainreporting2/reportingplugin/median). Reports of 5 words of 32 bytes and
-// one for each of at most 31 oracles (libocr's evmreportcodec; Starknet's report is as long, Solana's shorter).
+// one for each of at most 31 oracles (the codec of libocr's own contracts; no other's report is longer).
 func medianBounds() types.ReportingPluginInfo {
 	return types.ReportingPluginInfo{
 		Name: "NumericalMedian",

@@ -226,10 +226,20 @@ func (x *exchange) scrub(text string) string {
 	return text
 }
 
+// shortestKey is the fewest characters of a part of a path, with a digit among them, that is taken for a key: those of providers
+// have twenty and more.
+const shortestKey = 16
+
 // display shows a URL without the parts that hold keys.
 func display(u *url.URL) string {
-	shown := url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path}
-	text := shorten(shown.String(), 256)
+	plain := url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path}
+	parts := strings.Split(plain.String(), "/")
+	for at := 3; at < len(parts); at++ { // after the scheme and the host
+		if len(parts[at]) >= shortestKey && strings.ContainsAny(parts[at], "0123456789") {
+			parts[at] = "…"
+		}
+	}
+	text := shorten(strings.Join(parts, "/"), 256)
 	if u.RawQuery != "" {
 		text += "?…"
 	}

@@ -141,6 +141,7 @@ func TestHTTPFailures(t *testing.T) {
 		"far too large":       {`a [type=http url="URL/endless"]`, `HTTP response too large, must be less than 1024 bytes`},
 		"redirects for ever":  {`a [type=http url="SECRET/loop"]`, `GET http://HOST/loop failed: stopped after 10 redirects`},
 		"cut":                 {`a [type=http url="URL/cut"]`, `GET http://HOST/cut failed: unexpected EOF`},
+		"a key in the path":   {`a [type=http url="http://127.0.0.1:1/v3/0123456789abcdef/price-of-link-and-usd"]`, `GET http://127.0.0.1:1/v3/…/price-of-link-and-usd failed: dial tcp 127.0.0.1:1: connect: connection refused`},
 		"nobody there":        {`a [type=http url="http://s3cret-user:s3cret-pass@127.0.0.1:1/x?s3cret=token"]`, `GET http://127.0.0.1:1/x?… failed: dial tcp 127.0.0.1:1: connect: connection refused`},
 		"url of a number":     {`x [type=memo value=1] a [type=http url="$(x)"]`, `attribute url: the URL must be a text, not a number`},
 		"url of nonsense":     {`x [type=memo value=<"http://s3cret-user:%zz@x">] a [type=http url="$(x)"]`, `attribute url: the URL cannot be parsed`},

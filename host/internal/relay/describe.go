@@ -16,12 +16,13 @@ import (
 // relayName is what a relayer may call itself.
 var relayName = regexp.MustCompile(`^[a-z][a-z0-9]{0,31}$`)
 
-// taken tells names that mean something else where an operator writes a relay: kinds of keys on the command line, and the node's own
-// keys at the top of its configuration.
+// taken tells names that mean something else where an operator writes a relay: kinds of keys on the command line, and
+// the node's own keys at the top of its configuration.
 func taken(relay string) bool {
-	return slices.ContainsFunc(append(document.Keys(config.Config{}), keystore.KindP2P, keystore.KindOCR2), func(word string) bool {
-		return strings.EqualFold(word, relay)
-	})
+	return slices.ContainsFunc(append(document.Keys(config.Config{}), keystore.KindP2P, keystore.KindOCR2),
+		func(word string) bool {
+			return strings.EqualFold(word, relay)
+		})
 }
 
 // check holds a description to what the rest of the host leans on. The contract's rules on its fields hold already.
@@ -32,7 +33,8 @@ func check(d *relayerv1.DescribeRelayerResponse) error {
 	case taken(relay):
 		return fmt.Errorf("relay is %q, which is the node's own word", relay)
 	case !strings.EqualFold(d.GetSection(), relay):
-		return fmt.Errorf("section is %.64q, which must be relay (%q) but for the case of its letters", d.GetSection(), relay)
+		return fmt.Errorf("section is %.64q, which must be relay (%q) but for the case of its letters",
+			d.GetSection(), relay)
 	}
 	if _, ok := accountAlgorithm(d.GetAccountAlgorithm()); !ok {
 		return fmt.Errorf("account_algorithm is %s, which this node does not have; it has %s",
@@ -44,7 +46,8 @@ func check(d *relayerv1.DescribeRelayerResponse) error {
 	names := map[string]bool{}
 	for at, scheme := range d.GetReportSchemes() {
 		if names[scheme.GetName()] || scheme.GetName() == "" {
-			return fmt.Errorf("report_schemes[%d].name is %q, which must be given and of this scheme alone", at, scheme.GetName())
+			return fmt.Errorf("report_schemes[%d].name is %q, which must be given and of this scheme alone", at,
+				scheme.GetName())
 		}
 		names[scheme.GetName()] = true
 		if _, ok := reportAlgorithm(scheme.GetAlgorithm()); !ok {

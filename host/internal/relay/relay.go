@@ -1,5 +1,6 @@
-// Package relay knows what a relayer says of itself: its name, its keys, how its configuration looks, and what it finds in chains,
-// jobs and names. It holds those answers to what they promise, so that the rest of the host can lean on them.
+// Package relay knows what a relayer says of itself: its name, its keys, how its configuration looks, and what it
+// finds in chains, jobs and names. It holds those answers to what they promise, so that the rest of the host can lean
+// on them.
 //
 // It must not know how a plugin is started or what is done with an answer; and it knows no chain.
 package relay
@@ -19,11 +20,16 @@ import (
 
 // Client is what a relayer is asked through. Calls that are given no deadline have the contract's.
 type Client interface {
-	DescribeRelayer(context.Context, *relayerv1.DescribeRelayerRequest, ...grpc.CallOption) (*relayerv1.DescribeRelayerResponse, error)
-	DescribeAccounts(context.Context, *relayerv1.DescribeAccountsRequest, ...grpc.CallOption) (*relayerv1.DescribeAccountsResponse, error)
-	NormalizeIds(context.Context, *relayerv1.NormalizeIdsRequest, ...grpc.CallOption) (*relayerv1.NormalizeIdsResponse, error)
-	ValidateChain(context.Context, *relayerv1.ValidateChainRequest, ...grpc.CallOption) (*relayerv1.ValidateChainResponse, error)
-	ValidateJob(context.Context, *relayerv1.ValidateJobRequest, ...grpc.CallOption) (*relayerv1.ValidateJobResponse, error)
+	DescribeRelayer(context.Context, *relayerv1.DescribeRelayerRequest,
+		...grpc.CallOption) (*relayerv1.DescribeRelayerResponse, error)
+	DescribeAccounts(context.Context, *relayerv1.DescribeAccountsRequest,
+		...grpc.CallOption) (*relayerv1.DescribeAccountsResponse, error)
+	NormalizeIds(context.Context, *relayerv1.NormalizeIdsRequest,
+		...grpc.CallOption) (*relayerv1.NormalizeIdsResponse, error)
+	ValidateChain(context.Context, *relayerv1.ValidateChainRequest,
+		...grpc.CallOption) (*relayerv1.ValidateChainResponse, error)
+	ValidateJob(context.Context, *relayerv1.ValidateJobRequest,
+		...grpc.CallOption) (*relayerv1.ValidateJobResponse, error)
 }
 
 // Relayer is a relayer whose description holds.
@@ -49,8 +55,8 @@ func Ask(ctx context.Context, plugin string, client Client) (*Relayer, error) {
 	return r, nil
 }
 
-// Restore returns a relayer of which Stored was kept while its plugin is down. Questions go to client, which may answer when the
-// plugin is there again.
+// Restore returns a relayer of which Stored was kept while its plugin is down. Questions go to client, which may
+// answer when the plugin is there again.
 func Restore(plugin string, client Client, stored []byte) (*Relayer, error) {
 	description := &relayerv1.DescribeRelayerResponse{}
 	err := proto.Unmarshal(stored, description)
@@ -164,7 +170,8 @@ func (r *Relayer) failed(what string, err error) error {
 
 // nonsense is the error of an answer that does not hold.
 func (r *Relayer) nonsense(method, format string, arguments ...any) error {
-	return status.Errorf(codes.Internal, "plugin %s: its answer to %s %s; upgrade the plugin", r.plugin, method, fmt.Sprintf(format, arguments...))
+	return status.Errorf(codes.Internal, "plugin %s: its answer to %s %s; upgrade the plugin", r.plugin, method,
+		fmt.Sprintf(format, arguments...))
 }
 
 // sentence leaves out what kind of call failed.

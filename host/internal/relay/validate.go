@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"regexp"
 	"strings"
 
 	"github.com/pelletier/go-toml/v2"
@@ -13,10 +14,14 @@ import (
 	"github.com/loop-plugins/loop/sdk/go/relayer"
 )
 
+// large is an integer that the decoder has no room for, and that a relayer may take: an amount in a chain's smallest unit. What it
+// is does not matter to where it stands.
+var large = regexp.MustCompile(`((?:=\s*\[?|,)\s*[+-]?)(?:0x[0-9a-fA-F_]{16,}|[0-9][0-9_]{16,})`)
+
 // ValidateChain has the relayer check one of its tables, given without its header.
 func (r *Relayer) ValidateChain(ctx context.Context, table []byte) (problems, warnings []document.Problem, err error) {
 	var values map[string]any
-	if err := toml.Unmarshal(table, &values); err != nil {
+	if err := toml.Unmarshal(large.ReplaceAll(table, []byte("${1}0")), &values); err != nil {
 		return nil, nil, fmt.Errorf("the table is not TOML: %w", err)
 	}
 	response, err := r.client.ValidateChain(ctx, &relayerv1.ValidateChainRequest{ConfigToml: table})
@@ -54,14 +59,17 @@ func (r *Relayer) ValidateJob(ctx context.Context, request *relayerv1.ValidateJo
 	if err != nil {
 		return nil, r.failed("check the job", err)
 	}
-	job := map[string]any{"relay": r.Relay(), "contractID": request.GetContractId(), "transmitterID": request.GetTransmitterId(), "relayConfig": relayConfig}
+	job := map[string]any{"relay": r.Relay(), "contractID": request.GetContractId(),
+		"transmitterID": request.GetTransmitterId(), "relayConfig": relayConfig}
 	for _, found := range [][]*relayerv1.Problem{response.GetProblems(), response.GetWarnings()} {
 		if err := r.places("ValidateJob", job, found); err != nil {
 			return nil, err
 		}
 		for _, p := range found {
-			if steps, _ := split(p.GetPath()); len(steps) > 0 && !has(job, steps[0].name) {
-				return nil, r.nonsense("ValidateJob", "names a problem at %q, and a relayer checks contractID, transmitterID and relayConfig (%s)", p.GetPath(), p.GetMessage())
+			if top := strings.FieldsFunc(p.GetPath(),
+				func(c rune) bool { return c == '.' || c == '[' }); len(top) > 0 && job[top[0]] == nil {
+				return nil, r.nonsense("ValidateJob",
+					"names a problem at %q, and a relayer checks contractID, transmitterID and relayConfig (%s)", p.GetPath(), p.GetMessage())
 			}
 		}
 	}
@@ -76,7 +84,8 @@ func (r *Relayer) ValidateJob(ctx context.Context, request *relayerv1.ValidateJo
 	case request.GetTransmitterId() != "" && response.GetTransmitterKey() == "":
 		return nil, r.nonsense("ValidateJob", "has no transmitter_key for the account %q", request.GetTransmitterId())
 	case request.GetTransmitterId() != "" && request.GetProviderType() == relayer.ProviderMedian && response.GetFromAccount() == "":
-		return nil, r.nonsense("ValidateJob", "has no from_account for the account %q, and the contract's configuration names one", request.GetTransmitterId())
+		return nil, r.nonsense("ValidateJob",
+			"has no from_account for the account %q, and the contract's configuration names one", request.GetTransmitterId())
 	}
 	return response, nil
 }
@@ -84,12 +93,8 @@ func (r *Relayer) ValidateJob(ctx context.Context, request *relayerv1.ValidateJo
 // places holds problems to paths that lead somewhere.
 func (r *Relayer) places(method string, values map[string]any, found []*relayerv1.Problem) error {
 	for _, p := range found {
-		steps, err := split(p.GetPath())
-		if err == nil {
-			err = follow(values, steps)
-		}
-		if err != nil {
-			return r.nonsense(method, "names a problem at a path that is not there, %q: %v (%s)", p.GetPath(), err, p.GetMessage())
+		if !leads(values, p.GetPath()) {
+			return r.nonsense(method, "names a problem at %q, where there is nothing (%s)", p.GetPath(), p.GetMessage())
 		}
 	}
 	return nil

@@ -105,8 +105,9 @@ func Write(s Settings) (dir string, files []string, err error) {
 			_ = os.RemoveAll(dir) // it was made above
 		}
 	}()
-	values := struct{ Name, Package, SDK, SDKURL string }{
-		s.Name, strings.ReplaceAll(s.Name, "-", "_"), s.SDK, (&url.URL{Scheme: "file", Path: filepath.ToSlash(s.SDK)}).String(),
+	relay := strings.ReplaceAll(s.Name, "-", "")
+	values := struct{ Name, Package, Relay, Variable, Section, SDK, SDKURL string }{
+		s.Name, strings.ReplaceAll(s.Name, "-", "_"), relay, "CL_" + strings.ToUpper(relay) + "_CMD", strings.ToUpper(relay[:1]) + relay[1:], s.SDK, (&url.URL{Scheme: "file", Path: filepath.ToSlash(s.SDK)}).String(),
 	}
 	err = fs.WalkDir(templates, root, func(p string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() {

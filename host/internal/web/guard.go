@@ -14,7 +14,7 @@ import (
 // it.
 var headers = map[string]string{
 	"Cache-Control":                "no-store",
-	"Content-Security-Policy":      "default-src 'none'; frame-ancestors 'none'",
+	"Content-Security-Policy":      "default-src 'none'; frame-ancestors 'none'; sandbox",
 	"Cross-Origin-Resource-Policy": "same-origin",
 	"Referrer-Policy":              "no-referrer",
 	"X-Content-Type-Options":       "nosniff",

@@ -90,7 +90,7 @@ func wantHeaders(t *testing.T, response *http.Response) {
 	t.Helper()
 	for name, value := range map[string]string{
 		"X-Content-Type-Options": "nosniff", "Cache-Control": "no-store", "X-Frame-Options": "DENY",
-		"Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+		"Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'; sandbox",
 	} {
 		if got := response.Header.Get(name); got != value {
 			t.Errorf("%s is %q, want %q", name, got, value)
@@ -131,9 +131,22 @@ func TestMetricsAreServedAsNothingElse(t *testing.T) {
 		}
 	}
 	s := start(t, nil)
-	response := request(t, http.DefaultClient, "GET", "http://"+s.Address()+"/plugins/page/metrics", "")
-	if got := response.Header.Get("Content-Type"); response.StatusCode != 200 || got != text {
-		t.Errorf("a plugin's page is served as %d %q", response.StatusCode, got)
+	for path, want := range map[string]struct {
+		code       int
+		typed, has string
+	}{
+		"/plugins/page/metrics":                 {200, text, "<script>alert(1)</script>"},
+		"/plugins/angry/metrics":                {503, "text/plain; charset=utf-8", "<script>alert(2)</script>"},
+		"/plugins/%3Cscript%3E/metrics":         {404, "text/plain; charset=utf-8", "<script>"},
+		"/plugins/page/metrics/%3Cscript%3E":    {404, "text/plain; charset=utf-8", "there is nothing here"},
+		"/plugins/page/metrics?%3Cscript%3E=%3": {200, text, "<script>alert(1)</script>"},
+	} {
+		response := request(t, http.DefaultClient, "GET", "http://"+s.Address()+path, "", "Accept", "text/html")
+		got := body(t, response)
+		if response.StatusCode != want.code || response.Header.Get("Content-Type") != want.typed || !strings.Contains(got, want.has) {
+			t.Errorf("%s: %d %q %q", path, response.StatusCode, response.Header.Get("Content-Type"), got)
+		}
+		wantHeaders(t, response)
 	}
 }
 

@@ -106,8 +106,8 @@ func copyFile(t *testing.T, from, to string) {
 	}
 }
 
+// It runs alone: a process that another test starts has a copy of the socket until its program begins, and answers on it.
 func TestSocketsOfOthers(t *testing.T) {
-	t.Parallel()
 	dir := shortDir(t)
 	listen := func(path string) error {
 		s, err := Start(Settings{

@@ -40,8 +40,8 @@ type Check struct {
 	Name    string `json:"name"`
 	Healthy bool   `json:"healthy"`
 	// Degraded is a part that works, or will, while something needs a person soon.
-	Degraded bool `json:"degraded,omitempty"`
-	Reason  string `json:"reason,omitempty"`
+	Degraded bool   `json:"degraded,omitempty"`
+	Reason   string `json:"reason,omitempty"`
 }
 
 // Settings are what a Server needs.
@@ -87,14 +87,6 @@ type Server struct {
 	done     sync.WaitGroup
 }
 
-// The server's limits: clients are operators and scrapers on a private network, none of which sends much.
-const (
-	readHeaderTimeout = 5 * time.Second
-	idleTimeout       = 2 * time.Minute
-	scrapeTimeout     = 5 * time.Second
-	maxHeaderBytes    = 64 << 10
-)
-
 // Start listens and serves.
 func Start(s Settings) (_ *Server, err error) {
 	server := &Server{settings: s}
@@ -130,14 +122,14 @@ func Start(s Settings) (_ *Server, err error) {
 
 	api := http.NewServeMux()
 	api.Handle(s.APIPath, s.API)
-	open := server.open()
+	faces := few(server.open())
 	if loopback(s.Address) {
-		open.Handle(s.APIPath, s.API)
+		faces = beside(s.APIPath, s.API, faces)
 	} else {
 		s.Logger.Info("the operator's API is not served on this address, which other machines reach: the open face alone is",
 			"http", s.Address)
 	}
-	server.serve(server.listener, &http.Server{Handler: guarded(s.Hosts, server.routes(open))})
+	server.serve(server.listener, &http.Server{Handler: guarded(s.Hosts, faces)})
 	if server.tls != nil {
 		server.serve(tls.NewListener(server.tls, certificate.config()), &http.Server{Handler: guarded(s.Hosts, api)})
 	}
@@ -150,11 +142,13 @@ func Start(s Settings) (_ *Server, err error) {
 
 // serve gives a server its limits and runs it until Close.
 func (s *Server) serve(l net.Listener, server *http.Server) {
-	server.ReadHeaderTimeout, server.IdleTimeout, server.MaxHeaderBytes = readHeaderTimeout, idleTimeout, maxHeaderBytes
+	limit(server)
+	open := limited(l)
+	open.watch(server)
 	server.ErrorLog = slog.NewLogLogger(s.settings.Logger.Handler(), slog.LevelDebug)
 	s.servers = append(s.servers, server)
 	s.done.Go(func() {
-		if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+		if err := server.Serve(open); !errors.Is(err, http.ErrServerClosed) {
 			s.settings.Logger.Error("a listener of the HTTP server ended", "at", l.Addr(), "error", err)
 		}
 	})
@@ -191,25 +185,31 @@ func loopback(address string) bool {
 	return err == nil && at.Addr().Unmap().IsLoopback()
 }
 
-// open is the open face but for the plugins' pages.
-func (s *Server) open() *http.ServeMux {
+// beside serves what lies below a path apart from the rest, with no path cleaned.
+func beside(path string, below, rest http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if strings.HasPrefix(r.URL.Path, path) {
+			below.ServeHTTP(w, r)
+			return
+		}
+		rest.ServeHTTP(w, r)
+	})
+}
+
+// open is the open face. The mux cleans paths and redirects; a plugin's name is whatever stands between two slashes, escapes and
+// dots included, so that odd names end here as unknown and never reach another route.
+func (s *Server) open() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /discovery", s.discovery)
 	mux.Handle("GET /metrics", promhttp.HandlerFor(s.settings.Gatherer, promhttp.HandlerOpts{EnableOpenMetrics: true}))
 	mux.HandleFunc("GET /health", s.health)
 	mux.HandleFunc("GET /readyz", s.readyz)
-	return mux
-}
-
-// routes adds the plugins' pages. The mux cleans paths and redirects; a plugin's name is whatever stands between two slashes,
-// escapes and dots included, so that odd names end here as unknown and never reach another route.
-func (s *Server) routes(rest http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if name, ok := strings.CutPrefix(r.URL.EscapedPath(), "/plugins/"); ok {
 			s.plugin(w, r, name)
 			return
 		}
-		rest.ServeHTTP(w, r)
+		mux.ServeHTTP(w, r)
 	})
 }
 

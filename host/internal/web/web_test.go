@@ -38,7 +38,7 @@ func TestMain(m *testing.M) {
 }
 
 // fakePlugins stands in for a runtime: the name decides what becomes of a scrape.
-type fakePlugins struct{ asked chan string }
+type fakePlugins struct{ asked, finish chan string }
 
 func (fakePlugins) Names() []string { return []string{"evm", "median"} }
 
@@ -48,14 +48,20 @@ func (f fakePlugins) Collect(ctx context.Context, name, accept string) (string, 
 	}
 	switch name {
 	case "page":
-		return "text/html", []byte("<script>"), nil
+		return "text/html", []byte("<script>alert(1)</script>"), nil
+	case "angry":
+		return "", nil, status.Error(codes.Unavailable, "<script>alert(2)</script>")
 	case "evm", "a/b", "..":
 		return "text/plain; version=0.0.4", []byte(name + " " + accept), nil
 	case "down":
 		return "", nil, status.Error(codes.Unavailable, "plugin down is down")
 	case "slow":
-		<-ctx.Done()
-		return "", nil, status.FromContextError(ctx.Err()).Err()
+		if f.finish == nil {
+			<-ctx.Done()
+		} else {
+			<-f.finish
+		}
+		return "", nil, status.Error(codes.DeadlineExceeded, "no answer")
 	case "broken":
 		return "", nil, status.Error(codes.Internal, "gathering failed")
 	}
@@ -185,7 +191,7 @@ func FuzzPluginPath(f *testing.F) {
 		Health: func() []Check { panic("health was reached") },
 		Ready:  func() bool { panic("readiness was reached") },
 	}}
-	handler := server.routes(server.open())
+	handler := server.open()
 	f.Fuzz(func(t *testing.T, path string) {
 		request, err := http.NewRequest("GET", "http://x/plugins/"+path, nil)
 		if err != nil {

@@ -40,8 +40,8 @@ func OneOf(p *Problems, path, value string, allowed ...string) {
 	p.Add(path, "%s is not one of %s%s", shown, strings.Join(allowed, ", "), near)
 }
 
-// URL refuses an address that is given and has none of the schemes. It never repeats it: its user, path and query may be keys.
-// Not even the parser's error is shown, since it quotes what it could not read.
+// URL refuses an address that is given and has none of the schemes. It never repeats it: its user, path and query may
+// be keys. Not even the parser's error is shown, since it quotes what it could not read.
 func URL(p *Problems, path, who string, address Secret, schemes ...string) {
 	if !address.IsEmpty() && !address.IsURL(schemes...) {
 		p.Add(path, "the address of %s is not a %s URL", who, strings.Join(schemes, ":// or ")+"://")

@@ -1,8 +1,8 @@
-// Package document reads and writes configuration in TOML as nodes and their relayers have it: a struct's fields are the keys, what
-// it holds before are the defaults, and its tags say what is told of each key and what it may be.
+// Package document reads and writes configuration in TOML as nodes and their relayers have it: a struct's fields are
+// the keys, what it holds before are the defaults, and its tags say what is told of each key and what it may be.
 //
-// All problems are told at once, each by its key and its line. No problem repeats what may be a secret. The package must not
-// know what any key means; a table is checked further by who reads it, with Add.
+// All problems are told at once, each by its key and its line. No problem repeats what may be a secret. The package
+// must not know what any key means; a table is checked further by who reads it, with Add.
 //
 // Tags of fields:
 //
@@ -37,9 +37,9 @@ type Settings struct {
 // most is how many values of a wrong type are told at once: each costs a decoding of the whole document.
 const most = 50
 
-// Read decodes a document into a struct that holds the defaults, and finds what the decoder and the struct's tags find wrong with
-// it. The struct is of use if no problem is found; it can be checked further, with what is found added to the problems, if
-// the document could be read to its end.
+// Read decodes a document into a struct that holds the defaults, and finds what the decoder and the struct's tags find
+// wrong with it. The struct is of use if no problem is found; it can be checked further, with what is found added to
+// the problems, if the document could be read to its end.
 func Read[T any](document []byte, into *T, settings Settings) (_ *Problems, whole bool) {
 	index, err := keys.Read(document)
 	if err != nil {
@@ -55,8 +55,8 @@ func Read[T any](document []byte, into *T, settings Settings) (_ *Problems, whol
 		r.elsewhere[strings.ToLower(path)] = true
 	}
 
-	// The decoder stops at the first value of a wrong type. To tell of them all, that assignment is blanked out and the rest
-	// decoded again; each turn removes one.
+	// The decoder stops at the first value of a wrong type. To tell of them all, that assignment is blanked out and
+	// the rest decoded again; each turn removes one.
 	document = slices.Clone(document)
 	defaults := *into
 	for turn := 1; ; turn++ {
@@ -102,8 +102,8 @@ type reader struct {
 	elsewhere map[string]bool // by path in small letters
 }
 
-// wrongType tells of a value that does not fit its key and blanks its assignment out. The value is not shown: it may be a secret
-// on the wrong line.
+// wrongType tells of a value that does not fit its key and blanks its assignment out. The value is not shown: it may
+// be a secret on the wrong line.
 func (r *reader) wrongType(document []byte, wrong *toml.DecodeError) bool {
 	line, column := wrong.Position()
 	entry, ok := r.index.Assignment(line, column)
@@ -111,7 +111,7 @@ func (r *reader) wrongType(document []byte, wrong *toml.DecodeError) bool {
 		path := strings.Join(wrong.Key(), ".")
 		text := "this table cannot stand here; check the headers above it"
 		if target, ok := typeAt(r.into, wrong.Key()); ok {
-			text = "want " + describe(target) + ", have another table"
+			text = "want " + describe(target) + ", have a table"
 		}
 		r.addAt(path, line, text)
 		return false
@@ -133,15 +133,19 @@ func (r *reader) wrongType(document []byte, wrong *toml.DecodeError) bool {
 
 // unbound judges what the decoder has no field for: keys of Idle are warned of, and all others are problems.
 func (r *reader) unbound(missing *toml.DecodeError) {
-	path := strings.Join(missing.Key(), ".")
+	line, column := missing.Position()
+	where, ok := r.index.Key(line, column)
+	if !ok { // it lies deeper than the index goes
+		where = strings.Join(missing.Key(), ".")
+	}
+	path := strings.Join(plain(where), ".")
 	for table := range r.elsewhere {
 		if belongs(path, table) {
 			return
 		}
 	}
-	line, _ := missing.Position()
 	if !r.expected(path) {
-		r.unknown(r.placed(missing.Key(), line), line)
+		r.unknown(where, line)
 		return
 	}
 	// Of a table that it has no field for, the decoder names nothing that is in it.
@@ -166,19 +170,11 @@ func (r *reader) unbound(missing *toml.DecodeError) {
 	}
 }
 
-// placed is the path of a key that the decoder names without positions.
-func (r *reader) placed(key []string, line int) string {
-	bare := strings.Join(key, ".")
-	for _, entry := range r.index.Entries() {
-		if entry.Line == line && !r.reported[strings.ToLower(entry.Path)] && strings.Join(plain(entry.Path), ".") == bare && !strings.HasSuffix(entry.Path, "]") {
-			return entry.Path
-		}
-	}
-	return bare
-}
-
 // unknown tells of a key that is neither bound nor idle.
 func (r *reader) unknown(path string, line int) {
+	if r.reported[strings.ToLower(path)] {
+		return
+	}
 	parts := plain(path)
 	table, name := parts[:len(parts)-1], parts[len(parts)-1]
 	known := r.idleNames(strings.Join(table, "."))

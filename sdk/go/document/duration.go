@@ -8,8 +8,8 @@ import (
 
 // Duration is a length of time written in Go's syntax, such as "1m30s".
 //
-// Decoding never fails: that the text is bad is kept, and told with all other problems. (The TOML library stops at the first
-// value that fails to decode, and gives no line when that value is a bare number.)
+// Decoding never fails: that the text is bad is kept, and told with all other problems. (The TOML library stops at the
+// first value that fails to decode, and gives no line when that value is a bare number.)
 type Duration struct {
 	time.Duration
 	bad string

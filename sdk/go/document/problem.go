@@ -13,9 +13,9 @@ import (
 
 // Problem is something wrong with what somebody wrote, or something that he should know.
 type Problem struct {
-	// Path is the key from the top of the document: names with dots between, a position in a list in brackets after the
-	// list's name, from 0, as in Nodes[1].HTTPURL. A key that is missing is named as it would be if it were there. Empty: the
-	// whole.
+	// Path is the key from the top of the document: names with dots between, a position in a list in brackets after
+	// the list's name, from 0, as in Nodes[1].HTTPURL. A key that is missing is named as it would be if it were there.
+	// Empty: the whole.
 	Path string
 	// Line is the key's or, if that is missing, that of the table around it; 0: not known.
 	Line int
@@ -39,8 +39,8 @@ func (p Problem) Alone() string {
 	return p.Text
 }
 
-// Problems gathers what is wrong, so that who wrote a document hears of all of it at once. The zero value is of no document,
-// and its problems have no lines.
+// Problems gathers what is wrong, so that who wrote a document hears of all of it at once. The zero value is of no
+// document, and its problems have no lines.
 type Problems struct {
 	index    *keys.Index
 	list     []Problem
@@ -65,8 +65,8 @@ func (p *Problems) Add(path, format string, arguments ...any) {
 	p.addAt(path, p.line(path), fmt.Sprintf(format, arguments...))
 }
 
-// Include adds the problems of a table that was read by itself. Of those that follow from one another its reader has left out the
-// others already; what is told twice is told once.
+// Include adds the problems of a table that was read by itself. Of those that follow from one another its reader has
+// left out the others already; what is told twice is told once.
 func (p *Problems) Include(table string, found []Problem) {
 	for _, problem := range found {
 		if path := Under(table, problem.Path); !p.reported[strings.ToLower(path)] {
@@ -146,8 +146,8 @@ func byLine(list []Problem) []Problem {
 // shortest is from how many characters on a value may be the key of a server: those have 32 and more.
 const shortest = 24
 
-// Shown is a value as problems repeat it, in quotes, if it begins as a number does: a slip of the hand in a number is shown. Any
-// other could be a secret on the wrong line, and is "this".
+// Shown is a value as problems repeat it, in quotes, if it begins as a number does: a slip of the hand in a number is
+// shown. Any other could be a secret on the wrong line, and is "this".
 func Shown(value string) string {
 	switch {
 	case value == "":

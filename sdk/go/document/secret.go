@@ -10,8 +10,9 @@ import (
 
 const redacted = "[redacted]"
 
-// Secret is a text that no log, error or encoding shows: passwords, and RPC addresses, which may hold keys. The text lies
-// behind a pointer because fmt calls no methods on unexported fields: a struct that hides a Secret prints an address.
+// Secret is a text that no log, error or encoding shows: passwords, and RPC addresses, which may hold keys. The text
+// lies behind a pointer because fmt calls no methods on unexported fields: a struct that hides a Secret prints an
+// address.
 type Secret struct {
 	text *string
 	bare bool // set only on what Example makes

@@ -14,11 +14,11 @@ import (
 	"syscall"
 
 	"google.golang.org/grpc"
-	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/health"
 	"google.golang.org/grpc/health/grpc_health_v1"
 
 	"github.com/loop-plugins/loop/sdk/go/wire"
+	"github.com/loop-plugins/loop/sdk/go/wire/frames"
 )
 
 // debug serves a plugin that a person has started, under a debugger most often, until he ends it. Hosts attach to it by the file
@@ -53,12 +53,14 @@ func debug(ctx context.Context, p Plugin, name string, stderr io.Writer) error {
 	}
 	host := newHost(slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: slog.LevelDebug})), true)
 	host.again = true
-	s := grpc.NewServer(grpc.Creds(credentials.NewTLS(config)), grpc.ForceServerCodecV2(wire.Codec()),
+	framed := newFramed(host.logger)
+	defer framed.Stop()
+	s := grpc.NewServer(grpc.Creds(frames.Credentials(config, framed)), grpc.ForceServerCodecV2(wire.Codec()),
 		grpc.MaxRecvMsgSize(wire.MaxMessageBytes), grpc.MaxSendMsgSize(wire.MaxMessageBytes))
 	healthy := health.NewServer()
 	healthy.SetServingStatus(wire.HealthService, grpc_health_v1.HealthCheckResponse_SERVING)
 	grpc_health_v1.RegisterHealthServer(s, healthy)
-	bind(p, host, s, dialHost)
+	bind(p, host, framed.Beside(s), dialHost)
 	defer host.objects.closeAll()
 	context.AfterFunc(ctx, s.Stop)
 	attachment := wire.Attachment{
@@ -75,6 +77,6 @@ func debug(ctx context.Context, p Plugin, name string, stderr io.Writer) error {
 		}
 	}()
 	_, _ = fmt.Fprintf(stderr, "%s serves as process %d until Ctrl-C. Start the node with LOOP_REATTACH=%s=%s\n",
-		name, os.Getpid(), strings.TrimPrefix(name, "loop-"), file)
+		name, os.Getpid(), strings.ReplaceAll(strings.TrimPrefix(name, "loop-"), "-", ""), file) // as nodes name plugins
 	return s.Serve(listener) // nil after Stop
 }

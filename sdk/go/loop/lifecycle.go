@@ -18,6 +18,7 @@ import (
 
 	pluginv1 "github.com/loop-plugins/loop/gen/go/loop/plugin/v1"
 	"github.com/loop-plugins/loop/sdk/go/wire"
+	"github.com/loop-plugins/loop/sdk/go/wire/frames"
 )
 
 // lifecycle implements LifecycleService for every plugin.
@@ -67,11 +68,15 @@ func dialHost(r *pluginv1.InitRequest) (grpc.ClientConnInterface, error) {
 		return nil, &wire.Violation{Field: "host_certificate_pem", Problem: err.Error()}
 	}
 	limit := int(r.GetMaxMessageBytes())
-	return grpc.NewClient(r.GetHostAddress(),
+	conn, err := grpc.NewClient(r.GetHostAddress(),
 		grpc.WithTransportCredentials(credentials.NewTLS(config)),
 		grpc.WithDefaultCallOptions(grpc.ForceCodecV2(wire.Codec()), grpc.MaxCallRecvMsgSize(limit), grpc.MaxCallSendMsgSize(limit)),
 		grpc.WithNoProxy(),
 		grpc.WithIdleTimeout(0)) // whoever idles hangs up, and the host's socket may be gone from its folder when it calls again
+	if err != nil {
+		return nil, err
+	}
+	return frames.Over(conn, r.GetHostAddress(), config), nil
 }
 
 // Release implements pluginv1.LifecycleServiceServer.

@@ -36,7 +36,6 @@ func observer(registry *prometheus.Registry) func(string, codes.Code, time.Durat
 		Buckets: []float64{.0001, .0005, .001, .005, .01, .05, .1, .5, 1, 5, 30},
 	}, []string{"method", "code"})
 	registry.MustRegister(calls)
-	return func(method string, code codes.Code, took time.Duration) {
-		calls.WithLabelValues(method, code.String()).Observe(took.Seconds())
-	}
+	meters := wire.Meters{Make: func(method, code string) wire.Meter { return calls.WithLabelValues(method, code) }}
+	return meters.Observe
 }

@@ -2,6 +2,7 @@ package loop
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -14,9 +15,12 @@ import (
 	"github.com/hashicorp/go-hclog"
 	"github.com/hashicorp/go-plugin"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/health"
+	"google.golang.org/grpc/health/grpc_health_v1"
 
 	pluginv1 "github.com/loop-plugins/loop/gen/go/loop/plugin/v1"
 	"github.com/loop-plugins/loop/sdk/go/wire"
+	"github.com/loop-plugins/loop/sdk/go/wire/frames"
 )
 
 // Plugin is what the generator hands to Serve and to the in-process binding.
@@ -64,27 +68,52 @@ func Serve(p Plugin) {
 	// go-plugin swaps os.Stderr for a pipe of its own later; the logger keeps the real one.
 	host := newHost(slog.New(slog.NewJSONHandler(os.Stderr, &slog.HandlerOptions{Level: level})), true)
 	go exitWithHost(os.Stdin, host.logger)
-	plugin.Serve(&plugin.ServeConfig{
+	config, err := certify(os.Getenv(hostCertificateKey))
+	if err != nil {
+		fmt.Fprintf(os.Stderr, "%s: %v\n", name, err)
+		os.Exit(1)
+	}
+	framed := newFramed(host.logger)
+	serve := &plugin.ServeConfig{
 		HandshakeConfig: plugin.HandshakeConfig{
 			ProtocolVersion:  uint(p.Kind.ProtocolVersion),
 			MagicCookieKey:   wire.CookieKey,
 			MagicCookieValue: p.Kind.Cookie,
 		},
-		Plugins: plugin.PluginSet{p.Kind.Name: &glue{plugin: p, host: host}},
+		Plugins: plugin.PluginSet{p.Kind.Name: &glue{plugin: p, host: host, framed: framed}},
 		GRPCServer: func(opts []grpc.ServerOption) *grpc.Server {
-			s := grpc.NewServer(append(opts, grpc.ForceServerCodecV2(wire.Codec()),
-				grpc.MaxRecvMsgSize(wire.MaxMessageBytes), grpc.MaxSendMsgSize(wire.MaxMessageBytes))...)
-			host.stop = func() { go stop(s) }
+			opts = append(opts, grpc.ForceServerCodecV2(wire.Codec()),
+				grpc.MaxRecvMsgSize(wire.MaxMessageBytes), grpc.MaxSendMsgSize(wire.MaxMessageBytes))
+			if config != nil {
+				opts = append(opts, grpc.Creds(frames.Credentials(config, framed)))
+			}
+			s := grpc.NewServer(opts...)
+			host.stop = func() { go stop(s, framed) }
 			return s
 		},
 		Logger: hclog.New(&hclog.LoggerOptions{Level: hclog.Warn, Output: os.Stderr, JSONFormat: true}),
-	})
+	}
+	if config != nil {
+		serve.TLSProvider = func() (*tls.Config, error) { return config, nil }
+	}
+	plugin.Serve(serve)
 }
 
-// stop ends a server after the reply to the call that asked for it.
-func stop(s *grpc.Server) {
-	timer := time.AfterFunc(stopGrace, s.Stop)
-	defer timer.Stop()
+// newFramed returns the process's server of frames. go-plugin answers health checks on gRPC alone.
+func newFramed(logger *slog.Logger) *frames.Server {
+	s := frames.NewServer(logger)
+	healthy := health.NewServer()
+	healthy.SetServingStatus(wire.HealthService, grpc_health_v1.HealthCheckResponse_SERVING)
+	grpc_health_v1.RegisterHealthServer(s, healthy)
+	return s
+}
+
+// stop ends the servers after the reply to the call that asked for it.
+func stop(s *grpc.Server, framed *frames.Server) {
+	ctx, cancel := context.WithTimeout(context.Background(), stopGrace)
+	defer cancel()
+	defer context.AfterFunc(ctx, s.Stop)()
+	framed.Finish(ctx)
 	s.GracefulStop()
 }
 
@@ -111,11 +140,12 @@ type glue struct {
 	plugin.NetRPCUnsupportedPlugin
 	plugin Plugin
 	host   *Host
+	framed *frames.Server
 }
 
 // GRPCServer implements plugin.GRPCPlugin.
 func (g *glue) GRPCServer(_ *plugin.GRPCBroker, s *grpc.Server) error {
-	bind(g.plugin, g.host, s, dialHost)
+	bind(g.plugin, g.host, g.framed.Beside(s), dialHost)
 	return nil
 }
 

@@ -10,7 +10,6 @@ import (
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
 
@@ -79,6 +78,7 @@ type object struct {
 	ctx      context.Context // ends at release
 	release  context.CancelFunc
 
+	left     func() // a call has ended
 	calls    int
 	released bool
 	children map[string]struct{}
@@ -94,21 +94,13 @@ func newTable(logger *slog.Logger) *table {
 	return &table{logger: logger, root: map[string]any{}, objects: map[string]*object{}, buried: map[string]struct{}{}}
 }
 
-// parentOf is the name of the object whose constructor is being called.
-func parentOf(ctx context.Context) string {
-	if v := metadata.ValueFromIncomingContext(ctx, wire.ObjectKey); len(v) == 1 {
-		return v[0]
-	}
-	return ""
-}
-
 func (t *table) create(ctx context.Context, method, name string, request proto.Message, construct func(context.Context) (*object, error)) (proto.Message, error) {
 	encoded, err := proto.MarshalOptions{Deterministic: true}.Marshal(request)
 	if err != nil {
 		return nil, status.Errorf(codes.InvalidArgument, "the request does not encode: %v", err)
 	}
 	encoded = append([]byte(method), encoded...)
-	parent := parentOf(ctx)
+	parent := wire.ObjectOf(ctx)
 	t.mu.Lock()
 	if _, dead := t.buried[name]; dead {
 		t.mu.Unlock()
@@ -122,6 +114,7 @@ func (t *table) create(ctx context.Context, method, name string, request proto.M
 	if !exists {
 		o = &object{name: name, parent: t.objects[parent], request: encoded, done: make(chan struct{}), children: map[string]struct{}{}}
 		o.ctx, o.release = context.WithCancel(context.Background())
+		o.left = func() { t.leave(o) }
 		t.objects[name] = o
 		if o.parent != nil {
 			o.parent.children[name] = struct{}{}
@@ -289,7 +282,7 @@ func (t *table) Resolve(service, name string) (wire.Target, error) {
 		return wire.Target{}, status.Errorf(codes.NotFound, "object %s does not serve %s", name, service)
 	}
 	o.calls++
-	return wire.Target{Impl: impl, Context: o.ctx, Done: func() { t.leave(o) }}, nil
+	return wire.Target{Impl: impl, Context: o.ctx, Done: o.left}, nil
 }
 
 func (t *table) leave(o *object) {

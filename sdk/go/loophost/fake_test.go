@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"math/big"
 	"os"
+	"os/exec"
+	"runtime"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -36,6 +38,10 @@ func TestMain(m *testing.M) {
 	case os.Getenv("FAKE_GARBAGE") != "":
 		fmt.Println(os.Getenv("FAKE_GARBAGE"))
 		time.Sleep(time.Minute)
+	case os.Getenv("FAKE_CHILD") != "":
+		eat(os.Getenv("FAKE_CHILD"))
+	case os.Getenv(plainKey) != "":
+		servePlain()
 	case os.Getenv("FAKE_EXIT") != "":
 		fmt.Fprintln(os.Stderr, "the fake has had enough")
 		os.Exit(3)
@@ -46,6 +52,16 @@ func TestMain(m *testing.M) {
 	default:
 		goleak.VerifyTestMain(m)
 	}
+}
+
+// eat takes 256 MiB of memory as soon as somebody has written to the pipe, and holds it.
+func eat(pipe string) {
+	if _, err := os.ReadFile(pipe); err != nil {
+		panic(err)
+	}
+	eaten := bytes.Repeat([]byte{1}, 256<<20) // written to, so that it is resident
+	time.Sleep(time.Minute)
+	runtime.KeepAlive(eaten)
 }
 
 // serveFake serves a fake, broken as its environment says.
@@ -111,6 +127,13 @@ func (c *fakeChain) LatestHead(context.Context, *relayerv1.LatestHeadRequest) (*
 		os.Exit(9)
 	case "glutton":
 		c.eaten = append(c.eaten, bytes.Repeat([]byte{1}, 64<<20)) // written to, so that it is resident
+	}
+	if pipe, ok := strings.CutPrefix(c.config, "parent "); ok {
+		child := exec.Command(os.Args[0])
+		child.Env = append(os.Environ(), "FAKE_CHILD="+pipe)
+		if err := child.Start(); err != nil {
+			return nil, err
+		}
 	}
 	return &relayerv1.LatestHeadResponse{Number: c.heads.Add(1), Timestamp: timestamppb.Now()}, nil
 }
@@ -224,8 +247,15 @@ func (p *fakePlugin) Observation(ctx context.Context, r *reportingv1.Observation
 	}
 	return &reportingv1.ObservationResponse{Observation: v.GetValue().GetMagnitude()}, nil
 }
-func (p *fakePlugin) Report(ctx context.Context, _ *reportingv1.ReportRequest) (*reportingv1.ReportResponse, error) {
+
+// Report asks the provider once, and once more for each byte of the query.
+func (p *fakePlugin) Report(ctx context.Context, request *reportingv1.ReportRequest) (*reportingv1.ReportResponse, error) {
 	r, err := p.f.loans.Provider.MedianFromReport(ctx, &medianv1.MedianFromReportRequest{})
+	for range request.GetQuery() {
+		if err == nil {
+			r, err = p.f.loans.Provider.MedianFromReport(ctx, &medianv1.MedianFromReportRequest{})
+		}
+	}
 	if err != nil {
 		return nil, err
 	}

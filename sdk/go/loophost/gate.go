@@ -100,13 +100,17 @@ func (c *gated) Invoke(ctx context.Context, method string, args, reply any, opts
 			l.calls.Add(-1)
 			continue
 		}
-		var trailer metadata.MD
-		err = l.conn.Invoke(ctx, method, args, reply, append(opts[:len(opts):len(opts)], grpc.Trailer(&trailer))...)
+		var attempt struct { // in one piece: every call makes one
+			trailer metadata.MD
+			options [4]grpc.CallOption
+		}
+		options := append(append(attempt.options[:0], opts...), grpc.Trailer(&attempt.trailer))
+		err = l.conn.Invoke(ctx, method, args, reply, options...)
 		l.calls.Add(-1)
 		if err == nil {
 			return nil
 		}
-		switch ending(ctx, err, trailer, l) {
+		switch ending(ctx, err, attempt.trailer, l) {
 		case journal.Answered:
 			return err
 		case journal.Refused:

@@ -51,7 +51,7 @@ func providerOf(c *relayerv1loophost.Chain) *relayerv1loophost.Provider {
 }
 
 // instance makes a reporting plugin over a provider.
-func instance(t *testing.T, r *loophost.Runtime, m *medianv1loophost.Median, provider loophost.Lendable) *reportingv1loophost.ReportingPlugin {
+func instance(t testing.TB, r *loophost.Runtime, m *medianv1loophost.Median, provider loophost.Lendable) *reportingv1loophost.ReportingPlugin {
 	t.Helper()
 	factory := m.CreateMedianFactory(&medianv1.CreateMedianFactoryRequest{}, medianv1loophost.CreateMedianFactoryLoans{
 		Provider:               provider,
@@ -73,67 +73,71 @@ var firstRound = &reportingv1.ReportTimestamp{ConfigDigest: make([]byte, 32), Ep
 // wait, each for as long as it wants, and are served when the relayer is back.
 func TestMedianRestartsWhileItsRelayerIsDown(t *testing.T) {
 	t.Parallel()
-	r := newRuntime(t)
-	relayer, become := programmed(t, r)
-	median, err := medianv1loophost.LaunchMedian(t.Context(), r, settings(outOfProcess, "median"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	plugin := instance(t, r, median, providerOf(newChain(r, relayer, "")))
-	become(down)
-	kill(t, relayer.Plugin)
-	kill(t, median.Plugin)
-	ready(t, median.Plugin, 2)
-	report := func(patience time.Duration) error {
-		ctx, cancel := context.WithTimeout(t.Context(), patience)
-		defer cancel()
-		_, err := plugin.Report(ctx, &reportingv1.ReportRequest{Timestamp: firstRound})
-		return err
-	}
-	if err := report(100 * time.Millisecond); status.Code(err) != codes.DeadlineExceeded {
-		t.Errorf("with the relayer down: %v", err)
-	}
-	waiting := make(chan error, 1)
-	go func() { waiting <- report(time.Minute) }()
-	become("exec " + os.Args[0])
-	if err := relayer.Restart(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	if err := <-waiting; err != nil {
-		t.Errorf("a caller that waited: %v", err)
-	}
-	if n := median.Status().Restarts; n != 1 {
-		t.Errorf("the median was restarted %d times for its relayer", n)
-	}
+	processes(t, func(t *testing.T, m mode) {
+		r := newRuntime(t)
+		relayer, become := programmed(t, r)
+		median, err := medianv1loophost.LaunchMedian(t.Context(), r, settings(m, "median"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		plugin := instance(t, r, median, providerOf(newChain(r, relayer, "")))
+		become(down)
+		kill(t, relayer.Plugin)
+		kill(t, median.Plugin)
+		ready(t, median.Plugin, 2)
+		report := func(patience time.Duration) error {
+			ctx, cancel := context.WithTimeout(t.Context(), patience)
+			defer cancel()
+			_, err := plugin.Report(ctx, &reportingv1.ReportRequest{Timestamp: firstRound})
+			return err
+		}
+		if err := report(100 * time.Millisecond); status.Code(err) != codes.DeadlineExceeded {
+			t.Errorf("with the relayer down: %v", err)
+		}
+		waiting := make(chan error, 1)
+		go func() { waiting <- report(time.Minute) }()
+		become("exec " + os.Args[0])
+		if err := relayer.Restart(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if err := <-waiting; err != nil {
+			t.Errorf("a caller that waited: %v", err)
+		}
+		if n := median.Status().Restarts; n != 1 {
+			t.Errorf("the median was restarted %d times for its relayer", n)
+		}
+	})
 }
 
 // TestOwnerDiesInMidForward ends a relayer at the very call that a median forwards to it: the call is made again in the
 // relayer's next life, and the median does not notice.
 func TestOwnerDiesInMidForward(t *testing.T) {
 	t.Parallel()
-	r := newRuntime(t)
-	s := settings(outOfProcess, "fake")
-	s.Env = []string{fault.Key + "=method=MedianFromReport,call=2,do=exit"}
-	relayer, err := relayerv1loophost.LaunchRelayer(t.Context(), r, s)
-	if err != nil {
-		t.Fatal(err)
-	}
-	median, err := medianv1loophost.LaunchMedian(t.Context(), r, settings(outOfProcess, "median"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	plugin := instance(t, r, median, providerOf(newChain(r, relayer, "")))
-	for i := range 5 {
-		if _, err := plugin.Report(t.Context(), &reportingv1.ReportRequest{Timestamp: firstRound}); err != nil {
-			t.Fatalf("report %d: %v", i, err)
+	processes(t, func(t *testing.T, m mode) {
+		r := newRuntime(t)
+		s := settings(m, "fake")
+		s.Env = []string{fault.Key + "=method=MedianFromReport,call=2,do=exit"}
+		relayer, err := relayerv1loophost.LaunchRelayer(t.Context(), r, s)
+		if err != nil {
+			t.Fatal(err)
 		}
-	}
-	if n := relayer.Status().Restarts; n != 4 {
-		t.Errorf("the relayer was restarted %d times, 4 were wanted", n)
-	}
-	if n := median.Status().Restarts; n != 0 {
-		t.Errorf("the median was restarted %d times for its relayer", n)
-	}
+		median, err := medianv1loophost.LaunchMedian(t.Context(), r, settings(m, "median"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		plugin := instance(t, r, median, providerOf(newChain(r, relayer, "")))
+		for i := range 5 {
+			if _, err := plugin.Report(t.Context(), &reportingv1.ReportRequest{Timestamp: firstRound}); err != nil {
+				t.Fatalf("report %d: %v", i, err)
+			}
+		}
+		if n := relayer.Status().Restarts; n != 4 {
+			t.Errorf("the relayer was restarted %d times, 4 were wanted", n)
+		}
+		if n := median.Status().Restarts; n != 0 {
+			t.Errorf("the median was restarted %d times for its relayer", n)
+		}
+	})
 }
 
 // doorkeeper is a keystore that lets its callers in one by one.
@@ -161,7 +165,7 @@ func (d doorkeeper) ListAccounts(ctx context.Context, r *hostservicev1.ListAccou
 // it, and nobody finds the object afterwards, in the plugin's process or in its next.
 func TestReleaseOvertakesConstruction(t *testing.T) {
 	t.Parallel()
-	both(t, func(t *testing.T, m mode) {
+	everyMode(t, func(t *testing.T, m mode) {
 		r := newRuntime(t)
 		p := launchRelayer(t, r, m)
 		door := doorkeeper{knocks: make(chan struct{}), opens: make(chan struct{})}
@@ -179,7 +183,7 @@ func TestReleaseOvertakesConstruction(t *testing.T) {
 		if err := slow.Release(t.Context()); err != nil {
 			t.Errorf("a second release: %v", err)
 		}
-		if m == outOfProcess {
+		if m != inProcess {
 			select {
 			case door.opens <- struct{}{}:
 			case <-time.After(5 * time.Second): // the release may have ended the constructor's call
@@ -199,7 +203,7 @@ func TestReleaseOvertakesConstruction(t *testing.T) {
 			}
 		}
 		gone()
-		if m == outOfProcess {
+		if m != inProcess {
 			kill(t, p.Plugin)
 			ready(t, p.Plugin, 2)
 			gone()
@@ -359,38 +363,40 @@ func TestCloseIsBounded(t *testing.T) {
 // TestErrorsHoldNoConfiguration fails in every way in which an object can fail, with a secret in its configuration.
 func TestErrorsHoldNoConfiguration(t *testing.T) {
 	t.Parallel()
-	const secret = "https://user:s3cret@rpc"
-	var mu sync.Mutex
-	var log bytes.Buffer
-	r, err := loophost.New(loophost.Settings{PluginLogLevel: slog.LevelDebug, Logger: slog.New(slog.NewTextHandler(lockedWriter{&mu, &log}, &slog.HandlerOptions{Level: slog.LevelDebug}))})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { r.Close(context.Background()) })
-	p := launchRelayer(t, r, outOfProcess)
-	c := newChain(r, p, "fail-until "+secret)
-	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
-	defer cancel()
-	_, made := c.Created(ctx)
-	late, end := context.WithTimeout(t.Context(), 200*time.Millisecond)
-	defer end()
-	_, called := head(late, c)
-	if made == nil || called == nil {
-		t.Fatal("the object was made")
-	}
-	if err := syscallStop(p.Status().PID); err != nil {
-		t.Fatal(err)
-	}
-	down, stop := context.WithTimeout(t.Context(), 50*time.Millisecond)
-	defer stop()
-	_, waited := p.WatchContractConfigs(down, &relayerv1.WatchContractConfigsRequest{})
-	texts := fmt.Sprintln(made, called, waited, p.Status())
-	r.Close(t.Context())
-	mu.Lock()
-	defer mu.Unlock()
-	if texts += log.String(); strings.Contains(texts, "s3cret") {
-		t.Errorf("the configuration is told:\n%s", texts)
-	}
+	processes(t, func(t *testing.T, m mode) {
+		const secret = "https://user:s3cret@rpc"
+		var mu sync.Mutex
+		var log bytes.Buffer
+		r, err := loophost.New(loophost.Settings{PluginLogLevel: slog.LevelDebug, Logger: slog.New(slog.NewTextHandler(lockedWriter{&mu, &log}, &slog.HandlerOptions{Level: slog.LevelDebug}))})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { r.Close(context.Background()) })
+		p := launchRelayer(t, r, m)
+		c := newChain(r, p, "fail-until "+secret)
+		ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+		defer cancel()
+		_, made := c.Created(ctx)
+		late, end := context.WithTimeout(t.Context(), 200*time.Millisecond)
+		defer end()
+		_, called := head(late, c)
+		if made == nil || called == nil {
+			t.Fatal("the object was made")
+		}
+		if err := syscallStop(p.Status().PID); err != nil {
+			t.Fatal(err)
+		}
+		down, stop := context.WithTimeout(t.Context(), 50*time.Millisecond)
+		defer stop()
+		_, waited := p.WatchContractConfigs(down, &relayerv1.WatchContractConfigsRequest{})
+		texts := fmt.Sprintln(made, called, waited, p.Status())
+		r.Close(t.Context())
+		mu.Lock()
+		defer mu.Unlock()
+		if texts += log.String(); strings.Contains(texts, "s3cret") {
+			t.Errorf("the configuration is told:\n%s", texts)
+		}
+	})
 }
 
 type lockedWriter struct {

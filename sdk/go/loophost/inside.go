@@ -12,8 +12,8 @@ import (
 	"github.com/loop-plugins/loop/sdk/go/wire"
 )
 
-// Inside makes a plugin inside the host that can be asked what needs no object: nothing supervises it and it reaches nothing of the
-// host. It is let go of as any value.
+// Inside makes a plugin inside the host that can be asked what needs no object: nothing supervises it and it reaches
+// nothing of the host. It is let go of as any value.
 func Inside(ctx context.Context, p loop.Plugin) (grpc.ClientConnInterface, error) {
 	up, down := (&inprocgrpc.Channel{}).WithCloner(wire.Cloner{}), (&inprocgrpc.Channel{}).WithCloner(wire.Cloner{})
 	loop.InProcess(p, slog.New(slog.DiscardHandler), down, up)

@@ -60,8 +60,15 @@ func settle(f func() int) int {
 // TestNothingIsLeft creates and releases a thousand trees of objects, restarts the plugin in between, and finds goroutines and
 // descriptors of both sides where they were. It runs alone: it counts the whole process.
 func TestNothingIsLeft(t *testing.T) {
+	for _, m := range []mode{outOfProcess, overGRPC} {
+		t.Run(string(m), func(t *testing.T) { nothingIsLeft(t, m) })
+	}
+}
+
+func nothingIsLeft(t *testing.T, m mode) {
+	t.Helper()
 	r := newRuntime(t)
-	p := launchRelayer(t, r, outOfProcess)
+	p := launchRelayer(t, r, m)
 	cycle := func(n int) {
 		for range n {
 			c := newChain(r, p, "")

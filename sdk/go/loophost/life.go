@@ -24,6 +24,7 @@ import (
 	"github.com/loop-plugins/loop/sdk/go/loophost/process"
 	"github.com/loop-plugins/loop/sdk/go/loophost/supervise"
 	"github.com/loop-plugins/loop/sdk/go/wire"
+	"github.com/loop-plugins/loop/sdk/go/wire/frames"
 )
 
 // life is one generation of a plugin: a process with its connection and its callback server, or their in-process stand-ins.
@@ -64,6 +65,19 @@ func (l *life) isReady() bool {
 	l.plugin.mu.Lock()
 	defer l.plugin.mu.Unlock()
 	return l.ready
+}
+
+// transport is how unary calls go to the process; empty in-process.
+func (l *life) transport() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	switch {
+	case l.proc == nil:
+		return ""
+	case l.proc.Framed():
+		return frames.Protocol
+	}
+	return "grpc"
 }
 
 func (l *life) pid() int {
@@ -143,14 +157,14 @@ func (l *life) begin() (*callbacks, error) {
 func (p *Plugin) startProcess(ctx context.Context) (*process.Process, error) {
 	s := p.runtime.settings
 	if p.settings.Attach != "" {
-		return process.Attach(ctx, process.Settings{Name: p.name, Kind: p.kind, Hint: p.settings.Hint}, p.settings.Attach)
+		return process.Attach(ctx, process.Settings{Name: p.name, Kind: p.kind, Hint: p.settings.Hint, GRPC: p.settings.GRPC}, p.settings.Attach)
 	}
 	return process.Start(ctx, process.Settings{
 		SHA256: p.settings.SHA256, Checksums: p.runtime.checksums,
 		Name: p.name, Kind: p.kind, Command: p.settings.Command, Hint: p.settings.Hint,
 		Env:    append([]string{wire.LogLevelKey + "=" + s.PluginLogLevel.String()}, p.settings.Env...),
 		Logger: p.logger, Sockets: p.runtime.sockets, StartTimeout: s.StartTimeout,
-		Host: p.runtime.pair, Starter: p.runtime.starter,
+		Host: p.runtime.pair, Starter: p.runtime.starter, GRPC: p.settings.GRPC,
 	})
 }
 
@@ -202,8 +216,19 @@ func (l *life) watch() {
 		defer t.Stop()
 		memory = t.C
 	}
-	health := grpc_health_v1.NewHealthClient(l.conn)
+	ctx, cancel := context.WithCancel(l.ctx)
+	answers, checking := make(chan answer, 1), false
+	defer func() {
+		cancel()
+		if checking {
+			<-answers
+		}
+	}()
 	for {
+		due, asked := tick.C, l.probes
+		if checking { // which may take its time, while memory is looked at
+			due, asked = nil, nil
+		}
 		select {
 		case <-l.ctx.Done():
 			return
@@ -214,32 +239,48 @@ func (l *life) watch() {
 				return
 			}
 			continue
-		case <-tick.C:
-		case <-l.probes:
-		}
-		begin := time.Now()
-		ctx, cancel := context.WithTimeout(l.ctx, s.HealthTimeout)
-		_, err := health.Check(ctx, &grpc_health_v1.HealthCheckRequest{Service: wire.HealthService})
-		cancel()
-		switch {
-		case err == nil || l.dying():
-		case time.Since(begin) > s.HealthTimeout+s.HealthTimeout/2:
-			// The host itself was late: a starved machine must not kill a healthy plugin.
-		case status.Code(err) == codes.DeadlineExceeded:
-			l.verdict = fmt.Sprintf("killed because it did not answer its health check within %s", s.HealthTimeout)
-		case status.Code(err) == codes.Unavailable:
-			// Its connection broke: most often it is ending, and how it ends says more than we could.
-			select {
-			case <-l.ctx.Done():
-			case <-time.After(s.HealthTimeout):
-				l.verdict = "killed because its connection broke while it ran on"
+		case a := <-answers:
+			if checking, l.verdict = false, a.verdict; l.verdict != "" {
+				l.plugin.logger.Error("the plugin does not answer and is killed", "generation", l.generation, "pid", l.pid(), "reason", l.verdict, "error", a.err)
+				return
 			}
+			continue
+		case <-due:
+		case <-asked:
 		}
-		if l.verdict != "" {
-			l.plugin.logger.Error("the plugin does not answer and is killed", "generation", l.generation, "pid", l.pid(), "reason", l.verdict, "error", err)
-			return
+		checking = true
+		go func() { answers <- l.check(ctx) }()
+	}
+}
+
+// answer is what came of a health check, and why the process has to be killed for it, if it has to.
+type answer struct {
+	err     error
+	verdict string
+}
+
+// check makes a health check.
+func (l *life) check(ctx context.Context) (a answer) {
+	s := l.plugin.runtime.settings
+	begin := time.Now()
+	bounded, cancel := context.WithTimeout(ctx, s.HealthTimeout)
+	defer cancel()
+	_, a.err = grpc_health_v1.NewHealthClient(l.conn).Check(bounded, &grpc_health_v1.HealthCheckRequest{Service: wire.HealthService})
+	switch {
+	case a.err == nil || ctx.Err() != nil:
+	case time.Since(begin) > s.HealthTimeout+s.HealthTimeout/2:
+		// The host itself was late: a starved machine must not kill a healthy plugin.
+	case status.Code(a.err) == codes.DeadlineExceeded:
+		a.verdict = fmt.Sprintf("killed because it did not answer its health check within %s", s.HealthTimeout)
+	case status.Code(a.err) == codes.Unavailable:
+		// Its connection broke: most often it is ending, and how it ends says more than we could.
+		select {
+		case <-ctx.Done():
+		case <-time.After(s.HealthTimeout):
+			a.verdict = "killed because its connection broke while it ran on"
 		}
 	}
+	return a
 }
 
 // watchAttached returns when a plugin that is being debugged has ended. One that stands still does so for a person who looks at it.
@@ -322,13 +363,12 @@ func (l *life) end(bound time.Duration) {
 type callbacks struct {
 	dispatcher *wire.Dispatcher
 	server     *grpc.Server // nil in-process
+	framed     *frames.Server
 	init       *pluginv1.InitRequest
 }
 
 func (l *life) dispatcher() *wire.Dispatcher {
-	d := wire.NewDispatcher(wire.DispatcherSettings{Resolver: loans{l.plugin}, Logger: l.plugin.logger, Observe: func(method string, code codes.Code, took time.Duration) {
-		l.plugin.runtime.callbacks.WithLabelValues(l.plugin.name, method, code.String()).Observe(took.Seconds())
-	}})
+	d := wire.NewDispatcher(wire.DispatcherSettings{Resolver: loans{l.plugin}, Logger: l.plugin.logger, Observe: l.plugin.callbacks.Observe})
 	d.SetGeneration(l.generation)
 	return d
 }
@@ -352,10 +392,14 @@ func newCallbacks(l *life) (*callbacks, error) {
 	if err != nil {
 		return nil, fmt.Errorf("plugin %s: opening the socket on which it calls back failed: %w", l.plugin.name, err)
 	}
-	cb := &callbacks{dispatcher: l.dispatcher()}
-	cb.server = grpc.NewServer(grpc.Creds(credentials.NewTLS(config)), grpc.ForceServerCodecV2(wire.Codec()), grpc.WaitForHandlers(true),
+	cb := &callbacks{dispatcher: l.dispatcher(), framed: frames.NewServer(l.plugin.logger)}
+	creds := frames.Credentials(config, cb.framed)
+	if l.plugin.settings.GRPC {
+		creds = credentials.NewTLS(config)
+	}
+	cb.server = grpc.NewServer(grpc.Creds(creds), grpc.ForceServerCodecV2(wire.Codec()), grpc.WaitForHandlers(true),
 		grpc.MaxRecvMsgSize(wire.MaxMessageBytes), grpc.MaxSendMsgSize(wire.MaxMessageBytes))
-	cb.register(cb.server)
+	cb.register(cb.framed.Beside(cb.server))
 	cb.init = &pluginv1.InitRequest{
 		HostAddress:          "unix:" + path,
 		HostCertificatePem:   string(r.pair.CertificatePEM),
@@ -386,7 +430,10 @@ func (cb *callbacks) close(logger *slog.Logger) {
 	}
 	done := make(chan struct{})
 	go func() {
-		cb.server.Stop()
+		var both sync.WaitGroup
+		both.Go(cb.server.Stop)
+		both.Go(cb.framed.Stop)
+		both.Wait()
 		close(done)
 	}()
 	select {

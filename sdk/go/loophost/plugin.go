@@ -39,6 +39,8 @@ type PluginSettings struct {
 	// argument that is no option names a file (an interpreter's script), that file's. A process is started from no other; see
 	// process.Settings. Empty: from any.
 	SHA256 []string
+	// GRPC is whether the process is called, and calls back, over gRPC alone. Otherwise unary calls go as frames where it has them.
+	GRPC bool
 	// Attach names the file that a plugin with --debug has written: the host calls that process, and neither ends it nor takes it for
 	// hung. When it ends the host attaches to the next one that writes the file. Checksums and limits do not hold for it.
 	Attach string
@@ -51,15 +53,17 @@ type PluginSettings struct {
 // Plugin is a plugin and the objects in it, across the lives of its process. It implements grpc.ClientConnInterface for
 // the plugin's own methods.
 type Plugin struct {
-	runtime  *Runtime
-	name     string
-	kind     wire.Kind
-	settings PluginSettings
-	logger   *slog.Logger
-	gate     *gate
-	seam     grpc.ClientConnInterface
-	events   chan event
-	ended    chan struct{} // closed when the supervisor has
+	runtime   *Runtime
+	name      string
+	kind      wire.Kind
+	settings  PluginSettings
+	logger    *slog.Logger
+	gate      *gate
+	seam      grpc.ClientConnInterface
+	calls     wire.Meters
+	callbacks wire.Meters
+	events    chan event
+	ended     chan struct{} // closed when the supervisor has
 
 	mu       sync.Mutex
 	machine  supervise.Machine
@@ -127,6 +131,8 @@ func newPlugin(r *Runtime, kind wire.Kind, s PluginSettings) *Plugin {
 		objects: map[string]*Object{}, lent: map[string]*lent{},
 		first: make(chan struct{}),
 	}
+	p.calls.Make = func(method, code string) wire.Meter { return r.calls.WithLabelValues(p.name, method, code) }
+	p.callbacks.Make = func(method, code string) wire.Meter { return r.callbacks.WithLabelValues(p.name, method, code) }
 	jitter := func() float64 { return 0.5 + rand.Float64() }
 	p.machine.Jitter, p.journal = jitter, journal.New(p.name, jitter)
 	p.seam = wire.Bind(&gated{plugin: p, what: "plugin " + p.name, gate: p.gate}, "")
@@ -471,7 +477,7 @@ func (p *Plugin) confirmDeath(ctx context.Context, l *life) bool {
 
 // observe counts a call.
 func (p *Plugin) observe(method string, err error, begin time.Time) {
-	p.runtime.calls.WithLabelValues(p.name, method, status.Code(err).String()).Observe(time.Since(begin).Seconds())
+	p.calls.Observe(method, status.Code(err), time.Since(begin))
 }
 
 // CollectMetrics returns the plugin's exposition for a scraper's Accept header. It does not wait for a plugin that is down.

@@ -40,44 +40,46 @@ func write(t *testing.T, program, script string) {
 // A plugin is replaced, and comes back after a crash, although something has cleaned the host's sockets away.
 func TestSocketsGone(t *testing.T) {
 	t.Parallel()
-	folder, err := os.MkdirTemp("", "l")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = os.RemoveAll(folder) })
-	r, err := loophost.New(loophost.Settings{SocketDir: folder})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { r.Close(context.Background()) })
-	p := launchRelayer(t, r, outOfProcess)
-	c := newChain(r, p, "")
-	for _, again := range []func() error{
-		func() error { return p.Restart(t.Context()) },
-		func() error { return syscall.Kill(p.Status().PID, syscall.SIGKILL) },
-	} {
-		if _, err := head(t.Context(), c); err != nil {
+	processes(t, func(t *testing.T, m mode) {
+		folder, err := os.MkdirTemp("", "l")
+		if err != nil {
 			t.Fatal(err)
 		}
-		generation := p.Status().Generation
-		made, err := filepath.Glob(filepath.Join(folder, "*"))
-		if err != nil || len(made) != 1 {
-			t.Fatalf("the host made %q, %v", made, err)
-		}
-		if err := os.RemoveAll(made[0]); err != nil {
+		t.Cleanup(func() { _ = os.RemoveAll(folder) })
+		r, err := loophost.New(loophost.Settings{SocketDir: folder})
+		if err != nil {
 			t.Fatal(err)
 		}
-		if err := again(); err != nil {
-			t.Fatal(err)
+		t.Cleanup(func() { r.Close(context.Background()) })
+		p := launchRelayer(t, r, m)
+		c := newChain(r, p, "")
+		for _, again := range []func() error{
+			func() error { return p.Restart(t.Context()) },
+			func() error { return syscall.Kill(p.Status().PID, syscall.SIGKILL) },
+		} {
+			if _, err := head(t.Context(), c); err != nil {
+				t.Fatal(err)
+			}
+			generation := p.Status().Generation
+			made, err := filepath.Glob(filepath.Join(folder, "*"))
+			if err != nil || len(made) != 1 {
+				t.Fatalf("the host made %q, %v", made, err)
+			}
+			if err := os.RemoveAll(made[0]); err != nil {
+				t.Fatal(err)
+			}
+			if err := again(); err != nil {
+				t.Fatal(err)
+			}
+			for p.Status().Generation == generation { // the crash is not seen yet
+				time.Sleep(time.Millisecond)
+			}
+			// What the chain's constructor is lent is called on the new socket.
+			if _, err := head(t.Context(), c); err != nil {
+				t.Fatal(err)
+			}
 		}
-		for p.Status().Generation == generation { // the crash is not seen yet
-			time.Sleep(time.Millisecond)
-		}
-		// What the chain's constructor is lent is called on the new socket.
-		if _, err := head(t.Context(), c); err != nil {
-			t.Fatal(err)
-		}
-	}
+	})
 }
 
 // TestUpgrade replaces the programs of a relayer and a median under load: no call fails, those that may not be repeated
@@ -218,7 +220,7 @@ func TestPinned(t *testing.T) {
 
 func TestMemoryLimit(t *testing.T) {
 	t.Parallel()
-	r := newRuntime(t)
+	r := newRuntimeOf(t, loophost.Settings{HealthTimeout: time.Minute}) // a process that eats on a busy machine answers late
 	s := settings(outOfProcess, "fake")
 	s.MemoryLimit = 256 << 20
 	p, err := relayerv1loophost.LaunchRelayer(t.Context(), r, s)
@@ -232,6 +234,35 @@ func TestMemoryLimit(t *testing.T) {
 	ready(t, p.Plugin, 2)
 	if s := p.Status(); !strings.Contains(s.LastExit, "its limit is 256 MiB") {
 		t.Fatalf("the last life ended: %s", s.LastExit)
+	}
+}
+
+// TestMemoryLimitDuringAHealthCheck has a process pass its limit, by a child, while it owes the answer to a health check.
+func TestMemoryLimitDuringAHealthCheck(t *testing.T) {
+	t.Parallel()
+	r := newRuntimeOf(t, loophost.Settings{HealthInterval: time.Millisecond, HealthTimeout: time.Hour})
+	s := settings(outOfProcess, "fake")
+	s.MemoryLimit = 256 << 20
+	p, err := relayerv1loophost.LaunchRelayer(t.Context(), r, s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pipe := filepath.Join(t.TempDir(), "pipe")
+	if err := syscall.Mkfifo(pipe, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := head(t.Context(), newChain(r, p, "parent "+pipe)); err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Kill(p.Status().PID, syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(pipe, []byte("eat"), 0); err != nil {
+		t.Fatal(err)
+	}
+	ready(t, p.Plugin, 2)
+	if s := p.Status(); !strings.Contains(s.LastExit, "its limit is 256 MiB") {
+		t.Errorf("the last life ended: %s", s.LastExit)
 	}
 }
 

@@ -54,24 +54,38 @@ func (errorLog) RecordError(context.Context, *hostservicev1.RecordErrorRequest) 
 	return &hostservicev1.RecordErrorResponse{}, nil
 }
 
-// mode is how a plugin runs: every test of objects holds for both.
+// mode is how a plugin runs: every test of objects holds for all of them.
 type mode string
 
 const (
-	outOfProcess mode = "process"
+	outOfProcess mode = "process" // over frames, as Go plugins are called
+	overGRPC     mode = "grpc"
 	inProcess    mode = "in-process"
 )
 
-func both(t *testing.T, test func(t *testing.T, m mode)) {
+func everyMode(t *testing.T, test func(t *testing.T, m mode)) {
 	t.Helper()
-	for _, m := range []mode{outOfProcess, inProcess} {
+	processes(t, test)
+	t.Run(string(inProcess), func(t *testing.T) { t.Parallel(); test(t, inProcess) })
+}
+
+// processes tests what plugins in processes do, over each transport.
+func processes(t *testing.T, test func(t *testing.T, m mode)) {
+	t.Helper()
+	for _, m := range []mode{outOfProcess, overGRPC} {
 		t.Run(string(m), func(t *testing.T) { t.Parallel(); test(t, m) })
 	}
 }
 
 func newRuntime(t *testing.T) *loophost.Runtime {
 	t.Helper()
-	r, err := loophost.New(loophost.Settings{Logger: slog.New(slog.NewTextHandler(testWriter{t}, &slog.HandlerOptions{Level: slog.LevelDebug}))})
+	return newRuntimeOf(t, loophost.Settings{})
+}
+
+func newRuntimeOf(t *testing.T, s loophost.Settings) *loophost.Runtime {
+	t.Helper()
+	s.Logger = slog.New(slog.NewTextHandler(testWriter{t}, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	r, err := loophost.New(s)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -88,8 +102,8 @@ func (w testWriter) Write(p []byte) (int, error) {
 
 func settings(m mode, name string) loophost.PluginSettings {
 	s := loophost.PluginSettings{Name: name, Hint: "check CL_TEST_CMD"}
-	if m == outOfProcess {
-		s.Command = []string{os.Args[0]}
+	if m != inProcess {
+		s.Command, s.GRPC = []string{os.Args[0]}, m == overGRPC
 		return s
 	}
 	p := relayerv1loop.RelayerPlugin(newFakeRelayer)
@@ -129,7 +143,7 @@ func head(ctx context.Context, c *relayerv1loophost.Chain) (uint64, error) {
 
 func TestObject(t *testing.T) {
 	t.Parallel()
-	both(t, func(t *testing.T, m mode) {
+	everyMode(t, func(t *testing.T, m mode) {
 		r := newRuntime(t)
 		p := launchRelayer(t, r, m)
 		c := newChain(r, p, "")
@@ -155,7 +169,7 @@ func TestObject(t *testing.T) {
 // TestReleaseEndsWholeTrees releases a parent of several children: all of them end, on both sides, and nothing else does.
 func TestReleaseEndsWholeTrees(t *testing.T) {
 	t.Parallel()
-	both(t, func(t *testing.T, m mode) {
+	everyMode(t, func(t *testing.T, m mode) {
 		r := newRuntime(t)
 		p := launchRelayer(t, r, m)
 		tree, other := newChain(r, p, ""), newChain(r, p, "")
@@ -187,7 +201,7 @@ func TestReleaseEndsWholeTrees(t *testing.T) {
 
 func TestConstructorErrors(t *testing.T) {
 	t.Parallel()
-	both(t, func(t *testing.T, m mode) {
+	everyMode(t, func(t *testing.T, m mode) {
 		r := newRuntime(t)
 		p := launchRelayer(t, r, m)
 		for config, want := range map[string]codes.Code{"invalid": codes.InvalidArgument, "callback": codes.OK} {
@@ -221,7 +235,7 @@ func untilTold(t *testing.T, c *relayerv1loophost.Chain, why string) {
 
 func TestConstructionIsTriedAgain(t *testing.T) {
 	t.Parallel()
-	both(t, func(t *testing.T, m mode) {
+	everyMode(t, func(t *testing.T, m mode) {
 		r := newRuntime(t)
 		p := launchRelayer(t, r, m)
 		flag := filepath.Join(t.TempDir(), "flag")
@@ -238,7 +252,7 @@ func TestConstructionIsTriedAgain(t *testing.T) {
 
 func TestPanicsAndBrokenAnswers(t *testing.T) {
 	t.Parallel()
-	both(t, func(t *testing.T, m mode) {
+	everyMode(t, func(t *testing.T, m mode) {
 		r := newRuntime(t)
 		p := launchRelayer(t, r, m)
 		c := newChain(r, p, "")
@@ -255,26 +269,28 @@ func TestPanicsAndBrokenAnswers(t *testing.T) {
 
 func TestKill(t *testing.T) {
 	t.Parallel()
-	r := newRuntime(t)
-	p := launchRelayer(t, r, outOfProcess)
-	c := newChain(r, p, "")
-	for i := range 10 {
-		if _, err := head(t.Context(), c); err != nil {
-			t.Fatalf("round %d: %v", i, err)
+	processes(t, func(t *testing.T, m mode) {
+		r := newRuntime(t)
+		p := launchRelayer(t, r, m)
+		c := newChain(r, p, "")
+		for i := range 10 {
+			if _, err := head(t.Context(), c); err != nil {
+				t.Fatalf("round %d: %v", i, err)
+			}
+			// A life this short counts against the budget; what is measured here is healing, so let each one grow up.
+			ready(t, p.Plugin, uint64(i+1))
+			time.Sleep(supervise.ShortLife)
+			begin := time.Now()
+			if err := syscall.Kill(p.Status().PID, syscall.SIGKILL); err != nil {
+				t.Fatal(err)
+			}
+			n, err := head(t.Context(), c)
+			if err != nil {
+				t.Fatalf("round %d: %v", i, err)
+			}
+			t.Logf("round %d: head %d after %s", i, n, time.Since(begin))
 		}
-		// A life this short counts against the budget; what is measured here is healing, so let each one grow up.
-		ready(t, p.Plugin, uint64(i+1))
-		time.Sleep(supervise.ShortLife)
-		begin := time.Now()
-		if err := syscall.Kill(p.Status().PID, syscall.SIGKILL); err != nil {
-			t.Fatal(err)
-		}
-		n, err := head(t.Context(), c)
-		if err != nil {
-			t.Fatalf("round %d: %v", i, err)
-		}
-		t.Logf("round %d: head %d after %s", i, n, time.Since(begin))
-	}
+	})
 }
 
 // kill ends a plugin's process as the kernel does when memory is short.
@@ -303,25 +319,27 @@ func ready(t *testing.T, p *loophost.Plugin, generation uint64) {
 
 func TestStop(t *testing.T) {
 	t.Parallel()
-	r := newRuntime(t)
-	p := launchRelayer(t, r, outOfProcess)
-	c := newChain(r, p, "")
-	if _, err := head(t.Context(), c); err != nil {
-		t.Fatal(err)
-	}
-	begin := time.Now()
-	if err := syscall.Kill(p.Status().PID, syscall.SIGSTOP); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := head(t.Context(), c); err != nil {
-		t.Fatal(err)
-	}
-	t.Logf("answers again after %s", time.Since(begin))
+	processes(t, func(t *testing.T, m mode) {
+		r := newRuntime(t)
+		p := launchRelayer(t, r, m)
+		c := newChain(r, p, "")
+		if _, err := head(t.Context(), c); err != nil {
+			t.Fatal(err)
+		}
+		begin := time.Now()
+		if err := syscall.Kill(p.Status().PID, syscall.SIGSTOP); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := head(t.Context(), c); err != nil {
+			t.Fatal(err)
+		}
+		t.Logf("answers again after %s", time.Since(begin))
+	})
 }
 
 func TestForward(t *testing.T) {
 	t.Parallel()
-	both(t, func(t *testing.T, m mode) {
+	everyMode(t, func(t *testing.T, m mode) {
 		r := newRuntime(t)
 		relayer := launchRelayer(t, r, m)
 		median, err := medianv1loophost.LaunchMedian(t.Context(), r, settings(m, "median"))
@@ -377,36 +395,40 @@ func TestForward(t *testing.T) {
 
 func TestNotRetryable(t *testing.T) {
 	t.Parallel()
-	r := newRuntime(t)
-	p := launchRelayer(t, r, outOfProcess)
-	c := newChain(r, p, "")
-	_, err := c.Transact(t.Context(), &relayerv1.TransactRequest{From: "a", To: "b", Amount: wire.BigInt(big.NewInt(1))})
-	if status.Code(err) != codes.Unavailable || !strings.Contains(err.Error(), "outcome is unknown") {
-		t.Fatalf("got %v", err)
-	}
-	if _, err := head(t.Context(), c); err != nil {
-		t.Fatal(err)
-	}
+	processes(t, func(t *testing.T, m mode) {
+		r := newRuntime(t)
+		p := launchRelayer(t, r, m)
+		c := newChain(r, p, "")
+		_, err := c.Transact(t.Context(), &relayerv1.TransactRequest{From: "a", To: "b", Amount: wire.BigInt(big.NewInt(1))})
+		if status.Code(err) != codes.Unavailable || !strings.Contains(err.Error(), "outcome is unknown") {
+			t.Fatalf("got %v", err)
+		}
+		if _, err := head(t.Context(), c); err != nil {
+			t.Fatal(err)
+		}
+	})
 }
 
 func TestPoison(t *testing.T) {
 	t.Parallel()
-	r := newRuntime(t)
-	p := launchRelayer(t, r, outOfProcess)
-	poison, other := newChain(r, p, "poison"), newChain(r, p, "")
-	_, err := head(t.Context(), poison)
-	if status.Code(err) != codes.Unavailable || !strings.Contains(err.Error(), "two lives in a row") {
-		t.Fatalf("got %v", err)
-	}
-	if _, err := head(t.Context(), other); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := head(t.Context(), poison); status.Code(err) != codes.Unavailable || !strings.Contains(err.Error(), "rests") {
-		t.Fatalf("the poisoned object is not parked: %v", err)
-	}
-	if s := p.Status(); s.Restarts != 2 || !strings.Contains(s.LastExit, "exit status 9") {
-		t.Fatalf("%+v", s)
-	}
+	processes(t, func(t *testing.T, m mode) {
+		r := newRuntime(t)
+		p := launchRelayer(t, r, m)
+		poison, other := newChain(r, p, "poison"), newChain(r, p, "")
+		_, err := head(t.Context(), poison)
+		if status.Code(err) != codes.Unavailable || !strings.Contains(err.Error(), "two lives in a row") {
+			t.Fatalf("got %v", err)
+		}
+		if _, err := head(t.Context(), other); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := head(t.Context(), poison); status.Code(err) != codes.Unavailable || !strings.Contains(err.Error(), "rests") {
+			t.Fatalf("the poisoned object is not parked: %v", err)
+		}
+		if s := p.Status(); s.Restarts != 2 || !strings.Contains(s.LastExit, "exit status 9") {
+			t.Fatalf("%+v", s)
+		}
+	})
 }
 
 func TestLaunchErrors(t *testing.T) {
@@ -442,7 +464,7 @@ func TestLaunchErrors(t *testing.T) {
 
 func TestMetrics(t *testing.T) {
 	t.Parallel()
-	both(t, func(t *testing.T, m mode) {
+	everyMode(t, func(t *testing.T, m mode) {
 		r := newRuntime(t)
 		p := launchRelayer(t, r, m)
 		c := newChain(r, p, "")
@@ -461,19 +483,34 @@ func TestMetrics(t *testing.T) {
 
 func TestWatchEndsWithItsLife(t *testing.T) {
 	t.Parallel()
-	r := newRuntime(t)
-	p := launchRelayer(t, r, outOfProcess)
-	s, err := p.WatchContractConfigs(t.Context(), &relayerv1.WatchContractConfigsRequest{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := s.Recv(); err != nil {
-		t.Fatal(err)
-	}
-	if err := syscall.Kill(p.Status().PID, syscall.SIGKILL); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := s.Recv(); status.Code(err) != codes.Unavailable {
-		t.Fatalf("got %v", err)
-	}
+	processes(t, func(t *testing.T, m mode) {
+		r := newRuntime(t)
+		p := launchRelayer(t, r, m)
+		s, err := p.WatchContractConfigs(t.Context(), &relayerv1.WatchContractConfigsRequest{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := s.Recv(); err != nil {
+			t.Fatal(err)
+		}
+		if err := syscall.Kill(p.Status().PID, syscall.SIGKILL); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := s.Recv(); status.Code(err) != codes.Unavailable {
+			t.Fatalf("got %v", err)
+		}
+	})
+}
+
+// A Go plugin is called by frames, unless its host wants gRPC, and its status says so.
+func TestTransport(t *testing.T) {
+	t.Parallel()
+	everyMode(t, func(t *testing.T, m mode) {
+		r := newRuntime(t)
+		p := launchRelayer(t, r, m)
+		want := map[mode]string{outOfProcess: "loop/1", overGRPC: "grpc", inProcess: ""}[m]
+		if got := p.Status().Transport; got != want {
+			t.Errorf("the transport is %q; want %q", got, want)
+		}
+	})
 }

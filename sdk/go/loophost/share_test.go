@@ -14,29 +14,31 @@ import (
 // for any of them.
 func TestObjectsShareOneProcess(t *testing.T) {
 	t.Parallel()
-	r := newRuntime(t)
-	p := launchRelayer(t, r, outOfProcess)
-	c := newChain(r, p, "")
-	use := func(n int) {
-		for range n {
-			if _, err := providerOf(c).LatestBlockHeight(t.Context(), &relayerv1.LatestBlockHeightRequest{}); err != nil {
-				t.Fatal(err)
+	processes(t, func(t *testing.T, m mode) {
+		r := newRuntime(t)
+		p := launchRelayer(t, r, m)
+		c := newChain(r, p, "")
+		use := func(n int) {
+			for range n {
+				if _, err := providerOf(c).LatestBlockHeight(t.Context(), &relayerv1.LatestBlockHeightRequest{}); err != nil {
+					t.Fatal(err)
+				}
 			}
 		}
-	}
-	use(5)
-	pid := p.Status().PID
-	before := settle(func() int { return descriptors(t, strconv.Itoa(pid)) })
-	use(100)
-	if after := settle(func() int { return descriptors(t, strconv.Itoa(pid)) }); after != before {
-		t.Errorf("the plugin had %d descriptors and has %d", before, after)
-	}
-	if s := p.Status(); s.PID != pid || s.Restarts != 0 {
-		t.Errorf("there is another process: %+v", s)
-	}
-	if open := ports(t, pid); len(open) > 0 {
-		t.Errorf("the plugin has TCP sockets: %v", open)
-	}
+		use(5)
+		pid := p.Status().PID
+		before := settle(func() int { return descriptors(t, strconv.Itoa(pid)) })
+		use(100)
+		if after := settle(func() int { return descriptors(t, strconv.Itoa(pid)) }); after != before {
+			t.Errorf("the plugin had %d descriptors and has %d", before, after)
+		}
+		if s := p.Status(); s.PID != pid || s.Restarts != 0 {
+			t.Errorf("there is another process: %+v", s)
+		}
+		if open := ports(t, pid); len(open) > 0 {
+			t.Errorf("the plugin has TCP sockets: %v", open)
+		}
+	})
 }
 
 // ports are the TCP sockets of a process, as the kernel lists them.

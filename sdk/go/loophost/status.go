@@ -33,6 +33,8 @@ type Status struct {
 	MemoryLimit uint64
 	// Pinned is whether the plugin's files must have certain checksums.
 	Pinned bool
+	// Transport is how unary calls go to the process, "loop/1" or "grpc"; empty where there is none.
+	Transport string
 	// Version and Runtime are what the plugin said of itself.
 	Version, Runtime string
 	Objects          []ObjectStatus
@@ -52,16 +54,16 @@ func (p *Plugin) Status() Status {
 	p.mu.Lock()
 	l := p.life
 	p.mu.Unlock()
-	pid, memory := 0, uint64(0)
+	pid, memory, transport := 0, uint64(0), ""
 	if l != nil && !l.dying() {
-		pid, memory = l.pid(), l.memory()
+		pid, memory, transport = l.pid(), l.memory(), l.transport()
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	s := Status{
 		Name: p.name, Kind: p.kind.Name, State: p.machine.State(), InProcess: p.settings.InProcess != nil, PID: pid,
 		Generation: p.machine.Lives(), ReadyAt: p.readyAt, LastStderr: p.lastExit.Stderr,
-		Memory: memory, MemoryLimit: p.settings.MemoryLimit, Pinned: len(p.settings.SHA256) > 0, Version: p.info.GetVersion(), Runtime: p.info.GetRuntime(),
+		Memory: memory, MemoryLimit: p.settings.MemoryLimit, Pinned: len(p.settings.SHA256) > 0, Transport: transport, Version: p.info.GetVersion(), Runtime: p.info.GetRuntime(),
 	}
 	if s.Generation > 0 {
 		s.Restarts = s.Generation - 1
@@ -95,7 +97,9 @@ func (p *Plugin) Checksums() ([]process.Checksum, error) {
 }
 
 // ChecksumsOf are the SHA-256 checksums of the files that a command starts now. It starts nothing.
-func (r *Runtime) ChecksumsOf(command []string) ([]process.Checksum, error) { return r.checksums.Of(command) }
+func (r *Runtime) ChecksumsOf(command []string) ([]process.Checksum, error) {
+	return r.checksums.Of(command)
+}
 
 // memory is what the process takes, in bytes.
 func (l *life) memory() uint64 {

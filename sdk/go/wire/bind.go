@@ -27,9 +27,9 @@ func (b *bound) Invoke(ctx context.Context, method string, args, reply any, opts
 	if err := checkCall(method, args); err != nil {
 		return err
 	}
-	ctx, cancel := Deadline(ctx, method)
-	defer cancel()
-	if err := b.cc.Invoke(b.address(ctx), method, args, reply, opts...); err != nil {
+	call := newOutgoing(ctx, method, b.object)
+	defer call.end()
+	if err := b.cc.Invoke(call, method, args, reply, opts...); err != nil {
 		return normalise(err)
 	}
 	return checkReply(method, reply)
@@ -37,20 +37,16 @@ func (b *bound) Invoke(ctx context.Context, method string, args, reply any, opts
 
 // NewStream implements grpc.ClientConnInterface.
 func (b *bound) NewStream(ctx context.Context, desc *grpc.StreamDesc, method string, opts ...grpc.CallOption) (grpc.ClientStream, error) {
-	ctx, cancel := context.WithCancel(b.address(ctx))
+	ctx, cancel := context.WithCancel(ctx)
+	if b.object != "" {
+		ctx = metadata.AppendToOutgoingContext(ctx, ObjectKey, b.object)
+	}
 	s, err := b.cc.NewStream(ctx, desc, method, opts...)
 	if err != nil {
 		cancel()
 		return nil, normalise(err)
 	}
 	return &boundStream{ClientStream: s, method: method, cancel: cancel}, nil
-}
-
-func (b *bound) address(ctx context.Context) context.Context {
-	if b.object == "" {
-		return ctx
-	}
-	return metadata.AppendToOutgoingContext(ctx, ObjectKey, b.object)
 }
 
 // boundStream ends its stream with the first error: callers stop there and rely on it to free the rest, also when the error

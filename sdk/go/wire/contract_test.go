@@ -11,7 +11,6 @@ import (
 	"testing"
 
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
-	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/mem"
 	"google.golang.org/grpc/status"
@@ -123,7 +122,7 @@ func integer(t *rapid.T, name string, bits int, nonNegative bool) *big.Int {
 	return n
 }
 
-// Every rule of every field of every method is kept on both ends of both transports: a request that breaks one never leaves its
+// Every rule of every field of every method is kept on both ends of every transport: a request that breaks one never leaves its
 // caller, is refused by a server whose caller did not look, and an answer that breaks one never reaches who would believe it.
 func TestEveryRuleOfEveryMethodIsKept(t *testing.T) {
 	t.Parallel()
@@ -243,7 +242,7 @@ func FuzzRequests(f *testing.F) {
 		}
 		return valid(m.Output()).Example(0), nil
 	}
-	connections := map[string]grpc.ClientConnInterface{"process": overSocket(f, server.seam), "in-process": inProcess(f, server.seam)}
+	connections := connections(f, server.seam)
 	f.Fuzz(func(t *testing.T, method uint, request []byte) {
 		m := methods[method%uint(len(methods))]
 		for name, cc := range connections {
@@ -260,7 +259,7 @@ func FuzzAnswers(f *testing.F) {
 	server := &fake{answer: func(context.Context, protoreflect.MethodDescriptor, proto.Message) (any, error) {
 		return frame(answer), nil
 	}}
-	connections := map[string]grpc.ClientConnInterface{"process": overSocket(f, server.raw), "in-process": inProcess(f, server.raw)}
+	connections := connections(f, server.raw)
 	requests := map[protoreflect.FullName]proto.Message{}
 	for _, m := range methods {
 		requests[m.FullName()] = valid(m.Input()).Example(0)

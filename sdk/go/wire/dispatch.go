@@ -48,6 +48,7 @@ type Dispatcher struct {
 	settings   DispatcherSettings
 	mu         sync.Mutex
 	generation string
+	trailer    metadata.MD // of every answer; nobody changes it
 	draining   string
 	calls      int
 	idle       chan struct{} // closed when draining and no call is left
@@ -55,7 +56,7 @@ type Dispatcher struct {
 
 // NewDispatcher returns a dispatcher that serves at once.
 func NewDispatcher(s DispatcherSettings) *Dispatcher {
-	return &Dispatcher{settings: s, idle: make(chan struct{})}
+	return &Dispatcher{settings: s, idle: make(chan struct{}), trailer: metadata.Pairs(GenerationKey, "")}
 }
 
 // SetGeneration sets the life that answers carry from now on.
@@ -63,6 +64,7 @@ func (d *Dispatcher) SetGeneration(g uint64) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.generation = strconv.FormatUint(g, 10)
+	d.trailer = metadata.Pairs(GenerationKey, d.generation)
 }
 
 // Drain refuses new calls as UNAVAILABLE with the reason and waits until those in flight have ended or ctx has.
@@ -87,13 +89,11 @@ func (d *Dispatcher) Drain(ctx context.Context, reason string) error {
 func (d *Dispatcher) enter() (trailer metadata.MD, err error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	trailer = metadata.Pairs(GenerationKey, d.generation)
 	if d.draining != "" {
-		trailer.Set(DrainingKey, d.generation)
-		return trailer, status.Error(codes.Unavailable, d.draining)
+		return metadata.Pairs(GenerationKey, d.generation, DrainingKey, d.generation), status.Error(codes.Unavailable, d.draining)
 	}
 	d.calls++
-	return trailer, nil
+	return d.trailer, nil
 }
 
 func (d *Dispatcher) leave() {
@@ -139,7 +139,7 @@ func (d *Dispatcher) unary(ctx context.Context, service, full string, dec func(a
 	}
 	defer d.leave()
 	defer d.recover(full, &err)
-	target, err := d.settings.Resolver.Resolve(service, object(ctx))
+	target, err := d.settings.Resolver.Resolve(service, ObjectOf(ctx))
 	if err != nil {
 		return nil, err
 	}
@@ -180,7 +180,7 @@ func (d *Dispatcher) stream(stream grpc.ServerStream, service, full string, hand
 	// A stream lives until its caller goes: it is no call in flight that draining would wait for.
 	d.leave()
 	defer d.recover(full, &err)
-	target, err := d.settings.Resolver.Resolve(service, object(stream.Context()))
+	target, err := d.settings.Resolver.Resolve(service, ObjectOf(stream.Context()))
 	if err != nil {
 		return err
 	}
@@ -229,13 +229,6 @@ func (d *Dispatcher) recover(full string, err *error) {
 		d.settings.Logger.Error("a handler panicked", "method", full, "panic", p, "stack", string(debug.Stack()))
 		*err = status.Errorf(codes.Internal, "%s panicked: %v", full, p)
 	}
-}
-
-func object(ctx context.Context) string {
-	if v := metadata.ValueFromIncomingContext(ctx, ObjectKey); len(v) == 1 {
-		return v[0]
-	}
-	return ""
 }
 
 // checked holds what dec decodes to the contract.
@@ -292,6 +285,9 @@ func (s *checkedStream) SendMsg(m any) error {
 
 // onward carries the caller's metadata to the next hop, less what belongs to one hop.
 func onward(ctx context.Context) context.Context {
+	if in, ok := ctx.Value(IncomingKey).(Incoming); ok && in.Bare() {
+		return ctx
+	}
 	in, _ := metadata.FromIncomingContext(ctx)
 	out := metadata.MD{}
 	for k, v := range in {

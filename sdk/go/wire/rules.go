@@ -44,138 +44,155 @@ func (v *Violation) Status(message protoreflect.FullName) *status.Status {
 
 // Check reports the first field of m that breaks a rule of the contract, or nil. The comment of the message Rules in
 // options.proto says which one is the first, and how it is named.
-func Check(m proto.Message) *Violation { return check(m.ProtoReflect(), "") }
+func Check(m proto.Message) *Violation { return check(m.ProtoReflect()) }
 
 // rule is what is to be checked of one field.
 type rule struct {
 	field protoreflect.FieldDescriptor
 	rules *pluginv1.Rules
-	needs protoreflect.FieldDescriptor // nil: none
+	// element is what a list's elements keep: the bounds of values; required and max_len speak of the list itself.
+	element *pluginv1.Rules
+	needs   protoreflect.FieldDescriptor // nil: none
 }
 
 // plans caches, per message type, the fields that are worth a look: most messages of the contract have few.
-var plans sync.Map // protoreflect.FullName -> []rule
+var plans sync.Map // protoreflect.MessageDescriptor -> []rule
 
 func plan(d protoreflect.MessageDescriptor) []rule {
-	if p, ok := plans.Load(d.FullName()); ok {
+	if p, ok := plans.Load(d); ok {
 		return p.([]rule)
 	}
 	var p []rule
 	for i := range d.Fields().Len() {
 		f := d.Fields().Get(i)
 		r, _ := proto.GetExtension(f.Options(), pluginv1.E_Rules).(*pluginv1.Rules)
-		if r == nil && f.Message() == nil && f.Kind() != protoreflect.StringKind {
-			continue
+		if r == nil && f.Message() == nil && f.Kind() != protoreflect.StringKind || f.IsMap() {
+			continue // the contract has no maps; its lint test holds that
 		}
-		p = append(p, rule{field: f, rules: r, needs: d.Fields().ByName(protoreflect.Name(r.GetNeeds()))})
+		p = append(p, rule{field: f, rules: r, needs: d.Fields().ByName(protoreflect.Name(r.GetNeeds())),
+			element: &pluginv1.Rules{Len: r.GetLen(), Max: r.GetMax(), Min: r.GetMin()}})
 	}
 	slices.SortFunc(p, func(a, b rule) int { return cmp.Compare(a.field.Number(), b.field.Number()) })
-	plans.Store(d.FullName(), p)
+	plans.Store(d, p)
 	return p
 }
 
-func check(m protoreflect.Message, prefix string) *Violation {
+func check(m protoreflect.Message) *Violation {
 	for _, r := range plan(m.Descriptor()) {
-		if v := checkField(m, r, prefix); v != nil {
-			return v
+		if v := checkField(m, r); v != nil {
+			return v.under(string(r.field.Name()))
 		}
 	}
 	return nil
 }
 
-func checkField(m protoreflect.Message, r rule, prefix string) *Violation {
-	name := prefix + string(r.field.Name())
-	if r.field.IsMap() {
-		return nil // the contract has no maps; its lint test holds that
+// under is the violation with the path of what it was found in before its own. Paths are made for violations alone.
+func (v *Violation) under(name string) *Violation {
+	switch {
+	case v.Field == "":
+		v.Field = name
+	case v.Field[0] == '[':
+		v.Field = name + v.Field
+	default:
+		v.Field = name + "." + v.Field
 	}
+	return v
+}
+
+func violation(format string, args ...any) *Violation {
+	return &Violation{Problem: fmt.Sprintf(format, args...)}
+}
+
+func checkField(m protoreflect.Message, r rule) *Violation {
 	if r.field.IsList() {
-		list := m.Get(r.field).List()
-		n := uint32(list.Len())
-		switch {
-		case r.rules.GetRequired() && n == 0:
-			return &Violation{name, "is empty; at least one element is wanted"}
-		case r.rules.GetMaxLen() > 0 && n > r.rules.GetMaxLen():
-			return &Violation{name, fmt.Sprintf("has %d elements; the limit is %d", n, r.rules.GetMaxLen())}
-		}
-		// Elements keep the bounds of values; required and max_len speak of the list itself.
-		element := &pluginv1.Rules{Len: r.rules.GetLen(), Max: r.rules.GetMax(), Min: r.rules.GetMin()}
-		for i := range list.Len() {
-			if v := checkValue(list.Get(i), r.field, element, name+"["+strconv.Itoa(i)+"]"); v != nil {
-				return v
-			}
-		}
-		return nil
+		return checkList(m.Get(r.field).List(), r)
 	}
 	if r.field.Message() != nil && !m.Has(r.field) {
 		if r.rules.GetRequired() {
-			return &Violation{name, "is absent; it is required"}
+			return violation("is absent; it is required")
 		}
 		return nil
 	}
-	if v := checkValue(m.Get(r.field), r.field, r.rules, name); v != nil {
+	if v := checkValue(m.Get(r.field), r.field, r.rules); v != nil {
 		return v
 	}
 	if r.needs != nil && m.Has(r.field) && !m.Has(r.needs) {
-		return &Violation{name, "is set although " + string(r.needs.Name()) + " is empty"}
+		return violation("is set although %s is empty", r.needs.Name())
 	}
 	return nil
 }
 
-func checkValue(v protoreflect.Value, f protoreflect.FieldDescriptor, r *pluginv1.Rules, name string) *Violation {
+func checkList(list protoreflect.List, r rule) *Violation {
+	n := uint32(list.Len())
+	switch {
+	case r.rules.GetRequired() && n == 0:
+		return violation("is empty; at least one element is wanted")
+	case r.rules.GetMaxLen() > 0 && n > r.rules.GetMaxLen():
+		return violation("has %d elements; the limit is %d", n, r.rules.GetMaxLen())
+	}
+	for i := range list.Len() {
+		if v := checkValue(list.Get(i), r.field, r.element); v != nil {
+			return v.under("[" + strconv.Itoa(i) + "]")
+		}
+	}
+	return nil
+}
+
+func checkValue(v protoreflect.Value, f protoreflect.FieldDescriptor, r *pluginv1.Rules) *Violation {
 	switch f.Kind() {
 	case protoreflect.BytesKind:
-		if bad := checkLength(len(v.Bytes()), r, name); bad != nil {
+		if bad := checkLength(len(v.Bytes()), r); bad != nil {
 			return bad
 		}
 		if b := v.Bytes(); r.GetShortest() && len(b) > 0 && b[0] == 0 {
-			return &Violation{name, "begins with a zero byte; the shortest form is wanted"}
+			return violation("begins with a zero byte; the shortest form is wanted")
 		}
 	case protoreflect.StringKind:
 		// Between processes the encoder refuses such a string, without naming the field; in one process nobody would.
 		if !utf8.ValidString(v.String()) {
-			return &Violation{name, "is not UTF-8"}
+			return violation("is not UTF-8")
 		}
-		return checkLength(len(v.String()), r, name)
+		return checkLength(len(v.String()), r)
 	case protoreflect.Uint32Kind, protoreflect.Uint64Kind:
 		n := v.Uint()
 		switch {
 		case r.GetMax() > 0 && n > r.GetMax():
-			return &Violation{name, fmt.Sprintf("is %d; the largest value is %d", n, r.GetMax())}
+			return violation("is %d; the largest value is %d", n, r.GetMax())
 		case n < r.GetMin():
-			return &Violation{name, fmt.Sprintf("is %d; the least value is %d", n, r.GetMin())}
+			return violation("is %d; the least value is %d", n, r.GetMin())
 		}
 	case protoreflect.EnumKind:
 		if r.GetRequired() && v.Enum() == 0 {
-			return &Violation{name, "is not specified; it is required"}
+			return violation("is not specified; it is required")
 		}
 	case protoreflect.MessageKind:
-		if bad := check(v.Message(), name+"."); bad != nil {
+		if bad := check(v.Message()); bad != nil {
 			return bad
 		}
-		return checkMessage(v.Message().Interface(), r, name)
+		return checkMessage(v.Message().Interface(), r)
 	}
 	return nil
 }
 
-func checkLength(n int, r *pluginv1.Rules, name string) *Violation {
+func checkLength(n int, r *pluginv1.Rules) *Violation {
 	switch {
 	case r.GetLen() > 0 && n != int(r.GetLen()):
-		return &Violation{name, fmt.Sprintf("has %d bytes; it must have %d", n, r.GetLen())}
+		return violation("has %d bytes; it must have %d", n, r.GetLen())
 	case r.GetRequired() && n == 0:
-		return &Violation{name, "is empty; it is required"}
+		return violation("is empty; it is required")
 	case r.GetMaxLen() > 0 && n > int(r.GetMaxLen()):
-		return &Violation{name, fmt.Sprintf("has %d bytes; the limit is %d", n, r.GetMaxLen())}
+		return violation("has %d bytes; the limit is %d", n, r.GetMaxLen())
 	}
 	return nil
 }
 
 // checkMessage checks the rules that speak of well-known messages.
-func checkMessage(m proto.Message, r *pluginv1.Rules, name string) *Violation {
+func checkMessage(m proto.Message, r *pluginv1.Rules) *Violation {
 	switch v := m.(type) {
 	case *pluginv1.BigInt:
 		i := Int(v)
 		if r.GetNonNegative() && i.Sign() < 0 {
-			return &Violation{name, "is negative"}
+			return violation("is negative")
 		}
 		if bits := int(r.GetBits()); bits > 0 {
 			n := i.BitLen()
@@ -183,22 +200,22 @@ func checkMessage(m proto.Message, r *pluginv1.Rules, name string) *Violation {
 				n = i.Add(i, one).BitLen()
 			}
 			if n > bits-1 {
-				return &Violation{name, fmt.Sprintf("does not fit a signed integer of %d bits", bits)}
+				return violation("does not fit a signed integer of %d bits", bits)
 			}
 		}
 	case *durationpb.Duration:
 		if problem := problemOfDuration(v); problem != "" {
-			return &Violation{name, "is not a valid duration: " + problem}
+			return violation("is not a valid duration: %s", problem)
 		}
 		if r.GetNonNegative() && (v.GetSeconds() < 0 || v.GetNanos() < 0) {
-			return &Violation{name, "is negative"}
+			return violation("is negative")
 		}
 	case *timestamppb.Timestamp:
 		if problem := problemOfTimestamp(v); problem != "" {
-			return &Violation{name, "is not a valid timestamp: " + problem}
+			return violation("is not a valid timestamp: %s", problem)
 		}
 		if r.GetNonNegative() && v.GetSeconds() < 0 {
-			return &Violation{name, "is before 1970"}
+			return violation("is before 1970")
 		}
 	}
 	return nil

@@ -2,7 +2,6 @@ package wire
 
 import (
 	"strings"
-	"sync"
 	"time"
 
 	"google.golang.org/protobuf/proto"
@@ -39,12 +38,12 @@ type Method struct {
 	ClientStreams, ServerStreams bool
 }
 
-var methods sync.Map // string -> *Method
+var methods Cache[string, *Method]
 
 // MethodOf looks a method up in the linked descriptors. The second result is false for a method that no linked contract has.
 func MethodOf(fullName string) (*Method, bool) {
-	if m, ok := methods.Load(fullName); ok {
-		return m.(*Method), true
+	if m, ok := methods.Get(fullName); ok {
+		return m, true
 	}
 	service, name, ok := strings.Cut(strings.TrimPrefix(fullName, "/"), "/")
 	if !ok {
@@ -63,7 +62,7 @@ func MethodOf(fullName string) (*Method, bool) {
 		return nil, false
 	}
 	m := describe(md)
-	methods.Store(fullName, m)
+	methods.Put(fullName, m)
 	return m, true
 }
 

@@ -2,6 +2,7 @@ package wire_test
 
 import (
 	"context"
+	"crypto/tls"
 	"log/slog"
 	"net"
 	"os"
@@ -27,13 +28,25 @@ import (
 	_ "github.com/loop-plugins/loop/gen/go/loop/telemetry/v1"
 	"github.com/loop-plugins/loop/sdk/go/loop/looptest/breakage"
 	"github.com/loop-plugins/loop/sdk/go/wire"
+	"github.com/loop-plugins/loop/sdk/go/wire/frames"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// transports are the two ways in which host and plugins are connected.
+// transports are the ways in which host and plugins are connected.
 func transports() map[string]func(testing.TB, func(grpc.ServiceRegistrar)) grpc.ClientConnInterface {
-	return map[string]func(testing.TB, func(grpc.ServiceRegistrar)) grpc.ClientConnInterface{"process": overSocket, "in-process": inProcess}
+	return map[string]func(testing.TB, func(grpc.ServiceRegistrar)) grpc.ClientConnInterface{
+		"process": overSocket, "frames": overFrames, "in-process": inProcess,
+	}
+}
+
+// connections are one of each transport.
+func connections(t testing.TB, register func(grpc.ServiceRegistrar)) map[string]grpc.ClientConnInterface {
+	all := map[string]grpc.ClientConnInterface{}
+	for name, connect := range transports() {
+		all[name] = connect(t, register)
+	}
+	return all
 }
 
 // inProcess serves what register registers on a channel of this process.
@@ -46,17 +59,38 @@ func inProcess(_ testing.TB, register func(grpc.ServiceRegistrar)) grpc.ClientCo
 // overSocket serves what register registers on a unix socket with mutual TLS.
 func overSocket(t testing.TB, register func(grpc.ServiceRegistrar)) grpc.ClientConnInterface {
 	t.Helper()
-	server, client := keyPair(t), keyPair(t)
-	serverTLS, err := wire.ServerTLS(server.TLS, client.CertificatePEM)
-	if err != nil {
-		t.Fatal(err)
-	}
-	clientTLS, err := wire.ClientTLS(client.TLS, server.CertificatePEM)
-	if err != nil {
-		t.Fatal(err)
-	}
+	serverTLS, clientTLS := mutual(t)
 	address := listen(t, register, grpc.Creds(credentials.NewTLS(serverTLS)))
 	return dial(t, address, grpc.WithTransportCredentials(credentials.NewTLS(clientTLS)))
+}
+
+// overFrames serves the same on the same socket as frames, and streams over gRPC.
+func overFrames(t testing.TB, register func(grpc.ServiceRegistrar)) grpc.ClientConnInterface {
+	t.Helper()
+	serverTLS, clientTLS := mutual(t)
+	framed := frames.NewServer(slog.New(slog.DiscardHandler))
+	t.Cleanup(framed.Stop)
+	address := listen(t, func(r grpc.ServiceRegistrar) { register(framed.Beside(r)) }, grpc.Creds(frames.Credentials(serverTLS, framed)))
+	conn := dial(t, address, grpc.WithTransportCredentials(credentials.NewTLS(clientTLS)))
+	channel := frames.Over(conn, address, clientTLS)
+	t.Cleanup(func() { _ = channel.Close() })
+	if err := channel.Connect(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	return channel
+}
+
+func mutual(t testing.TB) (server, client *tls.Config) {
+	t.Helper()
+	serves, calls := keyPair(t), keyPair(t)
+	server, err := wire.ServerTLS(serves.TLS, calls.CertificatePEM)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if client, err = wire.ClientTLS(calls.TLS, serves.CertificatePEM); err != nil {
+		t.Fatal(err)
+	}
+	return server, client
 }
 
 func keyPair(t testing.TB) *wire.KeyPair {
@@ -92,7 +126,7 @@ func listen(t testing.TB, register func(grpc.ServiceRegistrar), options ...grpc.
 	return "unix:" + socket
 }
 
-func dial(t testing.TB, address string, options ...grpc.DialOption) grpc.ClientConnInterface {
+func dial(t testing.TB, address string, options ...grpc.DialOption) *grpc.ClientConn {
 	t.Helper()
 	conn, err := grpc.NewClient(address, append(options, grpc.WithDefaultCallOptions(grpc.ForceCodecV2(wire.Codec()),
 		grpc.MaxCallRecvMsgSize(wire.MaxMessageBytes), grpc.MaxCallSendMsgSize(wire.MaxMessageBytes)))...)

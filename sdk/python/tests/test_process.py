@@ -23,7 +23,12 @@ from loop_contract.hostservice.v1.keystore_loop import KeystoreServiceStub
 from loop_contract.plugin.v1 import lifecycle_pb2
 from loop_contract.plugin.v1.lifecycle_loop import LifecycleServiceStub
 from loop_contract.relayer.v1 import relayer_pb2
-from loop_contract.relayer.v1.relayer_loop import ChainServiceStub, ContractConfigServiceStub, RelayerServiceStub
+from loop_contract.relayer.v1.relayer_loop import (
+    ChainServiceStub,
+    ContractConfigServiceStub,
+    ContractTransmitterServiceStub,
+    RelayerServiceStub,
+)
 from loop_plugin import Code, RpcError
 from loop_plugin.client import Connection
 from loop_plugin.handshake import new_key_pair
@@ -68,6 +73,9 @@ async def test_objects(start: Start) -> None:
     # Released with its parent, and closed before it, after its last call.
     config = relayer_pb2.ProviderConfig(external_job_id="j", contract_id="c")
     await a.create_provider(relayer_pb2.CreateProviderRequest(name="p", provider_type="config", config=config))
+    unserved = ContractTransmitterServiceStub(plugin.connection.object("p"))
+    error = await fails(unserved.from_account(relayer_pb2.FromAccountRequest()))
+    assert error.code is Code.UNIMPLEMENTED and "ContractTransmitterService/FromAccount" in error.message
     provider = ContractConfigServiceStub(plugin.connection.object("p"))
     call = asyncio.create_task(provider.latest_block_height(relayer_pb2.LatestBlockHeightRequest()))
     await asyncio.sleep(0.1)

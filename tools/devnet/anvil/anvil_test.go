@@ -90,7 +90,7 @@ func TestDevnet(t *testing.T) {
 			url := start(t, test.anvil...)
 			ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute) // devnet's own limits are shorter
 			defer cancel()
-			devnet := exec.CommandContext(ctx, os.Getenv("LOOP_DEVNET"), append([]string{"--json", "--rpc", url}, test.devnet...)...)
+			devnet := exec.CommandContext(ctx, os.Getenv("LOOP_DEVNET"), append([]string{"--json", "--http-port", "0", "--rpc", url}, test.devnet...)...)
 			devnet.Cancel = func() error { return devnet.Process.Signal(syscall.SIGTERM) }
 			devnet.WaitDelay = 30 * time.Second
 			devnet.Stderr = t.Output()

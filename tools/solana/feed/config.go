@@ -41,6 +41,8 @@ type Timing struct {
 	// MaxDurationQuery is how long a leader may take to make a query. 0 is what real feeds have on the chain, and with
 	// which a node runs only under a minimum of its own above 0.
 	MaxDurationQuery time.Duration
+	// DeltaProgress is the least time after which a leader that does nothing is replaced; devnet's own is 5 s.
+	DeltaProgress time.Duration
 }
 
 // DefaultTiming is what suits most: 200 ms for a query.
@@ -209,7 +211,8 @@ func (f *Feed) offchainConfig(ctx context.Context, oracles []Oracle, timing Timi
 		turns[i] = 1
 	}
 	_, _, _, _, version, offchain, err = confighelper.ContractSetConfigArgsForTests(
-		5*time.Second,       // deltaProgress: a leader that does nothing for so long is replaced
+		// deltaProgress: a leader that does nothing for so long is replaced
+		max(5*time.Second, timing.DeltaProgress),
 		time.Second,         // deltaResend
 		time.Second,         // deltaRound: a slot of the chain takes 0.4 s, and a transmission two of them
 		50*time.Millisecond, // deltaGrace: late observations still count

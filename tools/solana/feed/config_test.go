@@ -138,16 +138,19 @@ func TestConfigureRefuses(t *testing.T) {
 	}
 }
 
-// TestQueryOfNothing sets what real feeds have on the chain.
-func TestQueryOfNothing(t *testing.T) {
+// TestTiming sets, among other things, the query that real feeds have on the chain: of no time.
+func TestTiming(t *testing.T) {
 	t.Parallel()
 	ctx, n := newNetwork(t, 4, Settings{})
 	var oracles []Oracle
 	for _, member := range n.members {
 		oracles = append(oracles, member.Oracle)
 	}
-	for _, want := range []time.Duration{0, 300 * time.Millisecond} {
-		_, err := n.Configure(ctx, oracles, Timing{MaxDurationQuery: want})
+	for said, want := range map[Timing]Timing{
+		{}: {DeltaProgress: 5 * time.Second},
+		{300 * time.Millisecond, 10 * time.Second}: {300 * time.Millisecond, 10 * time.Second},
+	} {
+		_, err := n.Configure(ctx, oracles, said)
 		check(t, err)
 		state, err := n.ReadState(ctx, rpc.CommitmentProcessed)
 		check(t, err)
@@ -155,8 +158,8 @@ func TestQueryOfNothing(t *testing.T) {
 		check(t, err)
 		public, err := confighelper.PublicConfigFromContractConfig(false, config)
 		check(t, err)
-		if public.MaxDurationQuery != want || len(public.OracleIdentities) != 4 {
-			t.Errorf("the configuration has a query of %s for %d oracles, want %s for 4", public.MaxDurationQuery, len(public.OracleIdentities), want)
+		if got := (Timing{public.MaxDurationQuery, public.DeltaProgress}); got != want || len(public.OracleIdentities) != 4 {
+			t.Errorf("the configuration has %+v for %d oracles, want %+v for 4", got, len(public.OracleIdentities), want)
 		}
 		for i, identity := range public.OracleIdentities {
 			if string(identity.OnchainPublicKey) != string(state.Oracles[i].Signer[:]) || string(identity.TransmitAccount) != state.Oracles[i].Transmitter.String() {

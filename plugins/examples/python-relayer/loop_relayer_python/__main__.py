@@ -1,11 +1,16 @@
 """Serves the relayer to the node that starts it."""
 
+import argparse
+
 from loop_plugin import serve
 from loop_relayer_python.plugin import Relayer
 
 
 def main() -> None:
-    serve(Relayer, version="v0.1.0")
+    parser = argparse.ArgumentParser(add_help=False)
+    parser.add_argument("--relay", metavar="NAME")
+    relay = parser.parse_known_args()[0].relay
+    serve(Relayer.named(relay) if relay else Relayer, version="v0.1.0")
 
 
 if __name__ == "__main__":

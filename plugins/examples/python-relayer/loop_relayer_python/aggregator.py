@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +16,9 @@ from loop_plugin import sorted_as_go
 
 MAX_ORACLES = 31
 """The contract names observers in 32 bytes and has at most 31 oracles."""
+NO_ADDRESS = "is not an address, which is 0x and 40 hexadecimal digits"
+PRIME = 2**256 - 2**32 - 977
+"""The field of secp256k1."""
 LEAST, MOST = -(1 << 191), (1 << 191) - 1
 """Solidity's int192."""
 DIGEST_PREFIX = 0x0001
@@ -186,7 +190,21 @@ def transmit(digest: bytes, epoch: int, number: int, extra: bytes, report: bytes
 
 
 def address(text: str) -> str:
-    """An address in the form that the contract's configuration has, whatever the letters' case."""
-    if len(text) != 42 or not text.startswith("0x") or any(c not in "0123456789abcdefABCDEF" for c in text[2:]):
-        raise FormatError(f'"{text}" is no address; write 0x and 40 hexadecimal digits')
-    return to_checksum_address(text)
+    """An address in the form that the contract's configuration has, whatever the letters' case. Jobs may lack its 0x."""
+    match = re.fullmatch("(?:0[xX])?([0-9a-fA-F]{40})", text)
+    if match is None:
+        raise FormatError(f'"{text}" {NO_ADDRESS}')
+    return to_checksum_address("0x" + match[1])
+
+
+def account(public_key: bytes) -> str:
+    """The address of a key: a point of secp256k1 in 65 bytes."""
+    x, y = int.from_bytes(public_key[1:33], "big"), int.from_bytes(public_key[33:], "big")
+    if len(public_key) != 65 or public_key[0] != 4 or x >= PRIME or y >= PRIME or (y * y - x**3 - 7) % PRIME:
+        raise FormatError(f"want a point of secp256k1 in 65 bytes, got {len(public_key)} that are none")
+    return to_checksum_address(keccak(public_key[1:])[-20:])
+
+
+def report_hash(digest: bytes, epoch: int, number: int, extra: bytes, report: bytes) -> bytes:
+    """What oracles sign of a report, whatever it holds."""
+    return keccak(keccak(report) + digest + (epoch << 8 | number).to_bytes(32, "big") + extra)

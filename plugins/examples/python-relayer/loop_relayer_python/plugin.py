@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import AsyncIterator
 from typing import ClassVar
 
@@ -12,10 +11,10 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from loop_contract.hostservice.v1 import keystore_pb2
 from loop_contract.relayer.v1 import relayer_loop, relayer_pb2
 from loop_plugin import Code, Host, RpcError, int_of, refuse
-from loop_relayer_python import aggregator, config
-from loop_relayer_python.chain import Contract, Follower
+from loop_relayer_python import aggregator, config, job
+from loop_relayer_python.chain import Follower
 from loop_relayer_python.node import NodeError, Nodes, Refused
-from loop_relayer_python.provider import ConfigProvider, MedianProvider
+from loop_relayer_python.provider import SCHEME, ConfigProvider, MedianProvider
 from loop_relayer_python.queue import Item, Queue
 
 Change = relayer_pb2.WatchContractConfigsResponse
@@ -54,43 +53,23 @@ class Chain(relayer_loop.Chain):
         digest, epoch, number, _, _ = aggregator.parse_view("latestTransmissionDetails", output)
         return digest.hex() != item.digest or (epoch, number) >= (item.epoch, item.round)
 
-    def contract(self, request: relayer_pb2.CreateProviderRequest) -> Contract:
-        """Follow the contract of a job."""
-        text = request.config.relay_config_json
-        try:
-            address = aggregator.address(request.config.contract_id)
-        except aggregator.FormatError as error:
-            raise refuse(request, "config.contract_id", str(error)) from None
-        try:
-            relay_config = json.loads(text) if text else {}
-            chain_id = str(relay_config.get("chainID", self.config.chain_id))
-        except (ValueError, AttributeError):
-            raise refuse(request, "config.relay_config_json", "it is no JSON object") from None
-        if chain_id != str(self.config.chain_id):
-            problem = f"chainID is {chain_id}, but the job is on chain {self.config.chain_id}"
-            raise refuse(request, "config.relay_config_json", problem)
-        return self.follower.acquire(address, request.name)
-
     async def create_provider(
         self, request: relayer_pb2.CreateProviderRequest
     ) -> tuple[ConfigProvider, relayer_pb2.CreateProviderResponse]:
-        make = {"median": self.make_median_provider, "config": self.make_config_provider}.get(request.provider_type)
-        if make is None:
-            raise refuse(request, "provider_type", f'this relayer has no "{request.provider_type}"; it has median and config')
-        return make(request), relayer_pb2.CreateProviderResponse()
-
-    def make_config_provider(self, request: relayer_pb2.CreateProviderRequest) -> ConfigProvider:
-        return self.config_provider(self, request.name, self.contract(request))
-
-    def make_median_provider(self, request: relayer_pb2.CreateProviderRequest) -> MedianProvider:
-        try:
-            account = aggregator.address(request.transmitter_id)
-        except aggregator.FormatError as error:
-            raise refuse(request, "transmitter_id", str(error)) from None
+        if request.provider_type not in job.PROVIDER_TYPES:
+            raise refuse(request, "provider_type", f"this relayer has {' and '.join(job.PROVIDER_TYPES)}")
+        read = job.of_provider(request, str(self.config.chain_id))
         gas = request.gas_limit or self.config.gas_limit
         if gas < 21_000:
             raise refuse(request, "gas_limit", f"a transaction takes at least 21000, got {gas}")
-        return self.median_provider(self, request.name, self.contract(request), account, gas)
+        if read.problems:
+            raise RpcError(Code.INVALID_ARGUMENT, read.refusal())
+        contract = self.follower.acquire(read.contract, request.name)
+        if request.provider_type == "config":
+            provider = self.config_provider(self, request.name, contract)
+        else:
+            provider = self.median_provider(self, request.name, contract, read.transmitter, gas)
+        return provider, relayer_pb2.CreateProviderResponse()
 
     async def latest_head(self, request: relayer_pb2.LatestHeadRequest) -> relayer_pb2.LatestHeadResponse:
         head = self.follower.head
@@ -187,26 +166,58 @@ class Relayer(relayer_loop.RelayerService):
     """The root of the process. A relayer that begins as this one derives from it, and names its own class of chains."""
 
     chain: ClassVar[type[Chain]] = Chain
+    # The name under which jobs name it, and how operators write its tables.
+    relay: ClassVar[str] = "evm"
+    section: ClassVar[str] = "EVM"
 
     def __init__(self, host: Host) -> None:
         self.host = host
         self.current: dict[str, Change] = {}  # by provider
         self.watchers: set[asyncio.Queue[Change]] = set()
 
+    @classmethod
+    def named(cls, relay: str) -> type[Relayer]:
+        """This class under another name, so that one program can serve a relay beside loop-evm: acme has sections [[Acme]]."""
+        return type(cls.__name__, (cls,), {"relay": relay, "section": relay.capitalize()})
+
     async def describe_relayer(self, request: relayer_pb2.DescribeRelayerRequest) -> relayer_pb2.DescribeRelayerResponse:
-        raise RpcError(Code.UNIMPLEMENTED, "not served yet")
+        return relayer_pb2.DescribeRelayerResponse(
+            relay=self.relay,
+            section=self.section,
+            account_algorithm=relayer_pb2.ACCOUNT_ALGORITHM_SECP256K1,
+            report_schemes=[relayer_pb2.ReportScheme(name=SCHEME, algorithm=relayer_pb2.REPORT_ALGORITHM_SECP256K1_ADDRESS)],
+            reference_toml=config.REFERENCE,
+            features=[relayer_pb2.FEATURE_READ_CONTRACT, relayer_pb2.FEATURE_TRANSACT, relayer_pb2.FEATURE_REPLAY],
+            provider_types=job.PROVIDER_TYPES,
+        )
 
     async def describe_accounts(self, request: relayer_pb2.DescribeAccountsRequest) -> relayer_pb2.DescribeAccountsResponse:
-        raise RpcError(Code.UNIMPLEMENTED, "not served yet")
+        names = []
+        for i, key in enumerate(request.public_keys):
+            try:
+                names.append(aggregator.account(key))
+            except aggregator.FormatError as error:
+                raise refuse(request, f"public_keys[{i}]", str(error)) from None
+        return relayer_pb2.DescribeAccountsResponse(names=names)
 
     async def normalize_ids(self, request: relayer_pb2.NormalizeIdsRequest) -> relayer_pb2.NormalizeIdsResponse:
-        raise RpcError(Code.UNIMPLEMENTED, "not served yet")
+        response = relayer_pb2.NormalizeIdsResponse()
+        for given in request.ids:
+            try:
+                response.ids.add(text=aggregator.address(given.text))
+            except aggregator.FormatError:
+                response.ids.add(problem=aggregator.NO_ADDRESS)
+        return response
 
     async def validate_chain(self, request: relayer_pb2.ValidateChainRequest) -> relayer_pb2.ValidateChainResponse:
-        raise RpcError(Code.UNIMPLEMENTED, "not served yet")
+        _, problems, warnings = config.read(request.config_toml)
+        return relayer_pb2.ValidateChainResponse(
+            problems=[relayer_pb2.Problem(path=path, message=message) for path, message in problems],
+            warnings=[relayer_pb2.Problem(path=path, message=message) for path, message in warnings],
+        )
 
     async def validate_job(self, request: relayer_pb2.ValidateJobRequest) -> relayer_pb2.ValidateJobResponse:
-        raise RpcError(Code.UNIMPLEMENTED, "not served yet")
+        return job.validate(request)
 
     async def create_chain(
         self, request: relayer_pb2.CreateChainRequest, loans: relayer_loop.CreateChainLoans

@@ -18,6 +18,8 @@ from loop_relayer_python.queue import Item
 if TYPE_CHECKING:
     from loop_relayer_python.plugin import Chain
 
+SCHEME = "default"
+"""The one kind of this contract's reports."""
 LATEST_TIME = 253_402_300_799  # the end of the year 9999, which is as far as a Timestamp goes
 
 
@@ -112,6 +114,16 @@ class MedianProvider(ConfigProvider):
             Item(self.account, self.contract.address, at.config_digest.hex(), at.epoch, at.round, data.hex(), self.gas)
         )
         return relayer_pb2.TransmitResponse()
+
+    async def digest_reports(self, request: relayer_pb2.DigestReportsRequest) -> relayer_pb2.DigestReportsResponse:
+        digests = []
+        for given in request.reports:
+            at = given.report_context.timestamp
+            message = aggregator.report_hash(
+                at.config_digest, at.epoch, at.round, given.report_context.extra_hash, given.report
+            )
+            digests.append(relayer_pb2.ReportDigest(message=message, scheme=SCHEME))
+        return relayer_pb2.DigestReportsResponse(digests=digests)
 
     async def latest_config_digest_and_epoch(
         self, request: relayer_pb2.LatestConfigDigestAndEpochRequest

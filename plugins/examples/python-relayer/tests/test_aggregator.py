@@ -67,8 +67,9 @@ def test_transmit() -> None:
 
 def test_address() -> None:
     good = "0xd41c057fd1c78805AAC12B0A94a405c0461A6FBb"
-    assert aggregator.address(good.lower()) == good
-    for bad in ("", "0x12", good[2:], good[:-1] + "g"):
+    for spelling in (good, good.lower(), good[2:], good.upper()):
+        assert aggregator.address(spelling) == good
+    for bad in ("", "0x12", good[:-1] + "g", good + "0"):
         with pytest.raises(FormatError):
             aggregator.address(bad)
 

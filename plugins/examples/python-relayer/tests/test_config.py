@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from loop_relayer_python.config import ConfigError, parse
+from loop_relayer_python.config import REFERENCE, ConfigError, parse, read
 
 GOOD = b'ChainID = "1337"\n[[Nodes]]\nName = "a"\nWSURL = "ws://x"\nHTTPURL = "http://h/secret"\n'
 
@@ -27,14 +27,14 @@ def test_good() -> None:
         (b"", "ChainID"),
         (b'ChainID = "x"', "ChainID"),
         (b'ChainID = "1"', "at least one node"),
-        (b"Secret = 1\n" + GOOD, "key Secret is not known"),
-        (GOOD + b'Secret = "s3cret"', "key Nodes[0].Secret"),
+        (b"Secret = 1\n" + GOOD, "Secret: the key is not known"),
+        (GOOD + b'Secret = "s3cret"', "Nodes[0].Secret: the key"),
         (GOOD.replace(b"http", b"ftp"), "Nodes[0].HTTPURL"),
         (GOOD.replace(b'"a"', b'""'), "Nodes[0].Name"),
         (b'PollInterval = "soon"\n' + GOOD, "PollInterval"),
         (b'PollInterval = "1ms"\n' + GOOD, "at least 10ms"),
         (b'FeeCapDefault = "much"\n' + GOOD, "FeeCapDefault"),
-        (b'TipCapDefault = "1 ether"\n' + GOOD, "TipCapDefault must not be above"),
+        (b'TipCapDefault = "1 ether"\n' + GOOD, "TipCapDefault: must not be above"),
         (b"GasLimitDefault = 1\n" + GOOD, "GasLimitDefault"),
         (b'Enabled = "yes"\n' + GOOD, "Enabled"),
     ],
@@ -43,3 +43,29 @@ def test_bad(section: bytes, says: str) -> None:
     with pytest.raises(ConfigError) as caught:
         parse(section)
     assert says in str(caught.value) and "ecret" not in str(caught.value).replace("Secret", "")
+
+
+def test_the_reference_has_the_defaults() -> None:
+    config, problems, warnings = read(REFERENCE.encode())
+    assert (problems, warnings) == ([], [])
+    least = 'ChainID = "1"\n[[Nodes]]\nName = "primary"\nHTTPURL = "http://127.0.0.1:8545"\n'
+    assert config == parse(least.encode())
+
+
+def test_all_problems_are_told() -> None:
+    section = (
+        b'ChainID = "x"\nEnabled = 1\nPollInterval = "soon"\nFinalityDepth = 9\nPolInterval = "1s"\nNodes = [1, {WSURL = 2}]\n'
+    )
+    _, problems, warnings = read(section)
+    assert problems == [
+        ("ChainID", "must be a decimal number from 1 to 2^64-1"),
+        ("Enabled", "the value cannot be read; check its type and its quotes"),
+        ("Nodes[0]", "must be a table"),
+        ("Nodes[1].WSURL", "the value cannot be read; check its type and its quotes"),
+        ("Nodes[1].Name", "must not be empty"),
+        ("Nodes[1].HTTPURL", "must be an http:// or https:// address"),
+        ("PollInterval", "cannot be read; write it as in 500ms or 1m30s"),
+        ("PolInterval", "the key is not known to this relayer; remove it or correct its spelling"),
+    ]
+    assert warnings == [("FinalityDepth", "this relayer has no use for the key; it has no effect here")]
+    assert [path for path, _ in read(b"ChainID = ")[1]] == [""]

@@ -16,8 +16,8 @@ type Table struct {
 	Text []byte
 }
 
-// Cut returns the tables whose paths are wanted, in the order in which they begin. A table within a wanted one is part of it. The
-// document must be one that Read has read.
+// Cut returns the tables whose paths are wanted, in the order in which they begin. A table within a wanted one is part
+// of it. The document must be one that Read has read.
 func Cut(document []byte, wanted func(path string) bool) []Table {
 	c := cutter{wanted: wanted, arrays: map[string]int{}, found: map[string]*cut{}}
 	c.parser.Reset(document)

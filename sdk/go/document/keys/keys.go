@@ -1,5 +1,6 @@
 // Package keys finds the keys of a TOML document: on which line each one stands, and which known key a mistyped one is
-// closest to. Readers of configuration and of job specs use it to say where a problem is after the document was decoded.
+// closest to. Readers of configuration and of job specs use it to say where a problem is after the document was
+// decoded.
 //
 // It must not know what any key means.
 package keys
@@ -15,8 +16,8 @@ import (
 
 // Entry is one key of a document, or one element of an array.
 type Entry struct {
-	// Path is the key as the document spells it: tables joined by dots, elements of arrays and of arrays of tables by an
-	// index in brackets, as in EVM[0].Nodes[1].WSURL.
+	// Path is the key as the document spells it: tables joined by dots, elements of arrays and of arrays of tables by
+	// an index in brackets, as in EVM[0].Nodes[1].WSURL.
 	Path string
 	// Line is the 1-based line of the key; for an element of an array, of the element.
 	Line int
@@ -32,8 +33,8 @@ type Entry struct {
 	rawLine int    // the line of its opening quote
 }
 
-// maxDepth is how many levels of tables and arrays are indexed. No reader here looks deeper than five; without a limit, the
-// paths of a hostile document would grow with the square of its length.
+// maxDepth is how many levels of tables and arrays are indexed. No reader here looks deeper than five; without a
+// limit, the paths of a hostile document would grow with the square of its length.
 const maxDepth = 16
 
 // Index holds the entries of one document.
@@ -41,11 +42,12 @@ type Index struct {
 	entries []Entry
 	byPath  map[string]int // path to the first entry that has it
 	folded  map[string]int // the same by lower-cased path
+	keyed   map[int]string // path by the offset at which its key begins, in a header or an assignment
 	lines   lineTable
 }
 
-// SyntaxError says on which line a document stops being TOML. Its text repeats nothing of the document but the character
-// at fault.
+// SyntaxError says on which line a document stops being TOML. Its text repeats nothing of the document but the
+// character at fault.
 type SyntaxError struct {
 	Line int
 	Text string
@@ -56,7 +58,7 @@ func (e *SyntaxError) Error() string { return fmt.Sprintf("line %d: %s", e.Line,
 // Read indexes a document. It fails with a *SyntaxError, and only for syntax: a key that is given twice is left for the
 // decoder to refuse.
 func Read(document []byte) (*Index, error) {
-	index := &Index{byPath: map[string]int{}, folded: map[string]int{}, lines: newLineTable(document)}
+	index := &Index{byPath: map[string]int{}, folded: map[string]int{}, keyed: map[int]string{}, lines: newLineTable(document)}
 	var parser unstable.Parser
 	parser.Reset(document)
 	walk := walker{index: index, parser: &parser, lines: index.lines, arrays: map[string]int{}}
@@ -80,8 +82,8 @@ func Read(document []byte) (*Index, error) {
 // Entries returns all entries in the order of the document.
 func (x *Index) Entries() []Entry { return x.entries }
 
-// Find returns the first entry whose path is the given one or, if there is none, is so but for letter case: decoders bind
-// keys that way.
+// Find returns the first entry whose path is the given one or, if there is none, is so but for letter case: decoders
+// bind keys that way.
 func (x *Index) Find(path string) (Entry, bool) {
 	at, ok := x.byPath[path]
 	if !ok {
@@ -93,7 +95,8 @@ func (x *Index) Find(path string) (Entry, bool) {
 	return x.entries[at], true
 }
 
-// Line returns the line of a path or, for a key that is absent, of the closest table around it; 0 if that is the document.
+// Line returns the line of a path or, for a key that is absent, of the closest table around it; 0 if that is the
+// document.
 func (x *Index) Line(path string) int {
 	for {
 		if entry, ok := x.Find(path); ok {
@@ -121,6 +124,16 @@ func (x *Index) Assignment(line, column int) (Entry, bool) {
 	return Entry{}, false
 }
 
+// Key returns the path of the key, of a header or of an assignment, that begins at a position, both counted from 1. Of
+// a header of a list of tables that is the list's.
+func (x *Index) Key(line, column int) (path string, ok bool) {
+	if line < 1 || line > len(x.lines) {
+		return "", false
+	}
+	path, ok = x.keyed[x.lines[line-1]+column-1]
+	return path, ok
+}
+
 type walker struct {
 	index  *Index
 	parser *unstable.Parser
@@ -140,7 +153,7 @@ func (w *walker) expression(node *unstable.Node) {
 }
 
 func (w *walker) header(node *unstable.Node) {
-	path := ""
+	path, start := "", -1
 	w.depth = 0
 	for parts := node.Key(); parts.Next(); {
 		if w.depth++; w.depth > maxDepth {
@@ -148,6 +161,10 @@ func (w *walker) header(node *unstable.Node) {
 		}
 		part := parts.Node()
 		path = Join(path, string(part.Data))
+		if start < 0 {
+			start = int(part.Raw.Offset)
+		}
+		w.index.keyed[start] = path
 		line := w.lines.at(int(part.Raw.Offset))
 		folded := strings.ToLower(path)
 		if node.Kind == unstable.ArrayTable && parts.IsLast() {
@@ -168,7 +185,7 @@ func (w *walker) header(node *unstable.Node) {
 }
 
 func (w *walker) assignment(table Entry, node *unstable.Node, depth int) {
-	entry := Entry{Path: table.Path, Kind: unstable.Table, Start: table.Start, End: table.End}
+	entry, start := Entry{Path: table.Path, Kind: unstable.Table, Start: table.Start, End: table.End}, -1
 	for parts := node.Key(); parts.Next(); {
 		if depth++; depth > maxDepth {
 			return
@@ -176,7 +193,11 @@ func (w *walker) assignment(table Entry, node *unstable.Node, depth int) {
 		part := parts.Node()
 		entry.Path = Join(entry.Path, string(part.Data))
 		entry.Line = w.lines.at(int(part.Raw.Offset))
+		if start < 0 {
+			start = int(part.Raw.Offset)
+		}
 		if parts.IsLast() {
+			w.index.keyed[start] = entry.Path
 			w.value(entry, node.Value(), depth)
 			return
 		}

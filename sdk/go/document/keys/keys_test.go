@@ -60,6 +60,30 @@ x'''
 	}
 }
 
+// A key is found by where it begins, in headers, in assignments and within inline tables.
+func TestKey(t *testing.T) {
+	t.Parallel()
+	const document = "a.b = 1\n[[ L ]]\nm = [{n = 1}, {o.p = {q = 1}}]\n[L.\"x.y\"]\n"
+	index, err := keys.Read([]byte(document))
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := map[string]string{}
+	for line, text := range strings.Split(document, "\n") {
+		for column := range text {
+			if path, ok := index.Key(line+1, column+1); ok {
+				got[fmt.Sprintf("%d:%d", line+1, column+1)] = path
+			}
+		}
+	}
+	want := map[string]string{
+		"1:1": "a.b", "2:4": "L", "3:1": "L[0].m", "3:7": "L[0].m[0].n", "3:16": "L[0].m[1].o.p", "3:23": "L[0].m[1].o.p.q", "4:2": `L[0]."x.y"`,
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
 func TestAssignment(t *testing.T) {
 	t.Parallel()
 	index, err := keys.Read([]byte("\n\n\n[T.U]\nd = [\n  1,\n  {f = 1},\n]"))
@@ -92,8 +116,8 @@ func TestReadRefusesBadSyntax(t *testing.T) {
 	}
 }
 
-// The value of each string has a line that reads "mark"; the document says by a comment-like text "HERE" on which of its
-// own lines that is.
+// The value of each string has a line that reads "mark"; the document says by a comment-like text "HERE" on which of
+// its own lines that is.
 func TestTextLine(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {

@@ -85,7 +85,7 @@ func TestEffects(t *testing.T) {
 		"hang":    {do: "hang", code: codes.DeadlineExceeded},
 		"delay":   {do: "delay:10ms", code: codes.OK},
 		"late":    {do: "delay:1h", code: codes.DeadlineExceeded},
-		"garbage": {do: "garbage", code: codes.Internal, text: "unmarshal"},
+		"garbage": {do: "garbage", code: codes.Internal, text: "cannot parse"},
 		"within":  {do: "panic", inProcess: true, code: codes.Internal, text: "panicked: fault: panic"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -69,7 +69,7 @@ func (b *bench) close() {
 
 func (b *bench) subjectSettings() subject.Settings {
 	return subject.Settings{
-		Kind: kindOf(b.settings.Kind), Command: b.settings.Command, Env: b.settings.Env, InProcess: b.settings.InProcess,
+		Kind: kindOf(b.settings.Kind), Command: b.settings.Command, Env: b.settings.Env, InProcess: b.settings.InProcess, GRPC: b.settings.GRPC,
 		StartTimeout: b.settings.StartTimeout, LogLevel: slog.LevelInfo,
 		Launched: func(p *subject.Process) { b.launched = append(b.launched, p) },
 	}

@@ -33,6 +33,8 @@ type Settings struct {
 	Env []string
 	// InProcess is a Go plugin to be run inside this process. Cases about processes are left out.
 	InProcess *loop.Plugin
+	// GRPC is whether plugin and suite call one another over gRPC alone; otherwise as frames (docs/wire.md) where the plugin has them.
+	GRPC bool
 	// Run chooses cases by their names; nil: all.
 	Run *regexp.Regexp
 	// KnownFailures are names of cases that are run although they are expected to fail, with the reasons.

@@ -26,7 +26,7 @@ import (
 
 // relayerCases are what relayers promise.
 func relayerCases() []check {
-	return []check{
+	return append(describeCases(), []check{
 		{"relayer/refused-config", "a chain's configuration that cannot be used is INVALID_ARGUMENT without the RPC address in the text", false, relayerRefusedConfig},
 		{"relayer/refused-job", "a contract and a transmitter that are none are INVALID_ARGUMENT", false, relayerRefusedJob},
 		{"relayer/chain-down", "construction waits for no answer of the chain, and what does is UNAVAILABLE", false, relayerChainDown},
@@ -44,7 +44,7 @@ func relayerCases() []check {
 		{"relayer/transmit-refused", "Transmit of what the contract cannot take is INVALID_ARGUMENT and writes nothing", false, relayerTransmitRefused},
 		{"relayer/transmit-store", "Transmit while the Store does not answer is UNAVAILABLE", false, relayerTransmitStore},
 		{"relayer/secrets", "an RPC address stands in no line of the log and in no status", true, relayerSecrets},
-	}
+	}...)
 }
 
 // observations are three of different oracles.

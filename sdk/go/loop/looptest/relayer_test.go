@@ -30,7 +30,6 @@ import (
 
 // fakeRelayer is a relayer of a chain that does nothing. It keeps all that the suite asks.
 type fakeRelayer struct {
-	relayerv1.UnimplementedRelayerServiceServer
 	hub relayer.Hub
 }
 
@@ -42,17 +41,25 @@ var (
 )
 
 func (f *fakeRelayer) CreateChain(_ context.Context, r *relayerv1.CreateChainRequest, loans relayerv1loop.CreateChainLoans) (relayerv1loop.Chain, *relayerv1.CreateChainResponse, error) {
-	text := string(r.GetConfigToml())
-	for i, line := range strings.Split(text, "\n") {
+	url, err := urlOf(r.GetConfigToml())
+	if err != nil {
+		return nil, nil, status.Errorf(codes.InvalidArgument, "config_toml: %v", err)
+	}
+	return &fakeChain{hub: &f.hub, id: r.GetChainId(), url: url, loans: loans}, &relayerv1.CreateChainResponse{}, nil
+}
+
+// urlOf is the address of a section's node.
+func urlOf(table []byte) (string, error) {
+	for i, line := range strings.Split(string(table), "\n") {
 		if !goodLine.MatchString(line) {
-			return nil, nil, status.Errorf(codes.InvalidArgument, "config_toml: line %d cannot be read", i+1)
+			return "", fmt.Errorf("line %d cannot be read", i+1)
 		}
 	}
-	urls := rpcURL.FindAllStringSubmatch(text, -1)
+	urls := rpcURL.FindAllStringSubmatch(string(table), -1)
 	if len(urls) != 1 {
-		return nil, nil, status.Errorf(codes.InvalidArgument, "config_toml: %d nodes where one is wanted", len(urls))
+		return "", fmt.Errorf("%d nodes where one is wanted", len(urls))
 	}
-	return &fakeChain{hub: &f.hub, id: r.GetChainId(), url: urls[0][1], loans: loans}, &relayerv1.CreateChainResponse{}, nil
+	return urls[0][1], nil
 }
 
 func (f *fakeRelayer) WatchContractConfigs(_ *relayerv1.WatchContractConfigsRequest, s grpc.ServerStreamingServer[relayerv1.WatchContractConfigsResponse]) error {
@@ -131,7 +138,6 @@ func (c *fakeChain) ReadContract(ctx context.Context, r *relayerv1.ReadContractR
 }
 
 type fakeProvider struct {
-	relayerv1.UnimplementedReportDigestServiceServer
 	name    string
 	account string // empty of a provider that only follows
 	chain   *fakeChain

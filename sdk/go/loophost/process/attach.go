@@ -23,7 +23,7 @@ type attached struct {
 }
 
 // Attach connects to a plugin that somebody has started with --debug, by the file that it has written. Its end is not seen: ask it.
-// Of the settings, Name, Kind and Hint count.
+// Of the settings, Name, Kind, Hint and GRPC count.
 func Attach(ctx context.Context, s Settings, file string) (*Process, error) {
 	say := func(err error) error {
 		return fmt.Errorf("plugin %s: attaching to the process of %s failed: %w; start the plugin with --debug, and %s", s.Name, file, err, s.Hint)
@@ -51,7 +51,9 @@ func Attach(ctx context.Context, s Settings, file string) (*Process, error) {
 		_ = conn.Close()
 		return nil, say(ofClocks(err))
 	}
-	return &Process{Conn: conn, attached: &attached{pid: a.PID, family: newFamily(a.PID, "", &table{}), done: make(chan struct{})}}, nil
+	p := &Process{attached: &attached{pid: a.PID, family: newFamily(a.PID, "", &table{}), done: make(chan struct{})}}
+	p.connect(ctx, conn, a.Address, config, s.GRPC)
+	return p, nil
 }
 
 // Attached is whether the process is somebody else's: it is not killed, and may stand still in a debugger for as long as it likes.

@@ -22,6 +22,7 @@ import (
 	"google.golang.org/grpc/health/grpc_health_v1"
 
 	"github.com/loop-plugins/loop/sdk/go/wire"
+	"github.com/loop-plugins/loop/sdk/go/wire/frames"
 )
 
 // Settings say what to start.
@@ -52,6 +53,8 @@ type Settings struct {
 	Host *wire.KeyPair
 	// Starter starts the process.
 	Starter *Starter
+	// GRPC is whether the process is called over gRPC alone, also if it serves frames.
+	GRPC bool
 }
 
 // Exit says how a process ended.
@@ -73,13 +76,35 @@ func (e Exit) String() string {
 // Process is a running plugin process.
 type Process struct {
 	// Conn is the connection to the plugin.
-	Conn   *grpc.ClientConn
+	Conn   Conn
+	framed bool // unary calls go as frames
 	runner *runner
 	client *plugin.Client
 	once   sync.Once
 
 	attached *attached // then there is neither a runner nor a client
 }
+
+// Conn is a connection to a plugin.
+type Conn interface {
+	grpc.ClientConnInterface
+	Close() error
+}
+
+// connect makes the connection of a plugin that is called over gRPC already, by frames if it has them. One that cannot be connected to
+// so is called as it is.
+func (p *Process) connect(ctx context.Context, conn *grpc.ClientConn, target string, config *tls.Config, grpcAlone bool) {
+	p.Conn = conn
+	if grpcAlone {
+		return
+	}
+	if ch := frames.Over(conn, target, config); ch.Connect(ctx) == nil {
+		p.Conn, p.framed = ch, true
+	}
+}
+
+// Framed is whether unary calls go to the process as frames.
+func (p *Process) Framed() bool { return p.framed }
 
 func dialOptions() []grpc.DialOption {
 	return []grpc.DialOption{
@@ -159,7 +184,7 @@ func Start(ctx context.Context, s Settings) (*Process, error) {
 		p.Kill()
 		return nil, s.explain(ctx, r, got.err)
 	}
-	p.Conn = got.conn
+	p.connect(ctx, got.conn, r.address(), config.TLSConfig, s.GRPC)
 	return p, nil
 }
 
@@ -275,6 +300,9 @@ func (p *Process) Kill() {
 	p.once.Do(func() {
 		// The group is dead: go-plugin has nothing to wait for but pipes that are closed.
 		p.client.Kill()
+		if p.Conn != nil {
+			_ = p.Conn.Close() // go-plugin has closed what it knows of
+		}
 		_ = os.RemoveAll(p.runner.folder) // what stays goes with the host's
 	})
 }

@@ -319,6 +319,16 @@ func (r *runner) kin() *family {
 	return r.family
 }
 
+// address is where the plugin serves, as a target of gRPC's.
+func (r *runner) address() string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if fields := strings.Split(r.handshake, "|"); len(fields) > 3 {
+		return fields[2] + ":" + fields[3]
+	}
+	return ""
+}
+
 // certificate is the plugin's, in DER, as its handshake has it. go-plugin has refused one that does not parse.
 func (r *runner) certificate() []byte {
 	r.mu.Lock()

@@ -1,5 +1,5 @@
-// Package section is what the sections of all chains in the node's configuration have in common: how a chain and its nodes are
-// named, and how the nodes are chosen from. Package document reads them. It must know no chain.
+// Package section is what the sections of all chains in the node's configuration have in common: how a chain and its
+// nodes are named, and how the nodes are chosen from. Package document reads them. It must know no chain.
 package section
 
 import (
@@ -24,8 +24,8 @@ type Node struct {
 	SendOnly bool
 }
 
-// Check finds what is wrong with what all sections have: the chain's id, and nodes enough to read it. The kind is what operators
-// write in the header of a section, such as EVM.
+// Check finds what is wrong with what all sections have: the chain's id, and nodes enough to read it. The kind is what
+// operators write in the header of a section, such as EVM.
 func Check(p *document.Problems, kind, id string, enabled bool, nodes []Node) *Chain {
 	c := &Chain{Problems: p, name: fmt.Sprintf("%s chain %q", kind, id), names: map[string]bool{}}
 	if id == "" {
@@ -58,8 +58,8 @@ func (c *Chain) Address(path, node string, address document.Secret, schemes ...s
 	document.URL(c.Problems, path, c.Node(node), address, schemes...)
 }
 
-// selections are the established names of how the nodes of a chain are chosen from. TotalDifficulty is HighestHead: chains
-// without mining have no other.
+// selections are the established names of how the nodes of a chain are chosen from. TotalDifficulty is HighestHead:
+// chains without mining have no other.
 var selections = []struct {
 	name string
 	mode relayer.Selection

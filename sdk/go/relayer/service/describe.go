@@ -58,7 +58,7 @@ func (r *Relayer[C]) NormalizeIds(_ context.Context, request *relayerv1.Normaliz
 
 // ValidateChain implements relayerv1loop.RelayerService.
 func (r *Relayer[C]) ValidateChain(_ context.Context, request *relayerv1.ValidateChainRequest) (*relayerv1.ValidateChainResponse, error) {
-	_, found := r.kind.Parse(request.GetConfigToml())
+	_, found := r.kind.Parse(r.kind.Name, request.GetConfigToml())
 	return &relayerv1.ValidateChainResponse{Problems: told(found.List()), Warnings: told(found.Warnings())}, nil
 }
 

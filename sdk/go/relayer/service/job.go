@@ -19,18 +19,18 @@ import (
 // providerTypes are the types of providers that a Chain makes.
 var providerTypes = []string{relayer.ProviderMedian, relayer.ProviderConfig}
 
-// Job is what a job says of its contract. Its relayer reads it when the job is checked and again when its provider is made, and
-// says by the keys of the job what is wrong with it.
+// Job is what a job says of its contract. Its relayer reads it when the job is checked and again when its provider is
+// made, and says by the keys of the job what is wrong with it.
 type Job struct {
 	// ProviderType is what the job is for.
 	ProviderType string
 	// ChainID is the chain's, as the job names it; empty: it names none.
 	ChainID string
-	// Contract and Transmitter are the job's contractID and transmitterID in their one spelling. They are empty where the job has
-	// none, or one that cannot be.
+	// Contract and Transmitter are the job's contractID and transmitterID in their one spelling. They are empty where
+	// the job has none, or one that cannot be.
 	Contract, Transmitter string
-	// From is whose transactions the job's are, as the contract's configuration writes it: Transmitter unless the relayer says
-	// otherwise.
+	// From is whose transactions the job's are, as the contract's configuration writes it: Transmitter unless the
+	// relayer says otherwise.
 	From string
 	// RelayConfig is the job's.
 	RelayConfig *Table
@@ -39,8 +39,8 @@ type Job struct {
 	problems, warnings []*relayerv1.Problem
 }
 
-// Problem says what keeps the job from running. What is said of keys of a table that has a problem follows from that, and is
-// left out.
+// Problem says what keeps the job from running. What is said of keys of a table that has a problem follows from that,
+// and is left out.
 func (j *Job) Problem(path, format string, arguments ...any) {
 	if slices.ContainsFunc(j.problems, func(p *relayerv1.Problem) bool { return strings.HasPrefix(path, p.GetPath()+".") }) {
 		return
@@ -101,7 +101,8 @@ func (r *Relayer[C]) ValidateJob(_ context.Context, request *relayerv1.ValidateJ
 	if err := knownProvider(j.ProviderType); err != nil {
 		j.Problem("", "%v", err)
 	}
-	// Which chain is the host's to find out, by the one spelling of the key; the relayer is given its id whatever the job has.
+	// Which chain is the host's to find out, by the one spelling of the key; the relayer is given its id whatever the
+	// job has.
 	j.RelayConfig.asked = append(j.RelayConfig.asked, "chainID")
 	if _, given := j.RelayConfig.values["chainID"]; given {
 		j.RelayConfig.read["chainID"] = true
@@ -166,6 +167,9 @@ const (
 func problem(path, message string) *relayerv1.Problem {
 	if len(path) > longestPath { // a key of such a length
 		path, _, _ = strings.Cut(path, ".")
+	}
+	if len(path) > longestPath {
+		path = ""
 	}
 	return &relayerv1.Problem{Path: path, Message: shortened(message)}
 }

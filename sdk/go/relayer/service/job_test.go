@@ -21,8 +21,9 @@ import (
 )
 
 // described is a relayer whose ids are letters, and whose jobs have a key of every type.
-func described() *service.Relayer[config] {
-	return service.New(service.Settings{Logger: slog.New(slog.DiscardHandler), Registerer: prometheus.NewRegistry()}, service.Kind[config]{
+func described(relay string) *service.Relayer[config] {
+	settings := service.Settings{Logger: slog.New(slog.DiscardHandler), Registerer: prometheus.NewRegistry(), Relay: relay}
+	return service.New(settings, service.Kind[config]{
 		Name: "Toy", Metrics: "toy", Reference: "1",
 		AccountAlgorithm: relayerv1.AccountAlgorithm_ACCOUNT_ALGORITHM_ED25519,
 		AccountName: func(key []byte) (string, error) {
@@ -58,7 +59,7 @@ func described() *service.Relayer[config] {
 
 func TestDescribe(t *testing.T) {
 	t.Parallel()
-	r := described()
+	r := described("")
 	description, err := r.DescribeRelayer(t.Context(), &relayerv1.DescribeRelayerRequest{})
 	want := &relayerv1.DescribeRelayerResponse{
 		Relay: "toy", Section: "Toy", AccountAlgorithm: relayerv1.AccountAlgorithm_ACCOUNT_ALGORITHM_ED25519,
@@ -68,6 +69,11 @@ func TestDescribe(t *testing.T) {
 	}
 	if diff := cmp.Diff(want, description, protocmp.Transform()); diff != "" || err != nil {
 		t.Errorf("(-want +got): %v\n%s", err, diff)
+	}
+
+	other, err := described("acme").DescribeRelayer(t.Context(), &relayerv1.DescribeRelayerRequest{})
+	if err != nil || other.GetRelay() != "acme" || other.GetSection() != "Acme" {
+		t.Errorf("under another name: %v, %v", other, err)
 	}
 
 	accounts, err := r.DescribeAccounts(t.Context(), &relayerv1.DescribeAccountsRequest{PublicKeys: [][]byte{{1, 2}, {3, 4}}})
@@ -135,7 +141,7 @@ func TestValidateJob(t *testing.T) {
 		"no sender":    {request: good(func(r *relayerv1.ValidateJobRequest) { r.TransmitterId = "" }), want: []string{"transmitterID: expected a transmitterID to be specified: the account that sends reports"}},
 		"other type":   {request: good(func(r *relayerv1.ValidateJobRequest) { r.ProviderType = "lottery" }), want: []string{`: this relayer makes no provider of type "lottery"; it has median and config`}},
 	} {
-		got, err := described().ValidateJob(t.Context(), c.request)
+		got, err := described("").ValidateJob(t.Context(), c.request)
 		if err != nil {
 			t.Errorf("%s: %v", name, err)
 			continue
@@ -148,11 +154,11 @@ func TestValidateJob(t *testing.T) {
 		}
 	}
 
-	got, err := described().ValidateJob(t.Context(), config(`{"from": "CC"}`))
+	got, err := described("").ValidateJob(t.Context(), config(`{"from": "CC"}`))
 	if err != nil || got.GetContractKey() != "aa" || got.GetTransmitterKey() != "bb" || got.GetFromAccount() != "cc" {
 		t.Errorf("names: %v, %v", got, err)
 	}
-	got, err = described().ValidateJob(t.Context(), &relayerv1.ValidateJobRequest{ContractId: "A", ProviderType: "config"})
+	got, err = described("").ValidateJob(t.Context(), &relayerv1.ValidateJobRequest{ContractId: "A", ProviderType: "config"})
 	if err != nil || got.GetContractKey() != "a" || got.GetTransmitterKey() != "" || got.GetFromAccount() != "" || len(got.GetProblems()) > 0 {
 		t.Errorf("a bootstrap job: %v, %v", got, err)
 	}
@@ -166,7 +172,7 @@ func TestValidateJobAnswersWithinBounds(t *testing.T) {
 		many += fmt.Sprintf("%q: 1, ", fmt.Sprint("key", i))
 	}
 	check := func(json string, contract string) error {
-		got, err := described().ValidateJob(t.Context(), &relayerv1.ValidateJobRequest{ContractId: contract, ProviderType: "median", RelayConfigJson: []byte(json)})
+		got, err := described("").ValidateJob(t.Context(), &relayerv1.ValidateJobRequest{ContractId: contract, ProviderType: "median", RelayConfigJson: []byte(json)})
 		if err != nil {
 			return err
 		}

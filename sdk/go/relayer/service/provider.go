@@ -31,7 +31,8 @@ type ConfigProvider struct {
 	release  func() error
 }
 
-// NewConfigProvider makes the object of a job by its name. release is called once, when the job lets go of the contract.
+// NewConfigProvider makes the object of a job by its name. release is called once, when the job lets go of the
+// contract.
 func NewConfigProvider(name string, contract Contract, release func() error) *ConfigProvider {
 	contract.Attach(name)
 	return &ConfigProvider{name: name, contract: contract, release: release}
@@ -45,8 +46,8 @@ type Report struct {
 	Signatures [][]byte
 }
 
-// Context is the report's logical time in OCR2's three words: the config digest; 27 zero bytes, the epoch and the round; the extra
-// hash.
+// Context is the report's logical time in OCR2's three words: the config digest; 27 zero bytes, the epoch and the
+// round; the extra hash.
 func (r Report) Context() [3][32]byte {
 	words := [3][32]byte{r.Digest, {}, r.ExtraHash}
 	binary.BigEndian.PutUint32(words[1][27:], r.Epoch)
@@ -54,12 +55,13 @@ func (r Report) Context() [3][32]byte {
 	return words
 }
 
-// Payload makes of a report what its account can send. Its errors are the plugin's answer, INVALID_ARGUMENT, and begin with the
-// field of the TransmitRequest.
+// Payload makes of a report what its account can send. Its errors are the plugin's answer, INVALID_ARGUMENT, and begin
+// with the field of the TransmitRequest.
 type Payload func(ctx context.Context, report Report) ([]byte, error)
 
-// Digest is what an oracle's on-chain key signs of a report, in the form of the relayer's ReportAlgorithm. Its error is told as why
-// the report can have no signature. The report has no Signatures, and may be anything: another oracle may have made it.
+// Digest is what an oracle's on-chain key signs of a report, in the form of the relayer's ReportAlgorithm. Its error is
+// told as why the report can have no signature. The report has no Signatures, and may be anything: another oracle may
+// have made it.
 type Digest func(report Report) ([]byte, error)
 
 // Served is what the provider of a job is made of.
@@ -94,8 +96,8 @@ func (c *Chain[C, K, A, F]) Job(request *relayerv1.CreateProviderRequest) (*Job,
 	return c.settings.job(request)
 }
 
-// Provider makes the provider of a job, of the type that the job asks for: one that sends has the queue of the job's account. Its
-// result is CreateProvider's. If there can be no provider, the contract is released.
+// Provider makes the provider of a job, of the type that the job asks for: one that sends has the queue of the job's
+// account. Its result is CreateProvider's. If there can be no provider, the contract is released.
 func (c *Chain[C, K, A, F]) Provider(name string, job *Job, served Served) (relayerv1loop.Provider, *relayerv1.CreateProviderResponse, error) {
 	base := NewConfigProvider(name, served.Contract, served.Release)
 	if job.ProviderType == relayer.ProviderConfig {

@@ -1,15 +1,17 @@
-// Package service is a relayer above its chain: the objects that serve LOOP's contract, over the pools, queues and pollers of
-// package relayer.
+// Package service is a relayer above its chain: the objects that serve LOOP's contract, over the pools, queues and
+// pollers of package relayer.
 //
-// A relayer gives New a Kind: how its section of the configuration and its jobs are read, how accounts are named, and how a chain is
-// opened. Opening a chain is to call NewChain with the nodes of its endpoint and a way to open an account, and to embed what comes
-// back. The chain's providers are what Provider makes of a Contract, which Polled makes of a function that reads the contract
-// at a node, of a Codec of its reports and of what is signed of them. The package must know no chain.
+// A relayer gives New a Kind: how its section of the configuration and its jobs are read, how accounts are named, and
+// how a chain is opened. Opening a chain is to call NewChain with the nodes of its endpoint and a way to open an
+// account, and to embed what comes back. The chain's providers are what Provider makes of a Contract, which Polled
+// makes of a function that reads the contract at a node, of a Codec of its reports and of what is signed of them. The
+// package must know no chain.
 package service
 
 import (
 	"context"
 	"log/slog"
+	"strings"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"google.golang.org/grpc"
@@ -22,11 +24,14 @@ import (
 	"github.com/loop-plugins/loop/sdk/go/relayer"
 )
 
-// Settings is what a Relayer is made of. Both are required; a plugin's *loop.Host has them.
+// Settings is what a Relayer is made of. Logger and Registerer are required; a plugin's *loop.Host has them.
 type Settings struct {
 	Logger *slog.Logger
 	// Registerer takes the relayer's metrics. One Relayer per Registerer.
 	Registerer prometheus.Registerer
+	// Relay is the name under which the relayer serves jobs, in place of its Kind's: acme, whose sections are [[Acme]].
+	// It lets one program serve beside another of its kind.
+	Relay string
 }
 
 // Config is a chain's section of the configuration, read and checked.
@@ -41,29 +46,32 @@ type Config interface {
 
 // Kind is what a relayer knows of all its chains.
 type Kind[C Config] struct {
-	// Name of the kind of chain in messages, and of its sections: "EVM" for [[EVM]]. In small letters it is the relay that jobs name.
+	// Name of the kind of chain in messages, and of its sections: "EVM" for [[EVM]]. In small letters it is the relay
+	// that jobs name.
 	Name string
 	// Metrics is the part of their names between loop_ and what they count: "evm".
 	Metrics string
-	// Own are metrics beside those that all relayers have. Each has the label chain, and loses what it has of a chain that is
-	// released.
+	// Own are metrics beside those that all relayers have. Each has the label chain, and loses what it has of a chain
+	// that is released.
 	Own []Vector
-	// Parse reads a section and finds what is wrong with it. If nothing is, the configuration can be opened.
-	Parse func(text []byte) (C, *document.Problems)
+	// Parse reads a section, of the name that operators write in its header, and finds what is wrong with it. If nothing is, the
+	// configuration can be opened.
+	Parse func(name string, text []byte) (C, *document.Problems)
 	// Reference is a section with every key and its default, for operators. Parse finds nothing wrong with it.
 	Reference C
-	// AccountAlgorithm is how the accounts sign that pay for transactions. AccountName names one by its public key, as operators and
-	// jobs do; its error says what a key is.
+	// AccountAlgorithm is how the accounts sign that pay for transactions. AccountName names one by its public key, as
+	// operators and jobs do; its error says what a key is.
 	AccountAlgorithm relayerv1.AccountAlgorithm
 	AccountName      func(publicKey []byte) (string, error)
 	// ReportAlgorithm is how oracles sign what Served.Digest makes of reports.
 	ReportAlgorithm relayerv1.ReportAlgorithm
 	// Features are what the relayer's chains serve besides.
 	Features []relayerv1.Feature
-	// Spell gives a text that names an account or a contract its one spelling. Its error is a clause that follows the text: "is not
-	// an address, which is ...".
+	// Spell gives a text that names an account or a contract its one spelling. Its error is a clause that follows the
+	// text: "is not an address, which is ...".
 	Spell func(kind relayerv1.IdKind, text string) (string, error)
-	// Job reads a job's relayConfig: it asks for every key that has a meaning, sets what is to be filled in, and says what is wrong.
+	// Job reads a job's relayConfig: it asks for every key that has a meaning, sets what is to be filled in, and says
+	// what is wrong.
 	Job func(job *Job)
 	// Open makes a chain, when the section is known to be that of the chain asked for. It waits for no node.
 	Open func(config C, env Env) (relayerv1loop.Chain, error)
@@ -89,12 +97,15 @@ type Relayer[C Config] struct {
 
 // New makes a relayer without chains.
 func New[C Config](settings Settings, kind Kind[C]) *Relayer[C] {
+	if relay := settings.Relay; relay != "" {
+		kind.Name = strings.ToUpper(relay[:1]) + relay[1:]
+	}
 	return &Relayer[C]{kind: kind, logger: settings.Logger, metrics: newMetrics(settings.Registerer, kind.Metrics, kind.Own)}
 }
 
 // CreateChain implements relayerv1loop.RelayerService.
 func (r *Relayer[C]) CreateChain(_ context.Context, request *relayerv1.CreateChainRequest, loans relayerv1loop.CreateChainLoans) (relayerv1loop.Chain, *relayerv1.CreateChainResponse, error) {
-	config, problems := r.kind.Parse(request.GetConfigToml())
+	config, problems := r.kind.Parse(r.kind.Name, request.GetConfigToml())
 	if err := problems.Err(); err != nil {
 		return nil, nil, status.Errorf(codes.InvalidArgument, "config_toml of %s chain %s: %v", r.kind.Name, request.GetChainId(), err)
 	}

@@ -84,7 +84,7 @@ func open(t *testing.T, n *node, pause time.Duration) (*tried, *relayer.Hub) {
 		hub *relayer.Hub
 	)
 	r := service.New(service.Settings{Logger: slog.New(slog.DiscardHandler), Registerer: prometheus.NewPedanticRegistry()}, service.Kind[config]{
-		Name: "Toy", Metrics: "toy", Parse: func(text []byte) (config, *document.Problems) { return config(text), &document.Problems{} },
+		Name: "Toy", Metrics: "toy", Parse: func(_ string, text []byte) (config, *document.Problems) { return config(text), &document.Problems{} },
 		Open: func(id config, env service.Env) (relayerv1loop.Chain, error) {
 			hub = env.Hub
 			c = service.NewChain(service.ChainSettings[*node, string, idle, *service.Polled[*node]]{
@@ -135,7 +135,8 @@ func TestChainWakes(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				n := &node{blocks: make(chan uint64)}
 				chain, _ := open(t, n, c.pause)
-				n.blocks <- 1 // wakes whoever is there: nobody
+				n.blocks <- 1
+				synctest.Wait() // it has woken whoever is there: nobody
 				contract, err := chain.Acquire("a")
 				relayertest.Must(t, err)
 				again, err := chain.Acquire("a")

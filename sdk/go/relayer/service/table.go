@@ -12,9 +12,9 @@ import (
 	"github.com/loop-plugins/loop/sdk/go/document/keys"
 )
 
-// Table is a job's relayConfig, whose keys are asked for one by one. A key binds whatever the case of its letters, as on
-// established nodes. A value of a wrong type is a problem and reads as the key's absence; a key that nobody asks for is one
-// that its author should know of.
+// Table is a job's relayConfig, whose keys are asked for one by one. A key binds whatever the case of its letters, as
+// on established nodes. A value of a wrong type is a problem and reads as the key's absence; a key that nobody asks for
+// is one that its author should know of.
 type Table struct {
 	job    *Job
 	path   string

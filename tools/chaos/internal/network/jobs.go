@@ -44,10 +44,14 @@ func (b Bench) jobs(ctx context.Context, r *trial.Report) error {
 	if err != nil {
 		return err
 	}
+	whole, err := o.node.RevealJob(ctx, &nodev1.RevealJobRequest{Id: first.GetId()})
+	if err != nil {
+		return fmt.Errorf("reading the spec of job %d: %w", first.GetId(), err)
+	}
 	if err := o.remove(ctx, first); err != nil {
 		return err
 	}
-	spec := source.ReplaceAllString(first.GetSpecToml(), nothing)
+	spec := source.ReplaceAllString(whole.GetJob().GetSpecToml(), nothing)
 	cycle := func(n int) error {
 		for i := range n {
 			// Every fifth has processes of its own. isolated stands above the tables of a spec.

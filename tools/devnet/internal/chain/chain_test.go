@@ -25,6 +25,7 @@ import (
 	"github.com/smartcontractkit/libocr/offchainreporting2/reportingplugin/median"
 	"github.com/smartcontractkit/libocr/offchainreporting2/reportingplugin/median/evmreportcodec"
 	"github.com/smartcontractkit/libocr/offchainreporting2plus/chains/evmutil"
+	"github.com/smartcontractkit/libocr/offchainreporting2plus/confighelper"
 	ocrtypes "github.com/smartcontractkit/libocr/offchainreporting2plus/types"
 	ragetypes "github.com/smartcontractkit/libocr/ragep2p/types"
 )
@@ -107,7 +108,7 @@ func TestFeedTakesReports(t *testing.T) {
 		watched <- feed.Watch(watch, func(transmission Transmission) error { seen <- transmission; return nil })
 	}()
 
-	digest, err := feed.Configure(ctx, oracles, 200*time.Millisecond)
+	digest, err := feed.Configure(ctx, oracles, Timing{MaxDurationQuery: 200 * time.Millisecond})
 	check(t, err)
 
 	reportContext := ocrtypes.ReportContext{
@@ -244,11 +245,49 @@ func TestConfigureRefusesBadOracles(t *testing.T) {
 			for range 4 {
 				oracles = append(oracles, newMember(t).oracle)
 			}
-			_, err := feed.Configure(ctx, test.spoil(oracles), 200*time.Millisecond)
+			_, err := feed.Configure(ctx, test.spoil(oracles), Timing{})
 			if err == nil || !strings.Contains(err.Error(), test.want) {
 				t.Errorf("got error %v, want one with %q", err, test.want)
 			}
 		})
+	}
+}
+
+// TestTiming reads off the chain what a session says of the feed's timing.
+func TestTiming(t *testing.T) {
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	c, err := Start()
+	check(t, err)
+	defer func() { check(t, c.Close()) }()
+	feed, err := c.DeployFeed(ctx)
+	check(t, err)
+	var oracles []Oracle
+	for range 4 {
+		oracles = append(oracles, newMember(t).oracle)
+	}
+	client, err := ethclient.DialContext(ctx, c.HTTPURL())
+	check(t, err)
+	defer client.Close()
+	aggregator, err := ocr2aggregator.NewOCR2Aggregator(feed.Address(), client)
+	check(t, err)
+	for said, want := range map[Timing]Timing{
+		{}:                                    {DeltaProgress: 3 * time.Second},
+		{300 * time.Millisecond, time.Second}: {300 * time.Millisecond, 3 * time.Second},
+		{300 * time.Millisecond, 10 * time.Second}: {300 * time.Millisecond, 10 * time.Second},
+	} {
+		digest, err := feed.Configure(ctx, oracles, said)
+		check(t, err)
+		events, err := aggregator.FilterConfigSet(nil)
+		check(t, err)
+		for events.Next() && events.Event.ConfigDigest != digest {
+		}
+		check(t, events.Error())
+		public, err := confighelper.PublicConfigFromContractConfig(false, evmutil.ContractConfigFromConfigSetEvent(*events.Event))
+		check(t, err)
+		if got := (Timing{public.MaxDurationQuery, public.DeltaProgress}); got != want {
+			t.Errorf("%+v became %+v, want %+v", said, got, want)
+		}
 	}
 }
 

@@ -86,9 +86,18 @@ const (
 // Faulty is the number of faulty oracles that n oracles outvote: the largest f with 3f < n.
 func Faulty(n int) int { return (n - 1) / 3 }
 
-// Configure tells the contract its oracles, in this order, and the longest time of a query, and returns the digest of the
-// configuration. A later call replaces the oracles, and the nodes follow.
-func (f *Feed) Configure(ctx context.Context, oracles []Oracle, maxDurationQuery time.Duration) (ocrtypes.ConfigDigest, error) {
+// Timing says what of the configuration's timing is not devnet's own.
+type Timing struct {
+	// MaxDurationQuery is how long a leader may take to make a query. 0 is what real feeds have on the chain, and with
+	// which a node runs only under a minimum of its own above 0.
+	MaxDurationQuery time.Duration
+	// DeltaProgress is the least time after which a leader that does nothing is replaced; devnet's own is 3 s.
+	DeltaProgress time.Duration
+}
+
+// Configure tells the contract its oracles, in this order, and returns the digest of the configuration. A later call
+// replaces the oracles, and the nodes follow.
+func (f *Feed) Configure(ctx context.Context, oracles []Oracle, timing Timing) (ocrtypes.ConfigDigest, error) {
 	if n := len(oracles); n < MinOracles || n > MaxOracles {
 		return ocrtypes.ConfigDigest{}, fmt.Errorf("configure the feed: %d oracles given, it takes %d to %d", n, MinOracles, MaxOracles)
 	}
@@ -106,7 +115,8 @@ func (f *Feed) Configure(ctx context.Context, oracles []Oracle, maxDurationQuery
 	}
 	initialization := 4 * time.Second
 	signers, transmitters, faulty, onchain, version, offchain, err := confighelper.ContractSetConfigArgsForTests(
-		3*time.Second,           // deltaProgress: a leader that does nothing for so long is replaced; bounds every failover
+		// deltaProgress: a leader that does nothing for so long is replaced; bounds every failover
+		max(3*time.Second, timing.DeltaProgress),
 		time.Second,             // deltaResend
 		500*time.Millisecond,    // deltaRound: two rounds a second are slow enough to be read
 		50*time.Millisecond,     // deltaGrace: late observations still count
@@ -120,7 +130,7 @@ func (f *Feed) Configure(ctx context.Context, oracles []Oracle, maxDurationQuery
 			DeltaC:         time.Second, // a price that stands still is reported too
 		}.Encode(),
 		&initialization,
-		maxDurationQuery,
+		timing.MaxDurationQuery,
 		time.Second,          // observation
 		500*time.Millisecond, // report; the three must sum up to less than deltaProgress
 		500*time.Millisecond, // should accept

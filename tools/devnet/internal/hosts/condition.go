@@ -35,6 +35,19 @@ func (c *Condition) lane(from, to int) (lane, bool) {
 	return l, l.from >= 0 && l.to >= 0 && l.from != l.to
 }
 
+// Parts says whether the condition concerns some packets among any quorum of so many nodes.
+func (c *Condition) Parts(nodes, quorum int) bool {
+	together, free := make([]int, len(c.Groups)), 0
+	for node := range nodes {
+		if at := c.group(node); at >= 0 {
+			together[at]++
+		} else {
+			free++
+		}
+	}
+	return slices.Max(together)+free < quorum
+}
+
 func (c *Condition) group(host int) int {
 	rest := -1
 	for at, group := range c.Groups {

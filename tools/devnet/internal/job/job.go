@@ -24,6 +24,8 @@ var (
 type Fields struct {
 	// Node is the node's name, such as "node-0".
 	Node string
+	// Relay is the relay of the chain's relayer.
+	Relay string
 	// ChainID is the chain's id: a number on Ethereum, a name on Solana and Starknet.
 	ChainID string
 	// Contract is the address of the OCR2Aggregator, or on Solana of the feed's state.

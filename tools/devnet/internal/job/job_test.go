@@ -14,7 +14,7 @@ var update = flag.Bool("update", false, "write the golden files anew")
 
 func fields() Fields {
 	return Fields{
-		Node: "node-2", ChainID: "1337", Contract: "0x5FbDB2315678afecb367f032d93F642f64180aa3",
+		Node: "node-2", Relay: "evm", ChainID: "1337", Contract: "0x5FbDB2315678afecb367f032d93F642f64180aa3",
 		TransmitterID: "0x70997970C51812dc3A010C7d01b50e0d17dc79C8", BundleID: "bundle",
 		Bootstrappers: []string{"peer0@127.0.0.1:1", "peer1@127.0.0.1:2"},
 		PriceURL:      "http://127.0.0.1:3/price/node-2", PricePath: "data,result", BridgeName: "price",
@@ -25,11 +25,11 @@ func fields() Fields {
 func TestDefault(t *testing.T) {
 	t.Parallel()
 	onSolana := fields()
-	onSolana.ChainID, onSolana.Contract = "localnet", "EgsT6XvornaefbNE7XLPjELnQPj1gjNbRoZqpKWCvgr5"
+	onSolana.Relay, onSolana.ChainID, onSolana.Contract = "solana", "localnet", "EgsT6XvornaefbNE7XLPjELnQPj1gjNbRoZqpKWCvgr5"
 	onSolana.OCR2Program, onSolana.StoreProgram = "cjg3oHmg9uuPsP8D6g29NWvhySJkdYdAo9D25PRbKXJ", "HEvSKofvBgfaexv23kMabbYqxasxU3mQ4ibBMEmJWHny"
 	onSolana.Transmissions = "5biDvCZjcnWYEnQp1qhBa64QYXnL1Aqwf28fp91uJEpn"
 	onStarknet := fields()
-	onStarknet.ChainID, onStarknet.Contract = "LOOP_DEVNET", "0x38ad7f67464a933ee7efbb7c729e88757d6bc05645b9c834307979b647c7647"
+	onStarknet.Relay, onStarknet.ChainID, onStarknet.Contract = "starknet", "LOOP_DEVNET", "0x38ad7f67464a933ee7efbb7c729e88757d6bc05645b9c834307979b647c7647"
 	onStarknet.TransmitterID, onStarknet.AccountAddress = "0x416b6de2b24f7256", "0x171146c52c65fd36"
 	onStarknet.GasPriceURL = "http://127.0.0.1:3/gas/fri"
 	for name, test := range map[string]struct {

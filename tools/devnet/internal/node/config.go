@@ -35,30 +35,30 @@ BlockchainTimeout = "5s"
 DatabaseTimeout = "5s"
 
 {{if eq .Chain.Kind "solana" -}}
-[[Solana]]
+[[{{.Chain.Section}}]]
 ChainID = {{printf "%q" .Chain.ID}}
 
-[[Solana.Nodes]]
+[[{{.Chain.Section}}.Nodes]]
 Name = "devnet"
 URL = {{printf "%q" .Chain.HTTPURL}}
 WSURL = {{printf "%q" .Chain.WSURL}}
 {{else if eq .Chain.Kind "starknet" -}}
-[[Starknet]]
+[[{{.Chain.Section}}]]
 ChainID = {{printf "%q" .Chain.ID}}
 OCR2CachePollPeriod = "500ms"
 ConfirmationPoll = "1s"
 
-[[Starknet.Nodes]]
+[[{{.Chain.Section}}.Nodes]]
 Name = "devnet"
 URL = {{printf "%q" .Chain.HTTPURL}}
 {{else -}}
-[[EVM]]
+[[{{.Chain.Section}}]]
 ChainID = {{printf "%q" .Chain.ID}}
 {{- with .Chain.FinalityDepth}}
 FinalityDepth = {{.}}
 {{- end}}
 
-[[EVM.Nodes]]
+[[{{.Chain.Section}}.Nodes]]
 Name = "devnet"
 {{- with .Chain.WSURL}}
 WSURL = {{printf "%q" .}}

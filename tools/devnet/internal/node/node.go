@@ -62,12 +62,25 @@ type Host struct {
 type Chain struct {
 	// Kind is "evm", "solana" or "starknet".
 	Kind string
+	// Relay is the relay under which the node's relayer serves the chain; empty: Kind.
+	Relay string
 	// ID is what the configuration calls the chain.
 	ID string
 	// WSURL and HTTPURL are where the chain serves, one of them at least.
 	WSURL, HTTPURL string
 	// FinalityDepth is how many blocks make a transaction final on an EVM chain; 0: the node's own.
 	FinalityDepth uint64
+}
+
+// relay is the relay of the chain.
+func (c Chain) relay() string { return cmp.Or(c.Relay, c.Kind) }
+
+// Section is what the configuration calls a list of such chains.
+func (c Chain) Section() string {
+	if c.relay() == "evm" {
+		return "EVM"
+	}
+	return strings.ToUpper(c.relay()[:1]) + c.relay()[1:]
 }
 
 // Origin is where the chain serves, without what may be secret of it.
@@ -260,6 +273,12 @@ func (n *Node) WaitReady(ctx context.Context) error {
 func (n *Node) ready(ctx context.Context) (answer string, ready bool) {
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 	defer cancel()
+	// Another process may have got the port, and answer there. A node that listens on its socket has its port.
+	connection, err := new(net.Dialer).DialContext(ctx, "unix", n.Socket())
+	if err != nil {
+		return "", false
+	}
+	defer connection.Close()
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, n.URL()+"/readyz", nil)
 	if err != nil {
 		return err.Error(), false

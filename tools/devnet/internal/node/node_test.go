@@ -70,12 +70,12 @@ func testWriteFolder(t *testing.T, name string, settings Settings) {
 func TestPick(t *testing.T) {
 	t.Parallel()
 	ocr2 := func(id, chain string) *nodev1.Key {
-		return &nodev1.Key{Kind: nodev1.KeyKind_KEY_KIND_OCR2, Id: id, ChainKind: chain, Ocr2: &nodev1.Ocr2PublicKeys{
+		return &nodev1.Key{Kind: nodev1.KeyKind_KEY_KIND_OCR2, Id: id, Relay: chain, Ocr2: &nodev1.Ocr2PublicKeys{
 			OffchainPublicKey: []byte{1}, ConfigEncryptionPublicKey: []byte{2}, OnchainPublicKey: []byte{3}}}
 	}
 	p2p := &nodev1.Key{Kind: nodev1.KeyKind_KEY_KIND_P2P, Id: "peer"}
-	evm := &nodev1.Key{Kind: nodev1.KeyKind_KEY_KIND_EVM, Id: "0x01"}
-	other := &nodev1.Key{Kind: nodev1.KeyKind_KEY_KIND_EVM, Id: "0x02"}
+	evm := &nodev1.Key{Kind: nodev1.KeyKind_KEY_KIND_ACCOUNT, Relay: "evm", Id: "0x01"}
+	other := &nodev1.Key{Kind: nodev1.KeyKind_KEY_KIND_ACCOUNT, Relay: "evm", Id: "0x02"}
 	tests := map[string]struct {
 		keys []*nodev1.Key
 		err  string
@@ -84,7 +84,7 @@ func TestPick(t *testing.T) {
 		"more than one":      {[]*nodev1.Key{evm, other, ocr2("other", "solana"), ocr2("bundle", "evm"), p2p}, ""},
 		"no peer":            {[]*nodev1.Key{ocr2("bundle", "evm"), evm}, "no key of the kind P2P"},
 		"bundle of no use":   {[]*nodev1.Key{p2p, ocr2("bundle", "solana"), evm}, "no key of the kind OCR2 for evm"},
-		"no account":         {[]*nodev1.Key{p2p, ocr2("bundle", "evm")}, "no key of the kind EVM"},
+		"no account":         {[]*nodev1.Key{p2p, ocr2("bundle", "evm")}, "no account of evm"},
 		"keys without sense": {[]*nodev1.Key{nil, {}}, "no key of the kind P2P"},
 	}
 	want := Keys{

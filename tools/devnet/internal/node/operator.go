@@ -37,27 +37,26 @@ func (n *Node) Keys(ctx context.Context) (Keys, error) {
 	if err != nil {
 		return Keys{}, fmt.Errorf("list the keys of %s: %w", n.Name(), n.reason(ctx, err))
 	}
-	keys, err := pick(response.GetKeys(), n.settings.Chain.Kind)
+	keys, err := pick(response.GetKeys(), n.settings.Chain.relay())
 	if err != nil {
 		return Keys{}, fmt.Errorf("list the keys of %s: %w", n.Name(), err)
 	}
 	return keys, nil
 }
 
-// pick finds the keys that a node needs for a feed on a kind of chain, the oldest of each kind.
-func pick(all []*nodev1.Key, chain string) (Keys, error) {
-	account := strings.ToUpper(chain)
+// pick finds the keys that a node needs for a feed on a relay, the oldest of each kind.
+func pick(all []*nodev1.Key, relay string) (Keys, error) {
 	var keys Keys
 	for _, key := range all {
 		switch kind := key.GetKind(); {
 		case kind == nodev1.KeyKind_KEY_KIND_P2P && keys.PeerID == "":
 			keys.PeerID = key.GetId()
-		case kind == nodev1.KeyKind_KEY_KIND_OCR2 && key.GetChainKind() == chain && keys.BundleID == "":
+		case kind == nodev1.KeyKind_KEY_KIND_OCR2 && key.GetRelay() == relay && keys.BundleID == "":
 			keys.BundleID = key.GetId()
 			keys.OffchainPublicKey = key.GetOcr2().GetOffchainPublicKey()
 			keys.ConfigEncryptionPublicKey = key.GetOcr2().GetConfigEncryptionPublicKey()
 			keys.OnchainPublicKey = key.GetOcr2().GetOnchainPublicKey()
-		case kind.String() == "KEY_KIND_"+account && keys.Account == "":
+		case kind == nodev1.KeyKind_KEY_KIND_ACCOUNT && key.GetRelay() == relay && keys.Account == "":
 			keys.Account = key.GetId()
 		}
 	}
@@ -65,9 +64,9 @@ func pick(all []*nodev1.Key, chain string) (Keys, error) {
 	case keys.PeerID == "":
 		return Keys{}, errors.New("it has no key of the kind P2P")
 	case keys.BundleID == "":
-		return Keys{}, fmt.Errorf("it has no key of the kind OCR2 for %s", chain)
+		return Keys{}, fmt.Errorf("it has no key of the kind OCR2 for %s", relay)
 	case keys.Account == "":
-		return Keys{}, fmt.Errorf("it has no key of the kind %s", account)
+		return Keys{}, fmt.Errorf("it has no account of %s", relay)
 	}
 	return keys, nil
 }

@@ -111,6 +111,13 @@ func runFakeNode(configFile string) error {
 			http.Error(w, "the chain is not reachable", http.StatusServiceUnavailable)
 		}
 	})
+	if f.mode == "slow" {
+		time.Sleep(1500 * time.Millisecond) // longer than a session waits for the end of a node that does not answer
+	}
+	front, err := net.Listen("tcp", "127.0.0.1:"+value("HTTPPort"))
+	if err != nil {
+		return err
+	}
 	api := http.NewServeMux()
 	api.Handle(nodev1connect.NewNodeServiceHandler(f))
 	socket := filepath.Join(value("RootDir"), "loop.sock")
@@ -120,14 +127,14 @@ func runFakeNode(configFile string) error {
 		return err
 	}
 	served := &http.Server{Handler: api, ReadHeaderTimeout: time.Minute}
-	server := &http.Server{Addr: "127.0.0.1:" + value("HTTPPort"), Handler: open, ReadHeaderTimeout: time.Minute}
+	server := &http.Server{Handler: open, ReadHeaderTimeout: time.Minute}
 	go func() { _ = served.Serve(operators) }()
 	go func() {
 		<-ctx.Done()
 		_ = server.Close()
 		_ = served.Close()
 	}()
-	if err := server.ListenAndServe(); ctx.Err() == nil {
+	if err := server.Serve(front); ctx.Err() == nil {
 		return err
 	}
 	return nil
@@ -176,11 +183,11 @@ func (f *fakeNode) ListKeys(context.Context, *nodev1.ListKeysRequest) (*nodev1.L
 	}
 	return &nodev1.ListKeysResponse{Keys: []*nodev1.Key{
 		{Kind: nodev1.KeyKind_KEY_KIND_P2P, Id: peerID.String()},
-		{Kind: nodev1.KeyKind_KEY_KIND_OCR2, ChainKind: "evm", Id: "bundle", Ocr2: &nodev1.Ocr2PublicKeys{
+		{Kind: nodev1.KeyKind_KEY_KIND_OCR2, Relay: "evm", Id: "bundle", Ocr2: &nodev1.Ocr2PublicKeys{
 			OffchainPublicKey: offchain.Public().(ed25519.PublicKey), ConfigEncryptionPublicKey: encryption.PublicKey().Bytes(),
 			OnchainPublicKey: crypto.PubkeyToAddress(account(f.name, "signer").PublicKey).Bytes(),
 		}},
-		{Kind: nodev1.KeyKind_KEY_KIND_EVM, Id: crypto.PubkeyToAddress(account(f.name, "account").PublicKey).Hex()},
+		{Kind: nodev1.KeyKind_KEY_KIND_ACCOUNT, Relay: "evm", Id: crypto.PubkeyToAddress(account(f.name, "account").PublicKey).Hex()},
 	}}, nil
 }
 

@@ -32,9 +32,9 @@ type language struct{ name, median, relayer string }
 // findLanguages finds the plugins of the languages that the user chose. Those in Python are where make puts them: in .venv beside
 // the folder of the programs.
 // A plugin of the user's takes the place of devnet's.
-func findLanguages(config Config, found binaries, own map[string]string) ([]language, error) {
+func findLanguages(config Config, relay string, found binaries, own map[string]string) ([]language, error) {
 	golang := language{
-		"go", cmp.Or(own[medianPlugin], node.Word(found.median)), cmp.Or(own[config.Chain], node.Word(found.relayer)),
+		"go", cmp.Or(own[medianPlugin], node.Word(found.median)), cmp.Or(own[relay], node.Word(found.relayer)),
 	}
 	if len(config.Langs) == 0 {
 		return []language{golang}, nil

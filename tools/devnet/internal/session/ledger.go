@@ -32,9 +32,15 @@ type ledger interface {
 	// fields fills in what jobs say of the feed.
 	fields(fields *job.Fields, prices *price.Server)
 	// configure gives money to the members and tells the feed that they are its oracles.
-	configure(ctx context.Context, members []*member, maxDurationQuery time.Duration) error
+	configure(ctx context.Context, members []*member, timing timing) error
 	// watch gives every transmission to take until ctx ends, take fails or the connection breaks; the error says which.
 	watch(ctx context.Context, take func(transmission) error) error
+}
+
+// timing is what of the feed's timing is the session's to say.
+type timing struct {
+	query    time.Duration // MaxDurationQuery
+	progress time.Duration // the least DeltaProgress
 }
 
 // transmission is a report that the feed took.
@@ -63,8 +69,8 @@ type kind struct {
 	opening string
 	// maxOracles is how many a feed takes; each takes four at least.
 	maxOracles int
-	// relayer is the relayer's program, command the variable that names it to a node.
-	relayer, command string
+	// relayer is the relayer's program.
+	relayer string
 	// unit is that of the fees.
 	unit     string
 	template func() *job.Template
@@ -80,17 +86,17 @@ func kindOf(name string) (kind, error) {
 	case "", chainEVM:
 		return kind{
 			name: chainEVM, opening: "Deploying an OCR2Aggregator on an Ethereum chain of its own …", maxOracles: chain.MaxOracles,
-			relayer: "loop-evm", command: "CL_EVM_CMD", unit: "gas", template: job.Default, ledger: newEVM,
+			relayer: "loop-evm", unit: "gas", template: job.Default, ledger: newEVM,
 		}, nil
 	case chainSolana:
 		return kind{
 			name: chainSolana, opening: "Deploying an OCR2 feed on a Solana chain of its own …", maxOracles: solanaOracles,
-			relayer: "loop-solana", command: "CL_SOLANA_CMD", unit: "lamports", template: job.DefaultSolana, ledger: newSolana,
+			relayer: "loop-solana", unit: "lamports", template: job.DefaultSolana, ledger: newSolana,
 		}, nil
 	case chainStarknet:
 		return kind{
 			name: chainStarknet, opening: "Deploying an OCR2 feed on a model of Starknet …", maxOracles: starknetOracles,
-			relayer: "loop-starknet", command: "CL_STARKNET_CMD", unit: "FRI", template: job.DefaultStarknet, ledger: newStarknet,
+			relayer: "loop-starknet", unit: "FRI", template: job.DefaultStarknet, ledger: newStarknet,
 		}, nil
 	}
 	return kind{}, fmt.Errorf("--chain is %q; the chains are %s, %s and %s", name, chainEVM, chainSolana, chainStarknet)

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/loop-plugins/loop/tools/devnet/internal/audit"
+	"github.com/loop-plugins/loop/tools/devnet/internal/chain"
 	"github.com/loop-plugins/loop/tools/devnet/internal/hosts"
 	"github.com/loop-plugins/loop/tools/devnet/internal/node"
 )
@@ -110,9 +111,22 @@ func timed(all []*happening) bool {
 	return slices.ContainsFunc(all, func(h *happening) bool { return h.Timed })
 }
 
+// progress is how long a leader has to be given for a round among so many nodes: six messages go one after another, nodes
+// enter an epoch up to one apart, and the rest is for their own work. Messages that reach a quorum without delay do not count.
+func progress(all []*happening, nodes int) time.Duration {
+	var longest time.Duration
+	for _, h := range all {
+		if h.Condition != nil && h.Condition.Parts(nodes, 2*chain.Faulty(nodes)+1) {
+			longest = max(longest, h.Condition.Delay)
+		}
+	}
+	return 10 * longest
+}
+
 // connect lets the hosts, if the nodes have any, reach the chain and the prices, and users the nodes.
 func (n *network) connect() (err error) {
 	n.chain = n.ledger.describe()
+	n.chain.Relay = n.relay
 	if n.hosts == nil {
 		return nil
 	}

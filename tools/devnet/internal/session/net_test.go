@@ -45,6 +45,30 @@ func TestCheckNet(t *testing.T) {
 	}
 }
 
+// TestProgress gives a leader time for a round only where no quorum is free of the delay.
+func TestProgress(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]time.Duration{
+		"delay 1s":                    10 * time.Second,
+		"delay 1s at 3s for 70s":      10 * time.Second,
+		"delay 1s 0,1|2,3":            10 * time.Second,
+		"delay 1s 0|1":                0,
+		"delay 1s 3|0,1,2":            0,
+		"delay 1s 3":                  0,
+		"delay 1s 0,1,2,3|chain":      0,
+		"split 0,1|2,3 at 20s for 1m": 0,
+		"restart 3 at 12s":            0,
+	} {
+		e, err := hosts.ParseEvent(text, 4)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := progress([]*happening{{Event: e}}, 4); got != want {
+			t.Errorf("%s: %s, want %s", text, got, want)
+		}
+	}
+}
+
 func TestSteps(t *testing.T) {
 	t.Parallel()
 	var events []*happening

@@ -37,8 +37,10 @@ type network struct {
 	display  Display
 	kind     kind
 	binaries binaries
-	// own are the user's plugins.
+	// own are the user's plugins, by the names that commands go by.
 	own map[string]string
+	// relay is the relay of the chain's relayer, which is also its plugin's name.
+	relay string
 	// languages are the nodes' in turn.
 	languages []language
 	template  *job.Template
@@ -144,7 +146,7 @@ func unlessOver(ctx context.Context, err error) error {
 func (n *network) startNode(i int) (*member, error) {
 	name := "node-" + strconv.Itoa(i)
 	spoken := n.languages[i%len(n.languages)]
-	commands := map[string]string{"CL_MEDIAN_CMD": spoken.median, n.kind.command: spoken.relayer}
+	commands := map[string]string{"CL_MEDIAN_CMD": spoken.median, "CL_" + strings.ToUpper(n.relay) + "_CMD": spoken.relayer}
 	if n.config.InProcess {
 		commands = nil
 	}
@@ -175,7 +177,7 @@ func (n *network) configure(ctx context.Context) error {
 	for _, m := range n.bootstrapping() {
 		bootstrappers = append(bootstrappers, m.keys.PeerID+"@"+m.P2PAddress())
 	}
-	if err := n.ledger.configure(ctx, n.members, n.config.MaxDurationQuery); err != nil {
+	if err := n.ledger.configure(ctx, n.members, timing{n.config.MaxDurationQuery, progress(n.events, n.config.Nodes)}); err != nil {
 		return err
 	}
 	if err := n.each(ctx, func(ctx context.Context, m *member) error { return n.addJob(ctx, m, bootstrappers) }); err != nil {
@@ -197,7 +199,7 @@ func (n *network) bootstrapping() []*member {
 
 func (n *network) addJob(ctx context.Context, m *member, bootstrappers []string) error {
 	fields := job.Fields{
-		Node: m.Name(), ChainID: n.chain.ID, Contract: n.ledger.contract(),
+		Node: m.Name(), Relay: n.relay, ChainID: n.chain.ID, Contract: n.ledger.contract(),
 		TransmitterID: m.keys.Account, BundleID: m.keys.BundleID, Bootstrappers: bootstrappers,
 		PriceURL: n.prices.PriceURL(m.Name()), PricePath: "data,result",
 		BridgeName: bridgeName, BridgeURL: n.prices.BridgeURL(m.Name()),

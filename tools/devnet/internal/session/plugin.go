@@ -6,43 +6,52 @@ import (
 	"fmt"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 
 	"github.com/loop-plugins/loop/tools/devnet/internal/node"
 )
 
-// medianPlugin is what --plugin calls the plugin of the product; that of the chain has the chain's name.
+// medianPlugin is what --plugin calls the plugin of the product; that of the chain has the chain's name, or relayer: and its relay.
 const medianPlugin = "median"
 
-// ownPlugins are the plugins that the user has in place of devnet's: commands as nodes read them, by the plugins' names.
-func ownPlugins(config Config, chain string) (map[string]string, error) {
+// relayName is what a relayer may call itself.
+var relayName = regexp.MustCompile(`^[a-z][a-z0-9]{0,31}$`)
+
+// ownPlugins are the plugins that the user has in place of devnet's: commands as nodes read them, by the plugins' names. relay is the
+// relay of the chain's relayer.
+func ownPlugins(config Config, chain string) (own map[string]string, relay string, err error) {
 	switch {
 	case len(config.Plugins) == 0:
-		return nil, nil
+		return nil, chain, nil
 	case config.InProcess:
-		return nil, errors.New("--plugin names the command of a process, and with --in-process plugins have none; choose one of them")
+		return nil, "", errors.New("--plugin names the command of a process, and with --in-process plugins have none; choose one of them")
 	case len(config.Langs) > 0:
-		return nil, errors.New("--plugin names a plugin for all nodes, and --langs gives them others in turn; choose one of them")
+		return nil, "", errors.New("--plugin names a plugin for all nodes, and --langs gives them others in turn; choose one of them")
 	}
-	own := map[string]string{}
+	own, relay = map[string]string{}, chain
 	for _, given := range config.Plugins {
 		name, command, _ := strings.Cut(given, "=")
+		named := name
+		if other, ok := strings.CutPrefix(name, "relayer:"); ok && relayName.MatchString(other) && other != medianPlugin {
+			name, relay = other, other
+		}
 		command = strings.TrimSpace(command)
 		switch {
 		case command == "":
-			return nil, fmt.Errorf("--plugin %q names no command; write one as in --plugin median=./loop-my-median", given)
-		case name != medianPlugin && name != chain:
-			return nil, fmt.Errorf("--plugin names %q; the plugins of a feed on the chain %s are %s and %s", name, chain, medianPlugin, chain)
+			return nil, "", fmt.Errorf("--plugin %q names no command; write one as in --plugin median=./loop-my-median", given)
+		case name == named && name != medianPlugin && name != chain:
+			return nil, "", fmt.Errorf("--plugin names %q; the plugins of a feed on the chain %s are %s and %s, or for a relayer of another relay relayer:RELAY", name, chain, medianPlugin, chain)
 		case own[name] != "":
-			return nil, fmt.Errorf("--plugin names %s twice; name each plugin once", name)
+			return nil, "", fmt.Errorf("--plugin names %s twice; name each plugin once", name)
 		}
 		found, err := anywhere(command)
 		if err != nil {
-			return nil, fmt.Errorf("--plugin %s: %w", name, err)
+			return nil, "", fmt.Errorf("--plugin %s: %w", name, err)
 		}
 		own[name] = found
 	}
-	return own, nil
+	return own, relay, nil
 }
 
 // anywhere writes a command so that it starts the same program from every folder: nodes run in folders of their own. What
@@ -77,7 +86,7 @@ func (n *network) programs() []string {
 	if n.own[medianPlugin] == "" {
 		needed = append(needed, "loop-median")
 	}
-	if n.own[n.kind.name] == "" {
+	if n.own[n.relay] == "" {
 		needed = append(needed, n.kind.relayer)
 	}
 	return needed

@@ -60,7 +60,7 @@ func TestOwnPluginsAreChecked(t *testing.T) {
 	for want, c := range map[string]Config{
 		`--plugin "median" names no command; write one as in --plugin median=./loop-my-median`:              {Plugins: []string{"median"}},
 		`--plugin "evm= " names no command`:                                                                 {Plugins: []string{"evm= "}},
-		`--plugin names "solana"; the plugins of a feed on the chain evm are median and evm`:                {Plugins: []string{"solana=./here"}},
+		`--plugin names "solana"; the plugins of a feed on the chain evm are median and evm, or`:            {Plugins: []string{"solana=./here"}},
 		`--plugin names median twice`:                                                                       {Plugins: []string{"median=./here", "median=./here -v"}},
 		`--plugin median: look for the program "./absent": stat ./absent: no such file or directory; build`: {Plugins: []string{"median=./absent"}},
 		`--plugin median: look for the program "no-such-plugin": executable file not found in $PATH; build`: {Plugins: []string{"median=no-such-plugin -v"}},
@@ -69,7 +69,7 @@ func TestOwnPluginsAreChecked(t *testing.T) {
 		`--plugin names the command of a process, and with --in-process plugins have none; choose one`:      {Plugins: []string{"evm=./here"}, InProcess: true},
 		`--plugin names a plugin for all nodes, and --langs gives them others in turn; choose one of them`:  {Plugins: []string{"evm=./here"}, Langs: []string{"go"}},
 	} {
-		if _, err := ownPlugins(c, chainEVM); err == nil || !strings.Contains(err.Error(), want) {
+		if _, _, err := ownPlugins(c, chainEVM); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("got %v; want %q", err, want)
 		}
 	}

@@ -88,7 +88,7 @@ type Config struct {
 	// Langs are the languages of the plugins, which the nodes take in turn; empty: Go.
 	Langs []string
 	// Plugins are plugins of the user's that all nodes run in place of devnet's, each NAME=COMMAND: the name is "median", or the
-	// chain's for its relayer.
+	// chain's for its relayer, or "relayer:" and a relay of the relayer's own.
 	Plugins []string
 	// BinDir holds the programs loop, loop-median and that of the relayer; empty: the folder of devnet's own program, or ./bin.
 	BinDir string
@@ -236,14 +236,14 @@ func (n *network) prepare(ctx context.Context) error {
 	if err := n.remoteChain(); err != nil {
 		return err
 	}
-	if n.own, err = ownPlugins(*config, n.kind.name); err != nil {
+	if n.own, n.relay, err = ownPlugins(*config, n.kind.name); err != nil {
 		return err
 	}
 	n.result.Plugins = n.own
 	if n.binaries, err = findBinaries(config.BinDir, n.kind.relayer, n.programs()); err != nil {
 		return err
 	}
-	if n.languages, err = findLanguages(*config, n.binaries, n.own); err != nil {
+	if n.languages, err = findLanguages(*config, n.relay, n.binaries, n.own); err != nil {
 		return err
 	}
 	n.template = n.kind.template()

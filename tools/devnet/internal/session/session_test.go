@@ -24,6 +24,7 @@ import (
 
 	"github.com/loop-plugins/loop/tools/devnet/internal/audit"
 	"github.com/loop-plugins/loop/tools/devnet/internal/chain"
+	"github.com/loop-plugins/loop/tools/devnet/internal/node"
 	"github.com/loop-plugins/loop/tools/devnet/internal/table"
 )
 
@@ -392,17 +393,18 @@ func TestRunHoldsAnswersToPrice(t *testing.T) {
 
 // TestRunNeverReady proves that a session which waits for its nodes in vain says what they answered.
 func TestRunNeverReady(t *testing.T) {
-	for lasts := time.Second; ; lasts *= 2 { // how long fakes take to answer at all depends on the machine
+	const answer = "503 Service Unavailable the chain is not reachable"
+	for lasts := time.Second; ; lasts *= 2 { // how long fakes take until they answer depends on the machine
 		config, folders := fakes(t, "never ready")
 		config.Timeout = lasts
 		_, err := Run(t.Context(), config, newRecorder(t))
 		empty(t, folders)
 		noChildren(t)
-		if err != nil && strings.Contains(err.Error(), "and it does not answer") && lasts < 30*time.Second {
+		if err != nil && !strings.Contains(err.Error(), answer) && lasts < 30*time.Second {
 			continue
 		}
 		for _, want := range []string{
-			fmt.Sprintf("waited %s and saw 0 of 5 rounds", lasts), "503 Service Unavailable the chain is not reachable", "Last lines of node-3:\nnode-3 is a fake",
+			fmt.Sprintf("waited %s and saw 0 of 5 rounds", lasts), answer, "Last lines of node-3:\nnode-3 is a fake",
 		} {
 			if err == nil || !strings.Contains(err.Error(), want) {
 				t.Errorf("got error %v, want one with %q", err, want)
@@ -410,6 +412,40 @@ func TestRunNeverReady(t *testing.T) {
 		}
 		return
 	}
+}
+
+// TestRunLosesAPort has another node take a port that was free a moment before: it is not taken for the session's own.
+func TestRunLosesAPort(t *testing.T) {
+	config, folders := fakes(t, "slow")
+	for ports := []int(nil); ports == nil; ports, _ = node.PortsFrom(config.HTTPPort, config.Nodes) {
+		free, err := node.FreePorts(1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		config.HTTPPort = free[0]
+	}
+	display := newRecorder(t)
+	display.onStep = func(text string) {
+		if !strings.HasPrefix(text, "Chain") { // after it the nodes are started
+			return
+		}
+		listener, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(config.HTTPPort+2)))
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		other := httptest.NewUnstartedServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})) // it is ready
+		_ = other.Listener.Close()
+		other.Listener = listener
+		other.Start()
+		t.Cleanup(other.Close)
+	}
+	_, err := Run(t.Context(), config, display)
+	if err == nil || !strings.Contains(err.Error(), "node-2 ended by itself") || !strings.Contains(err.Error(), "address already in use") {
+		t.Errorf("got error %v, want one that says that node-2 found its port in use", err)
+	}
+	empty(t, folders)
+	noChildren(t)
 }
 
 // TestRunInterrupted proves that an interrupt at any step clears up, and when it is the good end.

@@ -6,7 +6,6 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
-	"time"
 
 	"github.com/gagliardetto/solana-go"
 
@@ -69,7 +68,7 @@ func (s *solanaLedger) fields(fields *job.Fields, prices *price.Server) {
 	fields.Transmissions = s.feed.Transmissions.String()
 }
 
-func (s *solanaLedger) configure(ctx context.Context, members []*member, maxDurationQuery time.Duration) error {
+func (s *solanaLedger) configure(ctx context.Context, members []*member, timing timing) error {
 	var oracles []feed.Oracle
 	for _, m := range members {
 		transmitter, err := solana.PublicKeyFromBase58(m.keys.Account)
@@ -90,7 +89,7 @@ func (s *solanaLedger) configure(ctx context.Context, members []*member, maxDura
 	s.mu.Lock()
 	s.members = numbers
 	s.mu.Unlock()
-	_, err := s.feed.Configure(ctx, oracles, feed.Timing{MaxDurationQuery: maxDurationQuery})
+	_, err := s.feed.Configure(ctx, oracles, feed.Timing{MaxDurationQuery: timing.query, DeltaProgress: timing.progress})
 	return err
 }
 

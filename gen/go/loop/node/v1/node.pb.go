@@ -718,7 +718,9 @@ type PluginStatus struct {
 	// The files that its process was started from: the program, and an interpreter's script.
 	Files []*PluginFile `protobuf:"bytes,16,rep,name=files,proto3" json:"files,omitempty"`
 	// Whether it may be started from no others.
-	Pinned        bool `protobuf:"varint,17,opt,name=pinned,proto3" json:"pinned,omitempty"`
+	Pinned bool `protobuf:"varint,17,opt,name=pinned,proto3" json:"pinned,omitempty"`
+	// How calls go to its process: "loop/1" as frames, "grpc" over gRPC alone; empty when there is none.
+	Transport     string `protobuf:"bytes,18,opt,name=transport,proto3" json:"transport,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -870,6 +872,13 @@ func (x *PluginStatus) GetPinned() bool {
 		return x.Pinned
 	}
 	return false
+}
+
+func (x *PluginStatus) GetTransport() string {
+	if x != nil {
+		return x.Transport
+	}
+	return ""
 }
 
 // PluginFile is a file that a plugin's process was started from.
@@ -1392,7 +1401,7 @@ type Job struct {
 	Errors []*JobError `protobuf:"bytes,10,rep,name=errors,proto3" json:"errors,omitempty"`
 	// Digest of the configuration that it runs, 32 bytes; empty before the first.
 	ConfigDigest []byte `protobuf:"bytes,11,opt,name=config_digest,json=configDigest,proto3" json:"config_digest,omitempty"`
-	// The spec as it was added.
+	// The spec as it was added, from RevealJob alone: it may hold secrets, in URLs and headers.
 	SpecToml string `protobuf:"bytes,12,opt,name=spec_toml,json=specToml,proto3" json:"spec_toml,omitempty"`
 	// What to do about the reason; empty where the reason says it.
 	Remedy string `protobuf:"bytes,13,opt,name=remedy,proto3" json:"remedy,omitempty"`
@@ -1594,6 +1603,98 @@ func (x *JobError) GetLastAt() *timestamppb.Timestamp {
 	return nil
 }
 
+// RevealJobRequest names a job.
+type RevealJobRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Its number.
+	Id            int64 `protobuf:"varint,1,opt,name=id,proto3" json:"id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RevealJobRequest) Reset() {
+	*x = RevealJobRequest{}
+	mi := &file_loop_node_v1_node_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RevealJobRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RevealJobRequest) ProtoMessage() {}
+
+func (x *RevealJobRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_loop_node_v1_node_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RevealJobRequest.ProtoReflect.Descriptor instead.
+func (*RevealJobRequest) Descriptor() ([]byte, []int) {
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *RevealJobRequest) GetId() int64 {
+	if x != nil {
+		return x.Id
+	}
+	return 0
+}
+
+// RevealJobResponse carries a job with its spec.
+type RevealJobResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The job.
+	Job           *Job `protobuf:"bytes,1,opt,name=job,proto3" json:"job,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RevealJobResponse) Reset() {
+	*x = RevealJobResponse{}
+	mi := &file_loop_node_v1_node_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RevealJobResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RevealJobResponse) ProtoMessage() {}
+
+func (x *RevealJobResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_loop_node_v1_node_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RevealJobResponse.ProtoReflect.Descriptor instead.
+func (*RevealJobResponse) Descriptor() ([]byte, []int) {
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{20}
+}
+
+func (x *RevealJobResponse) GetJob() *Job {
+	if x != nil {
+		return x.Job
+	}
+	return nil
+}
+
 // RemoveJobRequest names a job.
 type RemoveJobRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1605,7 +1706,7 @@ type RemoveJobRequest struct {
 
 func (x *RemoveJobRequest) Reset() {
 	*x = RemoveJobRequest{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[19]
+	mi := &file_loop_node_v1_node_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1617,7 +1718,7 @@ func (x *RemoveJobRequest) String() string {
 func (*RemoveJobRequest) ProtoMessage() {}
 
 func (x *RemoveJobRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[19]
+	mi := &file_loop_node_v1_node_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1630,7 +1731,7 @@ func (x *RemoveJobRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemoveJobRequest.ProtoReflect.Descriptor instead.
 func (*RemoveJobRequest) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{19}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *RemoveJobRequest) GetId() int64 {
@@ -1649,7 +1750,7 @@ type RemoveJobResponse struct {
 
 func (x *RemoveJobResponse) Reset() {
 	*x = RemoveJobResponse{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[20]
+	mi := &file_loop_node_v1_node_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1661,7 +1762,7 @@ func (x *RemoveJobResponse) String() string {
 func (*RemoveJobResponse) ProtoMessage() {}
 
 func (x *RemoveJobResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[20]
+	mi := &file_loop_node_v1_node_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1674,7 +1775,7 @@ func (x *RemoveJobResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemoveJobResponse.ProtoReflect.Descriptor instead.
 func (*RemoveJobResponse) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{20}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{22}
 }
 
 // ListObservationsRequest names a job.
@@ -1690,7 +1791,7 @@ type ListObservationsRequest struct {
 
 func (x *ListObservationsRequest) Reset() {
 	*x = ListObservationsRequest{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[21]
+	mi := &file_loop_node_v1_node_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1702,7 +1803,7 @@ func (x *ListObservationsRequest) String() string {
 func (*ListObservationsRequest) ProtoMessage() {}
 
 func (x *ListObservationsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[21]
+	mi := &file_loop_node_v1_node_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1715,7 +1816,7 @@ func (x *ListObservationsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListObservationsRequest.ProtoReflect.Descriptor instead.
 func (*ListObservationsRequest) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{21}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *ListObservationsRequest) GetJobId() int64 {
@@ -1743,7 +1844,7 @@ type ListObservationsResponse struct {
 
 func (x *ListObservationsResponse) Reset() {
 	*x = ListObservationsResponse{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[22]
+	mi := &file_loop_node_v1_node_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1755,7 +1856,7 @@ func (x *ListObservationsResponse) String() string {
 func (*ListObservationsResponse) ProtoMessage() {}
 
 func (x *ListObservationsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[22]
+	mi := &file_loop_node_v1_node_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1768,7 +1869,7 @@ func (x *ListObservationsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListObservationsResponse.ProtoReflect.Descriptor instead.
 func (*ListObservationsResponse) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{22}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *ListObservationsResponse) GetObservations() []*RoundObservation {
@@ -1801,7 +1902,7 @@ type RoundObservation struct {
 
 func (x *RoundObservation) Reset() {
 	*x = RoundObservation{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[23]
+	mi := &file_loop_node_v1_node_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1813,7 +1914,7 @@ func (x *RoundObservation) String() string {
 func (*RoundObservation) ProtoMessage() {}
 
 func (x *RoundObservation) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[23]
+	mi := &file_loop_node_v1_node_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1826,7 +1927,7 @@ func (x *RoundObservation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RoundObservation.ProtoReflect.Descriptor instead.
 func (*RoundObservation) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{23}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *RoundObservation) GetTimestamp() *v1.ReportTimestamp {
@@ -1887,7 +1988,7 @@ type ListKeysRequest struct {
 
 func (x *ListKeysRequest) Reset() {
 	*x = ListKeysRequest{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[24]
+	mi := &file_loop_node_v1_node_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1899,7 +2000,7 @@ func (x *ListKeysRequest) String() string {
 func (*ListKeysRequest) ProtoMessage() {}
 
 func (x *ListKeysRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[24]
+	mi := &file_loop_node_v1_node_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1912,7 +2013,7 @@ func (x *ListKeysRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListKeysRequest.ProtoReflect.Descriptor instead.
 func (*ListKeysRequest) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{24}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{26}
 }
 
 // ListKeysResponse lists keys.
@@ -1926,7 +2027,7 @@ type ListKeysResponse struct {
 
 func (x *ListKeysResponse) Reset() {
 	*x = ListKeysResponse{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[25]
+	mi := &file_loop_node_v1_node_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1938,7 +2039,7 @@ func (x *ListKeysResponse) String() string {
 func (*ListKeysResponse) ProtoMessage() {}
 
 func (x *ListKeysResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[25]
+	mi := &file_loop_node_v1_node_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1951,7 +2052,7 @@ func (x *ListKeysResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListKeysResponse.ProtoReflect.Descriptor instead.
 func (*ListKeysResponse) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{25}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *ListKeysResponse) GetKeys() []*Key {
@@ -1978,7 +2079,7 @@ type Key struct {
 
 func (x *Key) Reset() {
 	*x = Key{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[26]
+	mi := &file_loop_node_v1_node_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1990,7 +2091,7 @@ func (x *Key) String() string {
 func (*Key) ProtoMessage() {}
 
 func (x *Key) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[26]
+	mi := &file_loop_node_v1_node_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2003,7 +2104,7 @@ func (x *Key) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Key.ProtoReflect.Descriptor instead.
 func (*Key) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{26}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *Key) GetKind() KeyKind {
@@ -2050,7 +2151,7 @@ type Ocr2PublicKeys struct {
 
 func (x *Ocr2PublicKeys) Reset() {
 	*x = Ocr2PublicKeys{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[27]
+	mi := &file_loop_node_v1_node_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2062,7 +2163,7 @@ func (x *Ocr2PublicKeys) String() string {
 func (*Ocr2PublicKeys) ProtoMessage() {}
 
 func (x *Ocr2PublicKeys) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[27]
+	mi := &file_loop_node_v1_node_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2075,7 +2176,7 @@ func (x *Ocr2PublicKeys) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Ocr2PublicKeys.ProtoReflect.Descriptor instead.
 func (*Ocr2PublicKeys) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{27}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *Ocr2PublicKeys) GetOffchainPublicKey() []byte {
@@ -2112,7 +2213,7 @@ type CreateKeyRequest struct {
 
 func (x *CreateKeyRequest) Reset() {
 	*x = CreateKeyRequest{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[28]
+	mi := &file_loop_node_v1_node_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2124,7 +2225,7 @@ func (x *CreateKeyRequest) String() string {
 func (*CreateKeyRequest) ProtoMessage() {}
 
 func (x *CreateKeyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[28]
+	mi := &file_loop_node_v1_node_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2137,7 +2238,7 @@ func (x *CreateKeyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateKeyRequest.ProtoReflect.Descriptor instead.
 func (*CreateKeyRequest) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{28}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *CreateKeyRequest) GetKind() KeyKind {
@@ -2165,7 +2266,7 @@ type CreateKeyResponse struct {
 
 func (x *CreateKeyResponse) Reset() {
 	*x = CreateKeyResponse{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[29]
+	mi := &file_loop_node_v1_node_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2177,7 +2278,7 @@ func (x *CreateKeyResponse) String() string {
 func (*CreateKeyResponse) ProtoMessage() {}
 
 func (x *CreateKeyResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[29]
+	mi := &file_loop_node_v1_node_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2190,7 +2291,7 @@ func (x *CreateKeyResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateKeyResponse.ProtoReflect.Descriptor instead.
 func (*CreateKeyResponse) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{29}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *CreateKeyResponse) GetKey() *Key {
@@ -2203,7 +2304,7 @@ func (x *CreateKeyResponse) GetKey() *Key {
 // ImportKeyRequest carries a key file.
 type ImportKeyRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// JSON in version 3 of the Web3 Secret Storage format, at most 64 KiB.
+	// JSON, at most 64 KiB.
 	File []byte `protobuf:"bytes,1,opt,name=file,proto3" json:"file,omitempty"`
 	// The password that opens it.
 	Password string `protobuf:"bytes,2,opt,name=password,proto3" json:"password,omitempty"`
@@ -2215,7 +2316,7 @@ type ImportKeyRequest struct {
 
 func (x *ImportKeyRequest) Reset() {
 	*x = ImportKeyRequest{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[30]
+	mi := &file_loop_node_v1_node_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2227,7 +2328,7 @@ func (x *ImportKeyRequest) String() string {
 func (*ImportKeyRequest) ProtoMessage() {}
 
 func (x *ImportKeyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[30]
+	mi := &file_loop_node_v1_node_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2240,7 +2341,7 @@ func (x *ImportKeyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ImportKeyRequest.ProtoReflect.Descriptor instead.
 func (*ImportKeyRequest) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{30}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *ImportKeyRequest) GetFile() []byte {
@@ -2275,7 +2376,7 @@ type ImportKeyResponse struct {
 
 func (x *ImportKeyResponse) Reset() {
 	*x = ImportKeyResponse{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[31]
+	mi := &file_loop_node_v1_node_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2287,7 +2388,7 @@ func (x *ImportKeyResponse) String() string {
 func (*ImportKeyResponse) ProtoMessage() {}
 
 func (x *ImportKeyResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[31]
+	mi := &file_loop_node_v1_node_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2300,7 +2401,7 @@ func (x *ImportKeyResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ImportKeyResponse.ProtoReflect.Descriptor instead.
 func (*ImportKeyResponse) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{31}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *ImportKeyResponse) GetKey() *Key {
@@ -2325,7 +2426,7 @@ type ExportKeyRequest struct {
 
 func (x *ExportKeyRequest) Reset() {
 	*x = ExportKeyRequest{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[32]
+	mi := &file_loop_node_v1_node_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2337,7 +2438,7 @@ func (x *ExportKeyRequest) String() string {
 func (*ExportKeyRequest) ProtoMessage() {}
 
 func (x *ExportKeyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[32]
+	mi := &file_loop_node_v1_node_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2350,7 +2451,7 @@ func (x *ExportKeyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExportKeyRequest.ProtoReflect.Descriptor instead.
 func (*ExportKeyRequest) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{32}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *ExportKeyRequest) GetId() string {
@@ -2385,7 +2486,7 @@ type ExportKeyResponse struct {
 
 func (x *ExportKeyResponse) Reset() {
 	*x = ExportKeyResponse{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[33]
+	mi := &file_loop_node_v1_node_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2397,7 +2498,7 @@ func (x *ExportKeyResponse) String() string {
 func (*ExportKeyResponse) ProtoMessage() {}
 
 func (x *ExportKeyResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[33]
+	mi := &file_loop_node_v1_node_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2410,7 +2511,7 @@ func (x *ExportKeyResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExportKeyResponse.ProtoReflect.Descriptor instead.
 func (*ExportKeyResponse) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{33}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *ExportKeyResponse) GetFile() []byte {
@@ -2425,7 +2526,8 @@ type Bridge struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Its name: letters, digits, - and _; stored in lower case.
 	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
-	// Where it answers. It may hold secrets: errors and logs never show it.
+	// Where it answers. It may hold secrets: errors and logs never show it, and but for RevealBridge, answers have "xxxxx" for its
+	// user, path and query.
 	Url string `protobuf:"bytes,2,opt,name=url,proto3" json:"url,omitempty"`
 	// When it was added.
 	CreatedAt     *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=created_at,json=createdAt,proto3" json:"created_at,omitempty"`
@@ -2435,7 +2537,7 @@ type Bridge struct {
 
 func (x *Bridge) Reset() {
 	*x = Bridge{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[34]
+	mi := &file_loop_node_v1_node_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2447,7 +2549,7 @@ func (x *Bridge) String() string {
 func (*Bridge) ProtoMessage() {}
 
 func (x *Bridge) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[34]
+	mi := &file_loop_node_v1_node_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2460,7 +2562,7 @@ func (x *Bridge) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Bridge.ProtoReflect.Descriptor instead.
 func (*Bridge) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{34}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *Bridge) GetName() string {
@@ -2495,7 +2597,7 @@ type AddBridgeRequest struct {
 
 func (x *AddBridgeRequest) Reset() {
 	*x = AddBridgeRequest{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[35]
+	mi := &file_loop_node_v1_node_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2507,7 +2609,7 @@ func (x *AddBridgeRequest) String() string {
 func (*AddBridgeRequest) ProtoMessage() {}
 
 func (x *AddBridgeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[35]
+	mi := &file_loop_node_v1_node_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2520,7 +2622,7 @@ func (x *AddBridgeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AddBridgeRequest.ProtoReflect.Descriptor instead.
 func (*AddBridgeRequest) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{35}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *AddBridgeRequest) GetBridge() *Bridge {
@@ -2541,7 +2643,7 @@ type AddBridgeResponse struct {
 
 func (x *AddBridgeResponse) Reset() {
 	*x = AddBridgeResponse{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[36]
+	mi := &file_loop_node_v1_node_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2553,7 +2655,7 @@ func (x *AddBridgeResponse) String() string {
 func (*AddBridgeResponse) ProtoMessage() {}
 
 func (x *AddBridgeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[36]
+	mi := &file_loop_node_v1_node_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2566,7 +2668,7 @@ func (x *AddBridgeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AddBridgeResponse.ProtoReflect.Descriptor instead.
 func (*AddBridgeResponse) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{36}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *AddBridgeResponse) GetBridge() *Bridge {
@@ -2585,7 +2687,7 @@ type ListBridgesRequest struct {
 
 func (x *ListBridgesRequest) Reset() {
 	*x = ListBridgesRequest{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[37]
+	mi := &file_loop_node_v1_node_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2597,7 +2699,7 @@ func (x *ListBridgesRequest) String() string {
 func (*ListBridgesRequest) ProtoMessage() {}
 
 func (x *ListBridgesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[37]
+	mi := &file_loop_node_v1_node_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2610,7 +2712,7 @@ func (x *ListBridgesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListBridgesRequest.ProtoReflect.Descriptor instead.
 func (*ListBridgesRequest) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{37}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{39}
 }
 
 // ListBridgesResponse lists bridges.
@@ -2624,7 +2726,7 @@ type ListBridgesResponse struct {
 
 func (x *ListBridgesResponse) Reset() {
 	*x = ListBridgesResponse{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[38]
+	mi := &file_loop_node_v1_node_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2636,7 +2738,7 @@ func (x *ListBridgesResponse) String() string {
 func (*ListBridgesResponse) ProtoMessage() {}
 
 func (x *ListBridgesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[38]
+	mi := &file_loop_node_v1_node_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2649,12 +2751,104 @@ func (x *ListBridgesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListBridgesResponse.ProtoReflect.Descriptor instead.
 func (*ListBridgesResponse) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{38}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *ListBridgesResponse) GetBridges() []*Bridge {
 	if x != nil {
 		return x.Bridges
+	}
+	return nil
+}
+
+// RevealBridgeRequest names a bridge.
+type RevealBridgeRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Its name.
+	Name          string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RevealBridgeRequest) Reset() {
+	*x = RevealBridgeRequest{}
+	mi := &file_loop_node_v1_node_proto_msgTypes[41]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RevealBridgeRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RevealBridgeRequest) ProtoMessage() {}
+
+func (x *RevealBridgeRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_loop_node_v1_node_proto_msgTypes[41]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RevealBridgeRequest.ProtoReflect.Descriptor instead.
+func (*RevealBridgeRequest) Descriptor() ([]byte, []int) {
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{41}
+}
+
+func (x *RevealBridgeRequest) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+// RevealBridgeResponse carries a bridge with its secrets.
+type RevealBridgeResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The bridge.
+	Bridge        *Bridge `protobuf:"bytes,1,opt,name=bridge,proto3" json:"bridge,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RevealBridgeResponse) Reset() {
+	*x = RevealBridgeResponse{}
+	mi := &file_loop_node_v1_node_proto_msgTypes[42]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RevealBridgeResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RevealBridgeResponse) ProtoMessage() {}
+
+func (x *RevealBridgeResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_loop_node_v1_node_proto_msgTypes[42]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RevealBridgeResponse.ProtoReflect.Descriptor instead.
+func (*RevealBridgeResponse) Descriptor() ([]byte, []int) {
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{42}
+}
+
+func (x *RevealBridgeResponse) GetBridge() *Bridge {
+	if x != nil {
+		return x.Bridge
 	}
 	return nil
 }
@@ -2670,7 +2864,7 @@ type RemoveBridgeRequest struct {
 
 func (x *RemoveBridgeRequest) Reset() {
 	*x = RemoveBridgeRequest{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[39]
+	mi := &file_loop_node_v1_node_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2682,7 +2876,7 @@ func (x *RemoveBridgeRequest) String() string {
 func (*RemoveBridgeRequest) ProtoMessage() {}
 
 func (x *RemoveBridgeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[39]
+	mi := &file_loop_node_v1_node_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2695,7 +2889,7 @@ func (x *RemoveBridgeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemoveBridgeRequest.ProtoReflect.Descriptor instead.
 func (*RemoveBridgeRequest) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{39}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *RemoveBridgeRequest) GetName() string {
@@ -2714,7 +2908,7 @@ type RemoveBridgeResponse struct {
 
 func (x *RemoveBridgeResponse) Reset() {
 	*x = RemoveBridgeResponse{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[40]
+	mi := &file_loop_node_v1_node_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2726,7 +2920,7 @@ func (x *RemoveBridgeResponse) String() string {
 func (*RemoveBridgeResponse) ProtoMessage() {}
 
 func (x *RemoveBridgeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[40]
+	mi := &file_loop_node_v1_node_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2739,7 +2933,7 @@ func (x *RemoveBridgeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemoveBridgeResponse.ProtoReflect.Descriptor instead.
 func (*RemoveBridgeResponse) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{40}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{44}
 }
 
 // TokenWanted is the detail of UNAUTHENTICATED for a call without a token by TCP without TLS, which only the node's machine
@@ -2757,7 +2951,7 @@ type TokenWanted struct {
 
 func (x *TokenWanted) Reset() {
 	*x = TokenWanted{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[41]
+	mi := &file_loop_node_v1_node_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2769,7 +2963,7 @@ func (x *TokenWanted) String() string {
 func (*TokenWanted) ProtoMessage() {}
 
 func (x *TokenWanted) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[41]
+	mi := &file_loop_node_v1_node_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2782,7 +2976,7 @@ func (x *TokenWanted) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TokenWanted.ProtoReflect.Descriptor instead.
 func (*TokenWanted) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{41}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *TokenWanted) GetSocket() string {
@@ -2814,7 +3008,7 @@ type Token struct {
 
 func (x *Token) Reset() {
 	*x = Token{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[42]
+	mi := &file_loop_node_v1_node_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2826,7 +3020,7 @@ func (x *Token) String() string {
 func (*Token) ProtoMessage() {}
 
 func (x *Token) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[42]
+	mi := &file_loop_node_v1_node_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2839,7 +3033,7 @@ func (x *Token) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Token.ProtoReflect.Descriptor instead.
 func (*Token) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{42}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *Token) GetName() string {
@@ -2876,7 +3070,7 @@ type CreateTokenRequest struct {
 
 func (x *CreateTokenRequest) Reset() {
 	*x = CreateTokenRequest{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[43]
+	mi := &file_loop_node_v1_node_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2888,7 +3082,7 @@ func (x *CreateTokenRequest) String() string {
 func (*CreateTokenRequest) ProtoMessage() {}
 
 func (x *CreateTokenRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[43]
+	mi := &file_loop_node_v1_node_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2901,7 +3095,7 @@ func (x *CreateTokenRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateTokenRequest.ProtoReflect.Descriptor instead.
 func (*CreateTokenRequest) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{43}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{47}
 }
 
 func (x *CreateTokenRequest) GetName() string {
@@ -2931,7 +3125,7 @@ type CreateTokenResponse struct {
 
 func (x *CreateTokenResponse) Reset() {
 	*x = CreateTokenResponse{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[44]
+	mi := &file_loop_node_v1_node_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2943,7 +3137,7 @@ func (x *CreateTokenResponse) String() string {
 func (*CreateTokenResponse) ProtoMessage() {}
 
 func (x *CreateTokenResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[44]
+	mi := &file_loop_node_v1_node_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2956,7 +3150,7 @@ func (x *CreateTokenResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateTokenResponse.ProtoReflect.Descriptor instead.
 func (*CreateTokenResponse) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{44}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{48}
 }
 
 func (x *CreateTokenResponse) GetToken() *Token {
@@ -2982,7 +3176,7 @@ type ListTokensRequest struct {
 
 func (x *ListTokensRequest) Reset() {
 	*x = ListTokensRequest{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[45]
+	mi := &file_loop_node_v1_node_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2994,7 +3188,7 @@ func (x *ListTokensRequest) String() string {
 func (*ListTokensRequest) ProtoMessage() {}
 
 func (x *ListTokensRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[45]
+	mi := &file_loop_node_v1_node_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3007,7 +3201,7 @@ func (x *ListTokensRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListTokensRequest.ProtoReflect.Descriptor instead.
 func (*ListTokensRequest) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{45}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{49}
 }
 
 // ListTokensResponse lists tokens.
@@ -3021,7 +3215,7 @@ type ListTokensResponse struct {
 
 func (x *ListTokensResponse) Reset() {
 	*x = ListTokensResponse{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[46]
+	mi := &file_loop_node_v1_node_proto_msgTypes[50]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3033,7 +3227,7 @@ func (x *ListTokensResponse) String() string {
 func (*ListTokensResponse) ProtoMessage() {}
 
 func (x *ListTokensResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[46]
+	mi := &file_loop_node_v1_node_proto_msgTypes[50]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3046,7 +3240,7 @@ func (x *ListTokensResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListTokensResponse.ProtoReflect.Descriptor instead.
 func (*ListTokensResponse) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{46}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{50}
 }
 
 func (x *ListTokensResponse) GetTokens() []*Token {
@@ -3067,7 +3261,7 @@ type RevokeTokenRequest struct {
 
 func (x *RevokeTokenRequest) Reset() {
 	*x = RevokeTokenRequest{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[47]
+	mi := &file_loop_node_v1_node_proto_msgTypes[51]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3079,7 +3273,7 @@ func (x *RevokeTokenRequest) String() string {
 func (*RevokeTokenRequest) ProtoMessage() {}
 
 func (x *RevokeTokenRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[47]
+	mi := &file_loop_node_v1_node_proto_msgTypes[51]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3092,7 +3286,7 @@ func (x *RevokeTokenRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RevokeTokenRequest.ProtoReflect.Descriptor instead.
 func (*RevokeTokenRequest) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{47}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{51}
 }
 
 func (x *RevokeTokenRequest) GetName() string {
@@ -3111,7 +3305,7 @@ type RevokeTokenResponse struct {
 
 func (x *RevokeTokenResponse) Reset() {
 	*x = RevokeTokenResponse{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[48]
+	mi := &file_loop_node_v1_node_proto_msgTypes[52]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3123,7 +3317,7 @@ func (x *RevokeTokenResponse) String() string {
 func (*RevokeTokenResponse) ProtoMessage() {}
 
 func (x *RevokeTokenResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[48]
+	mi := &file_loop_node_v1_node_proto_msgTypes[52]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3136,7 +3330,7 @@ func (x *RevokeTokenResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RevokeTokenResponse.ProtoReflect.Descriptor instead.
 func (*RevokeTokenResponse) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{48}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{52}
 }
 
 var File_loop_node_v1_node_proto protoreflect.FileDescriptor
@@ -3162,7 +3356,7 @@ const file_loop_node_v1_node_proto_rawDesc = "" +
 	"\x14RestartPluginRequest\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\"K\n" +
 	"\x15RestartPluginResponse\x122\n" +
-	"\x06plugin\x18\x01 \x01(\v2\x1a.loop.node.v1.PluginStatusR\x06plugin\"\xcc\x04\n" +
+	"\x06plugin\x18\x01 \x01(\v2\x1a.loop.node.v1.PluginStatusR\x06plugin\"\xea\x04\n" +
 	"\fPluginStatus\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
 	"\x04kind\x18\x02 \x01(\tR\x04kind\x12/\n" +
@@ -3185,7 +3379,8 @@ const file_loop_node_v1_node_proto_rawDesc = "" +
 	"\fmemory_bytes\x18\x0e \x01(\x04R\vmemoryBytes\x12,\n" +
 	"\x12memory_limit_bytes\x18\x0f \x01(\x04R\x10memoryLimitBytes\x12.\n" +
 	"\x05files\x18\x10 \x03(\v2\x18.loop.node.v1.PluginFileR\x05files\x12\x16\n" +
-	"\x06pinned\x18\x11 \x01(\bR\x06pinned\"8\n" +
+	"\x06pinned\x18\x11 \x01(\bR\x06pinned\x12\x1c\n" +
+	"\ttransport\x18\x12 \x01(\tR\ttransport\"8\n" +
 	"\n" +
 	"PluginFile\x12\x12\n" +
 	"\x04path\x18\x01 \x01(\tR\x04path\x12\x16\n" +
@@ -3213,7 +3408,7 @@ const file_loop_node_v1_node_proto_rawDesc = "" +
 	"\x04text\x18\x04 \x01(\tR\x04text\"\x11\n" +
 	"\x0fListJobsRequest\"9\n" +
 	"\x10ListJobsResponse\x12%\n" +
-	"\x04jobs\x18\x01 \x03(\v2\x11.loop.node.v1.JobR\x04jobs\"\xe4\x03\n" +
+	"\x04jobs\x18\x01 \x03(\v2\x11.loop.node.v1.JobR\x04jobs\"\xe9\x03\n" +
 	"\x03Job\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\x03R\x02id\x12&\n" +
 	"\x0fexternal_job_id\x18\x02 \x01(\tR\rexternalJobId\x12\x12\n" +
@@ -3228,8 +3423,8 @@ const file_loop_node_v1_node_proto_rawDesc = "" +
 	"\x06reason\x18\t \x01(\tR\x06reason\x12.\n" +
 	"\x06errors\x18\n" +
 	" \x03(\v2\x16.loop.node.v1.JobErrorR\x06errors\x12#\n" +
-	"\rconfig_digest\x18\v \x01(\fR\fconfigDigest\x12\x1b\n" +
-	"\tspec_toml\x18\f \x01(\tR\bspecToml\x12\x16\n" +
+	"\rconfig_digest\x18\v \x01(\fR\fconfigDigest\x12 \n" +
+	"\tspec_toml\x18\f \x01(\tB\x03\x80\x01\x01R\bspecToml\x12\x16\n" +
 	"\x06remedy\x18\r \x01(\tR\x06remedy\x12;\n" +
 	"\vstate_since\x18\x0e \x01(\v2\x1a.google.protobuf.TimestampR\n" +
 	"stateSince\"o\n" +
@@ -3237,6 +3432,10 @@ const file_loop_node_v1_node_proto_rawDesc = "" +
 	"\amessage\x18\x01 \x01(\tR\amessage\x12\x14\n" +
 	"\x05count\x18\x02 \x01(\x04R\x05count\x123\n" +
 	"\alast_at\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x06lastAt\"\"\n" +
+	"\x10RevealJobRequest\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\x03R\x02id\"8\n" +
+	"\x11RevealJobResponse\x12#\n" +
+	"\x03job\x18\x01 \x01(\v2\x11.loop.node.v1.JobR\x03job\"\"\n" +
 	"\x10RemoveJobRequest\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\x03R\x02id\"\x13\n" +
 	"\x11RemoveJobResponse\"F\n" +
@@ -3282,10 +3481,10 @@ const file_loop_node_v1_node_proto_rawDesc = "" +
 	"\bpassword\x18\x02 \x01(\tB\x03\x80\x01\x01R\bpassword\x12\x14\n" +
 	"\x05relay\x18\x03 \x01(\tR\x05relay\",\n" +
 	"\x11ExportKeyResponse\x12\x17\n" +
-	"\x04file\x18\x01 \x01(\fB\x03\x80\x01\x01R\x04file\"i\n" +
+	"\x04file\x18\x01 \x01(\fB\x03\x80\x01\x01R\x04file\"n\n" +
 	"\x06Bridge\x12\x12\n" +
-	"\x04name\x18\x01 \x01(\tR\x04name\x12\x10\n" +
-	"\x03url\x18\x02 \x01(\tR\x03url\x129\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x15\n" +
+	"\x03url\x18\x02 \x01(\tB\x03\x80\x01\x01R\x03url\x129\n" +
 	"\n" +
 	"created_at\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\tcreatedAt\"@\n" +
 	"\x10AddBridgeRequest\x12,\n" +
@@ -3295,6 +3494,10 @@ const file_loop_node_v1_node_proto_rawDesc = "" +
 	"\x12ListBridgesRequest\"E\n" +
 	"\x13ListBridgesResponse\x12.\n" +
 	"\abridges\x18\x01 \x03(\v2\x14.loop.node.v1.BridgeR\abridges\")\n" +
+	"\x13RevealBridgeRequest\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\"D\n" +
+	"\x14RevealBridgeResponse\x12,\n" +
+	"\x06bridge\x18\x01 \x01(\v2\x14.loop.node.v1.BridgeR\x06bridge\")\n" +
 	"\x13RemoveBridgeRequest\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\"\x16\n" +
 	"\x14RemoveBridgeResponse\"`\n" +
@@ -3347,7 +3550,7 @@ const file_loop_node_v1_node_proto_rawDesc = "" +
 	"\tROLE_VIEW\x10\x01\x12\x10\n" +
 	"\fROLE_OPERATE\x10\x02\x12\x0e\n" +
 	"\n" +
-	"ROLE_ADMIN\x10\x032\xf0\v\n" +
+	"ROLE_ADMIN\x10\x032\x9f\r\n" +
 	"\vNodeService\x12T\n" +
 	"\n" +
 	"NodeStatus\x12\x1f.loop.node.v1.NodeStatusRequest\x1a .loop.node.v1.NodeStatusResponse\"\x03\x90\x02\x01\x12W\n" +
@@ -3355,7 +3558,8 @@ const file_loop_node_v1_node_proto_rawDesc = "" +
 	"\rRestartPlugin\x12\".loop.node.v1.RestartPluginRequest\x1a#.loop.node.v1.RestartPluginResponse\x12C\n" +
 	"\x06AddJob\x12\x1b.loop.node.v1.AddJobRequest\x1a\x1c.loop.node.v1.AddJobResponse\x12W\n" +
 	"\vValidateJob\x12 .loop.node.v1.ValidateJobRequest\x1a!.loop.node.v1.ValidateJobResponse\"\x03\x90\x02\x01\x12N\n" +
-	"\bListJobs\x12\x1d.loop.node.v1.ListJobsRequest\x1a\x1e.loop.node.v1.ListJobsResponse\"\x03\x90\x02\x01\x12L\n" +
+	"\bListJobs\x12\x1d.loop.node.v1.ListJobsRequest\x1a\x1e.loop.node.v1.ListJobsResponse\"\x03\x90\x02\x01\x12Q\n" +
+	"\tRevealJob\x12\x1e.loop.node.v1.RevealJobRequest\x1a\x1f.loop.node.v1.RevealJobResponse\"\x03\x90\x02\x02\x12L\n" +
 	"\tRemoveJob\x12\x1e.loop.node.v1.RemoveJobRequest\x1a\x1f.loop.node.v1.RemoveJobResponse\x12f\n" +
 	"\x10ListObservations\x12%.loop.node.v1.ListObservationsRequest\x1a&.loop.node.v1.ListObservationsResponse\"\x03\x90\x02\x01\x12N\n" +
 	"\bListKeys\x12\x1d.loop.node.v1.ListKeysRequest\x1a\x1e.loop.node.v1.ListKeysResponse\"\x03\x90\x02\x01\x12L\n" +
@@ -3363,7 +3567,8 @@ const file_loop_node_v1_node_proto_rawDesc = "" +
 	"\tImportKey\x12\x1e.loop.node.v1.ImportKeyRequest\x1a\x1f.loop.node.v1.ImportKeyResponse\x12L\n" +
 	"\tExportKey\x12\x1e.loop.node.v1.ExportKeyRequest\x1a\x1f.loop.node.v1.ExportKeyResponse\x12L\n" +
 	"\tAddBridge\x12\x1e.loop.node.v1.AddBridgeRequest\x1a\x1f.loop.node.v1.AddBridgeResponse\x12W\n" +
-	"\vListBridges\x12 .loop.node.v1.ListBridgesRequest\x1a!.loop.node.v1.ListBridgesResponse\"\x03\x90\x02\x01\x12U\n" +
+	"\vListBridges\x12 .loop.node.v1.ListBridgesRequest\x1a!.loop.node.v1.ListBridgesResponse\"\x03\x90\x02\x01\x12Z\n" +
+	"\fRevealBridge\x12!.loop.node.v1.RevealBridgeRequest\x1a\".loop.node.v1.RevealBridgeResponse\"\x03\x90\x02\x02\x12U\n" +
 	"\fRemoveBridge\x12!.loop.node.v1.RemoveBridgeRequest\x1a\".loop.node.v1.RemoveBridgeResponse\x12R\n" +
 	"\vCreateToken\x12 .loop.node.v1.CreateTokenRequest\x1a!.loop.node.v1.CreateTokenResponse\x12T\n" +
 	"\n" +
@@ -3384,7 +3589,7 @@ func file_loop_node_v1_node_proto_rawDescGZIP() []byte {
 }
 
 var file_loop_node_v1_node_proto_enumTypes = make([]protoimpl.EnumInfo, 5)
-var file_loop_node_v1_node_proto_msgTypes = make([]protoimpl.MessageInfo, 49)
+var file_loop_node_v1_node_proto_msgTypes = make([]protoimpl.MessageInfo, 53)
 var file_loop_node_v1_node_proto_goTypes = []any{
 	(PluginState)(0),                 // 0: loop.node.v1.PluginState
 	(ObjectState)(0),                 // 1: loop.node.v1.ObjectState
@@ -3410,48 +3615,52 @@ var file_loop_node_v1_node_proto_goTypes = []any{
 	(*ListJobsResponse)(nil),         // 21: loop.node.v1.ListJobsResponse
 	(*Job)(nil),                      // 22: loop.node.v1.Job
 	(*JobError)(nil),                 // 23: loop.node.v1.JobError
-	(*RemoveJobRequest)(nil),         // 24: loop.node.v1.RemoveJobRequest
-	(*RemoveJobResponse)(nil),        // 25: loop.node.v1.RemoveJobResponse
-	(*ListObservationsRequest)(nil),  // 26: loop.node.v1.ListObservationsRequest
-	(*ListObservationsResponse)(nil), // 27: loop.node.v1.ListObservationsResponse
-	(*RoundObservation)(nil),         // 28: loop.node.v1.RoundObservation
-	(*ListKeysRequest)(nil),          // 29: loop.node.v1.ListKeysRequest
-	(*ListKeysResponse)(nil),         // 30: loop.node.v1.ListKeysResponse
-	(*Key)(nil),                      // 31: loop.node.v1.Key
-	(*Ocr2PublicKeys)(nil),           // 32: loop.node.v1.Ocr2PublicKeys
-	(*CreateKeyRequest)(nil),         // 33: loop.node.v1.CreateKeyRequest
-	(*CreateKeyResponse)(nil),        // 34: loop.node.v1.CreateKeyResponse
-	(*ImportKeyRequest)(nil),         // 35: loop.node.v1.ImportKeyRequest
-	(*ImportKeyResponse)(nil),        // 36: loop.node.v1.ImportKeyResponse
-	(*ExportKeyRequest)(nil),         // 37: loop.node.v1.ExportKeyRequest
-	(*ExportKeyResponse)(nil),        // 38: loop.node.v1.ExportKeyResponse
-	(*Bridge)(nil),                   // 39: loop.node.v1.Bridge
-	(*AddBridgeRequest)(nil),         // 40: loop.node.v1.AddBridgeRequest
-	(*AddBridgeResponse)(nil),        // 41: loop.node.v1.AddBridgeResponse
-	(*ListBridgesRequest)(nil),       // 42: loop.node.v1.ListBridgesRequest
-	(*ListBridgesResponse)(nil),      // 43: loop.node.v1.ListBridgesResponse
-	(*RemoveBridgeRequest)(nil),      // 44: loop.node.v1.RemoveBridgeRequest
-	(*RemoveBridgeResponse)(nil),     // 45: loop.node.v1.RemoveBridgeResponse
-	(*TokenWanted)(nil),              // 46: loop.node.v1.TokenWanted
-	(*Token)(nil),                    // 47: loop.node.v1.Token
-	(*CreateTokenRequest)(nil),       // 48: loop.node.v1.CreateTokenRequest
-	(*CreateTokenResponse)(nil),      // 49: loop.node.v1.CreateTokenResponse
-	(*ListTokensRequest)(nil),        // 50: loop.node.v1.ListTokensRequest
-	(*ListTokensResponse)(nil),       // 51: loop.node.v1.ListTokensResponse
-	(*RevokeTokenRequest)(nil),       // 52: loop.node.v1.RevokeTokenRequest
-	(*RevokeTokenResponse)(nil),      // 53: loop.node.v1.RevokeTokenResponse
-	(*timestamppb.Timestamp)(nil),    // 54: google.protobuf.Timestamp
-	(*v1.ReportTimestamp)(nil),       // 55: loop.reporting.v1.ReportTimestamp
-	(*v11.BigInt)(nil),               // 56: loop.plugin.v1.BigInt
-	(*durationpb.Duration)(nil),      // 57: google.protobuf.Duration
+	(*RevealJobRequest)(nil),         // 24: loop.node.v1.RevealJobRequest
+	(*RevealJobResponse)(nil),        // 25: loop.node.v1.RevealJobResponse
+	(*RemoveJobRequest)(nil),         // 26: loop.node.v1.RemoveJobRequest
+	(*RemoveJobResponse)(nil),        // 27: loop.node.v1.RemoveJobResponse
+	(*ListObservationsRequest)(nil),  // 28: loop.node.v1.ListObservationsRequest
+	(*ListObservationsResponse)(nil), // 29: loop.node.v1.ListObservationsResponse
+	(*RoundObservation)(nil),         // 30: loop.node.v1.RoundObservation
+	(*ListKeysRequest)(nil),          // 31: loop.node.v1.ListKeysRequest
+	(*ListKeysResponse)(nil),         // 32: loop.node.v1.ListKeysResponse
+	(*Key)(nil),                      // 33: loop.node.v1.Key
+	(*Ocr2PublicKeys)(nil),           // 34: loop.node.v1.Ocr2PublicKeys
+	(*CreateKeyRequest)(nil),         // 35: loop.node.v1.CreateKeyRequest
+	(*CreateKeyResponse)(nil),        // 36: loop.node.v1.CreateKeyResponse
+	(*ImportKeyRequest)(nil),         // 37: loop.node.v1.ImportKeyRequest
+	(*ImportKeyResponse)(nil),        // 38: loop.node.v1.ImportKeyResponse
+	(*ExportKeyRequest)(nil),         // 39: loop.node.v1.ExportKeyRequest
+	(*ExportKeyResponse)(nil),        // 40: loop.node.v1.ExportKeyResponse
+	(*Bridge)(nil),                   // 41: loop.node.v1.Bridge
+	(*AddBridgeRequest)(nil),         // 42: loop.node.v1.AddBridgeRequest
+	(*AddBridgeResponse)(nil),        // 43: loop.node.v1.AddBridgeResponse
+	(*ListBridgesRequest)(nil),       // 44: loop.node.v1.ListBridgesRequest
+	(*ListBridgesResponse)(nil),      // 45: loop.node.v1.ListBridgesResponse
+	(*RevealBridgeRequest)(nil),      // 46: loop.node.v1.RevealBridgeRequest
+	(*RevealBridgeResponse)(nil),     // 47: loop.node.v1.RevealBridgeResponse
+	(*RemoveBridgeRequest)(nil),      // 48: loop.node.v1.RemoveBridgeRequest
+	(*RemoveBridgeResponse)(nil),     // 49: loop.node.v1.RemoveBridgeResponse
+	(*TokenWanted)(nil),              // 50: loop.node.v1.TokenWanted
+	(*Token)(nil),                    // 51: loop.node.v1.Token
+	(*CreateTokenRequest)(nil),       // 52: loop.node.v1.CreateTokenRequest
+	(*CreateTokenResponse)(nil),      // 53: loop.node.v1.CreateTokenResponse
+	(*ListTokensRequest)(nil),        // 54: loop.node.v1.ListTokensRequest
+	(*ListTokensResponse)(nil),       // 55: loop.node.v1.ListTokensResponse
+	(*RevokeTokenRequest)(nil),       // 56: loop.node.v1.RevokeTokenRequest
+	(*RevokeTokenResponse)(nil),      // 57: loop.node.v1.RevokeTokenResponse
+	(*timestamppb.Timestamp)(nil),    // 58: google.protobuf.Timestamp
+	(*v1.ReportTimestamp)(nil),       // 59: loop.reporting.v1.ReportTimestamp
+	(*v11.BigInt)(nil),               // 60: loop.plugin.v1.BigInt
+	(*durationpb.Duration)(nil),      // 61: google.protobuf.Duration
 }
 var file_loop_node_v1_node_proto_depIdxs = []int32{
-	54, // 0: loop.node.v1.NodeStatusResponse.started_at:type_name -> google.protobuf.Timestamp
+	58, // 0: loop.node.v1.NodeStatusResponse.started_at:type_name -> google.protobuf.Timestamp
 	7,  // 1: loop.node.v1.NodeStatusResponse.checks:type_name -> loop.node.v1.HealthCheck
 	12, // 2: loop.node.v1.ListPluginsResponse.plugins:type_name -> loop.node.v1.PluginStatus
 	12, // 3: loop.node.v1.RestartPluginResponse.plugin:type_name -> loop.node.v1.PluginStatus
 	0,  // 4: loop.node.v1.PluginStatus.state:type_name -> loop.node.v1.PluginState
-	54, // 5: loop.node.v1.PluginStatus.ready_at:type_name -> google.protobuf.Timestamp
+	58, // 5: loop.node.v1.PluginStatus.ready_at:type_name -> google.protobuf.Timestamp
 	14, // 6: loop.node.v1.PluginStatus.objects:type_name -> loop.node.v1.ObjectStatus
 	13, // 7: loop.node.v1.PluginStatus.files:type_name -> loop.node.v1.PluginFile
 	1,  // 8: loop.node.v1.ObjectStatus.state:type_name -> loop.node.v1.ObjectState
@@ -3460,75 +3669,81 @@ var file_loop_node_v1_node_proto_depIdxs = []int32{
 	19, // 11: loop.node.v1.ValidateJobResponse.problems:type_name -> loop.node.v1.Problem
 	19, // 12: loop.node.v1.ValidateJobResponse.warnings:type_name -> loop.node.v1.Problem
 	22, // 13: loop.node.v1.ListJobsResponse.jobs:type_name -> loop.node.v1.Job
-	54, // 14: loop.node.v1.Job.created_at:type_name -> google.protobuf.Timestamp
+	58, // 14: loop.node.v1.Job.created_at:type_name -> google.protobuf.Timestamp
 	2,  // 15: loop.node.v1.Job.state:type_name -> loop.node.v1.JobState
 	23, // 16: loop.node.v1.Job.errors:type_name -> loop.node.v1.JobError
-	54, // 17: loop.node.v1.Job.state_since:type_name -> google.protobuf.Timestamp
-	54, // 18: loop.node.v1.JobError.last_at:type_name -> google.protobuf.Timestamp
-	28, // 19: loop.node.v1.ListObservationsResponse.observations:type_name -> loop.node.v1.RoundObservation
-	55, // 20: loop.node.v1.RoundObservation.timestamp:type_name -> loop.reporting.v1.ReportTimestamp
-	56, // 21: loop.node.v1.RoundObservation.value:type_name -> loop.plugin.v1.BigInt
-	56, // 22: loop.node.v1.RoundObservation.juels_per_fee_coin:type_name -> loop.plugin.v1.BigInt
-	56, // 23: loop.node.v1.RoundObservation.gas_price_subunits:type_name -> loop.plugin.v1.BigInt
-	54, // 24: loop.node.v1.RoundObservation.observed_at:type_name -> google.protobuf.Timestamp
-	57, // 25: loop.node.v1.RoundObservation.took:type_name -> google.protobuf.Duration
-	31, // 26: loop.node.v1.ListKeysResponse.keys:type_name -> loop.node.v1.Key
-	3,  // 27: loop.node.v1.Key.kind:type_name -> loop.node.v1.KeyKind
-	32, // 28: loop.node.v1.Key.ocr2:type_name -> loop.node.v1.Ocr2PublicKeys
-	3,  // 29: loop.node.v1.CreateKeyRequest.kind:type_name -> loop.node.v1.KeyKind
-	31, // 30: loop.node.v1.CreateKeyResponse.key:type_name -> loop.node.v1.Key
-	31, // 31: loop.node.v1.ImportKeyResponse.key:type_name -> loop.node.v1.Key
-	54, // 32: loop.node.v1.Bridge.created_at:type_name -> google.protobuf.Timestamp
-	39, // 33: loop.node.v1.AddBridgeRequest.bridge:type_name -> loop.node.v1.Bridge
-	39, // 34: loop.node.v1.AddBridgeResponse.bridge:type_name -> loop.node.v1.Bridge
-	39, // 35: loop.node.v1.ListBridgesResponse.bridges:type_name -> loop.node.v1.Bridge
-	54, // 36: loop.node.v1.TokenWanted.started_at:type_name -> google.protobuf.Timestamp
-	4,  // 37: loop.node.v1.Token.role:type_name -> loop.node.v1.Role
-	54, // 38: loop.node.v1.Token.created_at:type_name -> google.protobuf.Timestamp
-	4,  // 39: loop.node.v1.CreateTokenRequest.role:type_name -> loop.node.v1.Role
-	47, // 40: loop.node.v1.CreateTokenResponse.token:type_name -> loop.node.v1.Token
-	47, // 41: loop.node.v1.ListTokensResponse.tokens:type_name -> loop.node.v1.Token
-	5,  // 42: loop.node.v1.NodeService.NodeStatus:input_type -> loop.node.v1.NodeStatusRequest
-	8,  // 43: loop.node.v1.NodeService.ListPlugins:input_type -> loop.node.v1.ListPluginsRequest
-	10, // 44: loop.node.v1.NodeService.RestartPlugin:input_type -> loop.node.v1.RestartPluginRequest
-	15, // 45: loop.node.v1.NodeService.AddJob:input_type -> loop.node.v1.AddJobRequest
-	17, // 46: loop.node.v1.NodeService.ValidateJob:input_type -> loop.node.v1.ValidateJobRequest
-	20, // 47: loop.node.v1.NodeService.ListJobs:input_type -> loop.node.v1.ListJobsRequest
-	24, // 48: loop.node.v1.NodeService.RemoveJob:input_type -> loop.node.v1.RemoveJobRequest
-	26, // 49: loop.node.v1.NodeService.ListObservations:input_type -> loop.node.v1.ListObservationsRequest
-	29, // 50: loop.node.v1.NodeService.ListKeys:input_type -> loop.node.v1.ListKeysRequest
-	33, // 51: loop.node.v1.NodeService.CreateKey:input_type -> loop.node.v1.CreateKeyRequest
-	35, // 52: loop.node.v1.NodeService.ImportKey:input_type -> loop.node.v1.ImportKeyRequest
-	37, // 53: loop.node.v1.NodeService.ExportKey:input_type -> loop.node.v1.ExportKeyRequest
-	40, // 54: loop.node.v1.NodeService.AddBridge:input_type -> loop.node.v1.AddBridgeRequest
-	42, // 55: loop.node.v1.NodeService.ListBridges:input_type -> loop.node.v1.ListBridgesRequest
-	44, // 56: loop.node.v1.NodeService.RemoveBridge:input_type -> loop.node.v1.RemoveBridgeRequest
-	48, // 57: loop.node.v1.NodeService.CreateToken:input_type -> loop.node.v1.CreateTokenRequest
-	50, // 58: loop.node.v1.NodeService.ListTokens:input_type -> loop.node.v1.ListTokensRequest
-	52, // 59: loop.node.v1.NodeService.RevokeToken:input_type -> loop.node.v1.RevokeTokenRequest
-	6,  // 60: loop.node.v1.NodeService.NodeStatus:output_type -> loop.node.v1.NodeStatusResponse
-	9,  // 61: loop.node.v1.NodeService.ListPlugins:output_type -> loop.node.v1.ListPluginsResponse
-	11, // 62: loop.node.v1.NodeService.RestartPlugin:output_type -> loop.node.v1.RestartPluginResponse
-	16, // 63: loop.node.v1.NodeService.AddJob:output_type -> loop.node.v1.AddJobResponse
-	18, // 64: loop.node.v1.NodeService.ValidateJob:output_type -> loop.node.v1.ValidateJobResponse
-	21, // 65: loop.node.v1.NodeService.ListJobs:output_type -> loop.node.v1.ListJobsResponse
-	25, // 66: loop.node.v1.NodeService.RemoveJob:output_type -> loop.node.v1.RemoveJobResponse
-	27, // 67: loop.node.v1.NodeService.ListObservations:output_type -> loop.node.v1.ListObservationsResponse
-	30, // 68: loop.node.v1.NodeService.ListKeys:output_type -> loop.node.v1.ListKeysResponse
-	34, // 69: loop.node.v1.NodeService.CreateKey:output_type -> loop.node.v1.CreateKeyResponse
-	36, // 70: loop.node.v1.NodeService.ImportKey:output_type -> loop.node.v1.ImportKeyResponse
-	38, // 71: loop.node.v1.NodeService.ExportKey:output_type -> loop.node.v1.ExportKeyResponse
-	41, // 72: loop.node.v1.NodeService.AddBridge:output_type -> loop.node.v1.AddBridgeResponse
-	43, // 73: loop.node.v1.NodeService.ListBridges:output_type -> loop.node.v1.ListBridgesResponse
-	45, // 74: loop.node.v1.NodeService.RemoveBridge:output_type -> loop.node.v1.RemoveBridgeResponse
-	49, // 75: loop.node.v1.NodeService.CreateToken:output_type -> loop.node.v1.CreateTokenResponse
-	51, // 76: loop.node.v1.NodeService.ListTokens:output_type -> loop.node.v1.ListTokensResponse
-	53, // 77: loop.node.v1.NodeService.RevokeToken:output_type -> loop.node.v1.RevokeTokenResponse
-	60, // [60:78] is the sub-list for method output_type
-	42, // [42:60] is the sub-list for method input_type
-	42, // [42:42] is the sub-list for extension type_name
-	42, // [42:42] is the sub-list for extension extendee
-	0,  // [0:42] is the sub-list for field type_name
+	58, // 17: loop.node.v1.Job.state_since:type_name -> google.protobuf.Timestamp
+	58, // 18: loop.node.v1.JobError.last_at:type_name -> google.protobuf.Timestamp
+	22, // 19: loop.node.v1.RevealJobResponse.job:type_name -> loop.node.v1.Job
+	30, // 20: loop.node.v1.ListObservationsResponse.observations:type_name -> loop.node.v1.RoundObservation
+	59, // 21: loop.node.v1.RoundObservation.timestamp:type_name -> loop.reporting.v1.ReportTimestamp
+	60, // 22: loop.node.v1.RoundObservation.value:type_name -> loop.plugin.v1.BigInt
+	60, // 23: loop.node.v1.RoundObservation.juels_per_fee_coin:type_name -> loop.plugin.v1.BigInt
+	60, // 24: loop.node.v1.RoundObservation.gas_price_subunits:type_name -> loop.plugin.v1.BigInt
+	58, // 25: loop.node.v1.RoundObservation.observed_at:type_name -> google.protobuf.Timestamp
+	61, // 26: loop.node.v1.RoundObservation.took:type_name -> google.protobuf.Duration
+	33, // 27: loop.node.v1.ListKeysResponse.keys:type_name -> loop.node.v1.Key
+	3,  // 28: loop.node.v1.Key.kind:type_name -> loop.node.v1.KeyKind
+	34, // 29: loop.node.v1.Key.ocr2:type_name -> loop.node.v1.Ocr2PublicKeys
+	3,  // 30: loop.node.v1.CreateKeyRequest.kind:type_name -> loop.node.v1.KeyKind
+	33, // 31: loop.node.v1.CreateKeyResponse.key:type_name -> loop.node.v1.Key
+	33, // 32: loop.node.v1.ImportKeyResponse.key:type_name -> loop.node.v1.Key
+	58, // 33: loop.node.v1.Bridge.created_at:type_name -> google.protobuf.Timestamp
+	41, // 34: loop.node.v1.AddBridgeRequest.bridge:type_name -> loop.node.v1.Bridge
+	41, // 35: loop.node.v1.AddBridgeResponse.bridge:type_name -> loop.node.v1.Bridge
+	41, // 36: loop.node.v1.ListBridgesResponse.bridges:type_name -> loop.node.v1.Bridge
+	41, // 37: loop.node.v1.RevealBridgeResponse.bridge:type_name -> loop.node.v1.Bridge
+	58, // 38: loop.node.v1.TokenWanted.started_at:type_name -> google.protobuf.Timestamp
+	4,  // 39: loop.node.v1.Token.role:type_name -> loop.node.v1.Role
+	58, // 40: loop.node.v1.Token.created_at:type_name -> google.protobuf.Timestamp
+	4,  // 41: loop.node.v1.CreateTokenRequest.role:type_name -> loop.node.v1.Role
+	51, // 42: loop.node.v1.CreateTokenResponse.token:type_name -> loop.node.v1.Token
+	51, // 43: loop.node.v1.ListTokensResponse.tokens:type_name -> loop.node.v1.Token
+	5,  // 44: loop.node.v1.NodeService.NodeStatus:input_type -> loop.node.v1.NodeStatusRequest
+	8,  // 45: loop.node.v1.NodeService.ListPlugins:input_type -> loop.node.v1.ListPluginsRequest
+	10, // 46: loop.node.v1.NodeService.RestartPlugin:input_type -> loop.node.v1.RestartPluginRequest
+	15, // 47: loop.node.v1.NodeService.AddJob:input_type -> loop.node.v1.AddJobRequest
+	17, // 48: loop.node.v1.NodeService.ValidateJob:input_type -> loop.node.v1.ValidateJobRequest
+	20, // 49: loop.node.v1.NodeService.ListJobs:input_type -> loop.node.v1.ListJobsRequest
+	24, // 50: loop.node.v1.NodeService.RevealJob:input_type -> loop.node.v1.RevealJobRequest
+	26, // 51: loop.node.v1.NodeService.RemoveJob:input_type -> loop.node.v1.RemoveJobRequest
+	28, // 52: loop.node.v1.NodeService.ListObservations:input_type -> loop.node.v1.ListObservationsRequest
+	31, // 53: loop.node.v1.NodeService.ListKeys:input_type -> loop.node.v1.ListKeysRequest
+	35, // 54: loop.node.v1.NodeService.CreateKey:input_type -> loop.node.v1.CreateKeyRequest
+	37, // 55: loop.node.v1.NodeService.ImportKey:input_type -> loop.node.v1.ImportKeyRequest
+	39, // 56: loop.node.v1.NodeService.ExportKey:input_type -> loop.node.v1.ExportKeyRequest
+	42, // 57: loop.node.v1.NodeService.AddBridge:input_type -> loop.node.v1.AddBridgeRequest
+	44, // 58: loop.node.v1.NodeService.ListBridges:input_type -> loop.node.v1.ListBridgesRequest
+	46, // 59: loop.node.v1.NodeService.RevealBridge:input_type -> loop.node.v1.RevealBridgeRequest
+	48, // 60: loop.node.v1.NodeService.RemoveBridge:input_type -> loop.node.v1.RemoveBridgeRequest
+	52, // 61: loop.node.v1.NodeService.CreateToken:input_type -> loop.node.v1.CreateTokenRequest
+	54, // 62: loop.node.v1.NodeService.ListTokens:input_type -> loop.node.v1.ListTokensRequest
+	56, // 63: loop.node.v1.NodeService.RevokeToken:input_type -> loop.node.v1.RevokeTokenRequest
+	6,  // 64: loop.node.v1.NodeService.NodeStatus:output_type -> loop.node.v1.NodeStatusResponse
+	9,  // 65: loop.node.v1.NodeService.ListPlugins:output_type -> loop.node.v1.ListPluginsResponse
+	11, // 66: loop.node.v1.NodeService.RestartPlugin:output_type -> loop.node.v1.RestartPluginResponse
+	16, // 67: loop.node.v1.NodeService.AddJob:output_type -> loop.node.v1.AddJobResponse
+	18, // 68: loop.node.v1.NodeService.ValidateJob:output_type -> loop.node.v1.ValidateJobResponse
+	21, // 69: loop.node.v1.NodeService.ListJobs:output_type -> loop.node.v1.ListJobsResponse
+	25, // 70: loop.node.v1.NodeService.RevealJob:output_type -> loop.node.v1.RevealJobResponse
+	27, // 71: loop.node.v1.NodeService.RemoveJob:output_type -> loop.node.v1.RemoveJobResponse
+	29, // 72: loop.node.v1.NodeService.ListObservations:output_type -> loop.node.v1.ListObservationsResponse
+	32, // 73: loop.node.v1.NodeService.ListKeys:output_type -> loop.node.v1.ListKeysResponse
+	36, // 74: loop.node.v1.NodeService.CreateKey:output_type -> loop.node.v1.CreateKeyResponse
+	38, // 75: loop.node.v1.NodeService.ImportKey:output_type -> loop.node.v1.ImportKeyResponse
+	40, // 76: loop.node.v1.NodeService.ExportKey:output_type -> loop.node.v1.ExportKeyResponse
+	43, // 77: loop.node.v1.NodeService.AddBridge:output_type -> loop.node.v1.AddBridgeResponse
+	45, // 78: loop.node.v1.NodeService.ListBridges:output_type -> loop.node.v1.ListBridgesResponse
+	47, // 79: loop.node.v1.NodeService.RevealBridge:output_type -> loop.node.v1.RevealBridgeResponse
+	49, // 80: loop.node.v1.NodeService.RemoveBridge:output_type -> loop.node.v1.RemoveBridgeResponse
+	53, // 81: loop.node.v1.NodeService.CreateToken:output_type -> loop.node.v1.CreateTokenResponse
+	55, // 82: loop.node.v1.NodeService.ListTokens:output_type -> loop.node.v1.ListTokensResponse
+	57, // 83: loop.node.v1.NodeService.RevokeToken:output_type -> loop.node.v1.RevokeTokenResponse
+	64, // [64:84] is the sub-list for method output_type
+	44, // [44:64] is the sub-list for method input_type
+	44, // [44:44] is the sub-list for extension type_name
+	44, // [44:44] is the sub-list for extension extendee
+	0,  // [0:44] is the sub-list for field type_name
 }
 
 func init() { file_loop_node_v1_node_proto_init() }
@@ -3542,7 +3757,7 @@ func file_loop_node_v1_node_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_loop_node_v1_node_proto_rawDesc), len(file_loop_node_v1_node_proto_rawDesc)),
 			NumEnums:      5,
-			NumMessages:   49,
+			NumMessages:   53,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

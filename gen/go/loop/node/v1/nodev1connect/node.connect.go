@@ -47,6 +47,8 @@ const (
 	NodeServiceValidateJobProcedure = "/loop.node.v1.NodeService/ValidateJob"
 	// NodeServiceListJobsProcedure is the fully-qualified name of the NodeService's ListJobs RPC.
 	NodeServiceListJobsProcedure = "/loop.node.v1.NodeService/ListJobs"
+	// NodeServiceRevealJobProcedure is the fully-qualified name of the NodeService's RevealJob RPC.
+	NodeServiceRevealJobProcedure = "/loop.node.v1.NodeService/RevealJob"
 	// NodeServiceRemoveJobProcedure is the fully-qualified name of the NodeService's RemoveJob RPC.
 	NodeServiceRemoveJobProcedure = "/loop.node.v1.NodeService/RemoveJob"
 	// NodeServiceListObservationsProcedure is the fully-qualified name of the NodeService's
@@ -64,6 +66,9 @@ const (
 	NodeServiceAddBridgeProcedure = "/loop.node.v1.NodeService/AddBridge"
 	// NodeServiceListBridgesProcedure is the fully-qualified name of the NodeService's ListBridges RPC.
 	NodeServiceListBridgesProcedure = "/loop.node.v1.NodeService/ListBridges"
+	// NodeServiceRevealBridgeProcedure is the fully-qualified name of the NodeService's RevealBridge
+	// RPC.
+	NodeServiceRevealBridgeProcedure = "/loop.node.v1.NodeService/RevealBridge"
 	// NodeServiceRemoveBridgeProcedure is the fully-qualified name of the NodeService's RemoveBridge
 	// RPC.
 	NodeServiceRemoveBridgeProcedure = "/loop.node.v1.NodeService/RemoveBridge"
@@ -94,6 +99,10 @@ type NodeServiceClient interface {
 	ValidateJob(context.Context, *v1.ValidateJobRequest) (*v1.ValidateJobResponse, error)
 	// ListJobs returns the jobs.
 	ListJobs(context.Context, *v1.ListJobsRequest) (*v1.ListJobsResponse, error)
+	// RevealJob, for the role ADMIN, returns a job with its spec, which may hold secrets. It has a line in the audit.
+	//
+	// Errors: NOT_FOUND.
+	RevealJob(context.Context, *v1.RevealJobRequest) (*v1.RevealJobResponse, error)
 	// RemoveJob, for the role OPERATE, stops a job and forgets it.
 	//
 	// Errors: NOT_FOUND.
@@ -112,14 +121,15 @@ type NodeServiceClient interface {
 	// ImportKey, for the role ADMIN, adds the key of a key file: a wallet's with a secp256k1 key, or an OCR2 node's. The
 	// password crosses the connection as it is: call it by the socket or TLS.
 	//
-	// Errors: INVALID_ARGUMENT (no key file of version 3, another password, or a relay whose accounts have other keys),
-	// ALREADY_EXISTS (the account is here), UNAVAILABLE (the relay's relayer is down).
+	// Errors: INVALID_ARGUMENT (no such key file, another password, or a relay whose accounts have other keys),
+	// ALREADY_EXISTS (the key is here), UNAVAILABLE (the relay's relayer is down).
 	ImportKey(context.Context, *v1.ImportKeyRequest) (*v1.ImportKeyResponse, error)
-	// ExportKey, for the role ADMIN, returns an account with a secp256k1 key as a wallet's key file, sealed under a password of
-	// the caller's. The password crosses the connection as it is: call it by the socket or TLS.
+	// ExportKey, for the role ADMIN, returns a key as a key file, sealed under a password of the caller's: an account with a
+	// secp256k1 key as wallets have it, all else as OCR2 nodes do. The password crosses the connection as it is: call it by the
+	// socket or TLS.
 	//
-	// Errors: NOT_FOUND (no such account), INVALID_ARGUMENT (an empty password, an account with another key, or one that
-	// two relays have while the request names none), FAILED_PRECONDITION (the node's configuration lets nobody export keys).
+	// Errors: NOT_FOUND (no such key), INVALID_ARGUMENT (an empty password, or a key that two relays have while the request
+	// names none), FAILED_PRECONDITION (the node's configuration lets nobody export keys).
 	ExportKey(context.Context, *v1.ExportKeyRequest) (*v1.ExportKeyResponse, error)
 	// AddBridge, for the role OPERATE, stores a bridge to an external adapter.
 	//
@@ -127,6 +137,10 @@ type NodeServiceClient interface {
 	AddBridge(context.Context, *v1.AddBridgeRequest) (*v1.AddBridgeResponse, error)
 	// ListBridges returns the bridges.
 	ListBridges(context.Context, *v1.ListBridgesRequest) (*v1.ListBridgesResponse, error)
+	// RevealBridge, for the role ADMIN, returns a bridge with its whole URL, which may hold secrets. It has a line in the audit.
+	//
+	// Errors: NOT_FOUND.
+	RevealBridge(context.Context, *v1.RevealBridgeRequest) (*v1.RevealBridgeResponse, error)
 	// RemoveBridge, for the role OPERATE, forgets a bridge.
 	//
 	// Errors: NOT_FOUND, FAILED_PRECONDITION (a job uses it).
@@ -194,6 +208,13 @@ func NewNodeServiceClient(httpClient connect.HTTPClient, baseURL string, opts ..
 			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 			connect.WithClientOptions(opts...),
 		),
+		revealJob: connect.NewClient[v1.RevealJobRequest, v1.RevealJobResponse](
+			httpClient,
+			baseURL+NodeServiceRevealJobProcedure,
+			connect.WithSchema(nodeServiceMethods.ByName("RevealJob")),
+			connect.WithIdempotency(connect.IdempotencyIdempotent),
+			connect.WithClientOptions(opts...),
+		),
 		removeJob: connect.NewClient[v1.RemoveJobRequest, v1.RemoveJobResponse](
 			httpClient,
 			baseURL+NodeServiceRemoveJobProcedure,
@@ -245,6 +266,13 @@ func NewNodeServiceClient(httpClient connect.HTTPClient, baseURL string, opts ..
 			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 			connect.WithClientOptions(opts...),
 		),
+		revealBridge: connect.NewClient[v1.RevealBridgeRequest, v1.RevealBridgeResponse](
+			httpClient,
+			baseURL+NodeServiceRevealBridgeProcedure,
+			connect.WithSchema(nodeServiceMethods.ByName("RevealBridge")),
+			connect.WithIdempotency(connect.IdempotencyIdempotent),
+			connect.WithClientOptions(opts...),
+		),
 		removeBridge: connect.NewClient[v1.RemoveBridgeRequest, v1.RemoveBridgeResponse](
 			httpClient,
 			baseURL+NodeServiceRemoveBridgeProcedure,
@@ -281,6 +309,7 @@ type nodeServiceClient struct {
 	addJob           *connect.Client[v1.AddJobRequest, v1.AddJobResponse]
 	validateJob      *connect.Client[v1.ValidateJobRequest, v1.ValidateJobResponse]
 	listJobs         *connect.Client[v1.ListJobsRequest, v1.ListJobsResponse]
+	revealJob        *connect.Client[v1.RevealJobRequest, v1.RevealJobResponse]
 	removeJob        *connect.Client[v1.RemoveJobRequest, v1.RemoveJobResponse]
 	listObservations *connect.Client[v1.ListObservationsRequest, v1.ListObservationsResponse]
 	listKeys         *connect.Client[v1.ListKeysRequest, v1.ListKeysResponse]
@@ -289,6 +318,7 @@ type nodeServiceClient struct {
 	exportKey        *connect.Client[v1.ExportKeyRequest, v1.ExportKeyResponse]
 	addBridge        *connect.Client[v1.AddBridgeRequest, v1.AddBridgeResponse]
 	listBridges      *connect.Client[v1.ListBridgesRequest, v1.ListBridgesResponse]
+	revealBridge     *connect.Client[v1.RevealBridgeRequest, v1.RevealBridgeResponse]
 	removeBridge     *connect.Client[v1.RemoveBridgeRequest, v1.RemoveBridgeResponse]
 	createToken      *connect.Client[v1.CreateTokenRequest, v1.CreateTokenResponse]
 	listTokens       *connect.Client[v1.ListTokensRequest, v1.ListTokensResponse]
@@ -343,6 +373,15 @@ func (c *nodeServiceClient) ValidateJob(ctx context.Context, req *v1.ValidateJob
 // ListJobs calls loop.node.v1.NodeService.ListJobs.
 func (c *nodeServiceClient) ListJobs(ctx context.Context, req *v1.ListJobsRequest) (*v1.ListJobsResponse, error) {
 	response, err := c.listJobs.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// RevealJob calls loop.node.v1.NodeService.RevealJob.
+func (c *nodeServiceClient) RevealJob(ctx context.Context, req *v1.RevealJobRequest) (*v1.RevealJobResponse, error) {
+	response, err := c.revealJob.CallUnary(ctx, connect.NewRequest(req))
 	if response != nil {
 		return response.Msg, err
 	}
@@ -421,6 +460,15 @@ func (c *nodeServiceClient) ListBridges(ctx context.Context, req *v1.ListBridges
 	return nil, err
 }
 
+// RevealBridge calls loop.node.v1.NodeService.RevealBridge.
+func (c *nodeServiceClient) RevealBridge(ctx context.Context, req *v1.RevealBridgeRequest) (*v1.RevealBridgeResponse, error) {
+	response, err := c.revealBridge.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
 // RemoveBridge calls loop.node.v1.NodeService.RemoveBridge.
 func (c *nodeServiceClient) RemoveBridge(ctx context.Context, req *v1.RemoveBridgeRequest) (*v1.RemoveBridgeResponse, error) {
 	response, err := c.removeBridge.CallUnary(ctx, connect.NewRequest(req))
@@ -476,6 +524,10 @@ type NodeServiceHandler interface {
 	ValidateJob(context.Context, *v1.ValidateJobRequest) (*v1.ValidateJobResponse, error)
 	// ListJobs returns the jobs.
 	ListJobs(context.Context, *v1.ListJobsRequest) (*v1.ListJobsResponse, error)
+	// RevealJob, for the role ADMIN, returns a job with its spec, which may hold secrets. It has a line in the audit.
+	//
+	// Errors: NOT_FOUND.
+	RevealJob(context.Context, *v1.RevealJobRequest) (*v1.RevealJobResponse, error)
 	// RemoveJob, for the role OPERATE, stops a job and forgets it.
 	//
 	// Errors: NOT_FOUND.
@@ -494,14 +546,15 @@ type NodeServiceHandler interface {
 	// ImportKey, for the role ADMIN, adds the key of a key file: a wallet's with a secp256k1 key, or an OCR2 node's. The
 	// password crosses the connection as it is: call it by the socket or TLS.
 	//
-	// Errors: INVALID_ARGUMENT (no key file of version 3, another password, or a relay whose accounts have other keys),
-	// ALREADY_EXISTS (the account is here), UNAVAILABLE (the relay's relayer is down).
+	// Errors: INVALID_ARGUMENT (no such key file, another password, or a relay whose accounts have other keys),
+	// ALREADY_EXISTS (the key is here), UNAVAILABLE (the relay's relayer is down).
 	ImportKey(context.Context, *v1.ImportKeyRequest) (*v1.ImportKeyResponse, error)
-	// ExportKey, for the role ADMIN, returns an account with a secp256k1 key as a wallet's key file, sealed under a password of
-	// the caller's. The password crosses the connection as it is: call it by the socket or TLS.
+	// ExportKey, for the role ADMIN, returns a key as a key file, sealed under a password of the caller's: an account with a
+	// secp256k1 key as wallets have it, all else as OCR2 nodes do. The password crosses the connection as it is: call it by the
+	// socket or TLS.
 	//
-	// Errors: NOT_FOUND (no such account), INVALID_ARGUMENT (an empty password, an account with another key, or one that
-	// two relays have while the request names none), FAILED_PRECONDITION (the node's configuration lets nobody export keys).
+	// Errors: NOT_FOUND (no such key), INVALID_ARGUMENT (an empty password, or a key that two relays have while the request
+	// names none), FAILED_PRECONDITION (the node's configuration lets nobody export keys).
 	ExportKey(context.Context, *v1.ExportKeyRequest) (*v1.ExportKeyResponse, error)
 	// AddBridge, for the role OPERATE, stores a bridge to an external adapter.
 	//
@@ -509,6 +562,10 @@ type NodeServiceHandler interface {
 	AddBridge(context.Context, *v1.AddBridgeRequest) (*v1.AddBridgeResponse, error)
 	// ListBridges returns the bridges.
 	ListBridges(context.Context, *v1.ListBridgesRequest) (*v1.ListBridgesResponse, error)
+	// RevealBridge, for the role ADMIN, returns a bridge with its whole URL, which may hold secrets. It has a line in the audit.
+	//
+	// Errors: NOT_FOUND.
+	RevealBridge(context.Context, *v1.RevealBridgeRequest) (*v1.RevealBridgeResponse, error)
 	// RemoveBridge, for the role OPERATE, forgets a bridge.
 	//
 	// Errors: NOT_FOUND, FAILED_PRECONDITION (a job uses it).
@@ -572,6 +629,13 @@ func NewNodeServiceHandler(svc NodeServiceHandler, opts ...connect.HandlerOption
 		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 		connect.WithHandlerOptions(opts...),
 	)
+	nodeServiceRevealJobHandler := connect.NewUnaryHandlerSimple(
+		NodeServiceRevealJobProcedure,
+		svc.RevealJob,
+		connect.WithSchema(nodeServiceMethods.ByName("RevealJob")),
+		connect.WithIdempotency(connect.IdempotencyIdempotent),
+		connect.WithHandlerOptions(opts...),
+	)
 	nodeServiceRemoveJobHandler := connect.NewUnaryHandlerSimple(
 		NodeServiceRemoveJobProcedure,
 		svc.RemoveJob,
@@ -623,6 +687,13 @@ func NewNodeServiceHandler(svc NodeServiceHandler, opts ...connect.HandlerOption
 		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 		connect.WithHandlerOptions(opts...),
 	)
+	nodeServiceRevealBridgeHandler := connect.NewUnaryHandlerSimple(
+		NodeServiceRevealBridgeProcedure,
+		svc.RevealBridge,
+		connect.WithSchema(nodeServiceMethods.ByName("RevealBridge")),
+		connect.WithIdempotency(connect.IdempotencyIdempotent),
+		connect.WithHandlerOptions(opts...),
+	)
 	nodeServiceRemoveBridgeHandler := connect.NewUnaryHandlerSimple(
 		NodeServiceRemoveBridgeProcedure,
 		svc.RemoveBridge,
@@ -662,6 +733,8 @@ func NewNodeServiceHandler(svc NodeServiceHandler, opts ...connect.HandlerOption
 			nodeServiceValidateJobHandler.ServeHTTP(w, r)
 		case NodeServiceListJobsProcedure:
 			nodeServiceListJobsHandler.ServeHTTP(w, r)
+		case NodeServiceRevealJobProcedure:
+			nodeServiceRevealJobHandler.ServeHTTP(w, r)
 		case NodeServiceRemoveJobProcedure:
 			nodeServiceRemoveJobHandler.ServeHTTP(w, r)
 		case NodeServiceListObservationsProcedure:
@@ -678,6 +751,8 @@ func NewNodeServiceHandler(svc NodeServiceHandler, opts ...connect.HandlerOption
 			nodeServiceAddBridgeHandler.ServeHTTP(w, r)
 		case NodeServiceListBridgesProcedure:
 			nodeServiceListBridgesHandler.ServeHTTP(w, r)
+		case NodeServiceRevealBridgeProcedure:
+			nodeServiceRevealBridgeHandler.ServeHTTP(w, r)
 		case NodeServiceRemoveBridgeProcedure:
 			nodeServiceRemoveBridgeHandler.ServeHTTP(w, r)
 		case NodeServiceCreateTokenProcedure:
@@ -719,6 +794,10 @@ func (UnimplementedNodeServiceHandler) ListJobs(context.Context, *v1.ListJobsReq
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("loop.node.v1.NodeService.ListJobs is not implemented"))
 }
 
+func (UnimplementedNodeServiceHandler) RevealJob(context.Context, *v1.RevealJobRequest) (*v1.RevealJobResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("loop.node.v1.NodeService.RevealJob is not implemented"))
+}
+
 func (UnimplementedNodeServiceHandler) RemoveJob(context.Context, *v1.RemoveJobRequest) (*v1.RemoveJobResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("loop.node.v1.NodeService.RemoveJob is not implemented"))
 }
@@ -749,6 +828,10 @@ func (UnimplementedNodeServiceHandler) AddBridge(context.Context, *v1.AddBridgeR
 
 func (UnimplementedNodeServiceHandler) ListBridges(context.Context, *v1.ListBridgesRequest) (*v1.ListBridgesResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("loop.node.v1.NodeService.ListBridges is not implemented"))
+}
+
+func (UnimplementedNodeServiceHandler) RevealBridge(context.Context, *v1.RevealBridgeRequest) (*v1.RevealBridgeResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("loop.node.v1.NodeService.RevealBridge is not implemented"))
 }
 
 func (UnimplementedNodeServiceHandler) RemoveBridge(context.Context, *v1.RemoveBridgeRequest) (*v1.RemoveBridgeResponse, error) {

@@ -257,6 +257,13 @@ func (p *Process) Address() string {
 	return p.handshake.Address
 }
 
+// Certificate is the plugin's own.
+func (p *Process) Certificate() *x509.Certificate {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.handshake.Certificate
+}
+
 // Exited is closed when the process has ended.
 func (p *Process) Exited() <-chan struct{} { return p.exited }
 

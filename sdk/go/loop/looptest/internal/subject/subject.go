@@ -26,6 +26,7 @@ import (
 	"github.com/loop-plugins/loop/sdk/go/loop"
 	"github.com/loop-plugins/loop/sdk/go/loop/looptest/internal/loan"
 	"github.com/loop-plugins/loop/sdk/go/wire"
+	"github.com/loop-plugins/loop/sdk/go/wire/frames"
 )
 
 // Settings say what to run. One of Command and InProcess is set.
@@ -34,6 +35,8 @@ type Settings struct {
 	Command   []string
 	Env       []string
 	InProcess *loop.Plugin
+	// GRPC is whether calls go over gRPC alone, in both directions, also if the plugin serves frames.
+	GRPC bool
 	// StartTimeout bounds the time from start to handshake.
 	StartTimeout time.Duration
 	// LogLevel is what the plugin is told of the lines that are wanted.
@@ -76,15 +79,15 @@ func Start(ctx context.Context, s Settings, host *loan.Host, generation uint64) 
 	}
 	x.Process = p
 	x.close = append(x.close, p.Kill)
-	if err := x.connect(ctx, host); err != nil {
+	if err := x.connect(ctx, s, host); err != nil {
 		x.Close()
 		return nil, err
 	}
 	return x, nil
 }
 
-func (x *Subject) connect(ctx context.Context, host *loan.Host) error {
-	if err := x.callbacks(host); err != nil {
+func (x *Subject) connect(ctx context.Context, s Settings, host *loan.Host) error {
+	if err := x.callbacks(s, host); err != nil {
 		return err
 	}
 	if _, err := x.Process.Handshake(ctx); err != nil {
@@ -94,13 +97,18 @@ func (x *Subject) connect(ctx context.Context, host *loan.Host) error {
 	if err != nil {
 		return err
 	}
-	x.Conn = conn
 	x.close = append(x.close, func() { _ = conn.Close() })
+	x.Conn = conn
+	if !s.GRPC {
+		channel := frames.Over(conn, x.Process.Address(), config(x.Process.Certificate(), &x.Process.host.TLS))
+		x.close[len(x.close)-1] = func() { _ = channel.Close() }
+		x.Conn = channel
+	}
 	return nil
 }
 
 // callbacks serves the host to the process.
-func (x *Subject) callbacks(host *loan.Host) error {
+func (x *Subject) callbacks(settings Settings, host *loan.Host) error {
 	own, err := wire.NewKeyPair()
 	if err != nil {
 		return err
@@ -118,9 +126,14 @@ func (x *Subject) callbacks(host *loan.Host) error {
 	if err != nil {
 		return fmt.Errorf("opening the socket for callbacks: %w", err)
 	}
-	s := grpc.NewServer(grpc.Creds(credentials.NewTLS(config)), grpc.ForceServerCodecV2(wire.Codec()),
+	framed := frames.NewServer(slog.New(slog.DiscardHandler))
+	creds := frames.Credentials(config, framed)
+	if settings.GRPC {
+		creds = credentials.NewTLS(config)
+	}
+	s := grpc.NewServer(grpc.Creds(creds), grpc.ForceServerCodecV2(wire.Codec()),
 		grpc.MaxRecvMsgSize(wire.MaxMessageBytes), grpc.MaxSendMsgSize(wire.MaxMessageBytes))
-	host.Register(s)
+	host.Register(framed.Beside(s))
 	served := make(chan struct{})
 	go func() {
 		defer close(served)
@@ -129,6 +142,7 @@ func (x *Subject) callbacks(host *loan.Host) error {
 	x.close = append(x.close, func() {
 		s.Stop()
 		<-served
+		framed.Stop()
 	})
 	x.Init.HostAddress, x.Init.HostCertificatePem = "unix:"+path, string(own.CertificatePEM)
 	x.Init.ClientCertificatePem, x.Init.ClientKeyPem = string(client.CertificatePEM), string(client.KeyPEM)
@@ -163,7 +177,13 @@ func dial(address string, server *x509.Certificate, own *tls.Certificate) (*grpc
 	if server == nil {
 		return nil, errors.New("the plugin's handshake has no certificate")
 	}
-	config := &tls.Config{
+	return grpc.NewClient(address, grpc.WithTransportCredentials(credentials.NewTLS(config(server, own))), grpc.WithNoProxy(), grpc.WithDefaultCallOptions(
+		grpc.ForceCodecV2(wire.Codec()), grpc.MaxCallSendMsgSize(4*wire.MaxMessageBytes), grpc.MaxCallRecvMsgSize(wire.MaxMessageBytes)))
+}
+
+// config is that of a host that knows its plugin by its certificate.
+func config(server *x509.Certificate, own *tls.Certificate) *tls.Config {
+	c := &tls.Config{
 		InsecureSkipVerify: true, // of names and dates, as a host does: VerifyConnection takes this one certificate alone
 		VerifyConnection:   wire.Exactly(server.Raw),
 		ServerName:         "localhost",
@@ -171,10 +191,9 @@ func dial(address string, server *x509.Certificate, own *tls.Certificate) (*grpc
 	}
 	if own != nil {
 		// Without this, a client whose certificate the server does not ask for would quietly offer none.
-		config.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return own, nil }
+		c.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return own, nil }
 	}
-	return grpc.NewClient(address, grpc.WithTransportCredentials(credentials.NewTLS(config)), grpc.WithNoProxy(), grpc.WithDefaultCallOptions(
-		grpc.ForceCodecV2(wire.Codec()), grpc.MaxCallSendMsgSize(4*wire.MaxMessageBytes), grpc.MaxCallRecvMsgSize(wire.MaxMessageBytes)))
+	return c
 }
 
 // newFolder makes the private folder of one process's sockets.

@@ -1,0 +1,57 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"strconv"
+
+	"github.com/spf13/cobra"
+
+	nodev1 "github.com/loop-plugins/loop/gen/go/loop/node/v1"
+)
+
+func (c *command) revealJob() *cobra.Command {
+	return &cobra.Command{
+		Use: "spec ID", Short: "Print a job's spec, with the secrets that stand in it", Args: one("a job's id"),
+		Long: "spec prints a job's spec as it was added. URLs and headers in it may be secrets: it is for admins, and the node's\n" +
+			"log has a line of it.",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			id, err := strconv.ParseInt(args[0], 10, 64)
+			if err != nil {
+				return exit(ExitUsage, fmt.Errorf("%q is not a job's id; see: loop jobs list", args[0]))
+			}
+			type method = func(context.Context, *nodev1.RevealJobRequest) (*nodev1.RevealJobResponse, error)
+			r, err := call(cmd.Context(), c, func(a api) method { return a.RevealJob }, &nodev1.RevealJobRequest{Id: id})
+			if err != nil {
+				return err
+			}
+			if c.json {
+				return c.show(r, nil)
+			}
+			_, err = io.WriteString(c.streams.Out, r.GetJob().GetSpecToml())
+			return err
+		},
+	}
+}
+
+func (c *command) revealBridge() *cobra.Command {
+	return &cobra.Command{
+		Use: "url NAME", Short: "Print a bridge's whole URL, with the secrets in it", Args: one("a bridge's name"),
+		Long: "url prints where a bridge leads. Its user, path and query may be secrets: it is for admins, and the node's log has a\n" +
+			"line of it.",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			r, err := c.bridge(cmd.Context(), args[0])
+			if err != nil {
+				return err
+			}
+			return c.show(r, func(w io.Writer) { row(w, r.GetBridge().GetUrl()) })
+		},
+	}
+}
+
+// bridge asks for a bridge with its secrets.
+func (c *command) bridge(ctx context.Context, name string) (*nodev1.RevealBridgeResponse, error) {
+	type method = func(context.Context, *nodev1.RevealBridgeRequest) (*nodev1.RevealBridgeResponse, error)
+	return call(ctx, c, func(a api) method { return a.RevealBridge }, &nodev1.RevealBridgeRequest{Name: name})
+}

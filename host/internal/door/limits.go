@@ -1,0 +1,137 @@
+package door
+
+import (
+	"compress/gzip"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"sync"
+	"time"
+
+	"connectrpc.com/connect"
+)
+
+// The limits of calls. What is large in a request is a job spec, which has a few KiB, or a key's file.
+const (
+	// maxRequest is the most bytes of a request, as it comes and unpacked.
+	maxRequest = 256 << 10
+	// maxCalls is the most calls in progress of one caller, and maxRemoteCalls of all callers by TCP, whose bodies are in memory
+	// at once. Callers by the socket are the node's own user and root: others cannot take their place.
+	maxCalls       = 8
+	maxRemoteCalls = 16
+	// maxRefusals is the most lines of the audit in a minute about callers who are not known, who could fill a disk with them.
+	maxRefusals = 1000
+)
+
+// tooLarge refuses a request for its size.
+func tooLarge(how string) *connect.Error {
+	return connect.NewError(connect.CodeResourceExhausted,
+		fmt.Errorf("a request to the API has at most %d KiB, and this one has more%s", maxRequest>>10, how))
+}
+
+// limitedBody is a request's body.
+type limitedBody struct{ io.ReadCloser }
+
+func limitBody(w http.ResponseWriter, body io.ReadCloser) io.ReadCloser {
+	return limitedBody{http.MaxBytesReader(w, body, maxRequest)}
+}
+
+func (b limitedBody) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	var large *http.MaxBytesError
+	switch {
+	case errors.As(err, &large):
+		err = tooLarge("")
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		err = connect.NewError(connect.CodeDeadlineExceeded, errors.New("the request did not come whole in time"))
+	}
+	return n, err
+}
+
+// limitedGzip unpacks a body. It ends at the limit: connect goes on to the end, to say how long a message would have been, and
+// a thousandth of that is enough to send.
+type limitedGzip struct {
+	gzip.Reader
+	left int
+}
+
+func newLimitedGzip() connect.Decompressor { return &limitedGzip{} }
+
+func (g *limitedGzip) Reset(r io.Reader) error {
+	g.left = maxRequest
+	return g.Reader.Reset(r)
+}
+
+func (g *limitedGzip) Read(p []byte) (int, error) {
+	n, err := g.Reader.Read(p)
+	if g.left -= n; g.left < 0 {
+		return 0, tooLarge(" when it is unpacked")
+	}
+	return n, err
+}
+
+// Options are what the API's handler needs for the limits to hold, and for the audit.
+func (d *Door) Options() connect.HandlerOption {
+	return connect.WithHandlerOptions(
+		connect.WithInterceptors(d.auditor()),
+		connect.WithReadMaxBytes(maxRequest),
+		connect.WithCompression("gzip", newLimitedGzip, func() connect.Compressor { return gzip.NewWriter(io.Discard) }),
+	)
+}
+
+// strangers counts refusals of callers who are not known, minute by minute.
+type strangers struct {
+	mu      sync.Mutex
+	since   time.Time // the minute's beginning
+	refused int       // in it
+}
+
+// refuse says whether a refusal has a line, and after a minute with more than that, how many had none.
+func (s *strangers) refuse() (line bool, without int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if now := time.Now(); now.Sub(s.since) >= time.Minute {
+		without = max(0, s.refused-maxRefusals)
+		s.since, s.refused = now, 0
+	}
+	s.refused++
+	return s.refused <= maxRefusals, without
+}
+
+// calls counts those in progress.
+type calls struct {
+	mu     sync.Mutex
+	of     map[string]int // by caller
+	remote int
+}
+
+// begin counts a call until end is called, or refuses it.
+func (c *calls) begin(who caller) (end func(), refusal *connect.Error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch {
+	case c.of[who.key] >= maxCalls:
+		return nil, connect.NewError(connect.CodeResourceExhausted,
+			fmt.Errorf("%d calls of this caller are in progress, which is the most; try again when one has ended", maxCalls))
+	case who.remote && c.remote >= maxRemoteCalls:
+		return nil, connect.NewError(connect.CodeResourceExhausted,
+			fmt.Errorf("%d calls by TCP are in progress, which is the most; try again when one has ended", maxRemoteCalls))
+	}
+	c.count(who, 1)
+	return func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.count(who, -1)
+	}, nil
+}
+
+func (c *calls) count(who caller, by int) {
+	if c.of[who.key] += by; c.of[who.key] == 0 {
+		delete(c.of, who.key)
+	}
+	if who.remote {
+		c.remote += by
+	}
+}

@@ -1,0 +1,26 @@
+package node
+
+import (
+	"context"
+	"fmt"
+)
+
+// How many calls do at once what takes much memory: to make a key of a password takes 256 MiB, or up to 1 GiB if a key's file
+// says so, and to read a job spec up to 30 MiB.
+const (
+	maxStretching = 1
+	maxChecking   = 2
+)
+
+// turns has callers wait for one another.
+type turns chan struct{}
+
+// take waits until it is the caller's turn, which lasts until done is called, or until ctx ends.
+func (t turns) take(ctx context.Context, instead string) (done func(), err error) {
+	select {
+	case t <- struct{}{}:
+		return func() { <-t }, nil
+	case <-ctx.Done():
+		return nil, fmt.Errorf("%s all the while; try again: %w", instead, ctx.Err())
+	}
+}

@@ -1,0 +1,14 @@
+package solana_test
+
+import (
+	"testing"
+
+	"github.com/loop-plugins/loop/plugins/solana"
+	"github.com/loop-plugins/loop/sdk/go/relayer/relayertest"
+)
+
+// TestReference holds that operators are shown every key.
+func TestReference(t *testing.T) {
+	t.Parallel()
+	relayertest.Reference(t, newFixture(t).Relayer, solana.Config{})
+}

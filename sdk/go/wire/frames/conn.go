@@ -1,0 +1,470 @@
+package frames
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"net"
+	"strconv"
+	"sync"
+	"time"
+
+	spb "google.golang.org/genproto/googleapis/rpc/status"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/loop-plugins/loop/sdk/go/wire"
+)
+
+// errClosed is how a connection ends that its owner closes.
+var errClosed = errors.New("the connection was closed")
+
+// unsentError is a call of which nothing was sent, because the connection had failed before.
+type unsentError struct{ cause error }
+
+func (e *unsentError) Error() string { return e.cause.Error() }
+
+// GRPCStatus is what the caller is told where there is no other connection.
+func (e *unsentError) GRPCStatus() *status.Status { return lost(e.cause) }
+
+func lost(cause error) *status.Status {
+	return status.Newf(codes.Unavailable, "the connection of %s broke: %v", Protocol, cause)
+}
+
+// Conn is the calling end of one connection.
+type Conn struct {
+	*writer // its lock guards the fields up to slots
+	calls   map[uint32]*call
+	last    uint32
+	bytes   int // of the requests that are not answered
+	slots   line
+	// One timer serves all calls: it is set for the first deadline to come, and each time that it fires for the next one.
+	timer  *time.Timer
+	due    time.Time // zero: the timer is not set
+	answer metadata.MD
+	number uint32 // the generation of answer
+
+	spare   sync.Pool // of calls
+	running sync.WaitGroup
+}
+
+// call is one call that is not answered. It is its caller's: in place of one that has left stands another, without a caller.
+type call struct {
+	done     chan struct{} // takes one value when the call has ended
+	method   string
+	deadline time.Time
+	reply    any
+	trailer  *metadata.MD
+	size     int
+	gone     bool
+
+	// Set by whoever ends the call.
+	err     error
+	ended   metadata.MD
+	message []byte // of an answer in chunks, and what it will have
+	whole   int
+}
+
+// NewConn makes calls over nc, on which the protocol was agreed upon. Close ends it.
+func NewConn(nc net.Conn) *Conn {
+	c := &Conn{calls: map[uint32]*call{}}
+	// A caller writes himself as long as little is unanswered: no caller may hang in a write past his deadline.
+	c.writer = newWriter(nc, func() bool { return len(c.calls) <= directCalls && c.bytes <= directBytes })
+	c.timer = time.AfterFunc(time.Hour, c.expire)
+	c.timer.Stop()
+	c.running.Go(c.run)
+	c.running.Go(c.read)
+	return c
+}
+
+// Close ends the connection and every call on it, and returns when nothing of it runs any more.
+func (c *Conn) Close() error {
+	c.end(errClosed)
+	c.running.Wait()
+	return nil
+}
+
+// Done is closed when the connection has ended.
+func (c *Conn) Done() <-chan struct{} { return c.done }
+
+// NewStream implements grpc.ClientConnInterface.
+func (c *Conn) NewStream(context.Context, *grpc.StreamDesc, string, ...grpc.CallOption) (grpc.ClientStream, error) {
+	return nil, status.Errorf(codes.Unimplemented, "%s has no streams: they go over gRPC", Protocol)
+}
+
+// Invoke implements grpc.ClientConnInterface. Of the options grpc.Trailer alone has an effect.
+func (c *Conn) Invoke(ctx context.Context, method string, args, reply any, options ...grpc.CallOption) error {
+	var trailer *metadata.MD
+	for _, o := range options {
+		if t, ok := o.(grpc.TrailerCallOption); ok {
+			trailer = t.TrailerAddr
+		}
+	}
+	out, err := newRequest(ctx, method, args)
+	if err != nil {
+		return err
+	}
+	defer out.free()
+	k, _ := c.spare.Get().(*call)
+	if k == nil {
+		k = &call{done: make(chan struct{}, 1)}
+	}
+	k.method, k.deadline, k.reply, k.trailer, k.size = method, out.Deadline, reply, trailer, len(out.message)
+	id, err := c.begin(ctx, out, k)
+	if err != nil {
+		c.release(k)
+		return err
+	}
+	if len(out.message) > maxChunk {
+		c.chunks(ctx.Done(), id, out.message[maxChunk:], func(bool) bool { return c.calls[id] == k })
+	}
+	select {
+	case <-k.done:
+	case <-out.cancelled():
+		c.leave(id, k, status.FromContextError(out.Caller.Err()).Err())
+		<-k.done // at once: by leave, or by who has the answer already
+	}
+	if err = k.err; err == nil && k.message != nil {
+		err = undecodable(method, keep(k.message, reply))
+	}
+	c.release(k)
+	return err
+}
+
+func (c *Conn) release(k *call) {
+	*k = call{done: k.done}
+	c.spare.Put(k)
+}
+
+// request is a call as it is sent.
+type request struct {
+	wire.Call
+	method  string
+	pairs   metadata.MD
+	message []byte
+	buffer  *[]byte
+	head    int
+}
+
+func newRequest(ctx context.Context, method string, args any) (request, error) {
+	r := request{Call: wire.CallOf(ctx), method: method}
+	if err := r.Caller.Err(); err != nil {
+		return r, status.FromContextError(err).Err()
+	}
+	r.pairs, _ = metadata.FromOutgoingContext(r.Caller)
+	if v := r.pairs[wire.ObjectKey]; r.Object == "" && len(v) == 1 {
+		r.Object = v[0]
+	}
+	r.head = 4 + len(method) + len(r.Object) + pairsSize(r.pairs)
+	if r.head > maxHead-4 {
+		return r, status.Errorf(codes.ResourceExhausted, "the metadata of a call of %s has %d bytes; the limit is %d", method, r.head, maxHead-4)
+	}
+	var err error
+	if r.message, r.buffer, err = encode(args); err != nil {
+		return r, err
+	}
+	if n := len(r.message); n > wire.MaxMessageBytes {
+		r.free()
+		return r, tooLarge("request", method, n)
+	}
+	return r, nil
+}
+
+// cancelled is closed when the caller has gone. Deadlines are the connection's to keep.
+func (r *request) cancelled() <-chan struct{} {
+	if q, ok := r.Caller.(*incoming); ok {
+		return q.cancelled()
+	}
+	return r.Caller.Done()
+}
+
+func (r *request) free() {
+	if r.buffer != nil {
+		putBuffer(r.buffer)
+		r.buffer = nil
+	}
+}
+
+// left is the remaining time in microseconds. What is too long for the field is no limit for the server: the caller cancels.
+func (r *request) left() (uint32, error) {
+	if r.Deadline.IsZero() {
+		return 0, nil
+	}
+	left := time.Until(r.Deadline).Microseconds()
+	switch {
+	case left <= 0:
+		return 0, status.FromContextError(context.DeadlineExceeded).Err()
+	case left > 1<<32-1:
+		return 0, nil
+	}
+	return uint32(left), nil
+}
+
+func (r *request) append(b []byte, id, left uint32) []byte {
+	h := header{id: id, kind: kindRequest, aux: left}
+	head, first := r.head, len(r.message)
+	if first > maxChunk {
+		h.flags, head, first = flagMore, head+4, maxChunk
+	}
+	b = appendHeader(b, h, head, first)
+	if h.flags != 0 {
+		b = binary.LittleEndian.AppendUint32(b, uint32(len(r.message)))
+	}
+	b = appendPairs(appendText(appendText(b, r.method), r.Object), r.pairs)
+	return append(b, r.message[:first]...)
+}
+
+// begin registers a call and sends the first frame of its request.
+func (c *Conn) begin(ctx context.Context, out request, k *call) (uint32, error) {
+	c.mu.Lock()
+	for behind := len(c.slots.waiting) > 0; c.err == nil; behind = false {
+		came := true
+		if behind || !c.free(k.size) {
+			came = c.slots.wait(&c.mu, ctx.Done(), func() bool { return c.err != nil || c.free(k.size) })
+		} else if len(c.out) > maxQueue {
+			came = c.waitRoom(ctx.Done())
+		} else {
+			break
+		}
+		if !came {
+			c.mu.Unlock()
+			return 0, status.FromContextError(ctx.Err()).Err()
+		}
+	}
+	if c.err != nil {
+		defer c.mu.Unlock()
+		return 0, &unsentError{c.err}
+	}
+	left, err := out.left()
+	if err != nil {
+		c.mu.Unlock()
+		return 0, err
+	}
+	// An id comes again after 2^32 calls, when its first has long been answered.
+	for c.last++; c.calls[c.last] != nil; c.last++ {
+	}
+	id := c.last
+	c.calls[id] = k
+	c.bytes += k.size
+	if !k.deadline.IsZero() && (c.due.IsZero() || k.deadline.Before(c.due)) {
+		c.due = k.deadline
+		c.timer.Reset(time.Until(c.due))
+	}
+	c.out = out.append(c.out, id, left)
+	c.send(len(c.calls) > 1)
+	return id, nil
+}
+
+// free is whether there is room for a call. The lock is held.
+func (c *Conn) free(size int) bool { return len(c.calls) < maxOpen && c.bytes+size <= maxBytes }
+
+// leave lets a call go that nobody has ended yet: the server is told, and its answer, which comes all the same, frees the id.
+func (c *Conn) leave(id uint32, k *call, err error) {
+	c.mu.Lock()
+	if c.calls[id] != k {
+		c.mu.Unlock()
+		return
+	}
+	c.abandon(id, k, err)
+	c.send(false)
+}
+
+// abandon ends a call for its caller. The lock is held.
+func (c *Conn) abandon(id uint32, k *call, err error) {
+	c.calls[id] = &call{gone: true, size: k.size}
+	c.out = appendHeader(c.out, header{id: id, kind: kindCancel}, 0, 0)
+	k.err, k.message = err, nil
+	k.done <- struct{}{}
+}
+
+// expireEvery is how far apart looks at all calls are at least.
+const expireEvery = time.Millisecond
+
+// expire ends the calls whose deadline has passed.
+func (c *Conn) expire() {
+	c.mu.Lock()
+	if c.err != nil {
+		c.mu.Unlock()
+		return
+	}
+	now := time.Now()
+	c.due = time.Time{}
+	for id, k := range c.calls {
+		switch {
+		case k.gone || k.deadline.IsZero():
+		case !now.Before(k.deadline):
+			c.abandon(id, k, status.FromContextError(context.DeadlineExceeded).Err())
+		case c.due.IsZero() || k.deadline.Before(c.due):
+			c.due = k.deadline
+		}
+	}
+	if !c.due.IsZero() {
+		c.timer.Reset(max(c.due.Sub(now), expireEvery))
+	}
+	c.send(false)
+}
+
+// end fails the connection and every call on it.
+func (c *Conn) end(err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.fail(err)
+	c.timer.Stop()
+	for id, k := range c.calls {
+		delete(c.calls, id)
+		if !k.gone {
+			k.err, k.message = lost(c.err).Err(), nil
+			k.done <- struct{}{}
+		}
+	}
+	c.bytes = 0
+	c.slots.wake()
+}
+
+// read takes answers until the connection ends.
+func (c *Conn) read() {
+	in := newReader(c.nc)
+	for {
+		f, err := in.next()
+		if err == nil {
+			err = c.take(&f)
+		}
+		if err != nil {
+			c.end(err)
+			return
+		}
+	}
+}
+
+// take takes a frame of an answer, and ends its call if it is the last one.
+func (c *Conn) take(f *frame) error {
+	last := f.flags&flagMore == 0
+	c.mu.Lock()
+	k := c.calls[f.id]
+	err := checkAnswer(f, k)
+	if err != nil || k.gone && !last {
+		c.mu.Unlock()
+		return err
+	}
+	if !k.gone && (f.kind == kindChunk || !last) {
+		if err = k.grow(f); err != nil {
+			c.mu.Unlock()
+			return err
+		}
+	}
+	if f.kind != kindChunk && !k.gone {
+		if k.ended, err = c.trailerOf(f, k.trailer != nil); err != nil {
+			c.mu.Unlock()
+			return err
+		}
+	}
+	if !last {
+		c.mu.Unlock()
+		return nil
+	}
+	delete(c.calls, f.id)
+	c.bytes -= k.size
+	c.slots.wake()
+	c.mu.Unlock()
+	if k.gone {
+		return nil
+	}
+	// Nobody else has the call now. To decode a message of one frame takes less than to wake another goroutine for it.
+	switch f.kind {
+	case kindError:
+		err = k.fail(f)
+	case kindResponse:
+		k.err = undecodable(k.method, decode(f.payload, k.reply))
+	}
+	if err != nil {
+		k.err = lost(err).Err()
+	} else if k.trailer != nil {
+		*k.trailer = k.ended
+	}
+	k.done <- struct{}{}
+	return err
+}
+
+// checkAnswer says what is wrong with a frame that comes for a call now.
+func checkAnswer(f *frame, k *call) error {
+	switch {
+	case k == nil:
+		return malformed("a frame of kind %d for call %d, which is not open", f.kind, f.id)
+	case f.kind == kindResponse && k.whole == 0, f.kind == kindChunk && (k.whole > 0 || k.gone):
+		return nil
+	case f.kind == kindError && k.whole == 0 && f.flags&flagMore == 0:
+		return nil
+	}
+	return malformed("a frame of kind %d with flags %d within an answer", f.kind, f.flags)
+}
+
+// grow takes a part of an answer that comes in chunks.
+func (k *call) grow(f *frame) (err error) {
+	if f.kind == kindChunk {
+		k.message, err = addChunk(k.message, k.whole, f)
+		return err
+	}
+	if k.whole, err = cutWhole(f); err != nil {
+		return err
+	}
+	// It grows as it comes: what is announced costs nothing yet.
+	k.message = append(make([]byte, 0, min(k.whole, 2*maxChunk)), f.payload...)
+	return nil
+}
+
+// fail takes an answer that is an error.
+func (k *call) fail(f *frame) error {
+	s := &spb.Status{}
+	if err := proto.Unmarshal(f.payload, s); err != nil {
+		return malformed("an error whose status does not decode")
+	}
+	if s.GetCode() == int32(codes.OK) {
+		return malformed("an error of the code OK")
+	}
+	k.err = status.ErrorProto(s)
+	return nil
+}
+
+func undecodable(method string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return status.Errorf(codes.Internal, "the answer to %s does not decode: %v", method, err)
+}
+
+// trailerOf is what an answer's first frame says beside the message. Most say the same, which is made once. The lock is held.
+func (c *Conn) trailerOf(f *frame, wanted bool) (md metadata.MD, err error) {
+	if !wanted && len(f.head) == 0 {
+		return nil, nil
+	}
+	if f.flags&flagGeneration != 0 {
+		if c.answer == nil || c.number != f.aux {
+			c.answer, c.number = metadata.MD{wire.GenerationKey: {strconv.FormatUint(uint64(f.aux), 10)}}, f.aux
+		}
+		md = c.answer
+	}
+	if f.flags&flagDraining == 0 && len(f.head) == 0 {
+		return md, nil
+	}
+	md = metadata.Join(md) // a copy
+	if f.flags&flagDraining != 0 {
+		md[wire.DrainingKey] = []string{strconv.FormatUint(uint64(f.aux), 10)}
+	}
+	return addPairs(md, f.head)
+}
+
+// String names the connection in logs.
+func (c *Conn) String() string { return fmt.Sprintf("%s over %s", Protocol, c.nc.RemoteAddr()) }
+
+func (c *Conn) failed() bool {
+	select {
+	case <-c.done:
+		return true
+	default:
+		return false
+	}
+}

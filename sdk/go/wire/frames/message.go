@@ -1,0 +1,76 @@
+package frames
+
+import (
+	"fmt"
+	"sync"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/mem"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/loop-plugins/loop/sdk/go/wire"
+)
+
+// buffers are for messages on their way: without them the collector has the better part of the time of large ones.
+var buffers = sync.Pool{New: func() any { return new([]byte) }}
+
+// keptBuffer is the largest buffer that is kept for another message.
+const keptBuffer = 1 << 20
+
+func getBuffer() *[]byte { return buffers.Get().(*[]byte) }
+
+func putBuffer(b *[]byte) {
+	if cap(*b) > keptBuffer {
+		return
+	}
+	*b = (*b)[:0]
+	buffers.Put(b)
+}
+
+// encode makes the bytes of a message. What it returns second goes back by putBuffer when they have been sent; nil: nothing does.
+func encode(v any) ([]byte, *[]byte, error) {
+	switch m := v.(type) {
+	case *wire.Frame:
+		if len(m.Data) == 1 {
+			return m.Data[0].ReadOnlyData(), nil, nil
+		}
+		return m.Data.Materialize(), nil, nil
+	case proto.Message:
+		buffer := getBuffer()
+		b, err := proto.MarshalOptions{}.MarshalAppend((*buffer)[:0], m)
+		if err != nil {
+			putBuffer(buffer)
+			return nil, nil, status.Errorf(codes.Internal, "the message does not encode: %v", err)
+		}
+		*buffer = b
+		return b, buffer, nil
+	}
+	return nil, nil, status.Errorf(codes.Internal, "%T is no message", v)
+}
+
+// decode reads a message out of bytes that it does not keep.
+func decode(b []byte, v any) error {
+	switch m := v.(type) {
+	case *wire.Frame:
+		m.Data = mem.BufferSlice{mem.SliceBuffer(append(make([]byte, 0, len(b)), b...))}
+		return nil
+	case proto.Message:
+		return proto.Unmarshal(b, m)
+	}
+	return fmt.Errorf("%T is no message", v)
+}
+
+// keep reads a message out of bytes that are given away to it.
+func keep(b []byte, v any) error {
+	if f, ok := v.(*wire.Frame); ok {
+		f.Data = mem.BufferSlice{mem.SliceBuffer(b)}
+		return nil
+	}
+	return decode(b, v)
+}
+
+func tooLarge(what, method string, n int) error {
+	return status.Errorf(codes.ResourceExhausted, "the %s of %s has %d bytes; the limit of a message is %d bytes (16 MiB)",
+		what, method, n, wire.MaxMessageBytes)
+}

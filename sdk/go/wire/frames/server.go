@@ -1,0 +1,409 @@
+package frames
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"log/slog"
+	"maps"
+	"net"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"github.com/loop-plugins/loop/sdk/go/wire"
+)
+
+// A call is served by who reads if it is alone and its method has been short so often in a row: to wake a worker costs more.
+const (
+	short   = 100 * time.Microsecond
+	trusted = 8
+	// distrusted is how often a method is short again before it is trusted that had its reader relieved.
+	distrusted = 1 << 10
+)
+
+// idleWorkers is how many goroutines of a connection wait for the next call: one that has served some has the stack for it.
+const idleWorkers = 64
+
+// Server serves the unary methods that are registered with it. It implements grpc.ServiceRegistrar.
+type Server struct {
+	logger  *slog.Logger
+	methods map[string]*method
+	running sync.WaitGroup
+
+	mu      sync.Mutex
+	stopped bool
+	conns   map[*serverConn]struct{}
+}
+
+type method struct {
+	name    string
+	impl    any
+	handler grpc.MethodHandler
+	quick   atomic.Int32 // runs in a row that were short
+}
+
+// NewServer returns a server that has no connection.
+func NewServer(logger *slog.Logger) *Server {
+	return &Server{logger: logger, methods: map[string]*method{}, conns: map[*serverConn]struct{}{}}
+}
+
+// RegisterService implements grpc.ServiceRegistrar. It comes before the first connection.
+func (s *Server) RegisterService(d *grpc.ServiceDesc, impl any) {
+	for _, m := range d.Methods {
+		name := "/" + d.ServiceName + "/" + m.MethodName
+		s.methods[name] = &method{name: name, impl: impl, handler: m.Handler}
+	}
+}
+
+// Serve takes over a connection on which the protocol was agreed upon, and returns at once.
+func (s *Server) Serve(nc net.Conn) {
+	c := &serverConn{
+		writer: newWriter(nc, always), server: s, in: newReader(nc), open: map[uint32]*incoming{}, names: map[string]string{}, work: make(chan *incoming),
+	}
+	c.relief = newRelief(func() { s.running.Go(c.serve) })
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.stopped {
+		hangUp(nc)
+		return
+	}
+	s.conns[c] = struct{}{}
+	s.running.Go(c.run)
+	s.running.Go(c.serve)
+}
+
+// Stop ends every connection, and returns when the last handler has.
+func (s *Server) Stop() {
+	s.mu.Lock()
+	s.stopped = true
+	for c := range s.conns {
+		c.end(errClosed)
+	}
+	s.mu.Unlock()
+	s.running.Wait()
+}
+
+// Finish waits until every call is answered and every answer written, or ctx has ended. Calls are taken meanwhile.
+func (s *Server) Finish(ctx context.Context) {
+	s.mu.Lock()
+	conns := slices.Collect(maps.Keys(s.conns))
+	s.mu.Unlock()
+	for _, c := range conns {
+		c.mu.Lock()
+		c.quiet.wait(&c.mu, ctx.Done(), func() bool { return c.err != nil || len(c.open) == 0 && len(c.out) == 0 && !c.flushing })
+		c.mu.Unlock()
+	}
+}
+
+// serverConn is the serving end of one connection.
+type serverConn struct {
+	*writer // its lock guards open and bytes
+	server  *Server
+	open    map[uint32]*incoming
+	bytes   int // of the requests that are not answered
+	work    chan *incoming
+	idle    atomic.Int32 // workers that wait for work
+	relief  *relief
+
+	// Of the goroutine that reads.
+	in    *reader
+	names map[string]string // of objects: a connection's calls are for few
+}
+
+func (c *serverConn) serve() {
+	err := c.read()
+	if err == nil {
+		c.await() // somebody else reads
+		return
+	}
+	c.end(err)
+	c.relief.timer.Stop()
+	c.server.mu.Lock()
+	delete(c.server.conns, c)
+	c.server.mu.Unlock()
+	var broken *brokenError
+	if errors.As(err, &broken) {
+		c.server.logger.Error("a connection is ended", "error", err)
+	}
+}
+
+// end fails the connection and lets the handlers of its calls know.
+func (c *serverConn) end(err error) {
+	c.mu.Lock()
+	c.fail(err)
+	calls := make([]*incoming, 0, len(c.open))
+	for _, q := range c.open {
+		calls = append(calls, q)
+	}
+	c.mu.Unlock()
+	for _, q := range calls {
+		q.end(context.Canceled)
+	}
+}
+
+// read takes frames until the connection ends. It returns nil when another goroutine does so in its place.
+func (c *serverConn) read() error {
+	for {
+		f, err := c.in.next()
+		if err != nil {
+			return err
+		}
+		var q *incoming // whole
+		switch f.kind {
+		case kindRequest:
+			q, err = c.begin(&f)
+		case kindChunk:
+			q, err = c.goOn(&f)
+		case kindCancel:
+			c.cancel(f.id)
+		default:
+			err = malformed("a frame of kind %d from a caller", f.kind)
+		}
+		if err != nil {
+			return err
+		}
+		if q != nil && !c.dispatch(q) {
+			return nil
+		}
+	}
+}
+
+// begin takes the first frame of a request.
+func (c *serverConn) begin(f *frame) (q *incoming, err error) {
+	more := f.flags&flagMore != 0
+	q = &incoming{id: f.id, size: len(f.payload)}
+	if more {
+		if q.size, err = cutWhole(f); err != nil {
+			return nil, err
+		}
+	}
+	name, rest, ok := cutText(f.head)
+	object, rest, ok2 := cutText(rest)
+	if !ok || !ok2 {
+		return nil, malformed("the head of a request is cut off")
+	}
+	if q.method = c.server.methods[string(name)]; q.method == nil {
+		q.method = &method{name: string(name)}
+	}
+	q.object = c.name(object)
+	if len(rest) > 0 {
+		if q.pairs, err = addPairs(nil, rest); err != nil {
+			return nil, err
+		}
+	}
+	if f.aux != 0 {
+		q.deadline = time.Now().Add(time.Duration(f.aux) * time.Microsecond)
+	}
+	if err := c.admit(q); err != nil {
+		return nil, err
+	}
+	if more {
+		q.payload = append(make([]byte, 0, q.size), f.payload...)
+		return nil, nil
+	}
+	q.buffer = getBuffer()
+	*q.buffer = append(*q.buffer, f.payload...)
+	q.payload = *q.buffer
+	return q, nil
+}
+
+func (c *serverConn) admit(q *incoming) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch {
+	case c.open[q.id] != nil:
+		return malformed("call %d is begun twice", q.id)
+	case len(c.open) == maxOpen:
+		return malformed("more than %d calls are open", maxOpen)
+	case c.bytes+q.size > maxServed:
+		return malformed("the open calls have more than %d bytes", maxServed)
+	case c.err != nil:
+		return c.err // and nobody would tell the call that it is over
+	}
+	c.open[q.id] = q
+	c.bytes += q.size
+	q.alone = len(c.open) == 1
+	return nil
+}
+
+// name keeps the names of objects, which come again and again.
+func (c *serverConn) name(b []byte) string {
+	if len(b) == 0 {
+		return ""
+	}
+	s, ok := c.names[string(b)]
+	if !ok {
+		if len(c.names) >= maxOpen {
+			clear(c.names)
+		}
+		s = string(b)
+		c.names[s] = s
+	}
+	return s
+}
+
+func (c *serverConn) find(id uint32) *incoming {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.open[id]
+}
+
+// goOn takes a chunk of a request.
+func (c *serverConn) goOn(f *frame) (q *incoming, err error) {
+	q = c.find(f.id)
+	if q == nil || q.taken {
+		return nil, malformed("a chunk for call %d, which wants none", f.id)
+	}
+	if q.payload, err = addChunk(q.payload, q.size, f); err != nil {
+		return nil, err
+	}
+	if len(q.payload) < q.size {
+		return nil, nil
+	}
+	return q, nil
+}
+
+// cancel lets a handler know that its caller has gone. A call that has none yet gets none.
+func (c *serverConn) cancel(id uint32) {
+	q := c.find(id)
+	if q == nil {
+		return // it was answered meanwhile
+	}
+	q.end(context.Canceled)
+	if !q.taken {
+		q.taken = true // no chunk follows
+		c.server.running.Go(func() { c.answer(q, nil, status.Error(codes.Canceled, "the request was not sent whole")) })
+	}
+}
+
+// dispatch has a call served: here, or by a worker. It never waits. It is false if somebody else reads now.
+func (c *serverConn) dispatch(q *incoming) bool {
+	q.taken = true
+	if q.alone && c.in.from == c.in.to && q.method.quick.Load() >= trusted {
+		c.relief.begin()
+		c.handle(q)
+		still := c.relief.end()
+		if !still {
+			q.method.quick.Store(-distrusted)
+		}
+		return still
+	}
+	select {
+	case c.work <- q:
+	default:
+		c.server.running.Go(func() {
+			c.handle(q)
+			c.await()
+		})
+	}
+	return true
+}
+
+// await serves what comes, as long as few others wait for the same.
+func (c *serverConn) await() {
+	for c.idle.Add(1) <= idleWorkers {
+		select {
+		case q := <-c.work:
+			c.idle.Add(-1)
+			c.handle(q)
+		case <-c.done:
+			return
+		}
+	}
+	c.idle.Add(-1)
+}
+
+func (c *serverConn) handle(q *incoming) {
+	if q.method.handler == nil {
+		c.answer(q, nil, status.Errorf(codes.Unimplemented, "unknown method %s", q.method.name))
+		return
+	}
+	begin := time.Now()
+	reply, err := q.method.handler(q.method.impl, q, q.decode, nil)
+	if n := q.method.quick.Load(); time.Since(begin) > short {
+		q.method.quick.Store(min(n, 0))
+	} else if n < trusted {
+		q.method.quick.Store(n + 1)
+	}
+	c.answer(q, reply, err)
+}
+
+// answer answers a call, once.
+func (c *serverConn) answer(q *incoming, reply any, err error) {
+	q.end(context.Canceled)
+	var message []byte
+	var buffer *[]byte
+	if err == nil {
+		if message, buffer, err = encode(reply); err == nil && len(message) > wire.MaxMessageBytes {
+			err = tooLarge("answer", q.method.name, len(message))
+		}
+	}
+	kind := kindResponse
+	if err != nil {
+		kind = kindError
+		message = encodeStatus(err)
+	}
+	if buffer != nil {
+		defer putBuffer(buffer)
+	}
+	q.release()
+	h, pairs := q.ending(kind)
+	head, first := pairsSize(pairs), len(message)
+	if head > maxHead-4 {
+		head, pairs = 0, nil
+	}
+	if first > maxChunk {
+		h.flags, head, first = h.flags|flagMore, head+4, maxChunk
+	}
+	c.mu.Lock()
+	if !c.waitRoom(nil) || c.err != nil {
+		c.mu.Unlock()
+		return
+	}
+	if first == len(message) {
+		c.close(q)
+	}
+	c.out = appendHeader(c.out, h, head, first)
+	if h.flags&flagMore != 0 {
+		c.out = binary.LittleEndian.AppendUint32(c.out, uint32(len(message)))
+	}
+	c.out = append(appendPairs(c.out, pairs), message[:first]...)
+	c.send(len(c.open) > 0)
+	if len(message) > first {
+		c.chunks(nil, q.id, message[first:], func(last bool) bool {
+			if last {
+				c.close(q)
+			}
+			return true
+		})
+	}
+}
+
+// close frees a call's id, with the last frame of its answer. The lock is held.
+func (c *serverConn) close(q *incoming) {
+	delete(c.open, q.id)
+	c.bytes -= q.size
+}
+
+// always is a worker's: to hang in a write of answers is what it may, for nobody waits for it but those whose answers they are.
+func always() bool { return true }
+
+// Beside registers with the server and with another one, which serves the streams.
+func (s *Server) Beside(other grpc.ServiceRegistrar) grpc.ServiceRegistrar {
+	return registrars{s, other}
+}
+
+type registrars []grpc.ServiceRegistrar
+
+// RegisterService implements grpc.ServiceRegistrar.
+func (all registrars) RegisterService(d *grpc.ServiceDesc, impl any) {
+	for _, r := range all {
+		r.RegisterService(d, impl)
+	}
+}

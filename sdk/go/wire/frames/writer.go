@@ -1,0 +1,176 @@
+package frames
+
+import (
+	"net"
+	"runtime"
+	"sync"
+)
+
+// line is where goroutines wait for something in the order in which they came: waking all of them for what one can have is unfair.
+type line struct{ waiting []chan struct{} }
+
+// wait waits until it is this goroutine's turn and ok holds, or done is closed, and says which. The lock is held before and after,
+// and whoever makes ok come true calls wake.
+func (l *line) wait(mu *sync.Mutex, done <-chan struct{}, ok func() bool) bool {
+	if len(l.waiting) == 0 && ok() {
+		return true
+	}
+	turn := make(chan struct{}, 1)
+	l.waiting = append(l.waiting, turn)
+	for {
+		mu.Unlock()
+		came := true
+		select {
+		case <-turn:
+		case <-done:
+			came = false
+		}
+		mu.Lock()
+		if came && (l.waiting[0] != turn || !ok()) {
+			continue
+		}
+		for i, t := range l.waiting {
+			if t == turn {
+				l.waiting = append(l.waiting[:i], l.waiting[i+1:]...)
+				break
+			}
+		}
+		l.wake() // there may be something left for the next
+		return came
+	}
+}
+
+// wake lets the first look. The lock is held.
+func (l *line) wake() {
+	if len(l.waiting) > 0 {
+		select {
+		case l.waiting[0] <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// writer joins frames into few writes. Its lock guards all of it, and what its owner keeps beside it.
+type writer struct {
+	nc   net.Conn
+	done chan struct{} // closed with err set
+
+	mu         sync.Mutex
+	out, spare []byte
+	flushing   bool          // somebody writes, and takes along what is appended meanwhile
+	kick       chan struct{} // wakes run
+	quick      func() bool   // whether the socket's buffer takes what is queued at once
+	room       line          // of those who wait until out is short
+	quiet      line          // of those who wait until nothing is left to write
+	err        error
+}
+
+func newWriter(nc net.Conn, quick func() bool) *writer {
+	return &writer{nc: nc, done: make(chan struct{}), kick: make(chan struct{}, 1), quick: quick}
+}
+
+// run writes what nobody writes where he appended it, until the connection fails.
+func (w *writer) run() {
+	for {
+		select {
+		case <-w.kick:
+		case <-w.done:
+			return
+		}
+		w.mu.Lock()
+		for len(w.out) > 0 && w.err == nil {
+			w.flush()
+		}
+		w.flushing = false
+		w.quiet.wake()
+		w.mu.Unlock()
+	}
+}
+
+// waitRoom waits until little is queued; it is false if done was closed first. The lock is held before and after.
+func (w *writer) waitRoom(done <-chan struct{}) bool {
+	if len(w.room.waiting) == 0 && len(w.out) <= maxQueue {
+		return true
+	}
+	return w.room.wait(&w.mu, done, func() bool { return len(w.out) <= maxQueue || w.err != nil })
+}
+
+// send sees to it that what was appended is written, and unlocks: by this goroutine if that is quick and nobody writes already.
+// crowded: others are about to append, and wait no longer if they go first.
+func (w *writer) send(crowded bool) {
+	if w.flushing || w.err != nil {
+		w.mu.Unlock()
+		return
+	}
+	w.flushing = true
+	// A few turns for others are enough: run goes on.
+	for turn := 0; turn < 16 && len(w.out) > 0 && w.err == nil && w.quick(); turn++ {
+		if crowded {
+			w.mu.Unlock()
+			runtime.Gosched()
+			w.mu.Lock()
+			if !w.quick() {
+				break
+			}
+		}
+		w.flush()
+	}
+	if len(w.out) == 0 || w.err != nil {
+		w.flushing = false
+		w.quiet.wake()
+	} else {
+		w.kick <- struct{}{} // never waits: who flushes alone kicks
+	}
+	w.mu.Unlock()
+}
+
+// flush writes what is queued. The lock is held before and after, and not meanwhile.
+func (w *writer) flush() {
+	b := w.out
+	w.out = w.spare[:0]
+	w.room.wake()
+	w.mu.Unlock()
+	_, err := w.nc.Write(b)
+	w.mu.Lock()
+	if cap(b) <= keptBuffer {
+		w.spare = b
+	} else {
+		w.spare = nil
+	}
+	if err != nil {
+		w.fail(err)
+	}
+}
+
+// fail ends the connection. The lock is held. The first error stays.
+func (w *writer) fail(err error) {
+	if w.err != nil {
+		return
+	}
+	w.err = err
+	w.out = nil
+	close(w.done)
+	hangUp(w.nc)
+	w.room.wake()
+	w.quiet.wake()
+}
+
+// chunks sends the rest of a message whose first frame was sent, and waits for room until done is closed. next is asked, with the lock
+// held, before each chunk: whether it is still wanted.
+func (w *writer) chunks(done <-chan struct{}, id uint32, rest []byte, next func(last bool) bool) {
+	for len(rest) > 0 {
+		w.mu.Lock()
+		if !w.waitRoom(done) || w.err != nil || !next(len(rest) <= maxChunk) {
+			w.mu.Unlock()
+			return
+		}
+		n, h := len(rest), header{id: id, kind: kindChunk}
+		if n > maxChunk {
+			n, h.flags = maxChunk, flagMore
+		}
+		w.out = appendHeader(w.out, h, 0, n)
+		w.out = append(w.out, rest[:n]...)
+		w.send(false)
+		rest = rest[n:]
+	}
+}
