@@ -132,9 +132,13 @@ func otherAccount(f *Facts, _ time.Time) (State, bool) {
 	}, true
 }
 
-// starting is the time between reading a configuration and running it.
+// starting is the time until a configuration is read and runs.
 func starting(f *Facts, _ time.Time) (State, bool) {
-	return State{Level: Waiting, Reason: "OCR2 starts for the contract's configuration"}, f.Running == ""
+	reason := "OCR2 starts for the contract's configuration"
+	if f.Config.Good.IsZero() {
+		reason = "the contract's configuration is being read"
+	}
+	return State{Level: Waiting, Reason: reason}, f.Running == ""
 }
 
 // alone is a feed without rounds whose node hears too few others. 2f+1 oracles make a round, this one among them.

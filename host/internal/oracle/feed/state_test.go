@@ -72,6 +72,7 @@ func TestStates(t *testing.T) {
 			State{Failed, "other transmitter", "the contract's configuration 0001ab has 0xB for this node's transmitter, and the job transmits from 0xA",
 				"name that account by transmitterID, or have the contract's owner set this one"}},
 		"between reading and running": {func(f *Facts) { f.Running = "" }, State{Waiting, "starting", "OCR2 starts for the contract's configuration", ""}},
+		"just added":                  {func(f *Facts) { *f = Facts{} }, State{Waiting, "starting", "the contract's configuration is being read", ""}},
 		"bootstrap job":               {func(f *Facts) { f.Bootstrap, f.Round, f.Members, f.Heard = true, time.Time{}, nil, nil }, State{}},
 		"peers not heard": {func(f *Facts) { f.Round, f.Heard = at(60), map[int]time.Time{1: at(99), 2: at(59), 3: {}} },
 			State{Failed, "peers not heard", "no round for 40s; hears 1 of 3 peers, needs 2", peers}},
