@@ -263,13 +263,16 @@ lint-proto: breaking
 	.bin/buf format --diff --exit-code
 
 # The contract may not break what was there before: before this branch left origin/main, or, on main itself and where
-# there is no origin, before the last commit. BASE=v1.2.0 compares with another one.
+# there is no origin, before the last commit. BASE=v1.2.0 compares with another one. A break that is meant is declared, by a line
+# "Breaks-Contract: why" in the message of a commit since.
 .PHONY: breaking
 breaking: .bin/buf
 	@base=$${BASE:-$$(git merge-base HEAD origin/main 2> /dev/null || true)}; \
 	if [ -z "$$base" ] || [ "$$base" = "$$(git rev-parse HEAD)" ]; then base=HEAD~1; fi; \
 	if ! git cat-file -e "$$base:proto" 2> /dev/null; then \
 		echo "buf breaking is left out: there is no earlier commit that holds proto/."; \
+	elif git log --format=%B "$$base..HEAD" | grep '^Breaks-Contract: '; then \
+		echo "buf breaking is left out: a commit since $$(git rev-parse --short "$$base") declares a break."; \
 	else \
 		echo ".bin/buf breaking, against $$(git rev-parse --short "$$base")"; \
 		git archive --format=tar "$$base" buf.yaml proto | .bin/buf breaking --against '-#format=tar'; \
