@@ -116,7 +116,7 @@ func TestRelayerIsDownAtTheStart(t *testing.T) {
 
 	f.start()
 	jobs, err := f.client.ListJobs(t.Context(), &nodev1.ListJobsRequest{})
-	if err != nil || len(jobs.GetJobs()) != 1 || jobs.GetJobs()[0].GetRelay() != "acme" || jobs.GetJobs()[0].GetState() == nodev1.JobState_JOB_STATE_FAILED {
+	if err != nil || len(jobs.GetJobs()) != 1 || jobs.GetJobs()[0].GetRelay() != "acme" || jobs.GetJobs()[0].GetState() == nodev1.JobState_JOB_STATE_RUNNING {
 		t.Errorf("jobs: %v, %v", jobs, err)
 	}
 	if a := ask(t, "http://"+f.node.Address()+"/health"); a.code != http.StatusServiceUnavailable || !strings.Contains(a.body, "not today") {
