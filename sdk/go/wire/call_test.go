@@ -90,7 +90,7 @@ func TestContextOfACallWithoutATimer(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		look(t.Context(), t, func(inner context.Context) {
-			time.Sleep(5*time.Second - 1)
+			time.Sleep(5*time.Second - time.Nanosecond)
 			if inner.Err() != nil {
 				t.Error(inner.Err())
 			}

@@ -262,3 +262,42 @@ func TestDeadlinesOfMethods(t *testing.T) {
 		synctest.Wait()
 	})
 }
+
+// A burst of calls leaves no goroutine behind that waits for another.
+func TestWorkersAreLetGo(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		leave := make(chan struct{})
+		s := newServer(func(context.Context, []byte) ([]byte, error) {
+			<-leave
+			return nil, nil
+		})
+		c := overPipe(t, s)
+		for conn := range s.conns {
+			workers := func() (all int, idle int32) {
+				conn.mu.Lock()
+				defer conn.mu.Unlock()
+				return conn.workers, conn.idle.Load()
+			}
+			var calls sync.WaitGroup
+			for range 2 * idleWorkers {
+				calls.Go(func() { _, _ = ask(t.Context(), c, nil) })
+			}
+			synctest.Wait()
+			if all, idle := workers(); all != 2*idleWorkers || idle != 0 {
+				t.Errorf("%d workers serve, and %d wait", all, idle)
+			}
+			close(leave)
+			calls.Wait()
+			synctest.Wait()
+			if all, idle := workers(); all != idleWorkers || idle != idleWorkers {
+				t.Errorf("%d workers are left, and %d wait", all, idle)
+			}
+			time.Sleep(2 * retireEvery)
+			synctest.Wait()
+			if all, idle := workers(); all != 0 || idle != 0 {
+				t.Errorf("%d workers are left after a while, and %d wait", all, idle)
+			}
+		}
+	})
+}

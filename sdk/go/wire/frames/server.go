@@ -27,8 +27,12 @@ const (
 	distrusted = 1 << 10
 )
 
-// idleWorkers is how many goroutines of a connection wait for the next call: one that has served some has the stack for it.
-const idleWorkers = 64
+const (
+	// idleWorkers is how many goroutines of a connection wait for the next call: one that has served some has the stack for it.
+	idleWorkers = 64
+	// retireEvery is how often those that wait then are let go: a burst leaves nothing behind.
+	retireEvery = 5 * time.Second
+)
 
 // Server serves the unary methods that are registered with it. It implements grpc.ServiceRegistrar.
 type Server struct {
@@ -66,7 +70,12 @@ func (s *Server) Serve(nc net.Conn) {
 	c := &serverConn{
 		writer: newWriter(nc, always), server: s, in: newReader(nc), open: map[uint32]*incoming{}, names: map[string]string{}, work: make(chan *incoming),
 	}
-	c.relief = newRelief(func() { s.running.Go(c.serve) })
+	c.relief = newRelief(func() {
+		c.hire()
+		s.running.Go(c.serve)
+	})
+	c.retire = time.AfterFunc(time.Hour, c.letGo)
+	c.retire.Stop()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.stopped {
@@ -103,12 +112,14 @@ func (s *Server) Finish(ctx context.Context) {
 
 // serverConn is the serving end of one connection.
 type serverConn struct {
-	*writer // its lock guards open and bytes
+	*writer // its lock guards open, bytes and workers
 	server  *Server
 	open    map[uint32]*incoming
 	bytes   int // of the requests that are not answered
-	work    chan *incoming
-	idle    atomic.Int32 // workers that wait for work
+	workers int
+	retire  *time.Timer    // set while there are workers
+	work    chan *incoming // nil: a worker is let go
+	idle    atomic.Int32   // workers that wait for work
 	relief  *relief
 
 	// Of the goroutine that reads.
@@ -124,6 +135,7 @@ func (c *serverConn) serve() {
 	}
 	c.end(err)
 	c.relief.timer.Stop()
+	c.retire.Stop()
 	c.server.mu.Lock()
 	delete(c.server.conns, c)
 	c.server.mu.Unlock()
@@ -297,6 +309,7 @@ func (c *serverConn) dispatch(q *incoming) bool {
 	select {
 	case c.work <- q:
 	default:
+		c.hire()
 		c.server.running.Go(func() {
 			c.handle(q)
 			c.await()
@@ -305,18 +318,49 @@ func (c *serverConn) dispatch(q *incoming) bool {
 	return true
 }
 
+// hire counts one more worker.
+func (c *serverConn) hire() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.workers++; c.workers == 1 && c.err == nil {
+		c.retire.Reset(retireEvery)
+	}
+}
+
+// letGo ends the workers that wait.
+func (c *serverConn) letGo() {
+	for waiting := true; waiting; {
+		select {
+		case c.work <- nil:
+		default:
+			waiting = false
+		}
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.workers > 0 && c.err == nil {
+		c.retire.Reset(retireEvery)
+	}
+}
+
 // await serves what comes, as long as few others wait for the same.
 func (c *serverConn) await() {
 	for c.idle.Add(1) <= idleWorkers {
+		var q *incoming
 		select {
-		case q := <-c.work:
-			c.idle.Add(-1)
-			c.handle(q)
+		case q = <-c.work:
 		case <-c.done:
-			return
 		}
+		if q == nil {
+			break
+		}
+		c.idle.Add(-1)
+		c.handle(q)
 	}
 	c.idle.Add(-1)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.workers--
 }
 
 func (c *serverConn) handle(q *incoming) {
