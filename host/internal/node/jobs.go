@@ -45,8 +45,11 @@ type running struct {
 	oracle *oracle.Oracle // nil when it does not run
 	own    *isolation     // the job's own processes; nil when it shares them
 
+	parts parts
+
 	mu     sync.Mutex
 	reason string // why it does not run
+	last   stated // as it was when it was looked at last
 }
 
 func (r *running) fail(reason string) {
@@ -209,6 +212,10 @@ func (j *jobs) run(ctx context.Context, r *running) (err error) {
 			return err
 		}
 	}
+	r.parts = parts{plugins: []*loophost.Plugin{relay.plugin.Plugin}, chain: chain}
+	if median != nil && r.spec.Type == job.TypeOCR2 {
+		r.parts.plugins = append(r.parts.plugins, median.Plugin)
+	}
 	r.oracle, err = oracle.Start(ctx, oracle.Settings{
 		JobID:         r.stored.ID,
 		ExternalJobID: r.stored.ExternalID,
@@ -251,6 +258,7 @@ func (j *jobs) remove(ctx context.Context, id int64) error {
 	delete(j.all, id)
 	j.mu.Unlock()
 	if r != nil {
+		j.node.statuses.forget(r)
 		r.stop(ctx)
 		if r.own != nil {
 			j.giveBack(context.WithoutCancel(ctx), r.own.reserved, r)

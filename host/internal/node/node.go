@@ -64,6 +64,7 @@ type Node struct {
 	peer      *oracle.Peer
 	runner    *pipeline.Runner
 	jobs      *jobs
+	statuses  *statuses
 	web       *web.Server
 
 	stretching turns // of keys' passwords
@@ -157,6 +158,7 @@ func Start(ctx context.Context, s Settings) (_ *Node, err error) {
 	if err = n.jobs.startStored(ctx); err != nil {
 		return nil, err
 	}
+	n.statuses = watchStates(n.jobs, n.registry, s.Logger)
 	n.ready.Store(true)
 	s.Logger.Info("the node is ready", "version", s.Version,
 		"http", n.web.Address(), "https", n.web.TLSAddress(), "socket", n.Socket(),
@@ -196,6 +198,9 @@ func (n *Node) Socket() string { return n.settings.Config.WebServer.Socket }
 // Close ends the node: jobs, network, plugins, server, database. ctx bounds it.
 func (n *Node) Close(ctx context.Context) {
 	n.ready.Store(false)
+	if n.statuses != nil {
+		n.statuses.close()
+	}
 	if n.jobs != nil {
 		n.jobs.close()
 	}

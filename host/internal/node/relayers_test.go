@@ -102,7 +102,7 @@ func TestRelayersThatAreRefused(t *testing.T) {
 // said of them, refuses new ones, and has it back when it starts.
 func TestRelayerIsDownAtTheStart(t *testing.T) {
 	t.Parallel()
-	f := &feed{T: t, files: newFiles(t), dir: t.TempDir()}
+	f := &feeding{T: t, files: newFiles(t), dir: t.TempDir()}
 	illness := filepath.Join(f.dir, "ill")
 	f.files.acme(t, "RELAYER=queueing\nQUEUE_DIR="+f.dir+"\nFAIL_WHILE="+illness)
 	f.files.chain("1", "")
@@ -116,7 +116,7 @@ func TestRelayerIsDownAtTheStart(t *testing.T) {
 
 	f.start()
 	jobs, err := f.client.ListJobs(t.Context(), &nodev1.ListJobsRequest{})
-	if err != nil || len(jobs.GetJobs()) != 1 || jobs.GetJobs()[0].GetRelay() != "acme" || jobs.GetJobs()[0].GetState() != nodev1.JobState_JOB_STATE_RUNNING {
+	if err != nil || len(jobs.GetJobs()) != 1 || jobs.GetJobs()[0].GetRelay() != "acme" || jobs.GetJobs()[0].GetState() == nodev1.JobState_JOB_STATE_RUNNING {
 		t.Errorf("jobs: %v, %v", jobs, err)
 	}
 	if a := ask(t, "http://"+f.node.Address()+"/health"); a.code != http.StatusServiceUnavailable || !strings.Contains(a.body, "not today") {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"regexp"
 	"strings"
+	"time"
 
 	"connectrpc.com/connect"
 	"google.golang.org/protobuf/types/known/timestamppb"
@@ -14,6 +15,7 @@ import (
 	"github.com/loop-plugins/loop/host/internal/database"
 	"github.com/loop-plugins/loop/host/internal/job"
 	"github.com/loop-plugins/loop/host/internal/keystore"
+	"github.com/loop-plugins/loop/host/internal/oracle/feed"
 	"github.com/loop-plugins/loop/host/internal/web"
 	"github.com/loop-plugins/loop/sdk/go/loophost"
 	"github.com/loop-plugins/loop/sdk/go/loophost/supervise"
@@ -63,7 +65,7 @@ func (s *service) NodeStatus(context.Context, *nodev1.NodeStatusRequest) (*nodev
 		r.PeerId = keys[0].ID()
 	}
 	for _, c := range s.node.health() {
-		r.Checks = append(r.Checks, &nodev1.HealthCheck{Name: c.Name, Healthy: c.Healthy, Reason: c.Reason})
+		r.Checks = append(r.Checks, &nodev1.HealthCheck{Name: c.Name, Healthy: c.Healthy, Degraded: c.Degraded, Reason: c.Reason})
 	}
 	return r, nil
 }
@@ -89,8 +91,7 @@ func (n *Node) health() []web.Check {
 	}
 	all = append(all, n.plugins.health()...)
 	for _, r := range n.jobs.list() {
-		reason := r.failure()
-		all = append(all, web.Check{Name: r.title(), Healthy: reason == "", Reason: reason})
+		all = append(all, r.check())
 	}
 	return all
 }
@@ -231,14 +232,17 @@ func (s *service) ListJobs(context.Context, *nodev1.ListJobsRequest) (*nodev1.Li
 func (r *running) describe() *nodev1.Job {
 	j := &nodev1.Job{
 		Id: r.stored.ID, ExternalJobId: r.stored.ExternalID, Name: r.stored.Name,
-		CreatedAt: timestamppb.New(r.stored.CreatedAt), State: nodev1.JobState_JOB_STATE_RUNNING,
+		CreatedAt: timestamppb.New(r.stored.CreatedAt),
 	}
 	if r.spec != nil {
 		j.Type, j.Relay, j.ContractId = r.spec.Type, r.spec.Relay, r.spec.ContractID
 	}
-	if reason := r.failure(); reason != "" {
-		j.State, j.Reason = nodev1.JobState_JOB_STATE_FAILED, reason
+	state := r.noted()
+	if now := r.state(""); state.since.IsZero() || now.Level == feed.Failed && now.Cause != state.Cause { // which nobody has looked at yet
+		state = stated{now, time.Now()}
 	}
+	j.State, j.Reason, j.Remedy = jobStates()[state.Level], state.Reason, state.Remedy
+	j.StateSince = timestamppb.New(state.since)
 	if r.oracle != nil {
 		if digest, ok := r.oracle.ConfigDigest(); ok {
 			j.ConfigDigest = digest[:]

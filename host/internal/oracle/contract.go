@@ -1,7 +1,9 @@
 package oracle
 
 import (
+	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"runtime/debug"
 	"sync"
@@ -12,6 +14,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	relayerv1 "github.com/loop-plugins/loop/gen/go/loop/relayer/v1"
+	"github.com/loop-plugins/loop/host/internal/oracle/feed"
 	"github.com/loop-plugins/loop/sdk/go/ocr2"
 )
 
@@ -45,6 +48,14 @@ type tracker struct {
 	changes  <-chan struct{}
 	limit    time.Duration
 	logger   *logger
+	feed     *feed.Recorder
+	own      *own
+}
+
+// own is how a contract's configuration names this node.
+type own struct {
+	signer  types.OnchainPublicKey
+	account string
 }
 
 // Notify implements types.ContractConfigTracker. The channel belongs to the node and survives the relayer's restarts.
@@ -59,10 +70,37 @@ func (t *tracker) LatestConfigDetails(ctx context.Context) (block uint64, digest
 	if err == nil {
 		digest, err = ocr2.DigestOf("config_digest", response.GetConfigDigest())
 	}
+	t.read(ctx, digest, err)
 	if err != nil {
 		return 0, types.ConfigDigest{}, fmt.Errorf("reading where the contract's configuration is: %w", err)
 	}
+	if t.own != nil && digest != (types.ConfigDigest{}) && t.feed.Facts().Members == nil {
+		// libocr does not read a configuration again that it has in its database, and after a restart it is told of no other.
+		if _, err := t.LatestConfig(ctx, response.GetChangedInBlock()); err != nil {
+			t.logger.slog.Debug("whether this node is among the oracles is not known yet", "error", err)
+		}
+	}
 	return response.GetChangedInBlock(), digest, nil
+}
+
+// read notes a reading. One that libocr gave up says nothing.
+func (t *tracker) read(ctx context.Context, digest types.ConfigDigest, err error) {
+	if errors.Is(ctx.Err(), context.Canceled) {
+		return
+	}
+	known := ""
+	if digest != (types.ConfigDigest{}) {
+		known = digest.Hex()
+	}
+	t.feed.ConfigRead(known, said(err))
+}
+
+// said is what an error of a call says, for people, who are not told by what kind of call something failed.
+func said(err error) error {
+	if err == nil {
+		return nil
+	}
+	return errors.New(status.Convert(err).Message())
 }
 
 // LatestConfig implements types.ContractConfigTracker.
@@ -77,7 +115,21 @@ func (t *tracker) LatestConfig(ctx context.Context, changedInBlock uint64) (conf
 	if err != nil {
 		return types.ContractConfig{}, fmt.Errorf("reading the contract's configuration of block %d: %w", changedInBlock, err)
 	}
+	if t.own != nil {
+		t.feed.Configured(t.own.among(config))
+	}
 	return config, nil
+}
+
+// among finds this node in a configuration, by its on-chain key.
+func (o *own) among(config types.ContractConfig) feed.Members {
+	m := feed.Members{Oracles: len(config.Signers), Faulty: int(config.F), Own: o.account}
+	for i, signer := range config.Signers {
+		if bytes.Equal(signer, o.signer) && i < len(config.Transmitters) {
+			m.Signer, m.Account = true, string(config.Transmitters[i])
+		}
+	}
+	return m
 }
 
 // LatestBlockHeight implements types.ContractConfigTracker.
@@ -146,6 +198,7 @@ type transmitter struct {
 	transmitLimit time.Duration
 	readLimit     time.Duration
 	logger        *logger
+	feed          *feed.Recorder
 }
 
 // transmitPause is the time between two tries to hand over one report.
@@ -163,6 +216,7 @@ func (t *transmitter) Transmit(ctx context.Context, at types.ReportContext, repo
 	for {
 		_, err := t.provider.Transmit(ctx, request)
 		if err == nil {
+			t.feed.Handed(nil)
 			return nil
 		}
 		if status.Code(err) == codes.Unavailable {
@@ -172,6 +226,7 @@ func (t *transmitter) Transmit(ctx context.Context, at types.ReportContext, repo
 			case <-ctx.Done():
 			}
 		}
+		t.feed.Handed(said(err))
 		return fmt.Errorf("handing the report of epoch %d, round %d to the relayer: %w", at.Epoch, at.Round, err)
 	}
 }

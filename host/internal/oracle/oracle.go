@@ -31,6 +31,7 @@ import (
 	"github.com/loop-plugins/loop/host/internal/hostservice"
 	"github.com/loop-plugins/loop/host/internal/job"
 	"github.com/loop-plugins/loop/host/internal/keystore"
+	"github.com/loop-plugins/loop/host/internal/oracle/feed"
 	"github.com/loop-plugins/loop/host/internal/oracle/source"
 	"github.com/loop-plugins/loop/host/internal/pipeline"
 	"github.com/loop-plugins/loop/sdk/go/loophost"
@@ -119,6 +120,7 @@ type Oracle struct {
 	provider *loophost.Object // the provider's handle
 	factory  *medianv1loophost.MedianFactory
 	sources  *source.Sources
+	feed     *feed.Recorder
 	sent     prometheus.Counter
 	running  interface{ Close() error } // libocr's part
 
@@ -140,7 +142,7 @@ func Start(ctx context.Context, s Settings) (_ *Oracle, err error) {
 	if s.Failed == nil {
 		s.Failed = func(string) {}
 	}
-	o := &Oracle{settings: s, errors: hostservice.NewErrorLog()}
+	o := &Oracle{settings: s, errors: hostservice.NewErrorLog(), feed: feed.New(s.Spec.Type == job.TypeBootstrap)}
 	o.logger = &logger{slog: s.Logger, trace: s.Config.OCR2.TraceLogging, record: o.errors.Record}
 	o.ctx, o.cancel = context.WithCancel(context.Background())
 	defer func() {
@@ -192,13 +194,13 @@ func (o *Oracle) startMedian(ctx context.Context) error {
 		GasPriceSubunitsSource: hostservicev1loophost.ExportDataSource(s.Runtime, o.sources.GasPriceSubunits),
 		ErrorLog:               hostservicev1loophost.ExportErrorLog(s.Runtime, o.errors),
 	})
-	if err := o.verdict(ctx, func(ctx context.Context) error {
+	if err := o.verdict(ctx, object{"the relayer has not taken the job", func(ctx context.Context) error {
 		_, err := provider.Created(ctx)
 		return err
-	}, func(ctx context.Context) error {
+	}}, object{"the median has not taken the job", func(ctx context.Context) error {
 		_, err := o.factory.Created(ctx)
 		return err
-	}); err != nil {
+	}}); err != nil {
 		return err
 	}
 	o.sent = prometheus.NewCounter(prometheus.CounterOpts{
@@ -210,11 +212,11 @@ func (o *Oracle) startMedian(ctx context.Context) error {
 	}
 	limit := min(local.BlockchainTimeout, local.ContractConfigLoadTimeout)
 	oracle, err := ocr.NewOracle(ocr.OCR2OracleArgs{
-		BinaryNetworkEndpointFactory: s.Peer.endpoints,
+		BinaryNetworkEndpointFactory: &hearing{s.Peer.endpoints, o.feed},
 		V2Bootstrappers:              bootstrappers,
-		ContractConfigTracker:        &tracker{provider: provider, changes: s.Watch.follow(provider.Name()), limit: limit, logger: o.logger},
+		ContractConfigTracker:        &tracker{provider: provider, changes: s.Watch.follow(provider.Name()), limit: limit, logger: o.logger, feed: o.feed, own: o.own()},
 		ContractTransmitter: &transmitter{
-			provider: provider, account: types.Account(s.Spec.Account()), transmitLimit: local.ContractTransmitterTransmitTimeout, readLimit: local.BlockchainTimeout, logger: o.logger,
+			provider: provider, account: types.Account(s.Spec.Account()), transmitLimit: local.ContractTransmitterTransmitTimeout, readLimit: local.BlockchainTimeout, logger: o.logger, feed: o.feed,
 		},
 		Database:               s.Database.OCR2(s.JobID),
 		LocalConfig:            local,
@@ -226,7 +228,7 @@ func (o *Oracle) startMedian(ctx context.Context) error {
 		OnchainKeyring:         &keyring{key: s.Bundle.Report(), schemes: s.Schemes, provider: provider, logger: o.logger},
 		ReportingPluginFactory: &factory{
 			median: o.factory, database: s.Database, jobID: s.JobID, minQuery: local.MinOCR2MaxDurationQuery, logger: o.logger,
-			running: o.runs, fail: o.fail,
+			running: o.runs, fail: o.fail, feed: o.feed,
 		},
 	})
 	if err != nil {
@@ -244,17 +246,17 @@ func (o *Oracle) startBootstrapper(ctx context.Context) error {
 	local := localConfigTo(s.Config, s.Spec)
 	provider := s.Chain.CreateProvider(&relayerv1.CreateProviderRequest{ProviderType: relayer.ProviderConfig, Config: o.providerConfig()})
 	o.provider = provider.Object
-	if err := o.verdict(ctx, func(ctx context.Context) error {
+	if err := o.verdict(ctx, object{"the relayer has not taken the job", func(ctx context.Context) error {
 		_, err := provider.Created(ctx)
 		return err
-	}); err != nil {
+	}}); err != nil {
 		return err
 	}
 	limit := min(local.BlockchainTimeout, local.ContractConfigLoadTimeout)
 	bootstrapper, err := ocr.NewBootstrapper(ocr.BootstrapperArgs{
-		BootstrapperFactory:    &bootstrappers{BootstrapperFactory: s.Peer.bootstrappers, running: o.runs},
+		BootstrapperFactory:    &bootstrappers{BootstrapperFactory: s.Peer.bootstrappers, running: func(digest types.ConfigDigest) { o.runs(digest, 0) }},
 		V2Bootstrappers:        o.bootstrappers(),
-		ContractConfigTracker:  &tracker{provider: provider, changes: s.Watch.follow(provider.Name()), limit: limit, logger: o.logger},
+		ContractConfigTracker:  &tracker{provider: provider, changes: s.Watch.follow(provider.Name()), limit: limit, logger: o.logger, feed: o.feed, own: o.own()},
 		Database:               s.Database.OCR2(s.JobID),
 		LocalConfig:            local,
 		Logger:                 o.logger,
@@ -289,13 +291,19 @@ func (o *Oracle) bootstrappers() []commontypes.BootstrapperLocator {
 	return locatorsTo(o.settings.Config.P2P.V2.DefaultBootstrappers)
 }
 
+// object is one that plugins make for the job.
+type object struct {
+	absent  string // what is said while it is not there
+	created func(context.Context) error
+}
+
 // verdict waits until the plugins have made the job's objects, or one refuses. What takes longer is watched from then on, and
 // a refusal fails the job where operators see it.
-func (o *Oracle) verdict(ctx context.Context, created ...func(context.Context) error) error {
+func (o *Oracle) verdict(ctx context.Context, objects ...object) error {
 	ctx, cancel := context.WithTimeout(ctx, verdictWait)
 	defer cancel()
-	for _, wait := range created {
-		err := wait(ctx)
+	for _, object := range objects {
+		err := object.created(ctx)
 		if refused(err) {
 			return err
 		}
@@ -303,10 +311,14 @@ func (o *Oracle) verdict(ctx context.Context, created ...func(context.Context) e
 			continue
 		}
 		o.logger.slog.Warn("a plugin has not taken the job yet; the job runs when it does", "error", err)
+		o.feed.Waits(object.absent, err.Error())
 		o.work.Go(func() {
-			if err := wait(o.ctx); refused(err) {
+			switch err := object.created(o.ctx); {
+			case refused(err):
 				o.logger.Error("a plugin refuses the job", commontypes.LogFields{"error": err})
 				o.fail(err.Error())
+			case err == nil:
+				o.feed.Waits(object.absent, "")
 			}
 		})
 	}
@@ -320,10 +332,11 @@ func refused(err error) bool {
 }
 
 // runs notes the configuration that libocr begins to run. What the one before failed of is past.
-func (o *Oracle) runs(digest types.ConfigDigest) {
+func (o *Oracle) runs(digest types.ConfigDigest, interval time.Duration) {
 	o.mu.Lock()
 	o.digest = &digest
 	o.mu.Unlock()
+	o.feed.Runs(digest.Hex(), interval)
 	o.fail("")
 }
 
@@ -332,6 +345,7 @@ func (o *Oracle) fail(reason string) {
 	changed := o.reason != reason
 	o.reason = reason
 	o.mu.Unlock()
+	o.feed.Failed(reason)
 	if changed {
 		o.settings.Failed(reason)
 	}
@@ -352,6 +366,17 @@ func (o *Oracle) Failed() string {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	return o.reason
+}
+
+// Facts are what is known of the job's feed.
+func (o *Oracle) Facts() feed.Facts { return o.feed.Facts() }
+
+// own is how a contract's configuration names this node; nil for a job that takes no part in reports.
+func (o *Oracle) own() *own {
+	if o.settings.Spec.Type == job.TypeBootstrap {
+		return nil
+	}
+	return &own{signer: o.settings.Bundle.Report().Public(), account: o.settings.Spec.Account()}
 }
 
 // Errors returns the job's latest errors, newest first: the plugins', and those that libocr logged.

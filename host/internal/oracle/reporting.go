@@ -17,6 +17,7 @@ import (
 	reportingv1 "github.com/loop-plugins/loop/gen/go/loop/reporting/v1"
 	"github.com/loop-plugins/loop/gen/go/loop/reporting/v1/reportingv1loophost"
 	"github.com/loop-plugins/loop/host/internal/database"
+	"github.com/loop-plugins/loop/host/internal/oracle/feed"
 	"github.com/loop-plugins/loop/sdk/go/loophost"
 	"github.com/loop-plugins/loop/sdk/go/ocr2"
 	"github.com/loop-plugins/loop/sdk/go/wire"
@@ -63,14 +64,15 @@ type factory struct {
 	minQuery time.Duration
 	logger   *logger
 	// running is told which configuration runs, fail why the job does not do what it should; empty: it does again.
-	running func(types.ConfigDigest)
+	running func(digest types.ConfigDigest, interval time.Duration)
 	fail    func(reason string)
+	feed    *feed.Recorder
 }
 
 // NewReportingPlugin implements types.ReportingPluginFactory.
 func (f *factory) NewReportingPlugin(ctx context.Context, config types.ReportingPluginConfig) (made types.ReportingPlugin, info types.ReportingPluginInfo, err error) {
 	defer f.logger.guard("NewReportingPlugin", &err)
-	f.running(config.ConfigDigest)
+	f.running(config.ConfigDigest, config.EstimatedRoundInterval)
 	p := &plugin{factory: f, config: config, changed: make(chan struct{})}
 	p.remote = f.median.CreateReportingPlugin(ocr2.PluginConfigTo(config), loophost.OnMade(p.made))
 	info, err = f.info(ctx, p)
@@ -225,7 +227,11 @@ func (p *plugin) Observation(ctx context.Context, at types.ReportTimestamp, quer
 	defer p.factory.logger.guard("Observation", &err)
 	ctx, cancel := bounded(ctx, p.config.MaxDurationObservation)
 	defer cancel()
+	p.factory.feed.Asked()
 	response, err := p.remote.Observation(ctx, &reportingv1.ObservationRequest{Timestamp: ocr2.TimestampTo(at), Query: query})
+	if !errors.Is(ctx.Err(), context.Canceled) { // else libocr has gone on to another round
+		p.factory.feed.Observed(said(err))
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -266,6 +272,11 @@ func (p *plugin) ShouldAcceptFinalizedReport(ctx context.Context, at types.Repor
 	defer p.factory.logger.guard("ShouldAcceptFinalizedReport", &err)
 	ctx, cancel := bounded(ctx, p.config.MaxDurationShouldAcceptFinalizedReport)
 	defer cancel()
+	defer func() {
+		if accept {
+			p.factory.feed.Accepted()
+		}
+	}()
 	answer, err := p.factory.database.Accepted(ctx, p.factory.jobID, at)
 	switch {
 	case err == nil:

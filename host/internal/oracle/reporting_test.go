@@ -21,6 +21,7 @@ import (
 	reportingv1 "github.com/loop-plugins/loop/gen/go/loop/reporting/v1"
 	"github.com/loop-plugins/loop/gen/go/loop/reporting/v1/reportingv1loophost"
 	"github.com/loop-plugins/loop/host/internal/database"
+	"github.com/loop-plugins/loop/host/internal/oracle/feed"
 )
 
 func (m *fakeMedian) questions() int {
@@ -146,7 +147,7 @@ func TestAcceptanceAfterALostAnswer(t *testing.T) {
 			log, _ := newLogger(t)
 			l := &lossy{}
 			p := &plugin{
-				factory: &factory{database: d, logger: &logger{slog: log}, fail: func(string) {}},
+				factory: &factory{database: d, logger: &logger{slog: log}, fail: func(string) {}, feed: feed.New(false)},
 				remote:  &reportingv1loophost.ReportingPlugin{ReportingPluginServiceClient: l}, changed: make(chan struct{}),
 			}
 			made := func() { p.made(&reportingv1.CreateReportingPluginResponse{}) }

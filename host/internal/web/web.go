@@ -39,7 +39,9 @@ type Plugins interface {
 type Check struct {
 	Name    string `json:"name"`
 	Healthy bool   `json:"healthy"`
-	Reason  string `json:"reason,omitempty"`
+	// Degraded is a part that works, or will, while something needs a person soon.
+	Degraded bool   `json:"degraded,omitempty"`
+	Reason   string `json:"reason,omitempty"`
 }
 
 // Settings are what a Server needs.
@@ -285,8 +287,11 @@ func (s *Server) health(w http.ResponseWriter, _ *http.Request) {
 	}{"passing", s.settings.Health()}
 	code := http.StatusOK
 	for _, c := range body.Checks {
-		if !c.Healthy {
+		switch {
+		case !c.Healthy:
 			body.Status, code = "failing", http.StatusServiceUnavailable
+		case c.Degraded && code == http.StatusOK:
+			body.Status = "degraded"
 		}
 	}
 	s.json(w, code, body)

@@ -130,7 +130,7 @@ func (o operator) running(ctx context.Context) (*nodev1.Job, error) {
 			continue // it is starting
 		}
 		j := list.GetJobs()[0]
-		if len(j.GetConfigDigest()) > 0 && j.GetState() == nodev1.JobState_JOB_STATE_RUNNING {
+		if len(j.GetConfigDigest()) > 0 && j.GetState() != nodev1.JobState_JOB_STATE_FAILED {
 			return j, nil
 		}
 		last = j.GetState().String() + " " + j.GetReason()

@@ -155,10 +155,14 @@ type JobState int32
 const (
 	// Not set.
 	JobState_JOB_STATE_UNSPECIFIED JobState = 0
-	// Runs.
+	// Does all that it should.
 	JobState_JOB_STATE_RUNNING JobState = 1
-	// Does not run; see the reason.
+	// Does not work until somebody mends what the reason says.
 	JobState_JOB_STATE_FAILED JobState = 2
+	// Begins when something comes that is not there yet, such as the contract's configuration.
+	JobState_JOB_STATE_WAITING JobState = 3
+	// Works while something needs a person soon.
+	JobState_JOB_STATE_DEGRADED JobState = 4
 )
 
 // Enum value maps for JobState.
@@ -167,11 +171,15 @@ var (
 		0: "JOB_STATE_UNSPECIFIED",
 		1: "JOB_STATE_RUNNING",
 		2: "JOB_STATE_FAILED",
+		3: "JOB_STATE_WAITING",
+		4: "JOB_STATE_DEGRADED",
 	}
 	JobState_value = map[string]int32{
 		"JOB_STATE_UNSPECIFIED": 0,
 		"JOB_STATE_RUNNING":     1,
 		"JOB_STATE_FAILED":      2,
+		"JOB_STATE_WAITING":     3,
+		"JOB_STATE_DEGRADED":    4,
 	}
 )
 
@@ -433,8 +441,10 @@ type HealthCheck struct {
 	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
 	// Whether it works.
 	Healthy bool `protobuf:"varint,2,opt,name=healthy,proto3" json:"healthy,omitempty"`
-	// Why not.
-	Reason        string `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
+	// Why not, or what needs a person soon.
+	Reason string `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
+	// Whether it works while something needs a person soon.
+	Degraded      bool `protobuf:"varint,4,opt,name=degraded,proto3" json:"degraded,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -488,6 +498,13 @@ func (x *HealthCheck) GetReason() string {
 		return x.Reason
 	}
 	return ""
+}
+
+func (x *HealthCheck) GetDegraded() bool {
+	if x != nil {
+		return x.Degraded
+	}
+	return false
 }
 
 // ListPluginsRequest is empty.
@@ -1378,14 +1395,18 @@ type Job struct {
 	CreatedAt *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=created_at,json=createdAt,proto3" json:"created_at,omitempty"`
 	// Where it stands.
 	State JobState `protobuf:"varint,8,opt,name=state,proto3,enum=loop.node.v1.JobState" json:"state,omitempty"`
-	// Why it failed.
+	// Why it does not run, or not as it should.
 	Reason string `protobuf:"bytes,9,opt,name=reason,proto3" json:"reason,omitempty"`
 	// Its latest errors, newest first.
 	Errors []*JobError `protobuf:"bytes,10,rep,name=errors,proto3" json:"errors,omitempty"`
 	// Digest of the configuration that it runs, 32 bytes; empty before the first.
 	ConfigDigest []byte `protobuf:"bytes,11,opt,name=config_digest,json=configDigest,proto3" json:"config_digest,omitempty"`
 	// The spec as it was added, from RevealJob alone: it may hold secrets, in URLs and headers.
-	SpecToml      string `protobuf:"bytes,12,opt,name=spec_toml,json=specToml,proto3" json:"spec_toml,omitempty"`
+	SpecToml string `protobuf:"bytes,12,opt,name=spec_toml,json=specToml,proto3" json:"spec_toml,omitempty"`
+	// What to do about the reason; empty where the reason says it.
+	Remedy string `protobuf:"bytes,13,opt,name=remedy,proto3" json:"remedy,omitempty"`
+	// Since when it is in its state.
+	StateSince    *timestamppb.Timestamp `protobuf:"bytes,14,opt,name=state_since,json=stateSince,proto3" json:"state_since,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1502,6 +1523,20 @@ func (x *Job) GetSpecToml() string {
 		return x.SpecToml
 	}
 	return ""
+}
+
+func (x *Job) GetRemedy() string {
+	if x != nil {
+		return x.Remedy
+	}
+	return ""
+}
+
+func (x *Job) GetStateSince() *timestamppb.Timestamp {
+	if x != nil {
+		return x.StateSince
+	}
+	return nil
 }
 
 // JobError is an error of a job.
@@ -3309,11 +3344,12 @@ const file_loop_node_v1_node_proto_rawDesc = "" +
 	"\apeer_id\x18\x02 \x01(\tR\x06peerId\x129\n" +
 	"\n" +
 	"started_at\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\tstartedAt\x121\n" +
-	"\x06checks\x18\x04 \x03(\v2\x19.loop.node.v1.HealthCheckR\x06checks\"S\n" +
+	"\x06checks\x18\x04 \x03(\v2\x19.loop.node.v1.HealthCheckR\x06checks\"o\n" +
 	"\vHealthCheck\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x18\n" +
 	"\ahealthy\x18\x02 \x01(\bR\ahealthy\x12\x16\n" +
-	"\x06reason\x18\x03 \x01(\tR\x06reason\"\x14\n" +
+	"\x06reason\x18\x03 \x01(\tR\x06reason\x12\x1a\n" +
+	"\bdegraded\x18\x04 \x01(\bR\bdegraded\"\x14\n" +
 	"\x12ListPluginsRequest\"K\n" +
 	"\x13ListPluginsResponse\x124\n" +
 	"\aplugins\x18\x01 \x03(\v2\x1a.loop.node.v1.PluginStatusR\aplugins\"*\n" +
@@ -3372,7 +3408,7 @@ const file_loop_node_v1_node_proto_rawDesc = "" +
 	"\x04text\x18\x04 \x01(\tR\x04text\"\x11\n" +
 	"\x0fListJobsRequest\"9\n" +
 	"\x10ListJobsResponse\x12%\n" +
-	"\x04jobs\x18\x01 \x03(\v2\x11.loop.node.v1.JobR\x04jobs\"\x94\x03\n" +
+	"\x04jobs\x18\x01 \x03(\v2\x11.loop.node.v1.JobR\x04jobs\"\xe9\x03\n" +
 	"\x03Job\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\x03R\x02id\x12&\n" +
 	"\x0fexternal_job_id\x18\x02 \x01(\tR\rexternalJobId\x12\x12\n" +
@@ -3388,7 +3424,10 @@ const file_loop_node_v1_node_proto_rawDesc = "" +
 	"\x06errors\x18\n" +
 	" \x03(\v2\x16.loop.node.v1.JobErrorR\x06errors\x12#\n" +
 	"\rconfig_digest\x18\v \x01(\fR\fconfigDigest\x12 \n" +
-	"\tspec_toml\x18\f \x01(\tB\x03\x80\x01\x01R\bspecToml\"o\n" +
+	"\tspec_toml\x18\f \x01(\tB\x03\x80\x01\x01R\bspecToml\x12\x16\n" +
+	"\x06remedy\x18\r \x01(\tR\x06remedy\x12;\n" +
+	"\vstate_since\x18\x0e \x01(\v2\x1a.google.protobuf.TimestampR\n" +
+	"stateSince\"o\n" +
 	"\bJobError\x12\x18\n" +
 	"\amessage\x18\x01 \x01(\tR\amessage\x12\x14\n" +
 	"\x05count\x18\x02 \x01(\x04R\x05count\x123\n" +
@@ -3494,11 +3533,13 @@ const file_loop_node_v1_node_proto_rawDesc = "" +
 	"\x18OBJECT_STATE_UNSPECIFIED\x10\x00\x12\x19\n" +
 	"\x15OBJECT_STATE_CREATING\x10\x01\x12\x15\n" +
 	"\x11OBJECT_STATE_OPEN\x10\x02\x12\x17\n" +
-	"\x13OBJECT_STATE_PARKED\x10\x03*R\n" +
+	"\x13OBJECT_STATE_PARKED\x10\x03*\x81\x01\n" +
 	"\bJobState\x12\x19\n" +
 	"\x15JOB_STATE_UNSPECIFIED\x10\x00\x12\x15\n" +
 	"\x11JOB_STATE_RUNNING\x10\x01\x12\x14\n" +
-	"\x10JOB_STATE_FAILED\x10\x02*^\n" +
+	"\x10JOB_STATE_FAILED\x10\x02\x12\x15\n" +
+	"\x11JOB_STATE_WAITING\x10\x03\x12\x16\n" +
+	"\x12JOB_STATE_DEGRADED\x10\x04*^\n" +
 	"\aKeyKind\x12\x18\n" +
 	"\x14KEY_KIND_UNSPECIFIED\x10\x00\x12\x10\n" +
 	"\fKEY_KIND_P2P\x10\x01\x12\x11\n" +
@@ -3631,77 +3672,78 @@ var file_loop_node_v1_node_proto_depIdxs = []int32{
 	58, // 14: loop.node.v1.Job.created_at:type_name -> google.protobuf.Timestamp
 	2,  // 15: loop.node.v1.Job.state:type_name -> loop.node.v1.JobState
 	23, // 16: loop.node.v1.Job.errors:type_name -> loop.node.v1.JobError
-	58, // 17: loop.node.v1.JobError.last_at:type_name -> google.protobuf.Timestamp
-	22, // 18: loop.node.v1.RevealJobResponse.job:type_name -> loop.node.v1.Job
-	30, // 19: loop.node.v1.ListObservationsResponse.observations:type_name -> loop.node.v1.RoundObservation
-	59, // 20: loop.node.v1.RoundObservation.timestamp:type_name -> loop.reporting.v1.ReportTimestamp
-	60, // 21: loop.node.v1.RoundObservation.value:type_name -> loop.plugin.v1.BigInt
-	60, // 22: loop.node.v1.RoundObservation.juels_per_fee_coin:type_name -> loop.plugin.v1.BigInt
-	60, // 23: loop.node.v1.RoundObservation.gas_price_subunits:type_name -> loop.plugin.v1.BigInt
-	58, // 24: loop.node.v1.RoundObservation.observed_at:type_name -> google.protobuf.Timestamp
-	61, // 25: loop.node.v1.RoundObservation.took:type_name -> google.protobuf.Duration
-	33, // 26: loop.node.v1.ListKeysResponse.keys:type_name -> loop.node.v1.Key
-	3,  // 27: loop.node.v1.Key.kind:type_name -> loop.node.v1.KeyKind
-	34, // 28: loop.node.v1.Key.ocr2:type_name -> loop.node.v1.Ocr2PublicKeys
-	3,  // 29: loop.node.v1.CreateKeyRequest.kind:type_name -> loop.node.v1.KeyKind
-	33, // 30: loop.node.v1.CreateKeyResponse.key:type_name -> loop.node.v1.Key
-	33, // 31: loop.node.v1.ImportKeyResponse.key:type_name -> loop.node.v1.Key
-	58, // 32: loop.node.v1.Bridge.created_at:type_name -> google.protobuf.Timestamp
-	41, // 33: loop.node.v1.AddBridgeRequest.bridge:type_name -> loop.node.v1.Bridge
-	41, // 34: loop.node.v1.AddBridgeResponse.bridge:type_name -> loop.node.v1.Bridge
-	41, // 35: loop.node.v1.ListBridgesResponse.bridges:type_name -> loop.node.v1.Bridge
-	41, // 36: loop.node.v1.RevealBridgeResponse.bridge:type_name -> loop.node.v1.Bridge
-	58, // 37: loop.node.v1.TokenWanted.started_at:type_name -> google.protobuf.Timestamp
-	4,  // 38: loop.node.v1.Token.role:type_name -> loop.node.v1.Role
-	58, // 39: loop.node.v1.Token.created_at:type_name -> google.protobuf.Timestamp
-	4,  // 40: loop.node.v1.CreateTokenRequest.role:type_name -> loop.node.v1.Role
-	51, // 41: loop.node.v1.CreateTokenResponse.token:type_name -> loop.node.v1.Token
-	51, // 42: loop.node.v1.ListTokensResponse.tokens:type_name -> loop.node.v1.Token
-	5,  // 43: loop.node.v1.NodeService.NodeStatus:input_type -> loop.node.v1.NodeStatusRequest
-	8,  // 44: loop.node.v1.NodeService.ListPlugins:input_type -> loop.node.v1.ListPluginsRequest
-	10, // 45: loop.node.v1.NodeService.RestartPlugin:input_type -> loop.node.v1.RestartPluginRequest
-	15, // 46: loop.node.v1.NodeService.AddJob:input_type -> loop.node.v1.AddJobRequest
-	17, // 47: loop.node.v1.NodeService.ValidateJob:input_type -> loop.node.v1.ValidateJobRequest
-	20, // 48: loop.node.v1.NodeService.ListJobs:input_type -> loop.node.v1.ListJobsRequest
-	24, // 49: loop.node.v1.NodeService.RevealJob:input_type -> loop.node.v1.RevealJobRequest
-	26, // 50: loop.node.v1.NodeService.RemoveJob:input_type -> loop.node.v1.RemoveJobRequest
-	28, // 51: loop.node.v1.NodeService.ListObservations:input_type -> loop.node.v1.ListObservationsRequest
-	31, // 52: loop.node.v1.NodeService.ListKeys:input_type -> loop.node.v1.ListKeysRequest
-	35, // 53: loop.node.v1.NodeService.CreateKey:input_type -> loop.node.v1.CreateKeyRequest
-	37, // 54: loop.node.v1.NodeService.ImportKey:input_type -> loop.node.v1.ImportKeyRequest
-	39, // 55: loop.node.v1.NodeService.ExportKey:input_type -> loop.node.v1.ExportKeyRequest
-	42, // 56: loop.node.v1.NodeService.AddBridge:input_type -> loop.node.v1.AddBridgeRequest
-	44, // 57: loop.node.v1.NodeService.ListBridges:input_type -> loop.node.v1.ListBridgesRequest
-	46, // 58: loop.node.v1.NodeService.RevealBridge:input_type -> loop.node.v1.RevealBridgeRequest
-	48, // 59: loop.node.v1.NodeService.RemoveBridge:input_type -> loop.node.v1.RemoveBridgeRequest
-	52, // 60: loop.node.v1.NodeService.CreateToken:input_type -> loop.node.v1.CreateTokenRequest
-	54, // 61: loop.node.v1.NodeService.ListTokens:input_type -> loop.node.v1.ListTokensRequest
-	56, // 62: loop.node.v1.NodeService.RevokeToken:input_type -> loop.node.v1.RevokeTokenRequest
-	6,  // 63: loop.node.v1.NodeService.NodeStatus:output_type -> loop.node.v1.NodeStatusResponse
-	9,  // 64: loop.node.v1.NodeService.ListPlugins:output_type -> loop.node.v1.ListPluginsResponse
-	11, // 65: loop.node.v1.NodeService.RestartPlugin:output_type -> loop.node.v1.RestartPluginResponse
-	16, // 66: loop.node.v1.NodeService.AddJob:output_type -> loop.node.v1.AddJobResponse
-	18, // 67: loop.node.v1.NodeService.ValidateJob:output_type -> loop.node.v1.ValidateJobResponse
-	21, // 68: loop.node.v1.NodeService.ListJobs:output_type -> loop.node.v1.ListJobsResponse
-	25, // 69: loop.node.v1.NodeService.RevealJob:output_type -> loop.node.v1.RevealJobResponse
-	27, // 70: loop.node.v1.NodeService.RemoveJob:output_type -> loop.node.v1.RemoveJobResponse
-	29, // 71: loop.node.v1.NodeService.ListObservations:output_type -> loop.node.v1.ListObservationsResponse
-	32, // 72: loop.node.v1.NodeService.ListKeys:output_type -> loop.node.v1.ListKeysResponse
-	36, // 73: loop.node.v1.NodeService.CreateKey:output_type -> loop.node.v1.CreateKeyResponse
-	38, // 74: loop.node.v1.NodeService.ImportKey:output_type -> loop.node.v1.ImportKeyResponse
-	40, // 75: loop.node.v1.NodeService.ExportKey:output_type -> loop.node.v1.ExportKeyResponse
-	43, // 76: loop.node.v1.NodeService.AddBridge:output_type -> loop.node.v1.AddBridgeResponse
-	45, // 77: loop.node.v1.NodeService.ListBridges:output_type -> loop.node.v1.ListBridgesResponse
-	47, // 78: loop.node.v1.NodeService.RevealBridge:output_type -> loop.node.v1.RevealBridgeResponse
-	49, // 79: loop.node.v1.NodeService.RemoveBridge:output_type -> loop.node.v1.RemoveBridgeResponse
-	53, // 80: loop.node.v1.NodeService.CreateToken:output_type -> loop.node.v1.CreateTokenResponse
-	55, // 81: loop.node.v1.NodeService.ListTokens:output_type -> loop.node.v1.ListTokensResponse
-	57, // 82: loop.node.v1.NodeService.RevokeToken:output_type -> loop.node.v1.RevokeTokenResponse
-	63, // [63:83] is the sub-list for method output_type
-	43, // [43:63] is the sub-list for method input_type
-	43, // [43:43] is the sub-list for extension type_name
-	43, // [43:43] is the sub-list for extension extendee
-	0,  // [0:43] is the sub-list for field type_name
+	58, // 17: loop.node.v1.Job.state_since:type_name -> google.protobuf.Timestamp
+	58, // 18: loop.node.v1.JobError.last_at:type_name -> google.protobuf.Timestamp
+	22, // 19: loop.node.v1.RevealJobResponse.job:type_name -> loop.node.v1.Job
+	30, // 20: loop.node.v1.ListObservationsResponse.observations:type_name -> loop.node.v1.RoundObservation
+	59, // 21: loop.node.v1.RoundObservation.timestamp:type_name -> loop.reporting.v1.ReportTimestamp
+	60, // 22: loop.node.v1.RoundObservation.value:type_name -> loop.plugin.v1.BigInt
+	60, // 23: loop.node.v1.RoundObservation.juels_per_fee_coin:type_name -> loop.plugin.v1.BigInt
+	60, // 24: loop.node.v1.RoundObservation.gas_price_subunits:type_name -> loop.plugin.v1.BigInt
+	58, // 25: loop.node.v1.RoundObservation.observed_at:type_name -> google.protobuf.Timestamp
+	61, // 26: loop.node.v1.RoundObservation.took:type_name -> google.protobuf.Duration
+	33, // 27: loop.node.v1.ListKeysResponse.keys:type_name -> loop.node.v1.Key
+	3,  // 28: loop.node.v1.Key.kind:type_name -> loop.node.v1.KeyKind
+	34, // 29: loop.node.v1.Key.ocr2:type_name -> loop.node.v1.Ocr2PublicKeys
+	3,  // 30: loop.node.v1.CreateKeyRequest.kind:type_name -> loop.node.v1.KeyKind
+	33, // 31: loop.node.v1.CreateKeyResponse.key:type_name -> loop.node.v1.Key
+	33, // 32: loop.node.v1.ImportKeyResponse.key:type_name -> loop.node.v1.Key
+	58, // 33: loop.node.v1.Bridge.created_at:type_name -> google.protobuf.Timestamp
+	41, // 34: loop.node.v1.AddBridgeRequest.bridge:type_name -> loop.node.v1.Bridge
+	41, // 35: loop.node.v1.AddBridgeResponse.bridge:type_name -> loop.node.v1.Bridge
+	41, // 36: loop.node.v1.ListBridgesResponse.bridges:type_name -> loop.node.v1.Bridge
+	41, // 37: loop.node.v1.RevealBridgeResponse.bridge:type_name -> loop.node.v1.Bridge
+	58, // 38: loop.node.v1.TokenWanted.started_at:type_name -> google.protobuf.Timestamp
+	4,  // 39: loop.node.v1.Token.role:type_name -> loop.node.v1.Role
+	58, // 40: loop.node.v1.Token.created_at:type_name -> google.protobuf.Timestamp
+	4,  // 41: loop.node.v1.CreateTokenRequest.role:type_name -> loop.node.v1.Role
+	51, // 42: loop.node.v1.CreateTokenResponse.token:type_name -> loop.node.v1.Token
+	51, // 43: loop.node.v1.ListTokensResponse.tokens:type_name -> loop.node.v1.Token
+	5,  // 44: loop.node.v1.NodeService.NodeStatus:input_type -> loop.node.v1.NodeStatusRequest
+	8,  // 45: loop.node.v1.NodeService.ListPlugins:input_type -> loop.node.v1.ListPluginsRequest
+	10, // 46: loop.node.v1.NodeService.RestartPlugin:input_type -> loop.node.v1.RestartPluginRequest
+	15, // 47: loop.node.v1.NodeService.AddJob:input_type -> loop.node.v1.AddJobRequest
+	17, // 48: loop.node.v1.NodeService.ValidateJob:input_type -> loop.node.v1.ValidateJobRequest
+	20, // 49: loop.node.v1.NodeService.ListJobs:input_type -> loop.node.v1.ListJobsRequest
+	24, // 50: loop.node.v1.NodeService.RevealJob:input_type -> loop.node.v1.RevealJobRequest
+	26, // 51: loop.node.v1.NodeService.RemoveJob:input_type -> loop.node.v1.RemoveJobRequest
+	28, // 52: loop.node.v1.NodeService.ListObservations:input_type -> loop.node.v1.ListObservationsRequest
+	31, // 53: loop.node.v1.NodeService.ListKeys:input_type -> loop.node.v1.ListKeysRequest
+	35, // 54: loop.node.v1.NodeService.CreateKey:input_type -> loop.node.v1.CreateKeyRequest
+	37, // 55: loop.node.v1.NodeService.ImportKey:input_type -> loop.node.v1.ImportKeyRequest
+	39, // 56: loop.node.v1.NodeService.ExportKey:input_type -> loop.node.v1.ExportKeyRequest
+	42, // 57: loop.node.v1.NodeService.AddBridge:input_type -> loop.node.v1.AddBridgeRequest
+	44, // 58: loop.node.v1.NodeService.ListBridges:input_type -> loop.node.v1.ListBridgesRequest
+	46, // 59: loop.node.v1.NodeService.RevealBridge:input_type -> loop.node.v1.RevealBridgeRequest
+	48, // 60: loop.node.v1.NodeService.RemoveBridge:input_type -> loop.node.v1.RemoveBridgeRequest
+	52, // 61: loop.node.v1.NodeService.CreateToken:input_type -> loop.node.v1.CreateTokenRequest
+	54, // 62: loop.node.v1.NodeService.ListTokens:input_type -> loop.node.v1.ListTokensRequest
+	56, // 63: loop.node.v1.NodeService.RevokeToken:input_type -> loop.node.v1.RevokeTokenRequest
+	6,  // 64: loop.node.v1.NodeService.NodeStatus:output_type -> loop.node.v1.NodeStatusResponse
+	9,  // 65: loop.node.v1.NodeService.ListPlugins:output_type -> loop.node.v1.ListPluginsResponse
+	11, // 66: loop.node.v1.NodeService.RestartPlugin:output_type -> loop.node.v1.RestartPluginResponse
+	16, // 67: loop.node.v1.NodeService.AddJob:output_type -> loop.node.v1.AddJobResponse
+	18, // 68: loop.node.v1.NodeService.ValidateJob:output_type -> loop.node.v1.ValidateJobResponse
+	21, // 69: loop.node.v1.NodeService.ListJobs:output_type -> loop.node.v1.ListJobsResponse
+	25, // 70: loop.node.v1.NodeService.RevealJob:output_type -> loop.node.v1.RevealJobResponse
+	27, // 71: loop.node.v1.NodeService.RemoveJob:output_type -> loop.node.v1.RemoveJobResponse
+	29, // 72: loop.node.v1.NodeService.ListObservations:output_type -> loop.node.v1.ListObservationsResponse
+	32, // 73: loop.node.v1.NodeService.ListKeys:output_type -> loop.node.v1.ListKeysResponse
+	36, // 74: loop.node.v1.NodeService.CreateKey:output_type -> loop.node.v1.CreateKeyResponse
+	38, // 75: loop.node.v1.NodeService.ImportKey:output_type -> loop.node.v1.ImportKeyResponse
+	40, // 76: loop.node.v1.NodeService.ExportKey:output_type -> loop.node.v1.ExportKeyResponse
+	43, // 77: loop.node.v1.NodeService.AddBridge:output_type -> loop.node.v1.AddBridgeResponse
+	45, // 78: loop.node.v1.NodeService.ListBridges:output_type -> loop.node.v1.ListBridgesResponse
+	47, // 79: loop.node.v1.NodeService.RevealBridge:output_type -> loop.node.v1.RevealBridgeResponse
+	49, // 80: loop.node.v1.NodeService.RemoveBridge:output_type -> loop.node.v1.RemoveBridgeResponse
+	53, // 81: loop.node.v1.NodeService.CreateToken:output_type -> loop.node.v1.CreateTokenResponse
+	55, // 82: loop.node.v1.NodeService.ListTokens:output_type -> loop.node.v1.ListTokensResponse
+	57, // 83: loop.node.v1.NodeService.RevokeToken:output_type -> loop.node.v1.RevokeTokenResponse
+	64, // [64:84] is the sub-list for method output_type
+	44, // [44:64] is the sub-list for method input_type
+	44, // [44:44] is the sub-list for extension type_name
+	44, // [44:44] is the sub-list for extension extendee
+	0,  // [0:44] is the sub-list for field type_name
 }
 
 func init() { file_loop_node_v1_node_proto_init() }
