@@ -99,13 +99,12 @@ func reference() Config {
 // ParseConfig reads and checks a chain's section, of the name that operators write in its header.
 func ParseConfig(name string, text []byte) (Config, *document.Problems) {
 	c := withPeculiarities(text)
-	problems, whole := document.Read(text, &c, document.Settings{Idle: idle})
-	if whole {
-		c.check(problems, name)
-		c.checkGas(problems)
-		c.fold(problems)
-		c.checkPrices(problems)
-	}
+	problems := section.Read(text, &c, idle, func(p *document.Problems) {
+		c.check(p, name)
+		c.checkGas(p)
+		c.fold(p)
+		c.checkPrices(p)
+	})
 	return c, problems
 }
 

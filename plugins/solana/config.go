@@ -97,10 +97,7 @@ func reference() Config {
 // ParseConfig reads and checks a chain's section, of the name that operators write in its header.
 func ParseConfig(name string, text []byte) (Config, *document.Problems) {
 	c := DefaultConfig()
-	problems, whole := document.Read(text, &c, document.Settings{Idle: idle})
-	if whole {
-		c.check(problems, name)
-	}
+	problems := section.Read(text, &c, idle, func(p *document.Problems) { c.check(p, name) })
 	return c, problems
 }
 

@@ -12,18 +12,18 @@ import (
 	"github.com/loop-plugins/loop/sdk/go/relayer/service"
 )
 
-// Settings is what a Relayer is made of.
-type Settings = service.Settings
-
-// Relayer is the plugin's root.
-type Relayer = service.Relayer[Config]
-
 // metrics are those that no other relayer has. All are labelled with the chain's id.
 type metrics struct {
 	balance *prometheus.GaugeVec
 	price   *prometheus.GaugeVec
 	prices  *prometheus.CounterVec
 }
+
+// Settings is what a Relayer is made of.
+type Settings = service.Settings
+
+// Relayer is the plugin's root.
+type Relayer = service.Relayer[Config]
 
 // New makes a relayer without chains.
 func New(settings Settings) *Relayer {

@@ -24,6 +24,15 @@ type Node struct {
 	SendOnly bool
 }
 
+// Read reads a section into a configuration that holds the defaults, and has what is read whole checked.
+func Read[C any](text []byte, into *C, idle []document.Idle, check func(p *document.Problems)) *document.Problems {
+	problems, whole := document.Read(text, into, document.Settings{Idle: idle})
+	if whole {
+		check(problems)
+	}
+	return problems
+}
+
 // Check finds what is wrong with what all sections have: the chain's id, and nodes enough to read it. The kind is what
 // operators write in the header of a section, such as EVM.
 func Check(p *document.Problems, kind, id string, enabled bool, nodes []Node) *Chain {
