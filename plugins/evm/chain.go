@@ -3,10 +3,8 @@ package evm
 import (
 	"cmp"
 	"context"
-	"fmt"
 	"math"
 	"math/big"
-	"slices"
 
 	"github.com/ethereum/go-ethereum/common"
 	"github.com/ethereum/go-ethereum/common/hexutil"
@@ -15,7 +13,6 @@ import (
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
-	hostservicev1 "github.com/loop-plugins/loop/gen/go/loop/hostservice/v1"
 	relayerv1 "github.com/loop-plugins/loop/gen/go/loop/relayer/v1"
 	"github.com/loop-plugins/loop/gen/go/loop/relayer/v1/relayerv1loop"
 	"github.com/loop-plugins/loop/plugins/evm/account"
@@ -24,7 +21,6 @@ import (
 	"github.com/loop-plugins/loop/sdk/go/relayer"
 	"github.com/loop-plugins/loop/sdk/go/relayer/section"
 	"github.com/loop-plugins/loop/sdk/go/relayer/service"
-	"github.com/loop-plugins/loop/sdk/go/wire"
 )
 
 // Chain is one chain, with its id as a number and what nodes push of its contracts.
@@ -112,23 +108,16 @@ func (c *Chain) LatestHead(context.Context, *relayerv1.LatestHeadRequest) (*rela
 
 // Transact implements relayerv1loop.Chain.
 func (c *Chain) Transact(ctx context.Context, request *relayerv1.TransactRequest) (*relayerv1.TransactResponse, error) {
-	from, err := account.Parse(request.GetFrom())
+	transfer, err := service.ReadTransfer(request, account.Parse, "wei", 256)
 	if err != nil {
-		return nil, status.Errorf(codes.InvalidArgument, "from: %v", err)
+		return nil, err
 	}
-	to, err := account.Parse(request.GetTo())
+	from, to, amount := transfer.From, transfer.To, transfer.Amount
+	lent, err := c.Lends(ctx, func(name string) bool { address, err := account.Parse(name); return err == nil && address == from })
 	if err != nil {
-		return nil, status.Errorf(codes.InvalidArgument, "to: %v", err)
+		return nil, err
 	}
-	amount := wire.Int(request.GetAmount())
-	if amount == nil || amount.Sign() < 0 || amount.BitLen() > 256 {
-		return nil, status.Error(codes.InvalidArgument, "amount: it must be wei from 0 to 2^256-1")
-	}
-	lent, err := c.Keystore().ListAccounts(ctx, &hostservicev1.ListAccountsRequest{})
-	if err != nil {
-		return nil, fmt.Errorf("list the accounts of chain %s: %w", c.config.ChainID, err)
-	}
-	if !slices.ContainsFunc(lent.GetAccounts(), func(name string) bool { address, err := account.Parse(name); return err == nil && address == from }) {
+	if !lent {
 		return nil, status.Errorf(codes.NotFound, "from: this node has no key for %s on chain %s", from, c.config.ChainID)
 	}
 	q, err := c.Queue(from.Hex())

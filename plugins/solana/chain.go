@@ -4,8 +4,6 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
-	"fmt"
-	"slices"
 	"time"
 
 	sol "github.com/gagliardetto/solana-go"
@@ -14,7 +12,6 @@ import (
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
-	hostservicev1 "github.com/loop-plugins/loop/gen/go/loop/hostservice/v1"
 	relayerv1 "github.com/loop-plugins/loop/gen/go/loop/relayer/v1"
 	"github.com/loop-plugins/loop/gen/go/loop/relayer/v1/relayerv1loop"
 	"github.com/loop-plugins/loop/plugins/solana/account"
@@ -23,7 +20,6 @@ import (
 	"github.com/loop-plugins/loop/sdk/go/relayer"
 	"github.com/loop-plugins/loop/sdk/go/relayer/section"
 	"github.com/loop-plugins/loop/sdk/go/relayer/service"
-	"github.com/loop-plugins/loop/sdk/go/wire"
 )
 
 // window is how many transactions of an account may be under way: one question after their statuses covers as many.
@@ -157,30 +153,22 @@ func clockTime(data []byte) (time.Time, error) {
 
 // Transact implements relayerv1loop.Chain.
 func (c *Chain) Transact(ctx context.Context, request *relayerv1.TransactRequest) (*relayerv1.TransactResponse, error) {
-	from, err := account.Parse(request.GetFrom())
+	asked, err := service.ReadTransfer(request, account.Parse, "lamports", 64)
 	if err != nil {
-		return nil, status.Errorf(codes.InvalidArgument, "from: %v", err)
+		return nil, err
 	}
-	to, err := account.Parse(request.GetTo())
+	from, to, lamports := asked.From, asked.To, asked.Amount.Uint64()
+	lent, err := c.Lends(ctx, func(name string) bool { return name == from.String() })
 	if err != nil {
-		return nil, status.Errorf(codes.InvalidArgument, "to: %v", err)
+		return nil, err
 	}
-	amount := wire.Int(request.GetAmount())
-	if amount == nil || !amount.IsUint64() {
-		return nil, status.Error(codes.InvalidArgument, "amount: it must be lamports from 0 to 2^64-1")
-	}
-	lent, err := c.Keystore().ListAccounts(ctx, &hostservicev1.ListAccountsRequest{})
-	if err != nil {
-		return nil, fmt.Errorf("list the accounts of chain %s: %w", c.config.ChainID, err)
-	}
-	if !slices.Contains(lent.GetAccounts(), from.String()) {
+	if !lent {
 		return nil, status.Errorf(codes.NotFound, "from: this node has no key for %s on chain %s", from, c.config.ChainID)
 	}
 	q, err := c.Queue(from.String())
 	if err != nil {
 		return nil, err
 	}
-	lamports := amount.Uint64()
 	if request.GetCheckBalance() {
 		balance, err := q.Account.Balance(ctx)
 		if err != nil {

@@ -2,16 +2,13 @@ package starknet
 
 import (
 	"context"
-	"fmt"
 	"math/big"
-	"slices"
 	"strings"
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
-	hostservicev1 "github.com/loop-plugins/loop/gen/go/loop/hostservice/v1"
 	relayerv1 "github.com/loop-plugins/loop/gen/go/loop/relayer/v1"
 	"github.com/loop-plugins/loop/gen/go/loop/relayer/v1/relayerv1loop"
 	"github.com/loop-plugins/loop/plugins/starknet/account"
@@ -20,7 +17,6 @@ import (
 	"github.com/loop-plugins/loop/sdk/go/relayer"
 	"github.com/loop-plugins/loop/sdk/go/relayer/service"
 	"github.com/loop-plugins/loop/sdk/go/stark"
-	"github.com/loop-plugins/loop/sdk/go/wire"
 )
 
 // Chain is one network, with its id as a field element.
@@ -80,28 +76,21 @@ func (c *Chain) LatestHead(context.Context, *relayerv1.LatestHeadRequest) (*rela
 // Transact implements relayerv1loop.Chain: it moves the token that fees are paid in, in its smallest unit, FRI. It knows the key of
 // an account that a job transmits from, and of no other.
 func (c *Chain) Transact(ctx context.Context, request *relayerv1.TransactRequest) (*relayerv1.TransactResponse, error) {
-	from, err := stark.ParseFelt(request.GetFrom())
+	transfer, err := service.ReadTransfer(request, stark.ParseFelt, "FRI", 256)
 	if err != nil {
-		return nil, status.Errorf(codes.InvalidArgument, "from: %v", err)
+		return nil, err
 	}
-	to, err := stark.ParseFelt(request.GetTo())
-	if err != nil {
-		return nil, status.Errorf(codes.InvalidArgument, "to: %v", err)
-	}
-	amount := wire.Int(request.GetAmount())
-	if amount == nil || amount.Sign() < 0 || amount.BitLen() > 256 {
-		return nil, status.Error(codes.InvalidArgument, "amount: it must be FRI from 0 to 2^256-1")
-	}
+	from, to, amount := transfer.From, transfer.To, transfer.Amount
 	q, ok := c.Started(from.String())
 	if !ok || q.Account.Key().IsZero() {
 		return nil, status.Errorf(codes.NotFound, "from: no job of this node transmits from %s on chain %s, so that its key is not known", from, c.config.ChainID)
 	}
-	lent, err := c.Keystore().ListAccounts(ctx, &hostservicev1.ListAccountsRequest{})
-	if err != nil {
-		return nil, fmt.Errorf("list the accounts of chain %s: %w", c.config.ChainID, err)
-	}
 	key := q.Account.Key()
-	if !slices.Contains(lent.GetAccounts(), key.String()) {
+	lent, err := c.Lends(ctx, func(name string) bool { return name == key.String() })
+	if err != nil {
+		return nil, err
+	}
+	if !lent {
 		return nil, status.Errorf(codes.NotFound, "from: this node has no key %s, which signs for %s on chain %s", key, from, c.config.ChainID)
 	}
 	low := new(big.Int).And(amount, new(big.Int).Sub(new(big.Int).Lsh(big.NewInt(1), 128), big.NewInt(1)))

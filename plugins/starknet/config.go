@@ -59,19 +59,19 @@ func DefaultConfig() Config {
 	}
 }
 
+// ParseConfig reads and checks a chain's section, of the name that operators write in its header.
+func ParseConfig(name string, text []byte) (Config, *document.Problems) {
+	c := DefaultConfig()
+	problems := section.Read(text, &c, idle, func(p *document.Problems) { c.check(p, name) })
+	return c, problems
+}
+
 // reference is a section with every key, for operators.
 func reference() Config {
 	c := DefaultConfig()
 	c.ChainID = "SN_SEPOLIA"
 	c.Nodes = []NodeConfig{{Name: "primary", URL: document.Example("http://127.0.0.1:5050")}}
 	return c
-}
-
-// ParseConfig reads and checks a chain's section, of the name that operators write in its header.
-func ParseConfig(name string, text []byte) (Config, *document.Problems) {
-	c := DefaultConfig()
-	problems := section.Read(text, &c, idle, func(p *document.Problems) { c.check(p, name) })
-	return c, problems
 }
 
 func (c Config) check(p *document.Problems, name string) {

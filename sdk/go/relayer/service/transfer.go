@@ -1,0 +1,48 @@
+package service
+
+import (
+	"context"
+	"fmt"
+	"math/big"
+	"slices"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	hostservicev1 "github.com/loop-plugins/loop/gen/go/loop/hostservice/v1"
+	relayerv1 "github.com/loop-plugins/loop/gen/go/loop/relayer/v1"
+	"github.com/loop-plugins/loop/sdk/go/wire"
+)
+
+// Transfer is what Transact is asked for. T is how the relayer has an account.
+type Transfer[T any] struct {
+	From, To T
+	Amount   *big.Int
+}
+
+// ReadTransfer reads what Transact is asked for: two accounts, and an amount of a unit that fits so many bits. Its error is the
+// plugin's answer.
+func ReadTransfer[T any](
+	request *relayerv1.TransactRequest, parse func(text string) (T, error), unit string, bits int,
+) (t Transfer[T], err error) {
+	if t.From, err = parse(request.GetFrom()); err != nil {
+		return t, status.Errorf(codes.InvalidArgument, "from: %v", err)
+	}
+	if t.To, err = parse(request.GetTo()); err != nil {
+		return t, status.Errorf(codes.InvalidArgument, "to: %v", err)
+	}
+	t.Amount = wire.Int(request.GetAmount())
+	if t.Amount == nil || t.Amount.Sign() < 0 || t.Amount.BitLen() > bits {
+		return t, status.Errorf(codes.InvalidArgument, "amount: it must be %s from 0 to 2^%d-1", unit, bits)
+	}
+	return t, nil
+}
+
+// Lends tells whether one of the accounts that the host lends to the chain is meant.
+func (c *Chain[C, K, A, F]) Lends(ctx context.Context, meant func(account string) bool) (bool, error) {
+	lent, err := c.Keystore().ListAccounts(ctx, &hostservicev1.ListAccountsRequest{})
+	if err != nil {
+		return false, fmt.Errorf("list the accounts of chain %s: %w", c.id, err)
+	}
+	return slices.ContainsFunc(lent.GetAccounts(), meant), nil
+}
