@@ -1,12 +1,10 @@
 package evm_test
 
 import (
-	"context"
 	"fmt"
 	"math/big"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -197,9 +195,7 @@ func TestRestartBetweenAcceptAndSend(t *testing.T) {
 		}
 		release()
 	}
-	if _, err := chain.LatestHead(ctx, &relayerv1.LatestHeadRequest{}); status.Code(err) != codes.Unavailable || strings.Contains(err.Error(), "127.0.0.1") {
-		t.Errorf("LatestHead without a chain: %v", err)
-	}
+	relayertest.IsAway(t, chain)
 	stop()
 	if n := len(x.Keys()); n != 6 {
 		t.Fatalf("the store holds %d entries, want 6 reports", n)
@@ -236,16 +232,9 @@ func TestFeedsShareAnAccount(t *testing.T) {
 	}
 	const epochs = 3
 	for epoch := uint32(1); epoch <= epochs; epoch++ {
-		var transmitting sync.WaitGroup
-		for i, f := range feeds {
-			request := f.report(digests[i], epoch, 1, int64(epoch))
-			transmitting.Go(func() {
-				if _, err := providers[i].Transmit(context.Background(), request); err != nil {
-					t.Error(err)
-				}
-			})
-		}
-		transmitting.Wait()
+		relayertest.TransmitAtOnce(t, providers, func(i int) *relayerv1.TransmitRequest {
+			return feeds[i].report(digests[i], epoch, 1, int64(epoch))
+		})
 		d.mineUntil("every feed has its report", func() bool {
 			return !slices.ContainsFunc(feeds, func(f *feed) bool { e, _, _ := f.latest(); return e != epoch })
 		})

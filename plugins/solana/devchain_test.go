@@ -1,20 +1,18 @@
 package solana_test
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"crypto/ed25519"
+	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
+	"math/big"
 	"net/http"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"testing"
 	"time"
 
@@ -26,8 +24,6 @@ import (
 	"go.uber.org/goleak"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
-	"crypto/sha256"
-
 	medianv1 "github.com/loop-plugins/loop/gen/go/loop/median/v1"
 	relayerv1 "github.com/loop-plugins/loop/gen/go/loop/relayer/v1"
 	"github.com/loop-plugins/loop/gen/go/loop/relayer/v1/relayerv1loop"
@@ -36,7 +32,6 @@ import (
 	"github.com/loop-plugins/loop/plugins/solana/ocr2"
 	"github.com/loop-plugins/loop/sdk/go/relayer/relayertest"
 	"github.com/loop-plugins/loop/sdk/go/wire"
-	"math/big"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -84,32 +79,9 @@ type devfeed struct {
 
 func newDevchain(t *testing.T, args ...string) *devchain {
 	t.Helper()
-	if testing.Short() {
-		t.Skip("starts a chain")
-	}
-	path, err := filepath.Abs(binary)
-	must(t, err)
-	if _, err := os.Stat(path); err != nil {
-		t.Skipf("there is no chain to try this on: build %s with make", binary)
-	}
-	command := exec.Command(path, append([]string{"--slot-time", "100ms"}, args...)...)
-	stdin, err := command.StdinPipe()
-	must(t, err)
-	stdout, err := command.StdoutPipe()
-	must(t, err)
-	var stderr bytes.Buffer
-	command.Stderr = &stderr
-	must(t, command.Start())
-	t.Cleanup(func() {
-		_ = stdin.Close()
-		if err := command.Wait(); err != nil {
-			t.Errorf("the chain ended with %v: %s", err, stderr.String())
-		}
-	})
-	d := &devchain{t: t, stdin: stdin, out: json.NewDecoder(bufio.NewReader(stdout))}
-	if err := d.out.Decode(d); err != nil {
-		t.Fatalf("the chain does not start: %v: %s", err, stderr.String())
-	}
+	d := &devchain{t: t}
+	chain := relayertest.StartDevchain(t, d, binary, append([]string{"--slot-time", "100ms"}, args...)...)
+	d.stdin, d.out = chain.Stdin, chain.Stdout
 	c := d.client()
 	for _, feed := range d.Feeds { // what a relayer reads is confirmed a slot or two after it is announced
 		eventually(t, "the feed's configuration is confirmed", func() bool {

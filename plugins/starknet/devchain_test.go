@@ -1,16 +1,12 @@
 package starknet_test
 
 import (
-	"bufio"
 	"bytes"
 	"cmp"
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"net/http"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -19,6 +15,7 @@ import (
 	relayerv1 "github.com/loop-plugins/loop/gen/go/loop/relayer/v1"
 	"github.com/loop-plugins/loop/gen/go/loop/relayer/v1/relayerv1loop"
 	"github.com/loop-plugins/loop/plugins/starknet/aggregator"
+	"github.com/loop-plugins/loop/sdk/go/relayer/relayertest"
 	"github.com/loop-plugins/loop/sdk/go/stark"
 	"github.com/loop-plugins/loop/sdk/go/wire"
 )
@@ -62,35 +59,11 @@ func (k *devkey) UnmarshalText(text []byte) error {
 // newDevchain starts one whose nodes serve versions of the JSON-RPC, which they take in turn; empty: the newest.
 func newDevchain(t *testing.T, rpc string, args ...string) *devchain {
 	t.Helper()
-	if testing.Short() {
-		t.Skip("starts a chain")
-	}
-	path, err := filepath.Abs(binary)
-	must(t, err)
-	if _, err := os.Stat(path); err != nil {
-		t.Skipf("there is no chain to try this on: build %s with make", binary)
-	}
-	command := exec.Command(path, append([]string{"--block-time", "200ms", "--rpc", cmp.Or(rpc, "0.10")}, args...)...)
-	stdin, err := command.StdinPipe()
-	must(t, err)
-	stdout, err := command.StdoutPipe()
-	must(t, err)
-	var stderr bytes.Buffer
-	command.Stderr = &stderr
-	must(t, command.Start())
-	t.Cleanup(func() {
-		_ = stdin.Close()
-		if err := command.Wait(); err != nil {
-			t.Errorf("the chain ended with %v: %s", err, stderr.String())
-		}
-	})
 	d := &devchain{t: t, now: "pre_confirmed"}
 	if strings.HasPrefix(rpc, "0.8") {
 		d.now = "pending"
 	}
-	if err := json.NewDecoder(bufio.NewReader(stdout)).Decode(d); err != nil {
-		t.Fatalf("the chain does not start: %v: %s", err, stderr.String())
-	}
+	relayertest.StartDevchain(t, d, binary, append([]string{"--block-time", "200ms", "--rpc", cmp.Or(rpc, "0.10")}, args...)...)
 	return d
 }
 
