@@ -52,22 +52,7 @@ func (t table) has(key string) bool {
 	return ok
 }
 
-// spelled returns how the file spells a key: as given if it can, else the first spelling of another letter case.
-func (t table) spelled(key string) (string, bool) {
-	if t.has(key) {
-		return key, true
-	}
-	var found []string
-	for other := range t.values {
-		if strings.EqualFold(other, key) {
-			found = append(found, other)
-		}
-	}
-	if len(found) == 0 {
-		return "", false
-	}
-	return slices.Min(found), true
-}
+func (t table) spelled(key string) (string, bool) { return keys.Spelled(t.values, key) }
 
 // lookup returns a key's value.
 func (t table) lookup(key string) (any, bool) {

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	relayerv1 "github.com/loop-plugins/loop/gen/go/loop/relayer/v1"
+	"github.com/loop-plugins/loop/sdk/go/document"
 	"github.com/loop-plugins/loop/sdk/go/document/keys"
 )
 
@@ -100,7 +101,7 @@ func (t *Table) ID(kind relayerv1.IdKind, key string) string {
 
 // Ignored is a key that real jobs carry and nobody reads.
 func (t *Table) Ignored(key string) {
-	if spelled, ok := t.spelled(key); ok {
+	if spelled, ok := keys.Spelled(t.values, key); ok {
 		t.read[spelled] = true
 		t.job.Warning(t.pathOf(spelled), "this key has no effect in this type of job")
 	}
@@ -120,25 +121,8 @@ func (t *Table) Problem(key, format string, arguments ...any) {
 func (t *Table) pathOf(key string) string { return t.path + "." + key }
 
 func (t *Table) has(key string) bool {
-	_, ok := t.spelled(key)
+	_, ok := keys.Spelled(t.values, key)
 	return ok
-}
-
-// spelled is how the table spells a key: as given if it can, else the first spelling of another letter case.
-func (t *Table) spelled(key string) (string, bool) {
-	if _, ok := t.values[key]; ok {
-		return key, true
-	}
-	var found []string
-	for other := range t.values {
-		if strings.EqualFold(other, key) {
-			found = append(found, other)
-		}
-	}
-	if len(found) == 0 {
-		return "", false
-	}
-	return slices.Min(found), true
 }
 
 // lookup is the value of a key, which has a meaning from now on.
@@ -146,7 +130,7 @@ func (t *Table) lookup(key string) (any, bool) {
 	if !slices.Contains(t.asked, key) {
 		t.asked = append(t.asked, key)
 	}
-	spelled, ok := t.spelled(key)
+	spelled, ok := keys.Spelled(t.values, key)
 	if ok {
 		t.read[spelled] = true
 	}
@@ -175,10 +159,7 @@ func (t *Table) leftovers() {
 		if t.read[key] {
 			continue
 		}
-		text := "unknown key"
-		if closest := keys.Closest(key, t.asked); closest != "" {
-			text += fmt.Sprintf("; did you mean %s?", closest)
-		}
+		text := "unknown key" + document.DidYouMean(key, t.asked)
 		for read := range t.read {
 			if strings.EqualFold(read, key) {
 				text = "this key is given in another spelling too, and that one is used"
