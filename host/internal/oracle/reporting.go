@@ -272,11 +272,6 @@ func (p *plugin) ShouldAcceptFinalizedReport(ctx context.Context, at types.Repor
 	defer p.factory.logger.guard("ShouldAcceptFinalizedReport", &err)
 	ctx, cancel := bounded(ctx, p.config.MaxDurationShouldAcceptFinalizedReport)
 	defer cancel()
-	defer func() {
-		if accept {
-			p.factory.feed.Accepted()
-		}
-	}()
 	answer, err := p.factory.database.Accepted(ctx, p.factory.jobID, at)
 	switch {
 	case err == nil:

@@ -42,8 +42,6 @@ type Facts struct {
 	Round time.Time
 	// Observation is the job's own observing.
 	Observation Attempts
-	// Accepted is when a report was last accepted for transmission.
-	Accepted time.Time
 	// Transmission is the handing of reports to the relayer.
 	Transmission Attempts
 }
@@ -174,9 +172,6 @@ func (r *Recorder) Asked() { r.change(func(f *Facts, now time.Time) { f.Round = 
 func (r *Recorder) Observed(err error) {
 	r.change(func(f *Facts, now time.Time) { f.Observation.note(now, err) })
 }
-
-// Accepted is called when a report is accepted for transmission.
-func (r *Recorder) Accepted() { r.change(func(f *Facts, now time.Time) { f.Accepted = now }) }
 
 // Handed is called with the outcome of handing a report to the relayer.
 func (r *Recorder) Handed(err error) {

@@ -21,7 +21,7 @@ func healthy() Facts {
 		Config: Attempts{Good: at(95)}, Digest: "0001ab", Running: "0001ab", Begun: at(2), Interval: time.Second,
 		Members: &Members{Oracles: 4, Faulty: 1, Signer: true, Account: "0xA", Own: "0xA"},
 		Heard:   map[int]time.Time{1: at(99), 2: at(99), 3: at(98)},
-		Round:   at(99), Observation: Attempts{Good: at(99)}, Accepted: at(60), Transmission: Attempts{Good: at(60)},
+		Round:   at(99), Observation: Attempts{Good: at(99)}, Transmission: Attempts{Good: at(60)},
 	}
 }
 
@@ -44,7 +44,7 @@ func TestStates(t *testing.T) {
 		want   State
 	}{
 		"healthy":     {func(*Facts) {}, State{}},
-		"quiet price": {func(f *Facts) { f.Accepted = time.Time{}; f.Transmission = Attempts{} }, State{}},
+		"quiet price": {func(f *Facts) { f.Transmission = Attempts{} }, State{}},
 		"refused": {func(f *Facts) { f.Failure = "the median refuses the configuration" },
 			State{Level: Failed, Cause: "failed", Reason: "the median refuses the configuration"}},
 		"median quarantined": {func(f *Facts) { f.Plugin = "plugin median is quarantined: exit status 2" },
@@ -136,10 +136,9 @@ func TestRecorder(t *testing.T) {
 			r.Asked()
 			r.Observed(nil)
 		}
-		r.Accepted()
 		r.Handed(nil)
 		state(State{})
-		if f := r.Facts(); len(f.Heard) != 3 || !f.Heard[1].IsZero() || f.Accepted.IsZero() {
+		if f := r.Facts(); len(f.Heard) != 3 || !f.Heard[1].IsZero() {
 			t.Errorf("facts %+v", f)
 		}
 		for range 3 {
