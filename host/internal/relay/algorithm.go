@@ -11,42 +11,36 @@ import (
 
 // AccountAlgorithm is how the relayer's accounts sign.
 func (r *Relayer) AccountAlgorithm() keystore.Algorithm {
-	algorithm, _ := accountAlgorithm(r.description.GetAccountAlgorithm()) // check knows it
-	return algorithm
+	return accountAlgorithms[r.description.GetAccountAlgorithm()]
 }
 
 // ReportAlgorithm is how the on-chain key of a new bundle signs: as reports of the first scheme are signed.
 func (r *Relayer) ReportAlgorithm() keystore.Algorithm {
-	algorithm, _ := reportAlgorithm(r.description.GetReportSchemes()[0].GetAlgorithm())
-	return algorithm
+	return reportAlgorithms[r.description.GetReportSchemes()[0].GetAlgorithm()]
 }
 
 // Schemes are how reports are signed, by the names of their schemes.
 func (r *Relayer) Schemes() map[string]keystore.Algorithm {
 	all := map[string]keystore.Algorithm{}
 	for _, s := range r.description.GetReportSchemes() {
-		all[s.GetName()], _ = reportAlgorithm(s.GetAlgorithm())
+		all[s.GetName()] = reportAlgorithms[s.GetAlgorithm()]
 	}
 	return all
 }
 
-func accountAlgorithm(a relayerv1.AccountAlgorithm) (keystore.Algorithm, bool) {
-	algorithm, ok := map[relayerv1.AccountAlgorithm]keystore.Algorithm{
+// The keystore's algorithms by the contract's. check refuses a description with others.
+var (
+	accountAlgorithms = map[relayerv1.AccountAlgorithm]keystore.Algorithm{
 		relayerv1.AccountAlgorithm_ACCOUNT_ALGORITHM_SECP256K1: keystore.Secp256k1,
 		relayerv1.AccountAlgorithm_ACCOUNT_ALGORITHM_ED25519:   keystore.Ed25519,
 		relayerv1.AccountAlgorithm_ACCOUNT_ALGORITHM_STARK:     keystore.Stark,
-	}[a]
-	return algorithm, ok
-}
-
-func reportAlgorithm(a relayerv1.ReportAlgorithm) (keystore.Algorithm, bool) {
-	algorithm, ok := map[relayerv1.ReportAlgorithm]keystore.Algorithm{
+	}
+	reportAlgorithms = map[relayerv1.ReportAlgorithm]keystore.Algorithm{
 		relayerv1.ReportAlgorithm_REPORT_ALGORITHM_SECP256K1_ADDRESS: keystore.Secp256k1,
 		relayerv1.ReportAlgorithm_REPORT_ALGORITHM_ED25519:           keystore.Ed25519,
 		relayerv1.ReportAlgorithm_REPORT_ALGORITHM_STARK:             keystore.Stark,
-	}[a]
-	return algorithm, ok
-}
+	}
+)
 
 const (
 	accountPrefix = "ACCOUNT_ALGORITHM_"

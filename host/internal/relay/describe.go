@@ -36,7 +36,7 @@ func check(d *relayerv1.DescribeRelayerResponse) error {
 		return fmt.Errorf("section is %.64q, which must be relay (%q) but for the case of its letters",
 			d.GetSection(), relay)
 	}
-	if _, ok := accountAlgorithm(d.GetAccountAlgorithm()); !ok {
+	if _, ok := accountAlgorithms[d.GetAccountAlgorithm()]; !ok {
 		return fmt.Errorf("account_algorithm is %s, which this node does not have; it has %s",
 			d.GetAccountAlgorithm(), known(relayerv1.AccountAlgorithm_name, accountPrefix))
 	}
@@ -50,7 +50,7 @@ func check(d *relayerv1.DescribeRelayerResponse) error {
 				scheme.GetName())
 		}
 		names[scheme.GetName()] = true
-		if _, ok := reportAlgorithm(scheme.GetAlgorithm()); !ok {
+		if _, ok := reportAlgorithms[scheme.GetAlgorithm()]; !ok {
 			return fmt.Errorf("report_schemes[%d].algorithm is %s, which this node does not have; it has %s",
 				at, scheme.GetAlgorithm(), known(relayerv1.ReportAlgorithm_name, reportPrefix))
 		}

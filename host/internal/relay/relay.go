@@ -8,6 +8,7 @@ package relay
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"google.golang.org/grpc"
@@ -86,22 +87,12 @@ func (r *Relayer) ReferenceTOML() string { return r.description.GetReferenceToml
 
 // ReadsContracts is whether the relayer's chains answer calls in Solidity's ABI.
 func (r *Relayer) ReadsContracts() bool {
-	for _, f := range r.description.GetFeatures() {
-		if f == relayerv1.Feature_FEATURE_READ_CONTRACT {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(r.description.GetFeatures(), relayerv1.Feature_FEATURE_READ_CONTRACT)
 }
 
 // Provides is whether the relayer has providers of a type.
 func (r *Relayer) Provides(providerType string) bool {
-	for _, t := range r.description.GetProviderTypes() {
-		if t == providerType {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(r.description.GetProviderTypes(), providerType)
 }
 
 // ProviderTypes are the types of providers that the relayer has.
