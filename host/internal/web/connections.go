@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"net/netip"
@@ -144,10 +145,22 @@ func (s *connections) watch(server *http.Server) {
 	next := server.Handler
 	server.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		c, _ := r.Context().Value(connectionKey{}).(net.Conn)
-		s.request(c, 1)
-		defer s.request(c, -1)
-		next.ServeHTTP(w, r)
+		func() {
+			s.request(c, 1)
+			defer s.request(c, -1)
+			next.ServeHTTP(w, r)
+		}()
+		drain(r)
 	})
+}
+
+// drain reads what is on its way of a request that was answered unread, so that its caller gets to read the answer: the end of a
+// connection fails his write, and he gives up. net/http does it where the connection stays. It is idle meanwhile: who sends
+// slowly holds nobody's place.
+func drain(r *http.Request) {
+	if r.Close && r.Header.Get("Expect") == "" { // who expects an answer before the body sends none
+		_, _ = io.CopyN(io.Discard, r.Body, maxBuffered) // as far as it comes
+	}
 }
 
 // request counts a connection's request in or out. One that has ended leaves it idle for the shortest time.

@@ -2,6 +2,7 @@ package web
 
 import (
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -35,6 +36,37 @@ func TestPeer(t *testing.T) {
 	got := body(t, request(t, http.DefaultClient, "GET", "http://"+s.Address()+"/api/x", ""))
 	if !strings.HasPrefix(got, "socket false") {
 		t.Errorf("by TCP: %q", got)
+	}
+}
+
+// A caller who is refused before his request is whole can send the rest and read why.
+func TestAnswerBeforeTheBody(t *testing.T) {
+	t.Parallel()
+	socket, answered := filepath.Join(shortDir(t), "s"), make(chan struct{})
+	start(t, func(s *Settings) {
+		s.Socket = socket
+		s.API = http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			http.Error(w, "not you", http.StatusForbidden)
+			answered <- struct{}{}
+		})
+	})
+	for range 100 {
+		c, err := net.Dial("unix", socket)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		if _, err := io.WriteString(c, "POST /api/x HTTP/1.1\r\nHost: node\r\nConnection: close\r\nContent-Length: 4\r\n\r\n"); err != nil {
+			t.Fatal(err)
+		}
+		<-answered
+		if _, err := io.WriteString(c, "body"); err != nil {
+			t.Fatalf("the rest of the request: %v", err)
+		}
+		got, err := io.ReadAll(c)
+		if err != nil || !strings.Contains(string(got), "not you") {
+			t.Fatalf("the answer is %q, %v", got, err)
+		}
 	}
 }
 
