@@ -25,6 +25,7 @@ import (
 	_ "github.com/loop-plugins/loop/gen/go/loop/median/v1"
 	_ "github.com/loop-plugins/loop/gen/go/loop/node/v1"
 	pluginv1 "github.com/loop-plugins/loop/gen/go/loop/plugin/v1"
+	_ "github.com/loop-plugins/loop/gen/go/loop/product/v1"
 	_ "github.com/loop-plugins/loop/gen/go/loop/relayer/v1"
 	_ "github.com/loop-plugins/loop/gen/go/loop/reporting/v1"
 	_ "github.com/loop-plugins/loop/gen/go/loop/telemetry/v1"

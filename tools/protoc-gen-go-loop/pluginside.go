@@ -12,6 +12,8 @@ const (
 	loophostPackage = protogen.GoImportPath("github.com/loop-plugins/loop/sdk/go/loophost")
 	wirePackage     = protogen.GoImportPath("github.com/loop-plugins/loop/sdk/go/wire")
 	grpcPackage     = protogen.GoImportPath("google.golang.org/grpc")
+	codesPackage    = protogen.GoImportPath("google.golang.org/grpc/codes")
+	statusPackage   = protogen.GoImportPath("google.golang.org/grpc/status")
 	contextPackage  = protogen.GoImportPath("context")
 	protoPackage    = protogen.GoImportPath("google.golang.org/protobuf/proto")
 )
@@ -69,6 +71,7 @@ func pluginSide(p *protogen.Plugin, f *protogen.File, c *contract) {
 				}
 			}
 		}
+		unimplemented(g, s)
 		adapter(g, s)
 		if s.kind == kindPlugin {
 			serve(g, s)
@@ -169,6 +172,35 @@ func loanStruct(g *protogen.GeneratedFile, k *constructor, l *loan) {
 	}
 	g.P("}")
 	g.P()
+}
+
+// unimplemented generates what stands for a service, or a method of it, that an author does not serve. grpc's own has all methods
+// but the constructors, whose form is the glue's.
+func unimplemented(g *protogen.GeneratedFile, s *service) {
+	n := s.proto.GoName
+	g.P("// Unimplemented", n, " answers UNIMPLEMENTED to every call. Embedded, it stands for what an object does not serve and for methods that")
+	g.P("// ", n, " has one day.")
+	g.P("type Unimplemented", n, " struct{ ", s.file.GoImportPath.Ident("Unimplemented"+n+"Server"), " }")
+	g.P()
+	g.P("var _ ", n, " = Unimplemented", n, "{}")
+	g.P()
+	for _, m := range s.proto.Methods {
+		k := s.constructors[m]
+		if k == nil {
+			continue
+		}
+		loans := ""
+		if len(k.loans) > 0 {
+			loans = ", " + m.GoName + "Loans"
+		}
+		g.P("// ", m.GoName, " implements ", n, ".")
+		g.P("func (Unimplemented", n, ") ", m.GoName, "(", contextPackage.Ident("Context"), ", *", m.Input.GoIdent, loans, ") (",
+			k.object, ", *", m.Output.GoIdent, ", error) {")
+		g.P("return nil, nil, ", statusPackage.Ident("Error"), "(", codesPackage.Ident("Unimplemented"), ", ",
+			quoted("method "+m.GoName+" is not implemented"), ")")
+		g.P("}")
+		g.P()
+	}
 }
 
 // adapter generates the server that turns constructors' Go values into named objects.

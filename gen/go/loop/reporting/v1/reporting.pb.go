@@ -4,7 +4,7 @@
 // 	protoc        (unknown)
 // source: loop/reporting/v1/reporting.proto
 
-// The OCR2 reporting plugin and its factory, whatever the product.
+// The reporting plugins of OCR2 and OCR3 and their factories, whatever the product.
 
 package reportingv1
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 from abc import abstractmethod
 
 from loop_contract.reporting.v1 import reporting_pb2
-from loop_plugin.binding import Servicer, Stub
+from loop_plugin.binding import Servicer, Stub, unimplemented
 
 
 class ReportingPluginFactoryService(Servicer):
@@ -15,7 +15,6 @@ class ReportingPluginFactoryService(Servicer):
 
     DESCRIPTOR = reporting_pb2.DESCRIPTOR.services_by_name["ReportingPluginFactoryService"]
 
-    @abstractmethod
     async def create_reporting_plugin(
         self, request: reporting_pb2.CreateReportingPluginRequest
     ) -> tuple[ReportingPlugin, reporting_pb2.CreateReportingPluginResponse]:
@@ -25,6 +24,7 @@ class ReportingPluginFactoryService(Servicer):
 
         Errors: INVALID_ARGUMENT (a configuration that this product cannot run: final until the next one).
         """
+        raise unimplemented("/loop.reporting.v1.ReportingPluginFactoryService/CreateReportingPlugin")
 
 
 class ReportingPluginFactoryServiceStub(Stub):

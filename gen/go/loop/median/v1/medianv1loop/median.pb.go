@@ -13,6 +13,8 @@ import (
 	loop "github.com/loop-plugins/loop/sdk/go/loop"
 	wire "github.com/loop-plugins/loop/sdk/go/wire"
 	grpc "google.golang.org/grpc"
+	codes "google.golang.org/grpc/codes"
+	status "google.golang.org/grpc/status"
 )
 
 // MedianService is the root of a median plugin.
@@ -47,6 +49,19 @@ type MedianFactoryProvider struct {
 	v1.MedianContractServiceClient
 	v1.ReportCodecServiceClient
 	v1.OnchainConfigCodecServiceClient
+}
+
+// UnimplementedMedianService answers UNIMPLEMENTED to every call. Embedded, it stands for what an object does not serve and for methods that
+// MedianService has one day.
+type UnimplementedMedianService struct {
+	v1.UnimplementedMedianServiceServer
+}
+
+var _ MedianService = UnimplementedMedianService{}
+
+// CreateMedianFactory implements MedianService.
+func (UnimplementedMedianService) CreateMedianFactory(context.Context, *v1.CreateMedianFactoryRequest, CreateMedianFactoryLoans) (MedianFactory, *v1.CreateMedianFactoryResponse, error) {
+	return nil, nil, status.Error(codes.Unimplemented, "method CreateMedianFactory is not implemented")
 }
 
 // BindMedianService is how an object serves MedianService.

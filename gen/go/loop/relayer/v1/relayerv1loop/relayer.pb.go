@@ -12,6 +12,8 @@ import (
 	loop "github.com/loop-plugins/loop/sdk/go/loop"
 	wire "github.com/loop-plugins/loop/sdk/go/wire"
 	grpc "google.golang.org/grpc"
+	codes "google.golang.org/grpc/codes"
+	status "google.golang.org/grpc/status"
 )
 
 // RelayerService is the root of a relayer plugin: one process serves every chain of its kind.
@@ -59,6 +61,19 @@ type CreateChainLoans struct {
 	Keystore v11.KeystoreServiceClient
 	// What the relayer must not lose for this chain.
 	Store v11.StoreServiceClient
+}
+
+// UnimplementedRelayerService answers UNIMPLEMENTED to every call. Embedded, it stands for what an object does not serve and for methods that
+// RelayerService has one day.
+type UnimplementedRelayerService struct {
+	v1.UnimplementedRelayerServiceServer
+}
+
+var _ RelayerService = UnimplementedRelayerService{}
+
+// CreateChain implements RelayerService.
+func (UnimplementedRelayerService) CreateChain(context.Context, *v1.CreateChainRequest, CreateChainLoans) (Chain, *v1.CreateChainResponse, error) {
+	return nil, nil, status.Error(codes.Unimplemented, "method CreateChain is not implemented")
 }
 
 // BindRelayerService is how an object serves RelayerService.
@@ -185,6 +200,19 @@ type Provider interface {
 	v12.MedianContractServiceServer
 	v12.ReportCodecServiceServer
 	v12.OnchainConfigCodecServiceServer
+}
+
+// UnimplementedChainService answers UNIMPLEMENTED to every call. Embedded, it stands for what an object does not serve and for methods that
+// ChainService has one day.
+type UnimplementedChainService struct {
+	v1.UnimplementedChainServiceServer
+}
+
+var _ ChainService = UnimplementedChainService{}
+
+// CreateProvider implements ChainService.
+func (UnimplementedChainService) CreateProvider(context.Context, *v1.CreateProviderRequest) (Provider, *v1.CreateProviderResponse, error) {
+	return nil, nil, status.Error(codes.Unimplemented, "method CreateProvider is not implemented")
 }
 
 // BindChainService is how an object serves ChainService.

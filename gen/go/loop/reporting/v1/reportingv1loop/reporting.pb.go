@@ -8,6 +8,8 @@ import (
 	context "context"
 	v1 "github.com/loop-plugins/loop/gen/go/loop/reporting/v1"
 	loop "github.com/loop-plugins/loop/sdk/go/loop"
+	codes "google.golang.org/grpc/codes"
+	status "google.golang.org/grpc/status"
 )
 
 // ReportingPluginFactoryService makes reporting plugins, one for each on-chain configuration of a job.
@@ -23,6 +25,19 @@ type ReportingPluginFactoryService interface {
 // ReportingPlugin is the object that CreateReportingPlugin makes. If it is an io.Closer it is closed after its release.
 type ReportingPlugin interface {
 	v1.ReportingPluginServiceServer
+}
+
+// UnimplementedReportingPluginFactoryService answers UNIMPLEMENTED to every call. Embedded, it stands for what an object does not serve and for methods that
+// ReportingPluginFactoryService has one day.
+type UnimplementedReportingPluginFactoryService struct {
+	v1.UnimplementedReportingPluginFactoryServiceServer
+}
+
+var _ ReportingPluginFactoryService = UnimplementedReportingPluginFactoryService{}
+
+// CreateReportingPlugin implements ReportingPluginFactoryService.
+func (UnimplementedReportingPluginFactoryService) CreateReportingPlugin(context.Context, *v1.CreateReportingPluginRequest) (ReportingPlugin, *v1.CreateReportingPluginResponse, error) {
+	return nil, nil, status.Error(codes.Unimplemented, "method CreateReportingPlugin is not implemented")
 }
 
 // BindReportingPluginFactoryService is how an object serves ReportingPluginFactoryService.
