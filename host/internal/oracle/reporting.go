@@ -18,6 +18,7 @@ import (
 	"github.com/loop-plugins/loop/gen/go/loop/reporting/v1/reportingv1loophost"
 	"github.com/loop-plugins/loop/host/internal/database"
 	"github.com/loop-plugins/loop/host/internal/oracle/feed"
+	"github.com/loop-plugins/loop/host/internal/oracle/making"
 	"github.com/loop-plugins/loop/sdk/go/loophost"
 	"github.com/loop-plugins/loop/sdk/go/ocr2"
 	"github.com/loop-plugins/loop/sdk/go/wire"
@@ -73,7 +74,7 @@ type factory struct {
 func (f *factory) NewReportingPlugin(ctx context.Context, config types.ReportingPluginConfig) (made types.ReportingPlugin, info types.ReportingPluginInfo, err error) {
 	defer f.logger.guard("NewReportingPlugin", &err)
 	f.running(config.ConfigDigest, config.EstimatedRoundInterval)
-	p := &plugin{factory: f, config: config, changed: make(chan struct{})}
+	p := &plugin{factory: f, config: config}
 	p.remote = f.median.CreateReportingPlugin(ocr2.PluginConfigTo(config), loophost.OnMade(p.made))
 	info, err = f.info(ctx, p)
 	if err != nil {
@@ -123,25 +124,22 @@ type plugin struct {
 	factory *factory
 	config  types.ReportingPluginConfig
 	remote  *reportingv1loophost.ReportingPlugin
+	makings making.Counter
 
 	mu      sync.Mutex
 	given   *types.ReportingPluginInfo // what libocr was told; nil until it was
 	exact   bool                       // given is what a median declared, and not a bound
 	latest  *types.ReportingPluginInfo // what the newest making declared; nil before the first
-	makings uint64
-	changed chan struct{} // closed at the next making
-	failing bool          // the job was told to fail for this instance's limits
+	failing bool                       // the job was told to fail for this instance's limits
 }
 
 // made is called at each making of the instance, before any call reaches it.
 func (p *plugin) made(response *reportingv1.CreateReportingPluginResponse) {
 	info := ocr2.PluginInfoOf(response)
+	p.makings.Made()
 	p.mu.Lock()
-	p.makings++
 	known := p.latest != nil && *p.latest == info
 	p.latest = &info
-	close(p.changed)
-	p.changed = make(chan struct{})
 	report := p.problem()
 	p.mu.Unlock()
 	report()
@@ -193,13 +191,6 @@ func (p *plugin) problem() (report func()) {
 		return func() { p.factory.fail("") }
 	}
 	return func() {}
-}
-
-// makingsSoFar returns how often the instance was made, and the channel that closes at the next time.
-func (p *plugin) makingsSoFar() (uint64, <-chan struct{}) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.makings, p.changed
 }
 
 // bounded gives a call libocr's own deadline, or where libocr passes none the configuration's, or else the contract's.
@@ -254,17 +245,11 @@ func (p *plugin) Report(ctx context.Context, at types.ReportTimestamp, query typ
 // takes a repeat for stale. libocr may repeat after a restart of the node, so that the first answer for a (digest, epoch,
 // round) is kept in the database, before libocr has it, and a repeat is answered from there.
 //
-// When the instance's process dies under the call, nobody knows whether it had accepted. Three cases follow.
-//
-//   - The instance was made again since. What the old one accepted died with it and nothing was done about it: libocr has
-//     had no answer. The new one has accepted nothing, so that its answer is a first answer. It is asked, once.
-//   - The instance is the same; only the reply was lost. It may have accepted, and would then answer a repeat with no, which
-//     would be kept and would silence this oracle for the report. It is not asked: libocr drops the report here, and the
-//     other oracles transmit it.
-//   - The median itself answered UNAVAILABLE, because the chain was not there for it. The outcome is known, an error, and
-//     libocr shall have it at once: an answer that waited for the chain would stall the protocol.
-//
-// An answer of the transport's is told from the median's by the generation that every answer of a plugin carries.
+// When the instance's process dies under the call, nobody knows whether it had accepted: package making says what then is asked
+// of whom. An instance that is not asked again would answer a repeat with no, which would be kept and would silence this oracle for
+// the report; libocr drops the report here, and the other oracles transmit it. The median's own UNAVAILABLE, because the chain
+// was not there for it, is an answer, and libocr shall have it at once: one that waited for the chain would stall the
+// protocol. An answer of the transport's is told from the median's by the generation that every answer of a plugin carries.
 //
 // A new instance does not know what the old one accepted in earlier rounds either, and may accept a report that deviates
 // little from one under way. That costs a transaction at most: ShouldTransmitAcceptedReport asks the contract once more.
@@ -279,16 +264,7 @@ func (p *plugin) ShouldAcceptFinalizedReport(ctx context.Context, at types.Repor
 	case !errors.Is(err, database.ErrNotFound):
 		p.factory.logger.slog.Warn("the answer kept for a report could not be read; the median is asked", "epoch", at.Epoch, "round", at.Round, "error", err)
 	}
-	before, _ := p.makingsSoFar()
-	answer, lost, err := p.shouldAccept(ctx, at, report)
-	// If it was made again before the call came back, the call may have waited for that and gone to the instance that is there.
-	if now, remade := p.makingsSoFar(); lost && now == before {
-		select {
-		case <-remade:
-			answer, _, err = p.shouldAccept(ctx, at, report)
-		case <-ctx.Done():
-		}
-	}
+	answer, err = making.Once(ctx, &p.makings, func(ctx context.Context) (bool, bool, error) { return p.shouldAccept(ctx, at, report) })
 	if err != nil {
 		return false, err
 	}

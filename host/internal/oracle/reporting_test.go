@@ -148,7 +148,7 @@ func TestAcceptanceAfterALostAnswer(t *testing.T) {
 			l := &lossy{}
 			p := &plugin{
 				factory: &factory{database: d, logger: &logger{slog: log}, fail: func(string) {}, feed: feed.New(false)},
-				remote:  &reportingv1loophost.ReportingPlugin{ReportingPluginServiceClient: l}, changed: make(chan struct{}),
+				remote:  &reportingv1loophost.ReportingPlugin{ReportingPluginServiceClient: l},
 			}
 			made := func() { p.made(&reportingv1.CreateReportingPluginResponse{}) }
 			made()

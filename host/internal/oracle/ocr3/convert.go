@@ -1,0 +1,94 @@
+package ocr3
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/smartcontractkit/libocr/commontypes"
+	"github.com/smartcontractkit/libocr/offchainreporting2plus/ocr3types"
+	"github.com/smartcontractkit/libocr/offchainreporting2plus/types"
+	"google.golang.org/protobuf/types/known/durationpb"
+
+	reportingv1 "github.com/loop-plugins/loop/gen/go/loop/reporting/v1"
+	"github.com/loop-plugins/loop/sdk/go/reporting"
+)
+
+// This file holds every translation between the contract's types and libocr's. What comes from a plugin was held to the contract's
+// rules on its way in; what those do not bound is checked here.
+
+func configTo(c ocr3types.ReportingPluginConfig) *reportingv1.CreateOcr3PluginRequest {
+	return &reportingv1.CreateOcr3PluginRequest{
+		ConfigDigest:                            c.ConfigDigest[:],
+		OracleId:                                uint32(c.OracleID),
+		N:                                       uint32(c.N),
+		F:                                       uint32(c.F),
+		OnchainConfig:                           c.OnchainConfig,
+		OffchainConfig:                          c.OffchainConfig,
+		EstimatedRoundInterval:                  durationpb.New(c.EstimatedRoundInterval),
+		MaxDurationQuery:                        durationpb.New(c.MaxDurationQuery),
+		MaxDurationObservation:                  durationpb.New(c.MaxDurationObservation),
+		MaxDurationShouldAcceptAttestedReport:   durationpb.New(c.MaxDurationShouldAcceptAttestedReport),
+		MaxDurationShouldTransmitAcceptedReport: durationpb.New(c.MaxDurationShouldTransmitAcceptedReport),
+	}
+}
+
+func infoOf(r *reportingv1.CreateOcr3PluginResponse) ocr3types.ReportingPluginInfo {
+	l := r.GetLimits()
+	return ocr3types.ReportingPluginInfo{
+		Name: r.GetProduct(),
+		Limits: ocr3types.ReportingPluginLimits{
+			MaxQueryLength:       int(l.GetMaxQueryLength()),
+			MaxObservationLength: int(l.GetMaxObservationLength()),
+			MaxOutcomeLength:     int(l.GetMaxOutcomeLength()),
+			MaxReportLength:      int(l.GetMaxReportLength()),
+			MaxReportCount:       int(l.GetMaxReportCount()),
+		},
+	}
+}
+
+// contextTo leaves out epoch and round, which libocr has for what was written for OCR2 and asks nobody to rely on.
+func contextTo(c ocr3types.OutcomeContext) *reportingv1.OutcomeContext {
+	return &reportingv1.OutcomeContext{SeqNr: c.SeqNr, PreviousOutcome: c.PreviousOutcome}
+}
+
+func observationTo(o types.AttributedObservation) *reportingv1.AttributedObservation {
+	return &reportingv1.AttributedObservation{Observation: o.Observation, Observer: uint32(o.Observer)}
+}
+
+func reportTo(r ocr3types.ReportWithInfo[Info]) *reportingv1.ReportWithInfo {
+	return &reportingv1.ReportWithInfo{Report: r.Report, Info: r.Info}
+}
+
+// reportsOf reads reports for a network of n oracles. A schedule that cannot be kept is an error for all oracles alike: libocr would
+// gather signatures and then send nothing, with a line in its log alone.
+func reportsOf(r *reportingv1.Ocr3PluginServiceReportsResponse, n int, longestInfo uint32) ([]ocr3types.ReportPlus[Info], error) {
+	of := make([]ocr3types.ReportPlus[Info], len(r.GetReports()))
+	for i, report := range r.GetReports() {
+		if have := len(report.GetReport().GetInfo()); have > int(longestInfo) {
+			return nil, fmt.Errorf("reports[%d].report.info: has %d bytes; the product declared max_report_info_length %d", i, have, longestInfo)
+		}
+		if err := reporting.CheckSchedule(report.GetSchedule(), n); err != nil {
+			return nil, fmt.Errorf("reports[%d].schedule.%w", i, err)
+		}
+		of[i] = ocr3types.ReportPlus[Info]{
+			ReportWithInfo:               ocr3types.ReportWithInfo[Info]{Report: report.GetReport().GetReport(), Info: report.GetReport().GetInfo()},
+			TransmissionScheduleOverride: scheduleOf(report.GetSchedule()),
+		}
+	}
+	return of, nil
+}
+
+func scheduleOf(s *reportingv1.TransmissionSchedule) *ocr3types.TransmissionSchedule {
+	if s == nil {
+		return nil
+	}
+	of := &ocr3types.TransmissionSchedule{
+		Transmitters:       make([]commontypes.OracleID, len(s.GetTransmitters())),
+		TransmissionDelays: make([]time.Duration, len(s.GetDelays())),
+	}
+	for i, id := range s.GetTransmitters() {
+		of.Transmitters[i] = commontypes.OracleID(id)
+		of.TransmissionDelays[i] = s.GetDelays()[i].AsDuration()
+	}
+	return of
+}
