@@ -1,0 +1,194 @@
+// Package simulation runs the oracles of a product in one test and without a network: a reporting plugin for each, in processes of
+// their own or inside the test's, with messages that are lost and doubled, oracles that send nonsense, leaders that change and plugins that
+// are restarted.
+//
+// It is a simulation of OCR3's rounds over the interface of reporting plugins, and is not OCR3: nobody signs, no time passes between
+// phases, and a round that comes to nothing is tried again by the next leader. What it holds a product to is what OCR3 counts on: all
+// oracles come to the same outcomes and reports, byte for byte, whatever each was asked before and however often its plugin was
+// restarted; they keep the limits that they declared; a quorum that was reached stays reached.
+//
+// It must not know any product. Its contract and report codec are those of package looptest.
+package simulation
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	hostservicev1 "github.com/loop-plugins/loop/gen/go/loop/hostservice/v1"
+	reportingv1 "github.com/loop-plugins/loop/gen/go/loop/reporting/v1"
+	"github.com/loop-plugins/loop/sdk/go/loop"
+	"github.com/loop-plugins/loop/sdk/go/loop/looptest/internal/loan"
+)
+
+// Settings say what to run. One of Command and InProcess is required.
+type Settings struct {
+	// Command is the product's program and its arguments, and Env the environment of its processes. Each oracle has a process.
+	Command []string
+	Env     []string
+	// InProcess is a product in Go to be run inside this process, once for each oracle.
+	InProcess *loop.Plugin
+	// StartTimeout bounds the time from a process's start to its handshake; 0: 10 s, as a node's.
+	StartTimeout time.Duration
+	// PluginConfigJSON is the job's pluginConfig, and ProviderType the type of its provider; empty: the first that the product takes.
+	PluginConfigJSON []byte
+	ProviderType     string
+	// OnchainConfig and OffchainConfig are the product's parts of the contract's configuration.
+	OnchainConfig, OffchainConfig []byte
+	// N is the number of oracles, and F how many of them may be faulty; 0 and 0: 4 and 1.
+	N, F int
+	// Outcomes is how many the network is to agree on; 0: 20.
+	Outcomes int
+	// Lose, Double, Garble and Restart are chances from 0 to 1: that a message is lost; that one is delivered twice; that an
+	// observation arrives as nonsense, of at most F oracles in a round; that a plugin is restarted before a phase of a round.
+	Lose, Double, Garble, Restart float64
+	// Seed chooses what happens. The same seed makes the same happen to a product that is itself deterministic.
+	Seed uint64
+	// Pipeline answers an oracle's run of a pipeline, once for each run_id. nil: every pipeline comes to the number of the oracle
+	// plus 100.
+	Pipeline func(oracle int, r *hostservicev1.RunRequest) (*hostservicev1.RunResponse, error)
+}
+
+// Value is what a pipeline of one task answers that came to a JSON value, such as "1.5".
+func Value(json string) *hostservicev1.RunResponse { return loan.Value(json) }
+
+// Outcome is one outcome that the network agreed on.
+type Outcome struct {
+	SeqNr   uint64
+	Query   []byte
+	Outcome []byte
+	// Observations are what it was made of.
+	Observations []*reportingv1.AttributedObservation
+	// Reports are those of the outcome.
+	Reports []*reportingv1.ReportPlus
+	// Transmitted are the oracles that transmitted each report, in their order.
+	Transmitted [][]int
+}
+
+// Result is what came of a simulation.
+type Result struct {
+	Outcomes []Outcome
+	// Attempts counts rounds, those that came to nothing included.
+	Attempts int
+	// Lost, Doubled, Garbled and Restarts count what happened.
+	Lost, Doubled, Garbled, Restarts int
+	// Errors are what Query and Observation failed with, one sentence each: such an oracle has no part in its round.
+	Errors []string
+}
+
+// mostAttempts is how many rounds may come to nothing in a row.
+const mostAttempts = 100
+
+// Run simulates a network. Its error is one sentence on what the product did that OCR3 does not bear; the result says what came
+// before.
+func Run(ctx context.Context, s Settings) (*Result, error) {
+	if (len(s.Command) > 0) == (s.InProcess != nil) {
+		return nil, errors.New("one of a command and an in-process plugin is wanted: say what to run")
+	}
+	if s.N == 0 && s.F == 0 {
+		s.N, s.F = 4, 1
+	}
+	if s.F < 0 || 3*s.F >= s.N || s.N > 31 {
+		return nil, fmt.Errorf("OCR3 has no network of %d oracles of which %d may be faulty: 3*F is less than N, and N at most 31", s.N, s.F)
+	}
+	s.Outcomes, s.StartTimeout = cmp.Or(s.Outcomes, 20), cmp.Or(s.StartTimeout, 10*time.Second)
+	if s.Pipeline == nil {
+		s.Pipeline = func(oracle int, _ *hostservicev1.RunRequest) (*hostservicev1.RunResponse, error) {
+			return loan.Value(fmt.Sprint(100 + oracle)), nil
+		}
+	}
+	n := &network{settings: s, random: rand.New(rand.NewPCG(s.Seed, 0)), result: &Result{}}
+	defer n.close()
+	for id := range s.N {
+		o, err := newOracle(ctx, &n.settings, id)
+		if err != nil {
+			return n.result, fmt.Errorf("oracle %d: %w", id, err)
+		}
+		n.oracles = append(n.oracles, o)
+	}
+	return n.result, n.run(ctx)
+}
+
+// network is a simulation that runs.
+type network struct {
+	settings Settings
+	random   *rand.Rand
+	oracles  []*oracle
+	result   *Result
+}
+
+func (n *network) close() {
+	for _, o := range n.oracles {
+		o.close()
+	}
+}
+
+func (n *network) run(ctx context.Context) error {
+	var previous []byte
+	for seqNr := uint64(1); seqNr <= uint64(n.settings.Outcomes); {
+		for attempts := 0; ; attempts++ {
+			if attempts == mostAttempts {
+				return fmt.Errorf("the network rests at seq_nr %d: %d rounds in a row came to nothing%s", seqNr, attempts, n.lastError())
+			}
+			n.result.Attempts++
+			r := &round{network: n, context: &reportingv1.OutcomeContext{SeqNr: seqNr, PreviousOutcome: previous}}
+			r.leader = n.oracles[n.result.Attempts%len(n.oracles)]
+			agreed, err := r.run(ctx)
+			if err != nil {
+				return fmt.Errorf("round %d, seq_nr %d: %w", n.result.Attempts, seqNr, err)
+			}
+			if ctx.Err() != nil {
+				return fmt.Errorf("the simulation was ended at seq_nr %d: %w", seqNr, ctx.Err())
+			}
+			if agreed != nil {
+				n.result.Outcomes = append(n.result.Outcomes, *agreed)
+				previous = agreed.Outcome
+				break
+			}
+		}
+		seqNr++
+	}
+	return nil
+}
+
+func (n *network) lastError() string {
+	if e := n.result.Errors; len(e) > 0 {
+		return "; the latest error is " + e[len(e)-1]
+	}
+	return ""
+}
+
+func (n *network) chance(p float64) bool { return n.random.Float64() < p }
+
+// lost tells whether a message is lost.
+func (n *network) lost() bool {
+	lost := n.chance(n.settings.Lose)
+	if lost {
+		n.result.Lost++
+	}
+	return lost
+}
+
+// times is how often a message is delivered that is not lost.
+func (n *network) times() int {
+	if n.chance(n.settings.Double) {
+		n.result.Doubled++
+		return 2
+	}
+	return 1
+}
+
+// disturb restarts an oracle's plugin, or does not.
+func (n *network) disturb(ctx context.Context, o *oracle) error {
+	if !n.chance(n.settings.Restart) {
+		return nil
+	}
+	n.result.Restarts++
+	if err := o.restart(ctx); err != nil {
+		return fmt.Errorf("oracle %d after a restart: %w", o.id, err)
+	}
+	return nil
+}
