@@ -16,7 +16,7 @@ WORKSPACE = $(patsubst $(CURDIR)/%,%,$(patsubst $(CURDIR),.,$(shell go list -m -
 MODULES = $(sort $(WORKSPACE) $(patsubst %/go.mod,%,$(wildcard tools/*/go.mod)))
 
 PLUGINS := $(notdir $(wildcard plugins/*/cmd/loop-*))
-COMMANDS := $(wildcard host/cmd/* plugins/*/cmd/*) tools/devnet tools/conformance tools/starknet/cmd/starknet-devchain
+COMMANDS := $(wildcard host/cmd/* plugins/*/cmd/* plugins/examples/*/cmd/*) tools/devnet tools/conformance tools/starknet/cmd/starknet-devchain
 BINARIES := bin/loop $(addprefix bin/,$(PLUGINS))
 
 .PHONY: build

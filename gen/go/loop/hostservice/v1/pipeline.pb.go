@@ -27,8 +27,9 @@ type RunRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The pipeline's name in the job; empty: the job's observationSource.
 	Pipeline string `protobuf:"bytes,1,opt,name=pipeline,proto3" json:"pipeline,omitempty"`
-	// What the run is for, unlike any other run of the job, such as the digest of the configuration and the number of the round. The host
-	// keeps the answers of the latest 500 at least.
+	// What the run is for, unlike any other run of the job, such as the digest of the configuration, the number of the round and the time
+	// in seconds: a round can be repeated much later, and should not be told what was so then. The host keeps the answers of the
+	// latest 500 at least.
 	RunId string `protobuf:"bytes,2,opt,name=run_id,json=runId,proto3" json:"run_id,omitempty"`
 	// Variables that tasks can name, as a JSON object: {"symbol": "LINK"} is $(symbol). Empty: none. The node's own, jb and jobRun, stay.
 	VarsJson      []byte `protobuf:"bytes,3,opt,name=vars_json,json=varsJson,proto3" json:"vars_json,omitempty"`

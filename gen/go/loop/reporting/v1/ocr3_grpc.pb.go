@@ -169,7 +169,7 @@ const (
 //
 // ValidateObservation, ObservationQuorum, Outcome and Reports are pure: from the same request all oracles come to the same bytes, on
 // every machine, in every version of the product that runs under the configuration. They read no clock, no random numbers, no order of
-// a map, no floating point that machines may round differently, and nothing that is lent.
+// a map, no floating point that machines may round differently, and nothing that is lent but codecs, which are pure as well.
 type Ocr3PluginServiceClient interface {
 	// Query is asked of the leader at the start of a round. Whatever a leader is told, a faulty one may tell followers something else, and each
 	// of them another thing.
@@ -302,7 +302,7 @@ func (c *ocr3PluginServiceClient) ShouldTransmitAcceptedReport(ctx context.Conte
 //
 // ValidateObservation, ObservationQuorum, Outcome and Reports are pure: from the same request all oracles come to the same bytes, on
 // every machine, in every version of the product that runs under the configuration. They read no clock, no random numbers, no order of
-// a map, no floating point that machines may round differently, and nothing that is lent.
+// a map, no floating point that machines may round differently, and nothing that is lent but codecs, which are pure as well.
 type Ocr3PluginServiceServer interface {
 	// Query is asked of the leader at the start of a round. Whatever a leader is told, a faulty one may tell followers something else, and each
 	// of them another thing.

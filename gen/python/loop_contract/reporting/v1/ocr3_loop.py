@@ -65,7 +65,7 @@ class Ocr3PluginService(Servicer):
 
     ValidateObservation, ObservationQuorum, Outcome and Reports are pure: from the same request all oracles come to the same bytes, on
     every machine, in every version of the product that runs under the configuration. They read no clock, no random numbers, no order of
-    a map, no floating point that machines may round differently, and nothing that is lent.
+    a map, no floating point that machines may round differently, and nothing that is lent but codecs, which are pure as well.
     """
 
     DESCRIPTOR = ocr3_pb2.DESCRIPTOR.services_by_name["Ocr3PluginService"]
@@ -131,7 +131,7 @@ class Ocr3PluginServiceStub(Stub):
 
     ValidateObservation, ObservationQuorum, Outcome and Reports are pure: from the same request all oracles come to the same bytes, on
     every machine, in every version of the product that runs under the configuration. They read no clock, no random numbers, no order of
-    a map, no floating point that machines may round differently, and nothing that is lent.
+    a map, no floating point that machines may round differently, and nothing that is lent but codecs, which are pure as well.
     """
 
     async def query(
