@@ -1,0 +1,20 @@
+"""Holds the plugin, as it is installed, to the contract, and runs networks of it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SUITE = Path(__file__).parents[4] / "bin" / "conformance"
+
+
+def test_conformance() -> None:
+    if not SUITE.exists():
+        pytest.skip("bin/conformance is not there: run make build")
+    plugin = Path(sys.executable).with_name("loop-twap")
+    command = [str(SUITE), "--kind", "product", "--", str(plugin)]
+    judged = subprocess.run(command, capture_output=True, text=True, timeout=900, check=False)
+    assert judged.returncode == 0, judged.stdout[-5000:] + judged.stderr
