@@ -42,7 +42,7 @@ func readKnown(path string) (map[string]string, error) {
 	return known, lines.Err()
 }
 
-// config is what a user says of a relayer.
+// config is what a user says of a relayer or a product.
 type config struct {
 	ChainID         string   `toml:"chain_id"`
 	ConfigTOML      string   `toml:"config_toml"`
@@ -54,17 +54,21 @@ type config struct {
 	Transmitters    []string `toml:"transmitters"`
 	Signature       string   `toml:"signature"`
 	Unsigned        bool     `toml:"unsigned"`
+
+	PluginConfigJSON string `toml:"plugin_config_json"`
+	OnchainConfig    string `toml:"onchain_config"`
+	OffchainConfig   string `toml:"offchain_config"`
+	Value            string `toml:"value"`
 }
 
-// readConfig reads what a relayer is given; what the file leaves out is as in the default.
-func readConfig(path string) (looptest.Relayer, error) {
-	r := looptest.DefaultRelayer()
+// readConfig reads what a relayer or a product is given; what the file leaves out is as in the default.
+func readConfig(path string) (looptest.Relayer, looptest.Product, error) {
 	if path == "" {
-		return r, nil
+		return looptest.DefaultRelayer(), looptest.Product{}, nil
 	}
 	content, err := os.ReadFile(path)
 	if err != nil {
-		return r, fmt.Errorf("reading the configuration: %w", err)
+		return looptest.Relayer{}, looptest.Product{}, fmt.Errorf("reading the configuration: %w", err)
 	}
 	var c config
 	decoder := toml.NewDecoder(bytes.NewReader(content))
@@ -73,10 +77,38 @@ func readConfig(path string) (looptest.Relayer, error) {
 		var strict *toml.StrictMissingError
 		if errors.As(err, &strict) && len(strict.Errors) > 0 {
 			line, _ := strict.Errors[0].Position()
-			return r, fmt.Errorf("%s:%d: the key %s is not known: conformance --help lists the keys", path, line, strings.Join(strict.Errors[0].Key(), "."))
+			return looptest.Relayer{}, looptest.Product{}, fmt.Errorf("%s:%d: the key %s is not known: conformance --help lists the keys", path, line, strings.Join(strict.Errors[0].Key(), "."))
 		}
-		return r, fmt.Errorf("reading the configuration %s: %w", path, err)
+		return looptest.Relayer{}, looptest.Product{}, fmt.Errorf("reading the configuration %s: %w", path, err)
 	}
+	r, err := c.relayer()
+	if err != nil {
+		return r, looptest.Product{}, fmt.Errorf("%s: %w", path, err)
+	}
+	p, err := c.product()
+	if err != nil {
+		return r, p, fmt.Errorf("%s: %w", path, err)
+	}
+	return r, p, nil
+}
+
+// product is what a product is given.
+func (c config) product() (looptest.Product, error) {
+	p := looptest.Product{PluginConfigJSON: c.PluginConfigJSON, Value: c.Value}
+	var err error
+	if p.OnchainConfig, err = unhex(c.OnchainConfig); err != nil {
+		return p, fmt.Errorf("onchain_config: %w", err)
+	}
+	if p.OffchainConfig, err = unhex(c.OffchainConfig); err != nil {
+		return p, fmt.Errorf("offchain_config: %w", err)
+	}
+	return p, nil
+}
+
+// relayer is what a relayer is given.
+func (c config) relayer() (looptest.Relayer, error) {
+	r := looptest.DefaultRelayer()
+	var err error
 	for to, from := range map[*string]string{&r.ChainID: c.ChainID, &r.ConfigTOML: c.ConfigTOML, &r.NodeURL: c.NodeURL, &r.ContractID: c.ContractID,
 		&r.TransmitterID: c.TransmitterID, &r.RelayConfigJSON: c.RelayConfigJSON} {
 		if from != "" {
@@ -89,7 +121,7 @@ func readConfig(path string) (looptest.Relayer, error) {
 	}
 	if c.Signature != "" {
 		if r.Signature, err = unhex(c.Signature); err != nil {
-			return r, fmt.Errorf("%s: signature: %w", path, err)
+			return r, fmt.Errorf("signature: %w", err)
 		}
 	}
 	if len(c.Signers) > 0 {
@@ -97,7 +129,7 @@ func readConfig(path string) (looptest.Relayer, error) {
 		for i, text := range c.Signers {
 			signer, err := unhex(text)
 			if err != nil {
-				return r, fmt.Errorf("%s: signers[%d]: %w", path, i, err)
+				return r, fmt.Errorf("signers[%d]: %w", i, err)
 			}
 			r.Signers = append(r.Signers, signer)
 		}

@@ -47,7 +47,13 @@ A relayer is given the configuration of --config, a TOML file, or one that suits
                          what a job says
   signers, transmitters  of a configuration whose digest is asked for; signers in hexadecimal
   signature              a signature in the chain's form, in hexadecimal
-  unsigned               true where the chain's reports hold no negative values: they must be refused`
+  unsigned               true where the chain's reports hold no negative values: they must be refused
+
+A product is given, of the same file:
+  plugin_config_json     the job's pluginConfig; left out: {}
+  onchain_config, offchain_config
+                         its parts of the contract's configuration, in hexadecimal; left out: nothing
+  value                  what the job's pipelines come to, as JSON; left out: 100`
 
 // errFailed tells that cases failed; they have been shown.
 var errFailed = errors.New("the plugin does not conform")
@@ -83,12 +89,12 @@ func command(stdout, stderr io.Writer) *cobra.Command {
 		SilenceErrors: true,
 	}
 	flags := c.Flags()
-	flags.StringVar(&o.kind, "kind", "", "what the plugin is: median or relayer")
+	flags.StringVar(&o.kind, "kind", "", "what the plugin is: median, product or relayer")
 	flags.StringVar(&o.run, "run", "", "run only the cases whose names match this regular expression")
 	flags.BoolVar(&o.json, "json", false, "end with a JSON object on stdout; progress goes to stderr")
 	flags.StringVar(&o.junit, "junit", "", "write a report in JUnit's XML to this file")
 	flags.StringVar(&o.known, "known-failures", "", "file of cases that are expected to fail; they run all the same")
-	flags.StringVar(&o.config, "config", "", "file of what a relayer is given")
+	flags.StringVar(&o.config, "config", "", "file of what a relayer or a product is given")
 	flags.StringArrayVar(&o.env, "env", nil, "NAME=VALUE for the plugin's environment, of which nothing is inherited but PATH; may be repeated")
 	flags.DurationVar(&o.startTimeout, "start-timeout", 10*time.Second, "longest time from the start of a process to its handshake")
 	flags.BoolVar(&o.grpc, "grpc", false, "call over gRPC alone; otherwise as frames if the plugin has them")
@@ -136,7 +142,7 @@ func (o options) settings(command []string) (looptest.Settings, error) {
 	if s.KnownFailures, err = readKnown(o.known); err != nil {
 		return s, err
 	}
-	s.Relayer, err = readConfig(o.config)
+	s.Relayer, s.Product, err = readConfig(o.config)
 	return s, err
 }
 

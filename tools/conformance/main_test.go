@@ -172,7 +172,7 @@ func TestUsageIsRefused(t *testing.T) {
 		arguments []string
 		sentence  string
 	}{
-		"no kind":                    {[]string{"--", "x"}, "--kind: the kind \"\" is not known: want median or relayer"},
+		"no kind":                    {[]string{"--", "x"}, "--kind: the kind \"\" is not known: want median, product or relayer"},
 		"no command":                 {[]string{"--kind", "median"}, "no plugin is named: write its command after --"},
 		"no regular expression":      {[]string{"--kind", "median", "--run", "(", "--", "x"}, "--run is no regular expression"},
 		"no case":                    {[]string{"--kind", "median", "--run", "nonsense", "--", "x"}, "no case of kind median has a name that matches nonsense"},
@@ -183,6 +183,7 @@ func TestUsageIsRefused(t *testing.T) {
 		"no configuration":           {[]string{"--kind", "relayer", "--config", "/nowhere/config", "--", "x"}, "reading the configuration"},
 		"configuration, unknown key": {[]string{"--kind", "relayer", "--config", file("chain_id = '1'\nchain = 2\n"), "--", "x"}, ":2: the key chain is not known"},
 		"configuration, signature":   {[]string{"--kind", "relayer", "--config", file("signature = 'xyz'\n"), "--", "x"}, `signature: "xyz" is not hexadecimal`},
+		"configuration, bytes":       {[]string{"--kind", "product", "--config", file("offchain_config = '{}'\n"), "--", "x"}, `offchain_config: "{}" is not hexadecimal`},
 		"configuration, signer":      {[]string{"--kind", "relayer", "--config", file("signers = ['0x00', 'xyz']\n"), "--", "x"}, `signers[1]: "xyz" is not hexadecimal`},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -198,16 +199,19 @@ func TestUsageIsRefused(t *testing.T) {
 func TestConfigIsRead(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "relayer.toml")
-	if err := os.WriteFile(path, []byte("chain_id = 'mainnet'\nconfig_toml = '''\nURL = '$RPC_URL'\n'''\nsigners = ['0x0102']\nsignature = '0304'\n"), 0o600); err != nil {
+	if err := os.WriteFile(path, []byte("chain_id = 'mainnet'\nconfig_toml = '''\nURL = '$RPC_URL'\n'''\nsigners = ['0x0102']\nsignature = '0304'\noffchain_config = '0x7b7d'\nvalue = '7'\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	got, err := readConfig(path)
+	got, product, err := readConfig(path)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if got.ChainID != "mainnet" || got.ConfigTOML != "URL = '$RPC_URL'\n" || len(got.Signers) != 1 || !bytes.Equal(got.Signers[0], []byte{1, 2}) ||
 		!bytes.Equal(got.Signature, []byte{3, 4}) || got.ContractID != looptest.DefaultRelayer().ContractID {
 		t.Errorf("read %+v", got)
+	}
+	if string(product.OffchainConfig) != "{}" || product.Value != "7" {
+		t.Errorf("read %+v", product)
 	}
 }
 
@@ -249,7 +253,7 @@ func TestCasesAreDocumented(t *testing.T) {
 func casesTable(t *testing.T) string {
 	kinds := map[string][]string{}
 	var order []looptest.Result
-	for _, kind := range []string{"median", "relayer"} {
+	for _, kind := range []string{"median", "product", "relayer"} {
 		cases, err := looptest.Cases(kind)
 		if err != nil {
 			t.Fatal(err)
@@ -266,11 +270,11 @@ func casesTable(t *testing.T) string {
 			}
 		}
 	}
-	// What holds for both kinds comes first, as it is tried.
+	// What holds for all kinds comes first, as it is tried.
 	slices.SortStableFunc(order, func(a, b looptest.Result) int { return len(kinds[b.Name]) - len(kinds[a.Name]) })
 	lines := []string{"| case | kinds | promise |", "| --- | --- | --- |"}
 	for _, c := range order {
-		of := "both"
+		of := "all"
 		if len(kinds[c.Name]) == 1 {
 			of = kinds[c.Name][0]
 		}

@@ -20,6 +20,7 @@ import (
 
 	medianv1 "github.com/loop-plugins/loop/gen/go/loop/median/v1"
 	pluginv1 "github.com/loop-plugins/loop/gen/go/loop/plugin/v1"
+	productv1 "github.com/loop-plugins/loop/gen/go/loop/product/v1"
 	relayerv1 "github.com/loop-plugins/loop/gen/go/loop/relayer/v1"
 	reportingv1 "github.com/loop-plugins/loop/gen/go/loop/reporting/v1"
 	"github.com/loop-plugins/loop/sdk/go/loop/looptest/internal/chain"
@@ -31,7 +32,8 @@ import (
 // bench is what cases work on: a plugin that is shared by those that leave it as it was, and new ones for the others.
 type bench struct {
 	settings Settings
-	chain    *chain.Server // nil for kinds without chains
+	chain    *chain.Server                      // nil for kinds without chains
+	product  *productv1.DescribeProductResponse // what the product says of itself; nil before its first life, and for other kinds
 	shared   *life
 	lives    []*life            // of the case at hand
 	launched []*subject.Process // in the case at hand
@@ -84,26 +86,29 @@ type life struct {
 
 // world is what the host lends, and outlives lives.
 type world struct {
-	host     *loan.Host
-	provider *loan.Provider
-	value    *loan.Source
-	keystore *loan.Keystore
-	store    *loan.Store
+	host      *loan.Host
+	provider  *loan.Provider
+	value     *loan.Source
+	pipelines *loan.Pipelines
+	keystore  *loan.Keystore
+	store     *loan.Store
 
 	epoch atomic.Uint32 // of the latest report that was made
 
-	providerName, valueName, juelsName, gasName, errorsName, keystoreName, storeName string
+	providerName, valueName, juelsName, gasName, pipelinesName, errorsName, keystoreName, storeName string
 }
 
 func (b *bench) newWorld() *world {
 	w := &world{host: loan.NewHost(), provider: loan.NewProvider(), value: loan.NewSource(big.NewInt(100)), store: loan.NewStore(),
-		keystore: &loan.Keystore{Accounts: []string{b.settings.Relayer.TransmitterID}}}
+		keystore:  &loan.Keystore{Accounts: []string{b.settings.Relayer.TransmitterID}},
+		pipelines: loan.NewPipelines(b.pipeline)}
 	const source = "loop.hostservice.v1.DataSourceService"
 	w.providerName = w.host.Lend("MedianProvider", w.provider,
 		"loop.median.v1.MedianContractService", "loop.median.v1.ReportCodecService", "loop.median.v1.OnchainConfigCodecService")
 	w.valueName = w.host.Lend("DataSource", w.value, source)
 	w.juelsName = w.host.Lend("DataSource", loan.NewSource(big.NewInt(7)), source)
 	w.gasName = w.host.Lend("DataSource", loan.NewSource(big.NewInt(3)), source)
+	w.pipelinesName = w.host.Lend("Pipelines", w.pipelines, "loop.hostservice.v1.PipelineService")
 	w.errorsName = w.host.Lend("ErrorLog", loan.Sink{}, "loop.hostservice.v1.ErrorLogService")
 	w.keystoreName = w.host.Lend("Keystore", w.keystore, "loop.hostservice.v1.KeystoreService")
 	w.storeName = w.host.Lend("Store", w.store, "loop.hostservice.v1.StoreService")
@@ -134,7 +139,7 @@ func (l *life) initialise(ctx context.Context) error {
 	if err := l.Initialise(ctx); err != nil {
 		return fmt.Errorf("LifecycleService.Init as every host makes it: %w", err)
 	}
-	return nil
+	return l.describeProduct(ctx)
 }
 
 // plugin is the life that cases share, which is fresh if the last one is over.
@@ -264,6 +269,9 @@ func (l *life) parentRequest(name string, another bool) (method string, request,
 			GasPriceSubunitsSource: w.gasName, ErrorLog: w.errorsName, IncludeGasPriceSubunits: another,
 		}, &medianv1.CreateMedianFactoryResponse{}
 	}
+	if l.bench.settings.Kind == "product" {
+		return productv1.ProductService_CreateProductFactory_FullMethodName, l.productFactory(name, another), &productv1.CreateProductFactoryResponse{}
+	}
 	config := l.bench.configTOML()
 	if another {
 		config += "\n# another\n"
@@ -295,9 +303,19 @@ func (b *bench) providerConfig() *relayerv1.ProviderConfig {
 }
 
 func (l *life) childRequest(name string, another bool) (method string, request, reply proto.Message) {
-	if l.bench.settings.Kind == "median" {
+	if l.bench.ocr3() {
+		r := l.ocr3Plugin(name)
+		if another {
+			r.OracleId = 3
+		}
+		return reportingv1.Ocr3PluginFactoryService_CreateOcr3Plugin_FullMethodName, r, &reportingv1.CreateOcr3PluginResponse{}
+	}
+	if l.bench.settings.Kind != "relayer" {
 		r := &reportingv1.CreateReportingPluginRequest{
 			Name: name, ConfigDigest: digest(1), OracleId: 2, N: 4, F: 1, OnchainConfig: onchainConfig(), OffchainConfig: []byte{0x10, 0x01},
+		}
+		if l.bench.settings.Kind == "product" {
+			r.OnchainConfig, r.OffchainConfig = l.bench.settings.Product.OnchainConfig, l.bench.settings.Product.OffchainConfig
 		}
 		if another {
 			r.OracleId = 3
@@ -313,10 +331,19 @@ func (l *life) childRequest(name string, another bool) (method string, request, 
 
 // probe calls a child in a way that always succeeds.
 func (l *life) probe(ctx context.Context, child string) error {
-	if l.bench.settings.Kind == "median" {
-		return l.call(ctx, child, reportingv1.ReportingPluginService_Query_FullMethodName, &reportingv1.QueryRequest{Timestamp: round(1)}, &reportingv1.QueryResponse{})
+	method, request, reply := l.bench.probeRequest()
+	return l.call(ctx, child, method, request, reply)
+}
+
+// probeRequest is a call on a child that always succeeds.
+func (b *bench) probeRequest() (method string, request, reply proto.Message) {
+	switch {
+	case b.settings.Kind == "relayer":
+		return relayerv1.ContractTransmitterService_FromAccount_FullMethodName, &relayerv1.FromAccountRequest{}, &relayerv1.FromAccountResponse{}
+	case b.ocr3():
+		return reportingv1.Ocr3PluginService_Query_FullMethodName, &reportingv1.Ocr3PluginServiceQueryRequest{Context: firstRound()}, &reportingv1.Ocr3PluginServiceQueryResponse{}
 	}
-	return l.call(ctx, child, relayerv1.ContractTransmitterService_FromAccount_FullMethodName, &relayerv1.FromAccountRequest{}, &relayerv1.FromAccountResponse{})
+	return reportingv1.ReportingPluginService_Query_FullMethodName, &reportingv1.QueryRequest{Timestamp: round(1)}, &reportingv1.QueryResponse{}
 }
 
 // probeParent calls a parent: it makes another child.
@@ -345,9 +372,17 @@ func (s *slow) call(ctx context.Context) error {
 
 // slow prepares the call.
 func (l *life) slow(ctx context.Context, child string) (*slow, error) {
-	if l.bench.settings.Kind == "median" {
+	hold := &l.world.value.Hold
+	if l.bench.settings.Kind == "product" {
+		hold = &l.world.pipelines.Hold
+	}
+	if l.bench.ocr3() {
+		return &slow{l, child, reportingv1.Ocr3PluginService_Observation_FullMethodName,
+			&reportingv1.Ocr3PluginServiceObservationRequest{Context: firstRound()}, &reportingv1.Ocr3PluginServiceObservationResponse{}, hold}, nil
+	}
+	if l.bench.settings.Kind != "relayer" {
 		return &slow{l, child, reportingv1.ReportingPluginService_Observation_FullMethodName,
-			&reportingv1.ObservationRequest{Timestamp: round(1)}, &reportingv1.ObservationResponse{}, &l.world.value.Hold}, nil
+			&reportingv1.ObservationRequest{Timestamp: round(1)}, &reportingv1.ObservationResponse{}, hold}, nil
 	}
 	report, err := l.report(ctx, child, 42)
 	if err != nil {
@@ -368,7 +403,12 @@ func (l *life) ask(ctx context.Context, child string) error {
 
 // slowName is what slow's call asks of the host.
 func (l *life) slowName() (call, asks string) {
-	if l.bench.settings.Kind == "median" {
+	switch {
+	case l.bench.ocr3():
+		return "Ocr3PluginService.Observation", "PipelineService.Run"
+	case l.bench.settings.Kind == "product":
+		return "ReportingPluginService.Observation", "PipelineService.Run"
+	case l.bench.settings.Kind == "median":
 		return "ReportingPluginService.Observation", "DataSourceService.Observe"
 	}
 	return "ContractTransmitterService.Transmit", "StoreService.Put"

@@ -35,6 +35,7 @@ import (
 	medianv1 "github.com/loop-plugins/loop/gen/go/loop/median/v1"
 	"github.com/loop-plugins/loop/gen/go/loop/median/v1/medianv1loop"
 	pluginv1 "github.com/loop-plugins/loop/gen/go/loop/plugin/v1"
+	"github.com/loop-plugins/loop/gen/go/loop/product/v1/productv1loop"
 	relayerv1 "github.com/loop-plugins/loop/gen/go/loop/relayer/v1"
 	"github.com/loop-plugins/loop/gen/go/loop/relayer/v1/relayerv1loop"
 	reportingv1 "github.com/loop-plugins/loop/gen/go/loop/reporting/v1"
@@ -66,7 +67,10 @@ type broken struct {
 
 // pluginOf is a fake in which something is broken; raw is its connection to the host.
 func pluginOf(kind, what string, raw grpc.ClientConnInterface) loop.Plugin {
-	if kind == "relayer" {
+	switch kind {
+	case "product":
+		return productv1loop.ProductPlugin(func(*loop.Host) productv1loop.ProductService { return &fakeProduct{what: what} })
+	case "relayer":
 		return relayerv1loop.RelayerPlugin(newFakeRelayer)
 	}
 	return medianv1loop.MedianPlugin(func(*loop.Host) medianv1loop.MedianService { return fakeMedian{what, raw} })

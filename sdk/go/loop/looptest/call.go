@@ -55,11 +55,7 @@ func callGeneration(ctx context.Context, b *bench) error {
 	}
 	method, good, _ := l.parentRequest(loan.Name("Conformance"), false)
 	_, bad, _ := l.parentRequest("", false)
-	probe := reportingv1.ReportingPluginService_Query_FullMethodName
-	var request proto.Message = &reportingv1.QueryRequest{Timestamp: round(1)}
-	if b.settings.Kind == "relayer" {
-		probe, request = relayerv1.ContractTransmitterService_FromAccount_FullMethodName, &relayerv1.FromAccountRequest{}
-	}
+	probe, request, _ := b.probeRequest()
 	for _, c := range []struct {
 		what, object, method string
 		request              proto.Message
@@ -239,7 +235,13 @@ func callConcurrency(ctx context.Context, b *bench) error {
 
 // bulk is a call whose request takes any number of bytes, and a request of so many.
 func (l *life) bulk(child string, size int) (method string, request proto.Message) {
-	if l.bench.settings.Kind == "median" {
+	if l.bench.ocr3() {
+		r := &reportingv1.Ocr3PluginServiceShouldTransmitAcceptedReportRequest{SeqNr: 1, Report: &reportingv1.ReportWithInfo{}}
+		r.Report.Report = make([]byte, size-64) // so that the lengths around it have the bytes that they end with
+		r.Report.Report = make([]byte, len(r.Report.Report)+size-proto.Size(r))
+		return reportingv1.Ocr3PluginService_ShouldTransmitAcceptedReport_FullMethodName, r
+	}
+	if l.bench.settings.Kind != "relayer" {
 		r := &reportingv1.ShouldTransmitAcceptedReportRequest{Timestamp: round(1)}
 		r.Report = make([]byte, size-proto.Size(r)-5) // its tag and its length
 		return reportingv1.ReportingPluginService_ShouldTransmitAcceptedReport_FullMethodName, r
@@ -319,6 +321,9 @@ func callBrokenHost(ctx context.Context, b *bench) error {
 	}
 	name, asks := l.slowName()
 	script := l.world.value.Script
+	if b.settings.Kind == "product" {
+		script = l.world.pipelines.Script
+	}
 	answers := map[string]func() (any, error){
 		"bytes that do not decode": func() (any, error) {
 			return &wire.Frame{Data: mem.BufferSlice{mem.SliceBuffer("\xff\xff\xff")}}, nil
@@ -337,7 +342,7 @@ func callBrokenHost(ctx context.Context, b *bench) error {
 		err := s.call(limited)
 		late := limited.Err() != nil
 		cancel()
-		if err == nil {
+		if err == nil && !b.ocr3() { // OCR3's products say rather that they see nothing
 			return fmt.Errorf("%s succeeded although %s was answered with %s; want an error", name, asks, what)
 		}
 		if l.Process != nil && settled(l.Process.Exited(), 50*time.Millisecond, status.Code(err) == codes.Unavailable) {
@@ -359,11 +364,9 @@ func callBrokenHost(ctx context.Context, b *bench) error {
 // methodsOf are the methods that a plugin of a kind serves, beside health.
 func methodsOf(kind string) []protoreflect.MethodDescriptor {
 	names := []protoreflect.FullName{"loop.plugin.v1.LifecycleService"}
-	if kind == "median" {
-		names = append(names, "loop.median.v1.MedianService")
-	} else {
-		names = append(names, "loop.relayer.v1.RelayerService")
-	}
+	names = append(names, map[string]protoreflect.FullName{
+		"median": "loop.median.v1.MedianService", "product": "loop.product.v1.ProductService", "relayer": "loop.relayer.v1.RelayerService",
+	}[kind])
 	var all []protoreflect.MethodDescriptor
 	for i := 0; i < len(names); i++ { // names grows with what is created
 		d, err := protoregistry.GlobalFiles.FindDescriptorByName(names[i])
@@ -531,8 +534,12 @@ func (l *life) objectOf(ctx context.Context, service string) (string, error) {
 		return "", err
 	}
 	switch service {
-	case "loop.relayer.v1.ChainService", "loop.reporting.v1.ReportingPluginFactoryService":
+	case "loop.relayer.v1.ChainService", "loop.reporting.v1.ReportingPluginFactoryService", "loop.reporting.v1.Ocr3PluginFactoryService":
 		return parent, nil
+	case "loop.reporting.v1.ReportingPluginService", "loop.reporting.v1.Ocr3PluginService":
+		if (service == "loop.reporting.v1.Ocr3PluginService") != l.bench.ocr3() {
+			return "", skip{"the product is judged on the other version of OCR"}
+		}
 	}
 	return child, nil
 }

@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/loop-plugins/loop/gen/go/loop/median/v1/medianv1loop"
+	"github.com/loop-plugins/loop/gen/go/loop/product/v1/productv1loop"
 	"github.com/loop-plugins/loop/gen/go/loop/relayer/v1/relayerv1loop"
 	"github.com/loop-plugins/loop/sdk/go/loop"
 	"github.com/loop-plugins/loop/sdk/go/wire"
@@ -25,7 +26,7 @@ import (
 
 // Settings say what to judge. Kind and one of Command and InProcess are required.
 type Settings struct {
-	// Kind is "median" or "relayer".
+	// Kind is "median", "product" or "relayer".
 	Kind string
 	// Command is the plugin's program and its arguments.
 	Command []string
@@ -41,6 +42,8 @@ type Settings struct {
 	KnownFailures map[string]string
 	// Relayer is what a relayer is given; zero: DefaultRelayer.
 	Relayer Relayer
+	// Product is what a product is given.
+	Product Product
 	// StartTimeout bounds the time from a process's start to its handshake; 0: 10 s, as a node's.
 	StartTimeout time.Duration
 	// Progress, if set, hears of each result as soon as it is there.
@@ -83,6 +86,16 @@ func DefaultRelayer() Relayer {
 		r.Transmitters = append(r.Transmitters, fmt.Sprintf("0x%040d", i+1))
 	}
 	return r
+}
+
+// Product is what a product under test is given. Its zero value suits products that need no configuration of their own.
+type Product struct {
+	// PluginConfigJSON is the job's pluginConfig; empty: {}.
+	PluginConfigJSON string
+	// OnchainConfig and OffchainConfig are its parts of the contract's configuration.
+	OnchainConfig, OffchainConfig []byte
+	// Value is what every pipeline comes to, as JSON; empty: 100.
+	Value string
 }
 
 // State is how a case ended.
@@ -205,10 +218,12 @@ func table(kind string) ([]check, error) {
 			return nil, err
 		}
 		all = slices.Concat(all, medianCases(), vectors)
+	case "product":
+		all = append(all, productCases()...)
 	case "relayer":
 		all = append(all, relayerCases()...)
 	default:
-		return nil, fmt.Errorf("the kind %q is not known: want median or relayer", kind)
+		return nil, fmt.Errorf("the kind %q is not known: want median, product or relayer", kind)
 	}
 	return slices.Concat(all, inputCases(kind)), nil
 }
@@ -237,7 +252,10 @@ func prepare(s Settings) ([]check, *bench, error) {
 }
 
 func kindOf(name string) wire.Kind {
-	if name == "relayer" {
+	switch name {
+	case "product":
+		return productv1loop.ProductKind()
+	case "relayer":
 		return relayerv1loop.RelayerKind()
 	}
 	return medianv1loop.MedianKind()

@@ -43,7 +43,7 @@ func judge(t *testing.T, kind, what, run string) []looptest.Result {
 // A plugin that keeps every promise passes every case, whichever way it runs.
 func TestKeptPromisesPass(t *testing.T) {
 	t.Parallel()
-	for _, kind := range []string{"median", "relayer"} {
+	for _, kind := range []string{"median", "product", "relayer"} {
 		t.Run(kind, func(t *testing.T) {
 			t.Parallel()
 			looptest.Run(t, looptest.Settings{Kind: kind, Command: []string{os.Args[0], "serve", kind, ""}, Env: environment(t)})
@@ -124,6 +124,14 @@ var breaks = map[string][]struct{ what, sentence string }{
 	"answers/report/alpha-most":   {{"float-report", "step "}},
 	"answers/accept/alpha-large":  {{"float-accept", "step "}},
 	"median/large-answer":         {{"small-callbacks", "within the limit of a message"}},
+	"product/description":         {{"describes-anew", "want the same"}, {"no-bounds", "want them with version 2, and only then"}},
+	"product/job":                 {{"any-job", `finds no problem in the type of provider "conformance"`}, {"no-check", "was answered with success; want INVALID_ARGUMENT"}},
+	"product/other-version":       {{"both-versions", "CreateReportingPlugin of a product without OCR2 was answered with success"}},
+	"product/limits":              {{"too-much", "31 oracles * max_observation_length 1048576"}},
+	"product/pipeline-failure":    {{"fails-to-see", "an observation whose pipeline failed was answered with FAILED_PRECONDITION"}},
+	"product/noise":               {{"chokes", "ValidateObservation of 1 bytes of 0x7b was answered with INTERNAL"}},
+	"product/network":             {{"impure", "Outcome must be pure"}},
+	"product/disturbed-network":   {{"remembers", "Outcome must be pure"}},
 	"relayer/describe": {
 		{"unknown-algorithm", "names the account algorithm 99, which hosts do not have"},
 		{"unknown-report-algorithm", "names the report algorithm 99, which hosts do not have"},
@@ -167,7 +175,7 @@ var breaks = map[string][]struct{ what, sentence string }{
 // Every case fails for a plugin that breaks its promise, and says so in its own words.
 func TestBrokenPromisesFail(t *testing.T) {
 	t.Parallel()
-	for _, kind := range []string{"median", "relayer"} {
+	for _, kind := range []string{"median", "product", "relayer"} {
 		cases, err := looptest.Cases(kind)
 		if err != nil {
 			t.Fatal(err)
@@ -184,8 +192,11 @@ func TestBrokenPromisesFail(t *testing.T) {
 			if len(tried) == 0 {
 				t.Errorf("no broken plugin fails %s", c.Name)
 			}
-			if kind == "relayer" && strings.Split(c.Name, "/")[0] != "relayer" && strings.Split(c.Name, "/")[0] != "input" {
+			if part, _, _ := strings.Cut(c.Name, "/"); kind != "median" && part != kind && part != "input" {
 				continue // as for the median
+			}
+			if kind == "product" && strings.HasPrefix(c.Name, "input/ReportingPluginService.") {
+				continue // of OCR2, which the median has
 			}
 			for _, b := range tried {
 				t.Run(c.Name+" "+b.what, func(t *testing.T) {
@@ -291,7 +302,9 @@ func packageOf(service string) string {
 		return "loop.plugin.v1."
 	case "MedianService", "MedianContractService", "ReportCodecService", "OnchainConfigCodecService":
 		return "loop.median.v1."
-	case "ReportingPluginFactoryService", "ReportingPluginService":
+	case "ProductService":
+		return "loop.product.v1."
+	case "ReportingPluginFactoryService", "ReportingPluginService", "Ocr3PluginFactoryService", "Ocr3PluginService":
 		return "loop.reporting.v1."
 	}
 	return "loop.relayer.v1."
@@ -331,7 +344,7 @@ func TestSettingsAreRefused(t *testing.T) {
 		settings looptest.Settings
 		sentence string
 	}{
-		"no kind":       {looptest.Settings{Command: []string{"x"}}, `the kind "" is not known: want median or relayer`},
+		"no kind":       {looptest.Settings{Command: []string{"x"}}, `the kind "" is not known: want median, product or relayer`},
 		"no command":    {looptest.Settings{Kind: "median"}, "one of a command and an in-process plugin is wanted"},
 		"both":          {looptest.Settings{Kind: "median", Command: []string{"x"}, InProcess: &p}, "one of a command and an in-process plugin is wanted"},
 		"nothing to do": {looptest.Settings{Kind: "median", InProcess: &p, Run: regexp.MustCompile("conformance")}, "no case of kind median has a name that matches conformance"},

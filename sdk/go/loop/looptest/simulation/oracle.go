@@ -44,7 +44,7 @@ type oracle struct {
 
 func digest() []byte { return bytes.Repeat([]byte{3}, 32) }
 
-func newOracle(ctx context.Context, s *Settings, id int) (*oracle, error) {
+func newOracle(s *Settings, id int) *oracle {
 	o := &oracle{id: id, settings: s, host: loan.NewHost(), provider: loan.NewProvider(), accepted: map[string]bool{}}
 	pipelines := loan.NewPipelines(func(r *hostservicev1.RunRequest) (*hostservicev1.RunResponse, error) { return s.Pipeline(id, r) })
 	o.factory = &productv1.CreateProductFactoryRequest{
@@ -58,11 +58,7 @@ func newOracle(ctx context.Context, s *Settings, id int) (*oracle, error) {
 		Name: loan.Name("Ocr3Plugin"), ConfigDigest: digest(), OracleId: uint32(id), N: uint32(s.N), F: uint32(s.F),
 		OnchainConfig: s.OnchainConfig, OffchainConfig: s.OffchainConfig,
 	}
-	if err := o.begin(ctx); err != nil {
-		o.close()
-		return nil, err
-	}
-	return o, nil
+	return o
 }
 
 // begin starts a life and makes its objects again by their names.

@@ -16,6 +16,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"sync"
 	"time"
 
 	hostservicev1 "github.com/loop-plugins/loop/gen/go/loop/hostservice/v1"
@@ -103,11 +104,18 @@ func Run(ctx context.Context, s Settings) (*Result, error) {
 	n := &network{settings: s, random: rand.New(rand.NewPCG(s.Seed, 0)), result: &Result{}}
 	defer n.close()
 	for id := range s.N {
-		o, err := newOracle(ctx, &n.settings, id)
+		n.oracles = append(n.oracles, newOracle(&n.settings, id))
+	}
+	var starts sync.WaitGroup // at once: processes take their time
+	errs := make([]error, s.N)
+	for id, o := range n.oracles {
+		starts.Go(func() { errs[id] = o.begin(ctx) })
+	}
+	starts.Wait()
+	for id, err := range errs {
 		if err != nil {
 			return n.result, fmt.Errorf("oracle %d: %w", id, err)
 		}
-		n.oracles = append(n.oracles, o)
 	}
 	return n.result, n.run(ctx)
 }
