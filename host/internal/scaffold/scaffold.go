@@ -25,7 +25,7 @@ var templates embed.FS
 
 // Settings say what to write.
 type Settings struct {
-	// Kind is the kind of plugin: "median" or "relayer".
+	// Kind is the kind of plugin: "median", "product" or "relayer".
 	Kind string
 	// Lang is the language: "go" or "python".
 	Lang string
@@ -41,7 +41,7 @@ type Settings struct {
 var name = regexp.MustCompile(`^[a-z][a-z0-9]*(-[a-z0-9]+)*$`)
 
 // taken are names of plugins in Python that would hide a package which they import.
-var taken = []string{"contract", "median-python", "plugin", "relayer-python"}
+var taken = []string{"contract", "median-python", "plugin", "relayer-python", "twap"}
 
 // longestName leaves room for the program's name in a process list.
 const longestName = 40
@@ -67,10 +67,10 @@ func list(part int) []string {
 // Write writes a plugin and returns its folder and files. Nothing is left of one that fails midway.
 func Write(s Settings) (dir string, files []string, err error) {
 	if !slices.Contains(Kinds(), s.Kind) {
-		return "", nil, fmt.Errorf("--kind %q: there are templates for %s", s.Kind, strings.Join(Kinds(), " and "))
+		return "", nil, fmt.Errorf("--kind %q: there are templates for %s", s.Kind, strings.Join(Kinds(), ", "))
 	}
 	if !slices.Contains(Languages(), s.Lang) {
-		return "", nil, fmt.Errorf("--lang %q: there are templates for %s", s.Lang, strings.Join(Languages(), " and "))
+		return "", nil, fmt.Errorf("--lang %q: there are templates for %s", s.Lang, strings.Join(Languages(), ", "))
 	}
 	if !name.MatchString(s.Name) || len(s.Name) > longestName {
 		return "", nil, fmt.Errorf("%q is no name for a plugin: small letters, digits and single dashes are wanted, a letter first, %d at most", s.Name, longestName)

@@ -46,7 +46,7 @@ func TestRefusals(t *testing.T) {
 		settings scaffold.Settings
 		want     string
 	}{
-		"kind":     {scaffold.Settings{Kind: "tree", Lang: "go", Name: "x"}, `--kind "tree": there are templates for median and relayer`},
+		"kind":     {scaffold.Settings{Kind: "tree", Lang: "go", Name: "x"}, `--kind "tree": there are templates for median, product, relayer`},
 		"lang":     {scaffold.Settings{Kind: "median", Lang: "cobol", Name: "x"}, `--lang "cobol"`},
 		"no name":  {scaffold.Settings{Kind: "median", Lang: "go"}, `"" is no name for a plugin`},
 		"path":     {scaffold.Settings{Kind: "median", Lang: "go", Name: "../x"}, `"../x" is no name for a plugin`},

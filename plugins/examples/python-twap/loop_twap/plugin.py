@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from decimal import Decimal, InvalidOperation
+from typing import ClassVar
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
@@ -152,15 +153,15 @@ class Instance(ocr3_loop.Ocr3Plugin):
 class Factory(product_loop.ProductFactory):
     """Makes one job's instances, of OCR3 alone: what is not written here is UNIMPLEMENTED."""
 
-    def __init__(self, host: Host, loans: product_loop.CreateProductFactoryLoans) -> None:
-        self.host, self.loans = host, loans
+    def __init__(self, instance: type[Instance], host: Host, loans: product_loop.CreateProductFactoryLoans) -> None:
+        self.instance, self.host, self.loans = instance, host, loans
 
     async def create_ocr3_plugin(
         self, request: ocr3_pb2.CreateOcr3PluginRequest
     ) -> tuple[ocr3_loop.Ocr3Plugin, ocr3_pb2.CreateOcr3PluginResponse]:
         window = window_of(request)
         longest = await self.loans.provider.max_report_length(median_pb2.MaxReportLengthRequest(n=request.n))
-        return Instance(self.host, self.loans, request, window), ocr3_pb2.CreateOcr3PluginResponse(
+        return self.instance(self.host, self.loans, request, window), ocr3_pb2.CreateOcr3PluginResponse(
             product="twap",
             limits=ocr3_pb2.Ocr3PluginLimits(
                 max_observation_length=MAX_OBSERVATION,
@@ -173,7 +174,9 @@ class Factory(product_loop.ProductFactory):
 
 
 class Twap(product_loop.ProductService):
-    """The root of the process."""
+    """The root of the process. A product that begins as the TWAP derives from it, and names its own class of instances."""
+
+    instance: ClassVar[type[Instance]] = Instance
 
     def __init__(self, host: Host) -> None:
         self.host = host
@@ -208,7 +211,7 @@ class Twap(product_loop.ProductService):
     ) -> tuple[product_loop.ProductFactory, product_pb2.CreateProductFactoryResponse]:
         for problem in problems_of(request.ocr_version, request.provider_type):
             raise RpcError(Code.INVALID_ARGUMENT, f"{problem.path}: {problem.message}")
-        return Factory(self.host, loans), product_pb2.CreateProductFactoryResponse()
+        return Factory(self.instance, self.host, loans), product_pb2.CreateProductFactoryResponse()
 
 
 def problems_of(version: product_pb2.OcrVersion, provider_type: str) -> list[Problem]:
