@@ -23,6 +23,9 @@ func BenchmarkWrites(b *testing.B) {
 		"state (flushed)": func(i int) error {
 			return o.WriteState(ctx, digestOf(1), types.PersistentState{Epoch: uint32(i), HighestReceivedEpoch: testState.HighestReceivedEpoch})
 		},
+		"certificate (flushed)": func(i int) error {
+			return d.OCR3(job).WriteProtocolState(ctx, digestOf(1), "cert", append(testPending.Report, byte(i)))
+		},
 		"pending (buffered)": func(i int) error { return o.StorePendingTransmission(ctx, at(1, uint32(i%100), 0), testPending) },
 		"put (flushed)": func(i int) error {
 			_, err := s.Put(ctx, fmt.Sprintf("%d/%d", b.N, i), testPending.Report, 0)

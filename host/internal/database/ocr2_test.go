@@ -168,12 +168,15 @@ func TestRemovedJobTakesItsRows(t *testing.T) {
 	fill := func(id int64) []error {
 		o := d.OCR2(id)
 		_, accepted := d.PutAccepted(ctx, id, at(1, 1, 1), true)
+		_, acceptedOCR3 := d.OCR3(id).PutAccepted(ctx, digestOf(1), 1, [32]byte{}, true)
 		return []error{
 			o.WriteConfig(ctx, types.ContractConfig{}),
 			o.WriteState(ctx, digestOf(1), types.PersistentState{}),
 			o.StorePendingTransmission(ctx, at(1, 1, 1), types.PendingTransmission{}),
 			d.PutReportingInfo(ctx, id, digestOf(1), types.ReportingPluginInfo{}),
 			accepted,
+			acceptedOCR3,
+			d.OCR3(id).WriteProtocolState(ctx, digestOf(1), "cert", []byte{}),
 			d.PutJuelsPerFeeCoin(ctx, id, price(1)),
 		}
 	}
@@ -204,7 +207,7 @@ func TestRemovedJobTakesItsRows(t *testing.T) {
 	}
 	full := map[string]int{
 		"accepted_reports": 1, "juels_per_fee_coin": 1, "ocr2_configs": 1,
-		"ocr2_pending_transmissions": 1, "ocr2_states": 1, "reporting_limits": 1,
+		"ocr2_pending_transmissions": 1, "ocr2_states": 1, "ocr3_accepted_reports": 1, "ocr3_states": 1, "reporting_limits": 1,
 	}
 	if diff := cmp.Diff(full, count(job.ID)); diff != "" {
 		t.Fatal(diff)
