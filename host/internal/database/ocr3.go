@@ -48,8 +48,14 @@ func (o *OCR3) WriteProtocolState(ctx context.Context, digest types.ConfigDigest
 	d, jobID := o.ocr2.d, o.ocr2.jobID
 	var err error
 	if value == nil {
-		_, err = d.exec(ctx, flushed,
-			"DELETE FROM ocr3_states WHERE job_id = $1 AND config_digest = $2 AND state_key = $3", jobID, digest[:], key)
+		_, err = d.exec(
+			ctx,
+			flushed,
+			"DELETE FROM ocr3_states WHERE job_id = $1 AND config_digest = $2 AND state_key = $3",
+			jobID,
+			digest[:],
+			key,
+		)
 	} else {
 		_, err = d.exec(ctx, flushed,
 			`INSERT INTO ocr3_states (job_id, config_digest, state_key, content) VALUES ($1, $2, $3, $4)
@@ -83,7 +89,12 @@ const selectOCR3Accepted = `SELECT answer FROM ocr3_accepted_reports
 	WHERE job_id = $1 AND config_digest = $2 AND seq_nr = $3 AND report = $4`
 
 // Accepted returns the answer that is kept for a report, and whether there is one.
-func (o *OCR3) Accepted(ctx context.Context, digest types.ConfigDigest, seqNr uint64, report [sha256.Size]byte) (answer, known bool, err error) {
+func (o *OCR3) Accepted(
+	ctx context.Context,
+	digest types.ConfigDigest,
+	seqNr uint64,
+	report [sha256.Size]byte,
+) (answer, known bool, err error) {
 	d, jobID := o.ocr2.d, o.ocr2.jobID
 	answer, err = one(ctx, d, func(row scanner) (answer bool, err error) {
 		err = row.Scan(&answer)
@@ -93,7 +104,13 @@ func (o *OCR3) Accepted(ctx context.Context, digest types.ConfigDigest, seqNr ui
 	case errors.Is(err, ErrNotFound):
 		return false, false, nil
 	case err != nil:
-		return false, false, fmt.Errorf("read answer for a report of seqNr %d of job %d, config %s: %w", seqNr, jobID, digest, err)
+		return false, false, fmt.Errorf(
+			"read answer for a report of seqNr %d of job %d, config %s: %w",
+			seqNr,
+			jobID,
+			digest,
+			err,
+		)
 	}
 	return answer, true, nil
 }
@@ -101,7 +118,13 @@ func (o *OCR3) Accepted(ctx context.Context, digest types.ConfigDigest, seqNr ui
 // PutAccepted keeps a product's answer to ShouldAcceptAttestedReport unless one is
 // kept already, and returns the one that is. Answers for the latest hundred
 // outcomes of each job and config are kept.
-func (o *OCR3) PutAccepted(ctx context.Context, digest types.ConfigDigest, seqNr uint64, report [sha256.Size]byte, answer bool) (bool, error) {
+func (o *OCR3) PutAccepted(
+	ctx context.Context,
+	digest types.ConfigDigest,
+	seqNr uint64,
+	report [sha256.Size]byte,
+	answer bool,
+) (bool, error) {
 	d, jobID := o.ocr2.d, o.ocr2.jobID
 	err := fmt.Errorf("the number of the outcome is more than %d: %w", math.MaxInt64, ErrInvalid)
 	if seqNr <= math.MaxInt64 {
@@ -112,7 +135,8 @@ func (o *OCR3) PutAccepted(ctx context.Context, digest types.ConfigDigest, seqNr
 				jobID, digest[:], int64(seqNr), report[:], answer)
 			err = existing(result, err)
 			if errors.Is(err, ErrExists) {
-				return tx.QueryRowContext(ctx, selectOCR3Accepted, jobID, digest[:], int64(seqNr), report[:]).Scan(&answer)
+				return tx.QueryRowContext(ctx, selectOCR3Accepted, jobID, digest[:], int64(seqNr), report[:]).
+					Scan(&answer)
 			}
 			if err != nil {
 				return err
@@ -124,7 +148,13 @@ func (o *OCR3) PutAccepted(ctx context.Context, digest types.ConfigDigest, seqNr
 		})
 	}
 	if err != nil {
-		return false, fmt.Errorf("keep answer for a report of seqNr %d of job %d, config %s: %w", seqNr, jobID, digest, err)
+		return false, fmt.Errorf(
+			"keep answer for a report of seqNr %d of job %d, config %s: %w",
+			seqNr,
+			jobID,
+			digest,
+			err,
+		)
 	}
 	return answer, nil
 }

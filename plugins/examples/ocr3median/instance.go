@@ -22,8 +22,8 @@ import (
 	"github.com/loop-plugins/loop/sdk/go/wire"
 )
 
-// instance is the median under one on-chain configuration. It implements reportingv1.Ocr3PluginServiceServer. It keeps nothing from call to
-// call: what must be remembered stands in the outcome.
+// instance is the median under one on-chain configuration. It implements reportingv1.Ocr3PluginServiceServer. It keeps
+// nothing from call to call: what must be remembered stands in the outcome.
 type instance struct {
 	reportingv1.UnimplementedOcr3PluginServiceServer // ObservationQuorum: the quorum is a number
 	logger                                           *slog.Logger
@@ -33,13 +33,21 @@ type instance struct {
 	f                                                int
 }
 
-// Query implements reportingv1.Ocr3PluginServiceServer. All oracles observe the same, so that the leader has nothing to say.
-func (i *instance) Query(context.Context, *reportingv1.Ocr3PluginServiceQueryRequest) (*reportingv1.Ocr3PluginServiceQueryResponse, error) {
+// Query implements reportingv1.Ocr3PluginServiceServer. All oracles observe the same, so that the leader has nothing to
+// say.
+func (i *instance) Query(
+	context.Context,
+	*reportingv1.Ocr3PluginServiceQueryRequest,
+) (*reportingv1.Ocr3PluginServiceQueryResponse, error) {
 	return &reportingv1.Ocr3PluginServiceQueryResponse{}, nil
 }
 
-// Observation implements reportingv1.Ocr3PluginServiceServer. An oracle that sees nothing says so, and keeps its part in the votes.
-func (i *instance) Observation(ctx context.Context, request *reportingv1.Ocr3PluginServiceObservationRequest) (*reportingv1.Ocr3PluginServiceObservationResponse, error) {
+// Observation implements reportingv1.Ocr3PluginServiceServer. An oracle that sees nothing says so, and keeps its part
+// in the votes.
+func (i *instance) Observation(
+	ctx context.Context,
+	request *reportingv1.Ocr3PluginServiceObservationRequest,
+) (*reportingv1.Ocr3PluginServiceObservationResponse, error) {
 	now, seqNr := time.Now().Unix(), request.GetContext().GetSeqNr()
 	value, err := i.observe(ctx, fmt.Sprintf("%x/%d/%d", i.digest, seqNr, now))
 	if status.Code(err) == codes.Unavailable {
@@ -47,10 +55,17 @@ func (i *instance) Observation(ctx context.Context, request *reportingv1.Ocr3Plu
 	}
 	if err != nil {
 		i.logger.WarnContext(ctx, "this oracle observes nothing", "seqNr", seqNr, "error", err)
-		_, _ = i.loans.ErrorLog.RecordError(ctx, &hostservicev1.RecordErrorRequest{Message: fmt.Sprintf("%.1000s", "the median observes nothing: "+status.Convert(err).Message())})
+		_, _ = i.loans.ErrorLog.RecordError(
+			ctx,
+			&hostservicev1.RecordErrorRequest{
+				Message: fmt.Sprintf("%.1000s", "the median observes nothing: "+status.Convert(err).Message()),
+			},
+		)
 		return &reportingv1.Ocr3PluginServiceObservationResponse{}, nil
 	}
-	return &reportingv1.Ocr3PluginServiceObservationResponse{Observation: observation{at: seconds(now), value: value}.encode()}, nil
+	return &reportingv1.Ocr3PluginServiceObservationResponse{
+		Observation: observation{at: seconds(now), value: value}.encode(),
+	}, nil
 }
 
 // observe runs the job's observationSource.
@@ -92,7 +107,10 @@ func integer(encoded []byte) (*big.Int, error) {
 }
 
 // ValidateObservation implements reportingv1.Ocr3PluginServiceServer.
-func (i *instance) ValidateObservation(_ context.Context, request *reportingv1.Ocr3PluginServiceValidateObservationRequest) (*reportingv1.Ocr3PluginServiceValidateObservationResponse, error) {
+func (i *instance) ValidateObservation(
+	_ context.Context,
+	request *reportingv1.Ocr3PluginServiceValidateObservationRequest,
+) (*reportingv1.Ocr3PluginServiceValidateObservationResponse, error) {
 	response := &reportingv1.Ocr3PluginServiceValidateObservationResponse{}
 	if _, err := decodeObservation(request.GetObservation().GetObservation()); err != nil {
 		response.Problem = err.Error()
@@ -101,16 +119,24 @@ func (i *instance) ValidateObservation(_ context.Context, request *reportingv1.O
 }
 
 // Outcome implements reportingv1.Ocr3PluginServiceServer.
-func (i *instance) Outcome(_ context.Context, request *reportingv1.Ocr3PluginServiceOutcomeRequest) (*reportingv1.Ocr3PluginServiceOutcomeResponse, error) {
+func (i *instance) Outcome(
+	_ context.Context,
+	request *reportingv1.Ocr3PluginServiceOutcomeRequest,
+) (*reportingv1.Ocr3PluginServiceOutcomeResponse, error) {
 	previous, err := decodeOutcome(request.GetContext().GetPreviousOutcome())
 	if err != nil {
 		return nil, status.Error(codes.FailedPrecondition, err.Error())
 	}
-	return &reportingv1.Ocr3PluginServiceOutcomeResponse{Outcome: decide(i.config, i.f, previous, request.GetObservations()).encode()}, nil
+	return &reportingv1.Ocr3PluginServiceOutcomeResponse{
+		Outcome: decide(i.config, i.f, previous, request.GetObservations()).encode(),
+	}, nil
 }
 
 // Reports implements reportingv1.Ocr3PluginServiceServer. The lent codec is as pure as this method must be.
-func (i *instance) Reports(ctx context.Context, request *reportingv1.Ocr3PluginServiceReportsRequest) (*reportingv1.Ocr3PluginServiceReportsResponse, error) {
+func (i *instance) Reports(
+	ctx context.Context,
+	request *reportingv1.Ocr3PluginServiceReportsRequest,
+) (*reportingv1.Ocr3PluginServiceReportsResponse, error) {
 	o, err := decodeOutcome(request.GetOutcome())
 	if err != nil {
 		return nil, status.Error(codes.FailedPrecondition, err.Error())
@@ -134,13 +160,19 @@ func (i *instance) Reports(ctx context.Context, request *reportingv1.Ocr3PluginS
 }
 
 // ShouldAcceptAttestedReport implements reportingv1.Ocr3PluginServiceServer.
-func (i *instance) ShouldAcceptAttestedReport(ctx context.Context, request *reportingv1.Ocr3PluginServiceShouldAcceptAttestedReportRequest) (*reportingv1.Ocr3PluginServiceShouldAcceptAttestedReportResponse, error) {
+func (i *instance) ShouldAcceptAttestedReport(
+	ctx context.Context,
+	request *reportingv1.Ocr3PluginServiceShouldAcceptAttestedReportRequest,
+) (*reportingv1.Ocr3PluginServiceShouldAcceptAttestedReportResponse, error) {
 	fresh, err := i.fresh(ctx, request.GetSeqNr())
 	return &reportingv1.Ocr3PluginServiceShouldAcceptAttestedReportResponse{ShouldAccept: fresh}, err
 }
 
 // ShouldTransmitAcceptedReport implements reportingv1.Ocr3PluginServiceServer.
-func (i *instance) ShouldTransmitAcceptedReport(ctx context.Context, request *reportingv1.Ocr3PluginServiceShouldTransmitAcceptedReportRequest) (*reportingv1.Ocr3PluginServiceShouldTransmitAcceptedReportResponse, error) {
+func (i *instance) ShouldTransmitAcceptedReport(
+	ctx context.Context,
+	request *reportingv1.Ocr3PluginServiceShouldTransmitAcceptedReportRequest,
+) (*reportingv1.Ocr3PluginServiceShouldTransmitAcceptedReportResponse, error) {
 	fresh, err := i.fresh(ctx, request.GetSeqNr())
 	return &reportingv1.Ocr3PluginServiceShouldTransmitAcceptedReportResponse{ShouldTransmit: fresh}, err
 }

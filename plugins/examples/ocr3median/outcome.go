@@ -11,9 +11,9 @@ import (
 	reportingv1 "github.com/loop-plugins/loop/gen/go/loop/reporting/v1"
 )
 
-// The bytes that oracles exchange. All integers are big-endian; values have 24 bytes in two's complement, as contracts hold them. They
-// are written out by hand, because oracles of all versions and machines must come to the same bytes; protobuf and JSON promise that
-// to nobody.
+// The bytes that oracles exchange. All integers are big-endian; values have 24 bytes in two's complement, as contracts
+// hold them. They are written out by hand, because oracles of all versions and machines must come to the same bytes;
+// protobuf and JSON promise that to nobody.
 const (
 	valueLength       = 24
 	observationLength = 4 + valueLength // unix time, value
@@ -26,8 +26,8 @@ const (
 
 var billion = big.NewInt(1_000_000_000)
 
-// maxOutcomeLength is the length of an outcome with everything in it: version and flags, what was reported last, a time, and an entry of
-// each oracle.
+// maxOutcomeLength is the length of an outcome with everything in it: version and flags, what was reported last, a
+// time, and an entry of each oracle.
 func maxOutcomeLength(n uint32) uint32 { return 2 + observationLength + 4 + n*entryLength }
 
 // observation is what one oracle saw.
@@ -78,7 +78,8 @@ func (o observation) encode() []byte {
 	return encodeValue(binary.BigEndian.AppendUint32(nil, o.at), o.value)
 }
 
-// decodeObservation reads an observation, which any oracle may have written. An empty one says that its oracle saw nothing: nil.
+// decodeObservation reads an observation, which any oracle may have written. An empty one says that its oracle saw
+// nothing: nil.
 func decodeObservation(b []byte) (*observation, error) {
 	switch len(b) {
 	case 0:
@@ -138,8 +139,8 @@ func decodeOutcome(b []byte) (outcome, error) {
 	return o, nil
 }
 
-// decide makes an outcome of the previous one and of observations. It is pure. Where fewer than 2f+1 oracles saw something the median
-// could be a faulty one's, and there is none: what was reported last stays.
+// decide makes an outcome of the previous one and of observations. It is pure. Where fewer than 2f+1 oracles saw
+// something the median could be a faulty one's, and there is none: what was reported last stays.
 func decide(config Config, f int, previous outcome, observations []*reportingv1.AttributedObservation) outcome {
 	next := outcome{last: previous.last}
 	var entries []entry
@@ -153,7 +154,10 @@ func decide(config Config, f int, previous outcome, observations []*reportingv1.
 	if len(entries) <= 2*f {
 		return next
 	}
-	slices.SortFunc(entries, func(a, b entry) int { return cmp.Or(a.value.Cmp(b.value), cmp.Compare(a.observer, b.observer)) })
+	slices.SortFunc(
+		entries,
+		func(a, b entry) int { return cmp.Or(a.value.Cmp(b.value), cmp.Compare(a.observer, b.observer)) },
+	)
 	slices.Sort(times)
 	now := observation{at: times[len(times)/2], value: entries[len(entries)/2].value}
 	if last := previous.last; last != nil {

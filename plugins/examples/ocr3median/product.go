@@ -1,10 +1,10 @@
-// Package ocr3median is a median over OCR3 as a plugin: each oracle observes the job's observationSource, an outcome is the median of
-// what they observed, and it is reported when it deviates from the last reported one or when that is old. What was reported last
-// stands in the outcome, so that no restart forgets it and all oracles know it alike.
+// Package ocr3median is a median over OCR3 as a plugin: each oracle observes the job's observationSource, an outcome is
+// the median of what they observed, and it is reported when it deviates from the last reported one or when that is old.
+// What was reported last stands in the outcome, so that no restart forgets it and all oracles know it alike.
 //
-// It is an example to begin a product of one's own from, and as small as it can be while it serves real contracts: any that take
-// the relayer's median reports. product.go is the root and the factory, instance.go the calls of a round, outcome.go what they
-// decide and the bytes that oracles exchange.
+// It is an example to begin a product of one's own from, and as small as it can be while it serves real contracts: any
+// that take the relayer's median reports. product.go is the root and the factory, instance.go the calls of a round,
+// outcome.go what they decide and the bytes that oracles exchange.
 package ocr3median
 
 import (
@@ -29,8 +29,8 @@ import (
 	"github.com/loop-plugins/loop/sdk/go/loop"
 )
 
-// nodeKeys are the keys of pluginConfig that the node reads. The product has none of its own: what oracles must agree on stands in the
-// contract's off-chain configuration.
+// nodeKeys are the keys of pluginConfig that the node reads. The product has none of its own: what oracles must agree
+// on stands in the contract's off-chain configuration.
 var nodeKeys = []string{"OCRVersion", "pipelines", "pluginName", "providerType", "telemetryType"}
 
 // Product is the root of the plugin. It implements productv1loop.ProductService.
@@ -40,7 +40,10 @@ type Product struct{ logger *slog.Logger }
 func New(h *loop.Host) *Product { return &Product{h.Logger()} }
 
 // DescribeProduct implements productv1loop.ProductService.
-func (p *Product) DescribeProduct(context.Context, *productv1.DescribeProductRequest) (*productv1.DescribeProductResponse, error) {
+func (p *Product) DescribeProduct(
+	context.Context,
+	*productv1.DescribeProductRequest,
+) (*productv1.DescribeProductResponse, error) {
 	return &productv1.DescribeProductResponse{
 		Product:       "ocr3-median",
 		OcrVersions:   []productv1.OcrVersion{productv1.OcrVersion_OCR_VERSION_3},
@@ -49,34 +52,51 @@ func (p *Product) DescribeProduct(context.Context, *productv1.DescribeProductReq
 }
 
 // ValidateProductJob implements productv1loop.ProductService.
-func (p *Product) ValidateProductJob(_ context.Context, request *productv1.ValidateProductJobRequest) (*productv1.ValidateProductJobResponse, error) {
+func (p *Product) ValidateProductJob(
+	_ context.Context,
+	request *productv1.ValidateProductJobRequest,
+) (*productv1.ValidateProductJobResponse, error) {
 	response := &productv1.ValidateProductJobResponse{}
+	problem := func(path, format string, args ...any) {
+		found := &pluginv1.Problem{Path: path, Message: fmt.Sprintf(format, args...)}
+		response.Problems = append(response.Problems, found)
+	}
 	if !slices.Contains(request.GetPipelines(), "") {
-		response.Problems = append(response.Problems, &pluginv1.Problem{Path: "observationSource", Message: "is missing: the median observes what it comes to"})
+		problem("observationSource", "is missing: the median observes what it comes to")
 	}
 	if v := request.GetOcrVersion(); v != productv1.OcrVersion_OCR_VERSION_3 {
-		response.Problems = append(response.Problems, &pluginv1.Problem{Path: "pluginConfig.OCRVersion", Message: fmt.Sprintf("is %d; this median runs on OCR3 alone, so write 3", v)})
+		problem("pluginConfig.OCRVersion", "is %d; this median runs on OCR3 alone, so write 3", v)
 	}
-	if request.GetProviderType() != "median" {
-		response.Problems = append(response.Problems, &pluginv1.Problem{Path: "pluginConfig.providerType", Message: fmt.Sprintf("is %q; this median reports to contracts of type median", request.GetProviderType())})
+	if t := request.GetProviderType(); t != "median" {
+		problem("pluginConfig.providerType", "is %q; this median reports to contracts of type median", t)
 	}
 	keys := map[string]json.RawMessage{}
-	if err := json.Unmarshal(request.GetPluginConfigJson(), &keys); err != nil && len(request.GetPluginConfigJson()) > 0 {
-		response.Problems = append(response.Problems, &pluginv1.Problem{Path: "pluginConfig", Message: "is not a JSON object: " + err.Error()})
+	if encoded := request.GetPluginConfigJson(); len(encoded) > 0 {
+		if err := json.Unmarshal(encoded, &keys); err != nil {
+			problem("pluginConfig", "is not a JSON object: %v", err)
+		}
 	}
 	for _, key := range slices.Sorted(maps.Keys(keys)) {
 		if !slices.Contains(nodeKeys, key) {
-			response.Warnings = append(response.Warnings, &pluginv1.Problem{Path: "pluginConfig." + key, Message: "has no effect: this median has no keys of its own"})
+			warning := &pluginv1.Problem{
+				Path: "pluginConfig." + key, Message: "has no effect: this median has no keys of its own",
+			}
+			response.Warnings = append(response.Warnings, warning)
 		}
 	}
 	return response, nil
 }
 
 // CreateProductFactory implements productv1loop.ProductService.
-func (p *Product) CreateProductFactory(ctx context.Context, request *productv1.CreateProductFactoryRequest, loans productv1loop.CreateProductFactoryLoans) (productv1loop.ProductFactory, *productv1.CreateProductFactoryResponse, error) {
+func (p *Product) CreateProductFactory(
+	ctx context.Context,
+	request *productv1.CreateProductFactoryRequest,
+	loans productv1loop.CreateProductFactoryLoans,
+) (productv1loop.ProductFactory, *productv1.CreateProductFactoryResponse, error) {
 	// The pipelines are the node's to know; whether there is an observationSource shows at the first observation.
 	checked, err := p.ValidateProductJob(ctx, &productv1.ValidateProductJobRequest{
-		OcrVersion: request.GetOcrVersion(), ProviderType: request.GetProviderType(), PluginConfigJson: request.GetPluginConfigJson(), Pipelines: []string{""},
+		OcrVersion: request.GetOcrVersion(), ProviderType: request.GetProviderType(),
+		PluginConfigJson: request.GetPluginConfigJson(), Pipelines: []string{""},
 	})
 	if err != nil {
 		return nil, nil, err
@@ -84,10 +104,14 @@ func (p *Product) CreateProductFactory(ctx context.Context, request *productv1.C
 	for _, problem := range checked.GetProblems() {
 		return nil, nil, status.Errorf(codes.InvalidArgument, "%s: %s", problem.GetPath(), problem.GetMessage())
 	}
-	return &factory{logger: p.logger.With("factory", request.GetName()), loans: loans}, &productv1.CreateProductFactoryResponse{}, nil
+	return &factory{
+		logger: p.logger.With("factory", request.GetName()),
+		loans:  loans,
+	}, &productv1.CreateProductFactoryResponse{}, nil
 }
 
-// Config is the product's part of the contract's off-chain configuration, as JSON. Its zero value reports every outcome.
+// Config is the product's part of the contract's off-chain configuration, as JSON. Its zero value reports every
+// outcome.
 type Config struct {
 	// DeviationPPB is by how many parts per billion an answer must differ from the last reported one to be reported.
 	DeviationPPB uint64 `json:"deviationPPB"`
@@ -102,14 +126,22 @@ type factory struct {
 	loans                                                      productv1loop.CreateProductFactoryLoans
 }
 
-// CreateOcr3Plugin implements reportingv1loop.Ocr3PluginFactoryService. It asks the lent codec for the length of a report.
-func (f *factory) CreateOcr3Plugin(ctx context.Context, request *reportingv1.CreateOcr3PluginRequest) (reportingv1loop.Ocr3Plugin, *reportingv1.CreateOcr3PluginResponse, error) {
+// CreateOcr3Plugin implements reportingv1loop.Ocr3PluginFactoryService. It asks the lent codec for the length of a
+// report.
+func (f *factory) CreateOcr3Plugin(
+	ctx context.Context,
+	request *reportingv1.CreateOcr3PluginRequest,
+) (reportingv1loop.Ocr3Plugin, *reportingv1.CreateOcr3PluginResponse, error) {
 	var config Config
 	if encoded := request.GetOffchainConfig(); len(encoded) > 0 {
 		d := json.NewDecoder(bytes.NewReader(encoded))
 		d.DisallowUnknownFields() // an oracle that leaves out a key disagrees with those that know it
 		if err := d.Decode(&config); err != nil {
-			return nil, nil, status.Errorf(codes.InvalidArgument, "offchain_config: is not the median's JSON, such as {\"deviationPPB\": 5000000, \"heartbeatSeconds\": 3600}: %v", err)
+			return nil, nil, status.Errorf(
+				codes.InvalidArgument,
+				"offchain_config: is not the median's JSON, such as {\"deviationPPB\": 5000000, \"heartbeatSeconds\": 3600}: %v",
+				err,
+			)
 		}
 	}
 	longest, err := f.loans.Provider.MaxReportLength(ctx, &medianv1.MaxReportLengthRequest{N: request.GetN()})
@@ -117,7 +149,12 @@ func (f *factory) CreateOcr3Plugin(ctx context.Context, request *reportingv1.Cre
 		return nil, nil, failed("asking for the length of a report", err)
 	}
 	if have := longest.GetMaxReportLength(); have > maxReportLength {
-		return nil, nil, status.Errorf(codes.FailedPrecondition, "reports of this contract have up to %d bytes, and OCR3 takes %d", have, maxReportLength)
+		return nil, nil, status.Errorf(
+			codes.FailedPrecondition,
+			"reports of this contract have up to %d bytes, and OCR3 takes %d",
+			have,
+			maxReportLength,
+		)
 	}
 	return &instance{
 			logger: f.logger, loans: f.loans, config: config, digest: request.GetConfigDigest(), f: int(request.GetF()),

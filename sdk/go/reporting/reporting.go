@@ -1,6 +1,6 @@
-// Package reporting holds what the contract says of OCR3's reporting plugins in words and no rule of a field can: how many
-// observations are a quorum, which limits a message can hold, which schedules can be kept, and what tells reports apart. A host
-// holds plugins to it, and whoever tries them without one.
+// Package reporting holds what the contract says of OCR3's reporting plugins in words and no rule of a field can: how
+// many observations are a quorum, which limits a message can hold, which schedules can be kept, and what tells reports
+// apart. A host holds plugins to it, and whoever tries them without one.
 //
 // It must not know libocr, nor any product.
 package reporting
@@ -15,31 +15,58 @@ import (
 
 const (
 	mib = 1 << 20
-	// maxPayload is what a plugin's own bytes may take of the 16 MiB that a message may have (wire.MaxMessageBytes). What
-	// remains is for the fields around them.
+	// maxPayload is what a plugin's own bytes may take of the 16 MiB that a message may have (wire.MaxMessageBytes).
+	// What remains is for the fields around them.
 	maxPayload = 15 * mib
-	// scheduleBytes bounds a report's schedule in a message: at most 31 oracles (libocr's MaxOracles), each with its index and
-	// a Duration of at most 20 bytes.
+	// scheduleBytes bounds a report's schedule in a message: at most 31 oracles (libocr's MaxOracles), each with its
+	// index and a Duration of at most 20 bytes.
 	scheduleBytes = 1 << 10
 )
 
-// CheckLimits returns why the calls of an instance in a network of n oracles could have messages that are too large, or nil.
+// CheckLimits returns why the calls of an instance in a network of n oracles could have messages that are too large, or
+// nil.
 func CheckLimits(l *reportingv1.Ocr3PluginLimits, n uint32) error {
-	query, outcome, observation := uint64(l.GetMaxQueryLength()), uint64(l.GetMaxOutcomeLength()), uint64(l.GetMaxObservationLength())
+	query, outcome, observation := uint64(
+		l.GetMaxQueryLength(),
+	), uint64(
+		l.GetMaxOutcomeLength(),
+	), uint64(
+		l.GetMaxObservationLength(),
+	)
 	if total := query + outcome + uint64(n)*observation; total > maxPayload {
-		return fmt.Errorf("the call Outcome could carry %d bytes, and %d is the most: max_query_length %d + max_outcome_length %d + %d oracles * max_observation_length %d; declare smaller limits",
-			total, uint64(maxPayload), query, outcome, n, observation)
+		return fmt.Errorf(
+			"the call Outcome could carry %d bytes, and %d is the most: max_query_length %d + max_outcome_length %d + %d oracles * max_observation_length %d; declare smaller limits",
+			total,
+			uint64(maxPayload),
+			query,
+			outcome,
+			n,
+			observation,
+		)
 	}
-	count, report, info := uint64(l.GetMaxReportCount()), uint64(l.GetMaxReportLength()), uint64(l.GetMaxReportInfoLength())
+	count, report, info := uint64(
+		l.GetMaxReportCount(),
+	), uint64(
+		l.GetMaxReportLength(),
+	), uint64(
+		l.GetMaxReportInfoLength(),
+	)
 	if total := count * (report + info + scheduleBytes); total > maxPayload {
-		return fmt.Errorf("the answer to Reports could carry %d bytes, and %d is the most: max_report_count %d * (max_report_length %d + max_report_info_length %d + %d for a schedule); declare smaller limits",
-			total, uint64(maxPayload), count, report, info, scheduleBytes)
+		return fmt.Errorf(
+			"the answer to Reports could carry %d bytes, and %d is the most: max_report_count %d * (max_report_length %d + max_report_info_length %d + %d for a schedule); declare smaller limits",
+			total,
+			uint64(maxPayload),
+			count,
+			report,
+			info,
+			scheduleBytes,
+		)
 	}
 	return nil
 }
 
-// QuorumSize returns how many valid observations make an outcome in a network of n oracles of which f may be faulty. ok is false
-// where no number says it: the instance is asked.
+// QuorumSize returns how many valid observations make an outcome in a network of n oracles of which f may be faulty. ok
+// is false where no number says it: the instance is asked.
 func QuorumSize(q reportingv1.ObservationQuorum, n, f int) (size int, ok bool) {
 	switch q {
 	case reportingv1.ObservationQuorum_OBSERVATION_QUORUM_F_PLUS_ONE:
@@ -54,8 +81,8 @@ func QuorumSize(q reportingv1.ObservationQuorum, n, f int) (size int, ok bool) {
 	return 0, false
 }
 
-// CheckSchedule returns why nobody could keep a report's schedule in a network of n oracles, or nil. An absent schedule is the
-// configuration's.
+// CheckSchedule returns why nobody could keep a report's schedule in a network of n oracles, or nil. An absent schedule
+// is the configuration's.
 func CheckSchedule(s *reportingv1.TransmissionSchedule, n int) error {
 	if s == nil {
 		return nil

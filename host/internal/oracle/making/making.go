@@ -36,13 +36,18 @@ func (c *Counter) soFar() (uint64, <-chan struct{}) {
 	return c.makings, c.changed
 }
 
-// Once asks an instance what it may be asked once: it remembers having answered, and answers a repeat otherwise. lost says that an
-// answer, if there was one, did not come back.
+// Once asks an instance what it may be asked once: it remembers having answered, and answers a repeat otherwise. lost
+// says that an answer, if there was one, did not come back.
 //
-// Then nobody knows whether the instance had answered. If it is made again, what the old one remembered is gone, and nothing
-// came of it: the new one's answer is a first answer. It is asked, once, for as long as ctx lasts. An instance that is still
-// the same is not asked again. Nor is one that was made under the call: the call may have waited for that and gone to it.
-func Once[T any](ctx context.Context, c *Counter, ask func(context.Context) (answer T, lost bool, err error)) (T, error) {
+// Then nobody knows whether the instance had answered. If it is made again, what the old one remembered is gone, and
+// nothing came of it: the new one's answer is a first answer. It is asked, once, for as long as ctx lasts. An instance
+// that is still the same is not asked again. Nor is one that was made under the call: the call may have waited for that
+// and gone to it.
+func Once[T any](
+	ctx context.Context,
+	c *Counter,
+	ask func(context.Context) (answer T, lost bool, err error),
+) (T, error) {
 	before, _ := c.soFar()
 	answer, lost, err := ask(ctx)
 	if now, remade := c.soFar(); lost && now == before {

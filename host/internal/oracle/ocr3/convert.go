@@ -13,8 +13,8 @@ import (
 	"github.com/loop-plugins/loop/sdk/go/reporting"
 )
 
-// This file holds every translation between the contract's types and libocr's. What comes from a plugin was held to the contract's
-// rules on its way in; what those do not bound is checked here.
+// This file holds every translation between the contract's types and libocr's. What comes from a plugin was held to the
+// contract's rules on its way in; what those do not bound is checked here.
 
 func configTo(c ocr3types.ReportingPluginConfig) *reportingv1.CreateOcr3PluginRequest {
 	return &reportingv1.CreateOcr3PluginRequest{
@@ -59,19 +59,31 @@ func reportTo(r ocr3types.ReportWithInfo[Info]) *reportingv1.ReportWithInfo {
 	return &reportingv1.ReportWithInfo{Report: r.Report, Info: r.Info}
 }
 
-// reportsOf reads reports for a network of n oracles. A schedule that cannot be kept is an error for all oracles alike: libocr would
-// gather signatures and then send nothing, with a line in its log alone.
-func reportsOf(r *reportingv1.Ocr3PluginServiceReportsResponse, n int, longestInfo uint32) ([]ocr3types.ReportPlus[Info], error) {
+// reportsOf reads reports for a network of n oracles. A schedule that cannot be kept is an error for all oracles alike:
+// libocr would gather signatures and then send nothing, with a line in its log alone.
+func reportsOf(
+	r *reportingv1.Ocr3PluginServiceReportsResponse,
+	n int,
+	longestInfo uint32,
+) ([]ocr3types.ReportPlus[Info], error) {
 	of := make([]ocr3types.ReportPlus[Info], len(r.GetReports()))
 	for i, report := range r.GetReports() {
 		if have := len(report.GetReport().GetInfo()); have > int(longestInfo) {
-			return nil, fmt.Errorf("reports[%d].report.info: has %d bytes; the product declared max_report_info_length %d", i, have, longestInfo)
+			return nil, fmt.Errorf(
+				"reports[%d].report.info: has %d bytes; the product declared max_report_info_length %d",
+				i,
+				have,
+				longestInfo,
+			)
 		}
 		if err := reporting.CheckSchedule(report.GetSchedule(), n); err != nil {
 			return nil, fmt.Errorf("reports[%d].schedule.%w", i, err)
 		}
 		of[i] = ocr3types.ReportPlus[Info]{
-			ReportWithInfo:               ocr3types.ReportWithInfo[Info]{Report: report.GetReport().GetReport(), Info: report.GetReport().GetInfo()},
+			ReportWithInfo: ocr3types.ReportWithInfo[Info]{
+				Report: report.GetReport().GetReport(),
+				Info:   report.GetReport().GetInfo(),
+			},
 			TransmissionScheduleOverride: scheduleOf(report.GetSchedule()),
 		}
 	}

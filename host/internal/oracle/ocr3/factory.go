@@ -1,8 +1,9 @@
-// Package ocr3 adapts the OCR3 reporting plugins of products to libocr, so that a plugin that is restarted, slow or gone costs no
-// vote that its network could still have had.
+// Package ocr3 adapts the OCR3 reporting plugins of products to libocr, so that a plugin that is restarted, slow or
+// gone costs no vote that its network could still have had.
 //
-// It is the only place of the host that adapts OCR3's reporting plugins to the contract of plugins. It must not know any product or
-// chain, nor how jobs and answers are stored; and no part of it may panic under libocr, which recovers nowhere.
+// It is the only place of the host that adapts OCR3's reporting plugins to the contract of plugins. It must not know
+// any product or chain, nor how jobs and answers are stored; and no part of it may panic under libocr, which recovers
+// nowhere.
 package ocr3
 
 import (
@@ -39,9 +40,20 @@ const releaseTimeout = 2 * time.Second
 // Answers keeps what products answered to ShouldAcceptAttestedReport, across restarts of the node.
 type Answers interface {
 	// Accepted returns the answer that is kept for a report, and whether there is one.
-	Accepted(ctx context.Context, digest types.ConfigDigest, seqNr uint64, report [sha256.Size]byte) (answer, known bool, err error)
+	Accepted(
+		ctx context.Context,
+		digest types.ConfigDigest,
+		seqNr uint64,
+		report [sha256.Size]byte,
+	) (answer, known bool, err error)
 	// PutAccepted keeps an answer unless one is kept already, and returns the one that is.
-	PutAccepted(ctx context.Context, digest types.ConfigDigest, seqNr uint64, report [sha256.Size]byte, answer bool) (kept bool, err error)
+	PutAccepted(
+		ctx context.Context,
+		digest types.ConfigDigest,
+		seqNr uint64,
+		report [sha256.Size]byte,
+		answer bool,
+	) (kept bool, err error)
 }
 
 // Settings are what a Factory needs; all of them.
@@ -51,20 +63,24 @@ type Settings struct {
 	Answers Answers
 	// Logger has the job's fields.
 	Logger *slog.Logger
-	// Running is told which configuration libocr begins to run, and Fail why the job does not do what it should; empty: it does again.
+	// Running is told which configuration libocr begins to run, and Fail why the job does not do what it should; empty:
+	// it does again.
 	Running func(types.ConfigDigest)
 	Fail    func(reason string)
 }
 
-// Factory makes reporting plugins for libocr from those of a job's product. Unlike OCR2's, OCR3's libocr asks again after an error,
-// after 1 s and at most 2 minutes.
+// Factory makes reporting plugins for libocr from those of a job's product. Unlike OCR2's, OCR3's libocr asks again
+// after an error, after 1 s and at most 2 minutes.
 type Factory struct{ settings Settings }
 
 // NewFactory returns the factory of one job.
 func NewFactory(s Settings) *Factory { return &Factory{s} }
 
 // NewReportingPlugin implements ocr3types.ReportingPluginFactory.
-func (f *Factory) NewReportingPlugin(ctx context.Context, config ocr3types.ReportingPluginConfig) (_ ocr3types.ReportingPlugin[Info], _ ocr3types.ReportingPluginInfo, err error) {
+func (f *Factory) NewReportingPlugin(
+	ctx context.Context,
+	config ocr3types.ReportingPluginConfig,
+) (_ ocr3types.ReportingPlugin[Info], _ ocr3types.ReportingPluginInfo, err error) {
 	defer f.guard("NewReportingPlugin", &err)
 	p := &plugin{factory: f, config: config, decisions: make(chan struct{}, maxDecisions)}
 	p.remote = f.settings.Product.CreateOcr3Plugin(configTo(config), loophost.OnMade(p.made))
@@ -87,14 +103,27 @@ func (f *Factory) info(ctx context.Context, p *plugin) (ocr3types.ReportingPlugi
 	}
 	switch code := status.Code(err); {
 	case code == codes.InvalidArgument || code == codes.FailedPrecondition:
-		err = fmt.Errorf("the product refuses the configuration %s, and the job rests until the contract has another: %w", p.config.ConfigDigest, err)
+		err = fmt.Errorf(
+			"the product refuses the configuration %s, and the job rests until the contract has another: %w",
+			p.config.ConfigDigest,
+			err,
+		)
 		f.settings.Fail(err.Error())
 		return ocr3types.ReportingPluginInfo{}, err
 	case err != nil:
-		return ocr3types.ReportingPluginInfo{}, fmt.Errorf("the product has made no reporting plugin for the configuration %s: %w", p.config.ConfigDigest, err)
+		return ocr3types.ReportingPluginInfo{}, fmt.Errorf(
+			"the product has made no reporting plugin for the configuration %s: %w",
+			p.config.ConfigDigest,
+			err,
+		)
 	}
 	if err := reporting.CheckLimits(response.GetLimits(), uint32(p.config.N)); err != nil {
-		err = fmt.Errorf("the reporting plugin of product %s cannot run under the configuration %s: %w", response.GetProduct(), p.config.ConfigDigest, err)
+		err = fmt.Errorf(
+			"the reporting plugin of product %s cannot run under the configuration %s: %w",
+			response.GetProduct(),
+			p.config.ConfigDigest,
+			err,
+		)
 		f.settings.Fail(err.Error())
 		return ocr3types.ReportingPluginInfo{}, err
 	}
@@ -105,7 +134,15 @@ func (f *Factory) info(ctx context.Context, p *plugin) (ocr3types.ReportingPlugi
 // guard turns a panic under libocr into an error of the call.
 func (f *Factory) guard(call string, err *error) {
 	if fault := recover(); fault != nil {
-		f.settings.Logger.Error("a call of libocr's panicked", "call", call, "panic", fault, "stack", string(debug.Stack()))
+		f.settings.Logger.Error(
+			"a call of libocr's panicked",
+			"call",
+			call,
+			"panic",
+			fault,
+			"stack",
+			string(debug.Stack()),
+		)
 		*err = fmt.Errorf("%s panicked: %v", call, fault)
 	}
 }
@@ -143,18 +180,24 @@ func (p *plugin) give(response *reportingv1.CreateOcr3PluginResponse) {
 	report()
 }
 
-// compare holds the newest instance to what libocr was told, and returns what to do about it: libocr keeps that until the next
-// configuration, and so do the other oracles. The lock is held.
+// compare holds the newest instance to what libocr was told, and returns what to do about it: libocr keeps that until
+// the next configuration, and so do the other oracles. The lock is held.
 func (p *plugin) compare() (report func()) {
 	if p.given == nil || p.latest == nil {
 		return func() {}
 	}
 	given, latest, failed := p.given, p.latest, p.failing
-	p.failing = !proto.Equal(given.GetLimits(), latest.GetLimits()) || given.GetObservationQuorum() != latest.GetObservationQuorum()
+	p.failing = !proto.Equal(given.GetLimits(), latest.GetLimits()) ||
+		given.GetObservationQuorum() != latest.GetObservationQuorum()
 	switch {
 	case p.failing:
-		problem := fmt.Sprintf("the product's plugin came back with other limits (%v, %s) than those that OCR3 runs with (%v, %s); run the plugin that was there before, or restart the node to take the new limits",
-			latest.GetLimits(), latest.GetObservationQuorum(), given.GetLimits(), given.GetObservationQuorum())
+		problem := fmt.Sprintf(
+			"the product's plugin came back with other limits (%v, %s) than those that OCR3 runs with (%v, %s); run the plugin that was there before, or restart the node to take the new limits",
+			latest.GetLimits(),
+			latest.GetObservationQuorum(),
+			given.GetLimits(),
+			given.GetObservationQuorum(),
+		)
 		return func() {
 			p.factory.settings.Logger.Error(problem, "configDigest", p.config.ConfigDigest)
 			p.factory.settings.Fail(problem)

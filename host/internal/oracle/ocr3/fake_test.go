@@ -47,8 +47,8 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
-// fake is a product that runs the tests' median, or misbehaves as its mode says: "WHAT:METHOD:PARAMETER" once for each method,
-// with any method for "*".
+// fake is a product that runs the tests' median, or misbehaves as its mode says: "WHAT:METHOD:PARAMETER" once for each
+// method, with any method for "*".
 type fake struct {
 	productv1loop.UnimplementedProductService
 	reportingv1loop.UnimplementedReportingPluginFactoryService

@@ -21,8 +21,8 @@ import (
 	reportingv1 "github.com/loop-plugins/loop/gen/go/loop/reporting/v1"
 )
 
-// median is a small median over OCR3, written against libocr's own interface. An observation is a value of 8 bytes, an outcome the
-// latest medians, and there is a report of each.
+// median is a small median over OCR3, written against libocr's own interface. An observation is a value of 8 bytes, an
+// outcome the latest medians, and there is a report of each.
 type median struct{ f int }
 
 var _ ocr3types.ReportingPlugin[Info] = median{}
@@ -120,7 +120,8 @@ func served(reports []ocr3types.ReportPlus[Info]) *reportingv1.Ocr3PluginService
 	return response
 }
 
-// TestRoundsAreThoseOfADirectCall makes random rounds on the median behind the boundary and on the same code called directly.
+// TestRoundsAreThoseOfADirectCall makes random rounds on the median behind the boundary and on the same code called
+// directly.
 func TestRoundsAreThoseOfADirectCall(t *testing.T) {
 	t.Parallel()
 	rounds := 10_000

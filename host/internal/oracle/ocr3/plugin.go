@@ -26,17 +26,20 @@ const (
 	// firstPause and lastPause stand between the attempts of a call, whose number the end of the epoch bounds.
 	firstPause = 20 * time.Millisecond
 	lastPause  = time.Second
-	// decisionFloor is the least time for a decision on a report. libocr ends a decision at the configuration's time, which may be 0,
-	// and then drops the report at this oracle for good; a plugin that is restarted is back within a second.
+	// decisionFloor is the least time for a decision on a report. libocr ends a decision at the configuration's time,
+	// which may be 0, and then drops the report at this oracle for good; a plugin that is restarted is back within a
+	// second.
 	decisionFloor = time.Second
-	// maxDecisions bounds the decisions that are asked for at a time. libocr asks for those on all reports of a round at once, up to 2000.
+	// maxDecisions bounds the decisions that are asked for at a time. libocr asks for those on all reports of a round
+	// at once, up to 2000.
 	maxDecisions = 16
 )
 
-// heal makes a call for as long as its round lasts. An error here is no delay but the loss of the oracle's vote until the next epoch
-// (and of ValidateObservation, a proposal that libocr takes for invalid), so that the absence of the plugin is no answer: the
-// call waits until it is back. libocr gives these calls no deadline; ctx ends with the epoch, and each attempt at the contract's time
-// for the method. What the product itself answers stands, but for UNAVAILABLE, by which it asks for time.
+// heal makes a call for as long as its round lasts. An error here is no delay but the loss of the oracle's vote until
+// the next epoch (and of ValidateObservation, a proposal that libocr takes for invalid), so that the absence of the
+// plugin is no answer: the call waits until it is back. libocr gives these calls no deadline; ctx ends with the epoch,
+// and each attempt at the contract's time for the method. What the product itself answers stands, but for UNAVAILABLE,
+// by which it asks for time.
 func heal[T any](ctx context.Context, call func(context.Context) (T, error)) (T, error) {
 	for pause := firstPause; ; pause = min(2*pause, lastPause) {
 		answer, err := call(ctx)
@@ -68,7 +71,11 @@ func (p *plugin) Query(ctx context.Context, at ocr3types.OutcomeContext) (_ type
 }
 
 // Observation implements ocr3types.ReportingPlugin.
-func (p *plugin) Observation(ctx context.Context, at ocr3types.OutcomeContext, query types.Query) (_ types.Observation, err error) {
+func (p *plugin) Observation(
+	ctx context.Context,
+	at ocr3types.OutcomeContext,
+	query types.Query,
+) (_ types.Observation, err error) {
 	defer p.factory.guard("Observation", &err)
 	request := &reportingv1.Ocr3PluginServiceObservationRequest{Context: contextTo(at), Query: query}
 	response, err := heal(ctx, func(ctx context.Context) (*reportingv1.Ocr3PluginServiceObservationResponse, error) {
@@ -80,17 +87,33 @@ func (p *plugin) Observation(ctx context.Context, at ocr3types.OutcomeContext, q
 	return response.GetObservation(), nil
 }
 
-// ValidateObservation implements ocr3types.ReportingPlugin. libocr has one word for an observation that is not valid and for a call
-// that failed.
-func (p *plugin) ValidateObservation(ctx context.Context, at ocr3types.OutcomeContext, query types.Query, observation types.AttributedObservation) (err error) {
+// ValidateObservation implements ocr3types.ReportingPlugin. libocr has one word for an observation that is not valid
+// and for a call that failed.
+func (p *plugin) ValidateObservation(
+	ctx context.Context,
+	at ocr3types.OutcomeContext,
+	query types.Query,
+	observation types.AttributedObservation,
+) (err error) {
 	defer p.factory.guard("ValidateObservation", &err)
-	request := &reportingv1.Ocr3PluginServiceValidateObservationRequest{Context: contextTo(at), Query: query, Observation: observationTo(observation)}
-	response, err := heal(ctx, func(ctx context.Context) (*reportingv1.Ocr3PluginServiceValidateObservationResponse, error) {
-		return p.remote.ValidateObservation(ctx, request)
-	})
+	request := &reportingv1.Ocr3PluginServiceValidateObservationRequest{
+		Context:     contextTo(at),
+		Query:       query,
+		Observation: observationTo(observation),
+	}
+	response, err := heal(
+		ctx,
+		func(ctx context.Context) (*reportingv1.Ocr3PluginServiceValidateObservationResponse, error) {
+			return p.remote.ValidateObservation(ctx, request)
+		},
+	)
 	switch {
 	case err != nil:
-		return fmt.Errorf("the product could not say whether the observation of oracle %d is valid: %w", observation.Observer, err)
+		return fmt.Errorf(
+			"the product could not say whether the observation of oracle %d is valid: %w",
+			observation.Observer,
+			err,
+		)
 	case response.GetProblem() != "":
 		return fmt.Errorf("the observation of oracle %d is not valid: %s", observation.Observer, response.GetProblem())
 	}
@@ -98,7 +121,12 @@ func (p *plugin) ValidateObservation(ctx context.Context, at ocr3types.OutcomeCo
 }
 
 // ObservationQuorum implements ocr3types.ReportingPlugin. The product is asked where it named no number.
-func (p *plugin) ObservationQuorum(ctx context.Context, at ocr3types.OutcomeContext, query types.Query, observations []types.AttributedObservation) (_ bool, err error) {
+func (p *plugin) ObservationQuorum(
+	ctx context.Context,
+	at ocr3types.OutcomeContext,
+	query types.Query,
+	observations []types.AttributedObservation,
+) (_ bool, err error) {
 	defer p.factory.guard("ObservationQuorum", &err)
 	p.mu.Lock()
 	quorum := p.given.GetObservationQuorum()
@@ -106,10 +134,17 @@ func (p *plugin) ObservationQuorum(ctx context.Context, at ocr3types.OutcomeCont
 	if size, ok := reporting.QuorumSize(quorum, p.config.N, p.config.F); ok {
 		return len(observations) >= size, nil
 	}
-	request := &reportingv1.Ocr3PluginServiceObservationQuorumRequest{Context: contextTo(at), Query: query, Observations: ocr2.ObservationsTo(observations)}
-	response, err := heal(ctx, func(ctx context.Context) (*reportingv1.Ocr3PluginServiceObservationQuorumResponse, error) {
-		return p.remote.ObservationQuorum(ctx, request)
-	})
+	request := &reportingv1.Ocr3PluginServiceObservationQuorumRequest{
+		Context:      contextTo(at),
+		Query:        query,
+		Observations: ocr2.ObservationsTo(observations),
+	}
+	response, err := heal(
+		ctx,
+		func(ctx context.Context) (*reportingv1.Ocr3PluginServiceObservationQuorumResponse, error) {
+			return p.remote.ObservationQuorum(ctx, request)
+		},
+	)
 	if err != nil {
 		return false, err
 	}
@@ -117,9 +152,18 @@ func (p *plugin) ObservationQuorum(ctx context.Context, at ocr3types.OutcomeCont
 }
 
 // Outcome implements ocr3types.ReportingPlugin.
-func (p *plugin) Outcome(ctx context.Context, at ocr3types.OutcomeContext, query types.Query, observations []types.AttributedObservation) (_ ocr3types.Outcome, err error) {
+func (p *plugin) Outcome(
+	ctx context.Context,
+	at ocr3types.OutcomeContext,
+	query types.Query,
+	observations []types.AttributedObservation,
+) (_ ocr3types.Outcome, err error) {
 	defer p.factory.guard("Outcome", &err)
-	request := &reportingv1.Ocr3PluginServiceOutcomeRequest{Context: contextTo(at), Query: query, Observations: ocr2.ObservationsTo(observations)}
+	request := &reportingv1.Ocr3PluginServiceOutcomeRequest{
+		Context:      contextTo(at),
+		Query:        query,
+		Observations: ocr2.ObservationsTo(observations),
+	}
 	response, err := heal(ctx, func(ctx context.Context) (*reportingv1.Ocr3PluginServiceOutcomeResponse, error) {
 		return p.remote.Outcome(ctx, request)
 	})
@@ -130,7 +174,11 @@ func (p *plugin) Outcome(ctx context.Context, at ocr3types.OutcomeContext, query
 }
 
 // Reports implements ocr3types.ReportingPlugin.
-func (p *plugin) Reports(ctx context.Context, seqNr uint64, outcome ocr3types.Outcome) (_ []ocr3types.ReportPlus[Info], err error) {
+func (p *plugin) Reports(
+	ctx context.Context,
+	seqNr uint64,
+	outcome ocr3types.Outcome,
+) (_ []ocr3types.ReportPlus[Info], err error) {
 	defer p.factory.guard("Reports", &err)
 	request := &reportingv1.Ocr3PluginServiceReportsRequest{SeqNr: seqNr, Outcome: outcome}
 	response, err := heal(ctx, func(ctx context.Context) (*reportingv1.Ocr3PluginServiceReportsResponse, error) {
@@ -145,9 +193,9 @@ func (p *plugin) Reports(ctx context.Context, seqNr uint64, outcome ocr3types.Ou
 	return reportsOf(response, p.config.N, longest)
 }
 
-// decide gives a decision on a report its time and its turn. libocr's deadline is the configuration's time; here it is at least
-// decisionFloor, and libocr takes an answer that comes late. The end of the configuration ends the decision where it can be seen:
-// after libocr's own deadline it cannot, and the end waits for what is left of the time.
+// decide gives a decision on a report its time and its turn. libocr's deadline is the configuration's time; here it is
+// at least decisionFloor, and libocr takes an answer that comes late. The end of the configuration ends the decision
+// where it can be seen: after libocr's own deadline it cannot, and the end waits for what is left of the time.
 func (p *plugin) decide(ctx context.Context, limit time.Duration) (context.Context, func(), error) {
 	own, cancel := context.WithTimeout(context.WithoutCancel(ctx), max(limit, decisionFloor))
 	stop := context.AfterFunc(ctx, func() {
@@ -171,10 +219,15 @@ func (p *plugin) decide(ctx context.Context, limit time.Duration) (context.Conte
 	}
 }
 
-// ShouldAcceptAttestedReport implements ocr3types.ReportingPlugin. An instance may say yes once: it remembers what it accepted and
-// takes a repeat for stale. libocr repeats after a restart of the node, so that the first answer for a report is kept, before libocr has
-// it, and a repeat is answered from there. Package making says what is asked of whom when an answer is lost.
-func (p *plugin) ShouldAcceptAttestedReport(ctx context.Context, seqNr uint64, report ocr3types.ReportWithInfo[Info]) (accept bool, err error) {
+// ShouldAcceptAttestedReport implements ocr3types.ReportingPlugin. An instance may say yes once: it remembers what it
+// accepted and takes a repeat for stale. libocr repeats after a restart of the node, so that the first answer for a
+// report is kept, before libocr has it, and a repeat is answered from there. Package making says what is asked of whom
+// when an answer is lost.
+func (p *plugin) ShouldAcceptAttestedReport(
+	ctx context.Context,
+	seqNr uint64,
+	report ocr3types.ReportWithInfo[Info],
+) (accept bool, err error) {
 	defer p.factory.guard("ShouldAcceptAttestedReport", &err)
 	ctx, end, err := p.decide(ctx, p.config.MaxDurationShouldAcceptAttestedReport)
 	if err != nil {
@@ -201,8 +254,8 @@ func (p *plugin) ShouldAcceptAttestedReport(ctx context.Context, seqNr uint64, r
 	}
 	kept, err := p.factory.settings.Answers.PutAccepted(ctx, p.config.ConfigDigest, seqNr, id, answer)
 	if err != nil {
-		// The answer stands all the same: what would be lost is a report, what is risked is a second answer to a repeat, and
-		// the relayer takes no report twice.
+		// The answer stands all the same: what would be lost is a report, what is risked is a second answer to a
+		// repeat, and the relayer takes no report twice.
 		logger.Warn("the answer for a report could not be kept", "error", err)
 		return answer, nil
 	}
@@ -210,7 +263,11 @@ func (p *plugin) ShouldAcceptAttestedReport(ctx context.Context, seqNr uint64, r
 }
 
 // ShouldTransmitAcceptedReport implements ocr3types.ReportingPlugin.
-func (p *plugin) ShouldTransmitAcceptedReport(ctx context.Context, seqNr uint64, report ocr3types.ReportWithInfo[Info]) (_ bool, err error) {
+func (p *plugin) ShouldTransmitAcceptedReport(
+	ctx context.Context,
+	seqNr uint64,
+	report ocr3types.ReportWithInfo[Info],
+) (_ bool, err error) {
 	defer p.factory.guard("ShouldTransmitAcceptedReport", &err)
 	ctx, end, err := p.decide(ctx, p.config.MaxDurationShouldTransmitAcceptedReport)
 	if err != nil {
@@ -218,9 +275,12 @@ func (p *plugin) ShouldTransmitAcceptedReport(ctx context.Context, seqNr uint64,
 	}
 	defer end()
 	request := &reportingv1.Ocr3PluginServiceShouldTransmitAcceptedReportRequest{SeqNr: seqNr, Report: reportTo(report)}
-	response, err := heal(ctx, func(ctx context.Context) (*reportingv1.Ocr3PluginServiceShouldTransmitAcceptedReportResponse, error) {
-		return p.remote.ShouldTransmitAcceptedReport(ctx, request)
-	})
+	response, err := heal(
+		ctx,
+		func(ctx context.Context) (*reportingv1.Ocr3PluginServiceShouldTransmitAcceptedReportResponse, error) {
+			return p.remote.ShouldTransmitAcceptedReport(ctx, request)
+		},
+	)
 	if err != nil {
 		return false, err
 	}

@@ -21,14 +21,44 @@ import (
 // productCases are about products.
 func productCases() []check {
 	return []check{
-		{"product/description", "the description names versions of OCR, types of providers and what OCR2 needs, and is the same each time", false, productDescription},
-		{"product/job", "the suite's job has no problem, and a job on a type of provider that nobody has is one, and is INVALID_ARGUMENT", false, productJob},
-		{"product/other-version", "the reporting plugins of a version that the product does not have are UNIMPLEMENTED", false, productOtherVersion},
-		{"product/limits", "the limits of an instance fit messages, in networks of 1 to 31 oracles", false, productLimits},
-		{"product/pipeline-failure", "an observation whose pipeline fails is an answer, for an error costs the oracle its votes", false, productPipelineFailure},
+		{
+			"product/description",
+			"the description names versions of OCR, types of providers and what OCR2 needs, and is the same each time",
+			false,
+			productDescription,
+		},
+		{
+			"product/job",
+			"the suite's job has no problem, and a job on a type of provider that nobody has is one, and is INVALID_ARGUMENT",
+			false,
+			productJob,
+		},
+		{
+			"product/other-version",
+			"the reporting plugins of a version that the product does not have are UNIMPLEMENTED",
+			false,
+			productOtherVersion,
+		},
+		{
+			"product/limits",
+			"the limits of an instance fit messages, in networks of 1 to 31 oracles",
+			false,
+			productLimits,
+		},
+		{
+			"product/pipeline-failure",
+			"an observation whose pipeline fails is an answer, for an error costs the oracle its votes",
+			false,
+			productPipelineFailure,
+		},
 		{"product/noise", "an observation of any bytes is judged, and never an error", false, productNoise},
 		{"product/network", "four oracles come to the same outcomes and reports", false, productNetwork},
-		{"product/disturbed-network", "so do four whose messages are lost and doubled, one of which sends nonsense, and whose plugins are restarted", false, productDisturbed},
+		{
+			"product/disturbed-network",
+			"so do four whose messages are lost and doubled, one of which sends nonsense, and whose plugins are restarted",
+			false,
+			productDisturbed,
+		},
 	}
 }
 
@@ -108,7 +138,11 @@ func productDescription(ctx context.Context, b *bench) error {
 		}
 	}
 	if slices.Contains(d.GetOcrVersions(), productv1.OcrVersion_OCR_VERSION_2) != (d.GetOcr2Bounds() != nil) {
-		return fmt.Errorf("DescribeProduct names the versions %v and has the ocr2_bounds {%v}; want them with version 2, and only then", d.GetOcrVersions(), d.GetOcr2Bounds())
+		return fmt.Errorf(
+			"DescribeProduct names the versions %v and has the ocr2_bounds {%v}; want them with version 2, and only then",
+			d.GetOcrVersions(),
+			d.GetOcr2Bounds(),
+		)
 	}
 	var again productv1.DescribeProductResponse
 	if err := l.call(ctx, "", productv1.ProductService_DescribeProduct_FullMethodName, &productv1.DescribeProductRequest{}, &again); err != nil {
@@ -134,18 +168,32 @@ func productJob(ctx context.Context, b *bench) error {
 		return wrap("ValidateProductJob", err)
 	}
 	for _, p := range answer.GetProblems() {
-		return fmt.Errorf("the suite's job has the problem %q at %q; give the suite a pluginConfig that the product takes", p.GetMessage(), p.GetPath())
+		return fmt.Errorf(
+			"the suite's job has the problem %q at %q; give the suite a pluginConfig that the product takes",
+			p.GetMessage(),
+			p.GetPath(),
+		)
 	}
 	job.ProviderType = "conformance"
 	if answer, err = root.ValidateProductJob(ctx, job); err != nil {
 		return wrap("ValidateProductJob of a type of provider that nobody has", err)
 	}
 	if len(answer.GetProblems()) == 0 {
-		return fmt.Errorf("ValidateProductJob finds no problem in the type of provider %q, which is not one of %q", job.GetProviderType(), b.product.GetProviderTypes())
+		return fmt.Errorf(
+			"ValidateProductJob finds no problem in the type of provider %q, which is not one of %q",
+			job.GetProviderType(),
+			b.product.GetProviderTypes(),
+		)
 	}
 	factory := l.productFactory(loan.Name("Conformance"), false)
 	factory.ProviderType = job.GetProviderType()
-	err = l.call(ctx, "", productv1.ProductService_CreateProductFactory_FullMethodName, factory, &productv1.CreateProductFactoryResponse{})
+	err = l.call(
+		ctx,
+		"",
+		productv1.ProductService_CreateProductFactory_FullMethodName,
+		factory,
+		&productv1.CreateProductFactoryResponse{},
+	)
 	return want("CreateProductFactory of a job in which ValidateProductJob finds a problem", err, codes.InvalidArgument)
 }
 
@@ -162,11 +210,29 @@ func productOtherVersion(ctx context.Context, b *bench) error {
 		return err
 	}
 	if !b.ocr3() {
-		err = l.call(ctx, parent, reportingv1.Ocr3PluginFactoryService_CreateOcr3Plugin_FullMethodName, l.ocr3Plugin(loan.Name("Conformance")), &reportingv1.CreateOcr3PluginResponse{})
+		err = l.call(
+			ctx,
+			parent,
+			reportingv1.Ocr3PluginFactoryService_CreateOcr3Plugin_FullMethodName,
+			l.ocr3Plugin(loan.Name("Conformance")),
+			&reportingv1.CreateOcr3PluginResponse{},
+		)
 		return want("CreateOcr3Plugin of a product without OCR3", err, codes.Unimplemented)
 	}
-	request := &reportingv1.CreateReportingPluginRequest{Name: loan.Name("Conformance"), ConfigDigest: digest(1), OracleId: 2, N: 4, F: 1}
-	err = l.call(ctx, parent, reportingv1.ReportingPluginFactoryService_CreateReportingPlugin_FullMethodName, request, &reportingv1.CreateReportingPluginResponse{})
+	request := &reportingv1.CreateReportingPluginRequest{
+		Name:         loan.Name("Conformance"),
+		ConfigDigest: digest(1),
+		OracleId:     2,
+		N:            4,
+		F:            1,
+	}
+	err = l.call(
+		ctx,
+		parent,
+		reportingv1.ReportingPluginFactoryService_CreateReportingPlugin_FullMethodName,
+		request,
+		&reportingv1.CreateReportingPluginResponse{},
+	)
 	return want("CreateReportingPlugin of a product without OCR2", err, codes.Unimplemented)
 }
 
@@ -216,7 +282,9 @@ func productPipelineFailure(ctx context.Context, b *bench) error {
 	if err != nil {
 		return err
 	}
-	failed := &hostservicev1.RunResponse{Results: []*hostservicev1.TaskResult{{Task: "value", Terminal: true, Error: "the adapter answered 500"}}}
+	failed := &hostservicev1.RunResponse{
+		Results: []*hostservicev1.TaskResult{{Task: "value", Terminal: true, Error: "the adapter answered 500"}},
+	}
 	l.world.pipelines.Script(func() (any, error) { return failed, nil })
 	if err := l.ask(ctx, child); err != nil {
 		return wrap("an observation whose pipeline failed", err)
@@ -245,8 +313,17 @@ func productNoise(ctx context.Context, b *bench) error {
 			for i := range noise {
 				noise[i] = filled
 			}
-			request := &reportingv1.Ocr3PluginServiceValidateObservationRequest{Context: firstRound(), Observation: &reportingv1.AttributedObservation{Observation: noise, Observer: 1}}
-			err := l.call(ctx, child, reportingv1.Ocr3PluginService_ValidateObservation_FullMethodName, request, &reportingv1.Ocr3PluginServiceValidateObservationResponse{})
+			request := &reportingv1.Ocr3PluginServiceValidateObservationRequest{
+				Context:     firstRound(),
+				Observation: &reportingv1.AttributedObservation{Observation: noise, Observer: 1},
+			}
+			err := l.call(
+				ctx,
+				child,
+				reportingv1.Ocr3PluginService_ValidateObservation_FullMethodName,
+				request,
+				&reportingv1.Ocr3PluginServiceValidateObservationResponse{},
+			)
 			if err != nil {
 				return wrap(fmt.Sprintf("ValidateObservation of %d bytes of 0x%02x", len(noise), filled), err)
 			}

@@ -18,8 +18,8 @@ import (
 	"github.com/loop-plugins/loop/gen/go/loop/reporting/v1/reportingv1loop"
 )
 
-// fakeProduct is the smallest product over OCR3: an outcome is the largest observation, and there is a report of it. It keeps all that
-// the suite asks but for what is broken.
+// fakeProduct is the smallest product over OCR3: an outcome is the largest observation, and there is a report of it. It
+// keeps all that the suite asks but for what is broken.
 type fakeProduct struct {
 	what      string
 	described atomic.Uint32

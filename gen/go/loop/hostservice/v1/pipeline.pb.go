@@ -27,11 +27,12 @@ type RunRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The pipeline's name in the job; empty: the job's observationSource.
 	Pipeline string `protobuf:"bytes,1,opt,name=pipeline,proto3" json:"pipeline,omitempty"`
-	// What the run is for, unlike any other run of the job, such as the digest of the configuration, the number of the round and the time
-	// in seconds: a round can be repeated much later, and should not be told what was so then. The host keeps the answers of the
-	// latest 500 at least.
+	// What the run is for, unlike any other run of the job, such as the digest of the configuration, the number of the
+	// round and the time in seconds: a round can be repeated much later, and should not be told what was so then. The
+	// host keeps the answers of the latest 500 at least.
 	RunId string `protobuf:"bytes,2,opt,name=run_id,json=runId,proto3" json:"run_id,omitempty"`
-	// Variables that tasks can name, as a JSON object: {"symbol": "LINK"} is $(symbol). Empty: none. The node's own, jb and jobRun, stay.
+	// Variables that tasks can name, as a JSON object: {"symbol": "LINK"} is $(symbol). Empty: none. The node's own, jb
+	// and jobRun, stay.
 	VarsJson      []byte `protobuf:"bytes,3,opt,name=vars_json,json=varsJson,proto3" json:"vars_json,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -141,8 +142,8 @@ type TaskResult struct {
 	Task string `protobuf:"bytes,1,opt,name=task,proto3" json:"task,omitempty"`
 	// Whether it is the last one, whose value is the pipeline's. Each pipeline has one such task.
 	Terminal bool `protobuf:"varint,2,opt,name=terminal,proto3" json:"terminal,omitempty"`
-	// The value as JSON; empty for a task that failed. A number has as many digits as it needs: read it as a decimal of any
-	// precision. Bytes are a text of 0x and hexadecimal digits.
+	// The value as JSON; empty for a task that failed. A number has as many digits as it needs: read it as a decimal of
+	// any precision. Bytes are a text of 0x and hexadecimal digits.
 	ValueJson []byte `protobuf:"bytes,3,opt,name=value_json,json=valueJson,proto3" json:"value_json,omitempty"`
 	// Why the task failed, without secrets; empty: it did not.
 	Error         string `protobuf:"bytes,4,opt,name=error,proto3" json:"error,omitempty"`

@@ -26,15 +26,17 @@ const (
 //
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 //
-// PipelineService runs the pipelines of one job. They stand in the job, were checked when it was added, and have names: a plugin
-// chooses among them and writes none.
+// PipelineService runs the pipelines of one job. They stand in the job, were checked when it was added, and have names:
+// a plugin chooses among them and writes none.
 type PipelineServiceClient interface {
-	// Run runs a pipeline to its end. A repeat by the same run_id returns the first answer, so that what a plugin asked for in one
-	// round it is told once, also after a restart of its process. The caller's deadline bounds the run: when it comes near, calls under
-	// way end, and the run answers with what it has. That a task failed is an answer, and no error.
+	// Run runs a pipeline to its end. A repeat by the same run_id returns the first answer, so that what a plugin asked
+	// for in one round it is told once, also after a restart of its process. The caller's deadline bounds the run: when
+	// it comes near, calls under way end, and the run answers with what it has. That a task failed is an answer, and no
+	// error.
 	//
-	// Errors: NOT_FOUND (the job has no pipeline of this name), ALREADY_EXISTS (the run_id stands for a run of another pipeline or with
-	// other variables), INVALID_ARGUMENT (vars_json is not a JSON object), DEADLINE_EXCEEDED, UNAVAILABLE (the job has ended).
+	// Errors: NOT_FOUND (the job has no pipeline of this name), ALREADY_EXISTS (the run_id stands for a run of another
+	// pipeline or with other variables), INVALID_ARGUMENT (vars_json is not a JSON object), DEADLINE_EXCEEDED,
+	// UNAVAILABLE (the job has ended).
 	Run(ctx context.Context, in *RunRequest, opts ...grpc.CallOption) (*RunResponse, error)
 }
 
@@ -60,15 +62,17 @@ func (c *pipelineServiceClient) Run(ctx context.Context, in *RunRequest, opts ..
 // All implementations should embed UnimplementedPipelineServiceServer
 // for forward compatibility.
 //
-// PipelineService runs the pipelines of one job. They stand in the job, were checked when it was added, and have names: a plugin
-// chooses among them and writes none.
+// PipelineService runs the pipelines of one job. They stand in the job, were checked when it was added, and have names:
+// a plugin chooses among them and writes none.
 type PipelineServiceServer interface {
-	// Run runs a pipeline to its end. A repeat by the same run_id returns the first answer, so that what a plugin asked for in one
-	// round it is told once, also after a restart of its process. The caller's deadline bounds the run: when it comes near, calls under
-	// way end, and the run answers with what it has. That a task failed is an answer, and no error.
+	// Run runs a pipeline to its end. A repeat by the same run_id returns the first answer, so that what a plugin asked
+	// for in one round it is told once, also after a restart of its process. The caller's deadline bounds the run: when
+	// it comes near, calls under way end, and the run answers with what it has. That a task failed is an answer, and no
+	// error.
 	//
-	// Errors: NOT_FOUND (the job has no pipeline of this name), ALREADY_EXISTS (the run_id stands for a run of another pipeline or with
-	// other variables), INVALID_ARGUMENT (vars_json is not a JSON object), DEADLINE_EXCEEDED, UNAVAILABLE (the job has ended).
+	// Errors: NOT_FOUND (the job has no pipeline of this name), ALREADY_EXISTS (the run_id stands for a run of another
+	// pipeline or with other variables), INVALID_ARGUMENT (vars_json is not a JSON object), DEADLINE_EXCEEDED,
+	// UNAVAILABLE (the job has ended).
 	Run(context.Context, *RunRequest) (*RunResponse, error)
 }
 

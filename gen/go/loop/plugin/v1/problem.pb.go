@@ -24,10 +24,12 @@ const (
 // Problem is something wrong with what an operator wrote.
 type Problem struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The key as a path from the top of what was checked: names with dots between, a position in a list in brackets after the list's
-	// name, from 0: pluginConfig.pipelines[1].spec. A key that is missing is named as it would be if it were there. Empty: the whole.
+	// The key as a path from the top of what was checked: names with dots between, a position in a list in brackets after
+	// the list's name, from 0: pluginConfig.pipelines[1].spec. A key that is missing is named as it would be if it were
+	// there. Empty: the whole.
 	Path string `protobuf:"bytes,1,opt,name=path,proto3" json:"path,omitempty"`
-	// What is wrong and what to do, as a sentence without a full stop that can follow the path and a colon. Never a secret.
+	// What is wrong and what to do, as a sentence without a full stop that can follow the path and a colon. Never a
+	// secret.
 	Message       string `protobuf:"bytes,2,opt,name=message,proto3" json:"message,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

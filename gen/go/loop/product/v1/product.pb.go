@@ -33,7 +33,8 @@ const (
 	OcrVersion_OCR_VERSION_UNSPECIFIED OcrVersion = 0
 	// OCR2: a round is a query, observations and at most one report.
 	OcrVersion_OCR_VERSION_2 OcrVersion = 2
-	// OCR3: a round is a query, observations and an outcome, which the next round is given, and any number of reports of it.
+	// OCR3: a round is a query, observations and an outcome, which the next round is given, and any number of reports of
+	// it.
 	OcrVersion_OCR_VERSION_3 OcrVersion = 3
 )
 
@@ -115,20 +116,23 @@ func (*DescribeProductRequest) Descriptor() ([]byte, []int) {
 	return file_loop_product_v1_product_proto_rawDescGZIP(), []int{0}
 }
 
-// DescribeProductResponse describes a product. The host refuses a description that it cannot use, and with it the plugin, in one
-// sentence that names the field.
+// DescribeProductResponse describes a product. The host refuses a description that it cannot use, and with it the
+// plugin, in one sentence that names the field.
 type DescribeProductResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// What to call the product in logs and lists, such as twap.
 	Product string `protobuf:"bytes,1,opt,name=product,proto3" json:"product,omitempty"`
 	// The versions on which it runs. A job that names none gets the first.
 	OcrVersions []OcrVersion `protobuf:"varint,2,rep,packed,name=ocr_versions,json=ocrVersions,proto3,enum=loop.product.v1.OcrVersion" json:"ocr_versions,omitempty"`
-	// Types of provider with which it runs, as CreateProvider of relayers has them, such as median. A job that names none gets the first.
+	// Types of provider with which it runs, as CreateProvider of relayers has them, such as median. A job that names none
+	// gets the first.
 	ProviderTypes []string `protobuf:"bytes,3,rep,name=provider_types,json=providerTypes,proto3" json:"provider_types,omitempty"`
-	// The product's keys of a job's [pluginConfig], each with its default and a comment, as a TOML document, for operators.
+	// The product's keys of a job's [pluginConfig], each with its default and a comment, as a TOML document, for
+	// operators.
 	ReferenceToml string `protobuf:"bytes,4,opt,name=reference_toml,json=referenceToml,proto3" json:"reference_toml,omitempty"`
-	// What every instance under OCR2 keeps to, whatever its configuration. OCR2 asks once for the limits of a configuration and rests
-	// after an error: a plugin that does not answer in time is given these. A product that runs on OCR2 has them.
+	// What every instance under OCR2 keeps to, whatever its configuration. OCR2 asks once for the limits of a
+	// configuration and rests after an error: a plugin that does not answer in time is given these. A product that runs
+	// on OCR2 has them.
 	Ocr2Bounds    *Ocr2Bounds `protobuf:"bytes,5,opt,name=ocr2_bounds,json=ocr2Bounds,proto3" json:"ocr2_bounds,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

@@ -23,8 +23,8 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// ObservationQuorum is how many valid observations make an outcome. Numbers are counted by the host, which saves about three
-// calls per oracle and round; the names are those of libocr's quorumhelper.
+// ObservationQuorum is how many valid observations make an outcome. Numbers are counted by the host, which saves about
+// three calls per oracle and round; the names are those of libocr's quorumhelper.
 type ObservationQuorum int32
 
 const (
@@ -298,8 +298,8 @@ func (x *CreateOcr3PluginResponse) GetObservationQuorum() ObservationQuorum {
 	return ObservationQuorum_OBSERVATION_QUORUM_UNSPECIFIED
 }
 
-// Ocr3PluginLimits are upper bounds that an instance keeps and its network counts on: all oracles of a configuration declare the same.
-// The largest values are libocr's (offchainreporting2plus/ocr3types), but for the length of the info.
+// Ocr3PluginLimits are upper bounds that an instance keeps and its network counts on: all oracles of a configuration
+// declare the same. The largest values are libocr's (offchainreporting2plus/ocr3types), but for the length of the info.
 type Ocr3PluginLimits struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Longest query, in bytes.
@@ -393,11 +393,11 @@ func (x *Ocr3PluginLimits) GetMaxReportInfoLength() uint32 {
 // OutcomeContext is where a round stands.
 type OutcomeContext struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The number of the outcome that the round is for: 1 for the first, and one more for each outcome that the network has agreed on.
-	// A round that came to nothing is repeated under its number.
+	// The number of the outcome that the round is for: 1 for the first, and one more for each outcome that the network
+	// has agreed on. A round that came to nothing is repeated under its number.
 	SeqNr uint64 `protobuf:"varint,1,opt,name=seq_nr,json=seqNr,proto3" json:"seq_nr,omitempty"`
-	// The outcome of number seq_nr-1, on which all oracles agree; empty for seq_nr 1. An outcome may be empty too: the first round is
-	// told by its number.
+	// The outcome of number seq_nr-1, on which all oracles agree; empty for seq_nr 1. An outcome may be empty too: the
+	// first round is told by its number.
 	PreviousOutcome []byte `protobuf:"bytes,2,opt,name=previous_outcome,json=previousOutcome,proto3" json:"previous_outcome,omitempty"`
 	unknownFields   protoimpl.UnknownFields
 	sizeCache       protoimpl.SizeCache
@@ -1181,7 +1181,8 @@ func (x *ReportPlus) GetSchedule() *TransmissionSchedule {
 	return nil
 }
 
-// TransmissionSchedule says which oracles transmit a report. libocr shuffles them for each report, and gives the first the first delay.
+// TransmissionSchedule says which oracles transmit a report. libocr shuffles them for each report, and gives the first
+// the first delay.
 type TransmissionSchedule struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Indices of distinct oracles, each less than n.

@@ -18,67 +18,67 @@ from loop_plugin.binding import Caller, Servicer, Stub
 
 
 class ProductService(Servicer):
-    """ProductService is the root of a product plugin: one process serves every job of the product. The host knows no product by
-    name; whatever it must know of one is in the answers to these calls.
+    """ProductService is the root of a product plugin: one process serves every job of the product. The host knows no
+    product by name; whatever it must know of one is in the answers to these calls.
     """
 
     DESCRIPTOR = product_pb2.DESCRIPTOR.services_by_name["ProductService"]
 
     @abstractmethod
     async def describe_product(self, request: product_pb2.DescribeProductRequest) -> product_pb2.DescribeProductResponse:
-        """DescribeProduct says what a node must know of the product. The host calls it once after each launch and keeps the answer with
-        the checksum of the program, so that jobs can be listed and checked while the product is down. The answer of one
-        program never changes.
+        """DescribeProduct says what a node must know of the product. The host calls it once after each launch and keeps the
+        answer with the checksum of the program, so that jobs can be listed and checked while the product is down. The
+        answer of one program never changes.
         """
 
     @abstractmethod
     async def validate_product_job(self, request: product_pb2.ValidateProductJobRequest) -> product_pb2.ValidateProductJobResponse:
-        """ValidateProductJob checks what a job says to the product and names everything that is wrong with it. The host calls it whenever
-        it reads a job, and shows each problem with its line. Pure, and needs nothing that is lent. What is wrong with a job is
-        an answer, and no error.
+        """ValidateProductJob checks what a job says to the product and names everything that is wrong with it. The host calls
+        it whenever it reads a job, and shows each problem with its line. Pure, and needs nothing that is lent. What is
+        wrong with a job is an answer, and no error.
         """
 
     @abstractmethod
     async def create_product_factory(
         self, request: product_pb2.CreateProductFactoryRequest, loans: CreateProductFactoryLoans
     ) -> tuple[ProductFactory, product_pb2.CreateProductFactoryResponse]:
-        """CreateProductFactory makes the factory of one job. The host calls it when a job starts and after a restart. It waits for
-        nothing that is lent. The factory serves the reporting plugins of the version that the request names; the calls of the other
-        one are UNIMPLEMENTED.
+        """CreateProductFactory makes the factory of one job. The host calls it when a job starts and after a restart. It
+        waits for nothing that is lent. The factory serves the reporting plugins of the version that the request names; the
+        calls of the other one are UNIMPLEMENTED.
 
         Errors: INVALID_ARGUMENT (a job in which ValidateProductJob finds a problem).
         """
 
 
 class ProductServiceStub(Stub):
-    """ProductService is the root of a product plugin: one process serves every job of the product. The host knows no product by
-    name; whatever it must know of one is in the answers to these calls.
+    """ProductService is the root of a product plugin: one process serves every job of the product. The host knows no
+    product by name; whatever it must know of one is in the answers to these calls.
     """
 
     async def describe_product(
         self, request: product_pb2.DescribeProductRequest, *, timeout: float | None = None
     ) -> product_pb2.DescribeProductResponse:
-        """DescribeProduct says what a node must know of the product. The host calls it once after each launch and keeps the answer with
-        the checksum of the program, so that jobs can be listed and checked while the product is down. The answer of one
-        program never changes.
+        """DescribeProduct says what a node must know of the product. The host calls it once after each launch and keeps the
+        answer with the checksum of the program, so that jobs can be listed and checked while the product is down. The
+        answer of one program never changes.
         """
         return await self.caller.unary("/loop.product.v1.ProductService/DescribeProduct", request, product_pb2.DescribeProductResponse, timeout)
 
     async def validate_product_job(
         self, request: product_pb2.ValidateProductJobRequest, *, timeout: float | None = None
     ) -> product_pb2.ValidateProductJobResponse:
-        """ValidateProductJob checks what a job says to the product and names everything that is wrong with it. The host calls it whenever
-        it reads a job, and shows each problem with its line. Pure, and needs nothing that is lent. What is wrong with a job is
-        an answer, and no error.
+        """ValidateProductJob checks what a job says to the product and names everything that is wrong with it. The host calls
+        it whenever it reads a job, and shows each problem with its line. Pure, and needs nothing that is lent. What is
+        wrong with a job is an answer, and no error.
         """
         return await self.caller.unary("/loop.product.v1.ProductService/ValidateProductJob", request, product_pb2.ValidateProductJobResponse, timeout)
 
     async def create_product_factory(
         self, request: product_pb2.CreateProductFactoryRequest, *, timeout: float | None = None
     ) -> product_pb2.CreateProductFactoryResponse:
-        """CreateProductFactory makes the factory of one job. The host calls it when a job starts and after a restart. It waits for
-        nothing that is lent. The factory serves the reporting plugins of the version that the request names; the calls of the other
-        one are UNIMPLEMENTED.
+        """CreateProductFactory makes the factory of one job. The host calls it when a job starts and after a restart. It
+        waits for nothing that is lent. The factory serves the reporting plugins of the version that the request names; the
+        calls of the other one are UNIMPLEMENTED.
 
         Errors: INVALID_ARGUMENT (a job in which ValidateProductJob finds a problem).
         """

@@ -46,11 +46,20 @@ func digest() []byte { return bytes.Repeat([]byte{3}, 32) }
 
 func newOracle(s *Settings, id int) *oracle {
 	o := &oracle{id: id, settings: s, host: loan.NewHost(), provider: loan.NewProvider(), accepted: map[string]bool{}}
-	pipelines := loan.NewPipelines(func(r *hostservicev1.RunRequest) (*hostservicev1.RunResponse, error) { return s.Pipeline(id, r) })
+	pipelines := loan.NewPipelines(
+		func(r *hostservicev1.RunRequest) (*hostservicev1.RunResponse, error) { return s.Pipeline(id, r) },
+	)
 	o.factory = &productv1.CreateProductFactoryRequest{
-		Name: loan.Name("ProductFactory"), OcrVersion: productv1.OcrVersion_OCR_VERSION_3, PluginConfigJson: s.PluginConfigJSON,
-		Provider: o.host.Lend("MedianProvider", o.provider,
-			"loop.median.v1.MedianContractService", "loop.median.v1.ReportCodecService", "loop.median.v1.OnchainConfigCodecService"),
+		Name: loan.Name(
+			"ProductFactory",
+		), OcrVersion: productv1.OcrVersion_OCR_VERSION_3, PluginConfigJson: s.PluginConfigJSON,
+		Provider: o.host.Lend(
+			"MedianProvider",
+			o.provider,
+			"loop.median.v1.MedianContractService",
+			"loop.median.v1.ReportCodecService",
+			"loop.median.v1.OnchainConfigCodecService",
+		),
 		Pipelines: o.host.Lend("Pipelines", pipelines, "loop.hostservice.v1.PipelineService"),
 		ErrorLog:  o.host.Lend("ErrorLog", loan.Sink{}, "loop.hostservice.v1.ErrorLogService"),
 	}
@@ -87,7 +96,8 @@ func (o *oracle) begin(ctx context.Context) error {
 	if _, err := root.CreateProductFactory(ctx, o.factory); err != nil {
 		return fmt.Errorf("CreateProductFactory: %w", err)
 	}
-	info, err := reportingv1.NewOcr3PluginFactoryServiceClient(wire.Bind(o.life.Conn, o.factory.GetName())).CreateOcr3Plugin(ctx, o.config)
+	info, err := reportingv1.NewOcr3PluginFactoryServiceClient(wire.Bind(o.life.Conn, o.factory.GetName())).
+		CreateOcr3Plugin(ctx, o.config)
 	if err != nil {
 		return fmt.Errorf("CreateOcr3Plugin: %w", err)
 	}
@@ -98,7 +108,11 @@ func (o *oracle) begin(ctx context.Context) error {
 		return err
 	}
 	if !proto.Equal(o.info, info) {
-		return fmt.Errorf("CreateOcr3Plugin answers {%v}, and before {%v}: a network counts on the first answer", info, o.info)
+		return fmt.Errorf(
+			"CreateOcr3Plugin answers {%v}, and before {%v}: a network counts on the first answer",
+			info,
+			o.info,
+		)
 	}
 	o.plugin = reportingv1.NewOcr3PluginServiceClient(wire.Bind(o.life.Conn, o.config.GetName()))
 	return nil
@@ -152,9 +166,14 @@ func (o *oracle) quorum(ctx context.Context, r *reportingv1.Ocr3PluginServiceObs
 	if size, ok := reporting.QuorumSize(o.info.GetObservationQuorum(), o.settings.N, o.settings.F); ok {
 		return len(r.GetObservations()) >= size, nil
 	}
-	answer, err := ask(ctx, o, "ObservationQuorum", func(ctx context.Context) (*reportingv1.Ocr3PluginServiceObservationQuorumResponse, error) {
-		return o.plugin.ObservationQuorum(ctx, r)
-	})
+	answer, err := ask(
+		ctx,
+		o,
+		"ObservationQuorum",
+		func(ctx context.Context) (*reportingv1.Ocr3PluginServiceObservationQuorumResponse, error) {
+			return o.plugin.ObservationQuorum(ctx, r)
+		},
+	)
 	return answer.GetQuorumReached(), err
 }
 
@@ -164,9 +183,17 @@ func (o *oracle) accept(ctx context.Context, seqNr uint64, report *reportingv1.R
 	if answer, known := o.accepted[key]; known {
 		return answer, nil
 	}
-	answer, err := ask(ctx, o, "ShouldAcceptAttestedReport", func(ctx context.Context) (*reportingv1.Ocr3PluginServiceShouldAcceptAttestedReportResponse, error) {
-		return o.plugin.ShouldAcceptAttestedReport(ctx, &reportingv1.Ocr3PluginServiceShouldAcceptAttestedReportRequest{SeqNr: seqNr, Report: report})
-	})
+	answer, err := ask(
+		ctx,
+		o,
+		"ShouldAcceptAttestedReport",
+		func(ctx context.Context) (*reportingv1.Ocr3PluginServiceShouldAcceptAttestedReportResponse, error) {
+			return o.plugin.ShouldAcceptAttestedReport(
+				ctx,
+				&reportingv1.Ocr3PluginServiceShouldAcceptAttestedReportRequest{SeqNr: seqNr, Report: report},
+			)
+		},
+	)
 	if err == nil {
 		o.accepted[key] = answer.GetShouldAccept()
 	}

@@ -20,8 +20,8 @@ type sample struct {
 	value *big.Int
 }
 
-// TestPythonTWAP runs networks of the product in Python, with its processes killed, and computes its answers once more, over the
-// whole history of the observations that were recorded.
+// TestPythonTWAP runs networks of the product in Python, with its processes killed, and computes its answers once more,
+// over the whole history of the observations that were recorded.
 func TestPythonTWAP(t *testing.T) {
 	t.Parallel()
 	python := os.Getenv("LOOP_TEST_PYTHON")

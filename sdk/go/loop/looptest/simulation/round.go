@@ -26,9 +26,14 @@ func (r *round) run(ctx context.Context) (*Outcome, error) {
 	if err := r.disturb(ctx, r.leader); err != nil {
 		return nil, err
 	}
-	answer, err := ask(ctx, r.leader, "Query", func(ctx context.Context) (*reportingv1.Ocr3PluginServiceQueryResponse, error) {
-		return r.leader.plugin.Query(ctx, &reportingv1.Ocr3PluginServiceQueryRequest{Context: r.context})
-	})
+	answer, err := ask(
+		ctx,
+		r.leader,
+		"Query",
+		func(ctx context.Context) (*reportingv1.Ocr3PluginServiceQueryResponse, error) {
+			return r.leader.plugin.Query(ctx, &reportingv1.Ocr3PluginServiceQueryRequest{Context: r.context})
+		},
+	)
 	if err != nil {
 		return nil, r.bear(err)
 	}
@@ -80,7 +85,8 @@ func within(method string, length int, limit uint32) error {
 	return nil
 }
 
-// observe has every oracle observe that the leader's message reaches, and returns what reaches the leader, in its order.
+// observe has every oracle observe that the leader's message reaches, and returns what reaches the leader, in its
+// order.
 func (r *round) observe(ctx context.Context) ([]*reportingv1.AttributedObservation, error) {
 	var arrived []*reportingv1.AttributedObservation
 	garbled := 0
@@ -94,9 +100,17 @@ func (r *round) observe(ctx context.Context) ([]*reportingv1.AttributedObservati
 		var made []byte
 		borne := false
 		for range r.times() {
-			answer, err := ask(ctx, o, "Observation", func(ctx context.Context) (*reportingv1.Ocr3PluginServiceObservationResponse, error) {
-				return o.plugin.Observation(ctx, &reportingv1.Ocr3PluginServiceObservationRequest{Context: r.context, Query: r.query})
-			})
+			answer, err := ask(
+				ctx,
+				o,
+				"Observation",
+				func(ctx context.Context) (*reportingv1.Ocr3PluginServiceObservationResponse, error) {
+					return o.plugin.Observation(
+						ctx,
+						&reportingv1.Ocr3PluginServiceObservationRequest{Context: r.context, Query: r.query},
+					)
+				},
+			)
 			if err != nil {
 				if err := r.bear(err); err != nil {
 					return nil, err
@@ -123,7 +137,8 @@ func (r *round) observe(ctx context.Context) ([]*reportingv1.AttributedObservati
 	return arrived, nil
 }
 
-// nonsense is what a faulty oracle sends in place of an observation: bytes of any kind, or one that is cut off or has a bit changed.
+// nonsense is what a faulty oracle sends in place of an observation: bytes of any kind, or one that is cut off or has a
+// bit changed.
 func (r *round) nonsense(made []byte, limit int) []byte {
 	made = bytes.Clone(made)
 	switch r.random.IntN(3) {
@@ -145,16 +160,35 @@ func (r *round) nonsense(made []byte, limit int) []byte {
 }
 
 // validate asks an oracle whether an observation can be used.
-func (r *round) validate(ctx context.Context, o *oracle, observation *reportingv1.AttributedObservation) (problem string, err error) {
-	answer, err := ask(ctx, o, "ValidateObservation", func(ctx context.Context) (*reportingv1.Ocr3PluginServiceValidateObservationResponse, error) {
-		return o.plugin.ValidateObservation(ctx, &reportingv1.Ocr3PluginServiceValidateObservationRequest{Context: r.context, Query: r.query, Observation: observation})
-	})
+func (r *round) validate(
+	ctx context.Context,
+	o *oracle,
+	observation *reportingv1.AttributedObservation,
+) (problem string, err error) {
+	answer, err := ask(
+		ctx,
+		o,
+		"ValidateObservation",
+		func(ctx context.Context) (*reportingv1.Ocr3PluginServiceValidateObservationResponse, error) {
+			return o.plugin.ValidateObservation(
+				ctx,
+				&reportingv1.Ocr3PluginServiceValidateObservationRequest{
+					Context:     r.context,
+					Query:       r.query,
+					Observation: observation,
+				},
+			)
+		},
+	)
 	return answer.GetProblem(), err
 }
 
-// gather is the leader's part: it takes observations that can be used until they suffice, and maybe some more. It returns nil
-// where they do not suffice.
-func (r *round) gather(ctx context.Context, arrived []*reportingv1.AttributedObservation) ([]*reportingv1.AttributedObservation, error) {
+// gather is the leader's part: it takes observations that can be used until they suffice, and maybe some more. It
+// returns nil where they do not suffice.
+func (r *round) gather(
+	ctx context.Context,
+	arrived []*reportingv1.AttributedObservation,
+) ([]*reportingv1.AttributedObservation, error) {
 	if err := r.disturb(ctx, r.leader); err != nil {
 		return nil, err
 	}
@@ -173,18 +207,33 @@ func (r *round) gather(ctx context.Context, arrived []*reportingv1.AttributedObs
 			problems = append(problems, problem)
 		}
 		if (problems[0] == "") != (problems[len(problems)-1] == "") {
-			return nil, fmt.Errorf("the ValidateObservation of oracle %d has two answers for one observation: %q", r.leader.id, problems)
+			return nil, fmt.Errorf(
+				"the ValidateObservation of oracle %d has two answers for one observation: %q",
+				r.leader.id,
+				problems,
+			)
 		}
 		if problems[0] != "" {
 			continue
 		}
 		proposal = append(proposal, observation)
-		now, err := r.leader.quorum(ctx, &reportingv1.Ocr3PluginServiceObservationQuorumRequest{Context: r.context, Query: r.query, Observations: proposal})
+		now, err := r.leader.quorum(
+			ctx,
+			&reportingv1.Ocr3PluginServiceObservationQuorumRequest{
+				Context:      r.context,
+				Query:        r.query,
+				Observations: proposal,
+			},
+		)
 		if err != nil {
 			return nil, err
 		}
 		if reached && !now {
-			return nil, fmt.Errorf("the ObservationQuorum of oracle %d says no to %d observations, and said yes to fewer of them", r.leader.id, len(proposal))
+			return nil, fmt.Errorf(
+				"the ObservationQuorum of oracle %d says no to %d observations, and said yes to fewer of them",
+				r.leader.id,
+				len(proposal),
+			)
 		}
 		reached = now
 	}
@@ -205,36 +254,22 @@ func (r *round) vote(ctx context.Context, proposal []*reportingv1.AttributedObse
 		if err := r.disturb(ctx, o); err != nil {
 			return nil, err
 		}
-		for _, observation := range proposal {
-			problem, err := r.validate(ctx, o, observation)
-			if err != nil {
-				return nil, err
-			}
-			if problem != "" {
-				return nil, fmt.Errorf("oracle %d finds an observation of oracle %d that oracle %d has proposed not valid (%s): all must judge alike", o.id, observation.GetObserver(), r.leader.id, problem)
-			}
-		}
-		reached, err := o.quorum(ctx, &reportingv1.Ocr3PluginServiceObservationQuorumRequest{Context: r.context, Query: r.query, Observations: proposal})
-		if err != nil {
+		if err := r.agrees(ctx, o, proposal); err != nil {
 			return nil, err
 		}
-		if !reached {
-			return nil, fmt.Errorf("the ObservationQuorum of oracle %d says no to %d observations, to which it is yes for oracle %d", o.id, len(proposal), r.leader.id)
-		}
 		for range r.times() {
-			answer, err := ask(ctx, o, "Outcome", func(ctx context.Context) (*reportingv1.Ocr3PluginServiceOutcomeResponse, error) {
-				return o.plugin.Outcome(ctx, &reportingv1.Ocr3PluginServiceOutcomeRequest{Context: r.context, Query: r.query, Observations: proposal})
-			})
+			made, err := r.decide(ctx, o, proposal)
 			if err != nil {
-				return nil, err
-			}
-			if err := within("Outcome", len(answer.GetOutcome()), o.info.GetLimits().GetMaxOutcomeLength()); err != nil {
 				return nil, err
 			}
 			if outcome == nil {
-				outcome, first = &Outcome{SeqNr: r.context.GetSeqNr(), Query: r.query, Outcome: answer.GetOutcome(), Observations: slices.Clone(proposal)}, o.id
-			} else if !bytes.Equal(outcome.Outcome, answer.GetOutcome()) {
-				return nil, fmt.Errorf("the outcome of oracle %d is %s, and that of oracle %d is %s: Outcome must be pure", o.id, shown(answer.GetOutcome()), first, shown(outcome.Outcome))
+				first = o.id
+				outcome = &Outcome{
+					SeqNr: r.context.GetSeqNr(), Query: r.query, Outcome: made, Observations: slices.Clone(proposal),
+				}
+			} else if !bytes.Equal(outcome.Outcome, made) {
+				return nil, fmt.Errorf("the outcome of oracle %d is %s, and that of oracle %d is %s: Outcome must be pure",
+					o.id, shown(made), first, shown(outcome.Outcome))
 			}
 		}
 		votes++
@@ -245,6 +280,41 @@ func (r *round) vote(ctx context.Context, proposal []*reportingv1.AttributedObse
 	return outcome, nil
 }
 
+// agrees holds an oracle to the leader's judgement of a proposal.
+func (r *round) agrees(ctx context.Context, o *oracle, proposal []*reportingv1.AttributedObservation) error {
+	for _, observation := range proposal {
+		problem, err := r.validate(ctx, o, observation)
+		if err != nil {
+			return err
+		}
+		if problem != "" {
+			return fmt.Errorf("an observation of oracle %d is not valid to oracle %d (%s), and is to oracle %d: all must judge alike",
+				observation.GetObserver(), o.id, problem, r.leader.id)
+		}
+	}
+	reached, err := o.quorum(ctx, &reportingv1.Ocr3PluginServiceObservationQuorumRequest{
+		Context: r.context, Query: r.query, Observations: proposal,
+	})
+	if err == nil && !reached {
+		err = fmt.Errorf("the ObservationQuorum of oracle %d says no to %d observations, to which it is yes for oracle %d",
+			o.id, len(proposal), r.leader.id)
+	}
+	return err
+}
+
+// decide asks an oracle for the outcome of a proposal.
+func (r *round) decide(ctx context.Context, o *oracle, proposal []*reportingv1.AttributedObservation) ([]byte, error) {
+	request := &reportingv1.Ocr3PluginServiceOutcomeRequest{Context: r.context, Query: r.query, Observations: proposal}
+	call := func(ctx context.Context) (*reportingv1.Ocr3PluginServiceOutcomeResponse, error) {
+		return o.plugin.Outcome(ctx, request)
+	}
+	answer, err := ask(ctx, o, "Outcome", call)
+	if err != nil {
+		return nil, err
+	}
+	return answer.GetOutcome(), within("Outcome", len(answer.GetOutcome()), o.info.GetLimits().GetMaxOutcomeLength())
+}
+
 // report has every oracle make the reports, also those that had no part in the outcome.
 func (r *round) report(ctx context.Context, outcome []byte) ([]*reportingv1.ReportPlus, error) {
 	var agreed *reportingv1.Ocr3PluginServiceReportsResponse
@@ -252,15 +322,27 @@ func (r *round) report(ctx context.Context, outcome []byte) ([]*reportingv1.Repo
 		if err := r.disturb(ctx, o); err != nil {
 			return nil, err
 		}
-		answer, err := ask(ctx, o, "Reports", func(ctx context.Context) (*reportingv1.Ocr3PluginServiceReportsResponse, error) {
-			return o.plugin.Reports(ctx, &reportingv1.Ocr3PluginServiceReportsRequest{SeqNr: r.context.GetSeqNr(), Outcome: outcome})
-		})
+		answer, err := ask(
+			ctx,
+			o,
+			"Reports",
+			func(ctx context.Context) (*reportingv1.Ocr3PluginServiceReportsResponse, error) {
+				return o.plugin.Reports(
+					ctx,
+					&reportingv1.Ocr3PluginServiceReportsRequest{SeqNr: r.context.GetSeqNr(), Outcome: outcome},
+				)
+			},
+		)
 		if err != nil {
 			return nil, err
 		}
 		limits := o.info.GetLimits()
 		if n := len(answer.GetReports()); n > int(limits.GetMaxReportCount()) {
-			return nil, fmt.Errorf("a call of Reports answered %d reports; the plugin declared at most %d", n, limits.GetMaxReportCount())
+			return nil, fmt.Errorf(
+				"a call of Reports answered %d reports; the plugin declared at most %d",
+				n,
+				limits.GetMaxReportCount(),
+			)
 		}
 		for i, report := range answer.GetReports() {
 			err := errors.Join(
@@ -306,9 +388,20 @@ func (r *round) transmit(ctx context.Context, report *reportingv1.ReportPlus) ([
 		if err := r.disturb(ctx, o); err != nil {
 			return nil, err
 		}
-		answer, err := ask(ctx, o, "ShouldTransmitAcceptedReport", func(ctx context.Context) (*reportingv1.Ocr3PluginServiceShouldTransmitAcceptedReportResponse, error) {
-			return o.plugin.ShouldTransmitAcceptedReport(ctx, &reportingv1.Ocr3PluginServiceShouldTransmitAcceptedReportRequest{SeqNr: r.context.GetSeqNr(), Report: report.GetReport()})
-		})
+		answer, err := ask(
+			ctx,
+			o,
+			"ShouldTransmitAcceptedReport",
+			func(ctx context.Context) (*reportingv1.Ocr3PluginServiceShouldTransmitAcceptedReportResponse, error) {
+				return o.plugin.ShouldTransmitAcceptedReport(
+					ctx,
+					&reportingv1.Ocr3PluginServiceShouldTransmitAcceptedReportRequest{
+						SeqNr:  r.context.GetSeqNr(),
+						Report: report.GetReport(),
+					},
+				)
+			},
+		)
 		if err != nil {
 			return nil, err
 		}

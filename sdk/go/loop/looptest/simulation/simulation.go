@@ -1,11 +1,12 @@
-// Package simulation runs the oracles of a product in one test and without a network: a reporting plugin for each, in processes of
-// their own or inside the test's, with messages that are lost and doubled, oracles that send nonsense, leaders that change and plugins that
-// are restarted.
+// Package simulation runs the oracles of a product in one test and without a network: a reporting plugin for each, in
+// processes of their own or inside the test's, with messages that are lost and doubled, oracles that send nonsense,
+// leaders that change and plugins that are restarted.
 //
-// It is a simulation of OCR3's rounds over the interface of reporting plugins, and is not OCR3: nobody signs, no time passes between
-// phases, and a round that comes to nothing is tried again by the next leader. What it holds a product to is what OCR3 counts on: all
-// oracles come to the same outcomes and reports, byte for byte, whatever each was asked before and however often its plugin was
-// restarted; they keep the limits that they declared; a quorum that was reached stays reached.
+// It is a simulation of OCR3's rounds over the interface of reporting plugins, and is not OCR3: nobody signs, no time
+// passes between phases, and a round that comes to nothing is tried again by the next leader. What it holds a product
+// to is what OCR3 counts on: all oracles come to the same outcomes and reports, byte for byte, whatever each was asked
+// before and however often its plugin was restarted; they keep the limits that they declared; a quorum that was reached
+// stays reached.
 //
 // It must not know any product. Its contract and report codec are those of package looptest.
 package simulation
@@ -27,14 +28,16 @@ import (
 
 // Settings say what to run. One of Command and InProcess is required.
 type Settings struct {
-	// Command is the product's program and its arguments, and Env the environment of its processes. Each oracle has a process.
+	// Command is the product's program and its arguments, and Env the environment of its processes. Each oracle has a
+	// process.
 	Command []string
 	Env     []string
 	// InProcess is a product in Go to be run inside this process, once for each oracle.
 	InProcess *loop.Plugin
 	// StartTimeout bounds the time from a process's start to its handshake; 0: 10 s, as a node's.
 	StartTimeout time.Duration
-	// PluginConfigJSON is the job's pluginConfig, and ProviderType the type of its provider; empty: the first that the product takes.
+	// PluginConfigJSON is the job's pluginConfig, and ProviderType the type of its provider; empty: the first that the
+	// product takes.
 	PluginConfigJSON []byte
 	ProviderType     string
 	// OnchainConfig and OffchainConfig are the product's parts of the contract's configuration.
@@ -43,13 +46,14 @@ type Settings struct {
 	N, F int
 	// Outcomes is how many the network is to agree on; 0: 20.
 	Outcomes int
-	// Lose, Double, Garble and Restart are chances from 0 to 1: that a message is lost; that one is delivered twice; that an
-	// observation arrives as nonsense, of at most F oracles in a round; that a plugin is restarted before a phase of a round.
+	// Lose, Double, Garble and Restart are chances from 0 to 1: that a message is lost; that one is delivered twice;
+	// that an observation arrives as nonsense, of at most F oracles in a round; that a plugin is restarted before a
+	// phase of a round.
 	Lose, Double, Garble, Restart float64
 	// Seed chooses what happens. The same seed makes the same happen to a product that is itself deterministic.
 	Seed uint64
-	// Pipeline answers an oracle's run of a pipeline, once for each run_id. nil: every pipeline comes to the number of the oracle
-	// plus 100.
+	// Pipeline answers an oracle's run of a pipeline, once for each run_id. nil: every pipeline comes to the number of
+	// the oracle plus 100.
 	Pipeline func(oracle int, r *hostservicev1.RunRequest) (*hostservicev1.RunResponse, error)
 }
 
@@ -83,8 +87,8 @@ type Result struct {
 // mostAttempts is how many rounds may come to nothing in a row.
 const mostAttempts = 100
 
-// Run simulates a network. Its error is one sentence on what the product did that OCR3 does not bear; the result says what came
-// before.
+// Run simulates a network. Its error is one sentence on what the product did that OCR3 does not bear; the result says
+// what came before.
 func Run(ctx context.Context, s Settings) (*Result, error) {
 	if (len(s.Command) > 0) == (s.InProcess != nil) {
 		return nil, errors.New("one of a command and an in-process plugin is wanted: say what to run")
@@ -93,7 +97,11 @@ func Run(ctx context.Context, s Settings) (*Result, error) {
 		s.N, s.F = 4, 1
 	}
 	if s.F < 0 || 3*s.F >= s.N || s.N > 31 {
-		return nil, fmt.Errorf("OCR3 has no network of %d oracles of which %d may be faulty: 3*F is less than N, and N at most 31", s.N, s.F)
+		return nil, fmt.Errorf(
+			"OCR3 has no network of %d oracles of which %d may be faulty: 3*F is less than N, and N at most 31",
+			s.N,
+			s.F,
+		)
 	}
 	s.Outcomes, s.StartTimeout = cmp.Or(s.Outcomes, 20), cmp.Or(s.StartTimeout, 10*time.Second)
 	if s.Pipeline == nil {
@@ -139,7 +147,12 @@ func (n *network) run(ctx context.Context) error {
 	for seqNr := uint64(1); seqNr <= uint64(n.settings.Outcomes); {
 		for attempts := 0; ; attempts++ {
 			if attempts == mostAttempts {
-				return fmt.Errorf("the network rests at seq_nr %d: %d rounds in a row came to nothing%s", seqNr, attempts, n.lastError())
+				return fmt.Errorf(
+					"the network rests at seq_nr %d: %d rounds in a row came to nothing%s",
+					seqNr,
+					attempts,
+					n.lastError(),
+				)
 			}
 			n.result.Attempts++
 			r := &round{network: n, context: &reportingv1.OutcomeContext{SeqNr: seqNr, PreviousOutcome: previous}}

@@ -62,9 +62,9 @@ type CreateProductFactoryLoans struct {
 	ErrorLog loophost.Lendable
 }
 
-// CreateProductFactory makes the factory of one job. The host calls it when a job starts and after a restart. It waits for
-// nothing that is lent. The factory serves the reporting plugins of the version that the request names; the calls of the other
-// one are UNIMPLEMENTED.
+// CreateProductFactory makes the factory of one job. The host calls it when a job starts and after a restart. It
+// waits for nothing that is lent. The factory serves the reporting plugins of the version that the request names; the
+// calls of the other one are UNIMPLEMENTED.
 //
 // Errors: INVALID_ARGUMENT (a job in which ValidateProductJob finds a problem).
 func (s ProductService) CreateProductFactory(request *v1.CreateProductFactoryRequest, loans CreateProductFactoryLoans, options ...loophost.CreateOption) *ProductFactory {

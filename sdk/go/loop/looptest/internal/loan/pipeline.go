@@ -36,7 +36,9 @@ func NewPipelines(run Run) *Pipelines {
 
 // Value is a run of one task that came to a JSON value.
 func Value(json string) *hostservicev1.RunResponse {
-	return &hostservicev1.RunResponse{Results: []*hostservicev1.TaskResult{{Task: "value", Terminal: true, ValueJson: []byte(json)}}}
+	return &hostservicev1.RunResponse{
+		Results: []*hostservicev1.TaskResult{{Task: "value", Terminal: true, ValueJson: []byte(json)}},
+	}
 }
 
 // Answer implements Object. As the node does, it gives a repeat the first answer.
