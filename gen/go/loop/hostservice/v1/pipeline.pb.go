@@ -30,10 +30,7 @@ type RunRequest struct {
 	// What the run is for, unlike any other run of the job, such as the digest of the configuration, the number of the
 	// round and the time in seconds: a round can be repeated much later, and should not be told what was so then. The
 	// host keeps the answers of the latest 500 at least.
-	RunId string `protobuf:"bytes,2,opt,name=run_id,json=runId,proto3" json:"run_id,omitempty"`
-	// Variables that tasks can name, as a JSON object: {"symbol": "LINK"} is $(symbol). Empty: none. The node's own, jb
-	// and jobRun, stay.
-	VarsJson      []byte `protobuf:"bytes,3,opt,name=vars_json,json=varsJson,proto3" json:"vars_json,omitempty"`
+	RunId         string `protobuf:"bytes,2,opt,name=run_id,json=runId,proto3" json:"run_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -80,13 +77,6 @@ func (x *RunRequest) GetRunId() string {
 		return x.RunId
 	}
 	return ""
-}
-
-func (x *RunRequest) GetVarsJson() []byte {
-	if x != nil {
-		return x.VarsJson
-	}
-	return nil
 }
 
 // RunResponse is what the tasks came to.
@@ -213,12 +203,11 @@ var File_loop_hostservice_v1_pipeline_proto protoreflect.FileDescriptor
 
 const file_loop_hostservice_v1_pipeline_proto_rawDesc = "" +
 	"\n" +
-	"\"loop/hostservice/v1/pipeline.proto\x12\x13loop.hostservice.v1\x1a\x1cloop/plugin/v1/options.proto\"z\n" +
+	"\"loop/hostservice/v1/pipeline.proto\x12\x13loop.hostservice.v1\x1a\x1cloop/plugin/v1/options.proto\"S\n" +
 	"\n" +
 	"RunRequest\x12#\n" +
 	"\bpipeline\x18\x01 \x01(\tB\a\xe2\xf3\x18\x03\x18\x80\x01R\bpipeline\x12 \n" +
-	"\x06run_id\x18\x02 \x01(\tB\t\xe2\xf3\x18\x05\b\x01\x18\x80\x02R\x05runId\x12%\n" +
-	"\tvars_json\x18\x03 \x01(\fB\b\xe2\xf3\x18\x04\x18\x80\x80\x04R\bvarsJson\"S\n" +
+	"\x06run_id\x18\x02 \x01(\tB\t\xe2\xf3\x18\x05\b\x01\x18\x80\x02R\x05runId\"S\n" +
 	"\vRunResponse\x12D\n" +
 	"\aresults\x18\x01 \x03(\v2\x1f.loop.hostservice.v1.TaskResultB\t\xe2\xf3\x18\x05\b\x01\x18\x80\bR\aresults\"\x85\x01\n" +
 	"\n" +

@@ -35,8 +35,7 @@ type PipelineServiceClient interface {
 	// error.
 	//
 	// Errors: NOT_FOUND (the job has no pipeline of this name), ALREADY_EXISTS (the run_id stands for a run of another
-	// pipeline or with other variables), INVALID_ARGUMENT (vars_json is not a JSON object), DEADLINE_EXCEEDED,
-	// UNAVAILABLE (the job has ended).
+	// pipeline), DEADLINE_EXCEEDED, UNAVAILABLE (the job has ended).
 	Run(ctx context.Context, in *RunRequest, opts ...grpc.CallOption) (*RunResponse, error)
 }
 
@@ -71,8 +70,7 @@ type PipelineServiceServer interface {
 	// error.
 	//
 	// Errors: NOT_FOUND (the job has no pipeline of this name), ALREADY_EXISTS (the run_id stands for a run of another
-	// pipeline or with other variables), INVALID_ARGUMENT (vars_json is not a JSON object), DEADLINE_EXCEEDED,
-	// UNAVAILABLE (the job has ended).
+	// pipeline), DEADLINE_EXCEEDED, UNAVAILABLE (the job has ended).
 	Run(context.Context, *RunRequest) (*RunResponse, error)
 }
 

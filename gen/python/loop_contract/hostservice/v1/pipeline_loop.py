@@ -23,7 +23,6 @@ class PipelineServiceStub(Stub):
         error.
 
         Errors: NOT_FOUND (the job has no pipeline of this name), ALREADY_EXISTS (the run_id stands for a run of another
-        pipeline or with other variables), INVALID_ARGUMENT (vars_json is not a JSON object), DEADLINE_EXCEEDED,
-        UNAVAILABLE (the job has ended).
+        pipeline), DEADLINE_EXCEEDED, UNAVAILABLE (the job has ended).
         """
         return await self.caller.unary("/loop.hostservice.v1.PipelineService/Run", request, pipeline_pb2.RunResponse, timeout)

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from loop_contract.plugin.v1 import options_pb2 as loop__contract_dot_plugin_dot_v1_dot_options__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n+loop_contract/hostservice/v1/pipeline.proto\x12\x13loop.hostservice.v1\x1a%loop_contract/plugin/v1/options.proto\"z\n\nRunRequest\x12#\n\x08pipeline\x18\x01 \x01(\tB\x07\xe2\xf3\x18\x03\x18\x80\x01R\x08pipeline\x12 \n\x06run_id\x18\x02 \x01(\tB\t\xe2\xf3\x18\x05\x08\x01\x18\x80\x02R\x05runId\x12%\n\tvars_json\x18\x03 \x01(\x0c\x42\x08\xe2\xf3\x18\x04\x18\x80\x80\x04R\x08varsJson\"S\n\x0bRunResponse\x12\x44\n\x07results\x18\x01 \x03(\x0b\x32\x1f.loop.hostservice.v1.TaskResultB\t\xe2\xf3\x18\x05\x08\x01\x18\x80\x08R\x07results\"\x85\x01\n\nTaskResult\x12\x1d\n\x04task\x18\x01 \x01(\tB\t\xe2\xf3\x18\x05\x08\x01\x18\x80\x08R\x04task\x12\x1a\n\x08terminal\x18\x02 \x01(\x08R\x08terminal\x12\x1d\n\nvalue_json\x18\x03 \x01(\x0cR\tvalueJson\x12\x1d\n\x05\x65rror\x18\x04 \x01(\tB\x07\xe2\xf3\x18\x03\x18\x80 R\x05\x65rror2n\n\x0fPipelineService\x12U\n\x03Run\x12\x1f.loop.hostservice.v1.RunRequest\x1a .loop.hostservice.v1.RunResponse\"\x0b\x90\x02\x02\xca\xf3\x18\x04\n\x02\x08\x1e\x1a\x04\xda\xf3\x18\x00\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n+loop_contract/hostservice/v1/pipeline.proto\x12\x13loop.hostservice.v1\x1a%loop_contract/plugin/v1/options.proto\"S\n\nRunRequest\x12#\n\x08pipeline\x18\x01 \x01(\tB\x07\xe2\xf3\x18\x03\x18\x80\x01R\x08pipeline\x12 \n\x06run_id\x18\x02 \x01(\tB\t\xe2\xf3\x18\x05\x08\x01\x18\x80\x02R\x05runId\"S\n\x0bRunResponse\x12\x44\n\x07results\x18\x01 \x03(\x0b\x32\x1f.loop.hostservice.v1.TaskResultB\t\xe2\xf3\x18\x05\x08\x01\x18\x80\x08R\x07results\"\x85\x01\n\nTaskResult\x12\x1d\n\x04task\x18\x01 \x01(\tB\t\xe2\xf3\x18\x05\x08\x01\x18\x80\x08R\x04task\x12\x1a\n\x08terminal\x18\x02 \x01(\x08R\x08terminal\x12\x1d\n\nvalue_json\x18\x03 \x01(\x0cR\tvalueJson\x12\x1d\n\x05\x65rror\x18\x04 \x01(\tB\x07\xe2\xf3\x18\x03\x18\x80 R\x05\x65rror2n\n\x0fPipelineService\x12U\n\x03Run\x12\x1f.loop.hostservice.v1.RunRequest\x1a .loop.hostservice.v1.RunResponse\"\x0b\x90\x02\x02\xca\xf3\x18\x04\n\x02\x08\x1e\x1a\x04\xda\xf3\x18\x00\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -36,8 +36,6 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_RUNREQUEST'].fields_by_name['pipeline']._serialized_options = b'\342\363\030\003\030\200\001'
   _globals['_RUNREQUEST'].fields_by_name['run_id']._loaded_options = None
   _globals['_RUNREQUEST'].fields_by_name['run_id']._serialized_options = b'\342\363\030\005\010\001\030\200\002'
-  _globals['_RUNREQUEST'].fields_by_name['vars_json']._loaded_options = None
-  _globals['_RUNREQUEST'].fields_by_name['vars_json']._serialized_options = b'\342\363\030\004\030\200\200\004'
   _globals['_RUNRESPONSE'].fields_by_name['results']._loaded_options = None
   _globals['_RUNRESPONSE'].fields_by_name['results']._serialized_options = b'\342\363\030\005\010\001\030\200\010'
   _globals['_TASKRESULT'].fields_by_name['task']._loaded_options = None
@@ -49,11 +47,11 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_PIPELINESERVICE'].methods_by_name['Run']._loaded_options = None
   _globals['_PIPELINESERVICE'].methods_by_name['Run']._serialized_options = b'\220\002\002\312\363\030\004\n\002\010\036'
   _globals['_RUNREQUEST']._serialized_start=107
-  _globals['_RUNREQUEST']._serialized_end=229
-  _globals['_RUNRESPONSE']._serialized_start=231
-  _globals['_RUNRESPONSE']._serialized_end=314
-  _globals['_TASKRESULT']._serialized_start=317
-  _globals['_TASKRESULT']._serialized_end=450
-  _globals['_PIPELINESERVICE']._serialized_start=452
-  _globals['_PIPELINESERVICE']._serialized_end=562
+  _globals['_RUNREQUEST']._serialized_end=190
+  _globals['_RUNRESPONSE']._serialized_start=192
+  _globals['_RUNRESPONSE']._serialized_end=275
+  _globals['_TASKRESULT']._serialized_start=278
+  _globals['_TASKRESULT']._serialized_end=411
+  _globals['_PIPELINESERVICE']._serialized_start=413
+  _globals['_PIPELINESERVICE']._serialized_end=523
 # @@protoc_insertion_point(module_scope)

@@ -8,14 +8,12 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class RunRequest(_message.Message):
-    __slots__ = ("pipeline", "run_id", "vars_json")
+    __slots__ = ("pipeline", "run_id")
     PIPELINE_FIELD_NUMBER: _ClassVar[int]
     RUN_ID_FIELD_NUMBER: _ClassVar[int]
-    VARS_JSON_FIELD_NUMBER: _ClassVar[int]
     pipeline: str
     run_id: str
-    vars_json: bytes
-    def __init__(self, pipeline: _Optional[str] = ..., run_id: _Optional[str] = ..., vars_json: _Optional[bytes] = ...) -> None: ...
+    def __init__(self, pipeline: _Optional[str] = ..., run_id: _Optional[str] = ...) -> None: ...
 
 class RunResponse(_message.Message):
     __slots__ = ("results",)
