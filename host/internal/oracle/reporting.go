@@ -245,11 +245,12 @@ func (p *plugin) Report(ctx context.Context, at types.ReportTimestamp, query typ
 // takes a repeat for stale. libocr may repeat after a restart of the node, so that the first answer for a (digest, epoch,
 // round) is kept in the database, before libocr has it, and a repeat is answered from there.
 //
-// When the instance's process dies under the call, nobody knows whether it had accepted: package making says what then is asked
-// of whom. An instance that is not asked again would answer a repeat with no, which would be kept and would silence this oracle for
-// the report; libocr drops the report here, and the other oracles transmit it. The median's own UNAVAILABLE, because the chain
-// was not there for it, is an answer, and libocr shall have it at once: one that waited for the chain would stall the
-// protocol. An answer of the transport's is told from the median's by the generation that every answer of a plugin carries.
+// When the instance's process dies under the call, nobody knows whether it had accepted: package making says what then
+// is asked of whom. An instance that is not asked again would answer a repeat with no, which would be kept and would
+// silence this oracle for the report; libocr drops the report here, and the other oracles transmit it. The median's own
+// UNAVAILABLE, because the chain was not there for it, is an answer, and libocr shall have it at once: one that waited
+// for the chain would stall the protocol. An answer of the transport's is told from the median's by the generation that
+// every answer of a plugin carries.
 //
 // A new instance does not know what the old one accepted in earlier rounds either, and may accept a report that deviates
 // little from one under way. That costs a transaction at most: ShouldTransmitAcceptedReport asks the contract once more.

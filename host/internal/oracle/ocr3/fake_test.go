@@ -313,7 +313,7 @@ func newParts(t *testing.T, mode string) *parts {
 }
 
 // newProvider makes something that can be lent as a provider and answers nothing.
-func newProvider(t *testing.T, runtime *loophost.Runtime) *relayerv1loophost.MedianProvider {
+func newProvider(t *testing.T, runtime *loophost.Runtime) *relayerv1loophost.Provider {
 	t.Helper()
 	plugin := relayerv1loop.RelayerPlugin(func(*loop.Host) relayerv1loop.RelayerService { return &relayer{} })
 	r, err := relayerv1loophost.LaunchRelayer(t.Context(), runtime, loophost.PluginSettings{Name: "relayer", InProcess: &plugin})
@@ -324,7 +324,7 @@ func newProvider(t *testing.T, runtime *loophost.Runtime) *relayerv1loophost.Med
 		Keystore: hostservicev1loophost.ExportKeystore(runtime, hostservicev1.UnimplementedKeystoreServiceServer{}),
 		Store:    hostservicev1loophost.ExportStore(runtime, hostservicev1.UnimplementedStoreServiceServer{}),
 	})
-	return chain.CreateMedianProvider(&relayerv1.CreateMedianProviderRequest{TransmitterId: "a", Config: &relayerv1.ProviderConfig{ExternalJobId: "x", ContractId: "c"}})
+	return chain.CreateProvider(&relayerv1.CreateProviderRequest{ProviderType: "median", TransmitterId: "a", Config: &relayerv1.ProviderConfig{ExternalJobId: "x", ContractId: "c"}})
 }
 
 type relayer struct {
@@ -339,13 +339,14 @@ type chain struct {
 	relayerv1loop.UnimplementedChainService
 }
 
-func (*chain) CreateMedianProvider(context.Context, *relayerv1.CreateMedianProviderRequest) (relayerv1loop.MedianProvider, *relayerv1.CreateMedianProviderResponse, error) {
-	return provider{}, &relayerv1.CreateMedianProviderResponse{}, nil
+func (*chain) CreateProvider(context.Context, *relayerv1.CreateProviderRequest) (relayerv1loop.Provider, *relayerv1.CreateProviderResponse, error) {
+	return provider{}, &relayerv1.CreateProviderResponse{}, nil
 }
 
 type provider struct {
 	relayerv1.UnimplementedContractConfigServiceServer
 	relayerv1.UnimplementedContractTransmitterServiceServer
+	relayerv1.UnimplementedReportDigestServiceServer
 	medianv1.UnimplementedMedianContractServiceServer
 	medianv1.UnimplementedReportCodecServiceServer
 	medianv1.UnimplementedOnchainConfigCodecServiceServer

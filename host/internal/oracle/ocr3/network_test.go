@@ -24,7 +24,6 @@ import (
 	"github.com/smartcontractkit/libocr/offchainreporting2plus/ocr3confighelper"
 	"github.com/smartcontractkit/libocr/offchainreporting2plus/ocr3types"
 	"github.com/smartcontractkit/libocr/offchainreporting2plus/types"
-	"github.com/smartcontractkit/libocr/ragep2p/peerkeyringhelper"
 	ragetypes "github.com/smartcontractkit/libocr/ragep2p/types"
 	"golang.org/x/crypto/curve25519"
 
@@ -54,6 +53,15 @@ type network struct {
 	mu          sync.Mutex
 	transmitted map[uint64]map[string]bool // reports by seqNr
 	problems    []string
+}
+
+// peerKey is who a member is in the network.
+type peerKey struct{ ed25519.PrivateKey }
+
+func (k peerKey) Sign(msg []byte) ([]byte, error) { return ed25519.Sign(k.PrivateKey, msg), nil }
+
+func (k peerKey) PublicKey() ragetypes.PeerPublicKey {
+	return ragetypes.PeerPublicKey(k.Public().(ed25519.PublicKey))
 }
 
 func (m *member) OffchainSign(msg []byte) ([]byte, error) { return ed25519.Sign(m.on, msg), nil }
@@ -214,12 +222,8 @@ func (n *network) start() {
 				n.t.Fatal(err)
 			}
 		}
-		keyring, err := peerkeyringhelper.NewPeerKeyringWithPrivateKey(m.peer)
-		if err != nil {
-			n.t.Fatal(err)
-		}
 		peer, err := networking.NewPeer(networking.PeerConfig{
-			PeerKeyring: keyring, Logger: lines{}, V2ListenAddresses: []string{m.address}, V2DeltaReconcile: 100 * time.Millisecond,
+			PeerKeyring: peerKey{m.peer}, Logger: lines{}, V2ListenAddresses: []string{m.address}, V2DeltaReconcile: 100 * time.Millisecond,
 			V2DeltaDial: 50 * time.Millisecond, V2DiscovererDatabase: d.Announcements(locators[i].PeerID),
 			V2EndpointConfig:  networking.EndpointConfigV2{IncomingMessageBufferSize: 50, OutgoingMessageBufferSize: 50},
 			MetricsRegisterer: prometheus.NewRegistry(),
