@@ -33,6 +33,12 @@ const (
 	TypeBootstrap = "bootstrap"
 )
 
+// The types of plugins of OCR2 jobs.
+const (
+	PluginMedian  = "median"
+	PluginProduct = "plugin"
+)
+
 // MaxSize bounds a spec, in bytes. The largest public one is under 20 KiB. To read one may take four hundred times its size.
 const MaxSize = 64 << 10
 
@@ -63,8 +69,9 @@ type Spec struct {
 
 	// What follows is for TypeOCR2 alone.
 
-	PluginType         string // median
-	PluginConfig       PluginConfig
+	PluginType         string       // PluginMedian or PluginProduct
+	PluginConfig       PluginConfig // of a median job
+	Product            *Product     // of a product's job; nil for a median job
 	ObservationSource  string
 	Observation        *pipeline.Pipeline
 	MaxTaskDuration    time.Duration         // for each attempt of each task; 0 means no limit
