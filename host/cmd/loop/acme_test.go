@@ -8,6 +8,7 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
+	pluginv1 "github.com/loop-plugins/loop/gen/go/loop/plugin/v1"
 	relayerv1 "github.com/loop-plugins/loop/gen/go/loop/relayer/v1"
 	"github.com/loop-plugins/loop/gen/go/loop/relayer/v1/relayerv1loop"
 	"github.com/loop-plugins/loop/sdk/go/loop"
@@ -49,7 +50,7 @@ func (acme) NormalizeIds(_ context.Context, r *relayerv1.NormalizeIdsRequest) (*
 func (acme) ValidateChain(_ context.Context, r *relayerv1.ValidateChainRequest) (*relayerv1.ValidateChainResponse, error) {
 	response := &relayerv1.ValidateChainResponse{}
 	if bytes.Contains(r.GetConfigToml(), []byte("warp")) {
-		response.Problems = append(response.Problems, &relayerv1.Problem{Path: "Speed", Message: "is too fast; write slow"})
+		response.Problems = append(response.Problems, &pluginv1.Problem{Path: "Speed", Message: "is too fast; write slow"})
 	}
 	return response, nil
 }
@@ -59,7 +60,7 @@ func (acme) ValidateJob(_ context.Context, r *relayerv1.ValidateJobRequest) (*re
 		RelayConfigJson: r.GetRelayConfigJson(), ContractKey: r.GetContractId(), TransmitterKey: r.GetTransmitterId(), FromAccount: r.GetTransmitterId(),
 	}
 	if bytes.Contains(r.GetRelayConfigJson(), []byte("warp")) {
-		response.Problems = append(response.Problems, &relayerv1.Problem{Path: "relayConfig.speed", Message: "is too fast"})
+		response.Problems = append(response.Problems, &pluginv1.Problem{Path: "relayConfig.speed", Message: "is too fast"})
 	}
 	return response, nil
 }

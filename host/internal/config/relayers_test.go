@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	pluginv1 "github.com/loop-plugins/loop/gen/go/loop/plugin/v1"
 	relayerv1 "github.com/loop-plugins/loop/gen/go/loop/relayer/v1"
 	"github.com/loop-plugins/loop/gen/go/loop/relayer/v1/relayerv1loophost"
 	"github.com/loop-plugins/loop/host/internal/config"
@@ -32,7 +33,7 @@ func (r relayer) ValidateChain(ctx context.Context, toml []byte) (problems, warn
 	return found(response.GetProblems()), found(response.GetWarnings()), nil
 }
 
-func found(list []*relayerv1.Problem) []document.Problem {
+func found(list []*pluginv1.Problem) []document.Problem {
 	var all []document.Problem
 	for _, problem := range list {
 		all = append(all, document.Problem{Path: problem.GetPath(), Text: problem.GetMessage()})

@@ -13,6 +13,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
+	pluginv1 "github.com/loop-plugins/loop/gen/go/loop/plugin/v1"
 	relayerv1 "github.com/loop-plugins/loop/gen/go/loop/relayer/v1"
 	"github.com/loop-plugins/loop/sdk/go/relayer"
 )
@@ -118,7 +119,7 @@ func (d *document) ask(ctx context.Context, spec *Spec, s Settings) (answered bo
 }
 
 // keyOf is the key of the job that a problem is about. What is about the whole is about relayConfig.
-func keyOf(p *relayerv1.Problem) string {
+func keyOf(p *pluginv1.Problem) string {
 	if p.GetPath() == "" {
 		return "relayConfig"
 	}
@@ -126,7 +127,7 @@ func keyOf(p *relayerv1.Problem) string {
 }
 
 // misplaced is the text of a warning. The relayer does not know the keys that stand above relayConfig.
-func misplaced(p *relayerv1.Problem) string {
+func misplaced(p *pluginv1.Problem) string {
 	key := strings.TrimPrefix(p.GetPath(), "relayConfig.")
 	if strings.HasPrefix(p.GetMessage(), "unknown key") && slices.Contains(topKeys, key) {
 		return "unknown key; " + key + " belongs above the first [table] of the file"

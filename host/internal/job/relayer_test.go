@@ -10,6 +10,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
+	pluginv1 "github.com/loop-plugins/loop/gen/go/loop/plugin/v1"
 	relayerv1 "github.com/loop-plugins/loop/gen/go/loop/relayer/v1"
 	"github.com/loop-plugins/loop/host/internal/fallback"
 	"github.com/loop-plugins/loop/host/internal/job"
@@ -86,7 +87,7 @@ func TestRelayerChecksJobs(t *testing.T) {
 	t.Parallel()
 	a := &acme{answer: &relayerv1.ValidateJobResponse{
 		RelayConfigJson: []byte(`{"chainID":"7","filled":true}`), ContractKey: "one", TransmitterKey: "me", FromAccount: "sender",
-		Warnings: []*relayerv1.Problem{
+		Warnings: []*pluginv1.Problem{
 			{Path: "relayConfig.name", Message: "unknown key"}, {Path: "relayConfig.lists[1][0]", Message: "is odd"}, {Message: "is odd as a whole"},
 		},
 	}}
@@ -109,7 +110,7 @@ func TestRelayerChecksJobs(t *testing.T) {
 		t.Error(diff)
 	}
 
-	a.answer = &relayerv1.ValidateJobResponse{Problems: []*relayerv1.Problem{
+	a.answer = &relayerv1.ValidateJobResponse{Problems: []*pluginv1.Problem{
 		{Path: "contractID", Message: "is no contract"}, {Path: "relayConfig.fee", Message: "is missing"},
 	}}
 	_, report = job.Parse(t.Context(), []byte(acmeJob), s)

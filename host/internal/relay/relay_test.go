@@ -13,6 +13,7 @@ import (
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/testing/protocmp"
 
+	pluginv1 "github.com/loop-plugins/loop/gen/go/loop/plugin/v1"
 	relayerv1 "github.com/loop-plugins/loop/gen/go/loop/relayer/v1"
 	"github.com/loop-plugins/loop/host/internal/keystore"
 	"github.com/loop-plugins/loop/host/internal/relay"
@@ -119,11 +120,11 @@ func TestNonsense(t *testing.T) {
 			f.description.ReferenceToml = "ChainID"
 		},
 		`reference_toml does not pass its own check, which finds Nodes[0].WSURL: is missing`: func(f *fake) {
-			f.chain.Problems = []*relayerv1.Problem{{Path: "Nodes[0].WSURL", Message: "is missing"}}
+			f.chain.Problems = []*pluginv1.Problem{{Path: "Nodes[0].WSURL", Message: "is missing"}}
 		},
 		`reference_toml could not be checked: plugin plug: its answer to ValidateChain names a problem at "Nodes[1].URL", ` +
 			`where there is nothing (is wrong); upgrade the plugin`: func(f *fake) {
-			f.chain.Problems = []*relayerv1.Problem{{Path: "Nodes[1].URL", Message: "is wrong"}}
+			f.chain.Problems = []*pluginv1.Problem{{Path: "Nodes[1].URL", Message: "is wrong"}}
 		},
 	} {
 		f := described()
@@ -180,7 +181,7 @@ func TestPlacesOfProblems(t *testing.T) {
 	} {
 		f := described()
 		r := ask(t, f)
-		f.chain = &relayerv1.ValidateChainResponse{Warnings: []*relayerv1.Problem{{Path: path, Message: "m"}}}
+		f.chain = &relayerv1.ValidateChainResponse{Warnings: []*pluginv1.Problem{{Path: path, Message: "m"}}}
 		_, warnings, err := r.ValidateChain(t.Context(), []byte(table))
 		if there != (err == nil) || there != (len(warnings) == 1) {
 			t.Errorf("%q: %v; want one that is there: %v", path, err, there)
@@ -203,7 +204,7 @@ func TestJobs(t *testing.T) {
 		t.Error(diff)
 	}
 	problem := func(path string) *relayerv1.ValidateJobResponse {
-		return &relayerv1.ValidateJobResponse{Problems: []*relayerv1.Problem{{Path: path, Message: "m"}}}
+		return &relayerv1.ValidateJobResponse{Problems: []*pluginv1.Problem{{Path: path, Message: "m"}}}
 	}
 	for _, path := range []string{"", "contractID", "transmitterID", "relayConfig.keys[0]", "relayConfig.chainID"} {
 		f.job = problem(path)
@@ -286,7 +287,7 @@ func FuzzPlaces(f *testing.F) {
 		}
 		fk := described()
 		r := ask(t, fk)
-		fk.job = &relayerv1.ValidateJobResponse{Problems: []*relayerv1.Problem{{Path: path, Message: "m"}}}
+		fk.job = &relayerv1.ValidateJobResponse{Problems: []*pluginv1.Problem{{Path: path, Message: "m"}}}
 		_, err := r.ValidateJob(t.Context(), &relayerv1.ValidateJobRequest{RelayConfigJson: []byte(values), ProviderType: "median"})
 		if err != nil && status.Code(err) != codes.Internal {
 			t.Error(errors.Unwrap(err), err)

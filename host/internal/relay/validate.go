@@ -9,6 +9,7 @@ import (
 
 	"github.com/pelletier/go-toml/v2"
 
+	pluginv1 "github.com/loop-plugins/loop/gen/go/loop/plugin/v1"
 	relayerv1 "github.com/loop-plugins/loop/gen/go/loop/relayer/v1"
 	"github.com/loop-plugins/loop/sdk/go/document"
 	"github.com/loop-plugins/loop/sdk/go/relayer"
@@ -28,7 +29,7 @@ func (r *Relayer) ValidateChain(ctx context.Context, table []byte) (problems, wa
 	if err != nil {
 		return nil, nil, r.failed("check the configuration of a chain", err)
 	}
-	for _, found := range [][]*relayerv1.Problem{response.GetProblems(), response.GetWarnings()} {
+	for _, found := range [][]*pluginv1.Problem{response.GetProblems(), response.GetWarnings()} {
 		if err := r.places("ValidateChain", values, found); err != nil {
 			return nil, nil, err
 		}
@@ -36,7 +37,7 @@ func (r *Relayer) ValidateChain(ctx context.Context, table []byte) (problems, wa
 	return documented(response.GetProblems()), documented(response.GetWarnings()), nil
 }
 
-func documented(found []*relayerv1.Problem) []document.Problem {
+func documented(found []*pluginv1.Problem) []document.Problem {
 	var all []document.Problem
 	for _, p := range found {
 		all = append(all, document.Problem{Path: p.GetPath(), Text: p.GetMessage()})
@@ -47,7 +48,7 @@ func documented(found []*relayerv1.Problem) []document.Problem {
 // ValidateJob has the relayer check what a job says of its contract.
 func (r *Relayer) ValidateJob(ctx context.Context, request *relayerv1.ValidateJobRequest) (*relayerv1.ValidateJobResponse, error) {
 	if !r.Provides(request.GetProviderType()) {
-		return &relayerv1.ValidateJobResponse{Problems: []*relayerv1.Problem{{Path: "relay", Message: fmt.Sprintf(
+		return &relayerv1.ValidateJobResponse{Problems: []*pluginv1.Problem{{Path: "relay", Message: fmt.Sprintf(
 			"the relayer of %s has nothing for jobs of this type (%s); it has providers of the types %s",
 			r.Relay(), request.GetProviderType(), strings.Join(r.ProviderTypes(), ", "))}}}, nil
 	}
@@ -61,7 +62,7 @@ func (r *Relayer) ValidateJob(ctx context.Context, request *relayerv1.ValidateJo
 	}
 	job := map[string]any{"relay": r.Relay(), "contractID": request.GetContractId(),
 		"transmitterID": request.GetTransmitterId(), "relayConfig": relayConfig}
-	for _, found := range [][]*relayerv1.Problem{response.GetProblems(), response.GetWarnings()} {
+	for _, found := range [][]*pluginv1.Problem{response.GetProblems(), response.GetWarnings()} {
 		if err := r.places("ValidateJob", job, found); err != nil {
 			return nil, err
 		}
@@ -91,7 +92,7 @@ func (r *Relayer) ValidateJob(ctx context.Context, request *relayerv1.ValidateJo
 }
 
 // places holds problems to paths that lead somewhere.
-func (r *Relayer) places(method string, values map[string]any, found []*relayerv1.Problem) error {
+func (r *Relayer) places(method string, values map[string]any, found []*pluginv1.Problem) error {
 	for _, p := range found {
 		if !leads(values, p.GetPath()) {
 			return r.nonsense(method, "names a problem at %q, where there is nothing (%s)", p.GetPath(), p.GetMessage())

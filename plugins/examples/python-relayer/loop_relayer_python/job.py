@@ -6,6 +6,7 @@ import json
 from dataclasses import dataclass, field
 from typing import Any
 
+from loop_contract.plugin.v1 import problem_pb2
 from loop_contract.relayer.v1 import relayer_pb2
 from loop_relayer_python import aggregator
 
@@ -19,10 +20,10 @@ class Job:
     contract: str = ""
     transmitter: str = ""
     relay_config: dict[str, Any] = field(default_factory=dict)
-    problems: list[relayer_pb2.Problem] = field(default_factory=list)
+    problems: list[problem_pb2.Problem] = field(default_factory=list)
 
     def problem(self, path: str, message: str) -> None:
-        self.problems.append(relayer_pb2.Problem(path=path, message=message))
+        self.problems.append(problem_pb2.Problem(path=path, message=message))
 
     def address(self, path: str, text: str) -> str:
         try:

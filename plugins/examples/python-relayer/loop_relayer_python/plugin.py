@@ -9,6 +9,7 @@ from typing import ClassVar
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from loop_contract.hostservice.v1 import keystore_pb2
+from loop_contract.plugin.v1 import problem_pb2
 from loop_contract.relayer.v1 import relayer_loop, relayer_pb2
 from loop_plugin import Code, Host, RpcError, int_of, refuse
 from loop_relayer_python import aggregator, config, job
@@ -212,8 +213,8 @@ class Relayer(relayer_loop.RelayerService):
     async def validate_chain(self, request: relayer_pb2.ValidateChainRequest) -> relayer_pb2.ValidateChainResponse:
         _, problems, warnings = config.read(request.config_toml)
         return relayer_pb2.ValidateChainResponse(
-            problems=[relayer_pb2.Problem(path=path, message=message) for path, message in problems],
-            warnings=[relayer_pb2.Problem(path=path, message=message) for path, message in warnings],
+            problems=[problem_pb2.Problem(path=path, message=message) for path, message in problems],
+            warnings=[problem_pb2.Problem(path=path, message=message) for path, message in warnings],
         )
 
     async def validate_job(self, request: relayer_pb2.ValidateJobRequest) -> relayer_pb2.ValidateJobResponse:

@@ -10,6 +10,7 @@ import (
 
 	"google.golang.org/protobuf/proto"
 
+	pluginv1 "github.com/loop-plugins/loop/gen/go/loop/plugin/v1"
 	relayerv1 "github.com/loop-plugins/loop/gen/go/loop/relayer/v1"
 	"github.com/loop-plugins/loop/sdk/go/document/keys"
 	"github.com/loop-plugins/loop/sdk/go/loop/looptest/internal/loan"
@@ -117,7 +118,7 @@ func isThere(index *keys.Index, path string) bool {
 	return !strings.ContainsAny(position.ReplaceAllString(path, ""), "[] \n")
 }
 
-func sentenceOf(problems []*relayerv1.Problem) string {
+func sentenceOf(problems []*pluginv1.Problem) string {
 	var texts []string
 	for _, p := range problems {
 		texts = append(texts, strings.TrimPrefix(p.GetPath()+": "+p.GetMessage(), ": "))

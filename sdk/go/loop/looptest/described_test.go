@@ -12,6 +12,7 @@ import (
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
 
+	pluginv1 "github.com/loop-plugins/loop/gen/go/loop/plugin/v1"
 	relayerv1 "github.com/loop-plugins/loop/gen/go/loop/relayer/v1"
 	"github.com/loop-plugins/loop/sdk/go/relayer"
 )
@@ -60,7 +61,7 @@ func (*fakeRelayer) NormalizeIds(_ context.Context, r *relayerv1.NormalizeIdsReq
 func (*fakeRelayer) ValidateChain(_ context.Context, r *relayerv1.ValidateChainRequest) (*relayerv1.ValidateChainResponse, error) {
 	response := &relayerv1.ValidateChainResponse{}
 	if _, err := urlOf(r.GetConfigToml()); err != nil {
-		response.Problems = append(response.Problems, &relayerv1.Problem{Message: err.Error()})
+		response.Problems = append(response.Problems, &pluginv1.Problem{Message: err.Error()})
 	}
 	return response, nil
 }
@@ -68,7 +69,7 @@ func (*fakeRelayer) ValidateChain(_ context.Context, r *relayerv1.ValidateChainR
 func (*fakeRelayer) ValidateJob(_ context.Context, r *relayerv1.ValidateJobRequest) (*relayerv1.ValidateJobResponse, error) {
 	response := &relayerv1.ValidateJobResponse{RelayConfigJson: r.GetRelayConfigJson()}
 	problem := func(path, message string) {
-		response.Problems = append(response.Problems, &relayerv1.Problem{Path: path, Message: message})
+		response.Problems = append(response.Problems, &pluginv1.Problem{Path: path, Message: message})
 	}
 	var err error
 	if response.ContractKey, err = spelled(r.GetContractId()); err != nil {

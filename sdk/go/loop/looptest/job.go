@@ -8,6 +8,7 @@ import (
 
 	"google.golang.org/grpc/codes"
 
+	pluginv1 "github.com/loop-plugins/loop/gen/go/loop/plugin/v1"
 	relayerv1 "github.com/loop-plugins/loop/gen/go/loop/relayer/v1"
 	"github.com/loop-plugins/loop/sdk/go/loop/looptest/internal/loan"
 	"github.com/loop-plugins/loop/sdk/go/relayer"
@@ -61,7 +62,7 @@ func relayerValidateJob(ctx context.Context, b *bench) error {
 		if err != nil {
 			return err
 		}
-		if !slices.ContainsFunc(bad.GetProblems(), func(p *relayerv1.Problem) bool { return p.GetPath() == key }) {
+		if !slices.ContainsFunc(bad.GetProblems(), func(p *pluginv1.Problem) bool { return p.GetPath() == key }) {
 			return fmt.Errorf("%s of %s finds the problems %q; want one at the path %q", method, what, sentenceOf(bad.GetProblems()), key)
 		}
 	}

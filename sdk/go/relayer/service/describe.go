@@ -7,6 +7,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
+	pluginv1 "github.com/loop-plugins/loop/gen/go/loop/plugin/v1"
 	relayerv1 "github.com/loop-plugins/loop/gen/go/loop/relayer/v1"
 	"github.com/loop-plugins/loop/sdk/go/document"
 )
@@ -63,8 +64,8 @@ func (r *Relayer[C]) ValidateChain(_ context.Context, request *relayerv1.Validat
 }
 
 // told are problems in the contract's form.
-func told(list []document.Problem) []*relayerv1.Problem {
-	var all []*relayerv1.Problem
+func told(list []document.Problem) []*pluginv1.Problem {
+	var all []*pluginv1.Problem
 	for _, found := range list {
 		all = append(all, problem(found.Path, found.Alone()))
 	}

@@ -12,6 +12,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
+	pluginv1 "github.com/loop-plugins/loop/gen/go/loop/plugin/v1"
 	relayerv1 "github.com/loop-plugins/loop/gen/go/loop/relayer/v1"
 	"github.com/loop-plugins/loop/sdk/go/relayer"
 )
@@ -36,13 +37,13 @@ type Job struct {
 	RelayConfig *Table
 
 	spell              func(kind relayerv1.IdKind, text string) (string, error)
-	problems, warnings []*relayerv1.Problem
+	problems, warnings []*pluginv1.Problem
 }
 
 // Problem says what keeps the job from running. What is said of keys of a table that has a problem follows from that,
 // and is left out.
 func (j *Job) Problem(path, format string, arguments ...any) {
-	if slices.ContainsFunc(j.problems, func(p *relayerv1.Problem) bool { return strings.HasPrefix(path, p.GetPath()+".") }) {
+	if slices.ContainsFunc(j.problems, func(p *pluginv1.Problem) bool { return strings.HasPrefix(path, p.GetPath()+".") }) {
 		return
 	}
 	j.problems = append(j.problems, problem(path, fmt.Sprintf(format, arguments...)))
@@ -164,14 +165,14 @@ const (
 	longestMessage = 1024
 )
 
-func problem(path, message string) *relayerv1.Problem {
+func problem(path, message string) *pluginv1.Problem {
 	if len(path) > longestPath { // a key of such a length
 		path, _, _ = strings.Cut(path, ".")
 	}
 	if len(path) > longestPath {
 		path = ""
 	}
-	return &relayerv1.Problem{Path: path, Message: shortened(message)}
+	return &pluginv1.Problem{Path: path, Message: shortened(message)}
 }
 
 // shortened is the beginning of a text that is too long.
@@ -182,4 +183,4 @@ func shortened(text string) string {
 	return strings.ToValidUTF8(text[:longestMessage-3], "") + "..."
 }
 
-func most(list []*relayerv1.Problem) []*relayerv1.Problem { return list[:min(len(list), mostProblems)] }
+func most(list []*pluginv1.Problem) []*pluginv1.Problem { return list[:min(len(list), mostProblems)] }

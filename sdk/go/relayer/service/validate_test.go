@@ -11,6 +11,7 @@ import (
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/testing/protocmp"
 
+	pluginv1 "github.com/loop-plugins/loop/gen/go/loop/plugin/v1"
 	relayerv1 "github.com/loop-plugins/loop/gen/go/loop/relayer/v1"
 	"github.com/loop-plugins/loop/gen/go/loop/relayer/v1/relayerv1loop"
 	"github.com/loop-plugins/loop/sdk/go/document"
@@ -43,10 +44,10 @@ func TestValidateChain(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := &relayerv1.ValidateChainResponse{
-		Problems: []*relayerv1.Problem{
+		Problems: []*pluginv1.Problem{
 			{Path: "Nodes", Message: "add a [[Acme.Nodes]]"}, {Path: "A", Message: strings.Repeat("é", 510) + "..."}, {Message: "it has no name"},
 		},
-		Warnings: []*relayerv1.Problem{{Path: "Old", Message: "it has no effect"}},
+		Warnings: []*pluginv1.Problem{{Path: "Old", Message: "it has no effect"}},
 	}
 	if diff := cmp.Diff(want, got, protocmp.Transform()); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)

@@ -25,11 +25,11 @@ const (
 type Problem struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The key as a path from the top of what was checked: names with dots between, a position in a list in brackets after
-	// the list's name, from 0: pluginConfig.pipelines[1].spec. A key that is missing is named as it would be if it were
-	// there. Empty: the whole.
+	// the list's name, from 0: Nodes[1].HTTPURL. A table of a list is named without a key: Nodes[1]. A key that is
+	// missing is named as it would be if it were there. Empty: the whole.
 	Path string `protobuf:"bytes,1,opt,name=path,proto3" json:"path,omitempty"`
 	// What is wrong and what to do, as a sentence without a full stop that can follow the path and a colon. Never a
-	// secret.
+	// secret: what an address or a header holds is not repeated.
 	Message       string `protobuf:"bytes,2,opt,name=message,proto3" json:"message,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

@@ -859,9 +859,9 @@ func (x *ValidateChainRequest) GetConfigToml() []byte {
 type ValidateChainResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// What keeps the chain from being used. None: it can be used.
-	Problems []*Problem `protobuf:"bytes,1,rep,name=problems,proto3" json:"problems,omitempty"`
+	Problems []*v1.Problem `protobuf:"bytes,1,rep,name=problems,proto3" json:"problems,omitempty"`
 	// What an operator should know all the same, such as a key that has no effect here.
-	Warnings      []*Problem `protobuf:"bytes,2,rep,name=warnings,proto3" json:"warnings,omitempty"`
+	Warnings      []*v1.Problem `protobuf:"bytes,2,rep,name=warnings,proto3" json:"warnings,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -896,76 +896,18 @@ func (*ValidateChainResponse) Descriptor() ([]byte, []int) {
 	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{10}
 }
 
-func (x *ValidateChainResponse) GetProblems() []*Problem {
+func (x *ValidateChainResponse) GetProblems() []*v1.Problem {
 	if x != nil {
 		return x.Problems
 	}
 	return nil
 }
 
-func (x *ValidateChainResponse) GetWarnings() []*Problem {
+func (x *ValidateChainResponse) GetWarnings() []*v1.Problem {
 	if x != nil {
 		return x.Warnings
 	}
 	return nil
-}
-
-// Problem is something wrong with what an operator wrote.
-type Problem struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	// The key as a path from the top of what was checked: names with dots between, a position in a list in brackets after
-	// the list's name, from 0: Nodes[1].HTTPURL. A table of a list is named without a key: Nodes[1]. A key that is
-	// missing is named as it would be if it were there. Empty: the whole.
-	Path string `protobuf:"bytes,1,opt,name=path,proto3" json:"path,omitempty"`
-	// What is wrong and what to do, as a sentence without a full stop that can follow the path and a colon. Never a
-	// secret: what an address or a header holds is not repeated.
-	Message       string `protobuf:"bytes,2,opt,name=message,proto3" json:"message,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *Problem) Reset() {
-	*x = Problem{}
-	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[11]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *Problem) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*Problem) ProtoMessage() {}
-
-func (x *Problem) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[11]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use Problem.ProtoReflect.Descriptor instead.
-func (*Problem) Descriptor() ([]byte, []int) {
-	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{11}
-}
-
-func (x *Problem) GetPath() string {
-	if x != nil {
-		return x.Path
-	}
-	return ""
-}
-
-func (x *Problem) GetMessage() string {
-	if x != nil {
-		return x.Message
-	}
-	return ""
 }
 
 // ValidateJobRequest carries what a job says of its contract.
@@ -987,7 +929,7 @@ type ValidateJobRequest struct {
 
 func (x *ValidateJobRequest) Reset() {
 	*x = ValidateJobRequest{}
-	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[12]
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -999,7 +941,7 @@ func (x *ValidateJobRequest) String() string {
 func (*ValidateJobRequest) ProtoMessage() {}
 
 func (x *ValidateJobRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[12]
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1012,7 +954,7 @@ func (x *ValidateJobRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ValidateJobRequest.ProtoReflect.Descriptor instead.
 func (*ValidateJobRequest) Descriptor() ([]byte, []int) {
-	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{12}
+	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *ValidateJobRequest) GetChainId() string {
@@ -1054,9 +996,9 @@ func (x *ValidateJobRequest) GetProviderType() string {
 type ValidateJobResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// What keeps the job from running, by the keys of the job: contractID, transmitterID, relayConfig.fromBlock.
-	Problems []*Problem `protobuf:"bytes,1,rep,name=problems,proto3" json:"problems,omitempty"`
+	Problems []*v1.Problem `protobuf:"bytes,1,rep,name=problems,proto3" json:"problems,omitempty"`
 	// What an operator should know all the same, such as a key that is not used.
-	Warnings []*Problem `protobuf:"bytes,2,rep,name=warnings,proto3" json:"warnings,omitempty"`
+	Warnings []*v1.Problem `protobuf:"bytes,2,rep,name=warnings,proto3" json:"warnings,omitempty"`
 	// relayConfig as CreateProvider is to be given it, with what the relayer fills in.
 	RelayConfigJson []byte `protobuf:"bytes,3,opt,name=relay_config_json,json=relayConfigJson,proto3" json:"relay_config_json,omitempty"`
 	// The contract in its one spelling: two jobs of one chain that have it in common would do the same work.
@@ -1072,7 +1014,7 @@ type ValidateJobResponse struct {
 
 func (x *ValidateJobResponse) Reset() {
 	*x = ValidateJobResponse{}
-	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[13]
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1084,7 +1026,7 @@ func (x *ValidateJobResponse) String() string {
 func (*ValidateJobResponse) ProtoMessage() {}
 
 func (x *ValidateJobResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[13]
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1097,17 +1039,17 @@ func (x *ValidateJobResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ValidateJobResponse.ProtoReflect.Descriptor instead.
 func (*ValidateJobResponse) Descriptor() ([]byte, []int) {
-	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{13}
+	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{12}
 }
 
-func (x *ValidateJobResponse) GetProblems() []*Problem {
+func (x *ValidateJobResponse) GetProblems() []*v1.Problem {
 	if x != nil {
 		return x.Problems
 	}
 	return nil
 }
 
-func (x *ValidateJobResponse) GetWarnings() []*Problem {
+func (x *ValidateJobResponse) GetWarnings() []*v1.Problem {
 	if x != nil {
 		return x.Warnings
 	}
@@ -1162,7 +1104,7 @@ type CreateChainRequest struct {
 
 func (x *CreateChainRequest) Reset() {
 	*x = CreateChainRequest{}
-	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[14]
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1174,7 +1116,7 @@ func (x *CreateChainRequest) String() string {
 func (*CreateChainRequest) ProtoMessage() {}
 
 func (x *CreateChainRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[14]
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1187,7 +1129,7 @@ func (x *CreateChainRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateChainRequest.ProtoReflect.Descriptor instead.
 func (*CreateChainRequest) Descriptor() ([]byte, []int) {
-	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{14}
+	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *CreateChainRequest) GetName() string {
@@ -1234,7 +1176,7 @@ type CreateChainResponse struct {
 
 func (x *CreateChainResponse) Reset() {
 	*x = CreateChainResponse{}
-	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[15]
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1246,7 +1188,7 @@ func (x *CreateChainResponse) String() string {
 func (*CreateChainResponse) ProtoMessage() {}
 
 func (x *CreateChainResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[15]
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1259,7 +1201,7 @@ func (x *CreateChainResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateChainResponse.ProtoReflect.Descriptor instead.
 func (*CreateChainResponse) Descriptor() ([]byte, []int) {
-	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{15}
+	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{14}
 }
 
 // WatchContractConfigsRequest is empty.
@@ -1271,7 +1213,7 @@ type WatchContractConfigsRequest struct {
 
 func (x *WatchContractConfigsRequest) Reset() {
 	*x = WatchContractConfigsRequest{}
-	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[16]
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1283,7 +1225,7 @@ func (x *WatchContractConfigsRequest) String() string {
 func (*WatchContractConfigsRequest) ProtoMessage() {}
 
 func (x *WatchContractConfigsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[16]
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1296,7 +1238,7 @@ func (x *WatchContractConfigsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchContractConfigsRequest.ProtoReflect.Descriptor instead.
 func (*WatchContractConfigsRequest) Descriptor() ([]byte, []int) {
-	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{16}
+	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{15}
 }
 
 // WatchContractConfigsResponse is one contract's current configuration.
@@ -1314,7 +1256,7 @@ type WatchContractConfigsResponse struct {
 
 func (x *WatchContractConfigsResponse) Reset() {
 	*x = WatchContractConfigsResponse{}
-	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[17]
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1326,7 +1268,7 @@ func (x *WatchContractConfigsResponse) String() string {
 func (*WatchContractConfigsResponse) ProtoMessage() {}
 
 func (x *WatchContractConfigsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[17]
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1339,7 +1281,7 @@ func (x *WatchContractConfigsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchContractConfigsResponse.ProtoReflect.Descriptor instead.
 func (*WatchContractConfigsResponse) Descriptor() ([]byte, []int) {
-	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{17}
+	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *WatchContractConfigsResponse) GetProvider() string {
@@ -1378,7 +1320,7 @@ type ProviderConfig struct {
 
 func (x *ProviderConfig) Reset() {
 	*x = ProviderConfig{}
-	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[18]
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1390,7 +1332,7 @@ func (x *ProviderConfig) String() string {
 func (*ProviderConfig) ProtoMessage() {}
 
 func (x *ProviderConfig) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[18]
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1403,7 +1345,7 @@ func (x *ProviderConfig) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProviderConfig.ProtoReflect.Descriptor instead.
 func (*ProviderConfig) Descriptor() ([]byte, []int) {
-	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{18}
+	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *ProviderConfig) GetExternalJobId() string {
@@ -1447,7 +1389,7 @@ type CreateProviderRequest struct {
 
 func (x *CreateProviderRequest) Reset() {
 	*x = CreateProviderRequest{}
-	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[19]
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1459,7 +1401,7 @@ func (x *CreateProviderRequest) String() string {
 func (*CreateProviderRequest) ProtoMessage() {}
 
 func (x *CreateProviderRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[19]
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1472,7 +1414,7 @@ func (x *CreateProviderRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateProviderRequest.ProtoReflect.Descriptor instead.
 func (*CreateProviderRequest) Descriptor() ([]byte, []int) {
-	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{19}
+	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *CreateProviderRequest) GetName() string {
@@ -1519,7 +1461,7 @@ type CreateProviderResponse struct {
 
 func (x *CreateProviderResponse) Reset() {
 	*x = CreateProviderResponse{}
-	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[20]
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1531,7 +1473,7 @@ func (x *CreateProviderResponse) String() string {
 func (*CreateProviderResponse) ProtoMessage() {}
 
 func (x *CreateProviderResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[20]
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1544,7 +1486,7 @@ func (x *CreateProviderResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateProviderResponse.ProtoReflect.Descriptor instead.
 func (*CreateProviderResponse) Descriptor() ([]byte, []int) {
-	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{20}
+	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{19}
 }
 
 // LatestHeadRequest is empty.
@@ -1556,7 +1498,7 @@ type LatestHeadRequest struct {
 
 func (x *LatestHeadRequest) Reset() {
 	*x = LatestHeadRequest{}
-	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[21]
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1568,7 +1510,7 @@ func (x *LatestHeadRequest) String() string {
 func (*LatestHeadRequest) ProtoMessage() {}
 
 func (x *LatestHeadRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[21]
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1581,7 +1523,7 @@ func (x *LatestHeadRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LatestHeadRequest.ProtoReflect.Descriptor instead.
 func (*LatestHeadRequest) Descriptor() ([]byte, []int) {
-	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{21}
+	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{20}
 }
 
 // LatestHeadResponse is the newest block.
@@ -1599,7 +1541,7 @@ type LatestHeadResponse struct {
 
 func (x *LatestHeadResponse) Reset() {
 	*x = LatestHeadResponse{}
-	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[22]
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1611,7 +1553,7 @@ func (x *LatestHeadResponse) String() string {
 func (*LatestHeadResponse) ProtoMessage() {}
 
 func (x *LatestHeadResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[22]
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1624,7 +1566,7 @@ func (x *LatestHeadResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LatestHeadResponse.ProtoReflect.Descriptor instead.
 func (*LatestHeadResponse) Descriptor() ([]byte, []int) {
-	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{22}
+	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *LatestHeadResponse) GetNumber() uint64 {
@@ -1657,7 +1599,7 @@ type ChainStatusRequest struct {
 
 func (x *ChainStatusRequest) Reset() {
 	*x = ChainStatusRequest{}
-	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[23]
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1669,7 +1611,7 @@ func (x *ChainStatusRequest) String() string {
 func (*ChainStatusRequest) ProtoMessage() {}
 
 func (x *ChainStatusRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[23]
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1682,7 +1624,7 @@ func (x *ChainStatusRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ChainStatusRequest.ProtoReflect.Descriptor instead.
 func (*ChainStatusRequest) Descriptor() ([]byte, []int) {
-	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{23}
+	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{22}
 }
 
 // ChainStatusResponse describes a chain.
@@ -1703,7 +1645,7 @@ type ChainStatusResponse struct {
 
 func (x *ChainStatusResponse) Reset() {
 	*x = ChainStatusResponse{}
-	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[24]
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1715,7 +1657,7 @@ func (x *ChainStatusResponse) String() string {
 func (*ChainStatusResponse) ProtoMessage() {}
 
 func (x *ChainStatusResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[24]
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1728,7 +1670,7 @@ func (x *ChainStatusResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ChainStatusResponse.ProtoReflect.Descriptor instead.
 func (*ChainStatusResponse) Descriptor() ([]byte, []int) {
-	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{24}
+	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *ChainStatusResponse) GetChainId() string {
@@ -1772,7 +1714,7 @@ type ListNodeStatusesRequest struct {
 
 func (x *ListNodeStatusesRequest) Reset() {
 	*x = ListNodeStatusesRequest{}
-	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[25]
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1784,7 +1726,7 @@ func (x *ListNodeStatusesRequest) String() string {
 func (*ListNodeStatusesRequest) ProtoMessage() {}
 
 func (x *ListNodeStatusesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[25]
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1797,7 +1739,7 @@ func (x *ListNodeStatusesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListNodeStatusesRequest.ProtoReflect.Descriptor instead.
 func (*ListNodeStatusesRequest) Descriptor() ([]byte, []int) {
-	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{25}
+	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *ListNodeStatusesRequest) GetPageSize() uint32 {
@@ -1829,7 +1771,7 @@ type ListNodeStatusesResponse struct {
 
 func (x *ListNodeStatusesResponse) Reset() {
 	*x = ListNodeStatusesResponse{}
-	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[26]
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1841,7 +1783,7 @@ func (x *ListNodeStatusesResponse) String() string {
 func (*ListNodeStatusesResponse) ProtoMessage() {}
 
 func (x *ListNodeStatusesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[26]
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1854,7 +1796,7 @@ func (x *ListNodeStatusesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListNodeStatusesResponse.ProtoReflect.Descriptor instead.
 func (*ListNodeStatusesResponse) Descriptor() ([]byte, []int) {
-	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{26}
+	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *ListNodeStatusesResponse) GetNodes() []*NodeStatus {
@@ -1895,7 +1837,7 @@ type NodeStatus struct {
 
 func (x *NodeStatus) Reset() {
 	*x = NodeStatus{}
-	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[27]
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1907,7 +1849,7 @@ func (x *NodeStatus) String() string {
 func (*NodeStatus) ProtoMessage() {}
 
 func (x *NodeStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[27]
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1920,7 +1862,7 @@ func (x *NodeStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NodeStatus.ProtoReflect.Descriptor instead.
 func (*NodeStatus) Descriptor() ([]byte, []int) {
-	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{27}
+	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *NodeStatus) GetName() string {
@@ -1968,7 +1910,7 @@ type TransactRequest struct {
 
 func (x *TransactRequest) Reset() {
 	*x = TransactRequest{}
-	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[28]
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1980,7 +1922,7 @@ func (x *TransactRequest) String() string {
 func (*TransactRequest) ProtoMessage() {}
 
 func (x *TransactRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[28]
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1993,7 +1935,7 @@ func (x *TransactRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TransactRequest.ProtoReflect.Descriptor instead.
 func (*TransactRequest) Descriptor() ([]byte, []int) {
-	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{28}
+	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *TransactRequest) GetFrom() string {
@@ -2035,7 +1977,7 @@ type TransactResponse struct {
 
 func (x *TransactResponse) Reset() {
 	*x = TransactResponse{}
-	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[29]
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2047,7 +1989,7 @@ func (x *TransactResponse) String() string {
 func (*TransactResponse) ProtoMessage() {}
 
 func (x *TransactResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[29]
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2060,7 +2002,7 @@ func (x *TransactResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TransactResponse.ProtoReflect.Descriptor instead.
 func (*TransactResponse) Descriptor() ([]byte, []int) {
-	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{29}
+	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *TransactResponse) GetTransactionHash() string {
@@ -2081,7 +2023,7 @@ type ReplayRequest struct {
 
 func (x *ReplayRequest) Reset() {
 	*x = ReplayRequest{}
-	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[30]
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2093,7 +2035,7 @@ func (x *ReplayRequest) String() string {
 func (*ReplayRequest) ProtoMessage() {}
 
 func (x *ReplayRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[30]
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2106,7 +2048,7 @@ func (x *ReplayRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReplayRequest.ProtoReflect.Descriptor instead.
 func (*ReplayRequest) Descriptor() ([]byte, []int) {
-	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{30}
+	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *ReplayRequest) GetFromBlock() uint64 {
@@ -2125,7 +2067,7 @@ type ReplayResponse struct {
 
 func (x *ReplayResponse) Reset() {
 	*x = ReplayResponse{}
-	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[31]
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2137,7 +2079,7 @@ func (x *ReplayResponse) String() string {
 func (*ReplayResponse) ProtoMessage() {}
 
 func (x *ReplayResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[31]
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2150,7 +2092,7 @@ func (x *ReplayResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReplayResponse.ProtoReflect.Descriptor instead.
 func (*ReplayResponse) Descriptor() ([]byte, []int) {
-	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{31}
+	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{30}
 }
 
 // ReadContractRequest is a call.
@@ -2174,7 +2116,7 @@ type ReadContractRequest struct {
 
 func (x *ReadContractRequest) Reset() {
 	*x = ReadContractRequest{}
-	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[32]
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2186,7 +2128,7 @@ func (x *ReadContractRequest) String() string {
 func (*ReadContractRequest) ProtoMessage() {}
 
 func (x *ReadContractRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[32]
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2199,7 +2141,7 @@ func (x *ReadContractRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadContractRequest.ProtoReflect.Descriptor instead.
 func (*ReadContractRequest) Descriptor() ([]byte, []int) {
-	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{32}
+	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *ReadContractRequest) GetContractId() string {
@@ -2248,7 +2190,7 @@ type ReadContractResponse struct {
 
 func (x *ReadContractResponse) Reset() {
 	*x = ReadContractResponse{}
-	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[33]
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2260,7 +2202,7 @@ func (x *ReadContractResponse) String() string {
 func (*ReadContractResponse) ProtoMessage() {}
 
 func (x *ReadContractResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[33]
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2273,7 +2215,7 @@ func (x *ReadContractResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadContractResponse.ProtoReflect.Descriptor instead.
 func (*ReadContractResponse) Descriptor() ([]byte, []int) {
-	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{33}
+	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *ReadContractResponse) GetReturnData() []byte {
@@ -2292,7 +2234,7 @@ type LatestConfigDetailsRequest struct {
 
 func (x *LatestConfigDetailsRequest) Reset() {
 	*x = LatestConfigDetailsRequest{}
-	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[34]
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2304,7 +2246,7 @@ func (x *LatestConfigDetailsRequest) String() string {
 func (*LatestConfigDetailsRequest) ProtoMessage() {}
 
 func (x *LatestConfigDetailsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[34]
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2317,7 +2259,7 @@ func (x *LatestConfigDetailsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LatestConfigDetailsRequest.ProtoReflect.Descriptor instead.
 func (*LatestConfigDetailsRequest) Descriptor() ([]byte, []int) {
-	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{34}
+	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{33}
 }
 
 // LatestConfigDetailsResponse says where the latest configuration is.
@@ -2333,7 +2275,7 @@ type LatestConfigDetailsResponse struct {
 
 func (x *LatestConfigDetailsResponse) Reset() {
 	*x = LatestConfigDetailsResponse{}
-	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[35]
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2345,7 +2287,7 @@ func (x *LatestConfigDetailsResponse) String() string {
 func (*LatestConfigDetailsResponse) ProtoMessage() {}
 
 func (x *LatestConfigDetailsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[35]
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2358,7 +2300,7 @@ func (x *LatestConfigDetailsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LatestConfigDetailsResponse.ProtoReflect.Descriptor instead.
 func (*LatestConfigDetailsResponse) Descriptor() ([]byte, []int) {
-	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{35}
+	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *LatestConfigDetailsResponse) GetChangedInBlock() uint64 {
@@ -2386,7 +2328,7 @@ type LatestConfigRequest struct {
 
 func (x *LatestConfigRequest) Reset() {
 	*x = LatestConfigRequest{}
-	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[36]
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2398,7 +2340,7 @@ func (x *LatestConfigRequest) String() string {
 func (*LatestConfigRequest) ProtoMessage() {}
 
 func (x *LatestConfigRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[36]
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2411,7 +2353,7 @@ func (x *LatestConfigRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LatestConfigRequest.ProtoReflect.Descriptor instead.
 func (*LatestConfigRequest) Descriptor() ([]byte, []int) {
-	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{36}
+	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *LatestConfigRequest) GetChangedInBlock() uint64 {
@@ -2432,7 +2374,7 @@ type LatestConfigResponse struct {
 
 func (x *LatestConfigResponse) Reset() {
 	*x = LatestConfigResponse{}
-	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[37]
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2444,7 +2386,7 @@ func (x *LatestConfigResponse) String() string {
 func (*LatestConfigResponse) ProtoMessage() {}
 
 func (x *LatestConfigResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[37]
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2457,7 +2399,7 @@ func (x *LatestConfigResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LatestConfigResponse.ProtoReflect.Descriptor instead.
 func (*LatestConfigResponse) Descriptor() ([]byte, []int) {
-	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{37}
+	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *LatestConfigResponse) GetConfig() *ContractConfig {
@@ -2492,7 +2434,7 @@ type ContractConfig struct {
 
 func (x *ContractConfig) Reset() {
 	*x = ContractConfig{}
-	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[38]
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2504,7 +2446,7 @@ func (x *ContractConfig) String() string {
 func (*ContractConfig) ProtoMessage() {}
 
 func (x *ContractConfig) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[38]
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2517,7 +2459,7 @@ func (x *ContractConfig) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ContractConfig.ProtoReflect.Descriptor instead.
 func (*ContractConfig) Descriptor() ([]byte, []int) {
-	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{38}
+	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *ContractConfig) GetConfigDigest() []byte {
@@ -2585,7 +2527,7 @@ type LatestBlockHeightRequest struct {
 
 func (x *LatestBlockHeightRequest) Reset() {
 	*x = LatestBlockHeightRequest{}
-	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[39]
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2597,7 +2539,7 @@ func (x *LatestBlockHeightRequest) String() string {
 func (*LatestBlockHeightRequest) ProtoMessage() {}
 
 func (x *LatestBlockHeightRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[39]
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2610,7 +2552,7 @@ func (x *LatestBlockHeightRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LatestBlockHeightRequest.ProtoReflect.Descriptor instead.
 func (*LatestBlockHeightRequest) Descriptor() ([]byte, []int) {
-	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{39}
+	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{38}
 }
 
 // LatestBlockHeightResponse is the newest block's number.
@@ -2624,7 +2566,7 @@ type LatestBlockHeightResponse struct {
 
 func (x *LatestBlockHeightResponse) Reset() {
 	*x = LatestBlockHeightResponse{}
-	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[40]
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2636,7 +2578,7 @@ func (x *LatestBlockHeightResponse) String() string {
 func (*LatestBlockHeightResponse) ProtoMessage() {}
 
 func (x *LatestBlockHeightResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[40]
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2649,7 +2591,7 @@ func (x *LatestBlockHeightResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LatestBlockHeightResponse.ProtoReflect.Descriptor instead.
 func (*LatestBlockHeightResponse) Descriptor() ([]byte, []int) {
-	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{40}
+	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *LatestBlockHeightResponse) GetBlockHeight() uint64 {
@@ -2670,7 +2612,7 @@ type ConfigDigestRequest struct {
 
 func (x *ConfigDigestRequest) Reset() {
 	*x = ConfigDigestRequest{}
-	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[41]
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2682,7 +2624,7 @@ func (x *ConfigDigestRequest) String() string {
 func (*ConfigDigestRequest) ProtoMessage() {}
 
 func (x *ConfigDigestRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[41]
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2695,7 +2637,7 @@ func (x *ConfigDigestRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConfigDigestRequest.ProtoReflect.Descriptor instead.
 func (*ConfigDigestRequest) Descriptor() ([]byte, []int) {
-	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{41}
+	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *ConfigDigestRequest) GetConfig() *ContractConfig {
@@ -2716,7 +2658,7 @@ type ConfigDigestResponse struct {
 
 func (x *ConfigDigestResponse) Reset() {
 	*x = ConfigDigestResponse{}
-	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[42]
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2728,7 +2670,7 @@ func (x *ConfigDigestResponse) String() string {
 func (*ConfigDigestResponse) ProtoMessage() {}
 
 func (x *ConfigDigestResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[42]
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2741,7 +2683,7 @@ func (x *ConfigDigestResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConfigDigestResponse.ProtoReflect.Descriptor instead.
 func (*ConfigDigestResponse) Descriptor() ([]byte, []int) {
-	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{42}
+	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *ConfigDigestResponse) GetConfigDigest() []byte {
@@ -2760,7 +2702,7 @@ type ConfigDigestPrefixRequest struct {
 
 func (x *ConfigDigestPrefixRequest) Reset() {
 	*x = ConfigDigestPrefixRequest{}
-	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[43]
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2772,7 +2714,7 @@ func (x *ConfigDigestPrefixRequest) String() string {
 func (*ConfigDigestPrefixRequest) ProtoMessage() {}
 
 func (x *ConfigDigestPrefixRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[43]
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2785,7 +2727,7 @@ func (x *ConfigDigestPrefixRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConfigDigestPrefixRequest.ProtoReflect.Descriptor instead.
 func (*ConfigDigestPrefixRequest) Descriptor() ([]byte, []int) {
-	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{43}
+	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{42}
 }
 
 // ConfigDigestPrefixResponse is the prefix.
@@ -2799,7 +2741,7 @@ type ConfigDigestPrefixResponse struct {
 
 func (x *ConfigDigestPrefixResponse) Reset() {
 	*x = ConfigDigestPrefixResponse{}
-	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[44]
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2811,7 +2753,7 @@ func (x *ConfigDigestPrefixResponse) String() string {
 func (*ConfigDigestPrefixResponse) ProtoMessage() {}
 
 func (x *ConfigDigestPrefixResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[44]
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2824,7 +2766,7 @@ func (x *ConfigDigestPrefixResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConfigDigestPrefixResponse.ProtoReflect.Descriptor instead.
 func (*ConfigDigestPrefixResponse) Descriptor() ([]byte, []int) {
-	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{44}
+	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *ConfigDigestPrefixResponse) GetPrefix() uint32 {
@@ -2847,7 +2789,7 @@ type AttributedOnchainSignature struct {
 
 func (x *AttributedOnchainSignature) Reset() {
 	*x = AttributedOnchainSignature{}
-	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[45]
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2859,7 +2801,7 @@ func (x *AttributedOnchainSignature) String() string {
 func (*AttributedOnchainSignature) ProtoMessage() {}
 
 func (x *AttributedOnchainSignature) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[45]
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2872,7 +2814,7 @@ func (x *AttributedOnchainSignature) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AttributedOnchainSignature.ProtoReflect.Descriptor instead.
 func (*AttributedOnchainSignature) Descriptor() ([]byte, []int) {
-	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{45}
+	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *AttributedOnchainSignature) GetSignature() []byte {
@@ -2904,7 +2846,7 @@ type TransmitRequest struct {
 
 func (x *TransmitRequest) Reset() {
 	*x = TransmitRequest{}
-	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[46]
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2916,7 +2858,7 @@ func (x *TransmitRequest) String() string {
 func (*TransmitRequest) ProtoMessage() {}
 
 func (x *TransmitRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[46]
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2929,7 +2871,7 @@ func (x *TransmitRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TransmitRequest.ProtoReflect.Descriptor instead.
 func (*TransmitRequest) Descriptor() ([]byte, []int) {
-	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{46}
+	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *TransmitRequest) GetReportContext() *v11.ReportContext {
@@ -2962,7 +2904,7 @@ type TransmitResponse struct {
 
 func (x *TransmitResponse) Reset() {
 	*x = TransmitResponse{}
-	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[47]
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2974,7 +2916,7 @@ func (x *TransmitResponse) String() string {
 func (*TransmitResponse) ProtoMessage() {}
 
 func (x *TransmitResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[47]
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2987,7 +2929,7 @@ func (x *TransmitResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TransmitResponse.ProtoReflect.Descriptor instead.
 func (*TransmitResponse) Descriptor() ([]byte, []int) {
-	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{47}
+	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{46}
 }
 
 // LatestConfigDigestAndEpochRequest is empty.
@@ -2999,7 +2941,7 @@ type LatestConfigDigestAndEpochRequest struct {
 
 func (x *LatestConfigDigestAndEpochRequest) Reset() {
 	*x = LatestConfigDigestAndEpochRequest{}
-	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[48]
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3011,7 +2953,7 @@ func (x *LatestConfigDigestAndEpochRequest) String() string {
 func (*LatestConfigDigestAndEpochRequest) ProtoMessage() {}
 
 func (x *LatestConfigDigestAndEpochRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[48]
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3024,7 +2966,7 @@ func (x *LatestConfigDigestAndEpochRequest) ProtoReflect() protoreflect.Message 
 
 // Deprecated: Use LatestConfigDigestAndEpochRequest.ProtoReflect.Descriptor instead.
 func (*LatestConfigDigestAndEpochRequest) Descriptor() ([]byte, []int) {
-	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{48}
+	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{47}
 }
 
 // LatestConfigDigestAndEpochResponse is what the contract last accepted.
@@ -3040,7 +2982,7 @@ type LatestConfigDigestAndEpochResponse struct {
 
 func (x *LatestConfigDigestAndEpochResponse) Reset() {
 	*x = LatestConfigDigestAndEpochResponse{}
-	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[49]
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3052,7 +2994,7 @@ func (x *LatestConfigDigestAndEpochResponse) String() string {
 func (*LatestConfigDigestAndEpochResponse) ProtoMessage() {}
 
 func (x *LatestConfigDigestAndEpochResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[49]
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3065,7 +3007,7 @@ func (x *LatestConfigDigestAndEpochResponse) ProtoReflect() protoreflect.Message
 
 // Deprecated: Use LatestConfigDigestAndEpochResponse.ProtoReflect.Descriptor instead.
 func (*LatestConfigDigestAndEpochResponse) Descriptor() ([]byte, []int) {
-	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{49}
+	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{48}
 }
 
 func (x *LatestConfigDigestAndEpochResponse) GetConfigDigest() []byte {
@@ -3091,7 +3033,7 @@ type FromAccountRequest struct {
 
 func (x *FromAccountRequest) Reset() {
 	*x = FromAccountRequest{}
-	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[50]
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3103,7 +3045,7 @@ func (x *FromAccountRequest) String() string {
 func (*FromAccountRequest) ProtoMessage() {}
 
 func (x *FromAccountRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[50]
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3116,7 +3058,7 @@ func (x *FromAccountRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FromAccountRequest.ProtoReflect.Descriptor instead.
 func (*FromAccountRequest) Descriptor() ([]byte, []int) {
-	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{50}
+	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{49}
 }
 
 // FromAccountResponse is the account.
@@ -3130,7 +3072,7 @@ type FromAccountResponse struct {
 
 func (x *FromAccountResponse) Reset() {
 	*x = FromAccountResponse{}
-	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[51]
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[50]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3142,7 +3084,7 @@ func (x *FromAccountResponse) String() string {
 func (*FromAccountResponse) ProtoMessage() {}
 
 func (x *FromAccountResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[51]
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[50]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3155,7 +3097,7 @@ func (x *FromAccountResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FromAccountResponse.ProtoReflect.Descriptor instead.
 func (*FromAccountResponse) Descriptor() ([]byte, []int) {
-	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{51}
+	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{50}
 }
 
 func (x *FromAccountResponse) GetAccount() string {
@@ -3176,7 +3118,7 @@ type DigestReportsRequest struct {
 
 func (x *DigestReportsRequest) Reset() {
 	*x = DigestReportsRequest{}
-	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[52]
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[51]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3188,7 +3130,7 @@ func (x *DigestReportsRequest) String() string {
 func (*DigestReportsRequest) ProtoMessage() {}
 
 func (x *DigestReportsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[52]
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[51]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3201,7 +3143,7 @@ func (x *DigestReportsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DigestReportsRequest.ProtoReflect.Descriptor instead.
 func (*DigestReportsRequest) Descriptor() ([]byte, []int) {
-	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{52}
+	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{51}
 }
 
 func (x *DigestReportsRequest) GetReports() []*ReportToDigest {
@@ -3224,7 +3166,7 @@ type ReportToDigest struct {
 
 func (x *ReportToDigest) Reset() {
 	*x = ReportToDigest{}
-	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[53]
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[52]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3236,7 +3178,7 @@ func (x *ReportToDigest) String() string {
 func (*ReportToDigest) ProtoMessage() {}
 
 func (x *ReportToDigest) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[53]
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[52]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3249,7 +3191,7 @@ func (x *ReportToDigest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReportToDigest.ProtoReflect.Descriptor instead.
 func (*ReportToDigest) Descriptor() ([]byte, []int) {
-	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{53}
+	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{52}
 }
 
 func (x *ReportToDigest) GetReportContext() *v11.ReportContext {
@@ -3277,7 +3219,7 @@ type DigestReportsResponse struct {
 
 func (x *DigestReportsResponse) Reset() {
 	*x = DigestReportsResponse{}
-	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[54]
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[53]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3289,7 +3231,7 @@ func (x *DigestReportsResponse) String() string {
 func (*DigestReportsResponse) ProtoMessage() {}
 
 func (x *DigestReportsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[54]
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[53]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3302,7 +3244,7 @@ func (x *DigestReportsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DigestReportsResponse.ProtoReflect.Descriptor instead.
 func (*DigestReportsResponse) Descriptor() ([]byte, []int) {
-	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{54}
+	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{53}
 }
 
 func (x *DigestReportsResponse) GetDigests() []*ReportDigest {
@@ -3327,7 +3269,7 @@ type ReportDigest struct {
 
 func (x *ReportDigest) Reset() {
 	*x = ReportDigest{}
-	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[55]
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[54]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3339,7 +3281,7 @@ func (x *ReportDigest) String() string {
 func (*ReportDigest) ProtoMessage() {}
 
 func (x *ReportDigest) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[55]
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[54]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3352,7 +3294,7 @@ func (x *ReportDigest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReportDigest.ProtoReflect.Descriptor instead.
 func (*ReportDigest) Descriptor() ([]byte, []int) {
-	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{55}
+	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{54}
 }
 
 func (x *ReportDigest) GetMessage() []byte {
@@ -3380,7 +3322,7 @@ var File_loop_relayer_v1_relayer_proto protoreflect.FileDescriptor
 
 const file_loop_relayer_v1_relayer_proto_rawDesc = "" +
 	"\n" +
-	"\x1dloop/relayer/v1/relayer.proto\x12\x0floop.relayer.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1bloop/plugin/v1/bigint.proto\x1a\x1cloop/plugin/v1/options.proto\x1a!loop/reporting/v1/reporting.proto\"\x18\n" +
+	"\x1dloop/relayer/v1/relayer.proto\x12\x0floop.relayer.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1bloop/plugin/v1/bigint.proto\x1a\x1cloop/plugin/v1/options.proto\x1a\x1cloop/plugin/v1/problem.proto\x1a!loop/reporting/v1/reporting.proto\"\x18\n" +
 	"\x16DescribeRelayerRequest\"\xa7\x03\n" +
 	"\x17DescribeRelayerResponse\x12\x1e\n" +
 	"\x05relay\x18\x01 \x01(\tB\b\xe2\xf3\x18\x04\b\x01\x18 R\x05relay\x12\"\n" +
@@ -3411,23 +3353,20 @@ const file_loop_relayer_v1_relayer_proto_rawDesc = "" +
 	"\aproblem\x18\x02 \x01(\tB\a\xe2\xf3\x18\x03\x18\x80\bR\aproblem\"A\n" +
 	"\x14ValidateChainRequest\x12)\n" +
 	"\vconfig_toml\x18\x01 \x01(\fB\b\xe2\xf3\x18\x04\x18\x80\x80@R\n" +
-	"configToml\"\x95\x01\n" +
-	"\x15ValidateChainResponse\x12=\n" +
-	"\bproblems\x18\x01 \x03(\v2\x18.loop.relayer.v1.ProblemB\a\xe2\xf3\x18\x03\x18\x80\x02R\bproblems\x12=\n" +
-	"\bwarnings\x18\x02 \x03(\v2\x18.loop.relayer.v1.ProblemB\a\xe2\xf3\x18\x03\x18\x80\x02R\bwarnings\"K\n" +
-	"\aProblem\x12\x1b\n" +
-	"\x04path\x18\x01 \x01(\tB\a\xe2\xf3\x18\x03\x18\x80\x02R\x04path\x12#\n" +
-	"\amessage\x18\x02 \x01(\tB\t\xe2\xf3\x18\x05\b\x01\x18\x80\bR\amessage\"\xf7\x01\n" +
+	"configToml\"\x93\x01\n" +
+	"\x15ValidateChainResponse\x12<\n" +
+	"\bproblems\x18\x01 \x03(\v2\x17.loop.plugin.v1.ProblemB\a\xe2\xf3\x18\x03\x18\x80\x02R\bproblems\x12<\n" +
+	"\bwarnings\x18\x02 \x03(\v2\x17.loop.plugin.v1.ProblemB\a\xe2\xf3\x18\x03\x18\x80\x02R\bwarnings\"\xf7\x01\n" +
 	"\x12ValidateJobRequest\x12\"\n" +
 	"\bchain_id\x18\x01 \x01(\tB\a\xe2\xf3\x18\x03\x18\x80\x01R\achainId\x12(\n" +
 	"\vcontract_id\x18\x02 \x01(\tB\a\xe2\xf3\x18\x03\x18\x80\bR\n" +
 	"contractId\x12.\n" +
 	"\x0etransmitter_id\x18\x03 \x01(\tB\a\xe2\xf3\x18\x03\x18\x80\bR\rtransmitterId\x124\n" +
 	"\x11relay_config_json\x18\x04 \x01(\fB\b\xe2\xf3\x18\x04\x18\x80\x80@R\x0frelayConfigJson\x12-\n" +
-	"\rprovider_type\x18\x05 \x01(\tB\b\xe2\xf3\x18\x04\b\x01\x18@R\fproviderType\"\xd3\x02\n" +
-	"\x13ValidateJobResponse\x12=\n" +
-	"\bproblems\x18\x01 \x03(\v2\x18.loop.relayer.v1.ProblemB\a\xe2\xf3\x18\x03\x18\x80\x02R\bproblems\x12=\n" +
-	"\bwarnings\x18\x02 \x03(\v2\x18.loop.relayer.v1.ProblemB\a\xe2\xf3\x18\x03\x18\x80\x02R\bwarnings\x124\n" +
+	"\rprovider_type\x18\x05 \x01(\tB\b\xe2\xf3\x18\x04\b\x01\x18@R\fproviderType\"\xd1\x02\n" +
+	"\x13ValidateJobResponse\x12<\n" +
+	"\bproblems\x18\x01 \x03(\v2\x17.loop.plugin.v1.ProblemB\a\xe2\xf3\x18\x03\x18\x80\x02R\bproblems\x12<\n" +
+	"\bwarnings\x18\x02 \x03(\v2\x17.loop.plugin.v1.ProblemB\a\xe2\xf3\x18\x03\x18\x80\x02R\bwarnings\x124\n" +
 	"\x11relay_config_json\x18\x03 \x01(\fB\b\xe2\xf3\x18\x04\x18\x80\x80@R\x0frelayConfigJson\x12*\n" +
 	"\fcontract_key\x18\x04 \x01(\tB\a\xe2\xf3\x18\x03\x18\x80\x02R\vcontractKey\x120\n" +
 	"\x0ftransmitter_key\x18\x05 \x01(\tB\a\xe2\xf3\x18\x03\x18\x80\x02R\x0etransmitterKey\x12*\n" +
@@ -3665,7 +3604,7 @@ func file_loop_relayer_v1_relayer_proto_rawDescGZIP() []byte {
 }
 
 var file_loop_relayer_v1_relayer_proto_enumTypes = make([]protoimpl.EnumInfo, 5)
-var file_loop_relayer_v1_relayer_proto_msgTypes = make([]protoimpl.MessageInfo, 56)
+var file_loop_relayer_v1_relayer_proto_msgTypes = make([]protoimpl.MessageInfo, 55)
 var file_loop_relayer_v1_relayer_proto_goTypes = []any{
 	(AccountAlgorithm)(0),                      // 0: loop.relayer.v1.AccountAlgorithm
 	(ReportAlgorithm)(0),                       // 1: loop.relayer.v1.ReportAlgorithm
@@ -3683,51 +3622,51 @@ var file_loop_relayer_v1_relayer_proto_goTypes = []any{
 	(*NormalizedId)(nil),                       // 13: loop.relayer.v1.NormalizedId
 	(*ValidateChainRequest)(nil),               // 14: loop.relayer.v1.ValidateChainRequest
 	(*ValidateChainResponse)(nil),              // 15: loop.relayer.v1.ValidateChainResponse
-	(*Problem)(nil),                            // 16: loop.relayer.v1.Problem
-	(*ValidateJobRequest)(nil),                 // 17: loop.relayer.v1.ValidateJobRequest
-	(*ValidateJobResponse)(nil),                // 18: loop.relayer.v1.ValidateJobResponse
-	(*CreateChainRequest)(nil),                 // 19: loop.relayer.v1.CreateChainRequest
-	(*CreateChainResponse)(nil),                // 20: loop.relayer.v1.CreateChainResponse
-	(*WatchContractConfigsRequest)(nil),        // 21: loop.relayer.v1.WatchContractConfigsRequest
-	(*WatchContractConfigsResponse)(nil),       // 22: loop.relayer.v1.WatchContractConfigsResponse
-	(*ProviderConfig)(nil),                     // 23: loop.relayer.v1.ProviderConfig
-	(*CreateProviderRequest)(nil),              // 24: loop.relayer.v1.CreateProviderRequest
-	(*CreateProviderResponse)(nil),             // 25: loop.relayer.v1.CreateProviderResponse
-	(*LatestHeadRequest)(nil),                  // 26: loop.relayer.v1.LatestHeadRequest
-	(*LatestHeadResponse)(nil),                 // 27: loop.relayer.v1.LatestHeadResponse
-	(*ChainStatusRequest)(nil),                 // 28: loop.relayer.v1.ChainStatusRequest
-	(*ChainStatusResponse)(nil),                // 29: loop.relayer.v1.ChainStatusResponse
-	(*ListNodeStatusesRequest)(nil),            // 30: loop.relayer.v1.ListNodeStatusesRequest
-	(*ListNodeStatusesResponse)(nil),           // 31: loop.relayer.v1.ListNodeStatusesResponse
-	(*NodeStatus)(nil),                         // 32: loop.relayer.v1.NodeStatus
-	(*TransactRequest)(nil),                    // 33: loop.relayer.v1.TransactRequest
-	(*TransactResponse)(nil),                   // 34: loop.relayer.v1.TransactResponse
-	(*ReplayRequest)(nil),                      // 35: loop.relayer.v1.ReplayRequest
-	(*ReplayResponse)(nil),                     // 36: loop.relayer.v1.ReplayResponse
-	(*ReadContractRequest)(nil),                // 37: loop.relayer.v1.ReadContractRequest
-	(*ReadContractResponse)(nil),               // 38: loop.relayer.v1.ReadContractResponse
-	(*LatestConfigDetailsRequest)(nil),         // 39: loop.relayer.v1.LatestConfigDetailsRequest
-	(*LatestConfigDetailsResponse)(nil),        // 40: loop.relayer.v1.LatestConfigDetailsResponse
-	(*LatestConfigRequest)(nil),                // 41: loop.relayer.v1.LatestConfigRequest
-	(*LatestConfigResponse)(nil),               // 42: loop.relayer.v1.LatestConfigResponse
-	(*ContractConfig)(nil),                     // 43: loop.relayer.v1.ContractConfig
-	(*LatestBlockHeightRequest)(nil),           // 44: loop.relayer.v1.LatestBlockHeightRequest
-	(*LatestBlockHeightResponse)(nil),          // 45: loop.relayer.v1.LatestBlockHeightResponse
-	(*ConfigDigestRequest)(nil),                // 46: loop.relayer.v1.ConfigDigestRequest
-	(*ConfigDigestResponse)(nil),               // 47: loop.relayer.v1.ConfigDigestResponse
-	(*ConfigDigestPrefixRequest)(nil),          // 48: loop.relayer.v1.ConfigDigestPrefixRequest
-	(*ConfigDigestPrefixResponse)(nil),         // 49: loop.relayer.v1.ConfigDigestPrefixResponse
-	(*AttributedOnchainSignature)(nil),         // 50: loop.relayer.v1.AttributedOnchainSignature
-	(*TransmitRequest)(nil),                    // 51: loop.relayer.v1.TransmitRequest
-	(*TransmitResponse)(nil),                   // 52: loop.relayer.v1.TransmitResponse
-	(*LatestConfigDigestAndEpochRequest)(nil),  // 53: loop.relayer.v1.LatestConfigDigestAndEpochRequest
-	(*LatestConfigDigestAndEpochResponse)(nil), // 54: loop.relayer.v1.LatestConfigDigestAndEpochResponse
-	(*FromAccountRequest)(nil),                 // 55: loop.relayer.v1.FromAccountRequest
-	(*FromAccountResponse)(nil),                // 56: loop.relayer.v1.FromAccountResponse
-	(*DigestReportsRequest)(nil),               // 57: loop.relayer.v1.DigestReportsRequest
-	(*ReportToDigest)(nil),                     // 58: loop.relayer.v1.ReportToDigest
-	(*DigestReportsResponse)(nil),              // 59: loop.relayer.v1.DigestReportsResponse
-	(*ReportDigest)(nil),                       // 60: loop.relayer.v1.ReportDigest
+	(*ValidateJobRequest)(nil),                 // 16: loop.relayer.v1.ValidateJobRequest
+	(*ValidateJobResponse)(nil),                // 17: loop.relayer.v1.ValidateJobResponse
+	(*CreateChainRequest)(nil),                 // 18: loop.relayer.v1.CreateChainRequest
+	(*CreateChainResponse)(nil),                // 19: loop.relayer.v1.CreateChainResponse
+	(*WatchContractConfigsRequest)(nil),        // 20: loop.relayer.v1.WatchContractConfigsRequest
+	(*WatchContractConfigsResponse)(nil),       // 21: loop.relayer.v1.WatchContractConfigsResponse
+	(*ProviderConfig)(nil),                     // 22: loop.relayer.v1.ProviderConfig
+	(*CreateProviderRequest)(nil),              // 23: loop.relayer.v1.CreateProviderRequest
+	(*CreateProviderResponse)(nil),             // 24: loop.relayer.v1.CreateProviderResponse
+	(*LatestHeadRequest)(nil),                  // 25: loop.relayer.v1.LatestHeadRequest
+	(*LatestHeadResponse)(nil),                 // 26: loop.relayer.v1.LatestHeadResponse
+	(*ChainStatusRequest)(nil),                 // 27: loop.relayer.v1.ChainStatusRequest
+	(*ChainStatusResponse)(nil),                // 28: loop.relayer.v1.ChainStatusResponse
+	(*ListNodeStatusesRequest)(nil),            // 29: loop.relayer.v1.ListNodeStatusesRequest
+	(*ListNodeStatusesResponse)(nil),           // 30: loop.relayer.v1.ListNodeStatusesResponse
+	(*NodeStatus)(nil),                         // 31: loop.relayer.v1.NodeStatus
+	(*TransactRequest)(nil),                    // 32: loop.relayer.v1.TransactRequest
+	(*TransactResponse)(nil),                   // 33: loop.relayer.v1.TransactResponse
+	(*ReplayRequest)(nil),                      // 34: loop.relayer.v1.ReplayRequest
+	(*ReplayResponse)(nil),                     // 35: loop.relayer.v1.ReplayResponse
+	(*ReadContractRequest)(nil),                // 36: loop.relayer.v1.ReadContractRequest
+	(*ReadContractResponse)(nil),               // 37: loop.relayer.v1.ReadContractResponse
+	(*LatestConfigDetailsRequest)(nil),         // 38: loop.relayer.v1.LatestConfigDetailsRequest
+	(*LatestConfigDetailsResponse)(nil),        // 39: loop.relayer.v1.LatestConfigDetailsResponse
+	(*LatestConfigRequest)(nil),                // 40: loop.relayer.v1.LatestConfigRequest
+	(*LatestConfigResponse)(nil),               // 41: loop.relayer.v1.LatestConfigResponse
+	(*ContractConfig)(nil),                     // 42: loop.relayer.v1.ContractConfig
+	(*LatestBlockHeightRequest)(nil),           // 43: loop.relayer.v1.LatestBlockHeightRequest
+	(*LatestBlockHeightResponse)(nil),          // 44: loop.relayer.v1.LatestBlockHeightResponse
+	(*ConfigDigestRequest)(nil),                // 45: loop.relayer.v1.ConfigDigestRequest
+	(*ConfigDigestResponse)(nil),               // 46: loop.relayer.v1.ConfigDigestResponse
+	(*ConfigDigestPrefixRequest)(nil),          // 47: loop.relayer.v1.ConfigDigestPrefixRequest
+	(*ConfigDigestPrefixResponse)(nil),         // 48: loop.relayer.v1.ConfigDigestPrefixResponse
+	(*AttributedOnchainSignature)(nil),         // 49: loop.relayer.v1.AttributedOnchainSignature
+	(*TransmitRequest)(nil),                    // 50: loop.relayer.v1.TransmitRequest
+	(*TransmitResponse)(nil),                   // 51: loop.relayer.v1.TransmitResponse
+	(*LatestConfigDigestAndEpochRequest)(nil),  // 52: loop.relayer.v1.LatestConfigDigestAndEpochRequest
+	(*LatestConfigDigestAndEpochResponse)(nil), // 53: loop.relayer.v1.LatestConfigDigestAndEpochResponse
+	(*FromAccountRequest)(nil),                 // 54: loop.relayer.v1.FromAccountRequest
+	(*FromAccountResponse)(nil),                // 55: loop.relayer.v1.FromAccountResponse
+	(*DigestReportsRequest)(nil),               // 56: loop.relayer.v1.DigestReportsRequest
+	(*ReportToDigest)(nil),                     // 57: loop.relayer.v1.ReportToDigest
+	(*DigestReportsResponse)(nil),              // 58: loop.relayer.v1.DigestReportsResponse
+	(*ReportDigest)(nil),                       // 59: loop.relayer.v1.ReportDigest
+	(*v1.Problem)(nil),                         // 60: loop.plugin.v1.Problem
 	(*timestamppb.Timestamp)(nil),              // 61: google.protobuf.Timestamp
 	(*v1.BigInt)(nil),                          // 62: loop.plugin.v1.BigInt
 	(*v11.ReportContext)(nil),                  // 63: loop.reporting.v1.ReportContext
@@ -3740,68 +3679,68 @@ var file_loop_relayer_v1_relayer_proto_depIdxs = []int32{
 	11, // 4: loop.relayer.v1.NormalizeIdsRequest.ids:type_name -> loop.relayer.v1.Id
 	3,  // 5: loop.relayer.v1.Id.kind:type_name -> loop.relayer.v1.IdKind
 	13, // 6: loop.relayer.v1.NormalizeIdsResponse.ids:type_name -> loop.relayer.v1.NormalizedId
-	16, // 7: loop.relayer.v1.ValidateChainResponse.problems:type_name -> loop.relayer.v1.Problem
-	16, // 8: loop.relayer.v1.ValidateChainResponse.warnings:type_name -> loop.relayer.v1.Problem
-	16, // 9: loop.relayer.v1.ValidateJobResponse.problems:type_name -> loop.relayer.v1.Problem
-	16, // 10: loop.relayer.v1.ValidateJobResponse.warnings:type_name -> loop.relayer.v1.Problem
-	23, // 11: loop.relayer.v1.CreateProviderRequest.config:type_name -> loop.relayer.v1.ProviderConfig
+	60, // 7: loop.relayer.v1.ValidateChainResponse.problems:type_name -> loop.plugin.v1.Problem
+	60, // 8: loop.relayer.v1.ValidateChainResponse.warnings:type_name -> loop.plugin.v1.Problem
+	60, // 9: loop.relayer.v1.ValidateJobResponse.problems:type_name -> loop.plugin.v1.Problem
+	60, // 10: loop.relayer.v1.ValidateJobResponse.warnings:type_name -> loop.plugin.v1.Problem
+	22, // 11: loop.relayer.v1.CreateProviderRequest.config:type_name -> loop.relayer.v1.ProviderConfig
 	61, // 12: loop.relayer.v1.LatestHeadResponse.timestamp:type_name -> google.protobuf.Timestamp
-	32, // 13: loop.relayer.v1.ListNodeStatusesResponse.nodes:type_name -> loop.relayer.v1.NodeStatus
+	31, // 13: loop.relayer.v1.ListNodeStatusesResponse.nodes:type_name -> loop.relayer.v1.NodeStatus
 	4,  // 14: loop.relayer.v1.NodeStatus.state:type_name -> loop.relayer.v1.NodeState
 	62, // 15: loop.relayer.v1.TransactRequest.amount:type_name -> loop.plugin.v1.BigInt
-	43, // 16: loop.relayer.v1.LatestConfigResponse.config:type_name -> loop.relayer.v1.ContractConfig
-	43, // 17: loop.relayer.v1.ConfigDigestRequest.config:type_name -> loop.relayer.v1.ContractConfig
+	42, // 16: loop.relayer.v1.LatestConfigResponse.config:type_name -> loop.relayer.v1.ContractConfig
+	42, // 17: loop.relayer.v1.ConfigDigestRequest.config:type_name -> loop.relayer.v1.ContractConfig
 	63, // 18: loop.relayer.v1.TransmitRequest.report_context:type_name -> loop.reporting.v1.ReportContext
-	50, // 19: loop.relayer.v1.TransmitRequest.signatures:type_name -> loop.relayer.v1.AttributedOnchainSignature
-	58, // 20: loop.relayer.v1.DigestReportsRequest.reports:type_name -> loop.relayer.v1.ReportToDigest
+	49, // 19: loop.relayer.v1.TransmitRequest.signatures:type_name -> loop.relayer.v1.AttributedOnchainSignature
+	57, // 20: loop.relayer.v1.DigestReportsRequest.reports:type_name -> loop.relayer.v1.ReportToDigest
 	63, // 21: loop.relayer.v1.ReportToDigest.report_context:type_name -> loop.reporting.v1.ReportContext
-	60, // 22: loop.relayer.v1.DigestReportsResponse.digests:type_name -> loop.relayer.v1.ReportDigest
+	59, // 22: loop.relayer.v1.DigestReportsResponse.digests:type_name -> loop.relayer.v1.ReportDigest
 	5,  // 23: loop.relayer.v1.RelayerService.DescribeRelayer:input_type -> loop.relayer.v1.DescribeRelayerRequest
 	8,  // 24: loop.relayer.v1.RelayerService.DescribeAccounts:input_type -> loop.relayer.v1.DescribeAccountsRequest
 	10, // 25: loop.relayer.v1.RelayerService.NormalizeIds:input_type -> loop.relayer.v1.NormalizeIdsRequest
 	14, // 26: loop.relayer.v1.RelayerService.ValidateChain:input_type -> loop.relayer.v1.ValidateChainRequest
-	17, // 27: loop.relayer.v1.RelayerService.ValidateJob:input_type -> loop.relayer.v1.ValidateJobRequest
-	19, // 28: loop.relayer.v1.RelayerService.CreateChain:input_type -> loop.relayer.v1.CreateChainRequest
-	21, // 29: loop.relayer.v1.RelayerService.WatchContractConfigs:input_type -> loop.relayer.v1.WatchContractConfigsRequest
-	24, // 30: loop.relayer.v1.ChainService.CreateProvider:input_type -> loop.relayer.v1.CreateProviderRequest
-	26, // 31: loop.relayer.v1.ChainService.LatestHead:input_type -> loop.relayer.v1.LatestHeadRequest
-	28, // 32: loop.relayer.v1.ChainService.ChainStatus:input_type -> loop.relayer.v1.ChainStatusRequest
-	30, // 33: loop.relayer.v1.ChainService.ListNodeStatuses:input_type -> loop.relayer.v1.ListNodeStatusesRequest
-	33, // 34: loop.relayer.v1.ChainService.Transact:input_type -> loop.relayer.v1.TransactRequest
-	35, // 35: loop.relayer.v1.ChainService.Replay:input_type -> loop.relayer.v1.ReplayRequest
-	37, // 36: loop.relayer.v1.ChainService.ReadContract:input_type -> loop.relayer.v1.ReadContractRequest
-	39, // 37: loop.relayer.v1.ContractConfigService.LatestConfigDetails:input_type -> loop.relayer.v1.LatestConfigDetailsRequest
-	41, // 38: loop.relayer.v1.ContractConfigService.LatestConfig:input_type -> loop.relayer.v1.LatestConfigRequest
-	44, // 39: loop.relayer.v1.ContractConfigService.LatestBlockHeight:input_type -> loop.relayer.v1.LatestBlockHeightRequest
-	46, // 40: loop.relayer.v1.ContractConfigService.ConfigDigest:input_type -> loop.relayer.v1.ConfigDigestRequest
-	48, // 41: loop.relayer.v1.ContractConfigService.ConfigDigestPrefix:input_type -> loop.relayer.v1.ConfigDigestPrefixRequest
-	51, // 42: loop.relayer.v1.ContractTransmitterService.Transmit:input_type -> loop.relayer.v1.TransmitRequest
-	53, // 43: loop.relayer.v1.ContractTransmitterService.LatestConfigDigestAndEpoch:input_type -> loop.relayer.v1.LatestConfigDigestAndEpochRequest
-	55, // 44: loop.relayer.v1.ContractTransmitterService.FromAccount:input_type -> loop.relayer.v1.FromAccountRequest
-	57, // 45: loop.relayer.v1.ReportDigestService.DigestReports:input_type -> loop.relayer.v1.DigestReportsRequest
+	16, // 27: loop.relayer.v1.RelayerService.ValidateJob:input_type -> loop.relayer.v1.ValidateJobRequest
+	18, // 28: loop.relayer.v1.RelayerService.CreateChain:input_type -> loop.relayer.v1.CreateChainRequest
+	20, // 29: loop.relayer.v1.RelayerService.WatchContractConfigs:input_type -> loop.relayer.v1.WatchContractConfigsRequest
+	23, // 30: loop.relayer.v1.ChainService.CreateProvider:input_type -> loop.relayer.v1.CreateProviderRequest
+	25, // 31: loop.relayer.v1.ChainService.LatestHead:input_type -> loop.relayer.v1.LatestHeadRequest
+	27, // 32: loop.relayer.v1.ChainService.ChainStatus:input_type -> loop.relayer.v1.ChainStatusRequest
+	29, // 33: loop.relayer.v1.ChainService.ListNodeStatuses:input_type -> loop.relayer.v1.ListNodeStatusesRequest
+	32, // 34: loop.relayer.v1.ChainService.Transact:input_type -> loop.relayer.v1.TransactRequest
+	34, // 35: loop.relayer.v1.ChainService.Replay:input_type -> loop.relayer.v1.ReplayRequest
+	36, // 36: loop.relayer.v1.ChainService.ReadContract:input_type -> loop.relayer.v1.ReadContractRequest
+	38, // 37: loop.relayer.v1.ContractConfigService.LatestConfigDetails:input_type -> loop.relayer.v1.LatestConfigDetailsRequest
+	40, // 38: loop.relayer.v1.ContractConfigService.LatestConfig:input_type -> loop.relayer.v1.LatestConfigRequest
+	43, // 39: loop.relayer.v1.ContractConfigService.LatestBlockHeight:input_type -> loop.relayer.v1.LatestBlockHeightRequest
+	45, // 40: loop.relayer.v1.ContractConfigService.ConfigDigest:input_type -> loop.relayer.v1.ConfigDigestRequest
+	47, // 41: loop.relayer.v1.ContractConfigService.ConfigDigestPrefix:input_type -> loop.relayer.v1.ConfigDigestPrefixRequest
+	50, // 42: loop.relayer.v1.ContractTransmitterService.Transmit:input_type -> loop.relayer.v1.TransmitRequest
+	52, // 43: loop.relayer.v1.ContractTransmitterService.LatestConfigDigestAndEpoch:input_type -> loop.relayer.v1.LatestConfigDigestAndEpochRequest
+	54, // 44: loop.relayer.v1.ContractTransmitterService.FromAccount:input_type -> loop.relayer.v1.FromAccountRequest
+	56, // 45: loop.relayer.v1.ReportDigestService.DigestReports:input_type -> loop.relayer.v1.DigestReportsRequest
 	6,  // 46: loop.relayer.v1.RelayerService.DescribeRelayer:output_type -> loop.relayer.v1.DescribeRelayerResponse
 	9,  // 47: loop.relayer.v1.RelayerService.DescribeAccounts:output_type -> loop.relayer.v1.DescribeAccountsResponse
 	12, // 48: loop.relayer.v1.RelayerService.NormalizeIds:output_type -> loop.relayer.v1.NormalizeIdsResponse
 	15, // 49: loop.relayer.v1.RelayerService.ValidateChain:output_type -> loop.relayer.v1.ValidateChainResponse
-	18, // 50: loop.relayer.v1.RelayerService.ValidateJob:output_type -> loop.relayer.v1.ValidateJobResponse
-	20, // 51: loop.relayer.v1.RelayerService.CreateChain:output_type -> loop.relayer.v1.CreateChainResponse
-	22, // 52: loop.relayer.v1.RelayerService.WatchContractConfigs:output_type -> loop.relayer.v1.WatchContractConfigsResponse
-	25, // 53: loop.relayer.v1.ChainService.CreateProvider:output_type -> loop.relayer.v1.CreateProviderResponse
-	27, // 54: loop.relayer.v1.ChainService.LatestHead:output_type -> loop.relayer.v1.LatestHeadResponse
-	29, // 55: loop.relayer.v1.ChainService.ChainStatus:output_type -> loop.relayer.v1.ChainStatusResponse
-	31, // 56: loop.relayer.v1.ChainService.ListNodeStatuses:output_type -> loop.relayer.v1.ListNodeStatusesResponse
-	34, // 57: loop.relayer.v1.ChainService.Transact:output_type -> loop.relayer.v1.TransactResponse
-	36, // 58: loop.relayer.v1.ChainService.Replay:output_type -> loop.relayer.v1.ReplayResponse
-	38, // 59: loop.relayer.v1.ChainService.ReadContract:output_type -> loop.relayer.v1.ReadContractResponse
-	40, // 60: loop.relayer.v1.ContractConfigService.LatestConfigDetails:output_type -> loop.relayer.v1.LatestConfigDetailsResponse
-	42, // 61: loop.relayer.v1.ContractConfigService.LatestConfig:output_type -> loop.relayer.v1.LatestConfigResponse
-	45, // 62: loop.relayer.v1.ContractConfigService.LatestBlockHeight:output_type -> loop.relayer.v1.LatestBlockHeightResponse
-	47, // 63: loop.relayer.v1.ContractConfigService.ConfigDigest:output_type -> loop.relayer.v1.ConfigDigestResponse
-	49, // 64: loop.relayer.v1.ContractConfigService.ConfigDigestPrefix:output_type -> loop.relayer.v1.ConfigDigestPrefixResponse
-	52, // 65: loop.relayer.v1.ContractTransmitterService.Transmit:output_type -> loop.relayer.v1.TransmitResponse
-	54, // 66: loop.relayer.v1.ContractTransmitterService.LatestConfigDigestAndEpoch:output_type -> loop.relayer.v1.LatestConfigDigestAndEpochResponse
-	56, // 67: loop.relayer.v1.ContractTransmitterService.FromAccount:output_type -> loop.relayer.v1.FromAccountResponse
-	59, // 68: loop.relayer.v1.ReportDigestService.DigestReports:output_type -> loop.relayer.v1.DigestReportsResponse
+	17, // 50: loop.relayer.v1.RelayerService.ValidateJob:output_type -> loop.relayer.v1.ValidateJobResponse
+	19, // 51: loop.relayer.v1.RelayerService.CreateChain:output_type -> loop.relayer.v1.CreateChainResponse
+	21, // 52: loop.relayer.v1.RelayerService.WatchContractConfigs:output_type -> loop.relayer.v1.WatchContractConfigsResponse
+	24, // 53: loop.relayer.v1.ChainService.CreateProvider:output_type -> loop.relayer.v1.CreateProviderResponse
+	26, // 54: loop.relayer.v1.ChainService.LatestHead:output_type -> loop.relayer.v1.LatestHeadResponse
+	28, // 55: loop.relayer.v1.ChainService.ChainStatus:output_type -> loop.relayer.v1.ChainStatusResponse
+	30, // 56: loop.relayer.v1.ChainService.ListNodeStatuses:output_type -> loop.relayer.v1.ListNodeStatusesResponse
+	33, // 57: loop.relayer.v1.ChainService.Transact:output_type -> loop.relayer.v1.TransactResponse
+	35, // 58: loop.relayer.v1.ChainService.Replay:output_type -> loop.relayer.v1.ReplayResponse
+	37, // 59: loop.relayer.v1.ChainService.ReadContract:output_type -> loop.relayer.v1.ReadContractResponse
+	39, // 60: loop.relayer.v1.ContractConfigService.LatestConfigDetails:output_type -> loop.relayer.v1.LatestConfigDetailsResponse
+	41, // 61: loop.relayer.v1.ContractConfigService.LatestConfig:output_type -> loop.relayer.v1.LatestConfigResponse
+	44, // 62: loop.relayer.v1.ContractConfigService.LatestBlockHeight:output_type -> loop.relayer.v1.LatestBlockHeightResponse
+	46, // 63: loop.relayer.v1.ContractConfigService.ConfigDigest:output_type -> loop.relayer.v1.ConfigDigestResponse
+	48, // 64: loop.relayer.v1.ContractConfigService.ConfigDigestPrefix:output_type -> loop.relayer.v1.ConfigDigestPrefixResponse
+	51, // 65: loop.relayer.v1.ContractTransmitterService.Transmit:output_type -> loop.relayer.v1.TransmitResponse
+	53, // 66: loop.relayer.v1.ContractTransmitterService.LatestConfigDigestAndEpoch:output_type -> loop.relayer.v1.LatestConfigDigestAndEpochResponse
+	55, // 67: loop.relayer.v1.ContractTransmitterService.FromAccount:output_type -> loop.relayer.v1.FromAccountResponse
+	58, // 68: loop.relayer.v1.ReportDigestService.DigestReports:output_type -> loop.relayer.v1.DigestReportsResponse
 	46, // [46:69] is the sub-list for method output_type
 	23, // [23:46] is the sub-list for method input_type
 	23, // [23:23] is the sub-list for extension type_name
@@ -3820,7 +3759,7 @@ func file_loop_relayer_v1_relayer_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_loop_relayer_v1_relayer_proto_rawDesc), len(file_loop_relayer_v1_relayer_proto_rawDesc)),
 			NumEnums:      5,
-			NumMessages:   56,
+			NumMessages:   55,
 			NumExtensions: 0,
 			NumServices:   5,
 		},

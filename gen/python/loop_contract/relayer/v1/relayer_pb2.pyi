@@ -3,6 +3,7 @@ import datetime
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from loop_contract.plugin.v1 import bigint_pb2 as _bigint_pb2
 from loop_contract.plugin.v1 import options_pb2 as _options_pb2
+from loop_contract.plugin.v1 import problem_pb2 as _problem_pb2
 from loop_contract.reporting.v1 import reporting_pb2 as _reporting_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
@@ -148,17 +149,9 @@ class ValidateChainResponse(_message.Message):
     __slots__ = ("problems", "warnings")
     PROBLEMS_FIELD_NUMBER: _ClassVar[int]
     WARNINGS_FIELD_NUMBER: _ClassVar[int]
-    problems: _containers.RepeatedCompositeFieldContainer[Problem]
-    warnings: _containers.RepeatedCompositeFieldContainer[Problem]
-    def __init__(self, problems: _Optional[_Iterable[_Union[Problem, _Mapping]]] = ..., warnings: _Optional[_Iterable[_Union[Problem, _Mapping]]] = ...) -> None: ...
-
-class Problem(_message.Message):
-    __slots__ = ("path", "message")
-    PATH_FIELD_NUMBER: _ClassVar[int]
-    MESSAGE_FIELD_NUMBER: _ClassVar[int]
-    path: str
-    message: str
-    def __init__(self, path: _Optional[str] = ..., message: _Optional[str] = ...) -> None: ...
+    problems: _containers.RepeatedCompositeFieldContainer[_problem_pb2.Problem]
+    warnings: _containers.RepeatedCompositeFieldContainer[_problem_pb2.Problem]
+    def __init__(self, problems: _Optional[_Iterable[_Union[_problem_pb2.Problem, _Mapping]]] = ..., warnings: _Optional[_Iterable[_Union[_problem_pb2.Problem, _Mapping]]] = ...) -> None: ...
 
 class ValidateJobRequest(_message.Message):
     __slots__ = ("chain_id", "contract_id", "transmitter_id", "relay_config_json", "provider_type")
@@ -182,13 +175,13 @@ class ValidateJobResponse(_message.Message):
     CONTRACT_KEY_FIELD_NUMBER: _ClassVar[int]
     TRANSMITTER_KEY_FIELD_NUMBER: _ClassVar[int]
     FROM_ACCOUNT_FIELD_NUMBER: _ClassVar[int]
-    problems: _containers.RepeatedCompositeFieldContainer[Problem]
-    warnings: _containers.RepeatedCompositeFieldContainer[Problem]
+    problems: _containers.RepeatedCompositeFieldContainer[_problem_pb2.Problem]
+    warnings: _containers.RepeatedCompositeFieldContainer[_problem_pb2.Problem]
     relay_config_json: bytes
     contract_key: str
     transmitter_key: str
     from_account: str
-    def __init__(self, problems: _Optional[_Iterable[_Union[Problem, _Mapping]]] = ..., warnings: _Optional[_Iterable[_Union[Problem, _Mapping]]] = ..., relay_config_json: _Optional[bytes] = ..., contract_key: _Optional[str] = ..., transmitter_key: _Optional[str] = ..., from_account: _Optional[str] = ...) -> None: ...
+    def __init__(self, problems: _Optional[_Iterable[_Union[_problem_pb2.Problem, _Mapping]]] = ..., warnings: _Optional[_Iterable[_Union[_problem_pb2.Problem, _Mapping]]] = ..., relay_config_json: _Optional[bytes] = ..., contract_key: _Optional[str] = ..., transmitter_key: _Optional[str] = ..., from_account: _Optional[str] = ...) -> None: ...
 
 class CreateChainRequest(_message.Message):
     __slots__ = ("name", "chain_id", "config_toml", "keystore", "store")
