@@ -54,15 +54,15 @@ func TestDataSourceObservesOncePerRound(t *testing.T) {
 	if got, err := value(t, s, t.Context(), 2); got != 202 || err != nil {
 		t.Errorf("observed %d, error %v; want 202", got, err)
 	}
-	for i := range uint32(roundsKept + 10) {
+	for i := range uint32(answersKept + 10) {
 		if _, err := value(t, s, t.Context(), 10+i); err != nil {
 			t.Fatal(err)
 		}
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if len(s.rounds) != roundsKept || len(s.order) != roundsKept {
-		t.Errorf("%d rounds are kept in an order of %d; want %d", len(s.rounds), len(s.order), roundsKept)
+	s.first.mu.Lock()
+	defer s.first.mu.Unlock()
+	if len(s.first.answers) != answersKept || len(s.first.order) != answersKept {
+		t.Errorf("%d rounds are kept in an order of %d; want %d", len(s.first.answers), len(s.first.order), answersKept)
 	}
 }
 

@@ -37,10 +37,7 @@ func NewErrorLog() *ErrorLog { return &ErrorLog{} }
 
 // Record adds an error. One whose message is in the log already is counted and becomes the newest.
 func (l *ErrorLog) Record(message string) {
-	if len(message) > maxErrorLength {
-		message = message[:maxErrorLength]
-	}
-	message = strings.ToValidUTF8(message, "�") // the operator's API cannot carry anything else
+	message = text(message)
 	now := time.Now()
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -58,6 +55,12 @@ func (l *ErrorLog) Record(message string) {
 	if len(l.errors) > errorsKept {
 		l.errors = append(l.errors[:0], l.errors[len(l.errors)-errorsKept:]...)
 	}
+}
+
+// text makes of an error what messages of the contract carry: valid UTF-8, and not too much.
+func text(message string) string {
+	message = strings.ToValidUTF8(message[:min(len(message), maxErrorLength)], "�")
+	return strings.ToValidUTF8(message[:min(len(message), maxErrorLength)], "")
 }
 
 // Latest returns the errors kept, newest first.

@@ -44,8 +44,9 @@ func TestErrorLogCutsWhatCannotBeShown(t *testing.T) {
 	l := NewErrorLog()
 	l.Record(strings.Repeat("é", maxErrorLength))
 	l.Record("\xff\xfe")
+	l.Record(strings.Repeat("\xffa", maxErrorLength))
 	for _, e := range l.Latest() {
-		if !utf8.ValidString(e.Message) || len(e.Message) > maxErrorLength+2 {
+		if !utf8.ValidString(e.Message) || len(e.Message) > maxErrorLength || e.Message == "" {
 			t.Errorf("message of %d bytes, valid %t", len(e.Message), utf8.ValidString(e.Message))
 		}
 	}

@@ -118,6 +118,7 @@ type Task struct {
 type Pipeline struct {
 	tasks    []*task // in topological order
 	terminal *task
+	named    []int // positions of tasks, in the order in which the source first names them
 	warnings []string
 	digest   [sha256.Size]byte // of the source, part of the key of cached bridge answers
 }
@@ -179,6 +180,9 @@ func Parse(source string) (*Pipeline, error) {
 		}
 	}
 	p.order(tasks, rep)
+	for _, t := range tasks {
+		p.named = append(p.named, t.position)
+	}
 	if err := rep.err(); err != nil {
 		return nil, err
 	}
@@ -350,6 +354,12 @@ func (p *Pipeline) Tasks() []Task {
 	}
 	return tasks
 }
+
+// Named returns the positions in Tasks of the tasks in the order in which the source first names them.
+func (p *Pipeline) Named() []int { return slices.Clone(p.named) }
+
+// Terminal returns the position in Tasks of the last task, whose result is the pipeline's.
+func (p *Pipeline) Terminal() int { return p.terminal.position }
 
 // Awaits returns for each of Tasks the positions of the tasks that it waits for: those that arrows lead from, in the
 // order in which it takes their results as inputs, then those that its attributes alone name.

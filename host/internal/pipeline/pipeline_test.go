@@ -409,6 +409,25 @@ func TestAwaits(t *testing.T) {
 
 // TestParseIsBounded gives Parse the worst texts of the largest size. It takes the processor's time, which a busy machine does
 // not lengthen, and so runs alone in its process.
+// TestNamed holds the order in which people wrote their tasks, which is not always one in which they run.
+func TestNamed(t *testing.T) {
+	t.Parallel()
+	p, err := Parse(`last [type=median]; second [type=memo value="2"]; first [type=memo value="1"]; first -> second -> last`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for _, at := range p.Named() {
+		names = append(names, p.Tasks()[at].ID)
+	}
+	if d := cmp.Diff([]string{"last", "second", "first"}, names); d != "" {
+		t.Error(d)
+	}
+	if last := p.Tasks()[p.Terminal()].ID; last != "last" {
+		t.Errorf("the last task is %s", last)
+	}
+}
+
 func TestParseIsBounded(t *testing.T) {
 	fill := func(unit string) string { return strings.Repeat(unit, maxSource/len(unit)) }
 	var dense strings.Builder // as many edges as a text can hold among the most tasks

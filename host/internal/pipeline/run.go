@@ -159,6 +159,18 @@ type Result struct {
 	Attempts int           // 0 if the task was cancelled before it ran
 }
 
+// Reason says why the task failed, for where its ID stands already; empty: it did not.
+func (r Result) Reason() string {
+	var own *TaskError
+	switch {
+	case r.Err == nil:
+		return ""
+	case errors.As(r.Err, &own):
+		return own.Err.Error()
+	}
+	return r.Err.Error()
+}
+
 // Run is the record of one run.
 type Run struct {
 	Results  []Result // in the order of Pipeline.Tasks

@@ -1,15 +1,9 @@
 package trial
 
 import (
-	"bytes"
-	"encoding/hex"
 	"encoding/json"
-	"errors"
-	"math/big"
 	"strconv"
 	"time"
-
-	"github.com/shopspring/decimal"
 
 	"github.com/loop-plugins/loop/host/internal/pipeline"
 )
@@ -51,14 +45,10 @@ type Outcome struct {
 
 // outcome is what a task came to. Its error does not name the task, whose ID stands beside it.
 func outcome(r pipeline.Result) Outcome {
-	if r.Err == nil {
-		return Outcome{Result: encode(r.Value)}
+	if r.Err != nil {
+		return Outcome{Error: r.Reason()}
 	}
-	var own *pipeline.TaskError
-	if errors.As(r.Err, &own) {
-		return Outcome{Error: own.Err.Error()}
-	}
-	return Outcome{Error: r.Err.Error()}
+	return Outcome{Result: pipeline.JSON(r.Value)}
 }
 
 // tasks tells the results of a run.
@@ -84,42 +74,4 @@ func tasks(p *pipeline.Pipeline, results []pipeline.Result) []Task {
 // microseconds.
 func milliseconds(d time.Duration) string {
 	return strconv.FormatFloat(float64(d.Round(time.Microsecond).Microseconds())/1e3, 'f', -1, 64) + "ms"
-}
-
-// encode writes a task's result as JSON. Numbers keep every digit, and bytes are a 0x text.
-func encode(value any) json.RawMessage {
-	var out bytes.Buffer
-	encoder := json.NewEncoder(&out)
-	encoder.SetEscapeHTML(false) // adapters' replies are for people to read
-	if err := encoder.Encode(plain(value)); err != nil {
-		return json.RawMessage("null") // a pipeline has no value that JSON has not
-	}
-	return bytes.TrimSpace(out.Bytes())
-}
-
-// plain puts values that JSON writes as it should in place of those that it does not.
-func plain(value any) any {
-	switch v := value.(type) {
-	case decimal.Decimal:
-		return json.Number(v.String())
-	case *big.Int:
-		return json.Number(v.String())
-	case []byte:
-		return "0x" + hex.EncodeToString(v)
-	case error: // among the values of a memo
-		return v.Error()
-	case []any:
-		list := make([]any, len(v))
-		for at, element := range v {
-			list[at] = plain(element)
-		}
-		return list
-	case map[string]any:
-		object := make(map[string]any, len(v))
-		for key, element := range v {
-			object[key] = plain(element)
-		}
-		return object
-	}
-	return value
 }

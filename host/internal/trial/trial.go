@@ -129,7 +129,7 @@ func (r *run) observe(ctx context.Context, runner *pipeline.Runner, spec *job.Sp
 		observed.Error = err.Error()
 		return observed
 	}
-	observed.Result = encode(final)
+	observed.Result = pipeline.JSON(final)
 	integer, err := pipeline.Integer(final)
 	if err != nil {
 		observed.Error = err.Error()

@@ -1,4 +1,5 @@
-// Package source observes for a median job: its value, its fee coin's price and its gas price, each by the job's pipeline.
+// Package source runs the pipelines of jobs: of a median job to observe its value, its fee coin's price and its gas price, of a
+// product's job whenever the product asks for one.
 //
 // It knows pipelines, what is kept between their runs, and what operators are shown of them. It must not know libocr or
 // plugins: the data sources that it makes are lent by others, and rounds are names to it.
@@ -24,14 +25,26 @@ import (
 type Settings struct {
 	JobID         int64
 	ExternalJobID string
-	// Spec is a median job's, as job.Parse gives it.
+	// Spec is the job, as job.Parse gives it.
 	Spec      *job.Spec
 	Pipelines *pipeline.Runner
-	Database  *database.Database
-	Logger    *slog.Logger
+	// Database keeps the price of a median job's fee coin.
+	Database *database.Database
+	Logger   *slog.Logger
 }
 
-// Sources are the data sources of one job.
+func (s Settings) source(name string, p *pipeline.Pipeline) *source {
+	chain := ""
+	if s.Spec.ReadsContracts {
+		chain = s.Spec.ChainID
+	}
+	return &source{runner: s.Pipelines, pipeline: p, input: pipeline.Input{
+		JobID: s.JobID, ExternalJobID: s.ExternalJobID, Name: s.Spec.Name,
+		SpecID: fmt.Sprintf("%d/%s", s.JobID, name), MaxTaskDuration: s.Spec.MaxTaskDuration, ChainID: chain, Relay: s.Spec.Relay,
+	}}
+}
+
+// Sources are the data sources of one median job.
 type Sources struct {
 	Value, JuelsPerFeeCoin, GasPriceSubunits *hostservice.DataSource
 
@@ -39,24 +52,14 @@ type Sources struct {
 	recorder *recorder
 }
 
-// New returns a job's sources. Unless the job says otherwise the price of the fee coin is fetched from now on. Close ends them.
+// New returns a median job's sources. Unless the job says otherwise the price of the fee coin is fetched from now on. Close ends them.
 func New(s Settings) (*Sources, error) {
 	plugin := s.Spec.PluginConfig
 	if s.Spec.Observation == nil || plugin.JuelsPerFeeCoin == nil {
 		return nil, errors.New("the job has no observationSource or no juelsPerFeeCoinSource: a median job needs both")
 	}
-	chain := ""
-	if s.Spec.ReadsContracts {
-		chain = s.Spec.ChainID
-	}
-	run := func(name string, p *pipeline.Pipeline) *source {
-		return &source{runner: s.Pipelines, pipeline: p, input: pipeline.Input{
-			JobID: s.JobID, ExternalJobID: s.ExternalJobID, Name: s.Spec.Name,
-			SpecID: fmt.Sprintf("%d/%s", s.JobID, name), MaxTaskDuration: s.Spec.MaxTaskDuration, ChainID: chain, Relay: s.Spec.Relay,
-		}}
-	}
 	all := &Sources{recorder: newRecorder()}
-	price := run("juels", plugin.JuelsPerFeeCoin).observe
+	price := s.source("juels", plugin.JuelsPerFeeCoin).observe
 	if c := plugin.JuelsPerFeeCoinCache; !c.Disable {
 		all.cache = newCache(cacheSettings{
 			observe: price, store: s.Database, jobID: s.JobID, interval: c.UpdateInterval, staleness: c.StalenessAlertThreshold, logger: s.Logger,
@@ -65,9 +68,9 @@ func New(s Settings) (*Sources, error) {
 	}
 	gasPrice := func(context.Context) (*big.Int, error) { return new(big.Int), nil }
 	if plugin.GasPriceSubunits != nil {
-		gasPrice = run("gas", plugin.GasPriceSubunits).observe
+		gasPrice = s.source("gas", plugin.GasPriceSubunits).observe
 	}
-	all.Value = hostservice.NewDataSource(all.recorder.record(value, run("value", s.Spec.Observation).observe), s.Logger)
+	all.Value = hostservice.NewDataSource(all.recorder.record(value, s.source("value", s.Spec.Observation).observe), s.Logger)
 	all.JuelsPerFeeCoin = hostservice.NewDataSource(all.recorder.record(juels, price), s.Logger)
 	all.GasPriceSubunits = hostservice.NewDataSource(all.recorder.record(gas, gasPrice), s.Logger)
 	return all, nil
@@ -99,20 +102,27 @@ type source struct {
 
 // observe runs the pipeline once. It honours ctx: at its end the run returns what it has.
 func (s *source) observe(ctx context.Context) (*big.Int, error) {
+	_, observed, err := s.run(ctx)
+	return observed, err
+}
+
+// run runs the pipeline once, and returns the integer that it comes to as well, if it does.
+func (s *source) run(ctx context.Context) (*pipeline.Run, *big.Int, error) {
 	input := s.input
 	s.mu.Lock()
 	input.Meta = s.meta
 	s.mu.Unlock()
-	final, err := s.runner.Run(ctx, s.pipeline, input).Final()
+	run := s.runner.Run(ctx, s.pipeline, input)
+	final, err := run.Final()
 	if err != nil {
-		return nil, err
+		return run, nil, err
 	}
 	observed, err := pipeline.Integer(final)
 	if err != nil {
-		return nil, err
+		return run, nil, err
 	}
 	s.mu.Lock()
 	s.meta = pipeline.Meta{LatestAnswer: observed, UpdatedAt: time.Now()}
 	s.mu.Unlock()
-	return observed, nil
+	return run, observed, nil
 }

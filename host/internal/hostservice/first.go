@@ -1,0 +1,140 @@
+package hostservice
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"runtime/debug"
+	"sync"
+	"time"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+)
+
+const (
+	// answersKept is how many answers are remembered. Repeats come within a plugin's restart, seconds at most, and even the
+	// fastest feeds make some twenty rounds a second.
+	answersKept = 500
+	// maxAsking bounds what is asked for by a caller without a deadline; it is the default of the methods.
+	maxAsking = 30 * time.Second
+	// maxReturnTime is what is left of a caller's time for the answer, and at most an eighth of it: a pipeline whose time is
+	// over still returns what it has, which must travel back before the caller's deadline to count.
+	maxReturnTime = 100 * time.Millisecond
+)
+
+// first gives whoever asks by one key the first answer: a repeat is given what is remembered, and one that comes while the
+// first is under way waits for it. What is under way outlives the caller that began it, up to that caller's deadline: when
+// a plugin dies in the middle, the repeat in its next life must find the same answer. An error is no answer, and is not
+// remembered: a repeat may still be given one. All errors are statuses, those of what is asked too.
+type first[K comparable, V any] struct {
+	what    string // asks, in words
+	logger  *slog.Logger
+	ctx     context.Context
+	cancel  context.CancelFunc
+	running sync.WaitGroup
+
+	mu      sync.Mutex
+	answers map[K]*answer[V]
+	order   []K // of answers, oldest first
+	closed  bool
+}
+
+// answer is under way until done is closed.
+type answer[V any] struct {
+	of    string // what was asked for
+	done  chan struct{}
+	value V
+	err   error
+}
+
+func newFirst[K comparable, V any](what string, logger *slog.Logger) *first[K, V] {
+	f := &first[K, V]{what: what, logger: logger, answers: map[K]*answer[V]{}}
+	f.ctx, f.cancel = context.WithCancel(context.Background())
+	return f
+}
+
+// close ends what is under way and waits for it.
+func (f *first[K, V]) close() {
+	f.mu.Lock()
+	f.closed = true
+	f.mu.Unlock()
+	f.cancel()
+	f.running.Wait()
+}
+
+// get returns the first answer by a key, which stands for what it was first asked by: for anything else it is taken.
+func (f *first[K, V]) get(ctx context.Context, key K, of string, ask func(context.Context) (V, error)) (V, error) {
+	var none V
+	a, err := f.join(ctx, key, of, ask)
+	if err != nil {
+		return none, err
+	}
+	select {
+	case <-a.done:
+		return a.value, a.err
+	case <-ctx.Done():
+		return none, status.FromContextError(ctx.Err()).Err()
+	}
+}
+
+// join returns the answer by a key, and begins to ask for it if there is none.
+func (f *first[K, V]) join(ctx context.Context, key K, of string, ask func(context.Context) (V, error)) (*answer[V], error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if a := f.answers[key]; a != nil {
+		if a.of != of {
+			return nil, status.Errorf(codes.AlreadyExists, "%v stands for %q, and cannot stand for %q as well", key, a.of, of)
+		}
+		return a, nil
+	}
+	if f.closed {
+		return nil, f.ended()
+	}
+	a := &answer[V]{of: of, done: make(chan struct{})}
+	f.answers[key] = a
+	f.order = append(f.order, key)
+	if len(f.order) > answersKept {
+		delete(f.answers, f.order[0])
+		f.order = append(f.order[:0], f.order[1:]...)
+	}
+	limit := maxAsking
+	if deadline, ok := ctx.Deadline(); ok {
+		limit = min(limit, time.Until(deadline))
+	}
+	limit -= min(maxReturnTime, limit/8)
+	f.running.Go(func() {
+		ctx, cancel := context.WithTimeout(f.ctx, limit)
+		defer cancel()
+		value, err := f.ask(ctx, ask)
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		a.value, a.err = value, err
+		if err != nil && f.answers[key] == a {
+			// The place in the order stays, and does no harm.
+			delete(f.answers, key)
+		}
+		close(a.done)
+	})
+	return a, nil
+}
+
+// ask asks. A panic becomes an error: nothing above recovers, and what is asked must not end the node.
+func (f *first[K, V]) ask(ctx context.Context, ask func(context.Context) (V, error)) (value V, err error) {
+	defer func() {
+		if fault := recover(); fault != nil {
+			f.logger.Error("a "+f.what+" panicked", "panic", fault, "stack", string(debug.Stack()))
+			err = status.Errorf(codes.FailedPrecondition, "the %s panicked: %.256s; this is a fault of the node, please report it",
+				f.what, fmt.Sprint(fault))
+		}
+	}()
+	value, err = ask(ctx)
+	if f.ctx.Err() != nil { // what was found so far is no answer
+		err = f.ended()
+	}
+	return value, err
+}
+
+func (f *first[K, V]) ended() error {
+	return status.Errorf(codes.Unavailable, "the job of this %s has ended", f.what)
+}

@@ -1,0 +1,36 @@
+package source
+
+import (
+	"context"
+
+	hostservicev1 "github.com/loop-plugins/loop/gen/go/loop/hostservice/v1"
+	"github.com/loop-plugins/loop/host/internal/hostservice"
+	"github.com/loop-plugins/loop/host/internal/pipeline"
+)
+
+// NewPipelines returns what a product may run of its job. Close ends it.
+func NewPipelines(s Settings) *hostservice.Pipelines {
+	all := map[string]hostservice.RunPipeline{}
+	for _, p := range s.Spec.Product.Pipelines {
+		of := s.source(p.Name, p.Pipeline)
+		all[p.Name] = func(ctx context.Context) []*hostservicev1.TaskResult {
+			run, _, _ := of.run(ctx) // what it comes to, and why not, stands in its results
+			return results(of.pipeline, run)
+		}
+	}
+	return hostservice.NewPipelines(all, s.Logger)
+}
+
+// results tells what the tasks of a run came to.
+func results(p *pipeline.Pipeline, run *pipeline.Run) []*hostservicev1.TaskResult {
+	var all []*hostservicev1.TaskResult
+	for _, at := range p.Named() {
+		result := run.Results[at]
+		told := &hostservicev1.TaskResult{Task: result.Task.ID, Terminal: at == p.Terminal(), Error: result.Reason()}
+		if result.Err == nil {
+			told.ValueJson = pipeline.JSON(result.Value)
+		}
+		all = append(all, told)
+	}
+	return all
+}
