@@ -1,5 +1,5 @@
-// Package oracle runs OCR2: libocr's oracles and bootstrappers for the node's jobs, on libocr's peer-to-peer network, with
-// the jobs' relayers and medians behind them.
+// Package oracle runs OCR2 and OCR3: libocr's oracles and bootstrappers for the node's jobs, on libocr's peer-to-peer
+// network, with the jobs' relayers and products behind them.
 //
 // It is the only place of the host that adapts libocr's interfaces to the contract of plugins. It must not know a chain, a
 // pipeline's tasks or how jobs are stored and listed; and no part of it may panic under libocr, which recovers nowhere.
@@ -20,10 +20,9 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
-	"github.com/loop-plugins/loop/gen/go/loop/hostservice/v1/hostservicev1loophost"
-	medianv1 "github.com/loop-plugins/loop/gen/go/loop/median/v1"
 	"github.com/loop-plugins/loop/gen/go/loop/median/v1/medianv1loophost"
 	nodev1 "github.com/loop-plugins/loop/gen/go/loop/node/v1"
+	"github.com/loop-plugins/loop/gen/go/loop/product/v1/productv1loophost"
 	relayerv1 "github.com/loop-plugins/loop/gen/go/loop/relayer/v1"
 	"github.com/loop-plugins/loop/gen/go/loop/relayer/v1/relayerv1loophost"
 	"github.com/loop-plugins/loop/host/internal/config"
@@ -44,14 +43,18 @@ type Settings struct {
 	JobID int64
 	// ExternalJobID is the job's UUID.
 	ExternalJobID string
-	// Spec is the job, as job.Parse gives it: an OCR2 median or a bootstrap job.
+	// Spec is the job, as job.Parse gives it: a median, a product's job or a bootstrap job.
 	Spec *job.Spec
 	// Chain is the job's chain, and Watch the watch of its relayer.
 	Chain *relayerv1loophost.Chain
 	Watch *Watch
-	// Median is the plugin that reports; a bootstrap job needs none.
+	// Median is the plugin that reports in a median job; others need none.
 	Median *medianv1loophost.Median
-	// Runtime is the one that Chain and Median live in.
+	// Product is the plugin that reports in a product's job; others need none.
+	Product *productv1loophost.Product
+	// ProductBounds are what every instance of Product under OCR2 keeps to, as it describes them; jobs on OCR3 need none.
+	ProductBounds types.ReportingPluginInfo
+	// Runtime is the one that the plugins live in.
 	Runtime  *loophost.Runtime
 	Database *database.Database
 	// Bundle signs; a bootstrap job needs none.
@@ -87,13 +90,16 @@ func (s *Settings) check() error {
 			return missing(needed.name)
 		}
 	}
+	median, product := s.Spec.PluginType == job.PluginMedian, s.Spec.PluginType == job.PluginProduct && s.Spec.Product != nil
 	switch {
 	case s.Spec.Type == job.TypeBootstrap:
 		return nil
-	case s.Spec.Type != job.TypeOCR2 || s.Spec.PluginType != "median":
-		return fmt.Errorf("starting the oracle of job %d: type %q with pluginType %q does not run here; this node runs medians and bootstrap jobs", s.JobID, s.Spec.Type, s.Spec.PluginType)
-	case s.Median == nil:
+	case s.Spec.Type != job.TypeOCR2 || !median && !product:
+		return fmt.Errorf("starting the oracle of job %d: type %q with pluginType %q does not run here; this node runs medians, products and bootstrap jobs", s.JobID, s.Spec.Type, s.Spec.PluginType)
+	case median && s.Median == nil:
 		return missing("Median")
+	case product && s.Product == nil:
+		return missing("Product")
 	case s.Bundle == nil:
 		return missing("Bundle")
 	case s.Pipelines == nil:
@@ -117,12 +123,14 @@ type Oracle struct {
 	cancel   context.CancelFunc
 	work     sync.WaitGroup
 
-	provider *loophost.Object // the provider's handle
-	factory  *medianv1loophost.MedianFactory
-	sources  *source.Sources
-	feed     *feed.Recorder
-	sent     prometheus.Counter
-	running  interface{ Close() error } // libocr's part
+	provider  *loophost.Object // the provider's handle
+	reporter  *reporter
+	sources   *source.Sources        // of a median job
+	pipelines *hostservice.Pipelines // of a product's
+	feed      *feed.Recorder
+	rounds    *rounds
+	metrics   []prometheus.Collector
+	running   interface{ Close() error } // libocr's part
 
 	mu     sync.Mutex
 	digest *types.ConfigDigest
@@ -130,7 +138,7 @@ type Oracle struct {
 	closed bool
 }
 
-// Start runs a job. It fails for what no time mends: settings, a relayer that refuses the job, a median that does. Plugins
+// Start runs a job. It fails for what no time mends: settings, a relayer that refuses the job, a product that does. Plugins
 // and chains that are away are waited for by the running job. ctx bounds Start alone.
 func Start(ctx context.Context, s Settings) (_ *Oracle, err error) {
 	if err := s.check(); err != nil {
@@ -153,7 +161,7 @@ func Start(ctx context.Context, s Settings) (_ *Oracle, err error) {
 	if s.Spec.Type == job.TypeBootstrap {
 		err = o.startBootstrapper(ctx)
 	} else {
-		err = o.startMedian(ctx)
+		err = o.startReporter(ctx)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("starting the oracle of job %d: %w", s.JobID, err)
@@ -166,71 +174,42 @@ func (o *Oracle) providerConfig() *relayerv1.ProviderConfig {
 	return &relayerv1.ProviderConfig{ExternalJobId: s.ExternalJobID, ContractId: s.Spec.ContractID, RelayConfigJson: s.Spec.RelayConfigJSON}
 }
 
-func (o *Oracle) startMedian(ctx context.Context) error {
+func (o *Oracle) startReporter(ctx context.Context) error {
 	s := o.settings
-	local := localConfigTo(s.Config, s.Spec)
-	bootstrappers := o.bootstrappers()
-	if len(bootstrappers) == 0 {
+	if len(o.bootstrappers()) == 0 {
 		// Peers find one another through a bootstrapper alone, and libocr never says that it has none.
 		o.logger.Error("the job has no bootstrapper: unless other nodes reach this one, it meets no peer; name bootstrappers in p2pv2Bootstrappers or in [P2P.V2] DefaultBootstrappers", nil)
 	}
 	provider := s.Chain.CreateProvider(&relayerv1.CreateProviderRequest{
-		ProviderType: relayer.ProviderMedian, Config: o.providerConfig(), TransmitterId: s.Spec.Transmitter(), GasLimit: s.Spec.GasLimit,
+		ProviderType: o.providerType(), Config: o.providerConfig(), TransmitterId: s.Spec.Transmitter(), GasLimit: s.Spec.GasLimit,
 	})
 	o.provider = provider.Object
-	var err error
-	if o.sources, err = source.New(source.Settings{
-		JobID: s.JobID, ExternalJobID: s.ExternalJobID, Spec: s.Spec, Pipelines: s.Pipelines, Database: s.Database, Logger: s.Logger,
-	}); err != nil {
+	if err := o.lend(provider); err != nil {
 		return err
 	}
-	o.factory = s.Median.CreateMedianFactory(&medianv1.CreateMedianFactoryRequest{
-		IncludeGasPriceSubunits: s.Spec.PluginConfig.GasPriceSubunits != nil,
-		DeviationFunction:       deviationTo(s.Spec.PluginConfig.DeviationFunc),
-	}, medianv1loophost.CreateMedianFactoryLoans{
-		Provider:               provider,
-		ValueSource:            hostservicev1loophost.ExportDataSource(s.Runtime, o.sources.Value),
-		JuelsPerFeeCoinSource:  hostservicev1loophost.ExportDataSource(s.Runtime, o.sources.JuelsPerFeeCoin),
-		GasPriceSubunitsSource: hostservicev1loophost.ExportDataSource(s.Runtime, o.sources.GasPriceSubunits),
-		ErrorLog:               hostservicev1loophost.ExportErrorLog(s.Runtime, o.errors),
-	})
-	if err := o.verdict(ctx, object{"the relayer has not taken the job", func(ctx context.Context) error {
-		_, err := provider.Created(ctx)
-		return err
-	}}, object{"the median has not taken the job", func(ctx context.Context) error {
-		_, err := o.factory.Created(ctx)
-		return err
-	}}); err != nil {
+	if err := o.verdict(ctx, relayerObject(provider), object{o.reporter.name, o.reporter.created}); err != nil {
 		return err
 	}
-	o.sent = prometheus.NewCounter(prometheus.CounterOpts{
+	sent := prometheus.NewCounter(prometheus.CounterOpts{
 		Name: "loop_ocr2_telemetry_messages_total", Help: "Messages of telemetry that libocr made for the job and nobody collects.",
 	})
-	if err := s.Registerer.Register(o.sent); err != nil {
-		o.sent = nil
-		return fmt.Errorf("registering the job's metrics: %w", err)
+	o.rounds = newRounds(o.feed, o.logger, func() bool { return o.ctx.Err() != nil })
+	metrics := []prometheus.Collector{sent}
+	if o.reporter.ocr3 != nil {
+		metrics = append(metrics, o.rounds.metrics()...)
 	}
-	limit := min(local.BlockchainTimeout, local.ContractConfigLoadTimeout)
-	oracle, err := ocr.NewOracle(ocr.OCR2OracleArgs{
-		BinaryNetworkEndpointFactory: &hearing{s.Peer.endpoints, o.feed},
-		V2Bootstrappers:              bootstrappers,
-		ContractConfigTracker:        &tracker{provider: provider, changes: s.Watch.follow(provider.Name()), limit: limit, logger: o.logger, feed: o.feed, own: o.own()},
-		ContractTransmitter: &transmitter{
-			provider: provider, account: types.Account(s.Spec.Account()), transmitLimit: local.ContractTransmitterTransmitTimeout, readLimit: local.BlockchainTimeout, logger: o.logger, feed: o.feed,
-		},
-		Database:               s.Database.OCR2(s.JobID),
-		LocalConfig:            local,
-		Logger:                 o.logger,
-		MonitoringEndpoint:     &monitoring{messages: o.sent},
-		MetricsRegisterer:      s.Registerer,
-		OffchainConfigDigester: &digester{provider: provider, limit: limit, logger: o.logger},
-		OffchainKeyring:        s.Bundle.Offchain(),
-		OnchainKeyring:         &keyring{key: s.Bundle.Report(), schemes: s.Schemes, provider: provider, logger: o.logger},
-		ReportingPluginFactory: &factory{
-			median: o.factory, database: s.Database, jobID: s.JobID, minQuery: local.MinOCR2MaxDurationQuery, logger: o.logger,
-			running: o.runs, fail: o.fail, feed: o.feed,
-		},
-	})
+	for _, metric := range metrics {
+		if err := s.Registerer.Register(metric); err != nil {
+			return fmt.Errorf("registering the job's metrics: %w", err)
+		}
+		o.metrics = append(o.metrics, metric)
+	}
+	ocr2 := o.ocr2Args(provider, &monitoring{messages: sent})
+	args := ocr.OracleArgs(ocr2)
+	if o.reporter.ocr3 != nil {
+		args = o.ocr3Args(ocr2)
+	}
+	oracle, err := ocr.NewOracle(args)
 	if err != nil {
 		return err
 	}
@@ -241,15 +220,39 @@ func (o *Oracle) startMedian(ctx context.Context) error {
 	return nil
 }
 
+func (o *Oracle) ocr2Args(provider *relayerv1loophost.Provider, monitoring *monitoring) ocr.OCR2OracleArgs {
+	s := o.settings
+	local := localConfigTo(s.Config, s.Spec)
+	limit := min(local.BlockchainTimeout, local.ContractConfigLoadTimeout)
+	return ocr.OCR2OracleArgs{
+		BinaryNetworkEndpointFactory: &hearing{s.Peer.endpoints, o.feed},
+		V2Bootstrappers:              o.bootstrappers(),
+		ContractConfigTracker:        &tracker{provider: provider, changes: s.Watch.follow(provider.Name()), limit: limit, logger: o.logger, feed: o.feed, own: o.own()},
+		ContractTransmitter: &transmitter{
+			provider: provider, account: types.Account(s.Spec.Account()), transmitLimit: local.ContractTransmitterTransmitTimeout, readLimit: local.BlockchainTimeout, logger: o.logger, feed: o.feed,
+		},
+		Database:               s.Database.OCR2(s.JobID),
+		LocalConfig:            local,
+		Logger:                 o.logger,
+		MonitoringEndpoint:     monitoring,
+		MetricsRegisterer:      s.Registerer,
+		OffchainConfigDigester: &digester{provider: provider, limit: limit, logger: o.logger},
+		OffchainKeyring:        s.Bundle.Offchain(),
+		OnchainKeyring:         &keyring{key: s.Bundle.Report(), schemes: s.Schemes, provider: provider, logger: o.logger},
+		ReportingPluginFactory: &factory{
+			name: o.reporter.name, maker: o.reporter.maker, created: o.reporter.created, bounds: o.reporter.bounds,
+			database: s.Database, jobID: s.JobID, minQuery: local.MinOCR2MaxDurationQuery, logger: o.logger,
+			running: o.runs, fail: o.fail, feed: o.feed,
+		},
+	}
+}
+
 func (o *Oracle) startBootstrapper(ctx context.Context) error {
 	s := o.settings
 	local := localConfigTo(s.Config, s.Spec)
 	provider := s.Chain.CreateProvider(&relayerv1.CreateProviderRequest{ProviderType: relayer.ProviderConfig, Config: o.providerConfig()})
 	o.provider = provider.Object
-	if err := o.verdict(ctx, object{"the relayer has not taken the job", func(ctx context.Context) error {
-		_, err := provider.Created(ctx)
-		return err
-	}}); err != nil {
+	if err := o.verdict(ctx, relayerObject(provider)); err != nil {
 		return err
 	}
 	limit := min(local.BlockchainTimeout, local.ContractConfigLoadTimeout)
@@ -293,8 +296,15 @@ func (o *Oracle) bootstrappers() []commontypes.BootstrapperLocator {
 
 // object is one that plugins make for the job.
 type object struct {
-	absent  string // what is said while it is not there
+	maker   string // who makes it, in words
 	created func(context.Context) error
+}
+
+func relayerObject(provider *relayerv1loophost.Provider) object {
+	return object{"the relayer", func(ctx context.Context) error {
+		_, err := provider.Created(ctx)
+		return err
+	}}
 }
 
 // verdict waits until the plugins have made the job's objects, or one refuses. What takes longer is watched from then on, and
@@ -303,22 +313,23 @@ func (o *Oracle) verdict(ctx context.Context, objects ...object) error {
 	ctx, cancel := context.WithTimeout(ctx, verdictWait)
 	defer cancel()
 	for _, object := range objects {
+		absent, refuses := object.maker+" has not taken the job", object.maker+" refuses the job: %w"
 		err := object.created(ctx)
 		if refused(err) {
-			return err
+			return fmt.Errorf(refuses, err)
 		}
 		if err == nil {
 			continue
 		}
 		o.logger.slog.Warn("a plugin has not taken the job yet; the job runs when it does", "error", err)
-		o.feed.Waits(object.absent, err.Error())
+		o.feed.Waits(absent, err.Error())
 		o.work.Go(func() {
 			switch err := object.created(o.ctx); {
 			case refused(err):
 				o.logger.Error("a plugin refuses the job", commontypes.LogFields{"error": err})
-				o.fail(err.Error())
+				o.fail(fmt.Errorf(refuses, err).Error())
 			case err == nil:
-				o.feed.Waits(object.absent, "")
+				o.feed.Waits(absent, "")
 			}
 		})
 	}
@@ -383,7 +394,7 @@ func (o *Oracle) own() *own {
 func (o *Oracle) Errors() []hostservice.JobError { return o.errors.Latest() }
 
 // Observations returns what the job observed in its latest rounds, newest first, at most limit of them and at most 500. A
-// bootstrap job observes nothing.
+// bootstrap job observes nothing, and what a product observes it alone can read.
 func (o *Oracle) Observations(limit int) []*nodev1.RoundObservation {
 	if o.sources == nil {
 		return nil
@@ -404,18 +415,21 @@ func (o *Oracle) Close() {
 	// libocr before what it calls, and the borrower before what it has borrowed.
 	if o.running != nil {
 		if err := o.running.Close(); err != nil {
-			o.settings.Logger.Error("ending OCR2 for the job failed", "error", err)
+			o.settings.Logger.Error("ending the job's oracle failed", "error", err)
 		}
 	}
 	o.work.Wait()
 	ctx, cancel := context.WithTimeout(context.Background(), 2*releaseTimeout)
 	defer cancel()
 	var err error
-	if o.factory != nil {
-		err = o.factory.Release(ctx)
+	if o.reporter != nil {
+		err = o.reporter.Release(ctx)
 	}
 	if o.sources != nil {
 		o.sources.Close()
+	}
+	if o.pipelines != nil {
+		o.pipelines.Close()
 	}
 	if o.provider != nil {
 		o.settings.Watch.forget(o.provider.Name())
@@ -424,7 +438,7 @@ func (o *Oracle) Close() {
 	if err != nil {
 		o.settings.Logger.Warn("releasing the job's objects failed; they end with their plugins", "error", err)
 	}
-	if o.sent != nil {
-		o.settings.Registerer.Unregister(o.sent)
+	for _, metric := range o.metrics {
+		o.settings.Registerer.Unregister(metric)
 	}
 }

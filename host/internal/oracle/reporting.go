@@ -13,7 +13,6 @@ import (
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 
-	"github.com/loop-plugins/loop/gen/go/loop/median/v1/medianv1loophost"
 	reportingv1 "github.com/loop-plugins/loop/gen/go/loop/reporting/v1"
 	"github.com/loop-plugins/loop/gen/go/loop/reporting/v1/reportingv1loophost"
 	"github.com/loop-plugins/loop/host/internal/database"
@@ -30,12 +29,12 @@ var (
 )
 
 const (
-	// initShare is how much of the time for initialization is waited for the median, in percent. The rest is for reading
+	// initShare is how much of the time for initialization is waited for the product, in percent. The rest is for reading
 	// what stands in for its answer.
 	initShare = 80
 	// releaseTimeout bounds the release of one object at the end of a configuration or a job.
 	releaseTimeout = 2 * time.Second
-	// noteTimeout bounds the storing of what a median declared.
+	// noteTimeout bounds the storing of what an instance declared.
 	noteTimeout = 2 * time.Second
 )
 
@@ -56,10 +55,18 @@ func medianBounds() types.ReportingPluginInfo {
 	}
 }
 
-// factory makes reporting plugins for libocr from those of the job's median. libocr does not ask twice: an error is final
+// maker is what makes a job's reporting plugins of OCR2 in the plugin of its product: a median's factory, or a product's.
+type maker interface {
+	CreateReportingPlugin(request *reportingv1.CreateReportingPluginRequest, options ...loophost.CreateOption) *reportingv1loophost.ReportingPlugin
+}
+
+// factory makes reporting plugins for libocr from those of the job's product. libocr does not ask twice: an error is final
 // until the contract's next configuration. It errs for configurations that the product cannot run, and for nothing else.
 type factory struct {
-	median   *medianv1loophost.MedianFactory
+	name     string // of the product, in errors, with its article
+	maker    maker
+	created  func(context.Context) error // waits for maker
+	bounds   types.ReportingPluginInfo   // what every instance of the product keeps to
 	database *database.Database
 	jobID    int64
 	minQuery time.Duration
@@ -75,7 +82,7 @@ func (f *factory) NewReportingPlugin(ctx context.Context, config types.Reporting
 	defer f.logger.guard("NewReportingPlugin", &err)
 	f.running(config.ConfigDigest, config.EstimatedRoundInterval)
 	p := &plugin{factory: f, config: config}
-	p.remote = f.median.CreateReportingPlugin(ocr2.PluginConfigTo(config), loophost.OnMade(p.made))
+	p.remote = f.maker.CreateReportingPlugin(ocr2.PluginConfigTo(config), loophost.OnMade(p.made))
 	info, err = f.info(ctx, p)
 	if err != nil {
 		_ = p.Close() // the error that matters is the one above
@@ -85,7 +92,7 @@ func (f *factory) NewReportingPlugin(ctx context.Context, config types.Reporting
 }
 
 // info returns what libocr is told of an instance: what the instance declares, or what it declared under this configuration
-// before, or what every median keeps to.
+// before, or what every instance of its product keeps to.
 func (f *factory) info(ctx context.Context, p *plugin) (types.ReportingPluginInfo, error) {
 	wait, cancel := ctx, context.CancelFunc(func() {})
 	if deadline, ok := ctx.Deadline(); ok {
@@ -93,7 +100,7 @@ func (f *factory) info(ctx context.Context, p *plugin) (types.ReportingPluginInf
 	}
 	defer cancel()
 	// The job's factory first: while it is refused, its instances merely do not come.
-	_, err := f.median.Created(wait)
+	err := f.created(wait)
 	var response *reportingv1.CreateReportingPluginResponse
 	if err == nil {
 		response, err = p.remote.Created(wait)
@@ -102,24 +109,24 @@ func (f *factory) info(ctx context.Context, p *plugin) (types.ReportingPluginInf
 	case err == nil:
 		return p.give(ocr2.PluginInfoOf(response), true), nil
 	case code == codes.InvalidArgument || code == codes.FailedPrecondition:
-		err = fmt.Errorf("the median refuses the configuration %s, and the feed rests until the contract has another: %w", p.config.ConfigDigest, err)
+		err = fmt.Errorf("%s refuses the configuration %s, and the feed rests until the contract has another: %w", f.name, p.config.ConfigDigest, err)
 		f.fail(err.Error())
 		return types.ReportingPluginInfo{}, err
 	case ctx.Err() != nil: // the job ends, or the contract has another configuration already
 		return types.ReportingPluginInfo{}, ctx.Err()
 	}
-	f.logger.slog.Warn("the median has not answered in time; the feed goes on with the limits known and calls it when it is there", "configDigest", p.config.ConfigDigest, "error", err)
+	f.logger.slog.Warn(f.name+" has not answered in time; the feed goes on with the limits known and calls it when it is there", "configDigest", p.config.ConfigDigest, "error", err)
 	known, err := f.database.ReportingInfo(ctx, f.jobID, p.config.ConfigDigest)
 	if err == nil {
 		return p.give(known, true), nil
 	}
 	if !errors.Is(err, database.ErrNotFound) {
-		f.logger.slog.Error("the limits of the median could not be read; its declared bounds serve", "error", err)
+		f.logger.slog.Error("the limits of "+f.name+" could not be read; its declared bounds serve", "error", err)
 	}
-	return p.give(medianBounds(), false), nil
+	return p.give(f.bounds, false), nil
 }
 
-// plugin is one instance of the median for libocr, under one configuration and across the restarts of its process.
+// plugin is one instance of the product for libocr, under one configuration and across the restarts of its process.
 type plugin struct {
 	factory *factory
 	config  types.ReportingPluginConfig
@@ -128,7 +135,7 @@ type plugin struct {
 
 	mu      sync.Mutex
 	given   *types.ReportingPluginInfo // what libocr was told; nil until it was
-	exact   bool                       // given is what a median declared, and not a bound
+	exact   bool                       // given is what an instance declared, and not a bound
 	latest  *types.ReportingPluginInfo // what the newest making declared; nil before the first
 	failing bool                       // the job was told to fail for this instance's limits
 }
@@ -149,7 +156,7 @@ func (p *plugin) made(response *reportingv1.CreateReportingPluginResponse) {
 	ctx, cancel := context.WithTimeout(context.Background(), noteTimeout)
 	defer cancel()
 	if err := p.factory.database.PutReportingInfo(ctx, p.factory.jobID, p.config.ConfigDigest, info); err != nil {
-		p.factory.logger.slog.Warn("the limits of the median could not be stored; without them a start while it is away uses its declared bounds", "error", err)
+		p.factory.logger.slog.Warn("the limits of "+p.factory.name+" could not be stored; without them a start while it is away uses its declared bounds", "error", err)
 	}
 }
 
@@ -181,8 +188,8 @@ func (p *plugin) problem() (report func()) {
 	p.failing = !fits || latest.UniqueReports != given.UniqueReports
 	switch {
 	case p.failing:
-		problem := fmt.Sprintf("the median plugin came back with other limits (%+v, unique reports %t) than those that OCR2 runs with (%+v, unique reports %t); run the plugin that was there before, or restart the node to take the new limits",
-			latest.Limits, latest.UniqueReports, given.Limits, given.UniqueReports)
+		problem := fmt.Sprintf("%s came back with other limits (%+v, unique reports %t) than those that OCR2 runs with (%+v, unique reports %t); run the plugin that was there before, or restart the node to take the new limits",
+			p.factory.name, latest.Limits, latest.UniqueReports, given.Limits, given.UniqueReports)
 		return func() {
 			p.factory.logger.Error(problem, map[string]any{"configDigest": p.config.ConfigDigest})
 			p.factory.fail(problem)
@@ -247,9 +254,9 @@ func (p *plugin) Report(ctx context.Context, at types.ReportTimestamp, query typ
 //
 // When the instance's process dies under the call, nobody knows whether it had accepted: package making says what then
 // is asked of whom. An instance that is not asked again would answer a repeat with no, which would be kept and would
-// silence this oracle for the report; libocr drops the report here, and the other oracles transmit it. The median's own
+// silence this oracle for the report; libocr drops the report here, and the other oracles transmit it. The product's own
 // UNAVAILABLE, because the chain was not there for it, is an answer, and libocr shall have it at once: one that waited
-// for the chain would stall the protocol. An answer of the transport's is told from the median's by the generation that
+// for the chain would stall the protocol. An answer of the transport's is told from the product's by the generation that
 // every answer of a plugin carries.
 //
 // A new instance does not know what the old one accepted in earlier rounds either, and may accept a report that deviates
@@ -263,7 +270,7 @@ func (p *plugin) ShouldAcceptFinalizedReport(ctx context.Context, at types.Repor
 	case err == nil:
 		return answer, nil
 	case !errors.Is(err, database.ErrNotFound):
-		p.factory.logger.slog.Warn("the answer kept for a report could not be read; the median is asked", "epoch", at.Epoch, "round", at.Round, "error", err)
+		p.factory.logger.slog.Warn("the answer kept for a report could not be read; "+p.factory.name+" is asked", "epoch", at.Epoch, "round", at.Round, "error", err)
 	}
 	answer, err = making.Once(ctx, &p.makings, func(ctx context.Context) (bool, bool, error) { return p.shouldAccept(ctx, at, report) })
 	if err != nil {
@@ -279,7 +286,7 @@ func (p *plugin) ShouldAcceptFinalizedReport(ctx context.Context, at types.Repor
 	return kept, nil
 }
 
-// shouldAccept asks the median. lost says that its answer, if it gave one, did not come back.
+// shouldAccept asks the product. lost says that its answer, if it gave one, did not come back.
 func (p *plugin) shouldAccept(ctx context.Context, at types.ReportTimestamp, report types.Report) (answer, lost bool, err error) {
 	var trailer metadata.MD
 	response, err := p.remote.ShouldAcceptFinalizedReport(ctx, &reportingv1.ShouldAcceptFinalizedReportRequest{Timestamp: ocr2.TimestampTo(at), Report: report}, grpc.Trailer(&trailer))

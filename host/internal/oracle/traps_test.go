@@ -56,11 +56,12 @@ func newParts(t *testing.T, s nodeSettings) *parts {
 	source := hostservice.NewDataSource(nil, n.logger)
 	t.Cleanup(source.Close)
 	lent := hostservicev1loophost.ExportDataSource(n.runtime, source)
+	median := n.median.CreateMedianFactory(&medianv1.CreateMedianFactoryRequest{}, medianv1loophost.CreateMedianFactoryLoans{
+		Provider: p.provider, ValueSource: lent, JuelsPerFeeCoinSource: lent, GasPriceSubunitsSource: lent,
+		ErrorLog: hostservicev1loophost.ExportErrorLog(n.runtime, p.errors),
+	})
 	p.factory = &factory{
-		median: n.median.CreateMedianFactory(&medianv1.CreateMedianFactoryRequest{}, medianv1loophost.CreateMedianFactoryLoans{
-			Provider: p.provider, ValueSource: lent, JuelsPerFeeCoinSource: lent, GasPriceSubunitsSource: lent,
-			ErrorLog: hostservicev1loophost.ExportErrorLog(n.runtime, p.errors),
-		}),
+		name: "the median", maker: median, created: (&reporter{Object: median.Object}).created, bounds: medianBounds(),
 		database: n.database, jobID: settings.JobID, minQuery: minQueryDuration,
 		logger:  &logger{slog: n.logger, record: p.errors.Record},
 		running: func(types.ConfigDigest, time.Duration) {}, fail: func(reason string) { p.failed <- reason }, feed: feed.New(false),

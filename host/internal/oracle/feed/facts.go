@@ -1,4 +1,4 @@
-// Package feed knows what a job of OCR2 really does: it gathers facts where they happen, and says what they mean for the people who
+// Package feed knows what a job of OCR really does: it gathers facts where they happen, and says what they mean for the people who
 // run the node. What they mean is a pure function of the facts and the time.
 //
 // It must not know plugins, contracts or how anything is shown.

@@ -134,7 +134,7 @@ func otherAccount(f *Facts, _ time.Time) (State, bool) {
 
 // starting is the time until a configuration is read and runs.
 func starting(f *Facts, _ time.Time) (State, bool) {
-	reason := "OCR2 starts for the contract's configuration"
+	reason := "OCR starts for the contract's configuration"
 	if f.Config.Good.IsZero() {
 		reason = "the contract's configuration is being read"
 	}

@@ -71,7 +71,7 @@ func TestStates(t *testing.T) {
 		"another transmitter": {func(f *Facts) { f.Members.Account, f.Running = "0xB", "" },
 			State{Failed, "other transmitter", "the contract's configuration 0001ab has 0xB for this node's transmitter, and the job transmits from 0xA",
 				"name that account by transmitterID, or have the contract's owner set this one"}},
-		"between reading and running": {func(f *Facts) { f.Running = "" }, State{Waiting, "starting", "OCR2 starts for the contract's configuration", ""}},
+		"between reading and running": {func(f *Facts) { f.Running = "" }, State{Waiting, "starting", "OCR starts for the contract's configuration", ""}},
 		"just added":                  {func(f *Facts) { *f = Facts{} }, State{Waiting, "starting", "the contract's configuration is being read", ""}},
 		"bootstrap job":               {func(f *Facts) { f.Bootstrap, f.Round, f.Members, f.Heard = true, time.Time{}, nil, nil }, State{}},
 		"peers not heard": {func(f *Facts) { f.Round, f.Heard = at(60), map[int]time.Time{1: at(99), 2: at(59), 3: {}} },
@@ -124,7 +124,7 @@ func TestRecorder(t *testing.T) {
 		r.Waits("the relayer has not taken the job", "")
 		r.ConfigRead("0001", nil)
 		r.Configured(Members{Oracles: 4, Faulty: 1, Signer: true, Account: "a", Own: "a"})
-		state(State{Level: Waiting, Cause: "starting", Reason: "OCR2 starts for the contract's configuration"})
+		state(State{Level: Waiting, Cause: "starting", Reason: "OCR starts for the contract's configuration"})
 		r.Runs("0001", time.Second)
 		r.Meets(4, 2)
 		for range 20 {

@@ -59,22 +59,32 @@ func reportTo(r ocr3types.ReportWithInfo[Info]) *reportingv1.ReportWithInfo {
 	return &reportingv1.ReportWithInfo{Report: r.Report, Info: r.Info}
 }
 
+// fits holds what a product made to what it declared. libocr would drop what does not, with a line in its log alone.
+func fits(what string, have int, declared uint32) error {
+	if have <= int(declared) {
+		return nil
+	}
+	return fmt.Errorf("%s: has %d bytes; the product declared %d", what, have, declared)
+}
+
 // reportsOf reads reports for a network of n oracles. A schedule that cannot be kept is an error for all oracles alike:
 // libocr would gather signatures and then send nothing, with a line in its log alone.
 func reportsOf(
 	r *reportingv1.Ocr3PluginServiceReportsResponse,
 	n int,
-	longestInfo uint32,
+	limits *reportingv1.Ocr3PluginLimits,
 ) ([]ocr3types.ReportPlus[Info], error) {
+	if have, most := len(r.GetReports()), limits.GetMaxReportCount(); have > int(most) {
+		return nil, fmt.Errorf("reports: has %d of them; the product declared max_report_count %d", have, most)
+	}
 	of := make([]ocr3types.ReportPlus[Info], len(r.GetReports()))
 	for i, report := range r.GetReports() {
-		if have := len(report.GetReport().GetInfo()); have > int(longestInfo) {
-			return nil, fmt.Errorf(
-				"reports[%d].report.info: has %d bytes; the product declared max_report_info_length %d",
-				i,
-				have,
-				longestInfo,
-			)
+		err := fits("report", len(report.GetReport().GetReport()), limits.GetMaxReportLength())
+		if err == nil {
+			err = fits("info", len(report.GetReport().GetInfo()), limits.GetMaxReportInfoLength())
+		}
+		if err != nil {
+			return nil, fmt.Errorf("reports[%d].report.%w", i, err)
 		}
 		if err := reporting.CheckSchedule(report.GetSchedule(), n); err != nil {
 			return nil, fmt.Errorf("reports[%d].schedule.%w", i, err)

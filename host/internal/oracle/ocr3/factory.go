@@ -9,6 +9,7 @@ package ocr3
 import (
 	"context"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"log/slog"
 	"runtime/debug"
@@ -56,16 +57,32 @@ type Answers interface {
 	) (kept bool, err error)
 }
 
+// Rounds is told how this oracle fares in rounds. Calls come at once, and must return soon.
+type Rounds interface {
+	// Asked is called when libocr asks for an observation in an epoch, and Observed with what came of it.
+	Asked(epoch uint64)
+	Observed(err error)
+	// Voted is called with each outcome that this oracle has computed, which is its vote.
+	Voted()
+	// Reported is called with the number of reports that were made of an outcome agreed on.
+	Reported(reports int)
+	// Lost is called when a call of libocr's came to nothing, which costs a vote or a report. ctx is libocr's.
+	Lost(ctx context.Context, call string, err error)
+}
+
 // Settings are what a Factory needs; all of them.
 type Settings struct {
+	// Name is what to call the product in errors, with its article.
+	Name string
 	// Product is the job's factory in the product's plugin.
 	Product *productv1loophost.ProductFactory
 	Answers Answers
 	// Logger has the job's fields.
 	Logger *slog.Logger
-	// Running is told which configuration libocr begins to run, and Fail why the job does not do what it should; empty:
-	// it does again.
-	Running func(types.ConfigDigest)
+	Rounds Rounds
+	// Running is told which configuration libocr begins to run and the time between its rounds, and Fail why the job does
+	// not do what it should; empty: it does again.
+	Running func(digest types.ConfigDigest, interval time.Duration)
 	Fail    func(reason string)
 }
 
@@ -89,7 +106,6 @@ func (f *Factory) NewReportingPlugin(
 		_ = p.Close() // the error that matters is the one above
 		return nil, ocr3types.ReportingPluginInfo{}, err
 	}
-	f.settings.Running(config.ConfigDigest)
 	return p, info, nil
 }
 
@@ -104,7 +120,8 @@ func (f *Factory) info(ctx context.Context, p *plugin) (ocr3types.ReportingPlugi
 	switch code := status.Code(err); {
 	case code == codes.InvalidArgument || code == codes.FailedPrecondition:
 		err = fmt.Errorf(
-			"the product refuses the configuration %s, and the job rests until the contract has another: %w",
+			"%s refuses the configuration %s, and the job rests until the contract has another: %w",
+			f.settings.Name,
 			p.config.ConfigDigest,
 			err,
 		)
@@ -112,21 +129,23 @@ func (f *Factory) info(ctx context.Context, p *plugin) (ocr3types.ReportingPlugi
 		return ocr3types.ReportingPluginInfo{}, err
 	case err != nil:
 		return ocr3types.ReportingPluginInfo{}, fmt.Errorf(
-			"the product has made no reporting plugin for the configuration %s: %w",
+			"%s has made no reporting plugin for the configuration %s: %w",
+			f.settings.Name,
 			p.config.ConfigDigest,
 			err,
 		)
 	}
 	if err := reporting.CheckLimits(response.GetLimits(), uint32(p.config.N)); err != nil {
 		err = fmt.Errorf(
-			"the reporting plugin of product %s cannot run under the configuration %s: %w",
-			response.GetProduct(),
+			"the reporting plugin of %s cannot run under the configuration %s: %w",
+			f.settings.Name,
 			p.config.ConfigDigest,
 			err,
 		)
 		f.settings.Fail(err.Error())
 		return ocr3types.ReportingPluginInfo{}, err
 	}
+	f.settings.Running(p.config.ConfigDigest, p.config.EstimatedRoundInterval)
 	p.give(response)
 	return infoOf(response), nil
 }
@@ -134,16 +153,23 @@ func (f *Factory) info(ctx context.Context, p *plugin) (ocr3types.ReportingPlugi
 // guard turns a panic under libocr into an error of the call.
 func (f *Factory) guard(call string, err *error) {
 	if fault := recover(); fault != nil {
-		f.settings.Logger.Error(
-			"a call of libocr's panicked",
-			"call",
-			call,
-			"panic",
-			fault,
-			"stack",
-			string(debug.Stack()),
-		)
-		*err = fmt.Errorf("%s panicked: %v", call, fault)
+		f.panicked(call, fault, err)
+	}
+}
+
+func (f *Factory) panicked(call string, fault any, err *error) {
+	f.settings.Logger.Error("a call of libocr's panicked", "call", call, "panic", fault, "stack", string(debug.Stack()))
+	*err = fmt.Errorf("%s panicked: %v", call, fault)
+}
+
+// end ends a call of a round: a panic becomes an error, and an error is a loss.
+func (p *plugin) end(ctx context.Context, call string, err *error) {
+	if fault := recover(); fault != nil {
+		p.factory.panicked(call, fault, err)
+	}
+	var invalid *invalidError
+	if *err != nil && !errors.As(*err, &invalid) {
+		p.factory.settings.Rounds.Lost(ctx, call, *err)
 	}
 }
 
@@ -192,7 +218,8 @@ func (p *plugin) compare() (report func()) {
 	switch {
 	case p.failing:
 		problem := fmt.Sprintf(
-			"the product's plugin came back with other limits (%v, %s) than those that OCR3 runs with (%v, %s); run the plugin that was there before, or restart the node to take the new limits",
+			"%s came back with other limits (%v, %s) than those that OCR3 runs with (%v, %s); run the plugin that was there before, or restart the node to take the new limits",
+			p.factory.settings.Name,
 			latest.GetLimits(),
 			latest.GetObservationQuorum(),
 			given.GetLimits(),

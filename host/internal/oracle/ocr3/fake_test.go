@@ -121,6 +121,16 @@ func (f *fake) CreateProductFactory(ctx context.Context, _ *productv1.CreateProd
 	return f, &productv1.CreateProductFactoryResponse{}, nil
 }
 
+// long makes an answer longer than its limit if that is the mode.
+func (f *fake) long(answer []byte, limit int) []byte {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.mode == "long" {
+		return make([]byte, limit+1)
+	}
+	return answer
+}
+
 // limits are the fake's.
 func limits() *reportingv1.Ocr3PluginLimits {
 	return &reportingv1.Ocr3PluginLimits{MaxQueryLength: 100, MaxObservationLength: 100, MaxOutcomeLength: 1000, MaxReportLength: 1000, MaxReportCount: 3, MaxReportInfoLength: 10}
@@ -165,7 +175,7 @@ func (i *instance) Query(ctx context.Context, r *reportingv1.Ocr3PluginServiceQu
 		return nil, err
 	}
 	query, err := i.median.Query(ctx, contextOf(r.GetContext()))
-	return &reportingv1.Ocr3PluginServiceQueryResponse{Query: query}, err
+	return &reportingv1.Ocr3PluginServiceQueryResponse{Query: i.fake.long(query, 100)}, err
 }
 
 func (i *instance) Observation(ctx context.Context, r *reportingv1.Ocr3PluginServiceObservationRequest) (*reportingv1.Ocr3PluginServiceObservationResponse, error) {
@@ -173,7 +183,7 @@ func (i *instance) Observation(ctx context.Context, r *reportingv1.Ocr3PluginSer
 		return nil, err
 	}
 	observation, err := i.median.Observation(ctx, contextOf(r.GetContext()), r.GetQuery())
-	return &reportingv1.Ocr3PluginServiceObservationResponse{Observation: observation}, err
+	return &reportingv1.Ocr3PluginServiceObservationResponse{Observation: i.fake.long(observation, 100)}, err
 }
 
 func (i *instance) ValidateObservation(ctx context.Context, r *reportingv1.Ocr3PluginServiceValidateObservationRequest) (*reportingv1.Ocr3PluginServiceValidateObservationResponse, error) {
@@ -203,7 +213,7 @@ func (i *instance) Outcome(ctx context.Context, r *reportingv1.Ocr3PluginService
 	if err != nil {
 		return nil, status.Error(codes.Internal, err.Error())
 	}
-	return &reportingv1.Ocr3PluginServiceOutcomeResponse{Outcome: outcome}, nil
+	return &reportingv1.Ocr3PluginServiceOutcomeResponse{Outcome: i.fake.long(outcome, 1000)}, nil
 }
 
 func (i *instance) Reports(ctx context.Context, r *reportingv1.Ocr3PluginServiceReportsRequest) (*reportingv1.Ocr3PluginServiceReportsResponse, error) {
@@ -278,6 +288,29 @@ type parts struct {
 	product *productv1loophost.Product
 	factory *Factory
 	failed  chan string
+	rounds  rounds
+}
+
+// rounds is a fake of what counts.
+type rounds struct {
+	mu                               sync.Mutex
+	asked, observed, voted, reported int
+	epoch                            uint64
+	lost                             []string
+}
+
+func (r *rounds) note(change func()) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	change()
+}
+
+func (r *rounds) Asked(epoch uint64)   { r.note(func() { r.asked, r.epoch = r.asked+1, epoch }) }
+func (r *rounds) Observed(error)       { r.note(func() { r.observed++ }) }
+func (r *rounds) Voted()               { r.note(func() { r.voted++ }) }
+func (r *rounds) Reported(reports int) { r.note(func() { r.reported += reports }) }
+func (r *rounds) Lost(_ context.Context, call string, err error) {
+	r.note(func() { r.lost = append(r.lost, call+": "+err.Error()) })
 }
 
 // newParts runs the fake inside the test's process, or with a mode that begins with "process " in one of its own.
@@ -306,8 +339,8 @@ func newParts(t *testing.T, mode string) *parts {
 		ErrorLog:  hostservicev1loophost.ExportErrorLog(runtime, hostservicev1.UnimplementedErrorLogServiceServer{}),
 	})
 	p.factory = NewFactory(Settings{
-		Product: made, Answers: &memory{answers: map[string]bool{}}, Logger: slog.New(slog.DiscardHandler),
-		Running: func(types.ConfigDigest) {}, Fail: func(reason string) { p.failed <- reason },
+		Name: "the fake", Product: made, Answers: &memory{answers: map[string]bool{}}, Logger: slog.New(slog.DiscardHandler),
+		Rounds: &p.rounds, Running: func(types.ConfigDigest, time.Duration) {}, Fail: func(reason string) { p.failed <- reason },
 	})
 	return p
 }

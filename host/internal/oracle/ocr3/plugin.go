@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/smartcontractkit/libocr/commontypes"
 	"github.com/smartcontractkit/libocr/offchainreporting2plus/ocr3types"
 	"github.com/smartcontractkit/libocr/offchainreporting2plus/types"
 	"google.golang.org/grpc"
@@ -57,13 +58,23 @@ func heal[T any](ctx context.Context, call func(context.Context) (T, error)) (T,
 	}
 }
 
+// limits are those that libocr was told.
+func (p *plugin) limits() *reportingv1.Ocr3PluginLimits {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.given.GetLimits()
+}
+
 // Query implements ocr3types.ReportingPlugin.
 func (p *plugin) Query(ctx context.Context, at ocr3types.OutcomeContext) (_ types.Query, err error) {
-	defer p.factory.guard("Query", &err)
+	defer p.end(ctx, "Query", &err)
 	request := &reportingv1.Ocr3PluginServiceQueryRequest{Context: contextTo(at)}
 	response, err := heal(ctx, func(ctx context.Context) (*reportingv1.Ocr3PluginServiceQueryResponse, error) {
 		return p.remote.Query(ctx, request)
 	})
+	if err == nil {
+		err = fits("query", len(response.GetQuery()), p.limits().GetMaxQueryLength())
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -76,15 +87,35 @@ func (p *plugin) Observation(
 	at ocr3types.OutcomeContext,
 	query types.Query,
 ) (_ types.Observation, err error) {
-	defer p.factory.guard("Observation", &err)
+	defer p.end(ctx, "Observation", &err)
+	rounds := p.factory.settings.Rounds
+	//lint:ignore SA1019 epochs are counted for people, and nothing relies on them
+	rounds.Asked(at.Epoch)
 	request := &reportingv1.Ocr3PluginServiceObservationRequest{Context: contextTo(at), Query: query}
 	response, err := heal(ctx, func(ctx context.Context) (*reportingv1.Ocr3PluginServiceObservationResponse, error) {
 		return p.remote.Observation(ctx, request)
 	})
+	if err == nil {
+		err = fits("observation", len(response.GetObservation()), p.limits().GetMaxObservationLength())
+	}
+	if ctx.Err() == nil { // else the epoch has ended
+		rounds.Observed(err)
+	}
 	if err != nil {
 		return nil, err
 	}
 	return response.GetObservation(), nil
+}
+
+// invalidError is an answer, and no call that failed: the observation of an oracle is not valid.
+type invalidError struct {
+	observer commontypes.OracleID
+	problem  string
+}
+
+// Error implements error.
+func (e *invalidError) Error() string {
+	return fmt.Sprintf("the observation of oracle %d is not valid: %s", e.observer, e.problem)
 }
 
 // ValidateObservation implements ocr3types.ReportingPlugin. libocr has one word for an observation that is not valid
@@ -95,7 +126,7 @@ func (p *plugin) ValidateObservation(
 	query types.Query,
 	observation types.AttributedObservation,
 ) (err error) {
-	defer p.factory.guard("ValidateObservation", &err)
+	defer p.end(ctx, "ValidateObservation", &err)
 	request := &reportingv1.Ocr3PluginServiceValidateObservationRequest{
 		Context:     contextTo(at),
 		Query:       query,
@@ -110,12 +141,13 @@ func (p *plugin) ValidateObservation(
 	switch {
 	case err != nil:
 		return fmt.Errorf(
-			"the product could not say whether the observation of oracle %d is valid: %w",
+			"%s could not say whether the observation of oracle %d is valid: %w",
+			p.factory.settings.Name,
 			observation.Observer,
 			err,
 		)
 	case response.GetProblem() != "":
-		return fmt.Errorf("the observation of oracle %d is not valid: %s", observation.Observer, response.GetProblem())
+		return &invalidError{observation.Observer, response.GetProblem()}
 	}
 	return nil
 }
@@ -127,7 +159,7 @@ func (p *plugin) ObservationQuorum(
 	query types.Query,
 	observations []types.AttributedObservation,
 ) (_ bool, err error) {
-	defer p.factory.guard("ObservationQuorum", &err)
+	defer p.end(ctx, "ObservationQuorum", &err)
 	p.mu.Lock()
 	quorum := p.given.GetObservationQuorum()
 	p.mu.Unlock()
@@ -158,7 +190,7 @@ func (p *plugin) Outcome(
 	query types.Query,
 	observations []types.AttributedObservation,
 ) (_ ocr3types.Outcome, err error) {
-	defer p.factory.guard("Outcome", &err)
+	defer p.end(ctx, "Outcome", &err)
 	request := &reportingv1.Ocr3PluginServiceOutcomeRequest{
 		Context:      contextTo(at),
 		Query:        query,
@@ -167,9 +199,13 @@ func (p *plugin) Outcome(
 	response, err := heal(ctx, func(ctx context.Context) (*reportingv1.Ocr3PluginServiceOutcomeResponse, error) {
 		return p.remote.Outcome(ctx, request)
 	})
+	if err == nil {
+		err = fits("outcome", len(response.GetOutcome()), p.limits().GetMaxOutcomeLength())
+	}
 	if err != nil {
 		return nil, err
 	}
+	p.factory.settings.Rounds.Voted()
 	return response.GetOutcome(), nil
 }
 
@@ -179,7 +215,7 @@ func (p *plugin) Reports(
 	seqNr uint64,
 	outcome ocr3types.Outcome,
 ) (_ []ocr3types.ReportPlus[Info], err error) {
-	defer p.factory.guard("Reports", &err)
+	defer p.end(ctx, "Reports", &err)
 	request := &reportingv1.Ocr3PluginServiceReportsRequest{SeqNr: seqNr, Outcome: outcome}
 	response, err := heal(ctx, func(ctx context.Context) (*reportingv1.Ocr3PluginServiceReportsResponse, error) {
 		return p.remote.Reports(ctx, request)
@@ -187,10 +223,12 @@ func (p *plugin) Reports(
 	if err != nil {
 		return nil, err
 	}
-	p.mu.Lock()
-	longest := p.given.GetLimits().GetMaxReportInfoLength()
-	p.mu.Unlock()
-	return reportsOf(response, p.config.N, longest)
+	reports, err := reportsOf(response, p.config.N, p.limits())
+	if err != nil {
+		return nil, err
+	}
+	p.factory.settings.Rounds.Reported(len(reports))
+	return reports, nil
 }
 
 // decide gives a decision on a report its time and its turn. libocr's deadline is the configuration's time; here it is
@@ -228,7 +266,7 @@ func (p *plugin) ShouldAcceptAttestedReport(
 	seqNr uint64,
 	report ocr3types.ReportWithInfo[Info],
 ) (accept bool, err error) {
-	defer p.factory.guard("ShouldAcceptAttestedReport", &err)
+	defer p.end(ctx, "ShouldAcceptAttestedReport", &err)
 	ctx, end, err := p.decide(ctx, p.config.MaxDurationShouldAcceptAttestedReport)
 	if err != nil {
 		return false, err
@@ -268,7 +306,7 @@ func (p *plugin) ShouldTransmitAcceptedReport(
 	seqNr uint64,
 	report ocr3types.ReportWithInfo[Info],
 ) (_ bool, err error) {
-	defer p.factory.guard("ShouldTransmitAcceptedReport", &err)
+	defer p.end(ctx, "ShouldTransmitAcceptedReport", &err)
 	ctx, end, err := p.decide(ctx, p.config.MaxDurationShouldTransmitAcceptedReport)
 	if err != nil {
 		return false, err

@@ -106,6 +106,47 @@ func TestTrap1ProductThatAsksForTime(t *testing.T) {
 	}
 }
 
+// TestRoundsAreCounted holds what is counted of a round that goes well, and of calls that come to nothing.
+func TestRoundsAreCounted(t *testing.T) {
+	t.Parallel()
+	p := newParts(t, "")
+	instance := p.instance()
+	calls := roundCalls(instance)
+	maps.Copy(calls, decisionCalls(instance))
+	for name, call := range calls {
+		if err := call(t.Context()); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if err := instance.ValidateObservation(t.Context(), first, nil, types.AttributedObservation{Observer: 2}); err == nil {
+		t.Error("an observation of no bytes is valid")
+	}
+	r := &p.rounds
+	if r.asked != 1 || r.observed != 1 || r.voted != 1 || r.reported == 0 || r.lost != nil {
+		t.Errorf("after a round: %d asked, %d observed, %d voted, %d reported, lost %q", r.asked, r.observed, r.voted, r.reported, r.lost)
+	}
+	p.fake.become("fail:*")
+	for name, call := range calls {
+		err := call(t.Context())
+		if want := fmt.Sprintf("%s: %v", name, err); name != "ShouldAcceptAttestedReport" && (err == nil || !slices.Contains(r.lost, want)) {
+			t.Errorf("lost %q; want %q among it", r.lost, want)
+		}
+	}
+	if len(r.lost) != len(calls)-1 || r.voted != 1 { // an answer to ShouldAcceptAttestedReport is kept
+		t.Errorf("lost %q after %d votes", r.lost, r.voted)
+	}
+	// Nor does what outgrows its declared length reach libocr.
+	p.fake.become("long")
+	for name, want := range map[string]string{
+		"Query": "query: has 101 bytes", "Observation": "observation: has 101 bytes", "Outcome": "outcome: has 1001 bytes",
+	} {
+		r.lost = nil
+		if err := calls[name](t.Context()); err == nil || !strings.HasPrefix(err.Error(), want) || len(r.lost) != 1 {
+			t.Errorf("%s: error %v, lost %q; want %q", name, err, r.lost, want)
+		}
+	}
+}
+
 func TestTrap1AbsenceIsNoAnswer(t *testing.T) {
 	t.Parallel()
 	for _, code := range []codes.Code{codes.Unavailable, codes.DeadlineExceeded} {
@@ -399,7 +440,7 @@ func TestQuorumsAreThoseOfLibocr(t *testing.T) {
 	} {
 		for n := 1; n <= types.MaxOracles; n++ {
 			for f := 0; 3*f < n; f++ {
-				p := &plugin{config: ocr3types.ReportingPluginConfig{N: n, F: f}, given: &reportingv1.CreateOcr3PluginResponse{ObservationQuorum: ours}}
+				p := &plugin{config: ocr3types.ReportingPluginConfig{N: n, F: f}, given: &reportingv1.CreateOcr3PluginResponse{ObservationQuorum: ours}, factory: &Factory{}}
 				for have := range n + 1 {
 					all := make([]types.AttributedObservation, have)
 					got, err := p.ObservationQuorum(t.Context(), first, nil, all)
@@ -417,11 +458,12 @@ func TestReportsThatNobodyCanSend(t *testing.T) {
 	for want, r := range map[string]*reportingv1.ReportPlus{
 		"reports[0].schedule.transmitters[0]: is 4": {Report: &reportingv1.ReportWithInfo{}, Schedule: &reportingv1.TransmissionSchedule{Transmitters: []uint32{4}, Delays: nil}},
 		"reports[0].report.info: has 11 bytes":      {Report: &reportingv1.ReportWithInfo{Info: make([]byte, 11)}},
+		"reports[0].report.report: has 1001 bytes":  {Report: &reportingv1.ReportWithInfo{Report: make([]byte, 1001)}},
 	} {
 		if s := r.GetSchedule(); s != nil {
 			s.Delays = append(s.Delays, nil)
 		}
-		_, err := reportsOf(&reportingv1.Ocr3PluginServiceReportsResponse{Reports: []*reportingv1.ReportPlus{r}}, 4, 10)
+		_, err := reportsOf(&reportingv1.Ocr3PluginServiceReportsResponse{Reports: []*reportingv1.ReportPlus{r}}, 4, limits())
 		if err == nil || !strings.HasPrefix(err.Error(), want) {
 			t.Errorf("error %v; want %q", err, want)
 		}

@@ -1,0 +1,85 @@
+package oracle
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/smartcontractkit/libocr/commontypes"
+
+	"github.com/loop-plugins/loop/host/internal/oracle/feed"
+	"github.com/loop-plugins/loop/host/internal/oracle/ocr3"
+)
+
+var _ ocr3.Rounds = (*rounds)(nil)
+
+// rounds counts how a job's oracle fares in rounds of OCR3. What libocr itself counts (ocr3_…) is not counted again: it
+// does not say what an oracle has missed.
+type rounds struct {
+	feed   *feed.Recorder
+	logger *logger
+	ended  func() bool // whether the job ends: what it does not finish then is nothing lost
+
+	outcomes, reports, epochs prometheus.Counter
+	lost                      *prometheus.CounterVec
+
+	mu    sync.Mutex
+	epoch uint64 // the latest; 0 before the first
+}
+
+func newRounds(feed *feed.Recorder, logger *logger, ended func() bool) *rounds {
+	counter := func(name, help string) prometheus.Counter {
+		return prometheus.NewCounter(prometheus.CounterOpts{Name: name, Help: help})
+	}
+	return &rounds{
+		feed: feed, logger: logger, ended: ended,
+		outcomes: counter("loop_ocr3_outcomes_total", "Outcomes that the job's oracle has computed, each of which is a vote."),
+		reports:  counter("loop_ocr3_reports_total", "Reports that the job's oracle has made of outcomes agreed on."),
+		epochs:   counter("loop_ocr3_epochs_total", "Epochs that have begun since the job's oracle took part in its first round."),
+		lost: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "loop_ocr3_lost_total",
+			Help: "Calls of libocr that came to nothing at the job's oracle, each of which costs it a vote, a round or a report.",
+		}, []string{"call"}),
+	}
+}
+
+// metrics are those of the rounds.
+func (r *rounds) metrics() []prometheus.Collector {
+	return []prometheus.Collector{r.outcomes, r.reports, r.epochs, r.lost}
+}
+
+// Asked implements ocr3.Rounds. An oracle hears of no round of an epoch whose leader makes none; the next epoch tells.
+func (r *rounds) Asked(epoch uint64) {
+	r.feed.Asked()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	switch {
+	case r.epoch == 0 || epoch < r.epoch: // the first, or the first of another configuration
+		r.epochs.Inc()
+	default:
+		r.epochs.Add(float64(epoch - r.epoch))
+	}
+	r.epoch = epoch
+}
+
+// Observed implements ocr3.Rounds.
+func (r *rounds) Observed(err error) { r.feed.Observed(said(err)) }
+
+// Voted implements ocr3.Rounds.
+func (r *rounds) Voted() { r.outcomes.Inc() }
+
+// Reported implements ocr3.Rounds.
+func (r *rounds) Reported(reports int) { r.reports.Add(float64(reports)) }
+
+// Lost implements ocr3.Rounds. libocr logs why, unless it has given the call up itself.
+func (r *rounds) Lost(ctx context.Context, call string, err error) {
+	if r.ended() {
+		return
+	}
+	r.lost.WithLabelValues(call).Inc()
+	if errors.Is(ctx.Err(), context.Canceled) {
+		r.logger.Error(fmt.Sprintf("%s did not end before its epoch", call), commontypes.LogFields{"error": said(err)})
+	}
+}
