@@ -26,6 +26,7 @@ import (
 
 	medianv1 "github.com/loop-plugins/loop/gen/go/loop/median/v1"
 	"github.com/loop-plugins/loop/gen/go/loop/median/v1/medianv1loop"
+	"github.com/loop-plugins/loop/gen/go/loop/product/v1/productv1loop"
 	relayerv1 "github.com/loop-plugins/loop/gen/go/loop/relayer/v1"
 	"github.com/loop-plugins/loop/gen/go/loop/relayer/v1/relayerv1loop"
 	reportingv1 "github.com/loop-plugins/loop/gen/go/loop/reporting/v1"
@@ -47,6 +48,8 @@ func TestMain(m *testing.M) {
 		loop.Serve(fallback.Plugins()["median"].New())
 	case cookie == medianv1loop.MedianKind().Cookie:
 		medianv1loop.ServeMedian(func(*loop.Host) medianv1loop.MedianService { return &fakeMedian{mode: mode} })
+	case cookie == productv1loop.ProductKind().Cookie:
+		productv1loop.ServeProduct(func(*loop.Host) productv1loop.ProductService { return &fakeProduct{mode: mode} })
 	case cookie == relayerv1loop.RelayerKind().Cookie:
 		relayerv1loop.ServeRelayer(func(*loop.Host) relayerv1loop.RelayerService {
 			return &fakeRelayer{contract: newAggregator(), mode: mode}

@@ -24,6 +24,7 @@ import (
 	"github.com/loop-plugins/loop/gen/go/loop/hostservice/v1/hostservicev1loophost"
 	"github.com/loop-plugins/loop/gen/go/loop/median/v1/medianv1loop"
 	"github.com/loop-plugins/loop/gen/go/loop/median/v1/medianv1loophost"
+	"github.com/loop-plugins/loop/gen/go/loop/product/v1/productv1loophost"
 	relayerv1 "github.com/loop-plugins/loop/gen/go/loop/relayer/v1"
 	"github.com/loop-plugins/loop/gen/go/loop/relayer/v1/relayerv1loop"
 	"github.com/loop-plugins/loop/gen/go/loop/relayer/v1/relayerv1loophost"
@@ -125,6 +126,7 @@ type testNode struct {
 	fake     *fakeRelayer // nil out of process
 	chain    *relayerv1loophost.Chain
 	median   *medianv1loophost.Median
+	product  *productv1loophost.Product
 	watch    *Watch
 	runner   *pipeline.Runner
 	config   *config.Config
@@ -338,14 +340,11 @@ func (n *testNode) start(s Settings) *Oracle {
 	return o
 }
 
-// contractConfig is a configuration of the nodes as oracles, with f = 1 and no time for queries, as most medians have it.
-func contractConfig(t *testing.T, nodes ...*keystore.Keystore) types.ContractConfig {
-	t.Helper()
-	var oracles []confighelper.OracleIdentityExtra
-	var s []int
+// identities are the nodes as oracles.
+func identities(nodes []*keystore.Keystore) (oracles []confighelper.OracleIdentityExtra, schedule []int) {
 	for _, keys := range nodes {
 		bundle := keys.Bundles(fakeRelay)[0]
-		s = append(s, 1)
+		schedule = append(schedule, 1)
 		oracles = append(oracles, confighelper.OracleIdentityExtra{
 			OracleIdentity: confighelper.OracleIdentity{
 				OffchainPublicKey: bundle.Offchain().OffchainPublicKey(),
@@ -356,6 +355,13 @@ func contractConfig(t *testing.T, nodes ...*keystore.Keystore) types.ContractCon
 			ConfigEncryptionPublicKey: bundle.Offchain().ConfigEncryptionPublicKey(),
 		})
 	}
+	return oracles, schedule
+}
+
+// contractConfig is a configuration of the nodes as oracles, with f = 1 and no time for queries, as most medians have it.
+func contractConfig(t *testing.T, nodes ...*keystore.Keystore) types.ContractConfig {
+	t.Helper()
+	oracles, s := identities(nodes)
 	onchain, err := libocr.StandardOnchainConfigCodec{}.Encode(t.Context(), libocr.OnchainConfig{Min: big.NewInt(1), Max: big.NewInt(1_000_000)})
 	if err != nil {
 		t.Fatal(err)

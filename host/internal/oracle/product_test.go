@@ -1,0 +1,391 @@
+package oracle
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"math"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
+	"github.com/smartcontractkit/libocr/offchainreporting2plus/ocr3confighelper"
+	"github.com/smartcontractkit/libocr/offchainreporting2plus/ocr3types"
+	"github.com/smartcontractkit/libocr/offchainreporting2plus/types"
+	"google.golang.org/protobuf/testing/protocmp"
+
+	productv1 "github.com/loop-plugins/loop/gen/go/loop/product/v1"
+	relayerv1 "github.com/loop-plugins/loop/gen/go/loop/relayer/v1"
+	"github.com/loop-plugins/loop/host/internal/hostservice"
+	"github.com/loop-plugins/loop/host/internal/keystore"
+	"github.com/loop-plugins/loop/host/internal/oracle/feed"
+	"github.com/loop-plugins/loop/host/internal/oracle/ocr3"
+	"github.com/loop-plugins/loop/sdk/go/ocr2"
+)
+
+// ocr3Config is a configuration of the nodes as oracles on OCR3. An epoch that makes no progress lasts for long: a plugin
+// that is killed comes back in it, also on a busy machine.
+func ocr3Config(t *testing.T, nodes ...*keystore.Keystore) types.ContractConfig {
+	t.Helper()
+	oracles, _ := identities(nodes)
+	initialization := time.Minute
+	signers, transmitters, f, onchain, version, offchain, err := ocr3confighelper.ContractSetConfigArgsForTests(
+		20*time.Second, 2*time.Second, 200*time.Millisecond, 200*time.Millisecond, 50*time.Millisecond, 500*time.Millisecond, time.Second,
+		10_000, []int{1, 1, 1, 1}, oracles, nil, &initialization, 0, 400*time.Millisecond, 0, 0, 1, nil,
+	)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return types.ContractConfig{
+		Signers: signers, Transmitters: transmitters, F: f, OnchainConfig: onchain, OffchainConfigVersion: version, OffchainConfig: offchain,
+	}
+}
+
+// productNetwork is four nodes with a product each, and a contract that they share.
+type productNetwork struct {
+	t          *testing.T
+	contract   *aggregator
+	nodes      []*testNode
+	settings   []Settings
+	registries []*prometheus.Registry
+	oracles    []*Oracle
+}
+
+// newProductNetwork has the product of each node in the mode of it.
+func newProductNetwork(t *testing.T, version int, modes ...string) *productNetwork {
+	t.Helper()
+	n := &productNetwork{t: t, contract: newAggregator()}
+	n.contract.verify = func(signer types.OnchainPublicKey, at types.ReportContext, report types.Report, signature []byte) bool {
+		asked, err := hashed(t.Context(), &relayerv1.ReportToDigest{ReportContext: ocr2.ReportContextTo(at), Report: report})
+		return err == nil && keystore.Secp256k1.VerifyReport(signer, asked.GetDigests()[0].GetMessage(), signature)
+	}
+	var keys []*keystore.Keystore
+	var locators []string
+	for _, mode := range modes {
+		node := newNode(t, nodeSettings{contract: n.contract, inProcess: inProcess(&fakeMedian{})})
+		node.launchProcess(mode)
+		n.nodes = append(n.nodes, node)
+		keys, locators = append(keys, node.keys), append(locators, node.locator())
+	}
+	if version == 3 {
+		n.contract.setConfig(ocr3Config(t, keys...))
+	} else {
+		n.contract.setConfig(contractConfig(t, keys...))
+	}
+	for _, node := range n.nodes {
+		s, registry := node.productJob(version, locators...), prometheus.NewRegistry()
+		s.Registerer = registry
+		n.settings, n.registries = append(n.settings, s), append(n.registries, registry)
+	}
+	return n
+}
+
+// start starts all oracles, and end ends them at once.
+func (n *productNetwork) start() {
+	n.t.Helper()
+	n.oracles = nil
+	for i, node := range n.nodes {
+		n.oracles = append(n.oracles, node.start(n.settings[i]))
+	}
+}
+
+func (n *productNetwork) end() {
+	var all sync.WaitGroup
+	for _, o := range n.oracles {
+		all.Go(o.Close)
+	}
+	all.Wait()
+}
+
+func (n *productNetwork) more(what string, reports int) {
+	n.t.Helper()
+	from := n.contract.count()
+	eventually(n.t, what, func() bool { return n.contract.count() >= from+reports })
+}
+
+// newest is the latest outcome that the contract has a report of.
+func (n *productNetwork) newest() uint32 {
+	n.contract.mu.Lock()
+	defer n.contract.mu.Unlock()
+	return n.contract.latest.Epoch
+}
+
+// counted are the values of a counter at all nodes.
+func (n *productNetwork) counted(name string) []float64 {
+	n.t.Helper()
+	var all []float64
+	for _, registry := range n.registries {
+		families, err := registry.Gather()
+		if err != nil {
+			n.t.Fatal(err)
+		}
+		sum := 0.0
+		for _, family := range families {
+			for _, metric := range family.GetMetric() {
+				if family.GetName() == name {
+					sum += metric.GetCounter().GetValue()
+				}
+			}
+		}
+		all = append(all, sum)
+	}
+	return all
+}
+
+// TestProductOnOCR3 runs four oracles on libocr's own network, each with a product in a process of its own: while the
+// products die under the calls of a round, and across the end of all nodes at once.
+func TestProductOnOCR3(t *testing.T) {
+	t.Parallel()
+	var modes []string
+	for _, method := range []string{"Observation", "ValidateObservation", "Outcome", "Reports"} {
+		modes = append(modes, "die:"+method+":"+filepath.Join(t.TempDir(), "died"))
+	}
+	n := newProductNetwork(t, 3, modes...)
+	n.start()
+	n.more("the first reports", 3)
+	for i, node := range n.nodes {
+		eventually(t, "the relaunch of a product", func() bool { return node.product.Status().Generation >= 2 })
+		votes := n.counted("loop_ocr3_outcomes_total")[i]
+		eventually(t, "votes of the oracle whose product died", func() bool { return n.counted("loop_ocr3_outcomes_total")[i] >= votes+3 })
+	}
+	n.nodes[0].price.set("200")
+	n.nodes[1].price.set("200")
+	n.nodes[2].price.set("200")
+	eventually(t, "the new price", func() bool {
+		n.contract.mu.Lock()
+		defer n.contract.mu.Unlock()
+		return n.contract.answer.Int64() == 200
+	})
+	for i, o := range n.oracles {
+		if state := feed.Of(o.Facts(), time.Now()); state.Level != feed.Running || o.Failed() != "" || o.Observations(5) != nil {
+			t.Errorf("oracle %d: %+v, failed %q, observed %v", i, state, o.Failed(), o.Observations(5))
+		}
+		if facts := o.Facts(); facts.Interval != 200*time.Millisecond || facts.Members == nil || !facts.Members.Signer {
+			t.Errorf("oracle %d: facts %+v", i, facts)
+		}
+	}
+	if lost := n.counted("loop_ocr3_lost_total"); cmp.Diff(make([]float64, 4), lost) != "" {
+		for _, o := range n.oracles {
+			t.Error(o.Errors())
+		}
+		t.Errorf("lost at the nodes: %v", lost)
+	}
+	for _, name := range []string{"loop_ocr3_reports_total", "loop_ocr3_epochs_total"} {
+		for i, count := range n.counted(name) {
+			if count < 1 {
+				t.Errorf("node %d: %s is %g", i, name, count)
+			}
+		}
+	}
+	// The end of all at once loses no outcome, and nothing that is repeated after it has an effect.
+	n.end()
+	before := n.newest()
+	n.start()
+	n.more("reports after the end of all nodes", 3)
+	n.end()
+	n.contract.mu.Lock()
+	defer n.contract.mu.Unlock()
+	last := uint32(0)
+	for _, landed := range n.contract.transmissions {
+		if landed.at.Epoch <= last || landed.at.Round != 0 {
+			t.Errorf("after a report of outcome %d one of %+v has an effect", last, landed.at)
+		}
+		last = landed.at.Epoch
+	}
+	if last <= before {
+		t.Errorf("after the end of all nodes at outcome %d they came to %d", before, last)
+	}
+	for _, node := range n.nodes {
+		if objects := node.product.Status().Objects; len(objects) > 0 {
+			t.Errorf("after the end the product still has %v", objects)
+		}
+	}
+}
+
+func TestProductOnOCR2(t *testing.T) {
+	t.Parallel()
+	n := newProductNetwork(t, 2, make([]string, 4)...)
+	n.start()
+	n.more("reports of a product on OCR2", 3)
+	for _, node := range n.nodes {
+		if err := syscall.Kill(node.product.Status().PID, syscall.SIGKILL); err != nil {
+			t.Fatal(err)
+		}
+		node.price.set("300")
+	}
+	eventually(t, "the new price", func() bool {
+		n.contract.mu.Lock()
+		defer n.contract.mu.Unlock()
+		return n.contract.answer.Int64() == 300
+	})
+	for i, o := range n.oracles {
+		if o.Failed() != "" || o.Observations(5) != nil {
+			t.Errorf("oracle %d: failed %q, observed %v", i, o.Failed(), o.Observations(5))
+		}
+	}
+}
+
+func TestProductIsToldOfItsJob(t *testing.T) {
+	t.Parallel()
+	fake := &fakeProduct{}
+	n := newNode(t, nodeSettings{contract: newAggregator(), inProcess: inProcess(&fakeMedian{})})
+	n.launch(fake)
+	s := n.productJob(3, n.locator())
+	s.Spec.Product.ProviderType = "plugin"
+	n.start(s)
+	fake.mu.Lock()
+	defer fake.mu.Unlock()
+	want := &productv1.CreateProductFactoryRequest{
+		OcrVersion: productv1.OcrVersion_OCR_VERSION_3, ProviderType: "plugin", PluginConfigJson: []byte(`{"pluginName":"fake"}`),
+	}
+	if d := cmp.Diff(want, fake.asked, protocmp.Transform(), protocmp.IgnoreFields(want, "name", "provider", "pipelines", "error_log")); d != "" {
+		t.Errorf("the product was asked (-want +got):\n%s", d)
+	}
+	n.fake.mu.Lock()
+	defer n.fake.mu.Unlock()
+	if made := n.fake.made[0]; made.GetProviderType() != "plugin" || made.GetTransmitterId() != s.Spec.Transmitter() {
+		t.Errorf("the relayer was asked for the provider %v", made)
+	}
+}
+
+func TestProductThatRefuses(t *testing.T) {
+	t.Parallel()
+	t.Run("the job", func(t *testing.T) {
+		t.Parallel()
+		n := newNode(t, nodeSettings{contract: newAggregator(), inProcess: inProcess(&fakeMedian{})})
+		n.launch(&fakeProduct{mode: "refuse-factory"})
+		_, err := Start(t.Context(), n.productJob(3, n.locator()))
+		if err == nil || !strings.Contains(err.Error(), "the product fake refuses the job") || !strings.Contains(err.Error(), "knows no such window") {
+			t.Errorf("error %v", err)
+		}
+	})
+	t.Run("a configuration", func(t *testing.T) {
+		t.Parallel()
+		contract, fake := newAggregator(), &fakeProduct{mode: "refuse-config"}
+		n := newNode(t, nodeSettings{contract: contract, inProcess: inProcess(&fakeMedian{})})
+		n.launch(fake)
+		keys := []*keystore.Keystore{n.keys}
+		for range 3 {
+			_, other := newKeys(t)
+			keys = append(keys, other)
+		}
+		contract.setConfig(ocr3Config(t, keys...))
+		o := n.start(n.productJob(3, n.locator()))
+		eventually(t, "the failure of the job", func() bool {
+			return strings.HasPrefix(o.Failed(), "the product fake refuses the configuration") && strings.Contains(o.Failed(), "cannot run this")
+		})
+		// libocr asks again under OCR3, and what failed is past.
+		fake.become("")
+		eventually(t, "the end of the failure", func() bool { return o.Failed() == "" })
+		if _, ok := o.ConfigDigest(); !ok {
+			t.Error("no configuration runs")
+		}
+	})
+}
+
+func TestProductJobNeedsItsPlugin(t *testing.T) {
+	t.Parallel()
+	n := newNode(t, nodeSettings{contract: newAggregator(), inProcess: inProcess(&fakeMedian{})})
+	s := n.productJob(3, n.locator())
+	if _, err := Start(t.Context(), s); err == nil || !strings.Contains(err.Error(), "no Product") {
+		t.Errorf("error %v", err)
+	}
+}
+
+// TestOutcomesBeyondContracts holds where the numbers of OCR3 end on contracts of OCR2.
+func TestOutcomesBeyondContracts(t *testing.T) {
+	t.Parallel()
+	r := testRounds(t)
+	key := newKeyring(t, &fakeDigests{answer: hashed}, &bytes.Buffer{})
+	a := &attester{key, r}
+	report := ocr3types.ReportWithInfo[ocr3.Info]{Report: types.Report("report"), Info: []byte("not signed")}
+	last := uint64(math.MaxUint32)
+	signature, err := a.Sign(testDigest, last, report)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := types.ReportContext{ReportTimestamp: types.ReportTimestamp{ConfigDigest: testDigest, Epoch: math.MaxUint32}}
+	if !key.Verify(key.PublicKey(), want, report.Report, signature) || !a.Verify(key.PublicKey(), testDigest, last, report, signature) {
+		t.Error("a report is not signed as one of OCR2")
+	}
+	if a.Verify(key.PublicKey(), testDigest, last-1, report, signature) || a.Verify(key.PublicKey(), testDigest, last+1, report, signature) {
+		t.Error("the signature holds for another outcome")
+	}
+	if _, err = a.Sign(testDigest, last+1, report); err == nil || !strings.Contains(err.Error(), "4294967296") {
+		t.Errorf("error %v", err)
+	}
+	if err = (&sender{nil, r}).Transmit(t.Context(), testDigest, last+1, report, nil); err == nil || !strings.Contains(err.Error(), "4294967295") {
+		t.Errorf("error %v", err)
+	}
+	if d := testutil.CollectAndCompare(r.lost, strings.NewReader(`
+# HELP loop_ocr3_lost_total Calls of libocr that came to nothing at the job's oracle, each of which costs it a vote, a round or a report.
+# TYPE loop_ocr3_lost_total counter
+loop_ocr3_lost_total{call="Sign"} 1
+loop_ocr3_lost_total{call="Transmit"} 1
+`)); d != nil {
+		t.Error(d)
+	}
+}
+
+// testRounds are rounds of a job that goes on.
+func testRounds(t *testing.T) *rounds {
+	t.Helper()
+	slog, _ := newLogger(t)
+	return newRounds(feed.New(false), &logger{slog: slog}, func() bool { return false })
+}
+
+func TestLosses(t *testing.T) {
+	t.Parallel()
+	r := testRounds(t)
+	told := hostservice.NewErrorLog()
+	r.logger.record = told.Record
+	over, cancel := context.WithCancel(t.Context())
+	cancel()
+	r.Lost(t.Context(), "Observation", fmt.Errorf("libocr logs this")) // as it does
+	if len(told.Latest()) != 0 {
+		t.Errorf("told %v", told.Latest())
+	}
+	r.Lost(over, "Observation", fmt.Errorf("the plugin is away"))
+	if latest := told.Latest(); len(latest) != 1 || !strings.Contains(latest[0].Message, "Observation did not end before its epoch: the plugin is away") {
+		t.Errorf("told %v", latest)
+	}
+	r.ended = func() bool { return true }
+	r.Lost(over, "Observation", fmt.Errorf("the job ends"))
+	if got := testutil.ToFloat64(r.lost.WithLabelValues("Observation")); got != 2 {
+		t.Errorf("%g are lost; want 2", got)
+	}
+}
+
+func TestEpochsAreCounted(t *testing.T) {
+	t.Parallel()
+	r := testRounds(t)
+	for _, step := range []struct{ epoch, want uint64 }{
+		{7, 1}, {7, 1}, {8, 2}, {11, 5}, // two led to no round here
+		{1, 6}, {2, 7}, // of the next configuration
+	} {
+		r.Asked(step.epoch)
+		if got := testutil.ToFloat64(r.epochs); got != float64(step.want) {
+			t.Errorf("after epoch %d: %g; want %d", step.epoch, got, step.want)
+		}
+	}
+}
+
+// TestStatesThatAreNotWritten holds that the loss of a round to the disk is counted.
+func TestStatesThatAreNotWritten(t *testing.T) {
+	t.Parallel()
+	d, _ := newKeys(t)
+	r := testRounds(t)
+	s := &states{d.OCR3(77), r} // there is no such job
+	if err := s.WriteProtocolState(t.Context(), testDigest, "cert", []byte{1}); err == nil {
+		t.Fatal("no error")
+	}
+	if got := testutil.ToFloat64(r.lost.WithLabelValues("WriteProtocolState")); got != 1 {
+		t.Errorf("%g are lost; want 1", got)
+	}
+}
