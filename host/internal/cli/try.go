@@ -43,10 +43,7 @@ func (c *command) try() *cobra.Command {
 			if settings.Bridges, err = bridgeURLs(bridges); err != nil {
 				return exit(ExitUsage, err)
 			}
-			if settings.Sources, err = sources(source); err != nil {
-				return exit(ExitUsage, err)
-			}
-			if settings.Spec, err = c.trialSpec(cmd.Context(), args[0], settings.Sources); err != nil {
+			if settings.Spec, settings.Sources, err = c.trialSpec(cmd.Context(), args[0], source); err != nil {
 				return err
 			}
 			if err := used(settings); err != nil {
@@ -64,7 +61,7 @@ func (c *command) try() *cobra.Command {
 			return c.showTrial(args[0], observed)
 		},
 	}
-	cmd.Flags().StringVar(&source, "source", "", "run one pipeline alone: value, juels or gas (default: all)")
+	cmd.Flags().StringVar(&source, "source", "", "run one pipeline alone: value, juels or gas of a median, observationSource or a name of a product (default: all)")
 	cmd.Flags().StringArrayVar(&bridges, "bridge", nil, "NAME=URL of a bridge; may be repeated")
 	cmd.Flags().StringVar(&configFile, "config", "", "the node's configuration file (environment: CL_CONFIG)")
 	return cmd
@@ -87,36 +84,43 @@ func bridgeURLs(texts []string) (map[string]string, error) {
 	return all, nil
 }
 
-// sources are the names of the sources to run: the one that is asked for, or all.
-func sources(only string) ([]string, error) {
+// sources are the names of the spec's sources to run: the one that is asked for, or all.
+func sources(spec *job.Spec, only string) ([]string, error) {
 	var all []string
-	for _, s := range new(job.Spec).Sources() {
+	for _, s := range spec.Sources() {
 		all = append(all, s.Name)
 	}
 	switch {
-	case only == "":
+	case only == "" && len(all) > 0:
 		return all, nil
 	case slices.Contains(all, only):
 		return []string{only}, nil
+	case len(all) == 0:
+		return nil, errors.New("the spec has no pipeline, so that there is nothing to try")
 	}
 	return nil, fmt.Errorf("--source %q is not a source: one of %s is wanted", only, strings.Join(all, ", "))
 }
 
-// trialSpec reads a spec as far as a trial needs it: what is wrong elsewhere is no reason not to run its pipelines.
-func (c *command) trialSpec(ctx context.Context, file string, sources []string) (*job.Spec, error) {
+// trialSpec reads a spec as far as a trial needs it, and the names of the sources to run: what is wrong elsewhere is no
+// reason not to run its pipelines.
+func (c *command) trialSpec(ctx context.Context, file, only string) (*job.Spec, []string, error) {
 	text, err := c.spec(file)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	// Its relayer is asked nothing: a trial reads no contract and sends no report.
+	// Its relayer and its product are asked nothing: a trial reads no contract and sends no report.
 	spec, report := job.Parse(ctx, []byte(text), job.Settings{Offline: true})
+	var names []string
 	if spec != nil {
 		if spec.Type == job.TypeBootstrap {
-			return nil, exit(ExitFailed, fmt.Errorf("%s is the spec of a bootstrap job, which observes nothing", file))
+			return nil, nil, exit(ExitFailed, fmt.Errorf("%s is the spec of a bootstrap job, which observes nothing", file))
+		}
+		if names, err = sources(spec, only); err != nil {
+			return nil, nil, exit(ExitUsage, err)
 		}
 		elsewhere := func(f job.Finding) bool {
 			return !slices.ContainsFunc(spec.Sources(), func(s job.Source) bool {
-				return s.Key == f.Key && slices.Contains(sources, s.Name)
+				return s.Key == f.Key && slices.Contains(names, s.Name)
 			})
 		}
 		report.Problems = slices.DeleteFunc(report.Problems, elsewhere)
@@ -124,9 +128,9 @@ func (c *command) trialSpec(ctx context.Context, file string, sources []string) 
 	}
 	printFindings(c.streams.Err, file, report)
 	if len(report.Problems) > 0 {
-		return nil, exit(ExitFailed, fmt.Errorf("%s has %s; mend it before a trial", file, count(report.Problems)))
+		return nil, nil, exit(ExitFailed, fmt.Errorf("%s has %s; mend it before a trial", file, count(report.Problems)))
 	}
-	return spec, nil
+	return spec, names, nil
 }
 
 // used refuses a bridge that no pipeline of the spec uses: its name is mistyped, and another one would be asked.
@@ -238,6 +242,8 @@ func printSource(out io.Writer, s *trial.Source) error {
 	switch {
 	case s.Error != "":
 		text = "error: " + graphic(s.Error)
+	case s.Value == "":
+		text = value(s.Result, resultWidth)
 	case len(s.Tasks) == 0:
 		text = s.Value + ", since the spec has no pipeline for it"
 	case strings.Trim(string(s.Result), `"`) == s.Value:

@@ -21,6 +21,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/pelletier/go-toml/v2"
 
+	productv1 "github.com/loop-plugins/loop/gen/go/loop/product/v1"
 	relayerv1 "github.com/loop-plugins/loop/gen/go/loop/relayer/v1"
 	"github.com/loop-plugins/loop/host/internal/config"
 	"github.com/loop-plugins/loop/host/internal/pipeline"
@@ -110,15 +111,18 @@ func (s *Spec) Bridges() []string {
 	return slices.Compact(names)
 }
 
-// Source is one of what a median job observes.
+// Source is one of what a job observes, or may.
 type Source struct {
-	Name     string             // value, juels or gas
+	Name     string             // value, juels or gas of a median job; a product's pipeline has its own
 	Key      string             // of its text in the spec
 	Pipeline *pipeline.Pipeline // nil if the spec has none, or one that cannot be read
 }
 
 // Sources returns what the job observes, in the order in which people are told of it.
 func (s *Spec) Sources() []Source {
+	if s.Product != nil {
+		return s.Product.sources()
+	}
 	return []Source{
 		{"value", "observationSource", s.Observation},
 		{"juels", "pluginConfig.juelsPerFeeCoinSource", s.PluginConfig.JuelsPerFeeCoin},
@@ -138,6 +142,7 @@ type Settings struct {
 	Validation *relayerv1.ValidateJobResponse
 
 	Relayers  Relayers
+	Products  Products
 	Chains    Chains
 	Keys      Keys
 	Bridges   Bridges
@@ -153,6 +158,19 @@ type Relayers interface {
 	ReadsContracts(relay string) bool
 	// ValidateJob asks a relay's relayer. It fails if the relayer cannot be asked.
 	ValidateJob(ctx context.Context, relay string, request *relayerv1.ValidateJobRequest) (*relayerv1.ValidateJobResponse, error)
+}
+
+// Products knows the products of the node that are plugins of their own. Without them, what a product alone can tell is
+// left out.
+type Products interface {
+	// Products returns the names by which jobs ask for products, in the order in which people are told of them.
+	Products() []string
+	// Runs returns the versions of OCR and the types of provider on which a product runs, those of a job that names none
+	// first, and whether the node has the product.
+	Runs(product string) (versions []int, providerTypes []string, found bool)
+	// ValidateProductJob asks a product. It fails if the product cannot be asked.
+	ValidateProductJob(ctx context.Context, product string,
+		request *productv1.ValidateProductJobRequest) (*productv1.ValidateProductJobResponse, error)
 }
 
 // Chains knows the enabled chains of the node.
@@ -204,7 +222,7 @@ var (
 	}
 	// otherPlugins are plugin types of other products.
 	otherPlugins = []string{
-		"dkg", "ocr2vrf", "ocr2automation", "functions", "mercury", "llo", "plugin", "ccip-commit", "ccip-execution",
+		"dkg", "ocr2vrf", "ocr2automation", "functions", "mercury", "llo", "ccip-commit", "ccip-execution",
 	}
 
 	feedID = regexp.MustCompile(`^0x[0-9a-fA-F]{64}$`)
@@ -243,7 +261,8 @@ func Parse(ctx context.Context, data []byte, s Settings) (*Spec, *Report) {
 	}
 	relayConfig := d.top.sub("relayConfig")
 	d.top.leftovers(topKeys, ignoredKeys)
-	if wrong := len(report.Problems) > 0; wrong && (!known(s.Relayers, spec.Relay) || spec.Type == TypeOCR2 && spec.PluginType != "median") {
+	noProduct := spec.Type == TypeOCR2 && spec.PluginType != PluginMedian && spec.Product == nil
+	if wrong := len(report.Problems) > 0; wrong && (!known(s.Relayers, spec.Relay) || noProduct) {
 		report.Problems = firstStages(report.Problems)
 		return nil, report
 	}
@@ -438,14 +457,16 @@ func (d *document) ocr2(spec *Spec, s Settings) ocr2Keys {
 		[]string{"isBootstrapPeer", "juelsPerFeeCoinSource"})
 	switch _, given := t.spelled("pluginType"); {
 	case !given:
+	case spec.PluginType == PluginProduct:
+		spec.Product = d.product(t.sub("pluginConfig"), spec, s)
 	case spec.PluginType == "":
-		d.problem(t.line("pluginType"), "pluginType", "no plugin specified; write pluginType = \"median\"")
+		d.problem(t.line("pluginType"), "pluginType", "no plugin specified; write pluginType = \"median\", or \"plugin\" with a pluginName in pluginConfig")
 	case slices.Contains(otherPlugins, spec.PluginType):
-		d.problem(t.line("pluginType"), "pluginType", "this node does not run the product %q; it runs median", spec.PluginType)
-	case spec.PluginType != "median":
-		d.problem(t.line("pluginType"), "pluginType", "invalid pluginType %q; write pluginType = \"median\"", spec.PluginType)
+		d.problem(t.line("pluginType"), "pluginType", "this node does not run the product %q by this type; it runs median, and as plugin any product whose plugin it has", spec.PluginType)
+	case spec.PluginType != PluginMedian:
+		d.problem(t.line("pluginType"), "pluginType", "invalid pluginType %q; write pluginType = \"median\", or \"plugin\" with a pluginName in pluginConfig", spec.PluginType)
 	}
-	if spec.Observation == nil {
+	if spec.Observation == nil && spec.PluginType != PluginProduct {
 		where := ""
 		for _, name := range []string{"relayConfig", "pluginConfig"} {
 			if inner, ok := t.values[name].(map[string]any); ok && inner["observationSource"] != nil {
@@ -545,6 +566,9 @@ func (d *document) create(spec *Spec, t table, s Settings, answered bool) {
 			d.problem(t.line("transmitterID"), "transmitterID", "this node has no key %s for %s chain %s; list its keys to find one", spec.TransmitterID, spec.Relay, spec.ChainID)
 		}
 	}
+	if spec.Product != nil {
+		d.runs(spec.Product, s)
+	}
 	for _, source := range spec.Sources() {
 		if source.Pipeline == nil {
 			continue
@@ -557,7 +581,7 @@ func (d *document) create(spec *Spec, t table, s Settings, answered bool) {
 		d.chains(spec, source.Key, source.Pipeline, s)
 	}
 	if s.Processes != nil && spec.Isolated {
-		for _, kind := range []string{"median", spec.Relay} {
+		for _, kind := range []string{spec.product(), spec.Relay} {
 			if variable, inside := s.Processes.InProcess(kind); inside {
 				d.problem(t.line("isolated"), "isolated", "an isolated job has processes of its own, and the %s plugin runs inside this node; set %s, or remove the key", kind, variable)
 				break
@@ -657,7 +681,11 @@ func (d *document) start(ctx context.Context, spec *Spec, relayConfig table, own
 			d.problem(t.line("ocrKeyBundleID"), "ocrKeyBundleID", "no key bundle: name one here or in [OCR2] KeyBundleID")
 		}
 		spec.CaptureEATelemetry = spec.CaptureEATelemetry || s.OCR2.CaptureEATelemetry
-		spec.PluginConfig = d.pluginConfig(t.sub("pluginConfig"))
+		if spec.Product != nil {
+			d.askProduct(ctx, spec, s)
+		} else {
+			spec.PluginConfig = d.pluginConfig(t.sub("pluginConfig"))
+		}
 	}
 	return answered
 }

@@ -1,12 +1,14 @@
 package job_test
 
 import (
+	"context"
 	"encoding/json"
 	"flag"
 	"fmt"
 	"math/big"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -14,7 +16,11 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 	"github.com/google/uuid"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 
+	pluginv1 "github.com/loop-plugins/loop/gen/go/loop/plugin/v1"
+	productv1 "github.com/loop-plugins/loop/gen/go/loop/product/v1"
 	"github.com/loop-plugins/loop/host/internal/config"
 	"github.com/loop-plugins/loop/host/internal/job"
 	"github.com/loop-plugins/loop/host/internal/pipeline"
@@ -69,12 +75,40 @@ func (node) BySender(s *job.Spec) (string, bool, bool) {
 
 func (node) InProcess(kind string) (string, bool) { return "CL_SOLANA_CMD", kind == "solana" }
 
+func (node) Products() []string { return []string{"reserves", "twap"} }
+
+func (node) Runs(product string) ([]int, []string, bool) {
+	return []int{3, 2}[:min(len(product)-3, 2)], []string{"median"}, product == "twap" || product == "reserves"
+}
+
+// ValidateProductJob finds fault with a window of 0, and knows no key but that and the node's own.
+func (node) ValidateProductJob(_ context.Context, product string, r *productv1.ValidateProductJobRequest) (*productv1.ValidateProductJobResponse, error) {
+	var config map[string]any
+	if err := json.Unmarshal(r.GetPluginConfigJson(), &config); err != nil {
+		return nil, err
+	}
+	answer := &productv1.ValidateProductJobResponse{}
+	if config["window"] == 0.0 {
+		answer.Problems = append(answer.Problems, &pluginv1.Problem{Path: "pluginConfig.window", Message: "a window of 0 has no average"})
+	}
+	if config["windw"] != nil {
+		answer.Warnings = append(answer.Warnings, &pluginv1.Problem{Path: "pluginConfig.windw", Message: "unknown key; did you mean window?"})
+	}
+	if !slices.Contains(r.GetPipelines(), "") {
+		answer.Problems = append(answer.Problems, &pluginv1.Problem{Path: "observationSource", Message: "the product " + product + " needs a pipeline"})
+	}
+	if product == "reserves" {
+		return nil, status.Error(codes.Unavailable, "plugin reserves is down")
+	}
+	return answer, nil
+}
+
 func settings() job.Settings {
 	ocr2 := config.Default().OCR2
 	ocr2.KeyBundleID = "node"
 	return job.Settings{
 		OCR2: ocr2, DefaultBootstrappers: []config.Bootstrapper{{PeerID: "12D3KooWNode", Addresses: []string{"node.example:6690"}}},
-		Relayers: relayers, Chains: node{}, Keys: node{}, Bridges: node{}, Jobs: node{}, Processes: node{},
+		Relayers: relayers, Products: node{}, Chains: node{}, Keys: node{}, Bridges: node{}, Jobs: node{}, Processes: node{},
 	}
 }
 
@@ -178,6 +212,21 @@ func TestSpecs(t *testing.T) {
 			relay: `{"chainID":"devnet","nodeEndpointHTTP":"http://rpc.example","ocr2ProgramID":"11111111111111111111111111111112",` +
 				`"storeProgramID":"11111111111111111111111111111114","transmissionsID":"11111111111111111111111111111113"}`,
 			contract: "offchainreporting2/solana/devnet/So11111111111111111111111111111111111111112/", juels: true, gas: true,
+		},
+		"valid-product": {
+			want: job.Spec{
+				Type: job.TypeOCR2, Relay: "evm", ChainID: "1", ReadsContracts: true, ContractID: "0x00000000000000000000000000000000000000Aa", PluginType: "plugin",
+				BlockchainTimeout: 20 * time.Second, ContractConfigTrackerPollInterval: time.Minute, ContractConfigConfirmations: 3,
+				ObservationSource: "price [type=sum values=<[1,2]>]", TransmitterID: "0x00000000000000000000000000000000000000bB", KeyBundleID: "node",
+				Bootstrappers: settings().DefaultBootstrappers,
+				Product: &job.Product{
+					Name: "twap", OCRVersion: 3, ProviderType: "median",
+					ConfigJSON: []byte(`{"OCRVersion":3,"pipelines":[{"name":"backup","spec":"other [type=bridge name=known]"}],"pluginName":"TWAP","window":60}`),
+					Pipelines:  []job.Pipeline{{Key: "observationSource"}, {Name: "backup", Key: "pluginConfig.pipelines[0].spec"}},
+				},
+			},
+			relay:    `{"chainID":"1","effectiveTransmitterID":"0x00000000000000000000000000000000000000bb","sendingKeys":["0x00000000000000000000000000000000000000bb"]}`,
+			contract: "offchainreporting2/evm/1/0x00000000000000000000000000000000000000AA/",
 		},
 		"valid-bootstrap": {
 			want: job.Spec{

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/google/uuid"
 )
@@ -30,8 +31,12 @@ func (d *document) offline(spec *Spec, own ocr2Keys, s Settings) {
 	if spec.ChainID != "" {
 		leave("relayConfig.chainID", "whether the node has an enabled %s", chain)
 	}
-	if s.Relayers == nil {
+	if s.Relayers == nil || spec.Product != nil && spec.Product.ProviderType == "" {
 		leave("relayConfig", "what the relayer of %s finds in it, and in the contract and the account", spec.Relay)
+	}
+	if spec.Product != nil && !found(s.Products, spec.Product.Name) {
+		leave("pluginConfig.pluginName", "whether the node has the product %s, and what that finds in pluginConfig (CL_%s_CMD names its plugin)",
+			spec.Product.Name, strings.ToUpper(spec.Product.Name))
 	}
 	if spec.Type == TypeOCR2 {
 		if spec.KeyBundleID != "" {

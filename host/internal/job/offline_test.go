@@ -28,7 +28,7 @@ func TestOffline(t *testing.T) {
 			t.Fatal(err)
 		}
 		_, online := job.Parse(t.Context(), data, settings())
-		_, offline := job.Parse(t.Context(), data, job.Settings{Relayers: relayers, Offline: true})
+		_, offline := job.Parse(t.Context(), data, job.Settings{Relayers: relayers, Products: node{}, Offline: true})
 		if diff := cmp.Diff(online.Warnings, offline.Warnings, cmpopts.EquateEmpty()); diff != "" {
 			t.Errorf("%s: warnings (-with a node +without):\n%s", file, diff)
 		}

@@ -2,6 +2,7 @@ package job
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"maps"
@@ -41,11 +42,18 @@ func (d *document) relay(ctx context.Context, spec *Spec, t table, s Settings) (
 	if spec.ContractID == "" {
 		d.problem(d.top.line("contractID"), "contractID", "the key is missing or empty")
 	}
-	d.encode(spec, t)
+	var chain map[string]any
+	if spec.ChainID != "" {
+		chain = map[string]any{"chainID": spec.ChainID}
+	}
+	spec.RelayConfigJSON = t.encode("the relayer", chain)
 	if s.Relayers == nil {
 		return true
 	}
 	spec.ReadsContracts = s.Relayers.ReadsContracts(spec.Relay)
+	if spec.Product != nil && spec.Product.ProviderType == "" {
+		return false // of a product that is not known: nobody can tell what its relayer would be asked for
+	}
 	answered = d.ask(ctx, spec, s)
 	bad := slices.ContainsFunc(d.report.Problems, func(f Finding) bool { return f.Key == "relayConfig.chainID" })
 	if spec.ChainID != "" && !bad && s.Chains != nil && !s.Chains.HasChain(spec.Relay, spec.ChainID) {
@@ -55,24 +63,27 @@ func (d *document) relay(ctx context.Context, spec *Spec, t table, s Settings) (
 	return answered
 }
 
-// encode writes relayConfig as JSON. Values that JSON does not have are left out, with a problem.
-func (d *document) encode(spec *Spec, t table) {
-	values := map[string]any{}
+// encode writes a table as JSON for whom it is given to. Values that JSON does not have are left out, with a problem.
+func (t table) encode(whom string, more map[string]any) []byte {
+	values := maps.Clone(more)
+	if values == nil {
+		values = map[string]any{}
+	}
 	for _, key := range slices.Sorted(maps.Keys(t.values)) {
+		if _, given := values[key]; given {
+			continue
+		}
 		if _, err := json.Marshal(t.values[key]); err != nil {
-			d.problem(t.line(key), t.pathOf(key), "the value cannot be given to the relayer as JSON: %v", err)
+			t.problem(t.line(key), t.pathOf(key), "the value cannot be given to %s as JSON: %v", whom, err)
 			continue
 		}
 		values[key] = t.values[key]
-	}
-	if spec.ChainID != "" {
-		values["chainID"] = spec.ChainID
 	}
 	var encoded bytes.Buffer
 	encoder := json.NewEncoder(&encoded)
 	encoder.SetEscapeHTML(false)
 	_ = encoder.Encode(values) // which the buffer takes, and each value was tried
-	spec.RelayConfigJSON = bytes.TrimSpace(encoded.Bytes())
+	return bytes.TrimSpace(encoded.Bytes())
 }
 
 // ask has the relayer check the job, and takes what it finds into the report. What it said before holds while it
@@ -83,14 +94,14 @@ func (d *document) ask(ctx context.Context, spec *Spec, s Settings) (answered bo
 		ChainId: spec.ChainID, ContractId: spec.ContractID, TransmitterId: spec.TransmitterID, RelayConfigJson: spec.RelayConfigJSON,
 		ProviderType: relayer.ProviderMedian,
 	}
-	if spec.Type == TypeBootstrap {
+	switch {
+	case spec.Type == TypeBootstrap:
 		request.ProviderType = relayer.ProviderConfig
+	case spec.Product != nil:
+		request.ProviderType = spec.Product.ProviderType
 	}
 	response, err := s.Relayers.ValidateJob(ctx, spec.Relay, request)
-	why, line := status.Convert(err).Message(), d.top.line("relay")
-	if code := status.Code(err); code == codes.Unavailable || code == codes.DeadlineExceeded {
-		why += "; try again when its plugin is ready"
-	}
+	why, line := unasked(err), d.top.line("relay")
 	switch {
 	case err == nil:
 	case s.Validation != nil:
@@ -106,29 +117,31 @@ func (d *document) ask(ctx context.Context, spec *Spec, s Settings) (answered bo
 	}
 	before := slices.Clone(d.report.Problems)
 	for _, p := range response.GetProblems() {
-		key := keyOf(p)
+		key := cmp.Or(p.GetPath(), "relayConfig")
 		said := slices.ContainsFunc(before, func(f Finding) bool { return f.Key == key })
 		if later := s.Offline && key == "transmitterID" && spec.TransmitterID == ""; !said && !later {
 			d.problem(d.index.Line(key), key, "%s", p.GetMessage())
 		}
 	}
 	for _, p := range response.GetWarnings() {
-		d.warning(d.index.Line(keyOf(p)), keyOf(p), "%s", misplaced(p))
+		key := cmp.Or(p.GetPath(), "relayConfig")
+		d.warning(d.index.Line(key), key, "%s", misplaced("relayConfig", p))
 	}
 	return true
 }
 
-// keyOf is the key of the job that a problem is about. What is about the whole is about relayConfig.
-func keyOf(p *pluginv1.Problem) string {
-	if p.GetPath() == "" {
-		return "relayConfig"
+// unasked says why a plugin could not be asked, and what to do.
+func unasked(err error) string {
+	why := status.Convert(err).Message()
+	if code := status.Code(err); code == codes.Unavailable || code == codes.DeadlineExceeded {
+		why += "; try again when its plugin is ready"
 	}
-	return p.GetPath()
+	return why
 }
 
-// misplaced is the text of a warning. The relayer does not know the keys that stand above relayConfig.
-func misplaced(p *pluginv1.Problem) string {
-	key := strings.TrimPrefix(p.GetPath(), "relayConfig.")
+// misplaced is the text of a warning about a table. Who found it does not know the keys that stand above the table.
+func misplaced(table string, p *pluginv1.Problem) string {
+	key := strings.TrimPrefix(p.GetPath(), table+".")
 	if strings.HasPrefix(p.GetMessage(), "unknown key") && slices.Contains(topKeys, key) {
 		return "unknown key; " + key + " belongs above the first [table] of the file"
 	}

@@ -84,7 +84,7 @@ func (r *Relayer) ValidateJob(ctx context.Context, request *relayerv1.ValidateJo
 		return nil, r.nonsense("ValidateJob", "has no contract_key for the contract %q", request.GetContractId())
 	case request.GetTransmitterId() != "" && response.GetTransmitterKey() == "":
 		return nil, r.nonsense("ValidateJob", "has no transmitter_key for the account %q", request.GetTransmitterId())
-	case request.GetTransmitterId() != "" && request.GetProviderType() == relayer.ProviderMedian && response.GetFromAccount() == "":
+	case request.GetTransmitterId() != "" && request.GetProviderType() != relayer.ProviderConfig && response.GetFromAccount() == "":
 		return nil, r.nonsense("ValidateJob",
 			"has no from_account for the account %q, and the contract's configuration names one", request.GetTransmitterId())
 	}
@@ -94,7 +94,7 @@ func (r *Relayer) ValidateJob(ctx context.Context, request *relayerv1.ValidateJo
 // places holds problems to paths that lead somewhere.
 func (r *Relayer) places(method string, values map[string]any, found []*pluginv1.Problem) error {
 	for _, p := range found {
-		if !leads(values, p.GetPath()) {
+		if !document.Leads(values, p.GetPath()) {
 			return r.nonsense(method, "names a problem at %q, where there is nothing (%s)", p.GetPath(), p.GetMessage())
 		}
 	}

@@ -8,11 +8,11 @@ import (
 	"github.com/loop-plugins/loop/host/internal/pipeline"
 )
 
-// Source is one part of an observation: the job's value, its fee coin's price or its gas price. It has a value or an
-// error. Programs read the JSON of all types here, so that its names stay as they are.
+// Source is one part of an observation: a median job's value, its fee coin's price or its gas price, or a pipeline that a
+// product may run. It has a result or an error. Programs read the JSON of all types here, so that its names stay as they are.
 type Source struct {
-	Name string `json:"-"` // value, juels or gas
-	// Value is the integer that would be observed, in decimal digits: the result cut toward zero.
+	Name string `json:"-"` // as the spec's Sources have it
+	// Value is the integer that a median would observe, in decimal digits: the result cut toward zero. Empty for a product.
 	Value string `json:"value,omitempty"`
 	Error string `json:"error,omitempty"`
 	// Result is what the pipeline ended in, before it was cut; nil if that is an error, or if there is no pipeline.

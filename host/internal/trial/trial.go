@@ -27,9 +27,9 @@ const progressInterval = 5 * time.Second
 
 // Settings are what Run needs.
 type Settings struct {
-	// Spec is a median job's, as job.Parse gives it. Of a source without pipeline 0 is observed.
+	// Spec is that of a median or a product, as job.Parse gives it. Of a median's source without pipeline 0 is observed.
 	Spec *job.Spec
-	// Sources names those that are run: value, juels or gas.
+	// Sources names those of the spec's sources that are run.
 	Sources []string
 	// Bridges has the URL of each bridge that the sources use, by its name in lower case.
 	Bridges map[string]string
@@ -130,6 +130,9 @@ func (r *run) observe(ctx context.Context, runner *pipeline.Runner, spec *job.Sp
 		return observed
 	}
 	observed.Result = pipeline.JSON(final)
+	if spec.Product != nil {
+		return observed // what the product makes of it, it alone knows
+	}
 	integer, err := pipeline.Integer(final)
 	if err != nil {
 		observed.Error = err.Error()

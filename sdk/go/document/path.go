@@ -1,15 +1,15 @@
-package relay
+package document
 
 import (
 	"strconv"
 	"strings"
 )
 
-// leads reports whether the path of a problem leads somewhere in what was checked: keys with dots between, a position
-// in brackets after a list's key. A key may be missing, which may be the problem, and with it the tables below it. A
-// position must be there, and nothing lies below what is not a table. A key that is there is taken as it is, with or
-// without quotes, whatever characters it has.
-func leads(value any, path string) bool {
+// Leads reports whether the path of a problem leads somewhere in what was checked, as TOML and JSON are decoded into maps
+// and slices. A path is keys with dots between, a position in brackets after a list's key. A key may be missing, which
+// may be the problem, and with it the tables below it. A position must be there, and nothing lies below what is not a
+// table. A key that is there is taken as it is, with or without quotes, whatever characters it has.
+func Leads(value any, path string) bool {
 	if path == "" {
 		return true
 	}
@@ -42,5 +42,5 @@ func leads(value any, path string) bool {
 func below(value any, rest string) bool {
 	name, dotted := strings.CutPrefix(rest, ".")
 	_, list := value.([]any)
-	return rest == "" || dotted != list && name != "" && leads(value, name)
+	return rest == "" || dotted != list && name != "" && Leads(value, name)
 }
