@@ -61,9 +61,9 @@ func (c *command) load(ctx context.Context, file string) (*config.Config, error)
 		return loaded, nil
 	}
 	if loaded != nil {
-		if relayers, failed := node.OpenRelayers(ctx, c.settings(loaded, slog.New(slog.DiscardHandler))); failed == nil {
-			defer relayers.Close(context.WithoutCancel(ctx))
-			if all := relayers.CheckConfig(ctx); all != nil {
+		if known, failed := node.OpenKnown(ctx, c.settings(loaded, slog.New(slog.DiscardHandler))); failed == nil {
+			defer known.Close(context.WithoutCancel(ctx))
+			if all := known.CheckConfig(ctx); all != nil {
 				err = all
 			}
 		}
@@ -71,29 +71,29 @@ func (c *command) load(ctx context.Context, file string) (*config.Config, error)
 	return nil, exit(ExitUsage, err)
 }
 
-// relayers starts what it takes to ask the relayers that the environment names, and tells of those that do not answer.
-func (c *command) relayers(ctx context.Context) (*node.Relayers, error) {
+// known starts what it takes to ask the relayers and products that the environment names, and tells of those that do not answer.
+func (c *command) known(ctx context.Context) (*node.Known, error) {
 	loaded, err := config.Read("", c.streams.Environ, c.builtin()...)
 	if loaded == nil {
 		return nil, exit(ExitUsage, err)
 	}
-	relayers, err := node.OpenRelayers(ctx, c.settings(loaded, slog.New(slog.DiscardHandler)))
+	known, err := node.OpenKnown(ctx, c.settings(loaded, slog.New(slog.DiscardHandler)))
 	if err != nil {
 		return nil, exit(code(err), err)
 	}
-	for _, err := range relayers.Failed() {
+	for _, err := range known.Failed() {
 		_, _ = fmt.Fprintln(c.streams.Err, "warning:", err)
 	}
-	return relayers, nil
+	return known, nil
 }
 
 func (c *command) reference(ctx context.Context) error {
-	relayers, err := c.relayers(ctx)
+	known, err := c.known(ctx)
 	if err != nil {
 		return err
 	}
-	defer relayers.Close(context.WithoutCancel(ctx))
-	text, err := config.Reference(relayers.Plugins(), relayers.Described())
+	defer known.Close(context.WithoutCancel(ctx))
+	text, err := config.Reference(known.Plugins(), known.Described())
 	if err == nil {
 		_, err = io.WriteString(c.streams.Out, text)
 	}

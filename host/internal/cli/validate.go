@@ -40,12 +40,12 @@ func (c *command) validate() *cobra.Command {
 				}
 			}
 			if v.report == nil {
-				relayers, err := c.relayers(cmd.Context())
+				known, err := c.known(cmd.Context())
 				if err != nil {
 					return err
 				}
-				defer relayers.Close(context.WithoutCancel(cmd.Context()))
-				v.spec, v.report = job.Parse(cmd.Context(), []byte(text), job.Settings{Offline: true, Relayers: relayers.Jobs()})
+				defer known.Close(context.WithoutCancel(cmd.Context()))
+				v.spec, v.report = job.Parse(cmd.Context(), []byte(text), job.Settings{Offline: true, Relayers: known.Jobs(), Products: known.Products()})
 			}
 			return c.judge(v)
 		},

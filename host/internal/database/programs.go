@@ -11,9 +11,10 @@ type Program struct {
 	Plugin string
 	// Checksum is that of the program and its command.
 	Checksum string
-	// Kind is the kind of plugin that it is: relayer, median.
+	// Kind is the kind of plugin that it is: relayer, product, median.
 	Kind string
-	// Description is the answer of a relayer to DescribeRelayer as a protobuf message; empty of other kinds.
+	// Description is what a relayer answers to DescribeRelayer, or a product to DescribeProduct, as a protobuf message; empty of a
+	// median, which is asked nothing.
 	Description []byte
 }
 

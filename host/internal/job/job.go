@@ -26,6 +26,7 @@ import (
 	"github.com/loop-plugins/loop/host/internal/config"
 	"github.com/loop-plugins/loop/host/internal/pipeline"
 	"github.com/loop-plugins/loop/sdk/go/document/keys"
+	"github.com/loop-plugins/loop/sdk/go/relayer"
 )
 
 // The types of jobs.
@@ -91,6 +92,17 @@ func (s *Spec) Transmitter() string { return cmp.Or(s.Validation.GetTransmitterK
 // Account is whose transactions the job's are, as the contract's configuration writes it: the chain counts them under its name. It
 // is empty for a job that sends none.
 func (s *Spec) Account() string { return s.Validation.GetFromAccount() }
+
+// ProviderType is what the job wants of its relayer, as CreateProvider has it.
+func (s *Spec) ProviderType() string {
+	switch {
+	case s.Type == TypeBootstrap:
+		return relayer.ProviderConfig
+	case s.Product != nil:
+		return s.Product.ProviderType
+	}
+	return relayer.ProviderMedian
+}
 
 // ContractKey names the contract of a job in one spelling: two jobs of a node with the same key would do the same work
 // and, on one peer, shut each other out.

@@ -16,7 +16,6 @@ import (
 
 	pluginv1 "github.com/loop-plugins/loop/gen/go/loop/plugin/v1"
 	relayerv1 "github.com/loop-plugins/loop/gen/go/loop/relayer/v1"
-	"github.com/loop-plugins/loop/sdk/go/relayer"
 )
 
 // known reports whether there is a relayer for a relay; where no relayer is known, any relay may have one.
@@ -92,13 +91,7 @@ func (t table) encode(whom string, more map[string]any) []byte {
 func (d *document) ask(ctx context.Context, spec *Spec, s Settings) (answered bool) {
 	request := &relayerv1.ValidateJobRequest{
 		ChainId: spec.ChainID, ContractId: spec.ContractID, TransmitterId: spec.TransmitterID, RelayConfigJson: spec.RelayConfigJSON,
-		ProviderType: relayer.ProviderMedian,
-	}
-	switch {
-	case spec.Type == TypeBootstrap:
-		request.ProviderType = relayer.ProviderConfig
-	case spec.Product != nil:
-		request.ProviderType = spec.Product.ProviderType
+		ProviderType: spec.ProviderType(),
 	}
 	response, err := s.Relayers.ValidateJob(ctx, spec.Relay, request)
 	why, line := unasked(err), d.top.line("relay")

@@ -9,7 +9,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/loop-plugins/loop/gen/go/loop/median/v1/medianv1loophost"
 	relayerv1 "github.com/loop-plugins/loop/gen/go/loop/relayer/v1"
 	"github.com/loop-plugins/loop/gen/go/loop/relayer/v1/relayerv1loophost"
 	"github.com/loop-plugins/loop/host/internal/config"
@@ -46,15 +45,15 @@ func sameSender(a, b *job.Spec) bool {
 		(a.Transmitter() == b.Transmitter() || a.Account() == b.Account())
 }
 
-// isolation is what an isolated job has for itself: the account that it sends from, a relayer's process that has no other, and a
-// median's.
+// isolation is what an isolated job has for itself: the account that it sends from, a relayer's process that has no other, and one
+// of what reports.
 type isolation struct {
 	plugins  *plugins
 	name     string // of the relayer's process
 	reserved *hostservice.Reserved
 	relay    *served
 	chain    *relayerv1loophost.Chain
-	median   *medianv1loophost.Median
+	reports  reporter
 }
 
 // reserveStored reserves the accounts of the isolated jobs in the database, before any process could use them. A job that cannot
@@ -147,12 +146,12 @@ func (j *jobs) isolate(ctx context.Context, r *running) (_ *isolation, err error
 			j.giveBack(context.WithoutCancel(ctx), reserved, r)
 		}
 	}()
-	median, err := n.plugins.product()
+	reports, err := n.plugins.reporter(r.spec)
 	if err != nil {
 		return nil, err
 	}
 	commands := n.settings.Config.Environment.Plugins
-	if commands[median.Name()].Attach != "" || commands[shared.relayer.Plugin()].Attach != "" {
+	if commands[reports.plugin().Name()].Attach != "" || commands[shared.relayer.Plugin()].Attach != "" {
 		return nil, errors.New("an isolated job has processes of its own, and LOOP_REATTACH names one for all jobs; debug it as a shared job")
 	}
 	if own.relay, err = n.plugins.serve(ctx, shared.relayer, own.name, r.spec.Relay+suffix); err != nil {
@@ -169,9 +168,7 @@ func (j *jobs) isolate(ctx context.Context, r *running) (_ *isolation, err error
 		return nil, fmt.Errorf("this node has no %s chain %s: add it to its configuration", r.spec.Relay, r.spec.ChainID)
 	}
 	n.plugins.keep(own.relay)
-	settings := n.pluginSettings(median.Name(), commands[median.Name()])
-	settings.Env, settings.Name = commands[median.Name()].Environ(false), settings.Name+suffix
-	if own.median, err = medianv1loophost.LaunchMedian(ctx, n.runtime, settings); err != nil {
+	if own.reports, err = reports.launchAlone(ctx, n, suffix); err != nil {
 		return nil, err
 	}
 	return own, nil
@@ -179,8 +176,8 @@ func (j *jobs) isolate(ctx context.Context, r *running) (_ *isolation, err error
 
 // close ends the job's processes. When it returns they are dead.
 func (i *isolation) close(ctx context.Context) {
-	if i.median != nil {
-		i.median.Close(ctx)
+	if plugin := i.reports.plugin(); plugin != nil {
+		plugin.Close(ctx)
 	}
 	if i.relay != nil {
 		i.relay.close(ctx)
@@ -203,7 +200,7 @@ func (j *jobs) giveBack(ctx context.Context, reserved *hostservice.Reserved, r *
 	_, chain, err := n.plugins.chain(r.spec.Relay, r.spec.ChainID)
 	if err == nil {
 		provider := chain.CreateProvider(&relayerv1.CreateProviderRequest{
-			ProviderType:  r.spec.PluginType,
+			ProviderType:  r.spec.ProviderType(),
 			Config:        &relayerv1.ProviderConfig{ExternalJobId: r.stored.ExternalID, ContractId: r.spec.ContractID, RelayConfigJson: r.spec.RelayConfigJSON},
 			TransmitterId: r.spec.Transmitter(), GasLimit: r.spec.GasLimit,
 		})

@@ -112,6 +112,7 @@ func (j *jobs) checks(others job.Jobs) job.Settings {
 		OCR2:                 n.settings.Config.OCR2,
 		DefaultBootstrappers: n.settings.Config.P2P.V2.DefaultBootstrappers,
 		Relayers:             n.plugins.known,
+		Products:             n.plugins.products,
 		Chains:               knownChains{n.plugins},
 		Keys:                 knownKeys{n},
 		Bridges:              bridges{n.database},
@@ -187,17 +188,15 @@ func (j *jobs) run(ctx context.Context, r *running) (err error) {
 	if err != nil {
 		return err
 	}
-	median := n.plugins.median
-	if r.spec.Type == job.TypeOCR2 {
-		if median, err = n.plugins.product(); err != nil {
-			return err
-		}
+	reports, err := n.plugins.reporter(r.spec)
+	if err != nil {
+		return err
 	}
 	if r.spec.Isolated {
 		if r.own, err = j.isolate(ctx, r); err != nil {
 			return err
 		}
-		relay, chain, median = r.own.relay, r.own.chain, r.own.median
+		relay, chain, reports = r.own.relay, r.own.chain, r.own.reports
 		defer func() {
 			if err != nil {
 				r.own.close(context.WithoutCancel(ctx))
@@ -213,16 +212,16 @@ func (j *jobs) run(ctx context.Context, r *running) (err error) {
 		}
 	}
 	r.parts = parts{plugins: []*loophost.Plugin{relay.plugin.Plugin}, chain: chain}
-	if median != nil && r.spec.Type == job.TypeOCR2 {
-		r.parts.plugins = append(r.parts.plugins, median.Plugin)
+	if plugin := reports.plugin(); plugin != nil {
+		r.parts.plugins = append(r.parts.plugins, plugin)
 	}
-	r.oracle, err = oracle.Start(ctx, oracle.Settings{
+	settings := oracle.Settings{
 		JobID:         r.stored.ID,
 		ExternalJobID: r.stored.ExternalID,
 		Spec:          r.spec,
 		Chain:         chain,
 		Watch:         relay.watch,
-		Median:        median,
+		Median:        reports.median,
 		Runtime:       n.runtime,
 		Database:      n.database,
 		Bundle:        bundle,
@@ -233,7 +232,11 @@ func (j *jobs) run(ctx context.Context, r *running) (err error) {
 		Registerer:    prometheus.WrapRegistererWith(prometheus.Labels{"job_id": strconv.FormatInt(r.stored.ID, 10)}, n.registry),
 		Logger:        n.logger.With("job", r.stored.ID, "contract", r.spec.ContractID),
 		Failed:        r.fail,
-	})
+	}
+	if of := reports.product; of != nil {
+		settings.Product, settings.ProductBounds = of.plugin, of.Bounds()
+	}
+	r.oracle, err = oracle.Start(ctx, settings)
 	return err
 }
 
@@ -372,6 +375,8 @@ func (k knownProcesses) InProcess(name string) (string, bool) {
 	var plugin *loophost.Plugin
 	if name == kindMedian && k.plugins.median != nil {
 		plugin = k.plugins.median.Plugin
+	} else if of := k.plugins.products[name]; of != nil {
+		plugin = of.plugin.Plugin
 	} else if s := k.plugins.shared[name]; s != nil {
 		plugin = s.plugin.Plugin
 	}

@@ -12,24 +12,25 @@ import (
 	"github.com/loop-plugins/loop/sdk/go/loophost"
 )
 
-// Relayers are the relayers of a configuration, for commands that start no node. Built-in ones are asked in this
-// process; those that the environment names run until Close.
-type Relayers struct {
-	node    *Node
-	known   relayers
-	failed  []error
-	runtime *loophost.Runtime // nil if no plugin runs
+// Known are the relayers and products of a configuration, for commands that start no node. Built-in ones are asked in
+// this process; those that the environment names run until Close.
+type Known struct {
+	node     *Node
+	known    relayers
+	products products
+	failed   []error
+	runtime  *loophost.Runtime // nil if no plugin runs
 }
 
-// OpenRelayers starts what it takes to ask the relayers of a configuration.
-func OpenRelayers(ctx context.Context, s Settings) (*Relayers, error) {
+// OpenKnown starts what it takes to ask the relayers and products of a configuration.
+func OpenKnown(ctx context.Context, s Settings) (*Known, error) {
 	n := &Node{settings: s, logger: s.Logger}
 	var err error
 	if n.builtin, err = builtinRelayers(ctx, s); err != nil {
 		return nil, err
 	}
-	r := &Relayers{node: n, known: maps.Clone(n.builtin)}
-	names := n.foreignRelayers()
+	r := &Known{node: n, known: maps.Clone(n.builtin), products: products{}}
+	names := n.foreign()
 	if len(names) == 0 {
 		return r, nil
 	}
@@ -40,21 +41,28 @@ func OpenRelayers(ctx context.Context, s Settings) (*Relayers, error) {
 	}
 	n.runtime = r.runtime
 	var started []*launched
-	started, r.failed = n.commands(ctx, names, relayersAlone)
+	started, r.failed = n.commands(ctx, names, describedKinds)
 	for _, l := range started {
-		r.known[l.relayer.Relay()] = l.relayer
+		if l.product != nil {
+			r.products[l.name] = l.product
+		} else {
+			r.known[l.relayer.Relay()] = l.relayer
+		}
 	}
 	return r, nil
 }
 
-// Failed are the errors of plugins that do not start, or that are no relayers.
-func (r *Relayers) Failed() []error { return r.failed }
+// Failed are the errors of plugins that do not start, or that say nothing of themselves.
+func (r *Known) Failed() []error { return r.failed }
 
 // Jobs is the relayers as jobs are checked by them.
-func (r *Relayers) Jobs() job.Relayers { return r.known }
+func (r *Known) Jobs() job.Relayers { return r.known }
+
+// Products is the products as jobs are checked by them.
+func (r *Known) Products() job.Products { return r.products }
 
 // Described is how the relayers' tables look.
-func (r *Relayers) Described() []config.Described {
+func (r *Known) Described() []config.Described {
 	var all []config.Described
 	for _, name := range r.known.Relays() {
 		all = append(all, config.Described{Section: r.known[name].Section(), TOML: r.known[name].ReferenceTOML()})
@@ -64,19 +72,19 @@ func (r *Relayers) Described() []config.Described {
 
 // CheckConfig has the relayers check the chains of the configuration. Its error has the problems that were found
 // before, too.
-func (r *Relayers) CheckConfig(ctx context.Context) error {
+func (r *Known) CheckConfig(ctx context.Context) error {
 	return r.node.settings.Config.CheckChains(ctx, r.known.sections(func(string, error) {}))
 }
 
-// Close ends what OpenRelayers has started.
-func (r *Relayers) Close(ctx context.Context) {
+// Close ends what OpenKnown has started.
+func (r *Known) Close(ctx context.Context) {
 	if r.runtime != nil {
 		r.runtime.Close(ctx)
 	}
 }
 
 // Plugins are the names of the plugins as the configuration has them, products first.
-func (r *Relayers) Plugins() []string {
+func (r *Known) Plugins() []string {
 	sections := map[string]string{}
 	for _, relayer := range r.known {
 		sections[relayer.Plugin()] = relayer.Section()

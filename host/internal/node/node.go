@@ -94,7 +94,7 @@ func Start(ctx context.Context, s Settings) (_ *Node, err error) {
 	if n.builtin, err = builtinRelayers(ctx, s); err != nil {
 		return nil, err
 	}
-	if len(n.foreignRelayers()) == 0 {
+	if len(n.foreign()) == 0 {
 		// What is wrong is found before anything is made, if nothing need be started to find it.
 		if err = n.checkConfig(ctx, n.builtin); err != nil {
 			return nil, err

@@ -28,6 +28,7 @@ import (
 	"github.com/loop-plugins/loop/gen/go/loop/median/v1/medianv1loop"
 	nodev1 "github.com/loop-plugins/loop/gen/go/loop/node/v1"
 	"github.com/loop-plugins/loop/gen/go/loop/node/v1/nodev1connect"
+	"github.com/loop-plugins/loop/gen/go/loop/product/v1/productv1loop"
 	relayerv1 "github.com/loop-plugins/loop/gen/go/loop/relayer/v1"
 	"github.com/loop-plugins/loop/gen/go/loop/relayer/v1/relayerv1loop"
 	"github.com/loop-plugins/loop/host/internal/config"
@@ -66,11 +67,16 @@ func TestMain(m *testing.M) {
 		nonsense := acme()
 		nonsense.description.AccountAlgorithm = 9
 		relayerv1loop.ServeRelayer(func(*loop.Host) relayerv1loop.RelayerService { return fakeRelayer{nonsense} })
-	case cookie == relayerv1loop.RelayerKind().Cookie && os.Getenv("RELAYER") == "none":
+	case cookie == relayerv1loop.RelayerKind().Cookie && (os.Getenv("RELAYER") == "none" || os.Getenv("PRODUCT") != ""):
 		fmt.Fprintln(os.Stderr, "this is no relayer")
 		os.Exit(4)
 	case cookie == relayerv1loop.RelayerKind().Cookie:
 		loop.Serve(fallback.Plugins()["evm"].New())
+	case cookie == productv1loop.ProductKind().Cookie && os.Getenv("PRODUCT") == "fake":
+		productv1loop.ServeProduct(func(*loop.Host) productv1loop.ProductService { return fakeProduct{} })
+	case cookie == productv1loop.ProductKind().Cookie:
+		fmt.Fprintln(os.Stderr, "this is no product")
+		os.Exit(4)
 	case cookie == medianv1loop.MedianKind().Cookie:
 		loop.Serve(fallback.Plugins()["median"].New())
 	default:

@@ -3,7 +3,6 @@ package node
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -20,10 +19,11 @@ import (
 
 // plugins are the node's plugins and the chains in them.
 type plugins struct {
-	node   *Node
-	median *medianv1loophost.Median // nil if the node has none
-	shared map[string]*served       // by relay
-	known  relayers
+	node     *Node
+	median   *medianv1loophost.Median // nil if the node has none
+	products products
+	shared   map[string]*served // by relay
+	known    relayers
 
 	mu     sync.Mutex
 	relays map[string]*served // by the plugins' names: isolated jobs' too
@@ -42,7 +42,9 @@ type served struct {
 // launch starts the plugins that the environment names, and then those built-in ones in whose place none came and
 // which the configuration asks for.
 func launch(ctx context.Context, n *Node) (_ *plugins, err error) {
-	p := &plugins{node: n, shared: map[string]*served{}, relays: map[string]*served{}, known: maps.Clone(n.builtin)}
+	p := &plugins{
+		node: n, products: products{}, shared: map[string]*served{}, relays: map[string]*served{}, known: maps.Clone(n.builtin),
+	}
 	defer func() {
 		if err != nil {
 			p.close()
@@ -88,14 +90,18 @@ func launch(ctx context.Context, n *Node) (_ *plugins, err error) {
 type launched struct {
 	name    string
 	median  *medianv1loophost.Median
+	product *offered
 	relayer *relay.Relayer
 	plugin  *relayerv1loophost.Relayer
 }
 
 // serves is what jobs ask for to get the plugin.
 func (l *launched) serves() string {
-	if l.relayer != nil {
+	switch {
+	case l.relayer != nil:
 		return "the relay " + l.relayer.Relay()
+	case l.product != nil:
+		return "the product " + l.name
 	}
 	return "the product " + kindMedian
 }
@@ -115,8 +121,12 @@ func unique(all []*launched) error {
 
 // take makes a plugin that was launched the node's.
 func (p *plugins) take(l *launched) {
-	if l.relayer == nil {
+	switch {
+	case l.median != nil:
 		p.median = l.median
+		return
+	case l.product != nil:
+		p.products[l.name] = l.product
 		return
 	}
 	name := l.relayer.Relay()
@@ -230,19 +240,15 @@ func (p *plugins) chainIDs(relayName string) []string {
 	return ids
 }
 
-// product is the median plugin, or why there is none.
-func (p *plugins) product() (*medianv1loophost.Median, error) {
-	if p.median == nil {
-		return nil, errors.New("this node has no plugin for the product median: name one by " + variable(kindMedian))
-	}
-	return p.median, nil
-}
-
 // describeAgain asks a plugin that was replaced what it is now. What the node leans on does not change while it runs.
 func (p *plugins) describeAgain(ctx context.Context, name string) {
 	p.mu.Lock()
 	r := p.relays[name]
 	p.mu.Unlock()
+	if of := p.products[name]; of != nil {
+		p.offeredAgain(ctx, of)
+		return
+	}
 	if r == nil || r.plugin.Status().InProcess {
 		return
 	}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/loop-plugins/loop/gen/go/loop/median/v1/medianv1loop"
 	"github.com/loop-plugins/loop/gen/go/loop/median/v1/medianv1loophost"
+	"github.com/loop-plugins/loop/gen/go/loop/product/v1/productv1loop"
 	"github.com/loop-plugins/loop/gen/go/loop/relayer/v1/relayerv1loop"
 	"github.com/loop-plugins/loop/gen/go/loop/relayer/v1/relayerv1loophost"
 	"github.com/loop-plugins/loop/host/internal/config"
@@ -25,16 +26,19 @@ import (
 // The kinds of plugins that a node runs.
 var (
 	kindMedian  = medianv1loop.MedianKind().Name
+	kindProduct = productv1loop.ProductKind().Name
 	kindRelayer = relayerv1loop.RelayerKind().Name
 )
 
 // everyKind are the kinds that a command is tried as.
 func everyKind() []wire.Kind {
-	return []wire.Kind{relayerv1loop.RelayerKind(), medianv1loop.MedianKind()}
+	return []wire.Kind{relayerv1loop.RelayerKind(), productv1loop.ProductKind(), medianv1loop.MedianKind()}
 }
 
-// relayersAlone are the kinds where nothing but relayers is wanted.
-func relayersAlone() []wire.Kind { return []wire.Kind{relayerv1loop.RelayerKind()} }
+// describedKinds are the kinds that say what they are.
+func describedKinds() []wire.Kind {
+	return []wire.Kind{relayerv1loop.RelayerKind(), productv1loop.ProductKind()}
+}
 
 // commands starts plugins that the environment names, side by side. The errors are of those that do not start.
 func (n *Node) commands(ctx context.Context, names []string, kinds func() []wire.Kind) ([]*launched, []error) {
@@ -77,28 +81,42 @@ func (n *Node) command(ctx context.Context, name string, c config.Plugin, kinds 
 		if err == nil {
 			return l, nil
 		}
+		if !process.EndedEarly(err) {
+			first = err // it is of this kind, and what the others said is of no use
+			break
+		}
 		if first == nil {
 			first = err
 		}
-		if !process.EndedEarly(err) {
-			break
-		}
 	}
-	if kept.Kind != kindRelayer || ctx.Err() != nil {
+	if len(kept.Description) == 0 || ctx.Err() != nil {
 		return nil, first
 	}
 	n.logger.Error("a plugin does not start; the node goes on with what it said of itself before, and tries again",
 		"plugin", name, "error", first)
+	restore := n.restoreRelayer
+	if kept.Kind == kindProduct {
+		restore = n.restoreProduct
+	}
+	l, err := restore(ctx, name, c, kept.Description)
+	if err != nil {
+		return nil, errors.Join(first, err)
+	}
+	return l, nil
+}
+
+// restoreRelayer goes on with what a relayer's plugin said before while it does not start.
+func (n *Node) restoreRelayer(ctx context.Context, name string, c config.Plugin, stored []byte) (*launched, error) {
 	settings := n.pluginSettings(name, c)
 	settings.Env, settings.Patient = c.Environ(true), true
 	plugin, err := relayerv1loophost.LaunchRelayer(ctx, n.runtime, settings)
 	if err != nil {
 		return nil, err
 	}
-	r, err := relay.Restore(name, plugin.RelayerServiceClient, kept.Description)
+	r, err := relay.Restore(name, plugin.RelayerServiceClient, stored)
 	if err != nil {
 		plugin.Close(context.WithoutCancel(ctx))
-		return nil, errors.Join(first, err)
+		return nil, err
 	}
 	return &launched{name: name, relayer: r, plugin: plugin}, nil
 }
@@ -120,9 +138,12 @@ func (n *Node) order(name string, c config.Plugin, before string, kinds []wire.K
 	return kinds
 }
 
-// start starts a plugin of a kind, and asks a relayer what it is.
+// start starts a plugin of a kind, and asks a relayer or a product what it is.
 func (n *Node) start(ctx context.Context, kind wire.Kind, s loophost.PluginSettings) (*launched, error) {
-	if kind.Name == kindMedian {
+	switch kind.Name {
+	case kindProduct:
+		return n.offer(ctx, s)
+	case kindMedian:
 		plugin, err := medianv1loophost.LaunchMedian(ctx, n.runtime, s)
 		if err != nil {
 			return nil, err
@@ -176,16 +197,19 @@ func (n *Node) kept(ctx context.Context, name string, c config.Plugin) database.
 	return kept
 }
 
-// remember keeps what the program of a plugin says of itself.
-func (n *Node) remember(ctx context.Context, name, kind string, r *relay.Relayer) {
+// describer is a plugin that has said what it is.
+type describer interface{ Stored() ([]byte, error) }
+
+// remember keeps what the program of a plugin says of itself; of a median, which says nothing, its kind.
+func (n *Node) remember(ctx context.Context, name, kind string, d describer) {
 	c := n.settings.Config.Environment.Plugins[name]
 	if n.database == nil || len(c.Command) == 0 {
 		return
 	}
 	kept := database.Program{Plugin: name, Kind: kind}
 	var err error
-	if r != nil {
-		kept.Description, err = r.Stored()
+	if d != nil {
+		kept.Description, err = d.Stored()
 	}
 	if err == nil {
 		kept.Checksum, err = n.checksum(c)

@@ -129,8 +129,8 @@ func (n *Node) checkConfig(ctx context.Context, known relayers) error {
 	return err
 }
 
-// foreignRelayers are the names of commands that may be relayers': those under whose name no other kind is built in.
-func (n *Node) foreignRelayers() []string {
+// foreign are the names of commands that may be of plugins that say what they are: those under whose name no other kind is built in.
+func (n *Node) foreign() []string {
 	return slices.DeleteFunc(n.commanded(),
 		func(name string) bool { return n.insideKind(name) != "" && n.insideKind(name) != kindRelayer })
 }

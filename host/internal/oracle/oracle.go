@@ -181,7 +181,7 @@ func (o *Oracle) startReporter(ctx context.Context) error {
 		o.logger.Error("the job has no bootstrapper: unless other nodes reach this one, it meets no peer; name bootstrappers in p2pv2Bootstrappers or in [P2P.V2] DefaultBootstrappers", nil)
 	}
 	provider := s.Chain.CreateProvider(&relayerv1.CreateProviderRequest{
-		ProviderType: o.providerType(), Config: o.providerConfig(), TransmitterId: s.Spec.Transmitter(), GasLimit: s.Spec.GasLimit,
+		ProviderType: s.Spec.ProviderType(), Config: o.providerConfig(), TransmitterId: s.Spec.Transmitter(), GasLimit: s.Spec.GasLimit,
 	})
 	o.provider = provider.Object
 	if err := o.lend(provider); err != nil {

@@ -15,7 +15,6 @@ import (
 	"github.com/loop-plugins/loop/gen/go/loop/relayer/v1/relayerv1loophost"
 	"github.com/loop-plugins/loop/host/internal/oracle/source"
 	"github.com/loop-plugins/loop/sdk/go/loophost"
-	"github.com/loop-plugins/loop/sdk/go/relayer"
 )
 
 // reporter is the job's object in the plugin of its product: it makes the job's reporting plugins.
@@ -31,14 +30,6 @@ type reporter struct {
 func (r *reporter) created(ctx context.Context) error {
 	_, err := loophost.Created[proto.Message](ctx, r.Object)
 	return err
-}
-
-// providerType is that of the provider that the job's reporter is lent.
-func (o *Oracle) providerType() string {
-	if product := o.settings.Spec.Product; product != nil {
-		return product.ProviderType
-	}
-	return relayer.ProviderMedian
 }
 
 // lend makes the job's reporter, and what it is lent.
