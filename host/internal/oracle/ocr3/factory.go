@@ -35,6 +35,10 @@ type Info = []byte
 
 var _ ocr3types.ReportingPluginFactory[Info] = (*Factory)(nil)
 
+// overdue is how long a call lasts that should have been over: a plugin that is restarted is back within it, and products
+// answer in milliseconds.
+const overdue = time.Second
+
 // releaseTimeout bounds the release of an instance at the end of a configuration.
 const releaseTimeout = 2 * time.Second
 
@@ -162,15 +166,17 @@ func (f *Factory) panicked(call string, fault any, err *error) {
 	*err = fmt.Errorf("%s panicked: %v", call, fault)
 }
 
-// end ends a call of a round: a panic becomes an error, and an error is a loss.
-func (p *plugin) end(ctx context.Context, call string, err *error) {
+// end ends a call of a round that began at a time: a panic becomes an error, and an error is a loss. That an epoch ended
+// under a call is none, unless the call should have been over by then: epochs end for many reasons.
+func (p *plugin) end(ctx context.Context, call string, began time.Time, err *error) {
 	if fault := recover(); fault != nil {
 		p.factory.panicked(call, fault, err)
 	}
 	var invalid *invalidError
-	if *err != nil && !errors.As(*err, &invalid) {
-		p.factory.settings.Rounds.Lost(ctx, call, *err)
+	if *err == nil || errors.As(*err, &invalid) || errors.Is(ctx.Err(), context.Canceled) && time.Since(began) < overdue {
+		return
 	}
+	p.factory.settings.Rounds.Lost(ctx, call, *err)
 }
 
 // plugin is one instance of the product for libocr, under one configuration and across the restarts of its process.

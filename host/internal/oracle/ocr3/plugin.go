@@ -67,7 +67,7 @@ func (p *plugin) limits() *reportingv1.Ocr3PluginLimits {
 
 // Query implements ocr3types.ReportingPlugin.
 func (p *plugin) Query(ctx context.Context, at ocr3types.OutcomeContext) (_ types.Query, err error) {
-	defer p.end(ctx, "Query", &err)
+	defer p.end(ctx, "Query", time.Now(), &err)
 	request := &reportingv1.Ocr3PluginServiceQueryRequest{Context: contextTo(at)}
 	response, err := heal(ctx, func(ctx context.Context) (*reportingv1.Ocr3PluginServiceQueryResponse, error) {
 		return p.remote.Query(ctx, request)
@@ -87,7 +87,7 @@ func (p *plugin) Observation(
 	at ocr3types.OutcomeContext,
 	query types.Query,
 ) (_ types.Observation, err error) {
-	defer p.end(ctx, "Observation", &err)
+	defer p.end(ctx, "Observation", time.Now(), &err)
 	rounds := p.factory.settings.Rounds
 	//lint:ignore SA1019 epochs are counted for people, and nothing relies on them
 	rounds.Asked(at.Epoch)
@@ -126,7 +126,7 @@ func (p *plugin) ValidateObservation(
 	query types.Query,
 	observation types.AttributedObservation,
 ) (err error) {
-	defer p.end(ctx, "ValidateObservation", &err)
+	defer p.end(ctx, "ValidateObservation", time.Now(), &err)
 	request := &reportingv1.Ocr3PluginServiceValidateObservationRequest{
 		Context:     contextTo(at),
 		Query:       query,
@@ -159,7 +159,7 @@ func (p *plugin) ObservationQuorum(
 	query types.Query,
 	observations []types.AttributedObservation,
 ) (_ bool, err error) {
-	defer p.end(ctx, "ObservationQuorum", &err)
+	defer p.end(ctx, "ObservationQuorum", time.Now(), &err)
 	p.mu.Lock()
 	quorum := p.given.GetObservationQuorum()
 	p.mu.Unlock()
@@ -190,7 +190,7 @@ func (p *plugin) Outcome(
 	query types.Query,
 	observations []types.AttributedObservation,
 ) (_ ocr3types.Outcome, err error) {
-	defer p.end(ctx, "Outcome", &err)
+	defer p.end(ctx, "Outcome", time.Now(), &err)
 	request := &reportingv1.Ocr3PluginServiceOutcomeRequest{
 		Context:      contextTo(at),
 		Query:        query,
@@ -215,7 +215,7 @@ func (p *plugin) Reports(
 	seqNr uint64,
 	outcome ocr3types.Outcome,
 ) (_ []ocr3types.ReportPlus[Info], err error) {
-	defer p.end(ctx, "Reports", &err)
+	defer p.end(ctx, "Reports", time.Now(), &err)
 	request := &reportingv1.Ocr3PluginServiceReportsRequest{SeqNr: seqNr, Outcome: outcome}
 	response, err := heal(ctx, func(ctx context.Context) (*reportingv1.Ocr3PluginServiceReportsResponse, error) {
 		return p.remote.Reports(ctx, request)
@@ -266,7 +266,7 @@ func (p *plugin) ShouldAcceptAttestedReport(
 	seqNr uint64,
 	report ocr3types.ReportWithInfo[Info],
 ) (accept bool, err error) {
-	defer p.end(ctx, "ShouldAcceptAttestedReport", &err)
+	defer p.end(ctx, "ShouldAcceptAttestedReport", time.Now(), &err)
 	ctx, end, err := p.decide(ctx, p.config.MaxDurationShouldAcceptAttestedReport)
 	if err != nil {
 		return false, err
@@ -306,7 +306,7 @@ func (p *plugin) ShouldTransmitAcceptedReport(
 	seqNr uint64,
 	report ocr3types.ReportWithInfo[Info],
 ) (_ bool, err error) {
-	defer p.end(ctx, "ShouldTransmitAcceptedReport", &err)
+	defer p.end(ctx, "ShouldTransmitAcceptedReport", time.Now(), &err)
 	ctx, end, err := p.decide(ctx, p.config.MaxDurationShouldTransmitAcceptedReport)
 	if err != nil {
 		return false, err

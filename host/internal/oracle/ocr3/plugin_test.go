@@ -147,6 +147,34 @@ func TestRoundsAreCounted(t *testing.T) {
 	}
 }
 
+func TestEpochsThatEndUnderCalls(t *testing.T) {
+	t.Parallel()
+	over, cancel := context.WithCancel(t.Context())
+	cancel()
+	late, cancel := context.WithTimeout(t.Context(), 0)
+	defer cancel()
+	for name, c := range map[string]struct {
+		ctx  context.Context
+		took time.Duration
+		err  error
+		lost bool
+	}{
+		"at once":                         {over, 0, context.Canceled, false},
+		"when the call was overdue":       {over, overdue, context.Canceled, true},
+		"after an answer":                 {over, overdue, nil, false},
+		"after an answer that is no":      {over, overdue, &invalidError{}, false},
+		"not at all":                      {t.Context(), 0, errors.New("the fake fails"), true},
+		"not, but the time of a decision": {late, 0, errors.New("the fake fails"), true},
+	} {
+		r := &rounds{}
+		p := &plugin{factory: &Factory{Settings{Rounds: r}}}
+		p.end(c.ctx, "Outcome", time.Now().Add(-c.took), &c.err)
+		if lost := len(r.lost) == 1; lost != c.lost {
+			t.Errorf("the epoch ends %s: lost %q", name, r.lost)
+		}
+	}
+}
+
 func TestTrap1AbsenceIsNoAnswer(t *testing.T) {
 	t.Parallel()
 	for _, code := range []codes.Code{codes.Unavailable, codes.DeadlineExceeded} {
