@@ -36,7 +36,7 @@ func ocr3Config(t *testing.T, nodes ...*keystore.Keystore) types.ContractConfig 
 	oracles, _ := identities(nodes)
 	initialization := time.Minute
 	signers, transmitters, f, onchain, version, offchain, err := ocr3confighelper.ContractSetConfigArgsForTests(
-		10*time.Second, 2*time.Second, 200*time.Millisecond, 200*time.Millisecond, 50*time.Millisecond, 500*time.Millisecond, time.Second,
+		10*time.Second, 500*time.Millisecond, 500*time.Millisecond, 200*time.Millisecond, 50*time.Millisecond, 500*time.Millisecond, time.Second,
 		10_000, []int{1, 1, 1, 1}, oracles, nil, &initialization, 0, 400*time.Millisecond, 20*time.Second, 20*time.Second, 1, nil,
 	)
 	if err != nil {
