@@ -23,25 +23,25 @@ var (
 )
 
 // ocr3Args are OCR3's arguments. What both versions need is what OCR2 was given.
-func (o *Oracle) ocr3Args(of ocr.OCR2OracleArgs) ocr.OCR3OracleArgs[ocr3.Info] {
+func (o *Oracle) ocr3Args(of ocr.OCR2OracleArgs, keys *keyring, rounds *rounds) ocr.OCR3OracleArgs[ocr3.Info] {
 	s := o.settings
 	kept := s.Database.OCR3(s.JobID)
 	return ocr.OCR3OracleArgs[ocr3.Info]{
 		BinaryNetworkEndpointFactory: of.BinaryNetworkEndpointFactory,
 		V2Bootstrappers:              of.V2Bootstrappers,
 		ContractConfigTracker:        of.ContractConfigTracker,
-		ContractTransmitter:          &sender{of.ContractTransmitter, o.rounds},
-		Database:                     &states{kept, o.rounds},
+		ContractTransmitter:          &sender{of.ContractTransmitter, rounds},
+		Database:                     &states{kept, rounds},
 		LocalConfig:                  of.LocalConfig,
 		Logger:                       of.Logger,
 		MetricsRegisterer:            of.MetricsRegisterer,
 		MonitoringEndpoint:           of.MonitoringEndpoint,
 		OffchainConfigDigester:       of.OffchainConfigDigester,
 		OffchainKeyring:              of.OffchainKeyring,
-		OnchainKeyring:               &attester{of.OnchainKeyring, o.rounds},
+		OnchainKeyring:               &attester{keys, rounds},
 		ReportingPluginFactory: ocr3.NewFactory(ocr3.Settings{
 			Name: o.reporter.name, Product: o.reporter.ocr3, Answers: kept, Logger: s.Logger,
-			Rounds: o.rounds, Running: o.runs, Fail: o.fail,
+			Rounds: rounds, Running: o.runs, Fail: o.fail,
 		}),
 	}
 }
@@ -58,7 +58,7 @@ func reportContext(digest types.ConfigDigest, seqNr uint64) (types.ReportContext
 
 // attester signs and verifies reports of OCR3 for contracts of OCR2. Their infos are not signed.
 type attester struct {
-	types.OnchainKeyring
+	*keyring
 	rounds *rounds
 }
 
@@ -67,7 +67,7 @@ func (a *attester) Sign(digest types.ConfigDigest, seqNr uint64, r ocr3types.Rep
 	at, err := reportContext(digest, seqNr)
 	var signature []byte
 	if err == nil {
-		signature, err = a.OnchainKeyring.Sign(at, r.Report)
+		signature, err = a.keyring.Sign(at, r.Report)
 	}
 	if err != nil {
 		a.rounds.Lost(context.Background(), "Sign", err)
@@ -84,7 +84,16 @@ func (a *attester) Verify(
 	signature []byte,
 ) bool {
 	at, err := reportContext(digest, seqNr)
-	return err == nil && a.OnchainKeyring.Verify(key, at, r.Report, signature)
+	if err == nil && a.keyring.Verify(key, at, r.Report, signature) {
+		return true
+	}
+	if err == nil {
+		err = a.digest(at, r.Report).err // which is known by now; nil: the signature is wrong
+	}
+	if err != nil {
+		a.rounds.Lost(context.Background(), "Verify", err)
+	}
+	return false
 }
 
 // sender hands reports of OCR3 over as reports of OCR2. The relayer takes one of each outcome: a contract of OCR2 has no

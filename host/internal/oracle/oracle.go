@@ -100,6 +100,8 @@ func (s *Settings) check() error {
 		return missing("Median")
 	case product && s.Product == nil:
 		return missing("Product")
+	case product && s.Spec.Product.OCRVersion != 2 && s.Spec.Product.OCRVersion != ocr3Version:
+		return fmt.Errorf("starting the oracle of job %d: OCR%d does not run here; name 2 or 3 by OCRVersion in pluginConfig", s.JobID, s.Spec.Product.OCRVersion)
 	case s.Bundle == nil:
 		return missing("Bundle")
 	case s.Pipelines == nil:
@@ -128,7 +130,6 @@ type Oracle struct {
 	sources   *source.Sources        // of a median job
 	pipelines *hostservice.Pipelines // of a product's
 	feed      *feed.Recorder
-	rounds    *rounds
 	metrics   []prometheus.Collector
 	running   interface{ Close() error } // libocr's part
 
@@ -193,21 +194,19 @@ func (o *Oracle) startReporter(ctx context.Context) error {
 	sent := prometheus.NewCounter(prometheus.CounterOpts{
 		Name: "loop_ocr2_telemetry_messages_total", Help: "Messages of telemetry that libocr made for the job and nobody collects.",
 	})
-	o.rounds = newRounds(o.feed, o.logger, func() bool { return o.ctx.Err() != nil })
 	metrics := []prometheus.Collector{sent}
+	keys := &keyring{key: s.Bundle.Report(), schemes: s.Schemes, provider: provider, logger: o.logger}
+	ocr2 := o.ocr2Args(provider, keys, &monitoring{messages: sent})
+	args := ocr.OracleArgs(ocr2)
 	if o.reporter.ocr3 != nil {
-		metrics = append(metrics, o.rounds.metrics()...)
+		rounds := newRounds(o.feed, o.logger, func() bool { return o.ctx.Err() != nil })
+		args, metrics = o.ocr3Args(ocr2, keys, rounds), append(metrics, rounds.metrics()...)
 	}
 	for _, metric := range metrics {
 		if err := s.Registerer.Register(metric); err != nil {
 			return fmt.Errorf("registering the job's metrics: %w", err)
 		}
 		o.metrics = append(o.metrics, metric)
-	}
-	ocr2 := o.ocr2Args(provider, &monitoring{messages: sent})
-	args := ocr.OracleArgs(ocr2)
-	if o.reporter.ocr3 != nil {
-		args = o.ocr3Args(ocr2)
 	}
 	oracle, err := ocr.NewOracle(args)
 	if err != nil {
@@ -220,7 +219,7 @@ func (o *Oracle) startReporter(ctx context.Context) error {
 	return nil
 }
 
-func (o *Oracle) ocr2Args(provider *relayerv1loophost.Provider, monitoring *monitoring) ocr.OCR2OracleArgs {
+func (o *Oracle) ocr2Args(provider *relayerv1loophost.Provider, keys *keyring, monitoring *monitoring) ocr.OCR2OracleArgs {
 	s := o.settings
 	local := localConfigTo(s.Config, s.Spec)
 	limit := min(local.BlockchainTimeout, local.ContractConfigLoadTimeout)
@@ -238,7 +237,7 @@ func (o *Oracle) ocr2Args(provider *relayerv1loophost.Provider, monitoring *moni
 		MetricsRegisterer:      s.Registerer,
 		OffchainConfigDigester: &digester{provider: provider, limit: limit, logger: o.logger},
 		OffchainKeyring:        s.Bundle.Offchain(),
-		OnchainKeyring:         &keyring{key: s.Bundle.Report(), schemes: s.Schemes, provider: provider, logger: o.logger},
+		OnchainKeyring:         keys,
 		ReportingPluginFactory: &factory{
 			name: o.reporter.name, maker: o.reporter.maker, created: o.reporter.created, bounds: o.reporter.bounds,
 			database: s.Database, jobID: s.JobID, minQuery: local.MinOCR2MaxDurationQuery, logger: o.logger,

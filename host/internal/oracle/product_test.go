@@ -294,6 +294,11 @@ func TestProductJobNeedsItsPlugin(t *testing.T) {
 	if _, err := Start(t.Context(), s); err == nil || !strings.Contains(err.Error(), "no Product") {
 		t.Errorf("error %v", err)
 	}
+	n.launch(&fakeProduct{})
+	s = n.productJob(0, n.locator()) // as long as neither the job nor its product says which
+	if _, err := Start(t.Context(), s); err == nil || !strings.Contains(err.Error(), "OCRVersion") {
+		t.Errorf("error %v", err)
+	}
 }
 
 // TestOutcomesBeyondContracts holds where the numbers of OCR3 end on contracts of OCR2.
@@ -321,11 +326,15 @@ func TestOutcomesBeyondContracts(t *testing.T) {
 	if err = (&sender{nil, r}).Transmit(t.Context(), testDigest, last+1, report, nil); err == nil || !strings.Contains(err.Error(), "4294967295") {
 		t.Errorf("error %v", err)
 	}
+	if a.Verify(key.PublicKey(), testDigest, last, report, []byte("wrong")) {
+		t.Error("a wrong signature holds") // and is the fault of its oracle
+	}
 	if d := testutil.CollectAndCompare(r.lost, strings.NewReader(`
 # HELP loop_ocr3_lost_total Calls of libocr that came to nothing at the job's oracle, each of which costs it a vote, a round or a report.
 # TYPE loop_ocr3_lost_total counter
 loop_ocr3_lost_total{call="Sign"} 1
 loop_ocr3_lost_total{call="Transmit"} 1
+loop_ocr3_lost_total{call="Verify"} 1
 `)); d != nil {
 		t.Error(d)
 	}
