@@ -161,7 +161,11 @@ func TestProductOnOCR3(t *testing.T) {
 		defer n.contract.mu.Unlock()
 		return n.contract.answer.Int64() == 200
 	})
-	for i, o := range n.oracles {
+	n.nodes[3].price.Close()
+	eventually(t, "the state of a node that sees nothing", func() bool {
+		return feed.Of(n.oracles[3].Facts(), time.Now()).Cause == "observations fail"
+	})
+	for i, o := range n.oracles[:3] {
 		if state := feed.Of(o.Facts(), time.Now()); state.Level != feed.Running || o.Failed() != "" || o.Observations(5) != nil {
 			t.Errorf("oracle %d: %+v, failed %q, observed %v", i, state, o.Failed(), o.Observations(5))
 		}

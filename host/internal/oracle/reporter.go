@@ -39,7 +39,7 @@ func (o *Oracle) lend(provider *relayerv1loophost.Provider) error {
 		JobID: s.JobID, ExternalJobID: s.ExternalJobID, Spec: s.Spec, Pipelines: s.Pipelines, Database: s.Database, Logger: s.Logger,
 	}
 	if product := s.Spec.Product; product != nil {
-		o.pipelines = source.NewPipelines(pipelines)
+		o.pipelines = source.NewPipelines(pipelines, o.feed.Ran)
 		factory := s.Product.CreateProductFactory(&productv1.CreateProductFactoryRequest{
 			OcrVersion:       productv1.OcrVersion(product.OCRVersion),
 			ProviderType:     product.ProviderType,

@@ -5,6 +5,7 @@
 package feed
 
 import (
+	"errors"
 	"maps"
 	"sync"
 	"time"
@@ -84,6 +85,7 @@ type Members struct {
 type Recorder struct {
 	mu    sync.Mutex
 	facts Facts
+	runs  Attempts // of the job's pipelines, since libocr last asked for an observation
 }
 
 // New returns a recorder of a feed of which nothing is known.
@@ -166,11 +168,28 @@ func (r *Recorder) Hears(oracle int) {
 }
 
 // Asked is called when libocr asks for an observation.
-func (r *Recorder) Asked() { r.change(func(f *Facts, now time.Time) { f.Round = now }) }
+func (r *Recorder) Asked() {
+	r.change(func(f *Facts, now time.Time) { f.Round, r.runs = now, Attempts{} })
+}
 
-// Observed is called with the outcome of an observation.
+// Ran is called with the outcome of each run of a pipeline that a product asked for.
+func (r *Recorder) Ran(err error) {
+	r.change(func(_ *Facts, now time.Time) {
+		if r.runs.Good.IsZero() { // one that goes well is enough for an observation
+			r.runs.note(now, err)
+		}
+	})
+}
+
+// Observed is called with the outcome of an observation. A product whose pipelines fail observes nothing, and may answer
+// all the same, to keep its part in the votes.
 func (r *Recorder) Observed(err error) {
-	r.change(func(f *Facts, now time.Time) { f.Observation.note(now, err) })
+	r.change(func(f *Facts, now time.Time) {
+		if err == nil && r.runs.Fault != "" {
+			err = errors.New(r.runs.Fault)
+		}
+		f.Observation.note(now, err)
+	})
 }
 
 // Handed is called with the outcome of handing a report to the relayer.

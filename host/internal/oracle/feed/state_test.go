@@ -2,6 +2,7 @@ package feed
 
 import (
 	"errors"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -147,6 +148,19 @@ func TestRecorder(t *testing.T) {
 		if s := Of(r.Facts(), time.Now()); s.Level != Degraded {
 			t.Errorf("state %+v", s)
 		}
+		r.Observed(nil)
+		state(State{})
+		for range 3 { // a product that keeps its part in the votes
+			r.Asked()
+			r.Ran(errors.New("the adapter is down"))
+			r.Observed(nil)
+		}
+		if s := Of(r.Facts(), time.Now()); s.Level != Degraded || !strings.Contains(s.Reason, "the adapter is down") {
+			t.Errorf("state %+v", s)
+		}
+		r.Asked()
+		r.Ran(errors.New("the adapter is down"))
+		r.Ran(nil) // of another pipeline
 		r.Observed(nil)
 		state(State{})
 		r.ConfigRead("0002", nil) // another configuration, of which nothing is known yet

@@ -8,13 +8,16 @@ import (
 	"github.com/loop-plugins/loop/host/internal/pipeline"
 )
 
-// NewPipelines returns what a product may run of its job. Close ends it.
-func NewPipelines(s Settings) *hostservice.Pipelines {
+// NewPipelines returns what a product may run of its job. ran is told of each run why its last task failed, if it did. Close
+// ends it.
+func NewPipelines(s Settings, ran func(error)) *hostservice.Pipelines {
 	all := map[string]hostservice.RunPipeline{}
 	for _, p := range s.Spec.Product.Pipelines {
 		of := s.source(p.Name, p.Pipeline)
 		all[p.Name] = func(ctx context.Context) []*hostservicev1.TaskResult {
-			run, _, _ := of.run(ctx) // what it comes to, and why not, stands in its results
+			run, _, _ := of.run(ctx) // a product may want something else than an integer
+			_, err := run.Final()
+			ran(err)
 			return results(of.pipeline, run)
 		}
 	}

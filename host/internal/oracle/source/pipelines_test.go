@@ -28,6 +28,7 @@ func TestPipelinesOfAProduct(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(runner.Close)
+	var failed []bool
 	all := NewPipelines(Settings{JobID: 4, Pipelines: runner, Logger: slog.New(slog.DiscardHandler), Spec: &job.Spec{
 		Name: "feed", MaxTaskDuration: time.Minute,
 		Product: &job.Product{Pipelines: []job.Pipeline{
@@ -38,7 +39,7 @@ func TestPipelinesOfAProduct(t *testing.T) {
 				ds -> parse -> scaled`)},
 			{Name: "bytes", Pipeline: parse(t, `b [type=base64decode input="AP8="]`)},
 		}},
-	}})
+	}}, func(err error) { failed = append(failed, err != nil) })
 	t.Cleanup(all.Close)
 	run := func(name, id string) []*hostservicev1.TaskResult {
 		t.Helper()
@@ -77,6 +78,9 @@ func TestPipelinesOfAProduct(t *testing.T) {
 	defer price.mu.Unlock()
 	if first := price.metas[0]; len(price.metas) != 3 || strings.Contains(first, "125") || !strings.Contains(price.metas[2], "1565616210741547008000125") {
 		t.Errorf("the adapter was told %q", price.metas)
+	}
+	if d := cmp.Diff([]bool{false, false, true, false}, failed); d != "" {
+		t.Errorf("which runs failed (-want +told):\n%s", d)
 	}
 	_, err = all.Run(t.Context(), &hostservicev1.RunRequest{Pipeline: "backup", RunId: "5"})
 	if status.Code(err) != codes.NotFound || !strings.Contains(err.Error(), `"", "bytes"`) {
