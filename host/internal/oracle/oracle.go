@@ -312,10 +312,11 @@ func (o *Oracle) verdict(ctx context.Context, objects ...object) error {
 	ctx, cancel := context.WithTimeout(ctx, verdictWait)
 	defer cancel()
 	for _, object := range objects {
-		absent, refuses := object.maker+" has not taken the job", object.maker+" refuses the job: %w"
+		absent := object.maker + " has not taken the job"
+		refuses := func(err error) error { return fmt.Errorf("%s refuses the job: %w", object.maker, err) }
 		err := object.created(ctx)
 		if refused(err) {
-			return fmt.Errorf(refuses, err)
+			return refuses(err)
 		}
 		if err == nil {
 			continue
@@ -326,7 +327,7 @@ func (o *Oracle) verdict(ctx context.Context, objects ...object) error {
 			switch err := object.created(o.ctx); {
 			case refused(err):
 				o.logger.Error("a plugin refuses the job", commontypes.LogFields{"error": err})
-				o.fail(fmt.Errorf(refuses, err).Error())
+				o.fail(refuses(err).Error())
 			case err == nil:
 				o.feed.Waits(absent, "")
 			}
