@@ -86,6 +86,7 @@ type aggregator struct {
 	answer        *big.Int
 	at            time.Time
 	transmissions []transmission
+	handed        []types.ReportTimestamp // of all reports, those without effect too
 }
 
 type transmission struct {
@@ -135,6 +136,7 @@ func (a *aggregator) count() int {
 func (a *aggregator) transmit(by string, at types.ReportContext, report types.Report, signatures []types.AttributedOnchainSignature) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	a.handed = append(a.handed, at.ReportTimestamp)
 	if at.ConfigDigest != a.config.ConfigDigest {
 		return nil // as on a chain: the transaction reverts
 	}

@@ -70,7 +70,12 @@ func TestTrap1DeathCostsNoVote(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			p := newParts(t, "process die:"+name+":"+filepath.Join(t.TempDir(), "died"))
-			instance := p.instance()
+			instance, _, err := p.new(ocr3types.ReportingPluginConfig{ // a busy machine starts processes slowly
+				MaxDurationShouldAcceptAttestedReport: time.Minute, MaxDurationShouldTransmitAcceptedReport: time.Minute,
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
 			calls := roundCalls(instance)
 			maps.Copy(calls, decisionCalls(instance))
 			// libocr gives the calls of a round no deadline.
@@ -250,7 +255,11 @@ func TestTrap4DecisionsHaveTimeAndTurns(t *testing.T) {
 			t.Errorf("%s in no time: %v", name, err)
 		}
 	}
-	// Up to 2000 reports of one round.
+	// Up to 2000 reports of one round, with time for a busy machine.
+	instance, _, err := p.new(ocr3types.ReportingPluginConfig{MaxDurationShouldAcceptAttestedReport: time.Minute})
+	if err != nil {
+		t.Fatal(err)
+	}
 	var all sync.WaitGroup
 	for i := range 2000 {
 		all.Go(func() {
