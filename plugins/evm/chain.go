@@ -11,7 +11,6 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
-	"google.golang.org/protobuf/types/known/timestamppb"
 
 	relayerv1 "github.com/loop-plugins/loop/gen/go/loop/relayer/v1"
 	"github.com/loop-plugins/loop/gen/go/loop/relayer/v1/relayerv1loop"
@@ -84,6 +83,11 @@ func newChain(config Config, env service.Env, unfunded *prometheus.GaugeVec) (re
 				}, nil
 		},
 		Follow: c.follow,
+		Head: func(client *endpoint.Client) service.Head {
+			head := client.Head()
+			return service.Head{Number: head.Number, Hash: head.Hash[:], Time: head.Time}
+		},
+		Replay: c.replay,
 	})
 	c.Resume()
 	return c, nil
@@ -94,16 +98,6 @@ func (c *Chain) logged(address common.Address) {
 	if contract, ok := c.Contract(address); ok {
 		contract.trigger()
 	}
-}
-
-// LatestHead implements relayerv1loop.Chain.
-func (c *Chain) LatestHead(context.Context, *relayerv1.LatestHeadRequest) (*relayerv1.LatestHeadResponse, error) {
-	client, err := c.Pool().Best()
-	if err != nil {
-		return nil, err
-	}
-	head := client.Head()
-	return &relayerv1.LatestHeadResponse{Number: head.Number, Hash: head.Hash[:], Timestamp: timestamppb.New(head.Time)}, nil
 }
 
 // Transact implements relayerv1loop.Chain.
@@ -164,19 +158,12 @@ func (c *Chain) refused(err error, from common.Address, amount *big.Int) error {
 	}
 }
 
-// Replay implements relayerv1loop.Chain.
-func (c *Chain) Replay(ctx context.Context, request *relayerv1.ReplayRequest) (*relayerv1.ReplayResponse, error) {
-	client, err := c.Pool().Best()
-	if err != nil {
-		return nil, err
-	}
-	if head := max(client.Head().Number, c.Pool().Height()); request.GetFromBlock() > head {
-		return nil, status.Errorf(codes.InvalidArgument, "from_block: %d is above the latest block, %d", request.GetFromBlock(), head)
-	}
+// replay reads the events of all contracts from a block on.
+func (c *Chain) replay(ctx context.Context, from uint64) error {
 	for _, contract := range c.Contracts() {
-		if err := contract.replay(ctx, request.GetFromBlock()); err != nil {
-			return nil, status.Errorf(codes.Unavailable, "read the events of %s from block %d: %s", contract.address, request.GetFromBlock(), status.Convert(err).Message())
+		if err := contract.replay(ctx, from); err != nil {
+			return status.Errorf(codes.Unavailable, "read the events of %s from block %d: %s", contract.address, from, status.Convert(err).Message())
 		}
 	}
-	return &relayerv1.ReplayResponse{}, nil
+	return nil
 }

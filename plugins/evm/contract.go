@@ -44,6 +44,7 @@ type contract struct {
 	*service.Polled[*endpoint.Client]
 	address  common.Address
 	pool     *account.Pool
+	pushed   *endpoint.Contracts
 	backfill uint64
 	logger   *slog.Logger
 	events   *relayer.Poller[struct{}]
@@ -70,7 +71,11 @@ func (chain *Chain) follow(address common.Address) *contract {
 	interval, eventGap, timeout := chain.config.PollInterval.Duration, chain.config.LogPollInterval.Duration, chain.config.RequestTimeout.Duration
 	gap := min(interval/2, 500*time.Millisecond)
 	digester := evmutil.EVMOffchainConfigDigester{ChainID: chain.id.Uint64(), ContractAddress: address}
-	c := &contract{address: address, pool: chain.Pool(), backfill: uint64(chain.config.LogBackfillDepth), logger: chain.Logger()}
+	c := &contract{
+		address: address, pool: chain.Pool(), pushed: &chain.events,
+		backfill: uint64(chain.config.LogBackfillDepth), logger: chain.Logger(),
+	}
+	c.pushed.Add(address)
 	c.Polled = service.NewPolled(service.PolledSettings[*endpoint.Client]{
 		Address: address.Hex(), Pool: c.pool, Hub: chain.Hub(), Steady: steady,
 		Poller: relayer.PollerSettings[service.View]{Retry: interval, Gap: gap, Timeout: 2 * timeout},
@@ -91,7 +96,10 @@ func (chain *Chain) follow(address common.Address) *contract {
 }
 
 // Close ends all reading.
-func (c *contract) Close() error { return errors.Join(c.Polled.Close(), c.events.Close()) }
+func (c *contract) Close() error {
+	c.pushed.Remove(c.address)
+	return errors.Join(c.Polled.Close(), c.events.Close())
+}
 
 // Nudge has the contract read because there is a new block, and trigger because it has news.
 func (c *contract) Nudge() {

@@ -27,17 +27,8 @@ func (c *Chain) CreateProvider(_ context.Context, request *relayerv1.CreateProvi
 		return nil, nil, status.Errorf(codes.InvalidArgument, "gas_limit: a transaction takes at least 21000, got %d", gasLimit)
 	}
 	address := common.HexToAddress(job.Contract)
-	contract, err := c.Acquire(address)
-	if err != nil {
-		return nil, nil, err
-	}
-	c.events.Add(address)
-	return c.Provider(request.GetName(), job, service.Served{
-		Contract: contract, Codec: codec{}, Digest: reportDigest,
-		Release: func() error {
-			c.events.Remove(address)
-			return c.Release(address)
-		},
+	return c.Provider(request.GetName(), job, address, service.Served{
+		Codec: codec{}, Digest: reportDigest,
 		Payload: func(ctx context.Context, report service.Report) ([]byte, error) {
 			return payload(ctx, address, gasLimit, report)
 		},

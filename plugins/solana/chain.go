@@ -72,6 +72,8 @@ func newChain(config Config, env service.Env, metrics *metrics) *Chain {
 		Pause: config.ConfirmPollPeriod.Duration, Served: c.ledger.served,
 		Open:   func(name string) (*holder, relayer.QueueSettings, error) { return c.open(name, env, metrics) },
 		Follow: c.ledger.follow,
+		// There are no logs to read: accounts hold all that a relayer wants to know, and they are read at once.
+		Replay: func(ctx context.Context, _ uint64) error { return c.ledger.fetch(ctx) },
 	})
 	c.ledger.start(config.ChainID, interval, timeout)
 	if config.FeeEstimatorMode != estimatorFixed {
@@ -201,19 +203,4 @@ func transfer(from, to sol.PublicKey, lamports uint64) account.Call {
 	}, binary.LittleEndian.AppendUint64(binary.LittleEndian.AppendUint32(nil, tag), lamports)))
 	call.Once = true
 	return call
-}
-
-// Replay implements relayerv1loop.Chain. There are no logs to read: accounts hold all that a relayer wants to know, and they
-// are read at once.
-func (c *Chain) Replay(ctx context.Context, request *relayerv1.ReplayRequest) (*relayerv1.ReplayResponse, error) {
-	if _, err := c.Pool().Best(); err != nil {
-		return nil, err
-	}
-	if head := c.Pool().Height(); request.GetFromBlock() > head {
-		return nil, status.Errorf(codes.InvalidArgument, "from_block: %d is above the latest slot, %d", request.GetFromBlock(), head)
-	}
-	if err := c.ledger.fetch(ctx); err != nil {
-		return nil, service.AsUnavailable(err)
-	}
-	return &relayerv1.ReplayResponse{}, nil
 }

@@ -71,7 +71,11 @@ func (p *part[T]) set(slot uint64, value T, err error) bool {
 func (c *contract) Nudge() {}
 
 // Close implements service.Followed.
-func (c *contract) Close() error { return nil }
+func (c *contract) Close() error {
+	c.ledger.chain.pushes.Remove(c.accounts.State)
+	c.ledger.chain.pushes.Remove(c.accounts.Feed)
+	return nil
+}
 
 func (c *contract) setHead(slot uint64, head ocr2.Head, err error) {
 	if err == nil && head.Feed != c.accounts.Feed {

@@ -43,27 +43,15 @@ func (l *ledger) served() {
 	}
 }
 
-// follow makes a contract of its accounts.
+// follow makes a contract of its accounts, whose news nodes push from now on, and has it read at once.
 func (l *ledger) follow(accounts ocr2.Contract) *contract {
-	return &contract{accounts: accounts, ledger: l, Publisher: service.NewPublisher(l.chain.Hub()), head: newPart[ocr2.Head](), round: newPart[round]()}
-}
-
-// acquire follows a contract once more. release must follow.
-func (l *ledger) acquire(accounts ocr2.Contract) (*contract, error) {
-	c, err := l.chain.Acquire(accounts)
-	if err != nil {
-		return nil, err
-	}
 	l.chain.pushes.Add(accounts.State)
 	l.chain.pushes.Add(accounts.Feed)
-	l.poller.Trigger()
-	return c, nil
-}
-
-func (l *ledger) release(accounts ocr2.Contract) error {
-	l.chain.pushes.Remove(accounts.State)
-	l.chain.pushes.Remove(accounts.Feed)
-	return l.chain.Release(accounts)
+	l.poller.Trigger() // which waits until the chain has the contract
+	return &contract{
+		accounts: accounts, ledger: l, Publisher: service.NewPublisher(l.chain.Hub()),
+		head: newPart[ocr2.Head](), round: newPart[round](),
+	}
 }
 
 // reading is what an account holds at a slot.

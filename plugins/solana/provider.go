@@ -25,13 +25,8 @@ func (c *Chain) CreateProvider(_ context.Context, request *relayerv1.CreateProvi
 		return nil, nil, status.Errorf(codes.InvalidArgument, "gas_limit: the chain gives a transaction %d compute units at most, got %d", maxUnits, limit)
 	}
 	accounts := accountsOf(job)
-	followed, err := c.ledger.acquire(accounts)
-	if err != nil {
-		return nil, nil, err
-	}
-	return c.Provider(request.GetName(), job, service.Served{
-		Contract: followed, Codec: codec{}, Digest: reportDigest,
-		Release: func() error { return c.ledger.release(accounts) },
+	return c.Provider(request.GetName(), job, accounts, service.Served{
+		Codec: codec{}, Digest: reportDigest,
 		Payload: func(_ context.Context, report service.Report) ([]byte, error) {
 			return payload(accounts, job.Transmitter, limit, report)
 		},

@@ -7,7 +7,6 @@ import (
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
-	"google.golang.org/protobuf/types/known/timestamppb"
 
 	relayerv1 "github.com/loop-plugins/loop/gen/go/loop/relayer/v1"
 	"github.com/loop-plugins/loop/gen/go/loop/relayer/v1/relayerv1loop"
@@ -57,20 +56,15 @@ func newChain(config Config, env service.Env) (relayerv1loop.Chain, error) {
 			}), relayer.QueueSettings{Interval: config.ConfirmationPoll.Duration}, nil
 		},
 		Follow: c.follow,
+		Head: func(client *endpoint.Client) service.Head {
+			head := client.Head()
+			hash := head.Hash.Bytes()
+			return service.Head{Number: head.Number, Hash: hash[:], Time: head.Time}
+		},
+		Replay: c.replay,
 	})
 	c.Resume()
 	return c, nil
-}
-
-// LatestHead implements relayerv1loop.Chain.
-func (c *Chain) LatestHead(context.Context, *relayerv1.LatestHeadRequest) (*relayerv1.LatestHeadResponse, error) {
-	client, err := c.Pool().Best()
-	if err != nil {
-		return nil, err
-	}
-	head := client.Head()
-	hash := head.Hash.Bytes()
-	return &relayerv1.LatestHeadResponse{Number: head.Number, Hash: hash[:], Timestamp: timestamppb.New(head.Time)}, nil
 }
 
 // Transact implements relayerv1loop.Chain: it moves the token that fees are paid in, in its smallest unit, FRI. It knows the key of
@@ -141,18 +135,10 @@ func (c *Chain) refused(err error, from stark.Felt, amount *big.Int) error {
 	}
 }
 
-// Replay implements relayerv1loop.Chain. The relayer keeps nothing of the chain's events but each contract's latest configuration,
-// which it reads again.
-func (c *Chain) Replay(_ context.Context, request *relayerv1.ReplayRequest) (*relayerv1.ReplayResponse, error) {
-	client, err := c.Pool().Best()
-	if err != nil {
-		return nil, err
-	}
-	if head := max(client.Head().Number, c.Pool().Height()); request.GetFromBlock() > head {
-		return nil, status.Errorf(codes.InvalidArgument, "from_block: %d is above the latest block, %d", request.GetFromBlock(), head)
-	}
+// replay has each contract's latest configuration read again: of the chain's events, the relayer keeps nothing else.
+func (c *Chain) replay(_ context.Context, from uint64) error {
 	for _, contract := range c.Contracts() {
-		contract.Forget(request.GetFromBlock())
+		contract.Forget(from)
 	}
-	return &relayerv1.ReplayResponse{}, nil
+	return nil
 }

@@ -30,14 +30,9 @@ func (c *Chain) CreateProvider(_ context.Context, request *relayerv1.CreateProvi
 	if err != nil {
 		return nil, nil, err
 	}
-	contract, err := c.Acquire(address)
-	if err != nil {
-		return nil, nil, err
-	}
 	key, _ := stark.ParseFelt(job.Transmitter) // whose form is known, unless the job has none
-	provider, response, err := c.Provider(request.GetName(), job, service.Served{
-		Contract: contract, Codec: codec{}, Digest: reportDigest,
-		Release: func() error { return c.Release(address) },
+	provider, response, err := c.Provider(request.GetName(), job, address, service.Served{
+		Codec: codec{}, Digest: reportDigest,
 		Payload: func(_ context.Context, report service.Report) ([]byte, error) { return payload(key, address, report) },
 	})
 	if q, ok := c.Started(job.From); ok && err == nil && job.Transmitter != "" {

@@ -647,40 +647,27 @@ func TestSurvey(t *testing.T) {
 	}
 }
 
-func TestVerdict(t *testing.T) {
+func TestStanding(t *testing.T) {
 	t.Parallel()
 	word := func(n byte) []byte { return common.LeftPadBytes([]byte{n}, 32) }
 	digest := func(n byte) []byte { return common.RightPadBytes([]byte{n}, 32) }
-	join := func(words ...[]byte) (b hexutil.Bytes) {
-		for _, w := range words {
-			b = append(b, w...)
-		}
-		return b
-	}
-	v := &views{details: join(word(1), word(9), digest(7)), transmission: join(digest(7), word(3), word(2), word(0), word(0))}
-	item := func(d byte, epoch uint32, round uint8) relayer.Item {
-		i := relayer.Item{Epoch: epoch, Round: round}
-		i.Digest[0] = d
-		return i
-	}
-	cases := map[string]struct {
-		item    relayer.Item
-		views   *views
-		want    relayer.Verdict
-		foreign bool
+	for name, c := range map[string]struct {
+		views views
+		want  *relayer.Standing
 	}{
-		"newer round":  {item(7, 3, 3), v, relayer.Verdict{}, false},
-		"newer epoch":  {item(7, 4, 1), v, relayer.Verdict{}, false},
-		"same":         {item(7, 3, 2), v, relayer.Verdict{Stale: "the contract has a transmission of epoch 3 round 2"}, false},
-		"older epoch":  {item(7, 2, 9), v, relayer.Verdict{Stale: "the contract has a transmission of epoch 3 round 2"}, false},
-		"other digest": {item(8, 9, 9), v, relayer.Verdict{Stale: "the contract has another configuration"}, true},
-		"no answer":    {item(7, 9, 9), &views{}, relayer.Verdict{Wait: true}, false},
-		"garbage":      {item(7, 9, 9), &views{details: []byte{1}, transmission: []byte{2}}, relayer.Verdict{Wait: true}, false},
-	}
-	for name, c := range cases {
-		got, foreign := verdict(c.item, c.views)
-		if diff := cmp.Diff(c.want, got); diff != "" || foreign != c.foreign {
-			t.Errorf("%s: foreign %t, (-want +got):\n%s", name, foreign, diff)
+		"both": {
+			views{
+				details:      slices.Concat(word(1), word(9), digest(8)),
+				transmission: slices.Concat(digest(7), word(3), word(2), word(0), word(0)),
+			},
+			&relayer.Standing{Config: [32]byte{8}, Digest: [32]byte{7}, Epoch: 3, Round: 2},
+		},
+		"no answer":    {views{}, nil},
+		"garbage":      {views{details: []byte{1}, transmission: []byte{2}}, nil},
+		"half garbage": {views{details: slices.Concat(word(1), word(9), digest(8)), transmission: []byte{2}}, nil},
+	} {
+		if diff := cmp.Diff(c.want, c.views.standing()); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", name, diff)
 		}
 	}
 }

@@ -116,22 +116,13 @@ func (a *Account) survey(ctx context.Context, client *endpoint.Client, known uin
 		survey.Outcomes = append(survey.Outcomes, outcome)
 	}
 	a.forget(receipts)
-	survey.Verdicts = make([]relayer.Verdict, len(items))
-	foreign := make([]bool, len(items))
-	for i, item := range items {
-		v := contracts[item.Contract]
+	survey.Verdicts = a.doubts.Verdicts(items, func(contract string) *relayer.Standing {
+		v := contracts[contract]
 		if calls[v.at].Error != nil || calls[v.at+1].Error != nil {
-			survey.Verdicts[i] = relayer.Verdict{Wait: true}
-			continue
+			return nil
 		}
-		survey.Verdicts[i], foreign[i] = verdict(item, v)
-	}
-	for i, wait := range a.doubts.Weigh(items, foreign, head.Time) {
-		// A view that is not as new as any that was seen may not know the report's configuration either.
-		if wait || foreign[i] && head.Number < known {
-			survey.Verdicts[i] = relayer.Verdict{Wait: true}
-		}
-	}
+		return v.standing()
+	}, head.Time, head.Number < known)
 	return survey, nil
 }
 
@@ -189,22 +180,15 @@ func (a *Account) outcome(
 	}
 }
 
-// verdict compares a report with what its contract holds. foreign tells that the contract shows another configuration.
-func verdict(item relayer.Item, v *views) (of relayer.Verdict, foreign bool) {
+// standing is what the answers say; nil if they cannot be read.
+func (v *views) standing() *relayer.Standing {
 	details, err := aggregator.ParseConfigDetails(v.details)
 	if err != nil {
-		return relayer.Verdict{Wait: true}, false
+		return nil
 	}
 	latest, err := aggregator.ParseTransmissionDetails(v.transmission)
 	if err != nil {
-		return relayer.Verdict{Wait: true}, false
+		return nil
 	}
-	switch {
-	case details.Digest != item.Digest:
-		return relayer.Verdict{Stale: "the contract has another configuration"}, true
-	case latest.Digest == item.Digest && (latest.Epoch > item.Epoch || latest.Epoch == item.Epoch && latest.Round >= item.Round):
-		return relayer.Verdict{Stale: fmt.Sprintf("the contract has a transmission of epoch %d round %d", latest.Epoch, latest.Round)}, false
-	default:
-		return relayer.Verdict{}, false
-	}
+	return &relayer.Standing{Config: details.Digest, Digest: latest.Digest, Epoch: latest.Epoch, Round: latest.Round}
 }

@@ -92,17 +92,14 @@ func (a *Account) survey(ctx context.Context, client *endpoint.Client, known uin
 		survey.Outcomes = append(survey.Outcomes, a.outcome(f, statuses[i], next, complete))
 	}
 	a.report(flights, statuses)
-	survey.Verdicts = make([]relayer.Verdict, len(items))
-	foreign := make([]bool, len(items))
-	for i, item := range items {
-		survey.Verdicts[i], foreign[i] = verdict(item, views[item.Contract])
-	}
-	for i, wait := range a.doubts.Weigh(items, foreign, head.Time) {
-		// A view that is not as new as any that was seen may not know the report's configuration either.
-		if wait || foreign[i] && head.Number < known {
-			survey.Verdicts[i] = relayer.Verdict{Wait: true}
+	survey.Verdicts = a.doubts.Verdicts(items, func(contract string) *relayer.Standing {
+		v := views[contract]
+		if v.err != nil {
+			return nil
 		}
-	}
+		latest := v.latest // whose digest is that of the contract's configuration, also before its first transmission
+		return &relayer.Standing{Config: latest.Digest, Digest: latest.Digest, Epoch: latest.Epoch, Round: latest.Round}
+	}, head.Time, head.Number < known)
 	return survey, nil
 }
 
@@ -192,18 +189,4 @@ func (a *Account) report(flights []relayer.Flight, statuses [][]endpoint.Status)
 			return slices.ContainsFunc(f.Attempts, func(attempt relayer.Attempt) bool { return attempt.Hash == hash })
 		})
 	})
-}
-
-// verdict compares a report with what its contract holds. foreign tells that the contract shows another configuration.
-func verdict(item relayer.Item, v *contractView) (of relayer.Verdict, foreign bool) {
-	switch {
-	case v.err != nil:
-		return relayer.Verdict{Wait: true}, false
-	case v.latest.Digest != item.Digest:
-		return relayer.Verdict{Stale: "the contract has another configuration"}, true
-	case v.latest.Epoch > item.Epoch || v.latest.Epoch == item.Epoch && v.latest.Round >= item.Round:
-		return relayer.Verdict{Stale: fmt.Sprintf("the contract has a transmission of epoch %d round %d", v.latest.Epoch, v.latest.Round)}, false
-	default:
-		return relayer.Verdict{}, false
-	}
 }

@@ -125,25 +125,13 @@ func (d *Driver) check(ctx context.Context, c *Client) error {
 // Watch implements relayer.Driver.
 func (d *Driver) Watch(ctx context.Context, c *Client, report func(height uint64)) error {
 	report(c.Head().Number)
-	ticker := time.NewTicker(d.settings.PollInterval)
-	defer ticker.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-ticker.C:
-		}
+	return relayer.Poll(ctx, d.settings.PollInterval, d.settings.Timeout, func(ctx context.Context) (uint64, error) {
 		if c.changed.Load() {
-			return relayer.Said("has come to serve another version of the JSON-RPC")
+			return 0, relayer.Said("has come to serve another version of the JSON-RPC")
 		}
-		bounded, stop := context.WithTimeout(ctx, d.settings.Timeout)
-		err := d.check(bounded, c)
-		stop()
-		if err != nil {
-			return err
-		}
-		report(c.Head().Number) // even if it is the same: the node lives
-	}
+		err := d.check(ctx, c)
+		return c.Head().Number, err
+	}, report)
 }
 
 type request struct {

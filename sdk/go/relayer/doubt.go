@@ -1,6 +1,7 @@
 package relayer
 
 import (
+	"fmt"
 	"sync"
 	"time"
 )
@@ -24,9 +25,44 @@ type subject struct {
 	digest   [32]byte
 }
 
-// Weigh takes all items of a survey, whether each is foreign, that is, under another configuration than its contract shows, and
+// Standing is what a contract holds, as far as it decides which reports it still takes.
+type Standing struct {
+	// Config is the digest of its configuration.
+	Config [32]byte
+	// Digest, Epoch and Round are those of the newest transmission.
+	Digest [32]byte
+	Epoch  uint32
+	Round  uint8
+}
+
+// Verdicts holds all items of a survey against their contracts. An item waits whose contract gave no Standing, which is
+// nil then. block is the time of the block at which the contracts were asked, and behind tells that a newer block was
+// known before.
+func (d *Doubts) Verdicts(items []Item, of func(contract string) *Standing, block time.Time, behind bool) []Verdict {
+	verdicts := make([]Verdict, len(items))
+	foreign := make([]bool, len(items))
+	for i, item := range items {
+		switch held := of(item.Contract); {
+		case held == nil:
+			verdicts[i].Wait = true
+		case held.Config != item.Digest:
+			verdicts[i].Stale, foreign[i] = "the contract has another configuration", true
+		case held.Digest == item.Digest && (held.Epoch > item.Epoch || held.Epoch == item.Epoch && held.Round >= item.Round):
+			verdicts[i].Stale = fmt.Sprintf("the contract has a transmission of epoch %d round %d", held.Epoch, held.Round)
+		}
+	}
+	for i, wait := range d.weigh(items, foreign, block) {
+		// A contract that is not seen at the newest block may not know the report's configuration either.
+		if wait || foreign[i] && behind {
+			verdicts[i] = Verdict{Wait: true}
+		}
+	}
+	return verdicts
+}
+
+// weigh takes all items of a survey, whether each is foreign, that is, under another configuration than its contract shows, and
 // the time of the block at which that was read. It returns which of the foreign ones may not be called stale yet.
-func (d *Doubts) Weigh(items []Item, foreign []bool, block time.Time) (wait []bool) {
+func (d *Doubts) weigh(items []Item, foreign []bool, block time.Time) (wait []bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	wait = make([]bool, len(items))

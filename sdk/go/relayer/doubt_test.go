@@ -15,7 +15,7 @@ func TestDoubts(t *testing.T) {
 		items := []Item{{Contract: "a", Digest: [32]byte{1}}, {Contract: "a", Digest: [32]byte{1}, Round: 2}, {Contract: "a", Digest: [32]byte{2}}, {Contract: "b", Digest: [32]byte{1}}}
 		weigh := func(when string, foreign []bool, block time.Time, want ...bool) {
 			t.Helper()
-			if diff := cmp.Diff(want, d.Weigh(items, foreign, block)); diff != "" {
+			if diff := cmp.Diff(want, d.weigh(items, foreign, block)); diff != "" {
 				t.Errorf("%s (-want +got):\n%s", when, diff)
 			}
 		}
@@ -36,4 +36,37 @@ func TestDoubts(t *testing.T) {
 		time.Sleep(time.Nanosecond)
 		weigh("for so long", all, began, false, false, false, false)
 	})
+}
+
+func TestVerdicts(t *testing.T) {
+	t.Parallel()
+	old, config := [32]byte{1}, [32]byte{2}
+	held := Standing{Config: config, Digest: config, Epoch: 5, Round: 3}
+	fresh := Standing{Config: config, Digest: old, Epoch: 9, Round: 9} // nothing was transmitted under the configuration
+	later := time.Now().Add(time.Hour)
+	const passed = "the contract has a transmission of epoch 5 round 3"
+	for name, test := range map[string]struct {
+		item   Item
+		held   *Standing
+		block  time.Time
+		behind bool
+		want   Verdict
+	}{
+		"newer epoch":                   {Item{Digest: config, Epoch: 6}, &held, later, false, Verdict{}},
+		"newer round":                   {Item{Digest: config, Epoch: 5, Round: 4}, &held, later, false, Verdict{}},
+		"same round":                    {Item{Digest: config, Epoch: 5, Round: 3}, &held, later, false, Verdict{Stale: passed}},
+		"older epoch, later round":      {Item{Digest: config, Epoch: 4, Round: 9}, &held, later, false, Verdict{Stale: passed}},
+		"first under a configuration":   {Item{Digest: config, Epoch: 1}, &fresh, later, false, Verdict{}},
+		"stale at an older block":       {Item{Digest: config}, &held, later, true, Verdict{Stale: passed}},
+		"foreign":                       {Item{Digest: old}, &held, later, false, Verdict{Stale: "the contract has another configuration"}},
+		"foreign at an older block":     {Item{Digest: old}, &held, later, true, Verdict{Wait: true}},
+		"foreign before the next block": {Item{Digest: old}, &held, time.Time{}, false, Verdict{Wait: true}},
+		"no answer":                     {Item{Digest: config}, nil, later, false, Verdict{Wait: true}},
+	} {
+		var d Doubts
+		got := d.Verdicts([]Item{test.item}, func(string) *Standing { return test.held }, test.block, test.behind)
+		if diff := cmp.Diff([]Verdict{test.want}, got); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", name, diff)
+		}
+	}
 }

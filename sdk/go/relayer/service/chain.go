@@ -26,6 +26,7 @@ type Account interface {
 
 // Followed is a contract that a chain has its providers share. What is followed twice is one.
 type Followed interface {
+	Contract
 	// Nudge has it read, because a block is new or a node serves. The chain calls it with its lock held: it must not block.
 	Nudge()
 	// Close ends all reading, when the last provider is released or the chain is.
@@ -48,12 +49,24 @@ type ChainSettings[C any, K comparable, A Account, F Followed] struct {
 	// Open makes an account by its name as the chain writes it, and says how its queue works, when the first job transmits from
 	// it or the Store has something unfinished of it. The chain sets Account, Store, Sender, Logger, Settled and Depth.
 	Open func(name string) (A, relayer.QueueSettings, error)
-	// Follow begins to read a contract, when it is first acquired.
+	// Follow begins to read a contract, when the first provider asks for it.
 	Follow func(key K) F
+	// Head is the newest block that a node has told of. nil: LatestHead is the relayer's to give.
+	Head func(client C) Head
+	// Replay reads again what the relayer has of the chain from a block on, which is not above the newest. nil: the
+	// relayer's Features have no FEATURE_REPLAY.
+	Replay func(ctx context.Context, from uint64) error
+}
+
+// Head is a block as far as the host looks at it.
+type Head struct {
+	Number uint64
+	Hash   []byte
+	Time   time.Time
 }
 
 // Chain is one chain: its nodes, the contracts that are followed on it and a queue for each transmitting account. A relayer
-// embeds it and adds LatestHead, Replay, Transact, ReadContract and the constructors of providers.
+// embeds it and adds CreateProvider, and what its Features have of Transact and ReadContract.
 type Chain[C any, K comparable, A Account, F Followed] struct {
 	settings ChainSettings[C, K, A, F]
 	id       string

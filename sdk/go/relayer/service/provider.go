@@ -64,11 +64,8 @@ type Payload func(ctx context.Context, report Report) ([]byte, error)
 // have made it.
 type Digest func(report Report) ([]byte, error)
 
-// Served is what the provider of a job is made of.
+// Served is what the provider of a job is made of, besides its contract.
 type Served struct {
-	Contract Contract
-	// Release is called once, when the job lets go of the contract.
-	Release func() error
 	Codec   Codec
 	Payload Payload
 	Digest  Digest
@@ -96,10 +93,14 @@ func (c *Chain[C, K, A, F]) Job(request *relayerv1.CreateProviderRequest) (*Job,
 	return c.settings.job(request)
 }
 
-// Provider makes the provider of a job, of the type that the job asks for: one that sends has the queue of the job's
-// account. Its result is CreateProvider's. If there can be no provider, the contract is released.
-func (c *Chain[C, K, A, F]) Provider(name string, job *Job, served Served) (relayerv1loop.Provider, *relayerv1.CreateProviderResponse, error) {
-	base := NewConfigProvider(name, served.Contract, served.Release)
+// Provider makes the provider of a job, of the type that the job asks for, and follows the job's contract: one that
+// sends has the queue of the job's account. Its result is CreateProvider's.
+func (c *Chain[C, K, A, F]) Provider(name string, job *Job, key K, served Served) (relayerv1loop.Provider, *relayerv1.CreateProviderResponse, error) {
+	contract, err := c.Acquire(key)
+	if err != nil {
+		return nil, nil, err
+	}
+	base := NewConfigProvider(name, contract, func() error { return c.Release(key) })
 	if job.ProviderType == relayer.ProviderConfig {
 		return base, &relayerv1.CreateProviderResponse{}, nil
 	}

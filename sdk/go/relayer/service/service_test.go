@@ -2,8 +2,10 @@ package service_test
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"math/big"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -16,6 +18,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/testing/protocmp"
+	"google.golang.org/protobuf/types/known/timestamppb"
 
 	relayerv1 "github.com/loop-plugins/loop/gen/go/loop/relayer/v1"
 	"github.com/loop-plugins/loop/gen/go/loop/relayer/v1/relayerv1loop"
@@ -77,8 +80,8 @@ func digestOf(c *relayerv1.ContractConfig) ([32]byte, error) {
 	return [32]byte{byte(c.GetConfigCount())}, nil
 }
 
-// open makes a chain of one node. All runs in a bubble, where time stands still while anything works.
-func open(t *testing.T, n *node, pause time.Duration) (*tried, *relayer.Hub) {
+// open makes a chain of one node, maybe with a Replay. All runs in a bubble, where time stands still while anything works.
+func open(t *testing.T, n *node, pause time.Duration, replay ...func(context.Context, uint64) error) (*tried, *relayer.Hub) {
 	var (
 		c   *tried
 		hub *relayer.Hub
@@ -87,13 +90,16 @@ func open(t *testing.T, n *node, pause time.Duration) (*tried, *relayer.Hub) {
 		Name: "Toy", Metrics: "toy", Parse: func(_ string, text []byte) (config, *document.Problems) { return config(text), &document.Problems{} },
 		Open: func(id config, env service.Env) (relayerv1loop.Chain, error) {
 			hub = env.Hub
-			c = service.NewChain(service.ChainSettings[*node, string, idle, *service.Polled[*node]]{
+			settings := service.ChainSettings[*node, string, idle, *service.Polled[*node]]{
 				Env: env, Config: id, Nodes: []relayer.Node[*node]{{Name: "n0", Driver: n}}, Pause: pause,
 				Open: func(name string) (idle, relayer.QueueSettings, error) {
 					if name == "nobody" {
 						return idle{}, relayer.QueueSettings{}, status.Error(codes.InvalidArgument, "nobody is no account")
 					}
 					return idle{}, relayer.QueueSettings{}, nil
+				},
+				Head: func(*node) service.Head {
+					return service.Head{Number: 4, Hash: []byte{1}, Time: time.Unix(5, 0)}
 				},
 				Follow: func(address string) *service.Polled[*node] {
 					return service.NewPolled(service.PolledSettings[*node]{
@@ -108,7 +114,11 @@ func open(t *testing.T, n *node, pause time.Duration) (*tried, *relayer.Hub) {
 						Config: func(_ context.Context, n *node, _ uint64) (*relayerv1.ContractConfig, error) { return n.config, nil },
 					})
 				},
-			})
+			}
+			for _, one := range replay {
+				settings.Replay = one
+			}
+			c = service.NewChain(settings)
 			c.Resume()
 			return nil, nil
 		},
@@ -197,6 +207,57 @@ func TestChainQueues(t *testing.T) {
 		if _, err := c.Acquire("a"); status.Code(err) != codes.FailedPrecondition {
 			t.Errorf("a contract of a chain that is released: %v", err)
 		}
+	})
+}
+
+// TestChainAnswers holds what a chain answers for its relayer, and that it refuses what the relayer has nothing for.
+func TestChainAnswers(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		n := &node{blocks: make(chan uint64)}
+		var from []uint64
+		c, _ := open(t, n, 0)
+		if _, err := c.LatestHead(t.Context(), nil); status.Code(err) != codes.Unavailable {
+			t.Errorf("LatestHead before a node has answered: %v", err)
+		}
+		n.blocks <- 6
+		synctest.Wait()
+		got, err := c.LatestHead(t.Context(), nil)
+		want := &relayerv1.LatestHeadResponse{Number: 4, Hash: []byte{1}, Timestamp: timestamppb.New(time.Unix(5, 0))}
+		if diff := cmp.Diff(want, got, protocmp.Transform()); diff != "" || err != nil {
+			t.Errorf("LatestHead: %v (-want +got):\n%s", err, diff)
+		}
+		errs := map[string]error{}
+		_, errs["Replay"] = c.Replay(t.Context(), nil)
+		_, errs["Transact"] = c.Transact(t.Context(), nil)
+		_, errs["ReadContract"] = c.ReadContract(t.Context(), nil)
+		for method, err := range errs {
+			if status.Code(err) != codes.Unimplemented {
+				t.Errorf("%s of a relayer without it: %v", method, err)
+			}
+		}
+		relayertest.Must(t, c.Close())
+
+		replaying, _ := open(t, n, 0, func(_ context.Context, block uint64) error {
+			from = append(from, block)
+			if block == 5 {
+				return errors.New("it is pruned")
+			}
+			return nil
+		})
+		n.blocks <- 6
+		synctest.Wait()
+		for block, code := range map[uint64]codes.Code{5: codes.Unavailable, 6: codes.OK, 7: codes.InvalidArgument} {
+			_, err := replaying.Replay(t.Context(), &relayerv1.ReplayRequest{FromBlock: block})
+			if status.Code(err) != code {
+				t.Errorf("Replay from block %d of 6: %v, want %v", block, err, code)
+			}
+		}
+		slices.Sort(from)
+		if diff := cmp.Diff([]uint64{5, 6}, from); diff != "" {
+			t.Errorf("blocks that were read from (-want +got):\n%s", diff)
+		}
+		relayertest.Must(t, replaying.Close())
 	})
 }
 
