@@ -143,7 +143,7 @@ e2e: build ## Run devnets to their end: plugins as processes, in the node's proc
 	go build -tags bare -o .bin/bare/ ./host/cmd/loop ./plugins/median/cmd/loop-median
 	rm -rf .bin/acme && bin/loop new plugin acme --kind relayer --lang go --sdk . --dir .bin/acme
 	cd .bin/acme && export GOWORK=off && go mod tidy && go build .
-	bin/devnet --bin-dir .bin/bare --rounds 10 --json --plugin 'relayer:acme=.bin/acme/loop-acme --relay acme'
+	bin/devnet --bin-dir .bin/bare --rounds 10 --json --plugin relayer:acme=.bin/acme/loop-acme
 	@if [ -e .venv/ready ]; then set -x; bin/devnet --bin-dir .bin/bare --rounds 10 --json \
 		--plugin 'relayer:acme=.venv/bin/loop-relayer-python --relay acme'; fi
 

@@ -16,6 +16,7 @@ require (
 	github.com/loop-plugins/loop/plugins/evm v0.0.0-00010101000000-000000000000
 	github.com/loop-plugins/loop/plugins/solana v0.0.0-00010101000000-000000000000
 	github.com/loop-plugins/loop/plugins/starknet v0.0.0-00010101000000-000000000000
+	github.com/loop-plugins/loop/plugins/templates v0.0.0-00010101000000-000000000000
 	github.com/loop-plugins/loop/sdk/go/stark v0.0.0-00010101000000-000000000000
 	github.com/pelletier/go-toml/v2 v2.4.3
 	github.com/pressly/goose/v3 v3.29.0
@@ -130,6 +131,8 @@ replace github.com/loop-plugins/loop/plugins/median => ../plugins/median
 replace github.com/loop-plugins/loop/plugins/solana => ../plugins/solana
 
 replace github.com/loop-plugins/loop/plugins/evm => ../plugins/evm
+
+replace github.com/loop-plugins/loop/plugins/templates => ../plugins/templates
 
 replace github.com/loop-plugins/loop/plugins/starknet => ../plugins/starknet
 

@@ -24,7 +24,7 @@ func New(settings Settings) *Relayer {
 		Name: "loop_evm_account_unfunded", Help: "1 for each account whose transactions wait because it cannot pay for them, otherwise 0.",
 	}, []string{"chain", "account"})
 	return service.New(settings, service.Kind[Config]{
-		Name: "EVM", Metrics: "evm", Own: []service.Vector{unfunded}, Parse: ParseConfig, Reference: reference(),
+		Name: "EVM", Own: []service.Vector{unfunded}, Parse: ParseConfig, Reference: reference(),
 		AccountAlgorithm: relayerv1.AccountAlgorithm_ACCOUNT_ALGORITHM_SECP256K1, AccountName: accountName,
 		ReportAlgorithm: relayerv1.ReportAlgorithm_REPORT_ALGORITHM_SECP256K1_ADDRESS,
 		Features: []relayerv1.Feature{

@@ -42,7 +42,7 @@ func New(settings Settings) *Relayer {
 		}, []string{"chain", "outcome"}),
 	}
 	return service.New(settings, service.Kind[Config]{
-		Name: "Solana", Metrics: "solana", Own: []service.Vector{m.balance, m.price, m.prices}, Parse: ParseConfig, Reference: reference(),
+		Name: "Solana", Own: []service.Vector{m.balance, m.price, m.prices}, Parse: ParseConfig, Reference: reference(),
 		AccountAlgorithm: relayerv1.AccountAlgorithm_ACCOUNT_ALGORITHM_ED25519, AccountName: accountName,
 		ReportAlgorithm: relayerv1.ReportAlgorithm_REPORT_ALGORITHM_SECP256K1_ADDRESS,
 		Features:        []relayerv1.Feature{relayerv1.Feature_FEATURE_TRANSACT, relayerv1.Feature_FEATURE_REPLAY},

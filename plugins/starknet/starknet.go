@@ -19,7 +19,7 @@ type Relayer = service.Relayer[Config]
 // New makes a relayer without chains.
 func New(settings Settings) *Relayer {
 	return service.New(settings, service.Kind[Config]{
-		Name: "Starknet", Metrics: "starknet", Parse: ParseConfig, Reference: reference(), Open: newChain,
+		Name: "Starknet", Parse: ParseConfig, Reference: reference(), Open: newChain,
 		AccountAlgorithm: relayerv1.AccountAlgorithm_ACCOUNT_ALGORITHM_STARK, AccountName: accountName,
 		ReportAlgorithm: relayerv1.ReportAlgorithm_REPORT_ALGORITHM_STARK,
 		Features:        []relayerv1.Feature{relayerv1.Feature_FEATURE_REPLAY, relayerv1.Feature_FEATURE_TRANSACT},

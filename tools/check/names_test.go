@@ -15,7 +15,7 @@ func TestNamesOfChains(t *testing.T) {
 		"an allowed word":           {"host/internal/job/job.go", `"attribute evmChainID"`, ""},
 		"a library":                 {"host/internal/keystore/web3.go", `"github.com/ethereum/go-ethereum/crypto"`, ""},
 		"the fallback":              {"host/internal/fallback/builtin.go", "evm.New()", ""},
-		"a template":                {"host/internal/scaffold/templates/go-relayer/main.go.tmpl", "evm.New()", ""},
+		"a template":                {"host/internal/scaffold/templates/main.go.tmpl", "evm.New()", "names evm: "},
 		"the ABI, elsewhere":        {"host/internal/job/job.go", "// Ethereum's contract ABI", "names Ethereum: "},
 		"the ABI":                   {"host/internal/pipeline/abi/abi.go", "// Ethereum's contract ABI", ""},
 		"a file's name":             {"host/internal/config/evmgas.go", "package config", "is named after a chain: "},

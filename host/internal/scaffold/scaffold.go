@@ -1,12 +1,10 @@
-// Package scaffold writes new plugins from templates: programs that build and pass the conformance suite as they are, with the
-// places marked where their author begins.
+// Package scaffold writes new plugins from the templates of plugins/templates.
 //
 // It knows files and names. It must not know the contract: what a template says of it is tested by building and running it.
 package scaffold
 
 import (
 	"bytes"
-	"embed"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -18,10 +16,9 @@ import (
 	"slices"
 	"strings"
 	"text/template"
-)
 
-//go:embed all:templates
-var templates embed.FS
+	"github.com/loop-plugins/loop/plugins/templates"
+)
 
 // Settings say what to write.
 type Settings struct {
@@ -52,7 +49,7 @@ func Languages() []string { return list(0) }
 
 // list returns the distinct parts of the templates' folders, which are called <language>-<kind>.
 func list(part int) []string {
-	folders, err := fs.ReadDir(templates, "templates")
+	folders, err := fs.ReadDir(templates.FS, ".")
 	if err != nil {
 		return nil // they are part of the binary
 	}
@@ -78,8 +75,8 @@ func Write(s Settings) (dir string, files []string, err error) {
 	if s.Lang == "python" && slices.Contains(taken, s.Name) {
 		return "", nil, fmt.Errorf("loop-%s is a package that plugins in Python import: choose another name than %q", s.Name, s.Name)
 	}
-	root := "templates/" + s.Lang + "-" + s.Kind
-	if _, err := fs.Stat(templates, root); err != nil {
+	root := s.Lang + "-" + s.Kind
+	if _, err := fs.Stat(templates.FS, root); err != nil {
 		return "", nil, fmt.Errorf("there is no template of a %s in %s yet", s.Kind, s.Lang)
 	}
 	if s.SDK != "" {
@@ -105,38 +102,59 @@ func Write(s Settings) (dir string, files []string, err error) {
 			_ = os.RemoveAll(dir) // it was made above
 		}
 	}()
-	relay := strings.ReplaceAll(s.Name, "-", "")
-	values := struct{ Name, Package, Relay, Variable, Section, SDK, SDKURL string }{
-		s.Name, strings.ReplaceAll(s.Name, "-", "_"), relay, "CL_" + strings.ToUpper(relay) + "_CMD", strings.ToUpper(relay[:1]) + relay[1:], s.SDK, (&url.URL{Scheme: "file", Path: filepath.ToSlash(s.SDK)}).String(),
-	}
-	err = fs.WalkDir(templates, root, func(p string, d fs.DirEntry, err error) error {
+	v := valuesOf(s)
+	err = fs.WalkDir(templates.FS, root, func(p string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() {
 			return err
 		}
-		relative := strings.TrimSuffix(strings.TrimPrefix(p, root+"/"), ".tmpl")
-		relative = strings.ReplaceAll(relative, "NAME", values.Package)
-		text, err := fs.ReadFile(templates, p)
+		text, err := fill(p, v)
 		if err != nil {
 			return err
 		}
-		parsed, err := template.New(path.Base(p)).Option("missingkey=error").Parse(string(text))
-		if err != nil {
-			return err
-		}
-		var out bytes.Buffer
-		if err := parsed.Execute(&out, values); err != nil {
-			return err
-		}
+		relative := strings.TrimSuffix(strings.TrimPrefix(p, root+"/"), templated)
+		relative = strings.ReplaceAll(relative, "NAME", v.Package)
 		to := filepath.Join(dir, filepath.FromSlash(relative))
 		if err := os.MkdirAll(filepath.Dir(to), 0o755); err != nil {
 			return err
 		}
 		files = append(files, relative)
-		return os.WriteFile(to, out.Bytes(), 0o644)
+		return os.WriteFile(to, text, 0o644)
 	})
 	if err != nil {
 		return "", nil, fmt.Errorf("writing the plugin: %w", err)
 	}
 	slices.Sort(files)
 	return dir, files, nil
+}
+
+// values are what templates ask for.
+type values struct{ Name, Package, Relay, Variable, Section, SDK, SDKURL string }
+
+func valuesOf(s Settings) values {
+	relay := strings.ReplaceAll(s.Name, "-", "")
+	return values{
+		Name: s.Name, Package: strings.ReplaceAll(s.Name, "-", "_"),
+		Relay: relay, Variable: "CL_" + strings.ToUpper(relay) + "_CMD", Section: strings.ToUpper(relay[:1]) + relay[1:],
+		SDK: s.SDK, SDKURL: (&url.URL{Scheme: "file", Path: filepath.ToSlash(s.SDK)}).String(),
+	}
+}
+
+// templated is how the names of files end that are templates. All others are written as they stand.
+const templated = ".tmpl"
+
+// fill is a file's content in a new plugin.
+func fill(file string, v values) ([]byte, error) {
+	text, err := fs.ReadFile(templates.FS, file)
+	if err != nil || !strings.HasSuffix(file, templated) {
+		return text, err
+	}
+	parsed, err := template.New(path.Base(file)).Option("missingkey=error").Parse(string(text))
+	if err != nil {
+		return nil, err
+	}
+	var out bytes.Buffer
+	if err := parsed.Execute(&out, v); err != nil {
+		return nil, err
+	}
+	return out.Bytes(), nil
 }

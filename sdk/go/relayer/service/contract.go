@@ -119,6 +119,12 @@ type View struct {
 	read time.Time
 }
 
+// Standing is what the view says of the reports that the contract still takes.
+func (v View) Standing() *relayer.Standing {
+	t := v.Transmission
+	return &relayer.Standing{Config: v.ConfigDigest, Digest: t.Digest, Epoch: t.Epoch, Round: t.Round.Round}
+}
+
 // PolledSettings is what a Polled contract is made of: C is the client of an endpoint.
 type PolledSettings[C any] struct {
 	// Address as the chain writes it.

@@ -92,7 +92,9 @@ func (r *Relayer[C]) job(request *relayerv1.ValidateJobRequest) *Job {
 		j.Problem("transmitterID", "expected a transmitterID to be specified: the account that sends reports")
 	}
 	j.From = j.Transmitter
-	r.kind.Job(j)
+	if r.kind.Job != nil {
+		r.kind.Job(j)
+	}
 	return j
 }
 

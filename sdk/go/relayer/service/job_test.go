@@ -24,7 +24,7 @@ import (
 func described(relay string) *service.Relayer[config] {
 	settings := service.Settings{Logger: slog.New(slog.DiscardHandler), Registerer: prometheus.NewRegistry(), Relay: relay}
 	return service.New(settings, service.Kind[config]{
-		Name: "Toy", Metrics: "toy", Reference: "1",
+		Name: "Toy", Reference: "1",
 		AccountAlgorithm: relayerv1.AccountAlgorithm_ACCOUNT_ALGORITHM_ED25519,
 		AccountName: func(key []byte) (string, error) {
 			if len(key) != 2 {

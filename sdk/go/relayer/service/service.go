@@ -2,10 +2,10 @@
 // pollers of package relayer.
 //
 // A relayer gives New a Kind: how its section of the configuration and its jobs are read, how accounts are named, and
-// how a chain is opened. Opening a chain is to call NewChain with the nodes of its endpoint and a way to open an
-// account, and to embed what comes back. The chain's providers are what Provider makes of a Contract, which Polled
-// makes of a function that reads the contract at a node, of a Codec of its reports and of what is signed of them. The
-// package must know no chain.
+// how a chain is opened. Opening a chain is to call NewChain with the nodes of its endpoint and ways to open an account
+// and to follow a contract, and to embed what comes back. A contract is Polled by a function that reads it at a node, if
+// the chain has no better way. Provider makes a chain's providers, of a Codec of its reports and of what is signed of
+// them. The package must know no chain.
 package service
 
 import (
@@ -30,7 +30,6 @@ type Settings struct {
 	// Registerer takes the relayer's metrics. One Relayer per Registerer.
 	Registerer prometheus.Registerer
 	// Relay is the name under which the relayer serves jobs, in place of its Kind's: acme, whose sections are [[Acme]].
-	// It lets one program serve beside another of its kind.
 	Relay string
 }
 
@@ -47,10 +46,8 @@ type Config interface {
 // Kind is what a relayer knows of all its chains.
 type Kind[C Config] struct {
 	// Name of the kind of chain in messages, and of its sections: "EVM" for [[EVM]]. In small letters it is the relay
-	// that jobs name.
+	// that jobs name, and a part of the names of metrics.
 	Name string
-	// Metrics is the part of their names between loop_ and what they count: "evm".
-	Metrics string
 	// Own are metrics beside those that all relayers have. Each has the label chain, and loses what it has of a chain
 	// that is released.
 	Own []Vector
@@ -70,8 +67,8 @@ type Kind[C Config] struct {
 	// Spell gives a text that names an account or a contract its one spelling. Its error is a clause that follows the
 	// text: "is not an address, which is ...".
 	Spell func(kind relayerv1.IdKind, text string) (string, error)
-	// Job reads a job's relayConfig: it asks for every key that has a meaning, sets what is to be filled in, and says
-	// what is wrong.
+	// Job, if set, reads a job's relayConfig: it asks for every key that has a meaning, sets what is to be filled in, and
+	// says what is wrong.
 	Job func(job *Job)
 	// Open makes a chain, when the section is known to be that of the chain asked for. It waits for no node.
 	Open func(config C, env Env) (relayerv1loop.Chain, error)
@@ -100,7 +97,8 @@ func New[C Config](settings Settings, kind Kind[C]) *Relayer[C] {
 	if relay := settings.Relay; relay != "" {
 		kind.Name = strings.ToUpper(relay[:1]) + relay[1:]
 	}
-	return &Relayer[C]{kind: kind, logger: settings.Logger, metrics: newMetrics(settings.Registerer, kind.Metrics, kind.Own)}
+	metrics := newMetrics(settings.Registerer, strings.ToLower(kind.Name), kind.Own)
+	return &Relayer[C]{kind: kind, logger: settings.Logger, metrics: metrics}
 }
 
 // CreateChain implements relayerv1loop.RelayerService.

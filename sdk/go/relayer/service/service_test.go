@@ -87,7 +87,7 @@ func open(t *testing.T, n *node, pause time.Duration, replay ...func(context.Con
 		hub *relayer.Hub
 	)
 	r := service.New(service.Settings{Logger: slog.New(slog.DiscardHandler), Registerer: prometheus.NewPedanticRegistry()}, service.Kind[config]{
-		Name: "Toy", Metrics: "toy", Parse: func(_ string, text []byte) (config, *document.Problems) { return config(text), &document.Problems{} },
+		Name: "Toy", Parse: func(_ string, text []byte) (config, *document.Problems) { return config(text), &document.Problems{} },
 		Open: func(id config, env service.Env) (relayerv1loop.Chain, error) {
 			hub = env.Hub
 			settings := service.ChainSettings[*node, string, idle, *service.Polled[*node]]{

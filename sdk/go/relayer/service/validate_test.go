@@ -24,7 +24,7 @@ func TestValidateChain(t *testing.T) {
 	t.Parallel()
 	long := strings.Repeat("é", 600)
 	r := service.New(service.Settings{Logger: slog.New(slog.DiscardHandler), Registerer: prometheus.NewPedanticRegistry(), Relay: "acme"}, service.Kind[config]{
-		Name: "Toy", Metrics: "toy",
+		Name: "Toy",
 		Parse: func(name string, text []byte) (config, *document.Problems) {
 			var p document.Problems
 			p.Add("Nodes", "add a [[%s.Nodes]]", name)

@@ -1,0 +1,12 @@
+// Package templates holds what new plugins begin as: programs that build and pass the conformance suite as they are, with
+// the places marked where their author begins.
+package templates
+
+import "embed"
+
+// FS has a folder for each template, which is called <language>-<kind>. A file whose name ends in .tmpl is a
+// text/template of what the new plugin is called. Every other file is code as it stands, which this module builds and
+// tests, too.
+//
+//go:embed all:go-* all:python-*
+var FS embed.FS
