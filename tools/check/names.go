@@ -23,7 +23,6 @@ var namesAllowed = []struct {
 	reason  string
 }{
 	{"host/internal/fallback/", nil, "the plugins that are built in"},
-	{"host/internal/pipeline/abi/", regexp.MustCompile(`Ethereum's contract ABI`), "the name of the encoding that job specs are written in"},
 	{"host/go.mod", nil, "the modules of the plugins that are built in"},
 	{"host/go.sum", nil, "the modules of the plugins that are built in"},
 	{"", regexp.MustCompile(`(github\.com/ethereum/)?go-ethereum`), "a library, for its cryptography, its key files and its ABI"},

@@ -16,8 +16,6 @@ func TestNamesOfChains(t *testing.T) {
 		"a library":                 {"host/internal/keystore/web3.go", `"github.com/ethereum/go-ethereum/crypto"`, ""},
 		"the fallback":              {"host/internal/fallback/builtin.go", "evm.New()", ""},
 		"a template":                {"host/internal/scaffold/templates/main.go.tmpl", "evm.New()", "names evm: "},
-		"the ABI, elsewhere":        {"host/internal/job/job.go", "// Ethereum's contract ABI", "names Ethereum: "},
-		"the ABI":                   {"host/internal/pipeline/abi/abi.go", "// Ethereum's contract ABI", ""},
 		"a file's name":             {"host/internal/config/evmgas.go", "package config", "is named after a chain: "},
 		"a relay that nobody knows": {"host/internal/node/node.go", `"acme"`, ""},
 	} {

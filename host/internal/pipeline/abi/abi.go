@@ -1,6 +1,6 @@
-// Package abi encodes and decodes values by Ethereum's contract ABI, for arguments that are written as in Solidity:
-// "transfer(address to, uint256 amount)". go-ethereum does the encoding; this package reads the text, converts values from and to the
-// types that pipelines pass on, and bounds what untrusted bytes can cost.
+// Package abi encodes and decodes values by Solidity's contract ABI, for arguments that are written as there:
+// "transfer(address to, uint256 amount)". It takes and gives the types that pipelines pass on, and bounds what untrusted
+// bytes can cost.
 //
 // It must not know tasks, chains or contracts.
 package abi
@@ -10,8 +10,8 @@ import (
 	"fmt"
 	"strings"
 
-	gethabi "github.com/ethereum/go-ethereum/accounts/abi"
 	"github.com/shopspring/decimal"
+	"golang.org/x/crypto/sha3"
 )
 
 const (
@@ -21,8 +21,7 @@ const (
 	maxArguments = 64
 	// maxDepth bounds how deep tuples and arrays nest.
 	maxDepth = 8
-	// maxWords bounds the words of 32 bytes that a signature's values of fixed size have together: go-ethereum makes such arrays
-	// whole before it looks at a byte of the data.
+	// maxWords bounds the words of 32 bytes that a signature's values of fixed size have together.
 	maxWords = 1024
 	// maxDecoded bounds the words that decoding makes of any data. Parts of an encoding may be used many times over, so
 	// that a few KiB can stand for more than any memory holds.
@@ -34,7 +33,6 @@ type Signature struct {
 	name      string
 	text      string // canonical, as in transfer(address,uint256)
 	arguments []argument
-	types     gethabi.Arguments // of arguments, in the same order
 }
 
 // Number reads a number of whatever type the caller has. Its error says what is wrong with the value.
@@ -71,12 +69,7 @@ func parse(text string, event bool) (*Signature, error) {
 			return nil, fmt.Errorf("two arguments are called %s", a.name)
 		}
 		seen[a.name] = true
-		t, err := gethabi.NewType(a.shape.marshalled(), "", a.shape.components())
-		if err != nil {
-			return nil, fmt.Errorf("argument %s: go-ethereum does not know its type", a.name) // never seen: the parser knows fewer types
-		}
-		canonical[i] = t.String()
-		s.types = append(s.types, gethabi.Argument{Name: a.name, Type: t, Indexed: a.indexed})
+		canonical[i] = a.shape.text
 	}
 	s.text = s.name + "(" + strings.Join(canonical, ",") + ")"
 	return s, nil
@@ -93,3 +86,13 @@ func (s *Signature) Names() []string {
 
 // String returns the signature in its canonical form.
 func (s *Signature) String() string { return s.text }
+
+// hash is that of the canonical form: an event's first topic, and its first bytes a function's selector.
+func (s *Signature) hash() [word]byte { return keccak([]byte(s.text)) }
+
+func keccak(data []byte) (sum [word]byte) {
+	h := sha3.NewLegacyKeccak256()
+	h.Write(data)
+	h.Sum(sum[:0])
+	return sum
+}

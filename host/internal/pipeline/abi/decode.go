@@ -1,14 +1,12 @@
 package abi
 
 import (
+	"bytes"
 	"encoding/binary"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"math/big"
-	"reflect"
-
-	gethabi "github.com/ethereum/go-ethereum/accounts/abi"
-	"github.com/ethereum/go-ethereum/common"
 )
 
 // Decode decodes the arguments, by their names. Integers come out as *big.Int, addresses as text with its checksum in the letters'
@@ -21,34 +19,20 @@ func (s *Signature) Decode(data []byte) (map[string]any, error) {
 
 // decode adds the arguments that are not indexed.
 func (s *Signature) decode(data []byte, out map[string]any) error {
-	plain := s.types.NonIndexed()
-	if len(plain) == 0 {
-		return nil
-	}
-	if len(data) == 0 {
-		return errors.New("there is no data to decode")
-	}
-	types := make([]*gethabi.Type, len(plain))
-	for i := range plain {
-		types[i] = &plain[i].Type
-	}
-	w := &walk{left: maxDecoded}
-	if err := w.fields(types, data); err != nil {
-		return err
-	}
-	values, err := plain.Unpack(data)
-	if err != nil {
-		return fmt.Errorf("the data is no encoding of %s: %w", s.text, err)
-	}
+	d := &decoder{left: maxDecoded}
 	at := 0
-	for i, a := range s.arguments {
+	for _, a := range s.arguments {
 		if a.indexed {
 			continue
 		}
-		if out[a.name], err = plainValue(reflect.ValueOf(values[at]), &s.types[i].Type, a.shape); err != nil {
-			return fmt.Errorf("argument %s: %w", a.name, err)
+		if len(data) == 0 {
+			return errors.New("there is no data to decode")
 		}
-		at++
+		value, next, err := d.value(&a.shape, data, at)
+		if err != nil {
+			return fmt.Errorf("argument %s%w", a.name, err)
+		}
+		out[a.name], at = value, next
 	}
 	return nil
 }
@@ -66,177 +50,169 @@ func (s *Signature) DecodeLog(topics [][]byte, data []byte) (map[string]any, err
 		return nil, fmt.Errorf("the log has %d topics, and one of %s has %d", len(topics), s.text, indexed+1)
 	}
 	for i, topic := range topics {
-		if len(topic) != common.HashLength {
-			return nil, fmt.Errorf("topic %d has %d bytes; want %d", i, len(topic), common.HashLength)
+		if len(topic) != word {
+			return nil, fmt.Errorf("topic %d has %d bytes; want %d", i, len(topic), word)
 		}
 	}
-	if id := gethabi.NewEvent(s.name, s.name, false, s.types).ID; common.Hash(topics[0]) != id {
-		return nil, fmt.Errorf("the log is of another event: its first topic is %#x, and that of %s is %s", topics[0], s.text, id)
+	if id := s.hash(); !bytes.Equal(topics[0], id[:]) {
+		return nil, fmt.Errorf("the log is of another event: its first topic is %#x, and that of %s is %#x", topics[0], s.text, id)
 	}
 	out := make(map[string]any, len(s.arguments))
 	at := 0
-	for i, a := range s.arguments {
+	for _, a := range s.arguments {
 		if !a.indexed {
 			continue
 		}
 		at++
-		switch t := &s.types[i].Type; t.T {
-		case gethabi.StringTy, gethabi.BytesTy, gethabi.SliceTy, gethabi.ArrayTy, gethabi.TupleTy:
+		if a.shape.kind >= anyBytes {
 			out[a.name] = topics[at]
-		default:
-			values, err := gethabi.Arguments{{Type: *t}}.Unpack(topics[at])
-			if err == nil {
-				out[a.name], err = plainValue(reflect.ValueOf(values[0]), t, a.shape)
-			}
-			if err != nil {
-				return nil, fmt.Errorf("argument %s: %w", a.name, err)
-			}
+			continue
 		}
+		value, err := a.shape.read(topics[at])
+		if err != nil {
+			return nil, fmt.Errorf("argument %s%w", a.name, err)
+		}
+		out[a.name] = value
 	}
 	return out, s.decode(data, out)
 }
 
-// plainValue makes of go-ethereum's value one that pipelines pass on.
-func plainValue(v reflect.Value, t *gethabi.Type, s shape) (any, error) {
-	switch t.T {
-	case gethabi.IntTy, gethabi.UintTy:
-		n, ok := v.Interface().(*big.Int)
-		switch {
-		case ok:
-		case v.CanInt():
-			n = big.NewInt(v.Int())
-		default:
-			n = new(big.Int).SetUint64(v.Uint())
-		}
-		if !fits(n, t) {
-			return nil, fmt.Errorf("the number does not fit %s", t)
-		}
-		return n, nil
-	case gethabi.AddressTy:
-		return v.Interface().(common.Address).Hex(), nil
-	case gethabi.FixedBytesTy:
-		raw := make([]byte, v.Len())
-		reflect.Copy(reflect.ValueOf(raw), v)
-		return raw, nil
-	case gethabi.SliceTy, gethabi.ArrayTy:
-		list := make([]any, v.Len())
-		for i := range list {
-			var err error
-			if list[i], err = plainValue(v.Index(i), t.Elem, s); err != nil {
-				return nil, fmt.Errorf("element %d: %w", i, err)
-			}
-		}
-		return list, nil
-	case gethabi.TupleTy:
-		list := make([]any, len(s.fields))
-		fields := make(map[string]any, len(s.fields))
-		for i, f := range s.fields {
-			var err error
-			if list[i], err = plainValue(v.Field(i), t.TupleElems[i], f.shape); err != nil {
-				return nil, fmt.Errorf("field %s: %w", f.label(i), err)
-			}
-			if f.name != "" {
-				fields[f.name] = list[i]
-			}
-		}
-		if len(fields) == len(list) {
-			return fields, nil
-		}
-		return list, nil
-	default:
-		return v.Interface(), nil
-	}
-}
-
-// word is the length of everything in an encoding.
-const word = 32
-
-// walk follows an encoding through its offsets, as decoding will, and stops where that would cost too much.
-type walk struct{ left int }
+// decoder follows an encoding through its offsets, and stops where that would cost too much. Its errors go on where an
+// argument's name ends, as the encoder's do.
+type decoder struct{ left int }
 
 var (
-	errCost  = fmt.Errorf("decoding the data would make more than %d words of %d bytes of it", maxDecoded, word)
-	errShort = errors.New("the data ends before the values of the signature do")
+	errCost  = fmt.Errorf(": decoding the data would make more than %d words of %d bytes of it", maxDecoded, word)
+	errShort = errors.New(": the data ends before the values of the signature do")
 )
 
-func (w *walk) spend(words int) error {
-	if w.left -= words; w.left < 0 {
+func (d *decoder) spend(words int) error {
+	if d.left -= words; d.left < 0 {
 		return errCost
 	}
 	return nil
 }
 
-// fields walks values that stand side by side: those of fixed size, and offsets from the start of the frame to the others.
-func (w *walk) fields(types []*gethabi.Type, frame []byte) error {
-	at := 0
-	for _, t := range types {
-		if !dynamic(t) {
-			size := fixed(t)
-			if at+size*word > len(frame) {
-				return errShort
-			}
-			if err := w.spend(size); err != nil {
-				return err
-			}
-			at += size * word
-			continue
-		}
-		if err := w.follow(t, frame, at); err != nil {
-			return err
-		}
-		at += word
+// value reads the value that stands at a place of the frame, or to which an offset from the frame's start stands there,
+// and returns the place of the next.
+func (d *decoder) value(s *shape, frame []byte, at int) (value any, next int, err error) {
+	if !s.dynamic() {
+		return d.static(s, frame, at)
 	}
-	return nil
-}
-
-// follow walks a value of dynamic size from where its offset stands.
-func (w *walk) follow(t *gethabi.Type, frame []byte, at int) error {
 	offset, err := length(frame, at)
 	if err != nil {
-		return err
+		return nil, 0, err
 	}
-	if err := w.spend(1); err != nil {
-		return err
+	if err := d.spend(1); err != nil {
+		return nil, 0, err
 	}
-	return w.value(t, frame[offset:])
+	value, err = d.follow(s, frame[offset:])
+	return value, at + word, err
 }
 
-// value walks a value of dynamic size.
-func (w *walk) value(t *gethabi.Type, frame []byte) error {
-	switch t.T {
-	case gethabi.TupleTy:
-		return w.fields(t.TupleElems, frame)
-	case gethabi.ArrayTy:
-		return w.elements(t.Elem, t.Size, frame)
+// static reads a value whose size does not depend on it.
+func (d *decoder) static(s *shape, frame []byte, at int) (value any, next int, err error) {
+	switch s.kind {
+	case array:
+		value, next, err = d.elements(s.elem, s.size, frame, at)
+	case tuple:
+		value, next, err = d.fields(s, frame, at)
 	default:
-		n, err := length(frame, 0)
-		if err != nil {
-			return err
+		if at+word > len(frame) {
+			return nil, 0, errShort
 		}
-		if t.T == gethabi.SliceTy {
-			return w.elements(t.Elem, n, frame[word:])
+		if err := d.spend(1); err != nil {
+			return nil, 0, err
 		}
-		if word+n > len(frame) {
-			return errShort
-		}
-		return w.spend(1 + n/word)
+		value, err = s.read(frame[at : at+word])
+		next = at + word
 	}
+	return value, next, err
 }
 
-func (w *walk) elements(t *gethabi.Type, n int, frame []byte) error {
-	if !dynamic(t) {
-		// No element is smaller than a word, so that n is bounded by the data before it is multiplied.
-		if n > len(frame)/word || n*fixed(t) > len(frame)/word {
-			return errShort
-		}
-		return w.spend(n * fixed(t))
+// follow reads a value of dynamic size, with which the frame begins.
+func (d *decoder) follow(s *shape, frame []byte) (value any, err error) {
+	switch s.kind {
+	case array:
+		value, _, err = d.elements(s.elem, s.size, frame, 0)
+		return value, err
+	case tuple:
+		value, _, err = d.fields(s, frame, 0)
+		return value, err
 	}
-	for i := range n {
-		if err := w.follow(t, frame, i*word); err != nil {
-			return err
+	n, err := length(frame, 0)
+	if err != nil {
+		return nil, err
+	}
+	frame = frame[word:]
+	if s.kind == list {
+		value, _, err = d.elements(s.elem, n, frame, 0)
+		return value, err
+	}
+	if n > len(frame) {
+		return nil, errShort
+	}
+	if err := d.spend(1 + n/word); err != nil {
+		return nil, err
+	}
+	if s.kind == text {
+		return string(frame[:n]), nil
+	}
+	return bytes.Clone(frame[:n]), nil
+}
+
+func (d *decoder) elements(s *shape, n int, frame []byte, at int) (values []any, next int, err error) {
+	if n > (len(frame)-at)/word { // no element is smaller than a word
+		return nil, 0, errShort
+	}
+	values = make([]any, n)
+	for i := range values {
+		if values[i], at, err = d.value(s, frame, at); err != nil {
+			return nil, 0, fmt.Errorf("[%d]%w", i, err)
 		}
 	}
-	return nil
+	return values, at, nil
+}
+
+func (d *decoder) fields(s *shape, frame []byte, at int) (value any, next int, err error) {
+	values := make([]any, len(s.fields))
+	named := make(map[string]any, len(s.fields))
+	for i, f := range s.fields {
+		if values[i], at, err = d.value(&f.shape, frame, at); err != nil {
+			return nil, 0, fmt.Errorf(".%s%w", f.label(i), err)
+		}
+		if f.name != "" {
+			named[f.name] = values[i]
+		}
+	}
+	if len(named) == len(values) {
+		return named, at, nil
+	}
+	return values, at, nil
+}
+
+// read reads a value that takes one word.
+func (s *shape) read(w []byte) (any, error) {
+	switch s.kind {
+	case boolean:
+		if !bytes.Equal(w, count(0)) && !bytes.Equal(w, count(1)) {
+			return nil, errors.New(": the word is neither true nor false")
+		}
+		return w[word-1] == 1, nil
+	case address:
+		return checksummed(w[word-addressLength:]), nil
+	case fixedBytes:
+		return bytes.Clone(w[:s.size]), nil
+	default:
+		n := new(big.Int).SetBytes(w)
+		if s.kind == signed && w[0]&0x80 != 0 {
+			n.Sub(n, new(big.Int).Lsh(big.NewInt(1), 8*word))
+		}
+		if !fits(n, s) {
+			return nil, fmt.Errorf(": the number does not fit %s", s.text)
+		}
+		return n, nil
+	}
 }
 
 // length reads a word that counts bytes or elements of the frame.
@@ -257,35 +233,17 @@ func length(frame []byte, at int) (int, error) {
 	return int(count), nil
 }
 
-// dynamic tells whether a value's size depends on the value.
-func dynamic(t *gethabi.Type) bool {
-	switch t.T {
-	case gethabi.StringTy, gethabi.BytesTy, gethabi.SliceTy:
-		return true
-	case gethabi.ArrayTy:
-		return dynamic(t.Elem)
-	case gethabi.TupleTy:
-		for _, field := range t.TupleElems {
-			if dynamic(field) {
-				return true
-			}
-		}
-	}
-	return false
-}
+const addressLength = 20
 
-// fixed counts the words of a value whose size does not depend on the value.
-func fixed(t *gethabi.Type) int {
-	switch t.T {
-	case gethabi.ArrayTy:
-		return t.Size * fixed(t.Elem)
-	case gethabi.TupleTy:
-		n := 0
-		for _, field := range t.TupleElems {
-			n += fixed(field)
+// checksummed writes an address. A letter is a capital where the digit of the small letters' hash is 8 or more (EIP-55).
+func checksummed(raw []byte) string {
+	text := []byte(hex.EncodeToString(raw))
+	hash := keccak(text)
+	digits := hex.EncodeToString(hash[:])
+	for i, c := range text {
+		if c >= 'a' && digits[i] >= '8' {
+			text[i] = c - 'a' + 'A'
 		}
-		return n
-	default:
-		return 1
 	}
+	return "0x" + string(text)
 }

@@ -5,181 +5,211 @@ import (
 	"errors"
 	"fmt"
 	"math/big"
-	"reflect"
 	"strconv"
 	"strings"
-
-	gethabi "github.com/ethereum/go-ethereum/accounts/abi"
-	"github.com/ethereum/go-ethereum/common"
 )
 
 // Encode encodes a value for each argument, by its name, behind the function's selector if the signature has a name. Values are
 // JSON's, and numbers of every type that number reads. Integers must be whole and fit; addresses are 0x and 40 digits or 20
 // bytes; bytes are 0x and digits, bytes, or the bytes of a text; a tuple is a map by its fields' names, or a list.
 func (s *Signature) Encode(values map[string]any, number Number) ([]byte, error) {
-	packed := make([]any, len(s.arguments))
+	parts := make([]part, len(s.arguments))
 	for i, a := range s.arguments {
 		value, ok := values[a.name]
 		if !ok {
 			return nil, fmt.Errorf("argument %s is missing", a.name)
 		}
-		v, err := encoder{number}.value(value, &s.types[i].Type, a.shape)
+		encoded, err := encoder{number}.value(value, &a.shape)
 		if err != nil {
 			return nil, fmt.Errorf("argument %s%w", a.name, err)
 		}
-		packed[i] = v.Interface()
+		parts[i] = part{encoded, a.shape.dynamic()}
 	}
-	data, err := s.types.Pack(packed...)
-	if err != nil {
-		return nil, fmt.Errorf("the arguments of %s cannot be encoded: %w", s.text, err)
+	var out []byte
+	if s.name != "" {
+		const selector = 4
+		hash := s.hash()
+		out = hash[:selector]
 	}
-	if s.name == "" {
-		return data, nil
-	}
-	selector := gethabi.NewMethod(s.name, s.name, gethabi.Function, "", false, false, s.types, nil).ID
-	return append(selector, data...), nil
+	return join(out, parts), nil
 }
 
-// encoder makes Go values of the types that go-ethereum encodes.
+// word is the length of everything in an encoding.
+const word = 32
+
+// part is an encoded value among others.
+type part struct {
+	encoded []byte
+	dynamic bool // of a size that depends on the value
+}
+
+// join appends values that stand side by side. Those of dynamic size stand behind all others, and in their places how far
+// that is from the first.
+func join(to []byte, parts []part) []byte {
+	offset := 0
+	for _, p := range parts {
+		if p.dynamic {
+			offset += word
+		} else {
+			offset += len(p.encoded)
+		}
+	}
+	for _, p := range parts {
+		if p.dynamic {
+			to = append(to, count(offset)...)
+			offset += len(p.encoded)
+		} else {
+			to = append(to, p.encoded...)
+		}
+	}
+	for _, p := range parts {
+		if p.dynamic {
+			to = append(to, p.encoded...)
+		}
+	}
+	return to
+}
+
+// count is a length or an offset.
+func count(n int) []byte { return big.NewInt(int64(n)).FillBytes(make([]byte, word)) }
+
+// padded fills bytes up to whole words.
+func padded(raw []byte) []byte {
+	return append(raw[:len(raw):len(raw)], make([]byte, (word-len(raw)%word)%word)...)
+}
+
+// encoder makes the encoding of values.
 type encoder struct{ number Number }
 
-// value converts one value. Its error goes on where the argument's name ends: with a path into it, then a colon.
-func (e encoder) value(value any, t *gethabi.Type, s shape) (reflect.Value, error) {
-	switch t.T {
-	case gethabi.IntTy, gethabi.UintTy:
-		return e.integer(value, t)
-	case gethabi.BoolTy:
-		switch v := value.(type) {
-		case bool:
-			return reflect.ValueOf(v), nil
-		case string:
-			if b, err := strconv.ParseBool(v); err == nil {
-				return reflect.ValueOf(b), nil
-			}
+// value encodes one value. Its error goes on where the argument's name ends: with a path into it, then a colon.
+func (e encoder) value(value any, s *shape) ([]byte, error) {
+	switch s.kind {
+	case unsigned, signed:
+		return e.integer(value, s)
+	case boolean:
+		yes, ok := value.(bool)
+		if t, isText := value.(string); isText {
+			b, err := strconv.ParseBool(t)
+			yes, ok = b, err == nil
 		}
-		return reflect.Value{}, errors.New(": want true or false")
-	case gethabi.StringTy:
+		switch {
+		case !ok:
+			return nil, errors.New(": want true or false")
+		case yes:
+			return count(1), nil
+		}
+		return count(0), nil
+	case text:
 		switch v := value.(type) {
 		case string:
-			return reflect.ValueOf(v), nil
+			return append(count(len(v)), padded([]byte(v))...), nil
 		case []byte:
-			return reflect.ValueOf(string(v)), nil
+			return append(count(len(v)), padded(v)...), nil
 		}
-		return reflect.Value{}, errors.New(": want a text")
-	case gethabi.AddressTy:
-		if text, ok := value.(string); ok && (len(text) != 2+2*common.AddressLength || !strings.HasPrefix(text, "0x")) {
-			return reflect.Value{}, errors.New(": want an address, 0x and 40 hexadecimal digits")
-		}
+		return nil, errors.New(": want a text")
+	case address:
 		raw, err := octets(value)
-		if err != nil || len(raw) != common.AddressLength {
-			return reflect.Value{}, errors.New(": want an address, 0x and 40 hexadecimal digits")
+		t, isText := value.(string)
+		if err != nil || len(raw) != addressLength || isText && (len(t) != 2+2*addressLength || !strings.HasPrefix(t, "0x")) {
+			return nil, errors.New(": want an address, 0x and 40 hexadecimal digits")
 		}
-		return reflect.ValueOf(common.BytesToAddress(raw)), nil
-	case gethabi.BytesTy:
+		return append(make([]byte, word-addressLength, word), raw...), nil
+	case anyBytes:
 		raw, err := octets(value)
-		return reflect.ValueOf(raw), err
-	case gethabi.FixedBytesTy:
+		return append(count(len(raw)), padded(raw)...), err
+	case fixedBytes:
 		raw, err := octets(value)
-		if err == nil && len(raw) != t.Size {
-			err = fmt.Errorf(": want %d bytes, have %d", t.Size, len(raw))
+		if err == nil && len(raw) != s.size {
+			err = fmt.Errorf(": want %d bytes, have %d", s.size, len(raw))
 		}
-		array := reflect.New(t.GetType()).Elem()
-		reflect.Copy(array, reflect.ValueOf(raw))
-		return array, err
-	case gethabi.TupleTy:
-		return e.tuple(value, t, s)
+		return padded(raw), err
+	case tuple:
+		return e.tuple(value, s)
 	default:
-		return e.array(value, t, s)
+		return e.elements(value, s)
 	}
 }
 
-func (e encoder) integer(value any, t *gethabi.Type) (reflect.Value, error) {
+func (e encoder) integer(value any, s *shape) ([]byte, error) {
 	d, err := e.number(value)
 	if err != nil {
-		return reflect.Value{}, fmt.Errorf(": %w", err)
+		return nil, fmt.Errorf(": %w", err)
 	}
 	if !d.IsInteger() {
-		return reflect.Value{}, errors.New(": the number has a fraction, and the type is an integer; cut it before, with divide and precision=0")
+		return nil, errors.New(": the number has a fraction, and the type is an integer; cut it before, with divide and precision=0")
 	}
 	n := d.BigInt()
-	if !fits(n, t) {
-		return reflect.Value{}, fmt.Errorf(": the number does not fit %s", t)
+	if !fits(n, s) {
+		return nil, fmt.Errorf(": the number does not fit %s", s.text)
 	}
-	target := reflect.New(t.GetType()).Elem()
-	switch {
-	case target.CanInt():
-		target.SetInt(n.Int64())
-	case target.CanUint():
-		target.SetUint(n.Uint64())
-	default:
-		target.Set(reflect.ValueOf(n))
+	if n.Sign() < 0 { // two's complement
+		n = new(big.Int).Add(n, new(big.Int).Lsh(big.NewInt(1), 8*word)) // a number may share its digits
 	}
-	return target, nil
+	return n.FillBytes(make([]byte, word)), nil
 }
 
-// fits tells whether an integer is in the range of a type: go-ethereum cuts what is not.
-func fits(n *big.Int, t *gethabi.Type) bool {
-	if t.T == gethabi.UintTy {
-		return n.Sign() >= 0 && n.BitLen() <= t.Size
+// fits tells whether an integer is in the range of a type.
+func fits(n *big.Int, s *shape) bool {
+	if s.kind == unsigned {
+		return n.Sign() >= 0 && n.BitLen() <= s.size
 	}
 	magnitude := n
 	if n.Sign() < 0 {
 		magnitude = new(big.Int).Not(n) // two's complement: -2^(size-1) fits
 	}
-	return magnitude.BitLen() < t.Size
+	return magnitude.BitLen() < s.size
 }
 
-func (e encoder) array(value any, t *gethabi.Type, s shape) (reflect.Value, error) {
-	list, ok := value.([]any)
+// elements encodes a list or an array.
+func (e encoder) elements(value any, s *shape) ([]byte, error) {
+	values, ok := value.([]any)
 	if !ok {
-		return reflect.Value{}, errors.New(": want a list")
+		return nil, errors.New(": want a list")
 	}
-	var target reflect.Value
-	if t.T == gethabi.ArrayTy {
-		if len(list) != t.Size {
-			return reflect.Value{}, fmt.Errorf(": want %d elements, have %d", t.Size, len(list))
-		}
-		target = reflect.New(t.GetType()).Elem()
-	} else {
-		target = reflect.MakeSlice(t.GetType(), len(list), len(list))
+	var out []byte
+	if s.kind == list {
+		out = count(len(values))
+	} else if len(values) != s.size {
+		return nil, fmt.Errorf(": want %d elements, have %d", s.size, len(values))
 	}
-	for i, element := range list {
-		v, err := e.value(element, t.Elem, s)
+	parts := make([]part, len(values))
+	for i, v := range values {
+		encoded, err := e.value(v, s.elem)
 		if err != nil {
-			return reflect.Value{}, fmt.Errorf("[%d]%w", i, err)
+			return nil, fmt.Errorf("[%d]%w", i, err)
 		}
-		target.Index(i).Set(v)
+		parts[i] = part{encoded, s.elem.dynamic()}
 	}
-	return target, nil
+	return join(out, parts), nil
 }
 
-func (e encoder) tuple(value any, t *gethabi.Type, s shape) (reflect.Value, error) {
-	target := reflect.New(t.GetType()).Elem()
+func (e encoder) tuple(value any, s *shape) ([]byte, error) {
 	fields, isMap := value.(map[string]any)
-	list, isList := value.([]any)
+	values, isList := value.([]any)
 	if !isMap && !isList {
-		return reflect.Value{}, errors.New(": want a map by the fields' names, or a list")
+		return nil, errors.New(": want a map by the fields' names, or a list")
 	}
-	if isList && len(list) != len(s.fields) {
-		return reflect.Value{}, fmt.Errorf(": want %d fields, have %d", len(s.fields), len(list))
+	if isList && len(values) != len(s.fields) {
+		return nil, fmt.Errorf(": want %d fields, have %d", len(s.fields), len(values))
 	}
+	parts := make([]part, len(s.fields))
 	for i, f := range s.fields {
 		var field any
 		if isList {
-			field = list[i]
+			field = values[i]
 		} else {
 			var ok bool
 			if field, ok = fields[f.name]; !ok || f.name == "" {
-				return reflect.Value{}, fmt.Errorf(": the field %s is missing", f.label(i))
+				return nil, fmt.Errorf(": the field %s is missing", f.label(i))
 			}
 		}
-		v, err := e.value(field, t.TupleElems[i], f.shape)
+		encoded, err := e.value(field, &f.shape)
 		if err != nil {
-			return reflect.Value{}, fmt.Errorf(".%s%w", f.label(i), err)
+			return nil, fmt.Errorf(".%s%w", f.label(i), err)
 		}
-		target.Field(i).Set(v)
+		parts[i] = part{encoded, f.shape.dynamic()}
 	}
-	return target, nil
+	return join(nil, parts), nil
 }
 
 // label is a field's name for errors, its number if it has none.

@@ -4,10 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
-
-	gethabi "github.com/ethereum/go-ethereum/accounts/abi"
 )
 
 // argument is one argument of a function or one field of a tuple.
@@ -17,53 +16,71 @@ type argument struct {
 	shape   shape
 }
 
-// shape is a type as it is written.
+// kind is what a type is of.
+type kind int
+
+// The kinds: first those of one word. Of the others, an event's log holds the hash where they are indexed.
+const (
+	unsigned kind = iota
+	signed
+	boolean
+	address
+	fixedBytes
+	anyBytes
+	text
+	list
+	array
+	tuple
+)
+
+// shape is a type.
 type shape struct {
-	base   string     // canonical, such as uint256; tuple
+	kind   kind
+	text   string     // canonical, such as (uint256,bool)[2]
+	size   int        // bits of an integer, bytes of fixedBytes, elements of an array
+	elem   *shape     // of a list or array
 	fields []argument // of a tuple
-	arrays []int      // from the inside out: the length of each, -1 for any
 }
 
-// marshalled is the type as go-ethereum reads it.
-func (s shape) marshalled() string {
-	text := s.base
-	for _, size := range s.arrays {
-		if size < 0 {
-			text += "[]"
-		} else {
-			text += "[" + strconv.Itoa(size) + "]"
+// words counts what a value takes whose size does not depend on it; of parts whose size does, one word, and of a list one
+// element.
+func (s *shape) words() int {
+	switch s.kind {
+	case list:
+		return s.elem.words()
+	case array:
+		return min(s.size*s.elem.words(), maxWords+1) // both factors are maxWords at most
+	case tuple:
+		n := 0
+		for i := range s.fields {
+			n += s.fields[i].shape.words()
 		}
+		return n
+	default:
+		return 1
 	}
-	return text
 }
 
-// components are a tuple's fields as go-ethereum reads them. It wants names that are fit for Go, so that they get others.
-func (s shape) components() []gethabi.ArgumentMarshaling {
-	components := make([]gethabi.ArgumentMarshaling, len(s.fields))
-	for i, f := range s.fields {
-		components[i] = gethabi.ArgumentMarshaling{Name: "f" + strconv.Itoa(i), Type: f.shape.marshalled(), Components: f.shape.components()}
+// dynamic tells whether a value's size depends on the value.
+func (s *shape) dynamic() bool {
+	switch s.kind {
+	case anyBytes, text, list:
+		return true
+	case array:
+		return s.elem.dynamic()
+	case tuple:
+		return slices.ContainsFunc(s.fields, func(f argument) bool { return f.shape.dynamic() })
+	default:
+		return false
 	}
-	return components
 }
 
-// words counts what the parts of fixed size take, of an array of any length one element.
-func (s shape) words() int {
-	n := 1
-	if s.base == "tuple" {
-		n = 0
-		for _, f := range s.fields {
-			n += f.shape.words()
-		}
+// in is a list of the type, or an array of so many.
+func (s shape) in(size int) shape {
+	if size < 0 {
+		return shape{kind: list, text: s.text + "[]", elem: &s}
 	}
-	for _, size := range s.arrays {
-		if size > 0 {
-			n *= size
-		}
-		if n > maxWords {
-			return maxWords + 1
-		}
-	}
-	return n
+	return shape{kind: array, text: fmt.Sprintf("%s[%d]", s.text, size), size: size, elem: &s}
 }
 
 var (
@@ -194,27 +211,10 @@ func (p *parser) shape() (s shape, err error) {
 	if p.depth > maxDepth {
 		return s, errTooDeep
 	}
-	s.base = p.word()
-	if s.base == "" && !p.take('(') || s.base == "tuple" && !p.take('(') {
-		return s, fmt.Errorf("%s where a type is expected, such as uint256", p.here())
+	if s, err = p.base(); err != nil {
+		return s, err
 	}
-	switch match := basePattern.FindStringSubmatch(s.base); {
-	case s.base == "" || s.base == "tuple":
-		s.base = "tuple"
-		if s.fields, err = p.arguments(); err != nil {
-			return s, err
-		}
-		if len(s.fields) == 0 {
-			return s, errors.New("a tuple has at least one field")
-		}
-	case match == nil:
-		return s, fmt.Errorf("%s is no type; the types are address, bool, string, bytes, bytes1 to bytes32, int8 to int256, uint8 to uint256, tuples and arrays of these", s.base)
-	case s.base == "int" || s.base == "uint":
-		s.base += "256"
-	case match[2] != "" && !between(match[2], 1, 32, 1), match[3] != "" && !between(match[3], 8, 256, 8):
-		return s, fmt.Errorf("%s is no type: bytes have 1 to 32 bytes, and integers 8 to 256 bits in steps of 8", s.base)
-	}
-	for {
+	for arrays := 1; ; arrays++ {
 		p.blanks()
 		match := sizePattern.FindStringSubmatch(p.rest)
 		if match == nil {
@@ -227,12 +227,70 @@ func (p *parser) shape() (s shape, err error) {
 		} else if match[1] != "" {
 			size, _ = strconv.Atoi(match[1])
 		}
-		if s.arrays = append(s.arrays, size); p.depth+len(s.arrays) > maxDepth {
+		if p.depth+arrays > maxDepth {
 			return s, errTooDeep
 		}
+		if s = s.in(size); s.words() > maxWords {
+			return s, fmt.Errorf("the type %s… is too large: arrays of fixed length have %d elements in all at most", shortened(s.text), maxWords)
+		}
 	}
+	return s, nil
+}
+
+// base reads a type up to the brackets that make arrays of it.
+func (p *parser) base() (s shape, err error) {
+	name := p.word()
+	if (name == "" || name == "tuple") && !p.take('(') {
+		return s, fmt.Errorf("%s where a type is expected, such as uint256", p.here())
+	}
+	match := basePattern.FindStringSubmatch(name)
+	switch {
+	case name == "" || name == "tuple":
+		return p.tuple()
+	case match == nil:
+		return s, fmt.Errorf("%s is no type; the types are address, bool, string, bytes, bytes1 to bytes32, int8 to int256, uint8 to uint256, tuples and arrays of these", name)
+	case match[2] != "" && !between(match[2], 1, 32, 1), match[3] != "" && !between(match[3], 8, 256, 8):
+		return s, fmt.Errorf("%s is no type: bytes have 1 to 32 bytes, and integers 8 to 256 bits in steps of 8", name)
+	}
+	s.text = name
+	switch {
+	case name == "address":
+		s.kind = address
+	case name == "bool":
+		s.kind = boolean
+	case name == "string":
+		s.kind = text
+	case name == "bytes":
+		s.kind = anyBytes
+	case match[2] != "":
+		s.kind = fixedBytes
+		s.size, _ = strconv.Atoi(match[2])
+	default:
+		if name[0] == 'i' {
+			s.kind = signed
+		}
+		if s.size, _ = strconv.Atoi(match[3]); s.size == 0 {
+			s.size, s.text = 256, name+"256"
+		}
+	}
+	return s, nil
+}
+
+// tuple reads the fields of a tuple.
+func (p *parser) tuple() (s shape, err error) {
+	if s.fields, err = p.arguments(); err != nil {
+		return s, err
+	}
+	if len(s.fields) == 0 {
+		return s, errors.New("a tuple has at least one field")
+	}
+	canonical := make([]string, len(s.fields))
+	for i, f := range s.fields {
+		canonical[i] = f.shape.text
+	}
+	s.kind, s.text = tuple, "("+strings.Join(canonical, ",")+")"
 	if s.words() > maxWords {
-		return s, fmt.Errorf("the type %s… is too large: arrays of fixed length have %d elements in all at most", shortened(s.marshalled()), maxWords)
+		return s, fmt.Errorf("the type %s… is too large: arrays of fixed length have %d elements in all at most", shortened(s.text), maxWords)
 	}
 	return s, nil
 }
