@@ -2,12 +2,18 @@ package keystore
 
 import (
 	"bytes"
+	"crypto/aes"
+	"crypto/cipher"
+	"crypto/pbkdf2"
+	"crypto/sha256"
+	"crypto/subtle"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
 
-	web3 "github.com/ethereum/go-ethereum/accounts/keystore"
+	"golang.org/x/crypto/scrypt"
+	"golang.org/x/crypto/sha3"
 )
 
 const (
@@ -17,6 +23,9 @@ const (
 	envelopeKeyLength = 32
 	// maxPBKDF2 is the greatest count of rounds taken, some ten seconds' work; files in use have 262,144.
 	maxPBKDF2 = 10_000_000
+
+	cipherCTR = "aes-128-ctr"
+	kdfScrypt = "scrypt"
 )
 
 // envelope is the block of a key file that holds the secret, as version 3 of the Web3 Secret Storage format has it.
@@ -30,11 +39,11 @@ type envelope struct {
 	KDFParams struct {
 		DKLen int    `json:"dklen"`
 		Salt  digits `json:"salt"`
-		N     int    `json:"n"`
-		R     int    `json:"r"`
-		P     int    `json:"p"`
-		C     int    `json:"c"`
-		PRF   string `json:"prf"`
+		N     int    `json:"n,omitempty"`
+		R     int    `json:"r,omitempty"`
+		P     int    `json:"p,omitempty"`
+		C     int    `json:"c,omitempty"`
+		PRF   string `json:"prf,omitempty"`
 	} `json:"kdfparams"`
 	MAC digits `json:"mac"`
 }
@@ -49,6 +58,14 @@ func (d *digits) UnmarshalText(text []byte) error {
 	}
 	*d = digits(text)
 	return nil
+}
+
+func digitsOf(raw []byte) digits { return digits(hex.EncodeToString(raw)) }
+
+// bytes are what digits say that check has passed.
+func (d digits) bytes() []byte {
+	raw, _ := hex.DecodeString(string(d))
+	return raw
 }
 
 // decodeFile reads a key file's JSON.
@@ -69,10 +86,10 @@ func decodeFile(text []byte, file any) error {
 	return nil
 }
 
-// check checks everything that go-ethereum's decoder takes for granted: it panics where a parameter is missing or of a wrong length,
-// and spends whatever memory the file asks for. A secret has length bytes, or with 0 any number.
+// check checks everything that open takes for granted, and what deriving the key may cost. A secret has length bytes, or
+// with 0 any number.
 func (e *envelope) check(length int) error {
-	if e.Cipher != "aes-128-ctr" {
+	if e.Cipher != cipherCTR {
 		return fmt.Errorf("crypto.cipher is %.32q, and only aes-128-ctr is known", e.Cipher)
 	}
 	for _, field := range []struct {
@@ -102,7 +119,7 @@ func (e *envelope) checkKDF() error {
 		return fmt.Errorf("crypto.kdfparams.dklen is %d, not %d", params.DKLen, envelopeKeyLength)
 	}
 	switch e.KDF {
-	case "scrypt":
+	case kdfScrypt:
 		if err := (Scrypt{N: params.N, R: params.R, P: params.P}).check(); err != nil {
 			return fmt.Errorf("crypto.kdfparams: %w", err)
 		}
@@ -119,27 +136,64 @@ func (e *envelope) checkKDF() error {
 	return nil
 }
 
+// derive makes of a password the key that the envelope's parameters ask for: half for the cipher, half for the code that
+// authenticates. Check has passed them.
+func (e *envelope) derive(password string) ([]byte, error) {
+	params := &e.KDFParams
+	if e.KDF == kdfScrypt {
+		return scrypt.Key([]byte(password), params.Salt.bytes(), params.N, params.R, params.P, envelopeKeyLength)
+	}
+	return pbkdf2.Key(sha256.New, password, params.Salt.bytes(), params.C, envelopeKeyLength)
+}
+
+// encipher turns a secret into what the envelope holds of it, and back.
+func (e *envelope) encipher(key, text []byte) ([]byte, error) {
+	block, err := aes.NewCipher(key[:aes.BlockSize])
+	if err != nil {
+		return nil, err
+	}
+	out := make([]byte, len(text))
+	cipher.NewCTR(block, e.CipherParams.IV.bytes()).XORKeyStream(out, text)
+	return out, nil
+}
+
+// authenticates is the code by which a wrong password shows.
+func authenticates(key, ciphertext []byte) []byte {
+	hash := sha3.NewLegacyKeccak256()
+	hash.Write(key[aes.BlockSize:])
+	hash.Write(ciphertext)
+	return hash.Sum(nil)
+}
+
 // open decrypts what check has passed.
 func (e *envelope) open(password string) ([]byte, error) {
-	params := e.KDFParams
-	sealed := web3.CryptoJSON{
-		Cipher:     e.Cipher,
-		CipherText: string(e.CipherText),
-		KDF:        e.KDF,
-		KDFParams: map[string]any{ // no parameter that check has not seen
-			"dklen": params.DKLen, "salt": string(params.Salt),
-			"n": params.N, "r": params.R, "p": params.P,
-			"c": params.C, "prf": params.PRF,
-		},
-		MAC: string(e.MAC),
-	}
-	sealed.CipherParams.IV = string(e.CipherParams.IV)
-	secret, err := web3.DecryptDataV3(sealed, password)
-	if errors.Is(err, web3.ErrDecrypt) {
-		err = errors.New("the password does not open the file, or the file was altered")
-	}
+	key, err := e.derive(password)
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", err, ErrInvalid)
+		return nil, fmt.Errorf("derive the file's key from its password: %w: %w", err, ErrInvalid)
 	}
-	return secret, nil
+	defer clear(key)
+	ciphertext := e.CipherText.bytes()
+	if subtle.ConstantTimeCompare(authenticates(key, ciphertext), e.MAC.bytes()) != 1 {
+		return nil, fmt.Errorf("the password does not open the file, or the file was altered: %w", ErrInvalid)
+	}
+	return e.encipher(key, ciphertext)
+}
+
+// sealEnvelope encrypts a secret for a password. R is 8 whatever the cost's is, as in all files of other programs.
+func sealEnvelope(secret []byte, password string, cost Scrypt) (*envelope, error) {
+	e := &envelope{Cipher: cipherCTR, KDF: kdfScrypt}
+	e.CipherParams.IV = digitsOf(randomBytes(aes.BlockSize))
+	e.KDFParams.DKLen, e.KDFParams.Salt = envelopeKeyLength, digitsOf(randomBytes(saltLength))
+	e.KDFParams.N, e.KDFParams.R, e.KDFParams.P = cost.N, 8, cost.P
+	key, err := e.derive(password)
+	if err != nil {
+		return nil, fmt.Errorf("derive the file's key from its password: %w", err)
+	}
+	defer clear(key)
+	ciphertext, err := e.encipher(key, secret)
+	if err != nil {
+		return nil, fmt.Errorf("encrypt the secret: %w", err)
+	}
+	e.CipherText, e.MAC = digitsOf(ciphertext), digitsOf(authenticates(key, ciphertext))
+	return e, nil
 }

@@ -10,8 +10,6 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-
-	web3 "github.com/ethereum/go-ethereum/accounts/keystore"
 )
 
 // Established OCR2 nodes keep each kind of key in a file of its own form: JSON with a keyType, the public parts, and the secret in
@@ -253,13 +251,9 @@ func (k *Keystore) sealAccount(a *Account, relay Wanted, password Password) ([]b
 // sealFile encrypts the secret, clears it, and writes the file.
 func (k *Keystore) sealFile(file establishedFile, prefix string, secret []byte, password Password) ([]byte, error) {
 	defer clear(secret)
-	sealed, err := web3.EncryptDataV3(secret, []byte(prefix+string(password.bytes())), k.cost.N, k.cost.P)
-	if err != nil {
+	var err error
+	if file.Crypto, err = sealEnvelope(secret, prefix+string(password.bytes()), k.cost); err != nil {
 		return nil, err
 	}
-	type written struct { // the envelope as go-ethereum writes it
-		establishedFile
-		Crypto web3.CryptoJSON `json:"crypto"`
-	}
-	return json.Marshal(written{file, sealed})
+	return json.Marshal(file)
 }

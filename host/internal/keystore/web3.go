@@ -2,13 +2,12 @@ package keystore
 
 import (
 	"context"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
 
-	web3 "github.com/ethereum/go-ethereum/accounts/keystore"
-	"github.com/ethereum/go-ethereum/crypto"
 	"github.com/google/uuid"
 )
 
@@ -22,6 +21,9 @@ type web3File struct {
 
 // version is a file's version, which some wallets write as text.
 type version string
+
+// MarshalJSON implements json.Marshaler.
+func (v version) MarshalJSON() ([]byte, error) { return []byte(v), nil }
 
 // UnmarshalJSON implements json.Unmarshaler.
 func (v *version) UnmarshalJSON(text []byte) error {
@@ -52,9 +54,9 @@ func wallet(ctx context.Context, relay Wanted, file []byte, password Password) (
 	if err != nil {
 		return nil, nil, fmt.Errorf("%w: %w", err, ErrInvalid)
 	}
-	address := crypto.PubkeyToAddress(private.key().PublicKey).Hex()
-	if named := "0x" + string(parsed.Address); named != "0x" && !strings.EqualFold(named, address) {
-		return nil, nil, fmt.Errorf("address says %.42q, but the key is that of %s: %w", named, address, ErrInvalid)
+	address := hex.EncodeToString(private.reportPublic())
+	if parsed.Address != "" && !strings.EqualFold(string(parsed.Address), address) {
+		return nil, nil, fmt.Errorf("address says %.42q, but the key is that of 0x%s: %w", "0x"+parsed.Address, address, ErrInvalid)
 	}
 	account, err := newAccount(ctx, relay.Relay, Secp256k1, secret, relay.Name)
 	return account, Secp256k1.tagged(secret), err
@@ -85,7 +87,14 @@ func (k *Keystore) web3(signer *secp256k1, password Password) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	private := signer.key()
-	exported := web3.Key{Id: id, Address: crypto.PubkeyToAddress(private.PublicKey), PrivateKey: private}
-	return web3.EncryptKey(&exported, string(password.bytes()), k.cost.N, k.cost.P)
+	secret := signer.secret()
+	defer clear(secret)
+	sealed, err := sealEnvelope(secret, string(password.bytes()), k.cost)
+	if err != nil {
+		return nil, err
+	}
+	return json.Marshal(struct {
+		ID uuid.UUID `json:"id"` // which no reader asks for
+		web3File
+	}{id, web3File{Version: "3", Address: digitsOf(signer.reportPublic()), Crypto: *sealed}})
 }
