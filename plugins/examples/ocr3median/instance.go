@@ -50,8 +50,11 @@ func (i *instance) Observation(
 ) (*reportingv1.Ocr3PluginServiceObservationResponse, error) {
 	now, seqNr := time.Now().Unix(), request.GetContext().GetSeqNr()
 	value, err := i.observe(ctx, fmt.Sprintf("%x/%d/%d", i.digest, seqNr, now))
-	if status.Code(err) == codes.Unavailable {
-		return nil, err // the node restarts what was asked, and asks again
+	switch status.Code(err) {
+	case codes.Unavailable: // the node restarts what was asked, and asks again
+		return nil, err
+	case codes.DeadlineExceeded, codes.Canceled: // so is this call, or will be at once: nobody waits for what is said
+		return nil, err
 	}
 	if err != nil {
 		i.logger.WarnContext(ctx, "this oracle observes nothing", "seqNr", seqNr, "error", err)
