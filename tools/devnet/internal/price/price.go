@@ -8,10 +8,12 @@
 //	GET  /gas/fri         {"data":{"result":"3000000000"}}
 //
 // The price walks, and every node sees it with a little noise of its own, so that there is something to agree on. Or it stands
-// still, and is a JSON number, with all the digits that it was given. The package must not know of chains, nodes or jobs.
+// still, and is a JSON number, with all the digits that it was given. What each node was told is remembered. The package must not
+// know of chains, nodes or jobs.
 package price
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -42,6 +44,7 @@ type Server struct {
 	http   *http.Server
 	served chan error
 	base   string // of the URLs
+	record *record
 }
 
 // Start serves prices on a free port of 127.0.0.1: those of the walk with this seed, or fixed, a JSON number, when it is not empty.
@@ -51,14 +54,22 @@ func Start(seed uint64, fixed string) (*Server, error) {
 		return nil, fmt.Errorf("serve prices on 127.0.0.1: %w", err)
 	}
 	walk := newWalk(seed, time.Now)
-	result := func(node string) string { return strconv.Quote(walk.price(node)) }
-	if fixed != "" {
-		result = func(string) string { return fixed }
+	record := newRecord(time.Now)
+	result := func(node string) string {
+		text := cmp.Or(fixed, walk.price(node))
+		if value, err := Units(text); err == nil { // another is no price, and nodes will say so
+			record.add(node, value)
+		}
+		if fixed != "" {
+			return text
+		}
+		return strconv.Quote(text)
 	}
 	s := &Server{
 		http:   &http.Server{Handler: handler(result), ReadHeaderTimeout: 5 * time.Second},
 		served: make(chan error, 1),
 		base:   "http://" + listener.Addr().String(),
+		record: record,
 	}
 	go func() { s.served <- s.http.Serve(listener) }()
 	return s, nil
