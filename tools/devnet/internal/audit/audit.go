@@ -51,6 +51,26 @@ func Observations(answer *big.Int, observers []int, recorded func(oracle int) []
 // node recorded for the report's round: more than one when the node had to ask its source again, none when it knows of no
 // such round.
 func Check(report Report, n, faulty int, recorded func(oracle int) []*big.Int) error {
+	if err := Form(report, n, faulty); err != nil {
+		return err
+	}
+	for i, oracle := range report.Observers {
+		values := recorded(oracle)
+		if len(values) == 0 {
+			return fmt.Errorf("the report has the observation %s of observer %d, whose node recorded none for this round",
+				report.Observations[i], oracle)
+		}
+		if !slices.ContainsFunc(values, func(value *big.Int) bool { return value.Cmp(report.Observations[i]) == 0 }) {
+			return fmt.Errorf("the report has the observation %s of observer %d, whose node recorded %s for this round",
+				report.Observations[i], oracle, values)
+		}
+	}
+	return nil
+}
+
+// Form says what is wrong with a report whatever its oracles observed, or nil: it has a value of each of more oracles than may be
+// faulty, in order, and answers with the one in the middle.
+func Form(report Report, n, faulty int) error {
 	if len(report.Observations) != len(report.Observers) {
 		return fmt.Errorf("the report has %d observations of %d observers", len(report.Observations), len(report.Observers))
 	}
@@ -66,7 +86,7 @@ func Check(report Report, n, faulty int, recorded func(oracle int) []*big.Int) e
 		return fmt.Errorf("the answer %s is not the median %s of the observations %s", report.Answer, median, report.Observations)
 	}
 	seen := make(map[int]bool)
-	for i, oracle := range report.Observers {
+	for _, oracle := range report.Observers {
 		if oracle < 0 || oracle >= n {
 			return fmt.Errorf("the report names observer %d, but there are %d oracles", oracle, n)
 		}
@@ -74,15 +94,6 @@ func Check(report Report, n, faulty int, recorded func(oracle int) []*big.Int) e
 			return fmt.Errorf("the report has two observations of observer %d", oracle)
 		}
 		seen[oracle] = true
-		values := recorded(oracle)
-		if len(values) == 0 {
-			return fmt.Errorf("the report has the observation %s of observer %d, whose node recorded none for this round",
-				report.Observations[i], oracle)
-		}
-		if !slices.ContainsFunc(values, func(value *big.Int) bool { return value.Cmp(report.Observations[i]) == 0 }) {
-			return fmt.Errorf("the report has the observation %s of observer %d, whose node recorded %s for this round",
-				report.Observations[i], oracle, values)
-		}
 	}
 	return nil
 }
