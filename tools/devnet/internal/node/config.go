@@ -12,7 +12,7 @@ import (
 const config = `RootDir = {{printf "%q" .RootDir}}
 
 [Log]
-Level = "info"
+Level = "{{if .Debug}}debug{{else}}info{{end}}"
 Format = "text"
 
 [Keystore]

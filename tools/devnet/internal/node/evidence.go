@@ -14,6 +14,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -127,6 +128,8 @@ type Tale struct {
 	Accepted []Round
 	// Ended are those of which the relayer said what became of them, without their configuration.
 	Ended []Round
+	// Restored are the numbers of the outcomes that lives of the node found in its database, and went on from: OCR3's alone.
+	Restored []uint64
 }
 
 // Tale reads the node's log.
@@ -145,8 +148,11 @@ func (n *Node) Tale() (Tale, error) {
 
 var (
 	// accepted is what libocr says when its call of the transmitter came back well: the relayer has the report in the Store. Its
-	// fields come in the order of their names.
-	accepted = regexp.MustCompile(`successfully called Transmit" .*\bconfigDigest=([0-9a-f]{64}) (?:.* )?epoch=([0-9]+) (?:.* )?round=([0-9]+)\b`)
+	// fields come in the order of their names. accepted3 is the same of OCR3.
+	accepted  = regexp.MustCompile(`successfully called Transmit" .*\bconfigDigest=([0-9a-f]{64}) (?:.* )?epoch=([0-9]+) (?:.* )?round=([0-9]+)\b`)
+	accepted3 = regexp.MustCompile(`successfully invoked ContractTransmitter.Transmit" .*\bconfigDigest=([0-9a-f]{64}) (?:.* )?seqNr=([0-9]+)\b`)
+	// restored is what OCR3 says when it begins.
+	restored = regexp.MustCompile(`successfully restored cert" .*\bcertTimestamp="?\{SeqNr:([0-9]+)\b`)
 	// ended is what sdk/go/relayer says of a report that it has finished, with its fields in any order.
 	ended      = regexp.MustCompile(`msg="a transmission ended" `)
 	endedEpoch = regexp.MustCompile(` epoch=([0-9]+)\b`)
@@ -157,20 +163,7 @@ func tale(log io.Reader) (Tale, error) {
 	var told Tale
 	for lines := bufio.NewReader(log); ; {
 		line, readErr := lines.ReadString('\n')
-		var err error
-		if parts := accepted.FindStringSubmatch(line); parts != nil {
-			var round Round
-			round, err = roundOf(parts[1], parts[2], parts[3], 10)
-			told.Accepted = append(told.Accepted, round)
-		} else if at := ended.FindStringIndex(line); at != nil {
-			rest := line[at[1]-1:]
-			epoch, number := endedEpoch.FindStringSubmatch(rest), endedRound.FindStringSubmatch(rest)
-			if epoch != nil && number != nil {
-				var round Round
-				round, err = roundOf("", epoch[1], number[1], 10)
-				told.Ended = append(told.Ended, round)
-			}
-		}
+		err := told.add(line)
 		switch {
 		case err != nil:
 			return Tale{}, fmt.Errorf("line %.200q: %w", line, err)
@@ -182,8 +175,40 @@ func tale(log io.Reader) (Tale, error) {
 	}
 }
 
-// handing is what libocr says before it hands a report to the relayer.
-const handing = `msg="eventTTransmitTimeout: Transmitting"`
+// add takes what a line tells.
+func (t *Tale) add(line string) error {
+	if parts := accepted.FindStringSubmatch(line); parts != nil {
+		round, err := roundOf(parts[1], parts[2], parts[3], 10)
+		t.Accepted = append(t.Accepted, round)
+		return err
+	}
+	if parts := accepted3.FindStringSubmatch(line); parts != nil {
+		// To contracts and relayers of OCR2 the number of an outcome is an epoch, of which there is one round.
+		round, err := roundOf(parts[1], parts[2], "0", 10)
+		t.Accepted = append(t.Accepted, round)
+		return err
+	}
+	if parts := restored.FindStringSubmatch(line); parts != nil {
+		number, err := strconv.ParseUint(parts[1], 10, 64)
+		t.Restored = append(t.Restored, number)
+		return err
+	}
+	at := ended.FindStringIndex(line)
+	if at == nil {
+		return nil
+	}
+	rest := line[at[1]-1:]
+	epoch, number := endedEpoch.FindStringSubmatch(rest), endedRound.FindStringSubmatch(rest)
+	if epoch == nil || number == nil {
+		return nil
+	}
+	round, err := roundOf("", epoch[1], number[1], 10)
+	t.Ended = append(t.Ended, round)
+	return err
+}
+
+// handing is what libocr says before it hands a report to the relayer; OCR3 does in its debug lines, see Settings.Debug.
+var handing = []string{`msg="eventTTransmitTimeout: Transmitting"`, `msg="transmitting report"`}
 
 // logPeriod is how often a log is looked at by somebody who waits for a line.
 const logPeriod = time.Millisecond
@@ -205,7 +230,7 @@ func (n *Node) AwaitHandOver(ctx context.Context) bool {
 		part, err := lines.ReadString('\n')
 		line += part
 		switch {
-		case strings.Contains(line, handing):
+		case slices.ContainsFunc(handing, func(said string) bool { return strings.Contains(line, said) }):
 			return true
 		case err == nil:
 			line = ""

@@ -105,6 +105,9 @@ func TestTale(t *testing.T) {
 		`level=INFO msg="a transmission ended" plugin=evm epoch=20 round=17 reason="the contract has a transmission of epoch 24 round 13" ending=reverted` + "\n" +
 		`level=INFO msg="a transmission ended" plugin=evm ending=stale round=9 reason="the contract has a transmission of epoch 24 round 13" epoch=10` + "\n" +
 		`level=INFO msg="a transmission ended" plugin=evm` + "\n" +
+		`level=INFO msg="restoreFromDatabase: did not find cert, starting at genesis" job=1 configDigest=` + digestText + "\n" +
+		`level=INFO msg="🚀 successfully invoked ContractTransmitter.Transmit" job=1 configDigest=` + digestText + ` index=0 oid=1 proto=transmission seqNr=17` + "\n" +
+		`level=INFO msg="restoreFromDatabase: successfully restored cert" job=1 certTimestamp="{SeqNr:18 CommittedElsePrepared:true Epoch:2}" configDigest=` + digestText + "\n" +
 		strings.TrimSuffix(line(`successfully called Transmit" configDigest=`+digestText+` epoch=4 round=8`), "\n")
 	dir := t.TempDir()
 	if err := os.WriteFile(filepath.Join(dir, "node.log"), []byte(log), 0o600); err != nil {
@@ -116,8 +119,9 @@ func TestTale(t *testing.T) {
 	}
 	digest := digestOf()
 	want := Tale{
-		Accepted: []Round{{digest, 1, 5}, {digest, 2, 255}, {digest, 4, 7}, {digest, 4, 8}},
+		Accepted: []Round{{digest, 1, 5}, {digest, 2, 255}, {digest, 4, 7}, {digest, 17, 0}, {digest, 4, 8}},
 		Ended:    []Round{{Epoch: 20, Round: 17}, {Epoch: 10, Round: 9}},
+		Restored: []uint64{18},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
@@ -126,6 +130,8 @@ func TestTale(t *testing.T) {
 		"a round of no byte": line(`successfully called Transmit" configDigest=` + digestText + ` epoch=4 round=256`),
 		"an epoch too large": line(`successfully called Transmit" configDigest=` + digestText + ` epoch=4294967296 round=1`),
 		"an end of no byte":  `msg="a transmission ended" epoch=1 round=256`,
+		"a number no epoch":  `successfully invoked ContractTransmitter.Transmit" configDigest=` + digestText + ` seqNr=4294967296`,
+		"no number at all":   `successfully restored cert" certTimestamp="{SeqNr:18446744073709551616 `,
 	} {
 		if _, err := tale(strings.NewReader(text)); err == nil {
 			t.Errorf("%s was taken", name)
@@ -144,6 +150,18 @@ func TestAwaitHandOver(t *testing.T) {
 	if n.AwaitHandOver(over) {
 		t.Error("a log that is not there told of a report")
 	}
+	for _, begun := range []string{
+		`level=INFO msg="eventTTransmitTimeout: Transmitting" epoch=1 round=2` + "\n",
+		`level=DEBUG msg="transmitting report" index=0 seqNr=2` + "\n",
+	} {
+		awaitHandOver(t, n, begun)
+	}
+}
+
+func awaitHandOver(t *testing.T, n *Node, begun string) {
+	t.Helper()
+	over, cancel := context.WithCancel(t.Context())
+	cancel()
 	log, err := os.Create(n.logFile())
 	if err != nil {
 		t.Fatal(err)
@@ -155,7 +173,6 @@ func TestAwaitHandOver(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	begun := `level=INFO msg="eventTTransmitTimeout: Transmitting" epoch=1 round=2` + "\n"
 	write(begun)
 	if n.AwaitHandOver(over) {
 		t.Error("a report of before was taken for one that comes")

@@ -36,6 +36,8 @@ type Settings struct {
 	Dir string
 	// Binary is the node's program.
 	Binary string
+	// Debug has the node log its debug lines too.
+	Debug bool
 	// Variables are environment variables that configure the node, such as CL_MIN_OCR2_MAX_DURATION_QUERY.
 	Variables map[string]string
 	// PluginCommands has the command of each plugin that gets a process of its own, by the environment variable that
