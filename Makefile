@@ -130,7 +130,7 @@ race: ## Run the tests of the runtime under the race detector.
 EXACT := 1565616210741547008
 
 .PHONY: e2e
-e2e: build ## Run devnets to their end: plugins as processes, in the node's process, killed with and without their nodes, in two languages, of any relay.
+e2e: build ## Run devnets to their end: plugins as processes, in the node's process, killed with and without their nodes, in two languages, of any relay and product.
 	bin/devnet --rounds 5 --json
 	bin/devnet --rounds 5 --json --in-process --price $(EXACT)
 	bin/devnet --rounds 20 --json --kill-every 2s
@@ -140,6 +140,10 @@ e2e: build ## Run devnets to their end: plugins as processes, in the node's proc
 	bin/devnet --chain starknet --starknet-rpc 0.8 --rounds 3 --json
 	bin/devnet --rounds 5 --json --job-template docs/examples/rate-of-contract.toml.tmpl
 	@if [ -e .venv/ready ]; then set -x; bin/devnet --rounds 20 --json --langs go,python; fi
+	bin/devnet --product ocr3median=bin/loop-ocr3-median --ocr 3 --check median --rounds 15 --json --kill-every 1s --no-lost-votes
+	bin/devnet --product ocr3median=bin/loop-ocr3-median --check median --rounds 10 --json --kill-every 5s --kill network --kills 4
+	@if [ -e .venv/ready ]; then set -x; bin/devnet --product twap=.venv/bin/loop-twap --product-config '{"window": 10}' --check twap \
+		--rounds 15 --json --kill-every 2s --no-lost-votes; fi
 	go build -tags bare -o .bin/bare/ ./host/cmd/loop ./plugins/median/cmd/loop-median
 	rm -rf .bin/acme && bin/loop new plugin acme --kind relayer --lang go --sdk . --dir .bin/acme
 	cd .bin/acme && export GOWORK=off && go mod tidy && go build .

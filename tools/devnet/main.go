@@ -1,5 +1,5 @@
 // Devnet runs a whole oracle network on one machine: nodes with their plugins in processes of their own agree on a price
-// through OCR2 and write it to an OCR2Aggregator contract.
+// through OCR2 or OCR3 and write it to an OCR2Aggregator contract.
 package main
 
 import (
@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/loop-plugins/loop/tools/devnet/internal/hosts"
 	"github.com/loop-plugins/loop/tools/devnet/internal/session"
@@ -25,6 +26,11 @@ OCR2Aggregator contract on an Ethereum chain that lives in devnet itself, or wit
 to a feed on a Solana chain (make solana builds it), or with --chain starknet to a feed on a
 model of Starknet that lives in devnet too and serves the JSON-RPC of --starknet-rpc. Devnet checks every answer on the chain
 against what the nodes say that they observed, and fails when one is not their median.
+
+With --product NAME=COMMAND the nodes run a product in place of the median, over OCR3 or with
+--ocr 2 over OCR2, in jobs of the type "plugin" whose pluginName is NAME. What all oracles must
+have the same, such as the window of an average, stands in the contract: --product-config. Devnet
+serves the prices and knows what it told each node, so that --check can hold the answers to it.
 
 With --rpc URL the feed and its network go to an EVM chain that somebody else runs, such as
 anvil's. The account that pays is the first that its RPC node signs for (eth_accounts), or that
@@ -39,7 +45,8 @@ With --json the last line of the output is a JSON object:
   nodes, rounds, seed    as asked
   transmissions          answers that the contract took
   verified               of them, those found to be the median of what the nodes recorded; with --kill nodes, not those of
-                         which a node was killed before it could be asked
+                         which a node was killed before it could be asked. Of a product, those that --check found to be right:
+                         with twap, not those behind four or more outcomes of which nothing landed
   answers                the answers, prices with 8 decimals
   first_transmission_ms  from the start of the first node's process to the first transmission
   plugin_processes       the most plugin processes that the nodes reported at one time
@@ -54,7 +61,13 @@ With --json the last line of the output is a JSON object:
   languages              with --langs: for each language its nodes, the observations that they made of the rounds
                          that ended in a transmission, those of the node with the fewest (least_observations),
                          and the transmissions that they sent
-  plugins                with --plugin: the commands, by name
+  plugins                with --plugin or --product: the commands, by name
+  product                with --product: its name, the version of the protocol (ocr) and the check; and over OCR3 the votes of all
+                         nodes on outcomes that they computed, the reports that they made, the epochs of the node that entered
+                         the most, and by the calls of the product the votes and reports that were lost to errors of it (lost).
+                         failures are the errors of the nodes' jobs, each reason with its count. With --kill network, resumed has for
+                         each time the number of the newest outcome that had landed, of the newest that a node found in its
+                         database (restored), and of the next that landed; a network that forgets fails the run
   net                    with --hosts: longest_gap_ms between two answers of the run, and for each of events, which is what
                          --net said, the rounds while it lasted, the longest_gap_ms around it, first_round_ms from its end
                          to the next answer, and of a node that was started again joined_ms from then until a round
@@ -77,6 +90,7 @@ A job template (--job-template) is a job spec in TOML with the fields of Go's te
   .Decimals .Scale       of the contract's answers: 8, and 100000000
   .OCR2Program .StoreProgram .Transmissions
                          addresses on Solana, where .Contract is the feed's state
+  .Product .OCRVersion   with --product, the name of its plugin, and 2 or 3
   .AccountAddress .GasPriceURL
                          on Starknet, where .TransmitterID is the public key of that account; the URL answers
                          {"data":{"result":"FRI"}}
@@ -147,7 +161,7 @@ func command(stdout, stderr *os.File) *cobra.Command {
 	flags.BoolVar(&config.InProcess, "in-process", false, "run the plugins inside the nodes")
 	flags.IntVar(&config.HTTPPort, "http-port", 6688, "the first node's port for operators, the next nodes count up; 0: free ones\n(free ones are taken too when the default is in use)")
 	flags.DurationVar(&config.KillEvery, "kill-every", 0, "kill a random process so often in the mean, and check in the end that nothing which nodes accepted is lost")
-	flags.StringSliceVar(&config.Kill, "kill", nil, "what to kill: nodes, which are started again, plugins\n(default: plugins)")
+	flags.StringSliceVar(&config.Kill, "kill", nil, "what to kill: nodes, which are started again, plugins, network, which is all nodes at once\n(default: plugins)")
 	flags.IntVar(&config.Kills, "kills", 0, "go on until so many kills, as well as the rounds; 0: any number")
 	flags.BoolVar(&config.Aim, "aim", false, "have every second kill wait until its node hands a report to the relayer, where most can be lost")
 	flags.BoolVar(&config.Hosts, "hosts", false, "give each node a network namespace of its own; it needs root")
@@ -163,6 +177,7 @@ func command(stdout, stderr *os.File) *cobra.Command {
 	flags.DurationVar(&config.Timeout, "timeout", defaultTimeout, "fail when the rounds and kills take longer, or end then without either; 0: never\n(the default holds with --rounds, --kills or a --net with a time only, and leaves time for the kills and events)")
 	flags.StringSliceVar(&config.Langs, "langs", nil, "languages of the plugins, which the nodes take in turn: go, python\n(default: go)")
 	flags.StringArrayVar(&config.Plugins, "plugin", nil, "`NAME=COMMAND` of a plugin that every node runs in place of devnet's: median, or the chain's name for its relayer,\nor relayer:RELAY for one that serves the chain as a relay of its own; may be repeated. Paths in the command's arguments must be absolute")
+	productFlags(flags, &config)
 	flags.StringVar(&config.BinDir, "bin-dir", "", "folder of the programs loop, loop-median and that of the chain's relayer, such as loop-evm\n(default: that of devnet itself, or ./bin)")
 	flags.BoolVar(&asJSON, "json", false, "end with a JSON object on stdout; progress goes to stderr")
 	c.RunE = func(c *cobra.Command, _ []string) error {
@@ -189,6 +204,24 @@ func command(stdout, stderr *os.File) *cobra.Command {
 		return err
 	}
 	return c
+}
+
+// productFlags are those of products.
+func productFlags(flags *pflag.FlagSet, config *session.Config) {
+	flags.StringVar(&config.Product, "product", "",
+		"`NAME=COMMAND` of a product that every node runs in place of the median. Paths in the command's\n"+
+			"arguments must be absolute")
+	flags.IntVar(&config.OCR, "ocr", 0, "version of the protocol: 2 or 3 (default: 3 with --product, 2 without)")
+	flags.StringVar(&config.ProductConfig, "product-config", "",
+		"the product's part of the contract's off-chain configuration, `JSON` or a file (default: empty)")
+	flags.StringVar(&config.Check, "check", "", "how the answers of a product are checked: each\n"+
+		"range   lies within the prices that the nodes were told\n"+
+		"median  is the median of prices that its nodes were told at its time\n"+
+		"twap    is the time-weighted average of such medians over the window of --product-config, 60 s without\n"+
+		"none    is taken as it is\n"+
+		"(default: range, or none with --source or --job-template)")
+	flags.BoolVar(&config.NoLostVotes, "no-lost-votes", false,
+		"fail when a call of the product loses a vote over OCR3, unless the epoch ended meanwhile")
 }
 
 // display is a table on a terminal, and lines everywhere else. It calls gone when nobody reads them.

@@ -40,7 +40,7 @@ func TestWriteResult(t *testing.T) {
 	if diff := cmp.Diff(want, names); diff != "" {
 		t.Errorf("names (-want +got):\n%s", diff)
 	}
-	for _, name := range want {
+	for _, name := range append(want, "product", "votes", "epochs", "lost", "failures", "resumed", "restored") {
 		if !strings.Contains(long, name) {
 			t.Errorf("the help says nothing of %s", name)
 		}

@@ -26,6 +26,7 @@ import (
 	"github.com/smartcontractkit/libocr/offchainreporting2/reportingplugin/median/evmreportcodec"
 	"github.com/smartcontractkit/libocr/offchainreporting2plus/chains/evmutil"
 	"github.com/smartcontractkit/libocr/offchainreporting2plus/confighelper"
+	"github.com/smartcontractkit/libocr/offchainreporting2plus/ocr3confighelper"
 	ocrtypes "github.com/smartcontractkit/libocr/offchainreporting2plus/types"
 	ragetypes "github.com/smartcontractkit/libocr/ragep2p/types"
 )
@@ -108,7 +109,7 @@ func TestFeedTakesReports(t *testing.T) {
 		watched <- feed.Watch(watch, func(transmission Transmission) error { seen <- transmission; return nil })
 	}()
 
-	digest, err := feed.Configure(ctx, oracles, Timing{MaxDurationQuery: 200 * time.Millisecond})
+	digest, err := feed.Configure(ctx, oracles, Timing{MaxDurationQuery: 200 * time.Millisecond}, nil)
 	check(t, err)
 
 	reportContext := ocrtypes.ReportContext{
@@ -245,7 +246,7 @@ func TestConfigureRefusesBadOracles(t *testing.T) {
 			for range 4 {
 				oracles = append(oracles, newMember(t).oracle)
 			}
-			_, err := feed.Configure(ctx, test.spoil(oracles), Timing{})
+			_, err := feed.Configure(ctx, test.spoil(oracles), Timing{}, nil)
 			if err == nil || !strings.Contains(err.Error(), test.want) {
 				t.Errorf("got error %v, want one with %q", err, test.want)
 			}
@@ -253,7 +254,7 @@ func TestConfigureRefusesBadOracles(t *testing.T) {
 	}
 }
 
-// TestTiming reads off the chain what a session says of the feed's timing.
+// TestTiming reads off the chain what a session says of the feed's timing, and of the product and its protocol.
 func TestTiming(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
@@ -271,22 +272,43 @@ func TestTiming(t *testing.T) {
 	defer client.Close()
 	aggregator, err := ocr2aggregator.NewOCR2Aggregator(feed.Address(), client)
 	check(t, err)
-	for said, want := range map[Timing]Timing{
-		{}:                                    {DeltaProgress: 3 * time.Second},
-		{300 * time.Millisecond, time.Second}: {300 * time.Millisecond, 3 * time.Second},
-		{300 * time.Millisecond, 10 * time.Second}: {300 * time.Millisecond, 10 * time.Second},
-	} {
-		digest, err := feed.Configure(ctx, oracles, said)
+	configure := func(said Timing, product *Product) ocrtypes.ContractConfig {
+		digest, err := feed.Configure(ctx, oracles, said, product)
 		check(t, err)
 		events, err := aggregator.FilterConfigSet(nil)
 		check(t, err)
 		for events.Next() && events.Event.ConfigDigest != digest {
 		}
 		check(t, events.Error())
-		public, err := confighelper.PublicConfigFromContractConfig(false, evmutil.ContractConfigFromConfigSetEvent(*events.Event))
+		return evmutil.ContractConfigFromConfigSetEvent(*events.Event)
+	}
+	for said, want := range map[Timing]Timing{
+		{}:                                    {DeltaProgress: 3 * time.Second},
+		{300 * time.Millisecond, time.Second}: {300 * time.Millisecond, 3 * time.Second},
+		{300 * time.Millisecond, 10 * time.Second}: {300 * time.Millisecond, 10 * time.Second},
+	} {
+		public, err := confighelper.PublicConfigFromContractConfig(false, configure(said, nil))
 		check(t, err)
 		if got := (Timing{public.MaxDurationQuery, public.DeltaProgress}); got != want {
 			t.Errorf("%+v became %+v, want %+v", said, got, want)
+		}
+		plugin := []byte(`{"window": 60}`)
+		public, err = confighelper.PublicConfigFromContractConfig(false, configure(said, &Product{OCR: 2, Config: plugin}))
+		check(t, err)
+		if diff := cmp.Diff(plugin, public.ReportingPluginConfig); diff != "" {
+			t.Errorf("a product's configuration over OCR2 (-want +got):\n%s", diff)
+		}
+		config := configure(said, &Product{OCR: 3, Config: plugin})
+		if config.OffchainConfigVersion != 30 {
+			t.Errorf("the configuration for OCR3 has the version %d, want 30", config.OffchainConfigVersion)
+		}
+		third, err := ocr3confighelper.PublicConfigFromContractConfig(false, config)
+		check(t, err)
+		if got := (Timing{third.MaxDurationQuery, third.DeltaProgress}); got != want || third.DeltaInitial != want.DeltaProgress/2 {
+			t.Errorf("%+v became %+v over OCR3 with DeltaInitial %s, want %+v", said, got, third.DeltaInitial, want)
+		}
+		if diff := cmp.Diff(plugin, third.ReportingPluginConfig); diff != "" {
+			t.Errorf("a product's configuration over OCR3 (-want +got):\n%s", diff)
 		}
 	}
 }

@@ -103,7 +103,7 @@ func TestDial(t *testing.T) {
 			if balance.Cmp(ether(2)) != 0 {
 				t.Errorf("the account has %s wei, want 2 ether", balance)
 			}
-			_, err = feed.Configure(ctx, oracles, Timing{})
+			_, err = feed.Configure(ctx, oracles, Timing{}, nil)
 			check(t, err)
 			watch, stop := context.WithTimeout(ctx, 50*time.Millisecond)
 			defer stop()

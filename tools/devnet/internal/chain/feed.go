@@ -14,7 +14,6 @@ import (
 	"github.com/smartcontractkit/libocr/gethwrappers2/testocr2aggregator"
 	"github.com/smartcontractkit/libocr/offchainreporting2/reportingplugin/median"
 	"github.com/smartcontractkit/libocr/offchainreporting2plus/chains/evmutil"
-	"github.com/smartcontractkit/libocr/offchainreporting2plus/confighelper"
 	ocrtypes "github.com/smartcontractkit/libocr/offchainreporting2plus/types"
 )
 
@@ -95,9 +94,19 @@ type Timing struct {
 	DeltaProgress time.Duration
 }
 
+// Product is what the oracles agree by, where it is not the median.
+type Product struct {
+	// OCR is the version of the protocol: 2 or 3.
+	OCR int
+	// Config is the product's own part of the off-chain configuration, as it wants it.
+	Config []byte
+}
+
 // Configure tells the contract its oracles, in this order, and returns the digest of the configuration. A later call
-// replaces the oracles, and the nodes follow.
-func (f *Feed) Configure(ctx context.Context, oracles []Oracle, timing Timing) (ocrtypes.ConfigDigest, error) {
+// replaces the oracles, and the nodes follow. They run the median over OCR2 where product is nil.
+func (f *Feed) Configure(
+	ctx context.Context, oracles []Oracle, timing Timing, product *Product,
+) (ocrtypes.ConfigDigest, error) {
 	if n := len(oracles); n < MinOracles || n > MaxOracles {
 		return ocrtypes.ConfigDigest{}, fmt.Errorf("configure the feed: %d oracles given, it takes %d to %d", n, MinOracles, MaxOracles)
 	}
@@ -113,45 +122,25 @@ func (f *Feed) Configure(ctx context.Context, oracles []Oracle, timing Timing) (
 	if err != nil {
 		return ocrtypes.ConfigDigest{}, err
 	}
-	initialization := 4 * time.Second
-	signers, transmitters, faulty, onchain, version, offchain, err := confighelper.ContractSetConfigArgsForTests(
-		// deltaProgress: a leader that does nothing for so long is replaced; bounds every failover
-		max(3*time.Second, timing.DeltaProgress),
-		time.Second,             // deltaResend
-		500*time.Millisecond,    // deltaRound: two rounds a second are slow enough to be read
-		50*time.Millisecond,     // deltaGrace: late observations still count
-		2*time.Second+blockTime, // deltaStage: the next transmitter steps in after so long
-		100,                     // rMax: rounds before the leader changes
-		turns(len(oracles)),
-		identities,
-		median.OffchainConfig{
-			AlphaReportPPB: 1, // any change of the price is reported
-			AlphaAcceptPPB: 1,
-			DeltaC:         time.Second, // a price that stands still is reported too
-		}.Encode(),
-		&initialization,
-		timing.MaxDurationQuery,
-		time.Second,          // observation
-		500*time.Millisecond, // report; the three must sum up to less than deltaProgress
-		500*time.Millisecond, // should accept
-		500*time.Millisecond, // should transmit
-		Faulty(len(oracles)),
-		onchain,
-	)
+	args := ocr2Args
+	if product != nil && product.OCR == 3 {
+		args = ocr3Args
+	}
+	set, err := args(terms{
+		identities: identities, onchain: onchain, plugin: pluginConfig(product), query: timing.MaxDurationQuery,
+		progress: max(3*time.Second, timing.DeltaProgress), stage: 2*time.Second + blockTime,
+	})
 	if err != nil {
 		return ocrtypes.ConfigDigest{}, fmt.Errorf("make the feed's configuration for %d oracles: %w", len(oracles), err)
 	}
-	return f.setConfig(ctx, signers, transmitters, faulty, onchain, version, offchain)
+	return f.setConfig(ctx, set)
 }
 
-func (f *Feed) setConfig(
-	ctx context.Context, signers []ocrtypes.OnchainPublicKey, transmitters []ocrtypes.Account, faulty uint8,
-	onchain []byte, version uint64, offchain []byte,
-) (ocrtypes.ConfigDigest, error) {
+func (f *Feed) setConfig(ctx context.Context, set setConfigArgs) (ocrtypes.ConfigDigest, error) {
 	var signerAddresses, transmitterAddresses, payees []common.Address
-	for i := range signers {
-		signerAddresses = append(signerAddresses, common.BytesToAddress(signers[i]))
-		transmitterAddresses = append(transmitterAddresses, common.HexToAddress(string(transmitters[i])))
+	for i := range set.signers {
+		signerAddresses = append(signerAddresses, common.BytesToAddress(set.signers[i]))
+		transmitterAddresses = append(transmitterAddresses, common.HexToAddress(string(set.transmitters[i])))
 		payees = append(payees, f.chain.payer.account)
 	}
 	// The contract refuses a transmitter that nobody would be paid for.
@@ -162,7 +151,8 @@ func (f *Feed) setConfig(
 		return ocrtypes.ConfigDigest{}, err
 	}
 	hashes, err := f.chain.send(ctx, []order{{"configure the feed", func(auth *bind.TransactOpts) (*types.Transaction, error) {
-		return f.aggregator.SetConfig(auth, signerAddresses, transmitterAddresses, faulty, onchain, version, offchain)
+		return f.aggregator.SetConfig(
+			auth, signerAddresses, transmitterAddresses, set.faulty, set.onchain, set.version, set.offchain)
 	}}})
 	if err != nil {
 		return ocrtypes.ConfigDigest{}, err
@@ -178,39 +168,10 @@ func (f *Feed) setConfig(
 		}
 		// A configuration that the nodes would refuse is better refused here than in four logs.
 		config := evmutil.ContractConfigFromConfigSetEvent(*event)
-		if _, err := confighelper.PublicConfigFromContractConfig(false, config); err != nil {
+		if err := set.check(config); err != nil {
 			return ocrtypes.ConfigDigest{}, fmt.Errorf("check the feed's configuration as a node would: %w", err)
 		}
 		return config.ConfigDigest, nil
 	}
 	return ocrtypes.ConfigDigest{}, fmt.Errorf("configure the feed: transaction %s left no ConfigSet event", hashes[0])
-}
-
-func identities(oracles []Oracle) ([]confighelper.OracleIdentityExtra, error) {
-	var all []confighelper.OracleIdentityExtra
-	for i, oracle := range oracles {
-		var identity confighelper.OracleIdentityExtra
-		if n := len(oracle.OffchainPublicKey); n != len(identity.OffchainPublicKey) {
-			return nil, fmt.Errorf("oracle %d: its offchain public key has %d bytes instead of 32", i, n)
-		}
-		if n := len(oracle.ConfigEncryptionPublicKey); n != len(identity.ConfigEncryptionPublicKey) {
-			return nil, fmt.Errorf("oracle %d: its config encryption public key has %d bytes instead of 32", i, n)
-		}
-		copy(identity.OffchainPublicKey[:], oracle.OffchainPublicKey)
-		copy(identity.ConfigEncryptionPublicKey[:], oracle.ConfigEncryptionPublicKey)
-		identity.OnchainPublicKey = oracle.Signer.Bytes()
-		identity.PeerID = oracle.PeerID
-		identity.TransmitAccount = ocrtypes.Account(oracle.Transmitter.Hex())
-		all = append(all, identity)
-	}
-	return all, nil
-}
-
-// turns lets one oracle at a time transmit.
-func turns(n int) []int {
-	s := make([]int, n)
-	for i := range s {
-		s[i] = 1
-	}
-	return s
 }

@@ -14,6 +14,8 @@ import (
 var (
 	//go:embed median.toml.tmpl
 	median string
+	//go:embed product.toml.tmpl
+	product string
 	//go:embed solana.toml.tmpl
 	solana string
 	//go:embed starknet.toml.tmpl
@@ -55,6 +57,9 @@ type Fields struct {
 	// AccountAddress is the contract of the node's account on Starknet, and GasPriceURL answers a GET with
 	// {"data":{"result":"FRI"}}, the price of gas; empty elsewhere.
 	AccountAddress, GasPriceURL string
+	// Product is the name of the product's plugin, and OCRVersion the version of the protocol, 2 or 3; empty and 0 without one.
+	Product    string
+	OCRVersion int
 }
 
 // Template makes specs.
@@ -63,6 +68,11 @@ type Template struct{ template *template.Template }
 // Default is devnet's own template: a median of one price over http.
 func Default() *Template {
 	return &Template{template.Must(newTemplate("devnet's own").Parse(median))}
+}
+
+// DefaultProduct is devnet's own template for products on EVM chains.
+func DefaultProduct() *Template {
+	return &Template{template.Must(newTemplate("devnet's own for products").Parse(product))}
 }
 
 // DefaultSolana is devnet's own template for feeds on Solana.

@@ -32,10 +32,12 @@ func TestDefault(t *testing.T) {
 	onStarknet.Relay, onStarknet.ChainID, onStarknet.Contract = "starknet", "LOOP_DEVNET", "0x38ad7f67464a933ee7efbb7c729e88757d6bc05645b9c834307979b647c7647"
 	onStarknet.TransmitterID, onStarknet.AccountAddress = "0x416b6de2b24f7256", "0x171146c52c65fd36"
 	onStarknet.GasPriceURL = "http://127.0.0.1:3/gas/fri"
+	ofProduct := fields()
+	ofProduct.Product, ofProduct.OCRVersion = "twap", 3
 	for name, test := range map[string]struct {
 		template *Template
 		fields   Fields
-	}{"median.toml": {Default(), fields()}, "solana.toml": {DefaultSolana(), onSolana}, "starknet.toml": {DefaultStarknet(), onStarknet}} {
+	}{"median.toml": {Default(), fields()}, "product.toml": {DefaultProduct(), ofProduct}, "solana.toml": {DefaultSolana(), onSolana}, "starknet.toml": {DefaultStarknet(), onStarknet}} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			golden(t, name, test.template, test.fields)

@@ -96,7 +96,7 @@ func (e *evm) contract() string { return e.feed.Address().Hex() }
 
 func (e *evm) fields(fields *job.Fields, prices *price.Server) { fields.JuelsURL = prices.JuelsURL() }
 
-func (e *evm) configure(ctx context.Context, members []*member, timing timing) error {
+func (e *evm) configure(ctx context.Context, members []*member, terms terms) error {
 	var oracles []chain.Oracle
 	var accounts []common.Address
 	for _, m := range members {
@@ -115,7 +115,8 @@ func (e *evm) configure(ctx context.Context, members []*member, timing timing) e
 	if err := e.chain.Fund(ctx, accounts...); err != nil {
 		return err
 	}
-	_, err := e.feed.Configure(ctx, oracles, chain.Timing{MaxDurationQuery: timing.query, DeltaProgress: timing.progress})
+	timing := chain.Timing{MaxDurationQuery: terms.query, DeltaProgress: terms.progress}
+	_, err := e.feed.Configure(ctx, oracles, timing, terms.product)
 	return err
 }
 

@@ -9,6 +9,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"io"
 	"math/big"
 	"net"
 	"net/http"
@@ -40,6 +41,7 @@ import (
 	"github.com/loop-plugins/loop/gen/go/loop/node/v1/nodev1connect"
 	reportingv1 "github.com/loop-plugins/loop/gen/go/loop/reporting/v1"
 	"github.com/loop-plugins/loop/sdk/go/wire"
+	"github.com/loop-plugins/loop/tools/devnet/internal/price"
 )
 
 // fakeNode stands in for the node in the tests of this package: it speaks the operator's API and has plugin processes, but
@@ -53,7 +55,7 @@ type fakeNode struct {
 
 	mu      sync.Mutex
 	plugins []*nodev1.PluginStatus
-	jobs    chan string   // contracts
+	jobs    chan string   // specs
 	removed chan struct{} // closed when the job is
 	ended   chan struct{} // closed when transmit has returned
 }
@@ -85,8 +87,14 @@ func runFakeNode(configFile string) error {
 		}
 	}
 	// The job of an earlier life.
-	if contract, err := os.ReadFile("job"); err == nil {
-		f.jobs <- string(contract)
+	if spec, err := os.ReadFile("job"); err == nil {
+		f.jobs <- string(spec)
+		if outcome, err := os.ReadFile(filepath.Join("..", "outcome")); err == nil {
+			if f.mode == "forgets outcomes" {
+				outcome = []byte("0")
+			}
+			fmt.Printf("level=INFO msg=\"restoreFromDatabase: successfully restored cert\" job=7 certTimestamp=\"{SeqNr:%s CommittedElsePrepared:true Epoch:1}\"\n", outcome)
+		}
 	}
 	if err := f.fillStore(value("RootDir")); err != nil {
 		return err
@@ -94,9 +102,13 @@ func runFakeNode(configFile string) error {
 	if f.mode == "die at start" && f.name == "node-2" {
 		return errors.New("fake: the database is gone")
 	}
-	for i, variable := range []string{"CL_EVM_CMD", "CL_MEDIAN_CMD"} {
-		f.plugins = append(f.plugins, &nodev1.PluginStatus{Name: []string{"evm", "median"}[i]})
-		if command := os.Getenv(variable); command != "" {
+	for i, name := range []string{"evm", "median", "twap"} {
+		command := os.Getenv("CL_" + strings.ToUpper(name) + "_CMD")
+		if name == "twap" && command == "" {
+			continue // no node has it built in
+		}
+		f.plugins = append(f.plugins, &nodev1.PluginStatus{Name: name})
+		if command != "" {
 			go f.supervise(f.plugins[i], command)
 		} else {
 			f.plugins[i].InProcess = true
@@ -110,6 +122,12 @@ func runFakeNode(configFile string) error {
 		if f.mode == "never ready" {
 			http.Error(w, "the chain is not reachable", http.StatusServiceUnavailable)
 		}
+	})
+	open.HandleFunc("/metrics", func(w http.ResponseWriter, _ *http.Request) {
+		fmt.Fprint(w, "# TYPE loop_ocr3_outcomes_total counter\nloop_ocr3_outcomes_total{job_id=\"7\"} 20\n"+
+			"# TYPE loop_ocr3_epochs_total counter\nloop_ocr3_epochs_total{job_id=\"7\"} 2\n"+
+			"# TYPE loop_ocr3_reports_total counter\nloop_ocr3_reports_total{job_id=\"7\"} 19\n"+
+			"# TYPE loop_ocr3_lost_total counter\nloop_ocr3_lost_total{job_id=\"7\",call=\"Observation\"} 1\n")
 	})
 	if f.mode == "slow" {
 		time.Sleep(1500 * time.Millisecond) // longer than a session waits for the end of a node that does not answer
@@ -200,13 +218,20 @@ func (f *fakeNode) AddJob(_ context.Context, request *nodev1.AddJobRequest) (*no
 	if contract == nil {
 		return nil, connect.NewError(connect.CodeInvalidArgument, errors.New("fake: contractID is missing"))
 	}
-	if err := os.WriteFile("job", []byte(contract[1]), 0o600); err != nil {
+	if err := os.WriteFile("job", []byte(request.GetSpecToml()), 0o600); err != nil {
 		return nil, err
 	}
-	f.jobs <- contract[1]
+	f.jobs <- request.GetSpecToml()
 	return &nodev1.AddJobResponse{
 		Job: &nodev1.Job{Id: 7}, Warnings: []*nodev1.Problem{{Text: "a fake ignores most of it"}},
 	}, nil
+}
+
+func (f *fakeNode) ListJobs(context.Context, *nodev1.ListJobsRequest) (*nodev1.ListJobsResponse, error) {
+	return &nodev1.ListJobsResponse{Jobs: []*nodev1.Job{
+		{Id: 6, Errors: []*nodev1.JobError{{Message: "fake: of another job", Count: 1}}},
+		{Id: 7, Errors: []*nodev1.JobError{{Message: "fake: " + f.name, Count: 1}, {Message: "fake: all, by Fake/" + strings.Repeat(string('A'+f.name[len("node-")]-'0'), 26), Count: 2}}},
+	}}, nil
 }
 
 func (f *fakeNode) RemoveJob(_ context.Context, request *nodev1.RemoveJobRequest) (*nodev1.RemoveJobResponse, error) {
@@ -245,6 +270,11 @@ func (f *fakeNode) fillStore(root string) error {
 
 // accepted says of a report what libocr does.
 func (f *fakeNode) accepted(at ocrtypes.ReportTimestamp) {
+	if at.Round == 0 { // an outcome of OCR3
+		fmt.Printf("level=INFO msg=\"🚀 successfully invoked ContractTransmitter.Transmit\" job=7 configDigest=%s index=0 oid=0 seqNr=%d\n",
+			at.ConfigDigest.Hex(), at.Epoch)
+		return
+	}
 	fmt.Printf("level=INFO msg=\"eventTTransmitTimeout:❗️successfully called Transmit\" job=7 configDigest=%s epoch=%d oid=0 round=%d\n",
 		at.ConfigDigest.Hex(), at.Epoch, at.Round)
 }
@@ -283,7 +313,10 @@ const handing = `level=INFO msg="eventTTransmitTimeout: Transmitting" job=7`
 // transmit sends reports of node-0, node-1 and node-2 when this is node-0, signed by the first two.
 func (f *fakeNode) transmit(ctx context.Context) {
 	defer close(f.ended)
-	contract := <-f.jobs
+	spec := <-f.jobs
+	contract := regexp.MustCompile(`contractID = "(.*)"`).FindStringSubmatch(spec)[1]
+	prices := regexp.MustCompile(`url="(http://.*/price/)`).FindStringSubmatch(spec)[1]
+	ofProduct := strings.Contains(spec, "pluginName")
 	if f.mode == "mute" {
 		return
 	}
@@ -338,12 +371,34 @@ func (f *fakeNode) transmit(ctx context.Context) {
 		}
 		reportContext := ocrtypes.ReportContext{ReportTimestamp: ocrtypes.ReportTimestamp{
 			ConfigDigest: details.ConfigDigest, Epoch: 1, Round: round}}
+		if ofProduct {
+			reportContext.Epoch, reportContext.Round = uint32(round), 0
+			kept := filepath.Join("..", "outcome")
+			if err := os.WriteFile(kept+".new", fmt.Append(nil, round), 0o600); err != nil {
+				panic(err)
+			}
+			if err := os.Rename(kept+".new", kept); err != nil { // whatever kills it, one of the two is there
+				panic(err)
+			}
+		}
 		var observations []median.ParsedAttributedObservation
 		for i := range 3 {
+			value := observation(fmt.Sprint("node-", i), round)
+			if ofProduct {
+				if value, err = told(ctx, prices+fmt.Sprint("node-", i)); err != nil {
+					break
+				}
+				if f.mode == "lie" && i == 1 && round == 3 {
+					value.Add(value, big.NewInt(1))
+				}
+			}
 			observations = append(observations, median.ParsedAttributedObservation{
-				Timestamp: uint32(time.Now().Unix()), Value: observation(fmt.Sprint("node-", i), round),
+				Timestamp: uint32(time.Now().Unix()), Value: value,
 				JuelsPerFeeCoin: big.NewInt(1), GasPriceSubunits: big.NewInt(0), Observer: commontypes.OracleID(i),
 			})
+		}
+		if len(observations) < 3 {
+			continue // it is to end
 		}
 		report, err := evmreportcodec.ReportCodec{}.BuildReport(ctx, observations)
 		if err != nil {
@@ -382,6 +437,25 @@ func (f *fakeNode) transmit(ctx context.Context) {
 		}
 		time.Sleep(100 * time.Millisecond) // the fake's round
 	}
+}
+
+// told is the price that a node is told, in units of the contract.
+func told(ctx context.Context, url string) (*big.Int, error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return nil, err
+	}
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return nil, err
+	}
+	defer response.Body.Close()
+	body, err := io.ReadAll(response.Body)
+	if err != nil {
+		return nil, err
+	}
+	number := regexp.MustCompile(`[0-9.]+`).FindString(string(body))
+	return price.Units(number)
 }
 
 // observation is what a fake sees in a round: 2000 and some, more with every node.

@@ -18,7 +18,11 @@ import (
 const (
 	killNodes   = "nodes"
 	killPlugins = "plugins"
+	killNetwork = "network" // all nodes at once
 )
+
+// victims are all that there are.
+var victims = []string{killNodes, killPlugins, killNetwork}
 
 const (
 	// aimWait is how long a kill that aims waits for its moment: with four nodes and two rounds a second, each hands one over every
@@ -38,8 +42,8 @@ const gatherTimeout = 10 * time.Second
 func checkKills(config *Config) error {
 	for i, what := range config.Kill {
 		switch {
-		case what != killNodes && what != killPlugins:
-			return fmt.Errorf("--kill names %q; what can be killed are %s and %s", what, killNodes, killPlugins)
+		case !slices.Contains(victims, what):
+			return fmt.Errorf("--kill names %q; what can be killed are %s, %s and %s", what, killNodes, killPlugins, killNetwork)
 		case slices.Contains(config.Kill[:i], what):
 			return fmt.Errorf("--kill names %s twice; name each once", what)
 		}
@@ -99,23 +103,24 @@ func (n *network) kill(ctx context.Context, group *errgroup.Group) error {
 				running = append(running, plugin)
 			}
 		}
-		choices := len(running)
-		if slices.Contains(n.config.Kill, killNodes) {
-			choices++
+		var deeds []func() error
+		for _, victim := range running {
+			deeds = append(deeds, func() error { return n.killPlugin(ctx, m, victim) })
 		}
-		if choices == 0 {
+		if slices.Contains(n.config.Kill, killNodes) {
+			deeds = append(deeds, func() error { return n.killNode(ctx, group, m, plugins) })
+		}
+		if slices.Contains(n.config.Kill, killNetwork) && len(present) == len(n.members) {
+			deeds = append(deeds, func() error { return n.killAll(ctx, group) })
+		}
+		if len(deeds) == 0 {
 			continue // all of them are between two lives
 		}
-		chosen := random.IntN(choices)
+		chosen := random.IntN(len(deeds))
 		if delay := time.Duration(random.Int64N(int64(aimSpread))); n.config.Aim && random.IntN(2) == 0 {
 			n.aim(ctx, m, delay)
 		}
-		if chosen < len(running) {
-			err = n.killPlugin(ctx, m, running[chosen])
-		} else {
-			err = n.killNode(ctx, group, m, plugins)
-		}
-		if err != nil {
+		if err := deeds[chosen](); err != nil {
 			return err
 		}
 	}
@@ -166,18 +171,66 @@ func (n *network) killNode(ctx context.Context, group *errgroup.Group, m *member
 	return nil
 }
 
-// endNode kills a node's process. Its plugins end with it, by themselves.
-func (n *network) endNode(ctx context.Context, m *member, plugins []node.Plugin) error {
-	observed, err := m.Observations(ctx, m.jobID)
+// killAll kills the processes of all nodes, so that none runs any more, and starts the nodes again.
+func (n *network) killAll(ctx context.Context, group *errgroup.Group) error {
+	err := n.each(ctx, func(ctx context.Context, m *member) error {
+		plugins, err := m.Plugins(ctx)
+		if err != nil {
+			return err
+		}
+		return n.leave(ctx, m, plugins)
+	})
 	if err != nil {
 		return err
 	}
-	m.leave(plugins, observed)
+	if err := n.each(ctx, func(ctx context.Context, m *member) error { return n.endProcess(ctx, m) }); err != nil {
+		return err
+	}
+	if err := n.resume(); err != nil {
+		return err
+	}
+	for _, m := range n.members {
+		if err := n.beginNode(ctx, group, m); err != nil {
+			return err
+		}
+	}
+	n.display.Step(fmt.Sprintf("Killed all %d nodes at once, and started them again.", len(n.members)))
+	return nil
+}
+
+// endNode kills a node's process. Its plugins end with it, by themselves.
+func (n *network) endNode(ctx context.Context, m *member, plugins []node.Plugin) error {
+	if err := n.leave(ctx, m, plugins); err != nil {
+		return err
+	}
+	return n.endProcess(ctx, m)
+}
+
+// leave asks a node for what dies with its process, and notes that it is killed now.
+func (n *network) leave(ctx context.Context, m *member, plugins []node.Plugin) (err error) {
+	last := memory{plugins: plugins}
+	if n.product == nil {
+		last.observed, err = m.Observations(ctx, m.jobID)
+	} else {
+		last.votes, err = m.Votes(ctx)
+		if err == nil {
+			last.failures, err = m.Errors(ctx, m.jobID)
+		}
+	}
+	if err != nil {
+		return err
+	}
+	m.leave(last)
+	return nil
+}
+
+// endProcess kills the process of a node that has left.
+func (n *network) endProcess(ctx context.Context, m *member) error {
 	m.Kill()
 	// While nobody writes, and whatever ended the session meanwhile: nodes that it ends must run.
 	reading, cancel := context.WithTimeout(context.WithoutCancel(ctx), gatherTimeout)
 	defer cancel()
-	_, err = m.gather(reading)
+	_, err := m.gather(reading)
 	return err
 }
 

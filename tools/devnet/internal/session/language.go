@@ -27,14 +27,15 @@ type Language struct {
 }
 
 // language is how the plugins of one language are started: commands, as nodes read them.
-type language struct{ name, median, relayer string }
+type language struct{ name, product, relayer string }
 
 // findLanguages finds the plugins of the languages that the user chose. Those in Python are where make puts them: in .venv beside
 // the folder of the programs.
 // A plugin of the user's takes the place of devnet's.
-func findLanguages(config Config, relay string, found binaries, own map[string]string) ([]language, error) {
+func findLanguages(config Config, chosen plugins, found binaries) ([]language, error) {
 	golang := language{
-		"go", cmp.Or(own[medianPlugin], node.Word(found.median)), cmp.Or(own[relay], node.Word(found.relayer)),
+		"go", cmp.Or(chosen.own[chosen.agreeing], node.Word(found.median)),
+		cmp.Or(chosen.own[chosen.relay], node.Word(found.relayer)),
 	}
 	if len(config.Langs) == 0 {
 		return []language{golang}, nil

@@ -63,12 +63,12 @@ func TestLanguagesAreChecked(t *testing.T) {
 	}
 	for _, chain := range []string{chainSolana, chainStarknet} {
 		want := "--langs names python, but the relayer in Python is for EVM chains and --chain is " + chain
-		if _, err := findLanguages(Config{Langs: []string{"go", "python"}, Chain: chain}, chain, binaries{}, nil); err == nil || !strings.Contains(err.Error(), want) {
+		if _, err := findLanguages(Config{Langs: []string{"go", "python"}, Chain: chain}, plugins{relay: chain}, binaries{}); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("got %v; want %q", err, want)
 		}
 	}
 	found := binaries{node: "/x/bin/loop", median: "m", relayer: "e"}
-	got, err := findLanguages(Config{}, chainEVM, found, nil)
+	got, err := findLanguages(Config{}, plugins{relay: chainEVM, agreeing: medianPlugin}, found)
 	if diff := cmp.Diff([]language{{"go", "m", "e"}}, got, cmp.AllowUnexported(language{})); err != nil || diff != "" {
 		t.Error(err, diff)
 	}

@@ -32,15 +32,16 @@ type ledger interface {
 	// fields fills in what jobs say of the feed.
 	fields(fields *job.Fields, prices *price.Server)
 	// configure gives money to the members and tells the feed that they are its oracles.
-	configure(ctx context.Context, members []*member, timing timing) error
+	configure(ctx context.Context, members []*member, terms terms) error
 	// watch gives every transmission to take until ctx ends, take fails or the connection breaks; the error says which.
 	watch(ctx context.Context, take func(transmission) error) error
 }
 
-// timing is what of the feed's timing is the session's to say.
-type timing struct {
-	query    time.Duration // MaxDurationQuery
-	progress time.Duration // the least DeltaProgress
+// terms are what of the feed's configuration is the session's to say.
+type terms struct {
+	query    time.Duration  // MaxDurationQuery
+	progress time.Duration  // the least DeltaProgress
+	product  *chain.Product // nil: the median; another is for EVM chains alone
 }
 
 // transmission is a report that the feed took.

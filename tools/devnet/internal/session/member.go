@@ -25,6 +25,8 @@ type member struct {
 	// What died with its processes: the lives of its plugins, what it observed, when that was.
 	lives    map[string]uint64
 	observed node.Observations
+	votes    node.Votes
+	failures map[string]uint64 // of its job
 	killed   []time.Time
 	// accepted are the reports that it handed to its relayer: its Store was seen to hold them, or its log says so.
 	accepted map[node.Round]bool
@@ -36,20 +38,29 @@ func newMember(started *node.Node) *member {
 	return &member{Node: started, lives: map[string]uint64{}, observed: node.Observations{}, accepted: map[node.Round]bool{}, ended: map[node.Round]bool{}}
 }
 
+// memory is what a node says of one life, and forgets with it.
+type memory struct {
+	plugins  []node.Plugin
+	observed node.Observations // of the median
+	votes    node.Votes        // of a product
+	failures map[string]uint64
+}
+
 // leave notes that the node is killed now, and what it said last.
-func (m *member) leave(plugins []node.Plugin, observed node.Observations) {
+func (m *member) leave(last memory) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.away = true
 	m.killed = append(m.killed, time.Now())
+	m.votes, m.failures = m.votes.Add(last.votes), added(m.failures, last.failures)
 	m.plugins, m.left = nil, nil
-	for _, plugin := range plugins {
+	for _, plugin := range last.plugins {
 		if plugin.PID > 0 {
 			m.left = append(m.left, plugin.PID)
 		}
 		m.lives[plugin.Name] += plugin.Generation
 	}
-	maps.Copy(m.observed, observed)
+	maps.Copy(m.observed, last.observed)
 }
 
 // back notes that the node is ready again.

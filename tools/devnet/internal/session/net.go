@@ -313,16 +313,33 @@ func (n *network) join(ctx context.Context, m *member, h *happening) error {
 			return ctx.Err()
 		case <-ticker.C:
 		}
-		var observed node.Observations
-		if _, err := m.ask(func() (err error) { observed, err = m.Observations(ctx, m.jobID); return err }); err != nil {
+		joined, err := n.hasJoined(ctx, m, before)
+		if err != nil {
 			return err
 		}
-		if n.tookPart(observed, before) {
+		if joined {
 			h.joined = time.Since(h.over)
 			n.display.Step(fmt.Sprintf("%s has joined %.1f s after it was started again.", m.Name(), h.joined.Seconds()))
 			return nil
 		}
 	}
+}
+
+// hasJoined says whether a node observed in a round that has landed since so many had. Of a product's rounds the chain
+// alone tells.
+func (n *network) hasJoined(ctx context.Context, m *member, before int) (bool, error) {
+	if n.product != nil {
+		n.mu.Lock()
+		defer n.mu.Unlock()
+		return slices.ContainsFunc(n.taken[min(before, len(n.taken)):], func(t transmission) bool {
+			return slices.Contains(t.Observers, slices.Index(n.members, m))
+		}), nil
+	}
+	var observed node.Observations
+	if _, err := m.ask(func() (err error) { observed, err = m.Observations(ctx, m.jobID); return err }); err != nil {
+		return false, err
+	}
+	return n.tookPart(observed, before), nil
 }
 
 // tookPart says whether a node observed in a round that has landed since so many had.

@@ -37,10 +37,9 @@ type network struct {
 	display  Display
 	kind     kind
 	binaries binaries
-	// own are the user's plugins, by the names that commands go by.
-	own map[string]string
-	// relay is the relay of the chain's relayer, which is also its plugin's name.
-	relay string
+	plugins
+	product *product       // nil: the median
+	average *audit.Average // of the product, where that is how it is checked
 	// languages are the nodes' in turn.
 	languages []language
 	template  *job.Template
@@ -66,13 +65,14 @@ type network struct {
 	rested   chan struct{} // closed when nothing more happens to the hosts
 	limit    *time.Timer   // of Config.Timeout; nil without one
 
-	mu     sync.Mutex
-	result Result
-	over   bool             // enough is closed
-	calm   bool             // the events are over
-	times  []time.Time      // of the transmissions
-	taken  []transmission   // up to the end
-	landed []audit.Position // of all transmissions
+	mu      sync.Mutex
+	result  Result
+	over    bool             // enough is closed
+	calm    bool             // the events are over
+	times   []time.Time      // of the transmissions
+	taken   []transmission   // up to the end
+	landed  []audit.Position // of all transmissions
+	resumed []*Resumption    // for each time when all nodes were killed
 }
 
 func (n *network) run(ctx context.Context) (err error) {
@@ -93,7 +93,9 @@ func (n *network) run(ctx context.Context) (err error) {
 	if err := n.open(running); err != nil {
 		return n.verdict(ctx, running, err)
 	}
-	return n.verdict(ctx, running, n.live(running))
+	err = n.live(running)
+	n.countAfterAll(ctx)
+	return n.verdict(ctx, running, err)
 }
 
 // live runs the nodes to the end of the session, and returns nil only when ctx ended it.
@@ -146,19 +148,23 @@ func unlessOver(ctx context.Context, err error) error {
 func (n *network) startNode(i int) (*member, error) {
 	name := "node-" + strconv.Itoa(i)
 	spoken := n.languages[i%len(n.languages)]
-	commands := map[string]string{"CL_MEDIAN_CMD": spoken.median, "CL_" + strings.ToUpper(n.relay) + "_CMD": spoken.relayer}
+	commands := map[string]string{commandVariable(n.agreeing): spoken.product, commandVariable(n.relay): spoken.relayer}
 	if n.config.InProcess {
 		commands = nil
 	}
 	started, err := node.Start(n.launcher, node.Settings{
 		Name: name, Dir: filepath.Join(n.folder, name), Binary: n.binaries.node, PluginCommands: commands, Variables: n.config.Variables,
 		HTTPPort: n.httpPorts[i], P2PPort: n.p2pPorts[i], Chain: n.chain, Host: n.hostOf(i),
+		Debug: n.config.Aim && n.ocr() == 3,
 	})
 	if err != nil {
 		return nil, err
 	}
 	return newMember(started), nil
 }
+
+// commandVariable is the variable by which a node knows the command of a plugin.
+func commandVariable(plugin string) string { return "CL_" + strings.ToUpper(plugin) + "_CMD" }
 
 // configure turns nodes that start into a network: keys, money, the contract's configuration, jobs.
 func (n *network) configure(ctx context.Context) error {
@@ -177,14 +183,16 @@ func (n *network) configure(ctx context.Context) error {
 	for _, m := range n.bootstrapping() {
 		bootstrappers = append(bootstrappers, m.keys.PeerID+"@"+m.P2PAddress())
 	}
-	if err := n.ledger.configure(ctx, n.members, timing{n.config.MaxDurationQuery, progress(n.events, n.config.Nodes)}); err != nil {
+	agreed := terms{n.config.MaxDurationQuery, progress(n.events, n.config.Nodes), n.product.onChain()}
+	if err := n.ledger.configure(ctx, n.members, agreed); err != nil {
 		return err
 	}
 	if err := n.each(ctx, func(ctx context.Context, m *member) error { return n.addJob(ctx, m, bootstrappers) }); err != nil {
 		return err
 	}
 	close(n.complete)
-	n.display.Step(fmt.Sprintf("The nodes run OCR2 on contract %s. Waiting for the first round …", n.ledger.contract()))
+	n.display.Step(fmt.Sprintf(
+		"The nodes run OCR%d on contract %s. Waiting for the first round …", n.ocr(), n.ledger.contract()))
 	return nil
 }
 
@@ -204,6 +212,9 @@ func (n *network) addJob(ctx context.Context, m *member, bootstrappers []string)
 		PriceURL: n.prices.PriceURL(m.Name()), PricePath: "data,result",
 		BridgeName: bridgeName, BridgeURL: n.prices.BridgeURL(m.Name()),
 		Decimals: decimals, Scale: "1" + strings.Repeat("0", decimals),
+	}
+	if n.product != nil {
+		fields.Product, fields.OCRVersion = n.product.name, n.product.ocr
 	}
 	n.ledger.fields(&fields, n.prices)
 	if n.config.Source != "" {
@@ -334,11 +345,24 @@ func (n *network) end(ctx context.Context) error {
 		n.result.Net = tell(n.events, n.times)
 		n.mu.Unlock()
 	}
+	if n.audited() {
+		if err := n.await(ctx); err != nil {
+			return err
+		}
+	}
 	if err := n.ask(ctx); err != nil { // for the last word on restarts
 		return err
 	}
 	if err := n.countLanguages(ctx); err != nil {
 		return err
+	}
+	if err := n.countProduct(ctx); err != nil {
+		return err
+	}
+	if n.config.NoLostVotes {
+		if err := n.result.Product.lostVotes(); err != nil {
+			return err
+		}
 	}
 	if n.audited() {
 		if err := n.settle(ctx); err != nil {

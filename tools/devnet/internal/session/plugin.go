@@ -12,46 +12,107 @@ import (
 	"github.com/loop-plugins/loop/tools/devnet/internal/node"
 )
 
-// medianPlugin is what --plugin calls the plugin of the product; that of the chain has the chain's name, or relayer: and its relay.
+// medianPlugin is what --plugin calls the plugin of the median; that of the chain has the chain's name, or relayer: and
+// its relay.
 const medianPlugin = "median"
 
-// relayName is what a relayer may call itself.
-var relayName = regexp.MustCompile(`^[a-z][a-z0-9]{0,31}$`)
+// pluginName is what a relayer may call itself, and what a product's plugin may be called.
+var pluginName = regexp.MustCompile(`^[a-z][a-z0-9]{0,31}$`)
 
-// ownPlugins are the plugins that the user has in place of devnet's: commands as nodes read them, by the plugins' names. relay is the
-// relay of the chain's relayer.
-func ownPlugins(config Config, chain string) (own map[string]string, relay string, err error) {
+// plugins are those of a session, by the names that nodes know them by.
+type plugins struct {
+	// own are the user's in place of devnet's: commands as nodes read them.
+	own map[string]string
+	// relay is the relay of the chain's relayer, which is also its plugin's name, and agreeing the plugin by which the
+	// nodes agree: the median, or the product's.
+	relay, agreeing string
+}
+
+// ownPlugins are the plugins of a session, of which the user may have his own.
+func ownPlugins(config Config, chain string) (plugins, error) {
+	chosen := plugins{relay: chain, agreeing: medianPlugin}
+	flag := "--plugin"
+	if config.Product != "" {
+		flag = "--product"
+	}
 	switch {
-	case len(config.Plugins) == 0:
-		return nil, chain, nil
+	case len(config.Plugins) == 0 && config.Product == "":
+		return chosen, nil
 	case config.InProcess:
-		return nil, "", errors.New("--plugin names the command of a process, and with --in-process plugins have none; choose one of them")
+		return plugins{}, fmt.Errorf(
+			"%s names the command of a process, and with --in-process plugins have none; choose one of them",
+			flag,
+		)
 	case len(config.Langs) > 0:
-		return nil, "", errors.New("--plugin names a plugin for all nodes, and --langs gives them others in turn; choose one of them")
+		return plugins{}, fmt.Errorf(
+			"%s names a plugin for all nodes, and --langs gives them others in turn; choose one of them",
+			flag,
+		)
 	}
-	own, relay = map[string]string{}, chain
+	chosen.own = map[string]string{}
 	for _, given := range config.Plugins {
-		name, command, _ := strings.Cut(given, "=")
+		name, _, _ := strings.Cut(given, "=")
 		named := name
-		if other, ok := strings.CutPrefix(name, "relayer:"); ok && relayName.MatchString(other) && other != medianPlugin {
-			name, relay = other, other
+		if other, ok := strings.CutPrefix(name, "relayer:"); ok && pluginName.MatchString(other) && other != medianPlugin {
+			name, chosen.relay = other, other
 		}
-		command = strings.TrimSpace(command)
-		switch {
-		case command == "":
-			return nil, "", fmt.Errorf("--plugin %q names no command; write one as in --plugin median=./loop-my-median", given)
-		case name == named && name != medianPlugin && name != chain:
-			return nil, "", fmt.Errorf("--plugin names %q; the plugins of a feed on the chain %s are %s and %s, or for a relayer of another relay relayer:RELAY", name, chain, medianPlugin, chain)
-		case own[name] != "":
-			return nil, "", fmt.Errorf("--plugin names %s twice; name each plugin once", name)
+		if name == named && name != medianPlugin && name != chain && strings.Contains(given, "=") {
+			return plugins{}, fmt.Errorf(
+				"--plugin names %q; the plugins of a feed on the chain %s are %s and %s, or for a relayer of another "+
+					"relay relayer:RELAY",
+				name, chain, medianPlugin, chain,
+			)
 		}
-		found, err := anywhere(command)
-		if err != nil {
-			return nil, "", fmt.Errorf("--plugin %s: %w", name, err)
+		if err := chosen.add("--plugin", given, name); err != nil {
+			return plugins{}, err
 		}
-		own[name] = found
 	}
-	return own, relay, nil
+	if config.Product == "" {
+		return chosen, nil
+	}
+	return chosen, chosen.addProduct(config.Product)
+}
+
+// addProduct takes the user's product, in place of the median.
+func (p *plugins) addProduct(given string) error {
+	name, _, _ := strings.Cut(given, "=")
+	switch {
+	case p.own[medianPlugin] != "":
+		return errors.New("--product takes the place of the median, and --plugin names a command of it; choose one of them")
+	case !pluginName.MatchString(name):
+		return fmt.Errorf(
+			"--product names %q; a plugin's name is a small letter, then small letters and digits, as nodes have it "+
+				"in CL_<NAME>_CMD",
+			name,
+		)
+	case name == medianPlugin || name == p.relay:
+		return fmt.Errorf(
+			"--product names %s, which is another plugin of the nodes; give the product a name of its own", name)
+	}
+	p.agreeing = name
+	return p.add("--product", given, name)
+}
+
+// add takes a plugin of the user's, as flag gave it.
+func (p plugins) add(flag, given, name string) error {
+	_, command, _ := strings.Cut(given, "=")
+	command = strings.TrimSpace(command)
+	switch {
+	case command == "":
+		return fmt.Errorf(
+			"%s %q names no command; write one as in --plugin median=./loop-my-median or --product "+
+				"twap=.venv/bin/loop-twap",
+			flag, given,
+		)
+	case p.own[name] != "":
+		return fmt.Errorf("%s names %s twice; name each plugin once", flag, name)
+	}
+	found, err := anywhere(command)
+	if err != nil {
+		return fmt.Errorf("%s %s: %w", flag, name, err)
+	}
+	p.own[name] = found
+	return nil
 }
 
 // anywhere writes a command so that it starts the same program from every folder: nodes run in folders of their own. What
@@ -83,7 +144,7 @@ func (n *network) programs() []string {
 	if n.config.InProcess {
 		return needed
 	}
-	if n.own[medianPlugin] == "" {
+	if n.own[n.agreeing] == "" {
 		needed = append(needed, "loop-median")
 	}
 	if n.own[n.relay] == "" {

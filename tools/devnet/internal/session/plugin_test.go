@@ -67,9 +67,18 @@ func TestOwnPluginsAreChecked(t *testing.T) {
 		`--plugin median: look for the program "./text": permission denied; build`:                          {Plugins: []string{"median=./text"}},
 		`--plugin evm: the quote at the beginning of the command is not closed`:                             {Plugins: []string{`evm="./here -v`}},
 		`--plugin names the command of a process, and with --in-process plugins have none; choose one`:      {Plugins: []string{"evm=./here"}, InProcess: true},
+		`--product "twap" names no command; write one as in`:                                                {Product: "twap"},
+		`--product "twap= " names no command`:                                                               {Product: "twap= "},
+		`--product names "my-twap"; a plugin's name is a small letter, then small letters and digits`:       {Product: "my-twap=./here"},
+		`--product names median, which is another plugin of the nodes; give the product a name of its own`:  {Product: "median=./here"},
+		`--product names acme, which is another plugin of the nodes`:                                        {Product: "acme=./here", Plugins: []string{"relayer:acme=./here"}},
+		`--product takes the place of the median, and --plugin names a command of it; choose one of them`:   {Product: "twap=./here", Plugins: []string{"median=./here"}},
+		`--product twap: look for the program "./absent": stat ./absent: no such file or directory; build`:  {Product: "twap=./absent"},
+		`--product names the command of a process, and with --in-process plugins have none; choose one`:     {Product: "twap=./here", InProcess: true},
+		`--product names a plugin for all nodes, and --langs gives them others in turn; choose one of them`: {Product: "twap=./here", Langs: []string{"go"}},
 		`--plugin names a plugin for all nodes, and --langs gives them others in turn; choose one of them`:  {Plugins: []string{"evm=./here"}, Langs: []string{"go"}},
 	} {
-		if _, _, err := ownPlugins(c, chainEVM); err == nil || !strings.Contains(err.Error(), want) {
+		if _, err := ownPlugins(c, chainEVM); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("got %v; want %q", err, want)
 		}
 	}

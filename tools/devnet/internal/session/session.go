@@ -1,5 +1,6 @@
 // Package session runs a local network from its start to its end: a chain with a feed on it, a price to agree on, nodes, and
-// the check that every answer on the chain is the median of what the nodes say that they saw.
+// the check that every answer on the chain is the median of what the nodes say that they saw, or what a product makes of what they
+// were told.
 //
 // It is where the other packages meet. It must not know how its progress is shown.
 package session
@@ -58,7 +59,7 @@ type Config struct {
 	FallBack bool
 	// KillEvery is how often a random process is killed, in the mean; 0: never.
 	KillEvery time.Duration
-	// Kill says what: "nodes", which are started again, and "plugins"; empty: plugins.
+	// Kill says what: "nodes", which are started again, "plugins", and "network", all nodes at once; empty: plugins.
 	Kill []string
 	// Kills is how many kills there must have been, as well as the rounds, before the session ends, and there are no more; 0: any
 	// number.
@@ -90,6 +91,17 @@ type Config struct {
 	// Plugins are plugins of the user's that all nodes run in place of devnet's, each NAME=COMMAND: the name is "median", or the
 	// chain's for its relayer, or "relayer:" and a relay of the relayer's own.
 	Plugins []string
+	// Product is one of the user's that all nodes run in place of the median, NAME=COMMAND; empty: the median.
+	Product string
+	// OCR is the version of the protocol: 2 or 3; 0: 3 for a product, 2 for the median.
+	OCR int
+	// ProductConfig is the product's part of the contract's off-chain configuration: JSON, or the name of a file.
+	ProductConfig string
+	// Check is how the answers of a product are checked: "range", "median", "twap" or "none"; empty: "range", or "none" where prices
+	// are not devnet's own.
+	Check string
+	// NoLostVotes fails a session in which a product's calls lost votes, other than by the ends of their epochs.
+	NoLostVotes bool
 	// BinDir holds the programs loop, loop-median and that of the relayer; empty: the folder of devnet's own program, or ./bin.
 	BinDir string
 
@@ -115,8 +127,8 @@ type Result struct {
 	Nodes  int `json:"nodes"`
 	Rounds int `json:"rounds"`
 	// Transmissions is how many there were, Verified how many of their answers were found to be the median of what the
-	// nodes recorded, Answers what they were: prices with 8 decimals. What a node recorded dies with its process: with nodes
-	// killed, some may not be verified.
+	// nodes recorded, or what Config.Check says of a product's, Answers what they were: prices with 8 decimals. What a node
+	// recorded dies with its process: with nodes killed, some may not be verified.
 	Transmissions int      `json:"transmissions"`
 	Verified      int      `json:"verified"`
 	Answers       []string `json:"answers"`
@@ -143,6 +155,8 @@ type Result struct {
 	Languages map[string]*Language `json:"languages,omitempty"`
 	// Plugins are the commands of the user's plugins by their names; absent when there were none.
 	Plugins map[string]string `json:"plugins,omitempty"`
+	// Product is what became of a product's rounds; absent without one.
+	Product *Product `json:"product,omitempty"`
 	// DurationMS is how long all of it took, with the clearing up, in milliseconds.
 	DurationMS int64 `json:"duration_ms"`
 	// Error says why the session failed; absent when it did not.
@@ -175,12 +189,12 @@ func Run(ctx context.Context, config Config, display Display) (Result, error) {
 	if n.result.Transmissions == 0 {
 		return n.result, nil // interrupted before there was anything to say
 	}
-	each := "each was the median of what the nodes recorded"
-	if died := n.result.Transmissions - n.result.Verified; died > 0 {
-		each = fmt.Sprintf("each was the median of what the nodes recorded, but for %d of which a node took its observation with it when it was killed", died)
+	each := "each " + n.claim()
+	if unverified := n.result.Transmissions - n.result.Verified; unverified > 0 {
+		each = fmt.Sprintf("%s, but for %d %s", each, unverified, n.doubt())
 	}
-	display.Step(fmt.Sprintf("%d transmissions, the first %.1f s after the nodes were started; %s.",
-		n.result.Transmissions, float64(n.result.FirstTransmissionMS)/1000, each))
+	display.Step(fmt.Sprintf("%d transmissions, the first %.1f s after the nodes were started%s; %s.",
+		n.result.Transmissions, float64(n.result.FirstTransmissionMS)/1000, n.result.Product.fared(), each))
 	return n.result, nil
 }
 
@@ -236,17 +250,23 @@ func (n *network) prepare(ctx context.Context) error {
 	if err := n.remoteChain(); err != nil {
 		return err
 	}
-	if n.own, n.relay, err = ownPlugins(*config, n.kind.name); err != nil {
+	if n.plugins, err = ownPlugins(*config, n.kind.name); err != nil {
 		return err
 	}
 	n.result.Plugins = n.own
+	if n.product, err = productOf(*config, n.kind.name, n.agreeing); err != nil {
+		return err
+	}
 	if n.binaries, err = findBinaries(config.BinDir, n.kind.relayer, n.programs()); err != nil {
 		return err
 	}
-	if n.languages, err = findLanguages(*config, n.relay, n.binaries, n.own); err != nil {
+	if n.languages, err = findLanguages(*config, n.plugins, n.binaries); err != nil {
 		return err
 	}
 	n.template = n.kind.template()
+	if n.product != nil {
+		n.template = job.DefaultProduct()
+	}
 	if config.JobTemplate != "" {
 		if n.template, err = job.Load(config.JobTemplate); err != nil {
 			return err

@@ -31,16 +31,7 @@ type keeper interface {
 // what is on the chain. Jobs that are gone excuse nothing: what was accepted is to be sent.
 func (n *network) settle(ctx context.Context) error {
 	n.display.Step("Removing the jobs, and waiting until the chain has all that the nodes accepted …")
-	err := n.each(ctx, func(ctx context.Context, m *member) error {
-		ready, cancel := context.WithTimeoutCause(ctx, returnTimeout, fmt.Errorf("it had %s", returnTimeout))
-		defer cancel()
-		if err := m.WaitReady(ready); err != nil {
-			return err
-		}
-		m.back()
-		return m.RemoveJob(ctx, m.jobID)
-	})
-	if err != nil {
+	if err := n.each(ctx, func(ctx context.Context, m *member) error { return m.RemoveJob(ctx, m.jobID) }); err != nil {
 		return err
 	}
 	ticker := time.NewTicker(settlePeriod)
@@ -78,6 +69,19 @@ func (n *network) settle(ctx context.Context) error {
 		case <-ticker.C:
 		}
 	}
+}
+
+// await waits until all nodes are there, those too that were killed.
+func (n *network) await(ctx context.Context) error {
+	return n.each(ctx, func(ctx context.Context, m *member) error {
+		ready, cancel := context.WithTimeoutCause(ctx, returnTimeout, fmt.Errorf("it had %s", returnTimeout))
+		defer cancel()
+		if err := m.WaitReady(ready); err != nil {
+			return err
+		}
+		m.back()
+		return nil
+	})
 }
 
 // compare looks once at what the nodes have accepted and what the chain has. done says that no relayer has anything left to do;

@@ -68,7 +68,7 @@ func (s *solanaLedger) fields(fields *job.Fields, prices *price.Server) {
 	fields.Transmissions = s.feed.Transmissions.String()
 }
 
-func (s *solanaLedger) configure(ctx context.Context, members []*member, timing timing) error {
+func (s *solanaLedger) configure(ctx context.Context, members []*member, terms terms) error {
 	var oracles []feed.Oracle
 	for _, m := range members {
 		transmitter, err := solana.PublicKeyFromBase58(m.keys.Account)
@@ -89,7 +89,7 @@ func (s *solanaLedger) configure(ctx context.Context, members []*member, timing 
 	s.mu.Lock()
 	s.members = numbers
 	s.mu.Unlock()
-	_, err := s.feed.Configure(ctx, oracles, feed.Timing{MaxDurationQuery: timing.query, DeltaProgress: timing.progress})
+	_, err := s.feed.Configure(ctx, oracles, feed.Timing{MaxDurationQuery: terms.query, DeltaProgress: terms.progress})
 	return err
 }
 

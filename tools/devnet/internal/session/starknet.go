@@ -78,7 +78,7 @@ func (s *starknetLedger) fields(fields *job.Fields, prices *price.Server) {
 // memberFunds are 1000 STRK in FRI, which pay for some 100,000 transmissions.
 func memberFunds() *big.Int { return new(big.Int).Exp(big.NewInt(10), big.NewInt(21), nil) }
 
-func (s *starknetLedger) configure(ctx context.Context, members []*member, timing timing) error {
+func (s *starknetLedger) configure(ctx context.Context, members []*member, terms terms) error {
 	var oracles []feed.Oracle
 	for _, m := range members {
 		account, accountErr := stark.ParseFelt(m.keys.Account)
@@ -97,7 +97,7 @@ func (s *starknetLedger) configure(ctx context.Context, members []*member, timin
 			Signer:                    signer, Transmitter: address,
 		})
 	}
-	_, err := s.feed.Configure(ctx, oracles, feed.Timing{MaxDurationQuery: timing.query, DeltaProgress: timing.progress})
+	_, err := s.feed.Configure(ctx, oracles, feed.Timing{MaxDurationQuery: terms.query, DeltaProgress: terms.progress})
 	return err
 }
 

@@ -4,13 +4,14 @@ import (
 	"context"
 	"fmt"
 	"math/big"
-	"regexp"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/loop-plugins/loop/tools/devnet/internal/audit"
 	"github.com/loop-plugins/loop/tools/devnet/internal/chain"
 	"github.com/loop-plugins/loop/tools/devnet/internal/node"
+	"github.com/loop-plugins/loop/tools/devnet/internal/price"
 	"github.com/loop-plugins/loop/tools/devnet/internal/table"
 )
 
@@ -59,13 +60,15 @@ func (n *network) take(ctx context.Context, t transmission) error {
 	n.taken = append(n.taken, t)
 	n.result.Answers = append(n.result.Answers, round.Answer)
 	first := n.result.Transmissions == 1
-	// The last kill lies before this one, so that a feed which it ended is not taken for well.
-	if n.calm && n.bounded() && n.result.Transmissions >= n.config.Rounds && n.result.Kills >= n.config.Kills {
+	// The last kill lies before this one, so that a feed which it ended is not taken for well. Of nodes that are all away a
+	// report that was in the pool may land.
+	runs := slices.ContainsFunc(n.members, func(m *member) bool { return !m.isAway() })
+	if n.calm && runs && n.bounded() && n.result.Transmissions >= n.config.Rounds && n.result.Kills >= n.config.Kills {
 		n.finishLocked()
 	}
 	n.mu.Unlock()
 	if first {
-		n.display.Step("Every answer shown is the median of what the nodes recorded, or this ends with an error.")
+		n.display.Step(fmt.Sprintf("Every answer shown %s, or this ends with an error.", n.claim()))
 	}
 	n.display.Round(round)
 	return nil
@@ -76,6 +79,9 @@ func (n *network) take(ctx context.Context, t transmission) error {
 func (n *network) check(ctx context.Context, t transmission) (verified bool, err error) {
 	if n.exact != nil && t.Answer.Cmp(n.exact) != 0 {
 		return false, fmt.Errorf("the answer is %s, and the price that all nodes read is %s", decimal(t.Answer), decimal(n.exact))
+	}
+	if n.product != nil {
+		return n.checkProduct(t)
 	}
 	round := node.Round{ConfigDigest: t.ConfigDigest, Epoch: t.Epoch, Round: t.Round}
 	recorded := make([][]*big.Int, len(n.members))
@@ -168,16 +174,12 @@ func (n *network) ask(ctx context.Context) error {
 // highestAnswer is that of the feeds, on every chain.
 var highestAnswer = new(big.Int).Exp(big.NewInt(10), big.NewInt(30), nil)
 
-// jsonNumber is a JSON number above or at zero without an exponent, with decimals that an answer can hold.
-var jsonNumber = regexp.MustCompile(`^(0|[1-9][0-9]*)([.][0-9]{1,8})?$`)
-
-// exactAnswer is the answer that is a price.
-func exactAnswer(price string) (*big.Int, error) {
-	if !jsonNumber.MatchString(price) {
-		return nil, fmt.Errorf("give a decimal number with at most %d decimals, as in 1565616210741547008", decimals)
+// exactAnswer is the answer that a fixed price is.
+func exactAnswer(fixed string) (*big.Int, error) {
+	answer, err := price.Units(fixed)
+	if err != nil {
+		return nil, err
 	}
-	whole, fraction, _ := strings.Cut(price, ".")
-	answer, _ := new(big.Int).SetString(whole+fraction+strings.Repeat("0", decimals-len(fraction)), 10)
 	if answer.Sign() == 0 || answer.Cmp(highestAnswer) > 0 {
 		return nil, fmt.Errorf("a feed takes answers above zero and up to %s", decimal(highestAnswer))
 	}
