@@ -96,7 +96,7 @@ test-python: build .venv/ready ## Run the tests of the Python SDK and its plugin
 .PHONY: test-python-here
 test-python-here:
 	@$(MAKE) -j2 --output-sync=target $(PYTHON_PROJECTS:%=test-%)
-	LOOP_TEST_PYTHON=$(CURDIR)/.venv/bin/python go test -count=1 -run Python ./host/internal/scaffold ./plugins/median ./sdk/go/loop/looptest/simulation ./sdk/go/loophost
+	LOOP_TEST_PYTHON=$(CURDIR)/.venv/bin/python go test -count=1 -run Python ./host/internal/oracle/ocr3 ./host/internal/scaffold ./plugins/median ./sdk/go/loop/looptest/simulation ./sdk/go/loophost
 
 .PHONY: $(PYTHON_PROJECTS:%=test-%)
 $(PYTHON_PROJECTS:%=test-%): test-%:

@@ -316,20 +316,28 @@ func (r *rounds) Lost(_ context.Context, call string, err error) {
 // newParts runs the fake inside the test's process, or with a mode that begins with "process " in one of its own.
 func newParts(t *testing.T, mode string) *parts {
 	t.Helper()
+	settings := loophost.PluginSettings{Name: "fake"}
+	if mode, ok := strings.CutPrefix(mode, "process "); ok {
+		settings.Command, settings.Env = []string{os.Args[0]}, []string{fakeMode + "=" + mode}
+		return newPartsOf(t, settings)
+	}
+	inside := &fake{mode: mode}
+	plugin := productv1loop.ProductPlugin(func(*loop.Host) productv1loop.ProductService { return inside })
+	settings.InProcess = &plugin
+	p := newPartsOf(t, settings)
+	p.fake = inside
+	return p
+}
+
+// newPartsOf runs a product as settings say.
+func newPartsOf(t *testing.T, settings loophost.PluginSettings) *parts {
+	t.Helper()
 	p := &parts{t: t, failed: make(chan string, 100)}
 	runtime, err := loophost.New(loophost.Settings{Logger: slog.New(slog.DiscardHandler), StopTimeout: 500 * time.Millisecond})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { runtime.Close(context.Background()) })
-	settings := loophost.PluginSettings{Name: "fake"}
-	if mode, ok := strings.CutPrefix(mode, "process "); ok {
-		settings.Command, settings.Env = []string{os.Args[0]}, []string{fakeMode + "=" + mode}
-	} else {
-		p.fake = &fake{mode: mode}
-		plugin := productv1loop.ProductPlugin(func(*loop.Host) productv1loop.ProductService { return p.fake })
-		settings.InProcess = &plugin
-	}
 	if p.product, err = productv1loophost.LaunchProduct(t.Context(), runtime, settings); err != nil {
 		t.Fatal(err)
 	}

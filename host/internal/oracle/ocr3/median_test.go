@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"os"
+	"path/filepath"
 	"slices"
 	"testing"
 	"time"
@@ -19,6 +21,7 @@ import (
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	reportingv1 "github.com/loop-plugins/loop/gen/go/loop/reporting/v1"
+	"github.com/loop-plugins/loop/sdk/go/loophost"
 )
 
 // median is a small median over OCR3, written against libocr's own interface. An observation is a value of 8 bytes, an
@@ -124,49 +127,68 @@ func served(reports []ocr3types.ReportPlus[Info]) *reportingv1.Ocr3PluginService
 // directly.
 func TestRoundsAreThoseOfADirectCall(t *testing.T) {
 	t.Parallel()
+	for _, mode := range []string{"", "process "} {
+		t.Run(map[string]string{"": "in process", "process ": "out of process"}[mode], func(t *testing.T) {
+			t.Parallel()
+			compareRounds(t, newParts(t, mode).instance())
+		})
+	}
+}
+
+// TestPythonRoundsAreThoseOfADirectCall holds the same median in Python to that in Go.
+func TestPythonRoundsAreThoseOfADirectCall(t *testing.T) {
+	t.Parallel()
+	python := os.Getenv("LOOP_TEST_PYTHON")
+	if python == "" {
+		t.Skip("LOOP_TEST_PYTHON names no Python that has the plugins: run make test-python")
+	}
+	program, err := filepath.Abs("../../../../sdk/python/tests/fake_product.py")
+	if err != nil {
+		t.Fatal(err)
+	}
+	compareRounds(t, newPartsOf(t, loophost.PluginSettings{Name: "fake", Command: []string{python, program}}).instance())
+}
+
+// compareRounds makes random rounds on a median and on the one of this package called directly.
+func compareRounds(t *testing.T, behind ocr3types.ReportingPlugin[Info]) {
+	t.Helper()
 	rounds := 10_000
 	if testing.Short() {
 		rounds = 200
 	}
-	for _, mode := range []string{"", "process "} {
-		t.Run(map[string]string{"": "in process", "process ": "out of process"}[mode], func(t *testing.T) {
-			t.Parallel()
-			behind, direct := newParts(t, mode).instance(), median{f: 1}
-			random := rand.New(rand.NewPCG(12, uint64(rounds)))
-			var previous ocr3types.Outcome
-			outcomes, refused := 0, 0
-			for seqNr := uint64(1); seqNr <= uint64(rounds); seqNr++ {
-				at := ocr3types.OutcomeContext{SeqNr: seqNr, PreviousOutcome: previous}
-				query, all := types.Query(randomBytes(random, 20)), randomObservations(random)
-				same(t, seqNr, "ValidateObservation", all[0], func(p ocr3types.ReportingPlugin[Info]) (any, error) {
-					return nil, p.ValidateObservation(t.Context(), at, query, all[0])
-				}, behind, direct)
-				same(t, seqNr, "ObservationQuorum", all, func(p ocr3types.ReportingPlugin[Info]) (any, error) {
-					return p.ObservationQuorum(t.Context(), at, query, all)
-				}, behind, direct)
-				outcome, err := same(t, seqNr, "Outcome", all, func(p ocr3types.ReportingPlugin[Info]) (any, error) {
-					return p.Outcome(t.Context(), at, query, all)
-				}, behind, direct)
-				if err != nil {
-					refused++
-					continue
-				}
-				outcomes++
-				previous = outcome.(ocr3types.Outcome)
-				if random.IntN(50) == 0 {
-					previous = previous[:len(previous)/2]
-				}
-				same(t, seqNr, "Reports", previous, func(p ocr3types.ReportingPlugin[Info]) (any, error) {
-					return p.Reports(t.Context(), seqNr, previous)
-				}, behind, direct)
-				if t.Failed() {
-					return
-				}
-			}
-			if outcomes < rounds/2 || refused < rounds/20 {
-				t.Errorf("%d outcomes and %d refusals: the rounds try too little", outcomes, refused)
-			}
-		})
+	direct, random := median{f: 1}, rand.New(rand.NewPCG(12, uint64(rounds)))
+	var previous ocr3types.Outcome
+	outcomes, refused := 0, 0
+	for seqNr := uint64(1); seqNr <= uint64(rounds); seqNr++ {
+		at := ocr3types.OutcomeContext{SeqNr: seqNr, PreviousOutcome: previous}
+		query, all := types.Query(randomBytes(random, 20)), randomObservations(random)
+		same(t, seqNr, "ValidateObservation", all[0], func(p ocr3types.ReportingPlugin[Info]) (any, error) {
+			return nil, p.ValidateObservation(t.Context(), at, query, all[0])
+		}, behind, direct)
+		same(t, seqNr, "ObservationQuorum", all, func(p ocr3types.ReportingPlugin[Info]) (any, error) {
+			return p.ObservationQuorum(t.Context(), at, query, all)
+		}, behind, direct)
+		outcome, err := same(t, seqNr, "Outcome", all, func(p ocr3types.ReportingPlugin[Info]) (any, error) {
+			return p.Outcome(t.Context(), at, query, all)
+		}, behind, direct)
+		if err != nil {
+			refused++
+			continue
+		}
+		outcomes++
+		previous = outcome.(ocr3types.Outcome)
+		if random.IntN(50) == 0 {
+			previous = previous[:len(previous)/2]
+		}
+		same(t, seqNr, "Reports", previous, func(p ocr3types.ReportingPlugin[Info]) (any, error) {
+			return p.Reports(t.Context(), seqNr, previous)
+		}, behind, direct)
+		if t.Failed() {
+			return
+		}
+	}
+	if outcomes < rounds/2 || refused < rounds/20 {
+		t.Errorf("%d outcomes and %d refusals: the rounds try too little", outcomes, refused)
 	}
 }
 

@@ -28,9 +28,9 @@ const (
 	firstPause = 20 * time.Millisecond
 	lastPause  = time.Second
 	// decisionFloor is the least time for a decision on a report. libocr ends a decision at the configuration's time,
-	// which may be 0, and then drops the report at this oracle for good; a plugin that is restarted is back within a
-	// second.
-	decisionFloor = time.Second
+	// which may be 0, and then drops the report at this oracle for good; a plugin that is restarted is back within this,
+	// also one whose interpreter starts on a busy machine.
+	decisionFloor = 3 * time.Second
 	// maxDecisions bounds the decisions that are asked for at a time. libocr asks for those on all reports of a round
 	// at once, up to 2000.
 	maxDecisions = 16

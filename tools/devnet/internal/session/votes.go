@@ -112,6 +112,9 @@ func (p *Product) fared() string {
 		return ""
 	}
 	said := fmt.Sprintf(", %d votes, %d epochs", p.Votes, p.Epochs)
+	if p.Epochs == 1 {
+		said = fmt.Sprintf(", %d votes in one epoch", p.Votes)
+	}
 	if len(p.Lost) == 0 {
 		return said + ", no call lost"
 	}

@@ -112,9 +112,9 @@ type CreateOcr3PluginRequest struct {
 	MaxDurationQuery *durationpb.Duration `protobuf:"bytes,9,opt,name=max_duration_query,json=maxDurationQuery,proto3" json:"max_duration_query,omitempty"`
 	// How long Observation should take. Nothing ends a longer one.
 	MaxDurationObservation *durationpb.Duration `protobuf:"bytes,10,opt,name=max_duration_observation,json=maxDurationObservation,proto3" json:"max_duration_observation,omitempty"`
-	// How long ShouldAcceptAttestedReport may take. The host allows at least a second.
+	// How long ShouldAcceptAttestedReport may take. The host allows at least 3 s.
 	MaxDurationShouldAcceptAttestedReport *durationpb.Duration `protobuf:"bytes,11,opt,name=max_duration_should_accept_attested_report,json=maxDurationShouldAcceptAttestedReport,proto3" json:"max_duration_should_accept_attested_report,omitempty"`
-	// How long ShouldTransmitAcceptedReport may take. The host allows at least a second.
+	// How long ShouldTransmitAcceptedReport may take. The host allows at least 3 s.
 	MaxDurationShouldTransmitAcceptedReport *durationpb.Duration `protobuf:"bytes,12,opt,name=max_duration_should_transmit_accepted_report,json=maxDurationShouldTransmitAcceptedReport,proto3" json:"max_duration_should_transmit_accepted_report,omitempty"`
 	unknownFields                           protoimpl.UnknownFields
 	sizeCache                               protoimpl.SizeCache
