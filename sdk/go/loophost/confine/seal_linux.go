@@ -1,0 +1,90 @@
+package confine
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"os"
+
+	"golang.org/x/sys/unix"
+)
+
+// Seal closes this process to others of its user: they can read neither its memory nor what it has open, and it
+// leaves no core. The variables named, which are its secrets, it no longer has afterwards: take their values before.
+// Go may keep copies of them, which nobody else can read.
+func Seal(secrets ...string) error {
+	// Once the process is sealed /proc/self/mem is root's.
+	erased := erase(secrets)
+	for _, name := range secrets {
+		_ = os.Unsetenv(name) // it fails for names alone that no variable has
+	}
+	if err := unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0); err != nil {
+		return fmt.Errorf("closing this process to others of its user (PR_SET_DUMPABLE): %w", err)
+	}
+	if err := unix.Setrlimit(unix.RLIMIT_CORE, &unix.Rlimit{}); err != nil {
+		return fmt.Errorf("switching core dumps off: %w", err)
+	}
+	return erased
+}
+
+// erase overwrites the values of variables where the kernel put them when the process began, which /proc/PID/environ
+// shows for as long as the process lives.
+func erase(names []string) error {
+	// Every value but the first comes after the end of another variable.
+	environment, err := os.ReadFile("/proc/self/environ")
+	if err != nil {
+		return nil // without /proc nobody reads it there
+	}
+	var memory *os.File
+	for _, name := range names {
+		at := valueOf(environment, name)
+		if at < 0 {
+			continue
+		}
+		length := bytes.IndexByte(environment[at:], 0)
+		if length < 0 {
+			length = len(environment) - at
+		}
+		if memory == nil {
+			if memory, err = os.OpenFile("/proc/self/mem", os.O_WRONLY, 0); err != nil {
+				return fmt.Errorf("erasing secrets from this process's environment: %w", err)
+			}
+			defer func() { _ = memory.Close() }() // a write to memory is done when it returns
+		}
+		e, ok := startOfEnvironment()
+		if !ok {
+			return fmt.Errorf("erasing secrets from this process's environment: /proc/self/stat does not say where it is")
+		}
+		if _, err := io.Copy(io.NewOffsetWriter(memory, e+int64(at)), bytes.NewReader(make([]byte, length))); err != nil {
+			return fmt.Errorf("erasing secrets from this process's environment: %w", err)
+		}
+	}
+	return nil
+}
+
+// valueOf is where the value of a variable begins; below 0: nowhere.
+func valueOf(environment []byte, name string) int {
+	key := []byte(name + "=")
+	if bytes.HasPrefix(environment, key) {
+		return len(key)
+	}
+	if at := bytes.Index(environment, append([]byte{0}, key...)); at >= 0 {
+		return at + 1 + len(key)
+	}
+	return -1
+}
+
+// startOfEnvironment is the address of it: the fiftieth field of proc_pid_stat(5).
+func startOfEnvironment() (int64, bool) {
+	stat, err := os.ReadFile("/proc/self/stat")
+	if err != nil {
+		return 0, false
+	}
+	fields := bytes.Fields(stat[bytes.LastIndexByte(stat, ')')+1:])
+	if len(fields) < 48 {
+		return 0, false
+	}
+	var address int64
+	_, err = fmt.Sscan(string(fields[50-3]), &address)
+	return address, err == nil && address > 0
+}
