@@ -219,7 +219,7 @@ func (c *command) plugins() *cobra.Command {
 }
 
 func pluginTable(w io.Writer, plugins []*nodev1.PluginStatus) {
-	row(w, "NAME", "KIND", "STATE", "PID", "GENERATION", "RESTARTS", "OBJECTS", "UP", "VERSION", "LAST EXIT")
+	row(w, "NAME", "KIND", "STATE", "PID", "GENERATION", "RESTARTS", "OBJECTS", "UP", "CONFINEMENT", "VERSION", "LAST EXIT")
 	for _, p := range plugins {
 		pid := "in-process"
 		if !p.GetInProcess() {
@@ -233,7 +233,7 @@ func pluginTable(w io.Writer, plugins []*nodev1.PluginStatus) {
 		}
 		state := strings.ToLower(strings.TrimPrefix(p.GetState().String(), "PLUGIN_STATE_"))
 		row(w, p.GetName(), p.GetKind(), state, pid, strconv.FormatUint(p.GetGeneration(), 10), strconv.FormatUint(p.GetRestarts(), 10),
-			fmt.Sprintf("%d/%d", open, len(p.GetObjects())), age(p.GetReadyAt()), dash(p.GetVersion()), dash(p.GetLastExit()))
+			fmt.Sprintf("%d/%d", open, len(p.GetObjects())), age(p.GetReadyAt()), dash(p.GetConfinement()), dash(p.GetVersion()), dash(p.GetLastExit()))
 	}
 }
 

@@ -35,8 +35,8 @@ func (c *command) inspect() *cobra.Command {
 func pluginDetails(w io.Writer, p *nodev1.PluginStatus) {
 	pluginTable(w, []*nodev1.PluginStatus{p})
 	row(w)
-	row(w, "MEMORY", "LIMIT", "TRANSPORT")
-	row(w, memory(p.GetMemoryBytes()), memory(p.GetMemoryLimitBytes()), dash(p.GetTransport()))
+	row(w, "MEMORY", "LIMIT", "TRANSPORT", "CONFINEMENT LACKS")
+	row(w, memory(p.GetMemoryBytes()), memory(p.GetMemoryLimitBytes()), dash(p.GetTransport()), dash(strings.Join(p.GetConfinementLacks(), ", ")))
 	row(w)
 	if len(p.GetFiles()) > 0 {
 		row(w, "FILE", "SHA-256", "PINNED")

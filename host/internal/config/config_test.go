@@ -42,7 +42,7 @@ var compare = cmp.Options{cmpopts.IgnoreUnexported(document.Duration{}, config.C
 
 func TestLoadReadsEverySection(t *testing.T) {
 	t.Parallel()
-	got, err := load("testdata/valid/node.toml", nil)
+	got, err := load("testdata/valid/node.toml", map[string]string{"CL_EVM_CMD": "loop-evm"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -72,6 +72,10 @@ func TestLoadReadsEverySection(t *testing.T) {
 	want.JobPipeline.HTTPRequest.DefaultTimeout = document.Lasting(2 * time.Second)
 	want.Plugins.StopTimeout = document.Lasting(5 * time.Second)
 	want.Plugins.SocketDir = "/run/loop"
+	want.Environment.ConfigPath = "testdata/valid/node.toml"
+	want.Environment.Plugins = map[string]config.Plugin{"evm": {Command: []string{"loop-evm"}, Rules: config.PluginRules{
+		Read: []string{"/srv/plugin"}, Write: []string{"/dev/shm"}, Connect: []uint16{443, 8545}, Descriptors: 100,
+	}}}
 	if diff := cmp.Diff(want, got, compare); diff != "" {
 		t.Error(diff)
 	}
@@ -443,7 +447,7 @@ func TestReference(t *testing.T) {
 	if err := loaded.CheckChains(t.Context(), all); err != nil || len(loaded.Warnings) > 0 {
 		t.Errorf("its chains: %v, %v", err, loaded.Warnings)
 	}
-	loaded.Chains, loaded.Environment.Plugins = nil, nil
+	loaded.Chains, loaded.Environment.Plugins, loaded.Environment.ConfigPath = nil, nil, ""
 	want, err := load("", map[string]string{"HOME": "/h", "CL_PASSWORD_KEYSTORE": "pw"})
 	if err != nil {
 		t.Fatal(err)

@@ -13,7 +13,7 @@ import (
 
 // Environment is what the node takes from environment variables.
 type Environment struct {
-	// ConfigPath is CL_CONFIG: the configuration file to read when the command line names none.
+	// ConfigPath is the configuration file: the command line's, or the one that CL_CONFIG names.
 	ConfigPath string
 	// KeystorePassword is CL_PASSWORD_KEYSTORE.
 	KeystorePassword document.Secret
@@ -171,7 +171,7 @@ func readPlugin(p *problems, variable, value string, plugins map[string]Plugin) 
 			p.addAt(variable, 0, "%s", fault)
 		}
 	case "ENV":
-		plugin.Variables = readVariables(p, variable, value)
+		plugin.VariablesFile, plugin.Variables = value, readVariables(p, variable, value)
 	}
 	plugins[name] = plugin
 }

@@ -65,6 +65,7 @@ func read(path string, all map[string]string, builtIn []string) (*Config, error)
 	config.Environment = environment
 
 	p.name = cmp.Or(path, environment.ConfigPath)
+	config.Environment.ConfigPath = p.name
 	var chains, rules []keys.Table
 	if p.name != "" {
 		text, err := readFile(p.name)

@@ -16,8 +16,9 @@ type Plugin struct {
 	Command []string
 	// Attach is the file of a process to attach to in place of starting one; it goes before Command.
 	Attach string
-	// Variables are those of its file.
-	Variables []Variable
+	// Variables are those of its file, which CL_<NAME>_ENV names.
+	Variables     []Variable
+	VariablesFile string
 	// Rules are the file's, [Plugins.<Name>], with the checksums of CL_<NAME>_SHA256 in place of theirs.
 	Rules PluginRules
 
@@ -51,6 +52,12 @@ type PluginRules struct {
 	SHA256      Pin    `comment:"SHA-256 checksum that the plugin's program must have, as sha256sum prints it; a second one is its script's. Empty: any program.\nThe environment variable CL_<NAME>_SHA256 goes before it."`
 	MemoryLimit Size   `comment:"Resident memory at which a process is killed and started again, its children counted, 16MiB to 1TiB. Needs /proc. Empty: no limit."`
 	Transport   string `comment:"How node and plugin call one another: auto (as frames where the plugin has them, see docs/wire.md, else over gRPC) or grpc. Empty: auto."`
+
+	Confine     string   `comment:"What is taken from a process: none, limits, landlock or user, each with what is before it, or auto: landlock where Linux\nhas it, else limits. Any but auto is had or is an error. Empty: auto."`
+	Read        []string `comment:"Absolute paths that it may read and execute besides its program, its interpreter and the system's libraries."`
+	Write       []string `comment:"Absolute paths that it may read and write besides its own folder."`
+	Connect     []uint16 `comment:"TCP ports that it may connect to. Empty: any for relayers, none for products."`
+	Descriptors uint32   `comment:"Most descriptors that it may have open, 64 to 1048576. 0: 4096."`
 }
 
 // Values of PluginRules.Transport.
@@ -92,6 +99,7 @@ var memoryLimits = document.Range[uint64]{Min: 16 << 20, Max: 1 << 40}
 const pinInside = "the plugin runs inside the node and has no file of its own; give it a process by %s, or remove the checksum"
 
 func (r PluginRules) check(p *problems, path, command string, inProcess bool) {
+	r.checkConfinement(p, path, command, inProcess)
 	if len(r.SHA256.Sums) > 0 && inProcess {
 		p.add(path+".SHA256", pinInside, command)
 	}

@@ -105,6 +105,7 @@ func Check(ctx context.Context, s Settings) (*Checked, error) {
 	}
 	n.runtime, err = loophost.New(loophost.Settings{
 		Logger: s.Logger, SocketDir: s.Config.Plugins.SocketDir, SocketHint: socketHint, Version: s.Version, StopTimeout: s.Config.Plugins.StopTimeout.Duration,
+		Keep: s.Config.Kept(),
 	})
 	if err != nil {
 		return nil, err
@@ -124,8 +125,11 @@ func Check(ctx context.Context, s Settings) (*Checked, error) {
 	for _, p := range n.runtime.Plugins() {
 		st := p.Status()
 		how := st.Version + ", " + st.Runtime
-		if st.InProcess {
+		switch {
+		case st.InProcess:
 			how = "in-process"
+		case st.Confinement != "":
+			how += ", confinement " + st.Confinement.Told(st.Lacks)
 		}
 		found.Plugins = append(found.Plugins, CheckedPlugin{Name: st.Name, How: how})
 	}

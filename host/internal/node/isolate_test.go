@@ -127,6 +127,7 @@ type feeding struct {
 
 func newFeed(t *testing.T) *feeding {
 	f := &feeding{T: t, files: newFiles(t), dir: t.TempDir()}
+	f.files.config += fmt.Sprintf("[Plugins.Acme]\nWrite = [%q]\n", f.dir)
 	f.files.acme(t, "RELAYER=queueing\nQUEUE_DIR="+f.dir)
 	f.files.chain("1", "")
 	f.start()
@@ -365,6 +366,7 @@ func TestIsolatedJobThatDoesNotStart(t *testing.T) {
 func TestIsolatedJobOfAPluginInADebugger(t *testing.T) {
 	t.Parallel()
 	f := &feeding{T: t, files: newFiles(t), dir: t.TempDir()}
+	f.files.config += fmt.Sprintf("[Plugins.Acme]\nWrite = [%q]\n", f.dir)
 	folder, err := os.MkdirTemp("", "loop")
 	if err != nil {
 		t.Fatal(err)

@@ -35,7 +35,8 @@ func OpenKnown(ctx context.Context, s Settings) (*Known, error) {
 		return r, nil
 	}
 	if r.runtime, err = loophost.New(loophost.Settings{
-		Logger: s.Logger, SocketDir: s.Config.Plugins.SocketDir, SocketHint: socketHint, Version: s.Version, StopTimeout: s.Config.Plugins.StopTimeout.Duration,
+		Logger: s.Logger, SocketDir: s.Config.Plugins.SocketDir, SocketHint: socketHint, Version: s.Version,
+		StopTimeout: s.Config.Plugins.StopTimeout.Duration, Keep: s.Config.Kept(),
 	}); err != nil {
 		return nil, err
 	}

@@ -120,6 +120,7 @@ func Start(ctx context.Context, s Settings) (_ *Node, err error) {
 		Telemetry:      n.telemetry,
 		StopTimeout:    s.Config.Plugins.StopTimeout.Duration,
 		HealthInterval: s.Config.Plugins.HealthInterval.Duration,
+		Keep:           s.Config.Kept(),
 		HealthTimeout:  s.Config.Plugins.HealthTimeout.Duration,
 	}); err != nil {
 		return nil, err

@@ -63,7 +63,7 @@ func launch(ctx context.Context, n *Node) (_ *plugins, err error) {
 	if p.median == nil {
 		for _, name := range slices.Sorted(maps.Keys(n.settings.Builtin)) {
 			if inside := n.settings.Builtin[name].New(); inside.Kind.Name == kindMedian {
-				l, err := n.start(ctx, inside.Kind, n.pluginSettings(name, config.Plugin{}))
+				l, err := n.start(ctx, inside.Kind, n.pluginSettings(name, config.Plugin{}, kindMedian))
 				if err != nil {
 					return nil, &pluginError{err}
 				}
@@ -157,9 +157,8 @@ func (p *plugins) serving(r *relay.Relayer, plugin *relayerv1loophost.Relayer, t
 // serve starts a process of a relayer that is known, under a name of its own.
 func (p *plugins) serve(ctx context.Context, r *relay.Relayer, name, title string) (*served, error) {
 	n := p.node
-	settings := n.pluginSettings(r.Plugin(), n.settings.Config.Environment.Plugins[r.Plugin()])
+	settings := n.pluginSettings(r.Plugin(), n.settings.Config.Environment.Plugins[r.Plugin()], kindRelayer)
 	settings.Name = name
-	settings.Env = n.settings.Config.Environment.Plugins[r.Plugin()].Environ(true)
 	plugin, err := relayerv1loophost.LaunchRelayer(ctx, n.runtime, settings)
 	if err != nil {
 		return nil, &pluginError{err}
@@ -170,8 +169,8 @@ func (p *plugins) serve(ctx context.Context, r *relay.Relayer, name, title strin
 // variable is the environment variable that names a plugin's command.
 func variable(name string) string { return "CL_" + strings.ToUpper(name) + "_CMD" }
 
-// pluginSettings say how a plugin is started, but for its environment, which depends on its kind.
-func (n *Node) pluginSettings(name string, c config.Plugin) loophost.PluginSettings {
+// pluginSettings say how a plugin is started as one of a kind. Relayers alone reach a network.
+func (n *Node) pluginSettings(name string, c config.Plugin, kind string) loophost.PluginSettings {
 	s := loophost.PluginSettings{Name: name, Hint: "check " + variable(name), GRPC: c.Rules.Transport == config.TransportGRPC}
 	switch {
 	case c.InProcess():
@@ -181,6 +180,7 @@ func (n *Node) pluginSettings(name string, c config.Plugin) loophost.PluginSetti
 		s.Attach, s.Hint = c.Attach, "check LOOP_REATTACH"
 	default:
 		s.Command, s.SHA256, s.MemoryLimit = c.Command, c.Rules.SHA256.Sums, c.Rules.MemoryLimit.Bytes
+		s.Env, s.Confine = c.Environ(kind == kindRelayer), c.Rules.Needs(kind == kindRelayer)
 	}
 	return s
 }

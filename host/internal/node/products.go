@@ -86,8 +86,8 @@ func (p *plugins) reporter(s *job.Spec) (reporter, error) {
 // launchAlone starts a process of the reporter for one job, whose name ends with suffix.
 func (r reporter) launchAlone(ctx context.Context, n *Node, suffix string) (reporter, error) {
 	shared := r.plugin().Name()
-	settings := n.pluginSettings(shared, n.settings.Config.Environment.Plugins[shared])
-	settings.Env, settings.Name = n.settings.Config.Environment.Plugins[shared].Environ(false), shared+suffix
+	settings := n.pluginSettings(shared, n.settings.Config.Environment.Plugins[shared], r.plugin().Status().Kind)
+	settings.Name += suffix
 	if r.median != nil {
 		median, err := medianv1loophost.LaunchMedian(ctx, n.runtime, settings)
 		return reporter{median: median}, err
@@ -116,8 +116,8 @@ func (n *Node) offer(ctx context.Context, s loophost.PluginSettings) (*launched,
 
 // restoreProduct goes on with what a product's plugin said before while it does not start.
 func (n *Node) restoreProduct(ctx context.Context, name string, c config.Plugin, stored []byte) (*launched, error) {
-	settings := n.pluginSettings(name, c)
-	settings.Env, settings.Patient = c.Environ(false), true
+	settings := n.pluginSettings(name, c, kindProduct)
+	settings.Patient = true
 	plugin, err := productv1loophost.LaunchProduct(ctx, n.runtime, settings)
 	if err != nil {
 		return nil, err

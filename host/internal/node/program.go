@@ -75,9 +75,7 @@ func (n *Node) command(ctx context.Context, name string, c config.Plugin, kinds 
 	kept := n.kept(ctx, name, c)
 	var first error
 	for _, kind := range n.order(name, c, kept.Kind, kinds) {
-		settings := n.pluginSettings(name, c)
-		settings.Env = c.Environ(kind.Name == kindRelayer)
-		l, err := n.start(ctx, kind, settings)
+		l, err := n.start(ctx, kind, n.pluginSettings(name, c, kind.Name))
 		if err == nil {
 			return l, nil
 		}
@@ -107,8 +105,8 @@ func (n *Node) command(ctx context.Context, name string, c config.Plugin, kinds 
 
 // restoreRelayer goes on with what a relayer's plugin said before while it does not start.
 func (n *Node) restoreRelayer(ctx context.Context, name string, c config.Plugin, stored []byte) (*launched, error) {
-	settings := n.pluginSettings(name, c)
-	settings.Env, settings.Patient = c.Environ(true), true
+	settings := n.pluginSettings(name, c, kindRelayer)
+	settings.Patient = true
 	plugin, err := relayerv1loophost.LaunchRelayer(ctx, n.runtime, settings)
 	if err != nil {
 		return nil, err

@@ -1,6 +1,7 @@
 package node
 
 import (
+	"fmt"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -104,6 +105,7 @@ func TestRelayerIsDownAtTheStart(t *testing.T) {
 	t.Parallel()
 	f := &feeding{T: t, files: newFiles(t), dir: t.TempDir()}
 	illness := filepath.Join(f.dir, "ill")
+	f.files.config += fmt.Sprintf("[Plugins.Acme]\nWrite = [%q]\n", f.dir)
 	f.files.acme(t, "RELAYER=queueing\nQUEUE_DIR="+f.dir+"\nFAIL_WHILE="+illness)
 	f.files.chain("1", "")
 	f.start()
@@ -145,7 +147,7 @@ func TestTransportIsThePlugins(t *testing.T) {
 	t.Parallel()
 	for transport, want := range map[string]bool{"": false, config.TransportAuto: false, config.TransportGRPC: true} {
 		c := config.Plugin{Command: []string{"loop-acme"}, Rules: config.PluginRules{Transport: transport}}
-		if s := (&Node{}).pluginSettings("acme", c); s.GRPC != want {
+		if s := (&Node{}).pluginSettings("acme", c, kindRelayer); s.GRPC != want {
 			t.Errorf("with the transport %q a plugin is called over gRPC alone: %v", transport, s.GRPC)
 		}
 	}

@@ -78,6 +78,8 @@ func (n *Node) health() []web.Check {
 		c := web.Check{Name: "plugin " + st.Name, Healthy: st.State == supervise.Ready}
 		if !c.Healthy {
 			c.Reason = fmt.Sprintf("%s: %s", st.State, st.LastExit)
+		} else if st.Confinement != "" {
+			c.Reason = "confinement: " + st.Confinement.Told(st.Lacks)
 		}
 		all = append(all, c)
 		for _, o := range st.Objects {
@@ -124,7 +126,8 @@ func (s *service) describePlugin(p *loophost.Plugin) *nodev1.PluginStatus {
 		Name: st.Name, Kind: st.Kind, State: pluginState(st.State), InProcess: st.InProcess, Pid: int32(st.PID),
 		Generation: st.Generation, Restarts: st.Restarts, LastExit: st.LastExit, LastStderr: st.LastStderr,
 		Version: st.Version, Runtime: st.Runtime, MemoryBytes: st.Memory, MemoryLimitBytes: st.MemoryLimit, Pinned: st.Pinned,
-		Transport: st.Transport,
+		Transport:   st.Transport,
+		Confinement: string(st.Confinement), ConfinementLacks: st.Lacks,
 	}
 	files, err := p.Checksums()
 	if err != nil {

@@ -255,7 +255,9 @@ func (n *testNode) launch(p *fakeProduct) {
 
 // launchProcess starts it in a process of its own.
 func (n *testNode) launchProcess(mode string) {
-	n.launchProduct(loophost.PluginSettings{Command: []string{os.Args[0]}, Env: []string{fakeMode + "=" + mode}})
+	s := loophost.PluginSettings{Command: []string{os.Args[0]}, Env: []string{fakeMode + "=" + mode}}
+	s.Confine.Write = []string{os.TempDir()} // tests name files in their folders
+	n.launchProduct(s)
 }
 
 func (n *testNode) launchProduct(settings loophost.PluginSettings) {

@@ -235,6 +235,7 @@ func newNode(t *testing.T, s nodeSettings) *testNode {
 	relayer := loophost.PluginSettings{Name: "fake"}
 	if s.relayerMode != "" {
 		relayer.Command, relayer.Env = []string{os.Args[0]}, []string{fakeMode + "=" + s.relayerMode}
+		relayer.Confine.Write = []string{os.TempDir()} // tests name files in their folders
 	} else {
 		n.fake = &fakeRelayer{contract: s.contract}
 		plugin := relayerv1loop.RelayerPlugin(func(*loop.Host) relayerv1loop.RelayerService { return n.fake })
@@ -254,6 +255,7 @@ func newNode(t *testing.T, s nodeSettings) *testNode {
 		median.Command, median.InProcess = nil, &s.inProcess
 	case s.medianMode != "":
 		median.Env = []string{fakeMode + "=" + s.medianMode}
+		median.Confine.Write = []string{os.TempDir()}
 	}
 	n.median, err = medianv1loophost.LaunchMedian(ctx, n.runtime, median)
 	must(err)

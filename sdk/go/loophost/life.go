@@ -164,7 +164,7 @@ func (p *Plugin) startProcess(ctx context.Context) (*process.Process, error) {
 		Name: p.name, Kind: p.kind, Command: p.settings.Command, Hint: p.settings.Hint,
 		Env:    append([]string{wire.LogLevelKey + "=" + s.PluginLogLevel.String()}, p.settings.Env...),
 		Logger: p.logger, Sockets: p.runtime.sockets, StartTimeout: s.StartTimeout,
-		Host: p.runtime.pair, Starter: p.runtime.starter, GRPC: p.settings.GRPC,
+		Host: p.runtime.pair, Starter: p.runtime.starter, GRPC: p.settings.GRPC, Confinement: p.confinement,
 	})
 }
 
@@ -391,6 +391,10 @@ func newCallbacks(l *life) (*callbacks, error) {
 	listener, err := net.Listen("unix", path)
 	if err != nil {
 		return nil, fmt.Errorf("plugin %s: opening the socket on which it calls back failed: %w", l.plugin.name, err)
+	}
+	if err := l.plugin.confinement.Own(path); err != nil {
+		_ = listener.Close()
+		return nil, fmt.Errorf("plugin %s: %w", l.plugin.name, err)
 	}
 	cb := &callbacks{dispatcher: l.dispatcher(), framed: frames.NewServer(l.plugin.logger)}
 	creds := frames.Credentials(config, cb.framed)

@@ -16,6 +16,7 @@ import (
 
 	pluginv1 "github.com/loop-plugins/loop/gen/go/loop/plugin/v1"
 	"github.com/loop-plugins/loop/sdk/go/loop"
+	"github.com/loop-plugins/loop/sdk/go/loophost/confine"
 	"github.com/loop-plugins/loop/sdk/go/loophost/journal"
 	"github.com/loop-plugins/loop/sdk/go/loophost/process"
 	"github.com/loop-plugins/loop/sdk/go/loophost/supervise"
@@ -41,8 +42,12 @@ type PluginSettings struct {
 	SHA256 []string
 	// GRPC is whether the process is called, and calls back, over gRPC alone. Otherwise unary calls go as frames where it has them.
 	GRPC bool
+	// Confine is what the process needs besides what every plugin has; all else is taken from it as far as this machine can. See
+	// package confine.
+	Confine confine.Needs
 	// Attach names the file that a plugin with --debug has written: the host calls that process, and neither ends it nor takes it for
-	// hung. When it ends the host attaches to the next one that writes the file. Checksums and limits do not hold for it.
+	// hung. When it ends the host attaches to the next one that writes the file. Checksums, limits and
+	// confinement do not hold for it.
 	Attach string
 	// Patient goes on trying when the first life fails, as after any other: Launch then returns the plugin, which is down.
 	Patient bool
@@ -64,6 +69,8 @@ type Plugin struct {
 	callbacks wire.Meters
 	events    chan event
 	ended     chan struct{} // closed when the supervisor has
+
+	confinement *confine.Confinement // nil without a process of the host's
 
 	mu       sync.Mutex
 	machine  supervise.Machine
@@ -101,7 +108,14 @@ func (r *Runtime) Launch(ctx context.Context, kind wire.Kind, s PluginSettings) 
 		return nil, fmt.Errorf("plugin %s: its memory limit cannot be kept, since this machine does not tell in /proc what memory a process takes; mount /proc, or remove the limit", s.Name)
 	}
 	p := newPlugin(r, kind, s)
+	if len(s.Command) > 0 {
+		var err error
+		if p.confinement, err = r.confinement(s); err != nil {
+			return nil, fmt.Errorf("plugin %s: %w", s.Name, err)
+		}
+	}
 	if err := r.add(p); err != nil {
+		p.confinement.Close()
 		return nil, err
 	}
 	go p.supervise()
@@ -362,7 +376,10 @@ func (p *Plugin) fail(err error) bool {
 
 // supervise is the thin shell around the state machine: it alone steps it.
 func (p *Plugin) supervise() {
-	defer close(p.ended)
+	defer func() {
+		p.confinement.Close()
+		close(p.ended)
+	}()
 	var timer *time.Timer
 	var due <-chan time.Time
 	var lives sync.WaitGroup

@@ -243,11 +243,13 @@ func TestMemoryLimitDuringAHealthCheck(t *testing.T) {
 	r := newRuntimeOf(t, loophost.Settings{HealthInterval: time.Millisecond, HealthTimeout: time.Hour})
 	s := settings(outOfProcess, "fake")
 	s.MemoryLimit = 256 << 20
+	dir := t.TempDir()
+	s.Confine.Read = []string{dir}
 	p, err := relayerv1loophost.LaunchRelayer(t.Context(), r, s)
 	if err != nil {
 		t.Fatal(err)
 	}
-	pipe := filepath.Join(t.TempDir(), "pipe")
+	pipe := filepath.Join(dir, "pipe")
 	if err := syscall.Mkfifo(pipe, 0o600); err != nil {
 		t.Fatal(err)
 	}

@@ -18,6 +18,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	telemetryv1 "github.com/loop-plugins/loop/gen/go/loop/telemetry/v1"
+	"github.com/loop-plugins/loop/sdk/go/loophost/confine"
 	"github.com/loop-plugins/loop/sdk/go/loophost/process"
 	"github.com/loop-plugins/loop/sdk/go/wire"
 )
@@ -45,6 +46,8 @@ type Settings struct {
 	StopTimeout time.Duration
 	// HealthInterval is the time between health checks. Default: 1 s.
 	HealthInterval time.Duration
+	// Keep are files and folders of the host's that no plugin may open unless it is given them by name, see confine.Needs.
+	Keep []string
 	// HealthTimeout is how long a health check may take before the plugin counts as hung. Default: 1 s.
 	HealthTimeout time.Duration
 }
@@ -69,6 +72,7 @@ type Runtime struct {
 	pair      *wire.KeyPair
 	starter   *process.Starter
 	checksums *process.Checksums
+	machine   confine.Machine
 	sockets   *process.Sockets
 	telemetry *Export // nil: none
 	calls     *prometheus.HistogramVec
@@ -133,6 +137,24 @@ func (r *Runtime) Close(ctx context.Context) {
 	r.cancel()
 	r.starter.Close()
 	r.sockets.Close()
+}
+
+// confinement is that of a plugin, from which the host's own is kept.
+func (r *Runtime) confinement(s PluginSettings) (*confine.Confinement, error) {
+	sockets, err := r.sockets.Dir()
+	if err != nil {
+		return nil, err
+	}
+	needs := s.Confine
+	needs.Command = s.Command
+	needs.Keep = append(append(slices.Clone(needs.Keep), r.settings.Keep...), sockets)
+	needs.Machine = &r.machine
+	c, err := confine.New(needs)
+	if err == nil && c.Why() != "" {
+		r.settings.Logger.Warn("a plugin is confined less than it would be", "plugin", s.Name, "level", c.Level(),
+			"why", c.Why())
+	}
+	return c, err
 }
 
 func (r *Runtime) add(p *Plugin) error {

@@ -5,6 +5,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/loop-plugins/loop/sdk/go/loophost/confine"
 	"github.com/loop-plugins/loop/sdk/go/loophost/process"
 	"github.com/loop-plugins/loop/sdk/go/loophost/supervise"
 )
@@ -35,6 +36,10 @@ type Status struct {
 	Pinned bool
 	// Transport is how unary calls go to the process, "loop/1" or "grpc"; empty where there is none.
 	Transport string
+	// Confinement is the level that is in force: confine.None and so on; empty if the host does not start the plugin's process.
+	Confinement confine.Level
+	// Lacks are what this machine is too old to take from the plugin at that level.
+	Lacks []string
 	// Version and Runtime are what the plugin said of itself.
 	Version, Runtime string
 	Objects          []ObjectStatus
@@ -64,6 +69,9 @@ func (p *Plugin) Status() Status {
 		Name: p.name, Kind: p.kind.Name, State: p.machine.State(), InProcess: p.settings.InProcess != nil, PID: pid,
 		Generation: p.machine.Lives(), ReadyAt: p.readyAt, LastStderr: p.lastExit.Stderr,
 		Memory: memory, MemoryLimit: p.settings.MemoryLimit, Pinned: len(p.settings.SHA256) > 0, Transport: transport, Version: p.info.GetVersion(), Runtime: p.info.GetRuntime(),
+	}
+	if c := p.confinement; c != nil {
+		s.Confinement, s.Lacks = c.Level(), c.Lacks()
 	}
 	if s.Generation > 0 {
 		s.Restarts = s.Generation - 1

@@ -319,6 +319,7 @@ func newParts(t *testing.T, mode string) *parts {
 	settings := loophost.PluginSettings{Name: "fake"}
 	if mode, ok := strings.CutPrefix(mode, "process "); ok {
 		settings.Command, settings.Env = []string{os.Args[0]}, []string{fakeMode + "=" + mode}
+		settings.Confine.Write = []string{os.TempDir()} // tests name files in their folders
 		return newPartsOf(t, settings)
 	}
 	inside := &fake{mode: mode}

@@ -21,6 +21,7 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/health/grpc_health_v1"
 
+	"github.com/loop-plugins/loop/sdk/go/loophost/confine"
 	"github.com/loop-plugins/loop/sdk/go/wire"
 	"github.com/loop-plugins/loop/sdk/go/wire/frames"
 )
@@ -55,6 +56,8 @@ type Settings struct {
 	Starter *Starter
 	// GRPC is whether the process is called over gRPC alone, also if it serves frames.
 	GRPC bool
+	// Confinement is what is taken from the process. Nil: nothing.
+	Confinement *confine.Confinement
 }
 
 // Exit says how a process ended.
@@ -118,7 +121,7 @@ func Start(ctx context.Context, s Settings) (*Process, error) {
 	if s.Checksums == nil {
 		s.Checksums = &Checksums{}
 	}
-	folder, err := s.Sockets.folder()
+	folder, err := s.Sockets.folder(s.Confinement.User() != 0)
 	if err != nil {
 		return nil, fmt.Errorf("plugin %s: %w", s.Name, err)
 	}
@@ -215,7 +218,7 @@ func (s Settings) explain(ctx context.Context, r *runner, err error) error {
 		return say("%q %s", command, problem)
 	}
 	if exit, ended := r.exited(); ended && !r.wasKilled() {
-		return &endedEarly{say("%q ended before its handshake (%s)", command, exit)}
+		return &endedEarly{say("%q ended before its handshake (%s)%s", command, exit, s.denied(exit))}
 	}
 	if errors.Is(ctx.Err(), context.Canceled) {
 		return say("%q was ended while it started", command)
@@ -227,6 +230,16 @@ func (s Settings) explain(ctx context.Context, r *runner, err error) error {
 		return say("%q shook hands and did not answer within %s", command, s.StartTimeout)
 	}
 	return say("%q shook hands but does not answer over mutual TLS: %v", command, ofClocks(err))
+}
+
+// denied says that it may be the confinement that a process ended of.
+func (s Settings) denied(exit Exit) string {
+	said := strings.ToLower(strings.Join(exit.Stderr, " "))
+	level := s.Confinement.Level()
+	if level == confine.None || !strings.Contains(said, "permission denied") && !strings.Contains(said, "eacces") {
+		return ""
+	}
+	return fmt.Sprintf("; it is confined at the level %q: what it needs besides its own can be allowed (Read, Write, Connect)", level)
 }
 
 // ofClocks says what to set where the other end refuses a certificate by its dates. Ours hold at every time, so that it takes an

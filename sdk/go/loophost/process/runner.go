@@ -20,6 +20,7 @@ import (
 	"github.com/hashicorp/go-hclog"
 	goplugin "github.com/hashicorp/go-plugin/runner"
 
+	"github.com/loop-plugins/loop/sdk/go/loophost/confine"
 	"github.com/loop-plugins/loop/sdk/go/wire"
 )
 
@@ -35,6 +36,7 @@ type runner struct {
 
 	cmd     *exec.Cmd // go-plugin's goroutine alone uses it
 	program *program  // set before the start; closed at the end
+	staged  confine.Started
 
 	mu        sync.Mutex
 	process   int // the process's id, which is its group's too; 0 before the start
@@ -105,11 +107,16 @@ func (r *runner) take(_ hclog.Logger, spec *exec.Cmd, _ string) (goplugin.Runner
 	r.mu.Lock()
 	r.program = p
 	r.mu.Unlock()
-	r.cmd.Env = append(r.cmd.Env, "PATH="+os.Getenv("PATH"), "TMPDIR="+os.TempDir())
+	r.cmd.Env = append(r.cmd.Env, "PATH="+os.Getenv("PATH"), "TMPDIR="+r.settings.Confinement.Temporary(r.folder))
 	r.cmd.Env = append(r.cmd.Env, r.settings.Env...)
 	r.cmd.Env = append(r.cmd.Env, spec.Env...)
 	// go-plugin names a folder below ours, whose path is 21 bytes longer than a socket's may become.
 	r.cmd.Env = append(r.cmd.Env, socketDirKey+"="+r.folder, "PLUGIN_CLIENT_CERT="+string(r.settings.Host.CertificatePEM))
+	launch := confine.Launch{Cmd: r.cmd, Command: r.settings.Command, Program: p.path, Pinned: len(r.cmd.ExtraFiles), Folder: r.folder}
+	if r.staged, err = r.settings.Confinement.Prepare(launch); err != nil {
+		p.close()
+		return nil, &startError{err}
+	}
 	return r, nil
 }
 
@@ -149,6 +156,7 @@ func (r *runner) Start(context.Context) error {
 	r.cmd.Stdin, r.cmd.Stdout, r.cmd.Stderr = stdin, out, errs
 	r.stdin, r.stdout, r.stderr = hold, stdout, stderr
 	if err := r.settings.Starter.start(r.cmd); err != nil {
+		_ = r.staged() // nothing was started that could say anything
 		for _, f := range []*os.File{hold, stdout, stderr} {
 			_ = f.Close()
 		}
@@ -169,6 +177,10 @@ func (r *runner) Start(context.Context) error {
 	readers.Go(r.readStdout)
 	readers.Go(func() { readLog(r.stderr, r.settings.Logger, r.tail) })
 	go r.watch(&readers)
+	if err := r.staged(); err != nil {
+		r.kill()
+		return &startError{whyNot(r.program.path, err)}
+	}
 	if len(r.settings.SHA256) > 0 {
 		return r.program.unchanged()
 	}

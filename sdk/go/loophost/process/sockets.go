@@ -88,11 +88,16 @@ func (s *Sockets) Dir() (string, error) {
 	return dir, nil
 }
 
-// folder makes a folder for the sockets of one process.
-func (s *Sockets) folder() (string, error) {
+// folder makes a folder for the sockets of one process. One of another user goes through the host's.
+func (s *Sockets) folder(others bool) (string, error) {
 	dir, err := s.Dir()
 	if err != nil {
 		return "", err
+	}
+	if others {
+		if err := s.open(dir); err != nil {
+			return "", err
+		}
 	}
 	s.mu.Lock()
 	s.folders++
@@ -102,6 +107,25 @@ func (s *Sockets) folder() (string, error) {
 		return "", s.failed(err)
 	}
 	return dir, nil
+}
+
+// open lets other users through the folder, in which they can list nothing.
+func (s *Sockets) open(dir string) error {
+	if err := os.Chmod(dir, 0o711); err != nil {
+		return s.failed(err)
+	}
+	for above := filepath.Dir(dir); ; above = filepath.Dir(above) {
+		info, err := os.Stat(above)
+		if err != nil {
+			return s.failed(err)
+		}
+		if info.Mode()&0o001 == 0 {
+			return fmt.Errorf("a plugin with a user of its own cannot go through %s (mode %#o) to its sockets; %s", above, info.Mode().Perm(), s.hint)
+		}
+		if above == filepath.Dir(above) {
+			return nil
+		}
+	}
 }
 
 // Close removes the folder.

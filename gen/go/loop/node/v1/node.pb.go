@@ -720,9 +720,13 @@ type PluginStatus struct {
 	// Whether it may be started from no others.
 	Pinned bool `protobuf:"varint,17,opt,name=pinned,proto3" json:"pinned,omitempty"`
 	// How calls go to its process: "loop/1" as frames, "grpc" over gRPC alone; empty when there is none.
-	Transport     string `protobuf:"bytes,18,opt,name=transport,proto3" json:"transport,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Transport string `protobuf:"bytes,18,opt,name=transport,proto3" json:"transport,omitempty"`
+	// What is taken from its process: "none", "limits", "landlock" or "user", each with what is before it; empty when the node does not start it.
+	Confinement string `protobuf:"bytes,19,opt,name=confinement,proto3" json:"confinement,omitempty"`
+	// What the node's kernel is too old to take at that level, such as "TCP ports".
+	ConfinementLacks []string `protobuf:"bytes,20,rep,name=confinement_lacks,json=confinementLacks,proto3" json:"confinement_lacks,omitempty"`
+	unknownFields    protoimpl.UnknownFields
+	sizeCache        protoimpl.SizeCache
 }
 
 func (x *PluginStatus) Reset() {
@@ -879,6 +883,20 @@ func (x *PluginStatus) GetTransport() string {
 		return x.Transport
 	}
 	return ""
+}
+
+func (x *PluginStatus) GetConfinement() string {
+	if x != nil {
+		return x.Confinement
+	}
+	return ""
+}
+
+func (x *PluginStatus) GetConfinementLacks() []string {
+	if x != nil {
+		return x.ConfinementLacks
+	}
+	return nil
 }
 
 // PluginFile is a file that a plugin's process was started from.
@@ -3356,7 +3374,7 @@ const file_loop_node_v1_node_proto_rawDesc = "" +
 	"\x14RestartPluginRequest\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\"K\n" +
 	"\x15RestartPluginResponse\x122\n" +
-	"\x06plugin\x18\x01 \x01(\v2\x1a.loop.node.v1.PluginStatusR\x06plugin\"\xea\x04\n" +
+	"\x06plugin\x18\x01 \x01(\v2\x1a.loop.node.v1.PluginStatusR\x06plugin\"\xb9\x05\n" +
 	"\fPluginStatus\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
 	"\x04kind\x18\x02 \x01(\tR\x04kind\x12/\n" +
@@ -3380,7 +3398,9 @@ const file_loop_node_v1_node_proto_rawDesc = "" +
 	"\x12memory_limit_bytes\x18\x0f \x01(\x04R\x10memoryLimitBytes\x12.\n" +
 	"\x05files\x18\x10 \x03(\v2\x18.loop.node.v1.PluginFileR\x05files\x12\x16\n" +
 	"\x06pinned\x18\x11 \x01(\bR\x06pinned\x12\x1c\n" +
-	"\ttransport\x18\x12 \x01(\tR\ttransport\"8\n" +
+	"\ttransport\x18\x12 \x01(\tR\ttransport\x12 \n" +
+	"\vconfinement\x18\x13 \x01(\tR\vconfinement\x12+\n" +
+	"\x11confinement_lacks\x18\x14 \x03(\tR\x10confinementLacks\"8\n" +
 	"\n" +
 	"PluginFile\x12\x12\n" +
 	"\x04path\x18\x01 \x01(\tR\x04path\x12\x16\n" +

@@ -1,0 +1,1 @@
+print("module of the working folder")
