@@ -48,7 +48,9 @@ func (c *command) node() *cobra.Command {
 
 // settings are those of a node that is configured so.
 func (c *command) settings(loaded *config.Config, logger *slog.Logger) node.Settings {
-	return node.Settings{Config: loaded, Logger: logger, Version: Version(), Builtin: c.streams.Builtin}
+	return node.Settings{
+		Config: loaded, Logger: logger, Version: Version(), Builtin: c.streams.Builtin, Alone: true,
+	}
 }
 
 // builtin are the names of the plugins that are built in.

@@ -105,7 +105,7 @@ func Check(ctx context.Context, s Settings) (*Checked, error) {
 	}
 	n.runtime, err = loophost.New(loophost.Settings{
 		Logger: s.Logger, SocketDir: s.Config.Plugins.SocketDir, SocketHint: socketHint, Version: s.Version, StopTimeout: s.Config.Plugins.StopTimeout.Duration,
-		Keep: s.Config.Kept(),
+		Keep: s.Config.Kept(), Adopt: s.Alone,
 	})
 	if err != nil {
 		return nil, err

@@ -366,7 +366,6 @@ func TestIsolatedJobThatDoesNotStart(t *testing.T) {
 func TestIsolatedJobOfAPluginInADebugger(t *testing.T) {
 	t.Parallel()
 	f := &feeding{T: t, files: newFiles(t), dir: t.TempDir()}
-	f.files.config += fmt.Sprintf("[Plugins.Acme]\nWrite = [%q]\n", f.dir)
 	folder, err := os.MkdirTemp("", "loop")
 	if err != nil {
 		t.Fatal(err)

@@ -43,6 +43,8 @@ type Settings struct {
 	Version string
 	// Builtin are the plugins that the node can run inside its own process, by name.
 	Builtin map[string]fallback.Plugin
+	// Alone is whether this process starts no others than plugins: then it adopts what they leave behind.
+	Alone bool
 }
 
 // Node is a running node.
@@ -121,6 +123,7 @@ func Start(ctx context.Context, s Settings) (_ *Node, err error) {
 		StopTimeout:    s.Config.Plugins.StopTimeout.Duration,
 		HealthInterval: s.Config.Plugins.HealthInterval.Duration,
 		Keep:           s.Config.Kept(),
+		Adopt:          s.Alone,
 		HealthTimeout:  s.Config.Plugins.HealthTimeout.Duration,
 	}); err != nil {
 		return nil, err

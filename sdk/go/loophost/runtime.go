@@ -48,6 +48,8 @@ type Settings struct {
 	HealthInterval time.Duration
 	// Keep are files and folders of the host's that no plugin may open unless it is given them by name, see confine.Needs.
 	Keep []string
+	// Adopt makes the host the parent of what its plugins leave behind; see process.Starter. Not for hosts that start other processes.
+	Adopt bool
 	// HealthTimeout is how long a health check may take before the plugin counts as hung. Default: 1 s.
 	HealthTimeout time.Duration
 }
@@ -117,6 +119,11 @@ func New(s Settings) (*Runtime, error) {
 	}
 	r.ctx, r.cancel = context.WithCancel(context.Background())
 	r.starter = process.NewStarter()
+	if r.settings.Adopt {
+		if err := r.starter.Adopt(); err != nil {
+			r.settings.Logger.Warn("what plugins leave behind is found by other means alone", "error", err)
+		}
+	}
 	return r, nil
 }
 

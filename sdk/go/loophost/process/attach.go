@@ -51,7 +51,7 @@ func Attach(ctx context.Context, s Settings, file string) (*Process, error) {
 		_ = conn.Close()
 		return nil, say(ofClocks(err))
 	}
-	p := &Process{attached: &attached{pid: a.PID, family: newFamily(a.PID, "", &table{}), done: make(chan struct{})}}
+	p := &Process{attached: &attached{pid: a.PID, family: newFamily(a.PID, "", nil), done: make(chan struct{})}}
 	p.connect(ctx, conn, a.Address, config, s.GRPC)
 	return p, nil
 }

@@ -100,21 +100,25 @@ func entries() []entry {
 // of the leader's group or session is family too, whatever has the leader's folder for sockets in its environment, which no other
 // process has, and whatever was family when it was seen first.
 type family struct {
-	leader born
-	mark   []byte // of the environment; empty: none
-	table  *table
+	leader  born
+	mark    []byte // of the environment; empty: none
+	table   *table
+	starter *Starter // nil: somebody else's process
 
 	mu   sync.Mutex
 	seen map[born]bool // those started since the leader, and whether they are family
 }
 
-// newFamily is that of a process that was just started.
-func newFamily(pid int, folder string, t *table) *family {
+// newFamily is that of a process that was just started; without a starter, by somebody else.
+func newFamily(pid int, folder string, s *Starter) *family {
 	e, ok := readEntry(pid)
 	if !ok {
 		return nil // there is no /proc
 	}
-	f := &family{leader: e.born, table: t}
+	f := &family{leader: e.born, table: &table{}, starter: s}
+	if s != nil {
+		f.table = &s.processes
+	}
 	if folder != "" {
 		f.mark = []byte("\x00" + socketDirKey + "=" + folder + "\x00")
 	}
@@ -184,13 +188,19 @@ func (f *family) kill() {
 	if f == nil {
 		return
 	}
+	defer f.starter.bury()
 	for range rounds {
 		left := false
-		for _, e := range f.members(entries()) {
+		var dying []int // descriptors that end with the processes
+		all := entries()
+		for _, e := range append(f.members(all), f.strays(all)...) {
 			if e.dead {
 				continue
 			}
 			left = true
+			if ending, err := unix.PidfdOpen(e.pid, 0); err == nil {
+				dying = append(dying, ending)
+			}
 			p, err := os.FindProcess(e.pid) // holds on to the process, not to its id
 			if err != nil {
 				continue
@@ -200,9 +210,25 @@ func (f *family) kill() {
 			}
 			_ = p.Release()
 		}
+		await(dying)
 		if !left {
 			return
 		}
+	}
+}
+
+// lingering is how long a process that was killed may take to free its memory before others are looked for.
+const lingering = time.Second
+
+// await waits for the ends of processes.
+func await(dying []int) {
+	until := time.Now().Add(lingering)
+	for _, ending := range dying {
+		if left := time.Until(until); left > 0 {
+			// An interrupted wait is a short one: the next round waits again.
+			_, _ = unix.Poll([]unix.PollFd{{Fd: int32(ending), Events: unix.POLLIN}}, int(left.Milliseconds()))
+		}
+		_ = unix.Close(ending)
 	}
 }
 

@@ -57,6 +57,8 @@ func multiply(how string) error {
 		return relative("grandparent", false, true).Run()
 	case "an estranged daemon":
 		return relative("parent that leaves", false, false).Start()
+	case "a stray":
+		return relative("parent that is gone", false, false).Run()
 	}
 	return nil
 }
@@ -75,6 +77,8 @@ func beRelative(what string) {
 		if err = relative("hog", false, false).Start(); err == nil {
 			_, err = os.ReadFile(os.Getenv("FAKE_LEAVE")) // a pipe: returns when the other end is closed
 		}
+	case "parent that is gone":
+		err = relative("hog", false, false).Start()
 	case "parent":
 		err = relative("hog", false, true).Start()
 	case "hog":
@@ -171,4 +175,57 @@ func TestFamily(t *testing.T) {
 			}
 		})
 	}
+}
+
+// What has lost its parent, its session and its environment before anybody looked comes to a host that adopts, ends with the plugin,
+// and leaves no zombie.
+func TestStrays(t *testing.T) {
+	t.Parallel()
+	if !process.TellsMemory() {
+		t.Skip("this machine has no /proc")
+	}
+	dir := t.TempDir()
+	pipe := filepath.Join(dir, "hog")
+	if err := syscall.Mkfifo(pipe, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	host := exec.CommandContext(t.Context(), os.Args[0])
+	host.Env = append(os.Environ(), "FAKE_HOST="+os.Args[0], "FAKE_MULTIPLY=a stray", "FAKE_HOG="+pipe, "FAKE_SOCKETS="+shortDir(t))
+	commands, err := host.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := host.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := host.Start(); err != nil {
+		t.Fatal(err)
+	}
+	hog, err := os.Open(pipe)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer hog.Close()
+	pid, err := bufio.NewReader(hog).ReadString('\n')
+	if err != nil {
+		t.Fatal(err)
+	}
+	if have, want := parent(t, strings.TrimSpace(pid)), strconv.Itoa(host.Process.Pid); have != want {
+		t.Errorf("the stray's parent is %s, not the host %s", have, want)
+	}
+	said := bufio.NewReader(out)
+	if line, err := said.ReadString('\n'); line != "ready\n" {
+		t.Fatal(line, err)
+	}
+	if err := commands.Close(); err != nil { // the host ends the plugin
+		t.Fatal(err)
+	}
+	if line, err := said.ReadString('\n'); line != "children: \n" {
+		t.Errorf("the host has %q, %v", line, err)
+	}
+	if _, err := io.Copy(io.Discard, hog); err != nil { // ends with the last process that holds the other end
+		t.Error(err)
+	}
+	_ = host.Wait()
 }

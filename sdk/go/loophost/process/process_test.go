@@ -6,7 +6,9 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"log/slog"
 	"math/rand/v2"
@@ -389,13 +391,32 @@ func beHost(script string) {
 		sockets, err = process.NewSockets(os.Getenv("FAKE_SOCKETS"), "name another")
 	}
 	if err == nil {
-		var p *process.Process
-		p, err = process.Start(context.Background(), process.Settings{
-			Name: "fake", Kind: relayerv1loop.RelayerKind(), Command: []string{script}, Env: []string{"FAKE_FIFO=" + os.Getenv("FAKE_FIFO")},
-			Logger: slog.New(slog.DiscardHandler), Sockets: sockets, StartTimeout: time.Minute, Host: pair, Starter: process.NewStarter(),
+		starter := process.NewStarter()
+		var environment []string
+		for _, name := range []string{"FAKE_FIFO", "FAKE_MULTIPLY", "FAKE_HOG"} {
+			environment = append(environment, name+"="+os.Getenv(name))
+		}
+		adopts := os.Getenv("FAKE_MULTIPLY") != ""
+		if adopts {
+			err = starter.Adopt()
+		}
+		p, serr := process.Start(context.Background(), process.Settings{
+			Name: "fake", Kind: relayerv1loop.RelayerKind(), Command: []string{script}, Env: environment,
+			Logger: slog.New(slog.DiscardHandler), Sockets: sockets, StartTimeout: time.Minute, Host: pair, Starter: starter,
 		})
-		if err == nil {
+		if err = errors.Join(err, serr); err == nil {
 			fmt.Println("ready")
+			if adopts {
+				_, _ = io.Copy(io.Discard, os.Stdin)
+				p.Kill()
+				lists, _ := filepath.Glob("/proc/self/task/*/children")
+				var children []byte
+				for _, list := range lists {
+					of, _ := os.ReadFile(list)
+					children = append(children, of...)
+				}
+				fmt.Println("children:", string(children))
+			}
 			<-p.Exited()
 		}
 	}

@@ -165,7 +165,8 @@ func (r *runner) Start(context.Context) error {
 		close(r.done)
 		return &startError{whyNot(r.program.path, err)} // a pinned program's path in the command is the child's
 	}
-	family := newFamily(r.cmd.Process.Pid, r.folder, &r.settings.Starter.processes)
+	family := newFamily(r.cmd.Process.Pid, r.folder, r.settings.Starter)
+	r.settings.Starter.knows(r.cmd.Process.Pid, family)
 	r.mu.Lock()
 	r.process, r.family = r.cmd.Process.Pid, family
 	killed := r.killed
@@ -208,6 +209,7 @@ func (r *runner) watch(readers *sync.WaitGroup) {
 		_ = syscall.Kill(-r.cmd.Process.Pid, syscall.SIGKILL) // grandchildren; ESRCH when there are none
 		r.kin().kill()                                        // those that left the group
 	})
+	r.settings.Starter.forget(r.cmd.Process.Pid)
 	_ = r.stdin.Close()
 	r.program.close()
 	// What the process wrote before its end is in the pipes still; a process that left the group may hold them open.

@@ -16,6 +16,11 @@ type Starter struct {
 	jobs      chan startJob
 	once      sync.Once
 	processes table // the machine's, looked at for all that it has started
+	closed    chan struct{}
+
+	mu       sync.Mutex
+	adopting bool
+	started  map[int]*family // by the process's id, until it has been waited for
 }
 
 type startJob struct {
@@ -25,7 +30,7 @@ type startJob struct {
 
 // NewStarter returns a starter. Close it after its last process has ended.
 func NewStarter() *Starter {
-	s := &Starter{jobs: make(chan startJob)}
+	s := &Starter{jobs: make(chan startJob), closed: make(chan struct{}), started: map[int]*family{}}
 	go func() {
 		runtime.LockOSThread() // never unlocked: the thread ends with this goroutine, after Close
 		for j := range s.jobs {
@@ -36,13 +41,33 @@ func NewStarter() *Starter {
 }
 
 func (s *Starter) start(cmd *exec.Cmd) error {
+	s.mu.Lock() // until the process is known it could be taken for a stray
+	defer s.mu.Unlock()
 	j := startJob{cmd, make(chan error, 1)}
 	s.jobs <- j
-	return <-j.done
+	err := <-j.done
+	if err == nil {
+		s.started[cmd.Process.Pid] = nil
+	}
+	return err
+}
+
+// knows notes the family of a process that was started.
+func (s *Starter) knows(pid int, f *family) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.started[pid] = f
+}
+
+// forget notes that a process has been waited for.
+func (s *Starter) forget(pid int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.started, pid)
 }
 
 // Close ends the thread, and with it, on Linux, every process that it started.
-func (s *Starter) Close() { s.once.Do(func() { close(s.jobs) }) }
+func (s *Starter) Close() { s.once.Do(func() { close(s.jobs); close(s.closed) }) }
 
 // lastWords is how long the pipes of a dead process are read on: what it wrote before its end is there at once, and only a
 // process that left the group would write more.
