@@ -96,7 +96,7 @@ test-python: build .venv/ready ## Run the tests of the Python SDK and its plugin
 .PHONY: test-python-here
 test-python-here:
 	@$(MAKE) -j2 --output-sync=target $(PYTHON_PROJECTS:%=test-%)
-	LOOP_TEST_PYTHON=$(CURDIR)/.venv/bin/python go test -count=1 -run Python ./host/internal/oracle/ocr3 ./host/internal/scaffold ./plugins/median ./sdk/go/loop/looptest/simulation ./sdk/go/loophost
+	LOOP_TEST_PYTHON=$(CURDIR)/.venv/bin/python go test -count=1 -run Python ./host/cmd/loop ./host/internal/oracle/ocr3 ./host/internal/scaffold ./plugins/median ./sdk/go/loop/looptest/simulation ./sdk/go/loophost
 
 .PHONY: $(PYTHON_PROJECTS:%=test-%)
 $(PYTHON_PROJECTS:%=test-%): test-%:
@@ -231,6 +231,10 @@ test-anvil: build ## Run the devnet's network and the tests of the EVM relayer o
 .PHONY: anvil-if-possible
 anvil-if-possible: # Where its tools are; elsewhere it says which are not.
 	@missing=$$($(MISSING_ANVIL)); if [ -n "$$missing" ]; then echo "$$missing The tests on anvil are left out."; else $(MAKE) test-anvil; fi
+
+.PHONY: attack
+attack: ## Attack a node by a hostile plugin in every way and write what comes of it into docs/security.md; it needs root and Landlock.
+	go test -count=1 ./host/cmd/loop -run TestAttacks -update
 
 .PHONY: chaos
 chaos: build ## Break plugins in every way and write what comes of it into docs/reliability.md; ARGS='--short' is quicker.

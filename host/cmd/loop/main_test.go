@@ -32,9 +32,13 @@ import (
 	"github.com/loop-plugins/loop/sdk/go/wire"
 )
 
-// TestMain makes programs of this binary that scripts start by name: the node, its plugins, and binaries that are none.
-func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){
+// TestMain makes programs of this binary that scripts start by name.
+func TestMain(m *testing.M) { testscript.Main(m, programs()) }
+
+// programs are the node, its plugins, and binaries that are none.
+func programs() map[string]func() {
+	return map[string]func(){
+		"hostile":       hostile,
 		"loop":          main,
 		"loop-median":   func() { loop.Serve(fallback.Plugins()["median"].New()) },
 		"loop-evm":      func() { loop.Serve(fallback.Plugins()["evm"].New()) },
@@ -47,7 +51,7 @@ func TestMain(m *testing.M) {
 			fmt.Fprintln(os.Stderr, "no licence for this machine")
 			os.Exit(7)
 		},
-	})
+	}
 }
 
 // serveOther is a go-plugin plugin of somebody else's.
