@@ -20,6 +20,7 @@ import (
 
 	"github.com/loop-plugins/loop/host/internal/config"
 	"github.com/loop-plugins/loop/host/internal/job"
+	"github.com/loop-plugins/loop/host/internal/pipeline/trace"
 	"github.com/loop-plugins/loop/host/internal/trial"
 )
 
@@ -200,9 +201,9 @@ func (c *command) askForBridges(ctx context.Context, s trial.Settings, missing *
 }
 
 // showTrial prints what was observed, and makes an error of what was not.
-func (c *command) showTrial(file string, observed []*trial.Source) error {
+func (c *command) showTrial(file string, observed []*trace.Source) error {
 	var failed []string
-	byName := map[string]*trial.Source{}
+	byName := map[string]*trace.Source{}
 	for _, source := range observed {
 		byName[source.Name] = source
 		if source.Error != "" {
@@ -237,7 +238,7 @@ const (
 	resultWidth = 100
 )
 
-func printSource(out io.Writer, s *trial.Source) error {
+func printSource(out io.Writer, s *trace.Source) error {
 	var text string
 	switch {
 	case s.Error != "":

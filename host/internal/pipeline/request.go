@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"net/url"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -23,6 +24,11 @@ import (
 // call is one prepared call to the outside.
 type call interface {
 	do(ctx context.Context, r *Runner) (any, error)
+}
+
+// discreet is a call that holds what must not be shown.
+type discreet interface {
+	secretsOf(r *Runner) []string
 }
 
 // exchange is an HTTP request that has been prepared, and what of it must not be shown.
@@ -156,6 +162,7 @@ func (h *httpTask) prepare(s scope) (call, error) {
 	for _, values := range x.url.Query() {
 		x.hide(values...)
 	}
+	x.hide(keysOf(x.url)...)
 	return x, nil
 }
 
@@ -219,23 +226,30 @@ func (x *exchange) hide(secrets ...string) {
 }
 
 // scrub cuts out of a text from elsewhere (a reply, an error of the network) what an operator put into the request.
-func (x *exchange) scrub(text string) string {
-	for _, secret := range x.secrets {
-		text = strings.ReplaceAll(text, secret, "…")
-	}
-	return text
-}
+func (x *exchange) scrub(text string) string { return Scrub(text, x.secrets) }
+
+func (x *exchange) secretsOf(*Runner) []string { return x.secrets }
 
 // shortestKey is the fewest characters of a part of a path, with a digit among them, that is taken for a key: those of providers
 // have twenty and more.
 const shortestKey = 16
+
+// isKey reports whether a part of a path is taken for a key.
+func isKey(part string) bool {
+	return len(part) >= shortestKey && strings.ContainsAny(part, "0123456789")
+}
+
+// keysOf are the keys in a URL's path.
+func keysOf(u *url.URL) []string {
+	return slices.DeleteFunc(strings.Split(u.Path, "/"), func(part string) bool { return !isKey(part) })
+}
 
 // display shows a URL without the parts that hold keys.
 func display(u *url.URL) string {
 	plain := url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path}
 	parts := strings.Split(plain.String(), "/")
 	for at := 3; at < len(parts); at++ { // after the scheme and the host
-		if len(parts[at]) >= shortestKey && strings.ContainsAny(parts[at], "0123456789") {
+		if isKey(parts[at]) {
 			parts[at] = "…"
 		}
 	}
@@ -475,9 +489,14 @@ func (c *bridgeCall) ask(ctx context.Context, r *Runner) (string, error) {
 		return "", fmt.Errorf("the record of bridge %s is bad: %w", c.task.name, err)
 	}
 	x.hide(address, x.url.RawQuery)
-	if password, ok := x.url.User.Password(); ok {
-		x.hide(password)
+	for _, values := range x.url.Query() {
+		x.hide(values...)
 	}
+	x.hide(keysOf(x.url)...)
+	if password, ok := x.url.User.Password(); ok {
+		x.hide(x.url.User.Username(), password)
+	}
+	r.urls.Store(c.task.name, slices.Clone(x.secrets[len(c.exchange.secrets):]))
 	reply, status, err := r.exchange(ctx, &x)
 	if err != nil {
 		return "", err
@@ -489,6 +508,13 @@ func (c *bridgeCall) ask(ctx context.Context, r *Runner) (string, error) {
 		return "", fmt.Errorf("bridge %s reports status %s%s", c.task.name, status, x.quoteError(reply))
 	}
 	return string(reply), nil
+}
+
+// secretsOf includes those of the bridge's URL: the answer may be another run's, or an old one.
+func (c *bridgeCall) secretsOf(r *Runner) []string {
+	url, _ := r.urls.Load(c.task.name)
+	of, _ := url.([]string)
+	return slices.Concat(c.exchange.secrets, of)
 }
 
 // adapterFailure returns the status of failure that an adapter reports inside a reply of HTTP status 200, or nothing. What

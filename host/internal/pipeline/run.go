@@ -8,6 +8,9 @@ import (
 	"math/big"
 	"net/http"
 	"runtime/debug"
+	"slices"
+	"strings"
+	"sync"
 	"time"
 
 	"golang.org/x/sync/singleflight"
@@ -65,6 +68,7 @@ type Runner struct {
 	logger             *slog.Logger
 	flights            singleflight.Group
 	cache              cache
+	urls               sync.Map // by a bridge's name: what of its URL must not be shown, as []string
 }
 
 // NewRunner checks the settings.
@@ -157,6 +161,9 @@ type Result struct {
 	Err      error
 	Duration time.Duration // from the first attempt to the end, waits between attempts included
 	Attempts int           // 0 if the task was cancelled before it ran
+
+	secrets []string // that the task's request held
+	size    int      // of Value, in rough bytes
 }
 
 // Reason says why the task failed, for where its ID stands already; empty: it did not.
@@ -183,6 +190,46 @@ type Run struct {
 func (r *Run) Final() (any, error) {
 	last := r.Results[r.terminal]
 	return last.Value, last.Err
+}
+
+// resultSize is about what a result takes beside its value.
+const resultSize = 200
+
+// Size is how much memory the run's results take, in rough bytes.
+func (r *Run) Size() int {
+	size := resultSize * len(r.Results)
+	for _, result := range r.Results {
+		size += result.size
+	}
+	return size
+}
+
+// Secrets are texts that the run's requests held and nobody should be shown: of URLs, and headers. A reply may repeat one, and other
+// tasks pass it on.
+func (r *Run) Secrets() []string {
+	var all []string
+	for _, result := range r.Results {
+		for _, secret := range result.secrets {
+			if !slices.Contains(all, secret) {
+				all = append(all, secret)
+			}
+		}
+	}
+	return all
+}
+
+// Scrub cuts secrets out of a text.
+func Scrub(text string, secrets []string) string {
+	for _, secret := range secrets {
+		text = strings.ReplaceAll(text, secret, "…")
+	}
+	return text
+}
+
+// NotRun reports whether a task's error is that of another one, for which it did not run.
+func NotRun(err error) bool {
+	var upstream *upstreamError
+	return errors.As(err, &upstream) || errors.Is(err, ErrCancelled)
 }
 
 // TaskError is the error of one task.
@@ -290,8 +337,12 @@ func (r *Runner) task(ctx context.Context, t *task, s scope, limit time.Duration
 			}
 			value, err = r.attempt(ctx, t, call, limit)
 		}
+		if c, ok := call.(discreet); ok {
+			result.secrets = c.secretsOf(r)
+		}
 	}
-	if _, ok := weigh(value, r.maxValue()); err == nil && !ok {
+	size, ok := weigh(value, r.maxValue())
+	if result.size = size; err == nil && !ok {
 		err = fmt.Errorf("the result is larger than %d bytes", r.maxValue())
 	}
 	if result.Value = value; err != nil {

@@ -19,6 +19,7 @@ import (
 	"github.com/loop-plugins/loop/host/internal/config"
 	"github.com/loop-plugins/loop/host/internal/job"
 	"github.com/loop-plugins/loop/host/internal/pipeline"
+	"github.com/loop-plugins/loop/host/internal/pipeline/trace"
 )
 
 // progressInterval is how long a trial is silent. A task that answers at once needs no word, and one that uses up its
@@ -44,7 +45,7 @@ type Settings struct {
 // Run runs the sources side by side, as a node does, and returns when each has ended, in the order of job.Spec.Sources.
 // At the end of ctx they make do with what they have. The error is of the settings alone: what a source fails with is
 // part of what is returned.
-func Run(ctx context.Context, s Settings) ([]*Source, error) {
+func Run(ctx context.Context, s Settings) ([]*trace.Source, error) {
 	runner, err := pipeline.NewRunner(pipeline.Settings{
 		Bridges: bridges(s.Bridges), Contracts: contracts{}, HTTP: s.HTTP,
 		MaxRunDuration:     s.Limits.MaxRunDuration.Duration,
@@ -62,7 +63,7 @@ func Run(ctx context.Context, s Settings) ([]*Source, error) {
 			runs = append(runs, &run{source: source, finished: map[string]bool{}})
 		}
 	}
-	observed := make([]*Source, len(runs))
+	observed := make([]*trace.Source, len(runs))
 	var wait sync.WaitGroup
 	for at, r := range runs {
 		wait.Go(func() { observed[at] = r.observe(ctx, runner, s.Spec) })
@@ -110,35 +111,18 @@ type run struct {
 }
 
 // observe runs the pipeline.
-func (r *run) observe(ctx context.Context, runner *pipeline.Runner, spec *job.Spec) *Source {
+func (r *run) observe(ctx context.Context, runner *pipeline.Runner, spec *job.Spec) *trace.Source {
 	if r.source.Pipeline == nil {
-		return &Source{Name: r.source.Name, Value: "0", Duration: milliseconds(0), Tasks: []Task{}}
+		return trace.None(r.source.Name)
 	}
 	ran := runner.Run(ctx, r.source.Pipeline, pipeline.Input{
 		ExternalJobID: spec.ExternalJobID.String(), Name: spec.Name, ChainID: spec.ChainID,
 		MaxTaskDuration: spec.MaxTaskDuration, Finished: r.note,
 	})
-	observed := &Source{
-		Name: r.source.Name, Duration: milliseconds(ran.Duration), Tasks: tasks(r.source.Pipeline, ran.Results),
+	observed := trace.Of(r.source.Name, r.source.Pipeline, ran, spec.Product == nil, 0)
+	if _, err := ran.Final(); errors.Is(err, pipeline.ErrCancelled) && r.failed != nil {
+		observed.Error = fmt.Sprintf("%v, since %v", err, r.failed)
 	}
-	final, err := ran.Final()
-	if err != nil {
-		if errors.Is(err, pipeline.ErrCancelled) && r.failed != nil {
-			err = fmt.Errorf("%w, since %w", err, r.failed)
-		}
-		observed.Error = err.Error()
-		return observed
-	}
-	observed.Result = pipeline.JSON(final)
-	if spec.Product != nil {
-		return observed // what the product makes of it, it alone knows
-	}
-	integer, err := pipeline.Integer(final)
-	if err != nil {
-		observed.Error = err.Error()
-		return observed
-	}
-	observed.Value = integer.String()
 	return observed
 }
 

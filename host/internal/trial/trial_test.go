@@ -18,6 +18,7 @@ import (
 
 	"github.com/loop-plugins/loop/host/internal/config"
 	"github.com/loop-plugins/loop/host/internal/job"
+	"github.com/loop-plugins/loop/host/internal/pipeline/trace"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -61,7 +62,7 @@ pluginConfig.gasPriceSubunitsSource = '''%s'''
 const one = "one [type=sum values=<[1]>]"
 
 // value runs the value of a job alone.
-func value(t *testing.T, source string, net network) *Source {
+func value(t *testing.T, source string, net network) *trace.Source {
 	t.Helper()
 	observed, err := Run(t.Context(), Settings{
 		Spec: spec(t, source, one, ""), Sources: []string{"value"}, Limits: config.Default().JobPipeline,
@@ -75,7 +76,7 @@ func value(t *testing.T, source string, net network) *Source {
 
 func raw(text string) json.RawMessage { return json.RawMessage(text) }
 
-var times = cmp.Options{cmpopts.IgnoreFields(Source{}, "Duration"), cmpopts.IgnoreFields(Task{}, "Duration")}
+var times = cmp.Options{cmpopts.IgnoreFields(trace.Source{}, "Duration"), cmpopts.IgnoreFields(trace.Task{}, "Duration")}
 
 // Every task is told with what it was given and came to, in the words of the node.
 func TestRun(t *testing.T) {
@@ -85,31 +86,31 @@ func TestRun(t *testing.T) {
 	const down = "the request to bridge prices failed: connection refused"
 	const refused = `GET http://a.example/?… was answered with status 500: "no … here"`
 	wide := "3139" + strings.Repeat("0", 57)
-	result := func(text string) Outcome { return Outcome{Result: json.RawMessage(text)} }
+	result := func(text string) trace.Outcome { return trace.Outcome{Result: json.RawMessage(text)} }
 	reply := result(`"{\"price\":20.5,\"open\":true}"`)
 	for name, test := range map[string]struct {
 		source string
 		net    network
-		want   Source
+		want   trace.Source
 	}{
 		"cut toward zero": {
 			`ask [type=bridge name=Prices]; parse [type=jsonparse path=price data="$(ask)"]; open [type=jsonparse path=open]
 			ask -> open -> guard; guard [type=conditional]; guard -> parse -> scaled; scaled [type=multiply times="-3"]`,
 			func(*http.Request) (int, string, error) { return 200, `{"price":20.5,"open":true}`, nil },
-			Source{Name: "value", Value: "-61", Result: raw("-61.5"), Tasks: []Task{
-				{ID: "ask", Type: "bridge", Input: []Given{}, Outcome: reply, Attempts: 1},
-				{ID: "open", Type: "jsonparse", Input: []Given{{"ask", reply}}, Outcome: result("true"), Attempts: 1},
+			trace.Source{Name: "value", Value: "-61", Result: raw("-61.5"), Tasks: []trace.Task{
+				{ID: "ask", Type: "bridge", Input: []trace.Given{}, Outcome: reply, Attempts: 1},
+				{ID: "open", Type: "jsonparse", Input: []trace.Given{{ID: "ask", Outcome: reply}}, Outcome: result("true"), Attempts: 1},
 				{
 					ID: "guard", Type: "conditional", Attempts: 1, Outcome: result("true"),
-					Input: []Given{{"open", result("true")}},
+					Input: []trace.Given{{ID: "open", Outcome: result("true")}},
 				},
 				{
 					ID: "parse", Type: "jsonparse", Attempts: 1, Outcome: result("20.5"),
-					Input: []Given{{"guard", result("true")}, {"ask", reply}},
+					Input: []trace.Given{{ID: "guard", Outcome: result("true")}, {ID: "ask", Outcome: reply}},
 				},
 				{
 					ID: "scaled", Type: "multiply", Attempts: 1, Outcome: result("-61.5"),
-					Input: []Given{{"parse", result("20.5")}},
+					Input: []trace.Given{{ID: "parse", Outcome: result("20.5")}},
 				},
 			}},
 		},
@@ -117,54 +118,54 @@ func TestRun(t *testing.T) {
 			`ask [type=http url="http://a.example/?key=sesame-open" retries=2 minBackoff="1ms" failEarly=true]
 			ask -> last; last [type=any]`,
 			func(*http.Request) (int, string, error) { return 500, `{"error":"no sesame-open here"}`, nil },
-			Source{
+			trace.Source{
 				Name:  "value",
 				Error: "task last (any): task run cancelled (fail early), since task ask (http): " + refused,
-				Tasks: []Task{
-					{ID: "ask", Type: "http", Input: []Given{}, Attempts: 2, Outcome: Outcome{Error: refused}},
-					{ID: "last", Type: "any", Input: []Given{}, Outcome: Outcome{Error: "task run cancelled (fail early)"}},
+				Tasks: []trace.Task{
+					{ID: "ask", Type: "http", Input: []trace.Given{}, Attempts: 2, Outcome: trace.Outcome{Error: refused}},
+					{ID: "last", Type: "any", Input: []trace.Given{}, Outcome: trace.Outcome{Error: "task run cancelled (fail early)"}},
 				},
 			},
 		},
 		"one source of two is down": {
 			`a [type=bridge name=prices]; b [type=sum values=<[4]>]; a -> m; b -> m; m [type=median]`,
 			func(*http.Request) (int, string, error) { return 0, "", errors.New("connection refused") },
-			Source{Name: "value", Value: "4", Result: raw("4"), Tasks: []Task{
-				{ID: "a", Type: "bridge", Input: []Given{}, Attempts: 1, Outcome: Outcome{Error: down}},
-				{ID: "b", Type: "sum", Input: []Given{}, Outcome: result("4"), Attempts: 1},
-				{ID: "m", Type: "median", Attempts: 1, Outcome: result("4"), Input: []Given{
-					{"a", Outcome{Error: down}}, {"b", result("4")},
+			trace.Source{Name: "value", Value: "4", Result: raw("4"), Tasks: []trace.Task{
+				{ID: "a", Type: "bridge", Input: []trace.Given{}, Attempts: 1, Outcome: trace.Outcome{Error: down}},
+				{ID: "b", Type: "sum", Input: []trace.Given{}, Outcome: result("4"), Attempts: 1},
+				{ID: "m", Type: "median", Attempts: 1, Outcome: result("4"), Input: []trace.Given{
+					{ID: "a", Outcome: trace.Outcome{Error: down}}, {ID: "b", Outcome: result("4")},
 				}},
 			}},
 		},
 		"too wide for an answer": {
 			`a [type=multiply input="1e57" times="3139"]`, nil,
-			Source{
+			trace.Source{
 				Name: "value", Result: raw(wide),
 				Error: "the pipeline's result " + wide + " does not fit the 192 bits of an answer; scale it down",
-				Tasks: []Task{{ID: "a", Type: "multiply", Input: []Given{}, Attempts: 1, Outcome: result(wide)}},
+				Tasks: []trace.Task{{ID: "a", Type: "multiply", Input: []trace.Given{}, Attempts: 1, Outcome: result(wide)}},
 			},
 		},
 		"what is no number": {
 			`a [type=lookup key=x]; b [type=memo value="{}"]; b -> a`, nil,
-			Source{
+			trace.Source{
 				Name: "value", Result: raw("null"),
 				Error: "cannot make an integer of the pipeline's result: nothing (null) is not a number; " +
 					"end the pipeline in a number",
-				Tasks: []Task{
-					{ID: "b", Type: "memo", Input: []Given{}, Outcome: result("{}"), Attempts: 1},
+				Tasks: []trace.Task{
+					{ID: "b", Type: "memo", Input: []trace.Given{}, Outcome: result("{}"), Attempts: 1},
 					{
 						ID: "a", Type: "lookup", Attempts: 1, Outcome: result("null"),
-						Input: []Given{{"b", result("{}")}},
+						Input: []trace.Given{{ID: "b", Outcome: result("{}")}},
 					},
 				},
 			},
 		},
 		"a contract": {
 			`a [type=ethcall contract="0x00000000000000000000000000000000000000cc" data="0x01020304"]`, nil,
-			Source{
+			trace.Source{
 				Name: "value", Error: "task a (ethcall): " + unread,
-				Tasks: []Task{{ID: "a", Type: "ethcall", Input: []Given{}, Attempts: 1, Outcome: Outcome{Error: unread}}},
+				Tasks: []trace.Task{{ID: "a", Type: "ethcall", Input: []trace.Given{}, Attempts: 1, Outcome: trace.Outcome{Error: unread}}},
 			},
 		},
 	} {
