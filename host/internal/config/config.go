@@ -129,7 +129,11 @@ type OCR2 struct {
 
 // JobPipeline is [JobPipeline].
 type JobPipeline struct {
-	MaxRunDuration document.Duration `comment:"Longest run of a job's pipeline, 1s to 24h." bounds:"1s 24h"`
+	MaxRunDuration    document.Duration `comment:"Longest run of a job's pipeline, 1s to 24h." bounds:"1s 24h"`
+	MaxSuccessfulRuns uint32            `comment:"Newest runs of each job's pipelines that are kept, in memory and in at most 2 KiB for each, 0 to 10000." bounds:"0 10000"`
+	MaxFailedRuns     uint32            `comment:"Runs with a failed task that are kept of each job in the database, 0 to 10000. Of a failure that repeats, those are kept whose number is a power of two." bounds:"0 10000"`
+	ReaperThreshold   document.Duration `comment:"How long failed runs and errors of jobs are kept, 1m to 8760h." bounds:"1m 8760h"`
+	ReaperInterval    document.Duration `comment:"Time between two looks for those that are older, 1s to 24h." bounds:"1s 24h"`
 
 	HTTPRequest HTTPRequest
 }
@@ -180,7 +184,10 @@ func Default() *Config {
 			ContractTransmitterTransmitTimeout: seconds(10), DatabaseTimeout: seconds(10),
 			ContractConfigLoadTimeout: seconds(10), DefaultMaxDurationInitialization: seconds(30),
 		},
-		JobPipeline: JobPipeline{MaxRunDuration: minutes(10), HTTPRequest: HTTPRequest{DefaultTimeout: seconds(15), MaxSize: 32768}},
+		JobPipeline: JobPipeline{
+			MaxRunDuration: minutes(10), MaxSuccessfulRuns: 50, MaxFailedRuns: 100, ReaperThreshold: minutes(24 * 60), ReaperInterval: minutes(60),
+			HTTPRequest: HTTPRequest{DefaultTimeout: seconds(15), MaxSize: 32768},
+		},
 		Plugins:     Plugins{HealthInterval: seconds(1), HealthTimeout: seconds(1), StopTimeout: seconds(3)},
 		Environment: Environment{MinOCR2MaxDurationQuery: defaultMinQuery},
 	}

@@ -69,6 +69,8 @@ func TestLoadReadsEverySection(t *testing.T) {
 	want.OCR2.ContractConfirmations = 1
 	want.OCR2.KeyBundleID = "73e8966a78ca09bb912e9565cfb79fbe8a6048fab1f0cf49b18047c3895e0447"
 	want.JobPipeline.MaxRunDuration = document.Lasting(90 * time.Second)
+	want.JobPipeline.MaxSuccessfulRuns, want.JobPipeline.MaxFailedRuns = 0, 10
+	want.JobPipeline.ReaperThreshold, want.JobPipeline.ReaperInterval = document.Lasting(48*time.Hour), document.Lasting(5*time.Minute)
 	want.JobPipeline.HTTPRequest.DefaultTimeout = document.Lasting(2 * time.Second)
 	want.Plugins.StopTimeout = document.Lasting(5 * time.Second)
 	want.Plugins.SocketDir = "/run/loop"

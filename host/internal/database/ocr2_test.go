@@ -187,6 +187,13 @@ func TestRemovedJobTakesItsRows(t *testing.T) {
 			}
 		}
 	}
+	past := History{MostRuns: 1, MostErrors: 1} // of both, and of a removed one without a word
+	for _, id := range []int64{job.ID, kept.ID} {
+		past.Runs, past.Errors = append(past.Runs, JobRun{JobID: id}), append(past.Errors, JobError{JobID: id})
+	}
+	if err := d.PutHistory(ctx, past); err != nil {
+		t.Fatal(err)
+	}
 	// Every table that names a job is asked, so that a new one cannot be forgotten.
 	tables, err := all(ctx, d, func(row scanner) (table string, err error) {
 		return table, row.Scan(&table)
@@ -206,7 +213,7 @@ func TestRemovedJobTakesItsRows(t *testing.T) {
 		return counts
 	}
 	full := map[string]int{
-		"accepted_reports": 1, "juels_per_fee_coin": 1, "ocr2_configs": 1,
+		"accepted_reports": 1, "job_errors": 1, "job_runs": 1, "juels_per_fee_coin": 1, "ocr2_configs": 1,
 		"ocr2_pending_transmissions": 1, "ocr2_states": 1, "ocr3_accepted_reports": 1, "ocr3_states": 1, "reporting_limits": 1,
 	}
 	if diff := cmp.Diff(full, count(job.ID)); diff != "" {
@@ -224,6 +231,9 @@ func TestRemovedJobTakesItsRows(t *testing.T) {
 	}
 	if diff := cmp.Diff(full, count(kept.ID)); diff != "" {
 		t.Error(diff)
+	}
+	if err := d.PutHistory(ctx, past); err != nil {
+		t.Error(err)
 	}
 	for _, err := range fill(job.ID) {
 		wantError(t, err, ErrNotFound, "the job does not exist", fmt.Sprintf("job %d", job.ID))

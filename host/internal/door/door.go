@@ -34,6 +34,12 @@ var roles = map[string]nodev1.Role{
 	nodev1connect.NodeServiceRevealJobProcedure:        nodev1.Role_ROLE_ADMIN,
 	nodev1connect.NodeServiceRemoveJobProcedure:        nodev1.Role_ROLE_OPERATE,
 	nodev1connect.NodeServiceListObservationsProcedure: nodev1.Role_ROLE_VIEW,
+	nodev1connect.NodeServiceWatchRoundsProcedure:      nodev1.Role_ROLE_VIEW,
+	nodev1connect.NodeServiceShowJobProcedure:          nodev1.Role_ROLE_VIEW,
+	nodev1connect.NodeServiceListRunsProcedure:         nodev1.Role_ROLE_VIEW,
+	nodev1connect.NodeServiceGetRunProcedure:           nodev1.Role_ROLE_VIEW,
+	nodev1connect.NodeServiceWatchRunsProcedure:        nodev1.Role_ROLE_VIEW,
+	nodev1connect.NodeServiceListJobErrorsProcedure:    nodev1.Role_ROLE_VIEW,
 	nodev1connect.NodeServiceListKeysProcedure:         nodev1.Role_ROLE_VIEW,
 	nodev1connect.NodeServiceCreateKeyProcedure:        nodev1.Role_ROLE_ADMIN,
 	nodev1connect.NodeServiceImportKeyProcedure:        nodev1.Role_ROLE_ADMIN,
@@ -90,14 +96,19 @@ type Door struct {
 	tokens Tokens
 	socket *nodev1.TokenWanted
 	logger *slog.Logger
-	calls  calls
+	// calls and streams are those in progress.
+	calls, streams calls
 
 	strangers strangers
 }
 
 // New returns a door for those who have a token or come by the socket, to which it leads those who have none.
 func New(tokens Tokens, socket *nodev1.TokenWanted, logger *slog.Logger) *Door {
-	return &Door{tokens: tokens, socket: socket, logger: logger, calls: calls{of: map[string]int{}}}
+	return &Door{
+		tokens: tokens, socket: socket, logger: logger,
+		calls:   calls{what: "calls", most: maxCalls, remote: maxRemoteCalls, of: map[string]int{}},
+		streams: calls{what: "streams", most: maxStreams, remote: maxRemoteStreams, of: map[string]int{}},
+	}
 }
 
 // caller is who calls.
@@ -120,7 +131,7 @@ func (d *Door) Guard(api http.Handler) http.Handler {
 		}
 		var end func()
 		if err == nil {
-			end, err = d.calls.begin(who)
+			end, err = d.inProgress(r.URL.Path).begin(who)
 		}
 		if err != nil {
 			d.refused(r, who, err)
@@ -129,8 +140,19 @@ func (d *Door) Guard(api http.Handler) http.Handler {
 		}
 		defer end()
 		r.Body = limitBody(w, r.Body)
+		if streams[r.URL.Path] {
+			lasting(w)
+		}
 		api.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), callerKey{}, who)))
 	})
+}
+
+// inProgress are the calls that a method's are counted with.
+func (d *Door) inProgress(procedure string) *calls {
+	if streams[procedure] {
+		return &d.streams
+	}
+	return &d.calls
 }
 
 // caller finds out who calls. With an error, its name says what is known.

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"connectrpc.com/connect"
+
+	"github.com/loop-plugins/loop/gen/go/loop/node/v1/nodev1connect"
 )
 
 // The limits of calls. What is large in a request is a job spec, which has a few KiB, or a key's file.
@@ -21,6 +23,11 @@ const (
 	// at once. Callers by the socket are the node's own user and root: others cannot take their place.
 	maxCalls       = 8
 	maxRemoteCalls = 16
+	// maxStreams and maxRemoteStreams are the same of streams, which last long and are no reason to refuse calls.
+	maxStreams       = 4
+	maxRemoteStreams = 16
+	// streamTimeout is for a stream's whole answer: a method ends it before.
+	streamTimeout = 11 * time.Minute
 	// maxRefusals is the most lines of the audit in a minute about callers who are not known, who could fill a disk with them.
 	maxRefusals = 1000
 )
@@ -100,11 +107,27 @@ func (s *strangers) refuse() (line bool, without int) {
 	return s.refused <= maxRefusals, without
 }
 
+// streams are the methods that answer for as long as their caller listens.
+var streams = map[string]bool{
+	nodev1connect.NodeServiceWatchRoundsProcedure: true,
+	nodev1connect.NodeServiceWatchRunsProcedure:   true,
+}
+
+// lasting has a stream outlive the time that a server gives an answer.
+func lasting(w http.ResponseWriter) {
+	control := http.NewResponseController(w)
+	_ = control.SetReadDeadline(time.Time{}) // which ends the request's context; the request has come
+	_ = control.SetWriteDeadline(time.Now().Add(streamTimeout))
+}
+
 // calls counts those in progress.
 type calls struct {
-	mu     sync.Mutex
-	of     map[string]int // by caller
-	remote int
+	what         string
+	most, remote int
+
+	mu sync.Mutex
+	of map[string]int // by caller
+	by int            // TCP
 }
 
 // begin counts a call until end is called, or refuses it.
@@ -112,12 +135,12 @@ func (c *calls) begin(who caller) (end func(), refusal *connect.Error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	switch {
-	case c.of[who.key] >= maxCalls:
+	case c.of[who.key] >= c.most:
 		return nil, connect.NewError(connect.CodeResourceExhausted,
-			fmt.Errorf("%d calls of this caller are in progress, which is the most; try again when one has ended", maxCalls))
-	case who.remote && c.remote >= maxRemoteCalls:
+			fmt.Errorf("%d %s of this caller are in progress, which is the most; try again when one has ended", c.most, c.what))
+	case who.remote && c.by >= c.remote:
 		return nil, connect.NewError(connect.CodeResourceExhausted,
-			fmt.Errorf("%d calls by TCP are in progress, which is the most; try again when one has ended", maxRemoteCalls))
+			fmt.Errorf("%d %s by TCP are in progress, which is the most; try again when one has ended", c.remote, c.what))
 	}
 	c.count(who, 1)
 	return func() {
@@ -132,6 +155,6 @@ func (c *calls) count(who caller, by int) {
 		delete(c.of, who.key)
 	}
 	if who.remote {
-		c.remote += by
+		c.by += by
 	}
 }

@@ -182,7 +182,7 @@ func TestCallsAtOnce(t *testing.T) {
 // Callers by the socket are counted alone: others cannot take the place of the node's own user.
 func TestCallersByTheSocketHaveTheirPlace(t *testing.T) {
 	t.Parallel()
-	c := calls{of: map[string]int{}}
+	c := calls{what: "calls", most: maxCalls, remote: maxRemoteCalls, of: map[string]int{}}
 	for i := range maxRemoteCalls {
 		if _, err := c.begin(caller{key: fmt.Sprint(i), remote: true}); err != nil {
 			t.Fatal(err)
@@ -193,8 +193,8 @@ func TestCallersByTheSocketHaveTheirPlace(t *testing.T) {
 		t.Fatal(err)
 	}
 	end()
-	if len(c.of) != maxRemoteCalls || c.remote != maxRemoteCalls {
-		t.Errorf("the counts are %v and %d", c.of, c.remote)
+	if len(c.of) != maxRemoteCalls || c.by != maxRemoteCalls {
+		t.Errorf("the counts are %v and %d", c.of, c.by)
 	}
 }
 
@@ -234,4 +234,66 @@ func TestRefusalsOfStrangers(t *testing.T) {
 		knock("")
 		wantLines(2)
 	})
+}
+
+// A stream outlives the time in which a server reads a request and writes an answer, and calls do not. Streams have a number of their
+// own, so that who listens can still call.
+func TestStreamsLast(t *testing.T) {
+	t.Parallel()
+	secret, hash := NewSecret()
+	known := tokens{hex.EncodeToString(hash): {Name: "x", Role: "view"}}
+	const limit = 50 * time.Millisecond
+	listening := make(chan struct{}, 2*maxStreams)
+	end := make(chan struct{})
+	d := New(known, nil, slog.New(slog.DiscardHandler))
+	server := httptest.NewUnstartedServer(d.Guard(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == nodev1connect.NodeServiceNodeStatusProcedure {
+			return
+		}
+		_, _ = io.Copy(io.Discard, r.Body)
+		listening <- struct{}{}
+		select {
+		case <-end:
+			_, _ = io.WriteString(w, "heard")
+		case <-r.Context().Done():
+		}
+	})))
+	server.Config.ReadTimeout, server.Config.WriteTimeout = limit, limit
+	server.Start()
+	defer server.Close()
+	ask := func(procedure string) (int, string, error) {
+		request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, server.URL+procedure, nil)
+		if err != nil {
+			return 0, "", err
+		}
+		request.Header.Set("Authorization", "Bearer "+secret)
+		request.Header.Set("Content-Type", "application/connect+proto")
+		reply, err := server.Client().Do(request)
+		if err != nil {
+			return 0, "", err
+		}
+		defer reply.Body.Close()
+		body, err := io.ReadAll(reply.Body)
+		return reply.StatusCode, string(body), err
+	}
+	var streams sync.WaitGroup
+	for range maxStreams {
+		streams.Go(func() {
+			if code, said, err := ask(nodev1connect.NodeServiceWatchRunsProcedure); code != http.StatusOK || said != "heard" || err != nil {
+				t.Errorf("a stream got %d %q, %v", code, said, err)
+			}
+		})
+	}
+	for range maxStreams {
+		<-listening
+	}
+	if _, said, err := ask(nodev1connect.NodeServiceWatchRoundsProcedure); !strings.Contains(said, "4 streams of this caller") || err != nil {
+		t.Errorf("one stream more got %q, %v", said, err)
+	}
+	if code, said, err := ask(nodev1connect.NodeServiceNodeStatusProcedure); code != http.StatusOK || err != nil {
+		t.Errorf("a call beside streams got %d %q, %v", code, said, err)
+	}
+	<-time.After(4 * limit) // which no event tells: the limits of the server are over
+	close(end)
+	streams.Wait()
 }

@@ -2,6 +2,8 @@ package hostservice
 
 import (
 	"context"
+	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -12,18 +14,34 @@ import (
 var _ hostservicev1.ErrorLogServiceServer = (*ErrorLog)(nil)
 
 const (
-	// errorsKept bounds a job's log: enough to see what is wrong now, and the logs have the rest.
-	errorsKept = 20
+	// ErrorsKept bounds a job's log, in errors of different kinds.
+	ErrorsKept = 50
 	// maxErrorLength is the contract's bound of a message in bytes (RecordErrorRequest); what the host itself records is cut to it.
 	maxErrorLength = 4096
 )
 
 // JobError is an error of a job and how often it came.
 type JobError struct {
+	// Kind is what errors have in common that are counted as one: see kindOf.
+	Kind string
+	// Message is the latest one's.
 	Message string
 	Count   uint64
 	FirstAt time.Time
 	LastAt  time.Time
+}
+
+// passing are the parts of messages that differ from one time to the next: numbers of epochs, rounds and blocks, and durations.
+var passing = regexp.MustCompile(`\b(epoch|round|block) \d+|\b(\d+(\.\d+)?(h|m|s|ms|µs|ns))+\b`)
+
+// kindOf is a message without what differs each time, so that an error that repeats is counted, and fills no log.
+func kindOf(message string) string {
+	return passing.ReplaceAllStringFunc(message, func(part string) string {
+		if word, _, ok := strings.Cut(part, " "); ok {
+			return word + " #"
+		}
+		return "#"
+	})
 }
 
 // ErrorLog keeps the latest errors of one job in memory. A plugin writes to it as a host service, the node by Record.
@@ -35,26 +53,41 @@ type ErrorLog struct {
 // NewErrorLog returns an empty log.
 func NewErrorLog() *ErrorLog { return &ErrorLog{} }
 
-// Record adds an error. One whose message is in the log already is counted and becomes the newest.
-func (l *ErrorLog) Record(message string) {
+// Record adds an error. One of a kind that is in the log already is counted and becomes the newest.
+func (l *ErrorLog) Record(message string) { l.Count(message) }
+
+// Count is Record, and returns how often an error of this kind has come.
+func (l *ErrorLog) Count(message string) uint64 {
 	message = text(message)
-	now := time.Now()
+	now, kind := time.Now(), kindOf(message)
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	entry := JobError{Message: message, FirstAt: now}
-	for i, e := range l.errors {
-		if e.Message == message {
-			entry = e
-			l.errors = append(l.errors[:i], l.errors[i+1:]...)
-			break
-		}
+	entry := JobError{Kind: kind, FirstAt: now}
+	if i := slices.IndexFunc(l.errors, func(e JobError) bool { return e.Kind == kind }); i >= 0 {
+		entry = l.errors[i]
+		l.errors = slices.Delete(l.errors, i, i+1)
 	}
 	entry.Count++
-	entry.LastAt = now
+	entry.Message, entry.LastAt = message, now
 	l.errors = append(l.errors, entry)
-	if len(l.errors) > errorsKept {
-		l.errors = append(l.errors[:0], l.errors[len(l.errors)-errorsKept:]...)
+	if len(l.errors) > ErrorsKept {
+		l.errors = slices.Delete(l.errors, 0, len(l.errors)-ErrorsKept)
 	}
+	return entry.Count
+}
+
+// Restore puts errors of before into an empty log, oldest first.
+func (l *ErrorLog) Restore(errors []JobError) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.errors = append([]JobError(nil), errors[max(0, len(errors)-ErrorsKept):]...)
+}
+
+// Forget takes out the errors that have not come since a time.
+func (l *ErrorLog) Forget(since time.Time) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.errors = slices.DeleteFunc(l.errors, func(e JobError) bool { return e.LastAt.Before(since) })
 }
 
 // text makes of an error what messages of the contract carry: valid UTF-8, and not too much.
@@ -64,11 +97,14 @@ func text(message string) string {
 }
 
 // Latest returns the errors kept, newest first.
-func (l *ErrorLog) Latest() []JobError {
+func (l *ErrorLog) Latest() []JobError { return l.Since(time.Time{}) }
+
+// Since returns the errors that have come since a time, newest first.
+func (l *ErrorLog) Since(when time.Time) []JobError {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	latest := make([]JobError, 0, len(l.errors))
-	for i := len(l.errors) - 1; i >= 0; i-- {
+	var latest []JobError
+	for i := len(l.errors) - 1; i >= 0 && !l.errors[i].LastAt.Before(when); i-- {
 		latest = append(latest, l.errors[i])
 	}
 	return latest

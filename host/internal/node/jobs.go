@@ -215,6 +215,10 @@ func (j *jobs) run(ctx context.Context, r *running) (err error) {
 	if plugin := reports.plugin(); plugin != nil {
 		r.parts.plugins = append(r.parts.plugins, plugin)
 	}
+	past, err := n.history.Job(ctx, r.stored.ID)
+	if err != nil {
+		return err
+	}
 	settings := oracle.Settings{
 		JobID:         r.stored.ID,
 		ExternalJobID: r.stored.ExternalID,
@@ -229,6 +233,7 @@ func (j *jobs) run(ctx context.Context, r *running) (err error) {
 		Peer:          n.peer,
 		Config:        n.settings.Config,
 		Pipelines:     n.runner,
+		History:       past,
 		Registerer:    prometheus.WrapRegistererWith(prometheus.Labels{"job_id": strconv.FormatInt(r.stored.ID, 10)}, n.registry),
 		Logger:        n.logger.With("job", r.stored.ID, "contract", r.spec.ContractID),
 		Failed:        r.fail,
@@ -267,6 +272,7 @@ func (j *jobs) remove(ctx context.Context, id int64) error {
 			j.giveBack(context.WithoutCancel(ctx), r.own.reserved, r)
 		}
 	}
+	j.node.history.Forget(id)
 	return j.node.database.RemoveJob(ctx, id)
 }
 

@@ -27,6 +27,7 @@ import (
 	"github.com/loop-plugins/loop/host/internal/database"
 	"github.com/loop-plugins/loop/host/internal/door"
 	"github.com/loop-plugins/loop/host/internal/fallback"
+	"github.com/loop-plugins/loop/host/internal/history"
 	"github.com/loop-plugins/loop/host/internal/hostservice"
 	"github.com/loop-plugins/loop/host/internal/keystore"
 	"github.com/loop-plugins/loop/host/internal/oracle"
@@ -65,6 +66,7 @@ type Node struct {
 	plugins   *plugins
 	peer      *oracle.Peer
 	runner    *pipeline.Runner
+	history   *history.History
 	jobs      *jobs
 	statuses  *statuses
 	web       *web.Server
@@ -159,6 +161,7 @@ func Start(ctx context.Context, s Settings) (_ *Node, err error) {
 	}); err != nil {
 		return nil, err
 	}
+	n.history = history.New(history.Settings{Database: n.database, Limits: s.Config.JobPipeline, Logger: s.Logger})
 	if err = n.jobs.startStored(ctx); err != nil {
 		return nil, err
 	}
@@ -207,6 +210,9 @@ func (n *Node) Close(ctx context.Context) {
 	}
 	if n.jobs != nil {
 		n.jobs.close()
+	}
+	if n.history != nil {
+		n.history.Close() // which ends streams: the server waits for them
 	}
 	if n.peer != nil {
 		n.peer.Close()

@@ -251,7 +251,7 @@ func (r *running) describe() *nodev1.Job {
 			j.ConfigDigest = digest[:]
 		}
 		for _, e := range r.oracle.Errors() {
-			j.Errors = append(j.Errors, &nodev1.JobError{Message: worded(e.Message), Count: e.Count, LastAt: timestamppb.New(e.LastAt)})
+			j.Errors = append(j.Errors, describeError(e))
 		}
 	}
 	return j
@@ -268,28 +268,6 @@ func (s *service) RemoveJob(ctx context.Context, r *nodev1.RemoveJobRequest) (*n
 		return nil, apiError(err)
 	}
 	return &nodev1.RemoveJobResponse{}, nil
-}
-
-// defaultObservations is how many rounds ListObservations returns when nobody says.
-const defaultObservations = 100
-
-// ListObservations implements nodev1connect.NodeServiceHandler.
-func (s *service) ListObservations(_ context.Context, r *nodev1.ListObservationsRequest) (*nodev1.ListObservationsResponse, error) {
-	if err := s.starting(); err != nil {
-		return nil, err
-	}
-	j := s.node.jobs.get(r.GetJobId())
-	if j == nil {
-		return nil, connect.NewError(connect.CodeNotFound, fmt.Errorf("there is no job %d", r.GetJobId()))
-	}
-	if j.oracle == nil {
-		return &nodev1.ListObservationsResponse{}, nil
-	}
-	limit := int(r.GetLimit())
-	if limit == 0 {
-		limit = defaultObservations
-	}
-	return &nodev1.ListObservationsResponse{Observations: j.oracle.Observations(limit)}, nil
 }
 
 // AddBridge implements nodev1connect.NodeServiceHandler.

@@ -14,6 +14,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	relayerv1 "github.com/loop-plugins/loop/gen/go/loop/relayer/v1"
+	"github.com/loop-plugins/loop/host/internal/history"
 	"github.com/loop-plugins/loop/host/internal/oracle/feed"
 	"github.com/loop-plugins/loop/sdk/go/ocr2"
 )
@@ -126,7 +127,7 @@ func (o *own) among(config types.ContractConfig) feed.Members {
 	m := feed.Members{Oracles: len(config.Signers), Faulty: int(config.F), Own: o.account}
 	for i, signer := range config.Signers {
 		if bytes.Equal(signer, o.signer) && i < len(config.Transmitters) {
-			m.Signer, m.Account = true, string(config.Transmitters[i])
+			m.Signer, m.Index, m.Account = true, i, string(config.Transmitters[i])
 		}
 	}
 	return m
@@ -199,6 +200,7 @@ type transmitter struct {
 	readLimit     time.Duration
 	logger        *logger
 	feed          *feed.Recorder
+	history       *history.Job
 }
 
 // transmitPause is the time between two tries to hand over one report.
@@ -217,6 +219,7 @@ func (t *transmitter) Transmit(ctx context.Context, at types.ReportContext, repo
 		_, err := t.provider.Transmit(ctx, request)
 		if err == nil {
 			t.feed.Handed(nil)
+			t.history.Sent(roundOf(at.ReportTimestamp), nil)
 			return nil
 		}
 		if status.Code(err) == codes.Unavailable {
@@ -227,6 +230,7 @@ func (t *transmitter) Transmit(ctx context.Context, at types.ReportContext, repo
 			}
 		}
 		t.feed.Handed(said(err))
+		t.history.Sent(roundOf(at.ReportTimestamp), said(err))
 		return fmt.Errorf("handing the report of epoch %d, round %d to the relayer: %w", at.Epoch, at.Round, err)
 	}
 }

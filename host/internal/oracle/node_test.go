@@ -30,6 +30,7 @@ import (
 	"github.com/loop-plugins/loop/gen/go/loop/relayer/v1/relayerv1loophost"
 	"github.com/loop-plugins/loop/host/internal/config"
 	"github.com/loop-plugins/loop/host/internal/database"
+	"github.com/loop-plugins/loop/host/internal/history"
 	"github.com/loop-plugins/loop/host/internal/hostservice"
 	"github.com/loop-plugins/loop/host/internal/job"
 	"github.com/loop-plugins/loop/host/internal/keystore"
@@ -330,6 +331,16 @@ func (n *testNode) job(spec *job.Spec) Settings {
 		JobID: stored.ID, ExternalJobID: stored.ExternalID, Spec: spec, Chain: n.chain, Watch: n.watch, Median: n.median, Runtime: n.runtime,
 		Database: n.database, Bundle: n.bundle(), Schemes: fakeSchemes(), Peer: n.peer, Config: n.config, Pipelines: n.runner, Logger: n.logger.With("job", stored.ID),
 	}
+}
+
+// newHistory is a job's, in memory alone.
+func newHistory(t *testing.T) *history.Job {
+	t.Helper()
+	j, err := history.New(history.Settings{Limits: config.Default().JobPipeline}).Job(t.Context(), 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return j
 }
 
 func (n *testNode) start(s Settings) *Oracle {

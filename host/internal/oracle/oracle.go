@@ -21,12 +21,12 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/loop-plugins/loop/gen/go/loop/median/v1/medianv1loophost"
-	nodev1 "github.com/loop-plugins/loop/gen/go/loop/node/v1"
 	"github.com/loop-plugins/loop/gen/go/loop/product/v1/productv1loophost"
 	relayerv1 "github.com/loop-plugins/loop/gen/go/loop/relayer/v1"
 	"github.com/loop-plugins/loop/gen/go/loop/relayer/v1/relayerv1loophost"
 	"github.com/loop-plugins/loop/host/internal/config"
 	"github.com/loop-plugins/loop/host/internal/database"
+	"github.com/loop-plugins/loop/host/internal/history"
 	"github.com/loop-plugins/loop/host/internal/hostservice"
 	"github.com/loop-plugins/loop/host/internal/job"
 	"github.com/loop-plugins/loop/host/internal/keystore"
@@ -66,6 +66,8 @@ type Settings struct {
 	Config *config.Config
 	// Pipelines runs the job's sources; a bootstrap job needs none.
 	Pipelines *pipeline.Runner
+	// History is the job's. Default: one that ends with the oracle.
+	History *history.Job
 	// Registerer takes the metrics of this job alone: it adds a label that tells jobs apart. Default: none.
 	Registerer prometheus.Registerer
 	// Logger has the job's fields.
@@ -120,12 +122,12 @@ const verdictWait = 2 * time.Second
 type Oracle struct {
 	settings Settings
 	logger   *logger
-	errors   *hostservice.ErrorLog
 	ctx      context.Context
 	cancel   context.CancelFunc
 	work     sync.WaitGroup
 
-	provider  *loophost.Object // the provider's handle
+	provider  *loophost.Object            // the provider's handle
+	reader    *relayerv1loophost.Provider // the same, which reads answers of a median job; nil of others
 	reporter  *reporter
 	sources   *source.Sources        // of a median job
 	pipelines *hostservice.Pipelines // of a product's
@@ -151,8 +153,13 @@ func Start(ctx context.Context, s Settings) (_ *Oracle, err error) {
 	if s.Failed == nil {
 		s.Failed = func(string) {}
 	}
-	o := &Oracle{settings: s, errors: hostservice.NewErrorLog(), feed: feed.New(s.Spec.Type == job.TypeBootstrap)}
-	o.logger = &logger{slog: s.Logger, trace: s.Config.OCR2.TraceLogging, record: o.errors.Record}
+	if s.History == nil {
+		if s.History, err = history.New(history.Settings{Limits: s.Config.JobPipeline, Logger: s.Logger}).Job(ctx, s.JobID); err != nil {
+			return nil, err
+		}
+	}
+	o := &Oracle{settings: s, feed: feed.New(s.Spec.Type == job.TypeBootstrap)}
+	o.logger = &logger{slog: s.Logger, trace: s.Config.OCR2.TraceLogging, record: s.History.Errors.Record}
 	o.ctx, o.cancel = context.WithCancel(context.Background())
 	defer func() {
 		if err != nil {
@@ -185,6 +192,9 @@ func (o *Oracle) startReporter(ctx context.Context) error {
 		ProviderType: s.Spec.ProviderType(), Config: o.providerConfig(), TransmitterId: s.Spec.Transmitter(), GasLimit: s.Spec.GasLimit,
 	})
 	o.provider = provider.Object
+	if s.Spec.Product == nil {
+		o.reader = provider
+	}
 	if err := o.lend(provider); err != nil {
 		return err
 	}
@@ -229,6 +239,7 @@ func (o *Oracle) ocr2Args(provider *relayerv1loophost.Provider, keys *keyring, m
 		ContractConfigTracker:        &tracker{provider: provider, changes: s.Watch.follow(provider.Name()), limit: limit, logger: o.logger, feed: o.feed, own: o.own()},
 		ContractTransmitter: &transmitter{
 			provider: provider, account: types.Account(s.Spec.Account()), transmitLimit: local.ContractTransmitterTransmitTimeout, readLimit: local.BlockchainTimeout, logger: o.logger, feed: o.feed,
+			history: s.History,
 		},
 		Database:               s.Database.OCR2(s.JobID),
 		LocalConfig:            local,
@@ -241,7 +252,7 @@ func (o *Oracle) ocr2Args(provider *relayerv1loophost.Provider, keys *keyring, m
 		ReportingPluginFactory: &factory{
 			name: o.reporter.name, maker: o.reporter.maker, created: o.reporter.created, bounds: o.reporter.bounds,
 			database: s.Database, jobID: s.JobID, minQuery: local.MinOCR2MaxDurationQuery, logger: o.logger,
-			running: o.runs, fail: o.fail, feed: o.feed,
+			running: o.runs, fail: o.fail, feed: o.feed, history: s.History,
 		},
 	}
 }
@@ -390,17 +401,8 @@ func (o *Oracle) own() *own {
 	return &own{signer: o.settings.Bundle.Report().Public(), account: o.settings.Spec.Account()}
 }
 
-// Errors returns the job's latest errors, newest first: the plugins', and those that libocr logged.
-func (o *Oracle) Errors() []hostservice.JobError { return o.errors.Latest() }
-
-// Observations returns what the job observed in its latest rounds, newest first, at most limit of them and at most 500. A
-// bootstrap job observes nothing, and what a product observes it alone can read.
-func (o *Oracle) Observations(limit int) []*nodev1.RoundObservation {
-	if o.sources == nil {
-		return nil
-	}
-	return o.sources.Observations(limit)
-}
+// Errors returns the job's latest errors, newest first: its tasks', the plugins', and those that libocr logged.
+func (o *Oracle) Errors() []hostservice.JobError { return o.settings.History.Errors.Latest() }
 
 // Close ends the job. When it returns libocr has left the network for it, so that the same job can be started again at once.
 func (o *Oracle) Close() {

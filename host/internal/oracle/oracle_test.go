@@ -171,8 +171,8 @@ chainID = 1337
 		got, ok := o.ConfigDigest()
 		return ok && got == digest
 	})
-	if o.Observations(5) != nil || o.Failed() != "" {
-		t.Errorf("observations %v, failed %q", o.Observations(5), o.Failed())
+	if o.Observations(t.Context(), 5) != nil || o.Failed() != "" {
+		t.Errorf("observations %v, failed %q", o.Observations(t.Context(), 5), o.Failed())
 	}
 	o.Close()
 	if objects := n.relayer.Status().Objects; len(objects) != 1 {

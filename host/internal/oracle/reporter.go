@@ -36,7 +36,8 @@ func (r *reporter) created(ctx context.Context) error {
 func (o *Oracle) lend(provider *relayerv1loophost.Provider) error {
 	s := o.settings
 	pipelines := source.Settings{
-		JobID: s.JobID, ExternalJobID: s.ExternalJobID, Spec: s.Spec, Pipelines: s.Pipelines, Database: s.Database, Logger: s.Logger,
+		JobID: s.JobID, ExternalJobID: s.ExternalJobID, Spec: s.Spec, Pipelines: s.Pipelines, Database: s.Database,
+		History: s.History, Logger: s.Logger,
 	}
 	if product := s.Spec.Product; product != nil {
 		o.pipelines = source.NewPipelines(pipelines, o.feed.Ran)
@@ -47,7 +48,7 @@ func (o *Oracle) lend(provider *relayerv1loophost.Provider) error {
 		}, productv1loophost.CreateProductFactoryLoans{
 			Provider:  provider,
 			Pipelines: hostservicev1loophost.ExportPipeline(s.Runtime, o.pipelines),
-			ErrorLog:  hostservicev1loophost.ExportErrorLog(s.Runtime, o.errors),
+			ErrorLog:  hostservicev1loophost.ExportErrorLog(s.Runtime, s.History.Errors),
 		})
 		o.reporter = &reporter{Object: factory.Object, name: fmt.Sprintf("the product %s", product.Name), maker: factory, bounds: s.ProductBounds}
 		if product.OCRVersion == ocr3Version {
@@ -67,7 +68,7 @@ func (o *Oracle) lend(provider *relayerv1loophost.Provider) error {
 		ValueSource:            hostservicev1loophost.ExportDataSource(s.Runtime, o.sources.Value),
 		JuelsPerFeeCoinSource:  hostservicev1loophost.ExportDataSource(s.Runtime, o.sources.JuelsPerFeeCoin),
 		GasPriceSubunitsSource: hostservicev1loophost.ExportDataSource(s.Runtime, o.sources.GasPriceSubunits),
-		ErrorLog:               hostservicev1loophost.ExportErrorLog(s.Runtime, o.errors),
+		ErrorLog:               hostservicev1loophost.ExportErrorLog(s.Runtime, s.History.Errors),
 	})
 	o.reporter = &reporter{Object: factory.Object, name: "the median", maker: factory, bounds: medianBounds()}
 	return nil

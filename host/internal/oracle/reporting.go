@@ -16,6 +16,8 @@ import (
 	reportingv1 "github.com/loop-plugins/loop/gen/go/loop/reporting/v1"
 	"github.com/loop-plugins/loop/gen/go/loop/reporting/v1/reportingv1loophost"
 	"github.com/loop-plugins/loop/host/internal/database"
+	"github.com/loop-plugins/loop/host/internal/history"
+	"github.com/loop-plugins/loop/host/internal/hostservice"
 	"github.com/loop-plugins/loop/host/internal/oracle/feed"
 	"github.com/loop-plugins/loop/host/internal/oracle/making"
 	"github.com/loop-plugins/loop/sdk/go/loophost"
@@ -75,6 +77,7 @@ type factory struct {
 	running func(digest types.ConfigDigest, interval time.Duration)
 	fail    func(reason string)
 	feed    *feed.Recorder
+	history *history.Job
 }
 
 // NewReportingPlugin implements types.ReportingPluginFactory.
@@ -200,6 +203,11 @@ func (p *plugin) problem() (report func()) {
 	return func() {}
 }
 
+// roundOf is a round as the job's history names it.
+func roundOf(at types.ReportTimestamp) hostservice.Round {
+	return hostservice.Round{ConfigDigest: at.ConfigDigest, Epoch: at.Epoch, Round: at.Round}
+}
+
 // bounded gives a call libocr's own deadline, or where libocr passes none the configuration's, or else the contract's.
 func bounded(ctx context.Context, limit time.Duration) (context.Context, context.CancelFunc) {
 	if _, ok := ctx.Deadline(); ok || limit <= 0 {
@@ -244,6 +252,9 @@ func (p *plugin) Report(ctx context.Context, at types.ReportTimestamp, query typ
 	response, err := p.remote.Report(ctx, &reportingv1.ReportRequest{Timestamp: ocr2.TimestampTo(at), Query: query, Observations: ocr2.ObservationsTo(observations)})
 	if err != nil {
 		return false, nil, err
+	}
+	if response.GetShouldReport() {
+		p.factory.history.Reported(roundOf(at), response.GetReport())
 	}
 	return response.GetShouldReport(), response.GetReport(), nil
 }

@@ -147,7 +147,7 @@ func TestAcceptanceAfterALostAnswer(t *testing.T) {
 			log, _ := newLogger(t)
 			l := &lossy{}
 			p := &plugin{
-				factory: &factory{database: d, logger: &logger{slog: log}, fail: func(string) {}, feed: feed.New(false)},
+				factory: &factory{database: d, logger: &logger{slog: log}, fail: func(string) {}, feed: feed.New(false), history: newHistory(t)},
 				remote:  &reportingv1loophost.ReportingPlugin{ReportingPluginServiceClient: l},
 			}
 			made := func() { p.made(&reportingv1.CreateReportingPluginResponse{}) }

@@ -2,6 +2,7 @@ package oracle
 
 import (
 	"math/big"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -10,10 +11,45 @@ import (
 	"github.com/smartcontractkit/libocr/offchainreporting2plus/types"
 
 	relayerv1 "github.com/loop-plugins/loop/gen/go/loop/relayer/v1"
+	"github.com/loop-plugins/loop/host/internal/hostservice"
 	"github.com/loop-plugins/loop/host/internal/keystore"
 	"github.com/loop-plugins/loop/sdk/go/ocr2"
 	"github.com/loop-plugins/loop/sdk/go/wire"
 )
+
+// toldRounds holds what operators are told of the rounds of a feed: what was observed, what the network made of it, who sent it, and what
+// the contract took of it.
+func toldRounds(t *testing.T, oracles []*Oracle, contract *aggregator) {
+	t.Helper()
+	sent := 0
+	for at, o := range oracles {
+		answered := false
+		for _, round := range o.Observations(t.Context(), 100) {
+			if round.GetAnswer() != nil {
+				answered = true
+				if wire.Int(round.GetAnswer()).Int64() != 100 {
+					t.Errorf("oracle %d has the answer %v", at, round.GetAnswer())
+				}
+			}
+			if round.GetSentAt() != nil {
+				sent++
+			}
+		}
+		if !answered {
+			t.Errorf("oracle %d knows no answer", at)
+		}
+		if m := o.Facts().Members; m == nil || m.Index != at {
+			t.Errorf("oracle %d is %+v", at, m)
+		}
+	}
+	if sent < contract.count()/2 { // one that was sent a moment ago may have no record yet
+		t.Errorf("%d reports are told to be sent, and the contract took %d", sent, contract.count())
+	}
+	accepted, err := oracles[0].ContractAnswer(t.Context())
+	if err != nil || accepted == nil || wire.Int(accepted.GetAnswer()).Int64() != 100 || accepted.GetTimestamp().GetEpoch() == 0 {
+		t.Errorf("the contract accepted %v, %v", accepted, err)
+	}
+}
 
 // TestFeed runs four oracles on libocr's own network, each with the real median in a process of its own and a fake chain
 // that they share, and breaks things under them.
@@ -61,11 +97,12 @@ func TestFeed(t *testing.T) {
 	if reason := o.Failed(); reason != "" {
 		t.Errorf("failed: %s", reason)
 	}
-	latest := o.Observations(1)
+	latest := o.Observations(t.Context(), 1)
 	if len(latest) != 1 || wire.Int(latest[0].GetValue()).Cmp(big.NewInt(100)) != 0 || wire.Int(latest[0].GetJuelsPerFeeCoin()).Cmp(big.NewInt(7)) != 0 ||
 		wire.Int(latest[0].GetGasPriceSubunits()).Sign() != 0 || len(latest[0].GetErrors()) != 0 || latest[0].GetTook().AsDuration() <= 0 {
 		t.Errorf("observations: %v", latest)
 	}
+	toldRounds(t, oracles, contract)
 	families, err := registry.Gather()
 	if err != nil || len(families) < 3 {
 		t.Errorf("the job's registry has %d families of metrics, error %v", len(families), err)
@@ -88,11 +125,24 @@ func TestFeed(t *testing.T) {
 	})
 	more("transmissions with new medians", 2)
 
+	// An adapter that fails is in the errors and the runs of the job, and the network goes on without the node.
+	nodes[3].price.set("")
+	eventually(t, "an error of the adapter", func() bool {
+		return slices.ContainsFunc(oracles[3].Errors(), func(e hostservice.JobError) bool {
+			return strings.HasPrefix(e.Message, "value: task parse (jsonparse): ") || strings.HasPrefix(e.Message, "value: cannot make")
+		})
+	})
+	runs, _, err := oracles[3].settings.History.Runs(t.Context(), 0, 1, true)
+	if err != nil || len(runs) != 1 || !runs[0].Failed || runs[0].Epoch == 0 || len(runs[0].Trace.Tasks) != 2 {
+		t.Errorf("failed runs %+v, %v", runs, err)
+	}
+	nodes[3].price.set("200")
+
 	// Trap 10: a closed job has left the network, and the same configuration starts on the same peer at once.
 	oracles[0].Close()
 	oracles[0] = nodes[0].start(settings[0])
 	nodes[0].price.set("300")
-	eventually(t, "an observation of the restarted oracle", func() bool { return len(oracles[0].Observations(10)) > 0 })
+	eventually(t, "an observation of the restarted oracle", func() bool { return len(oracles[0].Observations(t.Context(), 10)) > 0 })
 	// With one of three others away, the feed lives only if the restarted one takes part.
 	oracles[1].Close()
 	more("transmissions with the restarted oracle", 2)

@@ -64,7 +64,7 @@ func newParts(t *testing.T, s nodeSettings) *parts {
 		name: "the median", maker: median, created: (&reporter{Object: median.Object}).created, bounds: medianBounds(),
 		database: n.database, jobID: settings.JobID, minQuery: minQueryDuration,
 		logger:  &logger{slog: n.logger, record: p.errors.Record},
-		running: func(types.ConfigDigest, time.Duration) {}, fail: func(reason string) { p.failed <- reason }, feed: feed.New(false),
+		running: func(types.ConfigDigest, time.Duration) {}, fail: func(reason string) { p.failed <- reason }, feed: feed.New(false), history: newHistory(t),
 	}
 	return p
 }
@@ -243,7 +243,7 @@ func TestTrap4TransmissionIsNeverRepeated(t *testing.T) {
 	// the same, once the report is taken.
 	mark := filepath.Join(t.TempDir(), "transmit")
 	p := newParts(t, nodeSettings{relayerMode: "die:" + mark, inProcess: inProcess(&fakeMedian{})})
-	transmit := &transmitter{provider: p.provider, account: "a", transmitLimit: time.Minute, readLimit: time.Minute, logger: p.factory.logger, feed: feed.New(false)}
+	transmit := &transmitter{provider: p.provider, account: "a", transmitLimit: time.Minute, readLimit: time.Minute, logger: p.factory.logger, feed: feed.New(false), history: newHistory(t)}
 	signatures := []types.AttributedOnchainSignature{{Signature: []byte{1}, Signer: 2}}
 	if err := transmit.Transmit(t.Context(), types.ReportContext{ReportTimestamp: at(1)}, types.Report{1}, signatures); err != nil {
 		t.Fatal(err)
@@ -261,7 +261,7 @@ func TestTrap4TransmissionIsNeverRepeated(t *testing.T) {
 	refusing := newParts(t, nodeSettings{inProcess: inProcess(&fakeMedian{})})
 	refusing.fake.become("refuse-transmit")
 	refused := refusing.chain.CreateProvider(&relayerv1.CreateProviderRequest{ProviderType: "median", TransmitterId: "a", Config: &relayerv1.ProviderConfig{ExternalJobId: "y", ContractId: "c"}})
-	transmit = &transmitter{provider: refused, transmitLimit: time.Minute, logger: refusing.factory.logger, feed: feed.New(false)}
+	transmit = &transmitter{provider: refused, transmitLimit: time.Minute, logger: refusing.factory.logger, feed: feed.New(false), history: newHistory(t)}
 	begin := time.Now()
 	err := transmit.Transmit(t.Context(), types.ReportContext{ReportTimestamp: at(1)}, types.Report{1}, signatures)
 	if status.Code(err) != codes.InvalidArgument || time.Since(begin) > 30*time.Second {
@@ -275,7 +275,7 @@ func TestTrap5SlowCallsStallTheProtocol(t *testing.T) {
 	p.fake.become("hang")
 	slow := p.chain.CreateProvider(&relayerv1.CreateProviderRequest{ProviderType: "median", TransmitterId: "a", Config: &relayerv1.ProviderConfig{ExternalJobId: "y", ContractId: "c"}})
 	const limit = time.Second
-	transmit := &transmitter{provider: slow, account: "0xA", transmitLimit: limit, readLimit: limit, logger: p.factory.logger, feed: feed.New(false)}
+	transmit := &transmitter{provider: slow, account: "0xA", transmitLimit: limit, readLimit: limit, logger: p.factory.logger, feed: feed.New(false), history: newHistory(t)}
 	track := &tracker{provider: slow, limit: limit, logger: p.factory.logger, feed: feed.New(false)}
 	var wait sync.WaitGroup
 	for name, call := range map[string]func(context.Context) error{

@@ -75,8 +75,9 @@ func (a *Attempts) note(now time.Time, err error) {
 type Members struct {
 	// Oracles and Faulty are the configuration's n and f.
 	Oracles, Faulty int
-	// Signer is whether one of the oracles has the job's on-chain key.
+	// Signer is whether one of the oracles has the job's on-chain key, and Index which.
 	Signer bool
+	Index  int
 	// Account is that oracle's transmitter, and Own the job's.
 	Account, Own string
 }

@@ -142,14 +142,17 @@ func starting(f *Facts, _ time.Time) (State, bool) {
 }
 
 // alone is a feed without rounds whose node hears too few others. 2f+1 oracles make a round, this one among them.
+// Hears reports whether another oracle was heard lately.
+func (f *Facts) Hears(oracle int, now time.Time) bool { return now.Sub(f.Heard[oracle]) < f.still() }
+
 func alone(f *Facts, now time.Time) (State, bool) {
 	quiet, standing := f.quiet(now)
 	if !standing {
 		return State{}, false
 	}
 	heard := 0
-	for _, at := range f.Heard {
-		if now.Sub(at) < f.still() {
+	for oracle := range f.Heard {
+		if f.Hears(oracle, now) {
 			heard++
 		}
 	}
@@ -169,7 +172,7 @@ func stalled(f *Facts, now time.Time) (State, bool) {
 	quiet, standing := f.quiet(now)
 	return State{
 		Level: Failed, Reason: fmt.Sprintf("no round for %s though enough peers are heard", quiet),
-		Remedy: "see the job's errors and the state of the other nodes",
+		Remedy: "see loop jobs errors, and the state of the other nodes",
 	}, standing
 }
 
@@ -191,7 +194,7 @@ func blind(f *Facts, now time.Time) (State, bool) {
 	return State{
 		Level: Degraded, Reason: fmt.Sprintf("this node has observed nothing for %s (failures: %d): %s", long(now, f.Observation.Since),
 			f.Observation.Failures, f.Observation.Fault),
-		Remedy: "see the job's sources: loop jobs try runs them once",
+		Remedy: "see the job's sources: loop jobs runs shows what each task came to",
 	}, true
 }
 

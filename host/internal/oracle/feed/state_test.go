@@ -38,7 +38,7 @@ func TestStates(t *testing.T) {
 		nodes     = "see that the chain's RPC nodes answer and that contractID names the feed's contract"
 		peers     = "see that the other nodes run, that this one reaches a bootstrapper (p2pv2Bootstrappers), and that the others reach its " +
 			"[P2P.V2] AnnounceAddresses"
-		sources = "see the job's sources: loop jobs try runs them once"
+		sources = "see the job's sources: loop jobs runs shows what each task came to"
 	)
 	for name, c := range map[string]struct {
 		change func(*Facts)
@@ -82,7 +82,7 @@ func TestStates(t *testing.T) {
 		"peers not heard after a restart": {func(f *Facts) { f.Members, f.Round, f.Heard = nil, at(60), map[int]time.Time{1: at(99), 2: {}, 3: {}} },
 			State{Failed, "peers not heard", "no round for 40s; hears 1 of 3 peers, needs 2", peers}},
 		"no round, peers heard": {func(f *Facts) { f.Round = at(60) },
-			State{Failed, "no rounds", "no round for 40s though enough peers are heard", "see the job's errors and the state of the other nodes"}},
+			State{Failed, "no rounds", "no round for 40s though enough peers are heard", "see loop jobs errors, and the state of the other nodes"}},
 		"a slow feed": {func(f *Facts) { f.Interval, f.Round = 30*time.Second, at(0) }, State{}},
 		"just begun":  {func(f *Facts) { f.Begun, f.Round, f.Heard = at(90), time.Time{}, map[int]time.Time{1: {}} }, State{}},
 		"adapter down": {func(f *Facts) { f.Observation = failing(60, 40, "task ds1: bridge a: connection refused") },

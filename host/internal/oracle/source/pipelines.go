@@ -2,8 +2,10 @@ package source
 
 import (
 	"context"
+	"time"
 
 	hostservicev1 "github.com/loop-plugins/loop/gen/go/loop/hostservice/v1"
+	"github.com/loop-plugins/loop/host/internal/history"
 	"github.com/loop-plugins/loop/host/internal/hostservice"
 	"github.com/loop-plugins/loop/host/internal/pipeline"
 )
@@ -12,11 +14,15 @@ import (
 // ends it.
 func NewPipelines(s Settings, ran func(error)) *hostservice.Pipelines {
 	all := map[string]hostservice.RunPipeline{}
-	for _, p := range s.Spec.Product.Pipelines {
+	names := s.Spec.Sources()
+	for at, p := range s.Spec.Product.Pipelines {
 		of := s.source(p.Name, p.Pipeline)
+		of.name = names[at].Name // as people are told it: one has none
 		all[p.Name] = func(ctx context.Context) []*hostservicev1.TaskResult {
+			started := time.Now()
 			run, _, _ := of.run(ctx) // a product may want something else than an integer
 			_, err := run.Final()
+			of.keep(ctx, history.Ended{StartedAt: started, Run: run, Failure: err})
 			ran(err)
 			return results(of.pipeline, run)
 		}

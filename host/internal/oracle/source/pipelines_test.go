@@ -13,6 +13,8 @@ import (
 	"google.golang.org/protobuf/testing/protocmp"
 
 	hostservicev1 "github.com/loop-plugins/loop/gen/go/loop/hostservice/v1"
+	"github.com/loop-plugins/loop/host/internal/config"
+	"github.com/loop-plugins/loop/host/internal/history"
 	"github.com/loop-plugins/loop/host/internal/job"
 	"github.com/loop-plugins/loop/host/internal/pipeline"
 )
@@ -29,7 +31,11 @@ func TestPipelinesOfAProduct(t *testing.T) {
 	}
 	t.Cleanup(runner.Close)
 	var failed []bool
-	all := NewPipelines(Settings{JobID: 4, Pipelines: runner, Logger: slog.New(slog.DiscardHandler), Spec: &job.Spec{
+	past, err := history.New(history.Settings{Limits: config.Default().JobPipeline}).Job(t.Context(), 4)
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := NewPipelines(Settings{JobID: 4, History: past, Pipelines: runner, Logger: slog.New(slog.DiscardHandler), Spec: &job.Spec{
 		Name: "feed", MaxTaskDuration: time.Minute,
 		Product: &job.Product{Pipelines: []job.Pipeline{
 			{Name: "", Pipeline: parse(t, `

@@ -17,7 +17,9 @@ import (
 
 	hostservicev1 "github.com/loop-plugins/loop/gen/go/loop/hostservice/v1"
 	reportingv1 "github.com/loop-plugins/loop/gen/go/loop/reporting/v1"
+	"github.com/loop-plugins/loop/host/internal/config"
 	"github.com/loop-plugins/loop/host/internal/database"
+	"github.com/loop-plugins/loop/host/internal/history"
 	"github.com/loop-plugins/loop/host/internal/hostservice"
 	"github.com/loop-plugins/loop/host/internal/job"
 	"github.com/loop-plugins/loop/host/internal/pipeline"
@@ -110,7 +112,13 @@ func (s sample) check(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	sources, err := New(Settings{JobID: stored.ID, ExternalJobID: "x", Spec: spec, Pipelines: runner, Database: db, Logger: slog.New(slog.DiscardHandler)})
+	past, err := history.New(history.Settings{Limits: config.Default().JobPipeline}).Job(t.Context(), stored.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sources, err := New(Settings{
+		JobID: stored.ID, ExternalJobID: "x", Spec: spec, Pipelines: runner, Database: db, History: past, Logger: slog.New(slog.DiscardHandler),
+	})
 	if err != nil {
 		t.Fatal(err)
 	}

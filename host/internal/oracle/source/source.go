@@ -1,8 +1,7 @@
 // Package source runs the pipelines of jobs: of a median job to observe its value, its fee coin's price and its gas price, of a
 // product's job whenever the product asks for one.
 //
-// It knows pipelines, what is kept between their runs, and what operators are shown of them. It must not know libocr or
-// plugins: the data sources that it makes are lent by others, and rounds are names to it.
+// It knows pipelines, and what is kept between their runs. It must not know libocr or plugins: the data sources that it makes are lent by others, and rounds are names to it.
 package source
 
 import (
@@ -14,8 +13,8 @@ import (
 	"sync"
 	"time"
 
-	nodev1 "github.com/loop-plugins/loop/gen/go/loop/node/v1"
 	"github.com/loop-plugins/loop/host/internal/database"
+	"github.com/loop-plugins/loop/host/internal/history"
 	"github.com/loop-plugins/loop/host/internal/hostservice"
 	"github.com/loop-plugins/loop/host/internal/job"
 	"github.com/loop-plugins/loop/host/internal/pipeline"
@@ -30,7 +29,9 @@ type Settings struct {
 	Pipelines *pipeline.Runner
 	// Database keeps the price of a median job's fee coin.
 	Database *database.Database
-	Logger   *slog.Logger
+	// History is told of runs and observations.
+	History *history.Job
+	Logger  *slog.Logger
 }
 
 func (s Settings) source(name string, p *pipeline.Pipeline) *source {
@@ -38,7 +39,7 @@ func (s Settings) source(name string, p *pipeline.Pipeline) *source {
 	if s.Spec.ReadsContracts {
 		chain = s.Spec.ChainID
 	}
-	return &source{runner: s.Pipelines, pipeline: p, input: pipeline.Input{
+	return &source{name: name, history: s.History, runner: s.Pipelines, pipeline: p, input: pipeline.Input{
 		JobID: s.JobID, ExternalJobID: s.ExternalJobID, Name: s.Spec.Name,
 		SpecID: fmt.Sprintf("%d/%s", s.JobID, name), MaxTaskDuration: s.Spec.MaxTaskDuration, ChainID: chain, Relay: s.Spec.Relay,
 	}}
@@ -48,8 +49,7 @@ func (s Settings) source(name string, p *pipeline.Pipeline) *source {
 type Sources struct {
 	Value, JuelsPerFeeCoin, GasPriceSubunits *hostservice.DataSource
 
-	cache    *cache // nil: every observation asks for the fee coin's price
-	recorder *recorder
+	cache *cache // nil: every observation asks for the fee coin's price
 }
 
 // New returns a median job's sources. Unless the job says otherwise the price of the fee coin is fetched from now on. Close ends them.
@@ -58,26 +58,30 @@ func New(s Settings) (*Sources, error) {
 	if s.Spec.Observation == nil || plugin.JuelsPerFeeCoin == nil {
 		return nil, errors.New("the job has no observationSource or no juelsPerFeeCoinSource: a median job needs both")
 	}
-	all := &Sources{recorder: newRecorder()}
+	all := &Sources{}
 	price := s.source("juels", plugin.JuelsPerFeeCoin).observe
 	if c := plugin.JuelsPerFeeCoinCache; !c.Disable {
+		refresh := price
 		all.cache = newCache(cacheSettings{
-			observe: price, store: s.Database, jobID: s.JobID, interval: c.UpdateInterval, staleness: c.StalenessAlertThreshold, logger: s.Logger,
+			observe: func(ctx context.Context) (*big.Int, error) { return refresh(ctx, nil) },
+			store:   s.Database, jobID: s.JobID, interval: c.UpdateInterval, staleness: c.StalenessAlertThreshold, logger: s.Logger,
 		})
-		price = all.cache.get
+		price = func(ctx context.Context, _ *hostservice.Round) (*big.Int, error) { return all.cache.get(ctx) }
 	}
-	gasPrice := func(context.Context) (*big.Int, error) { return new(big.Int), nil }
+	gasPrice := func(context.Context, *hostservice.Round) (*big.Int, error) { return new(big.Int), nil }
 	if plugin.GasPriceSubunits != nil {
 		gasPrice = s.source("gas", plugin.GasPriceSubunits).observe
 	}
-	all.Value = hostservice.NewDataSource(all.recorder.record(value, s.source("value", s.Spec.Observation).observe), s.Logger)
-	all.JuelsPerFeeCoin = hostservice.NewDataSource(all.recorder.record(juels, price), s.Logger)
-	all.GasPriceSubunits = hostservice.NewDataSource(all.recorder.record(gas, gasPrice), s.Logger)
+	serve := func(of history.Source, observe func(context.Context, *hostservice.Round) (*big.Int, error)) *hostservice.DataSource {
+		return hostservice.NewDataSource(s.History.Observing(of, func(ctx context.Context, round hostservice.Round) (*big.Int, error) {
+			return observe(ctx, &round)
+		}), s.Logger)
+	}
+	all.Value = serve(history.Value, s.source("value", s.Spec.Observation).observe)
+	all.JuelsPerFeeCoin = serve(history.Juels, price)
+	all.GasPriceSubunits = serve(history.Gas, gasPrice)
 	return all, nil
 }
-
-// Observations returns what was observed in the latest rounds, newest first, at most limit of them and at most 500.
-func (s *Sources) Observations(limit int) []*nodev1.RoundObservation { return s.recorder.latest(limit) }
 
 // Close ends what is under way and waits for it.
 func (s *Sources) Close() {
@@ -92,6 +96,8 @@ func (s *Sources) Close() {
 
 // source is one pipeline of a job. Its runs tell bridges the source's previous observation.
 type source struct {
+	name     string
+	history  *history.Job
 	runner   *pipeline.Runner
 	pipeline *pipeline.Pipeline
 	input    pipeline.Input
@@ -100,13 +106,25 @@ type source struct {
 	meta pipeline.Meta
 }
 
-// observe runs the pipeline once. It honours ctx: at its end the run returns what it has.
-func (s *source) observe(ctx context.Context) (*big.Int, error) {
-	_, observed, err := s.run(ctx)
+// observe runs the pipeline once, for a round or, of a cached price, for none.
+func (s *source) observe(ctx context.Context, round *hostservice.Round) (*big.Int, error) {
+	started := time.Now()
+	ran, observed, err := s.run(ctx)
+	s.keep(ctx, history.Ended{Round: round, StartedAt: started, Run: ran, Failure: err, Median: true})
 	return observed, err
 }
 
-// run runs the pipeline once, and returns the integer that it comes to as well, if it does.
+// keep has the history keep a run. One that is ended with its job has not failed.
+func (s *source) keep(ctx context.Context, e history.Ended) {
+	if errors.Is(ctx.Err(), context.Canceled) {
+		return
+	}
+	e.Source, e.Pipeline = s.name, s.pipeline
+	s.history.Ran(e)
+}
+
+// run runs the pipeline once, and returns the integer that it comes to as well, if it does. It honours ctx: at its end the run
+// returns what it has.
 func (s *source) run(ctx context.Context) (*pipeline.Run, *big.Int, error) {
 	input := s.input
 	s.mu.Lock()

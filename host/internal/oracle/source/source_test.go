@@ -7,10 +7,10 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"math/big"
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -21,7 +21,9 @@ import (
 
 	hostservicev1 "github.com/loop-plugins/loop/gen/go/loop/hostservice/v1"
 	reportingv1 "github.com/loop-plugins/loop/gen/go/loop/reporting/v1"
+	"github.com/loop-plugins/loop/host/internal/config"
 	"github.com/loop-plugins/loop/host/internal/database"
+	"github.com/loop-plugins/loop/host/internal/history"
 	"github.com/loop-plugins/loop/host/internal/hostservice"
 	"github.com/loop-plugins/loop/host/internal/job"
 	"github.com/loop-plugins/loop/host/internal/pipeline"
@@ -117,6 +119,9 @@ func newSetup(t *testing.T, change func(*job.Spec)) *setup {
 	}}
 	change(spec)
 	s.settings = Settings{JobID: stored.ID, ExternalJobID: "x", Spec: spec, Pipelines: runner, Database: s.database, Logger: slog.New(slog.DiscardHandler)}
+	if s.settings.History, err = history.New(history.Settings{Limits: config.Default().JobPipeline}).Job(t.Context(), stored.ID); err != nil {
+		t.Fatal(err)
+	}
 	if s.Sources, err = New(s.settings); err != nil {
 		t.Fatal(err)
 	}
@@ -261,11 +266,11 @@ func TestObservationsAreShownByRound(t *testing.T) {
 		t.Fatal("no error")
 	}
 	want(t, s.JuelsPerFeeCoin, 2, 7)
-	if got := s.Observations(10); len(got) != 1 {
+	if got := s.settings.History.Observations(10); len(got) != 1 {
 		t.Errorf("%d rounds are shown while the second is under way; want 1", len(got))
 	}
 	want(t, s.GasPriceSubunits, 2, 0)
-	latest := s.Observations(10)
+	latest := s.settings.History.Observations(10)
 	if len(latest) != 2 {
 		t.Fatalf("%d rounds; want 2", len(latest))
 	}
@@ -278,38 +283,88 @@ func TestObservationsAreShownByRound(t *testing.T) {
 		time.Since(first.GetObservedAt().AsTime()) > time.Minute || first.GetTook().AsDuration() <= 0 {
 		t.Errorf("first round: %v", first)
 	}
-	if got := s.Observations(1); len(got) != 1 || got[0].GetTimestamp().GetEpoch() != 2 {
+	if got := s.settings.History.Observations(1); len(got) != 1 || got[0].GetTimestamp().GetEpoch() != 2 {
 		t.Errorf("the newest round: %v", got)
 	}
 }
 
-func TestRecorderIsBounded(t *testing.T) {
+// An adapter that fails is in the job's errors, and in a run with every task, and a source that is asked between rounds has runs too.
+func TestRunsAreKept(t *testing.T) {
 	t.Parallel()
-	r := newRecorder()
-	constant := func(context.Context) (*big.Int, error) { return big.NewInt(1), nil }
-	for epoch := range uint32(roundsRecorded + 7) {
-		for _, k := range []kind{juels, gas, value} {
-			if _, err := r.record(k, constant)(t.Context(), hostservice.Round{Epoch: epoch}); err != nil {
-				t.Fatal(err)
+	s := newSetup(t, func(*job.Spec) {})
+	want(t, s.Value, 1, 100)
+	want(t, s.JuelsPerFeeCoin, 1, 7)
+	s.value.set("")
+	for epoch := range uint32(3) {
+		if _, err := observe(t, s.Value, 2+epoch); err == nil {
+			t.Fatal("no error")
+		}
+	}
+	const down = "bridge value answered with status 502"
+	errors := s.settings.History.Errors.Latest()
+	if len(errors) != 1 || errors[0].Message != "value: task ds (bridge): "+down || errors[0].Count != 3 {
+		t.Errorf("errors %+v", errors)
+	}
+	runs, more, err := s.settings.History.Runs(t.Context(), 0, 10, false)
+	if err != nil || more {
+		t.Fatal(err, more)
+	}
+	var got []string
+	for _, r := range runs {
+		got = append(got, fmt.Sprintf("%s of epoch %d: %s%s", r.Source, r.Epoch, r.Trace.Value, r.Trace.Error))
+	}
+	slices.Sort(got) // the fee coin's price is refreshed beside the value's runs
+	failed := "task parse (jsonparse): not run, since task ds (bridge): " + down
+	if d := cmp.Diff([]string{
+		"juels of epoch 0: 7", "value of epoch 1: 100", "value of epoch 2: " + failed, "value of epoch 3: " + failed,
+		"value of epoch 4: " + failed,
+	}, got); d != "" {
+		t.Error(d)
+	}
+	newest := runs[0]
+	if newest.Faults != 1 || len(newest.Trace.Tasks) != 2 || newest.Trace.Tasks[0].Error != down || newest.Trace.Tasks[1].Input[0].Error != down {
+		t.Errorf("the newest run is %+v", newest.Trace)
+	}
+}
+
+// BenchmarkObserve is an observation of three adapters on this machine, with its run kept and with none kept.
+func BenchmarkObserve(b *testing.B) {
+	server := httptest.NewServer(&adapter{answer: "100"})
+	b.Cleanup(server.Close)
+	runner, err := pipeline.NewRunner(pipeline.Settings{Bridges: bridges{"value": server.URL}})
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(runner.Close)
+	p, err := pipeline.Parse(`a [type=bridge name=value]; b [type=bridge name=value]; c [type=bridge name=value]
+		pa [type=jsonparse path=result]; pb [type=jsonparse path=result]; pc [type=jsonparse path=result]
+		a -> pa -> m; b -> pb -> m; c -> pc -> m; m [type=median]; m -> x; x [type=multiply times=100]`)
+	if err != nil {
+		b.Fatal(err)
+	}
+	past, err := history.New(history.Settings{Limits: config.Default().JobPipeline}).Job(b.Context(), 1)
+	if err != nil {
+		b.Fatal(err)
+	}
+	s := &source{name: "value", history: past, runner: runner, pipeline: p}
+	b.Run("run", func(b *testing.B) {
+		for b.Loop() {
+			if _, err := runner.Run(b.Context(), p, pipeline.Input{}).Final(); err != nil {
+				b.Fatal(err)
 			}
 		}
-	}
-	latest := r.latest(10_000)
-	if len(latest) != roundsRecorded || len(r.rounds) != roundsRecorded || latest[0].GetTimestamp().GetEpoch() != roundsRecorded+6 || latest[roundsRecorded-1].GetTimestamp().GetEpoch() != 7 {
-		t.Errorf("%d rounds from %v to %v", len(latest), latest[0], latest[len(latest)-1])
-	}
-	panics := r.record(gas, func(context.Context) (*big.Int, error) { panic("oops") })
-	for _, k := range []kind{value, juels} {
-		if _, err := r.record(k, constant)(t.Context(), hostservice.Round{Epoch: 9999}); err != nil {
-			t.Fatal(err)
+	})
+	b.Run("run and keep", func(b *testing.B) {
+		for b.Loop() {
+			if _, err := s.observe(b.Context(), nil); err != nil {
+				b.Fatal(err)
+			}
 		}
-	}
-	func() {
-		defer func() { _ = recover() }()
-		_, _ = panics(t.Context(), hostservice.Round{Epoch: 9999})
-		t.Error("the recorder swallowed a panic")
-	}()
-	if got := r.latest(1)[0].GetErrors(); len(got) != 1 || got[0] != "gas price: the source panicked" {
-		t.Errorf("errors %v", got)
-	}
+	})
+	b.Run("keep", func(b *testing.B) {
+		ran := runner.Run(b.Context(), p, pipeline.Input{})
+		for b.Loop() {
+			past.Ran(history.Ended{Source: "value", Round: &hostservice.Round{}, Pipeline: p, Run: ran, Median: true})
+		}
+	})
 }

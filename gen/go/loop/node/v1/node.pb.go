@@ -210,6 +210,63 @@ func (JobState) EnumDescriptor() ([]byte, []int) {
 	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{2}
 }
 
+// RoundEvent is what happens in a round.
+type RoundEvent int32
+
+const (
+	// Not set.
+	RoundEvent_ROUND_EVENT_UNSPECIFIED RoundEvent = 0
+	// This node has observed, or failed to.
+	RoundEvent_ROUND_EVENT_OBSERVED RoundEvent = 1
+	// The network has made a report.
+	RoundEvent_ROUND_EVENT_REPORTED RoundEvent = 2
+	// This node has handed the report to its relayer, or failed to.
+	RoundEvent_ROUND_EVENT_SENT RoundEvent = 3
+)
+
+// Enum value maps for RoundEvent.
+var (
+	RoundEvent_name = map[int32]string{
+		0: "ROUND_EVENT_UNSPECIFIED",
+		1: "ROUND_EVENT_OBSERVED",
+		2: "ROUND_EVENT_REPORTED",
+		3: "ROUND_EVENT_SENT",
+	}
+	RoundEvent_value = map[string]int32{
+		"ROUND_EVENT_UNSPECIFIED": 0,
+		"ROUND_EVENT_OBSERVED":    1,
+		"ROUND_EVENT_REPORTED":    2,
+		"ROUND_EVENT_SENT":        3,
+	}
+)
+
+func (x RoundEvent) Enum() *RoundEvent {
+	p := new(RoundEvent)
+	*p = x
+	return p
+}
+
+func (x RoundEvent) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (RoundEvent) Descriptor() protoreflect.EnumDescriptor {
+	return file_loop_node_v1_node_proto_enumTypes[3].Descriptor()
+}
+
+func (RoundEvent) Type() protoreflect.EnumType {
+	return &file_loop_node_v1_node_proto_enumTypes[3]
+}
+
+func (x RoundEvent) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use RoundEvent.Descriptor instead.
+func (RoundEvent) EnumDescriptor() ([]byte, []int) {
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{3}
+}
+
 // KeyKind is what a key is for.
 type KeyKind int32
 
@@ -251,11 +308,11 @@ func (x KeyKind) String() string {
 }
 
 func (KeyKind) Descriptor() protoreflect.EnumDescriptor {
-	return file_loop_node_v1_node_proto_enumTypes[3].Descriptor()
+	return file_loop_node_v1_node_proto_enumTypes[4].Descriptor()
 }
 
 func (KeyKind) Type() protoreflect.EnumType {
-	return &file_loop_node_v1_node_proto_enumTypes[3]
+	return &file_loop_node_v1_node_proto_enumTypes[4]
 }
 
 func (x KeyKind) Number() protoreflect.EnumNumber {
@@ -264,7 +321,7 @@ func (x KeyKind) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use KeyKind.Descriptor instead.
 func (KeyKind) EnumDescriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{3}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{4}
 }
 
 // Role is what a caller may do. Each may do what those before it may.
@@ -308,11 +365,11 @@ func (x Role) String() string {
 }
 
 func (Role) Descriptor() protoreflect.EnumDescriptor {
-	return file_loop_node_v1_node_proto_enumTypes[4].Descriptor()
+	return file_loop_node_v1_node_proto_enumTypes[5].Descriptor()
 }
 
 func (Role) Type() protoreflect.EnumType {
-	return &file_loop_node_v1_node_proto_enumTypes[4]
+	return &file_loop_node_v1_node_proto_enumTypes[5]
 }
 
 func (x Role) Number() protoreflect.EnumNumber {
@@ -321,7 +378,7 @@ func (x Role) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Role.Descriptor instead.
 func (Role) EnumDescriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{4}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{5}
 }
 
 // NodeStatusRequest is empty.
@@ -1557,15 +1614,17 @@ func (x *Job) GetStateSince() *timestamppb.Timestamp {
 	return nil
 }
 
-// JobError is an error of a job.
+// JobError is an error of a job. Errors that differ in the numbers of epochs, rounds and blocks and in durations alone are one.
 type JobError struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The message.
+	// The latest message.
 	Message string `protobuf:"bytes,1,opt,name=message,proto3" json:"message,omitempty"`
 	// How often.
 	Count uint64 `protobuf:"varint,2,opt,name=count,proto3" json:"count,omitempty"`
 	// When last.
-	LastAt        *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=last_at,json=lastAt,proto3" json:"last_at,omitempty"`
+	LastAt *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=last_at,json=lastAt,proto3" json:"last_at,omitempty"`
+	// When first.
+	FirstAt       *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=first_at,json=firstAt,proto3" json:"first_at,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1621,6 +1680,1064 @@ func (x *JobError) GetLastAt() *timestamppb.Timestamp {
 	return nil
 }
 
+func (x *JobError) GetFirstAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.FirstAt
+	}
+	return nil
+}
+
+// ListJobErrorsRequest names a job.
+type ListJobErrorsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Its id.
+	JobId int64 `protobuf:"varint,1,opt,name=job_id,json=jobId,proto3" json:"job_id,omitempty"`
+	// Most errors to return; 0: 100.
+	PageSize uint32 `protobuf:"varint,2,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
+	// next_page_token of the page before; empty: the first.
+	PageToken     string `protobuf:"bytes,3,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListJobErrorsRequest) Reset() {
+	*x = ListJobErrorsRequest{}
+	mi := &file_loop_node_v1_node_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListJobErrorsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListJobErrorsRequest) ProtoMessage() {}
+
+func (x *ListJobErrorsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_loop_node_v1_node_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListJobErrorsRequest.ProtoReflect.Descriptor instead.
+func (*ListJobErrorsRequest) Descriptor() ([]byte, []int) {
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *ListJobErrorsRequest) GetJobId() int64 {
+	if x != nil {
+		return x.JobId
+	}
+	return 0
+}
+
+func (x *ListJobErrorsRequest) GetPageSize() uint32 {
+	if x != nil {
+		return x.PageSize
+	}
+	return 0
+}
+
+func (x *ListJobErrorsRequest) GetPageToken() string {
+	if x != nil {
+		return x.PageToken
+	}
+	return ""
+}
+
+// ListJobErrorsResponse is one page.
+type ListJobErrorsResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The one that came last first.
+	Errors []*JobError `protobuf:"bytes,1,rep,name=errors,proto3" json:"errors,omitempty"`
+	// Token of the next page; empty: this is the last.
+	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListJobErrorsResponse) Reset() {
+	*x = ListJobErrorsResponse{}
+	mi := &file_loop_node_v1_node_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListJobErrorsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListJobErrorsResponse) ProtoMessage() {}
+
+func (x *ListJobErrorsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_loop_node_v1_node_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListJobErrorsResponse.ProtoReflect.Descriptor instead.
+func (*ListJobErrorsResponse) Descriptor() ([]byte, []int) {
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{20}
+}
+
+func (x *ListJobErrorsResponse) GetErrors() []*JobError {
+	if x != nil {
+		return x.Errors
+	}
+	return nil
+}
+
+func (x *ListJobErrorsResponse) GetNextPageToken() string {
+	if x != nil {
+		return x.NextPageToken
+	}
+	return ""
+}
+
+// ShowJobRequest names a job.
+type ShowJobRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Its id.
+	Id            int64 `protobuf:"varint,1,opt,name=id,proto3" json:"id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ShowJobRequest) Reset() {
+	*x = ShowJobRequest{}
+	mi := &file_loop_node_v1_node_proto_msgTypes[21]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ShowJobRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ShowJobRequest) ProtoMessage() {}
+
+func (x *ShowJobRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_loop_node_v1_node_proto_msgTypes[21]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ShowJobRequest.ProtoReflect.Descriptor instead.
+func (*ShowJobRequest) Descriptor() ([]byte, []int) {
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{21}
+}
+
+func (x *ShowJobRequest) GetId() int64 {
+	if x != nil {
+		return x.Id
+	}
+	return 0
+}
+
+// ShowJobResponse is a job with what its feed does.
+type ShowJobResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The job.
+	Job *Job `protobuf:"bytes,1,opt,name=job,proto3" json:"job,omitempty"`
+	// The oracle that this node is in the contract's configuration, from 0; absent: none, or the configuration is not known.
+	OracleIndex *uint32 `protobuf:"varint,2,opt,name=oracle_index,json=oracleIndex,proto3,oneof" json:"oracle_index,omitempty"`
+	// The number of oracles; 0: not known.
+	Oracles uint32 `protobuf:"varint,3,opt,name=oracles,proto3" json:"oracles,omitempty"`
+	// How many of them may be faulty.
+	Faulty uint32 `protobuf:"varint,4,opt,name=faulty,proto3" json:"faulty,omitempty"`
+	// The account that sends the job's reports; empty of a bootstrap job.
+	Transmitter string `protobuf:"bytes,5,opt,name=transmitter,proto3" json:"transmitter,omitempty"`
+	// What the relayer says of the chain and its accounts, such as one without funds.
+	ChainTrouble string `protobuf:"bytes,6,opt,name=chain_trouble,json=chainTrouble,proto3" json:"chain_trouble,omitempty"`
+	// The other oracles.
+	Peers []*Peer `protobuf:"bytes,7,rep,name=peers,proto3" json:"peers,omitempty"`
+	// The last rounds, newest first.
+	Rounds []*RoundObservation `protobuf:"bytes,8,rep,name=rounds,proto3" json:"rounds,omitempty"`
+	// What the contract last accepted, as the relayer last saw it; absent: nothing, or it is not known.
+	ContractAnswer *ContractAnswer `protobuf:"bytes,9,opt,name=contract_answer,json=contractAnswer,proto3" json:"contract_answer,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
+}
+
+func (x *ShowJobResponse) Reset() {
+	*x = ShowJobResponse{}
+	mi := &file_loop_node_v1_node_proto_msgTypes[22]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ShowJobResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ShowJobResponse) ProtoMessage() {}
+
+func (x *ShowJobResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_loop_node_v1_node_proto_msgTypes[22]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ShowJobResponse.ProtoReflect.Descriptor instead.
+func (*ShowJobResponse) Descriptor() ([]byte, []int) {
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{22}
+}
+
+func (x *ShowJobResponse) GetJob() *Job {
+	if x != nil {
+		return x.Job
+	}
+	return nil
+}
+
+func (x *ShowJobResponse) GetOracleIndex() uint32 {
+	if x != nil && x.OracleIndex != nil {
+		return *x.OracleIndex
+	}
+	return 0
+}
+
+func (x *ShowJobResponse) GetOracles() uint32 {
+	if x != nil {
+		return x.Oracles
+	}
+	return 0
+}
+
+func (x *ShowJobResponse) GetFaulty() uint32 {
+	if x != nil {
+		return x.Faulty
+	}
+	return 0
+}
+
+func (x *ShowJobResponse) GetTransmitter() string {
+	if x != nil {
+		return x.Transmitter
+	}
+	return ""
+}
+
+func (x *ShowJobResponse) GetChainTrouble() string {
+	if x != nil {
+		return x.ChainTrouble
+	}
+	return ""
+}
+
+func (x *ShowJobResponse) GetPeers() []*Peer {
+	if x != nil {
+		return x.Peers
+	}
+	return nil
+}
+
+func (x *ShowJobResponse) GetRounds() []*RoundObservation {
+	if x != nil {
+		return x.Rounds
+	}
+	return nil
+}
+
+func (x *ShowJobResponse) GetContractAnswer() *ContractAnswer {
+	if x != nil {
+		return x.ContractAnswer
+	}
+	return nil
+}
+
+// Peer is another oracle of a job's feed.
+type Peer struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Its index in the contract's configuration.
+	OracleIndex uint32 `protobuf:"varint,1,opt,name=oracle_index,json=oracleIndex,proto3" json:"oracle_index,omitempty"`
+	// When a message of it came last; absent: none came since this node runs the configuration.
+	HeardAt *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=heard_at,json=heardAt,proto3" json:"heard_at,omitempty"`
+	// Whether that is within 15 s, or five of the configuration's rounds if they are longer.
+	Heard         bool `protobuf:"varint,3,opt,name=heard,proto3" json:"heard,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Peer) Reset() {
+	*x = Peer{}
+	mi := &file_loop_node_v1_node_proto_msgTypes[23]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Peer) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Peer) ProtoMessage() {}
+
+func (x *Peer) ProtoReflect() protoreflect.Message {
+	mi := &file_loop_node_v1_node_proto_msgTypes[23]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Peer.ProtoReflect.Descriptor instead.
+func (*Peer) Descriptor() ([]byte, []int) {
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{23}
+}
+
+func (x *Peer) GetOracleIndex() uint32 {
+	if x != nil {
+		return x.OracleIndex
+	}
+	return 0
+}
+
+func (x *Peer) GetHeardAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.HeardAt
+	}
+	return nil
+}
+
+func (x *Peer) GetHeard() bool {
+	if x != nil {
+		return x.Heard
+	}
+	return false
+}
+
+// ContractAnswer is what a contract last accepted.
+type ContractAnswer struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The round that it comes from.
+	Timestamp *v1.ReportTimestamp `protobuf:"bytes,1,opt,name=timestamp,proto3" json:"timestamp,omitempty"`
+	// The answer.
+	Answer *v11.BigInt `protobuf:"bytes,2,opt,name=answer,proto3" json:"answer,omitempty"`
+	// The chain's time of the transmission.
+	TransmittedAt *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=transmitted_at,json=transmittedAt,proto3" json:"transmitted_at,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ContractAnswer) Reset() {
+	*x = ContractAnswer{}
+	mi := &file_loop_node_v1_node_proto_msgTypes[24]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ContractAnswer) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ContractAnswer) ProtoMessage() {}
+
+func (x *ContractAnswer) ProtoReflect() protoreflect.Message {
+	mi := &file_loop_node_v1_node_proto_msgTypes[24]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ContractAnswer.ProtoReflect.Descriptor instead.
+func (*ContractAnswer) Descriptor() ([]byte, []int) {
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{24}
+}
+
+func (x *ContractAnswer) GetTimestamp() *v1.ReportTimestamp {
+	if x != nil {
+		return x.Timestamp
+	}
+	return nil
+}
+
+func (x *ContractAnswer) GetAnswer() *v11.BigInt {
+	if x != nil {
+		return x.Answer
+	}
+	return nil
+}
+
+func (x *ContractAnswer) GetTransmittedAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.TransmittedAt
+	}
+	return nil
+}
+
+// ListRunsRequest names a job.
+type ListRunsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Its id.
+	JobId int64 `protobuf:"varint,1,opt,name=job_id,json=jobId,proto3" json:"job_id,omitempty"`
+	// Most runs to return; 0: 100. At most 1000 are.
+	PageSize uint32 `protobuf:"varint,2,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
+	// next_page_token of the page before; empty: the first.
+	PageToken string `protobuf:"bytes,3,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	// Whether to leave out runs in which no task failed.
+	Failed        bool `protobuf:"varint,4,opt,name=failed,proto3" json:"failed,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListRunsRequest) Reset() {
+	*x = ListRunsRequest{}
+	mi := &file_loop_node_v1_node_proto_msgTypes[25]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListRunsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListRunsRequest) ProtoMessage() {}
+
+func (x *ListRunsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_loop_node_v1_node_proto_msgTypes[25]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListRunsRequest.ProtoReflect.Descriptor instead.
+func (*ListRunsRequest) Descriptor() ([]byte, []int) {
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{25}
+}
+
+func (x *ListRunsRequest) GetJobId() int64 {
+	if x != nil {
+		return x.JobId
+	}
+	return 0
+}
+
+func (x *ListRunsRequest) GetPageSize() uint32 {
+	if x != nil {
+		return x.PageSize
+	}
+	return 0
+}
+
+func (x *ListRunsRequest) GetPageToken() string {
+	if x != nil {
+		return x.PageToken
+	}
+	return ""
+}
+
+func (x *ListRunsRequest) GetFailed() bool {
+	if x != nil {
+		return x.Failed
+	}
+	return false
+}
+
+// ListRunsResponse is one page.
+type ListRunsResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Newest first, without their tasks.
+	Runs []*Run `protobuf:"bytes,1,rep,name=runs,proto3" json:"runs,omitempty"`
+	// Token of the next page; empty: this is the last.
+	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListRunsResponse) Reset() {
+	*x = ListRunsResponse{}
+	mi := &file_loop_node_v1_node_proto_msgTypes[26]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListRunsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListRunsResponse) ProtoMessage() {}
+
+func (x *ListRunsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_loop_node_v1_node_proto_msgTypes[26]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListRunsResponse.ProtoReflect.Descriptor instead.
+func (*ListRunsResponse) Descriptor() ([]byte, []int) {
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{26}
+}
+
+func (x *ListRunsResponse) GetRuns() []*Run {
+	if x != nil {
+		return x.Runs
+	}
+	return nil
+}
+
+func (x *ListRunsResponse) GetNextPageToken() string {
+	if x != nil {
+		return x.NextPageToken
+	}
+	return ""
+}
+
+// GetRunRequest names a run.
+type GetRunRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Its job.
+	JobId int64 `protobuf:"varint,1,opt,name=job_id,json=jobId,proto3" json:"job_id,omitempty"`
+	// Its id.
+	Id            int64 `protobuf:"varint,2,opt,name=id,proto3" json:"id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetRunRequest) Reset() {
+	*x = GetRunRequest{}
+	mi := &file_loop_node_v1_node_proto_msgTypes[27]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetRunRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetRunRequest) ProtoMessage() {}
+
+func (x *GetRunRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_loop_node_v1_node_proto_msgTypes[27]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetRunRequest.ProtoReflect.Descriptor instead.
+func (*GetRunRequest) Descriptor() ([]byte, []int) {
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{27}
+}
+
+func (x *GetRunRequest) GetJobId() int64 {
+	if x != nil {
+		return x.JobId
+	}
+	return 0
+}
+
+func (x *GetRunRequest) GetId() int64 {
+	if x != nil {
+		return x.Id
+	}
+	return 0
+}
+
+// GetRunResponse carries a run.
+type GetRunResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The run.
+	Run           *Run `protobuf:"bytes,1,opt,name=run,proto3" json:"run,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetRunResponse) Reset() {
+	*x = GetRunResponse{}
+	mi := &file_loop_node_v1_node_proto_msgTypes[28]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetRunResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetRunResponse) ProtoMessage() {}
+
+func (x *GetRunResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_loop_node_v1_node_proto_msgTypes[28]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetRunResponse.ProtoReflect.Descriptor instead.
+func (*GetRunResponse) Descriptor() ([]byte, []int) {
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{28}
+}
+
+func (x *GetRunResponse) GetRun() *Run {
+	if x != nil {
+		return x.Run
+	}
+	return nil
+}
+
+// WatchRunsRequest names a job.
+type WatchRunsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Its id; 0: all jobs.
+	JobId int64 `protobuf:"varint,1,opt,name=job_id,json=jobId,proto3" json:"job_id,omitempty"`
+	// Whether to leave out runs in which no task failed.
+	Failed        bool `protobuf:"varint,2,opt,name=failed,proto3" json:"failed,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WatchRunsRequest) Reset() {
+	*x = WatchRunsRequest{}
+	mi := &file_loop_node_v1_node_proto_msgTypes[29]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WatchRunsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WatchRunsRequest) ProtoMessage() {}
+
+func (x *WatchRunsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_loop_node_v1_node_proto_msgTypes[29]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WatchRunsRequest.ProtoReflect.Descriptor instead.
+func (*WatchRunsRequest) Descriptor() ([]byte, []int) {
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{29}
+}
+
+func (x *WatchRunsRequest) GetJobId() int64 {
+	if x != nil {
+		return x.JobId
+	}
+	return 0
+}
+
+func (x *WatchRunsRequest) GetFailed() bool {
+	if x != nil {
+		return x.Failed
+	}
+	return false
+}
+
+// WatchRunsResponse is a run that ended.
+type WatchRunsResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The run.
+	Run *Run `protobuf:"bytes,1,opt,name=run,proto3" json:"run,omitempty"`
+	// How many before it are left out since the caller reads too slowly.
+	Missed        uint64 `protobuf:"varint,2,opt,name=missed,proto3" json:"missed,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WatchRunsResponse) Reset() {
+	*x = WatchRunsResponse{}
+	mi := &file_loop_node_v1_node_proto_msgTypes[30]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WatchRunsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WatchRunsResponse) ProtoMessage() {}
+
+func (x *WatchRunsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_loop_node_v1_node_proto_msgTypes[30]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WatchRunsResponse.ProtoReflect.Descriptor instead.
+func (*WatchRunsResponse) Descriptor() ([]byte, []int) {
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{30}
+}
+
+func (x *WatchRunsResponse) GetRun() *Run {
+	if x != nil {
+		return x.Run
+	}
+	return nil
+}
+
+func (x *WatchRunsResponse) GetMissed() uint64 {
+	if x != nil {
+		return x.Missed
+	}
+	return 0
+}
+
+// Run is one run of one of a job's pipelines. Of what tasks came to at most some KiB are kept; texts that the node knows for secrets (of
+// URLs and headers) are cut out.
+type Run struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Its number, which grows within a job.
+	Id int64 `protobuf:"varint,1,opt,name=id,proto3" json:"id,omitempty"`
+	// Its job.
+	JobId int64 `protobuf:"varint,2,opt,name=job_id,json=jobId,proto3" json:"job_id,omitempty"`
+	// The source: "value", "juels" or "gas", or the name that a product has for the pipeline.
+	Source string `protobuf:"bytes,3,opt,name=source,proto3" json:"source,omitempty"`
+	// The round that it observed for; absent: none, such as of a refresh of the fee coin's price.
+	Timestamp *v1.ReportTimestamp `protobuf:"bytes,4,opt,name=timestamp,proto3" json:"timestamp,omitempty"`
+	// When it began.
+	StartedAt *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=started_at,json=startedAt,proto3" json:"started_at,omitempty"`
+	// How long it took.
+	Took *durationpb.Duration `protobuf:"bytes,6,opt,name=took,proto3" json:"took,omitempty"`
+	// The integer that a median observed, in decimal digits; empty: the run failed, or it is a product's.
+	Value string `protobuf:"bytes,7,opt,name=value,proto3" json:"value,omitempty"`
+	// Why the run failed.
+	Error string `protobuf:"bytes,8,opt,name=error,proto3" json:"error,omitempty"`
+	// What the pipeline ended in, before it was cut to an integer, as JSON.
+	ResultJson string `protobuf:"bytes,9,opt,name=result_json,json=resultJson,proto3" json:"result_json,omitempty"`
+	// How many tasks failed by themselves. A run with some may have a value.
+	FailedTasks uint32 `protobuf:"varint,10,opt,name=failed_tasks,json=failedTasks,proto3" json:"failed_tasks,omitempty"`
+	// The tasks, in an order in which they can run.
+	Tasks         []*RunTask `protobuf:"bytes,11,rep,name=tasks,proto3" json:"tasks,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Run) Reset() {
+	*x = Run{}
+	mi := &file_loop_node_v1_node_proto_msgTypes[31]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Run) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Run) ProtoMessage() {}
+
+func (x *Run) ProtoReflect() protoreflect.Message {
+	mi := &file_loop_node_v1_node_proto_msgTypes[31]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Run.ProtoReflect.Descriptor instead.
+func (*Run) Descriptor() ([]byte, []int) {
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{31}
+}
+
+func (x *Run) GetId() int64 {
+	if x != nil {
+		return x.Id
+	}
+	return 0
+}
+
+func (x *Run) GetJobId() int64 {
+	if x != nil {
+		return x.JobId
+	}
+	return 0
+}
+
+func (x *Run) GetSource() string {
+	if x != nil {
+		return x.Source
+	}
+	return ""
+}
+
+func (x *Run) GetTimestamp() *v1.ReportTimestamp {
+	if x != nil {
+		return x.Timestamp
+	}
+	return nil
+}
+
+func (x *Run) GetStartedAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.StartedAt
+	}
+	return nil
+}
+
+func (x *Run) GetTook() *durationpb.Duration {
+	if x != nil {
+		return x.Took
+	}
+	return nil
+}
+
+func (x *Run) GetValue() string {
+	if x != nil {
+		return x.Value
+	}
+	return ""
+}
+
+func (x *Run) GetError() string {
+	if x != nil {
+		return x.Error
+	}
+	return ""
+}
+
+func (x *Run) GetResultJson() string {
+	if x != nil {
+		return x.ResultJson
+	}
+	return ""
+}
+
+func (x *Run) GetFailedTasks() uint32 {
+	if x != nil {
+		return x.FailedTasks
+	}
+	return 0
+}
+
+func (x *Run) GetTasks() []*RunTask {
+	if x != nil {
+		return x.Tasks
+	}
+	return nil
+}
+
+// RunTask is a task of a run.
+type RunTask struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Its name in the pipeline.
+	Id string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	// Its type.
+	Type string `protobuf:"bytes,2,opt,name=type,proto3" json:"type,omitempty"`
+	// What it was given.
+	Inputs []*RunInput `protobuf:"bytes,3,rep,name=inputs,proto3" json:"inputs,omitempty"`
+	// What it came to, as JSON; empty: an error.
+	ResultJson string `protobuf:"bytes,4,opt,name=result_json,json=resultJson,proto3" json:"result_json,omitempty"`
+	// Why it failed, or did not run.
+	Error string `protobuf:"bytes,5,opt,name=error,proto3" json:"error,omitempty"`
+	// How often it was tried; 0: it did not run.
+	Attempts uint32 `protobuf:"varint,6,opt,name=attempts,proto3" json:"attempts,omitempty"`
+	// How long it took, with the waits between attempts.
+	Took          *durationpb.Duration `protobuf:"bytes,7,opt,name=took,proto3" json:"took,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RunTask) Reset() {
+	*x = RunTask{}
+	mi := &file_loop_node_v1_node_proto_msgTypes[32]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RunTask) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RunTask) ProtoMessage() {}
+
+func (x *RunTask) ProtoReflect() protoreflect.Message {
+	mi := &file_loop_node_v1_node_proto_msgTypes[32]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RunTask.ProtoReflect.Descriptor instead.
+func (*RunTask) Descriptor() ([]byte, []int) {
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{32}
+}
+
+func (x *RunTask) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *RunTask) GetType() string {
+	if x != nil {
+		return x.Type
+	}
+	return ""
+}
+
+func (x *RunTask) GetInputs() []*RunInput {
+	if x != nil {
+		return x.Inputs
+	}
+	return nil
+}
+
+func (x *RunTask) GetResultJson() string {
+	if x != nil {
+		return x.ResultJson
+	}
+	return ""
+}
+
+func (x *RunTask) GetError() string {
+	if x != nil {
+		return x.Error
+	}
+	return ""
+}
+
+func (x *RunTask) GetAttempts() uint32 {
+	if x != nil {
+		return x.Attempts
+	}
+	return 0
+}
+
+func (x *RunTask) GetTook() *durationpb.Duration {
+	if x != nil {
+		return x.Took
+	}
+	return nil
+}
+
+// RunInput is what a task was given by another one.
+type RunInput struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The other task.
+	Id string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	// What that came to, as JSON; empty: an error.
+	ResultJson string `protobuf:"bytes,2,opt,name=result_json,json=resultJson,proto3" json:"result_json,omitempty"`
+	// Its error.
+	Error         string `protobuf:"bytes,3,opt,name=error,proto3" json:"error,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RunInput) Reset() {
+	*x = RunInput{}
+	mi := &file_loop_node_v1_node_proto_msgTypes[33]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RunInput) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RunInput) ProtoMessage() {}
+
+func (x *RunInput) ProtoReflect() protoreflect.Message {
+	mi := &file_loop_node_v1_node_proto_msgTypes[33]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RunInput.ProtoReflect.Descriptor instead.
+func (*RunInput) Descriptor() ([]byte, []int) {
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{33}
+}
+
+func (x *RunInput) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *RunInput) GetResultJson() string {
+	if x != nil {
+		return x.ResultJson
+	}
+	return ""
+}
+
+func (x *RunInput) GetError() string {
+	if x != nil {
+		return x.Error
+	}
+	return ""
+}
+
 // RevealJobRequest names a job.
 type RevealJobRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1632,7 +2749,7 @@ type RevealJobRequest struct {
 
 func (x *RevealJobRequest) Reset() {
 	*x = RevealJobRequest{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[19]
+	mi := &file_loop_node_v1_node_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1644,7 +2761,7 @@ func (x *RevealJobRequest) String() string {
 func (*RevealJobRequest) ProtoMessage() {}
 
 func (x *RevealJobRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[19]
+	mi := &file_loop_node_v1_node_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1657,7 +2774,7 @@ func (x *RevealJobRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RevealJobRequest.ProtoReflect.Descriptor instead.
 func (*RevealJobRequest) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{19}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *RevealJobRequest) GetId() int64 {
@@ -1678,7 +2795,7 @@ type RevealJobResponse struct {
 
 func (x *RevealJobResponse) Reset() {
 	*x = RevealJobResponse{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[20]
+	mi := &file_loop_node_v1_node_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1690,7 +2807,7 @@ func (x *RevealJobResponse) String() string {
 func (*RevealJobResponse) ProtoMessage() {}
 
 func (x *RevealJobResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[20]
+	mi := &file_loop_node_v1_node_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1703,7 +2820,7 @@ func (x *RevealJobResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RevealJobResponse.ProtoReflect.Descriptor instead.
 func (*RevealJobResponse) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{20}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *RevealJobResponse) GetJob() *Job {
@@ -1724,7 +2841,7 @@ type RemoveJobRequest struct {
 
 func (x *RemoveJobRequest) Reset() {
 	*x = RemoveJobRequest{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[21]
+	mi := &file_loop_node_v1_node_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1736,7 +2853,7 @@ func (x *RemoveJobRequest) String() string {
 func (*RemoveJobRequest) ProtoMessage() {}
 
 func (x *RemoveJobRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[21]
+	mi := &file_loop_node_v1_node_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1749,7 +2866,7 @@ func (x *RemoveJobRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemoveJobRequest.ProtoReflect.Descriptor instead.
 func (*RemoveJobRequest) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{21}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *RemoveJobRequest) GetId() int64 {
@@ -1768,7 +2885,7 @@ type RemoveJobResponse struct {
 
 func (x *RemoveJobResponse) Reset() {
 	*x = RemoveJobResponse{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[22]
+	mi := &file_loop_node_v1_node_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1780,7 +2897,7 @@ func (x *RemoveJobResponse) String() string {
 func (*RemoveJobResponse) ProtoMessage() {}
 
 func (x *RemoveJobResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[22]
+	mi := &file_loop_node_v1_node_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1793,7 +2910,7 @@ func (x *RemoveJobResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemoveJobResponse.ProtoReflect.Descriptor instead.
 func (*RemoveJobResponse) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{22}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{37}
 }
 
 // ListObservationsRequest names a job.
@@ -1809,7 +2926,7 @@ type ListObservationsRequest struct {
 
 func (x *ListObservationsRequest) Reset() {
 	*x = ListObservationsRequest{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[23]
+	mi := &file_loop_node_v1_node_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1821,7 +2938,7 @@ func (x *ListObservationsRequest) String() string {
 func (*ListObservationsRequest) ProtoMessage() {}
 
 func (x *ListObservationsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[23]
+	mi := &file_loop_node_v1_node_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1834,7 +2951,7 @@ func (x *ListObservationsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListObservationsRequest.ProtoReflect.Descriptor instead.
 func (*ListObservationsRequest) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{23}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *ListObservationsRequest) GetJobId() int64 {
@@ -1862,7 +2979,7 @@ type ListObservationsResponse struct {
 
 func (x *ListObservationsResponse) Reset() {
 	*x = ListObservationsResponse{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[24]
+	mi := &file_loop_node_v1_node_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1874,7 +2991,7 @@ func (x *ListObservationsResponse) String() string {
 func (*ListObservationsResponse) ProtoMessage() {}
 
 func (x *ListObservationsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[24]
+	mi := &file_loop_node_v1_node_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1887,7 +3004,7 @@ func (x *ListObservationsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListObservationsResponse.ProtoReflect.Descriptor instead.
 func (*ListObservationsResponse) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{24}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *ListObservationsResponse) GetObservations() []*RoundObservation {
@@ -1913,14 +3030,20 @@ type RoundObservation struct {
 	// When the value was observed.
 	ObservedAt *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=observed_at,json=observedAt,proto3" json:"observed_at,omitempty"`
 	// How long that took.
-	Took          *durationpb.Duration `protobuf:"bytes,7,opt,name=took,proto3" json:"took,omitempty"`
+	Took *durationpb.Duration `protobuf:"bytes,7,opt,name=took,proto3" json:"took,omitempty"`
+	// The answer of the report that the network made of the round; absent: none was due, or it is not known.
+	Answer *v11.BigInt `protobuf:"bytes,8,opt,name=answer,proto3" json:"answer,omitempty"`
+	// When this node handed the report to its relayer, which sends it; absent: it did not.
+	SentAt *timestamppb.Timestamp `protobuf:"bytes,9,opt,name=sent_at,json=sentAt,proto3" json:"sent_at,omitempty"`
+	// Why the relayer did not take it.
+	SendError     string `protobuf:"bytes,10,opt,name=send_error,json=sendError,proto3" json:"send_error,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *RoundObservation) Reset() {
 	*x = RoundObservation{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[25]
+	mi := &file_loop_node_v1_node_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1932,7 +3055,7 @@ func (x *RoundObservation) String() string {
 func (*RoundObservation) ProtoMessage() {}
 
 func (x *RoundObservation) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[25]
+	mi := &file_loop_node_v1_node_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1945,7 +3068,7 @@ func (x *RoundObservation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RoundObservation.ProtoReflect.Descriptor instead.
 func (*RoundObservation) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{25}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *RoundObservation) GetTimestamp() *v1.ReportTimestamp {
@@ -1997,6 +3120,164 @@ func (x *RoundObservation) GetTook() *durationpb.Duration {
 	return nil
 }
 
+func (x *RoundObservation) GetAnswer() *v11.BigInt {
+	if x != nil {
+		return x.Answer
+	}
+	return nil
+}
+
+func (x *RoundObservation) GetSentAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.SentAt
+	}
+	return nil
+}
+
+func (x *RoundObservation) GetSendError() string {
+	if x != nil {
+		return x.SendError
+	}
+	return ""
+}
+
+// WatchRoundsRequest names a job.
+type WatchRoundsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Its id; 0: all jobs.
+	JobId         int64 `protobuf:"varint,1,opt,name=job_id,json=jobId,proto3" json:"job_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WatchRoundsRequest) Reset() {
+	*x = WatchRoundsRequest{}
+	mi := &file_loop_node_v1_node_proto_msgTypes[41]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WatchRoundsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WatchRoundsRequest) ProtoMessage() {}
+
+func (x *WatchRoundsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_loop_node_v1_node_proto_msgTypes[41]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WatchRoundsRequest.ProtoReflect.Descriptor instead.
+func (*WatchRoundsRequest) Descriptor() ([]byte, []int) {
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{41}
+}
+
+func (x *WatchRoundsRequest) GetJobId() int64 {
+	if x != nil {
+		return x.JobId
+	}
+	return 0
+}
+
+// WatchRoundsResponse is what happened in a round.
+type WatchRoundsResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The job.
+	JobId int64 `protobuf:"varint,1,opt,name=job_id,json=jobId,proto3" json:"job_id,omitempty"`
+	// Its name.
+	JobName string `protobuf:"bytes,2,opt,name=job_name,json=jobName,proto3" json:"job_name,omitempty"`
+	// What happened.
+	Event RoundEvent `protobuf:"varint,3,opt,name=event,proto3,enum=loop.node.v1.RoundEvent" json:"event,omitempty"`
+	// The round as it is then.
+	Round *RoundObservation `protobuf:"bytes,4,opt,name=round,proto3" json:"round,omitempty"`
+	// When it happened.
+	At *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=at,proto3" json:"at,omitempty"`
+	// How many events before it are left out since the caller reads too slowly.
+	Missed        uint64 `protobuf:"varint,6,opt,name=missed,proto3" json:"missed,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WatchRoundsResponse) Reset() {
+	*x = WatchRoundsResponse{}
+	mi := &file_loop_node_v1_node_proto_msgTypes[42]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WatchRoundsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WatchRoundsResponse) ProtoMessage() {}
+
+func (x *WatchRoundsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_loop_node_v1_node_proto_msgTypes[42]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WatchRoundsResponse.ProtoReflect.Descriptor instead.
+func (*WatchRoundsResponse) Descriptor() ([]byte, []int) {
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{42}
+}
+
+func (x *WatchRoundsResponse) GetJobId() int64 {
+	if x != nil {
+		return x.JobId
+	}
+	return 0
+}
+
+func (x *WatchRoundsResponse) GetJobName() string {
+	if x != nil {
+		return x.JobName
+	}
+	return ""
+}
+
+func (x *WatchRoundsResponse) GetEvent() RoundEvent {
+	if x != nil {
+		return x.Event
+	}
+	return RoundEvent_ROUND_EVENT_UNSPECIFIED
+}
+
+func (x *WatchRoundsResponse) GetRound() *RoundObservation {
+	if x != nil {
+		return x.Round
+	}
+	return nil
+}
+
+func (x *WatchRoundsResponse) GetAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.At
+	}
+	return nil
+}
+
+func (x *WatchRoundsResponse) GetMissed() uint64 {
+	if x != nil {
+		return x.Missed
+	}
+	return 0
+}
+
 // ListKeysRequest is empty.
 type ListKeysRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -2006,7 +3287,7 @@ type ListKeysRequest struct {
 
 func (x *ListKeysRequest) Reset() {
 	*x = ListKeysRequest{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[26]
+	mi := &file_loop_node_v1_node_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2018,7 +3299,7 @@ func (x *ListKeysRequest) String() string {
 func (*ListKeysRequest) ProtoMessage() {}
 
 func (x *ListKeysRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[26]
+	mi := &file_loop_node_v1_node_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2031,7 +3312,7 @@ func (x *ListKeysRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListKeysRequest.ProtoReflect.Descriptor instead.
 func (*ListKeysRequest) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{26}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{43}
 }
 
 // ListKeysResponse lists keys.
@@ -2045,7 +3326,7 @@ type ListKeysResponse struct {
 
 func (x *ListKeysResponse) Reset() {
 	*x = ListKeysResponse{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[27]
+	mi := &file_loop_node_v1_node_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2057,7 +3338,7 @@ func (x *ListKeysResponse) String() string {
 func (*ListKeysResponse) ProtoMessage() {}
 
 func (x *ListKeysResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[27]
+	mi := &file_loop_node_v1_node_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2070,7 +3351,7 @@ func (x *ListKeysResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListKeysResponse.ProtoReflect.Descriptor instead.
 func (*ListKeysResponse) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{27}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *ListKeysResponse) GetKeys() []*Key {
@@ -2097,7 +3378,7 @@ type Key struct {
 
 func (x *Key) Reset() {
 	*x = Key{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[28]
+	mi := &file_loop_node_v1_node_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2109,7 +3390,7 @@ func (x *Key) String() string {
 func (*Key) ProtoMessage() {}
 
 func (x *Key) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[28]
+	mi := &file_loop_node_v1_node_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2122,7 +3403,7 @@ func (x *Key) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Key.ProtoReflect.Descriptor instead.
 func (*Key) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{28}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *Key) GetKind() KeyKind {
@@ -2169,7 +3450,7 @@ type Ocr2PublicKeys struct {
 
 func (x *Ocr2PublicKeys) Reset() {
 	*x = Ocr2PublicKeys{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[29]
+	mi := &file_loop_node_v1_node_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2181,7 +3462,7 @@ func (x *Ocr2PublicKeys) String() string {
 func (*Ocr2PublicKeys) ProtoMessage() {}
 
 func (x *Ocr2PublicKeys) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[29]
+	mi := &file_loop_node_v1_node_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2194,7 +3475,7 @@ func (x *Ocr2PublicKeys) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Ocr2PublicKeys.ProtoReflect.Descriptor instead.
 func (*Ocr2PublicKeys) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{29}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *Ocr2PublicKeys) GetOffchainPublicKey() []byte {
@@ -2231,7 +3512,7 @@ type CreateKeyRequest struct {
 
 func (x *CreateKeyRequest) Reset() {
 	*x = CreateKeyRequest{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[30]
+	mi := &file_loop_node_v1_node_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2243,7 +3524,7 @@ func (x *CreateKeyRequest) String() string {
 func (*CreateKeyRequest) ProtoMessage() {}
 
 func (x *CreateKeyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[30]
+	mi := &file_loop_node_v1_node_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2256,7 +3537,7 @@ func (x *CreateKeyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateKeyRequest.ProtoReflect.Descriptor instead.
 func (*CreateKeyRequest) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{30}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{47}
 }
 
 func (x *CreateKeyRequest) GetKind() KeyKind {
@@ -2284,7 +3565,7 @@ type CreateKeyResponse struct {
 
 func (x *CreateKeyResponse) Reset() {
 	*x = CreateKeyResponse{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[31]
+	mi := &file_loop_node_v1_node_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2296,7 +3577,7 @@ func (x *CreateKeyResponse) String() string {
 func (*CreateKeyResponse) ProtoMessage() {}
 
 func (x *CreateKeyResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[31]
+	mi := &file_loop_node_v1_node_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2309,7 +3590,7 @@ func (x *CreateKeyResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateKeyResponse.ProtoReflect.Descriptor instead.
 func (*CreateKeyResponse) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{31}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{48}
 }
 
 func (x *CreateKeyResponse) GetKey() *Key {
@@ -2334,7 +3615,7 @@ type ImportKeyRequest struct {
 
 func (x *ImportKeyRequest) Reset() {
 	*x = ImportKeyRequest{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[32]
+	mi := &file_loop_node_v1_node_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2346,7 +3627,7 @@ func (x *ImportKeyRequest) String() string {
 func (*ImportKeyRequest) ProtoMessage() {}
 
 func (x *ImportKeyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[32]
+	mi := &file_loop_node_v1_node_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2359,7 +3640,7 @@ func (x *ImportKeyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ImportKeyRequest.ProtoReflect.Descriptor instead.
 func (*ImportKeyRequest) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{32}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{49}
 }
 
 func (x *ImportKeyRequest) GetFile() []byte {
@@ -2394,7 +3675,7 @@ type ImportKeyResponse struct {
 
 func (x *ImportKeyResponse) Reset() {
 	*x = ImportKeyResponse{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[33]
+	mi := &file_loop_node_v1_node_proto_msgTypes[50]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2406,7 +3687,7 @@ func (x *ImportKeyResponse) String() string {
 func (*ImportKeyResponse) ProtoMessage() {}
 
 func (x *ImportKeyResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[33]
+	mi := &file_loop_node_v1_node_proto_msgTypes[50]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2419,7 +3700,7 @@ func (x *ImportKeyResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ImportKeyResponse.ProtoReflect.Descriptor instead.
 func (*ImportKeyResponse) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{33}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{50}
 }
 
 func (x *ImportKeyResponse) GetKey() *Key {
@@ -2444,7 +3725,7 @@ type ExportKeyRequest struct {
 
 func (x *ExportKeyRequest) Reset() {
 	*x = ExportKeyRequest{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[34]
+	mi := &file_loop_node_v1_node_proto_msgTypes[51]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2456,7 +3737,7 @@ func (x *ExportKeyRequest) String() string {
 func (*ExportKeyRequest) ProtoMessage() {}
 
 func (x *ExportKeyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[34]
+	mi := &file_loop_node_v1_node_proto_msgTypes[51]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2469,7 +3750,7 @@ func (x *ExportKeyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExportKeyRequest.ProtoReflect.Descriptor instead.
 func (*ExportKeyRequest) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{34}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{51}
 }
 
 func (x *ExportKeyRequest) GetId() string {
@@ -2504,7 +3785,7 @@ type ExportKeyResponse struct {
 
 func (x *ExportKeyResponse) Reset() {
 	*x = ExportKeyResponse{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[35]
+	mi := &file_loop_node_v1_node_proto_msgTypes[52]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2516,7 +3797,7 @@ func (x *ExportKeyResponse) String() string {
 func (*ExportKeyResponse) ProtoMessage() {}
 
 func (x *ExportKeyResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[35]
+	mi := &file_loop_node_v1_node_proto_msgTypes[52]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2529,7 +3810,7 @@ func (x *ExportKeyResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExportKeyResponse.ProtoReflect.Descriptor instead.
 func (*ExportKeyResponse) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{35}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{52}
 }
 
 func (x *ExportKeyResponse) GetFile() []byte {
@@ -2555,7 +3836,7 @@ type Bridge struct {
 
 func (x *Bridge) Reset() {
 	*x = Bridge{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[36]
+	mi := &file_loop_node_v1_node_proto_msgTypes[53]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2567,7 +3848,7 @@ func (x *Bridge) String() string {
 func (*Bridge) ProtoMessage() {}
 
 func (x *Bridge) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[36]
+	mi := &file_loop_node_v1_node_proto_msgTypes[53]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2580,7 +3861,7 @@ func (x *Bridge) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Bridge.ProtoReflect.Descriptor instead.
 func (*Bridge) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{36}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{53}
 }
 
 func (x *Bridge) GetName() string {
@@ -2615,7 +3896,7 @@ type AddBridgeRequest struct {
 
 func (x *AddBridgeRequest) Reset() {
 	*x = AddBridgeRequest{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[37]
+	mi := &file_loop_node_v1_node_proto_msgTypes[54]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2627,7 +3908,7 @@ func (x *AddBridgeRequest) String() string {
 func (*AddBridgeRequest) ProtoMessage() {}
 
 func (x *AddBridgeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[37]
+	mi := &file_loop_node_v1_node_proto_msgTypes[54]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2640,7 +3921,7 @@ func (x *AddBridgeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AddBridgeRequest.ProtoReflect.Descriptor instead.
 func (*AddBridgeRequest) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{37}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{54}
 }
 
 func (x *AddBridgeRequest) GetBridge() *Bridge {
@@ -2661,7 +3942,7 @@ type AddBridgeResponse struct {
 
 func (x *AddBridgeResponse) Reset() {
 	*x = AddBridgeResponse{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[38]
+	mi := &file_loop_node_v1_node_proto_msgTypes[55]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2673,7 +3954,7 @@ func (x *AddBridgeResponse) String() string {
 func (*AddBridgeResponse) ProtoMessage() {}
 
 func (x *AddBridgeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[38]
+	mi := &file_loop_node_v1_node_proto_msgTypes[55]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2686,7 +3967,7 @@ func (x *AddBridgeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AddBridgeResponse.ProtoReflect.Descriptor instead.
 func (*AddBridgeResponse) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{38}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{55}
 }
 
 func (x *AddBridgeResponse) GetBridge() *Bridge {
@@ -2705,7 +3986,7 @@ type ListBridgesRequest struct {
 
 func (x *ListBridgesRequest) Reset() {
 	*x = ListBridgesRequest{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[39]
+	mi := &file_loop_node_v1_node_proto_msgTypes[56]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2717,7 +3998,7 @@ func (x *ListBridgesRequest) String() string {
 func (*ListBridgesRequest) ProtoMessage() {}
 
 func (x *ListBridgesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[39]
+	mi := &file_loop_node_v1_node_proto_msgTypes[56]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2730,7 +4011,7 @@ func (x *ListBridgesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListBridgesRequest.ProtoReflect.Descriptor instead.
 func (*ListBridgesRequest) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{39}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{56}
 }
 
 // ListBridgesResponse lists bridges.
@@ -2744,7 +4025,7 @@ type ListBridgesResponse struct {
 
 func (x *ListBridgesResponse) Reset() {
 	*x = ListBridgesResponse{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[40]
+	mi := &file_loop_node_v1_node_proto_msgTypes[57]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2756,7 +4037,7 @@ func (x *ListBridgesResponse) String() string {
 func (*ListBridgesResponse) ProtoMessage() {}
 
 func (x *ListBridgesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[40]
+	mi := &file_loop_node_v1_node_proto_msgTypes[57]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2769,7 +4050,7 @@ func (x *ListBridgesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListBridgesResponse.ProtoReflect.Descriptor instead.
 func (*ListBridgesResponse) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{40}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{57}
 }
 
 func (x *ListBridgesResponse) GetBridges() []*Bridge {
@@ -2790,7 +4071,7 @@ type RevealBridgeRequest struct {
 
 func (x *RevealBridgeRequest) Reset() {
 	*x = RevealBridgeRequest{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[41]
+	mi := &file_loop_node_v1_node_proto_msgTypes[58]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2802,7 +4083,7 @@ func (x *RevealBridgeRequest) String() string {
 func (*RevealBridgeRequest) ProtoMessage() {}
 
 func (x *RevealBridgeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[41]
+	mi := &file_loop_node_v1_node_proto_msgTypes[58]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2815,7 +4096,7 @@ func (x *RevealBridgeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RevealBridgeRequest.ProtoReflect.Descriptor instead.
 func (*RevealBridgeRequest) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{41}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{58}
 }
 
 func (x *RevealBridgeRequest) GetName() string {
@@ -2836,7 +4117,7 @@ type RevealBridgeResponse struct {
 
 func (x *RevealBridgeResponse) Reset() {
 	*x = RevealBridgeResponse{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[42]
+	mi := &file_loop_node_v1_node_proto_msgTypes[59]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2848,7 +4129,7 @@ func (x *RevealBridgeResponse) String() string {
 func (*RevealBridgeResponse) ProtoMessage() {}
 
 func (x *RevealBridgeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[42]
+	mi := &file_loop_node_v1_node_proto_msgTypes[59]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2861,7 +4142,7 @@ func (x *RevealBridgeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RevealBridgeResponse.ProtoReflect.Descriptor instead.
 func (*RevealBridgeResponse) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{42}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{59}
 }
 
 func (x *RevealBridgeResponse) GetBridge() *Bridge {
@@ -2882,7 +4163,7 @@ type RemoveBridgeRequest struct {
 
 func (x *RemoveBridgeRequest) Reset() {
 	*x = RemoveBridgeRequest{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[43]
+	mi := &file_loop_node_v1_node_proto_msgTypes[60]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2894,7 +4175,7 @@ func (x *RemoveBridgeRequest) String() string {
 func (*RemoveBridgeRequest) ProtoMessage() {}
 
 func (x *RemoveBridgeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[43]
+	mi := &file_loop_node_v1_node_proto_msgTypes[60]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2907,7 +4188,7 @@ func (x *RemoveBridgeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemoveBridgeRequest.ProtoReflect.Descriptor instead.
 func (*RemoveBridgeRequest) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{43}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{60}
 }
 
 func (x *RemoveBridgeRequest) GetName() string {
@@ -2926,7 +4207,7 @@ type RemoveBridgeResponse struct {
 
 func (x *RemoveBridgeResponse) Reset() {
 	*x = RemoveBridgeResponse{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[44]
+	mi := &file_loop_node_v1_node_proto_msgTypes[61]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2938,7 +4219,7 @@ func (x *RemoveBridgeResponse) String() string {
 func (*RemoveBridgeResponse) ProtoMessage() {}
 
 func (x *RemoveBridgeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[44]
+	mi := &file_loop_node_v1_node_proto_msgTypes[61]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2951,7 +4232,7 @@ func (x *RemoveBridgeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemoveBridgeResponse.ProtoReflect.Descriptor instead.
 func (*RemoveBridgeResponse) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{44}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{61}
 }
 
 // TokenWanted is the detail of UNAUTHENTICATED for a call without a token by TCP without TLS, which only the node's machine
@@ -2969,7 +4250,7 @@ type TokenWanted struct {
 
 func (x *TokenWanted) Reset() {
 	*x = TokenWanted{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[45]
+	mi := &file_loop_node_v1_node_proto_msgTypes[62]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2981,7 +4262,7 @@ func (x *TokenWanted) String() string {
 func (*TokenWanted) ProtoMessage() {}
 
 func (x *TokenWanted) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[45]
+	mi := &file_loop_node_v1_node_proto_msgTypes[62]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2994,7 +4275,7 @@ func (x *TokenWanted) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TokenWanted.ProtoReflect.Descriptor instead.
 func (*TokenWanted) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{45}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{62}
 }
 
 func (x *TokenWanted) GetSocket() string {
@@ -3026,7 +4307,7 @@ type Token struct {
 
 func (x *Token) Reset() {
 	*x = Token{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[46]
+	mi := &file_loop_node_v1_node_proto_msgTypes[63]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3038,7 +4319,7 @@ func (x *Token) String() string {
 func (*Token) ProtoMessage() {}
 
 func (x *Token) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[46]
+	mi := &file_loop_node_v1_node_proto_msgTypes[63]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3051,7 +4332,7 @@ func (x *Token) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Token.ProtoReflect.Descriptor instead.
 func (*Token) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{46}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{63}
 }
 
 func (x *Token) GetName() string {
@@ -3088,7 +4369,7 @@ type CreateTokenRequest struct {
 
 func (x *CreateTokenRequest) Reset() {
 	*x = CreateTokenRequest{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[47]
+	mi := &file_loop_node_v1_node_proto_msgTypes[64]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3100,7 +4381,7 @@ func (x *CreateTokenRequest) String() string {
 func (*CreateTokenRequest) ProtoMessage() {}
 
 func (x *CreateTokenRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[47]
+	mi := &file_loop_node_v1_node_proto_msgTypes[64]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3113,7 +4394,7 @@ func (x *CreateTokenRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateTokenRequest.ProtoReflect.Descriptor instead.
 func (*CreateTokenRequest) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{47}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{64}
 }
 
 func (x *CreateTokenRequest) GetName() string {
@@ -3143,7 +4424,7 @@ type CreateTokenResponse struct {
 
 func (x *CreateTokenResponse) Reset() {
 	*x = CreateTokenResponse{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[48]
+	mi := &file_loop_node_v1_node_proto_msgTypes[65]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3155,7 +4436,7 @@ func (x *CreateTokenResponse) String() string {
 func (*CreateTokenResponse) ProtoMessage() {}
 
 func (x *CreateTokenResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[48]
+	mi := &file_loop_node_v1_node_proto_msgTypes[65]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3168,7 +4449,7 @@ func (x *CreateTokenResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateTokenResponse.ProtoReflect.Descriptor instead.
 func (*CreateTokenResponse) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{48}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{65}
 }
 
 func (x *CreateTokenResponse) GetToken() *Token {
@@ -3194,7 +4475,7 @@ type ListTokensRequest struct {
 
 func (x *ListTokensRequest) Reset() {
 	*x = ListTokensRequest{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[49]
+	mi := &file_loop_node_v1_node_proto_msgTypes[66]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3206,7 +4487,7 @@ func (x *ListTokensRequest) String() string {
 func (*ListTokensRequest) ProtoMessage() {}
 
 func (x *ListTokensRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[49]
+	mi := &file_loop_node_v1_node_proto_msgTypes[66]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3219,7 +4500,7 @@ func (x *ListTokensRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListTokensRequest.ProtoReflect.Descriptor instead.
 func (*ListTokensRequest) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{49}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{66}
 }
 
 // ListTokensResponse lists tokens.
@@ -3233,7 +4514,7 @@ type ListTokensResponse struct {
 
 func (x *ListTokensResponse) Reset() {
 	*x = ListTokensResponse{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[50]
+	mi := &file_loop_node_v1_node_proto_msgTypes[67]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3245,7 +4526,7 @@ func (x *ListTokensResponse) String() string {
 func (*ListTokensResponse) ProtoMessage() {}
 
 func (x *ListTokensResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[50]
+	mi := &file_loop_node_v1_node_proto_msgTypes[67]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3258,7 +4539,7 @@ func (x *ListTokensResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListTokensResponse.ProtoReflect.Descriptor instead.
 func (*ListTokensResponse) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{50}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{67}
 }
 
 func (x *ListTokensResponse) GetTokens() []*Token {
@@ -3279,7 +4560,7 @@ type RevokeTokenRequest struct {
 
 func (x *RevokeTokenRequest) Reset() {
 	*x = RevokeTokenRequest{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[51]
+	mi := &file_loop_node_v1_node_proto_msgTypes[68]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3291,7 +4572,7 @@ func (x *RevokeTokenRequest) String() string {
 func (*RevokeTokenRequest) ProtoMessage() {}
 
 func (x *RevokeTokenRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[51]
+	mi := &file_loop_node_v1_node_proto_msgTypes[68]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3304,7 +4585,7 @@ func (x *RevokeTokenRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RevokeTokenRequest.ProtoReflect.Descriptor instead.
 func (*RevokeTokenRequest) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{51}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{68}
 }
 
 func (x *RevokeTokenRequest) GetName() string {
@@ -3323,7 +4604,7 @@ type RevokeTokenResponse struct {
 
 func (x *RevokeTokenResponse) Reset() {
 	*x = RevokeTokenResponse{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[52]
+	mi := &file_loop_node_v1_node_proto_msgTypes[69]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3335,7 +4616,7 @@ func (x *RevokeTokenResponse) String() string {
 func (*RevokeTokenResponse) ProtoMessage() {}
 
 func (x *RevokeTokenResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[52]
+	mi := &file_loop_node_v1_node_proto_msgTypes[69]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3348,7 +4629,7 @@ func (x *RevokeTokenResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RevokeTokenResponse.ProtoReflect.Descriptor instead.
 func (*RevokeTokenResponse) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{52}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{69}
 }
 
 var File_loop_node_v1_node_proto protoreflect.FileDescriptor
@@ -3447,11 +4728,90 @@ const file_loop_node_v1_node_proto_rawDesc = "" +
 	"\tspec_toml\x18\f \x01(\tB\x03\x80\x01\x01R\bspecToml\x12\x16\n" +
 	"\x06remedy\x18\r \x01(\tR\x06remedy\x12;\n" +
 	"\vstate_since\x18\x0e \x01(\v2\x1a.google.protobuf.TimestampR\n" +
-	"stateSince\"o\n" +
+	"stateSince\"\xa6\x01\n" +
 	"\bJobError\x12\x18\n" +
 	"\amessage\x18\x01 \x01(\tR\amessage\x12\x14\n" +
 	"\x05count\x18\x02 \x01(\x04R\x05count\x123\n" +
-	"\alast_at\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x06lastAt\"\"\n" +
+	"\alast_at\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x06lastAt\x125\n" +
+	"\bfirst_at\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\afirstAt\"i\n" +
+	"\x14ListJobErrorsRequest\x12\x15\n" +
+	"\x06job_id\x18\x01 \x01(\x03R\x05jobId\x12\x1b\n" +
+	"\tpage_size\x18\x02 \x01(\rR\bpageSize\x12\x1d\n" +
+	"\n" +
+	"page_token\x18\x03 \x01(\tR\tpageToken\"o\n" +
+	"\x15ListJobErrorsResponse\x12.\n" +
+	"\x06errors\x18\x01 \x03(\v2\x16.loop.node.v1.JobErrorR\x06errors\x12&\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\" \n" +
+	"\x0eShowJobRequest\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\x03R\x02id\"\x91\x03\n" +
+	"\x0fShowJobResponse\x12#\n" +
+	"\x03job\x18\x01 \x01(\v2\x11.loop.node.v1.JobR\x03job\x12&\n" +
+	"\foracle_index\x18\x02 \x01(\rH\x00R\voracleIndex\x88\x01\x01\x12\x18\n" +
+	"\aoracles\x18\x03 \x01(\rR\aoracles\x12\x16\n" +
+	"\x06faulty\x18\x04 \x01(\rR\x06faulty\x12 \n" +
+	"\vtransmitter\x18\x05 \x01(\tR\vtransmitter\x12#\n" +
+	"\rchain_trouble\x18\x06 \x01(\tR\fchainTrouble\x12(\n" +
+	"\x05peers\x18\a \x03(\v2\x12.loop.node.v1.PeerR\x05peers\x126\n" +
+	"\x06rounds\x18\b \x03(\v2\x1e.loop.node.v1.RoundObservationR\x06rounds\x12E\n" +
+	"\x0fcontract_answer\x18\t \x01(\v2\x1c.loop.node.v1.ContractAnswerR\x0econtractAnswerB\x0f\n" +
+	"\r_oracle_index\"v\n" +
+	"\x04Peer\x12!\n" +
+	"\foracle_index\x18\x01 \x01(\rR\voracleIndex\x125\n" +
+	"\bheard_at\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\aheardAt\x12\x14\n" +
+	"\x05heard\x18\x03 \x01(\bR\x05heard\"\xc5\x01\n" +
+	"\x0eContractAnswer\x12@\n" +
+	"\ttimestamp\x18\x01 \x01(\v2\".loop.reporting.v1.ReportTimestampR\ttimestamp\x12.\n" +
+	"\x06answer\x18\x02 \x01(\v2\x16.loop.plugin.v1.BigIntR\x06answer\x12A\n" +
+	"\x0etransmitted_at\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\rtransmittedAt\"|\n" +
+	"\x0fListRunsRequest\x12\x15\n" +
+	"\x06job_id\x18\x01 \x01(\x03R\x05jobId\x12\x1b\n" +
+	"\tpage_size\x18\x02 \x01(\rR\bpageSize\x12\x1d\n" +
+	"\n" +
+	"page_token\x18\x03 \x01(\tR\tpageToken\x12\x16\n" +
+	"\x06failed\x18\x04 \x01(\bR\x06failed\"a\n" +
+	"\x10ListRunsResponse\x12%\n" +
+	"\x04runs\x18\x01 \x03(\v2\x11.loop.node.v1.RunR\x04runs\x12&\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"6\n" +
+	"\rGetRunRequest\x12\x15\n" +
+	"\x06job_id\x18\x01 \x01(\x03R\x05jobId\x12\x0e\n" +
+	"\x02id\x18\x02 \x01(\x03R\x02id\"5\n" +
+	"\x0eGetRunResponse\x12#\n" +
+	"\x03run\x18\x01 \x01(\v2\x11.loop.node.v1.RunR\x03run\"A\n" +
+	"\x10WatchRunsRequest\x12\x15\n" +
+	"\x06job_id\x18\x01 \x01(\x03R\x05jobId\x12\x16\n" +
+	"\x06failed\x18\x02 \x01(\bR\x06failed\"P\n" +
+	"\x11WatchRunsResponse\x12#\n" +
+	"\x03run\x18\x01 \x01(\v2\x11.loop.node.v1.RunR\x03run\x12\x16\n" +
+	"\x06missed\x18\x02 \x01(\x04R\x06missed\"\x8d\x03\n" +
+	"\x03Run\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\x03R\x02id\x12\x15\n" +
+	"\x06job_id\x18\x02 \x01(\x03R\x05jobId\x12\x16\n" +
+	"\x06source\x18\x03 \x01(\tR\x06source\x12@\n" +
+	"\ttimestamp\x18\x04 \x01(\v2\".loop.reporting.v1.ReportTimestampR\ttimestamp\x129\n" +
+	"\n" +
+	"started_at\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\tstartedAt\x12-\n" +
+	"\x04took\x18\x06 \x01(\v2\x19.google.protobuf.DurationR\x04took\x12\x14\n" +
+	"\x05value\x18\a \x01(\tR\x05value\x12\x14\n" +
+	"\x05error\x18\b \x01(\tR\x05error\x12\x1f\n" +
+	"\vresult_json\x18\t \x01(\tR\n" +
+	"resultJson\x12!\n" +
+	"\ffailed_tasks\x18\n" +
+	" \x01(\rR\vfailedTasks\x12+\n" +
+	"\x05tasks\x18\v \x03(\v2\x15.loop.node.v1.RunTaskR\x05tasks\"\xdf\x01\n" +
+	"\aRunTask\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
+	"\x04type\x18\x02 \x01(\tR\x04type\x12.\n" +
+	"\x06inputs\x18\x03 \x03(\v2\x16.loop.node.v1.RunInputR\x06inputs\x12\x1f\n" +
+	"\vresult_json\x18\x04 \x01(\tR\n" +
+	"resultJson\x12\x14\n" +
+	"\x05error\x18\x05 \x01(\tR\x05error\x12\x1a\n" +
+	"\battempts\x18\x06 \x01(\rR\battempts\x12-\n" +
+	"\x04took\x18\a \x01(\v2\x19.google.protobuf.DurationR\x04took\"Q\n" +
+	"\bRunInput\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12\x1f\n" +
+	"\vresult_json\x18\x02 \x01(\tR\n" +
+	"resultJson\x12\x14\n" +
+	"\x05error\x18\x03 \x01(\tR\x05error\"\"\n" +
 	"\x10RevealJobRequest\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\x03R\x02id\"8\n" +
 	"\x11RevealJobResponse\x12#\n" +
@@ -3463,7 +4823,7 @@ const file_loop_node_v1_node_proto_rawDesc = "" +
 	"\x06job_id\x18\x01 \x01(\x03R\x05jobId\x12\x14\n" +
 	"\x05limit\x18\x02 \x01(\rR\x05limit\"^\n" +
 	"\x18ListObservationsResponse\x12B\n" +
-	"\fobservations\x18\x01 \x03(\v2\x1e.loop.node.v1.RoundObservationR\fobservations\"\x91\x03\n" +
+	"\fobservations\x18\x01 \x03(\v2\x1e.loop.node.v1.RoundObservationR\fobservations\"\x95\x04\n" +
 	"\x10RoundObservation\x12@\n" +
 	"\ttimestamp\x18\x01 \x01(\v2\".loop.reporting.v1.ReportTimestampR\ttimestamp\x12,\n" +
 	"\x05value\x18\x02 \x01(\v2\x16.loop.plugin.v1.BigIntR\x05value\x12C\n" +
@@ -3472,7 +4832,21 @@ const file_loop_node_v1_node_proto_rawDesc = "" +
 	"\x06errors\x18\x05 \x03(\tR\x06errors\x12;\n" +
 	"\vobserved_at\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
 	"observedAt\x12-\n" +
-	"\x04took\x18\a \x01(\v2\x19.google.protobuf.DurationR\x04took\"\x11\n" +
+	"\x04took\x18\a \x01(\v2\x19.google.protobuf.DurationR\x04took\x12.\n" +
+	"\x06answer\x18\b \x01(\v2\x16.loop.plugin.v1.BigIntR\x06answer\x123\n" +
+	"\asent_at\x18\t \x01(\v2\x1a.google.protobuf.TimestampR\x06sentAt\x12\x1d\n" +
+	"\n" +
+	"send_error\x18\n" +
+	" \x01(\tR\tsendError\"+\n" +
+	"\x12WatchRoundsRequest\x12\x15\n" +
+	"\x06job_id\x18\x01 \x01(\x03R\x05jobId\"\xf1\x01\n" +
+	"\x13WatchRoundsResponse\x12\x15\n" +
+	"\x06job_id\x18\x01 \x01(\x03R\x05jobId\x12\x19\n" +
+	"\bjob_name\x18\x02 \x01(\tR\ajobName\x12.\n" +
+	"\x05event\x18\x03 \x01(\x0e2\x18.loop.node.v1.RoundEventR\x05event\x124\n" +
+	"\x05round\x18\x04 \x01(\v2\x1e.loop.node.v1.RoundObservationR\x05round\x12*\n" +
+	"\x02at\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\x02at\x12\x16\n" +
+	"\x06missed\x18\x06 \x01(\x04R\x06missed\"\x11\n" +
 	"\x0fListKeysRequest\"9\n" +
 	"\x10ListKeysResponse\x12%\n" +
 	"\x04keys\x18\x01 \x03(\v2\x11.loop.node.v1.KeyR\x04keys\"\x88\x01\n" +
@@ -3559,7 +4933,13 @@ const file_loop_node_v1_node_proto_rawDesc = "" +
 	"\x11JOB_STATE_RUNNING\x10\x01\x12\x14\n" +
 	"\x10JOB_STATE_FAILED\x10\x02\x12\x15\n" +
 	"\x11JOB_STATE_WAITING\x10\x03\x12\x16\n" +
-	"\x12JOB_STATE_DEGRADED\x10\x04*^\n" +
+	"\x12JOB_STATE_DEGRADED\x10\x04*s\n" +
+	"\n" +
+	"RoundEvent\x12\x1b\n" +
+	"\x17ROUND_EVENT_UNSPECIFIED\x10\x00\x12\x18\n" +
+	"\x14ROUND_EVENT_OBSERVED\x10\x01\x12\x18\n" +
+	"\x14ROUND_EVENT_REPORTED\x10\x02\x12\x14\n" +
+	"\x10ROUND_EVENT_SENT\x10\x03*^\n" +
 	"\aKeyKind\x12\x18\n" +
 	"\x14KEY_KIND_UNSPECIFIED\x10\x00\x12\x10\n" +
 	"\fKEY_KIND_P2P\x10\x01\x12\x11\n" +
@@ -3570,7 +4950,7 @@ const file_loop_node_v1_node_proto_rawDesc = "" +
 	"\tROLE_VIEW\x10\x01\x12\x10\n" +
 	"\fROLE_OPERATE\x10\x02\x12\x0e\n" +
 	"\n" +
-	"ROLE_ADMIN\x10\x032\x9f\r\n" +
+	"ROLE_ADMIN\x10\x032\x95\x11\n" +
 	"\vNodeService\x12T\n" +
 	"\n" +
 	"NodeStatus\x12\x1f.loop.node.v1.NodeStatusRequest\x1a .loop.node.v1.NodeStatusResponse\"\x03\x90\x02\x01\x12W\n" +
@@ -3581,7 +4961,13 @@ const file_loop_node_v1_node_proto_rawDesc = "" +
 	"\bListJobs\x12\x1d.loop.node.v1.ListJobsRequest\x1a\x1e.loop.node.v1.ListJobsResponse\"\x03\x90\x02\x01\x12Q\n" +
 	"\tRevealJob\x12\x1e.loop.node.v1.RevealJobRequest\x1a\x1f.loop.node.v1.RevealJobResponse\"\x03\x90\x02\x02\x12L\n" +
 	"\tRemoveJob\x12\x1e.loop.node.v1.RemoveJobRequest\x1a\x1f.loop.node.v1.RemoveJobResponse\x12f\n" +
-	"\x10ListObservations\x12%.loop.node.v1.ListObservationsRequest\x1a&.loop.node.v1.ListObservationsResponse\"\x03\x90\x02\x01\x12N\n" +
+	"\x10ListObservations\x12%.loop.node.v1.ListObservationsRequest\x1a&.loop.node.v1.ListObservationsResponse\"\x03\x90\x02\x01\x12Y\n" +
+	"\vWatchRounds\x12 .loop.node.v1.WatchRoundsRequest\x1a!.loop.node.v1.WatchRoundsResponse\"\x03\x90\x02\x010\x01\x12K\n" +
+	"\aShowJob\x12\x1c.loop.node.v1.ShowJobRequest\x1a\x1d.loop.node.v1.ShowJobResponse\"\x03\x90\x02\x01\x12N\n" +
+	"\bListRuns\x12\x1d.loop.node.v1.ListRunsRequest\x1a\x1e.loop.node.v1.ListRunsResponse\"\x03\x90\x02\x01\x12H\n" +
+	"\x06GetRun\x12\x1b.loop.node.v1.GetRunRequest\x1a\x1c.loop.node.v1.GetRunResponse\"\x03\x90\x02\x01\x12S\n" +
+	"\tWatchRuns\x12\x1e.loop.node.v1.WatchRunsRequest\x1a\x1f.loop.node.v1.WatchRunsResponse\"\x03\x90\x02\x010\x01\x12]\n" +
+	"\rListJobErrors\x12\".loop.node.v1.ListJobErrorsRequest\x1a#.loop.node.v1.ListJobErrorsResponse\"\x03\x90\x02\x01\x12N\n" +
 	"\bListKeys\x12\x1d.loop.node.v1.ListKeysRequest\x1a\x1e.loop.node.v1.ListKeysResponse\"\x03\x90\x02\x01\x12L\n" +
 	"\tCreateKey\x12\x1e.loop.node.v1.CreateKeyRequest\x1a\x1f.loop.node.v1.CreateKeyResponse\x12L\n" +
 	"\tImportKey\x12\x1e.loop.node.v1.ImportKeyRequest\x1a\x1f.loop.node.v1.ImportKeyResponse\x12L\n" +
@@ -3608,162 +4994,216 @@ func file_loop_node_v1_node_proto_rawDescGZIP() []byte {
 	return file_loop_node_v1_node_proto_rawDescData
 }
 
-var file_loop_node_v1_node_proto_enumTypes = make([]protoimpl.EnumInfo, 5)
-var file_loop_node_v1_node_proto_msgTypes = make([]protoimpl.MessageInfo, 53)
+var file_loop_node_v1_node_proto_enumTypes = make([]protoimpl.EnumInfo, 6)
+var file_loop_node_v1_node_proto_msgTypes = make([]protoimpl.MessageInfo, 70)
 var file_loop_node_v1_node_proto_goTypes = []any{
 	(PluginState)(0),                 // 0: loop.node.v1.PluginState
 	(ObjectState)(0),                 // 1: loop.node.v1.ObjectState
 	(JobState)(0),                    // 2: loop.node.v1.JobState
-	(KeyKind)(0),                     // 3: loop.node.v1.KeyKind
-	(Role)(0),                        // 4: loop.node.v1.Role
-	(*NodeStatusRequest)(nil),        // 5: loop.node.v1.NodeStatusRequest
-	(*NodeStatusResponse)(nil),       // 6: loop.node.v1.NodeStatusResponse
-	(*HealthCheck)(nil),              // 7: loop.node.v1.HealthCheck
-	(*ListPluginsRequest)(nil),       // 8: loop.node.v1.ListPluginsRequest
-	(*ListPluginsResponse)(nil),      // 9: loop.node.v1.ListPluginsResponse
-	(*RestartPluginRequest)(nil),     // 10: loop.node.v1.RestartPluginRequest
-	(*RestartPluginResponse)(nil),    // 11: loop.node.v1.RestartPluginResponse
-	(*PluginStatus)(nil),             // 12: loop.node.v1.PluginStatus
-	(*PluginFile)(nil),               // 13: loop.node.v1.PluginFile
-	(*ObjectStatus)(nil),             // 14: loop.node.v1.ObjectStatus
-	(*AddJobRequest)(nil),            // 15: loop.node.v1.AddJobRequest
-	(*AddJobResponse)(nil),           // 16: loop.node.v1.AddJobResponse
-	(*ValidateJobRequest)(nil),       // 17: loop.node.v1.ValidateJobRequest
-	(*ValidateJobResponse)(nil),      // 18: loop.node.v1.ValidateJobResponse
-	(*Problem)(nil),                  // 19: loop.node.v1.Problem
-	(*ListJobsRequest)(nil),          // 20: loop.node.v1.ListJobsRequest
-	(*ListJobsResponse)(nil),         // 21: loop.node.v1.ListJobsResponse
-	(*Job)(nil),                      // 22: loop.node.v1.Job
-	(*JobError)(nil),                 // 23: loop.node.v1.JobError
-	(*RevealJobRequest)(nil),         // 24: loop.node.v1.RevealJobRequest
-	(*RevealJobResponse)(nil),        // 25: loop.node.v1.RevealJobResponse
-	(*RemoveJobRequest)(nil),         // 26: loop.node.v1.RemoveJobRequest
-	(*RemoveJobResponse)(nil),        // 27: loop.node.v1.RemoveJobResponse
-	(*ListObservationsRequest)(nil),  // 28: loop.node.v1.ListObservationsRequest
-	(*ListObservationsResponse)(nil), // 29: loop.node.v1.ListObservationsResponse
-	(*RoundObservation)(nil),         // 30: loop.node.v1.RoundObservation
-	(*ListKeysRequest)(nil),          // 31: loop.node.v1.ListKeysRequest
-	(*ListKeysResponse)(nil),         // 32: loop.node.v1.ListKeysResponse
-	(*Key)(nil),                      // 33: loop.node.v1.Key
-	(*Ocr2PublicKeys)(nil),           // 34: loop.node.v1.Ocr2PublicKeys
-	(*CreateKeyRequest)(nil),         // 35: loop.node.v1.CreateKeyRequest
-	(*CreateKeyResponse)(nil),        // 36: loop.node.v1.CreateKeyResponse
-	(*ImportKeyRequest)(nil),         // 37: loop.node.v1.ImportKeyRequest
-	(*ImportKeyResponse)(nil),        // 38: loop.node.v1.ImportKeyResponse
-	(*ExportKeyRequest)(nil),         // 39: loop.node.v1.ExportKeyRequest
-	(*ExportKeyResponse)(nil),        // 40: loop.node.v1.ExportKeyResponse
-	(*Bridge)(nil),                   // 41: loop.node.v1.Bridge
-	(*AddBridgeRequest)(nil),         // 42: loop.node.v1.AddBridgeRequest
-	(*AddBridgeResponse)(nil),        // 43: loop.node.v1.AddBridgeResponse
-	(*ListBridgesRequest)(nil),       // 44: loop.node.v1.ListBridgesRequest
-	(*ListBridgesResponse)(nil),      // 45: loop.node.v1.ListBridgesResponse
-	(*RevealBridgeRequest)(nil),      // 46: loop.node.v1.RevealBridgeRequest
-	(*RevealBridgeResponse)(nil),     // 47: loop.node.v1.RevealBridgeResponse
-	(*RemoveBridgeRequest)(nil),      // 48: loop.node.v1.RemoveBridgeRequest
-	(*RemoveBridgeResponse)(nil),     // 49: loop.node.v1.RemoveBridgeResponse
-	(*TokenWanted)(nil),              // 50: loop.node.v1.TokenWanted
-	(*Token)(nil),                    // 51: loop.node.v1.Token
-	(*CreateTokenRequest)(nil),       // 52: loop.node.v1.CreateTokenRequest
-	(*CreateTokenResponse)(nil),      // 53: loop.node.v1.CreateTokenResponse
-	(*ListTokensRequest)(nil),        // 54: loop.node.v1.ListTokensRequest
-	(*ListTokensResponse)(nil),       // 55: loop.node.v1.ListTokensResponse
-	(*RevokeTokenRequest)(nil),       // 56: loop.node.v1.RevokeTokenRequest
-	(*RevokeTokenResponse)(nil),      // 57: loop.node.v1.RevokeTokenResponse
-	(*timestamppb.Timestamp)(nil),    // 58: google.protobuf.Timestamp
-	(*v1.ReportTimestamp)(nil),       // 59: loop.reporting.v1.ReportTimestamp
-	(*v11.BigInt)(nil),               // 60: loop.plugin.v1.BigInt
-	(*durationpb.Duration)(nil),      // 61: google.protobuf.Duration
+	(RoundEvent)(0),                  // 3: loop.node.v1.RoundEvent
+	(KeyKind)(0),                     // 4: loop.node.v1.KeyKind
+	(Role)(0),                        // 5: loop.node.v1.Role
+	(*NodeStatusRequest)(nil),        // 6: loop.node.v1.NodeStatusRequest
+	(*NodeStatusResponse)(nil),       // 7: loop.node.v1.NodeStatusResponse
+	(*HealthCheck)(nil),              // 8: loop.node.v1.HealthCheck
+	(*ListPluginsRequest)(nil),       // 9: loop.node.v1.ListPluginsRequest
+	(*ListPluginsResponse)(nil),      // 10: loop.node.v1.ListPluginsResponse
+	(*RestartPluginRequest)(nil),     // 11: loop.node.v1.RestartPluginRequest
+	(*RestartPluginResponse)(nil),    // 12: loop.node.v1.RestartPluginResponse
+	(*PluginStatus)(nil),             // 13: loop.node.v1.PluginStatus
+	(*PluginFile)(nil),               // 14: loop.node.v1.PluginFile
+	(*ObjectStatus)(nil),             // 15: loop.node.v1.ObjectStatus
+	(*AddJobRequest)(nil),            // 16: loop.node.v1.AddJobRequest
+	(*AddJobResponse)(nil),           // 17: loop.node.v1.AddJobResponse
+	(*ValidateJobRequest)(nil),       // 18: loop.node.v1.ValidateJobRequest
+	(*ValidateJobResponse)(nil),      // 19: loop.node.v1.ValidateJobResponse
+	(*Problem)(nil),                  // 20: loop.node.v1.Problem
+	(*ListJobsRequest)(nil),          // 21: loop.node.v1.ListJobsRequest
+	(*ListJobsResponse)(nil),         // 22: loop.node.v1.ListJobsResponse
+	(*Job)(nil),                      // 23: loop.node.v1.Job
+	(*JobError)(nil),                 // 24: loop.node.v1.JobError
+	(*ListJobErrorsRequest)(nil),     // 25: loop.node.v1.ListJobErrorsRequest
+	(*ListJobErrorsResponse)(nil),    // 26: loop.node.v1.ListJobErrorsResponse
+	(*ShowJobRequest)(nil),           // 27: loop.node.v1.ShowJobRequest
+	(*ShowJobResponse)(nil),          // 28: loop.node.v1.ShowJobResponse
+	(*Peer)(nil),                     // 29: loop.node.v1.Peer
+	(*ContractAnswer)(nil),           // 30: loop.node.v1.ContractAnswer
+	(*ListRunsRequest)(nil),          // 31: loop.node.v1.ListRunsRequest
+	(*ListRunsResponse)(nil),         // 32: loop.node.v1.ListRunsResponse
+	(*GetRunRequest)(nil),            // 33: loop.node.v1.GetRunRequest
+	(*GetRunResponse)(nil),           // 34: loop.node.v1.GetRunResponse
+	(*WatchRunsRequest)(nil),         // 35: loop.node.v1.WatchRunsRequest
+	(*WatchRunsResponse)(nil),        // 36: loop.node.v1.WatchRunsResponse
+	(*Run)(nil),                      // 37: loop.node.v1.Run
+	(*RunTask)(nil),                  // 38: loop.node.v1.RunTask
+	(*RunInput)(nil),                 // 39: loop.node.v1.RunInput
+	(*RevealJobRequest)(nil),         // 40: loop.node.v1.RevealJobRequest
+	(*RevealJobResponse)(nil),        // 41: loop.node.v1.RevealJobResponse
+	(*RemoveJobRequest)(nil),         // 42: loop.node.v1.RemoveJobRequest
+	(*RemoveJobResponse)(nil),        // 43: loop.node.v1.RemoveJobResponse
+	(*ListObservationsRequest)(nil),  // 44: loop.node.v1.ListObservationsRequest
+	(*ListObservationsResponse)(nil), // 45: loop.node.v1.ListObservationsResponse
+	(*RoundObservation)(nil),         // 46: loop.node.v1.RoundObservation
+	(*WatchRoundsRequest)(nil),       // 47: loop.node.v1.WatchRoundsRequest
+	(*WatchRoundsResponse)(nil),      // 48: loop.node.v1.WatchRoundsResponse
+	(*ListKeysRequest)(nil),          // 49: loop.node.v1.ListKeysRequest
+	(*ListKeysResponse)(nil),         // 50: loop.node.v1.ListKeysResponse
+	(*Key)(nil),                      // 51: loop.node.v1.Key
+	(*Ocr2PublicKeys)(nil),           // 52: loop.node.v1.Ocr2PublicKeys
+	(*CreateKeyRequest)(nil),         // 53: loop.node.v1.CreateKeyRequest
+	(*CreateKeyResponse)(nil),        // 54: loop.node.v1.CreateKeyResponse
+	(*ImportKeyRequest)(nil),         // 55: loop.node.v1.ImportKeyRequest
+	(*ImportKeyResponse)(nil),        // 56: loop.node.v1.ImportKeyResponse
+	(*ExportKeyRequest)(nil),         // 57: loop.node.v1.ExportKeyRequest
+	(*ExportKeyResponse)(nil),        // 58: loop.node.v1.ExportKeyResponse
+	(*Bridge)(nil),                   // 59: loop.node.v1.Bridge
+	(*AddBridgeRequest)(nil),         // 60: loop.node.v1.AddBridgeRequest
+	(*AddBridgeResponse)(nil),        // 61: loop.node.v1.AddBridgeResponse
+	(*ListBridgesRequest)(nil),       // 62: loop.node.v1.ListBridgesRequest
+	(*ListBridgesResponse)(nil),      // 63: loop.node.v1.ListBridgesResponse
+	(*RevealBridgeRequest)(nil),      // 64: loop.node.v1.RevealBridgeRequest
+	(*RevealBridgeResponse)(nil),     // 65: loop.node.v1.RevealBridgeResponse
+	(*RemoveBridgeRequest)(nil),      // 66: loop.node.v1.RemoveBridgeRequest
+	(*RemoveBridgeResponse)(nil),     // 67: loop.node.v1.RemoveBridgeResponse
+	(*TokenWanted)(nil),              // 68: loop.node.v1.TokenWanted
+	(*Token)(nil),                    // 69: loop.node.v1.Token
+	(*CreateTokenRequest)(nil),       // 70: loop.node.v1.CreateTokenRequest
+	(*CreateTokenResponse)(nil),      // 71: loop.node.v1.CreateTokenResponse
+	(*ListTokensRequest)(nil),        // 72: loop.node.v1.ListTokensRequest
+	(*ListTokensResponse)(nil),       // 73: loop.node.v1.ListTokensResponse
+	(*RevokeTokenRequest)(nil),       // 74: loop.node.v1.RevokeTokenRequest
+	(*RevokeTokenResponse)(nil),      // 75: loop.node.v1.RevokeTokenResponse
+	(*timestamppb.Timestamp)(nil),    // 76: google.protobuf.Timestamp
+	(*v1.ReportTimestamp)(nil),       // 77: loop.reporting.v1.ReportTimestamp
+	(*v11.BigInt)(nil),               // 78: loop.plugin.v1.BigInt
+	(*durationpb.Duration)(nil),      // 79: google.protobuf.Duration
 }
 var file_loop_node_v1_node_proto_depIdxs = []int32{
-	58, // 0: loop.node.v1.NodeStatusResponse.started_at:type_name -> google.protobuf.Timestamp
-	7,  // 1: loop.node.v1.NodeStatusResponse.checks:type_name -> loop.node.v1.HealthCheck
-	12, // 2: loop.node.v1.ListPluginsResponse.plugins:type_name -> loop.node.v1.PluginStatus
-	12, // 3: loop.node.v1.RestartPluginResponse.plugin:type_name -> loop.node.v1.PluginStatus
+	76, // 0: loop.node.v1.NodeStatusResponse.started_at:type_name -> google.protobuf.Timestamp
+	8,  // 1: loop.node.v1.NodeStatusResponse.checks:type_name -> loop.node.v1.HealthCheck
+	13, // 2: loop.node.v1.ListPluginsResponse.plugins:type_name -> loop.node.v1.PluginStatus
+	13, // 3: loop.node.v1.RestartPluginResponse.plugin:type_name -> loop.node.v1.PluginStatus
 	0,  // 4: loop.node.v1.PluginStatus.state:type_name -> loop.node.v1.PluginState
-	58, // 5: loop.node.v1.PluginStatus.ready_at:type_name -> google.protobuf.Timestamp
-	14, // 6: loop.node.v1.PluginStatus.objects:type_name -> loop.node.v1.ObjectStatus
-	13, // 7: loop.node.v1.PluginStatus.files:type_name -> loop.node.v1.PluginFile
+	76, // 5: loop.node.v1.PluginStatus.ready_at:type_name -> google.protobuf.Timestamp
+	15, // 6: loop.node.v1.PluginStatus.objects:type_name -> loop.node.v1.ObjectStatus
+	14, // 7: loop.node.v1.PluginStatus.files:type_name -> loop.node.v1.PluginFile
 	1,  // 8: loop.node.v1.ObjectStatus.state:type_name -> loop.node.v1.ObjectState
-	22, // 9: loop.node.v1.AddJobResponse.job:type_name -> loop.node.v1.Job
-	19, // 10: loop.node.v1.AddJobResponse.warnings:type_name -> loop.node.v1.Problem
-	19, // 11: loop.node.v1.ValidateJobResponse.problems:type_name -> loop.node.v1.Problem
-	19, // 12: loop.node.v1.ValidateJobResponse.warnings:type_name -> loop.node.v1.Problem
-	22, // 13: loop.node.v1.ListJobsResponse.jobs:type_name -> loop.node.v1.Job
-	58, // 14: loop.node.v1.Job.created_at:type_name -> google.protobuf.Timestamp
+	23, // 9: loop.node.v1.AddJobResponse.job:type_name -> loop.node.v1.Job
+	20, // 10: loop.node.v1.AddJobResponse.warnings:type_name -> loop.node.v1.Problem
+	20, // 11: loop.node.v1.ValidateJobResponse.problems:type_name -> loop.node.v1.Problem
+	20, // 12: loop.node.v1.ValidateJobResponse.warnings:type_name -> loop.node.v1.Problem
+	23, // 13: loop.node.v1.ListJobsResponse.jobs:type_name -> loop.node.v1.Job
+	76, // 14: loop.node.v1.Job.created_at:type_name -> google.protobuf.Timestamp
 	2,  // 15: loop.node.v1.Job.state:type_name -> loop.node.v1.JobState
-	23, // 16: loop.node.v1.Job.errors:type_name -> loop.node.v1.JobError
-	58, // 17: loop.node.v1.Job.state_since:type_name -> google.protobuf.Timestamp
-	58, // 18: loop.node.v1.JobError.last_at:type_name -> google.protobuf.Timestamp
-	22, // 19: loop.node.v1.RevealJobResponse.job:type_name -> loop.node.v1.Job
-	30, // 20: loop.node.v1.ListObservationsResponse.observations:type_name -> loop.node.v1.RoundObservation
-	59, // 21: loop.node.v1.RoundObservation.timestamp:type_name -> loop.reporting.v1.ReportTimestamp
-	60, // 22: loop.node.v1.RoundObservation.value:type_name -> loop.plugin.v1.BigInt
-	60, // 23: loop.node.v1.RoundObservation.juels_per_fee_coin:type_name -> loop.plugin.v1.BigInt
-	60, // 24: loop.node.v1.RoundObservation.gas_price_subunits:type_name -> loop.plugin.v1.BigInt
-	58, // 25: loop.node.v1.RoundObservation.observed_at:type_name -> google.protobuf.Timestamp
-	61, // 26: loop.node.v1.RoundObservation.took:type_name -> google.protobuf.Duration
-	33, // 27: loop.node.v1.ListKeysResponse.keys:type_name -> loop.node.v1.Key
-	3,  // 28: loop.node.v1.Key.kind:type_name -> loop.node.v1.KeyKind
-	34, // 29: loop.node.v1.Key.ocr2:type_name -> loop.node.v1.Ocr2PublicKeys
-	3,  // 30: loop.node.v1.CreateKeyRequest.kind:type_name -> loop.node.v1.KeyKind
-	33, // 31: loop.node.v1.CreateKeyResponse.key:type_name -> loop.node.v1.Key
-	33, // 32: loop.node.v1.ImportKeyResponse.key:type_name -> loop.node.v1.Key
-	58, // 33: loop.node.v1.Bridge.created_at:type_name -> google.protobuf.Timestamp
-	41, // 34: loop.node.v1.AddBridgeRequest.bridge:type_name -> loop.node.v1.Bridge
-	41, // 35: loop.node.v1.AddBridgeResponse.bridge:type_name -> loop.node.v1.Bridge
-	41, // 36: loop.node.v1.ListBridgesResponse.bridges:type_name -> loop.node.v1.Bridge
-	41, // 37: loop.node.v1.RevealBridgeResponse.bridge:type_name -> loop.node.v1.Bridge
-	58, // 38: loop.node.v1.TokenWanted.started_at:type_name -> google.protobuf.Timestamp
-	4,  // 39: loop.node.v1.Token.role:type_name -> loop.node.v1.Role
-	58, // 40: loop.node.v1.Token.created_at:type_name -> google.protobuf.Timestamp
-	4,  // 41: loop.node.v1.CreateTokenRequest.role:type_name -> loop.node.v1.Role
-	51, // 42: loop.node.v1.CreateTokenResponse.token:type_name -> loop.node.v1.Token
-	51, // 43: loop.node.v1.ListTokensResponse.tokens:type_name -> loop.node.v1.Token
-	5,  // 44: loop.node.v1.NodeService.NodeStatus:input_type -> loop.node.v1.NodeStatusRequest
-	8,  // 45: loop.node.v1.NodeService.ListPlugins:input_type -> loop.node.v1.ListPluginsRequest
-	10, // 46: loop.node.v1.NodeService.RestartPlugin:input_type -> loop.node.v1.RestartPluginRequest
-	15, // 47: loop.node.v1.NodeService.AddJob:input_type -> loop.node.v1.AddJobRequest
-	17, // 48: loop.node.v1.NodeService.ValidateJob:input_type -> loop.node.v1.ValidateJobRequest
-	20, // 49: loop.node.v1.NodeService.ListJobs:input_type -> loop.node.v1.ListJobsRequest
-	24, // 50: loop.node.v1.NodeService.RevealJob:input_type -> loop.node.v1.RevealJobRequest
-	26, // 51: loop.node.v1.NodeService.RemoveJob:input_type -> loop.node.v1.RemoveJobRequest
-	28, // 52: loop.node.v1.NodeService.ListObservations:input_type -> loop.node.v1.ListObservationsRequest
-	31, // 53: loop.node.v1.NodeService.ListKeys:input_type -> loop.node.v1.ListKeysRequest
-	35, // 54: loop.node.v1.NodeService.CreateKey:input_type -> loop.node.v1.CreateKeyRequest
-	37, // 55: loop.node.v1.NodeService.ImportKey:input_type -> loop.node.v1.ImportKeyRequest
-	39, // 56: loop.node.v1.NodeService.ExportKey:input_type -> loop.node.v1.ExportKeyRequest
-	42, // 57: loop.node.v1.NodeService.AddBridge:input_type -> loop.node.v1.AddBridgeRequest
-	44, // 58: loop.node.v1.NodeService.ListBridges:input_type -> loop.node.v1.ListBridgesRequest
-	46, // 59: loop.node.v1.NodeService.RevealBridge:input_type -> loop.node.v1.RevealBridgeRequest
-	48, // 60: loop.node.v1.NodeService.RemoveBridge:input_type -> loop.node.v1.RemoveBridgeRequest
-	52, // 61: loop.node.v1.NodeService.CreateToken:input_type -> loop.node.v1.CreateTokenRequest
-	54, // 62: loop.node.v1.NodeService.ListTokens:input_type -> loop.node.v1.ListTokensRequest
-	56, // 63: loop.node.v1.NodeService.RevokeToken:input_type -> loop.node.v1.RevokeTokenRequest
-	6,  // 64: loop.node.v1.NodeService.NodeStatus:output_type -> loop.node.v1.NodeStatusResponse
-	9,  // 65: loop.node.v1.NodeService.ListPlugins:output_type -> loop.node.v1.ListPluginsResponse
-	11, // 66: loop.node.v1.NodeService.RestartPlugin:output_type -> loop.node.v1.RestartPluginResponse
-	16, // 67: loop.node.v1.NodeService.AddJob:output_type -> loop.node.v1.AddJobResponse
-	18, // 68: loop.node.v1.NodeService.ValidateJob:output_type -> loop.node.v1.ValidateJobResponse
-	21, // 69: loop.node.v1.NodeService.ListJobs:output_type -> loop.node.v1.ListJobsResponse
-	25, // 70: loop.node.v1.NodeService.RevealJob:output_type -> loop.node.v1.RevealJobResponse
-	27, // 71: loop.node.v1.NodeService.RemoveJob:output_type -> loop.node.v1.RemoveJobResponse
-	29, // 72: loop.node.v1.NodeService.ListObservations:output_type -> loop.node.v1.ListObservationsResponse
-	32, // 73: loop.node.v1.NodeService.ListKeys:output_type -> loop.node.v1.ListKeysResponse
-	36, // 74: loop.node.v1.NodeService.CreateKey:output_type -> loop.node.v1.CreateKeyResponse
-	38, // 75: loop.node.v1.NodeService.ImportKey:output_type -> loop.node.v1.ImportKeyResponse
-	40, // 76: loop.node.v1.NodeService.ExportKey:output_type -> loop.node.v1.ExportKeyResponse
-	43, // 77: loop.node.v1.NodeService.AddBridge:output_type -> loop.node.v1.AddBridgeResponse
-	45, // 78: loop.node.v1.NodeService.ListBridges:output_type -> loop.node.v1.ListBridgesResponse
-	47, // 79: loop.node.v1.NodeService.RevealBridge:output_type -> loop.node.v1.RevealBridgeResponse
-	49, // 80: loop.node.v1.NodeService.RemoveBridge:output_type -> loop.node.v1.RemoveBridgeResponse
-	53, // 81: loop.node.v1.NodeService.CreateToken:output_type -> loop.node.v1.CreateTokenResponse
-	55, // 82: loop.node.v1.NodeService.ListTokens:output_type -> loop.node.v1.ListTokensResponse
-	57, // 83: loop.node.v1.NodeService.RevokeToken:output_type -> loop.node.v1.RevokeTokenResponse
-	64, // [64:84] is the sub-list for method output_type
-	44, // [44:64] is the sub-list for method input_type
-	44, // [44:44] is the sub-list for extension type_name
-	44, // [44:44] is the sub-list for extension extendee
-	0,  // [0:44] is the sub-list for field type_name
+	24, // 16: loop.node.v1.Job.errors:type_name -> loop.node.v1.JobError
+	76, // 17: loop.node.v1.Job.state_since:type_name -> google.protobuf.Timestamp
+	76, // 18: loop.node.v1.JobError.last_at:type_name -> google.protobuf.Timestamp
+	76, // 19: loop.node.v1.JobError.first_at:type_name -> google.protobuf.Timestamp
+	24, // 20: loop.node.v1.ListJobErrorsResponse.errors:type_name -> loop.node.v1.JobError
+	23, // 21: loop.node.v1.ShowJobResponse.job:type_name -> loop.node.v1.Job
+	29, // 22: loop.node.v1.ShowJobResponse.peers:type_name -> loop.node.v1.Peer
+	46, // 23: loop.node.v1.ShowJobResponse.rounds:type_name -> loop.node.v1.RoundObservation
+	30, // 24: loop.node.v1.ShowJobResponse.contract_answer:type_name -> loop.node.v1.ContractAnswer
+	76, // 25: loop.node.v1.Peer.heard_at:type_name -> google.protobuf.Timestamp
+	77, // 26: loop.node.v1.ContractAnswer.timestamp:type_name -> loop.reporting.v1.ReportTimestamp
+	78, // 27: loop.node.v1.ContractAnswer.answer:type_name -> loop.plugin.v1.BigInt
+	76, // 28: loop.node.v1.ContractAnswer.transmitted_at:type_name -> google.protobuf.Timestamp
+	37, // 29: loop.node.v1.ListRunsResponse.runs:type_name -> loop.node.v1.Run
+	37, // 30: loop.node.v1.GetRunResponse.run:type_name -> loop.node.v1.Run
+	37, // 31: loop.node.v1.WatchRunsResponse.run:type_name -> loop.node.v1.Run
+	77, // 32: loop.node.v1.Run.timestamp:type_name -> loop.reporting.v1.ReportTimestamp
+	76, // 33: loop.node.v1.Run.started_at:type_name -> google.protobuf.Timestamp
+	79, // 34: loop.node.v1.Run.took:type_name -> google.protobuf.Duration
+	38, // 35: loop.node.v1.Run.tasks:type_name -> loop.node.v1.RunTask
+	39, // 36: loop.node.v1.RunTask.inputs:type_name -> loop.node.v1.RunInput
+	79, // 37: loop.node.v1.RunTask.took:type_name -> google.protobuf.Duration
+	23, // 38: loop.node.v1.RevealJobResponse.job:type_name -> loop.node.v1.Job
+	46, // 39: loop.node.v1.ListObservationsResponse.observations:type_name -> loop.node.v1.RoundObservation
+	77, // 40: loop.node.v1.RoundObservation.timestamp:type_name -> loop.reporting.v1.ReportTimestamp
+	78, // 41: loop.node.v1.RoundObservation.value:type_name -> loop.plugin.v1.BigInt
+	78, // 42: loop.node.v1.RoundObservation.juels_per_fee_coin:type_name -> loop.plugin.v1.BigInt
+	78, // 43: loop.node.v1.RoundObservation.gas_price_subunits:type_name -> loop.plugin.v1.BigInt
+	76, // 44: loop.node.v1.RoundObservation.observed_at:type_name -> google.protobuf.Timestamp
+	79, // 45: loop.node.v1.RoundObservation.took:type_name -> google.protobuf.Duration
+	78, // 46: loop.node.v1.RoundObservation.answer:type_name -> loop.plugin.v1.BigInt
+	76, // 47: loop.node.v1.RoundObservation.sent_at:type_name -> google.protobuf.Timestamp
+	3,  // 48: loop.node.v1.WatchRoundsResponse.event:type_name -> loop.node.v1.RoundEvent
+	46, // 49: loop.node.v1.WatchRoundsResponse.round:type_name -> loop.node.v1.RoundObservation
+	76, // 50: loop.node.v1.WatchRoundsResponse.at:type_name -> google.protobuf.Timestamp
+	51, // 51: loop.node.v1.ListKeysResponse.keys:type_name -> loop.node.v1.Key
+	4,  // 52: loop.node.v1.Key.kind:type_name -> loop.node.v1.KeyKind
+	52, // 53: loop.node.v1.Key.ocr2:type_name -> loop.node.v1.Ocr2PublicKeys
+	4,  // 54: loop.node.v1.CreateKeyRequest.kind:type_name -> loop.node.v1.KeyKind
+	51, // 55: loop.node.v1.CreateKeyResponse.key:type_name -> loop.node.v1.Key
+	51, // 56: loop.node.v1.ImportKeyResponse.key:type_name -> loop.node.v1.Key
+	76, // 57: loop.node.v1.Bridge.created_at:type_name -> google.protobuf.Timestamp
+	59, // 58: loop.node.v1.AddBridgeRequest.bridge:type_name -> loop.node.v1.Bridge
+	59, // 59: loop.node.v1.AddBridgeResponse.bridge:type_name -> loop.node.v1.Bridge
+	59, // 60: loop.node.v1.ListBridgesResponse.bridges:type_name -> loop.node.v1.Bridge
+	59, // 61: loop.node.v1.RevealBridgeResponse.bridge:type_name -> loop.node.v1.Bridge
+	76, // 62: loop.node.v1.TokenWanted.started_at:type_name -> google.protobuf.Timestamp
+	5,  // 63: loop.node.v1.Token.role:type_name -> loop.node.v1.Role
+	76, // 64: loop.node.v1.Token.created_at:type_name -> google.protobuf.Timestamp
+	5,  // 65: loop.node.v1.CreateTokenRequest.role:type_name -> loop.node.v1.Role
+	69, // 66: loop.node.v1.CreateTokenResponse.token:type_name -> loop.node.v1.Token
+	69, // 67: loop.node.v1.ListTokensResponse.tokens:type_name -> loop.node.v1.Token
+	6,  // 68: loop.node.v1.NodeService.NodeStatus:input_type -> loop.node.v1.NodeStatusRequest
+	9,  // 69: loop.node.v1.NodeService.ListPlugins:input_type -> loop.node.v1.ListPluginsRequest
+	11, // 70: loop.node.v1.NodeService.RestartPlugin:input_type -> loop.node.v1.RestartPluginRequest
+	16, // 71: loop.node.v1.NodeService.AddJob:input_type -> loop.node.v1.AddJobRequest
+	18, // 72: loop.node.v1.NodeService.ValidateJob:input_type -> loop.node.v1.ValidateJobRequest
+	21, // 73: loop.node.v1.NodeService.ListJobs:input_type -> loop.node.v1.ListJobsRequest
+	40, // 74: loop.node.v1.NodeService.RevealJob:input_type -> loop.node.v1.RevealJobRequest
+	42, // 75: loop.node.v1.NodeService.RemoveJob:input_type -> loop.node.v1.RemoveJobRequest
+	44, // 76: loop.node.v1.NodeService.ListObservations:input_type -> loop.node.v1.ListObservationsRequest
+	47, // 77: loop.node.v1.NodeService.WatchRounds:input_type -> loop.node.v1.WatchRoundsRequest
+	27, // 78: loop.node.v1.NodeService.ShowJob:input_type -> loop.node.v1.ShowJobRequest
+	31, // 79: loop.node.v1.NodeService.ListRuns:input_type -> loop.node.v1.ListRunsRequest
+	33, // 80: loop.node.v1.NodeService.GetRun:input_type -> loop.node.v1.GetRunRequest
+	35, // 81: loop.node.v1.NodeService.WatchRuns:input_type -> loop.node.v1.WatchRunsRequest
+	25, // 82: loop.node.v1.NodeService.ListJobErrors:input_type -> loop.node.v1.ListJobErrorsRequest
+	49, // 83: loop.node.v1.NodeService.ListKeys:input_type -> loop.node.v1.ListKeysRequest
+	53, // 84: loop.node.v1.NodeService.CreateKey:input_type -> loop.node.v1.CreateKeyRequest
+	55, // 85: loop.node.v1.NodeService.ImportKey:input_type -> loop.node.v1.ImportKeyRequest
+	57, // 86: loop.node.v1.NodeService.ExportKey:input_type -> loop.node.v1.ExportKeyRequest
+	60, // 87: loop.node.v1.NodeService.AddBridge:input_type -> loop.node.v1.AddBridgeRequest
+	62, // 88: loop.node.v1.NodeService.ListBridges:input_type -> loop.node.v1.ListBridgesRequest
+	64, // 89: loop.node.v1.NodeService.RevealBridge:input_type -> loop.node.v1.RevealBridgeRequest
+	66, // 90: loop.node.v1.NodeService.RemoveBridge:input_type -> loop.node.v1.RemoveBridgeRequest
+	70, // 91: loop.node.v1.NodeService.CreateToken:input_type -> loop.node.v1.CreateTokenRequest
+	72, // 92: loop.node.v1.NodeService.ListTokens:input_type -> loop.node.v1.ListTokensRequest
+	74, // 93: loop.node.v1.NodeService.RevokeToken:input_type -> loop.node.v1.RevokeTokenRequest
+	7,  // 94: loop.node.v1.NodeService.NodeStatus:output_type -> loop.node.v1.NodeStatusResponse
+	10, // 95: loop.node.v1.NodeService.ListPlugins:output_type -> loop.node.v1.ListPluginsResponse
+	12, // 96: loop.node.v1.NodeService.RestartPlugin:output_type -> loop.node.v1.RestartPluginResponse
+	17, // 97: loop.node.v1.NodeService.AddJob:output_type -> loop.node.v1.AddJobResponse
+	19, // 98: loop.node.v1.NodeService.ValidateJob:output_type -> loop.node.v1.ValidateJobResponse
+	22, // 99: loop.node.v1.NodeService.ListJobs:output_type -> loop.node.v1.ListJobsResponse
+	41, // 100: loop.node.v1.NodeService.RevealJob:output_type -> loop.node.v1.RevealJobResponse
+	43, // 101: loop.node.v1.NodeService.RemoveJob:output_type -> loop.node.v1.RemoveJobResponse
+	45, // 102: loop.node.v1.NodeService.ListObservations:output_type -> loop.node.v1.ListObservationsResponse
+	48, // 103: loop.node.v1.NodeService.WatchRounds:output_type -> loop.node.v1.WatchRoundsResponse
+	28, // 104: loop.node.v1.NodeService.ShowJob:output_type -> loop.node.v1.ShowJobResponse
+	32, // 105: loop.node.v1.NodeService.ListRuns:output_type -> loop.node.v1.ListRunsResponse
+	34, // 106: loop.node.v1.NodeService.GetRun:output_type -> loop.node.v1.GetRunResponse
+	36, // 107: loop.node.v1.NodeService.WatchRuns:output_type -> loop.node.v1.WatchRunsResponse
+	26, // 108: loop.node.v1.NodeService.ListJobErrors:output_type -> loop.node.v1.ListJobErrorsResponse
+	50, // 109: loop.node.v1.NodeService.ListKeys:output_type -> loop.node.v1.ListKeysResponse
+	54, // 110: loop.node.v1.NodeService.CreateKey:output_type -> loop.node.v1.CreateKeyResponse
+	56, // 111: loop.node.v1.NodeService.ImportKey:output_type -> loop.node.v1.ImportKeyResponse
+	58, // 112: loop.node.v1.NodeService.ExportKey:output_type -> loop.node.v1.ExportKeyResponse
+	61, // 113: loop.node.v1.NodeService.AddBridge:output_type -> loop.node.v1.AddBridgeResponse
+	63, // 114: loop.node.v1.NodeService.ListBridges:output_type -> loop.node.v1.ListBridgesResponse
+	65, // 115: loop.node.v1.NodeService.RevealBridge:output_type -> loop.node.v1.RevealBridgeResponse
+	67, // 116: loop.node.v1.NodeService.RemoveBridge:output_type -> loop.node.v1.RemoveBridgeResponse
+	71, // 117: loop.node.v1.NodeService.CreateToken:output_type -> loop.node.v1.CreateTokenResponse
+	73, // 118: loop.node.v1.NodeService.ListTokens:output_type -> loop.node.v1.ListTokensResponse
+	75, // 119: loop.node.v1.NodeService.RevokeToken:output_type -> loop.node.v1.RevokeTokenResponse
+	94, // [94:120] is the sub-list for method output_type
+	68, // [68:94] is the sub-list for method input_type
+	68, // [68:68] is the sub-list for extension type_name
+	68, // [68:68] is the sub-list for extension extendee
+	0,  // [0:68] is the sub-list for field type_name
 }
 
 func init() { file_loop_node_v1_node_proto_init() }
@@ -3771,13 +5211,14 @@ func file_loop_node_v1_node_proto_init() {
 	if File_loop_node_v1_node_proto != nil {
 		return
 	}
+	file_loop_node_v1_node_proto_msgTypes[22].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_loop_node_v1_node_proto_rawDesc), len(file_loop_node_v1_node_proto_rawDesc)),
-			NumEnums:      5,
-			NumMessages:   53,
+			NumEnums:      6,
+			NumMessages:   70,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -54,6 +54,19 @@ const (
 	// NodeServiceListObservationsProcedure is the fully-qualified name of the NodeService's
 	// ListObservations RPC.
 	NodeServiceListObservationsProcedure = "/loop.node.v1.NodeService/ListObservations"
+	// NodeServiceWatchRoundsProcedure is the fully-qualified name of the NodeService's WatchRounds RPC.
+	NodeServiceWatchRoundsProcedure = "/loop.node.v1.NodeService/WatchRounds"
+	// NodeServiceShowJobProcedure is the fully-qualified name of the NodeService's ShowJob RPC.
+	NodeServiceShowJobProcedure = "/loop.node.v1.NodeService/ShowJob"
+	// NodeServiceListRunsProcedure is the fully-qualified name of the NodeService's ListRuns RPC.
+	NodeServiceListRunsProcedure = "/loop.node.v1.NodeService/ListRuns"
+	// NodeServiceGetRunProcedure is the fully-qualified name of the NodeService's GetRun RPC.
+	NodeServiceGetRunProcedure = "/loop.node.v1.NodeService/GetRun"
+	// NodeServiceWatchRunsProcedure is the fully-qualified name of the NodeService's WatchRuns RPC.
+	NodeServiceWatchRunsProcedure = "/loop.node.v1.NodeService/WatchRuns"
+	// NodeServiceListJobErrorsProcedure is the fully-qualified name of the NodeService's ListJobErrors
+	// RPC.
+	NodeServiceListJobErrorsProcedure = "/loop.node.v1.NodeService/ListJobErrors"
 	// NodeServiceListKeysProcedure is the fully-qualified name of the NodeService's ListKeys RPC.
 	NodeServiceListKeysProcedure = "/loop.node.v1.NodeService/ListKeys"
 	// NodeServiceCreateKeyProcedure is the fully-qualified name of the NodeService's CreateKey RPC.
@@ -107,10 +120,36 @@ type NodeServiceClient interface {
 	//
 	// Errors: NOT_FOUND.
 	RemoveJob(context.Context, *v1.RemoveJobRequest) (*v1.RemoveJobResponse, error)
-	// ListObservations returns what a job last observed, newest first. The node keeps some hundred rounds per job in memory.
+	// ListObservations returns what came of a job's last rounds, newest first. The node keeps some hundred rounds per job in memory.
 	//
 	// Errors: NOT_FOUND (no such job).
 	ListObservations(context.Context, *v1.ListObservationsRequest) (*v1.ListObservationsResponse, error)
+	// WatchRounds tells what happens in the rounds of a job, or of all, from now on. A caller that reads too slowly misses some. A stream
+	// ends with UNAVAILABLE after ten minutes: open it again.
+	//
+	// Errors: NOT_FOUND (no such job), UNAVAILABLE (the node ends, or the stream has had its time).
+	WatchRounds(context.Context, *v1.WatchRoundsRequest) (*connect.ServerStreamForClient[v1.WatchRoundsResponse], error)
+	// ShowJob returns what a job does and with whom.
+	//
+	// Errors: NOT_FOUND.
+	ShowJob(context.Context, *v1.ShowJobRequest) (*v1.ShowJobResponse, error)
+	// ListRuns pages through the runs of a job's pipelines, newest first, without their tasks. [JobPipeline] of the node's configuration
+	// says how many are kept.
+	//
+	// Errors: NOT_FOUND (no such job), INVALID_ARGUMENT (a page token that is none).
+	ListRuns(context.Context, *v1.ListRunsRequest) (*v1.ListRunsResponse, error)
+	// GetRun returns a run with its tasks.
+	//
+	// Errors: NOT_FOUND (no such job, or a run that is not kept).
+	GetRun(context.Context, *v1.GetRunRequest) (*v1.GetRunResponse, error)
+	// WatchRuns tells of runs with their tasks as they end, of a job or of all, from now on; as WatchRounds does.
+	//
+	// Errors: NOT_FOUND (no such job), UNAVAILABLE (the node ends, or the stream has had its time).
+	WatchRuns(context.Context, *v1.WatchRunsRequest) (*connect.ServerStreamForClient[v1.WatchRunsResponse], error)
+	// ListJobErrors pages through the errors of a job, each kind once, the one that came last first.
+	//
+	// Errors: NOT_FOUND (no such job), INVALID_ARGUMENT (a page token that is none).
+	ListJobErrors(context.Context, *v1.ListJobErrorsRequest) (*v1.ListJobErrorsResponse, error)
 	// ListKeys returns the public sides of the node's keys.
 	ListKeys(context.Context, *v1.ListKeysRequest) (*v1.ListKeysResponse, error)
 	// CreateKey, for the role ADMIN, makes a key.
@@ -228,6 +267,48 @@ func NewNodeServiceClient(httpClient connect.HTTPClient, baseURL string, opts ..
 			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 			connect.WithClientOptions(opts...),
 		),
+		watchRounds: connect.NewClient[v1.WatchRoundsRequest, v1.WatchRoundsResponse](
+			httpClient,
+			baseURL+NodeServiceWatchRoundsProcedure,
+			connect.WithSchema(nodeServiceMethods.ByName("WatchRounds")),
+			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+			connect.WithClientOptions(opts...),
+		),
+		showJob: connect.NewClient[v1.ShowJobRequest, v1.ShowJobResponse](
+			httpClient,
+			baseURL+NodeServiceShowJobProcedure,
+			connect.WithSchema(nodeServiceMethods.ByName("ShowJob")),
+			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+			connect.WithClientOptions(opts...),
+		),
+		listRuns: connect.NewClient[v1.ListRunsRequest, v1.ListRunsResponse](
+			httpClient,
+			baseURL+NodeServiceListRunsProcedure,
+			connect.WithSchema(nodeServiceMethods.ByName("ListRuns")),
+			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+			connect.WithClientOptions(opts...),
+		),
+		getRun: connect.NewClient[v1.GetRunRequest, v1.GetRunResponse](
+			httpClient,
+			baseURL+NodeServiceGetRunProcedure,
+			connect.WithSchema(nodeServiceMethods.ByName("GetRun")),
+			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+			connect.WithClientOptions(opts...),
+		),
+		watchRuns: connect.NewClient[v1.WatchRunsRequest, v1.WatchRunsResponse](
+			httpClient,
+			baseURL+NodeServiceWatchRunsProcedure,
+			connect.WithSchema(nodeServiceMethods.ByName("WatchRuns")),
+			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+			connect.WithClientOptions(opts...),
+		),
+		listJobErrors: connect.NewClient[v1.ListJobErrorsRequest, v1.ListJobErrorsResponse](
+			httpClient,
+			baseURL+NodeServiceListJobErrorsProcedure,
+			connect.WithSchema(nodeServiceMethods.ByName("ListJobErrors")),
+			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+			connect.WithClientOptions(opts...),
+		),
 		listKeys: connect.NewClient[v1.ListKeysRequest, v1.ListKeysResponse](
 			httpClient,
 			baseURL+NodeServiceListKeysProcedure,
@@ -312,6 +393,12 @@ type nodeServiceClient struct {
 	revealJob        *connect.Client[v1.RevealJobRequest, v1.RevealJobResponse]
 	removeJob        *connect.Client[v1.RemoveJobRequest, v1.RemoveJobResponse]
 	listObservations *connect.Client[v1.ListObservationsRequest, v1.ListObservationsResponse]
+	watchRounds      *connect.Client[v1.WatchRoundsRequest, v1.WatchRoundsResponse]
+	showJob          *connect.Client[v1.ShowJobRequest, v1.ShowJobResponse]
+	listRuns         *connect.Client[v1.ListRunsRequest, v1.ListRunsResponse]
+	getRun           *connect.Client[v1.GetRunRequest, v1.GetRunResponse]
+	watchRuns        *connect.Client[v1.WatchRunsRequest, v1.WatchRunsResponse]
+	listJobErrors    *connect.Client[v1.ListJobErrorsRequest, v1.ListJobErrorsResponse]
 	listKeys         *connect.Client[v1.ListKeysRequest, v1.ListKeysResponse]
 	createKey        *connect.Client[v1.CreateKeyRequest, v1.CreateKeyResponse]
 	importKey        *connect.Client[v1.ImportKeyRequest, v1.ImportKeyResponse]
@@ -400,6 +487,52 @@ func (c *nodeServiceClient) RemoveJob(ctx context.Context, req *v1.RemoveJobRequ
 // ListObservations calls loop.node.v1.NodeService.ListObservations.
 func (c *nodeServiceClient) ListObservations(ctx context.Context, req *v1.ListObservationsRequest) (*v1.ListObservationsResponse, error) {
 	response, err := c.listObservations.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// WatchRounds calls loop.node.v1.NodeService.WatchRounds.
+func (c *nodeServiceClient) WatchRounds(ctx context.Context, req *v1.WatchRoundsRequest) (*connect.ServerStreamForClient[v1.WatchRoundsResponse], error) {
+	return c.watchRounds.CallServerStream(ctx, connect.NewRequest(req))
+}
+
+// ShowJob calls loop.node.v1.NodeService.ShowJob.
+func (c *nodeServiceClient) ShowJob(ctx context.Context, req *v1.ShowJobRequest) (*v1.ShowJobResponse, error) {
+	response, err := c.showJob.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// ListRuns calls loop.node.v1.NodeService.ListRuns.
+func (c *nodeServiceClient) ListRuns(ctx context.Context, req *v1.ListRunsRequest) (*v1.ListRunsResponse, error) {
+	response, err := c.listRuns.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// GetRun calls loop.node.v1.NodeService.GetRun.
+func (c *nodeServiceClient) GetRun(ctx context.Context, req *v1.GetRunRequest) (*v1.GetRunResponse, error) {
+	response, err := c.getRun.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// WatchRuns calls loop.node.v1.NodeService.WatchRuns.
+func (c *nodeServiceClient) WatchRuns(ctx context.Context, req *v1.WatchRunsRequest) (*connect.ServerStreamForClient[v1.WatchRunsResponse], error) {
+	return c.watchRuns.CallServerStream(ctx, connect.NewRequest(req))
+}
+
+// ListJobErrors calls loop.node.v1.NodeService.ListJobErrors.
+func (c *nodeServiceClient) ListJobErrors(ctx context.Context, req *v1.ListJobErrorsRequest) (*v1.ListJobErrorsResponse, error) {
+	response, err := c.listJobErrors.CallUnary(ctx, connect.NewRequest(req))
 	if response != nil {
 		return response.Msg, err
 	}
@@ -532,10 +665,36 @@ type NodeServiceHandler interface {
 	//
 	// Errors: NOT_FOUND.
 	RemoveJob(context.Context, *v1.RemoveJobRequest) (*v1.RemoveJobResponse, error)
-	// ListObservations returns what a job last observed, newest first. The node keeps some hundred rounds per job in memory.
+	// ListObservations returns what came of a job's last rounds, newest first. The node keeps some hundred rounds per job in memory.
 	//
 	// Errors: NOT_FOUND (no such job).
 	ListObservations(context.Context, *v1.ListObservationsRequest) (*v1.ListObservationsResponse, error)
+	// WatchRounds tells what happens in the rounds of a job, or of all, from now on. A caller that reads too slowly misses some. A stream
+	// ends with UNAVAILABLE after ten minutes: open it again.
+	//
+	// Errors: NOT_FOUND (no such job), UNAVAILABLE (the node ends, or the stream has had its time).
+	WatchRounds(context.Context, *v1.WatchRoundsRequest, *connect.ServerStream[v1.WatchRoundsResponse]) error
+	// ShowJob returns what a job does and with whom.
+	//
+	// Errors: NOT_FOUND.
+	ShowJob(context.Context, *v1.ShowJobRequest) (*v1.ShowJobResponse, error)
+	// ListRuns pages through the runs of a job's pipelines, newest first, without their tasks. [JobPipeline] of the node's configuration
+	// says how many are kept.
+	//
+	// Errors: NOT_FOUND (no such job), INVALID_ARGUMENT (a page token that is none).
+	ListRuns(context.Context, *v1.ListRunsRequest) (*v1.ListRunsResponse, error)
+	// GetRun returns a run with its tasks.
+	//
+	// Errors: NOT_FOUND (no such job, or a run that is not kept).
+	GetRun(context.Context, *v1.GetRunRequest) (*v1.GetRunResponse, error)
+	// WatchRuns tells of runs with their tasks as they end, of a job or of all, from now on; as WatchRounds does.
+	//
+	// Errors: NOT_FOUND (no such job), UNAVAILABLE (the node ends, or the stream has had its time).
+	WatchRuns(context.Context, *v1.WatchRunsRequest, *connect.ServerStream[v1.WatchRunsResponse]) error
+	// ListJobErrors pages through the errors of a job, each kind once, the one that came last first.
+	//
+	// Errors: NOT_FOUND (no such job), INVALID_ARGUMENT (a page token that is none).
+	ListJobErrors(context.Context, *v1.ListJobErrorsRequest) (*v1.ListJobErrorsResponse, error)
 	// ListKeys returns the public sides of the node's keys.
 	ListKeys(context.Context, *v1.ListKeysRequest) (*v1.ListKeysResponse, error)
 	// CreateKey, for the role ADMIN, makes a key.
@@ -649,6 +808,48 @@ func NewNodeServiceHandler(svc NodeServiceHandler, opts ...connect.HandlerOption
 		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 		connect.WithHandlerOptions(opts...),
 	)
+	nodeServiceWatchRoundsHandler := connect.NewServerStreamHandlerSimple(
+		NodeServiceWatchRoundsProcedure,
+		svc.WatchRounds,
+		connect.WithSchema(nodeServiceMethods.ByName("WatchRounds")),
+		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+		connect.WithHandlerOptions(opts...),
+	)
+	nodeServiceShowJobHandler := connect.NewUnaryHandlerSimple(
+		NodeServiceShowJobProcedure,
+		svc.ShowJob,
+		connect.WithSchema(nodeServiceMethods.ByName("ShowJob")),
+		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+		connect.WithHandlerOptions(opts...),
+	)
+	nodeServiceListRunsHandler := connect.NewUnaryHandlerSimple(
+		NodeServiceListRunsProcedure,
+		svc.ListRuns,
+		connect.WithSchema(nodeServiceMethods.ByName("ListRuns")),
+		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+		connect.WithHandlerOptions(opts...),
+	)
+	nodeServiceGetRunHandler := connect.NewUnaryHandlerSimple(
+		NodeServiceGetRunProcedure,
+		svc.GetRun,
+		connect.WithSchema(nodeServiceMethods.ByName("GetRun")),
+		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+		connect.WithHandlerOptions(opts...),
+	)
+	nodeServiceWatchRunsHandler := connect.NewServerStreamHandlerSimple(
+		NodeServiceWatchRunsProcedure,
+		svc.WatchRuns,
+		connect.WithSchema(nodeServiceMethods.ByName("WatchRuns")),
+		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+		connect.WithHandlerOptions(opts...),
+	)
+	nodeServiceListJobErrorsHandler := connect.NewUnaryHandlerSimple(
+		NodeServiceListJobErrorsProcedure,
+		svc.ListJobErrors,
+		connect.WithSchema(nodeServiceMethods.ByName("ListJobErrors")),
+		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+		connect.WithHandlerOptions(opts...),
+	)
 	nodeServiceListKeysHandler := connect.NewUnaryHandlerSimple(
 		NodeServiceListKeysProcedure,
 		svc.ListKeys,
@@ -739,6 +940,18 @@ func NewNodeServiceHandler(svc NodeServiceHandler, opts ...connect.HandlerOption
 			nodeServiceRemoveJobHandler.ServeHTTP(w, r)
 		case NodeServiceListObservationsProcedure:
 			nodeServiceListObservationsHandler.ServeHTTP(w, r)
+		case NodeServiceWatchRoundsProcedure:
+			nodeServiceWatchRoundsHandler.ServeHTTP(w, r)
+		case NodeServiceShowJobProcedure:
+			nodeServiceShowJobHandler.ServeHTTP(w, r)
+		case NodeServiceListRunsProcedure:
+			nodeServiceListRunsHandler.ServeHTTP(w, r)
+		case NodeServiceGetRunProcedure:
+			nodeServiceGetRunHandler.ServeHTTP(w, r)
+		case NodeServiceWatchRunsProcedure:
+			nodeServiceWatchRunsHandler.ServeHTTP(w, r)
+		case NodeServiceListJobErrorsProcedure:
+			nodeServiceListJobErrorsHandler.ServeHTTP(w, r)
 		case NodeServiceListKeysProcedure:
 			nodeServiceListKeysHandler.ServeHTTP(w, r)
 		case NodeServiceCreateKeyProcedure:
@@ -804,6 +1017,30 @@ func (UnimplementedNodeServiceHandler) RemoveJob(context.Context, *v1.RemoveJobR
 
 func (UnimplementedNodeServiceHandler) ListObservations(context.Context, *v1.ListObservationsRequest) (*v1.ListObservationsResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("loop.node.v1.NodeService.ListObservations is not implemented"))
+}
+
+func (UnimplementedNodeServiceHandler) WatchRounds(context.Context, *v1.WatchRoundsRequest, *connect.ServerStream[v1.WatchRoundsResponse]) error {
+	return connect.NewError(connect.CodeUnimplemented, errors.New("loop.node.v1.NodeService.WatchRounds is not implemented"))
+}
+
+func (UnimplementedNodeServiceHandler) ShowJob(context.Context, *v1.ShowJobRequest) (*v1.ShowJobResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("loop.node.v1.NodeService.ShowJob is not implemented"))
+}
+
+func (UnimplementedNodeServiceHandler) ListRuns(context.Context, *v1.ListRunsRequest) (*v1.ListRunsResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("loop.node.v1.NodeService.ListRuns is not implemented"))
+}
+
+func (UnimplementedNodeServiceHandler) GetRun(context.Context, *v1.GetRunRequest) (*v1.GetRunResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("loop.node.v1.NodeService.GetRun is not implemented"))
+}
+
+func (UnimplementedNodeServiceHandler) WatchRuns(context.Context, *v1.WatchRunsRequest, *connect.ServerStream[v1.WatchRunsResponse]) error {
+	return connect.NewError(connect.CodeUnimplemented, errors.New("loop.node.v1.NodeService.WatchRuns is not implemented"))
+}
+
+func (UnimplementedNodeServiceHandler) ListJobErrors(context.Context, *v1.ListJobErrorsRequest) (*v1.ListJobErrorsResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("loop.node.v1.NodeService.ListJobErrors is not implemented"))
 }
 
 func (UnimplementedNodeServiceHandler) ListKeys(context.Context, *v1.ListKeysRequest) (*v1.ListKeysResponse, error) {

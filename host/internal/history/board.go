@@ -1,0 +1,101 @@
+package history
+
+import "sync"
+
+// roomy is how many things a listener may be behind.
+const roomy = 256
+
+// board tells listeners what happens.
+type board[T any] struct {
+	mu        sync.Mutex
+	listeners map[*Listener[T]]struct{}
+	closed    bool
+}
+
+// Listener hears what happens.
+type Listener[T any] struct {
+	// C closes at the end of the node.
+	C <-chan T
+
+	board  *board[T]
+	job    int64
+	send   chan T
+	missed uint64
+}
+
+// listen hears what happens to a job; 0: to all.
+func (b *board[T]) listen(job int64) *Listener[T] {
+	send := make(chan T, roomy)
+	l := &Listener[T]{C: send, board: b, job: job, send: send}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.closed {
+		close(send)
+		return l
+	}
+	if b.listeners == nil {
+		b.listeners = map[*Listener[T]]struct{}{}
+	}
+	b.listeners[l] = struct{}{}
+	return l
+}
+
+// Close ends the hearing.
+func (l *Listener[T]) Close() {
+	l.board.mu.Lock()
+	defer l.board.mu.Unlock()
+	delete(l.board.listeners, l)
+}
+
+// Missed returns how much was not heard since it was called last, because nobody took it in time.
+func (l *Listener[T]) Missed() uint64 {
+	l.board.mu.Lock()
+	defer l.board.mu.Unlock()
+	missed := l.missed
+	l.missed = 0
+	return missed
+}
+
+// heard reports whether anybody listens to a job.
+func (b *board[T]) heard(job int64) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for l := range b.listeners {
+		if l.job == 0 || l.job == job {
+			return true
+		}
+	}
+	return false
+}
+
+// tell waits for nobody.
+func (b *board[T]) tell(job int64, what T) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for l := range b.listeners {
+		if l.job != 0 && l.job != job {
+			continue
+		}
+		select {
+		case l.send <- what:
+		default:
+			l.missed++
+		}
+	}
+}
+
+func (b *board[T]) close() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.closed = true
+	for l := range b.listeners {
+		close(l.send)
+		delete(b.listeners, l)
+	}
+}
+
+// ListenRuns hears of runs that end, of a job; 0: of all. What it hears tells the run: that takes longer than those who run have.
+func (h *History) ListenRuns(job int64) *Listener[func() *Run] { return h.runs.listen(job) }
+
+// ListenRounds hears what happens in rounds, of a job; 0: of all.
+func (h *History) ListenRounds(job int64) *Listener[*Happening] { return h.rounds.listen(job) }

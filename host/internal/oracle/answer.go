@@ -1,0 +1,57 @@
+package oracle
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/big"
+
+	medianv1 "github.com/loop-plugins/loop/gen/go/loop/median/v1"
+	nodev1 "github.com/loop-plugins/loop/gen/go/loop/node/v1"
+	"github.com/loop-plugins/loop/sdk/go/wire"
+)
+
+// Observations returns what came of the job's latest rounds, newest first, at most limit of them. What a median's
+// relayer has not read the answer out of yet, it is asked to: rounds are many, and few are looked at. A bootstrap job has none, and
+// what a product observes it alone can read.
+func (o *Oracle) Observations(ctx context.Context, limit int) []*nodev1.RoundObservation {
+	reports := o.settings.History.Reports()
+	if o.reader == nil {
+		reports = nil
+	}
+	for round, report := range reports {
+		answer, err := o.Answer(ctx, report)
+		if err != nil {
+			break // the relayer is away: the others would fail too
+		}
+		o.settings.History.Answered(round, answer)
+	}
+	return o.settings.History.Observations(limit)
+}
+
+// Answer reads the answer out of a report.
+func (o *Oracle) Answer(ctx context.Context, report []byte) (*big.Int, error) {
+	if o.reader == nil {
+		return nil, errors.New("the job is not a median's, whose reports the node reads")
+	}
+	r, err := o.reader.MedianFromReport(ctx, &medianv1.MedianFromReportRequest{Report: report})
+	if err != nil {
+		return nil, fmt.Errorf("reading the answer of a report: %w", err)
+	}
+	return wire.Int(r.GetMedian()), nil
+}
+
+// ContractAnswer is what the contract last accepted, as the relayer last saw it; nil: nothing.
+func (o *Oracle) ContractAnswer(ctx context.Context) (*nodev1.ContractAnswer, error) {
+	if o.reader == nil {
+		return nil, nil
+	}
+	r, err := o.reader.LatestTransmissionDetails(ctx, &medianv1.LatestTransmissionDetailsRequest{})
+	if err != nil {
+		return nil, fmt.Errorf("reading what the contract last accepted: %w", err)
+	}
+	if r.GetLatestTimestamp().AsTime().Unix() <= 0 {
+		return nil, nil
+	}
+	return &nodev1.ContractAnswer{Timestamp: r.GetTimestamp(), Answer: r.GetLatestAnswer(), TransmittedAt: r.GetLatestTimestamp()}, nil
+}
