@@ -100,6 +100,7 @@ func TestCommandLine(t *testing.T) {
 			"expand": expand,
 			"set":    set,
 			"shape":  shape,
+			"until":  until,
 			"start":  start,
 			"end":    end,
 			"empty":  empty,
@@ -230,6 +231,25 @@ func exits(ts *testscript.TestScript, neg bool, args []string) {
 		if strings.Contains(said, goism) {
 			ts.Fatalf("stderr has %q, which says nothing to an operator:\n%s", goism, said)
 		}
+	}
+}
+
+// until PATTERN PROGRAM ARGS...: the program is run again and again, until a line of its stdout matches.
+func until(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: until PATTERN PROGRAM ARGS...")
+	}
+	pattern, err := regexp.Compile("(?m)" + args[0])
+	ts.Check(err)
+	for deadline := time.Now().Add(time.Minute); ; {
+		exits(ts, false, append([]string{"0"}, args[1:]...))
+		if pattern.MatchString(ts.ReadFile("stdout")) {
+			return
+		}
+		if time.Now().After(deadline) {
+			ts.Fatalf("within a minute %s said nothing that matches %s", strings.Join(args[1:], " "), args[0])
+		}
+		time.Sleep(20 * time.Millisecond)
 	}
 }
 

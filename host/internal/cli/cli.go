@@ -21,7 +21,6 @@ import (
 
 	"connectrpc.com/connect"
 	"github.com/spf13/cobra"
-	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
 
 	"github.com/loop-plugins/loop/host/internal/fallback"
@@ -104,7 +103,7 @@ func Run(s Streams) int {
 func rootCommand(s Streams) *cobra.Command {
 	c := &command{streams: s, target: target{environ: s.Environ, builtin: slices.Sorted(maps.Keys(s.Builtin))}}
 	root := group("loop", "An oracle node whose chains and products run as plugins",
-		c.node(), c.jobs(), c.keys(), c.bridges(), c.plugins(), c.tokens(), c.create(), c.version())
+		c.node(), c.jobs(), c.rounds(), c.keys(), c.bridges(), c.plugins(), c.tokens(), c.create(), c.version())
 	root.Version, root.SilenceErrors, root.SilenceUsage = Version(), true, true
 	root.SetVersionTemplate("{{.Name}} {{.Version}}\n")
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
@@ -221,12 +220,8 @@ func (c *command) print(v any) error {
 // show writes a reply as JSON or by its table.
 func (c *command) show(reply proto.Message, table func(io.Writer)) error {
 	if c.json {
-		b, err := protojson.MarshalOptions{Multiline: true, EmitUnpopulated: true}.Marshal(reply)
+		v, err := document(reply)
 		if err != nil {
-			return err
-		}
-		var v any
-		if err := json.Unmarshal(b, &v); err != nil { // protojson spaces its output at random
 			return err
 		}
 		return c.print(v)

@@ -57,9 +57,9 @@ func (c *command) jobs() *cobra.Command {
 	rm := &cobra.Command{
 		Use: "rm ID", Short: "Stop a job and forget it", Args: one("a job's id"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			id, err := strconv.ParseInt(args[0], 10, 64)
+			id, err := jobID(args[0])
 			if err != nil {
-				return exit(ExitUsage, fmt.Errorf("%q is no job's id; see: loop jobs list", args[0]))
+				return err
 			}
 			r, err := call(cmd.Context(), c, func(a api) func(context.Context, *nodev1.RemoveJobRequest) (*nodev1.RemoveJobResponse, error) {
 				return a.RemoveJob
@@ -70,13 +70,14 @@ func (c *command) jobs() *cobra.Command {
 			return c.show(r, func(io.Writer) {})
 		},
 	}
-	return group("jobs", "Check, try, add, list and remove jobs", add, c.validate(), c.try(), list, c.revealJob(), rm)
+	return group("jobs", "Check, try, add, list, look into and remove jobs",
+		add, c.validate(), c.try(), list, c.showJob(), c.jobRuns(), c.jobErrors(), c.revealJob(), rm)
 }
 
 func jobTable(w io.Writer, jobs ...*nodev1.Job) {
 	row(w, "ID", "NAME", "TYPE", "RELAY", "CONTRACT", "STATE", "ERRORS", "AGE")
 	for _, j := range jobs {
-		state := strings.ToLower(strings.TrimPrefix(j.GetState().String(), "JOB_STATE_"))
+		state := stateName(j)
 		if j.GetReason() != "" {
 			state += ": " + j.GetReason()
 		}
@@ -304,5 +305,5 @@ func age(t *timestamppb.Timestamp) string {
 	if t == nil {
 		return "-"
 	}
-	return time.Since(t.AsTime()).Round(time.Second).String()
+	return max(0, time.Since(t.AsTime())).Round(time.Second).String() // another clock may go before this one
 }

@@ -2,9 +2,7 @@ package cli
 
 import (
 	"context"
-	"fmt"
 	"io"
-	"strconv"
 
 	"github.com/spf13/cobra"
 
@@ -17,9 +15,9 @@ func (c *command) revealJob() *cobra.Command {
 		Long: "spec prints a job's spec as it was added. URLs and headers in it may be secrets: it is for admins, and the node's\n" +
 			"log has a line of it.",
 		RunE: func(cmd *cobra.Command, args []string) error {
-			id, err := strconv.ParseInt(args[0], 10, 64)
+			id, err := jobID(args[0])
 			if err != nil {
-				return exit(ExitUsage, fmt.Errorf("%q is not a job's id; see: loop jobs list", args[0]))
+				return err
 			}
 			type method = func(context.Context, *nodev1.RevealJobRequest) (*nodev1.RevealJobResponse, error)
 			r, err := call(cmd.Context(), c, func(a api) method { return a.RevealJob }, &nodev1.RevealJobRequest{Id: id})

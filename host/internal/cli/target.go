@@ -127,8 +127,8 @@ func (t *target) client(ctx context.Context) (api, error) {
 	if err != nil {
 		return nil, err
 	}
-	client := nodev1connect.NewNodeServiceClient(&http.Client{
-		Timeout: timeout, Transport: bearer{http.DefaultTransport, token},
+	client := nodev1connect.NewNodeServiceClient(patient{
+		Transport:     bearer{http.DefaultTransport, token},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }, // no node sends one on
 	}, address)
 	if u, err := url.Parse(address); token == "" && err == nil && u.Scheme == "http" && local(u.Hostname()) {
@@ -150,7 +150,19 @@ func overSocket(path string, check func(net.Conn) error) api {
 		}
 		return c, nil
 	}}
-	return nodev1connect.NewNodeServiceClient(&http.Client{Timeout: timeout, Transport: transport}, "http://node")
+	return nodev1connect.NewNodeServiceClient(patient{Transport: transport}, "http://node")
+}
+
+// patient gives a call its time, and a stream as much as it takes: connect has another type of content for those.
+type patient http.Client
+
+// Do implements connect.HTTPClient.
+func (p patient) Do(r *http.Request) (*http.Response, error) {
+	client := http.Client(p)
+	if !strings.HasPrefix(r.Header.Get("Content-Type"), "application/connect+") {
+		client.Timeout = timeout
+	}
+	return client.Do(r)
 }
 
 // bearer sends a token with each request.
