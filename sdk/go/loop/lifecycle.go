@@ -53,6 +53,9 @@ func (l *lifecycle) Init(_ context.Context, r *pluginv1.InitRequest) (*pluginv1.
 		return nil, err
 	}
 	l.dispatcher.SetGeneration(r.GetGeneration())
+	if l.host.unhook != nil {
+		l.host.unhook() // go-plugin serves by now, and has done what it does to them
+	}
 	l.host.logger.Debug("initialised", "generation", r.GetGeneration(), "host", r.GetHostVersion())
 	return &pluginv1.InitResponse{Version: l.version, Runtime: runtime.Version() + " loop/v1"}, nil
 }

@@ -36,6 +36,8 @@ type Host struct {
 	again bool
 	// stop ends the process's server after a drain; nil in-process.
 	stop func()
+	// unhook gives the process its stdout and stderr back, which go-plugin has put pipes in place of; nil where it has not.
+	unhook func()
 }
 
 func newHost(logger *slog.Logger, process bool) *Host {

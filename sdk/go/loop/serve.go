@@ -65,9 +65,18 @@ func Serve(p Plugin) {
 	if err := level.UnmarshalText([]byte(os.Getenv(wire.LogLevelKey))); err != nil {
 		level = slog.LevelInfo // a host that says nothing wants the usual
 	}
-	// go-plugin swaps os.Stderr for a pipe of its own later; the logger keeps the real one.
+	// go-plugin swaps os.Stderr for a pipe of its own until Init; the logger keeps the real one.
 	host := newHost(slog.New(slog.NewJSONHandler(os.Stderr, &slog.HandlerOptions{Level: level})), true)
 	go exitWithHost(os.Stdin, host.logger)
+	// go-plugin serves what is printed as a stream of gRPC, which hosts do not open: they read stdout and stderr themselves.
+	stdout, stderr := os.Stdout, os.Stderr
+	host.unhook = func() {
+		pipes := []*os.File{os.Stdout, os.Stderr}
+		os.Stdout, os.Stderr = stdout, stderr
+		for _, f := range pipes {
+			_ = f.Close() // who has kept it is told, and does not wait for a reader
+		}
+	}
 	config, err := certify(os.Getenv(hostCertificateKey))
 	if err != nil {
 		fmt.Fprintf(os.Stderr, "%s: %v\n", name, err)

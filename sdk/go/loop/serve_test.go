@@ -57,6 +57,10 @@ type fakeMedian struct {
 
 func (f *fakeMedian) CreateMedianFactory(_ context.Context, _ *medianv1.CreateMedianFactoryRequest, loans medianv1loop.CreateMedianFactoryLoans) (medianv1loop.MedianFactory, *medianv1.CreateMedianFactoryResponse, error) {
 	f.host.Logger().Info("a factory was made")
+	if os.Getenv(printKey) != "" {
+		fmt.Println(strings.Repeat("printed ", 1<<17))
+		fmt.Fprintln(os.Stderr, "printed to stderr")
+	}
 	f.host.Logger().Debug("in detail")
 	made := prometheus.NewCounter(prometheus.CounterOpts{Name: "fake_factories_total", Help: "Factories made."})
 	if err := f.host.Registry().Register(made); err != nil {
@@ -324,6 +328,29 @@ func instance(t *testing.T, cc grpc.ClientConnInterface) reportingv1.ReportingPl
 }
 
 // ---- Tests ----
+
+// printKey asks the fake to print more than a pipe holds.
+const printKey = "FAKE_PRINT"
+
+// What an author prints goes to the process's own stdout and stderr, which hosts read whether or not they open go-plugin's streams.
+func TestPrintingBlocksNothing(t *testing.T) {
+	t.Parallel()
+	c := launch(t, printKey+"=1")
+	conn := c.conn()
+	if _, err := c.initialise(conn, &fakeHost{}, 1); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	if _, err := medianv1.NewMedianServiceClient(wire.Bind(conn, "")).CreateMedianFactory(ctx, factoryRequest()); err != nil {
+		t.Fatal(err)
+	}
+	_ = c.stdin.Close() // it ends with its host, and all that it said has come
+	c.exit()
+	if !strings.Contains(c.stderr.String(), "printed to stderr") {
+		t.Errorf("stderr has\n%s", c.stderr)
+	}
+}
 
 // A process from its start to its end: handshake, health, calls before and after Init, a call back to the host, release, drain.
 func TestServe(t *testing.T) {

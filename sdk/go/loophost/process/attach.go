@@ -7,10 +7,6 @@ import (
 	"fmt"
 	"sync"
 
-	"google.golang.org/grpc"
-	"google.golang.org/grpc/credentials"
-	"google.golang.org/grpc/health/grpc_health_v1"
-
 	"github.com/loop-plugins/loop/sdk/go/wire"
 )
 
@@ -43,16 +39,13 @@ func Attach(ctx context.Context, s Settings, file string) (*Process, error) {
 	if err != nil {
 		return nil, say(err)
 	}
-	conn, err := grpc.NewClient(a.Address, append(dialOptions(), grpc.WithTransportCredentials(credentials.NewTLS(config)))...)
-	if err != nil {
-		return nil, say(err)
-	}
-	if _, err := grpc_health_v1.NewHealthClient(conn).Check(ctx, &grpc_health_v1.HealthCheckRequest{Service: wire.HealthService}); err != nil {
-		_ = conn.Close()
+	p := &Process{attached: &attached{pid: a.PID, family: newFamily(a.PID, "", nil), done: make(chan struct{})}}
+	if err := p.connect(ctx, a.Address, config, s.GRPC); err != nil {
+		if p.Conn != nil {
+			_ = p.Conn.Close()
+		}
 		return nil, say(ofClocks(err))
 	}
-	p := &Process{attached: &attached{pid: a.PID, family: newFamily(a.PID, "", nil), done: make(chan struct{})}}
-	p.connect(ctx, conn, a.Address, config, s.GRPC)
 	return p, nil
 }
 

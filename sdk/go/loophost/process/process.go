@@ -19,6 +19,7 @@ import (
 	"github.com/hashicorp/go-hclog"
 	"github.com/hashicorp/go-plugin"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/health/grpc_health_v1"
 
 	"github.com/loop-plugins/loop/sdk/go/loophost/confine"
@@ -82,10 +83,9 @@ type Process struct {
 	Conn   Conn
 	framed bool // unary calls go as frames
 	runner *runner
-	client *plugin.Client
 	once   sync.Once
 
-	attached *attached // then there is neither a runner nor a client
+	attached *attached // then there is no runner
 }
 
 // Conn is a connection to a plugin.
@@ -94,27 +94,30 @@ type Conn interface {
 	Close() error
 }
 
-// connect makes the connection of a plugin that is called over gRPC already, by frames if it has them. One that cannot be connected to
-// so is called as it is.
-func (p *Process) connect(ctx context.Context, conn *grpc.ClientConn, target string, config *tls.Config, grpcAlone bool) {
+// connect makes the connections to a plugin at a target of gRPC's, and a first call, at which a plugin that does not hold its key
+// fails. It calls by frames if the plugin has them; gRPC connects for the first stream then, since a plugin's gRPC may be a library
+// that takes longer to load than all the rest.
+func (p *Process) connect(ctx context.Context, target string, config *tls.Config, grpcAlone bool) error {
+	conn, err := grpc.NewClient(target,
+		grpc.WithTransportCredentials(credentials.NewTLS(config)),
+		grpc.WithDefaultCallOptions(grpc.ForceCodecV2(wire.Codec()), grpc.MaxCallRecvMsgSize(wire.MaxMessageBytes), grpc.MaxCallSendMsgSize(wire.MaxMessageBytes)),
+		grpc.WithNoProxy(),
+		grpc.WithIdleTimeout(0)) // whoever idles hangs up, and the plugin's socket may be gone from its folder by the next stream
+	if err != nil {
+		return err
+	}
 	p.Conn = conn
-	if grpcAlone {
-		return
+	if !grpcAlone {
+		if ch := frames.Over(conn, target, config); ch.Connect(ctx) == nil {
+			p.Conn, p.framed = ch, true
+		}
 	}
-	if ch := frames.Over(conn, target, config); ch.Connect(ctx) == nil {
-		p.Conn, p.framed = ch, true
-	}
+	_, err = grpc_health_v1.NewHealthClient(p.Conn).Check(ctx, &grpc_health_v1.HealthCheckRequest{Service: wire.HealthService})
+	return err
 }
 
 // Framed is whether unary calls go to the process as frames.
 func (p *Process) Framed() bool { return p.framed }
-
-func dialOptions() []grpc.DialOption {
-	return []grpc.DialOption{
-		grpc.WithDefaultCallOptions(grpc.ForceCodecV2(wire.Codec()), grpc.MaxCallRecvMsgSize(wire.MaxMessageBytes), grpc.MaxCallSendMsgSize(wire.MaxMessageBytes)),
-		grpc.WithNoProxy(),
-	}
-}
 
 // Start starts a process and returns when it serves. Its errors are one sentence each, for people.
 func Start(ctx context.Context, s Settings) (*Process, error) {
@@ -132,15 +135,13 @@ func Start(ctx context.Context, s Settings) (*Process, error) {
 			MagicCookieKey:   wire.CookieKey,
 			MagicCookieValue: s.Kind.Cookie,
 		},
-		Plugins:          plugin.PluginSet{s.Kind.Name: &dialer{}},
+		Plugins:          plugin.PluginSet{}, // we make the connection ourselves
 		AllowedProtocols: []plugin.Protocol{plugin.ProtocolGRPC},
 		Logger:           hclog.NewNullLogger(), // what it says is said better by our own errors and the process's own log
 		SkipHostEnv:      true,
 		StartTimeout:     s.StartTimeout,
 		RunnerFunc:       r.take,
 		UnixSocketConfig: &plugin.UnixSocketConfig{TempDir: folder},
-		SyncStdout:       r.stray,
-		SyncStderr:       r.stray,
 		TLSConfig: &tls.Config{
 			Certificates:       []tls.Certificate{s.Host.TLS},
 			MinVersion:         tls.VersionTLS12,
@@ -148,46 +149,29 @@ func Start(ctx context.Context, s Settings) (*Process, error) {
 			InsecureSkipVerify: true, // of names and dates, which other SDKs' certificates have; VerifyConnection takes one alone
 			VerifyConnection:   func(c tls.ConnectionState) error { return wire.Exactly(r.certificate())(c) },
 		},
-		GRPCDialOptions: dialOptions(),
 	}
-	p := &Process{runner: r, client: plugin.NewClient(config)}
-	// go-plugin's calls know no context and hang on a stopped process: they run aside, and an end of ctx ends the process under them.
-	type result struct {
-		conn *grpc.ClientConn
-		err  error
-	}
-	done := make(chan result, 1)
+	p := &Process{runner: r}
+	// go-plugin's calls know no context: they run aside, and an end of ctx ends the process under them.
+	done := make(chan error, 1)
 	go func() {
-		rpc, err := p.client.Client()
-		if err != nil {
-			done <- result{nil, err}
-			return
+		_, err := plugin.NewClient(config).Start()
+		if err == nil {
+			err = p.connect(ctx, r.address(), config.TLSConfig, s.GRPC)
 		}
-		raw, err := rpc.Dispense(s.Kind.Name)
-		if err != nil {
-			done <- result{nil, err}
-			return
-		}
-		conn := raw.(*grpc.ClientConn)
-		// The certificates are exchanged at the first call: a plugin that does not hold its key fails here.
-		_, err = grpc_health_v1.NewHealthClient(conn).Check(ctx, &grpc_health_v1.HealthCheckRequest{Service: wire.HealthService})
-		done <- result{conn, err}
+		done <- err
 	}()
-	var got result
 	select {
-	case got = <-done:
+	case err = <-done:
 	case <-ctx.Done():
 		r.kill()
-		got = <-done
-		if got.err == nil {
-			got.err = ctx.Err()
+		if err = <-done; err == nil {
+			err = ctx.Err()
 		}
 	}
-	if got.err != nil {
+	if err != nil {
 		p.Kill()
-		return nil, s.explain(ctx, r, got.err)
+		return nil, s.explain(ctx, r, err)
 	}
-	p.connect(ctx, got.conn, r.address(), config.TLSConfig, s.GRPC)
 	return p, nil
 }
 
@@ -311,24 +295,10 @@ func (p *Process) Kill() {
 	}
 	p.runner.kill()
 	p.once.Do(func() {
-		// The group is dead: go-plugin has nothing to wait for but pipes that are closed.
-		p.client.Kill()
+		// The group is dead, and go-plugin's goroutines end with the pipes. Its Kill would connect to the process once more.
 		if p.Conn != nil {
-			_ = p.Conn.Close() // go-plugin has closed what it knows of
+			_ = p.Conn.Close() // nothing is lost that a host could do anything about
 		}
 		_ = os.RemoveAll(p.runner.folder) // what stays goes with the host's
 	})
-}
-
-// dialer hands go-plugin's connection out.
-type dialer struct{ plugin.NetRPCUnsupportedPlugin }
-
-// GRPCClient implements plugin.GRPCPlugin.
-func (*dialer) GRPCClient(_ context.Context, _ *plugin.GRPCBroker, c *grpc.ClientConn) (any, error) {
-	return c, nil
-}
-
-// GRPCServer implements plugin.GRPCPlugin.
-func (*dialer) GRPCServer(*plugin.GRPCBroker, *grpc.Server) error {
-	return errors.New("a host is no plugin")
 }

@@ -51,7 +51,7 @@ func TestMain(m *testing.M) {
 	}
 }
 
-// ownStdout and ownStderr are what a plugin in C would write to: go-plugin swaps os.Stdout and os.Stderr for pipes of its own.
+// ownStdout and ownStderr are what a plugin in C would write to: go-plugin swaps os.Stdout and os.Stderr for pipes of its own until Init.
 var ownStdout, ownStderr = os.Stdout, os.Stderr
 
 // serve is the fake. FAKE_FIFO is a pipe that it holds open while it lives; FAKE_NOISE is what it writes whenever its metrics

@@ -12,7 +12,7 @@ import (
 	"strings"
 )
 
-// The process's own descriptors: go-plugin swaps os.Stdout and os.Stderr for pipes of its own while it serves.
+// The process's own descriptors: go-plugin swaps os.Stdout and os.Stderr for pipes of its own until Init.
 var ownStdout, ownStderr = os.Stdout, os.Stderr
 
 // poison are lines that have ended hosts: JSON whose fields are of types that a log does not have.
