@@ -62,7 +62,7 @@ type boundary struct {
 // forwards is how many calls a plugin forwards within one of its own, so that its own does not count.
 const forwards = 32
 
-func plain(b *testing.B) boundary {
+func plain(b testing.TB) boundary {
 	b.Helper()
 	cmd := exec.Command(os.Args[0])
 	cmd.Env = append(os.Environ(), plainKey+"=1")

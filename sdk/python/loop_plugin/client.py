@@ -2,90 +2,133 @@
 
 from __future__ import annotations
 
+import asyncio
+import ssl
+import time
 from collections.abc import AsyncIterator
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
-import grpc
-import grpc.aio
 from google.protobuf.message import DecodeError, Message
 
-from loop_plugin import wire
+from loop_plugin import frames, tls, wire
 from loop_plugin.error import Code, RpcError, refuse
 from loop_plugin.rules import check
 
-M = TypeVar("M", bound=Message)
+if TYPE_CHECKING:
+    from loop_plugin.over_grpc import Channel
 
-# The certificate says localhost, the address is a path.
-OPTIONS = (
-    ("grpc.ssl_target_name_override", "localhost"),
-    ("grpc.default_authority", "localhost"),
-    ("grpc.enable_http_proxy", 0),
-    # The longest there is: whoever idles hangs up, and the host's socket may be gone from its folder when it calls again.
-    ("grpc.client_idle_timeout_ms", 2**31 - 1),
-    ("grpc.max_send_message_length", wire.MAX_MESSAGE_BYTES),
-    ("grpc.max_receive_message_length", wire.MAX_MESSAGE_BYTES),
-)
+M = TypeVar("M", bound=Message)
 
 
 class Connection:
-    """A connection to a host, or in tests to a plugin. It implements binding.Caller for every object at its other end."""
+    """A connection to a host, or in tests to a plugin. It implements binding.Caller for every object at its other end.
+
+    Calls go as frames, by a connection that the first one makes, and that is made anew when it broke. Streams go by the library
+    grpc, and so does everything if the other end has no frames.
+    """
 
     def __init__(self, address: str, root_certificate: bytes, certificate: bytes, key: bytes) -> None:
-        credentials = grpc.ssl_channel_credentials(root_certificate, key, certificate)
-        self.channel = grpc.aio.secure_channel(address, credentials, OPTIONS)
-        self._unary: dict[str, grpc.aio.UnaryUnaryMultiCallable[bytes, bytes]] = {}
+        self.address, self.root_certificate, self.certificate, self.key = address, root_certificate, certificate, key
+        self.context = tls.client_context(certificate, key, root_certificate, [frames.PROTOCOL, "h2"])
+        self.framed = address.startswith("unix:")
+        """Whether the other end has frames, as far as is known."""
+        self.closed = False
+        self._caller: frames.Caller | None = None
+        self._dialing: asyncio.Task[frames.Caller | None] | None = None
+        self._channel: Channel | None = None
 
     def object(self, name: str) -> Bound:
         return Bound(self, name)
 
     async def close(self) -> None:
-        await self.channel.close()
+        self.closed = True
+        if self._dialing is not None:
+            self._dialing.cancel()
+        if self._caller is not None:
+            self._caller.fail(ConnectionAbortedError("the connection was closed"))
+        if self._channel is not None:
+            await self._channel.close()
 
-    def unary(self, path: str) -> grpc.aio.UnaryUnaryMultiCallable[bytes, bytes]:
-        call = self._unary.get(path)
-        if call is None:
-            call = self._unary[path] = self.channel.unary_unary(path)
-        return call
+    def channel(self) -> Channel:
+        """The connection of grpc. It is made by the first call."""
+        if self.closed:
+            raise RpcError(Code.UNAVAILABLE, "the connection to the host is closed")
+        if self._channel is None:
+            from loop_plugin.over_grpc import Channel
+
+            self._channel = Channel(self.address, self.root_certificate, self.certificate, self.key)
+        return self._channel
+
+    async def unary(self, path: str, name: str, message: bytes, until: float | None) -> bytes:
+        """Make a call on an object that ends at until, by time.monotonic(). Raises RpcError."""
+        for _ in range(2):
+            caller = self._caller
+            if caller is None or caller.error is not None:
+                caller = await self._connected(path, until)
+            if caller is None:
+                return await self.channel().unary(path, name, message, until)
+            try:
+                return await caller.call(path, name, message, until)
+            except frames.Unsent as error:
+                problem = str(error)
+        raise RpcError(Code.UNAVAILABLE, f"the connection of {frames.PROTOCOL} broke: {problem}")
+
+    async def _connected(self, path: str, until: float | None) -> frames.Caller | None:
+        """The connection of frames; None: the other end has none. Callers wait for it together, each until its own deadline."""
+        if not self.framed:
+            return None
+        if self.closed:
+            raise RpcError(Code.UNAVAILABLE, "the connection to the host is closed")
+        if self._dialing is None:
+            self._dialing = asyncio.ensure_future(self._dial())
+            self._dialing.add_done_callback(self._dialed)
+        dialing = self._dialing
+        await asyncio.wait([dialing], timeout=None if until is None else max(0.0, until - time.monotonic()))
+        if self.closed:
+            raise RpcError(Code.UNAVAILABLE, "the connection to the host is closed")
+        if not dialing.done():
+            raise RpcError(Code.DEADLINE_EXCEEDED, f"there was no connection for {path} by its deadline")
+        try:
+            return dialing.result()
+        except (OSError, ssl.SSLError) as error:
+            raise RpcError(Code.UNAVAILABLE, f"connecting by {frames.PROTOCOL} failed: {error}") from None
+
+    async def _dial(self) -> frames.Caller | None:
+        return await frames.dial(self.address.removeprefix("unix:").removeprefix("//"), self.context)
+
+    def _dialed(self, dialing: asyncio.Task[frames.Caller | None]) -> None:
+        self._dialing = None
+        if dialing.cancelled() or dialing.exception() is not None:
+            return
+        self._caller = dialing.result()
+        self.framed = self._caller is not None
+        if self.closed and self._caller is not None:
+            self._caller.fail(ConnectionAbortedError("the connection was closed"))
 
 
 class Bound:
     """Calls to one object; with an empty name, to the root of a plugin."""
 
     def __init__(self, connection: Connection, name: str) -> None:
-        self.connection = connection
-        self.metadata = ((wire.OBJECT_KEY, name),) if name else ()
+        self.connection, self.name = connection, name
 
     async def unary(self, method: str, request: Message, response: type[M], timeout: float | None) -> M:
         encoded = encode(method, request)
         remaining = wire.time_remaining()
         if timeout is None:
-            timeout = remaining if remaining is not None else contract_timeout(method)
+            timeout = remaining if remaining is not None else wire.method_of(method).timeout
         elif remaining is not None:
             timeout = min(timeout, remaining)
-        try:
-            answer = await self.connection.unary(method)(encoded, timeout=timeout, metadata=self.metadata)
-        except grpc.aio.AioRpcError as error:
-            raise rpc_error(error) from None
-        except grpc.aio.UsageError:
-            raise RpcError(Code.UNAVAILABLE, "the connection to the host is closed") from None
-        return decode(method, answer, response)
+        until = None if timeout is None else time.monotonic() + timeout
+        return decode(method, await self.connection.unary(method, self.name, encoded, until), response)
 
     async def stream(self, method: str, request: Message, response: type[M]) -> AsyncIterator[M]:
-        multicallable: grpc.aio.UnaryStreamMultiCallable[bytes, bytes] = self.connection.channel.unary_stream(method)
-        call = multicallable(encode(method, request), metadata=self.metadata)
+        answers = self.connection.channel().stream(method, self.name, encode(method, request))
         try:
-            async for answer in call:
+            async for answer in answers:
                 yield decode(method, answer, response)
-        except grpc.aio.AioRpcError as error:
-            raise rpc_error(error) from None
         finally:
-            call.cancel()
-
-
-def contract_timeout(method: str) -> float | None:
-    """The contract's deadline for a method. grpc's core rounds timeouts up on their way, by less than this takes off."""
-    stated = wire.method_of(method).timeout
-    return None if stated is None else stated * 0.99
+            await answers.aclose()
 
 
 def encode(method: str, request: Message) -> bytes:
@@ -106,8 +149,3 @@ def decode(method: str, encoded: bytes, response: type[M]) -> M:
     if bad is not None:
         raise RpcError(Code.INTERNAL, f"the answer to {method} breaks the contract: {response.DESCRIPTOR.full_name}.{bad}")
     return answer
-
-
-def rpc_error(error: grpc.aio.AioRpcError) -> RpcError:
-    number: int = error.code().value[0]
-    return RpcError(Code(number), error.details() or "")

@@ -13,9 +13,9 @@ from google.protobuf.message import DecodeError, Message
 
 from loop_plugin import wire
 from loop_plugin.binding import Servicer, services_of
+from loop_plugin.call import Call, Handler, Send, Status, StreamHandler
 from loop_plugin.error import Code, RpcError, refuse
 from loop_plugin.host import Host
-from loop_plugin.http2 import Call, Handler, Metadata, Status
 from loop_plugin.rules import check
 from loop_plugin.table import Object, Table
 
@@ -33,7 +33,7 @@ class Dispatcher:
     """Serves a root and the objects that it makes."""
 
     def __init__(self, host: Host, root: Servicer) -> None:
-        from prometheus_client import Histogram
+        from loop_plugin.duration import Durations
 
         self.host, self.root = host, root
         self.table = Table(host.logger)
@@ -42,33 +42,33 @@ class Dispatcher:
         # Served before Init and while the plugin drains.
         self.always: dict[str, Servicer] = {}
         self.handlers: dict[str, Handler] = {}
+        self.streams: dict[str, StreamHandler] = {}
         for service in self.roots.values():
             self._register(service)
-        self.trailer: tuple[tuple[str, str], ...] = ((wire.GENERATION_KEY, ""),)
+        self.generation = 0
         self.draining = ""
         self.calls = 0
         self.idle = asyncio.Event()  # set when draining and no call is left
-        self.durations = Histogram(
+        self.durations = Durations(
             "loop_plugin_call_duration_seconds",
             "How long calls took that the host made to this plugin, by method and gRPC code.",
-            ["method", "code"],
-            buckets=BUCKETS,
-            registry=host.registry,
+            ("method", "code"),
+            BUCKETS,
         )
-        self.labelled: dict[tuple[str, Code], Histogram] = {}
+        host.registry.register(self.durations)
 
     def _register(self, service: type[Servicer]) -> None:
         for path, method in wire.reachable(service.DESCRIPTOR).items():
-            self.handlers[path] = self._handler(method)
+            if method.streams:
+                self.streams[path] = self._stream_handler(method)
+            else:
+                self.handlers[path] = self._handler(method)
 
     def serve_always(self, servicer: Servicer) -> None:
         """Serve calls that do not wait for Init and that no drain waits for."""
         for name, service in services_of(type(servicer)).items():
             self.always[name] = servicer
             self._register(service)
-
-    def set_generation(self, generation: int) -> None:
-        self.trailer = ((wire.GENERATION_KEY, str(generation)),)
 
     async def drain(self, grace: float, reason: str) -> bool:
         """Refuse new calls and wait until those in flight have ended. False: grace, in seconds, did not suffice."""
@@ -83,14 +83,12 @@ class Dispatcher:
 
     def _handler(self, method: wire.Method) -> Handler:
         # Handlers get and return bytes: decoding is part of what this class answers for.
-        work = self._stream if method.streams else self._unary
-
-        async def serve(encoded: bytes, call: Call) -> bytes | None:
+        async def serve(encoded: bytes, call: Call) -> bytes:
             began = time.perf_counter()
-            call.trailers = self.trailer
+            call.generation = self.generation
             code = Code.CANCELLED
             try:
-                answer = await work(method, encoded, call)
+                answer = await self._unary(method, encoded, call)
                 code = Code.OK
                 return answer
             except asyncio.CancelledError:
@@ -98,16 +96,37 @@ class Dispatcher:
             except BaseException as error:
                 status = self._status(method, error)
                 code = status.code
-                trailer: Metadata = self.trailer + (_bad_request(status) if status.field else ())
-                if isinstance(error, Draining):
-                    trailer += ((wire.DRAINING_KEY, self.trailer[0][1]),)
-                raise Status(status.code, status.message, trailer) from None
+                raise status from None
             finally:
-                self._observe(method, code, time.perf_counter() - began)
+                self.durations.observe((method.path, NAMES[code]), time.perf_counter() - began)
 
         return serve
 
-    def _status(self, method: wire.Method, error: BaseException) -> RpcError:
+    def _stream_handler(self, method: wire.Method) -> StreamHandler:
+        async def serve(encoded: bytes, call: Call, send: Send) -> None:
+            began = time.perf_counter()
+            call.generation = self.generation
+            code = Code.CANCELLED
+            try:
+                await self._stream(method, encoded, call, send)
+                code = Code.OK
+            except asyncio.CancelledError:
+                raise
+            except BaseException as error:
+                status = self._status(method, error)
+                code = status.code
+                raise status from None
+            finally:
+                self.durations.observe((method.path, NAMES[code]), time.perf_counter() - began)
+
+        return serve
+
+    def _status(self, method: wire.Method, error: BaseException) -> Status:
+        refused = self._refusal(method, error)
+        rich = _bad_request(refused) if refused.field else b""
+        return Status(refused.code, refused.message, rich, isinstance(error, Draining))
+
+    def _refusal(self, method: wire.Method, error: BaseException) -> RpcError:
         if isinstance(error, RpcError):
             return error
         if isinstance(error, asyncio.TimeoutError):
@@ -119,12 +138,6 @@ class Dispatcher:
             extra={"method": method.path},
         )
         return RpcError(Code.INTERNAL, f"{method.path} raised {type(error).__name__}; the plugin's log has the traceback")
-
-    def _observe(self, method: wire.Method, code: Code, took: float) -> None:
-        child = self.labelled.get((method.path, code))
-        if child is None:
-            child = self.labelled[method.path, code] = self.durations.labels(method.path, NAMES[code])
-        child.observe(took)
 
     def _enter(self) -> None:
         if self.draining:
@@ -142,10 +155,9 @@ class Dispatcher:
         self._enter()
         self.calls += 1
         entry: Object | None = None
-        serving = wire.Serving(call.deadline)
-        wire.serving.set(serving)
+        wire.serving.set(call)
         try:
-            name = _object_name(call)
+            name = call.object
             servicer: object = self.root
             service = self.roots.get(method.service)
             if service is None:
@@ -159,7 +171,7 @@ class Dispatcher:
                 answer = await implementation(request)
             return _answer(method, answer)
         finally:
-            serving.over = True
+            call.over = True
             self.calls -= 1
             if self.calls == 0 and self.draining:
                 self.idle.set()
@@ -187,13 +199,13 @@ class Dispatcher:
 
         return await self.table.create(method, getattr(request, method.creates), parent, request, construct)
 
-    async def _stream(self, method: wire.Method, encoded: bytes, call: Call) -> None:
+    async def _stream(self, method: wire.Method, encoded: bytes, call: Call, send: Send) -> None:
         # A stream lives until its caller goes: it is no call in flight that draining would wait for.
         self._enter()
         servicer: object = self.root
         entry: Object | None = None
         if method.service not in self.roots:
-            entry = self.table.resolve(method.service, _object_name(call))
+            entry = self.table.resolve(method.service, call.object)
             servicer = entry.value
         task = asyncio.current_task()
         try:
@@ -201,7 +213,7 @@ class Dispatcher:
                 entry.streams.add(task)
             answers: AsyncIterator[Message] = getattr(servicer, method.attribute)(_request(method, encoded))
             async for answer in answers:
-                await call.send(_answer(method, answer))
+                await send(_answer(method, answer))
         except asyncio.CancelledError:
             if entry is not None and entry.released:
                 # CANCELLED would tell the caller that the caller went.
@@ -212,11 +224,6 @@ class Dispatcher:
             if entry is not None and task is not None:
                 entry.streams.discard(task)
                 await self.table.leave(entry)
-
-
-def _object_name(call: Call) -> str:
-    names = call.text(wire.OBJECT_KEY)
-    return names[0] if len(names) == 1 else ""
 
 
 def _request(method: wire.Method, encoded: bytes) -> Message:
@@ -242,12 +249,13 @@ def _answer(method: wire.Method, answer: object) -> bytes:
     return encoded
 
 
-def _bad_request(status: RpcError) -> tuple[tuple[str, bytes], ...]:
-    """The status with a google.rpc.BadRequest, as gRPC carries it."""
+def _bad_request(status: RpcError) -> bytes:
+    """The status with a google.rpc.BadRequest."""
     from google.rpc import error_details_pb2, status_pb2
 
     details = error_details_pb2.BadRequest()
     details.field_violations.add(field=status.field, description=status.problem)
     rich = status_pb2.Status(code=status.code, message=status.message)
     rich.details.add().Pack(details)
-    return (("grpc-status-details-bin", rich.SerializeToString()),)
+    encoded: bytes = rich.SerializeToString()
+    return encoded

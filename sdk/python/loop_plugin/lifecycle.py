@@ -9,11 +9,11 @@ from collections.abc import Callable
 from loop_contract.plugin.v1 import lifecycle_pb2
 from loop_contract.plugin.v1.lifecycle_loop import LifecycleService
 from loop_plugin import wire
+from loop_plugin.call import Call, Handler, Send, Status, StreamHandler
 from loop_plugin.client import Connection
 from loop_plugin.dispatch import Dispatcher
 from loop_plugin.error import Code, RpcError, refuse
 from loop_plugin.host import Host
-from loop_plugin.http2 import Call, Handler, Status
 
 
 class Lifecycle(LifecycleService):
@@ -33,7 +33,7 @@ class Lifecycle(LifecycleService):
             request.client_key_pem.encode(),
         )
         self.host.connect(connection, request.telemetry)
-        self.dispatcher.set_generation(request.generation)
+        self.dispatcher.generation = request.generation
         self.host.logger.debug("initialised", extra={"generation": request.generation, "host": request.host_version})
         return lifecycle_pb2.InitResponse(
             version=self.version,
@@ -63,7 +63,7 @@ class Lifecycle(LifecycleService):
 
 
 def check_certificates(request: lifecycle_pb2.InitRequest) -> None:
-    """grpc would fail at the first call with certificates that do not parse; the host wants to know now."""
+    """A connection would fail at the first call with certificates that do not parse; the host wants to know now."""
     from cryptography import x509
     from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 
@@ -96,17 +96,17 @@ class Beside:
         self.stop = stop
         self.handlers: dict[str, Handler] = {
             "/grpc.health.v1.Health/Check": self.check,
-            "/grpc.health.v1.Health/Watch": self.watch,
             "/plugin.GRPCController/Shutdown": self.shutdown,
         }
+        self.streams: dict[str, StreamHandler] = {"/grpc.health.v1.Health/Watch": self.watch}
 
     async def check(self, request: bytes, _: Call) -> bytes:
         if request not in KNOWN:
             raise Status(Code.NOT_FOUND, "unknown service")
         return SERVING
 
-    async def watch(self, request: bytes, call: Call) -> None:
-        await call.send(await self.check(request, call))
+    async def watch(self, request: bytes, call: Call, send: Send) -> None:
+        await send(await self.check(request, call))
         await asyncio.Event().wait()  # it serves as long as it runs
 
     async def shutdown(self, _: bytes, __: Call) -> bytes:

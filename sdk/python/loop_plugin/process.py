@@ -15,8 +15,8 @@ from loop_plugin import handshake, log, wire
 from loop_plugin.binding import Servicer
 from loop_plugin.dispatch import Dispatcher
 from loop_plugin.host import Host
-from loop_plugin.http2 import Server, context
 from loop_plugin.lifecycle import Beside, Lifecycle
+from loop_plugin.server import Server
 
 # Seconds that an ending server may take for its last replies before it is cut off.
 STOP_GRACE = 1.0
@@ -52,8 +52,15 @@ async def _serve(
     dispatcher = Dispatcher(host, root(host))
     lifecycle = Lifecycle(host, dispatcher, version, stopped.set)
     dispatcher.serve_always(lifecycle)
-    server = Server({**dispatcher.handlers, **Beside(stopped.set).handlers}, wire.MAX_MESSAGE_BYTES, host.logger)
-    await server.start(path, context(pair.certificate, pair.key, client_certificate))
+    beside = Beside(stopped.set)
+    server = Server(
+        {**dispatcher.handlers, **beside.handlers},
+        {**dispatcher.streams, **beside.streams},
+        pair,
+        client_certificate,
+        host.logger,
+    )
+    await server.start(path)
     # A terminal's Ctrl-C goes to the whole group: the host ends its plugins itself.
     loop.add_signal_handler(signal.SIGINT, lambda: None)
     ending: set[asyncio.Task[None]] = set()

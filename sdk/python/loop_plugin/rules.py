@@ -141,6 +141,8 @@ def _value(field: FieldDescriptor, rules: options_pb2.Rules) -> ValueCheck | Non
         return lambda value, path: None if value else Violation(path, "is not specified; it is required")
     if field.message_type is not None:
         kind = field.message_type.full_name
+        if kind not in (BIG_INT, DURATION, TIMESTAMP):
+            return lambda value, path: _check(value, path + ".")
 
         def message(value: Any, path: str) -> Violation | None:
             return _check(value, path + ".") or _well_known(kind, value, rules, path)

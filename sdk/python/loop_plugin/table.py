@@ -12,6 +12,7 @@ from google.protobuf.message import Message
 
 from loop_plugin import wire
 from loop_plugin.binding import Servicer, services_of
+from loop_plugin.call import Serving
 from loop_plugin.error import Code, RpcError
 
 Construct = Callable[[], Awaitable[tuple[object, Message]]]
@@ -75,7 +76,7 @@ class Table:
 
     async def _construct(self, entry: Object, method: wire.Method, construct: Construct) -> Message:
         try:
-            serving = wire.Serving(None if method.timeout is None else time.monotonic() + method.timeout)
+            serving = Serving(None if method.timeout is None else time.monotonic() + method.timeout)
             wire.serving.set(serving)
             try:
                 value, response = await asyncio.wait_for(construct(), method.timeout)

@@ -13,6 +13,7 @@ from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
 from google.protobuf.descriptor_pb2 import MethodOptions
 from google.protobuf.message import Message
 
+from loop_plugin.call import Serving
 from loop_plugin.error import Code, RpcError
 from loop_plugin.option import creates_of, plugin_of, timeout_of
 
@@ -32,25 +33,13 @@ MAX_MESSAGE_BYTES = 16 << 20
 """The contract's limit for a message in either direction."""
 
 
-class Serving:
-    """A call that is being served, as the calls see it that its handler makes."""
-
-    __slots__ = ("end", "over")
-
-    def __init__(self, end: float | None) -> None:
-        self.end = end
-        """When its caller stops waiting, by time.monotonic(); None: never."""
-        self.over = False
-        """It has been answered: its deadline is none for tasks that it has started and that go on."""
-
-
 serving: ContextVar[Serving | None] = ContextVar("loop_serving", default=None)
 
 
 def time_remaining() -> float | None:
     """Seconds until the deadline of the call that is being served; None: it has none."""
     call = serving.get()
-    return None if call is None or call.over or call.end is None else max(0.0, call.end - time.monotonic())
+    return None if call is None or call.over or call.deadline is None else max(0.0, call.deadline - time.monotonic())
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import functools
+import inspect
 import json
 import os
 import sys
@@ -24,6 +26,24 @@ from loop_plugin.handshake import KeyPair, new_key_pair
 
 settings.register_profile("tests", database=None, deadline=None)
 settings.load_profile("tests")
+
+# Seconds after which a test waits for what does not come.
+LONGEST_TEST = 240.0
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if isinstance(item, pytest.Function) and inspect.iscoroutinefunction(item.obj):
+            item.obj = bounded(item.obj)
+
+
+def bounded(test: Callable[..., Awaitable[None]]) -> Callable[..., Awaitable[None]]:
+    @functools.wraps(test)
+    async def run(**fixtures: Any) -> None:
+        await asyncio.wait_for(test(**fixtures), LONGEST_TEST)
+
+    return run
+
 
 FAKE = Path(__file__).parent / "fake_relayer.py"
 
@@ -78,8 +98,9 @@ class Process:
 Start = Callable[..., Awaitable[Process]]
 
 
-@pytest.fixture
-async def start(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Start]:
+@pytest.fixture(params=["loop/1", "grpc"])
+async def start(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Start]:
+    """Starts plugins, which are called by frames, and over gRPC alone."""
     started: list[tuple[Process, asyncio.Task[None]]] = []
 
     async def starter(level: str = "DEBUG") -> Process:
@@ -105,6 +126,7 @@ async def start(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Start
         certificate = x509.load_der_x509_certificate(base64.b64decode(line[5] + "=="))
         pem = certificate.public_bytes(Encoding.PEM)
         connection = Connection("unix:" + line[3], pem, host.certificate, host.key)
+        connection.framed = request.param == "loop/1"
         plugin = Process(process, connection, host, line[3], pem)
         started.append((plugin, asyncio.create_task(plugin.read())))
         return plugin

@@ -9,12 +9,13 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 from typing import Any
 
 import grpc
 import grpc.aio
 import pytest
-from conftest import FAKE, Process, Start
+from conftest import FAKE, Start
 from google.protobuf.duration_pb2 import Duration
 from google.rpc import error_details_pb2, status_pb2
 
@@ -153,47 +154,53 @@ async def test_answers(start: Start, mode: str, code: Code, says: str) -> None:
     assert error.code is code and says in error.message
 
 
+CREATE = "/loop.relayer.v1.RelayerService/CreateChain"
+
+
 async def test_bad_requests(start: Start) -> None:
     """What the client's end of the seam would not send."""
     plugin = await start()
     await plugin.init()
-    create = plugin.connection.unary("/loop.relayer.v1.RelayerService/CreateChain")
-    for encoded, code, says in (
-        (b"\xff", grpc.StatusCode.INVALID_ARGUMENT, "does not decode"),
-        (chain("").SerializeToString(), grpc.StatusCode.INVALID_ARGUMENT, "CreateChainRequest.name: is empty"),
+    for encoded, says in (
+        (b"\xff", "does not decode"),
+        (chain("").SerializeToString(), "CreateChainRequest.name: is empty"),
     ):
-        with pytest.raises(grpc.aio.AioRpcError) as caught:
-            await create(encoded)
-        assert caught.value.code() is code and says in (caught.value.details() or "")
-        trailer = dict(caught.value.trailing_metadata() or ())
-        assert trailer["loop-generation"] == "3"
+        error = await fails(plugin.connection.unary(CREATE, "", encoded, None))
+        assert error.code is Code.INVALID_ARGUMENT and says in error.message
+    large = relayer_pb2.CreateChainRequest(name="a", chain_id="1", config_toml=bytes(17 << 20), keystore="k", store="s")
+    error = await fails(RelayerServiceStub(plugin.root).create_chain(large))
+    assert error.code is Code.RESOURCE_EXHAUSTED and "16777216 bytes (16 MiB)" in error.message
+    error = await fails(plugin.connection.unary("/loop.median.v1.MedianService/CreateMedianFactory", "", b"", None))
+    assert error.code is Code.UNIMPLEMENTED
+
+
+async def test_what_grpc_says_beside_answers(start: Start) -> None:
+    plugin = await start()
+    await plugin.init()
+    channel = plugin.connection.channel().channel
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await raw(channel, CREATE)(chain("").SerializeToString())
+    trailer = dict(caught.value.trailing_metadata() or ())
+    assert trailer["loop-generation"] == "3"
     rich = status_pb2.Status.FromString(bytes(trailer["grpc-status-details-bin"]))
     bad = error_details_pb2.BadRequest()
     assert rich.details[0].Unpack(bad) and bad.field_violations[0].field == "name"
+    call = raw(channel, CREATE)(chain("a").SerializeToString())
+    await call
+    assert dict(await call.trailing_metadata() or ())["loop-generation"] == "3"
 
     large = relayer_pb2.CreateChainRequest(name="a", chain_id="1", config_toml=bytes(17 << 20), keystore="k", store="s")
-    unlimited = grpc.aio.secure_channel(
-        "unix:" + plugin.address,
-        credentials(plugin),
-        [("grpc.ssl_target_name_override", "localhost"), ("grpc.max_send_message_length", -1)],
-    )
+    credentials = grpc.ssl_channel_credentials(plugin.certificate, plugin.host.key, plugin.host.certificate)
+    options = [("grpc.ssl_target_name_override", "localhost"), ("grpc.max_send_message_length", -1)]
+    unlimited = grpc.aio.secure_channel("unix:" + plugin.address, credentials, options)
     with pytest.raises(grpc.aio.AioRpcError) as caught:
-        await raw(unlimited, "/loop.relayer.v1.RelayerService/CreateChain")(large.SerializeToString())
+        await raw(unlimited, CREATE)(large.SerializeToString())
     assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED and "16777216" in (caught.value.details() or "")
     await unlimited.close()
-    error = await fails(RelayerServiceStub(plugin.root).create_chain(large))
-    assert error.code is Code.RESOURCE_EXHAUSTED and "16777216 bytes (16 MiB)" in error.message
-    with pytest.raises(grpc.aio.AioRpcError) as caught:
-        await plugin.connection.unary("/loop.median.v1.MedianService/CreateMedianFactory")(b"")
-    assert caught.value.code() is grpc.StatusCode.UNIMPLEMENTED
 
 
 def raw(channel: grpc.aio.Channel, path: str) -> grpc.aio.UnaryUnaryMultiCallable[bytes, bytes]:
     return channel.unary_unary(path)
-
-
-def credentials(plugin: Process) -> grpc.ChannelCredentials:
-    return grpc.ssl_channel_credentials(plugin.certificate, plugin.host.key, plugin.host.certificate)
 
 
 async def test_deadlines_come_from_the_contract(start: Start) -> None:
@@ -216,11 +223,12 @@ async def test_streams(start: Start) -> None:
 
 async def test_health_and_metrics(start: Start) -> None:
     plugin = await start()
-    check = plugin.connection.unary("/grpc.health.v1.Health/Check")
-    assert await check(b"\n\x06plugin") == b"\x08\x01"
-    with pytest.raises(grpc.aio.AioRpcError) as caught:
-        await check(b"\n\x05other")
-    assert caught.value.code() is grpc.StatusCode.NOT_FOUND
+    check = "/grpc.health.v1.Health/Check"
+    assert await plugin.connection.unary(check, "", b"\n\x06plugin", None) == b"\x08\x01"
+    assert (await fails(plugin.connection.unary(check, "", b"\n\x05other", None))).code is Code.NOT_FOUND
+    watch = plugin.connection.channel().stream("/grpc.health.v1.Health/Watch", "", b"")
+    assert await watch.__anext__() == b"\x08\x01"
+    await watch.aclose()
     await plugin.init()
     await RelayerServiceStub(plugin.root).create_chain(chain("a"))
     life = LifecycleServiceStub(plugin.root)
@@ -235,12 +243,29 @@ async def test_mutual_tls(start: Start) -> None:
     plugin = await start()
     stranger = new_key_pair()
     connection = Connection("unix:" + plugin.address, plugin.certificate, stranger.certificate, stranger.key)
+    connection.framed = plugin.connection.framed
     error = await fails(LifecycleServiceStub(connection.object("")).init(lifecycle_pb2.InitRequest(), timeout=3))
     assert error.code is Code.INVALID_ARGUMENT  # by our own end: the request is empty
-    with pytest.raises(grpc.aio.AioRpcError) as caught:
-        await connection.unary("/grpc.health.v1.Health/Check")(b"", timeout=3)
-    assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
+    health = connection.unary("/grpc.health.v1.Health/Check", "", b"", time.monotonic() + 20)
+    assert (await fails(health)).code is Code.UNAVAILABLE
     await connection.close()
+
+
+async def test_grpc_is_imported_for_those_who_want_it(start: Start) -> None:
+    """To import it takes a good part of a plugin's start."""
+    plugin = await start()
+    await plugin.init()
+
+    def libraries() -> str:
+        return Path(f"/proc/{plugin.process.pid}/maps").read_text()
+
+    if not Path("/proc/self/maps").exists():  # noqa: ASYNC240
+        pytest.skip("what a process has loaded is told on Linux alone")
+    assert ("cygrpc" in libraries()) is not plugin.connection.framed
+    changes = RelayerServiceStub(plugin.root).watch_contract_configs(relayer_pb2.WatchContractConfigsRequest())
+    assert (await changes.__anext__()).provider == "p"
+    assert "cygrpc" in libraries()
+    await changes.aclose()  # type: ignore[attr-defined]
 
 
 async def test_init_refuses_certificates(start: Start) -> None:
@@ -266,16 +291,12 @@ async def test_drain(start: Start) -> None:
     await asyncio.sleep(0.1)
     draining = asyncio.create_task(life.drain(lifecycle_pb2.DrainRequest(grace=Duration(seconds=5))))
     await asyncio.sleep(0.1)
-    with pytest.raises(grpc.aio.AioRpcError) as caught:
-        latest = plugin.connection.unary("/loop.relayer.v1.ChainService/LatestHead")
-        await latest(b"", metadata=(("loop-object", "a"),))
-    assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
-    assert dict(caught.value.trailing_metadata() or ())["loop-draining"] == "3"
+    error = await fails(plugin.connection.unary("/loop.relayer.v1.ChainService/LatestHead", "a", b"", None))
+    assert error.code is Code.UNAVAILABLE and error.message == "the plugin is ending"
     assert (await under_way).total == 1
     await draining
     await plugin.logged("closed")
-    await plugin.connection.close()
-    assert await asyncio.wait_for(plugin.process.wait(), 3) == 0
+    assert await asyncio.wait_for(plugin.process.wait(), 10) == 0, "it waits for its host to hang up"
 
 
 @pytest.mark.parametrize("blocked", [False, True])

@@ -12,6 +12,7 @@ from google.protobuf.message import Message
 
 from loop_contract.relayer.v1 import relayer_pb2
 from loop_plugin import end, start, time_remaining, wire
+from loop_plugin.call import Serving
 from loop_plugin.table import Table
 
 
@@ -44,7 +45,7 @@ async def remaining() -> float | None:
 
 
 async def test_deadlines_are_for_the_time_of_the_call() -> None:
-    call = wire.Serving(time.monotonic() + 100)
+    call = Serving(time.monotonic() + 100)
     wire.serving.set(call)
     within, later = asyncio.create_task(remaining()), start(remaining())
     assert (await within or 0) > 90

@@ -11,10 +11,15 @@ import pytest
 SUITE = Path(__file__).parents[4] / "bin" / "conformance"
 
 
-def test_conformance() -> None:
+# Over gRPC what the transport has a part in: the rest takes minutes, and is the same over both.
+GRPC = ["--grpc", "--run", "^(init|calls|objects|life|relayer)/"]
+
+
+@pytest.mark.parametrize("transport", [[], GRPC], ids=["loop/1", "grpc"])
+def test_conformance(transport: list[str]) -> None:
     if not SUITE.exists():
         pytest.skip("bin/conformance is not there: run make build")
     plugin = Path(sys.executable).with_name("loop-relayer-python")
-    command = [str(SUITE), "--kind", "relayer", "--", str(plugin)]
+    command = [str(SUITE), "--kind", "relayer", *transport, "--", str(plugin)]
     judged = subprocess.run(command, capture_output=True, text=True, timeout=900, check=False)
     assert judged.returncode == 0, judged.stdout[-5000:] + judged.stderr

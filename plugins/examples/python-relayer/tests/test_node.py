@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from loop_plugin.handshake import new_key_pair
-from loop_plugin.http2 import context
+from loop_plugin.tls import server_context
 from loop_relayer_python.config import Config, NodeConfig
 from loop_relayer_python.node import NodeError, Nodes
 
@@ -39,9 +39,8 @@ async def test_private_authority(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
     else:
         monkeypatch.delenv("SSL_CERT_FILE", raising=False)
-    tls = context(pair.certificate, pair.key, pair.certificate)
+    tls = server_context(pair.certificate, pair.key, pair.certificate, ["http/1.1"])
     tls.verify_mode = ssl.CERT_NONE
-    tls.set_alpn_protocols(["http/1.1"])
     server = await asyncio.start_server(answer, "127.0.0.1", 0, ssl=tls)
     port = server.sockets[0].getsockname()[1]
     nodes = Nodes(Config(1337, True, (NodeConfig("a", f"https://{host}:{port}/secret"),), 1, 10, 1, 1, 1, 1))

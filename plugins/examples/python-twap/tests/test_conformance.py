@@ -11,10 +11,11 @@ import pytest
 SUITE = Path(__file__).parents[4] / "bin" / "conformance"
 
 
-def test_conformance() -> None:
+@pytest.mark.parametrize("transport", [[], ["--grpc"]], ids=["loop/1", "grpc"])
+def test_conformance(transport: list[str]) -> None:
     if not SUITE.exists():
         pytest.skip("bin/conformance is not there: run make build")
     plugin = Path(sys.executable).with_name("loop-twap")
-    command = [str(SUITE), "--kind", "product", "--", str(plugin)]
+    command = [str(SUITE), "--kind", "product", *transport, "--", str(plugin)]
     judged = subprocess.run(command, capture_output=True, text=True, timeout=900, check=False)
     assert judged.returncode == 0, judged.stdout[-5000:] + judged.stderr
