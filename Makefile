@@ -74,6 +74,7 @@ generated: generate # gen/ is what proto/ generates, and is committed.
 
 .PHONY: unit
 unit: ## Run the tests of every module.
+	@command -v prometheus > /dev/null || echo 'The program prometheus is not installed: the tests in which one scrapes a node are left out.'
 	go test -skip '^TestGoTutorial$$' work
 	go test -count=1 -run '^TestGoTutorial$$' ./host/internal/scaffold # what its commands read, Go's test cache does not see
 	cd $(CHECK) && GOWORK=off go test ./...

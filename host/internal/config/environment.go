@@ -20,7 +20,7 @@ type Environment struct {
 	// MinOCR2MaxDurationQuery is CL_MIN_OCR2_MAX_DURATION_QUERY, 100ms if unset, and holds for every relay. A contract
 	// configured with no time for queries would otherwise stop its feed without an error.
 	MinOCR2MaxDurationQuery time.Duration
-	// DiscoveryHostname is CL_PROMETHEUS_DISCOVERY_HOSTNAME; empty means the host's own name.
+	// DiscoveryHostname is CL_PROMETHEUS_DISCOVERY_HOSTNAME; empty means that by which /discovery is asked.
 	DiscoveryHostname string
 	// Plugins are those of which a variable or the file says something, by name in lower case: CL_<NAME>_CMD,
 	// CL_<NAME>_ENV, CL_<NAME>_SHA256, LOOP_REATTACH and [Plugins.<Name>].
@@ -57,7 +57,7 @@ const environmentReference = `
 #   HTTPS_PROXY, HTTP_PROXY, NO_PROXY proxies, and the hosts that need none; in small letters too
 #   LOOP_REATTACH                     NAME=FILE,… attaches to plugins that were started with --debug, in place of their commands
 #   CL_MIN_OCR2_MAX_DURATION_QUERY    least time that libocr gives queries, for every relay; default 100ms
-#   CL_PROMETHEUS_DISCOVERY_HOSTNAME  host name in /discovery; default: the machine's
+#   CL_PROMETHEUS_DISCOVERY_HOSTNAME  host name in /discovery; default: that by which it is asked
 #   LOOP_NODE_SOCKET, LOOP_NODE_URL,  how the command line reaches a node, in place of the socket of this file
 #   LOOP_NODE_TOKEN, LOOP_NODE_TOKEN_FILE
 `

@@ -78,15 +78,16 @@ func stateOf(n *relayerv1.NodeStatus) string {
 // scrape is the runtime as the HTTP server sees it.
 type scrape struct{ runtime *loophost.Runtime }
 
-// Names implements web.Plugins.
-func (s scrape) Names() []string {
-	var names []string
+// List implements web.Plugins. A plugin that starts for the first time is not among them: it may yet be refused, or be of
+// another kind than it is started as.
+func (s scrape) List() []web.Plugin {
+	var all []web.Plugin
 	for _, p := range s.runtime.Plugins() {
-		if p.Status().State == supervise.Ready {
-			names = append(names, p.Name())
+		if st := p.Status(); st.State != supervise.Starting {
+			all = append(all, web.Plugin{Name: st.Name, Kind: st.Kind, Job: ownerOf(st.Name)})
 		}
 	}
-	return names
+	return all
 }
 
 // Collect implements web.Plugins.

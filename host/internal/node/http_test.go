@@ -42,10 +42,11 @@ func TestDiscoveryNamesTheNodeAndItsPlugins(t *testing.T) {
 		t.Fatal(err)
 	}
 	at := []any{"oracle.example:" + port}
-	want := []any{
-		map[string]any{"targets": at, "labels": map[string]any{"__metrics_path__": "/metrics"}},
-		map[string]any{"targets": at, "labels": map[string]any{"__metrics_path__": "/plugins/evm/metrics", "__meta_plugin_name": "evm"}},
-		map[string]any{"targets": at, "labels": map[string]any{"__metrics_path__": "/plugins/median/metrics", "__meta_plugin_name": "median"}},
+	want := []any{map[string]any{"targets": at, "labels": map[string]any{"__metrics_path__": "/metrics", "kind": "node"}}}
+	for _, p := range [][2]string{{"evm", "relayer"}, {"median", "median"}} {
+		want = append(want, map[string]any{"targets": at, "labels": map[string]any{
+			"__metrics_path__": "/plugins/" + p[0] + "/metrics", "__meta_plugin_name": p[0], "plugin": p[0], "kind": p[1],
+		}})
 	}
 	if d := cmp.Diff(want, got); d != "" {
 		t.Errorf("discovery (-want +got):\n%s", d)
@@ -90,7 +91,8 @@ func TestEachPluginServesItsOwnMetrics(t *testing.T) {
 	}
 }
 
-// A plugin that cannot be started any more is quarantined: its page, /discovery and /health say so, and a restart brings it back.
+// A plugin that cannot be started any more is quarantined: its page and /health say so, Prometheus goes on asking for it, and a restart
+// brings it back.
 func TestPluginThatIsDown(t *testing.T) {
 	t.Parallel()
 	f := newFiles(t)
@@ -114,7 +116,7 @@ func TestPluginThatIsDown(t *testing.T) {
 	if a := ask(t, url+"/plugins/evm/metrics"); a.code != http.StatusOK {
 		t.Errorf("metrics of the other one: %d %s", a.code, a.body)
 	}
-	if a := ask(t, url+"/discovery"); strings.Contains(a.body, "median") || !strings.Contains(a.body, "evm") {
+	if a := ask(t, url+"/discovery"); !strings.Contains(a.body, `"/plugins/median/metrics"`) || !strings.Contains(a.body, "evm") {
 		t.Errorf("discovery with a plugin down: %s", a.body)
 	}
 	a := ask(t, url+"/health")
@@ -294,15 +296,10 @@ func TestNodeThatStarts(t *testing.T) {
 	}
 }
 
-// A job with processes of its own adds pages, which go with the job.
-func TestIsolatedJobHasPagesOfItsOwn(t *testing.T) {
-	t.Parallel()
-	f := newFiles(t)
-	f.chain("1337", "")
-	n := f.start(t)
-	url := "http://" + n.Address()
-	client := operator(n.Socket())
-	added, err := client.AddJob(t.Context(), &nodev1.AddJobRequest{SpecToml: fmt.Sprintf(`
+// addIsolated adds a job with processes of its own on chain 1337.
+func addIsolated(t *testing.T, n *Node) *nodev1.Job {
+	t.Helper()
+	added, err := operator(n.Socket()).AddJob(t.Context(), &nodev1.AddJobRequest{SpecToml: fmt.Sprintf(`
 type = "offchainreporting2"
 schemaVersion = 1
 pluginType = "median"
@@ -321,7 +318,18 @@ juelsPerFeeCoinSource = "one [type=sum values=<[1]>]"
 	if err != nil {
 		t.Fatal(err)
 	}
-	job := added.GetJob()
+	return added.GetJob()
+}
+
+// A job with processes of its own adds pages, which go with the job.
+func TestIsolatedJobHasPagesOfItsOwn(t *testing.T) {
+	t.Parallel()
+	f := newFiles(t)
+	f.chain("1337", "")
+	n := f.start(t)
+	url := "http://" + n.Address()
+	client := operator(n.Socket())
+	job := addIsolated(t, n)
 	if job.GetState() == nodev1.JobState_JOB_STATE_FAILED { // it waits: the fake contract has no configuration
 		t.Fatalf("the job is %s: %s", job.GetState(), job.GetReason())
 	}
@@ -344,8 +352,19 @@ juelsPerFeeCoinSource = "one [type=sum values=<[1]>]"
 	for _, kind := range []string{"median", "evm"} {
 		pids = append(pids, n.runtime.Plugin(fmt.Sprintf("%s-%d", kind, job.GetId())).Status().PID)
 	}
+	series := fmt.Sprintf(`plugin="evm-%d"`, job.GetId())
+	if a := ask(t, url+"/metrics"); !strings.Contains(a.body, series) {
+		t.Errorf("the node's metrics with the job have no series with %s", series)
+	}
 	if _, err := client.RemoveJob(t.Context(), &nodev1.RemoveJobRequest{Id: job.GetId()}); err != nil {
 		t.Fatal(err)
+	}
+	for _, gone := range []string{series, fmt.Sprintf(`plugin="median-%d"`, job.GetId()), fmt.Sprintf(`job_id="%d"`, job.GetId())} {
+		for line := range strings.Lines(ask(t, url+"/metrics").body) {
+			if strings.Contains(line, gone) {
+				t.Errorf("a series is left of a job that is removed: %s", line)
+			}
+		}
 	}
 	for page := range pages {
 		if a := ask(t, url+page); a.code != http.StatusNotFound {

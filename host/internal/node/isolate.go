@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -43,6 +44,16 @@ func senderOf(s *job.Spec) hostservice.Sender {
 func sameSender(a, b *job.Spec) bool {
 	return a.TransmitterID != "" && a.Relay == b.Relay && a.ChainID == b.ChainID &&
 		(a.Transmitter() == b.Transmitter() || a.Account() == b.Account())
+}
+
+// ownName is the name of the process that an isolated job has of a plugin.
+func ownName(plugin string, job int64) string { return plugin + "-" + strconv.FormatInt(job, 10) }
+
+// ownerOf is the id of the job that has the plugin of a name for itself; empty, if all share it. Other names of plugins
+// have letters and digits alone.
+func ownerOf(name string) string {
+	_, job, _ := strings.Cut(name, "-")
+	return job
 }
 
 // isolation is what an isolated job has for itself: the account that it sends from, a relayer's process that has no other, and one
@@ -133,13 +144,12 @@ const replaceTimeout = 30 * time.Second
 // isolate starts the processes of an isolated job. If one fails nothing is left of the others.
 func (j *jobs) isolate(ctx context.Context, r *running) (_ *isolation, err error) {
 	n := j.node
-	suffix := "-" + strconv.FormatInt(r.stored.ID, 10)
 	reserved, err := j.reserve(ctx, r)
 	if err != nil {
 		return nil, err
 	}
 	shared := n.plugins.shared[r.spec.Relay]
-	own := &isolation{plugins: n.plugins, name: shared.relayer.Plugin() + suffix, reserved: reserved}
+	own := &isolation{plugins: n.plugins, name: ownName(shared.relayer.Plugin(), r.stored.ID), reserved: reserved}
 	defer func() {
 		if err != nil {
 			own.close(context.WithoutCancel(ctx))
@@ -154,7 +164,7 @@ func (j *jobs) isolate(ctx context.Context, r *running) (_ *isolation, err error
 	if commands[reports.plugin().Name()].Attach != "" || commands[shared.relayer.Plugin()].Attach != "" {
 		return nil, errors.New("an isolated job has processes of its own, and LOOP_REATTACH names one for all jobs; debug it as a shared job")
 	}
-	if own.relay, err = n.plugins.serve(ctx, shared.relayer, own.name, r.spec.Relay+suffix); err != nil {
+	if own.relay, err = n.plugins.serve(ctx, shared.relayer, own.name, ownName(r.spec.Relay, r.stored.ID)); err != nil {
 		return nil, err
 	}
 	// The job's chain alone: of the others it has no account.
@@ -168,7 +178,7 @@ func (j *jobs) isolate(ctx context.Context, r *running) (_ *isolation, err error
 		return nil, fmt.Errorf("this node has no %s chain %s: add it to its configuration", r.spec.Relay, r.spec.ChainID)
 	}
 	n.plugins.keep(own.relay)
-	if own.reports, err = reports.launchAlone(ctx, n, suffix); err != nil {
+	if own.reports, err = reports.launchAlone(ctx, n, r.stored.ID); err != nil {
 		return nil, err
 	}
 	return own, nil

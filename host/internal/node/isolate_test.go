@@ -13,6 +13,7 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -24,6 +25,7 @@ import (
 	relayerv1 "github.com/loop-plugins/loop/gen/go/loop/relayer/v1"
 	"github.com/loop-plugins/loop/gen/go/loop/relayer/v1/relayerv1loop"
 	"github.com/loop-plugins/loop/host/internal/fallback"
+	"github.com/loop-plugins/loop/host/internal/web"
 	"github.com/loop-plugins/loop/sdk/go/loop"
 	"github.com/loop-plugins/loop/sdk/go/wire"
 )
@@ -310,8 +312,9 @@ func TestIsolatedJobThatDoesNotStart(t *testing.T) {
 	if err != nil || ill.GetState() != nodev1.JobState_JOB_STATE_FAILED || !strings.Contains(ill.GetReason(), "plugin median-") || !strings.Contains(ill.GetReason(), "not today") {
 		t.Fatalf("job: %v, %v", ill, err)
 	}
-	if names := (scrape{f.node.runtime}).Names(); !slices.Equal(names, []string{"acme", "median"}) {
-		t.Errorf("plugins that are left: %v", names)
+	left := []web.Plugin{{Name: "acme", Kind: "relayer"}, {Name: "median", Kind: "median"}}
+	if d := cmp.Diff(left, scrape{f.node.runtime}.List()); d != "" {
+		t.Errorf("plugins that are left (-want +got):\n%s", d)
 	}
 	if !slices.Contains(f.lent("acme"), own) {
 		t.Error("the account was not given back")

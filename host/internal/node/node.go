@@ -245,13 +245,13 @@ func (n *Node) serve() (*web.Server, error) {
 	if err != nil || machine == "" {
 		machine = "localhost"
 	}
-	host := cmp.Or(c.Environment.DiscoveryHostname, machine)
+	host := c.Environment.DiscoveryHostname
 	guard := door.New(n.database, &nodev1.TokenWanted{Socket: n.Socket(), StartedAt: timestamppb.New(n.startedAt)}, n.logger)
 	path, api := nodev1connect.NewNodeServiceHandler(&service{node: n}, guard.Options())
 	s := web.Settings{
 		Address:       net.JoinHostPort(c.WebServer.ListenIP, strconv.Itoa(int(c.WebServer.HTTPPort))),
 		Socket:        c.WebServer.Socket,
-		Hosts:         append([]string{machine, host}, c.WebServer.AllowedHosts...),
+		Hosts:         append([]string{machine, cmp.Or(host, machine)}, c.WebServer.AllowedHosts...),
 		DiscoveryHost: host,
 		Plugins:       scrape{n.runtime},
 		Gatherer:      n.registry,

@@ -83,11 +83,11 @@ func (p *plugins) reporter(s *job.Spec) (reporter, error) {
 	return reporter{median: p.median}, nil
 }
 
-// launchAlone starts a process of the reporter for one job, whose name ends with suffix.
-func (r reporter) launchAlone(ctx context.Context, n *Node, suffix string) (reporter, error) {
+// launchAlone starts a process of the reporter for one job.
+func (r reporter) launchAlone(ctx context.Context, n *Node, job int64) (reporter, error) {
 	shared := r.plugin().Name()
 	settings := n.pluginSettings(shared, n.settings.Config.Environment.Plugins[shared], r.plugin().Status().Kind)
-	settings.Name += suffix
+	settings.Name = ownName(shared, job)
 	if r.median != nil {
 		median, err := medianv1loophost.LaunchMedian(ctx, n.runtime, settings)
 		return reporter{median: median}, err

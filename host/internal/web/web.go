@@ -26,10 +26,19 @@ import (
 	"google.golang.org/grpc/status"
 )
 
+// Plugin is one that the node has, whether it serves or not.
+type Plugin struct {
+	Name string
+	// Kind is what the plugin says of itself: relayer, median or product.
+	Kind string
+	// Job is the id of the job that has the plugin for itself; empty: all jobs share it.
+	Job string
+}
+
 // Plugins is what the server asks of the runtime.
 type Plugins interface {
-	// Names returns the plugins whose metrics can be scraped now, sorted.
-	Names() []string
+	// List returns the plugins that the node has, sorted by name.
+	List() []Plugin
 	// Collect returns a plugin's exposition for an Accept header. Its errors are gRPC statuses: NOT_FOUND for a name that no
 	// plugin has, UNAVAILABLE for a plugin that is down, DEADLINE_EXCEEDED for one that does not answer in time.
 	Collect(ctx context.Context, name, accept string) (contentType string, exposition []byte, err error)
@@ -55,7 +64,7 @@ type Settings struct {
 	Socket string
 	// Hosts are the names, besides localhost and addresses, that requests on TCP may call this node by.
 	Hosts []string
-	// DiscoveryHost is the host under which Prometheus finds this node.
+	// DiscoveryHost is the host under which Prometheus finds this node; empty: that of the request for /discovery.
 	DiscoveryHost string
 	Plugins       Plugins
 	// Gatherer holds the node's own metrics.
@@ -211,29 +220,6 @@ func (s *Server) open() http.Handler {
 		}
 		mux.ServeHTTP(w, r)
 	})
-}
-
-// target is one entry of Prometheus's HTTP service discovery.
-type target struct {
-	Targets []string          `json:"targets"`
-	Labels  map[string]string `json:"labels"`
-}
-
-func (s *Server) discovery(w http.ResponseWriter, _ *http.Request) {
-	_, port, err := net.SplitHostPort(s.Address())
-	if err != nil {
-		http.Error(w, err.Error(), http.StatusInternalServerError)
-		return
-	}
-	host := []string{net.JoinHostPort(s.settings.DiscoveryHost, port)}
-	all := []target{{Targets: host, Labels: map[string]string{"__metrics_path__": "/metrics"}}}
-	for _, name := range s.settings.Plugins.Names() {
-		all = append(all, target{Targets: host, Labels: map[string]string{
-			"__metrics_path__":   "/plugins/" + url.PathEscape(name) + "/metrics",
-			"__meta_plugin_name": name,
-		}})
-	}
-	s.json(w, http.StatusOK, all)
 }
 
 func (s *Server) plugin(w http.ResponseWriter, r *http.Request, rest string) {

@@ -40,7 +40,9 @@ func TestMain(m *testing.M) {
 // fakePlugins stands in for a runtime: the name decides what becomes of a scrape.
 type fakePlugins struct{ asked, finish chan string }
 
-func (fakePlugins) Names() []string { return []string{"evm", "median"} }
+func (fakePlugins) List() []Plugin {
+	return []Plugin{{Name: "evm", Kind: "relayer"}, {Name: "evm-7", Kind: "relayer", Job: "7"}, {Name: "a/b", Kind: "median"}}
+}
 
 func (f fakePlugins) Collect(ctx context.Context, name, accept string) (string, []byte, error) {
 	if f.asked != nil {
@@ -88,7 +90,7 @@ func start(t *testing.T, change func(*Settings)) *Server {
 	return s
 }
 
-// raw sends a request line as it stands: clients would clean the odd paths that matter here.
+// raw sends a request line as it stands: clients would clean the odd paths that matter here. The first header may be Host.
 func raw(t *testing.T, s *Server, method, path string, header ...string) (*http.Response, string) {
 	t.Helper()
 	conn, err := net.Dial("tcp", s.Address())
@@ -96,7 +98,10 @@ func raw(t *testing.T, s *Server, method, path string, header ...string) (*http.
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	request := method + " " + path + " HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n" + strings.Join(append(header, "\r\n"), "\r\n")
+	if len(header) == 0 || !strings.HasPrefix(header[0], "Host:") {
+		header = append([]string{"Host: 127.0.0.1"}, header...)
+	}
+	request := method + " " + path + " HTTP/1.1\r\nConnection: close\r\n" + strings.Join(append(header, "\r\n"), "\r\n")
 	if _, err := io.WriteString(conn, request); err != nil {
 		t.Fatal(err)
 	}
@@ -117,24 +122,43 @@ func raw(t *testing.T, s *Server, method, path string, header ...string) (*http.
 
 func TestDiscovery(t *testing.T) {
 	t.Parallel()
-	s := start(t, nil)
-	response, body := raw(t, s, "GET", "/discovery")
-	if response.StatusCode != 200 || response.Header.Get("Content-Type") != "application/json" {
-		t.Fatalf("%d %s", response.StatusCode, response.Header)
-	}
-	_, port, _ := net.SplitHostPort(s.Address())
-	at := []any{"oracle-1:" + port}
-	want := []any{
-		map[string]any{"targets": at, "labels": map[string]any{"__metrics_path__": "/metrics"}},
-		map[string]any{"targets": at, "labels": map[string]any{"__metrics_path__": "/plugins/evm/metrics", "__meta_plugin_name": "evm"}},
-		map[string]any{"targets": at, "labels": map[string]any{"__metrics_path__": "/plugins/median/metrics", "__meta_plugin_name": "median"}},
-	}
-	var got []any
-	if err := json.Unmarshal([]byte(body), &got); err != nil {
-		t.Fatal(err)
-	}
-	if d := cmp.Diff(want, got); d != "" {
-		t.Fatal(d)
+	for name, test := range map[string]struct {
+		listens, host, header string
+		want                  func(port string) string
+	}{
+		"a host that is set":                {"127.0.0.1:0", "oracle-1", "Host: 127.0.0.1", func(port string) string { return "oracle-1:" + port }},
+		"loopback":                          {"127.0.0.1:0", "", "Host: 127.0.0.1:6688", func(string) string { return "127.0.0.1:6688" }},
+		"a name, and a port that is mapped": {"127.0.0.1:0", "", "Host: localhost:16688", func(string) string { return "localhost:16688" }},
+		"all addresses, reached by one":     {"[::]:0", "", "Host: [::1]:6688", func(string) string { return "[::1]:6688" }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := start(t, func(s *Settings) { s.Address, s.DiscoveryHost = test.listens, test.host })
+			_, port, err := net.SplitHostPort(s.Address())
+			if err != nil {
+				t.Fatal(err)
+			}
+			response, body := raw(t, s, "GET", "/discovery", test.header)
+			if response.StatusCode != 200 || response.Header.Get("Content-Type") != "application/json" {
+				t.Fatalf("%d %s", response.StatusCode, response.Header)
+			}
+			at := []string{test.want(port)}
+			want := []target{
+				{at, map[string]string{"__metrics_path__": "/metrics", "kind": "node"}},
+				{at, map[string]string{"__metrics_path__": "/plugins/evm/metrics", "__meta_plugin_name": "evm", "plugin": "evm", "kind": "relayer"}},
+				{at, map[string]string{
+					"__metrics_path__": "/plugins/evm-7/metrics", "__meta_plugin_name": "evm-7", "plugin": "evm-7", "kind": "relayer", "job_id": "7",
+				}},
+				{at, map[string]string{"__metrics_path__": "/plugins/a%2Fb/metrics", "__meta_plugin_name": "a/b", "plugin": "a/b", "kind": "median"}},
+			}
+			var got []target
+			if err := json.Unmarshal([]byte(body), &got); err != nil {
+				t.Fatal(err)
+			}
+			if d := cmp.Diff(want, got); d != "" {
+				t.Fatal(d)
+			}
+		})
 	}
 }
 

@@ -145,8 +145,8 @@ func newPlugin(r *Runtime, kind wire.Kind, s PluginSettings) *Plugin {
 		objects: map[string]*Object{}, lent: map[string]*lent{},
 		first: make(chan struct{}),
 	}
-	p.calls.Make = func(method, code string) wire.Meter { return r.calls.WithLabelValues(p.name, method, code) }
-	p.callbacks.Make = func(method, code string) wire.Meter { return r.callbacks.WithLabelValues(p.name, method, code) }
+	p.calls.Make = func(method, code string) wire.Meter { return r.meter(p, r.calls, method, code) }
+	p.callbacks.Make = func(method, code string) wire.Meter { return r.meter(p, r.callbacks, method, code) }
 	jitter := func() float64 { return 0.5 + rand.Float64() }
 	p.machine.Jitter, p.journal = jitter, journal.New(p.name, jitter)
 	p.seam = wire.Bind(&gated{plugin: p, what: "plugin " + p.name, gate: p.gate}, "")

@@ -182,8 +182,27 @@ func (r *Runtime) remove(p *Plugin) {
 	defer r.mu.Unlock()
 	if r.plugins[p.name] == p {
 		delete(r.plugins, p.name)
+		r.calls.DeletePartialMatch(prometheus.Labels{"plugin": p.name})
+		r.callbacks.DeletePartialMatch(prometheus.Labels{"plugin": p.name})
 	}
 }
+
+// meter is the series of a plugin's calls. A plugin that is not the runtime's any more has none: what is still called of it
+// must not bring its series back.
+func (r *Runtime) meter(p *Plugin, calls *prometheus.HistogramVec, method, code string) wire.Meter {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.plugins[p.name] != p {
+		return unmetered{}
+	}
+	return calls.WithLabelValues(p.name, method, code)
+}
+
+// unmetered forgets what it is told.
+type unmetered struct{}
+
+// Observe implements wire.Meter.
+func (unmetered) Observe(float64) {}
 
 // Plugin returns the plugin of a name, or nil.
 func (r *Runtime) Plugin(name string) *Plugin {
