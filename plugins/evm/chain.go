@@ -8,7 +8,6 @@ import (
 
 	"github.com/ethereum/go-ethereum/common"
 	"github.com/ethereum/go-ethereum/common/hexutil"
-	"github.com/prometheus/client_golang/prometheus"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
@@ -34,7 +33,10 @@ type base = service.Chain[*endpoint.Client, common.Address, *account.Account, *c
 
 var _ relayerv1loop.Chain = (*Chain)(nil)
 
-func newChain(config Config, env service.Env, unfunded *prometheus.GaugeVec) (relayerv1loop.Chain, error) {
+// ether is one in wei: chains with another coin give it 18 decimals too.
+const ether = 1e18
+
+func newChain(config Config, env service.Env) (relayerv1loop.Chain, error) {
 	id, ok := new(big.Int).SetString(config.ChainID, 10)
 	if !ok {
 		return nil, status.Errorf(codes.InvalidArgument, "chain_id: %q is no decimal number", config.ChainID)
@@ -65,7 +67,6 @@ func newChain(config Config, env service.Env, unfunded *prometheus.GaugeVec) (re
 			if err != nil {
 				return nil, relayer.QueueSettings{}, err
 			}
-			gauge := unfunded.WithLabelValues(config.ChainID, name)
 			return account.New(account.Settings{
 					Address: address, ChainID: id, Keystore: env.Loans.Keystore, Pool: c.Pool(),
 					FinalityDepth: uint64(config.FinalityDepth), FinalityTag: config.FinalityTagEnabled,
@@ -74,14 +75,9 @@ func newChain(config Config, env service.Env, unfunded *prometheus.GaugeVec) (re
 				}), relayer.QueueSettings{
 					Window: int(value(config.Transactions.MaxInFlight, 0)),
 					Resend: value(config.Transactions.ResendAfterThreshold, document.Duration{}).Duration,
-					Unfunded: func(lacks bool) {
-						gauge.Set(0)
-						if lacks {
-							gauge.Set(1)
-						}
-					},
 				}, nil
 		},
+		Balance: func(ctx context.Context, a *account.Account) (*big.Int, error) { return a.Balance(ctx) }, Coin: ether,
 		Follow: c.follow,
 		Head: func(client *endpoint.Client) service.Head {
 			head := client.Head()

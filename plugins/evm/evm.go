@@ -5,8 +5,6 @@
 package evm
 
 import (
-	"github.com/prometheus/client_golang/prometheus"
-
 	relayerv1 "github.com/loop-plugins/loop/gen/go/loop/relayer/v1"
 	"github.com/loop-plugins/loop/gen/go/loop/relayer/v1/relayerv1loop"
 	"github.com/loop-plugins/loop/sdk/go/relayer/service"
@@ -20,11 +18,8 @@ type Relayer = service.Relayer[Config]
 
 // New makes a relayer without chains.
 func New(settings Settings) *Relayer {
-	unfunded := prometheus.NewGaugeVec(prometheus.GaugeOpts{
-		Name: "loop_evm_account_unfunded", Help: "1 for each account whose transactions wait because it cannot pay for them, otherwise 0.",
-	}, []string{"chain", "account"})
 	return service.New(settings, service.Kind[Config]{
-		Name: "EVM", Own: []service.Vector{unfunded}, Parse: ParseConfig, Reference: reference(),
+		Name: "EVM", Parse: ParseConfig, Reference: reference(),
 		AccountAlgorithm: relayerv1.AccountAlgorithm_ACCOUNT_ALGORITHM_SECP256K1, AccountName: accountName,
 		ReportAlgorithm: relayerv1.ReportAlgorithm_REPORT_ALGORITHM_SECP256K1_ADDRESS,
 		Features: []relayerv1.Feature{
@@ -32,7 +27,7 @@ func New(settings Settings) *Relayer {
 		},
 		Spell: spell, Job: readJob,
 		Open: func(config Config, env service.Env) (relayerv1loop.Chain, error) {
-			return newChain(config, env, unfunded)
+			return newChain(config, env)
 		},
 	})
 }

@@ -14,7 +14,7 @@ var idle = []document.Idle{
 	},
 	{
 		Keys: []string{"BalanceMonitor.Enabled"},
-		Why:  "the balance of an account is read when it is asked for",
+		Why:  "the balance of each account that transmits is read, for the metric loop_relayer_account_balance",
 	},
 	{
 		Keys: []string{"BlockBackfillDepth", "BlockBackfillSkip"},

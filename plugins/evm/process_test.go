@@ -45,7 +45,7 @@ func TestProcess(t *testing.T) {
 	if _, err := process.Chain.Replay(ctx, &relayerv1.ReplayRequest{FromBlock: 1 << 40}); status.Code(err) != codes.InvalidArgument {
 		t.Errorf("Replay above the head: %v", err)
 	}
-	process.Exposes(`loop_evm_head{chain="1337",node="n0"}`)
+	process.Exposes(`loop_relayer_head{chain_id="1337",node="n0",relay="evm"}`)
 	must(t, p.Release(ctx))
 	must(t, process.Chain.Release(ctx))
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
+	"math/big"
 	"time"
 
 	sol "github.com/gagliardetto/solana-go"
@@ -35,19 +36,13 @@ type Chain struct {
 	market  *market // nil: prices are fixed
 }
 
-type base = service.Chain[*endpoint.Client, ocr2.Contract, *holder, *contract]
+type base = service.Chain[*endpoint.Client, ocr2.Contract, sender, *contract]
 
-// holder is an account whose balance is watched.
-type holder struct {
-	*account.Account
-	balance *relayer.Poller[uint64]
-}
+// sender is an account that transmits.
+type sender struct{ *account.Account }
 
 // Trouble implements service.Account. Why a transaction failed stands in the log.
-func (h *holder) Trouble() string { return "" }
-
-// Close ends the watch.
-func (h *holder) Close() error { return h.balance.Close() }
+func (sender) Trouble() string { return "" }
 
 var _ relayerv1loop.Chain = (*Chain)(nil)
 
@@ -63,14 +58,19 @@ func newChain(config Config, env service.Env, metrics *metrics) *Chain {
 			PollInterval: interval, Timeout: timeout, Accounts: &c.pushes, Pushed: c.ledger.pushed,
 		})})
 	}
-	c.base = service.NewChain(service.ChainSettings[*endpoint.Client, ocr2.Contract, *holder, *contract]{
+	c.base = service.NewChain(service.ChainSettings[*endpoint.Client, ocr2.Contract, sender, *contract]{
 		Env: env, Config: config, Nodes: nodes,
 		Pool: relayer.PoolSettings{
 			Selection: section.Selection(config.MultiNode.SelectionMode), MaxLag: config.maxLag(),
 			MaxSilence: config.MultiNode.NodeNoNewHeadsThreshold.Duration, Timeout: timeout,
 		},
 		Pause: config.ConfirmPollPeriod.Duration, Served: c.ledger.served,
-		Open:   func(name string) (*holder, relayer.QueueSettings, error) { return c.open(name, env, metrics) },
+		Open: func(name string) (sender, relayer.QueueSettings, error) { return c.open(name, env) },
+		Balance: func(ctx context.Context, s sender) (*big.Int, error) {
+			lamports, err := s.Balance(ctx)
+			return new(big.Int).SetUint64(lamports), err
+		},
+		Coin: float64(sol.LAMPORTS_PER_SOL), BalancePeriod: config.BalancePollPeriod.Duration,
 		Follow: c.ledger.follow,
 		// There are no logs to read: accounts hold all that a relayer wants to know, and they are read at once.
 		Replay: func(ctx context.Context, _ uint64) error { return c.ledger.fetch(ctx) },
@@ -83,11 +83,11 @@ func newChain(config Config, env service.Env, metrics *metrics) *Chain {
 	return c
 }
 
-// open makes an account and begins to watch its balance.
-func (c *Chain) open(name string, env service.Env, metrics *metrics) (*holder, relayer.QueueSettings, error) {
+// open makes an account.
+func (c *Chain) open(name string, env service.Env) (sender, relayer.QueueSettings, error) {
 	key, err := account.Parse(name)
 	if err != nil {
-		return nil, relayer.QueueSettings{}, err
+		return sender{}, relayer.QueueSettings{}, err
 	}
 	fees := account.Fees{
 		Default: c.config.ComputeUnitPriceDefault, Min: c.config.ComputeUnitPriceMin, Max: c.config.ComputeUnitPriceMax, BumpPeriod: c.config.FeeBumpPeriod.Duration,
@@ -95,19 +95,12 @@ func (c *Chain) open(name string, env service.Env, metrics *metrics) (*holder, r
 	if c.market != nil {
 		fees.Market = c.market.price
 	}
-	h := &holder{Account: account.New(account.Settings{
+	a := account.New(account.Settings{
 		Key: key, Keystore: env.Loans.Keystore, Pool: c.Pool(), Horizon: &c.horizon, Commitment: rpc.CommitmentType(c.config.Commitment),
 		SkipPreflight: c.config.SkipPreflight, Retries: int(c.config.MaxRetries),
 		UnitLimit: c.config.ComputeUnitLimitDefault, EstimateUnits: c.config.EstimateComputeUnitLimit, Fees: fees, Logger: env.Logger,
-	})}
-	period := c.config.BalancePollPeriod.Duration
-	h.balance = relayer.NewPoller(relayer.PollerSettings[uint64]{
-		Subject: "the balance of " + name, Interval: period, Retry: period, Timeout: c.config.TxTimeout.Duration, Fetch: h.Balance,
-		Fetched: func(lamports uint64) {
-			metrics.balance.WithLabelValues(c.config.ChainID, name).Set(float64(lamports))
-		},
 	})
-	return h, relayer.QueueSettings{
+	return sender{a}, relayer.QueueSettings{
 		Unordered: true, Window: window, Interval: c.config.ConfirmPollPeriod.Duration, Resend: c.config.TxRetryPeriod.Duration,
 	}, nil
 }

@@ -233,7 +233,7 @@ func (d *devchain) job(name string, feed int, transmitter sol.PublicKey) *relaye
 
 // endings counts the transmissions that ended, by how.
 func (f *fixture) endings() map[string]float64 {
-	return f.Gathered("loop_solana_transmissions_total", "ending")
+	return f.Gathered("loop_relayer_transmissions_total", "ending")
 }
 
 const quick = `

@@ -39,7 +39,7 @@ func TestProcess(t *testing.T) {
 	if succeeded, failed := d.landed(key.PublicKey()); succeeded != epochs || failed != 0 {
 		t.Errorf("%d transactions succeeded and %d failed, for %d reports", succeeded, failed, epochs)
 	}
-	process.Exposes(`loop_solana_head{chain="localnet",node="n0"}`)
+	process.Exposes(`loop_relayer_head{chain_id="localnet",node="n0",relay="solana"}`)
 	must(t, p.Release(ctx))
 	must(t, process.Chain.Release(ctx))
 }

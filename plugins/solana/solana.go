@@ -12,11 +12,10 @@ import (
 	"github.com/loop-plugins/loop/sdk/go/relayer/service"
 )
 
-// metrics are those that no other relayer has. All are labelled with the chain's id.
+// metrics are those that no other relayer has. All are labelled with the relay and the chain's id.
 type metrics struct {
-	balance *prometheus.GaugeVec
-	price   *prometheus.GaugeVec
-	prices  *prometheus.CounterVec
+	price  *prometheus.GaugeVec
+	prices *prometheus.CounterVec
 }
 
 // Settings is what a Relayer is made of.
@@ -28,21 +27,18 @@ type Relayer = service.Relayer[Config]
 // New makes a relayer without chains.
 func New(settings Settings) *Relayer {
 	m := &metrics{
-		balance: prometheus.NewGaugeVec(prometheus.GaugeOpts{
-			Name: "loop_solana_balance_lamports", Help: "What each transmitting account holds.",
-		}, []string{"chain", "account"}),
 		price: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "loop_solana_compute_unit_price",
 			Help: "What others pay, as it was last read with FeeEstimatorMode blockhistory or recentfees, " +
 				"in millionths of a lamport per compute unit; absent while it cannot be read.",
-		}, []string{"chain"}),
+		}, []string{"chain_id"}),
 		prices: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "loop_solana_price_reads_total",
 			Help: "Readings of what others pay, by outcome: ok, or failed when it could not be read.",
-		}, []string{"chain", "outcome"}),
+		}, []string{"chain_id", "outcome"}),
 	}
 	return service.New(settings, service.Kind[Config]{
-		Name: "Solana", Own: []service.Vector{m.balance, m.price, m.prices}, Parse: ParseConfig, Reference: reference(),
+		Name: "Solana", Own: []service.Vector{m.price, m.prices}, Parse: ParseConfig, Reference: reference(),
 		AccountAlgorithm: relayerv1.AccountAlgorithm_ACCOUNT_ALGORITHM_ED25519, AccountName: accountName,
 		ReportAlgorithm: relayerv1.ReportAlgorithm_REPORT_ALGORITHM_SECP256K1_ADDRESS,
 		Features:        []relayerv1.Feature{relayerv1.Feature_FEATURE_TRANSACT, relayerv1.Feature_FEATURE_REPLAY},

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/hex"
 	"fmt"
-	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -154,13 +153,7 @@ func TestProviderFollowsAndTransmits(t *testing.T) {
 		t.Errorf("the status's TOML is no configuration: %v", problems.Err())
 	}
 	eventually(t, "the balance is told", func() bool {
-		families, err := x.Metrics.Gather()
-		must(t, err)
-		var names []string
-		for _, family := range families {
-			names = append(names, family.GetName())
-		}
-		return slices.Contains(names, "loop_solana_balance_lamports") && len(names) == 5
+		return len(x.Gathered("loop_relayer_account_balance", "account")) == 1
 	})
 }
 

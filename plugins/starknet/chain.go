@@ -55,6 +55,10 @@ func newChain(config Config, env service.Env) (relayerv1loop.Chain, error) {
 				Timeout: config.TxTimeout.Duration,
 			}), relayer.QueueSettings{Interval: config.ConfirmationPoll.Duration}, nil
 		},
+		Balance: func(ctx context.Context, a *account.Account) (*big.Int, error) {
+			return a.Balance(ctx, config.FeeToken.Felt)
+		},
+		Coin:   1e18, // FRI
 		Follow: c.follow,
 		Head: func(client *endpoint.Client) service.Head {
 			head := client.Head()

@@ -123,7 +123,7 @@ func job(name string, contract, account stark.Felt, key *stark.Key) *relayerv1.C
 
 // ended is how many transmissions ended in that way, by the relayer's metrics.
 func (f *fixture) ended(how string) float64 {
-	return f.Gathered("loop_starknet_transmissions_total", "ending")[how]
+	return f.Gathered("loop_relayer_transmissions_total", "ending")[how]
 }
 
 // settings is a chain's section with nodes named n0, n1, ….

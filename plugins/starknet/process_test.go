@@ -60,7 +60,7 @@ func TestProcess(t *testing.T) {
 	if _, err := process.Chain.Replay(ctx, &relayerv1.ReplayRequest{FromBlock: 1 << 40}); status.Code(err) != codes.InvalidArgument {
 		t.Errorf("Replay above the head: %v", err)
 	}
-	process.Exposes(`loop_starknet_head{chain="SN_FAKE",node="n0"}`)
+	process.Exposes(`loop_relayer_head{chain_id="SN_FAKE",node="n0",relay="starknet"}`)
 	must(t, p.Release(ctx))
 	must(t, process.Chain.Release(ctx))
 }

@@ -73,8 +73,9 @@ type PoolSettings struct {
 	// ReconnectMin and ReconnectMax bound the pause before a node that failed is connected again; 0: 500 ms and 1.5 s, so that
 	// feeds resume within 3 s of its return.
 	ReconnectMin, ReconnectMax time.Duration
-	// Observe, if set, hears the outcome of each call at each node: "ok", "fault". It must not block.
-	Observe func(node, outcome string)
+	// Observe, if set, hears the outcome of each call at each node, "ok" or "fault", and how long it took. A node that cannot be
+	// connected is a fault too, and so is one that stops telling of blocks, which took 0. It must not block.
+	Observe func(node, outcome string, took time.Duration)
 	// Advanced, if set, hears of each new height of each node. It must not block.
 	Advanced func(node string, height uint64)
 	// Serves, if set, hears when a node begins to serve, for the first time or again: what waited for it may go on, although no
@@ -206,9 +207,11 @@ func (p *Pool[C]) session(m *member[C]) (served bool, err error) {
 	ctx, cancel := context.WithCancelCause(p.ctx)
 	defer cancel(nil)
 	dial, stop := context.WithTimeout(ctx, p.settings.Timeout)
+	begin := time.Now()
 	client, err := m.Driver.Connect(dial)
 	stop()
 	if err != nil {
+		p.observe(m, outcomeFault, time.Since(begin))
 		return false, err
 	}
 	defer m.Driver.Disconnect(client)
@@ -244,8 +247,12 @@ func (p *Pool[C]) session(m *member[C]) (served bool, err error) {
 			p.settings.Serves(m.Name)
 		}
 	})
-	if ctx.Err() != nil && p.ctx.Err() == nil {
-		err = context.Cause(ctx)
+	switch {
+	case p.ctx.Err() != nil:
+	case ctx.Err() != nil:
+		err = context.Cause(ctx) // of calls, which were observed
+	default:
+		p.observe(m, outcomeFault, 0)
 	}
 	return served, err
 }
@@ -274,13 +281,13 @@ func (m *member[C]) fail(err error) {
 const tolerance = 5
 
 // outcome keeps what a call said of its node.
-func (p *Pool[C]) outcome(m *member[C], err error) {
-	word := "ok"
+func (p *Pool[C]) outcome(m *member[C], err error, took time.Duration) {
+	word := outcomeOK
 	m.mu.Lock()
 	if err == nil {
 		m.faults, m.until = 0, time.Time{}
 	} else {
-		word = "fault"
+		word = outcomeFault
 		m.faults++
 		// Half a second, doubled for each further fault, at most 16 s; jittered, since many callers saw the same fault.
 		pause := 500 * time.Millisecond << min(m.faults-1, 5)
@@ -297,8 +304,18 @@ func (p *Pool[C]) outcome(m *member[C], err error) {
 		}
 	}
 	m.mu.Unlock()
+	p.observe(m, word, took)
+}
+
+// The outcomes that PoolSettings.Observe hears of.
+const (
+	outcomeOK    = "ok"
+	outcomeFault = "fault"
+)
+
+func (p *Pool[C]) observe(m *member[C], outcome string, took time.Duration) {
 	if p.settings.Observe != nil {
-		p.settings.Observe(m.Name, word)
+		p.settings.Observe(m.Name, outcome, took)
 	}
 }
 
@@ -452,13 +469,14 @@ func (p *Pool[C]) try(ctx context.Context, m *member[C], timeout time.Duration, 
 	}
 	attempt, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
+	begin := time.Now()
 	err := call(attempt, client)
-	switch {
+	switch took := time.Since(begin); {
 	case blameless(err):
-		p.outcome(m, nil)
+		p.outcome(m, nil, took)
 	case ctx.Err() != nil: // the caller gave up: that says nothing of the node
 	default:
-		p.outcome(m, err)
+		p.outcome(m, err, took)
 	}
 	return err
 }

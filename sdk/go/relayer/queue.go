@@ -37,6 +37,9 @@ type QueueSettings struct {
 	Resend time.Duration
 	// Settled, if set, hears how each item ended: "transmitted", "reverted" or "stale". It must not block.
 	Settled func(item Item, ending string)
+	// Landed, if set, hears how long after the queue took it over an item's transaction came into a block, of those that it sent
+	// itself: not a queue before it. It must not block.
+	Landed func(took time.Duration)
 	// Depth, if set, hears how many items wait and how many flights are unfinished. It must not block.
 	Depth func(waiting, flying int)
 	// Unfunded, if set, hears when the account begins to lack the funds for its transactions, and when it has them again. It must
@@ -77,6 +80,8 @@ type Queue struct {
 type queued struct {
 	entry[itemRecord]
 	item Item
+	// mined is whether a transaction of it is in a block; guarded by Queue.mu.
+	mined bool
 	// rests is until when an item that the chain refused is not sent, and pause how long that is; both guarded by Queue.stepping.
 	rests time.Time
 	pause time.Duration
@@ -388,7 +393,7 @@ func (q *Queue) fill(ctx context.Context, next uint64) error {
 
 // advance acts on what the chain says of one flight and tells whether it ended.
 func (q *Queue) advance(ctx context.Context, f *flight, outcome Outcome, verdicts map[string]Verdict) (ended bool, err error) {
-	f.mined = outcome.State.Mined()
+	q.landed(f, outcome)
 	switch outcome.State {
 	case Succeeded, Reverted:
 		return false, nil
@@ -503,6 +508,36 @@ func (q *Queue) settle(ctx context.Context, f *flight, outcome Outcome, verdicts
 	}
 	q.ended(item.item, ending, why, outcome.Hash)
 	return nil
+}
+
+// landed notes whether a block has a flight, and tells when one has taken it.
+func (q *Queue) landed(f *flight, outcome Outcome) {
+	mined := outcome.State.Mined()
+	news := mined && !f.mined
+	f.mined = mined
+	q.mu.Lock()
+	item, known := q.items[f.record.Item]
+	if known {
+		item.mined = mined
+	}
+	q.mu.Unlock()
+	filled := slices.ContainsFunc(f.record.Attempts, func(a Attempt) bool { return a.Fill && a.Hash == outcome.Hash })
+	if known && news && !filled && !f.sent.IsZero() && q.settings.Landed != nil {
+		q.settings.Landed(time.Since(item.record.Accepted))
+	}
+}
+
+// Age is for how long the oldest item has been in the queue that no block has; 0: there is none.
+func (q *Queue) Age() time.Duration {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	var age time.Duration
+	for _, item := range q.items {
+		if !item.record.Done && !item.mined {
+			age = max(age, time.Since(item.record.Accepted))
+		}
+	}
+	return age
 }
 
 // drop forgets items that are stale and hold no number, and those done that the chain now shows.

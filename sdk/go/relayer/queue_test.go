@@ -181,6 +181,36 @@ func TestQueueDropsWhatIsStaleBeforeItTakesANumber(t *testing.T) {
 	}
 }
 
+// TestQueueTellsLandings holds that a transaction is told of once when a block takes it, with the time since its report was taken
+// over, and that the queue's age is that of the oldest report.
+func TestQueueTellsLandings(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var landed []time.Duration
+		q, s, _ := newScripted(t, QueueSettings{Landed: func(took time.Duration) { landed = append(landed, took) }})
+		if age := q.Age(); age != 0 {
+			t.Errorf("an empty queue is %s old", age)
+		}
+		add(t, q, item("x", 1))
+		step(t, q, "<nil>")
+		time.Sleep(3 * time.Second)
+		add(t, q, item("y", 1))
+		time.Sleep(time.Second)
+		if age := q.Age(); age != 4*time.Second {
+			t.Errorf("the queue is %s old", age)
+		}
+		s.outcome = Outcome{State: Succeeded}
+		step(t, q, "<nil>") // it lands, and y is sent
+		s.outcome = Outcome{}
+		if d := cmp.Diff([]time.Duration{4 * time.Second}, landed); d != "" {
+			t.Errorf("landings (-want +got):\n%s", d)
+		}
+		if age := q.Age(); age != time.Second {
+			t.Errorf("with the first report landed the queue is %s old", age)
+		}
+	})
+}
+
 func TestQueueHoldsBackWhileSendingFails(t *testing.T) {
 	t.Parallel()
 	q, s, store := newScripted(t, QueueSettings{})

@@ -195,6 +195,23 @@ func TestPoolLeavesABadNode(t *testing.T) {
 	}
 }
 
+// TestPoolCountsRefusals holds that a node that cannot be connected is a fault, each time that it is tried.
+func TestPoolCountsRefusals(t *testing.T) {
+	t.Parallel()
+	var faults atomic.Int64
+	pool := NewPool(PoolSettings{
+		ReconnectMin: time.Millisecond, ReconnectMax: 2 * time.Millisecond,
+		Observe: func(node, outcome string, took time.Duration) {
+			if node != "nobody" || outcome != "fault" || took <= 0 {
+				t.Errorf("node %s: %s after %s", node, outcome, took)
+			}
+			faults.Add(1)
+		},
+	}, []Node[plainClient]{{Name: "nobody", Driver: plainDriver{"http://127.0.0.1:9", time.Millisecond}}})
+	eventually(t, "refusals are counted", func() bool { return faults.Load() >= 3 })
+	pool.Close()
+}
+
 func TestPoolSaysWhyNobodyServes(t *testing.T) {
 	t.Parallel()
 	var height atomic.Int64

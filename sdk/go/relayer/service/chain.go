@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"math/big"
 	"slices"
 	"sync"
 	"time"
@@ -47,8 +48,14 @@ type ChainSettings[C any, K comparable, A Account, F Followed] struct {
 	// Served, if set, hears when a node begins to serve, maybe before NewChain has returned. It must not block.
 	Served func()
 	// Open makes an account by its name as the chain writes it, and says how its queue works, when the first job transmits from
-	// it or the Store has something unfinished of it. The chain sets Account, Store, Sender, Logger, Settled and Depth.
+	// it or the Store has something unfinished of it. The chain sets Account, Store, Sender, Logger and what calls back.
 	Open func(name string) (A, relayer.QueueSettings, error)
+	// Balance is what an account holds of the coin that it pays with, in its smallest unit, of which Coin make one. nil: the
+	// relayer does not tell.
+	Balance func(ctx context.Context, account A) (*big.Int, error)
+	Coin    float64
+	// BalancePeriod is how often balances are read; 0: 30 s.
+	BalancePeriod time.Duration
 	// Follow begins to read a contract, when the first provider asks for it.
 	Follow func(key K) F
 	// Head is the newest block that a node has told of. nil: LatestHead is the relayer's to give.
@@ -82,6 +89,13 @@ type Chain[C any, K comparable, A Account, F Followed] struct {
 	heights   map[string]uint64 // by node
 	contracts map[K]*shared[F]
 	queues    map[string]*Queue[A]
+	providers map[string]provided // by name
+}
+
+// provided is a contract as a provider has it.
+type provided struct {
+	name     string
+	contract Contract
 }
 
 // shared is a contract with how many providers share it.
@@ -94,11 +108,16 @@ type shared[F Followed] struct {
 type Queue[A Account] struct {
 	*relayer.Queue
 	Account A
+
+	balance *relayer.Poller[*big.Int] // nil: nobody asks for it
 }
 
 // Close ends the queue and closes its account.
 func (q *Queue[A]) Close() error {
 	err := q.Queue.Close()
+	if q.balance != nil {
+		err = errors.Join(err, q.balance.Close())
+	}
 	if closer, ok := any(q.Account).(io.Closer); ok {
 		err = errors.Join(err, closer.Close())
 	}
@@ -110,16 +129,21 @@ func NewChain[C any, K comparable, A Account, F Followed](settings ChainSettings
 	c := &Chain[C, K, A, F]{
 		settings: settings, id: settings.Config.ID(),
 		heights: map[string]uint64{}, contracts: map[K]*shared[F]{}, queues: map[string]*Queue[A]{},
+		providers: map[string]provided{},
 	}
 	c.ctx, c.cancel = context.WithCancel(context.Background())
 	pool := settings.Pool
 	pool.Logger, pool.Advanced, pool.Serves = settings.Logger, c.advanced, c.serves
-	settings.Metrics.pool(&pool, c.id)
 	nodes := settings.Nodes
 	if !settings.Config.Serves() {
 		nodes = nil
 	}
+	for _, node := range nodes {
+		settings.Metrics.node(c.id, node.Name)
+	}
+	settings.Metrics.pool(&pool, c.id)
 	c.pool = relayer.NewPool(pool, nodes)
+	settings.Metrics.follow(c.id, c.now)
 	return c
 }
 
@@ -279,6 +303,9 @@ func (c *Chain[C, K, A, F]) Queue(name string) (*Queue[A], error) {
 	settings.Account, settings.Store, settings.Sender, settings.Logger = name, c.settings.Loans.Store, account, c.settings.Logger
 	c.settings.Metrics.account(&settings, c.id)
 	q := &Queue[A]{Queue: relayer.NewQueue(settings), Account: account}
+	if c.settings.Balance != nil {
+		q.balance = c.watchBalance(name, account)
+	}
 	q.Start()
 	c.queues[name] = q
 	return q, nil

@@ -100,7 +100,11 @@ func (c *Chain[C, K, A, F]) Provider(name string, job *Job, key K, served Served
 	if err != nil {
 		return nil, nil, err
 	}
-	base := NewConfigProvider(name, contract, func() error { return c.Release(key) })
+	c.list(name, provided{job.Contract, contract})
+	base := NewConfigProvider(name, contract, func() error {
+		c.unlist(name)
+		return c.Release(key)
+	})
 	if job.ProviderType == relayer.ProviderConfig {
 		return base, &relayerv1.CreateProviderResponse{}, nil
 	}

@@ -46,9 +46,9 @@ type Config interface {
 // Kind is what a relayer knows of all its chains.
 type Kind[C Config] struct {
 	// Name of the kind of chain in messages, and of its sections: "EVM" for [[EVM]]. In small letters it is the relay
-	// that jobs name, and a part of the names of metrics.
+	// that jobs name, and that metrics are labelled with.
 	Name string
-	// Own are metrics beside those that all relayers have. Each has the label chain, and loses what it has of a chain
+	// Own are metrics beside those that all relayers have. Each has the label chain_id, and loses what it has of a chain
 	// that is released.
 	Own []Vector
 	// Parse reads a section, of the name that operators write in its header, and finds what is wrong with it. If nothing is, the

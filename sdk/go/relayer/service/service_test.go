@@ -39,7 +39,8 @@ func (c config) Redacted() (string, error) { return "ChainID = '" + string(c) + 
 
 // node is a client of a node that is asked for nothing but a contract's view.
 type node struct {
-	blocks chan uint64
+	blocks  chan uint64
+	metrics *prometheus.Registry // of the chain that open made
 
 	mu     sync.Mutex
 	view   service.View
@@ -86,7 +87,8 @@ func open(t *testing.T, n *node, pause time.Duration, replay ...func(context.Con
 		c   *tried
 		hub *relayer.Hub
 	)
-	r := service.New(service.Settings{Logger: slog.New(slog.DiscardHandler), Registerer: prometheus.NewPedanticRegistry()}, service.Kind[config]{
+	n.metrics = prometheus.NewPedanticRegistry()
+	r := service.New(service.Settings{Logger: slog.New(slog.DiscardHandler), Registerer: n.metrics}, service.Kind[config]{
 		Name: "Toy", Parse: func(_ string, text []byte) (config, *document.Problems) { return config(text), &document.Problems{} },
 		Open: func(id config, env service.Env) (relayerv1loop.Chain, error) {
 			hub = env.Hub
@@ -101,6 +103,7 @@ func open(t *testing.T, n *node, pause time.Duration, replay ...func(context.Con
 				Head: func(*node) service.Head {
 					return service.Head{Number: 4, Hash: []byte{1}, Time: time.Unix(5, 0)}
 				},
+				Balance: func(context.Context, idle) (*big.Int, error) { return big.NewInt(2_500), nil }, Coin: 1000,
 				Follow: func(address string) *service.Polled[*node] {
 					return service.NewPolled(service.PolledSettings[*node]{
 						Address: address, Pool: c.Pool(), Hub: env.Hub, Steady: 10 * time.Second, DigestPrefix: 7, Digest: digestOf,
@@ -258,6 +261,82 @@ func TestChainAnswers(t *testing.T) {
 			t.Errorf("blocks that were read from (-want +got):\n%s", diff)
 		}
 		relayertest.Must(t, replaying.Close())
+	})
+}
+
+// gathered are the values of all metrics that have one, by name and labels.
+func gathered(t *testing.T, registry *prometheus.Registry) map[string]float64 {
+	t.Helper()
+	families, err := registry.Gather()
+	relayertest.Must(t, err)
+	values := map[string]float64{}
+	for _, family := range families {
+		for _, m := range family.GetMetric() {
+			var labels []string
+			for _, label := range m.GetLabel() {
+				labels = append(labels, label.GetName()+"="+label.GetValue())
+			}
+			values[family.GetName()+" "+strings.Join(labels, " ")] = m.GetCounter().GetValue() + m.GetGauge().GetValue() +
+				float64(m.GetHistogram().GetSampleCount())
+		}
+	}
+	return values
+}
+
+// TestChainTells holds that a chain's metrics say what is the case when they are asked, and that nothing is left of what has gone.
+func TestChainTells(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		n := &node{blocks: make(chan uint64)}
+		n.shows(func(v *service.View) {
+			v.Transmission = service.Transmission{Answer: big.NewInt(42), Time: time.Unix(1_700_000_000, 0)}
+		})
+		c, _ := open(t, n, 0)
+		of := func(name string, labels ...string) string {
+			labels = append(labels, "chain_id=1", "relay=toy")
+			slices.Sort(labels)
+			return "loop_relayer_" + name + " " + strings.Join(labels, " ")
+		}
+		want := map[string]float64{
+			of("rpc_calls_total", "node=n0", "outcome=ok"): 0, of("rpc_calls_total", "node=n0", "outcome=fault"): 0, of("rpc_node_up", "node=n0"): 0,
+		}
+		same := func(when string) {
+			t.Helper()
+			synctest.Wait()
+			if d := cmp.Diff(want, gathered(t, n.metrics)); d != "" {
+				t.Errorf("%s (-want +got):\n%s", when, d)
+			}
+		}
+		same("before the first block")
+		n.blocks <- 7
+		_, err := c.Queue("me")
+		relayertest.Must(t, err)
+		time.Sleep(time.Second)
+		want[of("rpc_node_up", "node=n0")], want[of("head", "node=n0")] = 1, 7
+		want[of("queue_age_seconds", "account=me")], want[of("account_balance", "account=me")], want[of("account_unfunded", "account=me")] = 0, 2.5, 0
+		want[of("queue_length", "account=me", "state=waiting")], want[of("queue_length", "account=me", "state=flying")] = 0, 0
+		same("with an account")
+
+		job := &service.Job{ProviderType: relayer.ProviderConfig, Contract: "a"}
+		var providers []relayerv1loop.Provider
+		for _, name := range []string{"p", "q"} {
+			p, _, err := c.Provider(name, job, "a", service.Served{})
+			relayertest.Must(t, err)
+			providers = append(providers, p)
+		}
+		time.Sleep(time.Second)
+		answer, at := of("contract_answer", "contract=a"), of("contract_answer_timestamp_seconds", "contract=a")
+		want[answer], want[at], want[of("rpc_calls_total", "node=n0", "outcome=ok")] = 42, 1_700_000_000, 1
+		same("with a contract that two jobs follow")
+		for _, p := range providers {
+			relayertest.Must(t, p.(interface{ Close() error }).Close())
+		}
+		delete(want, answer)
+		delete(want, at)
+		same("with no job")
+		relayertest.Must(t, c.Close())
+		clear(want)
+		same("with the chain released")
 	})
 }
 
