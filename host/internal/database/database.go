@@ -20,6 +20,7 @@ import (
 	"math"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"modernc.org/sqlite"
@@ -50,6 +51,8 @@ type Database struct {
 	writer *sql.DB // one connection: see write
 	reader *sql.DB
 	lock   *os.File
+	path   string
+	faults atomic.Uint64
 
 	closing  sync.Once
 	closeErr error
@@ -87,7 +90,8 @@ func (d *Database) Close() error {
 // write runs change in a transaction of the given durability. The transaction
 // is rolled back when change fails or ctx ends before the commit begins, so an
 // error means that nothing was written, unless it is one of the disk.
-func (d *Database) write(ctx context.Context, level durability, change func(tx *sql.Tx) error) error {
+func (d *Database) write(ctx context.Context, level durability, change func(tx *sql.Tx) error) (err error) {
+	defer func() { d.note(err) }()
 	conn, err := d.writer.Conn(ctx)
 	if err != nil {
 		return err
@@ -140,6 +144,7 @@ type scanner interface {
 // one reads a single row, and ErrNotFound when there is none.
 func one[T any](ctx context.Context, d *Database, scan func(scanner) (T, error), query string, args ...any) (T, error) {
 	row, err := scan(d.reader.QueryRowContext(ctx, query, args...))
+	d.note(err)
 	if errors.Is(err, sql.ErrNoRows) {
 		err = ErrNotFound
 	}
@@ -147,7 +152,8 @@ func one[T any](ctx context.Context, d *Database, scan func(scanner) (T, error),
 }
 
 // all reads every row of a query.
-func all[T any](ctx context.Context, d *Database, scan func(scanner) (T, error), query string, args ...any) ([]T, error) {
+func all[T any](ctx context.Context, d *Database, scan func(scanner) (T, error), query string, args ...any) (_ []T, err error) {
+	defer func() { d.note(err) }()
 	rows, err := d.reader.QueryContext(ctx, query, args...)
 	if err != nil {
 		return nil, err

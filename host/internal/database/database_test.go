@@ -443,3 +443,39 @@ func TestMigrationsUsePortableTypes(t *testing.T) {
 		}
 	}
 }
+
+// TestCondition holds that the database's own faults are counted, and not what callers do wrong, and that its size is told.
+func TestCondition(t *testing.T) {
+	t.Parallel()
+	d := testOpen(t, testPath(t))
+	testJob(t, d, "a")
+	before, err := d.Size()
+	if err != nil || before <= 0 {
+		t.Fatalf("size %d, %v", before, err)
+	}
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	_, missing := d.Bridge(t.Context(), "nobody")
+	_, again := d.AddJob(t.Context(), Job{ExternalID: "a", Spec: "x"})
+	_, late := d.Jobs(ended)
+	for name, err := range map[string]error{"a row that is not there": missing, "a row that is there": again, "a caller that went": late} {
+		if err == nil {
+			t.Errorf("%s: no error", name)
+		}
+	}
+	if n := d.Faults(); n != 0 {
+		t.Errorf("%d faults, and none is the database's", n)
+	}
+	if _, err := d.writer.ExecContext(t.Context(), "DROP TABLE bridges"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := d.Bridge(t.Context(), "nobody"); err == nil || d.Faults() != 1 {
+		t.Errorf("%d faults after %v", d.Faults(), err)
+	}
+	for i := range 50 {
+		testJob(t, d, fmt.Sprint(i, strings.Repeat("x", 4096)))
+	}
+	if after, err := d.Size(); err != nil || after <= before {
+		t.Errorf("size %d, then %d, %v", before, after, err)
+	}
+}

@@ -296,8 +296,8 @@ func TestNodeThatStarts(t *testing.T) {
 	}
 }
 
-// addIsolated adds a job with processes of its own on chain 1337.
-func addIsolated(t *testing.T, n *Node) *nodev1.Job {
+// addJob adds a job on chain 1337, with processes of its own if it is isolated.
+func addJob(t *testing.T, n *Node, isolated bool) *nodev1.Job {
 	t.Helper()
 	added, err := operator(n.Socket()).AddJob(t.Context(), &nodev1.AddJobRequest{SpecToml: fmt.Sprintf(`
 type = "offchainreporting2"
@@ -308,13 +308,13 @@ contractID = "0x00000000000000000000000000000000000000Aa"
 transmitterID = %q
 ocrKeyBundleID = %q
 allowNoBootstrappers = true
-isolated = true
+isolated = %v
 observationSource = "one [type=sum values=<[1]>]"
 [relayConfig]
 chainID = 1337
 [pluginConfig]
 juelsPerFeeCoinSource = "one [type=sum values=<[1]>]"
-`, n.keys.Accounts("evm")[0], n.keys.Bundles("evm")[0].ID())})
+`, n.keys.Accounts("evm")[0], n.keys.Bundles("evm")[0].ID(), isolated)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -329,7 +329,7 @@ func TestIsolatedJobHasPagesOfItsOwn(t *testing.T) {
 	n := f.start(t)
 	url := "http://" + n.Address()
 	client := operator(n.Socket())
-	job := addIsolated(t, n)
+	job := addJob(t, n, true)
 	if job.GetState() == nodev1.JobState_JOB_STATE_FAILED { // it waits: the fake contract has no configuration
 		t.Fatalf("the job is %s: %s", job.GetState(), job.GetReason())
 	}

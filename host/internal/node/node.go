@@ -69,6 +69,7 @@ type Node struct {
 	history   *history.History
 	jobs      *jobs
 	statuses  *statuses
+	sources   *sources
 	web       *web.Server
 
 	stretching turns // of keys' passwords
@@ -94,7 +95,9 @@ func Start(ctx context.Context, s Settings) (_ *Node, err error) {
 			n.Close(context.WithoutCancel(ctx))
 		}
 	}()
-	n.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	n.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
+		buildInfo(s.Version))
+	n.sources = newSources(n.registry)
 	if n.builtin, err = builtinRelayers(ctx, s); err != nil {
 		return nil, err
 	}
@@ -142,6 +145,7 @@ func Start(ctx context.Context, s Settings) (_ *Node, err error) {
 	}
 	// What is reserved for isolated jobs must be so before a shared process can look for work.
 	n.jobs = newJobs(n)
+	n.registry.MustRegister(collector{n})
 	if err = n.jobs.reserveStored(ctx); err != nil {
 		return nil, err
 	}
@@ -157,6 +161,8 @@ func Start(ctx context.Context, s Settings) (_ *Node, err error) {
 		MaxRunDuration:     s.Config.JobPipeline.MaxRunDuration.Duration,
 		DefaultHTTPTimeout: s.Config.JobPipeline.HTTPRequest.DefaultTimeout.Duration,
 		MaxResponse:        s.Config.JobPipeline.HTTPRequest.MaxSize,
+		Ended:              n.sources.ended,
+		Asked:              n.sources.asked,
 		Logger:             s.Logger,
 	}); err != nil {
 		return nil, err

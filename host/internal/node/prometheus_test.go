@@ -89,6 +89,20 @@ func (s *scraper) query(expression string) []sample {
 // labels are what tells a process apart, among all that have the labels job and instance of one node.
 type labels struct{ plugin, kind, job string }
 
+// expressions are those of docs/metrics.md.
+func expressions(t *testing.T) []string {
+	t.Helper()
+	page, err := os.ReadFile("../../../docs/metrics.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	block := regexp.MustCompile("(?s)```\n(.*?)```").FindSubmatch(page)
+	if block == nil {
+		t.Fatal("docs/metrics.md shows no expressions")
+	}
+	return strings.Split(string(block[1]), "\n\n")
+}
+
 // processes are the values of an expression by process.
 func (s *scraper) processes(expression string) map[labels]string {
 	s.t.Helper()
@@ -137,7 +151,13 @@ func TestPrometheusTellsProcessesApart(t *testing.T) {
 		}
 	}
 
-	job := addIsolated(t, n).GetId()
+	for _, expression := range expressions(t) {
+		if a := ask(t, s.url+"/api/v1/query?query="+url.QueryEscape(expression)); a.code != 200 {
+			t.Errorf("Prometheus does not take what docs/metrics.md shows: %s\n%s", expression, a.body)
+		}
+	}
+
+	job := addJob(t, n, true).GetId()
 	id := fmt.Sprint(job)
 	ownEVM, ownMedian := labels{"evm-" + id, "relayer", id}, labels{"median-" + id, "median", id}
 	s.sees("a scrape of an isolated job's processes", map[labels]string{node: "1", evm: "1", median: "1", ownEVM: "1", ownMedian: "1"})
@@ -185,7 +205,7 @@ func TestMetricsFollowTheConventions(t *testing.T) {
 	f := newFiles(t)
 	f.chain("1337", "")
 	n := f.start(t)
-	addIsolated(t, n)
+	addJob(t, n, true)
 	for _, page := range []string{"/metrics", "/plugins/evm/metrics", "/plugins/median/metrics"} {
 		command := exec.Command(program, "check", "metrics")
 		command.Stdin = strings.NewReader(ask(t, "http://"+n.Address()+page).body)

@@ -313,5 +313,6 @@ func (s *service) RemoveBridge(ctx context.Context, r *nodev1.RemoveBridgeReques
 	} else if err != nil {
 		return nil, apiError(err)
 	}
+	s.node.sources.forget(r.GetName())
 	return &nodev1.RemoveBridgeResponse{}, nil
 }

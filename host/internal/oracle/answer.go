@@ -29,6 +29,14 @@ func (o *Oracle) Observations(ctx context.Context, limit int) []*nodev1.RoundObs
 	return o.settings.History.Observations(limit)
 }
 
+// Observed returns what the job observed in its newest round, without asking its relayer; nil: there was none.
+func (o *Oracle) Observed() *nodev1.RoundObservation {
+	if newest := o.settings.History.Observations(1); len(newest) > 0 {
+		return newest[0]
+	}
+	return nil
+}
+
 // Answer reads the answer out of a report.
 func (o *Oracle) Answer(ctx context.Context, report []byte) (*big.Int, error) {
 	if o.reader == nil {

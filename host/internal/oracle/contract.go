@@ -220,6 +220,7 @@ func (t *transmitter) Transmit(ctx context.Context, at types.ReportContext, repo
 		if err == nil {
 			t.feed.Handed(nil)
 			t.history.Sent(roundOf(at.ReportTimestamp), nil)
+			t.feed.Ends(at.Epoch, at.Round)
 			return nil
 		}
 		if status.Code(err) == codes.Unavailable {

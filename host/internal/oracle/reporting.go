@@ -234,6 +234,7 @@ func (p *plugin) Observation(ctx context.Context, at types.ReportTimestamp, quer
 	ctx, cancel := bounded(ctx, p.config.MaxDurationObservation)
 	defer cancel()
 	p.factory.feed.Asked()
+	p.factory.feed.Begins(at.Epoch, at.Round)
 	response, err := p.remote.Observation(ctx, &reportingv1.ObservationRequest{Timestamp: ocr2.TimestampTo(at), Query: query})
 	if !errors.Is(ctx.Err(), context.Canceled) { // else libocr has gone on to another round
 		p.factory.feed.Observed(said(err))

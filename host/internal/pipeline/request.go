@@ -479,7 +479,10 @@ func (c *bridgeCall) fingerprint() string {
 }
 
 // ask sends the request and judges the answer.
-func (c *bridgeCall) ask(ctx context.Context, r *Runner) (string, error) {
+func (c *bridgeCall) ask(ctx context.Context, r *Runner) (_ string, err error) {
+	if r.asked != nil {
+		defer func(begin time.Time) { r.asked(c.task.name, time.Since(begin), err) }(time.Now())
+	}
 	address, err := r.bridges.Bridge(ctx, c.task.name)
 	if err != nil {
 		return "", fmt.Errorf("could not find bridge %s: %w", c.task.name, err)

@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -391,5 +392,39 @@ func BenchmarkParse(b *testing.B) {
 		if _, err := Parse(source); err != nil {
 			b.Fatal(err)
 		}
+	}
+}
+
+// Whoever counts hears of each task that ran and of each request to a bridge, with why it failed.
+func TestRunnerTellsWhatItDid(t *testing.T) {
+	t.Parallel()
+	server := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		if strings.HasPrefix(r.URL.Path, "/bad") {
+			w.WriteHeader(http.StatusBadGateway)
+		}
+		io.WriteString(w, "1")
+	})
+	var mu sync.Mutex
+	heard := map[string]int{}
+	note := func(what string, took time.Duration, err error) {
+		mu.Lock()
+		defer mu.Unlock()
+		heard[fmt.Sprint(what, " ", err == nil)]++
+		if took < 0 {
+			t.Errorf("%s took %s", what, took)
+		}
+	}
+	settings := Settings{
+		Bridges: registry{"good": server.URL, "bad": server.URL + "/bad"},
+		Ended:   func(task Task, took time.Duration, err error) { note(task.Type, took, err) },
+		Asked:   note,
+	}
+	if _, err := final(t, settings, `a [type=bridge name=good] b [type=bridge name=bad retries=2 minBackoff="1ms" maxBackoff="1ms"]
+		c [type=bridge name=nobody] m [type=median] a -> m b -> m c -> m`, Input{}); err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]int{"good true": 1, "bad false": 2, "nobody false": 1, "bridge true": 1, "bridge false": 2, "median true": 1}
+	if d := cmp.Diff(want, heard); d != "" {
+		t.Errorf("heard (-want +got):\n%s", d)
 	}
 }

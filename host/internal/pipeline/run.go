@@ -51,6 +51,10 @@ type Settings struct {
 	MaxResponse int64
 	// BridgeCacheTTL is for bridge tasks without cacheTTL; default 0, which is no cache.
 	BridgeCacheTTL time.Duration
+	// Ended, if set, is told of each task that ran, and Asked of each request to a bridge, which a cache or a shared request may spare:
+	// how long it took, and why it failed. They must not block.
+	Ended func(task Task, took time.Duration, err error)
+	Asked func(bridge string, took time.Duration, err error)
 	// Logger gets failed tasks at level debug and stale answers at warn; default none.
 	Logger *slog.Logger
 }
@@ -65,6 +69,8 @@ type Runner struct {
 	defaultHTTPTimeout time.Duration
 	maxResponse        int64
 	bridgeCacheTTL     time.Duration
+	ended              func(Task, time.Duration, error)
+	asked              func(string, time.Duration, error)
 	logger             *slog.Logger
 	flights            singleflight.Group
 	cache              cache
@@ -89,6 +95,8 @@ func NewRunner(settings Settings) (*Runner, error) {
 		defaultHTTPTimeout: settings.DefaultHTTPTimeout,
 		maxResponse:        settings.MaxResponse,
 		bridgeCacheTTL:     settings.BridgeCacheTTL,
+		ended:              settings.Ended,
+		asked:              settings.Asked,
 		logger:             settings.Logger,
 		cache:              cache{entries: map[cacheKey]cached{}},
 	}
@@ -349,6 +357,9 @@ func (r *Runner) task(ctx context.Context, t *task, s scope, limit time.Duration
 		result.Value, result.Err = nil, &TaskError{Task: result.Task, Err: err}
 	}
 	result.Duration = time.Since(started)
+	if r.ended != nil {
+		r.ended(result.Task, result.Duration, err)
+	}
 	return result
 }
 

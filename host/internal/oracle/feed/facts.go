@@ -45,6 +45,9 @@ type Facts struct {
 	Observation Attempts
 	// Transmission is the handing of reports to the relayer.
 	Transmission Attempts
+	// Delay is how long after libocr asked for the observation of its round the newest report was handed to the relayer; 0: this
+	// node has handed over none of a round that it observed.
+	Delay time.Duration
 }
 
 // Attempts are the latest outcomes of something that is done again and again.
@@ -57,11 +60,13 @@ type Attempts struct {
 	Since time.Time
 	// Failures is how often it has failed since.
 	Failures int
+	// Well and Ill are how often it went well and failed in all.
+	Well, Ill uint64
 }
 
 func (a *Attempts) note(now time.Time, err error) {
 	if err == nil {
-		*a = Attempts{Good: now}
+		*a = Attempts{Good: now, Well: a.Well + 1, Ill: a.Ill}
 		return
 	}
 	if a.Fault == "" {
@@ -69,6 +74,7 @@ func (a *Attempts) note(now time.Time, err error) {
 	}
 	a.Fault = err.Error()
 	a.Failures++
+	a.Ill++
 }
 
 // Members is what a configuration says of this node.
@@ -87,6 +93,8 @@ type Recorder struct {
 	mu    sync.Mutex
 	facts Facts
 	runs  Attempts // of the job's pipelines, since libocr last asked for an observation
+	begun [rememberedRounds]begun
+	next  int // in begun
 }
 
 // New returns a recorder of a feed of which nothing is known.

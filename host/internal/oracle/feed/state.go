@@ -141,21 +141,27 @@ func starting(f *Facts, _ time.Time) (State, bool) {
 	return State{Level: Waiting, Reason: reason}, f.Running == ""
 }
 
-// alone is a feed without rounds whose node hears too few others. 2f+1 oracles make a round, this one among them.
 // Hears reports whether another oracle was heard lately.
 func (f *Facts) Hears(oracle int, now time.Time) bool { return now.Sub(f.Heard[oracle]) < f.still() }
 
-func alone(f *Facts, now time.Time) (State, bool) {
-	quiet, standing := f.quiet(now)
-	if !standing {
-		return State{}, false
-	}
+// Peers is how many of the other oracles were heard lately.
+func (f *Facts) Peers(now time.Time) int {
 	heard := 0
 	for oracle := range f.Heard {
 		if f.Hears(oracle, now) {
 			heard++
 		}
 	}
+	return heard
+}
+
+// alone is a feed without rounds whose node hears too few others. 2f+1 oracles make a round, this one among them.
+func alone(f *Facts, now time.Time) (State, bool) {
+	quiet, standing := f.quiet(now)
+	if !standing {
+		return State{}, false
+	}
+	heard := f.Peers(now)
 	faulty := len(f.Heard) / 3 // the most that a network of so many others can bear, while its configuration was not read
 	if f.Members != nil {
 		faulty = f.Members.Faulty

@@ -178,6 +178,55 @@ func TestRecorder(t *testing.T) {
 	})
 }
 
+// TestDelay holds that a report's delay is told from when its own round began, and of no round that began before memory does.
+func TestDelay(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		r := New(false)
+		want := func(delay time.Duration) {
+			t.Helper()
+			if got := r.Facts().Delay; got != delay {
+				t.Errorf("the delay is %s, want %s", got, delay)
+			}
+		}
+		r.Ends(0, 0) // of a round that another life of the node observed
+		want(0)
+		r.Begins(1, 1)
+		time.Sleep(time.Second)
+		r.Begins(1, 2)
+		time.Sleep(time.Second)
+		r.Ends(1, 2)
+		want(time.Second)
+		r.Ends(1, 1)
+		want(2 * time.Second)
+		for range rememberedRounds {
+			r.Begins(2, 1)
+		}
+		time.Sleep(time.Minute)
+		r.Ends(1, 2)
+		want(2 * time.Second)
+		r.Begins(2, 1) // of another configuration
+		for range rememberedRounds - 2 {
+			r.Begins(2, 2)
+		}
+		time.Sleep(time.Second)
+		r.Ends(2, 1)
+		want(time.Second)
+	})
+}
+
+// TestTotals holds that outcomes are counted over all that goes well or fails between.
+func TestTotals(t *testing.T) {
+	t.Parallel()
+	r := New(false)
+	for _, err := range []error{nil, errors.New("down"), errors.New("down"), nil, nil} {
+		r.Observed(err)
+	}
+	if a := r.Facts().Observation; a.Well != 3 || a.Ill != 2 || a.Failures != 0 {
+		t.Errorf("%+v", a)
+	}
+}
+
 // TestRecorderAtOnce is for the race detector: libocr and the boundary call from goroutines of their own.
 func TestRecorderAtOnce(t *testing.T) {
 	t.Parallel()

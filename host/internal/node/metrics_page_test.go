@@ -1,0 +1,38 @@
+package node
+
+import "strings"
+
+// metricsIntroduction is the part of docs/metrics.md above its tables, with ” for its backquotes.
+var metricsIntroduction = strings.ReplaceAll(`# Metrics
+
+This page is generated from the code: every metric of LOOP's own, with its type, unit, labels and meaning.
+[Running a node](operators.md#prometheus) says how Prometheus finds them, and which labels it puts on the series of each
+process besides. A unit of – is a plain number; a histogram ”x” has the series ”x_bucket”, ”x_sum” and ”x_count”. Metrics
+that begin with ”ocr2_”, ”ocr3_”, ”ocr_telemetry_”, ”ragep2p_”, ”rageping_” and ”ragedisco_” are libocr's; those with ”go_”
+and ”process_” are of Go's runtime and of the process.
+
+## How they join
+
+Series of a job have its ”job_id”, and ”loop_job_info” has what else is known of it. Relayers tell of a contract by
+”relay”, ”chain_id” and ”contract”, each spelled as in ”loop_job_info”:
+
+”””
+# how old the newest answer of each job's contract is, with the job's name
+(time() - loop_relayer_contract_answer_timestamp_seconds)
+  * on (instance, relay, chain_id, contract) group_right () loop_job_info
+
+# by which part each job's own observation is away from that answer
+abs(loop_job_observation * on (instance, job_id) group_left (relay, chain_id, contract) loop_job_info
+  / on (instance, relay, chain_id, contract) group_left () loop_relayer_contract_answer - 1)
+”””
+
+A contract that an isolated job follows too is told of by two relayers: ”loop_relayer_contract_answer{plugin="evm"}” is the
+one of the shared process.
+
+## How many series
+
+A job on OCR2 has 16 series of LOOP's own at the node, and 22 of libocr's: with 1,000 feeds the node shows some
+38,000 series. They end with the job. Its contract adds 2 at the relayer, which end when no job follows it any more. Bridges
+have 14 series each, RPC nodes 16, transmitting accounts 5, plugins 6 and one histogram for each pair of a method and a code
+that came up. No label holds what comes from outside the node, such as the text of an error.
+`, "”", "`")
