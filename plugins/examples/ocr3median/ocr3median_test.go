@@ -163,6 +163,42 @@ func TestOffchainConfigOfAnotherProduct(t *testing.T) {
 	}
 }
 
+// TestBounds has a network whose answers leave the contract's bounds, both of which are included, and come back: the
+// contract would refuse reports of the others.
+func TestBounds(t *testing.T) {
+	t.Parallel()
+	plugin := productv1loop.ProductPlugin(root)
+	onchain := encodeValue(encodeValue([]byte{1}, big.NewInt(3)), big.NewInt(5)) // as the simulation's codec has it
+	result, err := simulation.Run(t.Context(), simulation.Settings{
+		InProcess: &plugin, Outcomes: 7, OnchainConfig: onchain,
+		Pipeline: func(_ int, r *hostservicev1.RunRequest) (*hostservicev1.RunResponse, error) {
+			return simulation.Value(strings.Split(r.GetRunId(), "/")[1]), nil // the number of the outcome
+		},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, o := range result.Outcomes {
+		if within := o.SeqNr >= 3 && o.SeqNr <= 5; within != (len(o.Reports) == 1) {
+			t.Errorf("the answer %d has %d reports", o.SeqNr, len(o.Reports))
+		}
+	}
+}
+
+func TestBoundsOfAnotherProduct(t *testing.T) {
+	t.Parallel()
+	plugin := productv1loop.ProductPlugin(root)
+	_, err := simulation.Run(t.Context(), simulation.Settings{
+		InProcess: &plugin, Outcomes: 1, OnchainConfig: []byte("x"),
+		Pipeline: func(int, *hostservicev1.RunRequest) (*hostservicev1.RunResponse, error) {
+			return simulation.Value("1"), nil
+		},
+	})
+	if err == nil || !strings.Contains(err.Error(), "reading the contract's bounds") {
+		t.Errorf("error %v", err)
+	}
+}
+
 func TestOutcomesReturn(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {

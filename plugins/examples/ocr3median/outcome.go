@@ -9,6 +9,7 @@ import (
 	"slices"
 
 	reportingv1 "github.com/loop-plugins/loop/gen/go/loop/reporting/v1"
+	"github.com/loop-plugins/loop/sdk/go/wire"
 )
 
 // The bytes that oracles exchange. All integers are big-endian; values have 24 bytes in two's complement, as contracts
@@ -140,7 +141,8 @@ func decodeOutcome(b []byte) (outcome, error) {
 }
 
 // decide makes an outcome of the previous one and of observations. It is pure. Where fewer than 2f+1 oracles saw
-// something the median could be a faulty one's, and there is none: what was reported last stays.
+// something the median could be a faulty one's, and there is none: what was reported last stays. So it does where the
+// median lies outside of the contract's bounds, for the contract would refuse its report.
 func decide(config Config, f int, previous outcome, observations []*reportingv1.AttributedObservation) outcome {
 	next := outcome{last: previous.last}
 	var entries []entry
@@ -160,6 +162,9 @@ func decide(config Config, f int, previous outcome, observations []*reportingv1.
 	)
 	slices.Sort(times)
 	now := observation{at: times[len(times)/2], value: entries[len(entries)/2].value}
+	if !config.holds(now.value) {
+		return next
+	}
 	if last := previous.last; last != nil {
 		now.at = max(now.at, last.at) // oracles' clocks differ, and time must not go back
 		if !deviates(config.DeviationPPB, last.value, now.value) && now.at-last.at < config.HeartbeatSeconds {
@@ -168,6 +173,12 @@ func decide(config Config, f int, previous outcome, observations []*reportingv1.
 	}
 	next.last, next.at, next.entries = &now, now.at, entries
 	return next
+}
+
+// holds tells whether the contract takes an answer.
+func (c Config) holds(answer *big.Int) bool {
+	return c.bounds == nil ||
+		wire.Int(c.bounds.GetMin()).Cmp(answer) <= 0 && answer.Cmp(wire.Int(c.bounds.GetMax())) <= 0
 }
 
 // deviates tells whether a value is away from another by at least so many parts per billion of it.

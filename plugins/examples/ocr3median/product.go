@@ -117,6 +117,8 @@ type Config struct {
 	DeviationPPB uint64 `json:"deviationPPB"`
 	// HeartbeatSeconds is after how many seconds an answer is reported all the same.
 	HeartbeatSeconds uint32 `json:"heartbeatSeconds"`
+	// bounds are the least and the largest answer that the contract takes, of its on-chain configuration; nil: any.
+	bounds *medianv1.OnchainConfig
 }
 
 // factory makes one job's instances. It implements productv1loop.ProductFactory.
@@ -143,6 +145,13 @@ func (f *factory) CreateOcr3Plugin(
 				err,
 			)
 		}
+	}
+	if encoded := request.GetOnchainConfig(); len(encoded) > 0 {
+		decoded, err := f.loans.Provider.DecodeOnchainConfig(ctx, &medianv1.DecodeOnchainConfigRequest{Encoded: encoded})
+		if err != nil {
+			return nil, nil, failed("reading the contract's bounds", err)
+		}
+		config.bounds = decoded.GetConfig()
 	}
 	longest, err := f.loans.Provider.MaxReportLength(ctx, &medianv1.MaxReportLengthRequest{N: request.GetN()})
 	if err != nil {
