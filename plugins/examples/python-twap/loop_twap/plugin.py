@@ -14,7 +14,7 @@ from loop_contract.median.v1 import median_pb2
 from loop_contract.plugin.v1.problem_pb2 import Problem
 from loop_contract.product.v1 import product_loop, product_pb2
 from loop_contract.reporting.v1 import ocr3_loop, ocr3_pb2
-from loop_plugin import Code, Host, RpcError, big_int, refuse
+from loop_plugin import Code, Host, RpcError, big_int, int_of, refuse
 from loop_twap.window import (
     LONGEST_WINDOW,
     MAX_OBSERVATION,
@@ -34,6 +34,8 @@ DEFAULT_WINDOW = 60
 NODE_KEYS = {"OCRVersion", "pipelines", "pluginName", "providerType", "telemetryType"}
 """The keys of pluginConfig that the node reads. There are no others: what oracles must agree on stands in the contract."""
 
+Bounds = tuple[int, int]
+
 
 class NothingSeenError(Exception):
     """Why an oracle has no value."""
@@ -43,9 +45,14 @@ class Instance(ocr3_loop.Ocr3Plugin):
     """The average under one on-chain configuration. It keeps nothing: what must be remembered stands in the outcome."""
 
     def __init__(
-        self, host: Host, loans: product_loop.CreateProductFactoryLoans, request: ocr3_pb2.CreateOcr3PluginRequest, window: int
+        self,
+        host: Host,
+        loans: product_loop.CreateProductFactoryLoans,
+        request: ocr3_pb2.CreateOcr3PluginRequest,
+        window: int,
+        bounds: Bounds | None,
     ) -> None:
-        self.logger, self.loans, self.window = host.logger, loans, window
+        self.logger, self.loans, self.window, self.bounds = host.logger, loans, window, bounds
         self.digest, self.f = request.config_digest, request.f
 
     async def query(self, request: ocr3_pb2.Ocr3PluginServiceQueryRequest) -> ocr3_pb2.Ocr3PluginServiceQueryResponse:
@@ -108,14 +115,17 @@ class Instance(ocr3_loop.Ocr3Plugin):
         return ocr3_pb2.Ocr3PluginServiceOutcomeResponse(outcome=encode_outcome(outcome))
 
     async def reports(self, request: ocr3_pb2.Ocr3PluginServiceReportsRequest) -> ocr3_pb2.Ocr3PluginServiceReportsResponse:
-        """The lent codec is as pure as this method must be."""
+        """The lent codec is as pure as this method must be. The contract would refuse a report outside of its bounds."""
         try:
             outcome = decode_outcome(request.outcome)
         except DecodeError as error:
             raise RpcError(Code.FAILED_PRECONDITION, str(error)) from None
         if not outcome.observers:
             return ocr3_pb2.Ocr3PluginServiceReportsResponse()
-        answer, at = big_int(average(self.window, outcome.samples)), Timestamp(seconds=outcome.samples[-1].at)
+        value = average(self.window, outcome.samples)
+        if self.bounds is not None and not self.bounds[0] <= value <= self.bounds[1]:
+            return ocr3_pb2.Ocr3PluginServiceReportsResponse()
+        answer, at = big_int(value), Timestamp(seconds=outcome.samples[-1].at)
         # The contract takes the middle of what oracles say. Here they all say the same.
         built = await self.loans.provider.build_report(
             median_pb2.BuildReportRequest(
@@ -160,8 +170,9 @@ class Factory(product_loop.ProductFactory):
         self, request: ocr3_pb2.CreateOcr3PluginRequest
     ) -> tuple[ocr3_loop.Ocr3Plugin, ocr3_pb2.CreateOcr3PluginResponse]:
         window = window_of(request)
+        bounds = await self.bounds_of(request)
         longest = await self.loans.provider.max_report_length(median_pb2.MaxReportLengthRequest(n=request.n))
-        return self.instance(self.host, self.loans, request, window), ocr3_pb2.CreateOcr3PluginResponse(
+        return self.instance(self.host, self.loans, request, window, bounds), ocr3_pb2.CreateOcr3PluginResponse(
             product="twap",
             limits=ocr3_pb2.Ocr3PluginLimits(
                 max_observation_length=MAX_OBSERVATION,
@@ -171,6 +182,15 @@ class Factory(product_loop.ProductFactory):
             ),
             observation_quorum=ocr3_pb2.OBSERVATION_QUORUM_TWO_F_PLUS_ONE,
         )
+
+    async def bounds_of(self, request: ocr3_pb2.CreateOcr3PluginRequest) -> Bounds | None:
+        """The least and the largest answer that the contract takes; none: it takes any."""
+        if not request.onchain_config:
+            return None
+        decoded = await self.loans.provider.decode_onchain_config(
+            median_pb2.DecodeOnchainConfigRequest(encoded=request.onchain_config)
+        )
+        return int_of(decoded.config.min), int_of(decoded.config.max)
 
 
 class Twap(product_loop.ProductService):

@@ -7,10 +7,12 @@ from typing import Any, cast
 
 import pytest
 
+from loop_contract.median.v1 import median_pb2
 from loop_contract.product.v1 import product_pb2
 from loop_contract.reporting.v1 import ocr3_pb2
-from loop_plugin import Host, RpcError
+from loop_plugin import Host, RpcError, big_int, int_of
 from loop_twap.plugin import NothingSeenError, Twap, integer, window_of
+from loop_twap.window import Outcome, Sample, encode_outcome
 
 
 class FakeHost:
@@ -45,6 +47,39 @@ async def test_a_bad_job() -> None:
             product_pb2.CreateProductFactoryRequest(ocr_version=product_pb2.OCR_VERSION_2, provider_type="median"),
             cast(Any, None),
         )
+
+
+class FakeProvider:
+    """Has the bounds 10 and 20, and a report that is the answer in decimals."""
+
+    async def decode_onchain_config(self, _: median_pb2.DecodeOnchainConfigRequest) -> median_pb2.DecodeOnchainConfigResponse:
+        config = median_pb2.OnchainConfig(min=big_int(10), max=big_int(20))
+        return median_pb2.DecodeOnchainConfigResponse(config=config)
+
+    async def max_report_length(self, _: median_pb2.MaxReportLengthRequest) -> median_pb2.MaxReportLengthResponse:
+        return median_pb2.MaxReportLengthResponse(max_report_length=100)
+
+    async def build_report(self, request: median_pb2.BuildReportRequest) -> median_pb2.BuildReportResponse:
+        return median_pb2.BuildReportResponse(report=str(int_of(request.observations[0].value)).encode())
+
+
+class FakeLoans:
+    provider = FakeProvider()
+
+
+@pytest.mark.parametrize(
+    ("value", "onchain_config", "reports"),
+    [(9, b"b", []), (10, b"b", [b"10"]), (20, b"b", [b"20"]), (21, b"b", []), (21, b"", [b"21"])],
+)
+async def test_bounds_of_the_contract(value: int, onchain_config: bytes, reports: list[bytes]) -> None:
+    factory, _ = await TWAP.create_product_factory(
+        product_pb2.CreateProductFactoryRequest(ocr_version=product_pb2.OCR_VERSION_3, provider_type="median"),
+        cast(Any, FakeLoans()),
+    )
+    instance, _ = await factory.create_ocr3_plugin(ocr3_pb2.CreateOcr3PluginRequest(n=4, f=1, onchain_config=onchain_config))
+    outcome = encode_outcome(Outcome(samples=(Sample(1, value),), observers=(0, 1, 2)))
+    response = await instance.reports(ocr3_pb2.Ocr3PluginServiceReportsRequest(seq_nr=1, outcome=outcome))
+    assert [r.report.report for r in response.reports] == reports
 
 
 @pytest.mark.parametrize(
