@@ -458,8 +458,11 @@ func (p *Plugin) buried(l *life) {
 		p.lastErr = errors.New(l.exit.String())
 	}
 	level := slog.LevelWarn
-	if l.wasAsked() {
+	switch {
+	case l.wasAsked():
 		level = slog.LevelInfo
+	case p.readyAt.IsZero() && !p.settings.Patient:
+		level = slog.LevelDebug // Launch returns the reason to somebody who knows whether it is one to worry
 	}
 	if l.proc == nil && l.err == nil {
 		p.lastErr = errors.New("it ran inside the node and was stopped")
