@@ -132,8 +132,9 @@ type TaskResult struct {
 	Task string `protobuf:"bytes,1,opt,name=task,proto3" json:"task,omitempty"`
 	// Whether it is the last one, whose value is the pipeline's. Each pipeline has one such task.
 	Terminal bool `protobuf:"varint,2,opt,name=terminal,proto3" json:"terminal,omitempty"`
-	// The value as JSON; empty for a task that failed. A number has as many digits as it needs: read it as a decimal of
-	// any precision. Bytes are a text of 0x and hexadecimal digits.
+	// The value as JSON; empty for a task that failed. A number has as many digits as it needs, and one that a task has
+	// computed is a JSON text of them: read either as a decimal of any precision. Bytes are a text of 0x and hexadecimal
+	// digits.
 	ValueJson []byte `protobuf:"bytes,3,opt,name=value_json,json=valueJson,proto3" json:"value_json,omitempty"`
 	// Why the task failed, without secrets; empty: it did not.
 	Error         string `protobuf:"bytes,4,opt,name=error,proto3" json:"error,omitempty"`

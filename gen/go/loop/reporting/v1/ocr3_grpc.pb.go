@@ -168,8 +168,8 @@ const (
 // which can take as long as DeltaProgress; without a quorum of votes the network rests. So a product that has nothing
 // to say says that, by an observation that its Outcome leaves out, and errs only where it cannot know what it should
 // answer. While an instance is away the host waits for it, and asks the next life of its process what the last one did
-// not answer. It asks anew as well after UNAVAILABLE, for as long as the round lasts; any other error is taken as the
-// answer.
+// not answer. It asks anew as well after UNAVAILABLE and when a call has used up its own time, for as long as the round
+// lasts; any other error is taken as the answer.
 //
 // ValidateObservation, ObservationQuorum, Outcome and Reports are pure: from the same request all oracles come to the
 // same bytes, on every machine, in every version of the product that runs under the configuration. They read no clock,
@@ -306,8 +306,8 @@ func (c *ocr3PluginServiceClient) ShouldTransmitAcceptedReport(ctx context.Conte
 // which can take as long as DeltaProgress; without a quorum of votes the network rests. So a product that has nothing
 // to say says that, by an observation that its Outcome leaves out, and errs only where it cannot know what it should
 // answer. While an instance is away the host waits for it, and asks the next life of its process what the last one did
-// not answer. It asks anew as well after UNAVAILABLE, for as long as the round lasts; any other error is taken as the
-// answer.
+// not answer. It asks anew as well after UNAVAILABLE and when a call has used up its own time, for as long as the round
+// lasts; any other error is taken as the answer.
 //
 // ValidateObservation, ObservationQuorum, Outcome and Reports are pure: from the same request all oracles come to the
 // same bytes, on every machine, in every version of the product that runs under the configuration. They read no clock,
