@@ -211,12 +211,12 @@ func TestStrays(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	said := bufio.NewReader(out)
+	if line, err := said.ReadString('\n'); line != "ready\n" { // which the plugin is when it has seen the stray's first parent end
+		t.Fatal(line, err)
+	}
 	if have, want := parent(t, strings.TrimSpace(pid)), strconv.Itoa(host.Process.Pid); have != want {
 		t.Errorf("the stray's parent is %s, not the host %s", have, want)
-	}
-	said := bufio.NewReader(out)
-	if line, err := said.ReadString('\n'); line != "ready\n" {
-		t.Fatal(line, err)
 	}
 	if err := commands.Close(); err != nil { // the host ends the plugin
 		t.Fatal(err)
