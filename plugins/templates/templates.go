@@ -4,7 +4,8 @@ package templates
 
 import "embed"
 
-// FS has a folder for each template, which is called <language>-<kind>. A file whose name ends in .tmpl is a
+// FS has a folder for each template, which is called <language>-<kind>, and of a product over OCR2
+// <language>-product-ocr2. A file whose name ends in .tmpl is a
 // text/template of what the new plugin is called. Every other file is code as it stands, which this module builds and
 // tests, too.
 //

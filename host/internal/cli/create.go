@@ -29,6 +29,7 @@ func (c *command) create() *cobra.Command {
 	}
 	plugin.Flags().StringVar(&s.Kind, "kind", "median", "kind of plugin: "+strings.Join(scaffold.Kinds(), " or "))
 	plugin.Flags().StringVar(&s.Lang, "lang", "go", "language: "+strings.Join(scaffold.Languages(), " or "))
+	plugin.Flags().IntVar(&s.OCR, "ocr", 0, "version of OCR that a product runs on: 2 or 3 (default 3)")
 	plugin.Flags().StringVar(&s.Dir, "dir", "", "folder to make (default loop-NAME)")
 	plugin.Flags().StringVar(&s.SDK, "sdk", "", "checkout of LOOP to build against (default: what is released)")
 	return group("new", "Write new plugins", plugin)

@@ -26,6 +26,8 @@ type Settings struct {
 	Kind string
 	// Lang is the language: "go" or "python".
 	Lang string
+	// OCR is the version of the protocol that a product runs on, 2 or 3; 0: 3, and the only one for other kinds.
+	OCR int
 	// Name is the plugin's name, which becomes loop-<name>: small letters, digits and dashes.
 	Name string
 	// Dir is the folder to make; it must not exist. Default: loop-<name> in the working directory.
@@ -47,7 +49,8 @@ const longestName = 40
 func Kinds() []string     { return list(1) }
 func Languages() []string { return list(0) }
 
-// list returns the distinct parts of the templates' folders, which are called <language>-<kind>.
+// list returns the distinct parts of the templates' folders, which are called <language>-<kind>, and of products over OCR2
+// <language>-<kind>-ocr2.
 func list(part int) []string {
 	folders, err := fs.ReadDir(templates.FS, ".")
 	if err != nil {
@@ -55,7 +58,7 @@ func list(part int) []string {
 	}
 	var all []string
 	for _, f := range folders {
-		all = append(all, strings.SplitN(f.Name(), "-", 2)[part])
+		all = append(all, strings.Split(f.Name(), "-")[part])
 	}
 	slices.Sort(all)
 	return slices.Compact(all)
@@ -76,6 +79,14 @@ func Write(s Settings) (dir string, files []string, err error) {
 		return "", nil, fmt.Errorf("loop-%s is a package that plugins in Python import: choose another name than %q", s.Name, s.Name)
 	}
 	root := s.Lang + "-" + s.Kind
+	switch {
+	case s.OCR != 0 && s.Kind != "product":
+		return "", nil, fmt.Errorf("--ocr %d: only products are begun for a version of OCR", s.OCR)
+	case s.OCR == 2:
+		root += "-ocr2"
+	case s.OCR != 0 && s.OCR != 3:
+		return "", nil, fmt.Errorf("--ocr %d: there are templates of products for 2 and 3", s.OCR)
+	}
 	if _, err := fs.Stat(templates.FS, root); err != nil {
 		return "", nil, fmt.Errorf("there is no template of a %s in %s yet", s.Kind, s.Lang)
 	}

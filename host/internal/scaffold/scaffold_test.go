@@ -23,17 +23,25 @@ func TestSDK(t *testing.T) {
 			if lang == "python" {
 				file, want = "pyproject.toml", "/a%20b%23c/sdk/python\""
 			}
-			for _, from := range []string{sdk, ""} {
-				dir, _, err := scaffold.Write(scaffold.Settings{Kind: kind, Lang: lang, Name: "x", Dir: filepath.Join(t.TempDir(), "x"), SDK: from})
-				if err != nil {
-					t.Fatal(err)
-				}
-				text, err := os.ReadFile(filepath.Join(dir, file))
-				if err != nil {
-					t.Fatal(err)
-				}
-				if strings.Contains(string(text), want) != (from != "") || strings.Contains(string(text), "{{") {
-					t.Errorf("with the SDK of %q, %s of a %s in %s is\n%s", from, file, kind, lang, text)
+			versions := []int{0}
+			if kind == "product" {
+				versions = []int{2, 3}
+			}
+			for _, version := range versions {
+				for _, from := range []string{sdk, ""} {
+					dir, _, err := scaffold.Write(scaffold.Settings{
+						Kind: kind, Lang: lang, OCR: version, Name: "x", Dir: filepath.Join(t.TempDir(), "x"), SDK: from,
+					})
+					if err != nil {
+						t.Fatal(err)
+					}
+					text, err := os.ReadFile(filepath.Join(dir, file))
+					if err != nil {
+						t.Fatal(err)
+					}
+					if strings.Contains(string(text), want) != (from != "") || strings.Contains(string(text), "{{") {
+						t.Errorf("with the SDK of %q, %s of a %s in %s is\n%s", from, file, kind, lang, text)
+					}
 				}
 			}
 		}
@@ -48,6 +56,8 @@ func TestRefusals(t *testing.T) {
 	}{
 		"kind":     {scaffold.Settings{Kind: "tree", Lang: "go", Name: "x"}, `--kind "tree": there are templates for median, product, relayer`},
 		"lang":     {scaffold.Settings{Kind: "median", Lang: "cobol", Name: "x"}, `--lang "cobol"`},
+		"ocr":      {scaffold.Settings{Kind: "product", Lang: "go", OCR: 1, Name: "x"}, `--ocr 1: there are templates of products for 2 and 3`},
+		"no ocr":   {scaffold.Settings{Kind: "median", Lang: "go", OCR: 2, Name: "x"}, `--ocr 2: only products are begun for a version of OCR`},
 		"no name":  {scaffold.Settings{Kind: "median", Lang: "go"}, `"" is no name for a plugin`},
 		"path":     {scaffold.Settings{Kind: "median", Lang: "go", Name: "../x"}, `"../x" is no name for a plugin`},
 		"capitals": {scaffold.Settings{Kind: "median", Lang: "go", Name: "Price"}, `"Price" is no name`},

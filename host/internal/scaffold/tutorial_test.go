@@ -71,7 +71,7 @@ func quiet(t *testing.T, dir, name string, args ...string) {
 
 func TestGoTutorial(t *testing.T) {
 	dir := tutorial(t, "Go")
-	for _, plugin := range []string{"loop-my-median", "loop-my-product", "loop-my-chain"} {
+	for _, plugin := range []string{"loop-my-median", "loop-my-product", "loop-my-report", "loop-my-chain"} {
 		quiet(t, filepath.Join(dir, plugin), "go", "vet", "./...")
 		quiet(t, filepath.Join(dir, plugin), "gofmt", "-l", ".")
 	}
@@ -84,7 +84,7 @@ func TestPythonTutorial(t *testing.T) {
 	}
 	tools := filepath.Dir(python)
 	dir := tutorial(t, "Python", tools)
-	for _, plugin := range []string{"loop-my-median", "loop-my-product", "loop-my-chain"} {
+	for _, plugin := range []string{"loop-my-median", "loop-my-product", "loop-my-report", "loop-my-chain"} {
 		quiet(t, filepath.Join(dir, plugin), filepath.Join(tools, "ruff"), "format", "--check", "--quiet", ".")
 	}
 }
