@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/smartcontractkit/libocr/offchainreporting2plus/types"
+	"golang.org/x/sync/errgroup"
 )
 
 var (
@@ -43,6 +44,38 @@ func BenchmarkWrites(b *testing.B) {
 			for b.Loop() {
 				i++
 				if err := write(i); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
+// BenchmarkHundredFeeds is one round of a hundred jobs on OCR3 at once: each has two certificates flushed, one after the
+// other. A node keeps up with a round a second if an iteration takes less than one.
+func BenchmarkHundredFeeds(b *testing.B) {
+	const feeds = 100
+	for _, size := range []int{4 << 10, 64 << 10} {
+		b.Run(fmt.Sprintf("certificates of %d KiB", size>>10), func(b *testing.B) {
+			d := testOpen(b, testPath(b))
+			all := make([]*OCR3, feeds)
+			for i := range all {
+				all[i] = d.OCR3(testJob(b, d, fmt.Sprint(i)).ID)
+			}
+			certificate := make([]byte, size)
+			for b.Loop() {
+				var round errgroup.Group
+				for _, feed := range all {
+					round.Go(func() error {
+						for range 2 {
+							if err := feed.WriteProtocolState(b.Context(), digestOf(1), "cert", certificate); err != nil {
+								return err
+							}
+						}
+						return nil
+					})
+				}
+				if err := round.Wait(); err != nil {
 					b.Fatal(err)
 				}
 			}
