@@ -9,7 +9,8 @@ import (
 	"github.com/loop-plugins/loop/plugins/templates"
 )
 
-// TestVersions holds new plugins whose code is here to the versions of other modules that its code is built and tested with here.
+// TestVersions holds new plugins whose code stands here to the versions of other modules with which that code is built
+// and tested.
 func TestVersions(t *testing.T) {
 	t.Parallel()
 	own, err := os.ReadFile("go.mod")

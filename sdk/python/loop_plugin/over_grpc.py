@@ -99,7 +99,7 @@ def _unary(handler: Handler) -> Callable[[bytes, Context], Awaitable[bytes]]:
     async def serve(request: bytes, context: Context) -> bytes:
         call = _call_of(context)
         try:
-            answer = await asyncio.wait_for(handler(request, call), _margin(call))
+            answer = await asyncio.wait_for(handler(request, call), _time_of(call))
         except asyncio.TimeoutError:
             await _abort(context, call, Status(Code.DEADLINE_EXCEEDED, "the call did not end before its deadline"))
         except Status as status:
@@ -122,7 +122,7 @@ def _stream(handler: StreamHandler) -> Callable[[bytes, Context], Awaitable[None
     return serve
 
 
-def _margin(call: Call) -> float | None:
+def _time_of(call: Call) -> float | None:
     """The seconds that a call has. At the deadline itself grpc's core resets the stream, which a caller takes for a
     cancellation if its own clock is not there yet: the answer is to come before that."""
     if call.deadline is None:
