@@ -16,7 +16,7 @@ WORKSPACE = $(patsubst $(CURDIR)/%,%,$(patsubst $(CURDIR),.,$(shell go list -m -
 MODULES = $(sort $(WORKSPACE) $(patsubst %/go.mod,%,$(wildcard tools/*/go.mod)))
 
 PLUGINS := $(notdir $(wildcard plugins/*/cmd/loop-*))
-COMMANDS := $(wildcard host/cmd/* plugins/*/cmd/* plugins/examples/*/cmd/*) tools/devnet tools/conformance tools/starknet/cmd/starknet-devchain
+COMMANDS := $(wildcard host/cmd/* plugins/*/cmd/* plugins/examples/*/cmd/*) tools/devnet tools/conformance tools/devnet/chain/starknet/cmd/starknet-devchain
 BINARIES := bin/loop $(addprefix bin/,$(PLUGINS))
 
 .PHONY: build
@@ -171,7 +171,7 @@ hosts-if-possible: # Where there may be namespaces; elsewhere it says why not.
 
 CLANG ?= $(firstword $(shell command -v clang-19 clang 2> /dev/null))
 SBF := $(CLANG) -target bpfel -mcpu=v2 -O2 -fno-builtin -ffreestanding -Wall -Wextra -Werror -mllvm -bpf-stack-size=4096
-FACADE := tools/solana/facade
+FACADE := tools/devnet/chain/solana/facade
 PACKAGES := bin/solana/facade/node_modules/.package-lock.json
 
 # Prints the sentence of the first tool that is missing.
@@ -184,12 +184,12 @@ solana: ## Build the Solana chain of devnet --chain solana into bin/; it needs c
 	@missing=$$($(MISSING_SOLANA)); if [ -n "$$missing" ]; then echo "$$missing" >&2; exit 1; fi
 	@$(MAKE) bin/solana/ocr_2.so bin/solana/store.so $(PACKAGES)
 	@cp $(FACADE)/*.mjs bin/solana/facade/
-	go build -o bin/ ./tools/solana/cmd/solana-devchain
+	go build -o bin/ ./tools/devnet/chain/solana/cmd/solana-devchain
 
-bin/solana/%.so: tools/solana/programs/%.c tools/solana/programs/svm.h $(wildcard tools/solana/internal/sbf/*.go)
+bin/solana/%.so: tools/devnet/chain/solana/programs/%.c tools/devnet/chain/solana/programs/svm.h $(wildcard tools/devnet/chain/solana/internal/sbf/*.go)
 	@mkdir -p $(@D)
 	$(SBF) -c $< -o bin/solana/$*.o
-	GOWORK=off go run -C tools/solana ./cmd/sbflink $(CURDIR)/bin/solana/$*.o $(CURDIR)/$@
+	GOWORK=off go run -C tools/devnet/chain/solana ./cmd/sbflink $(CURDIR)/bin/solana/$*.o $(CURDIR)/$@
 	@rm bin/solana/$*.o
 
 $(PACKAGES): $(FACADE)/package.json $(FACADE)/package-lock.json
@@ -200,7 +200,7 @@ $(PACKAGES): $(FACADE)/package.json $(FACADE)/package-lock.json
 
 .PHONY: test-solana
 test-solana: build solana ## Run the tests and the devnets that need the Solana chain.
-	LOOP_SOLANA_DIR=$(CURDIR)/bin/solana go test -count=1 ./tools/solana/...
+	LOOP_SOLANA_DIR=$(CURDIR)/bin/solana go test -count=1 ./tools/devnet/chain/solana/...
 	bin/devnet --chain solana --rounds 5 --json
 	bin/devnet --chain solana --rounds 5 --json --max-duration-query 0 --price $(EXACT)
 	bin/devnet --chain solana --rounds 10 --json --kill-every 2s
@@ -244,7 +244,7 @@ chaos: build ## Break plugins in every way and write what comes of it into docs/
 
 # ---- The model of Starknet, held to Cairo ----
 
-CAIRO := tools/starknet/cairo
+CAIRO := tools/devnet/chain/starknet/cairo
 
 .PHONY: test-starknet-cairo
 test-starknet-cairo: ## Give the model of the Starknet aggregator and its Cairo the same felts; it takes minutes, Node.js 20 and npm.

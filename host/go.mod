@@ -15,9 +15,9 @@ require (
 	github.com/hashicorp/go-plugin v1.8.0
 	github.com/loop-plugins/loop/plugins/evm v0.0.0-00010101000000-000000000000
 	github.com/loop-plugins/loop/plugins/solana v0.0.0-00010101000000-000000000000
+	github.com/loop-plugins/loop/plugins/stark v0.0.0-00010101000000-000000000000
 	github.com/loop-plugins/loop/plugins/starknet v0.0.0-00010101000000-000000000000
 	github.com/loop-plugins/loop/plugins/templates v0.0.0-00010101000000-000000000000
-	github.com/loop-plugins/loop/sdk/go/stark v0.0.0-00010101000000-000000000000
 	github.com/pelletier/go-toml/v2 v2.4.3
 	github.com/pressly/goose/v3 v3.29.0
 	github.com/prometheus/client_golang v1.25.0
@@ -136,6 +136,6 @@ replace github.com/loop-plugins/loop/plugins/templates => ../plugins/templates
 
 replace github.com/loop-plugins/loop/plugins/starknet => ../plugins/starknet
 
-replace github.com/loop-plugins/loop/sdk/go/stark => ../sdk/go/stark
+replace github.com/loop-plugins/loop/plugins/stark => ../plugins/stark
 
 replace github.com/loop-plugins/loop/sdk/go/ocr2 => ../sdk/go/ocr2

@@ -6,9 +6,9 @@ import (
 	"strings"
 	"time"
 
+	"github.com/loop-plugins/loop/plugins/stark"
 	"github.com/loop-plugins/loop/sdk/go/document"
 	"github.com/loop-plugins/loop/sdk/go/relayer/section"
-	"github.com/loop-plugins/loop/sdk/go/stark"
 )
 
 // Config is what a user sets of one chain: its section of the node's configuration. A key that is left out has the

@@ -6,11 +6,11 @@ import (
 	"time"
 
 	relayerv1 "github.com/loop-plugins/loop/gen/go/loop/relayer/v1"
+	"github.com/loop-plugins/loop/plugins/stark"
 	"github.com/loop-plugins/loop/plugins/starknet/aggregator"
 	"github.com/loop-plugins/loop/plugins/starknet/endpoint"
 	"github.com/loop-plugins/loop/sdk/go/relayer"
 	"github.com/loop-plugins/loop/sdk/go/relayer/service"
-	"github.com/loop-plugins/loop/sdk/go/stark"
 )
 
 // steady is how long answers from blocks that are a little older may go on: load balancers put nodes behind one address that are

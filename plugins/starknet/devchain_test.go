@@ -14,9 +14,9 @@ import (
 	medianv1 "github.com/loop-plugins/loop/gen/go/loop/median/v1"
 	relayerv1 "github.com/loop-plugins/loop/gen/go/loop/relayer/v1"
 	"github.com/loop-plugins/loop/gen/go/loop/relayer/v1/relayerv1loop"
+	"github.com/loop-plugins/loop/plugins/stark"
 	"github.com/loop-plugins/loop/plugins/starknet/aggregator"
 	"github.com/loop-plugins/loop/sdk/go/relayer/relayertest"
-	"github.com/loop-plugins/loop/sdk/go/stark"
 	"github.com/loop-plugins/loop/sdk/go/wire"
 )
 

@@ -12,8 +12,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/loop-plugins/loop/plugins/stark"
 	"github.com/loop-plugins/loop/plugins/starknet/aggregator"
-	"github.com/loop-plugins/loop/sdk/go/stark"
 )
 
 const fakeChainID = "SN_FAKE"

@@ -5,7 +5,7 @@ go 1.26.0
 require (
 	github.com/google/go-cmp v0.7.0
 	github.com/loop-plugins/loop v0.0.0-00010101000000-000000000000
-	github.com/loop-plugins/loop/sdk/go/stark v0.0.0-00010101000000-000000000000
+	github.com/loop-plugins/loop/plugins/stark v0.0.0-00010101000000-000000000000
 	github.com/prometheus/client_golang v1.25.0
 	go.uber.org/goleak v1.3.0
 	golang.org/x/crypto v0.58.0
@@ -46,4 +46,4 @@ require (
 
 replace github.com/loop-plugins/loop => ../..
 
-replace github.com/loop-plugins/loop/sdk/go/stark => ../../sdk/go/stark
+replace github.com/loop-plugins/loop/plugins/stark => ../stark

@@ -4,10 +4,10 @@ import (
 	"errors"
 
 	relayerv1 "github.com/loop-plugins/loop/gen/go/loop/relayer/v1"
+	"github.com/loop-plugins/loop/plugins/stark"
 	"github.com/loop-plugins/loop/plugins/starknet/aggregator"
 	"github.com/loop-plugins/loop/sdk/go/relayer"
 	"github.com/loop-plugins/loop/sdk/go/relayer/service"
-	"github.com/loop-plugins/loop/sdk/go/stark"
 )
 
 // zero is no key and no account.

@@ -9,8 +9,8 @@ import (
 
 	relayerv1 "github.com/loop-plugins/loop/gen/go/loop/relayer/v1"
 	reportingv1 "github.com/loop-plugins/loop/gen/go/loop/reporting/v1"
+	"github.com/loop-plugins/loop/plugins/stark"
 	"github.com/loop-plugins/loop/sdk/go/relayer/relayertest"
-	"github.com/loop-plugins/loop/sdk/go/stark"
 )
 
 // The key and the hash below were computed with starknet.js 10.8.0 (testdata/vectors.mjs).

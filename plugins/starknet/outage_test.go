@@ -8,8 +8,8 @@ import (
 	"time"
 
 	"github.com/loop-plugins/loop/gen/go/loop/relayer/v1/relayerv1loop"
+	"github.com/loop-plugins/loop/plugins/stark"
 	"github.com/loop-plugins/loop/sdk/go/relayer/relayertest"
-	"github.com/loop-plugins/loop/sdk/go/stark"
 )
 
 // resumes is within what time a feed goes on after the return of its only node, or beside another one.

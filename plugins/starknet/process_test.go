@@ -13,7 +13,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	relayerv1 "github.com/loop-plugins/loop/gen/go/loop/relayer/v1"
-	"github.com/loop-plugins/loop/sdk/go/stark"
+	"github.com/loop-plugins/loop/plugins/stark"
 )
 
 // TestProcess runs the plugin as a process, kills it between acceptance and confirmation, and finds each report on the chain

@@ -9,10 +9,10 @@ import (
 
 	relayerv1 "github.com/loop-plugins/loop/gen/go/loop/relayer/v1"
 	"github.com/loop-plugins/loop/gen/go/loop/relayer/v1/relayerv1loop"
+	"github.com/loop-plugins/loop/plugins/stark"
 	"github.com/loop-plugins/loop/plugins/starknet/account"
 	"github.com/loop-plugins/loop/plugins/starknet/aggregator"
 	"github.com/loop-plugins/loop/sdk/go/relayer/service"
-	"github.com/loop-plugins/loop/sdk/go/stark"
 )
 
 // CreateProvider implements relayerv1loop.Chain. The gas limit of a job is of no use here: a transaction's bounds are

@@ -51,12 +51,12 @@ func TestForbiddenImports(t *testing.T) {
 		"plugin imports another":            {"plugins/median", "plugins/evm", "one by one"},
 		"plugin imports beneath another":    {"plugins/median/codec", "plugins/evm/internal/abi", "one by one"},
 		"plugin with another's prefix":      {"plugins/evm2", "plugins/evm", "one by one"},
-		"plugin imports a tool":             {"plugins/evm", "tools/devnet/internal/chain", "made or tested"},
+		"plugin imports a tool":             {"plugins/evm", "tools/devnet/chain/evm", "made or tested"},
 		"host imports a plugin":             {"host/internal/supervisor", "plugins/median", "host/internal/fallback is the one place"},
 		"host's command imports a plugin":   {"host/cmd/loop", "plugins/evm", "host/internal/fallback is the one place"},
 		"host imports a tool":               {"host/cmd/loop", "tools/devnet", "made or tested"},
 		"devnet imports the host":           {"tools/devnet", "host/internal/job", "from outside"},
-		"devnet imports a plugin":           {"tools/devnet/internal/chain", "plugins/evm", "from outside"},
+		"devnet imports a plugin":           {"tools/devnet/chain/evm", "plugins/evm", "from outside"},
 		"anything imports GPL code":         {"host/internal/keystore", "github.com/ethereum/go-ethereum/cmd/utils", "GPL"},
 	}
 	for name, c := range cases {

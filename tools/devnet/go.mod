@@ -105,9 +105,9 @@ require (
 	github.com/klauspost/cpuid/v2 v2.3.0 // indirect
 	github.com/kr/pretty v0.3.1 // indirect
 	github.com/kr/text v0.2.0 // indirect
-	github.com/loop-plugins/loop/sdk/go/stark v0.0.0-00010101000000-000000000000
-	github.com/loop-plugins/loop/tools/solana v0.0.0-00010101000000-000000000000
-	github.com/loop-plugins/loop/tools/starknet v0.0.0-00010101000000-000000000000
+	github.com/loop-plugins/loop/plugins/stark v0.0.0-00010101000000-000000000000
+	github.com/loop-plugins/loop/tools/devnet/chain/solana v0.0.0-00010101000000-000000000000
+	github.com/loop-plugins/loop/tools/devnet/chain/starknet v0.0.0-00010101000000-000000000000
 	github.com/mattn/go-colorable v0.1.14 // indirect
 	github.com/mattn/go-isatty v0.0.24 // indirect
 	github.com/minio/minlz v1.0.1-0.20250507153514-87eb42fe8882 // indirect
@@ -155,8 +155,8 @@ require (
 
 replace github.com/loop-plugins/loop => ../..
 
-replace github.com/loop-plugins/loop/tools/solana => ../solana
+replace github.com/loop-plugins/loop/tools/devnet/chain/solana => ./chain/solana
 
-replace github.com/loop-plugins/loop/tools/starknet => ../starknet
+replace github.com/loop-plugins/loop/tools/devnet/chain/starknet => ./chain/starknet
 
-replace github.com/loop-plugins/loop/sdk/go/stark => ../../sdk/go/stark
+replace github.com/loop-plugins/loop/plugins/stark => ../../plugins/stark

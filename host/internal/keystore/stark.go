@@ -4,7 +4,7 @@ import (
 	"crypto/rand"
 	"fmt"
 
-	"github.com/loop-plugins/loop/sdk/go/stark"
+	"github.com/loop-plugins/loop/plugins/stark"
 )
 
 const (

@@ -17,10 +17,10 @@ import (
 	"google.golang.org/grpc"
 
 	hostservicev1 "github.com/loop-plugins/loop/gen/go/loop/hostservice/v1"
+	"github.com/loop-plugins/loop/plugins/stark"
 	"github.com/loop-plugins/loop/plugins/starknet/endpoint"
 	"github.com/loop-plugins/loop/sdk/go/relayer"
 	"github.com/loop-plugins/loop/sdk/go/relayer/relayertest"
-	"github.com/loop-plugins/loop/sdk/go/stark"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }

@@ -6,9 +6,9 @@ import (
 	"math"
 	"math/big"
 
+	"github.com/loop-plugins/loop/plugins/stark"
 	"github.com/loop-plugins/loop/plugins/starknet/endpoint"
 	"github.com/loop-plugins/loop/sdk/go/relayer"
-	"github.com/loop-plugins/loop/sdk/go/stark"
 )
 
 const (

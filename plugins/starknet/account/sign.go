@@ -7,8 +7,8 @@ import (
 	"fmt"
 
 	hostservicev1 "github.com/loop-plugins/loop/gen/go/loop/hostservice/v1"
+	"github.com/loop-plugins/loop/plugins/stark"
 	"github.com/loop-plugins/loop/sdk/go/relayer"
-	"github.com/loop-plugins/loop/sdk/go/stark"
 )
 
 // terms are what an attempt offers, and who signed it: Attempt.Terms.

@@ -9,10 +9,10 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/loop-plugins/loop/plugins/stark"
 	"github.com/loop-plugins/loop/plugins/starknet/aggregator"
 	"github.com/loop-plugins/loop/plugins/starknet/endpoint"
 	"github.com/loop-plugins/loop/sdk/go/relayer"
-	"github.com/loop-plugins/loop/sdk/go/stark"
 )
 
 // most is how many calls are made at one node at once.

@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"math/big"
 
-	"github.com/loop-plugins/loop/sdk/go/stark"
+	"github.com/loop-plugins/loop/plugins/stark"
 )
 
 // DigestPrefix stands in the first two bytes of this chain's digests.

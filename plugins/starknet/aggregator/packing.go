@@ -3,7 +3,7 @@ package aggregator
 import (
 	"fmt"
 
-	"github.com/loop-plugins/loop/sdk/go/stark"
+	"github.com/loop-plugins/loop/plugins/stark"
 )
 
 // chunk is how many bytes one field element of a packing carries: 32 could be beyond the field.

@@ -6,7 +6,7 @@ import (
 	"slices"
 	"sort"
 
-	"github.com/loop-plugins/loop/sdk/go/stark"
+	"github.com/loop-plugins/loop/plugins/stark"
 )
 
 const (

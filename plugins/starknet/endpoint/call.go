@@ -6,8 +6,8 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/loop-plugins/loop/plugins/stark"
 	"github.com/loop-plugins/loop/sdk/go/relayer"
-	"github.com/loop-plugins/loop/sdk/go/stark"
 )
 
 // Head is a block as far as a relayer looks at it.

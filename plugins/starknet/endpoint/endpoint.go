@@ -17,8 +17,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/loop-plugins/loop/plugins/stark"
 	"github.com/loop-plugins/loop/sdk/go/relayer"
-	"github.com/loop-plugins/loop/sdk/go/stark"
 )
 
 // Settings is what a Driver is made of. All but the key are required.

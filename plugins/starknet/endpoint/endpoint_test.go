@@ -11,9 +11,9 @@ import (
 
 	"go.uber.org/goleak"
 
+	"github.com/loop-plugins/loop/plugins/stark"
 	"github.com/loop-plugins/loop/sdk/go/relayer"
 	"github.com/loop-plugins/loop/sdk/go/relayer/relayertest"
-	"github.com/loop-plugins/loop/sdk/go/stark"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }

@@ -86,7 +86,7 @@ func TestImageOfGoFitsTheModules(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	modules := []string{"go.mod", "host/go.mod", "sdk/go/stark/go.mod"}
+	modules := []string{"go.mod", "host/go.mod", "plugins/stark/go.mod"}
 	plugins, err := filepath.Glob(filepath.Join(repository, "plugins/*/go.mod"))
 	if err != nil {
 		t.Fatal(err)

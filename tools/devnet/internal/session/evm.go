@@ -10,22 +10,22 @@ import (
 
 	"github.com/ethereum/go-ethereum/common"
 
+	"github.com/loop-plugins/loop/tools/devnet/chain/evm"
 	"github.com/loop-plugins/loop/tools/devnet/internal/audit"
-	"github.com/loop-plugins/loop/tools/devnet/internal/chain"
 	"github.com/loop-plugins/loop/tools/devnet/internal/job"
 	"github.com/loop-plugins/loop/tools/devnet/internal/node"
 	"github.com/loop-plugins/loop/tools/devnet/internal/price"
 )
 
-// evm is an EVM chain with an OCR2Aggregator.
-type evm struct {
+// evmLedger is an EVM chain with an OCR2Aggregator.
+type evmLedger struct {
 	// remote is somebody else's chain; nil: devnet runs its own.
-	remote *chain.Remote
-	chain  *chain.Chain
-	feed   *chain.Feed
+	remote *evm.Remote
+	chain  *evm.Chain
+	feed   *evm.Feed
 }
 
-func newEVM(_ Config, _ string) (ledger, error) { return &evm{}, nil }
+func newEVM(_ Config, _ string) (ledger, error) { return &evmLedger{}, nil }
 
 // remoteChain has the session use the chain that the user names, in place of devnet's own.
 func (n *network) remoteChain() error {
@@ -46,11 +46,11 @@ func (n *network) remoteChain() error {
 	if err != nil {
 		return fmt.Errorf("--fund is %q: %w", config.Fund, err)
 	}
-	remote := &chain.Remote{
+	remote := &evm.Remote{
 		URL: config.RPC, KeyFile: config.KeyFile, PasswordFile: config.PasswordFile, Share: share, Accounts: config.Nodes,
 	}
 	n.kind.opening = "Deploying an OCR2Aggregator on the chain that --rpc names …"
-	n.kind.ledger = func(Config, string) (ledger, error) { return &evm{remote: remote}, nil }
+	n.kind.ledger = func(Config, string) (ledger, error) { return &evmLedger{remote: remote}, nil }
 	return nil
 }
 
@@ -65,11 +65,11 @@ func weiOf(coins string) (*big.Int, error) {
 	return wei, nil
 }
 
-func (e *evm) open(ctx context.Context) (err error) {
+func (e *evmLedger) open(ctx context.Context) (err error) {
 	if e.remote != nil {
-		e.chain, err = chain.Dial(ctx, *e.remote)
+		e.chain, err = evm.Dial(ctx, *e.remote)
 	} else {
-		e.chain, err = chain.Start()
+		e.chain, err = evm.Start()
 	}
 	if err != nil {
 		return err
@@ -78,26 +78,28 @@ func (e *evm) open(ctx context.Context) (err error) {
 	return err
 }
 
-func (e *evm) close() error {
+func (e *evmLedger) close() error {
 	if e.chain == nil {
 		return nil
 	}
 	return e.chain.Close()
 }
 
-func (e *evm) describe() node.Chain {
+func (e *evmLedger) describe() node.Chain {
 	return node.Chain{
 		Kind: chainEVM, ID: e.chain.ID().String(), WSURL: e.chain.WSURL(), HTTPURL: e.chain.HTTPURL(),
 		FinalityDepth: min(e.chain.Finality(), finalityDepth),
 	}
 }
 
-func (e *evm) contract() string { return e.feed.Address().Hex() }
+func (e *evmLedger) contract() string { return e.feed.Address().Hex() }
 
-func (e *evm) fields(fields *job.Fields, prices *price.Server) { fields.JuelsURL = prices.JuelsURL() }
+func (e *evmLedger) fields(fields *job.Fields, prices *price.Server) {
+	fields.JuelsURL = prices.JuelsURL()
+}
 
-func (e *evm) configure(ctx context.Context, members []*member, terms terms) error {
-	var oracles []chain.Oracle
+func (e *evmLedger) configure(ctx context.Context, members []*member, terms terms) error {
+	var oracles []evm.Oracle
 	var accounts []common.Address
 	for _, m := range members {
 		if !common.IsHexAddress(m.keys.Account) || len(m.keys.OnchainPublicKey) != common.AddressLength {
@@ -106,7 +108,7 @@ func (e *evm) configure(ctx context.Context, members []*member, terms terms) err
 		}
 		account := common.HexToAddress(m.keys.Account)
 		accounts = append(accounts, account)
-		oracles = append(oracles, chain.Oracle{
+		oracles = append(oracles, evm.Oracle{
 			PeerID: m.keys.PeerID, OffchainPublicKey: m.keys.OffchainPublicKey,
 			ConfigEncryptionPublicKey: m.keys.ConfigEncryptionPublicKey,
 			Signer:                    common.BytesToAddress(m.keys.OnchainPublicKey), Transmitter: account,
@@ -115,13 +117,13 @@ func (e *evm) configure(ctx context.Context, members []*member, terms terms) err
 	if err := e.chain.Fund(ctx, accounts...); err != nil {
 		return err
 	}
-	timing := chain.Timing{MaxDurationQuery: terms.query, DeltaProgress: terms.progress}
+	timing := evm.Timing{MaxDurationQuery: terms.query, DeltaProgress: terms.progress}
 	_, err := e.feed.Configure(ctx, oracles, timing, terms.product)
 	return err
 }
 
-func (e *evm) watch(ctx context.Context, take func(transmission) error) error {
-	return e.feed.Watch(ctx, func(t chain.Transmission) error {
+func (e *evmLedger) watch(ctx context.Context, take func(transmission) error) error {
+	return e.feed.Watch(ctx, func(t evm.Transmission) error {
 		return take(transmission{
 			RoundID: t.RoundID, ConfigDigest: t.ConfigDigest, Epoch: t.Epoch, Round: t.Round, Answer: t.Answer,
 			Observers: t.Observers, Observations: t.Observations, ObservationsTimestamp: t.ObservationsTimestamp,
@@ -135,16 +137,16 @@ func (e *evm) watch(ctx context.Context, take func(transmission) error) error {
 const finalityDepth = 50
 
 // bury implements keeper.
-func (e *evm) bury(ctx context.Context) { e.chain.Seal(ctx) }
+func (e *evmLedger) bury(ctx context.Context) { e.chain.Seal(ctx) }
 
 // burial implements keeper.
-func (e *evm) burial(ctx context.Context) (time.Duration, error) {
+func (e *evmLedger) burial(ctx context.Context) (time.Duration, error) {
 	blockTime, err := e.chain.BlockTime(ctx)
 	return finalityDepth * blockTime, err
 }
 
 // books implements keeper.
-func (e *evm) books(ctx context.Context, members []*member) (books audit.Books, err error) {
+func (e *evmLedger) books(ctx context.Context, members []*member) (books audit.Books, err error) {
 	transmissions, err := e.feed.Landed(ctx)
 	if err != nil {
 		return audit.Books{}, err

@@ -8,7 +8,7 @@ import (
 
 	ocrtypes "github.com/smartcontractkit/libocr/offchainreporting2plus/types"
 
-	"github.com/loop-plugins/loop/tools/devnet/internal/chain"
+	"github.com/loop-plugins/loop/tools/devnet/chain/evm"
 	"github.com/loop-plugins/loop/tools/devnet/internal/job"
 	"github.com/loop-plugins/loop/tools/devnet/internal/node"
 	"github.com/loop-plugins/loop/tools/devnet/internal/price"
@@ -39,9 +39,9 @@ type ledger interface {
 
 // terms are what of the feed's configuration is the session's to say.
 type terms struct {
-	query    time.Duration  // MaxDurationQuery
-	progress time.Duration  // the least DeltaProgress
-	product  *chain.Product // nil: the median; another is for EVM chains alone
+	query    time.Duration // MaxDurationQuery
+	progress time.Duration // the least DeltaProgress
+	product  *evm.Product  // nil: the median; another is for EVM chains alone
 }
 
 // transmission is a report that the feed took.
@@ -80,13 +80,13 @@ type kind struct {
 }
 
 // decimals are those of the answers of all feeds.
-const decimals = chain.Decimals
+const decimals = evm.Decimals
 
 func kindOf(name string) (kind, error) {
 	switch name {
 	case "", chainEVM:
 		return kind{
-			name: chainEVM, opening: "Deploying an OCR2Aggregator on an Ethereum chain of its own …", maxOracles: chain.MaxOracles,
+			name: chainEVM, opening: "Deploying an OCR2Aggregator on an Ethereum chain of its own …", maxOracles: evm.MaxOracles,
 			relayer: "loop-evm", unit: "gas", template: job.Default, ledger: newEVM,
 		}, nil
 	case chainSolana:

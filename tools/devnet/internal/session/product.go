@@ -9,8 +9,8 @@ import (
 	"slices"
 	"time"
 
+	"github.com/loop-plugins/loop/tools/devnet/chain/evm"
 	"github.com/loop-plugins/loop/tools/devnet/internal/audit"
-	"github.com/loop-plugins/loop/tools/devnet/internal/chain"
 )
 
 // How the answers of a product can be checked.
@@ -135,11 +135,11 @@ func (p *product) chooseCheck(config Config) error {
 }
 
 // onChain is what the contract is told of a product.
-func (p *product) onChain() *chain.Product {
+func (p *product) onChain() *evm.Product {
 	if p == nil {
 		return nil
 	}
-	return &chain.Product{OCR: p.ocr, Config: p.config}
+	return &evm.Product{OCR: p.ocr, Config: p.config}
 }
 
 // ocr is the version of the protocol.
@@ -184,7 +184,7 @@ const toldSlack = 4
 // checkProduct checks an answer of a product.
 func (n *network) checkProduct(t transmission) (verified bool, err error) {
 	report := audit.Report{Answer: t.Answer, Observations: t.Observations, Observers: t.Observers}
-	if err := audit.Form(report, len(n.members), chain.Faulty(len(n.members))); err != nil {
+	if err := audit.Form(report, len(n.members), evm.Faulty(len(n.members))); err != nil {
 		return false, err
 	}
 	if n.product.check == checkNone {
@@ -199,12 +199,12 @@ func (n *network) checkProduct(t transmission) (verified bool, err error) {
 	at := int64(t.ObservationsTimestamp)
 	switch n.product.check {
 	case checkMedian:
-		return true, audit.Check(report, len(n.members), chain.Faulty(len(n.members)), func(oracle int) []*big.Int {
+		return true, audit.Check(report, len(n.members), evm.Faulty(len(n.members)), func(oracle int) []*big.Int {
 			return n.told(oracle, at-toldSlack, at+toldSlack)
 		})
 	case checkTWAP:
 		if n.average == nil {
-			n.average = audit.NewAverage(n.product.window, len(n.members), chain.Faulty(len(n.members)), n.told)
+			n.average = audit.NewAverage(n.product.window, len(n.members), evm.Faulty(len(n.members)), n.told)
 		}
 		return n.average.Check(audit.Outcome{Number: uint64(t.Epoch), At: at, Observers: t.Observers, Answer: t.Answer})
 	}

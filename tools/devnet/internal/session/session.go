@@ -16,8 +16,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/loop-plugins/loop/tools/devnet/chain/evm"
 	"github.com/loop-plugins/loop/tools/devnet/internal/audit"
-	"github.com/loop-plugins/loop/tools/devnet/internal/chain"
 	"github.com/loop-plugins/loop/tools/devnet/internal/hosts"
 	"github.com/loop-plugins/loop/tools/devnet/internal/job"
 	"github.com/loop-plugins/loop/tools/devnet/internal/node"
@@ -229,8 +229,8 @@ func (n *network) prepare(ctx context.Context) error {
 	switch {
 	case config.StarknetRPC != "" && config.Chain != chainStarknet:
 		return fmt.Errorf("--starknet-rpc is %s, but --chain is %s; leave one of them out", config.StarknetRPC, config.Chain)
-	case config.Nodes < chain.MinOracles || config.Nodes > n.kind.maxOracles:
-		return fmt.Errorf("--nodes is %d, but a feed takes %d to %d oracles", config.Nodes, chain.MinOracles, n.kind.maxOracles)
+	case config.Nodes < evm.MinOracles || config.Nodes > n.kind.maxOracles:
+		return fmt.Errorf("--nodes is %d, but a feed takes %d to %d oracles", config.Nodes, evm.MinOracles, n.kind.maxOracles)
 	case config.MaxDurationQuery < 0:
 		return fmt.Errorf("--max-duration-query is %s; give 0 or a time above it", config.MaxDurationQuery)
 	case config.Rounds < 0:

@@ -22,8 +22,8 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 	"go.uber.org/goleak"
 
+	"github.com/loop-plugins/loop/tools/devnet/chain/evm"
 	"github.com/loop-plugins/loop/tools/devnet/internal/audit"
-	"github.com/loop-plugins/loop/tools/devnet/internal/chain"
 	"github.com/loop-plugins/loop/tools/devnet/internal/node"
 	"github.com/loop-plugins/loop/tools/devnet/internal/table"
 )
@@ -246,7 +246,7 @@ func TestRunEndsAtItsTime(t *testing.T) {
 // TestRunElsewhere proves that a session uses the chain that it is told, audits it without a kill, and shows no more of its URL
 // than the host, whether it goes well or not.
 func TestRunElsewhere(t *testing.T) {
-	theirs, err := chain.Start()
+	theirs, err := evm.Start()
 	if err != nil {
 		t.Fatal(err)
 	}

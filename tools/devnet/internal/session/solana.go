@@ -9,11 +9,11 @@ import (
 
 	"github.com/gagliardetto/solana-go"
 
+	"github.com/loop-plugins/loop/tools/devnet/chain/solana/feed"
+	"github.com/loop-plugins/loop/tools/devnet/chain/solana/svm"
 	"github.com/loop-plugins/loop/tools/devnet/internal/job"
 	"github.com/loop-plugins/loop/tools/devnet/internal/node"
 	"github.com/loop-plugins/loop/tools/devnet/internal/price"
-	"github.com/loop-plugins/loop/tools/solana/feed"
-	"github.com/loop-plugins/loop/tools/solana/svm"
 )
 
 const (

@@ -6,13 +6,13 @@ import (
 	"math/big"
 	"sync"
 
-	"github.com/loop-plugins/loop/sdk/go/stark"
+	"github.com/loop-plugins/loop/plugins/stark"
+	"github.com/loop-plugins/loop/tools/devnet/chain/starknet/chain"
+	"github.com/loop-plugins/loop/tools/devnet/chain/starknet/feed"
+	"github.com/loop-plugins/loop/tools/devnet/chain/starknet/rpc"
 	"github.com/loop-plugins/loop/tools/devnet/internal/job"
 	"github.com/loop-plugins/loop/tools/devnet/internal/node"
 	"github.com/loop-plugins/loop/tools/devnet/internal/price"
-	"github.com/loop-plugins/loop/tools/starknet/chain"
-	"github.com/loop-plugins/loop/tools/starknet/feed"
-	"github.com/loop-plugins/loop/tools/starknet/rpc"
 )
 
 const starknetOracles = feed.MaxOracles

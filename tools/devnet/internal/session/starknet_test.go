@@ -3,10 +3,10 @@ package session
 import (
 	"testing"
 
-	"github.com/loop-plugins/loop/sdk/go/stark"
+	"github.com/loop-plugins/loop/plugins/stark"
+	"github.com/loop-plugins/loop/tools/devnet/chain/starknet/chain"
 	"github.com/loop-plugins/loop/tools/devnet/internal/job"
 	"github.com/loop-plugins/loop/tools/devnet/internal/price"
-	"github.com/loop-plugins/loop/tools/starknet/chain"
 )
 
 // TestStarknet opens and closes a chain, whose account of a key is where the job says that it is.

@@ -1,0 +1,146 @@
+package evm
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/smartcontractkit/libocr/offchainreporting2/reportingplugin/median"
+	"github.com/smartcontractkit/libocr/offchainreporting2plus/confighelper"
+	"github.com/smartcontractkit/libocr/offchainreporting2plus/ocr3confighelper"
+	ocrtypes "github.com/smartcontractkit/libocr/offchainreporting2plus/types"
+)
+
+// terms are what a configuration says, whatever the protocol.
+type terms struct {
+	identities []confighelper.OracleIdentityExtra
+	onchain    []byte
+	plugin     []byte // the part of the off-chain configuration that is the product's
+	query      time.Duration
+	// progress is how long a leader may do nothing before it is replaced: it bounds every failover.
+	progress time.Duration
+	// stage is after how long the next transmitter steps in.
+	stage time.Duration
+}
+
+// setConfigArgs are the arguments of the contract's setConfig, and what a node would say of them.
+type setConfigArgs struct {
+	signers      []ocrtypes.OnchainPublicKey
+	transmitters []ocrtypes.Account
+	faulty       uint8
+	onchain      []byte
+	version      uint64
+	offchain     []byte
+	check        func(ocrtypes.ContractConfig) error
+}
+
+const (
+	deltaResend = time.Second
+	deltaGrace  = 50 * time.Millisecond // late observations still count
+	rMax        = 100                   // rounds before the leader changes
+
+	initialization = 4 * time.Second
+	observation    = time.Second
+	decision       = 500 * time.Millisecond // whether to accept a report, and whether to transmit it
+)
+
+// pluginConfig is the product's part of the off-chain configuration, or the median's.
+func pluginConfig(product *Product) []byte {
+	if product != nil {
+		return product.Config
+	}
+	return median.OffchainConfig{
+		AlphaReportPPB: 1, // any change of the price is reported
+		AlphaAcceptPPB: 1,
+		DeltaC:         time.Second, // a price that stands still is reported too
+	}.Encode()
+}
+
+func ocr2Args(t terms) (set setConfigArgs, err error) {
+	longest := initialization
+	set.signers, set.transmitters, set.faulty, set.onchain, set.version, set.offchain, err =
+		confighelper.ContractSetConfigArgsForTests(
+			t.progress,
+			deltaResend,
+			500*time.Millisecond, // deltaRound: two rounds a second are slow enough to be read
+			deltaGrace,
+			t.stage,
+			rMax,
+			turns(len(t.identities)),
+			t.identities,
+			t.plugin,
+			&longest,
+			t.query,
+			observation,
+			500*time.Millisecond, // report; with query and observation it must sum up to less than progress
+			decision,
+			decision,
+			Faulty(len(t.identities)),
+			t.onchain,
+		)
+	set.check = func(config ocrtypes.ContractConfig) error {
+		_, err := confighelper.PublicConfigFromContractConfig(false, config)
+		return err
+	}
+	return set, err
+}
+
+func ocr3Args(t terms) (set setConfigArgs, err error) {
+	longest := initialization
+	set.signers, set.transmitters, set.faulty, set.onchain, set.version, set.offchain, err =
+		ocr3confighelper.ContractSetConfigArgsForTests(
+			t.progress,
+			deltaResend,
+			t.progress/2, // deltaInitial: a leader that says nothing at all is replaced after so long
+			// deltaRound: an aggregator takes one report of each outcome, and a chain's clock may have a block a second
+			time.Second,
+			deltaGrace,
+			// deltaCertifiedCommitRequest: an oracle that missed an outcome asks another for it, and then the next
+			500*time.Millisecond,
+			t.stage,
+			rMax,
+			turns(len(t.identities)),
+			t.identities,
+			t.plugin,
+			&longest,
+			t.query,
+			observation,
+			decision,
+			decision,
+			Faulty(len(t.identities)),
+			t.onchain,
+		)
+	set.check = func(config ocrtypes.ContractConfig) error {
+		_, err := ocr3confighelper.PublicConfigFromContractConfig(false, config)
+		return err
+	}
+	return set, err
+}
+
+func identities(oracles []Oracle) ([]confighelper.OracleIdentityExtra, error) {
+	var all []confighelper.OracleIdentityExtra
+	for i, oracle := range oracles {
+		var identity confighelper.OracleIdentityExtra
+		if n := len(oracle.OffchainPublicKey); n != len(identity.OffchainPublicKey) {
+			return nil, fmt.Errorf("oracle %d: its offchain public key has %d bytes instead of 32", i, n)
+		}
+		if n := len(oracle.ConfigEncryptionPublicKey); n != len(identity.ConfigEncryptionPublicKey) {
+			return nil, fmt.Errorf("oracle %d: its config encryption public key has %d bytes instead of 32", i, n)
+		}
+		copy(identity.OffchainPublicKey[:], oracle.OffchainPublicKey)
+		copy(identity.ConfigEncryptionPublicKey[:], oracle.ConfigEncryptionPublicKey)
+		identity.OnchainPublicKey = oracle.Signer.Bytes()
+		identity.PeerID = oracle.PeerID
+		identity.TransmitAccount = ocrtypes.Account(oracle.Transmitter.Hex())
+		all = append(all, identity)
+	}
+	return all, nil
+}
+
+// turns lets one oracle at a time transmit.
+func turns(n int) []int {
+	s := make([]int, n)
+	for i := range s {
+		s[i] = 1
+	}
+	return s
+}

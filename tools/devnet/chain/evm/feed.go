@@ -1,0 +1,177 @@
+package evm
+
+import (
+	"context"
+	"fmt"
+	"math/big"
+	"time"
+
+	"github.com/ethereum/go-ethereum/accounts/abi/bind"
+	"github.com/ethereum/go-ethereum/common"
+	"github.com/ethereum/go-ethereum/core/types"
+	"github.com/smartcontractkit/libocr/gethwrappers2/link_token_interface"
+	"github.com/smartcontractkit/libocr/gethwrappers2/ocr2aggregator"
+	"github.com/smartcontractkit/libocr/gethwrappers2/testocr2aggregator"
+	"github.com/smartcontractkit/libocr/offchainreporting2/reportingplugin/median"
+	"github.com/smartcontractkit/libocr/offchainreporting2plus/chains/evmutil"
+	ocrtypes "github.com/smartcontractkit/libocr/offchainreporting2plus/types"
+)
+
+// Decimals is the number of decimals in a feed's answers.
+const Decimals = 8
+
+// Feed is an OCR2Aggregator with the LINK token and the access controller that it needs.
+type Feed struct {
+	chain      *Chain
+	address    common.Address
+	aggregator *ocr2aggregator.OCR2Aggregator
+}
+
+// Oracle is the public side of one node of a network, as a contract's configuration wants it.
+type Oracle struct {
+	// PeerID is the node's identity on OCR2's network.
+	PeerID string
+	// OffchainPublicKey is the ed25519 key that signs messages, 32 bytes.
+	OffchainPublicKey []byte
+	// ConfigEncryptionPublicKey is the x25519 key for the configuration's secret, 32 bytes.
+	ConfigEncryptionPublicKey []byte
+	// Signer is the address whose key signs reports.
+	Signer common.Address
+	// Transmitter is the account that sends reports.
+	Transmitter common.Address
+}
+
+// Answers are limited to this range, which no price of a demonstration reaches.
+var (
+	minAnswer = big.NewInt(1)
+	maxAnswer = new(big.Int).Exp(big.NewInt(10), big.NewInt(30), nil)
+)
+
+// DeployFeed deploys an unconfigured feed, and what it stands on, as the account that pays.
+func (c *Chain) DeployFeed(ctx context.Context) (*Feed, error) {
+	feed := &Feed{chain: c}
+	var link, access common.Address
+	// Addresses follow from the payer's nonce, so nothing has to stand before the next is sent.
+	err := c.together(ctx,
+		order{"deploy the LINK token", func(auth *bind.TransactOpts) (tx *types.Transaction, err error) {
+			link, tx, _, err = link_token_interface.DeployLinkToken(auth, c.client)
+			return tx, err
+		}},
+		order{"deploy the access controller", func(auth *bind.TransactOpts) (tx *types.Transaction, err error) {
+			access, tx, _, err = testocr2aggregator.DeploySimpleWriteAccessController(auth, c.client)
+			return tx, err
+		}},
+		order{"deploy the OCR2Aggregator", func(auth *bind.TransactOpts) (tx *types.Transaction, err error) {
+			feed.address, tx, feed.aggregator, err = ocr2aggregator.DeployOCR2Aggregator(
+				auth, c.client, link, minAnswer, maxAnswer, access, access, Decimals, "loop devnet")
+			return tx, err
+		}},
+	)
+	if err != nil {
+		return nil, err
+	}
+	return feed, nil
+}
+
+// Address is where the feed's contract stands.
+func (f *Feed) Address() common.Address { return f.address }
+
+// MinOracles and MaxOracles bound a feed: fewer outvote no faulty oracle, and the contract has room for no more.
+const (
+	MinOracles = 4
+	MaxOracles = 31
+)
+
+// Faulty is the number of faulty oracles that n oracles outvote: the largest f with 3f < n.
+func Faulty(n int) int { return (n - 1) / 3 }
+
+// Timing says what of the configuration's timing is not devnet's own.
+type Timing struct {
+	// MaxDurationQuery is how long a leader may take to make a query. 0 is what real feeds have on the chain, and with
+	// which a node runs only under a minimum of its own above 0.
+	MaxDurationQuery time.Duration
+	// DeltaProgress is the least time after which a leader that does nothing is replaced; devnet's own is 3 s.
+	DeltaProgress time.Duration
+}
+
+// Product is what the oracles agree by, where it is not the median.
+type Product struct {
+	// OCR is the version of the protocol: 2 or 3.
+	OCR int
+	// Config is the product's own part of the off-chain configuration, as it wants it.
+	Config []byte
+}
+
+// Configure tells the contract its oracles, in this order, and returns the digest of the configuration. A later call
+// replaces the oracles, and the nodes follow. They run the median over OCR2 where product is nil.
+func (f *Feed) Configure(
+	ctx context.Context, oracles []Oracle, timing Timing, product *Product,
+) (ocrtypes.ConfigDigest, error) {
+	if n := len(oracles); n < MinOracles || n > MaxOracles {
+		return ocrtypes.ConfigDigest{}, fmt.Errorf("configure the feed: %d oracles given, it takes %d to %d", n, MinOracles, MaxOracles)
+	}
+	onchain, err := median.StandardOnchainConfigCodec{}.Encode(ctx, median.OnchainConfig{Min: minAnswer, Max: maxAnswer})
+	if err != nil {
+		return ocrtypes.ConfigDigest{}, fmt.Errorf("encode the feed's range of answers: %w", err)
+	}
+	identities, err := identities(oracles)
+	if err != nil {
+		return ocrtypes.ConfigDigest{}, err
+	}
+	blockTime, err := f.chain.BlockTime(ctx)
+	if err != nil {
+		return ocrtypes.ConfigDigest{}, err
+	}
+	args := ocr2Args
+	if product != nil && product.OCR == 3 {
+		args = ocr3Args
+	}
+	set, err := args(terms{
+		identities: identities, onchain: onchain, plugin: pluginConfig(product), query: timing.MaxDurationQuery,
+		progress: max(3*time.Second, timing.DeltaProgress), stage: 2*time.Second + blockTime,
+	})
+	if err != nil {
+		return ocrtypes.ConfigDigest{}, fmt.Errorf("make the feed's configuration for %d oracles: %w", len(oracles), err)
+	}
+	return f.setConfig(ctx, set)
+}
+
+func (f *Feed) setConfig(ctx context.Context, set setConfigArgs) (ocrtypes.ConfigDigest, error) {
+	var signerAddresses, transmitterAddresses, payees []common.Address
+	for i := range set.signers {
+		signerAddresses = append(signerAddresses, common.BytesToAddress(set.signers[i]))
+		transmitterAddresses = append(transmitterAddresses, common.HexToAddress(string(set.transmitters[i])))
+		payees = append(payees, f.chain.payer.account)
+	}
+	// The contract refuses a transmitter that nobody would be paid for.
+	err := f.chain.together(ctx, order{"set the payees of the feed", func(auth *bind.TransactOpts) (*types.Transaction, error) {
+		return f.aggregator.SetPayees(auth, transmitterAddresses, payees)
+	}})
+	if err != nil {
+		return ocrtypes.ConfigDigest{}, err
+	}
+	hashes, err := f.chain.send(ctx, []order{{"configure the feed", func(auth *bind.TransactOpts) (*types.Transaction, error) {
+		return f.aggregator.SetConfig(
+			auth, signerAddresses, transmitterAddresses, set.faulty, set.onchain, set.version, set.offchain)
+	}}})
+	if err != nil {
+		return ocrtypes.ConfigDigest{}, err
+	}
+	receipt, err := f.chain.receipt(ctx, hashes[0])
+	if err != nil {
+		return ocrtypes.ConfigDigest{}, fmt.Errorf("configure the feed: %w", err)
+	}
+	for _, log := range receipt.Logs {
+		event, err := f.aggregator.ParseConfigSet(*log)
+		if err != nil {
+			continue
+		}
+		// A configuration that the nodes would refuse is better refused here than in four logs.
+		config := evmutil.ContractConfigFromConfigSetEvent(*event)
+		if err := set.check(config); err != nil {
+			return ocrtypes.ConfigDigest{}, fmt.Errorf("check the feed's configuration as a node would: %w", err)
+		}
+		return config.ConfigDigest, nil
+	}
+	return ocrtypes.ConfigDigest{}, fmt.Errorf("configure the feed: transaction %s left no ConfigSet event", hashes[0])
+}
