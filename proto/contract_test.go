@@ -1,6 +1,6 @@
-// Package proto_test holds the contract to the rules that neither protoc nor buf knows: which options stand where, and that none
-// disappears. It reads the compiled descriptors, the same that generators and the runtimes of other languages read, and
-// must not know any code that serves them.
+// Package proto_test holds the contract to the rules that neither protoc nor buf knows: which options stand where, and
+// that none disappears. It reads the compiled descriptors, the same that generators and the runtimes of other languages
+// read, and must not know any code that serves them.
 package proto_test
 
 import (
@@ -54,7 +54,8 @@ const longestName = 256
 var largest = map[protoreflect.Name]uint64{"round": 255, "observer": 254, "signer": 254, "oracle_id": 254}
 
 // timeWords are what a field of a bare integer would be called that is a duration or a time.
-var timeWords = regexp.MustCompile(`(^|_)(seconds?|secs?|millis|milliseconds?|ms|micros|nanos|nanoseconds?|ns|minutes?|hours?|duration|interval|timeout|time|timestamp|deadline|expires|expiry|age|grace|lookback|at)$`)
+var timeWords = regexp.MustCompile(
+	`(^|_)(seconds?|secs?|millis|milliseconds?|ms|micros|nanos|nanoseconds?|ns|minutes?|hours?|duration|interval|timeout|time|timestamp|deadline|expires|expiry|age|grace|lookback|at)$`)
 
 // contract is a set of descriptors with what the rules ask of them.
 type contract struct {
@@ -297,7 +298,8 @@ func (c *contract) lintNames(f protoreflect.FieldDescriptor, constructed, plugin
 	}
 }
 
-func (c *contract) lintServices(f protoreflect.FieldDescriptor, names []string, kind func(protoreflect.ServiceDescriptor) bool) {
+func (c *contract) lintServices(f protoreflect.FieldDescriptor, names []string,
+	kind func(protoreflect.ServiceDescriptor) bool) {
 	if len(names) == 0 {
 		c.finding(f, "names an object of no service")
 	}
@@ -318,7 +320,8 @@ func (c *contract) lintShape(f protoreflect.FieldDescriptor) {
 		c.finding(f, "is a map; a map has no order, and so no stable bytes")
 	}
 	switch f.Kind() {
-	case protoreflect.BytesKind, protoreflect.StringKind, protoreflect.MessageKind, protoreflect.EnumKind, protoreflect.BoolKind, protoreflect.GroupKind:
+	case protoreflect.BytesKind, protoreflect.StringKind, protoreflect.MessageKind, protoreflect.EnumKind,
+		protoreflect.BoolKind, protoreflect.GroupKind:
 	default:
 		if f.ContainingMessage().ParentFile().Package() != "loop.node.v1" && timeWords.MatchString(string(f.Name())) {
 			c.finding(f, "is a bare number for a time; durations and times are google.protobuf.Duration and Timestamp")
@@ -387,7 +390,8 @@ func TestContractKeepsItsRules(t *testing.T) {
 	for _, f := range c.lint() {
 		t.Error(f)
 	}
-	for list, exceptions := range map[string]map[protoreflect.FullName]string{"operatorServices": operatorServices, "lentOutsideConstructors": lentOutsideConstructors} {
+	for list, exceptions := range map[string]map[protoreflect.FullName]string{"operatorServices": operatorServices,
+		"lentOutsideConstructors": lentOutsideConstructors} {
 		for name := range exceptions {
 			if _, err := c.resolve(name); err != nil {
 				t.Errorf("%s lists %s, which is gone", list, name)
@@ -417,7 +421,8 @@ func TestEverythingHasAComment(t *testing.T) {
 			if m := declares.FindStringSubmatch(line); m != nil {
 				seen++
 				if comment, ok := strings.CutPrefix(strings.TrimSpace(above), "//"); !ok || strings.TrimSpace(comment) == "" {
-					t.Errorf("%s:%d: %s %s has no comment: say who calls it or what it holds, and the errors of a method", path, n, m[1], m[2])
+					t.Errorf("%s:%d: %s %s has no comment: say who calls it or what it holds, and the errors of a method", path, n,
+						m[1], m[2])
 				}
 			}
 			above = line
@@ -428,7 +433,8 @@ func TestEverythingHasAComment(t *testing.T) {
 		t.Fatal(err)
 	}
 	if c := read(protoregistry.GlobalFiles); seen < len(c.services)+len(c.messages) {
-		t.Errorf("the files declare %d services, methods, messages and enums, and %d services and messages are linked", seen, len(c.services)+len(c.messages))
+		t.Errorf("the files declare %d services, methods, messages and enums, and %d services and messages are linked", seen,
+			len(c.services)+len(c.messages))
 	}
 }
 
@@ -454,8 +460,10 @@ func TestRulesFind(t *testing.T) {
 		"method without options": {"loop.median.v1.ReportCodecService.BuildReport", func(m proto.Message) {
 			m.(*descriptorpb.MethodDescriptorProto).Options = nil
 		}, "BuildReport has no option (method)"},
-		"method without a timeout": {"loop.median.v1.ReportCodecService.BuildReport", methodOption(&pluginv1.Method{}), "BuildReport states no timeout"},
-		"stream with a timeout": {"loop.relayer.v1.RelayerService.WatchContractConfigs", methodOption(&pluginv1.Method{Timeout: durationpb.New(1)}),
+		"method without a timeout": {"loop.median.v1.ReportCodecService.BuildReport", methodOption(&pluginv1.Method{}),
+			"BuildReport states no timeout"},
+		"stream with a timeout": {"loop.relayer.v1.RelayerService.WatchContractConfigs",
+			methodOption(&pluginv1.Method{Timeout: durationpb.New(1)}),
 			"streams and states a timeout"},
 		"constructor that cannot be repeated": {"loop.median.v1.MedianService.CreateMedianFactory", func(m proto.Message) {
 			m.(*descriptorpb.MethodDescriptorProto).Options.IdempotencyLevel = nil
@@ -473,7 +481,8 @@ func TestRulesFind(t *testing.T) {
 			m.(*descriptorpb.FieldDescriptorProto).Label = descriptorpb.FieldDescriptorProto_LABEL_REPEATED.Enum()
 		}, "creates an object and is no single string"},
 		"two new objects": {"loop.median.v1.CreateMedianFactoryRequest.provider",
-			fieldOption(pluginv1.E_Creates, &pluginv1.Creates{Services: []string{"loop.median.v1.ReportCodecService"}}), "a constructor makes one"},
+			fieldOption(pluginv1.E_Creates, &pluginv1.Creates{Services: []string{"loop.median.v1.ReportCodecService"}}),
+			"a constructor makes one"},
 		"new object in a reply": {"loop.hostservice.v1.PutResponse.version", func(m proto.Message) {
 			m.(*descriptorpb.FieldDescriptorProto).Type = descriptorpb.FieldDescriptorProto_TYPE_STRING.Enum()
 			fieldOption(pluginv1.E_Creates, &pluginv1.Creates{Services: []string{"loop.median.v1.ReportCodecService"}})(m)
@@ -485,24 +494,34 @@ func TestRulesFind(t *testing.T) {
 			m.(*descriptorpb.FieldDescriptorProto).Type = descriptorpb.FieldDescriptorProto_TYPE_BYTES.Enum()
 		}, "lends an object and is no single string"},
 		"loan of an unknown service": {"loop.median.v1.CreateMedianFactoryRequest.provider",
-			fieldOption(pluginv1.E_Lends, &pluginv1.Lends{Services: []string{"loop.median.v1.Gone"}}), "which is no service of such objects"},
-		"loan of no service":     {"loop.median.v1.CreateMedianFactoryRequest.provider", fieldOption(pluginv1.E_Lends, &pluginv1.Lends{}), "of no service"},
-		"new object of the host": {"loop.median.v1.CreateMedianFactoryRequest.name", fieldOption(pluginv1.E_Creates, &pluginv1.Creates{Services: []string{"loop.hostservice.v1.StoreService"}}), "which is no service of such objects"},
+			fieldOption(pluginv1.E_Lends, &pluginv1.Lends{Services: []string{"loop.median.v1.Gone"}}),
+			"which is no service of such objects"},
+		"loan of no service": {"loop.median.v1.CreateMedianFactoryRequest.provider",
+			fieldOption(pluginv1.E_Lends, &pluginv1.Lends{}), "of no service"},
+		"new object of the host": {"loop.median.v1.CreateMedianFactoryRequest.name",
+			fieldOption(pluginv1.E_Creates, &pluginv1.Creates{Services: []string{"loop.hostservice.v1.StoreService"}}),
+			"which is no service of such objects"},
 		"exception that lends nothing": {"loop.plugin.v1.InitRequest.telemetry", func(m proto.Message) {
 			m.(*descriptorpb.FieldDescriptorProto).Options = nil
 		}, "lends nothing"},
 		"name in a forwarded message": {"loop.hostservice.v1.Entry.key", fieldOption(pluginv1.E_Names, &pluginv1.Names{}),
 			"may be forwarded, and loop.hostservice.v1.Entry.key names an object"},
-		"name in a message of objects": {"loop.hostservice.v1.ReadRequest.key", fieldOption(pluginv1.E_Names, &pluginv1.Names{}),
+		"name in a message of objects": {"loop.hostservice.v1.ReadRequest.key",
+			fieldOption(pluginv1.E_Names, &pluginv1.Names{}),
 			"does not stand in a message of a plugin service"},
 		"name of bytes": {"loop.relayer.v1.WatchContractConfigsResponse.provider", func(m proto.Message) {
 			m.(*descriptorpb.FieldDescriptorProto).Type = descriptorpb.FieldDescriptorProto_TYPE_BYTES.Enum()
 		}, "names objects and is no string"},
-		"digest of any length": {"loop.reporting.v1.ReportTimestamp.config_digest", fieldOption(pluginv1.E_Rules, &pluginv1.Rules{MaxLen: 32}), "without (rules).len: 32"},
-		"round without bound":  {"loop.reporting.v1.ReportTimestamp.round", fieldOption(pluginv1.E_Rules, &pluginv1.Rules{}), "has no (rules).max: 255"},
-		"observer up to 255":   {"loop.reporting.v1.AttributedObservation.observer", fieldOption(pluginv1.E_Rules, &pluginv1.Rules{Max: 255}), "has no (rules).max: 254"},
-		"BigInt of any size":   {"loop.hostservice.v1.ObserveResponse.value", fieldOption(pluginv1.E_Rules, &pluginv1.Rules{Required: true}), "without (rules).bits"},
-		"rule that nobody checks": {"loop.reporting.v1.ReportTimestamp.config_digest", fieldOption(pluginv1.E_Rules, &pluginv1.Rules{Len: 32, Max: 5}),
+		"digest of any length": {"loop.reporting.v1.ReportTimestamp.config_digest",
+			fieldOption(pluginv1.E_Rules, &pluginv1.Rules{MaxLen: 32}), "without (rules).len: 32"},
+		"round without bound": {"loop.reporting.v1.ReportTimestamp.round", fieldOption(pluginv1.E_Rules, &pluginv1.Rules{}),
+			"has no (rules).max: 255"},
+		"observer up to 255": {"loop.reporting.v1.AttributedObservation.observer",
+			fieldOption(pluginv1.E_Rules, &pluginv1.Rules{Max: 255}), "has no (rules).max: 254"},
+		"BigInt of any size": {"loop.hostservice.v1.ObserveResponse.value",
+			fieldOption(pluginv1.E_Rules, &pluginv1.Rules{Required: true}), "without (rules).bits"},
+		"rule that nobody checks": {"loop.reporting.v1.ReportTimestamp.config_digest",
+			fieldOption(pluginv1.E_Rules, &pluginv1.Rules{Len: 32, Max: 5}),
 			"has (rules).max, which nobody checks"},
 		"new object of any name": {"loop.median.v1.CreateMedianFactoryRequest.name",
 			fieldOption(pluginv1.E_Rules, &pluginv1.Rules{MaxLen: 256}),
@@ -534,13 +553,20 @@ func TestRulesFind(t *testing.T) {
 		"map": {"loop.hostservice.v1.Entry", func(m proto.Message) {
 			d := m.(*descriptorpb.DescriptorProto)
 			d.Field = append(d.Field, &descriptorpb.FieldDescriptorProto{Name: proto.String("tags"), Number: proto.Int32(9),
-				Label: descriptorpb.FieldDescriptorProto_LABEL_REPEATED.Enum(), Type: descriptorpb.FieldDescriptorProto_TYPE_MESSAGE.Enum(),
+				Label:    descriptorpb.FieldDescriptorProto_LABEL_REPEATED.Enum(),
+				Type:     descriptorpb.FieldDescriptorProto_TYPE_MESSAGE.Enum(),
 				TypeName: proto.String(".loop.hostservice.v1.Entry.TagsEntry")})
-			d.NestedType = append(d.NestedType, &descriptorpb.DescriptorProto{Name: proto.String("TagsEntry"), Options: &descriptorpb.MessageOptions{MapEntry: proto.Bool(true)},
-				Field: []*descriptorpb.FieldDescriptorProto{
-					{Name: proto.String("key"), Number: proto.Int32(1), Label: descriptorpb.FieldDescriptorProto_LABEL_OPTIONAL.Enum(), Type: descriptorpb.FieldDescriptorProto_TYPE_STRING.Enum()},
-					{Name: proto.String("value"), Number: proto.Int32(2), Label: descriptorpb.FieldDescriptorProto_LABEL_OPTIONAL.Enum(), Type: descriptorpb.FieldDescriptorProto_TYPE_STRING.Enum()},
-				}})
+			d.NestedType = append(d.NestedType,
+				&descriptorpb.DescriptorProto{Name: proto.String("TagsEntry"),
+					Options: &descriptorpb.MessageOptions{MapEntry: proto.Bool(true)},
+					Field: []*descriptorpb.FieldDescriptorProto{
+						{Name: proto.String("key"), Number: proto.Int32(1),
+							Label: descriptorpb.FieldDescriptorProto_LABEL_OPTIONAL.Enum(),
+							Type:  descriptorpb.FieldDescriptorProto_TYPE_STRING.Enum()},
+						{Name: proto.String("value"), Number: proto.Int32(2),
+							Label: descriptorpb.FieldDescriptorProto_LABEL_OPTIONAL.Enum(),
+							Type:  descriptorpb.FieldDescriptorProto_TYPE_STRING.Enum()},
+					}})
 		}, "Entry.tags is a map"},
 	}
 	for name, test := range tests {

@@ -18,15 +18,15 @@ var update = flag.Bool("update", false, "write testdata/options.golden and the t
 const golden = "testdata/options.golden"
 
 // TestOptionsAreKept compares the options of every service, method and field with testdata/options.golden, because `buf
-// breaking` does not look at options of our own: a timeout that is gone, a loan that is gone or a bound that is wider would
-// pass it, and plugins that were built before would meet hosts that behave otherwise.
+// breaking` does not look at options of our own: a timeout that is gone, a loan that is gone or a bound that is wider
+// would pass it, and plugins that were built before would meet hosts that behave otherwise.
 //
 // To change an option knowingly: decide by docs/contract.md whether the change needs a new protocol version, run
 //
 //	go test ./proto -run TestOptionsAreKept -update
 //
-// and commit the golden file with the .proto file. Its diff is what a reviewer reads: a line that goes, or one whose bound
-// becomes narrower, breaks plugins that are out there; new lines do not.
+// and commit the golden file with the .proto file. Its diff is what a reviewer reads: a line that goes, or one whose
+// bound becomes narrower, breaks plugins that are out there; new lines do not.
 func TestOptionsAreKept(t *testing.T) {
 	t.Parallel()
 	got := read(protoregistry.GlobalFiles).options()
@@ -52,12 +52,13 @@ func TestOptionsAreKept(t *testing.T) {
 		}
 	}
 	if t.Failed() {
-		t.Log("if this is meant, read the comment of TestOptionsAreKept and run: go test ./proto -run TestOptionsAreKept -update")
+		t.Log("if this is meant, read the comment of TestOptionsAreKept and run: go test ./proto -run TestOptionsAreKept " +
+			"-update")
 	}
 }
 
-// options is one line per service, method and field, each with its options. The operator's API has none of ours, and `buf
-// breaking` sees the rest of it.
+// options is one line per service, method and field, each with its options. The operator's API has none of ours, and
+// `buf breaking` sees the rest of it.
 func (c *contract) options() []string {
 	var lines []string
 	line := func(kind string, d protoreflect.Descriptor, what string) {
@@ -66,7 +67,8 @@ func (c *contract) options() []string {
 				return
 			}
 		}
-		lines = append(lines, strings.TrimRight(fmt.Sprintf("%s %s %s %s", kind, d.FullName(), what, text(d.Options().ProtoReflect())), " "))
+		lines = append(lines,
+			strings.TrimRight(fmt.Sprintf("%s %s %s %s", kind, d.FullName(), what, text(d.Options().ProtoReflect())), " "))
 	}
 	for _, s := range c.services {
 		line("service", s, "")
@@ -78,7 +80,9 @@ func (c *contract) options() []string {
 				}
 				return ""
 			}
-			line("method", m, fmt.Sprintf("(%s%s) returns (%s%s)", stream(m.IsStreamingClient()), m.Input().FullName(), stream(m.IsStreamingServer()), m.Output().FullName()))
+			line("method", m,
+				fmt.Sprintf("(%s%s) returns (%s%s)", stream(m.IsStreamingClient()), m.Input().FullName(),
+					stream(m.IsStreamingServer()), m.Output().FullName()))
 		}
 	}
 	for _, m := range c.messages {

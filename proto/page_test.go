@@ -21,8 +21,8 @@ import (
 // page is what authors read whose language has no SDK.
 const page = "../docs/contract.md"
 
-// TestPage holds the page's tables to the contract's options, and to its rules: authors who cannot read options at run time write
-// them down from there.
+// TestPage holds the page's tables to the contract's options, and to its rules: authors who cannot read options at run
+// time write them down from there.
 func TestPage(t *testing.T) {
 	t.Parallel()
 	have, err := os.ReadFile(page)
@@ -74,7 +74,8 @@ func section(page []byte, name string, lines []string) ([]byte, error) {
 
 // constructors says what each of them makes and borrows.
 func (c *contract) constructors() []string {
-	lines := []string{"| constructor | called on | the new object serves | lent to it: field and services |", "| --- | --- | --- | --- |"}
+	lines := []string{"| constructor | called on | the new object serves | lent to it: field and services |",
+		"| --- | --- | --- | --- |"}
 	c.each(func(s protoreflect.ServiceDescriptor, m protoreflect.MethodDescriptor) {
 		var makes, lends []string
 		for i := range m.Input().Fields().Len() {

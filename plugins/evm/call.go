@@ -21,7 +21,8 @@ import (
 const maxReturned = 1 << 20
 
 // ReadContract implements relayerv1loop.Chain: one eth_call at the best node, and at the next if that one fails.
-func (c *Chain) ReadContract(ctx context.Context, request *relayerv1.ReadContractRequest) (*relayerv1.ReadContractResponse, error) {
+func (c *Chain) ReadContract(ctx context.Context,
+	request *relayerv1.ReadContractRequest) (*relayerv1.ReadContractResponse, error) {
 	read := endpoint.Read{Input: request.GetCallData(), Gas: request.GetGasLimit()}
 	var err error
 	if read.Contract, err = account.Parse(request.GetContractId()); err != nil {
@@ -50,9 +51,12 @@ func (c *Chain) ReadContract(ctx context.Context, request *relayerv1.ReadContrac
 	case err != nil:
 		return nil, status.Errorf(codes.FailedPrecondition, "the call of contract %s is refused: %v", read.Contract, err)
 	case len(output) == 0:
-		return nil, status.Errorf(codes.NotFound, "nothing answers at %s on chain %s: there is no contract, or it has no such function; check the address, the chain and the call", read.Contract, c.config.ChainID)
+		return nil, status.Errorf(codes.NotFound,
+			"nothing answers at %s on chain %s: there is no contract, or it has no such function; check the address, the "+
+				"chain and the call", read.Contract, c.config.ChainID)
 	case len(output) > maxReturned:
-		return nil, status.Errorf(codes.ResourceExhausted, "the contract %s answers with %d bytes, and at most %d are passed on", read.Contract, len(output), maxReturned)
+		return nil, status.Errorf(codes.ResourceExhausted,
+			"the contract %s answers with %d bytes, and at most %d are passed on", read.Contract, len(output), maxReturned)
 	}
 	return &relayerv1.ReadContractResponse{ReturnData: output}, nil
 }

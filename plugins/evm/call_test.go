@@ -42,21 +42,34 @@ func TestReadContract(t *testing.T) {
 		code    codes.Code
 		want    string // a part of the error, or the last byte of the answer
 	}{
-		"answers":            {&relayerv1.ReadContractRequest{CallData: decimals}, codes.OK, "\x08"},
-		"at a word's block":  {&relayerv1.ReadContractRequest{CallData: decimals, Block: "Latest", GasLimit: 100_000}, codes.OK, "\x08"},
-		"pending":            {&relayerv1.ReadContractRequest{CallData: decimals, Block: "pending"}, codes.OK, "\x08"},
-		"at a number":        {&relayerv1.ReadContractRequest{CallData: decimals, Block: "1"}, codes.NotFound, "nothing answers at " + f.address.Hex() + " on chain 1337"},
-		"above the head":     {&relayerv1.ReadContractRequest{CallData: decimals, Block: "1000000"}, codes.Unavailable, d.says("header not found", "BlockOutOfRangeError")},
-		"reverts":            {&relayerv1.ReadContractRequest{CallData: call(t, "transferOwnership", common.Address{1})}, codes.FailedPrecondition, `reverts the call: "Only callable by owner"`},
-		"from the owner":     {&relayerv1.ReadContractRequest{CallData: call(t, "typeAndVersion"), From: owner.Hex()}, codes.OK, "\x00"},
-		"no such function":   {&relayerv1.ReadContractRequest{CallData: []byte{1, 2, 3, 4}}, codes.FailedPrecondition, "reverts the call"},
-		"too little gas":     {&relayerv1.ReadContractRequest{CallData: decimals, GasLimit: 21_200}, codes.FailedPrecondition, d.says("out of gas", "OutOfGas")},
-		"no contract":        {&relayerv1.ReadContractRequest{ContractId: nobody, CallData: decimals}, codes.NotFound, "nothing answers at " + nobody},
-		"no address":         {&relayerv1.ReadContractRequest{ContractId: "0x12", CallData: decimals}, codes.InvalidArgument, `contract_id: "0x12" is no address`},
-		"no account":         {&relayerv1.ReadContractRequest{CallData: decimals, From: "me"}, codes.InvalidArgument, `from: "me" is no address`},
-		"no block":           {&relayerv1.ReadContractRequest{CallData: decimals, Block: "0x1"}, codes.InvalidArgument, `block: "0x1" is no block; write its number, or one of latest`},
-		"a block too large":  {&relayerv1.ReadContractRequest{CallData: decimals, Block: "18446744073709551616"}, codes.InvalidArgument, "is no block"},
-		"a word of no chain": {&relayerv1.ReadContractRequest{CallData: decimals, Block: "yesterday"}, codes.InvalidArgument, "is no block"},
+		"answers": {&relayerv1.ReadContractRequest{CallData: decimals}, codes.OK, "\x08"},
+		"at a word's block": {&relayerv1.ReadContractRequest{CallData: decimals, Block: "Latest", GasLimit: 100_000},
+			codes.OK, "\x08"},
+		"pending": {&relayerv1.ReadContractRequest{CallData: decimals, Block: "pending"}, codes.OK, "\x08"},
+		"at a number": {&relayerv1.ReadContractRequest{CallData: decimals, Block: "1"}, codes.NotFound,
+			"nothing answers at " + f.address.Hex() + " on chain 1337"},
+		"above the head": {&relayerv1.ReadContractRequest{CallData: decimals, Block: "1000000"}, codes.Unavailable,
+			d.says("header not found", "BlockOutOfRangeError")},
+		"reverts": {&relayerv1.ReadContractRequest{CallData: call(t, "transferOwnership", common.Address{1})},
+			codes.FailedPrecondition, `reverts the call: "Only callable by owner"`},
+		"from the owner": {&relayerv1.ReadContractRequest{CallData: call(t, "typeAndVersion"), From: owner.Hex()},
+			codes.OK, "\x00"},
+		"no such function": {&relayerv1.ReadContractRequest{CallData: []byte{1, 2, 3, 4}}, codes.FailedPrecondition,
+			"reverts the call"},
+		"too little gas": {&relayerv1.ReadContractRequest{CallData: decimals, GasLimit: 21_200}, codes.FailedPrecondition,
+			d.says("out of gas", "OutOfGas")},
+		"no contract": {&relayerv1.ReadContractRequest{ContractId: nobody, CallData: decimals}, codes.NotFound,
+			"nothing answers at " + nobody},
+		"no address": {&relayerv1.ReadContractRequest{ContractId: "0x12", CallData: decimals}, codes.InvalidArgument,
+			`contract_id: "0x12" is no address`},
+		"no account": {&relayerv1.ReadContractRequest{CallData: decimals, From: "me"}, codes.InvalidArgument,
+			`from: "me" is no address`},
+		"no block": {&relayerv1.ReadContractRequest{CallData: decimals, Block: "0x1"}, codes.InvalidArgument,
+			`block: "0x1" is no block; write its number, or one of latest`},
+		"a block too large": {&relayerv1.ReadContractRequest{CallData: decimals, Block: "18446744073709551616"},
+			codes.InvalidArgument, "is no block"},
+		"a word of no chain": {&relayerv1.ReadContractRequest{CallData: decimals, Block: "yesterday"}, codes.InvalidArgument,
+			"is no block"},
 	} {
 		if c.request.ContractId == "" {
 			c.request.ContractId = f.address.Hex()
@@ -79,12 +92,16 @@ func TestReadContractFailsOver(t *testing.T) {
 	first, second := relayertest.NewServer(t, d.url), relayertest.NewServer(t, d.url)
 	chain, _ := newFixture(t).chain(settings("", [2]string{"", first.HTTPURL}, [2]string{"", second.HTTPURL}))
 	read := func(ctx context.Context) error {
-		_, err := chain.ReadContract(ctx, &relayerv1.ReadContractRequest{ContractId: f.address.Hex(), CallData: call(t, "decimals")})
+		_, err := chain.ReadContract(ctx,
+			&relayerv1.ReadContractRequest{ContractId: f.address.Hex(), CallData: call(t, "decimals")})
 		return err
 	}
 	eventually(t, "both nodes serve", func() bool {
 		nodes, err := chain.ListNodeStatuses(t.Context(), &relayerv1.ListNodeStatusesRequest{})
-		return err == nil && !slices.ContainsFunc(nodes.GetNodes(), func(n *relayerv1.NodeStatus) bool { return n.GetState() != relayerv1.NodeState_NODE_STATE_ALIVE })
+		return err == nil &&
+			!slices.ContainsFunc(nodes.GetNodes(), func(n *relayerv1.NodeStatus) bool {
+				return n.GetState() != relayerv1.NodeState_NODE_STATE_ALIVE
+			})
 	})
 	for _, fault := range []relayertest.Fault{relayertest.Down, relayertest.HTML, relayertest.Limit, relayertest.Garbage} {
 		first.SetFault(fault)
@@ -106,13 +123,15 @@ func TestReadContractBoundsAnswers(t *testing.T) {
 	t.Parallel()
 	server := relayertest.NewServer(t, newDevchain(t).url)
 	// A long answer may take a busy machine longer than the second of other tests.
-	patient := strings.Replace(settings("", [2]string{"", server.HTTPURL}), "RequestTimeout = '1s'", "RequestTimeout = '30s'", 1)
+	patient := strings.Replace(settings("", [2]string{"", server.HTTPURL}), "RequestTimeout = '1s'",
+		"RequestTimeout = '30s'", 1)
 	chain, _ := newFixture(t).chain(patient)
 	eventually(t, "the chain is reached", func() bool { _, err := chain.LatestHead(t.Context(), nil); return err == nil })
 	for size, want := range map[int]codes.Code{1 << 20: codes.OK, 1<<20 + 1: codes.ResourceExhausted} {
 		server.Answer("eth_call", func(json.RawMessage) (any, error) { return "0x" + strings.Repeat("00", size), nil })
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-		_, err := chain.ReadContract(ctx, &relayerv1.ReadContractRequest{ContractId: common.Address{1}.Hex(), CallData: []byte{1}})
+		_, err := chain.ReadContract(ctx,
+			&relayerv1.ReadContractRequest{ContractId: common.Address{1}.Hex(), CallData: []byte{1}})
 		cancel()
 		if status.Code(err) != want {
 			t.Errorf("an answer of %d bytes: %v; want %v", size, err, want)

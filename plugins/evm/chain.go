@@ -44,13 +44,15 @@ func newChain(config Config, env service.Env) (relayerv1loop.Chain, error) {
 	c := &Chain{config: config, id: id}
 	var nodes []relayer.Node[*endpoint.Client]
 	for _, node := range config.inOrder() {
-		nodes = append(nodes, relayer.Node[*endpoint.Client]{Name: node.Name, SendOnly: node.SendOnly, Driver: endpoint.NewDriver(endpoint.Settings{
-			WSURL: node.WSURL.Reveal(), HTTPURL: node.HTTPURL.Reveal(), ChainID: id, SendOnly: node.SendOnly,
-			PollInterval: cmp.Or(config.NodePool.NewHeadsPollInterval.Duration, config.PollInterval.Duration),
-			Timeout:      config.RequestTimeout.Duration,
-			BatchSize:    uint64(config.RPCDefaultBatchSize), Page: uint64(config.LogBackfillBatchSize),
-			Contracts: &c.events, Logged: c.logged,
-		})})
+		nodes = append(nodes,
+			relayer.Node[*endpoint.Client]{Name: node.Name, SendOnly: node.SendOnly,
+				Driver: endpoint.NewDriver(endpoint.Settings{
+					WSURL: node.WSURL.Reveal(), HTTPURL: node.HTTPURL.Reveal(), ChainID: id, SendOnly: node.SendOnly,
+					PollInterval: cmp.Or(config.NodePool.NewHeadsPollInterval.Duration, config.PollInterval.Duration),
+					Timeout:      config.RequestTimeout.Duration,
+					BatchSize:    uint64(config.RPCDefaultBatchSize), Page: uint64(config.LogBackfillBatchSize),
+					Contracts: &c.events, Logged: c.logged,
+				})})
 	}
 	lag := uint64(config.NodePool.SyncThreshold)
 	if lag == 0 {
@@ -103,7 +105,10 @@ func (c *Chain) Transact(ctx context.Context, request *relayerv1.TransactRequest
 		return nil, err
 	}
 	from, to, amount := transfer.From, transfer.To, transfer.Amount
-	lent, err := c.Lends(ctx, func(name string) bool { address, err := account.Parse(name); return err == nil && address == from })
+	lent, err := c.Lends(ctx, func(name string) bool {
+		address, err := account.Parse(name)
+		return err == nil && address == from
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -128,7 +133,9 @@ func (c *Chain) Transact(ctx context.Context, request *relayerv1.TransactRequest
 			return nil, err
 		}
 		if need := new(big.Int).Add(amount, cost); balance.Cmp(need) < 0 {
-			return nil, status.Errorf(codes.FailedPrecondition, "%s holds %s wei, and the transfer needs up to %s with its fees; send less or fund the account", from, balance, need)
+			return nil, status.Errorf(codes.FailedPrecondition,
+				"%s holds %s wei, and the transfer needs up to %s with its fees; send less or fund the account", from, balance,
+				need)
 		}
 	}
 	payload, err := account.Call{To: to, Value: (*hexutil.Big)(amount), Gas: gas}.Encode()
@@ -146,7 +153,8 @@ func (c *Chain) Transact(ctx context.Context, request *relayerv1.TransactRequest
 func (c *Chain) refused(err error, from common.Address, amount *big.Int) error {
 	switch {
 	case account.ShortOfFunds(err):
-		return status.Errorf(codes.FailedPrecondition, "%s does not hold %s wei and the fees; send less or fund the account", from, amount)
+		return status.Errorf(codes.FailedPrecondition, "%s does not hold %s wei and the fees; send less or fund the account",
+			from, amount)
 	case status.Code(err) != codes.Unknown:
 		return err
 	default:
@@ -158,7 +166,8 @@ func (c *Chain) refused(err error, from common.Address, amount *big.Int) error {
 func (c *Chain) replay(ctx context.Context, from uint64) error {
 	for _, contract := range c.Contracts() {
 		if err := contract.replay(ctx, from); err != nil {
-			return status.Errorf(codes.Unavailable, "read the events of %s from block %d: %s", contract.address, from, status.Convert(err).Message())
+			return status.Errorf(codes.Unavailable, "read the events of %s from block %d: %s", contract.address, from,
+				status.Convert(err).Message())
 		}
 	}
 	return nil

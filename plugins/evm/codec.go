@@ -17,8 +17,8 @@ import (
 // codec implements service.Codec.
 type codec struct{}
 
-// fits tells whether an integer can be Solidity's int192, as those in a report and in an on-chain configuration are. libocr's
-// encoders take it for granted.
+// fits tells whether an integer can be Solidity's int192, as those in a report and in an on-chain configuration are.
+// libocr's encoders take it for granted.
 func fits(i *big.Int) bool { return service.Fits(i, 192) }
 
 func (codec) BuildReport(ctx context.Context, given []service.Observation) ([]byte, error) {
@@ -35,7 +35,8 @@ func (codec) BuildReport(ctx context.Context, given []service.Observation) ([]by
 			return nil, fmt.Errorf("observations[%d].juels_per_fee_coin: the report holds signed integers of 192 bits", i)
 		}
 		observations[i] = median.ParsedAttributedObservation{
-			Timestamp: o.Seconds, Value: o.Value, JuelsPerFeeCoin: o.JuelsPerFeeCoin, GasPriceSubunits: o.GasPriceSubunits, Observer: commontypes.OracleID(o.Observer),
+			Timestamp: o.Seconds, Value: o.Value, JuelsPerFeeCoin: o.JuelsPerFeeCoin, GasPriceSubunits: o.GasPriceSubunits,
+			Observer: commontypes.OracleID(o.Observer),
 		}
 	}
 	report, err := evmreportcodec.ReportCodec{}.BuildReport(ctx, observations)
@@ -45,8 +46,8 @@ func (codec) BuildReport(ctx context.Context, given []service.Observation) ([]by
 	return report, nil
 }
 
-// Median holds the answer of an untrusted report to its width: go-ethereum's decoder takes integers that are wider than their type,
-// which the contract refuses.
+// Median holds the answer of an untrusted report to its width: go-ethereum's decoder takes integers that are wider than
+// their type, which the contract refuses.
 func (codec) Median(ctx context.Context, report []byte) (*big.Int, error) {
 	answer, err := evmreportcodec.ReportCodec{}.MedianFromReport(ctx, report)
 	if err == nil && !fits(answer) {

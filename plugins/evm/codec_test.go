@@ -28,16 +28,19 @@ var served = service.CodecServer{Codec: codec{}}
 func number(n int64) *pluginv1.BigInt { return wire.BigInt(big.NewInt(n)) }
 
 func observation(value *pluginv1.BigInt, seconds int64) *medianv1.ParsedAttributedObservation {
-	return &medianv1.ParsedAttributedObservation{Timestamp: &timestamppb.Timestamp{Seconds: seconds}, Value: value, JuelsPerFeeCoin: number(1), GasPriceSubunits: number(0)}
+	return &medianv1.ParsedAttributedObservation{Timestamp: &timestamppb.Timestamp{Seconds: seconds}, Value: value,
+		JuelsPerFeeCoin: number(1), GasPriceSubunits: number(0)}
 }
 
 func TestReportCodec(t *testing.T) {
 	t.Parallel()
 	limit := new(big.Int).Lsh(big.NewInt(1), 191)
 	least := new(big.Int).Neg(limit)
-	report, err := served.BuildReport(t.Context(), &medianv1.BuildReportRequest{Observations: []*medianv1.ParsedAttributedObservation{
-		observation(wire.BigInt(new(big.Int).Sub(limit, big.NewInt(1))), 1), observation(wire.BigInt(least), 1<<32-1), observation(number(-7), 3),
-	}})
+	report, err := served.BuildReport(t.Context(),
+		&medianv1.BuildReportRequest{Observations: []*medianv1.ParsedAttributedObservation{
+			observation(wire.BigInt(new(big.Int).Sub(limit, big.NewInt(1))), 1), observation(wire.BigInt(least), 1<<32-1),
+			observation(number(-7), 3),
+		}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -58,12 +61,16 @@ func TestReportCodec(t *testing.T) {
 		observations []*medianv1.ParsedAttributedObservation
 		want         string
 	}{
-		"none":           {nil, "observations: a report holds 1 to 31, got 0"},
-		"too many":       {many, "observations: a report holds 1 to 31, got 32"},
-		"too large":      {[]*medianv1.ParsedAttributedObservation{observation(wire.BigInt(limit), 1)}, "observations[0].value: the report holds signed integers of 192 bits"},
-		"nil value":      {[]*medianv1.ParsedAttributedObservation{observation(nil, 1)}, "observations[0].value: the report holds signed integers of 192 bits"},
-		"late":           {[]*medianv1.ParsedAttributedObservation{observation(number(1), 1<<32)}, "observations[0].timestamp: the report holds seconds in 32 bits, got 4294967296"},
-		"nil altogether": {[]*medianv1.ParsedAttributedObservation{nil}, "observations[0].timestamp: the report holds seconds in 32 bits, got 0"},
+		"none":     {nil, "observations: a report holds 1 to 31, got 0"},
+		"too many": {many, "observations: a report holds 1 to 31, got 32"},
+		"too large": {[]*medianv1.ParsedAttributedObservation{observation(wire.BigInt(limit), 1)},
+			"observations[0].value: the report holds signed integers of 192 bits"},
+		"nil value": {[]*medianv1.ParsedAttributedObservation{observation(nil, 1)},
+			"observations[0].value: the report holds signed integers of 192 bits"},
+		"late": {[]*medianv1.ParsedAttributedObservation{observation(number(1), 1<<32)},
+			"observations[0].timestamp: the report holds seconds in 32 bits, got 4294967296"},
+		"nil altogether": {[]*medianv1.ParsedAttributedObservation{nil},
+			"observations[0].timestamp: the report holds seconds in 32 bits, got 0"},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
@@ -76,8 +83,8 @@ func TestReportCodec(t *testing.T) {
 	}
 }
 
-// TestReportVectors holds reports byte for byte to testdata/reports.py, which shares nothing with this code nor with libocr's: signatures
-// of a network add up only if all its nodes order the observers of equal values alike.
+// TestReportVectors holds reports byte for byte to testdata/reports.py, which shares nothing with this code nor with
+// libocr's: signatures of a network add up only if all its nodes order the observers of equal values alike.
 func TestReportVectors(t *testing.T) {
 	t.Parallel()
 	text, err := os.ReadFile("testdata/reports.json")
@@ -132,7 +139,8 @@ func TestOnchainConfigCodec(t *testing.T) {
 	if err != nil || len(encoded.GetEncoded()) != 49 {
 		t.Fatalf("encode: %v, %v", encoded, err)
 	}
-	decoded, err := served.DecodeOnchainConfig(t.Context(), &medianv1.DecodeOnchainConfigRequest{Encoded: encoded.GetEncoded()})
+	decoded, err := served.DecodeOnchainConfig(t.Context(),
+		&medianv1.DecodeOnchainConfigRequest{Encoded: encoded.GetEncoded()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -145,14 +153,17 @@ func TestOnchainConfigCodec(t *testing.T) {
 		"nothing":  nil,
 		"huge":     {Min: number(0), Max: wire.BigInt(new(big.Int).Lsh(big.NewInt(1), 200))},
 	} {
-		if _, err := served.EncodeOnchainConfig(t.Context(), &medianv1.EncodeOnchainConfigRequest{Config: bad}); status.Code(err) != codes.InvalidArgument {
+		if _, err := served.EncodeOnchainConfig(t.Context(),
+			&medianv1.EncodeOnchainConfigRequest{Config: bad}); status.Code(err) != codes.InvalidArgument {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
 }
 
 func FuzzMedianFromReport(f *testing.F) {
-	report, err := served.BuildReport(context.Background(), &medianv1.BuildReportRequest{Observations: []*medianv1.ParsedAttributedObservation{observation(number(5), 1), observation(number(6), 2)}})
+	report, err := served.BuildReport(context.Background(),
+		&medianv1.BuildReportRequest{Observations: []*medianv1.ParsedAttributedObservation{observation(number(5), 1),
+			observation(number(6), 2)}})
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -174,14 +185,16 @@ func FuzzDecodeOnchainConfig(f *testing.F) {
 	f.Add(append([]byte{1}, make([]byte, 48)...))
 	f.Add([]byte{})
 	f.Fuzz(func(t *testing.T, encoded []byte) {
-		response, err := served.DecodeOnchainConfig(context.Background(), &medianv1.DecodeOnchainConfigRequest{Encoded: encoded})
+		response, err := served.DecodeOnchainConfig(context.Background(),
+			&medianv1.DecodeOnchainConfigRequest{Encoded: encoded})
 		if err != nil {
 			if status.Code(err) != codes.InvalidArgument {
 				t.Errorf("untrusted bytes give %v", err)
 			}
 			return
 		}
-		again, err := served.EncodeOnchainConfig(context.Background(), &medianv1.EncodeOnchainConfigRequest{Config: response.GetConfig()})
+		again, err := served.EncodeOnchainConfig(context.Background(),
+			&medianv1.EncodeOnchainConfigRequest{Config: response.GetConfig()})
 		if err != nil || !bytes.Equal(again.GetEncoded(), encoded) {
 			t.Errorf("%x decodes to %v, which encodes to %x (%v)", encoded, response, again.GetEncoded(), err)
 		}

@@ -81,11 +81,13 @@ func reference() Config {
 	c.ChainID = "1337"
 	c.GasEstimator = GasEstimatorConfig{
 		Mode: "SuggestedPrice", EIP1559DynamicFees: new(true), PriceDefault: new(c.FeeCapDefault), PriceMin: new(Wei{}),
-		TipCapMin: new(Wei{}), BumpMin: new(Wei{}), LimitMax: new(uint64(30_000_000)), LimitMultiplier: new(Multiplier{number: 1}),
-		EstimateLimit: new(false), LimitJobType: &LimitJobTypeConfig{OCR2: new(c.GasLimitDefault)},
+		TipCapMin: new(Wei{}), BumpMin: new(Wei{}), LimitMax: new(uint64(30_000_000)),
+		LimitMultiplier: new(Multiplier{number: 1}),
+		EstimateLimit:   new(false), LimitJobType: &LimitJobTypeConfig{OCR2: new(c.GasLimitDefault)},
 		BlockHistory: &BlockHistoryConfig{BlockHistorySize: new(uint16(8)), TransactionPercentile: new(uint16(60))},
 	}
-	c.Transactions = TransactionsConfig{MaxInFlight: new(uint32(16)), ResendAfterThreshold: new(document.Lasting(30 * time.Second))}
+	c.Transactions = TransactionsConfig{MaxInFlight: new(uint32(16)),
+		ResendAfterThreshold: new(document.Lasting(30 * time.Second))}
 	c.KeySpecific = []KeySpecificConfig{{
 		Key: "0x7E5F4552091A69125d5DfCb7b8C2659029395Bdf", GasEstimator: KeyGasEstimatorConfig{PriceMax: new(c.FeeCapMax)},
 	}}
@@ -120,7 +122,8 @@ func (c Config) check(p *document.Problems, name string) {
 		nodes[at] = section.Node{Name: node.Name, SendOnly: node.SendOnly}
 	}
 	chain := section.Check(p, name, c.ChainID, c.Enabled, nodes)
-	if id, ok := new(big.Int).SetString(c.ChainID, 10); !ok || id.Sign() <= 0 || !id.IsUint64() || id.String() != c.ChainID {
+	if id, ok := new(big.Int).SetString(c.ChainID, 10); !ok || id.Sign() <= 0 || !id.IsUint64() ||
+		id.String() != c.ChainID {
 		p.Add("ChainID", "%s is not a chain's number in decimal, which is 1 to 2^64-1", document.Shown(c.ChainID))
 	}
 	known := func(kind string) bool { return strings.EqualFold(kind, c.ChainType) }

@@ -46,32 +46,62 @@ func TestParseConfig(t *testing.T) {
 	t.Parallel()
 	const node = "\n[[Nodes]]\nName = 'a'\nHTTPURL = 'http://u:geheim@h/geheim'\n"
 	relayertest.Refuses(t, map[string][2]string{
-		"least":             {"ChainID = '1'" + node, ""},
-		"disabled":          {"ChainID = '1'\nEnabled = false", ""},
-		"units":             {"ChainID = '1'\nFeeCapDefault = '0.5 gwei'\nTipCapDefault = '1_000 wei'\nFeeCapMax = '1 ether'" + node, ""},
-		"unknown key":       {"ChainID = '1'\nFinalityDeph = 3" + node, "FinalityDeph: unknown key; did you mean FinalityDepth?"},
-		"bad amount":        {"ChainID = '1'\nFeeCapMax = 'geheim'" + node, "FeeCapMax: this is not an amount; write a whole number of wei or an amount with a unit, such as \"100 gwei\""},
-		"no TOML":           {"geheim://", ""},
-		"no chain":          {node, "ChainID: every chain needs a ChainID"},
-		"hexadecimal chain": {"ChainID = '0x1'" + node, "ChainID: \"0x1\" is not a chain's number in decimal, which is 1 to 2^64-1"},
-		"no nodes":          {"ChainID = '1'", "Nodes: EVM chain \"1\" has no node; add a [[EVM.Nodes]] or set Enabled = false"},
-		"twice a name":      {"ChainID = '1'" + node + node, "Nodes[1].Name: node \"a\" of EVM chain \"1\" has the name of an earlier one"},
-		"no address":        {"ChainID = '1'\n[[Nodes]]\nName = 'a'", "Nodes[0]: node \"a\" of EVM chain \"1\" has neither WSURL nor HTTPURL; give one of them"},
-		"schemes":           {"ChainID = '1'\n[[Nodes]]\nName = 'a'\nWSURL = 'http://geheim'\nHTTPURL = 'geheim'", "Nodes[0].WSURL: the address of node \"a\" of EVM chain \"1\" is not a ws:// or wss:// URL; Nodes[0].HTTPURL: the address of node \"a\" of EVM chain \"1\" is not a http:// or https:// URL"},
-		"least fees":        {"ChainID = '1'\nFeeCapDefault = '0'\nTipCapDefault = '0'" + node, ""},
-		"network": {"ChainID = '1'\nNoNewHeadsThreshold = '-1s'\nLogPollInterval = '-1s'\nLogBackfillBatchSize = 0\nRPCDefaultBatchSize = 0\n" +
+		"least":    {"ChainID = '1'" + node, ""},
+		"disabled": {"ChainID = '1'\nEnabled = false", ""},
+		"units": {
+			"ChainID = '1'\nFeeCapDefault = '0.5 gwei'\nTipCapDefault = '1_000 wei'\nFeeCapMax = '1 ether'" + node, ""},
+		"unknown key": {"ChainID = '1'\nFinalityDeph = 3" + node,
+			"FinalityDeph: unknown key; did you mean FinalityDepth?"},
+		"bad amount": {"ChainID = '1'\nFeeCapMax = 'geheim'" + node,
+			"FeeCapMax: this is not an amount; write a whole number of wei or an amount with a unit, such as \"100 gwei\""},
+		"no TOML":  {"geheim://", ""},
+		"no chain": {node, "ChainID: every chain needs a ChainID"},
+		"hexadecimal chain": {"ChainID = '0x1'" + node,
+			"ChainID: \"0x1\" is not a chain's number in decimal, which is 1 to 2^64-1"},
+		"no nodes": {"ChainID = '1'", "Nodes: EVM chain \"1\" has no node; add a [[EVM.Nodes]] or set Enabled = false"},
+		"twice a name": {"ChainID = '1'" + node + node,
+			"Nodes[1].Name: node \"a\" of EVM chain \"1\" has the name of an earlier one"},
+		"no address": {"ChainID = '1'\n[[Nodes]]\nName = 'a'",
+			"Nodes[0]: node \"a\" of EVM chain \"1\" has neither WSURL nor HTTPURL; give one of them"},
+		"schemes": {"ChainID = '1'\n[[Nodes]]\nName = 'a'\nWSURL = 'http://geheim'\nHTTPURL = 'geheim'",
+			"Nodes[0].WSURL: the address of node \"a\" of EVM chain \"1\" is not a ws:// or wss:// URL; Nodes[0].HTTPURL: the " +
+				"address of node \"a\" of EVM chain \"1\" is not a http:// or https:// URL"},
+		"least fees": {"ChainID = '1'\nFeeCapDefault = '0'\nTipCapDefault = '0'" + node, ""},
+		"network": {"ChainID = '1'\nNoNewHeadsThreshold = '-1s'\nLogPollInterval = '-1s'\nLogBackfillBatchSize = " +
+			"0\nRPCDefaultBatchSize = 0\n" +
 			"NodePool = {SelectionMode = 'Best', NewHeadsPollInterval = '-1s'}" + node + "SendOnly = true",
-			"NoNewHeadsThreshold: -1s is not between 0s and 24h; LogPollInterval: -1s is not between 0s and 1h; LogBackfillBatchSize: 0 is not between 1 and 1000000; RPCDefaultBatchSize: 0 is not between 1 and 1000; NodePool.SelectionMode: this is not one of PriorityLevel, HighestHead, TotalDifficulty, RoundRobin; NodePool.NewHeadsPollInterval: -1s is not between 50ms and 5m; Nodes: every node of the chain is SendOnly; one must be for reading too"},
+			"NoNewHeadsThreshold: -1s is not between 0s and 24h; LogPollInterval: -1s is not between 0s and 1h; " +
+				"LogBackfillBatchSize: 0 is not between 1 and 1000000; RPCDefaultBatchSize: 0 is not between 1 and 1000; " +
+				"NodePool.SelectionMode: this is not one of PriorityLevel, HighestHead, TotalDifficulty, RoundRobin; " +
+				"NodePool.NewHeadsPollInterval: -1s is not between 50ms and 5m; Nodes: every node of the chain is SendOnly; one " +
+				"must be for reading too"},
 		"established names": {established + node, ""},
-		"a mode":            {"ChainID = '1'\nGasEstimator.Mode = 'Guess'" + node, "GasEstimator.Mode: this is not one of FixedPrice, BlockHistory, FeeHistory, SuggestedPrice, L2Suggested, Arbitrum"},
-		"gas":               {"ChainID = '1'\nGasEstimator.LimitMax = 1\nGasEstimator.LimitMultiplier = 0.0\nGasEstimator.LimitJobType.OCR2 = 9" + node, "GasEstimator.LimitMax: 1 is below 21000, which is what a bare transfer takes; GasEstimator.LimitMultiplier: \"0.0\" is not a number from 0.1 to 100; GasEstimator.LimitJobType.OCR2: 9 is below 21000, which is what a bare transfer takes"},
-		"history":           {"ChainID = '1'\nGasEstimator.BlockHistory = {BlockHistorySize = 0, TransactionPercentile = 101}" + node, "GasEstimator.BlockHistory.BlockHistorySize: 0 is not between 1 and 1024; GasEstimator.BlockHistory.TransactionPercentile: 101 is not between 1 and 100"},
-		"least of a chain":  {"ChainID = '137'\nFeeCapMax = '20 gwei'" + node, "GasEstimator.PriceMin: 30 gwei, which is what nodes of Polygon want unless it is set, is more than FeeCapMax, 20 gwei; GasEstimator.TipCapMin: 30 gwei, which is what nodes of Polygon want unless it is set, is more than FeeCapMax, 20 gwei"},
-		"least prices":      {"ChainID = '1'\nFeeCapMax = '5 gwei'\nGasEstimator.PriceMin = '6 gwei'\nGasEstimator.TipCapMin = '7 gwei'\nGasEstimator.PriceDefault = '8 gwei'" + node, "GasEstimator.PriceMin: 6 gwei is more than FeeCapMax, 5 gwei; GasEstimator.TipCapMin: 7 gwei is more than FeeCapMax, 5 gwei; GasEstimator.PriceDefault: 8 gwei is more than FeeCapMax, 5 gwei"},
-		"a key twice": {"ChainID = '1'\nKeySpecific = [{Key = '0x00000000000000000000000000000000000000Ab'}, {Key = '0x00000000000000000000000000000000000000aB'}]" + node,
+		"a mode": {"ChainID = '1'\nGasEstimator.Mode = 'Guess'" + node,
+			"GasEstimator.Mode: this is not one of FixedPrice, BlockHistory, FeeHistory, SuggestedPrice, L2Suggested, Arbitrum"},
+		"gas": {"ChainID = '1'\nGasEstimator.LimitMax = 1\nGasEstimator.LimitMultiplier = " +
+			"0.0\nGasEstimator.LimitJobType.OCR2 = 9" + node,
+			"GasEstimator.LimitMax: 1 is below 21000, which is what a bare transfer takes; GasEstimator.LimitMultiplier: " +
+				"\"0.0\" is not a number from 0.1 to 100; GasEstimator.LimitJobType.OCR2: 9 is below 21000, which is what a bare " +
+				"transfer takes"},
+		"history": {
+			"ChainID = '1'\nGasEstimator.BlockHistory = {BlockHistorySize = 0, TransactionPercentile = 101}" + node,
+			"GasEstimator.BlockHistory.BlockHistorySize: 0 is not between 1 and 1024; " +
+				"GasEstimator.BlockHistory.TransactionPercentile: 101 is not between 1 and 100"},
+		"least of a chain": {"ChainID = '137'\nFeeCapMax = '20 gwei'" + node,
+			"GasEstimator.PriceMin: 30 gwei, which is what nodes of Polygon want unless it is set, is more than FeeCapMax, 20 " +
+				"gwei; GasEstimator.TipCapMin: 30 gwei, which is what nodes of Polygon want unless it is set, is more than " +
+				"FeeCapMax, 20 gwei"},
+		"least prices": {"ChainID = '1'\nFeeCapMax = '5 gwei'\nGasEstimator.PriceMin = '6 gwei'\nGasEstimator.TipCapMin = " +
+			"'7 gwei'\nGasEstimator.PriceDefault = '8 gwei'" + node,
+			"GasEstimator.PriceMin: 6 gwei is more than FeeCapMax, 5 gwei; GasEstimator.TipCapMin: 7 gwei is more than " +
+				"FeeCapMax, 5 gwei; GasEstimator.PriceDefault: 8 gwei is more than FeeCapMax, 5 gwei"},
+		"a key twice": {"ChainID = '1'\nKeySpecific = [{Key = '0x00000000000000000000000000000000000000Ab'}, {Key = " +
+			"'0x00000000000000000000000000000000000000aB'}]" + node,
 			"KeySpecific[1].Key: account 0x00000000000000000000000000000000000000aB has an earlier entry; merge the two"},
-		"a key's price": {"ChainID = '1'\nKeySpecific = [{Key = 'geheim', GasEstimator.PriceMax = '1 gwei'}]" + node, "KeySpecific[0].Key: this is not an account, which is 0x and 40 hexadecimal digits"},
-		"fees":          {"ChainID = '1'\nFeeCapDefault = '600 gwei'\nFeeBumpPercent = 9" + node, "FeeCapMax: 500 gwei is less than FeeCapDefault, 600 gwei; FeeBumpPercent: 9 is not between 10 and 1000"},
+		"a key's price": {"ChainID = '1'\nKeySpecific = [{Key = 'geheim', GasEstimator.PriceMax = '1 gwei'}]" + node,
+			"KeySpecific[0].Key: this is not an account, which is 0x and 40 hexadecimal digits"},
+		"fees": {"ChainID = '1'\nFeeCapDefault = '600 gwei'\nFeeBumpPercent = 9" + node,
+			"FeeCapMax: 500 gwei is less than FeeCapDefault, 600 gwei; FeeBumpPercent: 9 is not between 10 and 1000"},
 	}, func(text []byte) error { _, problems := ParseConfig("EVM", text); return problems.Err() })
 }
 
@@ -84,15 +114,18 @@ func TestEstablishedNames(t *testing.T) {
 	}
 	gwei := func(n int64) *big.Int { return new(big.Int).Mul(big.NewInt(n), big.NewInt(1e9)) }
 	want := account.Fees{
-		History: 16, Percentile: 70, CapDefault: gwei(90), TipDefault: gwei(3), PriceDefault: gwei(20), PriceMin: gwei(1), TipMin: big.NewInt(1),
-		CapMax: new(big.Int).Sub(new(big.Int).Lsh(big.NewInt(1), 256), big.NewInt(1)), BumpThreshold: 7, BumpPercent: 30, BumpMin: gwei(5),
+		History: 16, Percentile: 70, CapDefault: gwei(90), TipDefault: gwei(3), PriceDefault: gwei(20), PriceMin: gwei(1),
+		TipMin: big.NewInt(1),
+		CapMax: new(big.Int).Sub(new(big.Int).Lsh(big.NewInt(1), 256), big.NewInt(1)), BumpThreshold: 7, BumpPercent: 30,
+		BumpMin: gwei(5),
 	}
 	same := cmp.Comparer(func(a, b *big.Int) bool { return (a == nil) == (b == nil) && (a == nil || a.Cmp(b) == 0) })
 	if diff := cmp.Diff(want, c.fees(common.Address{}), same); diff != "" {
 		t.Errorf("fees (-want +got):\n%s", diff)
 	}
 	want.CapMax = gwei(70)
-	if diff := cmp.Diff(want, c.fees(common.HexToAddress("0x7e5f4552091a69125d5dfcb7b8c2659029395bdf")), same); diff != "" {
+	if diff := cmp.Diff(want, c.fees(common.HexToAddress("0x7e5f4552091a69125d5dfcb7b8c2659029395bdf")),
+		same); diff != "" {
 		t.Errorf("fees of an account with a price of its own (-want +got):\n%s", diff)
 	}
 	if diff := cmp.Diff(account.Limit{Multiplier: 1.5, Max: 900_000}, c.limits()); diff != "" {
@@ -117,8 +150,8 @@ func TestEstablishedNames(t *testing.T) {
 	}
 }
 
-// TestPeculiarities holds that each chain of the table can be configured, that its id or its ChainType suffices, and that the operator's
-// word goes before the table's.
+// TestPeculiarities holds that each chain of the table can be configured, that its id or its ChainType suffices, and
+// that the operator's word goes before the table's.
 func TestPeculiarities(t *testing.T) {
 	t.Parallel()
 	parse := func(text string) Config {
@@ -160,14 +193,17 @@ func TestPeculiarities(t *testing.T) {
 		"Scroll":            {"ChainID = '534352'", facts{0, 20, false, false, "<nil>", "1000000000"}},
 		"a kind of Scroll":  {"ChainID = '77777'\nChainType = 'scroll'", facts{0, 20, false, false, "<nil>", "1000000000"}},
 		"Scroll, otherwise": {"ChainID = '534352'\nFeeBumpThreshold = 9", facts{9, 20, false, false, "<nil>", "1000000000"}},
-		"Rootstock":         {"ChainID = '30'\nGasEstimator.BumpPercent = 50", facts{3, 50, true, false, "<nil>", "1000000000"}},
-		"Hedera":            {"ChainID = '295'", facts{0, 20, false, true, "<nil>", "1000000000"}},
-		"Polygon":           {"ChainID = '137'", facts{3, 20, false, false, "30000000000", "1000000000"}},
-		"Polygon, less":     {"ChainID = '137'\nGasEstimator.TipCapMin = '1 wei'", facts{3, 20, false, false, "1", "1000000000"}},
-		"Mantle":            {"ChainID = '5000'", facts{3, 20, false, true, "<nil>", "0"}},
-		"Kaia":              {"ChainID = '8217'", facts{3, 20, true, false, "<nil>", "1000000000"}},
-		"Kava":              {"ChainID = '2222'\nGasEstimator.EIP1559DynamicFees = true", facts{3, 20, false, false, "<nil>", "1000000000"}},
-		"Arbitrum":          {"ChainID = '42161'\nGasEstimator.EstimateLimit = false", facts{3, 20, false, false, "<nil>", "1000000000"}},
+		"Rootstock": {"ChainID = '30'\nGasEstimator.BumpPercent = 50",
+			facts{3, 50, true, false, "<nil>", "1000000000"}},
+		"Hedera":        {"ChainID = '295'", facts{0, 20, false, true, "<nil>", "1000000000"}},
+		"Polygon":       {"ChainID = '137'", facts{3, 20, false, false, "30000000000", "1000000000"}},
+		"Polygon, less": {"ChainID = '137'\nGasEstimator.TipCapMin = '1 wei'", facts{3, 20, false, false, "1", "1000000000"}},
+		"Mantle":        {"ChainID = '5000'", facts{3, 20, false, true, "<nil>", "0"}},
+		"Kaia":          {"ChainID = '8217'", facts{3, 20, true, false, "<nil>", "1000000000"}},
+		"Kava": {"ChainID = '2222'\nGasEstimator.EIP1559DynamicFees = true",
+			facts{3, 20, false, false, "<nil>", "1000000000"}},
+		"Arbitrum": {"ChainID = '42161'\nGasEstimator.EstimateLimit = false",
+			facts{3, 20, false, false, "<nil>", "1000000000"}},
 	}
 	for name, c := range cases {
 		config := parse(c.text)
@@ -176,7 +212,8 @@ func TestPeculiarities(t *testing.T) {
 		if fees.TipMin != nil {
 			tipMin = fees.TipMin.String()
 		}
-		got := facts{fees.BumpThreshold, fees.BumpPercent, fees.Legacy, config.limits().Estimate, tipMin, fees.TipDefault.String()}
+		got := facts{fees.BumpThreshold, fees.BumpPercent, fees.Legacy, config.limits().Estimate, tipMin,
+			fees.TipDefault.String()}
 		if diff := cmp.Diff(c.want, got); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", name, diff)
 		}
@@ -190,8 +227,10 @@ func TestLowCeiling(t *testing.T) {
 	if err := problems.Err(); err != nil || c.FeeCapDefault.Int64() != 1 || c.TipCapDefault.Int64() != 1 {
 		t.Errorf("FeeCapDefault %v, TipCapDefault %v, %v", c.FeeCapDefault, c.TipCapDefault, problems.Err())
 	}
-	_, problems = ParseConfig("EVM", []byte("ChainID = '1'\nEnabled = false\nGasEstimator.PriceMax = '1 wei'\nFeeCapDefault = '5 wei'"))
-	if err := problems.Err(); err == nil || err.Error() != "GasEstimator.PriceMax: 1 wei is less than FeeCapDefault, 5 wei" {
+	_, problems = ParseConfig("EVM",
+		[]byte("ChainID = '1'\nEnabled = false\nGasEstimator.PriceMax = '1 wei'\nFeeCapDefault = '5 wei'"))
+	if err := problems.Err(); err == nil ||
+		err.Error() != "GasEstimator.PriceMax: 1 wei is less than FeeCapDefault, 5 wei" {
 		t.Errorf("a ceiling below a default that is given: %v", err)
 	}
 }

@@ -34,8 +34,8 @@ const (
 	pardon = 5 * time.Second
 	// overlap is how many blocks are read again at each poll, because a reorganisation may have put an event there.
 	overlap = 10
-	// steady is how long answers from blocks that are a little older may go on: load balancers put nodes behind one address
-	// that are not quite level.
+	// steady is how long answers from blocks that are a little older may go on: load balancers put nodes behind one
+	// address that are not quite level.
 	steady = 10 * time.Second
 )
 
@@ -65,10 +65,11 @@ type request struct {
 
 // follow begins to read a contract: at each new block of any node and at each event that a node pushes. PollInterval is
 // how often nodes are asked for blocks; contracts are not read much more often, however fast the chain is. Events are
-// read apart from views, at most once in LogPollInterval while none is pushed: a feed needs the views and can do without the
-// events.
+// read apart from views, at most once in LogPollInterval while none is pushed: a feed needs the views and can do
+// without the events.
 func (chain *Chain) follow(address common.Address) *contract {
-	interval, eventGap, timeout := chain.config.PollInterval.Duration, chain.config.LogPollInterval.Duration, chain.config.RequestTimeout.Duration
+	interval, eventGap, timeout := chain.config.PollInterval.Duration, chain.config.LogPollInterval.Duration,
+		chain.config.RequestTimeout.Duration
 	gap := min(interval/2, 500*time.Millisecond)
 	digester := evmutil.EVMOffchainConfigDigester{ChainID: chain.id.Uint64(), ContractAddress: address}
 	c := &contract{
@@ -142,7 +143,8 @@ func read(ctx context.Context, client *endpoint.Client, address common.Address) 
 	return service.View{
 		State: service.State{ConfigBlock: config.Block, ConfigDigest: config.Digest, Epoch: at.Epoch, EpochDigest: at.Digest},
 		Transmission: service.Transmission{
-			Round: service.Round{Digest: latest.Digest, Epoch: latest.Epoch, Round: latest.Round}, Answer: latest.Answer, Time: latest.Time,
+			Round: service.Round{Digest: latest.Digest, Epoch: latest.Epoch, Round: latest.Round}, Answer: latest.Answer,
+			Time: latest.Time,
 		},
 		Block: head.Number, Time: head.Time,
 	}, nil
@@ -229,12 +231,14 @@ func (c *contract) note(ctx context.Context, client *endpoint.Client, logs []get
 		if err != nil {
 			return relayer.Said(err.Error())
 		}
-		newest = &request{RoundRequested: event, block: log.BlockNumber, index: log.Index, at: time.Unix(int64(log.BlockTimestamp), 0)}
+		newest = &request{RoundRequested: event, block: log.BlockNumber, index: log.Index,
+			at: time.Unix(int64(log.BlockTimestamp), 0)}
 	}
 	c.mu.Lock()
 	known := c.request
 	c.mu.Unlock()
-	if newest != nil && known != nil && (newest.block < known.block || newest.block == known.block && newest.index <= known.index) {
+	if newest != nil && known != nil &&
+		(newest.block < known.block || newest.block == known.block && newest.index <= known.index) {
 		newest = nil
 	}
 	if newest != nil && newest.at.Unix() == 0 { // not every node puts the block's time into its events
@@ -284,7 +288,8 @@ func (c *contract) replay(ctx context.Context, from uint64) error {
 }
 
 // configSet reads the configuration that was set in a block.
-func configSet(ctx context.Context, client *endpoint.Client, address common.Address, block uint64) (*relayerv1.ContractConfig, error) {
+func configSet(ctx context.Context, client *endpoint.Client, address common.Address,
+	block uint64) (*relayerv1.ContractConfig, error) {
 	logs, _, err := client.Logs(ctx, address, aggregator.ConfigSetTopic(), block, block)
 	if err != nil || len(logs) == 0 {
 		return nil, err
@@ -294,7 +299,8 @@ func configSet(ctx context.Context, client *endpoint.Client, address common.Addr
 		return nil, relayer.Said(err.Error())
 	}
 	message := &relayerv1.ContractConfig{
-		ConfigDigest: config.ConfigDigest[:], ConfigCount: config.ConfigCount, F: uint32(config.F), OnchainConfig: config.OnchainConfig,
+		ConfigDigest: config.ConfigDigest[:], ConfigCount: config.ConfigCount, F: uint32(config.F),
+		OnchainConfig:         config.OnchainConfig,
 		OffchainConfigVersion: config.OffchainConfigVersion, OffchainConfig: config.OffchainConfig,
 	}
 	for _, signer := range config.Signers {

@@ -52,7 +52,8 @@ func TestMain(m *testing.M) {
 		goleak.IgnoreAnyFunction("github.com/ethereum/go-ethereum/core.(*txSenderCacher).cache"),
 		goleak.IgnoreAnyFunction("github.com/syndtr/goleveldb/leveldb.(*DB).mpoolDrain"),
 		goleak.IgnoreAnyFunction("github.com/ethereum/go-ethereum/eth/filters.(*Subscription).Unsubscribe.func1"),
-		goleak.IgnoreAnyFunction("github.com/ethereum/go-ethereum/eth/filters.(*Subscription).Unsubscribe"), // where that is inlined
+		// where that is inlined
+		goleak.IgnoreAnyFunction("github.com/ethereum/go-ethereum/eth/filters.(*Subscription).Unsubscribe"),
 	)
 }
 
@@ -231,7 +232,8 @@ func (d *devchain) fund(to common.Address, wei *big.Int) {
 			return nil, err
 		}
 		tx, err := o.Signer(o.From, types.NewTx(&types.DynamicFeeTx{
-			ChainID: big.NewInt(devChainID), Nonce: nonce, To: &to, Value: wei, Gas: 21_000, GasFeeCap: big.NewInt(100e9), GasTipCap: big.NewInt(1e9),
+			ChainID: big.NewInt(devChainID), Nonce: nonce, To: &to, Value: wei, Gas: 21_000, GasFeeCap: big.NewInt(100e9),
+			GasTipCap: big.NewInt(1e9),
 		}))
 		if err != nil {
 			return nil, err
@@ -299,7 +301,8 @@ func newFeeds(d *devchain, o *oracles, n int) (feeds []*feed) {
 	d.mine()
 	d.send(func(o *bind.TransactOpts) (*types.Transaction, error) { return controller.AddAccess(o, o.From) })
 	for range n {
-		address, _, aggregator, err := ocr2aggregator.DeployOCR2Aggregator(d.deploys, d.client(), link, big.NewInt(-1000), big.NewInt(1_000_000), access, access, 8, "TEST / USD")
+		address, _, aggregator, err := ocr2aggregator.DeployOCR2Aggregator(d.deploys, d.client(), link, big.NewInt(-1000),
+			big.NewInt(1_000_000), access, access, 8, "TEST / USD")
 		must(d.t, err)
 		d.mine()
 		feeds = append(feeds, &feed{aggregator, d, o, address})
@@ -310,7 +313,8 @@ func newFeeds(d *devchain, o *oracles, n int) (feeds []*feed) {
 // configure sets a configuration and returns its digest.
 func (f *feed) configure(offchain string) ocrtypes.ConfigDigest {
 	f.chain.t.Helper()
-	onchain, err := median.StandardOnchainConfigCodec{}.Encode(context.Background(), median.OnchainConfig{Min: big.NewInt(-1000), Max: big.NewInt(1_000_000)})
+	onchain, err := median.StandardOnchainConfigCodec{}.Encode(context.Background(),
+		median.OnchainConfig{Min: big.NewInt(-1000), Max: big.NewInt(1_000_000)})
 	must(f.chain.t, err)
 	signers, transmitters := f.oracles.addresses()
 	f.chain.send(func(o *bind.TransactOpts) (*types.Transaction, error) {
@@ -329,19 +333,22 @@ func (f *feed) latest() (epoch uint32, round uint8, answer int64) {
 }
 
 // report makes what libocr hands to Transmit.
-func (f *feed) report(digest ocrtypes.ConfigDigest, epoch uint32, round uint8, answer int64) *relayerv1.TransmitRequest {
+func (f *feed) report(digest ocrtypes.ConfigDigest, epoch uint32, round uint8,
+	answer int64) *relayerv1.TransmitRequest {
 	f.chain.t.Helper()
 	observations := make([]median.ParsedAttributedObservation, 4)
 	for i := range observations {
 		observations[i] = median.ParsedAttributedObservation{
-			Timestamp: 1_700_000_000, Value: big.NewInt(answer), JuelsPerFeeCoin: big.NewInt(1), GasPriceSubunits: big.NewInt(0), Observer: commontypes.OracleID(i),
+			Timestamp: 1_700_000_000, Value: big.NewInt(answer), JuelsPerFeeCoin: big.NewInt(1), GasPriceSubunits: big.NewInt(0),
+			Observer: commontypes.OracleID(i),
 		}
 	}
 	report, err := evmreportcodec.ReportCodec{}.BuildReport(context.Background(), observations)
 	must(f.chain.t, err)
 	timestamp := ocrtypes.ReportTimestamp{ConfigDigest: digest, Epoch: epoch, Round: round}
 	words := evmutil.RawReportContext(ocrtypes.ReportContext{ReportTimestamp: timestamp})
-	hash := crypto.Keccak256(append(append(append(crypto.Keccak256(report), words[0][:]...), words[1][:]...), words[2][:]...))
+	hash := crypto.Keccak256(append(append(append(crypto.Keccak256(report), words[0][:]...), words[1][:]...),
+		words[2][:]...))
 	request := &relayerv1.TransmitRequest{
 		ReportContext: &reportingv1.ReportContext{
 			Timestamp: &reportingv1.ReportTimestamp{ConfigDigest: digest[:], Epoch: epoch, Round: uint32(round)},
@@ -352,7 +359,8 @@ func (f *feed) report(digest ocrtypes.ConfigDigest, epoch uint32, round uint8, a
 	for i := range 2 { // f+1
 		signature, err := crypto.Sign(hash, f.oracles.signers[i])
 		must(f.chain.t, err)
-		request.Signatures = append(request.Signatures, &relayerv1.AttributedOnchainSignature{Signature: signature, Signer: uint32(i)})
+		request.Signatures = append(request.Signatures,
+			&relayerv1.AttributedOnchainSignature{Signature: signature, Signer: uint32(i)})
 	}
 	return request
 }
@@ -365,9 +373,10 @@ func newFixture(t *testing.T, keys ...*ecdsa.PrivateKey) *fixture {
 	for _, key := range keys {
 		k[address(key).Hex()] = func(data []byte) ([]byte, error) { return crypto.Sign(data, key) }
 	}
-	return &fixture{relayertest.NewFixture(t, k, func(l *slog.Logger, r prometheus.Registerer) relayerv1loop.RelayerService {
-		return evm.New(evm.Settings{Logger: l, Registerer: r})
-	})}
+	return &fixture{relayertest.NewFixture(t, k,
+		func(l *slog.Logger, r prometheus.Registerer) relayerv1loop.RelayerService {
+			return evm.New(evm.Settings{Logger: l, Registerer: r})
+		})}
 }
 
 // chain makes a chain; the test's end closes it, unless stop did.
@@ -376,14 +385,16 @@ func (f *fixture) chain(config string) (chain relayerv1loop.Chain, stop func()) 
 }
 
 // provider makes a median provider; the test's end closes it before the chain, unless stop did.
-func (f *fixture) provider(chain relayerv1loop.Chain, name string, contract, transmitter common.Address) (provider relayerv1loop.Provider, stop func()) {
+func (f *fixture) provider(chain relayerv1loop.Chain, name string, contract,
+	transmitter common.Address) (provider relayerv1loop.Provider, stop func()) {
 	return f.Provider(chain, job(name, contract, transmitter))
 }
 
 // job is how a median job asks for its provider.
 func job(name string, contract, transmitter common.Address) *relayerv1.CreateProviderRequest {
 	return &relayerv1.CreateProviderRequest{
-		ProviderType: "median", Name: name, TransmitterId: transmitter.Hex(), Config: &relayerv1.ProviderConfig{ExternalJobId: "job", ContractId: contract.Hex()},
+		ProviderType: "median", Name: name, TransmitterId: transmitter.Hex(),
+		Config: &relayerv1.ProviderConfig{ExternalJobId: "job", ContractId: contract.Hex()},
 	}
 }
 

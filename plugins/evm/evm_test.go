@@ -62,12 +62,14 @@ func TestProviderFollowsAndTransmits(t *testing.T) {
 
 	got, err := second.LatestConfigDetails(ctx, &relayerv1.LatestConfigDetailsRequest{})
 	must(t, err)
-	if diff := cmp.Diff(&relayerv1.LatestConfigDetailsResponse{ChangedInBlock: uint64(details.BlockNumber), ConfigDigest: digest[:]}, got, protocmp.Transform()); diff != "" {
+	if diff := cmp.Diff(&relayerv1.LatestConfigDetailsResponse{ChangedInBlock: uint64(details.BlockNumber),
+		ConfigDigest: digest[:]}, got, protocmp.Transform()); diff != "" {
 		t.Errorf("LatestConfigDetails (-want +got):\n%s", diff)
 	}
 	config, err := p.LatestConfig(ctx, &relayerv1.LatestConfigRequest{ChangedInBlock: got.GetChangedInBlock()})
 	must(t, err)
-	if c := config.GetConfig(); c.GetF() != 1 || string(c.GetOffchainConfig()) != "first" || len(c.GetSigners()) != 4 || c.GetTransmitters()[0] != me.Hex() || c.GetConfigCount() != 1 {
+	if c := config.GetConfig(); c.GetF() != 1 || string(c.GetOffchainConfig()) != "first" || len(c.GetSigners()) != 4 ||
+		c.GetTransmitters()[0] != me.Hex() || c.GetConfigCount() != 1 {
 		t.Errorf("LatestConfig = %v", c)
 	}
 	computed, err := p.ConfigDigest(ctx, &relayerv1.ConfigDigestRequest{Config: config.GetConfig()})
@@ -75,17 +77,21 @@ func TestProviderFollowsAndTransmits(t *testing.T) {
 	if ocrtypes.ConfigDigest(computed.GetConfigDigest()) != digest {
 		t.Errorf("ConfigDigest = %x, the contract's is %x", computed.GetConfigDigest(), digest)
 	}
-	if _, err := p.LatestConfig(ctx, &relayerv1.LatestConfigRequest{ChangedInBlock: 1}); status.Code(err) != codes.NotFound {
+	if _, err := p.LatestConfig(ctx,
+		&relayerv1.LatestConfigRequest{ChangedInBlock: 1}); status.Code(err) != codes.NotFound {
 		t.Errorf("LatestConfig of a block without one: %v", err)
 	}
-	if prefix, err := p.ConfigDigestPrefix(ctx, &relayerv1.ConfigDigestPrefixRequest{}); err != nil || prefix.GetPrefix() != 1 {
+	if prefix, err := p.ConfigDigestPrefix(ctx, &relayerv1.ConfigDigestPrefixRequest{}); err != nil ||
+		prefix.GetPrefix() != 1 {
 		t.Errorf("ConfigDigestPrefix = %v, %v", prefix, err)
 	}
 	config.GetConfig().Transmitters[0] = "me"
-	if _, err := p.ConfigDigest(ctx, &relayerv1.ConfigDigestRequest{Config: config.GetConfig()}); status.Code(err) != codes.InvalidArgument {
+	if _, err := p.ConfigDigest(ctx,
+		&relayerv1.ConfigDigestRequest{Config: config.GetConfig()}); status.Code(err) != codes.InvalidArgument {
 		t.Errorf("ConfigDigest with a transmitter that is no address: %v", err)
 	}
-	if account, err := p.FromAccount(ctx, &relayerv1.FromAccountRequest{}); err != nil || account.GetAccount() != me.Hex() {
+	if account, err := p.FromAccount(ctx, &relayerv1.FromAccountRequest{}); err != nil ||
+		account.GetAccount() != me.Hex() {
 		t.Errorf("FromAccount = %v, %v", account, err)
 	}
 
@@ -100,7 +106,8 @@ func TestProviderFollowsAndTransmits(t *testing.T) {
 		t.Helper()
 		eventually(t, fmt.Sprintf("the cache shows epoch %d", epoch), func() bool {
 			latest, err := p.LatestTransmissionDetails(ctx, &medianv1.LatestTransmissionDetailsRequest{})
-			return err == nil && latest.GetTimestamp().GetEpoch() == epoch && wire.Int(latest.GetLatestAnswer()).Int64() == answer
+			return err == nil && latest.GetTimestamp().GetEpoch() == epoch &&
+				wire.Int(latest.GetLatestAnswer()).Int64() == answer
 		})
 		e, err := p.LatestConfigDigestAndEpoch(ctx, &relayerv1.LatestConfigDigestAndEpochRequest{})
 		if err != nil || e.GetEpoch() != epoch {
@@ -121,7 +128,9 @@ func TestProviderFollowsAndTransmits(t *testing.T) {
 	// A requested round.
 	asked, err := p.LatestRoundRequested(ctx, &medianv1.LatestRoundRequestedRequest{Lookback: durationpb.New(time.Hour)})
 	must(t, err)
-	if diff := cmp.Diff(&medianv1.LatestRoundRequestedResponse{Timestamp: &reportingv1.ReportTimestamp{ConfigDigest: make([]byte, 32)}}, asked, protocmp.Transform()); diff != "" {
+	if diff := cmp.Diff(
+		&medianv1.LatestRoundRequestedResponse{Timestamp: &reportingv1.ReportTimestamp{ConfigDigest: make([]byte, 32)}},
+		asked, protocmp.Transform()); diff != "" {
 		t.Errorf("LatestRoundRequested before any (-want +got):\n%s", diff)
 	}
 	d.send(func(o *bind.TransactOpts) (*types.Transaction, error) { return f.RequestNewRound(o) })
@@ -138,7 +147,9 @@ func TestProviderFollowsAndTransmits(t *testing.T) {
 	})
 
 	// A bootstrap job's view of the same.
-	bootstrap, _, err := chain.CreateProvider(ctx, &relayerv1.CreateProviderRequest{ProviderType: "config", Name: "bootstrap", Config: &relayerv1.ProviderConfig{ContractId: strings.ToLower(f.address.Hex())}})
+	bootstrap, _, err := chain.CreateProvider(ctx,
+		&relayerv1.CreateProviderRequest{ProviderType: "config", Name: "bootstrap",
+			Config: &relayerv1.ProviderConfig{ContractId: strings.ToLower(f.address.Hex())}})
 	must(t, err)
 	block, err := d.client().BlockNumber(ctx)
 	must(t, err)
@@ -156,15 +167,19 @@ func TestProviderFollowsAndTransmits(t *testing.T) {
 	}
 	_, err = chain.Replay(ctx, &relayerv1.ReplayRequest{FromBlock: 1})
 	must(t, err)
-	if _, err := chain.Replay(ctx, &relayerv1.ReplayRequest{FromBlock: 1_000_000}); status.Code(err) != codes.InvalidArgument {
+	if _, err := chain.Replay(ctx,
+		&relayerv1.ReplayRequest{FromBlock: 1_000_000}); status.Code(err) != codes.InvalidArgument {
 		t.Errorf("Replay above the head: %v", err)
 	}
 	state, err := chain.ChainStatus(ctx, &relayerv1.ChainStatusRequest{})
 	must(t, err)
-	if strings.Contains(state.GetConfigToml(), "127.0.0.1") || !strings.Contains(state.GetConfigToml(), "FinalityDepth = 2") {
+	if strings.Contains(state.GetConfigToml(), "127.0.0.1") ||
+		!strings.Contains(state.GetConfigToml(), "FinalityDepth = 2") {
 		t.Errorf("ChainStatus shows %s", state.GetConfigToml())
 	}
-	if _, problems := evm.ParseConfig("EVM", []byte(strings.ReplaceAll(strings.ReplaceAll(state.GetConfigToml(), "WSURL = '[redacted]'", "WSURL = 'ws://a'"), "'[redacted]'", "'http://a'"))); problems.Err() != nil {
+	if _, problems := evm.ParseConfig("EVM",
+		[]byte(strings.ReplaceAll(strings.ReplaceAll(state.GetConfigToml(), "WSURL = '[redacted]'", "WSURL = 'ws://a'"),
+			"'[redacted]'", "'http://a'"))); problems.Err() != nil {
 		t.Errorf("the status's TOML is no configuration: %v", problems.Err())
 	}
 	d.mineUntil("the store is empty once all is final", func() bool { return len(x.Keys()) == 0 })
@@ -211,7 +226,8 @@ func TestRestartBetweenAcceptAndSend(t *testing.T) {
 	stop()
 }
 
-// TestFeedsShareAnAccount holds that feeds which transmit at once from one account neither race for its nonces nor waste gas.
+// TestFeedsShareAnAccount holds that feeds which transmit at once from one account neither race for its nonces nor
+// waste gas.
 func TestFeedsShareAnAccount(t *testing.T) {
 	t.Parallel()
 	o := newOracles(t)
@@ -244,7 +260,8 @@ func TestFeedsShareAnAccount(t *testing.T) {
 	for _, family := range families {
 		for _, metric := range family.GetMetric() {
 			for _, label := range metric.GetLabel() {
-				if label.GetName() == "ending" && (label.GetValue() != "transmitted" || metric.GetCounter().GetValue() != float64(epochs*len(feeds))) {
+				if label.GetName() == "ending" &&
+					(label.GetValue() != "transmitted" || metric.GetCounter().GetValue() != float64(epochs*len(feeds))) {
 					t.Errorf("%v transmissions ended as %s", metric.GetCounter().GetValue(), label.GetValue())
 				}
 			}
@@ -305,7 +322,10 @@ func TestStaleReportIsReplacedByFiller(t *testing.T) {
 	q, _ := y.provider(faster, "q", f.address, other)
 	_, err = q.Transmit(ctx, f.report(digest, 1, 2, 8))
 	must(t, err)
-	d.mineUntil("the other oracle's report is in the contract", func() bool { _, _, answer := f.latest(); return answer == 8 })
+	d.mineUntil("the other oracle's report is in the contract", func() bool {
+		_, _, answer := f.latest()
+		return answer == 8
+	})
 	x.chain(settings("FeeBumpThreshold = 1\n", [2]string{"", d.url}))
 	d.mineUntil("all is settled", func() bool { return d.nonce(me) == 1 && len(x.Keys()) == 0 })
 	for _, tx := range d.transactionsOf(me) {
@@ -315,8 +335,8 @@ func TestStaleReportIsReplacedByFiller(t *testing.T) {
 	}
 }
 
-// TestWithoutFunds holds that a report of an account without funds waits as it is, that this is one line of the log, a metric and a
-// sentence of the chain's status, and that the report lands at the first price once the account is funded.
+// TestWithoutFunds holds that a report of an account without funds waits as it is, that this is one line of the log, a
+// metric and a sentence of the chain's status, and that the report lands at the first price once the account is funded.
 func TestWithoutFunds(t *testing.T) {
 	t.Parallel()
 	o := newOracles(t)
@@ -359,8 +379,8 @@ func TestWithoutFunds(t *testing.T) {
 	}
 }
 
-// TestFeedsAreApart holds that one feed's trouble is not another's of the same account: a contract that would revert, where gas is
-// estimated, and a gas limit that no block takes.
+// TestFeedsAreApart holds that one feed's trouble is not another's of the same account: a contract that would revert,
+// where gas is estimated, and a gas limit that no block takes.
 func TestFeedsAreApart(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
@@ -368,7 +388,9 @@ func TestFeedsAreApart(t *testing.T) {
 		gas      uint32
 		spoil    func(*relayerv1.TransmitRequest)
 	}{
-		"reverts":      {settings: "GasEstimator.EstimateLimit = true\n", spoil: func(r *relayerv1.TransmitRequest) { r.Signatures[1] = r.Signatures[0] }},
+		"reverts": {settings: "GasEstimator.EstimateLimit = true\n", spoil: func(r *relayerv1.TransmitRequest) {
+			r.Signatures[1] = r.Signatures[0]
+		}},
 		"too much gas": {gas: 4_000_000_000, spoil: func(*relayerv1.TransmitRequest) {}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -382,7 +404,8 @@ func TestFeedsAreApart(t *testing.T) {
 			for i, f := range feeds {
 				digest := f.configure("a")
 				request := &relayerv1.CreateProviderRequest{
-					ProviderType: "median", Name: fmt.Sprint("p", i), TransmitterId: me.Hex(), Config: &relayerv1.ProviderConfig{ContractId: f.address.Hex()},
+					ProviderType: "median", Name: fmt.Sprint("p", i), TransmitterId: me.Hex(),
+					Config: &relayerv1.ProviderConfig{ContractId: f.address.Hex()},
 				}
 				report := f.report(digest, 1, 1, 7)
 				if i == 0 {
@@ -395,7 +418,10 @@ func TestFeedsAreApart(t *testing.T) {
 				_, err = p.Transmit(t.Context(), report)
 				must(t, err)
 			}
-			d.mineUntil("the other feed's report is in its contract", func() bool { _, _, answer := feeds[1].latest(); return answer == 7 })
+			d.mineUntil("the other feed's report is in its contract", func() bool {
+				_, _, answer := feeds[1].latest()
+				return answer == 7
+			})
 			if n := d.nonce(me); n != 1 {
 				t.Errorf("nonce %d, want 1: what nobody takes costs nothing", n)
 			}
@@ -416,12 +442,18 @@ func TestTransact(t *testing.T) {
 		request *relayerv1.TransactRequest
 		want    codes.Code
 	}{
-		"no address":      {&relayerv1.TransactRequest{From: "me", To: to.Hex(), Amount: wire.BigInt(big.NewInt(1))}, codes.InvalidArgument},
-		"no receiver":     {&relayerv1.TransactRequest{From: me.Hex(), To: "0x12", Amount: wire.BigInt(big.NewInt(1))}, codes.InvalidArgument},
-		"no key":          {&relayerv1.TransactRequest{From: to.Hex(), To: me.Hex(), Amount: wire.BigInt(big.NewInt(1))}, codes.NotFound},
-		"no coins":        {&relayerv1.TransactRequest{From: address(poor).Hex(), To: to.Hex(), Amount: wire.BigInt(big.NewInt(1)), CheckBalance: true}, codes.FailedPrecondition},
-		"refused by node": {&relayerv1.TransactRequest{From: address(poor).Hex(), To: to.Hex(), Amount: wire.BigInt(big.NewInt(0))}, codes.FailedPrecondition},
-		"sent":            {&relayerv1.TransactRequest{From: me.Hex(), To: to.Hex(), Amount: wire.BigInt(big.NewInt(5)), CheckBalance: true}, codes.OK},
+		"no address": {&relayerv1.TransactRequest{From: "me", To: to.Hex(), Amount: wire.BigInt(big.NewInt(1))},
+			codes.InvalidArgument},
+		"no receiver": {&relayerv1.TransactRequest{From: me.Hex(), To: "0x12", Amount: wire.BigInt(big.NewInt(1))},
+			codes.InvalidArgument},
+		"no key": {&relayerv1.TransactRequest{From: to.Hex(), To: me.Hex(), Amount: wire.BigInt(big.NewInt(1))},
+			codes.NotFound},
+		"no coins": {&relayerv1.TransactRequest{From: address(poor).Hex(), To: to.Hex(),
+			Amount: wire.BigInt(big.NewInt(1)), CheckBalance: true}, codes.FailedPrecondition},
+		"refused by node": {&relayerv1.TransactRequest{From: address(poor).Hex(), To: to.Hex(),
+			Amount: wire.BigInt(big.NewInt(0))}, codes.FailedPrecondition},
+		"sent": {&relayerv1.TransactRequest{From: me.Hex(), To: to.Hex(), Amount: wire.BigInt(big.NewInt(5)),
+			CheckBalance: true}, codes.OK},
 	}
 	for name, c := range cases {
 		response, err := chain.Transact(ctx, c.request)
@@ -462,7 +494,10 @@ func TestRoundRequestedFarBack(t *testing.T) {
 			r, err := p.LatestRoundRequested(t.Context(), request)
 			return err == nil && [32]byte(r.GetTimestamp().GetConfigDigest()) != [32]byte{}
 		}
-		eventually(t, "the contract is read", func() bool { _, err := p.LatestRoundRequested(t.Context(), request); return err == nil })
+		eventually(t, "the contract is read", func() bool {
+			_, err := p.LatestRoundRequested(t.Context(), request)
+			return err == nil
+		})
 		if found() != (depth > 1100) {
 			t.Errorf("%s the depth: found %t", name, found())
 		}
@@ -499,11 +534,13 @@ func TestListNodeStatusesPages(t *testing.T) {
 		t.Errorf("nodes (-want +got):\n%s", diff)
 	}
 	for _, bad := range []string{"x", "0", "-1", "5", "99999999999999999999"} {
-		if _, err := chain.ListNodeStatuses(t.Context(), &relayerv1.ListNodeStatusesRequest{PageToken: bad}); status.Code(err) != codes.InvalidArgument {
+		if _, err := chain.ListNodeStatuses(t.Context(),
+			&relayerv1.ListNodeStatusesRequest{PageToken: bad}); status.Code(err) != codes.InvalidArgument {
 			t.Errorf("page token %q: %v", bad, err)
 		}
 	}
-	if text := fmt.Sprintf("%+v %#v", evm.NodeConfig{WSURL: document.NewSecret("ws://k")}, evm.NodeConfig{WSURL: document.NewSecret("ws://k")}); strings.Contains(text, "://") {
+	if text := fmt.Sprintf("%+v %#v", evm.NodeConfig{WSURL: document.NewSecret("ws://k")},
+		evm.NodeConfig{WSURL: document.NewSecret("ws://k")}); strings.Contains(text, "://") {
 		t.Errorf("an address prints as %s", text)
 	}
 }

@@ -20,13 +20,20 @@ func TestTransmitsWhileANodeFails(t *testing.T) {
 		wantState  relayerv1.NodeState
 		wantReason string
 	}{
-		"down":    {func(s *relayertest.Server) { s.SetFault(relayertest.Down) }, relayerv1.NodeState_NODE_STATE_UNREACHABLE, ""},
-		"hangs":   {func(s *relayertest.Server) { s.SetFault(relayertest.Hang) }, relayerv1.NodeState_NODE_STATE_UNREACHABLE, "does not answer in time"},
-		"HTML":    {func(s *relayertest.Server) { s.SetFault(relayertest.HTML) }, relayerv1.NodeState_NODE_STATE_UNREACHABLE, "answers with something other than the JSON expected"},
-		"limits":  {func(s *relayertest.Server) { s.SetFault(relayertest.Limit) }, relayerv1.NodeState_NODE_STATE_UNREACHABLE, "answers with HTTP status 429: it limits the rate of requests"},
-		"garbage": {func(s *relayertest.Server) { s.SetFault(relayertest.Garbage) }, relayerv1.NodeState_NODE_STATE_UNREACHABLE, "ended the connection in the middle of an answer"},
-		"lags":    {func(s *relayertest.Server) { s.SetFault(relayertest.Lag) }, relayerv1.NodeState_NODE_STATE_ALIVE, "is # blocks behind the newest node and is asked last"},
-		"mute":    {func(s *relayertest.Server) { s.SetFault(relayertest.Mute) }, relayerv1.NodeState_NODE_STATE_ALIVE, ""},
+		"down": {func(s *relayertest.Server) { s.SetFault(relayertest.Down) }, relayerv1.NodeState_NODE_STATE_UNREACHABLE,
+			""},
+		"hangs": {func(s *relayertest.Server) { s.SetFault(relayertest.Hang) }, relayerv1.NodeState_NODE_STATE_UNREACHABLE,
+			"does not answer in time"},
+		"HTML": {func(s *relayertest.Server) { s.SetFault(relayertest.HTML) }, relayerv1.NodeState_NODE_STATE_UNREACHABLE,
+			"answers with something other than the JSON expected"},
+		"limits": {func(s *relayertest.Server) { s.SetFault(relayertest.Limit) }, relayerv1.NodeState_NODE_STATE_UNREACHABLE,
+			"answers with HTTP status 429: it limits the rate of requests"},
+		"garbage": {func(s *relayertest.Server) {
+			s.SetFault(relayertest.Garbage)
+		}, relayerv1.NodeState_NODE_STATE_UNREACHABLE, "ended the connection in the middle of an answer"},
+		"lags": {func(s *relayertest.Server) { s.SetFault(relayertest.Lag) }, relayerv1.NodeState_NODE_STATE_ALIVE,
+			"is # blocks behind the newest node and is asked last"},
+		"mute": {func(s *relayertest.Server) { s.SetFault(relayertest.Mute) }, relayerv1.NodeState_NODE_STATE_ALIVE, ""},
 		"other chain": {func(s *relayertest.Server) {
 			s.Answer("eth_chainId", func(json.RawMessage) (any, error) { return "0x5", nil })
 			s.SetFault(relayertest.Down)
@@ -46,7 +53,8 @@ func TestTransmitsWhileANodeFails(t *testing.T) {
 			digest := f.configure("a")
 			x := newFixture(t, o.transmitters[0])
 			server := relayertest.NewServer(t, d.url)
-			chain, _ := x.chain(settings("", [2]string{server.WSURL, server.HTTPURL}, [2]string{strings.Replace(d.url, "http", "ws", 1), ""}))
+			chain, _ := x.chain(settings("", [2]string{server.WSURL, server.HTTPURL},
+				[2]string{strings.Replace(d.url, "http", "ws", 1), ""}))
 			p, _ := x.provider(chain, "p", f.address, me)
 			mend := func() {
 				server.Answer("eth_chainId", nil)
@@ -100,13 +108,15 @@ func TestNodeThatLiesIsNotBelieved(t *testing.T) {
 		return []any{log}, nil
 	})
 	request := &relayerv1.LatestConfigRequest{ChangedInBlock: details.GetChangedInBlock()}
-	if _, err := p.LatestConfig(ctx, request); status.Code(err) != codes.Unavailable || !strings.Contains(err.Error(), "whose digest is not that of its content") {
+	if _, err := p.LatestConfig(ctx, request); status.Code(err) != codes.Unavailable ||
+		!strings.Contains(err.Error(), "whose digest is not that of its content") {
 		t.Errorf("a configuration that was tampered with: %v", err)
 	}
 	server.Answer("eth_getLogs", nil)
 	config, err := p.LatestConfig(ctx, request)
 	must(t, err)
-	if got := config.GetConfig(); string(got.GetOffchainConfig()) != "true" || string(got.GetConfigDigest()) != string(digest[:]) {
+	if got := config.GetConfig(); string(got.GetOffchainConfig()) != "true" ||
+		string(got.GetConfigDigest()) != string(digest[:]) {
 		t.Errorf("LatestConfig = %v", got)
 	}
 }
@@ -136,28 +146,41 @@ func TestCreateRefuses(t *testing.T) {
 	chain, _ := x.chain(settings("", [2]string{"", "http://127.0.0.1:1"}))
 	good := address(newKey(t)).Hex()
 	relay := func(json string) *relayerv1.CreateProviderRequest {
-		return &relayerv1.CreateProviderRequest{ProviderType: "median", Name: "p", TransmitterId: good, Config: &relayerv1.ProviderConfig{ContractId: good, RelayConfigJson: []byte(json)}}
+		return &relayerv1.CreateProviderRequest{ProviderType: "median", Name: "p", TransmitterId: good,
+			Config: &relayerv1.ProviderConfig{ContractId: good, RelayConfigJson: []byte(json)}}
 	}
 	cases := map[string]struct {
 		request *relayerv1.CreateProviderRequest
 		want    string
 	}{
-		"contract":    {&relayerv1.CreateProviderRequest{ProviderType: "median", Name: "p", TransmitterId: good, Config: &relayerv1.ProviderConfig{ContractId: "0x12"}}, `contractID: "0x12" is not an address, which is 0x and 40 hexadecimal digits`},
-		"transmitter": {&relayerv1.CreateProviderRequest{ProviderType: "median", Name: "p", Config: &relayerv1.ProviderConfig{ContractId: good}}, "transmitterID: expected a transmitterID to be specified: the account that sends reports"},
-		"gas":         {&relayerv1.CreateProviderRequest{ProviderType: "median", Name: "p", TransmitterId: good, GasLimit: 5, Config: &relayerv1.ProviderConfig{ContractId: good}}, "gas_limit: a transaction takes at least 21000, got 5"},
-		"type":        {&relayerv1.CreateProviderRequest{ProviderType: "lottery"}, `provider_type: this relayer makes no provider of type "lottery"; it has median and config`},
+		"contract": {&relayerv1.CreateProviderRequest{ProviderType: "median", Name: "p", TransmitterId: good,
+			Config: &relayerv1.ProviderConfig{
+				ContractId: "0x12"}}, `contractID: "0x12" is not an address, which is 0x and 40 hexadecimal digits`},
+		"transmitter": {&relayerv1.CreateProviderRequest{ProviderType: "median", Name: "p",
+			Config: &relayerv1.ProviderConfig{ContractId: good}}, "transmitterID: expected a transmitterID to be specified: " +
+			"the account that sends reports"},
+		"gas": {&relayerv1.CreateProviderRequest{ProviderType: "median", Name: "p", TransmitterId: good, GasLimit: 5,
+			Config: &relayerv1.ProviderConfig{ContractId: good}}, "gas_limit: a transaction takes at least 21000, got 5"},
+		"type": {&relayerv1.CreateProviderRequest{ProviderType: "lottery"},
+			`provider_type: this relayer makes no provider of type "lottery"; it has median and config`},
 		"other chain": {relay(`{"chainID":1}`), "relayConfig.chainID: chainID is 1, but the job is on chain 1337"},
-		"store":       {relay(`{"configContractAddress":"0x00000000000000000000000000000000000000aa"}`), "relayConfig.configContractAddress: this relayer reads the configuration from the aggregator itself; remove the key"},
-		"forwarder":   {relay(`{"effectiveTransmitterID":"0x00000000000000000000000000000000000000aa"}`), "relayConfig.effectiveTransmitterID: this relayer does not send through forwarders; remove the key"},
-		"dual":        {relay(`{"enableDualTransmission":true}`), "relayConfig.enableDualTransmission: this relayer sends each report once; remove the key"},
-		"no JSON":     {relay(`[`), "relayConfig: it is no JSON object"},
+		"store": {relay(`{"configContractAddress":"0x00000000000000000000000000000000000000aa"}`),
+			"relayConfig.configContractAddress: this relayer reads the configuration from the aggregator itself; remove the " +
+				"key"},
+		"forwarder": {relay(`{"effectiveTransmitterID":"0x00000000000000000000000000000000000000aa"}`),
+			"relayConfig.effectiveTransmitterID: this relayer does not send through forwarders; remove the key"},
+		"dual": {relay(`{"enableDualTransmission":true}`),
+			"relayConfig.enableDualTransmission: this relayer sends each report once; remove the key"},
+		"no JSON": {relay(`[`), "relayConfig: it is no JSON object"},
 	}
 	for name, c := range cases {
-		if _, _, err := chain.CreateProvider(ctx, c.request); status.Code(err) != codes.InvalidArgument || status.Convert(err).Message() != c.want {
+		if _, _, err := chain.CreateProvider(ctx, c.request); status.Code(err) != codes.InvalidArgument ||
+			status.Convert(err).Message() != c.want {
 			t.Errorf("%s: %v, want %s", name, err, c.want)
 		}
 	}
-	for _, good := range []string{``, `{}`, `{"chainID":1337,"fromBlock":5}`, `{"chainID":"1337"}`, `{"chainId":1337.0}`, `{"chainID":1.337e3,"more":[1]}`} {
+	for _, good := range []string{``, `{}`, `{"chainID":1337,"fromBlock":5}`, `{"chainID":"1337"}`, `{"chainId":1337.0}`,
+		`{"chainID":1.337e3,"more":[1]}`} {
 		p, _, err := chain.CreateProvider(ctx, relay(good))
 		if err != nil {
 			t.Errorf("%s: %v", good, err)
@@ -165,11 +188,15 @@ func TestCreateRefuses(t *testing.T) {
 		}
 		must(t, p.(interface{ Close() error }).Close())
 	}
-	_, _, err := x.Relayer.CreateChain(ctx, &relayerv1.CreateChainRequest{ChainId: "1337", ConfigToml: []byte("ChainID = '1337'\nNodes = [{Name = 'a', HTTPURL = 'geheim'}]")}, x.Loans)
+	_, _, err := x.Relayer.CreateChain(ctx,
+		&relayerv1.CreateChainRequest{ChainId: "1337",
+			ConfigToml: []byte("ChainID = '1337'\nNodes = [{Name = 'a', HTTPURL = 'geheim'}]")}, x.Loans)
 	if status.Code(err) != codes.InvalidArgument || strings.Contains(err.Error(), "geheim") {
 		t.Errorf("a bad address: %v", err)
 	}
-	if _, _, err := x.Relayer.CreateChain(ctx, &relayerv1.CreateChainRequest{ChainId: "1", ConfigToml: []byte(settings("", [2]string{"", "http://h"}))}, x.Loans); status.Code(err) != codes.InvalidArgument {
+	if _, _, err := x.Relayer.CreateChain(ctx,
+		&relayerv1.CreateChainRequest{ChainId: "1", ConfigToml: []byte(settings("", [2]string{"", "http://h"}))},
+		x.Loans); status.Code(err) != codes.InvalidArgument {
 		t.Errorf("another chain's section: %v", err)
 	}
 

@@ -13,8 +13,8 @@ import (
 	"github.com/loop-plugins/loop/sdk/go/document"
 )
 
-// GasEstimatorConfig holds prices and gas limits by the names that operators of OCR2 nodes know. What is left out has the chain's
-// value.
+// GasEstimatorConfig holds prices and gas limits by the names that operators of OCR2 nodes know. What is left out has
+// the chain's value.
 type GasEstimatorConfig struct {
 	Mode               string      `comment:"Where prices come from: FixedPrice (the defaults alone), BlockHistory or FeeHistory (tips of past blocks), SuggestedPrice,\nL2Suggested or Arbitrum (what a node proposes)."`
 	EIP1559DynamicFees *bool       `comment:"false offers a gas price on chains with a base fee too."`
@@ -74,29 +74,35 @@ type peculiar struct {
 	keys string   // of Config, as TOML
 }
 
-// peculiars are facts of chains, from the established node's defaults (chainlink-evm's pkg/config/toml/defaults) and the chains' own
-// documentation.
+// peculiars are facts of chains, from the established node's defaults (chainlink-evm's pkg/config/toml/defaults) and
+// the chains' own documentation.
 var peculiars = []peculiar{
 	// A replacement is refused below so much.
 	{name: "Linea", ids: []string{"59144", "59141"}, kind: "linea", keys: "FeeBumpPercent = 40\n" + quiet},
-	{name: "Polygon zkEVM", ids: []string{"1101", "2442"}, kind: "zkevm", keys: "FeeBumpPercent = 40\nFinalityDepth = 500"},
+	{name: "Polygon zkEVM", ids: []string{"1101", "2442"}, kind: "zkevm",
+		keys: "FeeBumpPercent = 40\nFinalityDepth = 500"},
 	{name: "Rootstock", ids: []string{"30", "31"}, kind: "rootstock",
 		keys: "FeeBumpPercent = 40\nFinalityDepth = 20\nGasEstimator.EIP1559DynamicFees = false"},
 	// A sequencer that takes transactions in their order has no use for a replacement.
 	{name: "Scroll", ids: []string{"534352", "534351"}, kind: "scroll", keys: "FeeBumpThreshold = 0\n" + quiet},
 	// There is no mempool, and most of the gas limit is charged, used or not.
-	{name: "Hedera", ids: []string{"295", "296"}, kind: "hedera", keys: "FeeBumpThreshold = 0\nGasEstimator.EstimateLimit = true"},
+	{name: "Hedera", ids: []string{"295", "296"}, kind: "hedera",
+		keys: "FeeBumpThreshold = 0\nGasEstimator.EstimateLimit = true"},
 	// The gas of a call holds the price of its bytes on Ethereum, which no fixed limit foresees.
-	{name: "Arbitrum", ids: []string{"42161", "42170", "421614"}, kind: "arbitrum", keys: "GasEstimator.EstimateLimit = true\n" + quiet},
-	{name: "ZKsync", ids: []string{"324", "300"}, kind: "zksync", keys: "GasEstimator.EstimateLimit = true\nFinalityDepth = 10"},
-	{name: "Mantle", ids: []string{"5000", "5003"}, kind: "mantle", keys: "GasEstimator.EstimateLimit = true\nTipCapDefault = '0'"},
+	{name: "Arbitrum", ids: []string{"42161", "42170", "421614"}, kind: "arbitrum",
+		keys: "GasEstimator.EstimateLimit = true\n" + quiet},
+	{name: "ZKsync", ids: []string{"324", "300"}, kind: "zksync",
+		keys: "GasEstimator.EstimateLimit = true\nFinalityDepth = 10"},
+	{name: "Mantle", ids: []string{"5000", "5003"}, kind: "mantle",
+		keys: "GasEstimator.EstimateLimit = true\nTipCapDefault = '0'"},
 	// The least that nodes take. Blocks were undone that "finalized" had.
 	{name: "Polygon", ids: []string{"137"},
 		keys: "GasEstimator.PriceMin = '30 gwei'\nGasEstimator.TipCapMin = '30 gwei'\nFinalityDepth = 500"},
 	{name: "Amoy", ids: []string{"80002"},
 		keys: "GasEstimator.PriceMin = '25 gwei'\nGasEstimator.TipCapMin = '25 gwei'\nFinalityDepth = 500"},
 	// Blocks have a base fee, and nodes take a gas price alone, or no tip.
-	{name: "Kaia", ids: []string{"8217", "1001"}, kind: "kaia", keys: "GasEstimator.EIP1559DynamicFees = false\nFinalityDepth = 1"},
+	{name: "Kaia", ids: []string{"8217", "1001"}, kind: "kaia",
+		keys: "GasEstimator.EIP1559DynamicFees = false\nFinalityDepth = 1"},
 	{name: "Kava", ids: []string{"2222", "2221"}, keys: "GasEstimator.EIP1559DynamicFees = false\nFinalityDepth = 1"},
 	{name: "Metis", ids: []string{"1088", "59902"}, kind: "metis",
 		keys: "GasEstimator.EIP1559DynamicFees = false\nFinalityDepth = 1\n" + quiet},
@@ -132,8 +138,8 @@ func withPeculiarities(document []byte) Config {
 	return c
 }
 
-// fold puts what GasEstimator says in the place of the keys of the same meaning. A FeeCapDefault or TipCapDefault that the section
-// leaves out is no reason to refuse a lower ceiling.
+// fold puts what GasEstimator says in the place of the keys of the same meaning. A FeeCapDefault or TipCapDefault that
+// the section leaves out is no reason to refuse a lower ceiling.
 func (c *Config) fold(p *document.Problems) {
 	gas := c.GasEstimator
 	set(&c.FeeCapMax, gas.PriceMax)
@@ -179,7 +185,8 @@ func (c Config) checkGas(p *document.Problems) {
 		gas  *uint64
 	}{
 		{"GasLimitDefault", &c.GasLimitDefault}, {"GasEstimator.LimitDefault", gas.LimitDefault},
-		{"GasEstimator.LimitMax", gas.LimitMax}, {"GasEstimator.LimitJobType.OCR2", value(gas.LimitJobType, LimitJobTypeConfig{}).OCR2},
+		{"GasEstimator.LimitMax", gas.LimitMax},
+		{"GasEstimator.LimitJobType.OCR2", value(gas.LimitJobType, LimitJobTypeConfig{}).OCR2},
 	} {
 		if limit.gas != nil && *limit.gas < leastGas {
 			p.Add(limit.path, "%d is below %d, which is what a bare transfer takes", *limit.gas, leastGas)
@@ -208,7 +215,8 @@ func (c Config) checkPrices(p *document.Problems) {
 		return path
 	}
 	if c.TipCapDefault.above(c.FeeCapDefault) {
-		p.Add(given("GasEstimator.TipCapDefault", "TipCapDefault"), "%s is more than FeeCapDefault, %s", c.TipCapDefault, c.FeeCapDefault)
+		p.Add(given("GasEstimator.TipCapDefault", "TipCapDefault"), "%s is more than FeeCapDefault, %s", c.TipCapDefault,
+			c.FeeCapDefault)
 	}
 	if c.FeeCapDefault.above(c.FeeCapMax) {
 		p.Add(given("GasEstimator.PriceMax", "FeeCapMax"), "%s is less than FeeCapDefault, %s", c.FeeCapMax, c.FeeCapDefault)

@@ -108,7 +108,8 @@ type methodNotFound struct{}
 func (methodNotFound) Error() string  { return "the method eth_getLogs does not exist/is not available" }
 func (methodNotFound) ErrorCode() int { return -32601 }
 
-// TestEventsAreReadSeldom holds that LogPollInterval bounds how often events are read while none is pushed, and nothing else.
+// TestEventsAreReadSeldom holds that LogPollInterval bounds how often events are read while none is pushed, and nothing
+// else.
 func TestEventsAreReadSeldom(t *testing.T) {
 	t.Parallel()
 	d := newDevchain(t)

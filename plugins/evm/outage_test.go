@@ -34,8 +34,8 @@ type faulty struct {
 	p      relayerv1loop.Provider
 }
 
-// faultyFeeds makes a feed for each fault, all on one chain and each with a relayer, an account and a node of its own, and a second
-// node that works, if so. Timings are those of the default configuration.
+// faultyFeeds makes a feed for each fault, all on one chain and each with a relayer, an account and a node of its own,
+// and a second node that works, if so. Timings are those of the default configuration.
 func faultyFeeds(t *testing.T, faults map[string]relayertest.Fault, second bool) (*devchain, []*faulty) {
 	t.Helper()
 	var (
@@ -44,7 +44,9 @@ func faultyFeeds(t *testing.T, faults map[string]relayertest.Fault, second bool)
 	)
 	for name, fault := range faults {
 		o := newOracles(t)
-		all = append(all, &faulty{name: name, fault: fault, feed: &feed{oracles: o}, me: address(o.transmitters[0]), x: newFixture(t, o.transmitters[0])})
+		all = append(all,
+			&faulty{name: name, fault: fault, feed: &feed{oracles: o}, me: address(o.transmitters[0]),
+				x: newFixture(t, o.transmitters[0])})
 		funded = append(funded, all[len(all)-1].me)
 	}
 	d := newDevchain(t, funded...)
@@ -84,11 +86,12 @@ func (f *faulty) shows(epoch uint32) bool {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
 	latest, err := f.p.LatestTransmissionDetails(ctx, &medianv1.LatestTransmissionDetailsRequest{})
-	return err == nil && latest.GetTimestamp().GetEpoch() == epoch && wire.Int(latest.GetLatestAnswer()).Int64() == int64(epoch)
+	return err == nil && latest.GetTimestamp().GetEpoch() == epoch &&
+		wire.Int(latest.GetLatestAnswer()).Int64() == int64(epoch)
 }
 
-// usual is how long the same takes all feeds on this machine without any fault: by so much, several times over, a limit may be
-// missed, since the tests of other packages have the machine at the same time.
+// usual is how long the same takes all feeds on this machine without any fault: by so much, several times over, a limit
+// may be missed, since the tests of other packages have the machine at the same time.
 func usual(t *testing.T, d *devchain, all []*faulty) time.Duration {
 	t.Helper()
 	began := time.Now()
@@ -97,8 +100,8 @@ func usual(t *testing.T, d *devchain, all []*faulty) time.Duration {
 	return 4 * time.Since(began)
 }
 
-// resume holds that all feeds go on within the time given, on a chain that makes blocks, or that makes one when all have sent their
-// reports, so that none wakes another.
+// resume holds that all feeds go on within the time given, on a chain that makes blocks, or that makes one when all
+// have sent their reports, so that none wakes another.
 func resume(t *testing.T, d *devchain, all []*faulty, epoch uint32, limit time.Duration, blocks bool) {
 	t.Helper()
 	left := map[string]*faulty{}
@@ -106,23 +109,24 @@ func resume(t *testing.T, d *devchain, all []*faulty, epoch uint32, limit time.D
 		left[f.name] = f
 	}
 	var last time.Time
-	relayertest.Within(t, limit, fmt.Sprintf("the report of epoch %d is in every contract and every cache; see above in which", epoch), func() bool {
-		sent, mined := true, true
-		for name, f := range left {
-			pending, err := d.client().PendingNonceAt(context.Background(), f.me)
-			must(t, err)
-			sent, mined = sent && pending >= uint64(epoch), mined && d.nonce(f.me) >= uint64(epoch)
-			if f.shows(epoch) {
-				t.Logf("epoch %d: %s resumed", epoch, name)
-				delete(left, name)
+	relayertest.Within(t, limit,
+		fmt.Sprintf("the report of epoch %d is in every contract and every cache; see above in which", epoch), func() bool {
+			sent, mined := true, true
+			for name, f := range left {
+				pending, err := d.client().PendingNonceAt(context.Background(), f.me)
+				must(t, err)
+				sent, mined = sent && pending >= uint64(epoch), mined && d.nonce(f.me) >= uint64(epoch)
+				if f.shows(epoch) {
+					t.Logf("epoch %d: %s resumed", epoch, name)
+					delete(left, name)
+				}
 			}
-		}
-		if blocks && time.Since(last) > blockTime || !blocks && sent && !mined {
-			d.mine()
-			last = time.Now()
-		}
-		return len(left) == 0
-	})
+			if blocks && time.Since(last) > blockTime || !blocks && sent && !mined {
+				d.mine()
+				last = time.Now()
+			}
+			return len(left) == 0
+		})
 }
 
 func settled(t *testing.T, d *devchain, all []*faulty, reports uint64) {
@@ -142,8 +146,9 @@ func settled(t *testing.T, d *devchain, all []*faulty, reports uint64) {
 	}
 }
 
-// TestOutage takes the only node of each feed away for ten seconds, which is as long as pauses between tries would grow: what was
-// accepted meanwhile is in the contract within three of its return, whether or not the chain makes blocks.
+// TestOutage takes the only node of each feed away for ten seconds, which is as long as pauses between tries would
+// grow: what was accepted meanwhile is in the contract within three of its return, whether or not the chain makes
+// blocks.
 func TestOutage(t *testing.T) {
 	t.Parallel()
 	if testing.Short() {
@@ -154,10 +159,12 @@ func TestOutage(t *testing.T) {
 		blocks bool
 	}{
 		"of a chain at rest": {map[string]relayertest.Fault{
-			"down": relayertest.Down, "hangs": relayertest.Hang, "HTML": relayertest.HTML, "garbage": relayertest.Garbage, "limits": relayertest.Limit,
+			"down": relayertest.Down, "hangs": relayertest.Hang, "HTML": relayertest.HTML, "garbage": relayertest.Garbage,
+			"limits": relayertest.Limit,
 		}, false},
 		"of a chain that goes on": {map[string]relayertest.Fault{
-			"down": relayertest.Down, "hangs": relayertest.Hang, "HTML": relayertest.HTML, "garbage": relayertest.Garbage, "lags": relayertest.Lag,
+			"down": relayertest.Down, "hangs": relayertest.Hang, "HTML": relayertest.HTML, "garbage": relayertest.Garbage,
+			"lags": relayertest.Lag,
 		}, true},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -184,8 +191,8 @@ func TestOutage(t *testing.T) {
 	}
 }
 
-// TestSecondNode takes the first of two nodes away: each feed goes on at once, and still once the first is back. Of a node that hangs
-// a call has to find out, for a quarter of RequestTimeout; those after it do not.
+// TestSecondNode takes the first of two nodes away: each feed goes on at once, and still once the first is back. Of a
+// node that hangs a call has to find out, for a quarter of RequestTimeout; those after it do not.
 func TestSecondNode(t *testing.T) {
 	t.Parallel()
 	for name, c := range relayertest.FirstFaults {

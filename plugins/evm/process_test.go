@@ -13,8 +13,8 @@ import (
 	relayerv1 "github.com/loop-plugins/loop/gen/go/loop/relayer/v1"
 )
 
-// TestProcess runs the plugin as a process, kills it between acceptance and confirmation, and finds each report on the chain
-// once.
+// TestProcess runs the plugin as a process, kills it between acceptance and confirmation, and finds each report on the
+// chain once.
 func TestProcess(t *testing.T) {
 	t.Parallel()
 	o := newOracles(t)
@@ -42,7 +42,8 @@ func TestProcess(t *testing.T) {
 	if n := d.nonce(me); n != 3 {
 		t.Errorf("%d transactions for three reports", n)
 	}
-	if _, err := process.Chain.Replay(ctx, &relayerv1.ReplayRequest{FromBlock: 1 << 40}); status.Code(err) != codes.InvalidArgument {
+	if _, err := process.Chain.Replay(ctx,
+		&relayerv1.ReplayRequest{FromBlock: 1 << 40}); status.Code(err) != codes.InvalidArgument {
 		t.Errorf("Replay above the head: %v", err)
 	}
 	process.Exposes(`loop_relayer_head{chain_id="1337",node="n0",relay="evm"}`)

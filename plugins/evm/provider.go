@@ -17,14 +17,16 @@ import (
 )
 
 // CreateProvider implements relayerv1loop.Chain.
-func (c *Chain) CreateProvider(_ context.Context, request *relayerv1.CreateProviderRequest) (relayerv1loop.Provider, *relayerv1.CreateProviderResponse, error) {
+func (c *Chain) CreateProvider(_ context.Context,
+	request *relayerv1.CreateProviderRequest) (relayerv1loop.Provider, *relayerv1.CreateProviderResponse, error) {
 	job, err := c.Job(request)
 	if err != nil {
 		return nil, nil, err
 	}
 	gasLimit := cmp.Or(uint64(request.GetGasLimit()), c.config.transmissionGas())
 	if gasLimit < leastGas {
-		return nil, nil, status.Errorf(codes.InvalidArgument, "gas_limit: a transaction takes at least 21000, got %d", gasLimit)
+		return nil, nil, status.Errorf(codes.InvalidArgument, "gas_limit: a transaction takes at least 21000, got %d",
+			gasLimit)
 	}
 	address := common.HexToAddress(job.Contract)
 	return c.Provider(request.GetName(), job, address, service.Served{

@@ -22,7 +22,8 @@ var weiUnits = []struct {
 	name   string
 	digits int
 }{
-	{"tether", 30}, {"gether", 27}, {"mether", 24}, {"kether", 21}, {"ether", 18}, {"eth", 18}, {"milli", 15}, {"micro", 12}, {"gwei", 9}, {"mwei", 6},
+	{"tether", 30}, {"gether", 27}, {"mether", 24}, {"kether", 21}, {"ether", 18}, {"eth", 18}, {"milli", 15},
+	{"micro", 12}, {"gwei", 9}, {"mwei", 6},
 	{"kwei", 3}, {"wei", 0}, {"", 0},
 }
 
@@ -33,7 +34,8 @@ func (w Wei) Fault() string { return w.bad }
 func (w *Wei) UnmarshalText(text []byte) error {
 	amount, ok := parseWei(strings.ToLower(strings.TrimSpace(string(text))))
 	if !ok {
-		*w = Wei{bad: document.Shown(string(text)) + ` is not an amount; write a whole number of wei or an amount with a unit, such as "100 gwei"`}
+		*w = Wei{bad: document.Shown(string(text)) +
+			` is not an amount; write a whole number of wei or an amount with a unit, such as "100 gwei"`}
 		return nil
 	}
 	*w = Wei{Int: *amount}

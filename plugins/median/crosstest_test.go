@@ -55,12 +55,14 @@ type crossProvider struct {
 }
 
 // BuildReport implements medianv1.ReportCodecServiceServer.
-func (crossProvider) BuildReport(_ context.Context, r *medianv1.BuildReportRequest) (*medianv1.BuildReportResponse, error) {
+func (crossProvider) BuildReport(_ context.Context,
+	r *medianv1.BuildReportRequest) (*medianv1.BuildReportResponse, error) {
 	var report []byte
 	for _, o := range r.GetObservations() {
 		report = append(report, byte(o.GetObserver()))
 		report = binary.BigEndian.AppendUint32(report, uint32(o.GetTimestamp().GetSeconds()))
-		for _, v := range []*big.Int{wire.Int(o.GetValue()), wire.Int(o.GetJuelsPerFeeCoin()), wire.Int(o.GetGasPriceSubunits())} {
+		for _, v := range []*big.Int{wire.Int(o.GetValue()), wire.Int(o.GetJuelsPerFeeCoin()),
+			wire.Int(o.GetGasPriceSubunits())} {
 			b, err := libocr.EncodeValue(v)
 			if err != nil {
 				return nil, err
@@ -78,7 +80,8 @@ type crossRoot struct {
 }
 
 // CreateChain implements relayerv1loop.RelayerService.
-func (r crossRoot) CreateChain(context.Context, *relayerv1.CreateChainRequest, relayerv1loop.CreateChainLoans) (relayerv1loop.Chain, *relayerv1.CreateChainResponse, error) {
+func (r crossRoot) CreateChain(context.Context, *relayerv1.CreateChainRequest,
+	relayerv1loop.CreateChainLoans) (relayerv1loop.Chain, *relayerv1.CreateChainResponse, error) {
 	return crossChain{provider: r.provider}, &relayerv1.CreateChainResponse{}, nil
 }
 
@@ -88,7 +91,8 @@ type crossChain struct {
 }
 
 // CreateProvider implements relayerv1loop.ChainService.
-func (c crossChain) CreateProvider(context.Context, *relayerv1.CreateProviderRequest) (relayerv1loop.Provider, *relayerv1.CreateProviderResponse, error) {
+func (c crossChain) CreateProvider(context.Context,
+	*relayerv1.CreateProviderRequest) (relayerv1loop.Provider, *relayerv1.CreateProviderResponse, error) {
 	return c.provider, &relayerv1.CreateProviderResponse{}, nil
 }
 
@@ -108,7 +112,8 @@ func newCrossWorker(t *testing.T, r *loophost.Runtime, number int, medians [2]*m
 	root := relayerv1loop.RelayerPlugin(func(*loop.Host) relayerv1loop.RelayerService {
 		return crossRoot{provider: crossProvider{fakeProvider: fakeProvider{w}}}
 	})
-	relayer, err := relayerv1loophost.LaunchRelayer(t.Context(), r, loophost.PluginSettings{Name: fmt.Sprint("world ", number), InProcess: &root})
+	relayer, err := relayerv1loophost.LaunchRelayer(t.Context(),
+		r, loophost.PluginSettings{Name: fmt.Sprint("world ", number), InProcess: &root})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -121,15 +126,16 @@ func newCrossWorker(t *testing.T, r *loophost.Runtime, number int, medians [2]*m
 	return &crossWorker{t, r, rand.New(rand.NewPCG(7, uint64(number))), w, provider, medians}
 }
 
-// TestPythonAgrees gives the median of plugins/examples in Python and this one the same configurations, worlds, observations and
-// reports, over the real contract, and wants the same bytes, decisions and codes.
+// TestPythonAgrees gives the median of plugins/examples in Python and this one the same configurations, worlds,
+// observations and reports, over the real contract, and wants the same bytes, decisions and codes.
 func TestPythonAgrees(t *testing.T) {
 	python := os.Getenv(pythonKey)
 	if python == "" {
 		t.Skip(pythonKey + " names no interpreter with the plugins of plugins/examples: run make test-python")
 	}
 	binary := filepath.Join(t.TempDir(), "loop-median")
-	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", binary, "./cmd/loop-median").CombinedOutput(); err != nil {
+	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", binary, "./cmd/loop-median").
+		CombinedOutput(); err != nil {
 		t.Fatalf("building the median: %v\n%s", err, out)
 	}
 	r, err := loophost.New(loophost.Settings{})
@@ -171,7 +177,8 @@ func TestPythonAgrees(t *testing.T) {
 	workers.Wait()
 	t.Log(seen)
 	// What never happened was not compared.
-	for _, what := range []string{"report yes", "report no", "report FailedPrecondition", "accept yes", "accept no", "accept InvalidArgument", "transmit yes", "transmit no"} {
+	for _, what := range []string{"report yes", "report no", "report FailedPrecondition", "accept yes", "accept no",
+		"accept InvalidArgument", "transmit yes", "transmit no"} {
 		if seen[what] < crossSets/1000 && !t.Failed() {
 			t.Errorf("%q happened %d times in %d sets", what, seen[what], crossSets)
 		}
@@ -181,8 +188,8 @@ func TestPythonAgrees(t *testing.T) {
 // pick is one of the given.
 func pick[T any](r *rand.Rand, of ...T) T { return of[r.IntN(len(of))] }
 
-// number is a value that observations may hold: mostly few different ones, because oracles that see the same price are the
-// usual case and the order of equal values is where medians may part.
+// number is a value that observations may hold: mostly few different ones, because oracles that see the same price are
+// the usual case and the order of equal values is where medians may part.
 func (w *crossWorker) number() *big.Int {
 	switch w.random.IntN(8) {
 	case 0:
@@ -241,7 +248,8 @@ func (w *crossWorker) observation() []byte {
 	return o
 }
 
-// configuration makes an instance of both medians and compares them over some rounds. It returns how often what happened.
+// configuration makes an instance of both medians and compares them over some rounds. It returns how often what
+// happened.
 func (w *crossWorker) configuration() map[string]int {
 	seen := map[string]int{}
 	n := pick(w.random, 4, 4, 7, 13, 19, 31, 60, 1+w.random.IntN(255))
@@ -262,7 +270,8 @@ func (w *crossWorker) configuration() map[string]int {
 	}
 	loans := medianv1loophost.CreateMedianFactoryLoans{
 		Provider: w.provider, ValueSource: export(&w.world.value), JuelsPerFeeCoinSource: export(&w.world.juels),
-		GasPriceSubunitsSource: export(&w.world.gas), ErrorLog: hostservicev1loophost.ExportErrorLog(w.runtime, fakeErrorLog{w.world.recorded}),
+		GasPriceSubunitsSource: export(&w.world.gas),
+		ErrorLog:               hostservicev1loophost.ExportErrorLog(w.runtime, fakeErrorLog{w.world.recorded}),
 	}
 	gas := w.random.IntN(2) == 0
 	var instances [2]reportingv1.ReportingPluginServiceClient
@@ -271,7 +280,8 @@ func (w *crossWorker) configuration() map[string]int {
 		factory := m.CreateMedianFactory(&medianv1.CreateMedianFactoryRequest{IncludeGasPriceSubunits: gas}, loans)
 		defer func() { _ = factory.Release(context.Background()) }()
 		instance := factory.CreateReportingPlugin(&reportingv1.CreateReportingPluginRequest{
-			ConfigDigest: slices.Repeat([]byte{1}, 32), N: uint32(n), F: uint32((n - 1) / 3), OnchainConfig: onchain, OffchainConfig: config.Encode(),
+			ConfigDigest: slices.Repeat([]byte{1}, 32), N: uint32(n), F: uint32((n - 1) / 3), OnchainConfig: onchain,
+			OffchainConfig: config.Encode(),
 		})
 		made, err := instance.Created(w.t.Context())
 		if err != nil {
@@ -291,11 +301,13 @@ func (w *crossWorker) configuration() map[string]int {
 }
 
 func (w *crossWorker) timestamp() types.ReportTimestamp {
-	return types.ReportTimestamp{ConfigDigest: digest(pick[byte](w.random, 1, 1, 1, 2)), Epoch: w.random.Uint32N(4), Round: uint8(w.random.UintN(3))}
+	return types.ReportTimestamp{ConfigDigest: digest(pick[byte](w.random, 1, 1, 1, 2)), Epoch: w.random.Uint32N(4),
+		Round: uint8(w.random.UintN(3))}
 }
 
 // round compares both medians in one state of the world, with an observation of their own if they are to observe.
-func (w *crossWorker) round(instances [2]reportingv1.ReportingPluginServiceClient, config libocr.OffchainConfig, n int, observe bool, seen map[string]int) {
+func (w *crossWorker) round(instances [2]reportingv1.ReportingPluginServiceClient, config libocr.OffchainConfig, n int,
+	observe bool, seen map[string]int) {
 	// Away from the moment at which DeltaC has passed, which the two would not meet at once.
 	age := pick(w.random, 10*time.Second, 30*time.Minute, 2*time.Hour)
 	w.world.mu.Lock()
@@ -306,7 +318,8 @@ func (w *crossWorker) round(instances [2]reportingv1.ReportingPluginServiceClien
 	at := w.timestamp()
 	request := &reportingv1.ReportRequest{Timestamp: timestamp(at)}
 	for i := range pick(w.random, n, n, n-n/4, w.random.IntN(n+1)) {
-		request.Observations = append(request.Observations, &reportingv1.AttributedObservation{Observer: uint32(i), Observation: w.observation()})
+		request.Observations = append(request.Observations,
+			&reportingv1.AttributedObservation{Observer: uint32(i), Observation: w.observation()})
 	}
 	report := w.report()
 	answers := [2][4]string{}
@@ -317,10 +330,12 @@ func (w *crossWorker) round(instances [2]reportingv1.ReportingPluginServiceClien
 		decision = said(r.GetShouldReport(), err)
 		answers[i][0] = fmt.Sprintf("report %s %x", decision, r.GetReport())
 		count(seen, i, "report "+decision)
-		a, err := p.ShouldAcceptFinalizedReport(ctx, &reportingv1.ShouldAcceptFinalizedReportRequest{Timestamp: timestamp(at), Report: report})
+		a, err := p.ShouldAcceptFinalizedReport(ctx,
+			&reportingv1.ShouldAcceptFinalizedReportRequest{Timestamp: timestamp(at), Report: report})
 		answers[i][1] = "accept " + said(a.GetShouldAccept(), err)
 		count(seen, i, answers[i][1])
-		s, err := p.ShouldTransmitAcceptedReport(ctx, &reportingv1.ShouldTransmitAcceptedReportRequest{Timestamp: timestamp(at), Report: report})
+		s, err := p.ShouldTransmitAcceptedReport(ctx,
+			&reportingv1.ShouldTransmitAcceptedReportRequest{Timestamp: timestamp(at), Report: report})
 		answers[i][2] = "transmit " + said(s.GetShouldTransmit(), err)
 		count(seen, i, answers[i][2])
 		if !observe {
@@ -335,7 +350,8 @@ func (w *crossWorker) round(instances [2]reportingv1.ReportingPluginServiceClien
 		answers[i][3] = "observation " + said(true, err) + w.timeless(o.GetObservation(), before)
 	}
 	if answers[0] != answers[1] {
-		w.t.Errorf("with %+v, in a world of %+v, requested %+v %s ago, asked at %+v:\ngo     %q\npython %q", config, w.world.details, w.world.requested, age, at, answers[0], answers[1])
+		w.t.Errorf("with %+v, in a world of %+v, requested %+v %s ago, asked at %+v:\ngo     %q\npython %q", config,
+			w.world.details, w.world.requested, age, at, answers[0], answers[1])
 	}
 }
 
@@ -362,7 +378,8 @@ func (w *crossWorker) report() []byte {
 	}
 	var all []libocr.ParsedAttributedObservation
 	for range 1 + w.random.IntN(3) {
-		all = append(all, libocr.ParsedAttributedObservation{Value: w.number(), JuelsPerFeeCoin: w.number(), GasPriceSubunits: w.number()})
+		all = append(all,
+			libocr.ParsedAttributedObservation{Value: w.number(), JuelsPerFeeCoin: w.number(), GasPriceSubunits: w.number()})
 	}
 	report, err := w.world.BuildReport(w.t.Context(), all)
 	if err != nil {

@@ -22,7 +22,9 @@ type factory struct {
 
 // CreateReportingPlugin implements reportingv1loop.ReportingPluginFactoryService. It asks the lent codecs to decode the
 // on-chain configuration and for the length of a report.
-func (f *factory) CreateReportingPlugin(ctx context.Context, request *reportingv1.CreateReportingPluginRequest) (reportingv1loop.ReportingPlugin, *reportingv1.CreateReportingPluginResponse, error) {
+func (f *factory) CreateReportingPlugin(ctx context.Context,
+	request *reportingv1.CreateReportingPluginRequest) (
+	reportingv1loop.ReportingPlugin, *reportingv1.CreateReportingPluginResponse, error) {
 	refuse := func(field, problem string) error {
 		v := &wire.Violation{Field: field, Problem: problem}
 		return v.Status(request.ProtoReflect().Descriptor().FullName()).Err()

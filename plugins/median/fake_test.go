@@ -29,8 +29,8 @@ import (
 	"github.com/loop-plugins/loop/sdk/go/wire"
 )
 
-// fakeWorld stands for everything that a median asks of others: the contract and its codecs as libocr's own interfaces. libocr
-// takes it directly, the plugin through servers.
+// fakeWorld stands for everything that a median asks of others: the contract and its codecs as libocr's own interfaces.
+// libocr takes it directly, the plugin through servers.
 type fakeWorld struct {
 	libocr.StandardOnchainConfigCodec
 
@@ -69,7 +69,8 @@ func constant(n int64) source {
 
 func newFakeWorld() *fakeWorld {
 	return &fakeWorld{
-		details:  transmission{ReportTimestamp: types.ReportTimestamp{ConfigDigest: digest(1)}, answer: big.NewInt(100), at: time.Now()},
+		details: transmission{ReportTimestamp: types.ReportTimestamp{ConfigDigest: digest(1)}, answer: big.NewInt(100),
+			at: time.Now()},
 		value:    constant(100),
 		juels:    constant(7),
 		gas:      constant(3),
@@ -91,7 +92,8 @@ func (w *fakeWorld) Decode(ctx context.Context, b []byte) (libocr.OnchainConfig,
 	return w.StandardOnchainConfigCodec.Decode(ctx, b)
 }
 
-func (w *fakeWorld) LatestTransmissionDetails(ctx context.Context) (types.ConfigDigest, uint32, uint8, *big.Int, time.Time, error) {
+func (w *fakeWorld) LatestTransmissionDetails(ctx context.Context) (
+	types.ConfigDigest, uint32, uint8, *big.Int, time.Time, error) {
 	w.mu.Lock()
 	d, hold := w.details, w.hold
 	w.mu.Unlock()
@@ -106,7 +108,8 @@ func (w *fakeWorld) LatestTransmissionDetails(ctx context.Context) (types.Config
 	return d.ConfigDigest, d.Epoch, d.Round, d.answer, d.at, d.err
 }
 
-func (w *fakeWorld) LatestRoundRequested(_ context.Context, lookback time.Duration) (types.ConfigDigest, uint32, uint8, error) {
+func (w *fakeWorld) LatestRoundRequested(_ context.Context,
+	lookback time.Duration) (types.ConfigDigest, uint32, uint8, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.requestedAgo > lookback {
@@ -121,7 +124,8 @@ const entryLength = 1 + 4 + 3*24
 func (w *fakeWorld) BuildReport(_ context.Context, all []libocr.ParsedAttributedObservation) (types.Report, error) {
 	var report []byte
 	for _, o := range all {
-		report = append(report, byte(o.Observer), byte(o.Timestamp>>24), byte(o.Timestamp>>16), byte(o.Timestamp>>8), byte(o.Timestamp))
+		report = append(report, byte(o.Observer), byte(o.Timestamp>>24), byte(o.Timestamp>>16), byte(o.Timestamp>>8),
+			byte(o.Timestamp))
 		for _, v := range []*big.Int{o.Value, o.JuelsPerFeeCoin, o.GasPriceSubunits} {
 			b, err := libocr.EncodeValue(v)
 			if err != nil {
@@ -152,29 +156,35 @@ func timestamp(t types.ReportTimestamp) *reportingv1.ReportTimestamp {
 	return &reportingv1.ReportTimestamp{ConfigDigest: t.ConfigDigest[:], Epoch: t.Epoch, Round: uint32(t.Round)}
 }
 
-func (p fakeProvider) LatestTransmissionDetails(ctx context.Context, _ *medianv1.LatestTransmissionDetailsRequest) (*medianv1.LatestTransmissionDetailsResponse, error) {
+func (p fakeProvider) LatestTransmissionDetails(ctx context.Context,
+	_ *medianv1.LatestTransmissionDetailsRequest) (*medianv1.LatestTransmissionDetailsResponse, error) {
 	d, e, r, answer, at, err := p.fakeWorld.LatestTransmissionDetails(ctx)
 	if err != nil {
 		return nil, err
 	}
 	return &medianv1.LatestTransmissionDetailsResponse{
-		Timestamp: timestamp(types.ReportTimestamp{ConfigDigest: d, Epoch: e, Round: r}), LatestAnswer: wire.BigInt(answer), LatestTimestamp: timestamppb.New(at),
+		Timestamp: timestamp(types.ReportTimestamp{ConfigDigest: d, Epoch: e, Round: r}), LatestAnswer: wire.BigInt(answer),
+		LatestTimestamp: timestamppb.New(at),
 	}, nil
 }
 
-func (p fakeProvider) LatestRoundRequested(ctx context.Context, r *medianv1.LatestRoundRequestedRequest) (*medianv1.LatestRoundRequestedResponse, error) {
+func (p fakeProvider) LatestRoundRequested(ctx context.Context,
+	r *medianv1.LatestRoundRequestedRequest) (*medianv1.LatestRoundRequestedResponse, error) {
 	d, e, round, err := p.fakeWorld.LatestRoundRequested(ctx, r.GetLookback().AsDuration())
 	if err != nil {
 		return nil, err
 	}
-	return &medianv1.LatestRoundRequestedResponse{Timestamp: timestamp(types.ReportTimestamp{ConfigDigest: d, Epoch: e, Round: round})}, nil
+	return &medianv1.LatestRoundRequestedResponse{
+		Timestamp: timestamp(types.ReportTimestamp{ConfigDigest: d, Epoch: e, Round: round})}, nil
 }
 
-func (p fakeProvider) BuildReport(ctx context.Context, r *medianv1.BuildReportRequest) (*medianv1.BuildReportResponse, error) {
+func (p fakeProvider) BuildReport(ctx context.Context,
+	r *medianv1.BuildReportRequest) (*medianv1.BuildReportResponse, error) {
 	var all []libocr.ParsedAttributedObservation
 	for _, o := range r.GetObservations() {
 		all = append(all, libocr.ParsedAttributedObservation{
-			Timestamp: uint32(o.GetTimestamp().GetSeconds()), Value: wire.Int(o.GetValue()), JuelsPerFeeCoin: wire.Int(o.GetJuelsPerFeeCoin()),
+			Timestamp: uint32(o.GetTimestamp().GetSeconds()), Value: wire.Int(o.GetValue()),
+			JuelsPerFeeCoin:  wire.Int(o.GetJuelsPerFeeCoin()),
 			GasPriceSubunits: wire.Int(o.GetGasPriceSubunits()), Observer: commontypes.OracleID(o.GetObserver()),
 		})
 	}
@@ -182,7 +192,8 @@ func (p fakeProvider) BuildReport(ctx context.Context, r *medianv1.BuildReportRe
 	return &medianv1.BuildReportResponse{Report: report}, err
 }
 
-func (p fakeProvider) MedianFromReport(ctx context.Context, r *medianv1.MedianFromReportRequest) (*medianv1.MedianFromReportResponse, error) {
+func (p fakeProvider) MedianFromReport(ctx context.Context,
+	r *medianv1.MedianFromReportRequest) (*medianv1.MedianFromReportResponse, error) {
 	m, err := p.fakeWorld.MedianFromReport(ctx, r.GetReport())
 	if err != nil {
 		return nil, err
@@ -190,17 +201,21 @@ func (p fakeProvider) MedianFromReport(ctx context.Context, r *medianv1.MedianFr
 	return &medianv1.MedianFromReportResponse{Median: wire.BigInt(m)}, nil
 }
 
-func (p fakeProvider) MaxReportLength(ctx context.Context, r *medianv1.MaxReportLengthRequest) (*medianv1.MaxReportLengthResponse, error) {
+func (p fakeProvider) MaxReportLength(ctx context.Context,
+	r *medianv1.MaxReportLengthRequest) (*medianv1.MaxReportLengthResponse, error) {
 	n, err := p.fakeWorld.MaxReportLength(ctx, int(r.GetN()))
 	return &medianv1.MaxReportLengthResponse{MaxReportLength: uint32(n)}, err
 }
 
-func (p fakeProvider) EncodeOnchainConfig(ctx context.Context, r *medianv1.EncodeOnchainConfigRequest) (*medianv1.EncodeOnchainConfigResponse, error) {
-	b, err := p.Encode(ctx, libocr.OnchainConfig{Min: wire.Int(r.GetConfig().GetMin()), Max: wire.Int(r.GetConfig().GetMax())})
+func (p fakeProvider) EncodeOnchainConfig(ctx context.Context,
+	r *medianv1.EncodeOnchainConfigRequest) (*medianv1.EncodeOnchainConfigResponse, error) {
+	b, err := p.Encode(ctx,
+		libocr.OnchainConfig{Min: wire.Int(r.GetConfig().GetMin()), Max: wire.Int(r.GetConfig().GetMax())})
 	return &medianv1.EncodeOnchainConfigResponse{Encoded: b}, err
 }
 
-func (p fakeProvider) DecodeOnchainConfig(ctx context.Context, r *medianv1.DecodeOnchainConfigRequest) (*medianv1.DecodeOnchainConfigResponse, error) {
+func (p fakeProvider) DecodeOnchainConfig(ctx context.Context,
+	r *medianv1.DecodeOnchainConfigRequest) (*medianv1.DecodeOnchainConfigResponse, error) {
 	c, err := p.Decode(ctx, r.GetEncoded())
 	if err != nil {
 		if _, ok := status.FromError(err); !ok {
@@ -208,15 +223,18 @@ func (p fakeProvider) DecodeOnchainConfig(ctx context.Context, r *medianv1.Decod
 		}
 		return nil, err
 	}
-	return &medianv1.DecodeOnchainConfigResponse{Config: &medianv1.OnchainConfig{Min: wire.BigInt(c.Min), Max: wire.BigInt(c.Max)}}, nil
+	return &medianv1.DecodeOnchainConfigResponse{Config: &medianv1.OnchainConfig{Min: wire.BigInt(c.Min),
+		Max: wire.BigInt(c.Max)}}, nil
 }
 
 // fakeSource serves a source as the host does.
 type fakeSource struct{ observe *source }
 
-func (s fakeSource) Observe(ctx context.Context, r *hostservicev1.ObserveRequest) (*hostservicev1.ObserveResponse, error) {
+func (s fakeSource) Observe(ctx context.Context,
+	r *hostservicev1.ObserveRequest) (*hostservicev1.ObserveResponse, error) {
 	v, err := (*s.observe)(ctx, types.ReportTimestamp{
-		ConfigDigest: types.ConfigDigest(r.GetTimestamp().GetConfigDigest()), Epoch: r.GetTimestamp().GetEpoch(), Round: uint8(r.GetTimestamp().GetRound()),
+		ConfigDigest: types.ConfigDigest(r.GetTimestamp().GetConfigDigest()), Epoch: r.GetTimestamp().GetEpoch(),
+		Round: uint8(r.GetTimestamp().GetRound()),
 	})
 	if err != nil {
 		return nil, err
@@ -227,7 +245,8 @@ func (s fakeSource) Observe(ctx context.Context, r *hostservicev1.ObserveRequest
 // fakeErrorLog keeps what it is told.
 type fakeErrorLog struct{ recorded chan string }
 
-func (l fakeErrorLog) RecordError(_ context.Context, r *hostservicev1.RecordErrorRequest) (*hostservicev1.RecordErrorResponse, error) {
+func (l fakeErrorLog) RecordError(_ context.Context,
+	r *hostservicev1.RecordErrorRequest) (*hostservicev1.RecordErrorResponse, error) {
 	l.recorded <- r.GetMessage()
 	return &hostservicev1.RecordErrorResponse{}, nil
 }
@@ -260,16 +279,19 @@ func start(t testing.TB, w *fakeWorld) process {
 	up := (&inprocgrpc.Channel{}).WithCloner(wire.Cloner{})
 	logger := slog.New(slog.DiscardHandler)
 	host := wire.NewDispatcher(wire.DispatcherSettings{Logger: logger, Resolver: fakeHost{
-		"provider": fakeProvider{w}, "value": fakeSource{&w.value}, "juels": fakeSource{&w.juels}, "gas": fakeSource{&w.gas}, "errors": fakeErrorLog{w.recorded},
+		"provider": fakeProvider{w}, "value": fakeSource{&w.value}, "juels": fakeSource{&w.juels}, "gas": fakeSource{&w.gas},
+		"errors": fakeErrorLog{w.recorded},
 	}})
 	for _, d := range []*grpc.ServiceDesc{
-		&medianv1.MedianContractService_ServiceDesc, &medianv1.ReportCodecService_ServiceDesc, &medianv1.OnchainConfigCodecService_ServiceDesc,
+		&medianv1.MedianContractService_ServiceDesc, &medianv1.ReportCodecService_ServiceDesc,
+		&medianv1.OnchainConfigCodecService_ServiceDesc,
 		&hostservicev1.DataSourceService_ServiceDesc, &hostservicev1.ErrorLogService_ServiceDesc,
 	} {
 		host.Register(up, d)
 	}
 	p := process{t: t, down: down, up: up,
-		lifecycle: pluginv1.NewLifecycleServiceClient(wire.Bind(down, "")), root: medianv1.NewMedianServiceClient(wire.Bind(down, ""))}
+		lifecycle: pluginv1.NewLifecycleServiceClient(wire.Bind(down, "")),
+		root:      medianv1.NewMedianServiceClient(wire.Bind(down, ""))}
 	loop.InProcess(medianv1loop.MedianPlugin(func(h *loop.Host) medianv1loop.MedianService {
 		p.plugin = median.New(h)
 		return p.plugin
@@ -286,14 +308,16 @@ func start(t testing.TB, w *fakeWorld) process {
 
 func factoryRequest() *medianv1.CreateMedianFactoryRequest {
 	return &medianv1.CreateMedianFactoryRequest{
-		Name: "factory", Provider: "provider", ValueSource: "value", JuelsPerFeeCoinSource: "juels", GasPriceSubunitsSource: "gas", ErrorLog: "errors",
+		Name: "factory", Provider: "provider", ValueSource: "value", JuelsPerFeeCoinSource: "juels",
+		GasPriceSubunitsSource: "gas", ErrorLog: "errors",
 	}
 }
 
 // pluginConfig is a configuration of four oracles, one of them faulty, that reports every deviation.
 func pluginConfig(t testing.TB) types.ReportingPluginConfig {
 	t.Helper()
-	onchain, err := libocr.StandardOnchainConfigCodec{}.Encode(context.Background(), libocr.OnchainConfig{Min: big.NewInt(-1000), Max: big.NewInt(1000)})
+	onchain, err := libocr.StandardOnchainConfigCodec{}.Encode(context.Background(),
+		libocr.OnchainConfig{Min: big.NewInt(-1000), Max: big.NewInt(1000)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -311,7 +335,8 @@ func instanceRequest(c types.ReportingPluginConfig) *reportingv1.CreateReporting
 }
 
 // instance makes a factory and an instance.
-func (p process) instance(f *medianv1.CreateMedianFactoryRequest, c types.ReportingPluginConfig) reportingv1.ReportingPluginServiceClient {
+func (p process) instance(f *medianv1.CreateMedianFactoryRequest,
+	c types.ReportingPluginConfig) reportingv1.ReportingPluginServiceClient {
 	p.t.Helper()
 	if _, err := p.root.CreateMedianFactory(p.t.Context(), f); err != nil {
 		p.t.Fatalf("CreateMedianFactory: %v", err)
@@ -329,7 +354,8 @@ func (p process) factory() reportingv1.ReportingPluginFactoryServiceClient {
 // release ends both objects.
 func (p process) release() {
 	p.t.Helper()
-	if _, err := p.lifecycle.Release(context.WithoutCancel(p.t.Context()), &pluginv1.ReleaseRequest{Objects: []string{"instance", "factory"}}); err != nil {
+	if _, err := p.lifecycle.Release(context.WithoutCancel(p.t.Context()),
+		&pluginv1.ReleaseRequest{Objects: []string{"instance", "factory"}}); err != nil {
 		p.t.Errorf("Release: %v", err)
 	}
 }

@@ -14,11 +14,13 @@ import (
 // instance is libocr's median under one on-chain configuration. It implements reportingv1.ReportingPluginServiceServer.
 //
 // libocr calls one method at a time, but callers of an RPC service need not. ShouldAcceptFinalizedReport alone changes
-// libocr's instance, and nothing else reads what it changes: it takes turns with itself, and the others wait for nobody.
+// libocr's instance, and nothing else reads what it changes: it takes turns with itself, and the others wait for
+// nobody.
 type instance struct {
 	libocr  types.ReportingPlugin
 	metrics *metrics
-	// turn holds one token while nobody decides on acceptance. A channel, because who waits for a lock cannot heed a deadline.
+	// turn holds one token while nobody decides on acceptance. A channel, because who waits for a lock cannot heed a
+	// deadline.
 	turn chan struct{}
 }
 
@@ -42,9 +44,10 @@ func (i *instance) Query(ctx context.Context, request *reportingv1.QueryRequest)
 	return &reportingv1.QueryResponse{Query: query}, nil
 }
 
-// Observation implements reportingv1.ReportingPluginServiceServer. It asks the three lent sources at once and fails if one
-// does, with that one's code.
-func (i *instance) Observation(ctx context.Context, request *reportingv1.ObservationRequest) (answer *reportingv1.ObservationResponse, err error) {
+// Observation implements reportingv1.ReportingPluginServiceServer. It asks the three lent sources at once and fails if
+// one does, with that one's code.
+func (i *instance) Observation(ctx context.Context,
+	request *reportingv1.ObservationRequest) (answer *reportingv1.ObservationResponse, err error) {
 	defer func() { i.metrics.observed(answer != nil, err) }()
 	timestamp, err := ocr2.TimestampOf(request.GetTimestamp())
 	if err != nil {
@@ -57,9 +60,10 @@ func (i *instance) Observation(ctx context.Context, request *reportingv1.Observa
 	return &reportingv1.ObservationResponse{Observation: observation}, nil
 }
 
-// Report implements reportingv1.ReportingPluginServiceServer. Observations that do not decode are left out; with f or fewer
-// left it is FAILED_PRECONDITION.
-func (i *instance) Report(ctx context.Context, request *reportingv1.ReportRequest) (answer *reportingv1.ReportResponse, err error) {
+// Report implements reportingv1.ReportingPluginServiceServer. Observations that do not decode are left out; with f or
+// fewer left it is FAILED_PRECONDITION.
+func (i *instance) Report(ctx context.Context,
+	request *reportingv1.ReportRequest) (answer *reportingv1.ReportResponse, err error) {
 	defer func() { i.metrics.decided(decisionReport, answer != nil, answer.GetShouldReport()) }()
 	timestamp, err := ocr2.TimestampOf(request.GetTimestamp())
 	if err != nil {
@@ -77,7 +81,9 @@ func (i *instance) Report(ctx context.Context, request *reportingv1.ReportReques
 }
 
 // ShouldAcceptFinalizedReport implements reportingv1.ReportingPluginServiceServer. It remembers what it accepted.
-func (i *instance) ShouldAcceptFinalizedReport(ctx context.Context, request *reportingv1.ShouldAcceptFinalizedReportRequest) (answer *reportingv1.ShouldAcceptFinalizedReportResponse, err error) {
+func (i *instance) ShouldAcceptFinalizedReport(ctx context.Context,
+	request *reportingv1.ShouldAcceptFinalizedReportRequest) (
+	answer *reportingv1.ShouldAcceptFinalizedReportResponse, err error) {
 	defer func() { i.metrics.decided(decisionAccept, answer != nil, answer.GetShouldAccept()) }()
 	timestamp, err := ocr2.TimestampOf(request.GetTimestamp())
 	if err != nil {
@@ -97,7 +103,9 @@ func (i *instance) ShouldAcceptFinalizedReport(ctx context.Context, request *rep
 }
 
 // ShouldTransmitAcceptedReport implements reportingv1.ReportingPluginServiceServer.
-func (i *instance) ShouldTransmitAcceptedReport(ctx context.Context, request *reportingv1.ShouldTransmitAcceptedReportRequest) (answer *reportingv1.ShouldTransmitAcceptedReportResponse, err error) {
+func (i *instance) ShouldTransmitAcceptedReport(ctx context.Context,
+	request *reportingv1.ShouldTransmitAcceptedReportRequest) (
+	answer *reportingv1.ShouldTransmitAcceptedReportResponse, err error) {
 	defer func() { i.metrics.decided(decisionTransmit, answer != nil, answer.GetShouldTransmit()) }()
 	timestamp, err := ocr2.TimestampOf(request.GetTimestamp())
 	if err != nil {

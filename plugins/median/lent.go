@@ -43,7 +43,8 @@ type contract struct {
 }
 
 // LatestTransmissionDetails implements libocr.MedianContract.
-func (c contract) LatestTransmissionDetails(ctx context.Context) (digest types.ConfigDigest, epoch uint32, round uint8, latest *big.Int, at time.Time, err error) {
+func (c contract) LatestTransmissionDetails(ctx context.Context) (
+	digest types.ConfigDigest, epoch uint32, round uint8, latest *big.Int, at time.Time, err error) {
 	answer, err := ask("the contract's latest transmission", func() (*medianv1.LatestTransmissionDetailsResponse, error) {
 		return c.client.LatestTransmissionDetails(ctx, &medianv1.LatestTransmissionDetailsRequest{})
 	})
@@ -58,7 +59,8 @@ func (c contract) LatestTransmissionDetails(ctx context.Context) (digest types.C
 }
 
 // LatestRoundRequested implements libocr.MedianContract.
-func (c contract) LatestRoundRequested(ctx context.Context, lookback time.Duration) (digest types.ConfigDigest, epoch uint32, round uint8, err error) {
+func (c contract) LatestRoundRequested(ctx context.Context,
+	lookback time.Duration) (digest types.ConfigDigest, epoch uint32, round uint8, err error) {
 	answer, err := ask("the contract's latest requested round", func() (*medianv1.LatestRoundRequestedResponse, error) {
 		return c.client.LatestRoundRequested(ctx, &medianv1.LatestRoundRequestedRequest{Lookback: durationpb.New(lookback)})
 	})
@@ -78,7 +80,8 @@ type reportCodec struct {
 }
 
 // BuildReport implements libocr.ReportCodec.
-func (c reportCodec) BuildReport(ctx context.Context, observations []libocr.ParsedAttributedObservation) (types.Report, error) {
+func (c reportCodec) BuildReport(ctx context.Context,
+	observations []libocr.ParsedAttributedObservation) (types.Report, error) {
 	request := &medianv1.BuildReportRequest{Observations: make([]*medianv1.ParsedAttributedObservation, len(observations))}
 	for i, o := range observations {
 		request.Observations[i] = &medianv1.ParsedAttributedObservation{
@@ -89,7 +92,9 @@ func (c reportCodec) BuildReport(ctx context.Context, observations []libocr.Pars
 			Observer:         uint32(o.Observer),
 		}
 	}
-	answer, err := ask("building a report", func() (*medianv1.BuildReportResponse, error) { return c.client.BuildReport(ctx, request) })
+	answer, err := ask("building a report", func() (*medianv1.BuildReportResponse, error) {
+		return c.client.BuildReport(ctx, request)
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -147,7 +152,8 @@ func (c onchainConfigCodec) Decode(ctx context.Context, encoded []byte) (libocr.
 	if err != nil {
 		return libocr.OnchainConfig{}, err
 	}
-	return libocr.OnchainConfig{Min: wire.Int(answer.GetConfig().GetMin()), Max: wire.Int(answer.GetConfig().GetMax())}, nil
+	return libocr.OnchainConfig{Min: wire.Int(answer.GetConfig().GetMin()),
+		Max: wire.Int(answer.GetConfig().GetMax())}, nil
 }
 
 // ask makes a lent call. libocr makes several at once on goroutines of its own, where nobody would recover a panic, and
@@ -164,8 +170,8 @@ func ask[T any](what string, call func() (T, error)) (answer T, err error) {
 	return answer, nil
 }
 
-// lentError is a lent object's error as people read it: libocr puts texts around it and joins several, and the usual form
-// "rpc error: code = … desc = …" would stand in the midst of their sentence.
+// lentError is a lent object's error as people read it: libocr puts texts around it and joins several, and the usual
+// form "rpc error: code = … desc = …" would stand in the midst of their sentence.
 type lentError struct {
 	what   string
 	status *status.Status
@@ -181,8 +187,8 @@ func broken(method string, err error) error {
 	return status.Errorf(codes.Internal, "the answer to %s breaks the contract: %v", method, err)
 }
 
-// failure makes err a gRPC status: what ended the call's context comes first, then the code of a lent object, and for libocr's
-// own errors, which have none, otherwise.
+// failure makes err a gRPC status: what ended the call's context comes first, then the code of a lent object, and for
+// libocr's own errors, which have none, otherwise.
 func failure(ctx context.Context, err error, otherwise codes.Code) error {
 	if ended := ctx.Err(); ended != nil {
 		return status.Error(status.FromContextError(ended).Code(), err.Error())

@@ -62,8 +62,8 @@ func (l logger) log(level slog.Level, msg string, fields commontypes.LogFields) 
 }
 
 const (
-	// maxRecords bounds the records under way: libocr must never wait for its log, and a host that does not answer must not
-	// fill the memory. What exceeds it stands in the plugin's own log alone.
+	// maxRecords bounds the records under way: libocr must never wait for its log, and a host that does not answer must
+	// not fill the memory. What exceeds it stands in the plugin's own log alone.
 	maxRecords = 16
 	// maxMessage is the contract's limit of RecordErrorRequest.message, in bytes.
 	maxMessage = 4096

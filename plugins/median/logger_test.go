@@ -22,7 +22,8 @@ import (
 // fakeErrorLog is a fake client of the host's log: a function.
 type fakeErrorLog func(ctx context.Context, message string) error
 
-func (f fakeErrorLog) RecordError(ctx context.Context, r *hostservicev1.RecordErrorRequest, _ ...grpc.CallOption) (*hostservicev1.RecordErrorResponse, error) {
+func (f fakeErrorLog) RecordError(ctx context.Context, r *hostservicev1.RecordErrorRequest,
+	_ ...grpc.CallOption) (*hostservicev1.RecordErrorResponse, error) {
 	return &hostservicev1.RecordErrorResponse{}, f(ctx, r.GetMessage())
 }
 
@@ -30,13 +31,19 @@ func TestLoggerKeepsLevelsAndFields(t *testing.T) {
 	t.Parallel()
 	var out bytes.Buffer
 	recorded := make(chan string, 2)
-	records := newErrorLog(fakeErrorLog(func(_ context.Context, m string) error { recorded <- m; return errors.New("no host") }))
-	l := logger{slog: slog.New(slog.NewTextHandler(&out, &slog.HandlerOptions{Level: slog.LevelDebug, ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
-		if a.Key == slog.TimeKey {
-			return slog.Attr{}
-		}
-		return a
-	}})), errors: records}
+	records := newErrorLog(fakeErrorLog(func(_ context.Context, m string) error {
+		recorded <- m
+		return errors.New("no host")
+	}))
+	l := logger{
+		slog: slog.New(
+			slog.NewTextHandler(&out,
+				&slog.HandlerOptions{Level: slog.LevelDebug, ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
+					if a.Key == slog.TimeKey {
+						return slog.Attr{}
+					}
+					return a
+				}})), errors: records}
 	fields := commontypes.LogFields{"b": big.NewInt(5), "a": errors.New("why")}
 	l.Trace("unwanted", fields)
 	l.Debug("one", fields)
@@ -45,7 +52,8 @@ func TestLoggerKeepsLevelsAndFields(t *testing.T) {
 	l.Error("four", nil)
 	l.Critical("five", nil)
 	records.close()
-	want := "level=DEBUG msg=one a=why b=5\nlevel=INFO msg=two\nlevel=WARN msg=three\nlevel=ERROR msg=four\nlevel=ERROR+4 msg=five\n"
+	want := "level=DEBUG msg=one a=why b=5\nlevel=INFO msg=two\nlevel=WARN msg=three\nlevel=ERROR " +
+		"msg=four\nlevel=ERROR+4 msg=five\n"
 	if diff := cmp.Diff(want, out.String()); diff != "" {
 		t.Errorf("log (-want +got):\n%s", diff)
 	}

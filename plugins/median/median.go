@@ -1,15 +1,16 @@
-// Package median is the median product as a plugin: libocr's own numerical median behind LOOP's contract, so that reports
-// come out byte for byte as from a node that links libocr's.
+// Package median is the median product as a plugin: libocr's own numerical median behind LOOP's contract, so that
+// reports come out byte for byte as from a node that links libocr's.
 //
-// A root makes one factory per job, a factory one instance per on-chain configuration. What an instance needs of the chain
-// and of the job's sources it calls as lent objects; lent.go alone adapts them to libocr. An instance that is made again after
-// a restart is new: it has forgotten which reports it accepted.
+// A root makes one factory per job, a factory one instance per on-chain configuration. What an instance needs of the
+// chain and of the job's sources it calls as lent objects; lent.go alone adapts them to libocr. An instance that is
+// made again after a restart is new: it has forgotten which reports it accepted.
 //
-// Deviation is libocr's relative test in parts per billion. A job's deviationFunc is refused whatever its type: job specs
-// know one, "pendle", and its formula is not published, and an oracle that guessed would disagree with its network.
+// Deviation is libocr's relative test in parts per billion. A job's deviationFunc is refused whatever its type: job
+// specs know one, "pendle", and its formula is not published, and an oracle that guessed would disagree with its
+// network.
 //
-// The package must not know any chain, how reports are encoded, or whether it runs in a process of its own. It never imports
-// libocr's evmreportcodec, which would link go-ethereum.
+// The package must not know any chain, how reports are encoded, or whether it runs in a process of its own. It never
+// imports libocr's evmreportcodec, which would link go-ethereum.
 package median
 
 import (
@@ -38,10 +39,13 @@ func New(h *loop.Host) *Plugin {
 
 // CreateMedianFactory implements medianv1loop.MedianService. It calls nothing that is lent. A request with a deviation
 // function is INVALID_ARGUMENT.
-func (p *Plugin) CreateMedianFactory(_ context.Context, request *medianv1.CreateMedianFactoryRequest, loans medianv1loop.CreateMedianFactoryLoans) (medianv1loop.MedianFactory, *medianv1.CreateMedianFactoryResponse, error) {
+func (p *Plugin) CreateMedianFactory(_ context.Context, request *medianv1.CreateMedianFactoryRequest,
+	loans medianv1loop.CreateMedianFactoryLoans) (
+	medianv1loop.MedianFactory, *medianv1.CreateMedianFactoryResponse, error) {
 	if f := request.GetDeviationFunction(); f != nil {
 		v := &wire.Violation{Field: "deviation_function.type", Problem: fmt.Sprintf(
-			"the deviation function %q is not known to this plugin, which has libocr's relative deviation alone: remove deviationFunc from the job's pluginConfig or run the job on a plugin that has it", f.GetType())}
+			"the deviation function %q is not known to this plugin, which has libocr's relative deviation alone: remove "+
+				"deviationFunc from the job's pluginConfig or run the job on a plugin that has it", f.GetType())}
 		return nil, nil, v.Status(request.ProtoReflect().Descriptor().FullName()).Err()
 	}
 	records := newErrorLog(loans.ErrorLog)

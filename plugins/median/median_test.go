@@ -45,7 +45,8 @@ func (discard) Error(string, commontypes.LogFields)    {}
 func (discard) Critical(string, commontypes.LogFields) {}
 
 // direct is libocr's own instance on the same world.
-func direct(t testing.TB, w *fakeWorld, gas bool, c types.ReportingPluginConfig) (types.ReportingPlugin, types.ReportingPluginInfo) {
+func direct(t testing.TB, w *fakeWorld, gas bool,
+	c types.ReportingPluginConfig) (types.ReportingPlugin, types.ReportingPluginInfo) {
 	t.Helper()
 	p, info, err := libocr.NumericalMedianFactory{
 		ContractTransmitter: w, DataSource: w.value, JuelsPerFeeCoinDataSource: w.juels, GasPriceSubunitsDataSource: w.gas,
@@ -62,7 +63,8 @@ func int192() *rapid.Generator[*big.Int] {
 		v, err := libocr.DecodeValue(rapid.OneOf(
 			rapid.SliceOfN(rapid.Byte(), 24, 24),
 			rapid.Map(rapid.IntRange(-3, 3), func(n int) []byte { b, _ := libocr.EncodeValue(big.NewInt(int64(n))); return b }),
-			rapid.SampledFrom([][]byte{must(libocr.EncodeValue(libocr.MinValue())), must(libocr.EncodeValue(libocr.MaxValue()))}),
+			rapid.SampledFrom([][]byte{must(libocr.EncodeValue(libocr.MinValue())),
+				must(libocr.EncodeValue(libocr.MaxValue()))}),
 		).Draw(t, "value"))
 		if err != nil {
 			t.Fatal(err)
@@ -92,7 +94,8 @@ func observation() *rapid.Generator[[]byte] {
 	return rapid.OneOf(
 		rapid.Custom(func(t *rapid.T) []byte {
 			o := &libocr.NumericalMedianObservationProto{Timestamp: rapid.Uint32().Draw(t, "time"),
-				Value: must(libocr.EncodeValue(int192().Draw(t, "value"))), JuelsPerFeeCoin: must(libocr.EncodeValue(int192().Draw(t, "juels")))}
+				Value:           must(libocr.EncodeValue(int192().Draw(t, "value"))),
+				JuelsPerFeeCoin: must(libocr.EncodeValue(int192().Draw(t, "juels")))}
 			if rapid.Bool().Draw(t, "has gas") {
 				o.GasPriceSubunits = must(libocr.EncodeValue(int192().Draw(t, "gas")))
 			}
@@ -126,12 +129,15 @@ func TestAnswersAreLibocrs(t *testing.T) {
 				lowest, highest = big.NewInt(-2), big.NewInt(2)
 			}
 			config := types.ReportingPluginConfig{
-				ConfigDigest: digest(1), OracleID: commontypes.OracleID(rapid.IntRange(0, 254).Draw(r, "oracle")), N: n, F: rapid.IntRange(0, 2).Draw(r, "f"),
+				ConfigDigest: digest(1), OracleID: commontypes.OracleID(rapid.IntRange(0, 254).Draw(r, "oracle")), N: n,
+				F:             rapid.IntRange(0, 2).Draw(r, "f"),
 				OnchainConfig: must(w.Encode(t.Context(), libocr.OnchainConfig{Min: lowest, Max: highest})),
 				OffchainConfig: libocr.OffchainConfig{
-					AlphaReportInfinite: rapid.Bool().Draw(r, "never reports on deviation"), AlphaReportPPB: rapid.Uint64().Draw(r, "alpha report"),
-					AlphaAcceptInfinite: rapid.Bool().Draw(r, "never accepts on deviation"), AlphaAcceptPPB: rapid.Uint64Range(0, 1e10).Draw(r, "alpha accept"),
-					DeltaC: time.Duration(rapid.Int64Range(0, int64(time.Hour)).Draw(r, "delta c")),
+					AlphaReportInfinite: rapid.Bool().Draw(r, "never reports on deviation"),
+					AlphaReportPPB:      rapid.Uint64().Draw(r, "alpha report"),
+					AlphaAcceptInfinite: rapid.Bool().Draw(r, "never accepts on deviation"),
+					AlphaAcceptPPB:      rapid.Uint64Range(0, 1e10).Draw(r, "alpha accept"),
+					DeltaC:              time.Duration(rapid.Int64Range(0, int64(time.Hour)).Draw(r, "delta c")),
 				}.Encode(),
 			}
 			withGas := rapid.Bool().Draw(r, "gas included")
@@ -145,9 +151,11 @@ func TestAnswersAreLibocrs(t *testing.T) {
 			if err != nil {
 				r.Fatal(err)
 			}
-			if diff := cmp.Diff(&reportingv1.CreateReportingPluginResponse{Product: info.Name, UniqueReports: info.UniqueReports, Limits: &reportingv1.ReportingPluginLimits{
-				MaxQueryLength: uint32(info.Limits.MaxQueryLength), MaxObservationLength: uint32(info.Limits.MaxObservationLength), MaxReportLength: uint32(info.Limits.MaxReportLength),
-			}}, created, protocmp.Transform()); diff != "" {
+			if diff := cmp.Diff(&reportingv1.CreateReportingPluginResponse{Product: info.Name, UniqueReports: info.UniqueReports,
+				Limits: &reportingv1.ReportingPluginLimits{
+					MaxQueryLength: uint32(info.Limits.MaxQueryLength), MaxObservationLength: uint32(info.Limits.MaxObservationLength),
+					MaxReportLength: uint32(info.Limits.MaxReportLength),
+				}}, created, protocmp.Transform()); diff != "" {
 				r.Fatalf("answer of the constructor (-libocr +plugin):\n%s", diff)
 			}
 
@@ -185,14 +193,16 @@ func TestAnswersAreLibocrs(t *testing.T) {
 					at := logicalTime().Draw(r, "round")
 					query := rapid.SampledFrom([]string{"", "", "x"}).Draw(r, "query")
 					a, errA := want.Observation(t.Context(), at, []byte(query))
-					b, errB := got.Observation(t.Context(), &reportingv1.ObservationRequest{Timestamp: timestamp(at), Query: []byte(query)})
+					b, errB := got.Observation(t.Context(),
+						&reportingv1.ObservationRequest{Timestamp: timestamp(at), Query: []byte(query)})
 					same("Observation", string(a), errA, string(b.GetObservation()), errB)
 				},
 				"report": func(r *rapid.T) {
 					at := logicalTime().Draw(r, "round")
 					var theirs []types.AttributedObservation
 					var ours []*reportingv1.AttributedObservation
-					for _, observer := range rapid.SliceOfNDistinct(rapid.Uint32Range(0, 254), 1, min(n, 6), rapid.ID).Draw(r, "observers") {
+					for _, observer := range rapid.SliceOfNDistinct(rapid.Uint32Range(0, 254), 1, min(n, 6), rapid.ID).Draw(r,
+						"observers") {
 						o := observation().Draw(r, "observation")
 						theirs = append(theirs, types.AttributedObservation{Observation: o, Observer: commontypes.OracleID(observer)})
 						ours = append(ours, &reportingv1.AttributedObservation{Observation: o, Observer: observer})
@@ -206,15 +216,18 @@ func TestAnswersAreLibocrs(t *testing.T) {
 				},
 				"accept": func(r *rapid.T) {
 					at := logicalTime().Draw(r, "round")
-					report := rapid.SampledFrom([]types.Report{lastReport, lastReport, []byte("no report"), make([]byte, 300*entryLength)}).Draw(r, "report")
+					report := rapid.SampledFrom([]types.Report{lastReport, lastReport, []byte("no report"),
+						make([]byte, 300*entryLength)}).Draw(r, "report")
 					a, errA := want.ShouldAcceptFinalizedReport(t.Context(), at, report)
-					b, errB := got.ShouldAcceptFinalizedReport(t.Context(), &reportingv1.ShouldAcceptFinalizedReportRequest{Timestamp: timestamp(at), Report: report})
+					b, errB := got.ShouldAcceptFinalizedReport(t.Context(),
+						&reportingv1.ShouldAcceptFinalizedReportRequest{Timestamp: timestamp(at), Report: report})
 					same("ShouldAcceptFinalizedReport", a, errA, b.GetShouldAccept(), errB)
 				},
 				"transmit": func(r *rapid.T) {
 					at := logicalTime().Draw(r, "round")
 					a, errA := want.ShouldTransmitAcceptedReport(t.Context(), at, lastReport)
-					b, errB := got.ShouldTransmitAcceptedReport(t.Context(), &reportingv1.ShouldTransmitAcceptedReportRequest{Timestamp: timestamp(at), Report: lastReport})
+					b, errB := got.ShouldTransmitAcceptedReport(t.Context(),
+						&reportingv1.ShouldTransmitAcceptedReportRequest{Timestamp: timestamp(at), Report: lastReport})
 					same("ShouldTransmitAcceptedReport", a, errA, b.GetShouldTransmit(), errB)
 				},
 			})
@@ -229,7 +242,8 @@ func TestConstructionIsIdempotent(t *testing.T) {
 	p.instance(factoryRequest(), pluginConfig(t))
 	p.instance(factoryRequest(), pluginConfig(t))
 	if w.decoded != 1 {
-		t.Errorf("the on-chain configuration was decoded %d times; a repeated request must return the first object", w.decoded)
+		t.Errorf("the on-chain configuration was decoded %d times; a repeated request must return the first object",
+			w.decoded)
 	}
 	other := factoryRequest()
 	other.IncludeGasPriceSubunits = true
@@ -238,7 +252,8 @@ func TestConstructionIsIdempotent(t *testing.T) {
 	}
 	config := pluginConfig(t)
 	config.F = 0
-	if _, err := p.factory().CreateReportingPlugin(t.Context(), instanceRequest(config)); status.Code(err) != codes.AlreadyExists {
+	if _, err := p.factory().CreateReportingPlugin(t.Context(),
+		instanceRequest(config)); status.Code(err) != codes.AlreadyExists {
 		t.Errorf("another instance by the same name: %v", err)
 	}
 	p.release()
@@ -249,14 +264,18 @@ func TestConstructionIsIdempotent(t *testing.T) {
 
 func acceptRequest(t testing.TB, w *fakeWorld, epoch uint32) *reportingv1.ShouldAcceptFinalizedReportRequest {
 	t.Helper()
-	report, err := w.BuildReport(t.Context(), []libocr.ParsedAttributedObservation{{Value: big.NewInt(5), JuelsPerFeeCoin: big.NewInt(1), GasPriceSubunits: new(big.Int)}})
+	report, err := w.BuildReport(t.Context(),
+		[]libocr.ParsedAttributedObservation{{Value: big.NewInt(5), JuelsPerFeeCoin: big.NewInt(1),
+			GasPriceSubunits: new(big.Int)}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &reportingv1.ShouldAcceptFinalizedReportRequest{Timestamp: timestamp(types.ReportTimestamp{ConfigDigest: digest(1), Epoch: epoch, Round: 1}), Report: report}
+	return &reportingv1.ShouldAcceptFinalizedReportRequest{
+		Timestamp: timestamp(types.ReportTimestamp{ConfigDigest: digest(1), Epoch: epoch, Round: 1}), Report: report}
 }
 
-// After a restart the host makes the objects again by the names that they had; they work, and have forgotten what they accepted.
+// After a restart the host makes the objects again by the names that they had; they work, and have forgotten what they
+// accepted.
 func TestRestartForgetsWhatWasAccepted(t *testing.T) {
 	t.Parallel()
 	w := newFakeWorld()
@@ -360,7 +379,8 @@ func violation(s *status.Status) string {
 }
 
 func observe(at uint32) *reportingv1.ObservationRequest {
-	return &reportingv1.ObservationRequest{Timestamp: timestamp(types.ReportTimestamp{ConfigDigest: digest(1), Epoch: at, Round: 1})}
+	return &reportingv1.ObservationRequest{
+		Timestamp: timestamp(types.ReportTimestamp{ConfigDigest: digest(1), Epoch: at, Round: 1})}
 }
 
 func TestErrorsOfSources(t *testing.T) {
@@ -378,8 +398,10 @@ func TestErrorsOfSources(t *testing.T) {
 		code         codes.Code
 		text         string
 	}{
-		"fails":                     {value: fail, juels: constant(1), code: codes.FailedPrecondition, text: "the value source: task ds1 failed"},
-		"second fails":              {value: constant(1), juels: fail, code: codes.FailedPrecondition, text: "the source of juels per fee coin: task ds1 failed"},
+		"fails": {value: fail, juels: constant(1), code: codes.FailedPrecondition,
+			text: "the value source: task ds1 failed"},
+		"second fails": {value: constant(1), juels: fail, code: codes.FailedPrecondition,
+			text: "the source of juels per fee coin: task ds1 failed"},
 		"hangs to the deadline":     {value: hang, juels: constant(1), code: codes.DeadlineExceeded},
 		"hangs, another has failed": {value: fail, juels: hang, code: codes.DeadlineExceeded},
 		"hangs, the caller goes": {value: constant(1), juels: hang, code: codes.Canceled,
@@ -388,7 +410,8 @@ func TestErrorsOfSources(t *testing.T) {
 				time.AfterFunc(time.Second, cancel)
 				return ctx, cancel
 			}},
-		"panics": {value: func(context.Context, types.ReportTimestamp) (*big.Int, error) { panic("boom") }, juels: constant(1), code: codes.Internal, text: "boom"},
+		"panics": {value: func(context.Context, types.ReportTimestamp) (*big.Int, error) { panic("boom") },
+			juels: constant(1), code: codes.Internal, text: "boom"},
 		"answers a number too large": {value: func(context.Context, types.ReportTimestamp) (*big.Int, error) {
 			return new(big.Int).Lsh(big.NewInt(1), 191), nil
 		}, juels: constant(1), code: codes.Internal, text: "192 bits"},
@@ -410,7 +433,8 @@ func TestErrorsOfSources(t *testing.T) {
 				begin := time.Now()
 				_, err := i.Observation(ctx, observe(1))
 				s := status.Convert(err)
-				if s.Code() != test.code || !strings.Contains(s.Message(), test.text) || strings.Contains(s.Message(), "rpc error") {
+				if s.Code() != test.code || !strings.Contains(s.Message(), test.text) ||
+					strings.Contains(s.Message(), "rpc error") {
 					t.Errorf("got %s %q; want %s and %q", s.Code(), s.Message(), test.code, test.text)
 				}
 				if took := time.Since(begin); took > 30*time.Second {
@@ -442,7 +466,8 @@ func TestConcurrentCalls(t *testing.T) {
 			}
 		})
 		all.Go(func() {
-			if _, err := i.ShouldTransmitAcceptedReport(t.Context(), &reportingv1.ShouldTransmitAcceptedReportRequest{Timestamp: acceptRequest(t, w, 1).GetTimestamp()}); err != nil {
+			if _, err := i.ShouldTransmitAcceptedReport(t.Context(),
+				&reportingv1.ShouldTransmitAcceptedReportRequest{Timestamp: acceptRequest(t, w, 1).GetTimestamp()}); err != nil {
 				t.Errorf("ShouldTransmitAcceptedReport: %v", err)
 			}
 		})
@@ -537,7 +562,8 @@ func (p process) lentBy(values grpc.ClientConnInterface) reportingv1.ReportingPl
 func TestPanicOfALentClientIsAnError(t *testing.T) {
 	t.Parallel()
 	_, err := start(t, newFakeWorld()).lentBy(panicking{}).Observation(t.Context(), observe(1))
-	if s := status.Convert(err); s.Code() != codes.Internal || !strings.Contains(s.Message(), "the value source: the call panicked: boom") {
+	if s := status.Convert(err); s.Code() != codes.Internal ||
+		!strings.Contains(s.Message(), "the value source: the call panicked: boom") {
 		t.Errorf("got %v", err)
 	}
 }
@@ -572,7 +598,9 @@ func TestNumbersAreNotCut(t *testing.T) {
 	round := observe(1).GetTimestamp()
 	round.Round = 256
 	_, errRound := i.Observation(t.Context(), &reportingv1.ObservationRequest{Timestamp: round})
-	_, errObserver := i.Report(t.Context(), &reportingv1.ReportRequest{Timestamp: observe(1).GetTimestamp(), Observations: []*reportingv1.AttributedObservation{{}, {Observer: 256}}})
+	_, errObserver := i.Report(t.Context(),
+		&reportingv1.ReportRequest{Timestamp: observe(1).GetTimestamp(),
+			Observations: []*reportingv1.AttributedObservation{{}, {Observer: 256}}})
 	for field, err := range map[string]error{"timestamp.round": errRound, "observations[1].observer": errObserver} {
 		if s := status.Convert(err); s.Code() != codes.InvalidArgument || !strings.Contains(s.Message(), field) {
 			t.Errorf("got %v; want INVALID_ARGUMENT naming %s", err, field)

@@ -25,7 +25,8 @@ import (
 
 var update = flag.Bool("update", false, "write the vectors of the conformance suite anew")
 
-// vectorFile is where the conformance suite embeds the known answers. It must not link libocr, so they are computed here.
+// vectorFile is where the conformance suite embeds the known answers. It must not link libocr, so they are computed
+// here.
 var vectorFile = filepath.Join("..", "..", "sdk", "go", "loop", "looptest", "vector", "median.json")
 
 // The committed vectors are what libocr answers.
@@ -51,7 +52,8 @@ func TestVectorsAreLibocrs(t *testing.T) {
 		t.Fatal(err)
 	}
 	if diff := cmp.Diff(string(committed), b.String()); diff != "" {
-		t.Errorf("the vectors are not what libocr answers; if its answers changed on purpose, run this test with -update (-committed +libocr):\n%s", diff)
+		t.Errorf("the vectors are not what libocr answers; if its answers changed on purpose, run this test with -update "+
+			"(-committed +libocr):\n%s", diff)
 	}
 }
 
@@ -70,8 +72,10 @@ func answer(t *testing.T, v *vector.Vector) {
 		world = bounded{w, int(n)}
 	}
 	instance, _, err := libocr.NumericalMedianFactory{
-		ContractTransmitter: world, DataSource: w.value, JuelsPerFeeCoinDataSource: w.juels, GasPriceSubunitsDataSource: w.gas,
-		IncludeGasPriceSubunitsInObservation: v.Config.IncludeGas, Logger: discard{}, OnchainConfigCodec: world, ReportCodec: world,
+		ContractTransmitter: world, DataSource: w.value, JuelsPerFeeCoinDataSource: w.juels,
+		GasPriceSubunitsDataSource:           w.gas,
+		IncludeGasPriceSubunitsInObservation: v.Config.IncludeGas, Logger: discard{}, OnchainConfigCodec: world,
+		ReportCodec: world,
 	}.NewReportingPlugin(t.Context(), types.ReportingPluginConfig{
 		ConfigDigest: digest(1), OracleID: commontypes.OracleID(v.Config.OracleID), N: int(v.Config.N), F: int(v.Config.F),
 		OnchainConfig: v.Config.Onchain, OffchainConfig: v.Config.Offchain,
@@ -99,7 +103,9 @@ func answer(t *testing.T, v *vector.Vector) {
 		case "report":
 			var all []types.AttributedObservation
 			for _, o := range s.Observations {
-				all = append(all, types.AttributedObservation{Observation: types.Observation(o.Observation), Observer: commontypes.OracleID(o.Observer)})
+				all = append(all,
+					types.AttributedObservation{Observation: types.Observation(o.Observation),
+						Observer: commontypes.OracleID(o.Observer)})
 			}
 			var r types.Report
 			s.Want.Yes, r, err = instance.Report(t.Context(), at, types.Query(s.Query), all)
@@ -129,7 +135,8 @@ func show(t *testing.T, w *fakeWorld, c vector.Contract) {
 	t.Helper()
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.details = transmission{ReportTimestamp: types.ReportTimestamp{ConfigDigest: digest(c.Digest), Epoch: c.Epoch, Round: uint8(c.Round)},
+	w.details = transmission{ReportTimestamp: types.ReportTimestamp{ConfigDigest: digest(c.Digest), Epoch: c.Epoch,
+		Round: uint8(c.Round)},
 		answer: integer(t, c.Answer), at: time.Now().Add(-time.Duration(c.AgeSeconds) * time.Second)}
 	w.requested, w.requestedAgo = types.ReportTimestamp{}, 0
 	if r := c.Requested; r != nil {
@@ -173,7 +180,8 @@ const (
 // observed is an observation of a value at second at.
 func observed(t *testing.T, observer uint32, at uint32, value string, gas ...string) vector.Observation {
 	t.Helper()
-	o := &libocr.NumericalMedianObservationProto{Timestamp: at, Value: must(libocr.EncodeValue(integer(t, value))), JuelsPerFeeCoin: must(libocr.EncodeValue(big.NewInt(int64(1000 + observer))))}
+	o := &libocr.NumericalMedianObservationProto{Timestamp: at, Value: must(libocr.EncodeValue(integer(t, value))),
+		JuelsPerFeeCoin: must(libocr.EncodeValue(big.NewInt(int64(1000 + observer))))}
 	if len(gas) > 0 {
 		o.GasPriceSubunits = must(libocr.EncodeValue(integer(t, gas[0])))
 	}
@@ -194,14 +202,16 @@ func all(t *testing.T, values ...string) []vector.Observation {
 func finalized(t *testing.T, value string) vector.Hex {
 	t.Helper()
 	return vector.Hex(must(newFakeWorld().BuildReport(t.Context(), []libocr.ParsedAttributedObservation{
-		{Timestamp: 1_700_000_000, Value: integer(t, value), JuelsPerFeeCoin: big.NewInt(7), GasPriceSubunits: new(big.Int)}})))
+		{Timestamp: 1_700_000_000, Value: integer(t, value), JuelsPerFeeCoin: big.NewInt(7),
+			GasPriceSubunits: new(big.Int)}})))
 }
 
 // questions are the vectors without answers.
 func questions(t *testing.T) []vector.Vector {
 	t.Helper()
 	onchain := func(lowest, highest string) vector.Hex {
-		return must(libocr.StandardOnchainConfigCodec{}.Encode(t.Context(), libocr.OnchainConfig{Min: integer(t, lowest), Max: integer(t, highest)}))
+		return must(libocr.StandardOnchainConfigCodec{}.Encode(t.Context(),
+			libocr.OnchainConfig{Min: integer(t, lowest), Max: integer(t, highest)}))
 	}
 	const hour = 3600
 	config := func(c libocr.OffchainConfig) vector.Config {
@@ -221,90 +231,151 @@ func questions(t *testing.T) []vector.Vector {
 	never := libocr.OffchainConfig{AlphaReportInfinite: true, AlphaAcceptInfinite: true}
 
 	vectors := []vector.Vector{
-		{Name: "observation/plain", About: "an observation is value and juels per fee coin in 24 bytes each, and no gas price", Config: config(onePercent), Contract: settled,
+		{Name: "observation/plain",
+			About:  "an observation is value and juels per fee coin in 24 bytes each, and no gas price",
+			Config: config(onePercent), Contract: settled,
 			Steps: []vector.Step{{Call: "query", Epoch: 1, Round: 1}, {Call: "observation", Epoch: 1, Round: 1}}},
-		{Name: "observation/extremes", About: "values of 192 bits are observed, least and most", Config: config(onePercent), Contract: settled,
-			Sources: vector.Sources{Value: least, Juels: most, Gas: "0"}, Steps: []vector.Step{{Call: "observation", Epoch: 1, Round: 1}}},
+		{Name: "observation/extremes", About: "values of 192 bits are observed, least and most", Config: config(onePercent),
+			Contract: settled,
+			Sources:  vector.Sources{Value: least, Juels: most, Gas: "0"},
+			Steps:    []vector.Step{{Call: "observation", Epoch: 1, Round: 1}}},
 		{Name: "observation/zero", About: "zero is observed in 24 bytes", Config: config(onePercent), Contract: settled,
-			Sources: vector.Sources{Value: "0", Juels: "0", Gas: "0"}, Steps: []vector.Step{{Call: "observation", Epoch: 1, Round: 1}}},
-		{Name: "observation/query", About: "a query that is not empty is refused", Config: config(onePercent), Contract: settled,
-			Steps: []vector.Step{{Call: "observation", Epoch: 1, Round: 1, Query: vector.Hex{1}}}},
+			Sources: vector.Sources{Value: "0", Juels: "0", Gas: "0"},
+			Steps:   []vector.Step{{Call: "observation", Epoch: 1, Round: 1}}},
+		{Name: "observation/query", About: "a query that is not empty is refused", Config: config(onePercent),
+			Contract: settled,
+			Steps:    []vector.Step{{Call: "observation", Epoch: 1, Round: 1, Query: vector.Hex{1}}}},
 		{Name: "report/query", About: "a query that is not empty is refused", Config: config(onePercent), Contract: settled,
-			Steps: []vector.Step{{Call: "report", Epoch: 4, Round: 1, Query: vector.Hex{1}, Observations: all(t, "1", "2", "3")}}},
-		{Name: "report/none", About: "a report of no observations is refused", Config: config(onePercent), Contract: settled, Steps: report(nil)},
-		{Name: "report/f", About: "a report of f observations is refused", Config: config(onePercent), Contract: settled, Steps: report(all(t, "2000"))},
-		{Name: "report/f-plus-1", About: "f+1 observations are enough, and the larger of two is the median", Config: config(onePercent), Contract: settled, Steps: report(all(t, "900", "1000"))},
-		{Name: "report/2f-plus-1", About: "of 2f+1 observations the one in the middle decides", Config: config(onePercent), Contract: settled, Steps: report(all(t, "5000", "1000", "-5000"))},
-		{Name: "report/3f-plus-1", About: "of 3f+1 observations the one of rank n/2 decides", Config: config(onePercent), Contract: settled, Steps: report(all(t, "1000", "1000", "1020", "990"))},
-		{Name: "report/order", About: "observations reach the codec whatever their order", Config: config(onePercent), Contract: settled, Steps: report(
-			[]vector.Observation{observed(t, 3, 1_700_000_009, "1500"), observed(t, 1, 1_700_000_001, "-20"), observed(t, 0, 1_700_000_004, "2500")})},
-		{Name: "report/gas", About: "the gas price reaches the codec where an oracle observed it, and zero where not", Config: config(onePercent), Contract: settled, Steps: report(
-			[]vector.Observation{observed(t, 0, 1_700_000_000, "2000", "33"), observed(t, 1, 1_700_000_001, "2001"), observed(t, 2, 1_700_000_002, "2002", "-1")})},
-		{Name: "report/faulty-left-out", About: "observations that do not decode are left out", Config: config(onePercent), Contract: settled, Steps: report(
-			[]vector.Observation{{Observer: 0, Observation: vector.Hex{0xff}}, observed(t, 1, 1_700_000_000, "2000"), observed(t, 2, 1_700_000_000, "2001"), {Observer: 3}})},
-		{Name: "report/faulty-short", About: "an observation whose value has 23 bytes is left out", Config: config(onePercent), Contract: settled, Steps: report(
-			[]vector.Observation{{Observer: 0, Observation: append(vector.Hex{0x12, 23}, make([]byte, 23)...)}, observed(t, 1, 1_700_000_000, "2000"), observed(t, 2, 1_700_000_000, "2001")})},
-		{Name: "report/too-many-faulty", About: "when f or fewer decode, the report is refused", Config: config(onePercent), Contract: settled, Steps: report(
-			[]vector.Observation{{Observer: 0, Observation: vector.Hex{0xff}}, observed(t, 1, 1_700_000_000, "2000"), {Observer: 2, Observation: vector.Hex{0x12}}})},
-		{Name: "report/deviation-below", About: "a deviation just below alpha is not reported", Config: config(libocr.OffchainConfig{AlphaReportPPB: 10_000_001}), Contract: settled, Steps: report(all(t, "1010", "1010", "1010"))},
-		{Name: "report/deviation-at", About: "a deviation of alpha is reported", Config: config(onePercent), Contract: settled, Steps: report(all(t, "1010", "1010", "1010"))},
-		{Name: "report/deviation-down", About: "a deviation downwards counts alike", Config: config(onePercent), Contract: settled, Steps: report(all(t, "990", "990", "990"))},
-		{Name: "report/deviation-negative", About: "a deviation from a negative answer counts by its size", Config: config(onePercent), Contract: with(func(c *vector.Contract) { c.Answer = "-1000" }), Steps: report(all(t, "-1010", "-1010", "-1010"))},
-		{Name: "report/deviation-from-zero", About: "from zero, everything deviates", Config: config(libocr.OffchainConfig{AlphaReportPPB: 1 << 63}), Contract: with(func(c *vector.Contract) { c.Answer = "0" }), Steps: report(all(t, "1", "1", "1"))},
-		{Name: "report/deviation-zero-to-zero", About: "from zero to zero, nothing does", Config: config(libocr.OffchainConfig{}), Contract: with(func(c *vector.Contract) { c.Answer = "0" }), Steps: report(all(t, "0", "0", "0"))},
-		{Name: "report/alpha-zero", About: "with an alpha of zero every round is reported", Config: config(libocr.OffchainConfig{}), Contract: settled, Steps: report(all(t, "1000", "1000", "1000"))},
-		{Name: "report/alpha-infinite", About: "with an infinite alpha no deviation is reported", Config: config(never), Contract: settled, Steps: report(all(t, "9000", "9000", "9000"))},
-		{Name: "report/delta-c-young", About: "an answer younger than DeltaC is not repeated", Config: config(libocr.OffchainConfig{AlphaReportInfinite: true, DeltaC: 2 * time.Hour}), Contract: settled, Steps: report(all(t, "1000", "1000", "1000"))},
-		{Name: "report/delta-c-old", About: "an answer older than DeltaC is repeated", Config: config(libocr.OffchainConfig{AlphaReportInfinite: true, DeltaC: 30 * time.Minute}), Contract: settled, Steps: report(all(t, "1000", "1000", "1000"))},
-		{Name: "report/first", About: "the first report of a configuration needs no deviation", Config: config(never), Contract: with(func(c *vector.Contract) { c.Epoch, c.Round = 0, 0 }), Steps: report(all(t, "1000", "1000", "1000"))},
-		{Name: "report/first-of-another", About: "the first report of another configuration is no reason", Config: config(never), Contract: with(func(c *vector.Contract) { c.Digest, c.Epoch, c.Round = 2, 0, 0 }), Steps: report(all(t, "1000", "1000", "1000"))},
-		{Name: "report/requested", About: "a round that was asked for is reported", Config: config(never), Contract: with(func(c *vector.Contract) {
-			c.Requested = &vector.Requested{Digest: 1, Epoch: 3, Round: 2, AgeSeconds: 60}
-		}), Steps: report(all(t, "1000", "1000", "1000"))},
-		{Name: "report/requested-before", About: "a round that was asked for and answered since is not", Config: config(never), Contract: with(func(c *vector.Contract) {
-			c.Requested = &vector.Requested{Digest: 1, Epoch: 3, Round: 1, AgeSeconds: 60}
-		}), Steps: report(all(t, "1000", "1000", "1000"))},
-		{Name: "report/requested-of-another", About: "a round that was asked for under another configuration is not", Config: config(never), Contract: with(func(c *vector.Contract) {
-			c.Requested = &vector.Requested{Digest: 2, Epoch: 9, Round: 9, AgeSeconds: 60}
-		}), Steps: report(all(t, "1000", "1000", "1000"))},
-		{Name: "report/requested-long-ago", About: "a round that was asked for longer ago than DeltaC is not", Config: config(never), Contract: with(func(c *vector.Contract) {
-			c.Requested = &vector.Requested{Digest: 1, Epoch: 9, Round: 9, AgeSeconds: 3 * hour}
-		}), Steps: report(all(t, "1000", "1000", "1000"))},
-		{Name: "report/above-max", About: "a median above the on-chain maximum is not reported", Config: config(onePercent), Contract: settled, Steps: report(all(t, "1000001", "1000001", "0"))},
-		{Name: "report/below-min", About: "a median below the on-chain minimum is not reported", Config: config(onePercent), Contract: settled, Steps: report(all(t, "-1000001", "-1000001", "0"))},
-		{Name: "report/at-max", About: "a median at the on-chain maximum is reported", Config: config(onePercent), Contract: settled, Steps: report(all(t, "1000000", "1000000", "0"))},
-		{Name: "report/too-long", About: "a report beyond the codec's bound is refused", Config: config(onePercent), Contract: with(func(c *vector.Contract) { c.MaxReportLength = 3*entryLength - 1 }), Steps: report(all(t, "2000", "2000", "2000"))},
-		{Name: "accept/repeat", About: "a report is accepted once, and an older one not at all", Config: config(onePercent), Contract: settled, Steps: []vector.Step{
-			{Call: "accept", Epoch: 4, Round: 2, Report: finalized(t, "2000")},
-			{Call: "accept", Epoch: 4, Round: 2, Report: finalized(t, "2000")},
-			{Call: "accept", Epoch: 4, Round: 1, Report: finalized(t, "5000")},
-			{Call: "accept", Epoch: 3, Round: 9, Report: finalized(t, "5000")}}},
-		{Name: "accept/stale", About: "a report that the contract has passed is not accepted", Config: config(onePercent), Contract: settled, Steps: []vector.Step{
-			{Call: "accept", Epoch: 3, Round: 2, Report: finalized(t, "2000")},
-			{Call: "accept", Epoch: 2, Round: 200, Report: finalized(t, "2000")},
-			{Call: "accept", Epoch: 3, Round: 3, Report: finalized(t, "2000")}}},
-		{Name: "accept/other-config", About: "a report is not accepted while the contract has another configuration", Config: config(onePercent), Contract: with(func(c *vector.Contract) { c.Digest = 2 }), Steps: []vector.Step{
-			{Call: "accept", Epoch: 4, Round: 1, Report: finalized(t, "2000")}}},
-		{Name: "accept/alpha", About: "while a report is pending, a newer one must deviate from it by alpha", Config: config(libocr.OffchainConfig{AlphaAcceptPPB: 100_000_000}), Contract: settled, Steps: []vector.Step{
-			{Call: "accept", Epoch: 4, Round: 1, Report: finalized(t, "1000")},
-			{Call: "accept", Epoch: 4, Round: 2, Report: finalized(t, "1099")},
-			{Call: "accept", Epoch: 4, Round: 3, Report: finalized(t, "1100")},
-			{Call: "accept", Epoch: 4, Round: 4, Report: finalized(t, "1100")}}},
-		{Name: "accept/nothing-pending", About: "when the pending report is in the contract, the next one needs no deviation", Config: config(never), Contract: settled, Steps: []vector.Step{
-			{Call: "accept", Epoch: 4, Round: 1, Report: finalized(t, "1000")},
-			{Call: "accept", Epoch: 4, Round: 2, Report: finalized(t, "9000")},
-			{Call: "accept", Epoch: 4, Round: 2, Report: finalized(t, "1000"), Contract: ptr(with(func(c *vector.Contract) { c.Epoch, c.Round = 4, 1 }))}}},
-		{Name: "accept/too-long", About: "a report beyond the codec's bound is not accepted", Config: config(onePercent), Contract: with(func(c *vector.Contract) { c.MaxReportLength = entryLength - 1 }), Steps: []vector.Step{
-			{Call: "accept", Epoch: 4, Round: 1, Report: finalized(t, "2000")}}},
-		{Name: "accept/no-report", About: "bytes that are no report are refused", Config: config(onePercent), Contract: settled, Steps: []vector.Step{
-			{Call: "accept", Epoch: 4, Round: 1, Report: vector.Hex("nonsense")},
-			{Call: "accept", Epoch: 4, Round: 1, Report: finalized(t, "2000")}}},
-		{Name: "transmit/rules", About: "a report is transmitted while it is newer than what the contract has of the same configuration", Config: config(onePercent), Contract: settled, Steps: []vector.Step{
-			{Call: "transmit", Epoch: 4, Round: 1, Report: finalized(t, "2000")},
-			{Call: "transmit", Epoch: 3, Round: 3, Report: finalized(t, "2000")},
-			{Call: "transmit", Epoch: 3, Round: 2, Report: finalized(t, "2000")},
-			{Call: "transmit", Epoch: 2, Round: 255, Report: finalized(t, "2000")},
-			{Call: "transmit", Epoch: 4, Round: 1, Report: finalized(t, "2000"), Contract: ptr(with(func(c *vector.Contract) { c.Digest = 2 }))}}},
+			Steps: []vector.Step{{Call: "report", Epoch: 4, Round: 1, Query: vector.Hex{1},
+				Observations: all(t, "1", "2", "3")}}},
+		{Name: "report/none", About: "a report of no observations is refused", Config: config(onePercent), Contract: settled,
+			Steps: report(nil)},
+		{Name: "report/f", About: "a report of f observations is refused", Config: config(onePercent), Contract: settled,
+			Steps: report(all(t, "2000"))},
+		{Name: "report/f-plus-1", About: "f+1 observations are enough, and the larger of two is the median",
+			Config: config(onePercent), Contract: settled, Steps: report(all(t, "900", "1000"))},
+		{Name: "report/2f-plus-1", About: "of 2f+1 observations the one in the middle decides", Config: config(onePercent),
+			Contract: settled, Steps: report(all(t, "5000", "1000", "-5000"))},
+		{Name: "report/3f-plus-1", About: "of 3f+1 observations the one of rank n/2 decides", Config: config(onePercent),
+			Contract: settled, Steps: report(all(t, "1000", "1000", "1020", "990"))},
+		{Name: "report/order", About: "observations reach the codec whatever their order", Config: config(onePercent),
+			Contract: settled, Steps: report(
+				[]vector.Observation{observed(t, 3, 1_700_000_009, "1500"), observed(t, 1, 1_700_000_001, "-20"),
+					observed(t, 0, 1_700_000_004, "2500")})},
+		{Name: "report/gas", About: "the gas price reaches the codec where an oracle observed it, and zero where not",
+			Config: config(onePercent), Contract: settled, Steps: report(
+				[]vector.Observation{observed(t, 0, 1_700_000_000, "2000", "33"), observed(t, 1, 1_700_000_001, "2001"),
+					observed(t, 2, 1_700_000_002, "2002", "-1")})},
+		{Name: "report/faulty-left-out", About: "observations that do not decode are left out", Config: config(onePercent),
+			Contract: settled, Steps: report(
+				[]vector.Observation{{Observer: 0, Observation: vector.Hex{0xff}}, observed(t, 1, 1_700_000_000, "2000"),
+					observed(t, 2, 1_700_000_000, "2001"), {Observer: 3}})},
+		{Name: "report/faulty-short", About: "an observation whose value has 23 bytes is left out",
+			Config: config(onePercent), Contract: settled, Steps: report(
+				[]vector.Observation{{Observer: 0, Observation: append(vector.Hex{0x12, 23}, make([]byte, 23)...)},
+					observed(t, 1, 1_700_000_000, "2000"), observed(t, 2, 1_700_000_000, "2001")})},
+		{Name: "report/too-many-faulty", About: "when f or fewer decode, the report is refused", Config: config(onePercent),
+			Contract: settled, Steps: report(
+				[]vector.Observation{{Observer: 0, Observation: vector.Hex{0xff}}, observed(t, 1, 1_700_000_000, "2000"),
+					{Observer: 2, Observation: vector.Hex{0x12}}})},
+		{Name: "report/deviation-below", About: "a deviation just below alpha is not reported",
+			Config: config(libocr.OffchainConfig{AlphaReportPPB: 10_000_001}), Contract: settled,
+			Steps: report(all(t, "1010", "1010", "1010"))},
+		{Name: "report/deviation-at", About: "a deviation of alpha is reported", Config: config(onePercent),
+			Contract: settled, Steps: report(all(t, "1010", "1010", "1010"))},
+		{Name: "report/deviation-down", About: "a deviation downwards counts alike", Config: config(onePercent),
+			Contract: settled, Steps: report(all(t, "990", "990", "990"))},
+		{Name: "report/deviation-negative", About: "a deviation from a negative answer counts by its size",
+			Config: config(onePercent), Contract: with(func(c *vector.Contract) { c.Answer = "-1000" }),
+			Steps: report(all(t, "-1010", "-1010", "-1010"))},
+		{Name: "report/deviation-from-zero", About: "from zero, everything deviates",
+			Config:   config(libocr.OffchainConfig{AlphaReportPPB: 1 << 63}),
+			Contract: with(func(c *vector.Contract) { c.Answer = "0" }), Steps: report(all(t, "1", "1", "1"))},
+		{Name: "report/deviation-zero-to-zero", About: "from zero to zero, nothing does",
+			Config: config(libocr.OffchainConfig{}), Contract: with(func(c *vector.Contract) { c.Answer = "0" }),
+			Steps: report(all(t, "0", "0", "0"))},
+		{Name: "report/alpha-zero", About: "with an alpha of zero every round is reported",
+			Config: config(libocr.OffchainConfig{}), Contract: settled, Steps: report(all(t, "1000", "1000", "1000"))},
+		{Name: "report/alpha-infinite", About: "with an infinite alpha no deviation is reported", Config: config(never),
+			Contract: settled, Steps: report(all(t, "9000", "9000", "9000"))},
+		{Name: "report/delta-c-young", About: "an answer younger than DeltaC is not repeated",
+			Config: config(libocr.OffchainConfig{AlphaReportInfinite: true, DeltaC: 2 * time.Hour}), Contract: settled,
+			Steps: report(all(t, "1000", "1000", "1000"))},
+		{Name: "report/delta-c-old", About: "an answer older than DeltaC is repeated",
+			Config: config(libocr.OffchainConfig{AlphaReportInfinite: true, DeltaC: 30 * time.Minute}), Contract: settled,
+			Steps: report(all(t, "1000", "1000", "1000"))},
+		{Name: "report/first", About: "the first report of a configuration needs no deviation", Config: config(never),
+			Contract: with(func(c *vector.Contract) { c.Epoch, c.Round = 0, 0 }), Steps: report(all(t, "1000", "1000", "1000"))},
+		{Name: "report/first-of-another", About: "the first report of another configuration is no reason",
+			Config: config(never), Contract: with(func(c *vector.Contract) { c.Digest, c.Epoch, c.Round = 2, 0, 0 }),
+			Steps: report(all(t, "1000", "1000", "1000"))},
+		{Name: "report/requested", About: "a round that was asked for is reported", Config: config(never),
+			Contract: with(func(c *vector.Contract) {
+				c.Requested = &vector.Requested{Digest: 1, Epoch: 3, Round: 2, AgeSeconds: 60}
+			}), Steps: report(all(t, "1000", "1000", "1000"))},
+		{Name: "report/requested-before", About: "a round that was asked for and answered since is not",
+			Config: config(never), Contract: with(func(c *vector.Contract) {
+				c.Requested = &vector.Requested{Digest: 1, Epoch: 3, Round: 1, AgeSeconds: 60}
+			}), Steps: report(all(t, "1000", "1000", "1000"))},
+		{Name: "report/requested-of-another", About: "a round that was asked for under another configuration is not",
+			Config: config(never), Contract: with(func(c *vector.Contract) {
+				c.Requested = &vector.Requested{Digest: 2, Epoch: 9, Round: 9, AgeSeconds: 60}
+			}), Steps: report(all(t, "1000", "1000", "1000"))},
+		{Name: "report/requested-long-ago", About: "a round that was asked for longer ago than DeltaC is not",
+			Config: config(never), Contract: with(func(c *vector.Contract) {
+				c.Requested = &vector.Requested{Digest: 1, Epoch: 9, Round: 9, AgeSeconds: 3 * hour}
+			}), Steps: report(all(t, "1000", "1000", "1000"))},
+		{Name: "report/above-max", About: "a median above the on-chain maximum is not reported", Config: config(onePercent),
+			Contract: settled, Steps: report(all(t, "1000001", "1000001", "0"))},
+		{Name: "report/below-min", About: "a median below the on-chain minimum is not reported", Config: config(onePercent),
+			Contract: settled, Steps: report(all(t, "-1000001", "-1000001", "0"))},
+		{Name: "report/at-max", About: "a median at the on-chain maximum is reported", Config: config(onePercent),
+			Contract: settled, Steps: report(all(t, "1000000", "1000000", "0"))},
+		{Name: "report/too-long", About: "a report beyond the codec's bound is refused", Config: config(onePercent),
+			Contract: with(func(c *vector.Contract) { c.MaxReportLength = 3*entryLength - 1 }),
+			Steps:    report(all(t, "2000", "2000", "2000"))},
+		{Name: "accept/repeat", About: "a report is accepted once, and an older one not at all", Config: config(onePercent),
+			Contract: settled, Steps: []vector.Step{
+				{Call: "accept", Epoch: 4, Round: 2, Report: finalized(t, "2000")},
+				{Call: "accept", Epoch: 4, Round: 2, Report: finalized(t, "2000")},
+				{Call: "accept", Epoch: 4, Round: 1, Report: finalized(t, "5000")},
+				{Call: "accept", Epoch: 3, Round: 9, Report: finalized(t, "5000")}}},
+		{Name: "accept/stale", About: "a report that the contract has passed is not accepted", Config: config(onePercent),
+			Contract: settled, Steps: []vector.Step{
+				{Call: "accept", Epoch: 3, Round: 2, Report: finalized(t, "2000")},
+				{Call: "accept", Epoch: 2, Round: 200, Report: finalized(t, "2000")},
+				{Call: "accept", Epoch: 3, Round: 3, Report: finalized(t, "2000")}}},
+		{Name: "accept/other-config", About: "a report is not accepted while the contract has another configuration",
+			Config: config(onePercent), Contract: with(func(c *vector.Contract) { c.Digest = 2 }), Steps: []vector.Step{
+				{Call: "accept", Epoch: 4, Round: 1, Report: finalized(t, "2000")}}},
+		{Name: "accept/alpha", About: "while a report is pending, a newer one must deviate from it by alpha",
+			Config: config(libocr.OffchainConfig{AlphaAcceptPPB: 100_000_000}), Contract: settled, Steps: []vector.Step{
+				{Call: "accept", Epoch: 4, Round: 1, Report: finalized(t, "1000")},
+				{Call: "accept", Epoch: 4, Round: 2, Report: finalized(t, "1099")},
+				{Call: "accept", Epoch: 4, Round: 3, Report: finalized(t, "1100")},
+				{Call: "accept", Epoch: 4, Round: 4, Report: finalized(t, "1100")}}},
+		{Name: "accept/nothing-pending", About: "when the pending report is in the contract, the next one needs no deviation",
+			Config: config(never), Contract: settled, Steps: []vector.Step{
+				{Call: "accept", Epoch: 4, Round: 1, Report: finalized(t, "1000")},
+				{Call: "accept", Epoch: 4, Round: 2, Report: finalized(t, "9000")},
+				{Call: "accept", Epoch: 4, Round: 2, Report: finalized(t, "1000"),
+					Contract: ptr(with(func(c *vector.Contract) { c.Epoch, c.Round = 4, 1 }))}}},
+		{Name: "accept/too-long", About: "a report beyond the codec's bound is not accepted", Config: config(onePercent),
+			Contract: with(func(c *vector.Contract) { c.MaxReportLength = entryLength - 1 }), Steps: []vector.Step{
+				{Call: "accept", Epoch: 4, Round: 1, Report: finalized(t, "2000")}}},
+		{Name: "accept/no-report", About: "bytes that are no report are refused", Config: config(onePercent),
+			Contract: settled, Steps: []vector.Step{
+				{Call: "accept", Epoch: 4, Round: 1, Report: vector.Hex("nonsense")},
+				{Call: "accept", Epoch: 4, Round: 1, Report: finalized(t, "2000")}}},
+		{Name: "transmit/rules",
+			About:  "a report is transmitted while it is newer than what the contract has of the same configuration",
+			Config: config(onePercent), Contract: settled, Steps: []vector.Step{
+				{Call: "transmit", Epoch: 4, Round: 1, Report: finalized(t, "2000")},
+				{Call: "transmit", Epoch: 3, Round: 3, Report: finalized(t, "2000")},
+				{Call: "transmit", Epoch: 3, Round: 2, Report: finalized(t, "2000")},
+				{Call: "transmit", Epoch: 2, Round: 255, Report: finalized(t, "2000")},
+				{Call: "transmit", Epoch: 4, Round: 1, Report: finalized(t, "2000"),
+					Contract: ptr(with(func(c *vector.Contract) { c.Digest = 2 }))}}},
 	}
 	withGas := config(onePercent)
 	withGas.IncludeGas = true
@@ -315,8 +386,10 @@ func questions(t *testing.T) []vector.Vector {
 		many = append(many, fmt.Sprint((i*37)%31*100-700))
 	}
 	vectors = append(vectors,
-		vector.Vector{Name: "observation/gas", About: "an observation has the gas price when the job includes it", Config: withGas, Contract: settled, Steps: []vector.Step{{Call: "observation", Epoch: 1, Round: 1}}},
-		vector.Vector{Name: "report/31", About: "31 oracles", Config: large, Contract: settled, Steps: report(all(t, many...))},
+		vector.Vector{Name: "observation/gas", About: "an observation has the gas price when the job includes it",
+			Config: withGas, Contract: settled, Steps: []vector.Step{{Call: "observation", Epoch: 1, Round: 1}}},
+		vector.Vector{Name: "report/31", About: "31 oracles", Config: large, Contract: settled,
+			Steps: report(all(t, many...))},
 		ties(t, large, settled),
 	)
 	vectors = append(vectors, borders(t, settled, func(c libocr.OffchainConfig) vector.Config {
@@ -410,7 +483,8 @@ func borders(t *testing.T, shown vector.Contract, config func(libocr.OffchainCon
 			c := shown
 			c.Answer = s.from.String()
 			observations := all(t, s.to.String(), s.to.String())
-			v.Steps = append(v.Steps, vector.Step{Call: "report", Epoch: 4, Round: uint32(i + 1), Contract: &c, Observations: observations})
+			v.Steps = append(v.Steps,
+				vector.Step{Call: "report", Epoch: 4, Round: uint32(i + 1), Contract: &c, Observations: observations})
 		}
 		return v
 	}
@@ -418,25 +492,31 @@ func borders(t *testing.T, shown vector.Contract, config func(libocr.OffchainCon
 	var around []change
 	for _, answer := range []*big.Int{large, new(big.Int).Neg(large)} {
 		for _, size := range []*big.Int{plus(enough, -1), enough, plus(enough, 1)} {
-			around = append(around, change{answer, new(big.Int).Add(answer, size)}, change{answer, new(big.Int).Sub(answer, size)})
+			around = append(around, change{answer, new(big.Int).Add(answer, size)},
+				change{answer, new(big.Int).Sub(answer, size)})
 		}
 	}
 	zero, billion := new(big.Int), big.NewInt(1_000_000_000)
 	whole := big.NewInt(1_000_000_000_000_000_001) // a billionth of it is no whole number
 	longest := new(big.Int).SetUint64(math.MaxUint64)
 	vectors := []vector.Vector{
-		reports("report/alpha-large", "answers of 180 bits, above and below zero: a deviation of alpha is reported, one less is not",
+		reports("report/alpha-large",
+			"answers of 180 bits, above and below zero: a deviation of alpha is reported, one less is not",
 			alpha, around...),
 		reports("report/alpha-least", "an alpha of one part in a billion is exact where it is no whole number", 1,
-			up(whole, 1_000_000_000), up(whole, 1_000_000_001), up(whole, -1_000_000_000), up(whole, -1_000_000_001), up(whole, 0)),
+			up(whole, 1_000_000_000), up(whole, 1_000_000_001), up(whole, -1_000_000_000), up(whole, -1_000_000_001),
+			up(whole, 0)),
 		reports("report/alpha-most", "an alpha of 2^64-1 parts in a billion is exact", math.MaxUint64,
-			change{billion, plus(longest, 999_999_999)}, change{billion, plus(longest, 1_000_000_000)}, up(zero, 0), up(zero, -1)),
+			change{billion, plus(longest, 999_999_999)}, change{billion, plus(longest, 1_000_000_000)}, up(zero, 0),
+			up(zero, -1)),
 		reports("report/alpha-third", "an alpha next to a third is exact", 333_333_333,
 			up(big.NewInt(3), 1), up(big.NewInt(-3), 1), up(billion, 333_333_332), up(billion, 333_333_333)),
 	}
 
-	accept := vector.Vector{Name: "accept/alpha-large", Config: config(libocr.OffchainConfig{AlphaAcceptPPB: alpha}), Contract: shown,
-		About: "reports of 180 bits, above and below zero: one that deviates by alpha from the pending one is accepted, one less is not"}
+	accept := vector.Vector{Name: "accept/alpha-large", Config: config(libocr.OffchainConfig{AlphaAcceptPPB: alpha}),
+		Contract: shown,
+		About: "reports of 180 bits, above and below zero: one that deviates by alpha from the pending one is accepted, " +
+			"one less is not"}
 	less := plus(enough, -1)
 	sizes := []*big.Int{less, enough, plus(enough, 1), new(big.Int).Neg(less), new(big.Int).Neg(enough), zero}
 	for _, answer := range []*big.Int{large, new(big.Int).Neg(large), zero} {

@@ -11,5 +11,6 @@ import (
 
 // ReadContract implements relayerv1loop.Chain.
 func (c *Chain) ReadContract(context.Context, *relayerv1.ReadContractRequest) (*relayerv1.ReadContractResponse, error) {
-	return nil, status.Error(codes.Unimplemented, "programs on Solana answer no calls: their state stands in accounts; read it through a bridge")
+	return nil, status.Error(codes.Unimplemented,
+		"programs on Solana answer no calls: their state stands in accounts; read it through a bridge")
 }

@@ -52,11 +52,13 @@ func newChain(config Config, env service.Env, metrics *metrics) *Chain {
 	c.ledger = &ledger{chain: c, ttl: config.OCR2CacheTTL.Duration}
 	var nodes []relayer.Node[*endpoint.Client]
 	for _, node := range config.ordered() {
-		nodes = append(nodes, relayer.Node[*endpoint.Client]{Name: node.Name, SendOnly: node.SendOnly, Driver: endpoint.NewDriver(endpoint.Settings{
-			SendOnly: node.SendOnly, URL: node.URL.Reveal(), WSURL: node.WSURL.Reveal(), ChainID: config.ChainID,
-			Commitment:   rpc.CommitmentType(config.Commitment),
-			PollInterval: interval, Timeout: timeout, Accounts: &c.pushes, Pushed: c.ledger.pushed,
-		})})
+		nodes = append(nodes,
+			relayer.Node[*endpoint.Client]{Name: node.Name, SendOnly: node.SendOnly,
+				Driver: endpoint.NewDriver(endpoint.Settings{
+					SendOnly: node.SendOnly, URL: node.URL.Reveal(), WSURL: node.WSURL.Reveal(), ChainID: config.ChainID,
+					Commitment:   rpc.CommitmentType(config.Commitment),
+					PollInterval: interval, Timeout: timeout, Accounts: &c.pushes, Pushed: c.ledger.pushed,
+				})})
 	}
 	c.base = service.NewChain(service.ChainSettings[*endpoint.Client, ocr2.Contract, sender, *contract]{
 		Env: env, Config: config, Nodes: nodes,
@@ -90,18 +92,22 @@ func (c *Chain) open(name string, env service.Env) (sender, relayer.QueueSetting
 		return sender{}, relayer.QueueSettings{}, err
 	}
 	fees := account.Fees{
-		Default: c.config.ComputeUnitPriceDefault, Min: c.config.ComputeUnitPriceMin, Max: c.config.ComputeUnitPriceMax, BumpPeriod: c.config.FeeBumpPeriod.Duration,
+		Default: c.config.ComputeUnitPriceDefault, Min: c.config.ComputeUnitPriceMin, Max: c.config.ComputeUnitPriceMax,
+		BumpPeriod: c.config.FeeBumpPeriod.Duration,
 	}
 	if c.market != nil {
 		fees.Market = c.market.price
 	}
 	a := account.New(account.Settings{
-		Key: key, Keystore: env.Loans.Keystore, Pool: c.Pool(), Horizon: &c.horizon, Commitment: rpc.CommitmentType(c.config.Commitment),
+		Key: key, Keystore: env.Loans.Keystore, Pool: c.Pool(), Horizon: &c.horizon,
+		Commitment:    rpc.CommitmentType(c.config.Commitment),
 		SkipPreflight: c.config.SkipPreflight, Retries: int(c.config.MaxRetries),
-		UnitLimit: c.config.ComputeUnitLimitDefault, EstimateUnits: c.config.EstimateComputeUnitLimit, Fees: fees, Logger: env.Logger,
+		UnitLimit: c.config.ComputeUnitLimitDefault, EstimateUnits: c.config.EstimateComputeUnitLimit, Fees: fees,
+		Logger: env.Logger,
 	})
 	return sender{a}, relayer.QueueSettings{
-		Unordered: true, Window: window, Interval: c.config.ConfirmPollPeriod.Duration, Resend: c.config.TxRetryPeriod.Duration,
+		Unordered: true, Window: window, Interval: c.config.ConfirmPollPeriod.Duration,
+		Resend: c.config.TxRetryPeriod.Duration,
 	}, nil
 }
 
@@ -114,7 +120,8 @@ func (c *Chain) Close() error {
 	return errors.Join(append(failures, c.base.Close())...)
 }
 
-// LatestHead implements relayerv1loop.Chain. The hash is the newest blockhash, and the time that of the chain's own clock.
+// LatestHead implements relayerv1loop.Chain. The hash is the newest blockhash, and the time that of the chain's own
+// clock.
 func (c *Chain) LatestHead(ctx context.Context, _ *relayerv1.LatestHeadRequest) (*relayerv1.LatestHeadResponse, error) {
 	var response *relayerv1.LatestHeadResponse
 	err := c.Pool().Do(ctx, func(ctx context.Context, client *endpoint.Client) error {
@@ -136,7 +143,8 @@ func (c *Chain) LatestHead(ctx context.Context, _ *relayerv1.LatestHeadRequest) 
 	return response, nil
 }
 
-// clockTime reads the clock of a chain: slot, start of the epoch, epoch, its next leader schedule and the time, 8 bytes each.
+// clockTime reads the clock of a chain: slot, start of the epoch, epoch, its next leader schedule and the time, 8 bytes
+// each.
 func clockTime(data []byte) (time.Time, error) {
 	const length, timeAt, latest = 40, 32, 253402300799 // the end of the year 9999, which is as far as a Timestamp goes
 	if len(data) != length {
@@ -170,7 +178,9 @@ func (c *Chain) Transact(ctx context.Context, request *relayerv1.TransactRequest
 			return nil, service.AsUnavailable(err)
 		}
 		if cost := q.Account.Cost(); balance < cost || balance-cost < lamports {
-			return nil, status.Errorf(codes.FailedPrecondition, "%s holds %d lamports, and the transfer needs %d and up to %d for its fees; send less or fund the account", from, balance, lamports, cost)
+			return nil, status.Errorf(codes.FailedPrecondition,
+				"%s holds %d lamports, and the transfer needs %d and up to %d for its fees; send less or fund the account", from,
+				balance, lamports, cost)
 		}
 	}
 	payload, err := transfer(from, to, lamports).Encode()
@@ -184,7 +194,8 @@ func (c *Chain) Transact(ctx context.Context, request *relayerv1.TransactRequest
 	case status.Code(err) != codes.Unknown:
 		return nil, err
 	default:
-		return nil, status.Errorf(codes.FailedPrecondition, "the chain refuses to transfer %d lamports from %s: %v", lamports, from, err)
+		return nil, status.Errorf(codes.FailedPrecondition, "the chain refuses to transfer %d lamports from %s: %v", lamports,
+			from, err)
 	}
 }
 

@@ -17,7 +17,8 @@ type codec struct{}
 func (codec) BuildReport(_ context.Context, given []service.Observation) ([]byte, error) {
 	observations := make([]ocr2.Observation, len(given))
 	for i, o := range given {
-		observations[i] = ocr2.Observation{Time: o.Seconds, Value: o.Value, JuelsPerFeeCoin: o.JuelsPerFeeCoin, Observer: o.Observer}
+		observations[i] = ocr2.Observation{Time: o.Seconds, Value: o.Value, JuelsPerFeeCoin: o.JuelsPerFeeCoin,
+			Observer: o.Observer}
 	}
 	report, err := ocr2.BuildReport(observations)
 	if err != nil {

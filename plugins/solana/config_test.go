@@ -32,8 +32,9 @@ func TestParseConfig(t *testing.T) {
 		t.Errorf("it prints %s", text)
 	}
 	for text, want := range map[string]string{
-		"Frob = 1":                            "Frob: unknown key",
-		"TxTimeout = 'geheim'":                "TxTimeout: this is not a duration; write a number with a unit, such as \"10s\" or \"1m30s\"",
+		"Frob = 1": "Frob: unknown key",
+		"TxTimeout = 'geheim'": "TxTimeout: this is not a duration; write a number with a unit, such as " +
+			"\"10s\" or \"1m30s\"",
 		"Enabled = true\nEnabled = false":     "Enabled: this key is given on line 2 already",
 		"[":                                   "line 2: this is not TOML: invalid character at start of key: U+000A",
 		"Commitment = 'processed'":            "Commitment: this is not one of confirmed, finalized",
@@ -49,12 +50,16 @@ func TestParseConfig(t *testing.T) {
 		"OCR2CacheTTL = '20ms'":               "OCR2CacheTTL: 20ms is not between 1s and 1h",
 		"ConfirmPollPeriod = '0s'":            "ConfirmPollPeriod: 0s is not between 50ms and 1m",
 		"FeeBumpPeriod = '-1s'":               "FeeBumpPeriod: -1s is not between 0s and 1m",
-		"Nodes = []":                          "Nodes: Solana chain \"x\" has no node; add a [[Solana.Nodes]] or set Enabled = false",
-		"Nodes = [{Name = 'a', URL = 'http://geheim', SendOnly = true}]": "Nodes: every node of the chain is SendOnly; one must be for reading too",
-		"Nodes = [{Name = 'a', URL = 'http://geheim', Order = 101}]":     "Nodes[0].Order: 101 is not between 0 and 100",
-		"MultiNode.SelectionMode = 'Best'":                               "MultiNode.SelectionMode: this is not one of PriorityLevel, HighestHead, TotalDifficulty, RoundRobin",
-		"MultiNode.NodeNoNewHeadsThreshold = '-1s'":                      "MultiNode.NodeNoNewHeadsThreshold: -1s is not between 0s and 1h",
-		"Nodes = [{Name = 'a', URL = 'geheim'}]":                         "Nodes[0].URL: the address of node \"a\" of Solana chain \"x\" is not a http:// or https:// URL",
+		"Nodes = []": "Nodes: Solana chain \"x\" has no node; add a [[Solana.Nodes]] or set " +
+			"Enabled = false",
+		"Nodes = [{Name = 'a', URL = 'http://geheim', SendOnly = true}]": "Nodes: every node of the chain is SendOnly; one " +
+			"must be for reading too",
+		"Nodes = [{Name = 'a', URL = 'http://geheim', Order = 101}]": "Nodes[0].Order: 101 is not between 0 and 100",
+		"MultiNode.SelectionMode = 'Best'": "MultiNode.SelectionMode: this is not one of " +
+			"PriorityLevel, HighestHead, TotalDifficulty, RoundRobin",
+		"MultiNode.NodeNoNewHeadsThreshold = '-1s'": "MultiNode.NodeNoNewHeadsThreshold: -1s is not between 0s and 1h",
+		"Nodes = [{Name = 'a', URL = 'geheim'}]": "Nodes[0].URL: the address of node \"a\" of Solana chain \"x\" is not " +
+			"a http:// or https:// URL",
 	} {
 		section := "ChainID = 'x'\n" + text + "\n"
 		if !strings.Contains(text, "Nodes") && text != "[" {
@@ -76,28 +81,36 @@ func TestCreateRefuses(t *testing.T) {
 	good := fmt.Sprintf(`{"chainID":"localnet","ocr2ProgramID":%q,"storeProgramID":%[1]q,"transmissionsID":%[1]q}`, key)
 	request := func(contract, transmitter, relay string, gas uint32) *relayerv1.CreateProviderRequest {
 		return &relayerv1.CreateProviderRequest{
-			ProviderType: "median", Name: "p", TransmitterId: transmitter, GasLimit: gas, Config: &relayerv1.ProviderConfig{ContractId: contract, RelayConfigJson: []byte(relay)},
+			ProviderType: "median", Name: "p", TransmitterId: transmitter, GasLimit: gas,
+			Config: &relayerv1.ProviderConfig{ContractId: contract, RelayConfigJson: []byte(relay)},
 		}
 	}
-	const missing = "relayConfig.ocr2ProgramID: the key is missing or empty; relayConfig.transmissionsID: the key is missing or empty; " +
+	const missing = "relayConfig.ocr2ProgramID: the key is missing or empty; relayConfig.transmissionsID: the key is " +
+		"missing or empty; " +
 		"relayConfig.storeProgramID: the key is missing or empty"
 	for name, c := range map[string]struct {
 		request *relayerv1.CreateProviderRequest
 		want    string
 	}{
-		"contract":    {request("0x12", key, good, 0), `contractID: "0x12" is not a public key, which is 32 bytes in base58`},
-		"transmitter": {request(key, "", good, 0), "transmitterID: expected a transmitterID to be specified: the account that sends reports"},
-		"units":       {request(key, key, good, 2_000_000), "gas_limit: the chain gives a transaction 1400000 compute units at most, got 2000000"},
-		"other chain": {request(key, key, strings.Replace(good, "localnet", "mainnet", 1), 0), "relayConfig.chainID: chainID is mainnet, but the job is on chain localnet"},
-		"no program":  {request(key, key, `{}`, 0), missing},
-		"no JSON":     {request(key, key, `[`, 0), "relayConfig: it is no JSON object"},
-		"nothing":     {request(key, key, ``, 0), missing},
+		"contract": {request("0x12", key, good, 0), `contractID: "0x12" is not a public key, which is 32 bytes in base58`},
+		"transmitter": {request(key, "", good, 0),
+			"transmitterID: expected a transmitterID to be specified: the account that sends reports"},
+		"units": {request(key, key, good, 2_000_000),
+			"gas_limit: the chain gives a transaction 1400000 compute units at most, got 2000000"},
+		"other chain": {request(key, key, strings.Replace(good, "localnet", "mainnet", 1), 0),
+			"relayConfig.chainID: chainID is mainnet, but the job is on chain localnet"},
+		"no program": {request(key, key, `{}`, 0), missing},
+		"no JSON":    {request(key, key, `[`, 0), "relayConfig: it is no JSON object"},
+		"nothing":    {request(key, key, ``, 0), missing},
 	} {
-		if _, _, err := chain.CreateProvider(ctx, c.request); status.Code(err) != codes.InvalidArgument || status.Convert(err).Message() != c.want {
+		if _, _, err := chain.CreateProvider(ctx, c.request); status.Code(err) != codes.InvalidArgument ||
+			status.Convert(err).Message() != c.want {
 			t.Errorf("%s: %v, want %s", name, err, c.want)
 		}
 	}
-	if _, _, err := x.Relayer.CreateChain(ctx, &relayerv1.CreateChainRequest{ChainId: "mainnet", ConfigToml: []byte(settings("", devnode{RPC: "http://h"}))}, x.Loans); status.Code(err) != codes.InvalidArgument {
+	if _, _, err := x.Relayer.CreateChain(ctx,
+		&relayerv1.CreateChainRequest{ChainId: "mainnet", ConfigToml: []byte(settings("", devnode{RPC: "http://h"}))},
+		x.Loans); status.Code(err) != codes.InvalidArgument {
 		t.Errorf("another chain's section: %v", err)
 	}
 	p, _, err := chain.CreateProvider(ctx, request(key, key, good, 300_000))

@@ -20,7 +20,8 @@ func TestConformanceOfDescriptions(t *testing.T) {
 	})
 	looptest.Run(t, looptest.Settings{
 		Kind: "relayer", InProcess: &p,
-		Run: regexp.MustCompile("^relayer/(describe|reference|validate-chain|accounts|ids|validate-job|provider-type|report-digest)$"),
+		Run: regexp.MustCompile(
+			"^relayer/(describe|reference|validate-chain|accounts|ids|validate-job|provider-type|report-digest)$"),
 		Relayer: looptest.Relayer{
 			ChainID: "conformance", ConfigTOML: "ChainID = 'conformance'\n\n[[Nodes]]\nName = 'conformance'\nURL = '$RPC_URL'\n",
 			ContractID: key, TransmitterID: sender,
@@ -35,15 +36,18 @@ func TestConformance(t *testing.T) {
 	d := newDevchain(t)
 	feed := d.Feeds[0]
 	relayConfig, err := json.Marshal(map[string]string{
-		"chainID": "conformance", "ocr2ProgramID": d.Program, "storeProgramID": d.Store, "transmissionsID": feed.Transmissions.String(),
+		"chainID": "conformance", "ocr2ProgramID": d.Program, "storeProgramID": d.Store,
+		"transmissionsID": feed.Transmissions.String(),
 	})
 	must(t, err)
 	given := looptest.Relayer{
-		ChainID:    "conformance",
-		ConfigTOML: "ChainID = 'conformance'\nOCR2CachePollPeriod = '100ms'\nTxTimeout = '2s'\n\n[[Nodes]]\nName = 'conformance'\nURL = '$RPC_URL'\n",
+		ChainID: "conformance",
+		ConfigTOML: "ChainID = 'conformance'\nOCR2CachePollPeriod = '100ms'\nTxTimeout = '2s'\n\n[[Nodes]]\nName = " +
+			"'conformance'\nURL = '$RPC_URL'\n",
 		NodeURL:    d.Nodes[0].RPC,
-		ContractID: feed.State.String(), TransmitterID: d.Oracles[0].Transmitter.PublicKey().String(), RelayConfigJSON: string(relayConfig),
-		Signature: make([]byte, 65),
+		ContractID: feed.State.String(), TransmitterID: d.Oracles[0].Transmitter.PublicKey().String(),
+		RelayConfigJSON: string(relayConfig),
+		Signature:       make([]byte, 65),
 	}
 	for i, oracle := range d.Oracles {
 		given.Signers = append(given.Signers, append(make([]byte, 19), byte(i+1)))

@@ -17,8 +17,8 @@ import (
 	"github.com/loop-plugins/loop/sdk/go/relayer/service"
 )
 
-// steady is how long answers from older slots are passed over: nodes are never quite level. After that the chain itself has
-// gone back.
+// steady is how long answers from older slots are passed over: nodes are never quite level. After that the chain itself
+// has gone back.
 const steady = 10 * time.Second
 
 // contract is one contract for all providers that share it.
@@ -79,7 +79,8 @@ func (c *contract) Close() error {
 
 func (c *contract) setHead(slot uint64, head ocr2.Head, err error) {
 	if err == nil && head.Feed != c.accounts.Feed {
-		err = fmt.Errorf("the contract writes its answers to %s, and the job's transmissionsID is %s; correct the job", head.Feed, c.accounts.Feed)
+		err = fmt.Errorf("the contract writes its answers to %s, and the job's transmissionsID is %s; correct the job",
+			head.Feed, c.accounts.Feed)
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -138,8 +139,8 @@ func (c *contract) Latest(ctx context.Context) (service.Transmission, error) {
 	}, nil
 }
 
-// Requested implements service.Contract. Whoever asks for a round leaves no trace in the contract's accounts, so that none is ever
-// known.
+// Requested implements service.Contract. Whoever asks for a round leaves no trace in the contract's accounts, so that
+// none is ever known.
 func (c *contract) Requested(ctx context.Context, _ time.Duration) (service.Round, error) {
 	state, err := c.State(ctx)
 	return service.Round{Digest: state.ConfigDigest}, err
@@ -168,7 +169,8 @@ func current[T any](c *contract, p part[T]) error {
 	if _, err := c.ledger.poller.Latest(); err != nil {
 		return err
 	}
-	return status.Errorf(codes.Unavailable, "the contract %s has not been read yet: %s", c.accounts.State, c.ledger.chain.Pool().Why())
+	return status.Errorf(codes.Unavailable, "the contract %s has not been read yet: %s", c.accounts.State,
+		c.ledger.chain.Pool().Why())
 }
 
 // keep remembers a State that was pushed, if it is what it claims to be.
@@ -188,7 +190,8 @@ func (c *contract) verify(state ocr2.State) error {
 		return relayer.Said(err.Error())
 	}
 	if state.ConfigCount > 0 && config.Digest(c.accounts.Program, c.accounts.State) != state.ConfigDigest {
-		return relayer.Said(fmt.Sprintf("answers with a configuration of slot %d whose digest is not that of its content", state.ConfigSlot))
+		return relayer.Said(fmt.Sprintf("answers with a configuration of slot %d whose digest is not that of its content",
+			state.ConfigSlot))
 	}
 	return nil
 }
@@ -206,7 +209,8 @@ func (c *contract) latestConfig(ctx context.Context, slot uint64) (ocr2.State, e
 		known = &state
 	}
 	if known.ConfigCount == 0 || known.ConfigSlot != slot {
-		return ocr2.State{}, status.Errorf(codes.NotFound, "the contract %s has no configuration of slot %d", c.accounts.State, slot)
+		return ocr2.State{}, status.Errorf(codes.NotFound, "the contract %s has no configuration of slot %d",
+			c.accounts.State, slot)
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -225,7 +229,8 @@ func (c *contract) Config(ctx context.Context, slot uint64) (*relayerv1.Contract
 		return nil, service.AsUnavailable(err)
 	}
 	message := &relayerv1.ContractConfig{
-		ConfigDigest: state.ConfigDigest[:], ConfigCount: uint64(config.Count), F: uint32(config.F), OnchainConfig: config.Onchain,
+		ConfigDigest: state.ConfigDigest[:], ConfigCount: uint64(config.Count), F: uint32(config.F),
+		OnchainConfig:         config.Onchain,
 		OffchainConfigVersion: config.OffchainVersion, OffchainConfig: config.Offchain,
 	}
 	for _, signer := range config.Signers {
@@ -248,9 +253,11 @@ func (c *contract) Digest(in *relayerv1.ContractConfig) ([32]byte, error) {
 	case in.GetConfigCount() > math.MaxUint32:
 		return [32]byte{}, fmt.Errorf("config.config_count: the program holds 32 bits, got %d", in.GetConfigCount())
 	case len(in.GetSigners()) != len(in.GetTransmitters()) || len(in.GetSigners()) > ocr2.MaxOracles:
-		return [32]byte{}, fmt.Errorf("config: the program holds as many signers as transmitters, and at most %d, got %d and %d", ocr2.MaxOracles, len(in.GetSigners()), len(in.GetTransmitters()))
+		return [32]byte{}, fmt.Errorf("config: the program holds as many signers as transmitters, and at most %d, got %d "+
+			"and %d", ocr2.MaxOracles, len(in.GetSigners()), len(in.GetTransmitters()))
 	case len(in.GetOffchainConfig()) > ocr2.MaxOffchainConfig:
-		return [32]byte{}, fmt.Errorf("config.offchain_config: the program holds %d bytes, got %d", ocr2.MaxOffchainConfig, len(in.GetOffchainConfig()))
+		return [32]byte{}, fmt.Errorf("config.offchain_config: the program holds %d bytes, got %d", ocr2.MaxOffchainConfig,
+			len(in.GetOffchainConfig()))
 	}
 	config := ocr2.Config{
 		Count: uint32(in.GetConfigCount()), F: uint8(in.GetF()), Onchain: in.GetOnchainConfig(),
@@ -258,7 +265,8 @@ func (c *contract) Digest(in *relayerv1.ContractConfig) ([32]byte, error) {
 	}
 	for i, signer := range in.GetSigners() {
 		if len(signer) != ocr2.SignerLength {
-			return [32]byte{}, fmt.Errorf("config.signers[%d]: the program holds %d bytes, got %d", i, ocr2.SignerLength, len(signer))
+			return [32]byte{}, fmt.Errorf("config.signers[%d]: the program holds %d bytes, got %d", i, ocr2.SignerLength,
+				len(signer))
 		}
 		config.Signers = append(config.Signers, [ocr2.SignerLength]byte(signer))
 	}

@@ -36,7 +36,8 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// binary is the Solana chain of the devnet: a real virtual machine with programs that keep to the deployed ones' formats.
+// binary is the Solana chain of the devnet: a real virtual machine with programs that keep to the deployed ones'
+// formats.
 const binary = "../../bin/solana-devchain"
 
 // devchain is such a chain with its feeds.
@@ -85,7 +86,8 @@ func newDevchain(t *testing.T, args ...string) *devchain {
 	c := d.client()
 	for _, feed := range d.Feeds { // what a relayer reads is confirmed a slot or two after it is announced
 		eventually(t, "the feed's configuration is confirmed", func() bool {
-			state, err := c.GetAccountInfoWithOpts(t.Context(), feed.State, &rpc.GetAccountInfoOpts{Encoding: sol.EncodingBase64, Commitment: rpc.CommitmentConfirmed})
+			state, err := c.GetAccountInfoWithOpts(t.Context(), feed.State,
+				&rpc.GetAccountInfoOpts{Encoding: sol.EncodingBase64, Commitment: rpc.CommitmentConfirmed})
 			if err != nil {
 				return false
 			}
@@ -130,11 +132,13 @@ func (d *devchain) configure(feed int) {
 func (d *devchain) latest(feed int) (epoch uint32, answer int64, round uint32) {
 	d.t.Helper()
 	c := d.client()
-	state, err := c.GetAccountInfoWithOpts(context.Background(), d.Feeds[feed].State, &rpc.GetAccountInfoOpts{Encoding: sol.EncodingBase64, Commitment: rpc.CommitmentProcessed})
+	state, err := c.GetAccountInfoWithOpts(context.Background(), d.Feeds[feed].State,
+		&rpc.GetAccountInfoOpts{Encoding: sol.EncodingBase64, Commitment: rpc.CommitmentProcessed})
 	must(d.t, err)
 	head, err := ocr2.ParseHead(state.Value.Data.GetBinary())
 	must(d.t, err)
-	ring, err := c.GetAccountInfoWithOpts(context.Background(), d.Feeds[feed].Transmissions, &rpc.GetAccountInfoOpts{Encoding: sol.EncodingBase64, Commitment: rpc.CommitmentProcessed})
+	ring, err := c.GetAccountInfoWithOpts(context.Background(), d.Feeds[feed].Transmissions,
+		&rpc.GetAccountInfoOpts{Encoding: sol.EncodingBase64, Commitment: rpc.CommitmentProcessed})
 	must(d.t, err)
 	header, record, err := ocr2.ParseLatest(ring.Value.Data.GetBinary())
 	must(d.t, err)
@@ -144,10 +148,12 @@ func (d *devchain) latest(feed int) (epoch uint32, answer int64, round uint32) {
 // landed counts the transactions of an account's that are in blocks, by whether they succeeded.
 func (d *devchain) landed(account sol.PublicKey) (succeeded, failed int) {
 	d.t.Helper()
-	all, err := d.client().GetSignaturesForAddressWithOpts(context.Background(), account, &rpc.GetSignaturesForAddressOpts{Commitment: rpc.CommitmentConfirmed})
+	all, err := d.client().GetSignaturesForAddressWithOpts(context.Background(), account,
+		&rpc.GetSignaturesForAddressOpts{Commitment: rpc.CommitmentConfirmed})
 	must(d.t, err)
 	for _, s := range all {
-		tx, err := d.client().GetTransaction(context.Background(), s.Signature, &rpc.GetTransactionOpts{Encoding: sol.EncodingBase64, Commitment: rpc.CommitmentConfirmed})
+		tx, err := d.client().GetTransaction(context.Background(), s.Signature,
+			&rpc.GetTransactionOpts{Encoding: sol.EncodingBase64, Commitment: rpc.CommitmentConfirmed})
 		if errors.Is(err, rpc.ErrNotFound) {
 			continue // an airdrop is no transaction here
 		}
@@ -171,7 +177,9 @@ func (d *devchain) report(feed int, epoch uint32, round uint8, answer int64) *re
 	d.t.Helper()
 	var observations []ocr2.Observation
 	for i := range d.Oracles {
-		observations = append(observations, ocr2.Observation{Time: 1_700_000_000 + epoch, Value: big.NewInt(answer), JuelsPerFeeCoin: big.NewInt(1), Observer: uint8(i)})
+		observations = append(observations,
+			ocr2.Observation{Time: 1_700_000_000 + epoch, Value: big.NewInt(answer), JuelsPerFeeCoin: big.NewInt(1),
+				Observer: uint8(i)})
 	}
 	report, err := ocr2.BuildReport(observations)
 	must(d.t, err)
@@ -183,7 +191,8 @@ func (d *devchain) report(feed int, epoch uint32, round uint8, answer int64) *re
 	hash := sha256.Sum256(append(text, make([]byte, 32)...))
 	request := &relayerv1.TransmitRequest{
 		ReportContext: &reportingv1.ReportContext{
-			Timestamp: &reportingv1.ReportTimestamp{ConfigDigest: digest, Epoch: epoch, Round: uint32(round)}, ExtraHash: make([]byte, 32),
+			Timestamp: &reportingv1.ReportTimestamp{ConfigDigest: digest, Epoch: epoch, Round: uint32(round)},
+			ExtraHash: make([]byte, 32),
 		},
 		Report: report,
 	}
@@ -191,7 +200,8 @@ func (d *devchain) report(feed int, epoch uint32, round uint8, answer int64) *re
 		secret, err := hex.DecodeString(d.Oracles[i].Signer)
 		must(d.t, err)
 		compact := ecdsa.SignCompact(secp256k1.PrivKeyFromBytes(secret), hash[:], false) // 27 + recovery id, r, s
-		request.Signatures = append(request.Signatures, &relayerv1.AttributedOnchainSignature{Signature: append(compact[1:], compact[0]-27), Signer: uint32(i)})
+		request.Signatures = append(request.Signatures,
+			&relayerv1.AttributedOnchainSignature{Signature: append(compact[1:], compact[0]-27), Signer: uint32(i)})
 	}
 	return request
 }
@@ -202,11 +212,14 @@ type fixture struct{ *relayertest.Fixture }
 func newFixture(t *testing.T, keys ...sol.PrivateKey) *fixture {
 	k := relayertest.Keystore{}
 	for _, key := range keys {
-		k[key.PublicKey().String()] = func(data []byte) ([]byte, error) { return ed25519.Sign(ed25519.PrivateKey(key), data), nil }
+		k[key.PublicKey().String()] = func(data []byte) ([]byte, error) {
+			return ed25519.Sign(ed25519.PrivateKey(key), data), nil
+		}
 	}
-	return &fixture{relayertest.NewFixture(t, k, func(l *slog.Logger, r prometheus.Registerer) relayerv1loop.RelayerService {
-		return solana.New(solana.Settings{Logger: l, Registerer: r})
-	})}
+	return &fixture{relayertest.NewFixture(t, k,
+		func(l *slog.Logger, r prometheus.Registerer) relayerv1loop.RelayerService {
+			return solana.New(solana.Settings{Logger: l, Registerer: r})
+		})}
 }
 
 // chain makes a chain; the test's end closes it, unless stop did.
@@ -215,11 +228,14 @@ func (f *fixture) chain(config string) (chain relayerv1loop.Chain, stop func()) 
 }
 
 func (d *devchain) relayConfig(feed int) []byte {
-	return fmt.Appendf(nil, `{"chainID":"localnet","ocr2ProgramID":%q,"storeProgramID":%q,"transmissionsID":%q,"nodeEndpointHTTP":"http://old"}`, d.Program, d.Store, d.Feeds[feed].Transmissions)
+	return fmt.Appendf(nil,
+		`{"chainID":"localnet","ocr2ProgramID":%q,"storeProgramID":%q,"transmissionsID":%q,"nodeEndpointHTTP":"http://old"}`,
+		d.Program, d.Store, d.Feeds[feed].Transmissions)
 }
 
 // provider makes a median provider; the test's end closes it before the chain, unless stop did.
-func (f *fixture) provider(d *devchain, chain relayerv1loop.Chain, name string, feed int, transmitter sol.PublicKey) (provider relayerv1loop.Provider, stop func()) {
+func (f *fixture) provider(d *devchain, chain relayerv1loop.Chain, name string, feed int,
+	transmitter sol.PublicKey) (provider relayerv1loop.Provider, stop func()) {
 	return f.Provider(chain, d.job(name, feed, transmitter))
 }
 
@@ -227,7 +243,8 @@ func (f *fixture) provider(d *devchain, chain relayerv1loop.Chain, name string, 
 func (d *devchain) job(name string, feed int, transmitter sol.PublicKey) *relayerv1.CreateProviderRequest {
 	return &relayerv1.CreateProviderRequest{
 		ProviderType: "median", Name: name, TransmitterId: transmitter.String(),
-		Config: &relayerv1.ProviderConfig{ExternalJobId: "job", ContractId: d.Feeds[feed].State.String(), RelayConfigJson: d.relayConfig(feed)},
+		Config: &relayerv1.ProviderConfig{ExternalJobId: "job", ContractId: d.Feeds[feed].State.String(),
+			RelayConfigJson: d.relayConfig(feed)},
 	}
 }
 

@@ -29,15 +29,24 @@ func TestAnotherNodeTakesOver(t *testing.T) {
 		wantState  relayerv1.NodeState
 		wantReason string
 	}{
-		"down":    {func(s *relayertest.Server) { s.SetFault(relayertest.Down) }, relayerv1.NodeState_NODE_STATE_UNREACHABLE, ""},
-		"hangs":   {func(s *relayertest.Server) { s.SetFault(relayertest.Hang) }, relayerv1.NodeState_NODE_STATE_UNREACHABLE, "does not answer in time"},
-		"HTML":    {func(s *relayertest.Server) { s.SetFault(relayertest.HTML) }, relayerv1.NodeState_NODE_STATE_UNREACHABLE, "answers with something other than the JSON expected"},
-		"limits":  {func(s *relayertest.Server) { s.SetFault(relayertest.Limit) }, relayerv1.NodeState_NODE_STATE_UNREACHABLE, "answers with HTTP status 429: it limits the rate of requests"},
-		"garbage": {func(s *relayertest.Server) { s.SetFault(relayertest.Garbage) }, relayerv1.NodeState_NODE_STATE_UNREACHABLE, "answers with something other than the JSON expected"},
-		"lags":    {func(s *relayertest.Server) { s.SetFault(relayertest.Lag) }, relayerv1.NodeState_NODE_STATE_ALIVE, "is # blocks behind the newest node and is asked last"},
-		"mute":    {func(s *relayertest.Server) { s.SetFault(relayertest.Mute) }, relayerv1.NodeState_NODE_STATE_ALIVE, ""},
+		"down": {func(s *relayertest.Server) { s.SetFault(relayertest.Down) }, relayerv1.NodeState_NODE_STATE_UNREACHABLE,
+			""},
+		"hangs": {func(s *relayertest.Server) { s.SetFault(relayertest.Hang) }, relayerv1.NodeState_NODE_STATE_UNREACHABLE,
+			"does not answer in time"},
+		"HTML": {func(s *relayertest.Server) { s.SetFault(relayertest.HTML) }, relayerv1.NodeState_NODE_STATE_UNREACHABLE,
+			"answers with something other than the JSON expected"},
+		"limits": {func(s *relayertest.Server) { s.SetFault(relayertest.Limit) }, relayerv1.NodeState_NODE_STATE_UNREACHABLE,
+			"answers with HTTP status 429: it limits the rate of requests"},
+		"garbage": {func(s *relayertest.Server) {
+			s.SetFault(relayertest.Garbage)
+		}, relayerv1.NodeState_NODE_STATE_UNREACHABLE, "answers with something other than the JSON expected"},
+		"lags": {func(s *relayertest.Server) { s.SetFault(relayertest.Lag) }, relayerv1.NodeState_NODE_STATE_ALIVE,
+			"is # blocks behind the newest node and is asked last"},
+		"mute": {func(s *relayertest.Server) { s.SetFault(relayertest.Mute) }, relayerv1.NodeState_NODE_STATE_ALIVE, ""},
 		"other chain": {func(s *relayertest.Server) {
-			s.Answer("getGenesisHash", func(json.RawMessage) (any, error) { return "5eykt4UsFv8P8NJdTREpY1vzqKqZKvdpKuc147dw2N9d", nil })
+			s.Answer("getGenesisHash", func(json.RawMessage) (any, error) {
+				return "5eykt4UsFv8P8NJdTREpY1vzqKqZKvdpKuc147dw2N9d", nil
+			})
 			s.SetFault(relayertest.Down)
 			s.SetFault(relayertest.None)
 			s.Answer("getSlot", func(json.RawMessage) (any, error) { return nil, errors.New("unhealthy") })
@@ -71,7 +80,8 @@ func TestAnotherNodeTakesOver(t *testing.T) {
 			}
 			eventually(t, "both nodes serve and the contract is read", func() bool {
 				_, err := p.LatestConfigDetails(ctx, nil)
-				return err == nil && state(0).GetState() == relayerv1.NodeState_NODE_STATE_ALIVE && state(1).GetState() == relayerv1.NodeState_NODE_STATE_ALIVE
+				return err == nil && state(0).GetState() == relayerv1.NodeState_NODE_STATE_ALIVE &&
+					state(1).GetState() == relayerv1.NodeState_NODE_STATE_ALIVE
 			})
 			c.spoil(server)
 			_, err := p.Transmit(ctx, d.report(mine, 1, 1, 42))
@@ -109,7 +119,10 @@ func TestAnotherNodeTakesOver(t *testing.T) {
 			})
 			_, err = p.Transmit(ctx, d.report(mine, 2, 1, 43))
 			must(t, err)
-			eventually(t, "all is settled", func() bool { e, v, _ := d.latest(mine); return e == 2 && v == 43 && len(x.Keys()) == 0 })
+			eventually(t, "all is settled", func() bool {
+				e, v, _ := d.latest(mine)
+				return e == 2 && v == 43 && len(x.Keys()) == 0
+			})
 			if diff := x.endings(); diff["transmitted"] != 2 || len(diff) != 1 {
 				t.Errorf("endings %v, want two transmitted", diff)
 			}
@@ -137,7 +150,10 @@ func TestLagOf100Slots(t *testing.T) {
 	for epoch := uint32(1); epoch <= 3; epoch++ {
 		_, err := p.Transmit(ctx, d.report(0, epoch, 1, int64(epoch)))
 		must(t, err)
-		eventually(t, "the cache shows the report", func() bool { e, _, err := answer(ctx, p); return err == nil && e == epoch })
+		eventually(t, "the cache shows the report", func() bool {
+			e, _, err := answer(ctx, p)
+			return err == nil && e == epoch
+		})
 	}
 	eventually(t, "all is settled", func() bool { return len(x.Keys()) == 0 })
 	if succeeded, failed := d.landed(key.PublicKey()); succeeded != 3 || failed != 0 {
@@ -233,7 +249,8 @@ func TestLagByTime(t *testing.T) {
 	}
 }
 
-// TestOutage takes the only node away for ten seconds: what was accepted meanwhile is in the feed within three of its return.
+// TestOutage takes the only node away for ten seconds: what was accepted meanwhile is in the feed within three of its
+// return.
 func TestOutage(t *testing.T) {
 	t.Parallel()
 	if testing.Short() {
@@ -291,16 +308,19 @@ func TestNodeThatLiesIsNotBelieved(t *testing.T) {
 	})
 	client := d.client()
 	server.Answer("getMultipleAccounts", func(json.RawMessage) (any, error) {
-		info, err := client.GetAccountInfoWithOpts(ctx, d.Feeds[0].State, &rpc.GetAccountInfoOpts{Encoding: sol.EncodingBase64, Commitment: rpc.CommitmentConfirmed})
+		info, err := client.GetAccountInfoWithOpts(ctx, d.Feeds[0].State,
+			&rpc.GetAccountInfoOpts{Encoding: sol.EncodingBase64, Commitment: rpc.CommitmentConfirmed})
 		if err != nil {
 			return nil, err
 		}
 		data := info.Value.Data.GetBinary()
 		data[400]++ // of the off-chain configuration
-		return map[string]any{"context": map[string]any{"slot": info.Context.Slot}, "value": []any{map[string]any{"data": []any{data, "base64"}}}}, nil
+		return map[string]any{"context": map[string]any{"slot": info.Context.Slot},
+			"value": []any{map[string]any{"data": []any{data, "base64"}}}}, nil
 	})
 	request := &relayerv1.LatestConfigRequest{ChangedInBlock: details.GetChangedInBlock()}
-	if _, err := p.LatestConfig(ctx, request); status.Code(err) != codes.Unavailable || !strings.Contains(err.Error(), "whose digest is not that of its content") {
+	if _, err := p.LatestConfig(ctx, request); status.Code(err) != codes.Unavailable ||
+		!strings.Contains(err.Error(), "whose digest is not that of its content") {
 		t.Errorf("a configuration that was tampered with: %v", err)
 	}
 	server.Answer("getMultipleAccounts", nil)
@@ -313,13 +333,16 @@ func TestNonsense(t *testing.T) {
 	t.Parallel()
 	d := newDevchain(t)
 	key := d.Oracles[0].Transmitter.PrivateKey
-	for _, nonsense := range []string{`null`, `[]`, `{}`, `"x"`, `-1`, `{"value":null}`, `{"context":{},"value":[null]}`, `{"value":[{"data":[]}]}`, `{"value":[{"data":["!","base64"]}]}`, `[[[[[[]]]]]]`} {
+	for _, nonsense := range []string{`null`, `[]`, `{}`, `"x"`, `-1`, `{"value":null}`, `{"context":{},"value":[null]}`,
+		`{"value":[{"data":[]}]}`, `{"value":[{"data":["!","base64"]}]}`, `[[[[[[]]]]]]`} {
 		x := newFixture(t, key)
 		server := relayertest.NewServer(t, d.Nodes[0].RPC)
-		for _, method := range []string{"getMultipleAccounts", "getLatestBlockhash", "getSignatureStatuses", "getBalance", "getBlockHeight", "getBlock", "simulateTransaction"} {
+		for _, method := range []string{"getMultipleAccounts", "getLatestBlockhash", "getSignatureStatuses", "getBalance",
+			"getBlockHeight", "getBlock", "simulateTransaction"} {
 			server.Answer(method, func(json.RawMessage) (any, error) { return json.RawMessage(nonsense), nil })
 		}
-		chain, stop := x.chain(settings("FeeEstimatorMode = 'blockhistory'\nBlockHistoryPollPeriod = '100ms'\n", devnode{RPC: server.HTTPURL}))
+		chain, stop := x.chain(settings("FeeEstimatorMode = 'blockhistory'\nBlockHistoryPollPeriod = '100ms'\n",
+			devnode{RPC: server.HTTPURL}))
 		p, release := x.provider(d, chain, "p", 0, key.PublicKey())
 		_, err := p.Transmit(t.Context(), d.report(0, 1, 1, 42))
 		must(t, err)
@@ -343,17 +366,21 @@ func TestNoContract(t *testing.T) {
 	x := newFixture(t)
 	chain, _ := x.chain(settings("", d.Nodes...))
 	create := func(name string, state, feed sol.PublicKey) relayerv1loop.Provider {
-		p, _, err := chain.CreateProvider(t.Context(), &relayerv1.CreateProviderRequest{ProviderType: "config", Name: name, Config: &relayerv1.ProviderConfig{
-			ContractId: state.String(), RelayConfigJson: []byte(strings.Replace(string(d.relayConfig(0)), d.Feeds[0].Transmissions.String(), feed.String(), 1)),
-		}})
+		p, _, err := chain.CreateProvider(t.Context(),
+			&relayerv1.CreateProviderRequest{ProviderType: "config", Name: name, Config: &relayerv1.ProviderConfig{
+				ContractId: state.String(),
+				RelayConfigJson: []byte(strings.Replace(string(d.relayConfig(0)), d.Feeds[0].Transmissions.String(), feed.String(),
+					1)),
+			}})
 		must(t, err)
 		t.Cleanup(func() { must(t, p.(interface{ Close() error }).Close()) })
 		return p
 	}
 	nowhere := sol.PublicKey{7}
 	for want, p := range map[string]relayerv1loop.Provider{
-		"there is no State account at this address":        create("none", nowhere, d.Feeds[0].Transmissions),
-		"check the job's contractID":                       create("a feed", d.Feeds[0].Transmissions, d.Feeds[0].Transmissions),
+		"there is no State account at this address": create("none", nowhere, d.Feeds[0].Transmissions),
+		"check the job's contractID": create("a feed", d.Feeds[0].Transmissions,
+			d.Feeds[0].Transmissions),
 		"the job's transmissionsID is " + nowhere.String(): create("another feed", d.Feeds[0].State, nowhere),
 	} {
 		eventually(t, want, func() bool {

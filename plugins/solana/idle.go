@@ -41,8 +41,8 @@ var idle = []document.Idle{
 	},
 	{
 		Keys: []string{"MultiNode.PollInterval", "MultiNode.NewHeadsPollInterval"},
-		Why: "a node is asked for its newest slot every OCR2CachePollPeriod, or pushes it over WSURL, which tells also that " +
-			"it lives",
+		Why: "a node is asked for its newest slot every OCR2CachePollPeriod, or pushes it over WSURL, which tells also " +
+			"that it lives",
 	},
 	{
 		Keys: []string{"MultiNode.NoNewFinalizedHeadsThreshold"},

@@ -41,7 +41,8 @@ func accountsOf(j *service.Job) ocr2.Contract {
 	t.Ignored("nodeEndpointHTTP")
 	const kind = relayerv1.IdKind_ID_KIND_CONTRACT
 	return ocr2.Contract{
-		Program: key(t.ID(kind, "ocr2ProgramID")), Feed: key(t.ID(kind, "transmissionsID")), Store: key(t.ID(kind, "storeProgramID")),
+		Program: key(t.ID(kind, "ocr2ProgramID")), Feed: key(t.ID(kind, "transmissionsID")),
+		Store: key(t.ID(kind, "storeProgramID")),
 		State: key(j.Contract),
 	}
 }

@@ -29,8 +29,11 @@ func (l *ledger) start(chainID string, interval, timeout time.Duration) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.poller = relayer.NewPoller(relayer.PollerSettings[struct{}]{
-		Subject: "what the contracts of chain " + chainID + " hold", Fetch: func(ctx context.Context) (struct{}, error) { return struct{}{}, l.fetch(ctx) }, Why: l.chain.Pool().Why,
-		Interval: interval, Retry: min(interval, time.Second), Gap: min(interval, 250*time.Millisecond), TTL: l.ttl, Timeout: 2 * timeout,
+		Subject: "what the contracts of chain " + chainID + " hold", Fetch: func(ctx context.Context) (struct{}, error) {
+			return struct{}{}, l.fetch(ctx)
+		}, Why: l.chain.Pool().Why,
+		Interval: interval, Retry: min(interval, time.Second), Gap: min(interval, 250*time.Millisecond), TTL: l.ttl,
+		Timeout: 2 * timeout,
 	})
 }
 
@@ -60,8 +63,8 @@ type reading struct {
 	data []byte // nil: there is no such account
 }
 
-// fetch reads the beginnings of all accounts, which is all of them that changes but the newest record of each feed, and those
-// records that are new.
+// fetch reads the beginnings of all accounts, which is all of them that changes but the newest record of each feed, and
+// those records that are new.
 func (l *ledger) fetch(ctx context.Context) error {
 	contracts := l.chain.Contracts()
 	var keys []sol.PublicKey
@@ -85,7 +88,8 @@ func (l *ledger) fetch(ctx context.Context) error {
 		headers             map[sol.PublicKey]ocr2.FeedHeader
 	)
 	err := l.chain.Pool().Do(ctx, func(ctx context.Context, client *endpoint.Client) error {
-		beginnings, records, headers = map[sol.PublicKey]reading{}, map[sol.PublicKey]reading{}, map[sol.PublicKey]ocr2.FeedHeader{}
+		beginnings, records, headers = map[sol.PublicKey]reading{}, map[sol.PublicKey]reading{},
+			map[sol.PublicKey]ocr2.FeedHeader{}
 		if err := read(ctx, client, keys, endpoint.Slice{Length: ocr2.HeadLength}, beginnings); err != nil {
 			return err
 		}
@@ -139,7 +143,8 @@ func (l *ledger) fetch(ctx context.Context) error {
 }
 
 // read reads a part of accounts, as many at once as a node gives.
-func read(ctx context.Context, client *endpoint.Client, keys []sol.PublicKey, part endpoint.Slice, into map[sol.PublicKey]reading) error {
+func read(ctx context.Context, client *endpoint.Client, keys []sol.PublicKey, part endpoint.Slice,
+	into map[sol.PublicKey]reading) error {
 	for start := 0; start < len(keys); start += endpoint.MaxAccounts {
 		some := keys[start:min(start+endpoint.MaxAccounts, len(keys))]
 		slot, contents, err := client.Accounts(ctx, some, part)

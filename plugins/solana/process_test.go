@@ -9,8 +9,8 @@ import (
 	relayerv1 "github.com/loop-plugins/loop/gen/go/loop/relayer/v1"
 )
 
-// TestProcess runs the plugin as a process, kills it between acceptance and confirmation, and finds each report on the chain
-// once.
+// TestProcess runs the plugin as a process, kills it between acceptance and confirmation, and finds each report on the
+// chain once.
 func TestProcess(t *testing.T) {
 	t.Parallel()
 	d := newDevchain(t)

@@ -15,14 +15,16 @@ import (
 )
 
 // CreateProvider implements relayerv1loop.Chain.
-func (c *Chain) CreateProvider(_ context.Context, request *relayerv1.CreateProviderRequest) (relayerv1loop.Provider, *relayerv1.CreateProviderResponse, error) {
+func (c *Chain) CreateProvider(_ context.Context,
+	request *relayerv1.CreateProviderRequest) (relayerv1loop.Provider, *relayerv1.CreateProviderResponse, error) {
 	job, err := c.Job(request)
 	if err != nil {
 		return nil, nil, err
 	}
 	limit := request.GetGasLimit()
 	if limit > maxUnits {
-		return nil, nil, status.Errorf(codes.InvalidArgument, "gas_limit: the chain gives a transaction %d compute units at most, got %d", maxUnits, limit)
+		return nil, nil, status.Errorf(codes.InvalidArgument,
+			"gas_limit: the chain gives a transaction %d compute units at most, got %d", maxUnits, limit)
 	}
 	accounts := accountsOf(job)
 	return c.Provider(request.GetName(), job, accounts, service.Served{

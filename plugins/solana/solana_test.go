@@ -34,7 +34,8 @@ func TestProviderFollowsAndTransmits(t *testing.T) {
 	configs, unwatch := x.Watch()
 
 	// Polling would take minutes: what is seen after the first reading was pushed.
-	pushed := strings.Replace(settings("", d.Nodes[0]), "OCR2CachePollPeriod = '100ms'", "OCR2CachePollPeriod = '5m'\nOCR2CacheTTL = '1h'", 1)
+	pushed := strings.Replace(settings("", d.Nodes[0]), "OCR2CachePollPeriod = '100ms'",
+		"OCR2CachePollPeriod = '5m'\nOCR2CacheTTL = '1h'", 1)
 	chain, _ := x.chain(pushed)
 	p, _ := x.provider(d, chain, "provider-1", 0, me)
 	second, _ := x.provider(d, chain, "provider-2", 0, me)
@@ -58,13 +59,15 @@ func TestProviderFollowsAndTransmits(t *testing.T) {
 		}
 		details, err := second.LatestConfigDetails(ctx, nil)
 		must(t, err)
-		if string(details.GetConfigDigest()) != string(digest) || details.GetChangedInBlock() != got["provider-2"].GetChangedInBlock() {
+		if string(details.GetConfigDigest()) != string(digest) ||
+			details.GetChangedInBlock() != got["provider-2"].GetChangedInBlock() {
 			t.Errorf("LatestConfigDetails = %v", details)
 		}
 		config, err := p.LatestConfig(ctx, &relayerv1.LatestConfigRequest{ChangedInBlock: details.GetChangedInBlock()})
 		must(t, err)
 		c := config.GetConfig()
-		if c.GetF() != 1 || len(c.GetSigners()) != 4 || c.GetTransmitters()[0] != me.String() || c.GetConfigCount() != d.Feeds[0].Count || len(c.GetOnchainConfig()) != 49 {
+		if c.GetF() != 1 || len(c.GetSigners()) != 4 || c.GetTransmitters()[0] != me.String() ||
+			c.GetConfigCount() != d.Feeds[0].Count || len(c.GetOnchainConfig()) != 49 {
 			t.Errorf("LatestConfig = %v", c)
 		}
 		computed, err := p.ConfigDigest(ctx, &relayerv1.ConfigDigestRequest{Config: c})
@@ -74,7 +77,8 @@ func TestProviderFollowsAndTransmits(t *testing.T) {
 		}
 	}
 	check()
-	if _, err := p.LatestConfig(ctx, &relayerv1.LatestConfigRequest{ChangedInBlock: 1}); status.Code(err) != codes.NotFound {
+	if _, err := p.LatestConfig(ctx,
+		&relayerv1.LatestConfigRequest{ChangedInBlock: 1}); status.Code(err) != codes.NotFound {
 		t.Errorf("LatestConfig of a slot without one: %v", err)
 	}
 	if prefix, err := p.ConfigDigestPrefix(ctx, nil); err != nil || prefix.GetPrefix() != 3 {
@@ -95,12 +99,16 @@ func TestProviderFollowsAndTransmits(t *testing.T) {
 		must(t, err)
 	}
 	eventually(t, "the report is in the feed", func() bool { e, v, _ := d.latest(0); return e == 1 && v == 42 })
-	eventually(t, "the cache shows it", func() bool { e, v, err := answer(ctx, p); return err == nil && e == 1 && v == 42 })
+	eventually(t, "the cache shows it", func() bool {
+		e, v, err := answer(ctx, p)
+		return err == nil && e == 1 && v == 42
+	})
 	details, err := p.LatestTransmissionDetails(ctx, nil)
 	must(t, err)
 	digest, _ := hex.DecodeString(d.Feeds[0].Digest)
 	want := &medianv1.LatestTransmissionDetailsResponse{
-		Timestamp: &reportingv1.ReportTimestamp{ConfigDigest: digest, Epoch: 1, Round: 1}, LatestAnswer: wire.BigInt(big.NewInt(42)), LatestTimestamp: observationTime(1),
+		Timestamp:    &reportingv1.ReportTimestamp{ConfigDigest: digest, Epoch: 1, Round: 1},
+		LatestAnswer: wire.BigInt(big.NewInt(42)), LatestTimestamp: observationTime(1),
 	}
 	if diff := cmp.Diff(want, details, protocmp.Transform()); diff != "" {
 		t.Errorf("LatestTransmissionDetails (-want +got):\n%s", diff)
@@ -120,7 +128,9 @@ func TestProviderFollowsAndTransmits(t *testing.T) {
 	}
 	asked, err := p.LatestRoundRequested(ctx, &medianv1.LatestRoundRequestedRequest{})
 	must(t, err)
-	if diff := cmp.Diff(&medianv1.LatestRoundRequestedResponse{Timestamp: &reportingv1.ReportTimestamp{ConfigDigest: digest}}, asked, protocmp.Transform()); diff != "" {
+	if diff := cmp.Diff(
+		&medianv1.LatestRoundRequestedResponse{Timestamp: &reportingv1.ReportTimestamp{ConfigDigest: digest}}, asked,
+		protocmp.Transform()); diff != "" {
 		t.Errorf("LatestRoundRequested (-want +got):\n%s", diff)
 	}
 
@@ -140,15 +150,18 @@ func TestProviderFollowsAndTransmits(t *testing.T) {
 	}
 	_, err = chain.Replay(ctx, &relayerv1.ReplayRequest{FromBlock: 1})
 	must(t, err)
-	if _, err := chain.Replay(ctx, &relayerv1.ReplayRequest{FromBlock: 1 << 40}); status.Code(err) != codes.InvalidArgument {
+	if _, err := chain.Replay(ctx,
+		&relayerv1.ReplayRequest{FromBlock: 1 << 40}); status.Code(err) != codes.InvalidArgument {
 		t.Errorf("Replay above the head: %v", err)
 	}
 	state, err := chain.ChainStatus(ctx, nil)
 	must(t, err)
-	if text := state.GetConfigToml(); strings.Contains(text, "127.0.0.1") || !strings.Contains(text, "Commitment = 'confirmed'") {
+	if text := state.GetConfigToml(); strings.Contains(text, "127.0.0.1") ||
+		!strings.Contains(text, "Commitment = 'confirmed'") {
 		t.Errorf("ChainStatus shows %s", text)
 	}
-	readable := strings.ReplaceAll(strings.ReplaceAll(state.GetConfigToml(), "WSURL = '[redacted]'", "WSURL = 'ws://a'"), "'[redacted]'", "'http://a'")
+	readable := strings.ReplaceAll(strings.ReplaceAll(state.GetConfigToml(), "WSURL = '[redacted]'", "WSURL = 'ws://a'"),
+		"'[redacted]'", "'http://a'")
 	if _, problems := solana.ParseConfig("Solana", []byte(readable)); problems.Err() != nil {
 		t.Errorf("the status's TOML is no configuration: %v", problems.Err())
 	}
@@ -176,7 +189,10 @@ func TestUnauthorisedIsRevertedOnce(t *testing.T) {
 	q, _ := x.provider(d, chain, "q", 0, d.Oracles[1].Transmitter.PublicKey())
 	_, err = q.Transmit(ctx, d.report(0, 1, 2, 43))
 	must(t, err)
-	eventually(t, "another's report is in the feed, and all is settled", func() bool { e, v, _ := d.latest(0); return e == 1 && v == 43 && len(x.Keys()) == 0 })
+	eventually(t, "another's report is in the feed, and all is settled", func() bool {
+		e, v, _ := d.latest(0)
+		return e == 1 && v == 43 && len(x.Keys()) == 0
+	})
 	if succeeded, failed := d.landed(stranger.PublicKey()); succeeded != 0 || failed != 1 {
 		t.Errorf("%d transactions succeeded and %d failed, want one that fails", succeeded, failed)
 	}
@@ -202,7 +218,8 @@ func TestRestartBetweenAcceptAndSend(t *testing.T) {
 		}
 		release()
 	}
-	if _, err := chain.LatestHead(ctx, nil); status.Code(err) != codes.Unavailable || strings.Contains(err.Error(), "127.0.0.1") {
+	if _, err := chain.LatestHead(ctx, nil); status.Code(err) != codes.Unavailable ||
+		strings.Contains(err.Error(), "127.0.0.1") {
 		t.Errorf("LatestHead without a chain: %v", err)
 	}
 	stop()
@@ -218,13 +235,14 @@ func TestRestartBetweenAcceptAndSend(t *testing.T) {
 		return a == 3 && b == 3 && len(x.Keys()) == 0
 	})
 	if succeeded, failed := d.landed(key.PublicKey()); succeeded != 2 || failed != 0 {
-		t.Errorf("%d transactions succeeded and %d failed, want one for each feed: older reports were stale", succeeded, failed)
+		t.Errorf("%d transactions succeeded and %d failed, want one for each feed: older reports were stale", succeeded,
+			failed)
 	}
 	stop()
 }
 
-// TestRestartBetweenSendAndConfirm ends the relayer while a transaction is signed and in no block: the next life must not sign
-// another before the first is dead.
+// TestRestartBetweenSendAndConfirm ends the relayer while a transaction is signed and in no block: the next life must
+// not sign another before the first is dead.
 func TestRestartBetweenSendAndConfirm(t *testing.T) {
 	t.Parallel()
 	d := newDevchain(t)
@@ -241,7 +259,10 @@ func TestRestartBetweenSendAndConfirm(t *testing.T) {
 	release()
 	stop()
 	_, _ = x.chain(settings(unbumped, d.Nodes...))
-	eventually(t, "the report is in the feed, and all is settled", func() bool { e, _, _ := d.latest(0); return e == 1 && len(x.Keys()) == 0 })
+	eventually(t, "the report is in the feed, and all is settled", func() bool {
+		e, _, _ := d.latest(0)
+		return e == 1 && len(x.Keys()) == 0
+	})
 	if succeeded, failed := d.landed(key.PublicKey()); succeeded != 1 || failed != 0 {
 		t.Errorf("%d transactions succeeded and %d failed, want one", succeeded, failed)
 	}
@@ -262,13 +283,17 @@ func TestExpiry(t *testing.T) {
 	eventually(t, "a transaction is signed", func() bool { return len(x.Keys()) == 2 })
 	d.admin("loop_warp", 40)
 	d.admin("loop_fault", 0, nil)
-	eventually(t, "the report is in the feed, and all is settled", func() bool { e, _, _ := d.latest(0); return e == 1 && len(x.Keys()) == 0 })
+	eventually(t, "the report is in the feed, and all is settled", func() bool {
+		e, _, _ := d.latest(0)
+		return e == 1 && len(x.Keys()) == 0
+	})
 	if succeeded, failed := d.landed(key.PublicKey()); succeeded != 1 || failed != 0 {
 		t.Errorf("%d transactions succeeded and %d failed, want one", succeeded, failed)
 	}
 }
 
-// TestFeedsShareAnAccount holds that feeds which transmit at once from one account neither wait for one another nor waste fees.
+// TestFeedsShareAnAccount holds that feeds which transmit at once from one account neither wait for one another nor
+// waste fees.
 func TestFeedsShareAnAccount(t *testing.T) {
 	t.Parallel()
 	const feeds, epochs = 8, 3
@@ -319,7 +344,8 @@ func TestTransact(t *testing.T) {
 	to, err := sol.NewRandomPrivateKey()
 	must(t, err)
 	request := func(amount int64) *relayerv1.TransactRequest {
-		return &relayerv1.TransactRequest{From: key.PublicKey().String(), To: to.PublicKey().String(), Amount: wire.BigInt(big.NewInt(amount)), CheckBalance: true}
+		return &relayerv1.TransactRequest{From: key.PublicKey().String(), To: to.PublicKey().String(),
+			Amount: wire.BigInt(big.NewInt(amount)), CheckBalance: true}
 	}
 	eventually(t, "the account's funds are confirmed", func() bool {
 		b, err := d.client().GetBalance(ctx, key.PublicKey(), rpc.CommitmentConfirmed)
@@ -333,7 +359,9 @@ func TestTransact(t *testing.T) {
 		must(t, err)
 		return b.Value
 	}
-	eventually(t, "the lamports are there, and all is settled", func() bool { return balance() == 5_000_000 && len(x.Keys()) == 0 })
+	eventually(t, "the lamports are there, and all is settled", func() bool {
+		return balance() == 5_000_000 && len(x.Keys()) == 0
+	})
 	if succeeded, failed := d.landed(key.PublicKey()); succeeded != 1 || failed != 0 {
 		t.Errorf("%d transactions succeeded and %d failed, want one", succeeded, failed)
 	}
@@ -353,7 +381,9 @@ func TestTransact(t *testing.T) {
 	if _, err := chain.Transact(ctx, foreign); status.Code(err) != codes.NotFound {
 		t.Errorf("another's lamports: %v", err)
 	}
-	eventually(t, "all is settled", func() bool { return len(x.Keys()) == 0 || strings.Contains(strings.Join(x.Keys(), ""), "flight") })
+	eventually(t, "all is settled", func() bool {
+		return len(x.Keys()) == 0 || strings.Contains(strings.Join(x.Keys(), ""), "flight")
+	})
 }
 
 func TestBlockHistory(t *testing.T) {
@@ -361,7 +391,9 @@ func TestBlockHistory(t *testing.T) {
 	d := newDevchain(t)
 	key := d.Oracles[0].Transmitter.PrivateKey
 	x := newFixture(t, key)
-	chain, _ := x.chain(settings("FeeEstimatorMode = 'blockhistory'\nBlockHistoryPollPeriod = '100ms'\nComputeUnitPriceDefault = 77\nEstimateComputeUnitLimit = true\n", d.Nodes...))
+	chain, _ := x.chain(
+		settings("FeeEstimatorMode = 'blockhistory'\nBlockHistoryPollPeriod = '100ms'\nComputeUnitPriceDefault = "+
+			"77\nEstimateComputeUnitLimit = true\n", d.Nodes...))
 	p, _ := x.provider(d, chain, "p", 0, key.PublicKey())
 	prices := func() map[string]float64 { return x.Gathered(priceMetric, "") }
 	eventually(t, "blocks are read", func() bool { return len(prices()) == 1 })

@@ -19,8 +19,8 @@ func FromUint64(n uint64) Felt {
 	return f
 }
 
-// FromBytes makes an element of a big-endian number of at most 32 bytes. A number beyond the field is an error: to reduce it would
-// give another number the same name.
+// FromBytes makes an element of a big-endian number of at most 32 bytes. A number beyond the field is an error: to
+// reduce it would give another number the same name.
 func FromBytes(number []byte) (Felt, error) {
 	if len(number) > fp.Bytes {
 		return Felt{}, fmt.Errorf("%d bytes are more than the 32 of a field element", len(number))
@@ -83,8 +83,8 @@ func (f Felt) Uint64() (n uint64, ok bool) { return f.element.Uint64(), f.elemen
 // IsZero tells whether the number is 0.
 func (f Felt) IsZero() bool { return f == Felt{} }
 
-// String is 0x and the number in hexadecimal without leading zeros: the form of the JSON-RPC and of accounts in a contract's
-// configuration.
+// String is 0x and the number in hexadecimal without leading zeros: the form of the JSON-RPC and of accounts in a
+// contract's configuration.
 func (f Felt) String() string { return "0x" + f.element.Text(16) }
 
 // MarshalText implements encoding.TextMarshaler.

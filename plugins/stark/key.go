@@ -15,8 +15,8 @@ import (
 
 // Key is a private key of the Stark curve: a number from 1 to the curve's order less 1. It prints as a placeholder.
 //
-// Its arithmetic takes time that depends on the key: gnark-crypto has no other. Whoever can measure single signatures of a process
-// could learn from it.
+// Its arithmetic takes time that depends on the key: gnark-crypto has no other. Whoever can measure single signatures
+// of a process could learn from it.
 type Key struct {
 	secret *big.Int
 	public Felt
@@ -60,8 +60,8 @@ func (*Key) GoString() string { return "[private key]" }
 // Signature is an ECDSA signature on the Stark curve.
 type Signature struct{ R, S Felt }
 
-// Sign signs a hash, always with the same result (RFC 6979 with SHA-256, as StarkWare's libraries sign), and with the S of both
-// that is in the lower half.
+// Sign signs a hash, always with the same result (RFC 6979 with SHA-256, as StarkWare's libraries sign), and with the S
+// of both that is in the lower half.
 func (k *Key) Sign(hash Felt) (Signature, error) {
 	order := fr.Modulus()
 	z := new(big.Int).Mod(hash.Big(), order)
@@ -84,8 +84,8 @@ func (k *Key) Sign(hash Felt) (Signature, error) {
 	return Signature{}, errors.New("the hash could not be signed: no nonce out of 100 served")
 }
 
-// Verify tells whether a signature over a hash is of the public key with that x coordinate: of either of its two points, as a
-// contract does. One with S in the upper half is none, so that nobody can make a second of the first.
+// Verify tells whether a signature over a hash is of the public key with that x coordinate: of either of its two
+// points, as a contract does. One with S in the upper half is none, so that nobody can make a second of the first.
 func Verify(public, hash Felt, signature Signature) bool {
 	order := fr.Modulus()
 	r, s := signature.R.Big(), signature.S.Big()

@@ -141,7 +141,8 @@ func TestVerifyRefuses(t *testing.T) {
 func TestKey(t *testing.T) {
 	t.Parallel()
 	order := fr.Modulus().FillBytes(make([]byte, 32))
-	for name, secret := range map[string][]byte{"zero": make([]byte, 32), "the order": order, "short": {1}, "long": append(make([]byte, 32), 1), "all ones": bytes.Repeat([]byte{255}, 32)} {
+	for name, secret := range map[string][]byte{"zero": make([]byte, 32), "the order": order, "short": {1},
+		"long": append(make([]byte, 32), 1), "all ones": bytes.Repeat([]byte{255}, 32)} {
 		if _, err := NewKey(secret); err == nil {
 			t.Errorf("%s: taken", name)
 		}
@@ -171,13 +172,15 @@ func TestFeltText(t *testing.T) {
 	prime := fp.Modulus()
 	last := "0x" + new(big.Int).Sub(prime, big.NewInt(1)).Text(16)
 	for text, want := range map[string]string{
-		"0x0": "0x0", "0x00": "0x0", "0xAb": "0xab", "0x0000000000000000000000000000000000000000000000000000000000000001": "0x1", last: last,
+		"0x0": "0x0", "0x00": "0x0", "0xAb": "0xab",
+		"0x0000000000000000000000000000000000000000000000000000000000000001": "0x1", last: last,
 	} {
 		if f, err := ParseFelt(text); err != nil || f.String() != want {
 			t.Errorf("%s: %s, %v, want %s", text, f, err, want)
 		}
 	}
-	for _, text := range []string{"", "0x", "1", "0X1", "0x-1", "0x+1", "0x1_0", "0xg", " 0x1", "0x1 ", "0x" + prime.Text(16), "0x" + strings.Repeat("0", 65)} {
+	for _, text := range []string{"", "0x", "1", "0X1", "0x-1", "0x+1", "0x1_0", "0xg", " 0x1", "0x1 ",
+		"0x" + prime.Text(16), "0x" + strings.Repeat("0", 65)} {
 		var f Felt
 		if err := f.UnmarshalText([]byte(text)); err == nil {
 			t.Errorf("%q is taken as %s", text, f)

@@ -71,8 +71,8 @@ func newChain(config Config, env service.Env) (relayerv1loop.Chain, error) {
 	return c, nil
 }
 
-// Transact implements relayerv1loop.Chain: it moves the token that fees are paid in, in its smallest unit, FRI. It knows the key of
-// an account that a job transmits from, and of no other.
+// Transact implements relayerv1loop.Chain: it moves the token that fees are paid in, in its smallest unit, FRI. It
+// knows the key of an account that a job transmits from, and of no other.
 func (c *Chain) Transact(ctx context.Context, request *relayerv1.TransactRequest) (*relayerv1.TransactResponse, error) {
 	transfer, err := service.ReadTransfer(request, stark.ParseFelt, "FRI", 256)
 	if err != nil {
@@ -81,7 +81,8 @@ func (c *Chain) Transact(ctx context.Context, request *relayerv1.TransactRequest
 	from, to, amount := transfer.From, transfer.To, transfer.Amount
 	q, ok := c.Started(from.String())
 	if !ok || q.Account.Key().IsZero() {
-		return nil, status.Errorf(codes.NotFound, "from: no job of this node transmits from %s on chain %s, so that its key is not known", from, c.config.ChainID)
+		return nil, status.Errorf(codes.NotFound,
+			"from: no job of this node transmits from %s on chain %s, so that its key is not known", from, c.config.ChainID)
 	}
 	key := q.Account.Key()
 	lent, err := c.Lends(ctx, func(name string) bool { return name == key.String() })
@@ -89,10 +90,12 @@ func (c *Chain) Transact(ctx context.Context, request *relayerv1.TransactRequest
 		return nil, err
 	}
 	if !lent {
-		return nil, status.Errorf(codes.NotFound, "from: this node has no key %s, which signs for %s on chain %s", key, from, c.config.ChainID)
+		return nil, status.Errorf(codes.NotFound, "from: this node has no key %s, which signs for %s on chain %s", key, from,
+			c.config.ChainID)
 	}
 	low := new(big.Int).And(amount, new(big.Int).Sub(new(big.Int).Lsh(big.NewInt(1), 128), big.NewInt(1)))
-	call := account.Call{Key: key, To: c.config.FeeToken.Felt, Selector: aggregator.Selector("transfer"), Calldata: []stark.Felt{to}}
+	call := account.Call{Key: key, To: c.config.FeeToken.Felt, Selector: aggregator.Selector("transfer"),
+		Calldata: []stark.Felt{to}}
 	for _, half := range []*big.Int{low, new(big.Int).Rsh(amount, 128)} {
 		f, err := stark.FromBig(half)
 		if err != nil {
@@ -106,14 +109,17 @@ func (c *Chain) Transact(ctx context.Context, request *relayerv1.TransactRequest
 			return nil, service.AsUnavailable(err)
 		}
 		if balance.Cmp(amount) < 0 {
-			return nil, status.Errorf(codes.FailedPrecondition, "%s holds %s FRI, fewer than the %s to transfer; send less or fund the account", from, balance, amount)
+			return nil, status.Errorf(codes.FailedPrecondition,
+				"%s holds %s FRI, fewer than the %s to transfer; send less or fund the account", from, balance, amount)
 		}
 		cost, err := q.Account.Cost(ctx, call)
 		if err != nil {
 			return nil, c.refused(err, from, amount)
 		}
 		if need := new(big.Int).Add(amount, cost); balance.Cmp(need) < 0 {
-			return nil, status.Errorf(codes.FailedPrecondition, "%s holds %s FRI, and the transfer needs up to %s with its fees; send less or fund the account", from, balance, need)
+			return nil, status.Errorf(codes.FailedPrecondition,
+				"%s holds %s FRI, and the transfer needs up to %s with its fees; send less or fund the account", from, balance,
+				need)
 		}
 	}
 	payload, err := call.Encode()
@@ -131,7 +137,8 @@ func (c *Chain) Transact(ctx context.Context, request *relayerv1.TransactRequest
 func (c *Chain) refused(err error, from stark.Felt, amount *big.Int) error {
 	switch {
 	case endpoint.IsCode(err, endpoint.CodeInsufficientBalance):
-		return status.Errorf(codes.FailedPrecondition, "%s does not hold %s FRI and the fees; send less or fund the account", from, amount)
+		return status.Errorf(codes.FailedPrecondition, "%s does not hold %s FRI and the fees; send less or fund the account",
+			from, amount)
 	case status.Code(err) != codes.Unknown:
 		return err
 	default:

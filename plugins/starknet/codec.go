@@ -16,7 +16,8 @@ func (codec) BuildReport(_ context.Context, given []service.Observation) ([]byte
 	observations := make([]aggregator.Observation, len(given))
 	for i, o := range given {
 		observations[i] = aggregator.Observation{
-			Seconds: o.Seconds, Value: o.Value, JuelsPerFeeCoin: o.JuelsPerFeeCoin, GasPrice: o.GasPriceSubunits, Observer: o.Observer,
+			Seconds: o.Seconds, Value: o.Value, JuelsPerFeeCoin: o.JuelsPerFeeCoin, GasPrice: o.GasPriceSubunits,
+			Observer: o.Observer,
 		}
 	}
 	return aggregator.BuildReport(observations)

@@ -54,7 +54,8 @@ func DefaultConfig() Config {
 	return Config{
 		Enabled: true, OCR2CachePollPeriod: document.Lasting(5 * time.Second), OCR2CacheTTL: document.Lasting(time.Minute),
 		RequestTimeout: document.Lasting(10 * time.Second), TxTimeout: document.Lasting(time.Minute),
-		ConfirmationPoll: document.Lasting(5 * time.Second), FeeMultiplier: 1.5, FeeEstimationMaxAttempts: 5, FeeToken: Felt{Felt: token},
+		ConfirmationPoll: document.Lasting(5 * time.Second), FeeMultiplier: 1.5, FeeEstimationMaxAttempts: 5,
+		FeeToken: Felt{Felt: token},
 		Accounts: []string{},
 	}
 }
@@ -88,7 +89,9 @@ func (c Config) check(p *document.Problems, name string) {
 	document.Lasts(p, "OCR2CacheTTL", c.OCR2CacheTTL, c.OCR2CachePollPeriod.Duration, time.Hour)
 	for at, account := range c.Accounts {
 		if !written.MatchString(account) {
-			p.Add(fmt.Sprintf("Accounts[%d]", at), "%s is not a public key, which is 0x and hexadecimal digits in lower case, without leading zeros", document.Shown(account))
+			p.Add(fmt.Sprintf("Accounts[%d]", at),
+				"%s is not a public key, which is 0x and hexadecimal digits in lower case, without leading zeros",
+				document.Shown(account))
 		}
 	}
 	for at, node := range c.Nodes {
@@ -98,7 +101,8 @@ func (c Config) check(p *document.Problems, name string) {
 		}
 		chain.Address(path+".URL", node.Name, node.URL, "http", "https")
 		if strings.ContainsFunc(node.APIKey.Reveal(), func(r rune) bool { return r < ' ' || r > '~' }) {
-			p.Add(path+".APIKey", "the key of %s has characters that are not printable ASCII, and cannot be sent in a header", chain.Node(node.Name))
+			p.Add(path+".APIKey", "the key of %s has characters that are not printable ASCII, and cannot be sent in a header",
+				chain.Node(node.Name))
 		}
 	}
 }
@@ -120,7 +124,8 @@ func (f *Felt) UnmarshalText(text []byte) error {
 	felt, err := stark.ParseFelt(string(text))
 	*f = Felt{Felt: felt}
 	if err != nil || felt.IsZero() || !written.Match(text) {
-		f.bad = document.Shown(string(text)) + " is not a contract's address, which is 0x and hexadecimal digits in lower case, without leading zeros"
+		f.bad = document.Shown(string(text)) +
+			" is not a contract's address, which is 0x and hexadecimal digits in lower case, without leading zeros"
 	}
 	return nil
 }

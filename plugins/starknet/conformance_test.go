@@ -21,11 +21,13 @@ func TestConformance(t *testing.T) {
 	relayConfig, err := json.Marshal(map[string]string{"chainID": fakeChainID, "accountAddress": o.accounts[0].String()})
 	must(t, err)
 	given := looptest.Relayer{
-		ChainID:    fakeChainID,
-		ConfigTOML: fmt.Sprintf("ChainID = %q\nOCR2CachePollPeriod = '100ms'\nRequestTimeout = '2s'\n\n[[Nodes]]\nName = 'conformance'\nURL = '$RPC_URL'\n", fakeChainID),
+		ChainID: fakeChainID,
+		ConfigTOML: fmt.Sprintf("ChainID = %q\nOCR2CachePollPeriod = '100ms'\nRequestTimeout = '2s'\n\n[[Nodes]]\nName = "+
+			"'conformance'\nURL = '$RPC_URL'\n", fakeChainID),
 		NodeURL:    d.url,
-		ContractID: f.address.String(), TransmitterID: o.transmitters[0].Public().String(), RelayConfigJSON: string(relayConfig),
-		Signature: make([]byte, 96), Unsigned: true,
+		ContractID: f.address.String(), TransmitterID: o.transmitters[0].Public().String(),
+		RelayConfigJSON: string(relayConfig),
+		Signature:       make([]byte, 96), Unsigned: true,
 	}
 	for i, account := range o.accounts {
 		signer := o.signers[i].Public().Bytes()

@@ -13,8 +13,8 @@ import (
 	"github.com/loop-plugins/loop/sdk/go/relayer/service"
 )
 
-// steady is how long answers from blocks that are a little older may go on: load balancers put nodes behind one address that are
-// not quite level.
+// steady is how long answers from blocks that are a little older may go on: load balancers put nodes behind one address
+// that are not quite level.
 const steady = 30 * time.Second
 
 // contract follows one aggregator for all providers that share it.
@@ -29,7 +29,8 @@ func (c *Chain) follow(address stark.Felt) *contract {
 	return &contract{chain: c, Polled: service.NewPolled(service.PolledSettings[*endpoint.Client]{
 		Address: address.String(), Pool: c.Pool(), Hub: c.Hub(), Steady: steady,
 		Poller: relayer.PollerSettings[service.View]{
-			Interval: interval, Retry: min(interval, time.Second), Gap: min(interval/2, 500*time.Millisecond), TTL: c.config.OCR2CacheTTL.Duration, Timeout: 2 * timeout,
+			Interval: interval, Retry: min(interval, time.Second), Gap: min(interval/2, 500*time.Millisecond),
+			TTL: c.config.OCR2CacheTTL.Duration, Timeout: 2 * timeout,
 		},
 		Read: func(ctx context.Context, client *endpoint.Client) (service.View, error) {
 			return read(ctx, client, address)
@@ -74,9 +75,11 @@ func read(ctx context.Context, client *endpoint.Client, address stark.Felt) (ser
 		return service.View{}, relayer.Answered(err)
 	}
 	return service.View{
-		State: service.State{ConfigBlock: config.Block, ConfigDigest: config.Digest, Epoch: latest.Epoch, EpochDigest: latest.Digest},
+		State: service.State{ConfigBlock: config.Block, ConfigDigest: config.Digest, Epoch: latest.Epoch,
+			EpochDigest: latest.Digest},
 		Transmission: service.Transmission{
-			Round: service.Round{Digest: latest.Digest, Epoch: latest.Epoch, Round: latest.Round}, Answer: latest.Answer, Time: latest.Time,
+			Round: service.Round{Digest: latest.Digest, Epoch: latest.Epoch, Round: latest.Round}, Answer: latest.Answer,
+			Time: latest.Time,
 		},
 		Block: head.Number, Time: head.Time,
 	}, nil
@@ -86,15 +89,18 @@ func view(ctx context.Context, client *endpoint.Client, address stark.Felt, name
 	answer, err := client.View(ctx, address, aggregator.Selector(name))
 	switch {
 	case endpoint.IsCode(err, endpoint.CodeContractNotFound):
-		return nil, relayer.Answered(fmt.Errorf("there is no contract at this address; check the contract's address and the chain"))
+		return nil, relayer.Answered(
+			fmt.Errorf("there is no contract at this address; check the contract's address and the chain"))
 	case endpoint.IsCode(err, endpoint.CodeEntrypointNotFound), endpoint.IsCode(err, endpoint.CodeContractError):
-		return nil, relayer.Answered(fmt.Errorf("the contract does not answer %s (%w); check that it is an OCR2 aggregator", name, err))
+		return nil, relayer.Answered(fmt.Errorf("the contract does not answer %s (%w); check that it is an OCR2 aggregator",
+			name, err))
 	}
 	return answer, err
 }
 
 // configSet reads the configuration that was set in a block.
-func configSet(ctx context.Context, client *endpoint.Client, address stark.Felt, block uint64) (*relayerv1.ContractConfig, error) {
+func configSet(ctx context.Context, client *endpoint.Client, address stark.Felt,
+	block uint64) (*relayerv1.ContractConfig, error) {
 	events, err := client.Events(ctx, address, aggregator.Selector(aggregator.ConfigSetEvent), block)
 	if err != nil || len(events) == 0 {
 		return nil, err
@@ -131,7 +137,8 @@ func digest(chain, address stark.Felt, in *relayerv1.ContractConfig) (digest [32
 		return digest, fmt.Errorf("config.onchain_config: %w", err)
 	}
 	config := aggregator.Config{
-		Count: in.GetConfigCount(), F: f, Onchain: onchain, OffchainVersion: in.GetOffchainConfigVersion(), Offchain: in.GetOffchainConfig(),
+		Count: in.GetConfigCount(), F: f, Onchain: onchain, OffchainVersion: in.GetOffchainConfigVersion(),
+		Offchain: in.GetOffchainConfig(),
 	}
 	for i, bytes := range in.GetSigners() {
 		signer, err := stark.FromBytes(bytes)

@@ -20,7 +20,8 @@ import (
 	"github.com/loop-plugins/loop/sdk/go/wire"
 )
 
-// binary is the Starknet of the devnet: a model whose hashes, signatures and rules were written apart from this relayer.
+// binary is the Starknet of the devnet: a model whose hashes, signatures and rules were written apart from this
+// relayer.
 const binary = "../../bin/starknet-devchain"
 
 // devchain is such a network with its feeds.
@@ -63,7 +64,8 @@ func newDevchain(t *testing.T, rpc string, args ...string) *devchain {
 	if strings.HasPrefix(rpc, "0.8") {
 		d.now = "pending"
 	}
-	relayertest.StartDevchain(t, d, binary, append([]string{"--block-time", "200ms", "--rpc", cmp.Or(rpc, "0.10")}, args...)...)
+	relayertest.StartDevchain(t, d, binary,
+		append([]string{"--block-time", "200ms", "--rpc", cmp.Or(rpc, "0.10")}, args...)...)
 	return d
 }
 
@@ -102,7 +104,8 @@ func (d *devchain) landed(feed stark.Felt) map[uint64]int {
 	landed, token := map[uint64]int{}, ""
 	for {
 		filter := map[string]any{
-			"from_block": map[string]int{"block_number": 0}, "to_block": d.now, "address": feed, "keys": [][]stark.Felt{{aggregator.Selector("NewTransmission")}}, "chunk_size": 100,
+			"from_block": map[string]int{"block_number": 0}, "to_block": d.now, "address": feed,
+			"keys": [][]stark.Felt{{aggregator.Selector("NewTransmission")}}, "chunk_size": 100,
 		}
 		if token != "" {
 			filter["continuation_token"] = token
@@ -122,8 +125,8 @@ func (d *devchain) landed(feed stark.Felt) map[uint64]int {
 	}
 }
 
-// TestDevchainFaults runs a feed through what goes wrong with nodes and transactions on a network that was not written with this
-// relayer: it resumes each time, and each report lands once.
+// TestDevchainFaults runs a feed through what goes wrong with nodes and transactions on a network that was not written
+// with this relayer: it resumes each time, and each report lands once.
 func TestDevchainFaults(t *testing.T) {
 	t.Parallel()
 	type scene struct {
@@ -147,7 +150,8 @@ func TestDevchainFaults(t *testing.T) {
 		s.t.Helper()
 		eventually(s.t, fmt.Sprintf("the report of epoch %d is in the contract and in the cache", s.last), func() bool {
 			latest, err := s.p.LatestTransmissionDetails(s.t.Context(), &medianv1.LatestTransmissionDetailsRequest{})
-			return err == nil && latest.GetTimestamp().GetEpoch() == s.last && wire.Int(latest.GetLatestAnswer()).Int64() == 1000+int64(s.last)
+			return err == nil && latest.GetTimestamp().GetEpoch() == s.last &&
+				wire.Int(latest.GetLatestAnswer()).Int64() == 1000+int64(s.last)
 		})
 	}
 	fault := func(s *scene, kind string, more map[string]any) {
@@ -236,10 +240,22 @@ func TestDevchainFaults(t *testing.T) {
 			transmit(s)
 			lands(s)
 		}, 0},
-		"a transaction is rejected":                  {"TxTimeout = '300ms'\n", func(s *scene) { fault(s, "reject", one); transmit(s); lands(s) }, 0},
-		"a transaction is dropped":                   {"TxTimeout = '300ms'\n", func(s *scene) { fault(s, "drop", one); transmit(s); lands(s) }, 0},
-		"a transaction is lost, and called received": {"TxTimeout = '300ms'\n", func(s *scene) { fault(s, "lose", one); transmit(s); lands(s) }, 0},
-		"a transaction is taken without an answer":   {"", func(s *scene) { fault(s, "mute", one); transmit(s); lands(s) }, 0},
+		"a transaction is rejected": {"TxTimeout = '300ms'\n", func(s *scene) {
+			fault(s, "reject", one)
+			transmit(s)
+			lands(s)
+		}, 0},
+		"a transaction is dropped": {"TxTimeout = '300ms'\n", func(s *scene) {
+			fault(s, "drop", one)
+			transmit(s)
+			lands(s)
+		}, 0},
+		"a transaction is lost, and called received": {"TxTimeout = '300ms'\n", func(s *scene) {
+			fault(s, "lose", one)
+			transmit(s)
+			lands(s)
+		}, 0},
+		"a transaction is taken without an answer": {"", func(s *scene) { fault(s, "mute", one); transmit(s); lands(s) }, 0},
 		"prices rise tenfold while it waits": {"TxTimeout = '300ms'\n", func(s *scene) {
 			s.admin(nil, "loop_hold", true)
 			transmit(s)
@@ -265,7 +281,8 @@ func TestDevchainFaults(t *testing.T) {
 					return false
 				}
 				config, err := p.LatestConfig(t.Context(), &relayerv1.LatestConfigRequest{ChangedInBlock: d.Feeds[0].Block})
-				return err == nil && len(config.GetConfig().GetSigners()) == 4 && config.GetConfig().GetTransmitters()[0] == me.Account.String()
+				return err == nil && len(config.GetConfig().GetSigners()) == 4 &&
+					config.GetConfig().GetTransmitters()[0] == me.Account.String()
 			})
 			transmit(s)
 			lands(s)

@@ -122,7 +122,8 @@ func newFakeChain(t *testing.T, o *oracles, version string) *fakeChain {
 	id, err := stark.ShortString(fakeChainID)
 	must(t, err)
 	d := &fakeChain{
-		t: t, id: id, version: version, number: 1, price: 100, accounts: map[stark.Felt]*fakeAccount{}, feeds: map[stark.Felt]*feed{}, txs: map[stark.Felt]*fakeTx{}, calls: map[string]int{}, balance: big.NewInt(1e18),
+		t: t, id: id, version: version, number: 1, price: 100, accounts: map[stark.Felt]*fakeAccount{},
+		feeds: map[stark.Felt]*feed{}, txs: map[stark.Felt]*fakeTx{}, calls: map[string]int{}, balance: big.NewInt(1e18),
 	}
 	for i, a := range o.accounts {
 		d.accounts[a] = &fakeAccount{key: o.transmitters[i].Public()}
@@ -136,7 +137,8 @@ func newFakeChain(t *testing.T, o *oracles, version string) *fakeChain {
 func newFeed(d *fakeChain, o *oracles) *feed {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	f := &feed{chain: d, oracles: o, address: stark.FromUint64(0xfeed00 + uint64(len(d.feeds))), maxObservation: big.NewInt(1_000_000)}
+	f := &feed{chain: d, oracles: o, address: stark.FromUint64(0xfeed00 + uint64(len(d.feeds))),
+		maxObservation: big.NewInt(1_000_000)}
 	d.feeds[f.address] = f
 	return f
 }
@@ -156,7 +158,8 @@ func (f *feed) set(offchain string) [32]byte {
 	defer d.mu.Unlock()
 	f.count++
 	c := aggregator.Config{
-		Count: f.count, F: 1, Onchain: aggregator.Onchain{Min: new(big.Int), Max: f.maxObservation}, OffchainVersion: 2, Offchain: []byte(offchain),
+		Count: f.count, F: 1, Onchain: aggregator.Onchain{Min: new(big.Int), Max: f.maxObservation}, OffchainVersion: 2,
+		Offchain:     []byte(offchain),
 		Transmitters: f.oracles.accounts,
 	}
 	for _, key := range f.oracles.signers {
@@ -174,9 +177,11 @@ func (f *feed) set(offchain string) [32]byte {
 		data = append(data, c.Signers[i], c.Transmitters[i])
 	}
 	packed := aggregator.Pack(c.Offchain)
-	data = append(data, stark.FromUint64(1), stark.FromUint64(3), stark.FromUint64(1), stark.Felt{}, felt(f.maxObservation.Bytes()), stark.FromUint64(2), stark.FromUint64(uint64(len(packed))))
+	data = append(data, stark.FromUint64(1), stark.FromUint64(3), stark.FromUint64(1), stark.Felt{},
+		felt(f.maxObservation.Bytes()), stark.FromUint64(2), stark.FromUint64(uint64(len(packed))))
 	f.events = append(f.events, fakeEvent{
-		block: d.number + 1, keys: []stark.Felt{aggregator.Selector("ConfigSet"), stark.FromUint64(f.block), felt(digest[:])}, data: append(data, packed...),
+		block: d.number + 1, keys: []stark.Felt{aggregator.Selector("ConfigSet"), stark.FromUint64(f.block), felt(digest[:])},
+		data: append(data, packed...),
 	})
 	f.digest, f.block, f.epochAndRound = digest, d.number+1, 0
 	return digest
@@ -427,7 +432,8 @@ func (d *fakeChain) call(method string, params []json.RawMessage) (any, *rpcErro
 	case "starknet_chainId":
 		return d.id, nil
 	case "starknet_getBlockWithTxHashes":
-		return map[string]any{"block_number": d.number, "block_hash": stark.FromUint64(0xb10c0000 + d.number), "timestamp": 1_700_000_000 + d.number}, nil
+		return map[string]any{"block_number": d.number, "block_hash": stark.FromUint64(0xb10c0000 + d.number),
+			"timestamp": 1_700_000_000 + d.number}, nil
 	case "starknet_getNonce":
 		var block string
 		var account stark.Felt
@@ -461,7 +467,8 @@ func (d *fakeChain) call(method string, params []json.RawMessage) (any, *rpcErro
 		var txs []wireTx
 		var flags []string
 		var block string
-		if !at(0, &txs) || len(txs) != 1 || !at(1, &flags) || !slices.Contains(flags, "SKIP_VALIDATE") || !at(2, &block) || block != versions[d.version] {
+		if !at(0, &txs) || len(txs) != 1 || !at(1, &flags) || !slices.Contains(flags, "SKIP_VALIDATE") || !at(2, &block) ||
+			block != versions[d.version] {
 			return nil, bad
 		}
 		tx := txs[0]
@@ -470,17 +477,20 @@ func (d *fakeChain) call(method string, params []json.RawMessage) (any, *rpcErro
 			return nil, &rpcError{Code: 20, Message: "Contract not found"}
 		}
 		fails := func(text string) *rpcError {
-			return &rpcError{Code: 41, Message: "Transaction execution error", Data: map[string]any{"transaction_index": 0, "execution_error": text}}
+			return &rpcError{Code: 41, Message: "Transaction execution error",
+				Data: map[string]any{"transaction_index": 0, "execution_error": text}}
 		}
 		if n, _ := tx.Nonce.Uint64(); n != a.nonce {
-			return nil, fails(fmt.Sprintf("Invalid transaction nonce of contract at address %s. Account nonce: 0x%x; got: %s.", tx.Sender, a.nonce, tx.Nonce))
+			return nil, fails(fmt.Sprintf("Invalid transaction nonce of contract at address %s. Account nonce: 0x%x; got: %s.",
+				tx.Sender, a.nonce, tx.Nonce))
 		}
 		if why := d.execute(tx.Sender, tx.Calldata, false); why != "" {
 			return nil, fails(nested(why))
 		}
 		price := fmt.Sprintf("0x%x", d.price)
 		return []any{map[string]any{
-			"l1_gas_consumed": "0x0", "l1_gas_price": price, "l2_gas_consumed": "0xf4240", "l2_gas_price": price, "l1_data_gas_consumed": "0x80", "l1_data_gas_price": price,
+			"l1_gas_consumed": "0x0", "l1_gas_price": price, "l2_gas_consumed": "0xf4240", "l2_gas_price": price,
+			"l1_data_gas_consumed": "0x80", "l1_data_gas_price": price,
 			"overall_fee": "0x5f5e100", "unit": "FRI",
 		}}, nil
 	case "starknet_addInvokeTransaction":
@@ -514,7 +524,10 @@ func (d *fakeChain) call(method string, params []json.RawMessage) (any, *rpcErro
 
 // nested is a reason for a revert as nodes word it: the way up from the contract to the account.
 func nested(why string) string {
-	return fmt.Sprintf("Transaction execution has failed:\n0: Error in the called contract (contract address: 0x1, class hash: 0x2, selector: 0x3):\nExecution failed. Failure reason:\n(0x617267656e742f6d756c746963616c6c2d6661696c6564 ('argent/multicall-failed'), 0x0 (''), 0x1 ('%s'), 0x454e545259504f494e545f4641494c4544 ('ENTRYPOINT_FAILED')).\n", why)
+	return fmt.Sprintf("Transaction execution has failed:\n0: Error in the called contract (contract address: 0x1, "+
+		"class hash: 0x2, selector: 0x3):\nExecution failed. Failure "+
+		"reason:\n(0x617267656e742f6d756c746963616c6c2d6661696c6564 ('argent/multicall-failed'), 0x0 (''), 0x1 ('%s'), "+
+		"0x454e545259504f494e545f4641494c4544 ('ENTRYPOINT_FAILED')).\n", why)
 }
 
 func (d *fakeChain) view(contract, selector stark.Felt) (any, *rpcError) {
@@ -532,7 +545,8 @@ func (d *fakeChain) view(contract, selector stark.Felt) (any, *rpcError) {
 	case aggregator.Selector("latest_config_details"):
 		return []stark.Felt{stark.FromUint64(shown.count), stark.FromUint64(shown.block), digest}, nil
 	case aggregator.Selector("latest_transmission_details"):
-		return []stark.Felt{digest, stark.FromUint64(shown.epochAndRound), shown.answer, stark.FromUint64(shown.answered)}, nil
+		return []stark.Felt{digest, stark.FromUint64(shown.epochAndRound), shown.answer,
+			stark.FromUint64(shown.answered)}, nil
 	default:
 		return nil, &rpcError{Code: 21, Message: "Requested entrypoint does not exist in the contract"}
 	}
@@ -548,7 +562,8 @@ func (d *fakeChain) getEvents(params []json.RawMessage) (any, *rpcError) {
 		Token    string         `json:"continuation_token"`
 	}
 	var blocks map[string]json.RawMessage
-	if len(params) != 1 || json.Unmarshal(params[0], &filter) != nil || json.Unmarshal(params[0], &blocks) != nil || filter.Chunk != 10 || string(blocks["from_block"]) != string(blocks["to_block"]) {
+	if len(params) != 1 || json.Unmarshal(params[0], &filter) != nil || json.Unmarshal(params[0], &blocks) != nil ||
+		filter.Chunk != 10 || string(blocks["from_block"]) != string(blocks["to_block"]) {
 		return nil, &rpcError{Code: -32602, Message: "Invalid params"}
 	}
 	var id struct {
@@ -572,8 +587,10 @@ func (d *fakeChain) getEvents(params []json.RawMessage) (any, *rpcError) {
 	page := map[string]any{"events": []any{}}
 	if start < len(found) {
 		page["events"] = []any{
-			map[string]any{"from_address": f.address, "keys": found[start].keys, "data": found[start].data, "transaction_hash": "0x1"},
-			map[string]any{"from_address": "0x1", "keys": found[start].keys, "data": []any{}, "transaction_hash": "0x1"}, // of another contract
+			map[string]any{"from_address": f.address, "keys": found[start].keys, "data": found[start].data,
+				"transaction_hash": "0x1"},
+			// of another contract
+			map[string]any{"from_address": "0x1", "keys": found[start].keys, "data": []any{}, "transaction_hash": "0x1"},
 		}
 	}
 	if start+1 < len(found) {
@@ -608,7 +625,8 @@ func (d *fakeChain) add(in wireTx) (any, *rpcError) {
 		packed.Add(packed, bound.Amount.Big()).Lsh(packed, 128).Add(packed, bound.Price.Big())
 		fees = append(fees, mustFelt(d.t, packed))
 	}
-	hash := stark.Poseidon(short("invoke"), stark.FromUint64(3), in.Sender, stark.Poseidon(fees...), stark.Poseidon(), d.id, in.Nonce, stark.Felt{}, stark.Poseidon(), stark.Poseidon(in.Calldata...))
+	hash := stark.Poseidon(short("invoke"), stark.FromUint64(3), in.Sender, stark.Poseidon(fees...), stark.Poseidon(),
+		d.id, in.Nonce, stark.Felt{}, stark.Poseidon(), stark.Poseidon(in.Calldata...))
 	a := d.accounts[in.Sender]
 	nonce, _ := in.Nonce.Uint64()
 	numbered := func() *rpcError {
@@ -638,12 +656,14 @@ func (d *fakeChain) add(in wireTx) (any, *rpcError) {
 	if cost.Cmp(d.balance) > 0 {
 		return nil, &rpcError{Code: 54, Message: "Account balance is smaller than the transaction's maximal fee"}
 	}
-	tx := &fakeTx{hash: hash, sender: in.Sender, nonce: nonce, calldata: in.Calldata, price: bound.Price.Big(), status: waits}
+	tx := &fakeTx{hash: hash, sender: in.Sender, nonce: nonce, calldata: in.Calldata, price: bound.Price.Big(),
+		status: waits}
 	for i, other := range d.pool {
 		if other.sender != tx.sender || other.nonce != tx.nonce {
 			continue
 		}
-		if least := new(big.Int).Div(new(big.Int).Mul(other.price, big.NewInt(11)), big.NewInt(10)); tx.price.Cmp(least) < 0 || d.picky {
+		if least := new(big.Int).Div(new(big.Int).Mul(other.price, big.NewInt(11)),
+			big.NewInt(10)); tx.price.Cmp(least) < 0 || d.picky {
 			if d.old() {
 				return nil, numbered()
 			}

@@ -36,17 +36,36 @@ func TestTransmitsWhileANodeFails(t *testing.T) {
 		wantState  relayerv1.NodeState
 		wantReason string
 	}{
-		"down":           {func(s *relayertest.Server) { s.SetFault(relayertest.Down) }, relayerv1.NodeState_NODE_STATE_UNREACHABLE, ""},
-		"hangs":          {func(s *relayertest.Server) { s.SetFault(relayertest.Hang) }, relayerv1.NodeState_NODE_STATE_UNREACHABLE, "does not answer in time"},
-		"HTML":           {func(s *relayertest.Server) { s.SetFault(relayertest.HTML) }, relayerv1.NodeState_NODE_STATE_UNREACHABLE, "answers with something other than the JSON expected"},
-		"limits":         {func(s *relayertest.Server) { s.SetFault(relayertest.Limit) }, relayerv1.NodeState_NODE_STATE_UNREACHABLE, "answers with HTTP status 429: it limits the rate of requests"},
-		"garbage":        {func(s *relayertest.Server) { s.SetFault(relayertest.Garbage) }, relayerv1.NodeState_NODE_STATE_UNREACHABLE, "ended the connection in the middle of an answer"},
-		"lags":           {func(s *relayertest.Server) { s.SetFault(relayertest.Lag) }, relayerv1.NodeState_NODE_STATE_ALIVE, "is # blocks behind the newest node and is asked last"},
-		"other chain":    {script("starknet_chainId", "0x1"), relayerv1.NodeState_NODE_STATE_WRONG_CHAIN, "answers for another chain"},
-		"older version":  {func(s *relayertest.Server) { reconnecting(s, "0.7.1") }, relayerv1.NodeState_NODE_STATE_UNREACHABLE, `serves version "0.7.1" of the JSON-RPC, and 0.8, 0.9 and 0.10 are spoken; give its address for one of these, which often ends in /rpc/v0_10`},
-		"newer version":  {func(s *relayertest.Server) { reconnecting(s, "0.11.0-rc.1") }, relayerv1.NodeState_NODE_STATE_UNREACHABLE, `serves version "0.11.0-rc.1" of the JSON-RPC, and 0.8, 0.9 and 0.10 are spoken; give its address for one of these, which often ends in /rpc/v0_10`},
-		"no block":       {script("starknet_getBlockWithTxHashes", map[string]any{}), relayerv1.NodeState_NODE_STATE_UNREACHABLE, "answers with a block without number, hash or time"},
-		"limits in JSON": {script("starknet_getBlockWithTxHashes", fmt.Errorf("too many requests, see https://node.example/key")), relayerv1.NodeState_NODE_STATE_UNREACHABLE, "answers with the error: too many requests, see [address]"},
+		"down": {func(s *relayertest.Server) {
+			s.SetFault(relayertest.Down)
+		}, relayerv1.NodeState_NODE_STATE_UNREACHABLE, ""},
+		"hangs": {func(s *relayertest.Server) {
+			s.SetFault(relayertest.Hang)
+		}, relayerv1.NodeState_NODE_STATE_UNREACHABLE, "does not answer in time"},
+		"HTML": {func(s *relayertest.Server) {
+			s.SetFault(relayertest.HTML)
+		}, relayerv1.NodeState_NODE_STATE_UNREACHABLE, "answers with something other than the JSON expected"},
+		"limits": {func(s *relayertest.Server) {
+			s.SetFault(relayertest.Limit)
+		}, relayerv1.NodeState_NODE_STATE_UNREACHABLE, "answers with HTTP status 429: it limits the rate of requests"},
+		"garbage": {func(s *relayertest.Server) {
+			s.SetFault(relayertest.Garbage)
+		}, relayerv1.NodeState_NODE_STATE_UNREACHABLE, "ended the connection in the middle of an answer"},
+		"lags": {func(s *relayertest.Server) { s.SetFault(relayertest.Lag) }, relayerv1.NodeState_NODE_STATE_ALIVE,
+			"is # blocks behind the newest node and is asked last"},
+		"other chain": {script("starknet_chainId", "0x1"), relayerv1.NodeState_NODE_STATE_WRONG_CHAIN,
+			"answers for another chain"},
+		"older version": {func(s *relayertest.Server) {
+			reconnecting(s, "0.7.1")
+		}, relayerv1.NodeState_NODE_STATE_UNREACHABLE, `serves version "0.7.1" of the JSON-RPC, and 0.8, 0.9 and 0.10 are spoken; give its address for one of these, which often ends in /rpc/v0_10`},
+		"newer version": {func(s *relayertest.Server) {
+			reconnecting(s, "0.11.0-rc.1")
+		}, relayerv1.NodeState_NODE_STATE_UNREACHABLE, `serves version "0.11.0-rc.1" of the JSON-RPC, and 0.8, 0.9 and 0.10 are spoken; give its address for one of these, which often ends in /rpc/v0_10`},
+		"no block": {script("starknet_getBlockWithTxHashes", map[string]any{}),
+			relayerv1.NodeState_NODE_STATE_UNREACHABLE, "answers with a block without number, hash or time"},
+		"limits in JSON": {script("starknet_getBlockWithTxHashes",
+			fmt.Errorf("too many requests, see https://node.example/key")), relayerv1.NodeState_NODE_STATE_UNREACHABLE,
+			"answers with the error: too many requests, see [address]"},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
@@ -83,7 +102,9 @@ func TestTransmitsWhileANodeFails(t *testing.T) {
 // reconnecting makes a node serve another version from its next connection on.
 func reconnecting(s *relayertest.Server, version string) {
 	s.Answer("starknet_specVersion", func(json.RawMessage) (any, error) { return version, nil })
-	s.Answer("starknet_getBlockWithTxHashes", func(json.RawMessage) (any, error) { return nil, fmt.Errorf("service unavailable") })
+	s.Answer("starknet_getBlockWithTxHashes", func(json.RawMessage) (any, error) {
+		return nil, fmt.Errorf("service unavailable")
+	})
 }
 
 // TestFaultsOfTransactions holds that a feed goes on after each, and each report lands once.
@@ -109,7 +130,10 @@ func testFaultsOfTransactions(t *testing.T, version string) {
 	}
 	lands := func(s *scene, answer uint64) {
 		s.t.Helper()
-		s.mineUntil(fmt.Sprintf("the report %d is in the contract", answer), func() bool { _, _, latest := s.f.latest(); return latest == answer })
+		s.mineUntil(fmt.Sprintf("the report %d is in the contract", answer), func() bool {
+			_, _, latest := s.f.latest()
+			return latest == answer
+		})
 	}
 	held := func(s *scene, n int) {
 		s.t.Helper()
@@ -163,8 +187,10 @@ func testFaultsOfTransactions(t *testing.T, version string) {
 			if s.x.Log.Count(`reason="median is out of min-max range"`) != 1 {
 				s.t.Error("the log does not tell why")
 			}
-			want := "account " + s.me.String() + ": its latest transaction, " + s.order[0].hash.String() + ", reverted: median is out of min-max range"
-			if state, err := s.chain.ChainStatus(s.t.Context(), nil); err != nil || len(state.GetTroubles()) != 1 || state.GetTroubles()[0] != want {
+			want := "account " + s.me.String() + ": its latest transaction, " + s.order[0].hash.String() +
+				", reverted: median is out of min-max range"
+			if state, err := s.chain.ChainStatus(s.t.Context(), nil); err != nil || len(state.GetTroubles()) != 1 ||
+				state.GetTroubles()[0] != want {
 				s.t.Errorf("the chain's status says %v, %v, want %s", state.GetTroubles(), err, want)
 			}
 			// A repeated call for the same report has no effect.
@@ -175,7 +201,8 @@ func testFaultsOfTransactions(t *testing.T, version string) {
 			s.set(func() { s.f.maxObservation = new(big.Int) })
 			transmit(s, 1, 1)
 			eventually(s.t, "the log tells of it", func() bool {
-				return s.x.Log.Count("the transaction would revert: Transaction execution error: median is out of min-max range") > 0
+				return s.x.Log.Count(
+					"the transaction would revert: Transaction execution error: median is out of min-max range") > 0
 			})
 			s.set(func() { s.f.maxObservation = big.NewInt(1_000_000) })
 			lands(s, 1)
@@ -263,8 +290,10 @@ func testFaultsOfTransactions(t *testing.T, version string) {
 			s.set(func() { s.balance = new(big.Int) })
 			transmit(s, 1, 1)
 			added(s, 4) // within which the time is over for some attempts
-			want := "account " + s.me.String() + ": its transactions are refused: Account balance is smaller than the transaction's maximal fee; send it STRK"
-			if state, err := s.chain.ChainStatus(s.t.Context(), nil); err != nil || len(state.GetTroubles()) != 1 || state.GetTroubles()[0] != want {
+			want := "account " + s.me.String() +
+				": its transactions are refused: Account balance is smaller than the transaction's maximal fee; send it STRK"
+			if state, err := s.chain.ChainStatus(s.t.Context(), nil); err != nil || len(state.GetTroubles()) != 1 ||
+				state.GetTroubles()[0] != want {
 				s.t.Errorf("the chain's status says %v, %v, want %s", state.GetTroubles(), err, want)
 			}
 			if n := s.x.Log.Count("the account cannot pay for its transactions"); n != 1 {
@@ -311,7 +340,10 @@ func testFaultsOfTransactions(t *testing.T, version string) {
 			s.digest = s.f.configure("a")
 			s.chain, s.stop = s.x.chain(settings(c.extra, d.url))
 			s.p, s.release = s.x.provider(s.chain, "p", s.f.address, s.me, o.transmitters[0])
-			eventually(t, "the chain is reached", func() bool { _, err := s.p.LatestConfigDetails(t.Context(), nil); return err == nil })
+			eventually(t, "the chain is reached", func() bool {
+				_, err := s.p.LatestConfigDetails(t.Context(), nil)
+				return err == nil
+			})
 			c.run(s)
 			transmit(s, 9, 1000)
 			lands(s, 1000)
@@ -347,7 +379,8 @@ func TestNodeThatLiesIsNotBelieved(t *testing.T) {
 	request := &relayerv1.LatestConfigRequest{ChangedInBlock: details.GetChangedInBlock()}
 	event := func(data []stark.Felt) func(json.RawMessage) (any, error) {
 		return func(json.RawMessage) (any, error) {
-			return map[string]any{"events": []any{map[string]any{"from_address": f.address, "keys": f.events[0].keys, "data": data}}}, nil
+			return map[string]any{
+				"events": []any{map[string]any{"from_address": f.address, "keys": f.events[0].keys, "data": data}}}, nil
 		}
 	}
 	tampered := append([]stark.Felt(nil), f.events[0].data...)
@@ -355,9 +388,13 @@ func TestNodeThatLiesIsNotBelieved(t *testing.T) {
 	for want, script := range map[string]func(json.RawMessage) (any, error){
 		"answers with a configuration of block 2 whose digest is not that of its content": event(tampered),
 		"the event ConfigSet cannot be read: oracles is 4, and there is room for 1":       event(f.events[0].data[:5]),
-		"answers with something other than the JSON expected":                             func(json.RawMessage) (any, error) { return map[string]any{"events": "none"}, nil },
-		"answers without a result":                                func(json.RawMessage) (any, error) { return nil, nil },
-		"answers with more than 100 pages of events of one block": func(json.RawMessage) (any, error) { return map[string]any{"continuation_token": "more"}, nil },
+		"answers with something other than the JSON expected": func(json.RawMessage) (any, error) {
+			return map[string]any{"events": "none"}, nil
+		},
+		"answers without a result": func(json.RawMessage) (any, error) { return nil, nil },
+		"answers with more than 100 pages of events of one block": func(json.RawMessage) (any, error) {
+			return map[string]any{"continuation_token": "more"}, nil
+		},
 	} {
 		server.Answer("starknet_getEvents", script)
 		eventually(t, want, func() bool {
@@ -368,7 +405,8 @@ func TestNodeThatLiesIsNotBelieved(t *testing.T) {
 	server.Answer("starknet_getEvents", nil)
 	eventually(t, "the configuration is read", func() bool {
 		config, err := p.LatestConfig(ctx, request)
-		return err == nil && string(config.GetConfig().GetOffchainConfig()) == "true" && [32]byte(config.GetConfig().GetConfigDigest()) == digest
+		return err == nil && string(config.GetConfig().GetOffchainConfig()) == "true" &&
+			[32]byte(config.GetConfig().GetConfigDigest()) == digest
 	})
 }
 
@@ -392,7 +430,9 @@ func TestNoAggregator(t *testing.T) {
 	}
 	reason(stark.FromUint64(0xdead), "there is no contract at this address; check the contract's address and the chain")
 	server.Answer("starknet_call", func(json.RawMessage) (any, error) { return []string{"0x1"}, nil })
-	reason(f.address, "the contract's answer to latest_config_details cannot be read: it ends after 1 elements, before block_number; check that it is an OCR2 aggregator")
+	reason(f.address,
+		"the contract's answer to latest_config_details cannot be read: it ends after 1 elements, before block_number; "+
+			"check that it is an OCR2 aggregator")
 	server.Answer("starknet_call", nil)
 
 	// An account that is not there.
@@ -416,7 +456,8 @@ func TestCreateRefuses(t *testing.T) {
 	ctx := t.Context()
 	chain, _ := x.chain(settings("", "http://127.0.0.1:1"))
 	relay := func(json string, change ...func(*relayerv1.CreateProviderRequest)) *relayerv1.CreateProviderRequest {
-		r := &relayerv1.CreateProviderRequest{ProviderType: "median", Name: "p", TransmitterId: "0x1", Config: &relayerv1.ProviderConfig{ContractId: "0x2", RelayConfigJson: []byte(json)}}
+		r := &relayerv1.CreateProviderRequest{ProviderType: "median", Name: "p", TransmitterId: "0x1",
+			Config: &relayerv1.ProviderConfig{ContractId: "0x2", RelayConfigJson: []byte(json)}}
 		for _, c := range change {
 			c(r)
 		}
@@ -427,18 +468,27 @@ func TestCreateRefuses(t *testing.T) {
 		request *relayerv1.CreateProviderRequest
 		want    string
 	}{
-		"contract":     {relay(good, func(r *relayerv1.CreateProviderRequest) { r.Config.ContractId = "12" }), `contractID: "12" is not a field element, which is 0x and a hexadecimal number below 2^251 + 17*2^192 + 1`},
-		"transmitter":  {relay(good, func(r *relayerv1.CreateProviderRequest) { r.TransmitterId = "" }), "transmitterID: expected a transmitterID to be specified: the account that sends reports"},
-		"zero key":     {relay(good, func(r *relayerv1.CreateProviderRequest) { r.TransmitterId = "0x0" }), "transmitterID: it must be the public key that signs for the account, which is not zero"},
-		"zero account": {relay(`{"accountAddress":"0x00"}`), "relayConfig.accountAddress: the account that sends reports is not zero"},
-		"no account":   {relay(`{}`), "relayConfig.accountAddress: no account address in relay config: name the account that sends reports"},
-		"bad account":  {relay(`{"accountAddress":"me"}`), `relayConfig.accountAddress: "me" is not a field element, which is 0x and a hexadecimal number below 2^251 + 17*2^192 + 1`},
-		"other chain":  {relay(`{"chainID":"SN_MAIN","accountAddress":"0x3"}`), "relayConfig.chainID: chainID is SN_MAIN, but the job is on chain SN_FAKE"},
-		"unknown node": {relay(`{"nodeName":"x","accountAddress":"0x3"}`), `relayConfig.nodeName: chain SN_FAKE has no RPC node "x"; remove the key, since every node of the chain serves every job`},
-		"no JSON":      {relay(`[`), "relayConfig: it is no JSON object"},
+		"contract": {relay(good, func(r *relayerv1.CreateProviderRequest) { r.Config.ContractId = "12" }),
+			`contractID: "12" is not a field element, which is 0x and a hexadecimal number below 2^251 + 17*2^192 + 1`},
+		"transmitter": {relay(good, func(r *relayerv1.CreateProviderRequest) { r.TransmitterId = "" }),
+			"transmitterID: expected a transmitterID to be specified: the account that sends reports"},
+		"zero key": {relay(good, func(r *relayerv1.CreateProviderRequest) { r.TransmitterId = "0x0" }),
+			"transmitterID: it must be the public key that signs for the account, which is not zero"},
+		"zero account": {relay(`{"accountAddress":"0x00"}`),
+			"relayConfig.accountAddress: the account that sends reports is not zero"},
+		"no account": {relay(`{}`),
+			"relayConfig.accountAddress: no account address in relay config: name the account that sends reports"},
+		"bad account": {relay(`{"accountAddress":"me"}`),
+			`relayConfig.accountAddress: "me" is not a field element, which is 0x and a hexadecimal number below 2^251 + 17*2^192 + 1`},
+		"other chain": {relay(`{"chainID":"SN_MAIN","accountAddress":"0x3"}`),
+			"relayConfig.chainID: chainID is SN_MAIN, but the job is on chain SN_FAKE"},
+		"unknown node": {relay(`{"nodeName":"x","accountAddress":"0x3"}`),
+			`relayConfig.nodeName: chain SN_FAKE has no RPC node "x"; remove the key, since every node of the chain serves every job`},
+		"no JSON": {relay(`[`), "relayConfig: it is no JSON object"},
 	}
 	for name, c := range cases {
-		if _, _, err := chain.CreateProvider(ctx, c.request); status.Code(err) != codes.InvalidArgument || status.Convert(err).Message() != c.want {
+		if _, _, err := chain.CreateProvider(ctx, c.request); status.Code(err) != codes.InvalidArgument ||
+			status.Convert(err).Message() != c.want {
 			t.Errorf("%s: %v, want %s", name, err, c.want)
 		}
 	}
@@ -450,11 +500,15 @@ func TestCreateRefuses(t *testing.T) {
 		}
 		must(t, p.(interface{ Close() error }).Close())
 	}
-	_, _, err := x.Relayer.CreateChain(ctx, &relayerv1.CreateChainRequest{ChainId: fakeChainID, ConfigToml: []byte("ChainID = 'SN_FAKE'\nNodes = [{Name = 'a', URL = 'geheim'}]")}, x.Loans)
+	_, _, err := x.Relayer.CreateChain(ctx,
+		&relayerv1.CreateChainRequest{ChainId: fakeChainID,
+			ConfigToml: []byte("ChainID = 'SN_FAKE'\nNodes = [{Name = 'a', URL = 'geheim'}]")}, x.Loans)
 	if status.Code(err) != codes.InvalidArgument || strings.Contains(err.Error(), "geheim") {
 		t.Errorf("a bad address: %v", err)
 	}
-	if _, _, err := x.Relayer.CreateChain(ctx, &relayerv1.CreateChainRequest{ChainId: "SN_MAIN", ConfigToml: []byte(settings("", "http://h"))}, x.Loans); status.Code(err) != codes.InvalidArgument {
+	if _, _, err := x.Relayer.CreateChain(ctx,
+		&relayerv1.CreateChainRequest{ChainId: "SN_MAIN", ConfigToml: []byte(settings("", "http://h"))},
+		x.Loans); status.Code(err) != codes.InvalidArgument {
 		t.Errorf("another chain's section: %v", err)
 	}
 
@@ -477,8 +531,8 @@ func TestCreateRefuses(t *testing.T) {
 	}
 }
 
-// TestNodeWithOtherHashes holds that a node which hashes transactions in another way, and so would never be found to have one, is
-// told of.
+// TestNodeWithOtherHashes holds that a node which hashes transactions in another way, and so would never be found to
+// have one, is told of.
 func TestNodeWithOtherHashes(t *testing.T) {
 	t.Parallel()
 	o := newOracles(t)
@@ -487,7 +541,9 @@ func TestNodeWithOtherHashes(t *testing.T) {
 	digest := f.configure("a")
 	x := newFixture(t, o.transmitters[0])
 	server := relayertest.NewServer(t, d.url)
-	server.Answer("starknet_addInvokeTransaction", func(json.RawMessage) (any, error) { return map[string]any{"transaction_hash": "0x5"}, nil })
+	server.Answer("starknet_addInvokeTransaction", func(json.RawMessage) (any, error) {
+		return map[string]any{"transaction_hash": "0x5"}, nil
+	})
 	chain, _ := x.chain(settings("", server.HTTPURL))
 	p, _ := x.provider(chain, "p", f.address, o.accounts[0], o.transmitters[0])
 	_, err := p.Transmit(t.Context(), f.report(digest, 1, 1, 1))

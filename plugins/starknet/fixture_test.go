@@ -38,11 +38,13 @@ func newOracles(t *testing.T) *oracles {
 }
 
 // report makes what libocr hands to Transmit, with the signatures of the first oracles.
-func report(t *testing.T, signers []*stark.Key, digest [32]byte, epoch uint32, round uint8, answer int64) *relayerv1.TransmitRequest {
+func report(t *testing.T, signers []*stark.Key, digest [32]byte, epoch uint32, round uint8,
+	answer int64) *relayerv1.TransmitRequest {
 	t.Helper()
 	observations := make([]aggregator.Observation, 4)
 	for i := range observations {
-		observations[i] = aggregator.Observation{Seconds: 1_700_000_000, Value: big.NewInt(answer), JuelsPerFeeCoin: big.NewInt(1), GasPrice: big.NewInt(2), Observer: uint8(i)}
+		observations[i] = aggregator.Observation{Seconds: 1_700_000_000, Value: big.NewInt(answer),
+			JuelsPerFeeCoin: big.NewInt(1), GasPrice: big.NewInt(2), Observer: uint8(i)}
 	}
 	report, err := aggregator.BuildReport(observations)
 	must(t, err)
@@ -57,7 +59,8 @@ func report(t *testing.T, signers []*stark.Key, digest [32]byte, epoch uint32, r
 	hash := stark.PedersenArray(elements...)
 	request := &relayerv1.TransmitRequest{
 		ReportContext: &reportingv1.ReportContext{
-			Timestamp: &reportingv1.ReportTimestamp{ConfigDigest: digest[:], Epoch: epoch, Round: uint32(round)}, ExtraHash: make([]byte, 32),
+			Timestamp: &reportingv1.ReportTimestamp{ConfigDigest: digest[:], Epoch: epoch, Round: uint32(round)},
+			ExtraHash: make([]byte, 32),
 		},
 		Report: report,
 	}
@@ -69,7 +72,8 @@ func report(t *testing.T, signers []*stark.Key, digest [32]byte, epoch uint32, r
 			b := part.Bytes()
 			encoded = append(encoded, b[:]...)
 		}
-		request.Signatures = append(request.Signatures, &relayerv1.AttributedOnchainSignature{Signature: encoded, Signer: uint32(i)})
+		request.Signatures = append(request.Signatures,
+			&relayerv1.AttributedOnchainSignature{Signature: encoded, Signer: uint32(i)})
 	}
 	return request
 }
@@ -96,9 +100,10 @@ func newFixture(t *testing.T, keys ...*stark.Key) *fixture {
 			return append(r[:], s[:]...), err
 		}
 	}
-	return &fixture{relayertest.NewFixture(t, k, func(l *slog.Logger, r prometheus.Registerer) relayerv1loop.RelayerService {
-		return starknet.New(starknet.Settings{Logger: l, Registerer: r})
-	})}
+	return &fixture{relayertest.NewFixture(t, k,
+		func(l *slog.Logger, r prometheus.Registerer) relayerv1loop.RelayerService {
+			return starknet.New(starknet.Settings{Logger: l, Registerer: r})
+		})}
 }
 
 // chain makes a chain; the test's end closes it, unless stop did.
@@ -107,7 +112,8 @@ func (f *fixture) chain(config string) (chain relayerv1loop.Chain, stop func()) 
 }
 
 // provider makes a median provider; the test's end closes it before the chain, unless stop did.
-func (f *fixture) provider(chain relayerv1loop.Chain, name string, contract, account stark.Felt, key *stark.Key) (provider relayerv1loop.Provider, stop func()) {
+func (f *fixture) provider(chain relayerv1loop.Chain, name string, contract, account stark.Felt,
+	key *stark.Key) (provider relayerv1loop.Provider, stop func()) {
 	request := job(name, contract, account, key)
 	request.Config.RelayConfigJson = fmt.Appendf(nil, `{"chainID":%q,"accountAddress":%q}`, fakeChainID, account)
 	return f.Provider(chain, request)
@@ -117,7 +123,8 @@ func (f *fixture) provider(chain relayerv1loop.Chain, name string, contract, acc
 func job(name string, contract, account stark.Felt, key *stark.Key) *relayerv1.CreateProviderRequest {
 	return &relayerv1.CreateProviderRequest{
 		ProviderType: "median", Name: name, TransmitterId: key.Public().String(),
-		Config: &relayerv1.ProviderConfig{ExternalJobId: "job", ContractId: contract.String(), RelayConfigJson: []byte(`{"accountAddress":"` + account.String() + `"}`)},
+		Config: &relayerv1.ProviderConfig{ExternalJobId: "job", ContractId: contract.String(),
+			RelayConfigJson: []byte(`{"accountAddress":"` + account.String() + `"}`)},
 	}
 }
 
@@ -128,7 +135,8 @@ func (f *fixture) ended(how string) float64 {
 
 // settings is a chain's section with nodes named n0, n1, ….
 func settings(extra string, urls ...string) string {
-	text := "ChainID = '" + fakeChainID + "'\nOCR2CachePollPeriod = '50ms'\nRequestTimeout = '1s'\nConfirmationPoll = '100ms'\nFeeToken = '0x70c3'\n" + extra
+	text := "ChainID = '" + fakeChainID +
+		"'\nOCR2CachePollPeriod = '50ms'\nRequestTimeout = '1s'\nConfirmationPoll = '100ms'\nFeeToken = '0x70c3'\n" + extra
 	for i, u := range urls {
 		text += fmt.Sprintf("\n[[Nodes]]\nName = 'n%d'\nURL = '%s'\n", i, u)
 	}

@@ -58,5 +58,6 @@ func reportDigest(report service.Report) ([]byte, error) {
 }
 
 func contextOf(report service.Report) aggregator.Context {
-	return aggregator.Context{Digest: report.Digest, Epoch: report.Epoch, Round: report.Round.Round, ExtraHash: report.ExtraHash}
+	return aggregator.Context{Digest: report.Digest, Epoch: report.Epoch, Round: report.Round.Round,
+		ExtraHash: report.ExtraHash}
 }

@@ -26,9 +26,10 @@ type faulty struct {
 	p      relayerv1loop.Provider
 }
 
-// faultyFeeds makes a feed for each fault, at most six, all on one network and each with a relayer, an account and a node of its
-// own, and a second node that works, if so. Timings are those of the default configuration, but that nodes are asked for their
-// newest block each second and not every five: no sooner can it be seen that one lags, or that it does not any more.
+// faultyFeeds makes a feed for each fault, at most six, all on one network and each with a relayer, an account and a
+// node of its own, and a second node that works, if so. Timings are those of the default configuration, but that nodes
+// are asked for their newest block each second and not every five: no sooner can it be seen that one lags, or that it
+// does not any more.
 func faultyFeeds(t *testing.T, faults map[string]relayertest.Fault, second bool) (d *devchain, all []*faulty) {
 	t.Helper()
 	d = newDevchain(t, "", "--oracles", "6", "--feeds", fmt.Sprint(len(faults)))
@@ -37,7 +38,8 @@ func faultyFeeds(t *testing.T, faults map[string]relayertest.Fault, second bool)
 		digest, err := hex.DecodeString(strings.TrimPrefix(feed.Digest, "0x"))
 		must(t, err)
 		f := &faulty{
-			name: name, fault: fault, feed: feed.Address, digest: [32]byte(digest), server: relayertest.NewServer(t, d.Nodes[0]), x: newFixture(t, oracle.Transmitter.Key),
+			name: name, fault: fault, feed: feed.Address, digest: [32]byte(digest), server: relayertest.NewServer(t, d.Nodes[0]),
+			x: newFixture(t, oracle.Transmitter.Key),
 		}
 		nodes := []string{f.server.HTTPURL}
 		if second {
@@ -57,7 +59,8 @@ func faultyFeeds(t *testing.T, faults map[string]relayertest.Fault, second bool)
 func transmit(d *devchain, all []*faulty, epoch uint32) {
 	d.t.Helper()
 	for _, f := range all {
-		_, err := f.p.Transmit(d.t.Context(), report(d.t, []*stark.Key{d.Oracles[0].Signer.Key, d.Oracles[1].Signer.Key}, f.digest, epoch, 1, int64(epoch)))
+		_, err := f.p.Transmit(d.t.Context(),
+			report(d.t, []*stark.Key{d.Oracles[0].Signer.Key, d.Oracles[1].Signer.Key}, f.digest, epoch, 1, int64(epoch)))
 		must(d.t, err)
 	}
 }
@@ -69,19 +72,20 @@ func resume(d *devchain, all []*faulty, epoch uint32, limit time.Duration) {
 	for _, f := range all {
 		left[f.name] = f
 	}
-	relayertest.Within(d.t, limit, fmt.Sprintf("the report of epoch %d is in every contract; see above in which", epoch), func() bool {
-		for name, f := range left {
-			if d.landed(f.feed)[uint64(epoch)<<8|1] > 0 {
-				d.t.Logf("epoch %d: %s resumed", epoch, name)
-				delete(left, name)
+	relayertest.Within(d.t, limit, fmt.Sprintf("the report of epoch %d is in every contract; see above in which", epoch),
+		func() bool {
+			for name, f := range left {
+				if d.landed(f.feed)[uint64(epoch)<<8|1] > 0 {
+					d.t.Logf("epoch %d: %s resumed", epoch, name)
+					delete(left, name)
+				}
 			}
-		}
-		return len(left) == 0
-	})
+			return len(left) == 0
+		})
 }
 
-// usual is how long the same takes all feeds on this machine without any fault: by so much, several times over, a limit may be
-// missed, since the tests of other packages have the machine at the same time.
+// usual is how long the same takes all feeds on this machine without any fault: by so much, several times over, a limit
+// may be missed, since the tests of other packages have the machine at the same time.
 func usual(d *devchain, all []*faulty) time.Duration {
 	d.t.Helper()
 	began := time.Now()
@@ -107,12 +111,13 @@ func settled(d *devchain, all []*faulty, reports int) {
 	}
 }
 
-// TestOutage takes the only node of each feed away for ten seconds, which is as long as pauses between tries would grow: what was
-// accepted meanwhile is in the contract within three of its return.
+// TestOutage takes the only node of each feed away for ten seconds, which is as long as pauses between tries would
+// grow: what was accepted meanwhile is in the contract within three of its return.
 func TestOutage(t *testing.T) {
 	t.Parallel()
 	d, all := faultyFeeds(t, map[string]relayertest.Fault{
-		"down": relayertest.Down, "hangs": relayertest.Hang, "HTML": relayertest.HTML, "garbage": relayertest.Garbage, "lags": relayertest.Lag,
+		"down": relayertest.Down, "hangs": relayertest.Hang, "HTML": relayertest.HTML, "garbage": relayertest.Garbage,
+		"lags": relayertest.Lag,
 	}, false)
 	limit := resumes + usual(d, all)
 	for _, f := range all {
@@ -129,8 +134,8 @@ func TestOutage(t *testing.T) {
 	settled(d, all, 3)
 }
 
-// TestSecondNode takes the first of two nodes away: each feed goes on at once, and still once the first is back. Of a node that hangs
-// a call has to find out, for a quarter of RequestTimeout; later reports do not wait.
+// TestSecondNode takes the first of two nodes away: each feed goes on at once, and still once the first is back. Of a
+// node that hangs a call has to find out, for a quarter of RequestTimeout; later reports do not wait.
 func TestSecondNode(t *testing.T) {
 	t.Parallel()
 	for name, c := range relayertest.FirstFaults {

@@ -16,8 +16,8 @@ import (
 	"github.com/loop-plugins/loop/plugins/stark"
 )
 
-// TestProcess runs the plugin as a process, kills it between acceptance and confirmation, and finds each report on the chain
-// once.
+// TestProcess runs the plugin as a process, kills it between acceptance and confirmation, and finds each report on the
+// chain once.
 func TestProcess(t *testing.T) {
 	t.Parallel()
 	o := newOracles(t)
@@ -31,7 +31,8 @@ func TestProcess(t *testing.T) {
 	p := process.Provider(job("", f.address, me, key))
 	const epochs = 4
 	for epoch := uint32(1); epoch <= epochs; epoch++ {
-		late := epoch%2 == 0 // half of them die with the transaction in the node's mempool, half before it is there for certain
+		// half of them die with the transaction in the node's mempool, half before it is there for certain
+		late := epoch%2 == 0
 		d.set(func() { d.hold = late })
 		bounded, stop := context.WithTimeout(ctx, time.Minute)
 		_, err := p.Transmit(bounded, f.report(digest, epoch, 1, int64(epoch)))
@@ -57,7 +58,8 @@ func TestProcess(t *testing.T) {
 	if n, landed := d.nonce(me), f.accepted(); n != epochs || landed != epochs {
 		t.Errorf("%d transactions and %d reports in the contract, want %d of each", n, landed, epochs)
 	}
-	if _, err := process.Chain.Replay(ctx, &relayerv1.ReplayRequest{FromBlock: 1 << 40}); status.Code(err) != codes.InvalidArgument {
+	if _, err := process.Chain.Replay(ctx,
+		&relayerv1.ReplayRequest{FromBlock: 1 << 40}); status.Code(err) != codes.InvalidArgument {
 		t.Errorf("Replay above the head: %v", err)
 	}
 	process.Exposes(`loop_relayer_head{chain_id="SN_FAKE",node="n0",relay="starknet"}`)
@@ -65,8 +67,8 @@ func TestProcess(t *testing.T) {
 	must(t, process.Chain.Release(ctx))
 }
 
-// TestDevchainProcess does the same on the network that was not written with this relayer: processes die with a report in the Store
-// alone, and with its transaction on its way.
+// TestDevchainProcess does the same on the network that was not written with this relayer: processes die with a report
+// in the Store alone, and with its transaction on its way.
 func TestDevchainProcess(t *testing.T) {
 	t.Parallel()
 	d := newDevchain(t, "")
@@ -82,7 +84,8 @@ func TestDevchainProcess(t *testing.T) {
 		late := epoch%2 == 0 // with the transaction on its way
 		d.admin(nil, "loop_hold", late)
 		bounded, stop := context.WithTimeout(ctx, time.Minute)
-		_, err = p.Transmit(bounded, report(t, []*stark.Key{d.Oracles[0].Signer.Key, d.Oracles[1].Signer.Key}, [32]byte(digest), epoch, 1, int64(epoch)))
+		_, err = p.Transmit(bounded,
+			report(t, []*stark.Key{d.Oracles[0].Signer.Key, d.Oracles[1].Signer.Key}, [32]byte(digest), epoch, 1, int64(epoch)))
 		stop()
 		must(t, err)
 		if late {

@@ -17,14 +17,17 @@ import (
 
 // CreateProvider implements relayerv1loop.Chain. The gas limit of a job is of no use here: a transaction's bounds are
 // those of its estimate.
-func (c *Chain) CreateProvider(_ context.Context, request *relayerv1.CreateProviderRequest) (relayerv1loop.Provider, *relayerv1.CreateProviderResponse, error) {
+func (c *Chain) CreateProvider(_ context.Context,
+	request *relayerv1.CreateProviderRequest) (relayerv1loop.Provider, *relayerv1.CreateProviderResponse, error) {
 	job, err := c.Job(request)
 	if err != nil {
 		return nil, nil, err
 	}
-	if name := job.RelayConfig.Text("nodeName"); name != "" && !slices.ContainsFunc(c.config.Nodes, func(n NodeConfig) bool { return n.Name == name }) {
+	if name := job.RelayConfig.Text("nodeName"); name != "" &&
+		!slices.ContainsFunc(c.config.Nodes, func(n NodeConfig) bool { return n.Name == name }) {
 		return nil, nil, status.Errorf(codes.InvalidArgument,
-			"relayConfig.nodeName: chain %s has no RPC node %q; remove the key, since every node of the chain serves every job", c.config.ChainID, name)
+			"relayConfig.nodeName: chain %s has no RPC node %q; remove the key, since every node of the chain serves every job",
+			c.config.ChainID, name)
 	}
 	address, err := stark.ParseFelt(job.Contract)
 	if err != nil {
@@ -47,5 +50,6 @@ func payload(key, contract stark.Felt, report service.Report) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return account.Call{Key: key, To: contract, Selector: aggregator.Selector(aggregator.TransmitFunction), Calldata: calldata}.Encode()
+	return account.Call{Key: key, To: contract, Selector: aggregator.Selector(aggregator.TransmitFunction),
+		Calldata: calldata}.Encode()
 }

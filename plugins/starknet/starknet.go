@@ -1,4 +1,5 @@
-// Package starknet is the relayer of Starknet networks: one process of it serves every such network and every job on them.
+// Package starknet is the relayer of Starknet networks: one process of it serves every such network and every job on
+// them.
 //
 // It speaks LOOP's contract on one side and Starknet's JSON-RPC 0.8 to 0.10 on the other. Of
 // github.com/NethermindEth/starknet.go it uses nothing: package endpoint says why for its client, package stark for its

@@ -60,7 +60,8 @@ func testProviderFollowsAndTransmits(t *testing.T, version string) {
 	for range 2 {
 		got, err := second.LatestConfigDetails(ctx, &relayerv1.LatestConfigDetailsRequest{})
 		must(t, err)
-		if diff := cmp.Diff(&relayerv1.LatestConfigDetailsResponse{ChangedInBlock: f.block, ConfigDigest: digest[:]}, got, protocmp.Transform()); diff != "" {
+		if diff := cmp.Diff(&relayerv1.LatestConfigDetailsResponse{ChangedInBlock: f.block, ConfigDigest: digest[:]}, got,
+			protocmp.Transform()); diff != "" {
 			t.Errorf("LatestConfigDetails (-want +got):\n%s", diff)
 		}
 		config, err := p.LatestConfig(ctx, &relayerv1.LatestConfigRequest{ChangedInBlock: got.GetChangedInBlock()})
@@ -68,7 +69,8 @@ func testProviderFollowsAndTransmits(t *testing.T, version string) {
 			t.Fatalf("LatestConfig: %v", err)
 		}
 		signer := o.signers[0].Public().Bytes()
-		if c := config.GetConfig(); c.GetF() != 1 || string(c.GetOffchainConfig()) != "first" || len(c.GetSigners()) != 4 || string(c.GetSigners()[0]) != string(signer[:]) ||
+		if c := config.GetConfig(); c.GetF() != 1 || string(c.GetOffchainConfig()) != "first" || len(c.GetSigners()) != 4 ||
+			string(c.GetSigners()[0]) != string(signer[:]) ||
 			c.GetTransmitters()[0] != me.String() || c.GetConfigCount() != 2 || len(c.GetOnchainConfig()) != 96 {
 			t.Errorf("LatestConfig = %v", c)
 		}
@@ -86,7 +88,8 @@ func testProviderFollowsAndTransmits(t *testing.T, version string) {
 			other, err := p.LatestConfig(ctx, &relayerv1.LatestConfigRequest{ChangedInBlock: got.GetChangedInBlock()})
 			must(t, err)
 			change(other.GetConfig())
-			if _, err := p.ConfigDigest(ctx, &relayerv1.ConfigDigestRequest{Config: other.GetConfig()}); status.Code(err) != codes.InvalidArgument {
+			if _, err := p.ConfigDigest(ctx,
+				&relayerv1.ConfigDigestRequest{Config: other.GetConfig()}); status.Code(err) != codes.InvalidArgument {
 				t.Errorf("ConfigDigest with a bad %s: %v", name, err)
 			}
 		}
@@ -97,13 +100,16 @@ func testProviderFollowsAndTransmits(t *testing.T, version string) {
 		_, err = chain.Replay(ctx, &relayerv1.ReplayRequest{FromBlock: 1})
 		must(t, err)
 	}
-	if _, err := p.LatestConfig(ctx, &relayerv1.LatestConfigRequest{ChangedInBlock: 1}); status.Code(err) != codes.NotFound {
+	if _, err := p.LatestConfig(ctx,
+		&relayerv1.LatestConfigRequest{ChangedInBlock: 1}); status.Code(err) != codes.NotFound {
 		t.Errorf("LatestConfig of a block without one: %v", err)
 	}
-	if prefix, err := p.ConfigDigestPrefix(ctx, &relayerv1.ConfigDigestPrefixRequest{}); err != nil || prefix.GetPrefix() != 4 {
+	if prefix, err := p.ConfigDigestPrefix(ctx, &relayerv1.ConfigDigestPrefixRequest{}); err != nil ||
+		prefix.GetPrefix() != 4 {
 		t.Errorf("ConfigDigestPrefix = %v, %v", prefix, err)
 	}
-	if account, err := p.FromAccount(ctx, &relayerv1.FromAccountRequest{}); err != nil || account.GetAccount() != me.String() {
+	if account, err := p.FromAccount(ctx, &relayerv1.FromAccountRequest{}); err != nil ||
+		account.GetAccount() != me.String() {
 		t.Errorf("FromAccount = %v, %v", account, err)
 	}
 
@@ -119,7 +125,8 @@ func testProviderFollowsAndTransmits(t *testing.T, version string) {
 		t.Helper()
 		eventually(t, fmt.Sprintf("the cache shows epoch %d", epoch), func() bool {
 			latest, err := p.LatestTransmissionDetails(ctx, &medianv1.LatestTransmissionDetailsRequest{})
-			return err == nil && latest.GetTimestamp().GetEpoch() == epoch && wire.Int(latest.GetLatestAnswer()).Int64() == answer
+			return err == nil && latest.GetTimestamp().GetEpoch() == epoch &&
+				wire.Int(latest.GetLatestAnswer()).Int64() == answer
 		})
 		e, err := p.LatestConfigDigestAndEpoch(ctx, &relayerv1.LatestConfigDigestAndEpochRequest{})
 		if err != nil || e.GetEpoch() != epoch || [32]byte(e.GetConfigDigest()) != digest {
@@ -139,12 +146,16 @@ func testProviderFollowsAndTransmits(t *testing.T, version string) {
 	}
 	asked, err := p.LatestRoundRequested(ctx, &medianv1.LatestRoundRequestedRequest{})
 	must(t, err)
-	if diff := cmp.Diff(&medianv1.LatestRoundRequestedResponse{Timestamp: &reportingv1.ReportTimestamp{ConfigDigest: make([]byte, 32)}}, asked, protocmp.Transform()); diff != "" {
+	if diff := cmp.Diff(
+		&medianv1.LatestRoundRequestedResponse{Timestamp: &reportingv1.ReportTimestamp{ConfigDigest: make([]byte, 32)}},
+		asked, protocmp.Transform()); diff != "" {
 		t.Errorf("LatestRoundRequested (-want +got):\n%s", diff)
 	}
 
 	// A bootstrap job's view of the same.
-	bootstrap, _, err := chain.CreateProvider(ctx, &relayerv1.CreateProviderRequest{ProviderType: "config", Name: "bootstrap", Config: &relayerv1.ProviderConfig{ContractId: "0x000" + strings.ToUpper(f.address.String()[2:])}})
+	bootstrap, _, err := chain.CreateProvider(ctx,
+		&relayerv1.CreateProviderRequest{ProviderType: "config", Name: "bootstrap",
+			Config: &relayerv1.ProviderConfig{ContractId: "0x000" + strings.ToUpper(f.address.String()[2:])}})
 	must(t, err)
 	details, err := bootstrap.LatestConfigDetails(ctx, &relayerv1.LatestConfigDetailsRequest{})
 	if err != nil || [32]byte(details.GetConfigDigest()) != digest {
@@ -155,18 +166,22 @@ func testProviderFollowsAndTransmits(t *testing.T, version string) {
 	// The chain itself.
 	head, err := chain.LatestHead(ctx, &relayerv1.LatestHeadRequest{})
 	must(t, err)
-	if len(head.GetHash()) != 32 || head.GetNumber() == 0 || head.GetTimestamp().AsTime().Before(time.Unix(1_700_000_000, 0)) {
+	if len(head.GetHash()) != 32 || head.GetNumber() == 0 ||
+		head.GetTimestamp().AsTime().Before(time.Unix(1_700_000_000, 0)) {
 		t.Errorf("LatestHead = %v", head)
 	}
-	if _, err := chain.Replay(ctx, &relayerv1.ReplayRequest{FromBlock: 1_000_000}); status.Code(err) != codes.InvalidArgument {
+	if _, err := chain.Replay(ctx,
+		&relayerv1.ReplayRequest{FromBlock: 1_000_000}); status.Code(err) != codes.InvalidArgument {
 		t.Errorf("Replay above the head: %v", err)
 	}
 	state, err := chain.ChainStatus(ctx, &relayerv1.ChainStatusRequest{})
 	must(t, err)
-	if strings.Contains(state.GetConfigToml(), "127.0.0.1") || !strings.Contains(state.GetConfigToml(), "FeeMultiplier = 1.5") {
+	if strings.Contains(state.GetConfigToml(), "127.0.0.1") ||
+		!strings.Contains(state.GetConfigToml(), "FeeMultiplier = 1.5") {
 		t.Errorf("ChainStatus shows %s", state.GetConfigToml())
 	}
-	if _, problems := starknet.ParseConfig("Starknet", []byte(strings.ReplaceAll(state.GetConfigToml(), "'[redacted]'", "'http://a'"))); problems.Err() != nil {
+	if _, problems := starknet.ParseConfig("Starknet",
+		[]byte(strings.ReplaceAll(state.GetConfigToml(), "'[redacted]'", "'http://a'"))); problems.Err() != nil {
 		t.Errorf("the status's TOML is no configuration: %v", problems.Err())
 	}
 	d.mineUntil("the store is empty once all is final", func() bool { return len(x.Keys()) == 0 })
@@ -214,7 +229,8 @@ func testRestartBetweenAcceptAndSend(t *testing.T, version string) {
 	stop()
 }
 
-// TestFeedsShareAnAccount holds that feeds which transmit at once from one account neither race for its nonces nor waste fees.
+// TestFeedsShareAnAccount holds that feeds which transmit at once from one account neither race for its nonces nor
+// waste fees.
 func TestFeedsShareAnAccount(t *testing.T) { eachVersion(t, testFeedsShareAnAccount) }
 
 func testFeedsShareAnAccount(t *testing.T, version string) {
@@ -283,7 +299,8 @@ func testTransact(t *testing.T, version string) {
 		"no amount":          {request(small, func(r *relayerv1.TransactRequest) { r.Amount = nil }), codes.InvalidArgument},
 		"from nowhere":       {request(small, func(r *relayerv1.TransactRequest) { r.From = "me" }), codes.InvalidArgument},
 		"to nowhere":         {request(small, func(r *relayerv1.TransactRequest) { r.To = "you" }), codes.InvalidArgument},
-		"another's":          {request(small, func(r *relayerv1.TransactRequest) { r.From = o.accounts[1].String() }), codes.NotFound},
+		"another's": {request(small, func(r *relayerv1.TransactRequest) { r.From = o.accounts[1].String() }),
+			codes.NotFound},
 	} {
 		if _, err := chain.Transact(ctx, c.request); status.Code(err) != c.want {
 			t.Errorf("%s: %v", name, err)
@@ -294,7 +311,8 @@ func testTransact(t *testing.T, version string) {
 	d.mu.Lock()
 	tx := d.order[0]
 	d.mu.Unlock()
-	if len(tx.calldata) != 7 || tx.calldata[4].String() != "0x5" || tx.calldata[5].String() != "0x5" || !tx.calldata[6].IsZero() || sent.GetTransactionHash() != tx.hash.String() {
+	if len(tx.calldata) != 7 || tx.calldata[4].String() != "0x5" || tx.calldata[5].String() != "0x5" ||
+		!tx.calldata[6].IsZero() || sent.GetTransactionHash() != tx.hash.String() {
 		t.Errorf("sent %v as %v", tx.calldata, sent)
 	}
 	d.mineUntil("the store is empty", func() bool { return len(x.Keys()) == 0 })

@@ -1,5 +1,5 @@
-// Chaos breaks plugins in every way that has ended a feed elsewhere, measures what comes of it, and fails when a bound is
-// missed.
+// Chaos breaks plugins in every way that has ended a feed elsewhere, measures what comes of it, and fails when a bound
+// is missed.
 package main
 
 import (
@@ -84,7 +84,8 @@ func command(stdout, stderr io.Writer) *cobra.Command {
 	flags.StringSliceVar(&only, "only", nil, "hold the trials of these names alone, separated by commas")
 	flags.BoolVar(&short, "short", false, "take fewer samples and smaller floods")
 	flags.BoolVar(&asJSON, "json", false, "end with a JSON object on stdout; progress goes to stderr")
-	flags.StringVar(&bin, "bin-dir", "", "folder of the programs loop, loop-median, loop-evm and devnet (default: that of chaos itself)")
+	flags.StringVar(&bin, "bin-dir", "",
+		"folder of the programs loop, loop-median, loop-evm and devnet (default: that of chaos itself)")
 	flags.StringVar(&page, "page", "", "write the figures into the table of this page, which docs/reliability.md is")
 	c.RunE = func(c *cobra.Command, _ []string) error {
 		self, err := os.Executable()

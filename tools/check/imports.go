@@ -31,13 +31,15 @@ func importRules() []rule {
 			from:   "gen/go/...",
 			except: []string{"gen/go/.../*loop", "gen/go/.../*loophost"},
 			never:  []string{"sdk/...", "plugins/...", "host/...", "tools/..."},
-			reason: "generated messages and stubs are the contract itself, and who imports them must get nothing else; only glue, in packages whose names end in loop or loophost, stands on the SDK",
+			reason: "generated messages and stubs are the contract itself, and who imports them must get nothing else; only " +
+				"glue, in packages whose names end in loop or loophost, stands on the SDK",
 		},
 		{
 			from:   "gen/go/...",
 			never:  []string{"sdk/...", "plugins/...", "host/...", "tools/..."},
 			unless: []string{"sdk/go/wire", "sdk/go/loop", "sdk/go/loophost"},
-			reason: "generated glue stands on the three packages sdk/go/wire, sdk/go/loop and sdk/go/loophost, so that the rest of the SDK can change without generating anew",
+			reason: "generated glue stands on the three packages sdk/go/wire, sdk/go/loop and sdk/go/loophost, so that the " +
+				"rest of the SDK can change without generating anew",
 		},
 		{
 			from:   "sdk/...",
@@ -47,8 +49,10 @@ func importRules() []rule {
 		{
 			from:   "sdk/...",
 			except: []string{"sdk/go/ocr2"}, // a module of its own
-			never:  []string{"github.com/ethereum/go-ethereum/...", "github.com/smartcontractkit/libocr/...", "modernc.org/...", "github.com/jackc/pgx/...", "sdk/go/ocr2"},
-			reason: "the SDK is for every chain and product: chain clients, libocr and databases stay in the modules that need them",
+			never: []string{"github.com/ethereum/go-ethereum/...", "github.com/smartcontractkit/libocr/...", "modernc.org/...",
+				"github.com/jackc/pgx/...", "sdk/go/ocr2"},
+			reason: "the SDK is for every chain and product: chain clients, libocr and databases stay in the modules that " +
+				"need them",
 		},
 		{
 			from:   "plugins/*/...",
@@ -59,20 +63,23 @@ func importRules() []rule {
 			from:   "plugins/*/...",
 			never:  []string{"plugins/..."},
 			unless: []string{"plugins/$1/...", "plugins/stark"}, // a curve, whose signers the node and the relayer share
-			reason: "plugins are built, shipped and upgraded one by one, so none may need another; what two share belongs in the SDK",
+			reason: "plugins are built, shipped and upgraded one by one, so none may need another; what two share belongs in " +
+				"the SDK",
 		},
 		{
 			from:   "host/...",
 			except: []string{"host/internal/fallback/..."},
 			never:  []string{"plugins/..."},
 			unless: []string{"plugins/templates", "plugins/stark"}, // texts of loop new plugin; a curve of keys
-			reason: "the host reaches plugins over the contract alone; host/internal/fallback is the one place that runs them in the host's process",
+			reason: "the host reaches plugins over the contract alone; host/internal/fallback is the one place that runs them " +
+				"in the host's process",
 		},
 		{
 			from:   "tools/...",
 			never:  []string{"host/...", "plugins/..."},
 			unless: []string{"plugins/stark"},
-			reason: "tools generate, drive and judge the product from outside, as its users do, and must work on a product that they did not compile",
+			reason: "tools generate, drive and judge the product from outside, as its users do, and must work on a product " +
+				"that they did not compile",
 		},
 		{
 			from:   "plugins/...",

@@ -11,15 +11,17 @@ import (
 func whole() graph {
 	own := func(folder string) string { return module + "/" + folder }
 	return graph{
-		own("gen/go/loop/median/v1"):                 {"google.golang.org/grpc"},
-		own("gen/go/loop/median/v1/medianv1loop"):    {own("sdk/go/loop"), own("sdk/go/wire"), own("gen/go/loop/median/v1")},
-		own("sdk/go/loop"):                           {own("gen/go/loop/plugin/v1"), own("sdk/go/wire")},
-		own("plugins/median"):                        {own("gen/go/loop/median/v1/medianv1loop"), "github.com/smartcontractkit/libocr/commontypes"},
-		own("plugins/median/cmd/loop-median"):        {own("plugins/median")},
-		own("plugins/evm"):                           {own("sdk/go/relayer"), "github.com/ethereum/go-ethereum/ethclient"},
-		own("host/internal/fallback"):                {own("plugins/median"), own("plugins/evm")},
-		own("host/internal/supervisor"):              {own("sdk/go/loophost"), own("host/internal/fallback")},
-		own("tools/devnet"):                          {own("gen/go/loop/node/v1"), "github.com/smartcontractkit/libocr/offchainreporting2plus"},
+		own("gen/go/loop/median/v1"):              {"google.golang.org/grpc"},
+		own("gen/go/loop/median/v1/medianv1loop"): {own("sdk/go/loop"), own("sdk/go/wire"), own("gen/go/loop/median/v1")},
+		own("sdk/go/loop"):                        {own("gen/go/loop/plugin/v1"), own("sdk/go/wire")},
+		own("plugins/median"): {own("gen/go/loop/median/v1/medianv1loop"),
+			"github.com/smartcontractkit/libocr/commontypes"},
+		own("plugins/median/cmd/loop-median"): {own("plugins/median")},
+		own("plugins/evm"):                    {own("sdk/go/relayer"), "github.com/ethereum/go-ethereum/ethclient"},
+		own("host/internal/fallback"):         {own("plugins/median"), own("plugins/evm")},
+		own("host/internal/supervisor"):       {own("sdk/go/loophost"), own("host/internal/fallback")},
+		own("tools/devnet"): {own("gen/go/loop/node/v1"),
+			"github.com/smartcontractkit/libocr/offchainreporting2plus"},
 		own("tools/protoc-gen-go-loop"):              {"google.golang.org/protobuf/compiler/protogen"},
 		own("gen/go/loop/median/v1/medianv1connect"): {"connectrpc.com/connect"},
 	}
@@ -38,10 +40,11 @@ func TestForbiddenImports(t *testing.T) {
 		from, to string
 		why      string // words of the reason that must be printed
 	}{
-		"messages import the SDK":           {"gen/go/loop/median/v1", "sdk/go/wire", "the contract itself"},
-		"Connect stubs import the SDK":      {"gen/go/loop/node/v1/nodev1connect", "sdk/go/loop", "the contract itself"},
-		"glue imports more of the SDK":      {"gen/go/loop/evm/v1/evmv1loop", "sdk/go/relayer", "three packages"},
-		"glue imports beneath the SDK":      {"gen/go/loop/evm/v1/evmv1loophost", "sdk/go/loophost/internal", "three packages"},
+		"messages import the SDK":      {"gen/go/loop/median/v1", "sdk/go/wire", "the contract itself"},
+		"Connect stubs import the SDK": {"gen/go/loop/node/v1/nodev1connect", "sdk/go/loop", "the contract itself"},
+		"glue imports more of the SDK": {"gen/go/loop/evm/v1/evmv1loop", "sdk/go/relayer", "three packages"},
+		"glue imports beneath the SDK": {"gen/go/loop/evm/v1/evmv1loophost", "sdk/go/loophost/internal",
+			"three packages"},
 		"glue imports a plugin":             {"gen/go/loop/evm/v1/evmv1loop", "plugins/evm", "three packages"},
 		"SDK imports a plugin":              {"sdk/go/loophost", "plugins/median", "beneath every plugin"},
 		"SDK imports the host":              {"sdk/go/loop", "host/internal/store", "beneath every plugin"},
@@ -52,12 +55,13 @@ func TestForbiddenImports(t *testing.T) {
 		"plugin imports beneath another":    {"plugins/median/codec", "plugins/evm/internal/abi", "one by one"},
 		"plugin with another's prefix":      {"plugins/evm2", "plugins/evm", "one by one"},
 		"plugin imports a tool":             {"plugins/evm", "tools/devnet/chain/evm", "made or tested"},
-		"host imports a plugin":             {"host/internal/supervisor", "plugins/median", "host/internal/fallback is the one place"},
-		"host's command imports a plugin":   {"host/cmd/loop", "plugins/evm", "host/internal/fallback is the one place"},
-		"host imports a tool":               {"host/cmd/loop", "tools/devnet", "made or tested"},
-		"devnet imports the host":           {"tools/devnet", "host/internal/job", "from outside"},
-		"devnet imports a plugin":           {"tools/devnet/chain/evm", "plugins/evm", "from outside"},
-		"anything imports GPL code":         {"host/internal/keystore", "github.com/ethereum/go-ethereum/cmd/utils", "GPL"},
+		"host imports a plugin": {"host/internal/supervisor", "plugins/median",
+			"host/internal/fallback is the one place"},
+		"host's command imports a plugin": {"host/cmd/loop", "plugins/evm", "host/internal/fallback is the one place"},
+		"host imports a tool":             {"host/cmd/loop", "tools/devnet", "made or tested"},
+		"devnet imports the host":         {"tools/devnet", "host/internal/job", "from outside"},
+		"devnet imports a plugin":         {"tools/devnet/chain/evm", "plugins/evm", "from outside"},
+		"anything imports GPL code":       {"host/internal/keystore", "github.com/ethereum/go-ethereum/cmd/utils", "GPL"},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {

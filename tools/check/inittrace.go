@@ -38,7 +38,8 @@ func checkInit(ctx context.Context, out io.Writer, binaries []string) ([]string,
 		}
 		costs := least(runs)
 		slowest := slowestOf(costs)
-		fmt.Fprintf(out, "inittrace: %s initialises %d packages, the slowest, %s, in %v of %v\n", binary, len(costs), slowest, costs[slowest], initLimit)
+		fmt.Fprintf(out, "inittrace: %s initialises %d packages, the slowest, %s, in %v of %v\n", binary, len(costs), slowest,
+			costs[slowest], initLimit)
 		findings = append(findings, overLimit(binary, costs)...)
 	}
 	return findings, nil
@@ -59,7 +60,8 @@ func startOnce(ctx context.Context, binary string) (map[string]time.Duration, er
 	}
 	costs := parseInitTrace(&stderr)
 	if len(costs) == 0 {
-		return nil, fmt.Errorf("run %s --version with GODEBUG=inittrace=1: it printed no trace, so it is no Go program", binary)
+		return nil, fmt.Errorf("run %s --version with GODEBUG=inittrace=1: it printed no trace, so it is no Go program",
+			binary)
 	}
 	return costs, nil
 }
@@ -100,7 +102,9 @@ func overLimit(binary string, costs map[string]time.Duration) []string {
 	var findings []string
 	for _, pkg := range sortedKeys(costs) {
 		if costs[pkg] > initLimit {
-			findings = append(findings, fmt.Sprintf("%s: initialising %s takes %v, more than %v: build its tables at first use, or do not link it", binary, pkg, costs[pkg], initLimit))
+			findings = append(findings,
+				fmt.Sprintf("%s: initialising %s takes %v, more than %v: build its tables at first use, or do not link it", binary,
+					pkg, costs[pkg], initLimit))
 		}
 	}
 	return findings

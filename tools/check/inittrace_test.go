@@ -39,7 +39,8 @@ func TestBusyRunsDoNotCount(t *testing.T) {
 func TestOverLimit(t *testing.T) {
 	t.Parallel()
 	got := overLimit("bin/x", map[string]time.Duration{"slow": initLimit + 1, "fits": initLimit, "quick": 0})
-	want := []string{"bin/x: initialising slow takes 5.000001ms, more than 5ms: build its tables at first use, or do not link it"}
+	want := []string{"bin/x: initialising slow takes 5.000001ms, more than 5ms: build its tables at first use, or do " +
+		"not link it"}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("findings (-want +got):\n%s", diff)
 	}

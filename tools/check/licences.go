@@ -16,21 +16,25 @@ import (
 )
 
 // accepted are the licences (SPDX identifiers) under which a module may be linked into an MIT program that is shipped
-// as a binary with its source: they ask for a notice at most. MPL-2.0 asks for the source of its own files, unchanged here.
+// as a binary with its source: they ask for a notice at most. MPL-2.0 asks for the source of its own files, unchanged
+// here.
 func accepted() []string {
-	return []string{"Apache-2.0", "BSD-2-Clause", "BSD-3-Clause", "CC0-1.0", "ISC", "MIT", "MIT-0", "MPL-2.0", "Unlicense", "Zlib"}
+	return []string{"Apache-2.0", "BSD-2-Clause", "BSD-3-Clause", "CC0-1.0", "ISC", "MIT", "MIT-0", "MPL-2.0", "Unlicense",
+		"Zlib"}
 }
 
 // exceptions are modules that are accepted under exactly the licences found here, each with what makes them acceptable.
 func exceptions() map[string]exception {
 	return map[string]exception{
 		"github.com/ethereum/go-ethereum": {
-			found:  []string{"GPL-3.0", "LGPL-3.0"},
-			reason: "its libraries are under the LGPL, which allows linking where users can link anew, as anyone can from this repository; its GPL commands are kept out by the imports check",
+			found: []string{"GPL-3.0", "LGPL-3.0"},
+			reason: "its libraries are under the LGPL, which allows linking where users can link anew, as anyone can from " +
+				"this repository; its GPL commands are kept out by the imports check",
 		},
 		"github.com/gagliardetto/treeout": {
-			found:  nil,
-			reason: "it has no licence of its own: solana-go, of the same author and under Apache-2.0, prints trees with it and cannot be imported without; it leaves with the first release of solana-go that does",
+			found: nil,
+			reason: "it has no licence of its own: solana-go, of the same author and under Apache-2.0, prints trees with it " +
+				"and cannot be imported without; it leaves with the first release of solana-go that does",
 		},
 		"github.com/holiman/bloomfilter/v2": {
 			found:  nil,
@@ -56,7 +60,8 @@ func checkLicences(ctx context.Context, out io.Writer, binaries []string) ([]str
 		}
 	}
 	if len(linked) == 0 {
-		return nil, fmt.Errorf("find linked modules: %s link none, so there is nothing to judge", strings.Join(binaries, ", "))
+		return nil, fmt.Errorf("find linked modules: %s link none, so there is nothing to judge",
+			strings.Join(binaries, ", "))
 	}
 	folders, err := moduleFolders(ctx, sortedKeys(linked))
 	if err != nil {
@@ -95,11 +100,13 @@ func judge(path string, licences []string) string {
 		if slices.Equal(licences, exempt.found) {
 			return ""
 		}
-		return fmt.Sprintf("%s is now under %s, which may undo why it is accepted: %s; read its licence and mend the check, or drop the module", path, under, exempt.reason)
+		return fmt.Sprintf("%s is now under %s, which may undo why it is accepted: %s; read its licence and mend the "+
+			"check, or drop the module", path, under, exempt.reason)
 	}
 	refused := func(licence string) bool { return !slices.Contains(accepted(), licence) }
 	if len(licences) == 0 || slices.ContainsFunc(licences, refused) {
-		return fmt.Sprintf("%s is under %s, which the project does not accept: drop the module, or state in the check why it may stay", path, under)
+		return fmt.Sprintf("%s is under %s, which the project does not accept: drop the module, or state in the check why "+
+			"it may stay", path, under)
 	}
 	return ""
 }
@@ -159,7 +166,8 @@ func classify(text string) []string {
 		}
 	}
 	add("AGPL-3.0", has("gnu affero general public license version 3, 19 november 2007"))
-	add("Apache-2.0", has("apache license version 2.0, january 2004") || has("licensed under the apache license, version 2.0"))
+	add("Apache-2.0", has("apache license version 2.0, january 2004") ||
+		has("licensed under the apache license, version 2.0"))
 	bsd := has("redistribution and use in source and binary forms")
 	add("BSD-2-Clause", bsd && !has("to endorse or promote products"))
 	add("BSD-3-Clause", bsd && has("to endorse or promote products"))

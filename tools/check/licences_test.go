@@ -11,7 +11,8 @@ import (
 
 func TestClassify(t *testing.T) {
 	t.Parallel()
-	redistribution := "Redistribution and use in source and binary\n// forms, with or without modification, are permitted. "
+	redistribution := "Redistribution and use in source and binary\n// forms, with or without modification, are " +
+		"permitted. "
 	granted := "Permission is hereby granted, free of charge,\n\tto any person obtaining a copy of this software. "
 	notice := "The above copyright notice and this permission notice shall be included in all copies."
 	cases := map[string]struct {
@@ -24,13 +25,14 @@ func TestClassify(t *testing.T) {
 		"three clauses":      {redistribution + "may be used to endorse or promote products", []string{"BSD-3-Clause"}},
 		"Apache":             {"  Apache License\n  Version 2.0, January 2004", []string{"Apache-2.0"}},
 		"MPL":                {"Mozilla Public License, version 2.0", []string{"MPL-2.0"}},
-		"ISC":                {"Permission to use, copy, modify, and/or distribute this software for any purpose", []string{"ISC"}},
-		"GPL":                {"GNU GENERAL PUBLIC LICENSE\n   Version 3, 29 June 2007", []string{"GPL-3.0"}},
-		"LGPL":               {"GNU LESSER GENERAL PUBLIC LICENSE\n   Version 3, 29 June 2007", []string{"LGPL-3.0"}},
-		"AGPL":               {"GNU AFFERO GENERAL PUBLIC LICENSE\n   Version 3, 19 November 2007", []string{"AGPL-3.0"}},
-		"business source":    {"Business Source License 1.1", []string{"BUSL-1.1"}},
-		"several":            {granted + notice + redistribution, []string{"BSD-2-Clause", "MIT"}},
-		"unknown":            {"All rights reserved.", nil},
+		"ISC": {"Permission to use, copy, modify, and/or distribute this software for any purpose",
+			[]string{"ISC"}},
+		"GPL":             {"GNU GENERAL PUBLIC LICENSE\n   Version 3, 29 June 2007", []string{"GPL-3.0"}},
+		"LGPL":            {"GNU LESSER GENERAL PUBLIC LICENSE\n   Version 3, 29 June 2007", []string{"LGPL-3.0"}},
+		"AGPL":            {"GNU AFFERO GENERAL PUBLIC LICENSE\n   Version 3, 19 November 2007", []string{"AGPL-3.0"}},
+		"business source": {"Business Source License 1.1", []string{"BUSL-1.1"}},
+		"several":         {granted + notice + redistribution, []string{"BSD-2-Clause", "MIT"}},
+		"unknown":         {"All rights reserved.", nil},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
@@ -49,15 +51,17 @@ func TestJudge(t *testing.T) {
 		licences []string
 		want     string // words of the finding; none for an accepted module
 	}{
-		"accepted":          {"example.org/a", []string{"MIT"}, ""},
-		"two accepted":      {"example.org/a", []string{"Apache-2.0", "BSD-3-Clause"}, ""},
-		"none":              {"example.org/a", nil, "example.org/a is under no licence that is known here, which the project does not accept"},
-		"refused":           {"example.org/a", []string{"AGPL-3.0"}, "example.org/a is under AGPL-3.0"},
-		"one is refused":    {"example.org/a", []string{"BUSL-1.1", "MIT"}, "example.org/a is under BUSL-1.1 and MIT"},
-		"exception":         {"github.com/ethereum/go-ethereum", []string{"GPL-3.0", "LGPL-3.0"}, ""},
-		"exception changed": {"github.com/ethereum/go-ethereum", []string{"GPL-3.0"}, "is now under GPL-3.0, which may undo why it is accepted: its libraries are under the LGPL"},
-		"none, excepted":    {"github.com/holiman/bloomfilter/v2", nil, ""},
-		"not for another":   {"example.org/go-ethereum", []string{"LGPL-3.0"}, "is under LGPL-3.0"},
+		"accepted":     {"example.org/a", []string{"MIT"}, ""},
+		"two accepted": {"example.org/a", []string{"Apache-2.0", "BSD-3-Clause"}, ""},
+		"none": {"example.org/a", nil,
+			"example.org/a is under no licence that is known here, which the project does not accept"},
+		"refused":        {"example.org/a", []string{"AGPL-3.0"}, "example.org/a is under AGPL-3.0"},
+		"one is refused": {"example.org/a", []string{"BUSL-1.1", "MIT"}, "example.org/a is under BUSL-1.1 and MIT"},
+		"exception":      {"github.com/ethereum/go-ethereum", []string{"GPL-3.0", "LGPL-3.0"}, ""},
+		"exception changed": {"github.com/ethereum/go-ethereum", []string{"GPL-3.0"},
+			"is now under GPL-3.0, which may undo why it is accepted: its libraries are under the LGPL"},
+		"none, excepted":  {"github.com/holiman/bloomfilter/v2", nil, ""},
+		"not for another": {"example.org/go-ethereum", []string{"LGPL-3.0"}, "is under LGPL-3.0"},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {

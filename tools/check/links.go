@@ -18,7 +18,8 @@ type link struct {
 
 func linkRules() []link {
 	return []link{
-		{"loop-median", "github.com/ethereum/go-ethereum", "the median is for every chain, and go-ethereum would bring its size, its start-up cost and its licence"},
+		{"loop-median", "github.com/ethereum/go-ethereum",
+			"the median is for every chain, and go-ethereum would bring its size, its start-up cost and its licence"},
 		{"loop-*", "modernc.org/sqlite", "only the host keeps a database: plugins store through it"},
 		{"loop-*", "buf.build/go/protovalidate", "it adds 10 MB, and plugins are called by their host alone"},
 	}

@@ -25,8 +25,10 @@ var namesAllowed = []struct {
 	{"host/internal/fallback/", nil, "the plugins that are built in"},
 	{"host/go.mod", nil, "the modules of the plugins that are built in"},
 	{"host/go.sum", nil, "the modules of the plugins that are built in"},
-	{"host/internal/keystore/secp256k1.go", regexp.MustCompile(`github\.com/ethereum/go-ethereum/crypto`), "a library, which has secp256k1 in C: it recovers a signer five times as fast as one in Go"},
-	{"", regexp.MustCompile(`evmChainID`), "a key of job specs and an attribute of their tasks as established nodes have them"},
+	{"host/internal/keystore/secp256k1.go", regexp.MustCompile(`github\.com/ethereum/go-ethereum/crypto`),
+		"a library, which has secp256k1 in C: it recovers a signer five times as fast as one in Go"},
+	{"", regexp.MustCompile(`evmChainID`),
+		"a key of job specs and an attribute of their tasks as established nodes have them"},
 }
 
 // checkNames reads every file of the host that git tracks or would add.
@@ -82,4 +84,5 @@ func namesIn(name string, content []byte) []string {
 	return findings
 }
 
-const chainAdvice = "have the relayer say it (DescribeRelayer, ValidateChain, ValidateJob), or if the word is no chain's add it to namesAllowed in tools/check/names.go with the reason"
+const chainAdvice = "have the relayer say it (DescribeRelayer, ValidateChain, ValidateJob), or if the word is no " +
+	"chain's add it to namesAllowed in tools/check/names.go with the reason"

@@ -73,7 +73,9 @@ func pathsIn(name string, content []byte, pattern *regexp.Regexp) []string {
 	for line := range bytes.Lines(content) {
 		number++
 		if found := pattern.FindSubmatch(line); found != nil && !inventedHome.Match(found[1]) {
-			findings = append(findings, fmt.Sprintf("%s:%d names %s, a path of one machine: make it relative, or take it from the environment", name, number, found[1]))
+			findings = append(findings,
+				fmt.Sprintf("%s:%d names %s, a path of one machine: make it relative, or take it from the environment", name,
+					number, found[1]))
 		}
 	}
 	return findings

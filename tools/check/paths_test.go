@@ -12,7 +12,8 @@ func TestPathsIn(t *testing.T) {
 	root, home, checkout := "/"+"root", "/"+"home/ada", "/"+"srv/checkouts/loop"
 	pattern := machinePath(checkout, "/")
 	finding := func(place, path string) []string {
-		return []string{place + " names " + path + ", a path of one machine: make it relative, or take it from the environment"}
+		return []string{place + " names " + path +
+			", a path of one machine: make it relative, or take it from the environment"}
 	}
 	cases := map[string]struct {
 		content string

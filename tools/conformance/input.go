@@ -77,7 +77,8 @@ func readConfig(path string) (looptest.Relayer, looptest.Product, error) {
 		var strict *toml.StrictMissingError
 		if errors.As(err, &strict) && len(strict.Errors) > 0 {
 			line, _ := strict.Errors[0].Position()
-			return looptest.Relayer{}, looptest.Product{}, fmt.Errorf("%s:%d: the key %s is not known: conformance --help lists the keys", path, line, strings.Join(strict.Errors[0].Key(), "."))
+			return looptest.Relayer{}, looptest.Product{}, fmt.Errorf("%s:%d: the key %s is not known: conformance --help "+
+				"lists the keys", path, line, strings.Join(strict.Errors[0].Key(), "."))
 		}
 		return looptest.Relayer{}, looptest.Product{}, fmt.Errorf("reading the configuration %s: %w", path, err)
 	}
@@ -109,7 +110,8 @@ func (c config) product() (looptest.Product, error) {
 func (c config) relayer() (looptest.Relayer, error) {
 	r := looptest.DefaultRelayer()
 	var err error
-	for to, from := range map[*string]string{&r.ChainID: c.ChainID, &r.ConfigTOML: c.ConfigTOML, &r.NodeURL: c.NodeURL, &r.ContractID: c.ContractID,
+	for to, from := range map[*string]string{&r.ChainID: c.ChainID, &r.ConfigTOML: c.ConfigTOML, &r.NodeURL: c.NodeURL,
+		&r.ContractID:    c.ContractID,
 		&r.TransmitterID: c.TransmitterID, &r.RelayConfigJSON: c.RelayConfigJSON} {
 		if from != "" {
 			*to = from

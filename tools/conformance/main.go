@@ -95,8 +95,10 @@ func command(stdout, stderr io.Writer) *cobra.Command {
 	flags.StringVar(&o.junit, "junit", "", "write a report in JUnit's XML to this file")
 	flags.StringVar(&o.known, "known-failures", "", "file of cases that are expected to fail; they run all the same")
 	flags.StringVar(&o.config, "config", "", "file of what a relayer or a product is given")
-	flags.StringArrayVar(&o.env, "env", nil, "NAME=VALUE for the plugin's environment, of which nothing is inherited but PATH; may be repeated")
-	flags.DurationVar(&o.startTimeout, "start-timeout", 10*time.Second, "longest time from the start of a process to its handshake")
+	flags.StringArrayVar(&o.env, "env", nil,
+		"NAME=VALUE for the plugin's environment, of which nothing is inherited but PATH; may be repeated")
+	flags.DurationVar(&o.startTimeout, "start-timeout", 10*time.Second,
+		"longest time from the start of a process to its handshake")
 	flags.BoolVar(&o.grpc, "grpc", false, "call over gRPC alone; otherwise as frames if the plugin has them")
 	flags.BoolVar(&o.list, "list", false, "list the cases of the kind, and judge nothing")
 	c.RunE = func(c *cobra.Command, args []string) error {

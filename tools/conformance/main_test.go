@@ -31,7 +31,8 @@ func root(t *testing.T) string {
 	return folder
 }
 
-// build builds a plugin of the repository. Tools must not import plugins, and judge them as a user would: by their programs.
+// build builds a plugin of the repository. Tools must not import plugins, and judge them as a user would: by their
+// programs.
 func build(t *testing.T, pkg string) string {
 	t.Helper()
 	program := filepath.Join(t.TempDir(), filepath.Base(pkg))
@@ -49,7 +50,8 @@ func build(t *testing.T, pkg string) string {
 // Our own plugins keep the contract, over each transport.
 func TestOwnPlugins(t *testing.T) {
 	t.Parallel()
-	for kind, pkg := range map[string]string{"median": "plugins/median/cmd/loop-median", "relayer": "plugins/evm/cmd/loop-evm"} {
+	for kind, pkg := range map[string]string{"median": "plugins/median/cmd/loop-median",
+		"relayer": "plugins/evm/cmd/loop-evm"} {
 		t.Run(kind, func(t *testing.T) {
 			t.Parallel()
 			program := []string{build(t, pkg)}
@@ -73,7 +75,9 @@ func run(t *testing.T, arguments ...string) (stdout, stderr string, err error) {
 func silent(t *testing.T) []string {
 	t.Helper()
 	script := filepath.Join(t.TempDir(), "plugin")
-	if err := os.WriteFile(script, []byte("#!/bin/sh\necho 'a node starts this program' >&2\necho 'Node.js v20.20.2' >&2\nexit 3\n"), 0o700); err != nil {
+	if err := os.WriteFile(script,
+		[]byte("#!/bin/sh\necho 'a node starts this program' >&2\necho 'Node.js v20.20.2' >&2\nexit 3\n"),
+		0o700); err != nil {
 		t.Fatal(err)
 	}
 	return []string{"--", script}
@@ -83,16 +87,20 @@ func TestReports(t *testing.T) {
 	t.Parallel()
 	folder := t.TempDir()
 	known := filepath.Join(folder, "known")
-	if err := os.WriteFile(known, []byte("# of this test\n\nhandshake/line it never prints one\nhandshake/no-cookie it was silent\n"), 0o600); err != nil {
+	if err := os.WriteFile(known,
+		[]byte("# of this test\n\nhandshake/line it never prints one\nhandshake/no-cookie it was silent\n"),
+		0o600); err != nil {
 		t.Fatal(err)
 	}
 	junit := filepath.Join(folder, "junit.xml")
-	arguments := append([]string{"--kind", "median", "--run", "^handshake/(line|no-cookie|wrong-cookie|answers)$", "--json", "--junit", junit, "--known-failures", known}, silent(t)...)
+	arguments := append([]string{"--kind", "median", "--run", "^handshake/(line|no-cookie|wrong-cookie|answers)$",
+		"--json", "--junit", junit, "--known-failures", known}, silent(t)...)
 	stdout, stderr, err := run(t, arguments...)
 	if !errors.Is(err, errFailed) {
 		t.Errorf("ended with %v; want cases to fail", err)
 	}
-	for _, text := range []string{"failed  handshake/answers", "known   handshake/line", "fixed   handshake/no-cookie", "ok      handshake/wrong-cookie",
+	for _, text := range []string{"failed  handshake/answers", "known   handshake/line", "fixed   handshake/no-cookie",
+		"ok      handshake/wrong-cookie",
 		"\n        the end of its stderr:\n        | a node starts this program\n        | Node.js v20.20.2\n",
 		"2 passed, 1 failed, 1 known to fail, 0 skipped", "remove them from the list"} {
 		if !strings.Contains(stderr, text) {
@@ -104,11 +112,13 @@ func TestReports(t *testing.T) {
 	if err := json.Unmarshal([]byte(lines[len(lines)-1]), &got); err != nil {
 		t.Fatalf("the last line is no JSON: %v\n%s", err, stdout)
 	}
-	if got.Passed != 1 || got.Failed != 1 || got.Known != 1 || got.Fixed != 1 || got.Skipped != 0 || len(got.Cases) != 4 || got.Kind != "median" || len(got.Command) != 1 {
+	if got.Passed != 1 || got.Failed != 1 || got.Known != 1 || got.Fixed != 1 || got.Skipped != 0 || len(got.Cases) != 4 ||
+		got.Kind != "median" || len(got.Command) != 1 {
 		t.Errorf("the totals are %+v", got)
 	}
 	i := slices.IndexFunc(got.Cases, func(e report.Entry) bool { return e.Name == "handshake/answers" })
-	if e := got.Cases[i]; e.Reason != "the plugin ended before its handshake (exit status 3)" || !slices.Equal(e.Stderr, []string{"a node starts this program", "Node.js v20.20.2"}) {
+	if e := got.Cases[i]; e.Reason != "the plugin ended before its handshake (exit status 3)" ||
+		!slices.Equal(e.Stderr, []string{"a node starts this program", "Node.js v20.20.2"}) {
 		t.Errorf("the reason is %q, with %q", e.Reason, e.Stderr)
 	}
 	document, err := os.ReadFile(junit)
@@ -142,7 +152,8 @@ func TestReports(t *testing.T) {
 func TestJSONIsDocumented(t *testing.T) {
 	t.Parallel()
 	var b bytes.Buffer
-	if err := report.JSON(&b, report.Count(looptest.Settings{}, []looptest.Result{{Reason: "x"}}, time.Second)); err != nil {
+	if err := report.JSON(&b,
+		report.Count(looptest.Settings{}, []looptest.Result{{Reason: "x"}}, time.Second)); err != nil {
 		t.Fatal(err)
 	}
 	if strings.Count(b.String(), "\n") != 1 {
@@ -172,19 +183,31 @@ func TestUsageIsRefused(t *testing.T) {
 		arguments []string
 		sentence  string
 	}{
-		"no kind":                    {[]string{"--", "x"}, "--kind: the kind \"\" is not known: want median, product or relayer"},
-		"no command":                 {[]string{"--kind", "median"}, "no plugin is named: write its command after --"},
-		"no regular expression":      {[]string{"--kind", "median", "--run", "(", "--", "x"}, "--run is no regular expression"},
-		"no case":                    {[]string{"--kind", "median", "--run", "nonsense", "--", "x"}, "no case of kind median has a name that matches nonsense"},
-		"no list":                    {[]string{"--kind", "median", "--known-failures", "/nowhere/list", "--", "x"}, "reading the known failures"},
-		"known failure unknown":      {[]string{"--kind", "median", "--known-failures", file("x it is no case\n"), "--", "x"}, `the known failure "x" is no case`},
-		"known failure unreasoned":   {[]string{"--kind", "median", "--known-failures", file("\nlogs/json\n"), "--", "x"}, ":2: the known failure logs/json has no reason"},
-		"known failure twice":        {[]string{"--kind", "median", "--known-failures", file("logs/json a\nlogs/json b\n"), "--", "x"}, ":2: the known failure logs/json is listed twice"},
-		"no configuration":           {[]string{"--kind", "relayer", "--config", "/nowhere/config", "--", "x"}, "reading the configuration"},
-		"configuration, unknown key": {[]string{"--kind", "relayer", "--config", file("chain_id = '1'\nchain = 2\n"), "--", "x"}, ":2: the key chain is not known"},
-		"configuration, signature":   {[]string{"--kind", "relayer", "--config", file("signature = 'xyz'\n"), "--", "x"}, `signature: "xyz" is not hexadecimal`},
-		"configuration, bytes":       {[]string{"--kind", "product", "--config", file("offchain_config = '{}'\n"), "--", "x"}, `offchain_config: "{}" is not hexadecimal`},
-		"configuration, signer":      {[]string{"--kind", "relayer", "--config", file("signers = ['0x00', 'xyz']\n"), "--", "x"}, `signers[1]: "xyz" is not hexadecimal`},
+		"no kind": {[]string{"--", "x"},
+			"--kind: the kind \"\" is not known: want median, product or relayer"},
+		"no command": {[]string{"--kind", "median"}, "no plugin is named: write its command after --"},
+		"no regular expression": {[]string{"--kind", "median", "--run", "(", "--", "x"},
+			"--run is no regular expression"},
+		"no case": {[]string{"--kind", "median", "--run", "nonsense", "--", "x"},
+			"no case of kind median has a name that matches nonsense"},
+		"no list": {[]string{"--kind", "median", "--known-failures", "/nowhere/list", "--", "x"},
+			"reading the known failures"},
+		"known failure unknown": {[]string{"--kind", "median", "--known-failures", file("x it is no case\n"), "--", "x"},
+			`the known failure "x" is no case`},
+		"known failure unreasoned": {[]string{"--kind", "median", "--known-failures", file("\nlogs/json\n"), "--", "x"},
+			":2: the known failure logs/json has no reason"},
+		"known failure twice": {[]string{"--kind", "median", "--known-failures", file("logs/json a\nlogs/json b\n"),
+			"--", "x"}, ":2: the known failure logs/json is listed twice"},
+		"no configuration": {[]string{"--kind", "relayer", "--config", "/nowhere/config", "--", "x"},
+			"reading the configuration"},
+		"configuration, unknown key": {[]string{"--kind", "relayer", "--config", file("chain_id = '1'\nchain = 2\n"), "--",
+			"x"}, ":2: the key chain is not known"},
+		"configuration, signature": {[]string{"--kind", "relayer", "--config", file("signature = 'xyz'\n"), "--", "x"},
+			`signature: "xyz" is not hexadecimal`},
+		"configuration, bytes": {[]string{"--kind", "product", "--config", file("offchain_config = '{}'\n"), "--", "x"},
+			`offchain_config: "{}" is not hexadecimal`},
+		"configuration, signer": {[]string{"--kind", "relayer", "--config", file("signers = ['0x00', 'xyz']\n"), "--", "x"},
+			`signers[1]: "xyz" is not hexadecimal`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -199,14 +222,17 @@ func TestUsageIsRefused(t *testing.T) {
 func TestConfigIsRead(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "relayer.toml")
-	if err := os.WriteFile(path, []byte("chain_id = 'mainnet'\nconfig_toml = '''\nURL = '$RPC_URL'\n'''\nsigners = ['0x0102']\nsignature = '0304'\noffchain_config = '0x7b7d'\nvalue = '7'\n"), 0o600); err != nil {
+	if err := os.WriteFile(path,
+		[]byte("chain_id = 'mainnet'\nconfig_toml = '''\nURL = '$RPC_URL'\n'''\nsigners = ['0x0102']\nsignature = "+
+			"'0304'\noffchain_config = '0x7b7d'\nvalue = '7'\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	got, product, err := readConfig(path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got.ChainID != "mainnet" || got.ConfigTOML != "URL = '$RPC_URL'\n" || len(got.Signers) != 1 || !bytes.Equal(got.Signers[0], []byte{1, 2}) ||
+	if got.ChainID != "mainnet" || got.ConfigTOML != "URL = '$RPC_URL'\n" || len(got.Signers) != 1 ||
+		!bytes.Equal(got.Signers[0], []byte{1, 2}) ||
 		!bytes.Equal(got.Signature, []byte{3, 4}) || got.ContractID != looptest.DefaultRelayer().ContractID {
 		t.Errorf("read %+v", got)
 	}
@@ -245,7 +271,8 @@ func TestCasesAreDocumented(t *testing.T) {
 		return
 	}
 	if string(page) != want {
-		t.Error("docs/conformance.md does not list the suite's cases as they are; run: go test ./tools/conformance -run TestCasesAreDocumented -update")
+		t.Error("docs/conformance.md does not list the suite's cases as they are; run: go test ./tools/conformance -run " +
+			"TestCasesAreDocumented -update")
 	}
 }
 

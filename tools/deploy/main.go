@@ -1,5 +1,5 @@
-// Deploy lints Dockerfiles with BuildKit's own linter, which `docker build --check` runs, too. It needs no container engine and no
-// network: what an image in a FROM holds is not looked at.
+// Deploy lints Dockerfiles with BuildKit's own linter, which `docker build --check` runs, too. It needs no container
+// engine and no network: what an image in a FROM holds is not looked at.
 package main
 
 import (
@@ -78,7 +78,8 @@ func lint(ctx context.Context, file string) ([]string, error) {
 type offline struct{}
 
 // ResolveImageConfig implements sourceresolver.ImageMetaResolver.
-func (offline) ResolveImageConfig(_ context.Context, name string, options sourceresolver.Opt) (string, digest.Digest, []byte, error) {
+func (offline) ResolveImageConfig(_ context.Context, name string,
+	options sourceresolver.Opt) (string, digest.Digest, []byte, error) {
 	image := specs.Image{Platform: specs.Platform{OS: "linux", Architecture: "amd64"}}
 	if options.ImageOpt != nil && options.ImageOpt.Platform != nil {
 		image.Platform = *options.ImageOpt.Platform

@@ -51,7 +51,8 @@ func TestUsage(t *testing.T) {
 	if code := run(t.Context(), &stdout, &stderr, nil); code != 2 || !strings.Contains(stderr.String(), "deploy FILE...") {
 		t.Errorf("without a file: code %d, %s", code, stderr.String())
 	}
-	if code := run(t.Context(), &stdout, &stderr, []string{"nowhere"}); code != 1 || !strings.Contains(stderr.String(), "nowhere could not be linted") {
+	if code := run(t.Context(), &stdout, &stderr, []string{"nowhere"}); code != 1 ||
+		!strings.Contains(stderr.String(), "nowhere could not be linted") {
 		t.Errorf("with a file that is not there: code %d, %s", code, stderr.String())
 	}
 }

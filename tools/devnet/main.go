@@ -1,5 +1,5 @@
-// Devnet runs a whole oracle network on one machine: nodes with their plugins in processes of their own agree on a price
-// through OCR2 or OCR3 and write it to an OCR2Aggregator contract.
+// Devnet runs a whole oracle network on one machine: nodes with their plugins in processes of their own agree on a
+// price through OCR2 or OCR3 and write it to an OCR2Aggregator contract.
 package main
 
 import (
@@ -99,8 +99,8 @@ A job template (--job-template) is a job spec in TOML with the fields of Go's te
 func main() {
 	// A terminal that closes is a reason to clear up too.
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
-	// So is a pipe that nobody reads any more, but its signal would end the process on the spot, and once it is asked for it
-	// comes for every broken connection. It is asked for here and dropped; writes that fail tell the same, see output.
+	// So is a pipe that nobody reads any more, but its signal would end the process on the spot, and once it is asked for
+	// it comes for every broken connection. It is asked for here and dropped; writes that fail tell the same, see output.
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
 	err := command(os.Stdout, os.Stderr).ExecuteContext(ctx)
 	stop()
@@ -156,29 +156,51 @@ func command(stdout, stderr *os.File) *cobra.Command {
 	flags.StringVar(&config.Fund, "fund", "1",
 		"with --rpc: how many coins each node gets; what it does not spend is not given back")
 	flags.IntVar(&config.Nodes, "nodes", 4, "number of nodes, 4 to 31, on Solana to 19")
-	flags.DurationVar(&config.MaxDurationQuery, "max-duration-query", session.DefaultMaxDurationQuery, "MaxDurationQuery in the feed's configuration; 0 is what real feeds have")
-	flags.DurationVar(&minimum, "min-max-duration-query", 0, "the nodes' CL_MIN_OCR2_MAX_DURATION_QUERY (default: the nodes' own)")
+	flags.DurationVar(&config.MaxDurationQuery, "max-duration-query", session.DefaultMaxDurationQuery,
+		"MaxDurationQuery in the feed's configuration; 0 is what real feeds have")
+	flags.DurationVar(&minimum, "min-max-duration-query", 0,
+		"the nodes' CL_MIN_OCR2_MAX_DURATION_QUERY (default: the nodes' own)")
 	flags.BoolVar(&config.InProcess, "in-process", false, "run the plugins inside the nodes")
-	flags.IntVar(&config.HTTPPort, "http-port", 6688, "the first node's port for operators, the next nodes count up; 0: free ones\n(free ones are taken too when the default is in use)")
-	flags.DurationVar(&config.KillEvery, "kill-every", 0, "kill a random process so often in the mean, and check in the end that nothing which nodes accepted is lost")
-	flags.StringSliceVar(&config.Kill, "kill", nil, "what to kill: nodes, which are started again, plugins, network, which is all nodes at once\n(default: plugins)")
+	flags.IntVar(&config.HTTPPort, "http-port", 6688,
+		"the first node's port for operators, the next nodes count up; 0: free ones\n(free ones are taken too when the "+
+			"default is in use)")
+	flags.DurationVar(&config.KillEvery, "kill-every",
+		0, "kill a random process so often in the mean, and check in the end that nothing which nodes accepted is lost")
+	flags.StringSliceVar(&config.Kill, "kill",
+		nil, "what to kill: nodes, which are started again, plugins, network, which is all nodes at once\n(default: plugins)")
 	flags.IntVar(&config.Kills, "kills", 0, "go on until so many kills, as well as the rounds; 0: any number")
-	flags.BoolVar(&config.Aim, "aim", false, "have every second kill wait until its node hands a report to the relayer, where most can be lost")
+	flags.BoolVar(&config.Aim, "aim", false,
+		"have every second kill wait until its node hands a report to the relayer, where most can be lost")
 	flags.BoolVar(&config.Hosts, "hosts", false, "give each node a network namespace of its own; it needs root")
-	flags.StringArrayVar(&config.Net, "net", nil, "`EVENT` on the network of --hosts, such as 'split 0,1|2,3 at 20s for 60s'; may be repeated. The session goes on\nuntil all are over and the feed has gone on")
-	flags.DurationVar(&config.HealedWithin, "healed-within", 0, "fail when the next round takes longer after the end of an event; 0: any time")
-	flags.DurationVar(&config.JoinedWithin, "joined-within", 0, "fail when a node that an event started again takes longer until a round lands in which it observed; 0: any time")
+	flags.StringArrayVar(&config.Net, "net", nil,
+		"`EVENT` on the network of --hosts, such as 'split 0,1|2,3 at 20s for 60s'; may be repeated. The session goes "+
+			"on\nuntil all are over and the feed has gone on")
+	flags.DurationVar(&config.HealedWithin, "healed-within",
+		0, "fail when the next round takes longer after the end of an event; 0: any time")
+	flags.DurationVar(&config.JoinedWithin, "joined-within",
+		0, "fail when a node that an event started again takes longer until a round lands in which it observed; 0: any time")
 	flags.BoolVar(&config.Keep, "keep", false, "leave the nodes' folder, with their logs")
 	flags.StringVar(&config.JobTemplate, "job-template", "", "file with a template of the nodes' jobs")
 	flags.StringVar(&config.Source, "source", "", "URL where the nodes fetch the price, instead of devnet's own")
 	flags.StringVar(&config.SourcePath, "source-path", "data,result", "where the price stands in the source's JSON")
-	flags.StringVar(&config.Price, "price", "", "a price that stands still and that nodes read as a JSON number, instead of devnet's walk;\nevery answer must be exactly it")
+	flags.StringVar(&config.Price, "price", "",
+		"a price that stands still and that nodes read as a JSON number, instead of devnet's walk;\nevery answer must be "+
+			"exactly it")
 	flags.Uint64Var(&config.Seed, "seed", 1, "fixes devnet's own prices and its choice of what to kill")
-	flags.DurationVar(&config.Timeout, "timeout", defaultTimeout, "fail when the rounds and kills take longer, or end then without either; 0: never\n(the default holds with --rounds, --kills or a --net with a time only, and leaves time for the kills and events)")
-	flags.StringSliceVar(&config.Langs, "langs", nil, "languages of the plugins, which the nodes take in turn: go, python\n(default: go)")
-	flags.StringArrayVar(&config.Plugins, "plugin", nil, "`NAME=COMMAND` of a plugin that every node runs in place of devnet's: median, or the chain's name for its relayer,\nor relayer:RELAY for one that serves the chain as a relay of its own; may be repeated. Paths in the command's arguments must be absolute")
+	flags.DurationVar(&config.Timeout, "timeout", defaultTimeout,
+		"fail when the rounds and kills take longer, or end then without either; 0: never\n(the default holds with "+
+			"--rounds, --kills or a --net with a time only, and leaves time for the kills and events)")
+	flags.StringSliceVar(&config.Langs, "langs", nil,
+		"languages of the plugins, which the nodes take in turn: go, python\n(default: go)")
+	flags.StringArrayVar(&config.Plugins, "plugin", nil,
+		"`NAME=COMMAND` of a plugin that every node runs in place of devnet's: median, or the chain's name for its "+
+			"relayer,\nor relayer:RELAY for one that serves the chain as a relay of its own; may be repeated. Paths in the "+
+			"command's arguments must be absolute")
 	productFlags(flags, &config)
-	flags.StringVar(&config.BinDir, "bin-dir", "", "folder of the programs loop, loop-median and that of the chain's relayer, such as loop-evm\n(default: that of devnet itself, or ./bin)")
+	flags.StringVar(&config.BinDir, "bin-dir",
+		"",
+		"folder of the programs loop, loop-median and that of the chain's relayer, such as loop-evm\n(default: that of "+
+			"devnet itself, or ./bin)")
 	flags.BoolVar(&asJSON, "json", false, "end with a JSON object on stdout; progress goes to stderr")
 	c.RunE = func(c *cobra.Command, _ []string) error {
 		config.FallBack = !flags.Changed("http-port")

@@ -83,8 +83,8 @@ func read(p *protogen.Plugin) (*contract, error) {
 	return c, nil
 }
 
-// option returns one of the contract's options of d, or nil. The options are read anew with the request's own extensions,
-// which this binary does not link.
+// option returns one of the contract's options of d, or nil. The options are read anew with the request's own
+// extensions, which this binary does not link.
 func (c *contract) option(d protoreflect.Descriptor, name protoreflect.Name) (protoreflect.Message, error) {
 	x, err := c.options.FindExtensionByName("loop.plugin.v1." + protoreflect.FullName(name))
 	if err != nil {
@@ -105,7 +105,8 @@ func (c *contract) option(d protoreflect.Descriptor, name protoreflect.Name) (pr
 }
 
 func (c *contract) classify(s *service) error {
-	for name, k := range map[protoreflect.Name]kind{"plugin": kindPlugin, "object": kindObject, "host_service": kindHostService} {
+	for name, k := range map[protoreflect.Name]kind{"plugin": kindPlugin, "object": kindObject,
+		"host_service": kindHostService} {
 		o, err := c.option(s.proto.Desc, name)
 		if err != nil {
 			return err

@@ -14,7 +14,8 @@ func hostSide(p *protogen.Plugin, f *protogen.File, c *contract) {
 	if len(wanted) == 0 {
 		return
 	}
-	g := begin(p, f, "loophost", "is the host's side of "+string(f.Desc.Package())+": typed plugins and objects, and exports of host services.")
+	g := begin(p, f, "loophost", "is the host's side of "+string(f.Desc.Package())+
+		": typed plugins and objects, and exports of host services.")
 	for _, s := range wanted {
 		if s.kind == kindHostService {
 			export(g, s)
@@ -34,7 +35,8 @@ func hostSide(p *protogen.Plugin, f *protogen.File, c *contract) {
 
 func export(g *protogen.GeneratedFile, s *service) {
 	g.P("// Export", s.name(), " makes impl an object of the host that can be lent to plugins.")
-	g.P("func Export", s.name(), "(r *", loophostPackage.Ident("Runtime"), ", impl ", s.file.GoImportPath.Ident(s.proto.GoName+"Server"), ") *", loophostPackage.Ident("Export"), " {")
+	g.P("func Export", s.name(), "(r *", loophostPackage.Ident("Runtime"), ", impl ",
+		s.file.GoImportPath.Ident(s.proto.GoName+"Server"), ") *", loophostPackage.Ident("Export"), " {")
 	g.P("return r.Export(&", s.file.GoImportPath.Ident(s.proto.GoName+"_ServiceDesc"), ", impl)")
 	g.P("}")
 	g.P()
@@ -43,7 +45,8 @@ func export(g *protogen.GeneratedFile, s *service) {
 // maker generates a service's client whose constructors return handles.
 func maker(g *protogen.GeneratedFile, s *service) {
 	n := s.proto.GoName
-	g.P("// ", n, " calls the service of a plugin's object. Its constructors return handles at once: the runtime makes the object,")
+	g.P("// ", n,
+		" calls the service of a plugin's object. Its constructors return handles at once: the runtime makes the object,")
 	g.P("// and makes it again when its process was replaced.")
 	g.P("type ", n, " struct {")
 	g.P("maker ", loophostPackage.Ident("Maker"))
@@ -51,7 +54,8 @@ func maker(g *protogen.GeneratedFile, s *service) {
 	g.P("}")
 	g.P()
 	g.P("// New", n, " returns the client of m.")
-	g.P("func New", n, "(m ", loophostPackage.Ident("Maker"), ") ", n, " { return ", n, "{maker: m, ", n, "Client: ", newClient(g, s), "(m)} }")
+	g.P("func New", n, "(m ", loophostPackage.Ident("Maker"), ") ", n, " { return ", n, "{maker: m, ", n, "Client: ",
+		newClient(g, s), "(m)} }")
 	g.P()
 }
 
@@ -64,7 +68,8 @@ func launch(g *protogen.GeneratedFile, s *service) {
 	g.P("}")
 	g.P()
 	g.P("// Launch", n, " starts a plugin of kind ", s.pluginKind, " and waits until its first life is ready.")
-	g.P("func Launch", n, "(ctx ", contextPackage.Ident("Context"), ", r *", loophostPackage.Ident("Runtime"), ", s ", loophostPackage.Ident("PluginSettings"), ") (*", n, ", error) {")
+	g.P("func Launch", n, "(ctx ", contextPackage.Ident("Context"), ", r *", loophostPackage.Ident("Runtime"), ", s ",
+		loophostPackage.Ident("PluginSettings"), ") (*", n, ", error) {")
 	g.P("p, err := r.Launch(ctx, ", gluePackage(s.file, "loop").Ident(n+"Kind"), "(), s)")
 	g.P("if err != nil {")
 	g.P("return nil, err")
@@ -88,14 +93,18 @@ func child(g *protogen.GeneratedFile, s *service, k *constructor) {
 	}
 	g.P("}")
 	g.P()
-	g.P("// Created waits until the object was made for the first time, or cannot be, and returns the constructor's answer.")
+	g.P("// Created waits until the object was made for the first time, or cannot be, and returns the constructor's " +
+		"answer.")
 	g.P("func (o *", k.object, ") Created(ctx ", contextPackage.Ident("Context"), ") (*", out, ", error) {")
 	g.P("return ", loophostPackage.Ident("Created"), "[*", out, "](ctx, o.Object)")
 	g.P("}")
 	g.P()
-	loansStruct(g, k, "are lent to the new "+k.object+" for its life.", func(*loan) string { return g.QualifiedGoIdent(loophostPackage.Ident("Lendable")) })
+	loansStruct(g, k, "are lent to the new "+k.object+" for its life.", func(*loan) string {
+		return g.QualifiedGoIdent(loophostPackage.Ident("Lendable"))
+	})
 	comment(g, k.method.Comments)
-	g.P("func (s ", s.proto.GoName, ") ", k.method.GoName, "(request *", k.method.Input.GoIdent, loansParameter(k), ", options ...", loophostPackage.Ident("CreateOption"), ") *", k.object, " {")
+	g.P("func (s ", s.proto.GoName, ") ", k.method.GoName, "(request *", k.method.Input.GoIdent, loansParameter(k),
+		", options ...", loophostPackage.Ident("CreateOption"), ") *", k.object, " {")
 	g.P("request = ", protoPackage.Ident("CloneOf"), "(request)")
 	g.P("request.", k.name.GoName, " = ", loophostPackage.Ident("NewName"), "(", quoted(k.object), ")")
 	g.P("o := s.maker.Create(", loophostPackage.Ident("Constructor"), "{")
@@ -112,7 +121,8 @@ func child(g *protogen.GeneratedFile, s *service, k *constructor) {
 	if len(k.loans) > 0 {
 		g.P("Loans: []", loophostPackage.Ident("Loan"), "{")
 		for _, l := range k.loans {
-			g.P("{Field: ", quoted(string(l.field.Desc.Name())), ", Lent: loans.", l.field.GoName, ", Set: func(name string) { request.", l.field.GoName, " = name }, Services: []string{")
+			g.P("{Field: ", quoted(string(l.field.Desc.Name())), ", Lent: loans.", l.field.GoName,
+				", Set: func(name string) { request.", l.field.GoName, " = name }, Services: []string{")
 			for _, ls := range l.services {
 				g.P(quoted(string(ls.proto.Desc.FullName())), ",")
 			}

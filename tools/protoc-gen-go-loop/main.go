@@ -1,5 +1,6 @@
-// Command protoc-gen-go-loop generates the thin glue between the contract and the Go SDK: for every package with plugin,
-// object or host services, a package <name>v1loop for authors of plugins and a package <name>v1loophost for hosts.
+// Command protoc-gen-go-loop generates the thin glue between the contract and the Go SDK: for every package with
+// plugin, object or host services, a package <name>v1loop for authors of plugins and a package <name>v1loophost for
+// hosts.
 //
 // It reads the contract's options by reflection over the descriptors of the request, not from generated Go, so that a
 // checkout with an empty gen/ can still generate.

@@ -57,13 +57,15 @@ func pluginSide(p *protogen.Plugin, f *protogen.File, c *contract) {
 	if len(constructing) == 0 {
 		return
 	}
-	g := begin(p, f, "loop", "is the author's side of "+string(f.Desc.Package())+": the interfaces that a plugin implements.")
+	g := begin(p, f, "loop", "is the author's side of "+string(f.Desc.Package())+
+		": the interfaces that a plugin implements.")
 	for _, s := range constructing {
 		serverInterface(g, s)
 		for _, m := range s.proto.Methods {
 			if k := s.constructors[m]; k != nil {
 				childInterface(g, k)
-				loansStruct(g, k, "are the objects that the host lends to a new "+k.object+" for its life.", func(l *loan) string { return loanType(g, k, l) })
+				loansStruct(g, k, "are the objects that the host lends to a new "+k.object+" for its life.",
+					func(l *loan) string { return loanType(g, k, l) })
 				for _, l := range k.loans {
 					if len(l.services) > 1 {
 						loanStruct(g, k, l)
@@ -93,7 +95,8 @@ func serverInterface(g *protogen.GeneratedFile, s *service) {
 	for _, m := range s.proto.Methods {
 		comment(g, m.Comments)
 		if k := s.constructors[m]; k != nil {
-			g.P(m.GoName, "(ctx ", contextPackage.Ident("Context"), ", request *", m.Input.GoIdent, loansParameter(k), ") (", k.object, ", *", m.Output.GoIdent, ", error)")
+			g.P(m.GoName, "(ctx ", contextPackage.Ident("Context"), ", request *", m.Input.GoIdent, loansParameter(k), ") (",
+				k.object, ", *", m.Output.GoIdent, ", error)")
 			continue
 		}
 		g.P(methodSignature(g, m))
@@ -115,17 +118,21 @@ func methodSignature(g *protogen.GeneratedFile, m *protogen.Method) string {
 	ctx := g.QualifiedGoIdent(contextPackage.Ident("Context"))
 	switch {
 	case m.Desc.IsStreamingClient() && m.Desc.IsStreamingServer():
-		return m.GoName + "(stream " + g.QualifiedGoIdent(grpcPackage.Ident("BidiStreamingServer")) + "[" + in + ", " + out + "]) error"
+		return m.GoName + "(stream " + g.QualifiedGoIdent(grpcPackage.Ident("BidiStreamingServer")) + "[" + in + ", " + out +
+			"]) error"
 	case m.Desc.IsStreamingClient():
-		return m.GoName + "(stream " + g.QualifiedGoIdent(grpcPackage.Ident("ClientStreamingServer")) + "[" + in + ", " + out + "]) error"
+		return m.GoName + "(stream " + g.QualifiedGoIdent(grpcPackage.Ident("ClientStreamingServer")) + "[" + in + ", " +
+			out + "]) error"
 	case m.Desc.IsStreamingServer():
-		return m.GoName + "(request *" + in + ", stream " + g.QualifiedGoIdent(grpcPackage.Ident("ServerStreamingServer")) + "[" + out + "]) error"
+		return m.GoName + "(request *" + in + ", stream " + g.QualifiedGoIdent(grpcPackage.Ident("ServerStreamingServer")) +
+			"[" + out + "]) error"
 	}
 	return m.GoName + "(ctx " + ctx + ", request *" + in + ") (*" + out + ", error)"
 }
 
 func childInterface(g *protogen.GeneratedFile, k *constructor) {
-	g.P("// ", k.object, " is the object that ", k.method.GoName, " makes. If it is an io.Closer it is closed after its release.")
+	g.P("// ", k.object, " is the object that ", k.method.GoName,
+		" makes. If it is an io.Closer it is closed after its release.")
 	g.P("type ", k.object, " interface {")
 	for _, s := range k.creates {
 		g.P(iface(g, s))
@@ -174,11 +181,12 @@ func loanStruct(g *protogen.GeneratedFile, k *constructor, l *loan) {
 	g.P()
 }
 
-// unimplemented generates what stands for a service, or a method of it, that an author does not serve. grpc's own has all methods
-// but the constructors, whose form is the glue's.
+// unimplemented generates what stands for a service, or a method of it, that an author does not serve. grpc's own has
+// all methods but the constructors, whose form is the glue's.
 func unimplemented(g *protogen.GeneratedFile, s *service) {
 	n := s.proto.GoName
-	g.P("// Unimplemented", n, " answers UNIMPLEMENTED to every call. Embedded, it stands for what an object does not serve and for methods that")
+	g.P("// Unimplemented", n,
+		" answers UNIMPLEMENTED to every call. Embedded, it stands for what an object does not serve and for methods that")
 	g.P("// ", n, " has one day.")
 	g.P("type Unimplemented", n, " struct{ ", s.file.GoImportPath.Ident("Unimplemented"+n+"Server"), " }")
 	g.P()
@@ -194,7 +202,8 @@ func unimplemented(g *protogen.GeneratedFile, s *service) {
 			loans = ", " + m.GoName + "Loans"
 		}
 		g.P("// ", m.GoName, " implements ", n, ".")
-		g.P("func (Unimplemented", n, ") ", m.GoName, "(", contextPackage.Ident("Context"), ", *", m.Input.GoIdent, loans, ") (",
+		g.P("func (Unimplemented", n, ") ", m.GoName, "(", contextPackage.Ident("Context"), ", *", m.Input.GoIdent, loans,
+			") (",
 			k.object, ", *", m.Output.GoIdent, ", error) {")
 		g.P("return nil, nil, ", statusPackage.Ident("Error"), "(", codesPackage.Ident("Unimplemented"), ", ",
 			quoted("method "+m.GoName+" is not implemented"), ")")
@@ -209,7 +218,8 @@ func adapter(g *protogen.GeneratedFile, s *service) {
 	server := strings.ToLower(n[:1]) + n[1:] + "Server"
 	g.P("// Bind", n, " is how an object serves ", n, ".")
 	g.P("func Bind", n, "(host *", loopPackage.Ident("Host"), ", impl ", n, ") ", loopPackage.Ident("Binding"), " {")
-	g.P("return ", loopPackage.Ident("Binding"), "{Desc: &", s.file.GoImportPath.Ident(n+"_ServiceDesc"), ", Impl: ", server, "{host, impl}}")
+	g.P("return ", loopPackage.Ident("Binding"), "{Desc: &", s.file.GoImportPath.Ident(n+"_ServiceDesc"), ", Impl: ",
+		server, "{host, impl}}")
 	g.P("}")
 	g.P()
 	g.P("type ", server, " struct {")
@@ -237,7 +247,8 @@ func adapter(g *protogen.GeneratedFile, s *service) {
 		}
 		out := g.QualifiedGoIdent(m.Output.GoIdent)
 		g.P("func (s ", server, ") ", methodSignature(g, m), " {")
-		g.P("return ", loopPackage.Ident("Create"), "(ctx, s.host, ", s.file.GoImportPath.Ident(n+"_"+m.GoName+"_FullMethodName"), ", request.Get", k.name.GoName, "(), request,")
+		g.P("return ", loopPackage.Ident("Create"), "(ctx, s.host, ",
+			s.file.GoImportPath.Ident(n+"_"+m.GoName+"_FullMethodName"), ", request.Get", k.name.GoName, "(), request,")
 		g.P("func(ctx ", contextPackage.Ident("Context"), ") (*", loopPackage.Ident("Child"), "[*", out, "], error) {")
 		loans := ""
 		if len(k.loans) > 0 {
@@ -264,7 +275,8 @@ func adapter(g *protogen.GeneratedFile, s *service) {
 				g.P(gluePackage(cs.file, "loop").Ident("Bind"+cs.proto.GoName), "(s.host, child),")
 				continue
 			}
-			g.P(loopPackage.Ident("Binding"), "{Desc: &", cs.file.GoImportPath.Ident(cs.proto.GoName+"_ServiceDesc"), ", Impl: child},")
+			g.P(loopPackage.Ident("Binding"), "{Desc: &", cs.file.GoImportPath.Ident(cs.proto.GoName+"_ServiceDesc"),
+				", Impl: child},")
 		}
 		g.P(")")
 		g.P("})")
@@ -278,11 +290,13 @@ func serve(g *protogen.GeneratedFile, s *service) {
 	n := s.name()
 	g.P("// ", n, "Kind describes plugins of this kind.")
 	g.P("func ", n, "Kind() ", wirePackage.Ident("Kind"), " {")
-	g.P("return ", wirePackage.Ident("Kind"), "{Name: ", quoted(s.pluginKind), ", ProtocolVersion: ", s.version, ", Cookie: ", quoted(s.cookie), "}")
+	g.P("return ", wirePackage.Ident("Kind"), "{Name: ", quoted(s.pluginKind), ", ProtocolVersion: ", s.version,
+		", Cookie: ", quoted(s.cookie), "}")
 	g.P("}")
 	g.P()
 	g.P("// ", n, "Plugin binds a plugin's root for Serve", n, " or, inside a host's process, for a host's runtime.")
-	g.P("func ", n, "Plugin(root func(*", loopPackage.Ident("Host"), ") ", s.proto.GoName, ") ", loopPackage.Ident("Plugin"), " {")
+	g.P("func ", n, "Plugin(root func(*", loopPackage.Ident("Host"), ") ", s.proto.GoName, ") ",
+		loopPackage.Ident("Plugin"), " {")
 	g.P("return ", loopPackage.Ident("Plugin"), "{")
 	g.P("Kind: ", n, "Kind(),")
 	g.P("Root: &", s.file.GoImportPath.Ident(s.proto.GoName+"_ServiceDesc"), ",")
@@ -296,7 +310,8 @@ func serve(g *protogen.GeneratedFile, s *service) {
 	g.P("}")
 	g.P()
 	g.P("// Serve", n, " serves a plugin until its host ends it. It is the one line of a plugin's main.")
-	g.P("func Serve", n, "(root func(*", loopPackage.Ident("Host"), ") ", s.proto.GoName, ") { ", loopPackage.Ident("Serve"), "(", n, "Plugin(root)) }")
+	g.P("func Serve", n, "(root func(*", loopPackage.Ident("Host"), ") ", s.proto.GoName, ") { ",
+		loopPackage.Ident("Serve"), "(", n, "Plugin(root)) }")
 }
 
 func quoted(s string) string { return `"` + s + `"` }

@@ -24,7 +24,8 @@ import (
 // mostMemory is what any flood may add to the node's memory, in bytes.
 const mostMemory = 64 << 20
 
-// flood TOKEN, on Linux: what one caller with a token, and many without, send at once costs the node no more memory than mostMemory.
+// flood TOKEN, on Linux: what one caller with a token, and many without, send at once costs the node no more memory
+// than mostMemory.
 func flood(ts *testscript.TestScript, _ bool, args []string) {
 	token := strings.TrimSpace(ts.ReadFile(args[0]))
 	f := flooded{ts: ts, address: strings.TrimPrefix(ts.Getenv("NODE_URL"), "http://"), token: token}

@@ -157,7 +157,8 @@ func idleChain(w http.ResponseWriter, r *http.Request) {
 			"eth_getLogs":             []any{},
 			"eth_getBalance":          "0x0",
 			"eth_getBlockByNumber": map[string]string{
-				"number": "0x10", "hash": "0x" + strings.Repeat("10", 32), "parentHash": "0x" + strings.Repeat("0f", 32), "timestamp": "0x65000000",
+				"number": "0x10", "hash": "0x" + strings.Repeat("10", 32), "parentHash": "0x" + strings.Repeat("0f", 32),
+				"timestamp": "0x65000000",
 			},
 		}
 		reply := map[string]any{"jsonrpc": "2.0", "id": c.ID}
@@ -227,7 +228,8 @@ func exits(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Fatalf("%s ended with exit code %d, want %d", strings.Join(args[1:], " "), got, want)
 	}
 	said := ts.ReadFile("stderr")
-	for _, goism := range []string{"rpc error", "goroutine ", "panic:", "%!", "<nil>", "connect: connection refused: ", "invalid_argument", "context deadline exceeded"} {
+	for _, goism := range []string{"rpc error", "goroutine ", "panic:", "%!", "<nil>", "connect: connection refused: ",
+		"invalid_argument", "context deadline exceeded"} {
 		if strings.Contains(said, goism) {
 			ts.Fatalf("stderr has %q, which says nothing to an operator:\n%s", goism, said)
 		}
@@ -311,7 +313,8 @@ func walk(path string, v any, lines map[string]bool) {
 			lines[path+"[]"] = true
 		}
 	default:
-		kind := map[string]string{"string": "text", "float64": "number", "bool": "flag", "<nil>": "null"}[fmt.Sprintf("%T", v)]
+		kind := map[string]string{"string": "text", "float64": "number", "bool": "flag",
+			"<nil>": "null"}[fmt.Sprintf("%T", v)]
 		lines[path+":"+kind] = true
 	}
 }
@@ -337,7 +340,8 @@ func start(ts *testscript.TestScript, _ bool, args []string) {
 	command := exec.Command(program, append([]string{"node", "start", "--json"}, args...)...)
 	command.Dir, command.Stderr = ts.MkAbs("."), log
 	for _, name := range []string{
-		"PATH", "HOME", "CL_CONFIG", "CL_PASSWORD_KEYSTORE", "CL_MEDIAN_CMD", "CL_EVM_CMD", "CL_ACME_CMD", "CL_PROMETHEUS_DISCOVERY_HOSTNAME",
+		"PATH", "HOME", "CL_CONFIG", "CL_PASSWORD_KEYSTORE", "CL_MEDIAN_CMD", "CL_EVM_CMD", "CL_ACME_CMD",
+		"CL_PROMETHEUS_DISCOVERY_HOSTNAME",
 	} {
 		command.Env = append(command.Env, name+"="+ts.Getenv(name))
 	}

@@ -163,7 +163,8 @@ func explain(node string, err error) error {
 	case !errors.As(err, &answer) || !connect.IsWireError(err):
 		return exit(ExitUnreachable, &silence{node, reason(err)})
 	case answer.Code() == connect.CodeUnauthenticated:
-		return exit(ExitFailed, fmt.Errorf("%s; name a file with one by --token-file or LOOP_NODE_TOKEN_FILE", answer.Message()))
+		return exit(ExitFailed,
+			fmt.Errorf("%s; name a file with one by --token-file or LOOP_NODE_TOKEN_FILE", answer.Message()))
 	}
 	return exit(ExitFailed, &refusal{answer})
 }
@@ -176,7 +177,8 @@ func reason(err error) error {
 	case errors.As(err, &ce) && ce.Code() == connect.CodeDeadlineExceeded:
 		return fmt.Errorf("no answer within %s", timeout)
 	case errors.As(err, &ce) && ce.Code() == connect.CodeUnimplemented:
-		return errors.New("something does, without the operator's API: off loopback that is served by TLS, see [WebServer.TLS]")
+		return errors.New("something does, without the operator's API: off loopback that is served by TLS, see " +
+			"[WebServer.TLS]")
 	case errors.Is(err, fs.ErrPermission):
 		return errors.New("permission denied: it is for the node's own user and root")
 	case errors.As(err, &dial) && dial.Net == "unix":

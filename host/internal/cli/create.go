@@ -23,7 +23,8 @@ func (c *command) create() *cobra.Command {
 			if c.json {
 				return c.print(map[string]any{"dir": dir, "files": files})
 			}
-			_, err = io.WriteString(c.streams.Out, fmt.Sprintf("wrote %s (%s); begin with its README.md\n", dir, strings.Join(files, ", ")))
+			_, err = io.WriteString(c.streams.Out,
+				fmt.Sprintf("wrote %s (%s); begin with its README.md\n", dir, strings.Join(files, ", ")))
 			return err
 		},
 	}

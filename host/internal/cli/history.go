@@ -1,20 +1,13 @@
 package cli
 
 import (
-	"cmp"
 	"context"
-	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
-	"os"
-	"os/signal"
 	"strconv"
 	"strings"
-	"syscall"
 	"time"
 
-	"connectrpc.com/connect"
 	"github.com/spf13/cobra"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/timestamppb"
@@ -22,7 +15,6 @@ import (
 	nodev1 "github.com/loop-plugins/loop/gen/go/loop/node/v1"
 	pluginv1 "github.com/loop-plugins/loop/gen/go/loop/plugin/v1"
 	reportingv1 "github.com/loop-plugins/loop/gen/go/loop/reporting/v1"
-	"github.com/loop-plugins/loop/host/internal/pipeline/trace"
 	"github.com/loop-plugins/loop/sdk/go/wire"
 )
 
@@ -44,7 +36,8 @@ const (
 
 func (c *command) showJob() *cobra.Command {
 	return &cobra.Command{
-		Use: "show ID", Short: "Show what a job does: its state, oracle, peers, last rounds and accounts", Args: one("a job's id"),
+		Use: "show ID", Short: "Show what a job does: its state, oracle, peers, last rounds and accounts",
+		Args:    one("a job's id"),
 		Example: "  loop jobs show 1",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			id, err := jobID(args[0])
@@ -94,7 +87,8 @@ func jobLines(w io.Writer, r *nodev1.ShowJobResponse) {
 		line("peers heard", "%s", peersHeard(r.GetPeers()))
 	}
 	if a := r.GetContractAnswer(); a != nil {
-		line("on the contract", "%s of round %s, %s ago", integer(a.GetAnswer()), roundName(a.GetTimestamp()), age(a.GetTransmittedAt()))
+		line("on the contract", "%s of round %s, %s ago", integer(a.GetAnswer()), roundName(a.GetTimestamp()),
+			age(a.GetTransmittedAt()))
 	}
 	if r.GetTransmitter() != "" {
 		line("transmitter", "%s", r.GetTransmitter())
@@ -177,7 +171,9 @@ func (c *command) jobErrors() *cobra.Command {
 				return err
 			}
 			type method = func(context.Context, *nodev1.ListJobErrorsRequest) (*nodev1.ListJobErrorsResponse, error)
-			r, err := call(cmd.Context(), c, func(a api) method { return a.ListJobErrors }, &nodev1.ListJobErrorsRequest{JobId: id})
+			r, err := call(cmd.Context(), c, func(a api) method {
+				return a.ListJobErrors
+			}, &nodev1.ListJobErrorsRequest{JobId: id})
 			if err != nil {
 				return err
 			}
@@ -189,281 +185,6 @@ func (c *command) jobErrors() *cobra.Command {
 			})
 		},
 	}
-}
-
-func (c *command) jobRuns() *cobra.Command {
-	var failed, follow bool
-	var limit uint32
-	cmd := &cobra.Command{
-		Use: "runs ID [RUN]", Short: "List the runs of a job's pipelines, or show one with every task",
-		Long: "runs lists the newest runs of a job's pipelines that the node keeps, or shows one as loop jobs try does: what each\n" +
-			"task was given, what it came to, and how long it took. Of failures that repeat, the 1st, 2nd, 4th, 8th and so on are kept\n" +
-			"longest; [JobPipeline] of the node's configuration says for how long.",
-		Example: "  loop jobs runs 1\n  loop jobs runs 1 --failed\n  loop jobs runs 1 4711\n  loop jobs runs 1 -f",
-		Args: func(cmd *cobra.Command, args []string) error {
-			if len(args) != 1 && len(args) != 2 {
-				return fmt.Errorf("a job's id is wanted, and of one run its number; see: %s --help", cmd.CommandPath())
-			}
-			return nil
-		},
-		RunE: func(cmd *cobra.Command, args []string) error {
-			id, err := jobID(args[0])
-			switch {
-			case err != nil:
-				return err
-			case len(args) == 2 && (failed || follow):
-				return exit(ExitUsage, errors.New("--failed and --follow are for the list of runs"))
-			case len(args) == 2:
-				return c.showRun(cmd.Context(), id, args[1])
-			case follow:
-				return c.followRuns(cmd.Context(), id, failed)
-			}
-			type method = func(context.Context, *nodev1.ListRunsRequest) (*nodev1.ListRunsResponse, error)
-			r, err := call(cmd.Context(), c, func(a api) method { return a.ListRuns },
-				&nodev1.ListRunsRequest{JobId: id, Failed: failed, PageSize: limit})
-			if err != nil {
-				return err
-			}
-			return c.show(r, func(w io.Writer) {
-				runHead(w)
-				for _, run := range r.GetRuns() {
-					runRow(w, run)
-				}
-			})
-		},
-	}
-	cmd.Flags().BoolVar(&failed, "failed", false, "leave out runs in which no task failed")
-	cmd.Flags().BoolVarP(&follow, "follow", "f", false, "show runs as they end")
-	cmd.Flags().Uint32Var(&limit, "limit", 20, "how many to list, at most 1000")
-	return cmd
-}
-
-func runHead(w io.Writer) {
-	row(w, "RUN", "STARTED", "ROUND", "SOURCE", "TOOK", "FAILED TASKS", "RESULT")
-}
-
-func runRow(w io.Writer, r *nodev1.Run) {
-	row(w, strconv.FormatInt(r.GetId(), 10), clock(r.GetStartedAt()), roundName(r.GetTimestamp()), r.GetSource(),
-		milliseconds(r.GetTook().AsDuration()), strconv.FormatUint(uint64(r.GetFailedTasks()), 10), outcome(r))
-}
-
-// outcome is a run's value, or in one line why it has none: of tasks that did not run, that which failed before them.
-func outcome(r *nodev1.Run) string {
-	if r.GetError() == "" {
-		return cmp.Or(r.GetValue(), value(json.RawMessage(r.GetResultJson()), resultWidth)) // of a product's what it came to
-	}
-	_, cause, found := strings.Cut(r.GetError(), ": not run, since ")
-	if !found {
-		cause = r.GetError()
-	}
-	return "error: " + shorten(cause, errorWidth)
-}
-
-// shownRun is a run for programs: a source as loop jobs try has it, with what a run has besides.
-type shownRun struct {
-	Run         int64  `json:"run"`
-	Started     string `json:"started"`
-	Epoch       uint32 `json:"epoch,omitempty"`
-	Round       uint32 `json:"round,omitempty"`
-	FailedTasks uint32 `json:"failedTasks"`
-	*trace.Source
-}
-
-func (c *command) showRun(ctx context.Context, job int64, text string) error {
-	id, err := strconv.ParseInt(text, 10, 64)
-	if err != nil {
-		return exit(ExitUsage, fmt.Errorf("%q is not a run's number; see: loop jobs runs %d", text, job))
-	}
-	type method = func(context.Context, *nodev1.GetRunRequest) (*nodev1.GetRunResponse, error)
-	r, err := call(ctx, c, func(a api) method { return a.GetRun }, &nodev1.GetRunRequest{JobId: job, Id: id})
-	if err != nil {
-		return err
-	}
-	run := r.GetRun()
-	source := traced(run)
-	if c.json {
-		return c.print(map[string]shownRun{source.Name: {
-			Run: run.GetId(), Started: run.GetStartedAt().AsTime().Format(time.RFC3339Nano), Epoch: run.GetTimestamp().GetEpoch(),
-			Round: run.GetTimestamp().GetRound(), FailedTasks: run.GetFailedTasks(), Source: source,
-		}})
-	}
-	of := "for no round"
-	if run.GetTimestamp() != nil {
-		of = "for round " + roundName(run.GetTimestamp())
-	}
-	_, _ = fmt.Fprintf(c.streams.Out, "run %d of job %d, %s, %s\n", id, job, of, clock(run.GetStartedAt()))
-	return printSource(c.streams.Out, source)
-}
-
-// traced is a run as loop jobs try has one.
-func traced(r *nodev1.Run) *trace.Source {
-	s := &trace.Source{
-		Name: r.GetSource(), Value: r.GetValue(), Error: r.GetError(), Result: json.RawMessage(r.GetResultJson()),
-		Duration: trace.Milliseconds(r.GetTook().AsDuration()), Tasks: []trace.Task{},
-	}
-	for _, t := range r.GetTasks() {
-		task := trace.Task{
-			ID: t.GetId(), Type: t.GetType(), Input: []trace.Given{}, Attempts: int(t.GetAttempts()),
-			Outcome:  trace.Outcome{Result: json.RawMessage(t.GetResultJson()), Error: t.GetError()},
-			Duration: trace.Milliseconds(t.GetTook().AsDuration()),
-		}
-		for _, given := range t.GetInputs() {
-			outcome := trace.Outcome{Result: json.RawMessage(given.GetResultJson()), Error: given.GetError()}
-			task.Input = append(task.Input, trace.Given{ID: given.GetId(), Outcome: outcome})
-		}
-		s.Tasks = append(s.Tasks, task)
-	}
-	return s
-}
-
-func (c *command) rounds() *cobra.Command {
-	watch := &cobra.Command{
-		Use: "watch [ID]", Short: "Show what happens in rounds as it happens, of one job or of all, until Ctrl-C",
-		Long: "watch has a line when this node has observed, when the network has made a report, and when this node has handed it to\n" +
-			"its relayer. With --json each line is an object.",
-		Example: "  loop rounds watch\n  loop rounds watch 1 --json",
-		Args: func(cmd *cobra.Command, args []string) error {
-			if len(args) > 1 {
-				return fmt.Errorf("one job's id is wanted at most; see: %s --help", cmd.CommandPath())
-			}
-			return nil
-		},
-		RunE: func(cmd *cobra.Command, args []string) error {
-			request := &nodev1.WatchRoundsRequest{}
-			if len(args) == 1 {
-				id, err := jobID(args[0])
-				if err != nil {
-					return err
-				}
-				request.JobId = id
-			}
-			type stream = connect.ServerStreamForClient[nodev1.WatchRoundsResponse]
-			return watchStream(cmd.Context(), c, func(ctx context.Context, a api) (*stream, error) {
-				return a.WatchRounds(ctx, request)
-			}, func(r *nodev1.WatchRoundsResponse) string {
-				return missed(r.GetMissed()) + fmt.Sprintf("%s  job %s  round %s  %s",
-					clock(r.GetAt()), jobLabel(r), roundName(r.GetRound().GetTimestamp()), happened(r))
-			})
-		},
-	}
-	return group("rounds", "Watch the rounds of jobs", watch)
-}
-
-func (c *command) followRuns(ctx context.Context, job int64, failed bool) error {
-	type stream = connect.ServerStreamForClient[nodev1.WatchRunsResponse]
-	return watchStream(ctx, c, func(ctx context.Context, a api) (*stream, error) {
-		return a.WatchRuns(ctx, &nodev1.WatchRunsRequest{JobId: job, Failed: failed})
-	}, func(r *nodev1.WatchRunsResponse) string {
-		run := r.GetRun()
-		result := outcome(run)
-		if n := int(run.GetFailedTasks()); n > 0 && run.GetError() == "" {
-			result += " though " + plural(n, "task") + " failed"
-		}
-		return missed(r.GetMissed()) + fmt.Sprintf("%s  run %d  round %s  %s  %s  %s", clock(run.GetStartedAt()), run.GetId(),
-			roundName(run.GetTimestamp()), run.GetSource(), milliseconds(run.GetTook().AsDuration()), result)
-	})
-}
-
-func missed(n uint64) string {
-	if n == 0 {
-		return ""
-	}
-	return fmt.Sprintf("(%s not shown: the terminal was too slow)\n", plural(int(n), "line"))
-}
-
-func jobLabel(r *nodev1.WatchRoundsResponse) string {
-	if r.GetJobName() == "" {
-		return strconv.FormatInt(r.GetJobId(), 10)
-	}
-	return fmt.Sprintf("%d (%s)", r.GetJobId(), r.GetJobName())
-}
-
-// happened says what happened in a round.
-func happened(r *nodev1.WatchRoundsResponse) string {
-	o := r.GetRound()
-	switch r.GetEvent() {
-	case nodev1.RoundEvent_ROUND_EVENT_OBSERVED:
-		took := milliseconds(o.GetTook().AsDuration())
-		if o.GetValue() == nil {
-			return "observed nothing in " + took + ": " + strings.Join(o.GetErrors(), "; ")
-		}
-		return "observed " + integer(o.GetValue()) + " in " + took
-	case nodev1.RoundEvent_ROUND_EVENT_REPORTED:
-		if o.GetAnswer() == nil {
-			return "report"
-		}
-		return "report with answer " + integer(o.GetAnswer())
-	case nodev1.RoundEvent_ROUND_EVENT_SENT:
-		if o.GetSendError() != "" {
-			return "report not taken by the relayer: " + o.GetSendError()
-		}
-		return "report handed to the relayer"
-	}
-	return strings.ToLower(strings.TrimPrefix(r.GetEvent().String(), "ROUND_EVENT_"))
-}
-
-// opener opens a stream.
-type opener[R any] func(context.Context, api) (*connect.ServerStreamForClient[R], error)
-
-// watchStream prints a line for each message of a stream until the command ends. A stream that has had its time is opened again.
-func watchStream[R any, M interface {
-	*R
-	proto.Message
-}](ctx context.Context, c *command, open opener[R], text func(M) string) error {
-	ctx, cancel := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
-	defer cancel()
-	for {
-		opened := time.Now()
-		err := receive(ctx, c, open, text)
-		ended := err == nil || connect.CodeOf(err) == connect.CodeUnavailable && connect.IsWireError(err)
-		switch {
-		case ctx.Err() != nil, err == nil && time.Since(opened) < time.Minute:
-			return nil // it was told to end
-		case !ended || time.Since(opened) < time.Minute: // one that ends at once would be opened without end
-			return explain(c.target.name(), err)
-		}
-	}
-}
-
-// receive prints what comes of a stream until it ends.
-func receive[R any, M interface {
-	*R
-	proto.Message
-}](ctx context.Context, c *command, open opener[R], text func(M) string) error {
-	client, err := c.target.client(ctx)
-	if err != nil {
-		return err
-	}
-	stream, err := open(ctx, client)
-	if err != nil {
-		return err
-	}
-	defer stream.Close()
-	for stream.Receive() {
-		if err := line(c, M(stream.Msg()), text); err != nil {
-			return err
-		}
-	}
-	return stream.Err()
-}
-
-// line prints a message of a stream.
-func line[M proto.Message](c *command, m M, text func(M) string) error {
-	if !c.json {
-		lines := strings.Split(text(m), "\n")
-		for at := range lines {
-			lines[at] = cell(lines[at])
-		}
-		_, err := fmt.Fprintln(c.streams.Out, strings.Join(lines, "\n"))
-		return err
-	}
-	v, err := document(m)
-	if err != nil {
-		return err
-	}
-	e := json.NewEncoder(c.streams.Out)
-	e.SetEscapeHTML(false)
-	return e.Encode(v)
 }
 
 // integer is a number that may be absent.

@@ -145,7 +145,9 @@ func importKey(t *testing.T, environment ...string) error {
 		c.target.environ = append(c.target.environ, pair[0]+"="+pair[1])
 	}
 	type method = func(context.Context, *nodev1.ImportKeyRequest) (*nodev1.ImportKeyResponse, error)
-	_, err := call(t.Context(), c, func(a api) method { return a.ImportKey }, &nodev1.ImportKeyRequest{Password: "hunter2"})
+	_, err := call(t.Context(), c, func(a api) method {
+		return a.ImportKey
+	}, &nodev1.ImportKeyRequest{Password: "hunter2"})
 	return err
 }
 

@@ -30,8 +30,10 @@ func (c *command) node() *cobra.Command {
 	}
 	check := &cobra.Command{
 		Use: "check", Short: "Start the plugins, ask every chain once and say what a node would meet", Args: none,
-		Long: "check reads the configuration, starts the plugins, connects to every RPC node and ends. It opens no database.\n" +
-			"It exits with 2 for a bad configuration, 3 for a plugin that does not start and 4 for a chain that nobody answers for.",
+		Long: "check reads the configuration, starts the plugins, connects to every RPC node and ends. It opens no " +
+			"database.\n" +
+			"It exits with 2 for a bad configuration, 3 for a plugin that does not start and 4 for a chain that nobody " +
+			"answers for.",
 		RunE: func(cmd *cobra.Command, _ []string) error { return c.check(cmd.Context(), file) },
 	}
 	for _, sub := range []*cobra.Command{start, check} {
@@ -39,8 +41,10 @@ func (c *command) node() *cobra.Command {
 	}
 	reference := &cobra.Command{
 		Use: "config", Short: "Print every key of the configuration with its default", Args: none,
-		Long: "config prints every key of the node's configuration with its default and what it is for. Of chains and of plugins it\n" +
-			"prints what the relayers say that are built in, and those that CL_<NAME>_CMD names, which run for as long as that takes.",
+		Long: "config prints every key of the node's configuration with its default and what it is for. Of chains and of " +
+			"plugins it\n" +
+			"prints what the relayers say that are built in, and those that CL_<NAME>_CMD names, which run for as long as " +
+			"that takes.",
 		RunE: func(cmd *cobra.Command, _ []string) error { return c.reference(cmd.Context()) },
 	}
 	return group("node", "Start and check a node", start, check, reference)
@@ -56,7 +60,8 @@ func (c *command) settings(loaded *config.Config, logger *slog.Logger) node.Sett
 // builtin are the names of the plugins that are built in.
 func (c *command) builtin() []string { return slices.Collect(maps.Keys(c.streams.Builtin)) }
 
-// load reads the configuration. What is wrong with it is told with what its relayers find wrong, so that a file is mended once.
+// load reads the configuration. What is wrong with it is told with what its relayers find wrong, so that a file is
+// mended once.
 func (c *command) load(ctx context.Context, file string) (*config.Config, error) {
 	loaded, err := config.Load(file, c.streams.Environ, c.builtin()...)
 	if err == nil {
@@ -73,7 +78,8 @@ func (c *command) load(ctx context.Context, file string) (*config.Config, error)
 	return nil, exit(ExitUsage, err)
 }
 
-// known starts what it takes to ask the relayers and products that the environment names, and tells of those that do not answer.
+// known starts what it takes to ask the relayers and products that the environment names, and tells of those that do
+// not answer.
 func (c *command) known(ctx context.Context) (*node.Known, error) {
 	loaded, err := config.Read("", c.streams.Environ, c.builtin()...)
 	if loaded == nil {

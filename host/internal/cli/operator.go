@@ -22,15 +22,17 @@ type api = nodev1connect.NodeServiceClient
 
 func (c *command) jobs() *cobra.Command {
 	add := &cobra.Command{
-		Use: "add FILE", Short: "Check a job spec, store it and start the job (- reads standard input)", Args: one("the file of a job spec"),
+		Use: "add FILE", Short: "Check a job spec, store it and start the job (- reads standard input)",
+		Args: one("the file of a job spec"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			spec, err := c.spec(args[0])
 			if err != nil {
 				return err
 			}
-			r, err := call(cmd.Context(), c, func(a api) func(context.Context, *nodev1.AddJobRequest) (*nodev1.AddJobResponse, error) {
-				return a.AddJob
-			}, &nodev1.AddJobRequest{SpecToml: spec})
+			r, err := call(cmd.Context(),
+				c, func(a api) func(context.Context, *nodev1.AddJobRequest) (*nodev1.AddJobResponse, error) {
+					return a.AddJob
+				}, &nodev1.AddJobRequest{SpecToml: spec})
 			if refused := refusedFor(err); refused != nil {
 				printFindings(c.streams.Err, args[0], refused)
 				return exit(ExitFailed, fmt.Errorf("the node refused %s, which has %s", args[0], count(refused.Problems)))
@@ -45,9 +47,10 @@ func (c *command) jobs() *cobra.Command {
 	list := &cobra.Command{
 		Use: "list", Short: "List the jobs", Args: none,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			r, err := call(cmd.Context(), c, func(a api) func(context.Context, *nodev1.ListJobsRequest) (*nodev1.ListJobsResponse, error) {
-				return a.ListJobs
-			}, &nodev1.ListJobsRequest{})
+			r, err := call(cmd.Context(),
+				c, func(a api) func(context.Context, *nodev1.ListJobsRequest) (*nodev1.ListJobsResponse, error) {
+					return a.ListJobs
+				}, &nodev1.ListJobsRequest{})
 			if err != nil {
 				return err
 			}
@@ -61,9 +64,10 @@ func (c *command) jobs() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			r, err := call(cmd.Context(), c, func(a api) func(context.Context, *nodev1.RemoveJobRequest) (*nodev1.RemoveJobResponse, error) {
-				return a.RemoveJob
-			}, &nodev1.RemoveJobRequest{Id: id})
+			r, err := call(cmd.Context(),
+				c, func(a api) func(context.Context, *nodev1.RemoveJobRequest) (*nodev1.RemoveJobResponse, error) {
+					return a.RemoveJob
+				}, &nodev1.RemoveJobRequest{Id: id})
 			if err != nil {
 				return err
 			}
@@ -85,7 +89,8 @@ func jobTable(w io.Writer, jobs ...*nodev1.Job) {
 		for _, e := range j.GetErrors() {
 			errs += e.GetCount()
 		}
-		row(w, strconv.FormatInt(j.GetId(), 10), dash(j.GetName()), j.GetType(), j.GetRelay(), j.GetContractId(), state, strconv.FormatUint(errs, 10), age(j.GetCreatedAt()))
+		row(w, strconv.FormatInt(j.GetId(), 10), dash(j.GetName()), j.GetType(), j.GetRelay(), j.GetContractId(), state,
+			strconv.FormatUint(errs, 10), age(j.GetCreatedAt()))
 	}
 }
 
@@ -93,9 +98,10 @@ func (c *command) keys() *cobra.Command {
 	list := &cobra.Command{
 		Use: "list", Short: "List the public sides of the node's keys", Args: none,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			r, err := call(cmd.Context(), c, func(a api) func(context.Context, *nodev1.ListKeysRequest) (*nodev1.ListKeysResponse, error) {
-				return a.ListKeys
-			}, &nodev1.ListKeysRequest{})
+			r, err := call(cmd.Context(),
+				c, func(a api) func(context.Context, *nodev1.ListKeysRequest) (*nodev1.ListKeysResponse, error) {
+					return a.ListKeys
+				}, &nodev1.ListKeysRequest{})
 			if err != nil {
 				return err
 			}
@@ -119,16 +125,18 @@ func (c *command) keys() *cobra.Command {
 			if relay != "" && request.Kind != nodev1.KeyKind_KEY_KIND_OCR2 {
 				return exit(ExitUsage, fmt.Errorf("--relay is for keys of the kind ocr2; without it: loop keys create %s", args[0]))
 			}
-			r, err := call(cmd.Context(), c, func(a api) func(context.Context, *nodev1.CreateKeyRequest) (*nodev1.CreateKeyResponse, error) {
-				return a.CreateKey
-			}, request)
+			r, err := call(cmd.Context(),
+				c, func(a api) func(context.Context, *nodev1.CreateKeyRequest) (*nodev1.CreateKeyResponse, error) {
+					return a.CreateKey
+				}, request)
 			if err != nil {
 				return err
 			}
 			return c.show(r, func(w io.Writer) { keyTable(w, r.GetKey()) })
 		},
 	}
-	create.Flags().StringVar(&relay, "relay", "", "relay that an ocr2 key signs reports for (default: the only one that the node has chains of)")
+	create.Flags().StringVar(&relay, "relay", "",
+		"relay that an ocr2 key signs reports for (default: the only one that the node has chains of)")
 	return group("keys", "List, make, import and export keys", list, create, c.importKey(), c.exportKey())
 }
 
@@ -137,7 +145,8 @@ func keyTable(w io.Writer, keys ...*nodev1.Key) {
 	for _, k := range keys {
 		public := ""
 		if o := k.GetOcr2(); o != nil {
-			public = fmt.Sprintf("offchain %x  config %x  onchain %x", o.GetOffchainPublicKey(), o.GetConfigEncryptionPublicKey(), o.GetOnchainPublicKey())
+			public = fmt.Sprintf("offchain %x  config %x  onchain %x", o.GetOffchainPublicKey(),
+				o.GetConfigEncryptionPublicKey(), o.GetOnchainPublicKey())
 		}
 		kind := strings.ToLower(strings.TrimPrefix(k.GetKind().String(), "KEY_KIND_"))
 		switch k.GetKind() {
@@ -160,9 +169,10 @@ func (c *command) bridges() *cobra.Command {
 			return nil
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
-			r, err := call(cmd.Context(), c, func(a api) func(context.Context, *nodev1.AddBridgeRequest) (*nodev1.AddBridgeResponse, error) {
-				return a.AddBridge
-			}, &nodev1.AddBridgeRequest{Bridge: &nodev1.Bridge{Name: args[0], Url: args[1]}})
+			r, err := call(cmd.Context(),
+				c, func(a api) func(context.Context, *nodev1.AddBridgeRequest) (*nodev1.AddBridgeResponse, error) {
+					return a.AddBridge
+				}, &nodev1.AddBridgeRequest{Bridge: &nodev1.Bridge{Name: args[0], Url: args[1]}})
 			if err != nil {
 				return err
 			}
@@ -172,9 +182,10 @@ func (c *command) bridges() *cobra.Command {
 	list := &cobra.Command{
 		Use: "list", Short: "List the bridges", Args: none,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			r, err := call(cmd.Context(), c, func(a api) func(context.Context, *nodev1.ListBridgesRequest) (*nodev1.ListBridgesResponse, error) {
-				return a.ListBridges
-			}, &nodev1.ListBridgesRequest{})
+			r, err := call(cmd.Context(),
+				c, func(a api) func(context.Context, *nodev1.ListBridgesRequest) (*nodev1.ListBridgesResponse, error) {
+					return a.ListBridges
+				}, &nodev1.ListBridgesRequest{})
 			if err != nil {
 				return err
 			}
@@ -184,9 +195,10 @@ func (c *command) bridges() *cobra.Command {
 	rm := &cobra.Command{
 		Use: "rm NAME", Short: "Forget a bridge that no job uses", Args: one("a bridge's name"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			r, err := call(cmd.Context(), c, func(a api) func(context.Context, *nodev1.RemoveBridgeRequest) (*nodev1.RemoveBridgeResponse, error) {
-				return a.RemoveBridge
-			}, &nodev1.RemoveBridgeRequest{Name: args[0]})
+			r, err := call(cmd.Context(),
+				c, func(a api) func(context.Context, *nodev1.RemoveBridgeRequest) (*nodev1.RemoveBridgeResponse, error) {
+					return a.RemoveBridge
+				}, &nodev1.RemoveBridgeRequest{Name: args[0]})
 			if err != nil {
 				return err
 			}
@@ -207,9 +219,10 @@ func (c *command) plugins() *cobra.Command {
 	list := &cobra.Command{
 		Use: "list", Short: "List the plugins and how they do", Args: none,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			r, err := call(cmd.Context(), c, func(a api) func(context.Context, *nodev1.ListPluginsRequest) (*nodev1.ListPluginsResponse, error) {
-				return a.ListPlugins
-			}, &nodev1.ListPluginsRequest{})
+			r, err := call(cmd.Context(),
+				c, func(a api) func(context.Context, *nodev1.ListPluginsRequest) (*nodev1.ListPluginsResponse, error) {
+					return a.ListPlugins
+				}, &nodev1.ListPluginsRequest{})
 			if err != nil {
 				return err
 			}
@@ -220,7 +233,8 @@ func (c *command) plugins() *cobra.Command {
 }
 
 func pluginTable(w io.Writer, plugins []*nodev1.PluginStatus) {
-	row(w, "NAME", "KIND", "STATE", "PID", "GENERATION", "RESTARTS", "OBJECTS", "UP", "CONFINEMENT", "VERSION", "LAST EXIT")
+	row(w, "NAME", "KIND", "STATE", "PID", "GENERATION", "RESTARTS", "OBJECTS", "UP", "CONFINEMENT", "VERSION",
+		"LAST EXIT")
 	for _, p := range plugins {
 		pid := "in-process"
 		if !p.GetInProcess() {
@@ -233,8 +247,10 @@ func pluginTable(w io.Writer, plugins []*nodev1.PluginStatus) {
 			}
 		}
 		state := strings.ToLower(strings.TrimPrefix(p.GetState().String(), "PLUGIN_STATE_"))
-		row(w, p.GetName(), p.GetKind(), state, pid, strconv.FormatUint(p.GetGeneration(), 10), strconv.FormatUint(p.GetRestarts(), 10),
-			fmt.Sprintf("%d/%d", open, len(p.GetObjects())), age(p.GetReadyAt()), dash(p.GetConfinement()), dash(p.GetVersion()), dash(p.GetLastExit()))
+		row(w, p.GetName(), p.GetKind(), state, pid, strconv.FormatUint(p.GetGeneration(), 10),
+			strconv.FormatUint(p.GetRestarts(), 10),
+			fmt.Sprintf("%d/%d", open, len(p.GetObjects())), age(p.GetReadyAt()), dash(p.GetConfinement()), dash(p.GetVersion()),
+			dash(p.GetLastExit()))
 	}
 }
 

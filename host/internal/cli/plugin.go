@@ -16,9 +16,10 @@ func (c *command) inspect() *cobra.Command {
 	return &cobra.Command{
 		Use: "inspect NAME", Short: "Show a plugin, its objects and how its last life ended", Args: one("a plugin's name"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			r, err := call(cmd.Context(), c, func(a api) func(context.Context, *nodev1.ListPluginsRequest) (*nodev1.ListPluginsResponse, error) {
-				return a.ListPlugins
-			}, &nodev1.ListPluginsRequest{})
+			r, err := call(cmd.Context(),
+				c, func(a api) func(context.Context, *nodev1.ListPluginsRequest) (*nodev1.ListPluginsResponse, error) {
+					return a.ListPlugins
+				}, &nodev1.ListPluginsRequest{})
 			if err != nil {
 				return err
 			}
@@ -36,7 +37,8 @@ func pluginDetails(w io.Writer, p *nodev1.PluginStatus) {
 	pluginTable(w, []*nodev1.PluginStatus{p})
 	row(w)
 	row(w, "MEMORY", "LIMIT", "TRANSPORT", "CONFINEMENT LACKS")
-	row(w, memory(p.GetMemoryBytes()), memory(p.GetMemoryLimitBytes()), dash(p.GetTransport()), dash(strings.Join(p.GetConfinementLacks(), ", ")))
+	row(w, memory(p.GetMemoryBytes()), memory(p.GetMemoryLimitBytes()), dash(p.GetTransport()),
+		dash(strings.Join(p.GetConfinementLacks(), ", ")))
 	row(w)
 	if len(p.GetFiles()) > 0 {
 		row(w, "FILE", "SHA-256", "PINNED")
@@ -47,7 +49,8 @@ func pluginDetails(w io.Writer, p *nodev1.PluginStatus) {
 	}
 	row(w, "OBJECT", "STATE", "PARENT", "REASON")
 	for _, o := range p.GetObjects() {
-		row(w, o.GetName(), strings.ToLower(strings.TrimPrefix(o.GetState().String(), "OBJECT_STATE_")), dash(o.GetParent()), dash(o.GetReason()))
+		row(w, o.GetName(), strings.ToLower(strings.TrimPrefix(o.GetState().String(), "OBJECT_STATE_")), dash(o.GetParent()),
+			dash(o.GetReason()))
 	}
 	if len(p.GetLastStderr()) > 0 {
 		row(w)
@@ -75,13 +78,16 @@ func memory(bytes uint64) string {
 
 func (c *command) restart() *cobra.Command {
 	return &cobra.Command{
-		Use: "restart NAME", Short: "Replace a plugin's process by a new one, which may be another binary by now", Args: one("a plugin's name"),
-		Long: "restart starts the plugin's command anew and shakes hands before the old process drains: calls wait in between and feeds go on.\n" +
+		Use: "restart NAME", Short: "Replace a plugin's process by a new one, which may be another binary by now",
+		Args: one("a plugin's name"),
+		Long: "restart starts the plugin's command anew and shakes hands before the old process drains: calls wait in " +
+			"between and feeds go on.\n" +
 			"If the new process does not start, the old one stays and the command says why. It lifts a quarantine.",
 		RunE: func(cmd *cobra.Command, args []string) error {
-			r, err := call(cmd.Context(), c, func(a api) func(context.Context, *nodev1.RestartPluginRequest) (*nodev1.RestartPluginResponse, error) {
-				return a.RestartPlugin
-			}, &nodev1.RestartPluginRequest{Name: args[0]})
+			r, err := call(cmd.Context(),
+				c, func(a api) func(context.Context, *nodev1.RestartPluginRequest) (*nodev1.RestartPluginResponse, error) {
+					return a.RestartPlugin
+				}, &nodev1.RestartPluginRequest{Name: args[0]})
 			if err != nil {
 				return err
 			}

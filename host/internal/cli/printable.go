@@ -8,9 +8,9 @@ import (
 	"unicode/utf8"
 )
 
-// printable is an output on which nothing but text appears, whatever plugins, peers and specs say: a terminal would obey control
-// characters, and does not say that it has. They are escaped as JSON and TOML do, so that either stays what it is. Ends of
-// lines and tabs are the command's own.
+// printable is an output on which nothing but text appears, whatever plugins, peers and specs say: a terminal would
+// obey control characters, and does not say that it has. They are escaped as JSON and TOML do, so that either stays
+// what it is. Ends of lines and tabs are the command's own.
 type printable struct {
 	out  io.Writer
 	rest []byte // the beginning of a character whose end is not written yet

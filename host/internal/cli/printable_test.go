@@ -70,7 +70,9 @@ func TestHostilePluginInTables(t *testing.T) {
 			if err := command.show(p, c.table); err != nil {
 				t.Fatal(err)
 			}
-			if strings.ContainsFunc(out.String(), func(r rune) bool { return r != '\n' && unicode.IsControl(r) || r == '\u202e' }) {
+			if strings.ContainsFunc(out.String(), func(r rune) bool {
+				return r != '\n' && unicode.IsControl(r) || r == '\u202e'
+			}) {
 				t.Errorf("%s: control characters reach the terminal: %q", name, out.String())
 			}
 			if lines := strings.Count(out.String(), "\n"); !asJSON && lines != c.lines {

@@ -12,7 +12,8 @@ import (
 func (c *command) revealJob() *cobra.Command {
 	return &cobra.Command{
 		Use: "spec ID", Short: "Print a job's spec, with the secrets that stand in it", Args: one("a job's id"),
-		Long: "spec prints a job's spec as it was added. URLs and headers in it may be secrets: it is for admins, and the node's\n" +
+		Long: "spec prints a job's spec as it was added. URLs and headers in it may be secrets: it is for admins, and the " +
+			"node's\n" +
 			"log has a line of it.",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			id, err := jobID(args[0])
@@ -36,7 +37,8 @@ func (c *command) revealJob() *cobra.Command {
 func (c *command) revealBridge() *cobra.Command {
 	return &cobra.Command{
 		Use: "url NAME", Short: "Print a bridge's whole URL, with the secrets in it", Args: one("a bridge's name"),
-		Long: "url prints where a bridge leads. Its user, path and query may be secrets: it is for admins, and the node's log has a\n" +
+		Long: "url prints where a bridge leads. Its user, path and query may be secrets: it is for admins, and the node's " +
+			"log has a\n" +
 			"line of it.",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			r, err := c.bridge(cmd.Context(), args[0])

@@ -65,8 +65,9 @@ func (t *target) resolve() (socket, address string, err error) {
 	}
 	u, err := url.Parse(address)
 	if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" {
-		return "", "", exit(ExitUsage, fmt.Errorf("--url %q is not the address of a node: it looks like http://127.0.0.1:6688",
-			masked(address)))
+		return "", "", exit(ExitUsage,
+			fmt.Errorf("--url %q is not the address of a node: it looks like http://127.0.0.1:6688",
+				masked(address)))
 	}
 	return "", strings.TrimSuffix(address, "/"), nil
 }

@@ -14,9 +14,12 @@ import (
 func (c *command) tokens() *cobra.Command {
 	var role string
 	create := &cobra.Command{
-		Use: "create NAME", Short: "Make a token for callers by TCP, and show it this once", Args: one("a name for the token"),
-		Long: "create prints a token that --url, dashboards and programs send to the node. It is shown this once: the node keeps\n" +
-			"its hash. A token of the role view reads; one of operate adds and removes jobs and bridges and restarts plugins too;\n" +
+		Use: "create NAME", Short: "Make a token for callers by TCP, and show it this once",
+		Args: one("a name for the token"),
+		Long: "create prints a token that --url, dashboards and programs send to the node. It is shown this once: the node " +
+			"keeps\n" +
+			"its hash. A token of the role view reads; one of operate adds and removes jobs and bridges and restarts plugins " +
+			"too;\n" +
 			"one of admin also makes, imports and exports keys, and makes and revokes tokens.",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			r, ok := door.RoleOf(role)

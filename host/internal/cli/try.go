@@ -30,7 +30,8 @@ func (c *command) try() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "try FILE", Short: "Run a job spec's pipelines once, and show every task and what would be observed",
 		Args: one("the file of a job spec"),
-		Long: "try runs the pipelines of a job spec (- reads standard input) once, in this process: it needs no node and makes\n" +
+		Long: "try runs the pipelines of a job spec (- reads standard input) once, in this process: it needs no node and " +
+			"makes\n" +
 			"no job. Bridges are those of --bridge, else of the node, if one answers. Contracts cannot be read. Limits are\n" +
 			"those of [JobPipeline] in the node's configuration, if there is one. It exits with 1 if a source fails.",
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -62,7 +63,8 @@ func (c *command) try() *cobra.Command {
 			return c.showTrial(args[0], observed)
 		},
 	}
-	cmd.Flags().StringVar(&source, "source", "", "run one pipeline alone: value, juels or gas of a median, observationSource or a name of a product (default: all)")
+	cmd.Flags().StringVar(&source, "source", "",
+		"run one pipeline alone: value, juels or gas of a median, observationSource or a name of a product (default: all)")
 	cmd.Flags().StringArrayVar(&bridges, "bridge", nil, "NAME=URL of a bridge; may be repeated")
 	cmd.Flags().StringVar(&configFile, "config", "", "the node's configuration file (environment: CL_CONFIG)")
 	return cmd

@@ -19,8 +19,10 @@ func (c *command) validate() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "validate FILE", Short: "Say everything that is wrong with a job spec, and store nothing",
 		Args: one("the file of a job spec"),
-		Long: "validate has the node check a job spec (- reads standard input). Where no node answers, or with --offline, it\n" +
-			"checks what needs none and lists the rest: keys, bridges, chains and other jobs are the node's to know. Of a relay that is\n" +
+		Long: "validate has the node check a job spec (- reads standard input). Where no node answers, or with --offline, " +
+			"it\n" +
+			"checks what needs none and lists the rest: keys, bridges, chains and other jobs are the node's to know. Of a " +
+			"relay that is\n" +
 			"not built in the plugin is started that CL_<NAME>_CMD names, for as long as the check takes.",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			text, err := c.spec(args[0])
@@ -45,7 +47,8 @@ func (c *command) validate() *cobra.Command {
 					return err
 				}
 				defer known.Close(context.WithoutCancel(cmd.Context()))
-				v.spec, v.report = job.Parse(cmd.Context(), []byte(text), job.Settings{Offline: true, Relayers: known.Jobs(), Products: known.Products()})
+				v.spec, v.report = job.Parse(cmd.Context(), []byte(text),
+					job.Settings{Offline: true, Relayers: known.Jobs(), Products: known.Products()})
 			}
 			return c.judge(v)
 		},

@@ -21,7 +21,8 @@ import (
 // longestKeyFile bounds what is read of a key file, as the node does; real ones have some 500 bytes.
 const longestKeyFile = 64 << 10
 
-const aboutPasswords = "The password is read from --password-file, else from the terminal without showing it, else from the first line of standard\n" +
+const aboutPasswords = "The password is read from --password-file, else from the terminal without showing it, else " +
+	"from the first line of standard\n" +
 	"input. It goes to the node as it is."
 
 func (c *command) importKey() *cobra.Command {
@@ -29,7 +30,8 @@ func (c *command) importKey() *cobra.Command {
 	var empty bool
 	cmd := &cobra.Command{
 		Use: "import FILE", Short: "Add a key from a wallet's or another node's key file", Args: one("a key file"),
-		Long: "import adds an account with a secp256k1 key from a file in version 3 of the Web3 Secret Storage format, as geth and wallets\n" +
+		Long: "import adds an account with a secp256k1 key from a file in version 3 of the Web3 Secret Storage format, as " +
+			"geth and wallets\n" +
 			"write it, or an account, an OCR2 key bundle or a P2P key from an established node's key file.\n" +
 			aboutPasswords + "\nA file that was sealed without a password takes --empty-password.",
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -46,18 +48,22 @@ func (c *command) importKey() *cobra.Command {
 					return err
 				}
 			}
-			r, err := call(cmd.Context(), c, func(a api) func(context.Context, *nodev1.ImportKeyRequest) (*nodev1.ImportKeyResponse, error) {
-				return a.ImportKey
-			}, &nodev1.ImportKeyRequest{File: file, Password: password, Relay: relay})
+			r, err := call(cmd.Context(),
+				c, func(a api) func(context.Context, *nodev1.ImportKeyRequest) (*nodev1.ImportKeyResponse, error) {
+					return a.ImportKey
+				}, &nodev1.ImportKeyRequest{File: file, Password: password, Relay: relay})
 			if err != nil {
 				return err
 			}
 			return c.show(r, func(w io.Writer) { keyTable(w, r.GetKey()) })
 		},
 	}
-	cmd.Flags().StringVar(&passwordFile, "password-file", "", "file with the password; line ends at its end are not part of it")
-	cmd.Flags().StringVar(&relay, "relay", "", "relay of a wallet's account (default: the only one whose accounts have such keys)")
-	cmd.Flags().BoolVar(&empty, "empty-password", false, "open a file that was sealed under an empty password; none is read")
+	cmd.Flags().StringVar(&passwordFile, "password-file", "",
+		"file with the password; line ends at its end are not part of it")
+	cmd.Flags().StringVar(&relay, "relay", "",
+		"relay of a wallet's account (default: the only one whose accounts have such keys)")
+	cmd.Flags().BoolVar(&empty, "empty-password", false,
+		"open a file that was sealed under an empty password; none is read")
 	return cmd
 }
 
@@ -65,9 +71,11 @@ func (c *command) exportKey() *cobra.Command {
 	var passwordFile, relay string
 	cmd := &cobra.Command{
 		Use: "export KEY FILE", Short: "Write a key into a key file",
-		Long: "export writes an account with a secp256k1 key into a new file in version 3 of the Web3 Secret Storage format, which geth and\n" +
+		Long: "export writes an account with a secp256k1 key into a new file in version 3 of the Web3 Secret Storage " +
+			"format, which geth and\n" +
 			"wallets read, and any other key into one that established nodes read.\n" +
-			"The file is for you alone (mode 0600) and sealed under a password of its own; one that exists is never replaced.\n" + aboutPasswords,
+			"The file is for you alone (mode 0600) and sealed under a password of its own; one that exists is never " +
+			"replaced.\n" + aboutPasswords,
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) != 2 {
 				return fmt.Errorf("a key's id and the file to make are wanted, and nothing else; see: %s --help", cmd.CommandPath())
@@ -87,9 +95,10 @@ func (c *command) exportKey() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			r, err := call(cmd.Context(), c, func(a api) func(context.Context, *nodev1.ExportKeyRequest) (*nodev1.ExportKeyResponse, error) {
-				return a.ExportKey
-			}, &nodev1.ExportKeyRequest{Id: id, Password: password, Relay: relay})
+			r, err := call(cmd.Context(),
+				c, func(a api) func(context.Context, *nodev1.ExportKeyRequest) (*nodev1.ExportKeyResponse, error) {
+					return a.ExportKey
+				}, &nodev1.ExportKeyRequest{Id: id, Password: password, Relay: relay})
 			if err != nil {
 				return err
 			}
@@ -104,7 +113,8 @@ func (c *command) exportKey() *cobra.Command {
 		},
 	}
 	cmd.Flags().StringVar(&relay, "relay", "", "relay of an account that several have (default: whichever has it)")
-	cmd.Flags().StringVar(&passwordFile, "password-file", "", "file with the password; line ends at its end are not part of it")
+	cmd.Flags().StringVar(&passwordFile, "password-file", "",
+		"file with the password; line ends at its end are not part of it")
 	return cmd
 }
 
@@ -125,8 +135,8 @@ func create(file string, content []byte) (err error) {
 	return f.Sync()
 }
 
-// password reads a password, never from the command line, which other users of the machine can see. One that is chosen on
-// a terminal is asked for twice.
+// password reads a password, never from the command line, which other users of the machine can see. One that is chosen
+// on a terminal is asked for twice.
 func (c *command) password(file, prompt string, chosen bool) (string, error) {
 	if file != "" {
 		content, err := read(file, longestKeyFile, "password")
@@ -169,7 +179,8 @@ func present(password, from string, chosen bool) (string, error) {
 	}
 }
 
-// ask reads a line from a terminal without showing it. A signal that ends the process first gives the terminal its echo back.
+// ask reads a line from a terminal without showing it. A signal that ends the process first gives the terminal its echo
+// back.
 func (c *command) ask(in *os.File, prompt string) (string, error) {
 	before, err := term.GetState(int(in.Fd()))
 	if err != nil {

@@ -26,7 +26,8 @@ func (b Bootstrapper) Fault() string { return b.bad }
 // ParseBootstrapper reads one bootstrapper.
 func ParseBootstrapper(text string) (Bootstrapper, error) {
 	if today := ocr2Form(text); today != "" {
-		return Bootstrapper{}, fmt.Errorf("bootstrapper %q is a multiaddress, as nodes of OCR1 had; write %q, with the port at "+
+		return Bootstrapper{}, fmt.Errorf("bootstrapper %q is a multiaddress, as nodes of OCR1 had; write %q, with the "+
+			"port at "+
 			"which the peer listens for OCR2", text, today)
 	}
 	peer, list, found := strings.Cut(text, "@")
@@ -42,7 +43,8 @@ func ParseBootstrapper(text string) (Bootstrapper, error) {
 	return Bootstrapper{PeerID: peer, Addresses: addresses}, nil
 }
 
-// ocr2Form returns how a multiaddress such as /dns4/host/tcp/9000/p2p/PeerID is written now, and nothing for other texts.
+// ocr2Form returns how a multiaddress such as /dns4/host/tcp/9000/p2p/PeerID is written now, and nothing for other
+// texts.
 func ocr2Form(text string) string {
 	if !strings.HasPrefix(text, "/") {
 		return ""
@@ -110,9 +112,12 @@ func (c *Config) check(p *problems) {
 	reachable(p, "P2P.V2.AnnounceAddresses", c.P2P.V2.AnnounceAddresses)
 
 	o := c.OCR2
-	document.Lasts(&p.file, "OCR2.BlockchainTimeout", o.BlockchainTimeout, BlockchainTimeoutBounds.Min, BlockchainTimeoutBounds.Max)
-	document.Lasts(&p.file, "OCR2.ContractPollInterval", o.ContractPollInterval, ContractPollIntervalBounds.Min, ContractPollIntervalBounds.Max)
-	document.Within(&p.file, "OCR2.ContractConfirmations", o.ContractConfirmations, ContractConfirmationsBounds.Min, ContractConfirmationsBounds.Max)
+	document.Lasts(&p.file, "OCR2.BlockchainTimeout", o.BlockchainTimeout, BlockchainTimeoutBounds.Min,
+		BlockchainTimeoutBounds.Max)
+	document.Lasts(&p.file, "OCR2.ContractPollInterval", o.ContractPollInterval, ContractPollIntervalBounds.Min,
+		ContractPollIntervalBounds.Max)
+	document.Within(&p.file, "OCR2.ContractConfirmations", o.ContractConfirmations, ContractConfirmationsBounds.Min,
+		ContractConfirmationsBounds.Max)
 	if o.KeyBundleID != "" && !keyBundle.MatchString(o.KeyBundleID) {
 		p.add("OCR2.KeyBundleID", "%q is not a key bundle's ID, which is 64 hexadecimal digits", o.KeyBundleID)
 	}

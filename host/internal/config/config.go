@@ -27,13 +27,14 @@ type Config struct {
 	JobPipeline JobPipeline
 	Plugins     Plugins
 
-	// Chains are the file's other lists of tables, in its order. Whose they are, and what is wrong with them, CheckChains finds.
+	// Chains are the file's other lists of tables, in its order. Whose they are, and what is wrong with them, CheckChains
+	// finds.
 	Chains []Chain `toml:"-"`
 
 	Environment Environment `toml:"-"`
 
-	// Warnings are what an operator should know of the file though nothing is wrong with it, in its order. CheckChains adds those
-	// of relayers.
+	// Warnings are what an operator should know of the file though nothing is wrong with it, in its order. CheckChains
+	// adds those of relayers.
 	Warnings []Warning `toml:"-"`
 
 	problems problems
@@ -185,8 +186,9 @@ func Default() *Config {
 			ContractConfigLoadTimeout: seconds(10), DefaultMaxDurationInitialization: seconds(30),
 		},
 		JobPipeline: JobPipeline{
-			MaxRunDuration: minutes(10), MaxSuccessfulRuns: 50, MaxFailedRuns: 100, ReaperThreshold: minutes(24 * 60), ReaperInterval: minutes(60),
-			HTTPRequest: HTTPRequest{DefaultTimeout: seconds(15), MaxSize: 32768},
+			MaxRunDuration: minutes(10), MaxSuccessfulRuns: 50, MaxFailedRuns: 100, ReaperThreshold: minutes(24 * 60),
+			ReaperInterval: minutes(60),
+			HTTPRequest:    HTTPRequest{DefaultTimeout: seconds(15), MaxSize: 32768},
 		},
 		Plugins:     Plugins{HealthInterval: seconds(1), HealthTimeout: seconds(1), StopTimeout: seconds(3)},
 		Environment: Environment{MinOCR2MaxDurationQuery: defaultMinQuery},
@@ -204,7 +206,8 @@ type Described struct{ Section, TOML string }
 // plugin, and an example of a chain of each relayer.
 func Reference(plugins []string, relayers []Described) (string, error) {
 	var text strings.Builder
-	text.WriteString("# Every key of the node's configuration file with its default.\n# Chains have no defaults: those below are examples.\n\n")
+	text.WriteString("# Every key of the node's configuration file with its default.\n# Chains have no defaults: those " +
+		"below are examples.\n\n")
 	own, err := document.Write(Default())
 	if err != nil {
 		return "", err

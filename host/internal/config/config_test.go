@@ -38,7 +38,8 @@ func golden(t *testing.T, path, got string) {
 	}
 }
 
-var compare = cmp.Options{cmpopts.IgnoreUnexported(document.Duration{}, config.Config{}, config.Chain{}, config.Plugin{}), cmpopts.EquateEmpty()}
+var compare = cmp.Options{cmpopts.IgnoreUnexported(document.Duration{}, config.Config{}, config.Chain{},
+	config.Plugin{}), cmpopts.EquateEmpty()}
 
 func TestLoadReadsEverySection(t *testing.T) {
 	t.Parallel()
@@ -52,8 +53,10 @@ func TestLoadReadsEverySection(t *testing.T) {
 	want := config.Default()
 	want.RootDir = "/var/lib/loop"
 	want.Log = config.Log{Level: "debug", Format: "json"}
-	want.Database = config.Database{URL: document.NewSecret("sqlite:/var/lib/loop/feeds.db"), Path: "/var/lib/loop/feeds.db"}
-	want.Keystore = config.Keystore{PasswordFile: "testdata/valid/password", Password: document.NewSecret("correct horse battery staple")}
+	want.Database = config.Database{URL: document.NewSecret("sqlite:/var/lib/loop/feeds.db"),
+		Path: "/var/lib/loop/feeds.db"}
+	want.Keystore = config.Keystore{PasswordFile: "testdata/valid/password",
+		Password: document.NewSecret("correct horse battery staple")}
 	want.WebServer = config.WebServer{
 		ListenIP: "0.0.0.0", AllowedHosts: []string{"oracle-1.example"}, Socket: "/run/loop/node.sock",
 		TLS: config.WebServerTLS{
@@ -63,14 +66,16 @@ func TestLoadReadsEverySection(t *testing.T) {
 	want.P2P.IncomingMessageBufferSize = 128
 	want.P2P.V2.ListenAddresses = []string{"127.0.0.1:7001", "[::1]:7001"}
 	want.P2P.V2.AnnounceAddresses = []string{"oracle-1.example:7001"}
-	want.P2P.V2.DefaultBootstrappers = []config.Bootstrapper{{PeerID: "12D3KooWBootOne", Addresses: []string{"boot.example:6690", "10.0.0.7:6690"}}}
+	want.P2P.V2.DefaultBootstrappers = []config.Bootstrapper{{PeerID: "12D3KooWBootOne",
+		Addresses: []string{"boot.example:6690", "10.0.0.7:6690"}}}
 	want.P2P.V2.DeltaDial = document.Lasting(250 * time.Millisecond)
 	want.OCR2.BlockchainTimeout = document.Lasting(5 * time.Second)
 	want.OCR2.ContractConfirmations = 1
 	want.OCR2.KeyBundleID = "73e8966a78ca09bb912e9565cfb79fbe8a6048fab1f0cf49b18047c3895e0447"
 	want.JobPipeline.MaxRunDuration = document.Lasting(90 * time.Second)
 	want.JobPipeline.MaxSuccessfulRuns, want.JobPipeline.MaxFailedRuns = 0, 10
-	want.JobPipeline.ReaperThreshold, want.JobPipeline.ReaperInterval = document.Lasting(48*time.Hour), document.Lasting(5*time.Minute)
+	want.JobPipeline.ReaperThreshold, want.JobPipeline.ReaperInterval = document.Lasting(48*time.Hour), document.Lasting(
+		5*time.Minute)
 	want.JobPipeline.HTTPRequest.DefaultTimeout = document.Lasting(2 * time.Second)
 	want.Plugins.StopTimeout = document.Lasting(5 * time.Second)
 	want.Plugins.SocketDir = "/run/loop"
@@ -83,13 +88,15 @@ func TestLoadReadsEverySection(t *testing.T) {
 	}
 
 	want.Chains = []config.Chain{
-		{Section: "EVM", ID: "1337", Enabled: true}, {Section: "EVM", ID: "10"}, {Section: "Solana", ID: "devnet", Enabled: true},
+		{Section: "EVM", ID: "1337", Enabled: true}, {Section: "EVM", ID: "10"},
+		{Section: "Solana", ID: "devnet", Enabled: true},
 		{Section: "Starknet", ID: "SN_SEPOLIA", Enabled: true, Accounts: []string{"0xabc"}},
 	}
 	if diff := cmp.Diff(want.Chains, chains, compare); diff != "" {
 		t.Error(diff)
 	}
-	const handed = "chainid = \"SN_SEPOLIA\"\nAccounts = [\"0xabc\"]\n[[Nodes]]\nName = \"primary\"\nURL = \"http://127.0.0.1:5050\"\nAPIKey = \"a-key\"\n"
+	const handed = "chainid = \"SN_SEPOLIA\"\nAccounts = [\"0xabc\"]\n[[Nodes]]\nName = \"primary\"\nURL = " +
+		"\"http://127.0.0.1:5050\"\nAPIKey = \"a-key\"\n"
 	if diff := cmp.Diff(handed, string(chains[3].TOML())); diff != "" {
 		t.Errorf("what a relayer is handed:\n%s", diff)
 	}
@@ -114,13 +121,15 @@ func TestReadWantsNothingOfANode(t *testing.T) {
 		t.Error(diff)
 	}
 	if got.Database.Path != "" || !got.Keystore.Password.IsEmpty() {
-		t.Errorf("the database's path is %q, and the password is read: %v", got.Database.Path, !got.Keystore.Password.IsEmpty())
+		t.Errorf("the database's path is %q, and the password is read: %v", got.Database.Path,
+			!got.Keystore.Password.IsEmpty())
 	}
 	if _, err := config.Read("", nil, builtIn...); err != nil {
 		t.Errorf("without a file: %v", err)
 	}
 	const problem = "testdata/invalid/bounds.toml:36: JobPipeline.MaxRunDuration: 25h is not between 1s and 24h"
-	if _, err := config.Read("testdata/invalid/bounds.toml", nil, builtIn...); err == nil || !strings.Contains(err.Error(), problem) {
+	if _, err := config.Read("testdata/invalid/bounds.toml", nil, builtIn...); err == nil ||
+		!strings.Contains(err.Error(), problem) {
 		t.Errorf("a file with problems gives %v", err)
 	}
 }
@@ -167,20 +176,24 @@ func TestLoadReadsTheEnvironment(t *testing.T) {
 	t.Parallel()
 	got, err := load("", map[string]string{
 		"HOME": "/home/op", "CL_PASSWORD_KEYSTORE": "pw",
-		"CL_MEDIAN_CMD": `/opt/loop median --name "a b" 'c"d' e\ f "" $HOME "\$x\y"`, "CL_MEDIAN_ENV": "testdata/valid/plugin.env",
-		"CL_EVM_CMD": "  ", "CL_MIN_OCR2_MAX_DURATION_QUERY": "250ms", "CL_PROMETHEUS_DISCOVERY_HOSTNAME": "node.example",
+		"CL_MEDIAN_CMD": `/opt/loop median --name "a b" 'c"d' e\ f "" $HOME "\$x\y"`,
+		"CL_MEDIAN_ENV": "testdata/valid/plugin.env",
+		"CL_EVM_CMD":    "  ", "CL_MIN_OCR2_MAX_DURATION_QUERY": "250ms", "CL_PROMETHEUS_DISCOVERY_HOSTNAME": "node.example",
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	environment := got.Environment
-	if diff := cmp.Diff([]string{"/opt/loop", "median", "--name", "a b", `c"d`, "e f", "", "$HOME", `$x\y`}, environment.Plugins["median"].Command); diff != "" {
+	if diff := cmp.Diff([]string{"/opt/loop", "median", "--name", "a b", `c"d`, "e f", "", "$HOME", `$x\y`},
+		environment.Plugins["median"].Command); diff != "" {
 		t.Error(diff)
 	}
-	if diff := cmp.Diff([]string{"HTTP_PROXY=http://user:pass@proxy.example:3128", "LOG_LEVEL=debug", "QUOTED=two words", "EMPTY=", "EQUALS=a=b"}, environment.Plugins["median"].Environ(false)); diff != "" {
+	if diff := cmp.Diff([]string{"HTTP_PROXY=http://user:pass@proxy.example:3128", "LOG_LEVEL=debug", "QUOTED=two words",
+		"EMPTY=", "EQUALS=a=b"}, environment.Plugins["median"].Environ(false)); diff != "" {
 		t.Error(diff)
 	}
-	if !environment.Plugins["evm"].InProcess() || !environment.Plugins["solana"].InProcess() || environment.Plugins["median"].InProcess() {
+	if !environment.Plugins["evm"].InProcess() || !environment.Plugins["solana"].InProcess() ||
+		environment.Plugins["median"].InProcess() {
 		t.Error("a plugin is in-process if and only if its command is empty")
 	}
 	if environment.MinOCR2MaxDurationQuery != 250*time.Millisecond || environment.DiscoveryHostname != "node.example" {
@@ -193,16 +206,19 @@ func TestLoadReadsTheEnvironment(t *testing.T) {
 
 func TestLoadReadsWhatIsDebugged(t *testing.T) {
 	t.Parallel()
-	loaded, err := loadText(t, "", map[string]string{"LOOP_REATTACH": " evm=/run/a.json, median=/run/b=c.json,", "CL_EVM_CMD": "loop-evm"})
+	loaded, err := loadText(t, "",
+		map[string]string{"LOOP_REATTACH": " evm=/run/a.json, median=/run/b=c.json,", "CL_EVM_CMD": "loop-evm"})
 	if err != nil {
 		t.Fatal(err)
 	}
 	e := loaded.Environment.Plugins
-	if e["evm"].Attach != "/run/a.json" || e["median"].Attach != "/run/b=c.json" || e["median"].InProcess() || e["solana"].Attach != "" || !e["solana"].InProcess() {
+	if e["evm"].Attach != "/run/a.json" || e["median"].Attach != "/run/b=c.json" || e["median"].InProcess() ||
+		e["solana"].Attach != "" || !e["solana"].InProcess() {
 		t.Errorf("plugins are %+v", e)
 	}
 	for _, text := range []string{"/run/a.json", "evm=", "EVM=/run/a.json", "evm=/run/a.json,near"} {
-		if _, err := loadText(t, "", map[string]string{"LOOP_REATTACH": text}); err == nil || !strings.HasPrefix(err.Error(), "LOOP_REATTACH: ") || !strings.Contains(err.Error(), "is not NAME=FILE") {
+		if _, err := loadText(t, "", map[string]string{"LOOP_REATTACH": text}); err == nil ||
+			!strings.HasPrefix(err.Error(), "LOOP_REATTACH: ") || !strings.Contains(err.Error(), "is not NAME=FILE") {
 			t.Errorf("%s: %v", text, err)
 		}
 	}
@@ -244,15 +260,23 @@ func TestLoadReportsTheEnvironment(t *testing.T) {
 		variables map[string]string
 		want      string
 	}{
-		"no password":       {map[string]string{"HOME": "/h"}, "Keystore.PasswordFile: the keystore has no password; name a file with it here, or set the environment variable CL_PASSWORD_KEYSTORE"},
-		"no home":           {map[string]string{"CL_PASSWORD_KEYSTORE": "pw"}, "RootDir: the home folder is unknown since HOME is not set; give RootDir as an absolute path"},
-		"query":             {map[string]string{"CL_MIN_OCR2_MAX_DURATION_QUERY": "fast"}, `CL_MIN_OCR2_MAX_DURATION_QUERY: "fast" is not a duration; write a number with a unit, such as 100ms`},
-		"negative query":    {map[string]string{"CL_MIN_OCR2_MAX_DURATION_QUERY": "-1s"}, `CL_MIN_OCR2_MAX_DURATION_QUERY: -1s is negative; write a duration such as 100ms`},
-		"quote":             {map[string]string{"CL_EVM_CMD": `a "b`}, "CL_EVM_CMD: a quote in the command is not closed"},
-		"backslash":         {map[string]string{"CL_SOLANA_CMD": `a \`}, "CL_SOLANA_CMD: the command ends in a backslash"},
-		"no program":        {map[string]string{"CL_STARKNET_CMD": `"" a`}, "CL_STARKNET_CMD: the command's first word, the program, is empty"},
-		"no variables file": {map[string]string{"CL_EVM_ENV": "testdata/absent"}, "CL_EVM_ENV: reading the plugin's environment: stat testdata/absent: no such file or directory"},
-		"variables": {map[string]string{"CL_EVM_ENV": "testdata/invalid/plugin.env"}, `testdata/invalid/plugin.env:2: this line of the file that CL_EVM_ENV names is not of the form KEY=VALUE
+		"no password": {map[string]string{"HOME": "/h"},
+			"Keystore.PasswordFile: the keystore has no password; name a file with it here, or set the environment variable " +
+				"CL_PASSWORD_KEYSTORE"},
+		"no home": {map[string]string{"CL_PASSWORD_KEYSTORE": "pw"},
+			"RootDir: the home folder is unknown since HOME is not set; give RootDir as an absolute path"},
+		"query": {map[string]string{"CL_MIN_OCR2_MAX_DURATION_QUERY": "fast"},
+			`CL_MIN_OCR2_MAX_DURATION_QUERY: "fast" is not a duration; write a number with a unit, such as 100ms`},
+		"negative query": {map[string]string{"CL_MIN_OCR2_MAX_DURATION_QUERY": "-1s"},
+			`CL_MIN_OCR2_MAX_DURATION_QUERY: -1s is negative; write a duration such as 100ms`},
+		"quote":     {map[string]string{"CL_EVM_CMD": `a "b`}, "CL_EVM_CMD: a quote in the command is not closed"},
+		"backslash": {map[string]string{"CL_SOLANA_CMD": `a \`}, "CL_SOLANA_CMD: the command ends in a backslash"},
+		"no program": {map[string]string{"CL_STARKNET_CMD": `"" a`},
+			"CL_STARKNET_CMD: the command's first word, the program, is empty"},
+		"no variables file": {map[string]string{"CL_EVM_ENV": "testdata/absent"},
+			"CL_EVM_ENV: reading the plugin's environment: stat testdata/absent: no such file or directory"},
+		"variables": {map[string]string{"CL_EVM_ENV": "testdata/invalid/plugin.env"},
+			`testdata/invalid/plugin.env:2: this line of the file that CL_EVM_ENV names is not of the form KEY=VALUE
 testdata/invalid/plugin.env:3: the key on this line of the file that CL_EVM_ENV names is not a variable's name
 testdata/invalid/plugin.env:4: A is set on line 1 already`},
 	} {
@@ -293,7 +317,8 @@ func TestLoadSkipsAByteOrderMark(t *testing.T) {
 func TestLoadJoinsFileAndEnvironment(t *testing.T) {
 	t.Parallel()
 	_, err := load("testdata/invalid/unknown.toml", map[string]string{"CL_MIN_OCR2_MAX_DURATION_QUERY": "x"})
-	if err == nil || !strings.Contains(err.Error(), "unknown.toml:1: RotDir") || !strings.Contains(err.Error(), "CL_MIN_OCR2") {
+	if err == nil || !strings.Contains(err.Error(), "unknown.toml:1: RotDir") ||
+		!strings.Contains(err.Error(), "CL_MIN_OCR2") {
 		t.Errorf("error is %v", err)
 	}
 	if _, err := load("testdata/absent.toml", nil); err == nil || !strings.Contains(err.Error(), "testdata/absent.toml") {
@@ -310,12 +335,14 @@ func TestRulesOfPlugins(t *testing.T) {
 		bytes uint64
 		shown string
 	}{
-		"512MiB": {512 << 20, "512MiB"}, "1.5GiB": {3 << 29, "1536MiB"}, "1024 mib": {1 << 30, "1GiB"}, "500MB": {500e6, "500MB"}, "2gb": {2e9, "2GB"},
+		"512MiB": {512 << 20, "512MiB"}, "1.5GiB": {3 << 29, "1536MiB"}, "1024 mib": {1 << 30, "1GiB"},
+		"500MB": {500e6, "500MB"}, "2gb": {2e9, "2GB"},
 		"20480KiB": {20 << 20, "20MiB"}, "33554433B": {33554433, "33554433B"}, "1TiB": {1 << 40, "1TiB"}, "": {0, ""},
 	} {
 		t.Run(text, func(t *testing.T) {
 			t.Parallel()
-			loaded, err := loadText(t, "[Plugins.Median]\nMemoryLimit = \""+text+"\"\n", map[string]string{"CL_MEDIAN_CMD": "loop-median"})
+			loaded, err := loadText(t, "[Plugins.Median]\nMemoryLimit = \""+text+"\"\n",
+				map[string]string{"CL_MEDIAN_CMD": "loop-median"})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -329,11 +356,15 @@ func TestRulesOfPlugins(t *testing.T) {
 			}
 		})
 	}
-	for _, text := range []string{"512", "MiB", "-1MiB", "1e3MiB", "0x10MiB", "512 MiB of RAM", ".5GiB", "0.3B", "512Mib/s", "1,5GiB", "99999999999999999999999MiB", "1/2GiB"} {
+	for _, text := range []string{"512", "MiB", "-1MiB", "1e3MiB", "0x10MiB", "512 MiB of RAM", ".5GiB", "0.3B",
+		"512Mib/s", "1,5GiB", "99999999999999999999999MiB", "1/2GiB"} {
 		t.Run(text, func(t *testing.T) {
 			t.Parallel()
-			_, err := loadText(t, "[Plugins.Median]\nMemoryLimit = \""+text+"\"\n", map[string]string{"CL_MEDIAN_CMD": "loop-median"})
-			if err == nil || !strings.Contains(err.Error(), ":2: Plugins.Median.MemoryLimit: \""+text+"\" is not an amount of memory; write a number with a unit, such as \"512MiB\" or \"1.5GiB\"") {
+			_, err := loadText(t, "[Plugins.Median]\nMemoryLimit = \""+text+"\"\n",
+				map[string]string{"CL_MEDIAN_CMD": "loop-median"})
+			if err == nil ||
+				!strings.Contains(err.Error(), ":2: Plugins.Median.MemoryLimit: \""+text+
+					"\" is not an amount of memory; write a number with a unit, such as \"512MiB\" or \"1.5GiB\"") {
 				t.Errorf("error is %v", err)
 			}
 		})
@@ -343,7 +374,8 @@ func TestRulesOfPlugins(t *testing.T) {
 func TestPins(t *testing.T) {
 	t.Parallel()
 	one, two := strings.Repeat("a1", 32), strings.Repeat("0f", 32)
-	const bad = " is not one or two SHA-256 checksums of 64 hexadecimal digits with a blank between; sha256sum FILE prints one"
+	const bad = " is not one or two SHA-256 checksums of 64 hexadecimal digits with a blank between; sha256sum FILE " +
+		"prints one"
 	for name, c := range map[string]struct {
 		file, variable string
 		want           []string
@@ -361,7 +393,8 @@ func TestPins(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			loaded, err := loadText(t, "[Plugins.EVM]\nSHA256 = \""+c.file+"\"\n", map[string]string{"CL_EVM_CMD": "loop-evm", "CL_EVM_SHA256": c.variable})
+			loaded, err := loadText(t, "[Plugins.EVM]\nSHA256 = \""+c.file+"\"\n",
+				map[string]string{"CL_EVM_CMD": "loop-evm", "CL_EVM_SHA256": c.variable})
 			if c.err != "" {
 				if err == nil || !strings.Contains(err.Error(), c.err) || !strings.HasSuffix(err.Error(), bad) {
 					t.Errorf("error is %v", err)
@@ -379,7 +412,9 @@ func TestPins(t *testing.T) {
 			}
 		})
 	}
-	if _, err := loadText(t, "", map[string]string{"CL_EVM_SHA256": one}); err == nil || err.Error() != "CL_EVM_SHA256: the plugin runs inside the node and has no file of its own; give it a process by CL_EVM_CMD, or remove the checksum" {
+	if _, err := loadText(t, "", map[string]string{"CL_EVM_SHA256": one}); err == nil ||
+		err.Error() != "CL_EVM_SHA256: the plugin runs inside the node and has no file of its own; give it a process by "+
+			"CL_EVM_CMD, or remove the checksum" {
 		t.Errorf("a plugin without a process is pinned: %v", err)
 	}
 }
@@ -409,7 +444,8 @@ func TestOCR2Bounds(t *testing.T) {
 	} {
 		t.Run(key, func(t *testing.T) {
 			t.Parallel()
-			for value, good := range map[string]bool{bounds.low: true, bounds.high: true, bounds.below: false, bounds.above: false} {
+			for value, good := range map[string]bool{bounds.low: true, bounds.high: true, bounds.below: false,
+				bounds.above: false} {
 				file := filepath.Join(t.TempDir(), "node.toml")
 				if err := os.WriteFile(file, []byte("[OCR2]\n"+key+" = "+value+"\n"), 0o600); err != nil {
 					t.Fatal(err)
@@ -434,7 +470,8 @@ func TestReference(t *testing.T) {
 	var described []config.Described
 	for _, r := range all {
 		plugins = append(plugins, r.Section())
-		described = append(described, config.Described{Section: r.Section(), TOML: r.(relayer).description.GetReferenceToml()})
+		described = append(described,
+			config.Described{Section: r.Section(), TOML: r.(relayer).description.GetReferenceToml()})
 	}
 	reference, err := config.Reference(plugins, described)
 	if err != nil {
@@ -522,8 +559,8 @@ func checkHidden(t *testing.T, text string) {
 	}
 }
 
-// A relayer that becomes a process keeps the node's trust and its way out; a product has no use for either, and a plugin's own file
-// goes before the node's variables, whatever the case of their letters.
+// A relayer that becomes a process keeps the node's trust and its way out; a product has no use for either, and a
+// plugin's own file goes before the node's variables, whatever the case of their letters.
 func TestRelayersInheritTheNetwork(t *testing.T) {
 	t.Parallel()
 	got, err := load("", map[string]string{
@@ -536,7 +573,8 @@ func TestRelayersInheritTheNetwork(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	file := []string{"HTTP_PROXY=http://user:pass@proxy.example:3128", "LOG_LEVEL=debug", "QUOTED=two words", "EMPTY=", "EQUALS=a=b"}
+	file := []string{"HTTP_PROXY=http://user:pass@proxy.example:3128", "LOG_LEVEL=debug", "QUOTED=two words", "EMPTY=",
+		"EQUALS=a=b"}
 	trust := []string{"SSL_CERT_FILE=/ca.pem", "SSL_CERT_DIR=/ca", "HTTPS_PROXY=http://p:1", "https_proxy=http://p:2"}
 	all := slices.Concat(trust, []string{"HTTP_PROXY=http://p:3", "http_proxy=http://p:4", "NO_PROXY=a"})
 	for name, test := range map[string]struct {

@@ -154,7 +154,9 @@ func readPlugin(p *problems, variable, value string, plugins map[string]Plugin) 
 	}
 	name := strings.ToLower(parts[1])
 	if strings.ToUpper(name) != parts[1] || !pluginName.MatchString(name) {
-		p.addAt(variable, 0, "%q is not a plugin's name as variables have it, which is a capital letter, then capital letters and digits", parts[1])
+		p.addAt(variable,
+			0, "%q is not a plugin's name as variables have it, which is a capital letter, then capital letters and digits",
+			parts[1])
 		return
 	}
 	plugin := plugins[name]
@@ -187,7 +189,10 @@ func readReattach(p *problems, text string, plugins map[string]Plugin) {
 			plugins[name] = Plugin{Attach: file}
 			continue
 		}
-		p.addAt("LOOP_REATTACH", 0, "%q is not NAME=FILE with a plugin's name in small letters and the file that the plugin named when it was started with --debug", pair)
+		p.addAt("LOOP_REATTACH",
+			0,
+			"%q is not NAME=FILE with a plugin's name in small letters and the file that the plugin named when it was started "+
+				"with --debug", pair)
 	}
 }
 

@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// Of a section with keys of the established node, those that have no effect are named with their line and the reason, and
-// nothing is wrong.
+// Of a section with keys of the established node, those that have no effect are named with their line and the reason,
+// and nothing is wrong.
 func TestIdleKeys(t *testing.T) {
 	t.Parallel()
 	files, err := filepath.Glob("testdata/idle/*.toml")

@@ -43,8 +43,8 @@ func Read(path string, environ []string, builtIn ...string) (*Config, error) {
 	return config, config.problems.err()
 }
 
-// Socket is the path of the unix socket on which the node of a configuration serves its operators. It reads the file that CL_CONFIG
-// names, if any.
+// Socket is the path of the unix socket on which the node of a configuration serves its operators. It reads the file
+// that CL_CONFIG names, if any.
 func Socket(environ []string, builtIn ...string) (string, error) {
 	all := variables(environ)
 	config, err := read("", all, builtIn)
@@ -141,7 +141,8 @@ func (c *Config) resolve(all map[string]string) {
 	case !c.Environment.KeystorePassword.IsEmpty():
 		c.Keystore.Password = c.Environment.KeystorePassword
 	case c.Keystore.PasswordFile == "":
-		p.add("Keystore.PasswordFile", "the keystore has no password; name a file with it here, or set the environment variable CL_PASSWORD_KEYSTORE")
+		p.add("Keystore.PasswordFile",
+			"the keystore has no password; name a file with it here, or set the environment variable CL_PASSWORD_KEYSTORE")
 	default:
 		text, err := readFile(c.Keystore.PasswordFile)
 		if err != nil {

@@ -96,7 +96,8 @@ func (c *Config) readRules(tables []keys.Table, builtIn []string) {
 // memoryLimits catch a slip of the unit: no plugin starts in less, and no machine has more.
 var memoryLimits = document.Range[uint64]{Min: 16 << 20, Max: 1 << 40}
 
-const pinInside = "the plugin runs inside the node and has no file of its own; give it a process by %s, or remove the checksum"
+const pinInside = "the plugin runs inside the node and has no file of its own; give it a process by %s, or remove " +
+	"the checksum"
 
 func (r PluginRules) check(p *problems, path, command string, inProcess bool) {
 	r.checkConfinement(p, path, command, inProcess)
@@ -111,8 +112,11 @@ func (r PluginRules) check(p *problems, path, command string, inProcess bool) {
 	switch limit := r.MemoryLimit; {
 	case limit == Size{}, limit.bad != "":
 	case !memoryLimits.Contains(limit.Bytes):
-		p.add(path+".MemoryLimit", "%s is not between %s and %s; leave it empty for no limit", limit, Size{Bytes: memoryLimits.Min}, Size{Bytes: memoryLimits.Max})
+		p.add(path+".MemoryLimit", "%s is not between %s and %s; leave it empty for no limit", limit,
+			Size{Bytes: memoryLimits.Min}, Size{Bytes: memoryLimits.Max})
 	case inProcess:
-		p.add(path+".MemoryLimit", "the plugin runs inside the node, where its memory cannot be told from the node's; give it a process by %s, or remove the limit", command)
+		p.add(path+".MemoryLimit",
+			"the plugin runs inside the node, where its memory cannot be told from the node's; give it a process by %s, or "+
+				"remove the limit", command)
 	}
 }

@@ -22,7 +22,8 @@ func (s Size) Fault() string {
 	if s.bad == "" {
 		return ""
 	}
-	return fmt.Sprintf("%.80q", s.bad) + ` is not an amount of memory; write a number with a unit, such as "512MiB" or "1.5GiB"`
+	return fmt.Sprintf("%.80q", s.bad) +
+		` is not an amount of memory; write a number with a unit, such as "512MiB" or "1.5GiB"`
 }
 
 var (
@@ -32,7 +33,8 @@ var (
 	sizes = []struct {
 		unit  string
 		bytes uint64
-	}{{"TiB", 1 << 40}, {"TB", 1e12}, {"GiB", 1 << 30}, {"GB", 1e9}, {"MiB", 1 << 20}, {"MB", 1e6}, {"KiB", 1 << 10}, {"kB", 1e3}, {"B", 1}}
+	}{{"TiB", 1 << 40}, {"TB", 1e12}, {"GiB", 1 << 30}, {"GB", 1e9}, {"MiB", 1 << 20}, {"MB", 1e6}, {"KiB", 1 << 10},
+		{"kB", 1e3}, {"B", 1}}
 )
 
 // Equal compares what is written.
@@ -92,7 +94,8 @@ func (p Pin) Fault() string {
 	if p.bad == "" {
 		return ""
 	}
-	return fmt.Sprintf("%.80q is not one or two SHA-256 checksums of 64 hexadecimal digits with a blank between; sha256sum FILE prints one", p.bad)
+	return fmt.Sprintf("%.80q is not one or two SHA-256 checksums of 64 hexadecimal digits with a blank between; "+
+		"sha256sum FILE prints one", p.bad)
 }
 
 var checksum = regexp.MustCompile(`^[0-9a-f]{64}$`)

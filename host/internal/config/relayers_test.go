@@ -52,7 +52,8 @@ func relayers(t *testing.T) []config.Relayer {
 	var all []config.Relayer
 	for _, name := range []string{"evm", "solana", "starknet"} {
 		plugin := fallback.Plugins()[name].New()
-		client, err := relayerv1loophost.LaunchRelayer(t.Context(), runtime, loophost.PluginSettings{Name: name, InProcess: &plugin})
+		client, err := relayerv1loophost.LaunchRelayer(t.Context(), runtime,
+			loophost.PluginSettings{Name: name, InProcess: &plugin})
 		if err != nil {
 			t.Fatal(err)
 		}

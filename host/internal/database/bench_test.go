@@ -22,12 +22,15 @@ func BenchmarkWrites(b *testing.B) {
 	o, s := d.OCR2(job), d.Store(Scope{PluginKind: "evm"})
 	writes := map[string]func(i int) error{
 		"state (flushed)": func(i int) error {
-			return o.WriteState(ctx, digestOf(1), types.PersistentState{Epoch: uint32(i), HighestReceivedEpoch: testState.HighestReceivedEpoch})
+			return o.WriteState(ctx, digestOf(1),
+				types.PersistentState{Epoch: uint32(i), HighestReceivedEpoch: testState.HighestReceivedEpoch})
 		},
 		"certificate (flushed)": func(i int) error {
 			return d.OCR3(job).WriteProtocolState(ctx, digestOf(1), "cert", append(testPending.Report, byte(i)))
 		},
-		"pending (buffered)": func(i int) error { return o.StorePendingTransmission(ctx, at(1, uint32(i%100), 0), testPending) },
+		"pending (buffered)": func(i int) error {
+			return o.StorePendingTransmission(ctx, at(1, uint32(i%100), 0), testPending)
+		},
 		"put (flushed)": func(i int) error {
 			_, err := s.Put(ctx, fmt.Sprintf("%d/%d", b.N, i), testPending.Report, 0)
 			return err
@@ -51,8 +54,8 @@ func BenchmarkWrites(b *testing.B) {
 	}
 }
 
-// BenchmarkHundredFeeds is one round of a hundred jobs on OCR3 at once: each has two certificates flushed, one after the
-// other. A node keeps up with a round a second if an iteration takes less than one.
+// BenchmarkHundredFeeds is one round of a hundred jobs on OCR3 at once: each has two certificates flushed, one after
+// the other. A node keeps up with a round a second if an iteration takes less than one.
 func BenchmarkHundredFeeds(b *testing.B) {
 	const feeds = 100
 	for _, size := range []int{4 << 10, 64 << 10} {

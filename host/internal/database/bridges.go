@@ -40,11 +40,13 @@ func scanBridge(row scanner) (Bridge, error) {
 func (d *Database) AddBridge(ctx context.Context, bridge Bridge) (Bridge, error) {
 	bridge.Name = strings.ToLower(bridge.Name)
 	if !bridgeName.MatchString(bridge.Name) {
-		return Bridge{}, fmt.Errorf("add bridge %q: the name must be 1 to 100 letters, digits, - or _: %w", bridge.Name, ErrInvalid)
+		return Bridge{}, fmt.Errorf("add bridge %q: the name must be 1 to 100 letters, digits, - or _: %w", bridge.Name,
+			ErrInvalid)
 	}
 	target, err := url.Parse(bridge.URL)
 	if err != nil || (target.Scheme != "http" && target.Scheme != "https") || target.Host == "" {
-		return Bridge{}, fmt.Errorf("add bridge %q: the url must begin with http:// or https:// and name a host: %w", bridge.Name, ErrInvalid)
+		return Bridge{}, fmt.Errorf("add bridge %q: the url must begin with http:// or https:// and name a host: %w",
+			bridge.Name, ErrInvalid)
 	}
 	bridge.CreatedAt = time.Now().UTC()
 	err = d.write(ctx, flushed, func(tx *sql.Tx) error {

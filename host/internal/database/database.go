@@ -152,7 +152,8 @@ func one[T any](ctx context.Context, d *Database, scan func(scanner) (T, error),
 }
 
 // all reads every row of a query.
-func all[T any](ctx context.Context, d *Database, scan func(scanner) (T, error), query string, args ...any) (_ []T, err error) {
+func all[T any](ctx context.Context, d *Database, scan func(scanner) (T, error), query string,
+	args ...any) (_ []T, err error) {
 	defer func() { d.note(err) }()
 	rows, err := d.reader.QueryContext(ctx, query, args...)
 	if err != nil {

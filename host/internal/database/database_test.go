@@ -444,7 +444,8 @@ func TestMigrationsUsePortableTypes(t *testing.T) {
 	}
 }
 
-// TestCondition holds that the database's own faults are counted, and not what callers do wrong, and that its size is told.
+// TestCondition holds that the database's own faults are counted, and not what callers do wrong, and that its size is
+// told.
 func TestCondition(t *testing.T) {
 	t.Parallel()
 	d := testOpen(t, testPath(t))
@@ -458,7 +459,8 @@ func TestCondition(t *testing.T) {
 	_, missing := d.Bridge(t.Context(), "nobody")
 	_, again := d.AddJob(t.Context(), Job{ExternalID: "a", Spec: "x"})
 	_, late := d.Jobs(ended)
-	for name, err := range map[string]error{"a row that is not there": missing, "a row that is there": again, "a caller that went": late} {
+	for name, err := range map[string]error{"a row that is not there": missing, "a row that is there": again,
+		"a caller that went": late} {
 		if err == nil {
 			t.Errorf("%s: no error", name)
 		}

@@ -34,8 +34,8 @@ type History struct {
 	MostRuns, MostErrors int
 }
 
-// PutHistory writes down what jobs did, in one transaction. What is of jobs that were removed is left out. The write is buffered: after
-// a loss of power the last moments are missing.
+// PutHistory writes down what jobs did, in one transaction. What is of jobs that were removed is left out. The write is
+// buffered: after a loss of power the last moments are missing.
 func (d *Database) PutHistory(ctx context.Context, h History) error {
 	err := d.write(ctx, buffered, func(tx *sql.Tx) error {
 		there, err := h.jobs(ctx, tx)
@@ -65,11 +65,13 @@ func (d *Database) PutHistory(ctx context.Context, h History) error {
 		}
 		for job := range there {
 			if _, err := tx.ExecContext(ctx, `DELETE FROM job_runs WHERE job_id = $1 AND run_id <= (
-				SELECT run_id FROM job_runs WHERE job_id = $1 ORDER BY run_id DESC LIMIT 1 OFFSET $2)`, job, h.MostRuns); err != nil {
+				SELECT run_id FROM job_runs WHERE job_id = $1 ORDER BY run_id DESC LIMIT 1 OFFSET $2)`,
+				job, h.MostRuns); err != nil {
 				return err
 			}
 			if _, err := tx.ExecContext(ctx, `DELETE FROM job_errors WHERE job_id = $1 AND last_at <= (
-				SELECT last_at FROM job_errors WHERE job_id = $1 ORDER BY last_at DESC LIMIT 1 OFFSET $2)`, job, h.MostErrors); err != nil {
+				SELECT last_at FROM job_errors WHERE job_id = $1 ORDER BY last_at DESC LIMIT 1 OFFSET $2)`, job,
+				h.MostErrors); err != nil {
 				return err
 			}
 		}

@@ -9,7 +9,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// Runs and errors of many jobs are written at once, the newest of each are kept, and those of a removed job disturb nobody.
+// Runs and errors of many jobs are written at once, the newest of each are kept, and those of a removed job disturb
+// nobody.
 func TestHistory(t *testing.T) {
 	t.Parallel()
 	d := testOpen(t, testPath(t))
@@ -49,7 +50,8 @@ func TestHistory(t *testing.T) {
 		Runs:   []JobRun{run(a, 1), run(b, 1), run(a, 2), run(99, 1), run(a, 4)},
 		Errors: []JobError{fault(a, "x", 1, 5), fault(99, "x", 1, 5), fault(a, "y", 1, 6)},
 	})
-	put(History{Runs: []JobRun{run(a, 9), run(a, 9)}, Errors: []JobError{fault(a, "x", 4, 8), fault(a, "z", 1, 9), fault(b, "x", 2, 4)}})
+	put(History{Runs: []JobRun{run(a, 9), run(a, 9)},
+		Errors: []JobError{fault(a, "x", 4, 8), fault(a, "z", 1, 9), fault(b, "x", 2, 4)}})
 	wantRuns(a, math.MaxInt64, 10, run(a, 9), run(a, 4), run(a, 2))
 	wantRuns(a, 9, 1, run(a, 4))
 	wantRuns(b, math.MaxInt64, 10, run(b, 1))

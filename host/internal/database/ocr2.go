@@ -163,7 +163,8 @@ type storedSignature struct {
 
 // StorePendingTransmission stores a transmission, replacing one of the same
 // timestamp.
-func (o *OCR2) StorePendingTransmission(ctx context.Context, at types.ReportTimestamp, pending types.PendingTransmission) error {
+func (o *OCR2) StorePendingTransmission(ctx context.Context, at types.ReportTimestamp,
+	pending types.PendingTransmission) error {
 	signatures := make([]storedSignature, 0, len(pending.AttributedSignatures))
 	for _, signature := range pending.AttributedSignatures {
 		signatures = append(signatures, storedSignature{signature.Signature, uint8(signature.Signer)})
@@ -186,7 +187,8 @@ func (o *OCR2) StorePendingTransmission(ctx context.Context, at types.ReportTime
 }
 
 // PendingTransmissionsWithConfigDigest returns what is pending under one config.
-func (o *OCR2) PendingTransmissionsWithConfigDigest(ctx context.Context, digest types.ConfigDigest) (map[types.ReportTimestamp]types.PendingTransmission, error) {
+func (o *OCR2) PendingTransmissionsWithConfigDigest(ctx context.Context,
+	digest types.ConfigDigest) (map[types.ReportTimestamp]types.PendingTransmission, error) {
 	type row struct {
 		at      types.ReportTimestamp
 		pending types.PendingTransmission
@@ -253,7 +255,8 @@ func (o *OCR2) DeletePendingTransmissionsOlderThan(ctx context.Context, instant 
 	_, err := o.d.exec(ctx, buffered,
 		"DELETE FROM ocr2_pending_transmissions WHERE job_id = $1 AND due_at < $2", o.jobID, nanosOf(instant))
 	if err != nil {
-		return fmt.Errorf("delete pending transmissions of job %d due before %s: %w", o.jobID, instant.Format(time.RFC3339), err)
+		return fmt.Errorf("delete pending transmissions of job %d due before %s: %w", o.jobID, instant.Format(time.RFC3339),
+			err)
 	}
 	return nil
 }

@@ -97,7 +97,8 @@ func TestPendingTransmissions(t *testing.T) {
 	pending := func(due time.Time, report string) types.PendingTransmission {
 		return types.PendingTransmission{
 			Time: due.Round(0), ExtraHash: [32]byte{31: 9}, Report: types.Report(report),
-			AttributedSignatures: []types.AttributedOnchainSignature{{Signature: []byte("s1"), Signer: 30}, {Signature: []byte{}, Signer: 0}},
+			AttributedSignatures: []types.AttributedOnchainSignature{{Signature: []byte("s1"), Signer: 30},
+				{Signature: []byte{}, Signer: 0}},
 		}
 	}
 	bare := types.PendingTransmission{Time: now, Report: types.Report{}}
@@ -205,7 +206,8 @@ func TestRemovedJobTakesItsRows(t *testing.T) {
 		counts := map[string]int{}
 		for _, table := range tables {
 			var n int
-			if err := d.reader.QueryRow(fmt.Sprintf("SELECT COUNT(*) FROM %s WHERE job_id = $1", table), id).Scan(&n); err != nil {
+			if err := d.reader.QueryRow(fmt.Sprintf("SELECT COUNT(*) FROM %s WHERE job_id = $1", table),
+				id).Scan(&n); err != nil {
 				t.Fatal(err)
 			}
 			counts[table] = n
@@ -214,7 +216,8 @@ func TestRemovedJobTakesItsRows(t *testing.T) {
 	}
 	full := map[string]int{
 		"accepted_reports": 1, "job_errors": 1, "job_runs": 1, "juels_per_fee_coin": 1, "ocr2_configs": 1,
-		"ocr2_pending_transmissions": 1, "ocr2_states": 1, "ocr3_accepted_reports": 1, "ocr3_states": 1, "reporting_limits": 1,
+		"ocr2_pending_transmissions": 1, "ocr2_states": 1, "ocr3_accepted_reports": 1, "ocr3_states": 1,
+		"reporting_limits": 1,
 	}
 	if diff := cmp.Diff(full, count(job.ID)); diff != "" {
 		t.Fatal(diff)

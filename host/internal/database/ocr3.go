@@ -75,7 +75,8 @@ func (o *OCR3) ReadProtocolState(ctx context.Context, digest types.ConfigDigest,
 	value, err := one(ctx, d, func(row scanner) (value []byte, err error) {
 		err = row.Scan(&value)
 		return bytesOf(value), err
-	}, "SELECT content FROM ocr3_states WHERE job_id = $1 AND config_digest = $2 AND state_key = $3", jobID, digest[:], key)
+	}, "SELECT content FROM ocr3_states WHERE job_id = $1 AND config_digest = $2 AND state_key = $3",
+		jobID, digest[:], key)
 	switch {
 	case errors.Is(err, ErrNotFound):
 		return nil, nil

@@ -17,7 +17,9 @@ func TestOCR3Config(t *testing.T) {
 	if got, err := o.ReadConfig(t.Context()); got != nil || err != nil {
 		t.Fatalf("before the first write: %v, %v", got, err)
 	}
-	want := types.ContractConfig{ConfigDigest: digestOf(7), OffchainConfigVersion: 30, Signers: []types.OnchainPublicKey{{1}}, Transmitters: []types.Account{"0xAb"}, OnchainConfig: []byte{}, OffchainConfig: []byte{2}}
+	want := types.ContractConfig{ConfigDigest: digestOf(7), OffchainConfigVersion: 30,
+		Signers: []types.OnchainPublicKey{{1}}, Transmitters: []types.Account{"0xAb"}, OnchainConfig: []byte{},
+		OffchainConfig: []byte{2}}
 	if err := o.WriteConfig(t.Context(), want); err != nil {
 		t.Fatal(err)
 	}
@@ -41,7 +43,8 @@ func TestProtocolState(t *testing.T) {
 		t.Helper()
 		got, err := o.ReadProtocolState(ctx, digest, key)
 		if err != nil || !bytes.Equal(got, value) || (got == nil) != (value == nil) {
-			t.Errorf("%q of %s: %d bytes (nil: %t), %v; want %d (nil: %t)", key, digest, len(got), got == nil, err, len(value), value == nil)
+			t.Errorf("%q of %s: %d bytes (nil: %t), %v; want %d (nil: %t)", key, digest, len(got), got == nil, err, len(value),
+				value == nil)
 		}
 	}
 	write := func(key string, value []byte) {
@@ -75,7 +78,8 @@ func TestProtocolState(t *testing.T) {
 		t.Fatal(err)
 	}
 	want(o, digestOf(1), "cert", nil)
-	wantError(t, o.WriteProtocolState(ctx, digestOf(1), "cert", []byte{1}), ErrNotFound, "protocol state \"cert\" of job 1", "the job does not exist")
+	wantError(t, o.WriteProtocolState(ctx, digestOf(1), "cert", []byte{1}), ErrNotFound,
+		"protocol state \"cert\" of job 1", "the job does not exist")
 }
 
 func TestOCR3AcceptedKeepsTheFirstAnswer(t *testing.T) {
@@ -88,7 +92,8 @@ func TestOCR3AcceptedKeepsTheFirstAnswer(t *testing.T) {
 		t.Helper()
 		gotAnswer, gotKnown, err := o.Accepted(ctx, digest, seqNr, report(id))
 		if err != nil || gotAnswer != answer || gotKnown != known {
-			t.Errorf("seqNr %d, report %d: %t, known %t, error %v; want %t, known %t", seqNr, id, gotAnswer, gotKnown, err, answer, known)
+			t.Errorf("seqNr %d, report %d: %t, known %t, error %v; want %t, known %t", seqNr, id, gotAnswer, gotKnown,
+				err, answer, known)
 		}
 	}
 	put := func(seqNr uint64, id byte, answer, kept bool) {

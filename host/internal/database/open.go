@@ -119,7 +119,8 @@ func preparePath(path string, logger *slog.Logger) (string, error) {
 	// Only a warning: the modes of a mounted volume are often not the operator's
 	// to choose, and the files are 0600 whatever the folder is.
 	if mode := info.Mode().Perm(); mode&0o077 != 0 {
-		logger.Warn("The database's folder is open to other users; chmod 700 closes it", "folder", folder, "mode", mode.String())
+		logger.Warn("The database's folder is open to other users; chmod 700 closes it", "folder", folder, "mode",
+			mode.String())
 	}
 	return path, nil
 }
@@ -156,8 +157,8 @@ func lockFile(path string) (*os.File, error) {
 	return file, nil
 }
 
-// unlockFile gives the lock back and closes its file. Closing alone would not do: a process that is being started holds a copy
-// of every descriptor for a moment, and the lock lasts as long as any copy.
+// unlockFile gives the lock back and closes its file. Closing alone would not do: a process that is being started holds
+// a copy of every descriptor for a moment, and the lock lasts as long as any copy.
 func unlockFile(file *os.File) error {
 	return errors.Join(syscall.Flock(int(file.Fd()), syscall.LOCK_UN), file.Close())
 }
@@ -207,7 +208,8 @@ func migrate(ctx context.Context, db *sql.DB, logger *slog.Logger) error {
 		return fmt.Errorf("read its version: %w", err)
 	}
 	if found > known {
-		return fmt.Errorf("a newer version of loop wrote it (tables of version %d, this program knows %d): upgrade loop or restore a backup", found, known)
+		return fmt.Errorf("a newer version of loop wrote it (tables of version %d, this program knows %d): upgrade loop or "+
+			"restore a backup", found, known)
 	}
 	if _, err := provider.Up(ctx); err != nil {
 		return fmt.Errorf("bring its tables from version %d to %d: %w", found, known, err)

@@ -13,8 +13,8 @@ type Program struct {
 	Checksum string
 	// Kind is the kind of plugin that it is: relayer, product, median.
 	Kind string
-	// Description is what a relayer answers to DescribeRelayer, or a product to DescribeProduct, as a protobuf message; empty of a
-	// median, which is asked nothing.
+	// Description is what a relayer answers to DescribeRelayer, or a product to DescribeProduct, as a protobuf message;
+	// empty of a median, which is asked nothing.
 	Description []byte
 }
 

@@ -17,7 +17,8 @@ const acceptedKept = 1000
 
 // PutReportingInfo stores what a job's product declared under one config, so that
 // libocr can be answered when the product is slow or absent.
-func (d *Database) PutReportingInfo(ctx context.Context, jobID int64, digest types.ConfigDigest, info types.ReportingPluginInfo) error {
+func (d *Database) PutReportingInfo(ctx context.Context, jobID int64, digest types.ConfigDigest,
+	info types.ReportingPluginInfo) error {
 	_, err := d.exec(ctx, flushed,
 		`INSERT INTO reporting_limits (job_id, config_digest, name, unique_reports,
 			max_query_length, max_observation_length, max_report_length)
@@ -34,7 +35,8 @@ func (d *Database) PutReportingInfo(ctx context.Context, jobID int64, digest typ
 }
 
 // ReportingInfo returns what the product declared last, or ErrNotFound.
-func (d *Database) ReportingInfo(ctx context.Context, jobID int64, digest types.ConfigDigest) (types.ReportingPluginInfo, error) {
+func (d *Database) ReportingInfo(ctx context.Context, jobID int64,
+	digest types.ConfigDigest) (types.ReportingPluginInfo, error) {
 	info, err := one(ctx, d, func(row scanner) (info types.ReportingPluginInfo, err error) {
 		err = row.Scan(&info.Name, &info.UniqueReports,
 			&info.Limits.MaxQueryLength, &info.Limits.MaxObservationLength, &info.Limits.MaxReportLength)

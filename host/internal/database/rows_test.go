@@ -226,7 +226,8 @@ func TestTokens(t *testing.T) {
 	if _, err := d.AddToken(t.Context(), Token{Name: "a", Role: "admin"}, []byte("two")); err != nil {
 		t.Fatal(err)
 	}
-	for name, token := range map[string]Token{"no name": {}, "a blank": {Name: "a b"}, "a long one": {Name: strings.Repeat("x", 65)}} {
+	for name, token := range map[string]Token{"no name": {}, "a blank": {Name: "a b"},
+		"a long one": {Name: strings.Repeat("x", 65)}} {
 		if _, err := d.AddToken(t.Context(), token, []byte("three")); !errors.Is(err, ErrInvalid) {
 			t.Errorf("%s: %v", name, err)
 		}

@@ -49,7 +49,8 @@ type VersionError struct {
 }
 
 func (e *VersionError) Error() string {
-	return fmt.Sprintf("key %.64q has version %d, not the expected %d (0: no such key): read it again and decide anew", e.Key, e.Current, e.Expected)
+	return fmt.Sprintf("key %.64q has version %d, not the expected %d (0: no such key): read it again and decide anew",
+		e.Key, e.Current, e.Expected)
 }
 
 // Store is the entries of one scope. What Put and Delete answered survives a loss

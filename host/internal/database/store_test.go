@@ -117,11 +117,12 @@ func TestStoreBounds(t *testing.T) {
 		call func() error
 		part string
 	}{
-		"put without key":     {func() error { _, err := s.Put(ctx, "", nil, 0); return err }, "key has 0 bytes"},
-		"get without key":     {func() error { _, err := s.Get(ctx, ""); return err }, "key has 0 bytes"},
-		"delete without key":  {func() error { return s.Delete(ctx, "", 0) }, "key has 0 bytes"},
-		"put long key":        {func() error { _, err := s.Put(ctx, longest+"a", nil, 0); return err }, "key has 513 bytes"},
-		"put large value":     {func() error { _, err := s.Put(ctx, "k", append(largest, 0), 0); return err }, "value has 65537 bytes"},
+		"put without key":    {func() error { _, err := s.Put(ctx, "", nil, 0); return err }, "key has 0 bytes"},
+		"get without key":    {func() error { _, err := s.Get(ctx, ""); return err }, "key has 0 bytes"},
+		"delete without key": {func() error { return s.Delete(ctx, "", 0) }, "key has 0 bytes"},
+		"put long key":       {func() error { _, err := s.Put(ctx, longest+"a", nil, 0); return err }, "key has 513 bytes"},
+		"put large value": {func() error { _, err := s.Put(ctx, "k", append(largest, 0), 0); return err },
+			"value has 65537 bytes"},
 		"list long prefix":    {func() error { _, _, err := s.List(ctx, longest+"a", "", 1); return err }, "prefix"},
 		"list after long key": {func() error { _, _, err := s.List(ctx, "", longest+"a", 1); return err }, "begin after"},
 	}
@@ -330,7 +331,8 @@ func TestStoreConcurrentWriters(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(Entry{Key: "counter", Value: []byte{writers * raises}, Version: writers * raises}, got); diff != "" {
+	if diff := cmp.Diff(Entry{Key: "counter", Value: []byte{writers * raises}, Version: writers * raises},
+		got); diff != "" {
 		t.Error(diff)
 	}
 }

@@ -1,5 +1,5 @@
-// Package door decides who may call what of the operator's API and how much of it at once, and keeps the audit of it: one line
-// in the log for every change and every refusal.
+// Package door decides who may call what of the operator's API and how much of it at once, and keeps the audit of it:
+// one line in the log for every change and every refusal.
 //
 // It must not know what the methods do. Who calls by a socket it is told by package web.
 package door
@@ -211,8 +211,9 @@ func (c caller) may(procedure string) *connect.Error {
 	case !known:
 		return connect.NewError(connect.CodeUnimplemented, errors.New("the operator's API has no such method"))
 	case c.role < want:
-		return connect.NewError(connect.CodePermissionDenied, fmt.Errorf("%s wants a token of the role %s, and this one's is %s",
-			method(procedure), RoleName(want), RoleName(c.role)))
+		return connect.NewError(connect.CodePermissionDenied,
+			fmt.Errorf("%s wants a token of the role %s, and this one's is %s",
+				method(procedure), RoleName(want), RoleName(c.role)))
 	}
 	return nil
 }

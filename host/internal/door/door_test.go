@@ -111,7 +111,8 @@ func knock(t *testing.T, server *httptest.Server, procedure, authorization strin
 	return err
 }
 
-// Who is on this machine and has no token learns where the socket is. Who comes by TLS does not, nor who shows a false token.
+// Who is on this machine and has no token learns where the socket is. Who comes by TLS does not, nor who shows a false
+// token.
 func TestWhoLearnsOfTheSocket(t *testing.T) {
 	t.Parallel()
 	socket := &nodev1.TokenWanted{Socket: "/var/lib/loop/loop.sock"}

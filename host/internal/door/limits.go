@@ -19,8 +19,8 @@ import (
 const (
 	// maxRequest is the most bytes of a request, as it comes and unpacked.
 	maxRequest = 256 << 10
-	// maxCalls is the most calls in progress of one caller, and maxRemoteCalls of all callers by TCP, whose bodies are in memory
-	// at once. Callers by the socket are the node's own user and root: others cannot take their place.
+	// maxCalls is the most calls in progress of one caller, and maxRemoteCalls of all callers by TCP, whose bodies are in
+	// memory at once. Callers by the socket are the node's own user and root: others cannot take their place.
 	maxCalls       = 8
 	maxRemoteCalls = 16
 	// maxStreams and maxRemoteStreams are the same of streams, which last long and are no reason to refuse calls.
@@ -28,7 +28,8 @@ const (
 	maxRemoteStreams = 16
 	// streamTimeout is for a stream's whole answer: a method ends it before.
 	streamTimeout = 11 * time.Minute
-	// maxRefusals is the most lines of the audit in a minute about callers who are not known, who could fill a disk with them.
+	// maxRefusals is the most lines of the audit in a minute about callers who are not known, who could fill a disk with
+	// them.
 	maxRefusals = 1000
 )
 
@@ -57,8 +58,8 @@ func (b limitedBody) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// limitedGzip unpacks a body. It ends at the limit: connect goes on to the end, to say how long a message would have been, and
-// a thousandth of that is enough to send.
+// limitedGzip unpacks a body. It ends at the limit: connect goes on to the end, to say how long a message would have
+// been, and a thousandth of that is enough to send.
 type limitedGzip struct {
 	gzip.Reader
 	left int

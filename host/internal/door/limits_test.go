@@ -88,13 +88,16 @@ func TestSizesOfRequests(t *testing.T) {
 		options []connect.ClientOption
 		says    string
 	}{
-		"the largest":            {maxRequest - around, nil, ""},
-		"too large":              {maxRequest + 1, nil, "has at most 256 KiB, and this one has more"},
-		"by JSON":                {maxRequest + 1, []connect.ClientOption{connect.WithProtoJSON()}, "has at most 256 KiB"},
-		"by gRPC-Web":            {maxRequest + 1, []connect.ClientOption{connect.WithGRPCWeb()}, "larger than configured max 262144"},
-		"packed, the largest":    {maxRequest - around, []connect.ClientOption{packed}, ""},
-		"packed, too large":      {maxRequest + 1, []connect.ClientOption{packed}, "and this one has more when it is unpacked"},
-		"packed, by gRPC-Web":    {maxRequest + 1, []connect.ClientOption{packed, connect.WithGRPCWeb()}, "when it is unpacked"},
+		"the largest": {maxRequest - around, nil, ""},
+		"too large":   {maxRequest + 1, nil, "has at most 256 KiB, and this one has more"},
+		"by JSON":     {maxRequest + 1, []connect.ClientOption{connect.WithProtoJSON()}, "has at most 256 KiB"},
+		"by gRPC-Web": {maxRequest + 1, []connect.ClientOption{connect.WithGRPCWeb()},
+			"larger than configured max 262144"},
+		"packed, the largest": {maxRequest - around, []connect.ClientOption{packed}, ""},
+		"packed, too large": {maxRequest + 1, []connect.ClientOption{packed},
+			"and this one has more when it is unpacked"},
+		"packed, by gRPC-Web": {maxRequest + 1, []connect.ClientOption{packed, connect.WithGRPCWeb()},
+			"when it is unpacked"},
 		"packed, and still huge": {20 * maxRequest, []connect.ClientOption{packed}, "when it is unpacked"},
 	} {
 		spec := strings.Repeat("a", c.length)
@@ -236,8 +239,8 @@ func TestRefusalsOfStrangers(t *testing.T) {
 	})
 }
 
-// A stream outlives the time in which a server reads a request and writes an answer, and calls do not. Streams have a number of their
-// own, so that who listens can still call.
+// A stream outlives the time in which a server reads a request and writes an answer, and calls do not. Streams have a
+// number of their own, so that who listens can still call.
 func TestStreamsLast(t *testing.T) {
 	t.Parallel()
 	secret, hash := NewSecret()
@@ -279,7 +282,8 @@ func TestStreamsLast(t *testing.T) {
 	var streams sync.WaitGroup
 	for range maxStreams {
 		streams.Go(func() {
-			if code, said, err := ask(nodev1connect.NodeServiceWatchRunsProcedure); code != http.StatusOK || said != "heard" || err != nil {
+			if code, said, err := ask(nodev1connect.NodeServiceWatchRunsProcedure); code != http.StatusOK || said != "heard" ||
+				err != nil {
 				t.Errorf("a stream got %d %q, %v", code, said, err)
 			}
 		})
@@ -287,7 +291,8 @@ func TestStreamsLast(t *testing.T) {
 	for range maxStreams {
 		<-listening
 	}
-	if _, said, err := ask(nodev1connect.NodeServiceWatchRoundsProcedure); !strings.Contains(said, "4 streams of this caller") || err != nil {
+	if _, said, err := ask(nodev1connect.NodeServiceWatchRoundsProcedure); !strings.Contains(said,
+		"4 streams of this caller") || err != nil {
 		t.Errorf("one stream more got %q, %v", said, err)
 	}
 	if code, said, err := ask(nodev1connect.NodeServiceNodeStatusProcedure); code != http.StatusOK || err != nil {

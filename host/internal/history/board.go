@@ -94,7 +94,8 @@ func (b *board[T]) close() {
 	}
 }
 
-// ListenRuns hears of runs that end, of a job; 0: of all. What it hears tells the run: that takes longer than those who run have.
+// ListenRuns hears of runs that end, of a job; 0: of all. What it hears tells the run: that takes longer than those who
+// run have.
 func (h *History) ListenRuns(job int64) *Listener[func() *Run] { return h.runs.listen(job) }
 
 // ListenRounds hears what happens in rounds, of a job; 0: of all.

@@ -1,8 +1,9 @@
-// Package history keeps what jobs did, for operators who ask why: the runs of their pipelines, their errors, and their rounds.
+// Package history keeps what jobs did, for operators who ask why: the runs of their pipelines, their errors, and their
+// rounds.
 //
-// Newest runs and rounds are in memory. Runs in which a task failed and errors go to the database too, some of them and many jobs'
-// in one write, so that a round costs no write and a night's fault is there in the morning. What is kept of a job is bounded
-// whatever it does.
+// Newest runs and rounds are in memory. Runs in which a task failed and errors go to the database too, some of them and
+// many jobs' in one write, so that a round costs no write and a night's fault is there in the morning. What is kept of
+// a job is bounded whatever it does.
 //
 // It must not know how a job observes, what its rounds are for, or how anything is shown.
 package history
@@ -84,7 +85,8 @@ func (h *History) Job(ctx context.Context, id int64) (*Job, error) {
 		}
 		before := make([]hostservice.JobError, len(errors))
 		for at, e := range errors {
-			before[at] = hostservice.JobError{Kind: e.Kind, Message: e.Message, Count: e.Occurrences, FirstAt: e.FirstAt, LastAt: e.LastAt}
+			before[at] = hostservice.JobError{Kind: e.Kind, Message: e.Message, Count: e.Occurrences, FirstAt: e.FirstAt,
+				LastAt: e.LastAt}
 		}
 		j.Errors.Restore(before)
 		last, err := d.JobRuns(ctx, id, math.MaxInt64, 1)
@@ -150,7 +152,8 @@ func (h *History) flush(ctx context.Context) {
 	h.writing.Lock()
 	defer h.writing.Unlock()
 	h.mu.Lock()
-	all := database.History{Runs: h.pending, MostRuns: int(h.settings.Limits.MaxFailedRuns), MostErrors: hostservice.ErrorsKept}
+	all := database.History{Runs: h.pending, MostRuns: int(h.settings.Limits.MaxFailedRuns),
+		MostErrors: hostservice.ErrorsKept}
 	h.pending = nil
 	now := time.Now()
 	for id, j := range h.jobs {
@@ -168,7 +171,8 @@ func (h *History) flush(ctx context.Context) {
 	defer cancel()
 	err := h.settings.Database.PutHistory(limited, all)
 	if err == nil {
-		h.written, h.failing = now.Add(-writeInterval), false // one that came while these were listed may have an earlier time
+		// one that came while these were listed may have an earlier time
+		h.written, h.failing = now.Add(-writeInterval), false
 		return
 	}
 	if !h.failing && ctx.Err() == nil { // else whoever asked has gone

@@ -39,7 +39,8 @@ func newWorld(t *testing.T, change func(*config.JobPipeline)) *world {
 	w := &world{T: t, limits: config.Default().JobPipeline}
 	change(&w.limits)
 	var err error
-	if w.database, err = database.Open(t.Context(), database.Settings{Path: filepath.Join(t.TempDir(), "loop.db")}); err != nil {
+	if w.database, err = database.Open(t.Context(),
+		database.Settings{Path: filepath.Join(t.TempDir(), "loop.db")}); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = w.database.Close() })
@@ -88,7 +89,8 @@ func (w *world) run(j *Job, source string) {
 	ran := w.runner.Run(w.Context(), p, pipeline.Input{})
 	_, failure := ran.Final()
 	j.Ran(Ended{
-		Source: "value", Round: &hostservice.Round{Epoch: 7, Round: 3}, StartedAt: time.Now(), Pipeline: p, Run: ran, Failure: failure, Median: true,
+		Source: "value", Round: &hostservice.Round{Epoch: 7, Round: 3}, StartedAt: time.Now(), Pipeline: p, Run: ran,
+		Failure: failure, Median: true,
 	})
 }
 
@@ -129,8 +131,8 @@ func (w *world) want(j *Job, failed bool, want ...string) {
 	}
 }
 
-// The newest runs are in memory; of failures that repeat the 1st, 2nd, 4th and so on outlast the node, with their number, round and
-// tasks, and with the count of the error.
+// The newest runs are in memory; of failures that repeat the 1st, 2nd, 4th and so on outlast the node, with their
+// number, round and tasks, and with the count of the error.
 func TestWhatIsKept(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, func(l *config.JobPipeline) { l.MaxSuccessfulRuns = 3 })
@@ -158,7 +160,8 @@ func TestWhatIsKept(t *testing.T) {
 		}
 	}
 	const down = "value: task a (bridge): could not find bridge b: it fell off"
-	if all := j.Errors.Latest(); len(all) != 1 || all[0].Message != down || all[0].Count != 10 || !all[0].FirstAt.Before(all[0].LastAt) {
+	if all := j.Errors.Latest(); len(all) != 1 || all[0].Message != down || all[0].Count != 10 ||
+		!all[0].FirstAt.Before(all[0].LastAt) {
 		t.Errorf("errors %+v", all)
 	}
 	w.run(j, good)
@@ -175,7 +178,8 @@ func TestBounds(t *testing.T) {
 	}
 	w.want(j, false, "100", "99", "98", "97", "96", "95", "94", "93")
 	for range 20 {
-		w.run(j, `a [type=memo value=<["`+strings.Repeat("0", 6000)+`"]>]; b [type=memo value="$(a)"]; c [type=sum values=<[1]>]; b -> c`)
+		w.run(j, `a [type=memo value=<["`+strings.Repeat("0", 6000)+
+			`"]>]; b [type=memo value="$(a)"]; c [type=sum values=<[1]>]; b -> c`)
 	}
 	j.mu.Lock()
 	size, number := j.size, len(j.newest)
@@ -269,7 +273,9 @@ func TestRounds(t *testing.T) {
 		heard := h.ListenRounds(1)
 		round := hostservice.Round{ConfigDigest: [32]byte{1}, Epoch: 4, Round: 2}
 		for s, value := range map[Source]int64{Value: 100, Juels: 7, Gas: 0} {
-			_, _ = j.Observing(s, func(context.Context, hostservice.Round) (*big.Int, error) { return big.NewInt(value), nil })(t.Context(), round)
+			_, _ = j.Observing(s, func(context.Context, hostservice.Round) (*big.Int, error) {
+				return big.NewInt(value), nil
+			})(t.Context(), round)
 		}
 		j.Reported(round, []byte("report"))
 		j.Sent(round, errors.New("the relayer is away"))
@@ -292,7 +298,8 @@ func TestRounds(t *testing.T) {
 			t.Errorf("reports %v", reports)
 		}
 		got := j.Observations(10)
-		if len(got) != 1 || got[0].GetSentAt() == nil || got[0].GetSendError() != "" || got[0].GetAnswer().GetMagnitude()[0] != 99 {
+		if len(got) != 1 || got[0].GetSentAt() == nil || got[0].GetSendError() != "" ||
+			got[0].GetAnswer().GetMagnitude()[0] != 99 {
 			t.Errorf("observations %v", got)
 		}
 	})
@@ -314,7 +321,8 @@ func TestRoundsAreBounded(t *testing.T) {
 		}
 	}
 	latest := j.Observations(10_000)
-	if len(latest) != roundsKept || len(r.rounds) != roundsKept || latest[0].GetTimestamp().GetEpoch() != roundsKept+6 || latest[roundsKept-1].GetTimestamp().GetEpoch() != 7 {
+	if len(latest) != roundsKept || len(r.rounds) != roundsKept || latest[0].GetTimestamp().GetEpoch() != roundsKept+6 ||
+		latest[roundsKept-1].GetTimestamp().GetEpoch() != 7 {
 		t.Errorf("%d rounds from %v to %v", len(latest), latest[0], latest[len(latest)-1])
 	}
 	panics := j.Observing(Gas, func(context.Context, hostservice.Round) (*big.Int, error) { panic("oops") })

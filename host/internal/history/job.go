@@ -27,8 +27,8 @@ const (
 	largestRun = 16 << 10
 	// roomOfRun is what a run may take on average, in bytes: one of three adapters takes about 2000.
 	roomOfRun = 2 << 10
-	// keptInAMinute is how many of a job's runs go to the database in a minute: a failure whose words differ each time is not
-	// one that repeats.
+	// keptInAMinute is how many of a job's runs go to the database in a minute: a failure whose words differ each time is
+	// not one that repeats.
 	keptInAMinute = 10
 )
 
@@ -37,8 +37,8 @@ type Run struct {
 	JobID int64 `json:"-"`
 	// ID grows by one within a job, over all its pipelines.
 	ID int64 `json:"-"`
-	// Digest, Epoch and Round are the round that the run observed for; no digest: none, such as of a refresh of the fee coin's
-	// price.
+	// Digest, Epoch and Round are the round that the run observed for; no digest: none, such as of a refresh of the fee
+	// coin's price.
 	Digest    []byte        `json:"digest,omitempty"`
 	Epoch     uint32        `json:"epoch,omitempty"`
 	Round     uint8         `json:"round,omitempty"`
@@ -46,7 +46,8 @@ type Run struct {
 	Took      time.Duration `json:"took"`
 	// Source is value, juels or gas, or as a product calls it.
 	Source string `json:"source"`
-	// Failed is whether the run has no value, and Faults how many tasks failed by themselves: a run with some may have a value.
+	// Failed is whether the run has no value, and Faults how many tasks failed by themselves: a run with some may have a
+	// value.
 	Failed bool `json:"failed"`
 	Faults int  `json:"faults"`
 	// Trace is what the tasks came to.
@@ -56,8 +57,8 @@ type Run struct {
 // Faulty reports whether the run, or a task of it, failed.
 func (r *Run) Faulty() bool { return r.Failed || r.Faults > 0 }
 
-// kept is a run in memory. What its tasks came to is told when somebody asks, which few do: to tell it takes longer than all else that
-// is done here.
+// kept is a run in memory. What its tasks came to is told when somebody asks, which few do: to tell it takes longer
+// than all else that is done here.
 type kept struct {
 	run  Run   // without a trace, while there is what it is of
 	of   Ended // without a run if there is a trace
@@ -177,8 +178,8 @@ func (j *Job) keep(k *kept, seldom bool) {
 	}
 }
 
-// Runs returns at most limit runs whose numbers are smaller than before, newest first, and whether there are more. before is 0 for
-// the newest of all.
+// Runs returns at most limit runs whose numbers are smaller than before, newest first, and whether there are more.
+// before is 0 for the newest of all.
 func (j *Job) Runs(ctx context.Context, before int64, limit int, faulty bool) (runs []*Run, more bool, err error) {
 	if before <= 0 {
 		before = math.MaxInt64

@@ -172,8 +172,8 @@ func (r *recorder) at(round hostservice.Round) *record {
 	return entry
 }
 
-// Observations returns what came of the latest rounds, at most limit, newest first. The newest of all is left out until its three
-// sources have answered or there is a report: an absent value must mean that its source failed.
+// Observations returns what came of the latest rounds, at most limit, newest first. The newest of all is left out until
+// its three sources have answered or there is a report: an absent value must mean that its source failed.
 func (j *Job) Observations(limit int) []*nodev1.RoundObservation {
 	r := &j.rounds
 	r.mu.Lock()
@@ -211,5 +211,6 @@ func (r *record) observation(round hostservice.Round) *nodev1.RoundObservation {
 
 // Timestamp is a round as messages name it.
 func Timestamp(round hostservice.Round) *reportingv1.ReportTimestamp {
-	return &reportingv1.ReportTimestamp{ConfigDigest: round.ConfigDigest[:], Epoch: round.Epoch, Round: uint32(round.Round)}
+	return &reportingv1.ReportTimestamp{ConfigDigest: round.ConfigDigest[:], Epoch: round.Epoch,
+		Round: uint32(round.Round)}
 }

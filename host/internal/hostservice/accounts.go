@@ -13,14 +13,15 @@ import (
 	hostservicev1 "github.com/loop-plugins/loop/gen/go/loop/hostservice/v1"
 )
 
-// Sender is an account that sends transactions. Key signs them, and Account is whose they are: the chain counts them under its
-// name. The two differ where accounts are contracts.
+// Sender is an account that sends transactions. Key signs them, and Account is whose they are: the chain counts them
+// under its name. The two differ where accounts are contracts.
 type Sender struct{ Key, Account string }
 
-// Accounts divides the accounts of one chain among the processes of its relayer, so that no account is used by two: they
-// would race for its sequence numbers. All belong to the shared process but those that are reserved.
+// Accounts divides the accounts of one chain among the processes of its relayer, so that no account is used by two:
+// they would race for its sequence numbers. All belong to the shared process but those that are reserved.
 type Accounts struct {
-	// mu is held for reading while a call is served, so that whoever changes the division knows that no call of before is left.
+	// mu is held for reading while a call is served, so that whoever changes the division knows that no call of before is
+	// left.
 	mu       sync.RWMutex
 	reserved []*Reserved
 
@@ -37,9 +38,9 @@ type Reserved struct {
 // NewAccounts has nothing reserved. Accounts and keys are named as their relayer spells them.
 func NewAccounts() *Accounts { return &Accounts{used: map[string]struct{}{}} }
 
-// Reserve takes an account away from the shared process. If that process may have work for the account in its memory it is
-// replaced by restart, which returns when the old process is dead: the new one finds nothing of the account. When Reserve
-// fails nothing has changed.
+// Reserve takes an account away from the shared process. If that process may have work for the account in its memory it
+// is replaced by restart, which returns when the old process is dead: the new one finds nothing of the account. When
+// Reserve fails nothing has changed.
 func (a *Accounts) Reserve(ctx context.Context, s Sender, restart func(context.Context) error) (*Reserved, error) {
 	r := &Reserved{accounts: a, sender: s}
 	a.mu.Lock()
@@ -117,8 +118,8 @@ func (a *Accounts) forget(s Sender) {
 	delete(a.used, s.Account)
 }
 
-// View is one process's part of a chain's keys and entries. To it there is nothing else: no other account can be signed with,
-// and no other account's entry can be seen or written.
+// View is one process's part of a chain's keys and entries. To it there is nothing else: no other account can be signed
+// with, and no other account's entry can be seen or written.
 type View struct {
 	accounts *Accounts
 	keys     hostservicev1.KeystoreServiceServer
@@ -134,8 +135,8 @@ var (
 	_ hostservicev1.StoreServiceServer    = (*View)(nil)
 )
 
-// AccountOf is the account that an entry belongs to, by its key: what stands between the first two slashes. The contract asks
-// relayers to write keys so.
+// AccountOf is the account that an entry belongs to, by its key: what stands between the first two slashes. The
+// contract asks relayers to write keys so.
 func AccountOf(key string) string {
 	_, rest, _ := strings.Cut(key, "/")
 	account, _, found := strings.Cut(rest, "/")
@@ -146,7 +147,8 @@ func AccountOf(key string) string {
 }
 
 // ListAccounts implements hostservicev1.KeystoreServiceServer.
-func (v *View) ListAccounts(ctx context.Context, request *hostservicev1.ListAccountsRequest) (*hostservicev1.ListAccountsResponse, error) {
+func (v *View) ListAccounts(ctx context.Context,
+	request *hostservicev1.ListAccountsRequest) (*hostservicev1.ListAccountsResponse, error) {
 	v.accounts.mu.RLock()
 	defer v.accounts.mu.RUnlock()
 	all, err := v.keys.ListAccounts(ctx, request)
@@ -162,7 +164,8 @@ func (v *View) Sign(ctx context.Context, request *hostservicev1.SignRequest) (*h
 	v.accounts.mu.RLock()
 	defer v.accounts.mu.RUnlock()
 	if !v.signs(request.GetAccount()) {
-		return nil, status.Errorf(codes.NotFound, "no account %.128q is lent to this plugin; ListAccounts names those that are", request.GetAccount())
+		return nil, status.Errorf(codes.NotFound,
+			"no account %.128q is lent to this plugin; ListAccounts names those that are", request.GetAccount())
 	}
 	v.note(request.GetAccount())
 	return v.keys.Sign(ctx, request)
@@ -189,7 +192,8 @@ func (v *View) Put(ctx context.Context, request *hostservicev1.PutRequest) (*hos
 }
 
 // Delete implements hostservicev1.StoreServiceServer.
-func (v *View) Delete(ctx context.Context, request *hostservicev1.DeleteRequest) (*hostservicev1.DeleteResponse, error) {
+func (v *View) Delete(ctx context.Context,
+	request *hostservicev1.DeleteRequest) (*hostservicev1.DeleteResponse, error) {
 	v.accounts.mu.RLock()
 	defer v.accounts.mu.RUnlock()
 	if !v.enter(request.GetKey()) {
@@ -198,7 +202,8 @@ func (v *View) Delete(ctx context.Context, request *hostservicev1.DeleteRequest)
 	return v.store.Delete(ctx, request)
 }
 
-// List implements hostservicev1.StoreServiceServer. A page has fewer entries than asked for where others' stood between.
+// List implements hostservicev1.StoreServiceServer. A page has fewer entries than asked for where others' stood
+// between.
 func (v *View) List(ctx context.Context, request *hostservicev1.ListRequest) (*hostservicev1.ListResponse, error) {
 	v.accounts.mu.RLock()
 	defer v.accounts.mu.RUnlock()
@@ -230,7 +235,9 @@ func (v *View) enter(key string) bool {
 
 func (v *View) refused(key string) error {
 	if AccountOf(key) == "" {
-		return status.Errorf(codes.InvalidArgument, "key: %.64q names no account between its first two slashes, and a process that has one account alone keeps nothing else", key)
+		return status.Errorf(codes.InvalidArgument,
+			"key: %.64q names no account between its first two slashes, and a process that has one account alone keeps "+
+				"nothing else", key)
 	}
 	return status.Errorf(codes.Unavailable, "account %.128q is another process's now", AccountOf(key))
 }

@@ -18,7 +18,8 @@ import (
 // anyKey signs with whatever it is asked to.
 type anyKey []string
 
-func (k anyKey) ListAccounts(context.Context, *hostservicev1.ListAccountsRequest) (*hostservicev1.ListAccountsResponse, error) {
+func (k anyKey) ListAccounts(context.Context,
+	*hostservicev1.ListAccountsRequest) (*hostservicev1.ListAccountsResponse, error) {
 	return &hostservicev1.ListAccountsResponse{Accounts: k}, nil
 }
 
@@ -45,13 +46,14 @@ func keysOf(t *testing.T, v *View, prefix string) []string {
 
 func noRestart(context.Context) error { return errors.New("nobody should be restarted") }
 
-// What is reserved can be used by one process and seen by no other, and goes back with all its entries. The key and the account
-// differ, as on Starknet.
+// What is reserved can be used by one process and seen by no other, and goes back with all its entries. The key and the
+// account differ, as on Starknet.
 func TestReservedAccountIsOneProcess(t *testing.T) {
 	t.Parallel()
 	keys, store := anyKey{"0xK1", "0xK2"}, NewStore(newDatabase(t).Store(database.Scope{PluginKind: "evm", Chain: "1"}))
 	a := NewAccounts()
-	all := []string{"plain", "transmit/0xA1/item/1", "transmit/0xA1/item/2", "transmit/0xA2/item/1", "transmit/0xA3/item/1"}
+	all := []string{"plain", "transmit/0xA1/item/1", "transmit/0xA1/item/2", "transmit/0xA2/item/1",
+		"transmit/0xA3/item/1"}
 	for _, key := range all {
 		if _, err := store.Put(t.Context(), &hostservicev1.PutRequest{Key: key}); err != nil {
 			t.Fatal(err)
@@ -102,7 +104,8 @@ func TestReservedAccountIsOneProcess(t *testing.T) {
 			wantCode(t, err, refused)
 		}
 	}
-	check("the shared process", shared, []string{"0xK2"}, []string{"plain", "transmit/0xA2/item/1", "transmit/0xA3/item/1"}, all[1:3])
+	check("the shared process", shared, []string{"0xK2"},
+		[]string{"plain", "transmit/0xA2/item/1", "transmit/0xA3/item/1"}, all[1:3])
 	check("the job's own", own, []string{"0xK1"}, all[1:3], []string{"plain", all[3], all[4]})
 	if _, err := own.Put(t.Context(), &hostservicev1.PutRequest{Key: all[1], ExpectedVersion: 1}); err != nil {
 		t.Error(err)

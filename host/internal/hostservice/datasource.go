@@ -40,7 +40,8 @@ func NewDataSource(observe Observe, logger *slog.Logger) *DataSource {
 func (s *DataSource) Close() { s.first.close() }
 
 // Observe implements hostservicev1.DataSourceServiceServer.
-func (s *DataSource) Observe(ctx context.Context, request *hostservicev1.ObserveRequest) (*hostservicev1.ObserveResponse, error) {
+func (s *DataSource) Observe(ctx context.Context,
+	request *hostservicev1.ObserveRequest) (*hostservicev1.ObserveResponse, error) {
 	at := request.GetTimestamp()
 	if len(at.GetConfigDigest()) != 32 || at.GetRound() > 255 {
 		return nil, status.Error(codes.InvalidArgument, "timestamp: wants a config_digest of 32 bytes and a round up to 255")
@@ -71,7 +72,8 @@ func (s *DataSource) run(ctx context.Context, round Round) (*big.Int, error) {
 	case value == nil:
 		return nil, fmt.Errorf("the source gave neither a value nor an error; this is a fault of the node, please report it")
 	case !fits(value):
-		return nil, fmt.Errorf("the observed value of %d bits does not fit a signed integer of 24 bytes; scale it down in the job's pipeline", value.BitLen())
+		return nil, fmt.Errorf("the observed value of %d bits does not fit a signed integer of 24 bytes; scale it down in "+
+			"the job's pipeline", value.BitLen())
 	}
 	return value, nil
 }

@@ -19,7 +19,8 @@ import (
 )
 
 func round(epoch uint32) *hostservicev1.ObserveRequest {
-	return &hostservicev1.ObserveRequest{Timestamp: &reportingv1.ReportTimestamp{ConfigDigest: make([]byte, 32), Epoch: epoch, Round: 3}}
+	return &hostservicev1.ObserveRequest{Timestamp: &reportingv1.ReportTimestamp{ConfigDigest: make([]byte, 32),
+		Epoch: epoch, Round: 3}}
 }
 
 func newSource(t *testing.T, observe Observe) *DataSource {
@@ -103,7 +104,8 @@ func TestDataSourceLeavesTimeForTheAnswer(t *testing.T) {
 			<-ctx.Done()
 			return big.NewInt(9), nil // what it has
 		}, slog.New(slog.DiscardHandler))
-		for limit, want := range map[time.Duration]time.Duration{time.Second: 900 * time.Millisecond, 400 * time.Millisecond: 350 * time.Millisecond} {
+		for limit, want := range map[time.Duration]time.Duration{time.Second: 900 * time.Millisecond,
+			400 * time.Millisecond: 350 * time.Millisecond} {
 			ctx, cancel := context.WithTimeout(t.Context(), limit)
 			begin := time.Now()
 			got, err := value(t, s, ctx, uint32(limit))
@@ -124,16 +126,25 @@ func TestDataSourceFailures(t *testing.T) {
 		want    codes.Code
 		says    string
 	}{
-		"an error":            {func(context.Context, Round) (*big.Int, error) { return nil, errors.New("task ds failed") }, codes.FailedPrecondition, "task ds failed"},
-		"a panic":             {func(context.Context, Round) (*big.Int, error) { panic("oops") }, codes.FailedPrecondition, "oops"},
-		"nothing":             {func(context.Context, Round) (*big.Int, error) { return nil, nil }, codes.FailedPrecondition, "neither"},
-		"too large":           {func(context.Context, Round) (*big.Int, error) { return large, nil }, codes.FailedPrecondition, "24 bytes"},
-		"the end of its time": {func(context.Context, Round) (*big.Int, error) { return nil, context.DeadlineExceeded }, codes.DeadlineExceeded, ""},
-		"the least that fits": {func(context.Context, Round) (*big.Int, error) { return new(big.Int).Neg(large), nil }, codes.OK, ""},
+		"an error": {func(context.Context, Round) (*big.Int, error) { return nil, errors.New("task ds failed") },
+			codes.FailedPrecondition, "task ds failed"},
+		"a panic": {func(context.Context, Round) (*big.Int, error) { panic("oops") }, codes.FailedPrecondition,
+			"oops"},
+		"nothing": {func(context.Context, Round) (*big.Int, error) { return nil, nil }, codes.FailedPrecondition,
+			"neither"},
+		"too large": {func(context.Context, Round) (*big.Int, error) {
+			return large, nil
+		}, codes.FailedPrecondition, "24 bytes"},
+		"the end of its time": {func(context.Context, Round) (*big.Int, error) { return nil, context.DeadlineExceeded },
+			codes.DeadlineExceeded, ""},
+		"the least that fits": {func(context.Context, Round) (*big.Int, error) { return new(big.Int).Neg(large), nil },
+			codes.OK, ""},
 		"one that is too low": {func(context.Context, Round) (*big.Int, error) {
 			return new(big.Int).Sub(new(big.Int).Neg(large), big.NewInt(1)), nil
 		}, codes.FailedPrecondition, "24 bytes"},
-		"the largest that fits": {func(context.Context, Round) (*big.Int, error) { return new(big.Int).Sub(large, big.NewInt(1)), nil }, codes.OK, ""},
+		"the largest that fits": {func(context.Context, Round) (*big.Int, error) {
+			return new(big.Int).Sub(large, big.NewInt(1)), nil
+		}, codes.OK, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

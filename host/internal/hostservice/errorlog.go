@@ -16,7 +16,8 @@ var _ hostservicev1.ErrorLogServiceServer = (*ErrorLog)(nil)
 const (
 	// ErrorsKept bounds a job's log, in errors of different kinds.
 	ErrorsKept = 50
-	// maxErrorLength is the contract's bound of a message in bytes (RecordErrorRequest); what the host itself records is cut to it.
+	// maxErrorLength is the contract's bound of a message in bytes (RecordErrorRequest); what the host itself records is
+	// cut to it.
 	maxErrorLength = 4096
 )
 
@@ -31,7 +32,8 @@ type JobError struct {
 	LastAt  time.Time
 }
 
-// passing are the parts of messages that differ from one time to the next: numbers of epochs, rounds and blocks, and durations.
+// passing are the parts of messages that differ from one time to the next: numbers of epochs, rounds and blocks, and
+// durations.
 var passing = regexp.MustCompile(`\b(epoch|round|block) \d+|\b(\d+(\.\d+)?(h|m|s|ms|µs|ns))+\b`)
 
 // kindOf is a message without what differs each time, so that an error that repeats is counted, and fills no log.
@@ -111,7 +113,8 @@ func (l *ErrorLog) Since(when time.Time) []JobError {
 }
 
 // RecordError implements hostservicev1.ErrorLogServiceServer.
-func (l *ErrorLog) RecordError(_ context.Context, request *hostservicev1.RecordErrorRequest) (*hostservicev1.RecordErrorResponse, error) {
+func (l *ErrorLog) RecordError(_ context.Context,
+	request *hostservicev1.RecordErrorRequest) (*hostservicev1.RecordErrorResponse, error) {
 	l.Record(request.GetMessage())
 	return &hostservicev1.RecordErrorResponse{}, nil
 }

@@ -56,7 +56,8 @@ func TestErrorLogCutsWhatCannotBeShown(t *testing.T) {
 func TestKindsOfErrors(t *testing.T) {
 	t.Parallel()
 	for _, same := range [][2]string{
-		{"handing the report of epoch 4, round 17 to the relayer: full", "handing the report of epoch 5, round 1 to the relayer: full"},
+		{"handing the report of epoch 4, round 17 to the relayer: full",
+			"handing the report of epoch 5, round 1 to the relayer: full"},
 		{"no answer within 2m10.5s", "no answer within 300ms"},
 		{"the configuration of block 12 is gone", "the configuration of block 13 is gone"},
 	} {

@@ -13,20 +13,20 @@ import (
 )
 
 const (
-	// answersKept is how many answers are remembered. Repeats come within a plugin's restart, seconds at most, and even the
-	// fastest feeds make some twenty rounds a second.
+	// answersKept is how many answers are remembered. Repeats come within a plugin's restart, seconds at most, and even
+	// the fastest feeds make some twenty rounds a second.
 	answersKept = 500
 	// maxAsking bounds what is asked for by a caller without a deadline; it is the default of the methods.
 	maxAsking = 30 * time.Second
-	// maxReturnTime is what is left of a caller's time for the answer, and at most an eighth of it: a pipeline whose time is
-	// over still returns what it has, which must travel back before the caller's deadline to count.
+	// maxReturnTime is what is left of a caller's time for the answer, and at most an eighth of it: a pipeline whose time
+	// is over still returns what it has, which must travel back before the caller's deadline to count.
 	maxReturnTime = 100 * time.Millisecond
 )
 
-// first gives whoever asks by one key the first answer: a repeat is given what is remembered, and one that comes while the
-// first is under way waits for it. What is under way outlives the caller that began it, up to that caller's deadline: when
-// a plugin dies in the middle, the repeat in its next life must find the same answer. An error is no answer, and is not
-// remembered: a repeat may still be given one. All errors are statuses, those of what is asked too.
+// first gives whoever asks by one key the first answer: a repeat is given what is remembered, and one that comes while
+// the first is under way waits for it. What is under way outlives the caller that began it, up to that caller's
+// deadline: when a plugin dies in the middle, the repeat in its next life must find the same answer. An error is no
+// answer, and is not remembered: a repeat may still be given one. All errors are statuses, those of what is asked too.
 type first[K comparable, V any] struct {
 	what    string // asks, in words
 	logger  *slog.Logger
@@ -79,7 +79,8 @@ func (f *first[K, V]) get(ctx context.Context, key K, of string, ask func(contex
 }
 
 // join returns the answer by a key, and begins to ask for it if there is none.
-func (f *first[K, V]) join(ctx context.Context, key K, of string, ask func(context.Context) (V, error)) (*answer[V], error) {
+func (f *first[K, V]) join(ctx context.Context, key K, of string,
+	ask func(context.Context) (V, error)) (*answer[V], error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if a := f.answers[key]; a != nil {
@@ -124,7 +125,8 @@ func (f *first[K, V]) ask(ctx context.Context, ask func(context.Context) (V, err
 	defer func() {
 		if fault := recover(); fault != nil {
 			f.logger.Error("a "+f.what+" panicked", "panic", fault, "stack", string(debug.Stack()))
-			err = status.Errorf(codes.FailedPrecondition, "the %s panicked: %.256s; this is a fault of the node, please report it",
+			err = status.Errorf(codes.FailedPrecondition,
+				"the %s panicked: %.256s; this is a fault of the node, please report it",
 				f.what, fmt.Sprint(fault))
 		}
 	}()

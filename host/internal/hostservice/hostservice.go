@@ -1,5 +1,5 @@
-// Package hostservice is what the node serves back to plugins: keys to sign with, a store, data sources, a log of errors
-// and a place for telemetry, each a server of its contract that the generated Export functions take.
+// Package hostservice is what the node serves back to plugins: keys to sign with, a store, data sources, a log of
+// errors and a place for telemetry, each a server of its contract that the generated Export functions take.
 //
 // It says what may be lent and which errors a plugin sees. It must not know libocr, jobs or how plugins run: an
 // implementation serves whoever holds the loan, and the runtime decides who does.

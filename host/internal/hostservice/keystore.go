@@ -31,7 +31,9 @@ func NewKeystore(keys *keystore.Keystore, relay string) *Keystore {
 // the keystore does not have yet is lent once it does: accounts are imported into a node that runs.
 func NewKeystoreOf(keys *keystore.Keystore, relay string, accounts ...string) *Keystore {
 	return &Keystore{keys: keys, relay: relay, lent: func() []string {
-		return slices.DeleteFunc(keys.Accounts(relay), func(account string) bool { return !slices.Contains(accounts, account) })
+		return slices.DeleteFunc(keys.Accounts(relay), func(account string) bool {
+			return !slices.Contains(accounts, account)
+		})
 	}}
 }
 
@@ -39,7 +41,8 @@ func NewKeystoreOf(keys *keystore.Keystore, relay string, accounts ...string) *K
 func (k *Keystore) Accounts() []string { return k.lent() }
 
 // ListAccounts implements hostservicev1.KeystoreServiceServer.
-func (k *Keystore) ListAccounts(context.Context, *hostservicev1.ListAccountsRequest) (*hostservicev1.ListAccountsResponse, error) {
+func (k *Keystore) ListAccounts(context.Context,
+	*hostservicev1.ListAccountsRequest) (*hostservicev1.ListAccountsResponse, error) {
 	return &hostservicev1.ListAccountsResponse{Accounts: k.lent()}, nil
 }
 
@@ -47,7 +50,8 @@ func (k *Keystore) ListAccounts(context.Context, *hostservicev1.ListAccountsRequ
 // not exist.
 func (k *Keystore) Sign(ctx context.Context, request *hostservicev1.SignRequest) (*hostservicev1.SignResponse, error) {
 	account := request.GetAccount()
-	missing := status.Errorf(codes.NotFound, "no account %.128q is lent to this plugin; ListAccounts names those that are", account)
+	missing := status.Errorf(codes.NotFound, "no account %.128q is lent to this plugin; ListAccounts names those that are",
+		account)
 	if !slices.Contains(k.lent(), account) {
 		return nil, missing
 	}

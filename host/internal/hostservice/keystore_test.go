@@ -114,7 +114,8 @@ func TestKeystoreLendsAllOfAKind(t *testing.T) {
 	if d := cmp.Diff([]string{account.ID()}, accounts(t, k)); d != "" {
 		t.Errorf("accounts (-want +got):\n%s", d)
 	}
-	if _, err := k.Sign(t.Context(), &hostservicev1.SignRequest{Account: account.ID(), Data: make([]byte, 32)}); err != nil {
+	if _, err := k.Sign(t.Context(),
+		&hostservicev1.SignRequest{Account: account.ID(), Data: make([]byte, 32)}); err != nil {
 		t.Error(err)
 	}
 }

@@ -84,7 +84,8 @@ func bounded(results []*hostservicev1.TaskResult) []*hostservicev1.TaskResult {
 			return
 		}
 		left += len(r.GetValueJson())
-		r.Error = fmt.Sprintf("the value of %d bytes does not fit: the values of a run have at most %d together", len(r.GetValueJson()), maxValues)
+		r.Error = fmt.Sprintf("the value of %d bytes does not fit: the values of a run have at most %d together",
+			len(r.GetValueJson()), maxValues)
 		r.ValueJson = nil
 	}
 	for _, last := range []bool{true, false} {

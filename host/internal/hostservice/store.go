@@ -41,7 +41,8 @@ func (s *Store) Put(ctx context.Context, request *hostservicev1.PutRequest) (*ho
 }
 
 // Delete implements hostservicev1.StoreServiceServer.
-func (s *Store) Delete(ctx context.Context, request *hostservicev1.DeleteRequest) (*hostservicev1.DeleteResponse, error) {
+func (s *Store) Delete(ctx context.Context,
+	request *hostservicev1.DeleteRequest) (*hostservicev1.DeleteResponse, error) {
 	if err := s.entries.Delete(ctx, request.GetKey(), request.GetExpectedVersion()); err != nil {
 		return nil, storeError(err)
 	}

@@ -39,7 +39,8 @@ func TestStoreKeepsVersions(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if d := cmp.Diff(&hostservicev1.Entry{Key: "k", Value: []byte("b"), Version: 2}, r.GetEntry(), protocmp.Transform()); d != "" {
+	if d := cmp.Diff(&hostservicev1.Entry{Key: "k", Value: []byte("b"), Version: 2}, r.GetEntry(),
+		protocmp.Transform()); d != "" {
 		t.Errorf("entry (-want +got):\n%s", d)
 	}
 	_, err = other.Read(ctx, &hostservicev1.ReadRequest{Key: "k"})

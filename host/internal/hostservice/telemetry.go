@@ -91,7 +91,8 @@ func (t *Telemetry) Offer(entry *telemetryv1.Telemetry) bool {
 }
 
 // SendTelemetry implements telemetryv1.TelemetryServiceServer.
-func (t *Telemetry) SendTelemetry(_ context.Context, request *telemetryv1.SendTelemetryRequest) (*telemetryv1.SendTelemetryResponse, error) {
+func (t *Telemetry) SendTelemetry(_ context.Context,
+	request *telemetryv1.SendTelemetryRequest) (*telemetryv1.SendTelemetryResponse, error) {
 	response := &telemetryv1.SendTelemetryResponse{}
 	for _, entry := range request.GetEntries() {
 		if t.Offer(entry) {
@@ -121,6 +122,7 @@ func (t *Telemetry) drain() {
 		t.mu.Lock()
 		t.bytes -= size
 		t.mu.Unlock()
-		t.logger.Debug("telemetry", "time", entry.GetTime().AsTime(), "subject", entry.GetSubject(), "type", entry.GetType(), "bytes", len(entry.GetPayload()))
+		t.logger.Debug("telemetry", "time", entry.GetTime().AsTime(), "subject", entry.GetSubject(), "type", entry.GetType(),
+			"bytes", len(entry.GetPayload()))
 	}
 }

@@ -30,7 +30,8 @@ func (s *stuck) Write(p []byte) (int, error) {
 }
 
 func entry(payload int) *telemetryv1.Telemetry {
-	return &telemetryv1.Telemetry{Time: timestamppb.Now(), Type: "test", Subject: "subject", Payload: make([]byte, payload)}
+	return &telemetryv1.Telemetry{Time: timestamppb.Now(), Type: "test", Subject: "subject",
+		Payload: make([]byte, payload)}
 }
 
 func TestTelemetryNeverWaits(t *testing.T) {

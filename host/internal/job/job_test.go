@@ -82,20 +82,24 @@ func (node) Runs(product string) ([]int, []string, bool) {
 }
 
 // ValidateProductJob finds fault with a window of 0, and knows no key but that and the node's own.
-func (node) ValidateProductJob(_ context.Context, product string, r *productv1.ValidateProductJobRequest) (*productv1.ValidateProductJobResponse, error) {
+func (node) ValidateProductJob(_ context.Context, product string,
+	r *productv1.ValidateProductJobRequest) (*productv1.ValidateProductJobResponse, error) {
 	var config map[string]any
 	if err := json.Unmarshal(r.GetPluginConfigJson(), &config); err != nil {
 		return nil, err
 	}
 	answer := &productv1.ValidateProductJobResponse{}
 	if config["window"] == 0.0 {
-		answer.Problems = append(answer.Problems, &pluginv1.Problem{Path: "pluginConfig.window", Message: "a window of 0 has no average"})
+		answer.Problems = append(answer.Problems,
+			&pluginv1.Problem{Path: "pluginConfig.window", Message: "a window of 0 has no average"})
 	}
 	if config["windw"] != nil {
-		answer.Warnings = append(answer.Warnings, &pluginv1.Problem{Path: "pluginConfig.windw", Message: "unknown key; did you mean window?"})
+		answer.Warnings = append(answer.Warnings,
+			&pluginv1.Problem{Path: "pluginConfig.windw", Message: "unknown key; did you mean window?"})
 	}
 	if !slices.Contains(r.GetPipelines(), "") {
-		answer.Problems = append(answer.Problems, &pluginv1.Problem{Path: "observationSource", Message: "the product " + product + " needs a pipeline"})
+		answer.Problems = append(answer.Problems,
+			&pluginv1.Problem{Path: "observationSource", Message: "the product " + product + " needs a pipeline"})
 	}
 	if product == "reserves" {
 		return nil, status.Error(codes.Unavailable, "plugin reserves is down")
@@ -107,8 +111,10 @@ func settings() job.Settings {
 	ocr2 := config.Default().OCR2
 	ocr2.KeyBundleID = "node"
 	return job.Settings{
-		OCR2: ocr2, DefaultBootstrappers: []config.Bootstrapper{{PeerID: "12D3KooWNode", Addresses: []string{"node.example:6690"}}},
-		Relayers: relayers, Products: node{}, Chains: node{}, Keys: node{}, Bridges: node{}, Jobs: node{}, Processes: node{},
+		OCR2:                 ocr2,
+		DefaultBootstrappers: []config.Bootstrapper{{PeerID: "12D3KooWNode", Addresses: []string{"node.example:6690"}}},
+		Relayers:             relayers, Products: node{}, Chains: node{}, Keys: node{}, Bridges: node{}, Jobs: node{},
+		Processes: node{},
 	}
 }
 
@@ -166,7 +172,8 @@ func TestReports(t *testing.T) {
 	}
 }
 
-var compare = cmp.Options{cmpopts.IgnoreFields(job.Spec{}, "TOML", "RelayConfigJSON", "Validation"), cmpopts.IgnoreTypes(&pipeline.Pipeline{}), cmp.Comparer(func(a, b *big.Int) bool { return a.String() == b.String() })}
+var compare = cmp.Options{cmpopts.IgnoreFields(job.Spec{}, "TOML", "RelayConfigJSON", "Validation"),
+	cmpopts.IgnoreTypes(&pipeline.Pipeline{}), cmp.Comparer(func(a, b *big.Int) bool { return a.String() == b.String() })}
 
 func TestSpecs(t *testing.T) {
 	t.Parallel()
@@ -180,19 +187,25 @@ func TestSpecs(t *testing.T) {
 	}{
 		"valid-evm": {
 			want: job.Spec{
-				Type: job.TypeOCR2, Name: "2024", ExternalJobID: uuid.MustParse("0eec7e1d-d0d2-476c-a1a8-72dfb6633f46"), Relay: "evm", ChainID: "31337",
+				Type: job.TypeOCR2, Name: "2024", ExternalJobID: uuid.MustParse("0eec7e1d-d0d2-476c-a1a8-72dfb6633f46"),
+				Relay: "evm", ChainID: "31337",
 				ReadsContracts: true, ContractID: "0x00000000000000000000000000000000000000Aa", PluginType: "median",
-				BlockchainTimeout: 20 * time.Second, ContractConfigTrackerPollInterval: 2 * time.Minute, ContractConfigConfirmations: 100,
-				MonitoringEndpoint: "telemetry.example:1234", ObservationSource: "price [type=sum values=<[1,2]>]\n", MaxTaskDuration: 90 * time.Second,
-				TransmitterID: "0x00000000000000000000000000000000000000bB", KeyBundleID: "ab",
+				BlockchainTimeout: 20 * time.Second, ContractConfigTrackerPollInterval: 2 * time.Minute,
+				ContractConfigConfirmations: 100,
+				MonitoringEndpoint:          "telemetry.example:1234", ObservationSource: "price [type=sum values=<[1,2]>]\n",
+				MaxTaskDuration: 90 * time.Second,
+				TransmitterID:   "0x00000000000000000000000000000000000000bB", KeyBundleID: "ab",
 				Bootstrappers: []config.Bootstrapper{
-					{PeerID: "12D3KooWFirst", Addresses: []string{"one.example:6690", "10.0.0.1:6690"}}, {PeerID: "12D3KooWSecond", Addresses: []string{"two.example:6690"}},
+					{PeerID: "12D3KooWFirst", Addresses: []string{"one.example:6690", "10.0.0.1:6690"}},
+					{PeerID: "12D3KooWSecond", Addresses: []string{"two.example:6690"}},
 				},
 				ForwardingAllowed: true, GasLimit: 1_000_000, CaptureEATelemetry: true, Isolated: true,
 				PluginConfig: job.PluginConfig{
 					JuelsPerFeeCoinSource: one,
-					JuelsPerFeeCoinCache:  job.Cache{Disable: true, UpdateInterval: 30 * time.Second, StalenessAlertThreshold: time.Hour},
-					DeviationFunc:         &job.DeviationFunc{Type: "pendle", ExpiresAt: time.Unix(1893456000, 5e8).UTC(), Multiplier: big.NewInt(5)},
+					JuelsPerFeeCoinCache: job.Cache{Disable: true, UpdateInterval: 30 * time.Second,
+						StalenessAlertThreshold: time.Hour},
+					DeviationFunc: &job.DeviationFunc{Type: "pendle", ExpiresAt: time.Unix(1893456000, 5e8).UTC(),
+						Multiplier: big.NewInt(5)},
 				},
 			},
 			relay:    `{"chainID":"31337","effectiveTransmitterID":"0x00000000000000000000000000000000000000bb","fromBlock":7,"sendingKeys":["0x00000000000000000000000000000000000000cC"]}`,
@@ -200,10 +213,13 @@ func TestSpecs(t *testing.T) {
 		},
 		"valid-solana": {
 			want: job.Spec{
-				Type: job.TypeOCR2, Relay: "solana", ChainID: "devnet", ContractID: "So11111111111111111111111111111111111111112", PluginType: "median",
+				Type: job.TypeOCR2, Relay: "solana", ChainID: "devnet", ContractID: "So11111111111111111111111111111111111111112",
+				PluginType:        "median",
 				BlockchainTimeout: 20 * time.Second, ContractConfigTrackerPollInterval: time.Minute, ContractConfigConfirmations: 3,
-				ObservationSource: "price [type=bridge name=\"prices\"];\nvalue [type=jsonparse path=\"data,result\"];\nprice -> value;",
-				TransmitterID:     "11111111111111111111111111111111", KeyBundleID: "node", Bootstrappers: settings().DefaultBootstrappers,
+				ObservationSource: "price [type=bridge name=\"prices\"];\nvalue [type=jsonparse path=\"data,result\"];\nprice -> " +
+					"value;",
+				TransmitterID: "11111111111111111111111111111111", KeyBundleID: "node",
+				Bootstrappers: settings().DefaultBootstrappers,
 				PluginConfig: job.PluginConfig{
 					JuelsPerFeeCoinSource: one, GasPriceSubunitsSource: `gas [type="bridge" name="gas"]`,
 					JuelsPerFeeCoinCache: job.Cache{UpdateInterval: 5 * time.Minute, StalenessAlertThreshold: 24 * time.Hour},
@@ -215,14 +231,17 @@ func TestSpecs(t *testing.T) {
 		},
 		"valid-product": {
 			want: job.Spec{
-				Type: job.TypeOCR2, Relay: "evm", ChainID: "1", ReadsContracts: true, ContractID: "0x00000000000000000000000000000000000000Aa", PluginType: "plugin",
+				Type: job.TypeOCR2, Relay: "evm", ChainID: "1", ReadsContracts: true,
+				ContractID: "0x00000000000000000000000000000000000000Aa", PluginType: "plugin",
 				BlockchainTimeout: 20 * time.Second, ContractConfigTrackerPollInterval: time.Minute, ContractConfigConfirmations: 3,
-				ObservationSource: "price [type=sum values=<[1,2]>]", TransmitterID: "0x00000000000000000000000000000000000000bB", KeyBundleID: "node",
+				ObservationSource: "price [type=sum values=<[1,2]>]", TransmitterID: "0x00000000000000000000000000000000000000bB",
+				KeyBundleID:   "node",
 				Bootstrappers: settings().DefaultBootstrappers,
 				Product: &job.Product{
 					Name: "twap", OCRVersion: 3, ProviderType: "median",
-					ConfigJSON: []byte(`{"OCRVersion":3,"pipelines":[{"name":"backup","spec":"other [type=bridge name=known]"}],"pluginName":"TWAP","window":60}`),
-					Pipelines:  []job.Pipeline{{Key: "observationSource"}, {Name: "backup", Key: "pluginConfig.pipelines[0].spec"}},
+					ConfigJSON: []byte(
+						`{"OCRVersion":3,"pipelines":[{"name":"backup","spec":"other [type=bridge name=known]"}],"pluginName":"TWAP","window":60}`),
+					Pipelines: []job.Pipeline{{Key: "observationSource"}, {Name: "backup", Key: "pluginConfig.pipelines[0].spec"}},
 				},
 			},
 			relay:    `{"chainID":"1","effectiveTransmitterID":"0x00000000000000000000000000000000000000bb","sendingKeys":["0x00000000000000000000000000000000000000bb"]}`,
@@ -258,7 +277,8 @@ func TestSpecs(t *testing.T) {
 			if key := spec.ContractKey(); key != test.contract {
 				t.Errorf("ContractKey is %q, want %q", key, test.contract)
 			}
-			if (spec.PluginConfig.JuelsPerFeeCoin != nil) != test.juels || (spec.PluginConfig.GasPriceSubunits != nil) != test.gas {
+			if (spec.PluginConfig.JuelsPerFeeCoin != nil) != test.juels ||
+				(spec.PluginConfig.GasPriceSubunits != nil) != test.gas {
 				t.Error("a pipeline is there that should not be, or the other way round")
 			}
 			if (spec.Observation != nil) != (spec.Type == job.TypeOCR2) {
@@ -286,24 +306,36 @@ func TestBounds(t *testing.T) {
 		stage     job.Stage
 		good, bad []string
 	}{
-		"blockchainTimeout":                 {job.StageOCR2, []string{`"1s"`, `"20s"`, `"0s"`}, []string{`"999ms"`, `"20001ms"`, `"-1s"`, `"20"`, `20`, `""`}},
-		"contractConfigTrackerPollInterval": {job.StageOCR2, []string{`"1s"`, `"2m"`, `"0s"`}, []string{`"999ms"`, `"121s"`, `true`}},
-		"contractConfigConfirmations":       {job.StageOCR2, []string{`1`, `100`, `0`, `1_0`}, []string{`101`, `-1`, `65536`, `"1"`, `1.0`}},
-		"gasLimit":                          {job.StageCommon, []string{`0`, `4294967295`}, []string{`4294967296`, `-1`, `"1"`}},
-		"maxTaskDuration":                   {job.StageCommon, []string{`"0s"`, `"1m30s"`}, []string{`""`, `"-1s"`, `1`}},
-		"name":                              {job.StageCommon, []string{`"x"`, `5`, `''`}, []string{`1.5`, `true`, `["x"]`}},
-		"feedID":                            {job.StageOCR2, []string{`"0x` + strings.Repeat("0a", 32) + `"`}, []string{`"0x0a"`, `1`}},
-		"p2pv2Bootstrappers":                {job.StageOCR2, []string{`[]`, `["p@h:1"]`, `["p@h:1/h:65535"]`}, []string{`["p"]`, `["p@h"]`, `["p@h:1@"]`, `["@h:1"]`, `["p@h:0"]`, `["p@h:65536"]`, `"p@h:1"`}},
-		"relayConfig.fromBlock":             {job.StageStart, []string{`0`, `21_000_000`}, []string{`-1`, `"1"`}},
-		"pluginConfig.juelsPerFeeCoinCache.updateInterval":          {job.StageStart, []string{`"30s"`, `"20m"`, `"0s"`}, []string{`"29s"`, `"1201s"`, `5`}},
-		"pluginConfig.juelsPerFeeCoinCache.stalenessAlertThreshold": {job.StageStart, []string{`"1h"`, `"0s"`}, []string{`"-1s"`, `5`}},
-		"pluginConfig.gasPriceSubunitsSource":                       {job.StageStart, []string{`""`, `"x [type=sum values=<[1]>]"`}, []string{`"x"`, `1`}},
-		"pluginConfig.deviationFunc":                                {job.StageStart, []string{`{type = "pendle", expiresAt = 1}`, `{type = "pendle", expiresAt = 1.5, multiplier = "10"}`}, []string{`{}`, `{type = "pendle", expiresAt = nan}`, `{type = "pendle", expiresAt = 1893456000000}`, `{type = "pendle", expiresAt = 1, multiplier = "0"}`, `{type = "pendle", expiresAt = 1, multiplier = 2}`}},
+		"blockchainTimeout": {job.StageOCR2, []string{`"1s"`, `"20s"`, `"0s"`},
+			[]string{`"999ms"`, `"20001ms"`, `"-1s"`, `"20"`, `20`, `""`}},
+		"contractConfigTrackerPollInterval": {job.StageOCR2, []string{`"1s"`, `"2m"`, `"0s"`},
+			[]string{`"999ms"`, `"121s"`, `true`}},
+		"contractConfigConfirmations": {job.StageOCR2, []string{`1`, `100`, `0`, `1_0`},
+			[]string{`101`, `-1`, `65536`, `"1"`, `1.0`}},
+		"gasLimit":        {job.StageCommon, []string{`0`, `4294967295`}, []string{`4294967296`, `-1`, `"1"`}},
+		"maxTaskDuration": {job.StageCommon, []string{`"0s"`, `"1m30s"`}, []string{`""`, `"-1s"`, `1`}},
+		"name":            {job.StageCommon, []string{`"x"`, `5`, `''`}, []string{`1.5`, `true`, `["x"]`}},
+		"feedID":          {job.StageOCR2, []string{`"0x` + strings.Repeat("0a", 32) + `"`}, []string{`"0x0a"`, `1`}},
+		"p2pv2Bootstrappers": {job.StageOCR2, []string{`[]`, `["p@h:1"]`, `["p@h:1/h:65535"]`},
+			[]string{`["p"]`, `["p@h"]`, `["p@h:1@"]`, `["@h:1"]`, `["p@h:0"]`, `["p@h:65536"]`, `"p@h:1"`}},
+		"relayConfig.fromBlock": {job.StageStart, []string{`0`, `21_000_000`},
+			[]string{`-1`, `"1"`}},
+		"pluginConfig.juelsPerFeeCoinCache.updateInterval": {job.StageStart, []string{`"30s"`, `"20m"`, `"0s"`},
+			[]string{`"29s"`, `"1201s"`, `5`}},
+		"pluginConfig.juelsPerFeeCoinCache.stalenessAlertThreshold": {job.StageStart, []string{`"1h"`, `"0s"`},
+			[]string{`"-1s"`, `5`}},
+		"pluginConfig.gasPriceSubunitsSource": {job.StageStart, []string{`""`, `"x [type=sum values=<[1]>]"`},
+			[]string{`"x"`, `1`}},
+		"pluginConfig.deviationFunc": {job.StageStart,
+			[]string{`{type = "pendle", expiresAt = 1}`, `{type = "pendle", expiresAt = 1.5, multiplier = "10"}`},
+			[]string{`{}`, `{type = "pendle", expiresAt = nan}`, `{type = "pendle", expiresAt = 1893456000000}`,
+				`{type = "pendle", expiresAt = 1, multiplier = "0"}`, `{type = "pendle", expiresAt = 1, multiplier = 2}`}},
 	} {
 		t.Run(key, func(t *testing.T) {
 			t.Parallel()
 			for _, value := range values.good {
-				if _, report := job.Parse(t.Context(), []byte(frame+key+" = "+value+"\n"), settings()); report.Err() != nil || len(report.Warnings) > 0 {
+				if _, report := job.Parse(t.Context(), []byte(frame+key+" = "+value+"\n"), settings()); report.Err() != nil ||
+					len(report.Warnings) > 0 {
 					t.Errorf("%s = %s gives %v, %v", key, value, report.Err(), report.Warnings)
 				}
 			}
@@ -324,10 +356,12 @@ func TestSettings(t *testing.T) {
 	if report.FailedAt() != job.StageStart || spec == nil || spec.BlockchainTimeout != 20*time.Second {
 		t.Fatalf("report is %v", report.Err())
 	}
-	if diff := cmp.Diff([]string{"p2pv2Bootstrappers", "ocrKeyBundleID"}, []string{report.Problems[0].Key, report.Problems[1].Key}); diff != "" {
+	if diff := cmp.Diff([]string{"p2pv2Bootstrappers", "ocrKeyBundleID"},
+		[]string{report.Problems[0].Key, report.Problems[1].Key}); diff != "" {
 		t.Error(diff)
 	}
-	if _, report = job.Parse(t.Context(), []byte(frame+"allowNoBootstrappers = true\nocrKeyBundleID = \"x\""), job.Settings{Relayers: relayers}); report.Err() != nil {
+	if _, report = job.Parse(t.Context(), []byte(frame+"allowNoBootstrappers = true\nocrKeyBundleID = \"x\""),
+		job.Settings{Relayers: relayers}); report.Err() != nil {
 		t.Error(report.Err())
 	}
 	if _, report = job.Parse(t.Context(), []byte("\xef\xbb\xbf"+frame), settings()); report.Err() != nil {
@@ -338,7 +372,8 @@ func TestSettings(t *testing.T) {
 	if spec, _ = job.Parse(t.Context(), []byte(frame), s); !spec.CaptureEATelemetry || spec.KeyBundleID != "node" {
 		t.Errorf("spec is %+v", spec)
 	}
-	if spec, _ = job.Parse(t.Context(), []byte(frame+"relayConfig.sendingkeys = []"), s); strings.Contains(string(spec.RelayConfigJSON), "sendingkeys") {
+	if spec, _ = job.Parse(t.Context(), []byte(frame+"relayConfig.sendingkeys = []"),
+		s); strings.Contains(string(spec.RelayConfigJSON), "sendingkeys") {
 		t.Errorf("a relayer could read either spelling of sendingKeys: %s", spec.RelayConfigJSON)
 	}
 	if _, report = job.Parse(t.Context(), make([]byte, 1<<20+1), s); report.FailedAt() != job.StageCommon {
@@ -350,21 +385,26 @@ func TestSettings(t *testing.T) {
 func TestAddressesGetTheirPrefix(t *testing.T) {
 	t.Parallel()
 	const digits = "613a38AC1659769640aaE063C651F48E0250454C"
-	text := strings.NewReplacer("0x00000000000000000000000000000000000000aa", digits, "0x00000000000000000000000000000000000000bb", "0X"+digits).
+	text := strings.NewReplacer("0x00000000000000000000000000000000000000aa", digits,
+		"0x00000000000000000000000000000000000000bb", "0X"+digits).
 		Replace(frame + "relayConfig.configContractAddress = 'DIGITS'\nrelayConfig.sendingkeys = ['DIGITS']\n")
 	text = strings.ReplaceAll(text, "DIGITS", digits)
 	spec, report := job.Parse(t.Context(), []byte(text), settings())
 	if report.Err() != nil {
 		t.Fatal(report.Err())
 	}
-	if diff := cmp.Diff([]string{"0x" + digits, "0x" + digits}, []string{spec.Validation.GetContractKey(), spec.Transmitter()}); diff != "" {
+	if diff := cmp.Diff([]string{"0x" + digits, "0x" + digits},
+		[]string{spec.Validation.GetContractKey(), spec.Transmitter()}); diff != "" {
 		t.Error(diff)
 	}
-	want := fmt.Sprintf(`{"chainID":"1337","configContractAddress":"0x%[1]s","effectiveTransmitterID":"0x%[1]s","sendingKeys":["0x%[1]s"]}`, digits)
+	want := fmt.Sprintf(
+		`{"chainID":"1337","configContractAddress":"0x%[1]s","effectiveTransmitterID":"0x%[1]s","sendingKeys":["0x%[1]s"]}`,
+		digits)
 	if diff := cmp.Diff(want, string(spec.RelayConfigJSON)); diff != "" {
 		t.Error(diff)
 	}
-	if _, report := job.Parse(t.Context(), []byte(strings.Replace(text, digits, digits[1:], 1)), settings()); report.FailedAt() != job.StageStart {
+	if _, report := job.Parse(t.Context(), []byte(strings.Replace(text, digits, digits[1:], 1)),
+		settings()); report.FailedAt() != job.StageStart {
 		t.Errorf("39 digits give %v", report.Err())
 	}
 }
@@ -372,17 +412,23 @@ func TestAddressesGetTheirPrefix(t *testing.T) {
 // What refuses a spec are the problems that an established node would name, all of one check and no other's.
 func TestErrIsOfOneCheck(t *testing.T) {
 	t.Parallel()
-	ocr2 := strings.Replace(frame, `pluginConfig.juelsPerFeeCoinSource = "x [type=sum values=<[1]>]"`, "pluginConfig = {}", 1)
+	ocr2 := strings.Replace(frame, `pluginConfig.juelsPerFeeCoinSource = "x [type=sum values=<[1]>]"`, "pluginConfig = {}",
+		1)
 	for name, test := range map[string]struct{ spec, want string }{
-		"a forbidden key": {"isBootstrapPeer = true\n" + ocr2, "ocr2 check: line 1: isBootstrapPeer: unrecognised key for ocr2 peer: remove it"},
+		"a forbidden key": {"isBootstrapPeer = true\n" + ocr2,
+			"ocr2 check: line 1: isBootstrapPeer: unrecognised key for ocr2 peer: remove it"},
 		"timing": {
-			"blockchainTimeout = \"20001ms\"\ncontractConfigTrackerPollInterval = \"121s\"\ncontractConfigConfirmations = 101\n" + ocr2,
+			"blockchainTimeout = \"20001ms\"\ncontractConfigTrackerPollInterval = \"121s\"\ncontractConfigConfirmations = " +
+				"101\n" + ocr2,
 			"ocr2 check: line 1: blockchainTimeout: 20.001s is outside 1s–20s\n" +
 				"ocr2 check: line 2: contractConfigTrackerPollInterval: 2m1s is outside 1s–2m0s\n" +
 				"ocr2 check: line 3: contractConfigConfirmations: 101 is outside 1–100",
 		},
-		"before it": {"isBootstrapPeer = true\n" + strings.Replace(ocr2, "schemaVersion = 1", "schemaVersion = 2", 1), "common check: line 3: schemaVersion: invalid schema version 2; write schemaVersion = 1"},
-		"after it":  {ocr2, "start check: line 9: pluginConfig.juelsPerFeeCoinSource: invalid juelsPerFeeCoinSource pipeline: it is missing or empty; a constant is written as zero [type=\"sum\" values=<[0]>]"},
+		"before it": {"isBootstrapPeer = true\n" + strings.Replace(ocr2, "schemaVersion = 1", "schemaVersion = 2", 1),
+			"common check: line 3: schemaVersion: invalid schema version 2; write schemaVersion = 1"},
+		"after it": {ocr2,
+			"start check: line 9: pluginConfig.juelsPerFeeCoinSource: invalid juelsPerFeeCoinSource pipeline: it is missing " +
+				"or empty; a constant is written as zero [type=\"sum\" values=<[0]>]"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -52,7 +52,8 @@ func (d *document) pluginConfig(t table) PluginConfig {
 		d.problem(t.line("juelsPerFeeCoinSource"), "pluginConfig.juelsPerFeeCoinSource",
 			`invalid juelsPerFeeCoinSource pipeline: it is missing or empty; a constant is written as zero [type="sum" values=<[0]>]`)
 	default:
-		read.JuelsPerFeeCoin = d.pipeline(t, "juelsPerFeeCoinSource", "invalid juelsPerFeeCoinSource pipeline: ", read.JuelsPerFeeCoinSource)
+		read.JuelsPerFeeCoin = d.pipeline(t, "juelsPerFeeCoinSource", "invalid juelsPerFeeCoinSource pipeline: ",
+			read.JuelsPerFeeCoinSource)
 	}
 	if source := t.text("gasPriceSubunitsSource"); strings.TrimSpace(source) != "" {
 		read.GasPriceSubunitsSource = source
@@ -68,13 +69,16 @@ func (d *document) pluginConfig(t table) PluginConfig {
 
 func (d *document) cache(t table) Cache {
 	read := Cache{
-		Disable: t.flag("disable"), UpdateInterval: t.duration("updateInterval"), StalenessAlertThreshold: t.duration("stalenessAlertThreshold"),
+		Disable: t.flag("disable"), UpdateInterval: t.duration("updateInterval"),
+		StalenessAlertThreshold: t.duration("stalenessAlertThreshold"),
 	}
 	if read.UpdateInterval != 0 && !updateIntervalBounds.Contains(read.UpdateInterval) {
-		d.problem(t.line("updateInterval"), t.pathOf("updateInterval"), "%s is outside %s–%s", read.UpdateInterval, updateIntervalBounds.Min, updateIntervalBounds.Max)
+		d.problem(t.line("updateInterval"), t.pathOf("updateInterval"), "%s is outside %s–%s", read.UpdateInterval,
+			updateIntervalBounds.Min, updateIntervalBounds.Max)
 	}
 	if read.StalenessAlertThreshold < 0 {
-		d.problem(t.line("stalenessAlertThreshold"), t.pathOf("stalenessAlertThreshold"), "%s is negative; leave the key out for %s", read.StalenessAlertThreshold, defaultStaleness)
+		d.problem(t.line("stalenessAlertThreshold"), t.pathOf("stalenessAlertThreshold"),
+			"%s is negative; leave the key out for %s", read.StalenessAlertThreshold, defaultStaleness)
 	}
 	if read.UpdateInterval == 0 {
 		read.UpdateInterval = defaultUpdateInterval
@@ -89,7 +93,8 @@ func (d *document) cache(t table) Cache {
 func (d *document) deviationFunc(t table) *DeviationFunc {
 	read := &DeviationFunc{Type: t.text("type"), Multiplier: new(big.Int).Exp(big.NewInt(10), big.NewInt(18), nil)}
 	if read.Type != "pendle" {
-		d.problem(t.line("type"), t.pathOf("type"), "unknown deviation function %q; write type = \"pendle\", or leave the table out", read.Type)
+		d.problem(t.line("type"), t.pathOf("type"),
+			"unknown deviation function %q; write type = \"pendle\", or leave the table out", read.Type)
 	}
 	expires, _ := t.lookup("expiresAt")
 	seconds, ok := expires.(float64)
@@ -105,7 +110,8 @@ func (d *document) deviationFunc(t table) *DeviationFunc {
 	}
 	if multiplier := t.text("multiplier"); multiplier != "" {
 		if !number.MatchString(multiplier) || multiplier == "0" {
-			d.problem(t.line("multiplier"), t.pathOf("multiplier"), "%q is not a positive whole number in decimal digits", multiplier)
+			d.problem(t.line("multiplier"), t.pathOf("multiplier"), "%q is not a positive whole number in decimal digits",
+				multiplier)
 		} else {
 			read.Multiplier.SetString(multiplier, 10)
 		}

@@ -35,7 +35,8 @@ func (d *document) offline(spec *Spec, own ocr2Keys, s Settings) {
 		leave("relayConfig", "what the relayer of %s finds in it, and in the contract and the account", spec.Relay)
 	}
 	if spec.Product != nil && !found(s.Products, spec.Product.Name) {
-		leave("pluginConfig.pluginName", "whether the node has the product %s, and what that finds in pluginConfig (CL_%s_CMD names its plugin)",
+		leave("pluginConfig.pluginName",
+			"whether the node has the product %s, and what that finds in pluginConfig (CL_%s_CMD names its plugin)",
 			spec.Product.Name, strings.ToUpper(spec.Product.Name))
 	}
 	if spec.Type == TypeOCR2 {

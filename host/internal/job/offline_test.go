@@ -14,7 +14,8 @@ import (
 	"github.com/loop-plugins/loop/host/internal/job"
 )
 
-// Without a node a spec has the problems that need none, and whatever a node would find beyond them is listed as unchecked.
+// Without a node a spec has the problems that need none, and whatever a node would find beyond them is listed as
+// unchecked.
 func TestOffline(t *testing.T) {
 	t.Parallel()
 	files, err := filepath.Glob("testdata/*.toml")
@@ -33,7 +34,8 @@ func TestOffline(t *testing.T) {
 			t.Errorf("%s: warnings (-with a node +without):\n%s", file, diff)
 		}
 		for _, f := range online.Problems {
-			if inFile := f.Stage == job.StageCommon || f.Stage == job.StageOCR2; inFile && !slices.Contains(offline.Problems, f) {
+			if inFile := f.Stage == job.StageCommon || f.Stage == job.StageOCR2; inFile &&
+				!slices.Contains(offline.Problems, f) {
 				t.Errorf("%s: without a node this is missing: %s", file, f)
 			}
 			known := func(other job.Finding) bool { return other.Key == f.Key }

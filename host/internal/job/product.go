@@ -53,8 +53,8 @@ func (s *Spec) product() string {
 	return PluginMedian
 }
 
-// product reads what the node itself has to know of a product's pluginConfig. It is nil where the product has no name: nobody
-// can tell what the other keys mean.
+// product reads what the node itself has to know of a product's pluginConfig. It is nil where the product has no name:
+// nobody can tell what the other keys mean.
 func (d *document) product(t table, spec *Spec, s Settings) *Product {
 	read := &Product{Name: strings.ToLower(t.text("pluginName"))}
 	for _, refused := range []struct{ key, suffix string }{{"command", "CMD"}, {"envVars", "ENV"}} {
@@ -76,7 +76,8 @@ func (d *document) product(t table, spec *Spec, s Settings) *Product {
 		d.problem(t.line("pluginName"), t.pathOf("pluginName"), "the key is missing or empty: name the plugin of the product")
 		return nil
 	case read.Name == PluginMedian:
-		d.problem(t.line("pluginName"), t.pathOf("pluginName"), "for a median write pluginType = \"median\", and its own pluginConfig")
+		d.problem(t.line("pluginName"), t.pathOf("pluginName"),
+			"for a median write pluginType = \"median\", and its own pluginConfig")
 		return nil
 	}
 	if s.Products != nil {
@@ -162,11 +163,13 @@ func (d *document) pipelines(t table, spec *Spec) []Pipeline {
 		taken := slices.ContainsFunc(all, func(p Pipeline) bool { return p.Name == name })
 		switch {
 		case name == "":
-			d.problem(one.line("name"), one.pathOf("name"), "the key is missing or empty; the pipeline without a name is observationSource")
+			d.problem(one.line("name"), one.pathOf("name"),
+				"the key is missing or empty; the pipeline without a name is observationSource")
 		case name == observationName:
 			d.problem(one.line("name"), one.pathOf("name"), "this name is taken: it is the pipeline above the tables")
 		case len(name) > maxPipelineName:
-			d.problem(one.line("name"), one.pathOf("name"), "the name has %d bytes, and at most %d are taken", len(name), maxPipelineName)
+			d.problem(one.line("name"), one.pathOf("name"), "the name has %d bytes, and at most %d are taken", len(name),
+				maxPipelineName)
 		case taken:
 			d.problem(one.line("name"), one.pathOf("name"), "the name %q is that of another pipeline too", name)
 		}
@@ -193,7 +196,8 @@ func found(products Products, name string) bool {
 // that is stored runs all the same: the product judges it again when it makes the job's factory.
 func (d *document) askProduct(ctx context.Context, spec *Spec, s Settings) {
 	of := spec.Product
-	if !found(s.Products, of.Name) || slices.ContainsFunc(of.Pipelines, func(p Pipeline) bool { return p.Pipeline == nil }) {
+	if !found(s.Products, of.Name) ||
+		slices.ContainsFunc(of.Pipelines, func(p Pipeline) bool { return p.Pipeline == nil }) {
 		return
 	}
 	request := &productv1.ValidateProductJobRequest{
@@ -207,7 +211,8 @@ func (d *document) askProduct(ctx context.Context, spec *Spec, s Settings) {
 	switch {
 	case err == nil:
 	case s.Validation != nil:
-		d.warning(line, "pluginConfig.pluginName", "the product cannot check the job now, and did so before: %s", unasked(err))
+		d.warning(line, "pluginConfig.pluginName", "the product cannot check the job now, and did so before: %s",
+			unasked(err))
 	default:
 		d.problem(line, "pluginConfig.pluginName", "the product cannot check the job: %s", unasked(err))
 	}

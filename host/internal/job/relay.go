@@ -90,8 +90,9 @@ func (t table) encode(whom string, more map[string]any) []byte {
 // the same, nobody else can tell.
 func (d *document) ask(ctx context.Context, spec *Spec, s Settings) (answered bool) {
 	request := &relayerv1.ValidateJobRequest{
-		ChainId: spec.ChainID, ContractId: spec.ContractID, TransmitterId: spec.TransmitterID, RelayConfigJson: spec.RelayConfigJSON,
-		ProviderType: spec.ProviderType(),
+		ChainId: spec.ChainID, ContractId: spec.ContractID, TransmitterId: spec.TransmitterID,
+		RelayConfigJson: spec.RelayConfigJSON,
+		ProviderType:    spec.ProviderType(),
 	}
 	response, err := s.Relayers.ValidateJob(ctx, spec.Relay, request)
 	why, line := unasked(err), d.top.line("relay")

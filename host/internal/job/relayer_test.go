@@ -46,7 +46,8 @@ func (b builtin) ReadsContracts(relay string) bool {
 	return b[relay] != nil && b[relay].ReadsContracts()
 }
 
-func (b builtin) ValidateJob(ctx context.Context, relay string, r *relayerv1.ValidateJobRequest) (*relayerv1.ValidateJobResponse, error) {
+func (b builtin) ValidateJob(ctx context.Context, relay string,
+	r *relayerv1.ValidateJobRequest) (*relayerv1.ValidateJobResponse, error) {
 	return b[relay].ValidateJob(ctx, r)
 }
 
@@ -61,7 +62,8 @@ func (*acme) Relays() []string { return []string{"acme"} }
 
 func (*acme) ReadsContracts(relay string) bool { return relay == "acme" }
 
-func (a *acme) ValidateJob(_ context.Context, _ string, r *relayerv1.ValidateJobRequest) (*relayerv1.ValidateJobResponse, error) {
+func (a *acme) ValidateJob(_ context.Context, _ string,
+	r *relayerv1.ValidateJobRequest) (*relayerv1.ValidateJobResponse, error) {
 	a.asked = r
 	return a.answer, a.err
 }
@@ -86,9 +88,11 @@ name = "x"
 func TestRelayerChecksJobs(t *testing.T) {
 	t.Parallel()
 	a := &acme{answer: &relayerv1.ValidateJobResponse{
-		RelayConfigJson: []byte(`{"chainID":"7","filled":true}`), ContractKey: "one", TransmitterKey: "me", FromAccount: "sender",
+		RelayConfigJson: []byte(`{"chainID":"7","filled":true}`), ContractKey: "one", TransmitterKey: "me",
+		FromAccount: "sender",
 		Warnings: []*pluginv1.Problem{
-			{Path: "relayConfig.name", Message: "unknown key"}, {Path: "relayConfig.lists[1][0]", Message: "is odd"}, {Message: "is odd as a whole"},
+			{Path: "relayConfig.name", Message: "unknown key"}, {Path: "relayConfig.lists[1][0]", Message: "is odd"},
+			{Message: "is odd as a whole"},
 		},
 	}}
 	s := settings()
@@ -97,15 +101,19 @@ func TestRelayerChecksJobs(t *testing.T) {
 	if report.Err() != nil {
 		t.Fatal(report.Err())
 	}
-	got := []string{string(spec.RelayConfigJSON), spec.ContractID, spec.ContractKey(), spec.TransmitterID, spec.Transmitter(), spec.Account(), string(a.asked.GetRelayConfigJson()), a.asked.GetChainId(), a.asked.GetProviderType()}
-	want := []string{`{"chainID":"7","filled":true}`, "One", "offchainreporting2/acme/7/one/", "Me", "me", "sender", `{"chainID":"7","lists":[["a"],["b","c"]],"name":"x"}`, "7", "median"}
+	got := []string{string(spec.RelayConfigJSON), spec.ContractID, spec.ContractKey(), spec.TransmitterID,
+		spec.Transmitter(), spec.Account(), string(a.asked.GetRelayConfigJson()), a.asked.GetChainId(),
+		a.asked.GetProviderType()}
+	want := []string{`{"chainID":"7","filled":true}`, "One", "offchainreporting2/acme/7/one/", "Me", "me", "sender",
+		`{"chainID":"7","lists":[["a"],["b","c"]],"name":"x"}`, "7", "median"}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}
 	if diff := cmp.Diff([]job.Finding{
 		{Line: 10, Key: "relayConfig", Stage: job.StageStart, Text: "is odd as a whole"},
 		{Line: 12, Key: "relayConfig.lists[1][0]", Stage: job.StageStart, Text: "is odd"},
-		{Line: 13, Key: "relayConfig.name", Stage: job.StageStart, Text: "unknown key; name belongs above the first [table] of the file"},
+		{Line: 13, Key: "relayConfig.name", Stage: job.StageStart,
+			Text: "unknown key; name belongs above the first [table] of the file"},
 	}, report.Warnings); diff != "" {
 		t.Error(diff)
 	}
@@ -129,11 +137,13 @@ func TestRelayerIsAway(t *testing.T) {
 	s.Relayers = &acme{err: status.Error(codes.Unavailable, "plugin acme is quarantined")}
 	_, report := job.Parse(t.Context(), []byte(acmeJob), s)
 	const why = "plugin acme is quarantined"
-	want := []job.Finding{{Line: 4, Key: "relay", Stage: job.StageStart, Text: "the relayer cannot check the job: " + why + "; try again when its plugin is ready"}}
+	want := []job.Finding{{Line: 4, Key: "relay", Stage: job.StageStart, Text: "the relayer cannot check the job: " + why +
+		"; try again when its plugin is ready"}}
 	if diff := cmp.Diff(want, report.Problems); diff != "" {
 		t.Error(diff)
 	}
-	s.Validation = &relayerv1.ValidateJobResponse{RelayConfigJson: []byte(`{"chainID":"7"}`), ContractKey: "one", TransmitterKey: "me", FromAccount: "sender"}
+	s.Validation = &relayerv1.ValidateJobResponse{RelayConfigJson: []byte(`{"chainID":"7"}`), ContractKey: "one",
+		TransmitterKey: "me", FromAccount: "sender"}
 	spec, report := job.Parse(t.Context(), []byte(acmeJob), s)
 	if report.Err() != nil {
 		t.Fatal(report.Err())
@@ -141,7 +151,9 @@ func TestRelayerIsAway(t *testing.T) {
 	if spec.Account() != "sender" || string(spec.RelayConfigJSON) != `{"chainID":"7"}` {
 		t.Errorf("the job is %+v", spec)
 	}
-	want = []job.Finding{{Line: 4, Key: "relay", Stage: job.StageStart, Text: "the relayer cannot check the job now, and what it said of it before holds: " + why + "; try again when its plugin is ready"}}
+	want = []job.Finding{{Line: 4, Key: "relay", Stage: job.StageStart,
+		Text: "the relayer cannot check the job now, and what it said of it before holds: " + why +
+			"; try again when its plugin is ready"}}
 	if diff := cmp.Diff(want, report.Warnings); diff != "" {
 		t.Error(diff)
 	}

@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// Stage is the moment at which an established node would find a problem. Operators know the four as: the spec is refused
-// at once (the first two), the job cannot be created, or the job exists and does not run.
+// Stage is the moment at which an established node would find a problem. Operators know the four as: the spec is
+// refused at once (the first two), the job cannot be created, or the job exists and does not run.
 type Stage string
 
 // The stages in their order.
@@ -39,8 +39,9 @@ func (f Finding) String() string {
 	return out.String()
 }
 
-// Report is all that Parse found, in the order of the checks: the problems of the first stage that has one are those that an
-// established node would name, though in words of its own. What follows is for those who would rather mend a file once.
+// Report is all that Parse found, in the order of the checks: the problems of the first stage that has one are those
+// that an established node would name, though in words of its own. What follows is for those who would rather mend a
+// file once.
 type Report struct {
 	Problems []Finding
 	Warnings []Finding
@@ -48,8 +49,8 @@ type Report struct {
 	Unchecked []Finding
 }
 
-// Err is why the job is refused, or nil: it joins the problems of the first stage that has one. Those of later stages, which an
-// established node would not have reached, are not part of it.
+// Err is why the job is refused, or nil: it joins the problems of the first stage that has one. Those of later stages,
+// which an established node would not have reached, are not part of it.
 func (r *Report) Err() error {
 	var errs []error
 	for _, problem := range r.Problems {

@@ -21,15 +21,17 @@ type document struct {
 }
 
 func (d *document) problem(line int, key, format string, arguments ...any) {
-	d.report.Problems = append(d.report.Problems, Finding{Line: line, Key: key, Stage: d.stage, Text: fmt.Sprintf(format, arguments...)})
+	d.report.Problems = append(d.report.Problems,
+		Finding{Line: line, Key: key, Stage: d.stage, Text: fmt.Sprintf(format, arguments...)})
 }
 
 func (d *document) warning(line int, key, format string, arguments ...any) {
-	d.report.Warnings = append(d.report.Warnings, Finding{Line: line, Key: key, Stage: d.stage, Text: fmt.Sprintf(format, arguments...)})
+	d.report.Warnings = append(d.report.Warnings,
+		Finding{Line: line, Key: key, Stage: d.stage, Text: fmt.Sprintf(format, arguments...)})
 }
 
-// table reads the keys of one table of the spec. Values bind to keys whatever their letter case, as on established nodes;
-// a wrong type is a problem and reads as the key's absence.
+// table reads the keys of one table of the spec. Values bind to keys whatever their letter case, as on established
+// nodes; a wrong type is a problem and reads as the key's absence.
 type table struct {
 	*document
 	path   string // empty for the top level
@@ -165,7 +167,8 @@ func (t table) sub(key string) table {
 	return newTable(t.document, t.pathOf(key), values)
 }
 
-// leftovers warns of every key that nothing has read, in the order of the file, with the known key that was likely meant.
+// leftovers warns of every key that nothing has read, in the order of the file, with the known key that was likely
+// meant.
 func (t table) leftovers(known, ignored []string) {
 	var left []string
 	for key := range t.values {
@@ -182,7 +185,9 @@ func (t table) leftovers(known, ignored []string) {
 	for _, key := range left {
 		line, path := t.line(key), t.pathOf(key)
 		switch {
-		case slices.ContainsFunc(slices.Collect(maps.Keys(t.read)), func(read string) bool { return t.read[read] && strings.EqualFold(read, key) }):
+		case slices.ContainsFunc(slices.Collect(maps.Keys(t.read)), func(read string) bool {
+			return t.read[read] && strings.EqualFold(read, key)
+		}):
 			t.warning(line, path, "this key is given in another spelling too, and that one is used")
 		case slices.Contains(ignored, key):
 			t.warning(line, path, "this key has no effect in this type of job")

@@ -43,5 +43,6 @@ func (e *ed25519Key) signReport(message []byte) ([]byte, error) {
 func verifyEd25519(public, message, signature []byte) bool {
 	const whole = ed25519.PublicKeySize + ed25519.SignatureSize
 	return len(public) == ed25519.PublicKeySize && len(signature) == whole && len(message) > 0 &&
-		string(public) == string(signature[:ed25519.PublicKeySize]) && ed25519.Verify(public, message, signature[ed25519.PublicKeySize:])
+		string(public) == string(signature[:ed25519.PublicKeySize]) &&
+		ed25519.Verify(public, message, signature[ed25519.PublicKeySize:])
 }

@@ -86,8 +86,8 @@ func decodeFile(text []byte, file any) error {
 	return nil
 }
 
-// check checks everything that open takes for granted, and what deriving the key may cost. A secret has length bytes, or
-// with 0 any number.
+// check checks everything that open takes for granted, and what deriving the key may cost. A secret has length bytes,
+// or with 0 any number.
 func (e *envelope) check(length int) error {
 	if e.Cipher != cipherCTR {
 		return fmt.Errorf("crypto.cipher is %.32q, and only aes-128-ctr is known", e.Cipher)
@@ -136,8 +136,8 @@ func (e *envelope) checkKDF() error {
 	return nil
 }
 
-// derive makes of a password the key that the envelope's parameters ask for: half for the cipher, half for the code that
-// authenticates. Check has passed them.
+// derive makes of a password the key that the envelope's parameters ask for: half for the cipher, half for the code
+// that authenticates. Check has passed them.
 func (e *envelope) derive(password string) ([]byte, error) {
 	params := &e.KDFParams
 	if e.KDF == kdfScrypt {

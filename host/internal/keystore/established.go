@@ -12,8 +12,8 @@ import (
 	"strings"
 )
 
-// Established OCR2 nodes keep each kind of key in a file of its own form: JSON with a keyType, the public parts, and the secret in
-// the envelope of wallets' files, whose password has the kind before it.
+// Established OCR2 nodes keep each kind of key in a file of its own form: JSON with a keyType, the public parts, and
+// the secret in the envelope of wallets' files, whose password has the kind before it.
 
 // libp2pHead is protobuf's before the 64 bytes of an Ed25519 key in the file of a peer's key.
 var libp2pHead = []byte{8, 1, 18, 64}
@@ -45,7 +45,8 @@ type establishedFile struct {
 }
 
 // readEstablished makes a key of an established node's file, and what is to be sealed of it.
-func readEstablished(ctx context.Context, keyType string, text []byte, password Password, relays Relays) (key, []byte, error) {
+func readEstablished(ctx context.Context, keyType string, text []byte, password Password,
+	relays Relays) (key, []byte, error) {
 	var file establishedFile
 	err := decodeFile(text, &file)
 	if err == nil && file.Crypto == nil {
@@ -92,7 +93,8 @@ func (f *establishedFile) p2p(password Password) (key, []byte, error) {
 	return made, seed, err
 }
 
-// ocr2Secret is the plaintext of a bundle's file. The on-chain secret has had names of relays before it was called Keyring.
+// ocr2Secret is the plaintext of a bundle's file. The on-chain secret has had names of relays before it was called
+// Keyring.
 type ocr2Secret struct {
 	ChainType       string
 	OffchainKeyring []byte
@@ -132,7 +134,8 @@ func (f *establishedFile) ocr2(relay Wanted, password Password) (key, []byte, er
 		// After the last _ of ocr2on_<relay>_…
 		bare := public.said[strings.LastIndexByte(public.said, '_')+1:]
 		if !same(public.said, strings.ToLower(strings.TrimPrefix(bare, "0x")), public.is) {
-			return nil, nil, fmt.Errorf("%s is %.120q, but the key is that of %s: %w", public.name, public.said, public.is, ErrInvalid)
+			return nil, nil, fmt.Errorf("%s is %.120q, but the key is that of %s: %w", public.name, public.said, public.is,
+				ErrInvalid)
 		}
 	}
 	return made, append(sealed, id...), nil
@@ -162,7 +165,8 @@ func ocr2Secrets(text []byte) (offchain, onchain []byte, err error) {
 		}
 	}
 	if len(offchain) != ed25519.PrivateKeySize+32 || len(onchain) != secretLength {
-		return nil, nil, fmt.Errorf("what the file holds has off-chain keys of %d bytes and an on-chain key of %d; a bundle's have %d and %d",
+		return nil, nil, fmt.Errorf("what the file holds has off-chain keys of %d bytes and an on-chain key of %d; a "+
+			"bundle's have %d and %d",
 			len(offchain), len(onchain), ed25519.PrivateKeySize+32, secretLength)
 	}
 	return offchain, onchain, nil
@@ -192,14 +196,15 @@ func (f *establishedFile) account(ctx context.Context, relay Wanted, password Pa
 	return made, relay.Account.tagged(bare), nil
 }
 
-// same tells whether a file's public part is what the secret gives. The envelope's code does not cover all of it, so that nothing
-// else tells a damaged file.
+// same tells whether a file's public part is what the secret gives. The envelope's code does not cover all of it, so
+// that nothing else tells a damaged file.
 func same(said, bare, is string) bool { return said != "" && bare == is }
 
 // seedOf is the seed of an Ed25519 key whose public half stands behind it.
 func seedOf(private []byte) ([]byte, error) {
 	if len(private) != ed25519.PrivateKeySize {
-		return nil, fmt.Errorf("what the file holds has %d bytes, and an Ed25519 key %d: %w", len(private), ed25519.PrivateKeySize, ErrInvalid)
+		return nil, fmt.Errorf("what the file holds has %d bytes, and an Ed25519 key %d: %w", len(private),
+			ed25519.PrivateKeySize, ErrInvalid)
 	}
 	seed := bytes.Clone(private[:ed25519.SeedSize])
 	if !bytes.Equal(ed25519.NewKeyFromSeed(seed), private) {

@@ -12,7 +12,8 @@ import (
 	"github.com/loop-plugins/loop/host/internal/database"
 )
 
-// keyFile is one of testdata/keyfiles.json, which keyfiles.py made beside it: a program that shares nothing with this one.
+// keyFile is one of testdata/keyfiles.json, which keyfiles.py made beside it: a program that shares nothing with this
+// one.
 type keyFile struct{ File json.RawMessage }
 
 const keyFilePassword = "established"
@@ -45,8 +46,8 @@ func (f keyFile) field(t testing.TB, name string) string {
 	return text
 }
 
-// TestImportOfAnEstablishedNodesKeys holds that a node can move here without a new on-chain configuration: its keys sign what they
-// signed there, and job specs name them as they did.
+// TestImportOfAnEstablishedNodesKeys holds that a node can move here without a new on-chain configuration: its keys
+// sign what they signed there, and job specs name them as they did.
 func TestImportOfAnEstablishedNodesKeys(t *testing.T) {
 	t.Parallel()
 	files := keyFiles(t)
@@ -84,7 +85,8 @@ func TestImportOfAnEstablishedNodesKeys(t *testing.T) {
 				t.Fatal(err)
 			}
 			other := testOpen(t, &memory{})
-			if again, err := other.Import(t.Context(), file, NewPassword("of the file"), testRelays()); err != nil || again.ID != c.id {
+			if again, err := other.Import(t.Context(), file, NewPassword("of the file"), testRelays()); err != nil ||
+				again.ID != c.id {
 				t.Errorf("exported and imported: %v, %v", again, err)
 			}
 			if c.vector == "" {
@@ -99,7 +101,8 @@ func TestImportOfAnEstablishedNodesKeys(t *testing.T) {
 			if err != nil || hex.EncodeToString(signature) != v.signature {
 				t.Errorf("signature %x, %v", signature, err)
 			}
-			if signature, err := bundle.Offchain().OffchainSign([]byte{0x72}); err != nil || hex.EncodeToString(signature) != rfc8032Signature {
+			if signature, err := bundle.Offchain().OffchainSign([]byte{0x72}); err != nil ||
+				hex.EncodeToString(signature) != rfc8032Signature {
 				t.Errorf("off-chain signature %x, %v", signature, err)
 			}
 		})
@@ -116,23 +119,40 @@ func TestImportRefusesDamagedFiles(t *testing.T) {
 		change func(object)
 		part   string
 	}{
-		"no crypto":        {"evm bundle", func(f object) { delete(f, "crypto") }, "crypto is missing"},
-		"no id":            {"evm bundle", func(f object) { delete(f, "id") }, `id is "", and a bundle's has 64 hexadecimal digits`},
-		"short id":         {"evm bundle", func(f object) { f["id"] = "abcd" }, `id is "abcd"`},
-		"other relay":      {"evm bundle", func(f object) { f["chainType"] = "tezos" }, `chainType is "tezos", and this node has no such relay`},
-		"other algorithm":  {"evm bundle", func(f object) { f["chainType"] = "starknet" }, "onchainPublicKey is"},
-		"other on-chain":   {"evm bundle", func(f object) { f["onchainPublicKey"] = "ocr2on_evm_00" }, `onchainPublicKey is "ocr2on_evm_00"`},
-		"no off-chain":     {"evm bundle", func(f object) { delete(f, "offchainPublicKey") }, `offchainPublicKey is ""`},
-		"other config":     {"evm bundle", func(f object) { f["configPublicKey"] = f["offchainPublicKey"] }, "configPublicKey is"},
-		"other peer":       {"peer", func(f object) { f["peerID"] = "p2p_12D3KooW" }, `peerID is "p2p_12D3KooW", but the key is that of 12D3KooW`},
-		"other public":     {"starknet account", func(f object) { f["publicKey"] = "0x1" }, `publicKey is "0x1"`},
-		"no public":        {"solana account", func(f object) { delete(f, "publicKey") }, `publicKey is ""`},
-		"another's prefix": {"solana account", func(f object) { f["keyType"] = "StarkNet" }, "the password does not open the file"},
-		"unknown":          {"solana account", func(f object) { f["keyType"] = "Aptos" }, `keyType is "Aptos", and this node has no such relay`},
-		"iv":               {"peer", func(f object) { f["crypto"].(object)["cipherparams"] = object{"iv": strings.Repeat("0", 32)} }, "what the file holds has"},
-		"iv of a bundle":   {"evm bundle", func(f object) { f["crypto"].(object)["cipherparams"] = object{"iv": strings.Repeat("0", 32)} }, "what the file holds is not a bundle"},
-		"dear":             {"peer", func(f object) { f["crypto"].(object)["kdfparams"].(object)["n"] = 1 << 40 }, "1024 MiB"},
-		"shape":            {"peer", func(f object) { f["peerID"] = 5 }, "peerID holds a JSON number"},
+		"no crypto": {"evm bundle", func(f object) { delete(f, "crypto") }, "crypto is missing"},
+		"no id": {"evm bundle", func(f object) {
+			delete(f, "id")
+		}, `id is "", and a bundle's has 64 hexadecimal digits`},
+		"short id": {"evm bundle", func(f object) { f["id"] = "abcd" }, `id is "abcd"`},
+		"other relay": {"evm bundle", func(f object) {
+			f["chainType"] = "tezos"
+		}, `chainType is "tezos", and this node has no such relay`},
+		"other algorithm": {"evm bundle", func(f object) { f["chainType"] = "starknet" }, "onchainPublicKey is"},
+		"other on-chain": {"evm bundle", func(f object) {
+			f["onchainPublicKey"] = "ocr2on_evm_00"
+		}, `onchainPublicKey is "ocr2on_evm_00"`},
+		"no off-chain": {"evm bundle", func(f object) { delete(f, "offchainPublicKey") }, `offchainPublicKey is ""`},
+		"other config": {"evm bundle", func(f object) { f["configPublicKey"] = f["offchainPublicKey"] },
+			"configPublicKey is"},
+		"other peer": {"peer", func(f object) {
+			f["peerID"] = "p2p_12D3KooW"
+		}, `peerID is "p2p_12D3KooW", but the key is that of 12D3KooW`},
+		"other public": {"starknet account", func(f object) { f["publicKey"] = "0x1" }, `publicKey is "0x1"`},
+		"no public":    {"solana account", func(f object) { delete(f, "publicKey") }, `publicKey is ""`},
+		"another's prefix": {"solana account", func(f object) {
+			f["keyType"] = "StarkNet"
+		}, "the password does not open the file"},
+		"unknown": {"solana account", func(f object) {
+			f["keyType"] = "Aptos"
+		}, `keyType is "Aptos", and this node has no such relay`},
+		"iv": {"peer", func(f object) {
+			f["crypto"].(object)["cipherparams"] = object{"iv": strings.Repeat("0", 32)}
+		}, "what the file holds has"},
+		"iv of a bundle": {"evm bundle", func(f object) {
+			f["crypto"].(object)["cipherparams"] = object{"iv": strings.Repeat("0", 32)}
+		}, "what the file holds is not a bundle"},
+		"dear":  {"peer", func(f object) { f["crypto"].(object)["kdfparams"].(object)["n"] = 1 << 40 }, "1024 MiB"},
+		"shape": {"peer", func(f object) { f["peerID"] = 5 }, "peerID holds a JSON number"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

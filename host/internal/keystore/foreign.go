@@ -11,14 +11,16 @@ import (
 const importable = "this node imports wallets' key files (version 3 of the Web3 Secret Storage format), and files of " +
 	"other OCR2 nodes with an account, an OCR2 key bundle or the key of a peer"
 
-// foreign says what a file is that cannot be imported; empty: it may be one that can. keyType is that of an OCR2 node's file.
+// foreign says what a file is that cannot be imported; empty: it may be one that can. keyType is that of an OCR2 node's
+// file.
 func foreign(text []byte) (keyType, what string) {
 	if bytes.HasPrefix(text, []byte("\xff\xfe")) || bytes.HasPrefix(text, []byte("\xfe\xff")) {
 		return "", "the file is in UTF-16: save it in UTF-8"
 	}
 	bare := bytes.TrimPrefix(bytes.TrimSpace(text), []byte("0x"))
 	if _, err := hex.DecodeString(string(bare)); err == nil && len(bare) == 64 {
-		return "", "the file holds a bare private key; " + importable + ": seal it into one with a wallet, such as geth account import"
+		return "", "the file holds a bare private key; " + importable +
+			": seal it into one with a wallet, such as geth account import"
 	}
 	var keypair [65]json.Number
 	if n := len(keypair) - 1; json.Unmarshal(text, &keypair) == nil && keypair[n-1] != "" && keypair[n] == "" {
@@ -40,7 +42,8 @@ func foreign(text []byte) (keyType, what string) {
 		return "", "the file holds a validator's key (EIP-2335, version " + string(file.Version) + "); " + importable
 	}
 	keyType = strings.ToLower(file.KeyType)
-	if what, known := map[string]string{"ocr": "an OCR1 key bundle", "csa": "a CSA key", "vrf": "a VRF key"}[keyType]; known {
+	if what, known := map[string]string{"ocr": "an OCR1 key bundle", "csa": "a CSA key",
+		"vrf": "a VRF key"}[keyType]; known {
 		return "", "the file holds " + what + ", which this node has no use for; " + importable
 	}
 	return keyType, ""

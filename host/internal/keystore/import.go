@@ -17,18 +17,21 @@ type Relays struct {
 	Of func(relay string) (w Wanted, ok bool)
 }
 
-// Import adds the key of a key file: an account from a wallet's file in version 3 of the Web3 Secret Storage format; an account, an
-// OCR2 key bundle or the key of a peer from an established node's file. The password may be empty, as files have it that were made
-// without one. A file out of form and a wrong password are ErrInvalid; a key that is here already is database.ErrExists.
+// Import adds the key of a key file: an account from a wallet's file in version 3 of the Web3 Secret Storage format; an
+// account, an OCR2 key bundle or the key of a peer from an established node's file. The password may be empty, as files
+// have it that were made without one. A file out of form and a wrong password are ErrInvalid; a key that is here
+// already is database.ErrExists.
 func (k *Keystore) Import(ctx context.Context, file []byte, password Password, relays Relays) (Description, error) {
-	imported, sealed, err := k.read(ctx, bytes.TrimPrefix(file, []byte("\xef\xbb\xbf")), password, relays) // some editors mark UTF-8 so
+	// some editors mark UTF-8 so
+	imported, sealed, err := k.read(ctx, bytes.TrimPrefix(file, []byte("\xef\xbb\xbf")), password, relays)
 	defer clear(sealed)
 	if err != nil {
 		return Description{}, fmt.Errorf("import a key: %w", err)
 	}
 	who, public := imported.describe()
 	if k.has(who) {
-		return Description{}, fmt.Errorf("import a key: %s %w", imported.ID(), database.ErrExists) // a short sentence for the usual case
+		// a short sentence for the usual case
+		return Description{}, fmt.Errorf("import a key: %s %w", imported.ID(), database.ErrExists)
 	}
 	if err := k.add(ctx, imported, sealed); err != nil {
 		return Description{}, fmt.Errorf("import %s: %w", imported.ID(), err)
@@ -59,8 +62,8 @@ func (k *Keystore) has(who identity) bool {
 	return len(pick(k, func(other key) bool { found, _ := other.describe(); return found == who })) > 0
 }
 
-// Export returns a key as a key file, sealed under a password of its own: an account with a secp256k1 key as wallets have it, all
-// else as established nodes do. A key that is not here is ErrNotFound.
+// Export returns a key as a key file, sealed under a password of its own: an account with a secp256k1 key as wallets
+// have it, all else as established nodes do. A key that is not here is ErrNotFound.
 func (k *Keystore) Export(kind, id string, password Password, relays Relays) ([]byte, error) {
 	file, err := k.export(kind, id, password, relays)
 	if err != nil {
@@ -73,7 +76,10 @@ func (k *Keystore) export(kind, id string, password Password, relays Relays) ([]
 	if len(password.bytes()) == 0 {
 		return nil, fmt.Errorf("the password is empty: choose one for the file: %w", ErrInvalid)
 	}
-	found, err := first(pick(k, func(other key) bool { who, _ := other.describe(); return who.kind == kind && who.id == id }), kind, id)
+	found, err := first(pick(k, func(other key) bool {
+		who, _ := other.describe()
+		return who.kind == kind && who.id == id
+	}), kind, id)
 	if err != nil {
 		return nil, err
 	}

@@ -74,8 +74,8 @@ func bundleOf(t testing.TB, algorithm Algorithm, onchain []byte) []byte {
 	return slices.Concat(unhex(t, rfc8032Seed), counted(65, 32), algorithm.tagged(onchain))
 }
 
-// The on-chain secret is the bytes 1 to 32. What belongs to it, and every signature below, was computed by a program that shares
-// nothing with this one.
+// The on-chain secret is the bytes 1 to 32. What belongs to it, and every signature below, was computed by a program
+// that shares nothing with this one.
 func testBundle(t testing.TB) *OCR2Bundle {
 	t.Helper()
 	bundle, err := parseOCR2(relaySecp256k1, bundleOf(t, Secp256k1, counted(1, 32)), nil)
@@ -85,8 +85,8 @@ func testBundle(t testing.TB) *OCR2Bundle {
 	return bundle
 }
 
-// reportVectors have a message for each algorithm, signed by programs that share nothing with this one: in Python; by RFC 8032
-// itself; with starknet.js 10.8.0.
+// reportVectors have a message for each algorithm, signed by programs that share nothing with this one: in Python; by
+// RFC 8032 itself; with starknet.js 10.8.0.
 var reportVectors = map[string]struct {
 	algorithm                          Algorithm
 	secret, public, message, signature string
@@ -108,10 +108,12 @@ var reportVectors = map[string]struct {
 			"4abd2353f93b488c4a1a9037bbe4ac7821987b32db6141b7f2262cac0c92633e" + "01",
 	},
 	"Ed25519": {
-		algorithm: Ed25519, secret: rfc8032Seed, public: rfc8032Public, message: "72", signature: rfc8032Public + rfc8032Signature,
+		algorithm: Ed25519, secret: rfc8032Seed, public: rfc8032Public, message: "72",
+		signature: rfc8032Public + rfc8032Signature,
 	},
 	"STARK curve": {
-		algorithm: Stark, secret: starkSecret, public: starkPublic, message: starkHash, signature: starkPublic + starkR + starkS,
+		algorithm: Stark, secret: starkSecret, public: starkPublic, message: starkHash,
+		signature: starkPublic + starkR + starkS,
 	},
 }
 
@@ -290,7 +292,8 @@ func TestConfigDiffieHellman(t *testing.T) {
 	if got := hex.EncodeToString(public[:]); got != "64b101b1d0be5a8704bd078f9895001fc03e8e9f9522f188dd128d9846d48466" {
 		t.Errorf("public key %s", got)
 	}
-	shared, err := vector.ConfigDiffieHellman([32]byte(unhex(t, "883186b800b41d5cf0429695da9b3cc4f328ebcd184a6e482fa578c103f06c77")))
+	shared, err := vector.ConfigDiffieHellman(
+		[32]byte(unhex(t, "883186b800b41d5cf0429695da9b3cc4f328ebcd184a6e482fa578c103f06c77")))
 	if err != nil || hex.EncodeToString(shared[:]) != "988acb3701da55f5018f2eafcaac667a32a1c1c06f7fb11ead040d671686cd3c" {
 		t.Errorf("shared secret %x, %v", shared, err)
 	}
@@ -325,7 +328,8 @@ func TestBundleDescription(t *testing.T) {
 	want := OCR2Description{
 		ID:    "2da95fe7906aa824791d0d195743fabeee862c2cf3edc09ec50e60df0508316f",
 		Relay: "evm", OffchainPublicKey: "ocr2off_evm_" + rfc8032Public, ConfigPublicKey: "ocr2cfg_evm_" + config,
-		OnchainPublicKey: "ocr2on_evm_" + onchain, OffchainPublicKeyHex: rfc8032Public, ConfigPublicKeyHex: config, OnchainPublicKeyHex: onchain,
+		OnchainPublicKey: "ocr2on_evm_" + onchain, OffchainPublicKeyHex: rfc8032Public, ConfigPublicKeyHex: config,
+		OnchainPublicKeyHex: onchain,
 	}
 	if diff := cmp.Diff(want, bundle.Description()); diff != "" {
 		t.Error(diff)
@@ -369,7 +373,8 @@ func TestAccountsSign(t *testing.T) {
 			wanted: wantedStark(), secret: starkSecret, id: "0x" + strings.TrimLeft(starkPublic, "0"),
 			public: starkPublic, data: hash, signature: starkR + starkS,
 			bad: map[string][]byte{
-				"nothing": nil, "short": hash[1:], "long": append(hash[:32:32], 0), "beyond the field": bytes.Repeat([]byte{0xff}, 32),
+				"nothing": nil, "short": hash[1:], "long": append(hash[:32:32], 0),
+				"beyond the field": bytes.Repeat([]byte{0xff}, 32),
 			},
 		},
 	} {
@@ -385,7 +390,8 @@ func TestAccountsSign(t *testing.T) {
 			t.Errorf("%s: signature %x, %v", name, signature, err)
 		}
 		for what, data := range c.bad {
-			if _, err := account.Sign(t.Context(), data); !errors.Is(err, ErrInvalid) || !strings.Contains(err.Error(), account.ID()) {
+			if _, err := account.Sign(t.Context(), data); !errors.Is(err, ErrInvalid) ||
+				!strings.Contains(err.Error(), account.ID()) {
 				t.Errorf("%s: %s: %v", name, what, err)
 			}
 		}
@@ -396,7 +402,8 @@ func TestAccountsSign(t *testing.T) {
 	}
 }
 
-// TestKeysOfAllRelaysAreKept holds that keys of each algorithm come back as they were, and that none passes for another relay's.
+// TestKeysOfAllRelaysAreKept holds that keys of each algorithm come back as they were, and that none passes for another
+// relay's.
 func TestKeysOfAllRelaysAreKept(t *testing.T) {
 	t.Parallel()
 	store := &memory{}

@@ -120,14 +120,16 @@ func (k *Keystore) open(ctx context.Context, password []byte) error {
 	case at >= 0:
 		master, err := unsealMaster(password, rows[at].Sealed)
 		if errors.Is(err, errSealed) {
-			err = errors.New("the password does not open this node's keys: give the one that this database was first started with")
+			err = errors.New("the password does not open this node's keys: give the one that this database was first started " +
+				"with")
 		}
 		if err != nil {
 			return err
 		}
 		k.master = hide(master)
 	case len(rows) > 0:
-		return fmt.Errorf("the database has %d keys but not the master key that opens them: restore it from a backup", len(rows))
+		return fmt.Errorf("the database has %d keys but not the master key that opens them: restore it from a backup",
+			len(rows))
 	default:
 		sealed, master, err := sealMaster(password, k.cost)
 		if err != nil {
@@ -196,7 +198,8 @@ func (k *Keystore) algorithmsBefore(relay string) (account, report Algorithm, er
 			return account, report, nil
 		}
 	}
-	return 0, 0, fmt.Errorf("it was made by an earlier version of loop, which did not keep with it how it signs, and no relayer of relay %q is built into this one", relay)
+	return 0, 0, fmt.Errorf("it was made by an earlier version of loop, which did not keep with it how it signs, and no "+
+		"relayer of relay %q is built into this one", relay)
 }
 
 // Wanted is what a relay needs of the keystore.
@@ -283,7 +286,8 @@ func (k *Keystore) add(ctx context.Context, added key, secret []byte) error {
 	if err != nil {
 		return err
 	}
-	row := database.Key{Kind: who.kind, ID: who.id, Relay: who.relay, Public: public, Sealed: seal(k.master(), who, secret)}
+	row := database.Key{Kind: who.kind, ID: who.id, Relay: who.relay, Public: public,
+		Sealed: seal(k.master(), who, secret)}
 	if err := k.store.AddKeys(ctx, row); err != nil {
 		return err
 	}
@@ -350,7 +354,8 @@ func (k *Keystore) Accounts(relay string) []string {
 // Signer returns an account of one relay, or ErrNotFound. The account is named as its relayer writes it: who has
 // another spelling asks the relayer first.
 func (k *Keystore) Signer(relay, account string) (*Account, error) {
-	return first(pick(k, func(key *Account) bool { return key.Relay() == relay && key.ID() == account }), KindAccount, account)
+	return first(pick(k, func(key *Account) bool { return key.Relay() == relay && key.ID() == account }), KindAccount,
+		account)
 }
 
 func pick[K key](k *Keystore, wanted func(K) bool) []K {

@@ -116,7 +116,8 @@ func TestEnsureDefaults(t *testing.T) {
 		t.Error(diff)
 	}
 	err := k.EnsureDefaults(t.Context(), wantedSecp256k1(), Wanted{Relay: "tezos", Name: nameEd25519})
-	wantError(t, err, ErrInvalid, `"tezos"`, "ocr2", "algorithm 0 is not known here, only secp256k1, Ed25519 and STARK curve are")
+	wantError(t, err, ErrInvalid, `"tezos"`, "ocr2",
+		"algorithm 0 is not known here, only secp256k1, Ed25519 and STARK curve are")
 	silent := func(context.Context, []byte) (string, error) { return "", errors.New("the relayer is down") }
 	err = k.EnsureDefaults(t.Context(), Wanted{Relay: "tezos", Account: Ed25519, Report: Ed25519, Name: silent})
 	wantError(t, err, nil, "create account key", `"tezos"`, "name the account: the relayer is down")
@@ -335,7 +336,8 @@ func TestTamperedRows(t *testing.T) {
 		refuses(row.Kind+" relay", change(at, func(row *database.Key) { row.Relay += "0" }))
 		refuses(row.Kind+" kind", change(at, func(row *database.Key) { row.Kind = "x" }))
 		// Altered text for people changes nothing: the text is made anew.
-		if _, err := Open(t.Context(), testSettings(&memory{rows: change(at, func(row *database.Key) { row.Public = nil })})); err != nil {
+		if _, err := Open(t.Context(),
+			testSettings(&memory{rows: change(at, func(row *database.Key) { row.Public = nil })})); err != nil {
 			t.Error(err)
 		}
 	}
@@ -435,7 +437,8 @@ func TestEarlierRows(t *testing.T) {
 		settings := testSettings(store)
 		settings.Before = nil
 		_, err := Open(t.Context(), settings)
-		wantError(t, err, nil, "made by an earlier version of loop", `no relayer of relay "`+w.Relay+`" is built into this one`)
+		wantError(t, err, nil, "made by an earlier version of loop",
+			`no relayer of relay "`+w.Relay+`" is built into this one`)
 	}
 }
 

@@ -13,8 +13,8 @@ import (
 
 var _ types.OffchainKeyring = (*OffchainKeyring)(nil)
 
-// offchainSecretLength is an Ed25519 seed and an X25519 scalar. The on-chain secret with its algorithm follows them, and after it
-// the id of a bundle that was imported.
+// offchainSecretLength is an Ed25519 seed and an X25519 scalar. The on-chain secret with its algorithm follows them,
+// and after it the id of a bundle that was imported.
 const offchainSecretLength = ed25519.SeedSize + 32
 
 // OCR2Bundle is the keys of an oracle on one relay.
@@ -64,8 +64,8 @@ func parseOCR2(relay string, sealed []byte, before func() (Algorithm, error)) (*
 	}, nil
 }
 
-// ID is 32 bytes in hex: SHA-256 of the relay and the three public keys, so that a bundle cannot pass for another. One that was
-// imported keeps the id of its file, by which job specs name it.
+// ID is 32 bytes in hex: SHA-256 of the relay and the three public keys, so that a bundle cannot pass for another. One
+// that was imported keeps the id of its file, by which job specs name it.
 func (b *OCR2Bundle) ID() string {
 	if b.given != nil {
 		return hex.EncodeToString(b.given)

@@ -42,11 +42,13 @@ func wantedSecp256k1() Wanted {
 
 // wantedEd25519 is as Solana has it: reports are signed by another algorithm than transactions.
 func wantedEd25519() Wanted {
-	return Wanted{Relay: relayEd25519, Account: Ed25519, Report: Secp256k1, Name: nameEd25519, File: FileForm{KeyType: "Solana", Prefix: "solkey"}}
+	return Wanted{Relay: relayEd25519, Account: Ed25519, Report: Secp256k1, Name: nameEd25519,
+		File: FileForm{KeyType: "Solana", Prefix: "solkey"}}
 }
 
 func wantedStark() Wanted {
-	return Wanted{Relay: relayStark, Account: Stark, Report: Stark, Name: nameStark, File: FileForm{KeyType: "StarkNet", Prefix: "starkkey"}}
+	return Wanted{Relay: relayStark, Account: Stark, Report: Stark, Name: nameStark,
+		File: FileForm{KeyType: "StarkNet", Prefix: "starkkey"}}
 }
 
 // testRelays has them all.

@@ -45,7 +45,8 @@ func (s *secp256k1) reportPublic() []byte { return crypto.PubkeyToAddress(s.key(
 // signData returns r, s and v (0 or 1), with s in the lower half.
 func (s *secp256k1) signData(data []byte) ([]byte, error) {
 	if len(data) != hashLength {
-		return nil, fmt.Errorf("data has %d bytes, and a secp256k1 key signs a hash of %d: %w", len(data), hashLength, ErrInvalid)
+		return nil, fmt.Errorf("data has %d bytes, and a secp256k1 key signs a hash of %d: %w", len(data), hashLength,
+			ErrInvalid)
 	}
 	return crypto.Sign(data, s.key())
 }

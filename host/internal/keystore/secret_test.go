@@ -19,7 +19,8 @@ func secretsOf(k *Keystore) []string {
 	}
 	for _, relay := range []string{relaySecp256k1, relayEd25519, relayStark} {
 		for _, bundle := range k.Bundles(relay) {
-			secrets = append(secrets, bundle.offchain.signing().Seed(), bundle.offchain.encryption().Bytes(), bundle.report.private.secret())
+			secrets = append(secrets, bundle.offchain.signing().Seed(), bundle.offchain.encryption().Bytes(),
+				bundle.report.private.secret())
 		}
 		for _, name := range k.Accounts(relay) {
 			account, err := k.Signer(relay, name)
@@ -73,7 +74,8 @@ func TestRedaction(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			for verb := '!'; verb <= '~'; verb++ {
-				if verb == '%' || verb == '*' || verb == '.' || verb == '[' || verb == ' ' || verb == '+' || verb == '-' || verb == '#' || (verb >= '0' && verb <= '9') {
+				if verb == '%' || verb == '*' || verb == '.' || verb == '[' || verb == ' ' || verb == '+' || verb == '-' ||
+					verb == '#' || (verb >= '0' && verb <= '9') {
 					continue // no verbs
 				}
 				for _, flags := range []string{"", "+", "#", "-", " ", "080", "+#", ".80"} {
@@ -94,7 +96,8 @@ func TestRedaction(t *testing.T) {
 				t.Errorf("Sprint gives %q", text)
 			}
 			var log bytes.Buffer
-			slog.New(slog.NewTextHandler(&log, nil)).Info("x", "value", value, "group", slog.GroupValue(slog.Any("inner", value)))
+			slog.New(slog.NewTextHandler(&log, nil)).Info("x", "value", value, "group",
+				slog.GroupValue(slog.Any("inner", value)))
 			slog.New(slog.NewJSONHandler(&log, nil)).Info("x", "value", value)
 			notSecret(t, log.String(), secrets)
 

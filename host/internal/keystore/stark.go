@@ -46,7 +46,8 @@ func (s *starkKey) reportPublic() []byte { return s.public() }
 // signData returns r and s, 32 bytes each, with s in the lower half.
 func (s *starkKey) signData(data []byte) ([]byte, error) {
 	if len(data) != starkWord {
-		return nil, fmt.Errorf("data has %d bytes, and a key of the STARK curve signs a field element of %d: %w", len(data), starkWord, ErrInvalid)
+		return nil, fmt.Errorf("data has %d bytes, and a key of the STARK curve signs a field element of %d: %w", len(data),
+			starkWord, ErrInvalid)
 	}
 	element, err := stark.FromBytes(data)
 	if err != nil {
@@ -70,7 +71,8 @@ func (s *starkKey) signReport(message []byte) ([]byte, error) {
 
 // verifyStark tells whether a signature is of the signer. One with s in the upper half is not.
 func verifyStark(public, message, signature []byte) bool {
-	if len(message) != starkWord || len(signature) != starkReportSignature || string(public) != string(signature[:starkWord]) {
+	if len(message) != starkWord || len(signature) != starkReportSignature ||
+		string(public) != string(signature[:starkWord]) {
 		return false
 	}
 	element, err := stark.FromBytes(message)

@@ -56,7 +56,8 @@ func wallet(ctx context.Context, relay Wanted, file []byte, password Password) (
 	}
 	address := hex.EncodeToString(private.reportPublic())
 	if parsed.Address != "" && !strings.EqualFold(string(parsed.Address), address) {
-		return nil, nil, fmt.Errorf("address says %.42q, but the key is that of 0x%s: %w", "0x"+parsed.Address, address, ErrInvalid)
+		return nil, nil, fmt.Errorf("address says %.42q, but the key is that of 0x%s: %w", "0x"+parsed.Address, address,
+			ErrInvalid)
 	}
 	account, err := newAccount(ctx, relay.Relay, Secp256k1, secret, relay.Name)
 	return account, Secp256k1.tagged(secret), err

@@ -105,12 +105,16 @@ func TestImportRefuses(t *testing.T) {
 		"version as text":  {func(f object) { f["version"] = "1" }, "version is 1, and only 3 is known"},
 		"version of words": {func(f object) { f["version"] = "three" }, "version is not a number"},
 		"version in parts": {func(f object) { f["version"] = 3.5 }, "version is 3.5, and only 3 is known"},
-		"no version":       {func(f object) { delete(f, "version") }, "the file has no version and no keyType: this node imports wallets' key files"},
-		"0x twice":         {func(f object) { crypto(f)["mac"] = "0x0x" + strings.Repeat("0", 60) }, "crypto.mac is not hex"},
-		"other address":    {func(f object) { f["address"] = web3Address }, "address says"},
-		"no crypto":        {func(f object) { delete(f, "crypto") }, "crypto.cipher"},
-		"other cipher":     {func(f object) { crypto(f)["cipher"] = "aes-128-cbc" }, "crypto.cipher"},
-		"short iv":         {func(f object) { crypto(f)["cipherparams"] = object{"iv": "00"} }, "crypto.cipherparams.iv has 1 bytes"},
+		"no version": {func(f object) {
+			delete(f, "version")
+		}, "the file has no version and no keyType: this node imports wallets' key files"},
+		"0x twice":      {func(f object) { crypto(f)["mac"] = "0x0x" + strings.Repeat("0", 60) }, "crypto.mac is not hex"},
+		"other address": {func(f object) { f["address"] = web3Address }, "address says"},
+		"no crypto":     {func(f object) { delete(f, "crypto") }, "crypto.cipher"},
+		"other cipher":  {func(f object) { crypto(f)["cipher"] = "aes-128-cbc" }, "crypto.cipher"},
+		"short iv": {func(f object) {
+			crypto(f)["cipherparams"] = object{"iv": "00"}
+		}, "crypto.cipherparams.iv has 1 bytes"},
 		"no iv":            {func(f object) { delete(crypto(f), "cipherparams") }, "crypto.cipherparams.iv"},
 		"odd mac":          {func(f object) { crypto(f)["mac"] = "0" }, "crypto.mac is not hex"},
 		"other mac":        {func(f object) { crypto(f)["mac"] = strings.Repeat("0", 64) }, "the file was altered"},
@@ -124,8 +128,11 @@ func TestImportRefuses(t *testing.T) {
 		"n as fraction":    {func(f object) { params(f)["n"] = 1.5 }, "crypto.kdfparams.n holds a JSON number 1.5"},
 		"salt not hex":     {func(f object) { params(f)["salt"] = "zz" }, "crypto.kdfparams.salt"},
 		"pbkdf2 without c": {func(f object) { crypto(f)["kdf"] = "pbkdf2" }, "crypto.kdfparams.c is 0"},
-		"pbkdf2, huge c":   {func(f object) { crypto(f)["kdf"] = "pbkdf2"; params(f)["c"] = 1 << 40 }, "crypto.kdfparams.c is"},
-		"pbkdf2, no prf":   {func(f object) { crypto(f)["kdf"] = "pbkdf2"; params(f)["c"] = 1 }, "crypto.kdfparams.prf"},
+		"pbkdf2, huge c": {func(f object) {
+			crypto(f)["kdf"] = "pbkdf2"
+			params(f)["c"] = 1 << 40
+		}, "crypto.kdfparams.c is"},
+		"pbkdf2, no prf": {func(f object) { crypto(f)["kdf"] = "pbkdf2"; params(f)["c"] = 1 }, "crypto.kdfparams.prf"},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -175,7 +182,8 @@ func TestImportTakesWhatWalletsWrite(t *testing.T) {
 		t.Fatal(err)
 	}
 	private := signer.private.(*secp256k1).key()
-	empty, err := web3.EncryptKey(&web3.Key{Address: gethcrypto.PubkeyToAddress(private.PublicKey), PrivateKey: private}, "", 2, 1)
+	empty, err := web3.EncryptKey(&web3.Key{Address: gethcrypto.PubkeyToAddress(private.PublicKey), PrivateKey: private},
+		"", 2, 1)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -246,7 +254,8 @@ var foreignFiles = map[string]struct{ text, what, advice string }{
 		"a bare Ed25519 key as a list of numbers", ": make an account here by loop keys create and the name of its relay"},
 	"bare": {"0x" + strings.Repeat("4f", 32) + "\n",
 		"a bare private key", ": seal it into one with a wallet, such as geth account import"},
-	"validator": {`{"crypto":{"kdf":{"function":"scrypt","params":{},"message":""},"cipher":{"function":"aes-128-ctr"}},"pubkey":"00","version":4}`,
+	"validator": {
+		`{"crypto":{"kdf":{"function":"scrypt","params":{},"message":""},"cipher":{"function":"aes-128-ctr"}},"pubkey":"00","version":4}`,
 		"a validator's key (EIP-2335, version 4)", ""},
 }
 
@@ -265,7 +274,8 @@ func TestImportNamesOtherKeys(t *testing.T) {
 	_, err := k.Import(t.Context(), []byte("\xff\xfe{\x00}\x00"), NewPassword("x"), testRelays())
 	wantError(t, err, ErrInvalid, "the file is in UTF-16: save it in UTF-8")
 	for relay, part := range map[string]string{
-		"acme": `no relay "acme", which is to have the account`, relayEd25519: "accounts of relay solana have keys for Ed25519",
+		"acme":       `no relay "acme", which is to have the account`,
+		relayEd25519: "accounts of relay solana have keys for Ed25519",
 	} {
 		relays := testRelays()
 		relays.Wallet = relay
@@ -287,7 +297,9 @@ func FuzzImport(f *testing.F) {
 	f.Add(file)
 	f.Add([]byte(web3PBKDF2))
 	f.Add([]byte(web3Scrypt))
-	f.Add([]byte("\xef\xbb\xbf" + strings.NewReplacer(`": "`, `": "0x`, `"version": 3`, `"version": "3"`, `"crypto"`, `"Crypto"`).Replace(web3Scrypt)))
+	f.Add(
+		[]byte("\xef\xbb\xbf" +
+			strings.NewReplacer(`": "`, `": "0x`, `"version": 3`, `"version": "3"`, `"crypto"`, `"Crypto"`).Replace(web3Scrypt)))
 	for _, other := range foreignFiles {
 		f.Add([]byte(other.text))
 	}

@@ -58,7 +58,9 @@ func accountsOf(ctx context.Context, r *relay.Relayer, c config.Chain) ([]string
 	names := make([]string, len(spelled))
 	for at, s := range spelled {
 		if s.Problem != "" {
-			return nil, &configError{fmt.Errorf("the account at Accounts[%d] of %s chain %s: %.128q %s; mend it in the node's configuration", at, r.Relay(), c.ID, c.Accounts[at], s.Problem)}
+			return nil, &configError{
+				fmt.Errorf("the account at Accounts[%d] of %s chain %s: %.128q %s; mend it in the node's configuration", at,
+					r.Relay(), c.ID, c.Accounts[at], s.Problem)}
 		}
 		names[at] = s.Text
 	}
@@ -122,7 +124,9 @@ func (p *plugins) makeChainsOf(ctx context.Context, s *served, chains []config.C
 		switch status.Code(err) {
 		case codes.OK:
 		case codes.InvalidArgument, codes.FailedPrecondition, codes.Unimplemented:
-			return &configError{fmt.Errorf("plugin %s refused the configuration of chain %s: %s; mend it in the node's configuration", s.relayer.Plugin(), c.ID, status.Convert(err).Message())}
+			return &configError{
+				fmt.Errorf("plugin %s refused the configuration of chain %s: %s; mend it in the node's configuration",
+					s.relayer.Plugin(), c.ID, status.Convert(err).Message())}
 		default:
 			p.node.logger.Error("a chain is not there yet; the node goes on and tries again", "plugin",
 				s.plugin.Name(), "chain", c.ID, "error", err)

@@ -86,7 +86,8 @@ func (c *Checked) Silent() string {
 	if len(silent) == 0 {
 		return ""
 	}
-	return "no RPC node answers for " + strings.Join(silent, " and for ") + "; check the chain's Nodes in the configuration and whether they run"
+	return "no RPC node answers for " + strings.Join(silent, " and for ") +
+		"; check the chain's Nodes in the configuration and whether they run"
 }
 
 const (
@@ -96,7 +97,8 @@ const (
 	lostAfter = 2 * time.Second
 )
 
-// Check starts the plugins, asks every chain once and ends them. It opens no database: plugins get no key and an empty store.
+// Check starts the plugins, asks every chain once and ends them. It opens no database: plugins get no key and an empty
+// store.
 func Check(ctx context.Context, s Settings) (*Checked, error) {
 	n := &Node{settings: s, logger: s.Logger}
 	var err error
@@ -104,8 +106,9 @@ func Check(ctx context.Context, s Settings) (*Checked, error) {
 		return nil, err
 	}
 	n.runtime, err = loophost.New(loophost.Settings{
-		Logger: s.Logger, SocketDir: s.Config.Plugins.SocketDir, SocketHint: socketHint, Version: s.Version, StopTimeout: s.Config.Plugins.StopTimeout.Duration,
-		Keep: s.Config.Kept(), Adopt: s.Alone,
+		Logger: s.Logger, SocketDir: s.Config.Plugins.SocketDir, SocketHint: socketHint, Version: s.Version,
+		StopTimeout: s.Config.Plugins.StopTimeout.Duration,
+		Keep:        s.Config.Kept(), Adopt: s.Alone,
 	})
 	if err != nil {
 		return nil, err
@@ -155,7 +158,8 @@ func (n *Node) lendNothing(string, string) relayerv1loophost.CreateChainLoans {
 type nothing struct{}
 
 // ListAccounts implements hostservicev1.KeystoreServiceServer.
-func (nothing) ListAccounts(context.Context, *hostservicev1.ListAccountsRequest) (*hostservicev1.ListAccountsResponse, error) {
+func (nothing) ListAccounts(context.Context,
+	*hostservicev1.ListAccountsRequest) (*hostservicev1.ListAccountsResponse, error) {
 	return &hostservicev1.ListAccountsResponse{}, nil
 }
 
@@ -188,7 +192,8 @@ func (nothing) List(context.Context, *hostservicev1.ListRequest) (*hostservicev1
 func lost(ctx context.Context, c *relayerv1loophost.Chain) bool {
 	r, err := c.ListNodeStatuses(ctx, &relayerv1.ListNodeStatusesRequest{})
 	return err == nil && !slices.ContainsFunc(r.GetNodes(), func(n *relayerv1.NodeStatus) bool {
-		return n.GetState() != relayerv1.NodeState_NODE_STATE_UNREACHABLE && n.GetState() != relayerv1.NodeState_NODE_STATE_WRONG_CHAIN
+		return n.GetState() != relayerv1.NodeState_NODE_STATE_UNREACHABLE &&
+			n.GetState() != relayerv1.NodeState_NODE_STATE_WRONG_CHAIN
 	})
 }
 

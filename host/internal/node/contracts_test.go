@@ -14,7 +14,8 @@ import (
 )
 
 // ReadContract answers with what it was asked.
-func (*fakeChain) ReadContract(_ context.Context, r *relayerv1.ReadContractRequest) (*relayerv1.ReadContractResponse, error) {
+func (*fakeChain) ReadContract(_ context.Context,
+	r *relayerv1.ReadContractRequest) (*relayerv1.ReadContractResponse, error) {
 	switch r.GetBlock() {
 	case "earliest":
 		return nil, status.Error(codes.Unimplemented, "it reads none")
@@ -38,15 +39,17 @@ func TestPipelinesReadContracts(t *testing.T) {
 	n := f.start(t)
 	const one, other = "0x00000000000000000000000000000000000000aa", "0x00000000000000000000000000000000000000bb"
 	for name, c := range map[string]struct{ attributes, chain, want string }{
-		"the job's chain":      {"from=\"" + other + "\" block=latest gas=7", "1", one + " call " + other + " latest"},
-		"the task's chain":     {"evmChainID=5 gas=7", "2", one + " call  "},
-		"an unknown chain":     {"", "2", `this node has no enabled acme or evm chain "2"; it has 5, 1`},
-		"a refusal":            {"block=safe", "1", `on chain 1 failed: the contract reverts the call: "asleep"`},
-		"no reading relayer":   {"block=earliest", "1", "the relayer of acme chain 1 reads no contracts (it reads none); read this one through a bridge"},
+		"the job's chain":  {"from=\"" + other + "\" block=latest gas=7", "1", one + " call " + other + " latest"},
+		"the task's chain": {"evmChainID=5 gas=7", "2", one + " call  "},
+		"an unknown chain": {"", "2", `this node has no enabled acme or evm chain "2"; it has 5, 1`},
+		"a refusal":        {"block=safe", "1", `on chain 1 failed: the contract reverts the call: "asleep"`},
+		"no reading relayer": {"block=earliest", "1",
+			"the relayer of acme chain 1 reads no contracts (it reads none); read this one through a bridge"},
 		"a variable's chain":   {`evmChainID="$(jb.name)" gas=7`, "2", one + " call  "},
 		"a variable's nothing": {`evmChainID="$(jb.externalJobID)" gas=7`, "2", `has no enabled acme or evm chain "404"`},
 	} {
-		p, err := pipeline.Parse(`a [type=ethcall contract="` + one + `" data="0x63616c6c" ` + c.attributes + `] b [type=lowercase] a -> b`)
+		p, err := pipeline.Parse(`a [type=ethcall contract="` + one + `" data="0x63616c6c" ` + c.attributes +
+			`] b [type=lowercase] a -> b`)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -211,7 +211,8 @@ func TestOnePasswordAtATime(t *testing.T) {
 	}
 	d.stretching <- struct{}{}
 	err := export("Connect-Timeout-Ms", "50")
-	if connect.CodeOf(err) != connect.CodeDeadlineExceeded || !strings.Contains(err.Error(), "another key was being imported or exported") {
+	if connect.CodeOf(err) != connect.CodeDeadlineExceeded ||
+		!strings.Contains(err.Error(), "another key was being imported or exported") {
 		t.Errorf("while another is: %v", err)
 	}
 	<-d.stretching

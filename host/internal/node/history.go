@@ -106,7 +106,9 @@ func (s *service) ShowJob(ctx context.Context, r *nodev1.ShowJobRequest) (*nodev
 		}
 		shown.Peers = append(shown.Peers, p)
 	}
-	slices.SortFunc(shown.Peers, func(a, b *nodev1.Peer) int { return cmp.Compare(a.GetOracleIndex(), b.GetOracleIndex()) })
+	slices.SortFunc(shown.Peers, func(a, b *nodev1.Peer) int {
+		return cmp.Compare(a.GetOracleIndex(), b.GetOracleIndex())
+	})
 	ctx, cancel := context.WithTimeout(ctx, showTimeout)
 	defer cancel()
 	shown.ChainTrouble = chainTroubles{}.of(ctx, j.parts.chain)
@@ -117,7 +119,8 @@ func (s *service) ShowJob(ctx context.Context, r *nodev1.ShowJobRequest) (*nodev
 }
 
 // ListJobErrors implements nodev1connect.NodeServiceHandler.
-func (s *service) ListJobErrors(_ context.Context, r *nodev1.ListJobErrorsRequest) (*nodev1.ListJobErrorsResponse, error) {
+func (s *service) ListJobErrors(_ context.Context,
+	r *nodev1.ListJobErrorsRequest) (*nodev1.ListJobErrorsResponse, error) {
 	j, err := s.job(r.GetJobId())
 	if err != nil {
 		return nil, err
@@ -211,10 +214,12 @@ func describeRun(r *history.Run) *nodev1.Run {
 	}
 	for _, t := range r.Trace.Tasks {
 		task := &nodev1.RunTask{
-			Id: t.ID, Type: t.Type, ResultJson: string(t.Result), Error: worded(t.Error), Attempts: uint32(t.Attempts), Took: took(t),
+			Id: t.ID, Type: t.Type, ResultJson: string(t.Result), Error: worded(t.Error), Attempts: uint32(t.Attempts),
+			Took: took(t),
 		}
 		for _, given := range t.Input {
-			task.Inputs = append(task.Inputs, &nodev1.RunInput{Id: given.ID, ResultJson: string(given.Result), Error: worded(given.Error)})
+			task.Inputs = append(task.Inputs,
+				&nodev1.RunInput{Id: given.ID, ResultJson: string(given.Result), Error: worded(given.Error)})
 		}
 		shown.Tasks = append(shown.Tasks, task)
 	}

@@ -14,8 +14,8 @@ import (
 	"github.com/loop-plugins/loop/host/internal/history"
 )
 
-// A viewer hears of runs as they end, and finds them in pages and whole. At the end of the node a stream ends and holds it up no
-// longer.
+// A viewer hears of runs as they end, and finds them in pages and whole. At the end of the node a stream ends and holds
+// it up no longer.
 func TestRunsOfANode(t *testing.T) {
 	t.Parallel()
 	f := newFeed(t)
@@ -23,7 +23,8 @@ func TestRunsOfANode(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	viewer := nodev1connect.NewNodeServiceClient(&http.Client{Transport: bearer("Bearer " + made.GetSecret())}, "http://"+f.node.Address())
+	viewer := nodev1connect.NewNodeServiceClient(&http.Client{Transport: bearer("Bearer " + made.GetSecret())},
+		"http://"+f.node.Address())
 	heard, err := viewer.WatchRuns(t.Context(), &nodev1.WatchRunsRequest{})
 	if err != nil {
 		t.Fatal(err)

@@ -58,41 +58,49 @@ func TestEachPluginServesItsOwnMetrics(t *testing.T) {
 	f := newFiles(t)
 	f.chain("1337", "")
 	n := f.start(t)
-	const text, open = "text/plain; version=0.0.4; charset=utf-8", "application/openmetrics-text; version=1.0.0; charset=utf-8"
+	const text, open = "text/plain; version=0.0.4; charset=utf-8", "application/openmetrics-text; version=1.0.0; " +
+		"charset=utf-8"
 	for name, c := range map[string]struct {
 		path, accept          string
 		code                  int
 		contentType           string
 		contains, not, ending string
 	}{
-		"the relayer":                     {"/plugins/evm/metrics", "", 200, text, "loop.relayer.v1.RelayerService/CreateChain", "loop_median_", ""},
-		"the median":                      {"/plugins/median/metrics", "", 200, text, "loop_median_", "RelayerService", ""},
-		"the median, as OpenMetrics":      {"/plugins/median/metrics", "application/openmetrics-text;version=1.0.0", 200, open, "loop_median_", "RelayerService", "# EOF\n"},
-		"the node":                        {"/metrics", "", 200, text, "go_goroutines", "loop_median_", ""},
-		"nobody":                          {"/plugins/solana/metrics", "", 404, "", `there is no plugin "solana"`, "", ""},
-		"a name with dots":                {"/plugins/../metrics", "", 404, "", "there is no plugin", "go_goroutines", ""},
-		"a name with an escaped slash":    {"/plugins/evm%2Fmetrics/metrics", "", 404, "", "there is no plugin", "RelayerService", ""},
-		"a name of escaped dots":          {"/plugins/%2e%2e/metrics", "", 404, "", "there is no plugin", "go_goroutines", ""},
-		"a name with a slash":             {"/plugins/evm/x/metrics", "", 404, "", "there is nothing here", "RelayerService", ""},
-		"an escape that is none":          {"/plugins/%25zz/metrics", "", 404, "", "there is no plugin", "", ""},
-		"another page of a plugin":        {"/plugins/evm/debug", "", 404, "", "there is nothing here", "", ""},
-		"a plugin, in another case":       {"/plugins/EVM/metrics", "", 404, "", `there is no plugin "EVM"`, "", ""},
-		"a plugin with an escaped letter": {"/plugins/ev%6d/metrics", "", 200, text, "loop.relayer.v1.RelayerService/CreateChain", "", ""},
+		"the relayer": {"/plugins/evm/metrics", "", 200, text,
+			"loop.relayer.v1.RelayerService/CreateChain", "loop_median_", ""},
+		"the median": {"/plugins/median/metrics", "", 200, text, "loop_median_", "RelayerService", ""},
+		"the median, as OpenMetrics": {"/plugins/median/metrics", "application/openmetrics-text;version=1.0.0", 200,
+			open, "loop_median_", "RelayerService", "# EOF\n"},
+		"the node":         {"/metrics", "", 200, text, "go_goroutines", "loop_median_", ""},
+		"nobody":           {"/plugins/solana/metrics", "", 404, "", `there is no plugin "solana"`, "", ""},
+		"a name with dots": {"/plugins/../metrics", "", 404, "", "there is no plugin", "go_goroutines", ""},
+		"a name with an escaped slash": {"/plugins/evm%2Fmetrics/metrics", "", 404, "", "there is no plugin",
+			"RelayerService", ""},
+		"a name of escaped dots": {"/plugins/%2e%2e/metrics", "", 404, "", "there is no plugin", "go_goroutines",
+			""},
+		"a name with a slash": {"/plugins/evm/x/metrics", "", 404, "", "there is nothing here", "RelayerService",
+			""},
+		"an escape that is none":    {"/plugins/%25zz/metrics", "", 404, "", "there is no plugin", "", ""},
+		"another page of a plugin":  {"/plugins/evm/debug", "", 404, "", "there is nothing here", "", ""},
+		"a plugin, in another case": {"/plugins/EVM/metrics", "", 404, "", `there is no plugin "EVM"`, "", ""},
+		"a plugin with an escaped letter": {"/plugins/ev%6d/metrics", "", 200, text,
+			"loop.relayer.v1.RelayerService/CreateChain", "", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			a := ask(t, "http://"+n.Address()+c.path, "Accept", c.accept)
 			if a.code != c.code || !strings.HasPrefix(a.contentType, c.contentType) {
 				t.Errorf("code %d, content type %q, want %d, %q", a.code, a.contentType, c.code, c.contentType)
 			}
-			if !strings.Contains(a.body, c.contains) || !strings.HasSuffix(a.body, c.ending) || c.not != "" && strings.Contains(a.body, c.not) {
+			if !strings.Contains(a.body, c.contains) || !strings.HasSuffix(a.body, c.ending) ||
+				c.not != "" && strings.Contains(a.body, c.not) {
 				t.Errorf("body, which should have %q, not %q, and end in %q:\n%.400s", c.contains, c.not, c.ending, a.body)
 			}
 		})
 	}
 }
 
-// A plugin that cannot be started any more is quarantined: its page and /health say so, Prometheus goes on asking for it, and a restart
-// brings it back.
+// A plugin that cannot be started any more is quarantined: its page and /health say so, Prometheus goes on asking for
+// it, and a restart brings it back.
 func TestPluginThatIsDown(t *testing.T) {
 	t.Parallel()
 	f := newFiles(t)
@@ -108,7 +116,9 @@ func TestPluginThatIsDown(t *testing.T) {
 		t.Fatal(err)
 	}
 	signal(t, n, "median", syscall.SIGKILL)
-	eventually(t, "a quarantine", func() bool { return n.runtime.Plugin("median").Status().State == supervise.Quarantined })
+	eventually(t, "a quarantine", func() bool {
+		return n.runtime.Plugin("median").Status().State == supervise.Quarantined
+	})
 
 	if a := ask(t, url+"/plugins/median/metrics"); a.code != http.StatusServiceUnavailable {
 		t.Errorf("metrics of a plugin that is down: %d %s", a.code, a.body)
@@ -116,7 +126,8 @@ func TestPluginThatIsDown(t *testing.T) {
 	if a := ask(t, url+"/plugins/evm/metrics"); a.code != http.StatusOK {
 		t.Errorf("metrics of the other one: %d %s", a.code, a.body)
 	}
-	if a := ask(t, url+"/discovery"); !strings.Contains(a.body, `"/plugins/median/metrics"`) || !strings.Contains(a.body, "evm") {
+	if a := ask(t, url+"/discovery"); !strings.Contains(a.body, `"/plugins/median/metrics"`) ||
+		!strings.Contains(a.body, "evm") {
 		t.Errorf("discovery with a plugin down: %s", a.body)
 	}
 	a := ask(t, url+"/health")
@@ -133,7 +144,9 @@ func TestPluginThatIsDown(t *testing.T) {
 			reasons[c.Name] = c.Reason
 		}
 	}
-	if a.code != http.StatusServiceUnavailable || health.Status != "failing" || len(reasons) != 1 || !strings.Contains(reasons["plugin median"], "quarantined: ") || !strings.Contains(reasons["plugin median"], "exit status 3") {
+	if a.code != http.StatusServiceUnavailable || health.Status != "failing" || len(reasons) != 1 ||
+		!strings.Contains(reasons["plugin median"], "quarantined: ") ||
+		!strings.Contains(reasons["plugin median"], "exit status 3") {
 		t.Errorf("health with a plugin down: %d %s", a.code, a.body)
 	}
 	if a := ask(t, url+"/readyz"); a.code != http.StatusOK {
@@ -158,7 +171,8 @@ func TestPluginThatIsDown(t *testing.T) {
 // Operators see how calls go to each plugin, and turn frames off for one kind.
 func TestTransportOfPlugins(t *testing.T) {
 	t.Parallel()
-	for setting, want := range map[string]string{"": "loop/1", "Transport = \"auto\"": "loop/1", "Transport = \"grpc\"": "grpc"} {
+	for setting, want := range map[string]string{"": "loop/1", "Transport = \"auto\"": "loop/1",
+		"Transport = \"grpc\"": "grpc"} {
 		t.Run(setting, func(t *testing.T) {
 			t.Parallel()
 			f := newFiles(t)
@@ -271,11 +285,13 @@ func TestNodeThatStarts(t *testing.T) {
 	if a := ask(t, url+"/readyz"); a.code != http.StatusServiceUnavailable || a.body != "starting\n" {
 		t.Errorf("readyz while the node starts: %d %q", a.code, a.body)
 	}
-	if a := ask(t, url+"/health"); a.code != http.StatusServiceUnavailable || !strings.Contains(a.body, `{"name":"node","healthy":false,"reason":"starting"}`) {
+	if a := ask(t, url+"/health"); a.code != http.StatusServiceUnavailable ||
+		!strings.Contains(a.body, `{"name":"node","healthy":false,"reason":"starting"}`) {
 		t.Errorf("health while the node starts: %d %s", a.code, a.body)
 	}
 	client := operator(settings.Config.WebServer.Socket)
-	if _, err := client.ListJobs(t.Context(), &nodev1.ListJobsRequest{}); err == nil || !strings.Contains(err.Error(), "the node is starting; try again when /readyz says so") {
+	if _, err := client.ListJobs(t.Context(), &nodev1.ListJobsRequest{}); err == nil ||
+		!strings.Contains(err.Error(), "the node is starting; try again when /readyz says so") {
 		t.Errorf("jobs of a node that starts: %v", err)
 	}
 	if _, err := client.ListPlugins(t.Context(), &nodev1.ListPluginsRequest{}); err != nil {
@@ -345,7 +361,8 @@ func TestIsolatedJobHasPagesOfItsOwn(t *testing.T) {
 			t.Errorf("discovery with the job: %s", a.body)
 		}
 	}
-	if a := ask(t, url+"/health"); a.code != http.StatusOK || !strings.Contains(a.body, fmt.Sprintf(`"evm-%d chain 1337"`, job.GetId())) {
+	if a := ask(t, url+"/health"); a.code != http.StatusOK ||
+		!strings.Contains(a.body, fmt.Sprintf(`"evm-%d chain 1337"`, job.GetId())) {
 		t.Errorf("health with the job: %d %s", a.code, a.body)
 	}
 	var pids []int
@@ -359,7 +376,8 @@ func TestIsolatedJobHasPagesOfItsOwn(t *testing.T) {
 	if _, err := client.RemoveJob(t.Context(), &nodev1.RemoveJobRequest{Id: job.GetId()}); err != nil {
 		t.Fatal(err)
 	}
-	for _, gone := range []string{series, fmt.Sprintf(`plugin="median-%d"`, job.GetId()), fmt.Sprintf(`job_id="%d"`, job.GetId())} {
+	for _, gone := range []string{series, fmt.Sprintf(`plugin="median-%d"`, job.GetId()),
+		fmt.Sprintf(`job_id="%d"`, job.GetId())} {
 		for line := range strings.Lines(ask(t, url+"/metrics").body) {
 			if strings.Contains(line, gone) {
 				t.Errorf("a series is left of a job that is removed: %s", line)

@@ -56,8 +56,8 @@ func ownerOf(name string) string {
 	return job
 }
 
-// isolation is what an isolated job has for itself: the account that it sends from, a relayer's process that has no other, and one
-// of what reports.
+// isolation is what an isolated job has for itself: the account that it sends from, a relayer's process that has no
+// other, and one of what reports.
 type isolation struct {
 	plugins  *plugins
 	name     string // of the relayer's process
@@ -67,8 +67,8 @@ type isolation struct {
 	reports  reporter
 }
 
-// reserveStored reserves the accounts of the isolated jobs in the database, before any process could use them. A job that cannot
-// have its account is told why when it starts.
+// reserveStored reserves the accounts of the isolated jobs in the database, before any process could use them. A job
+// that cannot have its account is told why when it starts.
 func (j *jobs) reserveStored(ctx context.Context) error {
 	stored, err := j.node.database.Jobs(ctx)
 	if err != nil {
@@ -81,7 +81,8 @@ func (j *jobs) reserveStored(ctx context.Context) error {
 			checks.Relayers = told{checks.Relayers, checks.Validation} // the relayer is asked when the job starts
 		}
 		spec, report := job.Parse(ctx, []byte(s.Spec), job.Settings{
-			OCR2: checks.OCR2, DefaultBootstrappers: checks.DefaultBootstrappers, Relayers: checks.Relayers, Processes: checks.Processes,
+			OCR2: checks.OCR2, DefaultBootstrappers: checks.DefaultBootstrappers, Relayers: checks.Relayers,
+			Processes: checks.Processes,
 		})
 		if spec != nil {
 			specs[s.ID], well[s.ID] = spec, report.Err() == nil
@@ -94,13 +95,15 @@ func (j *jobs) reserveStored(ctx context.Context) error {
 		}
 		for _, other := range stored {
 			if o := specs[other.ID]; o != nil && other.ID != s.ID && sameSender(spec, o) {
-				j.refused[s.ID] = fmt.Sprintf("job %d sends from its account on %s chain %s too, and an isolated job needs one that no other job there has; remove one of the two", other.ID, spec.Relay, spec.ChainID)
+				j.refused[s.ID] = fmt.Sprintf("job %d sends from its account on %s chain %s too, and an isolated job needs one "+
+					"that no other job there has; remove one of the two", other.ID, spec.Relay, spec.ChainID)
 			}
 		}
 		if j.refused[s.ID] != "" {
 			continue
 		}
-		if j.reserved[s.ID], err = j.node.accounts.of(spec.Relay, spec.ChainID).Reserve(ctx, senderOf(spec), nil); err != nil {
+		if j.reserved[s.ID], err = j.node.accounts.of(spec.Relay, spec.ChainID).Reserve(ctx, senderOf(spec),
+			nil); err != nil {
 			return fmt.Errorf("reserving the account of job %d: %w", s.ID, err) // no process has run yet that could have used it
 		}
 	}
@@ -132,10 +135,12 @@ func (j *jobs) reserve(ctx context.Context, r *running) (*hostservice.Reserved, 
 	if err != nil {
 		return nil, err
 	}
-	return j.node.accounts.of(r.spec.Relay, r.spec.ChainID).Reserve(ctx, senderOf(r.spec), func(ctx context.Context) error {
-		j.node.logger.Info("the shared relayer is replaced: it has used the account of a job that becomes isolated", "plugin", r.spec.Relay, "job", r.stored.ID, "account", r.spec.Account())
-		return shared.plugin.Restart(ctx)
-	})
+	return j.node.accounts.of(r.spec.Relay, r.spec.ChainID).Reserve(ctx, senderOf(r.spec),
+		func(ctx context.Context) error {
+			j.node.logger.Info("the shared relayer is replaced: it has used the account of a job that becomes isolated",
+				"plugin", r.spec.Relay, "job", r.stored.ID, "account", r.spec.Account())
+			return shared.plugin.Restart(ctx)
+		})
 }
 
 // replaceTimeout bounds the replacement of a shared process: its start (10 s) and the end of the old one.
@@ -162,7 +167,8 @@ func (j *jobs) isolate(ctx context.Context, r *running) (_ *isolation, err error
 	}
 	commands := n.settings.Config.Environment.Plugins
 	if commands[reports.plugin().Name()].Attach != "" || commands[shared.relayer.Plugin()].Attach != "" {
-		return nil, errors.New("an isolated job has processes of its own, and LOOP_REATTACH names one for all jobs; debug it as a shared job")
+		return nil, errors.New("an isolated job has processes of its own, and LOOP_REATTACH names one for all jobs; debug " +
+			"it as a shared job")
 	}
 	if own.relay, err = n.plugins.serve(ctx, shared.relayer, own.name, ownName(r.spec.Relay, r.stored.ID)); err != nil {
 		return nil, err
@@ -198,20 +204,21 @@ func (i *isolation) close(ctx context.Context) {
 // adoptTimeout bounds the wait for the shared process to take over what an isolated job has left.
 const adoptTimeout = 5 * time.Second
 
-// giveBack gives the account of an isolated job whose processes are dead to the shared process, with the reports that were
-// accepted and have not landed.
+// giveBack gives the account of an isolated job whose processes are dead to the shared process, with the reports that
+// were accepted and have not landed.
 func (j *jobs) giveBack(ctx context.Context, reserved *hostservice.Reserved, r *running) {
 	n := j.node
 	ctx, cancel := context.WithTimeout(ctx, adoptTimeout)
 	defer cancel()
 	reserved.Free()
-	// A provider has its relayer work for the account, and goes on with what was accepted when the provider is released: as when a
-	// job is removed that shared the process all along.
+	// A provider has its relayer work for the account, and goes on with what was accepted when the provider is released:
+	// as when a job is removed that shared the process all along.
 	_, chain, err := n.plugins.chain(r.spec.Relay, r.spec.ChainID)
 	if err == nil {
 		provider := chain.CreateProvider(&relayerv1.CreateProviderRequest{
-			ProviderType:  r.spec.ProviderType(),
-			Config:        &relayerv1.ProviderConfig{ExternalJobId: r.stored.ExternalID, ContractId: r.spec.ContractID, RelayConfigJson: r.spec.RelayConfigJSON},
+			ProviderType: r.spec.ProviderType(),
+			Config: &relayerv1.ProviderConfig{ExternalJobId: r.stored.ExternalID, ContractId: r.spec.ContractID,
+				RelayConfigJson: r.spec.RelayConfigJSON},
 			TransmitterId: r.spec.Transmitter(), GasLimit: r.spec.GasLimit,
 		})
 		_, err = provider.Created(ctx)
@@ -220,6 +227,7 @@ func (j *jobs) giveBack(ctx context.Context, reserved *hostservice.Reserved, r *
 		}
 	}
 	if err != nil {
-		n.logger.Warn("the shared relayer has not taken over what an isolated job has left; it does when it starts the next time", "plugin", r.spec.Relay, "job", r.stored.ID, "error", err)
+		n.logger.Warn("the shared relayer has not taken over what an isolated job has left; it does when it starts the "+
+			"next time", "plugin", r.spec.Relay, "job", r.stored.ID, "error", err)
 	}
 }

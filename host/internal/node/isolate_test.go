@@ -30,9 +30,9 @@ import (
 	"github.com/loop-plugins/loop/sdk/go/wire"
 )
 
-// queueing is a relayer that does with an account what a queue does and sends nothing: it finds what is unfinished, keeps an
-// item for each job, and goes on until its process ends. While it uses an account it holds a lock on a file of that name, so that two
-// processes that do so at once are seen.
+// queueing is a relayer that does with an account what a queue does and sends nothing: it finds what is unfinished,
+// keeps an item for each job, and goes on until its process ends. While it uses an account it holds a lock on a file of
+// that name, so that two processes that do so at once are seen.
 type queueing struct {
 	described
 	dir string
@@ -41,7 +41,8 @@ type queueing struct {
 // conflicts is the file that is there when two processes have used an account at once.
 const conflicts = "conflicts"
 
-func (q queueing) CreateChain(_ context.Context, _ *relayerv1.CreateChainRequest, loans relayerv1loop.CreateChainLoans) (relayerv1loop.Chain, *relayerv1.CreateChainResponse, error) {
+func (q queueing) CreateChain(_ context.Context, _ *relayerv1.CreateChainRequest,
+	loans relayerv1loop.CreateChainLoans) (relayerv1loop.Chain, *relayerv1.CreateChainResponse, error) {
 	c := &queueChain{fakeChain: fakeChain{loans: loans}, dir: q.dir, held: map[string]*os.File{}}
 	go func() {
 		page, err := loans.Store.List(context.Background(), &hostservicev1.ListRequest{Prefix: "transmit/"})
@@ -55,7 +56,8 @@ func (q queueing) CreateChain(_ context.Context, _ *relayerv1.CreateChainRequest
 	return c, &relayerv1.CreateChainResponse{}, nil
 }
 
-func (queueing) WatchContractConfigs(_ *relayerv1.WatchContractConfigsRequest, s grpc.ServerStreamingServer[relayerv1.WatchContractConfigsResponse]) error {
+func (queueing) WatchContractConfigs(_ *relayerv1.WatchContractConfigsRequest,
+	s grpc.ServerStreamingServer[relayerv1.WatchContractConfigsResponse]) error {
 	<-s.Context().Done()
 	return s.Context().Err()
 }
@@ -67,7 +69,8 @@ type queueChain struct {
 	held map[string]*os.File
 }
 
-// use takes an account's lock for the rest of the process's life and writes down who has it, with the number of its entries.
+// use takes an account's lock for the rest of the process's life and writes down who has it, with the number of its
+// entries.
 func (c *queueChain) use(account string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -91,10 +94,12 @@ func (c *queueChain) use(account string) {
 	fmt.Fprintln(f, os.Getpid(), len(page.GetEntries()))
 }
 
-func (c *queueChain) CreateProvider(ctx context.Context, r *relayerv1.CreateProviderRequest) (relayerv1loop.Provider, *relayerv1.CreateProviderResponse, error) {
+func (c *queueChain) CreateProvider(ctx context.Context,
+	r *relayerv1.CreateProviderRequest) (relayerv1loop.Provider, *relayerv1.CreateProviderResponse, error) {
 	c.use(r.GetTransmitterId())
 	key := "transmit/" + r.GetTransmitterId() + "/item/" + r.GetConfig().GetContractId()
-	if _, err := c.loans.Store.Put(ctx, &hostservicev1.PutRequest{Key: key}); err != nil && status.Code(err) != codes.Aborted {
+	if _, err := c.loans.Store.Put(ctx, &hostservicev1.PutRequest{Key: key}); err != nil &&
+		status.Code(err) != codes.Aborted {
 		return nil, nil, err
 	}
 	return &queueProvider{}, &relayerv1.CreateProviderResponse{}, nil
@@ -110,12 +115,15 @@ type queueProvider struct {
 	medianv1.UnimplementedOnchainConfigCodecServiceServer
 }
 
-func (*queueProvider) MaxReportLength(_ context.Context, r *medianv1.MaxReportLengthRequest) (*medianv1.MaxReportLengthResponse, error) {
+func (*queueProvider) MaxReportLength(_ context.Context,
+	r *medianv1.MaxReportLengthRequest) (*medianv1.MaxReportLengthResponse, error) {
 	return &medianv1.MaxReportLengthResponse{MaxReportLength: 128 + r.GetN()*32}, nil
 }
 
-func (*queueProvider) DecodeOnchainConfig(context.Context, *medianv1.DecodeOnchainConfigRequest) (*medianv1.DecodeOnchainConfigResponse, error) {
-	return &medianv1.DecodeOnchainConfigResponse{Config: &medianv1.OnchainConfig{Min: wire.BigInt(big.NewInt(1)), Max: wire.BigInt(big.NewInt(1e12))}}, nil
+func (*queueProvider) DecodeOnchainConfig(context.Context,
+	*medianv1.DecodeOnchainConfigRequest) (*medianv1.DecodeOnchainConfigResponse, error) {
+	return &medianv1.DecodeOnchainConfigResponse{Config: &medianv1.OnchainConfig{Min: wire.BigInt(big.NewInt(1)),
+		Max: wire.BigInt(big.NewInt(1e12))}}, nil
 }
 
 // feeding is a node whose relayer queues.
@@ -212,7 +220,8 @@ func (f *feeding) held(account, plugin string, entries int) {
 // lent are the accounts that a plugin may sign with.
 func (f *feeding) lent(plugin string) []string {
 	f.Helper()
-	r, err := f.node.plugins.running()[plugin].chains["1"].ListNodeStatuses(f.Context(), &relayerv1.ListNodeStatusesRequest{})
+	r, err := f.node.plugins.running()[plugin].chains["1"].ListNodeStatuses(f.Context(),
+		&relayerv1.ListNodeStatusesRequest{})
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -230,16 +239,18 @@ func (f *feeding) refused(contract, account string, isolated bool, want string) 
 	}
 }
 
-// An isolated job's relayer has the job's account and no other, and whatever happens the account is never two processes': not when
-// the job is added for an account that the shared process works for, not when either is killed, not when the job is removed, and not
-// when the node starts again. Whoever gets the account finds what is unfinished.
+// An isolated job's relayer has the job's account and no other, and whatever happens the account is never two
+// processes': not when the job is added for an account that the shared process works for, not when either is killed,
+// not when the job is removed, and not when the node starts again. Whoever gets the account finds what is unfinished.
 func TestIsolatedJobIsAloneWithItsAccount(t *testing.T) {
 	t.Parallel()
 	f := newFeed(t)
 	own, other := f.account(), f.account()
 	shared := f.runs("a1", own, false)
 	f.held(own, "acme", 0)
-	f.refused("a2", own, true, fmt.Sprintf("transmitterID: job %d sends from this account on acme chain 1, and an isolated job needs one that no other job there has; make one with: loop keys create acme", shared.GetId()))
+	f.refused("a2", own, true,
+		fmt.Sprintf("transmitterID: job %d sends from this account on acme chain 1, and an isolated job needs one that no "+
+			"other job there has; make one with: loop keys create acme", shared.GetId()))
 
 	// The shared process has not used the other account: it need not be replaced.
 	second := f.runs("b1", other, true)
@@ -254,7 +265,8 @@ func TestIsolatedJobIsAloneWithItsAccount(t *testing.T) {
 	if lent := f.lent("acme"); slices.Contains(lent, other) || !slices.Contains(lent, own) {
 		t.Errorf("the shared relayer may sign with %v", lent)
 	}
-	alone := fmt.Sprintf("transmitterID: job %d is isolated, and no other may send from its account on acme chain 1; name another one", second.GetId())
+	alone := fmt.Sprintf("transmitterID: job %d is isolated, and no other may send from its account on acme chain 1; "+
+		"name another one", second.GetId())
 	f.refused("b2", strings.ToUpper(other), false, alone)
 
 	// The first job becomes isolated: the shared process, which may have its transactions in memory, is replaced.
@@ -309,7 +321,8 @@ func TestIsolatedJobThatDoesNotStart(t *testing.T) {
 		t.Fatal(err)
 	}
 	ill, err := f.add("a1", own, true)
-	if err != nil || ill.GetState() != nodev1.JobState_JOB_STATE_FAILED || !strings.Contains(ill.GetReason(), "plugin median-") || !strings.Contains(ill.GetReason(), "not today") {
+	if err != nil || ill.GetState() != nodev1.JobState_JOB_STATE_FAILED ||
+		!strings.Contains(ill.GetReason(), "plugin median-") || !strings.Contains(ill.GetReason(), "not today") {
 		t.Fatalf("job: %v, %v", ill, err)
 	}
 	left := []web.Plugin{{Name: "acme", Kind: "relayer"}, {Name: "median", Kind: "median"}}
@@ -347,7 +360,8 @@ func TestIsolatedJobThatDoesNotStart(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := fmt.Sprintf("job %d sends from its account on acme chain 1 too, and an isolated job needs one that no other job there has; remove one of the two", shared.GetId())
+	want := fmt.Sprintf("job %d sends from its account on acme chain 1 too, and an isolated job needs one that no other "+
+		"job there has; remove one of the two", shared.GetId())
 	for _, j := range list.GetJobs() {
 		if j.GetId() != shared.GetId() && (j.GetState() != nodev1.JobState_JOB_STATE_FAILED || j.GetReason() != want) {
 			t.Errorf("job %d is %s: %s", j.GetId(), j.GetState(), j.GetReason())
@@ -362,10 +376,13 @@ func TestIsolatedJobThatDoesNotStart(t *testing.T) {
 		return relayerv1loop.RelayerPlugin(func(*loop.Host) relayerv1loop.RelayerService { return queueing{acme(), f.dir} })
 	}}
 	f.start()
-	f.refused("d1", f.account(), true, "isolated: an isolated job has processes of its own, and the acme plugin runs inside this node; set CL_ACME_CMD, or remove the key")
+	f.refused("d1", f.account(), true,
+		"isolated: an isolated job has processes of its own, and the acme plugin runs inside this node; set CL_ACME_CMD, "+
+			"or remove the key")
 }
 
-// A plugin in a debugger is one process for all jobs: the node calls it, and a job that wants one of its own says why it has none.
+// A plugin in a debugger is one process for all jobs: the node calls it, and a job that wants one of its own says why
+// it has none.
 func TestIsolatedJobOfAPluginInADebugger(t *testing.T) {
 	t.Parallel()
 	f := &feeding{T: t, files: newFiles(t), dir: t.TempDir()}
@@ -375,7 +392,8 @@ func TestIsolatedJobOfAPluginInADebugger(t *testing.T) {
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(folder) })
 	cmd := exec.Command(os.Args[0], "--debug")
-	cmd.Env = []string{wire.CookieKey + "=" + relayerv1loop.RelayerKind().Cookie, "RELAYER=queueing", "QUEUE_DIR=" + f.dir, "XDG_RUNTIME_DIR=" + folder}
+	cmd.Env = []string{wire.CookieKey + "=" + relayerv1loop.RelayerKind().Cookie, "RELAYER=queueing", "QUEUE_DIR=" + f.dir,
+		"XDG_RUNTIME_DIR=" + folder}
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -397,7 +415,9 @@ func TestIsolatedJobOfAPluginInADebugger(t *testing.T) {
 	}
 	own := f.account()
 	j, err := f.add("a1", own, true)
-	if err != nil || j.GetState() != nodev1.JobState_JOB_STATE_FAILED || j.GetReason() != "an isolated job has processes of its own, and LOOP_REATTACH names one for all jobs; debug it as a shared job" {
+	if err != nil || j.GetState() != nodev1.JobState_JOB_STATE_FAILED ||
+		j.GetReason() != "an isolated job has processes of its own, and LOOP_REATTACH names one for all jobs; debug it as "+
+			"a shared job" {
 		t.Errorf("job: %v, %v", j, err)
 	}
 	f.remove(j)

@@ -65,10 +65,12 @@ func (r *running) failure() string {
 }
 
 func newJobs(n *Node) *jobs {
-	return &jobs{node: n, all: map[int64]*running{}, reserved: map[int64]*hostservice.Reserved{}, refused: map[int64]string{}}
+	return &jobs{node: n, all: map[int64]*running{}, reserved: map[int64]*hostservice.Reserved{},
+		refused: map[int64]string{}}
 }
 
-// startStored starts the jobs of the database side by side. A job that does not start is no reason for the others not to.
+// startStored starts the jobs of the database side by side. A job that does not start is no reason for the others not
+// to.
 func (j *jobs) startStored(ctx context.Context) error {
 	stored, err := j.node.database.Jobs(ctx)
 	if err != nil {
@@ -121,7 +123,8 @@ func (j *jobs) checks(others job.Jobs) job.Settings {
 	}
 }
 
-// storedChecks are the checks of a job that is stored. What its relayer said of it before holds while that cannot be asked.
+// storedChecks are the checks of a job that is stored. What its relayer said of it before holds while that cannot be
+// asked.
 func (j *jobs) storedChecks(s database.Job) job.Settings {
 	checks, said := j.checks(nil), &relayerv1.ValidateJobResponse{}
 	if err := proto.Unmarshal(s.Validation, said); err == nil && len(s.Validation) > 0 {
@@ -146,7 +149,8 @@ type told struct {
 }
 
 // ValidateJob implements job.Relayers.
-func (t told) ValidateJob(context.Context, string, *relayerv1.ValidateJobRequest) (*relayerv1.ValidateJobResponse, error) {
+func (t told) ValidateJob(context.Context, string,
+	*relayerv1.ValidateJobRequest) (*relayerv1.ValidateJobResponse, error) {
 	return t.said, nil
 }
 
@@ -162,7 +166,8 @@ func (j *jobs) add(ctx context.Context, spec string) (*running, *job.Report, err
 	if id == uuid.Nil {
 		id = uuid.New()
 	}
-	stored, err := j.node.database.AddJob(ctx, database.Job{ExternalID: id.String(), Name: parsed.Name, Spec: spec, Validation: validation(parsed)})
+	stored, err := j.node.database.AddJob(ctx,
+		database.Job{ExternalID: id.String(), Name: parsed.Name, Spec: spec, Validation: validation(parsed)})
 	if err != nil {
 		return nil, report, err
 	}
@@ -234,9 +239,10 @@ func (j *jobs) run(ctx context.Context, r *running) (err error) {
 		Config:        n.settings.Config,
 		Pipelines:     n.runner,
 		History:       past,
-		Registerer:    prometheus.WrapRegistererWith(prometheus.Labels{"job_id": strconv.FormatInt(r.stored.ID, 10)}, n.registry),
-		Logger:        n.logger.With("job", r.stored.ID, "contract", r.spec.ContractID),
-		Failed:        r.fail,
+		Registerer: prometheus.WrapRegistererWith(prometheus.Labels{"job_id": strconv.FormatInt(r.stored.ID, 10)},
+			n.registry),
+		Logger: n.logger.With("job", r.stored.ID, "contract", r.spec.ContractID),
+		Failed: r.fail,
 	}
 	if of := reports.product; of != nil {
 		settings.Product, settings.ProductBounds = of.plugin, of.Bounds()
@@ -252,7 +258,8 @@ func (j *jobs) bundle(s *job.Spec) (*keystore.OCR2Bundle, error) {
 	}
 	all := j.node.keys.Bundles(s.Relay)
 	if len(all) == 0 {
-		return nil, fmt.Errorf("there is no OCR2 key bundle for %s; make one with: loop keys create ocr2 --relay %[1]s", s.Relay)
+		return nil, fmt.Errorf("there is no OCR2 key bundle for %s; make one with: loop keys create ocr2 --relay %[1]s",
+			s.Relay)
 	}
 	return all[0], nil
 }
@@ -343,7 +350,8 @@ func (j *jobs) BySender(spec *job.Spec) (name string, isolated, found bool) {
 // uses returns the job that uses a bridge.
 func (j *jobs) uses(bridge string) (string, bool) {
 	for _, r := range j.list() {
-		if r.spec != nil && slices.ContainsFunc(r.spec.Bridges(), func(used string) bool { return strings.EqualFold(used, bridge) }) {
+		if r.spec != nil &&
+			slices.ContainsFunc(r.spec.Bridges(), func(used string) bool { return strings.EqualFold(used, bridge) }) {
 			return r.title(), true
 		}
 	}

@@ -13,8 +13,8 @@ import (
 	"github.com/loop-plugins/loop/sdk/go/wire"
 )
 
-// A relayer in a process of its own signs with what is lent for the chain in question and learns of nothing else, though it is
-// one process for both chains.
+// A relayer in a process of its own signs with what is lent for the chain in question and learns of nothing else,
+// though it is one process for both chains.
 func TestRelayerSignsWithTheAccountsOfItsChain(t *testing.T) {
 	t.Parallel()
 	f := newFiles(t)
@@ -50,7 +50,8 @@ func TestRelayerSignsWithTheAccountsOfItsChain(t *testing.T) {
 			if slices.Contains(want, account) {
 				wanted = codes.OK
 			}
-			_, err := c.Transact(t.Context(), &relayerv1.TransactRequest{From: account, To: own, Amount: wire.BigInt(big.NewInt(1))})
+			_, err := c.Transact(t.Context(),
+				&relayerv1.TransactRequest{From: account, To: own, Amount: wire.BigInt(big.NewInt(1))})
 			if status.Code(err) != wanted {
 				t.Errorf("signing on chain %s with %s: %v, want %s", chain, account, err, wanted)
 			}
@@ -59,7 +60,8 @@ func TestRelayerSignsWithTheAccountsOfItsChain(t *testing.T) {
 
 	// The same holds for jobs: an account that is not lent is no transmitter.
 	known := knownKeys{n}
-	if known.HasTransmitter("acme", "1", others) || !known.HasTransmitter("acme", "2", others) || !known.HasTransmitter("acme", "1", own) {
+	if known.HasTransmitter("acme", "1", others) || !known.HasTransmitter("acme", "2", others) ||
+		!known.HasTransmitter("acme", "1", own) {
 		t.Error("transmitters differ from what is lent")
 	}
 }

@@ -15,7 +15,8 @@ import (
 	"github.com/loop-plugins/loop/sdk/go/wire"
 )
 
-// labelJobID tells the series of jobs apart. What else is known of a job stands on loop_job_info, which is joined by it.
+// labelJobID tells the series of jobs apart. What else is known of a job stands on loop_job_info, which is joined by
+// it.
 const labelJobID = "job_id"
 
 var (
@@ -38,7 +39,8 @@ var (
 		"When this node last handed a report to the relayer, since 1970; absent before the first.",
 		labelJobID)
 	delayDesc = desc("loop_job_report_delay_seconds",
-		"Of OCR2: from when libocr asked for a round's observation to when the relayer took its report; absent before the first.",
+		"Of OCR2: from when libocr asked for a round's observation to when the relayer took its report; absent before the "+
+			"first.",
 		labelJobID)
 	peersDesc = desc("loop_job_peers",
 		"Oracles of the contract's configuration beside this node; absent while there is none.",
@@ -56,7 +58,8 @@ func desc(name, help string, labels ...string) *prometheus.Desc {
 	return prometheus.NewDesc(name, help, labels, nil)
 }
 
-// collector tells of the node's parts what they know whenever they are asked, so that nothing is told of one that has gone.
+// collector tells of the node's parts what they know whenever they are asked, so that nothing is told of one that has
+// gone.
 type collector struct{ node *Node }
 
 // Describe implements prometheus.Collector.
@@ -74,7 +77,8 @@ func (c collector) Collect(metrics chan<- prometheus.Metric) {
 	if size, err := c.node.database.Size(); err == nil { // of a file that cannot be looked at, the errors tell
 		metrics <- prometheus.MustNewConstMetric(databaseSizeDesc, prometheus.GaugeValue, float64(size))
 	}
-	metrics <- prometheus.MustNewConstMetric(databaseErrorsDesc, prometheus.CounterValue, float64(c.node.database.Faults()))
+	metrics <- prometheus.MustNewConstMetric(databaseErrorsDesc, prometheus.CounterValue,
+		float64(c.node.database.Faults()))
 	for _, r := range c.node.jobs.list() {
 		r.info(metrics)
 		if r.oracle != nil {

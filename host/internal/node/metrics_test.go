@@ -170,7 +170,9 @@ func TestMetricsPage(t *testing.T) {
 		metrics      map[string]metric
 	}{
 		{"The node", "At `/metrics`.", own},
-		{"Relayers", "At `/plugins/<name>/metrics` of every relayer that is made with `sdk/go/relayer/service`, as LOOP's own are.", relayers},
+		{"Relayers",
+			"At `/plugins/<name>/metrics` of every relayer that is made with `sdk/go/relayer/service`, as LOOP's own are.",
+			relayers},
 		{"The relayer of Solana", "Besides.", without(plugins["solana"], every, relayers)},
 		{"The median", "At `/plugins/<name>/metrics` of the median.", without(plugins["median"], every)},
 		{"Every plugin", "At `/plugins/<name>/metrics` of every plugin in Go.", every},

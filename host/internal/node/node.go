@@ -1,7 +1,7 @@
 // Package node puts a node together from its parts, starts and ends it, and answers the operator's API.
 //
-// It decides what runs and in which order. How a job observes, how a plugin is healed or how a key is kept is decided in the
-// parts; this package must not know.
+// It decides what runs and in which order. How a job observes, how a plugin is healed or how a key is kept is decided
+// in the parts; this package must not know.
 package node
 
 import (
@@ -86,8 +86,8 @@ func newNode(s Settings) *Node {
 	}
 }
 
-// Start starts a node: database, keys, plugins, network, jobs, and last its HTTP server's readiness. A part that fails ends
-// those before it, and is the error: one sentence for people.
+// Start starts a node: database, keys, plugins, network, jobs, and last its HTTP server's readiness. A part that fails
+// ends those before it, and is the error: one sentence for people.
 func Start(ctx context.Context, s Settings) (_ *Node, err error) {
 	n := newNode(s)
 	defer func() {
@@ -107,14 +107,18 @@ func Start(ctx context.Context, s Settings) (_ *Node, err error) {
 			return nil, err
 		}
 	}
-	if n.database, err = database.Open(ctx, database.Settings{Path: s.Config.Database.Path, Logger: s.Logger}); err != nil {
+	if n.database, err = database.Open(ctx,
+		database.Settings{Path: s.Config.Database.Path, Logger: s.Logger}); err != nil {
 		return nil, err
 	}
-	if n.keys, err = keystore.Open(ctx, keystore.Settings{Store: n.database, Password: keystore.NewPassword(s.Config.Keystore.Password.Reveal()), Logger: s.Logger, Before: n.before}); err != nil {
+	if n.keys, err = keystore.Open(ctx,
+		keystore.Settings{Store: n.database, Password: keystore.NewPassword(s.Config.Keystore.Password.Reveal()),
+			Logger: s.Logger, Before: n.before}); err != nil {
 		return nil, err
 	}
 	debug.FreeOSMemory() // of what the password took
-	if n.telemetry, err = hostservice.NewTelemetry(hostservice.TelemetrySettings{Registerer: n.registry, Logger: s.Logger}); err != nil {
+	if n.telemetry, err = hostservice.NewTelemetry(hostservice.TelemetrySettings{Registerer: n.registry,
+		Logger: s.Logger}); err != nil {
 		return nil, err
 	}
 	if n.runtime, err = loophost.New(loophost.Settings{
@@ -152,7 +156,8 @@ func Start(ctx context.Context, s Settings) (_ *Node, err error) {
 	if err = n.plugins.makeChains(ctx, n.lend); err != nil {
 		return nil, err
 	}
-	if n.peer, err = oracle.NewPeer(oracle.PeerSettings{Config: s.Config.P2P, TraceLogging: s.Config.OCR2.TraceLogging, Keys: n.keys, Database: n.database, Registerer: n.registry, Logger: s.Logger}); err != nil {
+	if n.peer, err = oracle.NewPeer(oracle.PeerSettings{Config: s.Config.P2P, TraceLogging: s.Config.OCR2.TraceLogging,
+		Keys: n.keys, Database: n.database, Registerer: n.registry, Logger: s.Logger}); err != nil {
 		return nil, err
 	}
 	if n.runner, err = pipeline.NewRunner(pipeline.Settings{
@@ -179,7 +184,8 @@ func Start(ctx context.Context, s Settings) (_ *Node, err error) {
 	return n, nil
 }
 
-// prepare makes ready what chains and jobs lean on: a configuration that its relayers have checked, and keys for each of them.
+// prepare makes ready what chains and jobs lean on: a configuration that its relayers have checked, and keys for each
+// of them.
 func (n *Node) prepare(ctx context.Context) error {
 	if err := n.checkConfig(ctx, n.plugins.known); err != nil {
 		return err
@@ -252,7 +258,8 @@ func (n *Node) serve() (*web.Server, error) {
 		machine = "localhost"
 	}
 	host := c.Environment.DiscoveryHostname
-	guard := door.New(n.database, &nodev1.TokenWanted{Socket: n.Socket(), StartedAt: timestamppb.New(n.startedAt)}, n.logger)
+	guard := door.New(n.database, &nodev1.TokenWanted{Socket: n.Socket(), StartedAt: timestamppb.New(n.startedAt)},
+		n.logger)
 	path, api := nodev1connect.NewNodeServiceHandler(&service{node: n}, guard.Options())
 	s := web.Settings{
 		Address:       net.JoinHostPort(c.WebServer.ListenIP, strconv.Itoa(int(c.WebServer.HTTPPort))),

@@ -37,8 +37,8 @@ import (
 	"github.com/loop-plugins/loop/sdk/go/wire"
 )
 
-// TestMain is also the main of the nodes' plugins: nodes under test start this binary again. A plugin is the real one unless
-// its environment says otherwise.
+// TestMain is also the main of the nodes' plugins: nodes under test start this binary again. A plugin is the real one
+// unless its environment says otherwise.
 func TestMain(m *testing.M) {
 	cookie := os.Getenv(wire.CookieKey)
 	if file := os.Getenv("FAIL_WHILE"); cookie != "" && file != "" {
@@ -62,7 +62,9 @@ func TestMain(m *testing.M) {
 	case cookie == relayerv1loop.RelayerKind().Cookie && os.Getenv("RELAYER") == "fake":
 		relayerv1loop.ServeRelayer(func(*loop.Host) relayerv1loop.RelayerService { return fakeRelayer{acme()} })
 	case cookie == relayerv1loop.RelayerKind().Cookie && os.Getenv("RELAYER") == "queueing":
-		relayerv1loop.ServeRelayer(func(*loop.Host) relayerv1loop.RelayerService { return queueing{acme(), os.Getenv("QUEUE_DIR")} })
+		relayerv1loop.ServeRelayer(func(*loop.Host) relayerv1loop.RelayerService {
+			return queueing{acme(), os.Getenv("QUEUE_DIR")}
+		})
 	case cookie == relayerv1loop.RelayerKind().Cookie && os.Getenv("RELAYER") == "nonsense":
 		nonsense := acme()
 		nonsense.description.AccountAlgorithm = 9
@@ -103,10 +105,11 @@ type files struct {
 // newFiles is a node with plugins in processes of their own, on free ports, with one chain whose RPC node nobody runs.
 func newFiles(t *testing.T) *files {
 	t.Helper()
-	f := &files{dir: t.TempDir(), address: freeAddress(t), section: "EVM", builtin: fallback.Plugins(), environment: map[string]string{
-		"CL_PASSWORD_KEYSTORE": "correct horse", "CL_PROMETHEUS_DISCOVERY_HOSTNAME": "oracle.example",
-		"CL_MEDIAN_CMD": os.Args[0], "CL_EVM_CMD": os.Args[0],
-	}}
+	f := &files{dir: t.TempDir(), address: freeAddress(t), section: "EVM", builtin: fallback.Plugins(),
+		environment: map[string]string{
+			"CL_PASSWORD_KEYSTORE": "correct horse", "CL_PROMETHEUS_DISCOVERY_HOSTNAME": "oracle.example",
+			"CL_MEDIAN_CMD": os.Args[0], "CL_EVM_CMD": os.Args[0],
+		}}
 	sockets, err := os.MkdirTemp("", "loop") // the test's own folder is too deep for a socket
 	if err != nil {
 		t.Fatal(err)
@@ -127,7 +130,8 @@ SocketDir = %q
 
 // chain adds a chain to the configuration.
 func (f *files) chain(id, more string) {
-	f.config += fmt.Sprintf("[[%[1]s]]\nChainID = %[2]q\n%[3]s\n[[%[1]s.Nodes]]\nName = \"nobody\"\nHTTPURL = \"http://127.0.0.1:9\"\n", f.section, id, more)
+	f.config += fmt.Sprintf("[[%[1]s]]\nChainID = %[2]q\n%[3]s\n[[%[1]s.Nodes]]\nName = \"nobody\"\nHTTPURL = "+
+		"\"http://127.0.0.1:9\"\n", f.section, id, more)
 }
 
 // acme replaces the relayer of a chain that is built in by a fake of one that stands nowhere in the node.
@@ -195,8 +199,8 @@ func (f *files) start(t *testing.T) *Node {
 
 func discard() *slog.Logger { return slog.New(slog.DiscardHandler) }
 
-// freeAddress is one that nobody listens on. Its port lies below those that systems give to connections, of which one could take it
-// before its owner does.
+// freeAddress is one that nobody listens on. Its port lies below those that systems give to connections, of which one
+// could take it before its owner does.
 func freeAddress(t *testing.T) string {
 	t.Helper()
 	for {
@@ -269,8 +273,8 @@ func signal(t *testing.T, n *Node, plugin string, s syscall.Signal) {
 	}
 }
 
-// described is what a fake says of itself and of what it is asked: every answer is a good one. Names of accounts have small
-// letters.
+// described is what a fake says of itself and of what it is asked: every answer is a good one. Names of accounts have
+// small letters.
 type described struct {
 	description *relayerv1.DescribeRelayerResponse
 }
@@ -279,17 +283,20 @@ type described struct {
 func acme() described {
 	return described{&relayerv1.DescribeRelayerResponse{
 		Relay: "acme", Section: "Acme", AccountAlgorithm: relayerv1.AccountAlgorithm_ACCOUNT_ALGORITHM_SECP256K1,
-		ReportSchemes: []*relayerv1.ReportScheme{{Name: "default", Algorithm: relayerv1.ReportAlgorithm_REPORT_ALGORITHM_ED25519}},
+		ReportSchemes: []*relayerv1.ReportScheme{{Name: "default",
+			Algorithm: relayerv1.ReportAlgorithm_REPORT_ALGORITHM_ED25519}},
 		ReferenceToml: "# The chain's id.\nChainID = '1'\n", ProviderTypes: []string{"median", "config"},
 		Features: []relayerv1.Feature{relayerv1.Feature_FEATURE_READ_CONTRACT},
 	}}
 }
 
-func (d described) DescribeRelayer(context.Context, *relayerv1.DescribeRelayerRequest) (*relayerv1.DescribeRelayerResponse, error) {
+func (d described) DescribeRelayer(context.Context,
+	*relayerv1.DescribeRelayerRequest) (*relayerv1.DescribeRelayerResponse, error) {
 	return d.description, nil
 }
 
-func (described) DescribeAccounts(_ context.Context, r *relayerv1.DescribeAccountsRequest) (*relayerv1.DescribeAccountsResponse, error) {
+func (described) DescribeAccounts(_ context.Context,
+	r *relayerv1.DescribeAccountsRequest) (*relayerv1.DescribeAccountsResponse, error) {
 	response := &relayerv1.DescribeAccountsResponse{}
 	for _, key := range r.GetPublicKeys() {
 		response.Names = append(response.Names, fmt.Sprintf("account-%x", key[1:9]))
@@ -297,7 +304,8 @@ func (described) DescribeAccounts(_ context.Context, r *relayerv1.DescribeAccoun
 	return response, nil
 }
 
-func (described) NormalizeIds(_ context.Context, r *relayerv1.NormalizeIdsRequest) (*relayerv1.NormalizeIdsResponse, error) {
+func (described) NormalizeIds(_ context.Context,
+	r *relayerv1.NormalizeIdsRequest) (*relayerv1.NormalizeIdsResponse, error) {
 	response := &relayerv1.NormalizeIdsResponse{}
 	for _, id := range r.GetIds() {
 		response.Ids = append(response.Ids, &relayerv1.NormalizedId{Text: strings.ToLower(id.GetText())})
@@ -305,25 +313,30 @@ func (described) NormalizeIds(_ context.Context, r *relayerv1.NormalizeIdsReques
 	return response, nil
 }
 
-func (described) ValidateChain(context.Context, *relayerv1.ValidateChainRequest) (*relayerv1.ValidateChainResponse, error) {
+func (described) ValidateChain(context.Context,
+	*relayerv1.ValidateChainRequest) (*relayerv1.ValidateChainResponse, error) {
 	return &relayerv1.ValidateChainResponse{}, nil
 }
 
-func (described) ValidateJob(_ context.Context, r *relayerv1.ValidateJobRequest) (*relayerv1.ValidateJobResponse, error) {
+func (described) ValidateJob(_ context.Context,
+	r *relayerv1.ValidateJobRequest) (*relayerv1.ValidateJobResponse, error) {
 	account := strings.ToLower(r.GetTransmitterId())
 	return &relayerv1.ValidateJobResponse{
-		RelayConfigJson: r.GetRelayConfigJson(), ContractKey: strings.ToLower(r.GetContractId()), TransmitterKey: account, FromAccount: account,
+		RelayConfigJson: r.GetRelayConfigJson(), ContractKey: strings.ToLower(r.GetContractId()), TransmitterKey: account,
+		FromAccount: account,
 	}, nil
 }
 
 // fakeRelayer is a relayer whose chain says which accounts it was lent, and signs with whichever it is asked to.
 type fakeRelayer struct{ described }
 
-func (fakeRelayer) CreateChain(_ context.Context, _ *relayerv1.CreateChainRequest, loans relayerv1loop.CreateChainLoans) (relayerv1loop.Chain, *relayerv1.CreateChainResponse, error) {
+func (fakeRelayer) CreateChain(_ context.Context, _ *relayerv1.CreateChainRequest,
+	loans relayerv1loop.CreateChainLoans) (relayerv1loop.Chain, *relayerv1.CreateChainResponse, error) {
 	return &fakeChain{loans: loans}, &relayerv1.CreateChainResponse{}, nil
 }
 
-func (fakeRelayer) WatchContractConfigs(*relayerv1.WatchContractConfigsRequest, grpc.ServerStreamingServer[relayerv1.WatchContractConfigsResponse]) error {
+func (fakeRelayer) WatchContractConfigs(*relayerv1.WatchContractConfigsRequest,
+	grpc.ServerStreamingServer[relayerv1.WatchContractConfigsResponse]) error {
 	return status.Error(codes.Unimplemented, "the fake follows no contract")
 }
 
@@ -343,7 +356,8 @@ func (c *fakeChain) LatestHead(context.Context, *relayerv1.LatestHeadRequest) (*
 	return &relayerv1.LatestHeadResponse{Timestamp: timestamppb.Now()}, nil
 }
 
-func (c *fakeChain) ListNodeStatuses(ctx context.Context, _ *relayerv1.ListNodeStatusesRequest) (*relayerv1.ListNodeStatusesResponse, error) {
+func (c *fakeChain) ListNodeStatuses(ctx context.Context,
+	_ *relayerv1.ListNodeStatusesRequest) (*relayerv1.ListNodeStatusesResponse, error) {
 	lent, err := c.loans.Keystore.ListAccounts(ctx, &hostservicev1.ListAccountsRequest{})
 	if err != nil {
 		return nil, err

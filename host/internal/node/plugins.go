@@ -43,7 +43,8 @@ type served struct {
 // which the configuration asks for.
 func launch(ctx context.Context, n *Node) (_ *plugins, err error) {
 	p := &plugins{
-		node: n, products: products{}, shared: map[string]*served{}, relays: map[string]*served{}, known: maps.Clone(n.builtin),
+		node: n, products: products{}, shared: map[string]*served{}, relays: map[string]*served{},
+		known: maps.Clone(n.builtin),
 	}
 	defer func() {
 		if err != nil {
@@ -171,7 +172,8 @@ func variable(name string) string { return "CL_" + strings.ToUpper(name) + "_CMD
 
 // pluginSettings say how a plugin is started as one of a kind. Relayers alone reach a network.
 func (n *Node) pluginSettings(name string, c config.Plugin, kind string) loophost.PluginSettings {
-	s := loophost.PluginSettings{Name: name, Hint: "check " + variable(name), GRPC: c.Rules.Transport == config.TransportGRPC}
+	s := loophost.PluginSettings{Name: name, Hint: "check " + variable(name),
+		GRPC: c.Rules.Transport == config.TransportGRPC}
 	switch {
 	case c.InProcess():
 		inside := n.settings.Builtin[name].New()

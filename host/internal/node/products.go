@@ -43,7 +43,8 @@ func (k products) Runs(name string) (versions []int, providerTypes []string, fou
 }
 
 // ValidateProductJob implements job.Products.
-func (k products) ValidateProductJob(ctx context.Context, name string, r *productv1.ValidateProductJobRequest) (*productv1.ValidateProductJobResponse, error) {
+func (k products) ValidateProductJob(ctx context.Context, name string,
+	r *productv1.ValidateProductJobRequest) (*productv1.ValidateProductJobResponse, error) {
 	if k[name] == nil {
 		return nil, status.Errorf(codes.NotFound, "there is no product %q", name)
 	}
@@ -76,7 +77,8 @@ func (p *plugins) reporter(s *job.Spec) (reporter, error) {
 		if of := p.products[s.Product.Name]; of != nil {
 			return reporter{product: of}, nil
 		}
-		return reporter{}, fmt.Errorf("this node has no plugin for the product %s: name one by %s", s.Product.Name, variable(s.Product.Name))
+		return reporter{}, fmt.Errorf("this node has no plugin for the product %s: name one by %s", s.Product.Name,
+			variable(s.Product.Name))
 	case p.median == nil:
 		return reporter{}, errors.New("this node has no plugin for the product median: name one by " + variable(kindMedian))
 	}
@@ -134,12 +136,14 @@ func (n *Node) restoreProduct(ctx context.Context, name string, c config.Plugin,
 // restarted.
 func (p *plugins) offeredAgain(ctx context.Context, of *offered) {
 	now, err := product.Ask(ctx, of.Plugin(), of.plugin.ProductServiceClient)
-	if err == nil && (!slices.Equal(now.Versions(), of.Versions()) || !slices.Equal(now.ProviderTypes(), of.ProviderTypes())) {
+	if err == nil &&
+		(!slices.Equal(now.Versions(), of.Versions()) || !slices.Equal(now.ProviderTypes(), of.ProviderTypes())) {
 		err = fmt.Errorf("plugin %s ran on OCR %d with providers of the types %s, and runs on OCR %d with %s now",
 			of.Plugin(), of.Versions(), of.ProviderTypes(), now.Versions(), now.ProviderTypes())
 	}
 	if err != nil {
-		p.node.logger.Error("a plugin that was replaced is not what it was; restart the node", "plugin", of.Plugin(), "error", err)
+		p.node.logger.Error("a plugin that was replaced is not what it was; restart the node", "plugin", of.Plugin(), "error",
+			err)
 		return
 	}
 	p.node.remember(ctx, of.Plugin(), kindProduct, now)

@@ -24,7 +24,8 @@ import (
 // fakeProduct is a product of OCR3 that makes no reporting plugin. It knows one key of a job, window.
 type fakeProduct struct{}
 
-func (fakeProduct) DescribeProduct(context.Context, *productv1.DescribeProductRequest) (*productv1.DescribeProductResponse, error) {
+func (fakeProduct) DescribeProduct(context.Context,
+	*productv1.DescribeProductRequest) (*productv1.DescribeProductResponse, error) {
 	version := productv1.OcrVersion_OCR_VERSION_3
 	if os.Getenv("PRODUCT_VERSION") != "" {
 		version = 4
@@ -34,15 +35,19 @@ func (fakeProduct) DescribeProduct(context.Context, *productv1.DescribeProductRe
 	}, nil
 }
 
-func (fakeProduct) ValidateProductJob(_ context.Context, r *productv1.ValidateProductJobRequest) (*productv1.ValidateProductJobResponse, error) {
+func (fakeProduct) ValidateProductJob(_ context.Context,
+	r *productv1.ValidateProductJobRequest) (*productv1.ValidateProductJobResponse, error) {
 	var config struct{ Window *int }
 	if err := json.Unmarshal(r.GetPluginConfigJson(), &config); err != nil || config.Window == nil {
-		return &productv1.ValidateProductJobResponse{Problems: []*pluginv1.Problem{{Path: "pluginConfig.window", Message: "say how many seconds"}}}, nil
+		return &productv1.ValidateProductJobResponse{
+			Problems: []*pluginv1.Problem{{Path: "pluginConfig.window", Message: "say how many seconds"}}}, nil
 	}
 	return &productv1.ValidateProductJobResponse{}, nil
 }
 
-func (fakeProduct) CreateProductFactory(context.Context, *productv1.CreateProductFactoryRequest, productv1loop.CreateProductFactoryLoans) (productv1loop.ProductFactory, *productv1.CreateProductFactoryResponse, error) {
+func (fakeProduct) CreateProductFactory(context.Context, *productv1.CreateProductFactoryRequest,
+	productv1loop.CreateProductFactoryLoans) (
+	productv1loop.ProductFactory, *productv1.CreateProductFactoryResponse, error) {
 	return struct {
 		reportingv1loop.UnimplementedReportingPluginFactoryService
 		reportingv1loop.UnimplementedOcr3PluginFactoryService
@@ -87,10 +92,13 @@ func TestProductOfAnyName(t *testing.T) {
 	}
 	client := operator(n.Socket())
 	for name, c := range map[string]struct{ config, want string }{
-		"what the product finds":  {"", `line 12: pluginConfig.window: say how many seconds`},
-		"a version it has not":    {"window = 1\nOCRVersion = 2", `line 15: pluginConfig.OCRVersion: the product twap does not run on OCR2; it runs on OCR3`},
-		"what would run as node":  {"window = 1\ncommand = '/bin/sh'", `line 15: pluginConfig.command: a job does not say what runs on the node's machine: set CL_TWAP_CMD in the node's environment, and remove the key`},
-		"a pipeline's own bridge": {"window = 1\npipelines = [{name = 'b', spec = 'x [type=bridge name=nobody]'}]", `line 15: pluginConfig.pipelines[0].spec: could not find bridge with name "nobody"; create it first`},
+		"what the product finds": {"", `line 12: pluginConfig.window: say how many seconds`},
+		"a version it has not": {"window = 1\nOCRVersion = 2",
+			`line 15: pluginConfig.OCRVersion: the product twap does not run on OCR2; it runs on OCR3`},
+		"what would run as node": {"window = 1\ncommand = '/bin/sh'",
+			`line 15: pluginConfig.command: a job does not say what runs on the node's machine: set CL_TWAP_CMD in the node's environment, and remove the key`},
+		"a pipeline's own bridge": {"window = 1\npipelines = [{name = 'b', spec = 'x [type=bridge name=nobody]'}]",
+			`line 15: pluginConfig.pipelines[0].spec: could not find bridge with name "nobody"; create it first`},
 	} {
 		said, err := client.ValidateJob(t.Context(), &nodev1.ValidateJobRequest{SpecToml: productSpec(n, c.config)})
 		if err != nil {
@@ -117,13 +125,15 @@ func TestProductThatIsRefused(t *testing.T) {
 		n.Close(t.Context())
 		t.Fatal("the node starts")
 	}
-	const want = "plugin twap describes a product that this node cannot use: ocr_versions[0] is 4, which this node does not have; it has OCR_VERSION_2, OCR_VERSION_3; upgrade the plugin or the node"
+	const want = "plugin twap describes a product that this node cannot use: ocr_versions[0] is 4, which this node does " +
+		"not have; it has OCR_VERSION_2, OCR_VERSION_3; upgrade the plugin or the node"
 	if diff := cmp.Diff(want, err.Error()); diff != "" {
 		t.Error(diff)
 	}
 }
 
-// A product that is down is known by what it said before: its jobs are there, and new ones wait until it can judge them.
+// A product that is down is known by what it said before: its jobs are there, and new ones wait until it can judge
+// them.
 func TestProductIsDownAtTheStart(t *testing.T) {
 	t.Parallel()
 	illness := filepath.Join(t.TempDir(), "ill")
@@ -144,7 +154,8 @@ func TestProductIsDownAtTheStart(t *testing.T) {
 	if err != nil || len(jobs.GetJobs()) != 1 || jobs.GetJobs()[0].GetState() == nodev1.JobState_JOB_STATE_RUNNING {
 		t.Errorf("jobs: %v, %v", jobs, err)
 	}
-	if a := ask(t, "http://"+n.Address()+"/health"); a.code != http.StatusServiceUnavailable || !strings.Contains(a.body, "not today") {
+	if a := ask(t, "http://"+n.Address()+"/health"); a.code != http.StatusServiceUnavailable ||
+		!strings.Contains(a.body, "not today") {
 		t.Errorf("health: %d %s", a.code, a.body)
 	}
 	said, err := client.ValidateJob(t.Context(), &nodev1.ValidateJobRequest{SpecToml: productSpec(n, "window = 1")})

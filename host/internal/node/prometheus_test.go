@@ -34,7 +34,8 @@ func documented(t *testing.T, node string) string {
 	if len(blocks) != 1 {
 		t.Fatalf("docs/operators.md has %d configurations of Prometheus, not one", len(blocks))
 	}
-	return strings.NewReplacer("127.0.0.1:6688", node, "refresh_interval: 30s", "refresh_interval: 300ms").Replace(string(blocks[0][1]))
+	return strings.NewReplacer("127.0.0.1:6688", node, "refresh_interval: 30s", "refresh_interval: 300ms").
+		Replace(string(blocks[0][1]))
 }
 
 // newScraper starts a Prometheus that ends with the test. The test is left out where there is none.
@@ -50,7 +51,8 @@ func newScraper(t *testing.T, n *Node) *scraper {
 	if err := os.WriteFile(file, []byte(config), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	command := exec.Command(program, "--config.file="+file, "--web.listen-address="+address, "--storage.tsdb.path="+filepath.Join(dir, "data"))
+	command := exec.Command(program, "--config.file="+file, "--web.listen-address="+address,
+		"--storage.tsdb.path="+filepath.Join(dir, "data"))
 	var log strings.Builder
 	command.Stderr = &log
 	if err := command.Start(); err != nil {
@@ -125,7 +127,8 @@ func (s *scraper) holds(what, expression string) {
 	eventually(s.t, what, func() bool { return len(s.query(expression)) > 0 })
 }
 
-// A Prometheus with the documented configuration, as it stands, sees the node and each plugin apart through all that becomes of them.
+// A Prometheus with the documented configuration, as it stands, sees the node and each plugin apart through all that
+// becomes of them.
 func TestPrometheusTellsProcessesApart(t *testing.T) {
 	t.Parallel()
 	f := newFiles(t)
@@ -160,14 +163,16 @@ func TestPrometheusTellsProcessesApart(t *testing.T) {
 	job := addJob(t, n, true).GetId()
 	id := fmt.Sprint(job)
 	ownEVM, ownMedian := labels{"evm-" + id, "relayer", id}, labels{"median-" + id, "median", id}
-	s.sees("a scrape of an isolated job's processes", map[labels]string{node: "1", evm: "1", median: "1", ownEVM: "1", ownMedian: "1"})
+	s.sees("a scrape of an isolated job's processes",
+		map[labels]string{node: "1", evm: "1", median: "1", ownEVM: "1", ownMedian: "1"})
 	one := map[labels]string{node: "1", evm: "1", median: "1", ownEVM: "1", ownMedian: "1"}
 	eventually(t, "a series of each process", func() bool {
 		return cmp.Equal(one, s.processes("count by (plugin, kind, job_id) (process_start_time_seconds)"))
 	})
 
 	signal(t, n, "evm", syscall.SIGKILL)
-	s.holds("another life in the series of the one that was killed", `changes(process_start_time_seconds{plugin="evm"}[1h]) == 1`)
+	s.holds("another life in the series of the one that was killed",
+		`changes(process_start_time_seconds{plugin="evm"}[1h]) == 1`)
 	restart("evm")
 	s.holds("a third, of an upgrade", `changes(process_start_time_seconds{plugin="evm"}[1h]) == 2`)
 	s.holds("lives of others", `changes(process_start_time_seconds{plugin="evm-`+id+`"}[1h]) == 0`)

@@ -55,7 +55,8 @@ func (k relayers) ReadsContracts(relay string) bool {
 }
 
 // ValidateJob implements job.Relayers.
-func (k relayers) ValidateJob(ctx context.Context, relay string, r *relayerv1.ValidateJobRequest) (*relayerv1.ValidateJobResponse, error) {
+func (k relayers) ValidateJob(ctx context.Context, relay string,
+	r *relayerv1.ValidateJobRequest) (*relayerv1.ValidateJobResponse, error) {
 	if k[relay] == nil {
 		return nil, status.Errorf(codes.NotFound, "there is no relayer of the relay %q", relay)
 	}
@@ -129,7 +130,8 @@ func (n *Node) checkConfig(ctx context.Context, known relayers) error {
 	return err
 }
 
-// foreign are the names of commands that may be of plugins that say what they are: those under whose name no other kind is built in.
+// foreign are the names of commands that may be of plugins that say what they are: those under whose name no other kind
+// is built in.
 func (n *Node) foreign() []string {
 	return slices.DeleteFunc(n.commanded(),
 		func(name string) bool { return n.insideKind(name) != "" && n.insideKind(name) != kindRelayer })

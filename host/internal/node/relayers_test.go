@@ -52,7 +52,8 @@ func TestPluginsOfAnyName(t *testing.T) {
 	if bundles := n.keys.Bundles("acme"); len(bundles) != 1 || len(bundles[0].Report().Public()) != 32 {
 		t.Errorf("it has %d bundles", len(bundles))
 	}
-	if a := ask(t, "http://"+n.Address()+"/health"); a.code != http.StatusOK || !strings.Contains(a.body, `"acme chain 7"`) {
+	if a := ask(t, "http://"+n.Address()+"/health"); a.code != http.StatusOK ||
+		!strings.Contains(a.body, `"acme chain 7"`) {
 		t.Errorf("health: %d %s", a.code, a.body)
 	}
 	if a := ask(t, "http://"+n.Address()+"/discovery"); !strings.Contains(a.body, "/plugins/acme/metrics") {
@@ -77,12 +78,16 @@ func TestRelayersThatAreRefused(t *testing.T) {
 		want   string
 	}{
 		"an algorithm that nobody has": {func(f *files) { f.acme(t, "RELAYER=nonsense") },
-			"plugin acme describes a relayer that this node cannot use: account_algorithm is 9, which this node does not have; it has SECP256K1, ED25519, STARK; upgrade the plugin or the node"},
+			"plugin acme describes a relayer that this node cannot use: account_algorithm is 9, which this node does not " +
+				"have; it has SECP256K1, ED25519, STARK; upgrade the plugin or the node"},
 		"two of one relay": {func(f *files) {
 			f.acme(t, "RELAYER=fake")
 			f.environment["CL_OTHER_CMD"], f.environment["CL_OTHER_ENV"] = os.Args[0], f.environment["CL_ACME_ENV"]
 		}, "the plugins acme and other both serve the relay acme: remove CL_ACME_CMD or CL_OTHER_CMD"},
-		"a chain of nobody's": {func(f *files) { f.section = "Emv"; f.chain("1", "") }, "Emv[0]: unknown key; did you mean EVM?"},
+		"a chain of nobody's": {func(f *files) {
+			f.section = "Emv"
+			f.chain("1", "")
+		}, "Emv[0]: unknown key; did you mean EVM?"},
 		"an account that cannot be": {func(f *files) {
 			f.chain("1", `Accounts = ["me"]`)
 		}, ": EVM[0].Accounts[0]: this is not an account, which is 0x and 40 hexadecimal digits"},
@@ -118,15 +123,18 @@ func TestRelayerIsDownAtTheStart(t *testing.T) {
 
 	f.start()
 	jobs, err := f.client.ListJobs(t.Context(), &nodev1.ListJobsRequest{})
-	if err != nil || len(jobs.GetJobs()) != 1 || jobs.GetJobs()[0].GetRelay() != "acme" || jobs.GetJobs()[0].GetState() == nodev1.JobState_JOB_STATE_RUNNING {
+	if err != nil || len(jobs.GetJobs()) != 1 || jobs.GetJobs()[0].GetRelay() != "acme" ||
+		jobs.GetJobs()[0].GetState() == nodev1.JobState_JOB_STATE_RUNNING {
 		t.Errorf("jobs: %v, %v", jobs, err)
 	}
-	if a := ask(t, "http://"+f.node.Address()+"/health"); a.code != http.StatusServiceUnavailable || !strings.Contains(a.body, "not today") {
+	if a := ask(t, "http://"+f.node.Address()+"/health"); a.code != http.StatusServiceUnavailable ||
+		!strings.Contains(a.body, "not today") {
 		t.Errorf("health: %d %s", a.code, a.body)
 	}
 	f.refused("a1", own, false, "the relayer cannot check the job: plugin acme did not check the job: ")
 	keys, err := f.client.ListKeys(t.Context(), &nodev1.ListKeysRequest{})
-	if err != nil || !slices.ContainsFunc(keys.GetKeys(), func(k *nodev1.Key) bool { return k.GetId() == own && k.GetRelay() == "acme" }) {
+	if err != nil ||
+		!slices.ContainsFunc(keys.GetKeys(), func(k *nodev1.Key) bool { return k.GetId() == own && k.GetRelay() == "acme" }) {
 		t.Errorf("keys: %v, %v", keys, err)
 	}
 

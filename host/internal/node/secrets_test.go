@@ -85,7 +85,8 @@ chainID = 1337
 		r.GetBridge().GetUrl() != bridge.GetUrl() {
 		t.Errorf("an admin is shown %v, %v", r, err)
 	}
-	if r, err := d.admin.RevealJob(t.Context(), &nodev1.RevealJobRequest{Id: id}); err != nil || r.GetJob().GetSpecToml() != spec {
+	if r, err := d.admin.RevealJob(t.Context(), &nodev1.RevealJobRequest{Id: id}); err != nil ||
+		r.GetJob().GetSpecToml() != spec {
 		t.Errorf("an admin is shown %v, %v", r, err)
 	}
 	_, err = d.admin.RevealBridge(t.Context(), &nodev1.RevealBridgeRequest{Name: "gas"})

@@ -24,11 +24,12 @@ import (
 // service answers the operator's API.
 type service struct{ node *Node }
 
-// apiError gives an error of a part its Connect code. The names of the kinds of errors, which stand last, are for programs and
-// left out of what people read.
+// apiError gives an error of a part its Connect code. The names of the kinds of errors, which stand last, are for
+// programs and left out of what people read.
 func apiError(err error) error {
 	code := connect.CodeInternal
-	text := strings.TrimSuffix(strings.TrimSuffix(worded(err.Error()), ": "+database.ErrInvalid.Error()), ": "+keystore.ErrInvalid.Error())
+	text := strings.TrimSuffix(strings.TrimSuffix(worded(err.Error()), ": "+database.ErrInvalid.Error()),
+		": "+keystore.ErrInvalid.Error())
 	switch {
 	case errors.Is(err, database.ErrNotFound), errors.Is(err, keystore.ErrNotFound):
 		code = connect.CodeNotFound
@@ -65,7 +66,8 @@ func (s *service) NodeStatus(context.Context, *nodev1.NodeStatusRequest) (*nodev
 		r.PeerId = keys[0].ID()
 	}
 	for _, c := range s.node.health() {
-		r.Checks = append(r.Checks, &nodev1.HealthCheck{Name: c.Name, Healthy: c.Healthy, Degraded: c.Degraded, Reason: c.Reason})
+		r.Checks = append(r.Checks,
+			&nodev1.HealthCheck{Name: c.Name, Healthy: c.Healthy, Degraded: c.Degraded, Reason: c.Reason})
 	}
 	return r, nil
 }
@@ -108,10 +110,12 @@ func (s *service) ListPlugins(context.Context, *nodev1.ListPluginsRequest) (*nod
 }
 
 // RestartPlugin implements nodev1connect.NodeServiceHandler.
-func (s *service) RestartPlugin(ctx context.Context, r *nodev1.RestartPluginRequest) (*nodev1.RestartPluginResponse, error) {
+func (s *service) RestartPlugin(ctx context.Context,
+	r *nodev1.RestartPluginRequest) (*nodev1.RestartPluginResponse, error) {
 	p := s.node.runtime.Plugin(r.GetName())
 	if p == nil {
-		return nil, connect.NewError(connect.CodeNotFound, fmt.Errorf("there is no plugin %q; see: loop plugins list", r.GetName()))
+		return nil, connect.NewError(connect.CodeNotFound,
+			fmt.Errorf("there is no plugin %q; see: loop plugins list", r.GetName()))
 	}
 	if err := p.Restart(ctx); err != nil {
 		return nil, connect.NewError(connect.CodeFailedPrecondition, err)
@@ -140,7 +144,9 @@ func (s *service) describePlugin(p *loophost.Plugin) *nodev1.PluginStatus {
 		out.ReadyAt = timestamppb.New(st.ReadyAt)
 	}
 	for _, o := range st.Objects {
-		out.Objects = append(out.Objects, &nodev1.ObjectStatus{Name: o.Name, Type: o.Type, State: objectState(o.State), Reason: worded(o.Reason), Parent: o.Parent})
+		out.Objects = append(out.Objects,
+			&nodev1.ObjectStatus{Name: o.Name, Type: o.Type, State: objectState(o.State), Reason: worded(o.Reason),
+				Parent: o.Parent})
 	}
 	return out
 }
@@ -241,7 +247,8 @@ func (r *running) describe() *nodev1.Job {
 		j.Type, j.Relay, j.ContractId = r.spec.Type, r.spec.Relay, r.spec.ContractID
 	}
 	state := r.noted()
-	if now := r.state(""); state.since.IsZero() || now.Level == feed.Failed && now.Cause != state.Cause { // which nobody has looked at yet
+	// which nobody has looked at yet
+	if now := r.state(""); state.since.IsZero() || now.Level == feed.Failed && now.Cause != state.Cause {
 		state = stated{now, time.Now()}
 	}
 	j.State, j.Reason, j.Remedy = jobStates()[state.Level], state.Reason, state.Remedy
@@ -274,7 +281,9 @@ func (s *service) RemoveJob(ctx context.Context, r *nodev1.RemoveJobRequest) (*n
 func (s *service) AddBridge(ctx context.Context, r *nodev1.AddBridgeRequest) (*nodev1.AddBridgeResponse, error) {
 	b, err := s.node.database.AddBridge(ctx, database.Bridge{Name: r.GetBridge().GetName(), URL: r.GetBridge().GetUrl()})
 	if errors.Is(err, database.ErrExists) {
-		return nil, connect.NewError(connect.CodeAlreadyExists, fmt.Errorf("there is a bridge %.128q already; to give it another URL, first: loop bridges rm %[1]s", strings.ToLower(r.GetBridge().GetName())))
+		return nil, connect.NewError(connect.CodeAlreadyExists,
+			fmt.Errorf("there is a bridge %.128q already; to give it another URL, first: loop bridges rm %[1]s",
+				strings.ToLower(r.GetBridge().GetName())))
 	}
 	if err != nil {
 		return nil, apiError(err)
@@ -301,15 +310,18 @@ func (s *service) ListBridges(ctx context.Context, _ *nodev1.ListBridgesRequest)
 }
 
 // RemoveBridge implements nodev1connect.NodeServiceHandler.
-func (s *service) RemoveBridge(ctx context.Context, r *nodev1.RemoveBridgeRequest) (*nodev1.RemoveBridgeResponse, error) {
+func (s *service) RemoveBridge(ctx context.Context,
+	r *nodev1.RemoveBridgeRequest) (*nodev1.RemoveBridgeResponse, error) {
 	if err := s.starting(); err != nil {
 		return nil, err
 	}
 	if title, used := s.node.jobs.uses(r.GetName()); used {
-		return nil, connect.NewError(connect.CodeFailedPrecondition, fmt.Errorf("%s uses bridge %s; remove the job first", title, r.GetName()))
+		return nil, connect.NewError(connect.CodeFailedPrecondition,
+			fmt.Errorf("%s uses bridge %s; remove the job first", title, r.GetName()))
 	}
 	if err := s.node.database.RemoveBridge(ctx, r.GetName()); errors.Is(err, database.ErrNotFound) {
-		return nil, connect.NewError(connect.CodeNotFound, fmt.Errorf("there is no bridge %.128q; see: loop bridges list", r.GetName()))
+		return nil, connect.NewError(connect.CodeNotFound,
+			fmt.Errorf("there is no bridge %.128q; see: loop bridges list", r.GetName()))
 	} else if err != nil {
 		return nil, apiError(err)
 	}

@@ -103,10 +103,13 @@ func (s *statuses) forget(r *running) {
 }
 
 func (s *statuses) tell(ctx context.Context, r *running, before, now stated) {
-	level := map[feed.Level]slog.Level{feed.Waiting: slog.LevelWarn, feed.Degraded: slog.LevelWarn, feed.Failed: slog.LevelError}[now.Level]
-	attributes := []slog.Attr{slog.Int64("job", r.stored.ID), slog.String("name", r.stored.Name), slog.String("state", now.Level.String())}
+	level := map[feed.Level]slog.Level{feed.Waiting: slog.LevelWarn, feed.Degraded: slog.LevelWarn,
+		feed.Failed: slog.LevelError}[now.Level]
+	attributes := []slog.Attr{slog.Int64("job", r.stored.ID), slog.String("name", r.stored.Name),
+		slog.String("state", now.Level.String())}
 	if before.Cause != "" {
-		attributes = append(attributes, slog.String("was", before.Level.String()), slog.Duration("for", now.since.Sub(before.since).Round(time.Second)))
+		attributes = append(attributes, slog.String("was", before.Level.String()),
+			slog.Duration("for", now.since.Sub(before.since).Round(time.Second)))
 	}
 	if now.Reason != "" {
 		attributes = append(attributes, slog.String("reason", now.Reason))
@@ -184,7 +187,8 @@ func (r *running) check() web.Check {
 	if s.Remedy != "" {
 		reason += "; " + s.Remedy
 	}
-	return web.Check{Name: r.title(), Healthy: s.Level != feed.Failed, Degraded: s.Level == feed.Degraded || s.Level == feed.Waiting, Reason: reason}
+	return web.Check{Name: r.title(), Healthy: s.Level != feed.Failed, Degraded: s.Level == feed.Degraded ||
+		s.Level == feed.Waiting, Reason: reason}
 }
 
 // jobStates are the states of the API.

@@ -5,8 +5,8 @@ import (
 	"fmt"
 )
 
-// How many calls do at once what takes much memory: to make a key of a password takes 256 MiB, or up to 1 GiB if a key's file
-// says so, and to read a job spec up to 30 MiB.
+// How many calls do at once what takes much memory: to make a key of a password takes 256 MiB, or up to 1 GiB if a
+// key's file says so, and to read a job spec up to 30 MiB.
 const (
 	maxStretching = 1
 	maxChecking   = 2

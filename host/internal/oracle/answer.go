@@ -12,8 +12,8 @@ import (
 )
 
 // Observations returns what came of the job's latest rounds, newest first, at most limit of them. What a median's
-// relayer has not read the answer out of yet, it is asked to: rounds are many, and few are looked at. A bootstrap job has none, and
-// what a product observes it alone can read.
+// relayer has not read the answer out of yet, it is asked to: rounds are many, and few are looked at. A bootstrap job
+// has none, and what a product observes it alone can read.
 func (o *Oracle) Observations(ctx context.Context, limit int) []*nodev1.RoundObservation {
 	reports := o.settings.History.Reports()
 	if o.reader == nil {
@@ -61,5 +61,6 @@ func (o *Oracle) ContractAnswer(ctx context.Context) (*nodev1.ContractAnswer, er
 	if r.GetLatestTimestamp().AsTime().Unix() <= 0 {
 		return nil, nil
 	}
-	return &nodev1.ContractAnswer{Timestamp: r.GetTimestamp(), Answer: r.GetLatestAnswer(), TransmittedAt: r.GetLatestTimestamp()}, nil
+	return &nodev1.ContractAnswer{Timestamp: r.GetTimestamp(), Answer: r.GetLatestAnswer(),
+		TransmittedAt: r.GetLatestTimestamp()}, nil
 }

@@ -25,9 +25,9 @@ var (
 	_ types.ContractTransmitter    = (*transmitter)(nil)
 )
 
-// within gives a call a deadline of its own: limit, and never more than nine tenths of what libocr has left. libocr logs
-// that a call takes too long but does not end it, and where its own deadline comes first it has only a context's end to
-// tell; ours names the call.
+// within gives a call a deadline of its own: limit, and never more than nine tenths of what libocr has left. libocr
+// logs that a call takes too long but does not end it, and where its own deadline comes first it has only a context's
+// end to tell; ours names the call.
 func within(ctx context.Context, limit time.Duration) (context.Context, context.CancelFunc) {
 	if deadline, ok := ctx.Deadline(); ok {
 		limit = min(limit, time.Until(deadline)*9/10)
@@ -156,7 +156,8 @@ type digester struct {
 }
 
 // ConfigDigest implements types.OffchainConfigDigester.
-func (d *digester) ConfigDigest(ctx context.Context, config types.ContractConfig) (digest types.ConfigDigest, err error) {
+func (d *digester) ConfigDigest(ctx context.Context,
+	config types.ContractConfig) (digest types.ConfigDigest, err error) {
 	defer d.logger.guard("ConfigDigest", &err)
 	ctx, cancel := within(ctx, d.limit)
 	defer cancel()
@@ -207,14 +208,16 @@ type transmitter struct {
 const transmitPause = 50 * time.Millisecond
 
 // Transmit implements types.ContractTransmitter. libocr has deleted the pending transmission before it calls, and never
-// calls again for it: what this returns as an error is lost at this oracle. A relayer that is away or whose store does not
-// answer is therefore asked again while there is time. The relayer takes a repeat of one (digest, epoch, round) for the same
-// transmission.
-func (t *transmitter) Transmit(ctx context.Context, at types.ReportContext, report types.Report, signatures []types.AttributedOnchainSignature) (err error) {
+// calls again for it: what this returns as an error is lost at this oracle. A relayer that is away or whose store does
+// not answer is therefore asked again while there is time. The relayer takes a repeat of one (digest, epoch, round) for
+// the same transmission.
+func (t *transmitter) Transmit(ctx context.Context, at types.ReportContext, report types.Report,
+	signatures []types.AttributedOnchainSignature) (err error) {
 	defer t.logger.guard("Transmit", &err)
 	ctx, cancel := within(ctx, t.transmitLimit)
 	defer cancel()
-	request := &relayerv1.TransmitRequest{ReportContext: ocr2.ReportContextTo(at), Report: report, Signatures: ocr2.SignaturesTo(signatures)}
+	request := &relayerv1.TransmitRequest{ReportContext: ocr2.ReportContextTo(at), Report: report,
+		Signatures: ocr2.SignaturesTo(signatures)}
 	for {
 		_, err := t.provider.Transmit(ctx, request)
 		if err == nil {
@@ -237,7 +240,8 @@ func (t *transmitter) Transmit(ctx context.Context, at types.ReportContext, repo
 }
 
 // LatestConfigDigestAndEpoch implements types.ContractTransmitter.
-func (t *transmitter) LatestConfigDigestAndEpoch(ctx context.Context) (digest types.ConfigDigest, epoch uint32, err error) {
+func (t *transmitter) LatestConfigDigestAndEpoch(ctx context.Context) (
+	digest types.ConfigDigest, epoch uint32, err error) {
 	defer t.logger.guard("LatestConfigDigestAndEpoch", &err)
 	ctx, cancel := within(ctx, t.readLimit)
 	defer cancel()
@@ -251,6 +255,6 @@ func (t *transmitter) LatestConfigDigestAndEpoch(ctx context.Context) (digest ty
 	return digest, response.GetEpoch(), nil
 }
 
-// FromAccount implements types.ContractTransmitter. It asks nobody: an error here would end the feed until the contract's
-// next configuration.
+// FromAccount implements types.ContractTransmitter. It asks nobody: an error here would end the feed until the
+// contract's next configuration.
 func (t *transmitter) FromAccount(context.Context) (types.Account, error) { return t.account, nil }

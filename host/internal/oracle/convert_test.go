@@ -22,7 +22,8 @@ func TestDeviationFunction(t *testing.T) {
 	}
 	expires := time.Unix(1893456000, 0).UTC()
 	got := deviationTo(&job.DeviationFunc{Type: "pendle", ExpiresAt: expires, Multiplier: big.NewInt(5)})
-	if got.GetType() != "pendle" || !got.GetExpiresAt().AsTime().Equal(expires) || wire.Int(got.GetMultiplier()).Int64() != 5 {
+	if got.GetType() != "pendle" || !got.GetExpiresAt().AsTime().Equal(expires) ||
+		wire.Int(got.GetMultiplier()).Int64() != 5 {
 		t.Errorf("got %v", got)
 	}
 }
@@ -42,16 +43,24 @@ func TestLocalConfigIsOneThatLibocrTakes(t *testing.T) {
 		want types.LocalConfig
 	}{
 		"the node's": {node, job.Spec{}, types.LocalConfig{
-			BlockchainTimeout: 11 * time.Second, ContractConfigConfirmations: 3, ContractConfigTrackerPollInterval: time.Minute, ContractConfigLoadTimeout: 12 * time.Second,
-			ContractTransmitterTransmitTimeout: 14 * time.Second, DatabaseTimeout: 9 * time.Second, DefaultMaxDurationInitialization: 13 * time.Second, MinOCR2MaxDurationQuery: 150 * time.Millisecond,
+			BlockchainTimeout: 11 * time.Second, ContractConfigConfirmations: 3, ContractConfigTrackerPollInterval: time.Minute,
+			ContractConfigLoadTimeout:          12 * time.Second,
+			ContractTransmitterTransmitTimeout: 14 * time.Second, DatabaseTimeout: 9 * time.Second,
+			DefaultMaxDurationInitialization: 13 * time.Second, MinOCR2MaxDurationQuery: 150 * time.Millisecond,
 		}},
-		"the job's three": {node, job.Spec{BlockchainTimeout: 2 * time.Second, ContractConfigTrackerPollInterval: 3 * time.Second, ContractConfigConfirmations: 7}, types.LocalConfig{
-			BlockchainTimeout: 2 * time.Second, ContractConfigConfirmations: 7, ContractConfigTrackerPollInterval: 3 * time.Second, ContractConfigLoadTimeout: 12 * time.Second,
-			ContractTransmitterTransmitTimeout: 14 * time.Second, DatabaseTimeout: 9 * time.Second, DefaultMaxDurationInitialization: 13 * time.Second, MinOCR2MaxDurationQuery: 150 * time.Millisecond,
-		}},
+		"the job's three": {node,
+			job.Spec{BlockchainTimeout: 2 * time.Second, ContractConfigTrackerPollInterval: 3 * time.Second,
+				ContractConfigConfirmations: 7}, types.LocalConfig{
+				BlockchainTimeout: 2 * time.Second, ContractConfigConfirmations: 7,
+				ContractConfigTrackerPollInterval: 3 * time.Second, ContractConfigLoadTimeout: 12 * time.Second,
+				ContractTransmitterTransmitTimeout: 14 * time.Second, DatabaseTimeout: 9 * time.Second,
+				DefaultMaxDurationInitialization: 13 * time.Second, MinOCR2MaxDurationQuery: 150 * time.Millisecond,
+			}},
 		"nobody's": {&config.Config{}, job.Spec{}, types.LocalConfig{
-			BlockchainTimeout: 20 * time.Second, ContractConfigConfirmations: 3, ContractConfigTrackerPollInterval: time.Minute, ContractConfigLoadTimeout: 10 * time.Second,
-			ContractTransmitterTransmitTimeout: 10 * time.Second, DatabaseTimeout: 10 * time.Second, DefaultMaxDurationInitialization: 30 * time.Second, MinOCR2MaxDurationQuery: 0,
+			BlockchainTimeout: 20 * time.Second, ContractConfigConfirmations: 3, ContractConfigTrackerPollInterval: time.Minute,
+			ContractConfigLoadTimeout:          10 * time.Second,
+			ContractTransmitterTransmitTimeout: 10 * time.Second, DatabaseTimeout: 10 * time.Second,
+			DefaultMaxDurationInitialization: 30 * time.Second, MinOCR2MaxDurationQuery: 0,
 		}},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -73,7 +73,8 @@ func die() {
 	select {}
 }
 
-// aggregator is a fake of an OCR2 contract on a chain, in memory: what the relayers of all nodes of a test read and write.
+// aggregator is a fake of an OCR2 contract on a chain, in memory: what the relayers of all nodes of a test read and
+// write.
 type aggregator struct {
 	// verify checks signatures; nil: none are checked.
 	verify func(signer types.OnchainPublicKey, at types.ReportContext, report types.Report, signature []byte) bool
@@ -102,7 +103,8 @@ func newAggregator() *aggregator {
 // fakeDigest is the fake chain's digest, with EVM's prefix.
 func fakeDigest(c *relayerv1.ContractConfig) types.ConfigDigest {
 	h := sha256.New()
-	fmt.Fprintf(h, "%d %x %q %d %x %d %x", c.GetConfigCount(), c.GetSigners(), c.GetTransmitters(), c.GetF(), c.GetOnchainConfig(), c.GetOffchainConfigVersion(), c.GetOffchainConfig())
+	fmt.Fprintf(h, "%d %x %q %d %x %d %x", c.GetConfigCount(), c.GetSigners(), c.GetTransmitters(), c.GetF(),
+		c.GetOnchainConfig(), c.GetOffchainConfigVersion(), c.GetOffchainConfig())
 	digest := types.ConfigDigest(h.Sum(nil))
 	digest[0], digest[1] = 0, 1
 	return digest
@@ -133,7 +135,8 @@ func (a *aggregator) count() int {
 	return len(a.transmissions)
 }
 
-func (a *aggregator) transmit(by string, at types.ReportContext, report types.Report, signatures []types.AttributedOnchainSignature) error {
+func (a *aggregator) transmit(by string, at types.ReportContext, report types.Report,
+	signatures []types.AttributedOnchainSignature) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.handed = append(a.handed, at.ReportTimestamp)
@@ -182,11 +185,13 @@ func (r *fakeRelayer) become(mode string) {
 	r.mode = mode
 }
 
-func (r *fakeRelayer) CreateChain(context.Context, *relayerv1.CreateChainRequest, relayerv1loop.CreateChainLoans) (relayerv1loop.Chain, *relayerv1.CreateChainResponse, error) {
+func (r *fakeRelayer) CreateChain(context.Context, *relayerv1.CreateChainRequest,
+	relayerv1loop.CreateChainLoans) (relayerv1loop.Chain, *relayerv1.CreateChainResponse, error) {
 	return &fakeChain{relayer: r}, &relayerv1.CreateChainResponse{}, nil
 }
 
-func (r *fakeRelayer) WatchContractConfigs(_ *relayerv1.WatchContractConfigsRequest, s grpc.ServerStreamingServer[relayerv1.WatchContractConfigsResponse]) error {
+func (r *fakeRelayer) WatchContractConfigs(_ *relayerv1.WatchContractConfigsRequest,
+	s grpc.ServerStreamingServer[relayerv1.WatchContractConfigsResponse]) error {
 	r.mu.Lock()
 	r.watches++
 	r.mu.Unlock()
@@ -199,7 +204,8 @@ func (r *fakeRelayer) WatchContractConfigs(_ *relayerv1.WatchContractConfigsRequ
 		}
 		r.mu.Unlock()
 		for _, name := range names {
-			if err := s.Send(&relayerv1.WatchContractConfigsResponse{Provider: name, ChangedInBlock: block, ConfigDigest: config.ConfigDigest[:]}); err != nil {
+			if err := s.Send(&relayerv1.WatchContractConfigsResponse{Provider: name, ChangedInBlock: block,
+				ConfigDigest: config.ConfigDigest[:]}); err != nil {
 				return err
 			}
 		}
@@ -227,7 +233,8 @@ func (c *fakeChain) add(name string, p *fakeProvider) *fakeProvider {
 	return p
 }
 
-func (c *fakeChain) CreateProvider(_ context.Context, r *relayerv1.CreateProviderRequest) (relayerv1loop.Provider, *relayerv1.CreateProviderResponse, error) {
+func (c *fakeChain) CreateProvider(_ context.Context,
+	r *relayerv1.CreateProviderRequest) (relayerv1loop.Provider, *relayerv1.CreateProviderResponse, error) {
 	if r.GetProviderType() == relayer.ProviderConfig {
 		return c.add(r.GetName(), &fakeProvider{}), &relayerv1.CreateProviderResponse{}, nil
 	}
@@ -249,7 +256,8 @@ func (*fakeChain) LatestHead(context.Context, *relayerv1.LatestHeadRequest) (*re
 func (*fakeChain) ChainStatus(context.Context, *relayerv1.ChainStatusRequest) (*relayerv1.ChainStatusResponse, error) {
 	return &relayerv1.ChainStatusResponse{ChainId: "fake"}, nil
 }
-func (*fakeChain) ListNodeStatuses(context.Context, *relayerv1.ListNodeStatusesRequest) (*relayerv1.ListNodeStatusesResponse, error) {
+func (*fakeChain) ListNodeStatuses(context.Context,
+	*relayerv1.ListNodeStatusesRequest) (*relayerv1.ListNodeStatusesResponse, error) {
 	return &relayerv1.ListNodeStatusesResponse{}, nil
 }
 func (*fakeChain) Transact(context.Context, *relayerv1.TransactRequest) (*relayerv1.TransactResponse, error) {
@@ -274,7 +282,8 @@ func (p *fakeProvider) hang(ctx context.Context) error {
 	return nil
 }
 
-func (p *fakeProvider) LatestConfigDetails(ctx context.Context, _ *relayerv1.LatestConfigDetailsRequest) (*relayerv1.LatestConfigDetailsResponse, error) {
+func (p *fakeProvider) LatestConfigDetails(ctx context.Context,
+	_ *relayerv1.LatestConfigDetailsRequest) (*relayerv1.LatestConfigDetailsResponse, error) {
 	if err := p.hang(ctx); err != nil {
 		return nil, err
 	}
@@ -282,22 +291,26 @@ func (p *fakeProvider) LatestConfigDetails(ctx context.Context, _ *relayerv1.Lat
 	return &relayerv1.LatestConfigDetailsResponse{ChangedInBlock: block, ConfigDigest: config.ConfigDigest[:]}, nil
 }
 
-func (p *fakeProvider) LatestConfig(context.Context, *relayerv1.LatestConfigRequest) (*relayerv1.LatestConfigResponse, error) {
+func (p *fakeProvider) LatestConfig(context.Context,
+	*relayerv1.LatestConfigRequest) (*relayerv1.LatestConfigResponse, error) {
 	config, _, _ := p.look()
 	return &relayerv1.LatestConfigResponse{Config: ocr2.ContractConfigTo(config)}, nil
 }
 
-func (p *fakeProvider) LatestBlockHeight(context.Context, *relayerv1.LatestBlockHeightRequest) (*relayerv1.LatestBlockHeightResponse, error) {
+func (p *fakeProvider) LatestBlockHeight(context.Context,
+	*relayerv1.LatestBlockHeightRequest) (*relayerv1.LatestBlockHeightResponse, error) {
 	_, block, _ := p.look()
 	return &relayerv1.LatestBlockHeightResponse{BlockHeight: block + 100}, nil
 }
 
-func (p *fakeProvider) ConfigDigest(_ context.Context, r *relayerv1.ConfigDigestRequest) (*relayerv1.ConfigDigestResponse, error) {
+func (p *fakeProvider) ConfigDigest(_ context.Context,
+	r *relayerv1.ConfigDigestRequest) (*relayerv1.ConfigDigestResponse, error) {
 	digest := fakeDigest(r.GetConfig())
 	return &relayerv1.ConfigDigestResponse{ConfigDigest: digest[:]}, nil
 }
 
-func (p *fakeProvider) ConfigDigestPrefix(context.Context, *relayerv1.ConfigDigestPrefixRequest) (*relayerv1.ConfigDigestPrefixResponse, error) {
+func (p *fakeProvider) ConfigDigestPrefix(context.Context,
+	*relayerv1.ConfigDigestPrefixRequest) (*relayerv1.ConfigDigestPrefixResponse, error) {
 	return &relayerv1.ConfigDigestPrefixResponse{Prefix: 1}, nil
 }
 
@@ -319,25 +332,31 @@ func (p *fakeProvider) Transmit(_ context.Context, r *relayerv1.TransmitRequest)
 	}
 	var signatures []types.AttributedOnchainSignature
 	for _, s := range r.GetSignatures() {
-		signatures = append(signatures, types.AttributedOnchainSignature{Signature: s.GetSignature(), Signer: commontypes.OracleID(s.GetSigner())})
+		signatures = append(signatures,
+			types.AttributedOnchainSignature{Signature: s.GetSignature(), Signer: commontypes.OracleID(s.GetSigner())})
 	}
-	err = p.transmit(p.account, types.ReportContext{ReportTimestamp: at, ExtraHash: [32]byte(r.GetReportContext().GetExtraHash())}, r.GetReport(), signatures)
+	err = p.transmit(p.account,
+		types.ReportContext{ReportTimestamp: at, ExtraHash: [32]byte(r.GetReportContext().GetExtraHash())}, r.GetReport(),
+		signatures)
 	if err != nil {
 		return nil, status.Error(codes.InvalidArgument, err.Error())
 	}
 	return &relayerv1.TransmitResponse{}, nil
 }
 
-func (p *fakeProvider) LatestConfigDigestAndEpoch(ctx context.Context, _ *relayerv1.LatestConfigDigestAndEpochRequest) (*relayerv1.LatestConfigDigestAndEpochResponse, error) {
+func (p *fakeProvider) LatestConfigDigestAndEpoch(ctx context.Context,
+	_ *relayerv1.LatestConfigDigestAndEpochRequest) (*relayerv1.LatestConfigDigestAndEpochResponse, error) {
 	if err := p.hang(ctx); err != nil {
 		return nil, err
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return &relayerv1.LatestConfigDigestAndEpochResponse{ConfigDigest: bytes.Clone(p.latest.ConfigDigest[:]), Epoch: p.latest.Epoch}, nil
+	return &relayerv1.LatestConfigDigestAndEpochResponse{ConfigDigest: bytes.Clone(p.latest.ConfigDigest[:]),
+		Epoch: p.latest.Epoch}, nil
 }
 
-func (p *fakeProvider) DigestReports(ctx context.Context, r *relayerv1.DigestReportsRequest) (*relayerv1.DigestReportsResponse, error) {
+func (p *fakeProvider) DigestReports(ctx context.Context,
+	r *relayerv1.DigestReportsRequest) (*relayerv1.DigestReportsResponse, error) {
 	response := &relayerv1.DigestReportsResponse{}
 	for _, report := range r.GetReports() {
 		one, err := hashed(ctx, report)
@@ -349,25 +368,32 @@ func (p *fakeProvider) DigestReports(ctx context.Context, r *relayerv1.DigestRep
 	return response, nil
 }
 
-func (p *fakeProvider) FromAccount(context.Context, *relayerv1.FromAccountRequest) (*relayerv1.FromAccountResponse, error) {
+func (p *fakeProvider) FromAccount(context.Context,
+	*relayerv1.FromAccountRequest) (*relayerv1.FromAccountResponse, error) {
 	return nil, errors.New("nobody may ask the fake for its account")
 }
 
-func (p *fakeProvider) LatestTransmissionDetails(context.Context, *medianv1.LatestTransmissionDetailsRequest) (*medianv1.LatestTransmissionDetailsResponse, error) {
+func (p *fakeProvider) LatestTransmissionDetails(context.Context,
+	*medianv1.LatestTransmissionDetailsRequest) (*medianv1.LatestTransmissionDetailsResponse, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return &medianv1.LatestTransmissionDetailsResponse{Timestamp: ocr2.TimestampTo(p.latest), LatestAnswer: wire.BigInt(p.answer), LatestTimestamp: timestamppb.New(p.at)}, nil
+	return &medianv1.LatestTransmissionDetailsResponse{Timestamp: ocr2.TimestampTo(p.latest),
+		LatestAnswer: wire.BigInt(p.answer), LatestTimestamp: timestamppb.New(p.at)}, nil
 }
 
-func (p *fakeProvider) LatestRoundRequested(context.Context, *medianv1.LatestRoundRequestedRequest) (*medianv1.LatestRoundRequestedResponse, error) {
-	return &medianv1.LatestRoundRequestedResponse{Timestamp: &reportingv1.ReportTimestamp{ConfigDigest: make([]byte, 32)}}, nil
+func (p *fakeProvider) LatestRoundRequested(context.Context,
+	*medianv1.LatestRoundRequestedRequest) (*medianv1.LatestRoundRequestedResponse, error) {
+	return &medianv1.LatestRoundRequestedResponse{
+		Timestamp: &reportingv1.ReportTimestamp{ConfigDigest: make([]byte, 32)}}, nil
 }
 
-func (p *fakeProvider) BuildReport(ctx context.Context, r *medianv1.BuildReportRequest) (*medianv1.BuildReportResponse, error) {
+func (p *fakeProvider) BuildReport(ctx context.Context,
+	r *medianv1.BuildReportRequest) (*medianv1.BuildReportResponse, error) {
 	var observations []libocr.ParsedAttributedObservation
 	for _, o := range r.GetObservations() {
 		observations = append(observations, libocr.ParsedAttributedObservation{
-			Timestamp: uint32(o.GetTimestamp().GetSeconds()), Value: wire.Int(o.GetValue()), JuelsPerFeeCoin: wire.Int(o.GetJuelsPerFeeCoin()),
+			Timestamp: uint32(o.GetTimestamp().GetSeconds()), Value: wire.Int(o.GetValue()),
+			JuelsPerFeeCoin:  wire.Int(o.GetJuelsPerFeeCoin()),
 			GasPriceSubunits: wire.Int(o.GetGasPriceSubunits()), Observer: commontypes.OracleID(o.GetObserver()),
 		})
 	}
@@ -375,27 +401,33 @@ func (p *fakeProvider) BuildReport(ctx context.Context, r *medianv1.BuildReportR
 	return &medianv1.BuildReportResponse{Report: report}, err
 }
 
-func (p *fakeProvider) MedianFromReport(ctx context.Context, r *medianv1.MedianFromReportRequest) (*medianv1.MedianFromReportResponse, error) {
+func (p *fakeProvider) MedianFromReport(ctx context.Context,
+	r *medianv1.MedianFromReportRequest) (*medianv1.MedianFromReportResponse, error) {
 	answer, err := evmreportcodec.ReportCodec{}.MedianFromReport(ctx, r.GetReport())
 	return &medianv1.MedianFromReportResponse{Median: wire.BigInt(answer)}, err
 }
 
-func (p *fakeProvider) MaxReportLength(ctx context.Context, r *medianv1.MaxReportLengthRequest) (*medianv1.MaxReportLengthResponse, error) {
+func (p *fakeProvider) MaxReportLength(ctx context.Context,
+	r *medianv1.MaxReportLengthRequest) (*medianv1.MaxReportLengthResponse, error) {
 	n, err := evmreportcodec.ReportCodec{}.MaxReportLength(ctx, int(r.GetN()))
 	return &medianv1.MaxReportLengthResponse{MaxReportLength: uint32(n)}, err
 }
 
-func (p *fakeProvider) EncodeOnchainConfig(ctx context.Context, r *medianv1.EncodeOnchainConfigRequest) (*medianv1.EncodeOnchainConfigResponse, error) {
-	b, err := libocr.StandardOnchainConfigCodec{}.Encode(ctx, libocr.OnchainConfig{Min: wire.Int(r.GetConfig().GetMin()), Max: wire.Int(r.GetConfig().GetMax())})
+func (p *fakeProvider) EncodeOnchainConfig(ctx context.Context,
+	r *medianv1.EncodeOnchainConfigRequest) (*medianv1.EncodeOnchainConfigResponse, error) {
+	b, err := libocr.StandardOnchainConfigCodec{}.Encode(ctx,
+		libocr.OnchainConfig{Min: wire.Int(r.GetConfig().GetMin()), Max: wire.Int(r.GetConfig().GetMax())})
 	return &medianv1.EncodeOnchainConfigResponse{Encoded: b}, err
 }
 
-func (p *fakeProvider) DecodeOnchainConfig(ctx context.Context, r *medianv1.DecodeOnchainConfigRequest) (*medianv1.DecodeOnchainConfigResponse, error) {
+func (p *fakeProvider) DecodeOnchainConfig(ctx context.Context,
+	r *medianv1.DecodeOnchainConfigRequest) (*medianv1.DecodeOnchainConfigResponse, error) {
 	c, err := libocr.StandardOnchainConfigCodec{}.Decode(ctx, r.GetEncoded())
 	if err != nil {
 		return nil, status.Error(codes.InvalidArgument, err.Error())
 	}
-	return &medianv1.DecodeOnchainConfigResponse{Config: &medianv1.OnchainConfig{Min: wire.BigInt(c.Min), Max: wire.BigInt(c.Max)}}, nil
+	return &medianv1.DecodeOnchainConfigResponse{Config: &medianv1.OnchainConfig{Min: wire.BigInt(c.Min),
+		Max: wire.BigInt(c.Max)}}, nil
 }
 
 // fakeMedian is a median that behaves as its mode says.
@@ -418,7 +450,8 @@ func (m *fakeMedian) now() string {
 	return m.mode
 }
 
-func (m *fakeMedian) CreateMedianFactory(_ context.Context, _ *medianv1.CreateMedianFactoryRequest, _ medianv1loop.CreateMedianFactoryLoans) (medianv1loop.MedianFactory, *medianv1.CreateMedianFactoryResponse, error) {
+func (m *fakeMedian) CreateMedianFactory(_ context.Context, _ *medianv1.CreateMedianFactoryRequest,
+	_ medianv1loop.CreateMedianFactoryLoans) (medianv1loop.MedianFactory, *medianv1.CreateMedianFactoryResponse, error) {
 	switch m.now() {
 	case "refuse-factory":
 		return nil, nil, status.Error(codes.InvalidArgument, "the fake knows no such deviation function")
@@ -430,8 +463,11 @@ func (m *fakeMedian) CreateMedianFactory(_ context.Context, _ *medianv1.CreateMe
 
 type fakeFactory struct{ median *fakeMedian }
 
-func (f *fakeFactory) CreateReportingPlugin(ctx context.Context, _ *reportingv1.CreateReportingPluginRequest) (reportingv1loop.ReportingPlugin, *reportingv1.CreateReportingPluginResponse, error) {
-	response := &reportingv1.CreateReportingPluginResponse{Product: "fake", Limits: &reportingv1.ReportingPluginLimits{MaxObservationLength: 92, MaxReportLength: 288}}
+func (f *fakeFactory) CreateReportingPlugin(ctx context.Context,
+	_ *reportingv1.CreateReportingPluginRequest) (
+	reportingv1loop.ReportingPlugin, *reportingv1.CreateReportingPluginResponse, error) {
+	response := &reportingv1.CreateReportingPluginResponse{Product: "fake",
+		Limits: &reportingv1.ReportingPluginLimits{MaxObservationLength: 92, MaxReportLength: 288}}
 	switch mode := f.median.now(); {
 	case mode == "hang-init":
 		for f.median.now() == mode && ctx.Err() == nil {
@@ -467,7 +503,8 @@ func (i *fakeInstance) Query(ctx context.Context, _ *reportingv1.QueryRequest) (
 	return &reportingv1.QueryResponse{Query: []byte(time.Until(deadline).String())}, nil
 }
 
-func (i *fakeInstance) Observation(ctx context.Context, _ *reportingv1.ObservationRequest) (*reportingv1.ObservationResponse, error) {
+func (i *fakeInstance) Observation(ctx context.Context,
+	_ *reportingv1.ObservationRequest) (*reportingv1.ObservationResponse, error) {
 	switch i.median.now() {
 	case "hang":
 		<-ctx.Done()
@@ -479,11 +516,13 @@ func (i *fakeInstance) Observation(ctx context.Context, _ *reportingv1.Observati
 }
 
 func (i *fakeInstance) Report(_ context.Context, r *reportingv1.ReportRequest) (*reportingv1.ReportResponse, error) {
-	return &reportingv1.ReportResponse{ShouldReport: true, Report: bytes.Join([][]byte{r.GetQuery(), r.GetObservations()[0].GetObservation()}, nil)}, nil
+	return &reportingv1.ReportResponse{ShouldReport: true,
+		Report: bytes.Join([][]byte{r.GetQuery(), r.GetObservations()[0].GetObservation()}, nil)}, nil
 }
 
 // ShouldAcceptFinalizedReport says yes, and dies under the call or fails as the mode says.
-func (i *fakeInstance) ShouldAcceptFinalizedReport(ctx context.Context, r *reportingv1.ShouldAcceptFinalizedReportRequest) (*reportingv1.ShouldAcceptFinalizedReportResponse, error) {
+func (i *fakeInstance) ShouldAcceptFinalizedReport(ctx context.Context,
+	r *reportingv1.ShouldAcceptFinalizedReportRequest) (*reportingv1.ShouldAcceptFinalizedReportResponse, error) {
 	i.median.mu.Lock()
 	i.median.asked++
 	i.median.mu.Unlock()
@@ -501,7 +540,8 @@ func (i *fakeInstance) ShouldAcceptFinalizedReport(ctx context.Context, r *repor
 	return &reportingv1.ShouldAcceptFinalizedReportResponse{ShouldAccept: true}, nil
 }
 
-func (i *fakeInstance) ShouldTransmitAcceptedReport(ctx context.Context, _ *reportingv1.ShouldTransmitAcceptedReportRequest) (*reportingv1.ShouldTransmitAcceptedReportResponse, error) {
+func (i *fakeInstance) ShouldTransmitAcceptedReport(ctx context.Context,
+	_ *reportingv1.ShouldTransmitAcceptedReportRequest) (*reportingv1.ShouldTransmitAcceptedReportResponse, error) {
 	if i.median.now() == "hang" {
 		<-ctx.Done()
 		return nil, ctx.Err()

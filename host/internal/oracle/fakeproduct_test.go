@@ -29,8 +29,8 @@ import (
 	"github.com/loop-plugins/loop/sdk/go/wire"
 )
 
-// fakeProduct is a median of a job's observationSource under either version. Under OCR3 an outcome is its number, counted
-// by the product itself from outcome to outcome, and the median.
+// fakeProduct is a median of a job's observationSource under either version. Under OCR3 an outcome is its number,
+// counted by the product itself from outcome to outcome, and the median.
 type fakeProduct struct {
 	productv1loop.UnimplementedProductService
 
@@ -83,7 +83,8 @@ func (f *fakeProductFactory) CreateReportingPlugin(
 		return nil, nil, err
 	}
 	return &fakeProductInstance{f, int(r.GetF())}, &reportingv1.CreateReportingPluginResponse{
-		Product: "fake", Limits: &reportingv1.ReportingPluginLimits{MaxObservationLength: 100, MaxReportLength: longest.GetMaxReportLength()},
+		Product: "fake",
+		Limits:  &reportingv1.ReportingPluginLimits{MaxObservationLength: 100, MaxReportLength: longest.GetMaxReportLength()},
 	}, nil
 }
 
@@ -155,13 +156,15 @@ func (*fakeProductInstance) Query(context.Context, *reportingv1.QueryRequest) (*
 	return &reportingv1.QueryResponse{}, nil
 }
 
-func (i *fakeProductInstance) Observation(ctx context.Context, r *reportingv1.ObservationRequest) (*reportingv1.ObservationResponse, error) {
+func (i *fakeProductInstance) Observation(ctx context.Context,
+	r *reportingv1.ObservationRequest) (*reportingv1.ObservationResponse, error) {
 	at := r.GetTimestamp()
 	seen, err := i.observe(ctx, fmt.Sprintf("%x/%d/%d", at.GetConfigDigest(), at.GetEpoch(), at.GetRound()))
 	return &reportingv1.ObservationResponse{Observation: seen}, err
 }
 
-func (i *fakeProductInstance) Report(ctx context.Context, r *reportingv1.ReportRequest) (*reportingv1.ReportResponse, error) {
+func (i *fakeProductInstance) Report(ctx context.Context,
+	r *reportingv1.ReportRequest) (*reportingv1.ReportResponse, error) {
 	report, err := i.report(ctx, middle(r.GetObservations()))
 	return &reportingv1.ReportResponse{ShouldReport: true, Report: report}, err
 }
@@ -181,7 +184,8 @@ func (*fakeProductInstance) ShouldTransmitAcceptedReport(
 // fakeOcr3Instance is one under OCR3.
 type fakeOcr3Instance struct{ *fakeProductInstance }
 
-func (*fakeOcr3Instance) Query(context.Context, *reportingv1.Ocr3PluginServiceQueryRequest) (*reportingv1.Ocr3PluginServiceQueryResponse, error) {
+func (*fakeOcr3Instance) Query(context.Context,
+	*reportingv1.Ocr3PluginServiceQueryRequest) (*reportingv1.Ocr3PluginServiceQueryResponse, error) {
 	return &reportingv1.Ocr3PluginServiceQueryResponse{}, nil
 }
 

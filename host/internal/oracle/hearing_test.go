@@ -28,12 +28,14 @@ func (n *fakeNetwork) Start() error                                        { n.s
 func (n *fakeNetwork) Receive() <-chan commontypes.BinaryMessageWithSender { return n.messages }
 func (n *fakeNetwork) Close() error                                        { n.closed++; return nil }
 
-// TestHearing holds that every message passes in its order, that its sender is heard, and that nothing is left of a closed endpoint.
+// TestHearing holds that every message passes in its order, that its sender is heard, and that nothing is left of a
+// closed endpoint.
 func TestHearing(t *testing.T) {
 	t.Parallel()
 	network := &fakeNetwork{messages: make(chan commontypes.BinaryMessageWithSender, 10)}
 	facts := feed.New(false)
-	endpoint, err := (&hearing{network, facts}).NewEndpoint(types.ConfigDigest{}, []string{"a", "own", "c"}, nil, 0, types.BinaryNetworkEndpointLimits{})
+	endpoint, err := (&hearing{network, facts}).NewEndpoint(types.ConfigDigest{}, []string{"a", "own", "c"}, nil,
+		0, types.BinaryNetworkEndpointLimits{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -69,19 +69,22 @@ func (k *keyring) Sign(at types.ReportContext, report types.Report) (signature [
 	d := k.digest(at, report)
 	err = d.err
 	if own := k.key.Algorithm(); err == nil && d.algorithm != own {
-		err = fmt.Errorf("the contract has reports signed with %s, and the job's key bundle signs with %s: make a new bundle by loop keys create ocr2, and give its on-chain key to the contract", d.algorithm, own)
+		err = fmt.Errorf("the contract has reports signed with %s, and the job's key bundle signs with %s: make a new "+
+			"bundle by loop keys create ocr2, and give its on-chain key to the contract", d.algorithm, own)
 	}
 	if err == nil {
 		signature, err = k.key.Sign(d.message)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("signing the report of config %s, epoch %d, round %d: %w", at.ConfigDigest, at.Epoch, at.Round, err)
+		return nil, fmt.Errorf("signing the report of config %s, epoch %d, round %d: %w", at.ConfigDigest, at.Epoch, at.Round,
+			err)
 	}
 	return signature, nil
 }
 
 // Verify implements types.OnchainKeyring.
-func (k *keyring) Verify(signer types.OnchainPublicKey, at types.ReportContext, report types.Report, signature []byte) (ok bool) {
+func (k *keyring) Verify(signer types.OnchainPublicKey, at types.ReportContext, report types.Report,
+	signature []byte) (ok bool) {
 	var fault error
 	defer func() { ok = ok && fault == nil }()
 	defer k.logger.guard("Verify", &fault)
@@ -127,7 +130,8 @@ func (k *keyring) ask(d *digest) error {
 	if err != nil {
 		d.until = time.Now().Add(again)
 		err = fmt.Errorf("asking the relayer what is signed of a report: %s", status.Convert(err).Message())
-		k.logger.Warn(err.Error(), commontypes.LogFields{"configDigest": d.at.ConfigDigest, "epoch": d.at.Epoch, "round": d.at.Round})
+		k.logger.Warn(err.Error(),
+			commontypes.LogFields{"configDigest": d.at.ConfigDigest, "epoch": d.at.Epoch, "round": d.at.Round})
 		return err
 	}
 	if n := len(response.GetDigests()); n != 1 {

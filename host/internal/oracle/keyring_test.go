@@ -82,7 +82,8 @@ func contextOf(epoch uint32, round uint8) types.ReportContext {
 	}
 }
 
-// TestReportsAreDigestedOnce holds that a relayer is asked once for each report, whoever signed it and however many at once.
+// TestReportsAreDigestedOnce holds that a relayer is asked once for each report, whoever signed it and however many at
+// once.
 func TestReportsAreDigestedOnce(t *testing.T) {
 	t.Parallel()
 	relayer := &fakeDigests{answer: hashed}
@@ -90,7 +91,8 @@ func TestReportsAreDigestedOnce(t *testing.T) {
 	one, other := newKeyring(t, relayer, &log), newKeyring(t, relayer, &log)
 	at, report := contextOf(4, 2), types.Report("report")
 	signature, err := one.Sign(at, report)
-	if err != nil || len(signature) != one.key.Algorithm().MaxSignatureLength() || one.MaxSignatureLength() < len(signature) {
+	if err != nil || len(signature) != one.key.Algorithm().MaxSignatureLength() ||
+		one.MaxSignatureLength() < len(signature) {
 		t.Fatalf("signature %x, %v", signature, err)
 	}
 	var all sync.WaitGroup
@@ -152,19 +154,25 @@ func TestReportsWithoutDigest(t *testing.T) {
 		answer *relayerv1.DigestReportsResponse
 		want   string
 	}{
-		"problem":        {problem, "the relayer says of the report: has no words"},
-		"unknown scheme": {digested("third", make([]byte, 32)), `names the report scheme "third", which it has not described`},
-		"other key":      {digested("other", make([]byte, 32)), "signed with secp256k1, and the job's key bundle signs with Ed25519: make a new bundle"},
-		"two":            {&relayerv1.DigestReportsResponse{Digests: append(digested("plain", nil).Digests, problem.Digests...)}, "gave 2 digests for one report"},
+		"problem": {problem, "the relayer says of the report: has no words"},
+		"unknown scheme": {digested("third", make([]byte, 32)),
+			`names the report scheme "third", which it has not described`},
+		"other key": {digested("other", make([]byte, 32)),
+			"signed with secp256k1, and the job's key bundle signs with Ed25519: make a new bundle"},
+		"two": {
+			&relayerv1.DigestReportsResponse{Digests: append(digested("plain", nil).Digests, problem.Digests...)},
+			"gave 2 digests for one report"},
 		"nothing signed": {digested("plain", nil), "data is empty"},
 	} {
-		relayer := &fakeDigests{answer: func(context.Context, *relayerv1.ReportToDigest) (*relayerv1.DigestReportsResponse, error) {
+		relayer := &fakeDigests{answer: func(context.Context,
+			*relayerv1.ReportToDigest) (*relayerv1.DigestReportsResponse, error) {
 			return c.answer, nil
 		}}
 		var log bytes.Buffer
 		k := newKeyring(t, relayer, &log)
 		_, err := k.Sign(contextOf(1, 1), types.Report("r"))
-		if err == nil || !strings.Contains(err.Error(), c.want) || !strings.HasPrefix(err.Error(), "signing the report of config 09") {
+		if err == nil || !strings.Contains(err.Error(), c.want) ||
+			!strings.HasPrefix(err.Error(), "signing the report of config 09") {
 			t.Errorf("%s: %v, want %s", name, err, c.want)
 		}
 		if k.Verify(k.PublicKey(), contextOf(1, 1), types.Report("r"), make([]byte, 96)) {
@@ -176,13 +184,14 @@ func TestReportsWithoutDigest(t *testing.T) {
 	}
 }
 
-// TestDigestsOfARelayerThatIsAway holds that a relayer which does not answer costs one deadline a second, and not one for each
-// oracle's signature, and that reports are signed again when it is back.
+// TestDigestsOfARelayerThatIsAway holds that a relayer which does not answer costs one deadline a second, and not one
+// for each oracle's signature, and that reports are signed again when it is back.
 func TestDigestsOfARelayerThatIsAway(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		away := true
-		relayer := &fakeDigests{answer: func(ctx context.Context, r *relayerv1.ReportToDigest) (*relayerv1.DigestReportsResponse, error) {
+		relayer := &fakeDigests{answer: func(ctx context.Context,
+			r *relayerv1.ReportToDigest) (*relayerv1.DigestReportsResponse, error) {
 			if !away {
 				return hashed(ctx, r)
 			}
@@ -194,11 +203,13 @@ func TestDigestsOfARelayerThatIsAway(t *testing.T) {
 		at, report := contextOf(1, 1), types.Report("r")
 		begin := time.Now()
 		for range 31 {
-			if _, err := k.Sign(at, report); err == nil || !strings.Contains(err.Error(), "asking the relayer what is signed of a report") {
+			if _, err := k.Sign(at, report); err == nil ||
+				!strings.Contains(err.Error(), "asking the relayer what is signed of a report") {
 				t.Fatal(err)
 			}
 		}
-		if took := time.Since(begin); took != time.Second || relayer.calls.Load() != 1 || strings.Count(log.String(), "\n") != 1 {
+		if took := time.Since(begin); took != time.Second || relayer.calls.Load() != 1 ||
+			strings.Count(log.String(), "\n") != 1 {
 			t.Errorf("took %s, %d calls, log:\n%s", took, relayer.calls.Load(), log.String())
 		}
 		away = false

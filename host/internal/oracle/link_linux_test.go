@@ -55,9 +55,11 @@ type options struct{ UserTimeout, RTOMax, KeepAlive, KeepIdle, KeepInterval int 
 func optionsOf(t *testing.T, conn *net.TCPConn) options {
 	t.Helper()
 	return options{
-		UserTimeout: option(t, conn, unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT), RTOMax: option(t, conn, unix.IPPROTO_TCP, unix.TCP_RTO_MAX_MS),
-		KeepAlive: option(t, conn, unix.SOL_SOCKET, unix.SO_KEEPALIVE),
-		KeepIdle:  option(t, conn, unix.IPPROTO_TCP, unix.TCP_KEEPIDLE), KeepInterval: option(t, conn, unix.IPPROTO_TCP, unix.TCP_KEEPINTVL),
+		UserTimeout:  option(t, conn, unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT),
+		RTOMax:       option(t, conn, unix.IPPROTO_TCP, unix.TCP_RTO_MAX_MS),
+		KeepAlive:    option(t, conn, unix.SOL_SOCKET, unix.SO_KEEPALIVE),
+		KeepIdle:     option(t, conn, unix.IPPROTO_TCP, unix.TCP_KEEPIDLE),
+		KeepInterval: option(t, conn, unix.IPPROTO_TCP, unix.TCP_KEEPINTVL),
 	}
 }
 

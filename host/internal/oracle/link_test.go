@@ -46,7 +46,8 @@ func TestPeerLoggerLeavesOutRepetition(t *testing.T) {
 		return commontypes.LogFields{"remotePeerID": peer, "remoteAddr": to, "direction": "out", "error": err}
 	}
 	limit := func(dropped int) commontypes.LogFields {
-		return commontypes.LogFields{"remotePeerID": "A", "remoteAddr": "10.0.0.1:1", "remoteStreamName": "s", "dropped": dropped}
+		return commontypes.LogFields{"remotePeerID": "A", "remoteAddr": "10.0.0.1:1", "remoteStreamName": "s",
+			"dropped": dropped}
 	}
 	const exceeded = "authenticatedConnectionReadLoop: message limit exceeded, dropping message"
 	for name, c := range map[string]struct {
@@ -112,9 +113,11 @@ func TestPeerLoggerLeavesOutRepetition(t *testing.T) {
 		}},
 		"errors, and strangers from other ports": {func(l *peerLogger) {
 			for port := range 10 {
-				l.Error("inbound data exceeded rate limit, connection closed", commontypes.LogFields{"remoteAddr": address(fmt.Sprintf("10.0.0.9:%d", port)), "direction": "in"})
+				l.Error("inbound data exceeded rate limit, connection closed",
+					commontypes.LogFields{"remoteAddr": address(fmt.Sprintf("10.0.0.9:%d", port)), "direction": "in"})
 			}
-		}, []string{`level=ERROR msg="inbound data exceeded rate limit, connection closed" direction=in remoteAddr=10.0.0.9:0`}},
+		}, []string{
+			`level=ERROR msg="inbound data exceeded rate limit, connection closed" direction=in remoteAddr=10.0.0.9:0`}},
 		"everything else": {func(l *peerLogger) {
 			l.Info("Turned on stream", nil)
 			l.Info("Turned on stream", nil)
@@ -138,7 +141,8 @@ func TestPeerLoggerForgets(t *testing.T) {
 	t.Parallel()
 	l, _ := newPeerLog()
 	for stranger := range 10 * maxRepeats {
-		l.Warn("Knock too short", commontypes.LogFields{"remoteAddr": address(fmt.Sprintf("[fd00::%x]:1", stranger)), "direction": "in"})
+		l.Warn("Knock too short",
+			commontypes.LogFields{"remoteAddr": address(fmt.Sprintf("[fd00::%x]:1", stranger)), "direction": "in"})
 	}
 	if len(l.said) > maxRepeats {
 		t.Errorf("it remembers %d lines, want %d at most", len(l.said), maxRepeats)
@@ -162,7 +166,8 @@ func TestPeerLoggerBoundsConnections(t *testing.T) {
 	if diff := cmp.Diff([]string{"10.0.0.1:1", "10.0.0.2:1"}, bounded); diff != "" {
 		t.Errorf("connections (-want +got):\n%s", diff)
 	}
-	if warned := strings.Count(strings.Join(lines(), "\n"), "level=WARN"); warned != 1 || !strings.Contains(strings.Join(lines(), "\n"), `error="no such socket"`) {
+	if warned := strings.Count(strings.Join(lines(), "\n"), "level=WARN"); warned != 1 ||
+		!strings.Contains(strings.Join(lines(), "\n"), `error="no such socket"`) {
 		t.Errorf("want one warning of the socket that was not found:\n%s", strings.Join(lines(), "\n"))
 	}
 }

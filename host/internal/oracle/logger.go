@@ -71,8 +71,8 @@ func (l *logger) log(level slog.Level, msg string, fields commontypes.LogFields)
 	l.slog.LogAttrs(ctx, level, msg, attributes...)
 }
 
-// monitoring takes libocr's telemetry. libocr calls it on the goroutine that serves all telemetry of the oracle, so that it
-// must not wait. Nothing collects OCR2's telemetry in this node: its messages are counted.
+// monitoring takes libocr's telemetry. libocr calls it on the goroutine that serves all telemetry of the oracle, so
+// that it must not wait. Nothing collects OCR2's telemetry in this node: its messages are counted.
 type monitoring struct{ messages prometheus.Counter }
 
 // SendLog implements commontypes.MonitoringEndpoint.

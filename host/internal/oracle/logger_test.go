@@ -18,9 +18,11 @@ func TestLoggerKeepsLibocrsLevels(t *testing.T) {
 		trace bool
 		want  []string
 	}{
-		"debug with trace": {slog.LevelDebug, true, []string{"DEBUG trace", "DEBUG debug", "INFO info", "WARN warn", "ERROR error", `ERROR "critical: critical"`}},
-		"debug":            {slog.LevelDebug, false, []string{"DEBUG debug", "INFO info", "WARN warn", "ERROR error", `ERROR "critical: critical"`}},
-		"info":             {slog.LevelInfo, true, []string{"INFO info", "WARN warn", "ERROR error", `ERROR "critical: critical"`}},
+		"debug with trace": {slog.LevelDebug, true,
+			[]string{"DEBUG trace", "DEBUG debug", "INFO info", "WARN warn", "ERROR error", `ERROR "critical: critical"`}},
+		"debug": {slog.LevelDebug, false,
+			[]string{"DEBUG debug", "INFO info", "WARN warn", "ERROR error", `ERROR "critical: critical"`}},
+		"info": {slog.LevelInfo, true, []string{"INFO info", "WARN warn", "ERROR error", `ERROR "critical: critical"`}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

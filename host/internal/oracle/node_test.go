@@ -55,10 +55,12 @@ func (fakeChecks) Relays() []string { return []string{fakeRelay} }
 
 func (fakeChecks) ReadsContracts(string) bool { return false }
 
-func (fakeChecks) ValidateJob(_ context.Context, _ string, r *relayerv1.ValidateJobRequest) (*relayerv1.ValidateJobResponse, error) {
+func (fakeChecks) ValidateJob(_ context.Context, _ string,
+	r *relayerv1.ValidateJobRequest) (*relayerv1.ValidateJobResponse, error) {
 	account := strings.ToLower(r.GetTransmitterId())
 	return &relayerv1.ValidateJobResponse{
-		RelayConfigJson: r.GetRelayConfigJson(), ContractKey: r.GetContractId(), TransmitterKey: account, FromAccount: account,
+		RelayConfigJson: r.GetRelayConfigJson(), ContractKey: r.GetContractId(), TransmitterKey: account,
+		FromAccount: account,
 	}, nil
 }
 
@@ -189,7 +191,9 @@ func newKeys(t *testing.T) (*database.Database, *keystore.Keystore) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = d.Close() })
-	keys, err := keystore.Open(t.Context(), keystore.Settings{Store: d, Password: keystore.NewPassword("a test's password"), Scrypt: keystore.Scrypt{N: 2, R: 1, P: 1}})
+	keys, err := keystore.Open(t.Context(),
+		keystore.Settings{Store: d, Password: keystore.NewPassword("a test's password"),
+			Scrypt: keystore.Scrypt{N: 2, R: 1, P: 1}})
 	if err == nil {
 		err = keys.EnsureDefaults(t.Context(), keystore.Wanted{
 			Relay: fakeRelay, Account: keystore.Secp256k1, Report: keystore.Secp256k1,
@@ -248,7 +252,8 @@ func newNode(t *testing.T, s nodeSettings) *testNode {
 	t.Cleanup(n.watch.Close)
 	n.chain = n.relayer.CreateChain(&relayerv1.CreateChainRequest{ChainId: "1337"}, relayerv1loophost.CreateChainLoans{
 		Keystore: hostservicev1loophost.ExportKeystore(n.runtime, hostservice.NewKeystore(n.keys, fakeRelay)),
-		Store:    hostservicev1loophost.ExportStore(n.runtime, hostservice.NewStore(n.database.Store(database.Scope{PluginKind: "fake", Chain: "1337"}))),
+		Store: hostservicev1loophost.ExportStore(n.runtime,
+			hostservice.NewStore(n.database.Store(database.Scope{PluginKind: "fake", Chain: "1337"}))),
 	})
 	median := loophost.PluginSettings{Name: "median", Command: []string{os.Args[0]}}
 	switch {
@@ -275,7 +280,8 @@ func (n *testNode) bundle() *keystore.OCR2Bundle { return n.keys.Bundles(fakeRel
 // locator is how other nodes find this one.
 func (n *testNode) locator() string { return n.peer.ID() + "@" + n.address }
 
-// spec is a median job of the fake contract. Capital letters in the transmitter are another spelling, which the relayer takes.
+// spec is a median job of the fake contract. Capital letters in the transmitter are another spelling, which the relayer
+// takes.
 func (n *testNode) spec(bootstrappers ...string) *job.Spec {
 	n.t.Helper()
 	text := fmt.Sprintf(`
@@ -323,13 +329,16 @@ func quoted(texts []string) string {
 // job adds a job to the database and returns its settings.
 func (n *testNode) job(spec *job.Spec) Settings {
 	n.t.Helper()
-	stored, err := n.database.AddJob(n.t.Context(), database.Job{ExternalID: fmt.Sprintf("job-%d", time.Now().UnixNano()), Spec: spec.TOML})
+	stored, err := n.database.AddJob(n.t.Context(),
+		database.Job{ExternalID: fmt.Sprintf("job-%d", time.Now().UnixNano()), Spec: spec.TOML})
 	if err != nil {
 		n.t.Fatal(err)
 	}
 	return Settings{
-		JobID: stored.ID, ExternalJobID: stored.ExternalID, Spec: spec, Chain: n.chain, Watch: n.watch, Median: n.median, Runtime: n.runtime,
-		Database: n.database, Bundle: n.bundle(), Schemes: fakeSchemes(), Peer: n.peer, Config: n.config, Pipelines: n.runner, Logger: n.logger.With("job", stored.ID),
+		JobID: stored.ID, ExternalJobID: stored.ExternalID, Spec: spec, Chain: n.chain, Watch: n.watch, Median: n.median,
+		Runtime:  n.runtime,
+		Database: n.database, Bundle: n.bundle(), Schemes: fakeSchemes(), Peer: n.peer, Config: n.config, Pipelines: n.runner,
+		Logger: n.logger.With("job", stored.ID),
 	}
 }
 
@@ -371,11 +380,13 @@ func identities(nodes []*keystore.Keystore) (oracles []confighelper.OracleIdenti
 	return oracles, schedule
 }
 
-// contractConfig is a configuration of the nodes as oracles, with f = 1 and no time for queries, as most medians have it.
+// contractConfig is a configuration of the nodes as oracles, with f = 1 and no time for queries, as most medians have
+// it.
 func contractConfig(t *testing.T, nodes ...*keystore.Keystore) types.ContractConfig {
 	t.Helper()
 	oracles, s := identities(nodes)
-	onchain, err := libocr.StandardOnchainConfigCodec{}.Encode(t.Context(), libocr.OnchainConfig{Min: big.NewInt(1), Max: big.NewInt(1_000_000)})
+	onchain, err := libocr.StandardOnchainConfigCodec{}.Encode(t.Context(),
+		libocr.OnchainConfig{Min: big.NewInt(1), Max: big.NewInt(1_000_000)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -388,5 +399,6 @@ func contractConfig(t *testing.T, nodes ...*keystore.Keystore) types.ContractCon
 	if err != nil {
 		t.Fatal(err)
 	}
-	return types.ContractConfig{Signers: signers, Transmitters: transmitters, F: f, OnchainConfig: onchain, OffchainConfigVersion: version, OffchainConfig: offchain}
+	return types.ContractConfig{Signers: signers, Transmitters: transmitters, F: f, OnchainConfig: onchain,
+		OffchainConfigVersion: version, OffchainConfig: offchain}
 }

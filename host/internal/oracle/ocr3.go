@@ -50,8 +50,10 @@ func (o *Oracle) ocr3Args(of ocr.OCR2OracleArgs, keys *keyring, rounds *rounds) 
 // it: its number as the epoch, and no round.
 func reportContext(digest types.ConfigDigest, seqNr uint64) (types.ReportContext, error) {
 	if seqNr > math.MaxUint32 {
-		return types.ReportContext{}, fmt.Errorf("the outcome %d of config %s is beyond the last that contracts of OCR2 count, which is %d; "+
-			"have the contract's owner set a configuration anew: outcomes are counted from 1 under it", seqNr, digest, uint32(math.MaxUint32))
+		return types.ReportContext{}, fmt.Errorf("the outcome %d of config %s is beyond the last that contracts of OCR2 "+
+			"count, which is %d; "+
+			"have the contract's owner set a configuration anew: outcomes are counted from 1 under it", seqNr, digest,
+			uint32(math.MaxUint32))
 	}
 	return types.ReportContext{ReportTimestamp: types.ReportTimestamp{ConfigDigest: digest, Epoch: uint32(seqNr)}}, nil
 }
@@ -63,7 +65,8 @@ type attester struct {
 }
 
 // Sign implements ocr3types.OnchainKeyring.
-func (a *attester) Sign(digest types.ConfigDigest, seqNr uint64, r ocr3types.ReportWithInfo[ocr3.Info]) ([]byte, error) {
+func (a *attester) Sign(digest types.ConfigDigest, seqNr uint64,
+	r ocr3types.ReportWithInfo[ocr3.Info]) ([]byte, error) {
 	at, err := reportContext(digest, seqNr)
 	var signature []byte
 	if err == nil {
@@ -96,8 +99,8 @@ func (a *attester) Verify(
 	return false
 }
 
-// sender hands reports of OCR3 over as reports of OCR2. The relayer takes one of each outcome: a contract of OCR2 has no
-// place for more.
+// sender hands reports of OCR3 over as reports of OCR2. The relayer takes one of each outcome: a contract of OCR2 has
+// no place for more.
 type sender struct {
 	transmitter types.ContractTransmitter
 	rounds      *rounds

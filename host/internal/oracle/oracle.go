@@ -1,8 +1,9 @@
 // Package oracle runs OCR2 and OCR3: libocr's oracles and bootstrappers for the node's jobs, on libocr's peer-to-peer
 // network, with the jobs' relayers and products behind them.
 //
-// It is the only place of the host that adapts libocr's interfaces to the contract of plugins. It must not know a chain, a
-// pipeline's tasks or how jobs are stored and listed; and no part of it may panic under libocr, which recovers nowhere.
+// It is the only place of the host that adapts libocr's interfaces to the contract of plugins. It must not know a
+// chain, a pipeline's tasks or how jobs are stored and listed; and no part of it may panic under libocr, which recovers
+// nowhere.
 package oracle
 
 import (
@@ -72,8 +73,8 @@ type Settings struct {
 	Registerer prometheus.Registerer
 	// Logger has the job's fields.
 	Logger *slog.Logger
-	// Failed is told why the job does not do what it should, and again with an empty reason when it does. It must not call the
-	// oracle. Default: nobody is told.
+	// Failed is told why the job does not do what it should, and again with an empty reason when it does. It must not call
+	// the oracle. Default: nobody is told.
 	Failed func(reason string)
 }
 
@@ -85,37 +86,42 @@ func (s *Settings) check() error {
 		name string
 		ok   bool
 	}{
-		{"Spec", s.Spec != nil}, {"Chain", s.Chain != nil}, {"Watch", s.Watch != nil}, {"Runtime", s.Runtime != nil}, {"Database", s.Database != nil},
+		{"Spec", s.Spec != nil}, {"Chain", s.Chain != nil}, {"Watch", s.Watch != nil}, {"Runtime", s.Runtime != nil},
+		{"Database", s.Database != nil},
 		{"Peer", s.Peer != nil}, {"Config", s.Config != nil}, {"Logger", s.Logger != nil},
 	} {
 		if !needed.ok {
 			return missing(needed.name)
 		}
 	}
-	median, product := s.Spec.PluginType == job.PluginMedian, s.Spec.PluginType == job.PluginProduct && s.Spec.Product != nil
+	median, product := s.Spec.PluginType == job.PluginMedian, s.Spec.PluginType == job.PluginProduct &&
+		s.Spec.Product != nil
 	switch {
 	case s.Spec.Type == job.TypeBootstrap:
 		return nil
 	case s.Spec.Type != job.TypeOCR2 || !median && !product:
-		return fmt.Errorf("starting the oracle of job %d: type %q with pluginType %q does not run here; this node runs medians, products and bootstrap jobs", s.JobID, s.Spec.Type, s.Spec.PluginType)
+		return fmt.Errorf("starting the oracle of job %d: type %q with pluginType %q does not run here; this node runs "+
+			"medians, products and bootstrap jobs", s.JobID, s.Spec.Type, s.Spec.PluginType)
 	case median && s.Median == nil:
 		return missing("Median")
 	case product && s.Product == nil:
 		return missing("Product")
 	case product && s.Spec.Product.OCRVersion != 2 && s.Spec.Product.OCRVersion != ocr3Version:
-		return fmt.Errorf("starting the oracle of job %d: OCR%d does not run here; name 2 or 3 by OCRVersion in pluginConfig", s.JobID, s.Spec.Product.OCRVersion)
+		return fmt.Errorf("starting the oracle of job %d: OCR%d does not run here; name 2 or 3 by OCRVersion in pluginConfig",
+			s.JobID, s.Spec.Product.OCRVersion)
 	case s.Bundle == nil:
 		return missing("Bundle")
 	case s.Pipelines == nil:
 		return missing("Pipelines")
 	case s.Spec.Account() == "":
-		return fmt.Errorf("starting the oracle of job %d: the relayer named no account that sends reports; name one by transmitterID", s.JobID)
+		return fmt.Errorf("starting the oracle of job %d: the relayer named no account that sends reports; name one by "+
+			"transmitterID", s.JobID)
 	}
 	return nil
 }
 
-// verdictWait is how long Start waits for the plugins to refuse the job. A plugin that is there answers in milliseconds; one
-// that is not holds up nothing, and its verdict is reported when it comes.
+// verdictWait is how long Start waits for the plugins to refuse the job. A plugin that is there answers in
+// milliseconds; one that is not holds up nothing, and its verdict is reported when it comes.
 const verdictWait = 2 * time.Second
 
 // Oracle is a running job.
@@ -141,8 +147,8 @@ type Oracle struct {
 	closed bool
 }
 
-// Start runs a job. It fails for what no time mends: settings, a relayer that refuses the job, a product that does. Plugins
-// and chains that are away are waited for by the running job. ctx bounds Start alone.
+// Start runs a job. It fails for what no time mends: settings, a relayer that refuses the job, a product that does.
+// Plugins and chains that are away are waited for by the running job. ctx bounds Start alone.
 func Start(ctx context.Context, s Settings) (_ *Oracle, err error) {
 	if err := s.check(); err != nil {
 		return nil, err
@@ -154,7 +160,8 @@ func Start(ctx context.Context, s Settings) (_ *Oracle, err error) {
 		s.Failed = func(string) {}
 	}
 	if s.History == nil {
-		if s.History, err = history.New(history.Settings{Limits: s.Config.JobPipeline, Logger: s.Logger}).Job(ctx, s.JobID); err != nil {
+		if s.History, err = history.New(history.Settings{Limits: s.Config.JobPipeline, Logger: s.Logger}).Job(ctx,
+			s.JobID); err != nil {
 			return nil, err
 		}
 	}
@@ -179,17 +186,20 @@ func Start(ctx context.Context, s Settings) (_ *Oracle, err error) {
 
 func (o *Oracle) providerConfig() *relayerv1.ProviderConfig {
 	s := o.settings
-	return &relayerv1.ProviderConfig{ExternalJobId: s.ExternalJobID, ContractId: s.Spec.ContractID, RelayConfigJson: s.Spec.RelayConfigJSON}
+	return &relayerv1.ProviderConfig{ExternalJobId: s.ExternalJobID, ContractId: s.Spec.ContractID,
+		RelayConfigJson: s.Spec.RelayConfigJSON}
 }
 
 func (o *Oracle) startReporter(ctx context.Context) error {
 	s := o.settings
 	if len(o.bootstrappers()) == 0 {
 		// Peers find one another through a bootstrapper alone, and libocr never says that it has none.
-		o.logger.Error("the job has no bootstrapper: unless other nodes reach this one, it meets no peer; name bootstrappers in p2pv2Bootstrappers or in [P2P.V2] DefaultBootstrappers", nil)
+		o.logger.Error("the job has no bootstrapper: unless other nodes reach this one, it meets no peer; name "+
+			"bootstrappers in p2pv2Bootstrappers or in [P2P.V2] DefaultBootstrappers", nil)
 	}
 	provider := s.Chain.CreateProvider(&relayerv1.CreateProviderRequest{
-		ProviderType: s.Spec.ProviderType(), Config: o.providerConfig(), TransmitterId: s.Spec.Transmitter(), GasLimit: s.Spec.GasLimit,
+		ProviderType: s.Spec.ProviderType(), Config: o.providerConfig(), TransmitterId: s.Spec.Transmitter(),
+		GasLimit: s.Spec.GasLimit,
 	})
 	o.provider = provider.Object
 	if s.Spec.Product == nil {
@@ -202,7 +212,8 @@ func (o *Oracle) startReporter(ctx context.Context) error {
 		return err
 	}
 	sent := prometheus.NewCounter(prometheus.CounterOpts{
-		Name: "loop_ocr2_telemetry_messages_total", Help: "Messages of telemetry that libocr made for the job and nobody collects.",
+		Name: "loop_ocr2_telemetry_messages_total",
+		Help: "Messages of telemetry that libocr made for the job and nobody collects.",
 	})
 	metrics := []prometheus.Collector{sent}
 	keys := &keyring{key: s.Bundle.Report(), schemes: s.Schemes, provider: provider, logger: o.logger}
@@ -229,16 +240,20 @@ func (o *Oracle) startReporter(ctx context.Context) error {
 	return nil
 }
 
-func (o *Oracle) ocr2Args(provider *relayerv1loophost.Provider, keys *keyring, monitoring *monitoring) ocr.OCR2OracleArgs {
+func (o *Oracle) ocr2Args(provider *relayerv1loophost.Provider, keys *keyring,
+	monitoring *monitoring) ocr.OCR2OracleArgs {
 	s := o.settings
 	local := localConfigTo(s.Config, s.Spec)
 	limit := min(local.BlockchainTimeout, local.ContractConfigLoadTimeout)
 	return ocr.OCR2OracleArgs{
 		BinaryNetworkEndpointFactory: &hearing{s.Peer.endpoints, o.feed},
 		V2Bootstrappers:              o.bootstrappers(),
-		ContractConfigTracker:        &tracker{provider: provider, changes: s.Watch.follow(provider.Name()), limit: limit, logger: o.logger, feed: o.feed, own: o.own()},
+		ContractConfigTracker: &tracker{provider: provider, changes: s.Watch.follow(provider.Name()), limit: limit,
+			logger: o.logger, feed: o.feed, own: o.own()},
 		ContractTransmitter: &transmitter{
-			provider: provider, account: types.Account(s.Spec.Account()), transmitLimit: local.ContractTransmitterTransmitTimeout, readLimit: local.BlockchainTimeout, logger: o.logger, feed: o.feed,
+			provider: provider, account: types.Account(s.Spec.Account()),
+			transmitLimit: local.ContractTransmitterTransmitTimeout, readLimit: local.BlockchainTimeout, logger: o.logger,
+			feed:    o.feed,
 			history: s.History,
 		},
 		Database:               s.Database.OCR2(s.JobID),
@@ -260,16 +275,21 @@ func (o *Oracle) ocr2Args(provider *relayerv1loophost.Provider, keys *keyring, m
 func (o *Oracle) startBootstrapper(ctx context.Context) error {
 	s := o.settings
 	local := localConfigTo(s.Config, s.Spec)
-	provider := s.Chain.CreateProvider(&relayerv1.CreateProviderRequest{ProviderType: relayer.ProviderConfig, Config: o.providerConfig()})
+	provider := s.Chain.CreateProvider(&relayerv1.CreateProviderRequest{ProviderType: relayer.ProviderConfig,
+		Config: o.providerConfig()})
 	o.provider = provider.Object
 	if err := o.verdict(ctx, relayerObject(provider)); err != nil {
 		return err
 	}
 	limit := min(local.BlockchainTimeout, local.ContractConfigLoadTimeout)
 	bootstrapper, err := ocr.NewBootstrapper(ocr.BootstrapperArgs{
-		BootstrapperFactory:    &bootstrappers{BootstrapperFactory: s.Peer.bootstrappers, running: func(digest types.ConfigDigest) { o.runs(digest, 0) }},
-		V2Bootstrappers:        o.bootstrappers(),
-		ContractConfigTracker:  &tracker{provider: provider, changes: s.Watch.follow(provider.Name()), limit: limit, logger: o.logger, feed: o.feed, own: o.own()},
+		BootstrapperFactory: &bootstrappers{BootstrapperFactory: s.Peer.bootstrappers,
+			running: func(digest types.ConfigDigest) {
+				o.runs(digest, 0)
+			}},
+		V2Bootstrappers: o.bootstrappers(),
+		ContractConfigTracker: &tracker{provider: provider, changes: s.Watch.follow(provider.Name()), limit: limit,
+			logger: o.logger, feed: o.feed, own: o.own()},
 		Database:               s.Database.OCR2(s.JobID),
 		LocalConfig:            local,
 		Logger:                 o.logger,
@@ -292,7 +312,8 @@ type bootstrappers struct {
 }
 
 // NewBootstrapper implements types.BootstrapperFactory.
-func (b *bootstrappers) NewBootstrapper(digest types.ConfigDigest, peers []string, locators []commontypes.BootstrapperLocator, f int) (commontypes.Bootstrapper, error) {
+func (b *bootstrappers) NewBootstrapper(digest types.ConfigDigest, peers []string,
+	locators []commontypes.BootstrapperLocator, f int) (commontypes.Bootstrapper, error) {
 	b.running(digest)
 	return b.BootstrapperFactory.NewBootstrapper(digest, peers, locators, f)
 }
@@ -317,8 +338,8 @@ func relayerObject(provider *relayerv1loophost.Provider) object {
 	}}
 }
 
-// verdict waits until the plugins have made the job's objects, or one refuses. What takes longer is watched from then on, and
-// a refusal fails the job where operators see it.
+// verdict waits until the plugins have made the job's objects, or one refuses. What takes longer is watched from then
+// on, and a refusal fails the job where operators see it.
 func (o *Oracle) verdict(ctx context.Context, objects ...object) error {
 	ctx, cancel := context.WithTimeout(ctx, verdictWait)
 	defer cancel()
@@ -404,7 +425,8 @@ func (o *Oracle) own() *own {
 // Errors returns the job's latest errors, newest first: its tasks', the plugins', and those that libocr logged.
 func (o *Oracle) Errors() []hostservice.JobError { return o.settings.History.Errors.Latest() }
 
-// Close ends the job. When it returns libocr has left the network for it, so that the same job can be started again at once.
+// Close ends the job. When it returns libocr has left the network for it, so that the same job can be started again at
+// once.
 func (o *Oracle) Close() {
 	o.mu.Lock()
 	closed := o.closed

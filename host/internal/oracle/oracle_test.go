@@ -30,8 +30,10 @@ func TestStartRefusesWhatNoTimeMends(t *testing.T) {
 			spec.TransmitterID, spec.Validation = "", nil
 			s.Spec = &spec
 		}, "transmitterID"},
-		"no source":          {func(s *Settings) { spec := *s.Spec; spec.Observation = nil; s.Spec = &spec }, "observationSource"},
-		"a timeout too long": {func(s *Settings) { spec := *s.Spec; spec.BlockchainTimeout = time.Hour; s.Spec = &spec }, "blockchain timeout"},
+		"no source": {func(s *Settings) { spec := *s.Spec; spec.Observation = nil; s.Spec = &spec },
+			"observationSource"},
+		"a timeout too long": {func(s *Settings) { spec := *s.Spec; spec.BlockchainTimeout = time.Hour; s.Spec = &spec },
+			"blockchain timeout"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := good
@@ -183,7 +185,8 @@ chainID = 1337
 func TestRefused(t *testing.T) {
 	t.Parallel()
 	for code, want := range map[codes.Code]bool{
-		codes.OK: false, codes.InvalidArgument: true, codes.FailedPrecondition: true, codes.Unavailable: false, codes.DeadlineExceeded: false, codes.Unimplemented: false, codes.Internal: false,
+		codes.OK: false, codes.InvalidArgument: true, codes.FailedPrecondition: true, codes.Unavailable: false,
+		codes.DeadlineExceeded: false, codes.Unimplemented: false, codes.Internal: false,
 	} {
 		if got := refused(status.Error(code, "x")); got != want {
 			t.Errorf("%s: %t; want %t", code, got, want)

@@ -62,7 +62,8 @@ func NewPeer(s PeerSettings) (*Peer, error) {
 		MetricsRegisterer: registerer,
 	})
 	if err != nil {
-		return nil, fmt.Errorf("joining the OCR2 network at %v failed: %w; give [P2P.V2] ListenAddresses that are free on this machine", s.Config.V2.ListenAddresses, err)
+		return nil, fmt.Errorf("joining the OCR2 network at %v failed: %w; give [P2P.V2] ListenAddresses that are free on "+
+			"this machine", s.Config.V2.ListenAddresses, err)
 	}
 	return &Peer{
 		id:            id,

@@ -29,22 +29,25 @@ import (
 	"github.com/loop-plugins/loop/sdk/go/ocr2"
 )
 
-// ocr3Config is a configuration of the nodes as oracles on OCR3. Epochs are short enough for a node that starts late, which
-// takes part from the next one on. An epoch that makes no progress lasts for long: a plugin
-// that dies comes back in it, and in the time for decisions, also on a busy machine.
+// ocr3Config is a configuration of the nodes as oracles on OCR3. Epochs are short enough for a node that starts late,
+// which takes part from the next one on. An epoch that makes no progress lasts for long: a plugin that dies comes back
+// in it, and in the time for decisions, also on a busy machine.
 func ocr3Config(t *testing.T, nodes ...*keystore.Keystore) types.ContractConfig {
 	t.Helper()
 	oracles, _ := identities(nodes)
 	initialization := time.Minute
 	signers, transmitters, f, onchain, version, offchain, err := ocr3confighelper.ContractSetConfigArgsForTests(
-		10*time.Second, 500*time.Millisecond, 500*time.Millisecond, 200*time.Millisecond, 50*time.Millisecond, 500*time.Millisecond, time.Second,
-		100, []int{1, 1, 1, 1}, oracles, nil, &initialization, 0, 400*time.Millisecond, 20*time.Second, 20*time.Second, 1, nil,
+		10*time.Second, 500*time.Millisecond, 500*time.Millisecond, 200*time.Millisecond, 50*time.Millisecond,
+		500*time.Millisecond, time.Second,
+		100, []int{1, 1, 1, 1}, oracles, nil, &initialization, 0, 400*time.Millisecond, 20*time.Second, 20*time.Second, 1,
+		nil,
 	)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return types.ContractConfig{
-		Signers: signers, Transmitters: transmitters, F: f, OnchainConfig: onchain, OffchainConfigVersion: version, OffchainConfig: offchain,
+		Signers: signers, Transmitters: transmitters, F: f, OnchainConfig: onchain, OffchainConfigVersion: version,
+		OffchainConfig: offchain,
 	}
 }
 
@@ -62,7 +65,8 @@ type productNetwork struct {
 func newProductNetwork(t *testing.T, version int, modes ...string) *productNetwork {
 	t.Helper()
 	n := &productNetwork{t: t, contract: newAggregator()}
-	n.contract.verify = func(signer types.OnchainPublicKey, at types.ReportContext, report types.Report, signature []byte) bool {
+	n.contract.verify = func(signer types.OnchainPublicKey, at types.ReportContext, report types.Report,
+		signature []byte) bool {
 		asked, err := hashed(t.Context(), &relayerv1.ReportToDigest{ReportContext: ocr2.ReportContextTo(at), Report: report})
 		return err == nil && keystore.Secp256k1.VerifyReport(signer, asked.GetDigests()[0].GetMessage(), signature)
 	}
@@ -145,7 +149,9 @@ func TestProductOnOCR3(t *testing.T) {
 	for i, node := range n.nodes {
 		eventually(t, "the relaunch of a product", func() bool { return node.product.Status().Generation >= 2 })
 		votes := n.counted("loop_ocr3_outcomes_total")[i]
-		eventually(t, "votes of the oracle whose product died", func() bool { return n.counted("loop_ocr3_outcomes_total")[i] >= votes+3 })
+		eventually(t, "votes of the oracle whose product died", func() bool {
+			return n.counted("loop_ocr3_outcomes_total")[i] >= votes+3
+		})
 	}
 	n.nodes[0].price.set("200")
 	n.nodes[1].price.set("200")
@@ -170,7 +176,8 @@ func TestProductOnOCR3(t *testing.T) {
 			}
 		}
 		runs, _, err := o.settings.History.Runs(t.Context(), 0, 1, false)
-		if err != nil || len(runs) != 1 || runs[0].Source != "observationSource" || runs[0].Trace.Value != "" || runs[0].Trace.Result == nil {
+		if err != nil || len(runs) != 1 || runs[0].Source != "observationSource" || runs[0].Trace.Value != "" ||
+			runs[0].Trace.Result == nil {
 			t.Errorf("oracle %d: runs %+v, %v", i, runs, err)
 		}
 		if facts := o.Facts(); facts.Interval != 200*time.Millisecond || facts.Members == nil || !facts.Members.Signer {
@@ -252,9 +259,11 @@ func TestProductIsToldOfItsJob(t *testing.T) {
 	fake.mu.Lock()
 	defer fake.mu.Unlock()
 	want := &productv1.CreateProductFactoryRequest{
-		OcrVersion: productv1.OcrVersion_OCR_VERSION_3, ProviderType: "plugin", PluginConfigJson: []byte(`{"pluginName":"fake"}`),
+		OcrVersion: productv1.OcrVersion_OCR_VERSION_3, ProviderType: "plugin",
+		PluginConfigJson: []byte(`{"pluginName":"fake"}`),
 	}
-	if d := cmp.Diff(want, fake.asked, protocmp.Transform(), protocmp.IgnoreFields(want, "name", "provider", "pipelines", "error_log")); d != "" {
+	if d := cmp.Diff(want, fake.asked, protocmp.Transform(),
+		protocmp.IgnoreFields(want, "name", "provider", "pipelines", "error_log")); d != "" {
 		t.Errorf("the product was asked (-want +got):\n%s", d)
 	}
 	n.fake.mu.Lock()
@@ -271,7 +280,8 @@ func TestProductThatRefuses(t *testing.T) {
 		n := newNode(t, nodeSettings{contract: newAggregator(), inProcess: inProcess(&fakeMedian{})})
 		n.launch(&fakeProduct{mode: "refuse-factory"})
 		_, err := Start(t.Context(), n.productJob(3, n.locator()))
-		if err == nil || !strings.Contains(err.Error(), "the product fake refuses the job") || !strings.Contains(err.Error(), "knows no such window") {
+		if err == nil || !strings.Contains(err.Error(), "the product fake refuses the job") ||
+			!strings.Contains(err.Error(), "knows no such window") {
 			t.Errorf("error %v", err)
 		}
 	})
@@ -288,7 +298,8 @@ func TestProductThatRefuses(t *testing.T) {
 		contract.setConfig(ocr3Config(t, keys...))
 		o := n.start(n.productJob(3, n.locator()))
 		eventually(t, "the failure of the job", func() bool {
-			return strings.HasPrefix(o.Failed(), "the product fake refuses the configuration") && strings.Contains(o.Failed(), "cannot run this")
+			return strings.HasPrefix(o.Failed(), "the product fake refuses the configuration") &&
+				strings.Contains(o.Failed(), "cannot run this")
 		})
 		// libocr asks again under OCR3, and what failed is past.
 		fake.become("")
@@ -326,16 +337,19 @@ func TestOutcomesBeyondContracts(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := types.ReportContext{ReportTimestamp: types.ReportTimestamp{ConfigDigest: testDigest, Epoch: math.MaxUint32}}
-	if !key.Verify(key.PublicKey(), want, report.Report, signature) || !a.Verify(key.PublicKey(), testDigest, last, report, signature) {
+	if !key.Verify(key.PublicKey(), want, report.Report, signature) ||
+		!a.Verify(key.PublicKey(), testDigest, last, report, signature) {
 		t.Error("a report is not signed as one of OCR2")
 	}
-	if a.Verify(key.PublicKey(), testDigest, last-1, report, signature) || a.Verify(key.PublicKey(), testDigest, last+1, report, signature) {
+	if a.Verify(key.PublicKey(), testDigest, last-1, report, signature) ||
+		a.Verify(key.PublicKey(), testDigest, last+1, report, signature) {
 		t.Error("the signature holds for another outcome")
 	}
 	if _, err = a.Sign(testDigest, last+1, report); err == nil || !strings.Contains(err.Error(), "4294967296") {
 		t.Errorf("error %v", err)
 	}
-	if err = (&sender{nil, r}).Transmit(t.Context(), testDigest, last+1, report, nil); err == nil || !strings.Contains(err.Error(), "4294967295") {
+	if err = (&sender{nil, r}).Transmit(t.Context(), testDigest, last+1, report, nil); err == nil ||
+		!strings.Contains(err.Error(), "4294967295") {
 		t.Errorf("error %v", err)
 	}
 	if a.Verify(key.PublicKey(), testDigest, last, report, []byte("wrong")) {
@@ -371,7 +385,8 @@ func TestLosses(t *testing.T) {
 		t.Errorf("told %v", told.Latest())
 	}
 	r.Lost(over, "Observation", fmt.Errorf("the plugin is away"))
-	if latest := told.Latest(); len(latest) != 1 || !strings.Contains(latest[0].Message, "Observation did not end before its epoch: the plugin is away") {
+	if latest := told.Latest(); len(latest) != 1 ||
+		!strings.Contains(latest[0].Message, "Observation did not end before its epoch: the plugin is away") {
 		t.Errorf("told %v", latest)
 	}
 	r.ended = func() bool { return true }

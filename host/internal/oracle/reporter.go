@@ -50,7 +50,8 @@ func (o *Oracle) lend(provider *relayerv1loophost.Provider) error {
 			Pipelines: hostservicev1loophost.ExportPipeline(s.Runtime, o.pipelines),
 			ErrorLog:  hostservicev1loophost.ExportErrorLog(s.Runtime, s.History.Errors),
 		})
-		o.reporter = &reporter{Object: factory.Object, name: fmt.Sprintf("the product %s", product.Name), maker: factory, bounds: s.ProductBounds}
+		o.reporter = &reporter{Object: factory.Object, name: fmt.Sprintf("the product %s", product.Name), maker: factory,
+			bounds: s.ProductBounds}
 		if product.OCRVersion == ocr3Version {
 			o.reporter.ocr3 = factory
 		}

@@ -40,12 +40,12 @@ const (
 	noteTimeout = 2 * time.Second
 )
 
-// medianBounds is what every median keeps to on every chain, for a configuration whose median has not answered yet. It is
-// at least what any declares: a message above libocr's limits is refused, one below merely has room.
+// medianBounds is what every median keeps to on every chain, for a configuration whose median has not answered yet. It
+// is at least what any declares: a message above libocr's limits is refused, one below merely has room.
 //
 // No query (libocr's numerical median has none). Observations of 4 bytes of time, three values of 24 bytes and 16 of
-// encoding (maxObservationLength in libocr's offchainreporting2/reportingplugin/median). Reports of 5 words of 32 bytes and
-// one for each of at most 31 oracles (the codec of libocr's own contracts; no other's report is longer).
+// encoding (maxObservationLength in libocr's offchainreporting2/reportingplugin/median). Reports of 5 words of 32 bytes
+// and one for each of at most 31 oracles (the codec of libocr's own contracts; no other's report is longer).
 func medianBounds() types.ReportingPluginInfo {
 	return types.ReportingPluginInfo{
 		Name: "NumericalMedian",
@@ -57,13 +57,16 @@ func medianBounds() types.ReportingPluginInfo {
 	}
 }
 
-// maker is what makes a job's reporting plugins of OCR2 in the plugin of its product: a median's factory, or a product's.
+// maker is what makes a job's reporting plugins of OCR2 in the plugin of its product: a median's factory, or a
+// product's.
 type maker interface {
-	CreateReportingPlugin(request *reportingv1.CreateReportingPluginRequest, options ...loophost.CreateOption) *reportingv1loophost.ReportingPlugin
+	CreateReportingPlugin(request *reportingv1.CreateReportingPluginRequest,
+		options ...loophost.CreateOption) *reportingv1loophost.ReportingPlugin
 }
 
-// factory makes reporting plugins for libocr from those of the job's product. libocr does not ask twice: an error is final
-// until the contract's next configuration. It errs for configurations that the product cannot run, and for nothing else.
+// factory makes reporting plugins for libocr from those of the job's product. libocr does not ask twice: an error is
+// final until the contract's next configuration. It errs for configurations that the product cannot run, and for
+// nothing else.
 type factory struct {
 	name     string // of the product, in errors, with its article
 	maker    maker
@@ -81,7 +84,8 @@ type factory struct {
 }
 
 // NewReportingPlugin implements types.ReportingPluginFactory.
-func (f *factory) NewReportingPlugin(ctx context.Context, config types.ReportingPluginConfig) (made types.ReportingPlugin, info types.ReportingPluginInfo, err error) {
+func (f *factory) NewReportingPlugin(ctx context.Context,
+	config types.ReportingPluginConfig) (made types.ReportingPlugin, info types.ReportingPluginInfo, err error) {
 	defer f.logger.guard("NewReportingPlugin", &err)
 	f.running(config.ConfigDigest, config.EstimatedRoundInterval)
 	p := &plugin{factory: f, config: config}
@@ -94,8 +98,8 @@ func (f *factory) NewReportingPlugin(ctx context.Context, config types.Reporting
 	return p, info, nil
 }
 
-// info returns what libocr is told of an instance: what the instance declares, or what it declared under this configuration
-// before, or what every instance of its product keeps to.
+// info returns what libocr is told of an instance: what the instance declares, or what it declared under this
+// configuration before, or what every instance of its product keeps to.
 func (f *factory) info(ctx context.Context, p *plugin) (types.ReportingPluginInfo, error) {
 	wait, cancel := ctx, context.CancelFunc(func() {})
 	if deadline, ok := ctx.Deadline(); ok {
@@ -112,13 +116,15 @@ func (f *factory) info(ctx context.Context, p *plugin) (types.ReportingPluginInf
 	case err == nil:
 		return p.give(ocr2.PluginInfoOf(response), true), nil
 	case code == codes.InvalidArgument || code == codes.FailedPrecondition:
-		err = fmt.Errorf("%s refuses the configuration %s, and the feed rests until the contract has another: %w", f.name, p.config.ConfigDigest, err)
+		err = fmt.Errorf("%s refuses the configuration %s, and the feed rests until the contract has another: %w", f.name,
+			p.config.ConfigDigest, err)
 		f.fail(err.Error())
 		return types.ReportingPluginInfo{}, err
 	case ctx.Err() != nil: // the job ends, or the contract has another configuration already
 		return types.ReportingPluginInfo{}, ctx.Err()
 	}
-	f.logger.slog.Warn(f.name+" has not answered in time; the feed goes on with the limits known and calls it when it is there", "configDigest", p.config.ConfigDigest, "error", err)
+	f.logger.slog.Warn(f.name+" has not answered in time; the feed goes on with the limits known and calls it when it "+
+		"is there", "configDigest", p.config.ConfigDigest, "error", err)
 	known, err := f.database.ReportingInfo(ctx, f.jobID, p.config.ConfigDigest)
 	if err == nil {
 		return p.give(known, true), nil
@@ -159,7 +165,8 @@ func (p *plugin) made(response *reportingv1.CreateReportingPluginResponse) {
 	ctx, cancel := context.WithTimeout(context.Background(), noteTimeout)
 	defer cancel()
 	if err := p.factory.database.PutReportingInfo(ctx, p.factory.jobID, p.config.ConfigDigest, info); err != nil {
-		p.factory.logger.slog.Warn("the limits of "+p.factory.name+" could not be stored; without them a start while it is away uses its declared bounds", "error", err)
+		p.factory.logger.slog.Warn("the limits of "+p.factory.name+
+			" could not be stored; without them a start while it is away uses its declared bounds", "error", err)
 	}
 }
 
@@ -173,9 +180,10 @@ func (p *plugin) give(info types.ReportingPluginInfo, exact bool) types.Reportin
 	return info
 }
 
-// problem compares the newest instance with what libocr was told, and returns what to do about it. libocr keeps what it was
-// told until the next configuration: an instance with larger limits would have its messages refused, one that is otherwise
-// not what it was may disagree with its network. Below declared bounds there is room by design. The lock is held.
+// problem compares the newest instance with what libocr was told, and returns what to do about it. libocr keeps what it
+// was told until the next configuration: an instance with larger limits would have its messages refused, one that is
+// otherwise not what it was may disagree with its network. Below declared bounds there is room by design. The lock is
+// held.
 func (p *plugin) problem() (report func()) {
 	if p.given == nil || p.latest == nil {
 		return func() {}
@@ -191,7 +199,8 @@ func (p *plugin) problem() (report func()) {
 	p.failing = !fits || latest.UniqueReports != given.UniqueReports
 	switch {
 	case p.failing:
-		problem := fmt.Sprintf("%s came back with other limits (%+v, unique reports %t) than those that OCR2 runs with (%+v, unique reports %t); run the plugin that was there before, or restart the node to take the new limits",
+		problem := fmt.Sprintf("%s came back with other limits (%+v, unique reports %t) than those that OCR2 runs with "+
+			"(%+v, unique reports %t); run the plugin that was there before, or restart the node to take the new limits",
 			p.factory.name, latest.Limits, latest.UniqueReports, given.Limits, given.UniqueReports)
 		return func() {
 			p.factory.logger.Error(problem, map[string]any{"configDigest": p.config.ConfigDigest})
@@ -229,13 +238,15 @@ func (p *plugin) Query(ctx context.Context, at types.ReportTimestamp) (query typ
 }
 
 // Observation implements types.ReportingPlugin.
-func (p *plugin) Observation(ctx context.Context, at types.ReportTimestamp, query types.Query) (observation types.Observation, err error) {
+func (p *plugin) Observation(ctx context.Context, at types.ReportTimestamp,
+	query types.Query) (observation types.Observation, err error) {
 	defer p.factory.logger.guard("Observation", &err)
 	ctx, cancel := bounded(ctx, p.config.MaxDurationObservation)
 	defer cancel()
 	p.factory.feed.Asked()
 	p.factory.feed.Begins(at.Epoch, at.Round)
-	response, err := p.remote.Observation(ctx, &reportingv1.ObservationRequest{Timestamp: ocr2.TimestampTo(at), Query: query})
+	response, err := p.remote.Observation(ctx,
+		&reportingv1.ObservationRequest{Timestamp: ocr2.TimestampTo(at), Query: query})
 	if !errors.Is(ctx.Err(), context.Canceled) { // else libocr has gone on to another round
 		p.factory.feed.Observed(said(err))
 	}
@@ -246,11 +257,14 @@ func (p *plugin) Observation(ctx context.Context, at types.ReportTimestamp, quer
 }
 
 // Report implements types.ReportingPlugin.
-func (p *plugin) Report(ctx context.Context, at types.ReportTimestamp, query types.Query, observations []types.AttributedObservation) (should bool, report types.Report, err error) {
+func (p *plugin) Report(ctx context.Context, at types.ReportTimestamp, query types.Query,
+	observations []types.AttributedObservation) (should bool, report types.Report, err error) {
 	defer p.factory.logger.guard("Report", &err)
 	ctx, cancel := bounded(ctx, p.config.MaxDurationReport)
 	defer cancel()
-	response, err := p.remote.Report(ctx, &reportingv1.ReportRequest{Timestamp: ocr2.TimestampTo(at), Query: query, Observations: ocr2.ObservationsTo(observations)})
+	response, err := p.remote.Report(ctx,
+		&reportingv1.ReportRequest{Timestamp: ocr2.TimestampTo(at), Query: query,
+			Observations: ocr2.ObservationsTo(observations)})
 	if err != nil {
 		return false, nil, err
 	}
@@ -260,20 +274,22 @@ func (p *plugin) Report(ctx context.Context, at types.ReportTimestamp, query typ
 	return response.GetShouldReport(), response.GetReport(), nil
 }
 
-// ShouldAcceptFinalizedReport implements types.ReportingPlugin. An instance says yes once: it remembers what it accepted and
-// takes a repeat for stale. libocr may repeat after a restart of the node, so that the first answer for a (digest, epoch,
-// round) is kept in the database, before libocr has it, and a repeat is answered from there.
+// ShouldAcceptFinalizedReport implements types.ReportingPlugin. An instance says yes once: it remembers what it
+// accepted and takes a repeat for stale. libocr may repeat after a restart of the node, so that the first answer for a
+// (digest, epoch, round) is kept in the database, before libocr has it, and a repeat is answered from there.
 //
 // When the instance's process dies under the call, nobody knows whether it had accepted: package making says what then
 // is asked of whom. An instance that is not asked again would answer a repeat with no, which would be kept and would
-// silence this oracle for the report; libocr drops the report here, and the other oracles transmit it. The product's own
-// UNAVAILABLE, because the chain was not there for it, is an answer, and libocr shall have it at once: one that waited
-// for the chain would stall the protocol. An answer of the transport's is told from the product's by the generation that
-// every answer of a plugin carries.
+// silence this oracle for the report; libocr drops the report here, and the other oracles transmit it. The product's
+// own UNAVAILABLE, because the chain was not there for it, is an answer, and libocr shall have it at once: one that
+// waited for the chain would stall the protocol. An answer of the transport's is told from the product's by the
+// generation that every answer of a plugin carries.
 //
-// A new instance does not know what the old one accepted in earlier rounds either, and may accept a report that deviates
-// little from one under way. That costs a transaction at most: ShouldTransmitAcceptedReport asks the contract once more.
-func (p *plugin) ShouldAcceptFinalizedReport(ctx context.Context, at types.ReportTimestamp, report types.Report) (accept bool, err error) {
+// A new instance does not know what the old one accepted in earlier rounds either, and may accept a report that
+// deviates little from one under way. That costs a transaction at most: ShouldTransmitAcceptedReport asks the contract
+// once more.
+func (p *plugin) ShouldAcceptFinalizedReport(ctx context.Context, at types.ReportTimestamp,
+	report types.Report) (accept bool, err error) {
 	defer p.factory.logger.guard("ShouldAcceptFinalizedReport", &err)
 	ctx, cancel := bounded(ctx, p.config.MaxDurationShouldAcceptFinalizedReport)
 	defer cancel()
@@ -282,9 +298,12 @@ func (p *plugin) ShouldAcceptFinalizedReport(ctx context.Context, at types.Repor
 	case err == nil:
 		return answer, nil
 	case !errors.Is(err, database.ErrNotFound):
-		p.factory.logger.slog.Warn("the answer kept for a report could not be read; "+p.factory.name+" is asked", "epoch", at.Epoch, "round", at.Round, "error", err)
+		p.factory.logger.slog.Warn("the answer kept for a report could not be read; "+p.factory.name+" is asked", "epoch",
+			at.Epoch, "round", at.Round, "error", err)
 	}
-	answer, err = making.Once(ctx, &p.makings, func(ctx context.Context) (bool, bool, error) { return p.shouldAccept(ctx, at, report) })
+	answer, err = making.Once(ctx, &p.makings, func(ctx context.Context) (bool, bool, error) {
+		return p.shouldAccept(ctx, at, report)
+	})
 	if err != nil {
 		return false, err
 	}
@@ -292,16 +311,20 @@ func (p *plugin) ShouldAcceptFinalizedReport(ctx context.Context, at types.Repor
 	if err != nil {
 		// The answer stands all the same: what would be lost is a report, what is risked is a second answer to a repeat,
 		// and the relayer takes no report twice.
-		p.factory.logger.slog.Warn("the answer for a report could not be kept", "epoch", at.Epoch, "round", at.Round, "error", err)
+		p.factory.logger.slog.Warn("the answer for a report could not be kept", "epoch", at.Epoch, "round", at.Round, "error",
+			err)
 		return answer, nil
 	}
 	return kept, nil
 }
 
 // shouldAccept asks the product. lost says that its answer, if it gave one, did not come back.
-func (p *plugin) shouldAccept(ctx context.Context, at types.ReportTimestamp, report types.Report) (answer, lost bool, err error) {
+func (p *plugin) shouldAccept(ctx context.Context, at types.ReportTimestamp,
+	report types.Report) (answer, lost bool, err error) {
 	var trailer metadata.MD
-	response, err := p.remote.ShouldAcceptFinalizedReport(ctx, &reportingv1.ShouldAcceptFinalizedReportRequest{Timestamp: ocr2.TimestampTo(at), Report: report}, grpc.Trailer(&trailer))
+	response, err := p.remote.ShouldAcceptFinalizedReport(ctx,
+		&reportingv1.ShouldAcceptFinalizedReportRequest{Timestamp: ocr2.TimestampTo(at), Report: report},
+		grpc.Trailer(&trailer))
 	if err != nil {
 		return false, status.Code(err) == codes.Unavailable && len(trailer.Get(wire.GenerationKey)) == 0, err
 	}
@@ -309,11 +332,13 @@ func (p *plugin) shouldAccept(ctx context.Context, at types.ReportTimestamp, rep
 }
 
 // ShouldTransmitAcceptedReport implements types.ReportingPlugin.
-func (p *plugin) ShouldTransmitAcceptedReport(ctx context.Context, at types.ReportTimestamp, report types.Report) (transmit bool, err error) {
+func (p *plugin) ShouldTransmitAcceptedReport(ctx context.Context, at types.ReportTimestamp,
+	report types.Report) (transmit bool, err error) {
 	defer p.factory.logger.guard("ShouldTransmitAcceptedReport", &err)
 	ctx, cancel := bounded(ctx, p.config.MaxDurationShouldTransmitAcceptedReport)
 	defer cancel()
-	response, err := p.remote.ShouldTransmitAcceptedReport(ctx, &reportingv1.ShouldTransmitAcceptedReportRequest{Timestamp: ocr2.TimestampTo(at), Report: report})
+	response, err := p.remote.ShouldTransmitAcceptedReport(ctx,
+		&reportingv1.ShouldTransmitAcceptedReportRequest{Timestamp: ocr2.TimestampTo(at), Report: report})
 	if err != nil {
 		return false, err
 	}

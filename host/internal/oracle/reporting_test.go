@@ -116,7 +116,8 @@ type lossy struct {
 	answer bool
 }
 
-func (l *lossy) ShouldAcceptFinalizedReport(_ context.Context, _ *reportingv1.ShouldAcceptFinalizedReportRequest, _ ...grpc.CallOption) (*reportingv1.ShouldAcceptFinalizedReportResponse, error) {
+func (l *lossy) ShouldAcceptFinalizedReport(_ context.Context, _ *reportingv1.ShouldAcceptFinalizedReportRequest,
+	_ ...grpc.CallOption) (*reportingv1.ShouldAcceptFinalizedReportResponse, error) {
 	l.asked++
 	if l.answer {
 		return &reportingv1.ShouldAcceptFinalizedReportResponse{ShouldAccept: true}, nil
@@ -147,8 +148,9 @@ func TestAcceptanceAfterALostAnswer(t *testing.T) {
 			log, _ := newLogger(t)
 			l := &lossy{}
 			p := &plugin{
-				factory: &factory{database: d, logger: &logger{slog: log}, fail: func(string) {}, feed: feed.New(false), history: newHistory(t)},
-				remote:  &reportingv1loophost.ReportingPlugin{ReportingPluginServiceClient: l},
+				factory: &factory{database: d, logger: &logger{slog: log}, fail: func(string) {}, feed: feed.New(false),
+					history: newHistory(t)},
+				remote: &reportingv1loophost.ReportingPlugin{ReportingPluginServiceClient: l},
 			}
 			made := func() { p.made(&reportingv1.CreateReportingPluginResponse{}) }
 			made()
@@ -206,14 +208,17 @@ func TestLimitsThatGrowFailTheJob(t *testing.T) {
 func TestProblemOfLimits(t *testing.T) {
 	t.Parallel()
 	info := func(query, observation, report int, unique bool) types.ReportingPluginInfo {
-		return types.ReportingPluginInfo{UniqueReports: unique, Limits: types.ReportingPluginLimits{MaxQueryLength: query, MaxObservationLength: observation, MaxReportLength: report}}
+		return types.ReportingPluginInfo{UniqueReports: unique,
+			Limits: types.ReportingPluginLimits{MaxQueryLength: query, MaxObservationLength: observation,
+				MaxReportLength: report}}
 	}
 	for name, c := range map[string]struct {
 		given, latest types.ReportingPluginInfo
 		exact, fails  bool
 	}{
-		"the same":                             {info(0, 92, 288, false), info(0, 92, 288, false), true, false},
-		"another name":                         {types.ReportingPluginInfo{Name: "a"}, types.ReportingPluginInfo{Name: "b"}, true, false},
+		"the same": {info(0, 92, 288, false), info(0, 92, 288, false), true, false},
+		"another name": {types.ReportingPluginInfo{Name: "a"}, types.ReportingPluginInfo{Name: "b"},
+			true, false},
 		"smaller than declared":                {info(0, 92, 288, false), info(0, 92, 256, false), true, true},
 		"smaller than the bounds":              {medianBounds(), info(0, 92, 256, false), false, false},
 		"at the bounds":                        {medianBounds(), medianBounds(), false, false},
@@ -226,7 +231,8 @@ func TestProblemOfLimits(t *testing.T) {
 			t.Parallel()
 			log, _ := newLogger(t)
 			var told []string
-			p := &plugin{given: &c.given, latest: &c.latest, exact: c.exact, factory: &factory{logger: &logger{slog: log}, fail: func(reason string) { told = append(told, reason) }}}
+			p := &plugin{given: &c.given, latest: &c.latest, exact: c.exact,
+				factory: &factory{logger: &logger{slog: log}, fail: func(reason string) { told = append(told, reason) }}}
 			p.problem()()
 			if (len(told) == 1) != c.fails {
 				t.Errorf("told %q", told)
@@ -244,15 +250,19 @@ func TestProblemOfLimits(t *testing.T) {
 // TestMedianBoundsAreThoseOfLibocr holds the constants to their source.
 func TestMedianBoundsAreThoseOfLibocr(t *testing.T) {
 	t.Parallel()
-	onchain, err := libocr.StandardOnchainConfigCodec{}.Encode(t.Context(), libocr.OnchainConfig{Min: new(big.Int), Max: new(big.Int)})
+	onchain, err := libocr.StandardOnchainConfigCodec{}.Encode(t.Context(),
+		libocr.OnchainConfig{Min: new(big.Int), Max: new(big.Int)})
 	if err != nil {
 		t.Fatal(err)
 	}
 	log, _ := newLogger(t)
 	factory := libocr.NumericalMedianFactory{
-		OnchainConfigCodec: libocr.StandardOnchainConfigCodec{}, ReportCodec: evmreportcodec.ReportCodec{}, Logger: &logger{slog: log},
+		OnchainConfigCodec: libocr.StandardOnchainConfigCodec{}, ReportCodec: evmreportcodec.ReportCodec{},
+		Logger: &logger{slog: log},
 	}
-	_, info, err := factory.NewReportingPlugin(t.Context(), types.ReportingPluginConfig{N: types.MaxOracles, OnchainConfig: onchain, OffchainConfig: libocr.OffchainConfig{}.Encode()})
+	_, info, err := factory.NewReportingPlugin(t.Context(),
+		types.ReportingPluginConfig{N: types.MaxOracles, OnchainConfig: onchain,
+			OffchainConfig: libocr.OffchainConfig{}.Encode()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -265,7 +275,8 @@ func TestReportCarriesObservations(t *testing.T) {
 	t.Parallel()
 	p := newParts(t, nodeSettings{inProcess: inProcess(&fakeMedian{})})
 	instance := p.instance()
-	should, report, err := instance.Report(t.Context(), at(1), types.Query("query "), []types.AttributedObservation{{Observation: types.Observation("first"), Observer: 3}, {}})
+	should, report, err := instance.Report(t.Context(), at(1), types.Query("query "),
+		[]types.AttributedObservation{{Observation: types.Observation("first"), Observer: 3}, {}})
 	if !should || string(report) != "query first" || err != nil {
 		t.Errorf("report %t %q, error %v", should, report, err)
 	}

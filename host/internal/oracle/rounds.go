@@ -35,12 +35,15 @@ func newRounds(feed *feed.Recorder, logger *logger, ended func() bool) *rounds {
 	}
 	return &rounds{
 		feed: feed, logger: logger, ended: ended,
-		outcomes: counter("loop_ocr3_outcomes_total", "Outcomes that the job's oracle has computed, each of which is a vote."),
-		reports:  counter("loop_ocr3_reports_total", "Reports that the job's oracle has made of outcomes agreed on."),
-		epochs:   counter("loop_ocr3_epochs_total", "Epochs that have begun since the job's oracle took part in its first round."),
+		outcomes: counter("loop_ocr3_outcomes_total",
+			"Outcomes that the job's oracle has computed, each of which is a vote."),
+		reports: counter("loop_ocr3_reports_total", "Reports that the job's oracle has made of outcomes agreed on."),
+		epochs: counter("loop_ocr3_epochs_total",
+			"Epochs that have begun since the job's oracle took part in its first round."),
 		lost: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "loop_ocr3_lost_total",
-			Help: "Calls of libocr that came to nothing at the job's oracle, each of which costs it a vote, a round or a report.",
+			Help: "Calls of libocr that came to nothing at the job's oracle, each of which costs it a vote, a round " +
+				"or a report.",
 		}, []string{"call"}),
 	}
 }

@@ -17,8 +17,8 @@ import (
 	"github.com/loop-plugins/loop/sdk/go/wire"
 )
 
-// toldRounds holds what operators are told of the rounds of a feed: what was observed, what the network made of it, who sent it, and what
-// the contract took of it.
+// toldRounds holds what operators are told of the rounds of a feed: what was observed, what the network made of it, who
+// sent it, and what the contract took of it.
 func toldRounds(t *testing.T, oracles []*Oracle, contract *aggregator) {
 	t.Helper()
 	sent := 0
@@ -46,13 +46,14 @@ func toldRounds(t *testing.T, oracles []*Oracle, contract *aggregator) {
 		t.Errorf("%d reports are told to be sent, and the contract took %d", sent, contract.count())
 	}
 	accepted, err := oracles[0].ContractAnswer(t.Context())
-	if err != nil || accepted == nil || wire.Int(accepted.GetAnswer()).Int64() != 100 || accepted.GetTimestamp().GetEpoch() == 0 {
+	if err != nil || accepted == nil || wire.Int(accepted.GetAnswer()).Int64() != 100 ||
+		accepted.GetTimestamp().GetEpoch() == 0 {
 		t.Errorf("the contract accepted %v, %v", accepted, err)
 	}
 }
 
-// TestFeed runs four oracles on libocr's own network, each with the real median in a process of its own and a fake chain
-// that they share, and breaks things under them.
+// TestFeed runs four oracles on libocr's own network, each with the real median in a process of its own and a fake
+// chain that they share, and breaks things under them.
 func TestFeed(t *testing.T) {
 	contract := newAggregator()
 	var nodes []*testNode
@@ -62,7 +63,8 @@ func TestFeed(t *testing.T) {
 		nodes = append(nodes, n)
 		locators = append(locators, n.locator())
 	}
-	contract.verify = func(signer types.OnchainPublicKey, at types.ReportContext, report types.Report, signature []byte) bool {
+	contract.verify = func(signer types.OnchainPublicKey, at types.ReportContext, report types.Report,
+		signature []byte) bool {
 		asked, err := hashed(t.Context(), &relayerv1.ReportToDigest{ReportContext: ocr2.ReportContextTo(at), Report: report})
 		return err == nil && keystore.Secp256k1.VerifyReport(signer, asked.GetDigests()[0].GetMessage(), signature)
 	}
@@ -98,8 +100,10 @@ func TestFeed(t *testing.T) {
 		t.Errorf("failed: %s", reason)
 	}
 	latest := o.Observations(t.Context(), 1)
-	if len(latest) != 1 || wire.Int(latest[0].GetValue()).Cmp(big.NewInt(100)) != 0 || wire.Int(latest[0].GetJuelsPerFeeCoin()).Cmp(big.NewInt(7)) != 0 ||
-		wire.Int(latest[0].GetGasPriceSubunits()).Sign() != 0 || len(latest[0].GetErrors()) != 0 || latest[0].GetTook().AsDuration() <= 0 {
+	if len(latest) != 1 || wire.Int(latest[0].GetValue()).Cmp(big.NewInt(100)) != 0 ||
+		wire.Int(latest[0].GetJuelsPerFeeCoin()).Cmp(big.NewInt(7)) != 0 ||
+		wire.Int(latest[0].GetGasPriceSubunits()).Sign() != 0 || len(latest[0].GetErrors()) != 0 ||
+		latest[0].GetTook().AsDuration() <= 0 {
 		t.Errorf("observations: %v", latest)
 	}
 	toldRounds(t, oracles, contract)
@@ -129,7 +133,8 @@ func TestFeed(t *testing.T) {
 	nodes[3].price.set("")
 	eventually(t, "an error of the adapter", func() bool {
 		return slices.ContainsFunc(oracles[3].Errors(), func(e hostservice.JobError) bool {
-			return strings.HasPrefix(e.Message, "value: task parse (jsonparse): ") || strings.HasPrefix(e.Message, "value: cannot make")
+			return strings.HasPrefix(e.Message, "value: task parse (jsonparse): ") ||
+				strings.HasPrefix(e.Message, "value: cannot make")
 		})
 	})
 	runs, _, err := oracles[3].settings.History.Runs(t.Context(), 0, 1, true)
@@ -142,7 +147,9 @@ func TestFeed(t *testing.T) {
 	oracles[0].Close()
 	oracles[0] = nodes[0].start(settings[0])
 	nodes[0].price.set("300")
-	eventually(t, "an observation of the restarted oracle", func() bool { return len(oracles[0].Observations(t.Context(), 10)) > 0 })
+	eventually(t, "an observation of the restarted oracle", func() bool {
+		return len(oracles[0].Observations(t.Context(), 10)) > 0
+	})
 	// With one of three others away, the feed lives only if the restarted one takes part.
 	oracles[1].Close()
 	more("transmissions with the restarted oracle", 2)

@@ -51,25 +51,29 @@ func newParts(t *testing.T, s nodeSettings) *parts {
 	settings := n.job(n.spec())
 	p := &parts{testNode: n, errors: hostservice.NewErrorLog(), failed: make(chan string, 10)}
 	p.provider = n.chain.CreateProvider(&relayerv1.CreateProviderRequest{
-		ProviderType: "median", TransmitterId: n.account(), Config: &relayerv1.ProviderConfig{ExternalJobId: "x", ContractId: contractAddress},
+		ProviderType: "median", TransmitterId: n.account(),
+		Config: &relayerv1.ProviderConfig{ExternalJobId: "x", ContractId: contractAddress},
 	})
 	source := hostservice.NewDataSource(nil, n.logger)
 	t.Cleanup(source.Close)
 	lent := hostservicev1loophost.ExportDataSource(n.runtime, source)
-	median := n.median.CreateMedianFactory(&medianv1.CreateMedianFactoryRequest{}, medianv1loophost.CreateMedianFactoryLoans{
-		Provider: p.provider, ValueSource: lent, JuelsPerFeeCoinSource: lent, GasPriceSubunitsSource: lent,
-		ErrorLog: hostservicev1loophost.ExportErrorLog(n.runtime, p.errors),
-	})
+	median := n.median.CreateMedianFactory(&medianv1.CreateMedianFactoryRequest{},
+		medianv1loophost.CreateMedianFactoryLoans{
+			Provider: p.provider, ValueSource: lent, JuelsPerFeeCoinSource: lent, GasPriceSubunitsSource: lent,
+			ErrorLog: hostservicev1loophost.ExportErrorLog(n.runtime, p.errors),
+		})
 	p.factory = &factory{
 		name: "the median", maker: median, created: (&reporter{Object: median.Object}).created, bounds: medianBounds(),
 		database: n.database, jobID: settings.JobID, minQuery: minQueryDuration,
 		logger:  &logger{slog: n.logger, record: p.errors.Record},
-		running: func(types.ConfigDigest, time.Duration) {}, fail: func(reason string) { p.failed <- reason }, feed: feed.New(false), history: newHistory(t),
+		running: func(types.ConfigDigest, time.Duration) {}, fail: func(reason string) { p.failed <- reason },
+		feed: feed.New(false), history: newHistory(t),
 	}
 	return p
 }
 
-// slack is what a busy machine may add to a call that ends by its deadline. One that does not heed it takes a minute or stands.
+// slack is what a busy machine may add to a call that ends by its deadline. One that does not heed it takes a minute or
+// stands.
 const slack = 20 * time.Second
 
 var testDigest = types.ConfigDigest{0, 1, 2, 3}
@@ -78,7 +82,8 @@ func pluginConfig() types.ReportingPluginConfig {
 	return types.ReportingPluginConfig{
 		ConfigDigest: testDigest, N: 4, F: 1,
 		MaxDurationObservation: 300 * time.Millisecond, MaxDurationReport: 300 * time.Millisecond,
-		MaxDurationShouldAcceptFinalizedReport: 300 * time.Millisecond, MaxDurationShouldTransmitAcceptedReport: 300 * time.Millisecond,
+		MaxDurationShouldAcceptFinalizedReport:  300 * time.Millisecond,
+		MaxDurationShouldTransmitAcceptedReport: 300 * time.Millisecond,
 	}
 }
 
@@ -105,7 +110,8 @@ func (p *parts) instance() types.ReportingPlugin {
 
 // fakeInfo is what the fake median declares.
 func fakeInfo() types.ReportingPluginInfo {
-	return types.ReportingPluginInfo{Name: "fake", Limits: types.ReportingPluginLimits{MaxObservationLength: 92, MaxReportLength: 288}}
+	return types.ReportingPluginInfo{Name: "fake",
+		Limits: types.ReportingPluginLimits{MaxObservationLength: 92, MaxReportLength: 288}}
 }
 
 func at(epoch uint32) types.ReportTimestamp {
@@ -151,14 +157,16 @@ func TestTrap2FactoryErrorIsFinal(t *testing.T) {
 		want   types.ReportingPluginInfo // of what libocr is told
 		errs   codes.Code
 	}{
-		"the median is there":                           {"", false, fakeInfo(), codes.OK},
-		"the median does not answer":                    {"hang-init", false, medianBounds(), codes.OK},
-		"it does not answer, and is known":              {"hang-init", true, fakeInfo(), codes.OK},
-		"its chain is away":                             {"away-init", false, medianBounds(), codes.OK},
-		"its constructor panics":                        {"init-panic", false, medianBounds(), codes.OK},
-		"it cannot run the configuration":               {"refuse-config", false, types.ReportingPluginInfo{}, codes.InvalidArgument},
-		"it cannot run the configuration, though known": {"refuse-config", true, types.ReportingPluginInfo{}, codes.InvalidArgument},
-		"it cannot run the job":                         {"refuse-factory", false, types.ReportingPluginInfo{}, codes.InvalidArgument},
+		"the median is there":              {"", false, fakeInfo(), codes.OK},
+		"the median does not answer":       {"hang-init", false, medianBounds(), codes.OK},
+		"it does not answer, and is known": {"hang-init", true, fakeInfo(), codes.OK},
+		"its chain is away":                {"away-init", false, medianBounds(), codes.OK},
+		"its constructor panics":           {"init-panic", false, medianBounds(), codes.OK},
+		"it cannot run the configuration": {"refuse-config", false, types.ReportingPluginInfo{},
+			codes.InvalidArgument},
+		"it cannot run the configuration, though known": {"refuse-config", true, types.ReportingPluginInfo{},
+			codes.InvalidArgument},
+		"it cannot run the job": {"refuse-factory", false, types.ReportingPluginInfo{}, codes.InvalidArgument},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -243,9 +251,11 @@ func TestTrap4TransmissionIsNeverRepeated(t *testing.T) {
 	// the same, once the report is taken.
 	mark := filepath.Join(t.TempDir(), "transmit")
 	p := newParts(t, nodeSettings{relayerMode: "die:" + mark, inProcess: inProcess(&fakeMedian{})})
-	transmit := &transmitter{provider: p.provider, account: "a", transmitLimit: time.Minute, readLimit: time.Minute, logger: p.factory.logger, feed: feed.New(false), history: newHistory(t)}
+	transmit := &transmitter{provider: p.provider, account: "a", transmitLimit: time.Minute, readLimit: time.Minute,
+		logger: p.factory.logger, feed: feed.New(false), history: newHistory(t)}
 	signatures := []types.AttributedOnchainSignature{{Signature: []byte{1}, Signer: 2}}
-	if err := transmit.Transmit(t.Context(), types.ReportContext{ReportTimestamp: at(1)}, types.Report{1}, signatures); err != nil {
+	if err := transmit.Transmit(t.Context(), types.ReportContext{ReportTimestamp: at(1)}, types.Report{1},
+		signatures); err != nil {
 		t.Fatal(err)
 	}
 	for _, suffix := range []string{".1", ".2", ".taken"} {
@@ -260,8 +270,10 @@ func TestTrap4TransmissionIsNeverRepeated(t *testing.T) {
 	// What the relayer refuses is not asked again.
 	refusing := newParts(t, nodeSettings{inProcess: inProcess(&fakeMedian{})})
 	refusing.fake.become("refuse-transmit")
-	refused := refusing.chain.CreateProvider(&relayerv1.CreateProviderRequest{ProviderType: "median", TransmitterId: "a", Config: &relayerv1.ProviderConfig{ExternalJobId: "y", ContractId: "c"}})
-	transmit = &transmitter{provider: refused, transmitLimit: time.Minute, logger: refusing.factory.logger, feed: feed.New(false), history: newHistory(t)}
+	refused := refusing.chain.CreateProvider(&relayerv1.CreateProviderRequest{ProviderType: "median", TransmitterId: "a",
+		Config: &relayerv1.ProviderConfig{ExternalJobId: "y", ContractId: "c"}})
+	transmit = &transmitter{provider: refused, transmitLimit: time.Minute, logger: refusing.factory.logger,
+		feed: feed.New(false), history: newHistory(t)}
 	begin := time.Now()
 	err := transmit.Transmit(t.Context(), types.ReportContext{ReportTimestamp: at(1)}, types.Report{1}, signatures)
 	if status.Code(err) != codes.InvalidArgument || time.Since(begin) > 30*time.Second {
@@ -273,9 +285,11 @@ func TestTrap5SlowCallsStallTheProtocol(t *testing.T) {
 	t.Parallel()
 	p := newParts(t, nodeSettings{inProcess: inProcess(&fakeMedian{})})
 	p.fake.become("hang")
-	slow := p.chain.CreateProvider(&relayerv1.CreateProviderRequest{ProviderType: "median", TransmitterId: "a", Config: &relayerv1.ProviderConfig{ExternalJobId: "y", ContractId: "c"}})
+	slow := p.chain.CreateProvider(&relayerv1.CreateProviderRequest{ProviderType: "median", TransmitterId: "a",
+		Config: &relayerv1.ProviderConfig{ExternalJobId: "y", ContractId: "c"}})
 	const limit = time.Second
-	transmit := &transmitter{provider: slow, account: "0xA", transmitLimit: limit, readLimit: limit, logger: p.factory.logger, feed: feed.New(false), history: newHistory(t)}
+	transmit := &transmitter{provider: slow, account: "0xA", transmitLimit: limit, readLimit: limit,
+		logger: p.factory.logger, feed: feed.New(false), history: newHistory(t)}
 	track := &tracker{provider: slow, limit: limit, logger: p.factory.logger, feed: feed.New(false)}
 	var wait sync.WaitGroup
 	for name, call := range map[string]func(context.Context) error{
@@ -297,8 +311,10 @@ func TestTrap5SlowCallsStallTheProtocol(t *testing.T) {
 				defer cancel()
 				begin := time.Now()
 				err := call(ctx)
-				if took := time.Since(begin); ctx.Err() != nil || status.Code(errors.Unwrap(err)) != codes.DeadlineExceeded || took < limit-10*time.Millisecond || took > limit+slack {
-					t.Errorf("%s with %s: error %v after %s, libocr's context %v; want the call's own deadline after %s", name, bound, err, took, ctx.Err(), limit)
+				if took := time.Since(begin); ctx.Err() != nil || status.Code(errors.Unwrap(err)) != codes.DeadlineExceeded ||
+					took < limit-10*time.Millisecond || took > limit+slack {
+					t.Errorf("%s with %s: error %v after %s, libocr's context %v; want the call's own deadline after %s", name, bound,
+						err, took, ctx.Err(), limit)
 				}
 			})
 		}
@@ -358,7 +374,8 @@ func TestTrap7PanicsEndTheProcess(t *testing.T) {
 	}
 	// Nothing is behind these: each call panics inside the node.
 	log := &logger{slog: p.logger}
-	track, digest, transmit, broken := &tracker{logger: log}, &digester{logger: log}, &transmitter{logger: log}, &plugin{factory: &factory{logger: log}}
+	track, digest, transmit, broken := &tracker{logger: log}, &digester{logger: log}, &transmitter{logger: log}, &plugin{
+		factory: &factory{logger: log}}
 	ctx := t.Context()
 	for name, call := range map[string]func() error{
 		"LatestConfigDetails":        func() error { _, _, err := track.LatestConfigDetails(ctx); return err },
@@ -372,12 +389,18 @@ func TestTrap7PanicsEndTheProcess(t *testing.T) {
 			_, _, err := broken.factory.NewReportingPlugin(ctx, types.ReportingPluginConfig{})
 			return err
 		},
-		"Query":                        func() error { _, err := broken.Query(ctx, at(1)); return err },
-		"Observation":                  func() error { _, err := broken.Observation(ctx, at(1), nil); return err },
-		"Report":                       func() error { _, _, err := broken.Report(ctx, at(1), nil, nil); return err },
-		"ShouldAcceptFinalizedReport":  func() error { _, err := broken.ShouldAcceptFinalizedReport(ctx, at(1), nil); return err },
-		"ShouldTransmitAcceptedReport": func() error { _, err := broken.ShouldTransmitAcceptedReport(ctx, at(1), nil); return err },
-		"Close":                        broken.Close,
+		"Query":       func() error { _, err := broken.Query(ctx, at(1)); return err },
+		"Observation": func() error { _, err := broken.Observation(ctx, at(1), nil); return err },
+		"Report":      func() error { _, _, err := broken.Report(ctx, at(1), nil, nil); return err },
+		"ShouldAcceptFinalizedReport": func() error {
+			_, err := broken.ShouldAcceptFinalizedReport(ctx, at(1), nil)
+			return err
+		},
+		"ShouldTransmitAcceptedReport": func() error {
+			_, err := broken.ShouldTransmitAcceptedReport(ctx, at(1), nil)
+			return err
+		},
+		"Close": broken.Close,
 	} {
 		if err := call(); err == nil || !strings.Contains(err.Error(), name+" panicked") {
 			t.Errorf("%s: error %v", name, err)
@@ -403,7 +426,8 @@ func TestTrap8DeadlinesAreNotEnforced(t *testing.T) {
 			return err
 		},
 	} {
-		for bound, want := range map[time.Duration]time.Duration{100 * time.Millisecond: 100 * time.Millisecond, 0: 300 * time.Millisecond} {
+		for bound, want := range map[time.Duration]time.Duration{100 * time.Millisecond: 100 * time.Millisecond,
+			0: 300 * time.Millisecond} {
 			ctx, cancel := context.WithCancel(t.Context())
 			if bound > 0 {
 				ctx, cancel = context.WithTimeout(t.Context(), bound)
@@ -412,7 +436,8 @@ func TestTrap8DeadlinesAreNotEnforced(t *testing.T) {
 			}
 			begin := time.Now()
 			err := call(ctx)
-			if took := time.Since(begin); status.Code(err) != codes.DeadlineExceeded || took < want-10*time.Millisecond || took > want+slack {
+			if took := time.Since(begin); status.Code(err) != codes.DeadlineExceeded || took < want-10*time.Millisecond ||
+				took > want+slack {
 				t.Errorf("%s with %s: error %v after %s; want the deadline's after %s", name, bound, err, took, want)
 			}
 			cancel()
@@ -474,7 +499,9 @@ func TestTrap10TwoOraclesForOneConfiguration(t *testing.T) {
 	other.Close()
 	again := n.start(settings)
 	eventually(t, "the configuration of the restarted oracle", func() bool { return runs(again) })
-	eventually(t, "the start of the protocol", func() bool { return strings.Contains(n.logs.String(), "Running Pacemaker") })
+	eventually(t, "the start of the protocol", func() bool {
+		return strings.Contains(n.logs.String(), "Running Pacemaker")
+	})
 	if refused(again) {
 		t.Errorf("the restarted oracle was refused: %v", again.Errors())
 	}

@@ -21,11 +21,13 @@ const (
 
 // Watcher is what a Watch follows: a relayer plugin, such as *relayerv1loophost.Relayer.
 type Watcher interface {
-	WatchContractConfigs(ctx context.Context, request *relayerv1.WatchContractConfigsRequest, options ...grpc.CallOption) (grpc.ServerStreamingClient[relayerv1.WatchContractConfigsResponse], error)
+	WatchContractConfigs(ctx context.Context, request *relayerv1.WatchContractConfigsRequest,
+		options ...grpc.CallOption) (grpc.ServerStreamingClient[relayerv1.WatchContractConfigsResponse], error)
 }
 
-// Watch follows the contracts' configurations of one relayer plugin, over one stream for all its jobs, and tells each job of
-// what may be a change. It survives the plugin's restarts: libocr keeps its channel for as long as its oracle runs.
+// Watch follows the contracts' configurations of one relayer plugin, over one stream for all its jobs, and tells each
+// job of what may be a change. It survives the plugin's restarts: libocr keeps its channel for as long as its oracle
+// runs.
 type Watch struct {
 	relayer Watcher
 	logger  *slog.Logger
@@ -39,7 +41,8 @@ type Watch struct {
 // NewWatch opens the stream in the background. Close ends it.
 func NewWatch(relayer Watcher, logger *slog.Logger) *Watch {
 	ctx, cancel := context.WithCancel(context.Background())
-	w := &Watch{relayer: relayer, logger: logger, cancel: cancel, ended: make(chan struct{}), jobs: map[string]chan struct{}{}}
+	w := &Watch{relayer: relayer, logger: logger, cancel: cancel, ended: make(chan struct{}),
+		jobs: map[string]chan struct{}{}}
 	go w.run(ctx)
 	return w
 }
@@ -93,7 +96,8 @@ func signal(ch chan<- struct{}) {
 
 func (w *Watch) run(ctx context.Context) {
 	defer close(w.ended)
-	pause := &backoff.ExponentialBackOff{InitialInterval: firstReopen, MaxInterval: longestReopen, Multiplier: 2, RandomizationFactor: 0.5}
+	pause := &backoff.ExponentialBackOff{InitialInterval: firstReopen, MaxInterval: longestReopen, Multiplier: 2,
+		RandomizationFactor: 0.5}
 	pause.Reset()
 	for {
 		opened := time.Now()

@@ -21,7 +21,8 @@ type watched struct {
 }
 
 // WatchContractConfigs implements Watcher.
-func (w *watched) WatchContractConfigs(ctx context.Context, _ *relayerv1.WatchContractConfigsRequest, _ ...grpc.CallOption) (grpc.ServerStreamingClient[relayerv1.WatchContractConfigsResponse], error) {
+func (w *watched) WatchContractConfigs(ctx context.Context, _ *relayerv1.WatchContractConfigsRequest,
+	_ ...grpc.CallOption) (grpc.ServerStreamingClient[relayerv1.WatchContractConfigsResponse], error) {
 	w.opened = append(w.opened, time.Now())
 	if w.refuse--; w.refuse >= 0 {
 		return nil, errors.New("the plugin is quarantined")

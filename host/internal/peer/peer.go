@@ -1,4 +1,5 @@
-// Package peer tells which process is at the other end of a unix socket. It must not know what either wants of the other.
+// Package peer tells which process is at the other end of a unix socket. It must not know what either wants of the
+// other.
 package peer
 
 // Credentials are whose a process is and its number. For who has connected they are those of that moment, and for who

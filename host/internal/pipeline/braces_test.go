@@ -42,8 +42,8 @@ func statements(t *rapid.T, depth int) string {
 	return out.String()
 }
 
-// TestBracesAsGonumReadsThem draws graphs with sets and subgraphs, and compares the arrows with those that gonum makes of
-// the same text, which are the established node's.
+// TestBracesAsGonumReadsThem draws graphs with sets and subgraphs, and compares the arrows with those that gonum makes
+// of the same text, which are the established node's.
 func TestBracesAsGonumReadsThem(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {

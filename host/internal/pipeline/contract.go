@@ -15,8 +15,8 @@ import (
 
 // Contracts reads contracts whose functions are called in Solidity's ABI.
 type Contracts interface {
-	// ReadContract calls a contract without a transaction and returns what it answers. Its error is for people and holds no address
-	// of an RPC node.
+	// ReadContract calls a contract without a transaction and returns what it answers. Its error is for people and holds
+	// no address of an RPC node.
 	ReadContract(ctx context.Context, read ContractRead) ([]byte, error)
 }
 
@@ -67,7 +67,8 @@ func buildETHCall(b *builder) behaviour {
 		from:     b.matching("from", addressPattern, "an address, which is 0x and 40 hexadecimal digits"),
 		gas:      b.decimal("gas"),
 		chain:    b.matching("evmChainID", chainIDPattern, "a chain's number"),
-		block:    b.matching("block", blockPattern, "a block, which is its number or latest, pending, safe, finalized or earliest"),
+		block: b.matching("block", blockPattern,
+			"a block, which is its number or latest, pending, safe, finalized or earliest"),
 	}
 	if e.gas.literal != nil {
 		if _, err := gasLimit(e.gas.literal); err != nil {
@@ -99,7 +100,9 @@ func (b *builder) callData() parameter {
 	if text, ok := p.literal.(string); ok {
 		raw, err := bytesOf(strings.Trim(text, `"`))
 		if err != nil || len(raw) == 0 {
-			b.problem("data", "%q is not the data of a call, which is 0x and pairs of hexadecimal digits, or a variable such as $(encode)", shorten(text, 64))
+			b.problem("data",
+				"%q is not the data of a call, which is 0x and pairs of hexadecimal digits, or a variable such as $(encode)",
+				shorten(text, 64))
 		}
 		p.literal = raw
 	}
@@ -165,7 +168,8 @@ func (e *ethCall) prepare(s scope) (call, error) {
 		*text.into = written
 	}
 	if read.ChainID == "" {
-		return nil, errors.New("the task names no chain, and contracts of the job's own are not read: set the attribute evmChainID")
+		return nil, errors.New("the task names no chain, and contracts of the job's own are not read: set the attribute " +
+			"evmChainID")
 	}
 	data, err := e.data.resolve(s, false)
 	if err != nil {
@@ -269,7 +273,8 @@ func buildABIEncode(b *builder, parse func(string) (*abi.Signature, error)) beha
 	}
 	names := e.signature.Names()
 	if !e.data.present && len(names) > 0 {
-		b.problem("", "attribute data is required: a map with a value for each of the arguments %s", strings.Join(names, ", "))
+		b.problem("", "attribute data is required: a map with a value for each of the arguments %s",
+			strings.Join(names, ", "))
 	}
 	values, ok := e.data.literal.(map[string]any)
 	if !ok {
@@ -283,7 +288,8 @@ func buildABIEncode(b *builder, parse func(string) (*abi.Signature, error)) beha
 	}
 	for _, key := range slices.Sorted(maps.Keys(values)) {
 		if !slices.Contains(names, key) {
-			b.report.warning(b.node.attribute("data").line, b.node.name, "data", "%s is no argument of %s, so it has no effect", shorten(key, 64), shorten(e.signature.String(), 128))
+			b.report.warning(b.node.attribute("data").line, b.node.name, "data", "%s is no argument of %s, so it has no effect",
+				shorten(key, 64), shorten(e.signature.String(), 128))
 		}
 	}
 	if !e.data.open {
@@ -350,7 +356,8 @@ type abiDecodeLog struct {
 }
 
 func buildABIDecodeLog(b *builder) behaviour {
-	return &abiDecodeLog{signature: b.signature(abi.ParseEvent), data: b.reference("data"), topics: b.need(b.reference("topics"))}
+	return &abiDecodeLog{signature: b.signature(abi.ParseEvent), data: b.reference("data"),
+		topics: b.need(b.reference("topics"))}
 }
 
 func (d *abiDecodeLog) evaluate(s scope) (any, error) {

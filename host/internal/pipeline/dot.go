@@ -56,17 +56,20 @@ type edge struct {
 	line     int
 }
 
-// draw parses the text with gonum's DOT parser, which is the grammar's authority. gonum's syntax tree has no positions, so
-// the text is scanned once more for them: the tree's names, taken in order, are the scanner's words, taken in order.
+// draw parses the text with gonum's DOT parser, which is the grammar's authority. gonum's syntax tree has no positions,
+// so the text is scanned once more for them: the tree's names, taken in order, are the scanner's words, taken in order.
 func draw(source string) (*drawing, *report, error) {
 	switch {
 	case len(source) > maxSource:
-		return nil, nil, fmt.Errorf("the pipeline has %d bytes, and at most %d are allowed; shorten it", len(source), maxSource)
+		return nil, nil, fmt.Errorf("the pipeline has %d bytes, and at most %d are allowed; shorten it", len(source),
+			maxSource)
 	case !utf8.ValidString(source):
 		valid := strings.ToValidUTF8(source, "\x00")
-		return nil, nil, &Problem{Line: 1 + strings.Count(source[:commonPrefix(source, valid)], "\n"), Message: "the text is not valid UTF-8; save it as UTF-8"}
+		return nil, nil, &Problem{Line: 1 + strings.Count(source[:commonPrefix(source, valid)], "\n"),
+			Message: "the text is not valid UTF-8; save it as UTF-8"}
 	case strings.ContainsRune(source, 0):
-		return nil, nil, &Problem{Line: 1 + strings.Count(source[:strings.IndexByte(source, 0)], "\n"), Message: "the text has a NUL character; remove it"}
+		return nil, nil, &Problem{Line: 1 + strings.Count(source[:strings.IndexByte(source, 0)], "\n"),
+			Message: "the text has a NUL character; remove it"}
 	}
 	words, tokens, err := scan(source)
 	if err != nil {
@@ -95,7 +98,8 @@ func commonPrefix(a, b string) int {
 
 var syntaxErrorPattern = regexp.MustCompile(`^(\d+):(\d+): error: `)
 
-// syntaxError says where gonum gave up. Its own text is not shown: it quotes the token, which may be a header with a key.
+// syntaxError says where gonum gave up. Its own text is not shown: it quotes the token, which may be a header with a
+// key.
 func syntaxError(err error, tokens []token, lines int) error {
 	match := syntaxErrorPattern.FindStringSubmatch(err.Error())
 	if match == nil {
@@ -108,7 +112,8 @@ func syntaxError(err error, tokens []token, lines int) error {
 		return &Problem{Line: lines, Message: "the text ends inside a statement; look for a bracket [ that is not closed"}
 	}
 	what := "this place"
-	hint := "names and bare values are letters, digits and underscores, or a plain number; anything else goes into double quotes or angle brackets"
+	hint := "names and bare values are letters, digits and underscores, or a plain number; anything else goes into " +
+		"double quotes or angle brackets"
 	for _, t := range tokens {
 		if t.line != line || t.column != column {
 			continue
@@ -133,9 +138,10 @@ func syntaxError(err error, tokens []token, lines int) error {
 // drafter walks gonum's syntax tree.
 type drafter struct {
 	drawing
-	words  []token
-	nodes  map[string]int // by the name as written, quotes included: gonum keeps "a" and a apart, and so the repeat is seen
-	sets   []*set         // around this place, from the outside in
+	words []token
+	// by the name as written, quotes included: gonum keeps "a" and a apart, and so the repeat is seen
+	nodes  map[string]int
+	sets   []*set // around this place, from the outside in
 	report *report
 }
 
@@ -148,7 +154,8 @@ type set struct {
 
 type mention struct{ node, line int }
 
-var errOutOfStep = errors.New("the pipeline's text could not be located line by line; write it with plain names and arrows")
+var errOutOfStep = errors.New("the pipeline's text could not be located line by line; write it with plain names and " +
+	"arrows")
 
 // next returns the line of the next word, which must be the one that the tree has here.
 func (d *drafter) next(text string) (int, error) {
@@ -181,10 +188,13 @@ func (d *drafter) statement(stmt ast.Stmt) error {
 			} else if len(n.attributes) < maxAttributes {
 				n.attributes = append(n.attributes, attr)
 			} else {
-				return &Problem{Line: attr.line, Task: n.name, Message: fmt.Sprintf("the task has more than %d attributes; remove those without effect", maxAttributes)}
+				return &Problem{Line: attr.line, Task: n.name,
+					Message: fmt.Sprintf("the task has more than %d attributes; remove those without effect", maxAttributes)}
 			}
 			if attr.quoted {
-				d.report.warning(attr.line, n.name, attr.key, "the quoted value has a line break or an unknown escape, so it is used with its quotes and backslashes; write it in <angle brackets>")
+				d.report.warning(attr.line, n.name, attr.key,
+					"the quoted value has a line break or an unknown escape, so it is used with its quotes and backslashes; write "+
+						"it in <angle brackets>")
 			}
 		}
 		return nil
@@ -279,7 +289,8 @@ func (d *drafter) mention(n *ast.Node) (at, line int, err error) {
 	at, ok := d.nodes[n.ID]
 	if !ok {
 		if len(d.nodes) == maxTasks {
-			return 0, 0, &Problem{Line: line, Message: fmt.Sprintf("the pipeline has more than %d tasks; split it into several jobs", maxTasks)}
+			return 0, 0, &Problem{Line: line,
+				Message: fmt.Sprintf("the pipeline has more than %d tasks; split it into several jobs", maxTasks)}
 		}
 		at = len(d.drawing.nodes)
 		d.nodes[n.ID] = at
@@ -312,8 +323,8 @@ func (d *drafter) attributes(attrs []*ast.Attr) ([]*attribute, error) {
 	return out, nil
 }
 
-// unquote removes the quotes as the established node's reader does: with Go's escapes; and where these are not valid, or
-// the quotes hold one angle-bracketed text, the quotes and backslashes stay.
+// unquote removes the quotes as the established node's reader does: with Go's escapes; and where these are not valid,
+// or the quotes hold one angle-bracketed text, the quotes and backslashes stay.
 func unquote(s string) string {
 	if len(s) >= 4 && strings.HasPrefix(s, `"<`) && strings.HasSuffix(s, `>"`) {
 		return s
@@ -395,7 +406,8 @@ func scan(source string) (words, tokens []token, err error) {
 			t.kind = wordToken
 		case c == '<':
 			if size = angledSize(rest); size == 0 {
-				return nil, nil, &Problem{Line: line, Message: "the angle bracket < has no matching >; inside <…> brackets must balance, and nest once at most"}
+				return nil, nil, &Problem{Line: line,
+					Message: "the angle bracket < has no matching >; inside <…> brackets must balance, and nest once at most"}
 			}
 			t.kind = wordToken
 		case c == '{':
@@ -468,7 +480,8 @@ func quotedSize(s string) int {
 	return 0
 }
 
-// angledSize returns the length of the angle-bracketed text at the start of s, or 0 if it is not closed or nests too deep.
+// angledSize returns the length of the angle-bracketed text at the start of s, or 0 if it is not closed or nests too
+// deep.
 func angledSize(s string) int {
 	depth := 0
 	for i := 0; i < len(s); i++ {

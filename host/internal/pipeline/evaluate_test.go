@@ -84,17 +84,18 @@ func TestInteger(t *testing.T) {
 		value any
 		want  string // or a part of the error
 	}{
-		"cut toward zero":               {1.9, "1"},
-		"cut toward zero from below":    {-1.9, "-1"},
-		"half":                          {"0.5", "0"},
-		"string with exponent":          {"1e5", "100000"},
-		"whole float":                   {float64(1 << 62), "4611686018427388000"},
-		"largest":                       {below, below.String()},
-		"largest and a fraction":        {below.String() + ".9", below.String()},
-		"too large":                     {limit, "does not fit the 192 bits"},
-		"smallest":                      {new(big.Int).Neg(limit), "-" + limit.String()},
-		"smallest and a fraction":       {"-" + limit.String() + ".9", "-" + limit.String()},
-		"too small":                     {new(big.Int).Sub(new(big.Int).Neg(limit), big.NewInt(1)), "does not fit the 192 bits"},
+		"cut toward zero":            {1.9, "1"},
+		"cut toward zero from below": {-1.9, "-1"},
+		"half":                       {"0.5", "0"},
+		"string with exponent":       {"1e5", "100000"},
+		"whole float":                {float64(1 << 62), "4611686018427388000"},
+		"largest":                    {below, below.String()},
+		"largest and a fraction":     {below.String() + ".9", below.String()},
+		"too large":                  {limit, "does not fit the 192 bits"},
+		"smallest":                   {new(big.Int).Neg(limit), "-" + limit.String()},
+		"smallest and a fraction":    {"-" + limit.String() + ".9", "-" + limit.String()},
+		"too small": {new(big.Int).Sub(new(big.Int).Neg(limit), big.NewInt(1)),
+			"does not fit the 192 bits"},
 		"decimal":                       {decimal.New(12345, -2), "123"},
 		"absurd decimal":                {decimal.New(1, math.MaxInt32), "an exponent outside ±1000"},
 		"absurd small decimal":          {decimal.New(1, math.MinInt32), "an exponent outside ±1000"},
@@ -148,7 +149,8 @@ func TestInteger(t *testing.T) {
 
 // reduce runs a task over values, with so many failed inputs among them.
 func reduce(t *rapid.T, kind string, values []decimal.Decimal, faults int) (any, error) {
-	b := &builder{node: &node{name: "x"}, task: &task{name: "x", inputs: make([]*task, len(values)+faults)}, report: &report{}}
+	b := &builder{node: &node{name: "x"}, task: &task{name: "x", inputs: make([]*task, len(values)+faults)},
+		report: &report{}}
 	k, ok := kinds[kind]
 	if !ok {
 		t.Fatalf("no kind %s", kind)
@@ -195,7 +197,8 @@ func TestReductionsAgainstRationals(t *testing.T) {
 			middle = new(big.Rat).Add(middle, rationals[len(values)/2-1])
 			middle.Mul(middle, big.NewRat(1, 2))
 		}
-		want := map[string]*big.Rat{"sum": total, "median": middle, "mean": new(big.Rat).Mul(total, big.NewRat(1, int64(len(values))))}
+		want := map[string]*big.Rat{"sum": total, "median": middle,
+			"mean": new(big.Rat).Mul(total, big.NewRat(1, int64(len(values))))}
 		for kind, rational := range want {
 			got, err := reduce(t, kind, values, faults)
 			if err != nil {
@@ -256,11 +259,15 @@ func TestNumbersAreBounded(t *testing.T) {
 		a, b any
 		want string // a part of the error, or empty
 	}{
-		"the largest times one":        {multiply, largest, "1", ""},
-		"the largest times ten":        {multiply, largest, json.Number("10"), "multiplication overflow: the number has more than 20000 digits"},
-		"halves of the digits":         {multiply, json.Number(strings.Repeat("9", maxDigits/2)), json.Number(strings.Repeat("9", maxDigits/2)), ""},
-		"the largest exponents":        {multiply, "1e600", "1e600", "multiplication overflow: the number has more than 20000 digits, or an exponent outside ±1000"},
-		"the largest by the smallest":  {quotients, largest, "1e-1000", "division overflow: the number has more than 20000 digits"},
+		"the largest times one": {multiply, largest, "1", ""},
+		"the largest times ten": {multiply, largest, json.Number("10"),
+			"multiplication overflow: the number has more than 20000 digits"},
+		"halves of the digits": {multiply, json.Number(strings.Repeat("9", maxDigits/2)),
+			json.Number(strings.Repeat("9", maxDigits/2)), ""},
+		"the largest exponents": {multiply, "1e600", "1e600",
+			"multiplication overflow: the number has more than 20000 digits, or an exponent outside ±1000"},
+		"the largest by the smallest": {quotients, largest, "1e-1000",
+			"division overflow: the number has more than 20000 digits"},
 		"the largest by itself":        {quotients, largest, largest, ""},
 		"the exponents of one another": {quotients, "1e1000", "1e-1000", ""},
 	} {
@@ -274,7 +281,8 @@ func TestNumbersAreBounded(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if _, err := test.of(a, b); (err == nil) != (test.want == "") || err != nil && !strings.Contains(err.Error(), test.want) {
+			if _, err := test.of(a, b); (err == nil) != (test.want == "") ||
+				err != nil && !strings.Contains(err.Error(), test.want) {
 				t.Errorf("got %v, want %q", err, test.want)
 			}
 		})

@@ -15,8 +15,8 @@ import (
 	"pgregory.net/rapid"
 )
 
-// steps are what can be done with the integer of the task IN without rounding it. They end in the task OUT, with AA and BB
-// between. The server at URL and the bridge answer with the request's body; LESS is one less than the integer.
+// steps are what can be done with the integer of the task IN without rounding it. They end in the task OUT, with AA and
+// BB between. The server at URL and the bridge answer with the request's body; LESS is one less than the integer.
 var steps = map[string]string{
 	"memo":       `OUT [type=memo] IN -> OUT`,
 	"variable":   `AA [type=memo value=<[7, {"k": $(IN)}]>] OUT [type=memo value="$(AA.1.k)"]`,
@@ -84,7 +84,8 @@ func TestIntegersKeepTheirDigits(t *testing.T) {
 		chain := rapid.SliceOfN(rapid.SampledFrom(names), 1, 8).Draw(t, "chain")
 		for i, name := range chain {
 			out := fmt.Sprintf("t%d", i+1)
-			source.WriteString(strings.NewReplacer("IN", fmt.Sprintf("t%d", i), "OUT", out, "AA", out+"a", "BB", out+"b", "URL", server.URL,
+			source.WriteString(strings.NewReplacer("IN", fmt.Sprintf("t%d", i), "OUT", out, "AA", out+"a", "BB", out+"b", "URL",
+				server.URL,
 				"LESS", new(big.Int).Sub(integer, big.NewInt(1)).String()).Replace(steps[name]) + "\n")
 		}
 		p, err := Parse(source.String())
@@ -101,7 +102,8 @@ func TestIntegersKeepTheirDigits(t *testing.T) {
 		}
 		// What fits a chain's answer is that integer, and nothing else is taken.
 		answer, err := Integer(final)
-		fits := integer.Cmp(new(big.Int).Lsh(big.NewInt(-1), answerBits-1)) >= 0 && integer.Cmp(new(big.Int).Lsh(big.NewInt(1), answerBits-1)) < 0
+		fits := integer.Cmp(new(big.Int).Lsh(big.NewInt(-1), answerBits-1)) >= 0 &&
+			integer.Cmp(new(big.Int).Lsh(big.NewInt(1), answerBits-1)) < 0
 		if fits != (err == nil) || fits && answer.Cmp(integer) != 0 {
 			t.Errorf("the answer of %s is %v, %v", want, answer, err)
 		}

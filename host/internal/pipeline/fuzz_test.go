@@ -22,7 +22,8 @@ func FuzzParse(f *testing.F) {
 	}
 	for _, source := range []string{
 		"a:n -> b:c:s [x=y]; node [type=sum]", `"a b" [type="sum" values=<[1]>] # end`, "a [type=any] -> b", "{a b} -> c",
-		"a [values=\"x\\\ny\"]", "/* ** */ a--b", "a[x=<<b>>]", "1a -.5 -> 5. // x\r\n", "a [type=sum values=<[$(a)]>]", "A [t=<\xff>]",
+		"a [values=\"x\\\ny\"]", "/* ** */ a--b", "a[x=<<b>>]", "1a -.5 -> 5. // x\r\n", "a [type=sum values=<[$(a)]>]",
+		"A [t=<\xff>]",
 	} {
 		f.Add(source)
 	}
@@ -47,7 +48,8 @@ func FuzzParse(f *testing.F) {
 }
 
 func FuzzVariables(f *testing.F) {
-	for _, raw := range []string{"$(a)", " $( jb.name ) ", "[$(a), $(b.0.x)]", `{"loop variable": 1, "x": $(a)}`, `"$(a)"`, "$(a..b)", `{"loop\u0020variable":0}`} {
+	for _, raw := range []string{"$(a)", " $( jb.name ) ", "[$(a), $(b.0.x)]", `{"loop variable": 1, "x": $(a)}`, `"$(a)"`,
+		"$(a..b)", `{"loop\u0020variable":0}`} {
 		f.Add(raw)
 	}
 	a, b := &task{name: "a"}, &task{name: "b", position: 1}
@@ -76,7 +78,8 @@ func FuzzVariables(f *testing.F) {
 		}
 		if !read.open { // a plain JSON text comes through as any JSON decoder reads it
 			var want any
-			if err := json.NewDecoder(strings.NewReader(raw)).Decode(&want); err != nil && !strings.Contains(err.Error(), "cannot unmarshal number") {
+			if err := json.NewDecoder(strings.NewReader(raw)).Decode(&want); err != nil &&
+				!strings.Contains(err.Error(), "cannot unmarshal number") {
 				t.Fatalf("%q was taken as JSON: %v", raw, err)
 			}
 			if _, err := marshal(filled); err != nil {
@@ -109,7 +112,8 @@ func FuzzPath(f *testing.F) {
 }
 
 func FuzzDecimal(f *testing.F) {
-	for _, text := range []string{"1e5", "+5", ".5", "5.", "-1.9", "1e999999999", "1e-999999999", "0x10", "1_000", "NaN", "", " 1", "−5", ".-5", "1e", "1e1.5"} {
+	for _, text := range []string{"1e5", "+5", ".5", "5.", "-1.9", "1e999999999", "1e-999999999", "0x10", "1_000", "NaN",
+		"", " 1", "−5", ".-5", "1e", "1e1.5"} {
 		f.Add(text)
 	}
 	f.Fuzz(func(t *testing.T, text string) {

@@ -54,7 +54,8 @@ func parseDecimal(text string) (decimal.Decimal, error) {
 	return bounded(d)
 }
 
-// number converts a value to a decimal. Strings and numbers of every type are numbers; true, maps, lists and nil are not.
+// number converts a value to a decimal. Strings and numbers of every type are numbers; true, maps, lists and nil are
+// not.
 func number(value any) (decimal.Decimal, error) {
 	switch v := value.(type) {
 	case decimal.Decimal:
@@ -98,7 +99,8 @@ func number(value any) (decimal.Decimal, error) {
 func isInteger(n json.Number) bool { return !strings.ContainsAny(n.String(), ".eE") }
 
 // settle gives the numbers of a JSON value the form in which they go on, in place: integers keep their digits, however
-// many, and others become float64. One that no float64 holds stays as it is, and is an error only where it is computed with.
+// many, and others become float64. One that no float64 holds stays as it is, and is an error only where it is computed
+// with.
 func settle(value any) any {
 	switch v := value.(type) {
 	case json.Number:
@@ -120,8 +122,8 @@ func settle(value any) any {
 	return value
 }
 
-// marshal writes the value of a task as requests have it: integers with all their digits, numbers that tasks have computed as
-// texts, and bytes as texts of 0x and hexadecimal digits.
+// marshal writes the value of a task as requests have it: integers with all their digits, numbers that tasks have
+// computed as texts, and bytes as texts of 0x and hexadecimal digits.
 func marshal(value any) ([]byte, error) { return json.Marshal(writable(value)) }
 
 // writable returns the value with its bytes as texts. It copies what it changes, since values are shared.
@@ -204,7 +206,8 @@ func Integer(value any) (*big.Int, error) {
 		magnitude = new(big.Int).Not(answer)
 	}
 	if magnitude.BitLen() > answerBits-1 {
-		return nil, fmt.Errorf("the pipeline's result %s does not fit the %d bits of an answer; scale it down", shorten(answer.String(), 80), answerBits)
+		return nil, fmt.Errorf("the pipeline's result %s does not fit the %d bits of an answer; scale it down",
+			shorten(answer.String(), 80), answerBits)
 	}
 	return answer, nil
 }

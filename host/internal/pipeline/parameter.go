@@ -48,8 +48,8 @@ func (s scope) failedInput() error {
 	return nil
 }
 
-// upstreamError says that a task could not run because one before it failed. Its text has the first failure of the chain
-// alone, or texts would grow with each task behind it.
+// upstreamError says that a task could not run because one before it failed. Its text has the first failure of the
+// chain alone, or texts would grow with each task behind it.
 type upstreamError struct{ cause error }
 
 func (e *upstreamError) Error() string { return "not run, since " + rootCause(e.cause).Error() }
@@ -88,13 +88,14 @@ func newReference(text string, tasks map[string]*task) (*reference, error) {
 		return nil, fmt.Errorf("$(%s) is called $(%s) today; write that", shorten(text, 64), shorten(today, 64))
 	}
 	if ref.task == nil && ref.root != "jb" && ref.root != "jobRun" {
-		return nil, fmt.Errorf("$(%s) refers to nothing: there is no task %s, and a run sets jb and jobRun only", shorten(text, 64), shorten(ref.root, 64))
+		return nil, fmt.Errorf("$(%s) refers to nothing: there is no task %s, and a run sets jb and jobRun only",
+			shorten(text, 64), shorten(ref.root, 64))
 	}
 	return ref, nil
 }
 
-// resolve returns the value, or in the outcome the error of the task that should have made it. Its own error says that the
-// value has no such part.
+// resolve returns the value, or in the outcome the error of the task that should have made it. Its own error says that
+// the value has no such part.
 func (r *reference) resolve(s scope) (outcome, error) {
 	current := s.run[r.root]
 	if r.task != nil {
@@ -115,7 +116,8 @@ func (r *reference) resolve(s scope) (outcome, error) {
 		case []any:
 			i, err := strconv.Atoi(part)
 			if err != nil || i < 0 || i >= len(container) {
-				return outcome{}, fmt.Errorf("$(%s): a list of %d has no element %s", shorten(r.text, 64), len(container), shorten(part, 64))
+				return outcome{}, fmt.Errorf("$(%s): a list of %d has no element %s", shorten(r.text, 64), len(container),
+					shorten(part, 64))
 			}
 			current = container[i]
 		default:
@@ -143,8 +145,8 @@ type parameter struct {
 	open    bool // the literal holds references, as *reference where a JSON value stands
 }
 
-// resolve returns the parameter's value; it must be present. With faults allowed, a reference to a failed task inside JSON
-// becomes an error among the values instead of failing the whole.
+// resolve returns the parameter's value; it must be present. With faults allowed, a reference to a failed task inside
+// JSON becomes an error among the values instead of failing the whole.
 func (p parameter) resolve(s scope, allowFaults bool) (any, error) {
 	if p.ref != nil {
 		got, err := p.ref.resolve(s)
@@ -233,8 +235,8 @@ func compileJSON(raw string, tasks map[string]*task) (compiled, error) {
 	var refs []*reference
 	var starts []int // of the references, in the text that is read
 	matches := variablePattern.FindAllStringSubmatchIndex(raw, -1)
-	// A variable is replaced by a one-element object while the JSON is read. The key is one that the text does not have, and
-	// the count below catches a key that the text hides behind escapes.
+	// A variable is replaced by a one-element object while the JSON is read. The key is one that the text does not have,
+	// and the count below catches a key that the text hides behind escapes.
 	marker := "loop variable"
 	for strings.Contains(raw, marker) {
 		marker += " "
@@ -333,8 +335,8 @@ func container[T any](value any, want string) (T, error) {
 	return none, fmt.Errorf("the value must be %s, not %s", want, describe(value))
 }
 
-// weigh measures what a value costs in memory, in rough bytes, and stops at the limit. Results of tasks may share parts, so
-// that a few nested lists can stand for more than any memory holds once they are printed.
+// weigh measures what a value costs in memory, in rough bytes, and stops at the limit. Results of tasks may share
+// parts, so that a few nested lists can stand for more than any memory holds once they are printed.
 func weigh(value any, limit int) (weight int, within bool) {
 	weight = 8
 	switch v := value.(type) {

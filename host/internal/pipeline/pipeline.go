@@ -1,5 +1,5 @@
-// Package pipeline runs the observation pipelines of OCR2 median jobs: graphs of small tasks, written in DOT, that fetch
-// values over HTTP or from contracts and reduce them to one number.
+// Package pipeline runs the observation pipelines of OCR2 median jobs: graphs of small tasks, written in DOT, that
+// fetch values over HTTP or from contracts and reduce them to one number.
 //
 // It knows the grammar, the tasks and how a run is timed. It must not know jobs, databases, chains or libocr: whoever
 // runs a pipeline passes in what a run may see ([Input]), where bridges are found ([Bridges]) and who reads contracts
@@ -84,7 +84,8 @@ func (r *report) problem(line int, task, attribute, format string, args ...any) 
 		r.more = true
 		return
 	}
-	r.problems = append(r.problems, &Problem{Line: line, Task: task, Attribute: attribute, Message: fmt.Sprintf(format, args...)})
+	r.problems = append(r.problems,
+		&Problem{Line: line, Task: task, Attribute: attribute, Message: fmt.Sprintf(format, args...)})
 }
 
 // err joins the problems, in the order of their lines.
@@ -137,8 +138,8 @@ type task struct {
 	behaviour  behaviour
 }
 
-// Parse reads the text of a pipeline. Its error joins a [Problem] for each fault found, and nothing that a run could find
-// in the text alone is left to the run: a pipeline without exactly one terminal task, for one, is refused here.
+// Parse reads the text of a pipeline. Its error joins a [Problem] for each fault found, and nothing that a run could
+// find in the text alone is left to the run: a pipeline without exactly one terminal task, for one, is refused here.
 func Parse(source string) (*Pipeline, error) {
 	drawn, rep, err := draw(source)
 	if err != nil {
@@ -155,7 +156,8 @@ func Parse(source string) (*Pipeline, error) {
 		tasks[i] = &task{name: node.name, line: node.line}
 		switch {
 		case byName[node.name] != nil:
-			rep.problem(node.line, node.name, "", "another task has the same name once the quotes are removed; write the name the same way everywhere")
+			rep.problem(node.line, node.name, "",
+				"another task has the same name once the quotes are removed; write the name the same way everywhere")
 		case reservedNames[node.name]:
 			rep.problem(node.line, node.name, "", "the name %s is reserved; choose another", node.name)
 		case node.name == "" || len(node.name) > 256 || strings.ContainsFunc(node.name, unicode.IsControl):
@@ -227,7 +229,8 @@ type edges struct {
 }
 
 func newEdges(tasks []*task) *edges {
-	e := &edges{tasks: tasks, index: make(map[*task]int, len(tasks)), graph: simple.NewDirectedGraph(), inputs: map[[2]int]bool{}}
+	e := &edges{tasks: tasks, index: make(map[*task]int, len(tasks)), graph: simple.NewDirectedGraph(),
+		inputs: map[[2]int]bool{}}
 	for i, t := range tasks {
 		e.index[t] = i
 		e.graph.AddNode(simple.Node(i))
@@ -265,7 +268,8 @@ func (e *edges) implicit(t *task, node *node, byName map[string]*task, rep *repo
 			switch source := byName[root]; {
 			case source == nil:
 			case source == t:
-				rep.problem(attr.line, t.name, attr.key, "$(%s) refers to the task itself; its result is not known before it has run", match[1])
+				rep.problem(attr.line, t.name, attr.key,
+					"$(%s) refers to the task itself; its result is not known before it has run", match[1])
 			default:
 				e.connect(e.index[source], e.index[t])
 			}
@@ -291,7 +295,8 @@ func (e *edges) sort(p *Pipeline, rep *report) {
 			if len(cycle) > 5 {
 				names = append(names, "…")
 			}
-			rep.problem(first.line, first.name, "", "cycle detected among the tasks %s: arrows and $(…) references must not lead back", strings.Join(names, ", "))
+			rep.problem(first.line, first.name,
+				"", "cycle detected among the tasks %s: arrows and $(…) references must not lead back", strings.Join(names, ", "))
 		}
 		return
 	}
@@ -307,7 +312,8 @@ func (p *Pipeline) order(tasks []*task, rep *report) {
 	indexes := map[int32]*task{}
 	for _, t := range tasks {
 		if other := indexes[t.common.index]; t.common.index > 0 && other != nil {
-			rep.problem(t.common.indexLine, t.name, "index", "duplicate sorting indexes: task %s has the index %d too", shorten(other.name, 64), t.common.index)
+			rep.problem(t.common.indexLine, t.name, "index", "duplicate sorting indexes: task %s has the index %d too",
+				shorten(other.name, 64), t.common.index)
 		}
 		indexes[t.common.index] = t
 		slices.SortStableFunc(t.inputs, func(a, b *task) int {
@@ -329,8 +335,9 @@ func (p *Pipeline) order(tasks []*task, rep *report) {
 		for _, t := range ends[:min(len(ends), 5)] {
 			names = append(names, shorten(t.name, 64))
 		}
-		rep.problem(ends[1].line, ends[1].name, "", "the pipeline must end in exactly one task, but %d have no task after them (%s): "+
-			"join them with arrows into one task, such as a median%s", len(ends), strings.Join(names, ", "), rep.why())
+		rep.problem(ends[1].line, ends[1].name, "",
+			"the pipeline must end in exactly one task, but %d have no task after them (%s): "+
+				"join them with arrows into one task, such as a median%s", len(ends), strings.Join(names, ", "), rep.why())
 	}
 }
 

@@ -37,7 +37,8 @@ func TestHTTPRequest(t *testing.T) {
 	t.Parallel()
 	server := serve(t, func(w http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)
-		fmt.Fprintf(w, "%s %s host=%s type=%s key=%s length=%d %s", r.Method, r.URL, r.Host, r.Header.Get("Content-Type"), r.Header.Get("X-Key"), r.ContentLength, body)
+		fmt.Fprintf(w, "%s %s host=%s type=%s key=%s length=%d %s", r.Method, r.URL, r.Host, r.Header.Get("Content-Type"),
+			r.Header.Get("X-Key"), r.ContentLength, body)
 	})
 	host := strings.TrimPrefix(server.URL, "http://")
 	for name, test := range map[string]struct{ source, want string }{
@@ -60,7 +61,8 @@ func TestHTTPRequest(t *testing.T) {
 			`x [type=ethabiencode abi="decimals()"] y [type=hexdecode input="0x0a0b"] z [type=ethabidecode abi="bytes4 a, (uint8 b, bytes1 c) d" data="$(w)"]
 			w [type=ethabiencode abi="bytes4 a, (uint8 b, bytes1 c) d" data=<{"a": "0x01020304", "d": {"b": 5, "c": "0xff"}}>]
 			a [type=http url="URL" method=PUT requestData=<{"x": $(x), "y": [$(y)], "z": $(z)}>]`,
-			"PUT / host=" + host + ` type=application/json key= length=79 {"x":"0x313ce567","y":["0x0a0b"],"z":{"a":"0x01020304","d":{"b":5,"c":"0xff"}}}`,
+			"PUT / host=" + host +
+				` type=application/json key= length=79 {"x":"0x313ce567","y":["0x0a0b"],"z":{"a":"0x01020304","d":{"b":5,"c":"0xff"}}}`,
 		},
 		"blanks around literals": {
 			`a [type=http url=" URL/p " method=" put " requestData=" {\"n\":5} " headers=<
@@ -68,7 +70,8 @@ func TestHTTPRequest(t *testing.T) {
 			"PUT /p host=" + host + ` type=application/json key=k length=7 {"n":5}`,
 		},
 		"headers from a text": {
-			`x [type=memo value=<"[\"x-key\", \"k\"]">] a [type=http url="URL" headers="$(x)"]`, "GET / host=" + host + " type=application/json key=k length=0 ",
+			`x [type=memo value=<"[\"x-key\", \"k\"]">] a [type=http url="URL" headers="$(x)"]`,
+			"GET / host=" + host + " type=application/json key=k length=0 ",
 		},
 		"headers": {
 			`x [type=memo value="\"k\""] a [type=http url="URL" headers=<["x-key", $(x), "content-type", "text/plain", "Host", "other.example"]>]`,
@@ -132,27 +135,42 @@ func TestHTTPFailures(t *testing.T) {
 	}
 	secret := "http://s3cret-user:s3cret-pass@" + address.Host
 	for name, test := range map[string]struct{ source, want string }{
-		"quotes the error":    {`a [type=http url="URL/error"]`, `GET http://HOST/error was answered with status 403: "key  for  is bad"`},
-		"hides what was sent": {`a [type=http url="SECRET/error?token=s3cret-token" headers=<["X-Key", "s3cret-key"]>]`, `GET http://HOST/error?… was answered with status 403: "key … for … is bad"`},
+		"quotes the error": {`a [type=http url="URL/error"]`,
+			`GET http://HOST/error was answered with status 403: "key  for  is bad"`},
+		"hides what was sent": {`a [type=http url="SECRET/error?token=s3cret-token" headers=<["X-Key", "s3cret-key"]>]`,
+			`GET http://HOST/error?… was answered with status 403: "key … for … is bad"`},
 		"hides a bare query":  {`a [type=http url="URL/error?s3cret-token"]`, `status 403: "key  for … is bad"`},
 		"quotes errorMessage": {`a [type=http url="URL/message"]`, `status 400: "bad pair"`},
-		"quotes an object":    {`a [type=http url="URL/object"]`, `status 500: "{\"message\":\"slow\",\"name\":\"TimeoutError\"}"`},
-		"no JSON":             {`a [type=http url="URL/html"]`, `status 502`},
-		"too large":           {`a [type=http url="URL/large"]`, `GET http://HOST/large: HTTP response too large, must be less than 1024 bytes`},
-		"far too large":       {`a [type=http url="URL/endless"]`, `HTTP response too large, must be less than 1024 bytes`},
-		"redirects for ever":  {`a [type=http url="SECRET/loop"]`, `GET http://HOST/loop failed: stopped after 10 redirects`},
-		"cut":                 {`a [type=http url="URL/cut"]`, `GET http://HOST/cut failed: unexpected EOF`},
-		"a key in the path":   {`a [type=http url="http://127.0.0.1:1/v3/0123456789abcdef/price-of-link-and-usd"]`, `GET http://127.0.0.1:1/v3/…/price-of-link-and-usd failed: dial tcp 127.0.0.1:1: connect: connection refused`},
-		"nobody there":        {`a [type=http url="http://s3cret-user:s3cret-pass@127.0.0.1:1/x?s3cret=token"]`, `GET http://127.0.0.1:1/x?… failed: dial tcp 127.0.0.1:1: connect: connection refused`},
-		"url of a number":     {`x [type=memo value=1] a [type=http url="$(x)"]`, `attribute url: the URL must be a text, not a number`},
-		"url of nonsense":     {`x [type=memo value=<"http://s3cret-user:%zz@x">] a [type=http url="$(x)"]`, `attribute url: the URL cannot be parsed`},
-		"headers of a map":    {`x [type=memo value=<{}>] a [type=http url="URL" headers="$(x)"]`, `attribute headers: the value must be a list, not a map`},
-		"odd headers":         {`x [type=memo value=<["a"]>] a [type=http url="URL" headers="$(x)"]`, `attribute headers: the list has 1 elements`},
-		"data of a list":      {`x [type=memo value=<[1]>] a [type=http url="URL" requestData="$(x)"]`, `attribute requestData: the value must be a map, not a list`},
-		"failed input":        {`x [type=fail msg=asleep] a [type=http url="URL/exact"] x -> a`, `task a (http): not run, since task x (fail): asleep`},
-		"local by default":    {`x [type=memo value="\"URL/exact\""] a [type=http url="$(x)"]`, `the address is local, and this request may reach public addresses only; set allowUnrestrictedNetworkAccess=true`},
-		"local by a name":     {`x [type=memo value="\"http://localhost:PORT/exact\""] a [type=http url="$(x)"]`, `set allowUnrestrictedNetworkAccess=true`},
-		"local on demand":     {`a [type=http url="URL/exact" allowUnrestrictedNetworkAccess=false]`, `set allowUnrestrictedNetworkAccess=true`},
+		"quotes an object": {`a [type=http url="URL/object"]`,
+			`status 500: "{\"message\":\"slow\",\"name\":\"TimeoutError\"}"`},
+		"no JSON": {`a [type=http url="URL/html"]`, `status 502`},
+		"too large": {`a [type=http url="URL/large"]`,
+			`GET http://HOST/large: HTTP response too large, must be less than 1024 bytes`},
+		"far too large":      {`a [type=http url="URL/endless"]`, `HTTP response too large, must be less than 1024 bytes`},
+		"redirects for ever": {`a [type=http url="SECRET/loop"]`, `GET http://HOST/loop failed: stopped after 10 redirects`},
+		"cut":                {`a [type=http url="URL/cut"]`, `GET http://HOST/cut failed: unexpected EOF`},
+		"a key in the path": {`a [type=http url="http://127.0.0.1:1/v3/0123456789abcdef/price-of-link-and-usd"]`,
+			`GET http://127.0.0.1:1/v3/…/price-of-link-and-usd failed: dial tcp 127.0.0.1:1: connect: connection refused`},
+		"nobody there": {`a [type=http url="http://s3cret-user:s3cret-pass@127.0.0.1:1/x?s3cret=token"]`,
+			`GET http://127.0.0.1:1/x?… failed: dial tcp 127.0.0.1:1: connect: connection refused`},
+		"url of a number": {`x [type=memo value=1] a [type=http url="$(x)"]`,
+			`attribute url: the URL must be a text, not a number`},
+		"url of nonsense": {`x [type=memo value=<"http://s3cret-user:%zz@x">] a [type=http url="$(x)"]`,
+			`attribute url: the URL cannot be parsed`},
+		"headers of a map": {`x [type=memo value=<{}>] a [type=http url="URL" headers="$(x)"]`,
+			`attribute headers: the value must be a list, not a map`},
+		"odd headers": {`x [type=memo value=<["a"]>] a [type=http url="URL" headers="$(x)"]`,
+			`attribute headers: the list has 1 elements`},
+		"data of a list": {`x [type=memo value=<[1]>] a [type=http url="URL" requestData="$(x)"]`,
+			`attribute requestData: the value must be a map, not a list`},
+		"failed input": {`x [type=fail msg=asleep] a [type=http url="URL/exact"] x -> a`,
+			`task a (http): not run, since task x (fail): asleep`},
+		"local by default": {`x [type=memo value="\"URL/exact\""] a [type=http url="$(x)"]`,
+			`the address is local, and this request may reach public addresses only; set allowUnrestrictedNetworkAccess=true`},
+		"local by a name": {`x [type=memo value="\"http://localhost:PORT/exact\""] a [type=http url="$(x)"]`,
+			`set allowUnrestrictedNetworkAccess=true`},
+		"local on demand": {`a [type=http url="URL/exact" allowUnrestrictedNetworkAccess=false]`,
+			`set allowUnrestrictedNetworkAccess=true`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -193,11 +211,13 @@ func TestBridgeRequest(t *testing.T) {
 			`{"data":{"from":"ETH"},"id":"0","meta":{"latestAnswer":123,"updatedAt":1700000000}}`,
 		},
 		"meta of many digits": {
-			`a [type=bridge name=echo]`, Meta{LatestAnswer: huge, UpdatedAt: time.Unix(1, 0)}, `{"meta":{"latestAnswer":1234567890123456789012,"updatedAt":1}}`,
+			`a [type=bridge name=echo]`, Meta{LatestAnswer: huge, UpdatedAt: time.Unix(1, 0)},
+			`{"meta":{"latestAnswer":1234567890123456789012,"updatedAt":1}}`,
 		},
 		"integers of many digits": {
 			`x [type=memo value=<"{\"n\":[1565616210741547008]}">] y [type=jsonparse] a [type=bridge name=echo includeInputAtKey=in requestData=<{"n":-123456789012345678901234567, "f":0.10}>] x -> y -> a`,
-			Meta{}, `{"f":0.1,"in":{"n":[1565616210741547008]},"meta":{"latestAnswer":null,"updatedAt":null},"n":-123456789012345678901234567}`,
+			Meta{},
+			`{"f":0.1,"in":{"n":[1565616210741547008]},"meta":{"latestAnswer":null,"updatedAt":null},"n":-123456789012345678901234567}`,
 		},
 		"input at a key": {
 			`x [type=memo value=<[1]>] y [type=memo value=2] a [type=bridge name=echo includeInputAtKey=in requestData=<{"in":0}>] x -> a y -> a`, Meta{},
@@ -227,16 +247,18 @@ func TestBridgeStatus(t *testing.T) {
 		status     int
 		body, want string // want is empty for success
 	}{
-		"plain":                           {200, `{"data":1}`, ""},
-		"no JSON":                         {200, `hello`, ""},
-		"a list":                          {200, `[1]`, ""},
-		"created":                         {201, `{"data":1}`, "bridge b answered with status 201"},
-		"no content":                      {204, ``, "bridge b answered with status 204"},
-		"failed":                          {502, `{"error":"no"}`, `bridge b answered with status 502: "no"`},
-		"good envelope":                   {200, `{"statusCode":200,"providerStatusCode":200,"error":null,"data":1}`, ""},
-		"bad status":                      {200, `{"statusCode":429,"error":{"name":"RateLimit","message":"slow down"}}`, `bridge b reports status 429: "{\"message\":\"slow down\",\"name\":\"RateLimit\"}"`},
-		"status as a text is none":        {200, `{"statusCode":"500"}`, ""},
-		"bad provider status":             {200, `{"statusCode":200,"providerStatusCode":503}`, "bridge b reports status 503"},
+		"plain":         {200, `{"data":1}`, ""},
+		"no JSON":       {200, `hello`, ""},
+		"a list":        {200, `[1]`, ""},
+		"created":       {201, `{"data":1}`, "bridge b answered with status 201"},
+		"no content":    {204, ``, "bridge b answered with status 204"},
+		"failed":        {502, `{"error":"no"}`, `bridge b answered with status 502: "no"`},
+		"good envelope": {200, `{"statusCode":200,"providerStatusCode":200,"error":null,"data":1}`, ""},
+		"bad status": {200, `{"statusCode":429,"error":{"name":"RateLimit","message":"slow down"}}`,
+			`bridge b reports status 429: "{\"message\":\"slow down\",\"name\":\"RateLimit\"}"`},
+		"status as a text is none": {200, `{"statusCode":"500"}`, ""},
+		"bad provider status": {200, `{"statusCode":200,"providerStatusCode":503}`,
+			"bridge b reports status 503"},
 		"provider status alone is a key":  {200, `{"providerStatusCode":503}`, ""},
 		"status beside a huge number":     {200, `{"statusCode":500,"x":1e400}`, "bridge b reports status 500"},
 		"status before more text":         {200, `{"statusCode":500} x`, "bridge b reports status 500"},
@@ -284,7 +306,8 @@ func TestBridgeReplyIsBounded(t *testing.T) {
 				sent <- n
 			})
 			_, err := final(t, Settings{Bridges: registry{"b": server.URL}}, `a [type=bridge name=b]`, Input{})
-			if err == nil || !strings.Contains(err.Error(), "the request to bridge b: HTTP response too large, must be less than 32768 bytes") {
+			if err == nil ||
+				!strings.Contains(err.Error(), "the request to bridge b: HTTP response too large, must be less than 32768 bytes") {
 				t.Errorf("got %v", err)
 			}
 			if n := <-sent; n == size {
@@ -329,20 +352,25 @@ func TestRequestsAreBounded(t *testing.T) {
 		fmt.Fprintf(&doubled, "t%d [type=hexencode]\nt%d -> t%d\n", i, i-1, i)
 	}
 	for name, source := range map[string]string{"nested": nested.String(), "doubled": doubled.String()} {
-		if _, err := final(t, Settings{}, source, Input{}); err == nil || !strings.Contains(err.Error(), "the result is larger than 1048576 bytes") {
+		if _, err := final(t, Settings{}, source, Input{}); err == nil ||
+			!strings.Contains(err.Error(), "the result is larger than 1048576 bytes") {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
 	// Bodies of values that are each within bounds.
 	number := strings.Repeat("9", 10_000)
 	for _, task := range []string{"memo value=" + number, "sum values=<[" + number + "]>"} {
-		source := "x [type=" + task + `] a [type=http url="http://127.0.0.1:1" requestData=<{"d":[` + strings.Repeat("$(x),", 200) + `0]}>]`
-		if _, err := final(t, Settings{}, source, Input{}); err == nil || !strings.Contains(err.Error(), "attribute requestData: the request is larger than") {
+		source := "x [type=" + task + `] a [type=http url="http://127.0.0.1:1" requestData=<{"d":[` +
+			strings.Repeat("$(x),", 200) + `0]}>]`
+		if _, err := final(t, Settings{}, source, Input{}); err == nil ||
+			!strings.Contains(err.Error(), "attribute requestData: the request is larger than") {
 			t.Errorf("%.20s: %v", task, err)
 		}
 	}
-	source := `x [type=uppercase input="` + strings.Repeat("y", 200_000) + `"] a [type=http url="http://127.0.0.1:1" requestData=<{"d":[$(x),$(x),$(x),$(x),$(x),$(x)]}>]`
-	if _, err := final(t, Settings{}, source, Input{}); err == nil || !strings.Contains(err.Error(), "attribute requestData: the request is larger than") {
+	source := `x [type=uppercase input="` + strings.Repeat("y", 200_000) +
+		`"] a [type=http url="http://127.0.0.1:1" requestData=<{"d":[$(x),$(x),$(x),$(x),$(x),$(x)]}>]`
+	if _, err := final(t, Settings{}, source, Input{}); err == nil ||
+		!strings.Contains(err.Error(), "attribute requestData: the request is larger than") {
 		t.Error(err)
 	}
 }
@@ -368,7 +396,9 @@ func BenchmarkRun(b *testing.B) {
 	defer server.Close()
 	var source strings.Builder
 	for i := range 3 {
-		fmt.Fprintf(&source, "s%d [type=bridge name=b] p%d [type=jsonparse path=\"data,result\"] m%d [type=multiply times=100000000]\ns%d -> p%d -> m%d -> end\n", i, i, i, i, i, i)
+		fmt.Fprintf(&source,
+			"s%d [type=bridge name=b] p%d [type=jsonparse path=\"data,result\"] m%d [type=multiply times=100000000]\ns%d -> "+
+				"p%d -> m%d -> end\n", i, i, i, i, i, i)
 	}
 	source.WriteString("end [type=median]")
 	p := mustParse(b, source.String())
@@ -386,7 +416,8 @@ func BenchmarkRun(b *testing.B) {
 }
 
 func BenchmarkParse(b *testing.B) {
-	source := "a [type=bridge name=b requestData=<{\"data\":{\"from\":\"ETH\"}}>] p [type=jsonparse path=\"data,result\"] m [type=multiply times=100000000]\na -> p -> m"
+	source := "a [type=bridge name=b requestData=<{\"data\":{\"from\":\"ETH\"}}>] p [type=jsonparse " +
+		"path=\"data,result\"] m [type=multiply times=100000000]\na -> p -> m"
 	b.ReportAllocs()
 	for b.Loop() {
 		if _, err := Parse(source); err != nil {
@@ -419,11 +450,13 @@ func TestRunnerTellsWhatItDid(t *testing.T) {
 		Ended:   func(task Task, took time.Duration, err error) { note(task.Type, took, err) },
 		Asked:   note,
 	}
-	if _, err := final(t, settings, `a [type=bridge name=good] b [type=bridge name=bad retries=2 minBackoff="1ms" maxBackoff="1ms"]
+	if _, err := final(t, settings,
+		`a [type=bridge name=good] b [type=bridge name=bad retries=2 minBackoff="1ms" maxBackoff="1ms"]
 		c [type=bridge name=nobody] m [type=median] a -> m b -> m c -> m`, Input{}); err != nil {
 		t.Fatal(err)
 	}
-	want := map[string]int{"good true": 1, "bad false": 2, "nobody false": 1, "bridge true": 1, "bridge false": 2, "median true": 1}
+	want := map[string]int{"good true": 1, "bad false": 2, "nobody false": 1, "bridge true": 1, "bridge false": 2,
+		"median true": 1}
 	if d := cmp.Diff(want, heard); d != "" {
 		t.Errorf("heard (-want +got):\n%s", d)
 	}

@@ -40,27 +40,28 @@ type Settings struct {
 	Bridges Bridges
 	// Contracts reads contracts; without it every task of type ethcall fails.
 	Contracts Contracts
-	// HTTP makes the requests that may go anywhere. Requests to public addresses alone are made by a copy that checks where
-	// it connects. Default: a client of its own without a time limit, since every call has one.
+	// HTTP makes the requests that may go anywhere. Requests to public addresses alone are made by a copy that checks
+	// where it connects. Default: a client of its own without a time limit, since every call has one.
 	HTTP *http.Client
 	// MaxRunDuration bounds a whole run; default 10 minutes.
 	MaxRunDuration time.Duration
-	// DefaultHTTPTimeout bounds one attempt of an http, bridge or ethcall task that has no timeout attribute; default 15 seconds.
+	// DefaultHTTPTimeout bounds one attempt of an http, bridge or ethcall task that has no timeout attribute; default 15
+	// seconds.
 	DefaultHTTPTimeout time.Duration
 	// MaxResponse is the most bytes that a reply's body or a contract's answer may have; default 32 KiB.
 	MaxResponse int64
 	// BridgeCacheTTL is for bridge tasks without cacheTTL; default 0, which is no cache.
 	BridgeCacheTTL time.Duration
-	// Ended, if set, is told of each task that ran, and Asked of each request to a bridge, which a cache or a shared request may spare:
-	// how long it took, and why it failed. They must not block.
+	// Ended, if set, is told of each task that ran, and Asked of each request to a bridge, which a cache or a shared
+	// request may spare: how long it took, and why it failed. They must not block.
 	Ended func(task Task, took time.Duration, err error)
 	Asked func(bridge string, took time.Duration, err error)
 	// Logger gets failed tasks at level debug and stale answers at warn; default none.
 	Logger *slog.Logger
 }
 
-// Runner runs pipelines. Any number of runs may be under way at once. Between runs it holds idle connections and the last
-// good answers of bridges.
+// Runner runs pipelines. Any number of runs may be under way at once. Between runs it holds idle connections and the
+// last good answers of bridges.
 type Runner struct {
 	bridges            Bridges
 	contracts          Contracts
@@ -85,7 +86,8 @@ func NewRunner(settings Settings) (*Runner, error) {
 	case settings.MaxRunDuration < 0, settings.DefaultHTTPTimeout < 0, settings.BridgeCacheTTL < 0:
 		return nil, errors.New("cannot make a runner of pipelines: a duration of the settings is negative")
 	case settings.MaxResponse < 0 || settings.MaxResponse > 1<<30:
-		return nil, fmt.Errorf("cannot make a runner of pipelines: MaxResponse must be from 1 byte to 1 GiB, and is %d", settings.MaxResponse)
+		return nil, fmt.Errorf("cannot make a runner of pipelines: MaxResponse must be from 1 byte to 1 GiB, and is %d",
+			settings.MaxResponse)
 	}
 	r := &Runner{
 		bridges:            settings.Bridges,
@@ -131,7 +133,8 @@ type Input struct {
 	ExternalJobID string // $(jb.externalJobID)
 	Name          string // $(jb.name)
 	Meta          Meta
-	// ChainID is the chain that tasks of type ethcall read if they name none, in decimal; empty if there is none. Relay is the job's.
+	// ChainID is the chain that tasks of type ethcall read if they name none, in decimal; empty if there is none. Relay is
+	// the job's.
 	ChainID, Relay string
 	// SpecID tells the pipelines of one Runner apart for the cache of bridge answers, such as "<job>/value".
 	SpecID string
@@ -142,8 +145,8 @@ type Input struct {
 	Finished func(Result)
 }
 
-// Meta is the previous observation of the same source, which bridges are told. The zero value is: none yet. Whoever runs
-// pipelines sets it after each run whose result became an integer, and keeps it after a failed run.
+// Meta is the previous observation of the same source, which bridges are told. The zero value is: none yet. Whoever
+// runs pipelines sets it after each run whose result became an integer, and keeps it after a failed run.
 type Meta struct {
 	LatestAnswer *big.Int
 	UpdatedAt    time.Time
@@ -212,8 +215,8 @@ func (r *Run) Size() int {
 	return size
 }
 
-// Secrets are texts that the run's requests held and nobody should be shown: of URLs, and headers. A reply may repeat one, and other
-// tasks pass it on.
+// Secrets are texts that the run's requests held and nobody should be shown: of URLs, and headers. A reply may repeat
+// one, and other tasks pass it on.
 func (r *Run) Secrets() []string {
 	var all []string
 	for _, result := range r.Results {
@@ -253,11 +256,13 @@ func (e *TaskError) Error() string {
 
 func (e *TaskError) Unwrap() error { return e.Err }
 
-// Run runs a pipeline to its end. It returns when each task has a result. When the context ends, calls that are under way
-// stop and none is started, but tasks that only compute still run: a median makes do with the sources that answered.
+// Run runs a pipeline to its end. It returns when each task has a result. When the context ends, calls that are under
+// way stop and none is started, but tasks that only compute still run: a median makes do with the sources that
+// answered.
 func (r *Runner) Run(ctx context.Context, p *Pipeline, in Input) *Run {
 	started := time.Now()
-	ctx, stop := context.WithTimeoutCause(ctx, r.maxRunDuration, fmt.Errorf("the run took longer than %s", r.maxRunDuration))
+	ctx, stop := context.WithTimeoutCause(ctx, r.maxRunDuration,
+		fmt.Errorf("the run took longer than %s", r.maxRunDuration))
 	defer stop()
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -265,7 +270,8 @@ func (r *Runner) Run(ctx context.Context, p *Pipeline, in Input) *Run {
 	run := &Run{Results: make([]Result, len(p.tasks)), terminal: p.terminal.position}
 	outcomes := make([]outcome, len(p.tasks))
 	awaits := make([]int, len(p.tasks))
-	base := scope{outcomes: outcomes, run: in.variables(), relay: in.Relay, chainID: in.ChainID, spec: specKey{id: in.SpecID, digest: p.digest}}
+	base := scope{outcomes: outcomes, run: in.variables(), relay: in.Relay, chainID: in.ChainID,
+		spec: specKey{id: in.SpecID, digest: p.digest}}
 	finished := make(chan int, len(p.tasks))
 	start := func(t *task) {
 		go func() {
@@ -399,7 +405,8 @@ func (r *Runner) attempt(ctx context.Context, t *task, c call, limit time.Durati
 	}{{timeout, "timeout"}, {limit, "maxTaskDuration"}} {
 		if bound.duration > 0 {
 			var stop context.CancelFunc
-			ctx, stop = context.WithTimeoutCause(ctx, bound.duration, fmt.Errorf("the time for one attempt is over (%s is %s)", bound.name, bound.duration))
+			ctx, stop = context.WithTimeoutCause(ctx, bound.duration,
+				fmt.Errorf("the time for one attempt is over (%s is %s)", bound.name, bound.duration))
 			defer stop()
 		}
 	}
@@ -422,6 +429,7 @@ func pause(ctx context.Context, d time.Duration) bool {
 func recovered(ctx context.Context, logger *slog.Logger, task string, err *error) {
 	if fault := recover(); fault != nil {
 		logger.ErrorContext(ctx, "pipeline task panicked", "task", task, "panic", fault, "stack", string(debug.Stack()))
-		*err = fmt.Errorf("the task panicked: %s; this is a fault of the node, please report it", shorten(fmt.Sprint(fault), 256))
+		*err = fmt.Errorf("the task panicked: %s; this is a fault of the node, please report it",
+			shorten(fmt.Sprint(fault), 256))
 	}
 }

@@ -166,7 +166,8 @@ func TestSources(t *testing.T) {
 	}
 }
 
-// TestFinished holds that whoever watches a run is told what its record will say: each task once, after those that it awaits.
+// TestFinished holds that whoever watches a run is told what its record will say: each task once, after those that it
+// awaits.
 func TestFinished(t *testing.T) {
 	t.Parallel()
 	for name, source := range map[string]string{

@@ -144,7 +144,8 @@ func build(t *task, n *node, tasks map[string]*task, rep *report) {
 		b.problem("type", "task type %s is not supported: %s", t.kind, why)
 		return
 	} else if !ok {
-		b.problem("type", "unknown task type: %q; the types are %s", shorten(written, 64), strings.Join(slices.Sorted(maps.Keys(kinds)), ", "))
+		b.problem("type", "unknown task type: %q; the types are %s", shorten(written, 64),
+			strings.Join(slices.Sorted(maps.Keys(kinds)), ", "))
 		return
 	}
 	if count := len(t.inputs); (count < k.least || k.most >= 0 && count > k.most) && !rep.undefined {
@@ -333,7 +334,8 @@ func (b *builder) places() parameter {
 	return p
 }
 
-// json reads a variable or JSON with variables. A literal must be what is wanted: "a map", "a list" or "", which is anything.
+// json reads a variable or JSON with variables. A literal must be what is wanted: "a map", "a list" or "", which is
+// anything.
 func (b *builder) json(name, want string) parameter {
 	attr := b.written(name)
 	if attr == nil {
@@ -368,7 +370,8 @@ func (b *builder) need(p parameter) parameter {
 // needInput reports a task that has neither the attribute nor an input to take the value from.
 func (b *builder) needInput(p parameter) parameter {
 	if !p.present && len(b.task.inputs) == 0 && !b.report.undefined {
-		b.problem("", "the task has nothing to work on: draw an arrow to it or set the attribute %s%s", p.name, b.report.why())
+		b.problem("", "the task has nothing to work on: draw an arrow to it or set the attribute %s%s", p.name,
+			b.report.why())
 	}
 	return p
 }

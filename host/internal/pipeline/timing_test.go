@@ -24,7 +24,8 @@ func (h handler) RoundTrip(request *http.Request) (*http.Response, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &http.Response{StatusCode: status, Request: request, Header: http.Header{}, Body: io.NopCloser(strings.NewReader(body))}, nil
+	return &http.Response{StatusCode: status, Request: request, Header: http.Header{},
+		Body: io.NopCloser(strings.NewReader(body))}, nil
 }
 
 // stall answers never, until the request is given up.
@@ -84,7 +85,8 @@ func TestRetries(t *testing.T) {
 				}
 				got := run.Results[0]
 				if got.Attempts != test.attempts || attempt != test.attempts || got.Duration != test.took {
-					t.Errorf("%d attempts (%d seen) took %s, want %d in %s", got.Attempts, attempt, got.Duration, test.attempts, test.took)
+					t.Errorf("%d attempts (%d seen) took %s, want %d in %s", got.Attempts, attempt, got.Duration, test.attempts,
+						test.took)
 				}
 			})
 		})
@@ -101,14 +103,21 @@ func TestTimeouts(t *testing.T) {
 		took       time.Duration
 		want       string
 	}{
-		"default":                   {"", Settings{}, Input{}, 0, 15 * time.Second, "task a (http): GET http://x got no answer: the time for one attempt is over (timeout is 15s)"},
-		"default of the node":       {"", Settings{DefaultHTTPTimeout: 3 * time.Second}, Input{}, 0, 3 * time.Second, "(timeout is 3s)"},
-		"of the task":               {`timeout="20s"`, Settings{}, Input{}, 0, 20 * time.Second, "(timeout is 20s)"},
-		"none: until the run ends":  {`timeout="0s"`, Settings{}, Input{}, 0, 10 * time.Minute, "the run took longer than 10m0s"},
-		"none: until a shorter run": {`timeout="0s"`, Settings{MaxRunDuration: time.Minute}, Input{}, 0, time.Minute, "the run took longer than 1m0s"},
-		"of the job":                {`timeout="20s"`, Settings{}, Input{MaxTaskDuration: 2 * time.Second}, 0, 2 * time.Second, "(maxTaskDuration is 2s)"},
-		"of the job, with none":     {`timeout="0s"`, Settings{}, Input{MaxTaskDuration: 2 * time.Second}, 0, 2 * time.Second, "(maxTaskDuration is 2s)"},
-		"of the observation":        {`timeout="20s" retries=5`, Settings{}, Input{MaxTaskDuration: 9 * time.Second}, time.Second, time.Second, "context deadline exceeded"},
+		"default": {"", Settings{}, Input{}, 0, 15 * time.Second,
+			"task a (http): GET http://x got no answer: the time for one attempt is over (timeout is 15s)"},
+		"default of the node": {"", Settings{DefaultHTTPTimeout: 3 * time.Second}, Input{}, 0, 3 * time.Second,
+			"(timeout is 3s)"},
+		"of the task": {`timeout="20s"`, Settings{}, Input{}, 0, 20 * time.Second, "(timeout is 20s)"},
+		"none: until the run ends": {`timeout="0s"`, Settings{}, Input{}, 0, 10 * time.Minute,
+			"the run took longer than 10m0s"},
+		"none: until a shorter run": {`timeout="0s"`, Settings{MaxRunDuration: time.Minute}, Input{}, 0, time.Minute,
+			"the run took longer than 1m0s"},
+		"of the job": {`timeout="20s"`, Settings{}, Input{MaxTaskDuration: 2 * time.Second}, 0, 2 * time.Second,
+			"(maxTaskDuration is 2s)"},
+		"of the job, with none": {`timeout="0s"`, Settings{}, Input{MaxTaskDuration: 2 * time.Second}, 0, 2 * time.Second,
+			"(maxTaskDuration is 2s)"},
+		"of the observation": {`timeout="20s" retries=5`, Settings{}, Input{MaxTaskDuration: 9 * time.Second}, time.Second,
+			time.Second, "context deadline exceeded"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -122,8 +131,10 @@ func TestTimeouts(t *testing.T) {
 				r := newTimedRunner(t, stall, test.settings)
 				run := r.Run(ctx, mustParse(t, `a [type=http url="http://x" `+test.attributes+`]`), test.in)
 				_, err := run.Final()
-				if err == nil || !strings.Contains(err.Error(), test.want) || run.Duration != test.took || run.Results[0].Attempts != 1 {
-					t.Errorf("got %v after %s and %d attempts, want %s after %s", err, run.Duration, run.Results[0].Attempts, test.want, test.took)
+				if err == nil || !strings.Contains(err.Error(), test.want) || run.Duration != test.took ||
+					run.Results[0].Attempts != 1 {
+					t.Errorf("got %v after %s and %d attempts, want %s after %s", err, run.Duration, run.Results[0].Attempts,
+						test.want, test.took)
 				}
 			})
 		})
@@ -140,13 +151,15 @@ func TestContextEndKeepsWhatIsThere(t *testing.T) {
 			}
 			return 200, `{"v":5}`, nil
 		}, Settings{})
-		p := mustParse(t, `a [type=bridge name=slow retries=3]; ap [type=jsonparse path=v]; b [type=bridge name=good]; bp [type=jsonparse path=v]
+		p := mustParse(t,
+			`a [type=bridge name=slow retries=3]; ap [type=jsonparse path=v]; b [type=bridge name=good]; bp [type=jsonparse path=v]
 			a -> ap -> m; b -> bp -> m; m [type=median]; late [type=bridge name=good]; ap -> late -> end; m -> end; end [type=any]`)
 		ctx, stop := context.WithTimeout(t.Context(), time.Second)
 		defer stop()
 		run := r.Run(ctx, p, Input{})
 		value, err := run.Final()
-		if answer, convErr := Integer(value); err != nil || convErr != nil || answer.Int64() != 5 || run.Duration != time.Second {
+		if answer, convErr := Integer(value); err != nil || convErr != nil || answer.Int64() != 5 ||
+			run.Duration != time.Second {
 			t.Errorf("got %v, %v after %s", value, err, run.Duration)
 		}
 	})
@@ -174,7 +187,8 @@ func TestFailEarly(t *testing.T) {
 			return 500, "", nil
 		}, Settings{})
 		// b waits between attempts and c waits for an answer when a gives up; e never starts, f was done before.
-		p := mustParse(t, `a [type=bridge name=good failEarly=true retries=2 minBackoff="1s"]; b [type=bridge name=good retries=9 minBackoff="9s"]
+		p := mustParse(t,
+			`a [type=bridge name=good failEarly=true retries=2 minBackoff="1s"]; b [type=bridge name=good retries=9 minBackoff="9s"]
 			c [type=bridge name=slow]; f [type=memo value=1]; e [type=memo]; a -> e; e -> m; b -> m; c -> m; f -> m; m [type=median]`)
 		run := r.Run(t.Context(), p, Input{})
 		_, err := run.Final()
@@ -188,7 +202,8 @@ func TestFailEarly(t *testing.T) {
 				t.Errorf("the task that failed: %v after %d attempts", result.Err, result.Attempts)
 			}
 		}
-		if diff := cmp.Diff(map[string]bool{"a": false, "b": true, "c": true, "e": true, "f": false, "m": true}, cancelled); diff != "" {
+		if diff := cmp.Diff(map[string]bool{"a": false, "b": true, "c": true, "e": true, "f": false, "m": true},
+			cancelled); diff != "" {
 			t.Error(diff)
 		}
 	})
@@ -197,7 +212,8 @@ func TestFailEarly(t *testing.T) {
 func TestFailEarlyAtTheEnd(t *testing.T) {
 	t.Parallel()
 	r := newTimedRunner(t, stall, Settings{})
-	_, err := r.Run(t.Context(), mustParse(t, "x [type=memo value=false] a [type=conditional failEarly=true]; x -> a"), Input{}).Final()
+	_, err := r.Run(t.Context(), mustParse(t, "x [type=memo value=false] a [type=conditional failEarly=true]; x -> a"),
+		Input{}).Final()
 	if err == nil || err.Error() != "task a (conditional): conditional was not satisfied" {
 		t.Error(err)
 	}
@@ -245,7 +261,8 @@ func TestBridgeCache(t *testing.T) {
 			t.Error("nothing was logged")
 		}
 
-		byDefault := newTimedRunner(t, func(*http.Request) (int, string, error) { return 200, "x", nil }, Settings{BridgeCacheTTL: time.Minute})
+		byDefault := newTimedRunner(t, func(*http.Request) (int, string, error) { return 200, "x", nil },
+			Settings{BridgeCacheTTL: time.Minute})
 		if _, err := byDefault.Run(t.Context(), plain, Input{}).Final(); err != nil || len(byDefault.cache.entries) != 1 {
 			t.Errorf("%v with %d cached", err, len(byDefault.cache.entries))
 		}
@@ -260,11 +277,13 @@ func TestSharedRequests(t *testing.T) {
 		sources []string
 		want    int64
 	}{
-		"the same request with a cache":    {[]string{same, same, same + " "}, 1},
-		"without a cache":                  {[]string{`a [type=bridge name=b]`, `a [type=bridge name=b]`}, 2},
-		"http is never shared":             {[]string{`a [type=http url="http://x"]`, `a [type=http url="http://x"]`}, 2},
-		"other data":                       {[]string{same, `a [type=bridge name=b cacheTTL="60s" requestData=<{"x":1}>]`}, 2},
-		"other headers":                    {[]string{same, `a [type=bridge name=b cacheTTL="60s" headers=<["X-Key","k"]>]`}, 2},
+		"the same request with a cache": {[]string{same, same, same + " "}, 1},
+		"without a cache":               {[]string{`a [type=bridge name=b]`, `a [type=bridge name=b]`}, 2},
+		"http is never shared":          {[]string{`a [type=http url="http://x"]`, `a [type=http url="http://x"]`}, 2},
+		"other data": {[]string{same, `a [type=bridge name=b cacheTTL="60s" requestData=<{"x":1}>]`},
+			2},
+		"other headers": {[]string{same, `a [type=bridge name=b cacheTTL="60s" headers=<["X-Key","k"]>]`},
+			2},
 		"one with a cache and one without": {[]string{same, `a [type=bridge name=b]`}, 2},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -23,11 +23,13 @@ type fake struct {
 	err         error
 }
 
-func (f *fake) DescribeProduct(context.Context, *productv1.DescribeProductRequest, ...grpc.CallOption) (*productv1.DescribeProductResponse, error) {
+func (f *fake) DescribeProduct(context.Context, *productv1.DescribeProductRequest,
+	...grpc.CallOption) (*productv1.DescribeProductResponse, error) {
 	return f.description, f.err
 }
 
-func (f *fake) ValidateProductJob(context.Context, *productv1.ValidateProductJobRequest, ...grpc.CallOption) (*productv1.ValidateProductJobResponse, error) {
+func (f *fake) ValidateProductJob(context.Context, *productv1.ValidateProductJobRequest,
+	...grpc.CallOption) (*productv1.ValidateProductJobResponse, error) {
 	return f.job, f.err
 }
 
@@ -39,7 +41,8 @@ func described() *fake {
 		ProviderTypes: []string{"median", "reserves"},
 		ReferenceToml: "# Of what.\ncoin = 'USD'\n",
 		Ocr2Bounds: &productv1.Ocr2Bounds{
-			Limits: &reportingv1.ReportingPluginLimits{MaxQueryLength: 1, MaxObservationLength: 2, MaxReportLength: 3}, UniqueReports: true,
+			Limits:        &reportingv1.ReportingPluginLimits{MaxQueryLength: 1, MaxObservationLength: 2, MaxReportLength: 3},
+			UniqueReports: true,
 		},
 	}}
 }
@@ -83,7 +86,8 @@ func TestNonsense(t *testing.T) {
 		`ocr_versions is empty, and a product runs on one at least`: func(d *productv1.DescribeProductResponse) {
 			d.OcrVersions = nil
 		},
-		`ocr_versions[1] is 4, which this node does not have; it has OCR_VERSION_2, OCR_VERSION_3`: func(d *productv1.DescribeProductResponse) {
+		`ocr_versions[1] is 4, which this node does not have; it has OCR_VERSION_2, OCR_VERSION_3`: func(
+			d *productv1.DescribeProductResponse) {
 			d.OcrVersions[1] = 4
 		},
 		`ocr_versions[1] is OCR_VERSION_3, which must be given once`: func(d *productv1.DescribeProductResponse) {
@@ -95,11 +99,14 @@ func TestNonsense(t *testing.T) {
 		`provider_types[1] is "median", which must be given and once`: func(d *productv1.DescribeProductResponse) {
 			d.ProviderTypes[1] = "median"
 		},
-		`reference_toml is not TOML: expected '=' after key`: func(d *productv1.DescribeProductResponse) { d.ReferenceToml = "coin" },
+		`reference_toml is not TOML: expected '=' after key`: func(d *productv1.DescribeProductResponse) {
+			d.ReferenceToml = "coin"
+		},
 		`ocr2_bounds is missing, and a product that runs on OCR2 has them`: func(d *productv1.DescribeProductResponse) {
 			d.Ocr2Bounds = nil
 		},
-		`ocr2_bounds.limits.max_report_length is 268435457 bytes, and OCR2 has at most 268435456`: func(d *productv1.DescribeProductResponse) {
+		`ocr2_bounds.limits.max_report_length is 268435457 bytes, and OCR2 has at most 268435456`: func(
+			d *productv1.DescribeProductResponse) {
 			d.Ocr2Bounds.Limits.MaxReportLength = types.MaxMaxReportLength + 1
 		},
 	} {
@@ -135,9 +142,11 @@ func TestJobs(t *testing.T) {
 	}
 	request := &productv1.ValidateProductJobRequest{PluginConfigJson: []byte(`{"coins":["USD"],"window":{"size":1}}`)}
 	for path, want := range map[string]string{
-		"": "", "pluginConfig": "", "pluginConfig.coins[0]": "", "pluginConfig.window.size": "", "pluginConfig.missing": "", "observationSource": "",
-		"pluginConfig.coins[1]": "where there is nothing", "relayConfig.chainID": "a product checks pluginConfig and observationSource",
-		"pluginConfigs": "a product checks pluginConfig and observationSource",
+		"": "", "pluginConfig": "", "pluginConfig.coins[0]": "", "pluginConfig.window.size": "", "pluginConfig.missing": "",
+		"observationSource":     "",
+		"pluginConfig.coins[1]": "where there is nothing",
+		"relayConfig.chainID":   "a product checks pluginConfig and observationSource",
+		"pluginConfigs":         "a product checks pluginConfig and observationSource",
 	} {
 		f.job = &productv1.ValidateProductJobResponse{Warnings: []*pluginv1.Problem{{Path: path, Message: "m"}}}
 		response, err := p.ValidateJob(t.Context(), request)
@@ -145,7 +154,8 @@ func TestJobs(t *testing.T) {
 		case want == "" && (err != nil || len(response.GetWarnings()) != 1):
 			t.Errorf("%q: %v", path, err)
 		case want != "":
-			expected := `plugin plug: its answer to ValidateProductJob names a problem at "` + path + `", ` + map[bool]string{true: "and ", false: ""}[want[0] == 'a'] + want + ` (m); upgrade the plugin`
+			expected := `plugin plug: its answer to ValidateProductJob names a problem at "` + path + `", ` +
+				map[bool]string{true: "and ", false: ""}[want[0] == 'a'] + want + ` (m); upgrade the plugin`
 			if diff := cmp.Diff(expected, status.Convert(err).Message()); diff != "" {
 				t.Error(diff)
 			}

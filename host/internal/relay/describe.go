@@ -29,7 +29,8 @@ func taken(relay string) bool {
 func check(d *relayerv1.DescribeRelayerResponse) error {
 	switch relay := d.GetRelay(); {
 	case !relayName.MatchString(relay):
-		return fmt.Errorf("relay is %.64q, which must be a lower-case letter and then at most 31 lower-case letters and digits", relay)
+		return fmt.Errorf("relay is %.64q, which must be a lower-case letter and then at most 31 lower-case letters and "+
+			"digits", relay)
 	case taken(relay):
 		return fmt.Errorf("relay is %q, which is the node's own word", relay)
 	case !strings.EqualFold(d.GetSection(), relay):

@@ -51,7 +51,8 @@ func Ask(ctx context.Context, plugin string, client Client) (*Relayer, error) {
 		err = r.checkReference(ctx)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("plugin %s describes a relayer that this node cannot use: %w; upgrade the plugin or the node", plugin, err)
+		return nil, fmt.Errorf("plugin %s describes a relayer that this node cannot use: %w; upgrade the plugin or the node",
+			plugin, err)
 	}
 	return r, nil
 }

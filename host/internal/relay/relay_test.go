@@ -29,23 +29,28 @@ type fake struct {
 	err         error
 }
 
-func (f *fake) DescribeRelayer(context.Context, *relayerv1.DescribeRelayerRequest, ...grpc.CallOption) (*relayerv1.DescribeRelayerResponse, error) {
+func (f *fake) DescribeRelayer(context.Context, *relayerv1.DescribeRelayerRequest,
+	...grpc.CallOption) (*relayerv1.DescribeRelayerResponse, error) {
 	return f.description, f.err
 }
 
-func (f *fake) DescribeAccounts(context.Context, *relayerv1.DescribeAccountsRequest, ...grpc.CallOption) (*relayerv1.DescribeAccountsResponse, error) {
+func (f *fake) DescribeAccounts(context.Context, *relayerv1.DescribeAccountsRequest,
+	...grpc.CallOption) (*relayerv1.DescribeAccountsResponse, error) {
 	return f.accounts, f.err
 }
 
-func (f *fake) NormalizeIds(context.Context, *relayerv1.NormalizeIdsRequest, ...grpc.CallOption) (*relayerv1.NormalizeIdsResponse, error) {
+func (f *fake) NormalizeIds(context.Context, *relayerv1.NormalizeIdsRequest,
+	...grpc.CallOption) (*relayerv1.NormalizeIdsResponse, error) {
 	return f.ids, f.err
 }
 
-func (f *fake) ValidateChain(context.Context, *relayerv1.ValidateChainRequest, ...grpc.CallOption) (*relayerv1.ValidateChainResponse, error) {
+func (f *fake) ValidateChain(context.Context, *relayerv1.ValidateChainRequest,
+	...grpc.CallOption) (*relayerv1.ValidateChainResponse, error) {
 	return f.chain, f.err
 }
 
-func (f *fake) ValidateJob(context.Context, *relayerv1.ValidateJobRequest, ...grpc.CallOption) (*relayerv1.ValidateJobResponse, error) {
+func (f *fake) ValidateJob(context.Context, *relayerv1.ValidateJobRequest,
+	...grpc.CallOption) (*relayerv1.ValidateJobResponse, error) {
 	return f.job, f.err
 }
 
@@ -88,8 +93,10 @@ func TestDescription(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, r := range []*relay.Relayer{r, kept} {
-		got := []any{r.Plugin(), r.Relay(), r.Section(), r.AccountAlgorithm(), r.ReportAlgorithm(), r.Schemes(), r.ReadsContracts(), r.Provides("config"), r.Provides("ccip")}
-		want := []any{"plug", "acme", "Acme", keystore.Ed25519, keystore.Stark, map[string]keystore.Algorithm{"default": keystore.Stark, "old": keystore.Secp256k1}, true, true, false}
+		got := []any{r.Plugin(), r.Relay(), r.Section(), r.AccountAlgorithm(), r.ReportAlgorithm(), r.Schemes(),
+			r.ReadsContracts(), r.Provides("config"), r.Provides("ccip")}
+		want := []any{"plug", "acme", "Acme", keystore.Ed25519, keystore.Stark,
+			map[string]keystore.Algorithm{"default": keystore.Stark, "old": keystore.Secp256k1}, true, true, false}
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Error(diff)
 		}
@@ -105,17 +112,33 @@ func TestNonsense(t *testing.T) {
 	const before = "plugin plug describes a relayer that this node cannot use: "
 	const after = "; upgrade the plugin or the node"
 	for want, spoil := range map[string]func(*fake){
-		`relay is "Acme", which must be a lower-case letter and then at most 31 lower-case letters and digits`: func(f *fake) { f.description.Relay = "Acme" },
-		`relay is "ocr2", which is the node's own word`:                                                        func(f *fake) { f.description.Relay, f.description.Section = "ocr2", "OCR2" },
-		`relay is "plugins", which is the node's own word`:                                                     func(f *fake) { f.description.Relay, f.description.Section = "plugins", "Plugins" },
-		`section is "Other", which must be relay ("acme") but for the case of its letters`:                     func(f *fake) { f.description.Section = "Other" },
-		`account_algorithm is 7, which this node does not have; it has SECP256K1, ED25519, STARK`:              func(f *fake) { f.description.AccountAlgorithm = 7 },
-		`report_schemes[1].algorithm is 7, which this node does not have; it has SECP256K1_ADDRESS, ED25519, STARK`: func(f *fake) {
+		`relay is "Acme", which must be a lower-case letter and then at most 31 lower-case letters and digits`: func(
+			f *fake) {
+			f.description.Relay = "Acme"
+		},
+		`relay is "ocr2", which is the node's own word`: func(f *fake) {
+			f.description.Relay, f.description.Section = "ocr2", "OCR2"
+		},
+		`relay is "plugins", which is the node's own word`: func(f *fake) {
+			f.description.Relay, f.description.Section = "plugins", "Plugins"
+		},
+		`section is "Other", which must be relay ("acme") but for the case of its letters`: func(f *fake) {
+			f.description.Section = "Other"
+		},
+		`account_algorithm is 7, which this node does not have; it has SECP256K1, ED25519, STARK`: func(f *fake) {
+			f.description.AccountAlgorithm = 7
+		},
+		`report_schemes[1].algorithm is 7, which this node does not have; it has SECP256K1_ADDRESS, ED25519, STARK`: func(
+			f *fake) {
 			f.description.ReportSchemes[1].Algorithm = 7
 		},
-		`report_schemes[1].name is "default", which must be given and of this scheme alone`: func(f *fake) { f.description.ReportSchemes[1].Name = "default" },
-		`report_schemes is empty, and a relayer has at least one`:                           func(f *fake) { f.description.ReportSchemes = nil },
-		`provider_types[1] is "median", which must be given and once`:                       func(f *fake) { f.description.ProviderTypes[1] = "median" },
+		`report_schemes[1].name is "default", which must be given and of this scheme alone`: func(f *fake) {
+			f.description.ReportSchemes[1].Name = "default"
+		},
+		`report_schemes is empty, and a relayer has at least one`: func(f *fake) { f.description.ReportSchemes = nil },
+		`provider_types[1] is "median", which must be given and once`: func(f *fake) {
+			f.description.ProviderTypes[1] = "median"
+		},
 		`reference_toml could not be checked: the table is not TOML: toml: expected '=' after key`: func(f *fake) {
 			f.description.ReferenceToml = "ChainID"
 		},
@@ -147,7 +170,9 @@ func TestNonsense(t *testing.T) {
 // A problem lies where there is something, or where a key could be.
 func TestPlacesOfProblems(t *testing.T) {
 	t.Parallel()
-	const table = "FeeCapMax = 100_000_000_000_000_000_000_000\nMasks = [0xffffffffffffffffff, -99999999999999999999]\nChainID = '1'\n'odd.key' = 1\n'a[0]' = 1\nAccounts = ['a', 'b']\n[Gas]\nMode = 'x'\n[[Nodes]]\nURL = 'u'\n"
+	const table = "FeeCapMax = 100_000_000_000_000_000_000_000\nMasks = [0xffffffffffffffffff, " +
+		"-99999999999999999999]\nChainID = '1'\n'odd.key' = 1\n'a[0]' = 1\nAccounts = ['a', 'b']\n[Gas]\nMode = " +
+		"'x'\n[[Nodes]]\nURL = 'u'\n"
 	for path, there := range map[string]bool{
 		"":                      true,
 		"ChainID":               true,
@@ -193,8 +218,10 @@ func TestJobs(t *testing.T) {
 	t.Parallel()
 	f := described()
 	r := ask(t, f)
-	request := &relayerv1.ValidateJobRequest{ChainId: "1", ContractId: "c", TransmitterId: "t", RelayConfigJson: []byte(`{"keys":[1]}`), ProviderType: "median"}
-	good := &relayerv1.ValidateJobResponse{RelayConfigJson: []byte("{}"), ContractKey: "C", TransmitterKey: "T", FromAccount: "F"}
+	request := &relayerv1.ValidateJobRequest{ChainId: "1", ContractId: "c", TransmitterId: "t",
+		RelayConfigJson: []byte(`{"keys":[1]}`), ProviderType: "median"}
+	good := &relayerv1.ValidateJobResponse{RelayConfigJson: []byte("{}"), ContractKey: "C", TransmitterKey: "T",
+		FromAccount: "F"}
 	f.job = good
 	got, err := r.ValidateJob(t.Context(), request)
 	if err != nil {
@@ -218,16 +245,28 @@ func TestJobs(t *testing.T) {
 		return r
 	}
 	for want, answer := range map[string]*relayerv1.ValidateJobResponse{
-		`names a problem at "relayConfig.keys[1]", where there is nothing (m)`:                                    problem("relayConfig.keys[1]"),
-		`names a problem at "pluginConfig.x", and a relayer checks contractID, transmitterID and relayConfig (m)`: problem("pluginConfig.x"),
-		`has no JSON in relay_config_json`:                                                    spoiled(func(r *relayerv1.ValidateJobResponse) { r.RelayConfigJson = nil }),
-		`has no contract_key for the contract "c"`:                                            spoiled(func(r *relayerv1.ValidateJobResponse) { r.ContractKey = "" }),
-		`has no transmitter_key for the account "t"`:                                          spoiled(func(r *relayerv1.ValidateJobResponse) { r.TransmitterKey = "" }),
-		`has no from_account for the account "t", and the contract's configuration names one`: spoiled(func(r *relayerv1.ValidateJobResponse) { r.FromAccount = "" }),
+		`names a problem at "relayConfig.keys[1]", where there is nothing (m)`: problem(
+			"relayConfig.keys[1]"),
+		`names a problem at "pluginConfig.x", and a relayer checks contractID, transmitterID and relayConfig (m)`: problem(
+			"pluginConfig.x"),
+		`has no JSON in relay_config_json`: spoiled(func(r *relayerv1.ValidateJobResponse) {
+			r.RelayConfigJson = nil
+		}),
+		`has no contract_key for the contract "c"`: spoiled(func(r *relayerv1.ValidateJobResponse) {
+			r.ContractKey = ""
+		}),
+		`has no transmitter_key for the account "t"`: spoiled(func(r *relayerv1.ValidateJobResponse) {
+			r.TransmitterKey = ""
+		}),
+		`has no from_account for the account "t", and the contract's configuration names one`: spoiled(
+			func(r *relayerv1.ValidateJobResponse) {
+				r.FromAccount = ""
+			}),
 	} {
 		f.job = answer
 		_, err := r.ValidateJob(t.Context(), request)
-		if err == nil || status.Convert(err).Message() != "plugin plug: its answer to ValidateJob "+want+"; upgrade the plugin" {
+		if err == nil || status.Convert(err).Message() != "plugin plug: its answer to ValidateJob "+want+
+			"; upgrade the plugin" {
 			t.Errorf("%v; want %s", err, want)
 		}
 	}
@@ -288,7 +327,8 @@ func FuzzPlaces(f *testing.F) {
 		fk := described()
 		r := ask(t, fk)
 		fk.job = &relayerv1.ValidateJobResponse{Problems: []*pluginv1.Problem{{Path: path, Message: "m"}}}
-		_, err := r.ValidateJob(t.Context(), &relayerv1.ValidateJobRequest{RelayConfigJson: []byte(values), ProviderType: "median"})
+		_, err := r.ValidateJob(t.Context(),
+			&relayerv1.ValidateJobRequest{RelayConfigJson: []byte(values), ProviderType: "median"})
 		if err != nil && status.Code(err) != codes.Internal {
 			t.Error(errors.Unwrap(err), err)
 		}

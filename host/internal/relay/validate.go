@@ -15,8 +15,8 @@ import (
 	"github.com/loop-plugins/loop/sdk/go/relayer"
 )
 
-// large is an integer that the decoder has no room for, and that a relayer may take: an amount in a chain's smallest unit. What it
-// is does not matter to where it stands.
+// large is an integer that the decoder has no room for, and that a relayer may take: an amount in a chain's smallest
+// unit. What it is does not matter to where it stands.
 var large = regexp.MustCompile(`((?:=\s*\[?|,)\s*[+-]?)(?:0x[0-9a-fA-F_]{16,}|[0-9][0-9_]{16,})`)
 
 // ValidateChain has the relayer check one of its tables, given without its header.
@@ -46,7 +46,8 @@ func documented(found []*pluginv1.Problem) []document.Problem {
 }
 
 // ValidateJob has the relayer check what a job says of its contract.
-func (r *Relayer) ValidateJob(ctx context.Context, request *relayerv1.ValidateJobRequest) (*relayerv1.ValidateJobResponse, error) {
+func (r *Relayer) ValidateJob(ctx context.Context,
+	request *relayerv1.ValidateJobRequest) (*relayerv1.ValidateJobResponse, error) {
 	if !r.Provides(request.GetProviderType()) {
 		return &relayerv1.ValidateJobResponse{Problems: []*pluginv1.Problem{{Path: "relay", Message: fmt.Sprintf(
 			"the relayer of %s has nothing for jobs of this type (%s); it has providers of the types %s",
@@ -70,7 +71,8 @@ func (r *Relayer) ValidateJob(ctx context.Context, request *relayerv1.ValidateJo
 			if top := strings.FieldsFunc(p.GetPath(),
 				func(c rune) bool { return c == '.' || c == '[' }); len(top) > 0 && job[top[0]] == nil {
 				return nil, r.nonsense("ValidateJob",
-					"names a problem at %q, and a relayer checks contractID, transmitterID and relayConfig (%s)", p.GetPath(), p.GetMessage())
+					"names a problem at %q, and a relayer checks contractID, transmitterID and relayConfig (%s)", p.GetPath(),
+					p.GetMessage())
 			}
 		}
 	}
@@ -84,7 +86,8 @@ func (r *Relayer) ValidateJob(ctx context.Context, request *relayerv1.ValidateJo
 		return nil, r.nonsense("ValidateJob", "has no contract_key for the contract %q", request.GetContractId())
 	case request.GetTransmitterId() != "" && response.GetTransmitterKey() == "":
 		return nil, r.nonsense("ValidateJob", "has no transmitter_key for the account %q", request.GetTransmitterId())
-	case request.GetTransmitterId() != "" && request.GetProviderType() != relayer.ProviderConfig && response.GetFromAccount() == "":
+	case request.GetTransmitterId() != "" && request.GetProviderType() != relayer.ProviderConfig &&
+		response.GetFromAccount() == "":
 		return nil, r.nonsense("ValidateJob",
 			"has no from_account for the account %q, and the contract's configuration names one", request.GetTransmitterId())
 	}

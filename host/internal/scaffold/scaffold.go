@@ -1,6 +1,7 @@
 // Package scaffold writes new plugins from the templates of plugins/templates.
 //
-// It knows files and names. It must not know the contract: what a template says of it is tested by building and running it.
+// It knows files and names. It must not know the contract: what a template says of it is tested by building and running
+// it.
 package scaffold
 
 import (
@@ -49,8 +50,8 @@ const longestName = 40
 func Kinds() []string     { return list(1) }
 func Languages() []string { return list(0) }
 
-// list returns the distinct parts of the templates' folders, which are called <language>-<kind>, and of products over OCR2
-// <language>-<kind>-ocr2.
+// list returns the distinct parts of the templates' folders, which are called <language>-<kind>, and of products over
+// OCR2 <language>-<kind>-ocr2.
 func list(part int) []string {
 	folders, err := fs.ReadDir(templates.FS, ".")
 	if err != nil {
@@ -73,10 +74,12 @@ func Write(s Settings) (dir string, files []string, err error) {
 		return "", nil, fmt.Errorf("--lang %q: there are templates for %s", s.Lang, strings.Join(Languages(), ", "))
 	}
 	if !name.MatchString(s.Name) || len(s.Name) > longestName {
-		return "", nil, fmt.Errorf("%q is no name for a plugin: small letters, digits and single dashes are wanted, a letter first, %d at most", s.Name, longestName)
+		return "", nil, fmt.Errorf("%q is no name for a plugin: small letters, digits and single dashes are wanted, a "+
+			"letter first, %d at most", s.Name, longestName)
 	}
 	if s.Lang == "python" && slices.Contains(taken, s.Name) {
-		return "", nil, fmt.Errorf("loop-%s is a package that plugins in Python import: choose another name than %q", s.Name, s.Name)
+		return "", nil, fmt.Errorf("loop-%s is a package that plugins in Python import: choose another name than %q", s.Name,
+			s.Name)
 	}
 	root := s.Lang + "-" + s.Kind
 	switch {

@@ -54,17 +54,21 @@ func TestRefusals(t *testing.T) {
 		settings scaffold.Settings
 		want     string
 	}{
-		"kind":     {scaffold.Settings{Kind: "tree", Lang: "go", Name: "x"}, `--kind "tree": there are templates for median, product, relayer`},
-		"lang":     {scaffold.Settings{Kind: "median", Lang: "cobol", Name: "x"}, `--lang "cobol"`},
-		"ocr":      {scaffold.Settings{Kind: "product", Lang: "go", OCR: 1, Name: "x"}, `--ocr 1: there are templates of products for 2 and 3`},
-		"no ocr":   {scaffold.Settings{Kind: "median", Lang: "go", OCR: 2, Name: "x"}, `--ocr 2: only products are begun for a version of OCR`},
+		"kind": {scaffold.Settings{Kind: "tree", Lang: "go", Name: "x"},
+			`--kind "tree": there are templates for median, product, relayer`},
+		"lang": {scaffold.Settings{Kind: "median", Lang: "cobol", Name: "x"}, `--lang "cobol"`},
+		"ocr": {scaffold.Settings{Kind: "product", Lang: "go", OCR: 1, Name: "x"},
+			`--ocr 1: there are templates of products for 2 and 3`},
+		"no ocr": {scaffold.Settings{Kind: "median", Lang: "go", OCR: 2, Name: "x"},
+			`--ocr 2: only products are begun for a version of OCR`},
 		"no name":  {scaffold.Settings{Kind: "median", Lang: "go"}, `"" is no name for a plugin`},
 		"path":     {scaffold.Settings{Kind: "median", Lang: "go", Name: "../x"}, `"../x" is no name for a plugin`},
 		"capitals": {scaffold.Settings{Kind: "median", Lang: "go", Name: "Price"}, `"Price" is no name`},
-		"taken":    {scaffold.Settings{Kind: "median", Lang: "python", Name: "median-python"}, "loop-median-python is a package that plugins in Python import"},
-		"long":     {scaffold.Settings{Kind: "median", Lang: "go", Name: strings.Repeat("x", 41)}, "is no name"},
-		"sdk":      {scaffold.Settings{Kind: "median", Lang: "go", Name: "x", SDK: t.TempDir()}, "is no checkout of LOOP"},
-		"exists":   {scaffold.Settings{Kind: "median", Lang: "go", Name: "x", Dir: t.TempDir()}, "exists already"},
+		"taken": {scaffold.Settings{Kind: "median", Lang: "python", Name: "median-python"},
+			"loop-median-python is a package that plugins in Python import"},
+		"long":   {scaffold.Settings{Kind: "median", Lang: "go", Name: strings.Repeat("x", 41)}, "is no name"},
+		"sdk":    {scaffold.Settings{Kind: "median", Lang: "go", Name: "x", SDK: t.TempDir()}, "is no checkout of LOOP"},
+		"exists": {scaffold.Settings{Kind: "median", Lang: "go", Name: "x", Dir: t.TempDir()}, "exists already"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -22,8 +22,9 @@ func checkout(t *testing.T) string {
 	return dir
 }
 
-// tutorial runs the commands of a section of docs/plugins.md in a new folder, as a reader does, and returns the folder. They write
-// all templates of a language, build them, judge them as they are, and run a feed with them. Programs are looked for in path first.
+// tutorial runs the commands of a section of docs/plugins.md in a new folder, as a reader does, and returns the folder.
+// They write all templates of a language, build them, judge them as they are, and run a feed with them. Programs are
+// looked for in path first.
 func tutorial(t *testing.T, section string, path ...string) string {
 	t.Helper()
 	bin := filepath.Join(checkout(t), "bin")
@@ -40,7 +41,8 @@ func tutorial(t *testing.T, section string, path ...string) string {
 	text, _, _ = strings.Cut(text, "\n## ")
 	blocks := regexp.MustCompile("(?s)```sh\n(.*?)```").FindAllStringSubmatch(text, -1)
 	if len(blocks) < 4 {
-		t.Fatalf("docs/plugins.md has %d blocks of commands in its section %s; it has lost its tutorial", len(blocks), section)
+		t.Fatalf("docs/plugins.md has %d blocks of commands in its section %s; it has lost its tutorial", len(blocks),
+			section)
 	}
 	var script strings.Builder
 	for _, block := range blocks {
@@ -50,7 +52,8 @@ func tutorial(t *testing.T, section string, path ...string) string {
 	c := exec.CommandContext(t.Context(), "bash", "-euxo", "pipefail", "-c", script.String())
 	c.Dir = dir
 	path = append(path, bin, os.Getenv("PATH"))
-	c.Env = append(os.Environ(), "LOOP="+checkout(t), "PATH="+strings.Join(path, string(os.PathListSeparator)), "GOFLAGS=-trimpath")
+	c.Env = append(os.Environ(), "LOOP="+checkout(t), "PATH="+strings.Join(path, string(os.PathListSeparator)),
+		"GOFLAGS=-trimpath")
 	out, err := c.CombinedOutput()
 	if err != nil {
 		t.Fatalf("%v after\n%s", err, out[max(0, len(out)-10_000):])

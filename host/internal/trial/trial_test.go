@@ -76,7 +76,8 @@ func value(t *testing.T, source string, net network) *trace.Source {
 
 func raw(text string) json.RawMessage { return json.RawMessage(text) }
 
-var times = cmp.Options{cmpopts.IgnoreFields(trace.Source{}, "Duration"), cmpopts.IgnoreFields(trace.Task{}, "Duration")}
+var times = cmp.Options{cmpopts.IgnoreFields(trace.Source{}, "Duration"),
+	cmpopts.IgnoreFields(trace.Task{}, "Duration")}
 
 // Every task is told with what it was given and came to, in the words of the node.
 func TestRun(t *testing.T) {
@@ -99,7 +100,8 @@ func TestRun(t *testing.T) {
 			func(*http.Request) (int, string, error) { return 200, `{"price":20.5,"open":true}`, nil },
 			trace.Source{Name: "value", Value: "-61", Result: raw("-61.5"), Tasks: []trace.Task{
 				{ID: "ask", Type: "bridge", Input: []trace.Given{}, Outcome: reply, Attempts: 1},
-				{ID: "open", Type: "jsonparse", Input: []trace.Given{{ID: "ask", Outcome: reply}}, Outcome: result("true"), Attempts: 1},
+				{ID: "open", Type: "jsonparse", Input: []trace.Given{{ID: "ask", Outcome: reply}}, Outcome: result("true"),
+					Attempts: 1},
 				{
 					ID: "guard", Type: "conditional", Attempts: 1, Outcome: result("true"),
 					Input: []trace.Given{{ID: "open", Outcome: result("true")}},
@@ -123,7 +125,8 @@ func TestRun(t *testing.T) {
 				Error: "task last (any): task run cancelled (fail early), since task ask (http): " + refused,
 				Tasks: []trace.Task{
 					{ID: "ask", Type: "http", Input: []trace.Given{}, Attempts: 2, Outcome: trace.Outcome{Error: refused}},
-					{ID: "last", Type: "any", Input: []trace.Given{}, Outcome: trace.Outcome{Error: "task run cancelled (fail early)"}},
+					{ID: "last", Type: "any", Input: []trace.Given{},
+						Outcome: trace.Outcome{Error: "task run cancelled (fail early)"}},
 				},
 			},
 		},
@@ -165,7 +168,8 @@ func TestRun(t *testing.T) {
 			`a [type=ethcall contract="0x00000000000000000000000000000000000000cc" data="0x01020304"]`, nil,
 			trace.Source{
 				Name: "value", Error: "task a (ethcall): " + unread,
-				Tasks: []trace.Task{{ID: "a", Type: "ethcall", Input: []trace.Given{}, Attempts: 1, Outcome: trace.Outcome{Error: unread}}},
+				Tasks: []trace.Task{{ID: "a", Type: "ethcall", Input: []trace.Given{}, Attempts: 1,
+					Outcome: trace.Outcome{Error: unread}}},
 			},
 		},
 	} {

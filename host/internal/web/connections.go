@@ -15,14 +15,15 @@ import (
 	"github.com/loop-plugins/loop/host/internal/peer"
 )
 
-// The most connections of a listener, of one caller and in all. On a loopback address all of this machine are one caller.
+// The most connections of a listener, of one caller and in all. On a loopback address all of this machine are one
+// caller.
 const (
 	maxConnections       = 128
 	maxCallerConnections = 64
 )
 
-// connections are those of one listener. At a limit a new one takes the place of the one that has longest had no request in
-// progress, so that nobody keeps others out by holding connections; if all have one, the new one is refused.
+// connections are those of one listener. At a limit a new one takes the place of the one that has longest had no
+// request in progress, so that nobody keeps others out by holding connections; if all have one, the new one is refused.
 type connections struct {
 	net.Listener
 	mu   sync.Mutex
@@ -63,7 +64,8 @@ func (s *connections) admit(c *connection) (refusal string) {
 	}
 	if of[c.caller] >= maxCallerConnections {
 		if !s.evictLocked(func(o *connection) bool { return o.caller == c.caller }) {
-			return fmt.Sprintf("%d connections of this caller have a request in progress, which is the most", maxCallerConnections)
+			return fmt.Sprintf("%d connections of this caller have a request in progress, which is the most",
+				maxCallerConnections)
 		}
 	} else if len(s.open) >= maxConnections {
 		most := 0
@@ -154,9 +156,9 @@ func (s *connections) watch(server *http.Server) {
 	})
 }
 
-// drain reads what is on its way of a request that was answered unread, so that its caller gets to read the answer: the end of a
-// connection fails his write, and he gives up. net/http does it where the connection stays. It is idle meanwhile: who sends
-// slowly holds nobody's place.
+// drain reads what is on its way of a request that was answered unread, so that its caller gets to read the answer: the
+// end of a connection fails his write, and he gives up. net/http does it where the connection stays. It is idle
+// meanwhile: who sends slowly holds nobody's place.
 func drain(r *http.Request) {
 	if r.Close && r.Header.Get("Expect") == "" { // who expects an answer before the body sends none
 		_, _ = io.CopyN(io.Discard, r.Body, maxBuffered) // as far as it comes

@@ -26,7 +26,8 @@ const (
 // kindNode is the kind of the target that is the node itself.
 const kindNode = "node"
 
-// discovery lists the node, then each plugin. A plugin that is down stays listed: its page answers 503, so that up is 0.
+// discovery lists the node, then each plugin. A plugin that is down stays listed: its page answers 503, so that up is
+// 0.
 func (s *Server) discovery(w http.ResponseWriter, r *http.Request) {
 	at := []string{s.reachedAt(r)}
 	all := []target{{Targets: at, Labels: map[string]string{labelPath: "/metrics", labelKind: kindNode}}}
@@ -43,8 +44,8 @@ func (s *Server) discovery(w http.ResponseWriter, r *http.Request) {
 	s.json(w, http.StatusOK, all)
 }
 
-// reachedAt is host:port where whoever sent the request reaches this node. The request has just come by the address that
-// it names, which holds behind mapped ports too; the node's own name may lead to where it does not listen.
+// reachedAt is host:port where whoever sent the request reaches this node. The request has just come by the address
+// that it names, which holds behind mapped ports too; the node's own name may lead to where it does not listen.
 func (s *Server) reachedAt(r *http.Request) string {
 	if s.settings.DiscoveryHost == "" {
 		return cmp.Or(r.Host, s.Address()) // clients of HTTP/1.0 may name none

@@ -102,7 +102,8 @@ func TestHeadersAreOnEveryAnswer(t *testing.T) {
 	t.Parallel()
 	s := start(t, nil)
 	for _, path := range []string{
-		"/discovery", "/metrics", "/health", "/readyz", "/plugins/evm/metrics", "/plugins/nobody/metrics", "/nothing", "/api/x",
+		"/discovery", "/metrics", "/health", "/readyz", "/plugins/evm/metrics", "/plugins/nobody/metrics", "/nothing",
+		"/api/x",
 	} {
 		wantHeaders(t, request(t, http.DefaultClient, "GET", "http://"+s.Address()+path, ""))
 	}
@@ -110,7 +111,8 @@ func TestHeadersAreOnEveryAnswer(t *testing.T) {
 
 func TestMetricsAreServedAsNothingElse(t *testing.T) {
 	t.Parallel()
-	const text, open = "text/plain; version=0.0.4; charset=utf-8", "application/openmetrics-text; version=1.0.0; charset=utf-8"
+	const text, open = "text/plain; version=0.0.4; charset=utf-8", "application/openmetrics-text; version=1.0.0; " +
+		"charset=utf-8"
 	for said, want := range map[string]string{
 		text: text, open: open,
 		text + "; escaping=underscores": text + "; escaping=underscores",
@@ -143,7 +145,8 @@ func TestMetricsAreServedAsNothingElse(t *testing.T) {
 	} {
 		response := request(t, http.DefaultClient, "GET", "http://"+s.Address()+path, "", "Accept", "text/html")
 		got := body(t, response)
-		if response.StatusCode != want.code || response.Header.Get("Content-Type") != want.typed || !strings.Contains(got, want.has) {
+		if response.StatusCode != want.code || response.Header.Get("Content-Type") != want.typed ||
+			!strings.Contains(got, want.has) {
 			t.Errorf("%s: %d %q %q", path, response.StatusCode, response.Header.Get("Content-Type"), got)
 		}
 		wantHeaders(t, response)

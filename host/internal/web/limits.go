@@ -16,8 +16,8 @@ const (
 	idleTimeout    = 2 * time.Minute
 	scrapeTimeout  = 5 * time.Second
 	maxHeaderBytes = 64 << 10
-	// maxStreams is the most requests at once of a connection by HTTP/2, and maxBuffered how many bytes of their bodies it may
-	// send before they are read.
+	// maxStreams is the most requests at once of a connection by HTTP/2, and maxBuffered how many bytes of their bodies it
+	// may send before they are read.
 	maxStreams  = 32
 	maxBuffered = 256 << 10
 	// maxOpen is the most requests of the open face in progress: each holds what it answers in memory.

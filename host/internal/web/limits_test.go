@@ -118,7 +118,8 @@ func TestLongCalls(t *testing.T) {
 			_, _ = io.WriteString(w, "at last")
 		})
 		conn := dial()
-		if _, err := io.WriteString(conn, "POST / HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 4\r\n\r\nbody"); err != nil {
+		if _, err := io.WriteString(conn,
+			"POST / HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 4\r\n\r\nbody"); err != nil {
 			t.Fatal(err)
 		}
 		if said, _ := readAll(t, conn); !strings.HasSuffix(said, "at last") {
@@ -187,7 +188,8 @@ func TestConnections(t *testing.T) {
 		t.Errorf("the idle connection was not closed: %d, %v", b, err)
 	}
 	said, _ := readAll(t, dial())
-	if !strings.HasPrefix(said, "HTTP/1.1 503 ") || !strings.Contains(said, "64 connections of this caller have a request in progress") {
+	if !strings.HasPrefix(said, "HTTP/1.1 503 ") ||
+		!strings.Contains(said, "64 connections of this caller have a request in progress") {
 		t.Errorf("one too many was told %q", said)
 	}
 	close(h.finish)
@@ -196,7 +198,8 @@ func TestConnections(t *testing.T) {
 	}
 }
 
-// Among callers the one with the most connections makes room, so that one of many addresses does not keep out the others.
+// Among callers the one with the most connections makes room, so that one of many addresses does not keep out the
+// others.
 func TestConnectionsOfAll(t *testing.T) {
 	t.Parallel()
 	s := limited(nil)
@@ -226,7 +229,8 @@ func TestConnectionsOfAll(t *testing.T) {
 	for _, c := range s.open {
 		c.running = 1
 	}
-	if refusal := s.admit(&connection{caller: "last"}); !strings.HasPrefix(refusal, "128 connections have a request in progress") {
+	if refusal := s.admit(&connection{caller: "last"}); !strings.HasPrefix(refusal,
+		"128 connections have a request in progress") {
 		t.Errorf("one too many is told %q", refusal)
 	}
 	modest.running = 0
@@ -269,7 +273,8 @@ func TestStreams(t *testing.T) {
 	s := start(t, func(s *Settings) {
 		s.TLS = &TLS{"127.0.0.1:0", filepath.Join(files, "cert"), filepath.Join(files, "key")}
 	})
-	c, err := tls.Dial("tcp", s.TLSAddress(), &tls.Config{RootCAs: pool, ServerName: "feeds.example", NextProtos: []string{"h2"}})
+	c, err := tls.Dial("tcp", s.TLSAddress(),
+		&tls.Config{RootCAs: pool, ServerName: "feeds.example", NextProtos: []string{"h2"}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -56,7 +56,8 @@ func TestAnswerBeforeTheBody(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer c.Close()
-		if _, err := io.WriteString(c, "POST /api/x HTTP/1.1\r\nHost: node\r\nConnection: close\r\nContent-Length: 4\r\n\r\n"); err != nil {
+		if _, err := io.WriteString(c,
+			"POST /api/x HTTP/1.1\r\nHost: node\r\nConnection: close\r\nContent-Length: 4\r\n\r\n"); err != nil {
 			t.Fatal(err)
 		}
 		<-answered
@@ -138,7 +139,8 @@ func copyFile(t *testing.T, from, to string) {
 	}
 }
 
-// It runs alone: a process that another test starts has a copy of the socket until its program begins, and answers on it.
+// It runs alone: a process that another test starts has a copy of the socket until its program begins, and answers on
+// it.
 func TestSocketsOfOthers(t *testing.T) {
 	dir := shortDir(t)
 	listen := func(path string) error {
@@ -167,7 +169,8 @@ func TestSocketsOfOthers(t *testing.T) {
 		file: "is not a socket", long: "too long for a socket", answered: "another node may answer",
 		filepath.Join(file, "s"): "not a directory",
 	} {
-		if err := listen(path); err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), "[WebServer] Socket") {
+		if err := listen(path); err == nil || !strings.Contains(err.Error(), want) ||
+			!strings.Contains(err.Error(), "[WebServer] Socket") {
 			t.Errorf("%s: %v, want %s", path, err, want)
 		}
 	}

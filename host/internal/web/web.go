@@ -1,6 +1,7 @@
-// Package web serves what operators and Prometheus ask a node over HTTP. It has two faces: an open one, which is /discovery,
-// /plugins/<name>/metrics, /metrics, /health and /readyz, and whatever API is mounted beside them. It decides where each is
-// served, keeps browsers that speak for other sites away from both, and tells the API who is at the other end of a socket.
+// Package web serves what operators and Prometheus ask a node over HTTP. It has two faces: an open one, which is
+// /discovery, /plugins/<name>/metrics, /metrics, /health and /readyz, and whatever API is mounted beside them. It
+// decides where each is served, keeps browsers that speak for other sites away from both, and tells the API who is at
+// the other end of a socket.
 //
 // It knows plugins by name alone. It must not know jobs, chains, how a plugin is run, or who may do what.
 package web
@@ -39,8 +40,8 @@ type Plugin struct {
 type Plugins interface {
 	// List returns the plugins that the node has, sorted by name.
 	List() []Plugin
-	// Collect returns a plugin's exposition for an Accept header. Its errors are gRPC statuses: NOT_FOUND for a name that no
-	// plugin has, UNAVAILABLE for a plugin that is down, DEADLINE_EXCEEDED for one that does not answer in time.
+	// Collect returns a plugin's exposition for an Accept header. Its errors are gRPC statuses: NOT_FOUND for a name that
+	// no plugin has, UNAVAILABLE for a plugin that is down, DEADLINE_EXCEEDED for one that does not answer in time.
 	Collect(ctx context.Context, name, accept string) (contentType string, exposition []byte, err error)
 }
 
@@ -55,8 +56,8 @@ type Check struct {
 
 // Settings are what a Server needs.
 type Settings struct {
-	// Address is host:port where the open face is served, and the API too if the host is this machine alone; port 0 takes any
-	// free one.
+	// Address is host:port where the open face is served, and the API too if the host is this machine alone; port 0 takes
+	// any free one.
 	Address string
 	// TLS is where the API is served by TLS; nil: nowhere.
 	TLS *TLS
@@ -108,7 +109,8 @@ func Start(s Settings) (_ *Server, err error) {
 		}
 	}()
 	if server.listener, err = net.Listen("tcp", s.Address); err != nil {
-		return nil, fmt.Errorf("listening on %s failed: %w; end what holds the port or set [WebServer] HTTPPort", s.Address, err)
+		return nil, fmt.Errorf("listening on %s failed: %w; end what holds the port or set [WebServer] HTTPPort", s.Address,
+			err)
 	}
 	listeners = append(listeners, server.listener)
 	var certificate *certificate
@@ -205,8 +207,8 @@ func beside(path string, below, rest http.Handler) http.Handler {
 	})
 }
 
-// open is the open face. The mux cleans paths and redirects; a plugin's name is whatever stands between two slashes, escapes and
-// dots included, so that odd names end here as unknown and never reach another route.
+// open is the open face. The mux cleans paths and redirects; a plugin's name is whatever stands between two slashes,
+// escapes and dots included, so that odd names end here as unknown and never reach another route.
 func (s *Server) open() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /discovery", s.discovery)

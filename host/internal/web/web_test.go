@@ -41,7 +41,8 @@ func TestMain(m *testing.M) {
 type fakePlugins struct{ asked, finish chan string }
 
 func (fakePlugins) List() []Plugin {
-	return []Plugin{{Name: "evm", Kind: "relayer"}, {Name: "evm-7", Kind: "relayer", Job: "7"}, {Name: "a/b", Kind: "median"}}
+	return []Plugin{{Name: "evm", Kind: "relayer"}, {Name: "evm-7", Kind: "relayer", Job: "7"},
+		{Name: "a/b", Kind: "median"}}
 }
 
 func (f fakePlugins) Collect(ctx context.Context, name, accept string) (string, []byte, error) {
@@ -90,7 +91,8 @@ func start(t *testing.T, change func(*Settings)) *Server {
 	return s
 }
 
-// raw sends a request line as it stands: clients would clean the odd paths that matter here. The first header may be Host.
+// raw sends a request line as it stands: clients would clean the odd paths that matter here. The first header may be
+// Host.
 func raw(t *testing.T, s *Server, method, path string, header ...string) (*http.Response, string) {
 	t.Helper()
 	conn, err := net.Dial("tcp", s.Address())
@@ -126,10 +128,16 @@ func TestDiscovery(t *testing.T) {
 		listens, host, header string
 		want                  func(port string) string
 	}{
-		"a host that is set":                {"127.0.0.1:0", "oracle-1", "Host: 127.0.0.1", func(port string) string { return "oracle-1:" + port }},
-		"loopback":                          {"127.0.0.1:0", "", "Host: 127.0.0.1:6688", func(string) string { return "127.0.0.1:6688" }},
-		"a name, and a port that is mapped": {"127.0.0.1:0", "", "Host: localhost:16688", func(string) string { return "localhost:16688" }},
-		"all addresses, reached by one":     {"[::]:0", "", "Host: [::1]:6688", func(string) string { return "[::1]:6688" }},
+		"a host that is set": {"127.0.0.1:0", "oracle-1", "Host: 127.0.0.1", func(port string) string {
+			return "oracle-1:" + port
+		}},
+		"loopback": {"127.0.0.1:0", "", "Host: 127.0.0.1:6688", func(string) string {
+			return "127.0.0.1:6688"
+		}},
+		"a name, and a port that is mapped": {"127.0.0.1:0", "", "Host: localhost:16688", func(string) string {
+			return "localhost:16688"
+		}},
+		"all addresses, reached by one": {"[::]:0", "", "Host: [::1]:6688", func(string) string { return "[::1]:6688" }},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -145,11 +153,16 @@ func TestDiscovery(t *testing.T) {
 			at := []string{test.want(port)}
 			want := []target{
 				{at, map[string]string{"__metrics_path__": "/metrics", "kind": "node"}},
-				{at, map[string]string{"__metrics_path__": "/plugins/evm/metrics", "__meta_plugin_name": "evm", "plugin": "evm", "kind": "relayer"}},
+				{at,
+					map[string]string{"__metrics_path__": "/plugins/evm/metrics", "__meta_plugin_name": "evm", "plugin": "evm",
+						"kind": "relayer"}},
 				{at, map[string]string{
-					"__metrics_path__": "/plugins/evm-7/metrics", "__meta_plugin_name": "evm-7", "plugin": "evm-7", "kind": "relayer", "job_id": "7",
+					"__metrics_path__": "/plugins/evm-7/metrics", "__meta_plugin_name": "evm-7", "plugin": "evm-7", "kind": "relayer",
+					"job_id": "7",
 				}},
-				{at, map[string]string{"__metrics_path__": "/plugins/a%2Fb/metrics", "__meta_plugin_name": "a/b", "plugin": "a/b", "kind": "median"}},
+				{at,
+					map[string]string{"__metrics_path__": "/plugins/a%2Fb/metrics", "__meta_plugin_name": "a/b", "plugin": "a/b",
+						"kind": "median"}},
 			}
 			var got []target
 			if err := json.Unmarshal([]byte(body), &got); err != nil {
@@ -194,7 +207,8 @@ func TestPluginMetrics(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			response, body := raw(t, s, test.method, test.path, "Accept: application/openmetrics-text", "X-Prometheus-Scrape-Timeout-Seconds: 0.2")
+			response, body := raw(t, s, test.method, test.path, "Accept: application/openmetrics-text",
+				"X-Prometheus-Scrape-Timeout-Seconds: 0.2")
 			if response.StatusCode != test.status || !strings.Contains(body, test.body) {
 				t.Fatalf("%d %q", response.StatusCode, body)
 			}
@@ -207,7 +221,8 @@ func TestPluginMetrics(t *testing.T) {
 
 // FuzzPluginPath holds that no path below /plugins/ reaches another route.
 func FuzzPluginPath(f *testing.F) {
-	for _, seed := range []string{"evm/metrics", "../health", "%2e%2e/metrics", "a%2f..%2f..%2freadyz", "/../discovery", "\\..\\health"} {
+	for _, seed := range []string{"evm/metrics", "../health", "%2e%2e/metrics", "a%2f..%2f..%2freadyz", "/../discovery",
+		"\\..\\health"} {
 		f.Add(seed)
 	}
 	server := &Server{settings: Settings{
@@ -235,7 +250,8 @@ func TestHealth(t *testing.T) {
 		s.Ready = func() bool { return false }
 	})
 	response, body := raw(t, s, "GET", "/health")
-	if response.StatusCode != 503 || !strings.Contains(body, `{"status":"failing","checks":[{"name":"job 1","healthy":false,"reason":"no bundle"}]}`) {
+	if response.StatusCode != 503 ||
+		!strings.Contains(body, `{"status":"failing","checks":[{"name":"job 1","healthy":false,"reason":"no bundle"}]}`) {
 		t.Fatalf("%d %s", response.StatusCode, body)
 	}
 	if response, _ := raw(t, s, "GET", "/readyz"); response.StatusCode != 503 {
@@ -249,7 +265,8 @@ func TestHealth(t *testing.T) {
 func TestBusyPort(t *testing.T) {
 	t.Parallel()
 	s := start(t, nil)
-	if _, err := Start(Settings{Address: s.Address(), Logger: slog.New(slog.DiscardHandler)}); err == nil || !strings.Contains(err.Error(), "set [WebServer] HTTPPort") {
+	if _, err := Start(Settings{Address: s.Address(), Logger: slog.New(slog.DiscardHandler)}); err == nil ||
+		!strings.Contains(err.Error(), "set [WebServer] HTTPPort") {
 		t.Fatalf("got %v", err)
 	}
 }

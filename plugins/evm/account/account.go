@@ -1,7 +1,7 @@
 // Package account makes and sends the transactions of one account of an EVM chain: it is the Sender of relayer's queue.
 //
-// It knows fees, nonces, receipts and the aggregator's views by which a report is seen to be stale. It must not know jobs, nor
-// keep anything: what must survive is in the queue's Store.
+// It knows fees, nonces, receipts and the aggregator's views by which a report is seen to be stale. It must not know
+// jobs, nor keep anything: what must survive is in the queue's Store.
 package account
 
 import (
@@ -65,8 +65,8 @@ type Account struct {
 
 // standing is what nodes have said of an attempt in this life.
 type standing struct {
-	// held tells that a node has the attempt. passed tells that a survey has found it in no block since, and height is the newest
-	// block of the first that did.
+	// held tells that a node has the attempt. passed tells that a survey has found it in no block since, and height is the
+	// newest block of the first that did.
 	held, passed bool
 	height       uint64
 	// spared tells that every sending of it was refused by all nodes: none has it.
@@ -78,8 +78,8 @@ type standing struct {
 	unclear time.Time
 }
 
-// stubborn is for how long nodes may refuse a transaction in words that are not known until it counts as refused for good: other
-// transactions of the account wait behind it.
+// stubborn is for how long nodes may refuse a transaction in words that are not known until it counts as refused for
+// good: other transactions of the account wait behind it.
 const stubborn = time.Minute
 
 var _ relayer.Sender = (*Account)(nil)
@@ -154,9 +154,10 @@ type answers struct {
 	floor *big.Int
 }
 
-// hear reads an answer: nil if the node has the transaction, errUsed if a block used its nonce. Clients give one error several
-// codes, some of which are those of a node that fails: words of the table are an answer whatever the code. They are none with
-// an HTTP status, by which a server speaks of itself: one that wants money says "insufficient balance" too.
+// hear reads an answer: nil if the node has the transaction, errUsed if a block used its nonce. Clients give one error
+// several codes, some of which are those of a node that fails: words of the table are an answer whatever the code. They
+// are none with an HTTP status, by which a server speaks of itself: one that wants money says "insufficient balance"
+// too.
 func (s *answers) hear(err error) error {
 	text := relayer.Reason(err) // cut free of addresses
 	means := unclear

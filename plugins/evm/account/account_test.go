@@ -37,13 +37,14 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// TestReplacementsAreTaken holds that every replacement is above the last by what nodes ask, never above the ceiling, and that
-// the ceiling is reached before it is refused.
+// TestReplacementsAreTaken holds that every replacement is above the last by what nodes ask, never above the ceiling,
+// and that the ceiling is reached before it is refused.
 func TestReplacementsAreTaken(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		amount := func(name string, most int64) *big.Int { return big.NewInt(rapid.Int64Range(1, most).Draw(t, name)) }
-		fees := Fees{CapMax: amount("max", 1e12), BumpPercent: rapid.Uint64Range(10, 100).Draw(t, "percent"), BumpMin: amount("step", 1e6)}
+		fees := Fees{CapMax: amount("max", 1e12), BumpPercent: rapid.Uint64Range(10, 100).Draw(t, "percent"),
+			BumpMin: amount("step", 1e6)}
 		fees.CapDefault = lesser(amount("cap", 1e12), fees.CapMax)
 		fees.TipDefault = lesser(amount("tip", 1e12), fees.CapDefault)
 		var base *big.Int
@@ -91,7 +92,8 @@ type signing func(hash []byte) ([]byte, error)
 
 func (s signing) sign(hash []byte) ([]byte, error) { return s(hash) }
 
-func (s signer) Sign(_ context.Context, in *hostservicev1.SignRequest, _ ...grpc.CallOption) (*hostservicev1.SignResponse, error) {
+func (s signer) Sign(_ context.Context, in *hostservicev1.SignRequest,
+	_ ...grpc.CallOption) (*hostservicev1.SignResponse, error) {
 	signature, err := s.key.sign(in.GetData())
 	return &hostservicev1.SignResponse{Signature: signature}, err
 }
@@ -110,9 +112,11 @@ func manned(t *testing.T, key signing, baseFee bool, n int, script func(int, *re
 	for i := range n {
 		server := node(t, baseFee)
 		script(i, server)
-		nodes = append(nodes, relayer.Node[*endpoint.Client]{Name: fmt.Sprint("n", i), Driver: endpoint.NewDriver(endpoint.Settings{
-			HTTPURL: server.HTTPURL, ChainID: big.NewInt(1337), PollInterval: time.Second, Timeout: time.Second, Contracts: &endpoint.Contracts{},
-		})})
+		nodes = append(nodes,
+			relayer.Node[*endpoint.Client]{Name: fmt.Sprint("n", i), Driver: endpoint.NewDriver(endpoint.Settings{
+				HTTPURL: server.HTTPURL, ChainID: big.NewInt(1337), PollInterval: time.Second, Timeout: time.Second,
+				Contracts: &endpoint.Contracts{},
+			})})
 	}
 	pool := relayer.NewPool(relayer.PoolSettings{}, nodes)
 	t.Cleanup(func() { _ = pool.Close() })
@@ -127,7 +131,8 @@ func manned(t *testing.T, key signing, baseFee bool, n int, script func(int, *re
 	}
 	return New(Settings{
 		Address: me, ChainID: big.NewInt(1337), Keystore: signer{key: key}, Pool: pool, FinalityDepth: 5, GasLimit: 30_000,
-		Fees: Fees{CapDefault: big.NewInt(1000), TipDefault: big.NewInt(10), CapMax: big.NewInt(2000), BumpThreshold: 3, BumpPercent: 20},
+		Fees: Fees{CapDefault: big.NewInt(1000), TipDefault: big.NewInt(10), CapMax: big.NewInt(2000), BumpThreshold: 3,
+			BumpPercent: 20},
 	})
 }
 
@@ -155,7 +160,8 @@ func mine(hash []byte) ([]byte, error) { return crypto.Sign(hash, myKey) }
 
 func TestSign(t *testing.T) {
 	t.Parallel()
-	payload, err := Call{To: common.Address{9}, Data: []byte{1, 2}, Value: (*hexutil.Big)(big.NewInt(3)), Gas: 70_000}.Encode()
+	payload, err := Call{To: common.Address{9}, Data: []byte{1, 2}, Value: (*hexutil.Big)(big.NewInt(3)),
+		Gas: 70_000}.Encode()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -173,7 +179,8 @@ func TestSign(t *testing.T) {
 		t.Fatal(err)
 	}
 	tx := decode(first)
-	if tx.Type() != types.DynamicFeeTxType || tx.Nonce() != 4 || tx.Gas() != 70_000 || *tx.To() != (common.Address{9}) || tx.Value().Int64() != 3 || tx.GasFeeCap().Int64() != 1000 || tx.GasTipCap().Int64() != 10 {
+	if tx.Type() != types.DynamicFeeTxType || tx.Nonce() != 4 || tx.Gas() != 70_000 || *tx.To() != (common.Address{9}) ||
+		tx.Value().Int64() != 3 || tx.GasFeeCap().Int64() != 1000 || tx.GasTipCap().Int64() != 10 {
 		t.Errorf("first attempt: %+v", tx)
 	}
 	filler, err := account.Sign(t.Context(), relayer.Draft{Sequence: 4, Attempts: []relayer.Attempt{first}})
@@ -181,7 +188,8 @@ func TestSign(t *testing.T) {
 		t.Fatal(err)
 	}
 	tx = decode(filler)
-	if tx.Nonce() != 4 || *tx.To() != me || len(tx.Data()) != 0 || tx.Value().Sign() != 0 || tx.GasFeeCap().Int64() != 1200 || tx.GasTipCap().Int64() != 12 {
+	if tx.Nonce() != 4 || *tx.To() != me || len(tx.Data()) != 0 || tx.Value().Sign() != 0 ||
+		tx.GasFeeCap().Int64() != 1200 || tx.GasTipCap().Int64() != 12 {
 		t.Errorf("filler: %+v", tx)
 	}
 	old, server := scripted(t, mine, false)
@@ -190,7 +198,8 @@ func TestSign(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if tx := decode(first); tx.Type() != types.LegacyTxType || tx.GasPrice().Int64() != 0x20 || tx.ChainId().Int64() != 1337 {
+	if tx := decode(first); tx.Type() != types.LegacyTxType || tx.GasPrice().Int64() != 0x20 ||
+		tx.ChainId().Int64() != 1337 {
 		t.Errorf("before EIP-1559: %+v", tx)
 	}
 }
@@ -232,14 +241,16 @@ func TestFirstTerms(t *testing.T) {
 		"the node's tip":            {fees, wei(10), wei(30), terms{Cap: wei(100), Tip: wei(30)}},
 		"a tip below the default":   {fees, wei(10), wei(1), terms{Cap: wei(100), Tip: wei(2)}},
 		"a tip of a node that errs": {fees, wei(10), wei(1e9), terms{Cap: wei(120), Tip: wei(100)}},
-		"the least tip":             {with(func(f *Fees) { f.TipMin = wei(25) }), wei(10), wei(3), terms{Cap: wei(100), Tip: wei(25)}},
-		"fixed":                     {with(func(f *Fees) { f.Fixed = true }), wei(10), wei(30), terms{Cap: wei(100), Tip: wei(2)}},
-		"no fees":                   {with(func(f *Fees) { f.CapDefault, f.TipDefault = wei(0), wei(0) }), wei(0), wei(7), terms{Cap: wei(0), Tip: wei(0)}},
-		"a price":                   {fees, nil, wei(130), terms{Cap: wei(130)}},
-		"a price beyond":            {fees, nil, wei(1300), terms{Cap: wei(500)}},
-		"no price":                  {fees, nil, wei(0), terms{Cap: wei(0)}},
-		"the least price":           {with(func(f *Fees) { f.PriceMin = wei(30) }), nil, wei(1), terms{Cap: wei(30)}},
-		"a fixed price":             {with(func(f *Fees) { f.Fixed = true }), nil, nil, terms{Cap: wei(100)}},
+		"the least tip": {with(func(f *Fees) { f.TipMin = wei(25) }), wei(10), wei(3),
+			terms{Cap: wei(100), Tip: wei(25)}},
+		"fixed": {with(func(f *Fees) { f.Fixed = true }), wei(10), wei(30), terms{Cap: wei(100), Tip: wei(2)}},
+		"no fees": {with(func(f *Fees) { f.CapDefault, f.TipDefault = wei(0), wei(0) }), wei(0), wei(7),
+			terms{Cap: wei(0), Tip: wei(0)}},
+		"a price":         {fees, nil, wei(130), terms{Cap: wei(130)}},
+		"a price beyond":  {fees, nil, wei(1300), terms{Cap: wei(500)}},
+		"no price":        {fees, nil, wei(0), terms{Cap: wei(0)}},
+		"the least price": {with(func(f *Fees) { f.PriceMin = wei(30) }), nil, wei(1), terms{Cap: wei(30)}},
+		"a fixed price":   {with(func(f *Fees) { f.Fixed = true }), nil, nil, terms{Cap: wei(100)}},
 	}
 	for name, c := range cases {
 		same := cmp.Comparer(func(a, b *big.Int) bool { return fmt.Sprint(a) == fmt.Sprint(b) })
@@ -266,10 +277,11 @@ func TestSend(t *testing.T) {
 		ok, refused, funds           bool // what the queue hears
 		held, spared, cheap, trouble bool
 	}{
-		"taken":        {said: "", ok: true, held: true},
-		"known":        {said: "already known", ok: true, held: true},
-		"mined":        {said: "nonce too low: next nonce 5, tx nonce 4", ok: true},
-		"no coins":     {said: "insufficient funds for gas * price + value: balance 0", refused: true, funds: true, spared: true, trouble: true},
+		"taken": {said: "", ok: true, held: true},
+		"known": {said: "already known", ok: true, held: true},
+		"mined": {said: "nonce too low: next nonce 5, tx nonce 4", ok: true},
+		"no coins": {said: "insufficient funds for gas * price + value: balance 0", refused: true, funds: true,
+			spared: true, trouble: true},
 		"too much gas": {said: "exceeds block gas limit", refused: true, spared: true, trouble: true},
 		"too cheap":    {said: "transaction underpriced: gas tip cap 1, minimum needed 25", spared: true, cheap: true},
 		"no bump":      {said: "replacement transaction underpriced", cheap: true},
@@ -299,15 +311,19 @@ func TestSend(t *testing.T) {
 	}
 }
 
-// TestServersSpeakOfThemselves holds that what a server says with a status of its own (it wants money or a key, bans or is down) is
-// never taken for a word of the transaction or its account: the transaction may land elsewhere, or later.
+// TestServersSpeakOfThemselves holds that what a server says with a status of its own (it wants money or a key, bans or
+// is down) is never taken for a word of the transaction or its account: the transaction may land elsewhere, or later.
 func TestServersSpeakOfThemselves(t *testing.T) {
 	t.Parallel()
-	cases := map[int]string{402: "insufficient balance", 401: "invalid signature", 403: "Sender is banned in local queue.", 503: "already known"}
+	cases := map[int]string{402: "insufficient balance", 401: "invalid signature", 403: "Sender is banned in local queue.",
+		503: "already known"}
 	for status, words := range cases {
-		account := manned(t, mine, true, 1, func(_ int, s *relayertest.Server) { s.HTTPURL = refuse(t, s.HTTPURL, status, words) })
+		account := manned(t, mine, true, 1, func(_ int, s *relayertest.Server) {
+			s.HTTPURL = refuse(t, s.HTTPURL, status, words)
+		})
 		err := account.Send(t.Context(), relayer.Attempt{Hash: "h", Raw: []byte{1}})
-		if err == nil || errors.Is(err, relayer.ErrRefused) || errors.Is(err, relayer.ErrUnfunded) || relayer.IsAnswered(err) {
+		if err == nil || errors.Is(err, relayer.ErrRefused) || errors.Is(err, relayer.ErrUnfunded) ||
+			relayer.IsAnswered(err) {
 			t.Errorf("status %d: %v", status, err)
 		}
 		if now := account.standing["h"]; now != (standing{}) || account.Trouble() != "" {
@@ -323,7 +339,8 @@ func TestCodesOfServersAlone(t *testing.T) {
 		account, server := scripted(t, mine, true)
 		server.Answer("eth_sendRawTransaction", func(json.RawMessage) (any, error) { return nil, code })
 		err := account.Send(t.Context(), relayer.Attempt{Hash: "h", Raw: []byte{1}})
-		if err == nil || errors.Is(err, relayer.ErrRefused) || relayer.IsAnswered(err) || account.standing["h"] != (standing{}) {
+		if err == nil || errors.Is(err, relayer.ErrRefused) || relayer.IsAnswered(err) ||
+			account.standing["h"] != (standing{}) {
 			t.Errorf("code %d: %v, and the attempt stands as %+v", code, err, account.standing["h"])
 		}
 	}
@@ -358,8 +375,8 @@ func refuse(t *testing.T, node string, status int, words string) string {
 	return front.URL
 }
 
-// TestNodesDisagree holds that a transaction is neither dearer nor given up as long as one of several nodes may take it later,
-// and that one node which has it suffices.
+// TestNodesDisagree holds that a transaction is neither dearer nor given up as long as one of several nodes may take it
+// later, and that one node which has it suffices.
 func TestNodesDisagree(t *testing.T) {
 	t.Parallel()
 	cases := map[string]struct {
@@ -370,7 +387,8 @@ func TestNodesDisagree(t *testing.T) {
 		"one is full":      {said: []string{"insufficient funds", "txpool is full"}},
 		"one wants more":   {said: []string{"transaction underpriced", "exceeds block gas limit"}, isDearer: true},
 		"one lacks a word": {said: []string{"transaction underpriced", "what is this?"}},
-		"no funds":         {said: []string{"InsufficientFunds, Balance is 0", "insufficient funds"}, refused: true, unfunded: true},
+		"no funds": {said: []string{"InsufficientFunds, Balance is 0", "insufficient funds"}, refused: true,
+			unfunded: true},
 	}
 	for name, c := range cases {
 		account := manned(t, mine, true, len(c.said), func(node int, s *relayertest.Server) {
@@ -387,7 +405,8 @@ func TestNodesDisagree(t *testing.T) {
 	}
 }
 
-// TestSendWithoutNodes holds that an attempt which could not be sent anywhere is one that nobody has, unless one had it before.
+// TestSendWithoutNodes holds that an attempt which could not be sent anywhere is one that nobody has, unless one had it
+// before.
 func TestSendWithoutNodes(t *testing.T) {
 	t.Parallel()
 	account, server := scripted(t, mine, true)
@@ -406,7 +425,8 @@ func TestSendWithoutNodes(t *testing.T) {
 	}
 }
 
-// TestStubbornNodes holds that what nodes go on refusing in words that nobody knows is refused at last, unless a node has had it.
+// TestStubbornNodes holds that what nodes go on refusing in words that nobody knows is refused at last, unless a node
+// has had it.
 func TestStubbornNodes(t *testing.T) {
 	t.Parallel()
 	account, server := scripted(t, mine, true)
@@ -427,8 +447,8 @@ func TestStubbornNodes(t *testing.T) {
 	}
 }
 
-// TestPriceOfWhatNobodyTook holds that an attempt which no node ever took is followed by one at a first attempt's price, that
-// one which a node has is outbid, and that a node which names the least tip is paid that.
+// TestPriceOfWhatNobodyTook holds that an attempt which no node ever took is followed by one at a first attempt's
+// price, that one which a node has is outbid, and that a node which names the least tip is paid that.
 func TestPriceOfWhatNobodyTook(t *testing.T) {
 	t.Parallel()
 	said := map[string]string{
@@ -456,7 +476,8 @@ func TestPriceOfWhatNobodyTook(t *testing.T) {
 	}
 }
 
-// TestTips holds where the tip of a first attempt comes from, and that all transactions between two blocks share one question.
+// TestTips holds where the tip of a first attempt comes from, and that all transactions between two blocks share one
+// question.
 func TestTips(t *testing.T) {
 	t.Parallel()
 	propose := func(s *relayertest.Server) {
@@ -499,8 +520,8 @@ func TestTips(t *testing.T) {
 	}
 }
 
-// TestGasLimits holds how a limit is made, that an attempt's successor keeps it, and that what a node refuses to estimate is not
-// signed.
+// TestGasLimits holds how a limit is made, that an attempt's successor keeps it, and that what a node refuses to
+// estimate is not signed.
 func TestGasLimits(t *testing.T) {
 	t.Parallel()
 	payload, err := Call{To: common.Address{9}, Data: []byte{1}, Gas: 70_000}.Encode()
@@ -672,8 +693,8 @@ func TestStanding(t *testing.T) {
 	}
 }
 
-// TestReportBeforeItsConfiguration holds that a report under a configuration that the node does not show yet is kept until a
-// block of after the doubt shows that there will be none, and sent if it comes.
+// TestReportBeforeItsConfiguration holds that a report under a configuration that the node does not show yet is kept
+// until a block of after the doubt shows that there will be none, and sent if it comes.
 func TestReportBeforeItsConfiguration(t *testing.T) {
 	t.Parallel()
 	account, server := scripted(t, mine, true)
@@ -681,7 +702,9 @@ func TestReportBeforeItsConfiguration(t *testing.T) {
 	shown := digest(7)
 	server.Answer("eth_getTransactionCount", func(json.RawMessage) (any, error) { return "0x5", nil })
 	server.Answer("eth_call", func(params json.RawMessage) (any, error) {
-		details := strings.Contains(string(params), hexutil.Encode(aggregator.ConfigDetailsCall(common.Address{}, nil).Args[0].(map[string]any)["input"].(hexutil.Bytes)))
+		details := strings.Contains(string(params),
+			hexutil.Encode(aggregator.ConfigDetailsCall(common.Address{},
+				nil).Args[0].(map[string]any)["input"].(hexutil.Bytes)))
 		if details {
 			return hexutil.Bytes(slices.Concat(make([]byte, 64), shown)), nil
 		}
@@ -689,10 +712,12 @@ func TestReportBeforeItsConfiguration(t *testing.T) {
 	})
 	block := func(number uint64, at time.Time) {
 		server.Answer("eth_getBlockByNumber", func(json.RawMessage) (any, error) {
-			return map[string]any{"number": hexutil.Uint64(number), "hash": common.Hash{byte(number)}, "timestamp": hexutil.Uint64(at.Unix())}, nil
+			return map[string]any{"number": hexutil.Uint64(number), "hash": common.Hash{byte(number)},
+				"timestamp": hexutil.Uint64(at.Unix())}, nil
 		})
 	}
-	early, late := relayer.Item{Contract: me.Hex(), Epoch: 1, Digest: [32]byte(digest(6))}, relayer.Item{Contract: me.Hex(), Epoch: 1, Digest: [32]byte(digest(8))}
+	early, late := relayer.Item{Contract: me.Hex(), Epoch: 1,
+		Digest: [32]byte(digest(6))}, relayer.Item{Contract: me.Hex(), Epoch: 1, Digest: [32]byte(digest(8))}
 	survey := func(when string, want ...relayer.Verdict) {
 		t.Helper()
 		got, err := account.Survey(t.Context(), nil, []relayer.Item{early, late})

@@ -12,14 +12,14 @@ import (
 type Fees struct {
 	// Fixed has first attempts offer the defaults, whatever the node proposes.
 	Fixed bool
-	// History is of how many blocks the tips are read, and Percentile which of a block's is taken; 0 blocks: the node's own
-	// proposal.
+	// History is of how many blocks the tips are read, and Percentile which of a block's is taken; 0 blocks: the node's
+	// own proposal.
 	History    uint64
 	Percentile uint16
 	// Legacy has all transactions offer a gas price, as before EIP-1559, on chains with a base fee too.
 	Legacy bool
-	// CapDefault is the fee, at most, of a first attempt that the base fee does not make too low, and TipDefault its tip, unless
-	// the node proposes more.
+	// CapDefault is the fee, at most, of a first attempt that the base fee does not make too low, and TipDefault its tip,
+	// unless the node proposes more.
 	CapDefault, TipDefault *big.Int
 	// PriceDefault is the gas price of one without a base fee, where Fixed; nil: CapDefault.
 	PriceDefault *big.Int
@@ -51,9 +51,9 @@ func decodeTerms(attempt relayer.Attempt) (terms, error) {
 	return t, nil
 }
 
-// first are the terms of a first attempt: of what the node proposes, and of what the base fee needs, as much as the bounds
-// allow, so that it can land. base is nil on chains before EIP-1559. proposed is the node's tip, or there its price; nil if it
-// proposes none.
+// first are the terms of a first attempt: of what the node proposes, and of what the base fee needs, as much as the
+// bounds allow, so that it can land. base is nil on chains before EIP-1559. proposed is the node's tip, or there its
+// price; nil if it proposes none.
 func (f Fees) first(base, proposed *big.Int) terms {
 	if base == nil {
 		price := f.CapDefault
@@ -74,12 +74,13 @@ func (f Fees) first(base, proposed *big.Int) terms {
 	return terms{Cap: lesser(greater(f.CapDefault, needed(base, tip)), f.CapMax), Tip: tip}
 }
 
-// needed is the fee with which a transaction can land for some blocks, though the base fee rises by an eighth with each.
+// needed is the fee with which a transaction can land for some blocks, though the base fee rises by an eighth with
+// each.
 func needed(base, tip *big.Int) *big.Int { return new(big.Int).Add(new(big.Int).Lsh(base, 1), tip) }
 
-// replacement are terms that take the place of all earlier ones: above them by BumpPercent, and by 10 % at least, which is what
-// nodes ask; with what the base fee needs and at least what the node proposes, so that one replacement suffices after a
-// sudden rise. base and proposed may be nil.
+// replacement are terms that take the place of all earlier ones: above them by BumpPercent, and by 10 % at least, which
+// is what nodes ask; with what the base fee needs and at least what the node proposes, so that one replacement suffices
+// after a sudden rise. base and proposed may be nil.
 //
 // Error: relayer.ErrCeiling, also on a chain without fees, where nothing is dearer than nothing.
 func (f Fees) replacement(earlier []terms, base, proposed *big.Int) (terms, error) {

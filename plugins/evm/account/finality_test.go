@@ -13,8 +13,8 @@ import (
 	"github.com/loop-plugins/loop/sdk/go/relayer"
 )
 
-// TestFinality holds which of the blocks below 100, the newest, are final: by their depth, or by the chain's own word, each
-// less an offset.
+// TestFinality holds which of the blocks below 100, the newest, are final: by their depth, or by the chain's own word,
+// each less an offset.
 func TestFinality(t *testing.T) {
 	t.Parallel()
 	cases := map[string]struct {
@@ -66,7 +66,8 @@ func TestFinality(t *testing.T) {
 			})
 			survey, err := account.Survey(t.Context(), flights[1:], nil)
 			if c.fails {
-				if err == nil || !strings.Contains(err.Error(), "FinalityTagEnabled") || !strings.Contains(err.Error(), "invalid block tag") {
+				if err == nil || !strings.Contains(err.Error(), "FinalityTagEnabled") ||
+					!strings.Contains(err.Error(), "invalid block tag") {
 					t.Errorf("error is %v", err)
 				}
 				return

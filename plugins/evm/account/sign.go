@@ -36,16 +36,19 @@ func (a *Account) Sign(ctx context.Context, draft relayer.Draft) (relayer.Attemp
 	tx := a.transaction(draft.Sequence, call, t)
 	signer := types.LatestSignerForChainID(a.settings.ChainID)
 	hash := signer.Hash(tx)
-	response, err := a.settings.Keystore.Sign(ctx, &hostservicev1.SignRequest{Account: a.settings.Address.Hex(), Data: hash[:]})
+	response, err := a.settings.Keystore.Sign(ctx,
+		&hostservicev1.SignRequest{Account: a.settings.Address.Hex(), Data: hash[:]})
 	if err != nil {
 		return relayer.Attempt{}, fmt.Errorf("sign with the key of %s: %w", a.settings.Address, err)
 	}
 	signed, err := tx.WithSignature(signer, response.GetSignature())
 	if err != nil {
-		return relayer.Attempt{}, fmt.Errorf("sign with the key of %s: the keystore's signature of %d bytes is not usable, want r, s and v in 65: %w", a.settings.Address, len(response.GetSignature()), err)
+		return relayer.Attempt{}, fmt.Errorf("sign with the key of %s: the keystore's signature of %d bytes is not usable, "+
+			"want r, s and v in 65: %w", a.settings.Address, len(response.GetSignature()), err)
 	}
 	if from, err := types.Sender(signer, signed); err != nil || from != a.settings.Address {
-		return relayer.Attempt{}, fmt.Errorf("sign with the key of %s: the keystore signed with another key", a.settings.Address)
+		return relayer.Attempt{}, fmt.Errorf("sign with the key of %s: the keystore signed with another key",
+			a.settings.Address)
 	}
 	raw, err := signed.MarshalBinary()
 	if err != nil {
@@ -61,15 +64,17 @@ func (a *Account) Sign(ctx context.Context, draft relayer.Draft) (relayer.Attemp
 func (a *Account) transaction(nonce uint64, call Call, t terms) *types.Transaction {
 	value := (*big.Int)(call.Value)
 	if t.Tip == nil {
-		return types.NewTx(&types.LegacyTx{Nonce: nonce, To: &call.To, Data: call.Data, Value: value, Gas: call.Gas, GasPrice: t.Cap})
+		return types.NewTx(&types.LegacyTx{Nonce: nonce, To: &call.To, Data: call.Data, Value: value, Gas: call.Gas,
+			GasPrice: t.Cap})
 	}
 	return types.NewTx(&types.DynamicFeeTx{
-		ChainID: a.settings.ChainID, Nonce: nonce, To: &call.To, Data: call.Data, Value: value, Gas: call.Gas, GasFeeCap: t.Cap, GasTipCap: t.Tip,
+		ChainID: a.settings.ChainID, Nonce: nonce, To: &call.To, Data: call.Data, Value: value, Gas: call.Gas,
+		GasFeeCap: t.Cap, GasTipCap: t.Tip,
 	})
 }
 
-// estimateMargin is by how many per cent limits are above estimates, which are of a block that is past when the transaction is
-// mined. The established node's EstimateGasBuffer is as much.
+// estimateMargin is by how many per cent limits are above estimates, which are of a block that is past when the
+// transaction is mined. The established node's EstimateGasBuffer is as much.
 const estimateMargin = 15
 
 // gas chooses a transaction's gas limit. A report that was sent once keeps its own.
@@ -150,8 +155,8 @@ func (a *Account) terms(ctx context.Context, attempts []relayer.Attempt) (terms,
 	return a.settings.Fees.replacement(earlier, base, proposed)
 }
 
-// market is what the newest block and a node say of prices: the base fee, nil before EIP-1559, and the tip, or there the price,
-// that the node proposes; nil if it proposes none. All transactions between two blocks share one answer.
+// market is what the newest block and a node say of prices: the base fee, nil before EIP-1559, and the tip, or there
+// the price, that the node proposes; nil if it proposes none. All transactions between two blocks share one answer.
 func (a *Account) market(ctx context.Context, head endpoint.Head) (base, proposed *big.Int, err error) {
 	fees := a.settings.Fees
 	if !fees.Legacy {
@@ -201,8 +206,8 @@ func (a *Account) proposedTip(ctx context.Context) *big.Int {
 	return tip.ToInt()
 }
 
-// pastTip is the middle one of the tips that past blocks took, of each at the percentile configured; nil if the node does not
-// tell.
+// pastTip is the middle one of the tips that past blocks took, of each at the percentile configured; nil if the node
+// does not tell.
 func (a *Account) pastTip(ctx context.Context) *big.Int {
 	blocks, percentile := cmp.Or(a.settings.Fees.History, 8), cmp.Or(a.settings.Fees.Percentile, 60)
 	var history struct {

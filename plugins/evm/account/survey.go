@@ -44,12 +44,14 @@ func (a *Account) Survey(ctx context.Context, flights []relayer.Flight, items []
 	return survey, err
 }
 
-func (a *Account) survey(ctx context.Context, client *endpoint.Client, known uint64, flights []relayer.Flight, items []relayer.Item) (relayer.Survey, error) {
+func (a *Account) survey(ctx context.Context, client *endpoint.Client, known uint64, flights []relayer.Flight,
+	items []relayer.Item) (relayer.Survey, error) {
 	var (
 		head        endpoint.Head
 		next, final hexutil.Uint64
 	)
-	calls := []rpc.BatchElem{endpoint.LatestBlock(&head), {Method: "eth_getTransactionCount", Args: []any{a.settings.Address, "latest"}, Result: &next}}
+	calls := []rpc.BatchElem{endpoint.LatestBlock(&head),
+		{Method: "eth_getTransactionCount", Args: []any{a.settings.Address, "latest"}, Result: &next}}
 	behind := a.settings.FinalityDepth + a.settings.FinalityOffset
 	newest := &head.Number // from which behind is counted
 	if a.settings.FinalityTag {
@@ -66,7 +68,9 @@ func (a *Account) survey(ctx context.Context, client *endpoint.Client, known uin
 		depth = memory // wherever the final block is, nodes keep no state that is older
 	}
 	if now := client.Head().Number; len(flights) > 0 && now > depth {
-		calls = append(calls, rpc.BatchElem{Method: "eth_getTransactionCount", Args: []any{a.settings.Address, hexutil.Uint64(now - depth)}, Result: &final})
+		calls = append(calls,
+			rpc.BatchElem{Method: "eth_getTransactionCount", Args: []any{a.settings.Address, hexutil.Uint64(now - depth)},
+				Result: &final})
 	}
 	historical := len(calls)
 	// Receipts after nonces: a transaction that is mined in between is then seen by its receipt, never taken for lost.
@@ -86,7 +90,8 @@ func (a *Account) survey(ctx context.Context, client *endpoint.Client, known uin
 		v := &views{at: len(calls)}
 		contracts[item.Contract] = v
 		address := common.HexToAddress(item.Contract)
-		calls = append(calls, aggregator.ConfigDetailsCall(address, &v.details), aggregator.TransmissionDetailsCall(address, &v.transmission))
+		calls = append(calls, aggregator.ConfigDetailsCall(address, &v.details),
+			aggregator.TransmissionDetailsCall(address, &v.transmission))
 	}
 	if err := client.Each(ctx, calls); err != nil {
 		return relayer.Survey{}, err
@@ -110,7 +115,8 @@ func (a *Account) survey(ctx context.Context, client *endpoint.Client, known uin
 	survey := relayer.Survey{Next: uint64(next)}
 	for _, f := range flights {
 		outcome := a.outcome(f, head.Number, *newest-min(behind, *newest), uint64(next), uint64(final), receipts)
-		if outcome.State == relayer.Lost && slices.ContainsFunc(f.Attempts, func(attempt relayer.Attempt) bool { return untold[attempt.Hash] }) {
+		if outcome.State == relayer.Lost &&
+			slices.ContainsFunc(f.Attempts, func(attempt relayer.Attempt) bool { return untold[attempt.Hash] }) {
 			outcome = relayer.Outcome{}
 		}
 		survey.Outcomes = append(survey.Outcomes, outcome)

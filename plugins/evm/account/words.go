@@ -9,8 +9,8 @@ import (
 // meaning is what a node's answer to a transaction says of it.
 type meaning int
 
-// The meanings. Where several nodes answer and none takes the transaction, the first of them in this order counts: as long as
-// one may take it later, it is neither dearer nor given up.
+// The meanings. Where several nodes answer and none takes the transaction, the first of them in this order counts: as
+// long as one may take it later, it is neither dearer nor given up.
 const (
 	// unclear: an answer that no word of the table is in. The transaction is sent again.
 	unclear meaning = iota
@@ -41,8 +41,8 @@ type word struct {
 	whole bool // nothing comes after the text, and before it at most another's words and a colon
 }
 
-// words are the clients' own, looked for in this order: some hold others. They are parts of what a client says, since newer ones
-// add details. The sources are the clients' code and the patterns of the established node (chainlink-evm's
+// words are the clients' own, looked for in this order: some hold others. They are parts of what a client says, since
+// newer ones add details. The sources are the clients' code and the patterns of the established node (chainlink-evm's
 // pkg/client/errors.go).
 var words = []word{
 	// A type of transaction that is not known is no transaction that is known.

@@ -123,7 +123,8 @@ func parse(view string, output hexutil.Bytes, into any) error {
 	return nil
 }
 
-// MaxSignatures is how many signatures a transmission can carry: the contract has 32 bytes for their v, and at most 31 oracles.
+// MaxSignatures is how many signatures a transmission can carry: the contract has 32 bytes for their v, and at most 31
+// oracles.
 const MaxSignatures = 31
 
 // Transmit is the input of a transmission's call. Each signature is r, s and v (0 or 1) in 65 bytes.

@@ -43,7 +43,8 @@ func (h *Head) UnmarshalJSON(text []byte) error {
 	if block.Number == nil || !block.Number.ToInt().IsUint64() || block.Hash == nil || block.Timestamp == nil {
 		return relayer.Said("answers with a block without number, hash or time")
 	}
-	*h = Head{Number: block.Number.ToInt().Uint64(), Hash: *block.Hash, Time: time.Unix(int64(*block.Timestamp), 0).UTC(), BaseFee: (*big.Int)(block.BaseFeePerGas)}
+	*h = Head{Number: block.Number.ToInt().Uint64(), Hash: *block.Hash, Time: time.Unix(int64(*block.Timestamp), 0).UTC(),
+		BaseFee: (*big.Int)(block.BaseFeePerGas)}
 	return nil
 }
 

@@ -37,34 +37,42 @@ func TestClassify(t *testing.T) {
 		answer bool
 		reason string
 	}{
-		"revert":    {rpcError{3, "execution reverted: stale report"}, true, "execution reverted: stale report"},
-		"nonce":     {rpcError{-32000, "nonce too low"}, true, "nonce too low"},
-		"lag":       {rpcError{-32000, "header not found"}, false, "answers with the error: header not found"},
-		"limit":     {rpcError{-32005, "daily request count exceeded"}, false, "answers with the error: daily request count exceeded"},
-		"no method": {rpcError{-32601, "the method does not exist"}, false, "answers with the error: the method does not exist"},
-		"address":   {rpcError{-32603, "upstream https://key@host failed"}, false, "answers with the error: upstream [address] failed"},
-		"long":      {rpcError{-32603, strings.Repeat("ä", 1000)}, false, "answers with the error: " + strings.Repeat("ä", 176) + "…"},
-		"no money":  {rpcError{402, "upgrade to go on"}, false, "answers with the error: upgrade to go on"},
-		"a rate":    {rpcError{-32007, "50/second request limit reached"}, false, "answers with the error: 50/second request limit reached"},
+		"revert": {rpcError{3, "execution reverted: stale report"}, true, "execution reverted: stale report"},
+		"nonce":  {rpcError{-32000, "nonce too low"}, true, "nonce too low"},
+		"lag":    {rpcError{-32000, "header not found"}, false, "answers with the error: header not found"},
+		"limit": {rpcError{-32005, "daily request count exceeded"}, false,
+			"answers with the error: daily request count exceeded"},
+		"no method": {rpcError{-32601, "the method does not exist"}, false,
+			"answers with the error: the method does not exist"},
+		"address": {rpcError{-32603, "upstream https://key@host failed"}, false,
+			"answers with the error: upstream [address] failed"},
+		"long": {rpcError{-32603, strings.Repeat("ä", 1000)}, false,
+			"answers with the error: " + strings.Repeat("ä", 176) + "…"},
+		"no money": {rpcError{402, "upgrade to go on"}, false, "answers with the error: upgrade to go on"},
+		"a rate": {rpcError{-32007, "50/second request limit reached"}, false,
+			"answers with the error: 50/second request limit reached"},
 		"a rate by its word": {
 			rpcError{-32000, "You've exceeded the RPS limit available on the current plan."}, false,
 			"answers with the error: You've exceeded the RPS limit available on the current plan.",
 		},
 		"a rate for a while": {
-			detailedError{rpcError{-32005, "project ID request rate exceeded"}, map[string]any{"rate": map[string]any{"backoff_seconds": 30.0}}}, false,
+			detailedError{rpcError{-32005, "project ID request rate exceeded"},
+				map[string]any{"rate": map[string]any{"backoff_seconds": 30.0}}}, false,
 			"answers with the error: project ID request rate exceeded; it asks to be left alone for 30s",
 		},
 		"a rate for ever": {
 			detailedError{rpcError{-32005, "slow"}, map[string]any{"rate": map[string]any{"backoff_seconds": 1e300}}}, false,
 			"answers with the error: slow; it asks to be left alone for 1m0s",
 		},
-		"a gas limit": {rpcError{-32005, "Transaction gas limit '9' exceeds max gas per sec limit '5'"}, true, "Transaction gas limit '9' exceeds max gas per sec limit '5'"},
+		"a gas limit": {rpcError{-32005, "Transaction gas limit '9' exceeds max gas per sec limit '5'"}, true,
+			"Transaction gas limit '9' exceeds max gas per sec limit '5'"},
 		"lag of anvil": {
 			rpcError{-32602, "BlockOutOfRangeError: block height is 5 but requested was 6"}, false,
 			"answers with the error: BlockOutOfRangeError: block height is 5 but requested was 6",
 		},
-		"gas of anvil":  {rpcError{-32603, "EVM error OutOfGas"}, true, "EVM error OutOfGas"},
-		"pruned":        {rpcError{4444, "pruned history unavailable"}, false, "answers with the error: pruned history unavailable"},
+		"gas of anvil": {rpcError{-32603, "EVM error OutOfGas"}, true, "EVM error OutOfGas"},
+		"pruned": {rpcError{4444, "pruned history unavailable"}, false,
+			"answers with the error: pruned history unavailable"},
 		"no result":     {fmt.Errorf("call: %w", rpc.ErrNoResult), false, "answers without a result"},
 		"closed":        {rpc.ErrClientQuit, false, "closed the connection"},
 		"anything else": {errors.New("secret"), false, "cannot be reached: the connection failed"},
@@ -82,7 +90,8 @@ const short = 1
 
 func connect(t *testing.T, server *relayertest.Server) (*Client, error) {
 	t.Helper()
-	d := NewDriver(Settings{HTTPURL: server.HTTPURL, ChainID: big.NewInt(1), PollInterval: time.Second, Timeout: time.Second, Contracts: &Contracts{}})
+	d := NewDriver(Settings{HTTPURL: server.HTTPURL, ChainID: big.NewInt(1), PollInterval: time.Second,
+		Timeout: time.Second, Contracts: &Contracts{}})
 	d.longest = short
 	c, err := d.Connect(t.Context())
 	if err == nil {
@@ -117,7 +126,8 @@ func TestConnectChecksTheChain(t *testing.T) {
 		t.Error("a number for a quantity is taken")
 	}
 	server.Answer("eth_chainId", func(json.RawMessage) (any, error) { return "0x1", nil })
-	for name, block := range map[string]any{"nothing": nil, "text": "latest", "empty": map[string]any{}, "huge": map[string]any{"number": "0x10000000000000000", "hash": common.Hash{}, "timestamp": "0x1"}} {
+	for name, block := range map[string]any{"nothing": nil, "text": "latest", "empty": map[string]any{},
+		"huge": map[string]any{"number": "0x10000000000000000", "hash": common.Hash{}, "timestamp": "0x1"}} {
 		server.Answer("eth_getBlockByNumber", func(json.RawMessage) (any, error) { return block, nil })
 		if _, err := connect(t, server); err == nil {
 			t.Errorf("a block that is %s is taken", name)
@@ -176,7 +186,8 @@ func TestFlood(t *testing.T) {
 	for name, call := range map[string]func() error{
 		"one call": func() error { return c.Call(t.Context(), &result, "eth_chainId") },
 		"a batch": func() error {
-			return c.Batch(t.Context(), []rpc.BatchElem{{Method: "eth_chainId", Result: &result}, {Method: "eth_gasPrice", Result: &result}})
+			return c.Batch(t.Context(),
+				[]rpc.BatchElem{{Method: "eth_chainId", Result: &result}, {Method: "eth_gasPrice", Result: &result}})
 		},
 	} {
 		before := server.Flooded()
@@ -201,7 +212,8 @@ func TestFloodOverWebSocket(t *testing.T) {
 		t.Fatal(err)
 	}
 	sockets := httptest.NewServer(server.WebsocketHandler([]string{"*"}))
-	d := NewDriver(Settings{WSURL: strings.Replace(sockets.URL, "http", "ws", 1), ChainID: big.NewInt(1), PollInterval: time.Second, Timeout: time.Minute, Contracts: &Contracts{}})
+	d := NewDriver(Settings{WSURL: strings.Replace(sockets.URL, "http", "ws", 1), ChainID: big.NewInt(1),
+		PollInterval: time.Second, Timeout: time.Minute, Contracts: &Contracts{}})
 	d.longest = short
 	c, err := d.Connect(t.Context())
 	if err != nil {
@@ -214,7 +226,8 @@ func TestFloodOverWebSocket(t *testing.T) {
 		sockets.Close()
 	})
 	var result string
-	if err := c.Call(t.Context(), &result, "eth_flood"); relayer.IsAnswered(err) || relayer.Reason(err) != "answers with more than is read of one message" {
+	if err := c.Call(t.Context(), &result, "eth_flood"); relayer.IsAnswered(err) ||
+		relayer.Reason(err) != "answers with more than is read of one message" {
 		t.Error(err)
 	}
 }
@@ -227,7 +240,8 @@ func TestCallsCarryBothNames(t *testing.T) {
 		server.Answer("eth_call", func(params json.RawMessage) (any, error) {
 			var call []json.RawMessage
 			fields := map[string]json.RawMessage{}
-			if json.Unmarshal(params, &call) != nil || json.Unmarshal(call[0], &fields) != nil || string(fields[name]) != `"0x01020304"` {
+			if json.Unmarshal(params, &call) != nil || json.Unmarshal(call[0], &fields) != nil ||
+				string(fields[name]) != `"0x01020304"` {
 				return nil, errors.New("execution reverted")
 			}
 			return "0x2a", nil
@@ -236,7 +250,8 @@ func TestCallsCarryBothNames(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := c.Read(t.Context(), Read{Contract: common.Address{1}, Input: []byte{1, 2, 3, 4}, Block: "latest"}); err != nil {
+		if _, err := c.Read(t.Context(),
+			Read{Contract: common.Address{1}, Input: []byte{1, 2, 3, 4}, Block: "latest"}); err != nil {
 			t.Errorf("a read at a server that knows %s alone: %v", name, err)
 		}
 		var output hexutil.Bytes
@@ -246,13 +261,15 @@ func TestCallsCarryBothNames(t *testing.T) {
 	}
 }
 
-// TestErrorsWithAStatus holds that a JSON-RPC error is the answer to a call whatever status it comes with, and speaks of the
-// node where its code or its words do.
+// TestErrorsWithAStatus holds that a JSON-RPC error is the answer to a call whatever status it comes with, and speaks
+// of the node where its code or its words do.
 func TestErrorsWithAStatus(t *testing.T) {
 	t.Parallel()
 	for words, answer := range map[string]bool{"nonce too low: have 4, want 5": true, "header not found": false} {
 		for _, status := range []int{400, 404, 413, 422, 500} {
-			server := newFakeServer(t, func(calls []asked, _ bool) (int, string) { return status, refused(calls[0], -32001, words) })
+			server := newFakeServer(t, func(calls []asked, _ bool) (int, string) {
+				return status, refused(calls[0], -32001, words)
+			})
 			err := server.client(t, Settings{}).Call(t.Context(), new(string), "eth_sendRawTransaction", "0x00")
 			if relayer.IsAnswered(err) != answer || err == nil || !strings.Contains(relayer.Reason(err), words) {
 				t.Errorf("status %d: %v", status, err)

@@ -291,7 +291,8 @@ func TestBatchesOfABrokenServer(t *testing.T) {
 		"signs in": {200, "<html>", "answers with something other than the JSON expected", []int{5}},
 		"odd":      {200, `{"ok":true}`, "answers with something other than the JSON expected", []int{5}},
 		"fails": {
-			200, `{"error":{"code":-32603,"message":"internal error"}}`, "answers with the error: internal error", []int{5, 2, 0},
+			200, `{"error":{"code":-32603,"message":"internal error"}}`, "answers with the error: internal error",
+			[]int{5, 2, 0},
 		},
 		"rate": {
 			200, `{"error":{"code":-32007,"message":"15/second request limit reached"}}`,

@@ -15,14 +15,15 @@ import (
 // codeReverted is the code by which go-ethereum and most others answer that a contract reverted.
 const codeReverted = 3
 
-// RevertedError is a contract's refusal of a call. Its text is the contract's reason: anybody's, so in quotes and short.
+// RevertedError is a contract's refusal of a call. Its text is the contract's reason: anybody's, so in quotes and
+// short.
 type RevertedError struct{ reason string }
 
 // Error implements error.
 func (e *RevertedError) Error() string { return e.reason }
 
-// revertOf tells a revert from other errors. It goes before classify, which finds words in what nodes say: a contract's reason
-// may have the same words, and says nothing of the node.
+// revertOf tells a revert from other errors. It goes before classify, which finds words in what nodes say: a contract's
+// reason may have the same words, and says nothing of the node.
 func revertOf(err error) *RevertedError {
 	var answer rpc.Error
 	if !errors.As(err, &answer) {
@@ -34,7 +35,8 @@ func revertOf(err error) *RevertedError {
 		data, _ = detailed.ErrorData().(string)
 	}
 	// Where the code is another one, the text or the data has the word: OpenEthereum and its kin write "Reverted 0x…".
-	if answer.ErrorCode() != codeReverted && !strings.Contains(strings.ToLower(answer.Error()), "revert") && !strings.HasPrefix(data, "Reverted ") {
+	if answer.ErrorCode() != codeReverted && !strings.Contains(strings.ToLower(answer.Error()), "revert") &&
+		!strings.HasPrefix(data, "Reverted ") {
 		return nil
 	}
 	if reason := revertReason(strings.TrimPrefix(data, "Reverted ")); reason != "" {

@@ -27,21 +27,27 @@ func TestRevertOf(t *testing.T) {
 		err  error
 		want string // empty: no revert
 	}{
-		"reason":                  {dataError{rpcError{3, "execution reverted: rate limit"}, reason}, `"rate limit"`}, // which is no fault of the node
-		"reason, OpenEthereum":    {dataError{rpcError{-32015, "VM execution error."}, "Reverted " + reason}, `"rate limit"`},
-		"panic":                   {dataError{rpcError{3, "execution reverted"}, overflow}, `"arithmetic underflow or overflow"`},
-		"an error of its own":     {dataError{rpcError{3, "execution reverted"}, "0x11223344aabb"}, "an error of its own, 0x11223344"},
-		"data that is none":       {dataError{rpcError{3, "execution reverted"}, "0x1"}, `the node says "execution reverted"`},
-		"data that is no text":    {dataError{rpcError{3, "execution reverted"}, map[string]any{}}, `the node says "execution reverted"`},
-		"no data":                 {rpcError{-32000, "execution reverted"}, `the node says "execution reverted"`},
-		"by text, internal error": {rpcError{-32603, "VM Exception while processing transaction: revert"}, `the node says "VM Exception while processing transaction: revert"`},
-		"wrapped":                 {fmt.Errorf("call: %w", rpcError{3, "no"}), `the node says "no"`},
-		"an address":              {rpcError{3, "reverted by https://key@host"}, `the node says "reverted by [address]"`},
-		"control characters":      {rpcError{3, "a\x1b[2Jb"}, "the node says \"a\ufffd[2Jb\""},
-		"a page":                  {rpcError{3, strings.Repeat("x", 1<<20)}, `the node says "` + strings.Repeat("x", 200) + `…"`},
-		"another answer":          {rpcError{-32000, "nonce too low"}, ""},
-		"a fault":                 {errors.New("reverted"), ""},
-		"nothing":                 {nil, ""},
+		// which is no fault of the node
+		"reason":               {dataError{rpcError{3, "execution reverted: rate limit"}, reason}, `"rate limit"`},
+		"reason, OpenEthereum": {dataError{rpcError{-32015, "VM execution error."}, "Reverted " + reason}, `"rate limit"`},
+		"panic": {dataError{rpcError{3, "execution reverted"}, overflow},
+			`"arithmetic underflow or overflow"`},
+		"an error of its own": {dataError{rpcError{3, "execution reverted"}, "0x11223344aabb"},
+			"an error of its own, 0x11223344"},
+		"data that is none": {dataError{rpcError{3, "execution reverted"}, "0x1"},
+			`the node says "execution reverted"`},
+		"data that is no text": {dataError{rpcError{3, "execution reverted"}, map[string]any{}},
+			`the node says "execution reverted"`},
+		"no data": {rpcError{-32000, "execution reverted"}, `the node says "execution reverted"`},
+		"by text, internal error": {rpcError{-32603, "VM Exception while processing transaction: revert"},
+			`the node says "VM Exception while processing transaction: revert"`},
+		"wrapped":            {fmt.Errorf("call: %w", rpcError{3, "no"}), `the node says "no"`},
+		"an address":         {rpcError{3, "reverted by https://key@host"}, `the node says "reverted by [address]"`},
+		"control characters": {rpcError{3, "a\x1b[2Jb"}, "the node says \"a\ufffd[2Jb\""},
+		"a page":             {rpcError{3, strings.Repeat("x", 1<<20)}, `the node says "` + strings.Repeat("x", 200) + `…"`},
+		"another answer":     {rpcError{-32000, "nonce too low"}, ""},
+		"a fault":            {errors.New("reverted"), ""},
+		"nothing":            {nil, ""},
 	} {
 		got := ""
 		if reverted := revertOf(c.err); reverted != nil {

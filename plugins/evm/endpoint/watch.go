@@ -16,9 +16,9 @@ import (
 // Contracts is the set of contracts whose events all nodes of a chain push.
 type Contracts = relayer.Followed[common.Address]
 
-// Watch implements relayer.Driver. Blocks come pushed where the node takes WebSockets, and polled at PollInterval otherwise and
-// while the push is broken. While it works they are polled all the same, but seldom: a push that has silently stopped
-// looks like a chain at rest.
+// Watch implements relayer.Driver. Blocks come pushed where the node takes WebSockets, and polled at PollInterval
+// otherwise and while the push is broken. While it works they are polled all the same, but seldom: a push that has
+// silently stopped looks like a chain at rest.
 func (d *Driver) Watch(ctx context.Context, c *Client, report func(height uint64)) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -93,7 +93,8 @@ type pushEvent struct {
 
 // push subscribes to blocks and events, and again after a failure, until ctx ends.
 func (d *Driver) push(ctx context.Context, c *Client, events chan<- pushEvent) {
-	pause := &backoff.ExponentialBackOff{InitialInterval: 500 * time.Millisecond, RandomizationFactor: 0.5, Multiplier: 2, MaxInterval: 30 * time.Second}
+	pause := &backoff.ExponentialBackOff{InitialInterval: 500 * time.Millisecond, RandomizationFactor: 0.5, Multiplier: 2,
+		MaxInterval: 30 * time.Second}
 	pause.Reset()
 	for {
 		worked := d.subscribe(ctx, c, events)
@@ -186,7 +187,8 @@ func (d *Driver) subscribe(ctx context.Context, c *Client, events chan<- pushEve
 	}
 }
 
-func (d *Driver) open(ctx context.Context, client *rpc.Client, channel any, args ...any) (*rpc.ClientSubscription, error) {
+func (d *Driver) open(ctx context.Context, client *rpc.Client, channel any,
+	args ...any) (*rpc.ClientSubscription, error) {
 	bounded, stop := context.WithTimeout(ctx, d.settings.Timeout)
 	defer stop()
 	return client.EthSubscribe(bounded, channel, args...)

@@ -18,7 +18,8 @@ import (
 	"github.com/ethereum/go-ethereum/rpc"
 )
 
-// fakeNode is a node with subscriptions, of which the test decides what is pushed. Its exported methods are its JSON-RPC.
+// fakeNode is a node with subscriptions, of which the test decides what is pushed. Its exported methods are its
+// JSON-RPC.
 type fakeNode struct {
 	mu        sync.Mutex
 	height    uint64
@@ -44,7 +45,8 @@ func (n *fakeNode) ChainId() string {
 }
 
 func (n *fakeNode) block() map[string]any {
-	return map[string]any{"number": hexutil.Uint64(n.height), "hash": common.BigToHash(new(big.Int).SetUint64(n.height)), "timestamp": hexutil.Uint64(n.height)}
+	return map[string]any{"number": hexutil.Uint64(n.height), "hash": common.BigToHash(new(big.Int).SetUint64(n.height)),
+		"timestamp": hexutil.Uint64(n.height)}
 }
 
 func (n *fakeNode) GetBlockByNumber(string, bool) map[string]any {
@@ -122,8 +124,10 @@ type watching struct {
 func watch(t *testing.T, poll time.Duration, wsOnly bool, settle ...func(*fakeNode)) *watching {
 	t.Helper()
 	w := &watching{
-		node:      &fakeNode{height: 100, chain: "0x1", heads: map[*rpc.Subscription]*rpc.Notifier{}, logs: map[*rpc.Subscription]fakeFilter{}},
-		contracts: &Contracts{}, logged: make(chan common.Address, 100), heights: make(chan uint64, 1000), ended: make(chan error, 1),
+		node: &fakeNode{height: 100, chain: "0x1", heads: map[*rpc.Subscription]*rpc.Notifier{},
+			logs: map[*rpc.Subscription]fakeFilter{}},
+		contracts: &Contracts{}, logged: make(chan common.Address, 100), heights: make(chan uint64, 1000),
+		ended: make(chan error, 1),
 	}
 	for _, s := range settle {
 		s(w.node)
@@ -135,7 +139,8 @@ func watch(t *testing.T, poll time.Duration, wsOnly bool, settle ...func(*fakeNo
 	both := httptest.NewServer(server)
 	sockets := httptest.NewServer(server.WebsocketHandler([]string{"*"}))
 	settings := Settings{
-		WSURL: strings.Replace(sockets.URL, "http", "ws", 1), HTTPURL: both.URL, ChainID: big.NewInt(1), PollInterval: poll, Timeout: 5 * time.Second,
+		WSURL: strings.Replace(sockets.URL, "http", "ws", 1), HTTPURL: both.URL, ChainID: big.NewInt(1), PollInterval: poll,
+		Timeout:   5 * time.Second,
 		Contracts: w.contracts, Logged: func(contract common.Address) { w.logged <- contract },
 	}
 	if wsOnly {
@@ -204,7 +209,8 @@ func TestWatchPushes(t *testing.T) {
 			w.node.mine()
 			w.height(t, 101)
 			one, two := common.Address{1}, common.Address{2}
-			for i, change := range []func(){func() { w.contracts.Add(one) }, func() { w.contracts.Add(two) }, func() { w.contracts.Remove(one) }} {
+			for i, change := range []func(){func() { w.contracts.Add(one) }, func() { w.contracts.Add(two) },
+				func() { w.contracts.Remove(one) }} {
 				change()
 				w.until(t, "the changed contracts are subscribed to", func() bool { return len(w.node.filtered) == i+1 })
 			}

@@ -46,7 +46,8 @@ func prices(oracle int, r *hostservicev1.RunRequest) (*hostservicev1.RunResponse
 		return simulation.Value("-7.9"), nil
 	case seqNr%10 == 5: // the sources of two oracles fail
 		if oracle > 1 {
-			return &hostservicev1.RunResponse{Results: []*hostservicev1.TaskResult{{Task: "value", Terminal: true, Error: "timeout"}}}, nil
+			return &hostservicev1.RunResponse{
+				Results: []*hostservicev1.TaskResult{{Task: "value", Terminal: true, Error: "timeout"}}}, nil
 		}
 	}
 	return simulation.Value(fmt.Sprintf("%q", fmt.Sprint(1_000_000+1000*seqNr+oracle)+".5")), nil
@@ -59,7 +60,8 @@ func TestSimulation(t *testing.T) {
 	for name, s := range map[string]simulation.Settings{
 		"quiet":     {Outcomes: 50},
 		"disturbed": {Outcomes: 300, Lose: 0.1, Double: 0.2, Garble: 0.3, Restart: 0.05, Seed: 1},
-		"deviation": {Outcomes: 100, Lose: 0.1, Restart: 0.05, OffchainConfig: []byte(`{"deviationPPB": 5000000, "heartbeatSeconds": 3600}`)},
+		"deviation": {Outcomes: 100, Lose: 0.1, Restart: 0.05,
+			OffchainConfig: []byte(`{"deviationPPB": 5000000, "heartbeatSeconds": 3600}`)},
 		"processes": {Outcomes: 15, Lose: 0.05, Double: 0.2, Garble: 0.3, Restart: 0.02, Command: []string{os.Args[0]}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -75,7 +77,8 @@ func TestSimulation(t *testing.T) {
 				t.Fatal(err)
 			}
 			reported := check(t, s, result)
-			if want := map[bool]int{true: 10, false: s.Outcomes / 2}[name == "deviation"]; reported < want || name == "deviation" && reported > s.Outcomes/3 {
+			if want := map[bool]int{true: 10, false: s.Outcomes / 2}[name == "deviation"]; reported < want ||
+				name == "deviation" && reported > s.Outcomes/3 {
 				t.Errorf("%d of %d outcomes were reported", reported, s.Outcomes)
 			}
 		})
@@ -125,18 +128,22 @@ func check(t *testing.T, s simulation.Settings, result *simulation.Result) (repo
 
 func TestValidateProductJob(t *testing.T) {
 	t.Parallel()
-	good := &productv1.ValidateProductJobRequest{OcrVersion: 3, ProviderType: "median", Pipelines: []string{"", "backup"}, PluginConfigJson: []byte(`{"pluginName": "x", "OCRVersion": 3, "window": 1}`)}
+	good := &productv1.ValidateProductJobRequest{OcrVersion: 3, ProviderType: "median", Pipelines: []string{"", "backup"},
+		PluginConfigJson: []byte(`{"pluginName": "x", "OCRVersion": 3, "window": 1}`)}
 	p := &Product{}
 	answer, err := p.ValidateProductJob(t.Context(), good)
-	if err != nil || len(answer.GetProblems()) > 0 || len(answer.GetWarnings()) != 1 || answer.GetWarnings()[0].GetPath() != "pluginConfig.window" {
+	if err != nil || len(answer.GetProblems()) > 0 || len(answer.GetWarnings()) != 1 ||
+		answer.GetWarnings()[0].GetPath() != "pluginConfig.window" {
 		t.Errorf("a good job: %v, error %v", answer, err)
 	}
-	answer, err = p.ValidateProductJob(t.Context(), &productv1.ValidateProductJobRequest{OcrVersion: 2, ProviderType: "plugin", PluginConfigJson: []byte(`[]`)})
+	answer, err = p.ValidateProductJob(t.Context(),
+		&productv1.ValidateProductJobRequest{OcrVersion: 2, ProviderType: "plugin", PluginConfigJson: []byte(`[]`)})
 	var paths []string
 	for _, problem := range answer.GetProblems() {
 		paths = append(paths, problem.GetPath())
 	}
-	if want := []string{"observationSource", "pluginConfig.OCRVersion", "pluginConfig.providerType", "pluginConfig"}; !slices.Equal(paths, want) || err != nil {
+	if want := []string{"observationSource", "pluginConfig.OCRVersion", "pluginConfig.providerType",
+		"pluginConfig"}; !slices.Equal(paths, want) || err != nil {
 		t.Errorf("problems of %v, error %v; want %v", paths, err, want)
 	}
 }
@@ -146,7 +153,8 @@ func TestInteger(t *testing.T) {
 	most := new(big.Int).Sub(new(big.Int).Lsh(big.NewInt(1), 191), big.NewInt(1)).String()
 	for encoded, want := range map[string]string{
 		"7": "7", `"-12.99"`: "-12", "1e3": "1000", "0.4": "0", most: most, `"` + most + `.9"`: most,
-		"null": "", `"a"`: "", `""`: "", "1e400": "", `"Inf"`: "", `1e9999999999`: "", "[1]": "", `"` + most + `0"`: "", "-1" + most: "",
+		"null": "", `"a"`: "", `""`: "", "1e400": "", `"Inf"`: "", `1e9999999999`: "", "[1]": "", `"` + most + `0"`: "",
+		"-1" + most: "",
 	} {
 		got, err := integer([]byte(encoded))
 		if (err == nil) != (want != "") || err == nil && got.String() != want {
@@ -157,7 +165,8 @@ func TestInteger(t *testing.T) {
 
 func TestOffchainConfigOfAnotherProduct(t *testing.T) {
 	t.Parallel()
-	_, _, err := (&factory{}).CreateOcr3Plugin(t.Context(), &reportingv1.CreateOcr3PluginRequest{OffchainConfig: []byte(`{"window": 5}`)})
+	_, _, err := (&factory{}).CreateOcr3Plugin(t.Context(),
+		&reportingv1.CreateOcr3PluginRequest{OffchainConfig: []byte(`{"window": 5}`)})
 	if status.Code(err) != codes.InvalidArgument || !strings.Contains(err.Error(), "deviationPPB") {
 		t.Errorf("error %v", err)
 	}
@@ -231,7 +240,8 @@ func FuzzBytesOfOthers(f *testing.F) {
 			t.Errorf("%x was read as %x", b, o.encode())
 		}
 		previous, _ := decodeOutcome(b)
-		decide(Config{DeviationPPB: 1}, 0, previous, []*reportingv1.AttributedObservation{{Observation: b}, {Observation: b[:len(b)/2]}})
+		decide(Config{DeviationPPB: 1}, 0, previous,
+			[]*reportingv1.AttributedObservation{{Observation: b}, {Observation: b[:len(b)/2]}})
 		_, _ = integer(b)
 	})
 }

@@ -1,7 +1,8 @@
-// Package account makes and sends the transactions of one account of a Solana chain: it is the Sender of relayer's queue.
+// Package account makes and sends the transactions of one account of a Solana chain: it is the Sender of relayer's
+// queue.
 //
-// It knows blockhashes, fees, statuses and the head of a contract's State by which a report is seen to be stale. It must not
-// know jobs, nor keep anything: what must survive is in the queue's Store.
+// It knows blockhashes, fees, statuses and the head of a contract's State by which a report is seen to be stale. It
+// must not know jobs, nor keep anything: what must survive is in the queue's Store.
 package account
 
 import (
@@ -34,8 +35,8 @@ type Settings struct {
 	Horizon *endpoint.Horizon
 	// Commitment from which a transaction counts as there for good.
 	Commitment rpc.CommitmentType
-	// SkipPreflight keeps nodes from trying a transaction before they take it, and Retries is how often a node sends it again
-	// by itself; negative: as it likes.
+	// SkipPreflight keeps nodes from trying a transaction before they take it, and Retries is how often a node sends it
+	// again by itself; negative: as it likes.
 	SkipPreflight bool
 	Retries       int
 	// UnitLimit is how many compute units a transaction may take whose payload names no limit. EstimateUnits asks a node
@@ -107,12 +108,13 @@ func decodeCall(payload []byte) (Call, error) {
 
 // refusals are texts by which nodes refuse a transaction that no node would ever take. Compared in lower case.
 var refusals = []string{
-	"custom program error", "error processing instruction", "signature verification failure", "insufficient funds", "no record of a prior credit",
+	"custom program error", "error processing instruction", "signature verification failure", "insufficient funds",
+	"no record of a prior credit",
 	"insufficientfundsforfee", "too large", "failed to sanitize", "failed to deserialize", "may not be used",
 }
 
-// Send implements relayer.Sender: every node gets the transaction, since any one may lose it. What a person waits for is tried
-// first, so that he learns why it fails.
+// Send implements relayer.Sender: every node gets the transaction, since any one may lose it. What a person waits for
+// is tried first, so that he learns why it fails.
 func (a *Account) Send(ctx context.Context, attempt relayer.Attempt) error {
 	t, err := decodeTerms(attempt)
 	if err != nil {
@@ -120,7 +122,8 @@ func (a *Account) Send(ctx context.Context, attempt relayer.Attempt) error {
 	}
 	sure, err := a.settings.Pool.Broadcast(ctx, func(ctx context.Context, client *endpoint.Client) error {
 		err := client.Send(ctx, attempt.Raw, a.settings.SkipPreflight && !t.Once, a.settings.Retries)
-		if relayer.IsAnswered(err) && contains(err, []string{"already been processed", "already processed", "alreadyprocessed"}) {
+		if relayer.IsAnswered(err) &&
+			contains(err, []string{"already been processed", "already processed", "alreadyprocessed"}) {
 			return nil
 		}
 		return err

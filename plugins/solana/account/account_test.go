@@ -42,11 +42,14 @@ func must(t testing.TB, err error) {
 // keystore signs as the host does.
 type keystore struct{ key ed25519.PrivateKey }
 
-func (k keystore) ListAccounts(context.Context, *hostservicev1.ListAccountsRequest, ...grpc.CallOption) (*hostservicev1.ListAccountsResponse, error) {
-	return &hostservicev1.ListAccountsResponse{Accounts: []string{sol.PublicKeyFromBytes(k.key.Public().(ed25519.PublicKey)).String()}}, nil
+func (k keystore) ListAccounts(context.Context, *hostservicev1.ListAccountsRequest,
+	...grpc.CallOption) (*hostservicev1.ListAccountsResponse, error) {
+	return &hostservicev1.ListAccountsResponse{
+		Accounts: []string{sol.PublicKeyFromBytes(k.key.Public().(ed25519.PublicKey)).String()}}, nil
 }
 
-func (k keystore) Sign(_ context.Context, in *hostservicev1.SignRequest, _ ...grpc.CallOption) (*hostservicev1.SignResponse, error) {
+func (k keystore) Sign(_ context.Context, in *hostservicev1.SignRequest,
+	_ ...grpc.CallOption) (*hostservicev1.SignResponse, error) {
 	return &hostservicev1.SignResponse{Signature: ed25519.Sign(k.key, in.GetData())}, nil
 }
 
@@ -67,7 +70,8 @@ type node struct {
 }
 
 func newNode(t *testing.T) *node {
-	n := &node{Server: relayertest.NewServer(t, ""), height: 100, blockhash: sol.Hash{1}, statuses: map[string]any{}, history: map[string]any{}, stateSlot: 50}
+	n := &node{Server: relayertest.NewServer(t, ""), height: 100, blockhash: sol.Hash{1}, statuses: map[string]any{},
+		history: map[string]any{}, stateSlot: 50}
 	answer := func(method string, script func(params []json.RawMessage) (any, error)) {
 		n.Answer(method, func(text json.RawMessage) (any, error) {
 			n.mu.Lock()
@@ -109,7 +113,8 @@ func newNode(t *testing.T) *node {
 		values := make([]any, len(keys))
 		for i := range keys {
 			if n.state != nil {
-				values[i] = map[string]any{"data": []string{base64.StdEncoding.EncodeToString(n.state), "base64"}, "owner": "11111111111111111111111111111111", "lamports": 1, "executable": false, "rentEpoch": 0}
+				values[i] = map[string]any{"data": []string{base64.StdEncoding.EncodeToString(n.state), "base64"},
+					"owner": "11111111111111111111111111111111", "lamports": 1, "executable": false, "rentEpoch": 0}
 			}
 		}
 		return inContext(values), nil
@@ -143,14 +148,18 @@ type fixture struct {
 func newFixture(t *testing.T, key ed25519.PrivateKey, change func(*account.Settings)) *fixture {
 	t.Helper()
 	f := &fixture{key: key, node: newNode(t)}
-	pool := relayer.NewPool(relayer.PoolSettings{Timeout: 5 * time.Second}, []relayer.Node[*endpoint.Client]{{Name: "n", Driver: endpoint.NewDriver(endpoint.Settings{
-		URL: f.node.HTTPURL, ChainID: "localnet", Commitment: rpc.CommitmentConfirmed, PollInterval: time.Second, Timeout: 5 * time.Second,
-		Accounts: &relayer.Followed[sol.PublicKey]{}, Pushed: func(sol.PublicKey, uint64, []byte) {},
-	})}})
+	pool := relayer.NewPool(relayer.PoolSettings{Timeout: 5 * time.Second},
+		[]relayer.Node[*endpoint.Client]{{Name: "n", Driver: endpoint.NewDriver(endpoint.Settings{
+			URL: f.node.HTTPURL, ChainID: "localnet", Commitment: rpc.CommitmentConfirmed, PollInterval: time.Second,
+			Timeout:  5 * time.Second,
+			Accounts: &relayer.Followed[sol.PublicKey]{}, Pushed: func(sol.PublicKey, uint64, []byte) {},
+		})}})
 	t.Cleanup(func() { must(t, pool.Close()) })
 	settings := account.Settings{
-		Key: sol.PublicKeyFromBytes(key.Public().(ed25519.PublicKey)), Keystore: keystore{key}, Pool: pool, Horizon: &f.horizon, Commitment: rpc.CommitmentConfirmed,
-		SkipPreflight: true, UnitLimit: 200_000, Fees: account.Fees{Default: 1234, Max: 10_000, BumpPeriod: time.Minute}, Logger: slog.New(slog.DiscardHandler),
+		Key: sol.PublicKeyFromBytes(key.Public().(ed25519.PublicKey)), Keystore: keystore{key}, Pool: pool,
+		Horizon: &f.horizon, Commitment: rpc.CommitmentConfirmed,
+		SkipPreflight: true, UnitLimit: 200_000, Fees: account.Fees{Default: 1234, Max: 10_000, BumpPeriod: time.Minute},
+		Logger: slog.New(slog.DiscardHandler),
 	}
 	if change != nil {
 		change(&settings)
@@ -173,15 +182,18 @@ func newKey(t *testing.T) ed25519.PrivateKey {
 
 func (f *fixture) payload(t *testing.T, once bool) []byte {
 	t.Helper()
-	call := account.NewCall(sol.NewInstruction(sol.SystemProgramID, sol.AccountMetaSlice{sol.Meta(sol.PublicKeyFromBytes(f.key.Public().(ed25519.PublicKey))).SIGNER().WRITE()}, []byte{1}))
+	call := account.NewCall(
+		sol.NewInstruction(sol.SystemProgramID,
+			sol.AccountMetaSlice{sol.Meta(sol.PublicKeyFromBytes(f.key.Public().(ed25519.PublicKey))).SIGNER().WRITE()},
+			[]byte{1}))
 	call.Once = once
 	payload, err := call.Encode()
 	must(t, err)
 	return payload
 }
 
-// TestTransmissionVector holds a whole transmission with six signatures against the bytes that testdata/vectors.py of ocr2
-// computed, signature included.
+// TestTransmissionVector holds a whole transmission with six signatures against the bytes that testdata/vectors.py of
+// ocr2 computed, signature included.
 func TestTransmissionVector(t *testing.T) {
 	t.Parallel()
 	text, err := os.ReadFile("../ocr2/testdata/vectors.json")
@@ -218,8 +230,9 @@ func TestTransmissionVector(t *testing.T) {
 		signatures = append(signatures, unhex(s))
 	}
 	contract := ocr2.Contract{
-		Program: sol.MustPublicKeyFromBase58("cjg3oHmg9uuPsP8D6g29NWvhySJkdYdAo9D25PRbKXJ"), Store: sol.MustPublicKeyFromBase58("HEvSKofvBgfaexv23kMabbYqxasxU3mQ4ibBMEmJWHny"),
-		State: v.StateKey, Feed: v.FeedKey,
+		Program: sol.MustPublicKeyFromBase58("cjg3oHmg9uuPsP8D6g29NWvhySJkdYdAo9D25PRbKXJ"),
+		Store:   sol.MustPublicKeyFromBase58("HEvSKofvBgfaexv23kMabbYqxasxU3mQ4ibBMEmJWHny"),
+		State:   v.StateKey, Feed: v.FeedKey,
 	}
 	instruction, err := contract.Transmit(v.Transmitter, words, unhex(v.Report), signatures)
 	must(t, err)
@@ -233,7 +246,8 @@ func TestTransmissionVector(t *testing.T) {
 	if len(attempt.Raw) != 936 {
 		t.Errorf("%d bytes, want 936", len(attempt.Raw))
 	}
-	if parsed, err := sol.TransactionFromBytes(attempt.Raw); err != nil || parsed.Signatures[0].String() != attempt.Hash || parsed.VerifySignatures() != nil {
+	if parsed, err := sol.TransactionFromBytes(attempt.Raw); err != nil || parsed.Signatures[0].String() != attempt.Hash ||
+		parsed.VerifySignatures() != nil {
 		t.Errorf("the transaction is read back with %v, %v", parsed, err)
 	}
 }
@@ -246,16 +260,24 @@ func TestOutcomes(t *testing.T) {
 		set      func(n *node, hashes []string)
 		want     relayer.Outcome // Hash: "0" or "1" for that attempt's
 	}{
-		"nothing yet":         {1, func(*node, []string) {}, relayer.Outcome{}},
-		"processed":           {1, func(n *node, h []string) { n.statuses[h[0]] = status("processed", nil) }, relayer.Outcome{State: relayer.Succeeded, Hash: "0"}},
-		"confirmed":           {1, func(n *node, h []string) { n.statuses[h[0]] = status("confirmed", nil) }, relayer.Outcome{State: relayer.SucceededForGood, Hash: "0"}},
-		"finalized":           {1, func(n *node, h []string) { n.statuses[h[0]] = status("finalized", nil) }, relayer.Outcome{State: relayer.SucceededForGood, Hash: "0"}},
-		"failed":              {1, func(n *node, h []string) { n.statuses[h[0]] = status("confirmed", stale) }, relayer.Outcome{State: relayer.RevertedForGood, Hash: "0"}},
-		"fails, not for good": {1, func(n *node, h []string) { n.statuses[h[0]] = status("processed", stale) }, relayer.Outcome{State: relayer.Reverted, Hash: "0"}},
-		"last moment":         {1, func(n *node, _ []string) { n.height = 250 }, relayer.Outcome{}},
-		"expired":             {1, func(n *node, _ []string) { n.height = 251 }, relayer.Outcome{State: relayer.Lost}},
-		"expired, in history": {1, func(n *node, h []string) { n.height = 9999; n.history[h[0]] = status("finalized", nil) }, relayer.Outcome{State: relayer.SucceededForGood, Hash: "0"}},
-		"expired, no history": {1, func(n *node, _ []string) { n.height, n.noHistory = 9999, true }, relayer.Outcome{State: relayer.Lost}},
+		"nothing yet": {1, func(*node, []string) {}, relayer.Outcome{}},
+		"processed": {1, func(n *node, h []string) { n.statuses[h[0]] = status("processed", nil) },
+			relayer.Outcome{State: relayer.Succeeded, Hash: "0"}},
+		"confirmed": {1, func(n *node, h []string) { n.statuses[h[0]] = status("confirmed", nil) },
+			relayer.Outcome{State: relayer.SucceededForGood, Hash: "0"}},
+		"finalized": {1, func(n *node, h []string) { n.statuses[h[0]] = status("finalized", nil) },
+			relayer.Outcome{State: relayer.SucceededForGood, Hash: "0"}},
+		"failed": {1, func(n *node, h []string) { n.statuses[h[0]] = status("confirmed", stale) },
+			relayer.Outcome{State: relayer.RevertedForGood, Hash: "0"}},
+		"fails, not for good": {1, func(n *node, h []string) { n.statuses[h[0]] = status("processed", stale) },
+			relayer.Outcome{State: relayer.Reverted, Hash: "0"}},
+		"last moment": {1, func(n *node, _ []string) { n.height = 250 }, relayer.Outcome{}},
+		"expired":     {1, func(n *node, _ []string) { n.height = 251 }, relayer.Outcome{State: relayer.Lost}},
+		"expired, in history": {1, func(n *node, h []string) { n.height = 9999; n.history[h[0]] = status("finalized", nil) },
+			relayer.Outcome{State: relayer.SucceededForGood, Hash: "0"}},
+		"expired, no history": {1, func(n *node, _ []string) {
+			n.height, n.noHistory = 9999, true
+		}, relayer.Outcome{State: relayer.Lost}},
 		"one of two succeeded": {2, func(n *node, h []string) {
 			n.statuses[h[0]] = status("confirmed", stale)
 			n.statuses[h[1]] = status("confirmed", nil)
@@ -264,9 +286,13 @@ func TestOutcomes(t *testing.T) {
 			n.statuses[h[1]] = status("confirmed", stale)
 			n.statuses[h[0]] = status("confirmed", nil)
 		}, relayer.Outcome{State: relayer.SucceededForGood, Hash: "0"}},
-		"one failed, one may land": {2, func(n *node, h []string) { n.statuses[h[0]] = status("confirmed", stale) }, relayer.Outcome{State: relayer.Reverted, Hash: "0"}},
-		"one failed, one expired":  {2, func(n *node, h []string) { n.height = 251; n.statuses[h[0]] = status("confirmed", stale) }, relayer.Outcome{State: relayer.RevertedForGood, Hash: "0"}},
-		"both expired":             {2, func(n *node, _ []string) { n.height = 251 }, relayer.Outcome{State: relayer.Lost}},
+		"one failed, one may land": {2, func(n *node, h []string) { n.statuses[h[0]] = status("confirmed", stale) },
+			relayer.Outcome{State: relayer.Reverted, Hash: "0"}},
+		"one failed, one expired": {2, func(n *node, h []string) {
+			n.height = 251
+			n.statuses[h[0]] = status("confirmed", stale)
+		}, relayer.Outcome{State: relayer.RevertedForGood, Hash: "0"}},
+		"both expired": {2, func(n *node, _ []string) { n.height = 251 }, relayer.Outcome{State: relayer.Lost}},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
@@ -322,10 +348,11 @@ func TestBumps(t *testing.T) {
 	market := uint64(0)
 	var asked []sol.PublicKey
 	f := newFixture(t, newKey(t), func(s *account.Settings) {
-		s.Fees = account.Fees{Max: 5, BumpPeriod: time.Second, Market: func(_ context.Context, written []sol.PublicKey) uint64 {
-			asked = written
-			return market
-		}}
+		s.Fees = account.Fees{Max: 5, BumpPeriod: time.Second,
+			Market: func(_ context.Context, written []sol.PublicKey) uint64 {
+				asked = written
+				return market
+			}}
 	})
 	var attempts []relayer.Attempt
 	price := func(a relayer.Attempt) uint64 {
@@ -347,7 +374,8 @@ func TestBumps(t *testing.T) {
 		attempts = append(attempts, attempt)
 		f.node.set(func(n *node) { n.blockhash[0]++ }) // which the next attempt must not have
 	}
-	if _, err := f.Sign(t.Context(), relayer.Draft{Payload: f.payload(t, false), Attempts: attempts}); !errors.Is(err, relayer.ErrCeiling) {
+	if _, err := f.Sign(t.Context(), relayer.Draft{Payload: f.payload(t, false), Attempts: attempts}); !errors.Is(err,
+		relayer.ErrCeiling) {
 		t.Errorf("above the highest price: %v", err)
 	}
 	first, err := sol.TransactionFromBytes(attempts[0].Raw)
@@ -373,7 +401,8 @@ func TestBumps(t *testing.T) {
 	}
 }
 
-// TestDeadBlockhash holds that a blockhash which the chain has left behind signs nothing more, however lately it was asked for.
+// TestDeadBlockhash holds that a blockhash which the chain has left behind signs nothing more, however lately it was
+// asked for.
 func TestDeadBlockhash(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t, newKey(t), nil)
@@ -401,7 +430,9 @@ func TestOnce(t *testing.T) {
 	if survey.Outcomes[0].Stuck {
 		t.Error("a transfer is to be replaced")
 	}
-	if _, err := f.Sign(t.Context(), relayer.Draft{Payload: f.payload(t, true), Attempts: []relayer.Attempt{attempt}}); !errors.Is(err, relayer.ErrCeiling) {
+	if _, err := f.Sign(t.Context(),
+		relayer.Draft{Payload: f.payload(t, true), Attempts: []relayer.Attempt{attempt}}); !errors.Is(err,
+		relayer.ErrCeiling) {
 		t.Errorf("a transfer is signed again: %v", err)
 	}
 	must(t, f.Send(t.Context(), attempt))
@@ -457,14 +488,21 @@ func TestVerdicts(t *testing.T) {
 		horizon uint64
 		want    relayer.Verdict
 	}{
-		"newer epoch":        {relayer.Item{Contract: key, Digest: head.ConfigDigest, Epoch: epoch + 1}, state, 0, relayer.Verdict{}},
-		"newer round":        {relayer.Item{Contract: key, Digest: head.ConfigDigest, Epoch: epoch, Round: 8}, state, 99, relayer.Verdict{}},
-		"same":               {relayer.Item{Contract: key, Digest: head.ConfigDigest, Epoch: epoch, Round: 7}, state, 99, relayer.Verdict{Stale: "the contract has a transmission of epoch 16909060 round 7"}},
-		"older":              {relayer.Item{Contract: key, Digest: head.ConfigDigest, Epoch: epoch - 1, Round: 9}, state, 0, relayer.Verdict{Stale: "the contract has a transmission of epoch 16909060 round 7"}},
-		"other digest":       {relayer.Item{Contract: key, Epoch: epoch + 1}, state, 50, relayer.Verdict{Stale: "the contract has another configuration"}},
-		"node that lags":     {relayer.Item{Contract: key, Epoch: epoch + 1}, state, 51, relayer.Verdict{Wait: true}},
-		"no account":         {relayer.Item{Contract: key, Digest: head.ConfigDigest, Epoch: epoch + 1}, nil, 0, relayer.Verdict{Wait: true}},
-		"no state":           {relayer.Item{Contract: key, Digest: head.ConfigDigest, Epoch: epoch + 1}, []byte("no state"), 0, relayer.Verdict{Wait: true}},
+		"newer epoch": {relayer.Item{Contract: key, Digest: head.ConfigDigest, Epoch: epoch + 1}, state,
+			0, relayer.Verdict{}},
+		"newer round": {relayer.Item{Contract: key, Digest: head.ConfigDigest, Epoch: epoch, Round: 8}, state, 99,
+			relayer.Verdict{}},
+		"same": {relayer.Item{Contract: key, Digest: head.ConfigDigest, Epoch: epoch, Round: 7}, state, 99,
+			relayer.Verdict{Stale: "the contract has a transmission of epoch 16909060 round 7"}},
+		"older": {relayer.Item{Contract: key, Digest: head.ConfigDigest, Epoch: epoch - 1, Round: 9}, state,
+			0, relayer.Verdict{Stale: "the contract has a transmission of epoch 16909060 round 7"}},
+		"other digest": {relayer.Item{Contract: key, Epoch: epoch + 1}, state, 50,
+			relayer.Verdict{Stale: "the contract has another configuration"}},
+		"node that lags": {relayer.Item{Contract: key, Epoch: epoch + 1}, state, 51, relayer.Verdict{Wait: true}},
+		"no account": {relayer.Item{Contract: key, Digest: head.ConfigDigest, Epoch: epoch + 1}, nil,
+			0, relayer.Verdict{Wait: true}},
+		"no state": {relayer.Item{Contract: key, Digest: head.ConfigDigest, Epoch: epoch + 1}, []byte("no state"),
+			0, relayer.Verdict{Wait: true}},
 		"contract of no key": {relayer.Item{Contract: "0x00"}, state, 0, relayer.Verdict{Wait: true}},
 	}
 	for name, c := range cases {

@@ -19,8 +19,8 @@ import (
 // they come every 200 ms.
 const fresh = 1500 * time.Millisecond
 
-// Sign implements relayer.Sender. An attempt that replaces others has their blockhash, so that all of them die together, and
-// a higher price.
+// Sign implements relayer.Sender. An attempt that replaces others has their blockhash, so that all of them die
+// together, and a higher price.
 func (a *Account) Sign(ctx context.Context, draft relayer.Draft) (relayer.Attempt, error) {
 	call, err := decodeCall(draft.Payload)
 	if err != nil {
@@ -45,7 +45,8 @@ func (a *Account) Sign(ctx context.Context, draft relayer.Draft) (relayer.Attemp
 	}
 	signature := response.GetSignature()
 	if len(signature) != ed25519.SignatureSize || !ed25519.Verify(key[:], message, signature) {
-		return relayer.Attempt{}, fmt.Errorf("sign with the key of %s: the keystore's signature of %d bytes is not that key's", key, len(signature))
+		return relayer.Attempt{}, fmt.Errorf(
+			"sign with the key of %s: the keystore's signature of %d bytes is not that key's", key, len(signature))
 	}
 	tx.Signatures = []sol.Signature{sol.Signature(signature)}
 	raw, err := tx.MarshalBinary()
@@ -71,8 +72,8 @@ const (
 	tagUnitPrice = 3
 )
 
-// transaction is the call between its price, first, and its limit, last: the OCR2 program reimburses the price that it finds
-// in the instruction right before it.
+// transaction is the call between its price, first, and its limit, last: the OCR2 program reimburses the price that it
+// finds in the instruction right before it.
 func (a *Account) transaction(call Call, t terms) (*sol.Transaction, error) {
 	var metas sol.AccountMetaSlice
 	for _, m := range call.Accounts {
@@ -165,7 +166,8 @@ func (a *Account) estimate(ctx context.Context, call Call, t terms) uint32 {
 	}()
 	const most = 1_400_000 // of a transaction: agave's MAX_COMPUTE_UNIT_LIMIT
 	if err != nil || units == 0 || units > most {
-		a.settings.Logger.Warn("the compute units of a transaction could not be estimated; it has the default limit", "account", a.settings.Key, "limit", t.Limit, "error", err)
+		a.settings.Logger.Warn("the compute units of a transaction could not be estimated; it has the default limit",
+			"account", a.settings.Key, "limit", t.Limit, "error", err)
 		return t.Limit
 	}
 	return uint32(min(units+units/5, most))

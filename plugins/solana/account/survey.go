@@ -29,8 +29,10 @@ func (a *Account) Survey(ctx context.Context, flights []relayer.Flight, items []
 	return survey, err
 }
 
-// outcomes asks for the block height before the transactions: one that lands in between is then seen, never taken for dead.
-func (a *Account) outcomes(ctx context.Context, client *endpoint.Client, flights []relayer.Flight) ([]relayer.Outcome, error) {
+// outcomes asks for the block height before the transactions: one that lands in between is then seen, never taken for
+// dead.
+func (a *Account) outcomes(ctx context.Context, client *endpoint.Client,
+	flights []relayer.Flight) ([]relayer.Outcome, error) {
 	if len(flights) == 0 {
 		return nil, nil
 	}
@@ -68,7 +70,8 @@ func (a *Account) outcomes(ctx context.Context, client *endpoint.Client, flights
 			dead = append(dead, f)
 		}
 	}
-	if err := ask(dead, true); err != nil && !relayer.IsAnswered(err) { // nodes without history are good nodes: the contract refuses a repeat
+	// nodes without history are good nodes: the contract refuses a repeat
+	if err := ask(dead, true); err != nil && !relayer.IsAnswered(err) {
 		return nil, err
 	}
 	outcomes := make([]relayer.Outcome, len(flights))
@@ -90,8 +93,8 @@ func (a *Account) expire(height uint64) {
 	}
 }
 
-// outcome judges a flight by what is known of its attempts. One that succeeded decides: others of the flight then fail, since
-// the contract refuses a repeat.
+// outcome judges a flight by what is known of its attempts. One that succeeded decides: others of the flight then fail,
+// since the contract refuses a repeat.
 func (a *Account) outcome(f relayer.Flight, height uint64, known map[string]*endpoint.Status) relayer.Outcome {
 	var (
 		failed  relayer.Outcome
@@ -162,12 +165,14 @@ func (a *Account) explain(f relayer.Flight, known map[string]*endpoint.Status) {
 				reason = name
 			}
 		}
-		a.settings.Logger.Warn("the program refused a transaction", "account", a.settings.Key, "hash", attempt.Hash, "slot", s.Slot, "reason", reason)
+		a.settings.Logger.Warn("the program refused a transaction", "account", a.settings.Key, "hash", attempt.Hash, "slot",
+			s.Slot, "reason", reason)
 	}
 }
 
 // verdicts reads the head of each contract's State.
-func (a *Account) verdicts(ctx context.Context, client *endpoint.Client, items []relayer.Item, horizon uint64) ([]relayer.Verdict, error) {
+func (a *Account) verdicts(ctx context.Context, client *endpoint.Client, items []relayer.Item,
+	horizon uint64) ([]relayer.Verdict, error) {
 	type view struct {
 		head ocr2.Head
 		err  error
@@ -225,9 +230,9 @@ func (a *Account) verdicts(ctx context.Context, client *endpoint.Client, items [
 	return verdicts, nil
 }
 
-// doubt is about reports under a configuration that their contract does not show. What is read is some slots behind the newest,
-// and may not know the configuration yet: until it has reached the slot that was the newest when the doubt arose, such reports
-// wait.
+// doubt is about reports under a configuration that their contract does not show. What is read is some slots behind the
+// newest, and may not know the configuration yet: until it has reached the slot that was the newest when the doubt
+// arose, such reports wait.
 type doubt struct {
 	contract string
 	digest   [32]byte
@@ -242,7 +247,8 @@ func verdict(item relayer.Item, head ocr2.Head, current bool) relayer.Verdict {
 	case head.ConfigDigest != item.Digest:
 		return relayer.Verdict{Stale: "the contract has another configuration"}
 	case head.Epoch > item.Epoch || head.Epoch == item.Epoch && head.Round >= item.Round:
-		return relayer.Verdict{Stale: fmt.Sprintf("the contract has a transmission of epoch %d round %d", head.Epoch, head.Round)}
+		return relayer.Verdict{Stale: fmt.Sprintf("the contract has a transmission of epoch %d round %d", head.Epoch,
+			head.Round)}
 	default:
 		return relayer.Verdict{}
 	}

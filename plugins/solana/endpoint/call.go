@@ -15,7 +15,8 @@ import (
 	"github.com/loop-plugins/loop/sdk/go/relayer"
 )
 
-// Limits of a node's methods (agave's rpc/src/rpc.rs: MAX_MULTIPLE_ACCOUNTS and MAX_GET_SIGNATURE_STATUSES_QUERY_ITEMS).
+// Limits of a node's methods (agave's rpc/src/rpc.rs: MAX_MULTIPLE_ACCOUNTS and
+// MAX_GET_SIGNATURE_STATUSES_QUERY_ITEMS).
 const (
 	MaxAccounts   = 100
 	MaxSignatures = 256
@@ -61,7 +62,8 @@ func (c *Client) Slot(ctx context.Context, commitment rpc.CommitmentType) (slot 
 // Newest is the newest slot that the node has told of.
 func (c *Client) Newest() uint64 { return c.slot.Load() }
 
-// BlockHeight is the number of blocks under the commitment of reads. Slots that were skipped make it smaller than the slot.
+// BlockHeight is the number of blocks under the commitment of reads. Slots that were skipped make it smaller than the
+// slot.
 func (c *Client) BlockHeight(ctx context.Context) (height uint64, err error) {
 	err = c.under(c.commitment, func(commitment rpc.CommitmentType) error {
 		height, err = c.rpc.GetBlockHeight(ctx, commitment)
@@ -130,9 +132,10 @@ func (h *held) content() ([]byte, error) {
 // Slice is a part of an account: Length bytes from Offset on. The zero value is all of it.
 type Slice struct{ Offset, Length uint64 }
 
-// Accounts reads a part of several accounts in one call, MaxAccounts at most, under the commitment of reads. What does not
-// exist is nil.
-func (c *Client) Accounts(ctx context.Context, keys []sol.PublicKey, part Slice) (slot uint64, contents [][]byte, err error) {
+// Accounts reads a part of several accounts in one call, MaxAccounts at most, under the commitment of reads. What does
+// not exist is nil.
+func (c *Client) Accounts(ctx context.Context, keys []sol.PublicKey,
+	part Slice) (slot uint64, contents [][]byte, err error) {
 	options := rpc.M{"encoding": "base64"}
 	if part != (Slice{}) {
 		options["dataSlice"] = rpc.M{"offset": part.Offset, "length": part.Length}
@@ -176,14 +179,15 @@ func (s Status) Custom() (code uint64, ok bool) {
 		InstructionError []json.RawMessage
 	}
 	var custom struct{ Custom *uint64 }
-	if json.Unmarshal(s.Failure, &failed) != nil || len(failed.InstructionError) != 2 || json.Unmarshal(failed.InstructionError[1], &custom) != nil || custom.Custom == nil {
+	if json.Unmarshal(s.Failure, &failed) != nil || len(failed.InstructionError) != 2 ||
+		json.Unmarshal(failed.InstructionError[1], &custom) != nil || custom.Custom == nil {
 		return 0, false
 	}
 	return *custom.Custom, true
 }
 
-// Statuses asks for transactions by their signatures. What is in no block the node knows of is nil. Without history it looks at
-// the last 300 slots or so only (agave's MAX_RECENT_BLOCKHASHES), a minute where they take 200 ms.
+// Statuses asks for transactions by their signatures. What is in no block the node knows of is nil. Without history it
+// looks at the last 300 slots or so only (agave's MAX_RECENT_BLOCKHASHES), a minute where they take 200 ms.
 func (c *Client) Statuses(ctx context.Context, signatures []string, history bool) ([]*Status, error) {
 	const method = "getSignatureStatuses"
 	var all []*Status
@@ -235,8 +239,8 @@ func (c *Client) Send(ctx context.Context, transaction []byte, skipPreflight boo
 	})
 }
 
-// Units is how many compute units a transaction would take now; its signatures are not looked at. An error of the transaction
-// itself is marked relayer.Answered.
+// Units is how many compute units a transaction would take now; its signatures are not looked at. An error of the
+// transaction itself is marked relayer.Answered.
 func (c *Client) Units(ctx context.Context, transaction []byte) (uint64, error) {
 	var answer struct {
 		Value *struct {

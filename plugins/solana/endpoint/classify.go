@@ -12,8 +12,8 @@ import (
 	"github.com/loop-plugins/loop/sdk/go/relayer"
 )
 
-// Codes of JSON-RPC errors that speak of the node and not of the call (agave's rpc-client-api/src/custom_error.rs, and the
-// standard's).
+// Codes of JSON-RPC errors that speak of the node and not of the call (agave's rpc-client-api/src/custom_error.rs, and
+// the standard's).
 const (
 	codeMethodNotFound = -32601
 	codeInternal       = -32603
@@ -34,7 +34,8 @@ const CodeVersion = -32015
 const CodePreflight = -32002
 
 // faults are texts by which nodes say that they cannot answer now. Compared in lower case.
-var faults = []string{"rate limit", "too many requests", "limit exceeded", "timed out", "deadline exceeded", "unhealthy", "service unavailable", "node is behind"}
+var faults = []string{"rate limit", "too many requests", "limit exceeded", "timed out", "deadline exceeded",
+	"unhealthy", "service unavailable", "node is behind"}
 
 // Refusal is a JSON-RPC error that is the node's answer.
 type Refusal struct {

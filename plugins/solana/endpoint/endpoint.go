@@ -1,5 +1,5 @@
-// Package endpoint reaches one RPC node of a Solana chain: calls over HTTP; slots and accounts pushed over WebSocket where the
-// node has one, and slots polled while nothing is pushed.
+// Package endpoint reaches one RPC node of a Solana chain: calls over HTTP; slots and accounts pushed over WebSocket
+// where the node has one, and slots polled while nothing is pushed.
 //
 // It must not know contracts, jobs or keys, nor that there are other nodes.
 package endpoint
@@ -61,8 +61,8 @@ type Client struct {
 	slot        atomic.Uint64
 }
 
-// Horizon is the newest slot that any node has answered at, under the commitment of reads. An answer from before it may lack
-// what is known already. The zero value is ready.
+// Horizon is the newest slot that any node has answered at, under the commitment of reads. An answer from before it may
+// lack what is known already. The zero value is ready.
 type Horizon struct{ slot atomic.Uint64 }
 
 // Reach moves the horizon to a slot unless it is beyond it.
@@ -81,9 +81,10 @@ func (h *Horizon) Slot() uint64 { return h.slot.Load() }
 // Connect implements relayer.Driver.
 func (d *Driver) Connect(ctx context.Context) (*Client, error) {
 	transport := http.DefaultTransport.(*http.Transport).Clone() // one of its own, so that Disconnect ends its connections
-	c := &Client{commitment: d.settings.Commitment, rpc: rpc.NewWithCustomRPCClient(jsonrpc.NewClientWithOpts(d.settings.URL, &jsonrpc.RPCClientOpts{
-		HTTPClient: &http.Client{Transport: checked{transport, d.longest}},
-	}))}
+	c := &Client{commitment: d.settings.Commitment,
+		rpc: rpc.NewWithCustomRPCClient(jsonrpc.NewClientWithOpts(d.settings.URL, &jsonrpc.RPCClientOpts{
+			HTTPClient: &http.Client{Transport: checked{transport, d.longest}},
+		}))}
 	if err := d.check(ctx, c); err != nil {
 		d.Disconnect(c)
 		return nil, err
@@ -140,8 +141,8 @@ func (c *Client) look(ctx context.Context) error {
 	return err
 }
 
-// checked lets pass what relayer.Transport does and is JSON. solana-go would take a page for a fault of the connection, and
-// its errors quote the node's address.
+// checked lets pass what relayer.Transport does and is JSON. solana-go would take a page for a fault of the connection,
+// and its errors quote the node's address.
 type checked struct {
 	*http.Transport
 	longest int64

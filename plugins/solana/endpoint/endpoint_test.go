@@ -27,7 +27,8 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // driver is one of a chain that is none of the public ones.
 func driver(url string) *Driver {
 	return NewDriver(Settings{
-		URL: url, ChainID: "localnet", Commitment: rpc.CommitmentConfirmed, PollInterval: 10 * time.Millisecond, Timeout: 5 * time.Second,
+		URL: url, ChainID: "localnet", Commitment: rpc.CommitmentConfirmed, PollInterval: 10 * time.Millisecond,
+		Timeout:  5 * time.Second,
 		Accounts: &relayer.Followed[sol.PublicKey]{}, Pushed: func(sol.PublicKey, uint64, []byte) {},
 	})
 }
@@ -97,26 +98,41 @@ func TestAnswersThatAreNone(t *testing.T) {
 		want   string
 		answer bool // the node's sensible answer
 	}{
-		"nothing":         {200, ``, "", noJSON, false},
-		"page":            {200, `<html>`, "", noJSON, false},
-		"cut":             {200, `{"jsonrpc":"2.0","result":"0x`, "", noJSON, false},
-		"status":          {503, `<html>`, "", "answers with HTTP status 503", false},
-		"limited":         {429, `{}`, "", "answers with HTTP status 429: it limits the rate of requests", false},
-		"text":            {200, `{"jsonrpc":"2.0","result":"x"}`, "BlockHeight", noJSON, false},
-		"list":            {200, `{"jsonrpc":"2.0","result":[]}`, "Accounts", noJSON, false},
-		"no blockhash":    {200, `{"jsonrpc":"2.0","result":{"value":null}}`, "LatestBlockhash", "answers without a blockhash", false},
-		"one account":     {200, `{"jsonrpc":"2.0","result":{"value":[null]}}`, "Accounts", "answers with 1 accounts of 2", false},
-		"other encoding":  {200, `{"jsonrpc":"2.0","result":{"value":[null,{"data":["x","base58"]}]}}`, "Accounts", "answers with an account in another encoding than asked for", false},
-		"no base64":       {200, `{"jsonrpc":"2.0","result":{"value":[null,{"data":["!","base64"]}]}}`, "Accounts", "answers with an account that is not the base64 it claims to be", false},
-		"three statuses":  {200, `{"jsonrpc":"2.0","result":{"value":[null,null,null]}}`, "Statuses", "answers with 3 statuses of 2", false},
-		"no simulation":   {200, `{"jsonrpc":"2.0","result":{}}`, "Units", noResult, false},
-		"fails":           {200, `{"jsonrpc":"2.0","result":{"value":{"err":"AccountNotFound"}}}`, "Units", `the simulation fails with "AccountNotFound"`, true},
-		"unhealthy":       {200, `{"jsonrpc":"2.0","error":{"code":-32005,"message":"Node is behind by 42 slots"}}`, "", "answers with the error: Node is behind by 42 slots", false},
-		"limited in JSON": {200, `{"jsonrpc":"2.0","error":{"code":-32097,"message":"Too many requests, see https://h/key"}}`, "", "answers with the error: Too many requests, see [address]", false},
-		"refused":         {200, `{"jsonrpc":"2.0","error":{"code":-32002,"message":"Transaction simulation failed: Blockhash not found"}}`, "Send", "Transaction simulation failed: Blockhash not found", true},
-		"skipped":         {200, `{"jsonrpc":"2.0","error":{"code":-32007,"message":"Slot 7 was skipped"}}`, "Block", ErrNoBlock.Error(), true},
-		"not confirmed":   {200, `{"jsonrpc":"2.0","error":{"code":-32014,"message":"Block status not yet available for slot 7"}}`, "Block", ErrNoBlock.Error(), true},
-		"too new a block": {200, `{"jsonrpc":"2.0","error":{"code":-32015,"message":"Transaction version (2) is not supported"}}`, "Block", "Transaction version (2) is not supported", true},
+		"nothing": {200, ``, "", noJSON, false},
+		"page":    {200, `<html>`, "", noJSON, false},
+		"cut":     {200, `{"jsonrpc":"2.0","result":"0x`, "", noJSON, false},
+		"status":  {503, `<html>`, "", "answers with HTTP status 503", false},
+		"limited": {429, `{}`, "", "answers with HTTP status 429: it limits the rate of requests", false},
+		"text":    {200, `{"jsonrpc":"2.0","result":"x"}`, "BlockHeight", noJSON, false},
+		"list":    {200, `{"jsonrpc":"2.0","result":[]}`, "Accounts", noJSON, false},
+		"no blockhash": {200, `{"jsonrpc":"2.0","result":{"value":null}}`, "LatestBlockhash",
+			"answers without a blockhash", false},
+		"one account": {200, `{"jsonrpc":"2.0","result":{"value":[null]}}`, "Accounts", "answers with 1 accounts of 2",
+			false},
+		"other encoding": {200, `{"jsonrpc":"2.0","result":{"value":[null,{"data":["x","base58"]}]}}`, "Accounts",
+			"answers with an account in another encoding than asked for", false},
+		"no base64": {200, `{"jsonrpc":"2.0","result":{"value":[null,{"data":["!","base64"]}]}}`, "Accounts",
+			"answers with an account that is not the base64 it claims to be", false},
+		"three statuses": {200, `{"jsonrpc":"2.0","result":{"value":[null,null,null]}}`, "Statuses",
+			"answers with 3 statuses of 2", false},
+		"no simulation": {200, `{"jsonrpc":"2.0","result":{}}`, "Units", noResult, false},
+		"fails": {200, `{"jsonrpc":"2.0","result":{"value":{"err":"AccountNotFound"}}}`, "Units",
+			`the simulation fails with "AccountNotFound"`, true},
+		"unhealthy": {200, `{"jsonrpc":"2.0","error":{"code":-32005,"message":"Node is behind by 42 slots"}}`,
+			"", "answers with the error: Node is behind by 42 slots", false},
+		"limited in JSON": {200, `{"jsonrpc":"2.0","error":{"code":-32097,"message":"Too many requests, see https://h/key"}}`,
+			"", "answers with the error: Too many requests, see [address]", false},
+		"refused": {200,
+			`{"jsonrpc":"2.0","error":{"code":-32002,"message":"Transaction simulation failed: Blockhash not found"}}`, "Send",
+			"Transaction simulation failed: Blockhash not found", true},
+		"skipped": {200, `{"jsonrpc":"2.0","error":{"code":-32007,"message":"Slot 7 was skipped"}}`, "Block",
+			ErrNoBlock.Error(), true},
+		"not confirmed": {200,
+			`{"jsonrpc":"2.0","error":{"code":-32014,"message":"Block status not yet available for slot 7"}}`, "Block",
+			ErrNoBlock.Error(), true},
+		"too new a block": {200,
+			`{"jsonrpc":"2.0","error":{"code":-32015,"message":"Transaction version (2) is not supported"}}`, "Block",
+			"Transaction version (2) is not supported", true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -169,7 +185,8 @@ func TestNoMethod(t *testing.T) {
 // under finalized from then on.
 func TestCommitmentThatIsGone(t *testing.T) {
 	t.Parallel()
-	blockhash := fmt.Sprintf(`{"context":{"slot":1},"value":{"blockhash":%q,"lastValidBlockHeight":1}}`, genesis("testnet"))
+	blockhash := fmt.Sprintf(`{"context":{"slot":1},"value":{"blockhash":%q,"lastValidBlockHeight":1}}`,
+		genesis("testnet"))
 	answers := map[string]string{
 		"getGenesisHash": `"a"`, "getSlot": `1`, "getBlockHeight": `1`, "sendTransaction": `"1"`, "getBlock": `{}`,
 		"getLatestBlockhash":          blockhash,
@@ -327,9 +344,12 @@ func FuzzAnswer(f *testing.F) {
 	body := ""
 	c := client(f, 200, &body)
 	relayertest.FuzzAnswers(f, []string{
-		``, `{}`, `{"result":1}`, `{"result":"x"}`, `{"result":{"value":[null,{"data":["","base64"]}]}}`, `{"result":{"value":[{"data":[]}]}}`,
-		`{"result":{"context":{"slot":1},"value":{"blockhash":"1","lastValidBlockHeight":1}}}`, `{"result":{"value":[{"err":{},"confirmationStatus":"x"},null]}}`,
-		`{"error":{"code":1,"message":"","data":{}}}`, `{"result":{"transactions":[{"transaction":{"message":{"instructions":[{"programIdIndex":-1}]}}}]}}`,
+		``, `{}`, `{"result":1}`, `{"result":"x"}`, `{"result":{"value":[null,{"data":["","base64"]}]}}`,
+		`{"result":{"value":[{"data":[]}]}}`,
+		`{"result":{"context":{"slot":1},"value":{"blockhash":"1","lastValidBlockHeight":1}}}`,
+		`{"result":{"value":[{"err":{},"confirmationStatus":"x"},null]}}`,
+		`{"error":{"code":1,"message":"","data":{}}}`,
+		`{"result":{"transactions":[{"transaction":{"message":{"instructions":[{"programIdIndex":-1}]}}}]}}`,
 	}, &body, func(ctx context.Context) map[string]error { return every(ctx, c) }, func(err error) bool {
 		return relayer.IsAnswered(err) || relayer.Reason(err) != ""
 	})

@@ -13,8 +13,8 @@ import (
 	"github.com/gorilla/websocket"
 )
 
-// solana-go's own WebSocket client serves no plugin: it keeps 5 MB for each subscription, prints to stdout, and a message
-// without a result ends the process.
+// solana-go's own WebSocket client serves no plugin: it keeps 5 MB for each subscription, prints to stdout, and a
+// message without a result ends the process.
 
 const (
 	// silence is how long nothing may come: several slots begin in a second.
@@ -31,7 +31,8 @@ type news struct {
 
 // push subscribes to slots and accounts, and again after a failure, until ctx ends.
 func (d *Driver) push(ctx context.Context, c *Client, events chan<- news) {
-	pause := &backoff.ExponentialBackOff{InitialInterval: 500 * time.Millisecond, RandomizationFactor: 0.5, Multiplier: 2, MaxInterval: 30 * time.Second}
+	pause := &backoff.ExponentialBackOff{InitialInterval: 500 * time.Millisecond, RandomizationFactor: 0.5, Multiplier: 2,
+		MaxInterval: 30 * time.Second}
 	pause.Reset()
 	for {
 		if d.subscribe(ctx, c, events) {
@@ -161,8 +162,8 @@ func (s *subscriptions) call(method string, params ...any) error {
 	return s.conn.WriteJSON(map[string]any{"jsonrpc": "2.0", "id": s.last, "method": method, "params": params})
 }
 
-// follow subscribes to what is new among the accounts and ends the subscriptions of others. One that is asked for and not
-// answered yet ends at the next change.
+// follow subscribes to what is new among the accounts and ends the subscriptions of others. One that is asked for and
+// not answered yet ends at the next change.
 func (s *subscriptions) follow(accounts []sol.PublicKey) error {
 	commitment := s.client.commitments.instead(s.client.commitment)
 	have := map[sol.PublicKey]bool{}

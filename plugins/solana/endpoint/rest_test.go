@@ -17,7 +17,8 @@ func TestRests(t *testing.T) {
 	t.Parallel()
 	relayertest.Rests(t, func(ctx context.Context, url string) string {
 		_, err := NewDriver(Settings{
-			URL: url, ChainID: "localnet", Commitment: rpc.CommitmentConfirmed, PollInterval: time.Second, Timeout: 5 * time.Second,
+			URL: url, ChainID: "localnet", Commitment: rpc.CommitmentConfirmed, PollInterval: time.Second,
+			Timeout:  5 * time.Second,
 			Accounts: &relayer.Followed[sol.PublicKey]{},
 		}).Connect(ctx)
 		return relayer.Reason(err)

@@ -8,12 +8,13 @@ import (
 	"github.com/loop-plugins/loop/sdk/go/relayer"
 )
 
-// genesisInterval is how often a node is asked again which chain it serves: load balancers are pointed elsewhere by hand, and
-// seldom.
+// genesisInterval is how often a node is asked again which chain it serves: load balancers are pointed elsewhere by
+// hand, and seldom.
 const genesisInterval = time.Minute
 
-// Watch implements relayer.Driver. Slots come pushed where the node takes WebSockets, and polled at PollInterval otherwise and
-// while the push is broken. While it works they are polled all the same, but seldom: calls go over another connection.
+// Watch implements relayer.Driver. Slots come pushed where the node takes WebSockets, and polled at PollInterval
+// otherwise and while the push is broken. While it works they are polled all the same, but seldom: calls go over
+// another connection.
 func (d *Driver) Watch(ctx context.Context, c *Client, report func(height uint64)) error {
 	ctx, cancel := context.WithCancel(ctx)
 	pushed := make(chan news)

@@ -117,14 +117,17 @@ func (n *node) send(text string) {
 
 // tell pushes a slot, and what an account holds.
 func (n *node) tell(slot uint64) {
-	n.send(fmt.Sprintf(`{"jsonrpc":"2.0","method":"slotNotification","params":{"result":{"slot":%d},"subscription":1001}}`, slot))
+	n.send(fmt.Sprintf(`{"jsonrpc":"2.0","method":"slotNotification","params":{"result":{"slot":%d},"subscription":1001}}`,
+		slot))
 }
 
 func (n *node) show(account sol.PublicKey, slot uint64, data []byte) {
 	n.mu.Lock()
 	id := n.accounts[account.String()]
 	n.mu.Unlock()
-	n.send(fmt.Sprintf(`{"jsonrpc":"2.0","method":"accountNotification","params":{"result":{"context":{"slot":%d},"value":{"data":[%q,"base64"]}},"subscription":%d}}`, slot, base64.StdEncoding.EncodeToString(data), id))
+	n.send(
+		fmt.Sprintf(
+			`{"jsonrpc":"2.0","method":"accountNotification","params":{"result":{"context":{"slot":%d},"value":{"data":[%q,"base64"]}},"subscription":%d}}`, slot, base64.StdEncoding.EncodeToString(data), id))
 }
 
 // drop breaks the newest WebSocket.
@@ -187,14 +190,19 @@ func (s *seen) until(what string, holds func() bool) {
 			defer s.mu.Unlock()
 			s.node.mu.Lock()
 			defer s.node.mu.Unlock()
-			s.t.Fatalf("within a minute not so: %s; the node was asked for %v, and heard were %v and %v", what, s.node.calls, s.heights, s.pushed)
+			s.t.Fatalf("within a minute not so: %s; the node was asked for %v, and heard were %v and %v", what, s.node.calls,
+				s.heights, s.pushed)
 		}
 	}
 }
 
 func (s *seen) height(want uint64) {
 	s.t.Helper()
-	s.until(fmt.Sprintf("slot %d is told", want), func() bool { s.mu.Lock(); defer s.mu.Unlock(); return slices.Contains(s.heights, want) })
+	s.until(fmt.Sprintf("slot %d is told", want), func() bool {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		return slices.Contains(s.heights, want)
+	})
 }
 
 // asked waits until the newest WebSocket was asked for exactly that, in any order.
@@ -290,7 +298,8 @@ func (n *node) badAccount(data string) {
 	n.mu.Lock()
 	id := slices.Max(slices.Collect(maps.Values(n.accounts)))
 	n.mu.Unlock()
-	n.send(fmt.Sprintf(`{"method":"accountNotification","params":{"result":{"value":{"data":%s}},"subscription":%d}}`, data, id))
+	n.send(fmt.Sprintf(`{"method":"accountNotification","params":{"result":{"value":{"data":%s}},"subscription":%d}}`,
+		data, id))
 }
 
 // TestWatchWithoutAPush holds that a node which pushes nothing is polled.
@@ -325,7 +334,8 @@ func TestWatchEnds(t *testing.T) {
 	}
 	t.Cleanup(func() { d.Disconnect(c) })
 	server.SetFault(relayertest.HTML)
-	if err := d.Watch(t.Context(), c, func(uint64) {}); relayer.Reason(err) != "answers with something other than the JSON expected" {
+	if err := d.Watch(t.Context(), c, func(uint64) {}); relayer.Reason(err) != "answers with something other than the "+
+		"JSON expected" {
 		t.Errorf("Watch ended with %v", err)
 	}
 }

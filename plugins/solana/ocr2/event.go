@@ -49,15 +49,18 @@ func ParseNewTransmission(data []byte) (NewTransmission, error) {
 		return NewTransmission{}, fmt.Errorf("the event NewTransmission has %d bytes, want %d", len(data), transmissionLength)
 	}
 	if want := discriminator("event", "NewTransmission"); [discriminatorLength]byte(data) != want {
-		return NewTransmission{}, fmt.Errorf("the event begins with %x, and NewTransmission with %x", data[:discriminatorLength], want)
+		return NewTransmission{}, fmt.Errorf("the event begins with %x, and NewTransmission with %x",
+			data[:discriminatorLength], want)
 	}
 	count := data[65]
 	if count > MaxOracles {
-		return NewTransmission{}, fmt.Errorf("the event NewTransmission names %d observers, and there are at most %d", count, MaxOracles)
+		return NewTransmission{}, fmt.Errorf("the event NewTransmission names %d observers, and there are at most %d", count,
+			MaxOracles)
 	}
 	return NewTransmission{
-		RoundID: binary.LittleEndian.Uint32(data[8:]), Digest: [32]byte(data[12:44]), Answer: int128(data[44:]), Transmitter: data[60],
-		Time: binary.LittleEndian.Uint32(data[61:]), Observers: append([]uint8(nil), data[66:66+int(count)]...),
+		RoundID: binary.LittleEndian.Uint32(data[8:]), Digest: [32]byte(data[12:44]), Answer: int128(data[44:]),
+		Transmitter: data[60],
+		Time:        binary.LittleEndian.Uint32(data[61:]), Observers: append([]uint8(nil), data[66:66+int(count)]...),
 		JuelsPerLamport: binary.LittleEndian.Uint64(data[85:]), Reimbursement: binary.LittleEndian.Uint64(data[93:]),
 	}, nil
 }

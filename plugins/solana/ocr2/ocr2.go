@@ -1,5 +1,5 @@
-// Package ocr2 is Solana's OCR2 program and its store as bytes: the accounts that they keep, the events that they log, the
-// transmit instruction, reports and config digests.
+// Package ocr2 is Solana's OCR2 program and its store as bytes: the accounts that they keep, the events that they log,
+// the transmit instruction, reports and config digests.
 //
 // It calls nobody, and must not know nodes, jobs or keys. What it parses is untrusted.
 package ocr2
@@ -51,13 +51,15 @@ func derived(seed string, program, state sol.PublicKey) (sol.PublicKey, uint8, e
 	return address, bump, nil
 }
 
-// Refusal names an error of the program: the number in a failed transaction's {"Custom": number}. Empty: it is none of the
-// program's.
+// Refusal names an error of the program: the number in a failed transaction's {"Custom": number}. Empty: it is none of
+// the program's.
 func Refusal(code uint64) string {
 	const first = 6000 // of Anchor's errors that a program declares
 	names := [...]string{
-		"Unauthorized", "InvalidInput", "TooManyOracles", "StaleReport", "DigestMismatch", "WrongNumberOfSignatures", "Overflow", "MedianOutOfRange",
-		"DuplicateSigner", "DuplicateTransmitter", "PayeeAlreadySet", "PayeeOracleMismatch", "InvalidTokenAccount", "UnauthorizedSigner", "UnauthorizedTransmitter",
+		"Unauthorized", "InvalidInput", "TooManyOracles", "StaleReport", "DigestMismatch", "WrongNumberOfSignatures",
+		"Overflow", "MedianOutOfRange",
+		"DuplicateSigner", "DuplicateTransmitter", "PayeeAlreadySet", "PayeeOracleMismatch", "InvalidTokenAccount",
+		"UnauthorizedSigner", "UnauthorizedTransmitter",
 	}
 	if code < first || code-first >= uint64(len(names)) {
 		return ""

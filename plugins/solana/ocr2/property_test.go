@@ -22,7 +22,8 @@ type ring struct {
 }
 
 func newRing(live, historical uint32, granularity uint8) *ring {
-	r := &ring{data: make([]byte, 200+48*(live+historical)), live: live, total: live + historical, granularity: uint32(granularity)}
+	r := &ring{data: make([]byte, 200+48*(live+historical)), live: live, total: live + historical,
+		granularity: uint32(granularity)}
 	copy(r.data, []byte{0x60, 0xb3, 0x45, 0x42, 0x80, 0x81, 0x49, 0x75, 2})
 	r.data[147] = granularity
 	binary.LittleEndian.PutUint32(r.data[148:], live)
@@ -53,11 +54,13 @@ func (r *ring) write(slot uint64, seconds uint32, answer int64) {
 func TestRingAgainstModel(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
-		r := newRing(rapid.Uint32Range(1, 6).Draw(t, "live"), rapid.Uint32Range(0, 4).Draw(t, "historical"), rapid.Uint8Range(1, 5).Draw(t, "granularity"))
+		r := newRing(rapid.Uint32Range(1, 6).Draw(t, "live"), rapid.Uint32Range(0, 4).Draw(t, "historical"),
+			rapid.Uint8Range(1, 5).Draw(t, "granularity"))
 		want := ocr2.NoRecord()
 		var written []ocr2.Record
 		for range rapid.IntRange(0, 20).Draw(t, "rounds") {
-			slot, seconds, answer := rapid.Uint64().Draw(t, "slot"), rapid.Uint32().Draw(t, "time"), rapid.Int64().Draw(t, "answer")
+			slot, seconds, answer := rapid.Uint64().Draw(t, "slot"), rapid.Uint32().Draw(t, "time"), rapid.Int64().Draw(t,
+				"answer")
 			r.write(slot, seconds, answer)
 			want = ocr2.Record{Slot: slot, Time: time.Unix(int64(seconds), 0).UTC(), Answer: big.NewInt(answer)}
 			written = append(written, want)
@@ -76,7 +79,8 @@ func TestRingAgainstModel(t *testing.T) {
 				t.Fatalf("%d rounds back (-want +got):\n%s", age, diff)
 			}
 		}
-		for n := range r.data { // no part of an account is taken for one, unless all that lacks is a part of the historical ring
+		// no part of an account is taken for one, unless all that lacks is a part of the historical ring
+		for n := range r.data {
 			whole := n >= 200+48*int(r.live) && (n-200)%48 == 0 && int(header.HistoricalCursor) <= (n-200)/48-int(r.live)
 			if _, _, err := ocr2.ParseLatest(r.data[:n]); err == nil && !whole {
 				t.Fatalf("%d of %d bytes are taken", n, len(r.data))
@@ -152,12 +156,13 @@ func TestBuildReportRefuses(t *testing.T) {
 	t.Parallel()
 	one := big.NewInt(1)
 	for name, o := range map[string][]ocr2.Observation{
-		"none":           nil,
-		"too many":       make([]ocr2.Observation, 20),
-		"no value":       {{JuelsPerFeeCoin: one}},
-		"no juels":       {{Value: one}},
-		"wide median":    {{Value: new(big.Int).Lsh(one, 127), JuelsPerFeeCoin: one}},
-		"low median":     {{Value: new(big.Int).Sub(new(big.Int).Neg(new(big.Int).Lsh(one, 127)), one), JuelsPerFeeCoin: one}},
+		"none":        nil,
+		"too many":    make([]ocr2.Observation, 20),
+		"no value":    {{JuelsPerFeeCoin: one}},
+		"no juels":    {{Value: one}},
+		"wide median": {{Value: new(big.Int).Lsh(one, 127), JuelsPerFeeCoin: one}},
+		"low median": {{Value: new(big.Int).Sub(new(big.Int).Neg(new(big.Int).Lsh(one, 127)), one),
+			JuelsPerFeeCoin: one}},
 		"wide juels":     {{Value: one, JuelsPerFeeCoin: new(big.Int).Lsh(one, 63)}},
 		"negative juels": {{Value: one, JuelsPerFeeCoin: big.NewInt(-1)}},
 	} {

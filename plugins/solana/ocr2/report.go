@@ -90,8 +90,8 @@ func ParseReport(text []byte) (Report, error) {
 	}, nil
 }
 
-// ReportHash is sha256(length of the report in a byte || report || context), as the program computes it. Without the length it is
-// the hash of other tools, which no deployed program takes.
+// ReportHash is sha256(length of the report in a byte || report || context), as the program computes it. Without the
+// length it is the hash of other tools, which no deployed program takes.
 func ReportHash(context [3][32]byte, report []byte) ([]byte, error) {
 	if len(report) > math.MaxUint8 {
 		return nil, errors.New("the report is longer than its length's byte can say")

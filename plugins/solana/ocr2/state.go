@@ -73,27 +73,34 @@ type State struct {
 // ParseHead reads the beginning of a State account: HeadLength bytes or more.
 func ParseHead(data []byte) (Head, error) {
 	if len(data) < HeadLength {
-		return Head{}, fmt.Errorf("the State account has %d bytes, and its head alone takes %d; check that it is an OCR2 state", len(data), HeadLength)
+		return Head{}, fmt.Errorf("the State account has %d bytes, and its head alone takes %d; check that it is an OCR2 "+
+			"state", len(data), HeadLength)
 	}
 	if want := discriminator("account", "State"); [discriminatorLength]byte(data) != want {
-		return Head{}, fmt.Errorf("the account begins with %x, and an OCR2 state with %x; check the job's contractID", data[:discriminatorLength], want)
+		return Head{}, fmt.Errorf("the account begins with %x, and an OCR2 state with %x; check the job's contractID",
+			data[:discriminatorLength], want)
 	}
 	if data[8] != stateVersion {
 		return Head{}, fmt.Errorf("the State account has version %d, and only %d is known", data[8], stateVersion)
 	}
 	return Head{
-		VaultNonce: data[9], Feed: key(data[16:]), Owner: key(data[48:]), TokenMint: key(data[112:]), TokenVault: key(data[144:]),
-		MinAnswer: int128(data[240:]), MaxAnswer: int128(data[256:]), F: data[272], Round: data[273],
-		Epoch: binary.LittleEndian.Uint32(data[276:]), RoundID: binary.LittleEndian.Uint32(data[280:]), LatestTransmitter: key(data[284:]),
-		ConfigCount: binary.LittleEndian.Uint32(data[316:]), ConfigDigest: [32]byte(data[320:352]), ConfigSlot: binary.LittleEndian.Uint64(data[352:]),
-		ObservationPayment: binary.LittleEndian.Uint32(data[360:]), TransmissionPayment: binary.LittleEndian.Uint32(data[364:]),
+		VaultNonce: data[9], Feed: key(data[16:]), Owner: key(data[48:]), TokenMint: key(data[112:]),
+		TokenVault: key(data[144:]),
+		MinAnswer:  int128(data[240:]), MaxAnswer: int128(data[256:]), F: data[272], Round: data[273],
+		Epoch: binary.LittleEndian.Uint32(data[276:]), RoundID: binary.LittleEndian.Uint32(data[280:]),
+		LatestTransmitter: key(data[284:]),
+		ConfigCount:       binary.LittleEndian.Uint32(data[316:]), ConfigDigest: [32]byte(data[320:352]),
+		ConfigSlot:          binary.LittleEndian.Uint64(data[352:]),
+		ObservationPayment:  binary.LittleEndian.Uint32(data[360:]),
+		TransmissionPayment: binary.LittleEndian.Uint32(data[364:]),
 	}, nil
 }
 
 // ParseState reads a State account.
 func ParseState(data []byte) (State, error) {
 	if len(data) != StateLength {
-		return State{}, fmt.Errorf("the State account has %d bytes, want %d; check that it is an OCR2 state", len(data), StateLength)
+		return State{}, fmt.Errorf("the State account has %d bytes, want %d; check that it is an OCR2 state", len(data),
+			StateLength)
 	}
 	head, err := ParseHead(data)
 	if err != nil {
@@ -101,7 +108,8 @@ func ParseState(data []byte) (State, error) {
 	}
 	length := binary.LittleEndian.Uint64(data[offchainLengthAt:])
 	if length > MaxOffchainConfig {
-		return State{}, fmt.Errorf("the State account says that its off-chain configuration has %d bytes, and holds at most %d", length, MaxOffchainConfig)
+		return State{}, fmt.Errorf("the State account says that its off-chain configuration has %d bytes, and holds at "+
+			"most %d", length, MaxOffchainConfig)
 	}
 	count := binary.LittleEndian.Uint64(data[oraclesLengthAt:])
 	if count > MaxOracles {
@@ -127,7 +135,8 @@ func (s State) Config() (Config, error) {
 	if err != nil {
 		return Config{}, err
 	}
-	c := Config{Count: s.ConfigCount, F: s.F, Onchain: onchain, OffchainVersion: s.OffchainVersion, Offchain: s.OffchainConfig}
+	c := Config{Count: s.ConfigCount, F: s.F, Onchain: onchain, OffchainVersion: s.OffchainVersion,
+		Offchain: s.OffchainConfig}
 	for _, o := range s.Oracles {
 		c.Signers, c.Transmitters = append(c.Signers, o.Signer), append(c.Transmitters, o.Transmitter)
 	}

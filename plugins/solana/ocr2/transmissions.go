@@ -54,22 +54,29 @@ type Transmissions struct {
 // ParseFeedHeader reads the beginning of a Transmissions account: 160 bytes or more.
 func ParseFeedHeader(data []byte) (FeedHeader, error) {
 	if len(data) < feedHeaderLength {
-		return FeedHeader{}, fmt.Errorf("the Transmissions account has %d bytes, and its header alone takes %d; check that it is a feed of the store", len(data), feedHeaderLength)
+		return FeedHeader{}, fmt.Errorf("the Transmissions account has %d bytes, and its header alone takes %d; check that "+
+			"it is a feed of the store", len(data), feedHeaderLength)
 	}
 	if want := discriminator("account", "Transmissions"); [discriminatorLength]byte(data) != want {
-		return FeedHeader{}, fmt.Errorf("the account begins with %x, and a feed of the store with %x; check the job's transmissionsID", data[:discriminatorLength], want)
+		return FeedHeader{}, fmt.Errorf("the account begins with %x, and a feed of the store with %x; check the job's "+
+			"transmissionsID", data[:discriminatorLength], want)
 	}
 	if data[8] != feedVersion {
-		return FeedHeader{}, fmt.Errorf("the Transmissions account has version %d, and only %d is known", data[8], feedVersion)
+		return FeedHeader{}, fmt.Errorf("the Transmissions account has version %d, and only %d is known", data[8],
+			feedVersion)
 	}
 	h := FeedHeader{
-		Flagged: data[9] != 0, Owner: key(data[10:]), Writer: key(data[74:]), Description: string(bytes.TrimRight(data[106:138], "\x00")),
-		Decimals: data[138], FlaggingThreshold: binary.LittleEndian.Uint32(data[139:]), LatestRoundID: binary.LittleEndian.Uint32(data[143:]),
-		Granularity: data[147], LiveLength: binary.LittleEndian.Uint32(data[148:]), LiveCursor: binary.LittleEndian.Uint32(data[152:]),
+		Flagged: data[9] != 0, Owner: key(data[10:]), Writer: key(data[74:]),
+		Description: string(bytes.TrimRight(data[106:138], "\x00")),
+		Decimals:    data[138], FlaggingThreshold: binary.LittleEndian.Uint32(data[139:]),
+		LatestRoundID: binary.LittleEndian.Uint32(data[143:]),
+		Granularity:   data[147], LiveLength: binary.LittleEndian.Uint32(data[148:]),
+		LiveCursor:       binary.LittleEndian.Uint32(data[152:]),
 		HistoricalCursor: binary.LittleEndian.Uint32(data[156:]),
 	}
 	if h.LiveLength == 0 || h.LiveCursor >= h.LiveLength {
-		return FeedHeader{}, fmt.Errorf("the Transmissions account says that its next record goes to %d of %d", h.LiveCursor, h.LiveLength)
+		return FeedHeader{}, fmt.Errorf("the Transmissions account says that its next record goes to %d of %d", h.LiveCursor,
+			h.LiveLength)
 	}
 	return h, nil
 }
@@ -88,10 +95,12 @@ func (h FeedHeader) LatestOffset() uint64 { return ringAt + uint64(h.Latest())*R
 // ParseRecord reads one record: RecordLength bytes.
 func ParseRecord(data []byte) (Record, error) {
 	if len(data) != RecordLength {
-		return Record{}, fmt.Errorf("a record of the feed has %d bytes, want %d: the account ends before its ring does", len(data), RecordLength)
+		return Record{}, fmt.Errorf("a record of the feed has %d bytes, want %d: the account ends before its ring does",
+			len(data), RecordLength)
 	}
 	return Record{
-		Slot: binary.LittleEndian.Uint64(data), Time: time.Unix(int64(binary.LittleEndian.Uint32(data[8:])), 0).UTC(), Answer: int128(data[16:]),
+		Slot: binary.LittleEndian.Uint64(data), Time: time.Unix(int64(binary.LittleEndian.Uint32(data[8:])), 0).UTC(),
+		Answer: int128(data[16:]),
 	}, nil
 }
 
@@ -139,11 +148,14 @@ func checkFeed(data []byte) (FeedHeader, error) {
 	case err != nil:
 		return FeedHeader{}, err
 	case len(data) < ringAt || (len(data)-ringAt)%RecordLength != 0:
-		return FeedHeader{}, fmt.Errorf("the Transmissions account has %d bytes, which is no whole number of records", len(data))
+		return FeedHeader{}, fmt.Errorf("the Transmissions account has %d bytes, which is no whole number of records",
+			len(data))
 	case uint64(header.LiveLength) > uint64(len(data)-ringAt)/RecordLength:
-		return FeedHeader{}, fmt.Errorf("the Transmissions account has %d bytes and says that it holds %d live records", len(data), header.LiveLength)
+		return FeedHeader{}, fmt.Errorf("the Transmissions account has %d bytes and says that it holds %d live records",
+			len(data), header.LiveLength)
 	case uint64(header.HistoricalCursor) > uint64(len(data)-ringAt)/RecordLength-uint64(header.LiveLength):
-		return FeedHeader{}, fmt.Errorf("the Transmissions account says that its next historical record goes to %d, beyond its end", header.HistoricalCursor)
+		return FeedHeader{}, fmt.Errorf("the Transmissions account says that its next historical record goes to %d, beyond "+
+			"its end", header.HistoricalCursor)
 	}
 	return header, nil
 }

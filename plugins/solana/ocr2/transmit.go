@@ -16,9 +16,10 @@ type Contract struct {
 	Program, State, Feed, Store sol.PublicKey
 }
 
-// Transmit is the instruction that hands a report in. It bears no discriminator: the program takes for a transmission what
-// it does not know. Each signature is r, s and the recovery id in 65 bytes.
-func (c Contract) Transmit(transmitter sol.PublicKey, context [3][32]byte, report []byte, signatures [][]byte) (*sol.GenericInstruction, error) {
+// Transmit is the instruction that hands a report in. It bears no discriminator: the program takes for a transmission
+// what it does not know. Each signature is r, s and the recovery id in 65 bytes.
+func (c Contract) Transmit(transmitter sol.PublicKey, context [3][32]byte, report []byte,
+	signatures [][]byte) (*sol.GenericInstruction, error) {
 	if len(signatures) == 0 || len(signatures) > MaxOracles {
 		return nil, fmt.Errorf("the program takes 1 to %d signatures, got %d", MaxOracles, len(signatures))
 	}
@@ -37,7 +38,8 @@ func (c Contract) Transmit(transmitter sol.PublicKey, context [3][32]byte, repor
 	data = append(data, report...)
 	for i, signature := range signatures {
 		if len(signature) != SignatureLength || signature[64] > 1 {
-			return nil, fmt.Errorf("signature %d must be r, s and the recovery id (0 or 1) in %d bytes, got %d bytes", i, SignatureLength, len(signature))
+			return nil, fmt.Errorf("signature %d must be r, s and the recovery id (0 or 1) in %d bytes, got %d bytes",
+				i, SignatureLength, len(signature))
 		}
 		data = append(data, signature...)
 	}

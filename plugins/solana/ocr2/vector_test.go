@@ -93,8 +93,10 @@ func TestState(t *testing.T) {
 	want := ocr2.State{
 		Head: ocr2.Head{
 			VaultNonce: 254, Feed: counted(33), Owner: counted(40), TokenMint: counted(42), TokenVault: counted(43),
-			MinAnswer: big.NewInt(-5), MaxAnswer: power(10, 20), F: 5, Epoch: 0x01020304, Round: 7, RoundID: 77, LatestTransmitter: v.Transmitters[3],
-			ConfigCount: 9, ConfigDigest: [32]byte(unhex(t, v.Digest)), ConfigSlot: 123456789012, ObservationPayment: 11, TransmissionPayment: 22,
+			MinAnswer: big.NewInt(-5), MaxAnswer: power(10, 20), F: 5, Epoch: 0x01020304, Round: 7, RoundID: 77,
+			LatestTransmitter: v.Transmitters[3],
+			ConfigCount:       9, ConfigDigest: [32]byte(unhex(t, v.Digest)), ConfigSlot: 123456789012, ObservationPayment: 11,
+			TransmissionPayment: 22,
 		},
 		OffchainVersion: 2,
 	}
@@ -103,7 +105,8 @@ func TestState(t *testing.T) {
 	}
 	for i := range v.Transmitters {
 		want.Oracles = append(want.Oracles, ocr2.Oracle{
-			Transmitter: v.Transmitters[i], Signer: [20]byte(unhex(t, v.Signers[i])), Payee: counted(140 + byte(i)), FromRoundID: 70 + uint32(i), Payment: 1e12 + uint64(i),
+			Transmitter: v.Transmitters[i], Signer: [20]byte(unhex(t, v.Signers[i])), Payee: counted(140 + byte(i)),
+			FromRoundID: 70 + uint32(i), Payment: 1e12 + uint64(i),
 		})
 	}
 	if diff := cmp.Diff(want, got, compareBig); diff != "" {
@@ -132,7 +135,8 @@ func TestDigest(t *testing.T) {
 	if got := hex.EncodeToString(config.Onchain); got != v.Onchain {
 		t.Errorf("on-chain configuration %s, want %s", got, v.Onchain)
 	}
-	standard, err := median.StandardOnchainConfigCodec{}.Encode(context.Background(), median.OnchainConfig{Min: state.MinAnswer, Max: state.MaxAnswer})
+	standard, err := median.StandardOnchainConfigCodec{}.Encode(context.Background(),
+		median.OnchainConfig{Min: state.MinAnswer, Max: state.MaxAnswer})
 	if err != nil || hex.EncodeToString(standard) != v.Onchain {
 		t.Errorf("libocr encodes it as %x, %v", standard, err)
 	}
@@ -145,10 +149,12 @@ func TestDigest(t *testing.T) {
 func TestAuthorities(t *testing.T) {
 	t.Parallel()
 	v := load(t)
-	if key, bump, err := ocr2.StoreAuthority(program, v.StateKey); err != nil || key != v.StoreAuthority || bump != v.StoreBump {
+	if key, bump, err := ocr2.StoreAuthority(program, v.StateKey); err != nil || key != v.StoreAuthority ||
+		bump != v.StoreBump {
 		t.Errorf("StoreAuthority = %s, %d, %v", key, bump, err)
 	}
-	if key, bump, err := ocr2.VaultAuthority(program, v.StateKey); err != nil || key != v.VaultAuthority || bump != v.VaultBump {
+	if key, bump, err := ocr2.VaultAuthority(program, v.StateKey); err != nil || key != v.VaultAuthority ||
+		bump != v.VaultBump {
 		t.Errorf("VaultAuthority = %s, %d, %v", key, bump, err)
 	}
 }
@@ -161,7 +167,8 @@ func TestTransmissions(t *testing.T) {
 		t.Fatal(err)
 	}
 	header := ocr2.FeedHeader{
-		Owner: counted(50), Writer: counted(52), Flagged: true, Description: "SOL / USD", Decimals: 8, FlaggingThreshold: 50000, LatestRoundID: 8,
+		Owner: counted(50), Writer: counted(52), Flagged: true, Description: "SOL / USD", Decimals: 8,
+		FlaggingThreshold: 50000, LatestRoundID: 8,
 		Granularity: 2, LiveLength: 5, LiveCursor: 3, HistoricalCursor: 1,
 	}
 	record := func(n int64) ocr2.Record {
@@ -172,7 +179,8 @@ func TestTransmissions(t *testing.T) {
 		return ocr2.Record{Slot: 1000 + uint64(n), Time: time.Unix(1700000000+n, 0).UTC(), Answer: answer}
 	}
 	want := ocr2.Transmissions{
-		FeedHeader: header, Live: []ocr2.Record{record(6), record(7), record(8), record(4), record(5)}, Historical: []ocr2.Record{record(8), record(4), record(6)},
+		FeedHeader: header, Live: []ocr2.Record{record(6), record(7), record(8), record(4), record(5)},
+		Historical: []ocr2.Record{record(8), record(4), record(6)},
 	}
 	if diff := cmp.Diff(want, got, compareBig); diff != "" {
 		t.Errorf("ParseTransmissions (-want +got):\n%s", diff)
@@ -201,7 +209,8 @@ func TestReport(t *testing.T) {
 		t.Errorf("BuildReport = %x, %v, want %s", report, err, v.Report)
 	}
 	got, err := ocr2.ParseReport(unhex(t, v.Report))
-	want := ocr2.Report{Time: 1700000030, Observers: []uint8{12, 3, 0, 1}, Median: big.NewInt(900), JuelsPerFeeCoin: big.NewInt(9)}
+	want := ocr2.Report{Time: 1700000030, Observers: []uint8{12, 3, 0, 1}, Median: big.NewInt(900),
+		JuelsPerFeeCoin: big.NewInt(9)}
 	if err != nil || cmp.Diff(want, got, compareBig) != "" {
 		t.Errorf("ParseReport = %+v, %v", got, err)
 	}
@@ -246,7 +255,8 @@ func TestReportsOfTies(t *testing.T) {
 func TestTransmitInstruction(t *testing.T) {
 	t.Parallel()
 	v := load(t)
-	instruction, err := ocr2.Contract{Program: program, State: v.StateKey, Feed: v.FeedKey, Store: store}.Transmit(v.Transmitter, contextOf(t, v), unhex(t, v.Report), signatures(t, v))
+	instruction, err := ocr2.Contract{Program: program, State: v.StateKey, Feed: v.FeedKey,
+		Store: store}.Transmit(v.Transmitter, contextOf(t, v), unhex(t, v.Report), signatures(t, v))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -254,8 +264,10 @@ func TestTransmitInstruction(t *testing.T) {
 		t.Errorf("data\n%s, want\n%s", got, v.Instruction)
 	}
 	want := sol.AccountMetaSlice{
-		{PublicKey: v.StateKey, IsWritable: true}, {PublicKey: v.Transmitter, IsSigner: true}, {PublicKey: v.FeedKey, IsWritable: true}, {PublicKey: store},
-		{PublicKey: v.StoreAuthority}, {PublicKey: sol.MustPublicKeyFromBase58("Sysvar1nstructions1111111111111111111111111")},
+		{PublicKey: v.StateKey, IsWritable: true}, {PublicKey: v.Transmitter, IsSigner: true},
+		{PublicKey: v.FeedKey, IsWritable: true}, {PublicKey: store},
+		{PublicKey: v.StoreAuthority},
+		{PublicKey: sol.MustPublicKeyFromBase58("Sysvar1nstructions1111111111111111111111111")},
 	}
 	if diff := cmp.Diff(want, instruction.AccountValues); diff != "" || instruction.ProgID != program {
 		t.Errorf("program %s, accounts (-want +got):\n%s", instruction.ProgID, diff)
@@ -291,7 +303,8 @@ func TestEvent(t *testing.T) {
 	t.Parallel()
 	v := load(t)
 	want := ocr2.NewTransmission{
-		RoundID: 78, Digest: [32]byte(unhex(t, v.Digest)), Answer: new(big.Int).Neg(power(10, 30)), Transmitter: 3, Time: 1700000030,
+		RoundID: 78, Digest: [32]byte(unhex(t, v.Digest)), Answer: new(big.Int).Neg(power(10, 30)), Transmitter: 3,
+		Time:      1700000030,
 		Observers: []uint8{12, 3, 0, 1}, JuelsPerLamport: 9, Reimbursement: 1<<63 + 1,
 	}
 	for _, line := range []string{v.Event, strings.Replace(v.Event, "Program data", "Program log", 1)} {
@@ -300,7 +313,8 @@ func TestEvent(t *testing.T) {
 			t.Errorf("ParseLog = %+v, %t, %v", got, found, err)
 		}
 	}
-	for _, line := range []string{"", "Program log: Instruction: Submit", "Program data: AAAA", "Program data: " + strings.Repeat("A", 136), v.Event[1:]} {
+	for _, line := range []string{"", "Program log: Instruction: Submit", "Program data: AAAA",
+		"Program data: " + strings.Repeat("A", 136), v.Event[1:]} {
 		if _, found, err := ocr2.ParseLog(line); found || err != nil {
 			t.Errorf("%q is an event: %v", line, err)
 		}
@@ -320,7 +334,8 @@ func TestEvent(t *testing.T) {
 
 func TestRefusalNames(t *testing.T) {
 	t.Parallel()
-	for code, want := range map[uint64]string{6003: "StaleReport", 6014: "UnauthorizedTransmitter", 6000: "Unauthorized", 5999: "", 6015: "", 1: ""} {
+	for code, want := range map[uint64]string{6003: "StaleReport", 6014: "UnauthorizedTransmitter", 6000: "Unauthorized",
+		5999: "", 6015: "", 1: ""} {
 		if got := ocr2.Refusal(code); got != want {
 			t.Errorf("%d is %q, want %q", code, got, want)
 		}

@@ -1,7 +1,8 @@
-// Package account makes and sends the transactions of one account of a Starknet network: it is the Sender of relayer's queue.
+// Package account makes and sends the transactions of one account of a Starknet network: it is the Sender of relayer's
+// queue.
 //
-// It knows fees, nonces, statuses of transactions and the aggregator's view by which a report is seen to be stale. It must not know
-// jobs, nor keep anything that a process's end may not take: what must survive is in the queue's Store.
+// It knows fees, nonces, statuses of transactions and the aggregator's view by which a report is seen to be stale. It
+// must not know jobs, nor keep anything that a process's end may not take: what must survive is in the queue's Store.
 package account
 
 import (
@@ -37,7 +38,8 @@ type Settings struct {
 	FeeMultiplier float64
 	// Estimates is how often a fee is estimated whose nonce something else takes meanwhile.
 	Estimates int
-	// Timeout is how long a transaction may be out of blocks before another attempt is made on better terms. It doubles with each.
+	// Timeout is how long a transaction may be out of blocks before another attempt is made on better terms. It doubles
+	// with each.
 	Timeout time.Duration
 }
 
@@ -67,7 +69,8 @@ func (a *Account) Use(key stark.Felt) {
 	a.key = key
 }
 
-// Key is the key that Use named last, or that the account's unfinished transactions were signed with; zero: none is known.
+// Key is the key that Use named last, or that the account's unfinished transactions were signed with; zero: none is
+// known.
 func (a *Account) Key() stark.Felt {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -82,8 +85,8 @@ func (a *Account) Trouble() string {
 	return a.trouble
 }
 
-// Call is the payload of a transaction, as the queue keeps it: one call of a contract, and the key that signs for the account.
-// An account's contract does not tell in a common way which keys it takes.
+// Call is the payload of a transaction, as the queue keeps it: one call of a contract, and the key that signs for the
+// account. An account's contract does not tell in a common way which keys it takes.
 type Call struct {
 	Key      stark.Felt   `json:"key"`
 	To       stark.Felt   `json:"to"`
@@ -100,8 +103,8 @@ func (c Call) Encode() ([]byte, error) {
 	return payload, nil
 }
 
-// refusals are a node's answers by which it does not keep a transaction that no other node would take, and that no other
-// terms mend.
+// refusals are a node's answers by which it does not keep a transaction that no other node would take, and that no
+// other terms mend.
 var refusals = []endpoint.Code{
 	endpoint.CodeValidationFailure, endpoint.CodeNonAccount, endpoint.CodeUnsupportedVersion,
 }
@@ -132,7 +135,8 @@ func (a *Account) Send(ctx context.Context, attempt relayer.Attempt) error {
 	switch {
 	case err == nil:
 		said = taken
-	case sure && (endpoint.IsCode(err, endpoint.CodeInsufficientResource) || endpoint.IsCode(err, endpoint.CodeFeeBelowMinimum)):
+	case sure &&
+		(endpoint.IsCode(err, endpoint.CodeInsufficientResource) || endpoint.IsCode(err, endpoint.CodeFeeBelowMinimum)):
 		said = cheap
 	case sure && endpoint.IsCode(err, endpoint.CodeInsufficientBalance):
 		err = fmt.Errorf("%w: %w: %w", relayer.ErrRefused, relayer.ErrUnfunded, a.refused(err, "; send it STRK"))
@@ -162,7 +166,9 @@ func (a *Account) Balance(ctx context.Context, token stark.Felt) (*big.Int, erro
 			return err
 		}
 		if len(answer) != 2 || answer[0].Big().BitLen() > 128 || answer[1].Big().BitLen() > 128 {
-			return relayer.Answered(errors.New("the fee token's answer to balanceOf is no number of 256 bits; check FeeToken in the chain's configuration"))
+			return relayer.Answered(
+				errors.New("the fee token's answer to balanceOf is no number of 256 bits; check FeeToken in the chain's " +
+					"configuration"))
 		}
 		balance = new(big.Int).Lsh(answer[1].Big(), 128)
 		balance.Or(balance, answer[0].Big())

@@ -70,7 +70,8 @@ func TestTransactionHash(t *testing.T) {
 		}
 	}
 	zero := Bound{Price: new(big.Int)}
-	if _, err := (invoke{bounds: Bounds{zero, zero, Bound{Price: new(big.Int).Lsh(big.NewInt(1), 253)}}}).hash(stark.Felt{}); err == nil {
+	if _, err := (invoke{bounds: Bounds{zero, zero, Bound{Price: new(big.Int).Lsh(big.NewInt(1), 253)}}}).
+		hash(stark.Felt{}); err == nil {
 		t.Error("a price beyond the field is hashed")
 	}
 }
@@ -158,7 +159,8 @@ func TestOutcome(t *testing.T) {
 		}
 		return f
 	}
-	in, reverted := endpoint.Status{Known: true, Accepted: true}, endpoint.Status{Known: true, Accepted: true, Reverted: true}
+	in, reverted := endpoint.Status{Known: true, Accepted: true}, endpoint.Status{Known: true, Accepted: true,
+		Reverted: true}
 	received, rejected := endpoint.Status{Known: true}, endpoint.Status{Known: true, Rejected: true}
 	for name, c := range map[string]struct {
 		flight         relayer.Flight
@@ -166,12 +168,18 @@ func TestOutcome(t *testing.T) {
 		next, complete uint64
 		want           relayer.Outcome
 	}{
-		"in the pending block":    {flight(0), []endpoint.Status{in}, 6, 5, relayer.Outcome{State: relayer.Succeeded, Hash: "a"}},
-		"in a complete block":     {flight(0), []endpoint.Status{in}, 6, 6, relayer.Outcome{State: relayer.SucceededForGood, Hash: "a"}},
-		"reverted, pending":       {flight(0), []endpoint.Status{reverted}, 6, 5, relayer.Outcome{State: relayer.Reverted, Hash: "a"}},
-		"reverted for good":       {flight(0), []endpoint.Status{reverted}, 6, 6, relayer.Outcome{State: relayer.RevertedForGood, Hash: "a"}},
-		"an earlier attempt":      {flight(0, 0), []endpoint.Status{in, {}}, 6, 6, relayer.Outcome{State: relayer.SucceededForGood, Hash: "a"}},
-		"a later attempt":         {flight(0, 0), []endpoint.Status{rejected, in}, 6, 6, relayer.Outcome{State: relayer.SucceededForGood, Hash: "b"}},
+		"in the pending block": {flight(0), []endpoint.Status{in}, 6, 5,
+			relayer.Outcome{State: relayer.Succeeded, Hash: "a"}},
+		"in a complete block": {flight(0), []endpoint.Status{in}, 6, 6,
+			relayer.Outcome{State: relayer.SucceededForGood, Hash: "a"}},
+		"reverted, pending": {flight(0), []endpoint.Status{reverted}, 6, 5,
+			relayer.Outcome{State: relayer.Reverted, Hash: "a"}},
+		"reverted for good": {flight(0), []endpoint.Status{reverted}, 6, 6,
+			relayer.Outcome{State: relayer.RevertedForGood, Hash: "a"}},
+		"an earlier attempt": {flight(0, 0), []endpoint.Status{in, {}}, 6,
+			6, relayer.Outcome{State: relayer.SucceededForGood, Hash: "a"}},
+		"a later attempt": {flight(0, 0), []endpoint.Status{rejected, in}, 6,
+			6, relayer.Outcome{State: relayer.SucceededForGood, Hash: "b"}},
 		"another took the number": {flight(0), []endpoint.Status{{}}, 6, 6, relayer.Outcome{State: relayer.Lost}},
 		"another may take it":     {flight(0), []endpoint.Status{{}}, 6, 5, relayer.Outcome{}},
 		"in the mempool":          {flight(0), []endpoint.Status{received}, 5, 5, relayer.Outcome{}},
@@ -179,8 +187,10 @@ func TestOutcome(t *testing.T) {
 		"in nobody's mempool":     {flight(61 * time.Second), []endpoint.Status{{}}, 5, 5, relayer.Outcome{}},
 		"rejected":                {flight(0), []endpoint.Status{rejected}, 5, 5, relayer.Outcome{Stuck: true}},
 		"rejected behind others":  {flight(0), []endpoint.Status{rejected}, 4, 4, relayer.Outcome{}},
-		"waits too long":          {flight(61 * time.Second), []endpoint.Status{received}, 5, 5, relayer.Outcome{Stuck: true}},
-		"the second may longer":   {flight(200*time.Second, 61*time.Second), []endpoint.Status{received, received}, 5, 5, relayer.Outcome{}},
+		"waits too long": {flight(61 * time.Second), []endpoint.Status{received}, 5,
+			5, relayer.Outcome{Stuck: true}},
+		"the second may longer": {flight(200*time.Second, 61*time.Second), []endpoint.Status{received, received}, 5,
+			5, relayer.Outcome{}},
 	} {
 		if diff := cmp.Diff(c.want, a.outcome(c.flight, c.statuses, c.next, c.complete)); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", name, diff)
@@ -221,7 +231,8 @@ func TestEstimateOfAMovingNonce(t *testing.T) {
 		"as an execution error": {reverts(moved), 2, ""},
 		"as a nonce":            {map[string]any{"code": 52, "message": "Invalid transaction nonce"}, 2, ""},
 		"too often":             {reverts(moved), 3, "Transaction execution error: " + moved},
-		"a revert":              {reverts("stale report"), 1, "the transaction would revert: Transaction execution error: stale report"},
+		"a revert": {reverts("stale report"), 1,
+			"the transaction would revert: Transaction execution error: stale report"},
 		"no account": {map[string]any{"code": 20, "message": "Contract not found"}, 1,
 			"there is no account at 0x9: deploy its contract and fund it (Contract not found)"},
 	} {
@@ -247,16 +258,18 @@ func TestEstimateOfAMovingNonce(t *testing.T) {
 						break
 					}
 					answer["result"] = []any{map[string]any{
-						"l1_gas_consumed": "0x0", "l1_gas_price": "0x1", "l2_gas_consumed": "0x7", "l2_gas_price": "0x1", "l1_data_gas_consumed": "0x0",
-						"l1_data_gas_price": "0x1", "overall_fee": "0x7", "unit": "FRI",
+						"l1_gas_consumed": "0x0", "l1_gas_price": "0x1", "l2_gas_consumed": "0x7", "l2_gas_price": "0x1",
+						"l1_data_gas_consumed": "0x0",
+						"l1_data_gas_price":    "0x1", "overall_fee": "0x7", "unit": "FRI",
 					}}
 				}
 				_ = json.NewEncoder(w).Encode(answer)
 			}))
 			t.Cleanup(server.Close)
-			pool := relayer.NewPool(relayer.PoolSettings{}, []relayer.Node[*endpoint.Client]{{Name: "n", Driver: endpoint.NewDriver(endpoint.Settings{
-				URL: server.URL, ChainID: stark.FromUint64(1), PollInterval: time.Hour, Timeout: 5 * time.Second,
-			})}})
+			pool := relayer.NewPool(relayer.PoolSettings{},
+				[]relayer.Node[*endpoint.Client]{{Name: "n", Driver: endpoint.NewDriver(endpoint.Settings{
+					URL: server.URL, ChainID: stark.FromUint64(1), PollInterval: time.Hour, Timeout: 5 * time.Second,
+				})}})
 			t.Cleanup(func() { _ = pool.Close() })
 			if err := pool.Await(t.Context()); err != nil {
 				t.Fatal(err)
@@ -281,7 +294,8 @@ type answers struct {
 	err       error
 }
 
-func (k answers) Sign(context.Context, *hostservicev1.SignRequest, ...grpc.CallOption) (*hostservicev1.SignResponse, error) {
+func (k answers) Sign(context.Context, *hostservicev1.SignRequest,
+	...grpc.CallOption) (*hostservicev1.SignResponse, error) {
 	return &hostservicev1.SignResponse{Signature: k.signature}, k.err
 }
 
@@ -298,26 +312,29 @@ func TestKeystoreIsChecked(t *testing.T) {
 	}
 	r, s := good.R.Bytes(), good.S.Bytes()
 	bytes := append(r[:], s[:]...)
-	if got, err := New(Settings{Keystore: answers{signature: bytes}}).signature(t.Context(), key.Public(), hash); err != nil || got != good {
+	if got, err := New(Settings{Keystore: answers{signature: bytes}}).signature(t.Context(), key.Public(),
+		hash); err != nil || got != good {
 		t.Errorf("%v, %v", got, err)
 	}
 	high := append([]byte(nil), bytes...)
 	high[0] = 0xff
 	for name, k := range map[string]answers{
-		"short": {signature: bytes[:63]}, "long": {signature: append(bytes, 0)}, "beyond the field": {signature: high}, "zero": {signature: make([]byte, 64)},
+		"short": {signature: bytes[:63]}, "long": {signature: append(bytes, 0)}, "beyond the field": {signature: high},
+		"zero":     {signature: make([]byte, 64)},
 		"an error": {signature: bytes, err: errors.New("no")},
 	} {
 		if _, err := New(Settings{Keystore: k}).signature(t.Context(), key.Public(), hash); err == nil {
 			t.Errorf("%s: taken", name)
 		}
 	}
-	if _, err := New(Settings{Keystore: answers{signature: bytes}}).signature(t.Context(), key.Public(), stark.FromUint64(78)); err == nil {
+	if _, err := New(Settings{Keystore: answers{signature: bytes}}).signature(t.Context(), key.Public(),
+		stark.FromUint64(78)); err == nil {
 		t.Error("a signature of another hash is taken")
 	}
 }
 
-// TestReportBeforeItsConfiguration holds that a report under a configuration that the node does not show yet is kept until a
-// block of after the doubt shows that there will be none, and sent if it comes.
+// TestReportBeforeItsConfiguration holds that a report under a configuration that the node does not show yet is kept
+// until a block of after the doubt shows that there will be none, and sent if it comes.
 func TestReportBeforeItsConfiguration(t *testing.T) {
 	t.Parallel()
 	server := relayertest.NewServer(t, "")
@@ -325,7 +342,8 @@ func TestReportBeforeItsConfiguration(t *testing.T) {
 		server.Answer(method, func(json.RawMessage) (any, error) { return result, nil })
 	}
 	block := func(number uint64, at time.Time) {
-		answer("starknet_getBlockWithTxHashes", map[string]any{"block_number": number, "block_hash": "0x1", "timestamp": at.Unix()})
+		answer("starknet_getBlockWithTxHashes",
+			map[string]any{"block_number": number, "block_hash": "0x1", "timestamp": at.Unix()})
 	}
 	shows := func(digest string) { answer("starknet_call", []string{digest, "0x0", "0x0", "0x0"}) }
 	answer("starknet_specVersion", "0.8.1")
@@ -340,9 +358,10 @@ func TestReportBeforeItsConfiguration(t *testing.T) {
 		default: // it is told again at the next look
 		}
 	}
-	pool := relayer.NewPool(relayer.PoolSettings{Advanced: advanced}, []relayer.Node[*endpoint.Client]{{Name: "n", Driver: endpoint.NewDriver(endpoint.Settings{
-		URL: server.HTTPURL, ChainID: stark.FromUint64(1), PollInterval: 50 * time.Millisecond, Timeout: 5 * time.Second,
-	})}})
+	pool := relayer.NewPool(relayer.PoolSettings{Advanced: advanced},
+		[]relayer.Node[*endpoint.Client]{{Name: "n", Driver: endpoint.NewDriver(endpoint.Settings{
+			URL: server.HTTPURL, ChainID: stark.FromUint64(1), PollInterval: 50 * time.Millisecond, Timeout: 5 * time.Second,
+		})}})
 	t.Cleanup(func() { _ = pool.Close() })
 	reach := func(height uint64) {
 		for got := range heights {

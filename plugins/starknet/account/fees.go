@@ -23,8 +23,8 @@ const (
 	priceBits = 128
 )
 
-// estimate asks what a transaction with that calldata takes. It is simulated at the account's next nonce, whatever number the
-// transaction will have: nodes refuse to simulate others, and the fee does not depend on it.
+// estimate asks what a transaction with that calldata takes. It is simulated at the account's next nonce, whatever
+// number the transaction will have: nodes refuse to simulate others, and the fee does not depend on it.
 func (a *Account) estimate(ctx context.Context, calldata []stark.Felt) (endpoint.Estimate, error) {
 	var estimate endpoint.Estimate
 	err := a.settings.Pool.Do(ctx, func(ctx context.Context, client *endpoint.Client) error {
@@ -34,7 +34,8 @@ func (a *Account) estimate(ctx context.Context, calldata []stark.Felt) (endpoint
 			if err != nil {
 				return a.explain(err)
 			}
-			estimate, err = client.EstimateFee(ctx, invoke{sender: a.settings.Address, calldata: calldata, nonce: nonce, bounds: Bounds{zero, zero, zero}})
+			estimate, err = client.EstimateFee(ctx,
+				invoke{sender: a.settings.Address, calldata: calldata, nonce: nonce, bounds: Bounds{zero, zero, zero}})
 			if err == nil || try >= a.settings.Estimates || !endpoint.IsNonce(err) {
 				return a.explain(err)
 			}
@@ -50,7 +51,8 @@ func (a *Account) estimate(ctx context.Context, calldata []stark.Felt) (endpoint
 // explain says of an address without a contract what it is.
 func (a *Account) explain(err error) error {
 	if endpoint.IsCode(err, endpoint.CodeContractNotFound) {
-		return relayer.Answered(fmt.Errorf("there is no account at %s: deploy its contract and fund it (%w)", a.settings.Address, err))
+		return relayer.Answered(fmt.Errorf("there is no account at %s: deploy its contract and fund it (%w)",
+			a.settings.Address, err))
 	}
 	return err
 }

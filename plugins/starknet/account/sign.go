@@ -50,7 +50,8 @@ func (a *Account) Sign(ctx context.Context, draft relayer.Draft) (relayer.Attemp
 		t.Key, calldata = call.Key, call.calldata()
 	}
 	if t.Key.IsZero() {
-		return relayer.Attempt{}, fmt.Errorf("no key is known that signs for %s: a job that transmits from it names one", a.settings.Address)
+		return relayer.Attempt{}, fmt.Errorf("no key is known that signs for %s: a job that transmits from it names one",
+			a.settings.Address)
 	}
 	estimate, err := a.estimate(ctx, calldata)
 	if err != nil {
@@ -89,7 +90,8 @@ func (a *Account) signature(ctx context.Context, key, hash stark.Felt) (stark.Si
 	}
 	signed := response.GetSignature()
 	if len(signed) != 64 {
-		return stark.Signature{}, fmt.Errorf("the keystore's signature of %d bytes is not usable, want r and s in 64", len(signed))
+		return stark.Signature{}, fmt.Errorf("the keystore's signature of %d bytes is not usable, want r and s in 64",
+			len(signed))
 	}
 	var s stark.Signature
 	if s.R, err = stark.FromBytes(signed[:32]); err == nil {

@@ -24,8 +24,8 @@ type contractView struct {
 	err    error
 }
 
-// Survey implements relayer.Sender: all at one node, nonces before statuses, so that a transaction which is taken in between is seen
-// by its status and never thought lost.
+// Survey implements relayer.Sender: all at one node, nonces before statuses, so that a transaction which is taken in
+// between is seen by its status and never thought lost.
 func (a *Account) Survey(ctx context.Context, flights []relayer.Flight, items []relayer.Item) (relayer.Survey, error) {
 	a.learn(flights)
 	known := a.settings.Pool.Height()
@@ -52,7 +52,8 @@ func (a *Account) learn(flights []relayer.Flight) {
 	}
 }
 
-func (a *Account) survey(ctx context.Context, client *endpoint.Client, known uint64, flights []relayer.Flight, items []relayer.Item) (relayer.Survey, error) {
+func (a *Account) survey(ctx context.Context, client *endpoint.Client, known uint64, flights []relayer.Flight,
+	items []relayer.Item) (relayer.Survey, error) {
 	head := client.Head()
 	complete, err := client.Nonce(ctx, endpoint.Latest, a.settings.Address)
 	// Its contract may be as new as the block that is being made.
@@ -120,8 +121,8 @@ func (v *contractView) read(ctx context.Context, client *endpoint.Client, contra
 	return nil
 }
 
-// outcome says where a flight stands. complete is the nonce after the newest complete block: what it has used stays used, since
-// Starknet does not go back on those.
+// outcome says where a flight stands. complete is the nonce after the newest complete block: what it has used stays
+// used, since Starknet does not go back on those.
 func (a *Account) outcome(f relayer.Flight, statuses []endpoint.Status, next, complete uint64) relayer.Outcome {
 	for i, s := range statuses {
 		if !s.Accepted {
@@ -146,7 +147,9 @@ func (a *Account) outcome(f relayer.Flight, statuses []endpoint.Status, next, co
 	}
 	last := len(f.Attempts) - 1
 	// What no node ever had, of an account without funds, say, is no better for other terms: it is sent again as it is.
-	said, had := a.answer(f.Attempts[last].Hash), slices.ContainsFunc(statuses, func(s endpoint.Status) bool { return s.Known })
+	said, had := a.answer(f.Attempts[last].Hash), slices.ContainsFunc(statuses, func(s endpoint.Status) bool {
+		return s.Known
+	})
 	late := time.Since(f.Attempts[last].Signed) > a.settings.Timeout<<min(last, 6)
 	return relayer.Outcome{Stuck: statuses[last].Rejected || said == cheap || late && (had || said == taken)}
 }
@@ -179,8 +182,10 @@ func (a *Account) report(flights []relayer.Flight, statuses [][]endpoint.Status)
 			if s.Rejected {
 				text, what = "a transaction was rejected and is signed anew", "was rejected"
 			}
-			a.trouble = fmt.Sprintf("account %s: its latest transaction, %s, %s: %s", a.settings.Address, attempt.Hash, what, s.Reason)
-			a.settings.Logger.Error(text, "account", a.settings.Address, "nonce", f.Sequence, "hash", attempt.Hash, "reason", s.Reason)
+			a.trouble = fmt.Sprintf("account %s: its latest transaction, %s, %s: %s", a.settings.Address, attempt.Hash, what,
+				s.Reason)
+			a.settings.Logger.Error(text, "account", a.settings.Address, "nonce", f.Sequence, "hash", attempt.Hash, "reason",
+				s.Reason)
 		}
 	}
 	a.reverted = told

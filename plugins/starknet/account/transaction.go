@@ -8,9 +8,11 @@ import (
 	"github.com/loop-plugins/loop/plugins/stark"
 )
 
-// calldata is what the account's contract is called with: the number of calls, and each with its arguments' number before them.
+// calldata is what the account's contract is called with: the number of calls, and each with its arguments' number
+// before them.
 func (c Call) calldata() []stark.Felt {
-	return append([]stark.Felt{stark.FromUint64(1), c.To, c.Selector, stark.FromUint64(uint64(len(c.Calldata)))}, c.Calldata...)
+	return append([]stark.Felt{stark.FromUint64(1), c.To, c.Selector, stark.FromUint64(uint64(len(c.Calldata)))},
+		c.Calldata...)
 }
 
 // noCalls is the calldata of a filler: an account that makes no call has no effect but that of its nonce.
@@ -42,8 +44,8 @@ func (b Bounds) cost() *big.Int {
 	return sum
 }
 
-// invoke is a transaction of version 3 from an account that is deployed: without a tip, a paymaster, or data kept elsewhere than
-// on L1.
+// invoke is a transaction of version 3 from an account that is deployed: without a tip, a paymaster, or data kept
+// elsewhere than on L1.
 type invoke struct {
 	sender    stark.Felt
 	calldata  []stark.Felt
@@ -70,7 +72,8 @@ func (t invoke) hash(chain stark.Felt) (stark.Felt, error) {
 		fees = append(fees, f)
 	}
 	return stark.Poseidon(
-		name("invoke"), stark.FromUint64(3), t.sender, stark.Poseidon(fees...), stark.Poseidon(), chain, stark.FromUint64(t.nonce),
+		name("invoke"), stark.FromUint64(3), t.sender, stark.Poseidon(fees...), stark.Poseidon(), chain,
+		stark.FromUint64(t.nonce),
 		stark.Felt{}, stark.Poseidon(), stark.Poseidon(t.calldata...),
 	), nil
 }
@@ -89,9 +92,11 @@ func (t invoke) MarshalJSON() ([]byte, error) {
 		signature = []stark.Felt{}
 	}
 	return json.Marshal(map[string]any{
-		"type": "INVOKE", "version": "0x3", "sender_address": t.sender, "calldata": t.calldata, "nonce": fmt.Sprintf("0x%x", t.nonce), "signature": signature,
-		"resource_bounds": map[string]bound{"l1_gas": hex(t.bounds.L1), "l2_gas": hex(t.bounds.L2), "l1_data_gas": hex(t.bounds.L1Data)},
-		"tip":             "0x0", "paymaster_data": []string{}, "account_deployment_data": []string{},
+		"type": "INVOKE", "version": "0x3", "sender_address": t.sender, "calldata": t.calldata,
+		"nonce": fmt.Sprintf("0x%x", t.nonce), "signature": signature,
+		"resource_bounds": map[string]bound{"l1_gas": hex(t.bounds.L1), "l2_gas": hex(t.bounds.L2),
+			"l1_data_gas": hex(t.bounds.L1Data)},
+		"tip": "0x0", "paymaster_data": []string{}, "account_deployment_data": []string{},
 		"nonce_data_availability_mode": "L1", "fee_data_availability_mode": "L1",
 	})
 }

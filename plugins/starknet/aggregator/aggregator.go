@@ -1,7 +1,8 @@
-// Package aggregator is the OCR2 aggregator for Starknet in field elements and bytes: its views, its event of a configuration, its
-// reports and its transmit call.
+// Package aggregator is the OCR2 aggregator for Starknet in field elements and bytes: its views, its event of a
+// configuration, its reports and its transmit call.
 //
-// It calls nobody, and must not know nodes, jobs or transactions. What it parses is untrusted, and its errors name what is wrong.
+// It calls nobody, and must not know nodes, jobs or transactions. What it parses is untrusted, and its errors name what
+// is wrong.
 package aggregator
 
 import (
@@ -15,8 +16,8 @@ import (
 )
 
 const (
-	// MaxOracles is how many oracles the contract takes, and so the most observations and signatures: it names the observers of a
-	// report in 31 bytes.
+	// MaxOracles is how many oracles the contract takes, and so the most observations and signatures: it names the
+	// observers of a report in 31 bytes.
 	MaxOracles = 31
 	// numberBits is the width of the contract's answers and prices: Cairo's u128.
 	numberBits = 128
@@ -50,7 +51,8 @@ type ConfigDetails struct {
 	Digest [32]byte
 }
 
-// TransmissionDetails are the answer of latest_transmission_details; zero before the first transmission but for the digest.
+// TransmissionDetails are the answer of latest_transmission_details; zero before the first transmission but for the
+// digest.
 type TransmissionDetails struct {
 	Digest [32]byte
 	Epoch  uint32

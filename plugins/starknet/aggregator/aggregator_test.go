@@ -124,7 +124,8 @@ func TestVectors(t *testing.T) {
 		}
 	}
 	for i, c := range v.Reports {
-		context := Context{Digest: [32]byte(c.Context.Digest), Epoch: c.Context.Epoch, Round: c.Context.Round, ExtraHash: [32]byte(c.Context.ExtraHash)}
+		context := Context{Digest: [32]byte(c.Context.Digest), Epoch: c.Context.Epoch, Round: c.Context.Round,
+			ExtraHash: [32]byte(c.Context.ExtraHash)}
 		calldata, err := Transmit(context, c.Report, [][]byte{c.Signature})
 		if err != nil {
 			t.Fatalf("report %d: %v", i, err)
@@ -136,7 +137,8 @@ func TestVectors(t *testing.T) {
 		if got := stark.PedersenArray(calldata[:len(calldata)-4]...); got != c.Hash {
 			t.Errorf("report %d: the hash is %s, want %s", i, got, c.Hash)
 		}
-		if signature, err := ParseSignature(c.Signature); err != nil || !stark.Verify(signature.Public, c.Hash, signature.Signature) {
+		if signature, err := ParseSignature(c.Signature); err != nil ||
+			!stark.Verify(signature.Public, c.Hash, signature.Signature) {
 			t.Errorf("report %d: the signature is not verified: %v", i, err)
 		}
 		if median, err := Median(c.Report); err != nil || median.Cmp(c.Median.Big()) != 0 {
@@ -180,7 +182,8 @@ func TestReportRoundTrips(t *testing.T) {
 		observations := make([]Observation, rapid.IntRange(1, MaxOracles).Draw(t, "n"))
 		for i := range observations {
 			observations[i] = Observation{
-				Seconds: rapid.Uint32().Draw(t, "seconds"), Value: number.Draw(t, "value"), JuelsPerFeeCoin: number.Draw(t, "juels"), GasPrice: number.Draw(t, "gas"), Observer: uint8(i),
+				Seconds: rapid.Uint32().Draw(t, "seconds"), Value: number.Draw(t, "value"),
+				JuelsPerFeeCoin: number.Draw(t, "juels"), GasPrice: number.Draw(t, "gas"), Observer: uint8(i),
 			}
 		}
 		report, err := BuildReport(observations)
@@ -289,37 +292,68 @@ func TestRefuses(t *testing.T) {
 		call func() error
 		want string
 	}{
-		"short details":        {func() error { _, err := ParseConfigDetails(felts(1, 2)); return err }, "the contract's answer to latest_config_details cannot be read: it ends after 2 elements, before config_digest; check that it is an OCR2 aggregator"},
-		"long details":         {func() error { _, err := ParseConfigDetails(felts(1, 2, 3, 4)); return err }, "it has 4 elements, and 3 are expected"},
-		"wide block":           {func() error { _, err := ParseConfigDetails(with(felts(1, 2, 3), 1, wide)); return err }, "block_number has 131 bits, and the contract's have at most 64"},
-		"wide epoch":           {func() error { _, err := ParseTransmissionDetails(with(felts(1, 2, 3, 4), 1, wide)); return err }, "epoch_and_round has 131 bits"},
-		"wide answer":          {func() error { _, err := ParseTransmissionDetails(with(felts(1, 2, 3, 4), 2, wide)); return err }, "latest_answer has 131 bits"},
-		"wide time":            {func() error { _, err := ParseTransmissionDetails(with(felts(1, 2, 3, 4), 3, wide)); return err }, "latest_timestamp has 131 bits"},
-		"no transmission":      {func() error { _, err := ParseTransmissionDetails(nil); return err }, "latest_transmission_details cannot be read: it ends after 0 elements, before config_digest"},
-		"no keys":              {event(nil, small), "the event ConfigSet, in its keys, cannot be read: it ends after 0 elements, before selector"},
-		"other event":          {event(felts(1, 2, 3), small), "0x1 is the selector of another event"},
-		"no digest":            {event(good.Keys[:2], small), "before latest_config_digest"},
-		"more keys":            {event(append(append([]stark.Felt{}, good.Keys...), good.Keys...), small), "it has 6 elements, and 3 are expected"},
-		"many oracles":         {event(good.Keys, with(small, 1, stark.FromUint64(32))), "oracles is 32, and there is room for 5"},
-		"too many oracles":     {event(good.Keys, append(felts(1, 32), make([]stark.Felt, 80)...)), "it has 32 oracles, and the contract takes at most 31"},
-		"wide number":          {event(good.Keys, with(small, 1, wide)), "oracles has 131 bits"},
-		"wide f":               {event(good.Keys, with(small, 4, stark.FromUint64(256))), "f has 9 bits, and the contract's have at most 8"},
-		"short onchain config": {event(good.Keys, with(small, 5, stark.FromUint64(2))), "its on-chain configuration has 2 elements, and 3 are expected"},
-		"other version":        {event(good.Keys, with(small, 6, stark.FromUint64(2))), "its on-chain configuration has version 2, and only 1 is known"},
-		"reversed bounds":      {event(good.Keys, with(small, 7, stark.FromUint64(7))), "min_answer is above max_answer"},
-		"wide bound":           {event(good.Keys, with(small, 8, wide)), "max_answer has 131 bits"},
-		"wide version":         {event(good.Keys, with(small, 9, wide)), "offchain_config_version has 131 bits"},
-		"cut short":            {event(good.Keys, small[:10]), "it ends after 10 elements, before offchain_config_len"},
-		"long offchain config": {event(good.Keys, with(small, 10, stark.FromUint64(9))), "offchain_config_len is 9, and there is room for 1"},
-		"bad packing":          {event(good.Keys, with(small, 11, stark.FromUint64(5))), "offchain_config: packed bytes say that they are 0x5, in 0 chunks of 31"},
-		"no packing":           {event(good.Keys, with(small[:11], 10, stark.Felt{})), "offchain_config: packed bytes have no length"},
-		"full chunk":           {func() error { _, err := Unpack([]stark.Felt{stark.FromUint64(1), wide}); return err }, "chunk 0 of packed bytes has more than 1"},
-		"spare chunk":          {func() error { _, err := Unpack(felts(1, 0, 0)); return err }, "packed bytes say that they are 0x1, in 2 chunks of 31"},
-		"more data":            {event(good.Keys, append(append([]stark.Felt{}, small...), wide)), "it has 13 elements, and 12 are expected"},
+		"short details": {func() error { _, err := ParseConfigDetails(felts(1, 2)); return err },
+			"the contract's answer to latest_config_details cannot be read: it ends after 2 elements, before config_digest; " +
+				"check that it is an OCR2 aggregator"},
+		"long details": {func() error { _, err := ParseConfigDetails(felts(1, 2, 3, 4)); return err },
+			"it has 4 elements, and 3 are expected"},
+		"wide block": {func() error { _, err := ParseConfigDetails(with(felts(1, 2, 3), 1, wide)); return err },
+			"block_number has 131 bits, and the contract's have at most 64"},
+		"wide epoch": {func() error {
+			_, err := ParseTransmissionDetails(with(felts(1, 2, 3, 4), 1, wide))
+			return err
+		}, "epoch_and_round has 131 bits"},
+		"wide answer": {func() error {
+			_, err := ParseTransmissionDetails(with(felts(1, 2, 3, 4), 2, wide))
+			return err
+		}, "latest_answer has 131 bits"},
+		"wide time": {func() error {
+			_, err := ParseTransmissionDetails(with(felts(1, 2, 3, 4), 3, wide))
+			return err
+		}, "latest_timestamp has 131 bits"},
+		"no transmission": {func() error {
+			_, err := ParseTransmissionDetails(nil)
+			return err
+		}, "latest_transmission_details cannot be read: it ends after 0 elements, before config_digest"},
+		"no keys": {event(nil, small),
+			"the event ConfigSet, in its keys, cannot be read: it ends after 0 elements, before selector"},
+		"other event": {event(felts(1, 2, 3), small), "0x1 is the selector of another event"},
+		"no digest":   {event(good.Keys[:2], small), "before latest_config_digest"},
+		"more keys": {event(append(append([]stark.Felt{}, good.Keys...), good.Keys...), small),
+			"it has 6 elements, and 3 are expected"},
+		"many oracles": {event(good.Keys, with(small, 1, stark.FromUint64(32))),
+			"oracles is 32, and there is room for 5"},
+		"too many oracles": {event(good.Keys, append(felts(1, 32), make([]stark.Felt, 80)...)),
+			"it has 32 oracles, and the contract takes at most 31"},
+		"wide number": {event(good.Keys, with(small, 1, wide)), "oracles has 131 bits"},
+		"wide f": {event(good.Keys, with(small, 4, stark.FromUint64(256))),
+			"f has 9 bits, and the contract's have at most 8"},
+		"short onchain config": {event(good.Keys, with(small, 5, stark.FromUint64(2))),
+			"its on-chain configuration has 2 elements, and 3 are expected"},
+		"other version": {event(good.Keys, with(small, 6, stark.FromUint64(2))),
+			"its on-chain configuration has version 2, and only 1 is known"},
+		"reversed bounds": {event(good.Keys, with(small, 7, stark.FromUint64(7))), "min_answer is above max_answer"},
+		"wide bound":      {event(good.Keys, with(small, 8, wide)), "max_answer has 131 bits"},
+		"wide version":    {event(good.Keys, with(small, 9, wide)), "offchain_config_version has 131 bits"},
+		"cut short":       {event(good.Keys, small[:10]), "it ends after 10 elements, before offchain_config_len"},
+		"long offchain config": {event(good.Keys, with(small, 10, stark.FromUint64(9))),
+			"offchain_config_len is 9, and there is room for 1"},
+		"bad packing": {event(good.Keys, with(small, 11, stark.FromUint64(5))),
+			"offchain_config: packed bytes say that they are 0x5, in 0 chunks of 31"},
+		"no packing": {event(good.Keys, with(small[:11], 10, stark.Felt{})), "offchain_config: packed bytes have no length"},
+		"full chunk": {func() error { _, err := Unpack([]stark.Felt{stark.FromUint64(1), wide}); return err },
+			"chunk 0 of packed bytes has more than 1"},
+		"spare chunk": {func() error {
+			_, err := Unpack(felts(1, 0, 0))
+			return err
+		}, "packed bytes say that they are 0x1, in 2 chunks of 31"},
+		"more data": {event(good.Keys, append(append([]stark.Felt{}, small...), wide)),
+			"it has 13 elements, and 12 are expected"},
 
-		"short report":      {median(report[:159]), "a report has at least 160 bytes, got 159"},
-		"cut report":        {median(report[:len(report)-1]), "a report of 2 observations has 224 bytes, got 223"},
-		"no observations":   {median(changed(95, 0)), "the report says that it holds 0 observations, and reports hold 1 to 31"},
+		"short report": {median(report[:159]), "a report has at least 160 bytes, got 159"},
+		"cut report":   {median(report[:len(report)-1]), "a report of 2 observations has 224 bytes, got 223"},
+		"no observations": {median(changed(95, 0)),
+			"the report says that it holds 0 observations, and reports hold 1 to 31"},
 		"many observations": {median(changed(95, 32)), "the report says that it holds 32 observations"},
 		"huge number":       {median(changed(64, 1)), "observations, and reports hold 1 to 31"},
 		"beyond the field":  {median(changed(96, 0xff)), "word 3 of the report: the number is not below 2^251"},
@@ -327,25 +361,45 @@ func TestRefuses(t *testing.T) {
 		"wide time in it":   {median(changed(20, 1)), "word 0 of the report has 89 bits, and the contract takes 64"},
 		"not sorted":        {median(changed(159, 4)), "observation 1 of the report is below the one before"},
 
-		"negative value": {build(func(o *Observation) { o.Value = big.NewInt(-1) }), "observations[0].value: Starknet's reports hold integers of 128 bits and no negative ones: value = (-1), fee = (2), gas = (3)"},
-		"negative juels": {build(func(o *Observation) { o.JuelsPerFeeCoin = big.NewInt(-1) }), "observations[0].juels_per_fee_coin"},
-		"negative gas":   {build(func(o *Observation) { o.GasPrice = big.NewInt(-1) }), "observations[0].gas_price_subunits"},
-		"wide value":     {build(func(o *Observation) { o.Value = wide.Big() }), "observations[0].value"},
-		"no value":       {build(func(o *Observation) { o.Value = nil }), "observations[0].value"},
-		"no oracles":     {func() error { _, err := BuildReport(nil); return err }, "observations: a report holds 1 to 31, got 0"},
-		"32 oracles":     {func() error { _, err := BuildReport(make([]Observation, 32)); return err }, "observations: a report holds 1 to 31, got 32"},
+		"negative value": {build(func(o *Observation) { o.Value = big.NewInt(-1) }),
+			"observations[0].value: Starknet's reports hold integers of 128 bits and no negative ones: value = (-1), fee = " +
+				"(2), gas = (3)"},
+		"negative juels": {build(func(o *Observation) { o.JuelsPerFeeCoin = big.NewInt(-1) }),
+			"observations[0].juels_per_fee_coin"},
+		"negative gas": {build(func(o *Observation) { o.GasPrice = big.NewInt(-1) }), "observations[0].gas_price_subunits"},
+		"wide value":   {build(func(o *Observation) { o.Value = wide.Big() }), "observations[0].value"},
+		"no value":     {build(func(o *Observation) { o.Value = nil }), "observations[0].value"},
+		"no oracles": {func() error {
+			_, err := BuildReport(nil)
+			return err
+		}, "observations: a report holds 1 to 31, got 0"},
+		"32 oracles": {func() error {
+			_, err := BuildReport(make([]Observation, 32))
+			return err
+		}, "observations: a report holds 1 to 31, got 32"},
 
-		"digest beyond":   {transmit(Context{Digest: [32]byte(ones)}, report, signature), "report_context: the config digest: the number is not below"},
-		"more report":     {transmit(Context{}, append(report, 0), signature), "report: it has 225 bytes, 1 more than its words"},
-		"no report":       {transmit(Context{}, nil, signature), "report: a report has at least 160 bytes, got 0"},
-		"no signatures":   {transmit(Context{}, report), "signatures: the contract takes 1 to 31, got 0"},
-		"32 signatures":   {transmit(Context{}, report, make([][]byte, 32)...), "signatures: the contract takes 1 to 31, got 32"},
-		"short signature": {transmit(Context{}, report, signature, signature[:95]), "signatures[1]: it must be public key, r and s in 96 bytes, got 95"},
-		"r beyond":        {transmit(Context{}, report, append(append(append([]byte{}, signature[:32]...), ones...), signature[:32]...)), "signatures[0]: its r: the number is not below"},
+		"digest beyond": {transmit(Context{Digest: [32]byte(ones)}, report, signature),
+			"report_context: the config digest: the number is not below"},
+		"more report": {transmit(Context{}, append(report, 0), signature),
+			"report: it has 225 bytes, 1 more than its words"},
+		"no report":     {transmit(Context{}, nil, signature), "report: a report has at least 160 bytes, got 0"},
+		"no signatures": {transmit(Context{}, report), "signatures: the contract takes 1 to 31, got 0"},
+		"32 signatures": {transmit(Context{}, report, make([][]byte, 32)...),
+			"signatures: the contract takes 1 to 31, got 32"},
+		"short signature": {transmit(Context{}, report, signature, signature[:95]),
+			"signatures[1]: it must be public key, r and s in 96 bytes, got 95"},
+		"r beyond": {transmit(Context{}, report,
+			append(append(append([]byte{}, signature[:32]...), ones...), signature[:32]...)), "signatures[0]: its r: the " +
+			"number is not below"},
 
-		"other onchain version": {func() error { _, err := DecodeOnchain(make([]byte, 96)); return err }, "an on-chain configuration of version 0 is not known, only of 1"},
-		"onchain of EVM":        {func() error { _, err := DecodeOnchain(make([]byte, 49)); return err }, "an on-chain configuration has 96 bytes, got 49"},
-		"uneven oracles":        {func() error { _, err := Config{Signers: felts(1)}.ComputeDigest(wide, wide); return err }, "there are 1 signers and 0 transmitters"},
+		"other onchain version": {func() error { _, err := DecodeOnchain(make([]byte, 96)); return err },
+			"an on-chain configuration of version 0 is not known, only of 1"},
+		"onchain of EVM": {func() error {
+			_, err := DecodeOnchain(make([]byte, 49))
+			return err
+		}, "an on-chain configuration has 96 bytes, got 49"},
+		"uneven oracles": {func() error { _, err := Config{Signers: felts(1)}.ComputeDigest(wide, wide); return err },
+			"there are 1 signers and 0 transmitters"},
 		"too few oracles": {func() error {
 			_, err := Config{Signers: felts(1, 2, 3), Transmitters: felts(1, 2, 3), F: 1}.ComputeDigest(wide, wide)
 			return err

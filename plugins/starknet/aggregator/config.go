@@ -55,9 +55,11 @@ func DecodeOnchain(encoded []byte) (Onchain, error) {
 	if len(encoded) != 96 {
 		return Onchain{}, fmt.Errorf("an on-chain configuration has 96 bytes, got %d", len(encoded))
 	}
-	version, o := new(big.Int).SetBytes(encoded[:32]), Onchain{Min: new(big.Int).SetBytes(encoded[32:64]), Max: new(big.Int).SetBytes(encoded[64:])}
+	version, o := new(big.Int).SetBytes(encoded[:32]), Onchain{Min: new(big.Int).SetBytes(encoded[32:64]),
+		Max: new(big.Int).SetBytes(encoded[64:])}
 	if version.Cmp(big.NewInt(onchainVersion)) != 0 {
-		return Onchain{}, fmt.Errorf("an on-chain configuration of version %s is not known, only of %d", version, onchainVersion)
+		return Onchain{}, fmt.Errorf("an on-chain configuration of version %s is not known, only of %d", version,
+			onchainVersion)
 	}
 	_, err := o.Encode()
 	return o, err
@@ -95,7 +97,8 @@ func (c Config) ComputeDigest(chain, contract stark.Felt) ([32]byte, error) {
 		return [32]byte{}, err
 	}
 	packed := Pack(c.Offchain)
-	elements = append(elements, stark.FromUint64(uint64(c.F)), stark.FromUint64(3), stark.FromUint64(onchainVersion), least, most,
+	elements = append(elements, stark.FromUint64(uint64(c.F)), stark.FromUint64(3), stark.FromUint64(onchainVersion),
+		least, most,
 		stark.FromUint64(c.OffchainVersion), stark.FromUint64(uint64(len(packed))))
 	digest := stark.PedersenArray(append(elements, packed...)...).Bytes()
 	digest[0], digest[1] = DigestPrefix>>8, DigestPrefix&0xff

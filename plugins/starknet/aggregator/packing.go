@@ -9,7 +9,8 @@ import (
 // chunk is how many bytes one field element of a packing carries: 32 could be beyond the field.
 const chunk = 31
 
-// Pack makes field elements of bytes: their number, then each 31 of them as a big-endian number, the last of what is left.
+// Pack makes field elements of bytes: their number, then each 31 of them as a big-endian number, the last of what is
+// left.
 func Pack(data []byte) []stark.Felt {
 	felts := []stark.Felt{stark.FromUint64(uint64(len(data)))}
 	for start := 0; start < len(data); start += chunk {

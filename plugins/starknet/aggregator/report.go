@@ -11,9 +11,11 @@ import (
 
 const (
 	word = 32
-	// head and tail are the words before and after a report's observations: timestamp, observers, number; juels and gas price.
+	// head and tail are the words before and after a report's observations: timestamp, observers, number; juels and gas
+	// price.
 	head, tail = 3, 2
-	// marker is the first byte of the word of observers: with an oracle's number there, the word could be beyond the field.
+	// marker is the first byte of the word of observers: with an oracle's number there, the word could be beyond the
+	// field.
 	marker = 1
 )
 
@@ -27,9 +29,9 @@ type Observation struct {
 // ReportLength is the length of a report of n observations, in bytes.
 func ReportLength(n int) int { return word * (head + n + tail) }
 
-// BuildReport makes a report of 1 to MaxOracles observations. All oracles must make the same bytes, those of other node software too,
-// so observations that are equal in a figure stand in the order that comes of sorting by time, fee coin, gas price and value, one after
-// another and with Go's unstable sort.
+// BuildReport makes a report of 1 to MaxOracles observations. All oracles must make the same bytes, those of other node
+// software too, so observations that are equal in a figure stand in the order that comes of sorting by time, fee coin,
+// gas price and value, one after another and with Go's unstable sort.
 func BuildReport(observations []Observation) ([]byte, error) {
 	n := len(observations)
 	if n == 0 || n > MaxOracles {
@@ -41,7 +43,8 @@ func BuildReport(observations []Observation) ([]byte, error) {
 			number *big.Int
 		}{{"value", o.Value}, {"juels_per_fee_coin", o.JuelsPerFeeCoin}, {"gas_price_subunits", o.GasPrice}} {
 			if !fits(figure.number) {
-				return nil, fmt.Errorf("observations[%d].%s: Starknet's reports hold integers of 128 bits and no negative ones: value = (%v), fee = (%v), gas = (%v)", i, figure.name, o.Value, o.JuelsPerFeeCoin, o.GasPrice)
+				return nil, fmt.Errorf("observations[%d].%s: Starknet's reports hold integers of 128 bits and no negative ones: "+
+					"value = (%v), fee = (%v), gas = (%v)", i, figure.name, o.Value, o.JuelsPerFeeCoin, o.GasPrice)
 			}
 		}
 	}
@@ -69,8 +72,8 @@ func BuildReport(observations []Observation) ([]byte, error) {
 	return report, nil
 }
 
-// Median reads the answer out of an untrusted report. Bytes beyond the report's words are no error, as with the other node software
-// that may have built it.
+// Median reads the answer out of an untrusted report. Bytes beyond the report's words are no error, as with the other
+// node software that may have built it.
 func Median(report []byte) (*big.Int, error) {
 	words, err := parseReport(report)
 	if err != nil {
@@ -137,8 +140,8 @@ func (c Context) felts() ([]stark.Felt, error) {
 	return []stark.Felt{digest, stark.FromUint64(uint64(c.Epoch)<<8 | uint64(c.Round)), extra}, nil
 }
 
-// ReportHash is the Pedersen hash of the context and of a report's words, the gas price among them, as the contract computes it. It
-// takes reports that Transmit would refuse.
+// ReportHash is the Pedersen hash of the context and of a report's words, the gas price among them, as the contract
+// computes it. It takes reports that Transmit would refuse.
 func (c Context) ReportHash(report []byte) (stark.Felt, error) {
 	if len(report) == 0 || len(report)%word != 0 {
 		return stark.Felt{}, fmt.Errorf("a report of %d bytes has no words of %d", len(report), word)

@@ -39,7 +39,8 @@ var faults = map[Code]bool{
 }
 
 // limits are texts by which hosted nodes limit under a code of their own. Compared in lower case.
-var limits = []string{"rate limit", "too many requests", "limit exceeded", "capacity exceeded", "timed out", "service unavailable"}
+var limits = []string{"rate limit", "too many requests", "limit exceeded", "capacity exceeded", "timed out",
+	"service unavailable"}
 
 // AnswerError is a node's answer that a call cannot be served.
 type AnswerError struct {
@@ -92,8 +93,8 @@ func (e *answerError) classify() error {
 	return relayer.Answered(&AnswerError{Code: e.Code, Reason: relayer.Said(text).Error()})
 }
 
-// Innermost is what the data of an error, or the reason of a revert, say of its cause: in them calls are nested within calls,
-// and the innermost is the one that failed.
+// Innermost is what the data of an error, or the reason of a revert, say of its cause: in them calls are nested within
+// calls, and the innermost is the one that failed.
 func Innermost(data json.RawMessage) string {
 	var text string
 	if json.Unmarshal(data, &text) == nil {

@@ -44,7 +44,8 @@ type functionCall struct {
 }
 
 // View asks a contract at the newest complete block: what it answers stays so.
-func (c *Client) View(ctx context.Context, contract, selector stark.Felt, calldata ...stark.Felt) ([]stark.Felt, error) {
+func (c *Client) View(ctx context.Context, contract, selector stark.Felt,
+	calldata ...stark.Felt) ([]stark.Felt, error) {
 	if calldata == nil {
 		calldata = []stark.Felt{}
 	}
@@ -88,7 +89,8 @@ func (c *Client) Events(ctx context.Context, contract, selector stark.Felt, numb
 	token := ""
 	for range mostPages {
 		filter := map[string]any{
-			"from_block": block, "to_block": block, "address": contract, "keys": [][]stark.Felt{{selector}}, "chunk_size": chunkSize,
+			"from_block": block, "to_block": block, "address": contract, "keys": [][]stark.Felt{{selector}},
+			"chunk_size": chunkSize,
 		}
 		if token != "" {
 			filter["continuation_token"] = token
@@ -145,16 +147,19 @@ func (c *Client) EstimateFee(ctx context.Context, transaction any) (Estimate, er
 		return Estimate{}, relayer.Said(fmt.Sprintf("answers with %d estimates of one transaction", len(estimates)))
 	}
 	e := estimates[0]
-	for _, part := range []*stark.Felt{e.L1Amount, e.L1Price, e.L2Amount, e.L2Price, e.L1DataAmount, e.L1DataPrice, e.Overall} {
+	for _, part := range []*stark.Felt{e.L1Amount, e.L1Price, e.L2Amount, e.L2Price, e.L1DataAmount, e.L1DataPrice,
+		e.Overall} {
 		if part == nil {
 			return Estimate{}, relayer.Said("answers with an estimate without all three resources")
 		}
 	}
 	if e.Unit != "FRI" {
-		return Estimate{}, relayer.Said(fmt.Sprintf("answers with an estimate in %.10q, and transactions of version 3 pay in FRI", e.Unit))
+		return Estimate{}, relayer.Said(
+			fmt.Sprintf("answers with an estimate in %.10q, and transactions of version 3 pay in FRI", e.Unit))
 	}
 	return Estimate{
-		L1: Resource{*e.L1Amount, *e.L1Price}, L2: Resource{*e.L2Amount, *e.L2Price}, L1Data: Resource{*e.L1DataAmount, *e.L1DataPrice}, Overall: *e.Overall,
+		L1: Resource{*e.L1Amount, *e.L1Price}, L2: Resource{*e.L2Amount, *e.L2Price},
+		L1Data: Resource{*e.L1DataAmount, *e.L1DataPrice}, Overall: *e.Overall,
 	}, nil
 }
 

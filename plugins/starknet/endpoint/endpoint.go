@@ -1,8 +1,9 @@
 // Package endpoint reaches one RPC node of a Starknet network, by JSON-RPC of the versions 0.8, 0.9 and 0.10 over HTTP.
 //
-// The calls are typed here and sent with net/http. github.com/NethermindEth/starknet.go v0.8.0 has them too, but each of its packages
-// for calls links gnark-crypto's Pedersen tables, which take 150 ms at the start of every process that links them, the node's
-// included, and its client keeps neither a node's address out of errors nor the size of answers within bounds.
+// The calls are typed here and sent with net/http. github.com/NethermindEth/starknet.go v0.8.0 has them too, but each
+// of its packages for calls links gnark-crypto's Pedersen tables, which take 150 ms at the start of every process that
+// links them, the node's included, and its client keeps neither a node's address out of errors nor the size of answers
+// within bounds.
 //
 // It must not know contracts, jobs or accounts, nor that there are other nodes.
 package endpoint
@@ -89,8 +90,8 @@ const keyHeader = "x-apikey"
 // redirects is how many a call follows, as http.Client would.
 const redirects = 10
 
-// redirect keeps the key from other hosts than the configured one, and from the clear: http.Client would repeat a header
-// that it does not know for a secret.
+// redirect keeps the key from other hosts than the configured one, and from the clear: http.Client would repeat a
+// header that it does not know for a secret.
 func redirect(next *http.Request, via []*http.Request) error {
 	first := via[0].URL
 	if next.URL.Host != first.Host || first.Scheme == "https" && next.URL.Scheme != "https" {

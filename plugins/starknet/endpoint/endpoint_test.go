@@ -56,34 +56,53 @@ func TestAnswersThatAreNone(t *testing.T) {
 		want   string
 		answer bool // the node's sensible answer
 	}{
-		"nothing":          {200, ``, "", "ended the connection in the middle of an answer", false},
-		"page":             {200, `<html>`, "", "answers with something other than the JSON expected", false},
-		"cut":              {200, `{"jsonrpc":"2.0","result":"0x`, "", "ended the connection in the middle of an answer", false},
-		"status":           {503, `<html>`, "", "answers with HTTP status 503", false},
-		"no result":        {200, `{"jsonrpc":"2.0","id":1}`, "", "answers without a result", false},
-		"null":             {200, `{"result":null}`, "", "answers without a result", false},
-		"number":           {200, `{"result":5}`, "", "answers with something other than the JSON expected", false},
-		"no method":        {200, `{"error":{"code":-32601,"message":"Method not found"}}`, "", "answers with the error: Method not found", false},
-		"internal":         {500, `{"error":{"code":-32603,"message":"Internal error","data":"see https://h/key"}}`, "", "answers with the error: Internal error: see [address]", false},
-		"unexpected":       {200, `{"error":{"code":63,"message":"An unexpected error occurred","data":"x"}}`, "", "answers with the error: An unexpected error occurred: x", false},
-		"limited":          {200, `{"error":{"code":-32097,"message":"Daily rate limit reached"}}`, "", "answers with the error: Daily rate limit reached", false},
+		"nothing": {200, ``, "", "ended the connection in the middle of an answer", false},
+		"page":    {200, `<html>`, "", "answers with something other than the JSON expected", false},
+		"cut": {200, `{"jsonrpc":"2.0","result":"0x`, "", "ended the connection in the middle of an answer",
+			false},
+		"status":    {503, `<html>`, "", "answers with HTTP status 503", false},
+		"no result": {200, `{"jsonrpc":"2.0","id":1}`, "", "answers without a result", false},
+		"null":      {200, `{"result":null}`, "", "answers without a result", false},
+		"number":    {200, `{"result":5}`, "", "answers with something other than the JSON expected", false},
+		"no method": {200, `{"error":{"code":-32601,"message":"Method not found"}}`,
+			"", "answers with the error: Method not found", false},
+		"internal": {500, `{"error":{"code":-32603,"message":"Internal error","data":"see https://h/key"}}`,
+			"", "answers with the error: Internal error: see [address]", false},
+		"unexpected": {200, `{"error":{"code":63,"message":"An unexpected error occurred","data":"x"}}`,
+			"", "answers with the error: An unexpected error occurred: x", false},
+		"limited": {200, `{"error":{"code":-32097,"message":"Daily rate limit reached"}}`, "",
+			"answers with the error: Daily rate limit reached", false},
 		"no such contract": {200, `{"error":{"code":20,"message":"Contract not found"}}`, "", "Contract not found", true},
-		"revert in a call": {200, `{"error":{"code":40,"message":"Contract error","data":{"revert_error":{"contract_address":"0x1","class_hash":"0x2","selector":"0x3","error":{"contract_address":"0x4","error":"0x1 ('stale report')"}}}}}`, "View", "Contract error: stale report", true},
-		"revert as text":   {200, `{"error":{"code":41,"message":"Transaction execution error","data":{"execution_error":"first\nlast line\n","transaction_index":0}}}`, "EstimateFee", "Transaction execution error: last line", true},
-		"wide nonce":       {200, `{"result":"0x10000000000000000"}`, "Nonce", "answers with a nonce of more than 64 bits", false},
-		"bad felt":         {200, `{"result":["0xg"]}`, "View", "answers with something other than the JSON expected", false},
-		"two estimates":    {200, `{"result":[{},{}]}`, "EstimateFee", "answers with 2 estimates of one transaction", false},
-		"old estimate":     {200, `{"result":[{"gas_consumed":"0x1","gas_price":"0x1","overall_fee":"0x1","unit":"FRI"}]}`, "EstimateFee", "answers with an estimate without all three resources", false},
-		"other unit":       {200, `{"result":[` + estimate + `WEI"}]}`, "EstimateFee", `answers with an estimate in "WEI", and transactions of version 3 pay in FRI`, false},
-		"no hash":          {200, `{"result":{}}`, "AddInvoke", "answers a transaction without its hash", false},
-		"other finality":   {200, `{"result":{"finality_status":"DREAMT"}}`, "TransactionStatus", `answers with the finality status "DREAMT", which is not known`, false},
-		"no execution":     {200, `{"result":{"finality_status":"ACCEPTED_ON_L2"}}`, "TransactionStatus", `answers with the execution status "", which is not known`, false},
-		"unknown tag":      {200, `{"error":{"code":-32602,"message":"Invalid params","data":{"reason":"Invalid block id"}}}`, "Nonce", `takes no call at the block "pre_confirmed": it has come to serve another version of the JSON-RPC`, false},
-		"nonce, with data": {200, `{"error":{"code":52,"message":"Invalid transaction nonce","data":"Account nonce: 0x2, got: 0x1"}}`, "AddInvoke", "Invalid transaction nonce: Account nonce: 0x2, got: 0x1", true},
-		"underpriced":      {200, `{"error":{"code":64,"message":"Replacement transaction is underpriced"}}`, "AddInvoke", "Replacement transaction is underpriced", true},
-		"no account":       {200, `{"error":{"code":20,"message":"Contract not found"}}`, "EstimateFee", "Contract not found", true},
-		"no block":         {200, `{"error":{"code":24,"message":"Block not found"}}`, "EstimateFee", "answers with the error: Block not found", false},
-		"late block":       {200, `{"result":{"block_number":1,"block_hash":"0x1","timestamp":253402300800}}`, "LatestHead", "answers with a block without number, hash or time", false},
+		"revert in a call": {200,
+			`{"error":{"code":40,"message":"Contract error","data":{"revert_error":{"contract_address":"0x1","class_hash":"0x2","selector":"0x3","error":{"contract_address":"0x4","error":"0x1 ('stale report')"}}}}}`, "View", "Contract error: stale report", true},
+		"revert as text": {200,
+			`{"error":{"code":41,"message":"Transaction execution error","data":{"execution_error":"first\nlast line\n","transaction_index":0}}}`, "EstimateFee", "Transaction execution error: last line", true},
+		"wide nonce": {200, `{"result":"0x10000000000000000"}`, "Nonce", "answers with a nonce of more than 64 bits",
+			false},
+		"bad felt":      {200, `{"result":["0xg"]}`, "View", "answers with something other than the JSON expected", false},
+		"two estimates": {200, `{"result":[{},{}]}`, "EstimateFee", "answers with 2 estimates of one transaction", false},
+		"old estimate": {200, `{"result":[{"gas_consumed":"0x1","gas_price":"0x1","overall_fee":"0x1","unit":"FRI"}]}`,
+			"EstimateFee", "answers with an estimate without all three resources", false},
+		"other unit": {200, `{"result":[` + estimate + `WEI"}]}`, "EstimateFee",
+			`answers with an estimate in "WEI", and transactions of version 3 pay in FRI`, false},
+		"no hash": {200, `{"result":{}}`, "AddInvoke", "answers a transaction without its hash", false},
+		"other finality": {200, `{"result":{"finality_status":"DREAMT"}}`, "TransactionStatus",
+			`answers with the finality status "DREAMT", which is not known`, false},
+		"no execution": {200, `{"result":{"finality_status":"ACCEPTED_ON_L2"}}`, "TransactionStatus",
+			`answers with the execution status "", which is not known`, false},
+		"unknown tag": {200, `{"error":{"code":-32602,"message":"Invalid params","data":{"reason":"Invalid block id"}}}`,
+			"Nonce", `takes no call at the block "pre_confirmed": it has come to serve another version of the JSON-RPC`, false},
+		"nonce, with data": {200,
+			`{"error":{"code":52,"message":"Invalid transaction nonce","data":"Account nonce: 0x2, got: 0x1"}}`, "AddInvoke",
+			"Invalid transaction nonce: Account nonce: 0x2, got: 0x1", true},
+		"underpriced": {200, `{"error":{"code":64,"message":"Replacement transaction is underpriced"}}`, "AddInvoke",
+			"Replacement transaction is underpriced", true},
+		"no account": {200, `{"error":{"code":20,"message":"Contract not found"}}`, "EstimateFee", "Contract not found",
+			true},
+		"no block": {200, `{"error":{"code":24,"message":"Block not found"}}`, "EstimateFee",
+			"answers with the error: Block not found", false},
+		"late block": {200, `{"result":{"block_number":1,"block_hash":"0x1","timestamp":253402300800}}`, "LatestHead",
+			"answers with a block without number, hash or time", false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -106,8 +125,8 @@ func TestAnswersThatAreNone(t *testing.T) {
 	}
 }
 
-// TestRefusedParameters holds that a node which refuses a call's parameters has answered it, unless it serves a version that does
-// not know the block's tag any more: else one bad call would cost a feed its node, again and again.
+// TestRefusedParameters holds that a node which refuses a call's parameters has answered it, unless it serves a version
+// that does not know the block's tag any more: else one bad call would cost a feed its node, again and again.
 func TestRefusedParameters(t *testing.T) {
 	t.Parallel()
 	for version, answer := range map[string]bool{"0.10.1": true, "0.9.0": true, "0.8.1": false} {
@@ -137,7 +156,8 @@ func TestFlood(t *testing.T) {
 	server.SetFault(relayertest.Flood)
 	transport := &http.Transport{}
 	t.Cleanup(transport.CloseIdleConnections)
-	_, err := (&Client{url: server.HTTPURL, http: &http.Client{Transport: relayer.Transport(transport, 1)}}).LatestHead(t.Context())
+	_, err := (&Client{url: server.HTTPURL, http: &http.Client{Transport: relayer.Transport(transport, 1)}}).
+		LatestHead(t.Context())
 	if relayer.IsAnswered(err) || relayer.Reason(err) != "answers with more than 1 MiB" {
 		t.Error(err)
 	}
@@ -153,14 +173,19 @@ func TestTransactionStatus(t *testing.T) {
 		body string
 		want Status
 	}{
-		"unknown":       {`{"error":{"code":29,"message":"Transaction hash not found"}}`, Status{}},
-		"received":      {`{"result":{"finality_status":"RECEIVED"}}`, Status{Known: true}},
-		"rejected":      {`{"result":{"finality_status":"REJECTED","failure_reason":"too cheap"}}`, Status{Known: true, Rejected: true, Reason: "too cheap"}},
-		"candidate":     {`{"result":{"finality_status":"CANDIDATE"}}`, Status{Known: true}},
-		"pre-confirmed": {`{"result":{"finality_status":"PRE_CONFIRMED","execution_status":"SUCCEEDED"}}`, Status{Known: true, Accepted: true}},
-		"on L2":         {`{"result":{"finality_status":"ACCEPTED_ON_L2","execution_status":"SUCCEEDED"}}`, Status{Known: true, Accepted: true}},
-		"on L1":         {`{"result":{"finality_status":"ACCEPTED_ON_L1","execution_status":"SUCCEEDED"}}`, Status{Known: true, Accepted: true}},
-		"reverted":      {`{"result":{"finality_status":"ACCEPTED_ON_L2","execution_status":"REVERTED","failure_reason":"0x1 ('unknown sender'), 0x2 ('ENTRYPOINT_FAILED')"}}`, Status{Known: true, Accepted: true, Reverted: true, Reason: "unknown sender"}},
+		"unknown":  {`{"error":{"code":29,"message":"Transaction hash not found"}}`, Status{}},
+		"received": {`{"result":{"finality_status":"RECEIVED"}}`, Status{Known: true}},
+		"rejected": {`{"result":{"finality_status":"REJECTED","failure_reason":"too cheap"}}`,
+			Status{Known: true, Rejected: true, Reason: "too cheap"}},
+		"candidate": {`{"result":{"finality_status":"CANDIDATE"}}`, Status{Known: true}},
+		"pre-confirmed": {`{"result":{"finality_status":"PRE_CONFIRMED","execution_status":"SUCCEEDED"}}`,
+			Status{Known: true, Accepted: true}},
+		"on L2": {`{"result":{"finality_status":"ACCEPTED_ON_L2","execution_status":"SUCCEEDED"}}`,
+			Status{Known: true, Accepted: true}},
+		"on L1": {`{"result":{"finality_status":"ACCEPTED_ON_L1","execution_status":"SUCCEEDED"}}`,
+			Status{Known: true, Accepted: true}},
+		"reverted": {
+			`{"result":{"finality_status":"ACCEPTED_ON_L2","execution_status":"REVERTED","failure_reason":"0x1 ('unknown sender'), 0x2 ('ENTRYPOINT_FAILED')"}}`, Status{Known: true, Accepted: true, Reverted: true, Reason: "unknown sender"}},
 	} {
 		if got, err := client(t, 200, &c.body).TransactionStatus(t.Context(), "0x1"); err != nil || got != c.want {
 			t.Errorf("%s: %+v, %v, want %+v", name, got, err, c.want)
@@ -204,14 +229,17 @@ func TestStatusByReceipt(t *testing.T) {
 func TestVersions(t *testing.T) {
 	t.Parallel()
 	for version, want := range map[string]string{
-		"0.8.0": "pending", "0.8.1": "pending", "0.9.0": "pre_confirmed", "0.10.0": "pre_confirmed", "0.10.2": "pre_confirmed", "0.10.3-rc.0": "pre_confirmed", "0.10": "pre_confirmed",
-		"0.7.1": "", "0.11.0": "", "0.80.1": "", "1.8.0": "", "1.0.8": "", "0.1": "", "0": "", "": "", "v0_10": "", "0.10-rc.0": "",
+		"0.8.0": "pending", "0.8.1": "pending", "0.9.0": "pre_confirmed", "0.10.0": "pre_confirmed",
+		"0.10.2": "pre_confirmed", "0.10.3-rc.0": "pre_confirmed", "0.10": "pre_confirmed",
+		"0.7.1": "", "0.11.0": "", "0.80.1": "", "1.8.0": "", "1.0.8": "", "0.1": "", "0": "", "": "", "v0_10": "",
+		"0.10-rc.0": "",
 	} {
 		body := `{"result":"` + version + `"}`
 		c := client(t, 200, &body)
 		c.preConfirmed = ""
 		err := c.checkVersion(t.Context())
-		said := `serves version "` + version + `" of the JSON-RPC, and 0.8, 0.9 and 0.10 are spoken; give its address for one of these, which often ends in /rpc/v0_10`
+		said := `serves version "` + version +
+			`" of the JSON-RPC, and 0.8, 0.9 and 0.10 are spoken; give its address for one of these, which often ends in /rpc/v0_10`
 		if want == "" && relayer.Reason(err) != said {
 			t.Errorf("%q: %v", version, err)
 		}
@@ -263,7 +291,8 @@ func TestKey(t *testing.T) {
 		}
 	}
 	c := following("/round", key)
-	if err := c.checkVersion(t.Context()); relayer.Reason(err) != "redirects a call too often" || strings.Contains(err.Error(), key) {
+	if err := c.checkVersion(t.Context()); relayer.Reason(err) != "redirects a call too often" ||
+		strings.Contains(err.Error(), key) {
 		t.Errorf("round and round: %v", err)
 	}
 	for target, want := range map[string]string{"https://h/b": key, "http://h/a": "", "https://other/a": ""} {
@@ -284,9 +313,12 @@ func FuzzAnswer(f *testing.F) {
 	body := ""
 	c := client(f, 200, &body)
 	relayertest.FuzzAnswers(f, []string{
-		``, `{}`, `{"result":"0x1"}`, `{"result":["0x1","0x2"]}`, `{"result":{"events":[{"keys":[],"data":null}],"continuation_token":""}}`,
-		`{"result":[{"l1_gas_consumed":"0x1","unit":"FRI"}]}`, `{"error":{"code":41,"message":"","data":{"execution_error":{"error":{"error":"('"}}}}}`,
-		`{"result":{"finality_status":"RECEIVED","failure_reason":["x"]}}`, `{"error":{"code":40,"data":"\n\n"}}`, `{"result":{"transaction_hash":null}}`,
+		``, `{}`, `{"result":"0x1"}`, `{"result":["0x1","0x2"]}`,
+		`{"result":{"events":[{"keys":[],"data":null}],"continuation_token":""}}`,
+		`{"result":[{"l1_gas_consumed":"0x1","unit":"FRI"}]}`,
+		`{"error":{"code":41,"message":"","data":{"execution_error":{"error":{"error":"('"}}}}}`,
+		`{"result":{"finality_status":"RECEIVED","failure_reason":["x"]}}`, `{"error":{"code":40,"data":"\n\n"}}`,
+		`{"result":{"transaction_hash":null}}`,
 	}, &body, func(ctx context.Context) map[string]error { return every(ctx, c) }, func(err error) bool {
 		return relayer.IsAnswered(err) || relayer.Reason(err) != ""
 	})

@@ -50,7 +50,8 @@ func Read[T any](document []byte, into *T, settings Settings) (_ *Problems, whol
 		}
 		return p, false
 	}
-	r := &reader{Problems: &Problems{index: index}, settings: settings, into: reflect.TypeFor[T](), elsewhere: map[string]bool{}}
+	r := &reader{Problems: &Problems{index: index}, settings: settings, into: reflect.TypeFor[T](),
+		elsewhere: map[string]bool{}}
 	for _, path := range settings.Elsewhere {
 		r.elsewhere[strings.ToLower(path)] = true
 	}

@@ -25,7 +25,8 @@ func (d Duration) Fault() string { return d.bad }
 func (d *Duration) UnmarshalText(text []byte) error {
 	parsed, err := time.ParseDuration(string(text))
 	if err != nil {
-		*d = Duration{bad: fmt.Sprintf(`%s is not a duration; write a number with a unit, such as "10s" or "1m30s"`, Shown(string(text)))}
+		*d = Duration{bad: fmt.Sprintf(`%s is not a duration; write a number with a unit, such as "10s" or "1m30s"`,
+			Shown(string(text)))}
 		return nil
 	}
 	*d = Duration{Duration: parsed}

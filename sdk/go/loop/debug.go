@@ -21,8 +21,8 @@ import (
 	"github.com/loop-plugins/loop/sdk/go/wire/frames"
 )
 
-// debug serves a plugin that a person has started, under a debugger most often, until he ends it. Hosts attach to it by the file
-// that it writes, one after another: each takes the place of the one before.
+// debug serves a plugin that a person has started, under a debugger most often, until he ends it. Hosts attach to it by
+// the file that it writes, one after another: each takes the place of the one before.
 func debug(ctx context.Context, p Plugin, name string, stderr io.Writer) error {
 	ctx, cancel := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
 	defer cancel()
@@ -41,7 +41,8 @@ func debug(ctx context.Context, p Plugin, name string, stderr io.Writer) error {
 	base := cmp.Or(os.Getenv("XDG_RUNTIME_DIR"), os.TempDir()) // as hosts do
 	folder, err := os.MkdirTemp(base, "loop-debug-")           // 0700
 	if err != nil {
-		return fmt.Errorf("making a folder for the socket below %s: %w; name another one by XDG_RUNTIME_DIR or TMPDIR", base, err)
+		return fmt.Errorf("making a folder for the socket below %s: %w; name another one by XDG_RUNTIME_DIR or TMPDIR", base,
+			err)
 	}
 	defer func() { _ = os.RemoveAll(folder) }()
 	socket := filepath.Join(folder, "plugin")
@@ -65,7 +66,8 @@ func debug(ctx context.Context, p Plugin, name string, stderr io.Writer) error {
 	context.AfterFunc(ctx, s.Stop)
 	attachment := wire.Attachment{
 		Kind: p.Kind.Name, ProtocolVersion: p.Kind.ProtocolVersion, PID: os.Getpid(), Address: "unix:" + socket,
-		CertificatePEM: string(own.CertificatePEM), HostCertificatePEM: string(client.CertificatePEM), HostKeyPEM: string(client.KeyPEM),
+		CertificatePEM: string(own.CertificatePEM), HostCertificatePEM: string(client.CertificatePEM),
+		HostKeyPEM: string(client.KeyPEM),
 	}
 	if err := attachment.Write(file); err != nil {
 		_ = listener.Close()

@@ -16,8 +16,9 @@ import (
 // hostCertificateKey names the variable in which go-plugin's hosts hand their certificate over.
 const hostCertificateKey = "PLUGIN_CLIENT_CERT"
 
-// certify makes the process's certificate and puts it into the handshake. go-plugin would make one itself, on P-521, and keep the
-// configuration that goes with it to itself; frames are served by the same. Without a host's certificate there is none: nil.
+// certify makes the process's certificate and puts it into the handshake. go-plugin would make one itself, on P-521,
+// and keep the configuration that goes with it to itself; frames are served by the same. Without a host's certificate
+// there is none: nil.
 func certify(hostPEM string) (*tls.Config, error) {
 	if hostPEM == "" {
 		return nil, nil

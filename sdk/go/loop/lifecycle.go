@@ -73,9 +73,11 @@ func dialHost(r *pluginv1.InitRequest) (grpc.ClientConnInterface, error) {
 	limit := int(r.GetMaxMessageBytes())
 	conn, err := grpc.NewClient(r.GetHostAddress(),
 		grpc.WithTransportCredentials(credentials.NewTLS(config)),
-		grpc.WithDefaultCallOptions(grpc.ForceCodecV2(wire.Codec()), grpc.MaxCallRecvMsgSize(limit), grpc.MaxCallSendMsgSize(limit)),
+		grpc.WithDefaultCallOptions(grpc.ForceCodecV2(wire.Codec()), grpc.MaxCallRecvMsgSize(limit),
+			grpc.MaxCallSendMsgSize(limit)),
 		grpc.WithNoProxy(),
-		grpc.WithIdleTimeout(0)) // whoever idles hangs up, and the host's socket may be gone from its folder when it calls again
+		// whoever idles hangs up, and the host's socket may be gone from its folder when it calls again
+		grpc.WithIdleTimeout(0))
 	if err != nil {
 		return nil, err
 	}
@@ -89,7 +91,8 @@ func (l *lifecycle) Release(_ context.Context, r *pluginv1.ReleaseRequest) (*plu
 }
 
 // CollectMetrics implements pluginv1.LifecycleServiceServer.
-func (l *lifecycle) CollectMetrics(_ context.Context, r *pluginv1.CollectMetricsRequest) (*pluginv1.CollectMetricsResponse, error) {
+func (l *lifecycle) CollectMetrics(_ context.Context,
+	r *pluginv1.CollectMetricsRequest) (*pluginv1.CollectMetricsResponse, error) {
 	families, err := l.host.registry.Gather()
 	if err != nil && len(families) == 0 {
 		return nil, status.Errorf(codes.Internal, "gathering metrics: %v", err)
@@ -110,8 +113,8 @@ func (l *lifecycle) CollectMetrics(_ context.Context, r *pluginv1.CollectMetrics
 	return &pluginv1.CollectMetricsResponse{ContentType: string(format), Exposition: b.Bytes()}, nil
 }
 
-// Drain implements pluginv1.LifecycleServiceServer. It is called outside the dispatcher's count, so that it does not wait
-// for itself.
+// Drain implements pluginv1.LifecycleServiceServer. It is called outside the dispatcher's count, so that it does not
+// wait for itself.
 func (l *lifecycle) Drain(_ context.Context, r *pluginv1.DrainRequest) (*pluginv1.DrainResponse, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), r.GetGrace().AsDuration())
 	defer cancel()

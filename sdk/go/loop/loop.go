@@ -1,9 +1,9 @@
-// Package loop is the plugin's side of LOOP: it serves a plugin over go-plugin's handshake with mutual TLS, keeps the table
-// of the objects that the host names, gives the author a logger, metrics and the host's services, and ends the process
-// when the host asks or is gone.
+// Package loop is the plugin's side of LOOP: it serves a plugin over go-plugin's handshake with mutual TLS, keeps the
+// table of the objects that the host names, gives the author a logger, metrics and the host's services, and ends the
+// process when the host asks or is gone.
 //
-// The author writes a root service and calls the Serve function that is generated for its kind. This package must not know
-// any kind of plugin, nor anything of the host but how to call it.
+// The author writes a root service and calls the Serve function that is generated for its kind. This package must not
+// know any kind of plugin, nor anything of the host but how to call it.
 package loop
 
 import (
@@ -36,14 +36,16 @@ type Host struct {
 	again bool
 	// stop ends the process's server after a drain; nil in-process.
 	stop func()
-	// unhook gives the process its stdout and stderr back, which go-plugin has put pipes in place of; nil where it has not.
+	// unhook gives the process its stdout and stderr back, which go-plugin has put pipes in place of; nil where it has
+	// not.
 	unhook func()
 }
 
 func newHost(logger *slog.Logger, process bool) *Host {
 	h := &Host{logger: logger, registry: prometheus.NewRegistry(), objects: newTable(logger)}
 	if process {
-		h.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+		h.registry.MustRegister(collectors.NewGoCollector(),
+			collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	}
 	return h
 }
@@ -62,8 +64,8 @@ func (h *Host) Telemetry() telemetryv1.TelemetryServiceClient {
 	return telemetryv1.NewTelemetryServiceClient(h.Lent(name))
 }
 
-// Lent returns a connection to an object that the host has lent by name. Generated constructors hand lent objects over as
-// typed clients; authors do not call it.
+// Lent returns a connection to an object that the host has lent by name. Generated constructors hand lent objects over
+// as typed clients; authors do not call it.
 func (h *Host) Lent(name string) grpc.ClientConnInterface { return wire.Bind(hostConn{h}, name) }
 
 // connect sets the connection to the host, once.
@@ -121,7 +123,8 @@ func (c hostConn) Invoke(ctx context.Context, method string, args, reply any, op
 }
 
 // NewStream implements grpc.ClientConnInterface.
-func (c hostConn) NewStream(ctx context.Context, desc *grpc.StreamDesc, method string, opts ...grpc.CallOption) (grpc.ClientStream, error) {
+func (c hostConn) NewStream(ctx context.Context, desc *grpc.StreamDesc, method string,
+	opts ...grpc.CallOption) (grpc.ClientStream, error) {
 	conn, err := c.get()
 	if err != nil {
 		return nil, err

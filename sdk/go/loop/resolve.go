@@ -16,7 +16,8 @@ type initialised struct{ host *Host }
 // Resolve implements wire.Resolver.
 func (r initialised) Resolve(service, object string) (wire.Target, error) {
 	if !r.host.initialised() {
-		return wire.Target{}, status.Error(codes.FailedPrecondition, "the host has not initialised this plugin yet; LifecycleService.Init comes first")
+		return wire.Target{}, status.Error(codes.FailedPrecondition,
+			"the host has not initialised this plugin yet; LifecycleService.Init comes first")
 	}
 	return r.host.objects.Resolve(service, object)
 }

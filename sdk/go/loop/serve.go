@@ -37,8 +37,8 @@ type Plugin struct {
 // stopGrace is how long an ending server may take to finish its last replies before it is cut off.
 const stopGrace = time.Second
 
-// Serve serves a plugin until the host ends it or is gone. It is the one line of a plugin's main: what goes wrong before
-// there is a host to tell is printed to stderr, and the process exits with status 1.
+// Serve serves a plugin until the host ends it or is gone. It is the one line of a plugin's main: what goes wrong
+// before there is a host to tell is printed to stderr, and the process exits with status 1.
 func Serve(p Plugin) {
 	name := filepath.Base(os.Args[0])
 	if len(os.Args) == 2 && (os.Args[1] == "--version" || os.Args[1] == "version") {
@@ -55,10 +55,13 @@ func Serve(p Plugin) {
 	switch cookie := os.Getenv(wire.CookieKey); cookie {
 	case p.Kind.Cookie:
 	case "":
-		fmt.Fprintf(os.Stderr, "%s is a LOOP plugin of kind %s: a node starts it. Name it to the node by its CL_<NAME>_CMD variable and start the node; or start it with --debug.\n", name, p.Kind.Name)
+		fmt.Fprintf(os.Stderr,
+			"%s is a LOOP plugin of kind %s: a node starts it. Name it to the node by its CL_<NAME>_CMD variable and start "+
+				"the node; or start it with --debug.\n", name, p.Kind.Name)
 		os.Exit(1)
 	default:
-		fmt.Fprintf(os.Stderr, "%s is a LOOP plugin of kind %s, and the node started it for another (%q)\n", name, p.Kind.Name, cookie)
+		fmt.Fprintf(os.Stderr, "%s is a LOOP plugin of kind %s, and the node started it for another (%q)\n", name,
+			p.Kind.Name, cookie)
 		os.Exit(1)
 	}
 	var level slog.Level
@@ -68,7 +71,8 @@ func Serve(p Plugin) {
 	// go-plugin swaps os.Stderr for a pipe of its own until Init; the logger keeps the real one.
 	host := newHost(slog.New(slog.NewJSONHandler(os.Stderr, &slog.HandlerOptions{Level: level})), true)
 	go exitWithHost(os.Stdin, host.logger)
-	// go-plugin serves what is printed as a stream of gRPC, which hosts do not open: they read stdout and stderr themselves.
+	// go-plugin serves what is printed as a stream of gRPC, which hosts do not open: they read stdout and stderr
+	// themselves.
 	stdout, stderr := os.Stdout, os.Stderr
 	host.unhook = func() {
 		pipes := []*os.File{os.Stdout, os.Stderr}
@@ -126,8 +130,8 @@ func stop(s *grpc.Server, framed *frames.Server) {
 	s.GracefulStop()
 }
 
-// exitWithHost ends the process when the host's end of stdin closes: the host never writes there, so an end means that it
-// is gone, and nobody else would end this process.
+// exitWithHost ends the process when the host's end of stdin closes: the host never writes there, so an end means that
+// it is gone, and nobody else would end this process.
 func exitWithHost(stdin io.Reader, logger *slog.Logger) {
 	_, err := io.Copy(io.Discard, stdin)
 	if err != nil && !errors.Is(err, os.ErrClosed) {
@@ -164,8 +168,10 @@ func (*glue) GRPCClient(context.Context, *plugin.GRPCBroker, *grpc.ClientConn) (
 }
 
 // bind registers a plugin's services, each through the seam.
-func bind(p Plugin, host *Host, registrar grpc.ServiceRegistrar, dial func(*pluginv1.InitRequest) (grpc.ClientConnInterface, error)) {
-	calls := wire.NewDispatcher(wire.DispatcherSettings{Resolver: initialised{host}, Logger: host.logger, Observe: observer(host.registry)})
+func bind(p Plugin, host *Host, registrar grpc.ServiceRegistrar,
+	dial func(*pluginv1.InitRequest) (grpc.ClientConnInterface, error)) {
+	calls := wire.NewDispatcher(wire.DispatcherSettings{Resolver: initialised{host}, Logger: host.logger,
+		Observe: observer(host.registry)})
 	life := &lifecycle{host: host, dispatcher: calls, version: version(), dial: dial}
 	host.objects.root[p.Root.ServiceName] = p.New(host)
 	calls.Register(registrar, p.Root)
@@ -173,7 +179,8 @@ func bind(p Plugin, host *Host, registrar grpc.ServiceRegistrar, dial func(*plug
 		calls.Register(registrar, d)
 	}
 	// Lifecycle calls have a dispatcher of their own: they are served before Init and while the plugin drains.
-	wire.NewDispatcher(wire.DispatcherSettings{Resolver: always{life}, Logger: host.logger}).Register(registrar, &pluginv1.LifecycleService_ServiceDesc)
+	wire.NewDispatcher(wire.DispatcherSettings{Resolver: always{life}, Logger: host.logger}).Register(registrar,
+		&pluginv1.LifecycleService_ServiceDesc)
 }
 
 // InProcess binds a plugin inside the host's process: its services go to down, its calls to the host over up.

@@ -55,7 +55,9 @@ type fakeMedian struct {
 	host *loop.Host
 }
 
-func (f *fakeMedian) CreateMedianFactory(_ context.Context, _ *medianv1.CreateMedianFactoryRequest, loans medianv1loop.CreateMedianFactoryLoans) (medianv1loop.MedianFactory, *medianv1.CreateMedianFactoryResponse, error) {
+func (f *fakeMedian) CreateMedianFactory(_ context.Context, _ *medianv1.CreateMedianFactoryRequest,
+	loans medianv1loop.CreateMedianFactoryLoans) (
+	medianv1loop.MedianFactory, *medianv1.CreateMedianFactoryResponse, error) {
 	f.host.Logger().Info("a factory was made")
 	if os.Getenv(printKey) != "" {
 		fmt.Println(strings.Repeat("printed ", 1<<17))
@@ -75,8 +77,11 @@ type fakeFactory struct {
 	source hostservicev1.DataSourceServiceClient
 }
 
-func (f *fakeFactory) CreateReportingPlugin(context.Context, *reportingv1.CreateReportingPluginRequest) (reportingv1loop.ReportingPlugin, *reportingv1.CreateReportingPluginResponse, error) {
-	return &fakeInstance{source: f.source, host: f.host}, &reportingv1.CreateReportingPluginResponse{Product: "fake", Limits: &reportingv1.ReportingPluginLimits{}}, nil
+func (f *fakeFactory) CreateReportingPlugin(context.Context,
+	*reportingv1.CreateReportingPluginRequest) (
+	reportingv1loop.ReportingPlugin, *reportingv1.CreateReportingPluginResponse, error) {
+	return &fakeInstance{source: f.source, host: f.host}, &reportingv1.CreateReportingPluginResponse{Product: "fake",
+		Limits: &reportingv1.ReportingPluginLimits{}}, nil
 }
 
 type fakeInstance struct {
@@ -85,7 +90,8 @@ type fakeInstance struct {
 	source hostservicev1.DataSourceServiceClient
 }
 
-func (i *fakeInstance) Observation(ctx context.Context, r *reportingv1.ObservationRequest) (*reportingv1.ObservationResponse, error) {
+func (i *fakeInstance) Observation(ctx context.Context,
+	r *reportingv1.ObservationRequest) (*reportingv1.ObservationResponse, error) {
 	a, err := i.source.Observe(ctx, &hostservicev1.ObserveRequest{Timestamp: r.GetTimestamp()})
 	if err != nil {
 		return nil, err
@@ -115,7 +121,8 @@ type fakeHost struct {
 	objects chan string
 }
 
-func (h *fakeHost) Observe(ctx context.Context, _ *hostservicev1.ObserveRequest) (*hostservicev1.ObserveResponse, error) {
+func (h *fakeHost) Observe(ctx context.Context,
+	_ *hostservicev1.ObserveRequest) (*hostservicev1.ObserveResponse, error) {
 	if h.entered != nil {
 		h.entered <- struct{}{}
 		select {
@@ -199,7 +206,9 @@ func launch(t *testing.T, environment ...string) *child {
 	}
 	c := &child{t: t, stderr: &lines{}, host: host, exited: make(chan struct{}), folder: folder}
 	kind := medianv1loop.MedianKind()
-	c.cmd = command(t, append([]string{wire.CookieKey + "=" + kind.Cookie, "PLUGIN_PROTOCOL_VERSIONS=1", "PLUGIN_CLIENT_CERT=" + string(host.CertificatePEM), "TMPDIR=" + folder}, environment...))
+	c.cmd = command(t,
+		append([]string{wire.CookieKey + "=" + kind.Cookie, "PLUGIN_PROTOCOL_VERSIONS=1",
+			"PLUGIN_CLIENT_CERT=" + string(host.CertificatePEM), "TMPDIR=" + folder}, environment...))
 	c.cmd.Stderr = c.stderr
 	if c.stdin, err = c.cmd.StdinPipe(); err != nil {
 		t.Fatal(err)
@@ -240,7 +249,8 @@ func launch(t *testing.T, environment ...string) *child {
 
 func (c *child) dial(t credentials.TransportCredentials) *grpc.ClientConn {
 	c.t.Helper()
-	conn, err := grpc.NewClient(c.address, grpc.WithTransportCredentials(t), grpc.WithDefaultCallOptions(grpc.ForceCodecV2(wire.Codec())))
+	conn, err := grpc.NewClient(c.address, grpc.WithTransportCredentials(t),
+		grpc.WithDefaultCallOptions(grpc.ForceCodecV2(wire.Codec())))
 	if err != nil {
 		c.t.Fatal(err)
 	}
@@ -259,7 +269,8 @@ func (c *child) conn() *grpc.ClientConn {
 }
 
 // initialise serves a fake host to the process and tells it where.
-func (c *child) initialise(conn grpc.ClientConnInterface, h *fakeHost, generation uint64) (*pluginv1.InitResponse, error) {
+func (c *child) initialise(conn grpc.ClientConnInterface, h *fakeHost,
+	generation uint64) (*pluginv1.InitResponse, error) {
 	c.t.Helper()
 	server, client := keyPair(c.t), keyPair(c.t)
 	config, err := wire.ServerTLS(server.TLS, client.CertificatePEM)
@@ -280,8 +291,10 @@ func (c *child) initialise(conn grpc.ClientConnInterface, h *fakeHost, generatio
 		<-served
 	})
 	return pluginv1.NewLifecycleServiceClient(wire.Bind(conn, "")).Init(c.t.Context(), &pluginv1.InitRequest{
-		HostAddress: "unix:" + socket, HostCertificatePem: string(server.CertificatePEM), ClientCertificatePem: string(client.CertificatePEM),
-		ClientKeyPem: string(client.KeyPEM), Generation: generation, MaxMessageBytes: wire.MaxMessageBytes, HostVersion: "test", Telemetry: "telemetry",
+		HostAddress: "unix:" + socket, HostCertificatePem: string(server.CertificatePEM),
+		ClientCertificatePem: string(client.CertificatePEM),
+		ClientKeyPem:         string(client.KeyPEM), Generation: generation, MaxMessageBytes: wire.MaxMessageBytes,
+		HostVersion: "test", Telemetry: "telemetry",
 	})
 }
 
@@ -307,7 +320,8 @@ func (c *child) exit() *os.ProcessState {
 }
 
 func factoryRequest() *medianv1.CreateMedianFactoryRequest {
-	return &medianv1.CreateMedianFactoryRequest{Name: "factory", Provider: "provider", ValueSource: "value", JuelsPerFeeCoinSource: "juels", GasPriceSubunitsSource: "gas", ErrorLog: "errors"}
+	return &medianv1.CreateMedianFactoryRequest{Name: "factory", Provider: "provider", ValueSource: "value",
+		JuelsPerFeeCoinSource: "juels", GasPriceSubunitsSource: "gas", ErrorLog: "errors"}
 }
 
 func timestamp() *reportingv1.ReportTimestamp {
@@ -317,11 +331,13 @@ func timestamp() *reportingv1.ReportTimestamp {
 // instance makes a factory and an instance over a connection to a plugin.
 func instance(t *testing.T, cc grpc.ClientConnInterface) reportingv1.ReportingPluginServiceClient {
 	t.Helper()
-	if _, err := medianv1.NewMedianServiceClient(wire.Bind(cc, "")).CreateMedianFactory(t.Context(), factoryRequest()); err != nil {
+	if _, err := medianv1.NewMedianServiceClient(wire.Bind(cc, "")).CreateMedianFactory(t.Context(),
+		factoryRequest()); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := reportingv1.NewReportingPluginFactoryServiceClient(wire.Bind(cc, "factory")).CreateReportingPlugin(t.Context(),
-		&reportingv1.CreateReportingPluginRequest{Name: "instance", ConfigDigest: make([]byte, 32), N: 1}); err != nil {
+	if _, err := reportingv1.NewReportingPluginFactoryServiceClient(wire.Bind(cc, "factory")).
+		CreateReportingPlugin(t.Context(),
+			&reportingv1.CreateReportingPluginRequest{Name: "instance", ConfigDigest: make([]byte, 32), N: 1}); err != nil {
 		t.Fatal(err)
 	}
 	return reportingv1.NewReportingPluginServiceClient(wire.Bind(cc, "instance"))
@@ -332,7 +348,8 @@ func instance(t *testing.T, cc grpc.ClientConnInterface) reportingv1.ReportingPl
 // printKey asks the fake to print more than a pipe holds.
 const printKey = "FAKE_PRINT"
 
-// What an author prints goes to the process's own stdout and stderr, which hosts read whether or not they open go-plugin's streams.
+// What an author prints goes to the process's own stdout and stderr, which hosts read whether or not they open
+// go-plugin's streams.
 func TestPrintingBlocksNothing(t *testing.T) {
 	t.Parallel()
 	c := launch(t, printKey+"=1")
@@ -342,7 +359,8 @@ func TestPrintingBlocksNothing(t *testing.T) {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	if _, err := medianv1.NewMedianServiceClient(wire.Bind(conn, "")).CreateMedianFactory(ctx, factoryRequest()); err != nil {
+	if _, err := medianv1.NewMedianServiceClient(wire.Bind(conn, "")).CreateMedianFactory(ctx,
+		factoryRequest()); err != nil {
 		t.Fatal(err)
 	}
 	_ = c.stdin.Close() // it ends with its host, and all that it said has come
@@ -352,17 +370,20 @@ func TestPrintingBlocksNothing(t *testing.T) {
 	}
 }
 
-// A process from its start to its end: handshake, health, calls before and after Init, a call back to the host, release, drain.
+// A process from its start to its end: handshake, health, calls before and after Init, a call back to the host,
+// release, drain.
 func TestServe(t *testing.T) {
 	t.Parallel()
 	c := launch(t, wire.LogLevelKey+"=INFO")
 	conn := c.conn()
-	health, err := grpc_health_v1.NewHealthClient(conn).Check(t.Context(), &grpc_health_v1.HealthCheckRequest{Service: wire.HealthService})
+	health, err := grpc_health_v1.NewHealthClient(conn).Check(t.Context(),
+		&grpc_health_v1.HealthCheckRequest{Service: wire.HealthService})
 	if err != nil || health.GetStatus() != grpc_health_v1.HealthCheckResponse_SERVING {
 		t.Errorf("health is %v, %v", health.GetStatus(), err)
 	}
 	root := medianv1.NewMedianServiceClient(wire.Bind(conn, ""))
-	if _, err := root.CreateMedianFactory(t.Context(), factoryRequest()); status.Code(err) != codes.FailedPrecondition || !strings.Contains(err.Error(), "Init comes first") {
+	if _, err := root.CreateMedianFactory(t.Context(), factoryRequest()); status.Code(err) != codes.FailedPrecondition ||
+		!strings.Contains(err.Error(), "Init comes first") {
 		t.Errorf("a call before Init: %v", err)
 	}
 	host := &fakeHost{objects: make(chan string, 2)}
@@ -389,17 +410,21 @@ func TestServe(t *testing.T) {
 	if got, want := <-host.objects, "loop.hostservice.v1.DataSourceService value"; got != want {
 		t.Errorf("the plugin called %s; want %s", got, want)
 	}
-	if _, err := i.Query(t.Context(), &reportingv1.QueryRequest{Timestamp: timestamp()}); status.Code(err) != codes.InvalidArgument || !strings.Contains(err.Error(), "SendTelemetryRequest.entries") {
+	if _, err := i.Query(t.Context(),
+		&reportingv1.QueryRequest{Timestamp: timestamp()}); status.Code(err) != codes.InvalidArgument || !strings.Contains(
+		err.Error(), "SendTelemetryRequest.entries") {
 		t.Errorf("telemetry that breaks the contract left the plugin: %v", err)
 	}
 
 	lifecycle := pluginv1.NewLifecycleServiceClient(wire.Bind(conn, ""))
 	for range 2 { // a repeat is no error
-		if _, err := lifecycle.Release(t.Context(), &pluginv1.ReleaseRequest{Objects: []string{"factory", "unknown"}}); err != nil {
+		if _, err := lifecycle.Release(t.Context(),
+			&pluginv1.ReleaseRequest{Objects: []string{"factory", "unknown"}}); err != nil {
 			t.Errorf("Release: %v", err)
 		}
 	}
-	if _, err := i.Observation(t.Context(), &reportingv1.ObservationRequest{Timestamp: timestamp()}); status.Code(err) != codes.NotFound {
+	if _, err := i.Observation(t.Context(),
+		&reportingv1.ObservationRequest{Timestamp: timestamp()}); status.Code(err) != codes.NotFound {
 		t.Errorf("a call on the child of a released object: %v", err)
 	}
 	if _, err := root.CreateMedianFactory(t.Context(), factoryRequest()); status.Code(err) != codes.FailedPrecondition {
@@ -411,7 +436,8 @@ func TestServe(t *testing.T) {
 	if s := c.exit(); s.ExitCode() != 0 {
 		t.Errorf("after Drain the process ended with %s\n%s", s, c.stderr)
 	}
-	if log := c.stderr.String(); !strings.Contains(log, `"msg":"a factory was made"`) || strings.Contains(log, "in detail") {
+	if log := c.stderr.String(); !strings.Contains(log, `"msg":"a factory was made"`) ||
+		strings.Contains(log, "in detail") {
 		t.Errorf("at level INFO the log is:\n%s", log)
 	}
 }
@@ -434,7 +460,8 @@ func TestDrainWithACallInFlight(t *testing.T) {
 	<-host.entered
 	drained := make(chan error, 1)
 	go func() {
-		_, err := pluginv1.NewLifecycleServiceClient(wire.Bind(conn, "")).Drain(t.Context(), &pluginv1.DrainRequest{Grace: durationpb.New(4 * time.Second)})
+		_, err := pluginv1.NewLifecycleServiceClient(wire.Bind(conn, "")).Drain(t.Context(),
+			&pluginv1.DrainRequest{Grace: durationpb.New(4 * time.Second)})
 		drained <- err
 	}()
 	for { // until Drain has arrived
@@ -457,7 +484,8 @@ func TestDrainWithACallInFlight(t *testing.T) {
 		t.Errorf("the process ended with %s", s)
 	}
 	// A host that says nothing of levels wants the usual.
-	if log := c.stderr.String(); !strings.Contains(log, `"msg":"an instance was closed"`) || strings.Contains(log, "in detail") {
+	if log := c.stderr.String(); !strings.Contains(log, `"msg":"an instance was closed"`) ||
+		strings.Contains(log, "in detail") {
 		t.Errorf("the log is:\n%s", log)
 	}
 }
@@ -509,12 +537,14 @@ func TestProcessKnowsItsHost(t *testing.T) {
 	for name, refused := range map[string]credentials.TransportCredentials{
 		"no certificate": with(), "another certificate": with(keyPair(t).TLS), "no TLS": insecure.NewCredentials(),
 	} {
-		_, err := pluginv1.NewLifecycleServiceClient(wire.Bind(c.dial(refused), "")).CollectMetrics(t.Context(), &pluginv1.CollectMetricsRequest{})
+		_, err := pluginv1.NewLifecycleServiceClient(wire.Bind(c.dial(refused), "")).CollectMetrics(t.Context(),
+			&pluginv1.CollectMetricsRequest{})
 		if status.Code(err) != codes.Unavailable {
 			t.Errorf("%s: %v; want UNAVAILABLE", name, err)
 		}
 	}
-	if _, err := pluginv1.NewLifecycleServiceClient(wire.Bind(c.conn(), "")).CollectMetrics(t.Context(), &pluginv1.CollectMetricsRequest{}); err != nil {
+	if _, err := pluginv1.NewLifecycleServiceClient(wire.Bind(c.conn(), "")).CollectMetrics(t.Context(),
+		&pluginv1.CollectMetricsRequest{}); err != nil {
 		t.Errorf("the host itself: %v", err)
 	}
 }
@@ -529,10 +559,12 @@ func TestStartedByHand(t *testing.T) {
 		code           int
 		stdout, stderr string // regular expressions
 	}{
-		"no cookie":      {code: 1, stdout: `^$`, stderr: `^\S+ is a LOOP plugin of kind median: a node starts it\. .*CL_<NAME>_CMD.*\n$`},
+		"no cookie": {code: 1, stdout: `^$`,
+			stderr: `^\S+ is a LOOP plugin of kind median: a node starts it\. .*CL_<NAME>_CMD.*\n$`},
 		"another cookie": {environment: []string{wire.CookieKey + "=loop-relayer"}, code: 1, stdout: `^$`, stderr: `plugin`},
 		"--version":      {args: []string{"--version"}, stdout: `^\S+ \S+ \(kind median, protocol 1\)\n$`, stderr: `^$`},
-		"version, as a node would see it": {environment: []string{wire.CookieKey + "=" + kind.Cookie}, args: []string{"version"},
+		"version, as a node would see it": {environment: []string{wire.CookieKey + "=" + kind.Cookie},
+			args:   []string{"version"},
 			stdout: `^\S+ \S+ \(kind median, protocol 1\)\n$`, stderr: `^$`},
 	}
 	for name, test := range tests {
@@ -558,7 +590,8 @@ func TestStartedByHand(t *testing.T) {
 			if cmd.ProcessState.ExitCode() != test.code {
 				t.Errorf("it ended with %s; want code %d", cmd.ProcessState, test.code)
 			}
-			if !regexp.MustCompile(test.stdout).MatchString(stdout.String()) || !regexp.MustCompile(test.stderr).MatchString(stderr.String()) {
+			if !regexp.MustCompile(test.stdout).MatchString(stdout.String()) ||
+				!regexp.MustCompile(test.stderr).MatchString(stderr.String()) {
 				t.Errorf("it printed %q and, to stderr, %q", stdout.String(), stderr.String())
 			}
 		})
@@ -571,7 +604,9 @@ func bound(t *testing.T, h *fakeHost) grpc.ClientConnInterface {
 	down := (&inprocgrpc.Channel{}).WithCloner(wire.Cloner{})
 	up := (&inprocgrpc.Channel{}).WithCloner(wire.Cloner{})
 	h.register(up)
-	loop.InProcess(medianv1loop.MedianPlugin(func(h *loop.Host) medianv1loop.MedianService { return &fakeMedian{host: h} }), slog.New(slog.DiscardHandler), down, up)
+	loop.InProcess(medianv1loop.MedianPlugin(func(h *loop.Host) medianv1loop.MedianService {
+		return &fakeMedian{host: h}
+	}), slog.New(slog.DiscardHandler), down, up)
 	if _, err := pluginv1.NewLifecycleServiceClient(wire.Bind(down, "")).Init(t.Context(), &pluginv1.InitRequest{
 		HostAddress: "in-process", HostCertificatePem: "none", ClientCertificatePem: "none", ClientKeyPem: "none",
 		Generation: 9, MaxMessageBytes: wire.MaxMessageBytes, Telemetry: "telemetry",
@@ -585,14 +620,18 @@ func TestInProcess(t *testing.T) {
 	t.Parallel()
 	cc := bound(t, &fakeHost{})
 	var trailer metadata.MD
-	a, err := instance(t, cc).Observation(t.Context(), &reportingv1.ObservationRequest{Timestamp: timestamp()}, grpc.Trailer(&trailer))
-	if err != nil || !bytes.Equal(a.GetObservation(), []byte{7}) || len(trailer.Get(wire.GenerationKey)) != 1 || trailer.Get(wire.GenerationKey)[0] != "9" {
+	a, err := instance(t, cc).Observation(t.Context(), &reportingv1.ObservationRequest{Timestamp: timestamp()},
+		grpc.Trailer(&trailer))
+	if err != nil || !bytes.Equal(a.GetObservation(), []byte{7}) || len(trailer.Get(wire.GenerationKey)) != 1 ||
+		trailer.Get(wire.GenerationKey)[0] != "9" {
 		t.Errorf("got %v, %v, %v", a, err, trailer)
 	}
-	if _, err := pluginv1.NewLifecycleServiceClient(wire.Bind(cc, "")).Drain(t.Context(), &pluginv1.DrainRequest{Grace: durationpb.New(0)}); err != nil {
+	if _, err := pluginv1.NewLifecycleServiceClient(wire.Bind(cc, "")).Drain(t.Context(),
+		&pluginv1.DrainRequest{Grace: durationpb.New(0)}); err != nil {
 		t.Error(err)
 	}
-	if _, err := reportingv1.NewReportingPluginServiceClient(wire.Bind(cc, "instance")).Observation(t.Context(), &reportingv1.ObservationRequest{Timestamp: timestamp()}); status.Code(err) != codes.Unavailable {
+	if _, err := reportingv1.NewReportingPluginServiceClient(wire.Bind(cc, "instance")).Observation(t.Context(),
+		&reportingv1.ObservationRequest{Timestamp: timestamp()}); status.Code(err) != codes.Unavailable {
 		t.Errorf("a call after Drain: %v", err)
 	}
 }
@@ -611,11 +650,14 @@ func TestInitRefuses(t *testing.T) {
 		"generation":             func(r *pluginv1.InitRequest) { r.Generation = 0 },
 		"max_message_bytes":      func(r *pluginv1.InitRequest) { r.MaxMessageBytes = 0 },
 	} {
-		r := &pluginv1.InitRequest{HostAddress: "unix:/nowhere", HostCertificatePem: string(good.CertificatePEM), ClientCertificatePem: string(good.CertificatePEM),
-			ClientKeyPem: string(good.KeyPEM), Generation: 1, MaxMessageBytes: wire.MaxMessageBytes, Telemetry: "telemetry"}
+		r := &pluginv1.InitRequest{HostAddress: "unix:/nowhere", HostCertificatePem: string(good.CertificatePEM),
+			ClientCertificatePem: string(good.CertificatePEM),
+			ClientKeyPem:         string(good.KeyPEM), Generation: 1, MaxMessageBytes: wire.MaxMessageBytes,
+			Telemetry: "telemetry"}
 		change(r)
 		_, err := lifecycle.Init(t.Context(), r)
-		if status.Code(err) != codes.InvalidArgument || !strings.Contains(err.Error(), field) || strings.Contains(err.Error(), "PRIVATE KEY") {
+		if status.Code(err) != codes.InvalidArgument || !strings.Contains(err.Error(), field) ||
+			strings.Contains(err.Error(), "PRIVATE KEY") {
 			t.Errorf("%s: %v", field, err)
 		}
 		want := &errdetails.BadRequest{FieldViolations: []*errdetails.BadRequest_FieldViolation{{Field: field}}}
@@ -637,16 +679,18 @@ func TestMetricsAreNegotiated(t *testing.T) {
 		accept, contentType string
 		ends                bool // with OpenMetrics' last line
 	}{
-		"plain":       {"", "text/plain", false},
-		"anything":    {"*/*", "text/plain", false},
-		"text":        {"text/plain;version=0.0.4", "text/plain; version=0.0.4", false},
-		"OpenMetrics": {"application/openmetrics-text;version=1.0.0;q=0.8,text/plain;version=0.0.4;q=0.5", "application/openmetrics-text; version=1.0.0", true},
-		"nonsense":    {";;;,,,\x00", "text/plain", false},
+		"plain":    {"", "text/plain", false},
+		"anything": {"*/*", "text/plain", false},
+		"text":     {"text/plain;version=0.0.4", "text/plain; version=0.0.4", false},
+		"OpenMetrics": {"application/openmetrics-text;version=1.0.0;q=0.8,text/plain;version=0.0.4;q=0.5",
+			"application/openmetrics-text; version=1.0.0", true},
+		"nonsense": {";;;,,,\x00", "text/plain", false},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			m, err := pluginv1.NewLifecycleServiceClient(wire.Bind(cc, "")).CollectMetrics(t.Context(), &pluginv1.CollectMetricsRequest{Accept: test.accept})
+			m, err := pluginv1.NewLifecycleServiceClient(wire.Bind(cc, "")).CollectMetrics(t.Context(),
+				&pluginv1.CollectMetricsRequest{Accept: test.accept})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -654,7 +698,8 @@ func TestMetricsAreNegotiated(t *testing.T) {
 			if !strings.HasPrefix(m.GetContentType(), test.contentType) || strings.HasSuffix(text, "# EOF\n") != test.ends {
 				t.Errorf("content type %q, end %q", m.GetContentType(), text[max(0, len(text)-20):])
 			}
-			for _, want := range []string{"fake_factories_total 1", `loop_plugin_call_duration_seconds_count{code="OK",method="/loop.median.v1.MedianService/CreateMedianFactory"} 1`} {
+			for _, want := range []string{"fake_factories_total 1",
+				`loop_plugin_call_duration_seconds_count{code="OK",method="/loop.median.v1.MedianService/CreateMedianFactory"} 1`} {
 				if !strings.Contains(text, want) {
 					t.Errorf("the exposition lacks %s:\n%s", want, text)
 				}
@@ -663,8 +708,8 @@ func TestMetricsAreNegotiated(t *testing.T) {
 	}
 }
 
-// A plugin that a person starts with --debug serves one host after another, none of which ends it, and nobody without the key in its
-// file.
+// A plugin that a person starts with --debug serves one host after another, none of which ends it, and nobody without
+// the key in its file.
 func TestDebug(t *testing.T) {
 	t.Parallel()
 	folder, err := os.MkdirTemp("", "loop")
@@ -686,7 +731,9 @@ func TestDebug(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	found := regexp.MustCompile(`^(\S+) serves as process ([0-9]+) until Ctrl-C\. Start the node with LOOP_REATTACH=\S+=(/\S+)\n$`).FindStringSubmatch(said)
+	found := regexp.MustCompile(
+		`^(\S+) serves as process ([0-9]+) until Ctrl-C\. Start the node with LOOP_REATTACH=\S+=(/\S+)\n$`).
+		FindStringSubmatch(said)
 	if found == nil || found[2] != fmt.Sprint(cmd.Process.Pid) {
 		t.Fatalf("it said %q", said)
 	}
@@ -702,18 +749,22 @@ func TestDebug(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := &child{t: t, host: &wire.KeyPair{TLS: pair}, address: a.Address, serverPEM: []byte(a.CertificatePEM), folder: folder}
+	c := &child{t: t, host: &wire.KeyPair{TLS: pair}, address: a.Address, serverPEM: []byte(a.CertificatePEM),
+		folder: folder}
 	make := func(conn grpc.ClientConnInterface, name string) error {
-		_, err := medianv1.NewMedianServiceClient(wire.Bind(conn, "")).CreateMedianFactory(t.Context(), &medianv1.CreateMedianFactoryRequest{
-			Name: name, Provider: "p", ValueSource: "value", JuelsPerFeeCoinSource: "value", GasPriceSubunitsSource: "value", ErrorLog: "value",
-		})
+		_, err := medianv1.NewMedianServiceClient(wire.Bind(conn, "")).CreateMedianFactory(t.Context(),
+			&medianv1.CreateMedianFactoryRequest{
+				Name: name, Provider: "p", ValueSource: "value", JuelsPerFeeCoinSource: "value", GasPriceSubunitsSource: "value",
+				ErrorLog: "value",
+			})
 		return err
 	}
 	first := c.conn()
 	if _, err := c.initialise(first, &fakeHost{}, 1); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := pluginv1.NewLifecycleServiceClient(wire.Bind(first, "")).Release(t.Context(), &pluginv1.ReleaseRequest{Objects: []string{"f1"}}); err != nil {
+	if _, err := pluginv1.NewLifecycleServiceClient(wire.Bind(first, "")).Release(t.Context(),
+		&pluginv1.ReleaseRequest{Objects: []string{"f1"}}); err != nil {
 		t.Fatal(err)
 	}
 	if err := make(first, "f1"); status.Code(err) != codes.FailedPrecondition {
@@ -731,7 +782,8 @@ func TestDebug(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := grpc_health_v1.NewHealthClient(c.dial(credentials.NewTLS(config))).Check(t.Context(), &grpc_health_v1.HealthCheckRequest{Service: wire.HealthService}); status.Code(err) != codes.Unavailable {
+	if _, err := grpc_health_v1.NewHealthClient(c.dial(credentials.NewTLS(config))).Check(t.Context(),
+		&grpc_health_v1.HealthCheckRequest{Service: wire.HealthService}); status.Code(err) != codes.Unavailable {
 		t.Errorf("somebody without the key: %v", err)
 	}
 	if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {

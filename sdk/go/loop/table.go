@@ -24,7 +24,8 @@ type Binding struct {
 
 // Child is a newly made object.
 type Child[R proto.Message] struct {
-	// Value is the author's object. If it is an io.Closer it is closed when the host releases it and its last call has ended.
+	// Value is the author's object. If it is an io.Closer it is closed when the host releases it and its last call has
+	// ended.
 	Value any
 	// Bindings are the services that it serves.
 	Bindings []Binding
@@ -32,9 +33,11 @@ type Child[R proto.Message] struct {
 	Response R
 }
 
-// Create makes an object by the name that the host chose. The same name with the same request joins or repeats the first
-// answer; with another request it is ALREADY_EXISTS; after the name's release FAILED_PRECONDITION. Generated code calls it.
-func Create[R proto.Message](ctx context.Context, h *Host, method, name string, request proto.Message, construct func(context.Context) (*Child[R], error)) (R, error) {
+// Create makes an object by the name that the host chose. The same name with the same request joins or repeats the
+// first answer; with another request it is ALREADY_EXISTS; after the name's release FAILED_PRECONDITION. Generated code
+// calls it.
+func Create[R proto.Message](ctx context.Context, h *Host, method, name string, request proto.Message,
+	construct func(context.Context) (*Child[R], error)) (R, error) {
 	var none R
 	made, err := h.objects.create(ctx, method, name, request, func(ctx context.Context) (*object, error) {
 		child, err := construct(ctx)
@@ -86,15 +89,16 @@ type object struct {
 	open int
 }
 
-// unused reports whether nobody will use an object any more, so that it is to be closed. Each of its conditions comes true once
-// and stays true, so that whoever makes the last one true finds it, and nobody else. The lock is held.
+// unused reports whether nobody will use an object any more, so that it is to be closed. Each of its conditions comes
+// true once and stays true, so that whoever makes the last one true finds it, and nobody else. The lock is held.
 func (o *object) unused() bool { return o.released && o.calls == 0 && o.open == 0 && isDone(o) }
 
 func newTable(logger *slog.Logger) *table {
 	return &table{logger: logger, root: map[string]any{}, objects: map[string]*object{}, buried: map[string]struct{}{}}
 }
 
-func (t *table) create(ctx context.Context, method, name string, request proto.Message, construct func(context.Context) (*object, error)) (proto.Message, error) {
+func (t *table) create(ctx context.Context, method, name string, request proto.Message,
+	construct func(context.Context) (*object, error)) (proto.Message, error) {
 	encoded, err := proto.MarshalOptions{Deterministic: true}.Marshal(request)
 	if err != nil {
 		return nil, status.Errorf(codes.InvalidArgument, "the request does not encode: %v", err)
@@ -112,7 +116,8 @@ func (t *table) create(ctx context.Context, method, name string, request proto.M
 	}
 	o, exists := t.objects[name]
 	if !exists {
-		o = &object{name: name, parent: t.objects[parent], request: encoded, done: make(chan struct{}), children: map[string]struct{}{}}
+		o = &object{name: name, parent: t.objects[parent], request: encoded, done: make(chan struct{}),
+			children: map[string]struct{}{}}
 		o.ctx, o.release = context.WithCancel(context.Background())
 		o.left = func() { t.leave(o) }
 		t.objects[name] = o
@@ -271,7 +276,8 @@ func (t *table) Resolve(service, name string) (wire.Target, error) {
 		return wire.Target{Impl: impl}, nil
 	}
 	if name == "" {
-		return wire.Target{}, status.Errorf(codes.InvalidArgument, "a call on %s names no object in %s", service, wire.ObjectKey)
+		return wire.Target{}, status.Errorf(codes.InvalidArgument, "a call on %s names no object in %s", service,
+			wire.ObjectKey)
 	}
 	o := t.objects[name]
 	if o == nil || !isDone(o) || o.err != nil {

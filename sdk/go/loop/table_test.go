@@ -97,8 +97,8 @@ func (m *model) bury(name string) {
 	delete(m.alive, name)
 }
 
-// The table against a model: creates that succeed, fail, panic, block and join, releases at any moment, calls in flight, and
-// objects closed once each, children first, when nobody needs them.
+// The table against a model: creates that succeed, fail, panic, block and join, releases at any moment, calls in
+// flight, and objects closed once each, children first, when nobody needs them.
 func TestTableIsItsModel(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -153,8 +153,10 @@ func TestTableIsItsModel(t *testing.T) {
 			r.Repeat(map[string]func(*rapid.T){
 				"": func(r *rapid.T) {
 					synctest.Wait()
-					if len(table.objects) != len(m.alive) || !maps.EqualFunc(table.objects, m.alive, func(*object, *modelObject) bool { return true }) {
-						r.Fatalf("the table holds %v; want %v", slices.Sorted(maps.Keys(table.objects)), slices.Sorted(maps.Keys(m.alive)))
+					if len(table.objects) != len(m.alive) ||
+						!maps.EqualFunc(table.objects, m.alive, func(*object, *modelObject) bool { return true }) {
+						r.Fatalf("the table holds %v; want %v", slices.Sorted(maps.Keys(table.objects)),
+							slices.Sorted(maps.Keys(m.alive)))
 					}
 					for name, o := range m.alive {
 						alive := 0
@@ -173,7 +175,8 @@ func TestTableIsItsModel(t *testing.T) {
 							want = 1
 						}
 						if got := o.closed.Load(); got != want {
-							r.Fatalf("%s was closed %d times; want %d (made %t, released %t, %d calls, %d children)", o.name, got, want, o.made, o.released, len(o.calls), len(o.children))
+							r.Fatalf("%s was closed %d times; want %d (made %t, released %t, %d calls, %d children)", o.name, got, want,
+								o.made, o.released, len(o.calls), len(o.children))
 						}
 					}
 					mu.Lock()
@@ -268,7 +271,8 @@ func TestTableIsItsModel(t *testing.T) {
 					if len(blocked) == 0 {
 						r.Skip("nothing blocks")
 					}
-					finish(rapid.SampledFrom(blocked).Draw(r, "object"), rapid.SampledFrom([]error{nil, nil, status.Error(codes.Unavailable, "later")}).Draw(r, "error"))
+					finish(rapid.SampledFrom(blocked).Draw(r, "object"),
+						rapid.SampledFrom([]error{nil, nil, status.Error(codes.Unavailable, "later")}).Draw(r, "error"))
 				},
 				"release": func(r *rapid.T) {
 					released := rapid.SliceOfN(rapid.SampledFrom(names), 1, 2).Draw(r, "names")
@@ -327,8 +331,8 @@ func TestTableIsItsModel(t *testing.T) {
 	})
 }
 
-// What a parent holds its children may use: it is closed after them, also when it is released while one is being made and another
-// is in a call.
+// What a parent holds its children may use: it is closed after them, also when it is released while one is being made
+// and another is in a call.
 func TestParentsAreClosedLast(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -339,13 +343,17 @@ func TestParentsAreClosedLast(t *testing.T) {
 		}
 		finish := map[string]chan error{"late": make(chan error), "failing": make(chan error)}
 		for _, o := range []struct{ name, parent string }{{"parent", ""}, {"child", "parent"}, {"grandchild", "child"}} {
-			if _, err := table.create(under(t.Context(), o.parent), testMethod, o.name, request("r"), func(context.Context) (*object, error) { return makes(o.name), nil }); err != nil {
+			if _, err := table.create(under(t.Context(), o.parent), testMethod, o.name, request("r"),
+				func(context.Context) (*object, error) { return makes(o.name), nil }); err != nil {
 				t.Fatal(err)
 			}
 		}
 		for name, end := range finish {
 			go func() {
-				_, _ = table.create(under(t.Context(), "parent"), testMethod, name, request("r"), func(context.Context) (*object, error) { return makes(name), <-end })
+				_, _ = table.create(under(t.Context(), "parent"), testMethod, name, request("r"),
+					func(context.Context) (*object, error) {
+						return makes(name), <-end
+					})
 			}()
 		}
 		synctest.Wait()
@@ -391,7 +399,8 @@ func TestConstructorOutlivesItsCaller(t *testing.T) {
 		}
 		short, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
-		if _, err := table.create(short, testMethod, "n", request("r"), construct); status.Code(err) != codes.DeadlineExceeded {
+		if _, err := table.create(short, testMethod, "n", request("r"),
+			construct); status.Code(err) != codes.DeadlineExceeded {
 			t.Errorf("the caller's deadline: %v", err)
 		}
 		gone, cancel := context.WithCancel(t.Context())
@@ -410,7 +419,10 @@ func TestConstructorOutlivesItsCaller(t *testing.T) {
 		if err != nil || response.(*wrapperspb.StringValue).GetValue() != "first" {
 			t.Errorf("the next caller got %v, %v", response, err)
 		}
-		if _, err := table.create(t.Context(), testMethod, "hangs", request("r"), func(ctx context.Context) (*object, error) { <-ctx.Done(); return nil, ctx.Err() }); status.Code(err) != codes.DeadlineExceeded {
+		if _, err := table.create(t.Context(), testMethod, "hangs", request("r"), func(ctx context.Context) (*object, error) {
+			<-ctx.Done()
+			return nil, ctx.Err()
+		}); status.Code(err) != codes.DeadlineExceeded {
 			t.Errorf("a constructor that hung: %v", err)
 		}
 	})
@@ -424,7 +436,8 @@ func TestAnotherMethodIsAnotherRequest(t *testing.T) {
 	if _, err := table.create(t.Context(), testMethod, "n", request("r"), construct); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := table.create(t.Context(), "/another/Method", "n", request("r"), construct); status.Code(err) != codes.AlreadyExists {
+	if _, err := table.create(t.Context(), "/another/Method", "n", request("r"),
+		construct); status.Code(err) != codes.AlreadyExists {
 		t.Errorf("got %v", err)
 	}
 }
@@ -436,7 +449,8 @@ func TestCallsWithoutAName(t *testing.T) {
 	if target, err := table.Resolve("root", ""); err != nil || target.Impl != "impl" {
 		t.Errorf("the root: %v, %v", target.Impl, err)
 	}
-	if _, err := table.Resolve("service", ""); status.Code(err) != codes.InvalidArgument || !strings.Contains(err.Error(), wire.ObjectKey) {
+	if _, err := table.Resolve("service", ""); status.Code(err) != codes.InvalidArgument ||
+		!strings.Contains(err.Error(), wire.ObjectKey) {
 		t.Errorf("an object's service: %v", err)
 	}
 }
@@ -452,7 +466,9 @@ func TestCloseThatFails(t *testing.T) {
 		"panics": {func() error { closed++; panic("boom") }},
 		"works":  {func() error { closed++; return nil }},
 	} {
-		if _, err := table.create(t.Context(), testMethod, name, request("r"), func(context.Context) (*object, error) { return made(c, ""), nil }); err != nil {
+		if _, err := table.create(t.Context(), testMethod, name, request("r"), func(context.Context) (*object, error) {
+			return made(c, ""), nil
+		}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -520,6 +536,7 @@ func TestTableUnderLoad(t *testing.T) {
 	workers.Wait()
 	table.closeAll()
 	if open.Load() != 0 || closedTwice.Load() != 0 || len(table.objects) != 0 {
-		t.Errorf("%d objects are open, %d were closed twice, the table holds %d", open.Load(), closedTwice.Load(), len(table.objects))
+		t.Errorf("%d objects are open, %d were closed twice, the table holds %d", open.Load(), closedTwice.Load(),
+			len(table.objects))
 	}
 }

@@ -51,8 +51,8 @@ func debugged(t *testing.T, folder string) (*exec.Cmd, string) {
 	return cmd, file
 }
 
-// A plugin in a debugger may stand still for as long as it likes, outlives the host, serves the next one, and is taken up again when
-// its author has started it anew.
+// A plugin in a debugger may stand still for as long as it likes, outlives the host, serves the next one, and is taken
+// up again when its author has started it anew.
 func TestAttach(t *testing.T) {
 	t.Parallel()
 	folder, err := os.MkdirTemp("", "l")
@@ -62,12 +62,14 @@ func TestAttach(t *testing.T) {
 	t.Cleanup(func() { _ = os.RemoveAll(folder) })
 	cmd, file := debugged(t, folder)
 	attach := func() (*loophost.Runtime, *relayerv1loophost.Relayer) {
-		r, err := loophost.New(loophost.Settings{Logger: slog.New(slog.DiscardHandler), HealthInterval: 20 * time.Millisecond, HealthTimeout: 50 * time.Millisecond})
+		r, err := loophost.New(loophost.Settings{Logger: slog.New(slog.DiscardHandler), HealthInterval: 20 * time.Millisecond,
+			HealthTimeout: 50 * time.Millisecond})
 		if err != nil {
 			t.Fatal(err)
 		}
 		t.Cleanup(func() { r.Close(context.Background()) })
-		p, err := relayerv1loophost.LaunchRelayer(t.Context(), r, loophost.PluginSettings{Name: "fake", Attach: file, Hint: "check it"})
+		p, err := relayerv1loophost.LaunchRelayer(t.Context(),
+			r, loophost.PluginSettings{Name: "fake", Attach: file, Hint: "check it"})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -139,7 +141,9 @@ func TestAttach(t *testing.T) {
 	if err := os.Remove(file); err != nil {
 		t.Fatal(err)
 	}
-	if err := p.Restart(t.Context()); err == nil || !strings.Contains(err.Error(), "plugin fake: attaching to the process of "+file+" failed: ") || !strings.HasSuffix(err.Error(), "; start the plugin with --debug, and check it") {
+	if err := p.Restart(t.Context()); err == nil ||
+		!strings.Contains(err.Error(), "plugin fake: attaching to the process of "+file+" failed: ") ||
+		!strings.HasSuffix(err.Error(), "; start the plugin with --debug, and check it") {
 		t.Errorf("without a process: %v", err)
 	}
 	if _, err := head(t.Context(), c); err != nil {

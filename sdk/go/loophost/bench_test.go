@@ -45,8 +45,9 @@ func (plainPlugin) GRPCClient(_ context.Context, _ *plugin.GRPCBroker, c *grpc.C
 
 func servePlain() {
 	plugin.Serve(&plugin.ServeConfig{
-		HandshakeConfig: plainHandshake, Plugins: plugin.PluginSet{"plain": plainPlugin{}}, GRPCServer: plugin.DefaultGRPCServer,
-		Logger: hclog.NewNullLogger(),
+		HandshakeConfig: plainHandshake, Plugins: plugin.PluginSet{"plain": plainPlugin{}},
+		GRPCServer: plugin.DefaultGRPCServer,
+		Logger:     hclog.NewNullLogger(),
 	})
 }
 
@@ -91,8 +92,8 @@ func plain(b testing.TB) boundary {
 	}}
 }
 
-// ours are the ways of this package over one transport: a call, a call within which the plugin calls its host, and those that a plugin
-// makes to another through the host.
+// ours are the ways of this package over one transport: a call, a call within which the plugin calls its host, and
+// those that a plugin makes to another through the host.
 func ours(b *testing.B, m mode) map[string]boundary {
 	b.Helper()
 	r, err := loophost.New(loophost.Settings{})
@@ -129,7 +130,8 @@ func ours(b *testing.B, m mode) map[string]boundary {
 	}
 }
 
-// sample is one round's measurement: the median of the calls' times, calls per second, and processor time per call of all processes.
+// sample is one round's measurement: the median of the calls' times, calls per second, and processor time per call of
+// all processes.
 type sample struct{ p50, rate, cpu float64 }
 
 // measure makes calls by so many callers for a while.
@@ -186,9 +188,9 @@ func processorTime(b *testing.B, pids []int) (total time.Duration) {
 	return total
 }
 
-// BenchmarkBoundary compares the transports with plain go-plugin in the same minute: each iteration measures all of them in turn, and the
-// metrics are medians of the ratios to plain of the same iteration (forwards and callbacks: to a direct call of plain). Run it
-// with -benchtime=10x or more on a machine that does nothing else.
+// BenchmarkBoundary compares the transports with plain go-plugin in the same minute: each iteration measures all of
+// them in turn, and the metrics are medians of the ratios to plain of the same iteration (forwards and callbacks: to a
+// direct call of plain). Run it with -benchtime=10x or more on a machine that does nothing else.
 func BenchmarkBoundary(b *testing.B) {
 	direct := plain(b)
 	framed, overGRPC := ours(b, outOfProcess), ours(b, overGRPC)
@@ -220,8 +222,8 @@ func BenchmarkBoundary(b *testing.B) {
 	}
 }
 
-// BenchmarkUnary calls an object through its gate: in the host, where the boundary's own cost shows, and in a process. Its allocations
-// are the host's.
+// BenchmarkUnary calls an object through its gate: in the host, where the boundary's own cost shows, and in a process.
+// Its allocations are the host's.
 func BenchmarkUnary(b *testing.B) {
 	b.Run("plain", func(b *testing.B) {
 		w := plain(b)

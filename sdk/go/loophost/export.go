@@ -85,30 +85,32 @@ func (r loans) Resolve(service, object string) (wire.Target, error) {
 	case l == nil:
 		return wire.Target{}, status.Errorf(codes.NotFound, "no object %q is lent to plugin %s", object, r.plugin.name)
 	case l.services[service] == 0:
-		return wire.Target{}, status.Errorf(codes.NotFound, "object %s is not lent to plugin %s for %s", object, r.plugin.name, service)
+		return wire.Target{}, status.Errorf(codes.NotFound, "object %s is not lent to plugin %s for %s", object,
+			r.plugin.name, service)
 	default:
 		return l.what.target(), nil
 	}
 }
 
-// exported is the descriptor by which the host serves a service to plugins: each call finds its handler on the export that it
-// resolved to. Calls on other plugins' objects are forwarded before they reach a handler.
+// exported is the descriptor by which the host serves a service to plugins: each call finds its handler on the export
+// that it resolved to. Calls on other plugins' objects are forwarded before they reach a handler.
 func exported(s protoreflect.ServiceDescriptor) *grpc.ServiceDesc {
 	d := &grpc.ServiceDesc{ServiceName: string(s.FullName())}
 	for i := range s.Methods().Len() {
 		m := s.Methods().Get(i)
 		name := string(m.Name())
 		if m.IsStreamingClient() || m.IsStreamingServer() {
-			d.Streams = append(d.Streams, grpc.StreamDesc{StreamName: name, ClientStreams: m.IsStreamingClient(), ServerStreams: m.IsStreamingServer(),
-				Handler: func(impl any, stream grpc.ServerStream) error {
-					e := impl.(*Export)
-					for _, s := range e.desc.Streams {
-						if s.StreamName == name {
-							return s.Handler(e.impl, stream)
+			d.Streams = append(d.Streams,
+				grpc.StreamDesc{StreamName: name, ClientStreams: m.IsStreamingClient(), ServerStreams: m.IsStreamingServer(),
+					Handler: func(impl any, stream grpc.ServerStream) error {
+						e := impl.(*Export)
+						for _, s := range e.desc.Streams {
+							if s.StreamName == name {
+								return s.Handler(e.impl, stream)
+							}
 						}
-					}
-					return status.Errorf(codes.Unimplemented, "the host does not serve %s", m.FullName())
-				}})
+						return status.Errorf(codes.Unimplemented, "the host does not serve %s", m.FullName())
+					}})
 			continue
 		}
 		d.Methods = append(d.Methods, grpc.MethodDesc{MethodName: name,

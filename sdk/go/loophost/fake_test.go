@@ -82,7 +82,8 @@ type fakeRelayer struct {
 
 func newFakeRelayer(h *loop.Host) relayerv1loop.RelayerService { return &fakeRelayer{host: h} }
 
-func (r *fakeRelayer) CreateChain(ctx context.Context, req *relayerv1.CreateChainRequest, loans relayerv1loop.CreateChainLoans) (relayerv1loop.Chain, *relayerv1.CreateChainResponse, error) {
+func (r *fakeRelayer) CreateChain(ctx context.Context, req *relayerv1.CreateChainRequest,
+	loans relayerv1loop.CreateChainLoans) (relayerv1loop.Chain, *relayerv1.CreateChainResponse, error) {
 	switch c := string(req.GetConfigToml()); {
 	case c == "invalid":
 		return nil, nil, status.Error(codes.InvalidArgument, "no such chain")
@@ -101,7 +102,8 @@ func (r *fakeRelayer) CreateChain(ctx context.Context, req *relayerv1.CreateChai
 	return &fakeChain{loans: loans, config: string(req.GetConfigToml())}, &relayerv1.CreateChainResponse{}, nil
 }
 
-func (*fakeRelayer) WatchContractConfigs(_ *relayerv1.WatchContractConfigsRequest, s grpc.ServerStreamingServer[relayerv1.WatchContractConfigsResponse]) error {
+func (*fakeRelayer) WatchContractConfigs(_ *relayerv1.WatchContractConfigsRequest,
+	s grpc.ServerStreamingServer[relayerv1.WatchContractConfigsResponse]) error {
 	if err := s.Send(&relayerv1.WatchContractConfigsResponse{Provider: "x", ConfigDigest: make([]byte, 32)}); err != nil {
 		return err
 	}
@@ -117,7 +119,8 @@ type fakeChain struct {
 	eaten  [][]byte
 }
 
-func (c *fakeChain) CreateProvider(context.Context, *relayerv1.CreateProviderRequest) (relayerv1loop.Provider, *relayerv1.CreateProviderResponse, error) {
+func (c *fakeChain) CreateProvider(context.Context,
+	*relayerv1.CreateProviderRequest) (relayerv1loop.Provider, *relayerv1.CreateProviderResponse, error) {
 	return &fakeProvider{chain: c}, &relayerv1.CreateProviderResponse{}, nil
 }
 
@@ -138,7 +141,8 @@ func (c *fakeChain) LatestHead(context.Context, *relayerv1.LatestHeadRequest) (*
 	return &relayerv1.LatestHeadResponse{Number: c.heads.Add(1), Timestamp: timestamppb.Now()}, nil
 }
 
-func (c *fakeChain) ChainStatus(ctx context.Context, _ *relayerv1.ChainStatusRequest) (*relayerv1.ChainStatusResponse, error) {
+func (c *fakeChain) ChainStatus(ctx context.Context,
+	_ *relayerv1.ChainStatusRequest) (*relayerv1.ChainStatusResponse, error) {
 	r, err := c.loans.Keystore.ListAccounts(ctx, &hostservicev1.ListAccountsRequest{})
 	if err != nil {
 		return nil, err
@@ -146,7 +150,8 @@ func (c *fakeChain) ChainStatus(ctx context.Context, _ *relayerv1.ChainStatusReq
 	return &relayerv1.ChainStatusResponse{ChainId: strings.Join(r.GetAccounts(), ",")}, nil
 }
 
-func (*fakeChain) ListNodeStatuses(ctx context.Context, _ *relayerv1.ListNodeStatusesRequest) (*relayerv1.ListNodeStatusesResponse, error) {
+func (*fakeChain) ListNodeStatuses(ctx context.Context,
+	_ *relayerv1.ListNodeStatusesRequest) (*relayerv1.ListNodeStatusesResponse, error) {
 	<-ctx.Done()
 	return nil, ctx.Err()
 }
@@ -166,51 +171,66 @@ type fakeProvider struct {
 	chain *fakeChain
 }
 
-func (*fakeProvider) LatestConfigDetails(context.Context, *relayerv1.LatestConfigDetailsRequest) (*relayerv1.LatestConfigDetailsResponse, error) {
+func (*fakeProvider) LatestConfigDetails(context.Context,
+	*relayerv1.LatestConfigDetailsRequest) (*relayerv1.LatestConfigDetailsResponse, error) {
 	return &relayerv1.LatestConfigDetailsResponse{ConfigDigest: make([]byte, 31)}, nil // breaks the contract on purpose
 }
-func (*fakeProvider) LatestConfig(context.Context, *relayerv1.LatestConfigRequest) (*relayerv1.LatestConfigResponse, error) {
+func (*fakeProvider) LatestConfig(context.Context,
+	*relayerv1.LatestConfigRequest) (*relayerv1.LatestConfigResponse, error) {
 	return nil, status.Error(codes.NotFound, "none")
 }
-func (*fakeProvider) LatestBlockHeight(context.Context, *relayerv1.LatestBlockHeightRequest) (*relayerv1.LatestBlockHeightResponse, error) {
+func (*fakeProvider) LatestBlockHeight(context.Context,
+	*relayerv1.LatestBlockHeightRequest) (*relayerv1.LatestBlockHeightResponse, error) {
 	return &relayerv1.LatestBlockHeightResponse{BlockHeight: 7}, nil
 }
-func (*fakeProvider) ConfigDigest(context.Context, *relayerv1.ConfigDigestRequest) (*relayerv1.ConfigDigestResponse, error) {
+func (*fakeProvider) ConfigDigest(context.Context,
+	*relayerv1.ConfigDigestRequest) (*relayerv1.ConfigDigestResponse, error) {
 	return &relayerv1.ConfigDigestResponse{ConfigDigest: make([]byte, 32)}, nil
 }
-func (*fakeProvider) ConfigDigestPrefix(context.Context, *relayerv1.ConfigDigestPrefixRequest) (*relayerv1.ConfigDigestPrefixResponse, error) {
+func (*fakeProvider) ConfigDigestPrefix(context.Context,
+	*relayerv1.ConfigDigestPrefixRequest) (*relayerv1.ConfigDigestPrefixResponse, error) {
 	return &relayerv1.ConfigDigestPrefixResponse{Prefix: 1}, nil
 }
 func (*fakeProvider) Transmit(context.Context, *relayerv1.TransmitRequest) (*relayerv1.TransmitResponse, error) {
 	return &relayerv1.TransmitResponse{}, nil
 }
-func (*fakeProvider) LatestConfigDigestAndEpoch(context.Context, *relayerv1.LatestConfigDigestAndEpochRequest) (*relayerv1.LatestConfigDigestAndEpochResponse, error) {
+func (*fakeProvider) LatestConfigDigestAndEpoch(context.Context,
+	*relayerv1.LatestConfigDigestAndEpochRequest) (*relayerv1.LatestConfigDigestAndEpochResponse, error) {
 	return &relayerv1.LatestConfigDigestAndEpochResponse{ConfigDigest: make([]byte, 32)}, nil
 }
-func (*fakeProvider) FromAccount(context.Context, *relayerv1.FromAccountRequest) (*relayerv1.FromAccountResponse, error) {
+func (*fakeProvider) FromAccount(context.Context,
+	*relayerv1.FromAccountRequest) (*relayerv1.FromAccountResponse, error) {
 	return &relayerv1.FromAccountResponse{Account: "a"}, nil
 }
-func (*fakeProvider) LatestTransmissionDetails(context.Context, *medianv1.LatestTransmissionDetailsRequest) (*medianv1.LatestTransmissionDetailsResponse, error) {
+func (*fakeProvider) LatestTransmissionDetails(context.Context,
+	*medianv1.LatestTransmissionDetailsRequest) (*medianv1.LatestTransmissionDetailsResponse, error) {
 	return &medianv1.LatestTransmissionDetailsResponse{
-		Timestamp: &reportingv1.ReportTimestamp{ConfigDigest: make([]byte, 32)}, LatestAnswer: wire.BigInt(big.NewInt(1)), LatestTimestamp: timestamppb.Now(),
+		Timestamp: &reportingv1.ReportTimestamp{ConfigDigest: make([]byte, 32)}, LatestAnswer: wire.BigInt(big.NewInt(1)),
+		LatestTimestamp: timestamppb.Now(),
 	}, nil
 }
-func (*fakeProvider) LatestRoundRequested(context.Context, *medianv1.LatestRoundRequestedRequest) (*medianv1.LatestRoundRequestedResponse, error) {
-	return &medianv1.LatestRoundRequestedResponse{Timestamp: &reportingv1.ReportTimestamp{ConfigDigest: make([]byte, 32)}}, nil
+func (*fakeProvider) LatestRoundRequested(context.Context,
+	*medianv1.LatestRoundRequestedRequest) (*medianv1.LatestRoundRequestedResponse, error) {
+	return &medianv1.LatestRoundRequestedResponse{
+		Timestamp: &reportingv1.ReportTimestamp{ConfigDigest: make([]byte, 32)}}, nil
 }
 func (*fakeProvider) BuildReport(context.Context, *medianv1.BuildReportRequest) (*medianv1.BuildReportResponse, error) {
 	return &medianv1.BuildReportResponse{}, nil
 }
-func (*fakeProvider) MedianFromReport(context.Context, *medianv1.MedianFromReportRequest) (*medianv1.MedianFromReportResponse, error) {
+func (*fakeProvider) MedianFromReport(context.Context,
+	*medianv1.MedianFromReportRequest) (*medianv1.MedianFromReportResponse, error) {
 	return &medianv1.MedianFromReportResponse{Median: wire.BigInt(big.NewInt(1))}, nil
 }
-func (*fakeProvider) MaxReportLength(_ context.Context, r *medianv1.MaxReportLengthRequest) (*medianv1.MaxReportLengthResponse, error) {
+func (*fakeProvider) MaxReportLength(_ context.Context,
+	r *medianv1.MaxReportLengthRequest) (*medianv1.MaxReportLengthResponse, error) {
 	return &medianv1.MaxReportLengthResponse{MaxReportLength: r.GetN() * 32}, nil
 }
-func (*fakeProvider) EncodeOnchainConfig(context.Context, *medianv1.EncodeOnchainConfigRequest) (*medianv1.EncodeOnchainConfigResponse, error) {
+func (*fakeProvider) EncodeOnchainConfig(context.Context,
+	*medianv1.EncodeOnchainConfigRequest) (*medianv1.EncodeOnchainConfigResponse, error) {
 	return &medianv1.EncodeOnchainConfigResponse{}, nil
 }
-func (*fakeProvider) DecodeOnchainConfig(context.Context, *medianv1.DecodeOnchainConfigRequest) (*medianv1.DecodeOnchainConfigResponse, error) {
+func (*fakeProvider) DecodeOnchainConfig(context.Context,
+	*medianv1.DecodeOnchainConfigRequest) (*medianv1.DecodeOnchainConfigResponse, error) {
 	return nil, status.Error(codes.InvalidArgument, "no config")
 }
 
@@ -219,7 +239,9 @@ type fakeMedian struct{ host *loop.Host }
 
 func newFakeMedian(h *loop.Host) medianv1loop.MedianService { return &fakeMedian{host: h} }
 
-func (m *fakeMedian) CreateMedianFactory(_ context.Context, _ *medianv1.CreateMedianFactoryRequest, loans medianv1loop.CreateMedianFactoryLoans) (medianv1loop.MedianFactory, *medianv1.CreateMedianFactoryResponse, error) {
+func (m *fakeMedian) CreateMedianFactory(_ context.Context, _ *medianv1.CreateMedianFactoryRequest,
+	loans medianv1loop.CreateMedianFactoryLoans) (
+	medianv1loop.MedianFactory, *medianv1.CreateMedianFactoryResponse, error) {
 	return &fakeFactory{loans: loans}, &medianv1.CreateMedianFactoryResponse{}, nil
 }
 
@@ -227,12 +249,15 @@ type fakeFactory struct {
 	loans medianv1loop.CreateMedianFactoryLoans
 }
 
-func (f *fakeFactory) CreateReportingPlugin(ctx context.Context, r *reportingv1.CreateReportingPluginRequest) (reportingv1loop.ReportingPlugin, *reportingv1.CreateReportingPluginResponse, error) {
+func (f *fakeFactory) CreateReportingPlugin(ctx context.Context,
+	r *reportingv1.CreateReportingPluginRequest) (
+	reportingv1loop.ReportingPlugin, *reportingv1.CreateReportingPluginResponse, error) {
 	length, err := f.loans.Provider.MaxReportLength(ctx, &medianv1.MaxReportLengthRequest{N: r.GetN()})
 	if err != nil {
 		return nil, nil, err
 	}
-	return &fakePlugin{f}, &reportingv1.CreateReportingPluginResponse{Product: "fake", Limits: &reportingv1.ReportingPluginLimits{MaxReportLength: length.GetMaxReportLength()}}, nil
+	return &fakePlugin{f}, &reportingv1.CreateReportingPluginResponse{Product: "fake",
+		Limits: &reportingv1.ReportingPluginLimits{MaxReportLength: length.GetMaxReportLength()}}, nil
 }
 
 type fakePlugin struct{ f *fakeFactory }
@@ -240,7 +265,8 @@ type fakePlugin struct{ f *fakeFactory }
 func (*fakePlugin) Query(context.Context, *reportingv1.QueryRequest) (*reportingv1.QueryResponse, error) {
 	return &reportingv1.QueryResponse{Query: []byte(fmt.Sprint(os.Getpid()))}, nil
 }
-func (p *fakePlugin) Observation(ctx context.Context, r *reportingv1.ObservationRequest) (*reportingv1.ObservationResponse, error) {
+func (p *fakePlugin) Observation(ctx context.Context,
+	r *reportingv1.ObservationRequest) (*reportingv1.ObservationResponse, error) {
 	v, err := p.f.loans.ValueSource.Observe(ctx, &hostservicev1.ObserveRequest{Timestamp: r.GetTimestamp()})
 	if err != nil {
 		return nil, err
@@ -249,7 +275,8 @@ func (p *fakePlugin) Observation(ctx context.Context, r *reportingv1.Observation
 }
 
 // Report asks the provider once, and once more for each byte of the query.
-func (p *fakePlugin) Report(ctx context.Context, request *reportingv1.ReportRequest) (*reportingv1.ReportResponse, error) {
+func (p *fakePlugin) Report(ctx context.Context,
+	request *reportingv1.ReportRequest) (*reportingv1.ReportResponse, error) {
 	r, err := p.f.loans.Provider.MedianFromReport(ctx, &medianv1.MedianFromReportRequest{})
 	for range request.GetQuery() {
 		if err == nil {
@@ -261,10 +288,12 @@ func (p *fakePlugin) Report(ctx context.Context, request *reportingv1.ReportRequ
 	}
 	return &reportingv1.ReportResponse{ShouldReport: true, Report: r.GetMedian().GetMagnitude()}, nil
 }
-func (*fakePlugin) ShouldAcceptFinalizedReport(context.Context, *reportingv1.ShouldAcceptFinalizedReportRequest) (*reportingv1.ShouldAcceptFinalizedReportResponse, error) {
+func (*fakePlugin) ShouldAcceptFinalizedReport(context.Context,
+	*reportingv1.ShouldAcceptFinalizedReportRequest) (*reportingv1.ShouldAcceptFinalizedReportResponse, error) {
 	return &reportingv1.ShouldAcceptFinalizedReportResponse{ShouldAccept: true}, nil
 }
-func (*fakePlugin) ShouldTransmitAcceptedReport(ctx context.Context, _ *reportingv1.ShouldTransmitAcceptedReportRequest) (*reportingv1.ShouldTransmitAcceptedReportResponse, error) {
+func (*fakePlugin) ShouldTransmitAcceptedReport(ctx context.Context,
+	_ *reportingv1.ShouldTransmitAcceptedReportRequest) (*reportingv1.ShouldTransmitAcceptedReportResponse, error) {
 	<-ctx.Done()
 	return nil, ctx.Err()
 }

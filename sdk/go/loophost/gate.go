@@ -57,8 +57,8 @@ func (g *gate) wait(ctx context.Context, what string) (*stand, error) {
 	}
 }
 
-// settled waits until the gate is open or blocked: whoever calls through it would not wait. It returns false when one of the ends
-// comes first.
+// settled waits until the gate is open or blocked: whoever calls through it would not wait. It returns false when one
+// of the ends comes first.
 func (g *gate) settled(end, otherEnd <-chan struct{}) bool {
 	for {
 		s := g.now.Load()
@@ -75,8 +75,8 @@ func (g *gate) settled(end, otherEnd <-chan struct{}) bool {
 	}
 }
 
-// gated is the connection behind a gate: it waits, calls in the life that it finds, and calls once more in the next life what
-// may be called again.
+// gated is the connection behind a gate: it waits, calls in the life that it finds, and calls once more in the next
+// life what may be called again.
 type gated struct {
 	plugin *Plugin
 	what   string
@@ -133,7 +133,8 @@ func (c *gated) Invoke(ctx context.Context, method string, args, reply any, opts
 }
 
 // NewStream implements grpc.ClientConnInterface. Streams are not resumed: they end UNAVAILABLE with their life.
-func (c *gated) NewStream(ctx context.Context, desc *grpc.StreamDesc, method string, opts ...grpc.CallOption) (grpc.ClientStream, error) {
+func (c *gated) NewStream(ctx context.Context, desc *grpc.StreamDesc, method string,
+	opts ...grpc.CallOption) (grpc.ClientStream, error) {
 	s, err := c.gate.wait(ctx, c.what)
 	if err != nil {
 		return nil, err
@@ -146,7 +147,8 @@ func (c *gated) NewStream(ctx context.Context, desc *grpc.StreamDesc, method str
 }
 
 func (c *gated) unknown(method, how string) error {
-	return status.Errorf(codes.Unavailable, "plugin %s ended during %s%s; the call's outcome is unknown", c.plugin.name, method, how)
+	return status.Errorf(codes.Unavailable, "plugin %s ended during %s%s; the call's outcome is unknown", c.plugin.name,
+		method, how)
 }
 
 // ending is how an attempt in a life has failed.

@@ -36,7 +36,8 @@ func programmed(t *testing.T, r *loophost.Runtime) (p *relayerv1loophost.Relayer
 	program := filepath.Join(t.TempDir(), "plugin")
 	become = func(script string) { write(t, program, script) }
 	become("exec " + os.Args[0])
-	p, err := relayerv1loophost.LaunchRelayer(t.Context(), r, loophost.PluginSettings{Name: "relayer", Command: []string{program}, Hint: "check it"})
+	p, err := relayerv1loophost.LaunchRelayer(t.Context(),
+		r, loophost.PluginSettings{Name: "relayer", Command: []string{program}, Hint: "check it"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -47,11 +48,13 @@ func programmed(t *testing.T, r *loophost.Runtime) (p *relayerv1loophost.Relayer
 const down = "exec sleep 60"
 
 func providerOf(c *relayerv1loophost.Chain) *relayerv1loophost.Provider {
-	return c.CreateProvider(&relayerv1.CreateProviderRequest{ProviderType: "median", TransmitterId: "t", Config: &relayerv1.ProviderConfig{ExternalJobId: "j", ContractId: "c"}})
+	return c.CreateProvider(&relayerv1.CreateProviderRequest{ProviderType: "median", TransmitterId: "t",
+		Config: &relayerv1.ProviderConfig{ExternalJobId: "j", ContractId: "c"}})
 }
 
 // instance makes a reporting plugin over a provider.
-func instance(t testing.TB, r *loophost.Runtime, m *medianv1loophost.Median, provider loophost.Lendable) *reportingv1loophost.ReportingPlugin {
+func instance(t testing.TB, r *loophost.Runtime, m *medianv1loophost.Median,
+	provider loophost.Lendable) *reportingv1loophost.ReportingPlugin {
 	t.Helper()
 	factory := m.CreateMedianFactory(&medianv1.CreateMedianFactoryRequest{}, medianv1loophost.CreateMedianFactoryLoans{
 		Provider:               provider,
@@ -60,7 +63,8 @@ func instance(t testing.TB, r *loophost.Runtime, m *medianv1loophost.Median, pro
 		GasPriceSubunitsSource: hostservicev1loophost.ExportDataSource(r, source{1}),
 		ErrorLog:               hostservicev1loophost.ExportErrorLog(r, errorLog{}),
 	})
-	i := factory.CreateReportingPlugin(&reportingv1.CreateReportingPluginRequest{ConfigDigest: make([]byte, 32), N: 4, F: 1})
+	i := factory.CreateReportingPlugin(&reportingv1.CreateReportingPluginRequest{ConfigDigest: make([]byte, 32), N: 4,
+		F: 1})
 	if _, err := i.Created(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -69,8 +73,8 @@ func instance(t testing.TB, r *loophost.Runtime, m *medianv1loophost.Median, pro
 
 var firstRound = &reportingv1.ReportTimestamp{ConfigDigest: make([]byte, 32), Epoch: 1, Round: 1}
 
-// TestMedianRestartsWhileItsRelayerIsDown kills a median while the relayer whose provider it borrows does not come up: callers
-// wait, each for as long as it wants, and are served when the relayer is back.
+// TestMedianRestartsWhileItsRelayerIsDown kills a median while the relayer whose provider it borrows does not come up:
+// callers wait, each for as long as it wants, and are served when the relayer is back.
 func TestMedianRestartsWhileItsRelayerIsDown(t *testing.T) {
 	t.Parallel()
 	processes(t, func(t *testing.T, m mode) {
@@ -147,7 +151,8 @@ type doorkeeper struct {
 	opens  chan struct{}
 }
 
-func (d doorkeeper) ListAccounts(ctx context.Context, r *hostservicev1.ListAccountsRequest) (*hostservicev1.ListAccountsResponse, error) {
+func (d doorkeeper) ListAccounts(ctx context.Context,
+	r *hostservicev1.ListAccountsRequest) (*hostservicev1.ListAccountsResponse, error) {
 	select {
 	case d.knocks <- struct{}{}:
 	case <-ctx.Done():
@@ -161,17 +166,18 @@ func (d doorkeeper) ListAccounts(ctx context.Context, r *hostservicev1.ListAccou
 	return d.accounts.ListAccounts(ctx, r)
 }
 
-// TestReleaseOvertakesConstruction releases an object whose constructor is waiting for a service of the host: nothing else waits for
-// it, and nobody finds the object afterwards, in the plugin's process or in its next.
+// TestReleaseOvertakesConstruction releases an object whose constructor is waiting for a service of the host: nothing
+// else waits for it, and nobody finds the object afterwards, in the plugin's process or in its next.
 func TestReleaseOvertakesConstruction(t *testing.T) {
 	t.Parallel()
 	everyMode(t, func(t *testing.T, m mode) {
 		r := newRuntime(t)
 		p := launchRelayer(t, r, m)
 		door := doorkeeper{knocks: make(chan struct{}), opens: make(chan struct{})}
-		slow := p.CreateChain(&relayerv1.CreateChainRequest{ChainId: "1", ConfigToml: []byte("callback")}, relayerv1loophost.CreateChainLoans{
-			Keystore: hostservicev1loophost.ExportKeystore(r, door), Store: hostservicev1loophost.ExportStore(r, noStore{}),
-		})
+		slow := p.CreateChain(&relayerv1.CreateChainRequest{ChainId: "1", ConfigToml: []byte("callback")},
+			relayerv1loophost.CreateChainLoans{
+				Keystore: hostservicev1loophost.ExportKeystore(r, door), Store: hostservicev1loophost.ExportStore(r, noStore{}),
+			})
 		<-door.knocks
 		other := newChain(r, p, "")
 		if _, err := head(t.Context(), other); err != nil {
@@ -198,7 +204,8 @@ func TestReleaseOvertakesConstruction(t *testing.T) {
 			}
 			// Past the handle, as the plugin sees it.
 			ctx := metadata.AppendToOutgoingContext(t.Context(), wire.ObjectKey, slow.Name())
-			if _, err := relayerv1.NewChainServiceClient(p.Plugin).LatestHead(ctx, &relayerv1.LatestHeadRequest{}); status.Code(err) != codes.NotFound {
+			if _, err := relayerv1.NewChainServiceClient(p.Plugin).LatestHead(ctx,
+				&relayerv1.LatestHeadRequest{}); status.Code(err) != codes.NotFound {
 				t.Errorf("the plugin still has the object: %v", err)
 			}
 		}
@@ -245,7 +252,8 @@ func TestReleaseWhileDown(t *testing.T) {
 	if _, err := head(t.Context(), c); status.Code(err) != codes.NotFound {
 		t.Errorf("the released object: %v", err)
 	}
-	if _, err := child.LatestBlockHeight(t.Context(), &relayerv1.LatestBlockHeightRequest{}); status.Code(err) != codes.NotFound {
+	if _, err := child.LatestBlockHeight(t.Context(),
+		&relayerv1.LatestBlockHeightRequest{}); status.Code(err) != codes.NotFound {
 		t.Errorf("its child: %v", err)
 	}
 	if n := len(p.Status().Objects); n != 1 {
@@ -278,8 +286,8 @@ func TestReleaseWhileStarting(t *testing.T) {
 	}
 }
 
-// TestCallersKeepTheirOwnDeadlines has an impatient caller wait beside a patient one, in a call that hangs and for a plugin that
-// is down.
+// TestCallersKeepTheirOwnDeadlines has an impatient caller wait beside a patient one, in a call that hangs and for a
+// plugin that is down.
 func TestCallersKeepTheirOwnDeadlines(t *testing.T) {
 	t.Parallel()
 	r := newRuntime(t)
@@ -367,7 +375,8 @@ func TestErrorsHoldNoConfiguration(t *testing.T) {
 		const secret = "https://user:s3cret@rpc"
 		var mu sync.Mutex
 		var log bytes.Buffer
-		r, err := loophost.New(loophost.Settings{PluginLogLevel: slog.LevelDebug, Logger: slog.New(slog.NewTextHandler(lockedWriter{&mu, &log}, &slog.HandlerOptions{Level: slog.LevelDebug}))})
+		r, err := loophost.New(loophost.Settings{PluginLogLevel: slog.LevelDebug,
+			Logger: slog.New(slog.NewTextHandler(lockedWriter{&mu, &log}, &slog.HandlerOptions{Level: slog.LevelDebug}))})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -57,8 +57,8 @@ func settle(f func() int) int {
 	return last
 }
 
-// TestNothingIsLeft creates and releases a thousand trees of objects, restarts the plugin in between, and finds goroutines and
-// descriptors of both sides where they were. It runs alone: it counts the whole process.
+// TestNothingIsLeft creates and releases a thousand trees of objects, restarts the plugin in between, and finds
+// goroutines and descriptors of both sides where they were. It runs alone: it counts the whole process.
 func TestNothingIsLeft(t *testing.T) {
 	for _, m := range []mode{outOfProcess, overGRPC} {
 		t.Run(string(m), func(t *testing.T) { nothingIsLeft(t, m) })
@@ -72,7 +72,8 @@ func nothingIsLeft(t *testing.T, m mode) {
 	cycle := func(n int) {
 		for range n {
 			c := newChain(r, p, "")
-			provider := c.CreateProvider(&relayerv1.CreateProviderRequest{ProviderType: "median", TransmitterId: "t", Config: &relayerv1.ProviderConfig{ExternalJobId: "j", ContractId: "c"}})
+			provider := c.CreateProvider(&relayerv1.CreateProviderRequest{ProviderType: "median", TransmitterId: "t",
+				Config: &relayerv1.ProviderConfig{ExternalJobId: "j", ContractId: "c"}})
 			if _, err := provider.Created(t.Context()); err != nil {
 				t.Fatal(err)
 			}

@@ -27,7 +27,8 @@ import (
 	"github.com/loop-plugins/loop/sdk/go/wire/frames"
 )
 
-// life is one generation of a plugin: a process with its connection and its callback server, or their in-process stand-ins.
+// life is one generation of a plugin: a process with its connection and its callback server, or their in-process
+// stand-ins.
 type life struct {
 	plugin     *Plugin
 	generation uint64
@@ -157,7 +158,8 @@ func (l *life) begin() (*callbacks, error) {
 func (p *Plugin) startProcess(ctx context.Context) (*process.Process, error) {
 	s := p.runtime.settings
 	if p.settings.Attach != "" {
-		return process.Attach(ctx, process.Settings{Name: p.name, Kind: p.kind, Hint: p.settings.Hint, GRPC: p.settings.GRPC}, p.settings.Attach)
+		return process.Attach(ctx, process.Settings{Name: p.name, Kind: p.kind, Hint: p.settings.Hint, GRPC: p.settings.GRPC},
+			p.settings.Attach)
 	}
 	return process.Start(ctx, process.Settings{
 		SHA256: p.settings.SHA256, Checksums: p.runtime.checksums,
@@ -187,17 +189,19 @@ func (l *life) init(ctx context.Context, cb *callbacks) error {
 	}
 	info, err := pluginv1.NewLifecycleServiceClient(wire.Bind(l.conn, "")).Init(ctx, r)
 	if err != nil {
-		return fmt.Errorf("plugin %s: started but did not take LifecycleService.Init: %s; is it built for this host's contract?", l.plugin.name, status.Convert(err).Message())
+		return fmt.Errorf("plugin %s: started but did not take LifecycleService.Init: %s; is it built for this host's "+
+			"contract?", l.plugin.name, status.Convert(err).Message())
 	}
 	l.info = info
 	return nil
 }
 
-// memoryInterval is the time between two looks at a process's memory: a process that takes a gigabyte a second is caught
-// within a quarter of one.
+// memoryInterval is the time between two looks at a process's memory: a process that takes a gigabyte a second is
+// caught within a quarter of one.
 const memoryInterval = 250 * time.Millisecond
 
-// watch returns when the process has ended, hangs or takes too much memory. A life in-process ends with the plugin alone.
+// watch returns when the process has ended, hangs or takes too much memory. A life in-process ends with the plugin
+// alone.
 func (l *life) watch() {
 	if l.proc == nil {
 		<-l.ctx.Done()
@@ -234,14 +238,17 @@ func (l *life) watch() {
 			return
 		case <-memory:
 			if used := l.proc.Memory(); used > l.plugin.settings.MemoryLimit {
-				l.verdict = fmt.Sprintf("killed at %d MiB of memory; its limit is %d MiB", used>>20, l.plugin.settings.MemoryLimit>>20)
-				l.plugin.logger.Error("the plugin takes more memory than its limit and is killed", "generation", l.generation, "pid", l.pid(), "bytes", used, "limit", l.plugin.settings.MemoryLimit)
+				l.verdict = fmt.Sprintf("killed at %d MiB of memory; its limit is %d MiB", used>>20,
+					l.plugin.settings.MemoryLimit>>20)
+				l.plugin.logger.Error("the plugin takes more memory than its limit and is killed", "generation", l.generation,
+					"pid", l.pid(), "bytes", used, "limit", l.plugin.settings.MemoryLimit)
 				return
 			}
 			continue
 		case a := <-answers:
 			if checking, l.verdict = false, a.verdict; l.verdict != "" {
-				l.plugin.logger.Error("the plugin does not answer and is killed", "generation", l.generation, "pid", l.pid(), "reason", l.verdict, "error", a.err)
+				l.plugin.logger.Error("the plugin does not answer and is killed", "generation", l.generation, "pid", l.pid(),
+					"reason", l.verdict, "error", a.err)
 				return
 			}
 			continue
@@ -265,7 +272,8 @@ func (l *life) check(ctx context.Context) (a answer) {
 	begin := time.Now()
 	bounded, cancel := context.WithTimeout(ctx, s.HealthTimeout)
 	defer cancel()
-	_, a.err = grpc_health_v1.NewHealthClient(l.conn).Check(bounded, &grpc_health_v1.HealthCheckRequest{Service: wire.HealthService})
+	_, a.err = grpc_health_v1.NewHealthClient(l.conn).Check(bounded,
+		&grpc_health_v1.HealthCheckRequest{Service: wire.HealthService})
 	switch {
 	case a.err == nil || ctx.Err() != nil:
 	case time.Since(begin) > s.HealthTimeout+s.HealthTimeout/2:
@@ -283,7 +291,8 @@ func (l *life) check(ctx context.Context) (a answer) {
 	return a
 }
 
-// watchAttached returns when a plugin that is being debugged has ended. One that stands still does so for a person who looks at it.
+// watchAttached returns when a plugin that is being debugged has ended. One that stands still does so for a person who
+// looks at it.
 func (l *life) watchAttached(tick <-chan time.Time) {
 	health := grpc_health_v1.NewHealthClient(l.conn)
 	for {
@@ -337,7 +346,8 @@ func (l *life) end(bound time.Duration) {
 	}
 	// Not bound to the life's context: the life is meant to end under the call.
 	ctx, cancel := context.WithTimeout(context.Background(), bound/2)
-	_, err := pluginv1.NewLifecycleServiceClient(wire.Bind(l.conn, "")).Drain(ctx, &pluginv1.DrainRequest{Grace: durationpb.New(bound / 3)})
+	_, err := pluginv1.NewLifecycleServiceClient(wire.Bind(l.conn, "")).Drain(ctx,
+		&pluginv1.DrainRequest{Grace: durationpb.New(bound / 3)})
 	cancel()
 	if l.proc == nil {
 		return
@@ -368,7 +378,8 @@ type callbacks struct {
 }
 
 func (l *life) dispatcher() *wire.Dispatcher {
-	d := wire.NewDispatcher(wire.DispatcherSettings{Resolver: loans{l.plugin}, Logger: l.plugin.logger, Observe: l.plugin.callbacks.Observe})
+	d := wire.NewDispatcher(wire.DispatcherSettings{Resolver: loans{l.plugin}, Logger: l.plugin.logger,
+		Observe: l.plugin.callbacks.Observe})
 	d.SetGeneration(l.generation)
 	return d
 }

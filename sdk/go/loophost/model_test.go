@@ -54,12 +54,12 @@ func (m *modelled) release(all []*modelled) {
 	}
 }
 
-// killsInARow is how often the process is killed from one moment in which all objects have answered to the next: an object is
-// suspect, and rests, when two deaths have interrupted its making.
+// killsInARow is how often the process is killed from one moment in which all objects have answered to the next: an
+// object is suspect, and rests, when two deaths have interrupted its making.
 const killsInARow = 2
 
-// TestLifetimes makes, calls and releases objects of a real process at random while it is killed and replaced, against a model:
-// an object lives until it or its parent is released, however often its process ends, and never again after.
+// TestLifetimes makes, calls and releases objects of a real process at random while it is killed and replaced, against
+// a model: an object lives until it or its parent is released, however often its process ends, and never again after.
 func TestLifetimes(t *testing.T) {
 	t.Parallel()
 	fewer(t, 6)
@@ -139,7 +139,8 @@ func TestLifetimes(t *testing.T) {
 					parent := pick(rt, "chain", func(m *modelled) bool { return m.chain != nil })
 					provider := providerOf(parent.chain)
 					// What is made of a released object is never made.
-					all = append(all, &modelled{object: provider.Object, provider: provider, parent: parent, released: parent.released})
+					all = append(all,
+						&modelled{object: provider.Object, provider: provider, parent: parent, released: parent.released})
 				},
 				"release": func(rt *rapid.T) {
 					m := pick(rt, "object", func(*modelled) bool { return true })

@@ -5,8 +5,8 @@ import (
 	"encoding/base32"
 )
 
-// nameBytes is the size of a name's random part: 128 bits cannot be guessed by a plugin that would call what was not lent
-// to it.
+// nameBytes is the size of a name's random part: 128 bits cannot be guessed by a plugin that would call what was not
+// lent to it.
 const nameBytes = 16
 
 // NewName returns a new name for an object of a type, such as Chain/4ZQ7…: readable in a log, and unguessable.

@@ -74,8 +74,9 @@ const (
 	Released = journal.Released
 )
 
-// Object is the host's handle of an object in a plugin. The runtime makes the object, makes it again in each new life of its
-// process, and holds callers back while there is none. It implements grpc.ClientConnInterface: generated clients call through it.
+// Object is the host's handle of an object in a plugin. The runtime makes the object, makes it again in each new life
+// of its process, and holds callers back while there is none. It implements grpc.ClientConnInterface: generated clients
+// call through it.
 type Object struct {
 	plugin   *Plugin
 	parent   string // empty: the plugin itself
@@ -114,7 +115,8 @@ func (o *Object) Invoke(ctx context.Context, method string, args, reply any, opt
 }
 
 // NewStream implements grpc.ClientConnInterface.
-func (o *Object) NewStream(ctx context.Context, desc *grpc.StreamDesc, method string, opts ...grpc.CallOption) (grpc.ClientStream, error) {
+func (o *Object) NewStream(ctx context.Context, desc *grpc.StreamDesc, method string,
+	opts ...grpc.CallOption) (grpc.ClientStream, error) {
 	return o.seam.NewStream(ctx, desc, method, opts...)
 }
 
@@ -127,8 +129,8 @@ func (o *Object) serves(service string) bool { return slices.Contains(o.spec.Ser
 func (o *Object) target() wire.Target        { return wire.Target{Forward: o} }
 func (o *Object) ready() *gate               { return o.gate }
 
-// Created waits until an object was made for the first time, or cannot be. A making that failed for a reason that may pass is
-// tried again while ctx lasts. Generated code gives R.
+// Created waits until an object was made for the first time, or cannot be. A making that failed for a reason that may
+// pass is tried again while ctx lasts. Generated code gives R.
 func Created[R proto.Message](ctx context.Context, o *Object) (R, error) {
 	var none R
 	for {
@@ -189,8 +191,8 @@ func (o *Object) awaitLoans(l *life) {
 	o.plugin.tell(journal.Event{What: journal.Settled, Object: o.spec.Name, Life: l.generation})
 }
 
-// Release ends the object and its children on both sides. It returns when the plugin has let go of them, or at once when the
-// plugin's process is down.
+// Release ends the object and its children on both sides. It returns when the plugin has let go of them, or at once
+// when the plugin's process is down.
 func (o *Object) Release(ctx context.Context) error {
 	p := o.plugin
 	p.mu.Lock()
@@ -207,7 +209,8 @@ func (o *Object) Release(ctx context.Context) error {
 	}
 	ctx, cancel := wire.Deadline(ctx, pluginv1.LifecycleService_Release_FullMethodName)
 	defer cancel()
-	_, err := pluginv1.NewLifecycleServiceClient(wire.Bind(l.conn, "")).Release(ctx, &pluginv1.ReleaseRequest{Objects: names})
+	_, err := pluginv1.NewLifecycleServiceClient(wire.Bind(l.conn, "")).Release(ctx,
+		&pluginv1.ReleaseRequest{Objects: names})
 	if err == nil || l.dying() || status.Code(err) == codes.Unavailable {
 		return nil // with the process, the object is gone
 	}

@@ -54,7 +54,9 @@ func TestPatience(t *testing.T) {
 			t.Fatalf("the plugin is %s; want it quarantined, as one that dies again and again", p.Status().State)
 		}
 	}
-	if _, err := p.DescribeRelayer(t.Context(), &relayerv1.DescribeRelayerRequest{}); status.Code(err) != codes.Unavailable || !strings.Contains(err.Error(), "it is ill") {
+	if _, err := p.DescribeRelayer(t.Context(),
+		&relayerv1.DescribeRelayerRequest{}); status.Code(err) != codes.Unavailable || !strings.Contains(err.Error(),
+		"it is ill") {
 		t.Errorf("a call says %v", err)
 	}
 	write("exec " + os.Args[0])
@@ -92,6 +94,8 @@ func TestInside(t *testing.T) {
 // describing is the fake with a spelling.
 type describing struct{ relayerv1loop.RelayerService }
 
-func (describing) NormalizeIds(_ context.Context, r *relayerv1.NormalizeIdsRequest) (*relayerv1.NormalizeIdsResponse, error) {
-	return &relayerv1.NormalizeIdsResponse{Ids: []*relayerv1.NormalizedId{{Text: strings.ToUpper(r.GetIds()[0].GetText())}}}, nil
+func (describing) NormalizeIds(_ context.Context,
+	r *relayerv1.NormalizeIdsRequest) (*relayerv1.NormalizeIdsResponse, error) {
+	return &relayerv1.NormalizeIdsResponse{
+		Ids: []*relayerv1.NormalizedId{{Text: strings.ToUpper(r.GetIds()[0].GetText())}}}, nil
 }

@@ -2,7 +2,6 @@ package loophost
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
@@ -33,25 +32,28 @@ type PluginSettings struct {
 	Env []string
 	// Hint tells a person where the command is configured, such as "check CL_EVM_CMD".
 	Hint string
-	// MemoryLimit is how many bytes of memory the process and its children may take before it is killed; 0: no limit. It is
-	// measured as resident memory every 250 ms once the process is ready, and refused where there is no /proc to measure it by.
+	// MemoryLimit is how many bytes of memory the process and its children may take before it is killed; 0: no limit. It
+	// is measured as resident memory every 250 ms once the process is ready, and refused where there is no /proc to
+	// measure it by.
 	MemoryLimit uint64
-	// SHA256 are the checksums to which the command's files are pinned, in hexadecimal digits: the program's and, where the first
-	// argument that is no option names a file (an interpreter's script), that file's. A process is started from no other; see
-	// process.Settings. Empty: from any.
+	// SHA256 are the checksums to which the command's files are pinned, in hexadecimal digits: the program's and, where
+	// the first argument that is no option names a file (an interpreter's script), that file's. A process is started from
+	// no other; see process.Settings. Empty: from any.
 	SHA256 []string
-	// GRPC is whether the process is called, and calls back, over gRPC alone. Otherwise unary calls go as frames where it has them.
+	// GRPC is whether the process is called, and calls back, over gRPC alone. Otherwise unary calls go as frames where it
+	// has them.
 	GRPC bool
-	// Confine is what the process needs besides what every plugin has; all else is taken from it as far as this machine can. See
-	// package confine.
+	// Confine is what the process needs besides what every plugin has; all else is taken from it as far as this machine
+	// can. See package confine.
 	Confine confine.Needs
-	// Attach names the file that a plugin with --debug has written: the host calls that process, and neither ends it nor takes it for
-	// hung. When it ends the host attaches to the next one that writes the file. Checksums, limits and
+	// Attach names the file that a plugin with --debug has written: the host calls that process, and neither ends it nor
+	// takes it for hung. When it ends the host attaches to the next one that writes the file. Checksums, limits and
 	// confinement do not hold for it.
 	Attach string
 	// Patient goes on trying when the first life fails, as after any other: Launch then returns the plugin, which is down.
 	Patient bool
-	// InProcess runs the plugin inside the host. A hang of its code cannot be ended, and its panics outside calls are the host's.
+	// InProcess runs the plugin inside the host. A hang of its code cannot be ended, and its panics outside calls are the
+	// host's.
 	InProcess *loop.Plugin
 }
 
@@ -87,13 +89,8 @@ type Plugin struct {
 	info     *pluginv1.InitResponse
 }
 
-type event struct {
-	what supervise.Event
-	life *life
-}
-
-// Launch starts a plugin and waits until its first life is ready. A first life that fails ends the plugin, unless the settings are
-// patient, and is the error: one sentence for people.
+// Launch starts a plugin and waits until its first life is ready. A first life that fails ends the plugin, unless the
+// settings are patient, and is the error: one sentence for people.
 func (r *Runtime) Launch(ctx context.Context, kind wire.Kind, s PluginSettings) (*Plugin, error) {
 	ways := 0
 	for _, given := range []bool{len(s.Command) > 0, s.Attach != "", s.InProcess != nil} {
@@ -102,10 +99,12 @@ func (r *Runtime) Launch(ctx context.Context, kind wire.Kind, s PluginSettings) 
 		}
 	}
 	if ways != 1 {
-		return nil, fmt.Errorf("plugin %s: one of a command, a process to attach to and an in-process plugin is wanted", s.Name)
+		return nil, fmt.Errorf("plugin %s: one of a command, a process to attach to and an in-process plugin is wanted",
+			s.Name)
 	}
 	if s.MemoryLimit > 0 && !process.TellsMemory() {
-		return nil, fmt.Errorf("plugin %s: its memory limit cannot be kept, since this machine does not tell in /proc what memory a process takes; mount /proc, or remove the limit", s.Name)
+		return nil, fmt.Errorf("plugin %s: its memory limit cannot be kept, since this machine does not tell in /proc what "+
+			"memory a process takes; mount /proc, or remove the limit", s.Name)
 	}
 	p := newPlugin(r, kind, s)
 	if len(s.Command) > 0 {
@@ -168,7 +167,8 @@ func (p *Plugin) Invoke(ctx context.Context, method string, args, reply any, opt
 }
 
 // NewStream implements grpc.ClientConnInterface.
-func (p *Plugin) NewStream(ctx context.Context, desc *grpc.StreamDesc, method string, opts ...grpc.CallOption) (grpc.ClientStream, error) {
+func (p *Plugin) NewStream(ctx context.Context, desc *grpc.StreamDesc, method string,
+	opts ...grpc.CallOption) (grpc.ClientStream, error) {
 	return p.seam.NewStream(ctx, desc, method, opts...)
 }
 
@@ -190,7 +190,8 @@ func (p *Plugin) create(parent string, c Constructor, options []CreateOption) *O
 		}
 		for _, s := range l.Services {
 			if !l.Lent.serves(s) {
-				return refuse(codes.InvalidArgument, "%s: %s does not serve %s, which %s wants", c.Method, l.Lent.Name(), s, l.Field)
+				return refuse(codes.InvalidArgument, "%s: %s does not serve %s, which %s wants", c.Method, l.Lent.Name(),
+					s, l.Field)
 			}
 		}
 		l.Set(l.Lent.Name())
@@ -212,73 +213,9 @@ func (p *Plugin) create(parent string, c Constructor, options []CreateOption) *O
 	return o
 }
 
-// tell takes an event into the journal.
-func (p *Plugin) tell(e journal.Event) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.step(e)
-}
-
-// step takes an event into the journal and carries its effects out. The lock is held, and nothing waits for anything: what takes
-// time is begun, and tells the journal when it has ended.
-func (p *Plugin) step(e journal.Event) []journal.Effect {
-	if l := p.life; l != nil && l.ready && l.dying() {
-		// It ends for the journal when that is noticed, and not only when nothing of it is left.
-		p.carry(p.journal.Step(journal.Event{What: journal.Ended, Life: l.generation}))
-	}
-	effects := p.journal.Step(e)
-	p.carry(effects)
-	return effects
-}
-
-func (p *Plugin) carry(effects []journal.Effect) {
-	l := p.life
-	for _, e := range effects {
-		o, g := p.objects[e.Object], p.gate
-		if o != nil {
-			g = o.gate
-		}
-		switch e.Do {
-		case journal.Lend:
-			for _, loan := range o.spec.Loans {
-				p.lend(loan)
-			}
-		case journal.AwaitLoans:
-			go o.awaitLoans(l)
-		case journal.Make:
-			go o.make(l)
-		case journal.Pause:
-			p.logger.Warn("an object is parked; it will be tried again", "object", e.Object, "pause", e.For, "error", e.Reason)
-			time.AfterFunc(e.For, func() { p.tell(journal.Event{What: journal.Due, Object: e.Object, Life: l.generation}) })
-		case journal.OpenGate:
-			g.set(l, nil, false)
-		case journal.ShutGate:
-			g.set(nil, nil, false)
-		case journal.BlockGate:
-			g.set(nil, e.Reason, e.Final)
-		case journal.Bury:
-			g.set(nil, e.Reason, e.Final)
-			close(o.released)
-			for _, loan := range o.spec.Loans {
-				p.takeBack(loan)
-			}
-			delete(p.objects, e.Object)
-		}
-	}
-}
-
-// suspect tells the journal of a call that was in flight at two deaths: that call, not chance, may be what kills.
-func (p *Plugin) suspect(object, method string) {
-	if object == "" {
-		return // the plugin itself cannot rest
-	}
-	p.logger.Error("a call was in flight at two deaths of its plugin; its object is parked", "object", object, "method", method)
-	p.tell(journal.Event{What: journal.Suspected, Object: object})
-}
-
-// Restart replaces the plugin's process by a new one of the same command, which may be another binary by now, and lifts a
-// quarantine. The new process is started and has shaken hands before the old one drains; if it does not, the old one stays and
-// the error says why. Callers wait in between and lose nothing that finishes within the drain.
+// Restart replaces the plugin's process by a new one of the same command, which may be another binary by now, and lifts
+// a quarantine. The new process is started and has shaken hands before the old one drains; if it does not, the old one
+// stays and the error says why. Callers wait in between and lose nothing that finishes within the drain.
 func (p *Plugin) Restart(ctx context.Context) error {
 	if p.settings.InProcess != nil {
 		return fmt.Errorf("plugin %s runs inside the node: restart the node", p.name)
@@ -353,158 +290,18 @@ func (p *Plugin) current() *life {
 	return p.life
 }
 
-func (p *Plugin) send(e supervise.Event, l *life) {
-	select {
-	case p.events <- event{e, l}:
-	case <-p.ended:
-	}
-}
-
-// fail settles the first launch, and reports whether it was open until now.
-func (p *Plugin) fail(err error) bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	select {
-	case <-p.first:
-		return false
-	default:
-		p.firstErr = err
-		close(p.first)
-		return true
-	}
-}
-
-// supervise is the thin shell around the state machine: it alone steps it.
-func (p *Plugin) supervise() {
-	defer func() {
-		p.confinement.Close()
-		close(p.ended)
-	}()
-	var timer *time.Timer
-	var due <-chan time.Time
-	var lives sync.WaitGroup
-	defer lives.Wait()
-	for {
-		var e event
-		select {
-		case e = <-p.events:
-		case <-due:
-			e = event{what: supervise.Due}
-		}
-		p.mu.Lock()
-		if e.life != nil && e.life != p.life {
-			p.mu.Unlock()
-			continue // of a life that is over
-		}
-		if e.what == supervise.Died {
-			p.buried(e.life)
-		}
-		do := p.machine.Step(time.Now(), e.what)
-		if e.what == supervise.BecameReady && p.machine.State() == supervise.Ready {
-			p.becameReady(e.life)
-		}
-		state := p.machine.State()
-		if state == supervise.Quarantined || state == supervise.Stopped {
-			p.unreachable(state)
-		}
-		if do.Launch {
-			p.life = newLife(p, p.machine.Lives())
-			l := p.life
-			lives.Go(func() { l.run() })
-		}
-		if do.Kill && e.what == supervise.Restart {
-			// Callers wait for the new process while the old one finishes what it has.
-			p.step(journal.Event{What: journal.Replaced, Life: p.machine.Lives()})
-		}
-		l := p.life
-		p.mu.Unlock()
-		if timer != nil && (do.Launch || do.Pause > 0) {
-			timer.Stop()
-			due = nil
-		}
-		if do.Pause > 0 {
-			p.logger.Warn("the plugin rests before its next life", "state", state.String(), "pause", do.Pause)
-			timer = time.NewTimer(do.Pause)
-			due = timer.C
-		}
-		if do.Kill {
-			lives.Go(func() { l.end(p.runtime.settings.StopTimeout) })
-		}
-		if state == supervise.Stopped && e.what != supervise.Begin {
-			p.fail(errors.New("plugin " + p.name + " was stopped"))
-			return
-		}
-	}
-}
-
-// becameReady begins a life. The lock is held.
-func (p *Plugin) becameReady(l *life) {
-	l.ready = true
-	p.readyAt, p.info = time.Now(), l.info
-	p.logger.Info("the plugin is ready", "generation", l.generation, "pid", l.pid(), "version", l.info.GetVersion(), "runtime", l.info.GetRuntime())
-	p.step(journal.Event{What: journal.Ready, Life: l.generation})
-	select {
-	case <-p.first:
-	default:
-		close(p.first)
-	}
-}
-
-// buried notes the end of a life. The lock is held.
-func (p *Plugin) buried(l *life) {
-	p.lastErr = l.err
-	if l.err == nil {
-		p.lastExit = l.exit
-		p.lastErr = errors.New(l.exit.String())
-	}
-	level := slog.LevelWarn
-	switch {
-	case l.wasAsked():
-		level = slog.LevelInfo
-	case p.readyAt.IsZero() && !p.settings.Patient:
-		level = slog.LevelDebug // Launch returns the reason to somebody who knows whether it is one to worry
-	}
-	if l.proc == nil && l.err == nil {
-		p.lastErr = errors.New("it ran inside the node and was stopped")
-	}
-	p.logger.Log(context.Background(), level, "the plugin's process ended", "generation", l.generation, "pid", l.pid(), "reason", p.lastErr)
-	p.life = nil
-	p.step(journal.Event{What: journal.Ended, Life: l.generation})
-}
-
-// unreachable fails callers at once while nobody can say when the plugin comes back. The lock is held.
-func (p *Plugin) unreachable(s supervise.State) {
-	err := status.Errorf(codes.Unavailable, "plugin %s is %s", p.name, s)
-	if p.lastErr != nil {
-		err = status.Errorf(codes.Unavailable, "plugin %s is %s: %v", p.name, s, p.lastErr)
-	}
-	p.step(journal.Event{What: journal.Unreachable, Reason: err})
-}
-
-// confirmDeath asks, after a connection broke under a call, whether its life is over: a broken connection of a living process
-// is told apart by a health check.
-func (p *Plugin) confirmDeath(ctx context.Context, l *life) bool {
-	l.probe()
-	select {
-	case <-l.ended():
-		return true
-	case <-ctx.Done():
-		return l.dying()
-	case <-time.After(p.runtime.settings.HealthTimeout):
-		return l.dying()
-	}
-}
-
 // observe counts a call.
 func (p *Plugin) observe(method string, err error, begin time.Time) {
 	p.calls.Observe(method, status.Code(err), time.Since(begin))
 }
 
-// CollectMetrics returns the plugin's exposition for a scraper's Accept header. It does not wait for a plugin that is down.
+// CollectMetrics returns the plugin's exposition for a scraper's Accept header. It does not wait for a plugin that is
+// down.
 func (p *Plugin) CollectMetrics(ctx context.Context, accept string) (*pluginv1.CollectMetricsResponse, error) {
 	l := p.current()
 	if l == nil || !l.isReady() || l.dying() {
 		return nil, status.Errorf(codes.Unavailable, "plugin %s is down", p.name)
 	}
-	return pluginv1.NewLifecycleServiceClient(wire.Bind(l.conn, "")).CollectMetrics(ctx, &pluginv1.CollectMetricsRequest{Accept: accept})
+	return pluginv1.NewLifecycleServiceClient(wire.Bind(l.conn, "")).CollectMetrics(ctx,
+		&pluginv1.CollectMetricsRequest{Accept: accept})
 }

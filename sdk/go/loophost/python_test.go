@@ -53,27 +53,34 @@ type borrower struct {
 // configured is a fake relayer whose providers know an on-chain configuration.
 type configured struct{ fakeRelayer }
 
-func (r *configured) CreateChain(context.Context, *relayerv1.CreateChainRequest, relayerv1loop.CreateChainLoans) (relayerv1loop.Chain, *relayerv1.CreateChainResponse, error) {
+func (r *configured) CreateChain(context.Context, *relayerv1.CreateChainRequest,
+	relayerv1loop.CreateChainLoans) (relayerv1loop.Chain, *relayerv1.CreateChainResponse, error) {
 	return &configuredChain{}, &relayerv1.CreateChainResponse{}, nil
 }
 
 type configuredChain struct{ fakeChain }
 
-func (*configuredChain) CreateProvider(context.Context, *relayerv1.CreateProviderRequest) (relayerv1loop.Provider, *relayerv1.CreateProviderResponse, error) {
+func (*configuredChain) CreateProvider(context.Context,
+	*relayerv1.CreateProviderRequest) (relayerv1loop.Provider, *relayerv1.CreateProviderResponse, error) {
 	return &configuredProvider{}, &relayerv1.CreateProviderResponse{}, nil
 }
 
 type configuredProvider struct{ fakeProvider }
 
-func (*configuredProvider) DecodeOnchainConfig(context.Context, *medianv1.DecodeOnchainConfigRequest) (*medianv1.DecodeOnchainConfigResponse, error) {
-	return &medianv1.DecodeOnchainConfigResponse{Config: &medianv1.OnchainConfig{Min: wire.BigInt(new(big.Int)), Max: wire.BigInt(big.NewInt(1000))}}, nil
+func (*configuredProvider) DecodeOnchainConfig(context.Context,
+	*medianv1.DecodeOnchainConfigRequest) (*medianv1.DecodeOnchainConfigResponse, error) {
+	return &medianv1.DecodeOnchainConfigResponse{Config: &medianv1.OnchainConfig{Min: wire.BigInt(new(big.Int)),
+		Max: wire.BigInt(big.NewInt(1000))}}, nil
 }
 
 func newBorrower(t testing.TB, r *loophost.Runtime, settings loophost.PluginSettings) borrower {
 	t.Helper()
 	settings.Name = "median of " + settings.Command[0]
-	root := relayerv1loop.RelayerPlugin(func(h *loop.Host) relayerv1loop.RelayerService { return &configured{fakeRelayer{host: h}} })
-	relayer, err := relayerv1loophost.LaunchRelayer(t.Context(), r, loophost.PluginSettings{Name: "relayer of " + settings.Command[0], InProcess: &root})
+	root := relayerv1loop.RelayerPlugin(func(h *loop.Host) relayerv1loop.RelayerService {
+		return &configured{fakeRelayer{host: h}}
+	})
+	relayer, err := relayerv1loophost.LaunchRelayer(t.Context(),
+		r, loophost.PluginSettings{Name: "relayer of " + settings.Command[0], InProcess: &root})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -81,13 +88,18 @@ func newBorrower(t testing.TB, r *loophost.Runtime, settings loophost.PluginSett
 	if err != nil {
 		t.Fatal(err)
 	}
-	provider := newChain(r, relayer, "").CreateProvider(&relayerv1.CreateProviderRequest{ProviderType: "median", TransmitterId: "t", Config: &relayerv1.ProviderConfig{ExternalJobId: "j", ContractId: "c"}})
+	provider := newChain(r, relayer,
+		"").
+		CreateProvider(&relayerv1.CreateProviderRequest{ProviderType: "median", TransmitterId: "t",
+			Config: &relayerv1.ProviderConfig{ExternalJobId: "j", ContractId: "c"}})
 	export := func(n int64) *loophost.Export { return hostservicev1loophost.ExportDataSource(r, source{n}) }
-	factory := median.CreateMedianFactory(&medianv1.CreateMedianFactoryRequest{}, medianv1loophost.CreateMedianFactoryLoans{
-		Provider: provider, ValueSource: export(42), JuelsPerFeeCoinSource: export(1), GasPriceSubunitsSource: export(1),
-		ErrorLog: hostservicev1loophost.ExportErrorLog(r, errorLog{}),
-	})
-	b := borrower{median, factory.CreateReportingPlugin(&reportingv1.CreateReportingPluginRequest{ConfigDigest: make([]byte, 32), N: 4, F: 1})}
+	factory := median.CreateMedianFactory(&medianv1.CreateMedianFactoryRequest{},
+		medianv1loophost.CreateMedianFactoryLoans{
+			Provider: provider, ValueSource: export(42), JuelsPerFeeCoinSource: export(1), GasPriceSubunitsSource: export(1),
+			ErrorLog: hostservicev1loophost.ExportErrorLog(r, errorLog{}),
+		})
+	b := borrower{median,
+		factory.CreateReportingPlugin(&reportingv1.CreateReportingPluginRequest{ConfigDigest: make([]byte, 32), N: 4, F: 1})}
 	if _, err := b.instance.Created(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -157,12 +169,15 @@ func TestPythonMetrics(t *testing.T) {
 	command := pythonMedian(t)
 	b := newBorrower(t, newRuntime(t), loophost.PluginSettings{Command: command})
 	b.observe(t)
-	for accept, want := range map[string]string{"": "text/plain", "application/openmetrics-text;version=1.0.0": "application/openmetrics-text"} {
+	for accept, want := range map[string]string{"": "text/plain",
+		"application/openmetrics-text;version=1.0.0": "application/openmetrics-text"} {
 		got, err := b.CollectMetrics(t.Context(), accept)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if !strings.HasPrefix(got.GetContentType(), want) || !strings.Contains(string(got.GetExposition()), `loop_plugin_call_duration_seconds_count{code="OK",method="/loop.reporting.v1.ReportingPluginService/Observation"} 1`) {
+		if !strings.HasPrefix(got.GetContentType(), want) ||
+			!strings.Contains(string(got.GetExposition()),
+				`loop_plugin_call_duration_seconds_count{code="OK",method="/loop.reporting.v1.ReportingPluginService/Observation"} 1`) {
 			t.Errorf("for %q: %s\n%s", accept, got.GetContentType(), got.GetExposition())
 		}
 	}
@@ -205,7 +220,8 @@ func marked(t *testing.T, mark string, but int) []int {
 			continue // it ended, or is another user's
 		}
 		var pid int
-		if _, err := fmt.Sscanf(f, "/proc/%d/", &pid); err == nil && pid != but && slices.Contains(strings.Split(string(content), "\x00"), markKey+"="+mark) {
+		if _, err := fmt.Sscanf(f, "/proc/%d/", &pid); err == nil && pid != but &&
+			slices.Contains(strings.Split(string(content), "\x00"), markKey+"="+mark) {
 			found = append(found, pid)
 		}
 	}
@@ -259,8 +275,8 @@ func TestPythonEndsWithItsHost(t *testing.T) {
 	}
 }
 
-// pair is a plugin in Go of go-plugin's alone, without TLS, and the median in Python, over the transport that it has by default: their
-// calls are timed in turns so that both meet the same machine.
+// pair is a plugin in Go of go-plugin's alone, without TLS, and the median in Python, over the transport that it has by
+// default: their calls are timed in turns so that both meet the same machine.
 type pair [2]func(context.Context) error
 
 func newPair(t testing.TB) pair {
@@ -304,10 +320,11 @@ func p50(took []time.Duration) time.Duration {
 	return slices.Sorted(slices.Values(took))[len(took)/2]
 }
 
-// A call of the node's to a plugin in Python, with mutual TLS, metrics, rules and healing, takes as long as one of plain go-plugin to
-// a plugin in Go, which has none of these (docs/performance.md): about 1 on a machine that does little else. The gate is twice as
-// long, because Python has one thread: other work delays it more than Go. What else the machine does can only lengthen calls, so that
-// the least p50 of each over several blocks is nearest to its own; a plugin that is slower by its own doing is slower in every block.
+// A call of the node's to a plugin in Python, with mutual TLS, metrics, rules and healing, takes as long as one of
+// plain go-plugin to a plugin in Go, which has none of these (docs/performance.md): about 1 on a machine that does
+// little else. The gate is twice as long, because Python has one thread: other work delays it more than Go. What else
+// the machine does can only lengthen calls, so that the least p50 of each over several blocks is nearest to its own; a
+// plugin that is slower by its own doing is slower in every block.
 func TestPythonSpeed(t *testing.T) {
 	const most, least, blocks = 2.0, 8, 40
 	p := newPair(t)
@@ -321,9 +338,11 @@ func TestPythonSpeed(t *testing.T) {
 		if n == 1 || y < python {
 			python = y
 		}
-		t.Logf("p50 of 250 calls: %s of plain go-plugin, %s in Python, which is %.2f times as long", g, y, float64(y)/float64(g))
+		t.Logf("p50 of 250 calls: %s of plain go-plugin, %s in Python, which is %.2f times as long", g,
+			y, float64(y)/float64(g))
 		ratio := float64(python) / float64(golang)
-		said := fmt.Sprintf("least p50 of %d blocks: %s of plain go-plugin, %s in Python, which is %.2f times as long", n, golang, python, ratio)
+		said := fmt.Sprintf("least p50 of %d blocks: %s of plain go-plugin, %s in Python, which is %.2f times as long", n,
+			golang, python, ratio)
 		switch {
 		case n >= least && ratio <= most:
 			t.Log(said)
@@ -334,7 +353,8 @@ func TestPythonSpeed(t *testing.T) {
 	}
 }
 
-// BenchmarkUnaryPython compares a call of a plugin in Python with one of plain go-plugin: its metrics are medians of the iterations'.
+// BenchmarkUnaryPython compares a call of a plugin in Python with one of plain go-plugin: its metrics are medians of
+// the iterations'.
 func BenchmarkUnaryPython(b *testing.B) {
 	p := newPair(b)
 	var golang, python, ratios []float64
@@ -343,7 +363,8 @@ func BenchmarkUnaryPython(b *testing.B) {
 		g, y := float64(p50(took[0]).Nanoseconds())/1000, float64(p50(took[1]).Nanoseconds())/1000
 		golang, python, ratios = append(golang, g), append(python, y), append(ratios, y/g)
 	}
-	for unit, values := range map[string][]float64{"plain-p50-us": golang, "python-p50-us": python, "python-p50/plain": ratios} {
+	for unit, values := range map[string][]float64{"plain-p50-us": golang, "python-p50-us": python,
+		"python-p50/plain": ratios} {
 		slices.Sort(values)
 		b.ReportMetric(values[len(values)/2], unit)
 	}

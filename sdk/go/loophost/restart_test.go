@@ -89,23 +89,30 @@ func TestUpgrade(t *testing.T) {
 	r := newRuntime(t)
 	program := filepath.Join(t.TempDir(), "plugin")
 	write(t, program, "exec "+os.Args[0])
-	relayer, err := relayerv1loophost.LaunchRelayer(t.Context(), r, loophost.PluginSettings{Name: "relayer", Command: []string{program}, Hint: "check it"})
+	relayer, err := relayerv1loophost.LaunchRelayer(t.Context(),
+		r, loophost.PluginSettings{Name: "relayer", Command: []string{program}, Hint: "check it"})
 	if err != nil {
 		t.Fatal(err)
 	}
-	median, err := medianv1loophost.LaunchMedian(t.Context(), r, loophost.PluginSettings{Name: "median", Command: []string{program}, Hint: "check it"})
+	median, err := medianv1loophost.LaunchMedian(t.Context(), r,
+		loophost.PluginSettings{Name: "median", Command: []string{program}, Hint: "check it"})
 	if err != nil {
 		t.Fatal(err)
 	}
-	provider := newChain(r, relayer, "").CreateProvider(&relayerv1.CreateProviderRequest{ProviderType: "median", TransmitterId: "t", Config: &relayerv1.ProviderConfig{ExternalJobId: "j", ContractId: "c"}})
-	factory := median.CreateMedianFactory(&medianv1.CreateMedianFactoryRequest{}, medianv1loophost.CreateMedianFactoryLoans{
-		Provider:               provider,
-		ValueSource:            hostservicev1loophost.ExportDataSource(r, source{42}),
-		JuelsPerFeeCoinSource:  hostservicev1loophost.ExportDataSource(r, source{1}),
-		GasPriceSubunitsSource: hostservicev1loophost.ExportDataSource(r, source{1}),
-		ErrorLog:               hostservicev1loophost.ExportErrorLog(r, errorLog{}),
-	})
-	plugin := factory.CreateReportingPlugin(&reportingv1.CreateReportingPluginRequest{ConfigDigest: make([]byte, 32), N: 4, F: 1})
+	provider := newChain(r, relayer,
+		"").
+		CreateProvider(&relayerv1.CreateProviderRequest{ProviderType: "median", TransmitterId: "t",
+			Config: &relayerv1.ProviderConfig{ExternalJobId: "j", ContractId: "c"}})
+	factory := median.CreateMedianFactory(&medianv1.CreateMedianFactoryRequest{},
+		medianv1loophost.CreateMedianFactoryLoans{
+			Provider:               provider,
+			ValueSource:            hostservicev1loophost.ExportDataSource(r, source{42}),
+			JuelsPerFeeCoinSource:  hostservicev1loophost.ExportDataSource(r, source{1}),
+			GasPriceSubunitsSource: hostservicev1loophost.ExportDataSource(r, source{1}),
+			ErrorLog:               hostservicev1loophost.ExportErrorLog(r, errorLog{}),
+		})
+	plugin := factory.CreateReportingPlugin(&reportingv1.CreateReportingPluginRequest{ConfigDigest: make([]byte, 32), N: 4,
+		F: 1})
 	if _, err := plugin.Created(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -117,7 +124,8 @@ func TestUpgrade(t *testing.T) {
 		load.Go(func() {
 			for ctx.Err() == nil {
 				// Not bound to ctx: the end of the load must not cut a call.
-				if _, err := plugin.ShouldAcceptFinalizedReport(t.Context(), &reportingv1.ShouldAcceptFinalizedReportRequest{Timestamp: round}); err != nil {
+				if _, err := plugin.ShouldAcceptFinalizedReport(t.Context(),
+					&reportingv1.ShouldAcceptFinalizedReportRequest{Timestamp: round}); err != nil {
 					failed.Add(1)
 					t.Errorf("a call that may not be repeated: %v", err)
 				}
@@ -138,10 +146,12 @@ func TestUpgrade(t *testing.T) {
 	}
 	write(t, program, "echo broken >&2; exit 7")
 	before := relayer.Status()
-	if err := relayer.Restart(t.Context()); err == nil || !strings.Contains(err.Error(), "ended before its handshake (exit status 7; it said: broken)") {
+	if err := relayer.Restart(t.Context()); err == nil ||
+		!strings.Contains(err.Error(), "ended before its handshake (exit status 7; it said: broken)") {
 		t.Errorf("a broken program: %v", err)
 	}
-	if after := relayer.Status(); after.Generation != before.Generation || after.State != supervise.Ready || after.PID != before.PID {
+	if after := relayer.Status(); after.Generation != before.Generation || after.State != supervise.Ready ||
+		after.PID != before.PID {
 		t.Errorf("the old process does not serve any more: %+v", after)
 	}
 	cancel()
@@ -152,8 +162,8 @@ func TestUpgrade(t *testing.T) {
 	}
 }
 
-// A plugin that is pinned starts from the program whose checksum it is pinned to: another is refused by a restart, while the old process
-// serves on, and by a relaunch, which the status explains.
+// A plugin that is pinned starts from the program whose checksum it is pinned to: another is refused by a restart,
+// while the old process serves on, and by a relaunch, which the status explains.
 func TestPinned(t *testing.T) {
 	t.Parallel()
 	r := newRuntime(t)
@@ -167,11 +177,14 @@ func TestPinned(t *testing.T) {
 	}
 	write(t, program, "exec "+os.Args[0])
 	pinned := sum()
-	s := loophost.PluginSettings{Name: "fake", Command: []string{program}, Hint: "check it", SHA256: []string{strings.Repeat("0", 64)}}
+	s := loophost.PluginSettings{Name: "fake", Command: []string{program}, Hint: "check it",
+		SHA256: []string{strings.Repeat("0", 64)}}
 	mismatch := func(have, want string) string {
-		return fmt.Sprintf("plugin fake: %s has the SHA-256 checksum %s and is pinned to %s: install the build that is pinned, or pin this one; check it", program, have, want)
+		return fmt.Sprintf("plugin fake: %s has the SHA-256 checksum %s and is pinned to %s: install the build that is "+
+			"pinned, or pin this one; check it", program, have, want)
 	}
-	if _, err := relayerv1loophost.LaunchRelayer(t.Context(), r, s); err == nil || err.Error() != mismatch(pinned, s.SHA256[0]) {
+	if _, err := relayerv1loophost.LaunchRelayer(t.Context(), r, s); err == nil ||
+		err.Error() != mismatch(pinned, s.SHA256[0]) {
 		t.Fatalf("a program that it is not pinned to: %v", err)
 	}
 	s.SHA256[0] = pinned
@@ -220,7 +233,8 @@ func TestPinned(t *testing.T) {
 
 func TestMemoryLimit(t *testing.T) {
 	t.Parallel()
-	r := newRuntimeOf(t, loophost.Settings{HealthTimeout: time.Minute}) // a process that eats on a busy machine answers late
+	// a process that eats on a busy machine answers late
+	r := newRuntimeOf(t, loophost.Settings{HealthTimeout: time.Minute})
 	s := settings(outOfProcess, "fake")
 	s.MemoryLimit = 256 << 20
 	p, err := relayerv1loophost.LaunchRelayer(t.Context(), r, s)
@@ -237,7 +251,8 @@ func TestMemoryLimit(t *testing.T) {
 	}
 }
 
-// TestMemoryLimitDuringAHealthCheck has a process pass its limit, by a child, while it owes the answer to a health check.
+// TestMemoryLimitDuringAHealthCheck has a process pass its limit, by a child, while it owes the answer to a health
+// check.
 func TestMemoryLimitDuringAHealthCheck(t *testing.T) {
 	t.Parallel()
 	r := newRuntimeOf(t, loophost.Settings{HealthInterval: time.Millisecond, HealthTimeout: time.Hour})
@@ -273,7 +288,8 @@ func TestRestartLiftsQuarantine(t *testing.T) {
 	r := newRuntime(t)
 	program := filepath.Join(t.TempDir(), "plugin")
 	write(t, program, "exec "+os.Args[0])
-	p, err := relayerv1loophost.LaunchRelayer(t.Context(), r, loophost.PluginSettings{Name: "fake", Command: []string{program}, Hint: "check it"})
+	p, err := relayerv1loophost.LaunchRelayer(t.Context(),
+		r, loophost.PluginSettings{Name: "fake", Command: []string{program}, Hint: "check it"})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,6 +1,7 @@
-// Package loophost is the host's side of LOOP: it launches plugins, supervises them, makes the objects in them and makes them
-// again after a restart, lends them what they may call, and forwards calls between them. What to do, and when, is decided by two state
-// machines, supervise for processes and journal for objects and calls; here it is carried out.
+// Package loophost is the host's side of LOOP: it launches plugins, supervises them, makes the objects in them and
+// makes them again after a restart, lends them what they may call, and forwards calls between them. What to do, and
+// when, is decided by two state machines, supervise for processes and journal for objects and calls; here it is carried
+// out.
 //
 // It knows the contract's options and lifecycle. It must not know any product or chain: typed handles are generated.
 package loophost
@@ -31,8 +32,8 @@ type Settings struct {
 	PluginLogLevel slog.Level
 	// Registerer takes the runtime's metrics. Default: none.
 	Registerer prometheus.Registerer
-	// SocketDir is the folder below which the private folder of sockets is made, of at most 60 bytes. Default: XDG_RUNTIME_DIR, else
-	// the folder for temporary files (TMPDIR, else /tmp).
+	// SocketDir is the folder below which the private folder of sockets is made, of at most 60 bytes. Default:
+	// XDG_RUNTIME_DIR, else the folder for temporary files (TMPDIR, else /tmp).
 	SocketDir string
 	// SocketHint tells a person how to choose another folder. Default: "name another by XDG_RUNTIME_DIR or TMPDIR".
 	SocketHint string
@@ -48,7 +49,8 @@ type Settings struct {
 	HealthInterval time.Duration
 	// Keep are files and folders of the host's that no plugin may open unless it is given them by name, see confine.Needs.
 	Keep []string
-	// Adopt makes the host the parent of what its plugins leave behind; see process.Starter. Not for hosts that start other processes.
+	// Adopt makes the host the parent of what its plugins leave behind; see process.Starter. Not for hosts that start
+	// other processes.
 	Adopt bool
 	// HealthTimeout is how long a health check may take before the plugin counts as hung. Default: 1 s.
 	HealthTimeout time.Duration
@@ -103,7 +105,8 @@ func New(s Settings) (*Runtime, error) {
 	buckets := []float64{.00001, .0001, .0005, .001, .005, .01, .05, .1, .5, 1, 5, 30}
 	r.calls = prometheus.NewHistogramVec(prometheus.HistogramOpts{
 		Name: "loop_call_duration_seconds", Buckets: buckets,
-		Help: "How long the host's calls to plugins took, waiting for a plugin to come back included, by plugin, method and gRPC code.",
+		Help: "How long the host's calls to plugins took, waiting for a plugin to come back included, by plugin, method " +
+			"and gRPC code.",
 	}, []string{"plugin", "method", "code"})
 	r.callbacks = prometheus.NewHistogramVec(prometheus.HistogramOpts{
 		Name: "loop_callback_duration_seconds", Buckets: buckets,
@@ -187,8 +190,8 @@ func (r *Runtime) remove(p *Plugin) {
 	}
 }
 
-// meter is the series of a plugin's calls. A plugin that is not the runtime's any more has none: what is still called of it
-// must not bring its series back.
+// meter is the series of a plugin's calls. A plugin that is not the runtime's any more has none: what is still called
+// of it must not bring its series back.
 func (r *Runtime) meter(p *Plugin, calls *prometheus.HistogramVec, method, code string) wire.Meter {
 	r.mu.Lock()
 	defer r.mu.Unlock()

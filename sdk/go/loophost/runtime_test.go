@@ -31,7 +31,8 @@ import (
 // accounts is a keystore without keys.
 type accounts struct{ names []string }
 
-func (a accounts) ListAccounts(context.Context, *hostservicev1.ListAccountsRequest) (*hostservicev1.ListAccountsResponse, error) {
+func (a accounts) ListAccounts(context.Context,
+	*hostservicev1.ListAccountsRequest) (*hostservicev1.ListAccountsResponse, error) {
 	return &hostservicev1.ListAccountsResponse{Accounts: a.names}, nil
 }
 func (accounts) Sign(context.Context, *hostservicev1.SignRequest) (*hostservicev1.SignResponse, error) {
@@ -50,7 +51,8 @@ func (s source) Observe(context.Context, *hostservicev1.ObserveRequest) (*hostse
 
 type errorLog struct{}
 
-func (errorLog) RecordError(context.Context, *hostservicev1.RecordErrorRequest) (*hostservicev1.RecordErrorResponse, error) {
+func (errorLog) RecordError(context.Context,
+	*hostservicev1.RecordErrorRequest) (*hostservicev1.RecordErrorResponse, error) {
 	return &hostservicev1.RecordErrorResponse{}, nil
 }
 
@@ -124,13 +126,15 @@ func launchRelayer(t *testing.T, r *loophost.Runtime, m mode) *relayerv1loophost
 }
 
 func newChain(r *loophost.Runtime, p *relayerv1loophost.Relayer, config string) *relayerv1loophost.Chain {
-	return p.CreateChain(&relayerv1.CreateChainRequest{ChainId: "1", ConfigToml: []byte(config)}, relayerv1loophost.CreateChainLoans{
-		Keystore: hostservicev1loophost.ExportKeystore(r, accounts{[]string{"alice", "bob"}}),
-		Store:    hostservicev1loophost.ExportStore(r, noStore{}),
-	})
+	return p.CreateChain(&relayerv1.CreateChainRequest{ChainId: "1", ConfigToml: []byte(config)},
+		relayerv1loophost.CreateChainLoans{
+			Keystore: hostservicev1loophost.ExportKeystore(r, accounts{[]string{"alice", "bob"}}),
+			Store:    hostservicev1loophost.ExportStore(r, noStore{}),
+		})
 }
 
-// head calls with a minute where the caller sets no deadline: what a busy machine takes to start a process is not measured.
+// head calls with a minute where the caller sets no deadline: what a busy machine takes to start a process is not
+// measured.
 func head(ctx context.Context, c *relayerv1loophost.Chain) (uint64, error) {
 	if _, ok := ctx.Deadline(); !ok {
 		patient, cancel := context.WithTimeout(ctx, time.Minute)
@@ -166,7 +170,8 @@ func TestObject(t *testing.T) {
 	})
 }
 
-// TestReleaseEndsWholeTrees releases a parent of several children: all of them end, on both sides, and nothing else does.
+// TestReleaseEndsWholeTrees releases a parent of several children: all of them end, on both sides, and nothing else
+// does.
 func TestReleaseEndsWholeTrees(t *testing.T) {
 	t.Parallel()
 	everyMode(t, func(t *testing.T, m mode) {
@@ -175,7 +180,8 @@ func TestReleaseEndsWholeTrees(t *testing.T) {
 		tree, other := newChain(r, p, ""), newChain(r, p, "")
 		var providers []*relayerv1loophost.Provider
 		for _, parent := range []*relayerv1loophost.Chain{tree, tree, tree, other} {
-			provider := parent.CreateProvider(&relayerv1.CreateProviderRequest{ProviderType: "median", TransmitterId: "t", Config: &relayerv1.ProviderConfig{ExternalJobId: "j", ContractId: "c"}})
+			provider := parent.CreateProvider(&relayerv1.CreateProviderRequest{ProviderType: "median", TransmitterId: "t",
+				Config: &relayerv1.ProviderConfig{ExternalJobId: "j", ContractId: "c"}})
 			if _, err := provider.Created(t.Context()); err != nil {
 				t.Fatal(err)
 			}
@@ -189,7 +195,8 @@ func TestReleaseEndsWholeTrees(t *testing.T) {
 			if i == 3 {
 				want = codes.OK
 			}
-			if _, err := provider.LatestBlockHeight(t.Context(), &relayerv1.LatestBlockHeightRequest{}); status.Code(err) != want {
+			if _, err := provider.LatestBlockHeight(t.Context(),
+				&relayerv1.LatestBlockHeightRequest{}); status.Code(err) != want {
 				t.Errorf("provider %d: %v", i, err)
 			}
 		}
@@ -259,9 +266,11 @@ func TestPanicsAndBrokenAnswers(t *testing.T) {
 		if _, err := c.Replay(t.Context(), &relayerv1.ReplayRequest{}); status.Code(err) != codes.Internal {
 			t.Errorf("a panic: %v", err)
 		}
-		provider := c.CreateProvider(&relayerv1.CreateProviderRequest{ProviderType: "median", TransmitterId: "t", Config: &relayerv1.ProviderConfig{ExternalJobId: "j", ContractId: "c"}})
+		provider := c.CreateProvider(&relayerv1.CreateProviderRequest{ProviderType: "median", TransmitterId: "t",
+			Config: &relayerv1.ProviderConfig{ExternalJobId: "j", ContractId: "c"}})
 		_, err := provider.LatestConfigDetails(t.Context(), &relayerv1.LatestConfigDetailsRequest{})
-		if status.Code(err) != codes.Internal || !strings.Contains(err.Error(), "config_digest: has 31 bytes; it must have 32") {
+		if status.Code(err) != codes.Internal ||
+			!strings.Contains(err.Error(), "config_digest: has 31 bytes; it must have 32") {
 			t.Errorf("a digest of 31 bytes in an answer: %v", err)
 		}
 	})
@@ -346,15 +355,20 @@ func TestForward(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		provider := newChain(r, relayer, "").CreateProvider(&relayerv1.CreateProviderRequest{ProviderType: "median", TransmitterId: "t", Config: &relayerv1.ProviderConfig{ExternalJobId: "j", ContractId: "c"}})
-		factory := median.CreateMedianFactory(&medianv1.CreateMedianFactoryRequest{}, medianv1loophost.CreateMedianFactoryLoans{
-			Provider:               provider,
-			ValueSource:            hostservicev1loophost.ExportDataSource(r, source{42}),
-			JuelsPerFeeCoinSource:  hostservicev1loophost.ExportDataSource(r, source{1}),
-			GasPriceSubunitsSource: hostservicev1loophost.ExportDataSource(r, source{1}),
-			ErrorLog:               hostservicev1loophost.ExportErrorLog(r, errorLog{}),
-		})
-		plugin := factory.CreateReportingPlugin(&reportingv1.CreateReportingPluginRequest{ConfigDigest: make([]byte, 32), N: 4, F: 1})
+		provider := newChain(r, relayer,
+			"").
+			CreateProvider(&relayerv1.CreateProviderRequest{ProviderType: "median", TransmitterId: "t",
+				Config: &relayerv1.ProviderConfig{ExternalJobId: "j", ContractId: "c"}})
+		factory := median.CreateMedianFactory(&medianv1.CreateMedianFactoryRequest{},
+			medianv1loophost.CreateMedianFactoryLoans{
+				Provider:               provider,
+				ValueSource:            hostservicev1loophost.ExportDataSource(r, source{42}),
+				JuelsPerFeeCoinSource:  hostservicev1loophost.ExportDataSource(r, source{1}),
+				GasPriceSubunitsSource: hostservicev1loophost.ExportDataSource(r, source{1}),
+				ErrorLog:               hostservicev1loophost.ExportErrorLog(r, errorLog{}),
+			})
+		plugin := factory.CreateReportingPlugin(&reportingv1.CreateReportingPluginRequest{ConfigDigest: make([]byte, 32),
+			N: 4, F: 1})
 		made, err := plugin.Created(t.Context())
 		if err != nil || made.GetLimits().GetMaxReportLength() != 128 {
 			t.Fatalf("%v, %v", made, err)
@@ -387,7 +401,10 @@ func TestForward(t *testing.T) {
 		begin := time.Now()
 		ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
 		defer cancel()
-		if _, err := plugin.ShouldTransmitAcceptedReport(ctx, &reportingv1.ShouldTransmitAcceptedReportRequest{Timestamp: round}); status.Code(err) != codes.DeadlineExceeded || time.Since(begin) > 4*time.Second { // without a deadline it takes five
+		// without a deadline it takes five
+		if _, err := plugin.ShouldTransmitAcceptedReport(ctx,
+			&reportingv1.ShouldTransmitAcceptedReportRequest{Timestamp: round}); status.Code(
+			err) != codes.DeadlineExceeded || time.Since(begin) > 4*time.Second {
 			t.Fatalf("a hanging call: %v after %s", err, time.Since(begin))
 		}
 	})
@@ -422,7 +439,8 @@ func TestPoison(t *testing.T) {
 		if _, err := head(t.Context(), other); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := head(t.Context(), poison); status.Code(err) != codes.Unavailable || !strings.Contains(err.Error(), "rests") {
+		if _, err := head(t.Context(), poison); status.Code(err) != codes.Unavailable ||
+			!strings.Contains(err.Error(), "rests") {
 			t.Fatalf("the poisoned object is not parked: %v", err)
 		}
 		if s := p.Status(); s.Restarts != 2 || !strings.Contains(s.LastExit, "exit status 9") {
@@ -439,16 +457,20 @@ func TestLaunchErrors(t *testing.T) {
 		env     []string
 		want    []string
 	}{
-		"missing":   {[]string{"/no/such/plugin"}, nil, []string{`starting "/no/such/plugin" failed`, "no such file or directory"}},
+		"missing": {[]string{"/no/such/plugin"}, nil,
+			[]string{`starting "/no/such/plugin" failed`, "no such file or directory"}},
 		"no plugin": {[]string{"echo", "hello"}, nil, []string{`printed "hello" where a plugin prints its handshake`}},
 		"silent":    {[]string{"true"}, nil, []string{"ended before its handshake", "exit status 0"}},
-		"exits":     {[]string{os.Args[0]}, []string{"FAKE_EXIT=1"}, []string{"ended before its handshake (exit status 3; it said: the fake has had enough)"}},
-		"version":   {[]string{os.Args[0]}, []string{"FAKE_GARBAGE=1|9|unix|/x|grpc|"}, []string{"speaks version 9 of the relayer protocol and this host speaks version 1"}},
-		"no TLS":    {[]string{os.Args[0]}, []string{"FAKE_GARBAGE=1|1|unix|/x|grpc|"}, []string{"offers no TLS"}},
+		"exits": {[]string{os.Args[0]}, []string{"FAKE_EXIT=1"},
+			[]string{"ended before its handshake (exit status 3; it said: the fake has had enough)"}},
+		"version": {[]string{os.Args[0]}, []string{"FAKE_GARBAGE=1|9|unix|/x|grpc|"},
+			[]string{"speaks version 9 of the relayer protocol and this host speaks version 1"}},
+		"no TLS": {[]string{os.Args[0]}, []string{"FAKE_GARBAGE=1|1|unix|/x|grpc|"}, []string{"offers no TLS"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			_, err := relayerv1loophost.LaunchRelayer(t.Context(), r, loophost.PluginSettings{Name: name, Command: test.command, Env: test.env, Hint: "check CL_TEST_CMD"})
+			_, err := relayerv1loophost.LaunchRelayer(t.Context(),
+				r, loophost.PluginSettings{Name: name, Command: test.command, Env: test.env, Hint: "check CL_TEST_CMD"})
 			if err == nil {
 				t.Fatal("it launched")
 			}
@@ -475,7 +497,9 @@ func TestMetrics(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if !strings.HasPrefix(got.GetContentType(), "application/openmetrics-text") || !strings.Contains(string(got.GetExposition()), `loop_plugin_call_duration_seconds_count{code="OK",method="/loop.relayer.v1.ChainService/LatestHead"} 1`) {
+		if !strings.HasPrefix(got.GetContentType(), "application/openmetrics-text") ||
+			!strings.Contains(string(got.GetExposition()),
+				`loop_plugin_call_duration_seconds_count{code="OK",method="/loop.relayer.v1.ChainService/LatestHead"} 1`) {
 			t.Fatalf("%s\n%s", got.GetContentType(), got.GetExposition())
 		}
 	})

@@ -10,8 +10,8 @@ import (
 	relayerv1 "github.com/loop-plugins/loop/gen/go/loop/relayer/v1"
 )
 
-// TestObjectsShareOneProcess makes a hundred jobs' providers: they take one process and no descriptor more, and no port is open
-// for any of them.
+// TestObjectsShareOneProcess makes a hundred jobs' providers: they take one process and no descriptor more, and no port
+// is open for any of them.
 func TestObjectsShareOneProcess(t *testing.T) {
 	t.Parallel()
 	processes(t, func(t *testing.T, m mode) {

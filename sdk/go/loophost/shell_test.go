@@ -42,13 +42,15 @@ type shell struct {
 // newShell returns a plugin without a life. It belongs to a runtime that starts nothing.
 func newShell(ctx context.Context, name string) *shell {
 	r := &Runtime{settings: Settings{}.withDefaults(), ctx: ctx}
-	return &shell{Plugin: newPlugin(r, wire.Kind{Name: "relayer"}, PluginSettings{Name: name}), takes: func() time.Duration { return time.Millisecond }}
+	return &shell{Plugin: newPlugin(r, wire.Kind{Name: "relayer"}, PluginSettings{Name: name}),
+		takes: func() time.Duration { return time.Millisecond }}
 }
 
 // begin begins a life.
 func (s *shell) begin() *fakeProcess {
 	s.lives++
-	f := &fakeProcess{shell: s, life: newLife(s.Plugin, s.lives), objects: map[string]bool{"": true}, broken: make(chan struct{})}
+	f := &fakeProcess{shell: s, life: newLife(s.Plugin, s.lives), objects: map[string]bool{"": true},
+		broken: make(chan struct{})}
 	f.life.conn = f
 	s.Plugin.mu.Lock()
 	defer s.Plugin.mu.Unlock()
@@ -84,7 +86,8 @@ func (s *shell) create(name, parent string, lent ...Lendable) *Object {
 
 // call asks an object for something that may be asked twice.
 func call(ctx context.Context, o *Object) error {
-	return o.seam.Invoke(ctx, relayerv1.ChainService_LatestHead_FullMethodName, &relayerv1.LatestHeadRequest{}, &relayerv1.LatestHeadResponse{Timestamp: timestamppb.Now()})
+	return o.seam.Invoke(ctx, relayerv1.ChainService_LatestHead_FullMethodName, &relayerv1.LatestHeadRequest{},
+		&relayerv1.LatestHeadResponse{Timestamp: timestamppb.Now()})
 }
 
 // transact asks for something that may not.
@@ -187,7 +190,8 @@ func (f *fakeProcess) make(parent, name string) error {
 }
 
 // NewStream implements grpc.ClientConnInterface.
-func (*fakeProcess) NewStream(context.Context, *grpc.StreamDesc, string, ...grpc.CallOption) (grpc.ClientStream, error) {
+func (*fakeProcess) NewStream(context.Context, *grpc.StreamDesc, string,
+	...grpc.CallOption) (grpc.ClientStream, error) {
 	return nil, status.Error(codes.Unimplemented, "no streams here")
 }
 
@@ -266,7 +270,8 @@ func TestPauses(t *testing.T) {
 	})
 }
 
-// TestCallersWaitForThemselves has callers of a plugin that is down wait, each until its own deadline to the nanosecond.
+// TestCallersWaitForThemselves has callers of a plugin that is down wait, each until its own deadline to the
+// nanosecond.
 func TestCallersWaitForThemselves(t *testing.T) {
 	within(t, func(t *testing.T, ctx context.Context) {
 		s := newShell(ctx, "p")
@@ -384,8 +389,8 @@ func TestSuspectConstructor(t *testing.T) {
 	})
 }
 
-// TestBorrowers makes objects that borrow of a plugin that is down, is given up and comes back, and releases one of them meanwhile:
-// nothing is left of it.
+// TestBorrowers makes objects that borrow of a plugin that is down, is given up and comes back, and releases one of
+// them meanwhile: nothing is left of it.
 func TestBorrowers(t *testing.T) {
 	within(t, func(t *testing.T, ctx context.Context) {
 		owner, borrower := newShell(ctx, "owner"), newShell(ctx, "borrower")
@@ -409,7 +414,8 @@ func TestBorrowers(t *testing.T) {
 		if err := o.Release(ctx); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := (loans{borrower.Plugin}).Resolve("loop.relayer.v1.ChainService", "lent"); status.Code(err) != codes.NotFound {
+		if _, err := (loans{borrower.Plugin}).Resolve("loop.relayer.v1.ChainService",
+			"lent"); status.Code(err) != codes.NotFound {
 			t.Errorf("the loan was not taken back: %v", err)
 		}
 		f.end()
@@ -441,14 +447,15 @@ func TestCreateJoins(t *testing.T) {
 	})
 }
 
-// TestLives has random things happen to a plugin's objects while its lives begin and end, calls in flight: an object answers for as
-// long as it was not released, and never again after.
+// TestLives has random things happen to a plugin's objects while its lives begin and end, calls in flight: an object
+// answers for as long as it was not released, and never again after.
 func TestLives(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(rt *rapid.T) {
 		type step struct{ do, object, millis int }
 		steps := rapid.SliceOfN(rapid.Custom(func(t *rapid.T) step {
-			return step{rapid.IntRange(0, 7).Draw(t, "do"), rapid.IntRange(0, 100).Draw(t, "object"), rapid.IntRange(0, 30).Draw(t, "millis")}
+			return step{rapid.IntRange(0, 7).Draw(t, "do"), rapid.IntRange(0, 100).Draw(t, "object"),
+				rapid.IntRange(0, 30).Draw(t, "millis")}
 		}), 20, 100).Draw(rt, "steps")
 		var wrong []string
 		synctest.Test(t, func(t *testing.T) {
@@ -490,7 +497,8 @@ func TestLives(t *testing.T) {
 				switch {
 				case gone && status.Code(err) != codes.NotFound:
 					bad("%s was released: %v", m, err)
-				case now || err == nil || !calm && strings.Contains(err.Error(), "rests") || during > 0 && strings.Contains(err.Error(), "in two lives in a row"):
+				case now || err == nil || !calm && strings.Contains(err.Error(), "rests") ||
+					during > 0 && strings.Contains(err.Error(), "in two lives in a row"):
 				default:
 					bad("%s lives: %v", m, err)
 				}

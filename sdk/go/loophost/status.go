@@ -36,7 +36,8 @@ type Status struct {
 	Pinned bool
 	// Transport is how unary calls go to the process, "loop/1" or "grpc"; empty where there is none.
 	Transport string
-	// Confinement is the level that is in force: confine.None and so on; empty if the host does not start the plugin's process.
+	// Confinement is the level that is in force: confine.None and so on; empty if the host does not start the plugin's
+	// process.
 	Confinement confine.Level
 	// Lacks are what this machine is too old to take from the plugin at that level.
 	Lacks []string
@@ -68,7 +69,8 @@ func (p *Plugin) Status() Status {
 	s := Status{
 		Name: p.name, Kind: p.kind.Name, State: p.machine.State(), InProcess: p.settings.InProcess != nil, PID: pid,
 		Generation: p.machine.Lives(), ReadyAt: p.readyAt, LastStderr: p.lastExit.Stderr,
-		Memory: memory, MemoryLimit: p.settings.MemoryLimit, Pinned: len(p.settings.SHA256) > 0, Transport: transport, Version: p.info.GetVersion(), Runtime: p.info.GetRuntime(),
+		Memory: memory, MemoryLimit: p.settings.MemoryLimit, Pinned: len(p.settings.SHA256) > 0, Transport: transport,
+		Version: p.info.GetVersion(), Runtime: p.info.GetRuntime(),
 	}
 	if c := p.confinement; c != nil {
 		s.Confinement, s.Lacks = c.Level(), c.Lacks()
@@ -89,7 +91,8 @@ func (p *Plugin) Status() Status {
 	return s
 }
 
-// Checksums are the SHA-256 checksums of the files that the plugin's process was started from; none while it has no process.
+// Checksums are the SHA-256 checksums of the files that the plugin's process was started from; none while it has no
+// process.
 func (p *Plugin) Checksums() ([]process.Checksum, error) {
 	l := p.current()
 	if l == nil || l.dying() {
@@ -124,10 +127,14 @@ func (l *life) memory() uint64 {
 type collector struct{ r *Runtime }
 
 var (
-	upDesc       = prometheus.NewDesc("loop_plugin_up", "Whether the plugin serves (1) or not (0).", []string{"plugin"}, nil)
-	restartsDesc = prometheus.NewDesc("loop_plugin_restarts_total", "Lives of the plugin's process after the first.", []string{"plugin"}, nil)
-	memoryDesc   = prometheus.NewDesc("loop_plugin_memory_bytes", "Resident memory of the plugin's process and its children.", []string{"plugin"}, nil)
-	objectsDesc  = prometheus.NewDesc("loop_plugin_objects", "Objects in the plugin, by state.", []string{"plugin", "state"}, nil)
+	upDesc = prometheus.NewDesc("loop_plugin_up", "Whether the plugin serves (1) or not (0).", []string{"plugin"},
+		nil)
+	restartsDesc = prometheus.NewDesc("loop_plugin_restarts_total", "Lives of the plugin's process after the first.",
+		[]string{"plugin"}, nil)
+	memoryDesc = prometheus.NewDesc("loop_plugin_memory_bytes",
+		"Resident memory of the plugin's process and its children.", []string{"plugin"}, nil)
+	objectsDesc = prometheus.NewDesc("loop_plugin_objects", "Objects in the plugin, by state.",
+		[]string{"plugin", "state"}, nil)
 )
 
 // Describe implements prometheus.Collector.

@@ -1,9 +1,9 @@
-// Package ocr2 translates between the contract's messages and libocr's types of OCR2: what ends in To makes a message of libocr's
-// value, what ends in Of libocr's value of a message. Hosts and plugins that run libocr's own code share it. It is a module of
-// its own, because authors of other plugins need no libocr.
+// Package ocr2 translates between the contract's messages and libocr's types of OCR2: what ends in To makes a message
+// of libocr's value, what ends in Of libocr's value of a message. Hosts and plugins that run libocr's own code share
+// it. It is a module of its own, because authors of other plugins need no libocr.
 //
-// What arrives by a connection was held to the contract's rules there. What those do not bound, and what came by no connection,
-// is checked here: a value is never cut to OCR2's widths in silence.
+// What arrives by a connection was held to the contract's rules there. What those do not bound, and what came by no
+// connection, is checked here: a value is never cut to OCR2's widths in silence.
 package ocr2
 
 import (
@@ -46,7 +46,8 @@ func TimestampOf(at *reportingv1.ReportTimestamp) (types.ReportTimestamp, error)
 		return types.ReportTimestamp{}, err
 	}
 	if at.GetRound() > math.MaxUint8 {
-		return types.ReportTimestamp{}, fmt.Errorf("timestamp.round is %d; the largest value is %d", at.GetRound(), math.MaxUint8)
+		return types.ReportTimestamp{}, fmt.Errorf("timestamp.round is %d; the largest value is %d", at.GetRound(),
+			math.MaxUint8)
 	}
 	return types.ReportTimestamp{ConfigDigest: digest, Epoch: at.GetEpoch(), Round: uint8(at.GetRound())}, nil
 }

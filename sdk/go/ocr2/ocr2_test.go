@@ -38,7 +38,8 @@ func carried[M proto.Message](t *rapid.T, m M) M {
 func TestTimestampRoundTrip(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
-		want := types.ReportTimestamp{ConfigDigest: drawDigest.Draw(t, "config digest"), Epoch: rapid.Uint32().Draw(t, "epoch"), Round: rapid.Uint8().Draw(t, "round")}
+		want := types.ReportTimestamp{ConfigDigest: drawDigest.Draw(t, "config digest"),
+			Epoch: rapid.Uint32().Draw(t, "epoch"), Round: rapid.Uint8().Draw(t, "round")}
 		m := carried(t, TimestampTo(want))
 		if v := wire.Check(m); v != nil {
 			t.Fatal(v)
@@ -69,8 +70,10 @@ func TestContractConfigRoundTrip(t *testing.T) {
 	blob := rapid.SliceOfN(rapid.Byte(), 0, 40)
 	rapid.Check(t, func(t *rapid.T) {
 		want := types.ContractConfig{
-			ConfigDigest: drawDigest.Draw(t, "config digest"), ConfigCount: rapid.Uint64().Draw(t, "count"), F: uint8(rapid.IntRange(0, 254).Draw(t, "f")),
-			OnchainConfig: blob.Draw(t, "on-chain"), OffchainConfigVersion: rapid.Uint64().Draw(t, "version"), OffchainConfig: blob.Draw(t, "off-chain"),
+			ConfigDigest: drawDigest.Draw(t, "config digest"), ConfigCount: rapid.Uint64().Draw(t, "count"),
+			F:             uint8(rapid.IntRange(0, 254).Draw(t, "f")),
+			OnchainConfig: blob.Draw(t, "on-chain"), OffchainConfigVersion: rapid.Uint64().Draw(t, "version"),
+			OffchainConfig: blob.Draw(t, "off-chain"),
 		}
 		for range rapid.IntRange(0, types.MaxOracles).Draw(t, "n") {
 			want.Signers = append(want.Signers, blob.Draw(t, "signer"))
@@ -104,10 +107,14 @@ func TestPluginConfigAndInfo(t *testing.T) {
 	duration := rapid.Map(rapid.Int64Range(0, int64(time.Hour)), func(n int64) time.Duration { return time.Duration(n) })
 	rapid.Check(t, func(t *rapid.T) {
 		c := types.ReportingPluginConfig{
-			ConfigDigest: drawDigest.Draw(t, "config digest"), OracleID: commontypes.OracleID(rapid.IntRange(0, 254).Draw(t, "oracle")), N: rapid.IntRange(1, 255).Draw(t, "n"), F: rapid.IntRange(0, 254).Draw(t, "f"),
-			OnchainConfig: []byte{1}, OffchainConfig: []byte{2}, EstimatedRoundInterval: duration.Draw(t, "interval"), MaxDurationQuery: duration.Draw(t, "query"),
+			ConfigDigest: drawDigest.Draw(t, "config digest"),
+			OracleID:     commontypes.OracleID(rapid.IntRange(0, 254).Draw(t, "oracle")), N: rapid.IntRange(1, 255).Draw(t, "n"),
+			F:             rapid.IntRange(0, 254).Draw(t, "f"),
+			OnchainConfig: []byte{1}, OffchainConfig: []byte{2}, EstimatedRoundInterval: duration.Draw(t, "interval"),
+			MaxDurationQuery:       duration.Draw(t, "query"),
 			MaxDurationObservation: duration.Draw(t, "observation"), MaxDurationReport: duration.Draw(t, "report"),
-			MaxDurationShouldAcceptFinalizedReport: duration.Draw(t, "accept"), MaxDurationShouldTransmitAcceptedReport: duration.Draw(t, "transmit"),
+			MaxDurationShouldAcceptFinalizedReport:  duration.Draw(t, "accept"),
+			MaxDurationShouldTransmitAcceptedReport: duration.Draw(t, "transmit"),
 		}
 		r := PluginConfigTo(c)
 		r.Name = "x"
@@ -144,7 +151,8 @@ func TestPluginConfigAndInfo(t *testing.T) {
 	}
 	for _, limit := range []int{-1, 1 << 32} {
 		info.Limits.MaxObservationLength = limit
-		if _, err := PluginInfoTo(info); err == nil || !strings.Contains(err.Error(), "MaxObservationLength of "+strconv.Itoa(limit)) {
+		if _, err := PluginInfoTo(info); err == nil ||
+			!strings.Contains(err.Error(), "MaxObservationLength of "+strconv.Itoa(limit)) {
 			t.Errorf("a limit of %d: %v", limit, err)
 		}
 	}
@@ -152,7 +160,8 @@ func TestPluginConfigAndInfo(t *testing.T) {
 
 func TestAttributionsKeepTheirOrder(t *testing.T) {
 	t.Parallel()
-	signatures := SignaturesTo([]types.AttributedOnchainSignature{{Signature: []byte{1}, Signer: 30}, {Signature: []byte{2}, Signer: 0}})
+	signatures := SignaturesTo([]types.AttributedOnchainSignature{{Signature: []byte{1}, Signer: 30},
+		{Signature: []byte{2}, Signer: 0}})
 	given := []types.AttributedObservation{{Observation: []byte{1}, Observer: 30}, {Observation: []byte{2}, Observer: 0}}
 	for i, want := range []uint32{30, 0} {
 		if signatures[i].GetSigner() != want || signatures[i].GetSignature()[0] != byte(i+1) {

@@ -76,7 +76,8 @@ func PluginConfigOf(r *reportingv1.CreateReportingPluginRequest) (types.Reportin
 	}, nil
 }
 
-// PluginInfoTo writes what a reporting plugin says of itself. A limit that the message cannot hold is an error that names it.
+// PluginInfoTo writes what a reporting plugin says of itself. A limit that the message cannot hold is an error that
+// names it.
 func PluginInfoTo(info types.ReportingPluginInfo) (*reportingv1.CreateReportingPluginResponse, error) {
 	to := &reportingv1.ReportingPluginLimits{}
 	for _, limit := range []struct {
@@ -93,11 +94,12 @@ func PluginInfoTo(info types.ReportingPluginInfo) (*reportingv1.CreateReportingP
 		}
 		*limit.to = uint32(limit.is)
 	}
-	return &reportingv1.CreateReportingPluginResponse{Product: info.Name, UniqueReports: info.UniqueReports, Limits: to}, nil
+	return &reportingv1.CreateReportingPluginResponse{Product: info.Name, UniqueReports: info.UniqueReports,
+		Limits: to}, nil
 }
 
-// PluginInfoOf reads what a reporting plugin says of itself. Its limits fit: an int has at least 64 bits wherever libocr runs a
-// network, and libocr refuses those above 256 MiB.
+// PluginInfoOf reads what a reporting plugin says of itself. Its limits fit: an int has at least 64 bits wherever
+// libocr runs a network, and libocr refuses those above 256 MiB.
 func PluginInfoOf(r *reportingv1.CreateReportingPluginResponse) types.ReportingPluginInfo {
 	return types.ReportingPluginInfo{
 		Name:          r.GetProduct(),

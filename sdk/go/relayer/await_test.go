@@ -59,7 +59,8 @@ func TestAwaitLeavesTimeToAnswer(t *testing.T) {
 	}
 }
 
-// TestPollerAwaitsTheFirstAnswer holds that callers who come while nothing was read yet get the value as soon as there is one.
+// TestPollerAwaitsTheFirstAnswer holds that callers who come while nothing was read yet get the value as soon as there
+// is one.
 func TestPollerAwaitsTheFirstAnswer(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -80,7 +81,8 @@ func TestPollerAwaitsTheFirstAnswer(t *testing.T) {
 		if got, err := p.Await(ctx); got != 4 || err != nil {
 			t.Errorf("Await = %d, %v, want the fourth reading", got, err)
 		}
-		if took := time.Since(began); took < 300*time.Millisecond || took > 400*time.Millisecond { // 50, 100 and 200 ms, give or take a tenth
+		// 50, 100 and 200 ms, give or take a tenth
+		if took := time.Since(began); took < 300*time.Millisecond || took > 400*time.Millisecond {
 			t.Errorf("the first answer came after %s", took)
 		}
 	})
@@ -97,7 +99,8 @@ func TestPollerSaysWhyThereIsNoFirstAnswer(t *testing.T) {
 		want  string
 		after time.Duration
 	}{
-		"the first reading hangs": {hangs, "the thing has not been read yet: no RPC node serves: primary has not answered yet", 4750 * time.Millisecond},
+		"the first reading hangs": {hangs,
+			"the thing has not been read yet: no RPC node serves: primary has not answered yet", 4750 * time.Millisecond},
 		"each reading fails": {
 			func(context.Context) (int, error) {
 				return 0, status.Error(codes.Unavailable, "no RPC node serves: primary refuses connections")
@@ -113,14 +116,17 @@ func TestPollerSaysWhyThereIsNoFirstAnswer(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				p := NewPoller(PollerSettings[int]{
-					Subject: "the thing", Fetch: c.fetch, Timeout: 20 * time.Second, Why: func() string { return "no RPC node serves: primary has not answered yet" },
+					Subject: "the thing", Fetch: c.fetch, Timeout: 20 * time.Second, Why: func() string {
+						return "no RPC node serves: primary has not answered yet"
+					},
 				})
 				defer p.Close()
 				ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 				defer cancel()
 				began := time.Now()
 				_, err := p.Await(ctx)
-				if status.Code(err) != codes.Unavailable || status.Convert(err).Message() != c.want || time.Since(began) != c.after {
+				if status.Code(err) != codes.Unavailable || status.Convert(err).Message() != c.want ||
+					time.Since(began) != c.after {
 					t.Errorf("after %s: %v, want UNAVAILABLE after %s: %s", time.Since(began), err, c.after, c.want)
 				}
 			})
@@ -201,7 +207,9 @@ func TestPoolAwaitsTheFirstNode(t *testing.T) {
 		short, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
 		err := pool.Await(short)
-		if status.Code(err) != codes.Unavailable || status.Convert(err).Message() != "no RPC node serves: bad has not answered yet; good has not answered yet" || short.Err() != nil {
+		if status.Code(err) != codes.Unavailable ||
+			status.Convert(err).Message() != "no RPC node serves: bad has not answered yet; good has not answered yet" ||
+			short.Err() != nil {
 			t.Errorf("before any serves: %v, and the caller's time is over: %v", err, short.Err())
 		}
 		began := time.Now()
@@ -230,13 +238,14 @@ func TestPoolConnectsAgainWithinItsBound(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var last time.Time
 		attempts := 0
-		pool := NewPool(PoolSettings{}, []Node[int]{{Name: "down", Driver: madeDriver{connect: func(context.Context) (int, error) {
-			if pause := time.Since(last); attempts > 0 && pause > 1500*time.Millisecond {
-				t.Errorf("attempt %d came after %s", attempts, pause)
-			}
-			attempts, last = attempts+1, time.Now()
-			return 0, errors.New("refused")
-		}}}})
+		pool := NewPool(PoolSettings{},
+			[]Node[int]{{Name: "down", Driver: madeDriver{connect: func(context.Context) (int, error) {
+				if pause := time.Since(last); attempts > 0 && pause > 1500*time.Millisecond {
+					t.Errorf("attempt %d came after %s", attempts, pause)
+				}
+				attempts, last = attempts+1, time.Now()
+				return 0, errors.New("refused")
+			}}}})
 		time.Sleep(time.Minute)
 		if err := pool.Close(); err != nil || attempts < 40 {
 			t.Errorf("%d attempts in a minute, %v", attempts, err)
@@ -244,8 +253,8 @@ func TestPoolConnectsAgainWithinItsBound(t *testing.T) {
 	})
 }
 
-// TestPoolAsksAHangingNodeOnce holds that a node whose calls hang costs one call its wait, and is asked again when it tells of a
-// block.
+// TestPoolAsksAHangingNodeOnce holds that a node whose calls hang costs one call its wait, and is asked again when it
+// tells of a block.
 func TestPoolAsksAHangingNodeOnce(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -6,14 +6,14 @@ import (
 	"time"
 )
 
-// doubtful is how long a report under a configuration that its contract does not show is kept on chains that make no block: a node
-// that was behind has caught up by then, or another has taken its place.
+// doubtful is how long a report under a configuration that its contract does not show is kept on chains that make no
+// block: a node that was behind has caught up by then, or another has taken its place.
 const doubtful = time.Minute
 
-// Doubts are about reports under a configuration that their contract does not show. Either the contract has got a newer one since,
-// and they are stale, or the RPC node has not seen theirs yet, as one that lags or has just started: then to drop them would lose
-// them. Whoever made such a report has seen its configuration, so that a block which is newer than the doubt shows it, or will
-// never. The zero value is ready.
+// Doubts are about reports under a configuration that their contract does not show. Either the contract has got a newer
+// one since, and they are stale, or the RPC node has not seen theirs yet, as one that lags or has just started: then to
+// drop them would lose them. Whoever made such a report has seen its configuration, so that a block which is newer than
+// the doubt shows it, or will never. The zero value is ready.
 type Doubts struct {
 	mu    sync.Mutex
 	since map[subject]time.Time
@@ -60,8 +60,9 @@ func (d *Doubts) Verdicts(items []Item, of func(contract string) *Standing, bloc
 	return verdicts
 }
 
-// weigh takes all items of a survey, whether each is foreign, that is, under another configuration than its contract shows, and
-// the time of the block at which that was read. It returns which of the foreign ones may not be called stale yet.
+// weigh takes all items of a survey, whether each is foreign, that is, under another configuration than its contract
+// shows, and the time of the block at which that was read. It returns which of the foreign ones may not be called stale
+// yet.
 func (d *Doubts) weigh(items []Item, foreign []bool, block time.Time) (wait []bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()

@@ -12,7 +12,8 @@ func TestDoubts(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		var d Doubts
-		items := []Item{{Contract: "a", Digest: [32]byte{1}}, {Contract: "a", Digest: [32]byte{1}, Round: 2}, {Contract: "a", Digest: [32]byte{2}}, {Contract: "b", Digest: [32]byte{1}}}
+		items := []Item{{Contract: "a", Digest: [32]byte{1}}, {Contract: "a", Digest: [32]byte{1}, Round: 2},
+			{Contract: "a", Digest: [32]byte{2}}, {Contract: "b", Digest: [32]byte{1}}}
 		weigh := func(when string, foreign []bool, block time.Time, want ...bool) {
 			t.Helper()
 			if diff := cmp.Diff(want, d.weigh(items, foreign, block)); diff != "" {
@@ -52,13 +53,16 @@ func TestVerdicts(t *testing.T) {
 		behind bool
 		want   Verdict
 	}{
-		"newer epoch":                   {Item{Digest: config, Epoch: 6}, &held, later, false, Verdict{}},
-		"newer round":                   {Item{Digest: config, Epoch: 5, Round: 4}, &held, later, false, Verdict{}},
-		"same round":                    {Item{Digest: config, Epoch: 5, Round: 3}, &held, later, false, Verdict{Stale: passed}},
-		"older epoch, later round":      {Item{Digest: config, Epoch: 4, Round: 9}, &held, later, false, Verdict{Stale: passed}},
-		"first under a configuration":   {Item{Digest: config, Epoch: 1}, &fresh, later, false, Verdict{}},
-		"stale at an older block":       {Item{Digest: config}, &held, later, true, Verdict{Stale: passed}},
-		"foreign":                       {Item{Digest: old}, &held, later, false, Verdict{Stale: "the contract has another configuration"}},
+		"newer epoch": {Item{Digest: config, Epoch: 6}, &held, later, false, Verdict{}},
+		"newer round": {Item{Digest: config, Epoch: 5, Round: 4}, &held, later, false, Verdict{}},
+		"same round": {Item{Digest: config, Epoch: 5, Round: 3}, &held, later, false,
+			Verdict{Stale: passed}},
+		"older epoch, later round": {Item{Digest: config, Epoch: 4, Round: 9}, &held, later, false,
+			Verdict{Stale: passed}},
+		"first under a configuration": {Item{Digest: config, Epoch: 1}, &fresh, later, false, Verdict{}},
+		"stale at an older block":     {Item{Digest: config}, &held, later, true, Verdict{Stale: passed}},
+		"foreign": {Item{Digest: old}, &held, later, false,
+			Verdict{Stale: "the contract has another configuration"}},
 		"foreign at an older block":     {Item{Digest: old}, &held, later, true, Verdict{Wait: true}},
 		"foreign before the next block": {Item{Digest: old}, &held, time.Time{}, false, Verdict{Wait: true}},
 		"no answer":                     {Item{Digest: config}, nil, later, false, Verdict{Wait: true}},

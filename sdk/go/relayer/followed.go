@@ -6,8 +6,8 @@ import (
 	"sync"
 )
 
-// Followed is the set of contracts or accounts whose news all nodes of a chain push, each as often as it was added. The zero
-// value is ready.
+// Followed is the set of contracts or accounts whose news all nodes of a chain push, each as often as it was added. The
+// zero value is ready.
 type Followed[K comparable] struct {
 	mu      sync.Mutex
 	counts  map[K]int

@@ -25,7 +25,8 @@ func TestFollowedTellsOfChangesAndOfNoOthers(t *testing.T) {
 		by   func(string)
 		want int
 		news bool
-	}{{f.Add, 1, true}, {f.Add, 1, false}, {f.Remove, 1, false}, {f.Remove, 0, true}, {f.Remove, 0, false}, {f.Add, 1, true}}
+	}{{f.Add, 1, true}, {f.Add, 1, false}, {f.Remove, 1, false}, {f.Remove, 0, true}, {f.Remove, 0, false},
+		{f.Add, 1, true}}
 	for i, step := range steps {
 		_, changed := f.All()
 		step.by("a")

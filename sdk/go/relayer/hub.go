@@ -16,8 +16,8 @@ type Hub struct {
 	watches map[*watch]struct{}
 }
 
-// watch is one stream: which providers it has yet to hear of. Only the latest configuration of each is kept, so that a slow
-// reader costs no memory.
+// watch is one stream: which providers it has yet to hear of. Only the latest configuration of each is kept, so that a
+// slow reader costs no memory.
 type watch struct {
 	wake chan struct{}
 	news map[string]struct{} // guarded by the hub's mu
@@ -27,13 +27,15 @@ type watch struct {
 func (h *Hub) Publish(provider string, block uint64, digest [32]byte) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if known, ok := h.current[provider]; ok && known.GetChangedInBlock() == block && [32]byte(known.GetConfigDigest()) == digest {
+	if known, ok := h.current[provider]; ok && known.GetChangedInBlock() == block &&
+		[32]byte(known.GetConfigDigest()) == digest {
 		return
 	}
 	if h.current == nil {
 		h.current = map[string]*relayerv1.WatchContractConfigsResponse{}
 	}
-	h.current[provider] = &relayerv1.WatchContractConfigsResponse{Provider: provider, ChangedInBlock: block, ConfigDigest: digest[:]}
+	h.current[provider] = &relayerv1.WatchContractConfigsResponse{Provider: provider, ChangedInBlock: block,
+		ConfigDigest: digest[:]}
 	for w := range h.watches {
 		w.news[provider] = struct{}{}
 		ask(w.wake)

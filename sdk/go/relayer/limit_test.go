@@ -19,7 +19,8 @@ func TestLimited(t *testing.T) {
 		"a byte more":   {most + 1, "answers with more than 1 MiB"},
 		"much more":     {3 * most, "answers with more than 1 MiB"},
 	} {
-		for how, wrap := range map[string]func(io.Reader) io.Reader{"at once": func(r io.Reader) io.Reader { return r }, "in halves": iotest.HalfReader, "with its end": iotest.DataErrReader} {
+		for how, wrap := range map[string]func(io.Reader) io.Reader{"at once": func(r io.Reader) io.Reader { return r },
+			"in halves": iotest.HalfReader, "with its end": iotest.DataErrReader} {
 			sent := bytes.Repeat([]byte("x"), c.length)
 			body := wrap(bytes.NewReader(sent))
 			limited := Limited(body, 1)

@@ -15,8 +15,8 @@ import (
 type PollerSettings[T any] struct {
 	// Subject names what is read, for errors: "the contract 0x…".
 	Subject string
-	// Fetch reads the chain. It keeps to its context. An error that is neither UNAVAILABLE nor DEADLINE_EXCEEDED is the chain's
-	// answer: waiting would not change it.
+	// Fetch reads the chain. It keeps to its context. An error that is neither UNAVAILABLE nor DEADLINE_EXCEEDED is the
+	// chain's answer: waiting would not change it.
 	Fetch func(ctx context.Context) (T, error)
 	// Why, if set, says what a first read still waits for: which RPC node, and why. Pool.Why does.
 	Why func() string
@@ -25,7 +25,8 @@ type PollerSettings[T any] struct {
 	Interval time.Duration
 	// Retry is the same after a read that failed; 0: 1 s. Before the first answer it is 50 ms, doubled up to Retry.
 	Retry time.Duration
-	// Gap is the least time between two reads that Nudge asks for, for chains whose blocks come faster than anybody needs; 0: 250 ms.
+	// Gap is the least time between two reads that Nudge asks for, for chains whose blocks come faster than anybody needs;
+	// 0: 250 ms.
 	Gap time.Duration
 	// TTL is how old an answer may be; 0: 1 min.
 	TTL time.Duration
@@ -38,7 +39,8 @@ type PollerSettings[T any] struct {
 // firstRetry is the pause after a first read that failed: whoever waits for it has a round to lose.
 const firstRetry = 50 * time.Millisecond
 
-// Poller reads something of a chain again and again, so that answers come from its cache and never wait, but for the first.
+// Poller reads something of a chain again and again, so that answers come from its cache and never wait, but for the
+// first.
 type Poller[T any] struct {
 	settings PollerSettings[T]
 	now      chan struct{}
@@ -62,7 +64,8 @@ func NewPoller[T any](settings PollerSettings[T]) *Poller[T] {
 	settings.Timeout = cmp.Or(settings.Timeout, 10*time.Second)
 	ctx, cancel := context.WithCancel(context.Background())
 	p := &Poller[T]{
-		settings: settings, now: make(chan struct{}, 1), soon: make(chan struct{}, 1), cancel: cancel, done: make(chan struct{}),
+		settings: settings, now: make(chan struct{}, 1), soon: make(chan struct{}, 1), cancel: cancel,
+		done:     make(chan struct{}),
 		answered: make(chan struct{}),
 	}
 	go p.run(ctx)
@@ -82,8 +85,8 @@ func (p *Poller[T]) Trigger() { ask(p.now) }
 // Nudge asks for a read, but none within Gap of the last: something on the chain has changed, maybe this.
 func (p *Poller[T]) Nudge() { ask(p.soon) }
 
-// Relaxed is how often a node is asked that needs less asking, because it pushes its blocks or only takes transactions: a tenth as
-// often as others, and each 30 s at least.
+// Relaxed is how often a node is asked that needs less asking, because it pushes its blocks or only takes transactions:
+// a tenth as often as others, and each 30 s at least.
 func Relaxed(interval time.Duration, relaxed bool) time.Duration {
 	if relaxed {
 		return min(10*interval, 30*time.Second)
@@ -113,18 +116,21 @@ func (p *Poller[T]) Latest() (T, error) {
 		}
 		return none, status.Errorf(codes.Unavailable, "%s has not been read yet: %s", p.settings.Subject, why)
 	case p.fetched.IsZero():
-		return none, status.Errorf(codes.Unavailable, "%s has not been read yet: %s", p.settings.Subject, status.Convert(p.failure).Message())
+		return none, status.Errorf(codes.Unavailable, "%s has not been read yet: %s", p.settings.Subject,
+			status.Convert(p.failure).Message())
 	case age <= p.settings.TTL:
 		return p.value, nil
 	case p.failure == nil:
-		return none, status.Errorf(codes.Unavailable, "%s was last read %s ago, which is too long: the chain does not answer", p.settings.Subject, age.Round(time.Second))
+		return none, status.Errorf(codes.Unavailable, "%s was last read %s ago, which is too long: the chain does not answer",
+			p.settings.Subject, age.Round(time.Second))
 	default:
-		return none, status.Errorf(codes.Unavailable, "%s was last read %s ago, which is too long: %s", p.settings.Subject, age.Round(time.Second), status.Convert(p.failure).Message())
+		return none, status.Errorf(codes.Unavailable, "%s was last read %s ago, which is too long: %s", p.settings.Subject,
+			age.Round(time.Second), status.Convert(p.failure).Message())
 	}
 }
 
-// Await is Latest, but in a process that has just started it waits for the chain's first answer, as Await does: that a relayer
-// begins must fail nobody's call.
+// Await is Latest, but in a process that has just started it waits for the chain's first answer, as Await does: that a
+// relayer begins must fail nobody's call.
 //
 // Errors: as Latest.
 func (p *Poller[T]) Await(ctx context.Context) (T, error) {

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"math/rand/v2"
 	"slices"
 	"strconv"
 	"strings"
@@ -14,7 +13,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/cenkalti/backoff/v5"
 	relayerv1 "github.com/loop-plugins/loop/gen/go/loop/relayer/v1"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -67,19 +65,19 @@ type PoolSettings struct {
 	// MaxSilence is how long a node may tell of no new block before the others are asked first; 0: for ever, as on
 	// chains that make none while nothing happens.
 	MaxSilence time.Duration
-	// Timeout bounds one call at one node; 0: 5 s. While another node can be asked, a call waits a quarter of it, and 2 s at
-	// least: a node that hangs must leave time for the next.
+	// Timeout bounds one call at one node; 0: 5 s. While another node can be asked, a call waits a quarter of it, and 2 s
+	// at least: a node that hangs must leave time for the next.
 	Timeout time.Duration
-	// ReconnectMin and ReconnectMax bound the pause before a node that failed is connected again; 0: 500 ms and 1.5 s, so that
-	// feeds resume within 3 s of its return.
+	// ReconnectMin and ReconnectMax bound the pause before a node that failed is connected again; 0: 500 ms and 1.5 s, so
+	// that feeds resume within 3 s of its return.
 	ReconnectMin, ReconnectMax time.Duration
-	// Observe, if set, hears the outcome of each call at each node, "ok" or "fault", and how long it took. A node that cannot be
-	// connected is a fault too, and so is one that stops telling of blocks, which took 0. It must not block.
+	// Observe, if set, hears the outcome of each call at each node, "ok" or "fault", and how long it took. A node that
+	// cannot be connected is a fault too, and so is one that stops telling of blocks, which took 0. It must not block.
 	Observe func(node, outcome string, took time.Duration)
 	// Advanced, if set, hears of each new height of each node. It must not block.
 	Advanced func(node string, height uint64)
-	// Serves, if set, hears when a node begins to serve, for the first time or again: what waited for it may go on, although no
-	// block is new. It must not block.
+	// Serves, if set, hears when a node begins to serve, for the first time or again: what waited for it may go on,
+	// although no block is new. It must not block.
 	Serves func(node string)
 }
 
@@ -94,56 +92,6 @@ type Pool[C any] struct {
 	turns    atomic.Uint64 // calls so far, for RoundRobin
 	reached  chan struct{} // closed when a node has told of a block for the first time
 	reach    func()
-}
-
-type member[C any] struct {
-	Node[C]
-	mu        sync.Mutex
-	client    C
-	connected bool
-	state     relayerv1.NodeState
-	reason    string
-	height    uint64
-	news      time.Time // when the height last changed
-	faults    int       // in a row
-	until     time.Time // no block that it tells of clears it of them before
-	rest      time.Time // it is not connected before: it asked to be left alone
-	restart   context.CancelCauseFunc
-}
-
-// silent is the reason of a node that neither answered nor failed so far.
-const silent = "has not answered yet"
-
-// answered marks an error that is the node's sensible answer.
-type answered struct{ error }
-
-func (a answered) Unwrap() error { return a.error }
-
-// Answered marks an error as the answer to a call and no fault of the node: Do returns err itself, and tries no other node.
-func Answered(err error) error { return answered{err} }
-
-// IsAnswered tells whether an error is marked with Answered.
-func IsAnswered(err error) bool {
-	a := answered{}
-	return errors.As(err, &a)
-}
-
-// unserved marks an error by which a good node says that it does not do what it was asked.
-type unserved struct{ error }
-
-func (u unserved) Unwrap() error { return u.error }
-
-// Unserved marks an error as a node's word that it does not serve such calls: Do asks the next node, and holds it
-// against none.
-func Unserved(err error) error { return unserved{err} }
-
-// blameless tells whether a call that ended so says nothing against its node.
-func blameless(err error) bool {
-	var (
-		a answered
-		u unserved
-	)
-	return err == nil || errors.As(err, &a) || errors.As(err, &u)
 }
 
 // NewPool begins to connect to all nodes and returns at once.
@@ -173,159 +121,11 @@ func (p *Pool[C]) Close() error {
 	return nil
 }
 
-// keep connects a node, watches it, and connects it again when it fails.
-func (p *Pool[C]) keep(m *member[C]) {
-	pause := &backoff.ExponentialBackOff{InitialInterval: p.settings.ReconnectMin, RandomizationFactor: 0.5, Multiplier: 2, MaxInterval: p.settings.ReconnectMax}
-	pause.Reset()
-	told := "" // the reason that the log has
-	for {
-		served, err := p.session(m)
-		if p.ctx.Err() != nil {
-			return
-		}
-		if served {
-			pause.Reset()
-		}
-		m.fail(err)
-		if reason := shortcoming(err); served || reason != told {
-			told = reason
-			p.settings.Logger.Warn("an RPC node does not serve and is connected again", "node", m.Name, "reason", reason)
-		}
-		wait := min(pause.NextBackOff(), p.settings.ReconnectMax) // its jitter goes beyond the bound
-		timer := time.NewTimer(max(wait, m.resting()))
-		select {
-		case <-p.ctx.Done():
-			timer.Stop()
-			return
-		case <-timer.C:
-		}
-	}
-}
-
-// session is one life of a client. It tells whether the node ever reported a block.
-func (p *Pool[C]) session(m *member[C]) (served bool, err error) {
-	ctx, cancel := context.WithCancelCause(p.ctx)
-	defer cancel(nil)
-	dial, stop := context.WithTimeout(ctx, p.settings.Timeout)
-	begin := time.Now()
-	client, err := m.Driver.Connect(dial)
-	stop()
-	if err != nil {
-		p.observe(m, outcomeFault, time.Since(begin))
-		return false, err
-	}
-	defer m.Driver.Disconnect(client)
-	m.mu.Lock()
-	m.client, m.connected, m.restart = client, true, cancel
-	m.mu.Unlock()
-	defer func() {
-		m.mu.Lock()
-		defer m.mu.Unlock()
-		var none C
-		m.client, m.connected = none, false
-	}()
-	err = m.Driver.Watch(ctx, client, func(height uint64) {
-		begins := !served
-		served = true
-		m.mu.Lock()
-		if m.height != height || begins {
-			m.news = time.Now()
-		}
-		m.height, m.state = height, relayerv1.NodeState_NODE_STATE_ALIVE
-		if time.Now().After(m.until) { // its pause after faults is over: it may be asked again
-			m.faults, m.reason = 0, ""
-		}
-		m.mu.Unlock()
-		if m.SendOnly {
-			return
-		}
-		p.reach()
-		if p.settings.Advanced != nil {
-			p.settings.Advanced(m.Name, height)
-		}
-		if begins && p.settings.Serves != nil {
-			p.settings.Serves(m.Name)
-		}
-	})
-	switch {
-	case p.ctx.Err() != nil:
-	case ctx.Err() != nil:
-		err = context.Cause(ctx) // of calls, which were observed
-	default:
-		p.observe(m, outcomeFault, 0)
-	}
-	return served, err
-}
-
-// errUseless ends a client that fails again and again.
-var errUseless = Said("failed several calls in a row")
-
-// resting is for how much longer a node wants to be left alone.
-func (m *member[C]) resting() time.Duration {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return time.Until(m.rest)
-}
-
-func (m *member[C]) fail(err error) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.state, m.reason = relayerv1.NodeState_NODE_STATE_UNREACHABLE, shortcoming(err)
-	m.rest = later(m.rest, restOf(err))
-	if errors.Is(err, ErrWrongChain) {
-		m.state, m.reason = relayerv1.NodeState_NODE_STATE_WRONG_CHAIN, ErrWrongChain.Error()
-	}
-}
-
-// tolerance is how many calls in a row may fail before the client itself is made anew.
-const tolerance = 5
-
-// outcome keeps what a call said of its node.
-func (p *Pool[C]) outcome(m *member[C], err error, took time.Duration) {
-	word := outcomeOK
-	m.mu.Lock()
-	if err == nil {
-		m.faults, m.until = 0, time.Time{}
-	} else {
-		word = outcomeFault
-		m.faults++
-		// Half a second, doubled for each further fault, at most 16 s; jittered, since many callers saw the same fault.
-		pause := 500 * time.Millisecond << min(m.faults-1, 5)
-		m.until = time.Now().Add(pause/2 + rand.N(pause))
-		m.reason = Reason(err)
-		rest := restOf(err)
-		m.rest = later(m.rest, rest)
-		switch {
-		case m.restart == nil:
-		case rest > 0: // not even watched, until it may be asked again
-			m.restart(err)
-		case m.faults == tolerance:
-			m.restart(errUseless)
-		}
-	}
-	m.mu.Unlock()
-	p.observe(m, word, took)
-}
-
 // The outcomes that PoolSettings.Observe hears of.
 const (
 	outcomeOK    = "ok"
 	outcomeFault = "fault"
 )
-
-func (p *Pool[C]) observe(m *member[C], outcome string, took time.Duration) {
-	if p.settings.Observe != nil {
-		p.settings.Observe(m.Name, outcome, took)
-	}
-}
-
-// later is the end of a rest that begins now, unless one that is known ends after it.
-func later(known time.Time, rest time.Duration) time.Time {
-	if end := time.Now().Add(rest); rest > 0 && end.After(known) {
-		return end
-	}
-	return known
-}
 
 // ranked are the connected nodes, best first; for sending, those that are for nothing else too, at the end.
 func (p *Pool[C]) ranked(sending bool) []*member[C] {
@@ -353,7 +153,8 @@ func (p *Pool[C]) ranked(sending bool) []*member[C] {
 		m.mu.Unlock()
 	}
 	slices.SortStableFunc(ranks, func(a, b rank) int {
-		// One that failed comes after the others until it tells of a block again: one that hangs would cost each call its wait.
+		// One that failed comes after the others until it tells of a block again: one that hangs would cost each call its
+		// wait.
 		better := cmp.Or(order(a.SendOnly, b.SendOnly), order(a.faults > 0, b.faults > 0), order(a.late, b.late),
 			cmp.Compare(a.faults, b.faults))
 		if better == 0 && p.settings.Selection == HighestHead {
@@ -460,7 +261,8 @@ func (p *Pool[C]) Do(ctx context.Context, call func(ctx context.Context, client 
 	return p.unavailable(tried)
 }
 
-func (p *Pool[C]) try(ctx context.Context, m *member[C], timeout time.Duration, call func(ctx context.Context, client C) error) error {
+func (p *Pool[C]) try(ctx context.Context, m *member[C], timeout time.Duration,
+	call func(ctx context.Context, client C) error) error {
 	m.mu.Lock()
 	client, connected := m.client, m.connected
 	m.mu.Unlock()
@@ -484,7 +286,8 @@ func (p *Pool[C]) try(ctx context.Context, m *member[C], timeout time.Duration, 
 // Broadcast makes a call at all connected nodes at once and returns nil with the first that succeeds; the others
 // go on, each within its own timeout. Answered errors matter more than faults: if no node succeeds the first of them is
 // returned. sure tells that every node which was asked answered.
-func (p *Pool[C]) Broadcast(ctx context.Context, call func(ctx context.Context, client C) error) (sure bool, err error) {
+func (p *Pool[C]) Broadcast(ctx context.Context,
+	call func(ctx context.Context, client C) error) (sure bool, err error) {
 	members := p.ranked(true)
 	if len(members) == 0 {
 		return true, p.unavailable(nil)
@@ -533,7 +336,8 @@ func (p *Pool[C]) unavailable(tried map[string]string) error {
 	return status.Error(codes.Unavailable, p.why(tried, "is not connected"))
 }
 
-// Why says, for an error that a caller gets who waited in vain, why no node serves: each by its name, without addresses.
+// Why says, for an error that a caller gets who waited in vain, why no node serves: each by its name, without
+// addresses.
 func (p *Pool[C]) Why() string { return p.why(nil, silent) }
 
 // why takes a node's reason from what was tried, or from its state, or says of it what is given.
@@ -581,7 +385,8 @@ func (p *Pool[C]) Page(request *relayerv1.ListNodeStatusesRequest) (*relayerv1.L
 	if token := request.GetPageToken(); token != "" {
 		var err error
 		if start, err = strconv.Atoi(token); err != nil || start <= 0 || start >= len(nodes) {
-			return nil, status.Errorf(codes.InvalidArgument, "page_token: %q is not from a list of this chain's %d nodes; begin again without one", token, len(nodes))
+			return nil, status.Errorf(codes.InvalidArgument,
+				"page_token: %q is not from a list of this chain's %d nodes; begin again without one", token, len(nodes))
 		}
 	}
 	end := len(nodes)

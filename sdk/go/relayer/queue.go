@@ -25,11 +25,11 @@ type QueueSettings struct {
 	Sender  Sender
 	// Logger defaults to one that discards.
 	Logger *slog.Logger
-	// Window is the most transactions that are sent and not in a block; 0: 16, which is what go-ethereum's pool keeps of one
-	// account when it is full (its AccountSlots).
+	// Window is the most transactions that are sent and not in a block; 0: 16, which is what go-ethereum's pool keeps of
+	// one account when it is full (its AccountSlots).
 	Window int
-	// Unordered says that transactions of the chain need no sequence numbers and expire by themselves (Solana): a number then
-	// only names a flight, gaps do not matter, there are no fillers, and one that is refused holds no other up.
+	// Unordered says that transactions of the chain need no sequence numbers and expire by themselves (Solana): a number
+	// then only names a flight, gaps do not matter, there are no fillers, and one that is refused holds no other up.
 	Unordered bool
 	// Interval is how often the chain is asked while anything is unfinished and nobody triggers; 0: 5 s.
 	Interval time.Duration
@@ -37,13 +37,13 @@ type QueueSettings struct {
 	Resend time.Duration
 	// Settled, if set, hears how each item ended: "transmitted", "reverted" or "stale". It must not block.
 	Settled func(item Item, ending string)
-	// Landed, if set, hears how long after the queue took it over an item's transaction came into a block, of those that it sent
-	// itself: not a queue before it. It must not block.
+	// Landed, if set, hears how long after the queue took it over an item's transaction came into a block, of those that
+	// it sent itself: not a queue before it. It must not block.
 	Landed func(took time.Duration)
 	// Depth, if set, hears how many items wait and how many flights are unfinished. It must not block.
 	Depth func(waiting, flying int)
-	// Unfunded, if set, hears when the account begins to lack the funds for its transactions, and when it has them again. It must
-	// not block.
+	// Unfunded, if set, hears when the account begins to lack the funds for its transactions, and when it has them again.
+	// It must not block.
 	Unfunded func(unfunded bool)
 }
 
@@ -52,11 +52,12 @@ type QueueSettings struct {
 //
 // What it promises:
 //   - an item that Add took is sent, or was stale when it was looked at, though every process ends at any moment;
-//   - a sequence number is stored with its signed transaction before that is sent, numbers leave no gaps, and an item never
-//     holds two numbers of which both can be used;
-//   - what became stale before it took a number is never sent; what became stale after it took one is replaced by a filler
-//     once it lingers, or gives its number back if no node ever took it;
-//   - a report that the chain refuses holds no other report up. One that is refused for lack of funds is sent again as it is.
+//   - a sequence number is stored with its signed transaction before that is sent, numbers leave no gaps, and an item
+//     never holds two numbers of which both can be used;
+//   - what became stale before it took a number is never sent; what became stale after it took one is replaced by a
+//     filler once it lingers, or gives its number back if no node ever took it;
+//   - a report that the chain refuses holds no other report up. One that is refused for lack of funds is sent again as
+//     it is.
 type Queue struct {
 	settings QueueSettings
 	shelf    shelf
@@ -77,36 +78,14 @@ type Queue struct {
 	epoch  int  // counts the calls of doubt, so that a load under way notices one
 }
 
-type queued struct {
-	entry[itemRecord]
-	item Item
-	// mined is whether a transaction of it is in a block; guarded by Queue.mu.
-	mined bool
-	// rests is until when an item that the chain refused is not sent, and pause how long that is; both guarded by Queue.stepping.
-	rests time.Time
-	pause time.Duration
-}
-
-type flight struct {
-	entry[flightRecord]
-	sequence uint64
-	mined    bool
-	taken    bool      // the chain has taken the newest attempt
-	held     bool      // it has taken one of the attempts since the queue began to know the flight
-	unsent   bool      // the queue made the flight itself and the chain has refused all that it sent: the number is as good as free
-	sent     time.Time // when it was last sent
-}
-
-func (f *flight) newest() Attempt { return f.record.Attempts[len(f.record.Attempts)-1] }
-
 // The pauses of an item that the chain refused: the chain may change its mind, and each try costs a signature.
 const (
 	firstPause   = time.Minute
 	longestPause = 15 * time.Minute
 )
 
-// patience is how long a node may claim a lower sequence number than was seen before it is believed: a node that lags says
-// so for seconds, a chain that was reorganised goes on saying it.
+// patience is how long a node may claim a lower sequence number than was seen before it is believed: a node that lags
+// says so for seconds, a chain that was reorganised goes on saying it.
 const patience = time.Minute
 
 // NewQueue makes a queue. It does nothing until Start, and calls no one.
@@ -157,7 +136,9 @@ func (q *Queue) Trigger() {
 // DEADLINE_EXCEEDED and CANCELLED (the call ended first: the host ends its part a moment before ctx does).
 func (q *Queue) Add(ctx context.Context, item Item) error {
 	if item.Contract == "" || strings.Contains(item.Contract, "/") || len(item.Payload) == 0 {
-		return status.Errorf(codes.InvalidArgument, "a transmission needs a contract without slashes and a payload, got contract %q and %d bytes", item.Contract, len(item.Payload))
+		return status.Errorf(codes.InvalidArgument,
+			"a transmission needs a contract without slashes and a payload, got contract %q and %d bytes", item.Contract,
+			len(item.Payload))
 	}
 	added := &queued{item: item, entry: entry[itemRecord]{
 		key:    q.shelf.itemKey(item),
@@ -184,15 +165,16 @@ func (q *Queue) Add(ctx context.Context, item Item) error {
 		if code != codes.DeadlineExceeded && code != codes.Canceled {
 			code = codes.Unavailable
 		}
-		return status.Errorf(code, "keep the report of epoch %d round %d for %s: %v; libocr's other oracles transmit it meanwhile",
+		return status.Errorf(code,
+			"keep the report of epoch %d round %d for %s: %v; libocr's other oracles transmit it meanwhile",
 			item.Epoch, item.Round, item.Contract, err)
 	}
 	q.Trigger()
 	return nil
 }
 
-// Submit sends a payload that is no report, once, and returns the transaction's hash: it is in the Store before it is sent.
-// A payload that the chain refuses is given up and the error wraps ErrRefused.
+// Submit sends a payload that is no report, once, and returns the transaction's hash: it is in the Store before it is
+// sent. A payload that the chain refuses is given up and the error wraps ErrRefused.
 func (q *Queue) Submit(ctx context.Context, payload []byte) (hash string, err error) {
 	if len(payload) == 0 {
 		return "", errors.New("submit a transaction: the payload is empty")
@@ -216,7 +198,8 @@ func (q *Queue) Submit(ctx context.Context, payload []byte) (hash string, err er
 	if err := q.send(ctx, f); errors.Is(err, ErrRefused) {
 		// No node has it, so the number is free again. If the removal fails, the next step finds it refused and fills it.
 		if removal := q.land(ctx, f); removal != nil {
-			q.settings.Logger.Warn("a refused transaction's number stays taken until it is filled", "sequence", f.sequence, "error", removal)
+			q.settings.Logger.Warn("a refused transaction's number stays taken until it is filled", "sequence", f.sequence,
+				"error", removal)
 		}
 		return "", fmt.Errorf("submit a transaction: %w", err)
 	}
@@ -227,7 +210,8 @@ func (q *Queue) Submit(ctx context.Context, payload []byte) (hash string, err er
 // run steps when triggered, at an interval while anything is unfinished, and after a delay that grows while steps fail.
 func (q *Queue) run(ctx context.Context) {
 	defer close(q.done)
-	retry := &backoff.ExponentialBackOff{InitialInterval: 250 * time.Millisecond, RandomizationFactor: 0.5, Multiplier: 2, MaxInterval: 15 * time.Second}
+	retry := &backoff.ExponentialBackOff{InitialInterval: 250 * time.Millisecond, RandomizationFactor: 0.5, Multiplier: 2,
+		MaxInterval: 15 * time.Second}
 	retry.Reset()
 	told := "" // the trouble that the log has
 	for {
@@ -240,7 +224,8 @@ func (q *Queue) run(ctx context.Context) {
 			pause = retry.NextBackOff()
 			if told != err.Error() {
 				told = err.Error()
-				q.settings.Logger.Warn("the transmission queue could not go on and tries again", "account", q.settings.Account, "in", pause, "error", err)
+				q.settings.Logger.Warn("the transmission queue could not go on and tries again", "account", q.settings.Account,
+					"in", pause, "error", err)
 			}
 		default:
 			retry.Reset()
@@ -285,7 +270,8 @@ func (q *Queue) Step(ctx context.Context) error {
 		return fmt.Errorf("ask the chain for the account's state: %w", err)
 	}
 	if len(survey.Outcomes) != len(q.flights) || len(survey.Verdicts) != len(items) {
-		return fmt.Errorf("the chain's survey answers %d flights of %d and %d items of %d", len(survey.Outcomes), len(q.flights), len(survey.Verdicts), len(items))
+		return fmt.Errorf("the chain's survey answers %d flights of %d and %d items of %d", len(survey.Outcomes),
+			len(q.flights), len(survey.Verdicts), len(items))
 	}
 	next := q.next(survey.Next)
 	verdicts := make(map[string]Verdict, len(items))
@@ -350,8 +336,8 @@ func (q *Queue) Step(ctx context.Context) error {
 	return first(failures)
 }
 
-// blocked tells whether nothing more can be sent: the account cannot pay, or a transaction of it waits that no node has taken, so
-// that those behind it could not be mined.
+// blocked tells whether nothing more can be sent: the account cannot pay, or a transaction of it waits that no node has
+// taken, so that those behind it could not be mined.
 func (q *Queue) blocked(next uint64) bool {
 	return !q.settings.Unordered && slices.ContainsFunc(q.flights, func(f *flight) bool {
 		return f.sequence >= next && !f.mined && (!f.held || !f.taken && q.unfunded)
@@ -365,168 +351,6 @@ func first(failures []error) error {
 	return nil
 }
 
-func (item *queued) resting() bool { return time.Now().Before(item.rests) }
-
-// rest keeps an item that the chain refused from being sent for a while.
-func (q *Queue) rest(item *queued, why error) {
-	item.pause = min(max(2*item.pause, firstPause), longestPause)
-	item.rests = time.Now().Add(item.pause)
-	q.settings.Logger.Warn("the chain refuses a report, which is tried again later if it is not stale by then",
-		"account", q.settings.Account, "contract", item.item.Contract, "epoch", item.item.Epoch, "round", item.item.Round,
-		"in", item.pause, "reason", why)
-}
-
-// fill takes numbers that nothing holds below one in use: a reorganisation took their transactions out for good, and all
-// above would wait for ever.
-func (q *Queue) fill(ctx context.Context, next uint64) error {
-	for free := q.free(next); len(q.flights) > 0 && free < q.flights[len(q.flights)-1].sequence; free = q.free(next) {
-		f, err := q.launch(ctx, free, flightRecord{Abandoned: true}, nil)
-		if err != nil {
-			return err
-		}
-		if err := q.send(ctx, f); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// advance acts on what the chain says of one flight and tells whether it ended.
-func (q *Queue) advance(ctx context.Context, f *flight, outcome Outcome, verdicts map[string]Verdict) (ended bool, err error) {
-	q.landed(f, outcome)
-	switch outcome.State {
-	case Succeeded, Reverted:
-		return false, nil
-	case SucceededForGood, RevertedForGood:
-		if err := q.settle(ctx, f, outcome, verdicts); err != nil {
-			return false, err
-		}
-		return true, q.land(ctx, f)
-	case Lost:
-		why := "something else took the number of a transaction"
-		if q.settings.Unordered {
-			why = "a transaction expired before any block took it"
-		}
-		q.settings.Logger.Warn(why, "account", q.settings.Account, "sequence", f.sequence, "hash", f.newest().Hash)
-		return true, q.land(ctx, f) // the item, if any, waits again
-	}
-	q.mu.Lock()
-	item, waiting := q.items[f.record.Item]
-	q.mu.Unlock()
-	payload := f.record.Payload
-	if waiting && !item.record.Done && verdicts[item.key].Stale == "" && !item.resting() {
-		payload = item.item.Payload
-	}
-	useless := f.record.Abandoned || len(payload) == 0
-	switch {
-	case useless && q.settings.Unordered:
-		return false, nil // it expires, and is lost
-	case useless && f.unsent && f == q.flights[len(q.flights)-1]: // no gap, and nothing to pay
-		return true, q.land(ctx, f)
-	case outcome.Stuck, useless && !f.taken && !f.newest().Fill:
-		if useless {
-			payload = nil
-		}
-		if err := q.replace(ctx, f, payload); err != nil && !errors.Is(err, ErrCeiling) {
-			return false, err
-		}
-		return false, q.resend(ctx, f)
-	case !f.taken && q.unfunded && time.Since(f.sent) < q.settings.Interval:
-		return false, nil // no block brings funds more often than that
-	case !f.taken, time.Since(f.sent) >= q.settings.Resend:
-		return false, q.resend(ctx, f)
-	}
-	return false, nil
-}
-
-// resend sends the newest attempt. What the chain refuses for good gives its number up at the next step: a submitted payload for
-// ever, a report until it has rested.
-func (q *Queue) resend(ctx context.Context, f *flight) error {
-	err := q.send(ctx, f)
-	if !errors.Is(err, ErrRefused) || f.newest().Fill || f.record.Abandoned {
-		return err
-	}
-	if f.record.Item == "" {
-		f.record.Abandoned = true
-		if failure := put(ctx, q.shelf, &f.entry); failure != nil {
-			q.doubt()
-			return failure
-		}
-		return err
-	}
-	q.mu.Lock()
-	item, waiting := q.items[f.record.Item]
-	q.mu.Unlock()
-	if waiting && !q.settings.Unordered && !errors.Is(err, ErrUnfunded) {
-		q.rest(item, err)
-		q.Trigger() // to give the number up
-		return nil
-	}
-	return err
-}
-
-// settle ends the item of a flight that is in the chain for good.
-func (q *Queue) settle(ctx context.Context, f *flight, outcome Outcome, verdicts map[string]Verdict) error {
-	q.mu.Lock()
-	item, known := q.items[f.record.Item]
-	q.mu.Unlock()
-	if !known || item.record.Done {
-		return nil
-	}
-	ending := "transmitted"
-	if outcome.State == RevertedForGood {
-		ending = "reverted"
-	}
-	for _, attempt := range f.record.Attempts {
-		if attempt.Hash == outcome.Hash && attempt.Fill {
-			ending = "stale" // the filler took the place of a stale report
-		}
-	}
-	verdict := verdicts[item.key]
-	if ending == "stale" && verdict.Stale == "" {
-		return nil // it came back to life (the chain was reorganised): it waits again once the flight has landed
-	}
-	if verdict.Stale != "" {
-		if err := q.forget(ctx, item); err != nil {
-			return err
-		}
-	} else {
-		done := *item
-		done.record = itemRecord{Accepted: item.record.Accepted, Done: true}
-		done.item.Payload = nil
-		if err := put(ctx, q.shelf, &done.entry); err != nil {
-			q.doubt()
-			return err
-		}
-		q.mu.Lock()
-		q.items[done.key] = &done
-		q.mu.Unlock()
-	}
-	why := verdict.Stale
-	if ending == "transmitted" {
-		why = "" // what makes it stale is this very transmission
-	}
-	q.ended(item.item, ending, why, outcome.Hash)
-	return nil
-}
-
-// landed notes whether a block has a flight, and tells when one has taken it.
-func (q *Queue) landed(f *flight, outcome Outcome) {
-	mined := outcome.State.Mined()
-	news := mined && !f.mined
-	f.mined = mined
-	q.mu.Lock()
-	item, known := q.items[f.record.Item]
-	if known {
-		item.mined = mined
-	}
-	q.mu.Unlock()
-	filled := slices.ContainsFunc(f.record.Attempts, func(a Attempt) bool { return a.Fill && a.Hash == outcome.Hash })
-	if known && news && !filled && !f.sent.IsZero() && q.settings.Landed != nil {
-		q.settings.Landed(time.Since(item.record.Accepted))
-	}
-}
-
 // Age is for how long the oldest item has been in the queue that no block has; 0: there is none.
 func (q *Queue) Age() time.Duration {
 	q.mu.Lock()
@@ -538,207 +362,6 @@ func (q *Queue) Age() time.Duration {
 		}
 	}
 	return age
-}
-
-// drop forgets items that are stale and hold no number, and those done that the chain now shows.
-func (q *Queue) drop(ctx context.Context, items []*queued, verdicts map[string]Verdict, flying map[string]*flight) error {
-	for _, item := range items {
-		verdict := verdicts[item.key]
-		if verdict.Stale == "" || flying[item.key] != nil {
-			continue
-		}
-		q.mu.Lock()
-		current, known := q.items[item.key]
-		q.mu.Unlock()
-		if !known { // settled in this step
-			continue
-		}
-		if err := q.forget(ctx, current); err != nil {
-			return err
-		}
-		if !current.record.Done {
-			q.ended(current.item, "stale", verdict.Stale, "")
-		}
-	}
-	return nil
-}
-
-// candidates are the items to send now, first accepted first: of each contract and digest the newest that does not rest, if it
-// is newer than all that fly. An older one waits until that shows it stale, or reverts.
-func (q *Queue) candidates(items []*queued, verdicts map[string]Verdict, flying map[string]*flight) []*queued {
-	type feed struct {
-		contract string
-		digest   [32]byte
-	}
-	newest := map[feed]*queued{}
-	for _, item := range items {
-		q.mu.Lock()
-		current, known := q.items[item.key]
-		q.mu.Unlock()
-		if !known || current.record.Done || item.resting() {
-			continue
-		}
-		of := feed{item.item.Contract, item.item.Digest}
-		if best, ok := newest[of]; !ok || age(best.item, item.item) < 0 {
-			newest[of] = item
-		}
-	}
-	var chosen []*queued
-	for _, item := range newest {
-		if flying[item.key] == nil && verdicts[item.key] == (Verdict{}) {
-			chosen = append(chosen, item)
-		}
-	}
-	slices.SortFunc(chosen, func(a, b *queued) int {
-		return cmp.Or(a.record.Accepted.Compare(b.record.Accepted), strings.Compare(a.key, b.key))
-	})
-	return chosen
-}
-
-// age compares items of one contract and digest: negative if a is older.
-func age(a, b Item) int { return cmp.Or(cmp.Compare(a.Epoch, b.Epoch), cmp.Compare(a.Round, b.Round)) }
-
-// launch takes a number: the signed transaction is in the Store when it returns.
-func (q *Queue) launch(ctx context.Context, sequence uint64, record flightRecord, payload []byte) (*flight, error) {
-	signed := time.Now().UTC()
-	attempt, err := q.settings.Sender.Sign(ctx, Draft{Sequence: sequence, Payload: payload})
-	if err != nil {
-		return nil, fmt.Errorf("sign a transaction with number %d: %w", sequence, err)
-	}
-	attempt.Signed, attempt.Fill = signed, payload == nil
-	record.Attempts = []Attempt{attempt}
-	f := &flight{sequence: sequence, unsent: true, entry: entry[flightRecord]{key: q.shelf.flightKey(sequence), record: record}}
-	if err := put(ctx, q.shelf, &f.entry); err != nil {
-		q.doubt()
-		return nil, err
-	}
-	q.flights = append(q.flights, f)
-	slices.SortFunc(q.flights, func(a, b *flight) int { return cmp.Compare(a.sequence, b.sequence) })
-	return f, nil
-}
-
-// replace makes a further attempt at a flight's number and stores it.
-func (q *Queue) replace(ctx context.Context, f *flight, payload []byte) error {
-	signed := time.Now().UTC()
-	attempt, err := q.settings.Sender.Sign(ctx, Draft{Sequence: f.sequence, Payload: payload, Attempts: slices.Clone(f.record.Attempts)})
-	if err != nil {
-		return fmt.Errorf("replace the transaction with number %d: %w", f.sequence, err)
-	}
-	attempt.Signed, attempt.Fill = signed, payload == nil
-	changed := f.entry
-	changed.record.Attempts = append(slices.Clone(f.record.Attempts), attempt)
-	changed.record.Attempts[len(changed.record.Attempts)-2].Raw = nil
-	if err := put(ctx, q.shelf, &changed); err != nil {
-		q.doubt()
-		return err
-	}
-	f.entry, f.taken = changed, false
-	q.settings.Logger.Info("replaced a transaction that was not mined", "account", q.settings.Account, "sequence", f.sequence, "hash", attempt.Hash, "attempt", len(changed.record.Attempts), "filler", attempt.Fill)
-	return nil
-}
-
-func (q *Queue) send(ctx context.Context, f *flight) error {
-	f.sent = time.Now()
-	err := q.settings.Sender.Send(ctx, f.newest())
-	f.taken = err == nil
-	f.held = f.held || f.taken
-	f.unsent = f.unsent && errors.Is(err, ErrRefused)
-	switch short := errors.Is(err, ErrUnfunded); {
-	case len(f.record.Payload) > 0: // one that is too dear says nothing of the others
-	case short && !q.unfunded:
-		q.settings.Logger.Warn("the account cannot pay for its transactions, which wait until it is funded", "account", q.settings.Account, "reason", err)
-		q.funds(true)
-	case f.taken && q.unfunded:
-		q.settings.Logger.Info("the account can pay for its transactions again", "account", q.settings.Account)
-		q.funds(false)
-	}
-	if err != nil {
-		return fmt.Errorf("send the transaction with number %d: %w", f.sequence, err)
-	}
-	return nil
-}
-
-func (q *Queue) funds(unfunded bool) {
-	q.unfunded = unfunded
-	if q.settings.Unfunded != nil {
-		q.settings.Unfunded(unfunded)
-	}
-}
-
-// land frees a number.
-func (q *Queue) land(ctx context.Context, f *flight) error {
-	if err := q.shelf.remove(ctx, f.key, f.version); err != nil {
-		q.doubt()
-		return err
-	}
-	q.flights = slices.DeleteFunc(q.flights, func(other *flight) bool { return other == f })
-	return nil
-}
-
-func (q *Queue) forget(ctx context.Context, item *queued) error {
-	if err := q.shelf.remove(ctx, item.key, item.version); err != nil {
-		q.doubt()
-		return err
-	}
-	q.mu.Lock()
-	delete(q.items, item.key)
-	q.mu.Unlock()
-	return nil
-}
-
-func (q *Queue) ended(item Item, ending, why, hash string) {
-	q.settings.Logger.Info("a transmission ended", "ending", ending, "contract", item.Contract, "epoch", item.Epoch, "round", item.Round, "hash", hash, "reason", why)
-	if q.settings.Settled != nil {
-		q.settings.Settled(item, ending)
-	}
-}
-
-// next is the lowest number to use, given what a node says.
-func (q *Queue) next(claimed uint64) uint64 {
-	if claimed < q.floor && time.Since(q.floorAt) < patience {
-		return q.floor
-	}
-	q.floor, q.floorAt = claimed, time.Now()
-	return claimed
-}
-
-// free is the lowest number from next on that no flight holds.
-func (q *Queue) free(next uint64) uint64 {
-	for _, f := range q.flights {
-		if f.sequence == next {
-			next++
-		}
-	}
-	return next
-}
-
-func (q *Queue) unmined() int {
-	n := 0
-	for _, f := range q.flights {
-		if !f.mined {
-			n++
-		}
-	}
-	return n
-}
-
-func (q *Queue) view() []Flight {
-	flights := make([]Flight, len(q.flights))
-	for i, f := range q.flights {
-		flights[i] = Flight{Sequence: f.sequence, Attempts: slices.Clone(f.record.Attempts)}
-	}
-	return flights
-}
-
-func (q *Queue) snapshot() []*queued {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	items := make([]*queued, 0, len(q.items))
-	for _, item := range q.items {
-		items = append(items, item)
-	}
-	slices.SortFunc(items, func(a, b *queued) int { return strings.Compare(a.key, b.key) })
-	return items
 }
 
 // load reads the Store if memory may differ from it.
@@ -759,20 +382,6 @@ func (q *Queue) load(ctx context.Context) error {
 	q.flights = flights
 	q.loaded = q.epoch == epoch // otherwise once more
 	return nil
-}
-
-// mergeItems prefers what the Store said, and keeps what an Add stored while the Store was being listed.
-func mergeItems(memory map[string]*queued, stored []*queued) map[string]*queued {
-	merged := make(map[string]*queued, len(stored))
-	for _, item := range stored {
-		merged[item.key] = item
-	}
-	for key, item := range memory {
-		if _, ok := merged[key]; !ok && item.version == 1 && !item.record.Done {
-			merged[key] = item
-		}
-	}
-	return merged
 }
 
 // doubt makes the next step read the Store again: a write's outcome is not known.

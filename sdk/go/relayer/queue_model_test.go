@@ -31,8 +31,8 @@ type modelTx struct {
 	digest   *byte  // a new configuration
 }
 
-// modelChain is a chain of one account and contracts that accept growing (epoch, round). It is derived from its blocks, so
-// that taking blocks off is a reorganisation.
+// modelChain is a chain of one account and contracts that accept growing (epoch, round). It is derived from its blocks,
+// so that taking blocks off is a reorganisation.
 type modelChain struct {
 	blocks  [][]modelTx
 	pool    map[uint64]modelTx
@@ -145,7 +145,8 @@ func (c *modelChain) Sign(_ context.Context, draft Draft) (Attempt, error) {
 		return Attempt{}, err
 	}
 	c.signed++
-	tx := modelTx{Hash: fmt.Sprintf("tx-%d-%d", draft.Sequence, c.signed), Sequence: draft.Sequence, Fee: len(draft.Attempts), Report: string(draft.Payload)}
+	tx := modelTx{Hash: fmt.Sprintf("tx-%d-%d", draft.Sequence, c.signed), Sequence: draft.Sequence,
+		Fee: len(draft.Attempts), Report: string(draft.Payload)}
 	tx.Bad, tx.Unfit = c.reports[tx.Report].bad, c.reports[tx.Report].unfit
 	raw, err := json.Marshal(tx)
 	return Attempt{Hash: tx.Hash, Raw: raw}, err
@@ -244,12 +245,16 @@ func TestQueueModel(t *testing.T) {
 				calls = 0 // wait for the other side of a call
 				return nil
 			}
-			chain = &modelChain{pool: map[uint64]modelTx{}, reports: map[string]modelReport{}, fuse: func(_ string, before bool) error { return tripping(before) }}
+			chain = &modelChain{pool: map[uint64]modelTx{}, reports: map[string]modelReport{},
+				fuse: func(_ string, before bool) error {
+					return tripping(before)
+				}}
 		)
 		store.Before = func(string) error { return tripping(true) }
 		store.After = func(string) error { return tripping(false) }
 		make := func() *Queue {
-			return NewQueue(QueueSettings{Account: "a", Store: store, Sender: chain, Window: 3, Resend: time.Nanosecond, Interval: time.Nanosecond})
+			return NewQueue(QueueSettings{Account: "a", Store: store, Sender: chain, Window: 3, Resend: time.Nanosecond,
+				Interval: time.Nanosecond})
 		}
 		queue := make()
 		accepted := map[string]bool{}
@@ -314,7 +319,8 @@ func TestQueueModel(t *testing.T) {
 				}
 			},
 			"other transmission": func(t *rapid.T) {
-				item := Item{Contract: rapid.SampledFrom([]string{"x", "y"}).Draw(t, "contract"), Epoch: rapid.Uint32Range(1, 4).Draw(t, "epoch")}
+				item := Item{Contract: rapid.SampledFrom([]string{"x", "y"}).Draw(t, "contract"),
+					Epoch: rapid.Uint32Range(1, 4).Draw(t, "epoch")}
 				chain.mine(1, modelTx{transmit: &item})
 			},
 			"new configuration": func(t *rapid.T) {

@@ -55,7 +55,8 @@ func (s *script) Sign(_ context.Context, draft Draft) (Attempt, error) {
 	if draft.Payload == nil {
 		what = "filler"
 	}
-	return Attempt{Hash: fmt.Sprintf("%d %s #%d", draft.Sequence, what, len(draft.Attempts)), Raw: []byte("raw")}, s.signErr
+	return Attempt{Hash: fmt.Sprintf("%d %s #%d", draft.Sequence, what, len(draft.Attempts)),
+		Raw: []byte("raw")}, s.signErr
 }
 
 func (s *script) Send(_ context.Context, attempt Attempt) error {
@@ -169,7 +170,8 @@ func TestQueueReplacesWhatIsStuck(t *testing.T) {
 func TestQueueDropsWhatIsStaleBeforeItTakesANumber(t *testing.T) {
 	t.Parallel()
 	var endings []string
-	q, s, store := newScripted(t, QueueSettings{Settled: func(i Item, ending string) { endings = append(endings, fmt.Sprint(i.Epoch, " ", ending)) }})
+	q, s, store := newScripted(t,
+		QueueSettings{Settled: func(i Item, ending string) { endings = append(endings, fmt.Sprint(i.Epoch, " ", ending)) }})
 	s.verdict.Wait = true
 	add(t, q, item("x", 1))
 	step(t, q, "<nil>")
@@ -181,8 +183,8 @@ func TestQueueDropsWhatIsStaleBeforeItTakesANumber(t *testing.T) {
 	}
 }
 
-// TestQueueTellsLandings holds that a transaction is told of once when a block takes it, with the time since its report was taken
-// over, and that the queue's age is that of the oldest report.
+// TestQueueTellsLandings holds that a transaction is told of once when a block takes it, with the time since its report
+// was taken over, and that the queue's age is that of the oldest report.
 func TestQueueTellsLandings(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -226,8 +228,8 @@ func TestQueueHoldsBackWhileSendingFails(t *testing.T) {
 	wantSent(t, s, "0 x/1 #0", "1 y/1 #0")
 }
 
-// TestQueueSendsOthersWhileOneFails holds that neither a report that the chain refuses for good, at once or when it is sent again,
-// nor one that the chain has and that cannot be sent again keeps others from being sent.
+// TestQueueSendsOthersWhileOneFails holds that neither a report that the chain refuses for good, at once or when it is
+// sent again, nor one that the chain has and that cannot be sent again keeps others from being sent.
 func TestQueueSendsOthersWhileOneFails(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -270,8 +272,8 @@ func TestQueueSendsOthersWhileOneFails(t *testing.T) {
 	})
 }
 
-// TestQueueWithoutFunds holds that an account without funds is told of once, sends one transaction now and then as it is, and pays
-// for nothing that became stale meanwhile.
+// TestQueueWithoutFunds holds that an account without funds is told of once, sends one transaction now and then as it
+// is, and pays for nothing that became stale meanwhile.
 func TestQueueWithoutFunds(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -367,8 +369,8 @@ func TestUnorderedQueueNeedsNoFillers(t *testing.T) {
 	wantSent(t, s, "0 z/1 #0", "0 z/1 #0")
 }
 
-// TestUnorderedQueueHoldsNoOtherUp holds that neither what is refused at once nor what is refused again keeps other contracts'
-// reports from being sent.
+// TestUnorderedQueueHoldsNoOtherUp holds that neither what is refused at once nor what is refused again keeps other
+// contracts' reports from being sent.
 func TestUnorderedQueueHoldsNoOtherUp(t *testing.T) {
 	t.Parallel()
 	q, s, _ := newScripted(t, QueueSettings{Unordered: true})
@@ -431,7 +433,8 @@ func TestAddTellsWhatItCannotKeep(t *testing.T) {
 	}
 }
 
-// The host ends what a plugin asks of it a moment before the plugin's own call ends: the caller hears whose time was over.
+// The host ends what a plugin asks of it a moment before the plugin's own call ends: the caller hears whose time was
+// over.
 func TestAddSaysThatItsCallEnded(t *testing.T) {
 	t.Parallel()
 	for code, want := range map[codes.Code]codes.Code{

@@ -15,9 +15,9 @@ import (
 	"unicode"
 )
 
-// Reason says for people why a call to an RPC node failed, without its address: the errors of Go's network packages quote
-// URLs, which hold keys, and so must never leave a relayer. What it does not recognise it names by no more than "the
-// connection failed".
+// Reason says for people why a call to an RPC node failed, without its address: the errors of Go's network packages
+// quote URLs, which hold keys, and so must never leave a relayer. What it does not recognise it names by no more than
+// "the connection failed".
 func Reason(err error) string { return withRest(reason(err), err) }
 
 func reason(err error) string {
@@ -80,7 +80,8 @@ func distrust(err error) string {
 	)
 	switch {
 	case errors.As(err, &unknown):
-		return "has a TLS certificate signed by an authority that is not trusted: if it is one of yours, name the file with the authority's " +
+		return "has a TLS certificate signed by an authority that is not trusted: if it is one of yours, name the file " +
+			"with the authority's " +
 			"certificate by SSL_CERT_FILE"
 	case errors.As(err, &hostname):
 		return "has a TLS certificate of another host name"
@@ -102,8 +103,8 @@ func shortcoming(err error) string {
 	return Reason(err)
 }
 
-// Said makes an error whose reason is a text of the caller's own or of the node's: Reason returns it as it stands but for
-// addresses, which it cuts out, and for characters that do not print, which could steer a terminal.
+// Said makes an error whose reason is a text of the caller's own or of the node's: Reason returns it as it stands but
+// for addresses, which it cuts out, and for characters that do not print, which could steer a terminal.
 func Said(reason string) error {
 	reason = strings.Map(func(r rune) rune {
 		if unicode.IsGraphic(r) || unicode.IsSpace(r) {

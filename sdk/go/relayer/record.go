@@ -27,7 +27,8 @@ type itemRecord struct {
 	Done bool `json:"done,omitempty"`
 }
 
-// flightRecord is one sequence number in use. Its existence is what takes the number, and its removal what frees the item.
+// flightRecord is one sequence number in use. Its existence is what takes the number, and its removal what frees the
+// item.
 type flightRecord struct {
 	// Item is the key of the report; empty for a payload of the flight's own.
 	Item string `json:"item,omitempty"`
@@ -94,7 +95,8 @@ func put[R any](ctx context.Context, s shelf, e *entry[R]) error {
 		return fmt.Errorf("encode %s: %w", e.key, err)
 	}
 	if len(value) > maxValue {
-		return status.Errorf(codes.InvalidArgument, "the record %s takes %d bytes and the store holds %d", e.key, len(value), maxValue)
+		return status.Errorf(codes.InvalidArgument, "the record %s takes %d bytes and the store holds %d", e.key, len(value),
+			maxValue)
 	}
 	response, err := s.store.Put(ctx, &hostservicev1.PutRequest{Key: e.key, Value: value, ExpectedVersion: e.version})
 	if err != nil {
@@ -111,8 +113,8 @@ func (s shelf) remove(ctx context.Context, key string, version uint64) error {
 	return nil
 }
 
-// load reads all records of the account. An item that cannot be read back is passed over and stays: it would hold up all
-// others. A flight that cannot is an error: without it a number could be taken twice.
+// load reads all records of the account. An item that cannot be read back is passed over and stays: it would hold up
+// all others. A flight that cannot is an error: without it a number could be taken twice.
 func (s shelf) load(ctx context.Context) (items []*queued, flights []*flight, err error) {
 	token := ""
 	for {

@@ -134,18 +134,25 @@ func TestPoolLeavesABadNode(t *testing.T) {
 		wantState  relayerv1.NodeState
 		wantReason string
 	}{
-		"down":    {func(s *relayertest.Server) { s.SetFault(relayertest.Down) }, relayerv1.NodeState_NODE_STATE_UNREACHABLE, ""},
-		"hangs":   {func(s *relayertest.Server) { s.SetFault(relayertest.Hang) }, relayerv1.NodeState_NODE_STATE_UNREACHABLE, "does not answer in time"},
-		"HTML":    {func(s *relayertest.Server) { s.SetFault(relayertest.HTML) }, relayerv1.NodeState_NODE_STATE_UNREACHABLE, "answers with something other than the JSON expected"},
-		"limits":  {func(s *relayertest.Server) { s.SetFault(relayertest.Limit) }, relayerv1.NodeState_NODE_STATE_UNREACHABLE, "answers with HTTP status 429: it limits the rate of requests"},
-		"garbage": {func(s *relayertest.Server) { s.SetFault(relayertest.Garbage) }, relayerv1.NodeState_NODE_STATE_UNREACHABLE, "ended the connection in the middle of an answer"},
+		"down": {func(s *relayertest.Server) { s.SetFault(relayertest.Down) }, relayerv1.NodeState_NODE_STATE_UNREACHABLE,
+			""},
+		"hangs": {func(s *relayertest.Server) { s.SetFault(relayertest.Hang) }, relayerv1.NodeState_NODE_STATE_UNREACHABLE,
+			"does not answer in time"},
+		"HTML": {func(s *relayertest.Server) { s.SetFault(relayertest.HTML) }, relayerv1.NodeState_NODE_STATE_UNREACHABLE,
+			"answers with something other than the JSON expected"},
+		"limits": {func(s *relayertest.Server) { s.SetFault(relayertest.Limit) }, relayerv1.NodeState_NODE_STATE_UNREACHABLE,
+			"answers with HTTP status 429: it limits the rate of requests"},
+		"garbage": {func(s *relayertest.Server) {
+			s.SetFault(relayertest.Garbage)
+		}, relayerv1.NodeState_NODE_STATE_UNREACHABLE, "ended the connection in the middle of an answer"},
 		"other chain": {func(s *relayertest.Server) {
 			s.Answer("chain", func(json.RawMessage) (any, error) { return "wrong", nil })
 			s.SetFault(relayertest.Down)
 			s.SetFault(relayertest.None)
 			s.Answer("height", func(json.RawMessage) (any, error) { return "none", nil })
 		}, relayerv1.NodeState_NODE_STATE_WRONG_CHAIN, "answers for another chain"},
-		"lags": {func(s *relayertest.Server) { s.SetFault(relayertest.Lag) }, relayerv1.NodeState_NODE_STATE_ALIVE, "is 93 blocks behind the newest node and is asked last"},
+		"lags": {func(s *relayertest.Server) { s.SetFault(relayertest.Lag) }, relayerv1.NodeState_NODE_STATE_ALIVE,
+			"is 93 blocks behind the newest node and is asked last"},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
@@ -153,7 +160,8 @@ func TestPoolLeavesABadNode(t *testing.T) {
 			var height atomic.Int64
 			height.Store(7)
 			first, second := scripted(t, "first", &height), scripted(t, "second", &height)
-			pool := NewPool(PoolSettings{Timeout: answerTime, ReconnectMin: 5 * time.Millisecond, ReconnectMax: 20 * time.Millisecond}, []Node[plainClient]{
+			pool := NewPool(PoolSettings{Timeout: answerTime, ReconnectMin: 5 * time.Millisecond,
+				ReconnectMax: 20 * time.Millisecond}, []Node[plainClient]{
 				{Name: "first", Driver: plainDriver{first.HTTPURL, 5 * time.Millisecond}},
 				{Name: "second", Driver: plainDriver{second.HTTPURL, 5 * time.Millisecond}},
 			})
@@ -217,7 +225,8 @@ func TestPoolSaysWhyNobodyServes(t *testing.T) {
 	var height atomic.Int64
 	server := scripted(t, "first", &height)
 	server.SetFault(relayertest.HTML)
-	pool := NewPool(PoolSettings{ReconnectMin: time.Millisecond, ReconnectMax: time.Millisecond}, []Node[plainClient]{{Name: "primary", Driver: plainDriver{server.HTTPURL, time.Second}}})
+	pool := NewPool(PoolSettings{ReconnectMin: time.Millisecond, ReconnectMax: time.Millisecond},
+		[]Node[plainClient]{{Name: "primary", Driver: plainDriver{server.HTTPURL, time.Second}}})
 	t.Cleanup(func() { pool.Close() })
 	eventually(t, "the reason is known", func() bool {
 		err := pool.Do(t.Context(), func(context.Context, plainClient) error { return nil })
@@ -230,7 +239,8 @@ func TestPoolReturnsAnswers(t *testing.T) {
 	t.Parallel()
 	var height atomic.Int64
 	server := scripted(t, "first", &height)
-	pool := NewPool(PoolSettings{}, []Node[plainClient]{{Name: "primary", Driver: plainDriver{server.HTTPURL, time.Second}}})
+	pool := NewPool(PoolSettings{},
+		[]Node[plainClient]{{Name: "primary", Driver: plainDriver{server.HTTPURL, time.Second}}})
 	t.Cleanup(func() { pool.Close() })
 	eventually(t, "it serves", func() bool { return pool.Statuses()[0].State == relayerv1.NodeState_NODE_STATE_ALIVE })
 	err := pool.Do(t.Context(), func(ctx context.Context, c plainClient) error {
@@ -248,8 +258,10 @@ func TestPoolReturnsAnswers(t *testing.T) {
 func TestReasonHoldsNoAddress(t *testing.T) {
 	t.Parallel()
 	_, err := http.Get("http://user:key@127.0.0.1:1/secret")
-	for _, err := range []error{err, fmt.Errorf("call: %w", err), Said("see https://node.example/key for more"), errors.New("wss://key@host failed")} {
-		if got := Reason(err); got == "" || strings.Contains(got, "key") || strings.Contains(got, "secret") || strings.Contains(got, "127.0") {
+	for _, err := range []error{err, fmt.Errorf("call: %w", err), Said("see https://node.example/key for more"),
+		errors.New("wss://key@host failed")} {
+		if got := Reason(err); got == "" || strings.Contains(got, "key") || strings.Contains(got, "secret") ||
+			strings.Contains(got, "127.0") {
 			t.Errorf("Reason(%v) = %q", err, got)
 		}
 	}
@@ -280,20 +292,24 @@ func TestReasonNamesWhatToSet(t *testing.T) {
 	trust := func(_ *http.Transport, trusted *x509.CertPool) { trusted.AddCert(secure.Certificate()) }
 	for want, err := range map[string]error{
 		"": get(secure.URL, trust),
-		"has a TLS certificate signed by an authority that is not trusted: if it is one of yours, name the file with the authority's " +
+		"has a TLS certificate signed by an authority that is not trusted: if it is one of yours, name the file with the " +
+			"authority's " +
 			"certificate by SSL_CERT_FILE": get(secure.URL, nil),
 		"has a TLS certificate of another host name": get(secure.URL, func(t *http.Transport, trusted *x509.CertPool) {
 			trust(t, trusted)
 			t.TLSClientConfig.ServerName = "other.example.net"
 		}),
-		"has a TLS certificate that has expired or is not valid yet, by this machine's clock": get(secure.URL, func(t *http.Transport, trusted *x509.CertPool) {
-			trust(t, trusted)
-			t.TLSClientConfig.Time = func() time.Time { return time.Unix(0, 0).Add(-time.Hour) }
-		}),
-		"does not speak TLS at this port: is it http or ws in place of https or wss": get(strings.Replace(plain.URL, "http", "https", 1), nil),
-		"cannot be reached through its proxy (HTTPS_PROXY or HTTP_PROXY), which refuses connections": get(secure.URL, func(t *http.Transport, _ *x509.CertPool) {
-			t.Proxy = http.ProxyURL(&url.URL{Scheme: "http", User: url.UserPassword("user", "secret"), Host: "127.0.0.1:1"})
-		}),
+		"has a TLS certificate that has expired or is not valid yet, by this machine's clock": get(secure.URL,
+			func(t *http.Transport, trusted *x509.CertPool) {
+				trust(t, trusted)
+				t.TLSClientConfig.Time = func() time.Time { return time.Unix(0, 0).Add(-time.Hour) }
+			}),
+		"does not speak TLS at this port: is it http or ws in place of https or wss": get(
+			strings.Replace(plain.URL, "http", "https", 1), nil),
+		"cannot be reached through its proxy (HTTPS_PROXY or HTTP_PROXY), which refuses connections": get(secure.URL,
+			func(t *http.Transport, _ *x509.CertPool) {
+				t.Proxy = http.ProxyURL(&url.URL{Scheme: "http", User: url.UserPassword("user", "secret"), Host: "127.0.0.1:1"})
+			}),
 	} {
 		if got := Reason(err); got != want {
 			t.Errorf("Reason(%v) = %q; want %q", err, got, want)
@@ -348,7 +364,8 @@ func TestPoller(t *testing.T) {
 		want(5, "")
 		time.Sleep(30 * time.Second)
 		synctest.Wait()
-		if _, err := p.Latest(); status.Code(err) != codes.Unavailable || !strings.HasSuffix(err.Error(), "which is too long: the chain is away") {
+		if _, err := p.Latest(); status.Code(err) != codes.Unavailable ||
+			!strings.HasSuffix(err.Error(), "which is too long: the chain is away") {
 			t.Errorf("beyond the age limit: %v", err)
 		}
 	})

@@ -12,9 +12,10 @@ import (
 	hostservicev1 "github.com/loop-plugins/loop/gen/go/loop/hostservice/v1"
 )
 
-// Resume calls start for each account that has something unfinished in the Store, whether or not a job still names it. It asks until
-// the Store answers, or ctx ends.
-func Resume(ctx context.Context, store hostservicev1.StoreServiceClient, logger *slog.Logger, start func(account string) error) {
+// Resume calls start for each account that has something unfinished in the Store, whether or not a job still names it.
+// It asks until the Store answers, or ctx ends.
+func Resume(ctx context.Context, store hostservicev1.StoreServiceClient, logger *slog.Logger,
+	start func(account string) error) {
 	accounts, err := backoff.Retry(ctx, func() ([]string, error) { return unfinished(ctx, store) },
 		backoff.WithMaxElapsedTime(0), backoff.WithNotify(func(err error, next time.Duration) {
 			logger.Warn("unfinished transmissions could not be looked up", "in", next, "error", err)

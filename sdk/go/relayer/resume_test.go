@@ -18,7 +18,8 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// TestResume holds that a Store which fails at first is asked again, and that one account which cannot be started holds up no other.
+// TestResume holds that a Store which fails at first is asked again, and that one account which cannot be started holds
+// up no other.
 func TestResume(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -45,7 +46,8 @@ func TestResume(t *testing.T) {
 		if diff := cmp.Diff("a c d e", strings.Join(started, " ")); diff != "" {
 			t.Errorf("started (-want +got):\n%s", diff)
 		}
-		if warned, told := strings.Count(log.String(), "the database is away"), strings.Count(log.String(), `account=b error="no address"`); warned != 3 || told != 1 {
+		if warned, told := strings.Count(log.String(), "the database is away"), strings.Count(log.String(),
+			`account=b error="no address"`); warned != 3 || told != 1 {
 			t.Errorf("the log tells of the Store %d times and of the account %d times: %s", warned, told, log.String())
 		}
 	})
@@ -67,7 +69,8 @@ func TestResumeEndsWithItsChain(t *testing.T) {
 func TestPage(t *testing.T) {
 	t.Parallel()
 	down := madeDriver{connect: func(ctx context.Context) (int, error) { <-ctx.Done(); return 0, ctx.Err() }}
-	pool := NewPool(PoolSettings{}, []Node[int]{{Name: "a", Driver: down}, {Name: "b", Driver: down}, {Name: "c", Driver: down}})
+	pool := NewPool(PoolSettings{},
+		[]Node[int]{{Name: "a", Driver: down}, {Name: "b", Driver: down}, {Name: "c", Driver: down}})
 	defer pool.Close()
 	for name, c := range map[string]struct {
 		size  uint32
@@ -91,7 +94,8 @@ func TestPage(t *testing.T) {
 		}
 	}
 	for _, token := range []string{"x", "0", "-1", "3", "99999999999999999999"} {
-		if _, err := pool.Page(&relayerv1.ListNodeStatusesRequest{PageToken: token}); status.Code(err) != codes.InvalidArgument {
+		if _, err := pool.Page(&relayerv1.ListNodeStatusesRequest{PageToken: token}); status.Code(
+			err) != codes.InvalidArgument {
 			t.Errorf("the token %q: %v", token, err)
 		}
 	}

@@ -193,8 +193,8 @@ func TestPoolAsksAnotherForWhatOneDoesNotServe(t *testing.T) {
 	})
 }
 
-// TestPoolTellsOfARefusalOnce holds that a node which refuses all service is named with what it says, in its state and in
-// the log, and there once for as long as it says the same, however often it is connected.
+// TestPoolTellsOfARefusalOnce holds that a node which refuses all service is named with what it says, in its state and
+// in the log, and there once for as long as it says the same, however often it is connected.
 func TestPoolTellsOfARefusalOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var says atomic.Value

@@ -13,8 +13,8 @@ type Item struct {
 	Digest   [32]byte
 	Epoch    uint32
 	Round    uint8
-	// Payload is all that the Sender needs to make the transaction, in the Sender's own encoding. It is nil once the item is
-	// done.
+	// Payload is all that the Sender needs to make the transaction, in the Sender's own encoding. It is nil once the item
+	// is done.
 	Payload []byte
 }
 
@@ -42,8 +42,8 @@ type Flight struct {
 type Draft struct {
 	// Sequence is the account's sequence number: the nonce on chains that have one.
 	Sequence uint64
-	// Payload is what to send; nil asks for a filler, a transaction without effect (a transfer of nothing to oneself). Never
-	// nil in a queue that is Unordered.
+	// Payload is what to send; nil asks for a filler, a transaction without effect (a transfer of nothing to oneself).
+	// Never nil in a queue that is Unordered.
 	Payload []byte
 	// Attempts are the earlier ones at this sequence number, oldest first. The new one must replace them all.
 	Attempts []Attempt
@@ -54,8 +54,8 @@ type Outcome struct {
 	State State
 	// Hash is the attempt that the chain took, when it took one.
 	Hash string
-	// Stuck asks for a new attempt on better terms: a node has one and blocks pass it by, or nodes want a higher price. Only for
-	// Pending.
+	// Stuck asks for a new attempt on better terms: a node has one and blocks pass it by, or nodes want a higher price.
+	// Only for Pending.
 	Stuck bool
 }
 
@@ -103,9 +103,9 @@ type Sender interface {
 	Survey(ctx context.Context, flights []Flight, items []Item) (Survey, error)
 	// Sign makes a transaction without sending it. ErrCeiling: no better terms are allowed.
 	Sign(ctx context.Context, draft Draft) (Attempt, error)
-	// Send hands a transaction to the chain. Nil also if the chain has it already, or has used its number. ErrRefused: every node
-	// that answered refused it and none may have kept it. ErrUnfunded, beside ErrRefused where that holds too: the account
-	// cannot pay.
+	// Send hands a transaction to the chain. Nil also if the chain has it already, or has used its number. ErrRefused:
+	// every node that answered refused it and none may have kept it. ErrUnfunded, beside ErrRefused where that holds too:
+	// the account cannot pay.
 	Send(ctx context.Context, attempt Attempt) error
 }
 
@@ -114,7 +114,7 @@ var (
 	ErrCeiling = errors.New("the transaction already offers the highest fee allowed")
 	// ErrRefused is a Sender's answer when the chain refused a transaction and did not keep it.
 	ErrRefused = errors.New("the chain refused the transaction")
-	// ErrUnfunded is a Sender's answer when the account lacks the funds for a transaction: all others of the account wait with it,
-	// until it is funded.
+	// ErrUnfunded is a Sender's answer when the account lacks the funds for a transaction: all others of the account wait
+	// with it, until it is funded.
 	ErrUnfunded = errors.New("the account cannot pay for the transaction")
 )

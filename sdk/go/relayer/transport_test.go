@@ -44,9 +44,10 @@ func TestTransport(t *testing.T) {
 		answer canned
 		want   outcome
 	}{
-		"result":            {canned{status: 200, body: `{"result":1}`}, passed(`{"result":1}`)},
-		"error":             {canned{status: 200, body: low}, passed(low)},
-		"too long":          {canned{status: 200, body: strings.Repeat(" ", 1<<20+1)}, failed("answers with more than 1 MiB")},
+		"result": {canned{status: 200, body: `{"result":1}`}, passed(`{"result":1}`)},
+		"error":  {canned{status: 200, body: low}, passed(low)},
+		"too long": {canned{status: 200, body: strings.Repeat(" ", 1<<20+1)},
+			failed("answers with more than 1 MiB")},
 		"error with 400":    {canned{status: 400, body: low}, passed(low)},
 		"error with 404":    {canned{status: 404, body: low}, passed(low)},
 		"error with 413":    {canned{status: 413, body: low}, passed(low)},

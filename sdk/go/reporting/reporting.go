@@ -35,7 +35,8 @@ func CheckLimits(l *reportingv1.Ocr3PluginLimits, n uint32) error {
 	)
 	if total := query + outcome + uint64(n)*observation; total > maxPayload {
 		return fmt.Errorf(
-			"the call Outcome could carry %d bytes, and %d is the most: max_query_length %d + max_outcome_length %d + %d oracles * max_observation_length %d; declare smaller limits",
+			"the call Outcome could carry %d bytes, and %d is the most: max_query_length %d + max_outcome_length %d + %d "+
+				"oracles * max_observation_length %d; declare smaller limits",
 			total,
 			uint64(maxPayload),
 			query,
@@ -53,7 +54,8 @@ func CheckLimits(l *reportingv1.Ocr3PluginLimits, n uint32) error {
 	)
 	if total := count * (report + info + scheduleBytes); total > maxPayload {
 		return fmt.Errorf(
-			"the answer to Reports could carry %d bytes, and %d is the most: max_report_count %d * (max_report_length %d + max_report_info_length %d + %d for a schedule); declare smaller limits",
+			"the answer to Reports could carry %d bytes, and %d is the most: max_report_count %d * (max_report_length %d + "+
+				"max_report_info_length %d + %d for a schedule); declare smaller limits",
 			total,
 			uint64(maxPayload),
 			count,

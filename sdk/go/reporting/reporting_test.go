@@ -24,14 +24,22 @@ func TestCheckLimits(t *testing.T) {
 		n      uint32
 		wants  []string // in the refusal; none: there is none
 	}{
-		"nothing":              {&reportingv1.Ocr3PluginLimits{}, 31, nil},
-		"a median's":           {&reportingv1.Ocr3PluginLimits{MaxObservationLength: 100, MaxOutcomeLength: 4000, MaxReportLength: 1200, MaxReportCount: 1}, 31, nil},
-		"all that a call may":  {&reportingv1.Ocr3PluginLimits{MaxQueryLength: 4 * mib, MaxOutcomeLength: 5 * mib, MaxObservationLength: mib}, 6, nil},
-		"one byte more":        {&reportingv1.Ocr3PluginLimits{MaxQueryLength: 4*mib + 1, MaxOutcomeLength: 5 * mib, MaxObservationLength: mib}, 6, []string{"Outcome", "15728641", "15728640", "4194305", "5242880", "6 oracles", "1048576"}},
-		"libocr's maxima":      {&reportingv1.Ocr3PluginLimits{MaxQueryLength: 5 * mib, MaxOutcomeLength: 5 * mib, MaxObservationLength: mib}, 31, []string{"31 oracles", "42991616"}},
-		"all that reports may": {&reportingv1.Ocr3PluginLimits{MaxReportCount: 2, MaxReportLength: 5 * mib, MaxReportInfoLength: 65536}, 4, nil},
-		"one report more":      {&reportingv1.Ocr3PluginLimits{MaxReportCount: 3, MaxReportLength: 5 * mib}, 4, []string{"Reports", "15731712", "15728640", "max_report_count 3", "5242880"}},
-		"reports of 32 bits":   {&reportingv1.Ocr3PluginLimits{MaxReportCount: 2000, MaxReportLength: 5 * mib, MaxReportInfoLength: 65536}, 4, []string{"10618880000"}},
+		"nothing": {&reportingv1.Ocr3PluginLimits{}, 31, nil},
+		"a median's": {&reportingv1.Ocr3PluginLimits{MaxObservationLength: 100, MaxOutcomeLength: 4000,
+			MaxReportLength: 1200, MaxReportCount: 1}, 31, nil},
+		"all that a call may": {&reportingv1.Ocr3PluginLimits{MaxQueryLength: 4 * mib, MaxOutcomeLength: 5 * mib,
+			MaxObservationLength: mib}, 6, nil},
+		"one byte more": {&reportingv1.Ocr3PluginLimits{MaxQueryLength: 4*mib + 1, MaxOutcomeLength: 5 * mib,
+			MaxObservationLength: mib}, 6, []string{"Outcome", "15728641", "15728640", "4194305", "5242880", "6 oracles",
+			"1048576"}},
+		"libocr's maxima": {&reportingv1.Ocr3PluginLimits{MaxQueryLength: 5 * mib, MaxOutcomeLength: 5 * mib,
+			MaxObservationLength: mib}, 31, []string{"31 oracles", "42991616"}},
+		"all that reports may": {&reportingv1.Ocr3PluginLimits{MaxReportCount: 2, MaxReportLength: 5 * mib,
+			MaxReportInfoLength: 65536}, 4, nil},
+		"one report more": {&reportingv1.Ocr3PluginLimits{MaxReportCount: 3, MaxReportLength: 5 * mib}, 4,
+			[]string{"Reports", "15731712", "15728640", "max_report_count 3", "5242880"}},
+		"reports of 32 bits": {&reportingv1.Ocr3PluginLimits{MaxReportCount: 2000, MaxReportLength: 5 * mib,
+			MaxReportInfoLength: 65536}, 4, []string{"10618880000"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -52,20 +60,23 @@ func TestCheckLimits(t *testing.T) {
 func TestLimitsFitMessages(t *testing.T) {
 	t.Parallel()
 	const n = 31
-	limits := &reportingv1.Ocr3PluginLimits{MaxQueryLength: 5 * mib, MaxOutcomeLength: 5 * mib, MaxObservationLength: 5 * mib / n, MaxReportCount: 2000, MaxReportLength: 6840}
+	limits := &reportingv1.Ocr3PluginLimits{MaxQueryLength: 5 * mib, MaxOutcomeLength: 5 * mib,
+		MaxObservationLength: 5 * mib / n, MaxReportCount: 2000, MaxReportLength: 6840}
 	if err := reporting.CheckLimits(limits, n); err != nil {
 		t.Fatal(err)
 	}
 	observations := make([]*reportingv1.AttributedObservation, n)
 	schedule := &reportingv1.TransmissionSchedule{}
 	for i := range observations {
-		observations[i] = &reportingv1.AttributedObservation{Observation: make([]byte, limits.MaxObservationLength), Observer: 254}
+		observations[i] = &reportingv1.AttributedObservation{Observation: make([]byte, limits.MaxObservationLength),
+			Observer: 254}
 		schedule.Transmitters = append(schedule.Transmitters, 254)
 		schedule.Delays = append(schedule.Delays, &durationpb.Duration{Seconds: 1 << 38, Nanos: 999_999_999})
 	}
 	reports := make([]*reportingv1.ReportPlus, limits.MaxReportCount)
 	for i := range reports {
-		reports[i] = &reportingv1.ReportPlus{Report: &reportingv1.ReportWithInfo{Report: make([]byte, limits.MaxReportLength)}, Schedule: schedule}
+		reports[i] = &reportingv1.ReportPlus{
+			Report: &reportingv1.ReportWithInfo{Report: make([]byte, limits.MaxReportLength)}, Schedule: schedule}
 	}
 	for name, m := range map[string]proto.Message{
 		"Outcome": &reportingv1.Ocr3PluginServiceOutcomeRequest{
@@ -123,7 +134,8 @@ func TestCheckSchedule(t *testing.T) {
 		"delays[0]: is -1s":                 schedule(-time.Second, 1),
 	} {
 		err := reporting.CheckSchedule(s, 4)
-		if want = strings.TrimSpace(want); (err == nil) != (want == "") || !strings.HasPrefix(fmt.Sprint(err), want) && want != "" {
+		if want = strings.TrimSpace(want); (err == nil) != (want == "") || !strings.HasPrefix(fmt.Sprint(err), want) &&
+			want != "" {
 			t.Errorf("a schedule of %v: error %v; want %q", s, err, want)
 		}
 	}
@@ -135,7 +147,8 @@ func TestReportID(t *testing.T) {
 		id := reporting.ReportID(&reportingv1.ReportWithInfo{Report: []byte(report), Info: []byte(info)})
 		return id[:]
 	}
-	if !bytes.Equal(of("ab", "c"), of("ab", "c")) || bytes.Equal(of("ab", "c"), of("a", "bc")) || bytes.Equal(of("ab", ""), of("ab", "c")) {
+	if !bytes.Equal(of("ab", "c"), of("ab", "c")) || bytes.Equal(of("ab", "c"), of("a", "bc")) ||
+		bytes.Equal(of("ab", ""), of("ab", "c")) {
 		t.Error("equal reports have two ids, or others one")
 	}
 }

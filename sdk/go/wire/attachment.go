@@ -9,8 +9,8 @@ import (
 	"syscall"
 )
 
-// Attachment is what a plugin that is being debugged tells hosts that attach to it: it was not started by them, so that nothing
-// could be agreed upon before.
+// Attachment is what a plugin that is being debugged tells hosts that attach to it: it was not started by them, so that
+// nothing could be agreed upon before.
 type Attachment struct {
 	// Kind and ProtocolVersion are what the plugin is.
 	Kind            string `json:"kind"`
@@ -49,8 +49,8 @@ func (a Attachment) Write(path string) error {
 	return err
 }
 
-// ReadAttachment reads a file that Write has written, and refuses one that is another user's or that others may read: it holds a key,
-// and whoever wrote it becomes a plugin.
+// ReadAttachment reads a file that Write has written, and refuses one that is another user's or that others may read:
+// it holds a key, and whoever wrote it becomes a plugin.
 func ReadAttachment(path string) (Attachment, error) {
 	var a Attachment
 	info, err := os.Stat(path)

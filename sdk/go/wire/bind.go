@@ -11,8 +11,8 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// Bind returns the caller's end of the seam: a connection whose calls go to one object (or, with an empty name, to the plugin
-// itself), keep the contract's deadlines, limits and field rules, and return errors that are gRPC statuses.
+// Bind returns the caller's end of the seam: a connection whose calls go to one object (or, with an empty name, to the
+// plugin itself), keep the contract's deadlines, limits and field rules, and return errors that are gRPC statuses.
 func Bind(cc grpc.ClientConnInterface, object string) grpc.ClientConnInterface {
 	return &bound{cc: cc, object: object}
 }
@@ -36,7 +36,8 @@ func (b *bound) Invoke(ctx context.Context, method string, args, reply any, opts
 }
 
 // NewStream implements grpc.ClientConnInterface.
-func (b *bound) NewStream(ctx context.Context, desc *grpc.StreamDesc, method string, opts ...grpc.CallOption) (grpc.ClientStream, error) {
+func (b *bound) NewStream(ctx context.Context, desc *grpc.StreamDesc, method string,
+	opts ...grpc.CallOption) (grpc.ClientStream, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	if b.object != "" {
 		ctx = metadata.AppendToOutgoingContext(ctx, ObjectKey, b.object)
@@ -49,8 +50,8 @@ func (b *bound) NewStream(ctx context.Context, desc *grpc.StreamDesc, method str
 	return &boundStream{ClientStream: s, method: method, cancel: cancel}, nil
 }
 
-// boundStream ends its stream with the first error: callers stop there and rely on it to free the rest, also when the error
-// is the seam's own and the transport knows of none.
+// boundStream ends its stream with the first error: callers stop there and rely on it to free the rest, also when the
+// error is the seam's own and the transport knows of none.
 type boundStream struct {
 	grpc.ClientStream
 	method string
@@ -111,14 +112,16 @@ func checkReply(method string, reply any) error {
 		return nil
 	}
 	if v := Check(m); v != nil {
-		return status.Errorf(codes.Internal, "the answer to %s breaks the contract: %s.%s", method, m.ProtoReflect().Descriptor().FullName(), v)
+		return status.Errorf(codes.Internal, "the answer to %s breaks the contract: %s.%s", method,
+			m.ProtoReflect().Descriptor().FullName(), v)
 	}
 	return nil
 }
 
 func checkSize(method, what string, v any) error {
 	if n := size(v); n > MaxMessageBytes {
-		return status.Errorf(codes.ResourceExhausted, "the %s of %s has %d bytes; the limit of a message is %d bytes (16 MiB)", what, method, n, MaxMessageBytes)
+		return status.Errorf(codes.ResourceExhausted,
+			"the %s of %s has %d bytes; the limit of a message is %d bytes (16 MiB)", what, method, n, MaxMessageBytes)
 	}
 	return nil
 }

@@ -6,8 +6,8 @@ import (
 	"sync/atomic"
 )
 
-// Cache keeps what is made once and asked for by every call: of a method, or of a method and a code. It is read without a lock or an
-// allocation, and grows by a copy: its keys are few. Its zero value is empty.
+// Cache keeps what is made once and asked for by every call: of a method, or of a method and a code. It is read without
+// a lock or an allocation, and grows by a copy: its keys are few. Its zero value is empty.
 type Cache[K comparable, V any] struct {
 	known atomic.Pointer[map[K]V]
 	mu    sync.Mutex

@@ -18,8 +18,8 @@ type Call struct {
 	Deadline time.Time
 }
 
-// CallOf takes the context of an Invoke apart. A transport that keeps Deadline itself spares the call a timer, and one that carries
-// Object itself the metadata: Bind makes both only for those who ask the context for them.
+// CallOf takes the context of an Invoke apart. A transport that keeps Deadline itself spares the call a timer, and one
+// that carries Object itself the metadata: Bind makes both only for those who ask the context for them.
 func CallOf(ctx context.Context) Call {
 	c := Call{Caller: ctx}
 	if o, ok := ctx.(*outgoing); ok {
@@ -31,8 +31,8 @@ func CallOf(ctx context.Context) Call {
 	return c
 }
 
-// outgoing is the context of a call through Bind. It is whole, with a timer, a channel and metadata, only once a transport wants
-// more of it than CallOf tells.
+// outgoing is the context of a call through Bind. It is whole, with a timer, a channel and metadata, only once a
+// transport wants more of it than CallOf tells.
 type outgoing struct {
 	context.Context // the caller's
 	object          string
@@ -116,8 +116,8 @@ func (o *outgoing) Err() error {
 	return nil
 }
 
-// Incoming is what a transport that carries the object beside the metadata says of a call that it serves. It is the value of
-// IncomingKey in the context of the call.
+// Incoming is what a transport that carries the object beside the metadata says of a call that it serves. It is the
+// value of IncomingKey in the context of the call.
 type Incoming interface {
 	// Object is the object that is called.
 	Object() string

@@ -58,7 +58,8 @@ func TestContextOfACall(t *testing.T) {
 			look(ctx, t, func(inner context.Context) {
 				call := wire.CallOf(inner)
 				at, ok := inner.Deadline()
-				if call.Object != "an object" || call.Caller != ctx || !ok || !at.Equal(call.Deadline) || time.Until(at) != tt.want {
+				if call.Object != "an object" || call.Caller != ctx || !ok || !at.Equal(call.Deadline) ||
+					time.Until(at) != tt.want {
 					t.Errorf("%s: the call is %+v, and its context's deadline in %s", name, call, time.Until(at))
 				}
 				md, _ := metadata.FromOutgoingContext(inner)
@@ -72,7 +73,8 @@ func TestContextOfACall(t *testing.T) {
 				defer cancel()
 				begin := time.Now()
 				<-child.Done()
-				if took := time.Since(begin); took != tt.want || !errors.Is(inner.Err(), context.DeadlineExceeded) || !errors.Is(child.Err(), context.DeadlineExceeded) {
+				if took := time.Since(begin); took != tt.want || !errors.Is(inner.Err(), context.DeadlineExceeded) ||
+					!errors.Is(child.Err(), context.DeadlineExceeded) {
 					t.Errorf("%s: it ended after %s with %v, and what was made of it with %v", name, took, inner.Err(), child.Err())
 				}
 			})
@@ -129,12 +131,13 @@ func TestCache(t *testing.T) {
 	}
 }
 
-// A call as frames, both ends counted, allocates what its messages and its one context on either side take, and little more. (Over
-// gRPC it is about 200 allocations.)
+// A call as frames, both ends counted, allocates what its messages and its one context on either side take, and little
+// more. (Over gRPC it is about 200 allocations.)
 func TestAllocationsOfACall(t *testing.T) {
-	cc := wire.Bind(overFrames(t, seam(wire.Target{Impl: fakeSource(func(context.Context) (*hostservicev1.ObserveResponse, error) {
-		return answer(5), nil
-	})}, sourceDesc)), "object")
+	cc := wire.Bind(
+		overFrames(t, seam(wire.Target{Impl: fakeSource(func(context.Context) (*hostservicev1.ObserveResponse, error) {
+			return answer(5), nil
+		})}, sourceDesc)), "object")
 	request, reply := observe(), &hostservicev1.ObserveResponse{}
 	n := testing.AllocsPerRun(1000, func() {
 		if err := cc.Invoke(t.Context(), hostservicev1.DataSourceService_Observe_FullMethodName, request, reply); err != nil {

@@ -25,15 +25,16 @@ type KeyPair struct {
 // String keeps the key out of logs.
 func (*KeyPair) String() string { return "[certificate and key]" }
 
-// A certificate says nothing by its dates: each end was handed the other's own, and clocks step. But peers of others look at them,
-// so they hold from Unix's first second to what RFC 5280, 4.1.2.5, writes for a certificate without an end.
+// A certificate says nothing by its dates: each end was handed the other's own, and clocks step. But peers of others
+// look at them, so they hold from Unix's first second to what RFC 5280, 4.1.2.5, writes for a certificate without an
+// end.
 var (
 	validFrom  = time.Unix(0, 0).UTC()
 	validUntil = time.Date(9999, time.December, 31, 23, 59, 59, 0, time.UTC)
 )
 
-// NewKeyPair makes a pair for the name localhost on P-256: BoringSSL, and with it grpcio and netty-tcnative, refuses P-521,
-// which go-plugin's own AutoMTLS uses.
+// NewKeyPair makes a pair for the name localhost on P-256: BoringSSL, and with it grpcio and netty-tcnative, refuses
+// P-521, which go-plugin's own AutoMTLS uses.
 func NewKeyPair() (*KeyPair, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -99,8 +100,9 @@ func ClientTLS(own tls.Certificate, serverPEM []byte) (*tls.Config, error) {
 	}, nil
 }
 
-// Exactly is a tls.Config's VerifyConnection that takes the peer of one certificate, given in DER, and no other. That the peer
-// holds its key is TLS's own to see. Authorities, names and dates would add nothing, and the dates fail when a clock steps.
+// Exactly is a tls.Config's VerifyConnection that takes the peer of one certificate, given in DER, and no other. That
+// the peer holds its key is TLS's own to see. Authorities, names and dates would add nothing, and the dates fail when a
+// clock steps.
 func Exactly(der []byte) func(tls.ConnectionState) error {
 	return func(s tls.ConnectionState) error {
 		if len(s.PeerCertificates) == 0 || !bytes.Equal(s.PeerCertificates[0].Raw, der) {

@@ -76,7 +76,8 @@ func TestOnlyTheRightCertificatesConnect(t *testing.T) {
 	host := &fake{answer: func(context.Context, protoreflect.MethodDescriptor, proto.Message) (any, error) {
 		return &hostservicev1.PutResponse{Version: 1}, nil
 	}}
-	address := listen(t, host.seam, grpc.Creds(credentials.NewTLS(must(wire.ServerTLS(server.TLS, client.CertificatePEM)))))
+	address := listen(t, host.seam,
+		grpc.Creds(credentials.NewTLS(must(wire.ServerTLS(server.TLS, client.CertificatePEM)))))
 	// The client's certificate is an authority's, for peers that want one; what it signs is not the client.
 	issued := issue(t, stranger, client)
 	with := func(change func(*tls.Config)) credentials.TransportCredentials {
@@ -96,8 +97,10 @@ func TestOnlyTheRightCertificatesConnect(t *testing.T) {
 		"another server":         {credentials.NewTLS(must(wire.ClientTLS(client.TLS, stranger.CertificatePEM))), false},
 		"the server as a client": {with(func(c *tls.Config) { c.Certificates = []tls.Certificate{server.TLS} }), false},
 		"one that it issued":     {with(func(c *tls.Config) { c.Certificates = []tls.Certificate{issued} }), false},
-		"TLS 1.2":                {with(func(c *tls.Config) { c.MinVersion, c.MaxVersion = tls.VersionTLS12, tls.VersionTLS12 }), false},
-		"no TLS at all":          {insecure.NewCredentials(), false},
+		"TLS 1.2": {with(func(c *tls.Config) {
+			c.MinVersion, c.MaxVersion = tls.VersionTLS12, tls.VersionTLS12
+		}), false},
+		"no TLS at all": {insecure.NewCredentials(), false},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -132,8 +135,8 @@ func issue(t *testing.T, subject, authority *wire.KeyPair) tls.Certificate {
 	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: subject.TLS.PrivateKey}
 }
 
-// Two ends that know each other's certificate meet whatever their clocks say: one of them may have been set by years between two
-// connections, and a certificate of somebody else's SDK may be dated.
+// Two ends that know each other's certificate meet whatever their clocks say: one of them may have been set by years
+// between two connections, and a certificate of somebody else's SDK may be dated.
 func TestClocksStopNoConnection(t *testing.T) {
 	t.Parallel()
 	dated := keyPair(t)
@@ -142,12 +145,14 @@ func TestClocksStopNoConnection(t *testing.T) {
 		t.Fatal(err)
 	}
 	template.NotBefore, template.NotAfter = time.Now().Add(-time.Minute), time.Now().Add(time.Hour)
-	if dated.TLS.Certificate[0], err = x509.CreateCertificate(rand.Reader, template, template, template.PublicKey, dated.TLS.PrivateKey); err != nil {
+	if dated.TLS.Certificate[0], err = x509.CreateCertificate(rand.Reader, template, template, template.PublicKey,
+		dated.TLS.PrivateKey); err != nil {
 		t.Fatal(err)
 	}
 	dated.CertificatePEM = pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: dated.TLS.Certificate[0]})
 	own := keyPair(t)
-	for _, step := range []time.Duration{-50 * 365 * 24 * time.Hour, -2 * time.Minute, 2 * time.Hour, 50 * 365 * 24 * time.Hour} {
+	for _, step := range []time.Duration{-50 * 365 * 24 * time.Hour, -2 * time.Minute, 2 * time.Hour,
+		50 * 365 * 24 * time.Hour} {
 		for _, stepped := range []string{"server", "client"} {
 			t.Run(fmt.Sprintf("%s by %s", stepped, step), func(t *testing.T) {
 				t.Parallel()
@@ -190,10 +195,12 @@ func TestCertificatesThatAreNone(t *testing.T) {
 	t.Parallel()
 	p := keyPair(t)
 	for name, text := range map[string]string{"empty": "", "no PEM": "certificate", "a key": string(p.KeyPEM)} {
-		if _, err := wire.ServerTLS(p.TLS, []byte(text)); err == nil || !strings.Contains(err.Error(), "client's certificate") {
+		if _, err := wire.ServerTLS(p.TLS, []byte(text)); err == nil ||
+			!strings.Contains(err.Error(), "client's certificate") {
 			t.Errorf("%s as a client's: %v", name, err)
 		}
-		if _, err := wire.ClientTLS(p.TLS, []byte(text)); err == nil || !strings.Contains(err.Error(), "server's certificate") {
+		if _, err := wire.ClientTLS(p.TLS, []byte(text)); err == nil ||
+			!strings.Contains(err.Error(), "server's certificate") {
 			t.Errorf("%s as a server's: %v", name, err)
 		}
 	}

@@ -65,7 +65,8 @@ func value(t *rapid.T, f protoreflect.FieldDescriptor, fresh protoreflect.Value)
 	}
 	switch f.Kind() {
 	case protoreflect.StringKind:
-		return protoreflect.ValueOfString(rapid.StringOfN(rapid.RuneFrom([]rune("abcXYZ019/-é")), least, most, most).Draw(t, name))
+		return protoreflect.ValueOfString(rapid.StringOfN(rapid.RuneFrom([]rune("abcXYZ019/-é")), least, most, most).Draw(t,
+			name))
 	case protoreflect.BytesKind:
 		if n := int(r.GetLen()); n > 0 {
 			least, most = n, n
@@ -98,7 +99,8 @@ func value(t *rapid.T, f protoreflect.FieldDescriptor, fresh protoreflect.Value)
 		}
 		return fresh
 	}
-	panic("the contract has a field of kind " + f.Kind().String() + ", which this test cannot fill: " + string(f.FullName()))
+	panic("the contract has a field of kind " + f.Kind().String() + ", which this test cannot fill: " +
+		string(f.FullName()))
 }
 
 func seconds(t *rapid.T, r *pluginv1.Rules) int64 {
@@ -122,15 +124,18 @@ func integer(t *rapid.T, name string, bits int, nonNegative bool) *big.Int {
 	return n
 }
 
-// Every rule of every field of every method is kept on both ends of every transport: a request that breaks one never leaves its
-// caller, is refused by a server whose caller did not look, and an answer that breaks one never reaches who would believe it.
+// Every rule of every field of every method is kept on both ends of every transport: a request that breaks one never
+// leaves its caller, is refused by a server whose caller did not look, and an answer that breaks one never reaches who
+// would believe it.
 func TestEveryRuleOfEveryMethodIsKept(t *testing.T) {
 	t.Parallel()
 	for name, connect := range transports() {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			var answer proto.Message // set before each call, and read while it lasts
-			server := &fake{answer: func(context.Context, protoreflect.MethodDescriptor, proto.Message) (any, error) { return answer, nil }}
+			server := &fake{answer: func(context.Context, protoreflect.MethodDescriptor, proto.Message) (any, error) {
+				return answer, nil
+			}}
 			checked, unchecked := connect(t, server.seam), connect(t, server.raw)
 			covered := 0
 			for _, m := range contractMethods() {
@@ -163,7 +168,8 @@ func TestEveryRuleOfEveryMethodIsKept(t *testing.T) {
 						covered++
 						answer = proto.Clone(reply)
 						b.Apply(answer.ProtoReflect())
-						want := fmt.Sprintf("the answer to %s breaks the contract: %s.%s: ", fullMethod(m), m.Output().FullName(), b.Field)
+						want := fmt.Sprintf("the answer to %s breaks the contract: %s.%s: ", fullMethod(m), m.Output().FullName(),
+							b.Field)
 						errs := map[string]error{"server": call(t.Context(), checked, m, request, breakage.New(m.Output()))}
 						if name == "in-process" || !b.Unsendable {
 							errs["caller"] = call(t.Context(), wire.Bind(unchecked, "object"), m, request, breakage.New(m.Output()))
@@ -226,7 +232,8 @@ func settled(t *testing.T, what string, err error) {
 		return
 	}
 	s, ok := status.FromError(err)
-	if !ok || s.Code() == codes.DeadlineExceeded || s.Code() == codes.Unknown || strings.Contains(s.Message(), "panicked") {
+	if !ok || s.Code() == codes.DeadlineExceeded || s.Code() == codes.Unknown ||
+		strings.Contains(s.Message(), "panicked") {
 		t.Errorf("%s: %v", what, err)
 	}
 }

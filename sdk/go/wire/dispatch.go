@@ -42,8 +42,9 @@ type DispatcherSettings struct {
 	Observe func(method string, code codes.Code, took time.Duration)
 }
 
-// Dispatcher is the server's end of the seam. Every service of the contract is registered through it: it recovers panics,
-// holds requests to the field rules, finds the target, answers the generation and refuses calls when it is draining.
+// Dispatcher is the server's end of the seam. Every service of the contract is registered through it: it recovers
+// panics, holds requests to the field rules, finds the target, answers the generation and refuses calls when it is
+// draining.
 type Dispatcher struct {
 	settings   DispatcherSettings
 	mu         sync.Mutex
@@ -90,7 +91,8 @@ func (d *Dispatcher) enter() (trailer metadata.MD, err error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.draining != "" {
-		return metadata.Pairs(GenerationKey, d.generation, DrainingKey, d.generation), status.Error(codes.Unavailable, d.draining)
+		return metadata.Pairs(GenerationKey, d.generation, DrainingKey, d.generation), status.Error(codes.Unavailable,
+			d.draining)
 	}
 	d.calls++
 	return d.trailer, nil
@@ -125,7 +127,8 @@ func (d *Dispatcher) Register(registrar grpc.ServiceRegistrar, desc *grpc.Servic
 	registrar.RegisterService(through, struct{}{})
 }
 
-func (d *Dispatcher) unary(ctx context.Context, service, full string, dec func(any) error, handler grpc.MethodHandler) (reply any, err error) {
+func (d *Dispatcher) unary(ctx context.Context, service, full string, dec func(any) error,
+	handler grpc.MethodHandler) (reply any, err error) {
 	begin := time.Now()
 	trailer, err := d.enter()
 	defer func() {
@@ -207,8 +210,8 @@ func (d *Dispatcher) stream(stream grpc.ServerStream, service, full string, hand
 	return err
 }
 
-// overdue gives an error of a call whose caller's time is over the code that says so. Handlers wrap what failed for want of time, and
-// wrapped it would read as a fault of the service.
+// overdue gives an error of a call whose caller's time is over the code that says so. Handlers wrap what failed for
+// want of time, and wrapped it would read as a fault of the service.
 func overdue(ctx context.Context, err error) error {
 	if code := status.Code(err); code != codes.Unavailable && code != codes.Unknown {
 		return err

@@ -30,7 +30,8 @@ import (
 // fakeSource is a fake of a host's data source: a function.
 type fakeSource func(context.Context) (*hostservicev1.ObserveResponse, error)
 
-func (f fakeSource) Observe(ctx context.Context, _ *hostservicev1.ObserveRequest) (*hostservicev1.ObserveResponse, error) {
+func (f fakeSource) Observe(ctx context.Context,
+	_ *hostservicev1.ObserveRequest) (*hostservicev1.ObserveResponse, error) {
 	return f(ctx)
 }
 
@@ -40,7 +41,8 @@ type fakeRelayer struct {
 	watch func(relayerv1.RelayerService_WatchContractConfigsServer) error
 }
 
-func (f fakeRelayer) WatchContractConfigs(_ *relayerv1.WatchContractConfigsRequest, s relayerv1.RelayerService_WatchContractConfigsServer) error {
+func (f fakeRelayer) WatchContractConfigs(_ *relayerv1.WatchContractConfigsRequest,
+	s relayerv1.RelayerService_WatchContractConfigsServer) error {
 	return f.watch(s)
 }
 
@@ -74,10 +76,15 @@ func TestDispatcherAnswers(t *testing.T) {
 		"status": {serve: func(context.Context) (*hostservicev1.ObserveResponse, error) {
 			return nil, status.Error(codes.FailedPrecondition, "task ds1 failed")
 		}, code: codes.FailedPrecondition, text: "task ds1 failed"},
-		"error":   {serve: func(context.Context) (*hostservicev1.ObserveResponse, error) { return nil, errors.New("why") }, code: codes.Unknown, text: "why"},
-		"context": {serve: func(context.Context) (*hostservicev1.ObserveResponse, error) { return nil, context.DeadlineExceeded }, code: codes.DeadlineExceeded},
-		"panic":   {serve: func(context.Context) (*hostservicev1.ObserveResponse, error) { panic("boom") }, code: codes.Internal, text: "/loop.hostservice.v1.DataSourceService/Observe panicked: boom"},
-		"nothing": {serve: func(context.Context) (*hostservicev1.ObserveResponse, error) { return nil, nil }, code: codes.Internal, text: "neither a message nor an error"},
+		"error": {serve: func(context.Context) (*hostservicev1.ObserveResponse, error) { return nil, errors.New("why") },
+			code: codes.Unknown, text: "why"},
+		"context": {serve: func(context.Context) (*hostservicev1.ObserveResponse, error) {
+			return nil, context.DeadlineExceeded
+		}, code: codes.DeadlineExceeded},
+		"panic": {serve: func(context.Context) (*hostservicev1.ObserveResponse, error) { panic("boom") },
+			code: codes.Internal, text: "/loop.hostservice.v1.DataSourceService/Observe panicked: boom"},
+		"nothing": {serve: func(context.Context) (*hostservicev1.ObserveResponse, error) { return nil, nil },
+			code: codes.Internal, text: "neither a message nor an error"},
 	}
 	for transport, connect := range transports() {
 		for name, test := range tests {
@@ -129,7 +136,8 @@ func TestOverdueCalls(t *testing.T) {
 				return nil
 			}
 			_, err := r.desc.Methods[0].Handler(nil, ctx, whole, nil)
-			if got := status.Convert(err); got.Code() != tt.want || observed != tt.want || got.Message() != "keep the report: the store is away" {
+			if got := status.Convert(err); got.Code() != tt.want || observed != tt.want ||
+				got.Message() != "keep the report: the store is away" {
 				t.Errorf("answered %v and observed %s, want %s", err, observed, tt.want)
 			}
 		})
@@ -163,7 +171,8 @@ func TestPanicOfAStream(t *testing.T) {
 				}
 				panic("boom")
 			}}
-			stream, err := relayerv1.NewRelayerServiceClient(wire.Bind(connect(t, seam(wire.Target{Impl: impl}, relayerDesc)), "")).WatchContractConfigs(t.Context(), &relayerv1.WatchContractConfigsRequest{})
+			stream, err := relayerv1.NewRelayerServiceClient(wire.Bind(connect(t, seam(wire.Target{Impl: impl}, relayerDesc)),
+				"")).WatchContractConfigs(t.Context(), &relayerv1.WatchContractConfigsRequest{})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -196,9 +205,12 @@ func TestMessagesAreLimited(t *testing.T) {
 				return &medianv1.MedianFromReportResponse{Median: wire.BigInt(big.NewInt(1))}, nil
 			}}
 			checked, unchecked := connect(t, f.seam), connect(t, f.raw)
-			request := &medianv1.BuildReportRequest{Observations: []*medianv1.ParsedAttributedObservation{valid((&medianv1.ParsedAttributedObservation{}).ProtoReflect().Descriptor()).Example(0).(*medianv1.ParsedAttributedObservation)}}
+			rules := valid((&medianv1.ParsedAttributedObservation{}).ProtoReflect().Descriptor())
+			request := &medianv1.BuildReportRequest{Observations: []*medianv1.ParsedAttributedObservation{
+				rules.Example(0).(*medianv1.ParsedAttributedObservation)}}
 
-			_, errRequest := codec(wire.Bind(unchecked, "o")).MedianFromReport(ctx, &medianv1.MedianFromReportRequest{Report: large})
+			_, errRequest := codec(wire.Bind(unchecked, "o")).MedianFromReport(ctx,
+				&medianv1.MedianFromReportRequest{Report: large})
 			if f.calls.Load() != 0 {
 				t.Error("a request above the limit left its caller")
 			}
@@ -206,7 +218,8 @@ func TestMessagesAreLimited(t *testing.T) {
 			_, errAnswer := codec(checked).BuildReport(ctx, request)
 			errs := map[string]error{"request": errRequest, "answer": errAnswer}
 			if transport != "in-process" { // in one process only the two seams could look
-				_, errs["request of a caller that did not look"] = codec(checked).MedianFromReport(ctx, &medianv1.MedianFromReportRequest{Report: large})
+				_, errs["request of a caller that did not look"] = codec(checked).MedianFromReport(ctx,
+					&medianv1.MedianFromReportRequest{Report: large})
 				_, errs["answer of a server that did not look"] = codec(wire.Bind(unchecked, "o")).BuildReport(ctx, request)
 			}
 			for what, err := range errs {
@@ -219,7 +232,8 @@ func TestMessagesAreLimited(t *testing.T) {
 			if _, err := codec(wire.Bind(checked, "o")).BuildReport(ctx, request); err != nil {
 				t.Errorf("an answer of the limit: %.200v", err)
 			}
-			if _, err := codec(wire.Bind(checked, "o")).MedianFromReport(ctx, &medianv1.MedianFromReportRequest{Report: reply.GetReport()}); err != nil {
+			if _, err := codec(wire.Bind(checked, "o")).MedianFromReport(ctx,
+				&medianv1.MedianFromReportRequest{Report: reply.GetReport()}); err != nil {
 				t.Errorf("a request of the limit: %.200v", err)
 			}
 		})
@@ -257,7 +271,8 @@ func TestGenerationTrailer(t *testing.T) {
 			if len(trailer.Get(wire.DrainingKey)) != 0 {
 				t.Error("a call that was begun says that it was not")
 			}
-			stream, err := relayerv1.NewRelayerServiceClient(wire.Bind(cc, "")).WatchContractConfigs(t.Context(), &relayerv1.WatchContractConfigsRequest{})
+			stream, err := relayerv1.NewRelayerServiceClient(wire.Bind(cc, "")).WatchContractConfigs(t.Context(),
+				&relayerv1.WatchContractConfigsRequest{})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -301,7 +316,8 @@ func TestDrain(t *testing.T) {
 		}})
 		cc := inProcess(t, func(r grpc.ServiceRegistrar) { d.registerAll(r, sourceDesc, relayerDesc) })
 		watching, stopWatching := context.WithCancel(t.Context())
-		stream, err := relayerv1.NewRelayerServiceClient(wire.Bind(cc, "")).WatchContractConfigs(watching, &relayerv1.WatchContractConfigsRequest{})
+		stream, err := relayerv1.NewRelayerServiceClient(wire.Bind(cc, "")).WatchContractConfigs(watching,
+			&relayerv1.WatchContractConfigsRequest{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -321,10 +337,12 @@ func TestDrain(t *testing.T) {
 		short, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
 		begin := time.Now()
-		if err := d.Drain(short, "the plugin is ending"); !errors.Is(err, context.DeadlineExceeded) || time.Since(begin) != time.Second {
+		if err := d.Drain(short, "the plugin is ending"); !errors.Is(err, context.DeadlineExceeded) ||
+			time.Since(begin) != time.Second {
 			t.Errorf("with calls in flight: %v after %s", err, time.Since(begin))
 		}
-		if _, err := source(cc).Observe(t.Context(), observe()); status.Code(err) != codes.Unavailable || !strings.Contains(err.Error(), "the plugin is ending") {
+		if _, err := source(cc).Observe(t.Context(), observe()); status.Code(err) != codes.Unavailable ||
+			!strings.Contains(err.Error(), "the plugin is ending") {
 			t.Errorf("a new call: %v", err)
 		}
 		drained := make(chan error, 2)
@@ -365,13 +383,15 @@ func TestTargets(t *testing.T) {
 			d := testDispatcher{wire.NewDispatcher(wire.DispatcherSettings{Resolver: r, Logger: slog.New(slog.DiscardHandler),
 				Observe: func(method string, code codes.Code, _ time.Duration) { seen <- method + " " + code.String() }})}
 			cc := connect(t, func(r grpc.ServiceRegistrar) { d.registerAll(r, sourceDesc, relayerDesc) })
-			if _, err := hostservicev1.NewDataSourceServiceClient(wire.Bind(cc, "a name")).Observe(t.Context(), observe()); status.Code(err) != codes.Internal {
+			if _, err := hostservicev1.NewDataSourceServiceClient(wire.Bind(cc, "a name")).Observe(t.Context(),
+				observe()); status.Code(err) != codes.Internal {
 				t.Error(err)
 			}
 			if got := <-seen; got != "/loop.hostservice.v1.DataSourceService/Observe Internal" {
 				t.Errorf("observed %s", got)
 			}
-			stream, err := relayerv1.NewRelayerServiceClient(wire.Bind(cc, "")).WatchContractConfigs(t.Context(), &relayerv1.WatchContractConfigsRequest{})
+			stream, err := relayerv1.NewRelayerServiceClient(wire.Bind(cc, "")).WatchContractConfigs(t.Context(),
+				&relayerv1.WatchContractConfigsRequest{})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -381,12 +401,14 @@ func TestTargets(t *testing.T) {
 			if got := <-seen; got != "/loop.relayer.v1.RelayerService/WatchContractConfigs Internal" {
 				t.Errorf("observed %s", got)
 			}
-			if _, err := hostservicev1.NewDataSourceServiceClient(wire.Bind(cc, "gone")).Observe(t.Context(), observe()); status.Code(err) != codes.NotFound {
+			if _, err := hostservicev1.NewDataSourceServiceClient(wire.Bind(cc, "gone")).Observe(t.Context(),
+				observe()); status.Code(err) != codes.NotFound {
 				t.Error(err)
 			}
 			r.mu.Lock()
 			defer r.mu.Unlock()
-			if want := "loop.hostservice.v1.DataSourceService a name, loop.relayer.v1.RelayerService , loop.hostservice.v1.DataSourceService gone"; strings.Join(r.asked, ", ") != want {
+			if want := "loop.hostservice.v1.DataSourceService a name, loop.relayer.v1.RelayerService , " +
+				"loop.hostservice.v1.DataSourceService gone"; strings.Join(r.asked, ", ") != want {
 				t.Errorf("resolved %q; want %q", strings.Join(r.asked, ", "), want)
 			}
 			if r.done != 2 {
@@ -421,11 +443,15 @@ func (r *recorder) Resolve(service, object string) (wire.Target, error) {
 // A call that names two objects is for neither.
 func TestTwoNamesAreNone(t *testing.T) {
 	t.Parallel()
-	r := &recorder{impl: fakeSource(func(context.Context) (*hostservicev1.ObserveResponse, error) { return answer(1), nil })}
+	r := &recorder{impl: fakeSource(func(context.Context) (*hostservicev1.ObserveResponse, error) {
+		return answer(1), nil
+	})}
 	cc := inProcess(t, func(registrar grpc.ServiceRegistrar) {
-		wire.NewDispatcher(wire.DispatcherSettings{Resolver: r, Logger: slog.New(slog.DiscardHandler)}).Register(registrar, sourceDesc)
+		wire.NewDispatcher(wire.DispatcherSettings{Resolver: r, Logger: slog.New(slog.DiscardHandler)}).Register(registrar,
+			sourceDesc)
 	})
-	if _, err := hostservicev1.NewDataSourceServiceClient(wire.Bind(wire.Bind(cc, "a"), "b")).Observe(t.Context(), observe()); err != nil {
+	if _, err := hostservicev1.NewDataSourceServiceClient(wire.Bind(wire.Bind(cc, "a"), "b")).Observe(t.Context(),
+		observe()); err != nil {
 		t.Fatal(err)
 	}
 	if want := "loop.hostservice.v1.DataSourceService "; len(r.asked) != 1 || r.asked[0] != want {
@@ -433,7 +459,8 @@ func TestTwoNamesAreNone(t *testing.T) {
 	}
 }
 
-// The end of a target's context ends its streams, with the handler's own error or as UNAVAILABLE: nobody cancelled them.
+// The end of a target's context ends its streams, with the handler's own error or as UNAVAILABLE: nobody cancelled
+// them.
 func TestStreamsEndWithTheirTarget(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct {
@@ -456,7 +483,9 @@ func TestStreamsEndWithTheirTarget(t *testing.T) {
 					<-s.Context().Done()
 					return test.end(s.Context())
 				}}
-				stream, err := relayerv1.NewRelayerServiceClient(wire.Bind(connect(t, seam(wire.Target{Impl: impl, Context: life}, relayerDesc)), "")).WatchContractConfigs(t.Context(), &relayerv1.WatchContractConfigsRequest{})
+				stream, err := relayerv1.NewRelayerServiceClient(
+					wire.Bind(connect(t, seam(wire.Target{Impl: impl, Context: life}, relayerDesc)), "")).
+					WatchContractConfigs(t.Context(), &relayerv1.WatchContractConfigsRequest{})
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -472,8 +501,8 @@ func TestStreamsEndWithTheirTarget(t *testing.T) {
 	}
 }
 
-// A caller that refuses an answer of a stream is done with the stream: gRPC's callers stop at the first error and rely on it
-// to free the rest.
+// A caller that refuses an answer of a stream is done with the stream: gRPC's callers stop at the first error and rely
+// on it to free the rest.
 func TestARefusedAnswerEndsItsStream(t *testing.T) {
 	t.Parallel()
 	for transport, connect := range transports() {
@@ -482,14 +511,17 @@ func TestARefusedAnswerEndsItsStream(t *testing.T) {
 			ended := make(chan struct{})
 			server := fakeRelayer{watch: func(s relayerv1.RelayerService_WatchContractConfigsServer) error {
 				defer close(ended)
-				if err := s.Send(&relayerv1.WatchContractConfigsResponse{Provider: "a", ConfigDigest: make([]byte, 31)}); err != nil {
+				if err := s.Send(&relayerv1.WatchContractConfigsResponse{Provider: "a",
+					ConfigDigest: make([]byte, 31)}); err != nil {
 					return err
 				}
 				<-s.Context().Done()
 				return s.Context().Err()
 			}}
-			cc := connect(t, func(r grpc.ServiceRegistrar) { r.RegisterService(relayerDesc, server) }) // a server that did not look
-			stream, err := relayerv1.NewRelayerServiceClient(wire.Bind(cc, "")).WatchContractConfigs(t.Context(), &relayerv1.WatchContractConfigsRequest{})
+			// a server that did not look
+			cc := connect(t, func(r grpc.ServiceRegistrar) { r.RegisterService(relayerDesc, server) })
+			stream, err := relayerv1.NewRelayerServiceClient(wire.Bind(cc, "")).WatchContractConfigs(t.Context(),
+				&relayerv1.WatchContractConfigsRequest{})
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -39,8 +39,8 @@ func (c frameCodec) Unmarshal(data mem.BufferSlice, v any) error {
 	return c.CodecV2.Unmarshal(data, v)
 }
 
-// Cloner copies messages between the two halves of an in-process call, also where one half forwards frames. It implements
-// inprocgrpc.Cloner.
+// Cloner copies messages between the two halves of an in-process call, also where one half forwards frames. It
+// implements inprocgrpc.Cloner.
 type Cloner struct{}
 
 // Copy implements inprocgrpc.Cloner.

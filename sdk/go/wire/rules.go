@@ -229,8 +229,8 @@ const (
 	nanosPerSecond  = 1_000_000_000
 )
 
-// problemOfDuration is what CheckValid of package durationpb finds, in words that every SDK has: CheckValid's are protobuf's
-// own and vary on purpose.
+// problemOfDuration is what CheckValid of package durationpb finds, in words that every SDK has: CheckValid's are
+// protobuf's own and vary on purpose.
 func problemOfDuration(d *durationpb.Duration) string {
 	switch s, n := d.GetSeconds(), d.GetNanos(); {
 	case s < -longestDuration || s > longestDuration:

@@ -144,8 +144,8 @@ func TestCheck(t *testing.T) {
 	}
 }
 
-// What no rule forbids passes: each of the contract's fields is set to the extremes that its type and its rules allow, and
-// left out where nothing requires it. So nothing is enforced that the options do not state.
+// What no rule forbids passes: each of the contract's fields is set to the extremes that its type and its rules allow,
+// and left out where nothing requires it. So nothing is enforced that the options do not state.
 func TestNothingIsCheckedThatNoRuleStates(t *testing.T) {
 	t.Parallel()
 	for _, d := range contractMessages() {
@@ -259,10 +259,12 @@ func TestViolationAsStatus(t *testing.T) {
 	t.Parallel()
 	v := &wire.Violation{Field: "timestamp.round", Problem: "is 256; the largest value is 255"}
 	s := v.Status("loop.reporting.v1.QueryRequest")
-	if want := "loop.reporting.v1.QueryRequest.timestamp.round: is 256; the largest value is 255"; s.Code() != codes.InvalidArgument || s.Message() != want {
+	const want = "loop.reporting.v1.QueryRequest.timestamp.round: is 256; the largest value is 255"
+	if s.Code() != codes.InvalidArgument || s.Message() != want {
 		t.Errorf("status is %s %q; want %q", s.Code(), s.Message(), want)
 	}
-	if b, ok := s.Details()[0].(*errdetails.BadRequest); !ok || b.GetFieldViolations()[0].GetField() != v.Field || b.GetFieldViolations()[0].GetDescription() != v.Problem {
+	if b, ok := s.Details()[0].(*errdetails.BadRequest); !ok || b.GetFieldViolations()[0].GetField() != v.Field ||
+		b.GetFieldViolations()[0].GetDescription() != v.Problem {
 		t.Errorf("details are %v", s.Details())
 	}
 	if want := "timestamp.round: is 256; the largest value is 255"; v.Error() != want {
@@ -304,7 +306,8 @@ func TestBigIntRoundTrip(t *testing.T) {
 func TestIntTakesAnything(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
-		b := &pluginv1.BigInt{Negative: rapid.Bool().Draw(t, "negative"), Magnitude: rapid.SliceOfN(rapid.Byte(), 0, 40).Draw(t, "magnitude")}
+		b := &pluginv1.BigInt{Negative: rapid.Bool().Draw(t, "negative"),
+			Magnitude: rapid.SliceOfN(rapid.Byte(), 0, 40).Draw(t, "magnitude")}
 		canonical := proto.Equal(wire.BigInt(wire.Int(b)), b)
 		if v := wire.Check(b); (v == nil) != canonical {
 			t.Fatalf("%v is canonical: %t; Check says %v", b, canonical, v)

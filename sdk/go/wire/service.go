@@ -40,7 +40,8 @@ type Method struct {
 
 var methods Cache[string, *Method]
 
-// MethodOf looks a method up in the linked descriptors. The second result is false for a method that no linked contract has.
+// MethodOf looks a method up in the linked descriptors. The second result is false for a method that no linked contract
+// has.
 func MethodOf(fullName string) (*Method, bool) {
 	if m, ok := methods.Get(fullName); ok {
 		return m, true

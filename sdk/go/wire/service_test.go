@@ -16,11 +16,15 @@ import (
 func TestMethodOf(t *testing.T) {
 	t.Parallel()
 	tests := map[string]*wire.Method{
-		"/loop.hostservice.v1.StoreService/Put":  {FullName: "/loop.hostservice.v1.StoreService/Put", Service: "loop.hostservice.v1.StoreService", Timeout: 5 * time.Second},
-		"/loop.hostservice.v1.StoreService/Read": {FullName: "/loop.hostservice.v1.StoreService/Read", Service: "loop.hostservice.v1.StoreService", Timeout: 5 * time.Second, Retryable: true},
-		"/loop.median.v1.MedianService/CreateMedianFactory": {FullName: "/loop.median.v1.MedianService/CreateMedianFactory", Service: "loop.median.v1.MedianService",
+		"/loop.hostservice.v1.StoreService/Put": {FullName: "/loop.hostservice.v1.StoreService/Put",
+			Service: "loop.hostservice.v1.StoreService", Timeout: 5 * time.Second},
+		"/loop.hostservice.v1.StoreService/Read": {FullName: "/loop.hostservice.v1.StoreService/Read",
+			Service: "loop.hostservice.v1.StoreService", Timeout: 5 * time.Second, Retryable: true},
+		"/loop.median.v1.MedianService/CreateMedianFactory": {FullName: "/loop.median.v1.MedianService/CreateMedianFactory",
+			Service: "loop.median.v1.MedianService",
 			Timeout: 10 * time.Second, Retryable: true, OnPlugin: true},
-		"/loop.relayer.v1.RelayerService/WatchContractConfigs": {FullName: "/loop.relayer.v1.RelayerService/WatchContractConfigs", Service: "loop.relayer.v1.RelayerService",
+		"/loop.relayer.v1.RelayerService/WatchContractConfigs": {
+			FullName: "/loop.relayer.v1.RelayerService/WatchContractConfigs", Service: "loop.relayer.v1.RelayerService",
 			Retryable: true, OnPlugin: true, ServerStreams: true},
 		"/loop.hostservice.v1.StoreService/Gone": nil,
 		"/loop.hostservice.v1.Gone/Read":         nil,

@@ -1,6 +1,6 @@
-// Package wire is what both ends of the boundary between host and plugins share: the codec that lets frames pass undecoded,
-// the rules of the contract's fields, deadlines and idempotency read from its options, the certificates of both sides, and
-// the one seam through which every call is made (Bind) and served (Dispatcher).
+// Package wire is what both ends of the boundary between host and plugins share: the codec that lets frames pass
+// undecoded, the rules of the contract's fields, deadlines and idempotency read from its options, the certificates of
+// both sides, and the one seam through which every call is made (Bind) and served (Dispatcher).
 //
 // It knows descriptors and connections. It must not know processes, objects' lives or any product.
 package wire
@@ -8,11 +8,11 @@ package wire
 const (
 	// ObjectKey is the metadata key that carries the name of the object a call is for.
 	ObjectKey = "loop-object"
-	// GenerationKey is the trailer by which a server says which life of its plugin answered. An UNAVAILABLE without it comes
-	// from the transport, one with it from the application.
+	// GenerationKey is the trailer by which a server says which life of its plugin answered. An UNAVAILABLE without it
+	// comes from the transport, one with it from the application.
 	GenerationKey = "loop-generation"
-	// DrainingKey is the trailer of calls that a draining server refused: they were not begun, and may be made again in the next life
-	// whatever they do.
+	// DrainingKey is the trailer of calls that a draining server refused: they were not begun, and may be made again in
+	// the next life whatever they do.
 	DrainingKey = "loop-draining"
 	// CookieKey is the environment variable that carries a plugin kind's magic cookie.
 	CookieKey = "LOOP_PLUGIN"

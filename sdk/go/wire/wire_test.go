@@ -70,7 +70,9 @@ func overFrames(t testing.TB, register func(grpc.ServiceRegistrar)) grpc.ClientC
 	serverTLS, clientTLS := mutual(t)
 	framed := frames.NewServer(slog.New(slog.DiscardHandler))
 	t.Cleanup(framed.Stop)
-	address := listen(t, func(r grpc.ServiceRegistrar) { register(framed.Beside(r)) }, grpc.Creds(frames.Credentials(serverTLS, framed)))
+	address := listen(t, func(r grpc.ServiceRegistrar) {
+		register(framed.Beside(r))
+	}, grpc.Creds(frames.Credentials(serverTLS, framed)))
 	conn := dial(t, address, grpc.WithTransportCredentials(credentials.NewTLS(clientTLS)))
 	channel := frames.Over(conn, address, clientTLS)
 	t.Cleanup(func() { _ = channel.Close() })
@@ -151,7 +153,8 @@ func (d testDispatcher) registerAll(r grpc.ServiceRegistrar, services ...*grpc.S
 }
 
 func dispatcher(target wire.Target) testDispatcher {
-	return testDispatcher{wire.NewDispatcher(wire.DispatcherSettings{Resolver: always(target), Logger: slog.New(slog.DiscardHandler)})}
+	return testDispatcher{
+		wire.NewDispatcher(wire.DispatcherSettings{Resolver: always(target), Logger: slog.New(slog.DiscardHandler)})}
 }
 
 // always resolves to one target.
@@ -160,8 +163,8 @@ type always wire.Target
 // Resolve implements wire.Resolver.
 func (a always) Resolve(string, string) (wire.Target, error) { return wire.Target(a), nil }
 
-// fake stands for an implementation of every service of the contract: it is built from the descriptors and answers each method
-// with what answer returns.
+// fake stands for an implementation of every service of the contract: it is built from the descriptors and answers each
+// method with what answer returns.
 type fake struct {
 	calls  atomic.Int64
 	answer func(ctx context.Context, m protoreflect.MethodDescriptor, request proto.Message) (any, error)

@@ -143,7 +143,8 @@ func TestEveryPluginHasItsVariable(t *testing.T) {
 	want := []string{}
 	for _, command := range commands {
 		binary := filepath.Base(command)
-		want = append(want, fmt.Sprintf("CL_%s_CMD=/usr/local/bin/%s", strings.ToUpper(strings.TrimPrefix(binary, "loop-")), binary))
+		want = append(want,
+			fmt.Sprintf("CL_%s_CMD=/usr/local/bin/%s", strings.ToUpper(strings.TrimPrefix(binary, "loop-")), binary))
 	}
 	got := []string{}
 	stages := dockerfiles(t)["plugins.Dockerfile"].Stages
@@ -161,7 +162,8 @@ func TestEveryPluginHasItsVariable(t *testing.T) {
 	}
 }
 
-// What the steps copy from the repository is there and passes .dockerignore, whose other purpose is to keep the rest out.
+// What the steps copy from the repository is there and passes .dockerignore, whose other purpose is to keep the rest
+// out.
 func TestContextHoldsWhatIsCopied(t *testing.T) {
 	t.Parallel()
 	for name, file := range dockerfiles(t) {

@@ -1,6 +1,6 @@
-// Package image makes container images in plain folders: it takes the steps of a Dockerfile as BuildKit's parser reads them and
-// carries them out beneath root folders, without a container engine. It knows the instructions that the Dockerfiles of this project
-// use and refuses others, and it must not know what is in an image or what it is for.
+// Package image makes container images in plain folders: it takes the steps of a Dockerfile as BuildKit's parser reads
+// them and carries them out beneath root folders, without a container engine. It knows the instructions that the
+// Dockerfiles of this project use and refuses others, and it must not know what is in an image or what it is for.
 //
 // RUN, and Process, want root and Linux's namespaces.
 package image
@@ -141,7 +141,8 @@ func (b *Builder) Build(ctx context.Context, file *File) (*Image, error) {
 		s := &stage{builder: b, image: &copied, args: map[string]string{}, before: done}
 		for _, command := range parsed.Commands {
 			if err := s.apply(ctx, command); err != nil {
-				return nil, fmt.Errorf("%s:%d: %s: %w", file.Path, command.Location()[0].Start.Line, strings.ToUpper(command.Name()), err)
+				return nil, fmt.Errorf("%s:%d: %s: %w", file.Path, command.Location()[0].Start.Line,
+					strings.ToUpper(command.Name()), err)
 			}
 		}
 		last = s.image

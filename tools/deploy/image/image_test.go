@@ -75,8 +75,9 @@ ENTRYPOINT ["program"]
 CMD ["a", "b"]
 LABEL a=b
 `, map[string]string{
-		"one": "1", "two": "2", "tree/leaf": "leaf", "tree/deep/er/leaf": "deeper", "tree/left.out": "x", "tree/deep/left.out": "x",
-		".dockerignore": "*\n!one\n!two\n!tree\n**/left.out\n",
+		"one": "1", "two": "2", "tree/leaf": "leaf", "tree/deep/er/leaf": "deeper", "tree/left.out": "x",
+		"tree/deep/left.out": "x",
+		".dockerignore":      "*\n!one\n!two\n!tree\n**/left.out\n",
 	})
 	built, err := build(t, folder)
 	if err != nil {
@@ -114,7 +115,8 @@ LABEL a=b
 	built.Root = ""
 	want := &Image{
 		Env: []string{"BASE=1", "PATH=/opt:/bin", "NEW=new er", "LATER=unset"}, User: "7:8", Dir: "/mine/below",
-		Entrypoint: []string{"program"}, Command: []string{"a", "b"}, Health: []string{"true"}, Ports: []string{"1", "2"}, Volumes: []string{"/mine"},
+		Entrypoint: []string{"program"}, Command: []string{"a", "b"}, Health: []string{"true"}, Ports: []string{"1", "2"},
+		Volumes: []string{"/mine"},
 	}
 	if diff := cmp.Diff(want, built); diff != "" {
 		t.Errorf("image (-want +got):\n%s", diff)
@@ -136,8 +138,9 @@ func TestRefusedSteps(t *testing.T) {
 		"shell as entrypoint":  {"ENTRYPOINT program", "write it as a JSON array"},
 		"shell as command":     {"CMD program", "write it as a JSON array"},
 		"shell as check":       {"HEALTHCHECK CMD program", "only a command as a JSON array is known here"},
-		"mount":                {"RUN --mount=type=cache,target=/cache true", "a mount of type cache at /cache is not known here"},
-		"RUN as an array":      {`RUN ["true"]`, "only the shell's form on one line is known here"},
+		"mount": {"RUN --mount=type=cache,target=/cache true",
+			"a mount of type cache at /cache is not known here"},
+		"RUN as an array": {`RUN ["true"]`, "only the shell's form on one line is known here"},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
@@ -158,7 +161,8 @@ func TestParse(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			if _, err := Parse(filepath.Join(write(t, c.content, nil), "x.Dockerfile")); err == nil || !strings.Contains(err.Error(), c.want) {
+			if _, err := Parse(filepath.Join(write(t, c.content, nil), "x.Dockerfile")); err == nil ||
+				!strings.Contains(err.Error(), c.want) {
 				t.Errorf("error %v, want one with %q", err, c.want)
 			}
 		})

@@ -67,11 +67,12 @@ Name = 'primary'
 URL = 'http://127.0.0.1:1'
 `
 
-// TestImages carries out the Dockerfiles' own steps in root folders that debootstrap made, and runs the node from them, as its
-// user, with the root folder read-only. `make test-deploy` asks for it; LOOP_DEPLOY_DIR is where the base is kept.
+// TestImages carries out the Dockerfiles' own steps in root folders that debootstrap made, and runs the node from them,
+// as its user, with the root folder read-only. `make test-deploy` asks for it; LOOP_DEPLOY_DIR is where the base is
+// kept.
 //
-// Only the bases are not the ones that the Dockerfiles name: debian is the same release from debootstrap, and golang that with this
-// machine's own Go at its place.
+// Only the bases are not the ones that the Dockerfiles name: debian is the same release from debootstrap, and golang
+// that with this machine's own Go at its place.
 func TestImages(t *testing.T) {
 	dir := os.Getenv("LOOP_DEPLOY_DIR")
 	if dir == "" {
@@ -81,7 +82,8 @@ func TestImages(t *testing.T) {
 		t.Skip("The steps of the images were not run: root folders want Linux and root; run make test-deploy as root.")
 	}
 	if _, err := exec.LookPath("debootstrap"); err != nil {
-		t.Skip("The steps of the images were not run: there is no debootstrap; install it (apt-get install debootstrap), then run make test-deploy.")
+		t.Skip("The steps of the images were not run: there is no debootstrap; install it (apt-get install debootstrap), " +
+			"then run make test-deploy.")
 	}
 	root := debian(t, dir, "bookworm")
 	node := buildImage(t, "node.Dockerfile", bases(t, root, nil))
@@ -102,7 +104,8 @@ func TestImages(t *testing.T) {
 	})
 	t.Run("the node's image has no process besides", func(t *testing.T) {
 		n := start(t, node, chains)
-		n.expect(map[string]string{"median": "in the node", "evm": "in the node", "solana": "in the node", "starknet": "in the node"})
+		n.expect(map[string]string{"median": "in the node", "evm": "in the node", "solana": "in the node",
+			"starknet": "in the node"})
 		n.answers()
 		n.stop()
 	})
@@ -114,7 +117,8 @@ func TestImages(t *testing.T) {
 	})
 }
 
-// debian returns a root folder of a release of Debian, which debootstrap makes once, from where this machine has its packages.
+// debian returns a root folder of a release of Debian, which debootstrap makes once, from where this machine has its
+// packages.
 func debian(t *testing.T, dir, release string) string {
 	t.Helper()
 	dir, err := filepath.Abs(dir)
@@ -125,7 +129,8 @@ func debian(t *testing.T, dir, release string) string {
 	if _, err := os.Stat(root); err == nil {
 		return root
 	}
-	mirrors, err := exec.CommandContext(t.Context(), "apt-get", "indextargets", "--format", "$(RELEASE) $(REPO_URI)", "Created-By: Packages").Output()
+	mirrors, err := exec.CommandContext(t.Context(), "apt-get", "indextargets", "--format", "$(RELEASE) $(REPO_URI)",
+		"Created-By: Packages").Output()
 	if err != nil {
 		t.Skipf("The steps of the images were not run: apt-get does not say where this machine has its packages: %v.", err)
 	}
@@ -136,7 +141,8 @@ func debian(t *testing.T, dir, release string) string {
 		}
 	}
 	if mirror == "" {
-		t.Skipf("The steps of the images were not run: this machine's apt has no source of Debian %s; add one, then run make test-deploy.", release)
+		t.Skipf("The steps of the images were not run: this machine's apt has no source of Debian %s; add one, then run "+
+			"make test-deploy.", release)
 	}
 	begun := time.Now()
 	making, err := os.MkdirTemp(dir, release+"-")
@@ -145,7 +151,8 @@ func debian(t *testing.T, dir, release string) string {
 	}
 	defer os.RemoveAll(making)
 	// A mirror may name packages newer than this machine's clock believes, so that only the output says what is wrong.
-	if out, err := exec.CommandContext(t.Context(), "debootstrap", "--variant=minbase", release, making, mirror).CombinedOutput(); err != nil {
+	if out, err := exec.CommandContext(t.Context(), "debootstrap", "--variant=minbase", release, making,
+		mirror).CombinedOutput(); err != nil {
 		said := strings.ReplaceAll(string(out), mirror, "MIRROR")
 		t.Fatalf("debootstrap: %v:\n%s", err, said[max(0, len(said)-2000):])
 	}
@@ -167,10 +174,12 @@ func bases(t *testing.T, root string, node *Image) func(string) (*Image, error) 
 	const path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 	certificates, err := os.ReadFile("/etc/ssl/certs/ca-certificates.crt")
 	if err != nil {
-		t.Skipf("The steps of the images were not run: golang's image has certificates, and this machine has none (%v): install ca-certificates.", err)
+		t.Skipf("The steps of the images were not run: golang's image has certificates, and this machine has none (%v): "+
+			"install ca-certificates.", err)
 	}
 	golang := filepath.Join(t.TempDir(), "golang")
-	if out, err := exec.CommandContext(t.Context(), "cp", "-a", "--reflink=auto", root, golang).CombinedOutput(); err != nil {
+	if out, err := exec.CommandContext(t.Context(), "cp", "-a", "--reflink=auto", root,
+		golang).CombinedOutput(); err != nil {
 		t.Fatalf("copy the root folder: %v: %s", err, out)
 	}
 	file := filepath.Join(golang, "etc/ssl/certs/ca-certificates.crt")
@@ -182,7 +191,8 @@ func bases(t *testing.T, root string, node *Image) func(string) (*Image, error) 
 		switch repository {
 		case "golang":
 			return &Image{
-				Root: golang, Env: []string{"PATH=/go/bin:/usr/local/go/bin:" + path, "GOPATH=/go", "GOTOOLCHAIN=local"}, Dir: "/go",
+				Root: golang, Env: []string{"PATH=/go/bin:/usr/local/go/bin:" + path, "GOPATH=/go", "GOTOOLCHAIN=local"},
+				Dir:    "/go",
 				Mounts: []Mount{{goEnv(t, "GOROOT"), "/usr/local/go"}},
 			}, nil
 		case "debian":
@@ -269,13 +279,15 @@ func checkContent(t *testing.T, node, plugins *Image) {
 			t.Errorf("the image holds /%s", absent)
 		}
 	}
-	for file, mode := range map[string]os.FileMode{"etc/ssl/certs/ca-certificates.crt": 0o644, "etc/loop/node.toml": 0o644} {
+	for file, mode := range map[string]os.FileMode{"etc/ssl/certs/ca-certificates.crt": 0o644,
+		"etc/loop/node.toml": 0o644} {
 		if info, err := os.Stat(filepath.Join(node.Root, file)); err != nil || info.Mode() != mode {
 			t.Errorf("/%s: %v, error %v", file, info, err)
 		}
 	}
 	var data syscall.Stat_t
-	if err := syscall.Stat(filepath.Join(node.Root, "var/lib/loop"), &data); err != nil || data.Uid != 10001 || data.Gid != 10001 {
+	if err := syscall.Stat(filepath.Join(node.Root, "var/lib/loop"), &data); err != nil || data.Uid != 10001 ||
+		data.Gid != 10001 {
 		t.Errorf("/var/lib/loop belongs to %d:%d, error %v", data.Uid, data.Gid, err)
 	}
 	if diff := cmp.Diff([]string{"6688", "6690"}, plugins.Ports); diff != "" {
@@ -295,7 +307,8 @@ type container struct {
 	endedBy error
 }
 
-// process is the image's own command, with the root folder read-only, a folder of this test as the volume and /tmp in memory.
+// process is the image's own command, with the root folder read-only, a folder of this test as the volume and /tmp in
+// memory.
 func process(t *testing.T, image *Image, config string, env []string) (p Process, data string) {
 	t.Helper()
 	if diff := cmp.Diff([]string{"/var/lib/loop"}, image.Volumes); diff != "" {
@@ -323,7 +336,8 @@ func process(t *testing.T, image *Image, config string, env []string) (p Process
 	}, data
 }
 
-// start runs the image's own command and waits until the node says that it is ready. config replaces the image's, if there is one.
+// start runs the image's own command and waits until the node says that it is ready. config replaces the image's, if
+// there is one.
 func start(t *testing.T, image *Image, config string, env ...string) *container {
 	t.Helper()
 	env = append(env, "CL_PASSWORD_KEYSTORE=correct horse")
@@ -463,7 +477,8 @@ func (n *container) answers() {
 		}
 	}
 	var database syscall.Stat_t
-	if err := syscall.Stat(filepath.Join(n.data, "loop.db"), &database); err != nil || database.Uid != 10001 || database.Mode&0o777 != 0o600 {
+	if err := syscall.Stat(filepath.Join(n.data, "loop.db"), &database); err != nil || database.Uid != 10001 ||
+		database.Mode&0o777 != 0o600 {
 		n.t.Errorf("loop.db on the volume: %+v, error %v", database, err)
 	}
 }

@@ -33,7 +33,8 @@ func (p Process) Command(ctx context.Context) (*exec.Cmd, error) {
 	cmd := exec.CommandContext(ctx, self)
 	cmd.Env = []string{enterVariable + "=" + string(encoded)}
 	cmd.SysProcAttr = &syscall.SysProcAttr{
-		Cloneflags: syscall.CLONE_NEWNS | syscall.CLONE_NEWPID | syscall.CLONE_NEWNET | syscall.CLONE_NEWIPC | syscall.CLONE_NEWUTS,
+		Cloneflags: syscall.CLONE_NEWNS | syscall.CLONE_NEWPID | syscall.CLONE_NEWNET | syscall.CLONE_NEWIPC |
+			syscall.CLONE_NEWUTS,
 	}
 	return cmd, nil
 }
@@ -111,7 +112,8 @@ func (p *Process) mount() error {
 			return fmt.Errorf("mount %s: %w", m.Target, err)
 		}
 	}
-	if err := unix.Mount("proc", filepath.Join(p.Root, "proc"), "proc", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, ""); err != nil {
+	if err := unix.Mount("proc", filepath.Join(p.Root, "proc"), "proc", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC,
+		""); err != nil {
 		return fmt.Errorf("mount /proc: %w", err)
 	}
 	if !p.ReadOnly {

@@ -1,4 +1,5 @@
-// Package anvil runs the devnet's network on anvil, a second EVM client beside the go-ethereum that devnet has in itself.
+// Package anvil runs the devnet's network on anvil, a second EVM client beside the go-ethereum that devnet has in
+// itself.
 package anvil
 
 import (
@@ -24,7 +25,8 @@ func start(t *testing.T, args ...string) string {
 	// The one for this machine is the only one that npm installs.
 	programs, err := filepath.Glob(filepath.Join(dir, "node_modules", "@foundry-rs", "anvil-*", "bin", "anvil*"))
 	if err != nil || len(programs) != 1 {
-		t.Fatalf("%s has the programs %q (%v), want one: npm has anvil for Linux and macOS on x86-64 and ARM", dir, programs, err)
+		t.Fatalf("%s has the programs %q (%v), want one: npm has anvil for Linux and macOS on x86-64 and ARM", dir, programs,
+			err)
 	}
 	anvil := exec.CommandContext(t.Context(), programs[0], append([]string{"--port", "0"}, args...)...)
 	anvil.Cancel = func() error { return anvil.Process.Signal(syscall.SIGTERM) }
@@ -90,7 +92,8 @@ func TestDevnet(t *testing.T) {
 			url := start(t, test.anvil...)
 			ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute) // devnet's own limits are shorter
 			defer cancel()
-			devnet := exec.CommandContext(ctx, os.Getenv("LOOP_DEVNET"), append([]string{"--json", "--http-port", "0", "--rpc", url}, test.devnet...)...)
+			devnet := exec.CommandContext(ctx, os.Getenv("LOOP_DEVNET"),
+				append([]string{"--json", "--http-port", "0", "--rpc", url}, test.devnet...)...)
 			devnet.Cancel = func() error { return devnet.Process.Signal(syscall.SIGTERM) }
 			devnet.WaitDelay = 30 * time.Second
 			devnet.Stderr = t.Output()

@@ -21,8 +21,8 @@ func (r *Recorder) Begins(epoch uint32, round uint8) {
 	})
 }
 
-// Ends is called when the relayer has taken the report of a round. Another configuration begins its rounds anew: the newest
-// of the number is meant.
+// Ends is called when the relayer has taken the report of a round. Another configuration begins its rounds anew: the
+// newest of the number is meant.
 func (r *Recorder) Ends(epoch uint32, round uint8) {
 	r.change(func(f *Facts, now time.Time) {
 		var at time.Time

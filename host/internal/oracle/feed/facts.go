@@ -1,5 +1,5 @@
-// Package feed knows what a job of OCR really does: it gathers facts where they happen, and says what they mean for the people who
-// run the node. What they mean is a pure function of the facts and the time.
+// Package feed knows what a job of OCR really does: it gathers facts where they happen, and says what they mean for the
+// people who run the node. What they mean is a pure function of the facts and the time.
 //
 // It must not know plugins, contracts or how anything is shown.
 package feed
@@ -45,8 +45,8 @@ type Facts struct {
 	Observation Attempts
 	// Transmission is the handing of reports to the relayer.
 	Transmission Attempts
-	// Delay is how long after libocr asked for the observation of its round the newest report was handed to the relayer; 0: this
-	// node has handed over none of a round that it observed.
+	// Delay is how long after libocr asked for the observation of its round the newest report was handed to the relayer;
+	// 0: this node has handed over none of a round that it observed.
 	Delay time.Duration
 }
 
@@ -135,7 +135,8 @@ func (r *Recorder) Waits(what, why string) {
 	})
 }
 
-// ConfigRead is called with each reading of where the contract's configuration is. The digest is empty of a contract that has none.
+// ConfigRead is called with each reading of where the contract's configuration is. The digest is empty of a contract
+// that has none.
 func (r *Recorder) ConfigRead(digest string, err error) {
 	r.change(func(f *Facts, now time.Time) {
 		if f.Config.note(now, err); err == nil && f.Digest != digest {
@@ -154,8 +155,8 @@ func (r *Recorder) Runs(digest string, interval time.Duration) {
 	r.change(func(f *Facts, now time.Time) { f.Running, f.Begun, f.Interval = digest, now, interval })
 }
 
-// Meets is called with the number of the oracles of a configuration and this node's among them, before the first message of
-// another.
+// Meets is called with the number of the oracles of a configuration and this node's among them, before the first
+// message of another.
 func (r *Recorder) Meets(oracles, own int) {
 	r.change(func(f *Facts, _ time.Time) {
 		clear(f.Heard)
@@ -190,8 +191,8 @@ func (r *Recorder) Ran(err error) {
 	})
 }
 
-// Observed is called with the outcome of an observation. A product whose pipelines fail observes nothing, and may answer
-// all the same, to keep its part in the votes.
+// Observed is called with the outcome of an observation. A product whose pipelines fail observes nothing, and may
+// answer all the same, to keep its part in the votes.
 func (r *Recorder) Observed(err error) {
 	r.change(func(f *Facts, now time.Time) {
 		if err == nil && r.runs.Fault != "" {

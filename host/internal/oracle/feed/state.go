@@ -28,7 +28,8 @@ func (l Level) String() string { return [...]string{"running", "degraded", "wait
 // State is what a feed does, for people.
 type State struct {
 	Level Level
-	// Cause names the state of affairs, whatever its numbers are now: two states of one cause are one state. Empty when it runs.
+	// Cause names the state of affairs, whatever its numbers are now: two states of one cause are one state. Empty when it
+	// runs.
 	Cause string
 	// Reason is why it is not running, as a clause without a full stop; empty when it is.
 	Reason string
@@ -66,7 +67,8 @@ func Of(f Facts, now time.Time) State {
 // rules are asked in their order: the first that is the case is the cause, and what comes after it may follow from it.
 func rules() []rule {
 	return []rule{
-		{"failed", failed}, {"plugin", pluginless}, {"absent", absent}, {"config unread", unread}, {"not configured", unconfigured}, {"not an oracle", stranger},
+		{"failed", failed}, {"plugin", pluginless}, {"absent", absent}, {"config unread", unread},
+		{"not configured", unconfigured}, {"not an oracle", stranger},
 		{"other transmitter", otherAccount}, {"starting", starting}, {"peers not heard", alone}, {"no rounds", stalled},
 		{"observations fail", blind}, {"relayer takes no reports", unhanded}, {"chain", troubled},
 	}
@@ -89,15 +91,16 @@ func absent(f *Facts, _ time.Time) (State, bool) {
 	return State{}, false
 }
 
-// unread is a contract whose configuration cannot be read. A feed that runs goes on with the one that it has, and lands nothing: it
-// is read from the chain that reports go to.
+// unread is a contract whose configuration cannot be read. A feed that runs goes on with the one that it has, and lands
+// nothing: it is read from the chain that reports go to.
 func unread(f *Facts, now time.Time) (State, bool) {
 	if f.Config.Fault == "" || now.Sub(f.Config.Since) < patience && !f.Config.Good.IsZero() {
 		return State{}, false
 	}
 	return State{
-		Level:  Failed,
-		Reason: fmt.Sprintf("the contract's configuration has not been read for %s: %s", long(now, f.Config.Since), f.Config.Fault),
+		Level: Failed,
+		Reason: fmt.Sprintf("the contract's configuration has not been read for %s: %s", long(now, f.Config.Since),
+			f.Config.Fault),
 		Remedy: "see that the chain's RPC nodes answer and that contractID names the feed's contract",
 	}, true
 }
@@ -115,9 +118,12 @@ func stranger(f *Facts, _ time.Time) (State, bool) {
 		return State{}, false
 	}
 	return State{
-		Level: Failed, Reason: fmt.Sprintf("this node is not among the %d oracles of the contract's configuration %s: none has the on-chain key "+
+		Level: Failed,
+		Reason: fmt.Sprintf("this node is not among the %d oracles of the contract's configuration %s: none has the "+
+			"on-chain key "+
 			"of the job's key bundle", f.Members.Oracles, f.Digest),
-		Remedy: "name the bundle that the configuration has by ocrKeyBundleID, or have the contract's owner set this node's keys, see loop keys list",
+		Remedy: "name the bundle that the configuration has by ocrKeyBundleID, or have the contract's owner set this " +
+			"node's keys, see loop keys list",
 	}, true
 }
 
@@ -126,7 +132,9 @@ func otherAccount(f *Facts, _ time.Time) (State, bool) {
 		return State{}, false
 	}
 	return State{
-		Level: Failed, Reason: fmt.Sprintf("the contract's configuration %s has %s for this node's transmitter, and the job transmits from %s",
+		Level: Failed,
+		Reason: fmt.Sprintf("the contract's configuration %s has %s for this node's transmitter, and the job transmits "+
+			"from %s",
 			f.Digest, f.Members.Account, f.Members.Own),
 		Remedy: "name that account by transmitterID, or have the contract's owner set this one",
 	}, true
@@ -168,8 +176,10 @@ func alone(f *Facts, now time.Time) (State, bool) {
 	}
 	need := 2 * faulty
 	return State{
-		Level: Failed, Reason: fmt.Sprintf("no round for %s; hears %d of %d peers, needs %d", quiet, heard, len(f.Heard), need),
-		Remedy: "see that the other nodes run, that this one reaches a bootstrapper (p2pv2Bootstrappers), and that the others reach its " +
+		Level:  Failed,
+		Reason: fmt.Sprintf("no round for %s; hears %d of %d peers, needs %d", quiet, heard, len(f.Heard), need),
+		Remedy: "see that the other nodes run, that this one reaches a bootstrapper (p2pv2Bootstrappers), and that the " +
+			"others reach its " +
 			"[P2P.V2] AnnounceAddresses",
 	}, heard < need
 }
@@ -198,7 +208,8 @@ func blind(f *Facts, now time.Time) (State, bool) {
 		return State{}, false
 	}
 	return State{
-		Level: Degraded, Reason: fmt.Sprintf("this node has observed nothing for %s (failures: %d): %s", long(now, f.Observation.Since),
+		Level: Degraded,
+		Reason: fmt.Sprintf("this node has observed nothing for %s (failures: %d): %s", long(now, f.Observation.Since),
 			f.Observation.Failures, f.Observation.Fault),
 		Remedy: "see the job's sources: loop jobs runs shows what each task came to",
 	}, true
@@ -209,7 +220,8 @@ func unhanded(f *Facts, now time.Time) (State, bool) {
 		return State{}, false
 	}
 	return State{
-		Level: Degraded, Reason: fmt.Sprintf("no report has reached the relayer for %s (failures: %d): %s", long(now, f.Transmission.Since),
+		Level: Degraded,
+		Reason: fmt.Sprintf("no report has reached the relayer for %s (failures: %d): %s", long(now, f.Transmission.Since),
 			f.Transmission.Failures, f.Transmission.Fault),
 		Remedy: "see the state of the job's relayer: loop plugins list",
 	}, true

@@ -36,7 +36,8 @@ func TestStates(t *testing.T) {
 	const (
 		configure = "its owner sets one with the public keys of the network's nodes, see loop keys list"
 		nodes     = "see that the chain's RPC nodes answer and that contractID names the feed's contract"
-		peers     = "see that the other nodes run, that this one reaches a bootstrapper (p2pv2Bootstrappers), and that the others reach its " +
+		peers     = "see that the other nodes run, that this one reaches a bootstrapper (p2pv2Bootstrappers), and that the " +
+			"others reach its " +
 			"[P2P.V2] AnnounceAddresses"
 		sources = "see the job's sources: loop jobs runs shows what each task came to"
 	)
@@ -49,53 +50,76 @@ func TestStates(t *testing.T) {
 		"refused": {func(f *Facts) { f.Failure = "the median refuses the configuration" },
 			State{Level: Failed, Cause: "failed", Reason: "the median refuses the configuration"}},
 		"median quarantined": {func(f *Facts) { f.Plugin = "plugin median is quarantined: exit status 2" },
-			State{Failed, "plugin", "plugin median is quarantined: exit status 2", "mend what ends it, then start it by loop plugins restart"}},
+			State{Failed, "plugin", "plugin median is quarantined: exit status 2",
+				"mend what ends it, then start it by loop plugins restart"}},
 		"relayer away at start": {func(f *Facts) {
 			*f = Facts{Absent: map[string]string{"the relayer has not taken the job": "it is quarantined"}}
 		},
 			State{Level: Waiting, Cause: "absent", Reason: "the relayer has not taken the job: it is quarantined"}},
-		"no contract at the address": {func(f *Facts) { *f = Facts{Config: failing(1, 60, "there is no contract at this address")} },
-			State{Failed, "config unread", "the contract's configuration has not been read for 1m39s: there is no contract at this address", nodes}},
+		"no contract at the address": {func(f *Facts) {
+			*f = Facts{Config: failing(1, 60, "there is no contract at this address")}
+		},
+			State{Failed, "config unread",
+				"the contract's configuration has not been read for 1m39s: there is no contract at this address", nodes}},
 		"RPC nodes down while it runs": {func(f *Facts) {
 			f.Config = Attempts{Good: at(60), Fault: "no RPC node serves", Since: at(61), Failures: 3}
 		},
 			State{Failed, "config unread", "the contract's configuration has not been read for 39s: no RPC node serves", nodes}},
-		"one reading that failed": {func(f *Facts) { f.Config = Attempts{Good: at(90), Fault: "timeout", Since: at(91), Failures: 1} }, State{}},
+		"one reading that failed": {func(f *Facts) {
+			f.Config = Attempts{Good: at(90), Fault: "timeout", Since: at(91), Failures: 1}
+		}, State{}},
 		"not configured": {func(f *Facts) { f.Digest, f.Running, f.Members = "", "", nil },
 			State{Waiting, "not configured", "the contract has no configuration", configure}},
 		"not configured, bootstrap": {func(f *Facts) { f.Bootstrap, f.Digest, f.Running, f.Members = true, "", "", nil },
 			State{Waiting, "not configured", "the contract has no configuration", configure}},
 		"not among the oracles": {func(f *Facts) { f.Members.Signer, f.Members.Account, f.Running = false, "", "" },
-			State{Failed, "not an oracle", "this node is not among the 4 oracles of the contract's configuration 0001ab: none has the on-chain key of the job's " +
-				"key bundle", "name the bundle that the configuration has by ocrKeyBundleID, or have the contract's owner set this node's " +
-				"keys, see loop keys list"}},
+			State{Failed, "not an oracle",
+				"this node is not among the 4 oracles of the contract's configuration 0001ab: none has the on-chain key of the " +
+					"job's " +
+					"key bundle",
+				"name the bundle that the configuration has by ocrKeyBundleID, or have the contract's owner set this node's " +
+					"keys, see loop keys list"}},
 		"another transmitter": {func(f *Facts) { f.Members.Account, f.Running = "0xB", "" },
-			State{Failed, "other transmitter", "the contract's configuration 0001ab has 0xB for this node's transmitter, and the job transmits from 0xA",
+			State{Failed, "other transmitter",
+				"the contract's configuration 0001ab has 0xB for this node's transmitter, and the job transmits from 0xA",
 				"name that account by transmitterID, or have the contract's owner set this one"}},
-		"between reading and running": {func(f *Facts) { f.Running = "" }, State{Waiting, "starting", "OCR starts for the contract's configuration", ""}},
-		"just added":                  {func(f *Facts) { *f = Facts{} }, State{Waiting, "starting", "the contract's configuration is being read", ""}},
-		"bootstrap job":               {func(f *Facts) { f.Bootstrap, f.Round, f.Members, f.Heard = true, time.Time{}, nil, nil }, State{}},
+		"between reading and running": {func(f *Facts) {
+			f.Running = ""
+		}, State{Waiting, "starting", "OCR starts for the contract's configuration", ""}},
+		"just added": {func(f *Facts) {
+			*f = Facts{}
+		}, State{Waiting, "starting", "the contract's configuration is being read", ""}},
+		"bootstrap job": {func(f *Facts) { f.Bootstrap, f.Round, f.Members, f.Heard = true, time.Time{}, nil, nil }, State{}},
 		"peers not heard": {func(f *Facts) { f.Round, f.Heard = at(60), map[int]time.Time{1: at(99), 2: at(59), 3: {}} },
 			State{Failed, "peers not heard", "no round for 40s; hears 1 of 3 peers, needs 2", peers}},
 		"never a peer": {func(f *Facts) { f.Round, f.Heard = time.Time{}, map[int]time.Time{1: {}, 2: {}, 3: {}} },
 			State{Failed, "peers not heard", "no round for 1m38s; hears 0 of 3 peers, needs 2", peers}},
-		"peers not heard after a restart": {func(f *Facts) { f.Members, f.Round, f.Heard = nil, at(60), map[int]time.Time{1: at(99), 2: {}, 3: {}} },
+		"peers not heard after a restart": {func(f *Facts) {
+			f.Members, f.Round, f.Heard = nil, at(60), map[int]time.Time{1: at(99), 2: {}, 3: {}}
+		},
 			State{Failed, "peers not heard", "no round for 40s; hears 1 of 3 peers, needs 2", peers}},
 		"no round, peers heard": {func(f *Facts) { f.Round = at(60) },
-			State{Failed, "no rounds", "no round for 40s though enough peers are heard", "see loop jobs errors, and the state of the other nodes"}},
+			State{Failed, "no rounds", "no round for 40s though enough peers are heard",
+				"see loop jobs errors, and the state of the other nodes"}},
 		"a slow feed": {func(f *Facts) { f.Interval, f.Round = 30*time.Second, at(0) }, State{}},
-		"just begun":  {func(f *Facts) { f.Begun, f.Round, f.Heard = at(90), time.Time{}, map[int]time.Time{1: {}} }, State{}},
+		"just begun": {func(f *Facts) { f.Begun, f.Round, f.Heard = at(90), time.Time{}, map[int]time.Time{1: {}} },
+			State{}},
 		"adapter down": {func(f *Facts) { f.Observation = failing(60, 40, "task ds1: bridge a: connection refused") },
-			State{Degraded, "observations fail", "this node has observed nothing for 40s (failures: 40): task ds1: bridge a: connection refused", sources}},
-		"adapter failed once":   {func(f *Facts) { f.Observation = failing(99, 1, "timeout") }, State{}},
-		"adapter failed thrice": {func(f *Facts) { f.Observation = failing(97, 3, "timeout") }, State{Degraded, "observations fail", "this node has observed nothing for 3s (failures: 3): timeout", sources}},
+			State{Degraded, "observations fail",
+				"this node has observed nothing for 40s (failures: 40): task ds1: bridge a: connection refused", sources}},
+		"adapter failed once": {func(f *Facts) { f.Observation = failing(99, 1, "timeout") }, State{}},
+		"adapter failed thrice": {func(f *Facts) {
+			f.Observation = failing(97, 3, "timeout")
+		}, State{Degraded, "observations fail", "this node has observed nothing for 3s (failures: 3): timeout", sources}},
 		"relayer down": {func(f *Facts) { f.Transmission = failing(70, 2, "plugin evm is quarantined") },
-			State{Degraded, "relayer takes no reports", "no report has reached the relayer for 30s (failures: 2): plugin evm is quarantined",
+			State{Degraded, "relayer takes no reports",
+				"no report has reached the relayer for 30s (failures: 2): plugin evm is quarantined",
 				"see the state of the job's relayer: loop plugins list"}},
 		"no funds": {func(f *Facts) { f.Trouble = "account 0xA has no funds: send it some" },
 			State{Level: Degraded, Cause: "chain", Reason: "account 0xA has no funds: send it some"}},
 		"the cause before what follows": {func(f *Facts) {
-			f.Failure, f.Round, f.Trouble, f.Observation = "the plugin came back with other limits", at(0), "no funds", failing(0, 9, "x")
+			f.Failure, f.Round, f.Trouble, f.Observation = "the plugin came back with other limits", at(0), "no funds", failing(
+				0, 9, "x")
 		}, State{Level: Failed, Cause: "failed", Reason: "the plugin came back with other limits"}},
 	} {
 		f := healthy()
@@ -178,7 +202,8 @@ func TestRecorder(t *testing.T) {
 	})
 }
 
-// TestDelay holds that a report's delay is told from when its own round began, and of no round that began before memory does.
+// TestDelay holds that a report's delay is told from when its own round began, and of no round that began before memory
+// does.
 func TestDelay(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -35,8 +35,8 @@ type Info = []byte
 
 var _ ocr3types.ReportingPluginFactory[Info] = (*Factory)(nil)
 
-// overdue is how long a call lasts that should have been over: a plugin that is restarted is back within it, and products
-// answer in milliseconds.
+// overdue is how long a call lasts that should have been over: a plugin that is restarted is back within it, and
+// products answer in milliseconds.
 const overdue = time.Second
 
 // releaseTimeout bounds the release of an instance at the end of a configuration.
@@ -166,8 +166,8 @@ func (f *Factory) panicked(call string, fault any, err *error) {
 	*err = fmt.Errorf("%s panicked: %v", call, fault)
 }
 
-// end ends a call of a round that began at a time: a panic becomes an error, and an error is a loss. That an epoch ended
-// under a call is none, unless the call should have been over by then: epochs end for many reasons.
+// end ends a call of a round that began at a time: a panic becomes an error, and an error is a loss. That an epoch
+// ended under a call is none, unless the call should have been over by then: epochs end for many reasons.
 func (p *plugin) end(ctx context.Context, call string, began time.Time, err *error) {
 	if fault := recover(); fault != nil {
 		p.factory.panicked(call, fault, err)
@@ -224,7 +224,8 @@ func (p *plugin) compare() (report func()) {
 	switch {
 	case p.failing:
 		problem := fmt.Sprintf(
-			"%s came back with other limits (%v, %s) than those that OCR3 runs with (%v, %s); run the plugin that was there before, or restart the node to take the new limits",
+			"%s came back with other limits (%v, %s) than those that OCR3 runs with (%v, %s); run the plugin that was there "+
+				"before, or restart the node to take the new limits",
 			p.factory.settings.Name,
 			latest.GetLimits(),
 			latest.GetObservationQuorum(),

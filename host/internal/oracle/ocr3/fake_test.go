@@ -114,7 +114,9 @@ func (f *fake) call(ctx context.Context, method string) error {
 	return nil
 }
 
-func (f *fake) CreateProductFactory(ctx context.Context, _ *productv1.CreateProductFactoryRequest, _ productv1loop.CreateProductFactoryLoans) (productv1loop.ProductFactory, *productv1.CreateProductFactoryResponse, error) {
+func (f *fake) CreateProductFactory(ctx context.Context, _ *productv1.CreateProductFactoryRequest,
+	_ productv1loop.CreateProductFactoryLoans) (
+	productv1loop.ProductFactory, *productv1.CreateProductFactoryResponse, error) {
 	if f.call(ctx, "factory") != nil {
 		return nil, nil, status.Error(codes.InvalidArgument, "the fake has no such window")
 	}
@@ -133,14 +135,17 @@ func (f *fake) long(answer []byte, limit int) []byte {
 
 // limits are the fake's.
 func limits() *reportingv1.Ocr3PluginLimits {
-	return &reportingv1.Ocr3PluginLimits{MaxQueryLength: 100, MaxObservationLength: 100, MaxOutcomeLength: 1000, MaxReportLength: 1000, MaxReportCount: 3, MaxReportInfoLength: 10}
+	return &reportingv1.Ocr3PluginLimits{MaxQueryLength: 100, MaxObservationLength: 100, MaxOutcomeLength: 1000,
+		MaxReportLength: 1000, MaxReportCount: 3, MaxReportInfoLength: 10}
 }
 
-func (f *fake) CreateOcr3Plugin(ctx context.Context, r *reportingv1.CreateOcr3PluginRequest) (reportingv1loop.Ocr3Plugin, *reportingv1.CreateOcr3PluginResponse, error) {
+func (f *fake) CreateOcr3Plugin(ctx context.Context,
+	r *reportingv1.CreateOcr3PluginRequest) (reportingv1loop.Ocr3Plugin, *reportingv1.CreateOcr3PluginResponse, error) {
 	if f.call(ctx, "plugin") != nil {
 		return nil, nil, status.Error(codes.InvalidArgument, "the fake cannot run this configuration")
 	}
-	response := &reportingv1.CreateOcr3PluginResponse{Product: "fake", Limits: limits(), ObservationQuorum: reportingv1.ObservationQuorum_OBSERVATION_QUORUM_CALL}
+	response := &reportingv1.CreateOcr3PluginResponse{Product: "fake", Limits: limits(),
+		ObservationQuorum: reportingv1.ObservationQuorum_OBSERVATION_QUORUM_CALL}
 	f.mu.Lock()
 	mode, grown, _ := strings.Cut(f.mode, "::")
 	f.mu.Unlock()
@@ -170,7 +175,8 @@ func contextOf(c *reportingv1.OutcomeContext) ocr3types.OutcomeContext {
 	return ocr3types.OutcomeContext{SeqNr: c.GetSeqNr(), PreviousOutcome: c.GetPreviousOutcome()}
 }
 
-func (i *instance) Query(ctx context.Context, r *reportingv1.Ocr3PluginServiceQueryRequest) (*reportingv1.Ocr3PluginServiceQueryResponse, error) {
+func (i *instance) Query(ctx context.Context,
+	r *reportingv1.Ocr3PluginServiceQueryRequest) (*reportingv1.Ocr3PluginServiceQueryResponse, error) {
 	if err := i.fake.call(ctx, "Query"); err != nil {
 		return nil, err
 	}
@@ -178,7 +184,8 @@ func (i *instance) Query(ctx context.Context, r *reportingv1.Ocr3PluginServiceQu
 	return &reportingv1.Ocr3PluginServiceQueryResponse{Query: i.fake.long(query, 100)}, err
 }
 
-func (i *instance) Observation(ctx context.Context, r *reportingv1.Ocr3PluginServiceObservationRequest) (*reportingv1.Ocr3PluginServiceObservationResponse, error) {
+func (i *instance) Observation(ctx context.Context,
+	r *reportingv1.Ocr3PluginServiceObservationRequest) (*reportingv1.Ocr3PluginServiceObservationResponse, error) {
 	if err := i.fake.call(ctx, "Observation"); err != nil {
 		return nil, err
 	}
@@ -186,26 +193,33 @@ func (i *instance) Observation(ctx context.Context, r *reportingv1.Ocr3PluginSer
 	return &reportingv1.Ocr3PluginServiceObservationResponse{Observation: i.fake.long(observation, 100)}, err
 }
 
-func (i *instance) ValidateObservation(ctx context.Context, r *reportingv1.Ocr3PluginServiceValidateObservationRequest) (*reportingv1.Ocr3PluginServiceValidateObservationResponse, error) {
+func (i *instance) ValidateObservation(ctx context.Context,
+	r *reportingv1.Ocr3PluginServiceValidateObservationRequest) (
+	*reportingv1.Ocr3PluginServiceValidateObservationResponse, error) {
 	if err := i.fake.call(ctx, "ValidateObservation"); err != nil {
 		return nil, err
 	}
 	response := &reportingv1.Ocr3PluginServiceValidateObservationResponse{}
-	if err := i.median.ValidateObservation(ctx, contextOf(r.GetContext()), r.GetQuery(), attributed(r.GetObservation())); err != nil {
+	if err := i.median.ValidateObservation(ctx, contextOf(r.GetContext()), r.GetQuery(),
+		attributed(r.GetObservation())); err != nil {
 		response.Problem = err.Error()
 	}
 	return response, nil
 }
 
-func (i *instance) ObservationQuorum(ctx context.Context, r *reportingv1.Ocr3PluginServiceObservationQuorumRequest) (*reportingv1.Ocr3PluginServiceObservationQuorumResponse, error) {
+func (i *instance) ObservationQuorum(ctx context.Context,
+	r *reportingv1.Ocr3PluginServiceObservationQuorumRequest) (
+	*reportingv1.Ocr3PluginServiceObservationQuorumResponse, error) {
 	if err := i.fake.call(ctx, "ObservationQuorum"); err != nil {
 		return nil, err
 	}
-	reached, err := i.median.ObservationQuorum(ctx, contextOf(r.GetContext()), r.GetQuery(), attributedAll(r.GetObservations()))
+	reached, err := i.median.ObservationQuorum(ctx, contextOf(r.GetContext()), r.GetQuery(),
+		attributedAll(r.GetObservations()))
 	return &reportingv1.Ocr3PluginServiceObservationQuorumResponse{QuorumReached: reached}, err
 }
 
-func (i *instance) Outcome(ctx context.Context, r *reportingv1.Ocr3PluginServiceOutcomeRequest) (*reportingv1.Ocr3PluginServiceOutcomeResponse, error) {
+func (i *instance) Outcome(ctx context.Context,
+	r *reportingv1.Ocr3PluginServiceOutcomeRequest) (*reportingv1.Ocr3PluginServiceOutcomeResponse, error) {
 	if err := i.fake.call(ctx, "Outcome"); err != nil {
 		return nil, err
 	}
@@ -216,7 +230,8 @@ func (i *instance) Outcome(ctx context.Context, r *reportingv1.Ocr3PluginService
 	return &reportingv1.Ocr3PluginServiceOutcomeResponse{Outcome: i.fake.long(outcome, 1000)}, nil
 }
 
-func (i *instance) Reports(ctx context.Context, r *reportingv1.Ocr3PluginServiceReportsRequest) (*reportingv1.Ocr3PluginServiceReportsResponse, error) {
+func (i *instance) Reports(ctx context.Context,
+	r *reportingv1.Ocr3PluginServiceReportsRequest) (*reportingv1.Ocr3PluginServiceReportsResponse, error) {
 	if err := i.fake.call(ctx, "Reports"); err != nil {
 		return nil, err
 	}
@@ -227,7 +242,9 @@ func (i *instance) Reports(ctx context.Context, r *reportingv1.Ocr3PluginService
 	return served(reports), nil
 }
 
-func (i *instance) ShouldAcceptAttestedReport(ctx context.Context, r *reportingv1.Ocr3PluginServiceShouldAcceptAttestedReportRequest) (*reportingv1.Ocr3PluginServiceShouldAcceptAttestedReportResponse, error) {
+func (i *instance) ShouldAcceptAttestedReport(ctx context.Context,
+	r *reportingv1.Ocr3PluginServiceShouldAcceptAttestedReportRequest) (
+	*reportingv1.Ocr3PluginServiceShouldAcceptAttestedReportResponse, error) {
 	if err := i.fake.call(ctx, "ShouldAcceptAttestedReport"); err != nil {
 		return nil, err
 	}
@@ -236,7 +253,9 @@ func (i *instance) ShouldAcceptAttestedReport(ctx context.Context, r *reportingv
 	return &reportingv1.Ocr3PluginServiceShouldAcceptAttestedReportResponse{ShouldAccept: i.fake.mode != "no"}, nil
 }
 
-func (i *instance) ShouldTransmitAcceptedReport(ctx context.Context, r *reportingv1.Ocr3PluginServiceShouldTransmitAcceptedReportRequest) (*reportingv1.Ocr3PluginServiceShouldTransmitAcceptedReportResponse, error) {
+func (i *instance) ShouldTransmitAcceptedReport(ctx context.Context,
+	r *reportingv1.Ocr3PluginServiceShouldTransmitAcceptedReportRequest) (
+	*reportingv1.Ocr3PluginServiceShouldTransmitAcceptedReportResponse, error) {
 	if err := i.fake.call(ctx, "ShouldTransmitAcceptedReport"); err != nil {
 		return nil, err
 	}
@@ -253,14 +272,16 @@ func (m *memory) key(digest types.ConfigDigest, seqNr uint64, report [sha256.Siz
 	return fmt.Sprintf("%x %d %x", digest, seqNr, report)
 }
 
-func (m *memory) Accepted(_ context.Context, digest types.ConfigDigest, seqNr uint64, report [sha256.Size]byte) (answer, known bool, err error) {
+func (m *memory) Accepted(_ context.Context, digest types.ConfigDigest, seqNr uint64,
+	report [sha256.Size]byte) (answer, known bool, err error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	answer, known = m.answers[m.key(digest, seqNr, report)]
 	return answer, known, nil
 }
 
-func (m *memory) PutAccepted(_ context.Context, digest types.ConfigDigest, seqNr uint64, report [sha256.Size]byte, answer bool) (bool, error) {
+func (m *memory) PutAccepted(_ context.Context, digest types.ConfigDigest, seqNr uint64, report [sha256.Size]byte,
+	answer bool) (bool, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if kept, known := m.answers[m.key(digest, seqNr, report)]; known {
@@ -273,7 +294,8 @@ func (m *memory) PutAccepted(_ context.Context, digest types.ConfigDigest, seqNr
 // noMemory is a database that does not answer.
 type noMemory struct{}
 
-func (noMemory) Accepted(context.Context, types.ConfigDigest, uint64, [sha256.Size]byte) (answer, known bool, err error) {
+func (noMemory) Accepted(context.Context, types.ConfigDigest, uint64,
+	[sha256.Size]byte) (answer, known bool, err error) {
 	return false, false, errors.New("the disk is full")
 }
 
@@ -334,7 +356,8 @@ func newParts(t *testing.T, mode string) *parts {
 func newPartsOf(t *testing.T, settings loophost.PluginSettings) *parts {
 	t.Helper()
 	p := &parts{t: t, failed: make(chan string, 100)}
-	runtime, err := loophost.New(loophost.Settings{Logger: slog.New(slog.DiscardHandler), StopTimeout: 500 * time.Millisecond})
+	runtime, err := loophost.New(loophost.Settings{Logger: slog.New(slog.DiscardHandler),
+		StopTimeout: 500 * time.Millisecond})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -342,14 +365,18 @@ func newPartsOf(t *testing.T, settings loophost.PluginSettings) *parts {
 	if p.product, err = productv1loophost.LaunchProduct(t.Context(), runtime, settings); err != nil {
 		t.Fatal(err)
 	}
-	made := p.product.CreateProductFactory(&productv1.CreateProductFactoryRequest{OcrVersion: productv1.OcrVersion_OCR_VERSION_3, ProviderType: "median"}, productv1loophost.CreateProductFactoryLoans{
-		Provider:  newProvider(t, runtime),
-		Pipelines: hostservicev1loophost.ExportPipeline(runtime, hostservicev1.UnimplementedPipelineServiceServer{}),
-		ErrorLog:  hostservicev1loophost.ExportErrorLog(runtime, hostservicev1.UnimplementedErrorLogServiceServer{}),
-	})
+	made := p.product.CreateProductFactory(
+		&productv1.CreateProductFactoryRequest{OcrVersion: productv1.OcrVersion_OCR_VERSION_3, ProviderType: "median"},
+		productv1loophost.CreateProductFactoryLoans{
+			Provider:  newProvider(t, runtime),
+			Pipelines: hostservicev1loophost.ExportPipeline(runtime, hostservicev1.UnimplementedPipelineServiceServer{}),
+			ErrorLog:  hostservicev1loophost.ExportErrorLog(runtime, hostservicev1.UnimplementedErrorLogServiceServer{}),
+		})
 	p.factory = NewFactory(Settings{
 		Name: "the fake", Product: made, Answers: &memory{answers: map[string]bool{}}, Logger: slog.New(slog.DiscardHandler),
-		Rounds: &p.rounds, Running: func(types.ConfigDigest, time.Duration) {}, Fail: func(reason string) { p.failed <- reason },
+		Rounds: &p.rounds, Running: func(types.ConfigDigest, time.Duration) {}, Fail: func(reason string) {
+			p.failed <- reason
+		},
 	})
 	return p
 }
@@ -358,7 +385,8 @@ func newPartsOf(t *testing.T, settings loophost.PluginSettings) *parts {
 func newProvider(t *testing.T, runtime *loophost.Runtime) *relayerv1loophost.Provider {
 	t.Helper()
 	plugin := relayerv1loop.RelayerPlugin(func(*loop.Host) relayerv1loop.RelayerService { return &relayer{} })
-	r, err := relayerv1loophost.LaunchRelayer(t.Context(), runtime, loophost.PluginSettings{Name: "relayer", InProcess: &plugin})
+	r, err := relayerv1loophost.LaunchRelayer(t.Context(), runtime,
+		loophost.PluginSettings{Name: "relayer", InProcess: &plugin})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -366,14 +394,16 @@ func newProvider(t *testing.T, runtime *loophost.Runtime) *relayerv1loophost.Pro
 		Keystore: hostservicev1loophost.ExportKeystore(runtime, hostservicev1.UnimplementedKeystoreServiceServer{}),
 		Store:    hostservicev1loophost.ExportStore(runtime, hostservicev1.UnimplementedStoreServiceServer{}),
 	})
-	return chain.CreateProvider(&relayerv1.CreateProviderRequest{ProviderType: "median", TransmitterId: "a", Config: &relayerv1.ProviderConfig{ExternalJobId: "x", ContractId: "c"}})
+	return chain.CreateProvider(&relayerv1.CreateProviderRequest{ProviderType: "median", TransmitterId: "a",
+		Config: &relayerv1.ProviderConfig{ExternalJobId: "x", ContractId: "c"}})
 }
 
 type relayer struct {
 	relayerv1loop.UnimplementedRelayerService
 }
 
-func (*relayer) CreateChain(context.Context, *relayerv1.CreateChainRequest, relayerv1loop.CreateChainLoans) (relayerv1loop.Chain, *relayerv1.CreateChainResponse, error) {
+func (*relayer) CreateChain(context.Context, *relayerv1.CreateChainRequest,
+	relayerv1loop.CreateChainLoans) (relayerv1loop.Chain, *relayerv1.CreateChainResponse, error) {
 	return &chain{}, &relayerv1.CreateChainResponse{}, nil
 }
 
@@ -381,7 +411,8 @@ type chain struct {
 	relayerv1loop.UnimplementedChainService
 }
 
-func (*chain) CreateProvider(context.Context, *relayerv1.CreateProviderRequest) (relayerv1loop.Provider, *relayerv1.CreateProviderResponse, error) {
+func (*chain) CreateProvider(context.Context,
+	*relayerv1.CreateProviderRequest) (relayerv1loop.Provider, *relayerv1.CreateProviderResponse, error) {
 	return provider{}, &relayerv1.CreateProviderResponse{}, nil
 }
 
@@ -397,7 +428,8 @@ type provider struct {
 var testDigest = types.ConfigDigest{0, 1, 2, 3}
 
 // new makes an instance as libocr does.
-func (p *parts) new(config ocr3types.ReportingPluginConfig) (ocr3types.ReportingPlugin[Info], ocr3types.ReportingPluginInfo, error) {
+func (p *parts) new(config ocr3types.ReportingPluginConfig) (
+	ocr3types.ReportingPlugin[Info], ocr3types.ReportingPluginInfo, error) {
 	p.t.Helper()
 	ctx, cancel := context.WithTimeout(p.t.Context(), time.Minute)
 	defer cancel()

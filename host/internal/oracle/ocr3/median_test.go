@@ -36,22 +36,26 @@ func (median) Query(_ context.Context, at ocr3types.OutcomeContext) (types.Query
 	return fmt.Appendf(nil, "query %d", at.SeqNr), nil
 }
 
-func (median) Observation(_ context.Context, at ocr3types.OutcomeContext, query types.Query) (types.Observation, error) {
+func (median) Observation(_ context.Context, at ocr3types.OutcomeContext,
+	query types.Query) (types.Observation, error) {
 	return binary.BigEndian.AppendUint64(nil, at.SeqNr+uint64(len(query))), nil
 }
 
-func (median) ValidateObservation(_ context.Context, _ ocr3types.OutcomeContext, _ types.Query, o types.AttributedObservation) error {
+func (median) ValidateObservation(_ context.Context, _ ocr3types.OutcomeContext, _ types.Query,
+	o types.AttributedObservation) error {
 	if len(o.Observation) != 8 {
 		return fmt.Errorf("it has %d bytes", len(o.Observation))
 	}
 	return nil
 }
 
-func (m median) ObservationQuorum(_ context.Context, _ ocr3types.OutcomeContext, _ types.Query, all []types.AttributedObservation) (bool, error) {
+func (m median) ObservationQuorum(_ context.Context, _ ocr3types.OutcomeContext, _ types.Query,
+	all []types.AttributedObservation) (bool, error) {
 	return len(all) > 2*m.f, nil
 }
 
-func (m median) Outcome(ctx context.Context, at ocr3types.OutcomeContext, query types.Query, all []types.AttributedObservation) (ocr3types.Outcome, error) {
+func (m median) Outcome(ctx context.Context, at ocr3types.OutcomeContext, query types.Query,
+	all []types.AttributedObservation) (ocr3types.Outcome, error) {
 	var values []uint64
 	for _, o := range all {
 		if m.ValidateObservation(ctx, at, query, o) == nil {
@@ -69,16 +73,19 @@ func (m median) Outcome(ctx context.Context, at ocr3types.OutcomeContext, query 
 	return outcome[max(0, len(outcome)-8*mediansKept):], nil
 }
 
-func (median) Reports(_ context.Context, seqNr uint64, outcome ocr3types.Outcome) ([]ocr3types.ReportPlus[Info], error) {
+func (median) Reports(_ context.Context, seqNr uint64,
+	outcome ocr3types.Outcome) ([]ocr3types.ReportPlus[Info], error) {
 	if len(outcome)%8 != 0 {
 		return nil, errors.New("the outcome is cut off")
 	}
 	var reports []ocr3types.ReportPlus[Info]
 	for i, b := range slices.Collect(slices.Chunk(outcome, 8)) {
-		r := ocr3types.ReportPlus[Info]{ReportWithInfo: ocr3types.ReportWithInfo[Info]{Report: binary.BigEndian.AppendUint64(bytes.Clone(b), seqNr)}}
+		r := ocr3types.ReportPlus[Info]{
+			ReportWithInfo: ocr3types.ReportWithInfo[Info]{Report: binary.BigEndian.AppendUint64(bytes.Clone(b), seqNr)}}
 		if i == 1 {
 			r.ReportWithInfo.Info = Info{byte(seqNr)}
-			r.TransmissionScheduleOverride = &ocr3types.TransmissionSchedule{Transmitters: []commontypes.OracleID{3, 1}, TransmissionDelays: []time.Duration{0, time.Duration(seqNr)}}
+			r.TransmissionScheduleOverride = &ocr3types.TransmissionSchedule{Transmitters: []commontypes.OracleID{3, 1},
+				TransmissionDelays: []time.Duration{0, time.Duration(seqNr)}}
 		}
 		reports = append(reports, r)
 	}
@@ -110,7 +117,8 @@ func attributedAll(all []*reportingv1.AttributedObservation) (of []types.Attribu
 func served(reports []ocr3types.ReportPlus[Info]) *reportingv1.Ocr3PluginServiceReportsResponse {
 	response := &reportingv1.Ocr3PluginServiceReportsResponse{}
 	for _, r := range reports {
-		to := &reportingv1.ReportPlus{Report: &reportingv1.ReportWithInfo{Report: r.ReportWithInfo.Report, Info: r.ReportWithInfo.Info}}
+		to := &reportingv1.ReportPlus{Report: &reportingv1.ReportWithInfo{Report: r.ReportWithInfo.Report,
+			Info: r.ReportWithInfo.Info}}
 		if s := r.TransmissionScheduleOverride; s != nil {
 			to.Schedule = &reportingv1.TransmissionSchedule{}
 			for i, id := range s.Transmitters {
@@ -193,7 +201,8 @@ func compareRounds(t *testing.T, behind ocr3types.ReportingPlugin[Info]) {
 }
 
 // same calls both and compares what they answer, and whether they err.
-func same(t *testing.T, seqNr uint64, method string, of any, call func(ocr3types.ReportingPlugin[Info]) (any, error), behind, direct ocr3types.ReportingPlugin[Info]) (any, error) {
+func same(t *testing.T, seqNr uint64, method string, of any, call func(ocr3types.ReportingPlugin[Info]) (any, error),
+	behind, direct ocr3types.ReportingPlugin[Info]) (any, error) {
 	t.Helper()
 	got, err := call(behind)
 	want, wantErr := call(direct)
@@ -218,7 +227,8 @@ func randomBytes(random *rand.Rand, most int) []byte {
 func randomObservations(random *rand.Rand) []types.AttributedObservation {
 	var all []types.AttributedObservation
 	for _, id := range random.Perm(4)[:1+random.IntN(4)] {
-		o := types.AttributedObservation{Observer: commontypes.OracleID(id), Observation: binary.BigEndian.AppendUint64(nil, random.Uint64N(1000))}
+		o := types.AttributedObservation{Observer: commontypes.OracleID(id),
+			Observation: binary.BigEndian.AppendUint64(nil, random.Uint64N(1000))}
 		if random.IntN(8) == 0 {
 			o.Observation = randomBytes(random, 12)
 		}

@@ -30,8 +30,8 @@ import (
 	"github.com/loop-plugins/loop/host/internal/database"
 )
 
-// member is a node of a network without the node: libocr's oracle over its own peer-to-peer network, a product in a process of
-// its own, a database on disk, and keys. It is its own keyring, and signs for a contract that is not there.
+// member is a node of a network without the node: libocr's oracle over its own peer-to-peer network, a product in a
+// process of its own, a database on disk, and keys. It is its own keyring, and signs for a contract that is not there.
 type member struct {
 	id       int
 	network  *network
@@ -98,13 +98,15 @@ func (m *member) Sign(digest types.ConfigDigest, seqNr uint64, r ocr3types.Repor
 	return ed25519.Sign(m.on, signed(digest, seqNr, r)), nil
 }
 
-func (m *member) Verify(key types.OnchainPublicKey, digest types.ConfigDigest, seqNr uint64, r ocr3types.ReportWithInfo[Info], signature []byte) bool {
+func (m *member) Verify(key types.OnchainPublicKey, digest types.ConfigDigest, seqNr uint64,
+	r ocr3types.ReportWithInfo[Info], signature []byte) bool {
 	return len(key) == ed25519.PublicKeySize && ed25519.Verify(ed25519.PublicKey(key), signed(digest, seqNr, r), signature)
 }
 
 func (m *member) MaxSignatureLength() int { return ed25519.SignatureSize }
 
-func (m *member) Transmit(_ context.Context, digest types.ConfigDigest, seqNr uint64, r ocr3types.ReportWithInfo[Info], signatures []types.AttributedOnchainSignature) error {
+func (m *member) Transmit(_ context.Context, digest types.ConfigDigest, seqNr uint64, r ocr3types.ReportWithInfo[Info],
+	signatures []types.AttributedOnchainSignature) error {
 	n := m.network
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -182,7 +184,8 @@ func newNetwork(t *testing.T) *network {
 		}
 		identities = append(identities, confighelper.OracleIdentityExtra{
 			OracleIdentity: confighelper.OracleIdentity{
-				OffchainPublicKey: m.OffchainPublicKey(), OnchainPublicKey: m.PublicKey(), PeerID: peerID.String(), TransmitAccount: m.account(),
+				OffchainPublicKey: m.OffchainPublicKey(), OnchainPublicKey: m.PublicKey(), PeerID: peerID.String(),
+				TransmitAccount: m.account(),
 			},
 			ConfigEncryptionPublicKey: m.ConfigEncryptionPublicKey(),
 		})
@@ -190,13 +193,15 @@ func newNetwork(t *testing.T) *network {
 	}
 	initialization := 10 * time.Second
 	signers, transmitters, f, onchain, version, offchain, err := ocr3confighelper.ContractSetConfigArgsForTests(
-		2*time.Second, time.Second, 200*time.Millisecond, 200*time.Millisecond, 50*time.Millisecond, 500*time.Millisecond, 500*time.Millisecond,
+		2*time.Second, time.Second, 200*time.Millisecond, 200*time.Millisecond, 50*time.Millisecond, 500*time.Millisecond,
+		500*time.Millisecond,
 		20, []int{4}, identities, nil, &initialization, 0, 300*time.Millisecond, 0, 0, 1, nil,
 	)
 	if err != nil {
 		t.Fatal(err)
 	}
-	n.config = types.ContractConfig{ConfigDigest: testDigest, ConfigCount: 1, Signers: signers, Transmitters: transmitters, F: f, OnchainConfig: onchain, OffchainConfigVersion: version, OffchainConfig: offchain}
+	n.config = types.ContractConfig{ConfigDigest: testDigest, ConfigCount: 1, Signers: signers, Transmitters: transmitters,
+		F: f, OnchainConfig: onchain, OffchainConfigVersion: version, OffchainConfig: offchain}
 	t.Cleanup(n.close)
 	return n
 }
@@ -223,8 +228,9 @@ func (n *network) start() {
 			}
 		}
 		peer, err := networking.NewPeer(networking.PeerConfig{
-			PeerKeyring: peerKey{m.peer}, Logger: lines{}, V2ListenAddresses: []string{m.address}, V2DeltaReconcile: 100 * time.Millisecond,
-			V2DeltaDial: 50 * time.Millisecond, V2DiscovererDatabase: d.Announcements(locators[i].PeerID),
+			PeerKeyring: peerKey{m.peer}, Logger: lines{}, V2ListenAddresses: []string{m.address},
+			V2DeltaReconcile: 100 * time.Millisecond,
+			V2DeltaDial:      50 * time.Millisecond, V2DiscovererDatabase: d.Announcements(locators[i].PeerID),
 			V2EndpointConfig:  networking.EndpointConfigV2{IncomingMessageBufferSize: 50, OutgoingMessageBufferSize: 50},
 			MetricsRegisterer: prometheus.NewRegistry(),
 		})
@@ -291,8 +297,8 @@ func (n *network) await(seqNr uint64) {
 	}
 }
 
-// TestNetwork runs OCR3 itself, by libocr, with decisions that have no time by its configuration: while products are killed, and
-// across the end of all nodes at once.
+// TestNetwork runs OCR3 itself, by libocr, with decisions that have no time by its configuration: while products are
+// killed, and across the end of all nodes at once.
 func TestNetwork(t *testing.T) {
 	t.Parallel()
 	n := newNetwork(t)

@@ -57,8 +57,12 @@ func decisionCalls(p ocr3types.ReportingPlugin[Info]) map[string]func(context.Co
 		return err
 	}
 	return map[string]func(context.Context) error{
-		"ShouldAcceptAttestedReport":   func(ctx context.Context) error { return yes(p.ShouldAcceptAttestedReport(ctx, 1, report)) },
-		"ShouldTransmitAcceptedReport": func(ctx context.Context) error { return yes(p.ShouldTransmitAcceptedReport(ctx, 1, report)) },
+		"ShouldAcceptAttestedReport": func(ctx context.Context) error {
+			return yes(p.ShouldAcceptAttestedReport(ctx, 1, report))
+		},
+		"ShouldTransmitAcceptedReport": func(ctx context.Context) error {
+			return yes(p.ShouldTransmitAcceptedReport(ctx, 1, report))
+		},
 	}
 }
 
@@ -128,12 +132,14 @@ func TestRoundsAreCounted(t *testing.T) {
 	}
 	r := &p.rounds
 	if r.asked != 1 || r.observed != 1 || r.voted != 1 || r.reported == 0 || r.lost != nil {
-		t.Errorf("after a round: %d asked, %d observed, %d voted, %d reported, lost %q", r.asked, r.observed, r.voted, r.reported, r.lost)
+		t.Errorf("after a round: %d asked, %d observed, %d voted, %d reported, lost %q", r.asked, r.observed, r.voted,
+			r.reported, r.lost)
 	}
 	p.fake.become("fail:*")
 	for name, call := range calls {
 		err := call(t.Context())
-		if want := fmt.Sprintf("%s: %v", name, err); name != "ShouldAcceptAttestedReport" && (err == nil || !slices.Contains(r.lost, want)) {
+		if want := fmt.Sprintf("%s: %v", name, err); name != "ShouldAcceptAttestedReport" &&
+			(err == nil || !slices.Contains(r.lost, want)) {
 			t.Errorf("lost %q; want %q among it", r.lost, want)
 		}
 	}
@@ -192,7 +198,8 @@ func TestTrap1AbsenceIsNoAnswer(t *testing.T) {
 				return 7, nil
 			}
 			begin := time.Now()
-			if got, err := heal(t.Context(), call); got != 7 || err != nil || time.Since(begin) < time.Hour || time.Since(begin) > time.Hour+lastPause {
+			if got, err := heal(t.Context(), call); got != 7 || err != nil || time.Since(begin) < time.Hour ||
+				time.Since(begin) > time.Hour+lastPause {
 				t.Errorf("%s for an hour: answer %d, error %v after %s", code, got, err, time.Since(begin))
 			}
 			// The end of the epoch ends it.
@@ -212,7 +219,8 @@ func TestTrap2EmptyAndAbsentAreOne(t *testing.T) {
 	instance := newParts(t, "").instance()
 	zero := types.AttributedObservation{Observation: make([]byte, 8)}
 	for name, previous := range map[string]ocr3types.Outcome{"nil": nil, "empty": {}} {
-		outcome, err := instance.Outcome(t.Context(), ocr3types.OutcomeContext{SeqNr: 2, PreviousOutcome: previous}, nil, []types.AttributedObservation{zero, zero, zero})
+		outcome, err := instance.Outcome(t.Context(), ocr3types.OutcomeContext{SeqNr: 2, PreviousOutcome: previous}, nil,
+			[]types.AttributedObservation{zero, zero, zero})
 		if len(outcome) > 0 || err != nil {
 			t.Errorf("after an outcome that is %s: outcome %x, error %v", name, outcome, err)
 		}
@@ -288,7 +296,8 @@ func TestTrap4DecisionsAreBounded(t *testing.T) {
 		begin := time.Now()
 		_, _, err := p.decide(t.Context(), 0)
 		if !errors.Is(err, context.DeadlineExceeded) || time.Since(begin) != decisionFloor {
-			t.Errorf("one more than %d: error %v after %s; want the deadline's after %s", maxDecisions, err, time.Since(begin), decisionFloor)
+			t.Errorf("one more than %d: error %v after %s; want the deadline's after %s", maxDecisions, err, time.Since(begin),
+				decisionFloor)
 		}
 		// The end of the configuration is not waited for.
 		ctx, cancel := context.WithCancel(t.Context())
@@ -317,10 +326,12 @@ func TestDecisionsThatHangEndInTheirTime(t *testing.T) {
 		t.Fatal(err)
 	}
 	p.fake.become("hang:*")
-	for name, want := range map[string]time.Duration{"ShouldAcceptAttestedReport": 2 * time.Second, "ShouldTransmitAcceptedReport": decisionFloor} {
+	for name, want := range map[string]time.Duration{"ShouldAcceptAttestedReport": 2 * time.Second,
+		"ShouldTransmitAcceptedReport": decisionFloor} {
 		begin := time.Now()
 		err := decisionCalls(instance)[name](t.Context())
-		if took := time.Since(begin); status.Code(err) != codes.DeadlineExceeded || took < want-10*time.Millisecond || took > want+20*time.Second {
+		if took := time.Since(begin); status.Code(err) != codes.DeadlineExceeded || took < want-10*time.Millisecond ||
+			took > want+20*time.Second {
 			t.Errorf("%s: error %v after %s; want the deadline's after %s", name, err, took, want)
 		}
 	}
@@ -382,7 +393,8 @@ func TestTrap6CloseTwiceAndPanics(t *testing.T) {
 		t.Errorf("a product in the node's process panicked: error %v", err)
 	}
 	// Nothing is behind this one: each call panics inside the node.
-	broken := &plugin{factory: &Factory{p.factory.settings}, decisions: make(chan struct{}, 1), given: &reportingv1.CreateOcr3PluginResponse{}}
+	broken := &plugin{factory: &Factory{p.factory.settings}, decisions: make(chan struct{}, 1),
+		given: &reportingv1.CreateOcr3PluginResponse{}}
 	broken.factory.settings.Answers = nil
 	calls := roundCalls(broken)
 	maps.Copy(calls, decisionCalls(broken))
@@ -413,7 +425,9 @@ func TestFactory(t *testing.T) {
 				t.Fatalf("error %v", err)
 			}
 			if err == nil {
-				want := ocr3types.ReportingPluginInfo{Name: "fake", Limits: ocr3types.ReportingPluginLimits{MaxQueryLength: 100, MaxObservationLength: 100, MaxOutcomeLength: 1000, MaxReportLength: 1000, MaxReportCount: 3}}
+				want := ocr3types.ReportingPluginInfo{Name: "fake",
+					Limits: ocr3types.ReportingPluginLimits{MaxQueryLength: 100, MaxObservationLength: 100, MaxOutcomeLength: 1000,
+						MaxReportLength: 1000, MaxReportCount: 3}}
 				if info != want {
 					t.Errorf("info %+v", info)
 				}
@@ -452,7 +466,8 @@ func TestFailureEndsWithItsReason(t *testing.T) {
 	p := &plugin{factory: NewFactory(newParts(t, "").factory.settings)}
 	p.factory.settings.Fail = func(reason string) { told = append(told, reason) }
 	with := func(outcome uint32, quorum reportingv1.ObservationQuorum) *reportingv1.CreateOcr3PluginResponse {
-		return &reportingv1.CreateOcr3PluginResponse{Limits: &reportingv1.Ocr3PluginLimits{MaxOutcomeLength: outcome}, ObservationQuorum: quorum}
+		return &reportingv1.CreateOcr3PluginResponse{Limits: &reportingv1.Ocr3PluginLimits{MaxOutcomeLength: outcome},
+			ObservationQuorum: quorum}
 	}
 	p.made(with(1, 1))
 	p.give(with(1, 1))
@@ -477,7 +492,8 @@ func TestQuorumsAreThoseOfLibocr(t *testing.T) {
 	} {
 		for n := 1; n <= types.MaxOracles; n++ {
 			for f := 0; 3*f < n; f++ {
-				p := &plugin{config: ocr3types.ReportingPluginConfig{N: n, F: f}, given: &reportingv1.CreateOcr3PluginResponse{ObservationQuorum: ours}, factory: &Factory{}}
+				p := &plugin{config: ocr3types.ReportingPluginConfig{N: n, F: f},
+					given: &reportingv1.CreateOcr3PluginResponse{ObservationQuorum: ours}, factory: &Factory{}}
 				for have := range n + 1 {
 					all := make([]types.AttributedObservation, have)
 					got, err := p.ObservationQuorum(t.Context(), first, nil, all)
@@ -493,9 +509,10 @@ func TestQuorumsAreThoseOfLibocr(t *testing.T) {
 func TestReportsThatNobodyCanSend(t *testing.T) {
 	t.Parallel()
 	for want, r := range map[string]*reportingv1.ReportPlus{
-		"reports[0].schedule.transmitters[0]: is 4": {Report: &reportingv1.ReportWithInfo{}, Schedule: &reportingv1.TransmissionSchedule{Transmitters: []uint32{4}, Delays: nil}},
-		"reports[0].report.info: has 11 bytes":      {Report: &reportingv1.ReportWithInfo{Info: make([]byte, 11)}},
-		"reports[0].report.report: has 1001 bytes":  {Report: &reportingv1.ReportWithInfo{Report: make([]byte, 1001)}},
+		"reports[0].schedule.transmitters[0]: is 4": {Report: &reportingv1.ReportWithInfo{},
+			Schedule: &reportingv1.TransmissionSchedule{Transmitters: []uint32{4}, Delays: nil}},
+		"reports[0].report.info: has 11 bytes":     {Report: &reportingv1.ReportWithInfo{Info: make([]byte, 11)}},
+		"reports[0].report.report: has 1001 bytes": {Report: &reportingv1.ReportWithInfo{Report: make([]byte, 1001)}},
 	} {
 		if s := r.GetSchedule(); s != nil {
 			s.Delays = append(s.Delays, nil)

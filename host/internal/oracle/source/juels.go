@@ -36,8 +36,8 @@ type cacheSettings struct {
 	logger    *slog.Logger
 }
 
-// cache keeps the fee coin's price between observations: it moves slowly, and to ask for it in each round costs adapters
-// more than it is worth. It refreshes at once and then at its interval.
+// cache keeps the fee coin's price between observations: it moves slowly, and to ask for it in each round costs
+// adapters more than it is worth. It refreshes at once and then at its interval.
 type cache struct {
 	cacheSettings
 	ctx    context.Context
@@ -77,8 +77,8 @@ func (c *cache) run() {
 	}
 }
 
-// get returns the price. If the last refresh failed it first tries another, once and in no more than half of the time that
-// ctx has; then the old price serves, from memory or else from the database, whatever its age.
+// get returns the price. If the last refresh failed it first tries another, once and in no more than half of the time
+// that ctx has; then the old price serves, from memory or else from the database, whatever its age.
 func (c *cache) get(ctx context.Context) (*big.Int, error) {
 	c.mu.Lock()
 	price, err := c.price, c.err
@@ -135,7 +135,8 @@ func (c *cache) age(price database.JuelsPerFeeCoin, err error) {
 	case err == nil:
 		return
 	}
-	c.logger.Log(context.Background(), level, "an old price of the fee coin is used", "age", age.Round(time.Second), "threshold", c.staleness, "error", err)
+	c.logger.Log(context.Background(), level, "an old price of the fee coin is used", "age", age.Round(time.Second),
+		"threshold", c.staleness, "error", err)
 }
 
 // refresh begins a refresh, or joins the one under way, and returns the channel that closes at its end.

@@ -89,7 +89,8 @@ func (m *market) PutJuelsPerFeeCoin(_ context.Context, _ int64, price database.J
 
 func (m *market) cache() *cache {
 	return newCache(cacheSettings{
-		observe: m.observe, store: m, jobID: 1, interval: 5 * time.Minute, staleness: time.Hour, logger: slog.New(slog.NewTextHandler(m, nil)),
+		observe: m.observe, store: m, jobID: 1, interval: 5 * time.Minute, staleness: time.Hour,
+		logger: slog.New(slog.NewTextHandler(m, nil)),
 	})
 }
 

@@ -35,17 +35,18 @@ func TestPipelinesOfAProduct(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	all := NewPipelines(Settings{JobID: 4, History: past, Pipelines: runner, Logger: slog.New(slog.DiscardHandler), Spec: &job.Spec{
-		Name: "feed", MaxTaskDuration: time.Minute,
-		Product: &job.Product{Pipelines: []job.Pipeline{
-			{Name: "", Pipeline: parse(t, `
+	all := NewPipelines(Settings{JobID: 4, History: past, Pipelines: runner, Logger: slog.New(slog.DiscardHandler),
+		Spec: &job.Spec{
+			Name: "feed", MaxTaskDuration: time.Minute,
+			Product: &job.Product{Pipelines: []job.Pipeline{
+				{Name: "", Pipeline: parse(t, `
 				scaled [type=multiply times=1000]
 				ds     [type=bridge name="price"]
 				parse  [type=jsonparse path="result,price"]
 				ds -> parse -> scaled`)},
-			{Name: "bytes", Pipeline: parse(t, `b [type=base64decode input="AP8="]`)},
-		}},
-	}}, func(err error) { failed = append(failed, err != nil) })
+				{Name: "bytes", Pipeline: parse(t, `b [type=base64decode input="AP8="]`)},
+			}},
+		}}, func(err error) { failed = append(failed, err != nil) })
 	t.Cleanup(all.Close)
 	run := func(name, id string) []*hostservicev1.TaskResult {
 		t.Helper()
@@ -70,7 +71,8 @@ func TestPipelinesOfAProduct(t *testing.T) {
 
 	price.set("")
 	for _, r := range run("", "3") {
-		if r.GetValueJson() != nil || r.GetError() == "" || strings.Contains(r.GetError(), "s3cr3t") || strings.HasPrefix(r.GetError(), "task "+r.GetTask()) {
+		if r.GetValueJson() != nil || r.GetError() == "" || strings.Contains(r.GetError(), "s3cr3t") ||
+			strings.HasPrefix(r.GetError(), "task "+r.GetTask()) {
 			t.Errorf("of a failed task: %v", r)
 		}
 	}
@@ -82,7 +84,8 @@ func TestPipelinesOfAProduct(t *testing.T) {
 	// 24 bytes hold the first answer: bridges are told of it until there is another.
 	price.mu.Lock()
 	defer price.mu.Unlock()
-	if first := price.metas[0]; len(price.metas) != 3 || strings.Contains(first, "125") || !strings.Contains(price.metas[2], "1565616210741547008000125") {
+	if first := price.metas[0]; len(price.metas) != 3 || strings.Contains(first, "125") ||
+		!strings.Contains(price.metas[2], "1565616210741547008000125") {
 		t.Errorf("the adapter was told %q", price.metas)
 	}
 	if d := cmp.Diff([]bool{false, false, true, false}, failed); d != "" {

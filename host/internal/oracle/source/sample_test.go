@@ -26,8 +26,8 @@ import (
 	"github.com/loop-plugins/loop/sdk/go/wire"
 )
 
-// world answers bridges, pages and contracts. Its keys are "bridge", "bridge/word" for a request whose data holds that word,
-// "GET /path", and "chain/contract" and the call in hexadecimal; what it has no answer for is down.
+// world answers bridges, pages and contracts. Its keys are "bridge", "bridge/word" for a request whose data holds that
+// word, "GET /path", and "chain/contract" and the call in hexadecimal; what it has no answer for is down.
 type world map[string]string
 
 // ServeHTTP implements http.Handler.
@@ -38,7 +38,8 @@ func (w world) ServeHTTP(out http.ResponseWriter, r *http.Request) {
 			Data map[string]string
 			Meta map[string]any
 		}
-		if err := json.NewDecoder(r.Body).Decode(&body); err != nil || body.Meta == nil || r.Header.Get("Content-Type") != "application/json" {
+		if err := json.NewDecoder(r.Body).Decode(&body); err != nil || body.Meta == nil ||
+			r.Header.Get("Content-Type") != "application/json" {
 			http.Error(out, "this is not how bridges are asked", http.StatusBadRequest)
 			return
 		}
@@ -117,7 +118,8 @@ func (s sample) check(t *testing.T) {
 		t.Fatal(err)
 	}
 	sources, err := New(Settings{
-		JobID: stored.ID, ExternalJobID: "x", Spec: spec, Pipelines: runner, Database: db, History: past, Logger: slog.New(slog.DiscardHandler),
+		JobID: stored.ID, ExternalJobID: "x", Spec: spec, Pipelines: runner, Database: db, History: past,
+		Logger: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -126,9 +128,11 @@ func (s sample) check(t *testing.T) {
 	for name, c := range map[string]struct {
 		source *hostservice.DataSource
 		want   string
-	}{"value": {sources.Value, s.value}, "juels": {sources.JuelsPerFeeCoin, s.juels}, "gas price": {sources.GasPriceSubunits, s.gas}} {
+	}{"value": {sources.Value, s.value}, "juels": {sources.JuelsPerFeeCoin, s.juels},
+		"gas price": {sources.GasPriceSubunits, s.gas}} {
 		got := observed(t, c.source)
-		if text, wanted := strings.CutPrefix(c.want, "error: "); wanted && strings.HasPrefix(got, "error: ") && strings.Contains(got, text) {
+		if text, wanted := strings.CutPrefix(c.want, "error: "); wanted && strings.HasPrefix(got, "error: ") &&
+			strings.Contains(got, text) {
 			continue
 		}
 		if got != c.want {
@@ -141,14 +145,17 @@ func observed(t *testing.T, s *hostservice.DataSource) string {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	r, err := s.Observe(ctx, &hostservicev1.ObserveRequest{Timestamp: &reportingv1.ReportTimestamp{ConfigDigest: make([]byte, 32), Epoch: 1, Round: 1}})
+	r, err := s.Observe(ctx,
+		&hostservicev1.ObserveRequest{Timestamp: &reportingv1.ReportTimestamp{ConfigDigest: make([]byte, 32), Epoch: 1,
+			Round: 1}})
 	if err != nil {
 		return "error: " + err.Error()
 	}
 	return wire.Int(r.GetValue()).String()
 }
 
-// Specs in the shapes that operators have observe what established nodes observe, with every source up and with some down.
+// Specs in the shapes that operators have observe what established nodes observe, with every source up and with some
+// down.
 func TestSamples(t *testing.T) {
 	t.Parallel()
 	for name, s := range map[string]sample{
@@ -162,7 +169,8 @@ func TestSamples(t *testing.T) {
 			file: "turnout.toml", world: world{}, value: "error: too many", juels: "error: ", gas: "0",
 		},
 		"two sources": {
-			file: "two-sources.toml", world: world{"market-a": `{"price":20}`, "GET /b": `{"price":21}`}, value: "143", juels: "20", gas: "20",
+			file: "two-sources.toml", world: world{"market-a": `{"price":20}`, "GET /b": `{"price":21}`}, value: "143",
+			juels: "20", gas: "20",
 		},
 		"two sources, the page down": {
 			file: "two-sources.toml", world: world{"market-a": `{"price":20}`}, value: "140", juels: "20", gas: "20",
@@ -179,13 +187,15 @@ func TestSamples(t *testing.T) {
 		"a rate of the chain and a price": {
 			file: "rate.toml",
 			world: world{
-				"1337/0x00000000000000000000000000000000000000cC 07a2d13a0000000000000000000000000000000000000000000000000de0b6b3a7640000": "0ebec21ee1da4000",
-				"1/0x00000000000000000000000000000000000000dD 50d25bcd":                                                                    "1f", "market-a": `{"price":"2000.5"}`,
+				"1337/0x00000000000000000000000000000000000000cC " +
+					"07a2d13a0000000000000000000000000000000000000000000000000de0b6b3a7640000": "0ebec21ee1da4000",
+				"1/0x00000000000000000000000000000000000000dD 50d25bcd": "1f", "market-a": `{"price":"2000.5"}`,
 			},
 			value: "2125531", juels: "31", gas: "0",
 		},
 		"a rate, the chain down": {
-			file: "rate.toml", world: world{"market-a": `{"price":"2000.5"}`}, value: "error: the chain does not answer", juels: "error: the chain does not answer", gas: "0",
+			file: "rate.toml", world: world{"market-a": `{"price":"2000.5"}`}, value: "error: the chain does not answer",
+			juels: "error: the chain does not answer", gas: "0",
 		},
 		"a market that is open": {
 			file:  "guarded.toml",

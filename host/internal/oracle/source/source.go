@@ -1,7 +1,8 @@
-// Package source runs the pipelines of jobs: of a median job to observe its value, its fee coin's price and its gas price, of a
-// product's job whenever the product asks for one.
+// Package source runs the pipelines of jobs: of a median job to observe its value, its fee coin's price and its gas
+// price, of a product's job whenever the product asks for one.
 //
-// It knows pipelines, and what is kept between their runs. It must not know libocr or plugins: the data sources that it makes are lent by others, and rounds are names to it.
+// It knows pipelines, and what is kept between their runs. It must not know libocr or plugins: the data sources that it
+// makes are lent by others, and rounds are names to it.
 package source
 
 import (
@@ -41,7 +42,8 @@ func (s Settings) source(name string, p *pipeline.Pipeline) *source {
 	}
 	return &source{name: name, history: s.History, runner: s.Pipelines, pipeline: p, input: pipeline.Input{
 		JobID: s.JobID, ExternalJobID: s.ExternalJobID, Name: s.Spec.Name,
-		SpecID: fmt.Sprintf("%d/%s", s.JobID, name), MaxTaskDuration: s.Spec.MaxTaskDuration, ChainID: chain, Relay: s.Spec.Relay,
+		SpecID: fmt.Sprintf("%d/%s", s.JobID, name), MaxTaskDuration: s.Spec.MaxTaskDuration, ChainID: chain,
+		Relay: s.Spec.Relay,
 	}}
 }
 
@@ -52,7 +54,8 @@ type Sources struct {
 	cache *cache // nil: every observation asks for the fee coin's price
 }
 
-// New returns a median job's sources. Unless the job says otherwise the price of the fee coin is fetched from now on. Close ends them.
+// New returns a median job's sources. Unless the job says otherwise the price of the fee coin is fetched from now on.
+// Close ends them.
 func New(s Settings) (*Sources, error) {
 	plugin := s.Spec.PluginConfig
 	if s.Spec.Observation == nil || plugin.JuelsPerFeeCoin == nil {
@@ -64,7 +67,8 @@ func New(s Settings) (*Sources, error) {
 		refresh := price
 		all.cache = newCache(cacheSettings{
 			observe: func(ctx context.Context) (*big.Int, error) { return refresh(ctx, nil) },
-			store:   s.Database, jobID: s.JobID, interval: c.UpdateInterval, staleness: c.StalenessAlertThreshold, logger: s.Logger,
+			store:   s.Database, jobID: s.JobID, interval: c.UpdateInterval, staleness: c.StalenessAlertThreshold,
+			logger: s.Logger,
 		})
 		price = func(ctx context.Context, _ *hostservice.Round) (*big.Int, error) { return all.cache.get(ctx) }
 	}
@@ -72,10 +76,12 @@ func New(s Settings) (*Sources, error) {
 	if plugin.GasPriceSubunits != nil {
 		gasPrice = s.source("gas", plugin.GasPriceSubunits).observe
 	}
-	serve := func(of history.Source, observe func(context.Context, *hostservice.Round) (*big.Int, error)) *hostservice.DataSource {
-		return hostservice.NewDataSource(s.History.Observing(of, func(ctx context.Context, round hostservice.Round) (*big.Int, error) {
-			return observe(ctx, &round)
-		}), s.Logger)
+	serve := func(of history.Source,
+		observe func(context.Context, *hostservice.Round) (*big.Int, error)) *hostservice.DataSource {
+		return hostservice.NewDataSource(
+			s.History.Observing(of, func(ctx context.Context, round hostservice.Round) (*big.Int, error) {
+				return observe(ctx, &round)
+			}), s.Logger)
 	}
 	all.Value = serve(history.Value, s.source("value", s.Spec.Observation).observe)
 	all.JuelsPerFeeCoin = serve(history.Juels, price)
@@ -123,8 +129,8 @@ func (s *source) keep(ctx context.Context, e history.Ended) {
 	s.history.Ran(e)
 }
 
-// run runs the pipeline once, and returns the integer that it comes to as well, if it does. It honours ctx: at its end the run
-// returns what it has.
+// run runs the pipeline once, and returns the integer that it comes to as well, if it does. It honours ctx: at its end
+// the run returns what it has.
 func (s *source) run(ctx context.Context) (*pipeline.Run, *big.Int, error) {
 	input := s.input
 	s.mu.Lock()

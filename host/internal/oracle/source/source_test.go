@@ -115,11 +115,14 @@ func newSetup(t *testing.T, change func(*job.Spec)) *setup {
 		t.Fatal(err)
 	}
 	spec := &job.Spec{Observation: bridge(t, "value"), PluginConfig: job.PluginConfig{
-		JuelsPerFeeCoin: bridge(t, "juels"), JuelsPerFeeCoinCache: job.Cache{UpdateInterval: 5 * time.Minute, StalenessAlertThreshold: 24 * time.Hour},
+		JuelsPerFeeCoin:      bridge(t, "juels"),
+		JuelsPerFeeCoinCache: job.Cache{UpdateInterval: 5 * time.Minute, StalenessAlertThreshold: 24 * time.Hour},
 	}}
 	change(spec)
-	s.settings = Settings{JobID: stored.ID, ExternalJobID: "x", Spec: spec, Pipelines: runner, Database: s.database, Logger: slog.New(slog.DiscardHandler)}
-	if s.settings.History, err = history.New(history.Settings{Limits: config.Default().JobPipeline}).Job(t.Context(), stored.ID); err != nil {
+	s.settings = Settings{JobID: stored.ID, ExternalJobID: "x", Spec: spec, Pipelines: runner, Database: s.database,
+		Logger: slog.New(slog.DiscardHandler)}
+	if s.settings.History, err = history.New(history.Settings{Limits: config.Default().JobPipeline}).Job(t.Context(),
+		stored.ID); err != nil {
 		t.Fatal(err)
 	}
 	if s.Sources, err = New(s.settings); err != nil {
@@ -133,7 +136,9 @@ func observe(t *testing.T, s *hostservice.DataSource, epoch uint32) (int64, erro
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	r, err := s.Observe(ctx, &hostservicev1.ObserveRequest{Timestamp: &reportingv1.ReportTimestamp{ConfigDigest: make([]byte, 32), Epoch: epoch, Round: 1}})
+	r, err := s.Observe(ctx,
+		&hostservicev1.ObserveRequest{Timestamp: &reportingv1.ReportTimestamp{ConfigDigest: make([]byte, 32), Epoch: epoch,
+			Round: 1}})
 	if err != nil {
 		return 0, err
 	}
@@ -275,11 +280,13 @@ func TestObservationsAreShownByRound(t *testing.T) {
 		t.Fatalf("%d rounds; want 2", len(latest))
 	}
 	second, first := latest[0], latest[1]
-	if second.GetTimestamp().GetEpoch() != 2 || second.GetValue() != nil || second.GetGasPriceSubunits() == nil || wire.Int(second.GetJuelsPerFeeCoin()).Int64() != 7 ||
+	if second.GetTimestamp().GetEpoch() != 2 || second.GetValue() != nil || second.GetGasPriceSubunits() == nil ||
+		wire.Int(second.GetJuelsPerFeeCoin()).Int64() != 7 ||
 		len(second.GetErrors()) != 1 || !strings.HasPrefix(second.GetErrors()[0], "value: ") {
 		t.Errorf("second round: %v", second)
 	}
-	if first.GetTimestamp().GetEpoch() != 1 || wire.Int(first.GetValue()).Int64() != 100 || first.GetGasPriceSubunits() == nil || len(first.GetErrors()) != 0 ||
+	if first.GetTimestamp().GetEpoch() != 1 || wire.Int(first.GetValue()).Int64() != 100 ||
+		first.GetGasPriceSubunits() == nil || len(first.GetErrors()) != 0 ||
 		time.Since(first.GetObservedAt().AsTime()) > time.Minute || first.GetTook().AsDuration() <= 0 {
 		t.Errorf("first round: %v", first)
 	}
@@ -288,7 +295,8 @@ func TestObservationsAreShownByRound(t *testing.T) {
 	}
 }
 
-// An adapter that fails is in the job's errors, and in a run with every task, and a source that is asked between rounds has runs too.
+// An adapter that fails is in the job's errors, and in a run with every task, and a source that is asked between rounds
+// has runs too.
 func TestRunsAreKept(t *testing.T) {
 	t.Parallel()
 	s := newSetup(t, func(*job.Spec) {})
@@ -322,7 +330,8 @@ func TestRunsAreKept(t *testing.T) {
 		t.Error(d)
 	}
 	newest := runs[0]
-	if newest.Faults != 1 || len(newest.Trace.Tasks) != 2 || newest.Trace.Tasks[0].Error != down || newest.Trace.Tasks[1].Input[0].Error != down {
+	if newest.Faults != 1 || len(newest.Trace.Tasks) != 2 || newest.Trace.Tasks[0].Error != down ||
+		newest.Trace.Tasks[1].Input[0].Error != down {
 		t.Errorf("the newest run is %+v", newest.Trace)
 	}
 }

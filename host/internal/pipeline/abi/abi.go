@@ -1,6 +1,6 @@
 // Package abi encodes and decodes values by Solidity's contract ABI, for arguments that are written as there:
-// "transfer(address to, uint256 amount)". It takes and gives the types that pipelines pass on, and bounds what untrusted
-// bytes can cost.
+// "transfer(address to, uint256 amount)". It takes and gives the types that pipelines pass on, and bounds what
+// untrusted bytes can cost.
 //
 // It must not know tasks, chains or contracts.
 package abi

@@ -61,19 +61,26 @@ func TestEncode(t *testing.T) {
 	t.Parallel()
 	digits := strings.ToLower(someone[2:])
 	for name, test := range map[string]struct{ signature, values, want string }{
-		"fixed":               {"baz(uint32 x, bool y)", `{"x": 69, "y": true}`, "cdcd77c0" + words("45", "1")},
-		"bytes of three":      {"bar(bytes3[2] a)", `{"a": ["abc", "0x646566"]}`, "fce353f6" + words("616263.", "646566.")},
-		"of any size":         {"sam(bytes a, bool b, uint256[] c)", `{"a": "dave", "b": "true", "c": [1, "2", 3.0]}`, "a5643bf2" + words("60", "1", "a0", "4", "64617665.", "3", "1", "2", "3")},
-		"blanks and aliases":  {"\tsam (bytes  memory a,bool b , uint [] calldata c )\n", `{"a": "0x64617665", "b": true, "c": [1, 2, 3]}`, "a5643bf2" + words("60", "1", "a0", "4", "64617665.", "3", "1", "2", "3")},
-		"transfer":            {"transfer(address to, uint256 amount)", `{"to": "` + someone + `", "amount": "1e18"}`, "a9059cbb" + words(digits, "de0b6b3a7640000")},
-		"no arguments":        {"decimals()", `{}`, "313ce567"},
-		"arguments alone":     {"(address payable a)", `{"a": "` + strings.ToLower(someone) + `"}`, words(digits)},
-		"without parentheses": {"int8 a, string b", `{"a": -1, "b": "ä"}`, words(strings.Repeat("f", 64), "40", "2", "c3a4.")},
-		"nothing at all":      {"()", `{}`, ""},
-		"other keys":          {"(uint8 a)", `{"a": 1, "b": 2}`, words("1")},
-		"tuples":              {"f((uint256 n, string s) t, tuple(bool)[2] u)", `{"t": {"n": 7, "s": "x"}, "u": [[true], [false]]}`, "c9165b65" + words("60", "1", "0", "7", "40", "1", "78.")},
-		"nested arrays":       {"(uint8[][2] a)", `{"a": [[1], [2, 3]]}`, words("20", "40", "80", "1", "1", "2", "2", "3")},
-		"ends of the ranges":  {"(int256 a, uint256 b, int24 c, uint64 d, int64 e)", `{"a": "-57896044618658097711785492504343953926634992332820282019728792003956564819968", "b": "115792089237316195423570985008687907853269984665640564039457584007913129639935", "c": -8388608, "d": 18446744073709551615, "e": -9223372036854775808}`, words("8"+strings.Repeat("0", 63), strings.Repeat("f", 64), strings.Repeat("f", 58)+"800000", strings.Repeat("f", 16), strings.Repeat("f", 48)+"8000000000000000")},
+		"fixed":          {"baz(uint32 x, bool y)", `{"x": 69, "y": true}`, "cdcd77c0" + words("45", "1")},
+		"bytes of three": {"bar(bytes3[2] a)", `{"a": ["abc", "0x646566"]}`, "fce353f6" + words("616263.", "646566.")},
+		"of any size": {"sam(bytes a, bool b, uint256[] c)", `{"a": "dave", "b": "true", "c": [1, "2", 3.0]}`,
+			"a5643bf2" + words("60", "1", "a0", "4", "64617665.", "3", "1", "2", "3")},
+		"blanks and aliases": {"\tsam (bytes  memory a,bool b , uint [] calldata c )\n",
+			`{"a": "0x64617665", "b": true, "c": [1, 2, 3]}`,
+			"a5643bf2" + words("60", "1", "a0", "4", "64617665.", "3", "1", "2", "3")},
+		"transfer": {"transfer(address to, uint256 amount)", `{"to": "` + someone + `", "amount": "1e18"}`,
+			"a9059cbb" + words(digits, "de0b6b3a7640000")},
+		"no arguments":    {"decimals()", `{}`, "313ce567"},
+		"arguments alone": {"(address payable a)", `{"a": "` + strings.ToLower(someone) + `"}`, words(digits)},
+		"without parentheses": {"int8 a, string b", `{"a": -1, "b": "ä"}`,
+			words(strings.Repeat("f", 64), "40", "2", "c3a4.")},
+		"nothing at all": {"()", `{}`, ""},
+		"other keys":     {"(uint8 a)", `{"a": 1, "b": 2}`, words("1")},
+		"tuples": {"f((uint256 n, string s) t, tuple(bool)[2] u)",
+			`{"t": {"n": 7, "s": "x"}, "u": [[true], [false]]}`, "c9165b65" + words("60", "1", "0", "7", "40", "1", "78.")},
+		"nested arrays": {"(uint8[][2] a)", `{"a": [[1], [2, 3]]}`, words("20", "40", "80", "1", "1", "2", "2", "3")},
+		"ends of the ranges": {"(int256 a, uint256 b, int24 c, uint64 d, int64 e)",
+			`{"a": "-57896044618658097711785492504343953926634992332820282019728792003956564819968", "b": "115792089237316195423570985008687907853269984665640564039457584007913129639935", "c": -8388608, "d": 18446744073709551615, "e": -9223372036854775808}`, words("8"+strings.Repeat("0", 63), strings.Repeat("f", 64), strings.Repeat("f", 58)+"800000", strings.Repeat("f", 16), strings.Repeat("f", 48)+"8000000000000000")},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -95,20 +102,21 @@ func TestEncode(t *testing.T) {
 func TestEncodeRefuses(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct{ signature, values, want string }{
-		"missing":             {"(uint8 a, uint8 b)", `{"a": 1}`, "argument b is missing"},
-		"null":                {"(uint8 a)", `{"a": null}`, "argument a: <nil> is not a number"},
-		"fraction":            {"(uint256 amount)", `{"amount": 1.5}`, "argument amount: the number has a fraction"},
-		"negative":            {"(uint8 a)", `{"a": -1}`, "argument a: the number does not fit uint8"},
-		"above":               {"(uint8 a)", `{"a": 256}`, "argument a: the number does not fit uint8"},
-		"above, odd size":     {"(uint24 a)", `{"a": 16777216}`, "argument a: the number does not fit uint24"},
-		"above, signed":       {"(int8 a)", `{"a": 128}`, "argument a: the number does not fit int8"},
-		"below, signed":       {"(int8 a)", `{"a": -129}`, "argument a: the number does not fit int8"},
-		"above 256 bits":      {"(uint256 a)", `{"a": "1e78"}`, "argument a: the number does not fit uint256"},
-		"below 256 bits":      {"(int256 a)", `{"a": "-1e77"}`, "argument a: the number does not fit int256"},
-		"no number":           {"(int256 a)", `{"a": true}`, "argument a: bool is not a number"},
-		"no address":          {"(address a)", `{"a": "0x12"}`, "argument a: want an address, 0x and 40 hexadecimal digits"},
-		"20 letters":          {"(address a)", `{"a": "abcdefghijklmnopqrst"}`, "argument a: want an address"},
-		"address of letters":  {"(address a)", `{"a": "0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAeg"}`, "argument a: want an address"},
+		"missing":         {"(uint8 a, uint8 b)", `{"a": 1}`, "argument b is missing"},
+		"null":            {"(uint8 a)", `{"a": null}`, "argument a: <nil> is not a number"},
+		"fraction":        {"(uint256 amount)", `{"amount": 1.5}`, "argument amount: the number has a fraction"},
+		"negative":        {"(uint8 a)", `{"a": -1}`, "argument a: the number does not fit uint8"},
+		"above":           {"(uint8 a)", `{"a": 256}`, "argument a: the number does not fit uint8"},
+		"above, odd size": {"(uint24 a)", `{"a": 16777216}`, "argument a: the number does not fit uint24"},
+		"above, signed":   {"(int8 a)", `{"a": 128}`, "argument a: the number does not fit int8"},
+		"below, signed":   {"(int8 a)", `{"a": -129}`, "argument a: the number does not fit int8"},
+		"above 256 bits":  {"(uint256 a)", `{"a": "1e78"}`, "argument a: the number does not fit uint256"},
+		"below 256 bits":  {"(int256 a)", `{"a": "-1e77"}`, "argument a: the number does not fit int256"},
+		"no number":       {"(int256 a)", `{"a": true}`, "argument a: bool is not a number"},
+		"no address":      {"(address a)", `{"a": "0x12"}`, "argument a: want an address, 0x and 40 hexadecimal digits"},
+		"20 letters":      {"(address a)", `{"a": "abcdefghijklmnopqrst"}`, "argument a: want an address"},
+		"address of letters": {"(address a)", `{"a": "0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAeg"}`,
+			"argument a: want an address"},
 		"address of a number": {"(address a)", `{"a": 5}`, "argument a: want an address"},
 		"no boolean":          {"(bool a)", `{"a": 1}`, "argument a: want true or false"},
 		"no text":             {"(string a)", `{"a": 1}`, "argument a: want a text"},
@@ -119,11 +127,12 @@ func TestEncodeRefuses(t *testing.T) {
 		"no list":             {"(uint8[] a)", `{"a": 1}`, "argument a: want a list"},
 		"wrong length":        {"(uint8[2] a)", `{"a": [1]}`, "argument a: want 2 elements, have 1"},
 		"element":             {"(uint8[][] a)", `{"a": [[1], [2, 300]]}`, "argument a[1][1]: the number does not fit uint8"},
-		"field":               {"((uint8 n, bool[] b)[] t)", `{"t": [{"n": 1, "b": []}, {"n": 1, "b": [0]}]}`, "argument t[1].b[0]: want true or false"},
-		"missing field":       {"((uint8 n, bool b) t)", `{"t": {"n": 1}}`, "argument t: the field b is missing"},
-		"field without name":  {"((uint8, bool b) t)", `{"t": {"": 1, "b": true}}`, "argument t: the field 0 is missing"},
-		"too few fields":      {"((uint8, bool) t)", `{"t": [1]}`, "argument t: want 2 fields, have 1"},
-		"no tuple":            {"((uint8, bool) t)", `{"t": 1}`, "argument t: want a map by the fields' names, or a list"},
+		"field": {"((uint8 n, bool[] b)[] t)", `{"t": [{"n": 1, "b": []}, {"n": 1, "b": [0]}]}`,
+			"argument t[1].b[0]: want true or false"},
+		"missing field":      {"((uint8 n, bool b) t)", `{"t": {"n": 1}}`, "argument t: the field b is missing"},
+		"field without name": {"((uint8, bool b) t)", `{"t": {"": 1, "b": true}}`, "argument t: the field 0 is missing"},
+		"too few fields":     {"((uint8, bool) t)", `{"t": [1]}`, "argument t: want 2 fields, have 1"},
+		"no tuple":           {"((uint8, bool) t)", `{"t": 1}`, "argument t: want a map by the fields' names, or a list"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -141,25 +150,26 @@ func TestEncodeRefuses(t *testing.T) {
 func TestParseRefuses(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct{ signature, want string }{
-		"nothing":                 {"", "the end where a type is expected"},
-		"name alone":              {"decimals", "decimals is no type"},
-		"no closing":              {"f(uint8 a", "the end where a comma or a closing parenthesis is expected"},
-		"after the end":           {"f(uint8 a) view", `"view" stands after the closing parenthesis`},
-		"no name":                 {"f(uint8)", "argument 1 has no name"},
-		"twice":                   {"f(uint8 a, bool a)", "two arguments are called a"},
-		"two names":               {"f(uint8 a b)", "a b: write one name after the type"},
-		"comma at the end":        {"uint8 a,", "the end where a type is expected"},
-		"semicolon":               {"uint8 a; uint8 b", `"; uint8 b" where a comma or the end is expected`},
-		"unknown type":            {"(float a)", "float is no type; the types are address"},
-		"function type":           {"(function a)", "function is no type"},
-		"fixed point":             {"(fixed128x18 a)", "fixed128x18 is no type"},
-		"no bytes":                {"(bytes0 a)", "bytes0 is no type: bytes have 1 to 32"},
-		"many bytes":              {"(bytes33 a)", "bytes33 is no type"},
-		"odd bits":                {"(uint7 a)", "uint7 is no type"},
-		"many bits":               {"(int264 a)", "int264 is no type"},
-		"leading zero":            {"(uint08 a)", "uint08 is no type"},
-		"endless bits":            {"(uint99999999999999999999 a)", "is no type"},
-		"a huge array":            {"(uint256[1000000000] a)", "an array of 1000000000 elements: fixed arrays have 1 to 1024"},
+		"nothing":          {"", "the end where a type is expected"},
+		"name alone":       {"decimals", "decimals is no type"},
+		"no closing":       {"f(uint8 a", "the end where a comma or a closing parenthesis is expected"},
+		"after the end":    {"f(uint8 a) view", `"view" stands after the closing parenthesis`},
+		"no name":          {"f(uint8)", "argument 1 has no name"},
+		"twice":            {"f(uint8 a, bool a)", "two arguments are called a"},
+		"two names":        {"f(uint8 a b)", "a b: write one name after the type"},
+		"comma at the end": {"uint8 a,", "the end where a type is expected"},
+		"semicolon":        {"uint8 a; uint8 b", `"; uint8 b" where a comma or the end is expected`},
+		"unknown type":     {"(float a)", "float is no type; the types are address"},
+		"function type":    {"(function a)", "function is no type"},
+		"fixed point":      {"(fixed128x18 a)", "fixed128x18 is no type"},
+		"no bytes":         {"(bytes0 a)", "bytes0 is no type: bytes have 1 to 32"},
+		"many bytes":       {"(bytes33 a)", "bytes33 is no type"},
+		"odd bits":         {"(uint7 a)", "uint7 is no type"},
+		"many bits":        {"(int264 a)", "int264 is no type"},
+		"leading zero":     {"(uint08 a)", "uint08 is no type"},
+		"endless bits":     {"(uint99999999999999999999 a)", "is no type"},
+		"a huge array": {"(uint256[1000000000] a)",
+			"an array of 1000000000 elements: fixed arrays have 1 to 1024"},
 		"an endless array":        {"(uint256[" + strings.Repeat("9", 1000) + "] a)", "fixed arrays have 1 to 1024"},
 		"an empty array":          {"(uint256[0] a)", "an array of 0 elements"},
 		"arrays that multiply":    {"(uint256[1000][1000] a)", "the type uint256[1000][1000]… is too large"},
@@ -183,7 +193,8 @@ func TestParseRefuses(t *testing.T) {
 			}
 		})
 	}
-	for signature, want := range map[string]string{"(uint8 a)": "the event has no name", "E((bool indexed b) t)": "indexed stands in the arguments of an event alone"} {
+	for signature, want := range map[string]string{"(uint8 a)": "the event has no name",
+		"E((bool indexed b) t)": "indexed stands in the arguments of an event alone"} {
 		if _, err := ParseEvent(signature); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("the event %s: %v, want %s", signature, err, want)
 		}
@@ -204,24 +215,31 @@ func TestParseJSON(t *testing.T) {
 			`{"name": "f", "inputs": [{"name": "t", "type": "tuple[2][]", "components": [{"name": "n", "type": "uint8"}, {"type": "tuple", "components": [{"name": "b", "type": "bytes3[]"}]}]}]}`,
 			"f((uint8,(bytes3[]))[2][])", []string{"t"},
 		},
-		"no arguments":        {`{"name": "decimals", "inputs": []}`, "decimals()", []string{}},
-		"arguments alone":     {`{"inputs": [{"name": "a", "type": "bool"}]}`, "(bool)", []string{"a"}},
-		"no JSON":             {"transfer(address to)", "the function is not an object in JSON such as", nil},
-		"a whole contract":    {`[{"name": "f", "inputs": []}]`, "the function is not an object in JSON such as", nil},
-		"a list of types":     {`{"name": "f", "inputs": ["uint8"]}`, "the function is not an object in JSON such as", nil},
-		"no name":             {`{"name": "f", "inputs": [{"type": "uint8"}]}`, "argument 1 has no name", nil},
-		"the same name twice": {`{"name": "f", "inputs": [{"name": "a", "type": "uint8"}, {"name": "a", "type": "bool"}]}`, "two arguments are called a", nil},
-		"no type":             {`{"name": "f", "inputs": [{"name": "a"}]}`, `argument a: "" is not a type`, nil},
-		"unknown type":        {`{"name": "f", "inputs": [{"name": "a", "type": "float"}]}`, "float is no type", nil},
-		"more in a type":      {`{"name": "f", "inputs": [{"name": "a", "type": "uint8 b, bool"}]}`, `argument a: "uint8 b, bool" is not a type`, nil},
-		"more in a name":      {`{"name": "f", "inputs": [{"name": "a, bool b", "type": "uint8"}]}`, `"a, bool b" is not the name of an argument`, nil},
-		"a keyword as a name": {`{"name": "f", "inputs": [{"name": "memory", "type": "bytes"}]}`, `"memory" is not the name of an argument`, nil},
-		"more in a function":  {`{"name": "f(bool b", "inputs": []}`, `"f(bool b" is not the name of a function`, nil},
-		"an empty tuple":      {`{"name": "f", "inputs": [{"name": "a", "type": "tuple"}]}`, "a tuple has at least one field", nil},
+		"no arguments":     {`{"name": "decimals", "inputs": []}`, "decimals()", []string{}},
+		"arguments alone":  {`{"inputs": [{"name": "a", "type": "bool"}]}`, "(bool)", []string{"a"}},
+		"no JSON":          {"transfer(address to)", "the function is not an object in JSON such as", nil},
+		"a whole contract": {`[{"name": "f", "inputs": []}]`, "the function is not an object in JSON such as", nil},
+		"a list of types":  {`{"name": "f", "inputs": ["uint8"]}`, "the function is not an object in JSON such as", nil},
+		"no name":          {`{"name": "f", "inputs": [{"type": "uint8"}]}`, "argument 1 has no name", nil},
+		"the same name twice": {`{"name": "f", "inputs": [{"name": "a", "type": "uint8"}, {"name": "a", "type": "bool"}]}`,
+			"two arguments are called a", nil},
+		"no type":      {`{"name": "f", "inputs": [{"name": "a"}]}`, `argument a: "" is not a type`, nil},
+		"unknown type": {`{"name": "f", "inputs": [{"name": "a", "type": "float"}]}`, "float is no type", nil},
+		"more in a type": {`{"name": "f", "inputs": [{"name": "a", "type": "uint8 b, bool"}]}`,
+			`argument a: "uint8 b, bool" is not a type`, nil},
+		"more in a name": {`{"name": "f", "inputs": [{"name": "a, bool b", "type": "uint8"}]}`,
+			`"a, bool b" is not the name of an argument`, nil},
+		"a keyword as a name": {`{"name": "f", "inputs": [{"name": "memory", "type": "bytes"}]}`,
+			`"memory" is not the name of an argument`, nil},
+		"more in a function": {`{"name": "f(bool b", "inputs": []}`, `"f(bool b" is not the name of a function`, nil},
+		"an empty tuple": {`{"name": "f", "inputs": [{"name": "a", "type": "tuple"}]}`, "a tuple has at least one field",
+			nil},
 		"deep tuples": {
-			`{"name": "f", "inputs": [` + strings.Repeat(`{"name": "a", "type": "tuple", "components": [`, 100) + strings.Repeat("]}", 100) + "]}", "nest deeper than 8", nil,
+			`{"name": "f", "inputs": [` + strings.Repeat(`{"name": "a", "type": "tuple", "components": [`, 100) +
+				strings.Repeat("]}", 100) + "]}", "nest deeper than 8", nil,
 		},
-		"many arguments": {`{"name": "f", "inputs": [` + strings.Repeat(`{"name": "a", "type": "bool"},`, 65) + `{"name": "b", "type": "bool"}]}`, "more than 64 arguments", nil},
+		"many arguments": {`{"name": "f", "inputs": [` + strings.Repeat(`{"name": "a", "type": "bool"},`, 65) +
+			`{"name": "b", "type": "bool"}]}`, "more than 64 arguments", nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -250,11 +268,14 @@ func TestDecode(t *testing.T) {
 		signature, data string
 		want            any // a map, or a part of the error
 	}{
-		"answer of a feed": {"uint80 roundId, int256 answer, uint256 startedAt", words("7", strings.Repeat("f", 63)+"e", "0"), map[string]any{"roundId": big.NewInt(7), "answer": big.NewInt(-2), "startedAt": new(big.Int)}},
+		"answer of a feed": {"uint80 roundId, int256 answer, uint256 startedAt", words("7", strings.Repeat("f", 63)+"e", "0"),
+			map[string]any{"roundId": big.NewInt(7), "answer": big.NewInt(-2), "startedAt": new(big.Int)}},
 		"every type": {
 			"f(address a, bool b, string c, bytes d, bytes3 e, uint8[] g, (bool x, uint8) h, (bool y) i)",
-			words(strings.ToLower(someone[2:]), "1", "140", "180", "616263.", "1c0", "1", "2", "1", "0", "2", "c3a4.", "1", "ff.", "2", "1", "2"),
-			map[string]any{"a": someone, "b": true, "c": "ä", "d": []byte{255}, "e": []byte("abc"), "g": []any{big.NewInt(1), big.NewInt(2)}, "h": []any{true, big.NewInt(2)}, "i": map[string]any{"y": true}},
+			words(strings.ToLower(someone[2:]), "1", "140", "180", "616263.", "1c0", "1", "2", "1", "0", "2", "c3a4.",
+				"1", "ff.", "2", "1", "2"),
+			map[string]any{"a": someone, "b": true, "c": "ä", "d": []byte{255}, "e": []byte("abc"),
+				"g": []any{big.NewInt(1), big.NewInt(2)}, "h": []any{true, big.NewInt(2)}, "i": map[string]any{"y": true}},
 		},
 		"more than the arguments": {"uint8 a", words("1", "2"), map[string]any{"a": big.NewInt(1)}},
 		"no arguments":            {"()", "", map[string]any{}},
@@ -262,16 +283,20 @@ func TestDecode(t *testing.T) {
 		"half a word":             {"uint8 a", words("1")[:62], "the data ends before"},
 		"too large for its type":  {"uint8 a", words("100"), "argument a: the number does not fit uint8"},
 		"too large, odd size":     {"uint24 a", words("1000000"), "argument a: the number does not fit uint24"},
-		"too small, odd size":     {"int24[] a", words("20", "1", strings.Repeat("f", 58)+"7fffff"), "argument a[0]: the number does not fit int24"},
-		"no boolean":              {"bool a", words("2"), "argument a: the word is neither true nor false"},
-		"no boolean, far down":    {"tuple(uint8 n, (bool b)[] t) a", words("20", "7", "40", "2", "1", strings.Repeat("f", 64)), "argument a.t[1].b: the word is neither true nor false"},
-		"an offset too far":       {"bytes a", words("21"), "the data ends before"},
-		"an endless offset":       {"bytes a", words(strings.Repeat("f", 64)), "the data ends before"},
-		"an endless length":       {"uint8[] a", words("20", strings.Repeat("f", 16)), "the data ends before"},
-		"a length too far":        {"bytes a", words("20", "21", "0"), "the data ends before"},
-		"a list too long":         {"uint8[] a", words("20", "3", "1", "2"), "the data ends before"},
-		"lists that multiply":     {"uint8[][][] a", words("20") + shared + shared + words("c8") + strings.Repeat(words("1"), 200), "would make more than 65536 words"},
-		"texts that multiply":     {"string[] a", words("20") + shared + words("4000") + strings.Repeat("00", 0x4000), "would make more than 65536 words"},
+		"too small, odd size": {"int24[] a", words("20", "1", strings.Repeat("f", 58)+"7fffff"),
+			"argument a[0]: the number does not fit int24"},
+		"no boolean": {"bool a", words("2"), "argument a: the word is neither true nor false"},
+		"no boolean, far down": {"tuple(uint8 n, (bool b)[] t) a", words("20", "7", "40", "2", "1", strings.Repeat("f", 64)),
+			"argument a.t[1].b: the word is neither true nor false"},
+		"an offset too far": {"bytes a", words("21"), "the data ends before"},
+		"an endless offset": {"bytes a", words(strings.Repeat("f", 64)), "the data ends before"},
+		"an endless length": {"uint8[] a", words("20", strings.Repeat("f", 16)), "the data ends before"},
+		"a length too far":  {"bytes a", words("20", "21", "0"), "the data ends before"},
+		"a list too long":   {"uint8[] a", words("20", "3", "1", "2"), "the data ends before"},
+		"lists that multiply": {"uint8[][][] a", words("20") + shared + shared + words("c8") +
+			strings.Repeat(words("1"), 200), "would make more than 65536 words"},
+		"texts that multiply": {"string[] a", words("20") + shared + words("4000") + strings.Repeat("00", 0x4000),
+			"would make more than 65536 words"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -293,7 +318,8 @@ func TestDecode(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if diff := cmp.Diff(test.want, any(got), cmp.Comparer(func(a, b *big.Int) bool { return a.Cmp(b) == 0 })); diff != "" {
+			if diff := cmp.Diff(test.want, any(got),
+				cmp.Comparer(func(a, b *big.Int) bool { return a.Cmp(b) == 0 })); diff != "" {
 				t.Error(diff)
 			}
 		})
@@ -311,12 +337,18 @@ func TestDecodeLog(t *testing.T) {
 		data      string
 		want      any
 	}{
-		"transfer":        {"Transfer(address indexed from, address indexed to, uint256 value)", []string{transfer, from, to}, words("5"), map[string]any{"from": "0x" + strings.Repeat("0", 39) + "1", "to": someone, "value": big.NewInt(5)}},
-		"hash of a text":  {"E(string indexed s)", []string{"", words("77.")}, "", map[string]any{"s": append([]byte{0x77}, make([]byte, 31)...)}},
-		"too few topics":  {"Transfer(address indexed from, address indexed to, uint256 value)", []string{transfer, from}, words("5"), "the log has 2 topics, and one of Transfer(address,address,uint256) has 3"},
-		"another event":   {"Transfer(address indexed from, address indexed to, uint256 value)", []string{from, from, to}, words("5"), "the log is of another event"},
-		"a short topic":   {"Transfer(address indexed from, address indexed to, uint256 value)", []string{transfer, "01", to}, words("5"), "topic 1 has 1 bytes; want 32"},
-		"no data":         {"Transfer(address indexed from, address indexed to, uint256 value)", []string{transfer, from, to}, "", "there is no data to decode"},
+		"transfer": {"Transfer(address indexed from, address indexed to, uint256 value)", []string{transfer, from, to},
+			words("5"), map[string]any{"from": "0x" + strings.Repeat("0", 39) + "1", "to": someone, "value": big.NewInt(5)}},
+		"hash of a text": {"E(string indexed s)", []string{"", words("77.")}, "",
+			map[string]any{"s": append([]byte{0x77}, make([]byte, 31)...)}},
+		"too few topics": {"Transfer(address indexed from, address indexed to, uint256 value)", []string{transfer, from},
+			words("5"), "the log has 2 topics, and one of Transfer(address,address,uint256) has 3"},
+		"another event": {"Transfer(address indexed from, address indexed to, uint256 value)", []string{from, from, to},
+			words("5"), "the log is of another event"},
+		"a short topic": {"Transfer(address indexed from, address indexed to, uint256 value)", []string{transfer, "01", to},
+			words("5"), "topic 1 has 1 bytes; want 32"},
+		"no data": {"Transfer(address indexed from, address indexed to, uint256 value)", []string{transfer, from, to},
+			"", "there is no data to decode"},
 		"a topic too big": {"E(uint8 indexed n)", []string{"", words("100")}, "", "argument n: "},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -348,7 +380,8 @@ func TestDecodeLog(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if diff := cmp.Diff(test.want, any(got), cmp.Comparer(func(a, b *big.Int) bool { return a.Cmp(b) == 0 })); diff != "" {
+			if diff := cmp.Diff(test.want, any(got),
+				cmp.Comparer(func(a, b *big.Int) bool { return a.Cmp(b) == 0 })); diff != "" {
 				t.Error(diff)
 			}
 		})
@@ -512,7 +545,8 @@ func reencoded(t rapid.TB, s *Signature, data []byte) []byte {
 	return encoded
 }
 
-// agree holds that this package reads of any bytes what go-ethereum reads of them, and reads its own encoding of that alike.
+// agree holds that this package reads of any bytes what go-ethereum reads of them, and reads its own encoding of that
+// alike.
 func agree(t rapid.TB, s *Signature, data []byte) {
 	t.Helper()
 	got, err := s.Decode(data)
@@ -538,7 +572,9 @@ func agree(t rapid.TB, s *Signature, data []byte) {
 		t.Fatalf("%s: of %x came %x, and of go-ethereum %x", s, data, encoded, reencoded(t, s, data))
 	}
 	again, err := s.Decode(encoded)
-	if err != nil || !cmp.Equal(got, again, cmp.Comparer(func(a, b *big.Int) bool { return a.Cmp(b) == 0 }), cmp.Comparer(func(a, b []byte) bool { return string(a) == string(b) })) {
+	if err != nil ||
+		!cmp.Equal(got, again, cmp.Comparer(func(a, b *big.Int) bool { return a.Cmp(b) == 0 }),
+			cmp.Comparer(func(a, b []byte) bool { return string(a) == string(b) })) {
 		t.Fatalf("%s: %v came back as %v, %v", s, got, again, err)
 	}
 }
@@ -557,7 +593,9 @@ func TestDecodeBent(t *testing.T) {
 			t.Fatal(err)
 		}
 		at := rapid.IntRange(0, len(data)/word-1).Draw(t, "at") * word
-		small := count(rapid.SampledFrom([]int{0, 1, 2, 3, 31, 32, 33, 63, 64, 96, 128, 160, 192, 255, 256, len(data), 1 << 40}).Draw(t, "small"))
+		small := count(
+			rapid.SampledFrom([]int{0, 1, 2, 3, 31, 32, 33, 63, 64, 96, 128, 160, 192, 255, 256, len(data), 1 << 40}).Draw(t,
+				"small"))
 		copy(data[at:], rapid.OneOf(rapid.Just(small), rapid.SliceOfN(rapid.Byte(), word, word)).Draw(t, "word"))
 		agree(t, s, data[:len(data)-rapid.IntRange(0, 2).Draw(t, "missing")])
 	})
@@ -588,7 +626,8 @@ func TestDecodeUndoesEncode(t *testing.T) {
 		if err != nil {
 			t.Fatalf("%s: %v", text, err)
 		}
-		if diff := cmp.Diff(want, got, cmp.Comparer(func(a, b *big.Int) bool { return a.Cmp(b) == 0 }), cmp.Comparer(func(a, b []byte) bool { return string(a) == string(b) })); diff != "" {
+		if diff := cmp.Diff(want, got, cmp.Comparer(func(a, b *big.Int) bool { return a.Cmp(b) == 0 }),
+			cmp.Comparer(func(a, b []byte) bool { return string(a) == string(b) })); diff != "" {
 			t.Fatalf("%s: %s", text, diff)
 		}
 		if data := data[4:]; !bytes.Equal(reencoded(t, s, data), data) {
@@ -603,7 +642,9 @@ func TestDecodeUndoesEncode(t *testing.T) {
 }
 
 func FuzzSignature(f *testing.F) {
-	for _, text := range []string{"transfer(address to, uint256 amount)", "uint8 a, bytes memory b", "E(bytes32 indexed a, (bool, int24[2][] b)[3] c)", "tuple(string s)[] t", "((((", "uint256[1000000000] a", `{"name": "f", "inputs": [{"name": "a", "type": "tuple[2]", "components": [{"type": "int8"}]}]}`} {
+	for _, text := range []string{"transfer(address to, uint256 amount)", "uint8 a, bytes memory b",
+		"E(bytes32 indexed a, (bool, int24[2][] b)[3] c)", "tuple(string s)[] t", "((((", "uint256[1000000000] a",
+		`{"name": "f", "inputs": [{"name": "a", "type": "tuple[2]", "components": [{"type": "int8"}]}]}`} {
 		f.Add(text)
 	}
 	f.Fuzz(func(t *testing.T, text string) {

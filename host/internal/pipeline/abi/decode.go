@@ -9,9 +9,9 @@ import (
 	"math/big"
 )
 
-// Decode decodes the arguments, by their names. Integers come out as *big.Int, addresses as text with its checksum in the letters'
-// case, bytes of either kind as []byte, arrays as []any; a tuple as a map if all its fields have names of their own, else as a list.
-// The data is untrusted; what decoding it may cost is bounded.
+// Decode decodes the arguments, by their names. Integers come out as *big.Int, addresses as text with its checksum in
+// the letters' case, bytes of either kind as []byte, arrays as []any; a tuple as a map if all its fields have names of
+// their own, else as a list. The data is untrusted; what decoding it may cost is bounded.
 func (s *Signature) Decode(data []byte) (map[string]any, error) {
 	out := make(map[string]any, len(s.arguments))
 	return out, s.decode(data, out)
@@ -37,8 +37,8 @@ func (s *Signature) decode(data []byte, out map[string]any) error {
 	return nil
 }
 
-// DecodeLog decodes an event's log: its topics of 32 bytes each, the event's own first, and its data. Of an indexed text, array, tuple
-// or bytes of any length a log holds the hash alone, which is what comes out.
+// DecodeLog decodes an event's log: its topics of 32 bytes each, the event's own first, and its data. Of an indexed
+// text, array, tuple or bytes of any length a log holds the hash alone, which is what comes out.
 func (s *Signature) DecodeLog(topics [][]byte, data []byte) (map[string]any, error) {
 	indexed := 0
 	for _, a := range s.arguments {
@@ -55,7 +55,8 @@ func (s *Signature) DecodeLog(topics [][]byte, data []byte) (map[string]any, err
 		}
 	}
 	if id := s.hash(); !bytes.Equal(topics[0], id[:]) {
-		return nil, fmt.Errorf("the log is of another event: its first topic is %#x, and that of %s is %#x", topics[0], s.text, id)
+		return nil, fmt.Errorf("the log is of another event: its first topic is %#x, and that of %s is %#x", topics[0],
+			s.text, id)
 	}
 	out := make(map[string]any, len(s.arguments))
 	at := 0
@@ -235,7 +236,8 @@ func length(frame []byte, at int) (int, error) {
 
 const addressLength = 20
 
-// checksummed writes an address. A letter is a capital where the digit of the small letters' hash is 8 or more (EIP-55).
+// checksummed writes an address. A letter is a capital where the digit of the small letters' hash is 8 or more
+// (EIP-55).
 func checksummed(raw []byte) string {
 	text := []byte(hex.EncodeToString(raw))
 	hash := keccak(text)

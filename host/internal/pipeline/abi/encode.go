@@ -9,9 +9,10 @@ import (
 	"strings"
 )
 
-// Encode encodes a value for each argument, by its name, behind the function's selector if the signature has a name. Values are
-// JSON's, and numbers of every type that number reads. Integers must be whole and fit; addresses are 0x and 40 digits or 20
-// bytes; bytes are 0x and digits, bytes, or the bytes of a text; a tuple is a map by its fields' names, or a list.
+// Encode encodes a value for each argument, by its name, behind the function's selector if the signature has a name.
+// Values are JSON's, and numbers of every type that number reads. Integers must be whole and fit; addresses are 0x and
+// 40 digits or 20 bytes; bytes are 0x and digits, bytes, or the bytes of a text; a tuple is a map by its fields' names,
+// or a list.
 func (s *Signature) Encode(values map[string]any, number Number) ([]byte, error) {
 	parts := make([]part, len(s.arguments))
 	for i, a := range s.arguments {
@@ -43,8 +44,8 @@ type part struct {
 	dynamic bool // of a size that depends on the value
 }
 
-// join appends values that stand side by side. Those of dynamic size stand behind all others, and in their places how far
-// that is from the first.
+// join appends values that stand side by side. Those of dynamic size stand behind all others, and in their places how
+// far that is from the first.
 func join(to []byte, parts []part) []byte {
 	offset := 0
 	for _, p := range parts {
@@ -136,7 +137,8 @@ func (e encoder) integer(value any, s *shape) ([]byte, error) {
 		return nil, fmt.Errorf(": %w", err)
 	}
 	if !d.IsInteger() {
-		return nil, errors.New(": the number has a fraction, and the type is an integer; cut it before, with divide and precision=0")
+		return nil, errors.New(": the number has a fraction, and the type is an integer; cut it before, with divide and " +
+			"precision=0")
 	}
 	n := d.BigInt()
 	if !fits(n, s) {

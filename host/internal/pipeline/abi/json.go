@@ -18,8 +18,8 @@ type entry struct {
 	Components []entry `json:"components"`
 }
 
-// ParseJSON reads a function of a contract's ABI in JSON, as compilers write it: an object with a name and inputs. Without
-// a name it is the arguments alone.
+// ParseJSON reads a function of a contract's ABI in JSON, as compilers write it: an object with a name and inputs.
+// Without a name it is the arguments alone.
 func ParseJSON(text string) (*Signature, error) {
 	var function struct {
 		Name   string  `json:"name"`

@@ -42,8 +42,8 @@ type shape struct {
 	fields []argument // of a tuple
 }
 
-// words counts what a value takes whose size does not depend on it; of parts whose size does, one word, and of a list one
-// element.
+// words counts what a value takes whose size does not depend on it; of parts whose size does, one word, and of a list
+// one element.
 func (s *shape) words() int {
 	switch s.kind {
 	case list:
@@ -231,7 +231,8 @@ func (p *parser) shape() (s shape, err error) {
 			return s, errTooDeep
 		}
 		if s = s.in(size); s.words() > maxWords {
-			return s, fmt.Errorf("the type %s… is too large: arrays of fixed length have %d elements in all at most", shortened(s.text), maxWords)
+			return s, fmt.Errorf("the type %s… is too large: arrays of fixed length have %d elements in all at most",
+				shortened(s.text), maxWords)
 		}
 	}
 	return s, nil
@@ -248,7 +249,8 @@ func (p *parser) base() (s shape, err error) {
 	case name == "" || name == "tuple":
 		return p.tuple()
 	case match == nil:
-		return s, fmt.Errorf("%s is no type; the types are address, bool, string, bytes, bytes1 to bytes32, int8 to int256, uint8 to uint256, tuples and arrays of these", name)
+		return s, fmt.Errorf("%s is no type; the types are address, bool, string, bytes, bytes1 to bytes32, int8 to "+
+			"int256, uint8 to uint256, tuples and arrays of these", name)
 	case match[2] != "" && !between(match[2], 1, 32, 1), match[3] != "" && !between(match[3], 8, 256, 8):
 		return s, fmt.Errorf("%s is no type: bytes have 1 to 32 bytes, and integers 8 to 256 bits in steps of 8", name)
 	}
@@ -290,7 +292,8 @@ func (p *parser) tuple() (s shape, err error) {
 	}
 	s.kind, s.text = tuple, "("+strings.Join(canonical, ",")+")"
 	if s.words() > maxWords {
-		return s, fmt.Errorf("the type %s… is too large: arrays of fixed length have %d elements in all at most", shortened(s.text), maxWords)
+		return s, fmt.Errorf("the type %s… is too large: arrays of fixed length have %d elements in all at most",
+			shortened(s.text), maxWords)
 	}
 	return s, nil
 }

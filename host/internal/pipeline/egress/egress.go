@@ -1,7 +1,8 @@
 // Package egress makes HTTP clients that reach the public internet and nothing else.
 //
-// The address is checked when the connection is made, after the name has been resolved, so neither a redirect nor a name
-// that resolves to another address the second time gets around it. The package must not know why a request is restricted.
+// The address is checked when the connection is made, after the name has been resolved, so neither a redirect nor a
+// name that resolves to another address the second time gets around it. The package must not know why a request is
+// restricted.
 package egress
 
 import (
@@ -18,8 +19,8 @@ import (
 // ErrRestricted is in the errors of requests to an address that is not public.
 var ErrRestricted = errors.New("the address is local, and this request may reach public addresses only")
 
-// reserved are the networks that are not public, beyond those that netip knows by name. From IANA's registries of special
-// purpose addresses; the tunnels among them are here because they can lead to a private IPv4 address.
+// reserved are the networks that are not public, beyond those that netip knows by name. From IANA's registries of
+// special purpose addresses; the tunnels among them are here because they can lead to a private IPv4 address.
 var reserved = []netip.Prefix{
 	netip.MustParsePrefix("0.0.0.0/8"),       // "this" network
 	netip.MustParsePrefix("100.64.0.0/10"),   // carriers' shared space, which clouds use inside
@@ -93,7 +94,8 @@ func Client(base *http.Client, permitted func(netip.Addr) bool) *http.Client {
 // Transport returns a transport of its own: that of the standard library, proxies of the environment included, made for
 // many requests to a few hosts with small replies.
 func Transport() *http.Transport {
-	transport := &http.Transport{Proxy: http.ProxyFromEnvironment, ForceAttemptHTTP2: true, TLSHandshakeTimeout: 10 * time.Second}
+	transport := &http.Transport{Proxy: http.ProxyFromEnvironment, ForceAttemptHTTP2: true,
+		TLSHandshakeTimeout: 10 * time.Second}
 	if standard, ok := http.DefaultTransport.(*http.Transport); ok {
 		transport = standard.Clone()
 	}

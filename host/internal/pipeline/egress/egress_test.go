@@ -25,9 +25,12 @@ func TestPublic(t *testing.T) {
 		"2606:4700::1111": true, "::ffff:1.1.1.1": true, "64:ff9b::101:101": true,
 		"0.0.0.0": false, "0.1.2.3": false, "127.0.0.1": false, "127.255.0.1": false, "10.0.0.1": false, "172.16.0.1": false,
 		"192.168.1.1": false, "169.254.169.254": false, "100.64.0.1": false, "192.0.0.8": false, "192.0.2.1": false,
-		"198.18.0.1": false, "198.51.100.1": false, "203.0.113.1": false, "224.0.0.1": false, "240.0.0.1": false, "255.255.255.255": false,
-		"::": false, "::1": false, "::7f00:1": false, "::ffff:127.0.0.1": false, "::ffff:10.0.0.1": false, "64:ff9b::a00:1": false,
-		"64:ff9b:1::1": false, "fc00::1": false, "fd00::1": false, "fe80::1": false, "fe80::1%eth0": false, "fec0::1": false,
+		"198.18.0.1": false, "198.51.100.1": false, "203.0.113.1": false, "224.0.0.1": false, "240.0.0.1": false,
+		"255.255.255.255": false,
+		"::":              false, "::1": false, "::7f00:1": false, "::ffff:127.0.0.1": false, "::ffff:10.0.0.1": false,
+		"64:ff9b::a00:1": false,
+		"64:ff9b:1::1":   false, "fc00::1": false, "fd00::1": false, "fe80::1": false, "fe80::1%eth0": false,
+		"fec0::1": false,
 		"ff02::1": false, "2001:db8::1": false, "2002:7f00:1::": false, "2001::1": false,
 	} {
 		if got := Public(netip.MustParseAddr(address)); got != want {
@@ -75,7 +78,9 @@ func TestClient(t *testing.T) {
 	byName := strings.Replace(server.URL, "127.0.0.1", "localhost", 1)
 	only := netip.MustParseAddr("127.0.0.1")
 
-	proxied := &http.Client{Transport: &http.Transport{Proxy: func(*http.Request) (uri *url.URL, err error) { return nil, errors.New("a proxy was asked") }}}
+	proxied := &http.Client{Transport: &http.Transport{Proxy: func(*http.Request) (uri *url.URL, err error) {
+		return nil, errors.New("a proxy was asked")
+	}}}
 	for name, base := range map[string]*http.Client{"default": {}, "with a proxy": proxied} {
 		permits := Client(base, func(a netip.Addr) bool { return a == only })
 		refuses := Client(base, Public)

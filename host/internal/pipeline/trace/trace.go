@@ -14,11 +14,13 @@ import (
 	"github.com/loop-plugins/loop/host/internal/pipeline"
 )
 
-// Source is one part of an observation: a median job's value, its fee coin's price or its gas price, or a pipeline that a
-// product may run. It has a result or an error. Programs read the JSON of all types here, so that its names stay as they are.
+// Source is one part of an observation: a median job's value, its fee coin's price or its gas price, or a pipeline that
+// a product may run. It has a result or an error. Programs read the JSON of all types here, so that its names stay as
+// they are.
 type Source struct {
 	Name string `json:"-"` // as the spec's Sources have it
-	// Value is the integer that a median would observe, in decimal digits: the result cut toward zero. Empty for a product.
+	// Value is the integer that a median would observe, in decimal digits: the result cut toward zero. Empty for a
+	// product.
 	Value string `json:"value,omitempty"`
 	Error string `json:"error,omitempty"`
 	// Result is what the pipeline ended in, before it was cut; nil if that is an error, or if there is no pipeline.
@@ -54,8 +56,9 @@ func None(name string) *Source {
 	return &Source{Name: name, Value: "0", Duration: Milliseconds(0), Tasks: []Task{}}
 }
 
-// Of tells a run of a source's pipeline, without what its requests held as a secret. Of a median's an integer is observed; what a
-// product makes of it, it alone knows. A result that has more than longest bytes as JSON is cut; 0: none is.
+// Of tells a run of a source's pipeline, without what its requests held as a secret. Of a median's an integer is
+// observed; what a product makes of it, it alone knows. A result that has more than longest bytes as JSON is cut; 0:
+// none is.
 func Of(name string, p *pipeline.Pipeline, ran *pipeline.Run, median bool, longest int) *Source {
 	w := writer{secrets: ran.Secrets(), longest: longest}
 	s := &Source{Name: name, Duration: Milliseconds(ran.Duration), Tasks: w.tasks(p, ran.Results)}

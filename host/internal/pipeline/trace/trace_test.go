@@ -20,16 +20,17 @@ type bridges map[string]string
 
 func (b bridges) Bridge(_ context.Context, name string) (string, error) { return b[name], nil }
 
-// What a run's requests hold as a secret is in nothing that is told of it, though an adapter repeats it and tasks pass it on; and
-// what is long is cut.
+// What a run's requests hold as a secret is in nothing that is told of it, though an adapter repeats it and tasks pass
+// it on; and what is long is cut.
 func TestSecretsAndLongResults(t *testing.T) {
 	t.Parallel()
 	long := strings.Repeat("0123456789", 200)
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		user, password, _ := r.BasicAuth()
 		_ = json.NewEncoder(w).Encode(map[string]any{
-			"you": r.URL.String(), "key": r.URL.Query().Get("key"), "user": user, "password": password, "header": r.Header.Get("X-Key"),
-			"zz": long, "price": 7,
+			"you": r.URL.String(), "key": r.URL.Query().Get("key"), "user": user, "password": password,
+			"header": r.Header.Get("X-Key"),
+			"zz":     long, "price": 7,
 		})
 	}))
 	t.Cleanup(server.Close)

@@ -1,5 +1,5 @@
-// Package product is a median over OCR2 as a plugin, to begin a product of one's own from: each oracle observes the job's
-// observationSource, and a report has the median of what they observed.
+// Package product is a median over OCR2 as a plugin, to begin a product of one's own from: each oracle observes the
+// job's observationSource, and a report has the median of what they observed.
 //
 // This file is the root and the factory, instance.go has the calls of a round, observation.go the bytes that oracles
 // exchange.
@@ -114,13 +114,14 @@ type factory struct {
 	loans                                                 productv1loop.CreateProductFactoryLoans
 }
 
-// CreateReportingPlugin implements reportingv1loop.ReportingPluginFactoryService. What all oracles must have alike stands
-// in the contract: offchain_config is the product's own, and onchain_config has the bounds of answers.
+// CreateReportingPlugin implements reportingv1loop.ReportingPluginFactoryService. What all oracles must have alike
+// stands in the contract: offchain_config is the product's own, and onchain_config has the bounds of answers.
 func (f *factory) CreateReportingPlugin(
 	ctx context.Context, request *reportingv1.CreateReportingPluginRequest,
 ) (reportingv1loop.ReportingPlugin, *reportingv1.CreateReportingPluginResponse, error) {
 	if len(request.GetOffchainConfig()) > 0 {
-		return nil, nil, status.Error(codes.InvalidArgument, "offchain_config: is not empty, and this product has no keys there")
+		return nil, nil, status.Error(codes.InvalidArgument,
+			"offchain_config: is not empty, and this product has no keys there")
 	}
 	made := &instance{
 		logger: f.product.logger, loans: f.loans, digest: request.GetConfigDigest(), f: int(request.GetF()),

@@ -64,7 +64,8 @@ func TestReport(t *testing.T) {
 	}
 	out := &reportingv1.ReportRequest{}
 	for observer := range uint32(3) {
-		out.Observations = append(out.Observations, &reportingv1.AttributedObservation{Observer: observer, Observation: []byte("1 10")})
+		out.Observations = append(out.Observations,
+			&reportingv1.AttributedObservation{Observer: observer, Observation: []byte("1 10")})
 	}
 	if response, err := i.Report(t.Context(), out); err != nil || response.GetShouldReport() {
 		t.Errorf("an answer that the contract refuses is reported: %v, %v", response, err)
@@ -73,7 +74,8 @@ func TestReport(t *testing.T) {
 
 // FuzzDecode holds each observation to one spelling.
 func FuzzDecode(f *testing.F) {
-	for _, text := range []string{"1 2", "4294967295 -1", "01 2", "1 +2", "1  2", "1 2 ", "-1 2", "", "1 " + strings.Repeat("9", 58)} {
+	for _, text := range []string{"1 2", "4294967295 -1", "01 2", "1 +2", "1  2", "1 2 ", "-1 2", "",
+		"1 " + strings.Repeat("9", 58)} {
 		f.Add([]byte(text))
 	}
 	f.Fuzz(func(t *testing.T, encoded []byte) {

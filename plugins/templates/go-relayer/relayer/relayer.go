@@ -1,5 +1,5 @@
-// Package relayer gives a LOOP node access to a chain: one process of it serves every chain of its kind and every job on
-// them. As it stands it is a small relayer of EVM chains.
+// Package relayer gives a LOOP node access to a chain: one process of it serves every chain of its kind and every job
+// on them. As it stands it is a small relayer of EVM chains.
 //
 // Package service of the SDK serves LOOP's contract. It is given here what it cannot know, and this is what another
 // chain has another way of:

@@ -131,7 +131,8 @@ func (c *cutter) value(path string, within *cut, node *unstable.Node) {
 	case unstable.Array:
 		at := 0
 		for elements := node.Children(); elements.Next(); at++ {
-			if element := path + "[" + strconv.Itoa(at) + "]"; elements.Node().Kind == unstable.InlineTable && c.wanted(element) {
+			if element := path + "[" + strconv.Itoa(at) + "]"; elements.Node().Kind == unstable.InlineTable &&
+				c.wanted(element) {
 				c.value(element, c.start(element), elements.Node())
 			}
 		}

@@ -50,8 +50,10 @@ l = 1
 		{Path: "P.Q", Text: []byte("z = 1\n")},
 		{Path: "P.B", Text: []byte("y = 2\n")},
 		{Path: "S[0]", Text: []byte("a = 1\nn = [{b = 2}]\nx.y = 1\n")},
-		{Path: "S[1]", Text: []byte("a = 2\nbig = 115792089237316195423570985008687907853269984665640564039457584007913129639935\n")},
-		{Path: "L[0]", Text: []byte("a = \"[[L]]\"\nb.c = [\n  \"d\", # another\n]\n[M]\ne = 1\n[[N]]\nf = 1\n[N.'two words'.O]\ng = 1\n")},
+		{Path: "S[1]",
+			Text: []byte("a = 2\nbig = 115792089237316195423570985008687907853269984665640564039457584007913129639935\n")},
+		{Path: "L[0]",
+			Text: []byte("a = \"[[L]]\"\nb.c = [\n  \"d\", # another\n]\n[M]\ne = 1\n[[N]]\nf = 1\n[N.'two words'.O]\ng = 1\n")},
 		{Path: "P.A", Text: []byte("i = 1\n[sub]\nl = 1\n")},
 		{Path: "l[1]", Text: []byte("j = '''\n[Own]\n'''\n[[N]]\nk = 1\n")},
 	}
@@ -60,7 +62,8 @@ l = 1
 		t.Error(diff)
 	}
 	for _, table := range got {
-		if err := toml.Unmarshal([]byte(strings.ReplaceAll(string(table.Text), "115792", "1 #")), &map[string]any{}); err != nil {
+		if err := toml.Unmarshal([]byte(strings.ReplaceAll(string(table.Text), "115792", "1 #")),
+			&map[string]any{}); err != nil {
 			t.Errorf("%s is not TOML: %v", table.Path, err)
 		}
 	}

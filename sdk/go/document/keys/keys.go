@@ -58,7 +58,8 @@ func (e *SyntaxError) Error() string { return fmt.Sprintf("line %d: %s", e.Line,
 // Read indexes a document. It fails with a *SyntaxError, and only for syntax: a key that is given twice is left for the
 // decoder to refuse.
 func Read(document []byte) (*Index, error) {
-	index := &Index{byPath: map[string]int{}, folded: map[string]int{}, keyed: map[int]string{}, lines: newLineTable(document)}
+	index := &Index{byPath: map[string]int{}, folded: map[string]int{}, keyed: map[int]string{},
+		lines: newLineTable(document)}
 	var parser unstable.Parser
 	parser.Reset(document)
 	walk := walker{index: index, parser: &parser, lines: index.lines, arrays: map[string]int{}}
@@ -148,7 +149,8 @@ func (w *walker) expression(node *unstable.Node) {
 	case unstable.Table, unstable.ArrayTable:
 		w.header(node)
 	case unstable.KeyValue:
-		w.assignment(Entry{Path: w.table, Start: int(node.Raw.Offset), End: int(node.Raw.Offset + node.Raw.Length)}, node, w.depth)
+		w.assignment(Entry{Path: w.table, Start: int(node.Raw.Offset), End: int(node.Raw.Offset + node.Raw.Length)}, node,
+			w.depth)
 	}
 }
 

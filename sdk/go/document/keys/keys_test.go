@@ -49,7 +49,8 @@ x'''
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}
-	for path, line := range map[string]int{"t.u.D": 5, "T.U.absent": 4, "L[1].M[0].absent.deeper": 17, "absent": 0, "L[7].g": 16 - 6} {
+	for path, line := range map[string]int{"t.u.D": 5, "T.U.absent": 4, "L[1].M[0].absent.deeper": 17, "absent": 0,
+		"L[7].g": 16 - 6} {
 		if got := index.Line(path); got != line {
 			t.Errorf("Line(%s) = %d, want %d", path, got, line)
 		}
@@ -77,7 +78,8 @@ func TestKey(t *testing.T) {
 		}
 	}
 	want := map[string]string{
-		"1:1": "a.b", "2:4": "L", "3:1": "L[0].m", "3:7": "L[0].m[0].n", "3:16": "L[0].m[1].o.p", "3:23": "L[0].m[1].o.p.q", "4:2": `L[0]."x.y"`,
+		"1:1": "a.b", "2:4": "L", "3:1": "L[0].m", "3:7": "L[0].m[0].n", "3:16": "L[0].m[1].o.p", "3:23": "L[0].m[1].o.p.q",
+		"4:2": `L[0]."x.y"`,
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)

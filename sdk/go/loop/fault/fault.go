@@ -1,6 +1,6 @@
-// Package fault breaks a plugin on purpose: at the call that its author chooses, a handler panics, hangs, is late or answers
-// garbage, or the process exits, crashes or stops. It is for tests and for builds of an author's own; a plugin that does not
-// import it has no switch that anybody could turn.
+// Package fault breaks a plugin on purpose: at the call that its author chooses, a handler panics, hangs, is late or
+// answers garbage, or the process exits, crashes or stops. It is for tests and for builds of an author's own; a plugin
+// that does not import it has no switch that anybody could turn.
 //
 // It knows a plugin's descriptors and nothing of what they are for.
 package fault
@@ -45,8 +45,8 @@ const (
 
 // Fault is what goes wrong at which call.
 type Fault struct {
-	// Method is a full method name ("/loop.relayer.v1.ChainService/LatestHead"), its last part ("LatestHead"), or empty for
-	// every method. Lifecycle calls are the SDK's and are never broken.
+	// Method is a full method name ("/loop.relayer.v1.ChainService/LatestHead"), its last part ("LatestHead"), or empty
+	// for every method. Lifecycle calls are the SDK's and are never broken.
 	Method string
 	// Call is which call of the method breaks, from 1 in each life of the process; 0: each.
 	Call int
@@ -59,8 +59,8 @@ type Fault struct {
 // Key is the environment variable that Environment reads.
 const Key = "LOOP_FAULT"
 
-// Environment returns the plugin with the faults that LOOP_FAULT names, or the plugin itself where that is unset. It is for a
-// main of the author's own, built for his tests:
+// Environment returns the plugin with the faults that LOOP_FAULT names, or the plugin itself where that is unset. It is
+// for a main of the author's own, built for his tests:
 //
 //	plugin, err := fault.Environment(relayerv1loop.RelayerPlugin(newRelayer))
 //	if err != nil { … }
@@ -73,7 +73,8 @@ func Environment(p loop.Plugin) (loop.Plugin, error) {
 	return In(p, faults...), nil
 }
 
-// Parse reads faults as LOOP_FAULT holds them: "method=Observation,call=3,do=delay:2s", several with semicolons between.
+// Parse reads faults as LOOP_FAULT holds them: "method=Observation,call=3,do=delay:2s", several with semicolons
+// between.
 func Parse(text string) ([]Fault, error) {
 	var faults []Fault
 	for one := range strings.SplitSeq(text, ";") {
@@ -238,8 +239,8 @@ func (a *armed) before(ctx context.Context, full string) error {
 	return nil
 }
 
-// spoil makes a message whose encoding ends in the middle of a field: fields that a message does not know are encoded as the
-// bytes that they are.
+// spoil makes a message whose encoding ends in the middle of a field: fields that a message does not know are encoded
+// as the bytes that they are.
 func spoil(reply any) {
 	if m, ok := reply.(proto.Message); ok {
 		m.ProtoReflect().SetUnknown([]byte{0x0a, 0xff, 0xff, 0xff, 0x7f})

@@ -46,11 +46,13 @@ type relayer struct {
 
 func newRelayer(*loop.Host) relayerv1loop.RelayerService { return relayer{} }
 
-func (relayer) CreateChain(context.Context, *relayerv1.CreateChainRequest, relayerv1loop.CreateChainLoans) (relayerv1loop.Chain, *relayerv1.CreateChainResponse, error) {
+func (relayer) CreateChain(context.Context, *relayerv1.CreateChainRequest,
+	relayerv1loop.CreateChainLoans) (relayerv1loop.Chain, *relayerv1.CreateChainResponse, error) {
 	return chain{}, &relayerv1.CreateChainResponse{}, nil
 }
 
-func (relayer) WatchContractConfigs(_ *relayerv1.WatchContractConfigsRequest, s grpc.ServerStreamingServer[relayerv1.WatchContractConfigsResponse]) error {
+func (relayer) WatchContractConfigs(_ *relayerv1.WatchContractConfigsRequest,
+	s grpc.ServerStreamingServer[relayerv1.WatchContractConfigsResponse]) error {
 	return s.Send(&relayerv1.WatchContractConfigsResponse{Provider: "x", ConfigDigest: make([]byte, 32)})
 }
 
@@ -78,8 +80,9 @@ func TestEffects(t *testing.T) {
 		exit      string // of the last life
 	}{
 		// The second and, repeated in the next life, the first call there: the plugin heals under the caller.
-		"exit":    {do: "exit", code: codes.OK, restarts: 1, exit: "exit status 1"},
-		"crash":   {do: "crash", code: codes.OK, restarts: 1, exit: "panic: fault: crash at /loop.relayer.v1.ChainService/LatestHead"},
+		"exit": {do: "exit", code: codes.OK, restarts: 1, exit: "exit status 1"},
+		"crash": {do: "crash", code: codes.OK, restarts: 1,
+			exit: "panic: fault: crash at /loop.relayer.v1.ChainService/LatestHead"},
 		"stop":    {do: "stop", code: codes.OK, restarts: 1, exit: "did not answer its health check"},
 		"panic":   {do: "panic", code: codes.Internal, text: "panicked: fault: panic"},
 		"hang":    {do: "hang", code: codes.DeadlineExceeded},
@@ -110,7 +113,8 @@ func TestEffects(t *testing.T) {
 				t.Fatal(err)
 			}
 			c := p.CreateChain(&relayerv1.CreateChainRequest{ChainId: "1"}, relayerv1loophost.CreateChainLoans{
-				Keystore: hostservicev1loophost.ExportKeystore(r, nothing{}), Store: hostservicev1loophost.ExportStore(r, nothing{}),
+				Keystore: hostservicev1loophost.ExportKeystore(r, nothing{}),
+				Store:    hostservicev1loophost.ExportStore(r, nothing{}),
 			})
 			if _, err := c.LatestHead(t.Context(), &relayerv1.LatestHeadRequest{}); err != nil {
 				t.Fatalf("the first call: %v", err)
@@ -121,7 +125,8 @@ func TestEffects(t *testing.T) {
 				defer cancel()
 				ctx = short
 			}
-			if _, err := c.LatestHead(ctx, &relayerv1.LatestHeadRequest{}); status.Code(err) != test.code || !strings.Contains(fmt.Sprint(err), test.text) {
+			if _, err := c.LatestHead(ctx, &relayerv1.LatestHeadRequest{}); status.Code(err) != test.code ||
+				!strings.Contains(fmt.Sprint(err), test.text) {
 				t.Errorf("the second call: %v", err)
 			}
 			if st := p.Status(); st.Restarts != test.restarts || !strings.Contains(st.LastExit, test.exit) {

@@ -32,8 +32,9 @@ import (
 // bench is what cases work on: a plugin that is shared by those that leave it as it was, and new ones for the others.
 type bench struct {
 	settings Settings
-	chain    *chain.Server                      // nil for kinds without chains
-	product  *productv1.DescribeProductResponse // what the product says of itself; nil before its first life, and for other kinds
+	chain    *chain.Server // nil for kinds without chains
+	// what the product says of itself; nil before its first life, and for other kinds
+	product  *productv1.DescribeProductResponse
 	shared   *life
 	lives    []*life            // of the case at hand
 	launched []*subject.Process // in the case at hand
@@ -71,7 +72,8 @@ func (b *bench) close() {
 
 func (b *bench) subjectSettings() subject.Settings {
 	return subject.Settings{
-		Kind: kindOf(b.settings.Kind), Command: b.settings.Command, Env: b.settings.Env, InProcess: b.settings.InProcess, GRPC: b.settings.GRPC,
+		Kind: kindOf(b.settings.Kind), Command: b.settings.Command, Env: b.settings.Env, InProcess: b.settings.InProcess,
+		GRPC:         b.settings.GRPC,
 		StartTimeout: b.settings.StartTimeout, LogLevel: slog.LevelInfo,
 		Launched: func(p *subject.Process) { b.launched = append(b.launched, p) },
 	}
@@ -99,12 +101,14 @@ type world struct {
 }
 
 func (b *bench) newWorld() *world {
-	w := &world{host: loan.NewHost(), provider: loan.NewProvider(), value: loan.NewSource(big.NewInt(100)), store: loan.NewStore(),
+	w := &world{host: loan.NewHost(), provider: loan.NewProvider(), value: loan.NewSource(big.NewInt(100)),
+		store:     loan.NewStore(),
 		keystore:  &loan.Keystore{Accounts: []string{b.settings.Relayer.TransmitterID}},
 		pipelines: loan.NewPipelines(b.pipeline)}
 	const source = "loop.hostservice.v1.DataSourceService"
 	w.providerName = w.host.Lend("MedianProvider", w.provider,
-		"loop.median.v1.MedianContractService", "loop.median.v1.ReportCodecService", "loop.median.v1.OnchainConfigCodecService")
+		"loop.median.v1.MedianContractService", "loop.median.v1.ReportCodecService",
+		"loop.median.v1.OnchainConfigCodecService")
 	w.valueName = w.host.Lend("DataSource", w.value, source)
 	w.juelsName = w.host.Lend("DataSource", loan.NewSource(big.NewInt(7)), source)
 	w.gasName = w.host.Lend("DataSource", loan.NewSource(big.NewInt(3)), source)
@@ -184,7 +188,8 @@ func (b *bench) finish(err error) error {
 	return err
 }
 
-// settled tells whether a channel is closed; where something went wrong it waits a little, because an exit follows its errors.
+// settled tells whether a channel is closed; where something went wrong it waits a little, because an exit follows its
+// errors.
 func settled(c <-chan struct{}, patience time.Duration, wait bool) bool {
 	if !wait {
 		patience = 0
@@ -212,7 +217,8 @@ func (l *life) call(ctx context.Context, object, method string, request, reply p
 
 // release ends objects.
 func (l *life) release(ctx context.Context, names ...string) error {
-	return l.call(ctx, "", pluginv1.LifecycleService_Release_FullMethodName, &pluginv1.ReleaseRequest{Objects: names}, &pluginv1.ReleaseResponse{})
+	return l.call(ctx, "", pluginv1.LifecycleService_Release_FullMethodName, &pluginv1.ReleaseRequest{Objects: names},
+		&pluginv1.ReleaseResponse{})
 }
 
 // alive fails if the plugin no longer answers its health check or a new construction.
@@ -270,14 +276,16 @@ func (l *life) parentRequest(name string, another bool) (method string, request,
 		}, &medianv1.CreateMedianFactoryResponse{}
 	}
 	if l.bench.settings.Kind == "product" {
-		return productv1.ProductService_CreateProductFactory_FullMethodName, l.productFactory(name, another), &productv1.CreateProductFactoryResponse{}
+		return productv1.ProductService_CreateProductFactory_FullMethodName, l.productFactory(name,
+			another), &productv1.CreateProductFactoryResponse{}
 	}
 	config := l.bench.configTOML()
 	if another {
 		config += "\n# another\n"
 	}
 	return relayerv1.RelayerService_CreateChain_FullMethodName, &relayerv1.CreateChainRequest{
-		Name: name, ChainId: l.bench.settings.Relayer.ChainID, ConfigToml: []byte(config), Keystore: w.keystoreName, Store: w.storeName,
+		Name: name, ChainId: l.bench.settings.Relayer.ChainID, ConfigToml: []byte(config), Keystore: w.keystoreName,
+		Store: w.storeName,
 	}, &relayerv1.CreateChainResponse{}
 }
 
@@ -299,7 +307,8 @@ func digest(b byte) []byte { return bytes.Repeat([]byte{b}, 32) }
 // providerConfig is what a job says of its contract.
 func (b *bench) providerConfig() *relayerv1.ProviderConfig {
 	r := b.settings.Relayer
-	return &relayerv1.ProviderConfig{ExternalJobId: "6f0b0b5e-0000-4000-8000-000000000001", ContractId: r.ContractID, RelayConfigJson: []byte(r.RelayConfigJSON)}
+	return &relayerv1.ProviderConfig{ExternalJobId: "6f0b0b5e-0000-4000-8000-000000000001", ContractId: r.ContractID,
+		RelayConfigJson: []byte(r.RelayConfigJSON)}
 }
 
 func (l *life) childRequest(name string, another bool) (method string, request, reply proto.Message) {
@@ -308,11 +317,13 @@ func (l *life) childRequest(name string, another bool) (method string, request, 
 		if another {
 			r.OracleId = 3
 		}
-		return reportingv1.Ocr3PluginFactoryService_CreateOcr3Plugin_FullMethodName, r, &reportingv1.CreateOcr3PluginResponse{}
+		return reportingv1.Ocr3PluginFactoryService_CreateOcr3Plugin_FullMethodName, r,
+			&reportingv1.CreateOcr3PluginResponse{}
 	}
 	if l.bench.settings.Kind != "relayer" {
 		r := &reportingv1.CreateReportingPluginRequest{
-			Name: name, ConfigDigest: digest(1), OracleId: 2, N: 4, F: 1, OnchainConfig: onchainConfig(), OffchainConfig: []byte{0x10, 0x01},
+			Name: name, ConfigDigest: digest(1), OracleId: 2, N: 4, F: 1, OnchainConfig: onchainConfig(),
+			OffchainConfig: []byte{0x10, 0x01},
 		}
 		if l.bench.settings.Kind == "product" {
 			r.OnchainConfig, r.OffchainConfig = l.bench.settings.Product.OnchainConfig, l.bench.settings.Product.OffchainConfig
@@ -320,9 +331,11 @@ func (l *life) childRequest(name string, another bool) (method string, request, 
 		if another {
 			r.OracleId = 3
 		}
-		return reportingv1.ReportingPluginFactoryService_CreateReportingPlugin_FullMethodName, r, &reportingv1.CreateReportingPluginResponse{}
+		return reportingv1.ReportingPluginFactoryService_CreateReportingPlugin_FullMethodName, r,
+			&reportingv1.CreateReportingPluginResponse{}
 	}
-	r := &relayerv1.CreateProviderRequest{ProviderType: "median", Name: name, TransmitterId: l.bench.settings.Relayer.TransmitterID, Config: l.bench.providerConfig()}
+	r := &relayerv1.CreateProviderRequest{ProviderType: "median", Name: name,
+		TransmitterId: l.bench.settings.Relayer.TransmitterID, Config: l.bench.providerConfig()}
 	if another {
 		r.GasLimit = 1_000_000
 	}
@@ -339,11 +352,14 @@ func (l *life) probe(ctx context.Context, child string) error {
 func (b *bench) probeRequest() (method string, request, reply proto.Message) {
 	switch {
 	case b.settings.Kind == "relayer":
-		return relayerv1.ContractTransmitterService_FromAccount_FullMethodName, &relayerv1.FromAccountRequest{}, &relayerv1.FromAccountResponse{}
+		return relayerv1.ContractTransmitterService_FromAccount_FullMethodName, &relayerv1.FromAccountRequest{},
+			&relayerv1.FromAccountResponse{}
 	case b.ocr3():
-		return reportingv1.Ocr3PluginService_Query_FullMethodName, &reportingv1.Ocr3PluginServiceQueryRequest{Context: firstRound()}, &reportingv1.Ocr3PluginServiceQueryResponse{}
+		return reportingv1.Ocr3PluginService_Query_FullMethodName, &reportingv1.Ocr3PluginServiceQueryRequest{
+			Context: firstRound()}, &reportingv1.Ocr3PluginServiceQueryResponse{}
 	}
-	return reportingv1.ReportingPluginService_Query_FullMethodName, &reportingv1.QueryRequest{Timestamp: round(1)}, &reportingv1.QueryResponse{}
+	return reportingv1.ReportingPluginService_Query_FullMethodName, &reportingv1.QueryRequest{
+		Timestamp: round(1)}, &reportingv1.QueryResponse{}
 }
 
 // probeParent calls a parent: it makes another child.
@@ -378,7 +394,8 @@ func (l *life) slow(ctx context.Context, child string) (*slow, error) {
 	}
 	if l.bench.ocr3() {
 		return &slow{l, child, reportingv1.Ocr3PluginService_Observation_FullMethodName,
-			&reportingv1.Ocr3PluginServiceObservationRequest{Context: firstRound()}, &reportingv1.Ocr3PluginServiceObservationResponse{}, hold}, nil
+			&reportingv1.Ocr3PluginServiceObservationRequest{Context: firstRound()},
+			&reportingv1.Ocr3PluginServiceObservationResponse{}, hold}, nil
 	}
 	if l.bench.settings.Kind != "relayer" {
 		return &slow{l, child, reportingv1.ReportingPluginService_Observation_FullMethodName,
@@ -429,7 +446,8 @@ func want(what string, err error, wanted ...codes.Code) error {
 	if err == nil {
 		return fmt.Errorf("%s was answered with success; want %s", what, strings.Join(names, " or "))
 	}
-	return fmt.Errorf("%s was answered with %s (%s); want %s", what, codeName(got), cut(status.Convert(err).Message()), strings.Join(names, " or "))
+	return fmt.Errorf("%s was answered with %s (%s); want %s", what, codeName(got), cut(status.Convert(err).Message()),
+		strings.Join(names, " or "))
 }
 
 // answered is the status that a call was answered with.

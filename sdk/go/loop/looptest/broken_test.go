@@ -44,8 +44,8 @@ import (
 	"github.com/loop-plugins/loop/sdk/go/wire"
 )
 
-// broken is a plugin's process written by hand, without go-plugin and with a part of the SDK only, so that every promise of
-// it can be broken. With nothing broken it keeps them all.
+// broken is a plugin's process written by hand, without go-plugin and with a part of the SDK only, so that every
+// promise of it can be broken. With nothing broken it keeps them all.
 type broken struct {
 	// what is broken; empty: nothing.
 	what string
@@ -100,7 +100,8 @@ func serve(kind, what string) {
 	case "unlimited":
 		size = 64 << 20
 	}
-	b.server = grpc.NewServer(grpc.Creds(credentials.NewTLS(b.tls(own))), grpc.ForceServerCodecV2(wire.Codec()), grpc.MaxRecvMsgSize(size), grpc.MaxSendMsgSize(wire.MaxMessageBytes),
+	b.server = grpc.NewServer(grpc.Creds(credentials.NewTLS(b.tls(own))), grpc.ForceServerCodecV2(wire.Codec()),
+		grpc.MaxRecvMsgSize(size), grpc.MaxSendMsgSize(wire.MaxMessageBytes),
 		grpc.UnknownServiceHandler(func(any, grpc.ServerStream) error {
 			switch what {
 			case "unknown-internal":
@@ -289,7 +290,8 @@ func (u *upward) dial(r *pluginv1.InitRequest) error {
 		size = 4 << 20
 	}
 	conn, err := grpc.NewClient(r.GetHostAddress(), grpc.WithTransportCredentials(credentials.NewTLS(config)),
-		grpc.WithDefaultCallOptions(grpc.ForceCodecV2(wire.Codec()), grpc.MaxCallRecvMsgSize(size), grpc.MaxCallSendMsgSize(wire.MaxMessageBytes)))
+		grpc.WithDefaultCallOptions(grpc.ForceCodecV2(wire.Codec()), grpc.MaxCallRecvMsgSize(size),
+			grpc.MaxCallSendMsgSize(wire.MaxMessageBytes)))
 	if err != nil {
 		return err
 	}
@@ -307,7 +309,8 @@ func (b *broken) RegisterService(desc *grpc.ServiceDesc, impl any) {
 	d.Methods, d.Streams = slices.Clone(desc.Methods), slices.Clone(desc.Streams)
 	for i, m := range desc.Methods {
 		full := "/" + desc.ServiceName + "/" + m.MethodName
-		d.Methods[i].Handler = func(_ any, ctx context.Context, dec func(any) error, _ grpc.UnaryServerInterceptor) (any, error) {
+		d.Methods[i].Handler = func(_ any, ctx context.Context, dec func(any) error,
+			_ grpc.UnaryServerInterceptor) (any, error) {
 			return b.unary(ctx, full, dec, func(ctx context.Context, dec func(any) error) (any, error) {
 				return m.Handler(impl, ctx, dec, nil)
 			})
@@ -315,7 +318,9 @@ func (b *broken) RegisterService(desc *grpc.ServiceDesc, impl any) {
 	}
 	for i, s := range desc.Streams {
 		d.Streams[i].Handler = func(_ any, stream grpc.ServerStream) error {
-			return b.stream("/"+desc.ServiceName+"/"+s.StreamName, stream, func(stream grpc.ServerStream) error { return s.Handler(impl, stream) })
+			return b.stream("/"+desc.ServiceName+"/"+s.StreamName, stream, func(stream grpc.ServerStream) error {
+				return s.Handler(impl, stream)
+			})
 		}
 	}
 	b.server.RegisterService(&d, impl)
@@ -451,7 +456,8 @@ func (b *broken) init(r *pluginv1.InitRequest, decoded error) (any, error, bool)
 	return nil, nil, false
 }
 
-func (b *broken) lifecycle(ctx context.Context, full string, request, empty proto.Message, next func() (any, error)) (any, error) {
+func (b *broken) lifecycle(ctx context.Context, full string, request, empty proto.Message,
+	next func() (any, error)) (any, error) {
 	switch full {
 	case pluginv1.LifecycleService_Drain_FullMethodName:
 		return b.drain(ctx, request.(*pluginv1.DrainRequest), next)
@@ -478,10 +484,12 @@ func (b *broken) lifecycle(ctx context.Context, full string, request, empty prot
 	}
 	answer, err := next()
 	switch {
-	case full == pluginv1.LifecycleService_Init_FullMethodName && b.what == "init-again" && status.Code(err) == codes.FailedPrecondition:
+	case full == pluginv1.LifecycleService_Init_FullMethodName && b.what == "init-again" &&
+		status.Code(err) == codes.FailedPrecondition:
 		return &pluginv1.InitResponse{}, nil
 	case full == pluginv1.LifecycleService_Init_FullMethodName && b.what == "unasked" && err == nil:
-		_, _ = hostservicev1.NewKeystoreServiceClient(wire.Bind(&b.up, "Keystore/guessed")).ListAccounts(ctx, &hostservicev1.ListAccountsRequest{})
+		_, _ = hostservicev1.NewKeystoreServiceClient(wire.Bind(&b.up, "Keystore/guessed")).ListAccounts(ctx,
+			&hostservicev1.ListAccountsRequest{})
 	}
 	if m, ok := answer.(*pluginv1.CollectMetricsResponse); ok && err == nil {
 		switch b.what {
@@ -498,7 +506,8 @@ func (b *broken) lifecycle(ctx context.Context, full string, request, empty prot
 
 func (b *broken) drain(ctx context.Context, r *pluginv1.DrainRequest, next func() (any, error)) (any, error) {
 	if v := wire.Check(r); v != nil {
-		return b.unchecked(pluginv1.LifecycleService_Drain_FullMethodName, &pluginv1.DrainResponse{}, nil, v.Status(r.ProtoReflect().Descriptor().FullName()).Err())
+		return b.unchecked(pluginv1.LifecycleService_Drain_FullMethodName, &pluginv1.DrainResponse{}, nil,
+			v.Status(r.ProtoReflect().Descriptor().FullName()).Err())
 	}
 	code := 0
 	switch b.what {
@@ -546,7 +555,8 @@ func (b *broken) unchecked(full string, empty proto.Message, answer any, err err
 }
 
 // construction breaks constructors; the last result is whether the call is answered.
-func (b *broken) construction(ctx context.Context, full string, request, empty proto.Message, pass func(any) error, next inner) (any, error, bool) {
+func (b *broken) construction(ctx context.Context, full string, request, empty proto.Message, pass func(any) error,
+	next inner) (any, error, bool) {
 	r, ok := request.(interface{ GetName() string })
 	if !ok || r.GetName() == "" {
 		return nil, nil, false
@@ -593,9 +603,11 @@ func (b *broken) construction(ctx context.Context, full string, request, empty p
 	if c, ok := request.(*relayerv1.CreateChainRequest); ok {
 		switch b.what {
 		case "writes":
-			_, _ = hostservicev1.NewStoreServiceClient(wire.Bind(&b.up, c.GetStore())).Put(ctx, &hostservicev1.PutRequest{Key: "made"})
+			_, _ = hostservicev1.NewStoreServiceClient(wire.Bind(&b.up, c.GetStore())).Put(ctx,
+				&hostservicev1.PutRequest{Key: "made"})
 		case "signs":
-			_, _ = hostservicev1.NewKeystoreServiceClient(wire.Bind(&b.up, c.GetKeystore())).Sign(ctx, &hostservicev1.SignRequest{Account: "0x0000000000000000000000000000000000000011", Data: []byte{1}})
+			_, _ = hostservicev1.NewKeystoreServiceClient(wire.Bind(&b.up, c.GetKeystore())).Sign(ctx,
+				&hostservicev1.SignRequest{Account: "0x0000000000000000000000000000000000000011", Data: []byte{1}})
 		case "logs-secrets":
 			fmt.Fprintf(os.Stderr, `{"level":"INFO","msg":"connecting","config":%q}`+"\n", c.GetConfigToml())
 		}
@@ -614,7 +626,8 @@ func (b *broken) construction(ctx context.Context, full string, request, empty p
 }
 
 // after breaks answers.
-func (b *broken) after(ctx context.Context, full string, request, empty proto.Message, answer any, err error) (any, error) {
+func (b *broken) after(ctx context.Context, full string, request, empty proto.Message, answer any,
+	err error) (any, error) {
 	code := status.Code(err)
 	b.mu.Lock()
 	child, gone := b.parents[object(ctx)] != "", b.released[object(ctx)]
@@ -632,7 +645,8 @@ func (b *broken) after(ctx context.Context, full string, request, empty proto.Me
 		b.what == "store-ignored" && strings.HasSuffix(full, "/Transmit") && code == codes.Unavailable,
 		b.what == "all-services" && strings.HasSuffix(full, "/FromAccount") && code == codes.Unimplemented:
 		return empty, nil
-	case b.what == "vague" && code == codes.NotFound, b.what == "vague-config" && code == codes.InvalidArgument, b.what == "vague-source" && code == codes.FailedPrecondition:
+	case b.what == "vague" && code == codes.NotFound, b.what == "vague-config" &&
+		code == codes.InvalidArgument, b.what == "vague-source" && code == codes.FailedPrecondition:
 		return nil, status.Error(codes.Unknown, "something went wrong")
 	case b.what == "reads-nothing" && strings.HasSuffix(full, "/ReadContract"):
 		return nil, status.Error(codes.Unimplemented, "")
@@ -642,7 +656,8 @@ func (b *broken) after(ctx context.Context, full string, request, empty proto.Me
 		fmt.Fprintln(os.Stderr, `{"level":"ERROR","msg":"this is too much"}`)
 		os.Exit(5)
 	case b.what == "config-leaks" && code == codes.InvalidArgument:
-		return nil, status.Errorf(code, "the configuration cannot be read: %s", request.(*relayerv1.CreateChainRequest).GetConfigToml())
+		return nil, status.Errorf(code, "the configuration cannot be read: %s",
+			request.(*relayerv1.CreateChainRequest).GetConfigToml())
 	case b.what == "wrong-answers":
 		return wrongly(empty, answer, err)
 	}
@@ -670,7 +685,8 @@ func (b *broken) spoil(answer any) {
 		}
 	case *medianv1.MedianFromReportResponse:
 		if b.what == "off-by-one" {
-			r.Median = wire.BigInt(wire.Int(r.GetMedian()).Add(wire.Int(r.GetMedian()), wire.Int(&pluginv1.BigInt{Magnitude: []byte{1}})))
+			r.Median = wire.BigInt(wire.Int(r.GetMedian()).Add(wire.Int(r.GetMedian()),
+				wire.Int(&pluginv1.BigInt{Magnitude: []byte{1}})))
 		}
 	case *medianv1.DecodeOnchainConfigResponse:
 		if b.what == "bounds-swapped" {

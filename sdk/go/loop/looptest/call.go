@@ -10,21 +10,15 @@ import (
 	"sync"
 	"time"
 
-	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/mem"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
-	"google.golang.org/protobuf/reflect/protoreflect"
-	"google.golang.org/protobuf/reflect/protoregistry"
 
 	medianv1 "github.com/loop-plugins/loop/gen/go/loop/median/v1"
-	pluginv1 "github.com/loop-plugins/loop/gen/go/loop/plugin/v1"
-	relayerv1 "github.com/loop-plugins/loop/gen/go/loop/relayer/v1"
 	reportingv1 "github.com/loop-plugins/loop/gen/go/loop/reporting/v1"
-	"github.com/loop-plugins/loop/sdk/go/loop/looptest/breakage"
 	"github.com/loop-plugins/loop/sdk/go/loop/looptest/internal/loan"
 	"github.com/loop-plugins/loop/sdk/go/wire"
 )
@@ -32,15 +26,22 @@ import (
 // callCases are about calls, whatever they are for.
 func callCases() []check {
 	return []check{
-		{"calls/generation", "answers and errors carry the trailer loop-generation with the life that Init gave", false, callGeneration},
+		{"calls/generation", "answers and errors carry the trailer loop-generation with the life that Init gave", false,
+			callGeneration},
 		{"calls/deadline", "the end of a caller's deadline reaches what the plugin called at the host", false, callDeadline},
-		{"calls/cancellation", "the cancellation of a call reaches what the plugin called at the host", false, callCancellation},
-		{"calls/own-deadline", "what the plugin calls at the host has a deadline although its caller had none", false, callOwnDeadline},
-		{"calls/concurrency", "64 calls at once on eight objects are answered, and one that waits holds up no other", false, callConcurrency},
+		{"calls/cancellation", "the cancellation of a call reaches what the plugin called at the host", false,
+			callCancellation},
+		{"calls/own-deadline", "what the plugin calls at the host has a deadline although its caller had none", false,
+			callOwnDeadline},
+		{"calls/concurrency", "64 calls at once on eight objects are answered, and one that waits holds up no other", false,
+			callConcurrency},
 		{"calls/largest", "a message of 16 MiB is taken", false, callLargest},
-		{"calls/too-large", "a larger message is RESOURCE_EXHAUSTED with the limit in the text, and the plugin goes on", true, callTooLarge},
-		{"calls/unknown-method", "a method or service that the contract does not have is UNIMPLEMENTED, and the plugin goes on", false, callUnknown},
-		{"calls/broken-host", "errors and nonsense in the host's answers fail the call and not the plugin", false, callBrokenHost},
+		{"calls/too-large", "a larger message is RESOURCE_EXHAUSTED with the limit in the text, and the plugin goes on", true,
+			callTooLarge},
+		{"calls/unknown-method",
+			"a method or service that the contract does not have is UNIMPLEMENTED, and the plugin goes on", false, callUnknown},
+		{"calls/broken-host", "errors and nonsense in the host's answers fail the call and not the plugin", false,
+			callBrokenHost},
 	}
 }
 
@@ -68,7 +69,8 @@ func callGeneration(ctx context.Context, b *bench) error {
 		var trailer metadata.MD
 		_ = invoke(ctx, l.Conn, c.object, c.method, c.request, grpc.Trailer(&trailer)) // other cases are about the error
 		if got := trailer.Get(wire.GenerationKey); len(got) != 1 || got[0] != fmt.Sprint(generation) {
-			return fmt.Errorf("%s carries the trailer %s %q; want %q", c.what, wire.GenerationKey, got, []string{fmt.Sprint(generation)})
+			return fmt.Errorf("%s carries the trailer %s %q; want %q", c.what, wire.GenerationKey, got,
+				[]string{fmt.Sprint(generation)})
 		}
 	}
 	return nil
@@ -126,7 +128,8 @@ func (l *life) endOfCaller(ctx context.Context, limit time.Duration, code codes.
 	case limit > 0 && !ok:
 		return fmt.Errorf("%s had a deadline and called %s without one: deadlines travel along", name, asks)
 	case limit > 0 && time.Until(at) > limit+rounding:
-		return fmt.Errorf("%s had a deadline of %s and called %s with one of %s: deadlines travel along", name, limit, asks, time.Until(at).Round(time.Millisecond))
+		return fmt.Errorf("%s had a deadline of %s and called %s with one of %s: deadlines travel along", name, limit, asks,
+			time.Until(at).Round(time.Millisecond))
 	}
 	if !settled(held.Done(), limit+patience, true) {
 		return fmt.Errorf("%s after the %s of %s its call of %s goes on; want it cancelled", patience, how, name, asks)
@@ -174,7 +177,8 @@ func callOwnDeadline(_ context.Context, b *bench) error {
 	}
 	before := len(l.world.host.Calls())
 	// Not by the SDK, whose callers always have a deadline.
-	if err := l.Conn.Invoke(metadata.AppendToOutgoingContext(ctx, wire.ObjectKey, child), late.method, late.request, late.reply); err != nil {
+	if err := l.Conn.Invoke(metadata.AppendToOutgoingContext(ctx, wire.ObjectKey, child), late.method, late.request,
+		late.reply); err != nil {
 		return err
 	}
 	for _, c := range l.world.host.Calls()[before:] {
@@ -183,7 +187,8 @@ func callOwnDeadline(_ context.Context, b *bench) error {
 			continue
 		}
 		if c.Timeout <= 0 || c.Timeout > limit.Timeout {
-			return fmt.Errorf("the plugin called %s with a timeout of %s; want at most the contract's %s", short(c.Method), c.Timeout.Round(time.Millisecond), limit.Timeout)
+			return fmt.Errorf("the plugin called %s with a timeout of %s; want at most the contract's %s", short(c.Method),
+				c.Timeout.Round(time.Millisecond), limit.Timeout)
 		}
 	}
 	return nil
@@ -236,7 +241,8 @@ func callConcurrency(ctx context.Context, b *bench) error {
 // bulk is a call whose request takes any number of bytes, and a request of so many.
 func (l *life) bulk(child string, size int) (method string, request proto.Message) {
 	if l.bench.ocr3() {
-		r := &reportingv1.Ocr3PluginServiceShouldTransmitAcceptedReportRequest{SeqNr: 1, Report: &reportingv1.ReportWithInfo{}}
+		r := &reportingv1.Ocr3PluginServiceShouldTransmitAcceptedReportRequest{SeqNr: 1,
+			Report: &reportingv1.ReportWithInfo{}}
 		r.Report.Report = make([]byte, size-64) // so that the lengths around it have the bytes that they end with
 		r.Report.Report = make([]byte, len(r.Report.Report)+size-proto.Size(r))
 		return reportingv1.Ocr3PluginService_ShouldTransmitAcceptedReport_FullMethodName, r
@@ -246,7 +252,8 @@ func (l *life) bulk(child string, size int) (method string, request proto.Messag
 		r.Report = make([]byte, size-proto.Size(r)-5) // its tag and its length
 		return reportingv1.ReportingPluginService_ShouldTransmitAcceptedReport_FullMethodName, r
 	}
-	return medianv1.ReportCodecService_MedianFromReport_FullMethodName, &medianv1.MedianFromReportRequest{Report: make([]byte, size-5)}
+	return medianv1.ReportCodecService_MedianFromReport_FullMethodName, &medianv1.MedianFromReportRequest{
+		Report: make([]byte, size-5)}
 }
 
 func callLargest(ctx context.Context, b *bench) error {
@@ -265,7 +272,8 @@ func callLargest(ctx context.Context, b *bench) error {
 	err = invoke(ctx, l.Conn, child, method, request)
 	switch status.Code(err) {
 	case codes.ResourceExhausted, codes.Unimplemented, codes.Unavailable, codes.Unknown:
-		return wrap(fmt.Sprintf("%s with a message of %d bytes, which is the limit", short(method), wire.MaxMessageBytes), err)
+		return wrap(fmt.Sprintf("%s with a message of %d bytes, which is the limit", short(method), wire.MaxMessageBytes),
+			err)
 	}
 	return nil // what zeros mean to the codec is not the point
 }
@@ -286,7 +294,8 @@ func callTooLarge(ctx context.Context, b *bench) error {
 		return err
 	}
 	if limit := fmt.Sprint(wire.MaxMessageBytes); !strings.Contains(status.Convert(err).Message(), limit) {
-		return fmt.Errorf("%s is refused as %q; want the limit %s in the text", what, cut(status.Convert(err).Message()), limit)
+		return fmt.Errorf("%s is refused as %q; want the limit %s in the text", what, cut(status.Convert(err).Message()),
+			limit)
 	}
 	return l.alive(ctx, "a message that was too large")
 }
@@ -299,7 +308,8 @@ func callUnknown(ctx context.Context, b *bench) error {
 	method, request, _ := l.parentRequest(loan.Name("Conformance"), false)
 	service, _, _ := strings.Cut(strings.TrimPrefix(method, "/"), "/")
 	for _, m := range []string{"/" + service + "/Conformance", "/loop.conformance.v1.ConformanceService/Conformance"} {
-		if err := want("the method "+m+", which the contract does not have,", invoke(ctx, l.Conn, "", m, request), codes.Unimplemented); err != nil {
+		if err := want("the method "+m+", which the contract does not have,", invoke(ctx, l.Conn, "", m, request),
+			codes.Unimplemented); err != nil {
 			return err
 		}
 	}
@@ -360,186 +370,3 @@ func callBrokenHost(ctx context.Context, b *bench) error {
 }
 
 // ---- Bad input, generated from the contract's descriptors ----
-
-// methodsOf are the methods that a plugin of a kind serves, beside health.
-func methodsOf(kind string) []protoreflect.MethodDescriptor {
-	names := []protoreflect.FullName{"loop.plugin.v1.LifecycleService"}
-	names = append(names, map[string]protoreflect.FullName{
-		"median": "loop.median.v1.MedianService", "product": "loop.product.v1.ProductService", "relayer": "loop.relayer.v1.RelayerService",
-	}[kind])
-	var all []protoreflect.MethodDescriptor
-	for i := 0; i < len(names); i++ { // names grows with what is created
-		d, err := protoregistry.GlobalFiles.FindDescriptorByName(names[i])
-		if err != nil {
-			panic(err) // this package links the contract
-		}
-		s := d.(protoreflect.ServiceDescriptor)
-		for k := range s.Methods().Len() {
-			m := s.Methods().Get(k)
-			all = append(all, m)
-			for _, made := range created(m) {
-				if !slices.Contains(names, made) {
-					names = append(names, made)
-				}
-			}
-		}
-	}
-	return all
-}
-
-// optional are the methods that a plugin may leave out.
-var optional = []string{relayerv1.ChainService_ReadContract_FullMethodName}
-
-// created are the services of the object that a constructor makes.
-func created(m protoreflect.MethodDescriptor) []protoreflect.FullName {
-	var all []protoreflect.FullName
-	for i := range m.Input().Fields().Len() {
-		c, _ := proto.GetExtension(m.Input().Fields().Get(i).Options(), pluginv1.E_Creates).(*pluginv1.Creates)
-		for _, s := range c.GetServices() {
-			all = append(all, protoreflect.FullName(s))
-		}
-	}
-	return all
-}
-
-func fullName(m protoreflect.MethodDescriptor) string {
-	return "/" + string(m.Parent().FullName()) + "/" + string(m.Name())
-}
-
-func isLifecycle(m protoreflect.MethodDescriptor) bool {
-	return m.Parent().FullName() == "loop.plugin.v1.LifecycleService"
-}
-
-func validRequest(m protoreflect.MethodDescriptor) proto.Message { return breakage.Valid(m.Input()) }
-
-// invoke makes a call of any method as it is, and takes the first message of a stream. Answers are not looked at.
-func invoke(ctx context.Context, conn grpc.ClientConnInterface, object, method string, request any, options ...grpc.CallOption) error {
-	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
-	defer cancel()
-	if object != "" {
-		ctx = metadata.AppendToOutgoingContext(ctx, wire.ObjectKey, object)
-	}
-	if m, ok := wire.MethodOf(method); !ok || !m.ServerStreams {
-		return conn.Invoke(ctx, method, request, &wire.Frame{}, options...)
-	}
-	stream, err := conn.NewStream(ctx, &grpc.StreamDesc{ServerStreams: true}, method, options...)
-	if err != nil {
-		return err
-	}
-	if err := stream.SendMsg(request); err != nil {
-		return err
-	}
-	if err := stream.CloseSend(); err != nil {
-		return err
-	}
-	return stream.RecvMsg(&wire.Frame{})
-}
-
-// inputCases are one for each method.
-func inputCases(kind string) []check {
-	var all []check
-	for _, m := range methodsOf(kind) {
-		all = append(all, check{
-			name:  "input/" + short(fullName(m)),
-			about: "every request that breaks one rule of a field is INVALID_ARGUMENT naming the field, bytes that do not decode are refused, and the plugin goes on",
-			run:   func(ctx context.Context, b *bench) error { return badInput(ctx, b, m) },
-		})
-	}
-	return all
-}
-
-func badInput(ctx context.Context, b *bench, m protoreflect.MethodDescriptor) error {
-	var l *life
-	var err error
-	if m.FullName() == "loop.plugin.v1.LifecycleService.Init" {
-		l, err = b.start(ctx, b.newWorld(), b.subjectSettings())
-	} else {
-		l, err = b.plugin(ctx)
-	}
-	if err != nil {
-		return err
-	}
-	object := ""
-	if described, ok := wire.MethodOf(fullName(m)); ok && !described.OnPlugin {
-		if object, err = l.objectOf(ctx, string(m.Parent().FullName())); err != nil {
-			return err
-		}
-	}
-	garbage := &wire.Frame{Data: mem.BufferSlice{mem.SliceBuffer("\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff")}}
-	if !m.IsStreamingServer() || l.Process != nil { // in one process nothing is decoded twice
-		err := invoke(ctx, l.Conn, object, fullName(m), garbage)
-		if slices.Contains(optional, fullName(m)) && status.Code(err) == codes.Unimplemented {
-			return skip{"the plugin leaves out " + short(fullName(m)) + ", which it may"}
-		}
-		if err := want("bytes that do not decode", err, codes.InvalidArgument, codes.Internal); err != nil {
-			return err
-		}
-	}
-	request := validRequest(m)
-	for _, breaking := range breakage.Of(request) {
-		if breaking.Unsendable {
-			continue
-		}
-		bad := proto.Clone(request)
-		l.rename(bad)
-		breaking.Apply(bad.ProtoReflect())
-		what := fmt.Sprintf("a request whose field %s is %s", breaking.Field, breaking.How)
-		err := invoke(ctx, l.Conn, object, fullName(m), bad)
-		if err := want(what, err, codes.InvalidArgument); err != nil {
-			return err
-		}
-		s := status.Convert(err)
-		if !strings.Contains(s.Message(), breaking.Field) {
-			return fmt.Errorf("%s is refused as %q; want the field's path in the text", what, cut(s.Message()))
-		}
-		if got := violations(s); !slices.Equal(got, []string{breaking.Field}) {
-			return fmt.Errorf("%s is refused with the google.rpc.BadRequest of fields %q; want %q", what, got, breaking.Field)
-		}
-	}
-	if m.FullName() == "loop.plugin.v1.LifecycleService.Init" {
-		if err := l.initialise(ctx); err != nil {
-			return fmt.Errorf("after bad input: %w", err)
-		}
-	}
-	return l.alive(ctx, "bad input")
-}
-
-// rename gives a constructor's request a name of its own: one that was refused may not make the next one ALREADY_EXISTS.
-func (l *life) rename(request proto.Message) {
-	r := request.ProtoReflect()
-	for i := range r.Descriptor().Fields().Len() {
-		f := r.Descriptor().Fields().Get(i)
-		if proto.HasExtension(f.Options(), pluginv1.E_Creates) {
-			r.Set(f, protoreflect.ValueOfString(loan.Name("Conformance")))
-		}
-	}
-}
-
-func violations(s *status.Status) []string {
-	var fields []string
-	for _, d := range s.Details() {
-		if b, ok := d.(*errdetails.BadRequest); ok {
-			for _, v := range b.GetFieldViolations() {
-				fields = append(fields, v.GetField())
-			}
-		}
-	}
-	return fields
-}
-
-// objectOf makes an object that serves a service.
-func (l *life) objectOf(ctx context.Context, service string) (string, error) {
-	parent, child, err := l.pair(ctx)
-	if err != nil {
-		return "", err
-	}
-	switch service {
-	case "loop.relayer.v1.ChainService", "loop.reporting.v1.ReportingPluginFactoryService", "loop.reporting.v1.Ocr3PluginFactoryService":
-		return parent, nil
-	case "loop.reporting.v1.ReportingPluginService", "loop.reporting.v1.Ocr3PluginService":
-		if (service == "loop.reporting.v1.Ocr3PluginService") != l.bench.ocr3() {
-			return "", skip{"the product is judged on the other version of OCR"}
-		}
-	}
-	return child, nil
-}

@@ -17,16 +17,19 @@ import (
 	"github.com/loop-plugins/loop/sdk/go/relayer"
 )
 
-func (*fakeRelayer) DescribeRelayer(context.Context, *relayerv1.DescribeRelayerRequest) (*relayerv1.DescribeRelayerResponse, error) {
+func (*fakeRelayer) DescribeRelayer(context.Context,
+	*relayerv1.DescribeRelayerRequest) (*relayerv1.DescribeRelayerResponse, error) {
 	return &relayerv1.DescribeRelayerResponse{
 		Relay: "fake", Section: "Fake", AccountAlgorithm: relayerv1.AccountAlgorithm_ACCOUNT_ALGORITHM_SECP256K1,
-		ReportSchemes: []*relayerv1.ReportScheme{{Name: "default", Algorithm: relayerv1.ReportAlgorithm_REPORT_ALGORITHM_SECP256K1_ADDRESS}},
+		ReportSchemes: []*relayerv1.ReportScheme{{Name: "default",
+			Algorithm: relayerv1.ReportAlgorithm_REPORT_ALGORITHM_SECP256K1_ADDRESS}},
 		ReferenceToml: "# The node.\n[[Nodes]]\nHTTPURL = 'http://127.0.0.1:1'\n",
 		ProviderTypes: []string{relayer.ProviderMedian, relayer.ProviderConfig},
 	}, nil
 }
 
-func (*fakeRelayer) DescribeAccounts(_ context.Context, r *relayerv1.DescribeAccountsRequest) (*relayerv1.DescribeAccountsResponse, error) {
+func (*fakeRelayer) DescribeAccounts(_ context.Context,
+	r *relayerv1.DescribeAccountsRequest) (*relayerv1.DescribeAccountsResponse, error) {
 	response := &relayerv1.DescribeAccountsResponse{}
 	for i, key := range r.GetPublicKeys() {
 		if len(key) != 65 || key[0] != 4 {
@@ -45,7 +48,8 @@ func spelled(text string) (string, error) {
 	return strings.ToLower(text), nil
 }
 
-func (*fakeRelayer) NormalizeIds(_ context.Context, r *relayerv1.NormalizeIdsRequest) (*relayerv1.NormalizeIdsResponse, error) {
+func (*fakeRelayer) NormalizeIds(_ context.Context,
+	r *relayerv1.NormalizeIdsRequest) (*relayerv1.NormalizeIdsResponse, error) {
 	response := &relayerv1.NormalizeIdsResponse{}
 	for _, id := range r.GetIds() {
 		normal := &relayerv1.NormalizedId{}
@@ -58,7 +62,8 @@ func (*fakeRelayer) NormalizeIds(_ context.Context, r *relayerv1.NormalizeIdsReq
 	return response, nil
 }
 
-func (*fakeRelayer) ValidateChain(_ context.Context, r *relayerv1.ValidateChainRequest) (*relayerv1.ValidateChainResponse, error) {
+func (*fakeRelayer) ValidateChain(_ context.Context,
+	r *relayerv1.ValidateChainRequest) (*relayerv1.ValidateChainResponse, error) {
 	response := &relayerv1.ValidateChainResponse{}
 	if _, err := urlOf(r.GetConfigToml()); err != nil {
 		response.Problems = append(response.Problems, &pluginv1.Problem{Message: err.Error()})
@@ -66,7 +71,8 @@ func (*fakeRelayer) ValidateChain(_ context.Context, r *relayerv1.ValidateChainR
 	return response, nil
 }
 
-func (*fakeRelayer) ValidateJob(_ context.Context, r *relayerv1.ValidateJobRequest) (*relayerv1.ValidateJobResponse, error) {
+func (*fakeRelayer) ValidateJob(_ context.Context,
+	r *relayerv1.ValidateJobRequest) (*relayerv1.ValidateJobResponse, error) {
 	response := &relayerv1.ValidateJobResponse{RelayConfigJson: r.GetRelayConfigJson()}
 	problem := func(path, message string) {
 		response.Problems = append(response.Problems, &pluginv1.Problem{Path: path, Message: message})
@@ -88,7 +94,8 @@ func (*fakeRelayer) ValidateJob(_ context.Context, r *relayerv1.ValidateJobReque
 	return response, nil
 }
 
-func (*fakeProvider) DigestReports(_ context.Context, r *relayerv1.DigestReportsRequest) (*relayerv1.DigestReportsResponse, error) {
+func (*fakeProvider) DigestReports(_ context.Context,
+	r *relayerv1.DigestReportsRequest) (*relayerv1.DigestReportsResponse, error) {
 	response := &relayerv1.DigestReportsResponse{}
 	for _, report := range r.GetReports() {
 		b, err := proto.MarshalOptions{Deterministic: true}.Marshal(report)

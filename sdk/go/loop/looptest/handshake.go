@@ -21,17 +21,27 @@ import (
 // handshakeCases are about a process's start, up to and with Init.
 func handshakeCases() []check {
 	return []check{
-		{"handshake/line", "the first line on stdout is go-plugin's handshake with a certificate, within the start timeout", true, handshakeLine},
-		{"handshake/answers", "the certificate of the handshake line is the server's, and the server takes the host's", true, handshakeAnswers},
-		{"handshake/no-certificate", "a caller without a certificate is refused, and one without TLS", true, handshakeNoCertificate},
-		{"handshake/wrong-certificate", "a caller with another certificate than the host's is refused", true, handshakeWrongCertificate},
-		{"handshake/no-cookie", "without the magic cookie the process ends with a sentence and a status that is not 0", true, handshakeCookie("")},
-		{"handshake/wrong-cookie", "with another kind's magic cookie the process ends with a sentence and a status that is not 0", true, handshakeCookie("loop-conformance")},
+		{"handshake/line", "the first line on stdout is go-plugin's handshake with a certificate, within the start timeout",
+			true, handshakeLine},
+		{"handshake/answers", "the certificate of the handshake line is the server's, and the server takes the host's", true,
+			handshakeAnswers},
+		{"handshake/no-certificate", "a caller without a certificate is refused, and one without TLS", true,
+			handshakeNoCertificate},
+		{"handshake/wrong-certificate", "a caller with another certificate than the host's is refused", true,
+			handshakeWrongCertificate},
+		{"handshake/no-cookie", "without the magic cookie the process ends with a sentence and a status that is not 0", true,
+			handshakeCookie("")},
+		{"handshake/wrong-cookie",
+			"with another kind's magic cookie the process ends with a sentence and a status that is not 0", true,
+			handshakeCookie("loop-conformance")},
 		{"handshake/versions", "of several protocol versions the plugin takes one that it has", true, handshakeVersions},
-		{"handshake/no-common-version", "a plugin never claims a protocol version that it does not have", true, handshakeNoCommonVersion},
+		{"handshake/no-common-version", "a plugin never claims a protocol version that it does not have", true,
+			handshakeNoCommonVersion},
 		{"init/before", "every call before Init is FAILED_PRECONDITION", false, initBefore},
-		{"init/certificates", "Init with a certificate or key that does not parse or does not fit is INVALID_ARGUMENT", true, initCertificates},
-		{"init/no-telemetry", "a host that lends no telemetry, as a node while it checks a job, is served like any other", false, initNoTelemetry},
+		{"init/certificates", "Init with a certificate or key that does not parse or does not fit is INVALID_ARGUMENT", true,
+			initCertificates},
+		{"init/no-telemetry", "a host that lends no telemetry, as a node while it checks a job, is served like any other",
+			false, initNoTelemetry},
 		{"init/other-host", "a host that shows another certificate than Init named is not called", true, initOtherHost},
 		{"init/twice", "a second Init is FAILED_PRECONDITION and changes nothing", false, initTwice},
 	}
@@ -50,7 +60,8 @@ func handshakeLine(ctx context.Context, b *bench) error {
 		return fmt.Errorf("the handshake line names protocol version %d; want %d", h.Version, v)
 	}
 	if !strings.HasPrefix(h.Address, "unix:") {
-		return fmt.Errorf("the plugin listens on %s; want a unix socket, for nothing of a plugin may be reached over a network", h.Address)
+		return fmt.Errorf("the plugin listens on %s; want a unix socket, for nothing of a plugin may be reached over a "+
+			"network", h.Address)
 	}
 	if err := h.Certificate.VerifyHostname("localhost"); err != nil {
 		return fmt.Errorf("the certificate of the handshake line is not for the name localhost: %w", err)
@@ -58,7 +69,8 @@ func handshakeLine(ctx context.Context, b *bench) error {
 	return nil
 }
 
-func health(ctx context.Context, conn grpc.ClientConnInterface, service string) (grpc_health_v1.HealthCheckResponse_ServingStatus, error) {
+func health(ctx context.Context, conn grpc.ClientConnInterface,
+	service string) (grpc_health_v1.HealthCheckResponse_ServingStatus, error) {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
 	r, err := grpc_health_v1.NewHealthClient(conn).Check(ctx, &grpc_health_v1.HealthCheckRequest{Service: service})
@@ -92,7 +104,8 @@ func refused(ctx context.Context, who string, conn *grpc.ClientConn) error {
 	defer func() { _ = conn.Close() }()
 	ctx, cancel := context.WithTimeout(ctx, 3*time.Second)
 	defer cancel()
-	_, err := grpc_health_v1.NewHealthClient(conn).Check(ctx, &grpc_health_v1.HealthCheckRequest{Service: wire.HealthService})
+	_, err := grpc_health_v1.NewHealthClient(conn).Check(ctx,
+		&grpc_health_v1.HealthCheckRequest{Service: wire.HealthService})
 	return want("a call by "+who, err, codes.Unavailable)
 }
 
@@ -108,7 +121,8 @@ func handshakeNoCertificate(ctx context.Context, b *bench) error {
 	if err := refused(ctx, "a caller without a certificate", conn); err != nil {
 		return err
 	}
-	plain, err := grpc.NewClient(l.Process.Address(), grpc.WithTransportCredentials(insecure.NewCredentials()), grpc.WithNoProxy())
+	plain, err := grpc.NewClient(l.Process.Address(), grpc.WithTransportCredentials(insecure.NewCredentials()),
+		grpc.WithNoProxy())
 	if err != nil {
 		return err
 	}
@@ -146,7 +160,8 @@ func handshakeCookie(cookie string) func(context.Context, *bench) error {
 		}
 		defer p.Kill()
 		if !settled(p.Exited(), 5*time.Second, true) {
-			return fmt.Errorf("the process goes on with the magic cookie %q; want it to end within 5s, with a sentence for who started it by hand", cookie)
+			return fmt.Errorf("the process goes on with the magic cookie %q; want it to end within 5s, with a sentence for "+
+				"who started it by hand", cookie)
 		}
 		if !settled(p.Silent(), time.Second, true) {
 			return errors.New("the process ended and left another behind that holds its output")
@@ -176,7 +191,8 @@ func handshakeVersions(ctx context.Context, b *bench) error {
 		return err
 	}
 	if h.Version != kind.ProtocolVersion {
-		return fmt.Errorf("of the protocol versions %s the plugin took %d; want %d", e.Versions, h.Version, kind.ProtocolVersion)
+		return fmt.Errorf("of the protocol versions %s the plugin took %d; want %d", e.Versions, h.Version,
+			kind.ProtocolVersion)
 	}
 	return nil
 }
@@ -193,13 +209,15 @@ func handshakeNoCommonVersion(ctx context.Context, b *bench) error {
 	h, err := p.Handshake(ctx)
 	switch {
 	case err == nil && h.Version != kind.ProtocolVersion: // naming its own is the host's to refuse
-		return fmt.Errorf("a host that speaks protocol version 97 alone was told %d; want the plugin's own version, %d, or an end with a sentence", h.Version, kind.ProtocolVersion)
+		return fmt.Errorf("a host that speaks protocol version 97 alone was told %d; want the plugin's own version, %d, or "+
+			"an end with a sentence", h.Version, kind.ProtocolVersion)
 	case err == nil:
 		return nil
 	case !settled(p.Exited(), time.Second, true):
 		return err
 	case p.ExitCode() == 0:
-		return errors.New("a plugin that has no protocol version in common with its host ended with status 0; want another status")
+		return errors.New("a plugin that has no protocol version in common with its host ended with status 0; want another " +
+			"status")
 	}
 	return nil
 }
@@ -227,7 +245,8 @@ func initBefore(ctx context.Context, b *bench) error {
 		if m, ok := wire.MethodOf(method); ok && !m.OnPlugin {
 			object = "Conformance/early"
 		}
-		if err := want(short(method)+" before Init", invoke(ctx, l.Conn, object, method, request), codes.FailedPrecondition); err != nil {
+		if err := want(short(method)+" before Init", invoke(ctx, l.Conn, object, method, request),
+			codes.FailedPrecondition); err != nil {
 			return err
 		}
 	}
@@ -241,14 +260,28 @@ func initCertificates(ctx context.Context, b *bench) error {
 	}
 	const garbage = "-----BEGIN CERTIFICATE-----\nbm9uc2Vuc2U=\n-----END CERTIFICATE-----\n"
 	for what, change := range map[string]func(*pluginv1.InitRequest){
-		"host_certificate_pem that is no PEM":                func(r *pluginv1.InitRequest) { r.HostCertificatePem = "nonsense" },
-		"host_certificate_pem that is no certificate":        func(r *pluginv1.InitRequest) { r.HostCertificatePem = garbage },
-		"client_certificate_pem that is no certificate":      func(r *pluginv1.InitRequest) { r.ClientCertificatePem = garbage },
-		"client_key_pem that is no key":                      func(r *pluginv1.InitRequest) { r.ClientKeyPem = "nonsense" },
-		"client_key_pem of another certificate":              func(r *pluginv1.InitRequest) { r.ClientKeyPem = string(other.KeyPEM) },
-		"client_certificate_pem that is not the key's own":   func(r *pluginv1.InitRequest) { r.ClientCertificatePem = string(other.CertificatePEM) },
-		"client_key_pem where the certificate should stand":  func(r *pluginv1.InitRequest) { r.ClientCertificatePem = r.GetClientKeyPem() },
-		"client_certificate_pem where the key should stand ": func(r *pluginv1.InitRequest) { r.ClientKeyPem = r.GetClientCertificatePem() },
+		"host_certificate_pem that is no PEM": func(r *pluginv1.InitRequest) {
+			r.HostCertificatePem = "nonsense"
+		},
+		"host_certificate_pem that is no certificate": func(r *pluginv1.InitRequest) {
+			r.HostCertificatePem = garbage
+		},
+		"client_certificate_pem that is no certificate": func(r *pluginv1.InitRequest) {
+			r.ClientCertificatePem = garbage
+		},
+		"client_key_pem that is no key": func(r *pluginv1.InitRequest) { r.ClientKeyPem = "nonsense" },
+		"client_key_pem of another certificate": func(r *pluginv1.InitRequest) {
+			r.ClientKeyPem = string(other.KeyPEM)
+		},
+		"client_certificate_pem that is not the key's own": func(r *pluginv1.InitRequest) {
+			r.ClientCertificatePem = string(other.CertificatePEM)
+		},
+		"client_key_pem where the certificate should stand": func(r *pluginv1.InitRequest) {
+			r.ClientCertificatePem = r.GetClientKeyPem()
+		},
+		"client_certificate_pem where the key should stand ": func(r *pluginv1.InitRequest) {
+			r.ClientKeyPem = r.GetClientCertificatePem()
+		},
 	} {
 		l, err := b.start(ctx, b.newWorld(), b.subjectSettings())
 		if err != nil {
@@ -311,7 +344,8 @@ func initOtherHost(ctx context.Context, b *bench) error {
 			"want it to refuse the connection", short(calls[0].Method))
 	}
 	if err == nil {
-		return fmt.Errorf("%s succeeded without %s although its host showed another certificate than Init's host_certificate_pem",
+		return fmt.Errorf("%s succeeded without %s although its host showed another certificate than Init's "+
+			"host_certificate_pem",
 			name, asks)
 	}
 	return l.health(ctx)
@@ -324,7 +358,8 @@ func initTwice(ctx context.Context, b *bench) error {
 	}
 	again := proto.CloneOf(l.Init)
 	again.Generation++
-	if err := want("a second Init", invoke(ctx, l.Conn, "", pluginv1.LifecycleService_Init_FullMethodName, again), codes.FailedPrecondition); err != nil {
+	if err := want("a second Init", invoke(ctx, l.Conn, "", pluginv1.LifecycleService_Init_FullMethodName, again),
+		codes.FailedPrecondition); err != nil {
 		return err
 	}
 	if _, _, err := l.pair(ctx); err != nil {

@@ -18,13 +18,15 @@ import (
 func (b *bench) job(change func(*relayerv1.ValidateJobRequest)) *relayerv1.ValidateJobRequest {
 	r := b.settings.Relayer
 	request := &relayerv1.ValidateJobRequest{
-		ChainId: r.ChainID, ContractId: r.ContractID, TransmitterId: r.TransmitterID, RelayConfigJson: []byte(r.RelayConfigJSON), ProviderType: relayer.ProviderMedian,
+		ChainId: r.ChainID, ContractId: r.ContractID, TransmitterId: r.TransmitterID,
+		RelayConfigJson: []byte(r.RelayConfigJSON), ProviderType: relayer.ProviderMedian,
 	}
 	change(request)
 	return request
 }
 
-func (l *life) validateJob(ctx context.Context, request *relayerv1.ValidateJobRequest, what string) (*relayerv1.ValidateJobResponse, error) {
+func (l *life) validateJob(ctx context.Context, request *relayerv1.ValidateJobRequest,
+	what string) (*relayerv1.ValidateJobResponse, error) {
 	var r relayerv1.ValidateJobResponse
 	if err := l.call(ctx, "", relayerv1.RelayerService_ValidateJob_FullMethodName, request, &r); err != nil {
 		return nil, wrap("RelayerService.ValidateJob of "+what, err)
@@ -43,7 +45,8 @@ func relayerValidateJob(ctx context.Context, b *bench) error {
 		return err
 	}
 	if len(good.GetProblems()) > 0 {
-		return fmt.Errorf("%s refuses the job that ChainService.CreateProvider takes: %s", method, sentenceOf(good.GetProblems()))
+		return fmt.Errorf("%s refuses the job that ChainService.CreateProvider takes: %s", method,
+			sentenceOf(good.GetProblems()))
 	}
 	if err := l.isThatOfTheProvider(ctx, good); err != nil {
 		return err
@@ -63,7 +66,8 @@ func relayerValidateJob(ctx context.Context, b *bench) error {
 			return err
 		}
 		if !slices.ContainsFunc(bad.GetProblems(), func(p *pluginv1.Problem) bool { return p.GetPath() == key }) {
-			return fmt.Errorf("%s of %s finds the problems %q; want one at the path %q", method, what, sentenceOf(bad.GetProblems()), key)
+			return fmt.Errorf("%s of %s finds the problems %q; want one at the path %q", method, what,
+				sentenceOf(bad.GetProblems()), key)
 		}
 	}
 	return nil
@@ -72,21 +76,24 @@ func relayerValidateJob(ctx context.Context, b *bench) error {
 // isThatOfTheProvider holds what ValidateJob says of a job to what the job's provider and NormalizeIds say.
 func (l *life) isThatOfTheProvider(ctx context.Context, said *relayerv1.ValidateJobResponse) error {
 	if !json.Valid(said.GetRelayConfigJson()) {
-		return fmt.Errorf("RelayerService.ValidateJob gives the relay configuration %q; want JSON", cut(string(said.GetRelayConfigJson())))
+		return fmt.Errorf("RelayerService.ValidateJob gives the relay configuration %q; want JSON",
+			cut(string(said.GetRelayConfigJson())))
 	}
 	r := l.bench.settings.Relayer
 	for _, id := range []struct {
 		kind      relayerv1.IdKind
 		text, got string
 	}{
-		{relayerv1.IdKind_ID_KIND_CONTRACT, r.ContractID, said.GetContractKey()}, {relayerv1.IdKind_ID_KIND_ACCOUNT, r.TransmitterID, said.GetTransmitterKey()},
+		{relayerv1.IdKind_ID_KIND_CONTRACT, r.ContractID, said.GetContractKey()},
+		{relayerv1.IdKind_ID_KIND_ACCOUNT, r.TransmitterID, said.GetTransmitterKey()},
 	} {
 		normal, err := l.normalize(ctx, id.kind, id.text)
 		if err != nil {
 			return err
 		}
 		if normal[0].GetText() != id.got {
-			return fmt.Errorf("RelayerService.ValidateJob spells %q as %q, and RelayerService.NormalizeIds as %q; want one spelling", id.text, id.got, normal[0].GetText())
+			return fmt.Errorf("RelayerService.ValidateJob spells %q as %q, and RelayerService.NormalizeIds as %q; want one "+
+				"spelling", id.text, id.got, normal[0].GetText())
 		}
 	}
 	parent, err := l.parent(ctx)
@@ -100,11 +107,13 @@ func (l *life) isThatOfTheProvider(ctx context.Context, said *relayerv1.Validate
 		return wrap(short(method)+" with the relay configuration that RelayerService.ValidateJob gives", err)
 	}
 	var from relayerv1.FromAccountResponse
-	if err := l.call(ctx, provider, relayerv1.ContractTransmitterService_FromAccount_FullMethodName, &relayerv1.FromAccountRequest{}, &from); err != nil {
+	if err := l.call(ctx, provider, relayerv1.ContractTransmitterService_FromAccount_FullMethodName,
+		&relayerv1.FromAccountRequest{}, &from); err != nil {
 		return wrap("ContractTransmitterService.FromAccount", err)
 	}
 	if from.GetAccount() != said.GetFromAccount() {
-		return fmt.Errorf("RelayerService.ValidateJob says that the job sends from %q, and ContractTransmitterService.FromAccount %q", said.GetFromAccount(), from.GetAccount())
+		return fmt.Errorf("RelayerService.ValidateJob says that the job sends from %q, and "+
+			"ContractTransmitterService.FromAccount %q", said.GetFromAccount(), from.GetAccount())
 	}
 	return nil
 }
@@ -120,5 +129,6 @@ func relayerProviderType(ctx context.Context, b *bench) error {
 	}
 	method, request, reply := l.childRequest(loan.Name("Conformance"), false)
 	request.(*relayerv1.CreateProviderRequest).ProviderType = "conformance"
-	return want(short(method)+" of a provider_type that the relayer does not list", l.call(ctx, parent, method, request, reply), codes.InvalidArgument)
+	return want(short(method)+" of a provider_type that the relayer does not list",
+		l.call(ctx, parent, method, request, reply), codes.InvalidArgument)
 }

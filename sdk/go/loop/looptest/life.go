@@ -26,14 +26,22 @@ import (
 // lifeCases are about a process's life and end, and what it tells of itself.
 func lifeCases() []check {
 	return []check{
-		{"health/serving", "grpc.health.v1 answers SERVING for the service plugin before and after Init and while calls wait, and NOT_FOUND for others", true, healthServing},
-		{"metrics/text", "CollectMetrics answers the Prometheus text format with its content type, also without an Accept header", false, metricsText},
-		{"metrics/openmetrics", "CollectMetrics answers OpenMetrics with its content type to who accepts it", false, metricsOpen},
-		{"logs/json", "lines on stderr are JSON objects with a level and a message, and Init leaves one at level debug", true, logsJSON},
+		{"health/serving",
+			"grpc.health.v1 answers SERVING for the service plugin before and after Init and while calls wait, and NOT_FOUND " +
+				"for others", true, healthServing},
+		{"metrics/text",
+			"CollectMetrics answers the Prometheus text format with its content type, also without an Accept header", false,
+			metricsText},
+		{"metrics/openmetrics", "CollectMetrics answers OpenMetrics with its content type to who accepts it", false,
+			metricsOpen},
+		{"logs/json", "lines on stderr are JSON objects with a level and a message, and Init leaves one at level debug", true,
+			logsJSON},
 		{"logs/level", "no line is below the level in LOOP_LOG_LEVEL", true, logsLevel},
 		{"logs/stdout", "nothing but the handshake line stands on stdout", true, logsStdout},
-		{"life/stdin", "the end of stdin ends the process, and whatever it started, within 1 s, also while a call waits", true, lifeStdin},
-		{"life/host-gone", "a host that dies with all its pipes and connections ends the process within 1 s", true, lifeHostGone},
+		{"life/stdin", "the end of stdin ends the process, and whatever it started, within 1 s, also while a call waits",
+			true, lifeStdin},
+		{"life/host-gone", "a host that dies with all its pipes and connections ends the process within 1 s", true,
+			lifeHostGone},
 		{"life/recreate", "after SIGKILL a new process makes the same objects by the same names", true, lifeRecreate},
 		{"life/drain", "Drain refuses new calls as UNAVAILABLE and finishes those in flight", false, lifeDrain},
 		{"life/drain-exit", "after Drain the process ends with status 0", true, lifeDrainExit},
@@ -93,7 +101,8 @@ func (l *life) metrics(ctx context.Context, accept string) (*pluginv1.CollectMet
 		return nil, err
 	}
 	r := &pluginv1.CollectMetricsResponse{}
-	err := l.call(ctx, "", pluginv1.LifecycleService_CollectMetrics_FullMethodName, &pluginv1.CollectMetricsRequest{Accept: accept}, r)
+	err := l.call(ctx, "", pluginv1.LifecycleService_CollectMetrics_FullMethodName,
+		&pluginv1.CollectMetricsRequest{Accept: accept}, r)
 	return r, err
 }
 
@@ -112,7 +121,8 @@ func metricsText(ctx context.Context, b *bench) error {
 			if accept == "" && kind == "application/openmetrics-text" {
 				continue // the plugin's choice
 			}
-			return fmt.Errorf("the exposition for Accept %q has the content type %q; want text/plain; version=0.0.4", accept, r.GetContentType())
+			return fmt.Errorf("the exposition for Accept %q has the content type %q; want text/plain; version=0.0.4", accept,
+				r.GetContentType())
 		}
 		parser := expfmt.NewTextParser(model.UTF8Validation)
 		families, err := parser.TextToMetricFamilies(bytes.NewReader(r.GetExposition()))
@@ -135,12 +145,14 @@ func metricsOpen(ctx context.Context, b *bench) error {
 	if err != nil {
 		return err
 	}
-	r, err := l.metrics(ctx, "application/openmetrics-text;version=1.0.0,application/openmetrics-text;version=0.0.1;q=0.75,text/plain;version=0.0.4;q=0.5")
+	r, err := l.metrics(ctx,
+		"application/openmetrics-text;version=1.0.0,application/openmetrics-text;version=0.0.1;q=0.75,text/plain;version=0.0.4;q=0.5")
 	if err != nil {
 		return err
 	}
 	if kind, _, err := mime.ParseMediaType(r.GetContentType()); err != nil || kind != "application/openmetrics-text" {
-		return fmt.Errorf("the exposition for who accepts OpenMetrics has the content type %q; want application/openmetrics-text", r.GetContentType())
+		return fmt.Errorf("the exposition for who accepts OpenMetrics has the content type %q; want "+
+			"application/openmetrics-text", r.GetContentType())
 	}
 	if !bytes.HasSuffix(r.GetExposition(), []byte("# EOF\n")) {
 		return errors.New("the OpenMetrics exposition does not end with # EOF: a scraper takes it for cut off")
@@ -174,7 +186,8 @@ func parseLine(text string) (line, error) {
 		level = "debug"
 	}
 	if err := out.level.UnmarshalText([]byte(level)); err != nil {
-		return line{}, fmt.Errorf("the line %q on stderr has no level that a host knows: want debug, info, warn or error", cut(text))
+		return line{}, fmt.Errorf("the line %q on stderr has no level that a host knows: want debug, info, warn or error",
+			cut(text))
 	}
 	if out.message == "" {
 		return line{}, fmt.Errorf("the line %q on stderr has no message: want it as msg, message or @message", cut(text))
@@ -222,7 +235,8 @@ func logsJSON(ctx context.Context, b *bench) error {
 		}
 	}
 	if debug == 0 {
-		return fmt.Errorf("none of %d lines on stderr has the level debug, which was asked for; want at least one, by Init", len(l.Process.Stderr()))
+		return fmt.Errorf("none of %d lines on stderr has the level debug, which was asked for; want at least one, by Init",
+			len(l.Process.Stderr()))
 	}
 	return nil
 }
@@ -238,7 +252,8 @@ func logsLevel(ctx context.Context, b *bench) error {
 			return err
 		}
 		if parsed.level < slog.LevelError {
-			return fmt.Errorf("the line %q has the level %s; want none below %s, for which %s asks", cut(text), parsed.level, slog.LevelError, wire.LogLevelKey)
+			return fmt.Errorf("the line %q has the level %s; want none below %s, for which %s asks", cut(text), parsed.level,
+				slog.LevelError, wire.LogLevelKey)
 		}
 	}
 	return nil
@@ -250,7 +265,8 @@ func logsStdout(ctx context.Context, b *bench) error {
 		return err
 	}
 	if lines := l.Process.Stdout(); len(lines) > 1 {
-		return fmt.Errorf("the plugin printed %q on stdout after its handshake; want lines on stderr, where hosts read levels", cut(lines[1]))
+		return fmt.Errorf(
+			"the plugin printed %q on stdout after its handshake; want lines on stderr, where hosts read levels", cut(lines[1]))
 	}
 	return nil
 }
@@ -329,7 +345,8 @@ func lifeRecreate(ctx context.Context, b *bench) error {
 func (l *life) drain(ctx context.Context, grace time.Duration) error {
 	ctx, cancel := context.WithTimeout(ctx, grace+5*time.Second)
 	defer cancel()
-	err := l.call(ctx, "", pluginv1.LifecycleService_Drain_FullMethodName, &pluginv1.DrainRequest{Grace: durationpb.New(grace)}, &pluginv1.DrainResponse{})
+	err := l.call(ctx, "", pluginv1.LifecycleService_Drain_FullMethodName,
+		&pluginv1.DrainRequest{Grace: durationpb.New(grace)}, &pluginv1.DrainResponse{})
 	if err != nil {
 		return wrap("LifecycleService.Drain", err)
 	}
@@ -373,7 +390,8 @@ func lifeDrain(ctx context.Context, b *bench) error {
 		case err := <-answered:
 			return fmt.Errorf("the call in flight was ended by Drain (%v); want it to be finished", err)
 		case <-time.After(200 * time.Millisecond):
-			return fmt.Errorf("LifecycleService.Drain was answered (%v) while a call was in flight; want it to wait for that call", err)
+			return fmt.Errorf("LifecycleService.Drain was answered (%v) while a call was in flight; want it to wait for that "+
+				"call", err)
 		}
 	case <-time.After(200 * time.Millisecond):
 	}
@@ -423,7 +441,8 @@ func lifeDrainGrace(ctx context.Context, b *bench) error {
 		return err
 	}
 	if took := time.Since(begin); took > 2*time.Second {
-		return fmt.Errorf("LifecycleService.Drain with a grace of 500ms took %s while a call did not end; want it to leave the call", took.Round(time.Millisecond))
+		return fmt.Errorf("LifecycleService.Drain with a grace of 500ms took %s while a call did not end; want it to leave "+
+			"the call", took.Round(time.Millisecond))
 	}
 	return l.exitsWith0(3*time.Second, "Drain, whose grace a call outlasted,")
 }

@@ -1,8 +1,10 @@
-// Package looptest judges plugins against the contract between a node and its plugins: any command, written in any language,
-// and Go plugins inside the test's own process. Run is for tests of plugins, Check for programs; tools/conformance is one.
+// Package looptest judges plugins against the contract between a node and its plugins: any command, written in any
+// language, and Go plugins inside the test's own process. Run is for tests of plugins, Check for programs;
+// tools/conformance is one.
 //
-// A case is one promise of the contract. It talks to the plugin as a host would, over connections and fakes of its own, so that it can
-// do what no host does, and answers with one sentence when the promise is not kept. docs/conformance.md lists the cases.
+// A case is one promise of the contract. It talks to the plugin as a host would, over connections and fakes of its own,
+// so that it can do what no host does, and answers with one sentence when the promise is not kept. docs/conformance.md
+// lists the cases.
 //
 // The package must not know any chain or product beyond the contract and the vectors, nor import the host.
 package looptest
@@ -30,11 +32,13 @@ type Settings struct {
 	Kind string
 	// Command is the plugin's program and its arguments.
 	Command []string
-	// Env is the environment of its process. As under a node, nothing is inherited but PATH and the folder for temporary files.
+	// Env is the environment of its process. As under a node, nothing is inherited but PATH and the folder for temporary
+	// files.
 	Env []string
 	// InProcess is a Go plugin to be run inside this process. Cases about processes are left out.
 	InProcess *loop.Plugin
-	// GRPC is whether plugin and suite call one another over gRPC alone; otherwise as frames (docs/wire.md) where the plugin has them.
+	// GRPC is whether plugin and suite call one another over gRPC alone; otherwise as frames (docs/wire.md) where the
+	// plugin has them.
 	GRPC bool
 	// Run chooses cases by their names; nil: all.
 	Run *regexp.Regexp
@@ -57,8 +61,8 @@ type Relayer struct {
 	// ConfigTOML is the chain's section of a node's configuration. In it, $RPC_URL stands for the address of the
 	// suite's JSON-RPC server. A section without it has the relayer talk to a chain that the suite does not see.
 	ConfigTOML string
-	// NodeURL is the HTTP address of a node to which the suite's JSON-RPC server passes requests on; empty: the server is a fake that
-	// answers like an idle EVM chain of id ChainID.
+	// NodeURL is the HTTP address of a node to which the suite's JSON-RPC server passes requests on; empty: the server is
+	// a fake that answers like an idle EVM chain of id ChainID.
 	NodeURL string
 	// ContractID, TransmitterID and RelayConfigJSON are what a job says.
 	ContractID, TransmitterID, RelayConfigJSON string
@@ -74,8 +78,9 @@ type Relayer struct {
 // DefaultRelayer suits relayers of EVM chains that are configured like loop-evm.
 func DefaultRelayer() Relayer {
 	r := Relayer{
-		ChainID:         "1337",
-		ConfigTOML:      "ChainID = '1337'\nPollInterval = '100ms'\nRequestTimeout = '2s'\n\n[[Nodes]]\nName = 'conformance'\nHTTPURL = '$RPC_URL'\n",
+		ChainID: "1337",
+		ConfigTOML: "ChainID = '1337'\nPollInterval = '100ms'\nRequestTimeout = '2s'\n\n[[Nodes]]\nName = " +
+			"'conformance'\nHTTPURL = '$RPC_URL'\n",
 		ContractID:      "0x00000000000000000000000000000000000000c0",
 		TransmitterID:   "0x0000000000000000000000000000000000000011",
 		RelayConfigJSON: `{"chainID":"1337"}`,
@@ -160,7 +165,8 @@ func Run(t *testing.T, s Settings) {
 	}
 }
 
-// Check judges a plugin and returns the results in the order of the cases. Its error tells that nothing could be judged.
+// Check judges a plugin and returns the results in the order of the cases. Its error tells that nothing could be
+// judged.
 func Check(ctx context.Context, s Settings) ([]Result, error) {
 	cases, b, err := prepare(s)
 	if err != nil {
@@ -238,7 +244,8 @@ func prepare(s Settings) ([]check, *bench, error) {
 	}
 	for name := range s.KnownFailures {
 		if !slices.ContainsFunc(all, func(c check) bool { return c.name == name }) {
-			return nil, nil, fmt.Errorf("the known failure %q is no case of kind %s: remove it from the list or correct its name", name, s.Kind)
+			return nil, nil, fmt.Errorf(
+				"the known failure %q is no case of kind %s: remove it from the list or correct its name", name, s.Kind)
 		}
 	}
 	if s.Run != nil {
@@ -287,7 +294,8 @@ func (b *bench) judge(ctx context.Context, c check) Result {
 	case err != nil:
 		r.State, r.Reason = Failed, oneLine(err)
 	case known:
-		r.State, r.Reason = Fixed, fmt.Sprintf("it passes although it is listed as a known failure (%s): remove it from the list", why)
+		r.State, r.Reason = Fixed, fmt.Sprintf("it passes although it is listed as a known failure (%s): remove it from "+
+			"the list", why)
 	}
 	if r.State == Failed || r.State == Known {
 		r.Stderr = b.stderr(before)

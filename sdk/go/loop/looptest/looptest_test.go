@@ -32,8 +32,9 @@ func environment(t *testing.T) []string {
 // judge runs cases against the fake with something broken.
 func judge(t *testing.T, kind, what, run string) []looptest.Result {
 	t.Helper()
-	results, err := looptest.Check(t.Context(), looptest.Settings{Kind: kind, Command: []string{os.Args[0], "serve", kind, what},
-		Env: environment(t), Run: regexp.MustCompile(run)})
+	results, err := looptest.Check(t.Context(),
+		looptest.Settings{Kind: kind, Command: []string{os.Args[0], "serve", kind, what},
+			Env: environment(t), Run: regexp.MustCompile(run)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -50,7 +51,8 @@ func TestKeptPromisesPass(t *testing.T) {
 		})
 		t.Run(kind+" over gRPC", func(t *testing.T) {
 			t.Parallel()
-			looptest.Run(t, looptest.Settings{Kind: kind, Command: []string{os.Args[0], "serve", kind, ""}, Env: environment(t), GRPC: true})
+			looptest.Run(t,
+				looptest.Settings{Kind: kind, Command: []string{os.Args[0], "serve", kind, ""}, Env: environment(t), GRPC: true})
 		})
 		t.Run(kind+" in-process", func(t *testing.T) {
 			t.Parallel()
@@ -60,7 +62,8 @@ func TestKeptPromisesPass(t *testing.T) {
 	}
 }
 
-// breaks are, for each case, what is broken and the sentence that tells it. Cases that both kinds have are broken in a median.
+// breaks are, for each case, what is broken and the sentence that tells it. Cases that both kinds have are broken in a
+// median.
 var breaks = map[string][]struct{ what, sentence string }{
 	"handshake/line": {
 		{"greeting", `printed "Hello, I am a plugin." as its first line`},
@@ -71,67 +74,92 @@ var breaks = map[string][]struct{ what, sentence string }{
 	"handshake/answers":           {{"another-certificate", "UNAVAILABLE"}, {"health-none", "NOT_SERVING; want SERVING"}},
 	"handshake/no-certificate":    {{"any-caller", "a call by a caller without a certificate was answered with success"}},
 	"handshake/wrong-certificate": {{"any-certificate", "another certificate than the host's was answered with success"}},
-	"handshake/no-cookie":         {{"cookie-ignored", "goes on with the magic cookie"}, {"cookie-zero", "ended with status 0"}, {"cookie-silent", `said ""; want a sentence`}},
-	"handshake/wrong-cookie":      {{"cookie-ignored", `goes on with the magic cookie "loop-conformance"`}, {"cookie-zero", "ended with status 0"}},
+	"handshake/no-cookie": {{"cookie-ignored", "goes on with the magic cookie"},
+		{"cookie-zero", "ended with status 0"}, {"cookie-silent", `said ""; want a sentence`}},
+	"handshake/wrong-cookie": {{"cookie-ignored", `goes on with the magic cookie "loop-conformance"`},
+		{"cookie-zero", "ended with status 0"}},
 	"handshake/versions":          {{"highest-version", "the plugin took 98; want 1"}},
 	"handshake/no-common-version": {{"highest-version", "was told 97"}},
 	"init/before":                 {{"early", "before Init was answered with success; want FAILED_PRECONDITION"}},
 	"init/certificates":           {{"init-anything", "was answered with success; want INVALID_ARGUMENT"}},
-	"init/no-telemetry":           {{"telemetry-required", "Init without a telemetry, which no rule requires, was answered with INVALID_ARGUMENT"}},
-	"init/other-host":             {{"any-host", "at a host that showed another certificate than Init's host_certificate_pem"}},
-	"init/twice":                  {{"init-again", "a second Init was answered with success"}},
-	"objects/repeat":              {{"second-object", "a repeated construction made a second object"}, {"busy", "ABORTED"}, {"unasked", `on "Keystore/guessed", which is not lent`}},
-	"objects/at-once":             {{"busy", "of eight constructions at once by one name one failed"}},
-	"objects/another-request":     {{"another-request", "another request by the name of a parent was answered with success"}},
-	"objects/unknown":             {{"vague", "a call on a name that was never given was answered with UNKNOWN"}},
-	"objects/no-name":             {{"nameless", "a call that names no object was answered with success"}},
-	"objects/other-service":       {{"wrong-service", "called on its parent was answered with UNIMPLEMENTED"}},
-	"objects/release":             {{"release-ignored", "a call on a released child was answered with success"}},
-	"objects/release-unknown":     {{"release-unknown", "the release of names that are not known"}},
-	"objects/late-create":         {{"late-create", "was answered with success; want FAILED_PRECONDITION"}},
-	"objects/children":            {{"childless", "a call on a child whose parent was released was answered with success"}},
-	"objects/siblings":            {{"release-upward", "the sibling of a released object"}},
-	"calls/generation":            {{"no-generation", `carries the trailer loop-generation []; want ["7"]`}},
-	"calls/deadline":              {{"deadline-lost", "deadlines travel along"}},
-	"calls/cancellation":          {{"cancel-lost", "after the cancellation of ReportingPluginService.Observation its call of DataSourceService.Observe goes on"}},
-	"calls/own-deadline":          {{"no-deadlines", "called DataSourceService.Observe with a timeout of 0s"}},
-	"calls/concurrency":           {{"one-at-a-time", "one of 64 calls at once, while another waited for the host"}},
-	"calls/largest":               {{"small", "a message of 16777216 bytes, which is the limit"}},
-	"calls/too-large":             {{"unlimited", "one above the limit was answered with success; want RESOURCE_EXHAUSTED"}},
-	"calls/unknown-method":        {{"unknown-internal", "which the contract does not have, was answered with INTERNAL"}, {"unknown-dies", "ended in the middle (exit status 4)"}},
-	"calls/broken-host":           {{"errors-swallowed", "succeeded although DataSourceService.Observe was answered with"}, {"errors-die", "the process ended after DataSourceService.Observe was answered with ABORTED"}},
-	"health/serving":              {{"health-none", "before Init: the health"}, {"health-missing", "before Init: grpc.health.v1.Health.Check was answered with NOT_FOUND"}, {"health-anything", "the health of a service that is not there"}},
-	"metrics/text":                {{"metrics-type", `has the content type "application/json"; want text/plain`}, {"metrics-empty", "has no sample"}},
-	"metrics/openmetrics":         {{"metrics-type", `"application/json"; want application/openmetrics-text`}, {"metrics-unended", "does not end with # EOF"}},
-	"logs/json":                   {{"log-plain", "is no JSON object"}, {"log-silent", "none of 0 lines on stderr has the level debug"}},
-	"logs/level":                  {{"log-everything", "has the level DEBUG; want none below ERROR"}},
-	"logs/stdout":                 {{"stdout", `printed "serving" on stdout after its handshake`}},
-	"life/stdin":                  {{"stdin-ignored", "1s after the end of stdin the process lives on"}, {"orphan", "left another behind"}},
-	"life/host-gone":              {{"stdin-ignored", "1s after its host died the process lives on"}},
-	"life/recreate":               {{"names-remembered", "in life 2: "}},
-	"life/drain":                  {{"drain-serves", "a new call is served 2s after Drain began"}, {"drain-hurries", "Drain was answered (<nil>) while a call was in flight"}, {"drain-cuts", "the call in flight was ended by Drain"}},
-	"life/drain-exit":             {{"drain-stays", "3s after Drain the process lives on"}, {"drain-fails", "after Drain the process ended with exit status 3"}},
-	"life/drain-grace":            {{"drain-forever", "LifecycleService.Drain"}},
-	"life/sigterm":                {{"sigterm-ignored", "3s after SIGTERM the process lives on"}},
-	"median/retry":                {{"failure-remembered", "the same construction again, with the lent codec back"}},
-	"median/refused-config":       {{"vague-config", "was answered with UNKNOWN (something went wrong); want INVALID_ARGUMENT"}},
-	"median/deviation-function":   {{"any-deviation", "a deviation function that nobody knows was answered with success"}},
-	"median/source-failure":       {{"vague-source", "an observation whose source failed with FAILED_PRECONDITION was answered with UNKNOWN"}},
-	"median/broken-answers":       {{"replies-unchecked", "was answered with success; want INTERNAL"}},
-	"answers/report/ties":         {{"stable-sort", "step 2, report of epoch 4 round 13: answered"}},
-	"answers/report/alpha-large":  {{"float-report", "step 1, report of epoch 4 round 1: answered"}},
-	"answers/report/alpha-least":  {{"float-report", "step "}},
-	"answers/report/alpha-most":   {{"float-report", "step "}},
-	"answers/accept/alpha-large":  {{"float-accept", "step "}},
-	"median/large-answer":         {{"small-callbacks", "within the limit of a message"}},
-	"product/description":         {{"describes-anew", "want the same"}, {"no-bounds", "want them with version 2, and only then"}},
-	"product/job":                 {{"any-job", `finds no problem in the type of provider "conformance"`}, {"no-check", "was answered with success; want INVALID_ARGUMENT"}},
-	"product/other-version":       {{"both-versions", "CreateReportingPlugin of a product without OCR2 was answered with success"}},
-	"product/limits":              {{"too-much", "31 oracles * max_observation_length 1048576"}},
-	"product/pipeline-failure":    {{"fails-to-see", "an observation whose pipeline failed was answered with FAILED_PRECONDITION"}},
-	"product/noise":               {{"chokes", "ValidateObservation of 1 bytes of 0x7b was answered with INTERNAL"}},
-	"product/network":             {{"impure", "Outcome must be pure"}},
-	"product/disturbed-network":   {{"remembers", "Outcome must be pure"}},
+	"init/no-telemetry": {{"telemetry-required",
+		"Init without a telemetry, which no rule requires, was answered with INVALID_ARGUMENT"}},
+	"init/other-host": {{"any-host",
+		"at a host that showed another certificate than Init's host_certificate_pem"}},
+	"init/twice": {{"init-again", "a second Init was answered with success"}},
+	"objects/repeat": {{"second-object", "a repeated construction made a second object"}, {"busy", "ABORTED"},
+		{"unasked", `on "Keystore/guessed", which is not lent`}},
+	"objects/at-once": {{"busy", "of eight constructions at once by one name one failed"}},
+	"objects/another-request": {{"another-request",
+		"another request by the name of a parent was answered with success"}},
+	"objects/unknown":         {{"vague", "a call on a name that was never given was answered with UNKNOWN"}},
+	"objects/no-name":         {{"nameless", "a call that names no object was answered with success"}},
+	"objects/other-service":   {{"wrong-service", "called on its parent was answered with UNIMPLEMENTED"}},
+	"objects/release":         {{"release-ignored", "a call on a released child was answered with success"}},
+	"objects/release-unknown": {{"release-unknown", "the release of names that are not known"}},
+	"objects/late-create":     {{"late-create", "was answered with success; want FAILED_PRECONDITION"}},
+	"objects/children":        {{"childless", "a call on a child whose parent was released was answered with success"}},
+	"objects/siblings":        {{"release-upward", "the sibling of a released object"}},
+	"calls/generation":        {{"no-generation", `carries the trailer loop-generation []; want ["7"]`}},
+	"calls/deadline":          {{"deadline-lost", "deadlines travel along"}},
+	"calls/cancellation": {{"cancel-lost",
+		"after the cancellation of ReportingPluginService.Observation its call of DataSourceService.Observe goes on"}},
+	"calls/own-deadline": {{"no-deadlines", "called DataSourceService.Observe with a timeout of 0s"}},
+	"calls/concurrency":  {{"one-at-a-time", "one of 64 calls at once, while another waited for the host"}},
+	"calls/largest":      {{"small", "a message of 16777216 bytes, which is the limit"}},
+	"calls/too-large": {{"unlimited",
+		"one above the limit was answered with success; want RESOURCE_EXHAUSTED"}},
+	"calls/unknown-method": {{"unknown-internal", "which the contract does not have, was answered with INTERNAL"},
+		{"unknown-dies", "ended in the middle (exit status 4)"}},
+	"calls/broken-host": {{"errors-swallowed", "succeeded although DataSourceService.Observe was answered with"},
+		{"errors-die", "the process ended after DataSourceService.Observe was answered with ABORTED"}},
+	"health/serving": {{"health-none", "before Init: the health"},
+		{"health-missing", "before Init: grpc.health.v1.Health.Check was answered with NOT_FOUND"},
+		{"health-anything", "the health of a service that is not there"}},
+	"metrics/text": {{"metrics-type", `has the content type "application/json"; want text/plain`},
+		{"metrics-empty", "has no sample"}},
+	"metrics/openmetrics": {{"metrics-type", `"application/json"; want application/openmetrics-text`},
+		{"metrics-unended", "does not end with # EOF"}},
+	"logs/json": {{"log-plain", "is no JSON object"},
+		{"log-silent", "none of 0 lines on stderr has the level debug"}},
+	"logs/level":  {{"log-everything", "has the level DEBUG; want none below ERROR"}},
+	"logs/stdout": {{"stdout", `printed "serving" on stdout after its handshake`}},
+	"life/stdin": {{"stdin-ignored", "1s after the end of stdin the process lives on"},
+		{"orphan", "left another behind"}},
+	"life/host-gone": {{"stdin-ignored", "1s after its host died the process lives on"}},
+	"life/recreate":  {{"names-remembered", "in life 2: "}},
+	"life/drain": {{"drain-serves", "a new call is served 2s after Drain began"},
+		{"drain-hurries", "Drain was answered (<nil>) while a call was in flight"},
+		{"drain-cuts", "the call in flight was ended by Drain"}},
+	"life/drain-exit": {{"drain-stays", "3s after Drain the process lives on"},
+		{"drain-fails", "after Drain the process ended with exit status 3"}},
+	"life/drain-grace": {{"drain-forever", "LifecycleService.Drain"}},
+	"life/sigterm":     {{"sigterm-ignored", "3s after SIGTERM the process lives on"}},
+	"median/retry":     {{"failure-remembered", "the same construction again, with the lent codec back"}},
+	"median/refused-config": {{"vague-config",
+		"was answered with UNKNOWN (something went wrong); want INVALID_ARGUMENT"}},
+	"median/deviation-function": {{"any-deviation", "a deviation function that nobody knows was answered with success"}},
+	"median/source-failure": {{"vague-source",
+		"an observation whose source failed with FAILED_PRECONDITION was answered with UNKNOWN"}},
+	"median/broken-answers":      {{"replies-unchecked", "was answered with success; want INTERNAL"}},
+	"answers/report/ties":        {{"stable-sort", "step 2, report of epoch 4 round 13: answered"}},
+	"answers/report/alpha-large": {{"float-report", "step 1, report of epoch 4 round 1: answered"}},
+	"answers/report/alpha-least": {{"float-report", "step "}},
+	"answers/report/alpha-most":  {{"float-report", "step "}},
+	"answers/accept/alpha-large": {{"float-accept", "step "}},
+	"median/large-answer":        {{"small-callbacks", "within the limit of a message"}},
+	"product/description": {{"describes-anew", "want the same"},
+		{"no-bounds", "want them with version 2, and only then"}},
+	"product/job": {{"any-job", `finds no problem in the type of provider "conformance"`},
+		{"no-check", "was answered with success; want INVALID_ARGUMENT"}},
+	"product/other-version": {{"both-versions",
+		"CreateReportingPlugin of a product without OCR2 was answered with success"}},
+	"product/limits": {{"too-much", "31 oracles * max_observation_length 1048576"}},
+	"product/pipeline-failure": {{"fails-to-see",
+		"an observation whose pipeline failed was answered with FAILED_PRECONDITION"}},
+	"product/noise":             {{"chokes", "ValidateObservation of 1 bytes of 0x7b was answered with INTERNAL"}},
+	"product/network":           {{"impure", "Outcome must be pure"}},
+	"product/disturbed-network": {{"remembers", "Outcome must be pure"}},
 	"relayer/describe": {
 		{"unknown-algorithm", "names the account algorithm 99, which hosts do not have"},
 		{"unknown-report-algorithm", "names the report algorithm 99, which hosts do not have"},
@@ -141,35 +169,48 @@ var breaks = map[string][]struct{ what, sentence string }{
 		{"types-twice", "want no empty one and none twice"},
 		{"description-changes", "answered twice and otherwise the second time"},
 	},
-	"relayer/reference":      {{"reference-refused", "refuses the relayer's own reference_toml: line 4 cannot be read"}},
-	"relayer/validate-chain": {{"path-astray", `names a problem at the path "Nodes[9].HTTPURL", which is not there`}, {"any-chain", "which RelayerService.CreateChain refuses"}},
-	"relayer/accounts":       {{"names-fewer", "of three keys answers 2 names; want one for each"}, {"names-alike", "want a name for each key and always the same"}},
-	"relayer/ids":            {{"ids-restless", "want its own spellings left as they are"}, {"ids-turned", "want some with the first and the last, which name nothing"}},
-	"relayer/validate-job":   {{"any-job", `finds the problems ""; want one at the path`}, {"sends-otherwise", `says that the job sends from "someone", and ContractTransmitterService.FromAccount`}},
-	"relayer/provider-type":  {{"any-type", "of a provider_type that the relayer does not list was answered with success; want INVALID_ARGUMENT"}},
+	"relayer/reference": {{"reference-refused", "refuses the relayer's own reference_toml: line 4 cannot be read"}},
+	"relayer/validate-chain": {{"path-astray", `names a problem at the path "Nodes[9].HTTPURL", which is not there`},
+		{"any-chain", "which RelayerService.CreateChain refuses"}},
+	"relayer/accounts": {{"names-fewer", "of three keys answers 2 names; want one for each"},
+		{"names-alike", "want a name for each key and always the same"}},
+	"relayer/ids": {{"ids-restless", "want its own spellings left as they are"},
+		{"ids-turned", "want some with the first and the last, which name nothing"}},
+	"relayer/validate-job": {{"any-job", `finds the problems ""; want one at the path`},
+		{"sends-otherwise", `says that the job sends from "someone", and ContractTransmitterService.FromAccount`}},
+	"relayer/provider-type": {{"any-type",
+		"of a provider_type that the relayer does not list was answered with success; want INVALID_ARGUMENT"}},
 	"relayer/report-digest": {
-		{"digests-turned", "want them in the order of the reports"}, {"digests-fewer", "of 6 reports answers 5 digests; want one for each"},
-		{"unknown-scheme", `answers the scheme "other", which DescribeRelayer does not have`}, {"short-message", "answers 31 bytes to be signed"},
+		{"digests-turned", "want them in the order of the reports"},
+		{"digests-fewer", "of 6 reports answers 5 digests; want one for each"},
+		{"unknown-scheme", `answers the scheme "other", which DescribeRelayer does not have`},
+		{"short-message", "answers 31 bytes to be signed"},
 		{"constant-message", "want whatever is part of a report signed"},
 	},
-	"relayer/refused-config":         {{"config-leaks", "is refused with the RPC address in the text"}},
-	"relayer/refused-job":            {{"vague-config", "was answered with UNKNOWN (something went wrong); want INVALID_ARGUMENT"}},
-	"relayer/chain-down":             {{"waits-for-chain", "with a chain that does not answer: "}},
-	"relayer/no-effects":             {{"writes", "construction in life 1 wrote to the Store: Put made"}, {"signs", "construction in life 1 signed 1 times"}},
-	"relayer/views":                  {{"short-digest", "LatestTransmissionDetailsResponse.timestamp.config_digest: has 31 bytes"}},
-	"relayer/watch":                  {{"watch-unnamed", `told of "the contract", which no provider is called`}},
-	"relayer/config-provider":        {{"all-services", "FromAccount of a config provider was answered with INTERNAL"}},
-	"relayer/statuses":               {{"miscounted", "1 nodes, a total of 2"}},
-	"relayer/read-contract":          {{"reads-anything", "was answered with success; want INVALID_ARGUMENT"}, {"reads-nothing", "is UNIMPLEMENTED without a word"}},
-	"relayer/digest":                 {{"constant-digest", "have one digest"}},
-	"relayer/report":                 {{"off-by-one", "want the observation of rank n/2"}},
-	"relayer/untrusted-report":       {{"any-report", "MedianFromReport of"}},
-	"relayer/onchain-config":         {{"bounds-swapped", "the bounds 1 and 1000000 came back as 1000000 and 1"}},
-	"relayer/transmit":               {{"store-late", "answered before the report was in the Store"}},
-	"relayer/transmit-refused":       {{"any-report", "Transmit of bytes that are no report was answered with success"}},
-	"relayer/transmit-store":         {{"store-ignored", "Transmit while the Store is UNAVAILABLE was answered with success"}},
-	"input/LifecycleService.Release": {{"unnamed /loop.plugin.v1.LifecycleService/Release", `is refused as "this is wrong"; want the field's path in the text`}},
-	"relayer/secrets":                {{"logs-secrets", "a line of the log holds the RPC address"}},
+	"relayer/refused-config": {{"config-leaks", "is refused with the RPC address in the text"}},
+	"relayer/refused-job": {{"vague-config",
+		"was answered with UNKNOWN (something went wrong); want INVALID_ARGUMENT"}},
+	"relayer/chain-down": {{"waits-for-chain", "with a chain that does not answer: "}},
+	"relayer/no-effects": {{"writes", "construction in life 1 wrote to the Store: Put made"},
+		{"signs", "construction in life 1 signed 1 times"}},
+	"relayer/views": {{"short-digest",
+		"LatestTransmissionDetailsResponse.timestamp.config_digest: has 31 bytes"}},
+	"relayer/watch":           {{"watch-unnamed", `told of "the contract", which no provider is called`}},
+	"relayer/config-provider": {{"all-services", "FromAccount of a config provider was answered with INTERNAL"}},
+	"relayer/statuses":        {{"miscounted", "1 nodes, a total of 2"}},
+	"relayer/read-contract": {{"reads-anything", "was answered with success; want INVALID_ARGUMENT"},
+		{"reads-nothing", "is UNIMPLEMENTED without a word"}},
+	"relayer/digest":           {{"constant-digest", "have one digest"}},
+	"relayer/report":           {{"off-by-one", "want the observation of rank n/2"}},
+	"relayer/untrusted-report": {{"any-report", "MedianFromReport of"}},
+	"relayer/onchain-config":   {{"bounds-swapped", "the bounds 1 and 1000000 came back as 1000000 and 1"}},
+	"relayer/transmit":         {{"store-late", "answered before the report was in the Store"}},
+	"relayer/transmit-refused": {{"any-report", "Transmit of bytes that are no report was answered with success"}},
+	"relayer/transmit-store": {{"store-ignored",
+		"Transmit while the Store is UNAVAILABLE was answered with success"}},
+	"input/LifecycleService.Release": {{"unnamed /loop.plugin.v1.LifecycleService/Release",
+		`is refused as "this is wrong"; want the field's path in the text`}},
+	"relayer/secrets": {{"logs-secrets", "a line of the log holds the RPC address"}},
 }
 
 // Every case fails for a plugin that breaks its promise, and says so in its own words.
@@ -182,9 +223,11 @@ func TestBrokenPromisesFail(t *testing.T) {
 		}
 		for _, c := range cases {
 			tried := breaks[c.Name]
-			if service, method, ok := strings.Cut(strings.TrimPrefix(c.Name, "input/"), "."); ok && strings.HasPrefix(c.Name, "input/") {
+			if service, method, ok := strings.Cut(strings.TrimPrefix(c.Name, "input/"), "."); ok &&
+				strings.HasPrefix(c.Name, "input/") {
 				full := packageOf(service) + service + "/" + method
-				tried = append(tried, struct{ what, sentence string }{"unchecked /" + full, "was answered with success; want INVALID_ARGUMENT"})
+				tried = append(tried,
+					struct{ what, sentence string }{"unchecked /" + full, "was answered with success; want INVALID_ARGUMENT"})
 			}
 			if strings.HasPrefix(c.Name, "answers/") {
 				tried = append(tried, struct{ what, sentence string }{"wrong-answers", "step "})
@@ -221,7 +264,8 @@ func TestStderrIsShown(t *testing.T) {
 		t.Fatal(err)
 	}
 	got := results[0]
-	if want := "the plugin ended before its handshake (exit status 7)"; got.State != looptest.Failed || got.Reason != want {
+	if want := "the plugin ended before its handshake (exit status 7)"; got.State != looptest.Failed ||
+		got.Reason != want {
 		t.Errorf("%s: %s; want %s", got.State, got.Reason, want)
 	}
 	var want []string
@@ -291,7 +335,8 @@ func TestOneFaultFailsItsCases(t *testing.T) {
 func TestOptionalMethodIsLeftOut(t *testing.T) {
 	t.Parallel()
 	got := judge(t, "relayer", "reads-nothing", `^input/ChainService\.ReadContract$`)[0]
-	if got.State != looptest.Skipped || !strings.Contains(got.Reason, "the plugin leaves out ChainService.ReadContract, which it may") {
+	if got.State != looptest.Skipped ||
+		!strings.Contains(got.Reason, "the plugin leaves out ChainService.ReadContract, which it may") {
 		t.Errorf("%s: %s", got.State, got.Reason)
 	}
 }
@@ -344,15 +389,20 @@ func TestSettingsAreRefused(t *testing.T) {
 		settings looptest.Settings
 		sentence string
 	}{
-		"no kind":       {looptest.Settings{Command: []string{"x"}}, `the kind "" is not known: want median, product or relayer`},
-		"no command":    {looptest.Settings{Kind: "median"}, "one of a command and an in-process plugin is wanted"},
-		"both":          {looptest.Settings{Kind: "median", Command: []string{"x"}, InProcess: &p}, "one of a command and an in-process plugin is wanted"},
-		"nothing to do": {looptest.Settings{Kind: "median", InProcess: &p, Run: regexp.MustCompile("conformance")}, "no case of kind median has a name that matches conformance"},
-		"no such case":  {looptest.Settings{Kind: "median", InProcess: &p, KnownFailures: map[string]string{"x": "y"}}, `the known failure "x" is no case`},
+		"no kind": {looptest.Settings{Command: []string{"x"}},
+			`the kind "" is not known: want median, product or relayer`},
+		"no command": {looptest.Settings{Kind: "median"}, "one of a command and an in-process plugin is wanted"},
+		"both": {looptest.Settings{Kind: "median", Command: []string{"x"}, InProcess: &p},
+			"one of a command and an in-process plugin is wanted"},
+		"nothing to do": {looptest.Settings{Kind: "median", InProcess: &p, Run: regexp.MustCompile("conformance")},
+			"no case of kind median has a name that matches conformance"},
+		"no such case": {looptest.Settings{Kind: "median", InProcess: &p, KnownFailures: map[string]string{"x": "y"}},
+			`the known failure "x" is no case`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			if _, err := looptest.Check(t.Context(), test.settings); err == nil || !strings.Contains(err.Error(), test.sentence) {
+			if _, err := looptest.Check(t.Context(), test.settings); err == nil ||
+				!strings.Contains(err.Error(), test.sentence) {
 				t.Errorf("got %v; want %q", err, test.sentence)
 			}
 		})
@@ -362,7 +412,9 @@ func TestSettingsAreRefused(t *testing.T) {
 // A command that cannot be started fails each case with the reason.
 func TestCommandThatIsNotThere(t *testing.T) {
 	t.Parallel()
-	got, err := looptest.Check(t.Context(), looptest.Settings{Kind: "median", Command: []string{"/nowhere/loop-median"}, Run: regexp.MustCompile("^handshake/line$")})
+	got, err := looptest.Check(t.Context(),
+		looptest.Settings{Kind: "median", Command: []string{"/nowhere/loop-median"},
+			Run: regexp.MustCompile("^handshake/line$")})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -27,12 +27,18 @@ import (
 // medianCases are what the vectors cannot say of medians.
 func medianCases() []check {
 	return []check{
-		{"median/retry", "a construction that failed because the codec was away succeeds when it is back", false, medianRetry},
+		{"median/retry", "a construction that failed because the codec was away succeeds when it is back", false,
+			medianRetry},
 		{"median/refused-config", "a configuration that cannot be run is INVALID_ARGUMENT", false, medianRefused},
-		{"median/deviation-function", "a deviation function that nobody knows is INVALID_ARGUMENT", false, medianDeviationFunction},
-		{"median/source-failure", "an observation whose source fails is an error, and the next one is not", false, medianSourceFailure},
-		{"median/broken-answers", "an answer of a lent object that breaks any rule of the contract is INTERNAL and is not used", false, medianBrokenAnswers},
-		{"median/large-answer", "an answer of nearly 16 MiB passes from a lent object through the plugin to the host", false, medianLarge},
+		{"median/deviation-function", "a deviation function that nobody knows is INVALID_ARGUMENT", false,
+			medianDeviationFunction},
+		{"median/source-failure", "an observation whose source fails is an error, and the next one is not", false,
+			medianSourceFailure},
+		{"median/broken-answers",
+			"an answer of a lent object that breaks any rule of the contract is INTERNAL and is not used", false,
+			medianBrokenAnswers},
+		{"median/large-answer", "an answer of nearly 16 MiB passes from a lent object through the plugin to the host", false,
+			medianLarge},
 	}
 }
 
@@ -68,14 +74,23 @@ func medianRefused(ctx context.Context, b *bench) error {
 		return err
 	}
 	for what, change := range map[string]func(*reportingv1.CreateReportingPluginRequest){
-		"an on-chain configuration that the codec refuses":         func(r *reportingv1.CreateReportingPluginRequest) { r.OnchainConfig = []byte{1} },
-		"an off-chain configuration that does not decode":          func(r *reportingv1.CreateReportingPluginRequest) { r.OffchainConfig = []byte{0xff} },
-		"an off-chain configuration whose DeltaC is below zero":    func(r *reportingv1.CreateReportingPluginRequest) { r.OffchainConfig = negativeDeltaC() },
-		"an off-chain configuration that is cut off in the middle": func(r *reportingv1.CreateReportingPluginRequest) { r.OffchainConfig = []byte{0x10} },
+		"an on-chain configuration that the codec refuses": func(r *reportingv1.CreateReportingPluginRequest) {
+			r.OnchainConfig = []byte{1}
+		},
+		"an off-chain configuration that does not decode": func(r *reportingv1.CreateReportingPluginRequest) {
+			r.OffchainConfig = []byte{0xff}
+		},
+		"an off-chain configuration whose DeltaC is below zero": func(r *reportingv1.CreateReportingPluginRequest) {
+			r.OffchainConfig = negativeDeltaC()
+		},
+		"an off-chain configuration that is cut off in the middle": func(r *reportingv1.CreateReportingPluginRequest) {
+			r.OffchainConfig = []byte{0x10}
+		},
 	} {
 		method, request, reply := l.childRequest(loan.Name("Conformance"), false)
 		change(request.(*reportingv1.CreateReportingPluginRequest))
-		if err := want(short(method)+" with "+what, l.call(ctx, parent, method, request, reply), codes.InvalidArgument); err != nil {
+		if err := want(short(method)+" with "+what, l.call(ctx, parent, method, request, reply),
+			codes.InvalidArgument); err != nil {
 			return err
 		}
 	}
@@ -94,12 +109,14 @@ func medianDeviationFunction(ctx context.Context, b *bench) error {
 	}
 	method, request, reply := l.parentRequest(loan.Name("Conformance"), false)
 	request.(*medianv1.CreateMedianFactoryRequest).DeviationFunction = &medianv1.DeviationFunction{Type: "conformance"}
-	return want(short(method)+" with a deviation function that nobody knows", l.call(ctx, "", method, request, reply), codes.InvalidArgument)
+	return want(short(method)+" with a deviation function that nobody knows", l.call(ctx, "", method, request, reply),
+		codes.InvalidArgument)
 }
 
 func (l *life) observe(ctx context.Context, instance string) ([]byte, error) {
 	var r reportingv1.ObservationResponse
-	err := l.call(ctx, instance, reportingv1.ReportingPluginService_Observation_FullMethodName, &reportingv1.ObservationRequest{Timestamp: round(1)}, &r)
+	err := l.call(ctx, instance, reportingv1.ReportingPluginService_Observation_FullMethodName,
+		&reportingv1.ObservationRequest{Timestamp: round(1)}, &r)
 	return r.GetObservation(), err
 }
 
@@ -114,11 +131,13 @@ func medianSourceFailure(ctx context.Context, b *bench) error {
 	}
 	l.world.value.Script(func() (any, error) { return nil, status.Error(codes.FailedPrecondition, "the task ds1 failed") })
 	_, err = l.observe(ctx, child)
-	if err := want("an observation whose source failed with FAILED_PRECONDITION", err, codes.FailedPrecondition); err != nil {
+	if err := want("an observation whose source failed with FAILED_PRECONDITION", err,
+		codes.FailedPrecondition); err != nil {
 		return err
 	}
 	if said := status.Convert(err).Message(); !bytes.Contains([]byte(said), []byte("ds1")) {
-		return fmt.Errorf("an observation whose source failed is refused as %q; want the source's own words in it, for operators", cut(said))
+		return fmt.Errorf("an observation whose source failed is refused as %q; want the source's own words in it, for "+
+			"operators", cut(said))
 	}
 	l.world.value.Script(nil)
 	if _, err := l.observe(ctx, child); err != nil {
@@ -235,7 +254,8 @@ func medianLarge(ctx context.Context, b *bench) error {
 	}
 	r := &reportingv1.ReportRequest{Timestamp: round(1)}
 	for i := range 4 {
-		r.Observations = append(r.Observations, &reportingv1.AttributedObservation{Observation: observation, Observer: uint32(i)})
+		r.Observations = append(r.Observations,
+			&reportingv1.AttributedObservation{Observation: observation, Observer: uint32(i)})
 	}
 	var answer reportingv1.ReportResponse
 	if err := l.call(ctx, child, reportingv1.ReportingPluginService_Report_FullMethodName, r, &answer); err != nil {
@@ -255,7 +275,10 @@ func vectorCases() ([]check, error) {
 	}
 	var all []check
 	for _, v := range vectors {
-		all = append(all, check{name: "answers/" + v.Name, about: v.About, run: func(ctx context.Context, b *bench) error { return runVector(ctx, b, v) }})
+		all = append(all,
+			check{name: "answers/" + v.Name, about: v.About, run: func(ctx context.Context, b *bench) error {
+				return runVector(ctx, b, v)
+			}})
 	}
 	return all, nil
 }
@@ -271,20 +294,26 @@ func runVector(ctx context.Context, b *bench, v vector.Vector) error {
 		return err
 	}
 	w.provider.Show(contract)
-	factory := &medianv1.CreateMedianFactoryRequest{Name: loan.Name("Conformance"), Provider: w.providerName, ErrorLog: w.errorsName, IncludeGasPriceSubunits: v.Config.IncludeGas}
-	for field, text := range map[*string]string{&factory.ValueSource: v.Sources.Value, &factory.JuelsPerFeeCoinSource: v.Sources.Juels, &factory.GasPriceSubunitsSource: v.Sources.Gas} {
+	factory := &medianv1.CreateMedianFactoryRequest{Name: loan.Name("Conformance"), Provider: w.providerName,
+		ErrorLog: w.errorsName, IncludeGasPriceSubunits: v.Config.IncludeGas}
+	for field, text := range map[*string]string{&factory.ValueSource: v.Sources.Value,
+		&factory.JuelsPerFeeCoinSource: v.Sources.Juels, &factory.GasPriceSubunitsSource: v.Sources.Gas} {
 		value, ok := new(big.Int).SetString(text, 10)
 		if !ok {
 			return fmt.Errorf("the vector's source %q is no integer", text)
 		}
 		*field = w.host.Lend("DataSource", loan.NewSource(value), "loop.hostservice.v1.DataSourceService")
 	}
-	if err := l.call(ctx, "", medianv1.MedianService_CreateMedianFactory_FullMethodName, factory, &medianv1.CreateMedianFactoryResponse{}); err != nil {
+	if err := l.call(ctx, "", medianv1.MedianService_CreateMedianFactory_FullMethodName, factory,
+		&medianv1.CreateMedianFactoryResponse{}); err != nil {
 		return wrap("CreateMedianFactory", err)
 	}
-	instance := &reportingv1.CreateReportingPluginRequest{Name: loan.Name("Conformance"), ConfigDigest: digest(1), OracleId: v.Config.OracleID,
-		N: v.Config.N, F: v.Config.F, OnchainConfig: v.Config.Onchain, OffchainConfig: v.Config.Offchain}
-	if err := l.call(ctx, factory.GetName(), reportingv1.ReportingPluginFactoryService_CreateReportingPlugin_FullMethodName, instance, &reportingv1.CreateReportingPluginResponse{}); err != nil {
+	instance := &reportingv1.CreateReportingPluginRequest{Name: loan.Name("Conformance"), ConfigDigest: digest(1),
+		OracleId: v.Config.OracleID,
+		N:        v.Config.N, F: v.Config.F, OnchainConfig: v.Config.Onchain, OffchainConfig: v.Config.Offchain}
+	if err := l.call(ctx, factory.GetName(),
+		reportingv1.ReportingPluginFactoryService_CreateReportingPlugin_FullMethodName, instance,
+		&reportingv1.CreateReportingPluginResponse{}); err != nil {
 		return wrap("CreateReportingPlugin", err)
 	}
 	for i, step := range v.Steps {
@@ -337,18 +366,21 @@ func (l *life) step(ctx context.Context, instance string, s vector.Step) error {
 	case "report":
 		request := &reportingv1.ReportRequest{Timestamp: at, Query: s.Query}
 		for _, o := range s.Observations {
-			request.Observations = append(request.Observations, &reportingv1.AttributedObservation{Observation: o.Observation, Observer: o.Observer})
+			request.Observations = append(request.Observations,
+				&reportingv1.AttributedObservation{Observation: o.Observation, Observer: o.Observer})
 		}
 		var r *reportingv1.ReportResponse
 		r, err = client.Report(ctx, request)
 		got.Yes, got.Bytes = r.GetShouldReport(), r.GetReport()
 	case "accept":
 		var r *reportingv1.ShouldAcceptFinalizedReportResponse
-		r, err = client.ShouldAcceptFinalizedReport(ctx, &reportingv1.ShouldAcceptFinalizedReportRequest{Timestamp: at, Report: s.Report})
+		r, err = client.ShouldAcceptFinalizedReport(ctx,
+			&reportingv1.ShouldAcceptFinalizedReportRequest{Timestamp: at, Report: s.Report})
 		got.Yes = r.GetShouldAccept()
 	case "transmit":
 		var r *reportingv1.ShouldTransmitAcceptedReportResponse
-		r, err = client.ShouldTransmitAcceptedReport(ctx, &reportingv1.ShouldTransmitAcceptedReportRequest{Timestamp: at, Report: s.Report})
+		r, err = client.ShouldTransmitAcceptedReport(ctx,
+			&reportingv1.ShouldTransmitAcceptedReportRequest{Timestamp: at, Report: s.Report})
 		got.Yes = r.GetShouldTransmit()
 	default:
 		return fmt.Errorf("the vector's call %q is not known", s.Call)
@@ -357,7 +389,8 @@ func (l *life) step(ctx context.Context, instance string, s vector.Step) error {
 	case s.Want.Error:
 		return want("the call", err, codes.FailedPrecondition, codes.InvalidArgument)
 	case err != nil:
-		return fmt.Errorf("answered with %s (%s); want %s", codeName(status.Code(err)), cut(status.Convert(err).Message()), describe(s.Want))
+		return fmt.Errorf("answered with %s (%s); want %s", codeName(status.Code(err)), cut(status.Convert(err).Message()),
+			describe(s.Want))
 	case got.Yes != s.Want.Yes || !bytes.Equal(got.Bytes, s.Want.Bytes):
 		return fmt.Errorf("answered %s; want %s", describe(got), describe(s.Want))
 	}

@@ -24,15 +24,17 @@ import (
 	"github.com/loop-plugins/loop/sdk/go/wire"
 )
 
-// fakeMedian is a median written from the contract and the vectors alone. It keeps all that the suite asks but for what is
-// broken, so that what fails is what a test broke.
+// fakeMedian is a median written from the contract and the vectors alone. It keeps all that the suite asks but for what
+// is broken, so that what fails is what a test broke.
 type fakeMedian struct {
 	what string
 	// raw is the connection to the host without the SDK.
 	raw grpc.ClientConnInterface
 }
 
-func (m fakeMedian) CreateMedianFactory(_ context.Context, r *medianv1.CreateMedianFactoryRequest, loans medianv1loop.CreateMedianFactoryLoans) (medianv1loop.MedianFactory, *medianv1.CreateMedianFactoryResponse, error) {
+func (m fakeMedian) CreateMedianFactory(_ context.Context, r *medianv1.CreateMedianFactoryRequest,
+	loans medianv1loop.CreateMedianFactoryLoans) (
+	medianv1loop.MedianFactory, *medianv1.CreateMedianFactoryResponse, error) {
 	if r.GetDeviationFunction() != nil {
 		return nil, nil, status.Error(codes.InvalidArgument, "the deviation function is not known")
 	}
@@ -77,7 +79,9 @@ type fakeFactory struct {
 	loans medianv1loop.CreateMedianFactoryLoans
 }
 
-func (f *fakeFactory) CreateReportingPlugin(ctx context.Context, r *reportingv1.CreateReportingPluginRequest) (reportingv1loop.ReportingPlugin, *reportingv1.CreateReportingPluginResponse, error) {
+func (f *fakeFactory) CreateReportingPlugin(ctx context.Context,
+	r *reportingv1.CreateReportingPluginRequest) (
+	reportingv1loop.ReportingPlugin, *reportingv1.CreateReportingPluginResponse, error) {
 	i := &fakeInstance{factory: f, request: r, accepted: new(big.Int)}
 	ok := fields(r.GetOffchainConfig(), func(n protowire.Number, v uint64, _ []byte) {
 		switch n {
@@ -96,7 +100,8 @@ func (f *fakeFactory) CreateReportingPlugin(ctx context.Context, r *reportingv1.
 	if !ok || i.deltaC < 0 {
 		return nil, nil, status.Error(codes.InvalidArgument, "the off-chain configuration does not decode")
 	}
-	onchain, err := f.loans.Provider.DecodeOnchainConfig(ctx, &medianv1.DecodeOnchainConfigRequest{Encoded: r.GetOnchainConfig()})
+	onchain, err := f.loans.Provider.DecodeOnchainConfig(ctx,
+		&medianv1.DecodeOnchainConfigRequest{Encoded: r.GetOnchainConfig()})
 	if err != nil {
 		return nil, nil, err
 	}
@@ -106,7 +111,8 @@ func (f *fakeFactory) CreateReportingPlugin(ctx context.Context, r *reportingv1.
 		return nil, nil, err
 	}
 	i.longest = int(longest.GetMaxReportLength())
-	return i, &reportingv1.CreateReportingPluginResponse{Product: "fake", Limits: &reportingv1.ReportingPluginLimits{MaxReportLength: longest.GetMaxReportLength()}}, nil
+	return i, &reportingv1.CreateReportingPluginResponse{Product: "fake",
+		Limits: &reportingv1.ReportingPluginLimits{MaxReportLength: longest.GetMaxReportLength()}}, nil
 }
 
 // fields reads protobuf; it is false for what is none.
@@ -155,19 +161,22 @@ func (*fakeInstance) Query(context.Context, *reportingv1.QueryRequest) (*reporti
 
 var errQuery = status.Error(codes.FailedPrecondition, "the query is not empty")
 
-func (i *fakeInstance) Observation(ctx context.Context, r *reportingv1.ObservationRequest) (*reportingv1.ObservationResponse, error) {
+func (i *fakeInstance) Observation(ctx context.Context,
+	r *reportingv1.ObservationRequest) (*reportingv1.ObservationResponse, error) {
 	if len(r.GetQuery()) > 0 {
 		return nil, errQuery
 	}
 	l := i.factory.loans
 	o := protowire.AppendVarint(protowire.AppendTag(nil, 1, protowire.VarintType), uint64(time.Now().Unix()))
-	for n, source := range []hostservicev1.DataSourceServiceClient{l.ValueSource, l.JuelsPerFeeCoinSource, l.GasPriceSubunitsSource} {
+	for n, source := range []hostservicev1.DataSourceServiceClient{l.ValueSource, l.JuelsPerFeeCoinSource,
+		l.GasPriceSubunitsSource} {
 		v, err := source.Observe(ctx, &hostservicev1.ObserveRequest{Timestamp: r.GetTimestamp()})
 		if err != nil {
 			return nil, err
 		}
 		if n < 2 || i.factory.gas {
-			o = protowire.AppendBytes(protowire.AppendTag(o, protowire.Number(n+2), protowire.BytesType), encode(wire.Int(v.GetValue())))
+			o = protowire.AppendBytes(protowire.AppendTag(o, protowire.Number(n+2), protowire.BytesType),
+				encode(wire.Int(v.GetValue())))
 		}
 	}
 	return &reportingv1.ObservationResponse{Observation: o}, nil
@@ -207,8 +216,11 @@ func (i *fakeInstance) Report(ctx context.Context, r *reportingv1.ReportRequest)
 			}
 		})
 		if ok && good && values[0] != nil && values[1] != nil {
-			all = append(all, &medianv1.ParsedAttributedObservation{Timestamp: &timestamppb.Timestamp{Seconds: int64(at)}, Observer: o.GetObserver(),
-				Value: wire.BigInt(values[0]), JuelsPerFeeCoin: wire.BigInt(values[1]), GasPriceSubunits: wire.BigInt(values[2])})
+			all = append(all,
+				&medianv1.ParsedAttributedObservation{Timestamp: &timestamppb.Timestamp{Seconds: int64(at)},
+					Observer: o.GetObserver(),
+					Value:    wire.BigInt(values[0]), JuelsPerFeeCoin: wire.BigInt(values[1]),
+					GasPriceSubunits: wire.BigInt(values[2])})
 		}
 	}
 	if len(all) <= int(i.request.GetF()) {
@@ -238,7 +250,8 @@ func (i *fakeInstance) should(ctx context.Context, at *reportingv1.ReportTimesta
 	if err != nil {
 		return false, err
 	}
-	asked, err := i.factory.loans.Provider.LatestRoundRequested(ctx, &medianv1.LatestRoundRequestedRequest{Lookback: durationpb.New(i.deltaC)})
+	asked, err := i.factory.loans.Provider.LatestRoundRequested(ctx,
+		&medianv1.LatestRoundRequestedRequest{Lookback: durationpb.New(i.deltaC)})
 	if err != nil {
 		return false, err
 	}
@@ -254,7 +267,8 @@ func (i *fakeInstance) should(ctx context.Context, at *reportingv1.ReportTimesta
 		return true, nil
 	}
 	t := asked.GetTimestamp()
-	return string(t.GetConfigDigest()) == string(at.GetConfigDigest()) && !before(t.GetEpoch(), t.GetRound(), latest.GetEpoch(), latest.GetRound()), nil
+	return string(t.GetConfigDigest()) == string(at.GetConfigDigest()) &&
+		!before(t.GetEpoch(), t.GetRound(), latest.GetEpoch(), latest.GetRound()), nil
 }
 
 func before(e1, r1, e2, r2 uint32) bool { return e1 < e2 || e1 == e2 && r1 < r2 }
@@ -273,7 +287,8 @@ func (i *fakeInstance) deviates(inexact string, ppb uint64, from, to *big.Int) b
 	return change.Abs(change).Cmp(new(big.Rat).SetFrac(new(big.Int).SetUint64(ppb), big.NewInt(1e9))) >= 0
 }
 
-func (i *fakeInstance) ShouldAcceptFinalizedReport(ctx context.Context, r *reportingv1.ShouldAcceptFinalizedReportRequest) (*reportingv1.ShouldAcceptFinalizedReportResponse, error) {
+func (i *fakeInstance) ShouldAcceptFinalizedReport(ctx context.Context,
+	r *reportingv1.ShouldAcceptFinalizedReportRequest) (*reportingv1.ShouldAcceptFinalizedReportResponse, error) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	no := &reportingv1.ShouldAcceptFinalizedReportResponse{}
@@ -299,16 +314,19 @@ func (i *fakeInstance) ShouldAcceptFinalizedReport(ctx context.Context, r *repor
 }
 
 // newer tells whether the contract has nothing as new of the instance's configuration.
-func (i *fakeInstance) newer(ctx context.Context, at *reportingv1.ReportTimestamp) (*reportingv1.ReportTimestamp, bool, error) {
+func (i *fakeInstance) newer(ctx context.Context,
+	at *reportingv1.ReportTimestamp) (*reportingv1.ReportTimestamp, bool, error) {
 	c, err := i.factory.loans.Provider.LatestTransmissionDetails(ctx, &medianv1.LatestTransmissionDetailsRequest{})
 	if err != nil {
 		return nil, false, err
 	}
 	t := c.GetTimestamp()
-	return t, string(t.GetConfigDigest()) == string(i.request.GetConfigDigest()) && before(t.GetEpoch(), t.GetRound(), at.GetEpoch(), at.GetRound()), nil
+	return t, string(t.GetConfigDigest()) == string(i.request.GetConfigDigest()) &&
+		before(t.GetEpoch(), t.GetRound(), at.GetEpoch(), at.GetRound()), nil
 }
 
-func (i *fakeInstance) ShouldTransmitAcceptedReport(ctx context.Context, r *reportingv1.ShouldTransmitAcceptedReportRequest) (*reportingv1.ShouldTransmitAcceptedReportResponse, error) {
+func (i *fakeInstance) ShouldTransmitAcceptedReport(ctx context.Context,
+	r *reportingv1.ShouldTransmitAcceptedReportRequest) (*reportingv1.ShouldTransmitAcceptedReportResponse, error) {
 	_, newer, err := i.newer(ctx, r.GetTimestamp())
 	if err != nil {
 		return nil, err

@@ -44,7 +44,8 @@ func relayerAccounts(ctx context.Context, b *bench) error {
 	}
 	name := func(keys ...[]byte) ([]string, error) {
 		var r relayerv1.DescribeAccountsResponse
-		err := l.call(ctx, "", relayerv1.RelayerService_DescribeAccounts_FullMethodName, &relayerv1.DescribeAccountsRequest{PublicKeys: keys}, &r)
+		err := l.call(ctx, "", relayerv1.RelayerService_DescribeAccounts_FullMethodName,
+			&relayerv1.DescribeAccountsRequest{PublicKeys: keys}, &r)
 		return r.GetNames(), err
 	}
 	names, err := name(given[0], given[1], given[0])
@@ -55,7 +56,8 @@ func relayerAccounts(ctx context.Context, b *bench) error {
 		return fmt.Errorf("%s of three keys answers %d names; want one for each", method, len(names))
 	}
 	if names[0] != names[2] || names[0] == names[1] || names[0] == "" || names[1] == "" {
-		return fmt.Errorf("%s of a key, another and the first again answers %q; want a name for each key and always the same", method, names)
+		return fmt.Errorf("%s of a key, another and the first again answers %q; want a name for each key and always the same",
+			method, names)
 	}
 	for _, name := range names {
 		normal, err := l.normalize(ctx, relayerv1.IdKind_ID_KIND_ACCOUNT, name)
@@ -63,10 +65,12 @@ func relayerAccounts(ctx context.Context, b *bench) error {
 			return err
 		}
 		if normal[0].GetText() != name {
-			return fmt.Errorf("%s names an account %q, which RelayerService.NormalizeIds spells %q (%s); want one spelling", method, name, normal[0].GetText(), normal[0].GetProblem())
+			return fmt.Errorf("%s names an account %q, which RelayerService.NormalizeIds spells %q (%s); want one spelling",
+				method, name, normal[0].GetText(), normal[0].GetProblem())
 		}
 	}
-	for what, key := range map[string][]byte{"no bytes": {}, "a key without its last byte": given[0][:len(given[0])-1], "ones": bytes.Repeat([]byte{0xff}, len(given[0])+1)} {
+	for what, key := range map[string][]byte{"no bytes": {}, "a key without its last byte": given[0][:len(given[0])-1],
+		"ones": bytes.Repeat([]byte{0xff}, len(given[0])+1)} {
 		_, err := name(given[0], key)
 		if err := want(method+" of "+what, err, codes.InvalidArgument); err != nil {
 			return err
@@ -76,7 +80,8 @@ func relayerAccounts(ctx context.Context, b *bench) error {
 }
 
 // normalize has a relayer spell texts of one kind.
-func (l *life) normalize(ctx context.Context, kind relayerv1.IdKind, texts ...string) ([]*relayerv1.NormalizedId, error) {
+func (l *life) normalize(ctx context.Context, kind relayerv1.IdKind,
+	texts ...string) ([]*relayerv1.NormalizedId, error) {
 	request := &relayerv1.NormalizeIdsRequest{}
 	for _, text := range texts {
 		request.Ids = append(request.Ids, &relayerv1.Id{Kind: kind, Text: text})
@@ -90,7 +95,8 @@ func (l *life) normalize(ctx context.Context, kind relayerv1.IdKind, texts ...st
 	}
 	for i, id := range r.GetIds() {
 		if (id.GetText() == "") == (id.GetProblem() == "") {
-			return nil, fmt.Errorf("RelayerService.NormalizeIds spells %q as %q with the problem %q; want one of the two", texts[i], id.GetText(), id.GetProblem())
+			return nil, fmt.Errorf("RelayerService.NormalizeIds spells %q as %q with the problem %q; want one of the two",
+				texts[i], id.GetText(), id.GetProblem())
 		}
 	}
 	return r.GetIds(), nil
@@ -103,14 +109,16 @@ func relayerIDs(ctx context.Context, b *bench) error {
 	}
 	const method = "RelayerService.NormalizeIds"
 	for kind, text := range map[relayerv1.IdKind]string{
-		relayerv1.IdKind_ID_KIND_CONTRACT: b.settings.Relayer.ContractID, relayerv1.IdKind_ID_KIND_ACCOUNT: b.settings.Relayer.TransmitterID,
+		relayerv1.IdKind_ID_KIND_CONTRACT: b.settings.Relayer.ContractID,
+		relayerv1.IdKind_ID_KIND_ACCOUNT:  b.settings.Relayer.TransmitterID,
 	} {
 		ids, err := l.normalize(ctx, kind, "conformance", text, "")
 		if err != nil {
 			return err
 		}
 		if ids[1].GetProblem() != "" || ids[0].GetProblem() == "" || ids[2].GetProblem() == "" {
-			return fmt.Errorf("%s finds of \"conformance\", %q and an empty text the problems %q, %q and %q; want some with the first and the last, which name nothing",
+			return fmt.Errorf("%s finds of \"conformance\", %q and an empty text the problems %q, %q and %q; want some with "+
+				"the first and the last, which name nothing",
 				method, text, ids[0].GetProblem(), ids[1].GetProblem(), ids[2].GetProblem())
 		}
 		again, err := l.normalize(ctx, kind, ids[1].GetText())
@@ -118,7 +126,8 @@ func relayerIDs(ctx context.Context, b *bench) error {
 			return err
 		}
 		if got := again[0].GetText(); got != ids[1].GetText() {
-			return fmt.Errorf("%s spells %q as %q, and that as %q; want its own spellings left as they are", method, text, ids[1].GetText(), got)
+			return fmt.Errorf("%s spells %q as %q, and that as %q; want its own spellings left as they are", method, text,
+				ids[1].GetText(), got)
 		}
 	}
 	return nil

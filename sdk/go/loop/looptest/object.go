@@ -17,15 +17,20 @@ import (
 // objectCases are about objects by the names that the host chose.
 func objectCases() []check {
 	return []check{
-		{"objects/repeat", "the same name with the same request answers as the first time and makes no second object", false, objectRepeat},
+		{"objects/repeat", "the same name with the same request answers as the first time and makes no second object", false,
+			objectRepeat},
 		{"objects/at-once", "eight constructions at once by one name and one request make one object", false, objectAtOnce},
-		{"objects/another-request", "the same name with another request is ALREADY_EXISTS and leaves the object as it was", false, objectAnother},
+		{"objects/another-request", "the same name with another request is ALREADY_EXISTS and leaves the object as it was",
+			false, objectAnother},
 		{"objects/unknown", "a call on a name that was never given is NOT_FOUND", false, objectUnknown},
 		{"objects/no-name", "a call that names no object is INVALID_ARGUMENT or NOT_FOUND", false, objectNoName},
-		{"objects/other-service", "a call of a service that the object does not serve is NOT_FOUND", false, objectOtherService},
-		{"objects/release", "a call on a released object is NOT_FOUND, and a second release is no error", false, objectRelease},
+		{"objects/other-service", "a call of a service that the object does not serve is NOT_FOUND", false,
+			objectOtherService},
+		{"objects/release", "a call on a released object is NOT_FOUND, and a second release is no error", false,
+			objectRelease},
 		{"objects/release-unknown", "the release of names that are not known is no error", false, objectReleaseUnknown},
-		{"objects/late-create", "a construction that arrives after the release of its name is FAILED_PRECONDITION", false, objectLateCreate},
+		{"objects/late-create", "a construction that arrives after the release of its name is FAILED_PRECONDITION", false,
+			objectLateCreate},
 		{"objects/children", "children are released with their parent", false, objectChildren},
 		{"objects/siblings", "the release of a child leaves its parent and its siblings", false, objectSiblings},
 	}
@@ -63,7 +68,8 @@ func objectRepeat(ctx context.Context, b *bench) error {
 		case err != nil:
 			return err
 		case accepted && turn > 0:
-			return errors.New("a repeated construction made a second object: it accepts a report that the first one had accepted")
+			return errors.New(
+				"a repeated construction made a second object: it accepts a report that the first one had accepted")
 		case !accepted && turn == 0:
 			return errors.New("a new instance does not accept the first report")
 		}
@@ -71,7 +77,8 @@ func objectRepeat(ctx context.Context, b *bench) error {
 	if err := l.release(ctx, child, parent); err != nil {
 		return err
 	}
-	if err := want("a call after one release of an object that was constructed four times", l.probe(ctx, child), codes.NotFound); err != nil {
+	if err := want("a call after one release of an object that was constructed four times", l.probe(ctx, child),
+		codes.NotFound); err != nil {
 		return fmt.Errorf("a repeated construction made a second object: %w", err)
 	}
 	return nil
@@ -108,7 +115,8 @@ func objectAtOnce(ctx context.Context, b *bench) error {
 			return fmt.Errorf("of eight constructions at once by one name one failed: %w", errs[i])
 		}
 		if !proto.Equal(answers[0], answers[i]) {
-			return fmt.Errorf("eight constructions at once by one name were answered {%v} and {%v}; want one answer", answers[0], answers[i])
+			return fmt.Errorf("eight constructions at once by one name were answered {%v} and {%v}; want one answer", answers[0],
+				answers[i])
 		}
 	}
 	if err := l.probe(ctx, child); err != nil {
@@ -145,10 +153,12 @@ func objectUnknown(ctx context.Context, b *bench) error {
 	if err != nil {
 		return err
 	}
-	if err := want("a call on a name that was never given", l.probe(ctx, loan.Name("Conformance")), codes.NotFound); err != nil {
+	if err := want("a call on a name that was never given", l.probe(ctx, loan.Name("Conformance")),
+		codes.NotFound); err != nil {
 		return err
 	}
-	return want("a construction on a parent that was never made", l.probeParent(ctx, loan.Name("Conformance")), codes.NotFound)
+	return want("a construction on a parent that was never made", l.probeParent(ctx, loan.Name("Conformance")),
+		codes.NotFound)
 }
 
 func objectNoName(ctx context.Context, b *bench) error {
@@ -221,7 +231,8 @@ func objectLateCreate(ctx context.Context, b *bench) error {
 	if err := l.release(ctx, child, never); err != nil {
 		return err
 	}
-	for what, name := range map[string]string{"a name that was released": child, "a name that was released before it was ever made": never} {
+	for what, name := range map[string]string{"a name that was released": child,
+		"a name that was released before it was ever made": never} {
 		_, err := l.makeChild(ctx, parent, name, false)
 		if err := want("a construction by "+what, err, codes.FailedPrecondition); err != nil {
 			return err

@@ -68,7 +68,8 @@ func (l *life) describeProduct(ctx context.Context) error {
 		return nil
 	}
 	var description productv1.DescribeProductResponse
-	if err := l.call(ctx, "", productv1.ProductService_DescribeProduct_FullMethodName, &productv1.DescribeProductRequest{}, &description); err != nil {
+	if err := l.call(ctx, "", productv1.ProductService_DescribeProduct_FullMethodName, &productv1.DescribeProductRequest{},
+		&description); err != nil {
 		return err
 	}
 	l.bench.product = &description
@@ -120,7 +121,8 @@ func (l *life) productFactory(name string, another bool) *productv1.CreateProduc
 func (l *life) ocr3Plugin(name string) *reportingv1.CreateOcr3PluginRequest {
 	p := l.bench.settings.Product
 	return &reportingv1.CreateOcr3PluginRequest{
-		Name: name, ConfigDigest: digest(1), OracleId: 2, N: 4, F: 1, OnchainConfig: p.OnchainConfig, OffchainConfig: p.OffchainConfig,
+		Name: name, ConfigDigest: digest(1), OracleId: 2, N: 4, F: 1, OnchainConfig: p.OnchainConfig,
+		OffchainConfig: p.OffchainConfig,
 	}
 }
 
@@ -145,7 +147,8 @@ func productDescription(ctx context.Context, b *bench) error {
 		)
 	}
 	var again productv1.DescribeProductResponse
-	if err := l.call(ctx, "", productv1.ProductService_DescribeProduct_FullMethodName, &productv1.DescribeProductRequest{}, &again); err != nil {
+	if err := l.call(ctx, "", productv1.ProductService_DescribeProduct_FullMethodName, &productv1.DescribeProductRequest{},
+		&again); err != nil {
 		return err
 	}
 	if !proto.Equal(d, &again) {
@@ -260,7 +263,8 @@ func productLimits(ctx context.Context, b *bench) error {
 		request := l.ocr3Plugin(loan.Name("Conformance"))
 		request.OracleId, request.N, request.F = 0, n, (n-1)/3
 		var response reportingv1.CreateOcr3PluginResponse
-		if err := l.call(ctx, parent, reportingv1.Ocr3PluginFactoryService_CreateOcr3Plugin_FullMethodName, request, &response); err != nil {
+		if err := l.call(ctx, parent, reportingv1.Ocr3PluginFactoryService_CreateOcr3Plugin_FullMethodName, request,
+			&response); err != nil {
 			return fmt.Errorf("a network of %d oracles: %w", n, err)
 		}
 		if err := reporting.CheckLimits(response.GetLimits(), n); err != nil {
@@ -338,7 +342,8 @@ func (b *bench) simulate(ctx context.Context, s simulation.Settings) error {
 		return err
 	}
 	p := b.settings.Product
-	s.Command, s.Env, s.InProcess, s.StartTimeout = b.settings.Command, b.settings.Env, b.settings.InProcess, b.settings.StartTimeout
+	s.Command, s.Env, s.InProcess, s.StartTimeout = b.settings.Command, b.settings.Env, b.settings.InProcess,
+		b.settings.StartTimeout
 	s.PluginConfigJSON, s.OnchainConfig, s.OffchainConfig, s.Seed = b.pluginConfig(), p.OnchainConfig, p.OffchainConfig, 1
 	s.Pipeline = func(_ int, r *hostservicev1.RunRequest) (*hostservicev1.RunResponse, error) { return b.pipeline(r) }
 	_, err := simulation.Run(ctx, s)

@@ -40,7 +40,8 @@ var (
 	rpcURL   = regexp.MustCompile(`HTTPURL = '([^']*)'`)
 )
 
-func (f *fakeRelayer) CreateChain(_ context.Context, r *relayerv1.CreateChainRequest, loans relayerv1loop.CreateChainLoans) (relayerv1loop.Chain, *relayerv1.CreateChainResponse, error) {
+func (f *fakeRelayer) CreateChain(_ context.Context, r *relayerv1.CreateChainRequest,
+	loans relayerv1loop.CreateChainLoans) (relayerv1loop.Chain, *relayerv1.CreateChainResponse, error) {
 	url, err := urlOf(r.GetConfigToml())
 	if err != nil {
 		return nil, nil, status.Errorf(codes.InvalidArgument, "config_toml: %v", err)
@@ -62,7 +63,8 @@ func urlOf(table []byte) (string, error) {
 	return urls[0][1], nil
 }
 
-func (f *fakeRelayer) WatchContractConfigs(_ *relayerv1.WatchContractConfigsRequest, s grpc.ServerStreamingServer[relayerv1.WatchContractConfigsResponse]) error {
+func (f *fakeRelayer) WatchContractConfigs(_ *relayerv1.WatchContractConfigsRequest,
+	s grpc.ServerStreamingServer[relayerv1.WatchContractConfigsResponse]) error {
 	return f.hub.Watch(s.Context(), s.Send)
 }
 
@@ -76,7 +78,8 @@ type fakeChain struct {
 func (c *fakeChain) reach(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, 300*time.Millisecond)
 	defer cancel()
-	r, err := http.NewRequestWithContext(ctx, http.MethodPost, c.url, strings.NewReader(`{"jsonrpc":"2.0","id":1,"method":"eth_blockNumber"}`))
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, c.url,
+		strings.NewReader(`{"jsonrpc":"2.0","id":1,"method":"eth_blockNumber"}`))
 	if err == nil {
 		var response *http.Response
 		if response, err = http.DefaultClient.Do(r); err == nil {
@@ -89,8 +92,10 @@ func (c *fakeChain) reach(ctx context.Context) error {
 	return status.Error(codes.Unavailable, "no node answers")
 }
 
-func (c *fakeChain) CreateProvider(_ context.Context, r *relayerv1.CreateProviderRequest) (relayerv1loop.Provider, *relayerv1.CreateProviderResponse, error) {
-	if !strings.HasPrefix(r.GetConfig().GetContractId(), "0x") || !bytes.HasSuffix(r.GetConfig().GetRelayConfigJson(), []byte("}")) {
+func (c *fakeChain) CreateProvider(_ context.Context,
+	r *relayerv1.CreateProviderRequest) (relayerv1loop.Provider, *relayerv1.CreateProviderResponse, error) {
+	if !strings.HasPrefix(r.GetConfig().GetContractId(), "0x") ||
+		!bytes.HasSuffix(r.GetConfig().GetRelayConfigJson(), []byte("}")) {
 		return nil, nil, status.Error(codes.InvalidArgument, "config: it names no contract")
 	}
 	p := &fakeProvider{name: r.GetName(), chain: c}
@@ -107,19 +112,23 @@ func (c *fakeChain) CreateProvider(_ context.Context, r *relayerv1.CreateProvide
 	return p, &relayerv1.CreateProviderResponse{}, nil
 }
 
-func (c *fakeChain) LatestHead(ctx context.Context, _ *relayerv1.LatestHeadRequest) (*relayerv1.LatestHeadResponse, error) {
+func (c *fakeChain) LatestHead(ctx context.Context,
+	_ *relayerv1.LatestHeadRequest) (*relayerv1.LatestHeadResponse, error) {
 	return &relayerv1.LatestHeadResponse{Number: 7, Timestamp: timestamppb.Now()}, c.reach(ctx)
 }
 
-func (c *fakeChain) ChainStatus(context.Context, *relayerv1.ChainStatusRequest) (*relayerv1.ChainStatusResponse, error) {
+func (c *fakeChain) ChainStatus(context.Context,
+	*relayerv1.ChainStatusRequest) (*relayerv1.ChainStatusResponse, error) {
 	return &relayerv1.ChainStatusResponse{ChainId: c.id, Enabled: true}, nil
 }
 
-func (*fakeChain) ListNodeStatuses(_ context.Context, r *relayerv1.ListNodeStatusesRequest) (*relayerv1.ListNodeStatusesResponse, error) {
+func (*fakeChain) ListNodeStatuses(_ context.Context,
+	r *relayerv1.ListNodeStatusesRequest) (*relayerv1.ListNodeStatusesResponse, error) {
 	if r.GetPageToken() != "" {
 		return nil, status.Error(codes.InvalidArgument, "page_token: it is none of ours")
 	}
-	return &relayerv1.ListNodeStatusesResponse{Total: 1, Nodes: []*relayerv1.NodeStatus{{Name: "conformance", State: relayerv1.NodeState_NODE_STATE_ALIVE}}}, nil
+	return &relayerv1.ListNodeStatusesResponse{Total: 1,
+		Nodes: []*relayerv1.NodeStatus{{Name: "conformance", State: relayerv1.NodeState_NODE_STATE_ALIVE}}}, nil
 }
 
 func (*fakeChain) Transact(context.Context, *relayerv1.TransactRequest) (*relayerv1.TransactResponse, error) {
@@ -130,7 +139,8 @@ func (*fakeChain) Replay(context.Context, *relayerv1.ReplayRequest) (*relayerv1.
 	return &relayerv1.ReplayResponse{}, nil
 }
 
-func (c *fakeChain) ReadContract(ctx context.Context, r *relayerv1.ReadContractRequest) (*relayerv1.ReadContractResponse, error) {
+func (c *fakeChain) ReadContract(ctx context.Context,
+	r *relayerv1.ReadContractRequest) (*relayerv1.ReadContractResponse, error) {
 	if !strings.HasPrefix(r.GetContractId(), "0x") || r.GetFrom() != "" || r.GetBlock() != "" {
 		return nil, status.Error(codes.InvalidArgument, "it names what this chain does not have")
 	}
@@ -149,19 +159,23 @@ func (p *fakeProvider) Close() error {
 	return nil
 }
 
-func (p *fakeProvider) LatestConfigDetails(ctx context.Context, _ *relayerv1.LatestConfigDetailsRequest) (*relayerv1.LatestConfigDetailsResponse, error) {
+func (p *fakeProvider) LatestConfigDetails(ctx context.Context,
+	_ *relayerv1.LatestConfigDetailsRequest) (*relayerv1.LatestConfigDetailsResponse, error) {
 	return &relayerv1.LatestConfigDetailsResponse{ConfigDigest: make([]byte, 32)}, p.chain.reach(ctx)
 }
 
-func (*fakeProvider) LatestConfig(context.Context, *relayerv1.LatestConfigRequest) (*relayerv1.LatestConfigResponse, error) {
+func (*fakeProvider) LatestConfig(context.Context,
+	*relayerv1.LatestConfigRequest) (*relayerv1.LatestConfigResponse, error) {
 	return nil, status.Error(codes.NotFound, "there is no configuration")
 }
 
-func (*fakeProvider) LatestBlockHeight(context.Context, *relayerv1.LatestBlockHeightRequest) (*relayerv1.LatestBlockHeightResponse, error) {
+func (*fakeProvider) LatestBlockHeight(context.Context,
+	*relayerv1.LatestBlockHeightRequest) (*relayerv1.LatestBlockHeightResponse, error) {
 	return &relayerv1.LatestBlockHeightResponse{BlockHeight: 7}, nil
 }
 
-func (*fakeProvider) ConfigDigest(_ context.Context, r *relayerv1.ConfigDigestRequest) (*relayerv1.ConfigDigestResponse, error) {
+func (*fakeProvider) ConfigDigest(_ context.Context,
+	r *relayerv1.ConfigDigestRequest) (*relayerv1.ConfigDigestResponse, error) {
 	c := proto.CloneOf(r.GetConfig())
 	c.ConfigDigest = nil
 	b, err := proto.MarshalOptions{Deterministic: true}.Marshal(c)
@@ -173,44 +187,55 @@ func (*fakeProvider) ConfigDigest(_ context.Context, r *relayerv1.ConfigDigestRe
 	return &relayerv1.ConfigDigestResponse{ConfigDigest: digest[:]}, nil
 }
 
-func (*fakeProvider) ConfigDigestPrefix(context.Context, *relayerv1.ConfigDigestPrefixRequest) (*relayerv1.ConfigDigestPrefixResponse, error) {
+func (*fakeProvider) ConfigDigestPrefix(context.Context,
+	*relayerv1.ConfigDigestPrefixRequest) (*relayerv1.ConfigDigestPrefixResponse, error) {
 	return &relayerv1.ConfigDigestPrefixResponse{Prefix: 0x77}, nil
 }
 
-func (p *fakeProvider) Transmit(ctx context.Context, r *relayerv1.TransmitRequest) (*relayerv1.TransmitResponse, error) {
+func (p *fakeProvider) Transmit(ctx context.Context,
+	r *relayerv1.TransmitRequest) (*relayerv1.TransmitResponse, error) {
 	if _, err := p.MedianFromReport(ctx, &medianv1.MedianFromReportRequest{Report: r.GetReport()}); err != nil {
 		return nil, err
 	}
 	t := r.GetReportContext().GetTimestamp()
-	_, err := p.chain.loans.Store.Put(ctx, &hostservicev1.PutRequest{Key: fmt.Sprintf("%x/%d/%d", t.GetConfigDigest(), t.GetEpoch(), t.GetRound()), Value: []byte("x")})
+	_, err := p.chain.loans.Store.Put(ctx,
+		&hostservicev1.PutRequest{Key: fmt.Sprintf("%x/%d/%d", t.GetConfigDigest(), t.GetEpoch(), t.GetRound()),
+			Value: []byte("x")})
 	if err != nil && status.Code(err) != codes.Aborted {
 		return nil, err
 	}
 	return &relayerv1.TransmitResponse{}, nil
 }
 
-func (*fakeProvider) LatestConfigDigestAndEpoch(context.Context, *relayerv1.LatestConfigDigestAndEpochRequest) (*relayerv1.LatestConfigDigestAndEpochResponse, error) {
+func (*fakeProvider) LatestConfigDigestAndEpoch(context.Context,
+	*relayerv1.LatestConfigDigestAndEpochRequest) (*relayerv1.LatestConfigDigestAndEpochResponse, error) {
 	return &relayerv1.LatestConfigDigestAndEpochResponse{ConfigDigest: make([]byte, 32)}, nil
 }
 
-func (p *fakeProvider) FromAccount(context.Context, *relayerv1.FromAccountRequest) (*relayerv1.FromAccountResponse, error) {
+func (p *fakeProvider) FromAccount(context.Context,
+	*relayerv1.FromAccountRequest) (*relayerv1.FromAccountResponse, error) {
 	if p.account == "" {
 		return nil, status.Error(codes.Unimplemented, "a config provider transmits nothing")
 	}
 	return &relayerv1.FromAccountResponse{Account: p.account}, nil
 }
 
-func (*fakeProvider) LatestTransmissionDetails(context.Context, *medianv1.LatestTransmissionDetailsRequest) (*medianv1.LatestTransmissionDetailsResponse, error) {
-	return &medianv1.LatestTransmissionDetailsResponse{Timestamp: &reportingv1.ReportTimestamp{ConfigDigest: make([]byte, 32)},
+func (*fakeProvider) LatestTransmissionDetails(context.Context,
+	*medianv1.LatestTransmissionDetailsRequest) (*medianv1.LatestTransmissionDetailsResponse, error) {
+	return &medianv1.LatestTransmissionDetailsResponse{
+		Timestamp:    &reportingv1.ReportTimestamp{ConfigDigest: make([]byte, 32)},
 		LatestAnswer: &pluginv1.BigInt{}, LatestTimestamp: timestamppb.Now()}, nil
 }
 
-func (*fakeProvider) LatestRoundRequested(context.Context, *medianv1.LatestRoundRequestedRequest) (*medianv1.LatestRoundRequestedResponse, error) {
-	return &medianv1.LatestRoundRequestedResponse{Timestamp: &reportingv1.ReportTimestamp{ConfigDigest: make([]byte, 32)}}, nil
+func (*fakeProvider) LatestRoundRequested(context.Context,
+	*medianv1.LatestRoundRequestedRequest) (*medianv1.LatestRoundRequestedResponse, error) {
+	return &medianv1.LatestRoundRequestedResponse{
+		Timestamp: &reportingv1.ReportTimestamp{ConfigDigest: make([]byte, 32)}}, nil
 }
 
 // BuildReport writes "report" and the values in order, 24 bytes each.
-func (*fakeProvider) BuildReport(_ context.Context, r *medianv1.BuildReportRequest) (*medianv1.BuildReportResponse, error) {
+func (*fakeProvider) BuildReport(_ context.Context,
+	r *medianv1.BuildReportRequest) (*medianv1.BuildReportResponse, error) {
 	all := slices.SortedFunc(slices.Values(r.GetObservations()), func(a, b *medianv1.ParsedAttributedObservation) int {
 		return wire.Int(a.GetValue()).Cmp(wire.Int(b.GetValue()))
 	})
@@ -224,7 +249,8 @@ func (*fakeProvider) BuildReport(_ context.Context, r *medianv1.BuildReportReque
 	return &medianv1.BuildReportResponse{Report: report}, nil
 }
 
-func (*fakeProvider) MedianFromReport(_ context.Context, r *medianv1.MedianFromReportRequest) (*medianv1.MedianFromReportResponse, error) {
+func (*fakeProvider) MedianFromReport(_ context.Context,
+	r *medianv1.MedianFromReportRequest) (*medianv1.MedianFromReportResponse, error) {
 	values, ok := bytes.CutPrefix(r.GetReport(), []byte("report"))
 	if !ok || len(values) == 0 || len(values)%24 != 0 {
 		return nil, status.Error(codes.InvalidArgument, "report: it is none")
@@ -233,11 +259,13 @@ func (*fakeProvider) MedianFromReport(_ context.Context, r *medianv1.MedianFromR
 	return &medianv1.MedianFromReportResponse{Median: wire.BigInt(decode(middle[:24]))}, nil
 }
 
-func (*fakeProvider) MaxReportLength(_ context.Context, r *medianv1.MaxReportLengthRequest) (*medianv1.MaxReportLengthResponse, error) {
+func (*fakeProvider) MaxReportLength(_ context.Context,
+	r *medianv1.MaxReportLengthRequest) (*medianv1.MaxReportLengthResponse, error) {
 	return &medianv1.MaxReportLengthResponse{MaxReportLength: 6 + 24*r.GetN()}, nil
 }
 
-func (*fakeProvider) EncodeOnchainConfig(_ context.Context, r *medianv1.EncodeOnchainConfigRequest) (*medianv1.EncodeOnchainConfigResponse, error) {
+func (*fakeProvider) EncodeOnchainConfig(_ context.Context,
+	r *medianv1.EncodeOnchainConfigRequest) (*medianv1.EncodeOnchainConfigResponse, error) {
 	least, most := wire.Int(r.GetConfig().GetMin()), wire.Int(r.GetConfig().GetMax())
 	if least.Cmp(most) > 0 {
 		return nil, status.Error(codes.InvalidArgument, "config: min is above max")
@@ -245,9 +273,12 @@ func (*fakeProvider) EncodeOnchainConfig(_ context.Context, r *medianv1.EncodeOn
 	return &medianv1.EncodeOnchainConfigResponse{Encoded: append(encode(least), encode(most)...)}, nil
 }
 
-func (*fakeProvider) DecodeOnchainConfig(_ context.Context, r *medianv1.DecodeOnchainConfigRequest) (*medianv1.DecodeOnchainConfigResponse, error) {
+func (*fakeProvider) DecodeOnchainConfig(_ context.Context,
+	r *medianv1.DecodeOnchainConfigRequest) (*medianv1.DecodeOnchainConfigResponse, error) {
 	if len(r.GetEncoded()) != 48 {
 		return nil, status.Error(codes.InvalidArgument, "encoded: it has no 48 bytes")
 	}
-	return &medianv1.DecodeOnchainConfigResponse{Config: &medianv1.OnchainConfig{Min: wire.BigInt(decode(r.GetEncoded()[:24])), Max: wire.BigInt(decode(r.GetEncoded()[24:]))}}, nil
+	return &medianv1.DecodeOnchainConfigResponse{
+		Config: &medianv1.OnchainConfig{Min: wire.BigInt(decode(r.GetEncoded()[:24])),
+			Max: wire.BigInt(decode(r.GetEncoded()[24:]))}}, nil
 }

@@ -10,8 +10,8 @@ import (
 	"github.com/loop-plugins/loop/sdk/go/loop/looptest/internal/subject"
 )
 
-// What is shown of a failed plugin's stderr. The cause seldom stands in the last line: Node.js ends with its version, and
-// a traceback of Python's SDK is one long line of JSON.
+// What is shown of a failed plugin's stderr. The cause seldom stands in the last line: Node.js ends with its version,
+// and a traceback of Python's SDK is one long line of JSON.
 const (
 	shownLines = 20
 	shownLine  = 1 << 10 // bytes of one line
@@ -65,8 +65,9 @@ func (b *bench) shown(lines []string) []string {
 // address is a URL of a node, whose path, query and user often are a key.
 var address = regexp.MustCompile(`(?i)\b((?:https?|wss?)://)(?:[^\s"'\\<>/?#@]*@)?([^\s"'\\<>/?#@]+)[^\s"'\\<>]*`)
 
-// hide leaves out what the person who runs the suite may have given as a secret: values of the environment, but for paths,
-// which tell where a program failed, and all of an RPC address but its host. The keys of Init end with their process.
+// hide leaves out what the person who runs the suite may have given as a secret: values of the environment, but for
+// paths, which tell where a program failed, and all of an RPC address but its host. The keys of Init end with their
+// process.
 func (b *bench) hide(line string) string {
 	for _, entry := range b.settings.Env {
 		name, value, _ := strings.Cut(entry, "=")

@@ -57,8 +57,8 @@ const (
 // Call counts one call's lost attempts. Its zero value has had none.
 type Call struct{ lost, deaths int }
 
-// Lost decides after a lost attempt. died is whether its life has ended, repeatable whether the contract allows a call to be made
-// again, gone whether the caller has gone.
+// Lost decides after a lost attempt. died is whether its life has ended, repeatable whether the contract allows a call
+// to be made again, gone whether the caller has gone.
 func (c *Call) Lost(died, repeatable, gone bool) Verdict {
 	c.lost++
 	if died {

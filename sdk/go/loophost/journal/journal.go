@@ -1,6 +1,7 @@
-// Package journal decides over the objects of one plugin: when each is made, who may call it, what comes of it when the plugin's
-// process ends, and what of a call that was in flight then. It is pure state machines: events in, effects out. It knows no process,
-// no clock and no connection, and it must not: whoever steps it carries the effects out, in their order.
+// Package journal decides over the objects of one plugin: when each is made, who may call it, what comes of it when the
+// plugin's process ends, and what of a call that was in flight then. It is pure state machines: events in, effects out.
+// It knows no process, no clock and no connection, and it must not: whoever steps it carries the effects out, in their
+// order.
 package journal
 
 import (
@@ -14,14 +15,15 @@ import (
 
 // The figures of healing.
 const (
-	// Makings bounds the constructors of one plugin that run at once: a plugin that comes back with a thousand objects must not
-	// be asked for all of them in one breath.
+	// Makings bounds the constructors of one plugin that run at once: a plugin that comes back with a thousand objects
+	// must not be asked for all of them in one breath.
 	Makings = 64
 	// FirstPause is the pause after the first failed making in a life; it doubles with each further one.
 	FirstPause = 50 * time.Millisecond
 	// LongestPause bounds that pause.
 	LongestPause = 10 * time.Second
-	// Suspicious is how many deaths of the plugin in a row make the object suspect that was being made, or called, at each.
+	// Suspicious is how many deaths of the plugin in a row make the object suspect that was being made, or called, at
+	// each.
 	Suspicious = 2
 	// Rest is how long a suspect object rests in a new life before it is made again.
 	Rest = 10 * time.Second
@@ -52,7 +54,8 @@ type What int
 
 // Events. Those that answer an effect carry the life in which the effect was asked for, and come too late after it.
 const (
-	// Create enters Object, a child of Parent. Its name was never used before. A second create of the same name joins the first.
+	// Create enters Object, a child of Parent. Its name was never used before. A second create of the same name joins the
+	// first.
 	Create What = iota
 	// Release ends Object and its children.
 	Release
@@ -106,7 +109,8 @@ const (
 	ShutGate
 	// BlockGate turns callers away with Reason.
 	BlockGate
-	// Bury ends Object: its loans are taken back and its gate is blocked with Reason. Tell is whether the plugin must hear of it.
+	// Bury ends Object: its loans are taken back and its gate is blocked with Reason. Tell is whether the plugin must hear
+	// of it.
 	Bury
 )
 
@@ -163,7 +167,8 @@ type Machine struct {
 	effects     []Effect
 }
 
-// New returns an empty journal. plugin is the plugin's name, for texts. jitter spreads pauses: it returns a factor from 0.5 to 1.5.
+// New returns an empty journal. plugin is the plugin's name, for texts. jitter spreads pauses: it returns a factor from
+// 0.5 to 1.5.
 func New(plugin string, jitter func() float64) *Machine {
 	return &Machine{plugin: plugin, jitter: jitter, objects: map[string]*object{}, making: map[string]*object{}}
 }
@@ -301,7 +306,8 @@ func (m *Machine) ready(life uint64) {
 		if o.deaths >= Suspicious {
 			o.deaths = Suspicious - 1 // one more chance
 			o.phase = pausing
-			rests := status.Errorf(codes.Unavailable, "%s was in use at %d deaths of its plugin in a row and rests for %s", m.text(o.name), Suspicious, Rest)
+			rests := status.Errorf(codes.Unavailable, "%s was in use at %d deaths of its plugin in a row and rests for %s",
+				m.text(o.name), Suspicious, Rest)
 			m.park(o, rests, rests)
 			m.do(Effect{Do: Pause, Object: o.name, For: Rest, Reason: rests})
 			continue
@@ -309,7 +315,8 @@ func (m *Machine) ready(life uint64) {
 		m.clear(o)
 		m.begin(o)
 	}
-	// Last, because the plugin's gate says that the life has begun: whoever sees that finds no object told of the lives before.
+	// Last, because the plugin's gate says that the life has begun: whoever sees that finds no object told of the lives
+	// before.
 	m.do(Effect{Do: OpenGate})
 }
 
@@ -337,8 +344,9 @@ func (m *Machine) giveUp(reason error) {
 	}
 }
 
-// begin takes an object as far towards its making as its parent and its loans allow. One that waits for them holds no place: a
-// constructor may call what was lent, and a place that waits for an object that waits for a place would wait for ever.
+// begin takes an object as far towards its making as its parent and its loans allow. One that waits for them holds no
+// place: a constructor may call what was lent, and a place that waits for an object that waits for a place would wait
+// for ever.
 func (m *Machine) begin(o *object) {
 	switch p := o.parent; {
 	case p != nil && p.phase != open:
@@ -402,10 +410,12 @@ func (m *Machine) answered(o *object, e Event) {
 
 // final is whether another try in the same life would end alike.
 func final(c codes.Code) bool {
-	return c == codes.InvalidArgument || c == codes.FailedPrecondition || c == codes.AlreadyExists || c == codes.Unimplemented
+	return c == codes.InvalidArgument || c == codes.FailedPrecondition || c == codes.AlreadyExists ||
+		c == codes.Unimplemented
 }
 
-// park turns the callers of an object away until it is made, and those of its children. reason is for its status, told for callers.
+// park turns the callers of an object away until it is made, and those of its children. reason is for its status, told
+// for callers.
 func (m *Machine) park(o *object, reason, told error) {
 	o.reason = reason
 	m.block(o, told)
@@ -414,7 +424,8 @@ func (m *Machine) park(o *object, reason, told error) {
 
 // follow parks an object whose parent could not be made.
 func (m *Machine) follow(o *object) {
-	reason := status.Errorf(codes.Unavailable, "it is made of %s, which could not be made: %s", o.parent.name, status.Convert(o.parent.reason).Message())
+	reason := status.Errorf(codes.Unavailable, "it is made of %s, which could not be made: %s", o.parent.name,
+		status.Convert(o.parent.reason).Message())
 	m.park(o, reason, m.again(o, reason))
 }
 
@@ -441,7 +452,8 @@ func (m *Machine) block(o *object, reason error) {
 }
 
 func (m *Machine) again(o *object, reason error) error {
-	return status.Errorf(codes.Unavailable, "%s could not be made and will be tried again: %s", m.text(o.name), status.Convert(reason).Message())
+	return status.Errorf(codes.Unavailable, "%s could not be made and will be tried again: %s", m.text(o.name),
+		status.Convert(reason).Message())
 }
 
 func (m *Machine) do(e Effect) { m.effects = append(m.effects, e) }

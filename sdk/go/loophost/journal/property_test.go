@@ -11,9 +11,9 @@ import (
 	"github.com/loop-plugins/loop/sdk/go/loophost/journal"
 )
 
-// TestProperties has random things happen to two plugins that lend to each other. The world holds every effect to the rules: nothing
-// is made or opened before its parent and its loans, a released name never comes back, makings are bounded. In the end lives last,
-// and everything gets open that was not released or refused.
+// TestProperties has random things happen to two plugins that lend to each other. The world holds every effect to the
+// rules: nothing is made or opened before its parent and its loans, a released name never comes back, makings are
+// bounded. In the end lives last, and everything gets open that was not released or refused.
 func TestProperties(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
@@ -44,7 +44,8 @@ func TestProperties(t *testing.T) {
 				s.create(fmt.Sprintf("o%03d", created), parent, lends...)
 			}
 			// rapid prefers what stands first.
-			switch rapid.SampledFrom([]string{"answer", "create", "begin", "end", "late", "noise", "release", "suspect", "replace", "give up", "many"}).Draw(t, "event") {
+			switch rapid.SampledFrom([]string{"answer", "create", "begin", "end", "late", "noise", "release", "suspect",
+				"replace", "give up", "many"}).Draw(t, "event") {
 			case "create":
 				create()
 			case "many":
@@ -113,7 +114,8 @@ func TestProperties(t *testing.T) {
 			case "answer":
 				if all := s.pending(); len(all) > 0 {
 					respond(s, rapid.SampledFrom(all).Draw(t, "asked"), func() string {
-						return rapid.SampledFrom([]string{"OK", "OK", "OK", "Unavailable", "Internal", "InvalidArgument", "Unimplemented"}).Draw(t, "code")
+						return rapid.SampledFrom([]string{"OK", "OK", "OK", "Unavailable", "Internal", "InvalidArgument",
+							"Unimplemented"}).Draw(t, "code")
 					})
 				}
 			}
@@ -150,7 +152,8 @@ func TestProperties(t *testing.T) {
 	})
 }
 
-var answers = map[journal.Do]journal.What{journal.AwaitLoans: journal.Settled, journal.Make: journal.Made, journal.Pause: journal.Due}
+var answers = map[journal.Do]journal.What{journal.AwaitLoans: journal.Settled, journal.Make: journal.Made,
+	journal.Pause: journal.Due}
 
 // nothing is what must come of an event that does not fit.
 func nothing(t *rapid.T, s *side, e journal.Event) {

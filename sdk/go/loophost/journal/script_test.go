@@ -25,7 +25,7 @@ var update = flag.Bool("update", false, "write what the machines do into testdat
 //	settled NAME   made NAME   failed NAME CODE   due NAME
 //	late made|settled|due NAME LIFE              an answer that comes when its life is over
 //	call CALL NAME                               where its gate lets it
-//	lost CALL NAME [died] [once] [gone]          its attempt was lost; once: it cannot be repeated; gone: nobody waits for it
+//	lost CALL NAME [died] [once] [gone]          its attempt was lost; once: not to be repeated; gone: nobody waits
 //	look                                         where every object stands
 func TestScripts(t *testing.T) {
 	t.Parallel()
@@ -134,9 +134,11 @@ func happen(t *testing.T, s *side, calls map[string]*journal.Call, what string, 
 		if calls[name] == nil {
 			calls[name] = &journal.Call{}
 		}
-		return map[gate]string{shut: "waits", open: fmt.Sprintf("goes to life %d", s.life), blocked: "is turned away", buried: "is turned away for good"}[s.objects[words[1]].gate]
+		return map[gate]string{shut: "waits", open: fmt.Sprintf("goes to life %d", s.life), blocked: "is turned away",
+			buried: "is turned away for good"}[s.objects[words[1]].gate]
 	case "lost":
-		switch calls[name].Lost(slices.Contains(words, "died"), !slices.Contains(words, "once"), slices.Contains(words, "gone")) {
+		switch calls[name].Lost(slices.Contains(words, "died"), !slices.Contains(words, "once"),
+			slices.Contains(words, "gone")) {
 		case journal.Repeat:
 			return "is repeated"
 		case journal.Unknown:

@@ -64,7 +64,8 @@ type world struct {
 func newWorld(fatal func(string, ...any), names ...string) *world {
 	w := &world{sides: map[string]*side{}, fatal: fatal}
 	for _, n := range names {
-		w.sides[n] = &side{Machine: journal.New(n, func() float64 { return 1 }), world: w, name: n, objects: map[string]*entry{}}
+		w.sides[n] = &side{Machine: journal.New(n, func() float64 { return 1 }), world: w, name: n,
+			objects: map[string]*entry{}}
 	}
 	return w
 }
@@ -228,7 +229,8 @@ func (s *side) check() {
 		case open:
 			wrong = state != journal.Open || s.life == 0
 		case shut: // nobody waits for what is known to fail
-			wrong = state != journal.Creating || s.plugin == blocked || s.life != 0 && e.parent != "" && s.objects[e.parent].gate == blocked
+			wrong = state != journal.Creating || s.plugin == blocked || s.life != 0 && e.parent != "" &&
+				s.objects[e.parent].gate == blocked
 		case blocked: // the plugin is unreachable, or the object is parked
 			wrong = state != journal.Parked && (state != journal.Creating || s.plugin != blocked)
 		case buried:

@@ -18,18 +18,20 @@ type attached struct {
 	once   sync.Once
 }
 
-// Attach connects to a plugin that somebody has started with --debug, by the file that it has written. Its end is not seen: ask it.
-// Of the settings, Name, Kind, Hint and GRPC count.
+// Attach connects to a plugin that somebody has started with --debug, by the file that it has written. Its end is not
+// seen: ask it. Of the settings, Name, Kind, Hint and GRPC count.
 func Attach(ctx context.Context, s Settings, file string) (*Process, error) {
 	say := func(err error) error {
-		return fmt.Errorf("plugin %s: attaching to the process of %s failed: %w; start the plugin with --debug, and %s", s.Name, file, err, s.Hint)
+		return fmt.Errorf("plugin %s: attaching to the process of %s failed: %w; start the plugin with --debug, and %s",
+			s.Name, file, err, s.Hint)
 	}
 	a, err := wire.ReadAttachment(file)
 	if err != nil {
 		return nil, say(err)
 	}
 	if a.Kind != s.Kind.Name || a.ProtocolVersion != s.Kind.ProtocolVersion {
-		return nil, say(fmt.Errorf("it is a %s of protocol version %d, not a %s of %d", a.Kind, a.ProtocolVersion, s.Kind.Name, s.Kind.ProtocolVersion))
+		return nil, say(fmt.Errorf("it is a %s of protocol version %d, not a %s of %d", a.Kind, a.ProtocolVersion,
+			s.Kind.Name, s.Kind.ProtocolVersion))
 	}
 	pair, err := tls.X509KeyPair([]byte(a.HostCertificatePEM), []byte(a.HostKeyPEM))
 	if err != nil {
@@ -49,7 +51,8 @@ func Attach(ctx context.Context, s Settings, file string) (*Process, error) {
 	return p, nil
 }
 
-// Attached is whether the process is somebody else's: it is not killed, and may stand still in a debugger for as long as it likes.
+// Attached is whether the process is somebody else's: it is not killed, and may stand still in a debugger for as long
+// as it likes.
 func (p *Process) Attached() bool { return p.attached != nil }
 
 // letGo ends the connection, and with it what the host sees of the process.

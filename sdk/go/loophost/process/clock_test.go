@@ -42,7 +42,8 @@ func serveTLS(how string) {
 			template.NotBefore, template.NotAfter = time.Now().Add(-2*time.Hour), time.Now().Add(-time.Hour)
 		case "of 1969":
 			config.Time = func() time.Time { return time.Unix(-1, 0) }
-			config.MaxVersion = tls.VersionTLS12 // with 1.3 the host has written by the time that it is refused, and may read no reason
+			// with 1.3 the host has written by the time that it is refused, and may read no reason
+			config.MaxVersion = tls.VersionTLS12
 		default:
 			config.Time = func() time.Time { return time.Unix(1, 0) }
 		}
@@ -70,8 +71,8 @@ func serveTLS(how string) {
 	os.Exit(1)
 }
 
-// A clock that was set, at either end and by however much, stops no plugin, whatever its SDK makes of dates. What could stop one all
-// the same names the clock.
+// A clock that was set, at either end and by however much, stops no plugin, whatever its SDK makes of dates. What could
+// stop one all the same names the clock.
 func TestClock(t *testing.T) {
 	t.Parallel()
 	for how, want := range map[string]string{

@@ -13,8 +13,9 @@ import (
 	"syscall"
 )
 
-// whyNot says what the system means when it does not execute a file that is there: its error has no name for an interpreter or
-// a loader that is missing ("no such file or directory", as if of the file), and none for architectures ("exec format error").
+// whyNot says what the system means when it does not execute a file that is there: its error has no name for an
+// interpreter or a loader that is missing ("no such file or directory", as if of the file), and none for architectures
+// ("exec format error").
 func whyNot(path string, err error) error {
 	err = cause(err)
 	if reason := unfit(path, err, 0); reason != "" {
@@ -39,7 +40,8 @@ func unfit(path string, err error, depth int) string {
 		if reason := script(path, err, depth); reason != "" {
 			return reason
 		}
-		return "its mode lets it be executed, so that its file system is mounted noexec, or this user or a security module may not"
+		return "its mode lets it be executed, so that its file system is mounted noexec, or this user or a security module " +
+			"may not"
 	}
 	switch {
 	case errors.Is(err, syscall.ETXTBSY):
@@ -133,7 +135,8 @@ func image(path string, err error) string {
 			built = f.Machine.String()
 		}
 		if built != runtime.GOARCH {
-			return fmt.Sprintf("it is built for the architecture %s, and this machine runs %s: install a build for %s", built, runtime.GOARCH, runtime.GOARCH)
+			return fmt.Sprintf("it is built for the architecture %s, and this machine runs %s: install a build for %s", built,
+				runtime.GOARCH, runtime.GOARCH)
 		}
 		return "it is no program that this kernel runs: a library, or damaged"
 	}
@@ -151,7 +154,8 @@ func image(path string, err error) string {
 	case strings.Contains(loader, "ld-linux"), strings.Contains(loader, "ld64.so"):
 		library = "glibc, the C library of most distributions and not of Alpine Linux"
 	}
-	return fmt.Sprintf("its loader %s is not there: it was linked for %s; install a build for this system, or a static one", loader, library)
+	return fmt.Sprintf(
+		"its loader %s is not there: it was linked for %s; install a build for this system, or a static one", loader, library)
 }
 
 // loaderOf is the program that loads a dynamically linked one.

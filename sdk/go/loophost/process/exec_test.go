@@ -21,7 +21,8 @@ func elfHead(t *testing.T, machine elf.Machine, loader string) []byte {
 		Type:  uint16(elf.ET_EXEC), Machine: uint16(machine), Version: uint32(elf.EV_CURRENT),
 		Phoff: headSize, Ehsize: headSize, Phentsize: progSize, Phnum: 1, Entry: 0x400000,
 	}
-	prog := elf.Prog64{Type: uint32(elf.PT_INTERP), Off: headSize + progSize, Filesz: uint64(len(loader)), Memsz: uint64(len(loader))}
+	prog := elf.Prog64{Type: uint32(elf.PT_INTERP), Off: headSize + progSize, Filesz: uint64(len(loader)),
+		Memsz: uint64(len(loader))}
 	var all []byte
 	for _, part := range []any{head, prog} {
 		var err error
@@ -32,7 +33,8 @@ func elfHead(t *testing.T, machine elf.Machine, loader string) []byte {
 	return append(all, loader...)
 }
 
-// What the system does not execute is told with what is missing, where its own error would speak of the file that is there.
+// What the system does not execute is told with what is missing, where its own error would speak of the file that is
+// there.
 func TestWhyNot(t *testing.T) {
 	t.Parallel()
 	if runtime.GOOS != "linux" {
@@ -47,8 +49,9 @@ func TestWhyNot(t *testing.T) {
 	const (
 		missing, format, denied = "no such file or directory", "exec format error", "permission denied"
 
-		s390x = "it is built for the architecture s390x, and this machine runs " + runtime.GOARCH + ": install a build for " + runtime.GOARCH
-		musl  = "its loader /lib/ld-musl-none.so.1 is not there: it was linked for musl, the C library of Alpine Linux; " +
+		s390x = "it is built for the architecture s390x, and this machine runs " + runtime.GOARCH + ": install a build for " +
+			runtime.GOARCH
+		musl = "its loader /lib/ld-musl-none.so.1 is not there: it was linked for musl, the C library of Alpine Linux; " +
 			"install a build for this system, or a static one"
 		here = ", and this machine runs linux/" + runtime.GOARCH
 	)
@@ -57,26 +60,34 @@ func TestWhyNot(t *testing.T) {
 		mode        os.FileMode
 		reason, err string
 	}{
-		"crlf": {[]byte("#!/bin/sh\r\nexec true\r\n"), 0o700, "its first line ends in a carriage return, which counts to the name of " +
-			`its interpreter, "/bin/sh\r": write the file with the line ends of Unix`, missing},
+		"crlf": {[]byte("#!/bin/sh\r\nexec true\r\n"), 0o700,
+			"its first line ends in a carriage return, which counts to the name of " +
+				`its interpreter, "/bin/sh\r": write the file with the line ends of Unix`, missing},
 		"interpreter": {[]byte("#! /opt/none/python3 -E\n"), 0o700,
 			"its interpreter /opt/none/python3 is not there: install it, or correct the script's first line", missing},
-		"nameless":     {[]byte("#!\nexec true\n"), 0o700, "its first line names no interpreter after #!", format},
-		"folder":       {[]byte("#!/bin\n"), 0o700, "its interpreter /bin is a folder", denied},
-		"unreachable":  {[]byte("#!/dev/null/sh\n"), 0o700, "its interpreter /dev/null/sh cannot be reached: not a directory", "not a directory"},
+		"nameless": {[]byte("#!\nexec true\n"), 0o700, "its first line names no interpreter after #!", format},
+		"folder":   {[]byte("#!/bin\n"), 0o700, "its interpreter /bin is a folder", denied},
+		"unreachable": {[]byte("#!/dev/null/sh\n"), 0o700, "its interpreter /dev/null/sh cannot be reached: not a directory",
+			"not a directory"},
 		"architecture": {elfHead(t, elf.EM_S390, "/lib/ld.so"), 0o700, s390x, format},
 		"musl":         {elfHead(t, own, "/lib/ld-musl-none.so.1"), 0o700, musl, missing},
-		"glibc": {elfHead(t, own, "/lib64/ld-linux-none.so.2"), 0o700, "its loader /lib64/ld-linux-none.so.2 is not there: it was linked for " +
-			"glibc, the C library of most distributions and not of Alpine Linux; install a build for this system, or a static one", missing},
-		"script for musl":  {[]byte("#!" + at("musl") + "\n"), 0o700, "its interpreter " + at("musl") + " does not run: " + musl, missing},
-		"script for s390x": {[]byte("#!" + at("architecture") + "\n"), 0o700, "its interpreter " + at("architecture") + " does not run: " + s390x, format},
-		"windows":          {[]byte("MZ\x90\x00"), 0o700, "it is a program for Windows" + here, format},
-		"macos":            {[]byte("\xcf\xfa\xed\xfe\x0c\x00\x00\x01"), 0o700, "it is a program for macOS" + here, format},
-		"text":             {[]byte("exec true\n"), 0o700, "it is neither a program nor a script that begins with #!", format},
-		"empty":            {nil, 0o700, "it is empty, or cannot be read", format},
-		"cut":              {[]byte("\x7fELF\x02\x01"), 0o700, "it begins as a program and is cut off or damaged: install it anew", format},
-		"not executable":   {[]byte("#!/bin/sh\n"), 0o600, "it is not executable: chmod +x it", denied},
-		"itself": {[]byte("#!" + at("itself") + "\n"), 0o700, "its interpreter is a script, whose interpreter is one too, further than the kernel follows",
+		"glibc": {elfHead(t, own, "/lib64/ld-linux-none.so.2"), 0o700,
+			"its loader /lib64/ld-linux-none.so.2 is not there: it was linked for " +
+				"glibc, the C library of most distributions and not of Alpine Linux; install a build for this system, or a " +
+				"static one", missing},
+		"script for musl": {[]byte("#!" + at("musl") + "\n"), 0o700, "its interpreter " + at("musl") + " does not run: " +
+			musl, missing},
+		"script for s390x": {[]byte("#!" + at("architecture") + "\n"), 0o700, "its interpreter " + at("architecture") +
+			" does not run: " + s390x, format},
+		"windows": {[]byte("MZ\x90\x00"), 0o700, "it is a program for Windows" + here, format},
+		"macos":   {[]byte("\xcf\xfa\xed\xfe\x0c\x00\x00\x01"), 0o700, "it is a program for macOS" + here, format},
+		"text":    {[]byte("exec true\n"), 0o700, "it is neither a program nor a script that begins with #!", format},
+		"empty":   {nil, 0o700, "it is empty, or cannot be read", format},
+		"cut": {[]byte("\x7fELF\x02\x01"), 0o700,
+			"it begins as a program and is cut off or damaged: install it anew", format},
+		"not executable": {[]byte("#!/bin/sh\n"), 0o600, "it is not executable: chmod +x it", denied},
+		"itself": {[]byte("#!" + at("itself") + "\n"), 0o700,
+			"its interpreter is a script, whose interpreter is one too, further than the kernel follows",
 			"too many levels of symbolic links"},
 	} {
 		put(t, at(name), file.content)
@@ -104,7 +115,8 @@ func TestWhyNot(t *testing.T) {
 	}
 	defer f.Close()
 	busy := whyNot(at("busy"), (&exec.Cmd{Path: at("busy")}).Start())
-	if want := "it is open for writing: wait until it is written, and put programs into their places by mv (text file busy)"; busy.Error() != want {
+	if want := "it is open for writing: wait until it is written, and put programs into their places by mv (text file " +
+		"busy)"; busy.Error() != want {
 		t.Errorf("got  %v\nwant %s", busy, want)
 	}
 	for _, gone := range []string{at("none"), dir, "no-such-program-anywhere"} {

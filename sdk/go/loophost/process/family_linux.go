@@ -96,9 +96,9 @@ func entries() []entry {
 	return all
 }
 
-// family is a process and all that comes of it. Who starts a process may end, and then its children are another's: so whatever is
-// of the leader's group or session is family too, whatever has the leader's folder for sockets in its environment, which no other
-// process has, and whatever was family when it was seen first.
+// family is a process and all that comes of it. Who starts a process may end, and then its children are another's: so
+// whatever is of the leader's group or session is family too, whatever has the leader's folder for sockets in its
+// environment, which no other process has, and whatever was family when it was seen first.
 type family struct {
 	leader  born
 	mark    []byte // of the environment; empty: none
@@ -183,7 +183,8 @@ func (f *family) resident() uint64 {
 // rounds bounds the hunt for those who start others faster than they are killed.
 const rounds = 20
 
-// kill ends whatever of the family is left. The leader, if it is dead, has not been waited for: its id is nobody else's.
+// kill ends whatever of the family is left. The leader, if it is dead, has not been waited for: its id is nobody
+// else's.
 func (f *family) kill() {
 	if f == nil {
 		return
@@ -232,7 +233,8 @@ func await(dying []int) {
 	}
 }
 
-// wait waits for a process to end, then for what ends the others, and takes its status last: its id is nobody else's meanwhile.
+// wait waits for a process to end, then for what ends the others, and takes its status last: its id is nobody else's
+// meanwhile.
 func wait(cmd *exec.Cmd, endOthers func()) error {
 	for unix.Waitid(unix.P_PID, cmd.Process.Pid, nil, unix.WEXITED|unix.WNOWAIT, nil) == unix.EINTR {
 	}

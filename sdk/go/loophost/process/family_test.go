@@ -20,12 +20,13 @@ import (
 // relativeBytes is what a plugin's relative takes, far more than the plugin itself.
 const relativeBytes = 96 << 20
 
-// relative is a command that runs this program as another relative of the plugin. One that is estranged keeps neither its session,
-// and with it its group, nor its environment.
+// relative is a command that runs this program as another relative of the plugin. One that is estranged keeps neither
+// its session, and with it its group, nor its environment.
 func relative(what string, keepsGroup, keepsEnvironment bool) *exec.Cmd {
 	cmd := exec.Command(os.Args[0])
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: !keepsGroup}
-	cmd.Env = []string{"FAKE_RELATIVE=" + what, "FAKE_HOG=" + os.Getenv("FAKE_HOG"), "FAKE_LEAVE=" + os.Getenv("FAKE_LEAVE")}
+	cmd.Env = []string{"FAKE_RELATIVE=" + what, "FAKE_HOG=" + os.Getenv("FAKE_HOG"),
+		"FAKE_LEAVE=" + os.Getenv("FAKE_LEAVE")}
 	if keepsEnvironment {
 		cmd.Env = append(os.Environ(), cmd.Env...)
 	}
@@ -111,14 +112,15 @@ func parent(t *testing.T, pid string) string {
 	return before
 }
 
-// Whatever comes of a plugin counts for its memory and ends with it: children of any thread, and those that lost their parents, as
-// daemons do, by their group, by their environment or because they were seen before.
+// Whatever comes of a plugin counts for its memory and ends with it: children of any thread, and those that lost their
+// parents, as daemons do, by their group, by their environment or because they were seen before.
 func TestFamily(t *testing.T) {
 	t.Parallel()
 	if !process.TellsMemory() {
 		t.Skip("this machine does not tell")
 	}
-	for _, how := range []string{"a child of another thread", "left in the group", "a daemon", "a daemon's child", "an estranged daemon"} {
+	for _, how := range []string{"a child of another thread", "left in the group", "a daemon", "a daemon's child",
+		"an estranged daemon"} {
 		t.Run(how, func(t *testing.T) {
 			t.Parallel()
 			dir := t.TempDir()
@@ -177,8 +179,8 @@ func TestFamily(t *testing.T) {
 	}
 }
 
-// What has lost its parent, its session and its environment before anybody looked comes to a host that adopts, ends with the plugin,
-// and leaves no zombie.
+// What has lost its parent, its session and its environment before anybody looked comes to a host that adopts, ends
+// with the plugin, and leaves no zombie.
 func TestStrays(t *testing.T) {
 	t.Parallel()
 	if !process.TellsMemory() {
@@ -190,7 +192,8 @@ func TestStrays(t *testing.T) {
 		t.Fatal(err)
 	}
 	host := exec.CommandContext(t.Context(), os.Args[0])
-	host.Env = append(os.Environ(), "FAKE_HOST="+os.Args[0], "FAKE_MULTIPLY=a stray", "FAKE_HOG="+pipe, "FAKE_SOCKETS="+shortDir(t))
+	host.Env = append(os.Environ(), "FAKE_HOST="+os.Args[0], "FAKE_MULTIPLY=a stray", "FAKE_HOG="+pipe,
+		"FAKE_SOCKETS="+shortDir(t))
 	commands, err := host.StdinPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -212,7 +215,8 @@ func TestStrays(t *testing.T) {
 		t.Fatal(err)
 	}
 	said := bufio.NewReader(out)
-	if line, err := said.ReadString('\n'); line != "ready\n" { // which the plugin is when it has seen the stray's first parent end
+	// which the plugin is when it has seen the stray's first parent end
+	if line, err := said.ReadString('\n'); line != "ready\n" {
 		t.Fatal(line, err)
 	}
 	if have, want := parent(t, strings.TrimSpace(pid)), strconv.Itoa(host.Process.Pid); have != want {

@@ -19,8 +19,8 @@ const (
 	// tailLines is how many lines of stderr a post-mortem shows, and tailWidth how much of each.
 	tailLines = 20
 	tailWidth = 512
-	// linesPerSecond bounds what one plugin may put into the host's log: a plugin in a loop of errors must not fill a disk.
-	// What is over is counted and said once a second.
+	// linesPerSecond bounds what one plugin may put into the host's log: a plugin in a loop of errors must not fill a
+	// disk. What is over is counted and said once a second.
 	linesPerSecond = 500
 )
 

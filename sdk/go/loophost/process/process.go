@@ -1,5 +1,5 @@
-// Package process runs one life of a plugin: it starts the command over hashicorp/go-plugin's handshake with mutual TLS on
-// P-256, watches the process, keeps its output harmless and its end bounded.
+// Package process runs one life of a plugin: it starts the command over hashicorp/go-plugin's handshake with mutual TLS
+// on P-256, watches the process, keeps its output harmless and its end bounded.
 //
 // It knows processes and connections. It must not know objects, loans or what any plugin is for.
 package process
@@ -37,11 +37,13 @@ type Settings struct {
 	Command []string
 	// Env is the whole environment of the process besides the handshake's own variables and PATH.
 	Env []string
-	// SHA256 are the checksums that the command's files must have, in hexadecimal digits: the program's and, where the first
-	// argument that is no option names a file, that file's. What is started is then what was checked: on Linux the files as they
-	// are open, elsewhere the files at the paths, which are looked at again after the start. Empty: any file will do.
+	// SHA256 are the checksums that the command's files must have, in hexadecimal digits: the program's and, where the
+	// first argument that is no option names a file, that file's. What is started is then what was checked: on Linux the
+	// files as they are open, elsewhere the files at the paths, which are looked at again after the start. Empty: any file
+	// will do.
 	SHA256 []string
-	// Checksums remembers those of files that have not changed. The processes of a host share one. Default: one of its own.
+	// Checksums remembers those of files that have not changed. The processes of a host share one. Default: one of its
+	// own.
 	Checksums *Checksums
 	// Hint tells a person where the command is configured, such as "check CL_EVM_CMD".
 	Hint string
@@ -94,15 +96,17 @@ type Conn interface {
 	Close() error
 }
 
-// connect makes the connections to a plugin at a target of gRPC's, and a first call, at which a plugin that does not hold its key
-// fails. It calls by frames if the plugin has them; gRPC connects for the first stream then, since a plugin's gRPC may be a library
-// that takes longer to load than all the rest.
+// connect makes the connections to a plugin at a target of gRPC's, and a first call, at which a plugin that does not
+// hold its key fails. It calls by frames if the plugin has them; gRPC connects for the first stream then, since a
+// plugin's gRPC may be a library that takes longer to load than all the rest.
 func (p *Process) connect(ctx context.Context, target string, config *tls.Config, grpcAlone bool) error {
 	conn, err := grpc.NewClient(target,
 		grpc.WithTransportCredentials(credentials.NewTLS(config)),
-		grpc.WithDefaultCallOptions(grpc.ForceCodecV2(wire.Codec()), grpc.MaxCallRecvMsgSize(wire.MaxMessageBytes), grpc.MaxCallSendMsgSize(wire.MaxMessageBytes)),
+		grpc.WithDefaultCallOptions(grpc.ForceCodecV2(wire.Codec()), grpc.MaxCallRecvMsgSize(wire.MaxMessageBytes),
+			grpc.MaxCallSendMsgSize(wire.MaxMessageBytes)),
 		grpc.WithNoProxy(),
-		grpc.WithIdleTimeout(0)) // whoever idles hangs up, and the plugin's socket may be gone from its folder by the next stream
+		// whoever idles hangs up, and the plugin's socket may be gone from its folder by the next stream
+		grpc.WithIdleTimeout(0))
 	if err != nil {
 		return err
 	}
@@ -112,7 +116,8 @@ func (p *Process) connect(ctx context.Context, target string, config *tls.Config
 			p.Conn, p.framed = ch, true
 		}
 	}
-	_, err = grpc_health_v1.NewHealthClient(p.Conn).Check(ctx, &grpc_health_v1.HealthCheckRequest{Service: wire.HealthService})
+	_, err = grpc_health_v1.NewHealthClient(p.Conn).Check(ctx,
+		&grpc_health_v1.HealthCheckRequest{Service: wire.HealthService})
 	return err
 }
 
@@ -143,10 +148,11 @@ func Start(ctx context.Context, s Settings) (*Process, error) {
 		RunnerFunc:       r.take,
 		UnixSocketConfig: &plugin.UnixSocketConfig{TempDir: folder},
 		TLSConfig: &tls.Config{
-			Certificates:       []tls.Certificate{s.Host.TLS},
-			MinVersion:         tls.VersionTLS12,
-			ServerName:         "localhost",
-			InsecureSkipVerify: true, // of names and dates, which other SDKs' certificates have; VerifyConnection takes one alone
+			Certificates: []tls.Certificate{s.Host.TLS},
+			MinVersion:   tls.VersionTLS12,
+			ServerName:   "localhost",
+			// of names and dates, which other SDKs' certificates have; VerifyConnection takes one alone
+			InsecureSkipVerify: true,
 			VerifyConnection:   func(c tls.ConnectionState) error { return wire.Exactly(r.certificate())(c) },
 		},
 	}
@@ -178,7 +184,8 @@ func Start(ctx context.Context, s Settings) (*Process, error) {
 // endedEarly is a process that ended before its handshake.
 type endedEarly struct{ error }
 
-// EndedEarly reports whether an error of Start says that the process ended before its handshake, as the plugin of another kind does.
+// EndedEarly reports whether an error of Start says that the process ended before its handshake, as the plugin of
+// another kind does.
 func EndedEarly(err error) bool {
 	var early *endedEarly
 	return errors.As(err, &early)
@@ -223,14 +230,16 @@ func (s Settings) denied(exit Exit) string {
 	if level == confine.None || !strings.Contains(said, "permission denied") && !strings.Contains(said, "eacces") {
 		return ""
 	}
-	return fmt.Sprintf("; it is confined at the level %q: what it needs besides its own can be allowed (Read, Write, Connect)", level)
+	return fmt.Sprintf("; it is confined at the level %q: what it needs besides its own can be allowed (Read, Write, "+
+		"Connect)", level)
 }
 
-// ofClocks says what to set where the other end refuses a certificate by its dates. Ours hold at every time, so that it takes an
-// older SDK's file of a debugged plugin, or a clock that says that it is not yet 1970.
+// ofClocks says what to set where the other end refuses a certificate by its dates. Ours hold at every time, so that it
+// takes an older SDK's file of a debugged plugin, or a clock that says that it is not yet 1970.
 func ofClocks(err error) error {
 	if strings.Contains(err.Error(), "tls: expired certificate") { // gRPC keeps the text of it alone
-		return fmt.Errorf("%w: by the clock that the plugin reads, a certificate is not valid; set this machine's clock and start both anew", err)
+		return fmt.Errorf("%w: by the clock that the plugin reads, a certificate is not valid; set this machine's clock "+
+			"and start both anew", err)
 	}
 	return err
 }
@@ -251,7 +260,8 @@ func (p *Process) Memory() uint64 {
 	return p.runner.kin().resident()
 }
 
-// Checksums are those of the files that the process was started from; none after its end, and none of an attached process.
+// Checksums are those of the files that the process was started from; none after its end, and none of an attached
+// process.
 func (p *Process) Checksums() ([]Checksum, error) {
 	if p.Attached() {
 		return nil, nil
@@ -259,8 +269,8 @@ func (p *Process) Checksums() ([]Checksum, error) {
 	return p.runner.checksums()
 }
 
-// Exited is closed when the process has ended, its group is dead and its pipes are closed; of an attached process, when the host has let
-// go of it.
+// Exited is closed when the process has ended, its group is dead and its pipes are closed; of an attached process, when
+// the host has let go of it.
 func (p *Process) Exited() <-chan struct{} {
 	if p.Attached() {
 		return p.attached.done
@@ -287,7 +297,8 @@ func (p *Process) Terminate() {
 	}
 }
 
-// Kill ends the process's group at once and frees what the life held; it lets go of an attached process, which lives on. It may be called more than once, by anybody.
+// Kill ends the process's group at once and frees what the life held; it lets go of an attached process, which lives
+// on. It may be called more than once, by anybody.
 func (p *Process) Kill() {
 	if p.Attached() {
 		p.letGo()

@@ -51,11 +51,12 @@ func TestMain(m *testing.M) {
 	}
 }
 
-// ownStdout and ownStderr are what a plugin in C would write to: go-plugin swaps os.Stdout and os.Stderr for pipes of its own until Init.
+// ownStdout and ownStderr are what a plugin in C would write to: go-plugin swaps os.Stdout and os.Stderr for pipes of
+// its own until Init.
 var ownStdout, ownStderr = os.Stdout, os.Stderr
 
-// serve is the fake. FAKE_FIFO is a pipe that it holds open while it lives; FAKE_NOISE is what it writes whenever its metrics
-// are read.
+// serve is the fake. FAKE_FIFO is a pipe that it holds open while it lives; FAKE_NOISE is what it writes whenever its
+// metrics are read.
 func serve() {
 	if path := os.Getenv("FAKE_FIFO"); path != "" {
 		f, err := os.OpenFile(path, os.O_WRONLY, 0)
@@ -84,7 +85,10 @@ func serve() {
 		os.Exit(1)
 	}
 	relayerv1loop.ServeRelayer(func(h *loop.Host) relayerv1loop.RelayerService {
-		noise := prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "noise", Help: "Writes."}, func() float64 { makeNoise(); return 1 })
+		noise := prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "noise", Help: "Writes."}, func() float64 {
+			makeNoise()
+			return 1
+		})
 		h.Registry().MustRegister(noise)
 		return nil
 	})
@@ -217,11 +221,13 @@ func TestNoise(t *testing.T) {
 			}
 			begin := time.Now()
 			for range 2 {
-				if _, err := pluginv1.NewLifecycleServiceClient(p.Conn).CollectMetrics(t.Context(), &pluginv1.CollectMetricsRequest{}); err != nil {
+				if _, err := pluginv1.NewLifecycleServiceClient(p.Conn).CollectMetrics(t.Context(),
+					&pluginv1.CollectMetricsRequest{}); err != nil {
 					t.Fatal(err)
 				}
 			}
-			if _, err := grpc_health_v1.NewHealthClient(p.Conn).Check(t.Context(), &grpc_health_v1.HealthCheckRequest{Service: wire.HealthService}); err != nil {
+			if _, err := grpc_health_v1.NewHealthClient(p.Conn).Check(t.Context(),
+				&grpc_health_v1.HealthCheckRequest{Service: wire.HealthService}); err != nil {
 				t.Fatal(err)
 			}
 			p.Kill() // its pipes are read to their ends
@@ -340,7 +346,8 @@ func TestVariablesAreDocumented(t *testing.T) {
 	}
 }
 
-// A program that is not executed is told with what is missing, pinned or not: a pinned one's path in the command is the child's.
+// A program that is not executed is told with what is missing, pinned or not: a pinned one's path in the command is the
+// child's.
 func TestStartNamesWhatIsMissing(t *testing.T) {
 	t.Parallel()
 	program, content := filepath.Join(t.TempDir(), "plugin"), []byte("#!/opt/none/python3\n")
@@ -371,7 +378,8 @@ func TestEnd(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := pluginv1.NewLifecycleServiceClient(p.Conn).CollectMetrics(t.Context(), &pluginv1.CollectMetricsRequest{}); err != nil {
+	if _, err := pluginv1.NewLifecycleServiceClient(p.Conn).CollectMetrics(t.Context(),
+		&pluginv1.CollectMetricsRequest{}); err != nil {
 		t.Fatal(err)
 	}
 	eventually(t, "its words", func() bool { return slices.Contains(log.messages(), "enough") })
@@ -423,8 +431,8 @@ func beHost(script string) {
 	fmt.Println("not ready:", err)
 }
 
-// TestPluginsDieWithTheirHost kills hosts as the kernel does when memory is short. The plugin is a grandchild: a signal of its
-// parent's death does not reach it, and the end of its stdin does.
+// TestPluginsDieWithTheirHost kills hosts as the kernel does when memory is short. The plugin is a grandchild: a signal
+// of its parent's death does not reach it, and the end of its stdin does.
 func TestPluginsDieWithTheirHost(t *testing.T) {
 	t.Parallel()
 	for name, script := range map[string]string{

@@ -20,15 +20,15 @@ type Checksum struct {
 	SHA256 string
 }
 
-// Checksums remembers the checksums of files that have not changed since they were read: reading one of 40 MB takes some 35 ms,
-// which is what a plugin takes to come back after a crash.
+// Checksums remembers the checksums of files that have not changed since they were read: reading one of 40 MB takes
+// some 35 ms, which is what a plugin takes to come back after a crash.
 type Checksums struct {
 	mu    sync.Mutex
 	known map[identity]string
 }
 
-// settled is how old the last change of a file must be for its checksum to be remembered: a second change within the grain of
-// the file system's clock would not show.
+// settled is how old the last change of a file must be for its checksum to be remembered: a second change within the
+// grain of the file system's clock would not show.
 const settled = 2 * time.Second
 
 // mostKnown bounds what is remembered. A host has a few programs, and each upgrade leaves one behind.
@@ -63,8 +63,8 @@ func (c *Checksums) of(f *os.File) (string, error) {
 	return sum, nil
 }
 
-// program is the files of a command, open: the program and, if the first argument that is no option names a file, that one, which is
-// the script of an interpreter.
+// program is the files of a command, open: the program and, if the first argument that is no option names a file, that
+// one, which is the script of an interpreter.
 type program struct {
 	path   string // of the program, as it was found
 	files  []*os.File
@@ -150,11 +150,15 @@ func (p *program) check(c *Checksums, want []string) error {
 		for _, h := range have {
 			paths, sums = append(paths, h.Path), append(sums, h.SHA256)
 		}
-		return &pinError{fmt.Errorf("the command starts %s, of SHA-256 checksum %s, and the checksums pinned are %d in number: pin as many, in this order", strings.Join(paths, " and "), strings.Join(sums, " and "), len(want))}
+		return &pinError{
+			fmt.Errorf("the command starts %s, of SHA-256 checksum %s, and the checksums pinned are %d in number: pin as "+
+				"many, in this order", strings.Join(paths, " and "), strings.Join(sums, " and "), len(want))}
 	}
 	for at, h := range have {
 		if !strings.EqualFold(h.SHA256, want[at]) {
-			return &pinError{fmt.Errorf("%s has the SHA-256 checksum %s and is pinned to %s: install the build that is pinned, or pin this one", h.Path, h.SHA256, strings.ToLower(want[at]))}
+			return &pinError{
+				fmt.Errorf("%s has the SHA-256 checksum %s and is pinned to %s: install the build that is pinned, or pin this one",
+					h.Path, h.SHA256, strings.ToLower(want[at]))}
 		}
 	}
 	return nil

@@ -37,7 +37,9 @@ const firstInherited = 3
 // interpreter opens its script after it has begun.
 func (p *program) startFrom(cmd *exec.Cmd) error {
 	if _, err := os.Stat("/proc/self/fd"); err != nil {
-		return &pinError{errors.New("a file can be started as it was checked by /proc/self/fd alone, which is not there; mount /proc, or pin nothing")}
+		return &pinError{
+			errors.New("a file can be started as it was checked by /proc/self/fd alone, which is not there; mount /proc, or " +
+				"pin nothing")}
 	}
 	cmd.ExtraFiles = p.files
 	cmd.Path = fmt.Sprintf("/proc/self/fd/%d", firstInherited)

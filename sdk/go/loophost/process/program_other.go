@@ -14,7 +14,8 @@ type identity struct{}
 
 func identify(*os.File) (identity, time.Time, bool) { return identity{}, time.Time{}, false }
 
-// startFrom leaves the paths: outside Linux a descriptor cannot be executed. unchanged looks at them again after the start.
+// startFrom leaves the paths: outside Linux a descriptor cannot be executed. unchanged looks at them again after the
+// start.
 func (*program) startFrom(*exec.Cmd) error { return nil }
 
 // unchanged is whether the paths still lead to the files that were checked.
@@ -24,7 +25,8 @@ func (p *program) unchanged() error {
 		if err != nil {
 			return &pinError{err}
 		}
-		if then, err := f.Stat(); err != nil || !os.SameFile(then, now) || then.ModTime() != now.ModTime() || then.Size() != now.Size() {
+		if then, err := f.Stat(); err != nil || !os.SameFile(then, now) || then.ModTime() != now.ModTime() ||
+			then.Size() != now.Size() {
 			return &pinError{errors.New(f.Name() + " was replaced while it was started")}
 		}
 	}

@@ -38,8 +38,8 @@ func read(t *testing.T, path string) []byte {
 	return content
 }
 
-// What was checked is what starts, although the files are replaced in between: a binary, a script, and an interpreter with a
-// script whose folder it looks into.
+// What was checked is what starts, although the files are replaced in between: a binary, a script, and an interpreter
+// with a script whose folder it looks into.
 func TestStartsWhatWasChecked(t *testing.T) {
 	t.Parallel()
 	shell, err := exec.LookPath("sh")
@@ -51,9 +51,12 @@ func TestStartsWhatWasChecked(t *testing.T) {
 		old, new []byte
 		script   bool
 	}{
-		"a binary":       {func(dir string) []string { return []string{filepath.Join(dir, "program"), "-c", "echo old"} }, read(t, shell), []byte("#!/bin/sh\necho new\n"), false},
-		"a script":       {func(dir string) []string { return []string{filepath.Join(dir, "program")} }, []byte("#!/bin/sh\necho old\n"), []byte("#!/bin/sh\necho new\n"), false},
-		"an interpreter": {func(dir string) []string { return []string{"sh", "-e", filepath.Join(dir, "program"), "more"} }, []byte("echo old\n"), []byte("echo new\n"), true},
+		"a binary": {func(dir string) []string { return []string{filepath.Join(dir, "program"), "-c", "echo old"} },
+			read(t, shell), []byte("#!/bin/sh\necho new\n"), false},
+		"a script": {func(dir string) []string { return []string{filepath.Join(dir, "program")} },
+			[]byte("#!/bin/sh\necho old\n"), []byte("#!/bin/sh\necho new\n"), false},
+		"an interpreter": {func(dir string) []string { return []string{"sh", "-e", filepath.Join(dir, "program"), "more"} },
+			[]byte("echo old\n"), []byte("echo new\n"), true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -73,14 +76,16 @@ func TestStartsWhatWasChecked(t *testing.T) {
 			if err := p.check(sums, want); err != nil {
 				t.Fatal(err)
 			}
-			if err := p.check(sums, append(want, want[0])); err == nil || !strings.Contains(err.Error(), "pin as many, in this order") {
+			if err := p.check(sums, append(want, want[0])); err == nil ||
+				!strings.Contains(err.Error(), "pin as many, in this order") {
 				t.Errorf("a checksum too many: %v", err)
 			}
 			last := len(want) - 1
 			other := put(t, path, c.new)
 			wrong := append([]string{}, want...)
 			wrong[last] = other
-			if err := p.check(sums, wrong); err == nil || !strings.Contains(err.Error(), path+" has the SHA-256 checksum "+want[last]+" and is pinned to "+other) {
+			if err := p.check(sums, wrong); err == nil ||
+				!strings.Contains(err.Error(), path+" has the SHA-256 checksum "+want[last]+" and is pinned to "+other) {
 				t.Errorf("another program's checksum: %v", err)
 			}
 			cmd := &exec.Cmd{Path: p.path, Args: command}

@@ -27,8 +27,8 @@ import (
 // longestLine is how much of a line of stdout is looked at. go-plugin's own scanner stalls on lines over 64 KiB.
 const longestLine = 4 << 10
 
-// runner is go-plugin's view of the process. It owns the process's pipes: go-plugin reads copies that end when the process
-// has, not when the last grandchild lets go of them.
+// runner is go-plugin's view of the process. It owns the process's pipes: go-plugin reads copies that end when the
+// process has, not when the last grandchild lets go of them.
 type runner struct {
 	settings Settings
 	folder   string    // of its sockets
@@ -112,7 +112,8 @@ func (r *runner) take(_ hclog.Logger, spec *exec.Cmd, _ string) (goplugin.Runner
 	r.cmd.Env = append(r.cmd.Env, spec.Env...)
 	// go-plugin names a folder below ours, whose path is 21 bytes longer than a socket's may become.
 	r.cmd.Env = append(r.cmd.Env, socketDirKey+"="+r.folder, "PLUGIN_CLIENT_CERT="+string(r.settings.Host.CertificatePEM))
-	launch := confine.Launch{Cmd: r.cmd, Command: r.settings.Command, Program: p.path, Pinned: len(r.cmd.ExtraFiles), Folder: r.folder}
+	launch := confine.Launch{Cmd: r.cmd, Command: r.settings.Command, Program: p.path, Pinned: len(r.cmd.ExtraFiles),
+		Folder: r.folder}
 	if r.staged, err = r.settings.Confinement.Prepare(launch); err != nil {
 		p.close()
 		return nil, &startError{err}
@@ -287,7 +288,8 @@ func (r *runner) handshakeProblem(k wire.Kind) string {
 		return fmt.Sprintf("printed %q where a plugin prints its handshake: it is no LOOP plugin", shown)
 	}
 	if v, err := strconv.Atoi(fields[1]); err != nil || v != k.ProtocolVersion {
-		return fmt.Sprintf("speaks version %s of the %s protocol and this host speaks version %d: install builds that match", fields[1], k.Name, k.ProtocolVersion)
+		return fmt.Sprintf("speaks version %s of the %s protocol and this host speaks version %d: install builds that match",
+			fields[1], k.Name, k.ProtocolVersion)
 	}
 	if fields[4] != "grpc" {
 		return fmt.Sprintf("speaks %s and not grpc: it is no LOOP plugin", fields[4])
@@ -390,8 +392,8 @@ func (*runner) Diagnose(context.Context) string { return "" }
 // Stdout implements runner.Runner.
 func (r *runner) Stdout() io.ReadCloser { return r.stdoutR }
 
-// Stderr implements runner.Runner: nothing comes, and the end comes with the process's. The true stderr goes through our own
-// parser, because go-plugin's panics on {"@message":1}.
+// Stderr implements runner.Runner: nothing comes, and the end comes with the process's. The true stderr goes through
+// our own parser, because go-plugin's panics on {"@message":1}.
 func (r *runner) Stderr() io.ReadCloser { return r.quietR }
 
 // Name implements runner.Runner.

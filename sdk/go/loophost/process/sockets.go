@@ -15,18 +15,20 @@ import (
 )
 
 const (
-	// longestSocketBase leaves room for the names below it within the 103 bytes that a unix socket's path may have on every
-	// system: 18 for the host's folder (/loop-4194304-abcd), 8 for a process's, and 17 for the socket that go-plugin names.
+	// longestSocketBase leaves room for the names below it within the 103 bytes that a unix socket's path may have on
+	// every system: 18 for the host's folder (/loop-4194304-abcd), 8 for a process's, and 17 for the socket that go-plugin
+	// names.
 	longestSocketBase = 60
 
-	// markName is a file that a host puts into its folder once it holds the lock, and markText what it holds: only what bears it
-	// is swept.
+	// markName is a file that a host puts into its folder once it holds the lock, and markText what it holds: only what
+	// bears it is swept.
 	markName = "README"
-	markText = "Sockets of a LOOP host. It holds a lock on this folder while it lives; when nobody does, the next host removes it.\n"
+	markText = "Sockets of a LOOP host. It holds a lock on this folder while it lives; when nobody does, the next host " +
+		"removes it.\n"
 )
 
-// Sockets is a host's private folder for sockets, below one that it shares with others. Whatever cleans it away while the host
-// runs, it is made anew for the next socket.
+// Sockets is a host's private folder for sockets, below one that it shares with others. Whatever cleans it away while
+// the host runs, it is made anew for the next socket.
 type Sockets struct {
 	base, hint string
 
@@ -36,12 +38,14 @@ type Sockets struct {
 	folders int
 }
 
-// NewSockets makes the folder below base (empty: XDG_RUNTIME_DIR, else TMPDIR, else /tmp) and sweeps those that hosts left behind
-// when they were killed. The hint tells a person how to choose another base, such as "name another by XDG_RUNTIME_DIR".
+// NewSockets makes the folder below base (empty: XDG_RUNTIME_DIR, else TMPDIR, else /tmp) and sweeps those that hosts
+// left behind when they were killed. The hint tells a person how to choose another base, such as "name another by
+// XDG_RUNTIME_DIR".
 func NewSockets(base, hint string) (*Sockets, error) {
 	s := &Sockets{base: cmp.Or(base, os.Getenv("XDG_RUNTIME_DIR"), os.TempDir()), hint: hint}
 	if len(s.base) > longestSocketBase {
-		return nil, fmt.Errorf("the folder for sockets %q is %d bytes long and may be %d, because a unix socket's path is short; %s",
+		return nil, fmt.Errorf("the folder for sockets %q is %d bytes long and may be %d, because a unix socket's path is "+
+			"short; %s",
 			s.base, len(s.base), longestSocketBase, s.hint)
 	}
 	if info, err := os.Stat(s.base); err != nil || !info.IsDir() {
@@ -120,7 +124,8 @@ func (s *Sockets) open(dir string) error {
 			return s.failed(err)
 		}
 		if info.Mode()&0o001 == 0 {
-			return fmt.Errorf("a plugin with a user of its own cannot go through %s (mode %#o) to its sockets; %s", above, info.Mode().Perm(), s.hint)
+			return fmt.Errorf("a plugin with a user of its own cannot go through %s (mode %#o) to its sockets; %s", above,
+				info.Mode().Perm(), s.hint)
 		}
 		if above == filepath.Dir(above) {
 			return nil
@@ -145,7 +150,8 @@ func (s *Sockets) release() {
 	}
 }
 
-// makeDir makes a folder of a short name. The process's id in it is for people alone: it says nothing in another namespace.
+// makeDir makes a folder of a short name. The process's id in it is for people alone: it says nothing in another
+// namespace.
 func makeDir(base string) (string, error) {
 	for tries := 0; ; tries++ {
 		dir := filepath.Join(base, fmt.Sprintf("loop-%d-%s", os.Getpid(), strings.ToLower(rand.Text()[:4])))
@@ -179,8 +185,8 @@ func lock(dir string) (*os.File, error) {
 	return f, nil
 }
 
-// sweep removes the folders of hosts that are gone: those that bear the mark, belong to this user, and are locked by nobody. A
-// host locks its folder before it marks it, so that one that is being made is left alone.
+// sweep removes the folders of hosts that are gone: those that bear the mark, belong to this user, and are locked by
+// nobody. A host locks its folder before it marks it, so that one that is being made is left alone.
 func sweep(base string) {
 	dirs, err := filepath.Glob(filepath.Join(base, "loop-*-*"))
 	if err != nil {

@@ -54,8 +54,8 @@ func host(t *testing.T, base string) (*exec.Cmd, string) {
 	return h, made[0]
 }
 
-// A host sweeps what hosts left behind when they were killed, and nothing else: no folder of a host that lives, whatever the id of
-// its process says here, and none that no host has made.
+// A host sweeps what hosts left behind when they were killed, and nothing else: no folder of a host that lives,
+// whatever the id of its process says here, and none that no host has made.
 func TestSweep(t *testing.T) {
 	t.Parallel()
 	base := shortDir(t)
@@ -181,9 +181,10 @@ func TestSocketBase(t *testing.T) {
 		})
 	}
 	for base, want := range map[string]string{
-		strings.Repeat("x", 61):    "is 61 bytes long and may be 60, because a unix socket's path is short; name another",
-		filepath.Join(one, "none"): "making a folder for sockets below " + one + "/none: no such file or directory; name another",
-		"/dev/null":                "making a folder for sockets below /dev/null: not a directory; name another",
+		strings.Repeat("x", 61): "is 61 bytes long and may be 60, because a unix socket's path is short; name another",
+		filepath.Join(one, "none"): "making a folder for sockets below " + one +
+			"/none: no such file or directory; name another",
+		"/dev/null": "making a folder for sockets below /dev/null: not a directory; name another",
 	} {
 		if _, err := process.NewSockets(base, "name another"); err == nil || !strings.HasSuffix(err.Error(), want) {
 			t.Errorf("%s: %v", base, err)

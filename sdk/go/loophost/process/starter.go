@@ -9,9 +9,9 @@ import (
 	"os"
 )
 
-// Starter starts processes from one OS thread of its own. On Linux a child's parent-death signal fires when the *thread* that
-// started it ends, so that thread must outlive every child: one that merely borrowed a thread would kill its plugins when it
-// returned.
+// Starter starts processes from one OS thread of its own. On Linux a child's parent-death signal fires when the
+// *thread* that started it ends, so that thread must outlive every child: one that merely borrowed a thread would kill
+// its plugins when it returned.
 type Starter struct {
 	jobs      chan startJob
 	once      sync.Once
@@ -69,8 +69,8 @@ func (s *Starter) forget(pid int) {
 // Close ends the thread, and with it, on Linux, every process that it started.
 func (s *Starter) Close() { s.once.Do(func() { close(s.jobs); close(s.closed) }) }
 
-// lastWords is how long the pipes of a dead process are read on: what it wrote before its end is there at once, and only a
-// process that left the group would write more.
+// lastWords is how long the pipes of a dead process are read on: what it wrote before its end is there at once, and
+// only a process that left the group would write more.
 const lastWords = 100 * time.Millisecond
 
 // drain lets readers take what is left and no more.

@@ -1,5 +1,6 @@
-// Package supervise decides over the lives of one plugin process: when to launch, when to wait, when to give up for a while. It
-// is a pure state machine: events and the time in, effects out. It knows no process, no clock and no connection.
+// Package supervise decides over the lives of one plugin process: when to launch, when to wait, when to give up for a
+// while. It is a pure state machine: events and the time in, effects out. It knows no process, no clock and no
+// connection.
 package supervise
 
 import (

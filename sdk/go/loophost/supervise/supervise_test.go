@@ -23,7 +23,8 @@ var events = map[string]supervise.Event{
 	"due": supervise.Due, "restart": supervise.Restart, "stop": supervise.Stop,
 }
 
-// TestScripts replays testdata: each line is a time since the start and an event, and after => stands what must come of it.
+// TestScripts replays testdata: each line is a time since the start and an event, and after => stands what must come of
+// it.
 func TestScripts(t *testing.T) {
 	t.Parallel()
 	files, err := filepath.Glob("testdata/*.txt")

@@ -26,8 +26,8 @@ type Devchain struct {
 	Stdout *json.Decoder // it says on stdout what there is on it, as JSON
 }
 
-// StartDevchain starts a chain's program and reads what it says first. The test is skipped if it is to be short or the program was
-// not built.
+// StartDevchain starts a chain's program and reads what it says first. The test is skipped if it is to be short or the
+// program was not built.
 func StartDevchain(t *testing.T, said any, program string, args ...string) Devchain {
 	t.Helper()
 	if testing.Short() {
@@ -91,8 +91,8 @@ func TransmitAtOnce(t *testing.T, providers []relayerv1loop.Provider, report fun
 	transmitting.Wait()
 }
 
-// FuzzAnswers holds that no answer of a node makes a panic, nor an error without a reason. A node answers what body holds, every
-// makes each of the client's calls, and told tells whether an error has a reason.
+// FuzzAnswers holds that no answer of a node makes a panic, nor an error without a reason. A node answers what body
+// holds, every makes each of the client's calls, and told tells whether an error has a reason.
 func FuzzAnswers(
 	f *testing.F, seeds []string, body *string, every func(ctx context.Context) map[string]error, told func(error) bool,
 ) {

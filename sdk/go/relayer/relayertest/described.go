@@ -38,7 +38,8 @@ func Names(t *testing.T, r relayerv1loop.RelayerService, publicKey, want string)
 	if diff := cmp.Diff([]string{want}, response.GetNames()); err != nil || diff != "" {
 		t.Errorf("names (-want +got): %v\n%s", err, diff)
 	}
-	if response, err := r.DescribeAccounts(t.Context(), &relayerv1.DescribeAccountsRequest{PublicKeys: [][]byte{key[1:]}}); err == nil {
+	if response, err := r.DescribeAccounts(t.Context(),
+		&relayerv1.DescribeAccountsRequest{PublicKeys: [][]byte{key[1:]}}); err == nil {
 		t.Errorf("a key without its first byte is named %v", response.GetNames())
 	}
 }
@@ -83,7 +84,8 @@ func Jobs(t *testing.T, r relayerv1loop.RelayerService, cases map[string]JobCase
 		if diff := cmp.Diff(c.RelayConfig, string(got.GetRelayConfigJson())); diff != "" {
 			t.Errorf("%s: relayConfig (-want +got):\n%s", name, diff)
 		}
-		if diff := cmp.Diff(c.Names, [3]string{got.GetContractKey(), got.GetTransmitterKey(), got.GetFromAccount()}); diff != "" {
+		if diff := cmp.Diff(c.Names,
+			[3]string{got.GetContractKey(), got.GetTransmitterKey(), got.GetFromAccount()}); diff != "" {
 			t.Errorf("%s: names (-want +got):\n%s", name, diff)
 		}
 	}

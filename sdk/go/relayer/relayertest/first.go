@@ -19,15 +19,25 @@ import (
 	"github.com/loop-plugins/loop/gen/go/loop/relayer/v1/relayerv1loop"
 )
 
-// FirstCallsWait holds that a relayer which has just started fails nobody's call while its node, which hangs, still answers for the
-// first time, and that whoever cannot wait hears which node it is, with want in the error. Calls in unasked need no answer of a node.
+// FirstCallsWait holds that a relayer which has just started fails nobody's call while its node, which hangs, still
+// answers for the first time, and that whoever cannot wait hears which node it is, with want in the error. Calls in
+// unasked need no answer of a node.
 func FirstCallsWait(t *testing.T, node *Server, p relayerv1loop.Provider, want string, unasked ...string) {
 	t.Helper()
 	calls := map[string]func(ctx context.Context) error{
-		"LatestConfigDetails":        func(ctx context.Context) error { _, err := p.LatestConfigDetails(ctx, nil); return err },
-		"LatestBlockHeight":          func(ctx context.Context) error { _, err := p.LatestBlockHeight(ctx, nil); return err },
-		"LatestConfigDigestAndEpoch": func(ctx context.Context) error { _, err := p.LatestConfigDigestAndEpoch(ctx, nil); return err },
-		"LatestTransmissionDetails":  func(ctx context.Context) error { _, err := p.LatestTransmissionDetails(ctx, nil); return err },
+		"LatestConfigDetails": func(ctx context.Context) error {
+			_, err := p.LatestConfigDetails(ctx, nil)
+			return err
+		},
+		"LatestBlockHeight": func(ctx context.Context) error { _, err := p.LatestBlockHeight(ctx, nil); return err },
+		"LatestConfigDigestAndEpoch": func(ctx context.Context) error {
+			_, err := p.LatestConfigDigestAndEpoch(ctx, nil)
+			return err
+		},
+		"LatestTransmissionDetails": func(ctx context.Context) error {
+			_, err := p.LatestTransmissionDetails(ctx, nil)
+			return err
+		},
 		"LatestRoundRequested": func(ctx context.Context) error {
 			_, err := p.LatestRoundRequested(ctx, &medianv1.LatestRoundRequestedRequest{Lookback: durationpb.New(time.Hour)})
 			return err
@@ -58,8 +68,8 @@ func FirstCallsWait(t *testing.T, node *Server, p relayerv1loop.Provider, want s
 	calling.Wait()
 }
 
-// Rests holds that how long a node wants to be left alone reaches whoever chooses among nodes. connect connects to a node that
-// answers nothing else, and returns relayer.Reason of what comes of it.
+// Rests holds that how long a node wants to be left alone reaches whoever chooses among nodes. connect connects to a
+// node that answers nothing else, and returns relayer.Reason of what comes of it.
 func Rests(t *testing.T, connect func(ctx context.Context, url string) (reason string)) {
 	t.Helper()
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {

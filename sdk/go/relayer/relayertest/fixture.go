@@ -25,12 +25,14 @@ import (
 type Keystore map[string]func(data []byte) (signature []byte, err error)
 
 // ListAccounts implements KeystoreServiceClient.
-func (k Keystore) ListAccounts(context.Context, *hostservicev1.ListAccountsRequest, ...grpc.CallOption) (*hostservicev1.ListAccountsResponse, error) {
+func (k Keystore) ListAccounts(context.Context, *hostservicev1.ListAccountsRequest,
+	...grpc.CallOption) (*hostservicev1.ListAccountsResponse, error) {
 	return &hostservicev1.ListAccountsResponse{Accounts: slices.Sorted(maps.Keys(k))}, nil
 }
 
 // Sign implements KeystoreServiceClient.
-func (k Keystore) Sign(_ context.Context, in *hostservicev1.SignRequest, _ ...grpc.CallOption) (*hostservicev1.SignResponse, error) {
+func (k Keystore) Sign(_ context.Context, in *hostservicev1.SignRequest,
+	_ ...grpc.CallOption) (*hostservicev1.SignResponse, error) {
 	sign := k[in.GetAccount()]
 	if sign == nil {
 		return nil, status.Errorf(codes.NotFound, "account %s is not lent", in.GetAccount())
@@ -54,7 +56,8 @@ type Fixture struct {
 }
 
 // NewFixture makes one of a relayer that make makes.
-func NewFixture(t testing.TB, keys Keystore, make func(*slog.Logger, prometheus.Registerer) relayerv1loop.RelayerService) *Fixture {
+func NewFixture(t testing.TB, keys Keystore,
+	make func(*slog.Logger, prometheus.Registerer) relayerv1loop.RelayerService) *Fixture {
 	f := &Fixture{t: t, Metrics: prometheus.NewPedanticRegistry(), Log: &Log{t: t}, store: &Store{}}
 	f.Relayer = make(slog.New(slog.NewTextHandler(f.Log, nil)), f.Metrics)
 	f.Loans = relayerv1loop.CreateChainLoans{Keystore: keys, Store: f.store}
@@ -64,13 +67,15 @@ func NewFixture(t testing.TB, keys Keystore, make func(*slog.Logger, prometheus.
 // Chain makes a chain; the test's end closes it, unless stop did.
 func (f *Fixture) Chain(id, config string) (chain relayerv1loop.Chain, stop func()) {
 	f.t.Helper()
-	chain, _, err := f.Relayer.CreateChain(f.t.Context(), &relayerv1.CreateChainRequest{Name: "chain", ChainId: id, ConfigToml: []byte(config)}, f.Loans)
+	chain, _, err := f.Relayer.CreateChain(f.t.Context(),
+		&relayerv1.CreateChainRequest{Name: "chain", ChainId: id, ConfigToml: []byte(config)}, f.Loans)
 	Must(f.t, err)
 	return chain, f.closes(chain)
 }
 
 // Provider makes a median provider; the test's end closes it before the chain, unless stop did.
-func (f *Fixture) Provider(chain relayerv1loop.Chain, request *relayerv1.CreateProviderRequest) (provider relayerv1loop.Provider, stop func()) {
+func (f *Fixture) Provider(chain relayerv1loop.Chain,
+	request *relayerv1.CreateProviderRequest) (provider relayerv1loop.Provider, stop func()) {
 	f.t.Helper()
 	provider, _, err := chain.CreateProvider(f.t.Context(), request)
 	Must(f.t, err)
@@ -114,7 +119,8 @@ func (f *Fixture) Watch() (configs <-chan *relayerv1.WatchContractConfigsRespons
 	ctx, cancel := context.WithCancel(f.t.Context())
 	messages, ended := make(chan *relayerv1.WatchContractConfigsResponse), make(chan error, 1)
 	go func() {
-		ended <- f.Relayer.WatchContractConfigs(&relayerv1.WatchContractConfigsRequest{}, stream{ctx: ctx, messages: messages})
+		ended <- f.Relayer.WatchContractConfigs(&relayerv1.WatchContractConfigsRequest{},
+			stream{ctx: ctx, messages: messages})
 	}()
 	stop = sync.OnceFunc(func() {
 		cancel()

@@ -13,8 +13,8 @@ import (
 	"github.com/loop-plugins/loop/gen/go/loop/relayer/v1/relayerv1loop"
 )
 
-// FirstFaults are what the first of two nodes is tried with, and how long at most a call has to find out: of a node that hangs, a
-// quarter of the time that one call may take.
+// FirstFaults are what the first of two nodes is tried with, and how long at most a call has to find out: of a node
+// that hangs, a quarter of the time that one call may take.
 var FirstFaults = map[string]struct {
 	Faults map[string]Fault
 	Wait   time.Duration
@@ -37,7 +37,8 @@ func NodeStates(t testing.TB, chain relayerv1loop.Chain) func(node int) *relayer
 type TakeOver struct {
 	// Spoil gives the node its fault, and Mend takes it away.
 	Spoil, Mend func()
-	// State and Reason are what the chain says of the node meanwhile; # stands for a number, and any reason will do if it is empty.
+	// State and Reason are what the chain says of the node meanwhile; # stands for a number, and any reason will do if it
+	// is empty.
 	State  relayerv1.NodeState
 	Reason string
 	// Report makes what libocr hands to Transmit.
@@ -47,8 +48,8 @@ type TakeOver struct {
 	Until  func(what string, holds func() bool)
 }
 
-// TakesOver holds that a report lands while the first node has its fault, that the chain says what is wrong with it and shows no
-// address, and that it serves again when it is mended.
+// TakesOver holds that a report lands while the first node has its fault, that the chain says what is wrong with it and
+// shows no address, and that it serves again when it is mended.
 func (f *Fixture) TakesOver(chain relayerv1loop.Chain, p relayerv1loop.Provider, s TakeOver) {
 	f.t.Helper()
 	ctx, state := f.t.Context(), NodeStates(f.t, chain)
@@ -67,7 +68,8 @@ func (f *Fixture) TakesOver(chain relayerv1loop.Chain, p relayerv1loop.Provider,
 		if strings.Contains(s.Reason, "#") {
 			reason = strings.Join(strings.FieldsFunc(reason, func(r rune) bool { return r >= '0' && r <= '9' }), "#")
 		}
-		return err == nil && latest.GetTimestamp().GetEpoch() == 1 && state(0).GetState() == s.State && (s.Reason == "" || reason == s.Reason)
+		return err == nil && latest.GetTimestamp().GetEpoch() == 1 && state(0).GetState() == s.State &&
+			(s.Reason == "" || reason == s.Reason)
 	})
 	if r := state(0).GetReason(); strings.Contains(r, "127.0.0.1") {
 		f.t.Errorf("the reason %q holds an address", r)
@@ -80,7 +82,8 @@ func (f *Fixture) TakesOver(chain relayerv1loop.Chain, p relayerv1loop.Provider,
 }
 
 // Receives holds that the next that a watch tells of are these configurations, by provider.
-func Receives(t testing.TB, configs <-chan *relayerv1.WatchContractConfigsResponse, want map[string]*relayerv1.WatchContractConfigsResponse) {
+func Receives(t testing.TB, configs <-chan *relayerv1.WatchContractConfigsResponse,
+	want map[string]*relayerv1.WatchContractConfigsResponse) {
 	t.Helper()
 	got := map[string]*relayerv1.WatchContractConfigsResponse{}
 	for range want {
@@ -92,8 +95,9 @@ func Receives(t testing.TB, configs <-chan *relayerv1.WatchContractConfigsRespon
 	}
 }
 
-// Refuses holds that parse says of each document what is wanted, or takes it if that is empty, and never repeats "geheim", which
-// stands in the documents where secrets would. What is wrong with a document that is no TOML goes by the decoder's words.
+// Refuses holds that parse says of each document what is wanted, or takes it if that is empty, and never repeats
+// "geheim", which stands in the documents where secrets would. What is wrong with a document that is no TOML goes by
+// the decoder's words.
 func Refuses(t *testing.T, cases map[string][2]string, parse func(document []byte) error) {
 	t.Helper()
 	for name, c := range cases {

@@ -43,7 +43,8 @@ type hostKeystore struct {
 	client hostservicev1.KeystoreServiceClient
 }
 
-func (k hostKeystore) ListAccounts(ctx context.Context, in *hostservicev1.ListAccountsRequest) (*hostservicev1.ListAccountsResponse, error) {
+func (k hostKeystore) ListAccounts(ctx context.Context,
+	in *hostservicev1.ListAccountsRequest) (*hostservicev1.ListAccountsResponse, error) {
 	return k.client.ListAccounts(ctx, in)
 }
 
@@ -59,8 +60,8 @@ type Process struct {
 	t testing.TB
 }
 
-// Launch builds the plugin of the package under test, ./cmd/loop-<name>, starts it as a host would and makes a chain with what the
-// fixture lends.
+// Launch builds the plugin of the package under test, ./cmd/loop-<name>, starts it as a host would and makes a chain
+// with what the fixture lends.
 func (f *Fixture) Launch(name, chain, config string) *Process {
 	t := f.t
 	t.Helper()
@@ -78,7 +79,8 @@ func (f *Fixture) Launch(name, chain, config string) *Process {
 	runtime, err := loophost.New(loophost.Settings{SocketDir: sockets})
 	Must(t, err)
 	t.Cleanup(func() { runtime.Close(context.Background()) })
-	plugin, err := relayerv1loophost.LaunchRelayer(t.Context(), runtime, loophost.PluginSettings{Name: name, Command: []string{binary}})
+	plugin, err := relayerv1loophost.LaunchRelayer(t.Context(), runtime,
+		loophost.PluginSettings{Name: name, Command: []string{binary}})
 	Must(t, err)
 	return &Process{t: t, Plugin: plugin, Chain: plugin.CreateChain(
 		&relayerv1.CreateChainRequest{ChainId: chain, ConfigToml: []byte(config)},

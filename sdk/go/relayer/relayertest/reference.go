@@ -32,7 +32,8 @@ func Reference(t *testing.T, relayer relayerv1loop.RelayerService, config any) {
 	lines := strings.Split(text, "\n")
 	named := func(name string) bool {
 		return slices.ContainsFunc(lines, func(line string) bool {
-			return strings.HasPrefix(line, "#") && slices.Contains(strings.FieldsFunc(line, func(r rune) bool { return strings.ContainsRune(" ,.;:", r) }), name)
+			return strings.HasPrefix(line, "#") &&
+				slices.Contains(strings.FieldsFunc(line, func(r rune) bool { return strings.ContainsRune(" ,.;:", r) }), name)
 		})
 	}
 	var visit func(path string, table reflect.Type)

@@ -17,8 +17,8 @@ import (
 // Fault is how a Server misbehaves.
 type Fault int
 
-// The faults of a Server. Setting any but None, Hang and Mute breaks the connections that are open, as a real failure does. HTML, Limit,
-// Garbage, Flood and Lag break WebSockets alone.
+// The faults of a Server. Setting any but None, Hang and Mute breaks the connections that are open, as a real failure
+// does. HTML, Limit, Garbage, Flood and Lag break WebSockets alone.
 const (
 	// None: serves.
 	None Fault = iota
@@ -40,8 +40,8 @@ const (
 	Mute
 )
 
-// Server stands between a relayer and a JSON-RPC node, over HTTP and WebSocket, and misbehaves on demand. Without a node
-// behind it, it answers only what Answer scripts.
+// Server stands between a relayer and a JSON-RPC node, over HTTP and WebSocket, and misbehaves on demand. Without a
+// node behind it, it answers only what Answer scripts.
 type Server struct {
 	// HTTPURL and WSURL are where it listens.
 	HTTPURL, WSURL string
@@ -59,12 +59,14 @@ type Server struct {
 	flooded  int
 }
 
-// NewServer starts a server in front of a node's HTTP address (which must take WebSockets too), or of none if it is empty.
+// NewServer starts a server in front of a node's HTTP address (which must take WebSockets too), or of none if it is
+// empty.
 func NewServer(t testing.TB, node string) *Server {
 	t.Helper()
 	s := &Server{
 		target: node, changed: make(chan struct{}), conns: map[*gatedConn]struct{}{},
-		scripts: map[string]func(json.RawMessage) (any, error){}, recorded: map[string]json.RawMessage{}, requests: map[string]int{},
+		scripts: map[string]func(json.RawMessage) (any, error){}, recorded: map[string]json.RawMessage{},
+		requests: map[string]int{},
 	}
 	if node != "" {
 		u, err := url.Parse(node)
@@ -109,8 +111,8 @@ func (s *Server) SetFault(f Fault) {
 	}
 }
 
-// Answer scripts the result of a method, instead of the node's; nil ends it. An error becomes a JSON-RPC error, of the code
-// that its method ErrorCode() int returns, if it has one.
+// Answer scripts the result of a method, instead of the node's; nil ends it. An error becomes a JSON-RPC error, of the
+// code that its method ErrorCode() int returns, if it has one.
 func (s *Server) Answer(method string, script func(params json.RawMessage) (any, error)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -261,7 +263,8 @@ func (s *Server) one(r *http.Request, one request, fault Fault) reply {
 			out.Error, _ = json.Marshal(map[string]any{"code": -32603, "message": "the node behind the test's server failed"})
 		}
 	default:
-		out.Error, _ = json.Marshal(map[string]any{"code": -32601, "message": "the method " + one.Method + " is not scripted"})
+		out.Error, _ = json.Marshal(
+			map[string]any{"code": -32601, "message": "the method " + one.Method + " is not scripted"})
 	}
 	if out.Error == nil && fault == None {
 		s.mu.Lock()

@@ -72,7 +72,8 @@ func (s *Store) call(ctx context.Context, method string, effect func() error) er
 }
 
 // Read implements StoreServiceClient.
-func (s *Store) Read(ctx context.Context, in *hostservicev1.ReadRequest, _ ...grpc.CallOption) (*hostservicev1.ReadResponse, error) {
+func (s *Store) Read(ctx context.Context, in *hostservicev1.ReadRequest,
+	_ ...grpc.CallOption) (*hostservicev1.ReadResponse, error) {
 	var out *hostservicev1.ReadResponse
 	err := s.call(ctx, "Read", func() error {
 		e, ok := s.entries[in.GetKey()]
@@ -86,14 +87,16 @@ func (s *Store) Read(ctx context.Context, in *hostservicev1.ReadRequest, _ ...gr
 }
 
 // Put implements StoreServiceClient.
-func (s *Store) Put(ctx context.Context, in *hostservicev1.PutRequest, _ ...grpc.CallOption) (*hostservicev1.PutResponse, error) {
+func (s *Store) Put(ctx context.Context, in *hostservicev1.PutRequest,
+	_ ...grpc.CallOption) (*hostservicev1.PutResponse, error) {
 	var out *hostservicev1.PutResponse
 	err := s.call(ctx, "Put", func() error {
 		if len(in.GetKey()) == 0 || len(in.GetKey()) > 512 || len(in.GetValue()) > 64<<10 {
 			return status.Errorf(codes.InvalidArgument, "key of %d and value of %d bytes", len(in.GetKey()), len(in.GetValue()))
 		}
 		if version := s.entries[in.GetKey()].GetVersion(); version != in.GetExpectedVersion() {
-			return status.Errorf(codes.Aborted, "version %d of %q is stored, not %d", version, in.GetKey(), in.GetExpectedVersion())
+			return status.Errorf(codes.Aborted, "version %d of %q is stored, not %d", version, in.GetKey(),
+				in.GetExpectedVersion())
 		}
 		version := in.GetExpectedVersion() + 1
 		s.entries[in.GetKey()] = &hostservicev1.Entry{Key: in.GetKey(), Value: slices.Clone(in.GetValue()), Version: version}
@@ -107,11 +110,13 @@ func (s *Store) Put(ctx context.Context, in *hostservicev1.PutRequest, _ ...grpc
 }
 
 // Delete implements StoreServiceClient.
-func (s *Store) Delete(ctx context.Context, in *hostservicev1.DeleteRequest, _ ...grpc.CallOption) (*hostservicev1.DeleteResponse, error) {
+func (s *Store) Delete(ctx context.Context, in *hostservicev1.DeleteRequest,
+	_ ...grpc.CallOption) (*hostservicev1.DeleteResponse, error) {
 	err := s.call(ctx, "Delete", func() error {
 		e, ok := s.entries[in.GetKey()]
 		if ok && in.GetExpectedVersion() != 0 && e.GetVersion() != in.GetExpectedVersion() {
-			return status.Errorf(codes.Aborted, "version %d of %q is stored, not %d", e.GetVersion(), in.GetKey(), in.GetExpectedVersion())
+			return status.Errorf(codes.Aborted, "version %d of %q is stored, not %d", e.GetVersion(), in.GetKey(),
+				in.GetExpectedVersion())
 		}
 		delete(s.entries, in.GetKey())
 		return nil
@@ -123,7 +128,8 @@ func (s *Store) Delete(ctx context.Context, in *hostservicev1.DeleteRequest, _ .
 }
 
 // List implements StoreServiceClient. Its pages are small, so that paging is tried.
-func (s *Store) List(ctx context.Context, in *hostservicev1.ListRequest, _ ...grpc.CallOption) (*hostservicev1.ListResponse, error) {
+func (s *Store) List(ctx context.Context, in *hostservicev1.ListRequest,
+	_ ...grpc.CallOption) (*hostservicev1.ListResponse, error) {
 	out := &hostservicev1.ListResponse{}
 	err := s.call(ctx, "List", func() error {
 		after, err := hex.DecodeString(in.GetPageToken())

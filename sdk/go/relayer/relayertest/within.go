@@ -8,9 +8,9 @@ import (
 	"time"
 )
 
-// Within waits until a condition holds, and fails the test if that takes longer than limit. A machine that is busy with other
-// things is not what the limit is about: the time for which threads of this process were ready and not run is added to it, and by
-// how much this test itself is woken too late.
+// Within waits until a condition holds, and fails the test if that takes longer than limit. A machine that is busy with
+// other things is not what the limit is about: the time for which threads of this process were ready and not run is
+// added to it, and by how much this test itself is woken too late.
 func Within(t testing.TB, limit time.Duration, what string, holds func() bool) {
 	t.Helper()
 	const pause, usual = 10 * time.Millisecond, 20 * time.Millisecond
@@ -18,7 +18,8 @@ func Within(t testing.TB, limit time.Duration, what string, holds func() bool) {
 	for !holds() {
 		if took := time.Since(began); took > limit+late {
 			if late = max(late, starvation()-starved); took > limit+late {
-				t.Fatalf("after %s, of which the machine was late by %s, not so: %s", took.Round(time.Millisecond), late.Round(time.Millisecond), what)
+				t.Fatalf("after %s, of which the machine was late by %s, not so: %s", took.Round(time.Millisecond),
+					late.Round(time.Millisecond), what)
 			}
 		}
 		asleep := time.Now()
@@ -28,7 +29,8 @@ func Within(t testing.TB, limit time.Duration, what string, holds func() bool) {
 	t.Logf("after %s: %s", time.Since(began).Round(time.Millisecond), what)
 }
 
-// starvation is for how long, in all, the threads of this process have waited for a processor; 0 where the system does not tell.
+// starvation is for how long, in all, the threads of this process have waited for a processor; 0 where the system does
+// not tell.
 func starvation() (waited time.Duration) {
 	files, _ := filepath.Glob("/proc/self/task/*/schedstat")
 	for _, file := range files {

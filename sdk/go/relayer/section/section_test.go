@@ -19,14 +19,17 @@ func TestCheck(t *testing.T) {
 		nodes   []section.Node
 		want    string
 	}{
-		"good":          {"x", true, []section.Node{{Name: "a"}, {Name: "b", SendOnly: true}}, ""},
-		"disabled":      {"x", false, nil, ""},
-		"no id":         {"", true, []section.Node{{Name: "a"}}, "ChainID: every chain needs a ChainID"},
-		"no node":       {"x", true, nil, `Nodes: Toy chain "x" has no node; add a [[Toy.Nodes]] or set Enabled = false`},
-		"none to read":  {"x", true, []section.Node{{Name: "a", SendOnly: true}}, "Nodes: every node of the chain is SendOnly; one must be for reading too"},
-		"no name":       {"x", true, []section.Node{{}}, `Nodes[0].Name: a node of Toy chain "x" has no Name`},
-		"twice a name":  {"x", false, []section.Node{{Name: "a"}, {Name: "a"}}, `Nodes[1].Name: node "a" of Toy chain "x" has the name of an earlier one`},
-		"twice no name": {"x", true, []section.Node{{}, {}}, `Nodes[0].Name: a node of Toy chain "x" has no Name; Nodes[1].Name: a node of Toy chain "x" has no Name`},
+		"good":     {"x", true, []section.Node{{Name: "a"}, {Name: "b", SendOnly: true}}, ""},
+		"disabled": {"x", false, nil, ""},
+		"no id":    {"", true, []section.Node{{Name: "a"}}, "ChainID: every chain needs a ChainID"},
+		"no node":  {"x", true, nil, `Nodes: Toy chain "x" has no node; add a [[Toy.Nodes]] or set Enabled = false`},
+		"none to read": {"x", true, []section.Node{{Name: "a", SendOnly: true}},
+			"Nodes: every node of the chain is SendOnly; one must be for reading too"},
+		"no name": {"x", true, []section.Node{{}}, `Nodes[0].Name: a node of Toy chain "x" has no Name`},
+		"twice a name": {"x", false, []section.Node{{Name: "a"}, {Name: "a"}},
+			`Nodes[1].Name: node "a" of Toy chain "x" has the name of an earlier one`},
+		"twice no name": {"x", true, []section.Node{{}, {}},
+			`Nodes[0].Name: a node of Toy chain "x" has no Name; Nodes[1].Name: a node of Toy chain "x" has no Name`},
 	} {
 		var problems document.Problems
 		section.Check(&problems, "Toy", c.id, c.enabled, c.nodes)
@@ -44,11 +47,14 @@ func TestCheck(t *testing.T) {
 func TestAddress(t *testing.T) {
 	t.Parallel()
 	for address, good := range map[string]bool{
-		"": true, "http://h": true, "HTTPS://u:geheim@h/geheim": true, "ws://geheim": false, "http:geheim": false, "%zzgeheim": false,
+		"": true, "http://h": true, "HTTPS://u:geheim@h/geheim": true, "ws://geheim": false, "http:geheim": false,
+		"%zzgeheim": false,
 	} {
 		var problems document.Problems
-		section.Check(&problems, "Toy", "x", true, []section.Node{{Name: "a"}}).Address("Nodes[0].URL", "a", document.NewSecret(address), "http", "https")
-		want := []document.Problem{{Path: "Nodes[0].URL", Text: `the address of node "a" of Toy chain "x" is not a http:// or https:// URL`}}
+		section.Check(&problems, "Toy", "x", true, []section.Node{{Name: "a"}}).Address("Nodes[0].URL",
+			"a", document.NewSecret(address), "http", "https")
+		want := []document.Problem{{Path: "Nodes[0].URL",
+			Text: `the address of node "a" of Toy chain "x" is not a http:// or https:// URL`}}
 		if good {
 			want = nil
 		}
@@ -62,7 +68,8 @@ func TestAddress(t *testing.T) {
 func TestSelection(t *testing.T) {
 	t.Parallel()
 	want := map[string]relayer.Selection{
-		"PriorityLevel": relayer.InOrder, "HighestHead": relayer.HighestHead, "TotalDifficulty": relayer.HighestHead, "RoundRobin": relayer.RoundRobin,
+		"PriorityLevel": relayer.InOrder, "HighestHead": relayer.HighestHead, "TotalDifficulty": relayer.HighestHead,
+		"RoundRobin": relayer.RoundRobin,
 	}
 	for name, mode := range want {
 		var problems document.Problems
@@ -87,7 +94,8 @@ func TestInOrder(t *testing.T) {
 		Order *uint8
 	}
 	order := func(n uint8) *uint8 { return &n }
-	nodes := []node{{Name: "last", Order: order(100)}, {Name: "unsaid"}, {Name: "second", Order: order(1)}, {Name: "third", Order: order(1)}, {Name: "first", Order: order(0)}}
+	nodes := []node{{Name: "last", Order: order(100)}, {Name: "unsaid"}, {Name: "second", Order: order(1)},
+		{Name: "third", Order: order(1)}, {Name: "first", Order: order(0)}}
 	var names []string
 	for _, n := range section.InOrder(nodes, func(n node) *uint8 { return n.Order }) {
 		names = append(names, n.Name)

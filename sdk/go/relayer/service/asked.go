@@ -11,7 +11,8 @@ import (
 )
 
 // LatestHead implements relayerv1loop.Chain.
-func (c *Chain[C, K, A, F]) LatestHead(context.Context, *relayerv1.LatestHeadRequest) (*relayerv1.LatestHeadResponse, error) {
+func (c *Chain[C, K, A, F]) LatestHead(context.Context,
+	*relayerv1.LatestHeadRequest) (*relayerv1.LatestHeadResponse, error) {
 	client, err := c.pool.Best()
 	if err != nil {
 		return nil, err
@@ -21,7 +22,8 @@ func (c *Chain[C, K, A, F]) LatestHead(context.Context, *relayerv1.LatestHeadReq
 }
 
 // Replay implements relayerv1loop.Chain.
-func (c *Chain[C, K, A, F]) Replay(ctx context.Context, request *relayerv1.ReplayRequest) (*relayerv1.ReplayResponse, error) {
+func (c *Chain[C, K, A, F]) Replay(ctx context.Context,
+	request *relayerv1.ReplayRequest) (*relayerv1.ReplayResponse, error) {
 	if c.settings.Replay == nil {
 		return nil, status.Error(codes.Unimplemented, "this relayer keeps nothing that could be read again")
 	}
@@ -34,7 +36,8 @@ func (c *Chain[C, K, A, F]) Replay(ctx context.Context, request *relayerv1.Repla
 		head = max(head, c.settings.Head(client).Number)
 	}
 	if request.GetFromBlock() > head {
-		return nil, status.Errorf(codes.InvalidArgument, "from_block: %d is above the latest block, %d", request.GetFromBlock(), head)
+		return nil, status.Errorf(codes.InvalidArgument, "from_block: %d is above the latest block, %d",
+			request.GetFromBlock(), head)
 	}
 	if err := c.settings.Replay(ctx, request.GetFromBlock()); err != nil {
 		return nil, AsUnavailable(err)
@@ -48,6 +51,8 @@ func (c *Chain[C, K, A, F]) Transact(context.Context, *relayerv1.TransactRequest
 }
 
 // ReadContract implements relayerv1loop.Chain for relayers without FEATURE_READ_CONTRACT.
-func (c *Chain[C, K, A, F]) ReadContract(context.Context, *relayerv1.ReadContractRequest) (*relayerv1.ReadContractResponse, error) {
-	return nil, status.Error(codes.Unimplemented, "this relayer reads no contracts for pipelines; read the contract through a bridge")
+func (c *Chain[C, K, A, F]) ReadContract(context.Context,
+	*relayerv1.ReadContractRequest) (*relayerv1.ReadContractResponse, error) {
+	return nil, status.Error(codes.Unimplemented,
+		"this relayer reads no contracts for pipelines; read the contract through a bridge")
 }

@@ -28,13 +28,15 @@ type Account interface {
 // Followed is a contract that a chain has its providers share. What is followed twice is one.
 type Followed interface {
 	Contract
-	// Nudge has it read, because a block is new or a node serves. The chain calls it with its lock held: it must not block.
+	// Nudge has it read, because a block is new or a node serves. The chain calls it with its lock held: it must not
+	// block.
 	Nudge()
 	// Close ends all reading, when the last provider is released or the chain is.
 	Close() error
 }
 
-// ChainSettings is what a Chain is made of: C is the client of an endpoint, K names a contract, A is an account and F a contract.
+// ChainSettings is what a Chain is made of: C is the client of an endpoint, K names a contract, A is an account and F a
+// contract.
 type ChainSettings[C any, K comparable, A Account, F Followed] struct {
 	Env
 	Config Config
@@ -42,16 +44,17 @@ type ChainSettings[C any, K comparable, A Account, F Followed] struct {
 	Nodes []relayer.Node[C]
 	// Pool says how the nodes are chosen from. The chain sets what calls back: Logger, Observe, Advanced and Serves.
 	Pool relayer.PoolSettings
-	// Pause is how long after a block all others wake nobody, on chains whose blocks come faster than anybody needs; 0: each
-	// block wakes contracts and queues, once for each node that tells of it.
+	// Pause is how long after a block all others wake nobody, on chains whose blocks come faster than anybody needs; 0:
+	// each block wakes contracts and queues, once for each node that tells of it.
 	Pause time.Duration
 	// Served, if set, hears when a node begins to serve, maybe before NewChain has returned. It must not block.
 	Served func()
-	// Open makes an account by its name as the chain writes it, and says how its queue works, when the first job transmits from
-	// it or the Store has something unfinished of it. The chain sets Account, Store, Sender, Logger and what calls back.
+	// Open makes an account by its name as the chain writes it, and says how its queue works, when the first job transmits
+	// from it or the Store has something unfinished of it. The chain sets Account, Store, Sender, Logger and what calls
+	// back.
 	Open func(name string) (A, relayer.QueueSettings, error)
-	// Balance is what an account holds of the coin that it pays with, in its smallest unit, of which Coin make one. nil: the
-	// relayer does not tell.
+	// Balance is what an account holds of the coin that it pays with, in its smallest unit, of which Coin make one. nil:
+	// the relayer does not tell.
 	Balance func(ctx context.Context, account A) (*big.Int, error)
 	Coin    float64
 	// BalancePeriod is how often balances are read; 0: 30 s.
@@ -72,8 +75,8 @@ type Head struct {
 	Time   time.Time
 }
 
-// Chain is one chain: its nodes, the contracts that are followed on it and a queue for each transmitting account. A relayer
-// embeds it and adds CreateProvider, and what its Features have of Transact and ReadContract.
+// Chain is one chain: its nodes, the contracts that are followed on it and a queue for each transmitting account. A
+// relayer embeds it and adds CreateProvider, and what its Features have of Transact and ReadContract.
 type Chain[C any, K comparable, A Account, F Followed] struct {
 	settings ChainSettings[C, K, A, F]
 	id       string
@@ -124,7 +127,8 @@ func (q *Queue[A]) Close() error {
 	return err
 }
 
-// NewChain begins to connect to the nodes and returns at once. Resume follows when the relayer has made what Open and Follow need.
+// NewChain begins to connect to the nodes and returns at once. Resume follows when the relayer has made what Open and
+// Follow need.
 func NewChain[C any, K comparable, A Account, F Followed](settings ChainSettings[C, K, A, F]) *Chain[C, K, A, F] {
 	c := &Chain[C, K, A, F]{
 		settings: settings, id: settings.Config.ID(),
@@ -191,8 +195,8 @@ func (c *Chain[C, K, A, F]) Keystore() hostservicev1.KeystoreServiceClient {
 // Hub takes the configurations of the chain's contracts.
 func (c *Chain[C, K, A, F]) Hub() *relayer.Hub { return c.settings.Hub }
 
-// advanced hears of the newest block of each node, whether or not it is new. A block counts once for each node that tells of
-// it: the node that is asked next may be the last to have it.
+// advanced hears of the newest block of each node, whether or not it is new. A block counts once for each node that
+// tells of it: the node that is asked next may be the last to have it.
 func (c *Chain[C, K, A, F]) advanced(node string, height uint64) {
 	c.settings.Metrics.height.WithLabelValues(c.id, node).Set(float64(height))
 	c.mu.Lock()
@@ -300,7 +304,8 @@ func (c *Chain[C, K, A, F]) Queue(name string) (*Queue[A], error) {
 	if err != nil {
 		return nil, err
 	}
-	settings.Account, settings.Store, settings.Sender, settings.Logger = name, c.settings.Loans.Store, account, c.settings.Logger
+	settings.Account, settings.Store, settings.Sender, settings.Logger = name, c.settings.Loans.Store, account,
+		c.settings.Logger
 	c.settings.Metrics.account(&settings, c.id)
 	q := &Queue[A]{Queue: relayer.NewQueue(settings), Account: account}
 	if c.settings.Balance != nil {
@@ -320,7 +325,8 @@ func (c *Chain[C, K, A, F]) Started(name string) (q *Queue[A], ok bool) {
 }
 
 // ChainStatus implements relayerv1loop.Chain.
-func (c *Chain[C, K, A, F]) ChainStatus(context.Context, *relayerv1.ChainStatusRequest) (*relayerv1.ChainStatusResponse, error) {
+func (c *Chain[C, K, A, F]) ChainStatus(context.Context,
+	*relayerv1.ChainStatusRequest) (*relayerv1.ChainStatusResponse, error) {
 	document, err := c.settings.Config.Redacted()
 	if err != nil {
 		return nil, status.Error(codes.Internal, err.Error())
@@ -338,6 +344,7 @@ func (c *Chain[C, K, A, F]) ChainStatus(context.Context, *relayerv1.ChainStatusR
 }
 
 // ListNodeStatuses implements relayerv1loop.Chain.
-func (c *Chain[C, K, A, F]) ListNodeStatuses(_ context.Context, request *relayerv1.ListNodeStatusesRequest) (*relayerv1.ListNodeStatusesResponse, error) {
+func (c *Chain[C, K, A, F]) ListNodeStatuses(_ context.Context,
+	request *relayerv1.ListNodeStatusesRequest) (*relayerv1.ListNodeStatusesResponse, error) {
 	return c.pool.Page(request)
 }

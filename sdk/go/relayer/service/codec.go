@@ -14,9 +14,9 @@ import (
 	"github.com/loop-plugins/loop/sdk/go/wire"
 )
 
-// Codec is how a contract writes reports and on-chain configurations. What it decodes is untrusted. Its errors are the plugin's
-// answer, INVALID_ARGUMENT; those of BuildReport, MaxReportLength and EncodeOnchainConfig begin with the field that they are
-// about: "observations", "n", "config".
+// Codec is how a contract writes reports and on-chain configurations. What it decodes is untrusted. Its errors are the
+// plugin's answer, INVALID_ARGUMENT; those of BuildReport, MaxReportLength and EncodeOnchainConfig begin with the field
+// that they are about: "observations", "n", "config".
 type Codec interface {
 	BuildReport(ctx context.Context, observations []Observation) ([]byte, error)
 	// Median is the answer that a report holds.
@@ -46,7 +46,8 @@ func Fits(i *big.Int, bits int) bool {
 	return i.BitLen() < bits
 }
 
-// CheckBounds refuses bounds of answers that are not given, need more bits than the contract holds, or are turned around.
+// CheckBounds refuses bounds of answers that are not given, need more bits than the contract holds, or are turned
+// around.
 func CheckBounds(lowest, highest *big.Int, bits int) error {
 	switch {
 	case !Fits(lowest, bits):
@@ -67,15 +68,18 @@ type CodecServer struct {
 }
 
 // BuildReport implements medianv1.ReportCodecServiceServer.
-func (s CodecServer) BuildReport(ctx context.Context, request *medianv1.BuildReportRequest) (*medianv1.BuildReportResponse, error) {
+func (s CodecServer) BuildReport(ctx context.Context,
+	request *medianv1.BuildReportRequest) (*medianv1.BuildReportResponse, error) {
 	observations := make([]Observation, len(request.GetObservations()))
 	for i, o := range request.GetObservations() {
 		seconds := o.GetTimestamp().GetSeconds()
 		if o.GetTimestamp() == nil || seconds < 0 || seconds > math.MaxUint32 {
-			return nil, status.Errorf(codes.InvalidArgument, "observations[%d].timestamp: the report holds seconds in 32 bits, got %d", i, seconds)
+			return nil, status.Errorf(codes.InvalidArgument,
+				"observations[%d].timestamp: the report holds seconds in 32 bits, got %d", i, seconds)
 		}
 		if o.GetObserver() > math.MaxUint8 {
-			return nil, status.Errorf(codes.InvalidArgument, "observations[%d].observer: the report holds 8 bits, got %d", i, o.GetObserver())
+			return nil, status.Errorf(codes.InvalidArgument, "observations[%d].observer: the report holds 8 bits, got %d", i,
+				o.GetObserver())
 		}
 		observations[i] = Observation{
 			Seconds: uint32(seconds), Value: wire.Int(o.GetValue()), JuelsPerFeeCoin: wire.Int(o.GetJuelsPerFeeCoin()),
@@ -90,7 +94,8 @@ func (s CodecServer) BuildReport(ctx context.Context, request *medianv1.BuildRep
 }
 
 // MedianFromReport implements medianv1.ReportCodecServiceServer.
-func (s CodecServer) MedianFromReport(ctx context.Context, request *medianv1.MedianFromReportRequest) (*medianv1.MedianFromReportResponse, error) {
+func (s CodecServer) MedianFromReport(ctx context.Context,
+	request *medianv1.MedianFromReportRequest) (*medianv1.MedianFromReportResponse, error) {
 	answer, err := s.Codec.Median(ctx, request.GetReport())
 	if err != nil {
 		return nil, status.Errorf(codes.InvalidArgument, "report: %v", err)
@@ -99,7 +104,8 @@ func (s CodecServer) MedianFromReport(ctx context.Context, request *medianv1.Med
 }
 
 // MaxReportLength implements medianv1.ReportCodecServiceServer.
-func (s CodecServer) MaxReportLength(ctx context.Context, request *medianv1.MaxReportLengthRequest) (*medianv1.MaxReportLengthResponse, error) {
+func (s CodecServer) MaxReportLength(ctx context.Context,
+	request *medianv1.MaxReportLengthRequest) (*medianv1.MaxReportLengthResponse, error) {
 	length, err := s.Codec.MaxReportLength(ctx, request.GetN())
 	if err != nil {
 		return nil, status.Error(codes.InvalidArgument, err.Error())
@@ -108,8 +114,10 @@ func (s CodecServer) MaxReportLength(ctx context.Context, request *medianv1.MaxR
 }
 
 // EncodeOnchainConfig implements medianv1.OnchainConfigCodecServiceServer.
-func (s CodecServer) EncodeOnchainConfig(ctx context.Context, request *medianv1.EncodeOnchainConfigRequest) (*medianv1.EncodeOnchainConfigResponse, error) {
-	encoded, err := s.Codec.EncodeOnchainConfig(ctx, wire.Int(request.GetConfig().GetMin()), wire.Int(request.GetConfig().GetMax()))
+func (s CodecServer) EncodeOnchainConfig(ctx context.Context,
+	request *medianv1.EncodeOnchainConfigRequest) (*medianv1.EncodeOnchainConfigResponse, error) {
+	encoded, err := s.Codec.EncodeOnchainConfig(ctx, wire.Int(request.GetConfig().GetMin()),
+		wire.Int(request.GetConfig().GetMax()))
 	if err != nil {
 		return nil, status.Error(codes.InvalidArgument, err.Error())
 	}
@@ -117,10 +125,12 @@ func (s CodecServer) EncodeOnchainConfig(ctx context.Context, request *medianv1.
 }
 
 // DecodeOnchainConfig implements medianv1.OnchainConfigCodecServiceServer.
-func (s CodecServer) DecodeOnchainConfig(ctx context.Context, request *medianv1.DecodeOnchainConfigRequest) (*medianv1.DecodeOnchainConfigResponse, error) {
+func (s CodecServer) DecodeOnchainConfig(ctx context.Context,
+	request *medianv1.DecodeOnchainConfigRequest) (*medianv1.DecodeOnchainConfigResponse, error) {
 	lowest, highest, err := s.Codec.DecodeOnchainConfig(ctx, request.GetEncoded())
 	if err != nil {
 		return nil, status.Errorf(codes.InvalidArgument, "encoded: %v", err)
 	}
-	return &medianv1.DecodeOnchainConfigResponse{Config: &medianv1.OnchainConfig{Min: wire.BigInt(lowest), Max: wire.BigInt(highest)}}, nil
+	return &medianv1.DecodeOnchainConfigResponse{Config: &medianv1.OnchainConfig{Min: wire.BigInt(lowest),
+		Max: wire.BigInt(highest)}}, nil
 }

@@ -15,8 +15,9 @@ import (
 	"github.com/loop-plugins/loop/sdk/go/relayer"
 )
 
-// backstep is by how many blocks an answer may be older than the one before and be passed over: load balancers put nodes behind
-// one address that are not quite level. After PolledSettings.Steady of such answers the chain itself has gone back.
+// backstep is by how many blocks an answer may be older than the one before and be passed over: load balancers put
+// nodes behind one address that are not quite level. After PolledSettings.Steady of such answers the chain itself has
+// gone back.
 const backstep = 5
 
 // Round is a time of OCR2.
@@ -43,8 +44,8 @@ type State struct {
 	EpochDigest [32]byte
 }
 
-// Contract is what providers ask of their contract. The methods with a context answer from a cache, and in a relayer that has
-// just started they wait for the first answer of the chain, as relayer.Await does. Their errors are statuses.
+// Contract is what providers ask of their contract. The methods with a context answer from a cache, and in a relayer
+// that has just started they wait for the first answer of the chain, as relayer.Await does. Their errors are statuses.
 type Contract interface {
 	// State and Latest are read for each round of each job.
 	State(ctx context.Context) (State, error)
@@ -145,8 +146,8 @@ type PolledSettings[C any] struct {
 	DigestPrefix uint32
 }
 
-// Polled is a contract that is read as a whole again and again. A relayer embeds it, and overrides what its contracts do
-// otherwise: Requested, if somebody can ask for rounds, and Height, if blocks are newer than the view.
+// Polled is a contract that is read as a whole again and again. A relayer embeds it, and overrides what its contracts
+// do otherwise: Requested, if somebody can ask for rounds, and Height, if blocks are newer than the view.
 type Polled[C any] struct {
 	*Publisher
 	settings PolledSettings[C]
@@ -162,7 +163,8 @@ type Polled[C any] struct {
 func NewPolled[C any](settings PolledSettings[C]) *Polled[C] {
 	p := &Polled[C]{Publisher: NewPublisher(settings.Hub), settings: settings}
 	poller := settings.Poller
-	poller.Subject, poller.Fetch, poller.Fetched, poller.Why = "the contract "+settings.Address, p.fetch, p.fetched, settings.Pool.Why
+	poller.Subject, poller.Fetch, poller.Fetched, poller.Why = "the contract "+
+		settings.Address, p.fetch, p.fetched, settings.Pool.Why
 	p.poller = relayer.NewPoller(poller)
 	return p
 }
@@ -230,14 +232,15 @@ func (p *Polled[C]) fetch(ctx context.Context) (v View, err error) {
 	v.read = time.Now()
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if old := p.latest; old != nil && v.Block < old.Block && old.Block-v.Block <= backstep && time.Since(old.read) < p.settings.Steady {
+	if old := p.latest; old != nil && v.Block < old.Block && old.Block-v.Block <= backstep &&
+		time.Since(old.read) < p.settings.Steady {
 		return *old, nil
 	}
 	return v, nil
 }
 
-// Forget makes the next question for a configuration read the chain again, if the one that is kept is of that block or a later
-// one.
+// Forget makes the next question for a configuration read the chain again, if the one that is kept is of that block or
+// a later one.
 func (p *Polled[C]) Forget(from uint64) {
 	p.mu.Lock()
 	if p.configAt >= from {
@@ -260,11 +263,13 @@ func (p *Polled[C]) Config(ctx context.Context, block uint64) (*relayerv1.Contra
 			return err
 		}
 		if config == nil {
-			return relayer.Answered(status.Errorf(codes.NotFound, "the contract %s set no configuration in block %d", p.settings.Address, block))
+			return relayer.Answered(status.Errorf(codes.NotFound, "the contract %s set no configuration in block %d",
+				p.settings.Address, block))
 		}
 		digest, err := p.Digest(config)
 		if err != nil || digest != [32]byte(config.GetConfigDigest()) {
-			return relayer.Said(fmt.Sprintf("answers with a configuration of block %d whose digest is not that of its content", block))
+			return relayer.Said(fmt.Sprintf("answers with a configuration of block %d whose digest is not that of its content",
+				block))
 		}
 		return nil
 	})

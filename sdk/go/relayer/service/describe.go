@@ -16,7 +16,8 @@ import (
 const scheme = "default"
 
 // DescribeRelayer implements relayerv1loop.RelayerService.
-func (r *Relayer[C]) DescribeRelayer(context.Context, *relayerv1.DescribeRelayerRequest) (*relayerv1.DescribeRelayerResponse, error) {
+func (r *Relayer[C]) DescribeRelayer(context.Context,
+	*relayerv1.DescribeRelayerRequest) (*relayerv1.DescribeRelayerResponse, error) {
 	reference, err := r.kind.Reference.Redacted()
 	if err != nil {
 		return nil, err
@@ -29,7 +30,8 @@ func (r *Relayer[C]) DescribeRelayer(context.Context, *relayerv1.DescribeRelayer
 }
 
 // DescribeAccounts implements relayerv1loop.RelayerService.
-func (r *Relayer[C]) DescribeAccounts(_ context.Context, request *relayerv1.DescribeAccountsRequest) (*relayerv1.DescribeAccountsResponse, error) {
+func (r *Relayer[C]) DescribeAccounts(_ context.Context,
+	request *relayerv1.DescribeAccountsRequest) (*relayerv1.DescribeAccountsResponse, error) {
 	response := &relayerv1.DescribeAccountsResponse{}
 	for i, key := range request.GetPublicKeys() {
 		name, err := r.kind.AccountName(key)
@@ -42,7 +44,8 @@ func (r *Relayer[C]) DescribeAccounts(_ context.Context, request *relayerv1.Desc
 }
 
 // NormalizeIds implements relayerv1loop.RelayerService.
-func (r *Relayer[C]) NormalizeIds(_ context.Context, request *relayerv1.NormalizeIdsRequest) (*relayerv1.NormalizeIdsResponse, error) {
+func (r *Relayer[C]) NormalizeIds(_ context.Context,
+	request *relayerv1.NormalizeIdsRequest) (*relayerv1.NormalizeIdsResponse, error) {
 	response := &relayerv1.NormalizeIdsResponse{}
 	for _, id := range request.GetIds() {
 		normal := &relayerv1.NormalizedId{}
@@ -58,7 +61,8 @@ func (r *Relayer[C]) NormalizeIds(_ context.Context, request *relayerv1.Normaliz
 }
 
 // ValidateChain implements relayerv1loop.RelayerService.
-func (r *Relayer[C]) ValidateChain(_ context.Context, request *relayerv1.ValidateChainRequest) (*relayerv1.ValidateChainResponse, error) {
+func (r *Relayer[C]) ValidateChain(_ context.Context,
+	request *relayerv1.ValidateChainRequest) (*relayerv1.ValidateChainResponse, error) {
 	_, found := r.kind.Parse(r.kind.Name, request.GetConfigToml())
 	return &relayerv1.ValidateChainResponse{Problems: told(found.List()), Warnings: told(found.Warnings())}, nil
 }

@@ -43,7 +43,9 @@ type Job struct {
 // Problem says what keeps the job from running. What is said of keys of a table that has a problem follows from that,
 // and is left out.
 func (j *Job) Problem(path, format string, arguments ...any) {
-	if slices.ContainsFunc(j.problems, func(p *pluginv1.Problem) bool { return strings.HasPrefix(path, p.GetPath()+".") }) {
+	if slices.ContainsFunc(j.problems, func(p *pluginv1.Problem) bool {
+		return strings.HasPrefix(path, p.GetPath()+".")
+	}) {
 		return
 	}
 	j.problems = append(j.problems, problem(path, fmt.Sprintf(format, arguments...)))
@@ -99,7 +101,8 @@ func (r *Relayer[C]) job(request *relayerv1.ValidateJobRequest) *Job {
 }
 
 // ValidateJob implements relayerv1loop.RelayerService.
-func (r *Relayer[C]) ValidateJob(_ context.Context, request *relayerv1.ValidateJobRequest) (*relayerv1.ValidateJobResponse, error) {
+func (r *Relayer[C]) ValidateJob(_ context.Context,
+	request *relayerv1.ValidateJobRequest) (*relayerv1.ValidateJobResponse, error) {
 	j := r.job(request)
 	if err := knownProvider(j.ProviderType); err != nil {
 		j.Problem("", "%v", err)
@@ -145,7 +148,8 @@ func knownProvider(providerType string) error {
 	if slices.Contains(providerTypes, providerType) {
 		return nil
 	}
-	return fmt.Errorf("this relayer makes no provider of type %q; it has %s", providerType, strings.Join(providerTypes, " and "))
+	return fmt.Errorf("this relayer makes no provider of type %q; it has %s", providerType,
+		strings.Join(providerTypes, " and "))
 }
 
 // chainIDOf is a chain's id, which may be a number that has passed through a float.

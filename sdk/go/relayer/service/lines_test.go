@@ -19,11 +19,14 @@ var update = flag.Bool("update", false, "write the table of docs/plugins.md anew
 // A folder stands for all files in it.
 var parts = []struct{ what, purpose, template, evm, solana, starknet string }{
 	{
-		"`Kind`", "the algorithms of its keys; how accounts are named and spelled, what a job's relayConfig says, what is signed of a report",
+		"`Kind`",
+		"the algorithms of its keys; how accounts are named and spelled, what a job's relayConfig says, what is signed of " +
+			"a report",
 		"relayer/relayer.go", "evm.go job.go", "solana.go job.go", "starknet.go job.go",
 	},
 	{
-		"`Config`", "the keys of a section with their comments, defaults and bounds, and those of other nodes that have no effect",
+		"`Config`",
+		"the keys of a section with their comments, defaults and bounds, and those of other nodes that have no effect",
 		"relayer/config.go", "config.go gas.go wei.go idle.go", "config.go idle.go", "config.go",
 	},
 	{
@@ -31,7 +34,8 @@ var parts = []struct{ what, purpose, template, evm, solana, starknet string }{
 		"relayer/endpoint.go", "endpoint", "endpoint", "endpoint",
 	},
 	{
-		"`PolledSettings`, `Payload`", "what a contract holds at a node, the digest of its configuration, and the call that hands a report in",
+		"`PolledSettings`, `Payload`",
+		"what a contract holds at a node, the digest of its configuration, and the call that hands a report in",
 		"relayer/contract.go", "contract.go aggregator", "contract.go ledger.go ocr2", "contract.go aggregator",
 	},
 	{
@@ -46,7 +50,8 @@ var parts = []struct{ what, purpose, template, evm, solana, starknet string }{
 		"`ChainSettings`", "all of these put together; transfers and reads of contracts, where the relayer has them",
 		"relayer/chain.go", "chain.go provider.go call.go", "chain.go provider.go call.go", "chain.go provider.go",
 	},
-	{"the program", "all of this served as a plugin", "main.go.tmpl", "cmd/loop-evm", "cmd/loop-solana", "cmd/loop-starknet"},
+	{"the program", "all of this served as a plugin", "main.go.tmpl", "cmd/loop-evm", "cmd/loop-solana",
+		"cmd/loop-starknet"},
 }
 
 // lines counts those of each file of a relayer that is no test.
@@ -122,7 +127,8 @@ func TestLines(t *testing.T) {
 		}
 		table.WriteString("\n")
 	}
-	fmt.Fprintf(&table, "| together | | | %d | %d | %d | %d |\n", sums[0], twoDigits(sums[1]), twoDigits(sums[2]), twoDigits(sums[3]))
+	fmt.Fprintf(&table, "| together | | | %d | %d | %d | %d |\n", sums[0], twoDigits(sums[1]), twoDigits(sums[2]),
+		twoDigits(sums[3]))
 	if diff := cmp.Diff([]map[string]int{{}, {}, {}, {}}, counts); diff != "" {
 		t.Errorf("files that no row counts (+):\n%s", diff)
 	}
@@ -144,6 +150,7 @@ func TestLines(t *testing.T) {
 		return
 	}
 	if diff := cmp.Diff(table.String(), head+written+"\n"); diff != "" {
-		t.Errorf("the table of docs/plugins.md (-counted +written); go test -run TestLines ./sdk/go/relayer/service -update writes it anew:\n%s", diff)
+		t.Errorf("the table of docs/plugins.md (-counted +written); go test -run TestLines ./sdk/go/relayer/service "+
+			"-update writes it anew:\n%s", diff)
 	}
 }

@@ -95,7 +95,8 @@ func (c *Chain[C, K, A, F]) Job(request *relayerv1.CreateProviderRequest) (*Job,
 
 // Provider makes the provider of a job, of the type that the job asks for, and follows the job's contract: one that
 // sends has the queue of the job's account. Its result is CreateProvider's.
-func (c *Chain[C, K, A, F]) Provider(name string, job *Job, key K, served Served) (relayerv1loop.Provider, *relayerv1.CreateProviderResponse, error) {
+func (c *Chain[C, K, A, F]) Provider(name string, job *Job, key K,
+	served Served) (relayerv1loop.Provider, *relayerv1.CreateProviderResponse, error) {
 	contract, err := c.Acquire(key)
 	if err != nil {
 		return nil, nil, err
@@ -113,7 +114,8 @@ func (c *Chain[C, K, A, F]) Provider(name string, job *Job, key K, served Served
 		return nil, nil, errors.Join(err, base.Close())
 	}
 	return &MedianProvider{
-		ConfigProvider: base, CodecServer: CodecServer{Codec: served.Codec}, account: job.From, in: job.Contract, queue: q.Queue,
+		ConfigProvider: base, CodecServer: CodecServer{Codec: served.Codec}, account: job.From, in: job.Contract,
+		queue:   q.Queue,
 		payload: served.Payload, digest: served.Digest,
 	}, &relayerv1.CreateProviderResponse{}, nil
 }
@@ -125,18 +127,21 @@ func (p *ConfigProvider) Close() error {
 }
 
 // LatestConfigDetails implements relayerv1.ContractConfigServiceServer.
-func (p *ConfigProvider) LatestConfigDetails(ctx context.Context, _ *relayerv1.LatestConfigDetailsRequest) (*relayerv1.LatestConfigDetailsResponse, error) {
+func (p *ConfigProvider) LatestConfigDetails(ctx context.Context,
+	_ *relayerv1.LatestConfigDetailsRequest) (*relayerv1.LatestConfigDetailsResponse, error) {
 	ctx, cancel := wire.Deadline(ctx, relayerv1.ContractConfigService_LatestConfigDetails_FullMethodName)
 	defer cancel()
 	state, err := p.contract.State(ctx)
 	if err != nil {
 		return nil, err
 	}
-	return &relayerv1.LatestConfigDetailsResponse{ChangedInBlock: state.ConfigBlock, ConfigDigest: state.ConfigDigest[:]}, nil
+	return &relayerv1.LatestConfigDetailsResponse{ChangedInBlock: state.ConfigBlock,
+		ConfigDigest: state.ConfigDigest[:]}, nil
 }
 
 // LatestConfig implements relayerv1.ContractConfigServiceServer.
-func (p *ConfigProvider) LatestConfig(ctx context.Context, request *relayerv1.LatestConfigRequest) (*relayerv1.LatestConfigResponse, error) {
+func (p *ConfigProvider) LatestConfig(ctx context.Context,
+	request *relayerv1.LatestConfigRequest) (*relayerv1.LatestConfigResponse, error) {
 	config, err := p.contract.Config(ctx, request.GetChangedInBlock())
 	if err != nil {
 		return nil, err
@@ -145,7 +150,8 @@ func (p *ConfigProvider) LatestConfig(ctx context.Context, request *relayerv1.La
 }
 
 // LatestBlockHeight implements relayerv1.ContractConfigServiceServer.
-func (p *ConfigProvider) LatestBlockHeight(ctx context.Context, _ *relayerv1.LatestBlockHeightRequest) (*relayerv1.LatestBlockHeightResponse, error) {
+func (p *ConfigProvider) LatestBlockHeight(ctx context.Context,
+	_ *relayerv1.LatestBlockHeightRequest) (*relayerv1.LatestBlockHeightResponse, error) {
 	ctx, cancel := wire.Deadline(ctx, relayerv1.ContractConfigService_LatestBlockHeight_FullMethodName)
 	defer cancel()
 	height, err := p.contract.Height(ctx)
@@ -156,7 +162,8 @@ func (p *ConfigProvider) LatestBlockHeight(ctx context.Context, _ *relayerv1.Lat
 }
 
 // ConfigDigest implements relayerv1.ContractConfigServiceServer.
-func (p *ConfigProvider) ConfigDigest(_ context.Context, request *relayerv1.ConfigDigestRequest) (*relayerv1.ConfigDigestResponse, error) {
+func (p *ConfigProvider) ConfigDigest(_ context.Context,
+	request *relayerv1.ConfigDigestRequest) (*relayerv1.ConfigDigestResponse, error) {
 	digest, err := p.contract.Digest(request.GetConfig())
 	if err != nil {
 		return nil, status.Error(codes.InvalidArgument, err.Error())
@@ -165,12 +172,14 @@ func (p *ConfigProvider) ConfigDigest(_ context.Context, request *relayerv1.Conf
 }
 
 // ConfigDigestPrefix implements relayerv1.ContractConfigServiceServer.
-func (p *ConfigProvider) ConfigDigestPrefix(context.Context, *relayerv1.ConfigDigestPrefixRequest) (*relayerv1.ConfigDigestPrefixResponse, error) {
+func (p *ConfigProvider) ConfigDigestPrefix(context.Context,
+	*relayerv1.ConfigDigestPrefixRequest) (*relayerv1.ConfigDigestPrefixResponse, error) {
 	return &relayerv1.ConfigDigestPrefixResponse{Prefix: p.contract.DigestPrefix()}, nil
 }
 
 // Transmit implements relayerv1.ContractTransmitterServiceServer.
-func (p *MedianProvider) Transmit(ctx context.Context, request *relayerv1.TransmitRequest) (*relayerv1.TransmitResponse, error) {
+func (p *MedianProvider) Transmit(ctx context.Context,
+	request *relayerv1.TransmitRequest) (*relayerv1.TransmitResponse, error) {
 	report, err := reportAt(request.GetReportContext(), request.GetReport())
 	if err != nil {
 		return nil, err
@@ -195,16 +204,19 @@ func (p *MedianProvider) Transmit(ctx context.Context, request *relayerv1.Transm
 func reportAt(at *reportingv1.ReportContext, report []byte) (Report, error) {
 	timestamp, extra := at.GetTimestamp(), at.GetExtraHash()
 	if len(timestamp.GetConfigDigest()) != 32 || len(extra) != 32 || timestamp.GetRound() > math.MaxUint8 {
-		return Report{}, status.Error(codes.InvalidArgument, "report_context: the digest and the extra hash must have 32 bytes, and the round 8 bits")
+		return Report{}, status.Error(codes.InvalidArgument,
+			"report_context: the digest and the extra hash must have 32 bytes, and the round 8 bits")
 	}
 	return Report{
-		Round:     Round{Digest: [32]byte(timestamp.GetConfigDigest()), Epoch: timestamp.GetEpoch(), Round: uint8(timestamp.GetRound())},
+		Round: Round{Digest: [32]byte(timestamp.GetConfigDigest()), Epoch: timestamp.GetEpoch(),
+			Round: uint8(timestamp.GetRound())},
 		ExtraHash: [32]byte(extra), Report: report,
 	}, nil
 }
 
 // DigestReports implements relayerv1.ReportDigestServiceServer.
-func (p *MedianProvider) DigestReports(_ context.Context, request *relayerv1.DigestReportsRequest) (*relayerv1.DigestReportsResponse, error) {
+func (p *MedianProvider) DigestReports(_ context.Context,
+	request *relayerv1.DigestReportsRequest) (*relayerv1.DigestReportsResponse, error) {
 	response := &relayerv1.DigestReportsResponse{}
 	for _, given := range request.GetReports() {
 		report, err := reportAt(given.GetReportContext(), given.GetReport())
@@ -223,7 +235,8 @@ func (p *MedianProvider) DigestReports(_ context.Context, request *relayerv1.Dig
 }
 
 // LatestConfigDigestAndEpoch implements relayerv1.ContractTransmitterServiceServer.
-func (p *MedianProvider) LatestConfigDigestAndEpoch(ctx context.Context, _ *relayerv1.LatestConfigDigestAndEpochRequest) (*relayerv1.LatestConfigDigestAndEpochResponse, error) {
+func (p *MedianProvider) LatestConfigDigestAndEpoch(ctx context.Context,
+	_ *relayerv1.LatestConfigDigestAndEpochRequest) (*relayerv1.LatestConfigDigestAndEpochResponse, error) {
 	ctx, cancel := wire.Deadline(ctx, relayerv1.ContractTransmitterService_LatestConfigDigestAndEpoch_FullMethodName)
 	defer cancel()
 	state, err := p.contract.State(ctx)
@@ -234,12 +247,14 @@ func (p *MedianProvider) LatestConfigDigestAndEpoch(ctx context.Context, _ *rela
 }
 
 // FromAccount implements relayerv1.ContractTransmitterServiceServer.
-func (p *MedianProvider) FromAccount(context.Context, *relayerv1.FromAccountRequest) (*relayerv1.FromAccountResponse, error) {
+func (p *MedianProvider) FromAccount(context.Context,
+	*relayerv1.FromAccountRequest) (*relayerv1.FromAccountResponse, error) {
 	return &relayerv1.FromAccountResponse{Account: p.account}, nil
 }
 
 // LatestTransmissionDetails implements medianv1.MedianContractServiceServer.
-func (p *MedianProvider) LatestTransmissionDetails(ctx context.Context, _ *medianv1.LatestTransmissionDetailsRequest) (*medianv1.LatestTransmissionDetailsResponse, error) {
+func (p *MedianProvider) LatestTransmissionDetails(ctx context.Context,
+	_ *medianv1.LatestTransmissionDetailsRequest) (*medianv1.LatestTransmissionDetailsResponse, error) {
 	ctx, cancel := wire.Deadline(ctx, medianv1.MedianContractService_LatestTransmissionDetails_FullMethodName)
 	defer cancel()
 	latest, err := p.contract.Latest(ctx)
@@ -252,7 +267,8 @@ func (p *MedianProvider) LatestTransmissionDetails(ctx context.Context, _ *media
 }
 
 // LatestRoundRequested implements medianv1.MedianContractServiceServer.
-func (p *MedianProvider) LatestRoundRequested(ctx context.Context, request *medianv1.LatestRoundRequestedRequest) (*medianv1.LatestRoundRequestedResponse, error) {
+func (p *MedianProvider) LatestRoundRequested(ctx context.Context,
+	request *medianv1.LatestRoundRequestedRequest) (*medianv1.LatestRoundRequestedResponse, error) {
 	ctx, cancel := wire.Deadline(ctx, medianv1.MedianContractService_LatestRoundRequested_FullMethodName)
 	defer cancel()
 	round, err := p.contract.Requested(ctx, request.GetLookback().AsDuration())

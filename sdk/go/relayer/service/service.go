@@ -3,9 +3,9 @@
 //
 // A relayer gives New a Kind: how its section of the configuration and its jobs are read, how accounts are named, and
 // how a chain is opened. Opening a chain is to call NewChain with the nodes of its endpoint and ways to open an account
-// and to follow a contract, and to embed what comes back. A contract is Polled by a function that reads it at a node, if
-// the chain has no better way. Provider makes a chain's providers, of a Codec of its reports and of what is signed of
-// them. The package must know no chain.
+// and to follow a contract, and to embed what comes back. A contract is Polled by a function that reads it at a node,
+// if the chain has no better way. Provider makes a chain's providers, of a Codec of its reports and of what is signed
+// of them. The package must know no chain.
 package service
 
 import (
@@ -51,8 +51,8 @@ type Kind[C Config] struct {
 	// Own are metrics beside those that all relayers have. Each has the label chain_id, and loses what it has of a chain
 	// that is released.
 	Own []Vector
-	// Parse reads a section, of the name that operators write in its header, and finds what is wrong with it. If nothing is, the
-	// configuration can be opened.
+	// Parse reads a section, of the name that operators write in its header, and finds what is wrong with it. If nothing
+	// is, the configuration can be opened.
 	Parse func(name string, text []byte) (C, *document.Problems)
 	// Reference is a section with every key and its default, for operators. Parse finds nothing wrong with it.
 	Reference C
@@ -102,13 +102,16 @@ func New[C Config](settings Settings, kind Kind[C]) *Relayer[C] {
 }
 
 // CreateChain implements relayerv1loop.RelayerService.
-func (r *Relayer[C]) CreateChain(_ context.Context, request *relayerv1.CreateChainRequest, loans relayerv1loop.CreateChainLoans) (relayerv1loop.Chain, *relayerv1.CreateChainResponse, error) {
+func (r *Relayer[C]) CreateChain(_ context.Context, request *relayerv1.CreateChainRequest,
+	loans relayerv1loop.CreateChainLoans) (relayerv1loop.Chain, *relayerv1.CreateChainResponse, error) {
 	config, problems := r.kind.Parse(r.kind.Name, request.GetConfigToml())
 	if err := problems.Err(); err != nil {
-		return nil, nil, status.Errorf(codes.InvalidArgument, "config_toml of %s chain %s: %v", r.kind.Name, request.GetChainId(), err)
+		return nil, nil, status.Errorf(codes.InvalidArgument, "config_toml of %s chain %s: %v", r.kind.Name,
+			request.GetChainId(), err)
 	}
 	if config.ID() != request.GetChainId() {
-		return nil, nil, status.Errorf(codes.InvalidArgument, "config_toml: ChainID is %s, but chain_id is %s", config.ID(), request.GetChainId())
+		return nil, nil, status.Errorf(codes.InvalidArgument, "config_toml: ChainID is %s, but chain_id is %s", config.ID(),
+			request.GetChainId())
 	}
 	chain, err := r.kind.Open(config, Env{
 		Loans: loans, Logger: r.logger.With("chain", config.ID()), Metrics: r.metrics, Hub: &r.hub,
@@ -121,7 +124,8 @@ func (r *Relayer[C]) CreateChain(_ context.Context, request *relayerv1.CreateCha
 }
 
 // WatchContractConfigs implements relayerv1loop.RelayerService.
-func (r *Relayer[C]) WatchContractConfigs(_ *relayerv1.WatchContractConfigsRequest, stream grpc.ServerStreamingServer[relayerv1.WatchContractConfigsResponse]) error {
+func (r *Relayer[C]) WatchContractConfigs(_ *relayerv1.WatchContractConfigsRequest,
+	stream grpc.ServerStreamingServer[relayerv1.WatchContractConfigsResponse]) error {
 	if err := r.hub.Watch(stream.Context(), stream.Send); err != nil && stream.Context().Err() == nil {
 		return err
 	}

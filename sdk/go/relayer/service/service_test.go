@@ -81,15 +81,19 @@ func digestOf(c *relayerv1.ContractConfig) ([32]byte, error) {
 	return [32]byte{byte(c.GetConfigCount())}, nil
 }
 
-// open makes a chain of one node, maybe with a Replay. All runs in a bubble, where time stands still while anything works.
-func open(t *testing.T, n *node, pause time.Duration, replay ...func(context.Context, uint64) error) (*tried, *relayer.Hub) {
+// open makes a chain of one node, maybe with a Replay. All runs in a bubble, where time stands still while anything
+// works.
+func open(t *testing.T, n *node, pause time.Duration,
+	replay ...func(context.Context, uint64) error) (*tried, *relayer.Hub) {
 	var (
 		c   *tried
 		hub *relayer.Hub
 	)
 	n.metrics = prometheus.NewPedanticRegistry()
 	r := service.New(service.Settings{Logger: slog.New(slog.DiscardHandler), Registerer: n.metrics}, service.Kind[config]{
-		Name: "Toy", Parse: func(_ string, text []byte) (config, *document.Problems) { return config(text), &document.Problems{} },
+		Name: "Toy", Parse: func(_ string, text []byte) (config, *document.Problems) {
+			return config(text), &document.Problems{}
+		},
 		Open: func(id config, env service.Env) (relayerv1loop.Chain, error) {
 			hub = env.Hub
 			settings := service.ChainSettings[*node, string, idle, *service.Polled[*node]]{
@@ -136,7 +140,8 @@ func open(t *testing.T, n *node, pause time.Duration, replay ...func(context.Con
 	return c, hub
 }
 
-// TestChainWakes holds that each block of a node has a contract read once, and that on a chain whose blocks come fast a pause does.
+// TestChainWakes holds that each block of a node has a contract read once, and that on a chain whose blocks come fast a
+// pause does.
 func TestChainWakes(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
@@ -185,7 +190,8 @@ func TestChainWakes(t *testing.T) {
 	}
 }
 
-// TestChainQueues holds that an account has one queue, whose trouble the chain tells, and that a chain that is released starts none.
+// TestChainQueues holds that an account has one queue, whose trouble the chain tells, and that a chain that is released
+// starts none.
 func TestChainQueues(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -199,7 +205,8 @@ func TestChainQueues(t *testing.T) {
 			t.Errorf("the queue of an account that cannot be opened: %v", err)
 		}
 		got, err := c.ChainStatus(t.Context(), nil)
-		want := &relayerv1.ChainStatusResponse{ChainId: "1", Enabled: true, ConfigToml: "ChainID = '1'\n", Troubles: []string{"it is poor"}}
+		want := &relayerv1.ChainStatusResponse{ChainId: "1", Enabled: true, ConfigToml: "ChainID = '1'\n",
+			Troubles: []string{"it is poor"}}
 		if diff := cmp.Diff(want, got, protocmp.Transform()); diff != "" || err != nil {
 			t.Errorf("ChainStatus: %v (-want +got):\n%s", err, diff)
 		}
@@ -283,7 +290,8 @@ func gathered(t *testing.T, registry *prometheus.Registry) map[string]float64 {
 	return values
 }
 
-// TestChainTells holds that a chain's metrics say what is the case when they are asked, and that nothing is left of what has gone.
+// TestChainTells holds that a chain's metrics say what is the case when they are asked, and that nothing is left of
+// what has gone.
 func TestChainTells(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -298,7 +306,8 @@ func TestChainTells(t *testing.T) {
 			return "loop_relayer_" + name + " " + strings.Join(labels, " ")
 		}
 		want := map[string]float64{
-			of("rpc_calls_total", "node=n0", "outcome=ok"): 0, of("rpc_calls_total", "node=n0", "outcome=fault"): 0, of("rpc_node_up", "node=n0"): 0,
+			of("rpc_calls_total", "node=n0", "outcome=ok"): 0, of("rpc_calls_total", "node=n0", "outcome=fault"): 0,
+			of("rpc_node_up", "node=n0"): 0,
 		}
 		same := func(when string) {
 			t.Helper()
@@ -313,7 +322,8 @@ func TestChainTells(t *testing.T) {
 		relayertest.Must(t, err)
 		time.Sleep(time.Second)
 		want[of("rpc_node_up", "node=n0")], want[of("head", "node=n0")] = 1, 7
-		want[of("queue_age_seconds", "account=me")], want[of("account_balance", "account=me")], want[of("account_unfunded", "account=me")] = 0, 2.5, 0
+		want[of("queue_age_seconds", "account=me")], want[of("account_balance", "account=me")], want[of("account_unfunded",
+			"account=me")] = 0, 2.5, 0
 		want[of("queue_length", "account=me", "state=waiting")], want[of("queue_length", "account=me", "state=flying")] = 0, 0
 		same("with an account")
 
@@ -344,7 +354,8 @@ func TestChainTells(t *testing.T) {
 func TestPolled(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		n := &node{blocks: make(chan uint64), view: service.View{Block: 100, State: service.State{ConfigBlock: 9, ConfigDigest: [32]byte{1}}}}
+		n := &node{blocks: make(chan uint64),
+			view: service.View{Block: 100, State: service.State{ConfigBlock: 9, ConfigDigest: [32]byte{1}}}}
 		c, hub := open(t, n, 0)
 		contract, err := c.Acquire("a")
 		relayertest.Must(t, err)
@@ -388,7 +399,8 @@ func TestPolled(t *testing.T) {
 		}
 		digest := [32]byte{3}
 		n.config = &relayerv1.ContractConfig{ConfigCount: 4, ConfigDigest: digest[:]}
-		if _, err := p.LatestConfig(t.Context(), request); status.Code(err) != codes.Unavailable || !strings.Contains(err.Error(), "whose digest is not that of its content") {
+		if _, err := p.LatestConfig(t.Context(), request); status.Code(err) != codes.Unavailable ||
+			!strings.Contains(err.Error(), "whose digest is not that of its content") {
 			t.Errorf("a configuration that is not what it claims to be: %v", err)
 		}
 		time.Sleep(time.Minute) // the node is forgiven
@@ -414,8 +426,10 @@ func TestFits(t *testing.T) {
 		number *big.Int
 		want   bool
 	}{
-		"none": {nil, false}, "zero": {new(big.Int), true}, "the largest": {new(big.Int).Sub(limit, big.NewInt(1)), true}, "too large": {limit, false},
-		"the least": {new(big.Int).Neg(limit), true}, "too small": {new(big.Int).Sub(new(big.Int).Neg(limit), big.NewInt(1)), false},
+		"none": {nil, false}, "zero": {new(big.Int), true}, "the largest": {new(big.Int).Sub(limit, big.NewInt(1)), true},
+		"too large": {limit, false},
+		"the least": {new(big.Int).Neg(limit), true},
+		"too small": {new(big.Int).Sub(new(big.Int).Neg(limit), big.NewInt(1)), false},
 	} {
 		if got := service.Fits(c.number, 128); got != c.want {
 			t.Errorf("%s: %t, want %t", text, got, c.want)

@@ -20,8 +20,8 @@ type Transfer[T any] struct {
 	Amount   *big.Int
 }
 
-// ReadTransfer reads what Transact is asked for: two accounts, and an amount of a unit that fits so many bits. Its error is the
-// plugin's answer.
+// ReadTransfer reads what Transact is asked for: two accounts, and an amount of a unit that fits so many bits. Its
+// error is the plugin's answer.
 func ReadTransfer[T any](
 	request *relayerv1.TransactRequest, parse func(text string) (T, error), unit string, bits int,
 ) (t Transfer[T], err error) {

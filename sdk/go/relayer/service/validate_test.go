@@ -18,12 +18,13 @@ import (
 	"github.com/loop-plugins/loop/sdk/go/relayer/service"
 )
 
-// TestValidateChain holds that a section is told what CreateChain refuses it for, under the name that operators know it by and
-// within what the contract takes.
+// TestValidateChain holds that a section is told what CreateChain refuses it for, under the name that operators know it
+// by and within what the contract takes.
 func TestValidateChain(t *testing.T) {
 	t.Parallel()
 	long := strings.Repeat("é", 600)
-	r := service.New(service.Settings{Logger: slog.New(slog.DiscardHandler), Registerer: prometheus.NewPedanticRegistry(), Relay: "acme"}, service.Kind[config]{
+	r := service.New(service.Settings{Logger: slog.New(slog.DiscardHandler), Registerer: prometheus.NewPedanticRegistry(),
+		Relay: "acme"}, service.Kind[config]{
 		Name: "Toy",
 		Parse: func(name string, text []byte) (config, *document.Problems) {
 			var p document.Problems
@@ -45,14 +46,16 @@ func TestValidateChain(t *testing.T) {
 	}
 	want := &relayerv1.ValidateChainResponse{
 		Problems: []*pluginv1.Problem{
-			{Path: "Nodes", Message: "add a [[Acme.Nodes]]"}, {Path: "A", Message: strings.Repeat("é", 510) + "..."}, {Message: "it has no name"},
+			{Path: "Nodes", Message: "add a [[Acme.Nodes]]"}, {Path: "A", Message: strings.Repeat("é", 510) + "..."},
+			{Message: "it has no name"},
 		},
 		Warnings: []*pluginv1.Problem{{Path: "Old", Message: "it has no effect"}},
 	}
 	if diff := cmp.Diff(want, got, protocmp.Transform()); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
-	if many, err := r.ValidateChain(t.Context(), &relayerv1.ValidateChainRequest{ConfigToml: []byte("many")}); err != nil || len(many.GetProblems()) != 256 {
+	if many, err := r.ValidateChain(t.Context(),
+		&relayerv1.ValidateChainRequest{ConfigToml: []byte("many")}); err != nil || len(many.GetProblems()) != 256 {
 		t.Errorf("of 303 problems %d are told, %v", len(many.GetProblems()), err)
 	}
 	_, _, err = r.CreateChain(t.Context(), &relayerv1.CreateChainRequest{ChainId: "a"}, relayerv1loop.CreateChainLoans{})

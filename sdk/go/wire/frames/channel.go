@@ -25,8 +25,8 @@ type Rest interface {
 	io.Closer
 }
 
-// Over returns a channel beside a connection of gRPC to the same address, which it takes over: a target of gRPC's. Where that is no
-// unix socket, all calls stay with gRPC.
+// Over returns a channel beside a connection of gRPC to the same address, which it takes over: a target of gRPC's.
+// Where that is no unix socket, all calls stay with gRPC.
 func Over(rest Rest, target string, config *tls.Config) *Channel {
 	path, ok := strings.CutPrefix(target, "unix:")
 	return NewChannel(rest, func(ctx context.Context) (net.Conn, error) {
@@ -37,8 +37,9 @@ func Over(rest Rest, target string, config *tls.Config) *Channel {
 	})
 }
 
-// Channel is a connection to a peer that has gRPC, and frames perhaps. Unary calls go as frames where the peer has them; streams, and
-// calls with options that frames have no place for, go over gRPC. A connection that broke is made again by the next call.
+// Channel is a connection to a peer that has gRPC, and frames perhaps. Unary calls go as frames where the peer has
+// them; streams, and calls with options that frames have no place for, go over gRPC. A connection that broke is made
+// again by the next call.
 type Channel struct {
 	rest Rest
 	dial func(context.Context) (net.Conn, error)
@@ -58,8 +59,8 @@ type attempt struct {
 	err  error
 }
 
-// NewChannel returns a channel that connects at the first call, and closes rest with itself. dial's ErrNone says that the peer has
-// no frames.
+// NewChannel returns a channel that connects at the first call, and closes rest with itself. dial's ErrNone says that
+// the peer has no frames.
 func NewChannel(rest Rest, dial func(context.Context) (net.Conn, error)) *Channel {
 	ch := &Channel{rest: rest, dial: dial}
 	ch.ctx, ch.end = context.WithCancel(context.Background())
@@ -112,7 +113,8 @@ func plain(options []grpc.CallOption) bool {
 }
 
 // NewStream implements grpc.ClientConnInterface.
-func (ch *Channel) NewStream(ctx context.Context, desc *grpc.StreamDesc, method string, options ...grpc.CallOption) (grpc.ClientStream, error) {
+func (ch *Channel) NewStream(ctx context.Context, desc *grpc.StreamDesc, method string,
+	options ...grpc.CallOption) (grpc.ClientStream, error) {
 	return ch.rest.NewStream(ctx, desc, method, options...)
 }
 

@@ -52,7 +52,8 @@ type Conn struct {
 	running sync.WaitGroup
 }
 
-// call is one call that is not answered. It is its caller's: in place of one that has left stands another, without a caller.
+// call is one call that is not answered. It is its caller's: in place of one that has left stands another, without a
+// caller.
 type call struct {
 	done     chan struct{} // takes one value when the call has ended
 	method   string
@@ -161,7 +162,8 @@ func newRequest(ctx context.Context, method string, args any) (request, error) {
 	}
 	r.head = 4 + len(method) + len(r.Object) + pairsSize(r.pairs)
 	if r.head > maxHead-4 {
-		return r, status.Errorf(codes.ResourceExhausted, "the metadata of a call of %s has %d bytes; the limit is %d", method, r.head, maxHead-4)
+		return r, status.Errorf(codes.ResourceExhausted, "the metadata of a call of %s has %d bytes; the limit is %d", method,
+			r.head, maxHead-4)
 	}
 	var err error
 	if r.message, r.buffer, err = encode(args); err != nil {
@@ -189,7 +191,8 @@ func (r *request) free() {
 	}
 }
 
-// left is the remaining time in microseconds. What is too long for the field is no limit for the server: the caller cancels.
+// left is the remaining time in microseconds. What is too long for the field is no limit for the server: the caller
+// cancels.
 func (r *request) left() (uint32, error) {
 	if r.Deadline.IsZero() {
 		return 0, nil
@@ -262,7 +265,8 @@ func (c *Conn) begin(ctx context.Context, out request, k *call) (uint32, error) 
 // free is whether there is room for a call. The lock is held.
 func (c *Conn) free(size int) bool { return len(c.calls) < maxOpen && c.bytes+size <= maxBytes }
 
-// leave lets a call go that nobody has ended yet: the server is told, and its answer, which comes all the same, frees the id.
+// leave lets a call go that nobody has ended yet: the server is told, and its answer, which comes all the same, frees
+// the id.
 func (c *Conn) leave(id uint32, k *call, err error) {
 	c.mu.Lock()
 	if c.calls[id] != k {
@@ -436,7 +440,8 @@ func undecodable(method string, err error) error {
 	return status.Errorf(codes.Internal, "the answer to %s does not decode: %v", method, err)
 }
 
-// trailerOf is what an answer's first frame says beside the message. Most say the same, which is made once. The lock is held.
+// trailerOf is what an answer's first frame says beside the message. Most say the same, which is made once. The lock is
+// held.
 func (c *Conn) trailerOf(f *frame, wanted bool) (md metadata.MD, err error) {
 	if !wanted && len(f.head) == 0 {
 		return nil, nil

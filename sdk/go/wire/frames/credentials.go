@@ -10,8 +10,8 @@ import (
 	"google.golang.org/grpc/credentials"
 )
 
-// Credentials are those of a gRPC server that serves frames on the same socket, with the same certificate: connections whose callers
-// ask for frames go to s, all others stay gRPC's.
+// Credentials are those of a gRPC server that serves frames on the same socket, with the same certificate: connections
+// whose callers ask for frames go to s, all others stay gRPC's.
 func Credentials(config *tls.Config, s *Server) credentials.TransportCredentials {
 	config = agreed(config)
 	return &dispatching{TransportCredentials: credentials.NewTLS(config), config: config, server: s}
@@ -44,7 +44,8 @@ func (d *dispatching) ServerHandshake(raw net.Conn) (net.Conn, credentials.AuthI
 		d.server.Serve(conn)
 		return nil, nil, credentials.ErrConnDispatched
 	case "h2":
-		return conn, credentials.TLSInfo{State: state, CommonAuthInfo: credentials.CommonAuthInfo{SecurityLevel: credentials.PrivacyAndIntegrity}}, nil
+		return conn, credentials.TLSInfo{State: state,
+			CommonAuthInfo: credentials.CommonAuthInfo{SecurityLevel: credentials.PrivacyAndIntegrity}}, nil
 	}
 	_ = conn.Close() // nobody is there to talk to
 	return nil, nil, fmt.Errorf("the caller speaks neither %s nor h2", Protocol)

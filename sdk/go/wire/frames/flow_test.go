@@ -86,7 +86,8 @@ func TestCallsOfManyCallers(t *testing.T) {
 						if len(got) != s.Answer+1 || got[0] != byte(i) {
 							t.Errorf("call %d of %v got %d bytes of call %d", i, s, len(got), got[0])
 						}
-					case code == codes.NotFound && s.Fail && s.Take == first && strings.HasSuffix(err.Error(), fmt.Sprint(" of call ", i)):
+					case code == codes.NotFound && s.Fail && s.Take == first &&
+						strings.HasSuffix(err.Error(), fmt.Sprint(" of call ", i)):
 					case code == codes.DeadlineExceeded && s.Deadline == first:
 					case code == codes.Canceled && s.End == first:
 					default:

@@ -1,9 +1,9 @@
-// Package frames is the second transport beneath the seam: unary calls as length-prefixed frames, many at once on one connection,
-// on the same socket and certificate as gRPC and chosen by ALPN. docs/wire.md is its specification. Streams and whatever else a
-// frame has no place for stay on gRPC, which every peer has.
+// Package frames is the second transport beneath the seam: unary calls as length-prefixed frames, many at once on one
+// connection, on the same socket and certificate as gRPC and chosen by ALPN. docs/wire.md is its specification. Streams
+// and whatever else a frame has no place for stay on gRPC, which every peer has.
 //
-// It knows bytes, connections and metadata. It must not know objects, loans or lives: Bind and Dispatcher are the same above
-// both transports.
+// It knows bytes, connections and metadata. It must not know objects, loans or lives: Bind and Dispatcher are the same
+// above both transports.
 package frames
 
 import (
@@ -41,11 +41,12 @@ const (
 	maxChunk   = 32 << 10 // bytes of a frame's payload
 	maxFrame   = headerSize + maxHead + maxChunk
 
-	// maxOpen is how many calls of a connection may be unanswered. A caller waits; a server ends the connection of one who does not.
-	// Health checks wait too: it is more than a node of a thousand feeds has open on a relayer whose chain does not answer.
+	// maxOpen is how many calls of a connection may be unanswered. A caller waits; a server ends the connection of one who
+	// does not. Health checks wait too: it is more than a node of a thousand feeds has open on a relayer whose chain does
+	// not answer.
 	maxOpen = 16384
-	// maxBytes is how many bytes the requests of unanswered calls may have at their caller, and maxServed at their server: what counts
-	// as answered at the one may not have been written by the other.
+	// maxBytes is how many bytes the requests of unanswered calls may have at their caller, and maxServed at their server:
+	// what counts as answered at the one may not have been written by the other.
 	maxBytes  = 64 << 20
 	maxServed = 2 * maxBytes
 	// maxQueue is how many bytes wait to be written before those who would add more wait too.
@@ -173,7 +174,8 @@ func cut(b []byte) (frame, error) {
 	if middle > len(b) || middle > headerSize+maxHead || len(b)-middle > maxChunk {
 		return frame{}, malformed("a frame of %d bytes with a head of %d", len(b), middle-headerSize)
 	}
-	f := frame{header: header{id: binary.LittleEndian.Uint32(b[4:]), kind: b[8], flags: b[9], aux: binary.LittleEndian.Uint32(b[12:])}}
+	f := frame{header: header{id: binary.LittleEndian.Uint32(b[4:]), kind: b[8], flags: b[9],
+		aux: binary.LittleEndian.Uint32(b[12:])}}
 	f.head, f.payload = b[headerSize:middle], b[middle:]
 	return f, nil
 }

@@ -70,7 +70,8 @@ func leftovers(t testing.TB, c *Conn) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if len(c.calls) > 0 || c.bytes != 0 || len(c.slots.waiting) > 0 || len(c.room.waiting) > 0 {
-		t.Errorf("%d calls of %d bytes are open, and %d and %d wait, at the end", len(c.calls), c.bytes, len(c.slots.waiting), len(c.room.waiting))
+		t.Errorf("%d calls of %d bytes are open, and %d and %d wait, at the end", len(c.calls), c.bytes, len(c.slots.waiting),
+			len(c.room.waiting))
 	}
 }
 
@@ -102,7 +103,8 @@ func TestSizes(t *testing.T) {
 	t.Parallel()
 	c := overPipe(t, newServer(same))
 	// A message has a field of five bytes more than these.
-	for _, n := range []int{0, 1, maxChunk - 8, maxChunk - 4, maxChunk - 3, maxChunk, maxChunk + 1, 2*maxChunk - 4, 1 << 20, wire.MaxMessageBytes - 5} {
+	for _, n := range []int{0, 1, maxChunk - 8, maxChunk - 4, maxChunk - 3, maxChunk, maxChunk + 1, 2*maxChunk - 4,
+		1 << 20, wire.MaxMessageBytes - 5} {
 		want := make([]byte, n)
 		for i := range want {
 			want[i] = byte(i * 7)
@@ -118,7 +120,8 @@ func TestSizes(t *testing.T) {
 
 func TestAnswersAreLimited(t *testing.T) {
 	t.Parallel()
-	c := overPipe(t, newServer(func(context.Context, []byte) ([]byte, error) { return make([]byte, wire.MaxMessageBytes), nil }))
+	c := overPipe(t,
+		newServer(func(context.Context, []byte) ([]byte, error) { return make([]byte, wire.MaxMessageBytes), nil }))
 	_, err := ask(t.Context(), c, nil)
 	expect(t, "an answer above the limit", err, codes.ResourceExhausted, "16777216")
 }
@@ -144,9 +147,11 @@ func TestMessagesThatDoNotEncode(t *testing.T) {
 		},
 	}}}, nil)
 	c := overPipe(t, s)
-	expect(t, "a request", c.Invoke(t.Context(), echo, wrapperspb.String("\xff"), &wrapperspb.BytesValue{}), codes.Internal, "does not encode")
+	expect(t, "a request", c.Invoke(t.Context(), echo, wrapperspb.String("\xff"), &wrapperspb.BytesValue{}),
+		codes.Internal, "does not encode")
 	expect(t, "no message", c.Invoke(t.Context(), echo, "text", &wrapperspb.BytesValue{}), codes.Internal, "no message")
-	expect(t, "an answer", c.Invoke(t.Context(), "/test.Bad/Bad", &wrapperspb.BytesValue{}, &wrapperspb.BytesValue{}), codes.Internal, "does not encode")
+	expect(t, "an answer", c.Invoke(t.Context(), "/test.Bad/Bad", &wrapperspb.BytesValue{}, &wrapperspb.BytesValue{}),
+		codes.Internal, "does not encode")
 	err := c.Invoke(t.Context(), echo, wrapperspb.Bytes([]byte("\xff")), &wrapperspb.StringValue{})
 	expect(t, "an answer that is another message", err, codes.Internal, "/test.Echo/Echo does not decode")
 	if _, err := ask(t.Context(), c, []byte("x")); err != nil {
@@ -169,15 +174,19 @@ func TestMetadata(t *testing.T) {
 			grpc.SetTrailer(ctx, metadata.Pairs(wire.GenerationKey, "7", "one", "1")),
 			grpc.SetTrailer(ctx, metadata.Pairs("two-bin", "\x00\xff", wire.DrainingKey, "7")))
 	}))
-	ctx := metadata.AppendToOutgoingContext(t.Context(), "traceparent", "00-1", "many", "a", "many", "b", "grpc-timeout", "1S")
+	ctx := metadata.AppendToOutgoingContext(t.Context(), "traceparent", "00-1", "many", "a", "many", "b", "grpc-timeout",
+		"1S")
 	var trailer metadata.MD
-	if err := wire.Bind(c, "Chain/X").Invoke(ctx, echo, wrapperspb.Bytes(nil), &wrapperspb.BytesValue{}, grpc.Trailer(&trailer)); err != nil {
+	if err := wire.Bind(c, "Chain/X").Invoke(ctx, echo, wrapperspb.Bytes(nil), &wrapperspb.BytesValue{},
+		grpc.Trailer(&trailer)); err != nil {
 		t.Fatal(err)
 	}
-	if want := fmt.Sprint(metadata.MD{"loop-object": {"Chain/X"}, "many": {"a", "b"}, "traceparent": {"00-1"}}); fmt.Sprint(seen) != want || object != "Chain/X" {
+	if want := fmt.Sprint(metadata.MD{"loop-object": {"Chain/X"}, "many": {"a", "b"},
+		"traceparent": {"00-1"}}); fmt.Sprint(seen) != want || object != "Chain/X" {
 		t.Errorf("the server saw %v and the object %q; want %s", seen, object, want)
 	}
-	if want := fmt.Sprint(metadata.MD{"loop-generation": {"7"}, "loop-draining": {"7"}, "one": {"1"}, "two-bin": {"\x00\xff"}}); fmt.Sprint(trailer) != want {
+	if want := fmt.Sprint(metadata.MD{"loop-generation": {"7"}, "loop-draining": {"7"}, "one": {"1"},
+		"two-bin": {"\x00\xff"}}); fmt.Sprint(trailer) != want {
 		t.Errorf("the caller saw %v; want %s", trailer, want)
 	}
 	ctx = metadata.AppendToOutgoingContext(t.Context(), wire.ObjectKey, "Chain/Y")
@@ -297,7 +306,8 @@ func TestDeadlinesOfManyCalls(t *testing.T) {
 	})
 }
 
-// A method that was always short and then takes its time holds up nobody for long, and neither does the next call of it.
+// A method that was always short and then takes its time holds up nobody for long, and neither does the next call of
+// it.
 func TestReaderIsRelieved(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -15,8 +15,8 @@ import (
 	"github.com/loop-plugins/loop/sdk/go/wire"
 )
 
-// incoming is a call that is being served, and the context of its handler: a timer and a channel are made for those who ask for them.
-// It implements wire.Incoming and grpc.ServerTransportStream too.
+// incoming is a call that is being served, and the context of its handler: a timer and a channel are made for those who
+// ask for them. It implements wire.Incoming and grpc.ServerTransportStream too.
 type incoming struct {
 	id       uint32
 	method   *method
@@ -204,7 +204,8 @@ func (q *incoming) release() {
 // keptMessage is what of an error's sentence is kept when its status is too large for a frame.
 const keptMessage = 4 << 10
 
-// encodeStatus makes the payload of an error. One that does not fit a frame loses its details, and then the end of its sentence.
+// encodeStatus makes the payload of an error. One that does not fit a frame loses its details, and then the end of its
+// sentence.
 func encodeStatus(err error) []byte {
 	s, ok := status.FromError(err)
 	if !ok {
@@ -221,6 +222,7 @@ func encodeStatus(err error) []byte {
 	if len(text) > keptMessage {
 		text = text[:keptMessage]
 	}
-	b, _ = proto.Marshal(status.New(s.Code(), strings.ToValidUTF8(text, "\uFFFD")).Proto()) // a code and a valid text always encode
+	// a code and a valid text always encode
+	b, _ = proto.Marshal(status.New(s.Code(), strings.ToValidUTF8(text, "\uFFFD")).Proto())
 	return b
 }

@@ -28,7 +28,8 @@ func putBuffer(b *[]byte) {
 	buffers.Put(b)
 }
 
-// encode makes the bytes of a message. What it returns second goes back by putBuffer when they have been sent; nil: nothing does.
+// encode makes the bytes of a message. What it returns second goes back by putBuffer when they have been sent; nil:
+// nothing does.
 func encode(v any) ([]byte, *[]byte, error) {
 	switch m := v.(type) {
 	case *wire.Frame:

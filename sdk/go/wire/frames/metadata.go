@@ -10,8 +10,8 @@ import (
 	"github.com/loop-plugins/loop/sdk/go/wire"
 )
 
-// gRPC's functions ask a call's context for these keys, which have no names outside its packages. A call that answers them itself
-// needs no context around it that holds what is rarely asked for.
+// gRPC's functions ask a call's context for these keys, which have no names outside its packages. A call that answers
+// them itself needs no context around it that holds what is rarely asked for.
 var (
 	metadataKey = keyOf(func(ctx context.Context) { metadata.FromIncomingContext(ctx) })
 	streamKey   = keyOf(func(ctx context.Context) { grpc.ServerTransportStreamFromContext(ctx) })

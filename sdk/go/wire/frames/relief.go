@@ -5,7 +5,8 @@ import (
 	"time"
 )
 
-// longTurn is how long a reader may serve a call itself before another goroutine reads on: it is found out between one and two of them.
+// longTurn is how long a reader may serve a call itself before another goroutine reads on: it is found out between one
+// and two of them.
 const longTurn = 2 * time.Millisecond
 
 // relief watches over a reader that serves calls itself. It ticks while there are such calls, and not for each of them.

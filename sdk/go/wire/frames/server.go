@@ -19,7 +19,8 @@ import (
 	"github.com/loop-plugins/loop/sdk/go/wire"
 )
 
-// A call is served by who reads if it is alone and its method has been short so often in a row: to wake a worker costs more.
+// A call is served by who reads if it is alone and its method has been short so often in a row: to wake a worker costs
+// more.
 const (
 	short   = 100 * time.Microsecond
 	trusted = 8
@@ -28,7 +29,8 @@ const (
 )
 
 const (
-	// idleWorkers is how many goroutines of a connection wait for the next call: one that has served some has the stack for it.
+	// idleWorkers is how many goroutines of a connection wait for the next call: one that has served some has the stack
+	// for it.
 	idleWorkers = 64
 	// retireEvery is how often those that wait then are let go: a burst leaves nothing behind.
 	retireEvery = 5 * time.Second
@@ -68,7 +70,8 @@ func (s *Server) RegisterService(d *grpc.ServiceDesc, impl any) {
 // Serve takes over a connection on which the protocol was agreed upon, and returns at once.
 func (s *Server) Serve(nc net.Conn) {
 	c := &serverConn{
-		writer: newWriter(nc, always), server: s, in: newReader(nc), open: map[uint32]*incoming{}, names: map[string]string{}, work: make(chan *incoming),
+		writer: newWriter(nc, always), server: s, in: newReader(nc), open: map[uint32]*incoming{}, names: map[string]string{},
+		work: make(chan *incoming),
 	}
 	c.relief = newRelief(func() {
 		c.hire()
@@ -105,7 +108,9 @@ func (s *Server) Finish(ctx context.Context) {
 	s.mu.Unlock()
 	for _, c := range conns {
 		c.mu.Lock()
-		c.quiet.wait(&c.mu, ctx.Done(), func() bool { return c.err != nil || len(c.open) == 0 && len(c.out) == 0 && !c.flushing })
+		c.quiet.wait(&c.mu, ctx.Done(), func() bool {
+			return c.err != nil || len(c.open) == 0 && len(c.out) == 0 && !c.flushing
+		})
 		c.mu.Unlock()
 	}
 }
@@ -435,7 +440,8 @@ func (c *serverConn) close(q *incoming) {
 	c.bytes -= q.size
 }
 
-// always is a worker's: to hang in a write of answers is what it may, for nobody waits for it but those whose answers they are.
+// always is a worker's: to hang in a write of answers is what it may, for nobody waits for it but those whose answers
+// they are.
 func always() bool { return true }
 
 // Beside registers with the server and with another one, which serves the streams.

@@ -209,7 +209,8 @@ func TestFinish(t *testing.T) {
 		caller, server := net.Pipe()
 		s.Serve(server)
 		head := appendText(appendText(nil, echo), "")
-		if _, err := caller.Write(append(appendHeader(nil, header{id: 1, kind: kindRequest}, len(head), 0), head...)); err != nil {
+		if _, err := caller.Write(append(appendHeader(nil, header{id: 1, kind: kindRequest}, len(head), 0),
+			head...)); err != nil {
 			t.Fatal(err)
 		}
 		synctest.Wait()
@@ -256,7 +257,8 @@ func TestCertificates(t *testing.T) {
 	stranger.caller.Certificates = []tls.Certificate{keyPair(t).TLS}
 	none.caller.Certificates = nil
 	deceived.caller.VerifyConnection = wire.Exactly([]byte("another"))
-	for who, e := range map[string]ends{"a stranger": stranger, "a caller without a certificate": none, "a caller of another server": deceived} {
+	for who, e := range map[string]ends{"a stranger": stranger, "a caller without a certificate": none,
+		"a caller of another server": deceived} {
 		_, err := ask(t.Context(), e.channel(t), nil)
 		expect(t, who, err, codes.Unavailable, "")
 	}

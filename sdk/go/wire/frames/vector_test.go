@@ -80,17 +80,18 @@ func readVectors(t testing.TB) vectors {
 func vectorServer() *Server {
 	s := NewServer(slog.New(slog.DiscardHandler))
 	serve := func(name string, serve func(ctx context.Context, request []byte) ([]byte, error)) grpc.MethodDesc {
-		return grpc.MethodDesc{MethodName: name, Handler: func(_ any, ctx context.Context, dec func(any) error, _ grpc.UnaryServerInterceptor) (any, error) {
-			in := &wire.Frame{}
-			if err := dec(in); err != nil {
-				return nil, err
-			}
-			if err := grpc.SetTrailer(ctx, metadata.Pairs(wire.GenerationKey, "7")); err != nil {
-				return nil, err
-			}
-			b, err := serve(ctx, in.Data.Materialize())
-			return &wire.Frame{Data: mem.BufferSlice{mem.SliceBuffer(b)}}, err
-		}}
+		return grpc.MethodDesc{MethodName: name,
+			Handler: func(_ any, ctx context.Context, dec func(any) error, _ grpc.UnaryServerInterceptor) (any, error) {
+				in := &wire.Frame{}
+				if err := dec(in); err != nil {
+					return nil, err
+				}
+				if err := grpc.SetTrailer(ctx, metadata.Pairs(wire.GenerationKey, "7")); err != nil {
+					return nil, err
+				}
+				b, err := serve(ctx, in.Data.Materialize())
+				return &wire.Frame{Data: mem.BufferSlice{mem.SliceBuffer(b)}}, err
+			}}
 	}
 	s.RegisterService(&grpc.ServiceDesc{ServiceName: "loop.test.Echo", Methods: []grpc.MethodDesc{
 		serve("Echo", func(ctx context.Context, b []byte) ([]byte, error) {
@@ -183,7 +184,8 @@ func TestCallerKeepsTheVectors(t *testing.T) {
 			sent, ctx := parts(t, request)
 			reply := &wire.Frame{}
 			var trailer metadata.MD
-			err := c.Invoke(ctx, sent.method, &wire.Frame{Data: mem.BufferSlice{mem.SliceBuffer(sent.payload)}}, reply, grpc.Trailer(&trailer))
+			err := c.Invoke(ctx, sent.method, &wire.Frame{Data: mem.BufferSlice{mem.SliceBuffer(sent.payload)}}, reply,
+				grpc.Trailer(&trailer))
 			if err := <-played; err != nil {
 				t.Fatal(err)
 			}
@@ -191,7 +193,8 @@ func TestCallerKeepsTheVectors(t *testing.T) {
 				t.Errorf("the trailer is %v", trailer)
 			}
 			got := fmt.Sprint(status.Code(err), " ", len(trailer.Get(wire.DrainingKey)), " ", trailer.Get("echoed"))
-			want := map[string]string{"error": "NotFound 0 []", "draining": "Unavailable 1 []", "metadata": "OK 0 [00-1-2-3]"}[conversation.Name]
+			want := map[string]string{"error": "NotFound 0 []", "draining": "Unavailable 1 []",
+				"metadata": "OK 0 [00-1-2-3]"}[conversation.Name]
 			if want == "" {
 				want = "OK 0 []"
 			}
@@ -271,7 +274,9 @@ func TestMalformedFrames(t *testing.T) {
 func TestMalformedAnswers(t *testing.T) {
 	t.Parallel()
 	answer := func(id uint32, kind, flags byte, head, payload string) string {
-		return string(append(append(appendHeader(nil, header{id: id, kind: kind, flags: flags}, len(head), len(payload)), head...), payload...))
+		return string(
+			append(append(appendHeader(nil, header{id: id, kind: kind, flags: flags}, len(head), len(payload)), head...),
+				payload...))
 	}
 	for name, bytes := range map[string]string{
 		"a call that is not open":       answer(9, kindResponse, 0, "", ""),
@@ -283,11 +288,13 @@ func TestMalformedAnswers(t *testing.T) {
 		"an error that does not decode": answer(1, kindError, 0, "", "\xff"),
 		"an error of the code OK":       answer(1, kindError, 0, "", ""),
 		"a trailer that is cut off":     answer(1, kindResponse, 0, "\x05\x00x", ""),
-		"a second answer in chunks":     answer(1, kindResponse, flagMore, "\x09\x00\x00\x00", "x") + answer(1, kindResponse, 0, "", ""),
-		"a message without a length":    answer(1, kindResponse, flagMore, "", "x"),
-		"a message above the limit":     answer(1, kindResponse, flagMore, "\x01\x00\x00\x01", "x"),
-		"a chunk too long":              answer(1, kindResponse, flagMore, "\x03\x00\x00\x00", "x") + answer(1, kindChunk, 0, "", "yzz"),
-		"a frame too long":              "\xff\xff\xff\x7f",
+		"a second answer in chunks": answer(1, kindResponse, flagMore, "\x09\x00\x00\x00", "x") +
+			answer(1, kindResponse, 0, "", ""),
+		"a message without a length": answer(1, kindResponse, flagMore, "", "x"),
+		"a message above the limit":  answer(1, kindResponse, flagMore, "\x01\x00\x00\x01", "x"),
+		"a chunk too long": answer(1, kindResponse, flagMore, "\x03\x00\x00\x00", "x") +
+			answer(1, kindChunk, 0, "", "yzz"),
+		"a frame too long": "\xff\xff\xff\x7f",
 	} {
 		caller, server := net.Pipe()
 		c := NewConn(caller)

@@ -6,11 +6,12 @@ import (
 	"sync"
 )
 
-// line is where goroutines wait for something in the order in which they came: waking all of them for what one can have is unfair.
+// line is where goroutines wait for something in the order in which they came: waking all of them for what one can have
+// is unfair.
 type line struct{ waiting []chan struct{} }
 
-// wait waits until it is this goroutine's turn and ok holds, or done is closed, and says which. The lock is held before and after,
-// and whoever makes ok come true calls wake.
+// wait waits until it is this goroutine's turn and ok holds, or done is closed, and says which. The lock is held before
+// and after, and whoever makes ok come true calls wake.
 func (l *line) wait(mu *sync.Mutex, done <-chan struct{}, ok func() bool) bool {
 	if len(l.waiting) == 0 && ok() {
 		return true
@@ -95,8 +96,8 @@ func (w *writer) waitRoom(done <-chan struct{}) bool {
 	return w.room.wait(&w.mu, done, func() bool { return len(w.out) <= maxQueue || w.err != nil })
 }
 
-// send sees to it that what was appended is written, and unlocks: by this goroutine if that is quick and nobody writes already.
-// crowded: others are about to append, and wait no longer if they go first.
+// send sees to it that what was appended is written, and unlocks: by this goroutine if that is quick and nobody writes
+// already. crowded: others are about to append, and wait no longer if they go first.
 func (w *writer) send(crowded bool) {
 	if w.flushing || w.err != nil {
 		w.mu.Unlock()
@@ -155,8 +156,8 @@ func (w *writer) fail(err error) {
 	w.quiet.wake()
 }
 
-// chunks sends the rest of a message whose first frame was sent, and waits for room until done is closed. next is asked, with the lock
-// held, before each chunk: whether it is still wanted.
+// chunks sends the rest of a message whose first frame was sent, and waits for room until done is closed. next is
+// asked, with the lock held, before each chunk: whether it is still wanted.
 func (w *writer) chunks(done <-chan struct{}, id uint32, rest []byte, next func(last bool) bool) {
 	for len(rest) > 0 {
 		w.mu.Lock()

@@ -1,5 +1,5 @@
-// Package boundary breaks plugins under the runtime alone, without a node: it is a host of its own, of the programs that
-// operators run and of this tool's own faulty plugin.
+// Package boundary breaks plugins under the runtime alone, without a node: it is a host of its own, of the programs
+// that operators run and of this tool's own faulty plugin.
 //
 // It knows the runtime. It must not know nodes, networks or chains.
 package boundary
@@ -42,15 +42,23 @@ type Bench struct {
 // Trials lists them.
 func (b Bench) Trials() []trial.Trial {
 	return []trial.Trial{
-		{Name: "kill", Fault: "SIGKILL of the process; the time until the same object answers again", Established: "3.1 s, 6.3 s; a reporting plugin in use 0 of 11", Run: b.kill},
+		{Name: "kill", Fault: "SIGKILL of the process; the time until the same object answers again",
+			Established: "3.1 s, 6.3 s; a reporting plugin in use 0 of 11", Run: b.kill},
 		{Name: "stop", Fault: "SIGSTOP, health interval 1 s, deadline 1 s", Established: "never in 40 s", Run: b.stop},
-		{Name: "close", Fault: "the end of the host, whatever the plugin does", Established: "over 30 s when it hangs", Run: b.close},
-		{Name: "leak", Fault: "1,000 objects made and released, 20 restarts", Established: "1,000s of goroutines and descriptors", Run: b.leak},
-		{Name: "cost", Fault: "a job more in shared processes: out-of-process minus in-process", Established: "44 goroutines, 112 descriptors, 9 MiB", Run: b.cost},
-		{Name: "wait", Fault: "a caller with a deadline of 500 ms while another waits 25 s", Established: "24.5 s", Run: b.wait},
-		{Name: "orphan", Fault: "SIGKILL of the host; the plugin was started by a shell script that does not exec", Established: "lives for ever", Run: b.orphan},
-		{Name: "noise", Fault: "random bytes on stderr, one endless line on stdout, `{\"@message\":1}`", Established: "the host dies", Run: b.noise},
-		{Name: "broken", Fault: "a plugin that is broken for good, beside one that works", Established: "retried every 5 s for ever, without a word", Run: b.broken},
+		{Name: "close", Fault: "the end of the host, whatever the plugin does", Established: "over 30 s when it hangs",
+			Run: b.close},
+		{Name: "leak", Fault: "1,000 objects made and released, 20 restarts",
+			Established: "1,000s of goroutines and descriptors", Run: b.leak},
+		{Name: "cost", Fault: "a job more in shared processes: out-of-process minus in-process",
+			Established: "44 goroutines, 112 descriptors, 9 MiB", Run: b.cost},
+		{Name: "wait", Fault: "a caller with a deadline of 500 ms while another waits 25 s", Established: "24.5 s",
+			Run: b.wait},
+		{Name: "orphan", Fault: "SIGKILL of the host; the plugin was started by a shell script that does not exec",
+			Established: "lives for ever", Run: b.orphan},
+		{Name: "noise", Fault: "random bytes on stderr, one endless line on stdout, `{\"@message\":1}`",
+			Established: "the host dies", Run: b.noise},
+		{Name: "broken", Fault: "a plugin that is broken for good, beside one that works",
+			Established: "retried every 5 s for ever, without a word", Run: b.broken},
 	}
 }
 
@@ -107,7 +115,8 @@ type services struct {
 	hostservicev1.UnimplementedErrorLogServiceServer
 }
 
-func (services) ListAccounts(context.Context, *hostservicev1.ListAccountsRequest) (*hostservicev1.ListAccountsResponse, error) {
+func (services) ListAccounts(context.Context,
+	*hostservicev1.ListAccountsRequest) (*hostservicev1.ListAccountsResponse, error) {
 	return &hostservicev1.ListAccountsResponse{Accounts: []string{account}}, nil
 }
 
@@ -124,15 +133,18 @@ const deadChain = "ChainID = '1337'\n[[Nodes]]\nName = 'none'\nHTTPURL = 'http:/
 
 // chain makes a chain's object in a relayer.
 func (h *host) chain(p *relayerv1loophost.Relayer, config string) *relayerv1loophost.Chain {
-	return p.CreateChain(&relayerv1.CreateChainRequest{ChainId: "1337", ConfigToml: []byte(config)}, relayerv1loophost.CreateChainLoans{
-		Keystore: hostservicev1loophost.ExportKeystore(h.Runtime, services{}), Store: hostservicev1loophost.ExportStore(h.Runtime, services{}),
-	})
+	return p.CreateChain(&relayerv1.CreateChainRequest{ChainId: "1337", ConfigToml: []byte(config)},
+		relayerv1loophost.CreateChainLoans{
+			Keystore: hostservicev1loophost.ExportKeystore(h.Runtime, services{}),
+			Store:    hostservicev1loophost.ExportStore(h.Runtime, services{}),
+		})
 }
 
 // provider makes what a median job has of a relayer.
 func provider(c *relayerv1loophost.Chain) *relayerv1loophost.Provider {
 	return c.CreateProvider(&relayerv1.CreateProviderRequest{
-		ProviderType: "median", TransmitterId: account, Config: &relayerv1.ProviderConfig{ExternalJobId: "job", ContractId: account},
+		ProviderType: "median", TransmitterId: account,
+		Config: &relayerv1.ProviderConfig{ExternalJobId: "job", ContractId: account},
 	})
 }
 
@@ -156,8 +168,10 @@ func instanceRequest() *reportingv1.CreateReportingPluginRequest {
 }
 
 // faultyRelayer launches this tool's own relayer. environment breaks it.
-func (b Bench) faultyRelayer(ctx context.Context, h *host, name string, environment ...string) (*relayerv1loophost.Relayer, error) {
-	return relayerv1loophost.LaunchRelayer(ctx, h.Runtime, loophost.PluginSettings{Name: name, Command: []string{b.Self}, Env: environment, Hint: "it is this tool's own"})
+func (b Bench) faultyRelayer(ctx context.Context, h *host, name string,
+	environment ...string) (*relayerv1loophost.Relayer, error) {
+	return relayerv1loophost.LaunchRelayer(ctx, h.Runtime,
+		loophost.PluginSettings{Name: name, Command: []string{b.Self}, Env: environment, Hint: "it is this tool's own"})
 }
 
 // insideRelayer launches it within this process.
@@ -168,11 +182,14 @@ func insideRelayer(ctx context.Context, h *host, name string) (*relayerv1loophos
 
 // evm and median launch the operators' programs.
 func (b Bench) evm(ctx context.Context, h *host) (*relayerv1loophost.Relayer, error) {
-	return relayerv1loophost.LaunchRelayer(ctx, h.Runtime, loophost.PluginSettings{Name: "evm", Command: []string{filepath.Join(b.Bin, "loop-evm")}, Hint: "run make build"})
+	return relayerv1loophost.LaunchRelayer(ctx, h.Runtime,
+		loophost.PluginSettings{Name: "evm", Command: []string{filepath.Join(b.Bin, "loop-evm")}, Hint: "run make build"})
 }
 
 func (b Bench) median(ctx context.Context, h *host) (*medianv1loophost.Median, error) {
-	return medianv1loophost.LaunchMedian(ctx, h.Runtime, loophost.PluginSettings{Name: "median", Command: []string{filepath.Join(b.Bin, "loop-median")}, Hint: "run make build"})
+	return medianv1loophost.LaunchMedian(ctx, h.Runtime,
+		loophost.PluginSettings{Name: "median", Command: []string{filepath.Join(b.Bin, "loop-median")},
+			Hint: "run make build"})
 }
 
 // signal sends one to a plugin's process.
@@ -187,8 +204,8 @@ func signal(p *loophost.Plugin, s syscall.Signal) error {
 	return nil
 }
 
-// grownUp waits until the plugin's life has been ready long enough that its end does not count as a failed start: operators'
-// plugins die once in a while, not twice a second.
+// grownUp waits until the plugin's life has been ready long enough that its end does not count as a failed start:
+// operators' plugins die once in a while, not twice a second.
 func grownUp(ctx context.Context, p *loophost.Plugin) error {
 	return until(ctx, 30*time.Second, "plugin "+p.Name()+" to have lived for a while", func() bool {
 		s := p.Status()
@@ -210,8 +227,8 @@ func until(ctx context.Context, limit time.Duration, what string, holds func() b
 	return nil
 }
 
-// program is a plugin's program that can be replaced, as an upgrade does: by a rename, since a running one cannot be written
-// to.
+// program is a plugin's program that can be replaced, as an upgrade does: by a rename, since a running one cannot be
+// written to.
 type program struct{ path string }
 
 func newProgram(dir, script string) (program, error) {

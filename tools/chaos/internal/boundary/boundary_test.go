@@ -76,10 +76,12 @@ func TestHealBounds(t *testing.T) {
 func TestUntil(t *testing.T) {
 	t.Parallel()
 	asked := 0
-	if err := until(t.Context(), time.Minute, "three", func() bool { asked++; return asked == 3 }); err != nil || asked != 3 {
+	if err := until(t.Context(), time.Minute, "three", func() bool { asked++; return asked == 3 }); err != nil ||
+		asked != 3 {
 		t.Errorf("it was asked %d times: %v", asked, err)
 	}
-	if err := until(t.Context(), time.Millisecond, "what never comes", func() bool { return false }); err == nil || err.Error() != "waited 1ms for what never comes" {
+	if err := until(t.Context(), time.Millisecond, "what never comes", func() bool { return false }); err == nil ||
+		err.Error() != "waited 1ms for what never comes" {
 		t.Errorf("got %v", err)
 	}
 	over, cancel := context.WithCancel(t.Context())
@@ -170,24 +172,29 @@ func TestPlugin(t *testing.T) {
 	if n, err := metric(t.Context(), p.Plugin, "go_goroutines"); err != nil || n < 1 {
 		t.Errorf("it counts %v goroutines: %v", n, err)
 	}
-	if _, err := metric(t.Context(), p.Plugin, "go_gorout"); err == nil || err.Error() != "plugin faulty has no metric go_gorout" {
+	if _, err := metric(t.Context(), p.Plugin, "go_gorout"); err == nil ||
+		err.Error() != "plugin faulty has no metric go_gorout" {
 		t.Errorf("a part of a name: %v", err)
 	}
 	mine, theirs, err := h.count(t.Context(), p.Plugin)
-	if err != nil || mine.goroutines < 1 || mine.descriptors < 3 || mine.sockets < 1 || theirs.goroutines < 1 || theirs.descriptors < 3 {
+	if err != nil || mine.goroutines < 1 || mine.descriptors < 3 || mine.sockets < 1 || theirs.goroutines < 1 ||
+		theirs.descriptors < 3 {
 		t.Errorf("the host holds %s, its plugin %s: %v", mine, theirs, err)
 	}
 	if err := signal(p.Plugin, syscall.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
-	if err := until(t.Context(), 10*time.Second, "the next life", func() bool { return p.Status().Generation == 2 && p.Status().PID != 0 }); err != nil {
+	if err := until(t.Context(), 10*time.Second, "the next life", func() bool {
+		return p.Status().Generation == 2 && p.Status().PID != 0
+	}); err != nil {
 		t.Error(err)
 	}
 	inside, err := insideRelayer(t.Context(), h, "inside")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := signal(inside.Plugin, syscall.SIGKILL); err == nil || !strings.Contains(err.Error(), "plugin inside has no process to signal") {
+	if err := signal(inside.Plugin, syscall.SIGKILL); err == nil ||
+		!strings.Contains(err.Error(), "plugin inside has no process to signal") {
 		t.Errorf("a signal to a plugin without a process: %v", err)
 	}
 }
@@ -202,10 +209,12 @@ func TestBareStart(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := bareStart(t.Context(), silent.path, kind, 1); err == nil || !strings.Contains(err.Error(), "printed no handshake") {
+	if _, err := bareStart(t.Context(), silent.path, kind, 1); err == nil ||
+		!strings.Contains(err.Error(), "printed no handshake") {
 		t.Errorf("a program that says nothing: %v", err)
 	}
-	if _, err := bareStart(t.Context(), filepath.Join(t.TempDir(), "absent"), kind, 1); err == nil || !strings.Contains(err.Error(), "run make build") {
+	if _, err := bareStart(t.Context(), filepath.Join(t.TempDir(), "absent"), kind, 1); err == nil ||
+		!strings.Contains(err.Error(), "run make build") {
 		t.Errorf("a program that is not there: %v", err)
 	}
 }
@@ -216,7 +225,8 @@ func TestOrphaned(t *testing.T) {
 	if took, err := b.orphaned(t.Context(), "relayer", b.Self); err != nil || took <= 0 {
 		t.Errorf("it lived on for %s (0: for ever): %v", took, err)
 	}
-	if _, err := b.orphaned(t.Context(), "relayer", filepath.Join(t.TempDir(), "absent")); err == nil || !strings.Contains(err.Error(), "did not become ready") {
+	if _, err := b.orphaned(t.Context(), "relayer", filepath.Join(t.TempDir(), "absent")); err == nil ||
+		!strings.Contains(err.Error(), "did not become ready") {
 		t.Errorf("a plugin that is not there: %v", err)
 	}
 }

@@ -35,11 +35,16 @@ func (b Bench) broken(ctx context.Context, r *trial.Report) error {
 		says    string // the status
 		limit   uint64 // of memory
 	}{
-		{what: "exits at once", becomes: "echo 'no such file' >&2; exit 3", state: supervise.Quarantined, says: "exit status 3; it said: no such file"},
-		{what: "never shakes hands", becomes: "exec sleep 60", state: supervise.Quarantined, says: "printed no handshake within 1s"},
-		{what: "panics outside its third call", becomes: withFault("method=LatestHead,call=3,do=crash"), state: supervise.Quarantined, says: "panic: fault: crash"},
-		{what: "answers frames that are none", becomes: faulty.RawKey + "=1 " + self, state: supervise.Quarantined, says: "shook hands but does not answer"},
-		{what: "eats memory to its limit of 128 MiB", config: faulty.Glutton, limit: 128 << 20, state: supervise.Ready, says: "its limit is 128 MiB"},
+		{what: "exits at once", becomes: "echo 'no such file' >&2; exit 3", state: supervise.Quarantined,
+			says: "exit status 3; it said: no such file"},
+		{what: "never shakes hands", becomes: "exec sleep 60", state: supervise.Quarantined,
+			says: "printed no handshake within 1s"},
+		{what: "panics outside its third call", becomes: withFault("method=LatestHead,call=3,do=crash"),
+			state: supervise.Quarantined, says: "panic: fault: crash"},
+		{what: "answers frames that are none", becomes: faulty.RawKey + "=1 " + self, state: supervise.Quarantined,
+			says: "shook hands but does not answer"},
+		{what: "eats memory to its limit of 128 MiB", config: faulty.Glutton, limit: 128 << 20, state: supervise.Ready,
+			says: "its limit is 128 MiB"},
 	} {
 		if err := b.breakFor(ctx, r, v.what, self, v.becomes, v.config, v.says, v.state, v.limit); err != nil {
 			return fmt.Errorf("a plugin that %s: %w", v.what, err)
@@ -48,7 +53,8 @@ func (b Bench) broken(ctx context.Context, r *trial.Report) error {
 	return b.garbage(ctx, r)
 }
 
-func (b Bench) breakFor(ctx context.Context, r *trial.Report, what, self, becomes, config, says string, state supervise.State, limit uint64) error {
+func (b Bench) breakFor(ctx context.Context, r *trial.Report, what, self, becomes, config, says string,
+	state supervise.State, limit uint64) error {
 	dir, err := os.MkdirTemp("", "chaos-")
 	if err != nil {
 		return err
@@ -67,7 +73,9 @@ func (b Bench) breakFor(ctx context.Context, r *trial.Report, what, self, become
 	if err != nil {
 		return err
 	}
-	ill, err := relayerv1loophost.LaunchRelayer(ctx, h.Runtime, loophost.PluginSettings{Name: "ill", Command: []string{script.path}, MemoryLimit: limit, Hint: "it is this tool's own"})
+	ill, err := relayerv1loophost.LaunchRelayer(ctx, h.Runtime,
+		loophost.PluginSettings{Name: "ill", Command: []string{script.path}, MemoryLimit: limit,
+			Hint: "it is this tool's own"})
 	if err != nil {
 		return err
 	}
@@ -110,7 +118,8 @@ func (b Bench) breakFor(ctx context.Context, r *trial.Report, what, self, become
 	}
 	got := fmt.Sprintf("%s after %.1f s and %d lives: %q", s.State, took.Seconds(), s.Generation, why)
 	r.Holds("it "+what, state.String()+", and the status says why", got, wait == nil)
-	r.Holds("it "+what+": calls to another plugin meanwhile", "none fails", fmt.Sprintf("%d answered, %d failed", len(calls), len(failures)), len(failures) == 0 && len(calls) > 0)
+	r.Holds("it "+what+": calls to another plugin meanwhile", "none fails",
+		fmt.Sprintf("%d answered, %d failed", len(calls), len(failures)), len(failures) == 0 && len(calls) > 0)
 	return nil
 }
 
@@ -122,7 +131,8 @@ func (b Bench) garbage(ctx context.Context, r *trial.Report) error {
 		return err
 	}
 	defer end()
-	p, err := b.faultyRelayer(ctx, h, "ill", fault.Key+"=method=LatestHead,call=2,do=garbage;method=LatestHead,call=3,do=panic")
+	p, err := b.faultyRelayer(ctx, h, "ill",
+		fault.Key+"=method=LatestHead,call=2,do=garbage;method=LatestHead,call=3,do=panic")
 	if err != nil {
 		return err
 	}
@@ -130,11 +140,13 @@ func (b Bench) garbage(ctx context.Context, r *trial.Report) error {
 	for i, want := range []codes.Code{codes.OK, codes.Internal, codes.Internal, codes.OK} {
 		err := head(ctx, c)
 		if status.Code(err) != want {
-			r.Holds("it answers bytes that are no message, then panics inside a call", "INTERNAL for these two calls", fmt.Sprintf("call %d: %v", i+1, err), false)
+			r.Holds("it answers bytes that are no message, then panics inside a call", "INTERNAL for these two calls",
+				fmt.Sprintf("call %d: %v", i+1, err), false)
 			return nil
 		}
 	}
-	r.Holds("it answers bytes that are no message, then panics inside a call", "INTERNAL for these two calls, and it lives on",
+	r.Holds("it answers bytes that are no message, then panics inside a call",
+		"INTERNAL for these two calls, and it lives on",
 		fmt.Sprintf("INTERNAL twice, then an answer; %d restarts", p.Status().Restarts), p.Status().Restarts == 0)
 	return nil
 }

@@ -21,8 +21,8 @@ type holding struct {
 	goroutines, descriptors, bytes, resident float64
 }
 
-// cost makes the same jobs in plugins with processes of their own and in plugins within this one, and takes the difference:
-// what the boundary adds for each job more.
+// cost makes the same jobs in plugins with processes of their own and in plugins within this one, and takes the
+// difference: what the boundary adds for each job more.
 func (b Bench) cost(ctx context.Context, r *trial.Report) error {
 	jobs := 200
 	if r.Short {
@@ -38,7 +38,8 @@ func (b Bench) cost(ctx context.Context, r *trial.Report) error {
 	}
 	r.AtMost(fmt.Sprintf("goroutines a job, over %d jobs", jobs), "", outside.goroutines-inside.goroutines, 8)
 	r.AtMost("descriptors a job", "", outside.descriptors-inside.descriptors, 0)
-	r.AtMost("heap and stacks a job, after garbage collection, over all processes", "KiB", (outside.bytes-inside.bytes)/1024, 250)
+	r.AtMost("heap and stacks a job, after garbage collection, over all processes", "KiB",
+		(outside.bytes-inside.bytes)/1024, 250)
 	r.AtMost("resident memory a job, over all processes", "KiB", (outside.resident-inside.resident)/1024, 250)
 	return nil
 }
@@ -96,7 +97,8 @@ func (b Bench) perJob(ctx context.Context, jobs int, inside bool) (holding, erro
 	}, nil
 }
 
-func (b Bench) hold(ctx context.Context, h *host, c *relayerv1loophost.Chain, relayer *relayerv1loophost.Relayer, median *medianv1loophost.Median, inside bool) (holding, error) {
+func (b Bench) hold(ctx context.Context, h *host, c *relayerv1loophost.Chain, relayer *relayerv1loophost.Relayer,
+	median *medianv1loophost.Median, inside bool) (holding, error) {
 	plugins := []*loophost.Plugin{relayer.Plugin, median.Plugin}
 	if inside {
 		plugins = nil

@@ -25,8 +25,8 @@ import (
 	"github.com/loop-plugins/loop/tools/chaos/internal/trial"
 )
 
-// The bounds of healing: a plugin whose program alone starts within quickStart answers within the first two; of any other
-// the median is allowed its own start and startAllowance.
+// The bounds of healing: a plugin whose program alone starts within quickStart answers within the first two; of any
+// other the median is allowed its own start and startAllowance.
 const (
 	quickStart     = 15 * time.Millisecond
 	healMedian     = 100 * time.Millisecond
@@ -71,7 +71,8 @@ func healBounds(bare time.Duration) (median, most time.Duration) {
 	return max(healMedian, bare+startAllowance), max(healMost, bare+healMost-quickStart)
 }
 
-func kills(ctx context.Context, n int, run func(context.Context, *host) (*loophost.Plugin, func(context.Context) error, error)) ([]time.Duration, error) {
+func kills(ctx context.Context, n int,
+	run func(context.Context, *host) (*loophost.Plugin, func(context.Context) error, error)) ([]time.Duration, error) {
 	h, end, err := open(loophost.Settings{})
 	if err != nil {
 		return nil, err
@@ -114,8 +115,8 @@ func (b Bench) evmInUse(ctx context.Context, h *host) (*loophost.Plugin, func(co
 	return p.Plugin, call, call(ctx)
 }
 
-// medianInUse launches loop-median with a reporting plugin over a provider inside this process, and returns a call on the
-// reporting plugin.
+// medianInUse launches loop-median with a reporting plugin over a provider inside this process, and returns a call on
+// the reporting plugin.
 func (b Bench) medianInUse(ctx context.Context, h *host) (*loophost.Plugin, func(context.Context) error, error) {
 	relayer, err := insideRelayer(ctx, h, "relayer")
 	if err != nil {
@@ -265,7 +266,8 @@ func (b Bench) closeIn(ctx context.Context, state string) (time.Duration, error)
 		defer func() { <-launched }()
 		if err := until(ctx, 5*time.Second, "the process to be there", func() bool {
 			p := h.Plugin("faulty")
-			return p != nil && p.Status().State == supervise.Starting && p.Status().Generation == 1 && len(machine.Descendants(os.Getpid())) > 0
+			return p != nil && p.Status().State == supervise.Starting && p.Status().Generation == 1 &&
+				len(machine.Descendants(os.Getpid())) > 0
 		}); err != nil {
 			return 0, err
 		}

@@ -118,8 +118,10 @@ func (b Bench) leak(ctx context.Context, r *trial.Report) error {
 			name          string
 			before, after tally
 		}{{"the host's side", mine, m}, {"the plugins' side", theirs, t}} {
-			more := tally{side.after.goroutines - side.before.goroutines, side.after.descriptors - side.before.descriptors, side.after.sockets - side.before.sockets}
-			r.Holds(what+": "+side.name, "0 more", more.String()+" more", more.goroutines <= 0 && more.descriptors <= 0 && more.sockets <= 0)
+			more := tally{side.after.goroutines - side.before.goroutines, side.after.descriptors - side.before.descriptors,
+				side.after.sockets - side.before.sockets}
+			r.Holds(what+": "+side.name, "0 more", more.String()+" more", more.goroutines <= 0 && more.descriptors <= 0 &&
+				more.sockets <= 0)
 		}
 		return nil
 	}
@@ -144,7 +146,9 @@ func (b Bench) leak(ctx context.Context, r *trial.Report) error {
 			if err := signal(p, syscall.SIGKILL); err != nil {
 				return err
 			}
-			if err := until(ctx, 10*time.Second, "the next life", func() bool { return p.Status().Generation > generation && p.Status().PID != 0 }); err != nil {
+			if err := until(ctx, 10*time.Second, "the next life", func() bool {
+				return p.Status().Generation > generation && p.Status().PID != 0
+			}); err != nil {
 				return err
 			}
 			if err := grownUp(ctx, p); err != nil {

@@ -11,8 +11,8 @@ import (
 	"github.com/loop-plugins/loop/tools/chaos/internal/trial"
 )
 
-// noiseMemory is how much a host's memory may grow while a plugin shouts. The buffers of its pipes are 36 KiB; the rest is
-// what Go keeps before it collects.
+// noiseMemory is how much a host's memory may grow while a plugin shouts. The buffers of its pipes are 36 KiB; the rest
+// is what Go keeps before it collects.
 const noiseMemory = 32
 
 // noise has a plugin write what hosts have died of, while another is called.
@@ -56,8 +56,10 @@ func (b Bench) noise(ctx context.Context, r *trial.Report) error {
 		if err != nil {
 			return fmt.Errorf("%s: %w", v.what, err)
 		}
-		r.AtMost(v.what+fmt.Sprintf(", in %.1f s: growth of the host's memory", took.Seconds()), "MiB", float64(grown>>20), noiseMemory)
-		r.Holds(v.what+": calls to another plugin meanwhile", "none fails", fmt.Sprintf("%d answered, %d failed", len(calls), len(failures)), len(failures) == 0)
+		r.AtMost(v.what+fmt.Sprintf(", in %.1f s: growth of the host's memory", took.Seconds()), "MiB", float64(grown>>20),
+			noiseMemory)
+		r.Holds(v.what+": calls to another plugin meanwhile", "none fails",
+			fmt.Sprintf("%d answered, %d failed", len(calls), len(failures)), len(failures) == 0)
 	}
 	restarts := loud.Status().Restarts
 	r.AtMost("restarts of the loud plugin", "", float64(restarts), 0)

@@ -42,7 +42,8 @@ func (b Bench) wait(ctx context.Context, r *trial.Report) error {
 		return err
 	}
 	defer end()
-	p, err := relayerv1loophost.LaunchRelayer(ctx, h.Runtime, loophost.PluginSettings{Name: "faulty", Command: []string{script.path}, Hint: "it is this tool's own"})
+	p, err := relayerv1loophost.LaunchRelayer(ctx, h.Runtime,
+		loophost.PluginSettings{Name: "faulty", Command: []string{script.path}, Hint: "it is this tool's own"})
 	if err != nil {
 		return err
 	}

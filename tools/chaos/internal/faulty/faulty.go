@@ -1,5 +1,5 @@
-// Package faulty is a relayer and a median that work, and break as they are told: by the SDK's own faults (fault.Key in the
-// environment), by a chain's configuration, or by a whole process that is no plugin.
+// Package faulty is a relayer and a median that work, and break as they are told: by the SDK's own faults (fault.Key in
+// the environment), by a chain's configuration, or by a whole process that is no plugin.
 //
 // It must not know what is measured.
 package faulty
@@ -78,11 +78,13 @@ type relayer struct {
 	relayerv1.UnimplementedRelayerServiceServer
 }
 
-func (relayer) CreateChain(_ context.Context, r *relayerv1.CreateChainRequest, _ relayerv1loop.CreateChainLoans) (relayerv1loop.Chain, *relayerv1.CreateChainResponse, error) {
+func (relayer) CreateChain(_ context.Context, r *relayerv1.CreateChainRequest,
+	_ relayerv1loop.CreateChainLoans) (relayerv1loop.Chain, *relayerv1.CreateChainResponse, error) {
 	return &chain{config: string(r.GetConfigToml())}, &relayerv1.CreateChainResponse{}, nil
 }
 
-func (relayer) WatchContractConfigs(_ *relayerv1.WatchContractConfigsRequest, s grpc.ServerStreamingServer[relayerv1.WatchContractConfigsResponse]) error {
+func (relayer) WatchContractConfigs(_ *relayerv1.WatchContractConfigsRequest,
+	s grpc.ServerStreamingServer[relayerv1.WatchContractConfigsResponse]) error {
 	<-s.Context().Done()
 	return s.Context().Err()
 }
@@ -109,7 +111,8 @@ func (c *chain) LatestHead(context.Context, *relayerv1.LatestHeadRequest) (*rela
 }
 
 // ListNodeStatuses takes as long as its caller waits.
-func (*chain) ListNodeStatuses(ctx context.Context, _ *relayerv1.ListNodeStatusesRequest) (*relayerv1.ListNodeStatusesResponse, error) {
+func (*chain) ListNodeStatuses(ctx context.Context,
+	_ *relayerv1.ListNodeStatusesRequest) (*relayerv1.ListNodeStatusesResponse, error) {
 	<-ctx.Done()
 	return nil, ctx.Err()
 }
@@ -128,24 +131,30 @@ func (*chain) Replay(context.Context, *relayerv1.ReplayRequest) (*relayerv1.Repl
 	return &relayerv1.ReplayResponse{}, nil
 }
 
-func (*chain) CreateProvider(context.Context, *relayerv1.CreateProviderRequest) (relayerv1loop.Provider, *relayerv1.CreateProviderResponse, error) {
+func (*chain) CreateProvider(context.Context,
+	*relayerv1.CreateProviderRequest) (relayerv1loop.Provider, *relayerv1.CreateProviderResponse, error) {
 	return provider{}, &relayerv1.CreateProviderResponse{}, nil
 }
 
 // provider answers what a median asks while it is made and used; of a contract it knows nothing.
 type provider struct{ relayerv1loop.Provider }
 
-func (provider) MaxReportLength(_ context.Context, r *medianv1.MaxReportLengthRequest) (*medianv1.MaxReportLengthResponse, error) {
+func (provider) MaxReportLength(_ context.Context,
+	r *medianv1.MaxReportLengthRequest) (*medianv1.MaxReportLengthResponse, error) {
 	return &medianv1.MaxReportLengthResponse{MaxReportLength: 128 + r.GetN()*32}, nil
 }
 
-func (provider) DecodeOnchainConfig(context.Context, *medianv1.DecodeOnchainConfigRequest) (*medianv1.DecodeOnchainConfigResponse, error) {
-	return &medianv1.DecodeOnchainConfigResponse{Config: &medianv1.OnchainConfig{Min: wire.BigInt(big.NewInt(1)), Max: wire.BigInt(big.NewInt(1e12))}}, nil
+func (provider) DecodeOnchainConfig(context.Context,
+	*medianv1.DecodeOnchainConfigRequest) (*medianv1.DecodeOnchainConfigResponse, error) {
+	return &medianv1.DecodeOnchainConfigResponse{Config: &medianv1.OnchainConfig{Min: wire.BigInt(big.NewInt(1)),
+		Max: wire.BigInt(big.NewInt(1e12))}}, nil
 }
 
 type median struct{}
 
-func (median) CreateMedianFactory(_ context.Context, _ *medianv1.CreateMedianFactoryRequest, loans medianv1loop.CreateMedianFactoryLoans) (medianv1loop.MedianFactory, *medianv1.CreateMedianFactoryResponse, error) {
+func (median) CreateMedianFactory(_ context.Context, _ *medianv1.CreateMedianFactoryRequest,
+	loans medianv1loop.CreateMedianFactoryLoans) (
+	medianv1loop.MedianFactory, *medianv1.CreateMedianFactoryResponse, error) {
 	return &factory{loans}, &medianv1.CreateMedianFactoryResponse{}, nil
 }
 
@@ -153,7 +162,9 @@ type factory struct {
 	loans medianv1loop.CreateMedianFactoryLoans
 }
 
-func (f *factory) CreateReportingPlugin(ctx context.Context, r *reportingv1.CreateReportingPluginRequest) (reportingv1loop.ReportingPlugin, *reportingv1.CreateReportingPluginResponse, error) {
+func (f *factory) CreateReportingPlugin(ctx context.Context,
+	r *reportingv1.CreateReportingPluginRequest) (
+	reportingv1loop.ReportingPlugin, *reportingv1.CreateReportingPluginResponse, error) {
 	length, err := f.loans.Provider.MaxReportLength(ctx, &medianv1.MaxReportLengthRequest{N: r.GetN()})
 	if err != nil {
 		return nil, nil, err
@@ -175,7 +186,8 @@ func (*instance) Query(context.Context, *reportingv1.QueryRequest) (*reportingv1
 	return &reportingv1.QueryResponse{}, nil
 }
 
-func (i *instance) Observation(ctx context.Context, r *reportingv1.ObservationRequest) (*reportingv1.ObservationResponse, error) {
+func (i *instance) Observation(ctx context.Context,
+	r *reportingv1.ObservationRequest) (*reportingv1.ObservationResponse, error) {
 	v, err := i.loans.ValueSource.Observe(ctx, &hostservicev1.ObserveRequest{Timestamp: r.GetTimestamp()})
 	if err != nil {
 		return nil, err

@@ -23,8 +23,8 @@ const poison = `{"@message":1}
 {"@message":"x","@level":
 `
 
-// noise writes what a configuration asks for: "noise stderr N" N random bytes with line ends among them, "noise stdout N" one
-// line of N bytes, "noise poison 1" the lines above on both.
+// noise writes what a configuration asks for: "noise stderr N" N random bytes with line ends among them, "noise stdout
+// N" one line of N bytes, "noise poison 1" the lines above on both.
 func noise(config string) error {
 	what, ok := strings.CutPrefix(config, Noise)
 	if !ok {

@@ -14,8 +14,8 @@ import (
 	"github.com/loop-plugins/loop/sdk/go/wire"
 )
 
-// serveRaw shakes hands as a plugin does, and then answers frames that are none: it speaks TLS with the right keys, and below
-// it no HTTP/2.
+// serveRaw shakes hands as a plugin does, and then answers frames that are none: it speaks TLS with the right keys, and
+// below it no HTTP/2.
 func serveRaw() error {
 	pair, err := wire.NewKeyPair()
 	if err != nil {
@@ -47,7 +47,8 @@ func serveRaw() error {
 			defer c.Close()
 			_ = c.SetDeadline(time.Now().Add(time.Minute))
 			// A header that promises 16 MiB of a frame of no known type, then bytes without a meaning.
-			_, _ = c.Write(append([]byte{0xff, 0xff, 0xff, 0xee, 0xff, 0xff, 0xff, 0xff, 0xff}, bytes.Repeat([]byte{0xa5}, 1<<16)...))
+			_, _ = c.Write(append([]byte{0xff, 0xff, 0xff, 0xee, 0xff, 0xff, 0xff, 0xff, 0xff},
+				bytes.Repeat([]byte{0xa5}, 1<<16)...))
 			_, _ = c.Read(make([]byte, 1<<16))
 			time.Sleep(100 * time.Millisecond)
 		}()

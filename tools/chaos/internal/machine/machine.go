@@ -1,4 +1,5 @@
-// Package machine counts what processes hold: descriptors, memory, children, and the load of the machine that they share.
+// Package machine counts what processes hold: descriptors, memory, children, and the load of the machine that they
+// share.
 //
 // It must not know what the processes are.
 package machine
@@ -25,8 +26,8 @@ func Descriptors(pid int) (int, error) {
 	return len(d), nil
 }
 
-// Connections counts the TCP sockets among the descriptors of a process: clients of other machines pool these, and close them
-// by timers of their own.
+// Connections counts the TCP sockets among the descriptors of a process: clients of other machines pool these, and
+// close them by timers of their own.
 func Connections(pid int) (int, error) {
 	folder := fmt.Sprintf("/proc/%d/fd/", pid)
 	entries, err := os.ReadDir(folder)
@@ -59,8 +60,8 @@ func Connections(pid int) (int, error) {
 	return n, nil
 }
 
-// Files counts the descriptors of a process that are files whose names begin so: a database's pool of connections has several of
-// each of its files.
+// Files counts the descriptors of a process that are files whose names begin so: a database's pool of connections has
+// several of each of its files.
 func Files(pid int, name string) (int, error) {
 	folder := fmt.Sprintf("/proc/%d/fd/", pid)
 	entries, err := os.ReadDir(folder)
@@ -158,8 +159,8 @@ func Load() float64 {
 	return load
 }
 
-// Peak watches the resident memory of this process until the returned function is called, which returns how much it grew at
-// most since Peak.
+// Peak watches the resident memory of this process until the returned function is called, which returns how much it
+// grew at most since Peak.
 func Peak() func() uint64 {
 	base := Resident(os.Getpid())
 	stop, peak := make(chan struct{}), make(chan uint64)
@@ -180,8 +181,8 @@ func Peak() func() uint64 {
 	return func() uint64 { close(stop); return <-peak }
 }
 
-// Settle counts until nothing has gone away for a while, or limit is over, and returns the least: what ends by itself ends a
-// moment after what it served.
+// Settle counts until nothing has gone away for a while, or limit is over, and returns the least: what ends by itself
+// ends a moment after what it served.
 func Settle(while, limit time.Duration, count func() (int, error)) (int, error) {
 	least, err := count()
 	if err != nil {

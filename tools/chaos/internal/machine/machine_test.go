@@ -191,12 +191,18 @@ func TestSettle(t *testing.T) {
 	}
 	// What grows again has been less.
 	grows := 0
-	if least, err := Settle(30*time.Millisecond, time.Minute, func() (int, error) { grows++; return grows, nil }); err != nil || least != 1 {
+	if least, err := Settle(30*time.Millisecond, time.Minute, func() (int, error) {
+		grows++
+		return grows, nil
+	}); err != nil || least != 1 {
 		t.Errorf("what began with 1 settled at %d: %v", least, err)
 	}
 	begin := time.Now()
 	falls := 1 << 30
-	if _, err := Settle(time.Minute, 50*time.Millisecond, func() (int, error) { falls--; return falls, nil }); err != nil || time.Since(begin) > 30*time.Second {
+	if _, err := Settle(time.Minute, 50*time.Millisecond, func() (int, error) {
+		falls--
+		return falls, nil
+	}); err != nil || time.Since(begin) > 30*time.Second {
 		t.Errorf("the limit did not hold: %s, %v", time.Since(begin), err)
 	}
 	no := errors.New("no")

@@ -40,8 +40,8 @@ type reader struct {
 }
 
 // The ABI of OCR2Aggregator's transmit, by Solidity's rules: the selector of
-// transmit(bytes32[3],bytes,bytes32[],bytes32[],bytes32), then the digest, then a word that ends in four bytes of epoch and one
-// of round.
+// transmit(bytes32[3],bytes,bytes32[],bytes32[],bytes32), then the digest, then a word that ends in four bytes of epoch
+// and one of round.
 const (
 	transmitSelector = "0xb1dc65a4"
 	epochAndRound    = len(transmitSelector) + 2*64 - 2*5
@@ -120,7 +120,8 @@ func (r *reader) block(ctx context.Context, number string) error {
 	}
 	now := time.Now()
 	for _, tx := range block.Transactions {
-		if strings.ToLower(tx.To) != r.contract || !strings.HasPrefix(tx.Input, transmitSelector) || len(tx.Input) < epochAndRound+10 {
+		if strings.ToLower(tx.To) != r.contract || !strings.HasPrefix(tx.Input, transmitSelector) ||
+			len(tx.Input) < epochAndRound+10 {
 			continue
 		}
 		b, err := hex.DecodeString(tx.Input[epochAndRound : epochAndRound+10])

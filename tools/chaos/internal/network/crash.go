@@ -13,8 +13,8 @@ const (
 	crashPause = 500 * time.Millisecond
 	// crashMost is what a kill may take on a busy machine.
 	crashMost = 5 * time.Second
-	// unexplainedMost is how many accepted reports may be gone without a word of their relayers: a kill may come between the deed
-	// and the word, once in fifty runs.
+	// unexplainedMost is how many accepted reports may be gone without a word of their relayers: a kill may come between
+	// the deed and the word, once in fifty runs.
 	unexplainedMost = 1
 )
 
@@ -25,7 +25,8 @@ func (b Bench) crash(ctx context.Context, r *trial.Report) error {
 		kills = 40
 	}
 	lasts := time.Duration(kills)*crashMost + 3*time.Minute
-	d, err := start(ctx, b.program(), b.Bin, lasts, "--kill-every", crashPause.String(), "--kill", "nodes,plugins", "--aim", "--kills", fmt.Sprint(kills))
+	d, err := start(ctx, b.program(), b.Bin, lasts, "--kill-every", crashPause.String(), "--kill", "nodes,plugins",
+		"--aim", "--kills", fmt.Sprint(kills))
 	if err != nil {
 		return err
 	}
@@ -37,10 +38,12 @@ func (b Bench) crash(ctx context.Context, r *trial.Report) error {
 		return err
 	}
 	r.Holds("the devnet, which goes on after its last kill until there is one report more", "ends well",
-		fmt.Sprintf("%d kills, %d of them of nodes; %d transmissions, %d of them checked; %s", o.Kills, o.NodeRestarts, o.Transmissions, o.Verified, orWell(o.Error)),
+		fmt.Sprintf("%d kills, %d of them of nodes; %d transmissions, %d of them checked; %s", o.Kills, o.NodeRestarts,
+			o.Transmissions, o.Verified, orWell(o.Error)),
 		o.Error == "" && o.Kills == kills && o.NodeRestarts > 0 && o.NodeRestarts < kills && o.Transmissions > 0)
 	judgeDelivery(r, o)
-	r.AtMost("of the stale ones that were never sent, those of which no relayer said that it found them stale", "", float64(o.Reports.Unexplained), unexplainedMost)
+	r.AtMost("of the stale ones that were never sent, those of which no relayer said that it found them stale", "",
+		float64(o.Reports.Unexplained), unexplainedMost)
 	gaps := gapsOf(judgeReports(r, chain.sent()))
 	// Without a bound: two nodes of four may be away at once, and then there is no quorum until one is back.
 	r.Span("time between transmissions", gaps)

@@ -55,14 +55,16 @@ var (
 	killLine  = regexp.MustCompile(`^Killed (the \S+ plugin of )?\S+, process`)
 )
 
-// start starts a devnet that ends by itself after a time, with the programs of a folder, and returns when its chain is there.
+// start starts a devnet that ends by itself after a time, with the programs of a folder, and returns when its chain is
+// there.
 func start(ctx context.Context, program, bin string, lasts time.Duration, more ...string) (*devnet, error) {
 	d := &devnet{ended: make(chan struct{}), feed: make(chan struct{})}
 	var err error
 	if d.port, err = freePorts(nodes); err != nil {
 		return nil, err
 	}
-	args := append([]string{"--json", "--seed", "7", "--nodes", strconv.Itoa(nodes), "--bin-dir", bin, "--http-port", strconv.Itoa(d.port), "--timeout", lasts.String()}, more...)
+	args := append([]string{"--json", "--seed", "7", "--nodes", strconv.Itoa(nodes), "--bin-dir", bin, "--http-port",
+		strconv.Itoa(d.port), "--timeout", lasts.String()}, more...)
 	d.cmd = exec.CommandContext(ctx, program, args...)
 	d.cmd.Stdout = &d.stdout
 	d.cmd.Cancel = func() error { return d.cmd.Process.Signal(syscall.SIGTERM) }
@@ -172,7 +174,8 @@ func (d *devnet) operator(i int) operator {
 	return operator{devnet: d, url: url, node: nodev1connect.NewNodeServiceClient(local, "http://node")}
 }
 
-// socket finds a node's socket for operators: it lies beside the configuration that the node's process was started with.
+// socket finds a node's socket for operators: it lies beside the configuration that the node's process was started
+// with.
 func (d *devnet) socket(i int) (string, error) {
 	name := fmt.Sprintf("node-%d", i)
 	for _, pid := range machine.Descendants(d.cmd.Process.Pid) {
@@ -189,8 +192,8 @@ func (d *devnet) socket(i int) (string, error) {
 	return "", fmt.Errorf("the devnet has no process of %s", name)
 }
 
-// lowestPort and highestPort bound where ports are looked for: above what people run, and below what Linux gives to outgoing
-// connections, of which one could have a node's port when that is started again.
+// lowestPort and highestPort bound where ports are looked for: above what people run, and below what Linux gives to
+// outgoing connections, of which one could have a node's port when that is started again.
 const lowestPort, highestPort = 10_000, 32_000
 
 // freePorts finds n free ports in a row. Nothing keeps others from taking them meanwhile.

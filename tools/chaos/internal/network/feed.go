@@ -26,7 +26,8 @@ func (b Bench) feed(ctx context.Context, r *trial.Report) error {
 		return err
 	}
 	r.Holds("the devnet, which checks that every answer is the median of what the nodes recorded", "ends well",
-		fmt.Sprintf("%d transmissions, %d of them checked, %d kills, %d lives after the first; %s", o.Transmissions, o.Verified, o.Kills, o.Restarts, orWell(o.Error)), o.Error == "" && o.Transmissions > 0)
+		fmt.Sprintf("%d transmissions, %d of them checked, %d kills, %d lives after the first; %s", o.Transmissions,
+			o.Verified, o.Kills, o.Restarts, orWell(o.Error)), o.Error == "" && o.Transmissions > 0)
 	judgeDelivery(r, o)
 	judge(r, chain.sent(), d.killed(), longestGap)
 	return nil
@@ -35,10 +36,14 @@ func (b Bench) feed(ctx context.Context, r *trial.Report) error {
 // judgeDelivery holds that nothing which nodes accepted was lost, by the devnet, which reads their logs and Stores.
 func judgeDelivery(r *trial.Report, o outcome) {
 	got := o.Reports
-	r.Holds("reports that nodes handed to their relayers", "each landed once or is stale, no transaction is left, no nonce is left out",
-		fmt.Sprintf("%d accepted: %d landed, %d stale (%d refused by the contract, %d before they were sent), %d lost, %d landed twice; %d transactions left, %d nonces left out",
-			got.Accepted, got.Landed, got.Stale, got.Stale-got.Unsent, got.Unsent, got.Lost, got.LandedTwice, got.InFlight, got.NonceGaps),
-		got.Accepted > 0 && got.Landed+got.Stale == got.Accepted && got.LandedTwice == 0 && got.InFlight == 0 && got.NonceGaps == 0)
+	r.Holds("reports that nodes handed to their relayers",
+		"each landed once or is stale, no transaction is left, no nonce is left out",
+		fmt.Sprintf("%d accepted: %d landed, %d stale (%d refused by the contract, %d before they were sent), %d lost, %d "+
+			"landed twice; %d transactions left, %d nonces left out",
+			got.Accepted, got.Landed, got.Stale, got.Stale-got.Unsent, got.Unsent, got.Lost, got.LandedTwice, got.InFlight,
+			got.NonceGaps),
+		got.Accepted > 0 && got.Landed+got.Stale == got.Accepted && got.LandedTwice == 0 && got.InFlight == 0 &&
+			got.NonceGaps == 0)
 }
 
 func orWell(text string) string {
@@ -72,7 +77,9 @@ func judge(r *trial.Report, all []sent, kills []time.Time, most time.Duration) {
 		}
 	}
 	r.Times("time between transmissions", gaps, len(gaps), 0, most)
-	r.Holds("changes of the epoch", "each explained by a kill", fmt.Sprintf("%d, %d of them explained; %d epochs ran to their end", changes, explained, rollovers), changes == explained)
+	r.Holds("changes of the epoch", "each explained by a kill",
+		fmt.Sprintf("%d, %d of them explained; %d epochs ran to their end", changes, explained, rollovers),
+		changes == explained)
 }
 
 // judgeReports holds that each report on the chain has one effect, and returns those that had it.
@@ -94,7 +101,8 @@ func judgeReports(r *trial.Report, all []sent) []sent {
 		}
 	}
 	r.Holds("reports on the chain", "each lands once; another sending of it is refused as stale, and nothing else fails",
-		fmt.Sprintf("%d landed, %d refused as stale, %d twice with effect, %d failed otherwise", len(landed), stale, twice, wrong), twice == 0 && wrong == 0 && len(landed) > 1)
+		fmt.Sprintf("%d landed, %d refused as stale, %d twice with effect, %d failed otherwise", len(landed), stale, twice,
+			wrong), twice == 0 && wrong == 0 && len(landed) > 1)
 	return landed
 }
 

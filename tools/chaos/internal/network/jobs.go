@@ -22,13 +22,14 @@ import (
 // source finds the observations of a devnet's job.
 var source = regexp.MustCompile(`(?s)observationSource = """.*?"""`)
 
-// nothing takes their place: the job runs in full and observes nothing, since devnet holds what a job observed against the
-// job that it added itself.
+// nothing takes their place: the job runs in full and observes nothing, since devnet holds what a job observed against
+// the job that it added itself.
 const nothing = `observationSource = """
     nothing [type="http" method="GET" url="http://127.0.0.1:9" timeout="100ms"];
 """`
 
-// jobs removes the job of one of a devnet's nodes, and adds and removes it again and again. The other nodes keep the feed up.
+// jobs removes the job of one of a devnet's nodes, and adds and removes it again and again. The other nodes keep the
+// feed up.
 func (b Bench) jobs(ctx context.Context, r *trial.Report) error {
 	n := 50
 	if r.Short {
@@ -55,7 +56,8 @@ func (b Bench) jobs(ctx context.Context, r *trial.Report) error {
 	cycle := func(n int) error {
 		for i := range n {
 			// Every fifth has processes of its own. isolated stands above the tables of a spec.
-			if _, err := o.node.AddJob(ctx, &nodev1.AddJobRequest{SpecToml: fmt.Sprintf("isolated = %v\n%s", i%5 == 4, spec)}); err != nil {
+			if _, err := o.node.AddJob(ctx,
+				&nodev1.AddJobRequest{SpecToml: fmt.Sprintf("isolated = %v\n%s", i%5 == 4, spec)}); err != nil {
 				return fmt.Errorf("adding job %d: %w", i, err)
 			}
 			j, err := o.running(ctx)
@@ -70,8 +72,8 @@ func (b Bench) jobs(ctx context.Context, r *trial.Report) error {
 		return nil
 	}
 	// What jobs leave behind never goes away. What pools keep (connections, and the goroutines that serve them)
-	// comes and goes: of two counts before, the most counts, and one afterwards that is higher is taken again after as many jobs
-	// more, and the least counts.
+	// comes and goes: of two counts before, the most counts, and one afterwards that is higher is taken again after as
+	// many jobs more, and the least counts.
 	var before tallies
 	for range 2 {
 		if err := cycle(15); err != nil {
@@ -109,7 +111,8 @@ func (b Bench) jobs(ctx context.Context, r *trial.Report) error {
 		{"descriptors of its plugins less TCP connections", before.plugins.descriptors, after.plugins.descriptors},
 		{"socket files", before.sockets, after.sockets},
 	} {
-		r.Holds(fmt.Sprintf("%s after %d jobs", v.what, added), "0 more", fmt.Sprintf("%d before, %d after", v.before, v.after), v.after <= v.before)
+		r.Holds(fmt.Sprintf("%s after %d jobs", v.what, added), "0 more",
+			fmt.Sprintf("%d before, %d after", v.before, v.after), v.after <= v.before)
 	}
 	return nil
 }
@@ -135,7 +138,8 @@ func (o operator) running(ctx context.Context) (*nodev1.Job, error) {
 		}
 		last = j.GetState().String() + " " + j.GetReason()
 	}
-	return nil, fmt.Errorf("no job ran a configuration within 30 s; the last was %s; the devnet said %s", last, o.devnet.said())
+	return nil, fmt.Errorf("no job ran a configuration within 30 s; the last was %s; the devnet said %s", last,
+		o.devnet.said())
 }
 
 func (o operator) remove(ctx context.Context, j *nodev1.Job) error {
@@ -173,11 +177,12 @@ func (t tallies) most(u tallies) tallies {
 // over is whether any of them is higher than before.
 func (t tallies) over(before tallies) bool {
 	return t.node.goroutines > before.node.goroutines || t.node.descriptors > before.node.descriptors ||
-		t.plugins.goroutines > before.plugins.goroutines || t.plugins.descriptors > before.plugins.descriptors || t.sockets > before.sockets
+		t.plugins.goroutines > before.plugins.goroutines || t.plugins.descriptors > before.plugins.descriptors ||
+		t.sockets > before.sockets
 }
 
-// A node lets go of what it held within settleFor, and has done so when nothing has gone for quietFor: peers end connections by
-// timers of theirs.
+// A node lets go of what it held within settleFor, and has done so when nothing has gone for quietFor: peers end
+// connections by timers of theirs.
 const (
 	quietFor  = 2 * time.Second
 	settleFor = 20 * time.Second
@@ -210,7 +215,8 @@ const (
 	perRPC  = 2
 )
 
-// add adds what one process holds. Of its goroutines, those that serve pooled connections are left out, so many for each.
+// add adds what one process holds. Of its goroutines, those that serve pooled connections are left out, so many for
+// each.
 func (o operator) add(t *tally, path string, pid, each int) error {
 	goroutines, err := machine.Settle(quietFor, settleFor, func() (int, error) {
 		pooled, err := machine.Connections(pid) // before the metric is read over one more
@@ -293,7 +299,8 @@ func (o operator) failures() (map[string]int, error) {
 }
 
 // ended is a count of calls that have; client_golang sorts the labels by name.
-var ended = regexp.MustCompile(`^loop_(?:call|callback)_duration_seconds_count\{code="(\w+)",method="([^"]*)",plugin="[^"]*"\} (\S+)$`)
+var ended = regexp.MustCompile(
+	`^loop_(?:call|callback)_duration_seconds_count\{code="(\w+)",method="([^"]*)",plugin="[^"]*"\} (\S+)$`)
 
 // socketFiles counts the files in a node's folder for sockets, whose name holds the number of its process.
 func socketFiles(node int) (int, error) {

@@ -32,16 +32,21 @@ func TestJudge(t *testing.T) {
 		kills []time.Time
 		want  []bool // reports, gaps, epochs
 	}{
-		"well":                   {[]sent{landed(at(1, 1), 0), landed(at(1, 2), 1)}, nil, []bool{true, true, true}},
-		"stale":                  {[]sent{landed(at(1, 1), 0), landed(at(1, 2), 1), refused(at(1, 1), 1), refused(at(1, 2), 2)}, nil, []bool{true, true, true}},
-		"refused when new":       {[]sent{landed(at(1, 1), 0), refused(at(1, 3), 1), landed(at(1, 2), 1)}, nil, []bool{false, true, true}},
-		"twice":                  {[]sent{landed(at(1, 1), 0), landed(at(1, 2), 1), landed(at(1, 2), 2)}, nil, []bool{false, true, true}},
+		"well": {[]sent{landed(at(1, 1), 0), landed(at(1, 2), 1)}, nil, []bool{true, true, true}},
+		"stale": {[]sent{landed(at(1, 1), 0), landed(at(1, 2), 1), refused(at(1, 1), 1),
+			refused(at(1, 2), 2)}, nil, []bool{true, true, true}},
+		"refused when new": {[]sent{landed(at(1, 1), 0), refused(at(1, 3), 1), landed(at(1, 2), 1)}, nil,
+			[]bool{false, true, true}},
+		"twice": {[]sent{landed(at(1, 1), 0), landed(at(1, 2), 1), landed(at(1, 2), 2)}, nil,
+			[]bool{false, true, true}},
 		"a gap":                  {[]sent{landed(at(1, 1), 0), landed(at(1, 2), 9)}, nil, []bool{true, false, true}},
 		"an epoch for no reason": {[]sent{landed(at(1, 1), 0), landed(at(2, 1), 5)}, nil, []bool{true, true, false}},
-		"an epoch after a kill":  {[]sent{landed(at(1, 1), 0), landed(at(2, 1), 5)}, []time.Time{zero.Add(time.Second)}, []bool{true, true, true}},
-		"a kill long before":     {[]sent{landed(at(1, 1), 0), landed(at(2, 1), 5)}, []time.Time{zero.Add(-time.Minute)}, []bool{true, true, false}},
-		"an epoch at its end":    {[]sent{landed(at(1, rMax), 0), landed(at(2, 1), 5)}, nil, []bool{true, true, true}},
-		"nothing":                {nil, nil, []bool{false, true, true}},
+		"an epoch after a kill": {[]sent{landed(at(1, 1), 0), landed(at(2, 1), 5)}, []time.Time{zero.Add(time.Second)},
+			[]bool{true, true, true}},
+		"a kill long before": {[]sent{landed(at(1, 1), 0), landed(at(2, 1), 5)}, []time.Time{zero.Add(-time.Minute)},
+			[]bool{true, true, false}},
+		"an epoch at its end": {[]sent{landed(at(1, rMax), 0), landed(at(2, 1), 5)}, nil, []bool{true, true, true}},
+		"nothing":             {nil, nil, []bool{false, true, true}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -103,7 +108,8 @@ func TestTake(t *testing.T) {
 	default:
 		t.Error("the chain is not known")
 	}
-	if d.url != "http://127.0.0.1:41063" || d.contract != "0x5798def2a8B429862a933F20A27644c81244c27F" || len(d.killed()) != 2 || len(d.last) != 5 {
+	if d.url != "http://127.0.0.1:41063" || d.contract != "0x5798def2a8B429862a933F20A27644c81244c27F" ||
+		len(d.killed()) != 2 || len(d.last) != 5 {
 		t.Errorf("url %q, contract %q, %d kills, %d lines", d.url, d.contract, len(d.killed()), len(d.last))
 	}
 }
@@ -118,7 +124,8 @@ func TestFreePorts(t *testing.T) {
 
 func TestMissed(t *testing.T) {
 	t.Parallel()
-	all := []sent{{position: at(1, 1), landed: true}, {position: at(1, 2)}, {position: at(1, 5), landed: true}, {position: at(2, 9), landed: true}}
+	all := []sent{{position: at(1, 1), landed: true}, {position: at(1, 2)}, {position: at(1, 5), landed: true},
+		{position: at(2, 9), landed: true}}
 	observed := map[position]string{at(1, 1): "x", at(1, 2): "x", at(1, 3): "y", at(1, 5): "z"}
 	landed, idle, failed := missed(all, observed)
 	if landed != 3 || idle != 1 || failed != 2 {
@@ -137,9 +144,11 @@ func TestReader(t *testing.T) {
 		"eth_blockNumber":          `"0x1"`,
 		"eth_getBlockByNumber 0x0": `{"transactions":[]}`,
 		"eth_getBlockReceipts 0x0": `[]`,
-		"eth_getBlockByNumber 0x1": fmt.Sprintf(`{"transactions":[{"hash":"0x1","from":"0xb","to":%q,"input":%q},{"hash":"0x2","to":%q,"input":%q},{"hash":"0x3","to":null,"input":"0x"},{"hash":"0x4","to":%q,"input":"0x1234"}]}`,
+		"eth_getBlockByNumber 0x1": fmt.Sprintf(
+			`{"transactions":[{"hash":"0x1","from":"0xb","to":%q,"input":%q},{"hash":"0x2","to":%q,"input":%q},{"hash":"0x3","to":null,"input":"0x"},{"hash":"0x4","to":%q,"input":"0x1234"}]}`,
 			strings.ToLower(contract), transmit("0000000203"), contract, transmit("0000000204"), contract),
-		"eth_getBlockReceipts 0x1": `[{"transactionHash":"0x1","status":"0x1"},{"transactionHash":"0x2","status":"0x0"},{"transactionHash":"0x3","status":"0x1"}]`,
+		"eth_getBlockReceipts " +
+			"0x1": `[{"transactionHash":"0x1","status":"0x1"},{"transactionHash":"0x2","status":"0x0"},{"transactionHash":"0x3","status":"0x1"}]`,
 	}
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		var call struct {

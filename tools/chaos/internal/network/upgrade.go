@@ -119,7 +119,9 @@ func (b Bench) upgrade(ctx context.Context, r *trial.Report) error {
 		return err
 	}
 	rounds, idle, failed := missed(during, observed)
-	r.Holds("rounds meanwhile", "none fails", fmt.Sprintf("%d landed, %d brought no report because no node saw another price, %d failed", rounds, idle, failed), failed == 0)
+	r.Holds("rounds meanwhile", "none fails",
+		fmt.Sprintf("%d landed, %d brought no report because no node saw another price, %d failed", rounds, idle, failed),
+		failed == 0)
 	r.Tell("calls across the boundary that failed meanwhile, on all nodes", list(after))
 	judge(r, during, nil, longestGap)
 	if err := b.brokenUpgrade(ctx, r, d, bin); err != nil {
@@ -134,7 +136,8 @@ func (b Bench) upgrade(ctx context.Context, r *trial.Report) error {
 	if err != nil {
 		return err
 	}
-	r.Holds("the devnet", "ends well", fmt.Sprintf("%d transmissions, %d of them checked; %s", o.Transmissions, o.Verified, orWell(o.Error)), o.Error == "")
+	r.Holds("the devnet", "ends well",
+		fmt.Sprintf("%d transmissions, %d of them checked; %s", o.Transmissions, o.Verified, orWell(o.Error)), o.Error == "")
 	return nil
 }
 
@@ -167,9 +170,9 @@ func list(counts map[string]int) string {
 	return strings.Join(all, ", ")
 }
 
-// missed counts the rounds of an epoch that left nothing on the chain between those that did. A round is idle, and has not
-// failed, when no node observed in it what it had not observed when the last report landed: the median reports no price twice
-// within its heartbeat.
+// missed counts the rounds of an epoch that left nothing on the chain between those that did. A round is idle, and has
+// not failed, when no node observed in it what it had not observed when the last report landed: the median reports no
+// price twice within its heartbeat.
 func missed(all []sent, observed map[position]string) (landed, idle, failed int) {
 	var last position
 	for _, s := range all {
@@ -206,7 +209,8 @@ func (d *devnet) observations(ctx context.Context) (map[position]string, error) 
 		}
 		for _, observation := range list.GetObservations() {
 			t := observation.GetTimestamp()
-			all[position(t.GetEpoch())<<8|position(t.GetRound())] += fmt.Sprintf("%d: %x; ", i, observation.GetValue().GetMagnitude())
+			all[position(t.GetEpoch())<<8|position(t.GetRound())] += fmt.Sprintf("%d: %x; ", i,
+				observation.GetValue().GetMagnitude())
 		}
 	}
 	return all, nil
@@ -234,7 +238,8 @@ func (b Bench) brokenUpgrade(ctx context.Context, r *trial.Report, d *devnet, bi
 		got = "refused: ended before" + said
 	}
 	r.Holds("a new program that does not start", "is refused with the reason, and the old process serves on", got,
-		refused != nil && strings.Contains(refused.Error(), "exit status 7; it said: broken") && after.GetPid() == before.GetPid() && after.GetGeneration() == before.GetGeneration())
+		refused != nil && strings.Contains(refused.Error(), "exit status 7; it said: broken") &&
+			after.GetPid() == before.GetPid() && after.GetGeneration() == before.GetGeneration())
 	return replace(path, filepath.Join(b.Bin, "loop-median"))
 }
 

@@ -13,10 +13,11 @@ const (
 	end   = "<!-- chaos: end -->"
 )
 
-const head = "| trial | fault | measured | must | got | established runtime | load |\n| --- | --- | --- | --- | --- | --- | --- |\n"
+const head = "| trial | fault | measured | must | got | established runtime | load |\n| --- | --- | --- | --- | --- " +
+	"| --- | --- |\n"
 
-// WritePage writes results into the table of a page. Trials that were not held this time keep the rows that they have; order
-// names all trials in the order of the table.
+// WritePage writes results into the table of a page. Trials that were not held this time keep the rows that they have;
+// order names all trials in the order of the table.
 func WritePage(path string, results []Result, order []string) error {
 	page, err := os.ReadFile(path)
 	if err != nil {

@@ -1,4 +1,5 @@
-// Package trial is what a fault is made of: what is done, what must hold, what was measured, and how that is written down.
+// Package trial is what a fault is made of: what is done, what must hold, what was measured, and how that is written
+// down.
 //
 // It must not know how any fault is made.
 package trial
@@ -47,8 +48,8 @@ type Figure struct {
 	Unit   string  `json:"unit,omitempty"`
 }
 
-// Times adds samples of which neither the median nor the greatest may be above its bound; a bound of 0 is none. want is how
-// many samples there must be.
+// Times adds samples of which neither the median nor the greatest may be above its bound; a bound of 0 is none. want is
+// how many samples there must be.
 func (r *Report) Times(what string, samples []time.Duration, want int, median, most time.Duration) {
 	f := Figure{What: what, N: len(samples), Unit: "ms", Met: len(samples) == want}
 	var must []string
@@ -77,7 +78,8 @@ func (r *Report) AtMost(what, unit string, got, most float64) {
 	if unit != "" {
 		unit = " " + unit
 	}
-	r.Figures = append(r.Figures, Figure{What: what, Must: fmt.Sprintf("≤ %s%s", number(most), unit), Got: number(got) + unit, Met: got <= most})
+	r.Figures = append(r.Figures,
+		Figure{What: what, Must: fmt.Sprintf("≤ %s%s", number(most), unit), Got: number(got) + unit, Met: got <= most})
 }
 
 // Holds adds what holds or does not; got says what was found.

@@ -70,7 +70,8 @@ func Count(s looptest.Settings, results []looptest.Result, took time.Duration) T
 
 // Summarise writes the end for people.
 func Summarise(out io.Writer, t Total) {
-	fmt.Fprintf(out, "\n%d passed, %d failed, %d known to fail, %d skipped in %.1f s\n", t.Passed+t.Fixed, t.Failed, t.Known, t.Skipped, float64(t.DurationMS)/1000)
+	fmt.Fprintf(out, "\n%d passed, %d failed, %d known to fail, %d skipped in %.1f s\n", t.Passed+t.Fixed, t.Failed,
+		t.Known, t.Skipped, float64(t.DurationMS)/1000)
 	if t.Fixed > 0 {
 		fmt.Fprintf(out, "%d of those that passed are listed as known failures: remove them from the list.\n", t.Fixed)
 	}
@@ -113,7 +114,8 @@ func seconds(d time.Duration) string { return fmt.Sprintf("%.3f", d.Seconds()) }
 
 // JUnit writes the report. Known failures are skipped tests there, since no reader knows a third kind.
 func JUnit(path string, t Total, results []looptest.Result) error {
-	s := suite{Name: "conformance." + t.Kind, Tests: len(results), Failures: t.Failed, Skipped: t.Skipped + t.Known, Time: seconds(time.Duration(t.DurationMS) * time.Millisecond)}
+	s := suite{Name: "conformance." + t.Kind, Tests: len(results), Failures: t.Failed, Skipped: t.Skipped + t.Known,
+		Time: seconds(time.Duration(t.DurationMS) * time.Millisecond)}
 	for _, r := range results {
 		c := testcase{Class: s.Name, Name: r.Name, Time: seconds(r.Took), Err: strings.Join(r.Stderr, "\n")}
 		switch r.State {

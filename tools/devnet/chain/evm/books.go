@@ -61,14 +61,15 @@ func (f *Feed) Sent(ctx context.Context) ([]Report, error) {
 			return
 		}
 		all = append(all, Report{
-			ConfigDigest: ocrtypes.ConfigDigest(context[:32]), Epoch: binary.BigEndian.Uint32(context[59:63]), Round: context[63],
+			ConfigDigest: ocrtypes.ConfigDigest(context[:32]), Epoch: binary.BigEndian.Uint32(context[59:63]),
+			Round: context[63],
 		})
 	})
 	return all, err
 }
 
-// mined is what is read of a transaction in a block. types.Transaction knows only the kinds that Ethereum has, and other chains
-// have more.
+// mined is what is read of a transaction in a block. types.Transaction knows only the kinds that Ethereum has, and
+// other chains have more.
 type mined struct {
 	From  common.Address  `json:"from"`
 	To    *common.Address `json:"to"`
@@ -106,8 +107,8 @@ type Account struct {
 	Pooled []uint64
 }
 
-// Accounts reads what the chain knows of accounts that had made no transaction before the chain was started or dialled, by their
-// addresses.
+// Accounts reads what the chain knows of accounts that had made no transaction before the chain was started or dialled,
+// by their addresses.
 func (c *Chain) Accounts(ctx context.Context, addresses ...common.Address) (map[common.Address]Account, error) {
 	inBlocks := map[common.Address]uint64{}
 	head, err := c.walk(ctx, func(tx mined) { inBlocks[tx.From]++ })
@@ -135,8 +136,8 @@ func (c *Chain) Accounts(ctx context.Context, addresses ...common.Address) (map[
 	return accounts, nil
 }
 
-// pooled are the numbers of an account's transactions in the pool. Of chains that do not show their pool, they are those that
-// the pending block has beyond next, which leaves out what waits behind a gap.
+// pooled are the numbers of an account's transactions in the pool. Of chains that do not show their pool, they are
+// those that the pending block has beyond next, which leaves out what waits behind a gap.
 func (c *Chain) pooled(ctx context.Context, address common.Address, next uint64) ([]uint64, error) {
 	var numbers []uint64
 	// Both answers have transactions by their numbers, under "pending" and "queued".
@@ -172,8 +173,8 @@ func (c *Chain) pooled(ctx context.Context, address common.Address, next uint64)
 	return numbers, nil
 }
 
-// isRefused says that a node answered, and did not do what it was asked for. Providers number and word it in many ways when they do
-// not serve a method, so that nothing finer can be told.
+// isRefused says that a node answered, and did not do what it was asked for. Providers number and word it in many ways
+// when they do not serve a method, so that nothing finer can be told.
 func isRefused(err error) bool {
 	var refused rpc.Error
 	return errors.As(err, &refused)

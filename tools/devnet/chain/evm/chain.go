@@ -1,5 +1,5 @@
-// Package evm is the EVM chain of a local network, and on it the OCR2Aggregator that the oracles write to: go-ethereum inside
-// this process with JSON-RPC over HTTP and WebSocket on loopback, or a chain that somebody else runs.
+// Package evm is the EVM chain of a local network, and on it the OCR2Aggregator that the oracles write to: go-ethereum
+// inside this process with JSON-RPC over HTTP and WebSocket on loopback, or a chain that somebody else runs.
 //
 // It must not know of nodes, jobs or prices: it takes public keys and gives transmissions.
 package evm
@@ -20,7 +20,8 @@ import (
 	"github.com/ethereum/go-ethereum/params"
 )
 
-// Chain is a chain with an account that pays for the feed and gives to its oracles. Close ends it, or the connection to it.
+// Chain is a chain with an account that pays for the feed and gives to its oracles. Close ends it, or the connection to
+// it.
 type Chain struct {
 	client *ethclient.Client
 	id     *big.Int
@@ -64,8 +65,8 @@ func (c *Chain) Close() error {
 	return c.own.close()
 }
 
-// Seal makes a block now, whatever waits. A chain that somebody else runs is asked for one by evm_mine, which those for tests
-// serve; the others make their blocks in their own time.
+// Seal makes a block now, whatever waits. A chain that somebody else runs is asked for one by evm_mine, which those for
+// tests serve; the others make their blocks in their own time.
 func (c *Chain) Seal(ctx context.Context) {
 	if c.own != nil {
 		c.own.Seal()
@@ -81,8 +82,8 @@ func (c *Chain) Seal(ctx context.Context) {
 const blockSample = 10
 
 // BlockTime is the time between two of the latest blocks. It is the shortest, because chains that make blocks for
-// transactions alone pause in between; 0: they come more than once a second, or there are not two, or the chain is one of this
-// process, whose blocks come as soon as there is a transaction.
+// transactions alone pause in between; 0: they come more than once a second, or there are not two, or the chain is one
+// of this process, whose blocks come as soon as there is a transaction.
 func (c *Chain) BlockTime(ctx context.Context) (time.Duration, error) {
 	if c.own != nil {
 		return 0, nil
@@ -113,14 +114,15 @@ func (c *Chain) BlockTime(ctx context.Context) (time.Duration, error) {
 func (c *Chain) Fund(ctx context.Context, accounts ...common.Address) error {
 	var orders []order
 	for _, account := range accounts {
-		orders = append(orders, order{"fund account " + account.Hex(), func(auth *bind.TransactOpts) (*types.Transaction, error) {
-			gas, err := c.client.EstimateGas(ctx, ethereum.CallMsg{From: auth.From, To: &account, Value: c.share})
-			if err != nil {
-				return nil, err
-			}
-			auth.GasLimit, auth.Value = gas, c.share
-			return bind.NewBoundContract(account, abi.ABI{}, c.client, c.client, c.client).RawTransact(auth, nil)
-		}})
+		orders = append(orders,
+			order{"fund account " + account.Hex(), func(auth *bind.TransactOpts) (*types.Transaction, error) {
+				gas, err := c.client.EstimateGas(ctx, ethereum.CallMsg{From: auth.From, To: &account, Value: c.share})
+				if err != nil {
+					return nil, err
+				}
+				auth.GasLimit, auth.Value = gas, c.share
+				return bind.NewBoundContract(account, abi.ABI{}, c.client, c.client, c.client).RawTransact(auth, nil)
+			}})
 	}
 	return c.together(ctx, orders...)
 }
@@ -131,8 +133,8 @@ type order struct {
 	make func(*bind.TransactOpts) (*types.Transaction, error)
 }
 
-// together sends transactions that go into one block, since every block takes the clock of an own chain a second ahead, and waits
-// for them.
+// together sends transactions that go into one block, since every block takes the clock of an own chain a second ahead,
+// and waits for them.
 func (c *Chain) together(ctx context.Context, orders ...order) error {
 	hashes, err := c.send(ctx, orders)
 	if err != nil {
@@ -165,7 +167,8 @@ func (c *Chain) send(ctx context.Context, orders []order) ([]common.Hash, error)
 	for i, order := range orders {
 		tx, err := order.make(&bind.TransactOpts{
 			From: c.payer.account, Nonce: new(big.Int).SetUint64(next + uint64(i)), Context: ctx, NoSend: true,
-			Signer: func(_ common.Address, tx *types.Transaction) (*types.Transaction, error) { return tx, nil }, // the payer does
+			// the payer does
+			Signer: func(_ common.Address, tx *types.Transaction) (*types.Transaction, error) { return tx, nil },
 		})
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", order.what, err)
@@ -179,8 +182,8 @@ func (c *Chain) send(ctx context.Context, orders []order) ([]common.Hash, error)
 	return hashes, nil
 }
 
-// receipt waits for a transaction and fails when it was reverted. A node may tell its receipt a moment before it takes its block
-// for the latest, whose state calls read: that is waited for too.
+// receipt waits for a transaction and fails when it was reverted. A node may tell its receipt a moment before it takes
+// its block for the latest, whose state calls read: that is waited for too.
 func (c *Chain) receipt(ctx context.Context, hash common.Hash) (*types.Receipt, error) {
 	ticker := time.NewTicker(c.period)
 	defer ticker.Stop()

@@ -83,8 +83,8 @@ func (m member) sign(t *testing.T, reportContext ocrtypes.ReportContext, report 
 	return signature
 }
 
-// TestFeedTakesReports proves that the contract is the real one: it takes a report with f+1 signatures over JSON-RPC, gives
-// it back as an event, and refuses one with f.
+// TestFeedTakesReports proves that the contract is the real one: it takes a report with f+1 signatures over JSON-RPC,
+// gives it back as an event, and refuses one with f.
 func TestFeedTakesReports(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
@@ -184,7 +184,8 @@ func TestFeedTakesReports(t *testing.T) {
 			c.Seal(ctx)
 			continue
 		}
-		if diff := cmp.Diff(map[common.Address]Account{transmitter: {Next: 2, Mined: 2, Pooled: []uint64{4}}, idle: {}}, accounts); diff != "" {
+		if diff := cmp.Diff(map[common.Address]Account{transmitter: {Next: 2, Mined: 2, Pooled: []uint64{4}}, idle: {}},
+			accounts); diff != "" {
 			t.Errorf("accounts (-want +got):\n%s", diff)
 		}
 		break
@@ -192,7 +193,8 @@ func TestFeedTakesReports(t *testing.T) {
 	landed, err := feed.Landed(ctx)
 	check(t, err)
 	want.GasUsed = 0
-	if diff := cmp.Diff([]Transmission{want}, landed, cmp.Comparer(func(a, b *big.Int) bool { return a.Cmp(b) == 0 })); diff != "" {
+	if diff := cmp.Diff([]Transmission{want}, landed,
+		cmp.Comparer(func(a, b *big.Int) bool { return a.Cmp(b) == 0 })); diff != "" {
 		t.Errorf("landed (-want +got):\n%s", diff)
 	}
 	sent, err := feed.Sent(ctx)
@@ -304,7 +306,8 @@ func TestTiming(t *testing.T) {
 		}
 		third, err := ocr3confighelper.PublicConfigFromContractConfig(false, config)
 		check(t, err)
-		if got := (Timing{third.MaxDurationQuery, third.DeltaProgress}); got != want || third.DeltaInitial != want.DeltaProgress/2 {
+		if got := (Timing{third.MaxDurationQuery, third.DeltaProgress}); got != want ||
+			third.DeltaInitial != want.DeltaProgress/2 {
 			t.Errorf("%+v became %+v over OCR3 with DeltaInitial %s, want %+v", said, got, third.DeltaInitial, want)
 		}
 		if diff := cmp.Diff(plugin, third.ReportingPluginConfig); diff != "" {

@@ -22,19 +22,19 @@ const (
 
 // Remote is a chain that somebody else runs, and who pays on it.
 type Remote struct {
-	// URL is an RPC node's: http, https, ws or wss. It may hold a secret. A node that is named by HTTP is asked whether it serves
-	// WebSocket under the same URL.
+	// URL is an RPC node's: http, https, ws or wss. It may hold a secret. A node that is named by HTTP is asked whether it
+	// serves WebSocket under the same URL.
 	URL string
-	// KeyFile holds the key of the account that pays: a Web3 wallet of version 3, whose password PasswordFile holds, or a key in
-	// hexadecimal. Empty: the RPC node signs for the first of its own accounts.
+	// KeyFile holds the key of the account that pays: a Web3 wallet of version 3, whose password PasswordFile holds, or a
+	// key in hexadecimal. Empty: the RPC node signs for the first of its own accounts.
 	KeyFile, PasswordFile string
 	// Share is what Fund gives to each account, in wei, and Accounts to how many.
 	Share    *big.Int
 	Accounts int
 }
 
-// Dial connects to a chain that somebody else runs, and finds the account that pays. What Dial says itself names of the URL the
-// host alone, but errors of the connection that it wraps may repeat all of it.
+// Dial connects to a chain that somebody else runs, and finds the account that pays. What Dial says itself names of the
+// URL the host alone, but errors of the connection that it wraps may repeat all of it.
 func Dial(ctx context.Context, remote Remote) (*Chain, error) {
 	c := &Chain{share: remote.Share, period: remotePeriod}
 	var err error
@@ -57,7 +57,8 @@ func Dial(ctx context.Context, remote Remote) (*Chain, error) {
 	}
 	host := parsed.Scheme + "://" + parsed.Host
 	if c.client, c.id, err = connect(ctx, remote.URL); err != nil {
-		return nil, fmt.Errorf("ask %s for the id of its chain: %w; check that --rpc names an RPC node of an EVM chain, and that it runs", host, err)
+		return nil, fmt.Errorf("ask %s for the id of its chain: %w; check that --rpc names an RPC node of an EVM chain, "+
+			"and that it runs", host, err)
 	}
 	if err := c.survey(ctx, remote); err != nil {
 		c.client.Close()
@@ -107,11 +108,13 @@ func (c *Chain) survey(ctx context.Context, remote Remote) (err error) {
 		return fmt.Errorf("read what the account %s has: %w", c.payer.account, err)
 	}
 	if needed := new(big.Int).Mul(remote.Share, big.NewInt(int64(remote.Accounts))); balance.Cmp(needed) <= 0 {
-		return fmt.Errorf("the account %s has %s coins on chain %s, and %d nodes get %s each, beside the fees; send it more, or give less with --fund",
+		return fmt.Errorf("the account %s has %s coins on chain %s, and %d nodes get %s each, beside the fees; send it "+
+			"more, or give less with --fund",
 			c.payer.account, coins(balance), c.id, remote.Accounts, coins(remote.Share))
 	}
 	// A young chain calls its first block final, and some know no such block at all.
-	if final, err := c.client.HeaderByNumber(ctx, big.NewInt(int64(rpc.FinalizedBlockNumber))); err == nil && final.Number.Sign() > 0 {
+	if final, err := c.client.HeaderByNumber(ctx, big.NewInt(int64(rpc.FinalizedBlockNumber))); err == nil &&
+		final.Number.Sign() > 0 {
 		c.finality = max(1, head-min(head, final.Number.Uint64()))
 	}
 	return nil

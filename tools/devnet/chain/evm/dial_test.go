@@ -35,13 +35,14 @@ func write(t *testing.T, text string, mode os.FileMode) string {
 func wallet(t *testing.T, key *ecdsa.PrivateKey, password string) string {
 	t.Helper()
 	sealed, err := keystore.EncryptKey(
-		&keystore.Key{Address: crypto.PubkeyToAddress(key.PublicKey), PrivateKey: key}, password, keystore.LightScryptN, keystore.LightScryptP)
+		&keystore.Key{Address: crypto.PubkeyToAddress(key.PublicKey), PrivateKey: key}, password, keystore.LightScryptN,
+		keystore.LightScryptP)
 	check(t, err)
 	return string(sealed)
 }
 
-// TestDial proves that a chain of somebody else's takes a feed that a key of ours pays for, over HTTP with and without WebSocket
-// and over WebSocket alone, and that its books are kept from the moment of dialling.
+// TestDial proves that a chain of somebody else's takes a feed that a key of ours pays for, over HTTP with and without
+// WebSocket and over WebSocket alone, and that its books are kept from the moment of dialling.
 func TestDial(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
@@ -71,10 +72,12 @@ func TestDial(t *testing.T) {
 		httpURL, wsURL string
 	}{
 		"a key, by HTTP": {
-			Remote{URL: own.HTTPURL(), KeyFile: write(t, hex.EncodeToString(crypto.FromECDSA(key))+"\n", 0o600)}, own.HTTPURL(), own.WSURL(),
+			Remote{URL: own.HTTPURL(), KeyFile: write(t, hex.EncodeToString(crypto.FromECDSA(key))+"\n", 0o600)}, own.HTTPURL(),
+			own.WSURL(),
 		},
 		"a wallet, by WebSocket": {
-			Remote{URL: own.WSURL(), KeyFile: write(t, wallet(t, key, " pass word "), 0o644), PasswordFile: write(t, " pass word \r\n", 0o600)},
+			Remote{URL: own.WSURL(), KeyFile: write(t, wallet(t, key, " pass word "), 0o644),
+				PasswordFile: write(t, " pass word \r\n", 0o600)},
 			"", own.WSURL(),
 		},
 		"a key, by HTTP alone": {
@@ -88,7 +91,8 @@ func TestDial(t *testing.T) {
 			c, err := Dial(ctx, test.remote)
 			check(t, err)
 			defer func() { check(t, c.Close()) }()
-			if c.ID().Int64() != ID || c.HTTPURL() != test.httpURL || c.WSURL() != test.wsURL || c.payer.account != payer || c.first < before {
+			if c.ID().Int64() != ID || c.HTTPURL() != test.httpURL || c.WSURL() != test.wsURL || c.payer.account != payer ||
+				c.first < before {
 				t.Errorf("dialled is %+v", c)
 			}
 			feed, err := c.DeployFeed(ctx)
@@ -119,14 +123,16 @@ func TestDial(t *testing.T) {
 			next, err := c.client.NonceAt(ctx, payer, nil)
 			check(t, err)
 			// The payer had sent others before: three to deploy, one to fund, two to configure are of this feed.
-			if diff := cmp.Diff(map[common.Address]Account{payer: {Next: next, Mined: 6}, oracles[0].Transmitter: {}}, accounts); diff != "" {
+			if diff := cmp.Diff(map[common.Address]Account{payer: {Next: next, Mined: 6}, oracles[0].Transmitter: {}},
+				accounts); diff != "" {
 				t.Errorf("accounts (-want +got):\n%s", diff)
 			}
 		})
 	}
 }
 
-// TestDialFails proves that each reason is named, and that no secret is: neither the URL's path, nor a key or a password.
+// TestDialFails proves that each reason is named, and that no secret is: neither the URL's path, nor a key or a
+// password.
 func TestDialFails(t *testing.T) {
 	defer http.DefaultClient.CloseIdleConnections()
 	const secret = "ac0974bec39a17e36ba4a6b4d238ff944bacb478cbed5efcae784d7bf4f2ff80"
@@ -156,7 +162,9 @@ func TestDialFails(t *testing.T) {
 		t.Cleanup(server.Close)
 		return server.URL
 	}
-	html := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "<html>") }))
+	html := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = io.WriteString(w, "<html>")
+	}))
 	t.Cleanup(html.Close)
 	account := "0xf39fd6e51aad88f6f4ce6ab8827279cfffb92266"
 	chain := func(more map[string]any) map[string]any {
@@ -170,37 +178,52 @@ func TestDialFails(t *testing.T) {
 		remote Remote
 		want   string
 	}{
-		"no URL":               {Remote{URL: secret}, "--rpc is no URL; write one as in http://127.0.0.1:8545"},
-		"a scheme of others":   {Remote{URL: "ftp://host/" + secret}, `--rpc has the scheme "ftp"; those of RPC nodes are http, https, ws and wss`},
+		"no URL": {Remote{URL: secret}, "--rpc is no URL; write one as in http://127.0.0.1:8545"},
+		"a scheme of others": {Remote{URL: "ftp://host/" + secret},
+			`--rpc has the scheme "ftp"; those of RPC nodes are http, https, ws and wss`},
 		"nobody there":         {Remote{URL: "http://127.0.0.1:1"}, "ask http://127.0.0.1:1 for the id of its chain: "},
 		"nobody there, pushed": {Remote{URL: "ws://127.0.0.1:1"}, "ask ws://127.0.0.1:1 for the id of its chain: "},
-		"a page":               {Remote{URL: html.URL}, "check that --rpc names an RPC node of an EVM chain, and that it runs"},
-		"another kind's chain": {Remote{URL: answers(nil)}, "Method not found; check that --rpc names an RPC node of an EVM chain"},
+		"a page": {Remote{URL: html.URL},
+			"check that --rpc names an RPC node of an EVM chain, and that it runs"},
+		"another kind's chain": {Remote{URL: answers(nil)},
+			"Method not found; check that --rpc names an RPC node of an EVM chain"},
 		"a node that shows no accounts": {
-			Remote{URL: answers(chain(nil))}, "ask the RPC node for its accounts: it refuses (Method not found); name the file of a key that pays with --key-file"},
+			Remote{URL: answers(chain(nil))},
+			"ask the RPC node for its accounts: it refuses (Method not found); name the file of a key that pays with " +
+				"--key-file"},
 		"a node without accounts": {
 			Remote{URL: answers(chain(map[string]any{"eth_accounts": []string{}}))},
-			"the RPC node has no account that it would sign for (eth_accounts); name the file of a key that pays with --key-file"},
+			"the RPC node has no account that it would sign for (eth_accounts); name the file of a key that pays with " +
+				"--key-file"},
 		"an account with too little": {
 			Remote{URL: answers(chain(map[string]any{"eth_accounts": []string{account}})), Share: big.NewInt(5e17), Accounts: 4},
-			"the account 0xf39Fd6e51aad88F6F4ce6aB8827279cffFb92266 has 2 coins on chain 31337, and 4 nodes get 0.5 each, beside the fees; send it more, or give less with --fund"},
+			"the account 0xf39Fd6e51aad88F6F4ce6aB8827279cffFb92266 has 2 coins on chain 31337, and 4 nodes get 0.5 each, " +
+				"beside the fees; send it more, or give less with --fund"},
 		"a key with too little": {
-			Remote{URL: answers(chain(nil)), KeyFile: hexFile, Share: ether(1), Accounts: 4}, "the account 0xf39Fd6e51aad88F6F4ce6aB8827279cffFb92266 has 2 coins"},
-		"no key file":    {Remote{KeyFile: filepath.Join(t.TempDir(), "none")}, "no such file or directory; check --key-file"},
-		"others read it": {Remote{KeyFile: write(t, secret, 0o640)}, "has the mode 640, so that others may read it; run chmod 600 on it"},
-		"no key":         {Remote{KeyFile: write(t, secret[1:], 0o600)}, "holds neither a Web3 wallet nor a key of 64 hexadecimal digits"},
+			Remote{URL: answers(chain(nil)), KeyFile: hexFile, Share: ether(1), Accounts: 4},
+			"the account 0xf39Fd6e51aad88F6F4ce6aB8827279cffFb92266 has 2 coins"},
+		"no key file": {Remote{KeyFile: filepath.Join(t.TempDir(), "none")},
+			"no such file or directory; check --key-file"},
+		"others read it": {Remote{KeyFile: write(t, secret, 0o640)},
+			"has the mode 640, so that others may read it; run chmod 600 on it"},
+		"no key": {Remote{KeyFile: write(t, secret[1:], 0o600)},
+			"holds neither a Web3 wallet nor a key of 64 hexadecimal digits"},
 		"a key that is no number": {
 			Remote{KeyFile: write(t, "x"+secret[1:], 0o600)}, "holds neither a Web3 wallet nor a key of 64 hexadecimal digits"},
 		"a password of a key": {
-			Remote{KeyFile: hexFile, PasswordFile: hexFile}, "is no wallet that would have a password; leave --password-file out"},
+			Remote{KeyFile: hexFile, PasswordFile: hexFile},
+			"is no wallet that would have a password; leave --password-file out"},
 		"a wallet without its password": {
-			Remote{KeyFile: write(t, wallet(t, key, "a"), 0o600)}, "has a password; name the file that holds it with --password-file"},
+			Remote{KeyFile: write(t, wallet(t, key, "a"), 0o600)},
+			"has a password; name the file that holds it with --password-file"},
 		"a wallet and no file of its password": {
-			Remote{KeyFile: write(t, wallet(t, key, "a"), 0o600), PasswordFile: filepath.Join(t.TempDir(), "none")}, "check --password-file"},
+			Remote{KeyFile: write(t, wallet(t, key, "a"), 0o600), PasswordFile: filepath.Join(t.TempDir(), "none")},
+			"check --password-file"},
 		"a wallet and another's password": {
 			Remote{KeyFile: write(t, wallet(t, key, "a"), 0o600), PasswordFile: write(t, secret, 0o600)}, "is not its own"},
 		"a wallet that is none": {
-			Remote{KeyFile: write(t, `{"key":"`+secret+`"}`, 0o600), PasswordFile: hexFile}, "it is no Web3 wallet of version 3 that can be read"},
+			Remote{KeyFile: write(t, `{"key":"`+secret+`"}`, 0o600), PasswordFile: hexFile},
+			"it is no Web3 wallet of version 3 that can be read"},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {

@@ -26,13 +26,14 @@ import (
 // ID is the id of a chain of this process. go-ethereum's development genesis fixes it.
 const ID = 1337
 
-// blockGasLimit holds the largest transaction of a network, the aggregator's deployment at 5.0M gas, several times over.
+// blockGasLimit holds the largest transaction of a network, the aggregator's deployment at 5.0M gas, several times
+// over.
 const blockGasLimit = 60_000_000
 
 // embedded is a go-ethereum inside this process.
 //
-// The pieces are those of go-ethereum's ethclient/simulated, put together here because that package panics when it cannot
-// listen and keeps the node to itself, so that nobody learns which ports it was given.
+// The pieces are those of go-ethereum's ethclient/simulated, put together here because that package panics when it
+// cannot listen and keeps the node to itself, so that nobody learns which ports it was given.
 type embedded struct {
 	stack  *node.Node
 	eth    *eth.Ethereum

@@ -108,7 +108,8 @@ func (f *Feed) Configure(
 	ctx context.Context, oracles []Oracle, timing Timing, product *Product,
 ) (ocrtypes.ConfigDigest, error) {
 	if n := len(oracles); n < MinOracles || n > MaxOracles {
-		return ocrtypes.ConfigDigest{}, fmt.Errorf("configure the feed: %d oracles given, it takes %d to %d", n, MinOracles, MaxOracles)
+		return ocrtypes.ConfigDigest{}, fmt.Errorf("configure the feed: %d oracles given, it takes %d to %d", n, MinOracles,
+			MaxOracles)
 	}
 	onchain, err := median.StandardOnchainConfigCodec{}.Encode(ctx, median.OnchainConfig{Min: minAnswer, Max: maxAnswer})
 	if err != nil {
@@ -144,16 +145,18 @@ func (f *Feed) setConfig(ctx context.Context, set setConfigArgs) (ocrtypes.Confi
 		payees = append(payees, f.chain.payer.account)
 	}
 	// The contract refuses a transmitter that nobody would be paid for.
-	err := f.chain.together(ctx, order{"set the payees of the feed", func(auth *bind.TransactOpts) (*types.Transaction, error) {
-		return f.aggregator.SetPayees(auth, transmitterAddresses, payees)
-	}})
+	err := f.chain.together(ctx,
+		order{"set the payees of the feed", func(auth *bind.TransactOpts) (*types.Transaction, error) {
+			return f.aggregator.SetPayees(auth, transmitterAddresses, payees)
+		}})
 	if err != nil {
 		return ocrtypes.ConfigDigest{}, err
 	}
-	hashes, err := f.chain.send(ctx, []order{{"configure the feed", func(auth *bind.TransactOpts) (*types.Transaction, error) {
-		return f.aggregator.SetConfig(
-			auth, signerAddresses, transmitterAddresses, set.faulty, set.onchain, set.version, set.offchain)
-	}}})
+	hashes, err := f.chain.send(ctx,
+		[]order{{"configure the feed", func(auth *bind.TransactOpts) (*types.Transaction, error) {
+			return f.aggregator.SetConfig(
+				auth, signerAddresses, transmitterAddresses, set.faulty, set.onchain, set.version, set.offchain)
+		}}})
 	if err != nil {
 		return ocrtypes.ConfigDigest{}, err
 	}

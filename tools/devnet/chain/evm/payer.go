@@ -26,7 +26,8 @@ type payer struct {
 }
 
 // send signs and sends a transaction, or has the RPC node do both and choose the fees, and returns its hash.
-func (p payer) send(ctx context.Context, client *ethclient.Client, id *big.Int, tx *types.Transaction) (common.Hash, error) {
+func (p payer) send(ctx context.Context, client *ethclient.Client, id *big.Int,
+	tx *types.Transaction) (common.Hash, error) {
 	if p.key != nil {
 		signed, err := types.SignTx(tx, types.LatestSignerForChainID(id), p.key)
 		if err != nil {
@@ -35,7 +36,8 @@ func (p payer) send(ctx context.Context, client *ethclient.Client, id *big.Int, 
 		return signed.Hash(), client.SendTransaction(ctx, signed)
 	}
 	arguments := map[string]any{
-		"from": p.account, "nonce": hexutil.Uint64(tx.Nonce()), "gas": hexutil.Uint64(tx.Gas()), "value": (*hexutil.Big)(tx.Value()),
+		"from": p.account, "nonce": hexutil.Uint64(tx.Nonce()), "gas": hexutil.Uint64(tx.Gas()),
+		"value": (*hexutil.Big)(tx.Value()),
 		// Some nodes know the one name only, some the other; all take both when they are equal.
 		"input": hexutil.Bytes(tx.Data()), "data": hexutil.Bytes(tx.Data()),
 	}
@@ -55,15 +57,17 @@ func unlocked(ctx context.Context, client *ethclient.Client) (payer, error) {
 	case err != nil && !isRefused(err):
 		return payer{}, fmt.Errorf("ask the RPC node for its accounts: %w", err)
 	case err != nil:
-		return payer{}, fmt.Errorf("ask the RPC node for its accounts: it refuses (%w); name the file of a key that pays with --key-file", err)
+		return payer{}, fmt.Errorf("ask the RPC node for its accounts: it refuses (%w); name the file of a key that pays "+
+			"with --key-file", err)
 	case len(accounts) == 0:
-		return payer{}, errors.New("the RPC node has no account that it would sign for (eth_accounts); name the file of a key that pays with --key-file")
+		return payer{}, errors.New("the RPC node has no account that it would sign for (eth_accounts); name the file of a " +
+			"key that pays with --key-file")
 	}
 	return payer{account: accounts[0]}, nil
 }
 
-// keyOf reads the key of a payer from a file: a Web3 wallet of version 3, whose password stands in another file, or the key in
-// hexadecimal, in a file that nobody else may read. No error repeats what stands in either.
+// keyOf reads the key of a payer from a file: a Web3 wallet of version 3, whose password stands in another file, or the
+// key in hexadecimal, in a file that nobody else may read. No error repeats what stands in either.
 func keyOf(file, passwordFile string) (payer, error) {
 	content, err := os.ReadFile(file)
 	if err != nil {
@@ -94,14 +98,16 @@ func keyOfWallet(content []byte, file, passwordFile string) (*ecdsa.PrivateKey, 
 	case errors.Is(err, keystore.ErrDecrypt):
 		return nil, fmt.Errorf("open the wallet %s: the password in %s is not its own", file, passwordFile)
 	case err != nil:
-		return nil, fmt.Errorf("open the wallet %s: it is no Web3 wallet of version 3 that can be read; check --key-file", file)
+		return nil, fmt.Errorf("open the wallet %s: it is no Web3 wallet of version 3 that can be read; check --key-file",
+			file)
 	}
 	return opened.PrivateKey, nil
 }
 
 func keyInHex(content []byte, file, passwordFile string) (*ecdsa.PrivateKey, error) {
 	if passwordFile != "" {
-		return nil, fmt.Errorf("%s is no wallet that would have a password; leave --password-file out, or check --key-file", file)
+		return nil, fmt.Errorf("%s is no wallet that would have a password; leave --password-file out, or check --key-file",
+			file)
 	}
 	info, err := os.Stat(file)
 	if err != nil {

@@ -37,8 +37,8 @@ type Transmission struct {
 }
 
 // Watch gives every transmission of the feed to take, in the order of the chain, until ctx ends, take fails or the
-// connection breaks; the error says which. It has a WebSocket connection of its own, as any reader of the feed would; where the
-// chain serves none, it asks for the logs of new blocks.
+// connection breaks; the error says which. It has a WebSocket connection of its own, as any reader of the feed would;
+// where the chain serves none, it asks for the logs of new blocks.
 func (f *Feed) Watch(ctx context.Context, take func(Transmission) error) error {
 	show := func(event *ocr2aggregator.OCR2AggregatorNewTransmission) error {
 		if event.Raw.Removed { // its block is no longer of the chain; the transaction will be in another

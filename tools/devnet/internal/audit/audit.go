@@ -1,5 +1,6 @@
-// Package audit checks what stands on the chain against what the nodes say: an answer must be the median of observations that
-// the nodes themselves recorded for that round, and every report that a node accepted must have been delivered.
+// Package audit checks what stands on the chain against what the nodes say: an answer must be the median of
+// observations that the nodes themselves recorded for that round, and every report that a node accepted must have been
+// delivered.
 //
 // It must not know where either side comes from.
 package audit
@@ -20,9 +21,9 @@ type Report struct {
 	Observers []int
 }
 
-// Observations finds what the observers of an answer must have observed, from what their nodes recorded, where a chain keeps
-// the answer and the observers in the order of their observations and nothing else. The result ascends and has the answer in
-// the place of the median. The error says which observer's node recorded nothing that fits.
+// Observations finds what the observers of an answer must have observed, from what their nodes recorded, where a chain
+// keeps the answer and the observers in the order of their observations and nothing else. The result ascends and has
+// the answer in the place of the median. The error says which observer's node recorded nothing that fits.
 func Observations(answer *big.Int, observers []int, recorded func(oracle int) []*big.Int) ([]*big.Int, error) {
 	var all []*big.Int
 	var least *big.Int
@@ -38,7 +39,8 @@ func Observations(answer *big.Int, observers []int, recorded func(oracle int) []
 			}
 		}
 		if found == nil {
-			return nil, fmt.Errorf("the answer %s has the observer %d in place %d of %d, whose node recorded %s for this round, and none of it fits there",
+			return nil, fmt.Errorf("the answer %s has the observer %d in place %d of %d, whose node recorded %s for this "+
+				"round, and none of it fits there",
 				answer, oracle, i+1, len(observers), recorded(oracle))
 		}
 		least = found
@@ -47,9 +49,9 @@ func Observations(answer *big.Int, observers []int, recorded func(oracle int) []
 	return all, nil
 }
 
-// Check says why a report is wrong, or nil. Of the oracles 0…n-1, faulty may be. recorded gives the values that an oracle's
-// node recorded for the report's round: more than one when the node had to ask its source again, none when it knows of no
-// such round.
+// Check says why a report is wrong, or nil. Of the oracles 0…n-1, faulty may be. recorded gives the values that an
+// oracle's node recorded for the report's round: more than one when the node had to ask its source again, none when it
+// knows of no such round.
 func Check(report Report, n, faulty int, recorded func(oracle int) []*big.Int) error {
 	if err := Form(report, n, faulty); err != nil {
 		return err
@@ -68,8 +70,8 @@ func Check(report Report, n, faulty int, recorded func(oracle int) []*big.Int) e
 	return nil
 }
 
-// Form says what is wrong with a report whatever its oracles observed, or nil: it has a value of each of more oracles than may be
-// faulty, in order, and answers with the one in the middle.
+// Form says what is wrong with a report whatever its oracles observed, or nil: it has a value of each of more oracles
+// than may be faulty, in order, and answers with the one in the middle.
 func Form(report Report, n, faulty int) error {
 	if len(report.Observations) != len(report.Observers) {
 		return fmt.Errorf("the report has %d observations of %d observers", len(report.Observations), len(report.Observers))
@@ -83,7 +85,8 @@ func Form(report Report, n, faulty int) error {
 	}
 	// The upper of the two in the middle when their number is even: the contract takes no mean.
 	if median := report.Observations[len(report.Observations)/2]; report.Answer.Cmp(median) != 0 {
-		return fmt.Errorf("the answer %s is not the median %s of the observations %s", report.Answer, median, report.Observations)
+		return fmt.Errorf("the answer %s is not the median %s of the observations %s", report.Answer, median,
+			report.Observations)
 	}
 	seen := make(map[int]bool)
 	for _, oracle := range report.Observers {

@@ -15,8 +15,8 @@ type Position struct {
 	Round        uint8
 }
 
-// After says whether a report is newer than another of the same configuration. A contract takes none that is not newer than all
-// it has.
+// After says whether a report is newer than another of the same configuration. A contract takes none that is not newer
+// than all it has.
 func (p Position) After(other Position) bool {
 	return cmp.Or(cmp.Compare(p.Epoch, other.Epoch), cmp.Compare(p.Round, other.Round)) > 0
 }
@@ -43,8 +43,8 @@ type Account struct {
 	Node string
 	// Next is the number of its next transaction, by the chain, and Mined how many of its transactions are in blocks.
 	Next, Mined uint64
-	// Pooled are the numbers of its transactions that wait in the chain's pool, and Flying those that its node's relayer has not
-	// finished.
+	// Pooled are the numbers of its transactions that wait in the chain's pool, and Flying those that its node's relayer
+	// has not finished.
 	Pooled, Flying []uint64
 }
 
@@ -65,18 +65,20 @@ func (a Account) gaps() []uint64 {
 
 // Delivery is what became of the reports that nodes accepted.
 type Delivery struct {
-	// Accepted counts the reports that some node accepted and handed to its relayer. Each of them is one of Landed, Stale and
-	// Lost.
+	// Accepted counts the reports that some node accepted and handed to its relayer. Each of them is one of Landed, Stale
+	// and Lost.
 	Accepted int `json:"accepted"`
 	// Landed counts those that are on the chain with effect.
 	Landed int `json:"landed"`
-	// Stale counts those that are not, and that a newer one on the chain has made worthless: no contract takes them any more.
+	// Stale counts those that are not, and that a newer one on the chain has made worthless: no contract takes them any
+	// more.
 	Stale int `json:"stale"`
-	// Unsent counts those of Stale of which the chain has no transaction, where it tells: their relayers found them stale before
-	// they sent them.
+	// Unsent counts those of Stale of which the chain has no transaction, where it tells: their relayers found them stale
+	// before they sent them.
 	Unsent int `json:"unsent"`
-	// Unexplained counts those of Unsent that a relayer took and never said what became of. A kill between the deed and the word
-	// explains one at times; many are reports that relayers lose, and that are stale only because the feed goes on.
+	// Unexplained counts those of Unsent that a relayer took and never said what became of. A kill between the deed and
+	// the word explains one at times; many are reports that relayers lose, and that are stale only because the feed goes
+	// on.
 	Unexplained int `json:"unexplained"`
 	// Lost counts those that are not on the chain although it would still take them.
 	Lost int `json:"lost"`
@@ -84,13 +86,13 @@ type Delivery struct {
 	LandedTwice int `json:"landed_twice"`
 	// InFlight counts the transactions of transmitting accounts that are not finished.
 	InFlight int `json:"in_flight"`
-	// NonceGaps counts the transaction numbers that nothing uses although a greater one is in use, and those by which an account
-	// and the blocks differ.
+	// NonceGaps counts the transaction numbers that nothing uses although a greater one is in use, and those by which an
+	// account and the blocks differ.
 	NonceGaps int `json:"nonce_gaps"`
 }
 
-// Deliver compares the books of a network that has come to rest. The error says in a sentence what is wrong with them first,
-// and how much more is.
+// Deliver compares the books of a network that has come to rest. The error says in a sentence what is wrong with them
+// first, and how much more is.
 func Deliver(books Books) (Delivery, error) {
 	d := Delivery{Accepted: len(books.Accepted)}
 	var faults []string
@@ -105,7 +107,8 @@ func Deliver(books Books) (Delivery, error) {
 		}
 		if times[p] > 1 {
 			d.LandedTwice++
-			fault("the report of %s (config digest %s) is on the chain %d times with effect", p, hex.EncodeToString(p.ConfigDigest[:]), times[p])
+			fault("the report of %s (config digest %s) is on the chain %d times with effect", p,
+				hex.EncodeToString(p.ConfigDigest[:]), times[p])
 		}
 	}
 	for _, p := range inOrder(books.Accepted) {
@@ -127,7 +130,8 @@ func Deliver(books Books) (Delivery, error) {
 			if some {
 				has = "its latest is of " + latest.String()
 			}
-			fault("the report of %s (config digest %s), which %s accepted, is lost: the contract has not taken it, and would still, for %s",
+			fault("the report of %s (config digest %s), which %s accepted, is lost: the contract has not taken it, and would "+
+				"still, for %s",
 				p, hex.EncodeToString(p.ConfigDigest[:]), strings.Join(books.Accepted[p], " and "), has)
 		}
 	}
@@ -164,7 +168,8 @@ func inOrder(reports map[Position][]string) []Position {
 		all = append(all, p)
 	}
 	slices.SortFunc(all, func(a, b Position) int {
-		return cmp.Or(slices.Compare(a.ConfigDigest[:], b.ConfigDigest[:]), cmp.Compare(a.Epoch, b.Epoch), cmp.Compare(a.Round, b.Round))
+		return cmp.Or(slices.Compare(a.ConfigDigest[:], b.ConfigDigest[:]), cmp.Compare(a.Epoch, b.Epoch),
+			cmp.Compare(a.Round, b.Round))
 	})
 	return all
 }

@@ -34,13 +34,15 @@ func TestDeliver(t *testing.T) {
 		},
 		"stale before and after it was sent": {
 			Books{
-				Accepted: accepted(at(1, 1), at(1, 2), at(1, 3)), Landed: []Position{at(1, 3)}, Sent: []Position{at(1, 3), at(1, 1)},
+				Accepted: accepted(at(1, 1), at(1, 2), at(1, 3)), Landed: []Position{at(1, 3)},
+				Sent: []Position{at(1, 3), at(1, 1)},
 			},
 			Delivery{Accepted: 3, Landed: 1, Stale: 2, Unsent: 1}, "",
 		},
 		"stale, and no relayer says why": {
 			Books{
-				Accepted: accepted(at(1, 1), at(1, 2), at(1, 3), at(1, 4)), Landed: []Position{at(1, 4)}, Sent: []Position{at(1, 4), at(1, 1)},
+				Accepted: accepted(at(1, 1), at(1, 2), at(1, 3), at(1, 4)), Landed: []Position{at(1, 4)},
+				Sent:        []Position{at(1, 4), at(1, 1)},
 				Unexplained: map[Position]bool{at(1, 1): true, at(1, 2): true, at(1, 4): true},
 			},
 			Delivery{Accepted: 4, Landed: 1, Stale: 3, Unsent: 2, Unexplained: 1}, "",
@@ -48,7 +50,8 @@ func TestDeliver(t *testing.T) {
 		"on the chain and accepted by nobody who can tell": {Books{Landed: []Position{at(1, 1)}}, Delivery{}, ""},
 		"lost: the contract has nothing": {
 			Books{Accepted: accepted(at(1, 1))}, Delivery{Accepted: 1, Lost: 1},
-			"the report of epoch 1, round 1 (config digest 0700000000000000000000000000000000000000000000000000000000000000), which node-1 and node-2 accepted, is lost: the contract has not taken it, and would still, for it has none",
+			"the report of epoch 1, round 1 (config digest 0700000000000000000000000000000000000000000000000000000000000000), " +
+				"which node-1 and node-2 accepted, is lost: the contract has not taken it, and would still, for it has none",
 		},
 		"lost: newer than the latest": {
 			Books{Accepted: accepted(at(1, 1), at(1, 9)), Landed: []Position{at(1, 1), at(1, 8)}},
@@ -74,14 +77,16 @@ func TestDeliver(t *testing.T) {
 			Delivery{Accepted: 1, Landed: 1, LandedTwice: 1}, "the report of epoch 1, round 1 (config digest 0700",
 		},
 		"twice, with another in between": {
-			Books{Landed: []Position{at(1, 1), at(1, 2), at(1, 1)}}, Delivery{LandedTwice: 1}, "is on the chain 2 times with effect",
+			Books{Landed: []Position{at(1, 1), at(1, 2), at(1, 1)}}, Delivery{LandedTwice: 1},
+			"is on the chain 2 times with effect",
 		},
 		"accounts at rest": {
 			Books{Accounts: []Account{{Node: "node-0"}, {Node: "node-1", Next: 7, Mined: 7}}}, Delivery{}, "",
 		},
 		"a gap in the pool": {
 			Books{Accounts: []Account{{Node: "node-3", Next: 7, Mined: 7, Pooled: []uint64{9}}}},
-			Delivery{InFlight: 1, NonceGaps: 2}, "the account of node-3 has no transaction of the number 7, and those above it wait for ever; and 1 more of such",
+			Delivery{InFlight: 1, NonceGaps: 2},
+			"the account of node-3 has no transaction of the number 7, and those above it wait for ever; and 1 more of such",
 		},
 		"a gap below a flight": {
 			Books{Accounts: []Account{{Node: "node-3", Next: 7, Mined: 7, Flying: []uint64{7, 9}}}},
@@ -89,7 +94,8 @@ func TestDeliver(t *testing.T) {
 		},
 		"a flight that is in the pool too": {
 			Books{Accounts: []Account{{Node: "node-3", Next: 7, Mined: 7, Pooled: []uint64{7}, Flying: []uint64{7}}}},
-			Delivery{InFlight: 1}, "a transaction of node-3, of the number 7, still waits in the chain's pool; and 1 more of such",
+			Delivery{InFlight: 1},
+			"a transaction of node-3, of the number 7, still waits in the chain's pool; and 1 more of such",
 		},
 		"a flight that is mined and not finished": {
 			Books{Accounts: []Account{{Node: "node-3", Next: 7, Mined: 7, Flying: []uint64{6}}}},

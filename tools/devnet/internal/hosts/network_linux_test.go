@@ -96,7 +96,8 @@ func TestNetwork(t *testing.T) {
 		t.Fatal(err)
 	}
 	n.Set([]*Condition{split.Condition})
-	if _, err := n.dial(0, old, 100*time.Millisecond); !errors.Is(err, os.ErrDeadlineExceeded) && !errors.Is(err, context.DeadlineExceeded) {
+	if _, err := n.dial(0, old, 100*time.Millisecond); !errors.Is(err, os.ErrDeadlineExceeded) &&
+		!errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("node 0 dials node 1 through a split: %v, want no answer in time", err)
 	}
 	n.Set(nil)
@@ -118,7 +119,9 @@ func TestNetwork(t *testing.T) {
 // TestForwards reaches a server of this machine from a node, and one on a node from this machine.
 func TestForwards(t *testing.T) {
 	n := start(t)
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, r.URL.Path) }))
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		fmt.Fprint(w, r.URL.Path)
+	}))
 	defer server.Close()
 	url, err := n.URL(server.URL + "/price")
 	if err != nil {
@@ -131,9 +134,10 @@ func TestForwards(t *testing.T) {
 	if strings.TrimSuffix(strings.TrimPrefix(url, "http://"), "/price") != strings.TrimPrefix(again, "ws://") {
 		t.Errorf("one server is at %s and at %s", url, again)
 	}
-	client := &http.Client{Transport: &http.Transport{DialContext: func(_ context.Context, _, address string) (net.Conn, error) {
-		return n.dial(0, address, time.Minute)
-	}}}
+	client := &http.Client{
+		Transport: &http.Transport{DialContext: func(_ context.Context, _, address string) (net.Conn, error) {
+			return n.dial(0, address, time.Minute)
+		}}}
 	response, err := client.Get(url)
 	if err != nil {
 		t.Fatal(err)

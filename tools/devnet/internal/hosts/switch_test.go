@@ -157,11 +157,12 @@ func TestSwitch(t *testing.T) {
 			n.send(1, testAddress(0), 1000, 4)
 			n.send(1, testAddress(2), 1000, 5)
 		}, map[int][]arrival{1: {{1, 100 * ms}, {2, 200 * ms}}, 2: {{5, 0}, {3, 300 * ms}}, 0: {{4, 100 * ms}}}},
-		"what would wait longer than a buffer holds is dropped": {[]*Condition{{Groups: [][]int{{0}, {1}}, Rate: 8000}}, func(n *network) {
-			for number := range 5 {
-				n.send(0, testAddress(1), 900, number) // 900 bytes take 900 ms
-			}
-		}, map[int][]arrival{1: {{0, 900 * ms}, {1, 1800 * ms}}}},
+		"what would wait longer than a buffer holds is dropped": {[]*Condition{{Groups: [][]int{{0}, {1}}, Rate: 8000}},
+			func(n *network) {
+				for number := range 5 {
+					n.send(0, testAddress(1), 900, number) // 900 bytes take 900 ms
+				}
+			}, map[int][]arrival{1: {{0, 900 * ms}, {1, 1800 * ms}}}},
 		"a host that moves": {nil, func(n *network) {
 			n.route(netip.MustParseAddr("10.0.0.201"), 1)
 			n.send(0, testAddress(1), 100, 1)

@@ -32,7 +32,8 @@ type Fields struct {
 	ChainID string
 	// Contract is the address of the OCR2Aggregator, or on Solana of the feed's state.
 	Contract string
-	// TransmitterID is the node's account on the chain, which sends its reports; on Starknet the public key of its account.
+	// TransmitterID is the node's account on the chain, which sends its reports; on Starknet the public key of its
+	// account.
 	TransmitterID string
 	// BundleID is the id of the node's OCR2 keys.
 	BundleID string
@@ -57,7 +58,8 @@ type Fields struct {
 	// AccountAddress is the contract of the node's account on Starknet, and GasPriceURL answers a GET with
 	// {"data":{"result":"FRI"}}, the price of gas; empty elsewhere.
 	AccountAddress, GasPriceURL string
-	// Product is the name of the product's plugin, and OCRVersion the version of the protocol, 2 or 3; empty and 0 without one.
+	// Product is the name of the product's plugin, and OCRVersion the version of the protocol, 2 or 3; empty and 0 without
+	// one.
 	Product    string
 	OCRVersion int
 }
@@ -85,8 +87,8 @@ func DefaultStarknet() *Template {
 	return &Template{template.Must(newTemplate("devnet's own for Starknet").Parse(starknet))}
 }
 
-// Load reads a template of the user's, in the syntax of Go's text/template. Errors name the line; a field that Fields does
-// not have is one.
+// Load reads a template of the user's, in the syntax of Go's text/template. Errors name the line; a field that Fields
+// does not have is one.
 func Load(path string) (*Template, error) {
 	text, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {

@@ -25,11 +25,14 @@ func fields() Fields {
 func TestDefault(t *testing.T) {
 	t.Parallel()
 	onSolana := fields()
-	onSolana.Relay, onSolana.ChainID, onSolana.Contract = "solana", "localnet", "EgsT6XvornaefbNE7XLPjELnQPj1gjNbRoZqpKWCvgr5"
-	onSolana.OCR2Program, onSolana.StoreProgram = "cjg3oHmg9uuPsP8D6g29NWvhySJkdYdAo9D25PRbKXJ", "HEvSKofvBgfaexv23kMabbYqxasxU3mQ4ibBMEmJWHny"
+	onSolana.Relay, onSolana.ChainID, onSolana.Contract = "solana", "localnet",
+		"EgsT6XvornaefbNE7XLPjELnQPj1gjNbRoZqpKWCvgr5"
+	onSolana.OCR2Program, onSolana.StoreProgram = "cjg3oHmg9uuPsP8D6g29NWvhySJkdYdAo9D25PRbKXJ",
+		"HEvSKofvBgfaexv23kMabbYqxasxU3mQ4ibBMEmJWHny"
 	onSolana.Transmissions = "5biDvCZjcnWYEnQp1qhBa64QYXnL1Aqwf28fp91uJEpn"
 	onStarknet := fields()
-	onStarknet.Relay, onStarknet.ChainID, onStarknet.Contract = "starknet", "LOOP_DEVNET", "0x38ad7f67464a933ee7efbb7c729e88757d6bc05645b9c834307979b647c7647"
+	onStarknet.Relay, onStarknet.ChainID, onStarknet.Contract = "starknet", "LOOP_DEVNET",
+		"0x38ad7f67464a933ee7efbb7c729e88757d6bc05645b9c834307979b647c7647"
 	onStarknet.TransmitterID, onStarknet.AccountAddress = "0x416b6de2b24f7256", "0x171146c52c65fd36"
 	onStarknet.GasPriceURL = "http://127.0.0.1:3/gas/fri"
 	ofProduct := fields()
@@ -37,7 +40,8 @@ func TestDefault(t *testing.T) {
 	for name, test := range map[string]struct {
 		template *Template
 		fields   Fields
-	}{"median.toml": {Default(), fields()}, "product.toml": {DefaultProduct(), ofProduct}, "solana.toml": {DefaultSolana(), onSolana}, "starknet.toml": {DefaultStarknet(), onStarknet}} {
+	}{"median.toml": {Default(), fields()}, "product.toml": {DefaultProduct(), ofProduct},
+		"solana.toml": {DefaultSolana(), onSolana}, "starknet.toml": {DefaultStarknet(), onStarknet}} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			golden(t, name, test.template, test.fields)
@@ -68,12 +72,14 @@ func golden(t *testing.T, name string, template *Template, fields Fields) {
 
 func TestLoad(t *testing.T) {
 	t.Parallel()
-	const every = "{{.Node}} {{.ChainID}} {{.Contract}} {{.TransmitterID}} {{.BundleID}} {{range .Bootstrappers}}{{.}} {{end}}" +
+	const every = "{{.Node}} {{.ChainID}} {{.Contract}} {{.TransmitterID}} {{.BundleID}} {{range .Bootstrappers}}{{.}} " +
+		"{{end}}" +
 		"{{.PriceURL}} {{.PricePath}} {{.BridgeName}} {{.BridgeURL}} {{.JuelsURL}} {{.Decimals}} {{.Scale}}"
 	tests := map[string]struct{ text, want, err string }{
-		"every field": {every, "node-2 1337 0x5FbDB2315678afecb367f032d93F642f64180aa3 0x70997970C51812dc3A010C7d01b50e0d17dc79C8 " +
-			"bundle peer0@127.0.0.1:1 peer1@127.0.0.1:2 http://127.0.0.1:3/price/node-2 data,result price " +
-			"http://127.0.0.1:3/bridge/node-2 http://127.0.0.1:3/juels 8 100000000", ""},
+		"every field": {every,
+			"node-2 1337 0x5FbDB2315678afecb367f032d93F642f64180aa3 0x70997970C51812dc3A010C7d01b50e0d17dc79C8 " +
+				"bundle peer0@127.0.0.1:1 peer1@127.0.0.1:2 http://127.0.0.1:3/price/node-2 data,result price " +
+				"http://127.0.0.1:3/bridge/node-2 http://127.0.0.1:3/juels 8 100000000", ""},
 		"quoted":               {"[{{quoted .Bootstrappers}}]", `["peer0@127.0.0.1:1", "peer1@127.0.0.1:2"]`, ""},
 		"quoted number":        {"\n{{quoted .Decimals}}", "", ":2:2: executing"},
 		"unknown field":        {"a = 1\nb = {{.Kontract}}", "", ":2:6: executing"},
@@ -109,7 +115,8 @@ func TestLoad(t *testing.T) {
 	}
 	t.Run("absent", func(t *testing.T) {
 		t.Parallel()
-		if _, err := Load(filepath.Join(t.TempDir(), "absent")); err == nil || !strings.Contains(err.Error(), "check --job-template") {
+		if _, err := Load(filepath.Join(t.TempDir(), "absent")); err == nil ||
+			!strings.Contains(err.Error(), "check --job-template") {
 			t.Errorf("got error %v, want one that says to check --job-template", err)
 		}
 	})

@@ -7,8 +7,8 @@ import (
 	"text/template"
 )
 
-// config is a node's configuration file. Strings are quoted as TOML wants it by the function printf "%q", which suffices for
-// paths and URLs. Nodes on hosts of their own meet one another as real ones do, by the defaults.
+// config is a node's configuration file. Strings are quoted as TOML wants it by the function printf "%q", which
+// suffices for paths and URLs. Nodes on hosts of their own meet one another as real ones do, by the defaults.
 const config = `RootDir = {{printf "%q" .RootDir}}
 
 [Log]

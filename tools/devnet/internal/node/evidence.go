@@ -33,8 +33,8 @@ type Unfinished struct {
 // Done says whether nothing is left to do.
 func (u Unfinished) Done() bool { return len(u.Reports) == 0 && len(u.Numbers) == 0 }
 
-// Unfinished reads the Store out of the node's database, whether the node runs or not. Relayers that keep their Store in another
-// way than sdk/go/relayer are passed over.
+// Unfinished reads the Store out of the node's database, whether the node runs or not. Relayers that keep their Store
+// in another way than sdk/go/relayer are passed over.
 func (n *Node) Unfinished(ctx context.Context) (Unfinished, error) {
 	file := filepath.Join(n.settings.Dir, "root", "loop.db")
 	found, err := readStore(ctx, file)
@@ -45,7 +45,8 @@ func (n *Node) Unfinished(ctx context.Context) (Unfinished, error) {
 }
 
 // storeKey is the key of a record of sdk/go/relayer: the account, then what it is of.
-var storeKey = regexp.MustCompile(`^transmit/([^/]+)/(?:item/[^/]+/([0-9a-f]{64})/([0-9a-f]{8})/([0-9a-f]{2})|flight/([0-9a-f]{16}))$`)
+var storeKey = regexp.MustCompile(
+	`^transmit/([^/]+)/(?:item/[^/]+/([0-9a-f]{64})/([0-9a-f]{8})/([0-9a-f]{2})|flight/([0-9a-f]{16}))$`)
 
 func readStore(ctx context.Context, file string) (_ Unfinished, err error) {
 	found := Unfinished{Numbers: map[string][]uint64{}}
@@ -128,7 +129,8 @@ type Tale struct {
 	Accepted []Round
 	// Ended are those of which the relayer said what became of them, without their configuration.
 	Ended []Round
-	// Restored are the numbers of the outcomes that lives of the node found in its database, and went on from: OCR3's alone.
+	// Restored are the numbers of the outcomes that lives of the node found in its database, and went on from: OCR3's
+	// alone.
 	Restored []uint64
 }
 
@@ -147,10 +149,12 @@ func (n *Node) Tale() (Tale, error) {
 }
 
 var (
-	// accepted is what libocr says when its call of the transmitter came back well: the relayer has the report in the Store. Its
-	// fields come in the order of their names. accepted3 is the same of OCR3.
-	accepted  = regexp.MustCompile(`successfully called Transmit" .*\bconfigDigest=([0-9a-f]{64}) (?:.* )?epoch=([0-9]+) (?:.* )?round=([0-9]+)\b`)
-	accepted3 = regexp.MustCompile(`successfully invoked ContractTransmitter.Transmit" .*\bconfigDigest=([0-9a-f]{64}) (?:.* )?seqNr=([0-9]+)\b`)
+	// accepted is what libocr says when its call of the transmitter came back well: the relayer has the report in the
+	// Store. Its fields come in the order of their names. accepted3 is the same of OCR3.
+	accepted = regexp.MustCompile(
+		`successfully called Transmit" .*\bconfigDigest=([0-9a-f]{64}) (?:.* )?epoch=([0-9]+) (?:.* )?round=([0-9]+)\b`)
+	accepted3 = regexp.MustCompile(
+		`successfully invoked ContractTransmitter.Transmit" .*\bconfigDigest=([0-9a-f]{64}) (?:.* )?seqNr=([0-9]+)\b`)
 	// restored is what OCR3 says when it begins.
 	restored = regexp.MustCompile(`successfully restored cert" .*\bcertTimestamp="?\{SeqNr:([0-9]+)\b`)
 	// ended is what sdk/go/relayer says of a report that it has finished, with its fields in any order.
@@ -207,13 +211,15 @@ func (t *Tale) add(line string) error {
 	return err
 }
 
-// handing is what libocr says before it hands a report to the relayer; OCR3 does in its debug lines, see Settings.Debug.
+// handing is what libocr says before it hands a report to the relayer; OCR3 does in its debug lines, see
+// Settings.Debug.
 var handing = []string{`msg="eventTTransmitTimeout: Transmitting"`, `msg="transmitting report"`}
 
 // logPeriod is how often a log is looked at by somebody who waits for a line.
 const logPeriod = time.Millisecond
 
-// AwaitHandOver waits until the node begins to hand a report to its relayer, and says whether it did before ctx was over.
+// AwaitHandOver waits until the node begins to hand a report to its relayer, and says whether it did before ctx was
+// over.
 func (n *Node) AwaitHandOver(ctx context.Context) bool {
 	log, err := os.Open(n.logFile())
 	if err != nil {

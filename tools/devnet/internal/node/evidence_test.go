@@ -22,8 +22,8 @@ func digestOf() (digest [32]byte) {
 	return round.ConfigDigest
 }
 
-// storeOf makes a node with a database that holds entries of a Store, and leaves it as a killed node does: with a log of writes
-// that nobody has put into the file yet.
+// storeOf makes a node with a database that holds entries of a Store, and leaves it as a killed node does: with a log
+// of writes that nobody has put into the file yet.
 func storeOf(t *testing.T, entries map[string]string) *Node {
 	t.Helper()
 	dir := t.TempDir()
@@ -42,7 +42,8 @@ func storeOf(t *testing.T, entries map[string]string) *Node {
 			t.Fatal(err)
 		}
 	}
-	exec("CREATE TABLE store_entries (plugin_kind TEXT, chain TEXT, account TEXT, entry_key BYTEA, content BYTEA, version BIGINT)")
+	exec("CREATE TABLE store_entries (plugin_kind TEXT, chain TEXT, account TEXT, entry_key BYTEA, content BYTEA, " +
+		"version BIGINT)")
 	for key, content := range entries {
 		exec("INSERT INTO store_entries VALUES ('evm', '1337', '', $1, $2, 1)", []byte(key), []byte(content))
 	}
@@ -97,7 +98,8 @@ func TestTale(t *testing.T) {
 	}
 	log := line(`successfully called Transmit" job=1 contract=0x6C86 configDigest=`+digestText+` epoch=1 oid=0 round=5`) +
 		line(`successfully called Transmit" configDigest=`+digestText+` epoch=2 round=255`) +
-		`time=2026-11-23T05:23:49.898Z level=INFO msg="eventTTransmitTimeout: Transmitting" configDigest=` + digestText + " epoch=3 round=1\n" +
+		`time=2026-11-23T05:23:49.898Z level=INFO msg="eventTTransmitTimeout: Transmitting" configDigest=` + digestText +
+		" epoch=3 round=1\n" +
 		`time=2026-11-23T05:23:49.898Z level=ERROR msg="eventTTransmitTimeout: ContractTransmitter.Transmit error" configDigest=` + digestText + " error=no\n" +
 		`time=2026-11-23T05:23:50.000Z level=INFO msg="a line that a kill cut off` + // the next life goes on behind it
 		line(`successfully called Transmit" configDigest=`+digestText+` epoch=4 round=7`) +
@@ -105,8 +107,10 @@ func TestTale(t *testing.T) {
 		`level=INFO msg="a transmission ended" plugin=evm epoch=20 round=17 reason="the contract has a transmission of epoch 24 round 13" ending=reverted` + "\n" +
 		`level=INFO msg="a transmission ended" plugin=evm ending=stale round=9 reason="the contract has a transmission of epoch 24 round 13" epoch=10` + "\n" +
 		`level=INFO msg="a transmission ended" plugin=evm` + "\n" +
-		`level=INFO msg="restoreFromDatabase: did not find cert, starting at genesis" job=1 configDigest=` + digestText + "\n" +
-		`level=INFO msg="🚀 successfully invoked ContractTransmitter.Transmit" job=1 configDigest=` + digestText + ` index=0 oid=1 proto=transmission seqNr=17` + "\n" +
+		`level=INFO msg="restoreFromDatabase: did not find cert, starting at genesis" job=1 configDigest=` + digestText +
+		"\n" +
+		`level=INFO msg="🚀 successfully invoked ContractTransmitter.Transmit" job=1 configDigest=` + digestText +
+		` index=0 oid=1 proto=transmission seqNr=17` + "\n" +
 		`level=INFO msg="restoreFromDatabase: successfully restored cert" job=1 certTimestamp="{SeqNr:18 CommittedElsePrepared:true Epoch:2}" configDigest=` + digestText + "\n" +
 		strings.TrimSuffix(line(`successfully called Transmit" configDigest=`+digestText+` epoch=4 round=8`), "\n")
 	dir := t.TempDir()
@@ -130,8 +134,9 @@ func TestTale(t *testing.T) {
 		"a round of no byte": line(`successfully called Transmit" configDigest=` + digestText + ` epoch=4 round=256`),
 		"an epoch too large": line(`successfully called Transmit" configDigest=` + digestText + ` epoch=4294967296 round=1`),
 		"an end of no byte":  `msg="a transmission ended" epoch=1 round=256`,
-		"a number no epoch":  `successfully invoked ContractTransmitter.Transmit" configDigest=` + digestText + ` seqNr=4294967296`,
-		"no number at all":   `successfully restored cert" certTimestamp="{SeqNr:18446744073709551616 `,
+		"a number no epoch": `successfully invoked ContractTransmitter.Transmit" configDigest=` + digestText +
+			` seqNr=4294967296`,
+		"no number at all": `successfully restored cert" certTimestamp="{SeqNr:18446744073709551616 `,
 	} {
 		if _, err := tale(strings.NewReader(text)); err == nil {
 			t.Errorf("%s was taken", name)

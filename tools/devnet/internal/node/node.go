@@ -1,4 +1,5 @@
-// Package node runs one oracle node of a local network: its folder, its configuration, its process, and its operator's API.
+// Package node runs one oracle node of a local network: its folder, its configuration, its process, and its operator's
+// API.
 //
 // It must not know of the network's contract, nor of what the other nodes do.
 package node
@@ -41,8 +42,8 @@ type Settings struct {
 	// Variables are environment variables that configure the node, such as CL_MIN_OCR2_MAX_DURATION_QUERY.
 	Variables map[string]string
 	// PluginCommands has the command of each plugin that gets a process of its own, by the environment variable that
-	// says so, such as CL_MEDIAN_CMD. The node splits it as a shell does: Word writes a path for it. Plugins without one run
-	// inside the node.
+	// says so, such as CL_MEDIAN_CMD. The node splits it as a shell does: Word writes a path for it. Plugins without one
+	// run inside the node.
 	PluginCommands map[string]string
 	// HTTPPort and P2PPort are free ports of 127.0.0.1.
 	HTTPPort, P2PPort int
@@ -160,8 +161,8 @@ func (n *Node) start(launcher *process.Launcher, number int) error {
 	return nil
 }
 
-// Kill kills the node's process and returns when it has ended; its plugins are left to find out by themselves. Again starts
-// it once more.
+// Kill kills the node's process and returns when it has ended; its plugins are left to find out by themselves. Again
+// starts it once more.
 func (n *Node) Kill() {
 	now := n.life.Load()
 	now.killed.Store(true)
@@ -170,8 +171,8 @@ func (n *Node) Kill() {
 	n.operators.CloseIdleConnections()
 }
 
-// Again starts a node that was killed, with the same folder, ports, keys and jobs, and does not wait for it. It must not be
-// called while Stop is.
+// Again starts a node that was killed, with the same folder, ports, keys and jobs, and does not wait for it. It must
+// not be called while Stop is.
 func (n *Node) Again(launcher *process.Launcher) error { return n.start(launcher, n.Life()+1) }
 
 // Life counts the processes of the node so far. What was asked in one life is not answered in the next.
@@ -180,7 +181,8 @@ func (n *Node) Life() int { return n.life.Load().number }
 // PID is the number of the node's process.
 func (n *Node) PID() int { return n.life.Load().process.PID() }
 
-// Watch waits until the process of this life ends by itself, and returns Exit then; nil when Kill ended it, or ctx the waiting.
+// Watch waits until the process of this life ends by itself, and returns Exit then; nil when Kill ended it, or ctx the
+// waiting.
 func (n *Node) Watch(ctx context.Context) error {
 	now := n.life.Load()
 	select {
@@ -222,7 +224,8 @@ func (n *Node) Ended() <-chan struct{} { return n.life.Load().process.Done() }
 func (n *Node) Exit() error { return n.exit(n.life.Load()) }
 
 func (n *Node) exit(l *life) error {
-	return fmt.Errorf("%s ended by itself (%s); its last lines:\n%s", n.Name(), l.process.Exit(), lastWords(l.process.Tail(math.MaxInt)))
+	return fmt.Errorf("%s ended by itself (%s); its last lines:\n%s", n.Name(), l.process.Exit(),
+		lastWords(l.process.Tail(math.MaxInt)))
 }
 
 // shownLines is how much of a log is shown.
@@ -294,11 +297,12 @@ func (n *Node) ready(ctx context.Context) (answer string, ready bool) {
 	if err != nil {
 		return "", false
 	}
-	return fmt.Sprintf("it answers %s %s", response.Status, strings.TrimSpace(string(body))), response.StatusCode == http.StatusOK
+	return fmt.Sprintf("it answers %s %s", response.Status,
+		strings.TrimSpace(string(body))), response.StatusCode == http.StatusOK
 }
 
-// environment is what a node gets: the caller's, for proxies, certificates and locale, without variables of the kind that
-// configure a node.
+// environment is what a node gets: the caller's, for proxies, certificates and locale, without variables of the kind
+// that configure a node.
 func environment(caller []string, pluginCommands, variables map[string]string) []string {
 	own := slices.DeleteFunc(slices.Clone(caller), func(variable string) bool {
 		return strings.HasPrefix(variable, "CL_") || strings.HasPrefix(variable, "LOOP_")

@@ -23,10 +23,11 @@ func TestWriteFolder(t *testing.T) {
 	t.Parallel()
 	evm := Chain{Kind: "evm", ID: "1337", WSURL: "ws://127.0.0.1:1", HTTPURL: "http://127.0.0.1:2"}
 	for name, settings := range map[string]Settings{
-		"config.toml":   {Chain: evm},
-		"host.toml":     {Chain: evm, Host: &Host{Address: "10.99.0.1"}},
-		"remote.toml":   {Chain: Chain{Kind: "evm", ID: "31337", WSURL: "ws://127.0.0.1:1", FinalityDepth: 12}},
-		"solana.toml":   {Chain: Chain{Kind: "solana", ID: "localnet", WSURL: "ws://127.0.0.1:1", HTTPURL: "http://127.0.0.1:2"}},
+		"config.toml": {Chain: evm},
+		"host.toml":   {Chain: evm, Host: &Host{Address: "10.99.0.1"}},
+		"remote.toml": {Chain: Chain{Kind: "evm", ID: "31337", WSURL: "ws://127.0.0.1:1", FinalityDepth: 12}},
+		"solana.toml": {Chain: Chain{Kind: "solana", ID: "localnet", WSURL: "ws://127.0.0.1:1",
+			HTTPURL: "http://127.0.0.1:2"}},
 		"starknet.toml": {Chain: Chain{Kind: "starknet", ID: "LOOP_DEVNET", HTTPURL: "http://127.0.0.1:2"}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -168,7 +169,8 @@ func TestEnvironment(t *testing.T) {
 	t.Parallel()
 	caller := []string{"PATH=/bin", "CL_SOLANA_CMD=/x", "LOOP_REATTACH=/y", "HTTPS_PROXY=http://p", "CLASSPATH=z"}
 	want := []string{"PATH=/bin", "HTTPS_PROXY=http://p", "CLASSPATH=z", "CL_EVM_CMD=/b/loop-evm", "CL_X=1 s"}
-	if diff := cmp.Diff(want, environment(caller, map[string]string{"CL_EVM_CMD": "/b/loop-evm"}, map[string]string{"CL_X": "1 s"})); diff != "" {
+	if diff := cmp.Diff(want,
+		environment(caller, map[string]string{"CL_EVM_CMD": "/b/loop-evm"}, map[string]string{"CL_X": "1 s"})); diff != "" {
 		t.Errorf("environment (-want +got):\n%s", diff)
 	}
 	if caller[1] != "CL_SOLANA_CMD=/x" {

@@ -10,8 +10,8 @@ import (
 
 // FreePorts finds n free ports of 127.0.0.1. Nothing keeps others from taking them meanwhile.
 //
-// They are none of those that the kernel gives to outgoing connections: while a killed node is away, any connection of the
-// machine could get its port, and the node could not start again.
+// They are none of those that the kernel gives to outgoing connections: while a killed node is away, any connection of
+// the machine could get its port, and the node could not start again.
 func FreePorts(n int) ([]int, error) {
 	const lowest = 10_000 // what people run stands below
 	outgoing := lowestOutgoing()
@@ -52,7 +52,8 @@ func PortsFrom(first, n int) ([]int, error) {
 	for port := first; port < first+n; port++ {
 		listener, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
 		if err != nil {
-			return nil, fmt.Errorf("take the ports %d to %d of 127.0.0.1: %w; choose others with --http-port, or 0 for free ones",
+			return nil, fmt.Errorf(
+				"take the ports %d to %d of 127.0.0.1: %w; choose others with --http-port, or 0 for free ones",
 				first, first+n-1, err)
 		}
 		defer listener.Close()

@@ -7,9 +7,9 @@
 //	GET  /juels/fri       {"data":{"result":"1"}}
 //	GET  /gas/fri         {"data":{"result":"3000000000"}}
 //
-// The price walks, and every node sees it with a little noise of its own, so that there is something to agree on. Or it stands
-// still, and is a JSON number, with all the digits that it was given. What each node was told is remembered. The package must not
-// know of chains, nodes or jobs.
+// The price walks, and every node sees it with a little noise of its own, so that there is something to agree on. Or it
+// stands still, and is a JSON number, with all the digits that it was given. What each node was told is remembered. The
+// package must not know of chains, nodes or jobs.
 package price
 
 import (
@@ -47,7 +47,8 @@ type Server struct {
 	record *record
 }
 
-// Start serves prices on a free port of 127.0.0.1: those of the walk with this seed, or fixed, a JSON number, when it is not empty.
+// Start serves prices on a free port of 127.0.0.1: those of the walk with this seed, or fixed, a JSON number, when it
+// is not empty.
 func Start(seed uint64, fixed string) (*Server, error) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -126,9 +127,15 @@ func handler(result func(node string) string) http.Handler {
 		}
 		answer(w, result(r.PathValue("node")))
 	})
-	mux.HandleFunc("GET /juels", func(w http.ResponseWriter, _ *http.Request) { answer(w, strconv.Quote(JuelsPerFeeCoin)) })
-	mux.HandleFunc("GET /juels/lamport", func(w http.ResponseWriter, _ *http.Request) { answer(w, strconv.Quote(JuelsPerLamport)) })
-	mux.HandleFunc("GET /juels/fri", func(w http.ResponseWriter, _ *http.Request) { answer(w, strconv.Quote(JuelsPerFRI)) })
+	mux.HandleFunc("GET /juels", func(w http.ResponseWriter, _ *http.Request) {
+		answer(w, strconv.Quote(JuelsPerFeeCoin))
+	})
+	mux.HandleFunc("GET /juels/lamport", func(w http.ResponseWriter, _ *http.Request) {
+		answer(w, strconv.Quote(JuelsPerLamport))
+	})
+	mux.HandleFunc("GET /juels/fri", func(w http.ResponseWriter, _ *http.Request) {
+		answer(w, strconv.Quote(JuelsPerFRI))
+	})
 	mux.HandleFunc("GET /gas/fri", func(w http.ResponseWriter, _ *http.Request) { answer(w, strconv.Quote(GasPrice)) })
 	return mux
 }

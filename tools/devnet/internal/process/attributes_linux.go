@@ -63,7 +63,8 @@ func killAdopted() error {
 	}
 }
 
-// reap waits for a child that has ended, and says whether there is nothing more to wait for: it has ended, or is no child.
+// reap waits for a child that has ended, and says whether there is nothing more to wait for: it has ended, or is no
+// child.
 func reap(pid int) bool {
 	found, err := syscall.Wait4(pid, nil, syscall.WNOHANG, nil)
 	return found == pid || errors.Is(err, syscall.ECHILD)

@@ -32,8 +32,9 @@ type Command struct {
 	Namespace *os.File
 }
 
-// Launcher starts processes. On Linux each of them is killed when this process dies in whatever way, and what they leave
-// behind becomes a child of this process, so that Close finds it: only one Launcher at a time, and no other children.
+// Launcher starts processes. On Linux each of them is killed when this process dies in whatever way, and what they
+// leave behind becomes a child of this process, so that Close finds it: only one Launcher at a time, and no other
+// children.
 type Launcher struct {
 	starts chan func()
 	ended  sync.WaitGroup
@@ -93,8 +94,9 @@ func (l *Launcher) Start(command Command) (*Process, error) {
 	return p, nil
 }
 
-// Inherit names processes that a killed one had started. They became children of this process, so that somebody has to wait for
-// their ends, or each would keep its number for as long as this process lives: done here, now and at each further call.
+// Inherit names processes that a killed one had started. They became children of this process, so that somebody has to
+// wait for their ends, or each would keep its number for as long as this process lives: done here, now and at each
+// further call.
 func (l *Launcher) Inherit(pids ...int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -142,7 +144,8 @@ func (p *Process) Killed() bool {
 	return ok && status.Signaled() && status.Signal() == syscall.SIGKILL
 }
 
-// Kill kills the process and nothing else: what it started is left to find out by itself. It returns when the process has ended.
+// Kill kills the process and nothing else: what it started is left to find out by itself. It returns when the process
+// has ended.
 func (p *Process) Kill() {
 	_ = p.cmd.Process.Kill() // an error means that it has ended
 	<-p.done

@@ -32,7 +32,8 @@ func (n *network) remoteChain() error {
 	config := n.config
 	if config.RPC == "" {
 		if config.KeyFile != "" || config.PasswordFile != "" {
-			return errors.New("--key-file and --password-file are of an account on a chain that --rpc names; give --rpc, or leave them out")
+			return errors.New("--key-file and --password-file are of an account on a chain that --rpc names; give --rpc, or " +
+				"leave them out")
 		}
 		return nil
 	}
@@ -132,8 +133,8 @@ func (e *evmLedger) watch(ctx context.Context, take func(transmission) error) er
 	})
 }
 
-// finalityDepth is what nodes take when nobody says otherwise. It is the most that devnet has them wait: chains that take hours
-// to call a block final are not waited for.
+// finalityDepth is what nodes take when nobody says otherwise. It is the most that devnet has them wait: chains that
+// take hours to call a block final are not waited for.
 const finalityDepth = 50
 
 // bury implements keeper.

@@ -44,9 +44,9 @@ import (
 	"github.com/loop-plugins/loop/tools/devnet/internal/price"
 )
 
-// fakeNode stands in for the node in the tests of this package: it speaks the operator's API and has plugin processes, but
-// there is no OCR2 in it. All fakes derive their keys from their names, so that node-0 can sign for the others and send the
-// reports of all of them to the contract, which is a real one and checks every signature.
+// fakeNode stands in for the node in the tests of this package: it speaks the operator's API and has plugin processes,
+// but there is no OCR2 in it. All fakes derive their keys from their names, so that node-0 can sign for the others and
+// send the reports of all of them to the contract, which is a real one and checks every signature.
 type fakeNode struct {
 	nodev1connect.UnimplementedNodeServiceHandler
 	name     string
@@ -93,7 +93,8 @@ func runFakeNode(configFile string) error {
 			if f.mode == "forgets outcomes" {
 				outcome = []byte("0")
 			}
-			fmt.Printf("level=INFO msg=\"restoreFromDatabase: successfully restored cert\" job=7 certTimestamp=\"{SeqNr:%s CommittedElsePrepared:true Epoch:1}\"\n", outcome)
+			fmt.Printf("level=INFO msg=\"restoreFromDatabase: successfully restored cert\" job=7 certTimestamp=\"{SeqNr:%s "+
+				"CommittedElsePrepared:true Epoch:1}\"\n", outcome)
 		}
 	}
 	if err := f.fillStore(value("RootDir")); err != nil {
@@ -205,7 +206,8 @@ func (f *fakeNode) ListKeys(context.Context, *nodev1.ListKeysRequest) (*nodev1.L
 			OffchainPublicKey: offchain.Public().(ed25519.PublicKey), ConfigEncryptionPublicKey: encryption.PublicKey().Bytes(),
 			OnchainPublicKey: crypto.PubkeyToAddress(account(f.name, "signer").PublicKey).Bytes(),
 		}},
-		{Kind: nodev1.KeyKind_KEY_KIND_ACCOUNT, Relay: "evm", Id: crypto.PubkeyToAddress(account(f.name, "account").PublicKey).Hex()},
+		{Kind: nodev1.KeyKind_KEY_KIND_ACCOUNT, Relay: "evm",
+			Id: crypto.PubkeyToAddress(account(f.name, "account").PublicKey).Hex()},
 	}}, nil
 }
 
@@ -230,7 +232,9 @@ func (f *fakeNode) AddJob(_ context.Context, request *nodev1.AddJobRequest) (*no
 func (f *fakeNode) ListJobs(context.Context, *nodev1.ListJobsRequest) (*nodev1.ListJobsResponse, error) {
 	return &nodev1.ListJobsResponse{Jobs: []*nodev1.Job{
 		{Id: 6, Errors: []*nodev1.JobError{{Message: "fake: of another job", Count: 1}}},
-		{Id: 7, Errors: []*nodev1.JobError{{Message: "fake: " + f.name, Count: 1}, {Message: "fake: all, by Fake/" + strings.Repeat(string('A'+f.name[len("node-")]-'0'), 26), Count: 2}}},
+		{Id: 7,
+			Errors: []*nodev1.JobError{{Message: "fake: " + f.name, Count: 1},
+				{Message: "fake: all, by Fake/" + strings.Repeat(string('A'+f.name[len("node-")]-'0'), 26), Count: 2}}},
 	}}, nil
 }
 
@@ -260,7 +264,8 @@ func (f *fakeNode) fillStore(root string) error {
 	case f.mode == "forgets a report":
 		key = "transmit/0xA/item/0xC/" + strings.Repeat("ab", 32) + "/00000009/09"
 	case f.mode == "leaves a number":
-		key = fmt.Sprintf("transmit/%s/flight/%016x", crypto.PubkeyToAddress(account(f.name, "account").PublicKey).Hex(), 1000)
+		key = fmt.Sprintf("transmit/%s/flight/%016x", crypto.PubkeyToAddress(account(f.name, "account").PublicKey).Hex(),
+			1000)
 	default:
 		return nil
 	}
@@ -271,11 +276,13 @@ func (f *fakeNode) fillStore(root string) error {
 // accepted says of a report what libocr does.
 func (f *fakeNode) accepted(at ocrtypes.ReportTimestamp) {
 	if at.Round == 0 { // an outcome of OCR3
-		fmt.Printf("level=INFO msg=\"🚀 successfully invoked ContractTransmitter.Transmit\" job=7 configDigest=%s index=0 oid=0 seqNr=%d\n",
+		fmt.Printf("level=INFO msg=\"🚀 successfully invoked ContractTransmitter.Transmit\" job=7 configDigest=%s index=0 "+
+			"oid=0 seqNr=%d\n",
 			at.ConfigDigest.Hex(), at.Epoch)
 		return
 	}
-	fmt.Printf("level=INFO msg=\"eventTTransmitTimeout:❗️successfully called Transmit\" job=7 configDigest=%s epoch=%d oid=0 round=%d\n",
+	fmt.Printf("level=INFO msg=\"eventTTransmitTimeout:❗️successfully called Transmit\" job=7 configDigest=%s epoch=%d "+
+		"oid=0 round=%d\n",
 		at.ConfigDigest.Hex(), at.Epoch, at.Round)
 }
 
@@ -301,7 +308,8 @@ func (f *fakeNode) ListObservations(
 			value.Add(value, big.NewInt(1))
 		}
 		response.Observations = append(response.Observations, &nodev1.RoundObservation{
-			Timestamp: &reportingv1.ReportTimestamp{ConfigDigest: digest, Epoch: 1, Round: uint32(round)}, Value: wire.BigInt(value),
+			Timestamp: &reportingv1.ReportTimestamp{ConfigDigest: digest, Epoch: 1, Round: uint32(round)},
+			Value:     wire.BigInt(value),
 		})
 	}
 	return response, nil
@@ -432,7 +440,8 @@ func (f *fakeNode) transmit(ctx context.Context) {
 		_, err = aggregator.Transmit(auth, words, report, rs, ss, vs)
 		// Before the block is made, the chain still gives the number that was used; and it may be made just now.
 		known := func(text string) bool { return strings.Contains(err.Error(), text) }
-		if err != nil && ctx.Err() == nil && !slices.ContainsFunc([]string{"already known", "underpriced", "nonce too low"}, known) {
+		if err != nil && ctx.Err() == nil &&
+			!slices.ContainsFunc([]string{"already known", "underpriced", "nonce too low"}, known) {
 			panic(err)
 		}
 		time.Sleep(100 * time.Millisecond) // the fake's round

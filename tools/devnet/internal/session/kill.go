@@ -25,8 +25,8 @@ const (
 var victims = []string{killNodes, killPlugins, killNetwork}
 
 const (
-	// aimWait is how long a kill that aims waits for its moment: with four nodes and two rounds a second, each hands one over every
-	// two seconds in the mean.
+	// aimWait is how long a kill that aims waits for its moment: with four nodes and two rounds a second, each hands one
+	// over every two seconds in the mean.
 	aimWait = 4 * time.Second
 	// aimSpread is how long after its moment such a kill may come: a relayer stores, signs and sends within it.
 	aimSpread = 50 * time.Millisecond
@@ -66,7 +66,8 @@ func checkKills(config *Config) error {
 		config.Kill = []string{killPlugins}
 	}
 	if config.InProcess && slices.Contains(config.Kill, killPlugins) {
-		return fmt.Errorf("--kill-every kills plugin processes, and with --in-process there are none; leave one of them out, or kill nodes with --kill %s", killNodes)
+		return fmt.Errorf("--kill-every kills plugin processes, and with --in-process there are none; leave one of them "+
+			"out, or kill nodes with --kill %s", killNodes)
 	}
 	return nil
 }
@@ -245,7 +246,8 @@ func (n *network) beginNode(ctx context.Context, group *errgroup.Group, m *membe
 	n.mu.Unlock()
 	group.Go(func() error { return m.Watch(ctx) })
 	group.Go(func() error {
-		returning, cancel := context.WithTimeoutCause(ctx, returnTimeout, fmt.Errorf("it was killed and started again %s ago", returnTimeout))
+		returning, cancel := context.WithTimeoutCause(ctx, returnTimeout,
+			fmt.Errorf("it was killed and started again %s ago", returnTimeout))
 		defer cancel()
 		if err := m.WaitReady(returning); err != nil {
 			return unlessOver(ctx, err)

@@ -18,8 +18,8 @@ import (
 type Language struct {
 	// Nodes is how many nodes ran them.
 	Nodes int `json:"nodes"`
-	// Observations counts the rounds that each of these nodes observed, of those that ended in a transmission. LeastObservations
-	// are those of the node with the fewest.
+	// Observations counts the rounds that each of these nodes observed, of those that ended in a transmission.
+	// LeastObservations are those of the node with the fewest.
 	Observations      int `json:"observations"`
 	LeastObservations int `json:"least_observations"`
 	// Transmissions counts those that these nodes sent.
@@ -29,9 +29,8 @@ type Language struct {
 // language is how the plugins of one language are started: commands, as nodes read them.
 type language struct{ name, product, relayer string }
 
-// findLanguages finds the plugins of the languages that the user chose. Those in Python are where make puts them: in .venv beside
-// the folder of the programs.
-// A plugin of the user's takes the place of devnet's.
+// findLanguages finds the plugins of the languages that the user chose. Those in Python are where make puts them: in
+// .venv beside the folder of the programs. A plugin of the user's takes the place of devnet's.
 func findLanguages(config Config, chosen plugins, found binaries) ([]language, error) {
 	golang := language{
 		"go", cmp.Or(chosen.own[chosen.agreeing], node.Word(found.median)),
@@ -41,7 +40,8 @@ func findLanguages(config Config, chosen plugins, found binaries) ([]language, e
 		return []language{golang}, nil
 	}
 	if config.InProcess {
-		return nil, errors.New("--langs chooses the languages of plugin processes, and with --in-process there are none; choose one of them")
+		return nil, errors.New("--langs chooses the languages of plugin processes, and with --in-process there are none; " +
+			"choose one of them")
 	}
 	var languages []language
 	for _, name := range config.Langs {
@@ -53,13 +53,15 @@ func findLanguages(config Config, chosen plugins, found binaries) ([]language, e
 			languages = append(languages, golang)
 		case "python":
 			if config.Chain != chainEVM {
-				return nil, fmt.Errorf("--langs names python, but the relayer in Python is for EVM chains and --chain is %s; leave one of them out", config.Chain)
+				return nil, fmt.Errorf("--langs names python, but the relayer in Python is for EVM chains and --chain is %s; "+
+					"leave one of them out", config.Chain)
 			}
 			bin := filepath.Join(filepath.Dir(filepath.Dir(found.node)), ".venv", "bin")
 			median, relayer := filepath.Join(bin, "loop-median-python"), filepath.Join(bin, "loop-relayer-python")
 			for _, file := range []string{median, relayer} {
 				if _, err := os.Stat(file); errors.Is(err, fs.ErrNotExist) {
-					return nil, fmt.Errorf("--langs names python, but %s is not there: run `make python`", filepath.Join(".venv", "bin", filepath.Base(file)))
+					return nil, fmt.Errorf("--langs names python, but %s is not there: run `make python`",
+						filepath.Join(".venv", "bin", filepath.Base(file)))
 				} else if err != nil {
 					return nil, fmt.Errorf("look for the program %s: %w", file, err)
 				}

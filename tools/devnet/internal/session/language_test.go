@@ -52,8 +52,11 @@ func TestLanguagesAreChecked(t *testing.T) {
 	for want, change := range map[string]func(*Config){
 		`--langs names "cobol"; the languages are go and python`: func(c *Config) { c.Langs = []string{"cobol"} },
 		"--langs names go twice":                                 func(c *Config) { c.Langs = []string{"go", "go"} },
-		"and with --in-process there are none":                   func(c *Config) { c.Langs = []string{"go"}; c.InProcess = true },
-		"loop-median-python is not there: run `make python`":     func(c *Config) { c.Langs = []string{"python"} },
+		"and with --in-process there are none": func(c *Config) {
+			c.Langs = []string{"go"}
+			c.InProcess = true
+		},
+		"loop-median-python is not there: run `make python`": func(c *Config) { c.Langs = []string{"python"} },
 	} {
 		c := config
 		change(&c)
@@ -63,7 +66,8 @@ func TestLanguagesAreChecked(t *testing.T) {
 	}
 	for _, chain := range []string{chainSolana, chainStarknet} {
 		want := "--langs names python, but the relayer in Python is for EVM chains and --chain is " + chain
-		if _, err := findLanguages(Config{Langs: []string{"go", "python"}, Chain: chain}, plugins{relay: chain}, binaries{}); err == nil || !strings.Contains(err.Error(), want) {
+		if _, err := findLanguages(Config{Langs: []string{"go", "python"}, Chain: chain}, plugins{relay: chain},
+			binaries{}); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("got %v; want %q", err, want)
 		}
 	}

@@ -35,7 +35,8 @@ type member struct {
 }
 
 func newMember(started *node.Node) *member {
-	return &member{Node: started, lives: map[string]uint64{}, observed: node.Observations{}, accepted: map[node.Round]bool{}, ended: map[node.Round]bool{}}
+	return &member{Node: started, lives: map[string]uint64{}, observed: node.Observations{},
+		accepted: map[node.Round]bool{}, ended: map[node.Round]bool{}}
 }
 
 // memory is what a node says of one life, and forgets with it.
@@ -83,8 +84,8 @@ func (m *member) isAway() bool {
 	return m.away
 }
 
-// ask asks the node something that it need not answer while it is killed and started again: asked is whether it answered, and
-// err is nil when a kill came in between.
+// ask asks the node something that it need not answer while it is killed and started again: asked is whether it
+// answered, and err is nil when a kill came in between.
 func (m *member) ask(do func() error) (asked bool, err error) {
 	life := m.Life()
 	if m.isAway() {
@@ -128,9 +129,10 @@ func (m *member) known() (plugins []node.Plugin, restarts uint64) {
 	return m.plugins, restarts
 }
 
-// observations are what the node observed in a round that was observed at a time. forgotten says that it may have observed
-// something that died with it.
-func (m *member) observations(ctx context.Context, round node.Round, at time.Time) (values []*big.Int, forgotten bool, err error) {
+// observations are what the node observed in a round that was observed at a time. forgotten says that it may have
+// observed something that died with it.
+func (m *member) observations(ctx context.Context, round node.Round,
+	at time.Time) (values []*big.Int, forgotten bool, err error) {
 	var now node.Observations
 	if _, err := m.ask(func() (err error) { now, err = m.Observations(ctx, m.jobID); return err }); err != nil {
 		return nil, false, err
@@ -142,11 +144,14 @@ func (m *member) observations(ctx context.Context, round node.Round, at time.Tim
 		return values, false, nil
 	}
 	// The chain knows the second, and the node's clock is ours.
-	forgotten = slices.ContainsFunc(m.killed, func(killed time.Time) bool { return killed.After(at.Add(-2 * time.Second)) })
+	forgotten = slices.ContainsFunc(m.killed, func(killed time.Time) bool {
+		return killed.After(at.Add(-2 * time.Second))
+	})
 	return nil, forgotten, nil
 }
 
-// gather reads from the node's database which reports it accepted and has not finished, and returns all that it has not.
+// gather reads from the node's database which reports it accepted and has not finished, and returns all that it has
+// not.
 func (m *member) gather(ctx context.Context) (node.Unfinished, error) {
 	unfinished, err := m.Unfinished(ctx)
 	if err != nil {
@@ -177,7 +182,8 @@ func (m *member) readLog() error {
 	return nil
 }
 
-// acceptances are the reports that the node is known to have accepted, with whether its relayer said what became of them.
+// acceptances are the reports that the node is known to have accepted, with whether its relayer said what became of
+// them.
 func (m *member) acceptances() map[audit.Position]bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()

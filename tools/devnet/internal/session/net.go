@@ -111,8 +111,9 @@ func timed(all []*happening) bool {
 	return slices.ContainsFunc(all, func(h *happening) bool { return h.Timed })
 }
 
-// progress is how long a leader has to be given for a round among so many nodes: six messages go one after another, nodes
-// enter an epoch up to one apart, and the rest is for their own work. Messages that reach a quorum without delay do not count.
+// progress is how long a leader has to be given for a round among so many nodes: six messages go one after another,
+// nodes enter an epoch up to one apart, and the rest is for their own work. Messages that reach a quorum without delay
+// do not count.
 func progress(all []*happening, nodes int) time.Duration {
 	var longest time.Duration
 	for _, h := range all {
@@ -299,8 +300,8 @@ func (n *network) perform(ctx context.Context, group *errgroup.Group, s step, jo
 	return nil
 }
 
-// join waits until a round has landed in which a node that was started again observed: others hear it then, and it them.
-// That it observed is not enough, as a leader does in rounds that nobody else knows of.
+// join waits until a round has landed in which a node that was started again observed: others hear it then, and it
+// them. That it observed is not enough, as a leader does in rounds that nobody else knows of.
 func (n *network) join(ctx context.Context, m *member, h *happening) error {
 	n.mu.Lock()
 	before := len(n.landed)
@@ -346,7 +347,9 @@ func (n *network) hasJoined(ctx context.Context, m *member, before int) (bool, e
 func (n *network) tookPart(observed node.Observations, before int) bool {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	return slices.ContainsFunc(n.landed[before:], func(at audit.Position) bool { return len(observed[node.Round(at)]) > 0 })
+	return slices.ContainsFunc(n.landed[before:], func(at audit.Position) bool {
+		return len(observed[node.Round(at)]) > 0
+	})
 }
 
 // tell is how the network fared, whose answers came at these times.

@@ -17,11 +17,13 @@ func TestCheckNet(t *testing.T) {
 	t.Parallel()
 	for want, config := range map[string]Config{
 		"--net says what happens between hosts, but the nodes have none without --hosts; add it": {Net: []string{"delay 1s"}},
-		"--source names a server that nodes cannot reach":                                        {Hosts: true, Source: "http://127.0.0.1:1"},
-		`--net "cut 4": "4" is not a node`:                                                       {Hosts: true, Nodes: 4, Net: []string{"delay 1s", "cut 4"}},
+		"--source names a server that nodes cannot reach": {Hosts: true,
+			Source: "http://127.0.0.1:1"},
+		`--net "cut 4": "4" is not a node`: {Hosts: true, Nodes: 4, Net: []string{"delay 1s", "cut 4"}},
 		`--net "move 1 at 25s" falls into "stop 1 at 5s for 20s", when the node does not run`: {
 			Hosts: true, Nodes: 4, Net: []string{"move 2 at 10s", "move 1 at 25s", "stop 1 at 5s for 20s"}},
-		`--net "restart 1 at 5s" and --kill-every`: {Hosts: true, Nodes: 4, Net: []string{"restart 1 at 5s"}, KillEvery: time.Second},
+		`--net "restart 1 at 5s" and --kill-every`: {Hosts: true, Nodes: 4, Net: []string{"restart 1 at 5s"},
+			KillEvery: time.Second},
 	} {
 		if _, err := checkNet(config); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("got %v, want %s", err, want)
@@ -32,7 +34,8 @@ func TestCheckNet(t *testing.T) {
 			t.Errorf("limits without events: got %v", err)
 		}
 	}
-	config := Config{Hosts: true, Nodes: 4, KillEvery: time.Second, Net: []string{"delay 1s", "split 0,1|2,3 at 10s for 30s", "cut 3 at 1m"}}
+	config := Config{Hosts: true, Nodes: 4, KillEvery: time.Second,
+		Net: []string{"delay 1s", "split 0,1|2,3 at 10s for 30s", "cut 3 at 1m"}}
 	events, err := checkNet(config)
 	if err != nil {
 		t.Fatal(err)
@@ -110,16 +113,19 @@ func TestTell(t *testing.T) {
 		events   []*happening
 		want     *Net
 	}{
-		"nothing came":  {nil, []*happening{event("a", at(1), at(2), 0)}, &Net{Events: []NetEvent{{Event: "a"}}}},
-		"nothing began": {arrivals, []*happening{event("a", time.Time{}, time.Time{}, 0)}, &Net{LongestGapMS: 10_000, Events: []NetEvent{}}},
+		"nothing came": {nil, []*happening{event("a", at(1), at(2), 0)}, &Net{Events: []NetEvent{{Event: "a"}}}},
+		"nothing began": {arrivals, []*happening{event("a", time.Time{}, time.Time{}, 0)},
+			&Net{LongestGapMS: 10_000, Events: []NetEvent{}}},
 		"a split": {arrivals, []*happening{event("a", at(2.2), at(12), 0)},
-			&Net{LongestGapMS: 10_000, Events: []NetEvent{{Event: "a", Rounds: 1, LongestGapMS: 10_000, FirstRoundMS: ms(500)}}}},
+			&Net{LongestGapMS: 10_000,
+				Events: []NetEvent{{Event: "a", Rounds: 1, LongestGapMS: 10_000, FirstRoundMS: ms(500)}}}},
 		"the gap around one without a round": {arrivals, []*happening{event("a", at(1.1), at(1.2), 0)},
 			&Net{LongestGapMS: 10_000, Events: []NetEvent{{Event: "a", LongestGapMS: 1000, FirstRoundMS: ms(800)}}}},
 		"to the end": {arrivals, []*happening{event("a", at(12.6), time.Time{}, 0)},
 			&Net{LongestGapMS: 10_000, Events: []NetEvent{{Event: "a", Rounds: 2, LongestGapMS: 1000}}}},
 		"a restart": {arrivals, []*happening{event("a", at(1.5), at(1.9), 3*time.Second)},
-			&Net{LongestGapMS: 10_000, Events: []NetEvent{{Event: "a", LongestGapMS: 1000, FirstRoundMS: ms(100), JoinedMS: ms(3000)}}}},
+			&Net{LongestGapMS: 10_000,
+				Events: []NetEvent{{Event: "a", LongestGapMS: 1000, FirstRoundMS: ms(100), JoinedMS: ms(3000)}}}},
 		"nothing came after it": {arrivals, []*happening{event("a", at(13.5), at(20), 0)},
 			&Net{LongestGapMS: 10_000, Events: []NetEvent{{Event: "a", Rounds: 1, LongestGapMS: 1000}}}},
 	} {
@@ -137,10 +143,12 @@ func TestLate(t *testing.T) {
 		healedWithin, joinedWithin time.Duration
 		want                       string
 	}{
-		"no limits":         {0, 0, ""},
-		"in time":           {5 * time.Second, 8 * time.Second, ""},
-		"a late round":      {4 * time.Second, 0, `--net "b" was over for 5000 ms when the next round came, and --healed-within allows 4s`},
-		"a node that waits": {0, 7 * time.Second, `--net "b": the node observed 8000 ms after it was started again, and --joined-within allows 7s`},
+		"no limits": {0, 0, ""},
+		"in time":   {5 * time.Second, 8 * time.Second, ""},
+		"a late round": {4 * time.Second, 0,
+			`--net "b" was over for 5000 ms when the next round came, and --healed-within allows 4s`},
+		"a node that waits": {0, 7 * time.Second,
+			`--net "b": the node observed 8000 ms after it was started again, and --joined-within allows 7s`},
 	} {
 		got := ""
 		if err := told.late(c.healedWithin, c.joinedWithin); err != nil {
@@ -152,7 +160,8 @@ func TestLate(t *testing.T) {
 	}
 }
 
-// TestTookPart has a leader that was started again observe in rounds of its own, whose numbers may have been there before.
+// TestTookPart has a leader that was started again observe in rounds of its own, whose numbers may have been there
+// before.
 func TestTookPart(t *testing.T) {
 	t.Parallel()
 	at := func(epoch uint32, round uint8) audit.Position { return audit.Position{Epoch: epoch, Round: round} }

@@ -153,8 +153,9 @@ func (n *network) startNode(i int) (*member, error) {
 		commands = nil
 	}
 	started, err := node.Start(n.launcher, node.Settings{
-		Name: name, Dir: filepath.Join(n.folder, name), Binary: n.binaries.node, PluginCommands: commands, Variables: n.config.Variables,
-		HTTPPort: n.httpPorts[i], P2PPort: n.p2pPorts[i], Chain: n.chain, Host: n.hostOf(i),
+		Name: name, Dir: filepath.Join(n.folder, name), Binary: n.binaries.node, PluginCommands: commands,
+		Variables: n.config.Variables,
+		HTTPPort:  n.httpPorts[i], P2PPort: n.p2pPorts[i], Chain: n.chain, Host: n.hostOf(i),
 		Debug: n.config.Aim && n.ocr() == 3,
 	})
 	if err != nil {
@@ -187,7 +188,9 @@ func (n *network) configure(ctx context.Context) error {
 	if err := n.ledger.configure(ctx, n.members, agreed); err != nil {
 		return err
 	}
-	if err := n.each(ctx, func(ctx context.Context, m *member) error { return n.addJob(ctx, m, bootstrappers) }); err != nil {
+	if err := n.each(ctx, func(ctx context.Context, m *member) error {
+		return n.addJob(ctx, m, bootstrappers)
+	}); err != nil {
 		return err
 	}
 	close(n.complete)

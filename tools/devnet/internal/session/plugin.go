@@ -115,8 +115,8 @@ func (p plugins) add(flag, given, name string) error {
 	return nil
 }
 
-// anywhere writes a command so that it starts the same program from every folder: nodes run in folders of their own. What
-// follows the program is left to the node to read.
+// anywhere writes a command so that it starts the same program from every folder: nodes run in folders of their own.
+// What follows the program is left to the node to read.
 func anywhere(command string) (string, error) {
 	program, rest := command, ""
 	if quote := command[0]; quote == '\'' || quote == '"' {
@@ -133,7 +133,8 @@ func anywhere(command string) (string, error) {
 		found, err = filepath.Abs(found)
 	}
 	if err != nil {
-		return "", fmt.Errorf("look for the program %q: %w; build it, or correct its path", program, cmp.Or(errors.Unwrap(err), err))
+		return "", fmt.Errorf("look for the program %q: %w; build it, or correct its path", program,
+			cmp.Or(errors.Unwrap(err), err))
 	}
 	return node.Word(found) + rest, nil
 }

@@ -9,7 +9,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// script writes a program that leaves a line in a file and becomes another one: the fakes know themselves by their names.
+// script writes a program that leaves a line in a file and becomes another one: the fakes know themselves by their
+// names.
 func script(t *testing.T, path, says, file, becomes string) {
 	t.Helper()
 	if err := os.WriteFile(path, []byte("#!/bin/sh\necho "+says+" >> "+file+"\nexec "+becomes+"\n"), 0o700); err != nil {
@@ -58,25 +59,41 @@ func TestOwnPluginsAreChecked(t *testing.T) {
 	}
 	t.Chdir(dir)
 	for want, c := range map[string]Config{
-		`--plugin "median" names no command; write one as in --plugin median=./loop-my-median`:              {Plugins: []string{"median"}},
-		`--plugin "evm= " names no command`:                                                                 {Plugins: []string{"evm= "}},
-		`--plugin names "solana"; the plugins of a feed on the chain evm are median and evm, or`:            {Plugins: []string{"solana=./here"}},
-		`--plugin names median twice`:                                                                       {Plugins: []string{"median=./here", "median=./here -v"}},
-		`--plugin median: look for the program "./absent": stat ./absent: no such file or directory; build`: {Plugins: []string{"median=./absent"}},
-		`--plugin median: look for the program "no-such-plugin": executable file not found in $PATH; build`: {Plugins: []string{"median=no-such-plugin -v"}},
-		`--plugin median: look for the program "./text": permission denied; build`:                          {Plugins: []string{"median=./text"}},
-		`--plugin evm: the quote at the beginning of the command is not closed`:                             {Plugins: []string{`evm="./here -v`}},
-		`--plugin names the command of a process, and with --in-process plugins have none; choose one`:      {Plugins: []string{"evm=./here"}, InProcess: true},
-		`--product "twap" names no command; write one as in`:                                                {Product: "twap"},
-		`--product "twap= " names no command`:                                                               {Product: "twap= "},
-		`--product names "my-twap"; a plugin's name is a small letter, then small letters and digits`:       {Product: "my-twap=./here"},
-		`--product names median, which is another plugin of the nodes; give the product a name of its own`:  {Product: "median=./here"},
-		`--product names acme, which is another plugin of the nodes`:                                        {Product: "acme=./here", Plugins: []string{"relayer:acme=./here"}},
-		`--product takes the place of the median, and --plugin names a command of it; choose one of them`:   {Product: "twap=./here", Plugins: []string{"median=./here"}},
-		`--product twap: look for the program "./absent": stat ./absent: no such file or directory; build`:  {Product: "twap=./absent"},
-		`--product names the command of a process, and with --in-process plugins have none; choose one`:     {Product: "twap=./here", InProcess: true},
-		`--product names a plugin for all nodes, and --langs gives them others in turn; choose one of them`: {Product: "twap=./here", Langs: []string{"go"}},
-		`--plugin names a plugin for all nodes, and --langs gives them others in turn; choose one of them`:  {Plugins: []string{"evm=./here"}, Langs: []string{"go"}},
+		`--plugin "median" names no command; write one as in --plugin median=./loop-my-median`: {
+			Plugins: []string{"median"}},
+		`--plugin "evm= " names no command`: {Plugins: []string{"evm= "}},
+		`--plugin names "solana"; the plugins of a feed on the chain evm are median and evm, or`: {
+			Plugins: []string{"solana=./here"}},
+		`--plugin names median twice`: {Plugins: []string{"median=./here", "median=./here -v"}},
+		`--plugin median: look for the program "./absent": stat ./absent: no such file or directory; build`: {
+			Plugins: []string{"median=./absent"}},
+		`--plugin median: look for the program "no-such-plugin": executable file not found in $PATH; build`: {
+			Plugins: []string{"median=no-such-plugin -v"}},
+		`--plugin median: look for the program "./text": permission denied; build`: {
+			Plugins: []string{"median=./text"}},
+		`--plugin evm: the quote at the beginning of the command is not closed`: {
+			Plugins: []string{`evm="./here -v`}},
+		`--plugin names the command of a process, and with --in-process plugins have none; choose one`: {
+			Plugins: []string{"evm=./here"}, InProcess: true},
+		`--product "twap" names no command; write one as in`: {
+			Product: "twap"},
+		`--product "twap= " names no command`: {Product: "twap= "},
+		`--product names "my-twap"; a plugin's name is a small letter, then small letters and digits`: {
+			Product: "my-twap=./here"},
+		`--product names median, which is another plugin of the nodes; give the product a name of its own`: {
+			Product: "median=./here"},
+		`--product names acme, which is another plugin of the nodes`: {
+			Product: "acme=./here", Plugins: []string{"relayer:acme=./here"}},
+		`--product takes the place of the median, and --plugin names a command of it; choose one of them`: {
+			Product: "twap=./here", Plugins: []string{"median=./here"}},
+		`--product twap: look for the program "./absent": stat ./absent: no such file or directory; build`: {
+			Product: "twap=./absent"},
+		`--product names the command of a process, and with --in-process plugins have none; choose one`: {
+			Product: "twap=./here", InProcess: true},
+		`--product names a plugin for all nodes, and --langs gives them others in turn; choose one of them`: {
+			Product: "twap=./here", Langs: []string{"go"}},
+		`--plugin names a plugin for all nodes, and --langs gives them others in turn; choose one of them`: {
+			Plugins: []string{"evm=./here"}, Langs: []string{"go"}},
 	} {
 		if _, err := ownPlugins(c, chainEVM); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("got %v; want %q", err, want)

@@ -1,6 +1,6 @@
-// Package session runs a local network from its start to its end: a chain with a feed on it, a price to agree on, nodes, and
-// the check that every answer on the chain is the median of what the nodes say that they saw, or what a product makes of what they
-// were told.
+// Package session runs a local network from its start to its end: a chain with a feed on it, a price to agree on,
+// nodes, and the check that every answer on the chain is the median of what the nodes say that they saw, or what a
+// product makes of what they were told.
 //
 // It is where the other packages meet. It must not know how its progress is shown.
 package session
@@ -35,15 +35,16 @@ type Config struct {
 	Chain string
 	// StarknetRPC is the version of the JSON-RPC that Starknet's node serves: 0.8, 0.9 or 0.10; empty: the last.
 	StarknetRPC string
-	// RPC is the URL of an RPC node of an EVM chain that is used in place of devnet's own; empty: none. It may hold a secret.
+	// RPC is the URL of an RPC node of an EVM chain that is used in place of devnet's own; empty: none. It may hold a
+	// secret.
 	RPC string
-	// KeyFile is the key of the account that pays there, and PasswordFile holds the password of a wallet; empty: the RPC node signs
-	// for an account of its own.
+	// KeyFile is the key of the account that pays there, and PasswordFile holds the password of a wallet; empty: the RPC
+	// node signs for an account of its own.
 	KeyFile, PasswordFile string
 	// Fund is how many coins each node gets there, a decimal number.
 	Fund string
-	// MaxDurationQuery is the longest time of a query in the feed's configuration. With 0, as real feeds have it, nodes take
-	// a minimum of their own.
+	// MaxDurationQuery is the longest time of a query in the feed's configuration. With 0, as real feeds have it, nodes
+	// take a minimum of their own.
 	MaxDurationQuery time.Duration
 	// Variables are environment variables that configure the nodes.
 	Variables map[string]string
@@ -61,16 +62,18 @@ type Config struct {
 	KillEvery time.Duration
 	// Kill says what: "nodes", which are started again, "plugins", and "network", all nodes at once; empty: plugins.
 	Kill []string
-	// Kills is how many kills there must have been, as well as the rounds, before the session ends, and there are no more; 0: any
-	// number.
+	// Kills is how many kills there must have been, as well as the rounds, before the session ends, and there are no more;
+	// 0: any number.
 	Kills int
-	// Aim has every second kill, in the mean, wait until its node hands a report to the relayer, and come within 50 ms of that.
+	// Aim has every second kill, in the mean, wait until its node hands a report to the relayer, and come within 50 ms of
+	// that.
 	Aim bool
-	// Hosts gives each node a network namespace of its own, and Net says what happens to them: hosts.ParseEvent reads each.
+	// Hosts gives each node a network namespace of its own, and Net says what happens to them: hosts.ParseEvent reads
+	// each.
 	Hosts bool
 	Net   []string
-	// HealedWithin is how long the next round may take when an event is over, JoinedWithin how long a node may that was started
-	// again until it takes part; 0: any time.
+	// HealedWithin is how long the next round may take when an event is over, JoinedWithin how long a node may that was
+	// started again until it takes part; 0: any time.
 	HealedWithin, JoinedWithin time.Duration
 	// Keep leaves the folder of the nodes.
 	Keep bool
@@ -79,8 +82,8 @@ type Config struct {
 	// Source is a URL where the nodes read the price; empty: devnet's own prices. SourcePath is where the number stands in
 	// its answer, keys separated by commas.
 	Source, SourcePath string
-	// Price is one that stands still, in place of devnet's walk: a decimal number with up to 8 decimals, which nodes read as a JSON
-	// number. Every answer must be exactly it; empty: there is none.
+	// Price is one that stands still, in place of devnet's walk: a decimal number with up to 8 decimals, which nodes read
+	// as a JSON number. Every answer must be exactly it; empty: there is none.
 	Price string
 	// Seed fixes devnet's own prices and its choice of what to kill.
 	Seed uint64
@@ -88,8 +91,8 @@ type Config struct {
 	Timeout time.Duration
 	// Langs are the languages of the plugins, which the nodes take in turn; empty: Go.
 	Langs []string
-	// Plugins are plugins of the user's that all nodes run in place of devnet's, each NAME=COMMAND: the name is "median", or the
-	// chain's for its relayer, or "relayer:" and a relay of the relayer's own.
+	// Plugins are plugins of the user's that all nodes run in place of devnet's, each NAME=COMMAND: the name is "median",
+	// or the chain's for its relayer, or "relayer:" and a relay of the relayer's own.
 	Plugins []string
 	// Product is one of the user's that all nodes run in place of the median, NAME=COMMAND; empty: the median.
 	Product string
@@ -97,12 +100,13 @@ type Config struct {
 	OCR int
 	// ProductConfig is the product's part of the contract's off-chain configuration: JSON, or the name of a file.
 	ProductConfig string
-	// Check is how the answers of a product are checked: "range", "median", "twap" or "none"; empty: "range", or "none" where prices
-	// are not devnet's own.
+	// Check is how the answers of a product are checked: "range", "median", "twap" or "none"; empty: "range", or "none"
+	// where prices are not devnet's own.
 	Check string
 	// NoLostVotes fails a session in which a product's calls lost votes, other than by the ends of their epochs.
 	NoLostVotes bool
-	// BinDir holds the programs loop, loop-median and that of the relayer; empty: the folder of devnet's own program, or ./bin.
+	// BinDir holds the programs loop, loop-median and that of the relayer; empty: the folder of devnet's own program, or
+	// ./bin.
 	BinDir string
 
 	// settleTimeout is for tests; 0: the package's own.
@@ -127,8 +131,8 @@ type Result struct {
 	Nodes  int `json:"nodes"`
 	Rounds int `json:"rounds"`
 	// Transmissions is how many there were, Verified how many of their answers were found to be the median of what the
-	// nodes recorded, or what Config.Check says of a product's, Answers what they were: prices with 8 decimals. What a node
-	// recorded dies with its process: with nodes killed, some may not be verified.
+	// nodes recorded, or what Config.Check says of a product's, Answers what they were: prices with 8 decimals. What a
+	// node recorded dies with its process: with nodes killed, some may not be verified.
 	Transmissions int      `json:"transmissions"`
 	Verified      int      `json:"verified"`
 	Answers       []string `json:"answers"`
@@ -163,8 +167,8 @@ type Result struct {
 	Error string `json:"error,omitempty"`
 }
 
-// Run runs a session until it has its rounds, fails, or ctx ends, and leaves no process and, unless told, no file behind.
-// Without a number of rounds or kills, the end of ctx is the good end. The result is of use after an error too.
+// Run runs a session until it has its rounds, fails, or ctx ends, and leaves no process and, unless told, no file
+// behind. Without a number of rounds or kills, the end of ctx is the good end. The result is of use after an error too.
 func Run(ctx context.Context, config Config, display Display) (Result, error) {
 	begin := time.Now()
 	n := &network{
@@ -198,8 +202,8 @@ func Run(ctx context.Context, config Config, display Display) (Result, error) {
 	return n.result, nil
 }
 
-// conceal takes out of an error what may be secret in the URL of an RPC node: all but its scheme and host. Errors of connections
-// repeat URLs.
+// conceal takes out of an error what may be secret in the URL of an RPC node: all but its scheme and host. Errors of
+// connections repeat URLs.
 func conceal(err error, rpc string) error {
 	parsed, invalid := url.Parse(rpc)
 	if rpc == "" || invalid != nil || parsed.Host == "" {
@@ -309,7 +313,8 @@ func (n *network) choosePorts() error {
 // binaries are the programs of a network.
 type binaries struct{ node, median, relayer string }
 
-// findBinaries finds the programs in dir, or when it is empty beside this program or in ./bin. Those that are needed must be there.
+// findBinaries finds the programs in dir, or when it is empty beside this program or in ./bin. Those that are needed
+// must be there.
 func findBinaries(dir, relayer string, needed []string) (binaries, error) {
 	dirs := []string{dir}
 	if dir == "" {

@@ -49,8 +49,8 @@ func TestMain(m *testing.M) {
 	)
 }
 
-// fakes makes a folder with the fakes under the names of the programs, and makes them behave as mode says. Folders of nodes
-// are made in another one, which is returned, so that a test sees what is left.
+// fakes makes a folder with the fakes under the names of the programs, and makes them behave as mode says. Folders of
+// nodes are made in another one, which is returned, so that a test sees what is left.
 func fakes(t *testing.T, mode string) (config Config, folders string) {
 	t.Helper()
 	self, err := os.Executable()
@@ -70,7 +70,8 @@ func fakes(t *testing.T, mode string) (config Config, folders string) {
 	t.Setenv("TMPDIR", folders)
 	t.Setenv("FAKE_MODE", mode)
 	t.Setenv("CL_SOLANA_CMD", "must not reach a node")
-	return Config{MaxDurationQuery: DefaultMaxDurationQuery, Rounds: 5, Nodes: 4, BinDir: bin, Seed: 1, Timeout: 2 * time.Minute}, folders
+	return Config{MaxDurationQuery: DefaultMaxDurationQuery, Rounds: 5, Nodes: 4, BinDir: bin, Seed: 1,
+		Timeout: 2 * time.Minute}, folders
 }
 
 // recorder is a Display that keeps what it was shown.
@@ -136,7 +137,8 @@ func TestRun(t *testing.T) {
 		t.Errorf("the first transmission came after %d ms of %d", got.FirstTransmissionMS, got.DurationMS)
 	}
 	round := <-display.rounds
-	if diff := cmp.Diff([]int{0, 1, 2}, round.Observers); diff != "" || round.Transmitter != "node-0" || round.Number != 1 {
+	if diff := cmp.Diff([]int{0, 1, 2}, round.Observers); diff != "" || round.Transmitter != "node-0" ||
+		round.Number != 1 {
 		t.Errorf("the first round is shown as %+v", round)
 	}
 	empty(t, folders)
@@ -174,22 +176,25 @@ func TestRunKills(t *testing.T) {
 		t.Fatal(err)
 	}
 	// Victims may be between two lives when the end comes, on a busy machine more than one.
-	if got.Kills < 5 || got.Restarts < uint64(got.Kills)/2 || got.Restarts > uint64(got.Kills) || got.Transmissions != 20 || got.NodeRestarts != 0 {
+	if got.Kills < 5 || got.Restarts < uint64(got.Kills)/2 || got.Restarts > uint64(got.Kills) ||
+		got.Transmissions != 20 || got.NodeRestarts != 0 {
 		t.Errorf("the result is %+v", got)
 	}
 	// The fake may have one more on its way when it is asked to end.
-	if r := got.Reports; r == nil || r.Accepted < 20 || r.Landed != r.Accepted || *r != (audit.Delivery{Accepted: r.Accepted, Landed: r.Landed}) {
+	if r := got.Reports; r == nil || r.Accepted < 20 || r.Landed != r.Accepted ||
+		*r != (audit.Delivery{Accepted: r.Accepted, Landed: r.Landed}) {
 		t.Errorf("the reports are %+v", r)
 	}
 	empty(t, folders)
 	noChildren(t)
 }
 
-// TestRunKillsNodes proves that nodes are killed and come again as the same, and that the session goes on until there are as many
-// kills as were asked for.
+// TestRunKillsNodes proves that nodes are killed and come again as the same, and that the session goes on until there
+// are as many kills as were asked for.
 func TestRunKillsNodes(t *testing.T) {
 	config, folders := fakes(t, "")
-	config.Rounds, config.KillEvery, config.Kill, config.Kills, config.Aim = 1, 50*time.Millisecond, []string{"nodes", "plugins"}, 12, true
+	config.Rounds, config.KillEvery, config.Kill, config.Kills, config.Aim = 1, 50*time.Millisecond, []string{"nodes",
+		"plugins"}, 12, true
 	display := newRecorder(t)
 	var killed []string
 	display.onStep = func(text string) {
@@ -243,8 +248,8 @@ func TestRunEndsAtItsTime(t *testing.T) {
 	}
 }
 
-// TestRunElsewhere proves that a session uses the chain that it is told, audits it without a kill, and shows no more of its URL
-// than the host, whether it goes well or not.
+// TestRunElsewhere proves that a session uses the chain that it is told, audits it without a kill, and shows no more of
+// its URL than the host, whether it goes well or not.
 func TestRunElsewhere(t *testing.T) {
 	theirs, err := evm.Start()
 	if err != nil {
@@ -275,7 +280,8 @@ func TestRunElsewhere(t *testing.T) {
 	proxy := httptest.NewServer(http.StripPrefix("/v3/"+secret, httputil.NewSingleHostReverseProxy(url)))
 	defer proxy.Close()
 	config, folders := fakes(t, "")
-	config.RPC, config.KeyFile, config.Fund = strings.Replace(proxy.URL, "://", "://user:"+secret+"@", 1)+"/v3/"+secret+"?key="+secret, keyFile, "0.25"
+	config.RPC, config.KeyFile, config.Fund = strings.Replace(proxy.URL, "://", "://user:"+secret+"@", 1)+"/v3/"+secret+
+		"?key="+secret, keyFile, "0.25"
 	display := newRecorder(t)
 	display.onStep = func(text string) {
 		if strings.Contains(text, secret) {
@@ -286,7 +292,8 @@ func TestRunElsewhere(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if r := got.Reports; got.Transmissions != 5 || r == nil || r.Accepted < 5 || *r != (audit.Delivery{Accepted: r.Accepted, Landed: r.Landed}) {
+	if r := got.Reports; got.Transmissions != 5 || r == nil || r.Accepted < 5 ||
+		*r != (audit.Delivery{Accepted: r.Accepted, Landed: r.Landed}) {
 		t.Errorf("the result is %+v with the reports %+v", got, got.Reports)
 	}
 	proxy.Close()
@@ -308,15 +315,17 @@ func TestRunFindsWhatIsLost(t *testing.T) {
 	}{
 		"a report that nobody sends": {"loses a report", "the report of epoch 2, round 3", audit.Delivery{Lost: 1}},
 		"a report in the Store":      {"forgets a report", "the report of epoch 9, round 9", audit.Delivery{Lost: 1}},
-		"a number that leaves a gap": {"leaves a number", "the account of node-0 has no transaction of the number", audit.Delivery{InFlight: 1}},
-		"nodes that tell nothing":    {"says nothing", "tell of none that was handed to a relayer", audit.Delivery{}},
+		"a number that leaves a gap": {"leaves a number", "the account of node-0 has no transaction of the number",
+			audit.Delivery{InFlight: 1}},
+		"nodes that tell nothing": {"says nothing", "tell of none that was handed to a relayer", audit.Delivery{}},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			config, folders := fakes(t, test.mode)
 			config.KillEvery, config.settleTimeout = 100*time.Millisecond, 500*time.Millisecond
 			got, err := Run(t.Context(), config, newRecorder(t))
-			if err == nil || !strings.Contains(err.Error(), test.want) || !strings.Contains(err.Error(), "waited 500ms until all that the nodes accepted") {
+			if err == nil || !strings.Contains(err.Error(), test.want) ||
+				!strings.Contains(err.Error(), "waited 500ms until all that the nodes accepted") {
 				t.Fatalf("got error %v, want one with %q", err, test.want)
 			}
 			if got.Reports == nil || got.Reports.Lost != test.is.Lost || got.Reports.InFlight != test.is.InFlight ||
@@ -375,7 +384,8 @@ func TestRunFails(t *testing.T) {
 	}
 }
 
-// TestRunHoldsAnswersToPrice proves that a median which is not the fixed price ends the session, although the nodes recorded it.
+// TestRunHoldsAnswersToPrice proves that a median which is not the fixed price ends the session, although the nodes
+// recorded it.
 func TestRunHoldsAnswersToPrice(t *testing.T) {
 	for price, want := range map[string]string{
 		"2000.00001001": "check round 2 of the contract", // the fakes count up from it
@@ -441,7 +451,8 @@ func TestRunLosesAPort(t *testing.T) {
 		t.Cleanup(other.Close)
 	}
 	_, err := Run(t.Context(), config, display)
-	if err == nil || !strings.Contains(err.Error(), "node-2 ended by itself") || !strings.Contains(err.Error(), "address already in use") {
+	if err == nil || !strings.Contains(err.Error(), "node-2 ended by itself") ||
+		!strings.Contains(err.Error(), "address already in use") {
 		t.Errorf("got error %v, want one that says that node-2 found its port in use", err)
 	}
 	empty(t, folders)
@@ -502,37 +513,71 @@ func TestRunRefuses(t *testing.T) {
 		spoil func(*Config)
 		want  string
 	}{
-		"three nodes":     {func(c *Config) { c.Nodes = 3 }, "--nodes is 3, but a feed takes 4 to 31 oracles"},
-		"too many nodes":  {func(c *Config) { c.Nodes = 32 }, "--nodes is 32"},
-		"another chain":   {func(c *Config) { c.Chain = "bitcoin" }, `--chain is "bitcoin"; the chains are evm, solana and starknet`},
-		"version on EVM":  {func(c *Config) { c.StarknetRPC = "0.9" }, "--starknet-rpc is 0.9, but --chain is evm; leave one of them out"},
-		"many on Solana":  {func(c *Config) { c.Chain, c.Nodes = "solana", 20 }, "--nodes is 20, but a feed takes 4 to 19 oracles"},
-		"no relayer":      {func(c *Config) { c.Chain = "solana" }, "loop-solana not found: run `make build`"},
-		"query":           {func(c *Config) { c.MaxDurationQuery = -1 }, "--max-duration-query is -1ns; give 0 or a time above it"},
+		"three nodes":    {func(c *Config) { c.Nodes = 3 }, "--nodes is 3, but a feed takes 4 to 31 oracles"},
+		"too many nodes": {func(c *Config) { c.Nodes = 32 }, "--nodes is 32"},
+		"another chain": {func(c *Config) {
+			c.Chain = "bitcoin"
+		}, `--chain is "bitcoin"; the chains are evm, solana and starknet`},
+		"version on EVM": {func(c *Config) {
+			c.StarknetRPC = "0.9"
+		}, "--starknet-rpc is 0.9, but --chain is evm; leave one of them out"},
+		"many on Solana": {func(c *Config) {
+			c.Chain, c.Nodes = "solana", 20
+		}, "--nodes is 20, but a feed takes 4 to 19 oracles"},
+		"no relayer": {func(c *Config) { c.Chain = "solana" }, "loop-solana not found: run `make build`"},
+		"query": {func(c *Config) {
+			c.MaxDurationQuery = -1
+		}, "--max-duration-query is -1ns; give 0 or a time above it"},
 		"rounds":          {func(c *Config) { c.Rounds = -1 }, "--rounds is -1"},
 		"kill-every":      {func(c *Config) { c.KillEvery = -1 }, "--kill-every is -1ns"},
 		"kills":           {func(c *Config) { c.Kills = -1 }, "--kills is -1"},
 		"no time to kill": {func(c *Config) { c.Kills = 200 }, "--kills is 200, but nothing is killed without --kill-every"},
-		"no kills":        {func(c *Config) { c.Kill = []string{"nodes"} }, "--kill says what is killed, but nothing is without --kill-every"},
-		"nothing to aim":  {func(c *Config) { c.Aim = true }, "--aim says when to kill, but nothing is killed without --kill-every"},
-		"kill what":       {func(c *Config) { c.Kill, c.KillEvery = []string{"cats"}, 1 }, `--kill names "cats"; what can be killed are nodes, plugins and network`},
-		"OCR3 of median":  {func(c *Config) { c.OCR = 3 }, "--ocr is 3, and the median runs on OCR2 alone"},
-		"no product":      {func(c *Config) { c.Product = "twap=./absent" }, `--product twap: look for the program "./absent"`},
-		"kill twice":      {func(c *Config) { c.Kill, c.KillEvery = []string{"nodes", "nodes"}, 1 }, "--kill names nodes twice"},
-		"timeout":         {func(c *Config) { c.Timeout = -1 }, "--timeout is -1ns"},
-		"port":            {func(c *Config) { c.HTTPPort = 65533 }, "--http-port is 65533, but the ports of 4 nodes end at 65535"},
-		"nobody to kill":  {func(c *Config) { c.KillEvery, c.InProcess = 1, true }, "with --in-process there are none"},
-		"busy port":       {func(c *Config) { c.HTTPPort = busyPort }, "choose others with --http-port, or 0 for free ones"},
-		"no template":     {func(c *Config) { c.JobTemplate = "absent" }, "absent does not exist; check --job-template"},
-		"no source":       {func(c *Config) { c.Source = "http://127.0.0.1:1" }, "check that it runs and that --source is right"},
-		"fixed and given": {func(c *Config) { c.Price, c.Source = "1", "http://127.0.0.1:1" }, "--price is one of devnet's own, and --source names another's"},
-		"no price":        {func(c *Config) { c.Price = "1e3" }, `--price is "1e3": give a decimal number with at most 8 decimals`},
-		"price of zero":   {func(c *Config) { c.Price = "0.00000000" }, "a feed takes answers above zero and up to 10000000000000000000000.00000000"},
-		"highest price":   {func(c *Config) { c.Price = "10000000000000000000000.00000001" }, "a feed takes answers above zero"},
-		"rpc of another":  {func(c *Config) { c.Chain, c.Nodes, c.RPC = "starknet", 4, "http://127.0.0.1:1" }, "--rpc names an EVM chain, and --chain is starknet"},
-		"key of nothing":  {func(c *Config) { c.KeyFile = "key" }, "give --rpc, or leave them out"},
-		"no fund":         {func(c *Config) { c.RPC, c.Fund = "http://127.0.0.1:1", "0.0" }, `--fund is "0.0": give an amount above zero`},
-		"fine fund":       {func(c *Config) { c.RPC, c.Fund = "http://127.0.0.1:1", "1.0000000000000000001" }, "with at most 18 decimals"},
+		"no kills": {func(c *Config) {
+			c.Kill = []string{"nodes"}
+		}, "--kill says what is killed, but nothing is without --kill-every"},
+		"nothing to aim": {func(c *Config) {
+			c.Aim = true
+		}, "--aim says when to kill, but nothing is killed without --kill-every"},
+		"kill what": {func(c *Config) {
+			c.Kill, c.KillEvery = []string{"cats"}, 1
+		}, `--kill names "cats"; what can be killed are nodes, plugins and network`},
+		"OCR3 of median": {func(c *Config) { c.OCR = 3 }, "--ocr is 3, and the median runs on OCR2 alone"},
+		"no product": {func(c *Config) {
+			c.Product = "twap=./absent"
+		}, `--product twap: look for the program "./absent"`},
+		"kill twice": {func(c *Config) {
+			c.Kill, c.KillEvery = []string{"nodes", "nodes"}, 1
+		}, "--kill names nodes twice"},
+		"timeout": {func(c *Config) { c.Timeout = -1 }, "--timeout is -1ns"},
+		"port": {func(c *Config) {
+			c.HTTPPort = 65533
+		}, "--http-port is 65533, but the ports of 4 nodes end at 65535"},
+		"nobody to kill": {func(c *Config) { c.KillEvery, c.InProcess = 1, true }, "with --in-process there are none"},
+		"busy port":      {func(c *Config) { c.HTTPPort = busyPort }, "choose others with --http-port, or 0 for free ones"},
+		"no template":    {func(c *Config) { c.JobTemplate = "absent" }, "absent does not exist; check --job-template"},
+		"no source": {func(c *Config) {
+			c.Source = "http://127.0.0.1:1"
+		}, "check that it runs and that --source is right"},
+		"fixed and given": {func(c *Config) {
+			c.Price, c.Source = "1", "http://127.0.0.1:1"
+		}, "--price is one of devnet's own, and --source names another's"},
+		"no price": {func(c *Config) {
+			c.Price = "1e3"
+		}, `--price is "1e3": give a decimal number with at most 8 decimals`},
+		"price of zero": {func(c *Config) {
+			c.Price = "0.00000000"
+		}, "a feed takes answers above zero and up to 10000000000000000000000.00000000"},
+		"highest price": {func(c *Config) {
+			c.Price = "10000000000000000000000.00000001"
+		}, "a feed takes answers above zero"},
+		"rpc of another": {func(c *Config) { c.Chain, c.Nodes, c.RPC = "starknet", 4, "http://127.0.0.1:1" },
+			"--rpc names an EVM chain, and --chain is starknet"},
+		"key of nothing": {func(c *Config) { c.KeyFile = "key" }, "give --rpc, or leave them out"},
+		"no fund": {func(c *Config) {
+			c.RPC, c.Fund = "http://127.0.0.1:1", "0.0"
+		}, `--fund is "0.0": give an amount above zero`},
+		"fine fund": {func(c *Config) { c.RPC, c.Fund = "http://127.0.0.1:1", "1.0000000000000000001" },
+			"with at most 18 decimals"},
 		"negative fund":   {func(c *Config) { c.RPC, c.Fund = "http://127.0.0.1:1", "-1" }, `--fund is "-1"`},
 		"no programs":     {func(c *Config) { c.BinDir += "/absent" }, "absent/loop not found: run `make build`"},
 		"not a program":   {func(c *Config) { c.BinDir = "testdata/bin" }, "bin/loop is not a program"},

@@ -27,8 +27,8 @@ type keeper interface {
 	books(ctx context.Context, members []*member) (audit.Books, error)
 }
 
-// settle takes the jobs from the nodes, waits until their relayers have finished what the nodes accepted, and compares that with
-// what is on the chain. Jobs that are gone excuse nothing: what was accepted is to be sent.
+// settle takes the jobs from the nodes, waits until their relayers have finished what the nodes accepted, and compares
+// that with what is on the chain. Jobs that are gone excuse nothing: what was accepted is to be sent.
 func (n *network) settle(ctx context.Context) error {
 	n.display.Step("Removing the jobs, and waiting until the chain has all that the nodes accepted …")
 	if err := n.each(ctx, func(ctx context.Context, m *member) error { return m.RemoveJob(ctx, m.jobID) }); err != nil {
@@ -56,9 +56,12 @@ func (n *network) settle(ctx context.Context) error {
 			n.result.Reports = delivery
 			n.mu.Unlock()
 			if fault != nil {
-				return fmt.Errorf("waited %s until all that the nodes accepted is on the chain or stale: %w; the nodes' logs and Stores stay with --keep", patience, fault)
+				return fmt.Errorf("waited %s until all that the nodes accepted is on the chain or stale: %w; the nodes' logs and "+
+					"Stores stay with --keep", patience, fault)
 			}
-			n.display.Step(fmt.Sprintf("Of %d reports that the nodes accepted, %d landed on the chain and %d went stale; none is lost.", delivery.Accepted, delivery.Landed, delivery.Stale))
+			n.display.Step(
+				fmt.Sprintf("Of %d reports that the nodes accepted, %d landed on the chain and %d went stale; none is lost.",
+					delivery.Accepted, delivery.Landed, delivery.Stale))
 			return nil
 		}
 		select {
@@ -84,8 +87,8 @@ func (n *network) await(ctx context.Context) error {
 	})
 }
 
-// compare looks once at what the nodes have accepted and what the chain has. done says that no relayer has anything left to do;
-// until then the rest is looked at when it is late alone.
+// compare looks once at what the nodes have accepted and what the chain has. done says that no relayer has anything
+// left to do; until then the rest is looked at when it is late alone.
 func (n *network) compare(ctx context.Context, late bool) (done bool, delivery *audit.Delivery, fault error) {
 	flying := map[string][]uint64{}
 	var left error
@@ -95,7 +98,8 @@ func (n *network) compare(ctx context.Context, late bool) (done bool, delivery *
 			return false, nil, err
 		}
 		if !unfinished.Done() {
-			left = fmt.Errorf("the relayer of %s still has %d reports and the transactions %v of its accounts in its Store", m.Name(), len(unfinished.Reports), unfinished.Numbers)
+			left = fmt.Errorf("the relayer of %s still has %d reports and the transactions %v of its accounts in its Store",
+				m.Name(), len(unfinished.Reports), unfinished.Numbers)
 		}
 		flying[m.Name()] = unfinished.Numbers[m.keys.Account]
 	}
@@ -137,7 +141,8 @@ func (n *network) compare(ctx context.Context, late bool) (done bool, delivery *
 		fault = left
 	}
 	if fault == nil && len(books.Landed) > 0 && len(books.Accepted) == 0 {
-		fault = fmt.Errorf("the chain has %d reports, and the nodes' logs tell of none that was handed to a relayer: they word it otherwise than devnet knows", len(books.Landed))
+		fault = fmt.Errorf("the chain has %d reports, and the nodes' logs tell of none that was handed to a relayer: they "+
+			"word it otherwise than devnet knows", len(books.Landed))
 	}
 	return left == nil, &compared, fault
 }

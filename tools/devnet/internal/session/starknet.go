@@ -84,7 +84,8 @@ func (s *starknetLedger) configure(ctx context.Context, members []*member, terms
 		account, accountErr := stark.ParseFelt(m.keys.Account)
 		signer, signerErr := stark.FromBytes(m.keys.OnchainPublicKey)
 		if accountErr != nil || signerErr != nil || signer.IsZero() {
-			return fmt.Errorf("list the keys of %s: account %q with the on-chain key %x are not two public keys of the Stark curve",
+			return fmt.Errorf("list the keys of %s: account %q with the on-chain key %x are not two public keys of the Stark "+
+				"curve",
 				m.Name(), m.keys.Account, m.keys.OnchainPublicKey)
 		}
 		address := s.chain.DeployAccount(account, memberFunds())

@@ -43,7 +43,8 @@ func TestStarknet(t *testing.T) {
 	}
 	fields := job.Fields{TransmitterID: account.Key.Public().String()}
 	s.fields(&fields, prices)
-	if fields.AccountAddress != account.Address.String() || fields.JuelsURL != prices.FRIURL() || fields.GasPriceURL != prices.GasPriceURL() {
+	if fields.AccountAddress != account.Address.String() || fields.JuelsURL != prices.FRIURL() ||
+		fields.GasPriceURL != prices.GasPriceURL() {
 		t.Errorf("the job has %+v, want the account %s", fields, account.Address)
 	}
 	s.keys[account.Address] = "0x1"

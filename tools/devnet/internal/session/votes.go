@@ -168,8 +168,8 @@ func (n *network) resume() error {
 	return nil
 }
 
-// checkResumed finds out how the network went on. What is on the chain was agreed on before, and a node writes down what it
-// agrees to before it votes.
+// checkResumed finds out how the network went on. What is on the chain was agreed on before, and a node writes down
+// what it agrees to before it votes.
 func (n *network) checkResumed() error {
 	tales := map[*member]node.Tale{}
 	for _, m := range n.members {

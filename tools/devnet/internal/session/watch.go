@@ -60,8 +60,8 @@ func (n *network) take(ctx context.Context, t transmission) error {
 	n.taken = append(n.taken, t)
 	n.result.Answers = append(n.result.Answers, round.Answer)
 	first := n.result.Transmissions == 1
-	// The last kill lies before this one, so that a feed which it ended is not taken for well. Of nodes that are all away a
-	// report that was in the pool may land.
+	// The last kill lies before this one, so that a feed which it ended is not taken for well. Of nodes that are all away
+	// a report that was in the pool may land.
 	runs := slices.ContainsFunc(n.members, func(m *member) bool { return !m.isAway() })
 	if n.calm && runs && n.bounded() && n.result.Transmissions >= n.config.Rounds && n.result.Kills >= n.config.Kills {
 		n.finishLocked()
@@ -74,11 +74,12 @@ func (n *network) take(ctx context.Context, t transmission) error {
 	return nil
 }
 
-// check compares a transmission with what its observers' nodes recorded. Not verified is one with an observation that died with
-// a node which was killed.
+// check compares a transmission with what its observers' nodes recorded. Not verified is one with an observation that
+// died with a node which was killed.
 func (n *network) check(ctx context.Context, t transmission) (verified bool, err error) {
 	if n.exact != nil && t.Answer.Cmp(n.exact) != 0 {
-		return false, fmt.Errorf("the answer is %s, and the price that all nodes read is %s", decimal(t.Answer), decimal(n.exact))
+		return false, fmt.Errorf("the answer is %s, and the price that all nodes read is %s", decimal(t.Answer),
+			decimal(n.exact))
 	}
 	if n.product != nil {
 		return n.checkProduct(t)
@@ -91,7 +92,8 @@ func (n *network) check(ctx context.Context, t transmission) (verified bool, err
 			continue // the audit has a sentence for it
 		}
 		var forgotten bool
-		recorded[observer], forgotten, err = n.members[observer].observations(ctx, round, time.Unix(int64(t.ObservationsTimestamp), 0))
+		recorded[observer], forgotten, err = n.members[observer].observations(ctx, round,
+			time.Unix(int64(t.ObservationsTimestamp), 0))
 		switch {
 		case err != nil:
 			return false, err

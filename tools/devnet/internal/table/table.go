@@ -1,4 +1,5 @@
-// Package table shows a network's progress to people: a table that is painted over and over on a terminal, or plain lines.
+// Package table shows a network's progress to people: a table that is painted over and over on a terminal, or plain
+// lines.
 //
 // It must not know how the network comes by it.
 package table

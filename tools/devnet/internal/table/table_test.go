@@ -14,8 +14,10 @@ import (
 var update = flag.Bool("update", false, "write the golden files anew")
 
 var nodes = []Node{
-	{"node-0", "http://127.0.0.1:6688", []Plugin{{"evm", "ready", false, 101, 1, 0}, {"median", "restarting", false, 0, 12, 11}}, 0, false},
-	{"node-1", "http://127.0.0.1:6689", []Plugin{{"evm", "ready", true, 0, 1, 0}, {"median", "ready", false, 10400, 1, 0}}, 3, false},
+	{"node-0", "http://127.0.0.1:6688",
+		[]Plugin{{"evm", "ready", false, 101, 1, 0}, {"median", "restarting", false, 0, 12, 11}}, 0, false},
+	{"node-1", "http://127.0.0.1:6689", []Plugin{{"evm", "ready", true, 0, 1, 0}, {"median", "ready", false, 10400, 1, 0}},
+		3, false},
 	{"node-2", "http://127.0.0.1:6690", nil, 12, true},
 }
 

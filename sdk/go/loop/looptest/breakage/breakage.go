@@ -1,5 +1,5 @@
-// Package breakage makes messages of the contract that keep every rule of their fields, and breaks those rules one by one. Who
-// tests either end of the boundary needs both.
+// Package breakage makes messages of the contract that keep every rule of their fields, and breaks those rules one by
+// one. Who tests either end of the boundary needs both.
 //
 // It reads the rules from the descriptors. It must not know how messages are checked, nor any service.
 package breakage
@@ -38,7 +38,8 @@ func Rules(f protoreflect.FieldDescriptor) *pluginv1.Rules {
 	return r
 }
 
-// Of returns all ways to break one field of a message that is valid, has every message field and an element in every list.
+// Of returns all ways to break one field of a message that is valid, has every message field and an element in every
+// list.
 func Of(m proto.Message) []Breakage {
 	var all []Breakage
 	walk(m.ProtoReflect(), "", func(root protoreflect.Message) protoreflect.Message { return root }, &all)
@@ -103,12 +104,15 @@ func walk(m protoreflect.Message, prefix string, at func(protoreflect.Message) p
 				set("too small", protoreflect.ValueOfUint64(n-1))
 			}
 		case protoreflect.MessageKind:
-			inside(m.Get(f).Message(), path, r, func(root protoreflect.Message) protoreflect.Message { return at(root).Mutable(f).Message() }, all)
+			inside(m.Get(f).Message(), path, r, func(root protoreflect.Message) protoreflect.Message {
+				return at(root).Mutable(f).Message()
+			}, all)
 		}
 	}
 }
 
-func walkList(m protoreflect.Message, f protoreflect.FieldDescriptor, path string, at func(protoreflect.Message) protoreflect.Message, all *[]Breakage) {
+func walkList(m protoreflect.Message, f protoreflect.FieldDescriptor, path string,
+	at func(protoreflect.Message) protoreflect.Message, all *[]Breakage) {
 	r := Rules(f)
 	if n := int(r.GetMaxLen()); n > 0 {
 		*all = append(*all, Breakage{Field: path, How: "too many elements", Apply: func(root protoreflect.Message) {
@@ -127,15 +131,17 @@ func walkList(m protoreflect.Message, f protoreflect.FieldDescriptor, path strin
 					return at(root).Mutable(f).List().Get(k).Message()
 				}, all)
 		case protoreflect.StringKind:
-			*all = append(*all, Breakage{Field: element, How: "not UTF-8", Unsendable: true, Apply: func(root protoreflect.Message) {
-				at(root).Mutable(f).List().Set(k, protoreflect.ValueOfString("\xff"))
-			}})
+			*all = append(*all,
+				Breakage{Field: element, How: "not UTF-8", Unsendable: true, Apply: func(root protoreflect.Message) {
+					at(root).Mutable(f).List().Set(k, protoreflect.ValueOfString("\xff"))
+				}})
 		}
 	}
 }
 
 // inside adds the breakages of a message that is the field or element at path.
-func inside(m protoreflect.Message, path string, r *pluginv1.Rules, at func(protoreflect.Message) protoreflect.Message, all *[]Breakage) {
+func inside(m protoreflect.Message, path string, r *pluginv1.Rules, at func(protoreflect.Message) protoreflect.Message,
+	all *[]Breakage) {
 	replace := func(field, how string, with proto.Message) {
 		*all = append(*all, Breakage{Field: field, How: how, Apply: func(root protoreflect.Message) {
 			m := at(root).Interface()

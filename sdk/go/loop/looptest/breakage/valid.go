@@ -23,8 +23,8 @@ func New(d protoreflect.MessageDescriptor) proto.Message {
 	return t.New().Interface()
 }
 
-// Valid makes a message that keeps every rule, with small values, every field set and one element in every list. It means
-// nothing: names in it are of no object.
+// Valid makes a message that keeps every rule, with small values, every field set and one element in every list. It
+// means nothing: names in it are of no object.
 func Valid(d protoreflect.MessageDescriptor) proto.Message {
 	m := New(d)
 	fill(m.ProtoReflect())

@@ -76,7 +76,8 @@ func TestPythonTWAP(t *testing.T) {
 		}
 	}
 	if reports < 150 || result.Restarts == 0 || history[len(history)-1].at == history[0].at {
-		t.Errorf("%d reports, %d restarts, from %d to %d: the run tries too little", reports, result.Restarts, history[0].at, history[len(history)-1].at)
+		t.Errorf("%d reports, %d restarts, from %d to %d: the run tries too little", reports, result.Restarts, history[0].at,
+			history[len(history)-1].at)
 	}
 }
 

@@ -288,7 +288,8 @@ func (r *round) agrees(ctx context.Context, o *oracle, proposal []*reportingv1.A
 			return err
 		}
 		if problem != "" {
-			return fmt.Errorf("an observation of oracle %d is not valid to oracle %d (%s), and is to oracle %d: all must judge alike",
+			return fmt.Errorf("an observation of oracle %d is not valid to oracle %d (%s), and is to oracle %d: all must "+
+				"judge alike",
 				observation.GetObserver(), o.id, problem, r.leader.id)
 		}
 	}
@@ -356,7 +357,8 @@ func (r *round) report(ctx context.Context, outcome []byte) ([]*reportingv1.Repo
 		if agreed == nil {
 			agreed = answer
 		} else if !proto.Equal(agreed, answer) {
-			return nil, fmt.Errorf("the reports of oracle %d are {%v}, and those of oracle %d are {%v}: Reports must be pure", o.id, answer, r.oracles[0].id, agreed)
+			return nil, fmt.Errorf("the reports of oracle %d are {%v}, and those of oracle %d are {%v}: Reports must be pure",
+				o.id, answer, r.oracles[0].id, agreed)
 		}
 	}
 	return agreed.GetReports(), nil

@@ -57,20 +57,26 @@ func newCounter(fault string) func(*loop.Host) productv1loop.ProductService {
 	return func(*loop.Host) productv1loop.ProductService { return &counter{fault: fault} }
 }
 
-func (c *counter) DescribeProduct(context.Context, *productv1.DescribeProductRequest) (*productv1.DescribeProductResponse, error) {
-	return &productv1.DescribeProductResponse{Product: "counter", OcrVersions: []productv1.OcrVersion{productv1.OcrVersion_OCR_VERSION_3}, ProviderTypes: []string{"median"}}, nil
+func (c *counter) DescribeProduct(context.Context,
+	*productv1.DescribeProductRequest) (*productv1.DescribeProductResponse, error) {
+	return &productv1.DescribeProductResponse{Product: "counter",
+		OcrVersions: []productv1.OcrVersion{productv1.OcrVersion_OCR_VERSION_3}, ProviderTypes: []string{"median"}}, nil
 }
 
-func (c *counter) CreateProductFactory(_ context.Context, _ *productv1.CreateProductFactoryRequest, loans productv1loop.CreateProductFactoryLoans) (productv1loop.ProductFactory, *productv1.CreateProductFactoryResponse, error) {
+func (c *counter) CreateProductFactory(_ context.Context, _ *productv1.CreateProductFactoryRequest,
+	loans productv1loop.CreateProductFactoryLoans) (
+	productv1loop.ProductFactory, *productv1.CreateProductFactoryResponse, error) {
 	c.pipelines = loans.Pipelines
 	return c, &productv1.CreateProductFactoryResponse{}, nil
 }
 
-func (c *counter) CreateOcr3Plugin(_ context.Context, r *reportingv1.CreateOcr3PluginRequest) (reportingv1loop.Ocr3Plugin, *reportingv1.CreateOcr3PluginResponse, error) {
+func (c *counter) CreateOcr3Plugin(_ context.Context,
+	r *reportingv1.CreateOcr3PluginRequest) (reportingv1loop.Ocr3Plugin, *reportingv1.CreateOcr3PluginResponse, error) {
 	c.oracle = r.GetOracleId()
 	response := &reportingv1.CreateOcr3PluginResponse{
 		Product: "counter", ObservationQuorum: reportingv1.ObservationQuorum_OBSERVATION_QUORUM_CALL,
-		Limits: &reportingv1.Ocr3PluginLimits{MaxObservationLength: 8, MaxOutcomeLength: 16, MaxReportLength: 16, MaxReportCount: 1},
+		Limits: &reportingv1.Ocr3PluginLimits{MaxObservationLength: 8, MaxOutcomeLength: 16, MaxReportLength: 16,
+			MaxReportCount: 1},
 	}
 	switch c.fault {
 	case "declares too much":
@@ -83,14 +89,16 @@ func (c *counter) CreateOcr3Plugin(_ context.Context, r *reportingv1.CreateOcr3P
 	return c, response, nil
 }
 
-func (c *counter) Query(_ context.Context, r *reportingv1.Ocr3PluginServiceQueryRequest) (*reportingv1.Ocr3PluginServiceQueryResponse, error) {
+func (c *counter) Query(_ context.Context,
+	r *reportingv1.Ocr3PluginServiceQueryRequest) (*reportingv1.Ocr3PluginServiceQueryResponse, error) {
 	if c.fault == "long query" {
 		return &reportingv1.Ocr3PluginServiceQueryResponse{Query: []byte{1}}, nil
 	}
 	return &reportingv1.Ocr3PluginServiceQueryResponse{}, nil
 }
 
-func (c *counter) Observation(ctx context.Context, r *reportingv1.Ocr3PluginServiceObservationRequest) (*reportingv1.Ocr3PluginServiceObservationResponse, error) {
+func (c *counter) Observation(ctx context.Context,
+	r *reportingv1.Ocr3PluginServiceObservationRequest) (*reportingv1.Ocr3PluginServiceObservationResponse, error) {
 	if c.fault == "no observation" {
 		return nil, status.Error(codes.FailedPrecondition, "there is nothing to see")
 	}
@@ -108,7 +116,9 @@ func (c *counter) Observation(ctx context.Context, r *reportingv1.Ocr3PluginServ
 	return &reportingv1.Ocr3PluginServiceObservationResponse{Observation: binary.BigEndian.AppendUint64(nil, value)}, nil
 }
 
-func (c *counter) ValidateObservation(_ context.Context, r *reportingv1.Ocr3PluginServiceValidateObservationRequest) (*reportingv1.Ocr3PluginServiceValidateObservationResponse, error) {
+func (c *counter) ValidateObservation(_ context.Context,
+	r *reportingv1.Ocr3PluginServiceValidateObservationRequest) (
+	*reportingv1.Ocr3PluginServiceValidateObservationResponse, error) {
 	switch {
 	case len(r.GetObservation().GetObservation()) != 8,
 		c.fault == "validates by itself" && r.GetObservation().GetObserver() != c.oracle,
@@ -118,7 +128,9 @@ func (c *counter) ValidateObservation(_ context.Context, r *reportingv1.Ocr3Plug
 	return &reportingv1.Ocr3PluginServiceValidateObservationResponse{}, nil
 }
 
-func (c *counter) ObservationQuorum(_ context.Context, r *reportingv1.Ocr3PluginServiceObservationQuorumRequest) (*reportingv1.Ocr3PluginServiceObservationQuorumResponse, error) {
+func (c *counter) ObservationQuorum(_ context.Context,
+	r *reportingv1.Ocr3PluginServiceObservationQuorumRequest) (
+	*reportingv1.Ocr3PluginServiceObservationQuorumResponse, error) {
 	n := len(r.GetObservations())
 	reached := n >= 3
 	if c.fault == "odd quorum" {
@@ -127,7 +139,8 @@ func (c *counter) ObservationQuorum(_ context.Context, r *reportingv1.Ocr3Plugin
 	return &reportingv1.Ocr3PluginServiceObservationQuorumResponse{QuorumReached: reached}, nil
 }
 
-func (c *counter) Outcome(_ context.Context, r *reportingv1.Ocr3PluginServiceOutcomeRequest) (*reportingv1.Ocr3PluginServiceOutcomeResponse, error) {
+func (c *counter) Outcome(_ context.Context,
+	r *reportingv1.Ocr3PluginServiceOutcomeRequest) (*reportingv1.Ocr3PluginServiceOutcomeResponse, error) {
 	var all []uint64
 	for _, o := range r.GetObservations() {
 		all = append(all, binary.BigEndian.Uint64(o.GetObservation()))
@@ -150,8 +163,10 @@ func (c *counter) Outcome(_ context.Context, r *reportingv1.Ocr3PluginServiceOut
 	return &reportingv1.Ocr3PluginServiceOutcomeResponse{Outcome: binary.BigEndian.AppendUint64(nil, sum)}, nil
 }
 
-func (c *counter) Reports(_ context.Context, r *reportingv1.Ocr3PluginServiceReportsRequest) (*reportingv1.Ocr3PluginServiceReportsResponse, error) {
-	report := &reportingv1.ReportPlus{Report: &reportingv1.ReportWithInfo{Report: append(bytes.Clone(r.GetOutcome()), byte(r.GetSeqNr()))}}
+func (c *counter) Reports(_ context.Context,
+	r *reportingv1.Ocr3PluginServiceReportsRequest) (*reportingv1.Ocr3PluginServiceReportsResponse, error) {
+	report := &reportingv1.ReportPlus{
+		Report: &reportingv1.ReportWithInfo{Report: append(bytes.Clone(r.GetOutcome()), byte(r.GetSeqNr()))}}
 	answer := &reportingv1.Ocr3PluginServiceReportsResponse{Reports: []*reportingv1.ReportPlus{report}}
 	switch c.fault {
 	case "signs its number":
@@ -168,7 +183,9 @@ func (c *counter) Reports(_ context.Context, r *reportingv1.Ocr3PluginServiceRep
 	return answer, nil
 }
 
-func (c *counter) ShouldAcceptAttestedReport(_ context.Context, r *reportingv1.Ocr3PluginServiceShouldAcceptAttestedReportRequest) (*reportingv1.Ocr3PluginServiceShouldAcceptAttestedReportResponse, error) {
+func (c *counter) ShouldAcceptAttestedReport(_ context.Context,
+	r *reportingv1.Ocr3PluginServiceShouldAcceptAttestedReportRequest) (
+	*reportingv1.Ocr3PluginServiceShouldAcceptAttestedReportResponse, error) {
 	for {
 		latest := c.accepted.Load()
 		if r.GetSeqNr() <= latest {
@@ -180,12 +197,15 @@ func (c *counter) ShouldAcceptAttestedReport(_ context.Context, r *reportingv1.O
 	}
 }
 
-func (c *counter) ShouldTransmitAcceptedReport(context.Context, *reportingv1.Ocr3PluginServiceShouldTransmitAcceptedReportRequest) (*reportingv1.Ocr3PluginServiceShouldTransmitAcceptedReportResponse, error) {
+func (c *counter) ShouldTransmitAcceptedReport(context.Context,
+	*reportingv1.Ocr3PluginServiceShouldTransmitAcceptedReportRequest) (
+	*reportingv1.Ocr3PluginServiceShouldTransmitAcceptedReportResponse, error) {
 	return &reportingv1.Ocr3PluginServiceShouldTransmitAcceptedReportResponse{ShouldTransmit: true}, nil
 }
 
 func schedule(oracle uint32) *reportingv1.TransmissionSchedule {
-	return &reportingv1.TransmissionSchedule{Transmitters: []uint32{oracle}, Delays: []*durationpb.Duration{durationpb.New(time.Second)}}
+	return &reportingv1.TransmissionSchedule{Transmitters: []uint32{oracle},
+		Delays: []*durationpb.Duration{durationpb.New(time.Second)}}
 }
 
 func run(t *testing.T, fault string, s simulation.Settings) (*simulation.Result, error) {
@@ -237,7 +257,8 @@ func TestSimulation(t *testing.T) {
 			for what, c := range map[string]struct {
 				chance float64
 				count  int
-			}{"lost": {s.Lose, result.Lost}, "doubled": {s.Double, result.Doubled}, "garbled": {s.Garble, result.Garbled}, "restarted": {s.Restart, result.Restarts}} {
+			}{"lost": {s.Lose, result.Lost}, "doubled": {s.Double, result.Doubled}, "garbled": {s.Garble, result.Garbled},
+				"restarted": {s.Restart, result.Restarts}} {
 				if (c.chance > 0) != (c.count > 0) {
 					t.Errorf("%d times something was %s, by a chance of %g", c.count, what, c.chance)
 				}
@@ -280,18 +301,19 @@ func TestFaults(t *testing.T) {
 	t.Parallel()
 	disturbed := simulation.Settings{Double: 0.5, Restart: 0.1}
 	for fault, want := range map[string]string{
-		"reads the clock":                   "Outcome must be pure",
-		"remembers by itself":               "Outcome must be pure",
-		"long outcome":                      "Outcome answered 17 bytes; the plugin declared at most 16",
-		"fails an outcome":                  "division by zero",
-		"signs its number":                  "Reports must be pure",
-		"many reports":                      "answered 2 reports; the plugin declared at most 1",
-		"info":                              "Reports with an info answered 1 bytes; the plugin declared at most 0",
-		"nobody's schedule":                 "transmitters[0]: is 9",
-		"odd quorum":                        "ObservationQuorum of oracle",
-		"validates by itself":               "the network rests", // no leader gathers more than its own
-		"validates by count":                "ValidateObservation of oracle",
-		"no observation":                    "the network rests at seq_nr 1: 100 rounds in a row came to nothing; the latest error is Observation of oracle",
+		"reads the clock":     "Outcome must be pure",
+		"remembers by itself": "Outcome must be pure",
+		"long outcome":        "Outcome answered 17 bytes; the plugin declared at most 16",
+		"fails an outcome":    "division by zero",
+		"signs its number":    "Reports must be pure",
+		"many reports":        "answered 2 reports; the plugin declared at most 1",
+		"info":                "Reports with an info answered 1 bytes; the plugin declared at most 0",
+		"nobody's schedule":   "transmitters[0]: is 9",
+		"odd quorum":          "ObservationQuorum of oracle",
+		"validates by itself": "the network rests", // no leader gathers more than its own
+		"validates by count":  "ValidateObservation of oracle",
+		"no observation": "the network rests at seq_nr 1: 100 rounds in a row came to nothing; the " +
+			"latest error is Observation of oracle",
 		"long query":                        "Query answered 1 bytes; the plugin declared at most 0",
 		"declares too much":                 "max_report_count 2000",
 		"declares something else each time": "a network counts on the first answer",

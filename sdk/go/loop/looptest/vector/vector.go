@@ -1,10 +1,10 @@
-// Package vector holds the known answers of the numerical median: what libocr's own median observes, reports, accepts and
-// transmits, step by step. Every median plugin, in any language, must answer the same bytes.
+// Package vector holds the known answers of the numerical median: what libocr's own median observes, reports, accepts
+// and transmits, step by step. Every median plugin, in any language, must answer the same bytes.
 //
-// A median's answers depend on the codecs that are lent to it, so the vectors name one. An on-chain configuration is the byte 1 and
-// then min and max. A report is, for each observation in the order in which the median gives them: the observer in one byte, the
-// unix time in four, value, juels per fee coin and gas price subunits. Integers have 24 bytes in two's complement, big-endian. The answer
-// of a report of n observations is the value of rank n/2, counted from 0.
+// A median's answers depend on the codecs that are lent to it, so the vectors name one. An on-chain configuration is
+// the byte 1 and then min and max. A report is, for each observation in the order in which the median gives them: the
+// observer in one byte, the unix time in four, value, juels per fee coin and gas price subunits. Integers have 24 bytes
+// in two's complement, big-endian. The answer of a report of n observations is the value of rank n/2, counted from 0.
 //
 // The data is computed by a test of plugins/median, which links libocr. This package must not.
 package vector

@@ -56,14 +56,18 @@ type proposedOracle struct {
 
 // Sort brings oracles into the order of their numbers in a feed: that of their signers.
 func Sort(oracles []Oracle) []Oracle {
-	return slices.SortedFunc(slices.Values(oracles), func(a, b Oracle) int { return bytes.Compare(a.Signer[:], b.Signer[:]) })
+	return slices.SortedFunc(slices.Values(oracles), func(a, b Oracle) int {
+		return bytes.Compare(a.Signer[:], b.Signer[:])
+	})
 }
 
-// Configure funds the oracles' transmitters, tells the program its oracles, and returns the digest of the configuration.
-// The oracles' numbers are their places in Sort(oracles). A later call replaces the oracles, and the nodes follow.
+// Configure funds the oracles' transmitters, tells the program its oracles, and returns the digest of the
+// configuration. The oracles' numbers are their places in Sort(oracles). A later call replaces the oracles, and the
+// nodes follow.
 func (f *Feed) Configure(ctx context.Context, oracles []Oracle, timing Timing) (ocrtypes.ConfigDigest, error) {
 	if n := len(oracles); n < MinOracles || n > MaxOracles {
-		return ocrtypes.ConfigDigest{}, fmt.Errorf("configure the feed: %d oracles given, it takes %d to %d", n, MinOracles, MaxOracles)
+		return ocrtypes.ConfigDigest{}, fmt.Errorf("configure the feed: %d oracles given, it takes %d to %d", n, MinOracles,
+			MaxOracles)
 	}
 	oracles = Sort(oracles)
 	version, offchain, err := f.offchainConfig(ctx, oracles, timing)
@@ -91,7 +95,8 @@ func (f *Feed) Configure(ctx context.Context, oracles []Oracle, timing Timing) (
 }
 
 // propose takes a configuration through the program's stages. Its digest in each is computed here, too.
-func (f *Feed) propose(ctx context.Context, oracles []proposedOracle, faulty uint8, version uint64, offchain []byte) error {
+func (f *Feed) propose(ctx context.Context, oracles []proposedOracle, faulty uint8, version uint64,
+	offchain []byte) error {
 	old, err := f.ReadState(ctx, rpc.CommitmentProcessed)
 	if err != nil {
 		return err
@@ -134,7 +139,8 @@ func (f *Feed) propose(ctx context.Context, oracles []proposedOracle, faulty uin
 	return nil
 }
 
-// check reads the configuration back as a node would. One that the nodes refuse is better refused here than in four logs.
+// check reads the configuration back as a node would. One that the nodes refuse is better refused here than in four
+// logs.
 func (f *Feed) check(ctx context.Context) (ocrtypes.ConfigDigest, error) {
 	state, err := f.ReadState(ctx, rpc.CommitmentProcessed)
 	if err != nil {
@@ -145,7 +151,8 @@ func (f *Feed) check(ctx context.Context) (ocrtypes.ConfigDigest, error) {
 		return ocrtypes.ConfigDigest{}, err
 	}
 	if want := ConfigDigest(OCR2Program, f.State, config); want != state.ConfigDigest {
-		return ocrtypes.ConfigDigest{}, fmt.Errorf("check the feed's configuration: its digest is %s on the chain and %s here", state.ConfigDigest, want)
+		return ocrtypes.ConfigDigest{}, fmt.Errorf(
+			"check the feed's configuration: its digest is %s on the chain and %s here", state.ConfigDigest, want)
 	}
 	if _, err := confighelper.PublicConfigFromContractConfig(false, config); err != nil {
 		return ocrtypes.ConfigDigest{}, fmt.Errorf("check the feed's configuration as a node would: %w", err)
@@ -172,7 +179,8 @@ func (f *Feed) ReadRounds(ctx context.Context, commitment rpc.CommitmentType) ([
 }
 
 func (f *Feed) read(ctx context.Context, address solana.PublicKey, commitment rpc.CommitmentType) ([]byte, error) {
-	info, err := f.client.GetAccountInfoWithOpts(ctx, address, &rpc.GetAccountInfoOpts{Encoding: solana.EncodingBase64, Commitment: commitment})
+	info, err := f.client.GetAccountInfoWithOpts(ctx, address,
+		&rpc.GetAccountInfoOpts{Encoding: solana.EncodingBase64, Commitment: commitment})
 	if err != nil {
 		return nil, err
 	}
@@ -181,7 +189,8 @@ func (f *Feed) read(ctx context.Context, address solana.PublicKey, commitment rp
 
 // ContractConfig is the state's configuration as libocr takes it.
 func (f *Feed) ContractConfig(ctx context.Context, state State) (ocrtypes.ContractConfig, error) {
-	onchain, err := median.StandardOnchainConfigCodec{}.Encode(ctx, median.OnchainConfig{Min: state.MinAnswer, Max: state.MaxAnswer})
+	onchain, err := median.StandardOnchainConfigCodec{}.Encode(ctx,
+		median.OnchainConfig{Min: state.MinAnswer, Max: state.MaxAnswer})
 	if err != nil {
 		return ocrtypes.ContractConfig{}, fmt.Errorf("encode the feed's range of answers: %w", err)
 	}
@@ -196,7 +205,8 @@ func (f *Feed) ContractConfig(ctx context.Context, state State) (ocrtypes.Contra
 	return config, nil
 }
 
-func (f *Feed) offchainConfig(ctx context.Context, oracles []Oracle, timing Timing) (version uint64, offchain []byte, err error) {
+func (f *Feed) offchainConfig(ctx context.Context, oracles []Oracle,
+	timing Timing) (version uint64, offchain []byte, err error) {
 	onchain, err := median.StandardOnchainConfigCodec{}.Encode(ctx, median.OnchainConfig{Min: f.min, Max: f.max})
 	if err != nil {
 		return 0, nil, err
@@ -258,7 +268,8 @@ func identities(oracles []Oracle) ([]confighelper.OracleIdentityExtra, error) {
 }
 
 // proposalDigest is what whoever accepts a proposal states, so that nobody changes it in between.
-func proposalDigest(oracles []proposedOracle, faulty uint8, mint solana.PublicKey, version uint64, offchain []byte) []byte {
+func proposalDigest(oracles []proposedOracle, faulty uint8, mint solana.PublicKey, version uint64,
+	offchain []byte) []byte {
 	h := sha256.New()
 	h.Write([]byte{uint8(len(oracles))})
 	for _, oracle := range oracles {

@@ -29,13 +29,16 @@ func counted(from, n int) []byte {
 // checked by each Configure.
 func TestDigests(t *testing.T) {
 	t.Parallel()
-	config := ocrtypes.ContractConfig{ConfigCount: 7, F: 1, OffchainConfigVersion: 2, OffchainConfig: bytes.Repeat(counted(0, 250), 2)}
+	config := ocrtypes.ContractConfig{ConfigCount: 7, F: 1, OffchainConfigVersion: 2,
+		OffchainConfig: bytes.Repeat(counted(0, 250), 2)}
 	var proposed []proposedOracle
 	for i := range byte(4) {
 		signer, transmitter := bytes.Repeat([]byte{i + 1}, 20), bytes.Repeat([]byte{0x40 + i}, 32)
 		config.Signers = append(config.Signers, signer)
 		config.Transmitters = append(config.Transmitters, ocrtypes.Account(solana.PublicKey(transmitter).String()))
-		proposed = append(proposed, proposedOracle{[20]byte(signer), solana.PublicKey(transmitter), solana.PublicKey(bytes.Repeat([]byte{0x80 + i}, 32))})
+		proposed = append(proposed,
+			proposedOracle{[20]byte(signer), solana.PublicKey(transmitter),
+				solana.PublicKey(bytes.Repeat([]byte{0x80 + i}, 32))})
 	}
 	trillion := new(big.Int).Exp(big.NewInt(10), big.NewInt(30), nil)
 	for want, answers := range map[string]median.OnchainConfig{
@@ -45,7 +48,8 @@ func TestDigests(t *testing.T) {
 		var err error
 		config.OnchainConfig, err = median.StandardOnchainConfigCodec{}.Encode(t.Context(), answers)
 		check(t, err)
-		if got := ConfigDigest(solana.PublicKey(counted(0, 32)), solana.PublicKey(counted(100, 32)), config); got.Hex() != want {
+		if got := ConfigDigest(solana.PublicKey(counted(0, 32)), solana.PublicKey(counted(100, 32)),
+			config); got.Hex() != want {
 			t.Errorf("the digest for %s to %s is %s, want %s", answers.Min, answers.Max, got, want)
 		}
 	}
@@ -54,7 +58,8 @@ func TestDigests(t *testing.T) {
 		t.Errorf("the digest of a transmitter that is no key is %s", got)
 	}
 	const want = "b92529288258cbe849d04de8b029792119925212ace549ba689d158c8ba207d8"
-	if got := proposalDigest(proposed, 1, solana.PublicKey(bytes.Repeat([]byte{0xee}, 32)), 2, config.OffchainConfig); hex.EncodeToString(got) != want {
+	if got := proposalDigest(proposed, 1, solana.PublicKey(bytes.Repeat([]byte{0xee}, 32)), 2,
+		config.OffchainConfig); hex.EncodeToString(got) != want {
 		t.Errorf("the proposal's digest is %x, want %s", got, want)
 	}
 }
@@ -74,13 +79,15 @@ func TestConfigure(t *testing.T) {
 	}
 	before, err := n.ReadState(ctx, rpc.CommitmentProcessed)
 	check(t, err)
-	if before.ConfigCount != 1 || before.F != 1 || before.OffchainVersion != 2 || before.ConfigSlot == 0 || before.MinAnswer.Int64() != -1000 {
+	if before.ConfigCount != 1 || before.F != 1 || before.OffchainVersion != 2 || before.ConfigSlot == 0 ||
+		before.MinAnswer.Int64() != -1000 {
 		t.Errorf("the state is %+v", before)
 	}
 	n.configure(ctx, t, 19)
 	after, err := n.ReadState(ctx, rpc.CommitmentProcessed)
 	check(t, err)
-	if after.ConfigCount != 2 || after.F != 6 || len(after.Oracles) != 19 || after.ConfigDigest == before.ConfigDigest || after.Epoch != 1 || after.RoundID != 3 {
+	if after.ConfigCount != 2 || after.F != 6 || len(after.Oracles) != 19 || after.ConfigDigest == before.ConfigDigest ||
+		after.Epoch != 1 || after.RoundID != 3 {
 		t.Errorf("the state after another configuration is %+v", after)
 	}
 	if !slices.IsSortedFunc(after.Oracles, func(a, b OracleState) int { return bytes.Compare(a.Signer[:], b.Signer[:]) }) {
@@ -88,7 +95,8 @@ func TestConfigure(t *testing.T) {
 	}
 	for i, oracle := range after.Oracles {
 		if oracle.FromRoundID != 3 || oracle.PaymentGjuels != 0 {
-			t.Errorf("the new oracle %d is due %d gjuels from round %d on, want none from round 3 on", i, oracle.PaymentGjuels, oracle.FromRoundID)
+			t.Errorf("the new oracle %d is due %d gjuels from round %d on, want none from round 3 on", i, oracle.PaymentGjuels,
+				oracle.FromRoundID)
 		}
 	}
 	for i, oracle := range before.Oracles {
@@ -128,11 +136,14 @@ func TestConfigureRefuses(t *testing.T) {
 	}{
 		"three oracles": {good[:3], "3 oracles given, it takes 4 to 19"},
 		"too many":      {slices.Repeat(good, 5), "20 oracles given"},
-		"short key":     {spoilt(func(o []Oracle) []Oracle { o[1].OffchainPublicKey = nil; return o }), "offchain public key has 0 bytes instead of 32"},
-		"no encryption": {spoilt(func(o []Oracle) []Oracle { o[1].ConfigEncryptionPublicKey = []byte{1}; return o }), "encryption public key has 1 bytes"},
+		"short key": {spoilt(func(o []Oracle) []Oracle { o[1].OffchainPublicKey = nil; return o }),
+			"offchain public key has 0 bytes instead of 32"},
+		"no encryption": {spoilt(func(o []Oracle) []Oracle { o[1].ConfigEncryptionPublicKey = []byte{1}; return o }),
+			"encryption public key has 1 bytes"},
 	}
 	for name, test := range tests {
-		if _, err := n.Configure(ctx, test.oracles, DefaultTiming()); err == nil || !strings.Contains(err.Error(), test.want) {
+		if _, err := n.Configure(ctx, test.oracles, DefaultTiming()); err == nil ||
+			!strings.Contains(err.Error(), test.want) {
 			t.Errorf("%s: got error %v, want one with %q", name, err, test.want)
 		}
 	}
@@ -162,7 +173,8 @@ func TestTiming(t *testing.T) {
 			t.Errorf("the configuration has %+v for %d oracles, want %+v for 4", got, len(public.OracleIdentities), want)
 		}
 		for i, identity := range public.OracleIdentities {
-			if string(identity.OnchainPublicKey) != string(state.Oracles[i].Signer[:]) || string(identity.TransmitAccount) != state.Oracles[i].Transmitter.String() {
+			if string(identity.OnchainPublicKey) != string(state.Oracles[i].Signer[:]) ||
+				string(identity.TransmitAccount) != state.Oracles[i].Transmitter.String() {
 				t.Errorf("oracle %d is another one off the chain", i)
 			}
 		}
@@ -207,7 +219,9 @@ func TestProposalChecks(t *testing.T) {
 		spoil(clone)
 		return clone
 	}
-	elsewhere := instruction(OCR2Program, "propose_payees", append(n.ownProposal(solana.PublicKey{}), solana.Meta(payees[0]), solana.Meta(payees[1]), solana.Meta(payees[2]), solana.Meta(payees[3])), solana.NewWallet().PublicKey().Bytes())
+	elsewhere := instruction(OCR2Program, "propose_payees",
+		append(n.ownProposal(solana.PublicKey{}), solana.Meta(payees[0]), solana.Meta(payees[1]), solana.Meta(payees[2]),
+			solana.Meta(payees[3])), solana.NewWallet().PublicKey().Bytes())
 
 	proposed := made(create, write, propose, payee)
 	final := made(create, write, propose, payee, finalize)
@@ -215,26 +229,30 @@ func TestProposalChecks(t *testing.T) {
 		code int
 		call solana.Instruction
 	}{
-		"version 0":               {6001, n.createProposal(fresh(), 0)},
-		"a proposal that is":      {2013, n.createProposal(final, 2)},
-		"no oracle is faulty":     {6001, n.proposeConfig(made(create), oracles, 0)},
-		"too many are faulty":     {6001, n.proposeConfig(made(create), oracles, 2)},
-		"one signer twice":        {6008, n.proposeConfig(made(create), spoilt(func(o []proposedOracle) { o[3].signer = o[0].signer }), 1)},
-		"one transmitter twice":   {6009, n.proposeConfig(made(create), spoilt(func(o []proposedOracle) { o[3].transmitter = o[0].transmitter }), 1)},
-		"three payees":            {6011, n.proposePayees(made(create, propose), oracles[:3])},
-		"a payee that is no such": {6012, n.proposePayees(made(create, propose), spoilt(func(o []proposedOracle) { o[3].payee = n.State }))},
-		"no off-chain config":     {6001, n.finalizeProposal(made(create, propose, payee))},
-		"no oracles":              {6001, n.finalizeProposal(made(create, write))},
-		"no payees":               {6001, n.finalizeProposal(made(create, write, propose))},
-		"final twice":             {6001, n.finalizeProposal(final)},
-		"write after the end":     {6001, n.writeOffchainConfig(final, []byte("x"))},
-		"oracles after the end":   {6001, n.proposeConfig(final, oracles, 1)},
-		"payees after the end":    {6001, n.proposePayees(final, oracles)},
-		"accepted too early":      {6001, n.acceptProposal(proposed, digest, receiver, payees)},
-		"another digest":          {6004, n.acceptProposal(final, counted(0, 32), receiver, payees)},
-		"part of a digest":        {6001, n.acceptProposal(final, digest[:31], receiver, payees)},
-		"not all paid":            {6001, n.acceptProposal(final, digest, receiver, payees[:3])},
-		"others paid":             {6001, n.acceptProposal(final, digest, receiver, []solana.PublicKey{payees[1], payees[0], payees[2], payees[3]})},
+		"version 0":           {6001, n.createProposal(fresh(), 0)},
+		"a proposal that is":  {2013, n.createProposal(final, 2)},
+		"no oracle is faulty": {6001, n.proposeConfig(made(create), oracles, 0)},
+		"too many are faulty": {6001, n.proposeConfig(made(create), oracles, 2)},
+		"one signer twice": {6008,
+			n.proposeConfig(made(create), spoilt(func(o []proposedOracle) { o[3].signer = o[0].signer }), 1)},
+		"one transmitter twice": {6009,
+			n.proposeConfig(made(create), spoilt(func(o []proposedOracle) { o[3].transmitter = o[0].transmitter }), 1)},
+		"three payees": {6011, n.proposePayees(made(create, propose), oracles[:3])},
+		"a payee that is no such": {6012,
+			n.proposePayees(made(create, propose), spoilt(func(o []proposedOracle) { o[3].payee = n.State }))},
+		"no off-chain config":   {6001, n.finalizeProposal(made(create, propose, payee))},
+		"no oracles":            {6001, n.finalizeProposal(made(create, write))},
+		"no payees":             {6001, n.finalizeProposal(made(create, write, propose))},
+		"final twice":           {6001, n.finalizeProposal(final)},
+		"write after the end":   {6001, n.writeOffchainConfig(final, []byte("x"))},
+		"oracles after the end": {6001, n.proposeConfig(final, oracles, 1)},
+		"payees after the end":  {6001, n.proposePayees(final, oracles)},
+		"accepted too early":    {6001, n.acceptProposal(proposed, digest, receiver, payees)},
+		"another digest":        {6004, n.acceptProposal(final, counted(0, 32), receiver, payees)},
+		"part of a digest":      {6001, n.acceptProposal(final, digest[:31], receiver, payees)},
+		"not all paid":          {6001, n.acceptProposal(final, digest, receiver, payees[:3])},
+		"others paid": {6001,
+			n.acceptProposal(final, digest, receiver, []solana.PublicKey{payees[1], payees[0], payees[2], payees[3]})},
 	}
 	for name, test := range tests {
 		if _, _, err := n.transact(ctx, n.owner, test.call); codeOf(err) != test.code {

@@ -1,6 +1,6 @@
 // Package feed puts an OCR2 feed on a Solana chain of tests: the ocr_2 and store programs, the feed's accounts, and the
-// configuration of its oracles. It reads the feed as the deployed programs lay it out, by offsets of its own, so that it
-// can judge what relayers read and write.
+// configuration of its oracles. It reads the feed as the deployed programs lay it out, by offsets of its own, so that
+// it can judge what relayers read and write.
 //
 // It must not know of nodes, jobs or prices.
 package feed
@@ -150,7 +150,8 @@ func (f *Feed) deploy(ctx context.Context, settings Settings) error {
 	}
 	_, err = f.send(ctx, []solana.PrivateKey{transmissions},
 		create,
-		createFeed(f.Transmissions, f.owner.PublicKey(), description, Decimals, settings.Granularity, uint32(settings.LiveLength)),
+		createFeed(f.Transmissions, f.owner.PublicKey(), description, Decimals, settings.Granularity,
+			uint32(settings.LiveLength)),
 		setWriter(f.Transmissions, f.owner.PublicKey(), f.StoreAuthority),
 		setValidatorConfig(f.Transmissions, f.owner.PublicKey(), flaggingThreshold),
 	)
@@ -168,10 +169,12 @@ func (f *Feed) deploy(ctx context.Context, settings Settings) error {
 
 // derive finds the addresses that follow from the state's.
 func (f *Feed) derive() (err error) {
-	if f.StoreAuthority, f.StoreBump, err = solana.FindProgramAddress([][]byte{[]byte("store"), f.State[:]}, OCR2Program); err != nil {
+	if f.StoreAuthority, f.StoreBump, err = solana.FindProgramAddress([][]byte{[]byte("store"), f.State[:]},
+		OCR2Program); err != nil {
 		return fmt.Errorf("derive the store authority: %w", err)
 	}
-	if f.VaultAuthority, _, err = solana.FindProgramAddress([][]byte{[]byte("vault"), f.State[:]}, OCR2Program); err != nil {
+	if f.VaultAuthority, _, err = solana.FindProgramAddress([][]byte{[]byte("vault"), f.State[:]},
+		OCR2Program); err != nil {
 		return fmt.Errorf("derive the vault authority: %w", err)
 	}
 	if f.TokenVault, _, err = solana.FindAssociatedTokenAddress(f.VaultAuthority, f.TokenMint); err != nil {
@@ -180,7 +183,8 @@ func (f *Feed) derive() (err error) {
 	return nil
 }
 
-// writeTokens writes what other programs than ours would make: the LINK token, a full vault, and empty access controllers.
+// writeTokens writes what other programs than ours would make: the LINK token, a full vault, and empty access
+// controllers.
 func (f *Feed) writeTokens(ctx context.Context) error {
 	mint := make([]byte, 82)
 	binary.LittleEndian.PutUint64(mint[36:], vaultFunds) // the supply
@@ -221,7 +225,8 @@ func (f *Feed) write(ctx context.Context, address solana.PublicKey, data []byte,
 	return f.chain.SetAccount(ctx, address, svm.Account{Lamports: rent, Data: data, Owner: owner})
 }
 
-func (f *Feed) createAccount(ctx context.Context, address solana.PublicKey, size int, owner solana.PublicKey) (solana.Instruction, error) {
+func (f *Feed) createAccount(ctx context.Context, address solana.PublicKey, size int,
+	owner solana.PublicKey) (solana.Instruction, error) {
 	rent, err := f.client.GetMinimumBalanceForRentExemption(ctx, uint64(size), rpc.CommitmentProcessed)
 	if err != nil {
 		return nil, fmt.Errorf("ask for the rent of %d bytes: %w", size, err)

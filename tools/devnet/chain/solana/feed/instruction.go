@@ -15,7 +15,8 @@ func discriminator(name string) []byte {
 }
 
 // instruction is a call of a program by the name of its instruction; parts are its arguments in Borsh.
-func instruction(program solana.PublicKey, name string, accounts []*solana.AccountMeta, parts ...[]byte) solana.Instruction {
+func instruction(program solana.PublicKey, name string, accounts []*solana.AccountMeta,
+	parts ...[]byte) solana.Instruction {
 	data := discriminator("global:" + name)
 	for _, part := range parts {
 		data = append(data, part...)
@@ -44,8 +45,10 @@ func setValidatorConfig(feed, owner solana.PublicKey, threshold uint32) solana.I
 
 func (f *Feed) initialize() solana.Instruction {
 	return instruction(OCR2Program, "initialize", []*solana.AccountMeta{
-		solana.Meta(f.State).WRITE(), solana.Meta(f.Transmissions), solana.Meta(f.owner.PublicKey()).SIGNER(), solana.Meta(f.TokenMint),
-		solana.Meta(f.TokenVault), solana.Meta(f.VaultAuthority), solana.Meta(f.RequesterAccess), solana.Meta(f.BillingAccess),
+		solana.Meta(f.State).WRITE(), solana.Meta(f.Transmissions), solana.Meta(f.owner.PublicKey()).SIGNER(),
+		solana.Meta(f.TokenMint),
+		solana.Meta(f.TokenVault), solana.Meta(f.VaultAuthority), solana.Meta(f.RequesterAccess),
+		solana.Meta(f.BillingAccess),
 	}, i128(f.min), i128(f.max))
 }
 
@@ -77,11 +80,13 @@ func (f *Feed) finalizeProposal(proposal solana.PublicKey) solana.Instruction {
 	return instruction(OCR2Program, "finalize_proposal", f.ownProposal(proposal))
 }
 
-func (f *Feed) acceptProposal(proposal solana.PublicKey, digest []byte, receiver solana.PublicKey, payees []solana.PublicKey) solana.Instruction {
+func (f *Feed) acceptProposal(proposal solana.PublicKey, digest []byte, receiver solana.PublicKey,
+	payees []solana.PublicKey) solana.Instruction {
 	owner := f.owner.PublicKey()
 	accounts := []*solana.AccountMeta{
 		solana.Meta(f.State).WRITE(), solana.Meta(proposal).WRITE(), solana.Meta(owner).WRITE(), solana.Meta(owner).SIGNER(),
-		solana.Meta(receiver).WRITE(), solana.Meta(f.TokenVault).WRITE(), solana.Meta(f.VaultAuthority), solana.Meta(solana.TokenProgramID),
+		solana.Meta(receiver).WRITE(), solana.Meta(f.TokenVault).WRITE(), solana.Meta(f.VaultAuthority),
+		solana.Meta(solana.TokenProgramID),
 	}
 	for _, payee := range payees {
 		accounts = append(accounts, solana.Meta(payee).WRITE())

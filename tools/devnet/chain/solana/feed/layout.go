@@ -78,15 +78,18 @@ func DecodeState(data []byte) (State, error) {
 	s := State{
 		VaultBump: data[9], Transmissions: solana.PublicKey(data[16:48]), TokenMint: solana.PublicKey(data[112:144]),
 		TokenVault: solana.PublicKey(data[144:176]), MinAnswer: signed(data[240:256]), MaxAnswer: signed(data[256:272]),
-		F: data[stateF], Round: data[stateRound], Epoch: le.Uint32(data[stateEpoch:]), RoundID: le.Uint32(data[stateRoundID:]),
+		F: data[stateF], Round: data[stateRound], Epoch: le.Uint32(data[stateEpoch:]),
+		RoundID:           le.Uint32(data[stateRoundID:]),
 		LatestTransmitter: solana.PublicKey(data[stateTransmitter : stateTransmitter+32]),
-		ConfigCount:       le.Uint32(data[stateConfigCount:]), ConfigDigest: ocrtypes.ConfigDigest(data[stateDigest : stateDigest+32]),
-		ConfigSlot: le.Uint64(data[stateConfigSlot:]), OffchainVersion: le.Uint64(data[stateOffchain:]),
+		ConfigCount:       le.Uint32(data[stateConfigCount:]),
+		ConfigDigest:      ocrtypes.ConfigDigest(data[stateDigest : stateDigest+32]),
+		ConfigSlot:        le.Uint64(data[stateConfigSlot:]), OffchainVersion: le.Uint64(data[stateOffchain:]),
 		ObservationGjuels: le.Uint32(data[360:]), TransmissionGjuels: le.Uint32(data[364:]),
 	}
 	length, oracles := le.Uint64(data[stateOffchainLen:]), le.Uint64(data[stateOracleLen:])
 	if length > offchainCapacity || oracles > MaxOracles {
-		return State{}, fmt.Errorf("the state counts %d bytes of off-chain configuration and %d oracles, more than it has room for", length, oracles)
+		return State{}, fmt.Errorf("the state counts %d bytes of off-chain configuration and %d oracles, more than it has "+
+			"room for", length, oracles)
 	}
 	s.OffchainConfig = bytes.Clone(data[stateOffchainBytes : stateOffchainBytes+length])
 	for i := range oracles {
@@ -109,13 +112,15 @@ type Round struct {
 
 // DecodeRounds reads the rounds in the ring of recent ones, the newest first, and whether the feed's flag is raised.
 func DecodeRounds(data []byte) (rounds []Round, flagged bool, err error) {
-	if len(data) < ringOffset || !bytes.HasPrefix(data, discriminator("account:Transmissions")) || data[feedVersion] != feedVersion2 {
+	if len(data) < ringOffset || !bytes.HasPrefix(data, discriminator("account:Transmissions")) ||
+		data[feedVersion] != feedVersion2 {
 		return nil, false, fmt.Errorf("the account of %d bytes is no feed of version 2", len(data))
 	}
 	le := binary.LittleEndian
 	latest, live, cursor := le.Uint32(data[feedLatest:]), le.Uint32(data[feedLive:]), le.Uint32(data[feedCursor:])
 	if live == 0 || cursor >= live || int(live) > (len(data)-ringOffset)/recordSize {
-		return nil, false, fmt.Errorf("the feed's ring has %d rounds with the cursor at %d in %d bytes", live, cursor, len(data))
+		return nil, false, fmt.Errorf("the feed's ring has %d rounds with the cursor at %d in %d bytes", live, cursor,
+			len(data))
 	}
 	for age := range min(latest, live) {
 		at := data[ringOffset+recordSize*int((cursor+live-1-age)%live):]

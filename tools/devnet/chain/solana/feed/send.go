@@ -15,7 +15,8 @@ import (
 const pollPeriod = 10 * time.Millisecond
 
 // send sends a transaction that the owner pays for, signed by signers too, and waits until it is processed.
-func (f *Feed) send(ctx context.Context, signers []solana.PrivateKey, instructions ...solana.Instruction) (solana.Signature, error) {
+func (f *Feed) send(ctx context.Context, signers []solana.PrivateKey,
+	instructions ...solana.Instruction) (solana.Signature, error) {
 	latest, err := f.client.GetLatestBlockhash(ctx, rpc.CommitmentProcessed)
 	if err != nil {
 		return solana.Signature{}, fmt.Errorf("ask for a blockhash: %w", err)
@@ -35,7 +36,8 @@ func (f *Feed) send(ctx context.Context, signers []solana.PrivateKey, instructio
 	if err != nil {
 		return solana.Signature{}, fmt.Errorf("sign the transaction: %w", err)
 	}
-	signature, err := f.client.SendTransactionWithOpts(ctx, tx, rpc.TransactionOpts{PreflightCommitment: rpc.CommitmentProcessed})
+	signature, err := f.client.SendTransactionWithOpts(ctx,
+		tx, rpc.TransactionOpts{PreflightCommitment: rpc.CommitmentProcessed})
 	if err != nil {
 		return solana.Signature{}, fmt.Errorf("send the transaction: %w", reason(err))
 	}

@@ -32,7 +32,8 @@ func (r *ring) submit(round Round) {
 		change := new(big.Int).Sub(round.Answer, before)
 		change.Abs(change).Mul(change, big.NewInt(100_000))
 		// A change that does not fit in 128 bits deviates.
-		if before.Sign() != 0 && (change.BitLen() > 128 || change.Div(change, new(big.Int).Abs(before)).Cmp(r.threshold) > 0) {
+		if before.Sign() != 0 &&
+			(change.BitLen() > 128 || change.Div(change, new(big.Int).Abs(before)).Cmp(r.threshold) > 0) {
 			r.flagged = true
 		}
 	}
@@ -62,7 +63,8 @@ func (r *ring) fetch(id uint32) (Round, bool) {
 	return Round{}, false
 }
 
-// TestStore holds the store program against the model, with rings and answers of all sizes. The feeds' writer is their owner.
+// TestStore holds the store program against the model, with rings and answers of all sizes. The feeds' writer is their
+// owner.
 func TestStore(t *testing.T) {
 	t.Parallel()
 	ctx, chain := start(t, svm.Settings{})
@@ -76,13 +78,15 @@ func TestStore(t *testing.T) {
 		if historical == 0 {
 			historical = -1
 		}
-		f, err := Deploy(ctx, chain, Settings{LiveLength: model.length, HistoricalLength: historical, Granularity: uint8(model.granularity)})
+		f, err := Deploy(ctx, chain,
+			Settings{LiveLength: model.length, HistoricalLength: historical, Granularity: uint8(model.granularity)})
 		if err != nil {
 			rt.Fatal(err)
 		}
 		owner := f.owner.PublicKey()
 		instructions := []solana.Instruction{
-			setWriter(f.Transmissions, owner, owner), setValidatorConfig(f.Transmissions, owner, uint32(model.threshold.Uint64())),
+			setWriter(f.Transmissions, owner, owner),
+			setValidatorConfig(f.Transmissions, owner, uint32(model.threshold.Uint64())),
 		}
 		if _, err := f.send(ctx, nil, instructions...); err != nil {
 			rt.Fatal(err)
@@ -92,7 +96,8 @@ func TestStore(t *testing.T) {
 			round := Round{Timestamp: rapid.Uint32().Draw(rt, "timestamp"), Answer: answer(rt, model)}
 			model.submit(round)
 			batch = append(batch, instruction(StoreProgram, "submit",
-				[]*solana.AccountMeta{solana.Meta(f.Transmissions).WRITE(), solana.Meta(owner).SIGNER()}, u64(uint64(round.Timestamp)), i128(round.Answer)))
+				[]*solana.AccountMeta{solana.Meta(f.Transmissions).WRITE(), solana.Meta(owner).SIGNER()},
+				u64(uint64(round.Timestamp)), i128(round.Answer)))
 		}
 		if _, err := f.send(ctx, nil, batch...); err != nil {
 			rt.Fatal(err)
@@ -172,7 +177,8 @@ func (f *Feed) query(ctx context.Context, scope []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	tx, err := solana.NewTransaction([]solana.Instruction{instruction(StoreProgram, "query", []*solana.AccountMeta{solana.Meta(f.Transmissions)}, scope)},
+	tx, err := solana.NewTransaction(
+		[]solana.Instruction{instruction(StoreProgram, "query", []*solana.AccountMeta{solana.Meta(f.Transmissions)}, scope)},
 		latest.Value.Blockhash, solana.TransactionPayer(f.owner.PublicKey()))
 	if err != nil {
 		return nil, err
@@ -184,7 +190,8 @@ func (f *Feed) query(ctx context.Context, scope []byte) ([]byte, error) {
 			ReturnData *struct{ Data solana.Data }
 		}
 	}
-	err = f.client.RPCCallForInto(ctx, &result, "simulateTransaction", []any{tx.MustToBase64(), map[string]any{"encoding": "base64", "commitment": "processed"}})
+	err = f.client.RPCCallForInto(ctx, &result, "simulateTransaction",
+		[]any{tx.MustToBase64(), map[string]any{"encoding": "base64", "commitment": "processed"}})
 	if err != nil {
 		return nil, err
 	}
@@ -199,7 +206,8 @@ func TestQuery(t *testing.T) {
 	ctx, chain := start(t, svm.Settings{})
 	f, err := Deploy(ctx, chain, Settings{})
 	check(t, err)
-	for scope, want := range map[byte]string{0: "\x02", 1: "\x08", 2: "\x0b\x00\x00\x00loop devnet", 5: string(f.StoreAuthority[:])} {
+	for scope, want := range map[byte]string{0: "\x02", 1: "\x08", 2: "\x0b\x00\x00\x00loop devnet",
+		5: string(f.StoreAuthority[:])} {
 		if got, err := f.query(ctx, []byte{scope}); err != nil || string(got) != want {
 			t.Errorf("scope %d is %q (%v), want %q", scope, got, err, want)
 		}
@@ -222,7 +230,8 @@ func TestStoreRefuses(t *testing.T) {
 	key := stranger.PublicKey()
 	check(t, chain.Airdrop(ctx, key, transmitterFunds))
 	submit := func(feed solana.PublicKey) solana.Instruction {
-		return instruction(StoreProgram, "submit", []*solana.AccountMeta{solana.Meta(feed).WRITE(), solana.Meta(key).SIGNER()}, u64(1), i128(big.NewInt(1)))
+		return instruction(StoreProgram, "submit",
+			[]*solana.AccountMeta{solana.Meta(feed).WRITE(), solana.Meta(key).SIGNER()}, u64(1), i128(big.NewInt(1)))
 	}
 	fresh := func(size int) solana.PublicKey {
 		address := solana.NewWallet().PublicKey()
@@ -233,10 +242,13 @@ func TestStoreRefuses(t *testing.T) {
 		code int
 		call solana.Instruction
 	}{
-		"submit of a stranger":      {6000, submit(f.Transmissions)},
-		"submit to a state":         {3007, submit(f.State)},
-		"writer set by a stranger":  {2012, setWriter(f.Transmissions, key, key)},
-		"writer set as the owner":   {6000, instruction(StoreProgram, "set_writer", []*solana.AccountMeta{solana.Meta(f.Transmissions).WRITE(), solana.Meta(f.owner.PublicKey()), solana.Meta(key).SIGNER()}, key[:])},
+		"submit of a stranger":     {6000, submit(f.Transmissions)},
+		"submit to a state":        {3007, submit(f.State)},
+		"writer set by a stranger": {2012, setWriter(f.Transmissions, key, key)},
+		"writer set as the owner": {6000,
+			instruction(StoreProgram, "set_writer",
+				[]*solana.AccountMeta{solana.Meta(f.Transmissions).WRITE(), solana.Meta(f.owner.PublicKey()),
+					solana.Meta(key).SIGNER()}, key[:])},
 		"feed that is there":        {2013, createFeed(f.Transmissions, key, "x", 8, 1, 1)},
 		"feed without a ring":       {6001, createFeed(fresh(ringOffset), key, "x", 8, 1, 1)},
 		"feed of part of a round":   {6004, createFeed(fresh(ringOffset+recordSize+1), key, "x", 8, 1, 1)},
@@ -287,11 +299,14 @@ func TestFlag(t *testing.T) {
 		"a step of the largest": {1<<32 - 1, lowest, new(big.Int).Add(lowest, big.NewInt(5)), false},
 		"from end to end":       {1<<32 - 1, lowest, highest, true},
 	} {
-		_, err := f.send(ctx, nil, setValidatorConfig(f.Transmissions, owner, 1<<32-1), submit(new(big.Int)), submit(test.before),
-			setValidatorConfig(f.Transmissions, owner, test.threshold), instruction(StoreProgram, "lower_flag", ownFeed(f.Transmissions, owner)), submit(test.answer))
+		_, err := f.send(ctx, nil, setValidatorConfig(f.Transmissions, owner, 1<<32-1), submit(new(big.Int)),
+			submit(test.before),
+			setValidatorConfig(f.Transmissions, owner, test.threshold),
+			instruction(StoreProgram, "lower_flag", ownFeed(f.Transmissions, owner)), submit(test.answer))
 		check(t, err)
 		if _, flagged, err := f.ReadRounds(ctx, rpc.CommitmentProcessed); err != nil || flagged != test.want {
-			t.Errorf("%s: from %s to %s at %d the flag is %v (%v), want %v", name, test.before, test.answer, test.threshold, flagged, err, test.want)
+			t.Errorf("%s: from %s to %s at %d the flag is %v (%v), want %v", name, test.before, test.answer, test.threshold,
+				flagged, err, test.want)
 		}
 	}
 	_, err = f.send(ctx, nil, instruction(StoreProgram, "lower_flag", ownFeed(f.Transmissions, owner)))

@@ -56,8 +56,9 @@ type event struct {
 	reimbursed uint64
 }
 
-// Watch gives every transmission of the feed to take, in the order of the chain and once it is confirmed, until ctx ends,
-// take fails or the connection breaks; the error says which. It has connections of its own, as any reader of the feed would.
+// Watch gives every transmission of the feed to take, in the order of the chain and once it is confirmed, until ctx
+// ends, take fails or the connection breaks; the error says which. It has connections of its own, as any reader of the
+// feed would.
 func (f *Feed) Watch(ctx context.Context, take func(Transmission) error) error {
 	node := f.chain.Nodes()[0]
 	client := rpc.New(node.RPCURL)
@@ -117,8 +118,10 @@ func decodeEvent(line string) (event, bool) {
 }
 
 // transmission puts together what the event, the transaction and the feed's ring say, and fails when they differ.
-func (f *Feed) transmission(ctx context.Context, client *rpc.Client, signature solana.Signature, logged event) (Transmission, error) {
-	found, err := client.GetTransaction(ctx, signature, &rpc.GetTransactionOpts{Encoding: solana.EncodingBase64, Commitment: rpc.CommitmentConfirmed})
+func (f *Feed) transmission(ctx context.Context, client *rpc.Client, signature solana.Signature,
+	logged event) (Transmission, error) {
+	found, err := client.GetTransaction(ctx, signature,
+		&rpc.GetTransactionOpts{Encoding: solana.EncodingBase64, Commitment: rpc.CommitmentConfirmed})
 	if err != nil {
 		return Transmission{}, fmt.Errorf("read the transaction %s: %w", signature, err)
 	}
@@ -153,7 +156,8 @@ func (f *Feed) transmission(ctx context.Context, client *rpc.Client, signature s
 			continue
 		}
 		if round.Answer.Cmp(logged.answer) != 0 || round.Timestamp != logged.timestamp || round.Slot != found.Slot {
-			return Transmission{}, fmt.Errorf("the feed has answer %s of second %d in slot %d, and the event in slot %d says %s of %d",
+			return Transmission{}, fmt.Errorf("the feed has answer %s of second %d in slot %d, and the event in slot %d says "+
+				"%s of %d",
 				round.Answer, round.Timestamp, round.Slot, found.Slot, logged.answer, logged.timestamp)
 		}
 		t.Answer = round.Answer

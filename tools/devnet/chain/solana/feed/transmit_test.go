@@ -44,8 +44,9 @@ func (n *network) good(ctx context.Context, t *testing.T, epoch uint32, round ui
 	state, err := n.ReadState(ctx, rpc.CommitmentProcessed)
 	check(t, err)
 	a := attempt{
-		digest: state.ConfigDigest, epoch: epoch, round: round, timestamp: uint32(time.Now().Unix()), median: big.NewInt(200_012_345_678),
-		juels: 9_000_000_000, bump: n.StoreBump, transmitter: n.members[1].TransmitterKey,
+		digest: state.ConfigDigest, epoch: epoch, round: round, timestamp: uint32(time.Now().Unix()),
+		median: big.NewInt(200_012_345_678),
+		juels:  9_000_000_000, bump: n.StoreBump, transmitter: n.members[1].TransmitterKey,
 	}
 	for i := range n.members {
 		a.observers = append(a.observers, byte(len(n.members)-1-i))
@@ -93,13 +94,15 @@ func (a attempt) instruction() solana.Instruction {
 // priced are the instructions of a transaction as relayers send it.
 func (a attempt) priced(price uint64) []solana.Instruction {
 	return []solana.Instruction{
-		computebudget.NewSetComputeUnitPriceInstruction(price).Build(), a.instruction(), computebudget.NewSetComputeUnitLimitInstruction(400_000).Build(),
+		computebudget.NewSetComputeUnitPriceInstruction(price).Build(), a.instruction(),
+		computebudget.NewSetComputeUnitLimitInstruction(400_000).Build(),
 	}
 }
 
-// transact sends a transaction that key pays for, in a slot of its own so that no other is the same, and returns what became
-// of it.
-func (f *Feed) transact(ctx context.Context, key solana.PrivateKey, instructions ...solana.Instruction) (solana.Signature, *solana.Transaction, error) {
+// transact sends a transaction that key pays for, in a slot of its own so that no other is the same, and returns what
+// became of it.
+func (f *Feed) transact(ctx context.Context, key solana.PrivateKey,
+	instructions ...solana.Instruction) (solana.Signature, *solana.Transaction, error) {
 	if _, err := f.chain.Warp(ctx, 1); err != nil {
 		return solana.Signature{}, nil, err
 	}
@@ -114,7 +117,8 @@ func (f *Feed) transact(ctx context.Context, key solana.PrivateKey, instructions
 	if _, err := tx.Sign(func(solana.PublicKey) *solana.PrivateKey { return &key }); err != nil {
 		return solana.Signature{}, nil, err
 	}
-	signature, err := f.client.SendTransactionWithOpts(ctx, tx, rpc.TransactionOpts{PreflightCommitment: rpc.CommitmentProcessed})
+	signature, err := f.client.SendTransactionWithOpts(ctx,
+		tx, rpc.TransactionOpts{PreflightCommitment: rpc.CommitmentProcessed})
 	if err != nil {
 		return solana.Signature{}, tx, err
 	}
@@ -162,13 +166,15 @@ func TestTransmit(t *testing.T) {
 		check(t, err)
 		state, err := n.ReadState(ctx, rpc.CommitmentProcessed)
 		check(t, err)
-		if state.Epoch != 7 || state.Round != i+1 || state.RoundID != uint32(i) || state.LatestTransmitter != a.transmitter.PublicKey() {
+		if state.Epoch != 7 || state.Round != i+1 || state.RoundID != uint32(i) ||
+			state.LatestTransmitter != a.transmitter.PublicKey() {
 			t.Errorf("after round %d the state has epoch %d, round %d, round id %d, transmitter %s",
 				i+1, state.Epoch, state.Round, state.RoundID, state.LatestTransmitter)
 		}
 		rounds, flagged, err := n.ReadRounds(ctx, rpc.CommitmentProcessed)
 		check(t, err)
-		if len(rounds) != min(int(i), 3) || rounds[0].ID != uint32(i) || rounds[0].Answer.Cmp(a.median) != 0 || rounds[0].Timestamp != a.timestamp || flagged {
+		if len(rounds) != min(int(i), 3) || rounds[0].ID != uint32(i) || rounds[0].Answer.Cmp(a.median) != 0 ||
+			rounds[0].Timestamp != a.timestamp || flagged {
 			t.Errorf("after round %d the ring holds %v (flag %v), want answer %s on top", i+1, rounds, flagged, a.median)
 		}
 		// 5000 lamports and 71000 units at the price make 5071 lamports of 9 gjuels.
@@ -181,13 +187,15 @@ func TestTransmit(t *testing.T) {
 		check(t, err)
 		want := Transmission{
 			RoundID: uint32(i), ConfigDigest: a.digest, Epoch: 7, Round: i + 1, Answer: a.median, Observers: []int{3, 2, 1, 0},
-			ObservationsTimestamp: a.timestamp, Transmitter: a.transmitter.PublicKey(), Fee: 5000 + price*400_000/1e6, Units: transmission.Units,
+			ObservationsTimestamp: a.timestamp, Transmitter: a.transmitter.PublicKey(), Fee: 5000 + price*400_000/1e6,
+			Units: transmission.Units,
 		}
 		if diff := cmp.Diff(want, transmission, cmp.Comparer(func(a, b *big.Int) bool { return a.Cmp(b) == 0 })); diff != "" {
 			t.Errorf("transmission (-want +got):\n%s", diff)
 		}
 		if transmission.Units < 50_000 || transmission.Units > 100_000 {
-			t.Errorf("the transmission took %d units, want some 25,000 for each of 2 signatures, and no more than as many again", transmission.Units)
+			t.Errorf("the transmission took %d units, want some 25,000 for each of 2 signatures, and no more than as many again",
+				transmission.Units)
 		}
 	}
 }
@@ -210,7 +218,8 @@ func (f *Feed) confirmed(ctx context.Context, signature solana.Signature) error 
 
 // transmissionOf is what Watch makes of a confirmed transaction.
 func (f *Feed) transmissionOf(ctx context.Context, signature solana.Signature) (Transmission, error) {
-	found, err := f.client.GetTransaction(ctx, signature, &rpc.GetTransactionOpts{Encoding: solana.EncodingBase64, Commitment: rpc.CommitmentConfirmed})
+	found, err := f.client.GetTransaction(ctx, signature,
+		&rpc.GetTransactionOpts{Encoding: solana.EncodingBase64, Commitment: rpc.CommitmentConfirmed})
 	if err != nil {
 		return Transmission{}, err
 	}
@@ -314,7 +323,8 @@ func TestReplay(t *testing.T) {
 	check(t, err)
 	// The same transaction is known to the chain, the same report in another transaction to the program.
 	_, err = n.client.SendTransactionWithOpts(ctx, tx, rpc.TransactionOpts{PreflightCommitment: rpc.CommitmentProcessed})
-	if failed := new(jsonrpc.RPCError); !errors.As(err, &failed) || failed.Code != -32002 || failed.Data.(map[string]any)["err"] != "AlreadyProcessed" {
+	if failed := new(jsonrpc.RPCError); !errors.As(err, &failed) || failed.Code != -32002 ||
+		failed.Data.(map[string]any)["err"] != "AlreadyProcessed" {
 		t.Errorf("the same transaction ended with %v, want AlreadyProcessed", err)
 	}
 	_, _, err = n.transact(ctx, a.transmitter, a.priced(1)...)
@@ -346,11 +356,13 @@ func TestReimbursement(t *testing.T) {
 		round++
 		a := n.good(ctx, t, 1, round)
 		a.juels = test.juels
-		signature, _, err := n.transact(ctx, a.transmitter, computebudget.NewSetComputeUnitPriceInstruction(test.price).Build(), a.instruction(),
+		signature, _, err := n.transact(ctx, a.transmitter,
+			computebudget.NewSetComputeUnitPriceInstruction(test.price).Build(), a.instruction(),
 			computebudget.NewSetComputeUnitLimitInstruction(100_000).Build())
 		check(t, err)
 		check(t, n.confirmed(ctx, signature))
-		found, err := n.client.GetTransaction(ctx, signature, &rpc.GetTransactionOpts{Encoding: solana.EncodingBase64, Commitment: rpc.CommitmentConfirmed})
+		found, err := n.client.GetTransaction(ctx, signature,
+			&rpc.GetTransactionOpts{Encoding: solana.EncodingBase64, Commitment: rpc.CommitmentConfirmed})
 		check(t, err)
 		for _, line := range found.Meta.LogMessages {
 			logged, ok := decodeEvent(line)
@@ -363,7 +375,8 @@ func TestReimbursement(t *testing.T) {
 				want.SetUint64(1<<64 - 1)
 			}
 			if want.Uint64() != logged.reimbursed || logged.juels != test.juels {
-				t.Errorf("%s: the program took %d gjuels at %d juels, want %s at %d", name, logged.reimbursed, logged.juels, want, test.juels)
+				t.Errorf("%s: the program took %d gjuels at %d juels, want %s at %d", name, logged.reimbursed, logged.juels, want,
+					test.juels)
 			}
 		}
 	}
@@ -374,7 +387,8 @@ func TestReimbursement(t *testing.T) {
 	a := n.good(ctx, t, 1, 200)
 	a.juels, a.transmitter = 1<<64-1, n.members[2].TransmitterKey
 	check(t, n.chain.Airdrop(ctx, n.members[2].Transmitter, 1<<50))
-	_, _, err = n.transact(ctx, a.transmitter, computebudget.NewSetComputeUnitPriceInstruction(1<<40).Build(), a.instruction(),
+	_, _, err = n.transact(ctx, a.transmitter, computebudget.NewSetComputeUnitPriceInstruction(1<<40).Build(),
+		a.instruction(),
 		computebudget.NewSetComputeUnitLimitInstruction(100_000).Build())
 	check(t, err)
 	state, err := n.ReadState(ctx, rpc.CommitmentProcessed)
@@ -384,7 +398,8 @@ func TestReimbursement(t *testing.T) {
 	}
 	// The price must stand right before the transmission when something does.
 	a = n.good(ctx, t, 2, 1)
-	_, _, err = n.transact(ctx, a.transmitter, computebudget.NewSetComputeUnitLimitInstruction(100_000).Build(), a.instruction())
+	_, _, err = n.transact(ctx, a.transmitter, computebudget.NewSetComputeUnitLimitInstruction(100_000).Build(),
+		a.instruction())
 	if code := codeOf(err); code != 6001 {
 		t.Errorf("a limit in front ended with code %d, want 6001: %v", code, err)
 	}

@@ -25,7 +25,8 @@ func check(t *testing.T, err error) {
 	}
 }
 
-// still is a chain without slots of its own and with an account that has money; or the test is skipped where none was built.
+// still is a chain without slots of its own and with an account that has money; or the test is skipped where none was
+// built.
 type still struct {
 	*Chain
 	client *rpc.Client

@@ -1,5 +1,5 @@
-// Package svm runs a Solana chain for tests: a Node process in which LiteSVM executes real programs behind the JSON-RPC and
-// WebSocket interfaces of a validator.
+// Package svm runs a Solana chain for tests: a Node process in which LiteSVM executes real programs behind the JSON-RPC
+// and WebSocket interfaces of a validator.
 //
 // It must not know which programs run on it, nor what they are for.
 package svm
@@ -82,14 +82,16 @@ func Locate() (string, error) {
 			return dir, nil
 		}
 	}
-	return "", fmt.Errorf("the Solana chain was not built, there is no folder solana beside %s nor in ./bin: run `make solana`", filepath.Base(self))
+	return "", fmt.Errorf("the Solana chain was not built, there is no folder solana beside %s nor in ./bin: run `make "+
+		"solana`", filepath.Base(self))
 }
 
 // Start starts a chain. Close ends it; it also ends when this process does, in whatever way.
 func Start(ctx context.Context, settings Settings) (*Chain, error) {
 	interpreter, err := exec.LookPath("node")
 	if err != nil {
-		return nil, errors.New("the Solana chain runs in Node.js, and no program node is in the PATH: install Node.js 20 or later")
+		return nil, errors.New("the Solana chain runs in Node.js, and no program node is in the PATH: install Node.js 20 " +
+			"or later")
 	}
 	main := filepath.Join(settings.Dir, "facade", "main.mjs")
 	if _, err := os.Stat(filepath.Join(settings.Dir, "facade", "node_modules")); errors.Is(err, fs.ErrNotExist) {

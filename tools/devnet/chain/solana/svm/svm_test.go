@@ -50,7 +50,8 @@ func TestTransaction(t *testing.T) {
 	limit := computebudget.NewSetComputeUnitLimitInstruction(1000).Build()
 	tx := s.signed(t, s.hash(ctx, t), price, transfer, limit)
 
-	simulated, err := s.client.SimulateTransactionWithOpts(ctx, tx, &rpc.SimulateTransactionOpts{SigVerify: true, Commitment: rpc.CommitmentProcessed})
+	simulated, err := s.client.SimulateTransactionWithOpts(ctx, tx,
+		&rpc.SimulateTransactionOpts{SigVerify: true, Commitment: rpc.CommitmentProcessed})
 	check(t, err)
 	if simulated.Value.Err != nil || *simulated.Value.UnitsConsumed != 450 || len(simulated.Value.Logs) != 6 {
 		t.Errorf("the simulation says %+v, want 450 units and 6 lines", simulated.Value)
@@ -65,7 +66,9 @@ func TestTransaction(t *testing.T) {
 	check(t, err)
 	slot, err := s.client.GetSlot(ctx, rpc.CommitmentProcessed)
 	check(t, err)
-	if early, err := s.client.GetTransaction(ctx, signature, &rpc.GetTransactionOpts{Encoding: solana.EncodingBase64, Commitment: rpc.CommitmentConfirmed}); !errors.Is(err, rpc.ErrNotFound) {
+	if early, err := s.client.GetTransaction(ctx, signature,
+		&rpc.GetTransactionOpts{Encoding: solana.EncodingBase64, Commitment: rpc.CommitmentConfirmed}); !errors.Is(err,
+		rpc.ErrNotFound) {
 		t.Errorf("before it is confirmed the transaction is told as %+v (%v)", early, err)
 	}
 	seen := map[rpc.CommitmentType][]uint64{}
@@ -73,23 +76,27 @@ func TestTransaction(t *testing.T) {
 		if got := s.status(ctx, t, signature); got != want {
 			t.Errorf("the transaction is %q, want %q", got, want)
 		}
-		for _, commitment := range []rpc.CommitmentType{rpc.CommitmentProcessed, rpc.CommitmentConfirmed, rpc.CommitmentFinalized} {
+		for _, commitment := range []rpc.CommitmentType{rpc.CommitmentProcessed, rpc.CommitmentConfirmed,
+			rpc.CommitmentFinalized} {
 			balance, err := s.client.GetBalance(ctx, to, commitment)
 			check(t, err)
 			seen[commitment] = append(seen[commitment], balance.Value/solana.LAMPORTS_PER_SOL)
 		}
 		s.warp(ctx, t, 1)
 	}
-	want := map[rpc.CommitmentType][]uint64{rpc.CommitmentProcessed: {1, 1, 1, 1}, rpc.CommitmentConfirmed: {0, 1, 1, 1}, rpc.CommitmentFinalized: {0, 0, 0, 1}}
+	want := map[rpc.CommitmentType][]uint64{rpc.CommitmentProcessed: {1, 1, 1, 1}, rpc.CommitmentConfirmed: {0, 1, 1, 1},
+		rpc.CommitmentFinalized: {0, 0, 0, 1}}
 	if diff := cmp.Diff(want, seen); diff != "" {
 		t.Errorf("balances under the commitments (-want +got):\n%s", diff)
 	}
 
-	found, err := s.client.GetTransaction(ctx, signature, &rpc.GetTransactionOpts{Encoding: solana.EncodingBase64, Commitment: rpc.CommitmentConfirmed})
+	found, err := s.client.GetTransaction(ctx, signature,
+		&rpc.GetTransactionOpts{Encoding: solana.EncodingBase64, Commitment: rpc.CommitmentConfirmed})
 	check(t, err)
 	decoded, err := found.Transaction.GetTransaction()
 	check(t, err)
-	if found.Slot != slot || found.Meta.Fee != 7001 || found.Meta.PreBalances[0]-found.Meta.PostBalances[0] != solana.LAMPORTS_PER_SOL+7001 ||
+	if found.Slot != slot || found.Meta.Fee != 7001 ||
+		found.Meta.PreBalances[0]-found.Meta.PostBalances[0] != solana.LAMPORTS_PER_SOL+7001 ||
 		decoded.Signatures[0] != signature || len(found.Meta.LogMessages) != 6 || found.BlockTime == nil {
 		t.Errorf("the transaction is told as %+v", found.Meta)
 	}
@@ -101,21 +108,29 @@ func TestTransaction(t *testing.T) {
 			}
 		}
 	}
-	check(t, s.client.RPCCallForInto(ctx, &asJSON, "getTransaction", []any{signature, map[string]any{"encoding": "json", "commitment": "confirmed"}}))
-	if told := asJSON.Transaction.Message; told.RecentBlockhash != tx.Message.RecentBlockhash || !slices.Equal(told.Instructions[1].Data, tx.Message.Instructions[1].Data) {
+	check(t,
+		s.client.RPCCallForInto(ctx, &asJSON, "getTransaction",
+			[]any{signature, map[string]any{"encoding": "json", "commitment": "confirmed"}}))
+	if told := asJSON.Transaction.Message; told.RecentBlockhash != tx.Message.RecentBlockhash ||
+		!slices.Equal(told.Instructions[1].Data, tx.Message.Instructions[1].Data) {
 		t.Errorf("as JSON the transaction is %+v", told)
 	}
-	block, err := s.client.GetBlockWithOpts(ctx, slot, &rpc.GetBlockOpts{Encoding: solana.EncodingBase64, Commitment: rpc.CommitmentConfirmed})
+	block, err := s.client.GetBlockWithOpts(ctx, slot,
+		&rpc.GetBlockOpts{Encoding: solana.EncodingBase64, Commitment: rpc.CommitmentConfirmed})
 	check(t, err)
-	if len(block.Transactions) != 1 || block.Transactions[0].Meta.Fee != 7001 || *block.BlockHeight != slot-100 || block.ParentSlot != slot-1 {
+	if len(block.Transactions) != 1 || block.Transactions[0].Meta.Fee != 7001 || *block.BlockHeight != slot-100 ||
+		block.ParentSlot != slot-1 {
 		t.Errorf("the block is told as %+v", block)
 	}
 	fees, err := s.client.GetRecentPrioritizationFees(ctx, solana.PublicKeySlice{to})
 	check(t, err)
-	if i := slices.IndexFunc(fees, func(f rpc.PriorizationFeeResult) bool { return f.PrioritizationFee != 0 }); len(fees) != 150 || i < 0 || fees[i].Slot != slot || fees[i].PrioritizationFee != 2_000_001 {
+	if i := slices.IndexFunc(fees, func(f rpc.PriorizationFeeResult) bool {
+		return f.PrioritizationFee != 0
+	}); len(fees) != 150 || i < 0 || fees[i].Slot != slot || fees[i].PrioritizationFee != 2_000_001 {
 		t.Errorf("the prices of %d slots are told as %+v", len(fees), fees)
 	}
-	history, err := s.client.GetSignaturesForAddressWithOpts(ctx, to, &rpc.GetSignaturesForAddressOpts{Commitment: rpc.CommitmentConfirmed})
+	history, err := s.client.GetSignaturesForAddressWithOpts(ctx,
+		to, &rpc.GetSignaturesForAddressOpts{Commitment: rpc.CommitmentConfirmed})
 	check(t, err)
 	if len(history) != 1 || history[0].Signature != signature || history[0].Slot != slot {
 		t.Errorf("the account's transactions are told as %+v", history)
@@ -146,12 +161,14 @@ func TestExpiry(t *testing.T) {
 	height, err := s.client.GetBlockHeight(ctx, rpc.CommitmentProcessed)
 	check(t, err)
 	if latest.Value.LastValidBlockHeight != height+5 || latest.Context.Slot == height {
-		t.Errorf("at height %d of slot %d the blockhash is good until %d", height, latest.Context.Slot, latest.Value.LastValidBlockHeight)
+		t.Errorf("at height %d of slot %d the blockhash is good until %d", height, latest.Context.Slot,
+			latest.Value.LastValidBlockHeight)
 	}
 	hash := latest.Value.Blockhash
 	send := func(skip bool) (solana.Signature, error) {
 		transfer, _ := s.pay(solana.LAMPORTS_PER_SOL / 100)
-		return s.client.SendTransactionWithOpts(ctx, s.signed(t, hash, transfer), rpc.TransactionOpts{SkipPreflight: skip, PreflightCommitment: rpc.CommitmentProcessed})
+		return s.client.SendTransactionWithOpts(ctx, s.signed(t, hash, transfer),
+			rpc.TransactionOpts{SkipPreflight: skip, PreflightCommitment: rpc.CommitmentProcessed})
 	}
 	for age := range 7 {
 		valid, err := s.client.IsBlockhashValid(ctx, hash, rpc.CommitmentProcessed)
@@ -161,7 +178,8 @@ func TestExpiry(t *testing.T) {
 		check(t, skipErr)
 		landed := s.status(ctx, t, skipped) != ""
 		if want := age <= 5; valid.Value != want || (err == nil) != want || landed != want {
-			t.Errorf("at an age of %d slots: valid %v, sent with %v, and landed without preflight: %v", age, valid.Value, err, landed)
+			t.Errorf("at an age of %d slots: valid %v, sent with %v, and landed without preflight: %v", age, valid.Value, err,
+				landed)
 		}
 		if age > 5 && cause(t, err) != "BlockhashNotFound" {
 			t.Errorf("the old blockhash is refused as %v", err)
@@ -169,10 +187,12 @@ func TestExpiry(t *testing.T) {
 		s.warp(ctx, t, 1)
 	}
 	transfer, _ := s.pay(1)
-	if fee, err := s.client.GetFeeForMessage(ctx, message(t, s.signed(t, hash, transfer)), rpc.CommitmentProcessed); err != nil || fee.Value != nil {
+	if fee, err := s.client.GetFeeForMessage(ctx, message(t, s.signed(t, hash, transfer)),
+		rpc.CommitmentProcessed); err != nil || fee.Value != nil {
 		t.Errorf("the fee under an old blockhash is %v (%v), want none", fee, err)
 	}
-	replaced, err := s.client.SimulateTransactionWithOpts(ctx, s.signed(t, hash, transfer), &rpc.SimulateTransactionOpts{ReplaceRecentBlockhash: true, Commitment: rpc.CommitmentProcessed})
+	replaced, err := s.client.SimulateTransactionWithOpts(ctx, s.signed(t, hash, transfer),
+		&rpc.SimulateTransactionOpts{ReplaceRecentBlockhash: true, Commitment: rpc.CommitmentProcessed})
 	check(t, err)
 	if replaced.Value.Err != nil && replaced.Value.Err != "InsufficientFundsForRent" {
 		if _, rent := replaced.Value.Err.(map[string]any)["InsufficientFundsForRent"]; !rent {
@@ -203,7 +223,8 @@ func TestRefusals(t *testing.T) {
 	tooMuch, _ := s.pay(1000 * solana.LAMPORTS_PER_SOL)
 	failing := s.signed(t, s.hash(ctx, t), tooMuch)
 	_, err = s.client.SendTransactionWithOpts(ctx, failing, processed)
-	if failed := failure(t, err); !strings.Contains(failed.Message, "Transaction simulation failed: Error processing Instruction 0: custom program error: 0x1") {
+	if failed := failure(t, err); !strings.Contains(failed.Message,
+		"Transaction simulation failed: Error processing Instruction 0: custom program error: 0x1") {
 		t.Errorf("too large a transfer is refused as %q", failed.Message)
 	}
 	sent, err := s.client.SendTransactionWithOpts(ctx, failing, rpc.TransactionOpts{SkipPreflight: true})
@@ -233,17 +254,21 @@ func TestRefusals(t *testing.T) {
 	}
 	unsigned := s.signed(t, s.hash(ctx, t), transfer)
 	unsigned.Signatures[0] = solana.Signature{}
-	simulated, err := s.client.SimulateTransactionWithOpts(ctx, unsigned, &rpc.SimulateTransactionOpts{Commitment: rpc.CommitmentProcessed})
+	simulated, err := s.client.SimulateTransactionWithOpts(ctx, unsigned,
+		&rpc.SimulateTransactionOpts{Commitment: rpc.CommitmentProcessed})
 	if err != nil || simulated.Value.Err != nil {
 		t.Errorf("an unsigned transaction is simulated to %+v (%v)", simulated, err)
 	}
 
 	poor := still{Chain: s.Chain, client: s.client, rich: solana.NewWallet().PrivateKey}
-	_, err = s.client.SendTransactionWithOpts(ctx, poor.signed(t, s.hash(ctx, t), system.NewTransferInstruction(1, poor.rich.PublicKey(), s.rich.PublicKey()).Build()), processed)
+	_, err = s.client.SendTransactionWithOpts(ctx,
+		poor.signed(t, s.hash(ctx, t), system.NewTransferInstruction(1, poor.rich.PublicKey(), s.rich.PublicKey()).Build()),
+		processed)
 	if cause(t, err) != "AccountNotFound" {
 		t.Errorf("a payer without an account is refused as %v", err)
 	}
-	for params, want := range map[string]int{`["!", {"encoding":"base64"}]`: -32602, `["AAAA", {"encoding":"base64"}]`: -32602, `[]`: -32602} {
+	for params, want := range map[string]int{`["!", {"encoding":"base64"}]`: -32602,
+		`["AAAA", {"encoding":"base64"}]`: -32602, `[]`: -32602} {
 		var result any
 		if err := s.client.RPCCallForInto(ctx, &result, "sendTransaction", raw(params)); failure(t, err).Code != want {
 			t.Errorf("sendTransaction%s is refused as %v, want code %d", params, err, want)
@@ -275,20 +300,24 @@ func TestAccounts(t *testing.T) {
 	check(t, s.SetAccount(ctx, address, Account{Lamports: 5_000_000, Data: data, Owner: owner}))
 	offset, length := uint64(8), uint64(16)
 	sliced, err := s.client.GetAccountInfoWithOpts(ctx, address, &rpc.GetAccountInfoOpts{
-		Encoding: solana.EncodingBase64, Commitment: rpc.CommitmentProcessed, DataSlice: &rpc.DataSlice{Offset: &offset, Length: &length},
+		Encoding: solana.EncodingBase64, Commitment: rpc.CommitmentProcessed,
+		DataSlice: &rpc.DataSlice{Offset: &offset, Length: &length},
 	})
 	check(t, err)
-	if diff := cmp.Diff(data[8:24], sliced.Value.Data.GetBinary()); diff != "" || sliced.Value.Owner != owner || sliced.Value.Lamports != 5_000_000 || !sliced.Value.RentEpoch.IsUint64() {
+	if diff := cmp.Diff(data[8:24], sliced.Value.Data.GetBinary()); diff != "" || sliced.Value.Owner != owner ||
+		sliced.Value.Lamports != 5_000_000 || !sliced.Value.RentEpoch.IsUint64() {
 		t.Errorf("the slice is %+v", sliced.Value)
 	}
 	offset = 1000
 	if beyond, err := s.client.GetAccountInfoWithOpts(ctx, address, &rpc.GetAccountInfoOpts{
-		Encoding: solana.EncodingBase64, Commitment: rpc.CommitmentProcessed, DataSlice: &rpc.DataSlice{Offset: &offset, Length: &length},
+		Encoding: solana.EncodingBase64, Commitment: rpc.CommitmentProcessed,
+		DataSlice: &rpc.DataSlice{Offset: &offset, Length: &length},
 	}); err != nil || len(beyond.Value.Data.GetBinary()) != 0 {
 		t.Errorf("a slice beyond the end is %v (%v), want nothing", beyond, err)
 	}
 	absent := solana.NewWallet().PublicKey()
-	many, err := s.client.GetMultipleAccountsWithOpts(ctx, []solana.PublicKey{absent, address}, &rpc.GetMultipleAccountsOpts{Encoding: solana.EncodingBase64, Commitment: rpc.CommitmentProcessed})
+	many, err := s.client.GetMultipleAccountsWithOpts(ctx, []solana.PublicKey{absent, address},
+		&rpc.GetMultipleAccountsOpts{Encoding: solana.EncodingBase64, Commitment: rpc.CommitmentProcessed})
 	check(t, err)
 	if many.Value[0] != nil || !slices.Equal(many.Value[1].Data.GetBinary(), data) {
 		t.Errorf("several accounts are told as %+v", many.Value)
@@ -420,7 +449,8 @@ func TestVersion1(t *testing.T) {
 	got, err := read(1)
 	check(t, err)
 	message := got["transaction"].(map[string]any)["message"].(map[string]any)
-	want := map[string]any{"priorityFee": 5000.0, "computeUnitLimit": 300_000.0, "heapSize": nil, "loadedAccountsDataSizeLimit": nil}
+	want := map[string]any{"priorityFee": 5000.0, "computeUnitLimit": 300_000.0, "heapSize": nil,
+		"loadedAccountsDataSizeLimit": nil}
 	if diff := cmp.Diff(want, message["transactionConfig"]); diff != "" || got["version"] != 1.0 {
 		t.Errorf("version %v, configuration (-want +got):\n%s", got["version"], diff)
 	}
@@ -440,7 +470,8 @@ func TestFaults(t *testing.T) {
 	ask := func(node int, limit time.Duration) (*http.Response, error) {
 		ctx, cancel := context.WithTimeout(ctx, limit)
 		defer cancel()
-		request, err := http.NewRequestWithContext(ctx, http.MethodPost, s.Nodes()[node].RPCURL, strings.NewReader(`{"jsonrpc":"2.0","id":1,"method":"getHealth"}`))
+		request, err := http.NewRequestWithContext(ctx, http.MethodPost, s.Nodes()[node].RPCURL,
+			strings.NewReader(`{"jsonrpc":"2.0","id":1,"method":"getHealth"}`))
 		check(t, err)
 		response, err := (&http.Client{Transport: transport}).Do(request)
 		if err == nil {
@@ -456,14 +487,18 @@ func TestFaults(t *testing.T) {
 			var refused *net.OpError
 			return errors.As(err, &refused)
 		}},
-		"hang": {Fault{Kind: "hang"}, func(_ *http.Response, err error) bool { return errors.Is(err, context.DeadlineExceeded) }},
+		"hang": {Fault{Kind: "hang"}, func(_ *http.Response, err error) bool {
+			return errors.Is(err, context.DeadlineExceeded)
+		}},
 		"garbage": {Fault{Kind: "garbage"}, func(r *http.Response, err error) bool {
 			return err == nil && r.StatusCode == 200 && r.ContentLength == 200
 		}},
 		"html": {Fault{Kind: "html"}, func(r *http.Response, err error) bool {
 			return err == nil && r.Header.Get("Content-Type") == "text/html"
 		}},
-		"status": {Fault{Kind: "status", Status: 429}, func(r *http.Response, err error) bool { return err == nil && r.StatusCode == 429 }},
+		"status": {Fault{Kind: "status", Status: 429}, func(r *http.Response, err error) bool {
+			return err == nil && r.StatusCode == 429
+		}},
 	} {
 		socket, err := ws.Connect(ctx, s.Nodes()[0].WSURL)
 		check(t, err)
@@ -506,7 +541,8 @@ func TestLag(t *testing.T) {
 	ctx, s := startStill(t, Settings{Nodes: 2})
 	transfer, to := s.pay(solana.LAMPORTS_PER_SOL)
 	check(t, s.Fail(ctx, 0, Fault{Kind: "lag", Slots: 100}))
-	signature, err := s.client.SendTransactionWithOpts(ctx, s.signed(t, s.hash(ctx, t), transfer), rpc.TransactionOpts{SkipPreflight: true})
+	signature, err := s.client.SendTransactionWithOpts(ctx, s.signed(t, s.hash(ctx, t), transfer),
+		rpc.TransactionOpts{SkipPreflight: true})
 	check(t, err)
 	other := rpc.New(s.Nodes()[1].RPCURL)
 	defer other.Close()
@@ -593,11 +629,13 @@ func TestSlots(t *testing.T) {
 
 func TestStartRefuses(t *testing.T) {
 	dir := t.TempDir()
-	if _, err := Start(t.Context(), Settings{Dir: dir}); err == nil || !strings.Contains(err.Error(), "run `make solana`") && !strings.Contains(err.Error(), "install Node.js") {
+	if _, err := Start(t.Context(), Settings{Dir: dir}); err == nil ||
+		!strings.Contains(err.Error(), "run `make solana`") && !strings.Contains(err.Error(), "install Node.js") {
 		t.Errorf("a folder without the chain ends with %v", err)
 	}
 	t.Setenv("PATH", dir)
-	if _, err := Start(t.Context(), Settings{Dir: dir}); err == nil || !strings.Contains(err.Error(), "install Node.js 20 or later") {
+	if _, err := Start(t.Context(), Settings{Dir: dir}); err == nil ||
+		!strings.Contains(err.Error(), "install Node.js 20 or later") {
 		t.Errorf("without Node.js it ends with %v", err)
 	}
 	if _, err := Locate(); err == nil || !strings.Contains(err.Error(), "run `make solana`") {

@@ -63,7 +63,8 @@ func TestDigestOfVectors(t *testing.T) {
 	t.Parallel()
 	for i, c := range read(t).Configs {
 		owner := stark.FromUint64(77)
-		a, err := New(Settings{ChainID: shortString(c.Chain), Address: c.Contract, Owner: owner, Min: c.Min.Big(), Max: c.Max.Big()})
+		a, err := New(Settings{ChainID: shortString(c.Chain), Address: c.Contract, Owner: owner, Min: c.Min.Big(),
+			Max: c.Max.Big()})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -88,7 +89,8 @@ func TestReportsOfVectors(t *testing.T) {
 	for i, c := range read(t).Reports {
 		n, _ := c.Words[5].Uint64()
 		p := report{
-			digest: c.Words[0], epochAndRound: c.Words[1].Big().Uint64(), extra: c.Words[2], timestamp: c.Words[3].Big().Uint64(), observers: c.Words[4],
+			digest: c.Words[0], epochAndRound: c.Words[1].Big().Uint64(), extra: c.Words[2],
+			timestamp: c.Words[3].Big().Uint64(), observers: c.Words[4],
 			juels: c.Words[6+n].Big(), gas: c.Words[7+n].Big(),
 		}
 		for _, observation := range c.Words[6 : 6+n] {
@@ -163,8 +165,10 @@ func owner() stark.Felt { return stark.FromUint64(77) }
 func newFixture(t testing.TB) *fixture {
 	t.Helper()
 	a, err := New(Settings{
-		ChainID: shortString("LOOP_DEVNET"), Address: stark.FromUint64(55), Owner: owner(), Min: big.NewInt(10), Max: big.NewInt(1000), Decimals: 8,
-		Description: shortString("test"), Billing: Billing{ObservationPayment: 1, TransmissionPayment: 2, GasBase: 14951, GasPerSignature: 13},
+		ChainID: shortString("LOOP_DEVNET"), Address: stark.FromUint64(55), Owner: owner(), Min: big.NewInt(10),
+		Max: big.NewInt(1000), Decimals: 8,
+		Description: shortString("test"),
+		Billing:     Billing{ObservationPayment: 1, TransmissionPayment: 2, GasBase: 14951, GasPerSignature: 13},
 		LinkBalance: big.NewInt(100_000_000_000),
 	})
 	if err != nil {
@@ -206,12 +210,14 @@ type given struct {
 }
 
 func (f *fixture) given() given {
-	return given{digest: f.digest, epochAndRound: 0x105, observations: []uint64{20, 30, 40, 50}, signers: []int{0, 2}, caller: 103, juels: big.NewInt(7), gas: big.NewInt(9)}
+	return given{digest: f.digest, epochAndRound: 0x105, observations: []uint64{20, 30, 40, 50}, signers: []int{0, 2},
+		caller: 103, juels: big.NewInt(7), gas: big.NewInt(9)}
 }
 
 func (f *fixture) transmit(t testing.TB, g given) (Result, error) {
 	t.Helper()
-	words := []stark.Felt{g.digest, stark.FromUint64(g.epochAndRound), stark.FromUint64(6), stark.FromUint64(1700000000), stark.FromUint64(0x01020301), stark.FromUint64(uint64(len(g.observations)))}
+	words := []stark.Felt{g.digest, stark.FromUint64(g.epochAndRound), stark.FromUint64(6), stark.FromUint64(1700000000),
+		stark.FromUint64(0x01020301), stark.FromUint64(uint64(len(g.observations)))}
 	words = append(append(words, felts(g.observations...)...), mustFelt(g.juels), mustFelt(g.gas))
 	calldata := append(slices.Clone(words), stark.FromUint64(uint64(len(g.signers))))
 	for _, i := range g.signers {
@@ -225,7 +231,8 @@ func (f *fixture) transmit(t testing.TB, g given) (Result, error) {
 	if g.spoil != nil {
 		calldata = g.spoil(calldata)
 	}
-	return f.Call(Environment{Caller: stark.FromUint64(g.caller), Block: 12, Time: 1700000050}, Selector("transmit"), calldata)
+	return f.Call(Environment{Caller: stark.FromUint64(g.caller), Block: 12, Time: 1700000050}, Selector("transmit"),
+		calldata)
 }
 
 func TestTransmit(t *testing.T) {
@@ -238,23 +245,26 @@ func TestTransmit(t *testing.T) {
 	// 1.15 * (14951 + 2*13) = 17223, times 9, times 7.
 	want := Event{
 		Keys: []stark.Felt{Selector("NewTransmission"), stark.FromUint64(1), stark.FromUint64(103)},
-		Data: slices.Concat(felts(40, 1700000000, 0x01020301, 4, 20, 30, 40, 50, 7, 9), []stark.Felt{f.digest}, felts(0x105, 17223*63)),
+		Data: slices.Concat(felts(40, 1700000000, 0x01020301, 4, 20, 30, 40, 50, 7, 9), []stark.Felt{f.digest},
+			felts(0x105, 17223*63)),
 	}
-	if len(result.Events) != 1 || !slices.Equal(result.Events[0].Keys, want.Keys) || !slices.Equal(result.Events[0].Data, want.Data) {
+	if len(result.Events) != 1 || !slices.Equal(result.Events[0].Keys, want.Keys) ||
+		!slices.Equal(result.Events[0].Data, want.Data) {
 		t.Errorf("events %v, want %v", result.Events, want)
 	}
 	owed := int64(4*1_000_000_000 + 2*1_000_000_000 + 17223*63)
 	for view, want := range map[string][]stark.Felt{
-		"latest_config_details":       {stark.FromUint64(1), stark.FromUint64(3), f.digest},
-		"latest_transmission_details": {f.digest, stark.FromUint64(0x105), stark.FromUint64(40), stark.FromUint64(1700000050)},
-		"latest_round_data":           felts(1, 40, 12, 1700000000, 1700000050),
-		"link_available_for_payment":  felts(0, uint64(100_000_000_000-owed)),
-		"billing":                     felts(1, 2, 14951, 13),
-		"transmitters":                felts(4, 101, 102, 103, 104),
-		"type_and_version":            {shortString("ocr2/aggregator.cairo 1.0.0")},
-		"description":                 {shortString("test")},
-		"decimals":                    felts(8),
-		"owner":                       {owner()},
+		"latest_config_details": {stark.FromUint64(1), stark.FromUint64(3), f.digest},
+		"latest_transmission_details": {f.digest, stark.FromUint64(0x105), stark.FromUint64(40),
+			stark.FromUint64(1700000050)},
+		"latest_round_data":          felts(1, 40, 12, 1700000000, 1700000050),
+		"link_available_for_payment": felts(0, uint64(100_000_000_000-owed)),
+		"billing":                    felts(1, 2, 14951, 13),
+		"transmitters":               felts(4, 101, 102, 103, 104),
+		"type_and_version":           {shortString("ocr2/aggregator.cairo 1.0.0")},
+		"description":                {shortString("test")},
+		"decimals":                   felts(8),
+		"owner":                      {owner()},
 	} {
 		result, err := f.Call(Environment{}, Selector(view), nil)
 		if err != nil {
@@ -268,7 +278,8 @@ func TestTransmit(t *testing.T) {
 		}
 	}
 	for id, want := range map[uint64][]stark.Felt{1: felts(1, 40, 12, 1700000000, 1700000050), 2: felts(2, 0, 0, 0, 0)} {
-		if result, err := f.Call(Environment{}, Selector("round_data"), felts(id)); err != nil || !slices.Equal(result.Returned, want) {
+		if result, err := f.Call(Environment{}, Selector("round_data"), felts(id)); err != nil ||
+			!slices.Equal(result.Returned, want) {
 			t.Errorf("round %d: %v, %v, want %v", id, result.Returned, err, want)
 		}
 	}
@@ -277,7 +288,8 @@ func TestTransmit(t *testing.T) {
 	}
 }
 
-// TestLinkAvailable takes LINK away from a contract that owes 6 gjuels and a reimbursement for one round of four oracles.
+// TestLinkAvailable takes LINK away from a contract that owes 6 gjuels and a reimbursement for one round of four
+// oracles.
 func TestLinkAvailable(t *testing.T) {
 	t.Parallel()
 	const owed = 6_000_000_000 + 17223*63
@@ -287,14 +299,15 @@ func TestLinkAvailable(t *testing.T) {
 		if _, err := f.transmit(t, f.given()); err != nil {
 			t.Fatal(err)
 		}
-		if result, err := f.Call(Environment{}, Selector("link_available_for_payment"), nil); err != nil || !slices.Equal(result.Returned, want) {
+		if result, err := f.Call(Environment{}, Selector("link_available_for_payment"), nil); err != nil ||
+			!slices.Equal(result.Returned, want) {
 			t.Errorf("of %d: %v, %v, want %v", balance, result.Returned, err, want)
 		}
 	}
 }
 
-// TestTransmitRefusesInOrder spoils reports: each case has all faults of those that follow it in the contract's checks, as far as they go
-// together, so that the order shows.
+// TestTransmitRefusesInOrder spoils reports: each case has all faults of those that follow it in the contract's checks,
+// as far as they go together, so that the order shows.
 func TestTransmitRefusesInOrder(t *testing.T) {
 	t.Parallel()
 	all := []struct {
@@ -302,7 +315,9 @@ func TestTransmitRefusesInOrder(t *testing.T) {
 		change func(*given)
 		want   error
 	}{
-		{"an argument too many", func(g *given) { g.spoil = func(c []stark.Felt) []stark.Felt { return append(c, stark.Felt{}) } }, Panic("Input too long for arguments")},
+		{"an argument too many", func(g *given) {
+			g.spoil = func(c []stark.Felt) []stark.Felt { return append(c, stark.Felt{}) }
+		}, Panic("Input too long for arguments")},
 		{"stale", func(g *given) { g.epochAndRound = 0x105 }, Panic("stale report")},
 		{"a sender of no oracle", func(g *given) { g.caller = 100 }, Panic("unknown sender")},
 		{"another digest", func(g *given) { g.digest = stark.FromUint64(1) }, Panic("config digest mismatch")},
@@ -316,8 +331,12 @@ func TestTransmitRefusesInOrder(t *testing.T) {
 		}, Panic("")},
 		{"too many observations", func(g *given) { g.spoil = nil; g.observations = make([]uint64, 32) }, Panic("")},
 		{"too few observations", func(g *given) { g.observations = []uint64{1} }, Panic("")},
-		{"median too low", func(g *given) { g.observations = []uint64{9, 9, 9, 2000} }, Panic("median is out of min-max range")},
-		{"median too high", func(g *given) { g.observations = []uint64{9, 9, 1001} }, Panic("median is out of min-max range")},
+		{"median too low", func(g *given) {
+			g.observations = []uint64{9, 9, 9, 2000}
+		}, Panic("median is out of min-max range")},
+		{"median too high", func(g *given) {
+			g.observations = []uint64{9, 9, 1001}
+		}, Panic("median is out of min-max range")},
 		{"too much to pay", func(g *given) {
 			g.observations = []uint64{20, 30}
 			g.gas, g.juels = new(big.Int).Lsh(big.NewInt(1), 127), big.NewInt(1)
@@ -362,20 +381,24 @@ func TestSetConfigRefusesInOrder(t *testing.T) {
 		calldata []stark.Felt
 		want     error
 	}{
-		"no caller":                {stark.Felt{}, f.config(1, nil), Panic("Caller is the zero address")},
-		"a stranger":               {stark.FromUint64(1), f.config(0, nil), Panic("Caller is not the owner")},
-		"too many":                 {owner(), many, Panic("too many oracles")},
-		"f beyond 8 bits":          {owner(), f.config(86, nil), Panic("u8_mul Overflow")},
-		"f too high":               {owner(), f.config(2, nil), Panic("faulty-oracle f too high")},
-		"f is zero":                {owner(), f.config(0, nil), Panic("f must be positive")},
-		"f of 9 bits":              {owner(), f.config(256, nil), Panic("Failed to deserialize param #2")},
-		"an on-chain config":       {owner(), slices.Concat(f.config(1, nil)[:9], felts(1, 1, 5, 2, 0)), Panic("onchain_config must be empty")},
-		"a signer twice":           {owner(), f.config(1, func(c []stark.Felt) { c[3] = c[1] }), Panic("repeated signer")},
-		"a transmitter twice":      {owner(), f.config(1, func(c []stark.Felt) { c[4] = c[2] }), Panic("repeated transmitter")},
-		"a transmitter of no sort": {owner(), f.config(1, func(c []stark.Felt) { c[2] = mustFelt(new(big.Int).Lsh(big.NewInt(1), 251)) }), Panic("Failed to deserialize param #1")},
-		"an argument cut off":      {owner(), f.config(1, nil)[:15], Panic("Failed to deserialize param #5")},
-		"nothing":                  {owner(), nil, Panic("Failed to deserialize param #1")},
-		"more than there is":       {owner(), felts(1<<32 - 1), Panic("Failed to deserialize param #1")},
+		"no caller":       {stark.Felt{}, f.config(1, nil), Panic("Caller is the zero address")},
+		"a stranger":      {stark.FromUint64(1), f.config(0, nil), Panic("Caller is not the owner")},
+		"too many":        {owner(), many, Panic("too many oracles")},
+		"f beyond 8 bits": {owner(), f.config(86, nil), Panic("u8_mul Overflow")},
+		"f too high":      {owner(), f.config(2, nil), Panic("faulty-oracle f too high")},
+		"f is zero":       {owner(), f.config(0, nil), Panic("f must be positive")},
+		"f of 9 bits":     {owner(), f.config(256, nil), Panic("Failed to deserialize param #2")},
+		"an on-chain config": {owner(), slices.Concat(f.config(1, nil)[:9], felts(1, 1, 5, 2, 0)),
+			Panic("onchain_config must be empty")},
+		"a signer twice": {owner(), f.config(1, func(c []stark.Felt) { c[3] = c[1] }), Panic("repeated signer")},
+		"a transmitter twice": {owner(), f.config(1, func(c []stark.Felt) { c[4] = c[2] }),
+			Panic("repeated transmitter")},
+		"a transmitter of no sort": {owner(),
+			f.config(1, func(c []stark.Felt) { c[2] = mustFelt(new(big.Int).Lsh(big.NewInt(1), 251)) }),
+			Panic("Failed to deserialize param #1")},
+		"an argument cut off": {owner(), f.config(1, nil)[:15], Panic("Failed to deserialize param #5")},
+		"nothing":             {owner(), nil, Panic("Failed to deserialize param #1")},
+		"more than there is":  {owner(), felts(1<<32 - 1), Panic("Failed to deserialize param #1")},
 	} {
 		if _, err := f.Call(Environment{Caller: c.caller}, Selector("set_config"), c.calldata); err != c.want {
 			t.Errorf("%s: %v, want %v", name, err, c.want)
@@ -394,14 +417,17 @@ func TestSetConfigAgain(t *testing.T) {
 		t.Fatal(err)
 	}
 	old := f.digest
-	result, err := f.Call(Environment{Caller: owner(), Block: 20}, Selector("set_config"), f.config(1, func(c []stark.Felt) { c[6] = stark.FromUint64(203) }))
+	result, err := f.Call(Environment{Caller: owner(), Block: 20}, Selector("set_config"),
+		f.config(1, func(c []stark.Felt) { c[6] = stark.FromUint64(203) }))
 	if err != nil {
 		t.Fatal(err)
 	}
 	f.digest = result.Returned[0]
 	wantKeys := []stark.Felt{Selector("ConfigSet"), stark.FromUint64(3), f.digest}
-	wantData := slices.Concat(felts(2, 4), f.config(1, func(c []stark.Felt) { c[6] = stark.FromUint64(203) })[1:9], felts(1, 3, 1, 10, 1000, 2, 3, 40, 41, 42))
-	if f.digest == old || !slices.Equal(result.Events[0].Keys, wantKeys) || !slices.Equal(result.Events[0].Data, wantData) {
+	wantData := slices.Concat(felts(2, 4), f.config(1, func(c []stark.Felt) { c[6] = stark.FromUint64(203) })[1:9],
+		felts(1, 3, 1, 10, 1000, 2, 3, 40, 41, 42))
+	if f.digest == old || !slices.Equal(result.Events[0].Keys, wantKeys) ||
+		!slices.Equal(result.Events[0].Data, wantData) {
 		t.Errorf("event %v, want keys %v and data %v", result.Events[0], wantKeys, wantData)
 	}
 	g := f.given()
@@ -419,7 +445,8 @@ func TestNewRefuses(t *testing.T) {
 	t.Parallel()
 	wide := new(big.Int).Lsh(big.NewInt(1), 128)
 	for name, c := range map[string][2]*big.Int{
-		"none": {}, "equal": {big.NewInt(1), big.NewInt(1)}, "turned round": {big.NewInt(2), big.NewInt(1)}, "negative": {big.NewInt(-1), big.NewInt(1)}, "129 bits": {big.NewInt(1), wide},
+		"none": {}, "equal": {big.NewInt(1), big.NewInt(1)}, "turned round": {big.NewInt(2), big.NewInt(1)},
+		"negative": {big.NewInt(-1), big.NewInt(1)}, "129 bits": {big.NewInt(1), wide},
 	} {
 		if _, err := New(Settings{Min: c[0], Max: c[1]}); err == nil {
 			t.Errorf("%s: taken", name)

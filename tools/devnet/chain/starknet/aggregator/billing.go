@@ -19,9 +19,10 @@ const margin = 115
 
 var giga = big.NewInt(1_000_000_000)
 
-// owed is what a transmission is reimbursed with, and what its sender is owed with it, in juels. Numbers beyond 128 bits fail, as they
-// do in Cairo.
-func (b Billing) owed(juels, gasPrice *big.Int, signatures int, before *big.Int) (reimbursement, payment *big.Int, err error) {
+// owed is what a transmission is reimbursed with, and what its sender is owed with it, in juels. Numbers beyond 128
+// bits fail, as they do in Cairo.
+func (b Billing) owed(juels, gasPrice *big.Int, signatures int,
+	before *big.Int) (reimbursement, payment *big.Int, err error) {
 	gas := (uint64(b.GasBase) + uint64(signatures)*uint64(b.GasPerSignature)) * margin / 100
 	amount := new(big.Int).Mul(new(big.Int).SetUint64(gas), gasPrice)
 	if amount.BitLen() > 128 {
@@ -42,14 +43,16 @@ func (b Billing) owed(juels, gasPrice *big.Int, signatures int, before *big.Int)
 
 func (a *Aggregator) billing(_ Environment, r *reader) (Result, error) {
 	b := a.settings.Billing
-	return Result{Returned: felts(uint64(b.ObservationPayment), uint64(b.TransmissionPayment), uint64(b.GasBase), uint64(b.GasPerSignature))}, r.end()
+	return Result{Returned: felts(uint64(b.ObservationPayment), uint64(b.TransmissionPayment), uint64(b.GasBase),
+		uint64(b.GasPerSignature))}, r.end()
 }
 
 func (a *Aggregator) linkAvailableForPayment(_ Environment, r *reader) (Result, error) {
 	due := new(big.Int)
 	for _, o := range a.oracles {
 		rounds := new(big.Int).SetUint64(uint64(len(a.rounds)) - o.from)
-		due.Add(due, rounds.Mul(rounds, big.NewInt(int64(a.settings.Billing.ObservationPayment))).Mul(rounds, giga)).Add(due, o.payment)
+		due.Add(due, rounds.Mul(rounds, big.NewInt(int64(a.settings.Billing.ObservationPayment))).Mul(rounds, giga)).Add(due,
+			o.payment)
 	}
 	left := new(big.Int).Sub(a.settings.LinkBalance, due)
 	negative := uint64(0)

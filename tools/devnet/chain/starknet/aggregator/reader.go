@@ -7,8 +7,8 @@ import (
 	"github.com/loop-plugins/loop/plugins/stark"
 )
 
-// reader takes a call's arguments from its felts, as the code does that the Cairo compiler puts before a function: a felt that does
-// not fit its type, or that is not there, fails the argument in which it stands.
+// reader takes a call's arguments from its felts, as the code does that the Cairo compiler puts before a function: a
+// felt that does not fit its type, or that is not there, fails the argument in which it stands.
 type reader struct {
 	felts    []stark.Felt
 	argument int

@@ -68,11 +68,13 @@ func (a *Aggregator) transmit(env Environment, r *reader) (Result, error) {
 	a.epochAndRound = p.epochAndRound
 	a.rounds = append(a.rounds, transmission{median, env.Block, p.timestamp, env.Time})
 	a.oracles[index-1].payment = payment
-	data := []stark.Felt{mustFelt(median), stark.FromUint64(p.timestamp), p.observers, stark.FromUint64(uint64(len(p.observations)))}
+	data := []stark.Felt{mustFelt(median), stark.FromUint64(p.timestamp), p.observers,
+		stark.FromUint64(uint64(len(p.observations)))}
 	for _, observation := range p.observations {
 		data = append(data, mustFelt(observation))
 	}
-	data = append(data, mustFelt(p.juels), mustFelt(p.gas), p.digest, stark.FromUint64(p.epochAndRound), mustFelt(reimbursement))
+	data = append(data, mustFelt(p.juels), mustFelt(p.gas), p.digest, stark.FromUint64(p.epochAndRound),
+		mustFelt(reimbursement))
 	return Result{Events: []Event{{
 		Keys: []stark.Felt{Selector("NewTransmission"), stark.FromUint64(uint64(len(a.rounds))), env.Caller}, Data: data,
 	}}}, nil
@@ -81,7 +83,8 @@ func (a *Aggregator) transmit(env Environment, r *reader) (Result, error) {
 // hash is what the oracles signed.
 func (p report) hash() stark.Felt {
 	content := []stark.Felt{
-		p.digest, stark.FromUint64(p.epochAndRound), p.extra, stark.FromUint64(p.timestamp), p.observers, stark.FromUint64(uint64(len(p.observations))),
+		p.digest, stark.FromUint64(p.epochAndRound), p.extra, stark.FromUint64(p.timestamp), p.observers,
+		stark.FromUint64(uint64(len(p.observations))),
 	}
 	for _, observation := range p.observations {
 		content = append(content, mustFelt(observation))
@@ -107,8 +110,9 @@ func (a *Aggregator) verify(hash stark.Felt, signatures []signature) error {
 	return nil
 }
 
-// Verify tells whether a signature is good in the eyes of Cairo's check_ecdsa_signature, which accounts use too. Unlike relayers and
-// nodes, it takes either of the two values of s. It compares points and inverts nothing, and so shares no way with the code that signs.
+// Verify tells whether a signature is good in the eyes of Cairo's check_ecdsa_signature, which accounts use too. Unlike
+// relayers and nodes, it takes either of the two values of s. It compares points and inverts nothing, and so shares no
+// way with the code that signs.
 func Verify(hash, key, r, s stark.Felt) bool {
 	order := fr.Modulus()
 	if r.IsZero() || s.IsZero() || r.Big().Cmp(order) == 0 || s.Big().Cmp(order) == 0 {

@@ -12,7 +12,8 @@ func (a *Aggregator) latestConfigDetails(_ Environment, r *reader) (Result, erro
 
 func (a *Aggregator) latestTransmissionDetails(_ Environment, r *reader) (Result, error) {
 	t := a.round(uint64(len(a.rounds)))
-	return Result{Returned: []stark.Felt{a.digest, stark.FromUint64(a.epochAndRound), mustFelt(t.answer), stark.FromUint64(t.sent)}}, r.end()
+	return Result{Returned: []stark.Felt{a.digest, stark.FromUint64(a.epochAndRound), mustFelt(t.answer),
+		stark.FromUint64(t.sent)}}, r.end()
 }
 
 func (a *Aggregator) latestRoundData(_ Environment, r *reader) (Result, error) {

@@ -1,4 +1,5 @@
-// Package cairo holds package aggregator to the contract's Cairo: both are given the same felts, and what comes out must be the same.
+// Package cairo holds package aggregator to the contract's Cairo: both are given the same felts, and what comes out
+// must be the same.
 package cairo
 
 import (
@@ -84,24 +85,30 @@ func array(all []stark.Felt) string {
 func newScript(t *testing.T) *script {
 	t.Helper()
 	model, err := aggregator.New(aggregator.Settings{
-		ChainID: short(t, "LOOP_DEVNET"), Address: stark.FromUint64(55), Owner: owner(), Min: big.NewInt(10), Max: big.NewInt(1000), Decimals: 8,
-		Description: short(t, "test"), Billing: aggregator.Billing{ObservationPayment: 1, TransmissionPayment: 2, GasBase: 14951, GasPerSignature: 13},
+		ChainID: short(t, "LOOP_DEVNET"), Address: stark.FromUint64(55), Owner: owner(), Min: big.NewInt(10),
+		Max: big.NewInt(1000), Decimals: 8,
+		Description: short(t, "test"),
+		Billing:     aggregator.Billing{ObservationPayment: 1, TransmissionPayment: 2, GasBase: 14951, GasPerSignature: 13},
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	s := &script{model: model}
-	fmt.Fprintf(&s.body, "        at(0, 0, 0);\n        Aggregator::__constructor::constructor(array![77, 10, 1000, 8, 'test', 1, 2, 14951, 13].span());\n")
+	fmt.Fprintf(&s.body,
+		"        at(0, 0, 0);\n        Aggregator::__constructor::constructor(array![77, 10, 1000, 8, 'test', 1, 2, 14951, "+
+			"13].span());\n")
 	return s
 }
 
 // call calls the model and has Cairo do the same. It is the end of the script when the model panics.
-func (s *script) call(t *testing.T, caller stark.Felt, block, time uint64, function string, calldata []stark.Felt) aggregator.Result {
+func (s *script) call(t *testing.T, caller stark.Felt, block, time uint64, function string,
+	calldata []stark.Felt) aggregator.Result {
 	t.Helper()
 	if s.panic != nil {
 		t.Fatal("the script has ended")
 	}
-	result, err := s.model.Call(aggregator.Environment{Caller: caller, Block: block, Time: time}, aggregator.Selector(function), calldata)
+	result, err := s.model.Call(aggregator.Environment{Caller: caller, Block: block, Time: time},
+		aggregator.Selector(function), calldata)
 	invocation := fmt.Sprintf("Aggregator::__external::%s(%s.span())", function, array(calldata))
 	fmt.Fprintf(&s.body, "        at(%s, %d, %d);\n", caller, block, time)
 	var said aggregator.Panic
@@ -126,7 +133,8 @@ func (s *script) source(name string) string {
 	if s.panic != nil {
 		attribute = fmt.Sprintf("    #[should_panic(expected: ('%s',))]\n", *s.panic)
 	}
-	return fmt.Sprintf("\n    #[test]\n    #[available_gas(4000000000)]\n%s    fn %s() {\n%s    }\n", attribute, name, &s.body)
+	return fmt.Sprintf("\n    #[test]\n    #[available_gas(4000000000)]\n%s    fn %s() {\n%s    }\n", attribute, name,
+		&s.body)
 }
 
 func felts(numbers ...uint64) []stark.Felt {
@@ -158,7 +166,8 @@ func config(t *testing.T, n int, faulty uint64, offchain ...uint64) []stark.Felt
 }
 
 // report is the calldata of a report with signatures of these oracles.
-func report(t *testing.T, digest stark.Felt, epochAndRound uint64, observations []uint64, juels, gas stark.Felt, signers ...int) []stark.Felt {
+func report(t *testing.T, digest stark.Felt, epochAndRound uint64, observations []uint64, juels, gas stark.Felt,
+	signers ...int) []stark.Felt {
 	t.Helper()
 	words := append([]stark.Felt{digest}, felts(epochAndRound, 6, 1700000000, 0x01020301, uint64(len(observations)))...)
 	words = append(append(words, felts(observations...)...), juels, gas)
@@ -211,7 +220,8 @@ func scripts(t *testing.T) map[string]*script {
 	all := map[string]*script{}
 	views := func(s *script) {
 		for _, view := range []string{
-			"latest_config_details", "latest_transmission_details", "latest_round_data", "billing", "transmitters", "type_and_version", "description", "decimals", "owner",
+			"latest_config_details", "latest_transmission_details", "latest_round_data", "billing", "transmitters",
+			"type_and_version", "description", "decimals", "owner",
 		} {
 			s.call(t, stark.Felt{}, 1, 1, view, nil)
 		}
@@ -229,17 +239,21 @@ func scripts(t *testing.T) map[string]*script {
 	views(life)
 	digest := life.call(t, owner(), 3, 30, "set_config", config(t, 4, 1)).Returned[0]
 	views(life)
-	life.call(t, stark.FromUint64(103), 12, 1700000050, "transmit", report(t, digest, 0x105, []uint64{20, 30, 40, 50}, small[0], small[1], 0, 2))
+	life.call(t, stark.FromUint64(103), 12, 1700000050, "transmit",
+		report(t, digest, 0x105, []uint64{20, 30, 40, 50}, small[0], small[1], 0, 2))
 	views(life)
-	life.call(t, stark.FromUint64(101), 13, 1700000060, "transmit", report(t, digest, 0x106, []uint64{10, 10}, small[0], small[1], 3, 1))
+	life.call(t, stark.FromUint64(101), 13, 1700000060, "transmit",
+		report(t, digest, 0x106, []uint64{10, 10}, small[0], small[1], 3, 1))
 	digest = life.call(t, owner(), 14, 1700000070, "set_config", config(t, 7, 2, 1, 2, 3, 4)).Returned[0]
-	life.call(t, stark.FromUint64(107), 15, 1700000080, "transmit", report(t, digest, 1, []uint64{1, 2, 1000, 1001}, small[0], small[1], 6, 0, 3))
+	life.call(t, stark.FromUint64(107), 15, 1700000080, "transmit",
+		report(t, digest, 1, []uint64{1, 2, 1000, 1001}, small[0], small[1], 6, 0, 3))
 	views(life)
 	all["life"] = life
 
 	full := newScript(t)
 	digest = full.call(t, owner(), 3, 30, "set_config", config(t, 31, 10, 5)).Returned[0]
-	full.call(t, stark.FromUint64(131), 4, 40, "transmit", report(t, digest, 1, slices.Repeat([]uint64{77}, 31), small[0], small[1], 0, 30, 1, 29, 2, 28, 3, 27, 4, 26, 5))
+	full.call(t, stark.FromUint64(131), 4, 40, "transmit",
+		report(t, digest, 1, slices.Repeat([]uint64{77}, 31), small[0], small[1], 0, 30, 1, 29, 2, 28, 3, 27, 4, 26, 5))
 	all["full"] = full
 
 	wide := stark.FromUint64(1 << 63)
@@ -251,25 +265,39 @@ func scripts(t *testing.T) map[string]*script {
 		caller   uint64
 		calldata func(digest stark.Felt) []stark.Felt
 	}{
-		"stale":  {103, func(d stark.Felt) []stark.Felt { return report(t, d, 0, []uint64{20, 30}, small[0], small[1], 0, 2) }},
-		"sender": {100, func(d stark.Felt) []stark.Felt { return report(t, d, 1, []uint64{20, 30}, small[0], small[1], 0, 2) }},
+		"stale": {103, func(d stark.Felt) []stark.Felt {
+			return report(t, d, 0, []uint64{20, 30}, small[0], small[1], 0, 2)
+		}},
+		"sender": {100, func(d stark.Felt) []stark.Felt {
+			return report(t, d, 1, []uint64{20, 30}, small[0], small[1], 0, 2)
+		}},
 		"digest": {103, func(stark.Felt) []stark.Felt {
 			return report(t, owner(), 1, []uint64{20, 30}, small[0], small[1], 0, 2)
 		}},
-		"few":    {103, func(d stark.Felt) []stark.Felt { return report(t, d, 1, []uint64{20, 30}, small[0], small[1], 0) }},
-		"many":   {103, func(d stark.Felt) []stark.Felt { return report(t, d, 1, []uint64{20, 30}, small[0], small[1], 0, 1, 2) }},
-		"signer": {103, func(d stark.Felt) []stark.Felt { return report(t, d, 1, []uint64{20, 30}, small[0], small[1], 0, 8) }},
-		"twice":  {103, func(d stark.Felt) []stark.Felt { return report(t, d, 1, []uint64{20, 30}, small[0], small[1], 2, 2) }},
-		"thin":   {103, func(d stark.Felt) []stark.Felt { return report(t, d, 1, []uint64{20}, small[0], small[1], 0, 2) }},
+		"few": {103, func(d stark.Felt) []stark.Felt { return report(t, d, 1, []uint64{20, 30}, small[0], small[1], 0) }},
+		"many": {103, func(d stark.Felt) []stark.Felt {
+			return report(t, d, 1, []uint64{20, 30}, small[0], small[1], 0, 1, 2)
+		}},
+		"signer": {103, func(d stark.Felt) []stark.Felt {
+			return report(t, d, 1, []uint64{20, 30}, small[0], small[1], 0, 8)
+		}},
+		"twice": {103, func(d stark.Felt) []stark.Felt {
+			return report(t, d, 1, []uint64{20, 30}, small[0], small[1], 2, 2)
+		}},
+		"thin": {103, func(d stark.Felt) []stark.Felt { return report(t, d, 1, []uint64{20}, small[0], small[1], 0, 2) }},
 		"thick": {103, func(d stark.Felt) []stark.Felt {
 			return report(t, d, 1, slices.Repeat([]uint64{20}, 32), small[0], small[1], 0, 2)
 		}},
 		"low": {103, func(d stark.Felt) []stark.Felt {
 			return report(t, d, 1, []uint64{8, 9, 9, 20}, small[0], small[1], 0, 2)
 		}},
-		"high":      {103, func(d stark.Felt) []stark.Felt { return report(t, d, 1, []uint64{20, 1001}, small[0], small[1], 0, 2) }},
-		"gas_price": {103, func(d stark.Felt) []stark.Felt { return report(t, d, 1, []uint64{20, 30}, small[0], huge, 0, 2) }},
-		"juels":     {103, func(d stark.Felt) []stark.Felt { return report(t, d, 1, []uint64{20, 30}, wide, wide, 0, 2) }},
+		"high": {103, func(d stark.Felt) []stark.Felt {
+			return report(t, d, 1, []uint64{20, 1001}, small[0], small[1], 0, 2)
+		}},
+		"gas_price": {103, func(d stark.Felt) []stark.Felt {
+			return report(t, d, 1, []uint64{20, 30}, small[0], huge, 0, 2)
+		}},
+		"juels": {103, func(d stark.Felt) []stark.Felt { return report(t, d, 1, []uint64{20, 30}, wide, wide, 0, 2) }},
 	} {
 		s, digest := configured()
 		s.call(t, stark.FromUint64(refused.caller), 4, 40, "transmit", refused.calldata(digest))
@@ -279,7 +307,8 @@ func scripts(t *testing.T) map[string]*script {
 		all["refuses_"+name] = s
 	}
 	for name, calldata := range map[string][]stark.Felt{
-		"f_zero": config(t, 4, 0), "f_high": config(t, 6, 2), "f_wide": config(t, 4, 86), "f_wider": config(t, 4, 256), "many": config(t, 32, 1),
+		"f_zero": config(t, 4, 0), "f_high": config(t, 6, 2), "f_wide": config(t, 4, 86), "f_wider": config(t, 4, 256),
+		"many":        config(t, 32, 1),
 		"onchain":     slices.Concat(config(t, 4, 1)[:9], felts(1, 1, 5, 2, 0)),
 		"signer":      slices.Replace(config(t, 4, 1), 3, 4, key(t, 0).Public()),
 		"transmitter": slices.Replace(config(t, 4, 1), 4, 5, stark.FromUint64(101)),
@@ -310,11 +339,12 @@ func scripts(t *testing.T) map[string]*script {
 	return all
 }
 
-// chunk is how many scripts are compiled at once. With 145 wasm-cairo ended with "unreachable", its word for all that goes wrong in it,
-// though those that were tried in smaller numbers passed.
+// chunk is how many scripts are compiled at once. With 145 wasm-cairo ended with "unreachable", its word for all that
+// goes wrong in it, though those that were tried in smaller numbers passed.
 const chunk = 25
 
-// TestModelIsCairo runs the scripts in wasm-cairo. It needs a folder with that package, which `make test-starknet-cairo` names.
+// TestModelIsCairo runs the scripts in wasm-cairo. It needs a folder with that package, which `make
+// test-starknet-cairo` names.
 func TestModelIsCairo(t *testing.T) {
 	all := scripts(t)
 	packages := os.Getenv("LOOP_CAIRO_DIR")
@@ -334,7 +364,8 @@ func TestModelIsCairo(t *testing.T) {
 				t.Fatal(err)
 			}
 			out, err := exec.CommandContext(t.Context(), "node", "run.mjs", packages, file).CombinedOutput()
-			if want := fmt.Sprintf("test result: ok. %d passed; 0 failed", len(names)); err != nil || !strings.Contains(string(out), want) {
+			if want := fmt.Sprintf("test result: ok. %d passed; 0 failed", len(names)); err != nil ||
+				!strings.Contains(string(out), want) {
 				t.Errorf("error %v, want %q of:\n%s", err, want, out)
 			}
 		})

@@ -35,7 +35,8 @@ func (c *Chain) MakeBlock() uint64 {
 	c.expire()
 	done := c.pending
 	// Starknet's own hash has more in it. Nobody computes it again.
-	content := []stark.Felt{short("loop block"), c.id, stark.FromUint64(done.number), done.parent, stark.FromUint64(done.time)}
+	content := []stark.Felt{short("loop block"), c.id, stark.FromUint64(done.number), done.parent,
+		stark.FromUint64(done.time)}
 	for _, t := range done.transactions {
 		content = append(content, t.hash)
 	}

@@ -1,8 +1,8 @@
-// Package chain is a model in Go of a Starknet network: blocks, accounts that check their signatures, the fee token, and OCR2
-// aggregators, changed by invoke transactions of version 3 that are checked as a sequencer checks them.
+// Package chain is a model in Go of a Starknet network: blocks, accounts that check their signatures, the fee token,
+// and OCR2 aggregators, changed by invoke transactions of version 3 that are checked as a sequencer checks them.
 //
-// It is not Cairo: accounts, token and aggregators do what their contracts do without their code, and gas is a made-up number that grows
-// with what is sent. Golden numbers of starknet.js hold its hashes and signatures to Starknet's.
+// It is not Cairo: accounts, token and aggregators do what their contracts do without their code, and gas is a made-up
+// number that grows with what is sent. Golden numbers of starknet.js hold its hashes and signatures to Starknet's.
 //
 // It must not know how nodes serve it, nor oracles.
 package chain
@@ -127,7 +127,8 @@ func strk(n int64) *big.Int {
 	return new(big.Int).Mul(big.NewInt(n), big.NewInt(1_000_000_000_000_000_000))
 }
 
-// DeployAccount makes the account of a public key, if there is none yet, gives it an amount in FRI, and returns its address.
+// DeployAccount makes the account of a public key, if there is none yet, gives it an amount in FRI, and returns its
+// address.
 func (c *Chain) DeployAccount(public stark.Felt, amount *big.Int) stark.Felt {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -146,7 +147,8 @@ func (c *Chain) Fund(address stark.Felt, amount *big.Int) {
 	c.state.add(address, amount)
 }
 
-// DeployAggregator makes an aggregator that the owner configures, and returns its address. Chain, address and owner are the network's to say.
+// DeployAggregator makes an aggregator that the owner configures, and returns its address. Chain, address and owner are
+// the network's to say.
 func (c *Chain) DeployAggregator(settings aggregator.Settings) (stark.Felt, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -161,7 +163,8 @@ func (c *Chain) DeployAggregator(settings aggregator.Settings) (stark.Felt, erro
 	return address, nil
 }
 
-// PushNonce moves an account's nonce ahead, as if somebody else had used its key for so many transactions without effect.
+// PushNonce moves an account's nonce ahead, as if somebody else had used its key for so many transactions without
+// effect.
 func (c *Chain) PushNonce(address stark.Felt, by uint64) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -175,7 +178,8 @@ func (c *Chain) PushNonce(address stark.Felt, by uint64) error {
 	return nil
 }
 
-// RevertTransmissions reverts the next transmissions for a reason of at most 31 characters, though estimates say that they will succeed.
+// RevertTransmissions reverts the next transmissions for a reason of at most 31 characters, though estimates say that
+// they will succeed.
 func (c *Chain) RevertTransmissions(n int, reason string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -123,15 +123,28 @@ func TestAddRefusesInOrder(t *testing.T) {
 	}{
 		{"data on L2", func(inv *Invoke) { inv.FeeMode = "L2" }, CodeUnexpected},
 		{"a paymaster", func(inv *Invoke) { inv.FeeMode = "L1"; inv.Paymaster = []stark.Felt{{}} }, CodeUnexpected},
-		{"too much L2 gas", func(inv *Invoke) { inv.Paymaster = []stark.Felt{}; inv.Bounds.L2.Amount = number(1_200_000_001) }, CodeUnexpected},
+		{"too much L2 gas", func(inv *Invoke) {
+			inv.Paymaster = []stark.Felt{}
+			inv.Bounds.L2.Amount = number(1_200_000_001)
+		}, CodeUnexpected},
 		{"a price of L2 gas below the least", func(inv *Invoke) {
 			inv.Bounds.L2.Amount = number(1_200_000_000)
 			inv.Bounds.L2.Price = number(7_999_999_999)
 		}, CodeFeeBelowMinimum},
-		{"a sender that is not there", func(inv *Invoke) { inv.Bounds.L2.Price = number(8_000_000_000); inv.Sender = &stranger }, CodeValidationFailure},
+		{"a sender that is not there", func(inv *Invoke) {
+			inv.Bounds.L2.Price = number(8_000_000_000)
+			inv.Sender = &stranger
+		}, CodeValidationFailure},
 		{"a sender that is no account", func(inv *Invoke) { inv.Sender = &feed }, CodeNonAccount},
-		{"a nonce too far ahead", func(inv *Invoke) { inv.Sender = &from.Address; n := stark.FromUint64(201); inv.Nonce = &n }, CodeInvalidNonce},
-		{"a price of L2 gas below the last block's", func(inv *Invoke) { inv.Nonce = &stark.Felt{}; inv.Bounds.L2.Price = number(9_000_000_001) }, CodeFeeBelowMinimum},
+		{"a nonce too far ahead", func(inv *Invoke) {
+			inv.Sender = &from.Address
+			n := stark.FromUint64(201)
+			inv.Nonce = &n
+		}, CodeInvalidNonce},
+		{"a price of L2 gas below the last block's", func(inv *Invoke) {
+			inv.Nonce = &stark.Felt{}
+			inv.Bounds.L2.Price = number(9_000_000_001)
+		}, CodeFeeBelowMinimum},
 		{"a price of L1 gas too low", func(inv *Invoke) {
 			inv.Bounds.L2.Price = number(9_000_000_002)
 			inv.Bounds.L1.Price = number(30_000_000_000_000)
@@ -140,15 +153,28 @@ func TestAddRefusesInOrder(t *testing.T) {
 			inv.Bounds.L1.Price = number(30_000_000_000_001)
 			inv.Bounds.L1Data.Price = number(1)
 		}, CodeInsufficientResource},
-		{"too little L2 gas", func(inv *Invoke) { inv.Bounds.L1Data.Price = number(40_000_003); inv.Bounds.L2.Amount = number(99_999) }, CodeInsufficientResource},
-		{"too little data", func(inv *Invoke) { inv.Bounds.L2.Amount = number(1_000_000); inv.Bounds.L1Data.Amount = number(127) }, CodeInsufficientResource},
-		{"more than the account has", func(inv *Invoke) { inv.Bounds.L1Data.Amount = number(128); inv.Bounds.L1.Amount = number(1 << 60) }, CodeInsufficientBalance},
+		{"too little L2 gas", func(inv *Invoke) {
+			inv.Bounds.L1Data.Price = number(40_000_003)
+			inv.Bounds.L2.Amount = number(99_999)
+		}, CodeInsufficientResource},
+		{"too little data", func(inv *Invoke) {
+			inv.Bounds.L2.Amount = number(1_000_000)
+			inv.Bounds.L1Data.Amount = number(127)
+		}, CodeInsufficientResource},
+		{"more than the account has", func(inv *Invoke) {
+			inv.Bounds.L1Data.Amount = number(128)
+			inv.Bounds.L1.Amount = number(1 << 60)
+		}, CodeInsufficientBalance},
 		{"a tip that the account cannot pay", func(inv *Invoke) {
 			inv.Bounds.L1.Amount = number(0)
 			inv.Tip = Quantity{new(big.Int).SetUint64(1 << 63)}
 		}, CodeInsufficientBalance},
-		{"calldata without sense", func(inv *Invoke) { inv.Tip = number(0); inv.Calldata = []stark.Felt{stark.FromUint64(1)} }, CodeValidationFailure},
-		{"no signature", func(inv *Invoke) { inv.Calldata = Calldata(); inv.Signature = []stark.Felt{} }, CodeValidationFailure},
+		{"calldata without sense", func(inv *Invoke) {
+			inv.Tip = number(0)
+			inv.Calldata = []stark.Felt{stark.FromUint64(1)}
+		}, CodeValidationFailure},
+		{"no signature", func(inv *Invoke) { inv.Calldata = Calldata(); inv.Signature = []stark.Felt{} },
+			CodeValidationFailure},
 	}
 	inv := signed(t, c, from, nil, nil)
 	for _, test := range slices.Backward(cases) {
@@ -192,8 +218,9 @@ func TestBoundsAreEachEnough(t *testing.T) {
 	}
 	less := func(q *Quantity) { *q = Quantity{new(big.Int).Sub(q.Int, big.NewInt(1))} }
 	for name, lower := range map[string]func(*Bounds){
-		"L1 price": func(b *Bounds) { less(&b.L1.Price) }, "L2 price": func(b *Bounds) { less(&b.L2.Price) }, "data price": func(b *Bounds) { less(&b.L1Data.Price) },
-		"L2 amount": func(b *Bounds) { less(&b.L2.Amount) }, "data amount": func(b *Bounds) { less(&b.L1Data.Amount) },
+		"L1 price": func(b *Bounds) { less(&b.L1.Price) }, "L2 price": func(b *Bounds) { less(&b.L2.Price) },
+		"data price": func(b *Bounds) { less(&b.L1Data.Price) },
+		"L2 amount":  func(b *Bounds) { less(&b.L2.Amount) }, "data amount": func(b *Bounds) { less(&b.L1Data.Amount) },
 	} {
 		inv := signed(t, c, from, func(inv *Invoke) { least(inv); lower(inv.Bounds) }, nil)
 		want := CodeInsufficientResource
@@ -234,7 +261,8 @@ func TestSignatureCoversEverything(t *testing.T) {
 		"key":       func(inv *Invoke) { inv.Signature[0], inv.Signature[1] = inv.Signature[1], inv.Signature[0] },
 	} {
 		inv := signed(t, c, from, nil, spoil, pay(other.Address, 5))
-		if _, failure := c.Add(inv); failure == nil || failure.Code != CodeValidationFailure || !strings.Contains(failure.Error(), "invalid signature") {
+		if _, failure := c.Add(inv); failure == nil || failure.Code != CodeValidationFailure ||
+			!strings.Contains(failure.Error(), "invalid signature") {
 			t.Errorf("%s: %v, want an invalid signature", name, failure)
 		}
 	}
@@ -265,7 +293,8 @@ func blockID(t *testing.T, text string) BlockID {
 
 func balance(t *testing.T, c *Chain, of stark.Felt) *big.Int {
 	t.Helper()
-	words, failure := c.View(Version10, 0).Call(tag(Version10), Call{FeeToken(), aggregator.Selector("balance_of"), []stark.Felt{of}})
+	words, failure := c.View(Version10, 0).Call(tag(Version10),
+		Call{FeeToken(), aggregator.Selector("balance_of"), []stark.Felt{of}})
 	if failure != nil {
 		t.Fatal(failure)
 	}
@@ -283,15 +312,21 @@ func testExecution(t *testing.T, version Version) {
 		paid   int64
 		reason string
 	}{
-		"nothing at all":       {},
-		"two calls":            {calls: []Call{pay(to, 5), pay(to, 6)}, paid: 11},
-		"no such contract":     {calls: []Call{pay(to, 5), {To: to}}, reason: "is not deployed"},
-		"no such entry point":  {calls: []Call{{To: FeeToken()}}, reason: "ENTRYPOINT_NOT_FOUND"},
-		"more than there is":   {calls: []Call{pay(to, 5), {FeeToken(), transfer, []stark.Felt{to, {}, stark.FromUint64(1)}}}, reason: "ERC20: insufficient balance"},
-		"all but the fee":      {calls: []Call{{FeeToken(), transfer, []stark.Felt{to, element(strk(1000)), {}}}}, reason: "Insufficient fee token balance"},
-		"too little L2 gas":    {change: func(inv *Invoke) { inv.Bounds.L2.Amount = number(1_000_000) }, calls: []Call{pay(to, 5)}, reason: "Insufficient max L2Gas: max amount: 1000000, actual used: 1"},
-		"too little L1 data":   {change: func(inv *Invoke) { inv.Bounds.L1Data.Amount = number(128) }, calls: []Call{pay(to, 5)}, reason: "Insufficient max L1DataGas"},
-		"an argument too many": {calls: []Call{{FeeToken(), transfer, make([]stark.Felt, 4)}}, reason: "Input too long for arguments"},
+		"nothing at all":      {},
+		"two calls":           {calls: []Call{pay(to, 5), pay(to, 6)}, paid: 11},
+		"no such contract":    {calls: []Call{pay(to, 5), {To: to}}, reason: "is not deployed"},
+		"no such entry point": {calls: []Call{{To: FeeToken()}}, reason: "ENTRYPOINT_NOT_FOUND"},
+		"more than there is": {calls: []Call{pay(to, 5), {FeeToken(), transfer, []stark.Felt{to, {}, stark.FromUint64(1)}}},
+			reason: "ERC20: insufficient balance"},
+		"all but the fee": {calls: []Call{{FeeToken(), transfer, []stark.Felt{to, element(strk(1000)), {}}}},
+			reason: "Insufficient fee token balance"},
+		"too little L2 gas": {change: func(inv *Invoke) { inv.Bounds.L2.Amount = number(1_000_000) },
+			calls: []Call{pay(to, 5)}, reason: "Insufficient max L2Gas: max amount: 1000000, actual used: 1"},
+		"too little L1 data": {change: func(inv *Invoke) {
+			inv.Bounds.L1Data.Amount = number(128)
+		}, calls: []Call{pay(to, 5)}, reason: "Insufficient max L1DataGas"},
+		"an argument too many": {calls: []Call{{FeeToken(), transfer, make([]stark.Felt, 4)}},
+			reason: "Input too long for arguments"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -315,7 +350,8 @@ func testExecution(t *testing.T, version Version) {
 			if version == Version8 {
 				finality, numbered = "ACCEPTED_ON_L2", false
 			}
-			if r.Execution != want || !strings.Contains(r.Reason, test.reason) || r.Finality != finality || r.BlockHash != nil || (r.BlockNumber != nil) != numbered {
+			if r.Execution != want || !strings.Contains(r.Reason, test.reason) || r.Finality != finality || r.BlockHash != nil ||
+				(r.BlockNumber != nil) != numbered {
 				t.Errorf("receipt %+v, want it %s, %s and in no complete block with the reason %q", r, want, finality, test.reason)
 			}
 			status, failure := c.View(version, 0).Status(hash)
@@ -323,17 +359,20 @@ func testExecution(t *testing.T, version Version) {
 				t.Errorf("status %+v, %v", status, failure)
 			}
 			spent := new(big.Int).Sub(before, balance(t, c, from.Address))
-			if spent.Sub(spent, r.Fee.Amount.Int).Cmp(big.NewInt(test.paid)) != 0 || balance(t, c, to).Cmp(big.NewInt(test.paid)) != 0 {
+			if spent.Sub(spent, r.Fee.Amount.Int).Cmp(big.NewInt(test.paid)) != 0 ||
+				balance(t, c, to).Cmp(big.NewInt(test.paid)) != 0 {
 				t.Errorf("paid %s and %s of fees, want %d", spent, r.Fee.Amount, test.paid)
 			}
 			if nonce, _ := c.View(version, 0).Nonce(tag(version), from.Address); nonce != stark.FromUint64(1) {
 				t.Errorf("nonce %s, want 1", nonce)
 			}
-			if nonce, failure := c.View(version, 0).Nonce(blockID(t, `"latest"`), from.Address); failure != nil || nonce != (stark.Felt{}) {
+			if nonce, failure := c.View(version, 0).Nonce(blockID(t, `"latest"`), from.Address); failure != nil ||
+				nonce != (stark.Felt{}) {
 				t.Errorf("nonce %s, %v before the block, want 0", nonce, failure)
 			}
 			block := c.MakeBlock()
-			if r, _ := c.View(version, 0).Receipt(hash); r.BlockHash == nil || r.BlockNumber == nil || *r.BlockNumber != block || r.Finality != "ACCEPTED_ON_L2" {
+			if r, _ := c.View(version, 0).Receipt(hash); r.BlockHash == nil || r.BlockNumber == nil || *r.BlockNumber != block ||
+				r.Finality != "ACCEPTED_ON_L2" {
 				t.Errorf("receipt %+v, want it in block %d", r, block)
 			}
 			if _, failure := c.View(version, 1).Receipt(hash); failure == nil || failure.Code != CodeHashNotFound {
@@ -377,7 +416,8 @@ func testHold(t *testing.T, version Version) {
 		t.Errorf("after somebody else took the first nonce the second is %+v, %v", second, failure)
 	}
 	switch {
-	case version == Version8 && (first.Finality != "REJECTED" || !strings.Contains(first.Reason, "Invalid transaction nonce")):
+	case version == Version8 &&
+		(first.Finality != "REJECTED" || !strings.Contains(first.Reason, "Invalid transaction nonce")):
 		t.Errorf("after somebody else took its nonce the first is %+v, want it REJECTED", first)
 	case version != Version8 && (forgotten == nil || forgotten.Code != CodeHashNotFound):
 		t.Errorf("after somebody else took its nonce the first is %+v, %v, want code %d", first, forgotten, CodeHashNotFound)
@@ -395,7 +435,8 @@ func testEstimates(t *testing.T, version Version) {
 	to := stark.FromUint64(0xbeef)
 	now := tag(version)
 	first := signed(t, c, from, nil, nil, pay(to, 5))
-	second := signed(t, c, from, func(inv *Invoke) { n := stark.FromUint64(1); inv.Nonce = &n }, nil, pay(to, 5), pay(to, 5))
+	second := signed(t, c, from, func(inv *Invoke) { n := stark.FromUint64(1); inv.Nonce = &n }, nil, pay(to, 5),
+		pay(to, 5))
 	estimates, failure := c.View(version, 0).Estimates(now, []Invoke{first, second}, true)
 	if failure != nil {
 		t.Fatal(failure)
@@ -409,7 +450,8 @@ func testEstimates(t *testing.T, version Version) {
 	}
 	r, _ := c.View(version, 0).Receipt(hash)
 	e := estimates[0]
-	if e.Unit != "FRI" || e.Overall.Cmp(r.Fee.Amount.Int) != 0 || e.L2Gas.Uint64() != r.Resources.L2 || e.L1DataGas.Uint64() != r.Resources.L1Data || e.L1Gas.Sign() != 0 {
+	if e.Unit != "FRI" || e.Overall.Cmp(r.Fee.Amount.Int) != 0 || e.L2Gas.Uint64() != r.Resources.L2 ||
+		e.L1DataGas.Uint64() != r.Resources.L1Data || e.L1Gas.Sign() != 0 {
 		t.Errorf("estimate %+v, and it took %+v for %s", e, r.Resources, r.Fee.Amount)
 	}
 	if estimates[1].Overall.Cmp(e.Overall.Int) <= 0 {
@@ -420,18 +462,21 @@ func testEstimates(t *testing.T, version Version) {
 		validate bool
 		want     string
 	}{
-		"an old nonce":         {first, true, "Invalid transaction nonce"},
-		"a nonce ahead":        {signed(t, c, from, func(inv *Invoke) { n := stark.FromUint64(5); inv.Nonce = &n }, nil), true, "Invalid transaction nonce"},
-		"that is skipped, too": {signed(t, c, from, func(inv *Invoke) { n := stark.FromUint64(5); inv.Nonce = &n }, nil), false, ""},
-		"a revert":             {signed(t, c, from, nil, nil, Call{To: to}), false, "is not deployed"},
-		"a bad signature":      {signed(t, c, from, nil, func(inv *Invoke) { inv.Signature = nil }), true, "invalid signature"},
-		"that is skipped":      {signed(t, c, from, nil, func(inv *Invoke) { inv.Signature = nil }), false, ""},
+		"an old nonce": {first, true, "Invalid transaction nonce"},
+		"a nonce ahead": {signed(t, c, from, func(inv *Invoke) { n := stark.FromUint64(5); inv.Nonce = &n }, nil),
+			true, "Invalid transaction nonce"},
+		"that is skipped, too": {signed(t, c, from, func(inv *Invoke) { n := stark.FromUint64(5); inv.Nonce = &n }, nil),
+			false, ""},
+		"a revert":        {signed(t, c, from, nil, nil, Call{To: to}), false, "is not deployed"},
+		"a bad signature": {signed(t, c, from, nil, func(inv *Invoke) { inv.Signature = nil }), true, "invalid signature"},
+		"that is skipped": {signed(t, c, from, nil, func(inv *Invoke) { inv.Signature = nil }), false, ""},
 	} {
 		_, failure := c.View(version, 0).Estimates(now, []Invoke{test.inv}, test.validate)
 		switch {
 		case test.want == "" && failure != nil:
 			t.Errorf("%s: %v", name, failure)
-		case test.want != "" && (failure == nil || failure.Code != CodeExecutionError || !strings.Contains(failure.Error(), test.want)):
+		case test.want != "" &&
+			(failure == nil || failure.Code != CodeExecutionError || !strings.Contains(failure.Error(), test.want)):
 			t.Errorf("%s: %v, want code %d and %q", name, failure, CodeExecutionError, test.want)
 		}
 	}
@@ -472,10 +517,12 @@ func testEventsInPages(t *testing.T, version Version) {
 				n, _ := e.Data[0].Uint64()
 				got = append(got, n)
 				made := e.BlockHash == nil // that is, the block is being made
-				if (e.BlockNumber == nil) != (made && version == Version8) || made != (n == 6) || e.Transaction == nil || e.From != token {
+				if (e.BlockNumber == nil) != (made && version == Version8) || made != (n == 6) || e.Transaction == nil ||
+					e.From != token {
 					t.Errorf("event %+v", e)
 				}
-				if (e.Place == nil || e.Index == nil) != (version != Version10) || e.Place != nil && (*e.Place != int(n%3) || *e.Index != 0) {
+				if (e.Place == nil || e.Index == nil) != (version != Version10) ||
+					e.Place != nil && (*e.Place != int(n%3) || *e.Index != 0) {
 					t.Errorf("event %d is at %v, %v", n, e.Place, e.Index)
 				}
 			}
@@ -493,10 +540,14 @@ func testEventsInPages(t *testing.T, version Version) {
 		want   []uint64
 		pages  int
 	}{
-		"all of either":     {Filter{From: id(`{"block_number":0}`), To: made, Chunk: 3, Keys: keys(stark.FromUint64(100), stark.FromUint64(101))}, []uint64{0, 1, 2, 3, 4, 5, 6}, 3},
-		"of one":            {Filter{From: id(`{"block_number":0}`), To: made, Address: Addresses{token}, Chunk: 1, Keys: keys(stark.FromUint64(101))}, []uint64{1, 3, 5}, 3},
-		"of the latest":     {Filter{From: id(`"latest"`), To: id(`"latest"`), Chunk: 1000, Keys: keys(stark.FromUint64(100), stark.FromUint64(101))}, []uint64{3, 4, 5}, 1},
-		"being made":        {Filter{From: made, To: made, Chunk: 10, Keys: keys(stark.FromUint64(100), stark.FromUint64(101))}, []uint64{6}, 1},
+		"all of either": {Filter{From: id(`{"block_number":0}`), To: made, Chunk: 3,
+			Keys: keys(stark.FromUint64(100), stark.FromUint64(101))}, []uint64{0, 1, 2, 3, 4, 5, 6}, 3},
+		"of one": {Filter{From: id(`{"block_number":0}`), To: made, Address: Addresses{token}, Chunk: 1,
+			Keys: keys(stark.FromUint64(101))}, []uint64{1, 3, 5}, 3},
+		"of the latest": {Filter{From: id(`"latest"`), To: id(`"latest"`), Chunk: 1000,
+			Keys: keys(stark.FromUint64(100), stark.FromUint64(101))}, []uint64{3, 4, 5}, 1},
+		"being made": {Filter{From: made, To: made, Chunk: 10,
+			Keys: keys(stark.FromUint64(100), stark.FromUint64(101))}, []uint64{6}, 1},
 		"without an end":    {Filter{Chunk: 10, Keys: keys(stark.FromUint64(100))}, []uint64{0, 2, 4}, 1},
 		"of nobody":         {Filter{Chunk: 10, Keys: keys(stark.FromUint64(1))}, nil, 1},
 		"of other keys":     {Filter{Chunk: 10, Keys: append(keys(), nil, []stark.Felt{{}})}, nil, 1},
@@ -556,7 +607,8 @@ func testBlocks(t *testing.T, version Version) {
 		if failure != nil {
 			t.Fatal(failure)
 		}
-		if *b.Number != n || b.Status != want || n > 0 && (*b.Parent != *last.Hash || b.Time < last.Time) || (b.Commitments != nil) != (version == Version10) {
+		if *b.Number != n || b.Status != want || n > 0 && (*b.Parent != *last.Hash || b.Time < last.Time) ||
+			(b.Commitments != nil) != (version == Version10) {
 			t.Errorf("block %d: %+v after %+v, want it %s", i, b, last, want)
 		}
 		if found, failure := c.View(version, 0).Block(BlockID{hash: b.Hash}); failure != nil || *found.Number != n {
@@ -584,7 +636,8 @@ func testBlocks(t *testing.T, version Version) {
 			}
 		}
 	}
-	for tag, served := range map[string]bool{"latest": true, "pending": version == Version8, "pre_confirmed": version != Version8, "l1_accepted": version != Version8, "newest": false} {
+	for tag, served := range map[string]bool{"latest": true, "pending": version == Version8,
+		"pre_confirmed": version != Version8, "l1_accepted": version != Version8, "newest": false} {
 		b, failure := c.View(version, 0).Block(BlockID{tag: tag})
 		if served != (failure == nil) || failure != nil && failure.Code != CodeInvalidParams {
 			t.Errorf("the tag %s: %v", tag, failure)
@@ -593,7 +646,8 @@ func testBlocks(t *testing.T, version Version) {
 			t.Errorf("the newest block on L1 is %d, want 1", *b.Number)
 		}
 	}
-	for _, text := range []string{`""`, `{}`, `{"block_number":1,"block_hash":"0x1"}`, `{"block_number":-1}`, `1`, `null`, `[]`} {
+	for _, text := range []string{`""`, `{}`, `{"block_number":1,"block_hash":"0x1"}`, `{"block_number":-1}`, `1`, `null`,
+		`[]`} {
 		var id BlockID
 		if err := id.UnmarshalJSON([]byte(text)); err == nil {
 			t.Errorf("%s is taken as a block", text)
@@ -611,7 +665,8 @@ func TestRevertTransmissions(t *testing.T) {
 	}
 	c.RevertTransmissions(1, "on demand")
 	for _, want := range []string{"('on demand')", "Failed to deserialize param #1"} {
-		if _, err := c.Send(from, Call{To: feed, Selector: aggregator.Selector("transmit")}); err == nil || !strings.Contains(err.Error(), want) {
+		if _, err := c.Send(from, Call{To: feed, Selector: aggregator.Selector("transmit")}); err == nil ||
+			!strings.Contains(err.Error(), want) {
 			t.Errorf("%v, want %s", err, want)
 		}
 	}

@@ -131,10 +131,12 @@ func (c *Chain) check(inv Invoke, hash stark.Felt) *Failure {
 // validate is what the account's __validate__ does: it reads its calldata and checks the signature.
 func (c *Chain) validate(a account, inv Invoke, hash stark.Felt) *Failure {
 	if _, ok := calls(inv.Calldata); !ok {
-		return failWith(CodeValidationFailure, c.trace(*inv.Sender, aggregator.Selector("__validate__"), "Failed to deserialize param #1"))
+		return failWith(CodeValidationFailure,
+			c.trace(*inv.Sender, aggregator.Selector("__validate__"), "Failed to deserialize param #1"))
 	}
 	if len(inv.Signature) != 2 || !aggregator.Verify(hash, a.public, inv.Signature[0], inv.Signature[1]) {
-		return failWith(CodeValidationFailure, c.trace(*inv.Sender, aggregator.Selector("__validate__"), "Account: invalid signature"))
+		return failWith(CodeValidationFailure,
+			c.trace(*inv.Sender, aggregator.Selector("__validate__"), "Account: invalid signature"))
 	}
 	return nil
 }
@@ -145,7 +147,8 @@ func (c *Chain) include(t *transaction) {
 	a := c.state.accounts[*t.Sender]
 	if *t.Nonce != stark.FromUint64(a.nonce) {
 		t.status = statusRejected
-		t.reason = fmt.Sprintf("Invalid transaction nonce of contract at address %s. Account nonce: 0x%x; got: %s.", t.Sender, a.nonce, t.Nonce)
+		t.reason = fmt.Sprintf("Invalid transaction nonce of contract at address %s. Account nonce: 0x%x; got: %s.", t.Sender,
+			a.nonce, t.Nonce)
 		return
 	}
 	t.block, t.status = c.pending, statusAccepted
@@ -163,7 +166,8 @@ func (c *Chain) run(before *state, inv Invoke, real bool) (*state, receipt) {
 	if reason == "" && real {
 		for i, bound := range inv.bounds() {
 			if used := new(big.Int).SetUint64(result.gas.all()[i]); used.Cmp(bound.Amount.Int) > 0 {
-				reason = fmt.Sprintf("Insufficient max %s: max amount: %s, actual used: %s.", resources()[i], bound.Amount.Int, used)
+				reason = fmt.Sprintf("Insufficient max %s: max amount: %s, actual used: %s.", resources()[i], bound.Amount.Int,
+					used)
 				break
 			}
 		}
@@ -225,7 +229,8 @@ var errNoContract = errors.New("there is no such contract")
 // dispatch calls a contract.
 func (c *Chain) dispatch(s *state, call Call, caller stark.Felt) (aggregator.Result, error) {
 	if a := s.aggregators[call.To]; a != nil {
-		return a.Call(aggregator.Environment{Caller: caller, Block: c.pending.number, Time: c.pending.time}, call.Selector, call.Calldata)
+		return a.Call(aggregator.Environment{Caller: caller, Block: c.pending.number, Time: c.pending.time}, call.Selector,
+			call.Calldata)
 	}
 	if call.To == FeeToken() {
 		return s.token(call, caller)
@@ -276,7 +281,8 @@ func (s *state) token(call Call, caller stark.Felt) (aggregator.Result, error) {
 		}
 		s.add(caller, new(big.Int).Neg(amount))
 		s.add(to, amount)
-		return aggregator.Result{Returned: []stark.Felt{stark.FromUint64(1)}, Events: []aggregator.Event{transferred(caller, to, amount).Event}}, nil
+		return aggregator.Result{Returned: []stark.Felt{stark.FromUint64(1)},
+			Events: []aggregator.Event{transferred(caller, to, amount).Event}}, nil
 	}
 	return aggregator.Result{}, aggregator.ErrEntryPoint
 }
@@ -289,10 +295,13 @@ func transferred(from, to stark.Felt, amount *big.Int) emitted {
 	}}
 }
 
-// trace is the beginning of a sequencer's text about a failed account, with what the account said if it was itself that failed.
+// trace is the beginning of a sequencer's text about a failed account, with what the account said if it was itself that
+// failed.
 func (c *Chain) trace(sender, selector stark.Felt, said string) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "Transaction execution has failed:\n0: Error in the called contract (contract address: %s, class hash: %s, selector: %s):\n",
+	fmt.Fprintf(&b,
+		"Transaction execution has failed:\n0: Error in the called contract (contract address: %s, class hash: %s, "+
+			"selector: %s):\n",
 		padded(sender), padded(AccountClass()), padded(selector))
 	if said != "" {
 		fmt.Fprintf(&b, "Execution failed. Failure reason:\n%s.\n", quoted(said))
@@ -308,10 +317,12 @@ func (c *Chain) explain(call Call, err error) string {
 	case errors.Is(err, errNoContract):
 		return fmt.Sprintf("Requested contract address %s is not deployed.\n", padded(call.To))
 	case errors.Is(err, aggregator.ErrEntryPoint):
-		return fmt.Sprintf("Execution failed. Failure reason:\nError in contract (contract address: %s, class hash: %s, selector: %s):\n%s.\n",
+		return fmt.Sprintf("Execution failed. Failure reason:\nError in contract (contract address: %s, class hash: %s, "+
+			"selector: %s):\n%s.\n",
 			padded(call.To), padded(class), padded(call.Selector), quoted("ENTRYPOINT_NOT_FOUND"))
 	case errors.As(err, &said):
-		return fmt.Sprintf("Execution failed. Failure reason:\nError in contract (contract address: %s, class hash: %s, selector: %s):\n(%s, %s).\n",
+		return fmt.Sprintf("Execution failed. Failure reason:\nError in contract (contract address: %s, class hash: %s, "+
+			"selector: %s):\n(%s, %s).\n",
 			padded(call.To), padded(class), padded(call.Selector), quoted(string(said)), quoted("ENTRYPOINT_FAILED"))
 	}
 	return err.Error()
@@ -325,7 +336,8 @@ func quoted(text string) string {
 // padded is an address with all its digits, as sequencers write them in texts.
 func padded(f stark.Felt) string { return fmt.Sprintf("0x%x", f.Bytes()) }
 
-// Send has an account make calls, whatever they cost, and returns the transaction's hash. It fails when they are reverted.
+// Send has an account make calls, whatever they cost, and returns the transaction's hash. It fails when they are
+// reverted.
 func (c *Chain) Send(from Account, made ...Call) (stark.Felt, error) {
 	c.sending.Lock()
 	defer c.sending.Unlock()
@@ -355,8 +367,10 @@ func (c *Chain) unsigned(from Account, made []Call) Invoke {
 	}
 	nonce := stark.FromUint64(c.next(from.Address))
 	return Invoke{
-		Type: "INVOKE", Version: Quantity{big.NewInt(3)}, Sender: &from.Address, Calldata: Calldata(made...), Nonce: &nonce, Tip: Quantity{new(big.Int)},
+		Type: "INVOKE", Version: Quantity{big.NewInt(3)}, Sender: &from.Address, Calldata: Calldata(made...), Nonce: &nonce,
+		Tip:       Quantity{new(big.Int)},
 		Paymaster: []stark.Felt{}, AccountDeployment: []stark.Felt{}, NonceMode: "L1", FeeMode: "L1",
-		Bounds: &Bounds{L1: bound(0, c.prices.L1), L2: bound(1_000_000_000, c.prices.L2), L1Data: bound(100_000, c.prices.L1Data)},
+		Bounds: &Bounds{L1: bound(0, c.prices.L1), L2: bound(1_000_000_000, c.prices.L2),
+			L1Data: bound(100_000, c.prices.L1Data)},
 	}
 }

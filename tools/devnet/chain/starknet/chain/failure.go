@@ -69,7 +69,8 @@ func message(code int) string {
 	case CodeInsufficientResource:
 		return "The transaction's resources don't cover validation or the minimal transaction fee"
 	case CodeInsufficientBalance:
-		return "Account balance is smaller than the transaction's maximal fee (calculated as the sum of each resource's limit x max price)"
+		return "Account balance is smaller than the transaction's maximal fee (calculated as the sum of each resource's " +
+			"limit x max price)"
 	case CodeValidationFailure:
 		return "Account validation failed"
 	case CodeNonAccount:

@@ -72,8 +72,8 @@ const (
 // queryVersion marks transactions that are made for estimates alone.
 var queryVersion = new(big.Int).Lsh(big.NewInt(1), 128)
 
-// ParseInvoke reads a transaction and says what is wrong with its form. asked says that it comes to be estimated, for which it may be of
-// the version for that.
+// ParseInvoke reads a transaction and says what is wrong with its form. asked says that it comes to be estimated, for
+// which it may be of the version for that.
 func ParseInvoke(text []byte, asked bool) (Invoke, *Failure) {
 	var kind struct {
 		Type    string   `json:"type"`
@@ -126,7 +126,8 @@ func (inv Invoke) complete() error {
 	case inv.Bounds == nil || inv.Bounds.L1 == nil || inv.Bounds.L2 == nil || inv.Bounds.L1Data == nil:
 		return errors.New("resource_bounds must hold l1_gas, l2_gas and l1_data_gas")
 	case len(inv.Calldata) > maxCalldata || len(inv.Signature) > maxSignature:
-		return fmt.Errorf("%d felts of calldata and %d of signature are more than %d and %d", len(inv.Calldata), len(inv.Signature), maxCalldata, maxSignature)
+		return fmt.Errorf("%d felts of calldata and %d of signature are more than %d and %d", len(inv.Calldata),
+			len(inv.Signature), maxCalldata, maxSignature)
 	}
 	for _, mode := range []string{inv.NonceMode, inv.FeeMode} {
 		if mode != "L1" && mode != "L2" {
@@ -172,7 +173,8 @@ func (inv Invoke) Hash(chain stark.Felt) stark.Felt {
 		}
 	}
 	return stark.Poseidon(
-		short("invoke"), element(inv.Version.Int), *inv.Sender, stark.Poseidon(fees...), stark.Poseidon(inv.Paymaster...), chain, *inv.Nonce,
+		short("invoke"), element(inv.Version.Int), *inv.Sender, stark.Poseidon(fees...), stark.Poseidon(inv.Paymaster...),
+		chain, *inv.Nonce,
 		stark.FromUint64(modes), stark.Poseidon(inv.AccountDeployment...), stark.Poseidon(inv.Calldata...),
 	)
 }

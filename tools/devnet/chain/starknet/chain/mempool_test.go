@@ -52,14 +52,18 @@ func TestReplacement(t *testing.T) {
 	from := newAccount(t, c)
 	c.Hold(true)
 	offer := func(price, tip int64) Invoke {
-		return signed(t, c, from, func(inv *Invoke) { numbered(0)(inv); inv.Bounds.L2.Price, inv.Tip = number(price), number(tip) }, nil)
+		return signed(t, c, from, func(inv *Invoke) {
+			numbered(0)(inv)
+			inv.Bounds.L2.Price, inv.Tip = number(price), number(tip)
+		}, nil)
 	}
 	first, failure := c.Add(offer(10_000_000_000, 10))
 	if failure != nil {
 		t.Fatal(failure)
 	}
 	for name, inv := range map[string]Invoke{
-		"a price too low": offer(10_999_999_999, 11), "a tip too low": offer(11_000_000_000, 10), "less": offer(9_500_000_000, 9),
+		"a price too low": offer(10_999_999_999, 11), "a tip too low": offer(11_000_000_000, 10),
+		"less": offer(9_500_000_000, 9),
 	} {
 		if _, failure := c.Add(inv); failure == nil || failure.Code != CodeUnderpriced {
 			t.Errorf("%s: %v, want code %d", name, failure, CodeUnderpriced)
@@ -155,7 +159,8 @@ func TestVersionsOfFailures(t *testing.T) {
 
 func TestParseVersion(t *testing.T) {
 	t.Parallel()
-	for text, want := range map[string]Version{"0.8": Version8, "0.8.1": Version8, "0.9": Version9, "0.10": Version10, "0.10.3-rc.0": Version10} {
+	for text, want := range map[string]Version{"0.8": Version8, "0.8.1": Version8, "0.9": Version9, "0.10": Version10,
+		"0.10.3-rc.0": Version10} {
 		if got, err := ParseVersion(text); err != nil || got != want {
 			t.Errorf("%s is %v, %v", text, got, err)
 		}

@@ -28,7 +28,8 @@ func newState() *state {
 }
 
 func (s *state) clone() *state {
-	c := &state{maps.Clone(s.accounts), maps.Clone(s.balances), make(map[stark.Felt]*aggregator.Aggregator, len(s.aggregators))}
+	c := &state{maps.Clone(s.accounts), maps.Clone(s.balances),
+		make(map[stark.Felt]*aggregator.Aggregator, len(s.aggregators))}
 	for address, a := range s.aggregators {
 		c.aggregators[address] = a.Clone()
 	}

@@ -41,7 +41,8 @@ func (id *BlockID) UnmarshalJSON(text []byte) error {
 		Hash   *stark.Felt `json:"block_hash"`
 	}
 	if json.Unmarshal(text, &named) != nil || (named.Number == nil) == (named.Hash == nil) {
-		return fmt.Errorf(`%.80q is no block: write a tag such as "latest", {"block_number": N} or {"block_hash": "0x…"}`, text)
+		return fmt.Errorf(`%.80q is no block: write a tag such as "latest", {"block_number": N} or {"block_hash": "0x…"}`,
+			text)
 	}
 	*id = BlockID{number: named.Number, hash: named.Hash}
 	return nil
@@ -64,7 +65,8 @@ func (v View) find(id BlockID) (*block, *state, *Failure) {
 	case id.tag == v.version.PreConfirmed() && v.lag == 0:
 		return v.chain.pending, v.chain.state, nil
 	case id.tag == v.version.PreConfirmed():
-		return &block{number: latest.number + 1, parent: latest.hash, time: latest.time, prices: latest.prices}, latest.state, nil
+		return &block{number: latest.number + 1, parent: latest.hash, time: latest.time,
+			prices: latest.prices}, latest.state, nil
 	case id.tag == "l1_accepted":
 		after := v.chain.settings.L1After
 		if after == 0 || latest.number < after {
@@ -202,7 +204,8 @@ func (v View) Estimates(id BlockID, invokes []Invoke, validate bool) ([]Estimate
 			return fail(fmt.Sprintf("Requested contract address %s is not deployed.", padded(*inv.Sender)))
 		}
 		if n, ok := inv.Nonce.Uint64(); !ok || n < a.nonce || n > a.nonce && validate { // as pathfinder does
-			return fail(fmt.Sprintf("Invalid transaction nonce of contract at address %s. Account nonce: 0x%064x; got: %s.", padded(*inv.Sender), a.nonce, padded(*inv.Nonce)))
+			return fail(fmt.Sprintf("Invalid transaction nonce of contract at address %s. Account nonce: 0x%064x; got: %s.",
+				padded(*inv.Sender), a.nonce, padded(*inv.Nonce)))
 		}
 		if validate {
 			if failure := v.chain.validate(a, inv, inv.Hash(v.chain.id)); failure != nil {
@@ -242,7 +245,8 @@ func (v View) Status(hash stark.Felt) (Status, *Failure) {
 	switch {
 	case t.block != nil:
 		return Status{v.finality(t.block), t.execution(), t.reason}, nil
-	case v.version != Version8 && slices.Contains(v.chain.mempool, t) && t.number() == v.chain.state.accounts[*t.Sender].nonce:
+	case v.version != Version8 && slices.Contains(v.chain.mempool, t) &&
+		t.number() == v.chain.state.accounts[*t.Sender].nonce:
 		return Status{Finality: "CANDIDATE"}, nil // it is next to be executed
 	}
 	return Status{Finality: t.status, Reason: t.reason}, nil

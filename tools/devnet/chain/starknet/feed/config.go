@@ -32,7 +32,8 @@ func DefaultTiming() Timing { return Timing{MaxDurationQuery: 200 * time.Millise
 // replaces the oracles, and the nodes follow.
 func (f *Feed) Configure(ctx context.Context, oracles []Oracle, timing Timing) (ocrtypes.ConfigDigest, error) {
 	if n := len(oracles); n < MinOracles || n > MaxOracles {
-		return ocrtypes.ConfigDigest{}, fmt.Errorf("configure the feed: %d oracles given, it takes %d to %d", n, MinOracles, MaxOracles)
+		return ocrtypes.ConfigDigest{}, fmt.Errorf("configure the feed: %d oracles given, it takes %d to %d", n, MinOracles,
+			MaxOracles)
 	}
 	version, offchain, err := f.offchainConfig(ctx, oracles, timing)
 	if err != nil {
@@ -43,29 +44,33 @@ func (f *Feed) Configure(ctx context.Context, oracles []Oracle, timing Timing) (
 		calldata = append(calldata, oracle.Signer, oracle.Transmitter)
 	}
 	packed := packBytes(offchain)
-	calldata = append(calldata, stark.FromUint64(uint64(Faulty(len(oracles)))), stark.Felt{}, stark.FromUint64(version), stark.FromUint64(uint64(len(packed))))
+	calldata = append(calldata, stark.FromUint64(uint64(Faulty(len(oracles)))), stark.Felt{}, stark.FromUint64(version),
+		stark.FromUint64(uint64(len(packed))))
 	calldata = append(calldata, packed...)
-	_, err = f.chain.Send(f.chain.Owner(), chain.Call{To: f.address, Selector: aggregator.Selector("set_config"), Calldata: calldata})
+	_, err = f.chain.Send(f.chain.Owner(),
+		chain.Call{To: f.address, Selector: aggregator.Selector("set_config"), Calldata: calldata})
 	if err != nil {
 		return ocrtypes.ConfigDigest{}, fmt.Errorf("configure the feed: %w", err)
 	}
 	return f.check(oracles, version, offchain)
 }
 
-// check reads the digest back and looks at the configuration as a node would. One that the nodes refuse is better refused here than in
-// four logs.
+// check reads the digest back and looks at the configuration as a node would. One that the nodes refuse is better
+// refused here than in four logs.
 func (f *Feed) check(oracles []Oracle, version uint64, offchain []byte) (ocrtypes.ConfigDigest, error) {
 	var now chain.BlockID
 	if err := now.UnmarshalJSON([]byte(`"pre_confirmed"`)); err != nil {
 		return ocrtypes.ConfigDigest{}, err
 	}
-	details, failure := f.chain.View(chain.Version10, 0).Call(now, chain.Call{To: f.address, Selector: aggregator.Selector("latest_config_details"), Calldata: []stark.Felt{}})
+	details, failure := f.chain.View(chain.Version10, 0).Call(now,
+		chain.Call{To: f.address, Selector: aggregator.Selector("latest_config_details"), Calldata: []stark.Felt{}})
 	if failure != nil {
 		return ocrtypes.ConfigDigest{}, fmt.Errorf("read the feed's configuration: %w", failure)
 	}
 	count, _ := details[0].Uint64()
 	config := ocrtypes.ContractConfig{
-		ConfigDigest: details[2].Bytes(), ConfigCount: count, F: uint8(Faulty(len(oracles))), OffchainConfigVersion: version, OffchainConfig: offchain,
+		ConfigDigest: details[2].Bytes(), ConfigCount: count, F: uint8(Faulty(len(oracles))), OffchainConfigVersion: version,
+		OffchainConfig: offchain,
 	}
 	for _, oracle := range oracles {
 		signer := oracle.Signer.Bytes()
@@ -94,8 +99,10 @@ func packBytes(bytes []byte) []stark.Felt {
 	return packed
 }
 
-func (f *Feed) offchainConfig(ctx context.Context, oracles []Oracle, timing Timing) (version uint64, offchain []byte, err error) {
-	// The contract puts its on-chain configuration together itself; libocr wants one that it knows, and takes nothing from it.
+func (f *Feed) offchainConfig(ctx context.Context, oracles []Oracle,
+	timing Timing) (version uint64, offchain []byte, err error) {
+	// The contract puts its on-chain configuration together itself; libocr wants one that it knows, and takes nothing from
+	// it.
 	onchain, err := median.StandardOnchainConfigCodec{}.Encode(ctx, median.OnchainConfig{Min: f.min, Max: f.max})
 	if err != nil {
 		return 0, nil, err

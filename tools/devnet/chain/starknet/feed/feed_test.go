@@ -73,7 +73,8 @@ func (f *fixture) send(t *testing.T, epoch uint32, round uint8, observations ...
 	}
 	calldata, err := report.Calldata(f.members[1].SignerKey, f.members[3].SignerKey)
 	check(t, err)
-	_, err = f.chain.Send(f.members[2].Account, chain.Call{To: f.feed.Address(), Selector: aggregator.Selector("transmit"), Calldata: calldata})
+	_, err = f.chain.Send(f.members[2].Account,
+		chain.Call{To: f.feed.Address(), Selector: aggregator.Selector("transmit"), Calldata: calldata})
 	return err
 }
 
@@ -115,13 +116,16 @@ func testWatch(t *testing.T, version chain.Version) {
 	if !errors.Is(err, done) {
 		t.Fatal(err)
 	}
-	for i, want := range []Transmission{{RoundID: 1, Epoch: 1, Round: 2, Answer: big.NewInt(20)}, {RoundID: 2, Epoch: 0x01020304, Round: 5, Answer: big.NewInt(25)}, {RoundID: 3, Epoch: 0x01020304, Round: 6, Answer: big.NewInt(26)}} {
+	for i, want := range []Transmission{{RoundID: 1, Epoch: 1, Round: 2, Answer: big.NewInt(20)},
+		{RoundID: 2, Epoch: 0x01020304, Round: 5, Answer: big.NewInt(25)},
+		{RoundID: 3, Epoch: 0x01020304, Round: 6, Answer: big.NewInt(26)}} {
 		want.ConfigDigest = f.digest.Bytes()
 		want.Observations = []*big.Int{big.NewInt(10), want.Answer, big.NewInt(30)}
 		want.Observers, want.ObservationsTimestamp = []int{2, 0, 3}, 1700000000
 		want.JuelsPerFeeCoin, want.GasPrice, want.Reimbursement = big.NewInt(7), big.NewInt(9), big.NewInt(17223*63)
 		want.Transmitter, want.Hash, want.Fee = f.members[2].Transmitter, got[i].Hash, got[i].Fee
-		if diff := cmp.Diff(want, got[i], cmp.Comparer(func(a, b *big.Int) bool { return a.Cmp(b) == 0 }), cmp.Comparer(func(a, b stark.Felt) bool { return a == b })); diff != "" {
+		if diff := cmp.Diff(want, got[i], cmp.Comparer(func(a, b *big.Int) bool { return a.Cmp(b) == 0 }),
+			cmp.Comparer(func(a, b stark.Felt) bool { return a == b })); diff != "" {
 			t.Errorf("transmission %d (-want +got):\n%s", i, diff)
 		}
 		if got[i].Fee.Sign() <= 0 {
@@ -150,13 +154,19 @@ func TestConfigureRefusesBadOracles(t *testing.T) {
 		spoil func([]Oracle) []Oracle
 		want  string
 	}{
-		"too few":              {func(o []Oracle) []Oracle { return o[:3] }, "3 oracles given, it takes 4 to 31"},
-		"short offchain key":   {func(o []Oracle) []Oracle { o[2].OffchainPublicKey = nil; return o }, "oracle 2: its offchain public key has 0 bytes"},
-		"short encryption key": {func(o []Oracle) []Oracle { o[1].ConfigEncryptionPublicKey = []byte{1}; return o }, "oracle 1: its config encryption public key has 1 bytes"},
-		"one transmitter":      {func(o []Oracle) []Oracle { o[0].Transmitter = o[1].Transmitter; return o }, "repeated transmitter"},
+		"too few": {func(o []Oracle) []Oracle { return o[:3] }, "3 oracles given, it takes 4 to 31"},
+		"short offchain key": {func(o []Oracle) []Oracle {
+			o[2].OffchainPublicKey = nil
+			return o
+		}, "oracle 2: its offchain public key has 0 bytes"},
+		"short encryption key": {func(o []Oracle) []Oracle { o[1].ConfigEncryptionPublicKey = []byte{1}; return o },
+			"oracle 1: its config encryption public key has 1 bytes"},
+		"one transmitter": {func(o []Oracle) []Oracle { o[0].Transmitter = o[1].Transmitter; return o },
+			"repeated transmitter"},
 	} {
 		oracles := append([]Oracle(nil), f.oracles...)
-		if _, err := f.feed.Configure(t.Context(), test.spoil(oracles), DefaultTiming()); err == nil || !strings.Contains(err.Error(), test.want) {
+		if _, err := f.feed.Configure(t.Context(), test.spoil(oracles), DefaultTiming()); err == nil ||
+			!strings.Contains(err.Error(), test.want) {
 			t.Errorf("%s: %v, want %q", name, err, test.want)
 		}
 	}

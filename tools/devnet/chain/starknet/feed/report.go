@@ -34,7 +34,8 @@ func (r Report) words() ([]stark.Felt, error) {
 		return nil, fmt.Errorf("the observers: %w", err)
 	}
 	words := []stark.Felt{
-		r.ConfigDigest, stark.FromUint64(uint64(r.Epoch)<<8 | uint64(r.Round)), r.ExtraHash, stark.FromUint64(uint64(r.Timestamp)), mask,
+		r.ConfigDigest, stark.FromUint64(uint64(r.Epoch)<<8 | uint64(r.Round)), r.ExtraHash,
+		stark.FromUint64(uint64(r.Timestamp)), mask,
 		stark.FromUint64(uint64(len(r.Observations))),
 	}
 	for _, number := range append(append([]*big.Int(nil), r.Observations...), r.JuelsPerFeeCoin, r.GasPrice) {

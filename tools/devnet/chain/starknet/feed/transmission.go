@@ -42,8 +42,8 @@ type Transmission struct {
 	Fee  *big.Int
 }
 
-// Watch gives every transmission of the feed to take, in the order of the chain, until ctx ends, take fails or a node at url does; the
-// error says which.
+// Watch gives every transmission of the feed to take, in the order of the chain, until ctx ends, take fails or a node
+// at url does; the error says which.
 func (f *Feed) Watch(ctx context.Context, url string, take func(Transmission) error) error {
 	ticker := time.NewTicker(pollPeriod)
 	defer ticker.Stop()
@@ -126,9 +126,11 @@ func decode(e chain.Event) (Transmission, error) {
 	rest := e.Data[4+n:]
 	number := func(f stark.Felt) uint64 { return f.Big().Uint64() }
 	t := Transmission{
-		RoundID: uint32(number(e.Keys[1])), Transmitter: e.Keys[2], Answer: e.Data[0].Big(), ObservationsTimestamp: uint32(number(e.Data[1])),
-		JuelsPerFeeCoin: rest[0].Big(), GasPrice: rest[1].Big(), ConfigDigest: rest[2].Bytes(),
-		Epoch: uint32(number(rest[3]) >> 8), Round: uint8(number(rest[3])), Reimbursement: rest[4].Big(), Hash: *e.Transaction,
+		RoundID: uint32(number(e.Keys[1])), Transmitter: e.Keys[2], Answer: e.Data[0].Big(),
+		ObservationsTimestamp: uint32(number(e.Data[1])),
+		JuelsPerFeeCoin:       rest[0].Big(), GasPrice: rest[1].Big(), ConfigDigest: rest[2].Bytes(),
+		Epoch: uint32(number(rest[3]) >> 8), Round: uint8(number(rest[3])), Reimbursement: rest[4].Big(),
+		Hash: *e.Transaction,
 	}
 	observers := e.Data[2].Bytes() // the first byte is a mark that keeps the felt from being too large
 	for i := range n {

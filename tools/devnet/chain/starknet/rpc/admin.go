@@ -24,50 +24,54 @@ func (n *Network) adminMethods() map[string]method {
 		n.chain.Fund(address, amount.Int)
 		return nil, nil
 	}}
-	all["loop_deployAccount"] = method{parameters: []string{"public_key", "amount"}, call: func(args arguments) (any, *chain.Failure) {
-		var public stark.Felt
-		var amount chain.Quantity
-		if failure := firstFailure(args.read(0, "public_key", &public), args.read(1, "amount", &amount)); failure != nil {
-			return nil, failure
-		}
-		if amount.Int == nil || amount.BitLen() > 200 {
-			return nil, invalid("amount must be a number of at most 200 bits")
-		}
-		return n.chain.DeployAccount(public, amount.Int), nil
-	}}
+	all["loop_deployAccount"] = method{parameters: []string{"public_key", "amount"},
+		call: func(args arguments) (any, *chain.Failure) {
+			var public stark.Felt
+			var amount chain.Quantity
+			if failure := firstFailure(args.read(0, "public_key", &public), args.read(1, "amount", &amount)); failure != nil {
+				return nil, failure
+			}
+			if amount.Int == nil || amount.BitLen() > 200 {
+				return nil, invalid("amount must be a number of at most 200 bits")
+			}
+			return n.chain.DeployAccount(public, amount.Int), nil
+		}}
 	all["loop_deployAggregator"] = method{parameters: []string{"settings"}, call: n.deployAggregator}
 	all["loop_setConfig"] = method{parameters: []string{"aggregator", "calldata"}, call: n.setConfig}
-	all["loop_createBlock"] = method{parameters: []string{"count"}, optional: 1, call: func(args arguments) (any, *chain.Failure) {
-		count, failure := args.count(0, "count", 1)
-		if failure != nil {
-			return nil, failure
-		}
-		var last uint64
-		for range count {
-			last = n.chain.MakeBlock()
-		}
-		return last, nil
-	}}
-	all["loop_pushNonce"] = method{parameters: []string{"address", "by"}, call: func(args arguments) (any, *chain.Failure) {
-		var address stark.Felt
-		by, failure := args.count(1, "by", 1)
-		if failure := firstFailure(failure, args.read(0, "address", &address)); failure != nil {
-			return nil, failure
-		}
-		return nil, said(n.chain.PushNonce(address, uint64(by)))
-	}}
-	all["loop_revertTransmissions"] = method{parameters: []string{"count", "reason"}, call: func(args arguments) (any, *chain.Failure) {
-		var reason string
-		count, failure := args.count(0, "count", 0)
-		if failure := firstFailure(failure, args.read(1, "reason", &reason)); failure != nil {
-			return nil, failure
-		}
-		if _, err := stark.ShortString(reason); err != nil {
-			return nil, invalid("reason: %s", err)
-		}
-		n.chain.RevertTransmissions(count, reason)
-		return nil, nil
-	}}
+	all["loop_createBlock"] = method{parameters: []string{"count"}, optional: 1,
+		call: func(args arguments) (any, *chain.Failure) {
+			count, failure := args.count(0, "count", 1)
+			if failure != nil {
+				return nil, failure
+			}
+			var last uint64
+			for range count {
+				last = n.chain.MakeBlock()
+			}
+			return last, nil
+		}}
+	all["loop_pushNonce"] = method{parameters: []string{"address", "by"},
+		call: func(args arguments) (any, *chain.Failure) {
+			var address stark.Felt
+			by, failure := args.count(1, "by", 1)
+			if failure := firstFailure(failure, args.read(0, "address", &address)); failure != nil {
+				return nil, failure
+			}
+			return nil, said(n.chain.PushNonce(address, uint64(by)))
+		}}
+	all["loop_revertTransmissions"] = method{parameters: []string{"count", "reason"},
+		call: func(args arguments) (any, *chain.Failure) {
+			var reason string
+			count, failure := args.count(0, "count", 0)
+			if failure := firstFailure(failure, args.read(1, "reason", &reason)); failure != nil {
+				return nil, failure
+			}
+			if _, err := stark.ShortString(reason); err != nil {
+				return nil, invalid("reason: %s", err)
+			}
+			n.chain.RevertTransmissions(count, reason)
+			return nil, nil
+		}}
 	all["loop_hold"] = method{parameters: []string{"held"}, call: func(args arguments) (any, *chain.Failure) {
 		var held bool
 		if failure := args.read(0, "held", &held); failure != nil {
@@ -76,32 +80,34 @@ func (n *Network) adminMethods() map[string]method {
 		n.chain.Hold(held)
 		return nil, nil
 	}}
-	all["loop_setGasPrices"] = method{parameters: []string{"l1_gas", "l2_gas", "l1_data_gas"}, call: func(args arguments) (any, *chain.Failure) {
-		var prices [3]chain.Quantity
-		for i, name := range []string{"l1_gas", "l2_gas", "l1_data_gas"} {
-			if failure := args.read(i, name, &prices[i]); failure != nil {
+	all["loop_setGasPrices"] = method{parameters: []string{"l1_gas", "l2_gas", "l1_data_gas"},
+		call: func(args arguments) (any, *chain.Failure) {
+			var prices [3]chain.Quantity
+			for i, name := range []string{"l1_gas", "l2_gas", "l1_data_gas"} {
+				if failure := args.read(i, name, &prices[i]); failure != nil {
+					return nil, failure
+				}
+				if prices[i].Int == nil || prices[i].BitLen() > 100 {
+					return nil, invalid("%s must be a number of at most 100 bits", name)
+				}
+			}
+			n.chain.SetPrices(chain.Prices{L1: prices[0].Int, L2: prices[1].Int, L1Data: prices[2].Int})
+			return nil, nil
+		}}
+	all["loop_fault"] = method{parameters: []string{"node", "fault"}, optional: 1,
+		call: func(args arguments) (any, *chain.Failure) {
+			node, failure := args.count(0, "node", 0)
+			if failure != nil {
 				return nil, failure
 			}
-			if prices[i].Int == nil || prices[i].BitLen() > 100 {
-				return nil, invalid("%s must be a number of at most 100 bits", name)
+			var fault Fault
+			if args[1] != nil {
+				if failure := args.read(1, "fault", &fault); failure != nil {
+					return nil, failure
+				}
 			}
-		}
-		n.chain.SetPrices(chain.Prices{L1: prices[0].Int, L2: prices[1].Int, L1Data: prices[2].Int})
-		return nil, nil
-	}}
-	all["loop_fault"] = method{parameters: []string{"node", "fault"}, optional: 1, call: func(args arguments) (any, *chain.Failure) {
-		node, failure := args.count(0, "node", 0)
-		if failure != nil {
-			return nil, failure
-		}
-		var fault Fault
-		if args[1] != nil {
-			if failure := args.read(1, "fault", &fault); failure != nil {
-				return nil, failure
-			}
-		}
-		return nil, said(n.Fail(node, fault))
-	}}
+			return nil, said(n.Fail(node, fault))
+		}}
 	return all
 }
 
@@ -173,7 +179,8 @@ func (n *Network) setConfig(args arguments) (any, *chain.Failure) {
 			return nil, failure
 		}
 	}
-	hash, err := n.chain.Send(n.chain.Owner(), chain.Call{To: address, Selector: aggregator.Selector("set_config"), Calldata: calldata})
+	hash, err := n.chain.Send(n.chain.Owner(),
+		chain.Call{To: address, Selector: aggregator.Selector("set_config"), Calldata: calldata})
 	if err != nil {
 		return nil, said(err)
 	}

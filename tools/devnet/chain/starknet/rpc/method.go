@@ -12,7 +12,8 @@ const maxEstimates = 100
 
 // methods are those of Starknet that a node of a version serves. view is asked at each call how far the node sees; add
 // takes transactions.
-func methods(c *chain.Chain, version chain.Version, view func() chain.View, add func(chain.Invoke) (stark.Felt, *chain.Failure)) map[string]method {
+func methods(c *chain.Chain, version chain.Version, view func() chain.View,
+	add func(chain.Invoke) (stark.Felt, *chain.Failure)) map[string]method {
 	return map[string]method{
 		"starknet_specVersion": {call: func(arguments) (any, *chain.Failure) { return version.Spec(), nil }},
 		"starknet_chainId":     {call: func(arguments) (any, *chain.Failure) { return c.ID(), nil }},
@@ -32,14 +33,15 @@ func methods(c *chain.Chain, version chain.Version, view func() chain.View, add 
 			}
 			return orFailure(view().Block(id))
 		}},
-		"starknet_getBlockTransactionCount": {parameters: []string{"block_id"}, call: func(args arguments) (any, *chain.Failure) {
-			var id chain.BlockID
-			if failure := args.read(0, "block_id", &id); failure != nil {
-				return nil, failure
-			}
-			block, failure := view().Block(id)
-			return orFailure(len(block.Transactions), failure)
-		}},
+		"starknet_getBlockTransactionCount": {parameters: []string{"block_id"},
+			call: func(args arguments) (any, *chain.Failure) {
+				var id chain.BlockID
+				if failure := args.read(0, "block_id", &id); failure != nil {
+					return nil, failure
+				}
+				block, failure := view().Block(id)
+				return orFailure(len(block.Transactions), failure)
+			}},
 		"starknet_getNonce": atContract(func(id chain.BlockID, address stark.Felt) (any, *chain.Failure) {
 			return orFailure(view().Nonce(id, address))
 		}),
@@ -59,7 +61,8 @@ func methods(c *chain.Chain, version chain.Version, view func() chain.View, add 
 			if request.Contract == nil || request.Selector == nil || request.Calldata == nil {
 				return nil, invalid("request must have contract_address, entry_point_selector and calldata")
 			}
-			return orFailure(view().Call(id, chain.Call{To: *request.Contract, Selector: *request.Selector, Calldata: request.Calldata}))
+			return orFailure(
+				view().Call(id, chain.Call{To: *request.Contract, Selector: *request.Selector, Calldata: request.Calldata}))
 		}},
 		"starknet_getEvents": {parameters: []string{"filter"}, call: func(args arguments) (any, *chain.Failure) {
 			var filter chain.Filter
@@ -68,18 +71,22 @@ func methods(c *chain.Chain, version chain.Version, view func() chain.View, add 
 			}
 			return orFailure(view().Events(filter))
 		}},
-		"starknet_estimateFee": {parameters: []string{"request", "simulation_flags", "block_id"}, call: func(args arguments) (any, *chain.Failure) {
-			return estimate(view(), args)
-		}},
-		"starknet_addInvokeTransaction": {parameters: []string{"invoke_transaction"}, call: func(args arguments) (any, *chain.Failure) {
-			inv, failure := chain.ParseInvoke(args[0], false)
-			if failure != nil {
-				return nil, failure
-			}
-			hash, failure := add(inv)
-			return orFailure(map[string]any{"transaction_hash": hash}, version.Failure(failure))
-		}},
-		"starknet_getTransactionStatus": ofTransaction(func(hash stark.Felt) (any, *chain.Failure) { return orFailure(view().Status(hash)) }),
+		"starknet_estimateFee": {parameters: []string{"request", "simulation_flags", "block_id"},
+			call: func(args arguments) (any, *chain.Failure) {
+				return estimate(view(), args)
+			}},
+		"starknet_addInvokeTransaction": {parameters: []string{"invoke_transaction"},
+			call: func(args arguments) (any, *chain.Failure) {
+				inv, failure := chain.ParseInvoke(args[0], false)
+				if failure != nil {
+					return nil, failure
+				}
+				hash, failure := add(inv)
+				return orFailure(map[string]any{"transaction_hash": hash}, version.Failure(failure))
+			}},
+		"starknet_getTransactionStatus": ofTransaction(func(hash stark.Felt) (any, *chain.Failure) {
+			return orFailure(view().Status(hash))
+		}),
 		"starknet_getTransactionReceipt": ofTransaction(func(hash stark.Felt) (any, *chain.Failure) {
 			return orFailure(view().Receipt(hash))
 		}),
@@ -110,7 +117,8 @@ func atContract(do func(chain.BlockID, stark.Felt) (any, *chain.Failure)) method
 	return method{parameters: []string{"block_id", "contract_address"}, call: func(args arguments) (any, *chain.Failure) {
 		var id chain.BlockID
 		var address stark.Felt
-		if failure := firstFailure(args.read(0, "block_id", &id), args.read(1, "contract_address", &address)); failure != nil {
+		if failure := firstFailure(args.read(0, "block_id", &id),
+			args.read(1, "contract_address", &address)); failure != nil {
 			return nil, failure
 		}
 		return do(id, address)
@@ -131,7 +139,8 @@ func estimate(view chain.View, args arguments) (any, *chain.Failure) {
 	var texts []json.RawMessage
 	var flags []string
 	var id chain.BlockID
-	if failure := firstFailure(args.read(0, "request", &texts), args.read(1, "simulation_flags", &flags), args.read(2, "block_id", &id)); failure != nil {
+	if failure := firstFailure(args.read(0, "request", &texts), args.read(1, "simulation_flags", &flags),
+		args.read(2, "block_id", &id)); failure != nil {
 		return nil, failure
 	}
 	if len(texts) > maxEstimates {

@@ -93,22 +93,36 @@ func TestFraming(t *testing.T) {
 	t.Parallel()
 	url := start(t, 1).URLs()[0]
 	for name, test := range map[string]struct{ body, want string }{
-		"no parameters":         {`{"jsonrpc":"2.0","id":7,"method":"starknet_specVersion"}`, `{"jsonrpc":"2.0","id":7,"result":"0.10.3-rc.0"}`},
-		"an id of text":         {`{"jsonrpc":"2.0","id":"a","method":"starknet_chainId","params":[]}`, `{"jsonrpc":"2.0","id":"a","result":"0x4c4f4f505f4445564e4554"}`},
-		"named parameters":      {`{"jsonrpc":"2.0","id":1,"method":"starknet_getNonce","params":{"contract_address":"0x1","block_id":"latest"}}`, `{"jsonrpc":"2.0","id":1,"error":{"code":20,"message":"Contract not found"}}`},
-		"a result of false":     {`{"jsonrpc":"2.0","id":1,"method":"starknet_syncing"}`, `{"jsonrpc":"2.0","id":1,"result":false}`},
-		"a result of zero":      {`{"jsonrpc":"2.0","id":1,"method":"starknet_blockNumber"}`, `{"jsonrpc":"2.0","id":1,"result":0}`},
-		"a notification":        {`{"jsonrpc":"2.0","method":"starknet_specVersion"}`, ``},
-		"no JSON":               {`{`, `{"jsonrpc":"2.0","id":null,"error":{"code":-32700,"message":"Parse error"}}`},
-		"nothing":               {``, `{"jsonrpc":"2.0","id":null,"error":{"code":-32700,"message":"Parse error"}}`},
-		"another version":       {`{"jsonrpc":"1.0","id":1,"method":"starknet_specVersion"}`, `{"jsonrpc":"2.0","id":null,"error":{"code":-32600,"message":"Invalid Request"}}`},
-		"no method":             {`{"jsonrpc":"2.0","id":1}`, `{"jsonrpc":"2.0","id":null,"error":{"code":-32600,"message":"Invalid Request"}}`},
-		"a method of no sort":   {`{"jsonrpc":"2.0","id":1,"method":"eth_call"}`, `{"jsonrpc":"2.0","id":1,"error":{"code":-32601,"message":"Method not found"}}`},
-		"an admin's method":     {`{"jsonrpc":"2.0","id":1,"method":"loop_fund"}`, `{"jsonrpc":"2.0","id":1,"error":{"code":-32601,"message":"Method not found"}}`},
-		"a parameter too many":  {`{"jsonrpc":"2.0","id":1,"method":"starknet_chainId","params":[1]}`, `{"jsonrpc":"2.0","id":1,"error":{"code":-32602,"message":"Invalid params","data":"1 parameters are given, and there are 0"}}`},
-		"a parameter missing":   {`{"jsonrpc":"2.0","id":1,"method":"starknet_getNonce","params":["latest"]}`, `{"jsonrpc":"2.0","id":1,"error":{"code":-32602,"message":"Invalid params","data":"the parameter contract_address is missing"}}`},
-		"a parameter of no use": {`{"jsonrpc":"2.0","id":1,"method":"starknet_chainId","params":{"x":1}}`, `{"jsonrpc":"2.0","id":1,"error":{"code":-32602,"message":"Invalid params","data":"there is no parameter \"x\""}}`},
-		"parameters of no form": {`{"jsonrpc":"2.0","id":1,"method":"starknet_chainId","params":3}`, `{"jsonrpc":"2.0","id":1,"error":{"code":-32602,"message":"Invalid params","data":"params must be an array or an object"}}`},
+		"no parameters": {`{"jsonrpc":"2.0","id":7,"method":"starknet_specVersion"}`,
+			`{"jsonrpc":"2.0","id":7,"result":"0.10.3-rc.0"}`},
+		"an id of text": {`{"jsonrpc":"2.0","id":"a","method":"starknet_chainId","params":[]}`,
+			`{"jsonrpc":"2.0","id":"a","result":"0x4c4f4f505f4445564e4554"}`},
+		"named parameters": {
+			`{"jsonrpc":"2.0","id":1,"method":"starknet_getNonce","params":{"contract_address":"0x1","block_id":"latest"}}`,
+			`{"jsonrpc":"2.0","id":1,"error":{"code":20,"message":"Contract not found"}}`},
+		"a result of false": {`{"jsonrpc":"2.0","id":1,"method":"starknet_syncing"}`,
+			`{"jsonrpc":"2.0","id":1,"result":false}`},
+		"a result of zero": {`{"jsonrpc":"2.0","id":1,"method":"starknet_blockNumber"}`,
+			`{"jsonrpc":"2.0","id":1,"result":0}`},
+		"a notification": {`{"jsonrpc":"2.0","method":"starknet_specVersion"}`, ``},
+		"no JSON":        {`{`, `{"jsonrpc":"2.0","id":null,"error":{"code":-32700,"message":"Parse error"}}`},
+		"nothing":        {``, `{"jsonrpc":"2.0","id":null,"error":{"code":-32700,"message":"Parse error"}}`},
+		"another version": {`{"jsonrpc":"1.0","id":1,"method":"starknet_specVersion"}`,
+			`{"jsonrpc":"2.0","id":null,"error":{"code":-32600,"message":"Invalid Request"}}`},
+		"no method": {`{"jsonrpc":"2.0","id":1}`,
+			`{"jsonrpc":"2.0","id":null,"error":{"code":-32600,"message":"Invalid Request"}}`},
+		"a method of no sort": {`{"jsonrpc":"2.0","id":1,"method":"eth_call"}`,
+			`{"jsonrpc":"2.0","id":1,"error":{"code":-32601,"message":"Method not found"}}`},
+		"an admin's method": {`{"jsonrpc":"2.0","id":1,"method":"loop_fund"}`,
+			`{"jsonrpc":"2.0","id":1,"error":{"code":-32601,"message":"Method not found"}}`},
+		"a parameter too many": {`{"jsonrpc":"2.0","id":1,"method":"starknet_chainId","params":[1]}`,
+			`{"jsonrpc":"2.0","id":1,"error":{"code":-32602,"message":"Invalid params","data":"1 parameters are given, and there are 0"}}`},
+		"a parameter missing": {`{"jsonrpc":"2.0","id":1,"method":"starknet_getNonce","params":["latest"]}`,
+			`{"jsonrpc":"2.0","id":1,"error":{"code":-32602,"message":"Invalid params","data":"the parameter contract_address is missing"}}`},
+		"a parameter of no use": {`{"jsonrpc":"2.0","id":1,"method":"starknet_chainId","params":{"x":1}}`,
+			`{"jsonrpc":"2.0","id":1,"error":{"code":-32602,"message":"Invalid params","data":"there is no parameter \"x\""}}`},
+		"parameters of no form": {`{"jsonrpc":"2.0","id":1,"method":"starknet_chainId","params":3}`,
+			`{"jsonrpc":"2.0","id":1,"error":{"code":-32602,"message":"Invalid params","data":"params must be an array or an object"}}`},
 		"a batch": {`[{"jsonrpc":"2.0","id":1,"method":"starknet_syncing"},{"jsonrpc":"2.0","method":"x"},1]`,
 			`[{"jsonrpc":"2.0","id":1,"result":false},{"jsonrpc":"2.0","id":null,"error":{"code":-32600,"message":"Invalid Request"}}]`},
 		"an empty batch":           {`[]`, `{"jsonrpc":"2.0","id":null,"error":{"code":-32600,"message":"Invalid Request"}}`},
@@ -129,7 +143,8 @@ func TestFraming(t *testing.T) {
 	if response.StatusCode != http.StatusMethodNotAllowed {
 		t.Errorf("GET: status %d, want 405", response.StatusCode)
 	}
-	if status, _, err := post(t.Context(), url, strings.Repeat(" ", maxBody+1)); status != http.StatusRequestEntityTooLarge {
+	if status, _, err := post(t.Context(), url,
+		strings.Repeat(" ", maxBody+1)); status != http.StatusRequestEntityTooLarge {
 		t.Errorf("a body too large: status %d, %v, want 413", status, err)
 	}
 }
@@ -159,7 +174,8 @@ func testCodes(t *testing.T, version chain.Version) {
 	}
 	url, token := n.URLs()[0], chain.FeeToken()
 	call := func(to stark.Felt, selector string, calldata ...string) any {
-		return map[string]any{"contract_address": to, "entry_point_selector": selector, "calldata": append([]string{}, calldata...)}
+		return map[string]any{"contract_address": to, "entry_point_selector": selector,
+			"calldata": append([]string{}, calldata...)}
 	}
 	balanceOf := "0x35a73cd311a05d46deda634c5ee045db92f811b4e74bca4437fcb5302b7af33"
 	for name, test := range map[string]struct {
@@ -167,29 +183,36 @@ func testCodes(t *testing.T, version chain.Version) {
 		params []any
 		want   int
 	}{
-		"a call":                     {"starknet_call", []any{call(token, balanceOf, "0x1"), "latest"}, 0},
-		"a call of nobody":           {"starknet_call", []any{call(stark.FromUint64(1), balanceOf), now}, 20},
-		"a call of nothing":          {"starknet_call", []any{call(token, "0x1"), now}, 21},
-		"a call that fails":          {"starknet_call", []any{call(token, balanceOf), now}, 40},
-		"a call of no block":         {"starknet_call", []any{call(token, balanceOf), map[string]any{"block_number": 99}}, 24},
-		"a call without calldata":    {"starknet_call", []any{map[string]any{"contract_address": token, "entry_point_selector": "0x1"}, now}, -32602},
-		"a block of no sort":         {"starknet_getBlockWithTxHashes", []any{"newest"}, -32602},
-		"a block to come":            {"starknet_getBlockWithTxHashes", []any{map[string]any{"block_number": 99}}, 24},
-		"a class":                    {"starknet_getClassHashAt", []any{"latest", token}, 0},
-		"a class of nobody":          {"starknet_getClassHashAt", []any{"latest", "0x1"}, 20},
-		"an address beyond":          {"starknet_getClassHashAt", []any{"latest", "0x" + strings.Repeat("f", 64)}, -32602},
-		"a status of nothing":        {"starknet_getTransactionStatus", []any{"0x1"}, 29},
-		"a receipt of nothing":       {"starknet_getTransactionReceipt", []any{"0x1"}, 29},
-		"a transaction of none":      {"starknet_getTransactionByHash", []any{"0x1"}, 29},
-		"a transaction of version 1": {"starknet_addInvokeTransaction", []any{map[string]any{"type": "INVOKE", "version": "0x1"}}, 61},
-		"a transaction to estimate":  {"starknet_addInvokeTransaction", []any{map[string]any{"type": "INVOKE", "version": "0x100000000000000000000000000000003"}}, 61},
-		"a transaction of no type":   {"starknet_addInvokeTransaction", []any{map[string]any{"type": "DECLARE", "version": "0x3"}}, -32602},
-		"a transaction of nothing":   {"starknet_addInvokeTransaction", []any{map[string]any{"type": "INVOKE", "version": "0x3"}}, -32602},
-		"an estimate of nothing":     {"starknet_estimateFee", []any{[]any{}, []any{}, now}, 0},
-		"an estimate of a flag":      {"starknet_estimateFee", []any{[]any{}, []any{"SKIP_FEE_CHARGE"}, now}, -32602},
-		"events without a filter":    {"starknet_getEvents", []any{}, -32602},
-		"events in large chunks":     {"starknet_getEvents", []any{map[string]any{"chunk_size": 2000}}, 31},
-		"events by a wrong token":    {"starknet_getEvents", []any{map[string]any{"chunk_size": 2, "continuation_token": "x"}}, 33},
+		"a call":            {"starknet_call", []any{call(token, balanceOf, "0x1"), "latest"}, 0},
+		"a call of nobody":  {"starknet_call", []any{call(stark.FromUint64(1), balanceOf), now}, 20},
+		"a call of nothing": {"starknet_call", []any{call(token, "0x1"), now}, 21},
+		"a call that fails": {"starknet_call", []any{call(token, balanceOf), now}, 40},
+		"a call of no block": {"starknet_call", []any{call(token, balanceOf), map[string]any{"block_number": 99}},
+			24},
+		"a call without calldata": {"starknet_call",
+			[]any{map[string]any{"contract_address": token, "entry_point_selector": "0x1"}, now}, -32602},
+		"a block of no sort":    {"starknet_getBlockWithTxHashes", []any{"newest"}, -32602},
+		"a block to come":       {"starknet_getBlockWithTxHashes", []any{map[string]any{"block_number": 99}}, 24},
+		"a class":               {"starknet_getClassHashAt", []any{"latest", token}, 0},
+		"a class of nobody":     {"starknet_getClassHashAt", []any{"latest", "0x1"}, 20},
+		"an address beyond":     {"starknet_getClassHashAt", []any{"latest", "0x" + strings.Repeat("f", 64)}, -32602},
+		"a status of nothing":   {"starknet_getTransactionStatus", []any{"0x1"}, 29},
+		"a receipt of nothing":  {"starknet_getTransactionReceipt", []any{"0x1"}, 29},
+		"a transaction of none": {"starknet_getTransactionByHash", []any{"0x1"}, 29},
+		"a transaction of version 1": {"starknet_addInvokeTransaction",
+			[]any{map[string]any{"type": "INVOKE", "version": "0x1"}}, 61},
+		"a transaction to estimate": {"starknet_addInvokeTransaction",
+			[]any{map[string]any{"type": "INVOKE", "version": "0x100000000000000000000000000000003"}}, 61},
+		"a transaction of no type": {"starknet_addInvokeTransaction",
+			[]any{map[string]any{"type": "DECLARE", "version": "0x3"}}, -32602},
+		"a transaction of nothing": {"starknet_addInvokeTransaction",
+			[]any{map[string]any{"type": "INVOKE", "version": "0x3"}}, -32602},
+		"an estimate of nothing":  {"starknet_estimateFee", []any{[]any{}, []any{}, now}, 0},
+		"an estimate of a flag":   {"starknet_estimateFee", []any{[]any{}, []any{"SKIP_FEE_CHARGE"}, now}, -32602},
+		"events without a filter": {"starknet_getEvents", []any{}, -32602},
+		"events in large chunks":  {"starknet_getEvents", []any{map[string]any{"chunk_size": 2000}}, 31},
+		"events by a wrong token": {"starknet_getEvents", []any{map[string]any{"chunk_size": 2, "continuation_token": "x"}},
+			33},
 	} {
 		if _, code := ask(t, url, test.method, test.params...); code != test.want {
 			t.Errorf("%s: code %d, want %d", name, code, test.want)
@@ -202,12 +225,15 @@ func oneShot(t *testing.T, n *Network, nonce uint64) json.RawMessage {
 	t.Helper()
 	owner := n.chain.Owner()
 	bound := func(amount, price int64) map[string]chain.Quantity {
-		return map[string]chain.Quantity{"max_amount": {Int: big.NewInt(amount)}, "max_price_per_unit": {Int: big.NewInt(price)}}
+		return map[string]chain.Quantity{"max_amount": {Int: big.NewInt(amount)},
+			"max_price_per_unit": {Int: big.NewInt(price)}}
 	}
 	fields := map[string]any{
-		"type": "INVOKE", "version": "0x3", "sender_address": owner.Address, "calldata": []string{"0x0"}, "nonce": stark.FromUint64(nonce), "signature": []string{},
-		"resource_bounds": map[string]any{"l1_gas": bound(0, 1e15), "l2_gas": bound(10_000_000, 1e10), "l1_data_gas": bound(10_000, 1e9)},
-		"tip":             "0x0", "paymaster_data": []string{}, "account_deployment_data": []string{},
+		"type": "INVOKE", "version": "0x3", "sender_address": owner.Address, "calldata": []string{"0x0"},
+		"nonce": stark.FromUint64(nonce), "signature": []string{},
+		"resource_bounds": map[string]any{"l1_gas": bound(0, 1e15), "l2_gas": bound(10_000_000, 1e10),
+			"l1_data_gas": bound(10_000, 1e9)},
+		"tip": "0x0", "paymaster_data": []string{}, "account_deployment_data": []string{},
 		"nonce_data_availability_mode": "L1", "fee_data_availability_mode": "L1",
 	}
 	text := func() json.RawMessage {
@@ -366,7 +392,8 @@ func testFaultsOfTransactions(t *testing.T, version chain.Version) {
 			t.Fatal(err)
 		}
 		text := oneShot(t, n, 0)
-		body, err := json.Marshal(map[string]any{"jsonrpc": "2.0", "id": 1, "method": "starknet_addInvokeTransaction", "params": []any{text}})
+		body, err := json.Marshal(map[string]any{"jsonrpc": "2.0", "id": 1, "method": "starknet_addInvokeTransaction",
+			"params": []any{text}})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -420,7 +447,10 @@ func TestAdmin(t *testing.T) {
 	}
 	account := must("loop_deployAccount", key.Public(), "0x5")
 	must("loop_fund", account, "0x7")
-	if got := must("starknet_call", map[string]any{"contract_address": chain.FeeToken(), "entry_point_selector": "0x35a73cd311a05d46deda634c5ee045db92f811b4e74bca4437fcb5302b7af33", "calldata": []string{account}}, "pre_confirmed"); got != `["0xc","0x0"]` {
+	if got := must("starknet_call",
+		map[string]any{"contract_address": chain.FeeToken(),
+			"entry_point_selector": "0x35a73cd311a05d46deda634c5ee045db92f811b4e74bca4437fcb5302b7af33",
+			"calldata":             []string{account}}, "pre_confirmed"); got != `["0xc","0x0"]` {
 		t.Errorf("balance %s, want 12", got)
 	}
 	must("loop_pushNonce", account, 3)
@@ -440,7 +470,8 @@ func TestAdmin(t *testing.T) {
 		t.Errorf("block %s, want 3", got)
 	}
 	must("loop_setGasPrices", "0x1", "0x2", "0x3")
-	if got := must("starknet_getBlockWithTxHashes", "pre_confirmed"); !strings.Contains(got, `"l2_gas_price":{"price_in_fri":"0x2"`) {
+	if got := must("starknet_getBlockWithTxHashes", "pre_confirmed"); !strings.Contains(got,
+		`"l2_gas_price":{"price_in_fri":"0x2"`) {
 		t.Errorf("the block that is being made is %s", got)
 	}
 	must("loop_hold", true)
@@ -509,11 +540,21 @@ func FuzzRequest(f *testing.F) {
 	n.nodes = []*Node{node}
 	methods := n.adminMethods()
 	delete(methods, "loop_createBlock") // it may be told to make many
-	f.Add([]byte(`{"jsonrpc":"2.0","id":1,"method":"starknet_getEvents","params":[{"from_block":{"block_number":0},"to_block":"pre_confirmed","keys":[["0x1"]],"chunk_size":1,"continuation_token":"0-0"}]}`))
-	f.Add([]byte(`[{"jsonrpc":"2.0","id":1,"method":"starknet_call","params":{"request":{"contract_address":"0x1","entry_point_selector":"0x2","calldata":["0x3"]},"block_id":"pre_confirmed"}}]`))
-	f.Add([]byte(`{"jsonrpc":"2.0","id":1,"method":"starknet_addInvokeTransaction","params":[{"type":"INVOKE","version":"0x3","sender_address":"0x1","calldata":["0x1","0x2"],"nonce":"0x0","signature":["0x1","0x2"],"resource_bounds":{"l1_gas":{"max_amount":"0x1","max_price_per_unit":"0x1"},"l2_gas":{"max_amount":"0x1","max_price_per_unit":"0x1"},"l1_data_gas":{"max_amount":"0x1","max_price_per_unit":"0x1"}},"tip":"0x0","paymaster_data":[],"account_deployment_data":[],"nonce_data_availability_mode":"L1","fee_data_availability_mode":"L1"}]}`))
-	f.Add([]byte(`{"jsonrpc":"2.0","id":1,"method":"starknet_estimateFee","params":[[{"type":"INVOKE","version":"0x100000000000000000000000000000003"}],["SKIP_VALIDATE"],"latest"]}`))
-	f.Add([]byte(`{"jsonrpc":"2.0","id":1,"method":"loop_deployAggregator","params":[{"min_answer":"0x1","max_answer":"0x2","billing":{}}]}`))
+	f.Add(
+		[]byte(
+			`{"jsonrpc":"2.0","id":1,"method":"starknet_getEvents","params":[{"from_block":{"block_number":0},"to_block":"pre_confirmed","keys":[["0x1"]],"chunk_size":1,"continuation_token":"0-0"}]}`))
+	f.Add(
+		[]byte(
+			`[{"jsonrpc":"2.0","id":1,"method":"starknet_call","params":{"request":{"contract_address":"0x1","entry_point_selector":"0x2","calldata":["0x3"]},"block_id":"pre_confirmed"}}]`))
+	f.Add(
+		[]byte(
+			`{"jsonrpc":"2.0","id":1,"method":"starknet_addInvokeTransaction","params":[{"type":"INVOKE","version":"0x3","sender_address":"0x1","calldata":["0x1","0x2"],"nonce":"0x0","signature":["0x1","0x2"],"resource_bounds":{"l1_gas":{"max_amount":"0x1","max_price_per_unit":"0x1"},"l2_gas":{"max_amount":"0x1","max_price_per_unit":"0x1"},"l1_data_gas":{"max_amount":"0x1","max_price_per_unit":"0x1"}},"tip":"0x0","paymaster_data":[],"account_deployment_data":[],"nonce_data_availability_mode":"L1","fee_data_availability_mode":"L1"}]}`))
+	f.Add(
+		[]byte(
+			`{"jsonrpc":"2.0","id":1,"method":"starknet_estimateFee","params":[[{"type":"INVOKE","version":"0x100000000000000000000000000000003"}],["SKIP_VALIDATE"],"latest"]}`))
+	f.Add(
+		[]byte(
+			`{"jsonrpc":"2.0","id":1,"method":"loop_deployAggregator","params":[{"min_answer":"0x1","max_answer":"0x2","billing":{}}]}`))
 	f.Fuzz(func(t *testing.T, body []byte) {
 		recorder := httptest.NewRecorder()
 		handler{methods}.ServeHTTP(recorder, httptest.NewRequest(http.MethodPost, "/", bytes.NewReader(body)))

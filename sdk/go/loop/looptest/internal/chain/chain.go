@@ -1,6 +1,6 @@
-// Package chain is a JSON-RPC server that a relayer under test talks to. On its own it is a fake: it answers like an idle
-// Ethereum chain on which every contract holds zeros. With a node's address it passes requests on. In both cases it remembers what was
-// asked, so that a transaction that nobody wanted is seen.
+// Package chain is a JSON-RPC server that a relayer under test talks to. On its own it is a fake: it answers like an
+// idle Ethereum chain on which every contract holds zeros. With a node's address it passes requests on. In both cases
+// it remembers what was asked, so that a transaction that nobody wanted is seen.
 //
 // It must not know relayers, nor the contract between host and plugins.
 package chain
@@ -46,7 +46,8 @@ func Start(chainID uint64, node string) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("opening a port for the chain's JSON-RPC: %w", err)
 	}
-	s := &Server{Secret: "key-" + rand.Text(), chainID: chainID, node: node, started: time.Now(), served: make(chan struct{}), methods: map[string]int{}}
+	s := &Server{Secret: "key-" + rand.Text(), chainID: chainID, node: node, started: time.Now(),
+		served: make(chan struct{}), methods: map[string]int{}}
 	s.URL = "http://" + l.Addr().String() + "/" + s.Secret
 	s.server = &http.Server{Handler: http.HandlerFunc(s.serve), ReadHeaderTimeout: 10 * time.Second}
 	go func() {
@@ -225,10 +226,14 @@ func (s *Server) answer(r request) (any, error) {
 		}
 		at := uint64(s.started.Unix()) + age - (head - n)
 		return map[string]any{
-			"number": quantity(n), "hash": hash(n), "parentHash": hash(n - 1), "timestamp": quantity(at), "baseFeePerGas": quantity(1e9),
-			"gasLimit": quantity(30_000_000), "gasUsed": "0x0", "difficulty": "0x0", "extraData": "0x", "nonce": "0x0000000000000000",
-			"miner": "0x" + strings.Repeat("0", 40), "mixHash": hash(0), "stateRoot": hash(0), "receiptsRoot": hash(0), "transactionsRoot": hash(0),
-			"sha3Uncles": hash(0), "logsBloom": "0x" + strings.Repeat("0", 512), "size": "0x200", "transactions": []any{}, "uncles": []any{},
+			"number": quantity(n), "hash": hash(n), "parentHash": hash(n - 1), "timestamp": quantity(at),
+			"baseFeePerGas": quantity(1e9),
+			"gasLimit":      quantity(30_000_000), "gasUsed": "0x0", "difficulty": "0x0", "extraData": "0x",
+			"nonce": "0x0000000000000000",
+			"miner": "0x" + strings.Repeat("0", 40), "mixHash": hash(0), "stateRoot": hash(0), "receiptsRoot": hash(0),
+			"transactionsRoot": hash(0),
+			"sha3Uncles":       hash(0), "logsBloom": "0x" + strings.Repeat("0", 512), "size": "0x200", "transactions": []any{},
+			"uncles": []any{},
 		}, nil
 	case "eth_call":
 		return words, nil
@@ -245,7 +250,8 @@ func (s *Server) answer(r request) (any, error) {
 	case "eth_getTransactionReceipt", "eth_getTransactionByHash":
 		return nil, nil
 	case "eth_feeHistory":
-		return map[string]any{"oldestBlock": quantity(head), "baseFeePerGas": []string{quantity(1e9), quantity(1e9)}, "gasUsedRatio": []float64{0}, "reward": [][]string{{quantity(1e9)}}}, nil
+		return map[string]any{"oldestBlock": quantity(head), "baseFeePerGas": []string{quantity(1e9), quantity(1e9)},
+			"gasUsedRatio": []float64{0}, "reward": [][]string{{quantity(1e9)}}}, nil
 	case "eth_sendRawTransaction":
 		return hash(head), nil
 	}

@@ -1,6 +1,6 @@
 // Package loan is the host's half of a conformance run: fakes of everything that a host lends to a plugin, served by
-// hand so that they can also hang, fail and answer what the contract forbids. Every call of the plugin is held to the contract
-// and remembered.
+// hand so that they can also hang, fail and answer what the contract forbids. Every call of the plugin is held to the
+// contract and remembered.
 //
 // It knows what is lent. It must not know how a plugin is run, nor what any case expects.
 package loan
@@ -78,7 +78,8 @@ func (h *Host) Calls() []Call {
 	return slices.Clone(h.calls)
 }
 
-// Spoil has every answer pass through spoil, which may change it, before it leaves; nil ends it. Many goroutines call spoil.
+// Spoil has every answer pass through spoil, which may change it, before it leaves; nil ends it. Many goroutines call
+// spoil.
 func (h *Host) Spoil(spoil func(method string, answer proto.Message)) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -100,8 +101,8 @@ func (h *Host) fault(format string, args ...any) {
 	h.faults = append(h.faults, fmt.Sprintf(format, args...))
 }
 
-// Register serves every service of the contract's objects. There is no seam of the SDK behind it: it would mend what is to be
-// tried.
+// Register serves every service of the contract's objects. There is no seam of the SDK behind it: it would mend what is
+// to be tried.
 func (h *Host) Register(r grpc.ServiceRegistrar) {
 	for _, s := range wire.ObjectServices() {
 		d := &grpc.ServiceDesc{ServiceName: string(s.FullName()), HandlerType: (*any)(nil)}

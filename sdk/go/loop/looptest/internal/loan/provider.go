@@ -84,7 +84,8 @@ func (p *Provider) Answer(_ context.Context, method string, request proto.Messag
 		}, nil
 	case *medianv1.LatestRoundRequestedRequest:
 		if c.Requested == nil || c.RequestedAge > r.GetLookback().AsDuration() {
-			return &medianv1.LatestRoundRequestedResponse{Timestamp: &reportingv1.ReportTimestamp{ConfigDigest: make([]byte, 32)}}, nil
+			return &medianv1.LatestRoundRequestedResponse{
+				Timestamp: &reportingv1.ReportTimestamp{ConfigDigest: make([]byte, 32)}}, nil
 		}
 		return &medianv1.LatestRoundRequestedResponse{Timestamp: c.Requested}, nil
 	case *medianv1.BuildReportRequest:

@@ -63,7 +63,8 @@ type Sink struct{}
 // Answer implements Object.
 func (Sink) Answer(_ context.Context, method string, request proto.Message) (any, error) {
 	if method == "SendTelemetry" {
-		return &telemetryv1.SendTelemetryResponse{Accepted: uint32(len(request.(*telemetryv1.SendTelemetryRequest).GetEntries()))}, nil
+		return &telemetryv1.SendTelemetryResponse{
+			Accepted: uint32(len(request.(*telemetryv1.SendTelemetryRequest).GetEntries()))}, nil
 	}
 	return &hostservicev1.RecordErrorResponse{}, nil
 }

@@ -75,7 +75,8 @@ func Launch(ctx context.Context, s Settings, e Environment) (*Process, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &Process{host: pair, folder: folder, timeout: s.StartTimeout, first: make(chan string, 1), exited: make(chan struct{}), silent: make(chan struct{})}
+	p := &Process{host: pair, folder: folder, timeout: s.StartTimeout, first: make(chan string, 1),
+		exited: make(chan struct{}), silent: make(chan struct{})}
 	// Not bound to ctx: cases end processes in ways of their own, and Kill follows each.
 	p.cmd = exec.CommandContext(context.WithoutCancel(ctx), s.Command[0], s.Command[1:]...)
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
@@ -207,7 +208,8 @@ func parse(line string) (*Handshake, error) {
 	}
 	fields := strings.Split(line, "|")
 	if len(fields) < 5 || fields[0] != "1" {
-		return nil, fmt.Errorf("the plugin printed %q as its first line; want go-plugin's handshake, 1|VERSION|NETWORK|ADDRESS|grpc|CERTIFICATE", shown)
+		return nil, fmt.Errorf("the plugin printed %q as its first line; want go-plugin's handshake, "+
+			"1|VERSION|NETWORK|ADDRESS|grpc|CERTIFICATE", shown)
 	}
 	h := &Handshake{Line: line}
 	var err error

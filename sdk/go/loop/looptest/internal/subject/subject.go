@@ -1,8 +1,8 @@
-// Package subject runs the plugin that a conformance run judges: as a process of any language, started and talked to by hand
-// as a host would, or inside this process.
+// Package subject runs the plugin that a conformance run judges: as a process of any language, started and talked to by
+// hand as a host would, or inside this process.
 //
-// It knows the handshake, certificates and the first call, Init. It must not know what any kind of plugin serves, nor what a
-// case expects; and it does not use the host's runtime, which would mend or refuse what is to be tried.
+// It knows the handshake, certificates and the first call, Init. It must not know what any kind of plugin serves, nor
+// what a case expects; and it does not use the host's runtime, which would mend or refuse what is to be tried.
 package subject
 
 import (
@@ -59,7 +59,8 @@ type Subject struct {
 
 // Start begins a life that calls back to host. Init is left to the caller.
 func Start(ctx context.Context, s Settings, host *loan.Host, generation uint64) (*Subject, error) {
-	x := &Subject{Init: &pluginv1.InitRequest{Generation: generation, MaxMessageBytes: wire.MaxMessageBytes, HostVersion: "conformance"}}
+	x := &Subject{Init: &pluginv1.InitRequest{Generation: generation, MaxMessageBytes: wire.MaxMessageBytes,
+		HostVersion: "conformance"}}
 	x.Init.Telemetry = host.Lend("Telemetry", loan.Sink{}, "loop.telemetry.v1.TelemetryService")
 	if s.InProcess != nil {
 		up, down := (&inprocgrpc.Channel{}).WithCloner(wire.Cloner{}), (&inprocgrpc.Channel{}).WithCloner(wire.Cloner{})
@@ -68,9 +69,11 @@ func Start(ctx context.Context, s Settings, host *loan.Host, generation uint64) 
 		x.Conn = down
 		x.close = append(x.close, func() {
 			// No process ends with it, so its objects must. Before Init there are none, and a second Drain is no error.
-			_ = down.Invoke(context.WithoutCancel(ctx), pluginv1.LifecycleService_Drain_FullMethodName, &pluginv1.DrainRequest{Grace: &durationpb.Duration{}}, &pluginv1.DrainResponse{})
+			_ = down.Invoke(context.WithoutCancel(ctx), pluginv1.LifecycleService_Drain_FullMethodName,
+				&pluginv1.DrainRequest{Grace: &durationpb.Duration{}}, &pluginv1.DrainResponse{})
 		})
-		x.Init.HostAddress, x.Init.HostCertificatePem, x.Init.ClientCertificatePem, x.Init.ClientKeyPem = "in-process", "none", "none", "none"
+		x.Init.HostAddress, x.Init.HostCertificatePem, x.Init.ClientCertificatePem, x.Init.ClientKeyPem = "in-process",
+			"none", "none", "none"
 		return x, nil
 	}
 	p, err := Launch(ctx, s, Normal(s.Kind))
@@ -177,8 +180,10 @@ func dial(address string, server *x509.Certificate, own *tls.Certificate) (*grpc
 	if server == nil {
 		return nil, errors.New("the plugin's handshake has no certificate")
 	}
-	return grpc.NewClient(address, grpc.WithTransportCredentials(credentials.NewTLS(config(server, own))), grpc.WithNoProxy(), grpc.WithDefaultCallOptions(
-		grpc.ForceCodecV2(wire.Codec()), grpc.MaxCallSendMsgSize(4*wire.MaxMessageBytes), grpc.MaxCallRecvMsgSize(wire.MaxMessageBytes)))
+	return grpc.NewClient(address, grpc.WithTransportCredentials(credentials.NewTLS(config(server, own))),
+		grpc.WithNoProxy(), grpc.WithDefaultCallOptions(
+			grpc.ForceCodecV2(wire.Codec()), grpc.MaxCallSendMsgSize(4*wire.MaxMessageBytes),
+			grpc.MaxCallRecvMsgSize(wire.MaxMessageBytes)))
 }
 
 // config is that of a host that knows its plugin by its certificate.

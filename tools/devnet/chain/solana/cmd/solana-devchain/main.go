@@ -67,12 +67,15 @@ func command(stdin io.Reader, stdout io.Writer) *cobra.Command {
 	flags := c.Flags()
 	flags.IntVar(&config.feeds, "feeds", 1, "number of feeds")
 	flags.IntVar(&config.oracles, "oracles", 4, "number of oracles, 4 to 19")
-	flags.DurationVar(&config.maxDurationQuery, "max-duration-query", feed.DefaultTiming().MaxDurationQuery, "MaxDurationQuery in the feeds' configuration")
+	flags.DurationVar(&config.maxDurationQuery, "max-duration-query", feed.DefaultTiming().MaxDurationQuery,
+		"MaxDurationQuery in the feeds' configuration")
 	flags.IntVar(&config.settings.Nodes, "nodes", 1, "number of RPC nodes")
-	flags.DurationVar(&config.settings.SlotTime, "slot-time", 200*time.Millisecond, "time between slots; negative: slots come by loop_warp alone")
+	flags.DurationVar(&config.settings.SlotTime, "slot-time", 200*time.Millisecond,
+		"time between slots; negative: slots come by loop_warp alone")
 	flags.IntVar(&config.settings.HashWindow, "hash-window", 150, "age in slots at which blockhashes expire")
 	flags.IntVar(&config.settings.FinalizedAfter, "finalized-after", 31, "age in slots at which blocks are final")
-	flags.StringVar(&config.settings.Dir, "dir", "", "folder of the chain's programs (default: solana beside this program, or ./bin/solana)")
+	flags.StringVar(&config.settings.Dir, "dir", "",
+		"folder of the chain's programs (default: solana beside this program, or ./bin/solana)")
 	return c
 }
 
@@ -169,7 +172,8 @@ func (d *devchain) start(ctx context.Context) error {
 	}
 	said := chainJSON{
 		Node: d.chain.Nodes()[0], Nodes: d.chain.Nodes(), AdminURL: d.chain.AdminURL(), OCR2ProgramID: feed.OCR2Program,
-		StoreProgramID: feed.StoreProgram, AccessControllerProgramID: feed.AccessControllerProgram, F: feed.Faulty(d.config.oracles),
+		StoreProgramID: feed.StoreProgram, AccessControllerProgramID: feed.AccessControllerProgram,
+		F: feed.Faulty(d.config.oracles),
 	}
 	members := map[[20]byte]feed.Member{}
 	for range d.config.oracles {
@@ -184,7 +188,8 @@ func (d *devchain) start(ctx context.Context) error {
 	for _, oracle := range d.oracles {
 		member := members[oracle.Signer]
 		said.Oracles = append(said.Oracles, oracleJSON{
-			hex.EncodeToString(member.Signer[:]), hex.EncodeToString(member.SignerKey.Serialize()), member.Transmitter, member.TransmitterKey.String(),
+			hex.EncodeToString(member.Signer[:]), hex.EncodeToString(member.SignerKey.Serialize()), member.Transmitter,
+			member.TransmitterKey.String(),
 		})
 	}
 	for number := range d.config.feeds {
@@ -211,7 +216,8 @@ func (d *devchain) configure(ctx context.Context, number int) (feedJSON, error) 
 	d.counts[number]++
 	return feedJSON{
 		State: f.State, Transmissions: f.Transmissions, StoreAuthority: f.StoreAuthority, StoreBump: f.StoreBump,
-		VaultAuthority: f.VaultAuthority, TokenMint: f.TokenMint, TokenVault: f.TokenVault, ConfigDigest: digest.Hex(), ConfigCount: d.counts[number],
+		VaultAuthority: f.VaultAuthority, TokenMint: f.TokenMint, TokenVault: f.TokenVault, ConfigDigest: digest.Hex(),
+		ConfigCount: d.counts[number],
 	}, nil
 }
 

@@ -20,7 +20,8 @@ import (
 func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m,
 		// The client library's own HTTP connections, which end with the chain's process.
-		goleak.IgnoreAnyFunction("net/http.(*persistConn).readLoop"), goleak.IgnoreAnyFunction("net/http.(*persistConn).writeLoop"))
+		goleak.IgnoreAnyFunction("net/http.(*persistConn).readLoop"),
+		goleak.IgnoreAnyFunction("net/http.(*persistConn).writeLoop"))
 }
 
 func small(t *testing.T) config {
@@ -47,7 +48,8 @@ func TestRun(t *testing.T) {
 	if err := decoder.Decode(&said); err != nil {
 		t.Fatal(errors.Join(err, <-ended))
 	}
-	if len(said.Nodes) != 2 || said.Nodes[0] != said.Node || said.F != 1 || len(said.Oracles) != 4 || len(said.Feeds) != 2 {
+	if len(said.Nodes) != 2 || said.Nodes[0] != said.Node || said.F != 1 || len(said.Oracles) != 4 ||
+		len(said.Feeds) != 2 {
 		t.Errorf("it said %+v", said)
 	}
 	for _, f := range said.Feeds {
@@ -78,12 +80,15 @@ func TestRun(t *testing.T) {
 }
 
 func TestRunRefuses(t *testing.T) {
-	if err := run(t.Context(), config{feeds: 1, oracles: 3}, strings.NewReader(""), io.Discard); err == nil || !strings.Contains(err.Error(), "of 4 to 19 oracles") {
+	if err := run(t.Context(), config{feeds: 1, oracles: 3}, strings.NewReader(""), io.Discard); err == nil ||
+		!strings.Contains(err.Error(), "of 4 to 19 oracles") {
 		t.Errorf("three oracles end with %v", err)
 	}
-	for line, want := range map[string]string{"dance": "is no command", "configure": "from 0 to 1", "configure 2": "from 0 to 1"} {
+	for line, want := range map[string]string{"dance": "is no command", "configure": "from 0 to 1",
+		"configure 2": "from 0 to 1"} {
 		config := small(t)
-		if err := run(t.Context(), config, strings.NewReader(line+"\n"), io.Discard); err == nil || !strings.Contains(err.Error(), want) {
+		if err := run(t.Context(), config, strings.NewReader(line+"\n"), io.Discard); err == nil ||
+			!strings.Contains(err.Error(), want) {
 			t.Errorf("%q ends with %v, want %q", line, err, want)
 		}
 	}

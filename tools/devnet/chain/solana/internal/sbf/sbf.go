@@ -36,8 +36,10 @@ func Link(object []byte) ([]byte, error) {
 		return nil, fmt.Errorf("read the object file: %w", err)
 	}
 	defer file.Close()
-	if file.Class != elf.ELFCLASS64 || file.Data != elf.ELFDATA2LSB || file.Machine != elf.EM_BPF || file.Type != elf.ET_REL {
-		return nil, fmt.Errorf("the object file is %s %s %s %s, not a relocatable file for little-endian BPF; compile with clang -target bpfel -c",
+	if file.Class != elf.ELFCLASS64 || file.Data != elf.ELFDATA2LSB || file.Machine != elf.EM_BPF ||
+		file.Type != elf.ET_REL {
+		return nil, fmt.Errorf("the object file is %s %s %s %s, not a relocatable file for little-endian BPF; compile with "+
+			"clang -target bpfel -c",
 			file.Class, file.Data, file.Machine, file.Type)
 	}
 	l := &linker{file: file}
@@ -92,7 +94,8 @@ func (l *linker) read() error {
 		case section.Flags&elf.SHF_EXECINSTR != 0:
 			return fmt.Errorf("the section %s holds code; the linker takes code in .text only", section.Name)
 		case section.Addralign > maxAlignment:
-			return fmt.Errorf("the section %s wants to lie at a multiple of %d; the linker knows none above %d", section.Name, section.Addralign, maxAlignment)
+			return fmt.Errorf("the section %s wants to lie at a multiple of %d; the linker knows none above %d", section.Name,
+				section.Addralign, maxAlignment)
 		default:
 			l.rodata = append(l.rodata, make([]byte, align(len(l.rodata), max(int(section.Addralign), 1))-len(l.rodata))...)
 			l.placed[elf.SectionIndex(i)] = len(l.rodata)

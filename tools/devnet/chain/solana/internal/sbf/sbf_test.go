@@ -29,7 +29,8 @@ func compile(t testing.TB, source string) []byte {
 	if err := os.WriteFile(file, []byte(source), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	command := exec.Command(clang, "-target", "bpfel", "-mcpu=v2", "-O1", "-fno-builtin", "-ffreestanding", "-c", file, "-o", object)
+	command := exec.Command(clang, "-target", "bpfel", "-mcpu=v2", "-O1", "-fno-builtin", "-ffreestanding", "-c", file,
+		"-o", object)
 	if out, err := command.CombinedOutput(); err != nil {
 		t.Skipf("the compiler has no BPF target: %s", out)
 	}
@@ -130,17 +131,22 @@ func TestLinkRefuses(t *testing.T) {
 		object func(*testing.T) []byte
 		want   string
 	}{
-		"nothing":           {func(*testing.T) []byte { return nil }, "read the object file"},
-		"no ELF":            {func(*testing.T) []byte { return []byte("#!/bin/sh") }, "read the object file"},
-		"another machine":   {func(*testing.T) []byte { return self }, "compile with clang -target bpfel"},
-		"no entrypoint":     {func(t *testing.T) []byte { return compile(t, "int other(void) { return 1; }") }, "does not define the function entrypoint"},
-		"a writable global": {func(t *testing.T) []byte { return compile(t, "int n = 1; "+entry+"{ return n += in[0]; }") }, "have no writable globals"},
+		"nothing":         {func(*testing.T) []byte { return nil }, "read the object file"},
+		"no ELF":          {func(*testing.T) []byte { return []byte("#!/bin/sh") }, "read the object file"},
+		"another machine": {func(*testing.T) []byte { return self }, "compile with clang -target bpfel"},
+		"no entrypoint": {func(t *testing.T) []byte { return compile(t, "int other(void) { return 1; }") },
+			"does not define the function entrypoint"},
+		"a writable global": {func(t *testing.T) []byte { return compile(t, "int n = 1; "+entry+"{ return n += in[0]; }") },
+			"have no writable globals"},
 		"a pointer in a constant": {func(t *testing.T) []byte {
 			return compile(t, `static const char *const all[] = {"a", "b"}; `+entry+`{ return all[in[0]][0]; }`)
 		}, "constants hold no pointers"},
-		"an unknown address": {func(t *testing.T) []byte { return compile(t, "extern char there[]; "+entry+"{ return there[in[0]]; }") }, "which the object file does not define"},
+		"an unknown address": {func(t *testing.T) []byte {
+			return compile(t, "extern char there[]; "+entry+"{ return there[in[0]]; }")
+		}, "which the object file does not define"},
 		"code elsewhere": {func(t *testing.T) []byte {
-			return compile(t, `__attribute__((section("other"), noinline)) int f(int n) { return n + 1; } `+entry+`{ return f(in[0]); }`)
+			return compile(t, `__attribute__((section("other"), noinline)) int f(int n) { return n + 1; } `+entry+
+				`{ return f(in[0]); }`)
 		}, "takes code in .text only"},
 	}
 	for name, test := range tests {

@@ -75,9 +75,11 @@ func command(stdin io.Reader, stdout io.Writer) *cobra.Command {
 	flags.IntVar(&config.nodes, "nodes", 1, "number of RPC nodes")
 	flags.StringSliceVar(&config.versions, "rpc", []string{"0.10"},
 		"versions of the JSON-RPC that the nodes serve, which take them in turn: 0.8, 0.9, 0.10")
-	flags.DurationVar(&config.chain.BlockTime, "block-time", time.Second, "time between blocks; negative: blocks come by loop_createBlock alone")
+	flags.DurationVar(&config.chain.BlockTime, "block-time", time.Second,
+		"time between blocks; negative: blocks come by loop_createBlock alone")
 	flags.Uint64Var(&config.chain.L1After, "l1-after", 0, "after how many more blocks a block is accepted on L1; 0: never")
-	flags.DurationVar(&config.maxDurationQuery, "max-duration-query", feed.DefaultTiming().MaxDurationQuery, "MaxDurationQuery in the feeds' configuration")
+	flags.DurationVar(&config.maxDurationQuery, "max-duration-query", feed.DefaultTiming().MaxDurationQuery,
+		"MaxDurationQuery in the feeds' configuration")
 	return c
 }
 
@@ -127,7 +129,8 @@ type devchain struct {
 
 func run(ctx context.Context, config config, stdin io.Reader, stdout io.Writer) (err error) {
 	if config.feeds < 1 || config.nodes < 1 || config.oracles < feed.MinOracles || config.oracles > feed.MaxOracles {
-		return fmt.Errorf("%d feeds of %d oracles on %d nodes are asked for; give 1 feed or more, of %d to %d oracles, on 1 node or more",
+		return fmt.Errorf("%d feeds of %d oracles on %d nodes are asked for; give 1 feed or more, of %d to %d oracles, on "+
+			"1 node or more",
 			config.feeds, config.oracles, config.nodes, feed.MinOracles, feed.MaxOracles)
 	}
 	settings := rpc.Settings{Nodes: config.nodes}
@@ -181,7 +184,8 @@ func run(ctx context.Context, config config, stdin io.Reader, stdout io.Writer) 
 func (d *devchain) start(ctx context.Context) error {
 	owner := d.chain.Owner()
 	said := chainJSON{
-		RPCURL: d.network.URLs()[0], Nodes: d.network.URLs(), AdminURL: d.network.AdminURL(), ChainID: d.chain.Name(), FeeToken: chain.FeeToken(),
+		RPCURL: d.network.URLs()[0], Nodes: d.network.URLs(), AdminURL: d.network.AdminURL(), ChainID: d.chain.Name(),
+		FeeToken:     chain.FeeToken(),
 		AccountClass: chain.AccountClass(), AggregatorClass: chain.AggregatorClass(),
 		Owner: ownerJSON{owner.Address, secret(owner.Key)}, F: feed.Faulty(d.config.oracles),
 	}

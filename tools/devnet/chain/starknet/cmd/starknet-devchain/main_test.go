@@ -25,7 +25,8 @@ func TestDevchain(t *testing.T) {
 	if err := decoder.Decode(&said); err != nil {
 		t.Fatal(err)
 	}
-	if len(said.Feeds) != 2 || len(said.Nodes) != 3 || said.RPCURL != said.Nodes[0] || len(said.Oracles) != 7 || said.F != 2 || said.ChainID != "SN_TEST" {
+	if len(said.Feeds) != 2 || len(said.Nodes) != 3 || said.RPCURL != said.Nodes[0] || len(said.Oracles) != 7 ||
+		said.F != 2 || said.ChainID != "SN_TEST" {
 		t.Errorf("it says %+v", said)
 	}
 	if _, err := io.WriteString(stdin, "configure 1\n"); err != nil {
@@ -35,7 +36,8 @@ func TestDevchain(t *testing.T) {
 	if err := decoder.Decode(&feed); err != nil {
 		t.Fatal(err)
 	}
-	if first := said.Feeds[1]; feed.Address != first.Address || feed.ConfigCount != 2 || feed.ConfigDigest == first.ConfigDigest {
+	if first := said.Feeds[1]; feed.Address != first.Address || feed.ConfigCount != 2 ||
+		feed.ConfigDigest == first.ConfigDigest {
 		t.Errorf("configured again, it is %+v after %+v", feed, first)
 	}
 	if err := stdin.Close(); err != nil {
@@ -53,12 +55,13 @@ func TestDevchainRefuses(t *testing.T) {
 		line string
 		want string
 	}{
-		"too few oracles":      {args: []string{"--oracles", "3"}, want: "4 to 31 oracles"},
-		"a version of no sort": {args: []string{"--rpc", "0.10,0.7"}, want: `--rpc: the version "0.7" of the JSON-RPC is not known; give 0.8, 0.9 or 0.10`},
-		"no feeds":             {args: []string{"--feeds", "0"}, want: "1 feed or more"},
-		"a name too long":      {args: []string{"--chain-id", strings.Repeat("x", 32)}, want: "31 of a short string"},
-		"a line of no sort":    {line: "stop\n", want: `"stop"`},
-		"a feed of no sort":    {line: "configure 1\n", want: "from 0 to 0"},
+		"too few oracles": {args: []string{"--oracles", "3"}, want: "4 to 31 oracles"},
+		"a version of no sort": {args: []string{"--rpc", "0.10,0.7"},
+			want: `--rpc: the version "0.7" of the JSON-RPC is not known; give 0.8, 0.9 or 0.10`},
+		"no feeds":          {args: []string{"--feeds", "0"}, want: "1 feed or more"},
+		"a name too long":   {args: []string{"--chain-id", strings.Repeat("x", 32)}, want: "31 of a short string"},
+		"a line of no sort": {line: "stop\n", want: `"stop"`},
+		"a feed of no sort": {line: "configure 1\n", want: "from 0 to 0"},
 	} {
 		c := command(strings.NewReader(test.line), io.Discard)
 		c.SetArgs(test.args)

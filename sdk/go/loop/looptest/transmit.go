@@ -1,0 +1,113 @@
+package looptest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	relayerv1 "github.com/loop-plugins/loop/gen/go/loop/relayer/v1"
+	reportingv1 "github.com/loop-plugins/loop/gen/go/loop/reporting/v1"
+)
+
+// transmission is a request to hand a report over.
+func (l *life) transmission(report []byte, epoch uint32) *relayerv1.TransmitRequest {
+	signature := l.bench.settings.Relayer.Signature
+	return &relayerv1.TransmitRequest{
+		ReportContext: &reportingv1.ReportContext{Timestamp: round(epoch), ExtraHash: make([]byte, 32)}, Report: report,
+		Signatures: []*relayerv1.AttributedOnchainSignature{{Signature: signature}, {Signature: signature, Signer: 1}},
+	}
+}
+
+func (l *life) transmit(ctx context.Context, provider string, report []byte, epoch uint32) error {
+	return l.call(ctx, provider, relayerv1.ContractTransmitterService_Transmit_FullMethodName,
+		l.transmission(report, epoch), &relayerv1.TransmitResponse{})
+}
+
+func puts(writes []string) int {
+	n := 0
+	for _, w := range writes {
+		if strings.HasPrefix(w, "Put ") {
+			n++
+		}
+	}
+	return n
+}
+
+func relayerTransmit(ctx context.Context, b *bench) error {
+	if err := b.seesChain(); err != nil {
+		return err
+	}
+	b.chain.Hang(true) // nothing is sent, nothing becomes stale: the Store holds what was accepted
+	defer b.chain.Hang(false)
+	l, err := b.fresh(ctx, b.newWorld())
+	if err != nil {
+		return err
+	}
+	_, child, err := l.pair(ctx)
+	if err != nil {
+		return err
+	}
+	report, err := l.report(ctx, child, 42)
+	if err != nil {
+		return err
+	}
+	if err := l.transmit(ctx, child, report, 1); err != nil {
+		return wrap("ContractTransmitterService.Transmit", err)
+	}
+	if puts(l.world.store.Writes()) == 0 {
+		return errors.New("ContractTransmitterService.Transmit answered before the report was in the Store; want it " +
+			"durable when the call returns")
+	}
+	stored := l.world.store.Keys()
+	if err := l.transmit(ctx, child, report, 1); err != nil {
+		return wrap("ContractTransmitterService.Transmit of the same report again", err)
+	}
+	if again := l.world.store.Keys(); !slices.Equal(stored, again) {
+		return fmt.Errorf("the Store held the keys %q after ContractTransmitterService.Transmit and %q after the same call "+
+			"again; want no effect", stored, again)
+	}
+	return nil
+}
+
+func relayerTransmitRefused(ctx context.Context, b *bench) error {
+	l, err := b.fresh(ctx, b.newWorld())
+	if err != nil {
+		return err
+	}
+	_, child, err := l.pair(ctx)
+	if err != nil {
+		return err
+	}
+	if err := want("ContractTransmitterService.Transmit of bytes that are no report",
+		l.transmit(ctx, child, []byte{1, 2, 3}, 1), codes.InvalidArgument); err != nil {
+		return err
+	}
+	if w := l.world.store.Writes(); len(w) > 0 {
+		return fmt.Errorf("ContractTransmitterService.Transmit of bytes that are no report wrote to the Store: %s",
+			strings.Join(w, ", "))
+	}
+	return nil
+}
+
+func relayerTransmitStore(ctx context.Context, b *bench) error {
+	l, err := b.fresh(ctx, b.newWorld())
+	if err != nil {
+		return err
+	}
+	_, child, err := l.pair(ctx)
+	if err != nil {
+		return err
+	}
+	report, err := l.report(ctx, child, 42)
+	if err != nil {
+		return err
+	}
+	l.world.store.Script(func() (any, error) { return nil, status.Error(codes.Unavailable, "the database is away") })
+	return want("ContractTransmitterService.Transmit while the Store is UNAVAILABLE", l.transmit(ctx, child, report, 1),
+		codes.Unavailable)
+}

@@ -1,0 +1,72 @@
+package loophost
+
+import (
+	"time"
+
+	"github.com/loop-plugins/loop/sdk/go/loophost/journal"
+)
+
+// tell takes an event into the journal.
+func (p *Plugin) tell(e journal.Event) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.step(e)
+}
+
+// step takes an event into the journal and carries its effects out. The lock is held, and nothing waits for anything:
+// what takes time is begun, and tells the journal when it has ended.
+func (p *Plugin) step(e journal.Event) []journal.Effect {
+	if l := p.life; l != nil && l.ready && l.dying() {
+		// It ends for the journal when that is noticed, and not only when nothing of it is left.
+		p.carry(p.journal.Step(journal.Event{What: journal.Ended, Life: l.generation}))
+	}
+	effects := p.journal.Step(e)
+	p.carry(effects)
+	return effects
+}
+
+func (p *Plugin) carry(effects []journal.Effect) {
+	l := p.life
+	for _, e := range effects {
+		o, g := p.objects[e.Object], p.gate
+		if o != nil {
+			g = o.gate
+		}
+		switch e.Do {
+		case journal.Lend:
+			for _, loan := range o.spec.Loans {
+				p.lend(loan)
+			}
+		case journal.AwaitLoans:
+			go o.awaitLoans(l)
+		case journal.Make:
+			go o.make(l)
+		case journal.Pause:
+			p.logger.Warn("an object is parked; it will be tried again", "object", e.Object, "pause", e.For, "error", e.Reason)
+			time.AfterFunc(e.For, func() { p.tell(journal.Event{What: journal.Due, Object: e.Object, Life: l.generation}) })
+		case journal.OpenGate:
+			g.set(l, nil, false)
+		case journal.ShutGate:
+			g.set(nil, nil, false)
+		case journal.BlockGate:
+			g.set(nil, e.Reason, e.Final)
+		case journal.Bury:
+			g.set(nil, e.Reason, e.Final)
+			close(o.released)
+			for _, loan := range o.spec.Loans {
+				p.takeBack(loan)
+			}
+			delete(p.objects, e.Object)
+		}
+	}
+}
+
+// suspect tells the journal of a call that was in flight at two deaths: that call, not chance, may be what kills.
+func (p *Plugin) suspect(object, method string) {
+	if object == "" {
+		return // the plugin itself cannot rest
+	}
+	p.logger.Error("a call was in flight at two deaths of its plugin; its object is parked", "object", object, "method",
+		method)
+	p.tell(journal.Event{What: journal.Suspected, Object: object})
+}

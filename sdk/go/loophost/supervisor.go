@@ -1,0 +1,164 @@
+package loophost
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"time"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"github.com/loop-plugins/loop/sdk/go/loophost/journal"
+	"github.com/loop-plugins/loop/sdk/go/loophost/supervise"
+)
+
+type event struct {
+	what supervise.Event
+	life *life
+}
+
+func (p *Plugin) send(e supervise.Event, l *life) {
+	select {
+	case p.events <- event{e, l}:
+	case <-p.ended:
+	}
+}
+
+// fail settles the first launch, and reports whether it was open until now.
+func (p *Plugin) fail(err error) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	select {
+	case <-p.first:
+		return false
+	default:
+		p.firstErr = err
+		close(p.first)
+		return true
+	}
+}
+
+// supervise is the thin shell around the state machine: it alone steps it.
+func (p *Plugin) supervise() {
+	defer func() {
+		p.confinement.Close()
+		close(p.ended)
+	}()
+	var timer *time.Timer
+	var due <-chan time.Time
+	var lives sync.WaitGroup
+	defer lives.Wait()
+	for {
+		var e event
+		select {
+		case e = <-p.events:
+		case <-due:
+			e = event{what: supervise.Due}
+		}
+		p.mu.Lock()
+		if e.life != nil && e.life != p.life {
+			p.mu.Unlock()
+			continue // of a life that is over
+		}
+		if e.what == supervise.Died {
+			p.buried(e.life)
+		}
+		do := p.machine.Step(time.Now(), e.what)
+		if e.what == supervise.BecameReady && p.machine.State() == supervise.Ready {
+			p.becameReady(e.life)
+		}
+		state := p.machine.State()
+		if state == supervise.Quarantined || state == supervise.Stopped {
+			p.unreachable(state)
+		}
+		if do.Launch {
+			p.life = newLife(p, p.machine.Lives())
+			l := p.life
+			lives.Go(func() { l.run() })
+		}
+		if do.Kill && e.what == supervise.Restart {
+			// Callers wait for the new process while the old one finishes what it has.
+			p.step(journal.Event{What: journal.Replaced, Life: p.machine.Lives()})
+		}
+		l := p.life
+		p.mu.Unlock()
+		if timer != nil && (do.Launch || do.Pause > 0) {
+			timer.Stop()
+			due = nil
+		}
+		if do.Pause > 0 {
+			p.logger.Warn("the plugin rests before its next life", "state", state.String(), "pause", do.Pause)
+			timer = time.NewTimer(do.Pause)
+			due = timer.C
+		}
+		if do.Kill {
+			lives.Go(func() { l.end(p.runtime.settings.StopTimeout) })
+		}
+		if state == supervise.Stopped && e.what != supervise.Begin {
+			p.fail(errors.New("plugin " + p.name + " was stopped"))
+			return
+		}
+	}
+}
+
+// becameReady begins a life. The lock is held.
+func (p *Plugin) becameReady(l *life) {
+	l.ready = true
+	p.readyAt, p.info = time.Now(), l.info
+	p.logger.Info("the plugin is ready", "generation", l.generation, "pid", l.pid(), "version", l.info.GetVersion(),
+		"runtime", l.info.GetRuntime())
+	p.step(journal.Event{What: journal.Ready, Life: l.generation})
+	select {
+	case <-p.first:
+	default:
+		close(p.first)
+	}
+}
+
+// buried notes the end of a life. The lock is held.
+func (p *Plugin) buried(l *life) {
+	p.lastErr = l.err
+	if l.err == nil {
+		p.lastExit = l.exit
+		p.lastErr = errors.New(l.exit.String())
+	}
+	level := slog.LevelWarn
+	switch {
+	case l.wasAsked():
+		level = slog.LevelInfo
+	case p.readyAt.IsZero() && !p.settings.Patient:
+		level = slog.LevelDebug // Launch returns the reason to somebody who knows whether it is one to worry
+	}
+	if l.proc == nil && l.err == nil {
+		p.lastErr = errors.New("it ran inside the node and was stopped")
+	}
+	p.logger.Log(context.Background(), level, "the plugin's process ended", "generation", l.generation, "pid", l.pid(),
+		"reason", p.lastErr)
+	p.life = nil
+	p.step(journal.Event{What: journal.Ended, Life: l.generation})
+}
+
+// unreachable fails callers at once while nobody can say when the plugin comes back. The lock is held.
+func (p *Plugin) unreachable(s supervise.State) {
+	err := status.Errorf(codes.Unavailable, "plugin %s is %s", p.name, s)
+	if p.lastErr != nil {
+		err = status.Errorf(codes.Unavailable, "plugin %s is %s: %v", p.name, s, p.lastErr)
+	}
+	p.step(journal.Event{What: journal.Unreachable, Reason: err})
+}
+
+// confirmDeath asks, after a connection broke under a call, whether its life is over: a broken connection of a living
+// process is told apart by a health check.
+func (p *Plugin) confirmDeath(ctx context.Context, l *life) bool {
+	l.probe()
+	select {
+	case <-l.ended():
+		return true
+	case <-ctx.Done():
+		return l.dying()
+	case <-time.After(p.runtime.settings.HealthTimeout):
+		return l.dying()
+	}
+}

@@ -1,0 +1,293 @@
+package relayer
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+)
+
+type flight struct {
+	entry[flightRecord]
+	sequence uint64
+	mined    bool
+	taken    bool // the chain has taken the newest attempt
+	held     bool // it has taken one of the attempts since the queue began to know the flight
+	// the queue made the flight itself and the chain has refused all that it sent: the number is as good as free
+	unsent bool
+	sent   time.Time // when it was last sent
+}
+
+func (f *flight) newest() Attempt { return f.record.Attempts[len(f.record.Attempts)-1] }
+
+// fill takes numbers that nothing holds below one in use: a reorganisation took their transactions out for good, and
+// all above would wait for ever.
+func (q *Queue) fill(ctx context.Context, next uint64) error {
+	for free := q.free(next); len(q.flights) > 0 && free < q.flights[len(q.flights)-1].sequence; free = q.free(next) {
+		f, err := q.launch(ctx, free, flightRecord{Abandoned: true}, nil)
+		if err != nil {
+			return err
+		}
+		if err := q.send(ctx, f); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// advance acts on what the chain says of one flight and tells whether it ended.
+func (q *Queue) advance(ctx context.Context, f *flight, outcome Outcome,
+	verdicts map[string]Verdict) (ended bool, err error) {
+	q.landed(f, outcome)
+	switch outcome.State {
+	case Succeeded, Reverted:
+		return false, nil
+	case SucceededForGood, RevertedForGood:
+		if err := q.settle(ctx, f, outcome, verdicts); err != nil {
+			return false, err
+		}
+		return true, q.land(ctx, f)
+	case Lost:
+		why := "something else took the number of a transaction"
+		if q.settings.Unordered {
+			why = "a transaction expired before any block took it"
+		}
+		q.settings.Logger.Warn(why, "account", q.settings.Account, "sequence", f.sequence, "hash", f.newest().Hash)
+		return true, q.land(ctx, f) // the item, if any, waits again
+	}
+	q.mu.Lock()
+	item, waiting := q.items[f.record.Item]
+	q.mu.Unlock()
+	payload := f.record.Payload
+	if waiting && !item.record.Done && verdicts[item.key].Stale == "" && !item.resting() {
+		payload = item.item.Payload
+	}
+	useless := f.record.Abandoned || len(payload) == 0
+	switch {
+	case useless && q.settings.Unordered:
+		return false, nil // it expires, and is lost
+	case useless && f.unsent && f == q.flights[len(q.flights)-1]: // no gap, and nothing to pay
+		return true, q.land(ctx, f)
+	case outcome.Stuck, useless && !f.taken && !f.newest().Fill:
+		if useless {
+			payload = nil
+		}
+		if err := q.replace(ctx, f, payload); err != nil && !errors.Is(err, ErrCeiling) {
+			return false, err
+		}
+		return false, q.resend(ctx, f)
+	case !f.taken && q.unfunded && time.Since(f.sent) < q.settings.Interval:
+		return false, nil // no block brings funds more often than that
+	case !f.taken, time.Since(f.sent) >= q.settings.Resend:
+		return false, q.resend(ctx, f)
+	}
+	return false, nil
+}
+
+// resend sends the newest attempt. What the chain refuses for good gives its number up at the next step: a submitted
+// payload for ever, a report until it has rested.
+func (q *Queue) resend(ctx context.Context, f *flight) error {
+	err := q.send(ctx, f)
+	if !errors.Is(err, ErrRefused) || f.newest().Fill || f.record.Abandoned {
+		return err
+	}
+	if f.record.Item == "" {
+		f.record.Abandoned = true
+		if failure := put(ctx, q.shelf, &f.entry); failure != nil {
+			q.doubt()
+			return failure
+		}
+		return err
+	}
+	q.mu.Lock()
+	item, waiting := q.items[f.record.Item]
+	q.mu.Unlock()
+	if waiting && !q.settings.Unordered && !errors.Is(err, ErrUnfunded) {
+		q.rest(item, err)
+		q.Trigger() // to give the number up
+		return nil
+	}
+	return err
+}
+
+// settle ends the item of a flight that is in the chain for good.
+func (q *Queue) settle(ctx context.Context, f *flight, outcome Outcome, verdicts map[string]Verdict) error {
+	q.mu.Lock()
+	item, known := q.items[f.record.Item]
+	q.mu.Unlock()
+	if !known || item.record.Done {
+		return nil
+	}
+	ending := "transmitted"
+	if outcome.State == RevertedForGood {
+		ending = "reverted"
+	}
+	for _, attempt := range f.record.Attempts {
+		if attempt.Hash == outcome.Hash && attempt.Fill {
+			ending = "stale" // the filler took the place of a stale report
+		}
+	}
+	verdict := verdicts[item.key]
+	if ending == "stale" && verdict.Stale == "" {
+		return nil // it came back to life (the chain was reorganised): it waits again once the flight has landed
+	}
+	if verdict.Stale != "" {
+		if err := q.forget(ctx, item); err != nil {
+			return err
+		}
+	} else {
+		done := *item
+		done.record = itemRecord{Accepted: item.record.Accepted, Done: true}
+		done.item.Payload = nil
+		if err := put(ctx, q.shelf, &done.entry); err != nil {
+			q.doubt()
+			return err
+		}
+		q.mu.Lock()
+		q.items[done.key] = &done
+		q.mu.Unlock()
+	}
+	why := verdict.Stale
+	if ending == "transmitted" {
+		why = "" // what makes it stale is this very transmission
+	}
+	q.ended(item.item, ending, why, outcome.Hash)
+	return nil
+}
+
+// landed notes whether a block has a flight, and tells when one has taken it.
+func (q *Queue) landed(f *flight, outcome Outcome) {
+	mined := outcome.State.Mined()
+	news := mined && !f.mined
+	f.mined = mined
+	q.mu.Lock()
+	item, known := q.items[f.record.Item]
+	if known {
+		item.mined = mined
+	}
+	q.mu.Unlock()
+	filled := slices.ContainsFunc(f.record.Attempts, func(a Attempt) bool { return a.Fill && a.Hash == outcome.Hash })
+	if known && news && !filled && !f.sent.IsZero() && q.settings.Landed != nil {
+		q.settings.Landed(time.Since(item.record.Accepted))
+	}
+}
+
+// launch takes a number: the signed transaction is in the Store when it returns.
+func (q *Queue) launch(ctx context.Context, sequence uint64, record flightRecord, payload []byte) (*flight, error) {
+	signed := time.Now().UTC()
+	attempt, err := q.settings.Sender.Sign(ctx, Draft{Sequence: sequence, Payload: payload})
+	if err != nil {
+		return nil, fmt.Errorf("sign a transaction with number %d: %w", sequence, err)
+	}
+	attempt.Signed, attempt.Fill = signed, payload == nil
+	record.Attempts = []Attempt{attempt}
+	f := &flight{sequence: sequence, unsent: true,
+		entry: entry[flightRecord]{key: q.shelf.flightKey(sequence), record: record}}
+	if err := put(ctx, q.shelf, &f.entry); err != nil {
+		q.doubt()
+		return nil, err
+	}
+	q.flights = append(q.flights, f)
+	slices.SortFunc(q.flights, func(a, b *flight) int { return cmp.Compare(a.sequence, b.sequence) })
+	return f, nil
+}
+
+// replace makes a further attempt at a flight's number and stores it.
+func (q *Queue) replace(ctx context.Context, f *flight, payload []byte) error {
+	signed := time.Now().UTC()
+	attempt, err := q.settings.Sender.Sign(ctx,
+		Draft{Sequence: f.sequence, Payload: payload, Attempts: slices.Clone(f.record.Attempts)})
+	if err != nil {
+		return fmt.Errorf("replace the transaction with number %d: %w", f.sequence, err)
+	}
+	attempt.Signed, attempt.Fill = signed, payload == nil
+	changed := f.entry
+	changed.record.Attempts = append(slices.Clone(f.record.Attempts), attempt)
+	changed.record.Attempts[len(changed.record.Attempts)-2].Raw = nil
+	if err := put(ctx, q.shelf, &changed); err != nil {
+		q.doubt()
+		return err
+	}
+	f.entry, f.taken = changed, false
+	q.settings.Logger.Info("replaced a transaction that was not mined", "account", q.settings.Account, "sequence",
+		f.sequence, "hash", attempt.Hash, "attempt", len(changed.record.Attempts), "filler", attempt.Fill)
+	return nil
+}
+
+func (q *Queue) send(ctx context.Context, f *flight) error {
+	f.sent = time.Now()
+	err := q.settings.Sender.Send(ctx, f.newest())
+	f.taken = err == nil
+	f.held = f.held || f.taken
+	f.unsent = f.unsent && errors.Is(err, ErrRefused)
+	switch short := errors.Is(err, ErrUnfunded); {
+	case len(f.record.Payload) > 0: // one that is too dear says nothing of the others
+	case short && !q.unfunded:
+		q.settings.Logger.Warn("the account cannot pay for its transactions, which wait until it is funded", "account",
+			q.settings.Account, "reason", err)
+		q.funds(true)
+	case f.taken && q.unfunded:
+		q.settings.Logger.Info("the account can pay for its transactions again", "account", q.settings.Account)
+		q.funds(false)
+	}
+	if err != nil {
+		return fmt.Errorf("send the transaction with number %d: %w", f.sequence, err)
+	}
+	return nil
+}
+
+func (q *Queue) funds(unfunded bool) {
+	q.unfunded = unfunded
+	if q.settings.Unfunded != nil {
+		q.settings.Unfunded(unfunded)
+	}
+}
+
+// land frees a number.
+func (q *Queue) land(ctx context.Context, f *flight) error {
+	if err := q.shelf.remove(ctx, f.key, f.version); err != nil {
+		q.doubt()
+		return err
+	}
+	q.flights = slices.DeleteFunc(q.flights, func(other *flight) bool { return other == f })
+	return nil
+}
+
+// next is the lowest number to use, given what a node says.
+func (q *Queue) next(claimed uint64) uint64 {
+	if claimed < q.floor && time.Since(q.floorAt) < patience {
+		return q.floor
+	}
+	q.floor, q.floorAt = claimed, time.Now()
+	return claimed
+}
+
+// free is the lowest number from next on that no flight holds.
+func (q *Queue) free(next uint64) uint64 {
+	for _, f := range q.flights {
+		if f.sequence == next {
+			next++
+		}
+	}
+	return next
+}
+
+func (q *Queue) unmined() int {
+	n := 0
+	for _, f := range q.flights {
+		if !f.mined {
+			n++
+		}
+	}
+	return n
+}
+
+func (q *Queue) view() []Flight {
+	flights := make([]Flight, len(q.flights))
+	for i, f := range q.flights {
+		flights[i] = Flight{Sequence: f.sequence, Attempts: slices.Clone(f.record.Attempts)}
+	}
+	return flights
+}
