@@ -299,6 +299,7 @@ lint-project: .bin/check
 	.bin/check imports
 	.bin/check names
 	.bin/check paths
+	.bin/check shape
 
 .PHONY: lint-images
 lint-images: .bin/deploy # With BuildKit's own linter, which needs no container engine.

@@ -83,49 +83,21 @@ func (l *ledger) fetch(ctx context.Context) error {
 	if err := l.chain.Pool().Await(ctx); err != nil {
 		return err
 	}
-	var (
-		beginnings, records map[sol.PublicKey]reading
-		headers             map[sol.PublicKey]ocr2.FeedHeader
-	)
-	err := l.chain.Pool().Do(ctx, func(ctx context.Context, client *endpoint.Client) error {
-		beginnings, records, headers = map[sol.PublicKey]reading{}, map[sol.PublicKey]reading{},
-			map[sol.PublicKey]ocr2.FeedHeader{}
-		if err := read(ctx, client, keys, endpoint.Slice{Length: ocr2.HeadLength}, beginnings); err != nil {
-			return err
-		}
-		fresh := map[uint64][]sol.PublicKey{} // by the offset of the newest record
-		for _, c := range contracts {
-			header, err := ocr2.ParseFeedHeader(beginnings[c.accounts.Feed].data)
-			if err != nil || headers[c.accounts.Feed] != (ocr2.FeedHeader{}) {
-				continue // told below; or another contract's, too
-			}
-			headers[c.accounts.Feed] = header
-			if header.LatestRoundID != 0 && !c.has(header) {
-				fresh[header.LatestOffset()] = append(fresh[header.LatestOffset()], c.accounts.Feed)
-			}
-		}
-		for offset, feeds := range fresh {
-			if err := read(ctx, client, feeds, endpoint.Slice{Offset: offset, Length: ocr2.RecordLength}, records); err != nil {
-				return err
-			}
-			for _, feed := range feeds {
-				if records[feed].slot < beginnings[feed].slot { // another backend of the node: what is there is an old record
-					return relayer.Said("answers from an older slot than it did before")
-				}
-			}
-		}
-		return nil
+	var p page
+	err := l.chain.Pool().Do(ctx, func(ctx context.Context, client *endpoint.Client) (err error) {
+		p, err = readPage(ctx, client, keys, contracts)
+		return err
 	})
 	if err != nil {
 		return err
 	}
 	for _, c := range contracts {
-		state, feed := beginnings[c.accounts.State], beginnings[c.accounts.Feed]
+		state, feed := p.beginnings[c.accounts.State], p.beginnings[c.accounts.Feed]
 		l.chain.horizon.Reach(max(state.slot, feed.slot))
 		head, err := parseHead(state)
 		c.setHead(state.slot, head, err)
-		header, ok := headers[c.accounts.Feed]
-		record, fresh := records[c.accounts.Feed]
+		header, ok := p.headers[c.accounts.Feed]
+		record, fresh := p.records[c.accounts.Feed]
 		switch {
 		case !ok:
 			_, err := parseFeedHeader(feed)
@@ -140,6 +112,42 @@ func (l *ledger) fetch(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// page is what accounts hold: their beginnings, the headers of feeds in them, and the newest records that are new.
+type page struct {
+	beginnings, records map[sol.PublicKey]reading
+	headers             map[sol.PublicKey]ocr2.FeedHeader
+}
+
+func readPage(ctx context.Context, client *endpoint.Client, keys []sol.PublicKey, contracts []*contract) (page, error) {
+	p := page{map[sol.PublicKey]reading{}, map[sol.PublicKey]reading{}, map[sol.PublicKey]ocr2.FeedHeader{}}
+	if err := read(ctx, client, keys, endpoint.Slice{Length: ocr2.HeadLength}, p.beginnings); err != nil {
+		return page{}, err
+	}
+	fresh := map[uint64][]sol.PublicKey{} // by the offset of the newest record
+	for _, c := range contracts {
+		header, err := ocr2.ParseFeedHeader(p.beginnings[c.accounts.Feed].data)
+		if err != nil || p.headers[c.accounts.Feed] != (ocr2.FeedHeader{}) {
+			continue // fetch tells the contract; or another contract's, too
+		}
+		p.headers[c.accounts.Feed] = header
+		if header.LatestRoundID != 0 && !c.has(header) {
+			fresh[header.LatestOffset()] = append(fresh[header.LatestOffset()], c.accounts.Feed)
+		}
+	}
+	for offset, feeds := range fresh {
+		at := endpoint.Slice{Offset: offset, Length: ocr2.RecordLength}
+		if err := read(ctx, client, feeds, at, p.records); err != nil {
+			return page{}, err
+		}
+		for _, feed := range feeds {
+			if p.records[feed].slot < p.beginnings[feed].slot { // another backend of the node: there is an old record
+				return page{}, relayer.Said("answers from an older slot than it did before")
+			}
+		}
+	}
+	return p, nil
 }
 
 // read reads a part of accounts, as many at once as a node gives.

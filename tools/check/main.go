@@ -1,7 +1,8 @@
 // Check holds the project to rules that no compiler knows: which way imports run, what a binary may link, what its
-// packages may cost at start, under which licences it stands, that the host knows no chain, and that no committed file names a path of one machine.
-// It judges packages, binaries and files from outside and imports nothing of the product. `make lint` and
-// `make binaries` run it from the root of the checkout.
+// packages may cost at start, under which licences it stands, that the host knows no chain, how long lines, files and
+// functions are, and that no committed file names a path of one machine. It judges packages, binaries and files from
+// outside and imports nothing of the product.
+// `make lint` and `make binaries` run it from the root of the checkout.
 package main
 
 import (
@@ -27,11 +28,14 @@ type check struct {
 
 func checks() map[string]check {
 	return map[string]check{
-		"imports":   {"", "imports run proto, gen, sdk, plugins, host and never back", checkImports},
-		"names":     {"", "the host names no chain but in its fallback, its tests and a few places with a reason", checkNames},
-		"paths":     {"", "no file of the checkout names a path of one machine", checkPaths},
-		"links":     {"BINARY...", "binaries link no module that they promise to do without", checkLinks},
-		"licences":  {"BINARY...", "every module linked into the binaries has a licence that the project accepts", checkLicences},
+		"imports": {"", "imports run proto, gen, sdk, plugins, host and never back", checkImports},
+		"names": {"", "the host names no chain but in its fallback, its tests and a few places with a reason",
+			checkNames},
+		"paths": {"", "no file of the checkout names a path of one machine", checkPaths},
+		"shape": {"", "lines, files and functions are as long as a reader can take in", checkShape},
+		"links": {"BINARY...", "binaries link no module that they promise to do without", checkLinks},
+		"licences": {"BINARY...", "every module linked into the binaries has a licence that the project accepts",
+			checkLicences},
 		"inittrace": {"BINARY...", "no package linked into the binaries is slow to initialise", checkInit},
 	}
 }
@@ -89,7 +93,8 @@ func output(ctx context.Context, name string, args ...string) ([]byte, error) {
 	cmd.Stderr = &stderr
 	out, err := cmd.Output()
 	if err != nil {
-		return nil, fmt.Errorf("run %s: %w: %s", strings.Join(cmd.Args[:min(len(cmd.Args), 4)], " "), err, strings.TrimSpace(stderr.String()))
+		return nil, fmt.Errorf("run %s: %w: %s", strings.Join(cmd.Args[:min(len(cmd.Args), 4)], " "), err,
+			strings.TrimSpace(stderr.String()))
 	}
 	return out, nil
 }

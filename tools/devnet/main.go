@@ -144,6 +144,50 @@ func command(stdout, stderr *os.File) *cobra.Command {
 	}
 	flags := c.Flags()
 	flags.IntVar(&config.Rounds, "rounds", 0, "end after so many transmissions; 0: go on until Ctrl-C")
+	flags.DurationVar(&config.Timeout, "timeout", defaultTimeout,
+		"fail when the rounds and kills take longer, or end then without either; 0: never\n(the default holds with "+
+			"--rounds, --kills or a --net with a time only, and leaves time for the kills and events)")
+	flags.DurationVar(&minimum, "min-max-duration-query", 0,
+		"the nodes' CL_MIN_OCR2_MAX_DURATION_QUERY (default: the nodes' own)")
+	chainFlags(flags, &config)
+	nodeFlags(flags, &config)
+	faultFlags(flags, &config)
+	priceFlags(flags, &config)
+	productFlags(flags, &config)
+	flags.BoolVar(&asJSON, "json", false, "end with a JSON object on stdout; progress goes to stderr")
+	c.RunE = func(c *cobra.Command, _ []string) error {
+		config.FallBack = !flags.Changed("http-port")
+		if flags.Changed("min-max-duration-query") {
+			config.Variables = map[string]string{"CL_MIN_OCR2_MAX_DURATION_QUERY": minimum.String()}
+		}
+		if !flags.Changed("timeout") {
+			config.Timeout = timeout(config)
+		}
+		ctx, cancel := context.WithCancel(c.Context())
+		defer cancel()
+		result, err := session.Run(ctx, config, display(stdout, stderr, asJSON, cancel))
+		if asJSON {
+			return writeResult(stdout, result, err)
+		}
+		return err
+	}
+	return c
+}
+
+// timeout is how long a session takes at most that is given no limit; 0: it has no end.
+func timeout(config session.Config) time.Duration {
+	if config.Rounds == 0 && config.Kills == 0 && session.NetLength(config) == 0 {
+		return 0
+	}
+	each := 2 * config.KillEvery
+	if config.Aim {
+		each += aimTimeout
+	}
+	return defaultTimeout + time.Duration(config.Kills)*each + session.NetLength(config)
+}
+
+// chainFlags are those of the feed's chain.
+func chainFlags(flags *pflag.FlagSet, config *session.Config) {
 	flags.StringVar(&config.Chain, "chain", "evm", "the feed's chain: evm, solana or starknet")
 	flags.StringVar(&config.StarknetRPC, "starknet-rpc", "",
 		"with --chain starknet, the version of the JSON-RPC that its node serves: 0.8, 0.9 or 0.10 (default: 0.10)")
@@ -155,15 +199,32 @@ func command(stdout, stderr *os.File) *cobra.Command {
 		"file with the password of the wallet that --key-file names")
 	flags.StringVar(&config.Fund, "fund", "1",
 		"with --rpc: how many coins each node gets; what it does not spend is not given back")
+}
+
+// nodeFlags are those of the nodes and their plugins.
+func nodeFlags(flags *pflag.FlagSet, config *session.Config) {
 	flags.IntVar(&config.Nodes, "nodes", 4, "number of nodes, 4 to 31, on Solana to 19")
 	flags.DurationVar(&config.MaxDurationQuery, "max-duration-query", session.DefaultMaxDurationQuery,
 		"MaxDurationQuery in the feed's configuration; 0 is what real feeds have")
-	flags.DurationVar(&minimum, "min-max-duration-query", 0,
-		"the nodes' CL_MIN_OCR2_MAX_DURATION_QUERY (default: the nodes' own)")
 	flags.BoolVar(&config.InProcess, "in-process", false, "run the plugins inside the nodes")
 	flags.IntVar(&config.HTTPPort, "http-port", 6688,
 		"the first node's port for operators, the next nodes count up; 0: free ones\n(free ones are taken too when the "+
 			"default is in use)")
+	flags.BoolVar(&config.Keep, "keep", false, "leave the nodes' folder, with their logs")
+	flags.StringSliceVar(&config.Langs, "langs", nil,
+		"languages of the plugins, which the nodes take in turn: go, python\n(default: go)")
+	flags.StringArrayVar(&config.Plugins, "plugin", nil,
+		"`NAME=COMMAND` of a plugin that every node runs in place of devnet's: median, or the chain's name for its "+
+			"relayer,\nor relayer:RELAY for one that serves the chain as a relay of its own; may be repeated. Paths in the "+
+			"command's arguments must be absolute")
+	flags.StringVar(&config.BinDir, "bin-dir",
+		"",
+		"folder of the programs loop, loop-median and that of the chain's relayer, such as loop-evm\n(default: that of "+
+			"devnet itself, or ./bin)")
+}
+
+// faultFlags say what befalls nodes, plugins and the network.
+func faultFlags(flags *pflag.FlagSet, config *session.Config) {
 	flags.DurationVar(&config.KillEvery, "kill-every",
 		0, "kill a random process so often in the mean, and check in the end that nothing which nodes accepted is lost")
 	flags.StringSliceVar(&config.Kill, "kill",
@@ -179,7 +240,10 @@ func command(stdout, stderr *os.File) *cobra.Command {
 		0, "fail when the next round takes longer after the end of an event; 0: any time")
 	flags.DurationVar(&config.JoinedWithin, "joined-within",
 		0, "fail when a node that an event started again takes longer until a round lands in which it observed; 0: any time")
-	flags.BoolVar(&config.Keep, "keep", false, "leave the nodes' folder, with their logs")
+}
+
+// priceFlags are those of what the nodes observe.
+func priceFlags(flags *pflag.FlagSet, config *session.Config) {
 	flags.StringVar(&config.JobTemplate, "job-template", "", "file with a template of the nodes' jobs")
 	flags.StringVar(&config.Source, "source", "", "URL where the nodes fetch the price, instead of devnet's own")
 	flags.StringVar(&config.SourcePath, "source-path", "data,result", "where the price stands in the source's JSON")
@@ -187,45 +251,6 @@ func command(stdout, stderr *os.File) *cobra.Command {
 		"a price that stands still and that nodes read as a JSON number, instead of devnet's walk;\nevery answer must be "+
 			"exactly it")
 	flags.Uint64Var(&config.Seed, "seed", 1, "fixes devnet's own prices and its choice of what to kill")
-	flags.DurationVar(&config.Timeout, "timeout", defaultTimeout,
-		"fail when the rounds and kills take longer, or end then without either; 0: never\n(the default holds with "+
-			"--rounds, --kills or a --net with a time only, and leaves time for the kills and events)")
-	flags.StringSliceVar(&config.Langs, "langs", nil,
-		"languages of the plugins, which the nodes take in turn: go, python\n(default: go)")
-	flags.StringArrayVar(&config.Plugins, "plugin", nil,
-		"`NAME=COMMAND` of a plugin that every node runs in place of devnet's: median, or the chain's name for its "+
-			"relayer,\nor relayer:RELAY for one that serves the chain as a relay of its own; may be repeated. Paths in the "+
-			"command's arguments must be absolute")
-	productFlags(flags, &config)
-	flags.StringVar(&config.BinDir, "bin-dir",
-		"",
-		"folder of the programs loop, loop-median and that of the chain's relayer, such as loop-evm\n(default: that of "+
-			"devnet itself, or ./bin)")
-	flags.BoolVar(&asJSON, "json", false, "end with a JSON object on stdout; progress goes to stderr")
-	c.RunE = func(c *cobra.Command, _ []string) error {
-		config.FallBack = !flags.Changed("http-port")
-		if flags.Changed("min-max-duration-query") {
-			config.Variables = map[string]string{"CL_MIN_OCR2_MAX_DURATION_QUERY": minimum.String()}
-		}
-		if !flags.Changed("timeout") {
-			config.Timeout = 0
-			if config.Rounds > 0 || config.Kills > 0 || session.NetLength(config) > 0 {
-				each := 2 * config.KillEvery
-				if config.Aim {
-					each += aimTimeout
-				}
-				config.Timeout = defaultTimeout + time.Duration(config.Kills)*each + session.NetLength(config)
-			}
-		}
-		ctx, cancel := context.WithCancel(c.Context())
-		defer cancel()
-		result, err := session.Run(ctx, config, display(stdout, stderr, asJSON, cancel))
-		if asJSON {
-			return writeResult(stdout, result, err)
-		}
-		return err
-	}
-	return c
 }
 
 // productFlags are those of products.

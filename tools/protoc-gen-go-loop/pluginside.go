@@ -253,20 +253,7 @@ func adapter(g *protogen.GeneratedFile, s *service) {
 		loans := ""
 		if len(k.loans) > 0 {
 			loans = ", loans"
-			g.P("loans := ", m.GoName, "Loans{")
-			for _, l := range k.loans {
-				lent := "s.host.Lent(request.Get" + l.field.GoName + "())"
-				if len(l.services) == 1 {
-					g.P(l.field.GoName, ": ", newClient(g, l.services[0]), "(", lent, "),")
-					continue
-				}
-				g.P(l.field.GoName, ": ", loanType(g, k, l), "{")
-				for _, ls := range l.services {
-					g.P(newClient(g, ls), "(", lent, "),")
-				}
-				g.P("},")
-			}
-			g.P("}")
+			lend(g, m, k)
 		}
 		g.P("child, response, err := s.impl.", m.GoName, "(ctx, request", loans, ")")
 		g.P("return ", loopPackage.Ident("Made"), "(child, response, err,")
@@ -283,6 +270,24 @@ func adapter(g *protogen.GeneratedFile, s *service) {
 		g.P("}")
 		g.P()
 	}
+}
+
+// lend generates the clients of what a constructor is lent.
+func lend(g *protogen.GeneratedFile, m *protogen.Method, k *constructor) {
+	g.P("loans := ", m.GoName, "Loans{")
+	for _, l := range k.loans {
+		lent := "s.host.Lent(request.Get" + l.field.GoName + "())"
+		if len(l.services) == 1 {
+			g.P(l.field.GoName, ": ", newClient(g, l.services[0]), "(", lent, "),")
+			continue
+		}
+		g.P(l.field.GoName, ": ", loanType(g, k, l), "{")
+		for _, ls := range l.services {
+			g.P(newClient(g, ls), "(", lent, "),")
+		}
+		g.P("},")
+	}
+	g.P("}")
 }
 
 // serve generates the entry points of a kind of plugin.

@@ -98,28 +98,47 @@ func Start(ctx context.Context, s Settings) (_ *Node, err error) {
 	n.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 		buildInfo(s.Version))
 	n.sources = newSources(n.registry)
-	if n.builtin, err = builtinRelayers(ctx, s); err != nil {
-		return nil, err
-	}
-	if len(n.foreign()) == 0 {
-		// What is wrong is found before anything is made, if nothing need be started to find it.
-		if err = n.checkConfig(ctx, n.builtin); err != nil {
+	for _, stage := range []func(context.Context) error{n.check, n.open, n.launch, n.startJobs} {
+		if err = stage(ctx); err != nil {
 			return nil, err
 		}
 	}
+	n.statuses = watchStates(n.jobs, n.registry, s.Logger)
+	n.ready.Store(true)
+	s.Logger.Info("the node is ready", "version", s.Version,
+		"http", n.web.Address(), "https", n.web.TLSAddress(), "socket", n.Socket(),
+		"peer", n.peer.ID(), "plugins", len(n.runtime.Plugins()), "jobs", n.jobs.count())
+	return n, nil
+}
+
+// check finds what is wrong before anything is made, if nothing need be started to find it.
+func (n *Node) check(ctx context.Context) (err error) {
+	if n.builtin, err = builtinRelayers(ctx, n.settings); err != nil {
+		return err
+	}
+	if len(n.foreign()) > 0 {
+		return nil
+	}
+	return n.checkConfig(ctx, n.builtin)
+}
+
+// open makes what plugins and jobs stand on. The server stands before the plugins do, so that a start that takes long
+// can be watched.
+func (n *Node) open(ctx context.Context) (err error) {
+	s := n.settings
 	if n.database, err = database.Open(ctx,
 		database.Settings{Path: s.Config.Database.Path, Logger: s.Logger}); err != nil {
-		return nil, err
+		return err
 	}
 	if n.keys, err = keystore.Open(ctx,
 		keystore.Settings{Store: n.database, Password: keystore.NewPassword(s.Config.Keystore.Password.Reveal()),
 			Logger: s.Logger, Before: n.before}); err != nil {
-		return nil, err
+		return err
 	}
 	debug.FreeOSMemory() // of what the password took
 	if n.telemetry, err = hostservice.NewTelemetry(hostservice.TelemetrySettings{Registerer: n.registry,
 		Logger: s.Logger}); err != nil {
-		return nil, err
+		return err
 	}
 	if n.runtime, err = loophost.New(loophost.Settings{
 		Logger:         s.Logger,
@@ -135,30 +154,35 @@ func Start(ctx context.Context, s Settings) (_ *Node, err error) {
 		Adopt:          s.Alone,
 		HealthTimeout:  s.Config.Plugins.HealthTimeout.Duration,
 	}); err != nil {
-		return nil, err
+		return err
 	}
-	// The server stands before the plugins do, so that a start that takes long can be watched.
-	if n.web, err = n.serve(); err != nil {
-		return nil, err
-	}
+	n.web, err = n.serve()
+	return err
+}
+
+// launch starts the plugins and makes their chains.
+func (n *Node) launch(ctx context.Context) (err error) {
 	if n.plugins, err = launch(ctx, n); err != nil {
-		return nil, err
+		return err
 	}
 	if err = n.prepare(ctx); err != nil {
-		return nil, err
+		return err
 	}
 	// What is reserved for isolated jobs must be so before a shared process can look for work.
 	n.jobs = newJobs(n)
 	n.registry.MustRegister(collector{n})
 	if err = n.jobs.reserveStored(ctx); err != nil {
-		return nil, err
+		return err
 	}
-	if err = n.plugins.makeChains(ctx, n.lend); err != nil {
-		return nil, err
-	}
+	return n.plugins.makeChains(ctx, n.lend)
+}
+
+// startJobs makes what runs jobs, and starts those that are stored.
+func (n *Node) startJobs(ctx context.Context) (err error) {
+	s := n.settings
 	if n.peer, err = oracle.NewPeer(oracle.PeerSettings{Config: s.Config.P2P, TraceLogging: s.Config.OCR2.TraceLogging,
 		Keys: n.keys, Database: n.database, Registerer: n.registry, Logger: s.Logger}); err != nil {
-		return nil, err
+		return err
 	}
 	if n.runner, err = pipeline.NewRunner(pipeline.Settings{
 		Bridges:            bridges{n.database},
@@ -170,18 +194,10 @@ func Start(ctx context.Context, s Settings) (_ *Node, err error) {
 		Asked:              n.sources.asked,
 		Logger:             s.Logger,
 	}); err != nil {
-		return nil, err
+		return err
 	}
 	n.history = history.New(history.Settings{Database: n.database, Limits: s.Config.JobPipeline, Logger: s.Logger})
-	if err = n.jobs.startStored(ctx); err != nil {
-		return nil, err
-	}
-	n.statuses = watchStates(n.jobs, n.registry, s.Logger)
-	n.ready.Store(true)
-	s.Logger.Info("the node is ready", "version", s.Version,
-		"http", n.web.Address(), "https", n.web.TLSAddress(), "socket", n.Socket(),
-		"peer", n.peer.ID(), "plugins", len(n.runtime.Plugins()), "jobs", n.jobs.count())
-	return n, nil
+	return n.jobs.startStored(ctx)
 }
 
 // prepare makes ready what chains and jobs lean on: a configuration that its relayers have checked, and keys for each

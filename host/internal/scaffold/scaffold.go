@@ -67,31 +67,9 @@ func list(part int) []string {
 
 // Write writes a plugin and returns its folder and files. Nothing is left of one that fails midway.
 func Write(s Settings) (dir string, files []string, err error) {
-	if !slices.Contains(Kinds(), s.Kind) {
-		return "", nil, fmt.Errorf("--kind %q: there are templates for %s", s.Kind, strings.Join(Kinds(), ", "))
-	}
-	if !slices.Contains(Languages(), s.Lang) {
-		return "", nil, fmt.Errorf("--lang %q: there are templates for %s", s.Lang, strings.Join(Languages(), ", "))
-	}
-	if !name.MatchString(s.Name) || len(s.Name) > longestName {
-		return "", nil, fmt.Errorf("%q is no name for a plugin: small letters, digits and single dashes are wanted, a "+
-			"letter first, %d at most", s.Name, longestName)
-	}
-	if s.Lang == "python" && slices.Contains(taken, s.Name) {
-		return "", nil, fmt.Errorf("loop-%s is a package that plugins in Python import: choose another name than %q", s.Name,
-			s.Name)
-	}
-	root := s.Lang + "-" + s.Kind
-	switch {
-	case s.OCR != 0 && s.Kind != "product":
-		return "", nil, fmt.Errorf("--ocr %d: only products are begun for a version of OCR", s.OCR)
-	case s.OCR == 2:
-		root += "-ocr2"
-	case s.OCR != 0 && s.OCR != 3:
-		return "", nil, fmt.Errorf("--ocr %d: there are templates of products for 2 and 3", s.OCR)
-	}
-	if _, err := fs.Stat(templates.FS, root); err != nil {
-		return "", nil, fmt.Errorf("there is no template of a %s in %s yet", s.Kind, s.Lang)
+	root, err := s.template()
+	if err != nil {
+		return "", nil, err
 	}
 	if s.SDK != "" {
 		if s.SDK, err = filepath.Abs(s.SDK); err != nil {
@@ -139,6 +117,37 @@ func Write(s Settings) (dir string, files []string, err error) {
 	}
 	slices.Sort(files)
 	return dir, files, nil
+}
+
+// template returns the folder of the template that is asked for.
+func (s Settings) template() (string, error) {
+	if !slices.Contains(Kinds(), s.Kind) {
+		return "", fmt.Errorf("--kind %q: there are templates for %s", s.Kind, strings.Join(Kinds(), ", "))
+	}
+	if !slices.Contains(Languages(), s.Lang) {
+		return "", fmt.Errorf("--lang %q: there are templates for %s", s.Lang, strings.Join(Languages(), ", "))
+	}
+	if !name.MatchString(s.Name) || len(s.Name) > longestName {
+		return "", fmt.Errorf("%q is not a name for a plugin: small letters, digits and single dashes are wanted, a "+
+			"letter first, %d at most", s.Name, longestName)
+	}
+	if s.Lang == "python" && slices.Contains(taken, s.Name) {
+		return "", fmt.Errorf("loop-%s is a package that plugins in Python import: choose another name than %q", s.Name,
+			s.Name)
+	}
+	root := s.Lang + "-" + s.Kind
+	switch {
+	case s.OCR != 0 && s.Kind != "product":
+		return "", fmt.Errorf("--ocr %d: only products are begun for a version of OCR", s.OCR)
+	case s.OCR == 2:
+		root += "-ocr2"
+	case s.OCR != 0 && s.OCR != 3:
+		return "", fmt.Errorf("--ocr %d: there are templates of products for 2 and 3", s.OCR)
+	}
+	if _, err := fs.Stat(templates.FS, root); err != nil {
+		return "", fmt.Errorf("there is no template of a %s in %s yet", s.Kind, s.Lang)
+	}
+	return root, nil
 }
 
 // values are what templates ask for.

@@ -74,25 +74,8 @@ func (a *Account) survey(ctx context.Context, client *endpoint.Client, known uin
 	}
 	historical := len(calls)
 	// Receipts after nonces: a transaction that is mined in between is then seen by its receipt, never taken for lost.
-	receipts := map[string]**receipt{}
-	for _, f := range flights {
-		for _, attempt := range f.Attempts {
-			r := new(*receipt)
-			receipts[attempt.Hash] = r
-			calls = append(calls, rpc.BatchElem{Method: "eth_getTransactionReceipt", Args: []any{attempt.Hash}, Result: r})
-		}
-	}
-	contracts := map[string]*views{}
-	for _, item := range items {
-		if contracts[item.Contract] != nil {
-			continue
-		}
-		v := &views{at: len(calls)}
-		contracts[item.Contract] = v
-		address := common.HexToAddress(item.Contract)
-		calls = append(calls, aggregator.ConfigDetailsCall(address, &v.details),
-			aggregator.TransmissionDetailsCall(address, &v.transmission))
-	}
+	calls, receipts := withReceipts(calls, flights)
+	calls, contracts := withViews(calls, items)
 	if err := client.Each(ctx, calls); err != nil {
 		return relayer.Survey{}, err
 	}
@@ -130,6 +113,35 @@ func (a *Account) survey(ctx context.Context, client *endpoint.Client, known uin
 		return v.standing()
 	}, head.Time, head.Number < known)
 	return survey, nil
+}
+
+// withReceipts asks for the receipts of all attempts too.
+func withReceipts(calls []rpc.BatchElem, flights []relayer.Flight) ([]rpc.BatchElem, map[string]**receipt) {
+	receipts := map[string]**receipt{}
+	for _, f := range flights {
+		for _, attempt := range f.Attempts {
+			r := new(*receipt)
+			receipts[attempt.Hash] = r
+			calls = append(calls, rpc.BatchElem{Method: "eth_getTransactionReceipt", Args: []any{attempt.Hash}, Result: r})
+		}
+	}
+	return calls, receipts
+}
+
+// withViews asks for what the contracts of all items say of transmissions too.
+func withViews(calls []rpc.BatchElem, items []relayer.Item) ([]rpc.BatchElem, map[string]*views) {
+	contracts := map[string]*views{}
+	for _, item := range items {
+		if contracts[item.Contract] != nil {
+			continue
+		}
+		v := &views{at: len(calls)}
+		contracts[item.Contract] = v
+		address := common.HexToAddress(item.Contract)
+		calls = append(calls, aggregator.ConfigDetailsCall(address, &v.details),
+			aggregator.TransmissionDetailsCall(address, &v.transmission))
+	}
+	return calls, contracts
 }
 
 // forget drops what nodes said of attempts that are under way no more.

@@ -134,32 +134,10 @@ func (d *Driver) subscribe(ctx context.Context, c *Client, events chan<- pushEve
 	}
 	defer subscription.Unsubscribe()
 	reset := make(chan struct{}, 1)
-	logs := make(chan types.Log, 256)
-	var (
-		logging *rpc.ClientSubscription
-		failed  <-chan error
-	)
+	logs := logging{logs: make(chan types.Log, 256)}
+	defer logs.end()
 	addresses, changed := d.settings.Contracts.All()
-	relog := func() error {
-		if logging != nil {
-			logging.Unsubscribe()
-			logging, failed = nil, nil
-		}
-		if len(addresses) == 0 {
-			return nil
-		}
-		var err error
-		if logging, err = d.open(ctx, client, logs, "logs", map[string]any{"address": addresses}); err == nil {
-			failed = logging.Err()
-		}
-		return err
-	}
-	defer func() {
-		if logging != nil {
-			logging.Unsubscribe()
-		}
-	}()
-	if relog() != nil {
+	if logs.begin(ctx, d, client, addresses) != nil {
 		return false
 	}
 	event, tell := pushEvent{works: true, reset: reset}, events
@@ -171,19 +149,46 @@ func (d *Driver) subscribe(ctx context.Context, c *Client, events chan<- pushEve
 			event.head, tell = nil, nil
 		case head := <-heads: // takes the place of one that was not told yet
 			worked, event.head, tell = true, head, events
-		case log := <-logs:
+		case log := <-logs.logs:
 			d.settings.Logged(log.Address)
 		case <-changed:
-			if addresses, changed = d.settings.Contracts.All(); relog() != nil {
+			if addresses, changed = d.settings.Contracts.All(); logs.begin(ctx, d, client, addresses) != nil {
 				return worked
 			}
 		case <-reset:
 			return worked
 		case <-subscription.Err():
 			return worked
-		case <-failed:
+		case <-logs.failed:
 			return worked
 		}
+	}
+}
+
+// logging is the subscription to the logs of all contracts.
+type logging struct {
+	logs         chan types.Log
+	subscription *rpc.ClientSubscription // nil: there is none
+	failed       <-chan error            // nil with it
+}
+
+// begin subscribes to the logs of these contracts in place of those before.
+func (l *logging) begin(ctx context.Context, d *Driver, client *rpc.Client, addresses []common.Address) (err error) {
+	l.end()
+	if len(addresses) == 0 {
+		return nil
+	}
+	l.subscription, err = d.open(ctx, client, l.logs, "logs", map[string]any{"address": addresses})
+	if err == nil {
+		l.failed = l.subscription.Err()
+	}
+	return err
+}
+
+func (l *logging) end() {
+	if l.subscription != nil {
+		l.subscription.Unsubscribe()
+		l.subscription, l.failed = nil, nil
 	}
 }
 

@@ -84,22 +84,7 @@ func (d *Driver) subscribe(ctx context.Context, c *Client, events chan<- news) (
 	defer reading.Wait()
 	defer conn.Close()
 	defer close(done)
-	reading.Go(func() {
-		defer close(messages)
-		for {
-			var m message
-			_ = conn.SetReadDeadline(time.Now().Add(silence))
-			if conn.ReadJSON(&m) != nil {
-				return
-			}
-			select {
-			case messages <- m:
-			case <-done:
-				return
-			}
-		}
-	})
-
+	reading.Go(func() { read(conn, messages, done) })
 	s := subscriptions{conn: conn, client: c, requested: map[uint64]sol.PublicKey{}, open: map[uint64]sol.PublicKey{}}
 	if s.call("slotSubscribe") != nil {
 		return false
@@ -127,24 +112,47 @@ func (d *Driver) subscribe(ctx context.Context, c *Client, events chan<- news) (
 			if !ok {
 				return worked
 			}
-			switch m.Method {
-			case "":
-				if !s.answer(m) {
-					return worked
-				}
-			case "slotNotification":
-				var slot slotted
-				if json.Unmarshal(m.Params.Result, &slot) != nil || slot.Slot == 0 {
-					return worked
-				}
-				worked, latest, tell = true, news{works: true, slot: slot.Slot}, events
-			case "accountNotification":
-				if !s.account(m, d.settings.Pushed) {
-					return worked
-				}
+			slot, ok := s.take(m, d.settings.Pushed)
+			if !ok {
+				return worked
+			}
+			if slot != 0 {
+				worked, latest, tell = true, news{works: true, slot: slot}, events
 			}
 		}
 	}
+}
+
+// read passes messages on until the connection ends or done is closed.
+func read(conn *websocket.Conn, messages chan<- message, done <-chan struct{}) {
+	defer close(messages)
+	for {
+		var m message
+		_ = conn.SetReadDeadline(time.Now().Add(silence))
+		if conn.ReadJSON(&m) != nil {
+			return
+		}
+		select {
+		case messages <- m:
+		case <-done:
+			return
+		}
+	}
+}
+
+// take takes a message, and returns the slot that it tells of, or 0. It is false when the connection is of no use.
+func (s *subscriptions) take(m message, pushed func(sol.PublicKey, uint64, []byte)) (slot uint64, ok bool) {
+	switch m.Method {
+	case "":
+		return 0, s.answer(m)
+	case "slotNotification":
+		var told slotted
+		ok := json.Unmarshal(m.Params.Result, &told) == nil && told.Slot != 0
+		return told.Slot, ok
+	case "accountNotification":
+		return 0, s.account(m, pushed)
+	}
+	return 0, true
 }
 
 // subscriptions are those of one connection.

@@ -52,16 +52,8 @@ func Serve(p Plugin) {
 		}
 		return
 	}
-	switch cookie := os.Getenv(wire.CookieKey); cookie {
-	case p.Kind.Cookie:
-	case "":
-		fmt.Fprintf(os.Stderr,
-			"%s is a LOOP plugin of kind %s: a node starts it. Name it to the node by its CL_<NAME>_CMD variable and start "+
-				"the node; or start it with --debug.\n", name, p.Kind.Name)
-		os.Exit(1)
-	default:
-		fmt.Fprintf(os.Stderr, "%s is a LOOP plugin of kind %s, and the node started it for another (%q)\n", name,
-			p.Kind.Name, cookie)
+	if why := strayed(p, os.Getenv(wire.CookieKey)); why != "" {
+		fmt.Fprintf(os.Stderr, "%s is a LOOP plugin of kind %s%s\n", name, p.Kind.Name, why)
 		os.Exit(1)
 	}
 	var level slog.Level
@@ -110,6 +102,19 @@ func Serve(p Plugin) {
 		serve.TLSProvider = func() (*tls.Config, error) { return config, nil }
 	}
 	plugin.Serve(serve)
+}
+
+// strayed says why a process with this cookie was not started by a node for this plugin; empty: it was.
+func strayed(p Plugin, cookie string) string {
+	switch cookie {
+	case p.Kind.Cookie:
+		return ""
+	case "":
+		return ": a node starts it. Name it to the node by its CL_<NAME>_CMD variable and start the node; or start it with " +
+			"--debug."
+	default:
+		return fmt.Sprintf(", and the node started it for another (%q)", cookie)
+	}
 }
 
 // newFramed returns the process's server of frames. go-plugin answers health checks on gRPC alone.

@@ -300,14 +300,29 @@ func (q *Queue) Step(ctx context.Context) error {
 	if q.blocked(next) { // what cannot be sent now would only lengthen the row behind it
 		return first(failures)
 	}
-	for _, item := range q.candidates(items, verdicts, flying) {
+	more, err := q.begin(ctx, next, q.candidates(items, verdicts, flying))
+	if err != nil {
+		return err
+	}
+	if !q.settings.Unordered {
+		if err := q.fill(ctx, next); err != nil {
+			return err
+		}
+	}
+	return first(append(failures, more...))
+}
+
+// begin sends items, each at a sequence number of its own, as many as the window takes. It returns the errors of those
+// that hold no other up, and the one behind which none can be sent.
+func (q *Queue) begin(ctx context.Context, next uint64, items []*queued) (failures []error, _ error) {
+	for _, item := range items {
 		if q.unmined() >= q.settings.Window {
 			break
 		}
 		f, err := q.launch(ctx, q.free(next), flightRecord{Item: item.key}, item.item.Payload)
 		switch {
 		case err != nil && !q.sure():
-			return err
+			return nil, err
 		case err != nil: // this one cannot be signed; others may
 			failures = append(failures, err)
 			continue
@@ -320,20 +335,15 @@ func (q *Queue) Step(ctx context.Context) error {
 		case errors.Is(err, ErrRefused) && !errors.Is(err, ErrUnfunded): // this one, and not another in its place
 			q.rest(item, err)
 			if err := q.land(ctx, f); err != nil {
-				return err
+				return nil, err
 			}
 			continue
 		default:
-			return err
+			return nil, err
 		}
 		failures = append(failures, err)
 	}
-	if !q.settings.Unordered {
-		if err := q.fill(ctx, next); err != nil {
-			return err
-		}
-	}
-	return first(failures)
+	return failures, nil
 }
 
 // blocked tells whether nothing more can be sent: the account cannot pay, or a transaction of it waits that no node has

@@ -55,6 +55,21 @@ func relayerReportDigest(ctx context.Context, b *bench) error {
 			Report: report},
 		"another extra": {ReportContext: at(func(c *reportingv1.ReportContext) { c.ExtraHash[31]++ }), Report: report},
 	}
+	if err := distinct(all, digest); err != nil {
+		return err
+	}
+	// Another oracle may send anything.
+	_, err = digest(&relayerv1.ReportToDigest{ReportContext: at(func(*reportingv1.ReportContext) {})},
+		&relayerv1.ReportToDigest{ReportContext: at(func(c *reportingv1.ReportContext) {
+			c.Timestamp.ConfigDigest[0] = 0xff
+		}), Report: bytes.Repeat([]byte{0xff}, 1000)})
+	return err
+}
+
+// distinct holds the digests of reports, by what each has that the others do not, to be different, and the same alone
+// as together.
+func distinct(all map[string]*relayerv1.ReportToDigest,
+	digest func(...*relayerv1.ReportToDigest) ([]*relayerv1.ReportDigest, error)) error {
 	names := slices.Sorted(maps.Keys(all))
 	var together []*relayerv1.ReportToDigest
 	for _, name := range names {
@@ -84,12 +99,7 @@ func relayerReportDigest(ctx context.Context, b *bench) error {
 		}
 		seen[string(digests[i].GetMessage())] = name
 	}
-	// Another oracle may send anything.
-	_, err = digest(&relayerv1.ReportToDigest{ReportContext: at(func(*reportingv1.ReportContext) {})},
-		&relayerv1.ReportToDigest{ReportContext: at(func(c *reportingv1.ReportContext) {
-			c.Timestamp.ConfigDigest[0] = 0xff
-		}), Report: bytes.Repeat([]byte{0xff}, 1000)})
-	return err
+	return nil
 }
 
 // digest has a provider digest reports, and holds each answer to the description.

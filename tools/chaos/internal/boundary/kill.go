@@ -252,11 +252,6 @@ func (b Bench) closeIn(ctx context.Context, state string) (time.Duration, error)
 	if state == "in a call that hangs" {
 		settings.Env = []string{fault.Key + "=method=LatestHead,do=hang"}
 	}
-	timed := func() (time.Duration, error) {
-		begin := time.Now()
-		h.Close(ctx)
-		return time.Since(begin), nil
-	}
 	if state == "starting" {
 		launched := make(chan struct{})
 		go func() {
@@ -264,47 +259,53 @@ func (b Bench) closeIn(ctx context.Context, state string) (time.Duration, error)
 			_, _ = relayerv1loophost.LaunchRelayer(ctx, h.Runtime, settings) // ends with the host
 		}()
 		defer func() { <-launched }()
-		if err := until(ctx, 5*time.Second, "the process to be there", func() bool {
+		err = until(ctx, 5*time.Second, "the process to be there", func() bool {
 			p := h.Plugin("faulty")
 			return p != nil && p.Status().State == supervise.Starting && p.Status().Generation == 1 &&
 				len(machine.Descendants(os.Getpid())) > 0
-		}); err != nil {
-			return 0, err
-		}
-		return timed()
+		})
+	} else {
+		err = h.bring(ctx, settings, script, state)
 	}
-	relayer, err := relayerv1loophost.LaunchRelayer(ctx, h.Runtime, settings)
 	if err != nil {
 		return 0, err
+	}
+	begin := time.Now()
+	h.Close(ctx)
+	return time.Since(begin), nil
+}
+
+// bring launches a plugin and brings it into a state that comes after its start.
+func (h *host) bring(ctx context.Context, settings loophost.PluginSettings, script program, state string) error {
+	relayer, err := relayerv1loophost.LaunchRelayer(ctx, h.Runtime, settings)
+	if err != nil {
+		return err
 	}
 	p := relayer.Plugin
 	switch state {
 	case "hung":
-		err = signal(p, syscall.SIGSTOP)
+		return signal(p, syscall.SIGSTOP)
 	case "in a call that hangs":
 		short, cancel := context.WithTimeout(ctx, 200*time.Millisecond)
 		defer cancel()
 		if head(short, h.chain(relayer, "")) == nil {
-			err = errors.New("the call that should hang was answered")
+			return errors.New("the call that should hang was answered")
 		}
 	case "restarting", "quarantined":
-		if err = script.become("exit 1"); err != nil {
-			return 0, err
+		if err := script.become("exit 1"); err != nil {
+			return err
 		}
-		if err = grownUp(ctx, p); err != nil {
-			return 0, err
+		if err := grownUp(ctx, p); err != nil {
+			return err
 		}
-		if err = signal(p, syscall.SIGKILL); err != nil {
-			return 0, err
+		if err := signal(p, syscall.SIGKILL); err != nil {
+			return err
 		}
 		want := supervise.Restarting
 		if state == "quarantined" {
 			want = supervise.Quarantined
 		}
-		err = until(ctx, 20*time.Second, "the plugin to be "+want.String(), func() bool { return p.Status().State == want })
+		return until(ctx, 20*time.Second, "the plugin to be "+want.String(), func() bool { return p.Status().State == want })
 	}
-	if err != nil {
-		return 0, err
-	}
-	return timed()
+	return nil
 }

@@ -53,53 +53,34 @@ func (b Bench) jobs(ctx context.Context, r *trial.Report) error {
 		return err
 	}
 	spec := source.ReplaceAllString(whole.GetJob().GetSpecToml(), nothing)
-	cycle := func(n int) error {
-		for i := range n {
-			// Every fifth has processes of its own. isolated stands above the tables of a spec.
-			if _, err := o.node.AddJob(ctx,
-				&nodev1.AddJobRequest{SpecToml: fmt.Sprintf("isolated = %v\n%s", i%5 == 4, spec)}); err != nil {
-				return fmt.Errorf("adding job %d: %w", i, err)
-			}
-			j, err := o.running(ctx)
-			if err != nil {
-				return err
-			}
-			time.Sleep(100 * time.Millisecond) // it takes part in a round, most often
-			if err := o.remove(ctx, j); err != nil {
-				return err
-			}
-		}
-		return nil
-	}
+	cycle := func(n int) error { return o.cycle(ctx, spec, n) }
 	// What jobs leave behind never goes away. What pools keep (connections, and the goroutines that serve them)
 	// comes and goes: of two counts before, the most counts, and one afterwards that is higher is taken again after as
 	// many jobs more, and the least counts.
+	counted := func(n int) (tallies, error) {
+		if err := cycle(n); err != nil {
+			return tallies{}, err
+		}
+		return o.count(ctx)
+	}
 	var before tallies
 	for range 2 {
-		if err := cycle(15); err != nil {
-			return err
-		}
-		now, err := o.count(ctx)
+		now, err := counted(15)
 		if err != nil {
 			return err
 		}
 		before = before.most(now)
 	}
-	var after tallies
-	added := 0
-	for added < 3*n && (added == 0 || after.over(before)) {
-		if err := cycle(n); err != nil {
-			return err
-		}
-		now, err := o.count(ctx)
-		if err != nil {
-			return err
-		}
-		if added == 0 {
-			after = now
-		}
+	after, err := counted(n)
+	added := n
+	for err == nil && added < 3*n && after.over(before) {
+		var now tallies
+		now, err = counted(n)
 		added += n
 		after = after.least(now)
+	}
+	if err != nil {
+		return err
 	}
 	for _, v := range []struct {
 		what          string
@@ -113,6 +94,26 @@ func (b Bench) jobs(ctx context.Context, r *trial.Report) error {
 	} {
 		r.Holds(fmt.Sprintf("%s after %d jobs", v.what, added), "0 more",
 			fmt.Sprintf("%d before, %d after", v.before, v.after), v.after <= v.before)
+	}
+	return nil
+}
+
+// cycle adds and removes n jobs, one after the other.
+func (o operator) cycle(ctx context.Context, spec string, n int) error {
+	for i := range n {
+		// Every fifth has processes of its own. isolated stands above the tables of a spec.
+		if _, err := o.node.AddJob(ctx,
+			&nodev1.AddJobRequest{SpecToml: fmt.Sprintf("isolated = %v\n%s", i%5 == 4, spec)}); err != nil {
+			return fmt.Errorf("adding job %d: %w", i, err)
+		}
+		j, err := o.running(ctx)
+		if err != nil {
+			return err
+		}
+		time.Sleep(100 * time.Millisecond) // it takes part in a round, most often
+		if err := o.remove(ctx, j); err != nil {
+			return err
+		}
 	}
 	return nil
 }

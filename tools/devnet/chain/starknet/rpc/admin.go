@@ -2,6 +2,7 @@ package rpc
 
 import (
 	"encoding/json"
+	"maps"
 	"math/big"
 
 	"github.com/loop-plugins/loop/plugins/stark"
@@ -12,6 +13,30 @@ import (
 // adminMethods are those that a healthy node serves, and those that change the network from outside.
 func (n *Network) adminMethods() map[string]method {
 	all := methods(n.chain, n.version, func() chain.View { return n.chain.View(n.version, 0) }, n.chain.Add)
+	maps.Copy(all, n.accountMethods())
+	maps.Copy(all, n.blockMethods())
+	all["loop_deployAggregator"] = method{parameters: []string{"settings"}, call: n.deployAggregator}
+	all["loop_setConfig"] = method{parameters: []string{"aggregator", "calldata"}, call: n.setConfig}
+	all["loop_fault"] = method{parameters: []string{"node", "fault"}, optional: 1,
+		call: func(args arguments) (any, *chain.Failure) {
+			node, failure := args.count(0, "node", 0)
+			if failure != nil {
+				return nil, failure
+			}
+			var fault Fault
+			if args[1] != nil {
+				if failure := args.read(1, "fault", &fault); failure != nil {
+					return nil, failure
+				}
+			}
+			return nil, said(n.Fail(node, fault))
+		}}
+	return all
+}
+
+// accountMethods change accounts.
+func (n *Network) accountMethods() map[string]method {
+	all := map[string]method{}
 	all["loop_fund"] = method{parameters: []string{"address", "amount"}, call: func(args arguments) (any, *chain.Failure) {
 		var address stark.Felt
 		var amount chain.Quantity
@@ -36,8 +61,21 @@ func (n *Network) adminMethods() map[string]method {
 			}
 			return n.chain.DeployAccount(public, amount.Int), nil
 		}}
-	all["loop_deployAggregator"] = method{parameters: []string{"settings"}, call: n.deployAggregator}
-	all["loop_setConfig"] = method{parameters: []string{"aggregator", "calldata"}, call: n.setConfig}
+	all["loop_pushNonce"] = method{parameters: []string{"address", "by"},
+		call: func(args arguments) (any, *chain.Failure) {
+			var address stark.Felt
+			by, failure := args.count(1, "by", 1)
+			if failure := firstFailure(failure, args.read(0, "address", &address)); failure != nil {
+				return nil, failure
+			}
+			return nil, said(n.chain.PushNonce(address, uint64(by)))
+		}}
+	return all
+}
+
+// blockMethods say when blocks are made, of what, and at which prices.
+func (n *Network) blockMethods() map[string]method {
+	all := map[string]method{}
 	all["loop_createBlock"] = method{parameters: []string{"count"}, optional: 1,
 		call: func(args arguments) (any, *chain.Failure) {
 			count, failure := args.count(0, "count", 1)
@@ -49,15 +87,6 @@ func (n *Network) adminMethods() map[string]method {
 				last = n.chain.MakeBlock()
 			}
 			return last, nil
-		}}
-	all["loop_pushNonce"] = method{parameters: []string{"address", "by"},
-		call: func(args arguments) (any, *chain.Failure) {
-			var address stark.Felt
-			by, failure := args.count(1, "by", 1)
-			if failure := firstFailure(failure, args.read(0, "address", &address)); failure != nil {
-				return nil, failure
-			}
-			return nil, said(n.chain.PushNonce(address, uint64(by)))
 		}}
 	all["loop_revertTransmissions"] = method{parameters: []string{"count", "reason"},
 		call: func(args arguments) (any, *chain.Failure) {
@@ -93,20 +122,6 @@ func (n *Network) adminMethods() map[string]method {
 			}
 			n.chain.SetPrices(chain.Prices{L1: prices[0].Int, L2: prices[1].Int, L1Data: prices[2].Int})
 			return nil, nil
-		}}
-	all["loop_fault"] = method{parameters: []string{"node", "fault"}, optional: 1,
-		call: func(args arguments) (any, *chain.Failure) {
-			node, failure := args.count(0, "node", 0)
-			if failure != nil {
-				return nil, failure
-			}
-			var fault Fault
-			if args[1] != nil {
-				if failure := args.read(1, "fault", &fault); failure != nil {
-					return nil, failure
-				}
-			}
-			return nil, said(n.Fail(node, fault))
 		}}
 	return all
 }

@@ -2,6 +2,7 @@ package rpc
 
 import (
 	"encoding/json"
+	"maps"
 
 	"github.com/loop-plugins/loop/plugins/stark"
 	"github.com/loop-plugins/loop/tools/devnet/chain/starknet/chain"
@@ -14,7 +15,7 @@ const maxEstimates = 100
 // takes transactions.
 func methods(c *chain.Chain, version chain.Version, view func() chain.View,
 	add func(chain.Invoke) (stark.Felt, *chain.Failure)) map[string]method {
-	return map[string]method{
+	all := map[string]method{
 		"starknet_specVersion": {call: func(arguments) (any, *chain.Failure) { return version.Spec(), nil }},
 		"starknet_chainId":     {call: func(arguments) (any, *chain.Failure) { return c.ID(), nil }},
 		"starknet_syncing":     {call: func(arguments) (any, *chain.Failure) { return false, nil }},
@@ -71,6 +72,15 @@ func methods(c *chain.Chain, version chain.Version, view func() chain.View,
 			}
 			return orFailure(view().Events(filter))
 		}},
+	}
+	maps.Copy(all, transactionMethods(version, view, add))
+	return all
+}
+
+// transactionMethods are those about transactions.
+func transactionMethods(version chain.Version, view func() chain.View,
+	add func(chain.Invoke) (stark.Felt, *chain.Failure)) map[string]method {
+	return map[string]method{
 		"starknet_estimateFee": {parameters: []string{"request", "simulation_flags", "block_id"},
 			call: func(args arguments) (any, *chain.Failure) {
 				return estimate(view(), args)
