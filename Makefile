@@ -41,7 +41,7 @@ tidy: ## Give all modules the workspace's versions and tidy their go.mod files.
 
 # ---- Tests ----
 
-STEPS := prepare generated lint unit test-python standalone binaries race e2e hosts-if-possible solana-if-possible anvil-if-possible
+STEPS := prepare generated lint unit test-python standalone binaries race e2e hosts-if-possible solana-if-possible anvil-if-possible test-release
 
 .PHONY: test
 test: ## Run everything that CI runs; it stops at the first step that fails.
@@ -325,6 +325,27 @@ test-deploy: lint-images .bin/staticcheck ## Carry out the images' steps in root
 	@mkdir -p bin/deploy
 	cd $(IMAGES) && LOOP_DEPLOY_DIR=$(CURDIR)/bin/deploy GOWORK=off go test -count=1 -timeout 40m -v -run '^TestImages$$' ./image
 
+# ---- Releases ----
+
+DIST ?= dist
+TARGETS ?= linux/amd64,linux/arm64,darwin/amd64,darwin/arm64
+
+.PHONY: release
+release: ## Make a release of the last commit: VERSION=v0.1.0; modules and tags, programs, bills of materials and checksums in dist/.
+	@GOWORK=off go build -C tools/release -o $(CURDIR)/.bin/release .
+	.bin/release --version '$(VERSION)' --out '$(DIST)' --targets '$(TARGETS)'
+
+# A release is made in a clone, which takes its commit and tags, and installed from as its users would install it.
+.PHONY: test-release
+test-release: ## Make a release for this platform and build a new plugin against it.
+	@rm -rf .bin/released && git clone --quiet . .bin/released
+	$(MAKE) -C .bin/released release VERSION=v0.0.1-rc.1 TARGETS=$$(go env GOOS)/$$(go env GOARCH)
+	@cd .bin/released/dist && sha256sum --check --quiet SHA256SUMS && tar -xzf loop_*.tar.gz --strip-components=1 && ls man/loop.1 completions/loop.bash > /dev/null
+	cd .bin/released/dist && export GOWORK=off GONOSUMDB=github.com/loop-plugins/loop GOPROXY=file://$$PWD/proxy,$$(go env GOPROXY) \
+		GOMODCACHE=$$PWD/mod GOFLAGS='-trimpath -modcacherw -mod=mod' && \
+		bin/loop version && bin/loop new plugin mine && cd loop-mine && go build . && ./loop-mine --version
+	@rm -rf .bin/released
+
 # ---- Tools, built when their modules change ----
 
 .bin/buf: tools/buf/go.mod tools/buf/go.sum
@@ -346,7 +367,12 @@ test-deploy: lint-images .bin/staticcheck ## Carry out the images' steps in root
 # ---- For people ----
 
 .PHONY: install
-install: $(PLUGINS:loop-%=install-%) ## Install every plugin into GOBIN; install-median, install-evm and so on install one.
+install: install-loop $(PLUGINS:loop-%=install-%) ## Install loop and every plugin into GOBIN; install-loop, install-median and so on install one.
+
+.PHONY: install-loop
+install-loop:
+	cd host && go install ./cmd/loop
+	@printf 'Installed %s. Its configuration: loop node config\n' "$$(cd host && go list -f '{{.Target}}' ./cmd/loop)"
 
 .PHONY: $(PLUGINS:loop-%=install-%)
 $(PLUGINS:loop-%=install-%): install-%:

@@ -13,7 +13,6 @@ import (
 	"io/fs"
 	"maps"
 	"net"
-	"runtime/debug"
 	"slices"
 	"strings"
 	"text/tabwriter"
@@ -23,6 +22,7 @@ import (
 	"github.com/spf13/cobra"
 	"google.golang.org/protobuf/proto"
 
+	"github.com/loop-plugins/loop/host/internal/build"
 	"github.com/loop-plugins/loop/host/internal/fallback"
 )
 
@@ -103,8 +103,8 @@ func Run(s Streams) int {
 func rootCommand(s Streams) *cobra.Command {
 	c := &command{streams: s, target: target{environ: s.Environ, builtin: slices.Sorted(maps.Keys(s.Builtin))}}
 	root := group("loop", "An oracle node whose chains and products run as plugins",
-		c.node(), c.jobs(), c.rounds(), c.keys(), c.bridges(), c.plugins(), c.tokens(), c.create(), c.version())
-	root.Version, root.SilenceErrors, root.SilenceUsage = Version(), true, true
+		c.node(), c.jobs(), c.rounds(), c.keys(), c.bridges(), c.plugins(), c.tokens(), c.create(), c.version(), c.manual())
+	root.Version, root.SilenceErrors, root.SilenceUsage = build.Version(), true, true
 	root.SetVersionTemplate("{{.Name}} {{.Version}}\n")
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return exit(ExitUsage, fmt.Errorf("%w; see: %s --help", err, cmd.CommandPath()))
@@ -116,27 +116,6 @@ func rootCommand(s Streams) *cobra.Command {
 	c.target.flags(root)
 	root.PersistentFlags().BoolVar(&c.json, "json", false, "print JSON in place of a table")
 	return root
-}
-
-// Version is the version of the running binary.
-func Version() string {
-	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
-		return info.Main.Version
-	}
-	return "(devel)"
-}
-
-func (c *command) version() *cobra.Command {
-	return &cobra.Command{
-		Use: "version", Short: "Print the version", Args: none,
-		RunE: func(*cobra.Command, []string) error {
-			if c.json {
-				return c.print(map[string]string{"version": Version()})
-			}
-			_, err := fmt.Fprintln(c.streams.Out, "loop", Version())
-			return err
-		},
-	}
 }
 
 // call asks the node and makes one sentence of what went wrong.

@@ -7,11 +7,12 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/loop-plugins/loop/host/internal/build"
 	"github.com/loop-plugins/loop/host/internal/scaffold"
 )
 
 func (c *command) create() *cobra.Command {
-	var s scaffold.Settings
+	s := scaffold.Settings{Version: build.Version()}
 	plugin := &cobra.Command{
 		Use: "plugin NAME", Short: "Write a plugin that builds and keeps the contract as it is", Args: one("a plugin's name"),
 		RunE: func(_ *cobra.Command, args []string) error {

@@ -15,6 +15,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/loop-plugins/loop/host/internal/build"
 	"github.com/loop-plugins/loop/host/internal/config"
 	"github.com/loop-plugins/loop/host/internal/node"
 )
@@ -53,7 +54,7 @@ func (c *command) node() *cobra.Command {
 // settings are those of a node that is configured so.
 func (c *command) settings(loaded *config.Config, logger *slog.Logger) node.Settings {
 	return node.Settings{
-		Config: loaded, Logger: logger, Version: Version(), Builtin: c.streams.Builtin, Alone: true,
+		Config: loaded, Logger: logger, Version: build.Version(), Builtin: c.streams.Builtin, Alone: true,
 	}
 }
 

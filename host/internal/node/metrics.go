@@ -3,13 +3,13 @@ package node
 import (
 	"cmp"
 	"runtime"
-	"runtime/debug"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/loop-plugins/loop/host/internal/build"
 	"github.com/loop-plugins/loop/host/internal/oracle/feed"
 	"github.com/loop-plugins/loop/host/internal/pipeline"
 	"github.com/loop-plugins/loop/sdk/go/wire"
@@ -152,19 +152,11 @@ func outcomeOf(err error) string {
 
 // buildInfo is what runs.
 func buildInfo(version string) prometheus.Collector {
-	revision := ""
-	if info, ok := debug.ReadBuildInfo(); ok {
-		for _, setting := range info.Settings {
-			if setting.Key == "vcs.revision" {
-				revision = setting.Value
-			}
-		}
-	}
 	g := prometheus.NewGaugeVec(prometheus.GaugeOpts{
 		Name: "loop_build_info",
 		Help: "1, with the node's version, the commit that it was built from, and the version of Go.",
 	}, []string{"version", "revision", "goversion"})
-	g.WithLabelValues(version, revision, runtime.Version()).Set(1)
+	g.WithLabelValues(version, build.Commit(), runtime.Version()).Set(1)
 	return g
 }
 

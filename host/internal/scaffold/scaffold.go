@@ -35,6 +35,8 @@ type Settings struct {
 	Dir string
 	// SDK is a checkout of LOOP to build against; empty: the released modules.
 	SDK string
+	// Version is that of the released modules, such as v0.1.0; any other text: there are none, and SDK is required.
+	Version string
 }
 
 // name is what a plugin may be called: it becomes a program, a Go module's last element and a Python package.
@@ -70,6 +72,10 @@ func Write(s Settings) (dir string, files []string, err error) {
 	root, err := s.template()
 	if err != nil {
 		return "", nil, err
+	}
+	if s.SDK == "" && !released.MatchString(s.Version) {
+		return "", nil, fmt.Errorf("this loop is no release (%s), so that there are no modules to build a plugin against: "+
+			"name a checkout of LOOP with --sdk", s.Version)
 	}
 	if s.SDK != "" {
 		if s.SDK, err = filepath.Abs(s.SDK); err != nil {
@@ -151,14 +157,24 @@ func (s Settings) template() (string, error) {
 }
 
 // values are what templates ask for.
-type values struct{ Name, Package, Relay, Variable, Section, SDK, SDKURL string }
+type values struct{ Name, Package, Relay, Variable, Section, SDK, SDKURL, Version string }
+
+// released matches the versions of releases, and not those that Go makes up for other commits.
+var released = regexp.MustCompile(`^v\d+\.\d+\.\d+(-[a-z]+\.\d+)?$`)
+
+// unreleased is what modules that a replace directive stands for are required at.
+const unreleased = "v0.0.0-00010101000000-000000000000"
 
 func valuesOf(s Settings) values {
 	relay := strings.ReplaceAll(s.Name, "-", "")
+	version := s.Version
+	if s.SDK != "" {
+		version = unreleased
+	}
 	return values{
 		Name: s.Name, Package: strings.ReplaceAll(s.Name, "-", "_"),
 		Relay: relay, Variable: "CL_" + strings.ToUpper(relay) + "_CMD", Section: strings.ToUpper(relay[:1]) + relay[1:],
-		SDK: s.SDK, SDKURL: (&url.URL{Scheme: "file", Path: filepath.ToSlash(s.SDK)}).String(),
+		Version: version, SDK: s.SDK, SDKURL: (&url.URL{Scheme: "file", Path: filepath.ToSlash(s.SDK)}).String(),
 	}
 }
 

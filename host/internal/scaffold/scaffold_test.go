@@ -31,6 +31,7 @@ func TestSDK(t *testing.T) {
 				for _, from := range []string{sdk, ""} {
 					dir, _, err := scaffold.Write(scaffold.Settings{
 						Kind: kind, Lang: lang, OCR: version, Name: "x", Dir: filepath.Join(t.TempDir(), "x"), SDK: from,
+						Version: "v1.2.3",
 					})
 					if err != nil {
 						t.Fatal(err)
@@ -38,6 +39,9 @@ func TestSDK(t *testing.T) {
 					text, err := os.ReadFile(filepath.Join(dir, file))
 					if err != nil {
 						t.Fatal(err)
+					}
+					if lang == "go" && strings.Contains(string(text), "loop v1.2.3\n") != (from == "") {
+						t.Errorf("with the SDK of %q, go.mod of a %s requires another version than v1.2.3:\n%s", from, kind, text)
 					}
 					if strings.Contains(string(text), want) != (from != "") || strings.Contains(string(text), "{{") {
 						t.Errorf("with the SDK of %q, %s of a %s in %s is\n%s", from, file, kind, lang, text)
@@ -54,6 +58,8 @@ func TestRefusals(t *testing.T) {
 		settings scaffold.Settings
 		want     string
 	}{
+		"no release": {scaffold.Settings{Kind: "median", Lang: "go", Name: "x", Version: "v0.1.1-0.20261128123456-0123456789ab"},
+			`this loop is no release (v0.1.1-0.20261128123456-0123456789ab), so that there are no modules`},
 		"kind": {scaffold.Settings{Kind: "tree", Lang: "go", Name: "x"},
 			`--kind "tree": there are templates for median, product, relayer`},
 		"lang": {scaffold.Settings{Kind: "median", Lang: "cobol", Name: "x"}, `--lang "cobol"`},
@@ -68,7 +74,7 @@ func TestRefusals(t *testing.T) {
 			"loop-median-python is a package that plugins in Python import"},
 		"long":   {scaffold.Settings{Kind: "median", Lang: "go", Name: strings.Repeat("x", 41)}, "is not a name"},
 		"sdk":    {scaffold.Settings{Kind: "median", Lang: "go", Name: "x", SDK: t.TempDir()}, "is no checkout of LOOP"},
-		"exists": {scaffold.Settings{Kind: "median", Lang: "go", Name: "x", Dir: t.TempDir()}, "exists already"},
+		"exists": {scaffold.Settings{Version: "v1.2.3", Kind: "median", Lang: "go", Name: "x", Dir: t.TempDir()}, "exists already"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
