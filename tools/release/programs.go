@@ -74,7 +74,8 @@ func (r *release) environment(ctx context.Context) ([]string, error) {
 		return nil, err
 	}
 	return []string{
-		"GOPROXY=file://" + filepath.Join(r.out, "proxy") + ",file://" + filepath.Join(cache, "cache", "download") + "," + proxy,
+		"GOPROXY=file://" + filepath.Join(r.out, "proxy") + ",file://" + filepath.Join(cache, "cache", "download") + "," +
+			proxy,
 		"GONOSUMDB=" + project, "GONOSUMCHECK=1", "GOWORK=off", "GOFLAGS=-trimpath -modcacherw -mod=mod", "GOBIN=",
 		"GOPATH=" + filepath.Join(r.work, "go"), "GOMODCACHE=" + filepath.Join(r.work, "go", "pkg", "mod"), "CGO_ENABLED=0",
 	}, nil
@@ -224,5 +225,7 @@ func (r *release) checksums() error {
 
 // open is how dirhash reads the one file of a module's go.mod.
 func open(name string) func(string) (io.ReadCloser, error) {
-	return func(string) (io.ReadCloser, error) { return fs.FS(os.DirFS(filepath.Dir(name))).Open(filepath.Base(name)) }
+	return func(string) (io.ReadCloser, error) {
+		return fs.FS(os.DirFS(filepath.Dir(name))).Open(filepath.Base(name))
+	}
 }

@@ -23,7 +23,8 @@ func (c *command) version() *cobra.Command {
 		Example: "  loop version --json",
 		RunE: func(*cobra.Command, []string) error {
 			contract, named := map[string]int{}, []string{}
-			for _, kind := range []wire.Kind{medianv1loop.MedianKind(), productv1loop.ProductKind(), relayerv1loop.RelayerKind()} {
+			for _, kind := range []wire.Kind{medianv1loop.MedianKind(), productv1loop.ProductKind(),
+				relayerv1loop.RelayerKind()} {
 				contract[kind.Name] = kind.ProtocolVersion
 				named = append(named, fmt.Sprintf("%s %d", kind.Name, kind.ProtocolVersion))
 			}
