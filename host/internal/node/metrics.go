@@ -10,7 +10,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/loop-plugins/loop/host/internal/build"
-	"github.com/loop-plugins/loop/host/internal/oracle/feed"
+	"github.com/loop-plugins/loop/host/internal/health"
 	"github.com/loop-plugins/loop/host/internal/pipeline"
 	"github.com/loop-plugins/loop/sdk/go/wire"
 )
@@ -126,7 +126,7 @@ func (r *running) collect(metrics chan<- prometheus.Metric, now time.Time) {
 		value, _ := wire.Int(newest.GetValue()).Float64()
 		gauge(observationDesc, value)
 	}
-	attempts := func(desc *prometheus.Desc, a feed.Attempts) {
+	attempts := func(desc *prometheus.Desc, a health.Attempts) {
 		metrics <- prometheus.MustNewConstMetric(desc, prometheus.CounterValue, float64(a.Well), id, outcomeOK)
 		metrics <- prometheus.MustNewConstMetric(desc, prometheus.CounterValue, float64(a.Ill), id, outcomeFault)
 	}

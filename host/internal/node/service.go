@@ -13,9 +13,9 @@ import (
 
 	nodev1 "github.com/loop-plugins/loop/gen/go/loop/node/v1"
 	"github.com/loop-plugins/loop/host/internal/database"
+	"github.com/loop-plugins/loop/host/internal/health"
 	"github.com/loop-plugins/loop/host/internal/job"
 	"github.com/loop-plugins/loop/host/internal/keystore"
-	"github.com/loop-plugins/loop/host/internal/oracle/feed"
 	"github.com/loop-plugins/loop/host/internal/web"
 	"github.com/loop-plugins/loop/sdk/go/loophost"
 	"github.com/loop-plugins/loop/sdk/go/loophost/supervise"
@@ -248,7 +248,7 @@ func (r *running) describe() *nodev1.Job {
 	}
 	state := r.noted()
 	// which nobody has looked at yet
-	if now := r.state(""); state.since.IsZero() || now.Level == feed.Failed && now.Cause != state.Cause {
+	if now := r.state(""); state.since.IsZero() || now.Level == health.Failed && now.Cause != state.Cause {
 		state = stated{now, time.Now()}
 	}
 	j.State, j.Reason, j.Remedy = jobStates()[state.Level], state.Reason, state.Remedy

@@ -13,7 +13,7 @@ import (
 	nodev1 "github.com/loop-plugins/loop/gen/go/loop/node/v1"
 	relayerv1 "github.com/loop-plugins/loop/gen/go/loop/relayer/v1"
 	"github.com/loop-plugins/loop/gen/go/loop/relayer/v1/relayerv1loophost"
-	"github.com/loop-plugins/loop/host/internal/oracle/feed"
+	"github.com/loop-plugins/loop/host/internal/health"
 	"github.com/loop-plugins/loop/host/internal/web"
 	"github.com/loop-plugins/loop/sdk/go/loophost"
 	"github.com/loop-plugins/loop/sdk/go/loophost/supervise"
@@ -24,7 +24,7 @@ const lookInterval = 2 * time.Second
 
 // stated is a job's state with the time since which it has its cause.
 type stated struct {
-	feed.State
+	health.State
 	since time.Time
 }
 
@@ -82,7 +82,7 @@ func (s *statuses) look(ctx context.Context) {
 	for _, r := range s.jobs.list() {
 		before, changed := r.note(r.state(troubles.of(ctx, r.parts.chain)))
 		now := r.noted()
-		for level := feed.Running; level <= feed.Failed; level++ {
+		for level := health.Running; level <= health.Failed; level++ {
 			value := 0.0
 			if level == now.Level {
 				value = 1
@@ -103,8 +103,8 @@ func (s *statuses) forget(r *running) {
 }
 
 func (s *statuses) tell(ctx context.Context, r *running, before, now stated) {
-	level := map[feed.Level]slog.Level{feed.Waiting: slog.LevelWarn, feed.Degraded: slog.LevelWarn,
-		feed.Failed: slog.LevelError}[now.Level]
+	level := map[health.Level]slog.Level{health.Waiting: slog.LevelWarn, health.Degraded: slog.LevelWarn,
+		health.Failed: slog.LevelError}[now.Level]
 	attributes := []slog.Attr{slog.Int64("job", r.stored.ID), slog.String("name", r.stored.Name),
 		slog.String("state", now.Level.String())}
 	if before.Cause != "" {
@@ -121,24 +121,25 @@ func (s *statuses) tell(ctx context.Context, r *running, before, now stated) {
 }
 
 // state is what the job does now.
-func (r *running) state(trouble string) feed.State {
+func (r *running) state(trouble string) health.State {
 	if r.oracle == nil {
-		return feed.State{Level: feed.Failed, Cause: "failed", Reason: r.failure()}
+		return health.State{Level: health.Failed, Cause: "failed", Reason: r.failure()}
 	}
 	facts := r.oracle.Facts()
-	facts.Trouble, facts.Failure = trouble, worded(facts.Failure)
+	facts.Failure = worded(facts.Failure)
+	facts.Account = health.Account{Trouble: trouble}.State(time.Now())
 	for _, p := range r.parts.plugins {
 		if st := p.Status(); st.State == supervise.Quarantined {
-			facts.Plugin = "plugin " + st.Name + " is quarantined: " + st.LastExit
+			facts.Plugins = append(facts.Plugins, health.Plugin{Name: st.Name, Phase: health.Quarantined, Exit: st.LastExit}.State(time.Now()))
 		}
 	}
-	s := feed.Of(facts, time.Now())
+	s := facts.State(time.Now())
 	s.Reason = worded(s.Reason)
 	return s
 }
 
 // note keeps a state, and returns the one before and whether its cause is another.
-func (r *running) note(s feed.State) (before stated, changed bool) {
+func (r *running) note(s health.State) (before stated, changed bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	before = r.last
@@ -147,7 +148,7 @@ func (r *running) note(s feed.State) (before stated, changed bool) {
 	if changed {
 		r.last.since = time.Now()
 	}
-	return before, changed && !(before.since.IsZero() && s.Level == feed.Running)
+	return before, changed && !(before.since.IsZero() && s.Level == health.Running)
 }
 
 // noted is the state that was noted last.
@@ -187,14 +188,14 @@ func (r *running) check() web.Check {
 	if s.Remedy != "" {
 		reason += "; " + s.Remedy
 	}
-	return web.Check{Name: r.title(), Healthy: s.Level != feed.Failed, Degraded: s.Level == feed.Degraded ||
-		s.Level == feed.Waiting, Reason: reason}
+	return web.Check{Name: r.title(), Healthy: s.Level != health.Failed, Degraded: s.Level == health.Degraded ||
+		s.Level == health.Waiting, Reason: reason}
 }
 
 // jobStates are the states of the API.
-func jobStates() map[feed.Level]nodev1.JobState {
-	return map[feed.Level]nodev1.JobState{
-		feed.Running: nodev1.JobState_JOB_STATE_RUNNING, feed.Degraded: nodev1.JobState_JOB_STATE_DEGRADED,
-		feed.Waiting: nodev1.JobState_JOB_STATE_WAITING, feed.Failed: nodev1.JobState_JOB_STATE_FAILED,
+func jobStates() map[health.Level]nodev1.JobState {
+	return map[health.Level]nodev1.JobState{
+		health.Running: nodev1.JobState_JOB_STATE_RUNNING, health.Degraded: nodev1.JobState_JOB_STATE_DEGRADED,
+		health.Waiting: nodev1.JobState_JOB_STATE_WAITING, health.Failed: nodev1.JobState_JOB_STATE_FAILED,
 	}
 }

@@ -14,6 +14,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	relayerv1 "github.com/loop-plugins/loop/gen/go/loop/relayer/v1"
+	"github.com/loop-plugins/loop/host/internal/health"
 	"github.com/loop-plugins/loop/host/internal/history"
 	"github.com/loop-plugins/loop/host/internal/oracle/feed"
 	"github.com/loop-plugins/loop/sdk/go/ocr2"
@@ -123,8 +124,8 @@ func (t *tracker) LatestConfig(ctx context.Context, changedInBlock uint64) (conf
 }
 
 // among finds this node in a configuration, by its on-chain key.
-func (o *own) among(config types.ContractConfig) feed.Members {
-	m := feed.Members{Oracles: len(config.Signers), Faulty: int(config.F), Own: o.account}
+func (o *own) among(config types.ContractConfig) health.Members {
+	m := health.Members{Oracles: len(config.Signers), Faulty: int(config.F), Own: o.account}
 	for i, signer := range config.Signers {
 		if bytes.Equal(signer, o.signer) && i < len(config.Transmitters) {
 			m.Signer, m.Index, m.Account = true, i, string(config.Transmitters[i])

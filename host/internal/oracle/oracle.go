@@ -27,6 +27,7 @@ import (
 	"github.com/loop-plugins/loop/gen/go/loop/relayer/v1/relayerv1loophost"
 	"github.com/loop-plugins/loop/host/internal/config"
 	"github.com/loop-plugins/loop/host/internal/database"
+	"github.com/loop-plugins/loop/host/internal/health"
 	"github.com/loop-plugins/loop/host/internal/history"
 	"github.com/loop-plugins/loop/host/internal/hostservice"
 	"github.com/loop-plugins/loop/host/internal/job"
@@ -412,7 +413,7 @@ func (o *Oracle) Failed() string {
 }
 
 // Facts are what is known of the job's feed.
-func (o *Oracle) Facts() feed.Facts { return o.feed.Facts() }
+func (o *Oracle) Facts() health.Feed { return o.feed.Facts() }
 
 // own is how a contract's configuration names this node; nil for a job that takes no part in reports.
 func (o *Oracle) own() *own {

@@ -22,9 +22,10 @@ import (
 
 	productv1 "github.com/loop-plugins/loop/gen/go/loop/product/v1"
 	relayerv1 "github.com/loop-plugins/loop/gen/go/loop/relayer/v1"
+	"github.com/loop-plugins/loop/host/internal/health"
+	"github.com/loop-plugins/loop/host/internal/oracle/feed"
 	"github.com/loop-plugins/loop/host/internal/hostservice"
 	"github.com/loop-plugins/loop/host/internal/keystore"
-	"github.com/loop-plugins/loop/host/internal/oracle/feed"
 	"github.com/loop-plugins/loop/host/internal/oracle/ocr3"
 	"github.com/loop-plugins/loop/sdk/go/ocr2"
 )
@@ -163,10 +164,10 @@ func TestProductOnOCR3(t *testing.T) {
 	})
 	n.nodes[3].price.Close()
 	eventually(t, "the state of a node that sees nothing", func() bool {
-		return feed.Of(n.oracles[3].Facts(), time.Now()).Cause == "observations fail"
+		return n.oracles[3].Facts().State(time.Now()).Cause == "observations fail"
 	})
 	for i, o := range n.oracles[:3] {
-		if state := feed.Of(o.Facts(), time.Now()); state.Level != feed.Running || o.Failed() != "" {
+		if state := o.Facts().State(time.Now()); state.Level != health.Running || o.Failed() != "" {
 			t.Errorf("oracle %d: %+v, failed %q", i, state, o.Failed())
 		}
 		// What was observed the product alone knows; what this node sent it is told.

@@ -1,6 +1,10 @@
 package feed
 
-import "time"
+import (
+	"time"
+
+	"github.com/loop-plugins/loop/host/internal/health"
+)
 
 // rememberedRounds is how many rounds a recorder knows the beginning of: a report is transmitted within its round's own
 // time and that of the stages before this node's turn.
@@ -15,7 +19,7 @@ type begun struct {
 
 // Begins is called when libocr asks for the observation of a round.
 func (r *Recorder) Begins(epoch uint32, round uint8) {
-	r.change(func(_ *Facts, now time.Time) {
+	r.change(func(_ *health.Feed, now time.Time) {
 		r.begun[r.next] = begun{epoch, round, now}
 		r.next = (r.next + 1) % rememberedRounds
 	})
@@ -24,7 +28,8 @@ func (r *Recorder) Begins(epoch uint32, round uint8) {
 // Ends is called when the relayer has taken the report of a round. Another configuration begins its rounds anew: the
 // newest of the number is meant.
 func (r *Recorder) Ends(epoch uint32, round uint8) {
-	r.change(func(f *Facts, now time.Time) {
+	r.change(func(f *health.Feed, now time.Time) {
+		r.landing.hands(handed{epoch, round, now})
 		var at time.Time
 		for _, b := range r.begun {
 			if b.epoch == epoch && b.round == round && b.at.After(at) {

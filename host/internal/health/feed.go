@@ -1,0 +1,259 @@
+package health
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+)
+
+// Feed is what is known of the feed of a job of OCR.
+type Feed struct {
+	// Bootstrap is set of a job that follows the contract's configuration and makes no rounds.
+	Bootstrap bool
+	// Failure is why the job cannot do what it should until somebody mends it; empty: nothing is known to be wrong.
+	Failure string
+	// Absent is what the job waits for before it can begin, with why it is not there; empty: it has all of it.
+	Absent map[string]string
+	// Plugins are the states of the plugins that the job needs.
+	Plugins []State
+	// Chain is the state of the job's chain, and ChainName how people call that.
+	Chain     State
+	ChainName string
+	// Account is the state of the account that sends the job's reports.
+	Account State
+	// Config is the reading of the contract's configuration.
+	Config Attempts
+	// Digest is the configuration's, in hexadecimal; empty: the contract has none, if Config was ever good.
+	Digest string
+	// Members is what the configuration says of this node; nil until it was read.
+	Members *Members
+	// Running is the digest of the configuration that libocr runs; empty: none.
+	Running string
+	// Begun is when libocr began to run it.
+	Begun time.Time
+	// Interval is the time between rounds that the configuration aims at.
+	Interval time.Duration
+	// Heard is when a message of each other oracle last came. An oracle that was never heard has the zero time.
+	Heard map[int]time.Time
+	// Round is when libocr last asked for an observation.
+	Round time.Time
+	// Observation is the job's own observing.
+	Observation Attempts
+	// Transmission is the handing of reports to the relayer.
+	Transmission Attempts
+	// Delay is how long after libocr asked for the observation of its round the newest report was handed to the relayer;
+	// 0: this node has handed over none of a round that it observed.
+	Delay time.Duration
+	// Unlanded is when the oldest report was handed to the relayer that the contract has neither taken nor passed by;
+	// zero: there is none, or it is not known.
+	Unlanded time.Time
+}
+
+// Members is what a configuration says of this node.
+type Members struct {
+	// Oracles and Faulty are the configuration's n and f.
+	Oracles, Faulty int
+	// Signer is whether one of the oracles has the job's on-chain key, and Index which.
+	Signer bool
+	Index  int
+	// Account is that oracle's transmitter, and Own the job's.
+	Account, Own string
+}
+
+// rounds is how many intervals of the configuration a feed may stand still.
+const rounds = 5
+
+// still is how long the feed may stand still before that is a fault.
+func (f *Feed) still() time.Duration { return max(patience, rounds*f.Interval) }
+
+// State says what the facts mean at a time.
+func (f Feed) State(now time.Time) State {
+	return of(&f, now, []rule[Feed]{
+		{"failed", failed}, {"plugin", pluginless}, {"chain", chainless}, {"absent", absent}, {"config unread", unread},
+		{"not configured", unconfigured}, {"not an oracle", stranger}, {"other transmitter", otherAccount},
+		{"starting", starting}, {"peers not heard", alone}, {"no rounds", stalled}, {"nothing lands", unlanded},
+		{"observations fail", blind}, {"relayer takes no reports", unhanded}, {"account", poor},
+	})
+}
+
+func failed(f *Feed, _ time.Time) (State, bool) {
+	return State{Level: Failed, Reason: f.Failure}, f.Failure != ""
+}
+
+func pluginless(f *Feed, _ time.Time) (State, bool) {
+	for _, s := range f.Plugins {
+		if s.Level == Failed {
+			return State{Level: Failed, Reason: s.Reason, Remedy: s.Remedy}, true
+		}
+	}
+	return State{}, false
+}
+
+func chainless(f *Feed, _ time.Time) (State, bool) {
+	return State{
+		Level: Failed, Reason: f.ChainName + ": " + f.Chain.Reason, Remedy: f.Chain.Remedy,
+	}, f.Chain.Level == Failed
+}
+
+func absent(f *Feed, _ time.Time) (State, bool) {
+	for _, what := range slices.Sorted(maps.Keys(f.Absent)) {
+		return State{Level: Waiting, Reason: what + ": " + f.Absent[what]}, true
+	}
+	return State{}, false
+}
+
+// unread is a contract whose configuration cannot be read. A feed that runs goes on with the one that it has, and lands
+// nothing: it is read from the chain that reports go to.
+func unread(f *Feed, now time.Time) (State, bool) {
+	if f.Config.Fault == "" || now.Sub(f.Config.Since) < patience && !f.Config.Good.IsZero() {
+		return State{}, false
+	}
+	return State{
+		Level: Failed,
+		Reason: fmt.Sprintf("the contract's configuration has not been read for %s: "+
+			"%s", long(now, f.Config.Since), f.Config.Fault),
+		Remedy: "see that the chain's RPC nodes answer and that contractID names the feed's contract",
+	}, true
+}
+
+func unconfigured(f *Feed, _ time.Time) (State, bool) {
+	return State{
+		Level: Waiting, Reason: "the contract has no configuration",
+		Remedy: "its owner sets one with the public keys of the network's nodes, see loop keys list",
+	}, !f.Config.Good.IsZero() && f.Digest == ""
+}
+
+// stranger is a node that the configuration does not name. libocr says so once, and runs nothing.
+func stranger(f *Feed, _ time.Time) (State, bool) {
+	if f.Bootstrap || f.Members == nil || f.Members.Signer {
+		return State{}, false
+	}
+	return State{
+		Level: Failed, Reason: fmt.Sprintf("this node is not among the %d oracles of the contract's configuration %s: "+
+			"none has the on-chain key "+
+			"of the job's key bundle", f.Members.Oracles, f.Digest),
+		Remedy: "name the bundle that the configuration has by ocrKeyBundleID, or have the contract's owner set this " +
+			"node's keys, see loop keys list",
+	}, true
+}
+
+func otherAccount(f *Feed, _ time.Time) (State, bool) {
+	if f.Bootstrap || f.Members == nil || f.Members.Account == f.Members.Own {
+		return State{}, false
+	}
+	return State{
+		Level: Failed, Reason: fmt.Sprintf("the contract's configuration %s has %s for this node's transmitter, and the "+
+			"job transmits from %s",
+			f.Digest, f.Members.Account, f.Members.Own),
+		Remedy: "name that account by transmitterID, or have the contract's owner set this one",
+	}, true
+}
+
+// starting is the time until a configuration is read and runs.
+func starting(f *Feed, _ time.Time) (State, bool) {
+	reason := "OCR starts for the contract's configuration"
+	if f.Config.Good.IsZero() {
+		reason = "the contract's configuration is being read"
+	}
+	return State{Level: Waiting, Reason: reason}, f.Running == ""
+}
+
+// Hears reports whether another oracle was heard lately.
+func (f *Feed) Hears(oracle int, now time.Time) bool { return now.Sub(f.Heard[oracle]) < f.still() }
+
+// Peers is how many of the other oracles were heard lately.
+func (f *Feed) Peers(now time.Time) int {
+	heard := 0
+	for oracle := range f.Heard {
+		if f.Hears(oracle, now) {
+			heard++
+		}
+	}
+	return heard
+}
+
+// alone is a feed without rounds whose node hears too few others. 2f+1 oracles make a round, this one among them.
+func alone(f *Feed, now time.Time) (State, bool) {
+	quiet, standing := f.quiet(now)
+	if !standing {
+		return State{}, false
+	}
+	heard := f.Peers(now)
+	faulty := len(f.Heard) / 3 // the most that a network of so many others can bear, while its configuration was not read
+	if f.Members != nil {
+		faulty = f.Members.Faulty
+	}
+	need := 2 * faulty
+	return State{
+		Level: Failed, Reason: fmt.Sprintf("no round for %s; hears %d of %d peers, needs "+
+			"%d", quiet, heard, len(f.Heard), need),
+		Remedy: "see that the other nodes run, that this one reaches a bootstrapper (p2pv2Bootstrappers), and that the " +
+			"others reach its " +
+			"[P2P.V2] AnnounceAddresses",
+	}, heard < need
+}
+
+func stalled(f *Feed, now time.Time) (State, bool) {
+	quiet, standing := f.quiet(now)
+	return State{
+		Level: Failed, Reason: fmt.Sprintf("no round for %s though enough peers are heard", quiet),
+		Remedy: "see loop jobs errors, and the state of the other nodes",
+	}, standing
+}
+
+// quiet is how long there was no round, and whether that is too long.
+func (f *Feed) quiet(now time.Time) (time.Duration, bool) {
+	last := f.Round
+	if last.Before(f.Begun) {
+		last = f.Begun
+	}
+	quiet := now.Sub(last)
+	return quiet.Round(time.Second), !f.Bootstrap && quiet >= f.still()
+}
+
+// unlanded is a feed of which no node's reports reach the contract: one of this node's waits, and no newer one was
+// taken.
+func unlanded(f *Feed, now time.Time) (State, bool) {
+	if f.Unlanded.IsZero() || now.Sub(f.Unlanded) < landing {
+		return State{}, false
+	}
+	s := State{
+		Level: Failed, Reason: fmt.Sprintf("the contract has taken no report for %s, since this node handed one to its "+
+			"relayer", long(now, f.Unlanded)),
+		Remedy: "see loop chains list, and that the accounts of the network's nodes have funds",
+	}
+	if f.Account.Level != Running {
+		s.Reason += ": " + f.Account.Reason
+		if f.Account.Remedy != "" {
+			s.Remedy = f.Account.Remedy
+		}
+	}
+	return s, true
+}
+
+// blind is a node whose observations fail. The others go on without it.
+func blind(f *Feed, now time.Time) (State, bool) {
+	if !f.Observation.lasting(now) {
+		return State{}, false
+	}
+	return State{
+		Level: Degraded, Reason: "this node has observed nothing " + f.Observation.told(now),
+		Remedy: "see the job's sources: loop jobs runs shows what each task came to",
+	}, true
+}
+
+func unhanded(f *Feed, now time.Time) (State, bool) {
+	if !f.Transmission.lasting(now) {
+		return State{}, false
+	}
+	return State{
+		Level: Degraded, Reason: "no report has reached the relayer " + f.Transmission.told(now),
+		Remedy: "see the state of the job's relayer: loop plugins list",
+	}, true
+}
+
+// poor is a node whose transmitter's transactions have no effect. The others transmit meanwhile.
+func poor(f *Feed, _ time.Time) (State, bool) {
+	return State{Level: Degraded, Reason: f.Account.Reason, Remedy: f.Account.Remedy}, f.Account.Level != Running
+}

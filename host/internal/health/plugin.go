@@ -1,0 +1,100 @@
+package health
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Phase is where the process of a plugin stands.
+type Phase int
+
+// The phases.
+const (
+	// Starting is a first life that does not serve yet.
+	Starting Phase = iota
+	// Serving is a life that does.
+	Serving
+	// Restarting is a life that has ended, before the next one serves.
+	Restarting
+	// Quarantined is a plugin that failed again and again and is seldom tried.
+	Quarantined
+)
+
+// Plugin is what is known of a plugin.
+type Plugin struct {
+	Name  string
+	Phase Phase
+	// Exit is how its last life ended, or why it did not begin; empty before the first end.
+	Exit string
+	// Since is when it came into its phase.
+	Since time.Time
+	// Ends is how many lives have ended by themselves in the last Window.
+	Ends int
+	// Parked are the objects that it could not make, each with why.
+	Parked []string
+}
+
+const (
+	// Window is how far back the ends of a plugin's lives count.
+	Window = 10 * time.Minute
+	// oftenEnds is how many ends in a Window need a person: one may be the machine's, such as a lack of memory.
+	oftenEnds = 3
+)
+
+// State says what the facts mean at a time.
+func (p Plugin) State(now time.Time) State {
+	return of(&p, now, []rule[Plugin]{
+		{"quarantined", quarantined}, {"away", away}, {"starting again", startingAgain}, {"starting first", startingFirst},
+		{"objects parked", parked}, {"ends often", endsOften},
+	})
+}
+
+// mend is what to do about a plugin that does not stay up.
+func (p *Plugin) mend() string {
+	return fmt.Sprintf("see its last words by loop plugins inspect %s, mend what ends it, then loop plugins restart "+
+		"%[1]s", p.Name)
+}
+
+func quarantined(p *Plugin, _ time.Time) (State, bool) {
+	return State{
+		Level: Failed, Reason: fmt.Sprintf("plugin %s is quarantined: %s", p.Name, p.Exit), Remedy: p.mend(),
+	}, p.Phase == Quarantined
+}
+
+// away is a plugin that has been starting again for long.
+func away(p *Plugin, now time.Time) (State, bool) {
+	reason := fmt.Sprintf("plugin %s has not served for %s", p.Name, long(now, p.Since))
+	if p.Exit != "" {
+		reason += ": " + p.Exit
+	}
+	return State{Level: Failed, Reason: reason, Remedy: p.mend()},
+		(p.Phase == Restarting || p.Phase == Starting) && now.Sub(p.Since) >= patience
+}
+
+func startingAgain(p *Plugin, _ time.Time) (State, bool) {
+	return State{
+		Level: Waiting, Reason: fmt.Sprintf("plugin %s starts again: %s", p.Name, p.Exit),
+	}, p.Phase == Restarting
+}
+
+func startingFirst(p *Plugin, _ time.Time) (State, bool) {
+	return State{Level: Waiting, Reason: fmt.Sprintf("plugin %s starts", p.Name)}, p.Phase == Starting
+}
+
+func parked(p *Plugin, _ time.Time) (State, bool) {
+	return State{
+		Level: Degraded, Reason: fmt.Sprintf("plugin %s could not make "+
+			"%s", p.Name, strings.Join(slices.Sorted(slices.Values(p.Parked)), "; ")),
+		Remedy: "mend what the reason names: what may succeed is tried again",
+	}, len(p.Parked) > 0
+}
+
+func endsOften(p *Plugin, _ time.Time) (State, bool) {
+	return State{
+		Level: Degraded, Reason: fmt.Sprintf("plugin %s has ended %d times in the last %s, last: "+
+			"%s", p.Name, p.Ends, Window, p.Exit),
+		Remedy: fmt.Sprintf("see its last words by loop plugins inspect %s", p.Name),
+	}, p.Ends >= oftenEnds
+}

@@ -1,0 +1,139 @@
+// Package feed gathers what a job of OCR really does, where it happens. What that means for people, package health
+// says.
+//
+// It must not know plugins, contracts or how anything is shown.
+package feed
+
+import (
+	"errors"
+	"maps"
+	"sync"
+	"time"
+
+	"github.com/loop-plugins/loop/host/internal/health"
+)
+
+// Recorder gathers a feed's facts. Its methods may be called at once, and cost little.
+type Recorder struct {
+	mu    sync.Mutex
+	facts health.Feed
+	runs  health.Attempts // of the job's pipelines, since libocr last asked for an observation
+	begun [rememberedRounds]begun
+	next  int // in begun
+
+	landing landing
+}
+
+// New returns a recorder of a feed of which nothing is known.
+func New(bootstrap bool) *Recorder {
+	return &Recorder{facts: health.Feed{Bootstrap: bootstrap, Absent: map[string]string{}, Heard: map[int]time.Time{}}}
+}
+
+// Facts are what is known now.
+func (r *Recorder) Facts() health.Feed {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	f := r.facts
+	f.Unlanded = r.landing.since()
+	f.Absent, f.Heard = maps.Clone(r.facts.Absent), maps.Clone(r.facts.Heard)
+	if f.Members != nil {
+		members := *f.Members
+		f.Members = &members
+	}
+	return f
+}
+
+func (r *Recorder) change(change func(f *health.Feed, now time.Time)) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	change(&r.facts, time.Now())
+}
+
+// Failed says why the job cannot do what it should; empty: it can again.
+func (r *Recorder) Failed(reason string) {
+	r.change(func(f *health.Feed, _ time.Time) { f.Failure = reason })
+}
+
+// Waits says that the job cannot begin without something, and why it is not there; empty: it is.
+func (r *Recorder) Waits(what, why string) {
+	r.change(func(f *health.Feed, _ time.Time) {
+		if f.Absent[what] = why; why == "" {
+			delete(f.Absent, what)
+		}
+	})
+}
+
+// ConfigRead is called with each reading of where the contract's configuration is. The digest is empty of a contract
+// that has none.
+func (r *Recorder) ConfigRead(digest string, err error) {
+	r.change(func(f *health.Feed, now time.Time) {
+		if f.Config.Note(now, err); err == nil && f.Digest != digest {
+			f.Digest, f.Members = digest, nil
+		}
+	})
+}
+
+// Configured is called with each configuration that was read.
+func (r *Recorder) Configured(m health.Members) {
+	r.change(func(f *health.Feed, _ time.Time) { f.Members = &m })
+}
+
+// Runs is called when libocr begins to run a configuration.
+func (r *Recorder) Runs(digest string, interval time.Duration) {
+	r.change(func(f *health.Feed, now time.Time) {
+		f.Running, f.Begun, f.Interval = digest, now, interval
+		r.landing = landing{} // what was of the one before it lands no more
+	})
+}
+
+// Meets is called with the number of the oracles of a configuration and this node's among them, before the first
+// message of another.
+func (r *Recorder) Meets(oracles, own int) {
+	r.change(func(f *health.Feed, _ time.Time) {
+		clear(f.Heard)
+		for oracle := range oracles {
+			if oracle != own {
+				f.Heard[oracle] = time.Time{}
+			}
+		}
+	})
+}
+
+// Hears is called with each message of another oracle.
+func (r *Recorder) Hears(oracle int) {
+	r.change(func(f *health.Feed, now time.Time) {
+		if _, known := f.Heard[oracle]; known {
+			f.Heard[oracle] = now
+		}
+	})
+}
+
+// Asked is called when libocr asks for an observation.
+func (r *Recorder) Asked() {
+	r.change(func(f *health.Feed, now time.Time) { f.Round, r.runs = now, health.Attempts{} })
+}
+
+// Ran is called with the outcome of each run of a pipeline that a product asked for.
+func (r *Recorder) Ran(err error) {
+	r.change(func(_ *health.Feed, now time.Time) {
+		if r.runs.Good.IsZero() { // one that goes well is enough for an observation
+			r.runs.Note(now, err)
+		}
+	})
+}
+
+// Observed is called with the outcome of an observation. A product whose pipelines fail observes nothing, and may
+// answer all the same, to keep its part in the votes.
+func (r *Recorder) Observed(err error) {
+	r.change(func(f *health.Feed, now time.Time) {
+		if err == nil && r.runs.Fault != "" {
+			err = errors.New(r.runs.Fault)
+		}
+		f.Observation.Note(now, err)
+	})
+}
+
+// Handed is called with the outcome of handing a report to the relayer.
+func (r *Recorder) Handed(err error) {
+	r.change(func(f *health.Feed, now time.Time) { f.Transmission.Note(now, err) })
+}
