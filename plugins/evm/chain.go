@@ -3,8 +3,10 @@ package evm
 import (
 	"cmp"
 	"context"
+	"errors"
 	"math"
 	"math/big"
+	"time"
 
 	"github.com/ethereum/go-ethereum/common"
 	"github.com/ethereum/go-ethereum/common/hexutil"
@@ -26,7 +28,9 @@ type Chain struct {
 	*base
 	config Config
 	id     *big.Int
-	events endpoint.Contracts
+	pushed endpoint.Contracts // whose events nodes push
+	reader *service.Reader[*endpoint.Client, common.Address]
+	events *events
 }
 
 type base = service.Chain[*endpoint.Client, common.Address, *account.Account, *contract]
@@ -42,6 +46,7 @@ func newChain(config Config, env service.Env) (relayerv1loop.Chain, error) {
 		return nil, status.Errorf(codes.InvalidArgument, "chain_id: %q is no decimal number", config.ChainID)
 	}
 	c := &Chain{config: config, id: id}
+	c.events = &events{chain: c}
 	var nodes []relayer.Node[*endpoint.Client]
 	for _, node := range config.inOrder() {
 		nodes = append(nodes,
@@ -51,7 +56,7 @@ func newChain(config Config, env service.Env) (relayerv1loop.Chain, error) {
 					PollInterval: cmp.Or(config.NodePool.NewHeadsPollInterval.Duration, config.PollInterval.Duration),
 					Timeout:      config.RequestTimeout.Duration,
 					BatchSize:    uint64(config.RPCDefaultBatchSize), Page: uint64(config.LogBackfillBatchSize),
-					Contracts: &c.events, Logged: c.logged,
+					Contracts: &c.pushed, Logged: c.events.logged,
 				})})
 	}
 	lag := uint64(config.NodePool.SyncThreshold)
@@ -87,16 +92,24 @@ func newChain(config Config, env service.Env) (relayerv1loop.Chain, error) {
 		},
 		Replay: c.replay,
 	})
+	c.read()
 	c.Resume()
 	return c, nil
 }
 
-// logged hears of each event of a followed contract.
-func (c *Chain) logged(address common.Address) {
-	if contract, ok := c.Contract(address); ok {
-		contract.trigger()
-	}
+// read begins to read contracts: at each new block of any node and at each event that a node pushes. PollInterval is how
+// often nodes are asked for blocks; contracts are not read much more often, however fast the chain is.
+func (c *Chain) read() {
+	interval, timeout := c.config.PollInterval.Duration, c.config.RequestTimeout.Duration
+	c.reader = service.NewReader(service.ReaderSettings[*endpoint.Client, common.Address]{
+		Pool:   c.Pool(),
+		Poller: relayer.PollerSettings[struct{}]{Retry: interval, Gap: min(interval/2, 500*time.Millisecond), Timeout: 2 * timeout},
+		Read:   read, Due: c.events.due, Then: c.events.then,
+	})
 }
+
+// Close ends all work of the chain. The host releases providers before their chain.
+func (c *Chain) Close() error { return errors.Join(c.reader.Close(), c.base.Close()) }
 
 // Transact implements relayerv1loop.Chain.
 func (c *Chain) Transact(ctx context.Context, request *relayerv1.TransactRequest) (*relayerv1.TransactResponse, error) {
@@ -162,13 +175,10 @@ func (c *Chain) refused(err error, from common.Address, amount *big.Int) error {
 	}
 }
 
-// replay reads the events of all contracts from a block on.
+// replay looks for what was asked of all contracts from a block on.
 func (c *Chain) replay(ctx context.Context, from uint64) error {
-	for _, contract := range c.Contracts() {
-		if err := contract.replay(ctx, from); err != nil {
-			return status.Errorf(codes.Unavailable, "read the events of %s from block %d: %s", contract.address, from,
-				status.Convert(err).Message())
-		}
+	if err := c.events.replay(ctx, from); err != nil {
+		return status.Errorf(codes.Unavailable, "read the events of contracts from block %d: %s", from, status.Convert(err).Message())
 	}
 	return nil
 }

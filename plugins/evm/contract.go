@@ -2,9 +2,8 @@ package evm
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"log/slog"
+	"math/rand/v2"
 	"sync"
 	"time"
 
@@ -14,10 +13,8 @@ import (
 	"github.com/ethereum/go-ethereum/rpc"
 	"github.com/smartcontractkit/libocr/offchainreporting2plus/chains/evmutil"
 	"github.com/smartcontractkit/libocr/offchainreporting2plus/types"
-	"google.golang.org/grpc/status"
 
 	relayerv1 "github.com/loop-plugins/loop/gen/go/loop/relayer/v1"
-	"github.com/loop-plugins/loop/plugins/evm/account"
 	"github.com/loop-plugins/loop/plugins/evm/aggregator"
 	"github.com/loop-plugins/loop/plugins/evm/endpoint"
 	"github.com/loop-plugins/loop/sdk/go/relayer"
@@ -25,33 +22,26 @@ import (
 )
 
 const (
-	// pages is how many calls read events in one turn: where a server allows few blocks in one, the way back is long,
-	// and other calls want to be made too.
-	pages = 10
-	// unasked is how often events are read where no node tells of a new block.
-	unasked = 15 * time.Second
-	// pardon is how long events are not read after they could not be.
-	pardon = 5 * time.Second
-	// overlap is how many blocks are read again at each poll, because a reorganisation may have put an event there.
-	overlap = 10
-	// steady is how long answers from blocks that are a little older may go on: load balancers put nodes behind one
-	// address that are not quite level.
+	// steady is how long answers from blocks that are a little older may go on: load balancers put nodes behind one address
+	// that are not quite level.
 	steady = 10 * time.Second
+	// renewal is how often a contract is read of which no event tells anything new, give or take a tenth: a node may have lost an
+	// event.
+	renewal = 5 * time.Minute
 )
 
 // contract follows one aggregator for all providers that share it.
 type contract struct {
 	*service.Polled[*endpoint.Client]
-	address  common.Address
-	pool     *account.Pool
-	pushed   *endpoint.Contracts
-	backfill uint64
-	logger   *slog.Logger
-	events   *relayer.Poller[struct{}]
+	address common.Address
+	events  *events
+	found   chan struct{} // closed when requests were looked for once, whatever came of it
+	look    func()        // closes found
 
 	mu      sync.Mutex
-	scanned uint64
-	unread  time.Time // when events could last not be read; zero: they were read since
+	scanned uint64    // the block up to which requests were looked for
+	doubted time.Time // when events began to differ from what was read
+	renewed time.Duration
 	request *request
 }
 
@@ -63,70 +53,69 @@ type request struct {
 	at    time.Time
 }
 
-// follow begins to read a contract: at each new block of any node and at each event that a node pushes. PollInterval is
-// how often nodes are asked for blocks; contracts are not read much more often, however fast the chain is. Events are
-// read apart from views, at most once in LogPollInterval while none is pushed: a feed needs the views and can do
-// without the events.
+// after tells whether a request came after another; nil is before all.
+func (r *request) after(other *request) bool {
+	return other == nil || r.block > other.block || r.block == other.block && r.index > other.index
+}
+
+// follow begins to read a contract.
 func (chain *Chain) follow(address common.Address) *contract {
-	interval, eventGap, timeout := chain.config.PollInterval.Duration, chain.config.LogPollInterval.Duration,
-		chain.config.RequestTimeout.Duration
-	gap := min(interval/2, 500*time.Millisecond)
 	digester := evmutil.EVMOffchainConfigDigester{ChainID: chain.id.Uint64(), ContractAddress: address}
+	found := make(chan struct{})
 	c := &contract{
-		address: address, pool: chain.Pool(), pushed: &chain.events,
-		backfill: uint64(chain.config.LogBackfillDepth), logger: chain.Logger(),
+		address: address, events: chain.events, found: found, look: sync.OnceFunc(func() { close(found) }),
+		renewed: renewal - renewal/10 + rand.N(renewal/5),
 	}
-	c.pushed.Add(address)
-	c.Polled = service.NewPolled(service.PolledSettings[*endpoint.Client]{
-		Address: address.Hex(), Pool: c.pool, Hub: chain.Hub(), Steady: steady,
-		Poller: relayer.PollerSettings[service.View]{Retry: interval, Gap: gap, Timeout: 2 * timeout},
-		Read: func(ctx context.Context, client *endpoint.Client) (service.View, error) {
-			return read(ctx, client, address)
-		},
+	chain.pushed.Add(address)
+	c.Polled = chain.reader.Follow(address, service.PolledSettings[*endpoint.Client]{
+		Address: address.Hex(), Hub: chain.Hub(), Steady: steady,
 		Config: func(ctx context.Context, client *endpoint.Client, block uint64) (*relayerv1.ContractConfig, error) {
 			return configSet(ctx, client, address, block)
 		},
 		Digest:       func(config *relayerv1.ContractConfig) ([32]byte, error) { return digest(digester, config) },
 		DigestPrefix: uint32(types.ConfigDigestPrefixEVMSimple),
 	})
-	c.events = relayer.NewPoller(relayer.PollerSettings[struct{}]{
-		Subject: "the events of the contract " + c.address.Hex(), Fetch: c.listen, Why: c.pool.Why,
-		Interval: max(unasked, eventGap), Retry: interval, Gap: max(gap, eventGap), Timeout: 2 * timeout,
-	})
 	return c
 }
 
 // Close ends all reading.
 func (c *contract) Close() error {
-	c.pushed.Remove(c.address)
-	return errors.Join(c.Polled.Close(), c.events.Close())
+	c.events.chain.pushed.Remove(c.address)
+	c.look()
+	return c.Polled.Close()
 }
 
-// Nudge has the contract read because there is a new block, and trigger because it has news.
-func (c *contract) Nudge() {
-	c.Polled.Nudge()
-	c.events.Nudge()
+// read reads the views of contracts at one node. A batch may be several requests, between which a block comes: what is read
+// belongs to the block of the first or to a later one.
+//
+// Contracts are asked one by one and not through one that gathers calls: latestTransmissionDetails answers nobody but an account
+// without code.
+func read(ctx context.Context, client *endpoint.Client, contracts []common.Address) ([]service.Reading, error) {
+	var head endpoint.Head
+	details, transmissions := make([]hexutil.Bytes, len(contracts)), make([]hexutil.Bytes, len(contracts))
+	calls := []rpc.BatchElem{endpoint.LatestBlock(&head)}
+	for i, address := range contracts {
+		calls = append(calls, aggregator.ConfigDetailsCall(address, &details[i]), aggregator.TransmissionDetailsCall(address, &transmissions[i]))
+	}
+	if err := client.Every(ctx, calls); err != nil {
+		return nil, err
+	}
+	if calls[0].Error != nil {
+		return nil, calls[0].Error
+	}
+	readings := make([]service.Reading, len(contracts))
+	for i := range contracts {
+		readings[i].View, readings[i].Err = view(calls[1+2*i:3+2*i], head, details[i], transmissions[i])
+	}
+	return readings, nil
 }
 
-func (c *contract) trigger() {
-	c.Trigger()
-	c.events.Trigger()
-}
-
-// read reads all views at one node in one batch.
-func read(ctx context.Context, client *endpoint.Client, address common.Address) (service.View, error) {
-	var (
-		head                         endpoint.Head
-		details, transmission, epoch hexutil.Bytes
-	)
-	err := client.Batch(ctx, []rpc.BatchElem{
-		endpoint.LatestBlock(&head),
-		aggregator.ConfigDetailsCall(address, &details),
-		aggregator.TransmissionDetailsCall(address, &transmission),
-		aggregator.DigestAndEpochCall(address, &epoch),
-	})
-	if err != nil {
-		return service.View{}, err
+// view is what a contract answered to both calls. The contract's own latestConfigDigestAndEpoch tells nothing else.
+func view(calls []rpc.BatchElem, head endpoint.Head, details, transmission hexutil.Bytes) (service.View, error) {
+	for _, call := range calls {
+		if call.Error != nil {
+			return service.View{}, call.Error
+		}
 	}
 	config, err := aggregator.ParseConfigDetails(details)
 	if err != nil {
@@ -136,134 +125,46 @@ func read(ctx context.Context, client *endpoint.Client, address common.Address) 
 	if err != nil {
 		return service.View{}, relayer.Answered(err)
 	}
-	at, err := aggregator.ParseDigestAndEpoch(epoch)
-	if err != nil {
-		return service.View{}, relayer.Answered(err)
-	}
 	return service.View{
-		State: service.State{ConfigBlock: config.Block, ConfigDigest: config.Digest, Epoch: at.Epoch, EpochDigest: at.Digest},
+		State: service.State{ConfigBlock: config.Block, ConfigDigest: config.Digest, Epoch: latest.Epoch, EpochDigest: latest.Digest},
 		Transmission: service.Transmission{
-			Round: service.Round{Digest: latest.Digest, Epoch: latest.Epoch, Round: latest.Round}, Answer: latest.Answer,
-			Time: latest.Time,
+			Round: service.Round{Digest: latest.Digest, Epoch: latest.Epoch, Round: latest.Round}, Answer: latest.Answer, Time: latest.Time,
 		},
 		Block: head.Number, Time: head.Time,
 	}, nil
 }
 
-// listen reads events up to the newest block, or as far as it gets in one turn. That a server does not let them be
-// read is said once and fails nothing.
-func (c *contract) listen(ctx context.Context) (struct{}, error) {
-	if err := c.pool.Await(ctx); err != nil {
-		return struct{}{}, err
-	}
-	head := c.pool.Height()
-	c.mu.Lock()
-	from, unread := c.scanned, c.unread
-	c.mu.Unlock()
-	if !unread.IsZero() && time.Since(unread) < pardon {
-		return struct{}{}, nil
-	}
-	if from == 0 && head > c.backfill {
-		from = head - c.backfill
-	}
-	from -= min(from, overlap)
-	var err error
-	for turn, next := 0, from; next <= head && err == nil; turn++ {
-		if turn == pages {
-			c.events.Nudge()
-			break
-		}
-		from = next
-		if next, err = c.scan(ctx, from, head); next == from {
-			break
-		}
-	}
-	if !errors.Is(ctx.Err(), context.Canceled) {
-		c.tell(err)
-	}
-	return struct{}{}, nil
-}
-
-// tell says when events begin to be unreadable and when they are read again.
-func (c *contract) tell(err error) {
-	c.mu.Lock()
-	was := !c.unread.IsZero()
-	c.unread = time.Time{}
-	if err != nil {
-		c.unread = time.Now()
-	}
-	c.mu.Unlock()
-	switch {
-	case err != nil && !was:
-		c.logger.Warn("the events of a contract cannot be read, and rounds that somebody asks for on the chain are missed",
-			"contract", c.address, "reason", status.Convert(err).Message())
-	case err == nil && was:
-		c.logger.Info("the events of a contract are read again", "contract", c.address)
-	}
-}
-
-// scan reads events from one block to another, or as far as one call gets, and returns the block to go on from. It is
-// the first one if no node is asked that has it.
-func (c *contract) scan(ctx context.Context, from, to uint64) (next uint64, err error) {
-	err = c.pool.Do(ctx, func(ctx context.Context, client *endpoint.Client) error {
-		to := min(to, client.Head().Number) // of the future, nodes answer with an error, or with nothing
-		if next = from; to < from {
-			return nil
-		}
-		logs, reached, err := client.Logs(ctx, c.address, aggregator.RoundRequestedTopic(), from, to)
-		if err != nil {
-			return err
-		}
-		next = reached + 1
-		return c.note(ctx, client, logs, reached)
-	})
-	return next, err
-}
-
-// note keeps the newest event.
-func (c *contract) note(ctx context.Context, client *endpoint.Client, logs []gethtypes.Log, scanned uint64) error {
-	var newest *request
-	for _, log := range logs {
-		if newest != nil && (log.BlockNumber < newest.block || log.BlockNumber == newest.block && log.Index < newest.index) {
-			continue
-		}
-		event, err := aggregator.ParseRoundRequested(log)
-		if err != nil {
-			return relayer.Said(err.Error())
-		}
-		newest = &request{RoundRequested: event, block: log.BlockNumber, index: log.Index,
-			at: time.Unix(int64(log.BlockTimestamp), 0)}
-	}
-	c.mu.Lock()
-	known := c.request
-	c.mu.Unlock()
-	if newest != nil && known != nil &&
-		(newest.block < known.block || newest.block == known.block && newest.index <= known.index) {
-		newest = nil
-	}
-	if newest != nil && newest.at.Unix() == 0 { // not every node puts the block's time into its events
-		var block endpoint.Head
-		if err := client.Call(ctx, &block, "eth_getBlockByNumber", hexutil.Uint64(newest.block), false); err != nil {
-			return err
-		}
-		newest.at = block.Time
-	}
+// due tells whether the contract itself has to be read: it never was, or could not be, or not since events differed from what
+// was read, or not for long.
+func (c *contract) due() bool {
+	viewed := c.Viewed()
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if newest != nil {
-		c.request = newest
-	}
-	c.scanned = max(c.scanned, scanned)
-	return nil
+	return viewed.IsZero() || !viewed.After(c.doubted) || time.Since(viewed) > c.renewed
 }
 
-// Requested implements service.Contract. What is not read yet is awaited once, after the start.
+func (c *contract) doubt() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.doubted = time.Now()
+}
+
+// note keeps a request unless a newer one is known.
+func (c *contract) note(r *request) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if r.after(c.request) {
+		c.request = r
+	}
+}
+
+// Requested implements service.Contract. What was not looked for yet is awaited once, after the start.
 func (c *contract) Requested(ctx context.Context, lookback time.Duration) (service.Round, error) {
 	v, err := c.View(ctx)
 	if err != nil {
 		return service.Round{}, err
 	}
-	_, _ = c.events.Await(ctx) // whatever comes of it
+	relayer.Await(ctx, c.found)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if r := c.request; r != nil && v.Time.Sub(r.at) <= lookback {
@@ -272,25 +173,102 @@ func (c *contract) Requested(ctx context.Context, lookback time.Duration) (servi
 	return service.Round{}, nil
 }
 
-// replay reads events from a block on.
-func (c *contract) replay(ctx context.Context, from uint64) error {
-	for head := c.pool.Height(); from <= head; {
-		next, err := c.scan(ctx, from, head)
-		if err != nil {
-			return err
-		}
-		if next == from { // the newest blocks are read as ever, when the node has them
-			break
-		}
-		from = next
+func requestOf(log gethtypes.Log) (*request, error) {
+	event, err := aggregator.ParseRoundRequested(log)
+	if err != nil {
+		return nil, err
 	}
-	return nil
+	return &request{RoundRequested: event, block: log.BlockNumber, index: log.Index, at: time.Unix(int64(log.BlockTimestamp), 0)}, nil
+}
+
+// begin is the first block in which requests were not looked for, given the one to begin at.
+func (c *contract) begin(first uint64) uint64 {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return max(c.scanned+1, first)
+}
+
+// reach keeps up to which block requests were looked for.
+func (c *contract) reach(block uint64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.scanned = max(c.scanned, block)
+}
+
+// follows takes the contract's events of some blocks, of which head may be the newest: they are all that changed.
+func (c *contract) follows(logs []gethtypes.Log, from, reached uint64, head endpoint.Head) {
+	c.mu.Lock()
+	if c.scanned+1 >= from {
+		c.scanned = max(c.scanned, reached)
+	}
+	c.mu.Unlock()
+	sure := true
+	c.Amend(func(v *service.View) {
+		if v.Block+1 < from {
+			sure = false // what came in between was not seen
+			return
+		}
+		for _, log := range logs {
+			sure = c.apply(v, log, head) && sure
+		}
+		if v.Block = max(v.Block, reached); v.Block == head.Number {
+			v.Time = head.Time
+		}
+	})
+	if !sure {
+		c.doubt()
+	}
+}
+
+// apply changes a view by an event, if the view does not hold it yet, and tells whether that could be done. Of one configuration
+// the contract takes no report that is older than another.
+func (c *contract) apply(v *service.View, log gethtypes.Log, head endpoint.Head) bool {
+	switch log.Topics[0] {
+	case aggregator.RoundRequestedTopic():
+		r, err := requestOf(log)
+		if err == nil {
+			c.note(r)
+		}
+		return err == nil
+	case aggregator.ConfigSetTopic():
+		return log.BlockNumber <= v.ConfigBlock
+	}
+	event, err := aggregator.ParseNewTransmission(log)
+	at := time.Unix(int64(log.BlockTimestamp), 0).UTC()
+	if log.BlockTimestamp == 0 && log.BlockNumber == head.Number {
+		at = head.Time
+	}
+	known := v.Transmission.Round
+	switch {
+	case err != nil:
+		return false
+	case event.Digest != v.ConfigDigest:
+		return log.BlockNumber <= v.ConfigBlock
+	case event.Epoch < known.Epoch, event.Epoch == known.Epoch && event.Round <= known.Round:
+		return true
+	case at.Unix() == 0:
+		return false
+	}
+	v.Epoch = event.Epoch
+	v.Transmission = service.Transmission{
+		Round:  service.Round{Digest: event.Digest, Epoch: event.Epoch, Round: event.Round},
+		Answer: event.Answer, Time: at,
+	}
+	return true
+}
+
+func (c *contract) doubtedSince(when time.Time) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return !c.doubted.Before(when)
 }
 
 // configSet reads the configuration that was set in a block.
 func configSet(ctx context.Context, client *endpoint.Client, address common.Address,
 	block uint64) (*relayerv1.ContractConfig, error) {
-	logs, _, err := client.Logs(ctx, address, aggregator.ConfigSetTopic(), block, block)
+	logs, _, err := client.Logs(ctx, endpoint.Filter{
+		Contracts: []common.Address{address}, Topics: []common.Hash{aggregator.ConfigSetTopic()},
+	}, block, block)
 	if err != nil || len(logs) == 0 {
 		return nil, err
 	}

@@ -58,6 +58,7 @@ type Account struct {
 
 	mu       sync.Mutex
 	standing map[string]standing // by hash, of the flights under way
+	mined    map[uint64]mined    // by nonce, of the same
 	trouble  string
 	asked    common.Hash // the newest block when the node proposed
 	proposed *big.Int
@@ -86,7 +87,7 @@ var _ relayer.Sender = (*Account)(nil)
 
 // New makes an account. It calls nobody.
 func New(settings Settings) *Account {
-	return &Account{settings: settings, standing: map[string]standing{}}
+	return &Account{settings: settings, standing: map[string]standing{}, mined: map[uint64]mined{}}
 }
 
 // Call is the payload of a transaction, as the queue keeps it.

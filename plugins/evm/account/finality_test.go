@@ -51,7 +51,7 @@ func TestFinality(t *testing.T) {
 				block["number"] = c.tag
 				return block, nil
 			})
-			server.Answer("eth_getTransactionCount", func(json.RawMessage) (any, error) { return "0x0", nil })
+			server.Answer("eth_getTransactionCount", func(json.RawMessage) (any, error) { return "0x65", nil })
 			var flights []relayer.Flight
 			for block := range 101 {
 				hash := fmt.Sprintf("0x%064x", block)

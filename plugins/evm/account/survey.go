@@ -26,187 +26,342 @@ type receipt struct {
 	Status *hexutil.Uint64 `json:"status"`
 }
 
-// views are one contract's answers.
-type views struct {
-	details, transmission hexutil.Bytes
-	at                    int // index of the first of both in the batch
+// mined is where a flight was found in a block. While the account's nonce is above the flight's, that block or another of its kind
+// stands, so that the receipt is not read again before it may be final.
+type mined struct {
+	hash  string
+	block *big.Int
+	ok    bool
 }
 
-// Survey implements relayer.Sender: one batch at one node.
+// Survey implements relayer.Sender: all at one node, and what depends on an earlier answer after it.
 func (a *Account) Survey(ctx context.Context, flights []relayer.Flight, items []relayer.Item) (relayer.Survey, error) {
 	known := a.settings.Pool.Height()
 	var survey relayer.Survey
 	err := a.settings.Pool.Do(ctx, func(ctx context.Context, client *endpoint.Client) error {
+		l := &look{
+			account: a, client: client, flights: flights, items: items,
+			standing: map[int]mined{}, receipts: map[string]**receipt{}, untold: map[string]bool{}, contracts: map[string]*view{},
+		}
 		var err error
-		survey, err = a.survey(ctx, client, known, flights, items)
+		survey, err = l.all(ctx, known)
 		return err
 	})
 	return survey, err
 }
 
-func (a *Account) survey(ctx context.Context, client *endpoint.Client, known uint64, flights []relayer.Flight,
-	items []relayer.Item) (relayer.Survey, error) {
-	var (
-		head        endpoint.Head
-		next, final hexutil.Uint64
-	)
-	calls := []rpc.BatchElem{endpoint.LatestBlock(&head),
-		{Method: "eth_getTransactionCount", Args: []any{a.settings.Address, "latest"}, Result: &next}}
-	behind := a.settings.FinalityDepth + a.settings.FinalityOffset
-	newest := &head.Number // from which behind is counted
-	if a.settings.FinalityTag {
-		newest, behind = new(uint64), a.settings.FinalityOffset
-		if len(flights) > 0 {
-			var err error
-			if *newest, err = client.Finalized(ctx); err != nil {
-				return relayer.Survey{}, err
-			}
-		}
-	}
-	depth := min(behind, memory)
-	if a.settings.FinalityTag {
-		depth = memory // wherever the final block is, nodes keep no state that is older
-	}
-	if now := client.Head().Number; len(flights) > 0 && now > depth {
-		calls = append(calls,
-			rpc.BatchElem{Method: "eth_getTransactionCount", Args: []any{a.settings.Address, hexutil.Uint64(now - depth)},
-				Result: &final})
-	}
-	historical := len(calls)
-	// Receipts after nonces: a transaction that is mined in between is then seen by its receipt, never taken for lost.
-	calls, receipts := withReceipts(calls, flights)
-	calls, contracts := withViews(calls, items)
-	if err := client.Each(ctx, calls); err != nil {
+// look is one survey at one node.
+type look struct {
+	account *Account
+	client  *endpoint.Client
+	flights []relayer.Flight
+	items   []relayer.Item
+
+	head        endpoint.Head
+	next, final hexutil.Uint64 // the account's nonce now, and at a block that is final or as old as nodes know
+	settled     uint64         // blocks up to here are final but the first, which holds no transactions
+	standing    map[int]mined  // flights that are in blocks which are not final, by their index
+	receipts    map[string]**receipt
+	untold      map[string]bool // attempts of which the node answers with an error
+	contracts   map[string]*view
+}
+
+// view is one contract's newest transmission.
+type view struct {
+	output hexutil.Bytes
+	failed bool
+}
+
+// all asks first for the nonce and of the reports that are in no transaction; then of the transactions that blocks may have, and of
+// those that they have not, whether their reports are stale; and in the end of the reports of those that are final.
+//
+// Receipts come after nonces: a transaction that is mined in between is then seen by its receipt, never taken for lost.
+func (l *look) all(ctx context.Context, known uint64) (relayer.Survey, error) {
+	if err := l.state(ctx); err != nil {
 		return relayer.Survey{}, err
 	}
-	for _, call := range calls[:2] {
-		if call.Error != nil {
-			return relayer.Survey{}, fmt.Errorf("%s: %w", call.Method, call.Error)
-		}
+	if err := l.found(ctx); err != nil {
+		return relayer.Survey{}, err
 	}
-	// A node that keeps no older state cannot say of any flight that it is lost, nor one that answers with an error for a
-	// transaction that its chain refused (Hedera's relay) of that flight. The others go on.
-	if historical > 2 && calls[2].Error != nil {
-		final = 0
-	}
-	untold := map[string]bool{}
-	for _, call := range calls[historical : len(calls)-2*len(contracts)] {
-		if call.Error != nil {
-			untold[fmt.Sprint(call.Args...)] = true
-		}
-	}
-	survey := relayer.Survey{Next: uint64(next)}
-	for _, f := range flights {
-		outcome := a.outcome(f, head.Number, *newest-min(behind, *newest), uint64(next), uint64(final), receipts)
-		if outcome.State == relayer.Lost &&
-			slices.ContainsFunc(f.Attempts, func(attempt relayer.Attempt) bool { return untold[attempt.Hash] }) {
-			outcome = relayer.Outcome{}
-		}
+	survey := relayer.Survey{Next: uint64(l.next)}
+	var ended []relayer.Item
+	for i, f := range l.flights {
+		outcome := l.outcome(i, f)
 		survey.Outcomes = append(survey.Outcomes, outcome)
+		if f.Item != nil && (outcome.State == relayer.SucceededForGood || outcome.State == relayer.RevertedForGood) {
+			ended = append(ended, *f.Item)
+		}
 	}
-	a.forget(receipts)
-	survey.Verdicts = a.doubts.Verdicts(items, func(contract string) *relayer.Standing {
-		v := contracts[contract]
-		if calls[v.at].Error != nil || calls[v.at+1].Error != nil {
+	if err := l.ask(ctx, nil, ended); err != nil {
+		return relayer.Survey{}, err
+	}
+	l.account.forget(l.flights)
+	survey.Verdicts = l.account.doubts.Verdicts(l.items, func(contract string) *relayer.Standing {
+		v := l.contracts[contract]
+		if v == nil || v.failed { // nobody wants to know it yet
 			return nil
 		}
 		return v.standing()
-	}, head.Time, head.Number < known)
+	}, l.head.Time, l.head.Number < known)
 	return survey, nil
 }
 
-// withReceipts asks for the receipts of all attempts too.
-func withReceipts(calls []rpc.BatchElem, flights []relayer.Flight) ([]rpc.BatchElem, map[string]**receipt) {
-	receipts := map[string]**receipt{}
-	for _, f := range flights {
+// state asks where the account stands, and of the reports that no flight has.
+func (l *look) state(ctx context.Context) error {
+	flying := map[*relayer.Item]bool{}
+	for _, f := range l.flights {
+		flying[f.Item] = true
+	}
+	var waiting []relayer.Item
+	for i := range l.items {
+		if item := &l.items[i]; !flying[item] {
+			waiting = append(waiting, *item)
+		}
+	}
+	calls := []rpc.BatchElem{
+		endpoint.LatestBlock(&l.head),
+		{Method: "eth_getTransactionCount", Args: []any{l.account.settings.Address, "latest"}, Result: &l.next},
+	}
+	if err := l.ask(ctx, calls, waiting); err != nil {
+		return err
+	}
+	for _, call := range calls {
+		if call.Error != nil {
+			return fmt.Errorf("%s: %w", call.Method, call.Error)
+		}
+	}
+	return l.settle(ctx)
+}
+
+// settle finds out which blocks are final. That of the chain's own word is asked for if a block may have a flight.
+func (l *look) settle(ctx context.Context) error {
+	s := l.account.settings
+	newest, behind := l.head.Number, s.FinalityDepth+s.FinalityOffset
+	if s.FinalityTag {
+		newest, behind = 0, s.FinalityOffset
+		if slices.ContainsFunc(l.flights, l.used) {
+			var err error
+			if newest, err = l.client.Finalized(ctx); err != nil {
+				return err
+			}
+		}
+	}
+	l.settled = newest - min(behind, newest)
+	return nil
+}
+
+// used tells whether a block has used a flight's nonce, for its transaction or for another.
+func (l *look) used(f relayer.Flight) bool { return f.Sequence < uint64(l.next) }
+
+// found asks for the receipts of flights that blocks may have, but not again of those that are known to be in one before that is
+// final; and whether the reports of all others are stale by now.
+func (l *look) found(ctx context.Context) error {
+	var (
+		historical, calls []rpc.BatchElem
+		waiting           []relayer.Item
+	)
+	for i, f := range l.flights {
+		if !l.used(f) {
+			l.account.lose(f.Sequence)
+			if f.Item != nil {
+				waiting = append(waiting, *f.Item)
+			}
+			continue
+		}
+		at, known := l.account.in(f.Sequence)
+		if known && !l.isFinal(at.block) {
+			l.standing[i] = at
+			continue
+		}
+		if !known && historical == nil {
+			historical = l.historical()
+		}
 		for _, attempt := range f.Attempts {
 			r := new(*receipt)
-			receipts[attempt.Hash] = r
+			l.receipts[attempt.Hash] = r
 			calls = append(calls, rpc.BatchElem{Method: "eth_getTransactionReceipt", Args: []any{attempt.Hash}, Result: r})
 		}
 	}
-	return calls, receipts
-}
-
-// withViews asks for what the contracts of all items say of transmissions too.
-func withViews(calls []rpc.BatchElem, items []relayer.Item) ([]rpc.BatchElem, map[string]*views) {
-	contracts := map[string]*views{}
-	for _, item := range items {
-		if contracts[item.Contract] != nil {
-			continue
-		}
-		v := &views{at: len(calls)}
-		contracts[item.Contract] = v
-		address := common.HexToAddress(item.Contract)
-		calls = append(calls, aggregator.ConfigDetailsCall(address, &v.details),
-			aggregator.TransmissionDetailsCall(address, &v.transmission))
+	receipts := len(calls)
+	calls = append(historical, calls...)
+	if err := l.ask(ctx, calls, waiting); err != nil {
+		return err
 	}
-	return calls, contracts
+	// A node that keeps no older state cannot say of any flight that it is lost, nor one that answers with an error for a
+	// transaction that its chain refused (Hedera's relay) of that flight. The others go on.
+	if len(historical) == 0 || calls[0].Error != nil {
+		l.final = 0
+	}
+	for _, call := range calls[len(calls)-receipts:] {
+		if call.Error != nil {
+			l.untold[fmt.Sprint(call.Args...)] = true
+		}
+	}
+	return nil
 }
 
-// forget drops what nodes said of attempts that are under way no more.
-func (a *Account) forget(flying map[string]**receipt) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	maps.DeleteFunc(a.standing, func(hash string, _ standing) bool { return flying[hash] == nil })
+// historical asks for the nonce at a block that is final, or as old as nodes have state of.
+func (l *look) historical() []rpc.BatchElem {
+	s := l.account.settings
+	depth := min(s.FinalityDepth+s.FinalityOffset, memory)
+	if s.FinalityTag {
+		depth = memory // wherever the final block is, nodes keep no state that is older
+	}
+	now := l.client.Head().Number
+	if now <= depth {
+		return nil
+	}
+	return []rpc.BatchElem{{
+		Method: "eth_getTransactionCount", Args: []any{s.Address, hexutil.Uint64(now - depth)}, Result: &l.final,
+	}}
 }
 
-// outcome is what became of a flight. Blocks up to settled are final but the first, which holds no transactions, and
-// final is the account's next nonce at such a block.
-func (a *Account) outcome(
-	f relayer.Flight, head, settled, next, final uint64, receipts map[string]**receipt,
-) relayer.Outcome {
+// ask makes calls, and asks the contracts of some reports that were not asked yet. One contract of which the node gives no answer
+// keeps its own reports waiting alone; a node that gives none of any has failed.
+func (l *look) ask(ctx context.Context, calls []rpc.BatchElem, about []relayer.Item) error {
+	all := slices.Clone(calls)
+	var asked []*view
+	for _, item := range about {
+		if l.contracts[item.Contract] == nil {
+			v := &view{}
+			l.contracts[item.Contract] = v
+			asked = append(asked, v)
+			all = append(all, aggregator.TransmissionDetailsCall(common.HexToAddress(item.Contract), &v.output))
+		}
+	}
+	if len(all) == 0 {
+		return nil
+	}
+	if err := l.client.Every(ctx, all); err != nil {
+		return err
+	}
+	copy(calls, all)
+	for _, call := range calls {
+		if call.Error != nil && !relayer.IsAnswered(call.Error) {
+			return fmt.Errorf("%s: %w", call.Method, call.Error)
+		}
+	}
+	faults := 0
+	for i, v := range asked {
+		failure := all[len(calls)+i].Error
+		v.failed = failure != nil
+		if failure != nil && !relayer.IsAnswered(failure) {
+			faults++
+		}
+	}
+	if faults > 0 && faults == len(asked) {
+		return all[len(all)-1].Error
+	}
+	return nil
+}
+
+// isFinal tells whether a block is.
+func (l *look) isFinal(block *big.Int) bool {
+	return l.settled > 0 && block.Cmp(new(big.Int).SetUint64(l.settled)) <= 0
+}
+
+// outcome is what became of a flight.
+func (l *look) outcome(i int, f relayer.Flight) relayer.Outcome {
+	a := l.account
+	if at, stands := l.standing[i]; stands {
+		return at.outcome(false)
+	}
 	for _, attempt := range f.Attempts {
-		r := *receipts[attempt.Hash]
-		if r == nil || r.Block == nil || r.Status == nil {
+		known := l.receipts[attempt.Hash]
+		if known == nil || *known == nil || (*known).Block == nil || (*known).Status == nil {
 			continue
 		}
-		outcome := relayer.Outcome{Hash: attempt.Hash}
-		forGood := settled > 0 && r.Block.ToInt().Cmp(new(big.Int).SetUint64(settled)) <= 0
-		switch ok := uint64(*r.Status) == types.ReceiptStatusSuccessful; {
-		case ok && forGood:
-			outcome.State = relayer.SucceededForGood
-		case ok:
-			outcome.State = relayer.Succeeded
-		case forGood:
-			outcome.State = relayer.RevertedForGood
-		default:
-			outcome.State = relayer.Reverted
-		}
-		return outcome
+		r := **known
+		at := mined{hash: attempt.Hash, block: r.Block.ToInt(), ok: uint64(*r.Status) == types.ReceiptStatusSuccessful}
+		a.find(f.Sequence, at)
+		return at.outcome(l.isFinal(at.block))
 	}
+	a.lose(f.Sequence)
 	switch {
-	case final > f.Sequence:
+	case uint64(l.final) > f.Sequence:
+		if slices.ContainsFunc(f.Attempts, func(attempt relayer.Attempt) bool { return l.untold[attempt.Hash] }) {
+			return relayer.Outcome{}
+		}
 		return relayer.Outcome{State: relayer.Lost}
-	case next != f.Sequence: // only the next in line can be held up by its fee
+	case uint64(l.next) != f.Sequence: // only the next in line can be held up by its fee
 		return relayer.Outcome{}
 	}
-	newest := f.Attempts[len(f.Attempts)-1].Hash
+	return relayer.Outcome{Stuck: a.stuck(f.Attempts[len(f.Attempts)-1].Hash, l.head.Number)}
+}
+
+func (m mined) outcome(forGood bool) relayer.Outcome {
+	outcome := relayer.Outcome{State: relayer.Succeeded, Hash: m.hash}
+	switch {
+	case m.ok && forGood:
+		outcome.State = relayer.SucceededForGood
+	case forGood:
+		outcome.State = relayer.RevertedForGood
+	case !m.ok:
+		outcome.State = relayer.Reverted
+	}
+	return outcome
+}
+
+// stuck tells whether an attempt has to be replaced by a dearer one.
+func (a *Account) stuck(hash string, head uint64) bool {
 	patience := a.settings.Fees.BumpThreshold
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	said := a.standing[newest]
+	said := a.standing[hash]
 	switch {
 	case said.cheap: // blocks change nothing. Where nothing is replaced, only what nobody has is signed anew
-		return relayer.Outcome{Stuck: patience > 0 || said.spared}
+		return patience > 0 || said.spared
 	case said.held && !said.passed:
 		said.passed, said.height = true, head
-		a.standing[newest] = said
-		return relayer.Outcome{}
+		a.standing[hash] = said
+		return false
 	default:
-		return relayer.Outcome{Stuck: patience > 0 && said.held && head >= said.height+patience}
+		return patience > 0 && said.held && head >= said.height+patience
 	}
 }
 
-// standing is what the answers say; nil if they cannot be read.
-func (v *views) standing() *relayer.Standing {
-	details, err := aggregator.ParseConfigDetails(v.details)
+// in is the block that a flight was found in, if it was.
+func (a *Account) in(sequence uint64) (at mined, known bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	at, known = a.mined[sequence]
+	return at, known
+}
+
+func (a *Account) find(sequence uint64, at mined) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.mined[sequence] = at
+}
+
+// lose forgets that a flight was in a block: none has it any more.
+func (a *Account) lose(sequence uint64) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	delete(a.mined, sequence)
+}
+
+// forget drops what nodes said of flights that are under way no more.
+func (a *Account) forget(flights []relayer.Flight) {
+	sequences, hashes := map[uint64]bool{}, map[string]bool{}
+	for _, f := range flights {
+		sequences[f.Sequence] = true
+		for _, attempt := range f.Attempts {
+			hashes[attempt.Hash] = true
+		}
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	maps.DeleteFunc(a.standing, func(hash string, _ standing) bool { return !hashes[hash] })
+	maps.DeleteFunc(a.mined, func(sequence uint64, _ mined) bool { return !sequences[sequence] })
+}
+
+// standing is what the answer says; nil if it cannot be read. Its digest is that of the contract's configuration, also before the
+// first transmission.
+func (v *view) standing() *relayer.Standing {
+	latest, err := aggregator.ParseTransmissionDetails(v.output)
 	if err != nil {
 		return nil
 	}
-	latest, err := aggregator.ParseTransmissionDetails(v.transmission)
-	if err != nil {
-		return nil
-	}
-	return &relayer.Standing{Config: details.Digest, Digest: latest.Digest, Epoch: latest.Epoch, Round: latest.Round}
+	return &relayer.Standing{Config: latest.Digest, Digest: latest.Digest, Epoch: latest.Epoch, Round: latest.Round}
 }

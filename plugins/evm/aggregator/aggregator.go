@@ -36,19 +36,14 @@ type ConfigDetails struct {
 	Digest types.ConfigDigest
 }
 
-// TransmissionDetails are the answer of latestTransmissionDetails; all zero before the first transmission.
+// TransmissionDetails are the answer of latestTransmissionDetails: all zero before the first transmission, but for the
+// digest, which is that of the latest configuration. latestConfigDigestAndEpoch tells nothing else.
 type TransmissionDetails struct {
 	Digest types.ConfigDigest
 	Epoch  uint32
 	Round  uint8
 	Answer *big.Int
 	Time   time.Time
-}
-
-// DigestAndEpoch are the answer of latestConfigDigestAndEpoch.
-type DigestAndEpoch struct {
-	Digest types.ConfigDigest
-	Epoch  uint32
 }
 
 // ConfigDetailsCall is the part of a batch that asks for latestConfigDetails.
@@ -59,11 +54,6 @@ func ConfigDetailsCall(address common.Address, output *hexutil.Bytes) rpc.BatchE
 // TransmissionDetailsCall is the part of a batch that asks for latestTransmissionDetails.
 func TransmissionDetailsCall(address common.Address, output *hexutil.Bytes) rpc.BatchElem {
 	return view(address, "latestTransmissionDetails", output)
-}
-
-// DigestAndEpochCall is the part of a batch that asks for latestConfigDigestAndEpoch.
-func DigestAndEpochCall(address common.Address, output *hexutil.Bytes) rpc.BatchElem {
-	return view(address, "latestConfigDigestAndEpoch", output)
 }
 
 // view is a call of a view without arguments.
@@ -99,17 +89,6 @@ func ParseTransmissionDetails(output hexutil.Bytes) (TransmissionDetails, error)
 		Digest: answer.ConfigDigest, Epoch: answer.Epoch, Round: answer.Round,
 		Answer: answer.LatestAnswer, Time: time.Unix(int64(min(answer.LatestTimestamp, latest)), 0).UTC(),
 	}, nil
-}
-
-// ParseDigestAndEpoch reads the answer of latestConfigDigestAndEpoch.
-func ParseDigestAndEpoch(output hexutil.Bytes) (DigestAndEpoch, error) {
-	var answer struct {
-		ScanLogs     bool
-		ConfigDigest [32]byte
-		Epoch        uint32
-	}
-	err := parse("latestConfigDigestAndEpoch", output, &answer)
-	return DigestAndEpoch{Digest: answer.ConfigDigest, Epoch: answer.Epoch}, err
 }
 
 func parse(view string, output hexutil.Bytes, into any) error {

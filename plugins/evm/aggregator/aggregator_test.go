@@ -41,11 +41,13 @@ func FuzzParse(f *testing.F) {
 	f.Fuzz(func(t *testing.T, data []byte) {
 		output := hexutil.Bytes(data)
 		_, _ = ParseConfigDetails(output)
-		_, _ = ParseDigestAndEpoch(output)
 		if d, err := ParseTransmissionDetails(output); err == nil && d.Answer == nil {
 			t.Error("details without an answer")
 		}
 		_, _ = ParseRoundRequested(types.Log{Data: data})
+		if event, err := ParseNewTransmission(types.Log{Data: data}); err == nil && event.Answer == nil {
+			t.Error("a transmission without an answer")
+		}
 		if config, err := ParseConfigSet(types.Log{Data: data}); err == nil {
 			for _, transmitter := range config.Transmitters {
 				if len(transmitter) != 42 {

@@ -2,6 +2,7 @@ package aggregator
 
 import (
 	"fmt"
+	"math/big"
 
 	"github.com/ethereum/go-ethereum/common"
 	gethtypes "github.com/ethereum/go-ethereum/core/types"
@@ -15,6 +16,17 @@ func ConfigSetTopic() common.Hash { return contract().Events["ConfigSet"].ID }
 
 // RoundRequestedTopic is the event's first topic.
 func RoundRequestedTopic() common.Hash { return contract().Events["RoundRequested"].ID }
+
+// NewTransmissionTopic is the event's first topic.
+func NewTransmissionTopic() common.Hash { return contract().Events["NewTransmission"].ID }
+
+// NewTransmission is the event of a report that the contract took.
+type NewTransmission struct {
+	Digest types.ConfigDigest
+	Epoch  uint32
+	Round  uint8
+	Answer *big.Int
+}
 
 // RoundRequested is the event by which somebody asks for a round.
 type RoundRequested struct {
@@ -30,6 +42,16 @@ func ParseConfigSet(log gethtypes.Log) (types.ContractConfig, error) {
 		return types.ContractConfig{}, fmt.Errorf("the event ConfigSet of block %d cannot be read: %w", log.BlockNumber, err)
 	}
 	return evmutil.ContractConfigFromConfigSetEvent(event), nil
+}
+
+// ParseNewTransmission reads the event of a report that the contract took.
+func ParseNewTransmission(log gethtypes.Log) (NewTransmission, error) {
+	var event ocr2aggregator.OCR2AggregatorNewTransmission
+	if err := contract().UnpackIntoInterface(&event, "NewTransmission", log.Data); err != nil {
+		return NewTransmission{}, fmt.Errorf("the event NewTransmission of block %d cannot be read: %w", log.BlockNumber, err)
+	}
+	at := event.EpochAndRound.Uint64() // 32 bits and 8
+	return NewTransmission{Digest: event.ConfigDigest, Epoch: uint32(at >> 8), Round: uint8(at), Answer: event.Answer}, nil
 }
 
 // ParseRoundRequested reads the event by which somebody asks for a round.

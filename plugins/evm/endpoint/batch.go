@@ -35,21 +35,51 @@ func (c *Client) Batch(ctx context.Context, calls []rpc.BatchElem) error {
 }
 
 // Each makes several calls, in order, and leaves what the node answered with an error to the caller: in each
-// element's Error, marked relayer.Answered. A fault of the node in any of them is the error of all. As many calls go
-// into one request as the server takes, which it teaches by its refusals.
+// element's Error, marked relayer.Answered. A fault of the node in any of them is the error of all.
 func (c *Client) Each(ctx context.Context, calls []rpc.BatchElem) error {
+	return c.inTurn(ctx, calls, func(done []rpc.BatchElem) error {
+		for _, call := range done {
+			if call.Error != nil && !isAnswer(call.Error) {
+				return call.Error
+			}
+		}
+		return nil
+	})
+}
+
+// Every makes several calls, in order, and leaves all that goes wrong with one of them to the caller: in each element's
+// Error, which is marked relayer.Answered if it is the node's answer and no fault. A request of which no call is
+// answered is the error of all.
+func (c *Client) Every(ctx context.Context, calls []rpc.BatchElem) error {
+	return c.inTurn(ctx, calls, func(done []rpc.BatchElem) error {
+		for _, call := range done {
+			if call.Error == nil || isAnswer(call.Error) {
+				return nil
+			}
+		}
+		return done[0].Error
+	})
+}
+
+// inTurn makes calls, as many in one request as the server takes, which it teaches by its refusals, until failed finds
+// in those of a request why there need be no more.
+func (c *Client) inTurn(ctx context.Context, calls []rpc.BatchElem, failed func(done []rpc.BatchElem) error) error {
 	for len(calls) > 0 {
-		done, err := c.some(ctx, calls)
+		n, err := c.some(ctx, calls)
 		if err != nil {
 			return err
 		}
-		for i := range calls[:done] {
-			call := &calls[i]
+		done := calls[:n]
+		for i := range done {
+			call := &done[i]
 			if call.Error = classify(call.Error); call.Error != nil && !isAnswer(call.Error) {
-				return fmt.Errorf("%s: %w", call.Method, call.Error)
+				call.Error = fmt.Errorf("%s: %w", call.Method, call.Error)
 			}
 		}
-		calls = calls[done:]
+		if err := failed(done); err != nil {
+			return err
+		}
+		calls = calls[n:]
 	}
 	return nil
 }

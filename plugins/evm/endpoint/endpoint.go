@@ -15,6 +15,7 @@ import (
 
 	"github.com/ethereum/go-ethereum/common"
 	"github.com/ethereum/go-ethereum/common/hexutil"
+	"github.com/ethereum/go-ethereum/core/types"
 	"github.com/ethereum/go-ethereum/rpc"
 
 	"github.com/loop-plugins/loop/sdk/go/relayer"
@@ -66,7 +67,7 @@ type Settings struct {
 	// Contracts whose events are to be pushed.
 	Contracts *Contracts
 	// Logged hears of an event of a contract. It must not block.
-	Logged func(contract common.Address)
+	Logged func(log types.Log)
 }
 
 // Driver connects to one node; it implements relayer.Driver.
@@ -126,7 +127,7 @@ func (d *Driver) dial(ctx context.Context) (*Client, error) {
 		}
 		return d.client(inner, nil), nil
 	}
-	transport := http.DefaultTransport.(*http.Transport).Clone() // one of its own, so that Disconnect ends its connections
+	transport := relayer.Connections()
 	inner, err := rpc.DialOptions(ctx, d.settings.HTTPURL,
 		rpc.WithHTTPClient(&http.Client{Transport: arrays{relayer.Transport(transport, d.longest)}}))
 	if err != nil {

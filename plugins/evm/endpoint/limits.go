@@ -7,8 +7,9 @@ import (
 
 // limits is what one server was found to allow. It outlives the server's clients.
 type limits struct {
-	batch learned // calls in one request
-	span  learned // blocks in one eth_getLogs
+	batch     learned // calls in one request
+	span      learned // blocks in one eth_getLogs
+	contracts learned // contracts in one eth_getLogs
 
 	mu    sync.Mutex
 	alone map[string]time.Time // methods that it takes in no batch, until when that is believed

@@ -464,8 +464,9 @@ func TestLogsLearn(t *testing.T) {
 				return 0, ""
 			})
 			client := server.client(t, Settings{Page: 64})
+			filter := Filter{Contracts: []common.Address{{1}}, Topics: []common.Hash{{2}}}
 			for from := uint64(1); from <= 100; {
-				_, reached, err := client.Logs(t.Context(), common.Address{1}, common.Hash{2}, from, 100)
+				_, reached, err := client.Logs(t.Context(), filter, from, 100)
 				if err != nil {
 					t.Fatal(err)
 				}

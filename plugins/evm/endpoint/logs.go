@@ -16,29 +16,73 @@ import (
 	"github.com/loop-plugins/loop/sdk/go/relayer"
 )
 
-// Logs reads the events of a contract with one topic from one block to another, both included, or as far as the
-// server lets one call read: reached is the last block of which it has them.
+// Filter is which events are read: those of the contracts whose first topic is one of the topics.
+type Filter struct {
+	Contracts []common.Address
+	Topics    []common.Hash
+}
+
+// mostContracts is how many contracts go-ethereum takes in one eth_getLogs (its LogQueryLimit).
+const mostContracts = 1000
+
+// Logs reads the events of contracts from one block to another, both included, or as far as the server lets one call
+// read: reached is the last block of which it has them.
 //
 // Its error is marked relayer.Answered or relayer.Unserved, or a fault of the node.
-func (c *Client) Logs(ctx context.Context, contract common.Address, topic common.Hash, from, to uint64) (
-	logs []types.Log, reached uint64, err error,
+func (c *Client) Logs(ctx context.Context, filter Filter, from, to uint64) (logs []types.Log, reached uint64, err error) {
+	reached = to
+	for left := filter.Contracts; len(left) > 0; {
+		var (
+			some []types.Log
+			done int
+		)
+		if some, done, reached, err = c.logsOfSome(ctx, Filter{left, filter.Topics}, from, reached); err != nil {
+			return nil, 0, err
+		}
+		logs, left = append(logs, some...), left[done:]
+	}
+	return slices.DeleteFunc(logs, func(l types.Log) bool { return l.BlockNumber > reached }), reached, nil
+}
+
+// logsOfSome reads the events of the first of the contracts, of as many as the server takes in one call.
+func (c *Client) logsOfSome(ctx context.Context, filter Filter, from, to uint64) (
+	logs []types.Log, done int, reached uint64, err error,
 ) {
+	contracts := c.limits.contracts.atMost(min(uint64(len(filter.Contracts)), mostContracts))
 	blocks := c.limits.span.atMost(min(to-from, c.page-1) + 1)
-	for refused := false; ; {
+	for long, many := false, false; ; {
+		some := Filter{filter.Contracts[:contracts], filter.Topics}
 		reached = from + blocks - 1
-		err := c.rpc.CallContext(ctx, &logs, "eth_getLogs", filter(contract, topic, from, reached))
+		err := c.rpc.CallContext(ctx, &logs, "eth_getLogs", some.argument(from, reached))
 		if err == nil {
-			if refused {
+			if long {
 				c.limits.span.learn(blocks, believed)
 			}
-			return checked(logs, contract, topic), reached, nil
+			if many {
+				c.limits.contracts.learn(contracts, believed)
+			}
+			return some.checked(logs, from, reached), int(contracts), reached, nil
+		}
+		if fewer := fewerContracts(err, contracts); fewer > 0 {
+			many, contracts = true, fewer
+			continue
 		}
 		fewer := narrower(err, blocks)
 		if fewer == 0 {
-			return nil, 0, fmt.Errorf("eth_getLogs: %w", classify(err))
+			return nil, 0, 0, fmt.Errorf("eth_getLogs: %w", classify(err))
 		}
-		refused, blocks = true, fewer
+		long, blocks = true, fewer
 	}
+}
+
+// fewerContracts is of how many contracts to ask after a server has refused so many; 0 if it did not do so for their
+// number.
+func fewerContracts(err error, refused uint64) uint64 {
+	var answer rpc.Error
+	if refused < 2 || !errors.As(err, &answer) || !says(answer.Error(), addresses) || says(answer.Error(), ranges) {
+		return 0
+	}
+	return cmp.Or(named(answer.Error(), refused), refused/2)
 }
 
 // narrower is of how many blocks to ask after a server has refused so many; 0 if that would change nothing.
@@ -69,16 +113,28 @@ func narrower(err error, refused uint64) uint64 {
 	return cmp.Or(proposedIn(text, refused), named(text, refused), refused/2)
 }
 
-func filter(contract common.Address, topic common.Hash, from, to uint64) map[string]any {
-	return map[string]any{
-		"address": contract, "topics": []common.Hash{topic},
-		"fromBlock": hexutil.Uint64(from), "toBlock": hexutil.Uint64(to),
+// argument is the filter as eth_getLogs takes it. What is one alone stands without a list: every server takes that.
+func (f Filter) argument(from, to uint64) map[string]any {
+	argument := map[string]any{
+		"address": f.Contracts, "topics": []any{f.Topics}, "fromBlock": hexutil.Uint64(from), "toBlock": hexutil.Uint64(to),
 	}
+	if len(f.Contracts) == 1 {
+		argument["address"] = f.Contracts[0]
+	}
+	if len(f.Topics) == 1 {
+		argument["topics"] = f.Topics
+	}
+	return argument
 }
 
 // checked keeps what was asked for: nodes are not trusted to filter.
-func checked(logs []types.Log, contract common.Address, topic common.Hash) []types.Log {
+func (f Filter) checked(logs []types.Log, from, to uint64) []types.Log {
+	asked := make(map[common.Address]bool, len(f.Contracts))
+	for _, contract := range f.Contracts {
+		asked[contract] = true
+	}
 	return slices.DeleteFunc(logs, func(l types.Log) bool {
-		return l.Address != contract || l.Removed || len(l.Topics) == 0 || l.Topics[0] != topic
+		return !asked[l.Address] || l.Removed || len(l.Topics) == 0 || !slices.Contains(f.Topics, l.Topics[0]) ||
+			l.BlockNumber < from || l.BlockNumber > to
 	})
 }

@@ -2,6 +2,7 @@ package endpoint
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"time"
 
@@ -141,6 +142,7 @@ func (d *Driver) subscribe(ctx context.Context, c *Client, events chan<- pushEve
 		return false
 	}
 	event, tell := pushEvent{works: true, reset: reset}, events
+	var gathered <-chan time.Time
 	for {
 		select {
 		case <-ctx.Done():
@@ -150,8 +152,10 @@ func (d *Driver) subscribe(ctx context.Context, c *Client, events chan<- pushEve
 		case head := <-heads: // takes the place of one that was not told yet
 			worked, event.head, tell = true, head, events
 		case log := <-logs.logs:
-			d.settings.Logged(log.Address)
+			d.settings.Logged(log)
 		case <-changed:
+			changed, gathered = nil, time.After(gather)
+		case <-gathered:
 			if addresses, changed = d.settings.Contracts.All(); logs.begin(ctx, d, client, addresses) != nil {
 				return worked
 			}
@@ -172,17 +176,23 @@ type logging struct {
 	failed       <-chan error            // nil with it
 }
 
-// begin subscribes to the logs of these contracts in place of those before.
-func (l *logging) begin(ctx context.Context, d *Driver, client *rpc.Client, addresses []common.Address) (err error) {
+// begin subscribes to the logs of these contracts in place of those before. A node for which they are too many is left
+// alone: events are read at each block all the same.
+func (l *logging) begin(ctx context.Context, d *Driver, client *rpc.Client, addresses []common.Address) error {
 	l.end()
 	if len(addresses) == 0 {
 		return nil
 	}
-	l.subscription, err = d.open(ctx, client, l.logs, "logs", map[string]any{"address": addresses})
-	if err == nil {
-		l.failed = l.subscription.Err()
+	subscription, err := d.open(ctx, client, l.logs, "logs", map[string]any{"address": addresses})
+	var answer rpc.Error
+	switch {
+	case errors.As(err, &answer):
+		return nil
+	case err != nil:
+		return err
 	}
-	return err
+	l.subscription, l.failed = subscription, subscription.Err()
+	return nil
 }
 
 func (l *logging) end() {
@@ -191,6 +201,9 @@ func (l *logging) end() {
 		l.subscription, l.failed = nil, nil
 	}
 }
+
+// gather is how long a subscription waits for further contracts: a node that starts follows many at once.
+const gather = 100 * time.Millisecond
 
 func (d *Driver) open(ctx context.Context, client *rpc.Client, channel any,
 	args ...any) (*rpc.ClientSubscription, error) {

@@ -141,7 +141,7 @@ func watch(t *testing.T, poll time.Duration, wsOnly bool, settle ...func(*fakeNo
 	settings := Settings{
 		WSURL: strings.Replace(sockets.URL, "http", "ws", 1), HTTPURL: both.URL, ChainID: big.NewInt(1), PollInterval: poll,
 		Timeout:   5 * time.Second,
-		Contracts: w.contracts, Logged: func(contract common.Address) { w.logged <- contract },
+		Contracts: w.contracts, Logged: func(log types.Log) { w.logged <- log.Address },
 	}
 	if wsOnly {
 		settings.HTTPURL = ""

@@ -93,6 +93,12 @@ var ranges = []phrase{
 	{"limited to", "several: eth_getLogs is limited to 1024 blocks"},
 }
 
+// addresses are said by servers that want fewer contracts in one eth_getLogs.
+var addresses = []phrase{
+	{"addresses", "go-ethereum: exceed max addresses or search positions; several: too many addresses"},
+	{"address list", "several: address list is too long"},
+}
+
 // says tells whether a server's text has one of the phrases.
 func says(text string, phrases []phrase) bool {
 	text = strings.ToLower(text)

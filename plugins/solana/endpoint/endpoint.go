@@ -80,7 +80,7 @@ func (h *Horizon) Slot() uint64 { return h.slot.Load() }
 
 // Connect implements relayer.Driver.
 func (d *Driver) Connect(ctx context.Context) (*Client, error) {
-	transport := http.DefaultTransport.(*http.Transport).Clone() // one of its own, so that Disconnect ends its connections
+	transport := relayer.Connections()
 	c := &Client{commitment: d.settings.Commitment,
 		rpc: rpc.NewWithCustomRPCClient(jsonrpc.NewClientWithOpts(d.settings.URL, &jsonrpc.RPCClientOpts{
 			HTTPClient: &http.Client{Transport: checked{transport, d.longest}},

@@ -77,7 +77,7 @@ func (d *Driver) Connect(ctx context.Context) (*Client, error) {
 }
 
 func (d *Driver) client() *Client {
-	transport := http.DefaultTransport.(*http.Transport).Clone() // one of its own, so that Disconnect ends its connections
+	transport := relayer.Connections()
 	return &Client{
 		url: d.settings.URL, key: d.settings.APIKey,
 		http: &http.Client{Transport: relayer.Transport(transport, longest), CheckRedirect: redirect},

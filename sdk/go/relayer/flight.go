@@ -284,10 +284,15 @@ func (q *Queue) unmined() int {
 	return n
 }
 
-func (q *Queue) view() []Flight {
+// view is the flights as a Survey of some items wants them, which stand in the plain form beside.
+func (q *Queue) view(items []*queued, plain []Item) []Flight {
+	of := make(map[string]*Item, len(items))
+	for i, item := range items {
+		of[item.key] = &plain[i]
+	}
 	flights := make([]Flight, len(q.flights))
 	for i, f := range q.flights {
-		flights[i] = Flight{Sequence: f.sequence, Attempts: slices.Clone(f.record.Attempts)}
+		flights[i] = Flight{Sequence: f.sequence, Attempts: slices.Clone(f.record.Attempts), Item: of[f.record.Item]}
 	}
 	return flights
 }

@@ -4,11 +4,7 @@ import (
 	"cmp"
 	"context"
 	"math/rand/v2"
-	"sync"
 	"time"
-
-	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/status"
 )
 
 // PollerSettings is what a Poller is made of. Fetch is required.
@@ -47,12 +43,7 @@ type Poller[T any] struct {
 	soon     chan struct{}
 	cancel   context.CancelFunc
 	done     chan struct{}
-	answered chan struct{} // closed when the chain has answered for the first time, or the poller is closed
-
-	mu      sync.Mutex
-	value   T
-	fetched time.Time // of value; zero: never
-	failure error     // of the last Fetch; nil after a success
+	cache    *Cache[T]
 }
 
 // NewPoller starts to read at once and returns.
@@ -65,8 +56,8 @@ func NewPoller[T any](settings PollerSettings[T]) *Poller[T] {
 	ctx, cancel := context.WithCancel(context.Background())
 	p := &Poller[T]{
 		settings: settings, now: make(chan struct{}, 1), soon: make(chan struct{}, 1), cancel: cancel,
-		done:     make(chan struct{}),
-		answered: make(chan struct{}),
+		done:  make(chan struct{}),
+		cache: NewCache[T](settings.Subject, settings.Why, settings.TTL),
 	}
 	go p.run(ctx)
 	return p
@@ -101,59 +92,37 @@ func ask(c chan struct{}) {
 	}
 }
 
-// Latest returns the cached value.
-//
-// Errors: UNAVAILABLE (nothing was read yet, or not within TTL), with the reason of the last failure.
-func (p *Poller[T]) Latest() (T, error) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	var none T
-	switch age := time.Since(p.fetched); {
-	case p.fetched.IsZero() && p.failure == nil:
-		why := "the first answer of the chain is still awaited"
-		if p.settings.Why != nil {
-			why = p.settings.Why()
-		}
-		return none, status.Errorf(codes.Unavailable, "%s has not been read yet: %s", p.settings.Subject, why)
-	case p.fetched.IsZero():
-		return none, status.Errorf(codes.Unavailable, "%s has not been read yet: %s", p.settings.Subject,
-			status.Convert(p.failure).Message())
-	case age <= p.settings.TTL:
-		return p.value, nil
-	case p.failure == nil:
-		return none, status.Errorf(codes.Unavailable, "%s was last read %s ago, which is too long: the chain does not answer",
-			p.settings.Subject, age.Round(time.Second))
+func drop(asked chan struct{}) {
+	select {
+	case <-asked:
 	default:
-		return none, status.Errorf(codes.Unavailable, "%s was last read %s ago, which is too long: %s", p.settings.Subject,
-			age.Round(time.Second), status.Convert(p.failure).Message())
 	}
 }
 
-// Await is Latest, but in a process that has just started it waits for the chain's first answer, as Await does: that a
-// relayer begins must fail nobody's call.
+// Latest returns the cached value.
 //
-// Errors: as Latest.
-func (p *Poller[T]) Await(ctx context.Context) (T, error) {
-	Await(ctx, p.answered)
-	return p.Latest()
-}
+// Errors: as Cache.Latest.
+func (p *Poller[T]) Latest() (T, error) { return p.cache.Latest() }
+
+// Await is Latest, but in a process that has just started it waits for the chain's first answer.
+//
+// Errors: as Cache.Latest.
+func (p *Poller[T]) Await(ctx context.Context) (T, error) { return p.cache.Await(ctx) }
 
 func (p *Poller[T]) run(ctx context.Context) {
 	defer close(p.done)
-	answered := sync.OnceFunc(func() { close(p.answered) })
-	defer answered()
+	defer p.cache.Close()
 	first := firstRetry
 	for {
+		drop(p.now) // this read serves whoever has asked so far
+		drop(p.soon)
 		interval := p.settings.Retry
-		switch err := p.fetch(ctx); status.Code(err) {
-		case codes.OK:
+		switch err := p.fetch(ctx); {
+		case err == nil:
 			interval, first = p.settings.Interval, p.settings.Retry
-			answered()
-		case codes.Unavailable, codes.DeadlineExceeded, codes.Canceled:
+		case passes(err):
 			interval = min(first, interval)
 			first = 2 * interval
-		default: // it stays so unless somebody changes the chain, or the job
-			answered()
 		}
 		read := time.Now()
 		if interval >= 10 {
@@ -184,14 +153,13 @@ func (p *Poller[T]) fetch(ctx context.Context) error {
 	bounded, cancel := context.WithTimeout(ctx, p.settings.Timeout)
 	defer cancel()
 	value, err := p.settings.Fetch(bounded)
-	p.mu.Lock()
-	p.failure = err
-	if err == nil {
-		p.value, p.fetched = value, time.Now()
+	if err != nil {
+		p.cache.Fail(err)
+		return err
 	}
-	p.mu.Unlock()
-	if err == nil && p.settings.Fetched != nil {
+	p.cache.Set(value)
+	if p.settings.Fetched != nil {
 		p.settings.Fetched(value)
 	}
-	return err
+	return nil
 }

@@ -186,7 +186,7 @@ func (q *Queue) Submit(ctx context.Context, payload []byte) (hash string, err er
 	if err := q.load(ctx); err != nil {
 		return "", fmt.Errorf("submit a transaction: %w", err)
 	}
-	survey, err := q.settings.Sender.Survey(ctx, q.view(), nil)
+	survey, err := q.settings.Sender.Survey(ctx, q.view(nil, nil), nil)
 	if err != nil {
 		return "", fmt.Errorf("submit a transaction: ask the chain for the account's state: %w", err)
 	}
@@ -265,7 +265,7 @@ func (q *Queue) Step(ctx context.Context) error {
 	for i, item := range items {
 		plain[i] = item.item
 	}
-	survey, err := q.settings.Sender.Survey(ctx, q.view(), plain)
+	survey, err := q.settings.Sender.Survey(ctx, q.view(items, plain), plain)
 	if err != nil {
 		return fmt.Errorf("ask the chain for the account's state: %w", err)
 	}

@@ -36,6 +36,8 @@ type Attempt struct {
 type Flight struct {
 	Sequence uint64
 	Attempts []Attempt
+	// Item is the flight's report among the items of the Survey; nil: it is none of them.
+	Item *Item
 }
 
 // Draft asks for a transaction.
@@ -99,7 +101,8 @@ type Verdict struct {
 
 // Sender is what a Queue asks of one account of one chain. Each method bounds its own calls and keeps to its context.
 type Sender interface {
-	// Survey reads the chain once for all flights and items, from one node, so that its parts agree.
+	// Survey reads the chain once for all flights and items, from one node, so that its parts agree. Of an item whose
+	// flight is in a block that is not final, nobody wants to know more than that: its verdict may be Wait.
 	Survey(ctx context.Context, flights []Flight, items []Item) (Survey, error)
 	// Sign makes a transaction without sending it. ErrCeiling: no better terms are allowed.
 	Sign(ctx context.Context, draft Draft) (Attempt, error)

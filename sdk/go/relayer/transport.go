@@ -26,6 +26,17 @@ func Transport(inner http.RoundTripper, mebibytes int64) http.RoundTripper {
 	return transport{inner, mebibytes}
 }
 
+// mostIdle is how many connections to a node are kept while nobody uses them: as many calls as are often made at once.
+const mostIdle = 32
+
+// Connections are a client's own to an RPC node, so that it can end them: those of the standard library, of which more
+// are kept. It keeps two by itself and would open all others anew for each block.
+func Connections() *http.Transport {
+	connections := http.DefaultTransport.(*http.Transport).Clone()
+	connections.MaxIdleConnsPerHost = mostIdle
+	return connections
+}
+
 type transport struct {
 	http.RoundTripper
 	most int64 // MiB

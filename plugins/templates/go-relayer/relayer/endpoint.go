@@ -38,7 +38,7 @@ const longest = 16
 
 // Connect implements relayer.Driver.
 func (e *endpoint) Connect(ctx context.Context) (*client, error) {
-	c := &client{http: http.DefaultTransport.(*http.Transport).Clone()}
+	c := &client{http: relayer.Connections()}
 	calls := &http.Client{Transport: relayer.Transport(c.http, longest)}
 	var err error
 	c.rpc, err = rpc.DialOptions(ctx, e.url, rpc.WithHTTPClient(calls))

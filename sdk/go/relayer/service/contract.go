@@ -1,6 +1,7 @@
 package service
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"math/big"
@@ -130,13 +131,15 @@ func (v View) Standing() *relayer.Standing {
 type PolledSettings[C any] struct {
 	// Address as the chain writes it.
 	Address string
-	Pool    *relayer.Pool[C]
-	Hub     *relayer.Hub
-	// Poller says how often the contract is read. Polled sets Subject, Fetch, Fetched and Why.
+	// Pool is that of the Reader, if there is one.
+	Pool *relayer.Pool[C]
+	Hub  *relayer.Hub
+	// Poller says how often the contract is read, where no Reader does. Polled sets Subject, Fetch, Fetched and Why.
 	Poller relayer.PollerSettings[View]
 	// Steady is how long answers from blocks that are a little older are passed over.
 	Steady time.Duration
-	// Read reads all of a View at one node. relayer.Answered marks what no other node would answer otherwise.
+	// Read reads all of a View at one node, where no Reader does. relayer.Answered marks what no other node would answer
+	// otherwise.
 	Read func(ctx context.Context, client C) (View, error)
 	// Config reads at one node the configuration that was set in a block; nil if none was.
 	Config func(ctx context.Context, client C, block uint64) (*relayerv1.ContractConfig, error)
@@ -150,36 +153,111 @@ type PolledSettings[C any] struct {
 // do otherwise: Requested, if somebody can ask for rounds, and Height, if blocks are newer than the view.
 type Polled[C any] struct {
 	*Publisher
-	settings PolledSettings[C]
-	poller   *relayer.Poller[View]
+	settings       PolledSettings[C]
+	cache          *relayer.Cache[View]
+	nudge, trigger func()
+	leave          func() error
 
 	mu       sync.Mutex
-	latest   *View // that the poller last read
+	latest   *View     // that was last read, with what came to be known since
+	viewed   time.Time // when the reading of it began; zero: there was none, or the last one failed
 	config   *relayerv1.ContractConfig
 	configAt uint64
 }
 
-// NewPolled begins to read a contract.
+// NewPolled begins to read a contract by itself.
 func NewPolled[C any](settings PolledSettings[C]) *Polled[C] {
-	p := &Polled[C]{Publisher: NewPublisher(settings.Hub), settings: settings}
-	poller := settings.Poller
-	poller.Subject, poller.Fetch, poller.Fetched, poller.Why = "the contract "+
-		settings.Address, p.fetch, p.fetched, settings.Pool.Why
-	p.poller = relayer.NewPoller(poller)
+	of := settings.Poller
+	reader := NewReader(ReaderSettings[C, string]{
+		Pool: settings.Pool,
+		Poller: relayer.PollerSettings[struct{}]{
+			Interval: of.Interval, Retry: of.Retry, Gap: of.Gap, TTL: of.TTL, Timeout: of.Timeout,
+		},
+		Read: func(ctx context.Context, client C, _ []string) ([]Reading, error) {
+			v, err := settings.Read(ctx, client)
+			return []Reading{{v, err}}, nil
+		},
+	})
+	p := reader.Follow(settings.Address, settings)
+	p.leave = reader.Close
 	return p
 }
 
+func newPolled[C any](settings PolledSettings[C], pool *relayer.Pool[C], ttl time.Duration) *Polled[C] {
+	settings.Pool = pool
+	return &Polled[C]{
+		Publisher: NewPublisher(settings.Hub), settings: settings,
+		cache: relayer.NewCache[View]("the contract "+settings.Address, pool.Why, cmp.Or(ttl, time.Minute)),
+	}
+}
+
 // Nudge implements Followed.
-func (p *Polled[C]) Nudge() { p.poller.Nudge() }
+func (p *Polled[C]) Nudge() { p.nudge() }
 
 // Trigger has the contract read at once, because it has news.
-func (p *Polled[C]) Trigger() { p.poller.Trigger() }
+func (p *Polled[C]) Trigger() { p.trigger() }
 
 // Close implements Followed.
-func (p *Polled[C]) Close() error { return p.poller.Close() }
+func (p *Polled[C]) Close() error {
+	err := p.leave()
+	p.cache.Close()
+	return err
+}
 
 // View is what the contract last answered.
-func (p *Polled[C]) View(ctx context.Context) (View, error) { return p.poller.Await(ctx) }
+func (p *Polled[C]) View(ctx context.Context) (View, error) { return p.cache.Await(ctx) }
+
+// Viewed is when the last reading of the contract began, if that succeeded; zero: there was none, or it failed.
+func (p *Polled[C]) Viewed() time.Time {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.viewed
+}
+
+// Amend changes the view by what is known of the contract without reading it, and so confirms it as of now. It does
+// nothing before a first reading.
+func (p *Polled[C]) Amend(change func(v *View)) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.latest == nil {
+		return
+	}
+	v := *p.latest
+	change(&v)
+	p.setLocked(v)
+}
+
+// take takes what the contract answered to a reading that began at a time.
+func (p *Polled[C]) take(r Reading, began time.Time) {
+	if r.Err != nil {
+		p.fail(r.Err)
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if old := p.latest; old != nil && r.View.Block < old.Block && old.Block-r.View.Block <= backstep &&
+		time.Since(old.read) < p.settings.Steady {
+		p.cache.Set(*old)
+		return
+	}
+	p.viewed = began
+	p.setLocked(r.View)
+}
+
+func (p *Polled[C]) setLocked(v View) {
+	v.read = time.Now()
+	p.latest = &v
+	p.Publish(v.ConfigBlock, v.ConfigDigest)
+	p.cache.Set(v)
+}
+
+// fail takes why a reading came to nothing.
+func (p *Polled[C]) fail(err error) {
+	p.mu.Lock()
+	p.viewed = time.Time{}
+	p.mu.Unlock()
+	p.cache.Fail(err)
+}
 
 // State implements Contract.
 func (p *Polled[C]) State(ctx context.Context) (State, error) {
@@ -208,35 +286,6 @@ func (p *Polled[C]) DigestPrefix() uint32 { return p.settings.DigestPrefix }
 // Digest implements Contract.
 func (p *Polled[C]) Digest(config *relayerv1.ContractConfig) ([32]byte, error) {
 	return p.settings.Digest(config)
-}
-
-func (p *Polled[C]) fetched(v View) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.latest = &v
-	p.Publish(v.ConfigBlock, v.ConfigDigest)
-}
-
-// fetch reads the contract at one node.
-func (p *Polled[C]) fetch(ctx context.Context) (v View, err error) {
-	if err := p.settings.Pool.Await(ctx); err != nil {
-		return View{}, err
-	}
-	err = p.settings.Pool.Do(ctx, func(ctx context.Context, client C) (err error) {
-		v, err = p.settings.Read(ctx, client)
-		return err
-	})
-	if err != nil {
-		return View{}, err
-	}
-	v.read = time.Now()
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if old := p.latest; old != nil && v.Block < old.Block && old.Block-v.Block <= backstep &&
-		time.Since(old.read) < p.settings.Steady {
-		return *old, nil
-	}
-	return v, nil
 }
 
 // Forget makes the next question for a configuration read the chain again, if the one that is kept is of that block or

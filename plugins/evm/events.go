@@ -1,0 +1,378 @@
+package evm
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/ethereum/go-ethereum/common"
+	"github.com/ethereum/go-ethereum/common/hexutil"
+	gethtypes "github.com/ethereum/go-ethereum/core/types"
+	"google.golang.org/grpc/status"
+
+	"github.com/loop-plugins/loop/plugins/evm/aggregator"
+	"github.com/loop-plugins/loop/plugins/evm/endpoint"
+	"github.com/loop-plugins/loop/sdk/go/relayer"
+)
+
+const (
+	// pages is how many calls read events in one turn: where a server allows few blocks in one, the way back is long,
+	// and other calls want to be made too.
+	pages = 10
+	// overlap is how many blocks are read again in each turn, because a reorganisation may have put other events there, or a node
+	// may not have had all of them yet.
+	overlap = 10
+	// gather is how long an event that a node pushes waits for others of its block, and for the block itself.
+	gather = 20 * time.Millisecond
+	// pardon is how long events are not read after they could not be, and longestPardon how long when that goes on.
+	pardon, longestPardon = 5 * time.Second, time.Minute
+)
+
+// events reads the events of all contracts of a chain, which tell what is new of each, so that the contracts themselves are read
+// only at first, now and then, and when events leave a doubt. Where no events can be read, all contracts are, in each turn.
+type events struct {
+	chain *Chain
+
+	// These are the reader's goroutine's.
+	read    map[common.Address]bool // the contracts that this turn has read
+	skipped bool                    // this turn reads no events
+	last    time.Time               // when events were read last
+	live    outage
+	old     outage // of the events of before the start
+	base    uint64 // the block at which reading began
+	window  map[identity]common.Address
+
+	mu       sync.Mutex
+	scanned  uint64 // the block up to which the events of all contracts were read
+	pushed   uint64 // the newest block of a pushed event
+	pressing bool   // one was pushed that is not read yet
+	waiting  bool   // for others of its block
+}
+
+// identity tells events apart, those of blocks that took one another's place too.
+type identity struct {
+	number   uint64
+	hash, tx common.Hash
+	index    uint
+}
+
+// outage is a time in which something cannot be read.
+type outage struct {
+	since time.Time // the last failure; zero: there is none
+	pause time.Duration
+}
+
+// holds tells whether it is too early to try again.
+func (o *outage) holds() bool { return !o.since.IsZero() && time.Since(o.since) < o.pause }
+
+// end and begin tell whether that is new.
+func (o *outage) end() bool {
+	was := !o.since.IsZero()
+	*o = outage{}
+	return was
+}
+
+func (o *outage) begin() bool {
+	is := o.since.IsZero()
+	o.since, o.pause = time.Now(), min(max(2*o.pause, pardon), longestPardon)
+	return is
+}
+
+// logged hears of an event of a contract that a node has pushed.
+func (e *events) logged(log gethtypes.Log) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.pushed = max(e.pushed, log.BlockNumber)
+	if log.BlockNumber <= e.scanned || e.waiting {
+		return
+	}
+	e.waiting = true
+	time.AfterFunc(gather, func() {
+		e.mu.Lock()
+		e.waiting, e.pressing = false, e.pushed > e.scanned
+		pressing := e.pressing
+		e.mu.Unlock()
+		if pressing {
+			e.chain.reader.Trigger()
+		}
+	})
+}
+
+// due implements service.ReaderSettings: first what is known to need it, and then what events tell.
+func (e *events) due(ctx context.Context, first bool) []common.Address {
+	contracts := e.contracts()
+	if first {
+		e.skipped = e.live.holds() || !e.last.IsZero() && time.Since(e.last) < e.chain.config.LogPollInterval.Duration && !e.presses()
+		e.read = map[common.Address]bool{}
+		for address, c := range contracts {
+			if e.skipped || c.due() {
+				e.read[address] = true
+			}
+		}
+		return slices.Collect(maps.Keys(e.read))
+	}
+	if e.skipped || len(contracts) == 0 {
+		return nil
+	}
+	began := time.Now()
+	failed := e.listen(ctx, contracts) != nil
+	var due []common.Address
+	for address, c := range contracts {
+		if failed && !e.read[address] || c.doubtedSince(began) {
+			due = append(due, address)
+		}
+	}
+	return due
+}
+
+// contracts are all that are followed. A new one may be the reader's before it is the chain's; it is read in the next turn.
+func (e *events) contracts() map[common.Address]*contract {
+	contracts := map[common.Address]*contract{}
+	for _, c := range e.chain.Contracts() {
+		contracts[c.address] = c
+	}
+	return contracts
+}
+
+func (e *events) presses() bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.pressing
+}
+
+// listen reads events up to the newest block, or as far as it gets in one turn. That a server does not let them be read is said
+// once.
+func (e *events) listen(ctx context.Context, contracts map[common.Address]*contract) error {
+	e.last = time.Now()
+	err := e.follow(ctx, contracts)
+	if errors.Is(ctx.Err(), context.Canceled) {
+		return ctx.Err()
+	}
+	if e.tell(&e.live, err); err != nil {
+		for _, c := range contracts {
+			c.look()
+		}
+		return err
+	}
+	return nil
+}
+
+// then looks for the requests of before contracts were followed.
+func (e *events) then(ctx context.Context) {
+	if e.skipped || e.live.since != (time.Time{}) || e.old.holds() {
+		return
+	}
+	err := e.fill(ctx, e.contracts())
+	if !errors.Is(ctx.Err(), context.Canceled) {
+		e.tell(&e.old, err)
+	}
+}
+
+// tell says when events begin to be unreadable and when they are read again.
+func (e *events) tell(o *outage, err error) {
+	switch {
+	case err != nil && o.begin():
+		e.chain.Logger().Warn("the events of contracts cannot be read, and rounds that somebody asks for on the chain are missed",
+			"reason", status.Convert(err).Message())
+	case err == nil && o.end():
+		e.chain.Logger().Info("the events of contracts are read again")
+	}
+}
+
+// follow reads the events of the blocks since the last turn.
+func (e *events) follow(ctx context.Context, contracts map[common.Address]*contract) error {
+	head := e.chain.Pool().Height()
+	e.mu.Lock()
+	scanned := e.scanned
+	e.pressing = false
+	if scanned == 0 { // the contracts were just read, and hold what came before
+		e.scanned, e.base = head, head
+	}
+	e.mu.Unlock()
+	if scanned == 0 {
+		return nil
+	}
+	from := scanned + 1 - min(scanned, overlap)
+	for page := 0; from <= head; page++ {
+		if page == pages {
+			e.chain.reader.Nudge()
+			break
+		}
+		next, err := e.scan(ctx, contracts, from, head)
+		if err != nil || next == from {
+			return err
+		}
+		from = next
+	}
+	return nil
+}
+
+// scan reads all events from one block to another, or as far as one call gets, and returns the block to go on from. It is
+// the first one if no node is asked that has it.
+func (e *events) scan(ctx context.Context, contracts map[common.Address]*contract, from, to uint64) (next uint64, err error) {
+	var (
+		logs []gethtypes.Log
+		head endpoint.Head
+	)
+	filter := endpoint.Filter{
+		Contracts: slices.Collect(maps.Keys(contracts)),
+		Topics:    []common.Hash{aggregator.ConfigSetTopic(), aggregator.NewTransmissionTopic(), aggregator.RoundRequestedTopic()},
+	}
+	err = e.chain.Pool().Do(ctx, func(ctx context.Context, client *endpoint.Client) error {
+		head = client.Head()
+		to := min(to, head.Number) // of the future, nodes answer with an error, or with nothing
+		if next = from; to < from {
+			return nil
+		}
+		found, reached, err := client.Logs(ctx, filter, from, to)
+		if err != nil {
+			return err
+		}
+		logs, next = found, reached+1
+		return date(ctx, client, logs)
+	})
+	if err != nil || next == from {
+		return from, err
+	}
+	e.take(contracts, logs, from, next-1, head)
+	return next, nil
+}
+
+// date gives requests the time of their block, which not every node puts into its events.
+func date(ctx context.Context, client *endpoint.Client, logs []gethtypes.Log) error {
+	for i := range logs {
+		log := &logs[i]
+		if log.Topics[0] != aggregator.RoundRequestedTopic() || log.BlockTimestamp != 0 {
+			continue
+		}
+		var block endpoint.Head
+		if err := client.Call(ctx, &block, "eth_getBlockByNumber", hexutil.Uint64(log.BlockNumber), false); err != nil {
+			return err
+		}
+		log.BlockTimestamp = uint64(block.Time.Unix())
+	}
+	return nil
+}
+
+// take holds the events of some blocks against those that were known of them, and tells the contracts.
+func (e *events) take(contracts map[common.Address]*contract, logs []gethtypes.Log, from, reached uint64, head endpoint.Head) {
+	e.mu.Lock()
+	scanned := e.scanned
+	e.scanned = max(scanned, reached)
+	e.mu.Unlock()
+	of := map[common.Address][]gethtypes.Log{}
+	window := map[identity]common.Address{}
+	for _, log := range logs {
+		of[log.Address] = append(of[log.Address], log)
+		id := identity{log.BlockNumber, log.BlockHash, log.TxHash, log.Index}
+		window[id] = log.Address
+		if _, known := e.window[id]; !known && log.BlockNumber > e.base && log.BlockNumber <= scanned {
+			contracts[log.Address].doubt() // a block took another's place, or the event came late
+		}
+	}
+	for id, address := range e.window {
+		_, remains := window[id]
+		switch c := contracts[address]; {
+		case id.number > reached, id.number < from && id.number+overlap > reached:
+			window[id] = address
+		case id.number >= from && !remains && c != nil:
+			c.doubt()
+		}
+	}
+	e.window = window
+	for address, c := range contracts {
+		c.follows(of[address], from, reached, head)
+	}
+}
+
+// fill looks for requests in blocks of before the contracts were followed.
+func (e *events) fill(ctx context.Context, contracts map[common.Address]*contract) error {
+	e.mu.Lock()
+	to := e.scanned
+	e.mu.Unlock()
+	depth := uint64(e.chain.config.LogBackfillDepth)
+	var behind []*contract
+	from := to + 1
+	for _, c := range contracts {
+		if begin := c.begin(to - min(to, depth)); begin <= to {
+			behind, from = append(behind, c), min(from, begin)
+		}
+	}
+	var err error
+	for page := 0; from <= to && err == nil; page++ {
+		if page == pages {
+			e.chain.reader.Nudge()
+			break
+		}
+		begin := from
+		if from, err = e.requests(ctx, behind, from, to); from == begin {
+			break
+		}
+	}
+	for _, c := range behind {
+		c.look()
+	}
+	return err
+}
+
+// requests looks for the requests for rounds of some contracts from one block to another, or as far as one call gets, and returns
+// the block to go on from: the first one if no node is asked that has it.
+func (e *events) requests(ctx context.Context, contracts []*contract, from, to uint64) (next uint64, err error) {
+	filter := endpoint.Filter{Topics: []common.Hash{aggregator.RoundRequestedTopic()}}
+	of := map[common.Address]*contract{}
+	for _, c := range contracts {
+		filter.Contracts = append(filter.Contracts, c.address)
+		of[c.address] = c
+	}
+	err = e.chain.Pool().Do(ctx, func(ctx context.Context, client *endpoint.Client) error {
+		to := min(to, client.Head().Number)
+		if next = from; to < from {
+			return nil
+		}
+		logs, reached, err := client.Logs(ctx, filter, from, to)
+		if err == nil {
+			err = date(ctx, client, logs)
+		}
+		if err != nil {
+			return err
+		}
+		for _, log := range logs {
+			r, err := requestOf(log)
+			if err != nil {
+				return relayer.Said(err.Error())
+			}
+			of[log.Address].note(r)
+		}
+		next = reached + 1
+		return nil
+	})
+	if err != nil || next == from {
+		return from, err
+	}
+	for _, c := range contracts {
+		c.reach(next - 1)
+	}
+	return next, nil
+}
+
+// replay looks for requests from a block on.
+func (e *events) replay(ctx context.Context, from uint64) error {
+	contracts := slices.Collect(maps.Values(e.contracts()))
+	if len(contracts) == 0 {
+		return nil
+	}
+	for head := e.chain.Pool().Height(); from <= head; {
+		next, err := e.requests(ctx, contracts, from, head)
+		if err != nil {
+			return err
+		}
+		if next == from { // the newest blocks are read as ever, when the node has them
+			break
+		}
+		from = next
+	}
+	return nil
+}

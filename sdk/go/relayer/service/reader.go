@@ -1,0 +1,185 @@
+package service
+
+import (
+	"context"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/loop-plugins/loop/sdk/go/relayer"
+)
+
+// ReaderSettings is what a Reader is made of: C is the client of an endpoint, K names a contract.
+type ReaderSettings[C any, K comparable] struct {
+	Pool *relayer.Pool[C]
+	// Poller says how often contracts are read. The Reader sets Subject, Fetch and Why.
+	Poller relayer.PollerSettings[struct{}]
+	// Read reads all of these contracts at one node, in as few requests as it takes. relayer.Answered marks, in a reading, what no
+	// other node would answer otherwise. An error of its own is a fault of the node in all of them.
+	Read func(ctx context.Context, client C, contracts []K) ([]Reading, error)
+	// Due, if set, says which contracts have to be read now: those that have changed as far as the chain's events tell, and those
+	// that were not read for long. It is asked in each turn, before anything is read and once more behind that, with first unset.
+	// nil: all are, in each turn.
+	Due func(ctx context.Context, first bool) []K
+	// Then, if set, ends each turn that Due began: it is for what can wait.
+	Then func(ctx context.Context)
+}
+
+// Reading is what a contract answered, or why it did not.
+type Reading struct {
+	View View
+	Err  error
+}
+
+// Reader reads the contracts of a chain together: however many there are, a node is asked once for all of them. What goes wrong
+// with one is asked for again by itself, and keeps no other from being read.
+type Reader[C any, K comparable] struct {
+	settings ReaderSettings[C, K]
+
+	mu        sync.Mutex
+	closed    bool
+	poller    *relayer.Poller[struct{}] // nil: nothing was followed so far
+	contracts map[K]*Polled[C]
+}
+
+// NewReader makes a reader. It calls nobody.
+func NewReader[C any, K comparable](settings ReaderSettings[C, K]) *Reader[C, K] {
+	settings.Poller.Subject = "the contracts of a chain"
+	return &Reader[C, K]{settings: settings, contracts: map[K]*Polled[C]{}}
+}
+
+// Follow begins to read a contract, until it is closed.
+func (r *Reader[C, K]) Follow(key K, settings PolledSettings[C]) *Polled[C] {
+	p := newPolled(settings, r.settings.Pool, r.settings.Poller.TTL)
+	p.nudge, p.trigger = r.Nudge, r.Trigger
+	p.leave = func() error {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		delete(r.contracts, key)
+		return nil
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.contracts[key] = p
+	switch {
+	case r.closed:
+	case r.poller == nil:
+		poller := r.settings.Poller
+		poller.Fetch, poller.Why = r.fetch, r.settings.Pool.Why
+		r.poller = relayer.NewPoller(poller)
+	default:
+		r.poller.Trigger()
+	}
+	return p
+}
+
+// Nudge has contracts read because something on the chain has changed.
+func (r *Reader[C, K]) Nudge() { r.ask((*relayer.Poller[struct{}]).Nudge) }
+
+// Trigger has contracts read at once.
+func (r *Reader[C, K]) Trigger() { r.ask((*relayer.Poller[struct{}]).Trigger) }
+
+func (r *Reader[C, K]) ask(how func(*relayer.Poller[struct{}])) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.poller != nil {
+		how(r.poller)
+	}
+}
+
+// Close ends all reading.
+func (r *Reader[C, K]) Close() error {
+	r.mu.Lock()
+	poller := r.poller
+	r.closed = true
+	r.mu.Unlock()
+	if poller == nil {
+		return nil
+	}
+	return poller.Close()
+}
+
+// Contracts are those that are followed.
+func (r *Reader[C, K]) Contracts() map[K]*Polled[C] {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return maps.Clone(r.contracts)
+}
+
+func (r *Reader[C, K]) fetch(ctx context.Context) (struct{}, error) {
+	if err := r.settings.Pool.Await(ctx); err != nil {
+		for _, p := range r.Contracts() {
+			p.fail(err)
+		}
+		return struct{}{}, err
+	}
+	if r.settings.Due == nil {
+		return struct{}{}, r.read(ctx, slices.Collect(maps.Keys(r.Contracts())))
+	}
+	err := r.read(ctx, r.settings.Due(ctx, true))
+	if failed := r.read(ctx, r.settings.Due(ctx, false)); err == nil {
+		err = failed
+	}
+	if r.settings.Then != nil {
+		r.settings.Then(ctx)
+	}
+	return struct{}{}, err
+}
+
+// alone is how many contracts are asked by themselves at once, whose answers were missing among those of all.
+const alone = 8
+
+// read reads some contracts at one node, and by themselves those of which it gave no answer.
+func (r *Reader[C, K]) read(ctx context.Context, keys []K) error {
+	if len(keys) == 0 {
+		return nil
+	}
+	followed := r.Contracts()
+	readings, began, err := r.at(ctx, keys)
+	var again errgroup.Group
+	again.SetLimit(alone)
+	for i, key := range keys {
+		p := followed[key]
+		switch {
+		case p == nil: // nobody follows it any more
+		case err != nil:
+			p.fail(err)
+		case len(keys) > 1 && readings[i].Err != nil && !relayer.IsAnswered(readings[i].Err):
+			again.Go(func() error {
+				readings, began, err := r.at(ctx, []K{key})
+				if err != nil {
+					p.fail(err)
+					return err
+				}
+				p.take(readings[0], began)
+				return nil
+			})
+		default:
+			p.take(readings[i], began)
+		}
+	}
+	if failed := again.Wait(); err == nil {
+		err = failed
+	}
+	return err
+}
+
+// at reads contracts at the best node, and at the next if that one answers for none.
+func (r *Reader[C, K]) at(ctx context.Context, keys []K) (readings []Reading, began time.Time, err error) {
+	err = r.settings.Pool.Do(ctx, func(ctx context.Context, client C) error {
+		began = time.Now()
+		var err error
+		if readings, err = r.settings.Read(ctx, client, keys); err != nil {
+			return err
+		}
+		fails := func(r Reading) bool { return r.Err != nil && !relayer.IsAnswered(r.Err) }
+		if !slices.ContainsFunc(readings, func(r Reading) bool { return !fails(r) }) {
+			return readings[0].Err
+		}
+		return nil
+	})
+	return readings, began, err
+}
