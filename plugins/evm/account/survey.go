@@ -216,8 +216,8 @@ func (l *look) historical() []rpc.BatchElem {
 	}}
 }
 
-// ask makes calls, and asks the contracts of some reports that were not asked yet. One contract of which the node gives no answer
-// keeps its own reports waiting alone; a node that gives none of any has failed.
+// ask makes calls, and asks the contracts of some reports that were not asked yet. A contract of which the node gives no
+// answer is asked again by itself, so that it keeps its own reports waiting alone.
 func (l *look) ask(ctx context.Context, calls []rpc.BatchElem, about []relayer.Item) error {
 	all := slices.Clone(calls)
 	var asked []*view
@@ -238,19 +238,17 @@ func (l *look) ask(ctx context.Context, calls []rpc.BatchElem, about []relayer.I
 	copy(calls, all)
 	for _, call := range calls {
 		if call.Error != nil && !relayer.IsAnswered(call.Error) {
-			return fmt.Errorf("%s: %w", call.Method, call.Error)
+			return call.Error
 		}
 	}
-	faults := 0
 	for i, v := range asked {
-		failure := all[len(calls)+i].Error
-		v.failed = failure != nil
-		if failure != nil && !relayer.IsAnswered(failure) {
-			faults++
+		call := all[len(calls)+i]
+		if call.Error != nil && !relayer.IsAnswered(call.Error) {
+			call.Error = l.account.settings.Pool.Do(ctx, func(ctx context.Context, client *endpoint.Client) error {
+				return client.Batch(ctx, []rpc.BatchElem{call})
+			})
 		}
-	}
-	if faults > 0 && faults == len(asked) {
-		return all[len(all)-1].Error
+		v.failed = call.Error != nil
 	}
 	return nil
 }

@@ -48,17 +48,10 @@ func (c *Client) Each(ctx context.Context, calls []rpc.BatchElem) error {
 }
 
 // Every makes several calls, in order, and leaves all that goes wrong with one of them to the caller: in each element's
-// Error, which is marked relayer.Answered if it is the node's answer and no fault. A request of which no call is
-// answered is the error of all.
+// Error, which is marked relayer.Answered if it is the node's answer and no fault. A request that fails as a whole is
+// the error of all.
 func (c *Client) Every(ctx context.Context, calls []rpc.BatchElem) error {
-	return c.inTurn(ctx, calls, func(done []rpc.BatchElem) error {
-		for _, call := range done {
-			if call.Error == nil || isAnswer(call.Error) {
-				return nil
-			}
-		}
-		return done[0].Error
-	})
+	return c.inTurn(ctx, calls, func([]rpc.BatchElem) error { return nil })
 }
 
 // inTurn makes calls, as many in one request as the server takes, which it teaches by its refusals, until failed finds
