@@ -12,7 +12,6 @@ import (
 	"errors"
 	"fmt"
 
-	"golang.org/x/crypto/scrypt"
 	"golang.org/x/crypto/sha3"
 )
 
@@ -141,7 +140,8 @@ func (e *envelope) checkKDF() error {
 func (e *envelope) derive(password string) ([]byte, error) {
 	params := &e.KDFParams
 	if e.KDF == kdfScrypt {
-		return scrypt.Key([]byte(password), params.Salt.bytes(), params.N, params.R, params.P, envelopeKeyLength)
+		cost := Scrypt{N: params.N, R: params.R, P: params.P}
+		return cost.key([]byte(password), params.Salt.bytes(), envelopeKeyLength)
 	}
 	return pbkdf2.Key(sha256.New, password, params.Salt.bytes(), params.C, envelopeKeyLength)
 }

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"math/bits"
+	"runtime/debug"
 
 	"golang.org/x/crypto/chacha20poly1305"
 	"golang.org/x/crypto/scrypt"
@@ -50,6 +51,19 @@ func (s Scrypt) check() error {
 		return fmt.Errorf("scrypt N %d with R %d takes more than %d MiB", s.N, s.R, maxScryptMemory>>20)
 	}
 	return nil
+}
+
+// generous is from how many bytes on the memory of a derivation is given back at once.
+const generous = 8 << 20
+
+// key stretches a password, and gives the memory that it took back to the system at once: the collector would keep it
+// for minutes, and let the heap grow to as much before it collects again.
+func (s Scrypt) key(password, salt []byte, length int) ([]byte, error) {
+	key, err := scrypt.Key(password, salt, s.N, s.R, s.P, length)
+	if 128*s.N*s.R >= generous {
+		debug.FreeOSMemory()
+	}
+	return key, err
 }
 
 // errSealed says that a sealed value could not be opened. The cipher cannot tell
@@ -136,7 +150,7 @@ func deriveMaster(password, header []byte) (cipher.AEAD, error) {
 	if err := cost.check(); err != nil {
 		return nil, err
 	}
-	secret, err := scrypt.Key(password, bytes.Clone(header[4:]), cost.N, cost.R, cost.P, chacha20poly1305.KeySize)
+	secret, err := cost.key(password, bytes.Clone(header[4:]), chacha20poly1305.KeySize)
 	if err != nil {
 		return nil, fmt.Errorf("derive a key from the password: %w", err)
 	}
