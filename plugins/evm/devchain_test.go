@@ -373,7 +373,7 @@ func newFixture(t *testing.T, keys ...*ecdsa.PrivateKey) *fixture {
 	for _, key := range keys {
 		k[address(key).Hex()] = func(data []byte) ([]byte, error) { return crypto.Sign(data, key) }
 	}
-	return &fixture{relayertest.NewFixture(t, k,
+	return &fixture{relayertest.NewFixture(t, k, evm.SigningCheck,
 		func(l *slog.Logger, r prometheus.Registerer) relayerv1loop.RelayerService {
 			return evm.New(evm.Settings{Logger: l, Registerer: r})
 		})}

@@ -24,6 +24,7 @@ import (
 	"github.com/loop-plugins/loop/plugins/evm"
 	"github.com/loop-plugins/loop/sdk/go/document"
 	"github.com/loop-plugins/loop/sdk/go/relayer/relayertest"
+	"github.com/loop-plugins/loop/sdk/go/relayer/signing"
 	"github.com/loop-plugins/loop/sdk/go/wire"
 )
 
@@ -412,10 +413,8 @@ func TestFeedsAreApart(t *testing.T) {
 					request.GasLimit = c.gas
 					c.spoil(report)
 				}
-				p, _, err := chain.CreateProvider(t.Context(), request)
-				must(t, err)
-				defer func() { must(t, p.(interface{ Close() error }).Close()) }()
-				_, err = p.Transmit(t.Context(), report)
+				p, _ := x.Provider(chain, request)
+				_, err := p.Transmit(t.Context(), report)
 				must(t, err)
 			}
 			d.mineUntil("the other feed's report is in its contract", func() bool {
@@ -456,6 +455,7 @@ func TestTransact(t *testing.T) {
 			CheckBalance: true}, codes.OK},
 	}
 	for name, c := range cases {
+		x.Asked(signing.Transfer{From: c.request.GetFrom(), To: c.request.GetTo(), Amount: wire.Int(c.request.GetAmount())})
 		response, err := chain.Transact(ctx, c.request)
 		if status.Code(err) != c.want {
 			t.Errorf("%s: %v, want %v", name, err, c.want)

@@ -216,7 +216,7 @@ func newFixture(t *testing.T, keys ...sol.PrivateKey) *fixture {
 			return ed25519.Sign(ed25519.PrivateKey(key), data), nil
 		}
 	}
-	return &fixture{relayertest.NewFixture(t, k,
+	return &fixture{relayertest.NewFixture(t, k, solana.SigningCheck,
 		func(l *slog.Logger, r prometheus.Registerer) relayerv1loop.RelayerService {
 			return solana.New(solana.Settings{Logger: l, Registerer: r})
 		})}

@@ -20,6 +20,7 @@ import (
 	"github.com/loop-plugins/loop/gen/go/loop/relayer/v1/relayerv1loop"
 	reportingv1 "github.com/loop-plugins/loop/gen/go/loop/reporting/v1"
 	"github.com/loop-plugins/loop/plugins/solana"
+	"github.com/loop-plugins/loop/sdk/go/relayer/signing"
 	"github.com/loop-plugins/loop/sdk/go/wire"
 	"math/big"
 )
@@ -352,6 +353,9 @@ func TestTransact(t *testing.T) {
 		return err == nil && b.Value > 0
 	})
 	eventually(t, "the chain is reached", func() bool { _, err := chain.LatestHead(ctx, nil); return err == nil })
+	for _, lamports := range []int64{5_000_000, 1 << 62} {
+		x.Asked(signing.Transfer{From: key.PublicKey().String(), To: to.PublicKey().String(), Amount: big.NewInt(lamports)})
+	}
 	response, err := chain.Transact(ctx, request(5_000_000))
 	must(t, err)
 	balance := func() uint64 {

@@ -100,7 +100,7 @@ func newFixture(t *testing.T, keys ...*stark.Key) *fixture {
 			return append(r[:], s[:]...), err
 		}
 	}
-	return &fixture{relayertest.NewFixture(t, k,
+	return &fixture{relayertest.NewFixture(t, k, starknet.SigningCheck,
 		func(l *slog.Logger, r prometheus.Registerer) relayerv1loop.RelayerService {
 			return starknet.New(starknet.Settings{Logger: l, Registerer: r})
 		})}

@@ -19,6 +19,7 @@ import (
 	reportingv1 "github.com/loop-plugins/loop/gen/go/loop/reporting/v1"
 	"github.com/loop-plugins/loop/plugins/starknet"
 	"github.com/loop-plugins/loop/sdk/go/relayer/relayertest"
+	"github.com/loop-plugins/loop/sdk/go/relayer/signing"
 	"github.com/loop-plugins/loop/sdk/go/wire"
 )
 
@@ -306,6 +307,7 @@ func testTransact(t *testing.T, version string) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
+	x.Asked(signing.Transfer{From: me.String(), To: "0x5", Amount: small})
 	sent, err := chain.Transact(ctx, request(small, nil))
 	must(t, err)
 	d.mu.Lock()

@@ -36,8 +36,12 @@ func (a *Account) Sign(ctx context.Context, draft relayer.Draft) (relayer.Attemp
 	tx := a.transaction(draft.Sequence, call, t)
 	signer := types.LatestSignerForChainID(a.settings.ChainID)
 	hash := signer.Hash(tx)
+	preimage, err := unsigned(a.settings.ChainID, tx).Preimage()
+	if err != nil {
+		return relayer.Attempt{}, fmt.Errorf("encode a transaction: %w", err)
+	}
 	response, err := a.settings.Keystore.Sign(ctx,
-		&hostservicev1.SignRequest{Account: a.settings.Address.Hex(), Data: hash[:]})
+		&hostservicev1.SignRequest{Account: a.settings.Address.Hex(), Data: hash[:], Transaction: preimage})
 	if err != nil {
 		return relayer.Attempt{}, fmt.Errorf("sign with the key of %s: %w", a.settings.Address, err)
 	}

@@ -184,5 +184,5 @@ func (a *Account) Cost(ctx context.Context, call Call) (*big.Int, error) {
 		return nil, err
 	}
 	bounds, err := a.bounds(estimate, nil)
-	return bounds.cost(), err
+	return bounds.Cost(), err
 }

@@ -57,30 +57,30 @@ func TestTransactionHash(t *testing.T) {
 			return Bound{amount, b.Price.Big()}
 		}
 		nonce, _ := c.Nonce.Uint64()
-		tx := invoke{
-			sender: c.Sender, nonce: nonce, calldata: Call{To: c.To, Selector: c.Selector, Calldata: c.Calldata}.calldata(),
-			bounds: Bounds{of(c.L1), of(c.L2), of(c.L1Data)},
+		tx := Invoke{
+			Sender: c.Sender, Nonce: nonce, Calldata: Call{To: c.To, Selector: c.Selector, Calldata: c.Calldata}.calldata(),
+			Bounds: Bounds{of(c.L1), of(c.L2), of(c.L1Data)},
 		}
-		if got, err := tx.hash(chain); err != nil || got != c.Hash {
+		if got, err := tx.Hash(chain); err != nil || got != c.Hash {
 			t.Errorf("transaction %d: %s, %v, want %s", i, got, err, c.Hash)
 		}
-		tx.calldata = noCalls()
-		if got, err := tx.hash(chain); err != nil || got != c.Filler {
+		tx.Calldata = noCalls()
+		if got, err := tx.Hash(chain); err != nil || got != c.Filler {
 			t.Errorf("filler %d: %s, %v, want %s", i, got, err, c.Filler)
 		}
 	}
 	zero := Bound{Price: new(big.Int)}
-	if _, err := (invoke{bounds: Bounds{zero, zero, Bound{Price: new(big.Int).Lsh(big.NewInt(1), 253)}}}).
-		hash(stark.Felt{}); err == nil {
+	if _, err := (Invoke{Bounds: Bounds{zero, zero, Bound{Price: new(big.Int).Lsh(big.NewInt(1), 253)}}}).
+		Hash(stark.Felt{}); err == nil {
 		t.Error("a price beyond the field is hashed")
 	}
 }
 
 func TestTransactionJSON(t *testing.T) {
 	t.Parallel()
-	got, err := json.Marshal(invoke{
-		sender: stark.FromUint64(0xab), calldata: noCalls(), nonce: 10,
-		bounds: Bounds{Bound{1, big.NewInt(2)}, Bound{30, big.NewInt(40)}, Bound{0, new(big.Int)}},
+	got, err := json.Marshal(Invoke{
+		Sender: stark.FromUint64(0xab), Calldata: noCalls(), Nonce: 10,
+		Bounds: Bounds{Bound{1, big.NewInt(2)}, Bound{30, big.NewInt(40)}, Bound{0, new(big.Int)}},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -110,7 +110,7 @@ func TestBounds(t *testing.T) {
 	if diff := cmp.Diff(first, got, same); diff != "" {
 		t.Errorf("a first attempt (-want +got):\n%s", diff)
 	}
-	if cost := got.cost(); cost.Int64() != 1502*5+192*2 {
+	if cost := got.Cost(); cost.Int64() != 1502*5+192*2 {
 		t.Errorf("it may take %s", cost)
 	}
 	second := Bounds{Bound{0, big.NewInt(165)}, Bound{1502, big.NewInt(6)}, Bound{192, big.NewInt(3)}}
@@ -313,7 +313,7 @@ func TestKeystoreIsChecked(t *testing.T) {
 	r, s := good.R.Bytes(), good.S.Bytes()
 	bytes := append(r[:], s[:]...)
 	if got, err := New(Settings{Keystore: answers{signature: bytes}}).signature(t.Context(), key.Public(),
-		hash); err != nil || got != good {
+		hash, nil); err != nil || got != good {
 		t.Errorf("%v, %v", got, err)
 	}
 	high := append([]byte(nil), bytes...)
@@ -323,12 +323,12 @@ func TestKeystoreIsChecked(t *testing.T) {
 		"zero":     {signature: make([]byte, 64)},
 		"an error": {signature: bytes, err: errors.New("no")},
 	} {
-		if _, err := New(Settings{Keystore: k}).signature(t.Context(), key.Public(), hash); err == nil {
+		if _, err := New(Settings{Keystore: k}).signature(t.Context(), key.Public(), hash, nil); err == nil {
 			t.Errorf("%s: taken", name)
 		}
 	}
 	if _, err := New(Settings{Keystore: answers{signature: bytes}}).signature(t.Context(), key.Public(),
-		stark.FromUint64(78)); err == nil {
+		stark.FromUint64(78), nil); err == nil {
 		t.Error("a signature of another hash is taken")
 	}
 }

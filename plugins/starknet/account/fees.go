@@ -35,7 +35,7 @@ func (a *Account) estimate(ctx context.Context, calldata []stark.Felt) (endpoint
 				return a.explain(err)
 			}
 			estimate, err = client.EstimateFee(ctx,
-				invoke{sender: a.settings.Address, calldata: calldata, nonce: nonce, bounds: Bounds{zero, zero, zero}})
+				Invoke{Sender: a.settings.Address, Calldata: calldata, Nonce: nonce, Bounds: Bounds{zero, zero, zero}})
 			if err == nil || try >= a.settings.Estimates || !endpoint.IsNonce(err) {
 				return a.explain(err)
 			}

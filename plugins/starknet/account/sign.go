@@ -60,12 +60,16 @@ func (a *Account) Sign(ctx context.Context, draft relayer.Draft) (relayer.Attemp
 	if t.Bounds, err = a.bounds(estimate, earlier); err != nil {
 		return relayer.Attempt{}, err
 	}
-	tx := invoke{sender: a.settings.Address, calldata: calldata, nonce: draft.Sequence, bounds: t.Bounds}
-	hash, err := tx.hash(a.settings.ChainID)
+	tx := Invoke{Sender: a.settings.Address, Calldata: calldata, Nonce: draft.Sequence, Bounds: t.Bounds}
+	hash, err := tx.Hash(a.settings.ChainID)
 	if err != nil {
 		return relayer.Attempt{}, err
 	}
-	signature, err := a.signature(ctx, t.Key, hash)
+	unsigned, err := json.Marshal(tx)
+	if err != nil {
+		return relayer.Attempt{}, fmt.Errorf("encode a transaction: %w", err)
+	}
+	signature, err := a.signature(ctx, t.Key, hash, unsigned)
 	if err != nil {
 		return relayer.Attempt{}, fmt.Errorf("sign with the key %s: %w", t.Key, err)
 	}
@@ -82,9 +86,10 @@ func (a *Account) Sign(ctx context.Context, draft relayer.Draft) (relayer.Attemp
 }
 
 // signature asks the keystore, and checks what it gives.
-func (a *Account) signature(ctx context.Context, key, hash stark.Felt) (stark.Signature, error) {
+func (a *Account) signature(ctx context.Context, key, hash stark.Felt, unsigned []byte) (stark.Signature, error) {
 	data := hash.Bytes()
-	response, err := a.settings.Keystore.Sign(ctx, &hostservicev1.SignRequest{Account: key.String(), Data: data[:]})
+	response, err := a.settings.Keystore.Sign(ctx,
+		&hostservicev1.SignRequest{Account: key.String(), Data: data[:], Transaction: unsigned})
 	if err != nil {
 		return stark.Signature{}, err
 	}

@@ -33,8 +33,8 @@ type Bounds struct {
 
 func (b Bounds) all() []Bound { return []Bound{b.L1, b.L2, b.L1Data} }
 
-// cost is the most that they allow to take, in FRI.
-func (b Bounds) cost() *big.Int {
+// Cost is the most that they allow to take, in FRI.
+func (b Bounds) Cost() *big.Int {
 	sum := new(big.Int)
 	for _, bound := range b.all() {
 		if bound.Price != nil {
@@ -44,25 +44,27 @@ func (b Bounds) cost() *big.Int {
 	return sum
 }
 
-// invoke is a transaction of version 3 from an account that is deployed: without a tip, a paymaster, or data kept
+// Invoke is a transaction of version 3 from an account that is deployed: without a tip, a paymaster, or data kept
 // elsewhere than on L1.
-type invoke struct {
-	sender    stark.Felt
-	calldata  []stark.Felt
-	nonce     uint64
-	bounds    Bounds
-	signature []stark.Felt
+type Invoke struct {
+	Sender stark.Felt
+	// Calldata is what the account's contract is called with: its calls.
+	Calldata []stark.Felt
+	Nonce    uint64
+	Bounds   Bounds
+
+	signature []stark.Felt // empty: it is not signed yet
 }
 
-// hash is what the account signs.
-func (t invoke) hash(chain stark.Felt) (stark.Felt, error) {
+// Hash is what the account signs.
+func (t Invoke) Hash(chain stark.Felt) (stark.Felt, error) {
 	name := func(text string) stark.Felt {
 		f, _ := stark.ShortString(text) // these are short
 		return f
 	}
 	fees := []stark.Felt{{}} // the tip
 	for i, resource := range []string{"L1_GAS", "L2_GAS", "L1_DATA"} {
-		bound := t.bounds.all()[i]
+		bound := t.Bounds.all()[i]
 		packed := new(big.Int).Lsh(name(resource).Big(), 192)
 		packed.Or(packed, new(big.Int).Lsh(new(big.Int).SetUint64(bound.Amount), 128)).Or(packed, bound.Price)
 		f, err := stark.FromBig(packed)
@@ -72,14 +74,14 @@ func (t invoke) hash(chain stark.Felt) (stark.Felt, error) {
 		fees = append(fees, f)
 	}
 	return stark.Poseidon(
-		name("invoke"), stark.FromUint64(3), t.sender, stark.Poseidon(fees...), stark.Poseidon(), chain,
-		stark.FromUint64(t.nonce),
-		stark.Felt{}, stark.Poseidon(), stark.Poseidon(t.calldata...),
+		name("invoke"), stark.FromUint64(3), t.Sender, stark.Poseidon(fees...), stark.Poseidon(), chain,
+		stark.FromUint64(t.Nonce),
+		stark.Felt{}, stark.Poseidon(), stark.Poseidon(t.Calldata...),
 	), nil
 }
 
 // MarshalJSON is the transaction as nodes take it.
-func (t invoke) MarshalJSON() ([]byte, error) {
+func (t Invoke) MarshalJSON() ([]byte, error) {
 	type bound struct {
 		Amount string `json:"max_amount"`
 		Price  string `json:"max_price_per_unit"`
@@ -92,10 +94,10 @@ func (t invoke) MarshalJSON() ([]byte, error) {
 		signature = []stark.Felt{}
 	}
 	return json.Marshal(map[string]any{
-		"type": "INVOKE", "version": "0x3", "sender_address": t.sender, "calldata": t.calldata,
-		"nonce": fmt.Sprintf("0x%x", t.nonce), "signature": signature,
-		"resource_bounds": map[string]bound{"l1_gas": hex(t.bounds.L1), "l2_gas": hex(t.bounds.L2),
-			"l1_data_gas": hex(t.bounds.L1Data)},
+		"type": "INVOKE", "version": "0x3", "sender_address": t.Sender, "calldata": t.Calldata,
+		"nonce": fmt.Sprintf("0x%x", t.Nonce), "signature": signature,
+		"resource_bounds": map[string]bound{"l1_gas": hex(t.Bounds.L1), "l2_gas": hex(t.Bounds.L2),
+			"l1_data_gas": hex(t.Bounds.L1Data)},
 		"tip": "0x0", "paymaster_data": []string{}, "account_deployment_data": []string{},
 		"nonce_data_availability_mode": "L1", "fee_data_availability_mode": "L1",
 	})

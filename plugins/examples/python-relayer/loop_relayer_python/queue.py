@@ -164,8 +164,10 @@ class Queue:
         config = self.config
         to_bytes = bytes.fromhex(to.removeprefix("0x"))
         fields: list[Any] = [config.chain_id, nonce, config.tip_cap, config.fee_cap, gas, to_bytes, value, data, []]
-        digest = keccak(b"\x02" + rlp.encode(fields))
-        answer = await self.keystore.sign(keystore_pb2.SignRequest(account=self.account, data=digest))
+        unsigned = b"\x02" + rlp.encode(fields)
+        answer = await self.keystore.sign(
+            keystore_pb2.SignRequest(account=self.account, data=keccak(unsigned), transaction=unsigned)
+        )
         r, s, v = answer.signature[:32], answer.signature[32:64], answer.signature[64]
         raw = b"\x02" + rlp.encode([*fields, v, int.from_bytes(r, "big"), int.from_bytes(s, "big")])
         return "0x" + keccak(raw).hex(), "0x" + raw.hex()

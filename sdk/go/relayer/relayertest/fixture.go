@@ -19,6 +19,7 @@ import (
 	hostservicev1 "github.com/loop-plugins/loop/gen/go/loop/hostservice/v1"
 	relayerv1 "github.com/loop-plugins/loop/gen/go/loop/relayer/v1"
 	"github.com/loop-plugins/loop/gen/go/loop/relayer/v1/relayerv1loop"
+	"github.com/loop-plugins/loop/sdk/go/relayer/signing"
 )
 
 // Keystore is a fake of the host's: for each account that it lends, what signs.
@@ -44,7 +45,8 @@ func (k Keystore) Sign(_ context.Context, in *hostservicev1.SignRequest,
 	return &hostservicev1.SignResponse{Signature: signature}, nil
 }
 
-// Fixture is a relayer with what a host would lend it.
+// Fixture is a relayer with what a host would lend it. All that the relayer has signed for chains and providers of the fixture's making
+// must pass the relayer's own check.
 type Fixture struct {
 	Relayer relayerv1loop.RelayerService
 	Loans   relayerv1loop.CreateChainLoans
@@ -53,20 +55,26 @@ type Fixture struct {
 
 	t     testing.TB
 	store *Store
+	judge *judge
 }
 
-// NewFixture makes one of a relayer that make makes.
-func NewFixture(t testing.TB, keys Keystore,
+// NewFixture makes one of a relayer that make makes, and whose check newCheck makes.
+func NewFixture(t testing.TB, keys Keystore, newCheck signing.New,
 	make func(*slog.Logger, prometheus.Registerer) relayerv1loop.RelayerService) *Fixture {
 	f := &Fixture{t: t, Metrics: prometheus.NewPedanticRegistry(), Log: &Log{t: t}, store: &Store{}}
+	f.judge = &judge{Keystore: keys, t: t, newCheck: newCheck}
 	f.Relayer = make(slog.New(slog.NewTextHandler(f.Log, nil)), f.Metrics)
-	f.Loans = relayerv1loop.CreateChainLoans{Keystore: keys, Store: f.store}
+	f.Loans = relayerv1loop.CreateChainLoans{Keystore: f.judge, Store: f.store}
 	return f
 }
+
+// Asked has the operator ask for transfers, which the relayer may have signed from now on.
+func (f *Fixture) Asked(transfers ...signing.Transfer) { f.judge.asked(transfers...) }
 
 // Chain makes a chain; the test's end closes it, unless stop did.
 func (f *Fixture) Chain(id, config string) (chain relayerv1loop.Chain, stop func()) {
 	f.t.Helper()
+	f.judge.serves([]byte(config))
 	chain, _, err := f.Relayer.CreateChain(f.t.Context(),
 		&relayerv1.CreateChainRequest{Name: "chain", ChainId: id, ConfigToml: []byte(config)}, f.Loans)
 	Must(f.t, err)
@@ -77,6 +85,7 @@ func (f *Fixture) Chain(id, config string) (chain relayerv1loop.Chain, stop func
 func (f *Fixture) Provider(chain relayerv1loop.Chain,
 	request *relayerv1.CreateProviderRequest) (provider relayerv1loop.Provider, stop func()) {
 	f.t.Helper()
+	f.judge.knows(request)
 	provider, _, err := chain.CreateProvider(f.t.Context(), request)
 	Must(f.t, err)
 	return provider, f.closes(provider)

@@ -57,7 +57,8 @@ type Process struct {
 	Plugin *relayerv1loophost.Relayer
 	Chain  *relayerv1loophost.Chain
 
-	t testing.TB
+	t     testing.TB
+	judge *judge
 }
 
 // Launch builds the plugin of the package under test, ./cmd/loop-<name>, starts it as a host would and makes a chain
@@ -65,6 +66,7 @@ type Process struct {
 func (f *Fixture) Launch(name, chain, config string) *Process {
 	t := f.t
 	t.Helper()
+	f.judge.serves([]byte(config))
 	if testing.Short() {
 		t.Skip("builds the plugin")
 	}
@@ -82,7 +84,7 @@ func (f *Fixture) Launch(name, chain, config string) *Process {
 	plugin, err := relayerv1loophost.LaunchRelayer(t.Context(), runtime,
 		loophost.PluginSettings{Name: name, Command: []string{binary}})
 	Must(t, err)
-	return &Process{t: t, Plugin: plugin, Chain: plugin.CreateChain(
+	return &Process{t: t, judge: f.judge, Plugin: plugin, Chain: plugin.CreateChain(
 		&relayerv1.CreateChainRequest{ChainId: chain, ConfigToml: []byte(config)},
 		relayerv1loophost.CreateChainLoans{
 			Keystore: hostservicev1loophost.ExportKeystore(runtime, hostKeystore{client: f.Loans.Keystore}),
@@ -94,6 +96,7 @@ func (f *Fixture) Launch(name, chain, config string) *Process {
 // Provider makes a median provider.
 func (p *Process) Provider(request *relayerv1.CreateProviderRequest) *relayerv1loophost.Provider {
 	p.t.Helper()
+	p.judge.knows(request)
 	provider := p.Chain.CreateProvider(request)
 	_, err := provider.Created(p.t.Context())
 	Must(p.t, err)

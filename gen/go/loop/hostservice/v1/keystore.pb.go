@@ -113,7 +113,12 @@ type SignRequest struct {
 	// The account, as ListAccounts names it.
 	Account string `protobuf:"bytes,1,opt,name=account,proto3" json:"account,omitempty"`
 	// What to sign.
-	Data          []byte `protobuf:"bytes,2,opt,name=data,proto3" json:"data,omitempty"`
+	Data []byte `protobuf:"bytes,2,opt,name=data,proto3" json:"data,omitempty"`
+	// What data is the hash of, on chains whose accounts sign hashes: for EVM the bytes whose Keccak-256 it is, which are the
+	// transaction's without its signature (EIP-1559's with the byte of their type, or EIP-155's); for Starknet the transaction as nodes
+	// take it, an INVOKE of version 3 in JSON, whose signature may be empty. Empty where data is the message itself, as for Solana. A
+	// node that checks what it signs refuses a hash without it; others take no notice of it.
+	Transaction   []byte `protobuf:"bytes,3,opt,name=transaction,proto3" json:"transaction,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -158,6 +163,13 @@ func (x *SignRequest) GetAccount() string {
 func (x *SignRequest) GetData() []byte {
 	if x != nil {
 		return x.Data
+	}
+	return nil
+}
+
+func (x *SignRequest) GetTransaction() []byte {
+	if x != nil {
+		return x.Transaction
 	}
 	return nil
 }
@@ -215,11 +227,12 @@ const file_loop_hostservice_v1_keystore_proto_rawDesc = "" +
 	"\"loop/hostservice/v1/keystore.proto\x12\x13loop.hostservice.v1\x1a\x1cloop/plugin/v1/options.proto\"\x15\n" +
 	"\x13ListAccountsRequest\"2\n" +
 	"\x14ListAccountsResponse\x12\x1a\n" +
-	"\baccounts\x18\x01 \x03(\tR\baccounts\"R\n" +
+	"\baccounts\x18\x01 \x03(\tR\baccounts\"~\n" +
 	"\vSignRequest\x12#\n" +
 	"\aaccount\x18\x01 \x01(\tB\t\xe2\xf3\x18\x05\b\x01\x18\x80\x02R\aaccount\x12\x1e\n" +
 	"\x04data\x18\x02 \x01(\fB\n" +
-	"\xe2\xf3\x18\x06\b\x01\x18\x80\x80\x04R\x04data\"4\n" +
+	"\xe2\xf3\x18\x06\b\x01\x18\x80\x80\x04R\x04data\x12*\n" +
+	"\vtransaction\x18\x03 \x01(\fB\b\xe2\xf3\x18\x04\x18\x80\x80\x04R\vtransaction\"4\n" +
 	"\fSignResponse\x12$\n" +
 	"\tsignature\x18\x01 \x01(\fB\x06\xe2\xf3\x18\x02\b\x01R\tsignature2\xe3\x01\n" +
 	"\x0fKeystoreService\x12p\n" +

@@ -38,7 +38,13 @@ type KeystoreServiceClient interface {
 	// hexadecimal digits without leading zeros), data is a transaction's hash of 32 bytes, and the signature is r and s in 64 bytes,
 	// big-endian, with s in the lower half.
 	//
-	// Errors: NOT_FOUND (an account that is not lent to the caller), INVALID_ARGUMENT (data of a length that the chain does not sign).
+	// Where the data is a hash, transaction says what it is the hash of. A node that has a check of its own for the relayer's chain
+	// signs what that finds to be a report for the contract of a job, a transfer that an operator has asked for, or a transaction
+	// without effect, and nothing else. Of other relayers it signs what they ask for, as often as its operator allows.
+	//
+	// Errors: NOT_FOUND (an account that is not lent to the caller), INVALID_ARGUMENT (data of a length that the chain does not sign),
+	// PERMISSION_DENIED (the node's check finds no reason to sign it; the message says why), RESOURCE_EXHAUSTED (the account has had as
+	// many signatures as it may have a minute; ask again later).
 	Sign(ctx context.Context, in *SignRequest, opts ...grpc.CallOption) (*SignResponse, error)
 }
 
@@ -83,7 +89,13 @@ type KeystoreServiceServer interface {
 	// hexadecimal digits without leading zeros), data is a transaction's hash of 32 bytes, and the signature is r and s in 64 bytes,
 	// big-endian, with s in the lower half.
 	//
-	// Errors: NOT_FOUND (an account that is not lent to the caller), INVALID_ARGUMENT (data of a length that the chain does not sign).
+	// Where the data is a hash, transaction says what it is the hash of. A node that has a check of its own for the relayer's chain
+	// signs what that finds to be a report for the contract of a job, a transfer that an operator has asked for, or a transaction
+	// without effect, and nothing else. Of other relayers it signs what they ask for, as often as its operator allows.
+	//
+	// Errors: NOT_FOUND (an account that is not lent to the caller), INVALID_ARGUMENT (data of a length that the chain does not sign),
+	// PERMISSION_DENIED (the node's check finds no reason to sign it; the message says why), RESOURCE_EXHAUSTED (the account has had as
+	// many signatures as it may have a minute; ask again later).
 	Sign(context.Context, *SignRequest) (*SignResponse, error)
 }
 

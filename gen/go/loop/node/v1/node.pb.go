@@ -3499,6 +3499,252 @@ func (x *Ocr2PublicKeys) GetOnchainPublicKey() []byte {
 	return nil
 }
 
+// ListSignaturesRequest asks for a page.
+type ListSignaturesRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The key whose signatures are meant, as ListKeys has its id; empty: all.
+	Account string `protobuf:"bytes,1,opt,name=account,proto3" json:"account,omitempty"`
+	// Whether to leave out what was signed.
+	Refused bool `protobuf:"varint,2,opt,name=refused,proto3" json:"refused,omitempty"`
+	// Most signatures to return; 0: 100. At most 1000 are.
+	PageSize uint32 `protobuf:"varint,3,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
+	// next_page_token of the page before; empty: the first.
+	PageToken     string `protobuf:"bytes,4,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListSignaturesRequest) Reset() {
+	*x = ListSignaturesRequest{}
+	mi := &file_loop_node_v1_node_proto_msgTypes[47]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListSignaturesRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListSignaturesRequest) ProtoMessage() {}
+
+func (x *ListSignaturesRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_loop_node_v1_node_proto_msgTypes[47]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListSignaturesRequest.ProtoReflect.Descriptor instead.
+func (*ListSignaturesRequest) Descriptor() ([]byte, []int) {
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{47}
+}
+
+func (x *ListSignaturesRequest) GetAccount() string {
+	if x != nil {
+		return x.Account
+	}
+	return ""
+}
+
+func (x *ListSignaturesRequest) GetRefused() bool {
+	if x != nil {
+		return x.Refused
+	}
+	return false
+}
+
+func (x *ListSignaturesRequest) GetPageSize() uint32 {
+	if x != nil {
+		return x.PageSize
+	}
+	return 0
+}
+
+func (x *ListSignaturesRequest) GetPageToken() string {
+	if x != nil {
+		return x.PageToken
+	}
+	return ""
+}
+
+// ListSignaturesResponse is one page.
+type ListSignaturesResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Newest first.
+	Signatures []*Signature `protobuf:"bytes,1,rep,name=signatures,proto3" json:"signatures,omitempty"`
+	// Token of the next page; empty: this is the last.
+	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListSignaturesResponse) Reset() {
+	*x = ListSignaturesResponse{}
+	mi := &file_loop_node_v1_node_proto_msgTypes[48]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListSignaturesResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListSignaturesResponse) ProtoMessage() {}
+
+func (x *ListSignaturesResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_loop_node_v1_node_proto_msgTypes[48]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListSignaturesResponse.ProtoReflect.Descriptor instead.
+func (*ListSignaturesResponse) Descriptor() ([]byte, []int) {
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{48}
+}
+
+func (x *ListSignaturesResponse) GetSignatures() []*Signature {
+	if x != nil {
+		return x.Signatures
+	}
+	return nil
+}
+
+func (x *ListSignaturesResponse) GetNextPageToken() string {
+	if x != nil {
+		return x.NextPageToken
+	}
+	return ""
+}
+
+// Signature is something that a relayer had signed or was refused.
+type Signature struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Grows with each.
+	Id int64 `protobuf:"varint,1,opt,name=id,proto3" json:"id,omitempty"`
+	// When it was asked for.
+	At *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=at,proto3" json:"at,omitempty"`
+	// The plugin's process that asked.
+	Plugin string `protobuf:"bytes,3,opt,name=plugin,proto3" json:"plugin,omitempty"`
+	// The relay and the chain that it was for.
+	Relay string `protobuf:"bytes,4,opt,name=relay,proto3" json:"relay,omitempty"`
+	// See relay.
+	ChainId string `protobuf:"bytes,5,opt,name=chain_id,json=chainId,proto3" json:"chain_id,omitempty"`
+	// The key.
+	Account string `protobuf:"bytes,6,opt,name=account,proto3" json:"account,omitempty"`
+	// The job that it was for; 0: none is known.
+	JobId int64 `protobuf:"varint,7,opt,name=job_id,json=jobId,proto3" json:"job_id,omitempty"`
+	// What was signed, in words; empty: nothing was. "not checked" where the node cannot tell what it is.
+	What string `protobuf:"bytes,8,opt,name=what,proto3" json:"what,omitempty"`
+	// Why nothing was signed, in words; empty: it was.
+	Refused       string `protobuf:"bytes,9,opt,name=refused,proto3" json:"refused,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Signature) Reset() {
+	*x = Signature{}
+	mi := &file_loop_node_v1_node_proto_msgTypes[49]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Signature) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Signature) ProtoMessage() {}
+
+func (x *Signature) ProtoReflect() protoreflect.Message {
+	mi := &file_loop_node_v1_node_proto_msgTypes[49]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Signature.ProtoReflect.Descriptor instead.
+func (*Signature) Descriptor() ([]byte, []int) {
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{49}
+}
+
+func (x *Signature) GetId() int64 {
+	if x != nil {
+		return x.Id
+	}
+	return 0
+}
+
+func (x *Signature) GetAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.At
+	}
+	return nil
+}
+
+func (x *Signature) GetPlugin() string {
+	if x != nil {
+		return x.Plugin
+	}
+	return ""
+}
+
+func (x *Signature) GetRelay() string {
+	if x != nil {
+		return x.Relay
+	}
+	return ""
+}
+
+func (x *Signature) GetChainId() string {
+	if x != nil {
+		return x.ChainId
+	}
+	return ""
+}
+
+func (x *Signature) GetAccount() string {
+	if x != nil {
+		return x.Account
+	}
+	return ""
+}
+
+func (x *Signature) GetJobId() int64 {
+	if x != nil {
+		return x.JobId
+	}
+	return 0
+}
+
+func (x *Signature) GetWhat() string {
+	if x != nil {
+		return x.What
+	}
+	return ""
+}
+
+func (x *Signature) GetRefused() string {
+	if x != nil {
+		return x.Refused
+	}
+	return ""
+}
+
 // CreateKeyRequest says which key.
 type CreateKeyRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -3512,7 +3758,7 @@ type CreateKeyRequest struct {
 
 func (x *CreateKeyRequest) Reset() {
 	*x = CreateKeyRequest{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[47]
+	mi := &file_loop_node_v1_node_proto_msgTypes[50]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3524,7 +3770,7 @@ func (x *CreateKeyRequest) String() string {
 func (*CreateKeyRequest) ProtoMessage() {}
 
 func (x *CreateKeyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[47]
+	mi := &file_loop_node_v1_node_proto_msgTypes[50]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3537,7 +3783,7 @@ func (x *CreateKeyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateKeyRequest.ProtoReflect.Descriptor instead.
 func (*CreateKeyRequest) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{47}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{50}
 }
 
 func (x *CreateKeyRequest) GetKind() KeyKind {
@@ -3565,7 +3811,7 @@ type CreateKeyResponse struct {
 
 func (x *CreateKeyResponse) Reset() {
 	*x = CreateKeyResponse{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[48]
+	mi := &file_loop_node_v1_node_proto_msgTypes[51]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3577,7 +3823,7 @@ func (x *CreateKeyResponse) String() string {
 func (*CreateKeyResponse) ProtoMessage() {}
 
 func (x *CreateKeyResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[48]
+	mi := &file_loop_node_v1_node_proto_msgTypes[51]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3590,7 +3836,7 @@ func (x *CreateKeyResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateKeyResponse.ProtoReflect.Descriptor instead.
 func (*CreateKeyResponse) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{48}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{51}
 }
 
 func (x *CreateKeyResponse) GetKey() *Key {
@@ -3615,7 +3861,7 @@ type ImportKeyRequest struct {
 
 func (x *ImportKeyRequest) Reset() {
 	*x = ImportKeyRequest{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[49]
+	mi := &file_loop_node_v1_node_proto_msgTypes[52]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3627,7 +3873,7 @@ func (x *ImportKeyRequest) String() string {
 func (*ImportKeyRequest) ProtoMessage() {}
 
 func (x *ImportKeyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[49]
+	mi := &file_loop_node_v1_node_proto_msgTypes[52]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3640,7 +3886,7 @@ func (x *ImportKeyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ImportKeyRequest.ProtoReflect.Descriptor instead.
 func (*ImportKeyRequest) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{49}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{52}
 }
 
 func (x *ImportKeyRequest) GetFile() []byte {
@@ -3675,7 +3921,7 @@ type ImportKeyResponse struct {
 
 func (x *ImportKeyResponse) Reset() {
 	*x = ImportKeyResponse{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[50]
+	mi := &file_loop_node_v1_node_proto_msgTypes[53]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3687,7 +3933,7 @@ func (x *ImportKeyResponse) String() string {
 func (*ImportKeyResponse) ProtoMessage() {}
 
 func (x *ImportKeyResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[50]
+	mi := &file_loop_node_v1_node_proto_msgTypes[53]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3700,7 +3946,7 @@ func (x *ImportKeyResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ImportKeyResponse.ProtoReflect.Descriptor instead.
 func (*ImportKeyResponse) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{50}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{53}
 }
 
 func (x *ImportKeyResponse) GetKey() *Key {
@@ -3725,7 +3971,7 @@ type ExportKeyRequest struct {
 
 func (x *ExportKeyRequest) Reset() {
 	*x = ExportKeyRequest{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[51]
+	mi := &file_loop_node_v1_node_proto_msgTypes[54]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3737,7 +3983,7 @@ func (x *ExportKeyRequest) String() string {
 func (*ExportKeyRequest) ProtoMessage() {}
 
 func (x *ExportKeyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[51]
+	mi := &file_loop_node_v1_node_proto_msgTypes[54]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3750,7 +3996,7 @@ func (x *ExportKeyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExportKeyRequest.ProtoReflect.Descriptor instead.
 func (*ExportKeyRequest) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{51}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{54}
 }
 
 func (x *ExportKeyRequest) GetId() string {
@@ -3785,7 +4031,7 @@ type ExportKeyResponse struct {
 
 func (x *ExportKeyResponse) Reset() {
 	*x = ExportKeyResponse{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[52]
+	mi := &file_loop_node_v1_node_proto_msgTypes[55]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3797,7 +4043,7 @@ func (x *ExportKeyResponse) String() string {
 func (*ExportKeyResponse) ProtoMessage() {}
 
 func (x *ExportKeyResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[52]
+	mi := &file_loop_node_v1_node_proto_msgTypes[55]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3810,7 +4056,7 @@ func (x *ExportKeyResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExportKeyResponse.ProtoReflect.Descriptor instead.
 func (*ExportKeyResponse) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{52}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{55}
 }
 
 func (x *ExportKeyResponse) GetFile() []byte {
@@ -3836,7 +4082,7 @@ type Bridge struct {
 
 func (x *Bridge) Reset() {
 	*x = Bridge{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[53]
+	mi := &file_loop_node_v1_node_proto_msgTypes[56]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3848,7 +4094,7 @@ func (x *Bridge) String() string {
 func (*Bridge) ProtoMessage() {}
 
 func (x *Bridge) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[53]
+	mi := &file_loop_node_v1_node_proto_msgTypes[56]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3861,7 +4107,7 @@ func (x *Bridge) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Bridge.ProtoReflect.Descriptor instead.
 func (*Bridge) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{53}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{56}
 }
 
 func (x *Bridge) GetName() string {
@@ -3896,7 +4142,7 @@ type AddBridgeRequest struct {
 
 func (x *AddBridgeRequest) Reset() {
 	*x = AddBridgeRequest{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[54]
+	mi := &file_loop_node_v1_node_proto_msgTypes[57]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3908,7 +4154,7 @@ func (x *AddBridgeRequest) String() string {
 func (*AddBridgeRequest) ProtoMessage() {}
 
 func (x *AddBridgeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[54]
+	mi := &file_loop_node_v1_node_proto_msgTypes[57]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3921,7 +4167,7 @@ func (x *AddBridgeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AddBridgeRequest.ProtoReflect.Descriptor instead.
 func (*AddBridgeRequest) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{54}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{57}
 }
 
 func (x *AddBridgeRequest) GetBridge() *Bridge {
@@ -3942,7 +4188,7 @@ type AddBridgeResponse struct {
 
 func (x *AddBridgeResponse) Reset() {
 	*x = AddBridgeResponse{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[55]
+	mi := &file_loop_node_v1_node_proto_msgTypes[58]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3954,7 +4200,7 @@ func (x *AddBridgeResponse) String() string {
 func (*AddBridgeResponse) ProtoMessage() {}
 
 func (x *AddBridgeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[55]
+	mi := &file_loop_node_v1_node_proto_msgTypes[58]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3967,7 +4213,7 @@ func (x *AddBridgeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AddBridgeResponse.ProtoReflect.Descriptor instead.
 func (*AddBridgeResponse) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{55}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{58}
 }
 
 func (x *AddBridgeResponse) GetBridge() *Bridge {
@@ -3986,7 +4232,7 @@ type ListBridgesRequest struct {
 
 func (x *ListBridgesRequest) Reset() {
 	*x = ListBridgesRequest{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[56]
+	mi := &file_loop_node_v1_node_proto_msgTypes[59]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3998,7 +4244,7 @@ func (x *ListBridgesRequest) String() string {
 func (*ListBridgesRequest) ProtoMessage() {}
 
 func (x *ListBridgesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[56]
+	mi := &file_loop_node_v1_node_proto_msgTypes[59]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4011,7 +4257,7 @@ func (x *ListBridgesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListBridgesRequest.ProtoReflect.Descriptor instead.
 func (*ListBridgesRequest) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{56}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{59}
 }
 
 // ListBridgesResponse lists bridges.
@@ -4025,7 +4271,7 @@ type ListBridgesResponse struct {
 
 func (x *ListBridgesResponse) Reset() {
 	*x = ListBridgesResponse{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[57]
+	mi := &file_loop_node_v1_node_proto_msgTypes[60]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4037,7 +4283,7 @@ func (x *ListBridgesResponse) String() string {
 func (*ListBridgesResponse) ProtoMessage() {}
 
 func (x *ListBridgesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[57]
+	mi := &file_loop_node_v1_node_proto_msgTypes[60]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4050,7 +4296,7 @@ func (x *ListBridgesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListBridgesResponse.ProtoReflect.Descriptor instead.
 func (*ListBridgesResponse) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{57}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{60}
 }
 
 func (x *ListBridgesResponse) GetBridges() []*Bridge {
@@ -4071,7 +4317,7 @@ type RevealBridgeRequest struct {
 
 func (x *RevealBridgeRequest) Reset() {
 	*x = RevealBridgeRequest{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[58]
+	mi := &file_loop_node_v1_node_proto_msgTypes[61]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4083,7 +4329,7 @@ func (x *RevealBridgeRequest) String() string {
 func (*RevealBridgeRequest) ProtoMessage() {}
 
 func (x *RevealBridgeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[58]
+	mi := &file_loop_node_v1_node_proto_msgTypes[61]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4096,7 +4342,7 @@ func (x *RevealBridgeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RevealBridgeRequest.ProtoReflect.Descriptor instead.
 func (*RevealBridgeRequest) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{58}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{61}
 }
 
 func (x *RevealBridgeRequest) GetName() string {
@@ -4117,7 +4363,7 @@ type RevealBridgeResponse struct {
 
 func (x *RevealBridgeResponse) Reset() {
 	*x = RevealBridgeResponse{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[59]
+	mi := &file_loop_node_v1_node_proto_msgTypes[62]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4129,7 +4375,7 @@ func (x *RevealBridgeResponse) String() string {
 func (*RevealBridgeResponse) ProtoMessage() {}
 
 func (x *RevealBridgeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[59]
+	mi := &file_loop_node_v1_node_proto_msgTypes[62]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4142,7 +4388,7 @@ func (x *RevealBridgeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RevealBridgeResponse.ProtoReflect.Descriptor instead.
 func (*RevealBridgeResponse) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{59}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{62}
 }
 
 func (x *RevealBridgeResponse) GetBridge() *Bridge {
@@ -4163,7 +4409,7 @@ type RemoveBridgeRequest struct {
 
 func (x *RemoveBridgeRequest) Reset() {
 	*x = RemoveBridgeRequest{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[60]
+	mi := &file_loop_node_v1_node_proto_msgTypes[63]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4175,7 +4421,7 @@ func (x *RemoveBridgeRequest) String() string {
 func (*RemoveBridgeRequest) ProtoMessage() {}
 
 func (x *RemoveBridgeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[60]
+	mi := &file_loop_node_v1_node_proto_msgTypes[63]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4188,7 +4434,7 @@ func (x *RemoveBridgeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemoveBridgeRequest.ProtoReflect.Descriptor instead.
 func (*RemoveBridgeRequest) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{60}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{63}
 }
 
 func (x *RemoveBridgeRequest) GetName() string {
@@ -4207,7 +4453,7 @@ type RemoveBridgeResponse struct {
 
 func (x *RemoveBridgeResponse) Reset() {
 	*x = RemoveBridgeResponse{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[61]
+	mi := &file_loop_node_v1_node_proto_msgTypes[64]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4219,7 +4465,7 @@ func (x *RemoveBridgeResponse) String() string {
 func (*RemoveBridgeResponse) ProtoMessage() {}
 
 func (x *RemoveBridgeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[61]
+	mi := &file_loop_node_v1_node_proto_msgTypes[64]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4232,7 +4478,7 @@ func (x *RemoveBridgeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemoveBridgeResponse.ProtoReflect.Descriptor instead.
 func (*RemoveBridgeResponse) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{61}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{64}
 }
 
 // TokenWanted is the detail of UNAUTHENTICATED for a call without a token by TCP without TLS, which only the node's machine
@@ -4250,7 +4496,7 @@ type TokenWanted struct {
 
 func (x *TokenWanted) Reset() {
 	*x = TokenWanted{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[62]
+	mi := &file_loop_node_v1_node_proto_msgTypes[65]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4262,7 +4508,7 @@ func (x *TokenWanted) String() string {
 func (*TokenWanted) ProtoMessage() {}
 
 func (x *TokenWanted) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[62]
+	mi := &file_loop_node_v1_node_proto_msgTypes[65]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4275,7 +4521,7 @@ func (x *TokenWanted) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TokenWanted.ProtoReflect.Descriptor instead.
 func (*TokenWanted) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{62}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{65}
 }
 
 func (x *TokenWanted) GetSocket() string {
@@ -4307,7 +4553,7 @@ type Token struct {
 
 func (x *Token) Reset() {
 	*x = Token{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[63]
+	mi := &file_loop_node_v1_node_proto_msgTypes[66]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4319,7 +4565,7 @@ func (x *Token) String() string {
 func (*Token) ProtoMessage() {}
 
 func (x *Token) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[63]
+	mi := &file_loop_node_v1_node_proto_msgTypes[66]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4332,7 +4578,7 @@ func (x *Token) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Token.ProtoReflect.Descriptor instead.
 func (*Token) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{63}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{66}
 }
 
 func (x *Token) GetName() string {
@@ -4369,7 +4615,7 @@ type CreateTokenRequest struct {
 
 func (x *CreateTokenRequest) Reset() {
 	*x = CreateTokenRequest{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[64]
+	mi := &file_loop_node_v1_node_proto_msgTypes[67]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4381,7 +4627,7 @@ func (x *CreateTokenRequest) String() string {
 func (*CreateTokenRequest) ProtoMessage() {}
 
 func (x *CreateTokenRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[64]
+	mi := &file_loop_node_v1_node_proto_msgTypes[67]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4394,7 +4640,7 @@ func (x *CreateTokenRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateTokenRequest.ProtoReflect.Descriptor instead.
 func (*CreateTokenRequest) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{64}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{67}
 }
 
 func (x *CreateTokenRequest) GetName() string {
@@ -4424,7 +4670,7 @@ type CreateTokenResponse struct {
 
 func (x *CreateTokenResponse) Reset() {
 	*x = CreateTokenResponse{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[65]
+	mi := &file_loop_node_v1_node_proto_msgTypes[68]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4436,7 +4682,7 @@ func (x *CreateTokenResponse) String() string {
 func (*CreateTokenResponse) ProtoMessage() {}
 
 func (x *CreateTokenResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[65]
+	mi := &file_loop_node_v1_node_proto_msgTypes[68]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4449,7 +4695,7 @@ func (x *CreateTokenResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateTokenResponse.ProtoReflect.Descriptor instead.
 func (*CreateTokenResponse) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{65}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{68}
 }
 
 func (x *CreateTokenResponse) GetToken() *Token {
@@ -4475,7 +4721,7 @@ type ListTokensRequest struct {
 
 func (x *ListTokensRequest) Reset() {
 	*x = ListTokensRequest{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[66]
+	mi := &file_loop_node_v1_node_proto_msgTypes[69]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4487,7 +4733,7 @@ func (x *ListTokensRequest) String() string {
 func (*ListTokensRequest) ProtoMessage() {}
 
 func (x *ListTokensRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[66]
+	mi := &file_loop_node_v1_node_proto_msgTypes[69]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4500,7 +4746,7 @@ func (x *ListTokensRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListTokensRequest.ProtoReflect.Descriptor instead.
 func (*ListTokensRequest) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{66}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{69}
 }
 
 // ListTokensResponse lists tokens.
@@ -4514,7 +4760,7 @@ type ListTokensResponse struct {
 
 func (x *ListTokensResponse) Reset() {
 	*x = ListTokensResponse{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[67]
+	mi := &file_loop_node_v1_node_proto_msgTypes[70]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4526,7 +4772,7 @@ func (x *ListTokensResponse) String() string {
 func (*ListTokensResponse) ProtoMessage() {}
 
 func (x *ListTokensResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[67]
+	mi := &file_loop_node_v1_node_proto_msgTypes[70]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4539,7 +4785,7 @@ func (x *ListTokensResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListTokensResponse.ProtoReflect.Descriptor instead.
 func (*ListTokensResponse) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{67}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{70}
 }
 
 func (x *ListTokensResponse) GetTokens() []*Token {
@@ -4560,7 +4806,7 @@ type RevokeTokenRequest struct {
 
 func (x *RevokeTokenRequest) Reset() {
 	*x = RevokeTokenRequest{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[68]
+	mi := &file_loop_node_v1_node_proto_msgTypes[71]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4572,7 +4818,7 @@ func (x *RevokeTokenRequest) String() string {
 func (*RevokeTokenRequest) ProtoMessage() {}
 
 func (x *RevokeTokenRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[68]
+	mi := &file_loop_node_v1_node_proto_msgTypes[71]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4585,7 +4831,7 @@ func (x *RevokeTokenRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RevokeTokenRequest.ProtoReflect.Descriptor instead.
 func (*RevokeTokenRequest) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{68}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{71}
 }
 
 func (x *RevokeTokenRequest) GetName() string {
@@ -4604,7 +4850,7 @@ type RevokeTokenResponse struct {
 
 func (x *RevokeTokenResponse) Reset() {
 	*x = RevokeTokenResponse{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[69]
+	mi := &file_loop_node_v1_node_proto_msgTypes[72]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4616,7 +4862,7 @@ func (x *RevokeTokenResponse) String() string {
 func (*RevokeTokenResponse) ProtoMessage() {}
 
 func (x *RevokeTokenResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[69]
+	mi := &file_loop_node_v1_node_proto_msgTypes[72]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4629,7 +4875,7 @@ func (x *RevokeTokenResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RevokeTokenResponse.ProtoReflect.Descriptor instead.
 func (*RevokeTokenResponse) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{69}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{72}
 }
 
 var File_loop_node_v1_node_proto protoreflect.FileDescriptor
@@ -4858,7 +5104,28 @@ const file_loop_node_v1_node_proto_rawDesc = "" +
 	"\x0eOcr2PublicKeys\x12.\n" +
 	"\x13offchain_public_key\x18\x01 \x01(\fR\x11offchainPublicKey\x12?\n" +
 	"\x1cconfig_encryption_public_key\x18\x02 \x01(\fR\x19configEncryptionPublicKey\x12,\n" +
-	"\x12onchain_public_key\x18\x03 \x01(\fR\x10onchainPublicKey\"S\n" +
+	"\x12onchain_public_key\x18\x03 \x01(\fR\x10onchainPublicKey\"\x87\x01\n" +
+	"\x15ListSignaturesRequest\x12\x18\n" +
+	"\aaccount\x18\x01 \x01(\tR\aaccount\x12\x18\n" +
+	"\arefused\x18\x02 \x01(\bR\arefused\x12\x1b\n" +
+	"\tpage_size\x18\x03 \x01(\rR\bpageSize\x12\x1d\n" +
+	"\n" +
+	"page_token\x18\x04 \x01(\tR\tpageToken\"y\n" +
+	"\x16ListSignaturesResponse\x127\n" +
+	"\n" +
+	"signatures\x18\x01 \x03(\v2\x17.loop.node.v1.SignatureR\n" +
+	"signatures\x12&\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xef\x01\n" +
+	"\tSignature\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\x03R\x02id\x12*\n" +
+	"\x02at\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x02at\x12\x16\n" +
+	"\x06plugin\x18\x03 \x01(\tR\x06plugin\x12\x14\n" +
+	"\x05relay\x18\x04 \x01(\tR\x05relay\x12\x19\n" +
+	"\bchain_id\x18\x05 \x01(\tR\achainId\x12\x18\n" +
+	"\aaccount\x18\x06 \x01(\tR\aaccount\x12\x15\n" +
+	"\x06job_id\x18\a \x01(\x03R\x05jobId\x12\x12\n" +
+	"\x04what\x18\b \x01(\tR\x04what\x12\x18\n" +
+	"\arefused\x18\t \x01(\tR\arefused\"S\n" +
 	"\x10CreateKeyRequest\x12)\n" +
 	"\x04kind\x18\x01 \x01(\x0e2\x15.loop.node.v1.KeyKindR\x04kind\x12\x14\n" +
 	"\x05relay\x18\x02 \x01(\tR\x05relay\"8\n" +
@@ -4950,7 +5217,7 @@ const file_loop_node_v1_node_proto_rawDesc = "" +
 	"\tROLE_VIEW\x10\x01\x12\x10\n" +
 	"\fROLE_OPERATE\x10\x02\x12\x0e\n" +
 	"\n" +
-	"ROLE_ADMIN\x10\x032\x95\x11\n" +
+	"ROLE_ADMIN\x10\x032\xf7\x11\n" +
 	"\vNodeService\x12T\n" +
 	"\n" +
 	"NodeStatus\x12\x1f.loop.node.v1.NodeStatusRequest\x1a .loop.node.v1.NodeStatusResponse\"\x03\x90\x02\x01\x12W\n" +
@@ -4968,7 +5235,8 @@ const file_loop_node_v1_node_proto_rawDesc = "" +
 	"\x06GetRun\x12\x1b.loop.node.v1.GetRunRequest\x1a\x1c.loop.node.v1.GetRunResponse\"\x03\x90\x02\x01\x12S\n" +
 	"\tWatchRuns\x12\x1e.loop.node.v1.WatchRunsRequest\x1a\x1f.loop.node.v1.WatchRunsResponse\"\x03\x90\x02\x010\x01\x12]\n" +
 	"\rListJobErrors\x12\".loop.node.v1.ListJobErrorsRequest\x1a#.loop.node.v1.ListJobErrorsResponse\"\x03\x90\x02\x01\x12N\n" +
-	"\bListKeys\x12\x1d.loop.node.v1.ListKeysRequest\x1a\x1e.loop.node.v1.ListKeysResponse\"\x03\x90\x02\x01\x12L\n" +
+	"\bListKeys\x12\x1d.loop.node.v1.ListKeysRequest\x1a\x1e.loop.node.v1.ListKeysResponse\"\x03\x90\x02\x01\x12`\n" +
+	"\x0eListSignatures\x12#.loop.node.v1.ListSignaturesRequest\x1a$.loop.node.v1.ListSignaturesResponse\"\x03\x90\x02\x01\x12L\n" +
 	"\tCreateKey\x12\x1e.loop.node.v1.CreateKeyRequest\x1a\x1f.loop.node.v1.CreateKeyResponse\x12L\n" +
 	"\tImportKey\x12\x1e.loop.node.v1.ImportKeyRequest\x1a\x1f.loop.node.v1.ImportKeyResponse\x12L\n" +
 	"\tExportKey\x12\x1e.loop.node.v1.ExportKeyRequest\x1a\x1f.loop.node.v1.ExportKeyResponse\x12L\n" +
@@ -4995,7 +5263,7 @@ func file_loop_node_v1_node_proto_rawDescGZIP() []byte {
 }
 
 var file_loop_node_v1_node_proto_enumTypes = make([]protoimpl.EnumInfo, 6)
-var file_loop_node_v1_node_proto_msgTypes = make([]protoimpl.MessageInfo, 70)
+var file_loop_node_v1_node_proto_msgTypes = make([]protoimpl.MessageInfo, 73)
 var file_loop_node_v1_node_proto_goTypes = []any{
 	(PluginState)(0),                 // 0: loop.node.v1.PluginState
 	(ObjectState)(0),                 // 1: loop.node.v1.ObjectState
@@ -5050,41 +5318,44 @@ var file_loop_node_v1_node_proto_goTypes = []any{
 	(*ListKeysResponse)(nil),         // 50: loop.node.v1.ListKeysResponse
 	(*Key)(nil),                      // 51: loop.node.v1.Key
 	(*Ocr2PublicKeys)(nil),           // 52: loop.node.v1.Ocr2PublicKeys
-	(*CreateKeyRequest)(nil),         // 53: loop.node.v1.CreateKeyRequest
-	(*CreateKeyResponse)(nil),        // 54: loop.node.v1.CreateKeyResponse
-	(*ImportKeyRequest)(nil),         // 55: loop.node.v1.ImportKeyRequest
-	(*ImportKeyResponse)(nil),        // 56: loop.node.v1.ImportKeyResponse
-	(*ExportKeyRequest)(nil),         // 57: loop.node.v1.ExportKeyRequest
-	(*ExportKeyResponse)(nil),        // 58: loop.node.v1.ExportKeyResponse
-	(*Bridge)(nil),                   // 59: loop.node.v1.Bridge
-	(*AddBridgeRequest)(nil),         // 60: loop.node.v1.AddBridgeRequest
-	(*AddBridgeResponse)(nil),        // 61: loop.node.v1.AddBridgeResponse
-	(*ListBridgesRequest)(nil),       // 62: loop.node.v1.ListBridgesRequest
-	(*ListBridgesResponse)(nil),      // 63: loop.node.v1.ListBridgesResponse
-	(*RevealBridgeRequest)(nil),      // 64: loop.node.v1.RevealBridgeRequest
-	(*RevealBridgeResponse)(nil),     // 65: loop.node.v1.RevealBridgeResponse
-	(*RemoveBridgeRequest)(nil),      // 66: loop.node.v1.RemoveBridgeRequest
-	(*RemoveBridgeResponse)(nil),     // 67: loop.node.v1.RemoveBridgeResponse
-	(*TokenWanted)(nil),              // 68: loop.node.v1.TokenWanted
-	(*Token)(nil),                    // 69: loop.node.v1.Token
-	(*CreateTokenRequest)(nil),       // 70: loop.node.v1.CreateTokenRequest
-	(*CreateTokenResponse)(nil),      // 71: loop.node.v1.CreateTokenResponse
-	(*ListTokensRequest)(nil),        // 72: loop.node.v1.ListTokensRequest
-	(*ListTokensResponse)(nil),       // 73: loop.node.v1.ListTokensResponse
-	(*RevokeTokenRequest)(nil),       // 74: loop.node.v1.RevokeTokenRequest
-	(*RevokeTokenResponse)(nil),      // 75: loop.node.v1.RevokeTokenResponse
-	(*timestamppb.Timestamp)(nil),    // 76: google.protobuf.Timestamp
-	(*v1.ReportTimestamp)(nil),       // 77: loop.reporting.v1.ReportTimestamp
-	(*v11.BigInt)(nil),               // 78: loop.plugin.v1.BigInt
-	(*durationpb.Duration)(nil),      // 79: google.protobuf.Duration
+	(*ListSignaturesRequest)(nil),    // 53: loop.node.v1.ListSignaturesRequest
+	(*ListSignaturesResponse)(nil),   // 54: loop.node.v1.ListSignaturesResponse
+	(*Signature)(nil),                // 55: loop.node.v1.Signature
+	(*CreateKeyRequest)(nil),         // 56: loop.node.v1.CreateKeyRequest
+	(*CreateKeyResponse)(nil),        // 57: loop.node.v1.CreateKeyResponse
+	(*ImportKeyRequest)(nil),         // 58: loop.node.v1.ImportKeyRequest
+	(*ImportKeyResponse)(nil),        // 59: loop.node.v1.ImportKeyResponse
+	(*ExportKeyRequest)(nil),         // 60: loop.node.v1.ExportKeyRequest
+	(*ExportKeyResponse)(nil),        // 61: loop.node.v1.ExportKeyResponse
+	(*Bridge)(nil),                   // 62: loop.node.v1.Bridge
+	(*AddBridgeRequest)(nil),         // 63: loop.node.v1.AddBridgeRequest
+	(*AddBridgeResponse)(nil),        // 64: loop.node.v1.AddBridgeResponse
+	(*ListBridgesRequest)(nil),       // 65: loop.node.v1.ListBridgesRequest
+	(*ListBridgesResponse)(nil),      // 66: loop.node.v1.ListBridgesResponse
+	(*RevealBridgeRequest)(nil),      // 67: loop.node.v1.RevealBridgeRequest
+	(*RevealBridgeResponse)(nil),     // 68: loop.node.v1.RevealBridgeResponse
+	(*RemoveBridgeRequest)(nil),      // 69: loop.node.v1.RemoveBridgeRequest
+	(*RemoveBridgeResponse)(nil),     // 70: loop.node.v1.RemoveBridgeResponse
+	(*TokenWanted)(nil),              // 71: loop.node.v1.TokenWanted
+	(*Token)(nil),                    // 72: loop.node.v1.Token
+	(*CreateTokenRequest)(nil),       // 73: loop.node.v1.CreateTokenRequest
+	(*CreateTokenResponse)(nil),      // 74: loop.node.v1.CreateTokenResponse
+	(*ListTokensRequest)(nil),        // 75: loop.node.v1.ListTokensRequest
+	(*ListTokensResponse)(nil),       // 76: loop.node.v1.ListTokensResponse
+	(*RevokeTokenRequest)(nil),       // 77: loop.node.v1.RevokeTokenRequest
+	(*RevokeTokenResponse)(nil),      // 78: loop.node.v1.RevokeTokenResponse
+	(*timestamppb.Timestamp)(nil),    // 79: google.protobuf.Timestamp
+	(*v1.ReportTimestamp)(nil),       // 80: loop.reporting.v1.ReportTimestamp
+	(*v11.BigInt)(nil),               // 81: loop.plugin.v1.BigInt
+	(*durationpb.Duration)(nil),      // 82: google.protobuf.Duration
 }
 var file_loop_node_v1_node_proto_depIdxs = []int32{
-	76, // 0: loop.node.v1.NodeStatusResponse.started_at:type_name -> google.protobuf.Timestamp
+	79, // 0: loop.node.v1.NodeStatusResponse.started_at:type_name -> google.protobuf.Timestamp
 	8,  // 1: loop.node.v1.NodeStatusResponse.checks:type_name -> loop.node.v1.HealthCheck
 	13, // 2: loop.node.v1.ListPluginsResponse.plugins:type_name -> loop.node.v1.PluginStatus
 	13, // 3: loop.node.v1.RestartPluginResponse.plugin:type_name -> loop.node.v1.PluginStatus
 	0,  // 4: loop.node.v1.PluginStatus.state:type_name -> loop.node.v1.PluginState
-	76, // 5: loop.node.v1.PluginStatus.ready_at:type_name -> google.protobuf.Timestamp
+	79, // 5: loop.node.v1.PluginStatus.ready_at:type_name -> google.protobuf.Timestamp
 	15, // 6: loop.node.v1.PluginStatus.objects:type_name -> loop.node.v1.ObjectStatus
 	14, // 7: loop.node.v1.PluginStatus.files:type_name -> loop.node.v1.PluginFile
 	1,  // 8: loop.node.v1.ObjectStatus.state:type_name -> loop.node.v1.ObjectState
@@ -5093,117 +5364,121 @@ var file_loop_node_v1_node_proto_depIdxs = []int32{
 	20, // 11: loop.node.v1.ValidateJobResponse.problems:type_name -> loop.node.v1.Problem
 	20, // 12: loop.node.v1.ValidateJobResponse.warnings:type_name -> loop.node.v1.Problem
 	23, // 13: loop.node.v1.ListJobsResponse.jobs:type_name -> loop.node.v1.Job
-	76, // 14: loop.node.v1.Job.created_at:type_name -> google.protobuf.Timestamp
+	79, // 14: loop.node.v1.Job.created_at:type_name -> google.protobuf.Timestamp
 	2,  // 15: loop.node.v1.Job.state:type_name -> loop.node.v1.JobState
 	24, // 16: loop.node.v1.Job.errors:type_name -> loop.node.v1.JobError
-	76, // 17: loop.node.v1.Job.state_since:type_name -> google.protobuf.Timestamp
-	76, // 18: loop.node.v1.JobError.last_at:type_name -> google.protobuf.Timestamp
-	76, // 19: loop.node.v1.JobError.first_at:type_name -> google.protobuf.Timestamp
+	79, // 17: loop.node.v1.Job.state_since:type_name -> google.protobuf.Timestamp
+	79, // 18: loop.node.v1.JobError.last_at:type_name -> google.protobuf.Timestamp
+	79, // 19: loop.node.v1.JobError.first_at:type_name -> google.protobuf.Timestamp
 	24, // 20: loop.node.v1.ListJobErrorsResponse.errors:type_name -> loop.node.v1.JobError
 	23, // 21: loop.node.v1.ShowJobResponse.job:type_name -> loop.node.v1.Job
 	29, // 22: loop.node.v1.ShowJobResponse.peers:type_name -> loop.node.v1.Peer
 	46, // 23: loop.node.v1.ShowJobResponse.rounds:type_name -> loop.node.v1.RoundObservation
 	30, // 24: loop.node.v1.ShowJobResponse.contract_answer:type_name -> loop.node.v1.ContractAnswer
-	76, // 25: loop.node.v1.Peer.heard_at:type_name -> google.protobuf.Timestamp
-	77, // 26: loop.node.v1.ContractAnswer.timestamp:type_name -> loop.reporting.v1.ReportTimestamp
-	78, // 27: loop.node.v1.ContractAnswer.answer:type_name -> loop.plugin.v1.BigInt
-	76, // 28: loop.node.v1.ContractAnswer.transmitted_at:type_name -> google.protobuf.Timestamp
+	79, // 25: loop.node.v1.Peer.heard_at:type_name -> google.protobuf.Timestamp
+	80, // 26: loop.node.v1.ContractAnswer.timestamp:type_name -> loop.reporting.v1.ReportTimestamp
+	81, // 27: loop.node.v1.ContractAnswer.answer:type_name -> loop.plugin.v1.BigInt
+	79, // 28: loop.node.v1.ContractAnswer.transmitted_at:type_name -> google.protobuf.Timestamp
 	37, // 29: loop.node.v1.ListRunsResponse.runs:type_name -> loop.node.v1.Run
 	37, // 30: loop.node.v1.GetRunResponse.run:type_name -> loop.node.v1.Run
 	37, // 31: loop.node.v1.WatchRunsResponse.run:type_name -> loop.node.v1.Run
-	77, // 32: loop.node.v1.Run.timestamp:type_name -> loop.reporting.v1.ReportTimestamp
-	76, // 33: loop.node.v1.Run.started_at:type_name -> google.protobuf.Timestamp
-	79, // 34: loop.node.v1.Run.took:type_name -> google.protobuf.Duration
+	80, // 32: loop.node.v1.Run.timestamp:type_name -> loop.reporting.v1.ReportTimestamp
+	79, // 33: loop.node.v1.Run.started_at:type_name -> google.protobuf.Timestamp
+	82, // 34: loop.node.v1.Run.took:type_name -> google.protobuf.Duration
 	38, // 35: loop.node.v1.Run.tasks:type_name -> loop.node.v1.RunTask
 	39, // 36: loop.node.v1.RunTask.inputs:type_name -> loop.node.v1.RunInput
-	79, // 37: loop.node.v1.RunTask.took:type_name -> google.protobuf.Duration
+	82, // 37: loop.node.v1.RunTask.took:type_name -> google.protobuf.Duration
 	23, // 38: loop.node.v1.RevealJobResponse.job:type_name -> loop.node.v1.Job
 	46, // 39: loop.node.v1.ListObservationsResponse.observations:type_name -> loop.node.v1.RoundObservation
-	77, // 40: loop.node.v1.RoundObservation.timestamp:type_name -> loop.reporting.v1.ReportTimestamp
-	78, // 41: loop.node.v1.RoundObservation.value:type_name -> loop.plugin.v1.BigInt
-	78, // 42: loop.node.v1.RoundObservation.juels_per_fee_coin:type_name -> loop.plugin.v1.BigInt
-	78, // 43: loop.node.v1.RoundObservation.gas_price_subunits:type_name -> loop.plugin.v1.BigInt
-	76, // 44: loop.node.v1.RoundObservation.observed_at:type_name -> google.protobuf.Timestamp
-	79, // 45: loop.node.v1.RoundObservation.took:type_name -> google.protobuf.Duration
-	78, // 46: loop.node.v1.RoundObservation.answer:type_name -> loop.plugin.v1.BigInt
-	76, // 47: loop.node.v1.RoundObservation.sent_at:type_name -> google.protobuf.Timestamp
+	80, // 40: loop.node.v1.RoundObservation.timestamp:type_name -> loop.reporting.v1.ReportTimestamp
+	81, // 41: loop.node.v1.RoundObservation.value:type_name -> loop.plugin.v1.BigInt
+	81, // 42: loop.node.v1.RoundObservation.juels_per_fee_coin:type_name -> loop.plugin.v1.BigInt
+	81, // 43: loop.node.v1.RoundObservation.gas_price_subunits:type_name -> loop.plugin.v1.BigInt
+	79, // 44: loop.node.v1.RoundObservation.observed_at:type_name -> google.protobuf.Timestamp
+	82, // 45: loop.node.v1.RoundObservation.took:type_name -> google.protobuf.Duration
+	81, // 46: loop.node.v1.RoundObservation.answer:type_name -> loop.plugin.v1.BigInt
+	79, // 47: loop.node.v1.RoundObservation.sent_at:type_name -> google.protobuf.Timestamp
 	3,  // 48: loop.node.v1.WatchRoundsResponse.event:type_name -> loop.node.v1.RoundEvent
 	46, // 49: loop.node.v1.WatchRoundsResponse.round:type_name -> loop.node.v1.RoundObservation
-	76, // 50: loop.node.v1.WatchRoundsResponse.at:type_name -> google.protobuf.Timestamp
+	79, // 50: loop.node.v1.WatchRoundsResponse.at:type_name -> google.protobuf.Timestamp
 	51, // 51: loop.node.v1.ListKeysResponse.keys:type_name -> loop.node.v1.Key
 	4,  // 52: loop.node.v1.Key.kind:type_name -> loop.node.v1.KeyKind
 	52, // 53: loop.node.v1.Key.ocr2:type_name -> loop.node.v1.Ocr2PublicKeys
-	4,  // 54: loop.node.v1.CreateKeyRequest.kind:type_name -> loop.node.v1.KeyKind
-	51, // 55: loop.node.v1.CreateKeyResponse.key:type_name -> loop.node.v1.Key
-	51, // 56: loop.node.v1.ImportKeyResponse.key:type_name -> loop.node.v1.Key
-	76, // 57: loop.node.v1.Bridge.created_at:type_name -> google.protobuf.Timestamp
-	59, // 58: loop.node.v1.AddBridgeRequest.bridge:type_name -> loop.node.v1.Bridge
-	59, // 59: loop.node.v1.AddBridgeResponse.bridge:type_name -> loop.node.v1.Bridge
-	59, // 60: loop.node.v1.ListBridgesResponse.bridges:type_name -> loop.node.v1.Bridge
-	59, // 61: loop.node.v1.RevealBridgeResponse.bridge:type_name -> loop.node.v1.Bridge
-	76, // 62: loop.node.v1.TokenWanted.started_at:type_name -> google.protobuf.Timestamp
-	5,  // 63: loop.node.v1.Token.role:type_name -> loop.node.v1.Role
-	76, // 64: loop.node.v1.Token.created_at:type_name -> google.protobuf.Timestamp
-	5,  // 65: loop.node.v1.CreateTokenRequest.role:type_name -> loop.node.v1.Role
-	69, // 66: loop.node.v1.CreateTokenResponse.token:type_name -> loop.node.v1.Token
-	69, // 67: loop.node.v1.ListTokensResponse.tokens:type_name -> loop.node.v1.Token
-	6,  // 68: loop.node.v1.NodeService.NodeStatus:input_type -> loop.node.v1.NodeStatusRequest
-	9,  // 69: loop.node.v1.NodeService.ListPlugins:input_type -> loop.node.v1.ListPluginsRequest
-	11, // 70: loop.node.v1.NodeService.RestartPlugin:input_type -> loop.node.v1.RestartPluginRequest
-	16, // 71: loop.node.v1.NodeService.AddJob:input_type -> loop.node.v1.AddJobRequest
-	18, // 72: loop.node.v1.NodeService.ValidateJob:input_type -> loop.node.v1.ValidateJobRequest
-	21, // 73: loop.node.v1.NodeService.ListJobs:input_type -> loop.node.v1.ListJobsRequest
-	40, // 74: loop.node.v1.NodeService.RevealJob:input_type -> loop.node.v1.RevealJobRequest
-	42, // 75: loop.node.v1.NodeService.RemoveJob:input_type -> loop.node.v1.RemoveJobRequest
-	44, // 76: loop.node.v1.NodeService.ListObservations:input_type -> loop.node.v1.ListObservationsRequest
-	47, // 77: loop.node.v1.NodeService.WatchRounds:input_type -> loop.node.v1.WatchRoundsRequest
-	27, // 78: loop.node.v1.NodeService.ShowJob:input_type -> loop.node.v1.ShowJobRequest
-	31, // 79: loop.node.v1.NodeService.ListRuns:input_type -> loop.node.v1.ListRunsRequest
-	33, // 80: loop.node.v1.NodeService.GetRun:input_type -> loop.node.v1.GetRunRequest
-	35, // 81: loop.node.v1.NodeService.WatchRuns:input_type -> loop.node.v1.WatchRunsRequest
-	25, // 82: loop.node.v1.NodeService.ListJobErrors:input_type -> loop.node.v1.ListJobErrorsRequest
-	49, // 83: loop.node.v1.NodeService.ListKeys:input_type -> loop.node.v1.ListKeysRequest
-	53, // 84: loop.node.v1.NodeService.CreateKey:input_type -> loop.node.v1.CreateKeyRequest
-	55, // 85: loop.node.v1.NodeService.ImportKey:input_type -> loop.node.v1.ImportKeyRequest
-	57, // 86: loop.node.v1.NodeService.ExportKey:input_type -> loop.node.v1.ExportKeyRequest
-	60, // 87: loop.node.v1.NodeService.AddBridge:input_type -> loop.node.v1.AddBridgeRequest
-	62, // 88: loop.node.v1.NodeService.ListBridges:input_type -> loop.node.v1.ListBridgesRequest
-	64, // 89: loop.node.v1.NodeService.RevealBridge:input_type -> loop.node.v1.RevealBridgeRequest
-	66, // 90: loop.node.v1.NodeService.RemoveBridge:input_type -> loop.node.v1.RemoveBridgeRequest
-	70, // 91: loop.node.v1.NodeService.CreateToken:input_type -> loop.node.v1.CreateTokenRequest
-	72, // 92: loop.node.v1.NodeService.ListTokens:input_type -> loop.node.v1.ListTokensRequest
-	74, // 93: loop.node.v1.NodeService.RevokeToken:input_type -> loop.node.v1.RevokeTokenRequest
-	7,  // 94: loop.node.v1.NodeService.NodeStatus:output_type -> loop.node.v1.NodeStatusResponse
-	10, // 95: loop.node.v1.NodeService.ListPlugins:output_type -> loop.node.v1.ListPluginsResponse
-	12, // 96: loop.node.v1.NodeService.RestartPlugin:output_type -> loop.node.v1.RestartPluginResponse
-	17, // 97: loop.node.v1.NodeService.AddJob:output_type -> loop.node.v1.AddJobResponse
-	19, // 98: loop.node.v1.NodeService.ValidateJob:output_type -> loop.node.v1.ValidateJobResponse
-	22, // 99: loop.node.v1.NodeService.ListJobs:output_type -> loop.node.v1.ListJobsResponse
-	41, // 100: loop.node.v1.NodeService.RevealJob:output_type -> loop.node.v1.RevealJobResponse
-	43, // 101: loop.node.v1.NodeService.RemoveJob:output_type -> loop.node.v1.RemoveJobResponse
-	45, // 102: loop.node.v1.NodeService.ListObservations:output_type -> loop.node.v1.ListObservationsResponse
-	48, // 103: loop.node.v1.NodeService.WatchRounds:output_type -> loop.node.v1.WatchRoundsResponse
-	28, // 104: loop.node.v1.NodeService.ShowJob:output_type -> loop.node.v1.ShowJobResponse
-	32, // 105: loop.node.v1.NodeService.ListRuns:output_type -> loop.node.v1.ListRunsResponse
-	34, // 106: loop.node.v1.NodeService.GetRun:output_type -> loop.node.v1.GetRunResponse
-	36, // 107: loop.node.v1.NodeService.WatchRuns:output_type -> loop.node.v1.WatchRunsResponse
-	26, // 108: loop.node.v1.NodeService.ListJobErrors:output_type -> loop.node.v1.ListJobErrorsResponse
-	50, // 109: loop.node.v1.NodeService.ListKeys:output_type -> loop.node.v1.ListKeysResponse
-	54, // 110: loop.node.v1.NodeService.CreateKey:output_type -> loop.node.v1.CreateKeyResponse
-	56, // 111: loop.node.v1.NodeService.ImportKey:output_type -> loop.node.v1.ImportKeyResponse
-	58, // 112: loop.node.v1.NodeService.ExportKey:output_type -> loop.node.v1.ExportKeyResponse
-	61, // 113: loop.node.v1.NodeService.AddBridge:output_type -> loop.node.v1.AddBridgeResponse
-	63, // 114: loop.node.v1.NodeService.ListBridges:output_type -> loop.node.v1.ListBridgesResponse
-	65, // 115: loop.node.v1.NodeService.RevealBridge:output_type -> loop.node.v1.RevealBridgeResponse
-	67, // 116: loop.node.v1.NodeService.RemoveBridge:output_type -> loop.node.v1.RemoveBridgeResponse
-	71, // 117: loop.node.v1.NodeService.CreateToken:output_type -> loop.node.v1.CreateTokenResponse
-	73, // 118: loop.node.v1.NodeService.ListTokens:output_type -> loop.node.v1.ListTokensResponse
-	75, // 119: loop.node.v1.NodeService.RevokeToken:output_type -> loop.node.v1.RevokeTokenResponse
-	94, // [94:120] is the sub-list for method output_type
-	68, // [68:94] is the sub-list for method input_type
-	68, // [68:68] is the sub-list for extension type_name
-	68, // [68:68] is the sub-list for extension extendee
-	0,  // [0:68] is the sub-list for field type_name
+	55, // 54: loop.node.v1.ListSignaturesResponse.signatures:type_name -> loop.node.v1.Signature
+	79, // 55: loop.node.v1.Signature.at:type_name -> google.protobuf.Timestamp
+	4,  // 56: loop.node.v1.CreateKeyRequest.kind:type_name -> loop.node.v1.KeyKind
+	51, // 57: loop.node.v1.CreateKeyResponse.key:type_name -> loop.node.v1.Key
+	51, // 58: loop.node.v1.ImportKeyResponse.key:type_name -> loop.node.v1.Key
+	79, // 59: loop.node.v1.Bridge.created_at:type_name -> google.protobuf.Timestamp
+	62, // 60: loop.node.v1.AddBridgeRequest.bridge:type_name -> loop.node.v1.Bridge
+	62, // 61: loop.node.v1.AddBridgeResponse.bridge:type_name -> loop.node.v1.Bridge
+	62, // 62: loop.node.v1.ListBridgesResponse.bridges:type_name -> loop.node.v1.Bridge
+	62, // 63: loop.node.v1.RevealBridgeResponse.bridge:type_name -> loop.node.v1.Bridge
+	79, // 64: loop.node.v1.TokenWanted.started_at:type_name -> google.protobuf.Timestamp
+	5,  // 65: loop.node.v1.Token.role:type_name -> loop.node.v1.Role
+	79, // 66: loop.node.v1.Token.created_at:type_name -> google.protobuf.Timestamp
+	5,  // 67: loop.node.v1.CreateTokenRequest.role:type_name -> loop.node.v1.Role
+	72, // 68: loop.node.v1.CreateTokenResponse.token:type_name -> loop.node.v1.Token
+	72, // 69: loop.node.v1.ListTokensResponse.tokens:type_name -> loop.node.v1.Token
+	6,  // 70: loop.node.v1.NodeService.NodeStatus:input_type -> loop.node.v1.NodeStatusRequest
+	9,  // 71: loop.node.v1.NodeService.ListPlugins:input_type -> loop.node.v1.ListPluginsRequest
+	11, // 72: loop.node.v1.NodeService.RestartPlugin:input_type -> loop.node.v1.RestartPluginRequest
+	16, // 73: loop.node.v1.NodeService.AddJob:input_type -> loop.node.v1.AddJobRequest
+	18, // 74: loop.node.v1.NodeService.ValidateJob:input_type -> loop.node.v1.ValidateJobRequest
+	21, // 75: loop.node.v1.NodeService.ListJobs:input_type -> loop.node.v1.ListJobsRequest
+	40, // 76: loop.node.v1.NodeService.RevealJob:input_type -> loop.node.v1.RevealJobRequest
+	42, // 77: loop.node.v1.NodeService.RemoveJob:input_type -> loop.node.v1.RemoveJobRequest
+	44, // 78: loop.node.v1.NodeService.ListObservations:input_type -> loop.node.v1.ListObservationsRequest
+	47, // 79: loop.node.v1.NodeService.WatchRounds:input_type -> loop.node.v1.WatchRoundsRequest
+	27, // 80: loop.node.v1.NodeService.ShowJob:input_type -> loop.node.v1.ShowJobRequest
+	31, // 81: loop.node.v1.NodeService.ListRuns:input_type -> loop.node.v1.ListRunsRequest
+	33, // 82: loop.node.v1.NodeService.GetRun:input_type -> loop.node.v1.GetRunRequest
+	35, // 83: loop.node.v1.NodeService.WatchRuns:input_type -> loop.node.v1.WatchRunsRequest
+	25, // 84: loop.node.v1.NodeService.ListJobErrors:input_type -> loop.node.v1.ListJobErrorsRequest
+	49, // 85: loop.node.v1.NodeService.ListKeys:input_type -> loop.node.v1.ListKeysRequest
+	53, // 86: loop.node.v1.NodeService.ListSignatures:input_type -> loop.node.v1.ListSignaturesRequest
+	56, // 87: loop.node.v1.NodeService.CreateKey:input_type -> loop.node.v1.CreateKeyRequest
+	58, // 88: loop.node.v1.NodeService.ImportKey:input_type -> loop.node.v1.ImportKeyRequest
+	60, // 89: loop.node.v1.NodeService.ExportKey:input_type -> loop.node.v1.ExportKeyRequest
+	63, // 90: loop.node.v1.NodeService.AddBridge:input_type -> loop.node.v1.AddBridgeRequest
+	65, // 91: loop.node.v1.NodeService.ListBridges:input_type -> loop.node.v1.ListBridgesRequest
+	67, // 92: loop.node.v1.NodeService.RevealBridge:input_type -> loop.node.v1.RevealBridgeRequest
+	69, // 93: loop.node.v1.NodeService.RemoveBridge:input_type -> loop.node.v1.RemoveBridgeRequest
+	73, // 94: loop.node.v1.NodeService.CreateToken:input_type -> loop.node.v1.CreateTokenRequest
+	75, // 95: loop.node.v1.NodeService.ListTokens:input_type -> loop.node.v1.ListTokensRequest
+	77, // 96: loop.node.v1.NodeService.RevokeToken:input_type -> loop.node.v1.RevokeTokenRequest
+	7,  // 97: loop.node.v1.NodeService.NodeStatus:output_type -> loop.node.v1.NodeStatusResponse
+	10, // 98: loop.node.v1.NodeService.ListPlugins:output_type -> loop.node.v1.ListPluginsResponse
+	12, // 99: loop.node.v1.NodeService.RestartPlugin:output_type -> loop.node.v1.RestartPluginResponse
+	17, // 100: loop.node.v1.NodeService.AddJob:output_type -> loop.node.v1.AddJobResponse
+	19, // 101: loop.node.v1.NodeService.ValidateJob:output_type -> loop.node.v1.ValidateJobResponse
+	22, // 102: loop.node.v1.NodeService.ListJobs:output_type -> loop.node.v1.ListJobsResponse
+	41, // 103: loop.node.v1.NodeService.RevealJob:output_type -> loop.node.v1.RevealJobResponse
+	43, // 104: loop.node.v1.NodeService.RemoveJob:output_type -> loop.node.v1.RemoveJobResponse
+	45, // 105: loop.node.v1.NodeService.ListObservations:output_type -> loop.node.v1.ListObservationsResponse
+	48, // 106: loop.node.v1.NodeService.WatchRounds:output_type -> loop.node.v1.WatchRoundsResponse
+	28, // 107: loop.node.v1.NodeService.ShowJob:output_type -> loop.node.v1.ShowJobResponse
+	32, // 108: loop.node.v1.NodeService.ListRuns:output_type -> loop.node.v1.ListRunsResponse
+	34, // 109: loop.node.v1.NodeService.GetRun:output_type -> loop.node.v1.GetRunResponse
+	36, // 110: loop.node.v1.NodeService.WatchRuns:output_type -> loop.node.v1.WatchRunsResponse
+	26, // 111: loop.node.v1.NodeService.ListJobErrors:output_type -> loop.node.v1.ListJobErrorsResponse
+	50, // 112: loop.node.v1.NodeService.ListKeys:output_type -> loop.node.v1.ListKeysResponse
+	54, // 113: loop.node.v1.NodeService.ListSignatures:output_type -> loop.node.v1.ListSignaturesResponse
+	57, // 114: loop.node.v1.NodeService.CreateKey:output_type -> loop.node.v1.CreateKeyResponse
+	59, // 115: loop.node.v1.NodeService.ImportKey:output_type -> loop.node.v1.ImportKeyResponse
+	61, // 116: loop.node.v1.NodeService.ExportKey:output_type -> loop.node.v1.ExportKeyResponse
+	64, // 117: loop.node.v1.NodeService.AddBridge:output_type -> loop.node.v1.AddBridgeResponse
+	66, // 118: loop.node.v1.NodeService.ListBridges:output_type -> loop.node.v1.ListBridgesResponse
+	68, // 119: loop.node.v1.NodeService.RevealBridge:output_type -> loop.node.v1.RevealBridgeResponse
+	70, // 120: loop.node.v1.NodeService.RemoveBridge:output_type -> loop.node.v1.RemoveBridgeResponse
+	74, // 121: loop.node.v1.NodeService.CreateToken:output_type -> loop.node.v1.CreateTokenResponse
+	76, // 122: loop.node.v1.NodeService.ListTokens:output_type -> loop.node.v1.ListTokensResponse
+	78, // 123: loop.node.v1.NodeService.RevokeToken:output_type -> loop.node.v1.RevokeTokenResponse
+	97, // [97:124] is the sub-list for method output_type
+	70, // [70:97] is the sub-list for method input_type
+	70, // [70:70] is the sub-list for extension type_name
+	70, // [70:70] is the sub-list for extension extendee
+	0,  // [0:70] is the sub-list for field type_name
 }
 
 func init() { file_loop_node_v1_node_proto_init() }
@@ -5218,7 +5493,7 @@ func file_loop_node_v1_node_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_loop_node_v1_node_proto_rawDesc), len(file_loop_node_v1_node_proto_rawDesc)),
 			NumEnums:      6,
-			NumMessages:   70,
+			NumMessages:   73,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from loop_contract.plugin.v1 import options_pb2 as loop__contract_dot_plugin_dot_v1_dot_options__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n+loop_contract/hostservice/v1/keystore.proto\x12\x13loop.hostservice.v1\x1a%loop_contract/plugin/v1/options.proto\"\x15\n\x13ListAccountsRequest\"2\n\x14ListAccountsResponse\x12\x1a\n\x08\x61\x63\x63ounts\x18\x01 \x03(\tR\x08\x61\x63\x63ounts\"R\n\x0bSignRequest\x12#\n\x07\x61\x63\x63ount\x18\x01 \x01(\tB\t\xe2\xf3\x18\x05\x08\x01\x18\x80\x02R\x07\x61\x63\x63ount\x12\x1e\n\x04\x64\x61ta\x18\x02 \x01(\x0c\x42\n\xe2\xf3\x18\x06\x08\x01\x18\x80\x80\x04R\x04\x64\x61ta\"4\n\x0cSignResponse\x12$\n\tsignature\x18\x01 \x01(\x0c\x42\x06\xe2\xf3\x18\x02\x08\x01R\tsignature2\xe3\x01\n\x0fKeystoreService\x12p\n\x0cListAccounts\x12(.loop.hostservice.v1.ListAccountsRequest\x1a).loop.hostservice.v1.ListAccountsResponse\"\x0b\x90\x02\x01\xca\xf3\x18\x04\n\x02\x08\x05\x12X\n\x04Sign\x12 .loop.hostservice.v1.SignRequest\x1a!.loop.hostservice.v1.SignResponse\"\x0b\x90\x02\x01\xca\xf3\x18\x04\n\x02\x08\x05\x1a\x04\xda\xf3\x18\x00\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n+loop_contract/hostservice/v1/keystore.proto\x12\x13loop.hostservice.v1\x1a%loop_contract/plugin/v1/options.proto\"\x15\n\x13ListAccountsRequest\"2\n\x14ListAccountsResponse\x12\x1a\n\x08\x61\x63\x63ounts\x18\x01 \x03(\tR\x08\x61\x63\x63ounts\"~\n\x0bSignRequest\x12#\n\x07\x61\x63\x63ount\x18\x01 \x01(\tB\t\xe2\xf3\x18\x05\x08\x01\x18\x80\x02R\x07\x61\x63\x63ount\x12\x1e\n\x04\x64\x61ta\x18\x02 \x01(\x0c\x42\n\xe2\xf3\x18\x06\x08\x01\x18\x80\x80\x04R\x04\x64\x61ta\x12*\n\x0btransaction\x18\x03 \x01(\x0c\x42\x08\xe2\xf3\x18\x04\x18\x80\x80\x04R\x0btransaction\"4\n\x0cSignResponse\x12$\n\tsignature\x18\x01 \x01(\x0c\x42\x06\xe2\xf3\x18\x02\x08\x01R\tsignature2\xe3\x01\n\x0fKeystoreService\x12p\n\x0cListAccounts\x12(.loop.hostservice.v1.ListAccountsRequest\x1a).loop.hostservice.v1.ListAccountsResponse\"\x0b\x90\x02\x01\xca\xf3\x18\x04\n\x02\x08\x05\x12X\n\x04Sign\x12 .loop.hostservice.v1.SignRequest\x1a!.loop.hostservice.v1.SignResponse\"\x0b\x90\x02\x01\xca\xf3\x18\x04\n\x02\x08\x05\x1a\x04\xda\xf3\x18\x00\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -36,6 +36,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SIGNREQUEST'].fields_by_name['account']._serialized_options = b'\342\363\030\005\010\001\030\200\002'
   _globals['_SIGNREQUEST'].fields_by_name['data']._loaded_options = None
   _globals['_SIGNREQUEST'].fields_by_name['data']._serialized_options = b'\342\363\030\006\010\001\030\200\200\004'
+  _globals['_SIGNREQUEST'].fields_by_name['transaction']._loaded_options = None
+  _globals['_SIGNREQUEST'].fields_by_name['transaction']._serialized_options = b'\342\363\030\004\030\200\200\004'
   _globals['_SIGNRESPONSE'].fields_by_name['signature']._loaded_options = None
   _globals['_SIGNRESPONSE'].fields_by_name['signature']._serialized_options = b'\342\363\030\002\010\001'
   _globals['_KEYSTORESERVICE']._loaded_options = None
@@ -49,9 +51,9 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LISTACCOUNTSRESPONSE']._serialized_start=130
   _globals['_LISTACCOUNTSRESPONSE']._serialized_end=180
   _globals['_SIGNREQUEST']._serialized_start=182
-  _globals['_SIGNREQUEST']._serialized_end=264
-  _globals['_SIGNRESPONSE']._serialized_start=266
-  _globals['_SIGNRESPONSE']._serialized_end=318
-  _globals['_KEYSTORESERVICE']._serialized_start=321
-  _globals['_KEYSTORESERVICE']._serialized_end=548
+  _globals['_SIGNREQUEST']._serialized_end=308
+  _globals['_SIGNRESPONSE']._serialized_start=310
+  _globals['_SIGNRESPONSE']._serialized_end=362
+  _globals['_KEYSTORESERVICE']._serialized_start=365
+  _globals['_KEYSTORESERVICE']._serialized_end=592
 # @@protoc_insertion_point(module_scope)

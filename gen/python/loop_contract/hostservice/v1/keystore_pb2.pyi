@@ -18,12 +18,14 @@ class ListAccountsResponse(_message.Message):
     def __init__(self, accounts: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class SignRequest(_message.Message):
-    __slots__ = ("account", "data")
+    __slots__ = ("account", "data", "transaction")
     ACCOUNT_FIELD_NUMBER: _ClassVar[int]
     DATA_FIELD_NUMBER: _ClassVar[int]
+    TRANSACTION_FIELD_NUMBER: _ClassVar[int]
     account: str
     data: bytes
-    def __init__(self, account: _Optional[str] = ..., data: _Optional[bytes] = ...) -> None: ...
+    transaction: bytes
+    def __init__(self, account: _Optional[str] = ..., data: _Optional[bytes] = ..., transaction: _Optional[bytes] = ...) -> None: ...
 
 class SignResponse(_message.Message):
     __slots__ = ("signature",)

@@ -69,6 +69,9 @@ const (
 	NodeServiceListJobErrorsProcedure = "/loop.node.v1.NodeService/ListJobErrors"
 	// NodeServiceListKeysProcedure is the fully-qualified name of the NodeService's ListKeys RPC.
 	NodeServiceListKeysProcedure = "/loop.node.v1.NodeService/ListKeys"
+	// NodeServiceListSignaturesProcedure is the fully-qualified name of the NodeService's
+	// ListSignatures RPC.
+	NodeServiceListSignaturesProcedure = "/loop.node.v1.NodeService/ListSignatures"
 	// NodeServiceCreateKeyProcedure is the fully-qualified name of the NodeService's CreateKey RPC.
 	NodeServiceCreateKeyProcedure = "/loop.node.v1.NodeService/CreateKey"
 	// NodeServiceImportKeyProcedure is the fully-qualified name of the NodeService's ImportKey RPC.
@@ -152,6 +155,11 @@ type NodeServiceClient interface {
 	ListJobErrors(context.Context, *v1.ListJobErrorsRequest) (*v1.ListJobErrorsResponse, error)
 	// ListKeys returns the public sides of the node's keys.
 	ListKeys(context.Context, *v1.ListKeysRequest) (*v1.ListKeysResponse, error)
+	// ListSignatures pages through what relayers had signed and were refused, newest first. The node keeps the newest 10000 of each
+	// account that were signed, and as many that were refused; its log has all but floods of refusals.
+	//
+	// Errors: INVALID_ARGUMENT (a page token that is none).
+	ListSignatures(context.Context, *v1.ListSignaturesRequest) (*v1.ListSignaturesResponse, error)
 	// CreateKey, for the role ADMIN, makes a key.
 	//
 	// Errors: INVALID_ARGUMENT (no kind, or a relay that the node does not have), UNAVAILABLE (the relay's relayer, which
@@ -316,6 +324,13 @@ func NewNodeServiceClient(httpClient connect.HTTPClient, baseURL string, opts ..
 			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 			connect.WithClientOptions(opts...),
 		),
+		listSignatures: connect.NewClient[v1.ListSignaturesRequest, v1.ListSignaturesResponse](
+			httpClient,
+			baseURL+NodeServiceListSignaturesProcedure,
+			connect.WithSchema(nodeServiceMethods.ByName("ListSignatures")),
+			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+			connect.WithClientOptions(opts...),
+		),
 		createKey: connect.NewClient[v1.CreateKeyRequest, v1.CreateKeyResponse](
 			httpClient,
 			baseURL+NodeServiceCreateKeyProcedure,
@@ -400,6 +415,7 @@ type nodeServiceClient struct {
 	watchRuns        *connect.Client[v1.WatchRunsRequest, v1.WatchRunsResponse]
 	listJobErrors    *connect.Client[v1.ListJobErrorsRequest, v1.ListJobErrorsResponse]
 	listKeys         *connect.Client[v1.ListKeysRequest, v1.ListKeysResponse]
+	listSignatures   *connect.Client[v1.ListSignaturesRequest, v1.ListSignaturesResponse]
 	createKey        *connect.Client[v1.CreateKeyRequest, v1.CreateKeyResponse]
 	importKey        *connect.Client[v1.ImportKeyRequest, v1.ImportKeyResponse]
 	exportKey        *connect.Client[v1.ExportKeyRequest, v1.ExportKeyResponse]
@@ -542,6 +558,15 @@ func (c *nodeServiceClient) ListJobErrors(ctx context.Context, req *v1.ListJobEr
 // ListKeys calls loop.node.v1.NodeService.ListKeys.
 func (c *nodeServiceClient) ListKeys(ctx context.Context, req *v1.ListKeysRequest) (*v1.ListKeysResponse, error) {
 	response, err := c.listKeys.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// ListSignatures calls loop.node.v1.NodeService.ListSignatures.
+func (c *nodeServiceClient) ListSignatures(ctx context.Context, req *v1.ListSignaturesRequest) (*v1.ListSignaturesResponse, error) {
+	response, err := c.listSignatures.CallUnary(ctx, connect.NewRequest(req))
 	if response != nil {
 		return response.Msg, err
 	}
@@ -697,6 +722,11 @@ type NodeServiceHandler interface {
 	ListJobErrors(context.Context, *v1.ListJobErrorsRequest) (*v1.ListJobErrorsResponse, error)
 	// ListKeys returns the public sides of the node's keys.
 	ListKeys(context.Context, *v1.ListKeysRequest) (*v1.ListKeysResponse, error)
+	// ListSignatures pages through what relayers had signed and were refused, newest first. The node keeps the newest 10000 of each
+	// account that were signed, and as many that were refused; its log has all but floods of refusals.
+	//
+	// Errors: INVALID_ARGUMENT (a page token that is none).
+	ListSignatures(context.Context, *v1.ListSignaturesRequest) (*v1.ListSignaturesResponse, error)
 	// CreateKey, for the role ADMIN, makes a key.
 	//
 	// Errors: INVALID_ARGUMENT (no kind, or a relay that the node does not have), UNAVAILABLE (the relay's relayer, which
@@ -857,6 +887,13 @@ func NewNodeServiceHandler(svc NodeServiceHandler, opts ...connect.HandlerOption
 		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 		connect.WithHandlerOptions(opts...),
 	)
+	nodeServiceListSignaturesHandler := connect.NewUnaryHandlerSimple(
+		NodeServiceListSignaturesProcedure,
+		svc.ListSignatures,
+		connect.WithSchema(nodeServiceMethods.ByName("ListSignatures")),
+		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+		connect.WithHandlerOptions(opts...),
+	)
 	nodeServiceCreateKeyHandler := connect.NewUnaryHandlerSimple(
 		NodeServiceCreateKeyProcedure,
 		svc.CreateKey,
@@ -954,6 +991,8 @@ func NewNodeServiceHandler(svc NodeServiceHandler, opts ...connect.HandlerOption
 			nodeServiceListJobErrorsHandler.ServeHTTP(w, r)
 		case NodeServiceListKeysProcedure:
 			nodeServiceListKeysHandler.ServeHTTP(w, r)
+		case NodeServiceListSignaturesProcedure:
+			nodeServiceListSignaturesHandler.ServeHTTP(w, r)
 		case NodeServiceCreateKeyProcedure:
 			nodeServiceCreateKeyHandler.ServeHTTP(w, r)
 		case NodeServiceImportKeyProcedure:
@@ -1045,6 +1084,10 @@ func (UnimplementedNodeServiceHandler) ListJobErrors(context.Context, *v1.ListJo
 
 func (UnimplementedNodeServiceHandler) ListKeys(context.Context, *v1.ListKeysRequest) (*v1.ListKeysResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("loop.node.v1.NodeService.ListKeys is not implemented"))
+}
+
+func (UnimplementedNodeServiceHandler) ListSignatures(context.Context, *v1.ListSignaturesRequest) (*v1.ListSignaturesResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("loop.node.v1.NodeService.ListSignatures is not implemented"))
 }
 
 func (UnimplementedNodeServiceHandler) CreateKey(context.Context, *v1.CreateKeyRequest) (*v1.CreateKeyResponse, error) {

@@ -1,0 +1,132 @@
+package database
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"math"
+	"time"
+)
+
+// Signature is something that a relayer had signed or was refused.
+type Signature struct {
+	// ID grows with each.
+	ID int64
+	At time.Time
+	// Plugin is the process that asked.
+	Plugin, Relay, Chain string
+	// Account is the key that signs.
+	Account string
+	// JobID is the job that it was for; 0: of none that is known.
+	JobID int64
+	// What was signed, and why it was refused: one of them is empty.
+	What, Refused string
+}
+
+const signatureColumns = "id, signed_at, plugin, relay, chain, account, job_id, what, refused"
+
+func scanSignature(row scanner) (s Signature, err error) {
+	var at int64
+	err = row.Scan(&s.ID, &at, &s.Plugin, &s.Relay, &s.Chain, &s.Account, &s.JobID, &s.What, &s.Refused)
+	s.At = timeOf(at)
+	return s, err
+}
+
+// PutSignatures writes signatures down, in one transaction, and keeps of each account that is written of the newest, so many that
+// were signed and so many that were refused. The write is buffered: after a loss of power the last moments are missing.
+func (d *Database) PutSignatures(ctx context.Context, all []Signature, most int) error {
+	type account struct {
+		relay, name string
+		refused     bool
+	}
+	written := map[account]bool{}
+	err := d.write(ctx, buffered, func(tx *sql.Tx) error {
+		for _, s := range all {
+			written[account{s.Relay, s.Account, s.Refused != ""}] = true
+			if _, err := tx.ExecContext(ctx,
+				"INSERT INTO signatures ("+signatureColumns+") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT DO NOTHING",
+				s.ID, nanosOf(s.At), s.Plugin, s.Relay, s.Chain, s.Account, s.JobID, s.What, s.Refused); err != nil {
+				return err
+			}
+		}
+		for of := range written {
+			if _, err := tx.ExecContext(ctx, `DELETE FROM signatures WHERE relay = $1 AND account = $2 AND (refused <> '') = $3
+				AND id <= (SELECT id FROM signatures WHERE relay = $1 AND account = $2 AND (refused <> '') = $3
+				ORDER BY id DESC LIMIT 1 OFFSET $4)`, of.relay, of.name, of.refused, most); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("store %d signatures: %w", len(all), err)
+	}
+	return nil
+}
+
+// SignatureFilter is which signatures are asked for. The zero value is for all.
+type SignatureFilter struct {
+	// Account is a key; empty: any.
+	Account string
+	// Refused is for those alone that were refused.
+	Refused bool
+	// Before is an id that is above those that are asked for; 0: any.
+	Before int64
+}
+
+// Signatures lists at most limit signatures, newest first.
+func (d *Database) Signatures(ctx context.Context, f SignatureFilter, limit int) ([]Signature, error) {
+	if f.Before == 0 {
+		f.Before = math.MaxInt64
+	}
+	found, err := all(ctx, d, scanSignature, "SELECT "+signatureColumns+` FROM signatures WHERE id < $1
+		AND ($2 = '' OR account = $2) AND (NOT $3 OR refused <> '') ORDER BY id DESC LIMIT $4`,
+		f.Before, f.Account, f.Refused, limit)
+	if err != nil {
+		return nil, fmt.Errorf("list signatures: %w", err)
+	}
+	return found, nil
+}
+
+// RemovedContract is the contract of a job that was removed, as the operator wrote the job.
+type RemovedContract struct {
+	JobID                 int64
+	Relay, Chain          string
+	Contract, Transmitter string
+	RelayConfig           []byte
+	GasLimit              uint32
+	RemovedAt             time.Time
+}
+
+const removedColumns = "job_id, relay, chain, contract, transmitter, relay_config, gas_limit, removed_at"
+
+// PutRemovedContract keeps the contract of a job that is removed, and forgets those that were removed before a time.
+func (d *Database) PutRemovedContract(ctx context.Context, c RemovedContract, before time.Time) error {
+	err := d.write(ctx, flushed, func(tx *sql.Tx) error {
+		if _, err := tx.ExecContext(ctx, "DELETE FROM removed_contracts WHERE removed_at < $1", nanosOf(before)); err != nil {
+			return err
+		}
+		_, err := tx.ExecContext(ctx,
+			"INSERT INTO removed_contracts ("+removedColumns+") VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT DO NOTHING",
+			c.JobID, c.Relay, c.Chain, c.Contract, c.Transmitter, bytesOf(c.RelayConfig), int64(c.GasLimit), nanosOf(c.RemovedAt))
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("keep the contract of job %d: %w", c.JobID, err)
+	}
+	return nil
+}
+
+// RemovedContracts lists the contracts of jobs that were removed since a time.
+func (d *Database) RemovedContracts(ctx context.Context, since time.Time) ([]RemovedContract, error) {
+	found, err := all(ctx, d, func(row scanner) (c RemovedContract, err error) {
+		var gas, removed int64
+		err = row.Scan(&c.JobID, &c.Relay, &c.Chain, &c.Contract, &c.Transmitter, &c.RelayConfig, &gas, &removed)
+		c.GasLimit, c.RemovedAt = uint32(gas), timeOf(removed)
+		return c, err
+	}, "SELECT "+removedColumns+" FROM removed_contracts WHERE removed_at >= $1 ORDER BY job_id", nanosOf(since))
+	if err != nil {
+		return nil, fmt.Errorf("list contracts of jobs that were removed: %w", err)
+	}
+	return found, nil
+}

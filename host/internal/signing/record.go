@@ -1,0 +1,163 @@
+package signing
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/loop-plugins/loop/host/internal/database"
+	"github.com/loop-plugins/loop/host/internal/door"
+)
+
+const (
+	// writeInterval is the time between two writes of what was signed.
+	writeInterval = time.Second
+	// writeTimeout bounds one.
+	writeTimeout = 10 * time.Second
+	// mostPending is how many signatures wait for the database. More are in the log alone: it is full or stands still.
+	mostPending = 4096
+	// mostKept is how many are kept of each account that were signed, and as many that were refused: a relayer that has much
+	// refused takes no place from what it had signed.
+	mostKept = 10_000
+	// mostRefusals is how many refusals of one account have lines in the log a minute, as of strangers at the door.
+	mostRefusals = 1000
+)
+
+// Values of the metric's label outcome.
+const (
+	outcomeChecked   = "checked"
+	outcomeUnchecked = "unchecked"
+	outcomeRefused   = "refused"
+	outcomeRate      = "rate"
+)
+
+// Record is what relayers had signed and were refused: in the log, in the database and in a metric.
+type Record struct {
+	database *database.Database
+	logger   *slog.Logger
+	metric   *prometheus.CounterVec
+
+	cancel context.CancelFunc
+	work   sync.WaitGroup
+
+	mu       sync.Mutex
+	last     int64 // id
+	pending  []database.Signature
+	refusals map[string]*door.Sparing // by account
+
+	writing sync.Mutex
+	failing bool // the last write failed, which was said
+}
+
+// NewRecord goes on with the record in the database. Close ends it.
+func NewRecord(ctx context.Context, d *database.Database, registerer prometheus.Registerer, logger *slog.Logger) (*Record, error) {
+	newest, err := d.Signatures(ctx, database.SignatureFilter{}, 1)
+	if err != nil {
+		return nil, err
+	}
+	r := &Record{
+		database: d, logger: logger, refusals: map[string]*door.Sparing{},
+		metric: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "loop_signatures_total",
+			Help: "Transactions that relayers asked to have signed, by outcome: checked or unchecked, which were signed, or refused " +
+				"by the check, or by the rate.",
+		}, []string{"relay", "chain_id", "outcome"}),
+	}
+	if len(newest) > 0 {
+		r.last = newest[0].ID
+	}
+	registerer.MustRegister(r.metric)
+	ctx, r.cancel = context.WithCancel(context.Background())
+	r.work.Go(func() { r.write(ctx) })
+	return r, nil
+}
+
+// Close writes what is not written.
+func (r *Record) Close() {
+	r.cancel()
+	r.work.Wait()
+	r.flush(context.Background())
+}
+
+// put notes a request. It waits for nothing.
+func (r *Record) put(ctx context.Context, s database.Signature, outcome string) {
+	r.metric.WithLabelValues(s.Relay, s.Chain, outcome).Inc()
+	line, without := true, 0
+	r.mu.Lock()
+	if s.Refused != "" {
+		key := s.Relay + "/" + s.Account
+		if r.refusals[key] == nil {
+			r.refusals[key] = door.NewSparing(mostRefusals)
+		}
+		line, without = r.refusals[key].Next()
+	}
+	if line && len(r.pending) < mostPending {
+		r.last++
+		s.ID = r.last
+		r.pending = append(r.pending, s)
+	}
+	r.mu.Unlock()
+	if !line {
+		return
+	}
+	level, outcomeText := slog.LevelInfo, "done: "+s.What
+	if s.Refused != "" {
+		level, outcomeText = slog.LevelWarn, "refused: "+s.Refused
+	}
+	door.Audit(ctx, r.logger, level, door.Line{
+		Who:    slog.Group("who", "plugin", s.Plugin, "chain", s.Chain, "job", s.JobID),
+		Method: "Sign", Object: "account " + s.Account, Outcome: outcomeText, Without: without,
+	})
+}
+
+func (r *Record) write(ctx context.Context) {
+	tick := time.NewTicker(writeInterval)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+			r.flush(ctx)
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// flush writes what is not written. What cannot be is tried again.
+func (r *Record) flush(ctx context.Context) {
+	r.writing.Lock()
+	defer r.writing.Unlock()
+	r.mu.Lock()
+	all := r.pending
+	r.pending = nil
+	r.mu.Unlock()
+	if len(all) == 0 {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), writeTimeout)
+	defer cancel()
+	err := r.database.PutSignatures(ctx, all, mostKept)
+	if err != nil {
+		r.mu.Lock()
+		r.pending = append(all, r.pending...)
+		r.pending = r.pending[max(0, len(r.pending)-mostPending):]
+		r.mu.Unlock()
+	}
+	if failing := err != nil; failing != r.failing {
+		r.failing = failing
+		if failing {
+			r.logger.Error("what relayers had signed cannot be stored; it is in the log alone until it can", "error", err)
+		} else {
+			r.logger.Info("what relayers had signed is stored again")
+		}
+	}
+}
+
+// List lists at most limit signatures, newest first.
+func (r *Record) List(ctx context.Context, f database.SignatureFilter, limit int) ([]database.Signature, error) {
+	r.flush(ctx)
+	return r.database.Signatures(ctx, f, limit)
+}
