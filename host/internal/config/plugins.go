@@ -58,6 +58,9 @@ type PluginRules struct {
 	Write       []string `comment:"Absolute paths that it may read and write besides its own folder."`
 	Connect     []uint16 `comment:"TCP ports that it may connect to. Empty: any for relayers, none for products."`
 	Descriptors uint32   `comment:"Most descriptors that it may have open, 64 to 1048576. 0: 4096."`
+
+	SignaturesPerMinute uint32 `comment:"Most transactions that a relayer may have signed a minute with one account, up to 1000000. 0: 600, or 6000 where the node\nchecks what they are for."`
+	SignUnchecked       bool   `comment:"true has all that a relayer asks for signed, within that rate, where the node could check what it is for, too."`
 }
 
 // Values of PluginRules.Transport.
@@ -93,6 +96,9 @@ func (c *Config) readRules(tables []keys.Table, builtIn []string) {
 	}
 }
 
+// maxSignatures is more than any chain has transactions in a minute.
+const maxSignatures = 1_000_000
+
 // memoryLimits catch a slip of the unit: no plugin starts in less, and no machine has more.
 var memoryLimits = document.Range[uint64]{Min: 16 << 20, Max: 1 << 40}
 
@@ -101,6 +107,9 @@ const pinInside = "the plugin runs inside the node and has no file of its own; g
 
 func (r PluginRules) check(p *problems, path, command string, inProcess bool) {
 	r.checkConfinement(p, path, command, inProcess)
+	if r.SignaturesPerMinute > maxSignatures {
+		p.add(path+".SignaturesPerMinute", "%d is more than %d", r.SignaturesPerMinute, maxSignatures)
+	}
 	if len(r.SHA256.Sums) > 0 && inProcess {
 		p.add(path+".SHA256", pinInside, command)
 	}

@@ -16,7 +16,7 @@ import (
 func (d *Door) refused(r *http.Request, who caller, err *connect.Error) {
 	outcome := "refused: " + err.Message()
 	if who.key == "" {
-		line, without := d.strangers.refuse()
+		line, without := d.strangers.Refuse()
 		if !line {
 			return
 		}
@@ -93,10 +93,19 @@ func object(request, reply any) string {
 // longestObject bounds what a caller may write into the log.
 const longestObject = 128
 
-func (d *Door) audit(ctx context.Context, level slog.Level, who caller, procedure, object, outcome string) {
-	d.logger.LogAttrs(ctx, level, "audit", slog.Attr{Key: "audit", Value: slog.GroupValue(
-		who.name,
-		slog.String("method", method(procedure)),
+func (d *Door) audit(
+	ctx context.Context, level slog.Level, who caller, procedure, object, outcome string,
+) {
+	Audit(ctx, d.logger, level, who.name, method(procedure), object, outcome)
+}
+
+// Audit writes a line of the audit: who asked for what to be done to which object, and what came of it.
+func Audit(
+	ctx context.Context, logger *slog.Logger, level slog.Level, who slog.Attr, method, object, outcome string,
+) {
+	logger.LogAttrs(ctx, level, "audit", slog.Attr{Key: "audit", Value: slog.GroupValue(
+		who,
+		slog.String("method", method),
 		slog.String("object", fmt.Sprintf("%.*s", longestObject, object)),
 		slog.String("outcome", outcome),
 	)})

@@ -41,6 +41,7 @@ var roles = map[string]nodev1.Role{
 	nodev1connect.NodeServiceWatchRunsProcedure:        nodev1.Role_ROLE_VIEW,
 	nodev1connect.NodeServiceListJobErrorsProcedure:    nodev1.Role_ROLE_VIEW,
 	nodev1connect.NodeServiceListKeysProcedure:         nodev1.Role_ROLE_VIEW,
+	nodev1connect.NodeServiceListSignaturesProcedure:   nodev1.Role_ROLE_VIEW,
 	nodev1connect.NodeServiceCreateKeyProcedure:        nodev1.Role_ROLE_ADMIN,
 	nodev1connect.NodeServiceImportKeyProcedure:        nodev1.Role_ROLE_ADMIN,
 	nodev1connect.NodeServiceExportKeyProcedure:        nodev1.Role_ROLE_ADMIN,
@@ -99,13 +100,13 @@ type Door struct {
 	// calls and streams are those in progress.
 	calls, streams calls
 
-	strangers strangers
+	strangers *Sparing
 }
 
 // New returns a door for those who have a token or come by the socket, to which it leads those who have none.
 func New(tokens Tokens, socket *nodev1.TokenWanted, logger *slog.Logger) *Door {
 	return &Door{
-		tokens: tokens, socket: socket, logger: logger,
+		tokens: tokens, socket: socket, logger: logger, strangers: NewSparing(maxRefusals),
 		calls:   calls{what: "calls", most: maxCalls, remote: maxRemoteCalls, of: map[string]int{}},
 		streams: calls{what: "streams", most: maxStreams, remote: maxRemoteStreams, of: map[string]int{}},
 	}

@@ -89,23 +89,28 @@ func (d *Door) Options() connect.HandlerOption {
 	)
 }
 
-// strangers counts refusals of callers who are not known, minute by minute.
-type strangers struct {
+// Sparing counts refusals minute by minute, so that no flood of them fills the log.
+type Sparing struct {
+	most int
+
 	mu      sync.Mutex
 	since   time.Time // the minute's beginning
 	refused int       // in it
 }
 
-// refuse says whether a refusal has a line, and after a minute with more than that, how many had none.
-func (s *strangers) refuse() (line bool, without int) {
+// NewSparing has at most so many refusals a minute have a line.
+func NewSparing(most int) *Sparing { return &Sparing{most: most} }
+
+// Refuse says whether a refusal has a line, and after a minute with more than that, how many had none.
+func (s *Sparing) Refuse() (line bool, without int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if now := time.Now(); now.Sub(s.since) >= time.Minute {
-		without = max(0, s.refused-maxRefusals)
+		without = max(0, s.refused-s.most)
 		s.since, s.refused = now, 0
 	}
 	s.refused++
-	return s.refused <= maxRefusals, without
+	return s.refused <= s.most, without
 }
 
 // streams are the methods that answer for as long as their caller listens.

@@ -23,16 +23,16 @@ func Plugins() map[string]Plugin {
 			return relayerv1loop.RelayerPlugin(func(h *loop.Host) relayerv1loop.RelayerService {
 				return evm.New(evm.Settings{Logger: h.Logger(), Registerer: h.Registry()})
 			})
-		}},
+		}, Check: evm.SigningCheck},
 		"solana": {New: func() loop.Plugin {
 			return relayerv1loop.RelayerPlugin(func(h *loop.Host) relayerv1loop.RelayerService {
 				return solana.New(solana.Settings{Logger: h.Logger(), Registerer: h.Registry()})
 			})
-		}, Files: keystore.FileForm{KeyType: "Solana", Prefix: "solkey"}},
+		}, Files: keystore.FileForm{KeyType: "Solana", Prefix: "solkey"}, Check: solana.SigningCheck},
 		"starknet": {New: func() loop.Plugin {
 			return relayerv1loop.RelayerPlugin(func(h *loop.Host) relayerv1loop.RelayerService {
 				return starknet.New(starknet.Settings{Logger: h.Logger(), Registerer: h.Registry()})
 			})
-		}, Files: keystore.FileForm{KeyType: "StarkNet", Prefix: "starkkey"}},
+		}, Files: keystore.FileForm{KeyType: "StarkNet", Prefix: "starkkey"}, Check: starknet.SigningCheck},
 	}
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/loop-plugins/loop/host/internal/keystore"
 	"github.com/loop-plugins/loop/sdk/go/loop"
+	"github.com/loop-plugins/loop/sdk/go/relayer/signing"
 )
 
 // Plugin is a built-in plugin.
@@ -18,6 +19,9 @@ type Plugin struct {
 	New func() loop.Plugin
 	// Files is how established nodes write accounts of a relayer's relay.
 	Files keystore.FileForm
+	// Check makes the check of what is signed on a chain of a relayer's relay, whichever plugin serves it; nil: there is
+	// none.
+	Check signing.New
 }
 
 // Names are the names of the built-in plugins.

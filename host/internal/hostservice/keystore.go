@@ -15,22 +15,30 @@ import (
 
 var _ hostservicev1.KeystoreServiceServer = (*Keystore)(nil)
 
-// Keystore lends accounts of one relay: whoever holds it can name them, sign with them, and learns of no others.
+// Judge decides on what is to be signed with an account that is lent to whoever asks.
+type Judge interface {
+	// Judge refuses a request by its error, a status.
+	Judge(ctx context.Context, r *hostservicev1.SignRequest) error
+}
+
+// Keystore lends accounts of one relay: whoever holds it can name them, sign with them what a judge lets it, and learns of
+// no others.
 type Keystore struct {
 	keys  *keystore.Keystore
 	relay string
+	judge Judge
 	lent  func() []string // as the keystore has them
 }
 
 // NewKeystore lends every account of a relay, those that are made later included.
-func NewKeystore(keys *keystore.Keystore, relay string) *Keystore {
-	return &Keystore{keys: keys, relay: relay, lent: func() []string { return keys.Accounts(relay) }}
+func NewKeystore(keys *keystore.Keystore, relay string, judge Judge) *Keystore {
+	return &Keystore{keys: keys, relay: relay, judge: judge, lent: func() []string { return keys.Accounts(relay) }}
 }
 
 // NewKeystoreOf lends the accounts named, as their relayer spells them, and no others; with none named, none. One that
 // the keystore does not have yet is lent once it does: accounts are imported into a node that runs.
-func NewKeystoreOf(keys *keystore.Keystore, relay string, accounts ...string) *Keystore {
-	return &Keystore{keys: keys, relay: relay, lent: func() []string {
+func NewKeystoreOf(keys *keystore.Keystore, relay string, judge Judge, accounts ...string) *Keystore {
+	return &Keystore{keys: keys, relay: relay, judge: judge, lent: func() []string {
 		return slices.DeleteFunc(keys.Accounts(relay), func(account string) bool {
 			return !slices.Contains(accounts, account)
 		})
@@ -58,6 +66,9 @@ func (k *Keystore) Sign(ctx context.Context, request *hostservicev1.SignRequest)
 	signer, err := k.keys.Signer(k.relay, account)
 	if err != nil {
 		return nil, missing
+	}
+	if err := k.judge.Judge(ctx, request); err != nil {
+		return nil, err
 	}
 	signature, err := signer.Sign(ctx, request.GetData())
 	switch {

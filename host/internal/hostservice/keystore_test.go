@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 
 	hostservicev1 "github.com/loop-plugins/loop/gen/go/loop/hostservice/v1"
 	"github.com/loop-plugins/loop/host/internal/keystore"
@@ -63,7 +64,7 @@ func TestKeystoreLendsWhatIsNamedAndNoMore(t *testing.T) {
 		}
 		ids = append(ids, account.ID())
 	}
-	k := NewKeystoreOf(keys, relay, ids[0], "not here yet")
+	k := NewKeystoreOf(keys, relay, lenient{}, ids[0], "not here yet")
 	if d := cmp.Diff(ids[:1], accounts(t, k)); d != "" {
 		t.Errorf("accounts (-want +got):\n%s", d)
 	}
@@ -91,8 +92,8 @@ func TestKeystoreLendsWhatIsNamedAndNoMore(t *testing.T) {
 	}
 
 	for name, none := range map[string]*Keystore{
-		"one that is not there": NewKeystoreOf(keys, relay, "0x00"),
-		"none":                  NewKeystoreOf(keys, relay),
+		"one that is not there": NewKeystoreOf(keys, relay, lenient{}, "0x00"),
+		"none":                  NewKeystoreOf(keys, relay, lenient{}),
 	} {
 		if got := accounts(t, none); len(got) != 0 {
 			t.Errorf("with %s named: %v", name, got)
@@ -103,7 +104,7 @@ func TestKeystoreLendsWhatIsNamedAndNoMore(t *testing.T) {
 func TestKeystoreLendsAllOfAKind(t *testing.T) {
 	t.Parallel()
 	keys := newKeys(t)
-	k := NewKeystore(keys, relay)
+	k := NewKeystore(keys, relay, lenient{})
 	if got := accounts(t, k); len(got) != 0 {
 		t.Errorf("accounts of an empty keystore: %v", got)
 	}
@@ -118,4 +119,33 @@ func TestKeystoreLendsAllOfAKind(t *testing.T) {
 		&hostservicev1.SignRequest{Account: account.ID(), Data: make([]byte, 32)}); err != nil {
 		t.Error(err)
 	}
+}
+
+// lenient has everything signed.
+type lenient struct{}
+
+func (lenient) Judge(context.Context, *hostservicev1.SignRequest) error { return nil }
+
+// strict has nothing signed.
+type strict struct{}
+
+func (strict) Judge(context.Context, *hostservicev1.SignRequest) error {
+	return status.Error(codes.PermissionDenied, "it is not for this")
+}
+
+// What the judge refuses is not signed, and of an account that is not lent it is not asked.
+func TestKeystoreAsksTheJudge(t *testing.T) {
+	t.Parallel()
+	keys := newKeys(t)
+	account, err := keys.CreateAccount(t.Context(), relay, keystore.Ed25519, named)
+	if err != nil {
+		t.Fatal(err)
+	}
+	k := NewKeystore(keys, relay, strict{})
+	r, err := k.Sign(t.Context(), &hostservicev1.SignRequest{Account: account.ID(), Data: make([]byte, 32)})
+	if status.Code(err) != codes.PermissionDenied || len(r.GetSignature()) != 0 {
+		t.Errorf("signed %x: %v", r.GetSignature(), err)
+	}
+	_, err = k.Sign(t.Context(), &hostservicev1.SignRequest{Account: "0x00", Data: make([]byte, 32)})
+	wantCode(t, err, codes.NotFound)
 }

@@ -53,6 +53,8 @@ type Spec struct {
 	// RelayConfigJSON is relayConfig as the relayer is to be given it: as JSON, with a chainID that is a string and with
 	// what the relayer fills in.
 	RelayConfigJSON []byte
+	// WrittenRelayConfigJSON is relayConfig as the operator wrote it, which no relayer has changed.
+	WrittenRelayConfigJSON []byte
 	// ReadsContracts is whether pipelines can read contracts of the job's own chain.
 	ReadsContracts bool
 	// Validation is what the relayer said of the job; nil if it was not asked.

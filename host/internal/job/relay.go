@@ -46,6 +46,7 @@ func (d *document) relay(ctx context.Context, spec *Spec, t table, s Settings) (
 		chain = map[string]any{"chainID": spec.ChainID}
 	}
 	spec.RelayConfigJSON = t.encode("the relayer", chain)
+	spec.WrittenRelayConfigJSON = spec.RelayConfigJSON
 	if s.Relayers == nil {
 		return true
 	}

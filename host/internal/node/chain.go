@@ -16,6 +16,8 @@ import (
 	"github.com/loop-plugins/loop/host/internal/database"
 	"github.com/loop-plugins/loop/host/internal/hostservice"
 	"github.com/loop-plugins/loop/host/internal/relay"
+	"github.com/loop-plugins/loop/host/internal/signing"
+	relayersigning "github.com/loop-plugins/loop/sdk/go/relayer/signing"
 )
 
 // chainTimeout bounds the wait for a chain's object at start. It opens no connection, so that it is there at once or
@@ -67,18 +69,54 @@ func accountsOf(ctx context.Context, r *relay.Relayer, c config.Chain) ([]string
 	return names, nil
 }
 
-// lent is what a relayer may sign with on one chain: the accounts that the configuration names for it, or if it names
-// none all of its relay.
-func (n *Node) lent(relay, chain string) *hostservice.Keystore {
+// lent is what a process of a relayer may sign with on one chain: the accounts that the configuration names for it, or if it
+// names none all of its relay; and what it may have signed.
+func (n *Node) lent(relay, chain, process string) *hostservice.Keystore {
+	judge := n.guard(relay, chain, process)
 	if names := n.spelled[chainKey{relay, chain}]; len(names) > 0 {
-		return hostservice.NewKeystoreOf(n.keys, relay, names...)
+		return hostservice.NewKeystoreOf(n.keys, relay, judge, names...)
 	}
-	return hostservice.NewKeystore(n.keys, relay)
+	return hostservice.NewKeystore(n.keys, relay, judge)
+}
+
+// guard decides on what a process of a relayer has signed for one chain.
+func (n *Node) guard(relay, chain, process string) *signing.Guard {
+	s := signing.Settings{Plugin: process, Relay: relay, Chain: chain}
+	if served := n.plugins.known[relay]; served != nil {
+		rules := n.settings.Config.Environment.Plugins[served.Plugin()].Rules
+		s.PerMinute = rules.SignaturesPerMinute
+		if own := n.builtin[relay]; own != nil && !rules.SignUnchecked {
+			s.Check = check(n.settings.Builtin[own.Plugin()].Check, n.chains(served), chain)
+		}
+	}
+	return signing.NewGuard(s, n.contracts, n.signed)
+}
+
+// check is that of a chain. One that cannot be made lets nothing through: its chain cannot be made either.
+func check(make relayersigning.New, chains []config.Chain, id string) relayersigning.Check {
+	if make == nil {
+		return nil
+	}
+	err := fmt.Errorf("it is for a chain %q that the node's configuration does not have", id)
+	for _, c := range chains {
+		if c.ID != id {
+			continue
+		}
+		var of relayersigning.Check
+		if of, err = make(c.TOML()); err == nil {
+			return of
+		}
+		err = fmt.Errorf("it is for a chain whose configuration cannot be read: %w", err)
+	}
+	return func(relayersigning.Request, relayersigning.Facts) (relayersigning.Verdict, error) {
+		return relayersigning.Verdict{}, err
+	}
 }
 
 // lend gives the shared process of a relayer keys and a store for one chain.
 func (n *Node) lend(relay, chain string) relayerv1loophost.CreateChainLoans {
-	return n.export(n.accounts.of(relay, chain).Shared(n.lent(relay, chain), n.store(relay, chain)))
+	keys := n.lent(relay, chain, n.plugins.known[relay].Plugin())
+	return n.export(n.accounts.of(relay, chain).Shared(keys, n.store(relay, chain)))
 }
 
 func (n *Node) store(relay, chain string) *hostservice.Store {

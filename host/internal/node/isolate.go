@@ -86,6 +86,9 @@ func (j *jobs) reserveStored(ctx context.Context) error {
 		})
 		if spec != nil {
 			specs[s.ID], well[s.ID] = spec, report.Err() == nil
+			if well[s.ID] {
+				j.knows(s.ID, spec) // a relayer goes on with its reports as soon as it has its chain
+			}
 		}
 	}
 	for _, s := range stored {
@@ -176,7 +179,7 @@ func (j *jobs) isolate(ctx context.Context, r *running) (_ *isolation, err error
 	// The job's chain alone: of the others it has no account.
 	chains := slices.DeleteFunc(n.chains(shared.relayer), func(c config.Chain) bool { return c.ID != r.spec.ChainID })
 	if err = n.plugins.makeChainsOf(ctx, own.relay, chains, func(relay, chain string) relayerv1loophost.CreateChainLoans {
-		return n.export(reserved.View(n.lent(relay, chain), n.store(relay, chain)))
+		return n.export(reserved.View(n.lent(relay, chain, own.name), n.store(relay, chain)))
 	}); err != nil {
 		return nil, err
 	}

@@ -23,6 +23,7 @@ import (
 	"github.com/loop-plugins/loop/host/internal/keystore"
 	"github.com/loop-plugins/loop/host/internal/oracle"
 	"github.com/loop-plugins/loop/sdk/go/loophost"
+	relayersigning "github.com/loop-plugins/loop/sdk/go/relayer/signing"
 )
 
 // jobs holds the node's jobs. A job that cannot run stays, with the reason: an operator mends the node, not the spec.
@@ -88,6 +89,7 @@ func (j *jobs) startStored(ctx context.Context) error {
 				}
 			} else {
 				r.spec = spec
+				j.knows(s.ID, spec)
 				for _, w := range report.Warnings {
 					j.node.logger.Warn("something to know of a job", "job", s.ID, "name", s.Name, "what", w.String())
 				}
@@ -172,6 +174,7 @@ func (j *jobs) add(ctx context.Context, spec string) (*running, *job.Report, err
 		return nil, report, err
 	}
 	r := &running{stored: stored, spec: parsed}
+	j.knows(stored.ID, parsed)
 	j.start(ctx, r)
 	j.mu.Lock()
 	j.all[stored.ID] = r
@@ -251,6 +254,16 @@ func (j *jobs) run(ctx context.Context, r *running) (err error) {
 	return err
 }
 
+// knows has transmissions to a job's contract signed.
+func (j *jobs) knows(id int64, s *job.Spec) {
+	if s.Type == job.TypeOCR2 {
+		j.node.contracts.Add(s.Relay, s.ChainID, relayersigning.Contract{
+			Job: id, ID: s.ContractID, Transmitter: s.TransmitterID, RelayConfigJSON: s.WrittenRelayConfigJSON,
+			GasLimit: s.GasLimit,
+		})
+	}
+}
+
 // bundle is the spec's key bundle, or the only one of the relay.
 func (j *jobs) bundle(s *job.Spec) (*keystore.OCR2Bundle, error) {
 	if s.KeyBundleID != "" {
@@ -280,6 +293,9 @@ func (j *jobs) remove(ctx context.Context, id int64) error {
 		}
 	}
 	j.node.history.Forget(id)
+	if err := j.node.contracts.Remove(ctx, id); err != nil {
+		return err
+	}
 	return j.node.database.RemoveJob(ctx, id)
 }
 
@@ -411,7 +427,7 @@ func (k knownKeys) HasKeyBundle(relay, id string) bool {
 
 // HasTransmitter implements job.Keys: an account that the chain's relayer may not sign with is none.
 func (k knownKeys) HasTransmitter(relay, chain, id string) bool {
-	return slices.Contains(k.node.lent(relay, chain).Accounts(), id)
+	return slices.Contains(k.node.lent(relay, chain, "").Accounts(), id)
 }
 
 // bridges are the node's bridges, for specs and for pipelines.

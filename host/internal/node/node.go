@@ -32,6 +32,7 @@ import (
 	"github.com/loop-plugins/loop/host/internal/keystore"
 	"github.com/loop-plugins/loop/host/internal/oracle"
 	"github.com/loop-plugins/loop/host/internal/pipeline"
+	"github.com/loop-plugins/loop/host/internal/signing"
 	"github.com/loop-plugins/loop/host/internal/web"
 	"github.com/loop-plugins/loop/sdk/go/loophost"
 	"github.com/loop-plugins/loop/sdk/go/loophost/supervise"
@@ -62,6 +63,8 @@ type Node struct {
 	runtime   *loophost.Runtime
 	builtin   relayers // the built-in ones
 	accounts  accounts
+	contracts *signing.Contracts
+	signed    *signing.Record
 	spelled   map[chainKey][]string // accounts that the configuration names
 	plugins   *plugins
 	peer      *oracle.Peer
@@ -206,6 +209,13 @@ func (n *Node) prepare(ctx context.Context) error {
 	if err := n.checkConfig(ctx, n.plugins.known); err != nil {
 		return err
 	}
+	var err error
+	if n.contracts, err = signing.NewContracts(ctx, n.database); err != nil {
+		return err
+	}
+	if n.signed, err = signing.NewRecord(ctx, n.database, n.registry, n.logger); err != nil {
+		return err
+	}
 	var wanted []keystore.Wanted
 	for _, name := range slices.Sorted(maps.Keys(n.plugins.shared)) {
 		if s := n.plugins.shared[name]; s.plugin.Status().State == supervise.Ready {
@@ -259,6 +269,9 @@ func (n *Node) Close(ctx context.Context) {
 	}
 	if n.telemetry != nil {
 		n.telemetry.Close()
+	}
+	if n.signed != nil {
+		n.signed.Close()
 	}
 	if n.database != nil {
 		if err := n.database.Close(); err != nil {

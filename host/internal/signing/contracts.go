@@ -48,7 +48,9 @@ func NewContracts(ctx context.Context, d *database.Database) (*Contracts, error)
 }
 
 // Add has transmissions to a job's contract signed from now on.
-func (c *Contracts) Add(relay, chain string, of signing.Contract) { c.put(chainKey{relay, chain}, contract{Contract: of}) }
+func (c *Contracts) Add(relay, chain string, of signing.Contract) {
+	c.put(chainKey{relay, chain}, contract{Contract: of})
+}
 
 func (c *Contracts) put(key chainKey, of contract) {
 	c.mu.Lock()

@@ -2,6 +2,7 @@ package signing
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"sync"
 	"time"
@@ -92,7 +93,7 @@ func (r *Record) put(ctx context.Context, s database.Signature, outcome string) 
 		if r.refusals[key] == nil {
 			r.refusals[key] = door.NewSparing(mostRefusals)
 		}
-		line, without = r.refusals[key].Next()
+		line, without = r.refusals[key].Refuse()
 	}
 	if line && len(r.pending) < mostPending {
 		r.last++
@@ -103,14 +104,15 @@ func (r *Record) put(ctx context.Context, s database.Signature, outcome string) 
 	if !line {
 		return
 	}
-	level, outcomeText := slog.LevelInfo, "done: "+s.What
+	level, said := slog.LevelInfo, "done: "+s.What
 	if s.Refused != "" {
-		level, outcomeText = slog.LevelWarn, "refused: "+s.Refused
+		level, said = slog.LevelWarn, "refused: "+s.Refused
 	}
-	door.Audit(ctx, r.logger, level, door.Line{
-		Who:    slog.Group("who", "plugin", s.Plugin, "chain", s.Chain, "job", s.JobID),
-		Method: "Sign", Object: "account " + s.Account, Outcome: outcomeText, Without: without,
-	})
+	if without > 0 {
+		said += fmt.Sprintf("; %d more in the minutes before have no line", without)
+	}
+	who := slog.Group("who", "plugin", s.Plugin, "relay", s.Relay, "chain", s.Chain, "job", s.JobID)
+	door.Audit(ctx, r.logger, level, who, "Sign", "account "+s.Account, said)
 }
 
 func (r *Record) write(ctx context.Context) {

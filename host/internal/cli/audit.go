@@ -1,0 +1,55 @@
+package cli
+
+import (
+	"context"
+	"io"
+	"strconv"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	nodev1 "github.com/loop-plugins/loop/gen/go/loop/node/v1"
+)
+
+func (c *command) auditKeys() *cobra.Command {
+	var request nodev1.ListSignaturesRequest
+	cmd := &cobra.Command{
+		Use: "audit [KEY]", Short: "List what relayers had signed and were refused, newest first",
+		Args: cobra.MaximumNArgs(1),
+		Long: "audit lists the transactions that relayers asked the node to sign, of one account's key or of all: when, which\n" +
+			"plugin and for which job, what it was, and why it was refused if it was. The node keeps the newest 10000 of each\n" +
+			"account that it signed, and as many that it refused. --json has the token of the next page, for --page.",
+		Example: "  loop keys audit --refused",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				request.Account = args[0]
+			}
+			type method = func(context.Context, *nodev1.ListSignaturesRequest) (*nodev1.ListSignaturesResponse, error)
+			r, err := call(cmd.Context(), c, func(a api) method { return a.ListSignatures }, &request)
+			if err != nil {
+				return err
+			}
+			return c.show(r, func(w io.Writer) { signatureTable(w, r.GetSignatures()) })
+		},
+	}
+	cmd.Flags().BoolVar(&request.Refused, "refused", false, "leave out what was signed")
+	cmd.Flags().Uint32Var(&request.PageSize, "limit", 100, "how many to list, at most 1000")
+	cmd.Flags().StringVar(&request.PageToken, "page", "", "the nextPageToken of the page before")
+	return cmd
+}
+
+func signatureTable(w io.Writer, all []*nodev1.Signature) {
+	row(w, "WHEN", "PLUGIN", "CHAIN", "KEY", "JOB", "SIGNED")
+	for _, s := range all {
+		job := ""
+		if s.GetJobId() != 0 {
+			job = strconv.FormatInt(s.GetJobId(), 10)
+		}
+		signed := s.GetWhat()
+		if s.GetRefused() != "" {
+			signed = "refused: " + s.GetRefused()
+		}
+		row(w, s.GetAt().AsTime().Format(time.RFC3339), s.GetPlugin(), s.GetRelay()+" "+s.GetChainId(), s.GetAccount(),
+			dash(job), signed)
+	}
+}
