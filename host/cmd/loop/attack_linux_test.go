@@ -315,7 +315,7 @@ func (b battle) start(t *testing.T) *besieged {
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
 	n := &besieged{
-		bin: filepath.Join(dir, "bin"), root: filepath.Join(dir, "node"), password: "correct horse battery",
+		bin: filepath.Join(dir, "bin"), root: filepath.Join(dir, "node"), password: "correct horse battery staple",
 		config: filepath.Join(dir, "etc", "node.toml"), other: filepath.Join(dir, "etc", "other"),
 	}
 	sockets := filepath.Join(dir, "s")

@@ -10,14 +10,23 @@ import (
 	"github.com/loop-plugins/loop/sdk/go/loophost/confine"
 )
 
-// secrets are the variables that hold one.
-var secrets = []string{"CL_PASSWORD_KEYSTORE", "LOOP_NODE_TOKEN"}
+// The variables that hold secrets.
+const (
+	password = "CL_PASSWORD_KEYSTORE"
+	token    = "LOOP_NODE_TOKEN"
+)
 
 func main() {
-	environment := os.Environ()
-	if err := confine.Seal(secrets...); err != nil {
+	values, err := confine.Seal(password, token)
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "loop: warning:", err)
 	}
-	streams := cli.Streams{In: os.Stdin, Out: os.Stdout, Err: os.Stderr, Environ: environment, Builtin: fallback.Plugins()}
-	os.Exit(cli.Run(streams))
+	environment := os.Environ()
+	if t, set := values[token]; set {
+		environment = append(environment, token+"="+string(t))
+	}
+	os.Exit(cli.Run(cli.Streams{
+		In: os.Stdin, Out: os.Stdout, Err: os.Stderr, Environ: environment, Password: values[password],
+		Builtin: fallback.Plugins(),
+	}))
 }

@@ -92,7 +92,7 @@ func TestCommandLine(t *testing.T) {
 			e.Setenv("P2P", freeAddress(t))
 			e.Setenv("HTTPS", strings.TrimPrefix(freeAddress(t), "127.0.0.1:"))
 			e.Setenv("CL_CONFIG", "node.toml")
-			e.Setenv("CL_PASSWORD_KEYSTORE", "correct horse")
+			e.Setenv("CL_PASSWORD_KEYSTORE", "correct horse battery staple")
 			return os.WriteFile(filepath.Join(e.WorkDir, "node.toml"), []byte(os.Expand(config, e.Getenv)), 0o600)
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){

@@ -73,8 +73,10 @@ func exitCode(err error) int {
 type Streams struct {
 	In       io.Reader
 	Out, Err io.Writer
-	// Environ are the environment variables in the form of os.Environ.
+	// Environ are the environment variables in the form of os.Environ, but for the keystore's password.
 	Environ []string
+	// Password is the value of CL_PASSWORD_KEYSTORE. It is overwritten when it has been used; nil: it is not set.
+	Password []byte
 	// Builtin are the plugins that a node can run inside its own process, by name.
 	Builtin map[string]fallback.Plugin
 }

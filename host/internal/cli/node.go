@@ -64,7 +64,7 @@ func (c *command) builtin() []string { return slices.Collect(maps.Keys(c.streams
 // load reads the configuration. What is wrong with it is told with what its relayers find wrong, so that a file is
 // mended once.
 func (c *command) load(ctx context.Context, file string) (*config.Config, error) {
-	loaded, err := config.Load(file, c.streams.Environ, c.builtin()...)
+	loaded, err := config.Load(file, c.streams.Environ, c.streams.Password, c.builtin()...)
 	if err == nil {
 		return loaded, nil
 	}

@@ -76,7 +76,7 @@ type Keystore struct {
 	AllowExport bool `comment:"Let admins export accounts (loop keys export)."`
 
 	// Password is what the environment or the file holds, never empty after Load.
-	Password document.Secret `toml:"-"`
+	Password Password `toml:"-"`
 }
 
 // WebServer is [WebServer].

@@ -49,14 +49,16 @@ func TestLoadReadsEverySection(t *testing.T) {
 	}
 	chains := got.Chains
 	got.Chains = nil
+	if password := got.Keystore.Password; string(password.Take()) != "correct horse battery staple" || password.Take() != nil {
+		t.Error("the password is not that of its file, or is there twice")
+	}
 
 	want := config.Default()
 	want.RootDir = "/var/lib/loop"
 	want.Log = config.Log{Level: "debug", Format: "json"}
 	want.Database = config.Database{URL: document.NewSecret("sqlite:/var/lib/loop/feeds.db"),
 		Path: "/var/lib/loop/feeds.db"}
-	want.Keystore = config.Keystore{PasswordFile: "testdata/valid/password",
-		Password: document.NewSecret("correct horse battery staple")}
+	want.Keystore = config.Keystore{PasswordFile: "testdata/valid/password"}
 	want.WebServer = config.WebServer{
 		ListenIP: "0.0.0.0", AllowedHosts: []string{"oracle-1.example"}, Socket: "/run/loop/node.sock",
 		TLS: config.WebServerTLS{
@@ -151,7 +153,7 @@ func TestLoadWithoutFile(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if got.RootDir != test.root || got.Database.Path != test.root+"/loop.db" || got.Keystore.Password.Reveal() != "pw" {
+			if got.RootDir != test.root || got.Database.Path != test.root+"/loop.db" || string(got.Keystore.Password.Take()) != "pw" {
 				t.Errorf("RootDir %q, database %q", got.RootDir, got.Database.Path)
 			}
 		})
@@ -167,7 +169,7 @@ func TestLoadTakesThePathFromTheEnvironment(t *testing.T) {
 	if got.RootDir != "/var/lib/loop" {
 		t.Errorf("RootDir is %q", got.RootDir)
 	}
-	if got.Keystore.Password.Reveal() != "mine" {
+	if string(got.Keystore.Password.Take()) != "mine" {
 		t.Error("the file's password went before the environment's")
 	}
 }

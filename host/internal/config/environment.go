@@ -15,8 +15,6 @@ import (
 type Environment struct {
 	// ConfigPath is the configuration file: the command line's, or the one that CL_CONFIG names.
 	ConfigPath string
-	// KeystorePassword is CL_PASSWORD_KEYSTORE.
-	KeystorePassword document.Secret
 	// MinOCR2MaxDurationQuery is CL_MIN_OCR2_MAX_DURATION_QUERY, 100ms if unset, and holds for every relay. A contract
 	// configured with no time for queries would otherwise stop its feed without an error.
 	MinOCR2MaxDurationQuery time.Duration
@@ -77,7 +75,6 @@ func variables(environ []string) map[string]string {
 func readEnvironment(p *problems, all map[string]string, builtIn []string) Environment {
 	environment := Environment{
 		ConfigPath:              all["CL_CONFIG"],
-		KeystorePassword:        document.NewSecret(all["CL_PASSWORD_KEYSTORE"]),
 		MinOCR2MaxDurationQuery: defaultMinQuery,
 		DiscoveryHostname:       all["CL_PROMETHEUS_DISCOVERY_HOSTNAME"],
 		Plugins:                 map[string]Plugin{},

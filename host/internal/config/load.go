@@ -18,18 +18,18 @@ import (
 const maxFileSize = 1 << 20
 
 // Load reads the file at path or, if that is empty, the one that CL_CONFIG names; with neither, the defaults hold. The
-// environment has the form of os.Environ. Plugins of the names that are built in, in lower case, need no command. The
+// environment has the form of os.Environ, but CL_PASSWORD_KEYSTORE, whose value is password; nil: it is not set. Plugins of the names that are built in, in lower case, need no command. The
 // error joins all problems of the file and of the environment, each with its file and line where it has one.
 //
 // With an error that names problems comes the configuration as far as it can be read, so that CheckChains can join what
 // relayers find. Without one, the error is that of a file that cannot be read to its end.
-func Load(path string, environ []string, builtIn ...string) (*Config, error) {
+func Load(path string, environ []string, password []byte, builtIn ...string) (*Config, error) {
 	all := variables(environ)
 	config, err := read(path, all, builtIn)
 	if err != nil {
 		return nil, err
 	}
-	config.resolve(all)
+	config.resolve(all, password)
 	return config, config.problems.err()
 }
 
@@ -116,7 +116,7 @@ func hasField(fields []string, name string) bool {
 }
 
 // resolve fills in what depends on the environment and on other files.
-func (c *Config) resolve(all map[string]string) {
+func (c *Config) resolve(all map[string]string, password []byte) {
 	p := &c.problems
 	c.resolveRootDir(all)
 	c.resolveSocket()
@@ -138,8 +138,8 @@ func (c *Config) resolve(all map[string]string) {
 	}
 
 	switch {
-	case !c.Environment.KeystorePassword.IsEmpty():
-		c.Keystore.Password = c.Environment.KeystorePassword
+	case len(password) > 0:
+		c.Keystore.Password = newPassword(password)
 	case c.Keystore.PasswordFile == "":
 		p.add("Keystore.PasswordFile",
 			"the keystore has no password; name a file with it here, or set the environment variable CL_PASSWORD_KEYSTORE")
@@ -149,7 +149,7 @@ func (c *Config) resolve(all map[string]string) {
 			p.add("Keystore.PasswordFile", "reading the keystore's password: %v", err)
 			return
 		}
-		c.Keystore.Password = document.NewSecret(strings.TrimRight(string(text), "\r\n"))
+		c.Keystore.Password = newPassword(bytes.TrimRight(text, "\r\n"))
 		if c.Keystore.Password.IsEmpty() {
 			p.add("Keystore.PasswordFile", "%s holds no password", c.Keystore.PasswordFile)
 		}

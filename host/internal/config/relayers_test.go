@@ -72,7 +72,7 @@ var builtIn = []string{"median", "evm", "solana", "starknet"}
 
 // load loads a file as a node does that has all relayers built in.
 func load(path string, variables map[string]string) (*config.Config, error) {
-	return config.Load(path, environment(variables), builtIn...)
+	return config.Load(path, environment(variables), []byte(variables["CL_PASSWORD_KEYSTORE"]), builtIn...)
 }
 
 // environment has the form of os.Environ.

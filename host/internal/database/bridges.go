@@ -16,7 +16,7 @@ type Bridge struct {
 	// name is given, as job specs do not mind them.
 	Name string
 	// URL is absolute, http or https. It may hold a token, so that errors here
-	// never repeat it.
+	// never repeat it, and the file has it sealed.
 	URL string
 	// CreatedAt is given by AddBridge.
 	CreatedAt time.Time
@@ -26,11 +26,15 @@ const bridgeColumns = "name, url, created_at"
 
 var bridgeName = regexp.MustCompile(`^[a-z0-9_-]{1,100}$`)
 
-func scanBridge(row scanner) (Bridge, error) {
+func (d *Database) scanBridge(row scanner) (Bridge, error) {
 	var bridge Bridge
 	var created int64
-	err := row.Scan(&bridge.Name, &bridge.URL, &created)
+	var sealed []byte
+	err := row.Scan(&bridge.Name, &sealed, &created)
 	bridge.CreatedAt = timeOf(created)
+	if err == nil {
+		bridge.URL, err = d.unseal(tableBridges, bridge.Name, sealed)
+	}
 	return bridge, err
 }
 
@@ -49,12 +53,15 @@ func (d *Database) AddBridge(ctx context.Context, bridge Bridge) (Bridge, error)
 			bridge.Name, ErrInvalid)
 	}
 	bridge.CreatedAt = time.Now().UTC()
-	err = d.write(ctx, flushed, func(tx *sql.Tx) error {
-		result, err := tx.ExecContext(ctx,
-			"INSERT INTO bridges ("+bridgeColumns+") VALUES ($1, $2, $3) ON CONFLICT DO NOTHING",
-			bridge.Name, bridge.URL, nanosOf(bridge.CreatedAt))
-		return existing(result, err)
-	})
+	sealed, err := d.seal(tableBridges, bridge.Name, bridge.URL)
+	if err == nil {
+		err = d.write(ctx, flushed, func(tx *sql.Tx) error {
+			result, err := tx.ExecContext(ctx,
+				"INSERT INTO bridges ("+bridgeColumns+", clear_url) VALUES ($1, $2, $3, '') ON CONFLICT DO NOTHING",
+				bridge.Name, sealed, nanosOf(bridge.CreatedAt))
+			return existing(result, err)
+		})
+	}
 	if err != nil {
 		return Bridge{}, fmt.Errorf("add bridge %q: %w", bridge.Name, err)
 	}
@@ -63,7 +70,7 @@ func (d *Database) AddBridge(ctx context.Context, bridge Bridge) (Bridge, error)
 
 // Bridges lists every bridge by name.
 func (d *Database) Bridges(ctx context.Context) ([]Bridge, error) {
-	bridges, err := all(ctx, d, scanBridge, "SELECT "+bridgeColumns+" FROM bridges ORDER BY name")
+	bridges, err := all(ctx, d, d.scanBridge, "SELECT "+bridgeColumns+" FROM bridges ORDER BY name")
 	if err != nil {
 		return nil, fmt.Errorf("list bridges: %w", err)
 	}
@@ -72,7 +79,7 @@ func (d *Database) Bridges(ctx context.Context) ([]Bridge, error) {
 
 // Bridge returns one bridge, or ErrNotFound.
 func (d *Database) Bridge(ctx context.Context, name string) (Bridge, error) {
-	bridge, err := one(ctx, d, scanBridge, "SELECT "+bridgeColumns+" FROM bridges WHERE name = $1", strings.ToLower(name))
+	bridge, err := one(ctx, d, d.scanBridge, "SELECT "+bridgeColumns+" FROM bridges WHERE name = $1", strings.ToLower(name))
 	if err != nil {
 		return Bridge{}, fmt.Errorf("read bridge %q: %w", name, err)
 	}

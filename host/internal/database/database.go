@@ -53,6 +53,7 @@ type Database struct {
 	lock   *os.File
 	path   string
 	faults atomic.Uint64
+	sealer atomic.Pointer[Sealer]
 
 	closing  sync.Once
 	closeErr error

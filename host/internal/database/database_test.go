@@ -33,6 +33,15 @@ func testPath(t testing.TB) string {
 
 func testOpen(t testing.TB, path string) *Database {
 	t.Helper()
+	d := testOpenUnsealed(t, path)
+	if err := d.SealWith(t.Context(), testSealer{}); err != nil {
+		t.Fatal(err)
+	}
+	return d
+}
+
+func testOpenUnsealed(t testing.TB, path string) *Database {
+	t.Helper()
 	d, err := Open(t.Context(), Settings{Path: path})
 	if err != nil {
 		t.Fatal(err)
@@ -409,7 +418,7 @@ func TestCancelledWriteLeavesNothing(t *testing.T) {
 	d := testOpen(t, testPath(t))
 	ctx, cancel := context.WithCancel(t.Context())
 	err := d.write(ctx, buffered, func(tx *sql.Tx) error {
-		_, err := tx.ExecContext(ctx, "INSERT INTO bridges (name, url, created_at) VALUES ('a', 'b', 1)")
+		_, err := tx.ExecContext(ctx, "INSERT INTO bridges (name, url, clear_url, created_at) VALUES ('a', '', '', 1)")
 		cancel()
 		return err
 	})

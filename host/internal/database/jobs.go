@@ -17,7 +17,7 @@ type Job struct {
 	ExternalID string
 	// Name is free text and may be empty or shared.
 	Name string
-	// Spec is the job spec's TOML text, kept as it came.
+	// Spec is the job spec's TOML text, kept as it came. It may hold secrets: the file has it sealed.
 	Spec string
 	// Validation is what the job's relayer said of it when it was last asked; empty before.
 	Validation []byte
@@ -27,11 +27,17 @@ type Job struct {
 
 const jobColumns = "id, external_id, name, spec, validation, created_at"
 
-func scanJob(row scanner) (Job, error) {
+func (d *Database) scanJob(row scanner) (Job, error) {
 	var job Job
 	var created int64
-	err := row.Scan(&job.ID, &job.ExternalID, &job.Name, &job.Spec, &job.Validation, &created)
+	var sealed []byte
+	err := row.Scan(&job.ID, &job.ExternalID, &job.Name, &sealed, &job.Validation, &created)
 	job.Validation, job.CreatedAt = bytesOf(job.Validation), timeOf(created)
+	if err == nil {
+		if job.Spec, err = d.unseal(tableJobs, job.ExternalID, sealed); err != nil {
+			err = fmt.Errorf("the spec of job %d: %w", job.ID, err)
+		}
+	}
 	return job, err
 }
 
@@ -42,14 +48,18 @@ func (d *Database) AddJob(ctx context.Context, job Job) (Job, error) {
 		return Job{}, fmt.Errorf("add job %q: the external id is empty: %w", job.Name, ErrInvalid)
 	}
 	job.CreatedAt, job.Validation = time.Now().UTC(), bytesOf(job.Validation)
-	err := d.write(ctx, flushed, func(tx *sql.Tx) error {
+	sealed, err := d.seal(tableJobs, job.ExternalID, job.Spec)
+	if err != nil {
+		return Job{}, fmt.Errorf("add job with external id %q: %w", job.ExternalID, err)
+	}
+	err = d.write(ctx, flushed, func(tx *sql.Tx) error {
 		next := tx.QueryRowContext(ctx, "UPDATE sequences SET last = last + 1 WHERE name = 'jobs' RETURNING last")
 		if err := next.Scan(&job.ID); err != nil {
 			return err
 		}
 		result, err := tx.ExecContext(ctx,
-			"INSERT INTO jobs ("+jobColumns+") VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING",
-			job.ID, job.ExternalID, job.Name, job.Spec, bytesOf(job.Validation), nanosOf(job.CreatedAt))
+			"INSERT INTO jobs ("+jobColumns+", clear_spec) VALUES ($1, $2, $3, $4, $5, $6, '') ON CONFLICT DO NOTHING",
+			job.ID, job.ExternalID, job.Name, sealed, bytesOf(job.Validation), nanosOf(job.CreatedAt))
 		return existing(result, err)
 	})
 	if err != nil {
@@ -60,7 +70,7 @@ func (d *Database) AddJob(ctx context.Context, job Job) (Job, error) {
 
 // Jobs lists every job in the order of their ids.
 func (d *Database) Jobs(ctx context.Context) ([]Job, error) {
-	jobs, err := all(ctx, d, scanJob, "SELECT "+jobColumns+" FROM jobs ORDER BY id")
+	jobs, err := all(ctx, d, d.scanJob, "SELECT "+jobColumns+" FROM jobs ORDER BY id")
 	if err != nil {
 		return nil, fmt.Errorf("list jobs: %w", err)
 	}
@@ -69,7 +79,7 @@ func (d *Database) Jobs(ctx context.Context) ([]Job, error) {
 
 // Job returns one job, or ErrNotFound.
 func (d *Database) Job(ctx context.Context, id int64) (Job, error) {
-	job, err := one(ctx, d, scanJob, "SELECT "+jobColumns+" FROM jobs WHERE id = $1", id)
+	job, err := one(ctx, d, d.scanJob, "SELECT "+jobColumns+" FROM jobs WHERE id = $1", id)
 	if err != nil {
 		return Job{}, fmt.Errorf("read job %d: %w", id, err)
 	}

@@ -137,13 +137,13 @@ func (e *envelope) checkKDF() error {
 
 // derive makes of a password the key that the envelope's parameters ask for: half for the cipher, half for the code
 // that authenticates. Check has passed them.
-func (e *envelope) derive(password string) ([]byte, error) {
+func (e *envelope) derive(password Password) ([]byte, error) {
 	params := &e.KDFParams
 	if e.KDF == kdfScrypt {
 		cost := Scrypt{N: params.N, R: params.R, P: params.P}
-		return cost.key([]byte(password), params.Salt.bytes(), envelopeKeyLength)
+		return cost.key(password.bytes(), params.Salt.bytes(), envelopeKeyLength)
 	}
-	return pbkdf2.Key(sha256.New, password, params.Salt.bytes(), params.C, envelopeKeyLength)
+	return pbkdf2.Key(sha256.New, string(password.bytes()), params.Salt.bytes(), params.C, envelopeKeyLength)
 }
 
 // encipher turns a secret into what the envelope holds of it, and back.
@@ -166,7 +166,7 @@ func authenticates(key, ciphertext []byte) []byte {
 }
 
 // open decrypts what check has passed.
-func (e *envelope) open(password string) ([]byte, error) {
+func (e *envelope) open(password Password) ([]byte, error) {
 	key, err := e.derive(password)
 	if err != nil {
 		return nil, fmt.Errorf("derive the file's key from its password: %w: %w", err, ErrInvalid)
@@ -180,7 +180,7 @@ func (e *envelope) open(password string) ([]byte, error) {
 }
 
 // sealEnvelope encrypts a secret for a password. R is 8 whatever the cost's is, as in all files of other programs.
-func sealEnvelope(secret []byte, password string, cost Scrypt) (*envelope, error) {
+func sealEnvelope(secret []byte, password Password, cost Scrypt) (*envelope, error) {
 	e := &envelope{Cipher: cipherCTR, KDF: kdfScrypt}
 	e.CipherParams.IV = digitsOf(randomBytes(aes.BlockSize))
 	e.KDFParams.DKLen, e.KDFParams.Salt = envelopeKeyLength, digitsOf(randomBytes(saltLength))

@@ -76,8 +76,15 @@ func readEstablished(ctx context.Context, keyType string, text []byte, password 
 	}
 }
 
+// open decrypts what the file holds. The kind of key stands before the password.
+func (f *establishedFile) open(prefix string, password Password) ([]byte, error) {
+	whole := password.after(prefix)
+	defer whole.Clear()
+	return f.Crypto.open(whole)
+}
+
 func (f *establishedFile) p2p(password Password) (key, []byte, error) {
-	secret, err := f.Crypto.open(p2pPrefix + string(password.bytes()))
+	secret, err := f.open(p2pPrefix, password)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -102,7 +109,7 @@ type ocr2Secret struct {
 }
 
 func (f *establishedFile) ocr2(relay Wanted, password Password) (key, []byte, error) {
-	text, err := f.Crypto.open(ocr2Prefix + string(password.bytes()))
+	text, err := f.open(ocr2Prefix, password)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -173,7 +180,7 @@ func ocr2Secrets(text []byte) (offchain, onchain []byte, err error) {
 }
 
 func (f *establishedFile) account(ctx context.Context, relay Wanted, password Password) (key, []byte, error) {
-	secret, err := f.Crypto.open(relay.File.prefix(relay.Relay) + string(password.bytes()))
+	secret, err := f.open(relay.File.prefix(relay.Relay), password)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -256,8 +263,10 @@ func (k *Keystore) sealAccount(a *Account, relay Wanted, password Password) ([]b
 // sealFile encrypts the secret, clears it, and writes the file.
 func (k *Keystore) sealFile(file establishedFile, prefix string, secret []byte, password Password) ([]byte, error) {
 	defer clear(secret)
+	whole := password.after(prefix)
+	defer whole.Clear()
 	var err error
-	if file.Crypto, err = sealEnvelope(secret, prefix+string(password.bytes()), k.cost); err != nil {
+	if file.Crypto, err = sealEnvelope(secret, whole, k.cost); err != nil {
 		return nil, err
 	}
 	return json.Marshal(file)

@@ -80,12 +80,12 @@ func TestImportOfAnEstablishedNodesKeys(t *testing.T) {
 			if diff := cmp.Diff([]Description{imported}, k.List()); diff != "" {
 				t.Errorf("after a restart: %s", diff)
 			}
-			file, err := k.Export(c.kind, c.id, NewPassword("of the file"), testRelays())
+			file, err := k.Export(c.kind, c.id, NewPassword(filePassword), testRelays())
 			if err != nil {
 				t.Fatal(err)
 			}
 			other := testOpen(t, &memory{})
-			if again, err := other.Import(t.Context(), file, NewPassword("of the file"), testRelays()); err != nil ||
+			if again, err := other.Import(t.Context(), file, NewPassword(filePassword), testRelays()); err != nil ||
 				again.ID != c.id {
 				t.Errorf("exported and imported: %v, %v", again, err)
 			}

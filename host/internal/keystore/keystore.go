@@ -49,7 +49,7 @@ type Store interface {
 // Settings are what Open needs.
 type Settings struct {
 	Store Store
-	// Password seals the keys. It is used by Open alone and not kept.
+	// Password seals the keys. Open overwrites it once the key that it stands for is derived.
 	Password Password
 	// Logger receives the names of keys as they are made. Nil discards it.
 	Logger *slog.Logger
@@ -98,7 +98,7 @@ func Open(ctx context.Context, settings Settings) (*Keystore, error) {
 	}
 	err := k.cost.check()
 	if err == nil {
-		err = k.open(ctx, settings.Password.bytes())
+		err = k.open(ctx, settings.Password)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("open keystore: %w", err)
@@ -106,9 +106,9 @@ func Open(ctx context.Context, settings Settings) (*Keystore, error) {
 	return k, nil
 }
 
-func (k *Keystore) open(ctx context.Context, password []byte) error {
-	defer clear(password)
-	if len(password) == 0 {
+func (k *Keystore) open(ctx context.Context, password Password) error {
+	defer password.Clear()
+	if len(password.bytes()) == 0 {
 		return errors.New("the password is empty: set the one that protects this node's keys")
 	}
 	rows, err := k.store.Keys(ctx)
@@ -118,7 +118,7 @@ func (k *Keystore) open(ctx context.Context, password []byte) error {
 	isMaster := func(row database.Key) bool { return row.Kind == kindMaster }
 	switch at := slices.IndexFunc(rows, isMaster); {
 	case at >= 0:
-		master, err := unsealMaster(password, rows[at].Sealed)
+		master, err := unsealMaster(password.bytes(), rows[at].Sealed)
 		if errors.Is(err, errSealed) {
 			err = errors.New("the password does not open this node's keys: give the one that this database was first started " +
 				"with")
@@ -131,7 +131,10 @@ func (k *Keystore) open(ctx context.Context, password []byte) error {
 		return fmt.Errorf("the database has %d keys but not the master key that opens them: restore it from a backup",
 			len(rows))
 	default:
-		sealed, master, err := sealMaster(password, k.cost)
+		if err := password.weakness(); err != nil { // one that is in use already opens what it sealed
+			return err
+		}
+		sealed, master, err := sealMaster(password.bytes(), k.cost)
 		if err != nil {
 			return err
 		}
@@ -153,6 +156,19 @@ func (k *Keystore) open(ctx context.Context, password []byte) error {
 	}
 	return nil
 }
+
+// Seal encrypts a text that is not a key for the row of a table that a name has. It implements database.Sealer.
+func (k *Keystore) Seal(table, name string, text []byte) []byte {
+	return seal(k.master(), rowOf(table, name), text)
+}
+
+// Unseal decrypts what Seal gave for the same row.
+func (k *Keystore) Unseal(table, name string, sealed []byte) ([]byte, error) {
+	return unseal(k.master(), rowOf(table, name), sealed)
+}
+
+// rowOf is what a text of a row is bound to. No kind of key is called so.
+func rowOf(table, name string) identity { return identity{kind: "row of " + table, id: name} }
 
 // openRow takes nothing from a row on trust: what it is called and what it is for
 // must be what was sealed with it, and follow from the secret.

@@ -35,15 +35,24 @@ func hide[T any](secret T) hidden[T] { return func() T { return secret } }
 // Password is a password that nothing prints.
 type Password struct {
 	redacted
-	text hidden[string]
+	text hidden[[]byte]
 }
 
-// NewPassword makes a Password of its text.
-func NewPassword(text string) Password { return Password{text: hide(text)} }
+// NewPassword makes a Password of its text. Bytes are taken over, not copied: Clear overwrites them.
+func NewPassword[Text string | []byte](text Text) Password { return Password{text: hide([]byte(text))} }
 
+// Clear overwrites the password, which is empty bytes afterwards.
+func (p Password) Clear() { clear(p.bytes()) }
+
+// bytes are the password itself, not a copy.
 func (p Password) bytes() []byte {
 	if p.text == nil {
 		return nil
 	}
-	return []byte(p.text())
+	return p.text()
+}
+
+// after is the password with a text before it. Clear it.
+func (p Password) after(prefix string) Password {
+	return NewPassword(append([]byte(prefix), p.bytes()...))
 }

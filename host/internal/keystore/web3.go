@@ -45,7 +45,7 @@ func wallet(ctx context.Context, relay Wanted, file []byte, password Password) (
 		return nil, nil, fmt.Errorf("wallets' files hold keys for %s, and accounts of relay %s have keys for %s: %w",
 			Secp256k1, relay.Relay, relay.Account, ErrInvalid)
 	}
-	secret, err := parsed.Crypto.open(string(password.bytes()))
+	secret, err := parsed.Crypto.open(password)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -90,7 +90,7 @@ func (k *Keystore) web3(signer *secp256k1, password Password) ([]byte, error) {
 	}
 	secret := signer.secret()
 	defer clear(secret)
-	sealed, err := sealEnvelope(secret, string(password.bytes()), k.cost)
+	sealed, err := sealEnvelope(secret, password, k.cost)
 	if err != nil {
 		return nil, err
 	}

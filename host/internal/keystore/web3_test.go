@@ -13,6 +13,8 @@ import (
 // The two test vectors of the Web3 Secret Storage definition, with its password.
 const (
 	web3Password = "testpassword"
+	// filePassword is one that exports are sealed under.
+	filePassword = "of the file, and long"
 	web3Address  = "0x008AeEda4D805471dF9b2A5B0f38A0C3bCBA786b"
 	web3PBKDF2   = `{"crypto": {"cipher": "aes-128-ctr",
 		"cipherparams": {"iv": "6087dab2f9fdbbfaddc31a909735c1e6"},
@@ -56,13 +58,13 @@ func TestExportAndImport(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	password := NewPassword("of the file")
+	password := NewPassword(filePassword)
 	file, err := from.Export(KindAccount, account.ID(), password, testRelays())
 	if err != nil {
 		t.Fatal(err)
 	}
 	// Another implementation of the format reads it.
-	if decrypted, err := web3.DecryptKey(file, "of the file"); err != nil || decrypted.Address.Hex() != account.ID() {
+	if decrypted, err := web3.DecryptKey(file, filePassword); err != nil || decrypted.Address.Hex() != account.ID() {
 		t.Errorf("go-ethereum reads %v", err)
 	}
 	imported, err := to.Import(t.Context(), file, password, testRelays())
@@ -89,7 +91,7 @@ func TestImportRefuses(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	password := NewPassword("x")
+	password := NewPassword(filePassword)
 	good, err := k.Export(KindAccount, account.ID(), password, testRelays())
 	if err != nil {
 		t.Fatal(err)
@@ -173,7 +175,7 @@ func TestImportTakesWhatWalletsWrite(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	file, err := from.Export(KindAccount, account.ID(), NewPassword("x"), testRelays())
+	file, err := from.Export(KindAccount, account.ID(), NewPassword(filePassword), testRelays())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -203,24 +205,24 @@ func TestImportTakesWhatWalletsWrite(t *testing.T) {
 		file     []byte
 		password string
 	}{
-		"as exported":     {func(object) {}, "", file, "x"},
-		"version as text": {func(f object) { f["version"] = "3" }, "", file, "x"},
+		"as exported":     {func(object) {}, "", file, filePassword},
+		"version as text": {func(f object) { f["version"] = "3" }, "", file, filePassword},
 		"hex with 0x": {func(f object) {
 			crypto := f["crypto"].(object)
 			hexed(crypto, "ciphertext", "mac")
 			hexed(crypto["cipherparams"].(object), "iv")
 			hexed(crypto["kdfparams"].(object), "salt")
-		}, "", file, "x"},
-		"capital":             {func(f object) { rename(f, "crypto", "Crypto") }, "", file, "x"},
-		"BOM":                 {func(object) {}, "\xef\xbb\xbf", file, "x"},
-		"no address":          {func(f object) { delete(f, "address") }, "", file, "x"},
-		"address null":        {func(f object) { f["address"] = nil }, "", file, "x"},
-		"address with EIP-55": {func(f object) { f["address"] = account.ID() }, "", file, "x"},
-		"address in lower":    {func(f object) { f["address"] = strings.ToLower(account.ID()) }, "", file, "x"},
-		"address in capitals": {func(f object) { f["address"] = strings.ToUpper(account.ID()) }, "", file, "x"},
+		}, "", file, filePassword},
+		"capital":             {func(f object) { rename(f, "crypto", "Crypto") }, "", file, filePassword},
+		"BOM":                 {func(object) {}, "\xef\xbb\xbf", file, filePassword},
+		"no address":          {func(f object) { delete(f, "address") }, "", file, filePassword},
+		"address null":        {func(f object) { f["address"] = nil }, "", file, filePassword},
+		"address with EIP-55": {func(f object) { f["address"] = account.ID() }, "", file, filePassword},
+		"address in lower":    {func(f object) { f["address"] = strings.ToLower(account.ID()) }, "", file, filePassword},
+		"address in capitals": {func(f object) { f["address"] = strings.ToUpper(account.ID()) }, "", file, filePassword},
 		"an empty password":   {func(object) {}, "", empty, ""},
-		"more than is needed": {func(f object) { f["id"], f["name"], f["keyType"] = nil, "hot", "" }, "", file, "x"},
-		"what ethers adds":    {func(f object) { f["x-ethers"] = object{"client": "ethers"} }, "", file, "x"},
+		"more than is needed": {func(f object) { f["id"], f["name"], f["keyType"] = nil, "hot", "" }, "", file, filePassword},
+		"what ethers adds":    {func(f object) { f["x-ethers"] = object{"client": "ethers"} }, "", file, filePassword},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -290,7 +292,7 @@ func FuzzImport(f *testing.F) {
 	if err != nil {
 		f.Fatal(err)
 	}
-	file, err := k.Export(KindAccount, account.ID(), NewPassword("x"), testRelays())
+	file, err := k.Export(KindAccount, account.ID(), NewPassword(filePassword), testRelays())
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -315,7 +317,7 @@ func FuzzImport(f *testing.F) {
 				return // right, and slow
 			}
 		}
-		if _, err := k.Import(t.Context(), file, NewPassword("x"), testRelays()); err == nil {
+		if _, err := k.Import(t.Context(), file, NewPassword(filePassword), testRelays()); err == nil {
 			k = testOpen(t, &memory{})
 		}
 	})

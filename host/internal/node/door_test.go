@@ -139,7 +139,7 @@ func TestDoor(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		_, err = api.ExportKey(t.Context(), &nodev1.ExportKeyRequest{Id: d.account, Password: "hunter2"})
+		_, err = api.ExportKey(t.Context(), &nodev1.ExportKeyRequest{Id: d.account, Password: "of the file, and long"})
 		wantCode(t, name+" exports a key", err, c.exports)
 		_, err = api.ListTokens(t.Context(), &nodev1.ListTokensRequest{})
 		wantCode(t, name+" lists tokens", err, c.exports)
@@ -152,7 +152,7 @@ func TestDoor(t *testing.T) {
 		`audit.method=ExportKey audit.object="" audit.outcome="refused: ExportKey wants a token of the role admin, and`,
 		`audit.method=ListKeys audit.object="" audit.outcome="refused: the API wants a token`,
 	)
-	d.neverLogged(t, "hunter2", viewer, operate, owner, former)
+	d.neverLogged(t, "hunter2", "of the file, and long", viewer, operate, owner, former)
 }
 
 func TestTokensOfANode(t *testing.T) {
@@ -202,7 +202,7 @@ func TestOnePasswordAtATime(t *testing.T) {
 	client := connect.NewClient[nodev1.ExportKeyRequest, nodev1.ExportKeyResponse](
 		overSocket(d.Socket()), "http://node"+nodev1connect.NodeServiceExportKeyProcedure)
 	export := func(header ...string) error {
-		request := connect.NewRequest(&nodev1.ExportKeyRequest{Id: d.account, Password: "hunter2"})
+		request := connect.NewRequest(&nodev1.ExportKeyRequest{Id: d.account, Password: "of the file, and long"})
 		for i := 0; i < len(header); i += 2 {
 			request.Header().Set(header[i], header[i+1])
 		}

@@ -161,7 +161,9 @@ func (s *service) ImportKey(ctx context.Context, r *nodev1.ImportKeyRequest) (*n
 	}
 	defer done()
 	defer debug.FreeOSMemory() // else the runtime keeps what the password took for minutes
-	made, err := s.node.keys.Import(ctx, r.GetFile(), keystore.NewPassword(r.GetPassword()), relays)
+	password := keystore.NewPassword(r.GetPassword())
+	defer password.Clear()
+	made, err := s.node.keys.Import(ctx, r.GetFile(), password, relays)
 	switch {
 	case asked:
 		return nil, unnamed
@@ -194,8 +196,9 @@ func (s *service) ExportKey(ctx context.Context, r *nodev1.ExportKeyRequest) (*n
 	}
 	defer done()
 	defer debug.FreeOSMemory() // as after an import
-	file, err := s.node.keys.Export(found.Kind, found.ID, keystore.NewPassword(r.GetPassword()),
-		keystore.Relays{Of: s.node.wantedOf})
+	password := keystore.NewPassword(r.GetPassword())
+	defer password.Clear()
+	file, err := s.node.keys.Export(found.Kind, found.ID, password, keystore.Relays{Of: s.node.wantedOf})
 	if err != nil {
 		return nil, apiError(err)
 	}

@@ -134,11 +134,14 @@ func (n *Node) open(ctx context.Context) (err error) {
 		return err
 	}
 	if n.keys, err = keystore.Open(ctx,
-		keystore.Settings{Store: n.database, Password: keystore.NewPassword(s.Config.Keystore.Password.Reveal()),
+		keystore.Settings{Store: n.database, Password: keystore.NewPassword(s.Config.Keystore.Password.Take()),
 			Logger: s.Logger, Before: n.before}); err != nil {
 		return err
 	}
 	debug.FreeOSMemory() // of what the password took
+	if err = n.database.SealWith(ctx, n.keys); err != nil {
+		return nil, err
+	}
 	if n.telemetry, err = hostservice.NewTelemetry(hostservice.TelemetrySettings{Registerer: n.registry,
 		Logger: s.Logger}); err != nil {
 		return err

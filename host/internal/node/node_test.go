@@ -107,7 +107,7 @@ func newFiles(t *testing.T) *files {
 	t.Helper()
 	f := &files{dir: t.TempDir(), address: freeAddress(t), section: "EVM", builtin: fallback.Plugins(),
 		environment: map[string]string{
-			"CL_PASSWORD_KEYSTORE": "correct horse", "CL_PROMETHEUS_DISCOVERY_HOSTNAME": "oracle.example",
+			"CL_PASSWORD_KEYSTORE": "correct horse battery staple", "CL_PROMETHEUS_DISCOVERY_HOSTNAME": "oracle.example",
 			"CL_MEDIAN_CMD": os.Args[0], "CL_EVM_CMD": os.Args[0],
 		}}
 	sockets, err := os.MkdirTemp("", "loop") // the test's own folder is too deep for a socket
@@ -164,7 +164,7 @@ func (f *files) load(t *testing.T) *config.Config {
 	for name, value := range f.environment {
 		environ = append(environ, name+"="+value)
 	}
-	c, err := config.Load(file, environ, slices.Collect(maps.Keys(f.builtin))...)
+	c, err := config.Load(file, environ, []byte(f.environment["CL_PASSWORD_KEYSTORE"]), slices.Collect(maps.Keys(f.builtin))...)
 	if err != nil {
 		t.Fatal(err)
 	}

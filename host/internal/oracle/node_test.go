@@ -195,6 +195,9 @@ func newKeys(t *testing.T) (*database.Database, *keystore.Keystore) {
 		keystore.Settings{Store: d, Password: keystore.NewPassword("a test's password"),
 			Scrypt: keystore.Scrypt{N: 2, R: 1, P: 1}})
 	if err == nil {
+		err = d.SealWith(t.Context(), keys)
+	}
+	if err == nil {
 		err = keys.EnsureDefaults(t.Context(), keystore.Wanted{
 			Relay: fakeRelay, Account: keystore.Secp256k1, Report: keystore.Secp256k1,
 			Name: func(_ context.Context, key []byte) (string, error) { return fmt.Sprintf("account-%x", key[1:9]), nil },

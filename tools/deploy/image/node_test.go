@@ -340,7 +340,7 @@ func process(t *testing.T, image *Image, config string, env []string) (p Process
 // there is one.
 func start(t *testing.T, image *Image, config string, env ...string) *container {
 	t.Helper()
-	env = append(env, "CL_PASSWORD_KEYSTORE=correct horse")
+	env = append(env, "CL_PASSWORD_KEYSTORE=correct horse battery staple")
 	p, data := process(t, image, config, env)
 	n := &container{t: t, image: image, env: p.Env, data: data, said: &bytes.Buffer{}, ended: make(chan struct{})}
 	var err error

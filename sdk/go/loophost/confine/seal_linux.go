@@ -2,6 +2,7 @@ package confine
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -10,21 +11,22 @@ import (
 )
 
 // Seal closes this process to others of its user: they can read neither its memory nor what it has open, and it
-// leaves no core. The variables named, which are its secrets, it no longer has afterwards: take their values before.
-// Go may keep copies of them, which nobody else can read.
-func Seal(secrets ...string) error {
+// leaves no core. The variables named, which are its secrets, it no longer has afterwards: their values, by name, are the caller's
+// alone, to be overwritten when they have been used. What took them before, by os.Environ for one, is left with zeros.
+func Seal(secrets ...string) (map[string][]byte, error) {
 	// Once the process is sealed /proc/self/mem is root's.
 	erased := erase(secrets)
-	for _, name := range secrets {
-		_ = os.Unsetenv(name) // it fails for names alone that no variable has
-	}
+	return take(secrets), errors.Join(erased, seal())
+}
+
+func seal() error {
 	if err := unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0); err != nil {
 		return fmt.Errorf("closing this process to others of its user (PR_SET_DUMPABLE): %w", err)
 	}
 	if err := unix.Setrlimit(unix.RLIMIT_CORE, &unix.Rlimit{}); err != nil {
 		return fmt.Errorf("switching core dumps off: %w", err)
 	}
-	return erased
+	return nil
 }
 
 // erase overwrites the values of variables where the kernel put them when the process began, which /proc/PID/environ

@@ -74,9 +74,13 @@ func beRefused(what string) {
 // beSealed seals this process and says what of it is left to be read.
 func beSealed() {
 	environment := readSelf("environ") // as the kernel shows it to whoever may look
-	if err := confine.Seal("FIRST", "SECOND", "ABSENT"); err != nil {
+	before := os.Environ()
+	values, err := confine.Seal("FIRST", "SECOND", "ABSENT")
+	if err != nil {
 		fmt.Println(err)
 	}
+	fmt.Printf("values %q\n", values)
+	fmt.Printf("before %q\n", before[0])
 	dumpable, _ := unix.PrctlRetInt(unix.PR_GET_DUMPABLE, 0, 0, 0, 0)
 	var core unix.Rlimit
 	_ = unix.Getrlimit(unix.RLIMIT_CORE, &core)
@@ -107,7 +111,9 @@ func TestSeal(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := `dumpable 0 core 0 first  second  other third is none SECOND=x
+	want := `values map["FIRST":"first secret" "SECOND":"second secret"]
+before "FIRST=` + strings.Repeat(`\x00`, len("first secret")) + `"
+dumpable 0 core 0 first  second  other third is none SECOND=x
 lengths equal true
 first secret true false
 second secret true false
