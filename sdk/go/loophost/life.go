@@ -238,8 +238,7 @@ func (l *life) watch() {
 			return
 		case <-memory:
 			if used := l.proc.Memory(); used > l.plugin.settings.MemoryLimit {
-				l.verdict = fmt.Sprintf("killed at %d MiB of memory; its limit is %d MiB", used>>20,
-					l.plugin.settings.MemoryLimit>>20)
+				l.verdict = overLimit(used, l.plugin.settings.MemoryLimit)
 				l.plugin.logger.Error("the plugin takes more memory than its limit and is killed", "generation", l.generation,
 					"pid", l.pid(), "bytes", used, "limit", l.plugin.settings.MemoryLimit)
 				return
@@ -256,8 +255,13 @@ func (l *life) watch() {
 		case <-asked:
 		}
 		checking = true
-		go func() { answers <- l.check(ctx) }()
+		go func() { answers <- check(ctx, l.conn, s.HealthTimeout) }()
 	}
+}
+
+// overLimit is why a process is killed that takes more memory than it may.
+func overLimit(used, limit uint64) string {
+	return fmt.Sprintf("killed at %d MiB of memory; its limit is %d MiB", used>>20, limit>>20)
 }
 
 // answer is what came of a health check, and why the process has to be killed for it, if it has to.
@@ -267,24 +271,23 @@ type answer struct {
 }
 
 // check makes a health check.
-func (l *life) check(ctx context.Context) (a answer) {
-	s := l.plugin.runtime.settings
+func check(ctx context.Context, conn grpc.ClientConnInterface, patience time.Duration) (a answer) {
 	begin := time.Now()
-	bounded, cancel := context.WithTimeout(ctx, s.HealthTimeout)
+	bounded, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	_, a.err = grpc_health_v1.NewHealthClient(l.conn).Check(bounded,
+	_, a.err = grpc_health_v1.NewHealthClient(conn).Check(bounded,
 		&grpc_health_v1.HealthCheckRequest{Service: wire.HealthService})
 	switch {
 	case a.err == nil || ctx.Err() != nil:
-	case time.Since(begin) > s.HealthTimeout+s.HealthTimeout/2:
+	case time.Since(begin) > patience+patience/2:
 		// The host itself was late: a starved machine must not kill a healthy plugin.
 	case status.Code(a.err) == codes.DeadlineExceeded:
-		a.verdict = fmt.Sprintf("killed because it did not answer its health check within %s", s.HealthTimeout)
+		a.verdict = fmt.Sprintf("killed because it did not answer its health check within %s", patience)
 	case status.Code(a.err) == codes.Unavailable:
 		// Its connection broke: most often it is ending, and how it ends says more than we could.
 		select {
 		case <-ctx.Done():
-		case <-time.After(s.HealthTimeout):
+		case <-time.After(patience):
 			a.verdict = "killed because its connection broke while it ran on"
 		}
 	}

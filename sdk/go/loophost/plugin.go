@@ -50,6 +50,9 @@ type PluginSettings struct {
 	// takes it for hung. When it ends the host attaches to the next one that writes the file. Checksums, limits and
 	// confinement do not hold for it.
 	Attach string
+	// Standby keeps one process more, which has shaken hands and is not initialised: the next life takes it, so that a
+	// death costs Init and the objects alone, in any language. It is for commands.
+	Standby bool
 	// Patient goes on trying when the first life fails, as after any other: Launch then returns the plugin, which is down.
 	Patient bool
 	// InProcess runs the plugin inside the host. A hang of its code cannot be ended, and its panics outside calls are the
@@ -77,7 +80,8 @@ type Plugin struct {
 	mu       sync.Mutex
 	machine  supervise.Machine
 	life     *life            // the current one, from its launch to its end
-	spare    *process.Process // started and not initialised: the next life takes it
+	spare    *process.Process // started by Restart and not initialised: the next life takes it
+	standby  standby
 	journal  *journal.Machine
 	objects  map[string]*Object // those of the journal
 	lent     map[string]*lent
@@ -101,6 +105,9 @@ func (r *Runtime) Launch(ctx context.Context, kind wire.Kind, s PluginSettings) 
 	if ways != 1 {
 		return nil, fmt.Errorf("plugin %s: one of a command, a process to attach to and an in-process plugin is wanted",
 			s.Name)
+	}
+	if s.Standby && len(s.Command) == 0 {
+		return nil, fmt.Errorf("plugin %s: a process stands by for plugins with a command alone", s.Name)
 	}
 	if s.MemoryLimit > 0 && !process.TellsMemory() {
 		return nil, fmt.Errorf("plugin %s: its memory limit cannot be kept, since this machine does not tell in /proc what "+
@@ -240,6 +247,7 @@ func (p *Plugin) Restart(ctx context.Context) error {
 		old.Kill() // two restarts at once: the later binary counts
 	}
 	p.send(supervise.Restart, nil)
+	p.replaceStandby()
 	for {
 		s := p.gate.now.Load()
 		if s.life != nil && s.life.generation > generation {
@@ -258,13 +266,16 @@ func (p *Plugin) Restart(ctx context.Context) error {
 	}
 }
 
-// takeSpare hands a process over that Restart has started.
+// takeSpare hands the process over that Restart has started, else the one that stands by; nil: there is none.
 func (p *Plugin) takeSpare() *process.Process {
 	p.mu.Lock()
-	defer p.mu.Unlock()
 	spare := p.spare
 	p.spare = nil
-	return spare
+	p.mu.Unlock()
+	if spare != nil {
+		return spare
+	}
+	return p.takeStandby()
 }
 
 // Close ends the plugin: it drains, then SIGTERM, then SIGKILL, within the runtime's StopTimeout.

@@ -36,6 +36,8 @@ type Status struct {
 	Pinned bool
 	// Transport is how unary calls go to the process, "loop/1" or "grpc"; empty where there is none.
 	Transport string
+	// Standby is where the process stands that stands by; nil: none is to.
+	Standby *StandbyStatus
 	// Confinement is the level that is in force: confine.None and so on; empty if the host does not start the plugin's
 	// process.
 	Confinement confine.Level
@@ -64,13 +66,14 @@ func (p *Plugin) Status() Status {
 	if l != nil && !l.dying() {
 		pid, memory, transport = l.pid(), l.memory(), l.transport()
 	}
+	standby := p.standbyStatus()
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	s := Status{
 		Name: p.name, Kind: p.kind.Name, State: p.machine.State(), InProcess: p.settings.InProcess != nil, PID: pid,
 		Generation: p.machine.Lives(), ReadyAt: p.readyAt, LastStderr: p.lastExit.Stderr,
 		Memory: memory, MemoryLimit: p.settings.MemoryLimit, Pinned: len(p.settings.SHA256) > 0, Transport: transport,
-		Version: p.info.GetVersion(), Runtime: p.info.GetRuntime(),
+		Version: p.info.GetVersion(), Runtime: p.info.GetRuntime(), Standby: standby,
 	}
 	if c := p.confinement; c != nil {
 		s.Confinement, s.Lacks = c.Level(), c.Lacks()

@@ -50,6 +50,11 @@ func (p *Plugin) supervise() {
 	var due <-chan time.Time
 	var lives sync.WaitGroup
 	defer lives.Wait()
+	if p.settings.Standby {
+		ctx, cancel := context.WithCancel(p.runtime.ctx)
+		defer cancel()
+		lives.Go(func() { p.keepStandby(ctx) })
+	}
 	for {
 		var e event
 		select {

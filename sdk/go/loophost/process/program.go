@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -68,7 +69,8 @@ func (c *Checksums) of(f *os.File) (string, error) {
 type program struct {
 	path   string // of the program, as it was found
 	files  []*os.File
-	script int // the script's place among the command's words; 0: none
+	opened []os.FileInfo // the files as they were then
+	script int           // the script's place among the command's words; 0: none
 }
 
 // openProgram finds and opens a command's files.
@@ -111,8 +113,25 @@ func (p *program) open(path string) error {
 	f, err := os.Open(path)
 	if err == nil {
 		p.files = append(p.files, f)
+		var info os.FileInfo
+		if info, err = f.Stat(); err == nil {
+			p.opened = append(p.opened, info)
+		}
 	}
 	return err
+}
+
+// outdated is whether a command starts other files by now, or none, or the same ones with other contents.
+func (p *program) outdated(command []string) bool {
+	now, err := openProgram(command)
+	if now == nil {
+		return true
+	}
+	defer now.close()
+	same := func(a, b os.FileInfo) bool {
+		return os.SameFile(a, b) && a.ModTime().Equal(b.ModTime()) && a.Size() == b.Size()
+	}
+	return err != nil || !slices.EqualFunc(p.opened, now.opened, same)
 }
 
 func (p *program) close() {

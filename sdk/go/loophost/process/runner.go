@@ -204,6 +204,13 @@ func (r *runner) checksums() ([]Checksum, error) {
 	return all, err
 }
 
+func (r *runner) outdated() bool {
+	r.mu.Lock()
+	p := r.program
+	r.mu.Unlock()
+	return p.outdated(r.settings.Command)
+}
+
 // watch waits for the process from the start, so that an exit is seen at once, whoever holds its pipes.
 func (r *runner) watch(readers *sync.WaitGroup) {
 	err := wait(r.cmd, func() {

@@ -1,0 +1,209 @@
+package loophost
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/loop-plugins/loop/sdk/go/loophost/process"
+	"github.com/loop-plugins/loop/sdk/go/loophost/supervise"
+)
+
+// StandbyStatus is where the process stands that waits for the end of the one that serves.
+type StandbyStatus struct {
+	// PID is its id; 0: there is none.
+	PID int
+	// Memory is the resident memory of the process and its children in bytes; 0: none, or this machine does not tell.
+	Memory uint64
+	// Problem is why the last one was ended or could not be had; empty while there is one.
+	Problem string
+}
+
+// standby is a process that has shaken hands, and that nothing calls before the next life takes it. Its plugin's lock guards it.
+type standby struct {
+	proc    *process.Process // nil: there is none
+	problem string
+	// restarts counts the calls of Restart: what was started before one may have read files that are others by now.
+	restarts uint64
+}
+
+// firstStandbyPause is the pause after a process that could not be had or did not stay; it doubles with each further one, up to
+// supervise.QuarantinePause. The plugin serves meanwhile, and each attempt costs what a start costs.
+const firstStandbyPause = time.Second
+
+// keeper has a process stand by while its plugin serves.
+type keeper struct {
+	plugin  *Plugin
+	made    time.Time // the process that there is
+	checked time.Time // its health
+	due     time.Time // the next attempt
+	pause   time.Duration
+}
+
+// keepStandby has a process stand by until ctx ends. It looks after it as often as a life looks at its memory.
+func (p *Plugin) keepStandby(ctx context.Context) {
+	k := &keeper{plugin: p, pause: firstStandbyPause}
+	tick := time.NewTicker(memoryInterval)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			if proc := p.takeStandby(); proc != nil {
+				proc.Kill()
+			}
+			return
+		case <-tick.C:
+			k.look(ctx)
+		}
+	}
+}
+
+// look ends the process that stands by if it is of no use any more, and starts one if there is none.
+func (k *keeper) look(ctx context.Context) {
+	p := k.plugin
+	p.mu.Lock()
+	proc, state := p.standby.proc, p.machine.State()
+	// A life that ends as soon as it is ready would start two processes each time; and what is made again after a death has the
+	// processor first.
+	wanted := state == supervise.Ready && !p.machine.Stopping() && time.Since(p.readyAt) >= supervise.ShortLife
+	p.mu.Unlock()
+	switch {
+	case proc == nil && wanted && !time.Now().Before(k.due):
+		k.start(ctx)
+	case proc == nil:
+	case state == supervise.Quarantined:
+		k.drop(proc, "the plugin is quarantined")
+	case proc.Outdated():
+		k.drop(proc, "it was started from files that are others by now")
+		k.due = time.Time{}
+	default:
+		if why := k.problemOf(ctx, proc); why != "" {
+			k.drop(proc, why)
+		}
+	}
+}
+
+// problemOf is why a process is of no use; empty: it is. What bounds a life bounds it too.
+func (k *keeper) problemOf(ctx context.Context, proc *process.Process) string {
+	s := k.plugin.runtime.settings
+	select {
+	case <-proc.Exited():
+		return proc.Exit().String()
+	default:
+	}
+	if limit := k.plugin.settings.MemoryLimit; limit > 0 {
+		if used := proc.Memory(); used > limit {
+			return overLimit(used, limit)
+		}
+	}
+	if time.Since(k.checked) < s.HealthInterval {
+		return ""
+	}
+	k.checked = time.Now()
+	return check(ctx, proc.Conn, s.HealthTimeout).verdict
+}
+
+func (k *keeper) start(ctx context.Context) {
+	p := k.plugin
+	p.mu.Lock()
+	restarts := p.standby.restarts
+	p.mu.Unlock()
+	bounded, cancel := context.WithTimeout(ctx, p.runtime.settings.StartTimeout)
+	defer cancel()
+	proc, err := p.startProcess(bounded)
+	if err != nil {
+		k.failed(err.Error())
+		return
+	}
+	k.made, k.checked = time.Now(), time.Now()
+	p.mu.Lock()
+	kept := p.standby.restarts == restarts
+	if kept {
+		p.standby.proc, p.standby.problem = proc, ""
+	}
+	p.mu.Unlock()
+	if !kept {
+		proc.Kill()
+		return
+	}
+	p.logger.Debug("a process stands by", "pid", proc.PID())
+}
+
+// drop ends a process, unless a life has taken it.
+func (k *keeper) drop(proc *process.Process, why string) {
+	p := k.plugin
+	p.mu.Lock()
+	mine := p.standby.proc == proc
+	if mine {
+		p.standby.proc = nil
+	}
+	p.mu.Unlock()
+	if !mine {
+		return
+	}
+	proc.Kill()
+	if time.Since(k.made) >= supervise.LongLife {
+		k.pause = firstStandbyPause
+	}
+	k.failed(fmt.Sprintf("the process that stood by was ended: %s", why))
+}
+
+// failed notes that there is no process, and puts the next attempt off.
+func (k *keeper) failed(why string) {
+	p := k.plugin
+	k.due = time.Now().Add(k.pause)
+	k.pause = min(2*k.pause, supervise.QuarantinePause)
+	p.mu.Lock()
+	stopping := p.machine.Stopping()
+	p.standby.problem = why
+	p.mu.Unlock()
+	if !stopping {
+		p.logger.Warn("no process stands by", "reason", why, "pause", time.Until(k.due))
+	}
+}
+
+// takeStandby hands the process over that stands by; nil: there is none that is of use.
+func (p *Plugin) takeStandby() *process.Process {
+	p.mu.Lock()
+	proc := p.standby.proc
+	p.standby.proc = nil
+	p.mu.Unlock()
+	if proc == nil {
+		return nil
+	}
+	select {
+	case <-proc.Exited():
+	default:
+		if !proc.Outdated() {
+			return proc
+		}
+	}
+	proc.Kill()
+	return nil
+}
+
+// replaceStandby ends the process that stands by, and the one that is being started to.
+func (p *Plugin) replaceStandby() {
+	p.mu.Lock()
+	p.standby.restarts++
+	proc := p.standby.proc
+	p.standby.proc = nil
+	p.mu.Unlock()
+	if proc != nil {
+		proc.Kill()
+	}
+}
+
+// standbyStatus is nil if no process is to stand by.
+func (p *Plugin) standbyStatus() *StandbyStatus {
+	if !p.settings.Standby {
+		return nil
+	}
+	p.mu.Lock()
+	proc, s := p.standby.proc, &StandbyStatus{Problem: p.standby.problem}
+	p.mu.Unlock()
+	if proc != nil {
+		s.PID, s.Memory = proc.PID(), proc.Memory()
+	}
+	return s
+}
