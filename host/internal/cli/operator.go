@@ -233,7 +233,7 @@ func (c *command) plugins() *cobra.Command {
 }
 
 func pluginTable(w io.Writer, plugins []*nodev1.PluginStatus) {
-	row(w, "NAME", "KIND", "STATE", "PID", "GENERATION", "RESTARTS", "OBJECTS", "UP", "CONFINEMENT", "VERSION",
+	row(w, "NAME", "KIND", "STATE", "PID", "GENERATION", "RESTARTS", "OBJECTS", "UP", "STANDBY", "CONFINEMENT", "VERSION",
 		"LAST EXIT")
 	for _, p := range plugins {
 		pid := "in-process"
@@ -249,9 +249,20 @@ func pluginTable(w io.Writer, plugins []*nodev1.PluginStatus) {
 		state := strings.ToLower(strings.TrimPrefix(p.GetState().String(), "PLUGIN_STATE_"))
 		row(w, p.GetName(), p.GetKind(), state, pid, strconv.FormatUint(p.GetGeneration(), 10),
 			strconv.FormatUint(p.GetRestarts(), 10),
-			fmt.Sprintf("%d/%d", open, len(p.GetObjects())), age(p.GetReadyAt()), dash(p.GetConfinement()), dash(p.GetVersion()),
-			dash(p.GetLastExit()))
+			fmt.Sprintf("%d/%d", open, len(p.GetObjects())), age(p.GetReadyAt()), standby(p.GetStandby()), dash(p.GetConfinement()),
+			dash(p.GetVersion()), dash(p.GetLastExit()))
 	}
+}
+
+// standby is the process that stands by; a dash if none is to.
+func standby(s *nodev1.StandbyStatus) string {
+	switch {
+	case s == nil:
+		return "-"
+	case s.GetPid() == 0:
+		return "none"
+	}
+	return strconv.Itoa(int(s.GetPid()))
 }
 
 // masked is a URL for a terminal, on which a password does not belong.

@@ -6,6 +6,7 @@ import (
 	"io"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -40,6 +41,18 @@ func pluginDetails(w io.Writer, p *nodev1.PluginStatus) {
 	row(w, memory(p.GetMemoryBytes()), memory(p.GetMemoryLimitBytes()), dash(p.GetTransport()),
 		dash(strings.Join(p.GetConfinementLacks(), ", ")))
 	row(w)
+	if s := p.GetStandby(); s != nil {
+		row(w, "STANDBY", "MEMORY", "PROBLEM")
+		row(w, standby(s), memory(s.GetMemoryBytes()), dash(s.GetProblem()))
+		row(w)
+	}
+	if len(p.GetStart()) > 0 {
+		row(w, "STEP OF THE START", "TOOK")
+		for _, step := range p.GetStart() {
+			row(w, step.GetWhat(), step.GetTook().AsDuration().Round(time.Microsecond).String())
+		}
+		row(w)
+	}
 	if len(p.GetFiles()) > 0 {
 		row(w, "FILE", "SHA-256", "PINNED")
 		for _, f := range p.GetFiles() {

@@ -51,6 +51,7 @@ func (p Plugin) Environ(relayer bool) []string {
 type PluginRules struct {
 	SHA256      Pin    `comment:"SHA-256 checksum that the plugin's program must have, as sha256sum prints it; a second one is its script's. Empty: any program.\nThe environment variable CL_<NAME>_SHA256 goes before it."`
 	MemoryLimit Size   `comment:"Resident memory at which a process is killed and started again, its children counted, 16MiB to 1TiB. Needs /proc. Empty: no limit."`
+	Standby     bool   `comment:"Keep one process more that has shaken hands and waits: a death then costs Init and the objects alone, and as much memory as it has."`
 	Transport   string `comment:"How node and plugin call one another: auto (as frames where the plugin has them, see docs/wire.md, else over gRPC) or grpc. Empty: auto."`
 
 	Confine     string   `comment:"What is taken from a process: none, limits, landlock or user, each with what is before it, or auto: landlock where Linux\nhas it, else limits. Any but auto is had or is an error. Empty: auto."`
@@ -117,6 +118,10 @@ func (r PluginRules) check(p *problems, path, command string, inProcess bool) {
 	case "", TransportAuto, TransportGRPC:
 	default:
 		p.add(path+".Transport", "%q is not a transport; write %s or %s", r.Transport, TransportAuto, TransportGRPC)
+	}
+	if r.Standby && inProcess {
+		p.add(path+".Standby", "the plugin runs inside the node, where no process can stand by; give it a process by %s, or "+
+			"remove it", command)
 	}
 	switch limit := r.MemoryLimit; {
 	case limit == Size{}, limit.bad != "":

@@ -182,6 +182,7 @@ func (n *Node) pluginSettings(name string, c config.Plugin, kind string) loophos
 		s.Attach, s.Hint = c.Attach, "check LOOP_REATTACH"
 	default:
 		s.Command, s.SHA256, s.MemoryLimit = c.Command, c.Rules.SHA256.Sums, c.Rules.MemoryLimit.Bytes
+		s.Standby = c.Rules.Standby
 		s.Env, s.Confine = c.Environ(kind == kindRelayer), c.Rules.Needs(kind == kindRelayer)
 	}
 	return s

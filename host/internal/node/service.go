@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"connectrpc.com/connect"
+	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	nodev1 "github.com/loop-plugins/loop/gen/go/loop/node/v1"
@@ -139,6 +140,12 @@ func (s *service) describePlugin(p *loophost.Plugin) *nodev1.PluginStatus {
 	}
 	for _, f := range files {
 		out.Files = append(out.Files, &nodev1.PluginFile{Path: f.Path, Sha256: f.SHA256})
+	}
+	for _, step := range st.Start {
+		out.Start = append(out.Start, &nodev1.StartStep{What: step.What, Took: durationpb.New(step.Took)})
+	}
+	if s := st.Standby; s != nil {
+		out.Standby = &nodev1.StandbyStatus{Pid: int32(s.PID), MemoryBytes: s.Memory, Problem: worded(s.Problem)}
 	}
 	if !st.ReadyAt.IsZero() {
 		out.ReadyAt = timestamppb.New(st.ReadyAt)

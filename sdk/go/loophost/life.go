@@ -36,6 +36,7 @@ type life struct {
 	cancel     context.CancelFunc
 	probes     chan struct{}
 	calls      atomic.Int64 // in flight from the host
+	trace      *process.Trace
 
 	// Set before the life becomes ready, and not changed after.
 	conn grpc.ClientConnInterface
@@ -54,7 +55,7 @@ type life struct {
 }
 
 func newLife(p *Plugin, generation uint64) *life {
-	l := &life{plugin: p, generation: generation, probes: make(chan struct{}, 1)}
+	l := &life{plugin: p, generation: generation, probes: make(chan struct{}, 1), trace: process.NewTrace()}
 	l.ctx, l.cancel = context.WithCancel(p.runtime.ctx)
 	return l
 }
@@ -132,9 +133,10 @@ func (l *life) begin() (*callbacks, error) {
 	if err != nil {
 		return nil, err
 	}
+	l.trace.Done("a certificate and a socket for its calls")
 	proc := p.takeSpare()
 	if proc == nil {
-		if proc, err = p.startProcess(ctx); err != nil {
+		if proc, err = p.startProcess(ctx, l.trace); err != nil {
 			return cb, err
 		}
 	}
@@ -155,7 +157,7 @@ func (l *life) begin() (*callbacks, error) {
 }
 
 // startProcess starts a process and shakes hands with it. Nothing calls it before Init.
-func (p *Plugin) startProcess(ctx context.Context) (*process.Process, error) {
+func (p *Plugin) startProcess(ctx context.Context, trace *process.Trace) (*process.Process, error) {
 	s := p.runtime.settings
 	if p.settings.Attach != "" {
 		return process.Attach(ctx, process.Settings{Name: p.name, Kind: p.kind, Hint: p.settings.Hint, GRPC: p.settings.GRPC},
@@ -166,7 +168,7 @@ func (p *Plugin) startProcess(ctx context.Context) (*process.Process, error) {
 		Name: p.name, Kind: p.kind, Command: p.settings.Command, Hint: p.settings.Hint,
 		Env:    append([]string{wire.LogLevelKey + "=" + s.PluginLogLevel.String()}, p.settings.Env...),
 		Logger: p.logger, Sockets: p.runtime.sockets, StartTimeout: s.StartTimeout,
-		Host: p.runtime.pair, Starter: p.runtime.starter, GRPC: p.settings.GRPC, Confinement: p.confinement,
+		Host: p.runtime.pair, Starter: p.runtime.starter, GRPC: p.settings.GRPC, Confinement: p.confinement, Trace: trace,
 	})
 }
 
@@ -193,6 +195,7 @@ func (l *life) init(ctx context.Context, cb *callbacks) error {
 			"contract?", l.plugin.name, status.Convert(err).Message())
 	}
 	l.info = info
+	l.trace.Done("Init")
 	return nil
 }
 

@@ -91,6 +91,7 @@ type Plugin struct {
 	firstErr error
 	readyAt  time.Time
 	info     *pluginv1.InitResponse
+	trace    []process.Step
 }
 
 // Launch starts a plugin and waits until its first life is ready. A first life that fails ends the plugin, unless the
@@ -229,7 +230,7 @@ func (p *Plugin) Restart(ctx context.Context) error {
 	}
 	start, cancel := context.WithTimeout(ctx, p.runtime.settings.StartTimeout)
 	defer cancel()
-	next, err := p.startProcess(start)
+	next, err := p.startProcess(start, nil)
 	if err != nil {
 		return err
 	}

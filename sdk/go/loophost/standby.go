@@ -110,7 +110,7 @@ func (k *keeper) start(ctx context.Context) {
 	p.mu.Unlock()
 	bounded, cancel := context.WithTimeout(ctx, p.runtime.settings.StartTimeout)
 	defer cancel()
-	proc, err := p.startProcess(bounded)
+	proc, err := p.startProcess(bounded, nil)
 	if err != nil {
 		k.failed(err.Error())
 		return

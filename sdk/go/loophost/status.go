@@ -36,6 +36,8 @@ type Status struct {
 	Pinned bool
 	// Transport is how unary calls go to the process, "loop/1" or "grpc"; empty where there is none.
 	Transport string
+	// Start is what the start of the life that became ready last was made of.
+	Start []process.Step
 	// Standby is where the process stands that stands by; nil: none is to.
 	Standby *StandbyStatus
 	// Confinement is the level that is in force: confine.None and so on; empty if the host does not start the plugin's
@@ -73,7 +75,7 @@ func (p *Plugin) Status() Status {
 		Name: p.name, Kind: p.kind.Name, State: p.machine.State(), InProcess: p.settings.InProcess != nil, PID: pid,
 		Generation: p.machine.Lives(), ReadyAt: p.readyAt, LastStderr: p.lastExit.Stderr,
 		Memory: memory, MemoryLimit: p.settings.MemoryLimit, Pinned: len(p.settings.SHA256) > 0, Transport: transport,
-		Version: p.info.GetVersion(), Runtime: p.info.GetRuntime(), Standby: standby,
+		Version: p.info.GetVersion(), Runtime: p.info.GetRuntime(), Standby: standby, Start: p.trace,
 	}
 	if c := p.confinement; c != nil {
 		s.Confinement, s.Lacks = c.Level(), c.Lacks()

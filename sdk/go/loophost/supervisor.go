@@ -111,9 +111,12 @@ func (p *Plugin) supervise() {
 // becameReady begins a life. The lock is held.
 func (p *Plugin) becameReady(l *life) {
 	l.ready = true
-	p.readyAt, p.info = time.Now(), l.info
+	p.readyAt, p.info, p.trace = time.Now(), l.info, l.trace.Steps()
 	p.logger.Info("the plugin is ready", "generation", l.generation, "pid", l.pid(), "version", l.info.GetVersion(),
 		"runtime", l.info.GetRuntime())
+	for _, s := range p.trace {
+		p.logger.Debug("a step of the plugin's start", "generation", l.generation, "step", s.What, "took", s.Took)
+	}
 	p.step(journal.Event{What: journal.Ready, Life: l.generation})
 	select {
 	case <-p.first:

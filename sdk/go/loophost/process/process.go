@@ -59,6 +59,8 @@ type Settings struct {
 	Starter *Starter
 	// GRPC is whether the process is called over gRPC alone, also if it serves frames.
 	GRPC bool
+	// Trace, if set, takes the steps of the start.
+	Trace *Trace
 	// Confinement is what is taken from the process. Nil: nothing.
 	Confinement *confine.Confinement
 }
@@ -129,6 +131,9 @@ func Start(ctx context.Context, s Settings) (*Process, error) {
 	if s.Checksums == nil {
 		s.Checksums = &Checksums{}
 	}
+	if s.Trace == nil {
+		s.Trace = NewTrace()
+	}
 	folder, err := s.Sockets.folder(s.Confinement.User() != 0)
 	if err != nil {
 		return nil, fmt.Errorf("plugin %s: %w", s.Name, err)
@@ -163,6 +168,7 @@ func Start(ctx context.Context, s Settings) (*Process, error) {
 		_, err := plugin.NewClient(config).Start()
 		if err == nil {
 			err = p.connect(ctx, r.address(), config.TLSConfig, s.GRPC)
+			s.Trace.Done("TLS and the first call")
 		}
 		done <- err
 	}()

@@ -118,6 +118,7 @@ func (r *runner) take(_ hclog.Logger, spec *exec.Cmd, _ string) (goplugin.Runner
 		p.close()
 		return nil, &startError{err}
 	}
+	r.settings.Trace.Done("its files and their checksums")
 	return r, nil
 }
 
@@ -184,8 +185,11 @@ func (r *runner) Start(context.Context) error {
 		return &startError{whyNot(r.program.path, err)}
 	}
 	if len(r.settings.SHA256) > 0 {
-		return r.program.unchanged()
+		if err := r.program.unchanged(); err != nil {
+			return err
+		}
 	}
+	r.settings.Trace.Done("the process, confined, to its program")
 	return nil
 }
 
@@ -262,6 +266,7 @@ func (r *runner) readStdout() {
 			}
 			r.mu.Unlock()
 			if first {
+				r.settings.Trace.Done("its handshake")
 				if _, werr := io.WriteString(r.stdoutW, text+"\n"); werr != nil {
 					return
 				}

@@ -782,8 +782,12 @@ type PluginStatus struct {
 	Confinement string `protobuf:"bytes,19,opt,name=confinement,proto3" json:"confinement,omitempty"`
 	// What the node's kernel is too old to take at that level, such as "TCP ports".
 	ConfinementLacks []string `protobuf:"bytes,20,rep,name=confinement_lacks,json=confinementLacks,proto3" json:"confinement_lacks,omitempty"`
-	unknownFields    protoimpl.UnknownFields
-	sizeCache        protoimpl.SizeCache
+	// The process that stands by; absent when none is to.
+	Standby *StandbyStatus `protobuf:"bytes,21,opt,name=standby,proto3" json:"standby,omitempty"`
+	// What the start of the life that became ready last was made of, in order. One whose process had stood by took few steps.
+	Start         []*StartStep `protobuf:"bytes,22,rep,name=start,proto3" json:"start,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *PluginStatus) Reset() {
@@ -956,6 +960,139 @@ func (x *PluginStatus) GetConfinementLacks() []string {
 	return nil
 }
 
+func (x *PluginStatus) GetStandby() *StandbyStatus {
+	if x != nil {
+		return x.Standby
+	}
+	return nil
+}
+
+func (x *PluginStatus) GetStart() []*StartStep {
+	if x != nil {
+		return x.Start
+	}
+	return nil
+}
+
+// StartStep is a part of the start of a plugin's life.
+type StartStep struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// What was done, for people.
+	What string `protobuf:"bytes,1,opt,name=what,proto3" json:"what,omitempty"`
+	// How long it took.
+	Took          *durationpb.Duration `protobuf:"bytes,2,opt,name=took,proto3" json:"took,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *StartStep) Reset() {
+	*x = StartStep{}
+	mi := &file_loop_node_v1_node_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *StartStep) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*StartStep) ProtoMessage() {}
+
+func (x *StartStep) ProtoReflect() protoreflect.Message {
+	mi := &file_loop_node_v1_node_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use StartStep.ProtoReflect.Descriptor instead.
+func (*StartStep) Descriptor() ([]byte, []int) {
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *StartStep) GetWhat() string {
+	if x != nil {
+		return x.What
+	}
+	return ""
+}
+
+func (x *StartStep) GetTook() *durationpb.Duration {
+	if x != nil {
+		return x.Took
+	}
+	return nil
+}
+
+// StandbyStatus is the state of a process that has shaken hands and takes the place of the plugin's when that one ends.
+type StandbyStatus struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Its process; 0 when there is none.
+	Pid int32 `protobuf:"varint,1,opt,name=pid,proto3" json:"pid,omitempty"`
+	// Resident memory of it and its children; 0 when there is none, or the machine does not tell.
+	MemoryBytes uint64 `protobuf:"varint,2,opt,name=memory_bytes,json=memoryBytes,proto3" json:"memory_bytes,omitempty"`
+	// Why the last one was ended or could not be had; empty while there is one.
+	Problem       string `protobuf:"bytes,3,opt,name=problem,proto3" json:"problem,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *StandbyStatus) Reset() {
+	*x = StandbyStatus{}
+	mi := &file_loop_node_v1_node_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *StandbyStatus) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*StandbyStatus) ProtoMessage() {}
+
+func (x *StandbyStatus) ProtoReflect() protoreflect.Message {
+	mi := &file_loop_node_v1_node_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use StandbyStatus.ProtoReflect.Descriptor instead.
+func (*StandbyStatus) Descriptor() ([]byte, []int) {
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *StandbyStatus) GetPid() int32 {
+	if x != nil {
+		return x.Pid
+	}
+	return 0
+}
+
+func (x *StandbyStatus) GetMemoryBytes() uint64 {
+	if x != nil {
+		return x.MemoryBytes
+	}
+	return 0
+}
+
+func (x *StandbyStatus) GetProblem() string {
+	if x != nil {
+		return x.Problem
+	}
+	return ""
+}
+
 // PluginFile is a file that a plugin's process was started from.
 type PluginFile struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -969,7 +1106,7 @@ type PluginFile struct {
 
 func (x *PluginFile) Reset() {
 	*x = PluginFile{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[8]
+	mi := &file_loop_node_v1_node_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -981,7 +1118,7 @@ func (x *PluginFile) String() string {
 func (*PluginFile) ProtoMessage() {}
 
 func (x *PluginFile) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[8]
+	mi := &file_loop_node_v1_node_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -994,7 +1131,7 @@ func (x *PluginFile) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PluginFile.ProtoReflect.Descriptor instead.
 func (*PluginFile) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{8}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *PluginFile) GetPath() string {
@@ -1030,7 +1167,7 @@ type ObjectStatus struct {
 
 func (x *ObjectStatus) Reset() {
 	*x = ObjectStatus{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[9]
+	mi := &file_loop_node_v1_node_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1042,7 +1179,7 @@ func (x *ObjectStatus) String() string {
 func (*ObjectStatus) ProtoMessage() {}
 
 func (x *ObjectStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[9]
+	mi := &file_loop_node_v1_node_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1055,7 +1192,7 @@ func (x *ObjectStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ObjectStatus.ProtoReflect.Descriptor instead.
 func (*ObjectStatus) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{9}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *ObjectStatus) GetName() string {
@@ -1104,7 +1241,7 @@ type AddJobRequest struct {
 
 func (x *AddJobRequest) Reset() {
 	*x = AddJobRequest{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[10]
+	mi := &file_loop_node_v1_node_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1116,7 +1253,7 @@ func (x *AddJobRequest) String() string {
 func (*AddJobRequest) ProtoMessage() {}
 
 func (x *AddJobRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[10]
+	mi := &file_loop_node_v1_node_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1129,7 +1266,7 @@ func (x *AddJobRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AddJobRequest.ProtoReflect.Descriptor instead.
 func (*AddJobRequest) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{10}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *AddJobRequest) GetSpecToml() string {
@@ -1152,7 +1289,7 @@ type AddJobResponse struct {
 
 func (x *AddJobResponse) Reset() {
 	*x = AddJobResponse{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[11]
+	mi := &file_loop_node_v1_node_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1164,7 +1301,7 @@ func (x *AddJobResponse) String() string {
 func (*AddJobResponse) ProtoMessage() {}
 
 func (x *AddJobResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[11]
+	mi := &file_loop_node_v1_node_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1177,7 +1314,7 @@ func (x *AddJobResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AddJobResponse.ProtoReflect.Descriptor instead.
 func (*AddJobResponse) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{11}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *AddJobResponse) GetJob() *Job {
@@ -1205,7 +1342,7 @@ type ValidateJobRequest struct {
 
 func (x *ValidateJobRequest) Reset() {
 	*x = ValidateJobRequest{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[12]
+	mi := &file_loop_node_v1_node_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1217,7 +1354,7 @@ func (x *ValidateJobRequest) String() string {
 func (*ValidateJobRequest) ProtoMessage() {}
 
 func (x *ValidateJobRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[12]
+	mi := &file_loop_node_v1_node_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1230,7 +1367,7 @@ func (x *ValidateJobRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ValidateJobRequest.ProtoReflect.Descriptor instead.
 func (*ValidateJobRequest) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{12}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *ValidateJobRequest) GetSpecToml() string {
@@ -1253,7 +1390,7 @@ type ValidateJobResponse struct {
 
 func (x *ValidateJobResponse) Reset() {
 	*x = ValidateJobResponse{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[13]
+	mi := &file_loop_node_v1_node_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1265,7 +1402,7 @@ func (x *ValidateJobResponse) String() string {
 func (*ValidateJobResponse) ProtoMessage() {}
 
 func (x *ValidateJobResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[13]
+	mi := &file_loop_node_v1_node_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1278,7 +1415,7 @@ func (x *ValidateJobResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ValidateJobResponse.ProtoReflect.Descriptor instead.
 func (*ValidateJobResponse) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{13}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *ValidateJobResponse) GetProblems() []*Problem {
@@ -1312,7 +1449,7 @@ type Problem struct {
 
 func (x *Problem) Reset() {
 	*x = Problem{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[14]
+	mi := &file_loop_node_v1_node_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1324,7 +1461,7 @@ func (x *Problem) String() string {
 func (*Problem) ProtoMessage() {}
 
 func (x *Problem) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[14]
+	mi := &file_loop_node_v1_node_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1337,7 +1474,7 @@ func (x *Problem) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Problem.ProtoReflect.Descriptor instead.
 func (*Problem) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{14}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *Problem) GetLine() uint32 {
@@ -1377,7 +1514,7 @@ type ListJobsRequest struct {
 
 func (x *ListJobsRequest) Reset() {
 	*x = ListJobsRequest{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[15]
+	mi := &file_loop_node_v1_node_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1389,7 +1526,7 @@ func (x *ListJobsRequest) String() string {
 func (*ListJobsRequest) ProtoMessage() {}
 
 func (x *ListJobsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[15]
+	mi := &file_loop_node_v1_node_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1402,7 +1539,7 @@ func (x *ListJobsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListJobsRequest.ProtoReflect.Descriptor instead.
 func (*ListJobsRequest) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{15}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{17}
 }
 
 // ListJobsResponse lists jobs.
@@ -1416,7 +1553,7 @@ type ListJobsResponse struct {
 
 func (x *ListJobsResponse) Reset() {
 	*x = ListJobsResponse{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[16]
+	mi := &file_loop_node_v1_node_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1428,7 +1565,7 @@ func (x *ListJobsResponse) String() string {
 func (*ListJobsResponse) ProtoMessage() {}
 
 func (x *ListJobsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[16]
+	mi := &file_loop_node_v1_node_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1441,7 +1578,7 @@ func (x *ListJobsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListJobsResponse.ProtoReflect.Descriptor instead.
 func (*ListJobsResponse) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{16}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *ListJobsResponse) GetJobs() []*Job {
@@ -1488,7 +1625,7 @@ type Job struct {
 
 func (x *Job) Reset() {
 	*x = Job{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[17]
+	mi := &file_loop_node_v1_node_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1500,7 +1637,7 @@ func (x *Job) String() string {
 func (*Job) ProtoMessage() {}
 
 func (x *Job) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[17]
+	mi := &file_loop_node_v1_node_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1513,7 +1650,7 @@ func (x *Job) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Job.ProtoReflect.Descriptor instead.
 func (*Job) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{17}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *Job) GetId() int64 {
@@ -1631,7 +1768,7 @@ type JobError struct {
 
 func (x *JobError) Reset() {
 	*x = JobError{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[18]
+	mi := &file_loop_node_v1_node_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1643,7 +1780,7 @@ func (x *JobError) String() string {
 func (*JobError) ProtoMessage() {}
 
 func (x *JobError) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[18]
+	mi := &file_loop_node_v1_node_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1656,7 +1793,7 @@ func (x *JobError) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JobError.ProtoReflect.Descriptor instead.
 func (*JobError) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{18}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *JobError) GetMessage() string {
@@ -1702,7 +1839,7 @@ type ListJobErrorsRequest struct {
 
 func (x *ListJobErrorsRequest) Reset() {
 	*x = ListJobErrorsRequest{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[19]
+	mi := &file_loop_node_v1_node_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1714,7 +1851,7 @@ func (x *ListJobErrorsRequest) String() string {
 func (*ListJobErrorsRequest) ProtoMessage() {}
 
 func (x *ListJobErrorsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[19]
+	mi := &file_loop_node_v1_node_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1727,7 +1864,7 @@ func (x *ListJobErrorsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListJobErrorsRequest.ProtoReflect.Descriptor instead.
 func (*ListJobErrorsRequest) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{19}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *ListJobErrorsRequest) GetJobId() int64 {
@@ -1764,7 +1901,7 @@ type ListJobErrorsResponse struct {
 
 func (x *ListJobErrorsResponse) Reset() {
 	*x = ListJobErrorsResponse{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[20]
+	mi := &file_loop_node_v1_node_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1776,7 +1913,7 @@ func (x *ListJobErrorsResponse) String() string {
 func (*ListJobErrorsResponse) ProtoMessage() {}
 
 func (x *ListJobErrorsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[20]
+	mi := &file_loop_node_v1_node_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1789,7 +1926,7 @@ func (x *ListJobErrorsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListJobErrorsResponse.ProtoReflect.Descriptor instead.
 func (*ListJobErrorsResponse) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{20}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *ListJobErrorsResponse) GetErrors() []*JobError {
@@ -1817,7 +1954,7 @@ type ShowJobRequest struct {
 
 func (x *ShowJobRequest) Reset() {
 	*x = ShowJobRequest{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[21]
+	mi := &file_loop_node_v1_node_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1829,7 +1966,7 @@ func (x *ShowJobRequest) String() string {
 func (*ShowJobRequest) ProtoMessage() {}
 
 func (x *ShowJobRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[21]
+	mi := &file_loop_node_v1_node_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1842,7 +1979,7 @@ func (x *ShowJobRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ShowJobRequest.ProtoReflect.Descriptor instead.
 func (*ShowJobRequest) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{21}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *ShowJobRequest) GetId() int64 {
@@ -1879,7 +2016,7 @@ type ShowJobResponse struct {
 
 func (x *ShowJobResponse) Reset() {
 	*x = ShowJobResponse{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[22]
+	mi := &file_loop_node_v1_node_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1891,7 +2028,7 @@ func (x *ShowJobResponse) String() string {
 func (*ShowJobResponse) ProtoMessage() {}
 
 func (x *ShowJobResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[22]
+	mi := &file_loop_node_v1_node_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1904,7 +2041,7 @@ func (x *ShowJobResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ShowJobResponse.ProtoReflect.Descriptor instead.
 func (*ShowJobResponse) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{22}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *ShowJobResponse) GetJob() *Job {
@@ -1985,7 +2122,7 @@ type Peer struct {
 
 func (x *Peer) Reset() {
 	*x = Peer{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[23]
+	mi := &file_loop_node_v1_node_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1997,7 +2134,7 @@ func (x *Peer) String() string {
 func (*Peer) ProtoMessage() {}
 
 func (x *Peer) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[23]
+	mi := &file_loop_node_v1_node_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2010,7 +2147,7 @@ func (x *Peer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Peer.ProtoReflect.Descriptor instead.
 func (*Peer) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{23}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *Peer) GetOracleIndex() uint32 {
@@ -2049,7 +2186,7 @@ type ContractAnswer struct {
 
 func (x *ContractAnswer) Reset() {
 	*x = ContractAnswer{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[24]
+	mi := &file_loop_node_v1_node_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2061,7 +2198,7 @@ func (x *ContractAnswer) String() string {
 func (*ContractAnswer) ProtoMessage() {}
 
 func (x *ContractAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[24]
+	mi := &file_loop_node_v1_node_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2074,7 +2211,7 @@ func (x *ContractAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ContractAnswer.ProtoReflect.Descriptor instead.
 func (*ContractAnswer) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{24}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *ContractAnswer) GetTimestamp() *v1.ReportTimestamp {
@@ -2115,7 +2252,7 @@ type ListRunsRequest struct {
 
 func (x *ListRunsRequest) Reset() {
 	*x = ListRunsRequest{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[25]
+	mi := &file_loop_node_v1_node_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2127,7 +2264,7 @@ func (x *ListRunsRequest) String() string {
 func (*ListRunsRequest) ProtoMessage() {}
 
 func (x *ListRunsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[25]
+	mi := &file_loop_node_v1_node_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2140,7 +2277,7 @@ func (x *ListRunsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListRunsRequest.ProtoReflect.Descriptor instead.
 func (*ListRunsRequest) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{25}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *ListRunsRequest) GetJobId() int64 {
@@ -2184,7 +2321,7 @@ type ListRunsResponse struct {
 
 func (x *ListRunsResponse) Reset() {
 	*x = ListRunsResponse{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[26]
+	mi := &file_loop_node_v1_node_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2196,7 +2333,7 @@ func (x *ListRunsResponse) String() string {
 func (*ListRunsResponse) ProtoMessage() {}
 
 func (x *ListRunsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[26]
+	mi := &file_loop_node_v1_node_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2209,7 +2346,7 @@ func (x *ListRunsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListRunsResponse.ProtoReflect.Descriptor instead.
 func (*ListRunsResponse) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{26}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *ListRunsResponse) GetRuns() []*Run {
@@ -2239,7 +2376,7 @@ type GetRunRequest struct {
 
 func (x *GetRunRequest) Reset() {
 	*x = GetRunRequest{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[27]
+	mi := &file_loop_node_v1_node_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2251,7 +2388,7 @@ func (x *GetRunRequest) String() string {
 func (*GetRunRequest) ProtoMessage() {}
 
 func (x *GetRunRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[27]
+	mi := &file_loop_node_v1_node_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2264,7 +2401,7 @@ func (x *GetRunRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetRunRequest.ProtoReflect.Descriptor instead.
 func (*GetRunRequest) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{27}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *GetRunRequest) GetJobId() int64 {
@@ -2292,7 +2429,7 @@ type GetRunResponse struct {
 
 func (x *GetRunResponse) Reset() {
 	*x = GetRunResponse{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[28]
+	mi := &file_loop_node_v1_node_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2304,7 +2441,7 @@ func (x *GetRunResponse) String() string {
 func (*GetRunResponse) ProtoMessage() {}
 
 func (x *GetRunResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[28]
+	mi := &file_loop_node_v1_node_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2317,7 +2454,7 @@ func (x *GetRunResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetRunResponse.ProtoReflect.Descriptor instead.
 func (*GetRunResponse) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{28}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *GetRunResponse) GetRun() *Run {
@@ -2340,7 +2477,7 @@ type WatchRunsRequest struct {
 
 func (x *WatchRunsRequest) Reset() {
 	*x = WatchRunsRequest{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[29]
+	mi := &file_loop_node_v1_node_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2352,7 +2489,7 @@ func (x *WatchRunsRequest) String() string {
 func (*WatchRunsRequest) ProtoMessage() {}
 
 func (x *WatchRunsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[29]
+	mi := &file_loop_node_v1_node_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2365,7 +2502,7 @@ func (x *WatchRunsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchRunsRequest.ProtoReflect.Descriptor instead.
 func (*WatchRunsRequest) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{29}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *WatchRunsRequest) GetJobId() int64 {
@@ -2395,7 +2532,7 @@ type WatchRunsResponse struct {
 
 func (x *WatchRunsResponse) Reset() {
 	*x = WatchRunsResponse{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[30]
+	mi := &file_loop_node_v1_node_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2407,7 +2544,7 @@ func (x *WatchRunsResponse) String() string {
 func (*WatchRunsResponse) ProtoMessage() {}
 
 func (x *WatchRunsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[30]
+	mi := &file_loop_node_v1_node_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2420,7 +2557,7 @@ func (x *WatchRunsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchRunsResponse.ProtoReflect.Descriptor instead.
 func (*WatchRunsResponse) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{30}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *WatchRunsResponse) GetRun() *Run {
@@ -2469,7 +2606,7 @@ type Run struct {
 
 func (x *Run) Reset() {
 	*x = Run{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[31]
+	mi := &file_loop_node_v1_node_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2481,7 +2618,7 @@ func (x *Run) String() string {
 func (*Run) ProtoMessage() {}
 
 func (x *Run) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[31]
+	mi := &file_loop_node_v1_node_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2494,7 +2631,7 @@ func (x *Run) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Run.ProtoReflect.Descriptor instead.
 func (*Run) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{31}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *Run) GetId() int64 {
@@ -2597,7 +2734,7 @@ type RunTask struct {
 
 func (x *RunTask) Reset() {
 	*x = RunTask{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[32]
+	mi := &file_loop_node_v1_node_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2609,7 +2746,7 @@ func (x *RunTask) String() string {
 func (*RunTask) ProtoMessage() {}
 
 func (x *RunTask) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[32]
+	mi := &file_loop_node_v1_node_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2622,7 +2759,7 @@ func (x *RunTask) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RunTask.ProtoReflect.Descriptor instead.
 func (*RunTask) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{32}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *RunTask) GetId() string {
@@ -2689,7 +2826,7 @@ type RunInput struct {
 
 func (x *RunInput) Reset() {
 	*x = RunInput{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[33]
+	mi := &file_loop_node_v1_node_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2701,7 +2838,7 @@ func (x *RunInput) String() string {
 func (*RunInput) ProtoMessage() {}
 
 func (x *RunInput) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[33]
+	mi := &file_loop_node_v1_node_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2714,7 +2851,7 @@ func (x *RunInput) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RunInput.ProtoReflect.Descriptor instead.
 func (*RunInput) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{33}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *RunInput) GetId() string {
@@ -2749,7 +2886,7 @@ type RevealJobRequest struct {
 
 func (x *RevealJobRequest) Reset() {
 	*x = RevealJobRequest{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[34]
+	mi := &file_loop_node_v1_node_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2761,7 +2898,7 @@ func (x *RevealJobRequest) String() string {
 func (*RevealJobRequest) ProtoMessage() {}
 
 func (x *RevealJobRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[34]
+	mi := &file_loop_node_v1_node_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2774,7 +2911,7 @@ func (x *RevealJobRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RevealJobRequest.ProtoReflect.Descriptor instead.
 func (*RevealJobRequest) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{34}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *RevealJobRequest) GetId() int64 {
@@ -2795,7 +2932,7 @@ type RevealJobResponse struct {
 
 func (x *RevealJobResponse) Reset() {
 	*x = RevealJobResponse{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[35]
+	mi := &file_loop_node_v1_node_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2807,7 +2944,7 @@ func (x *RevealJobResponse) String() string {
 func (*RevealJobResponse) ProtoMessage() {}
 
 func (x *RevealJobResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[35]
+	mi := &file_loop_node_v1_node_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2820,7 +2957,7 @@ func (x *RevealJobResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RevealJobResponse.ProtoReflect.Descriptor instead.
 func (*RevealJobResponse) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{35}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *RevealJobResponse) GetJob() *Job {
@@ -2841,7 +2978,7 @@ type RemoveJobRequest struct {
 
 func (x *RemoveJobRequest) Reset() {
 	*x = RemoveJobRequest{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[36]
+	mi := &file_loop_node_v1_node_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2853,7 +2990,7 @@ func (x *RemoveJobRequest) String() string {
 func (*RemoveJobRequest) ProtoMessage() {}
 
 func (x *RemoveJobRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[36]
+	mi := &file_loop_node_v1_node_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2866,7 +3003,7 @@ func (x *RemoveJobRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemoveJobRequest.ProtoReflect.Descriptor instead.
 func (*RemoveJobRequest) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{36}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *RemoveJobRequest) GetId() int64 {
@@ -2885,7 +3022,7 @@ type RemoveJobResponse struct {
 
 func (x *RemoveJobResponse) Reset() {
 	*x = RemoveJobResponse{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[37]
+	mi := &file_loop_node_v1_node_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2897,7 +3034,7 @@ func (x *RemoveJobResponse) String() string {
 func (*RemoveJobResponse) ProtoMessage() {}
 
 func (x *RemoveJobResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[37]
+	mi := &file_loop_node_v1_node_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2910,7 +3047,7 @@ func (x *RemoveJobResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemoveJobResponse.ProtoReflect.Descriptor instead.
 func (*RemoveJobResponse) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{37}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{39}
 }
 
 // ListObservationsRequest names a job.
@@ -2926,7 +3063,7 @@ type ListObservationsRequest struct {
 
 func (x *ListObservationsRequest) Reset() {
 	*x = ListObservationsRequest{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[38]
+	mi := &file_loop_node_v1_node_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2938,7 +3075,7 @@ func (x *ListObservationsRequest) String() string {
 func (*ListObservationsRequest) ProtoMessage() {}
 
 func (x *ListObservationsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[38]
+	mi := &file_loop_node_v1_node_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2951,7 +3088,7 @@ func (x *ListObservationsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListObservationsRequest.ProtoReflect.Descriptor instead.
 func (*ListObservationsRequest) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{38}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *ListObservationsRequest) GetJobId() int64 {
@@ -2979,7 +3116,7 @@ type ListObservationsResponse struct {
 
 func (x *ListObservationsResponse) Reset() {
 	*x = ListObservationsResponse{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[39]
+	mi := &file_loop_node_v1_node_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2991,7 +3128,7 @@ func (x *ListObservationsResponse) String() string {
 func (*ListObservationsResponse) ProtoMessage() {}
 
 func (x *ListObservationsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[39]
+	mi := &file_loop_node_v1_node_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3004,7 +3141,7 @@ func (x *ListObservationsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListObservationsResponse.ProtoReflect.Descriptor instead.
 func (*ListObservationsResponse) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{39}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *ListObservationsResponse) GetObservations() []*RoundObservation {
@@ -3043,7 +3180,7 @@ type RoundObservation struct {
 
 func (x *RoundObservation) Reset() {
 	*x = RoundObservation{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[40]
+	mi := &file_loop_node_v1_node_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3055,7 +3192,7 @@ func (x *RoundObservation) String() string {
 func (*RoundObservation) ProtoMessage() {}
 
 func (x *RoundObservation) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[40]
+	mi := &file_loop_node_v1_node_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3068,7 +3205,7 @@ func (x *RoundObservation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RoundObservation.ProtoReflect.Descriptor instead.
 func (*RoundObservation) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{40}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *RoundObservation) GetTimestamp() *v1.ReportTimestamp {
@@ -3152,7 +3289,7 @@ type WatchRoundsRequest struct {
 
 func (x *WatchRoundsRequest) Reset() {
 	*x = WatchRoundsRequest{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[41]
+	mi := &file_loop_node_v1_node_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3164,7 +3301,7 @@ func (x *WatchRoundsRequest) String() string {
 func (*WatchRoundsRequest) ProtoMessage() {}
 
 func (x *WatchRoundsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[41]
+	mi := &file_loop_node_v1_node_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3177,7 +3314,7 @@ func (x *WatchRoundsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchRoundsRequest.ProtoReflect.Descriptor instead.
 func (*WatchRoundsRequest) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{41}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *WatchRoundsRequest) GetJobId() int64 {
@@ -3208,7 +3345,7 @@ type WatchRoundsResponse struct {
 
 func (x *WatchRoundsResponse) Reset() {
 	*x = WatchRoundsResponse{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[42]
+	mi := &file_loop_node_v1_node_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3220,7 +3357,7 @@ func (x *WatchRoundsResponse) String() string {
 func (*WatchRoundsResponse) ProtoMessage() {}
 
 func (x *WatchRoundsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[42]
+	mi := &file_loop_node_v1_node_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3233,7 +3370,7 @@ func (x *WatchRoundsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchRoundsResponse.ProtoReflect.Descriptor instead.
 func (*WatchRoundsResponse) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{42}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *WatchRoundsResponse) GetJobId() int64 {
@@ -3287,7 +3424,7 @@ type ListKeysRequest struct {
 
 func (x *ListKeysRequest) Reset() {
 	*x = ListKeysRequest{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[43]
+	mi := &file_loop_node_v1_node_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3299,7 +3436,7 @@ func (x *ListKeysRequest) String() string {
 func (*ListKeysRequest) ProtoMessage() {}
 
 func (x *ListKeysRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[43]
+	mi := &file_loop_node_v1_node_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3312,7 +3449,7 @@ func (x *ListKeysRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListKeysRequest.ProtoReflect.Descriptor instead.
 func (*ListKeysRequest) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{43}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{45}
 }
 
 // ListKeysResponse lists keys.
@@ -3326,7 +3463,7 @@ type ListKeysResponse struct {
 
 func (x *ListKeysResponse) Reset() {
 	*x = ListKeysResponse{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[44]
+	mi := &file_loop_node_v1_node_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3338,7 +3475,7 @@ func (x *ListKeysResponse) String() string {
 func (*ListKeysResponse) ProtoMessage() {}
 
 func (x *ListKeysResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[44]
+	mi := &file_loop_node_v1_node_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3351,7 +3488,7 @@ func (x *ListKeysResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListKeysResponse.ProtoReflect.Descriptor instead.
 func (*ListKeysResponse) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{44}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *ListKeysResponse) GetKeys() []*Key {
@@ -3378,7 +3515,7 @@ type Key struct {
 
 func (x *Key) Reset() {
 	*x = Key{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[45]
+	mi := &file_loop_node_v1_node_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3390,7 +3527,7 @@ func (x *Key) String() string {
 func (*Key) ProtoMessage() {}
 
 func (x *Key) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[45]
+	mi := &file_loop_node_v1_node_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3403,7 +3540,7 @@ func (x *Key) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Key.ProtoReflect.Descriptor instead.
 func (*Key) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{45}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{47}
 }
 
 func (x *Key) GetKind() KeyKind {
@@ -3450,7 +3587,7 @@ type Ocr2PublicKeys struct {
 
 func (x *Ocr2PublicKeys) Reset() {
 	*x = Ocr2PublicKeys{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[46]
+	mi := &file_loop_node_v1_node_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3462,7 +3599,7 @@ func (x *Ocr2PublicKeys) String() string {
 func (*Ocr2PublicKeys) ProtoMessage() {}
 
 func (x *Ocr2PublicKeys) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[46]
+	mi := &file_loop_node_v1_node_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3475,7 +3612,7 @@ func (x *Ocr2PublicKeys) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Ocr2PublicKeys.ProtoReflect.Descriptor instead.
 func (*Ocr2PublicKeys) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{46}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{48}
 }
 
 func (x *Ocr2PublicKeys) GetOffchainPublicKey() []byte {
@@ -3516,7 +3653,7 @@ type ListSignaturesRequest struct {
 
 func (x *ListSignaturesRequest) Reset() {
 	*x = ListSignaturesRequest{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[47]
+	mi := &file_loop_node_v1_node_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3528,7 +3665,7 @@ func (x *ListSignaturesRequest) String() string {
 func (*ListSignaturesRequest) ProtoMessage() {}
 
 func (x *ListSignaturesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[47]
+	mi := &file_loop_node_v1_node_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3541,7 +3678,7 @@ func (x *ListSignaturesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListSignaturesRequest.ProtoReflect.Descriptor instead.
 func (*ListSignaturesRequest) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{47}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{49}
 }
 
 func (x *ListSignaturesRequest) GetAccount() string {
@@ -3585,7 +3722,7 @@ type ListSignaturesResponse struct {
 
 func (x *ListSignaturesResponse) Reset() {
 	*x = ListSignaturesResponse{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[48]
+	mi := &file_loop_node_v1_node_proto_msgTypes[50]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3597,7 +3734,7 @@ func (x *ListSignaturesResponse) String() string {
 func (*ListSignaturesResponse) ProtoMessage() {}
 
 func (x *ListSignaturesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[48]
+	mi := &file_loop_node_v1_node_proto_msgTypes[50]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3610,7 +3747,7 @@ func (x *ListSignaturesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListSignaturesResponse.ProtoReflect.Descriptor instead.
 func (*ListSignaturesResponse) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{48}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{50}
 }
 
 func (x *ListSignaturesResponse) GetSignatures() []*Signature {
@@ -3654,7 +3791,7 @@ type Signature struct {
 
 func (x *Signature) Reset() {
 	*x = Signature{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[49]
+	mi := &file_loop_node_v1_node_proto_msgTypes[51]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3666,7 +3803,7 @@ func (x *Signature) String() string {
 func (*Signature) ProtoMessage() {}
 
 func (x *Signature) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[49]
+	mi := &file_loop_node_v1_node_proto_msgTypes[51]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3679,7 +3816,7 @@ func (x *Signature) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Signature.ProtoReflect.Descriptor instead.
 func (*Signature) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{49}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{51}
 }
 
 func (x *Signature) GetId() int64 {
@@ -3758,7 +3895,7 @@ type CreateKeyRequest struct {
 
 func (x *CreateKeyRequest) Reset() {
 	*x = CreateKeyRequest{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[50]
+	mi := &file_loop_node_v1_node_proto_msgTypes[52]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3770,7 +3907,7 @@ func (x *CreateKeyRequest) String() string {
 func (*CreateKeyRequest) ProtoMessage() {}
 
 func (x *CreateKeyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[50]
+	mi := &file_loop_node_v1_node_proto_msgTypes[52]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3783,7 +3920,7 @@ func (x *CreateKeyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateKeyRequest.ProtoReflect.Descriptor instead.
 func (*CreateKeyRequest) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{50}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{52}
 }
 
 func (x *CreateKeyRequest) GetKind() KeyKind {
@@ -3811,7 +3948,7 @@ type CreateKeyResponse struct {
 
 func (x *CreateKeyResponse) Reset() {
 	*x = CreateKeyResponse{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[51]
+	mi := &file_loop_node_v1_node_proto_msgTypes[53]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3823,7 +3960,7 @@ func (x *CreateKeyResponse) String() string {
 func (*CreateKeyResponse) ProtoMessage() {}
 
 func (x *CreateKeyResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[51]
+	mi := &file_loop_node_v1_node_proto_msgTypes[53]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3836,7 +3973,7 @@ func (x *CreateKeyResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateKeyResponse.ProtoReflect.Descriptor instead.
 func (*CreateKeyResponse) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{51}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{53}
 }
 
 func (x *CreateKeyResponse) GetKey() *Key {
@@ -3861,7 +3998,7 @@ type ImportKeyRequest struct {
 
 func (x *ImportKeyRequest) Reset() {
 	*x = ImportKeyRequest{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[52]
+	mi := &file_loop_node_v1_node_proto_msgTypes[54]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3873,7 +4010,7 @@ func (x *ImportKeyRequest) String() string {
 func (*ImportKeyRequest) ProtoMessage() {}
 
 func (x *ImportKeyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[52]
+	mi := &file_loop_node_v1_node_proto_msgTypes[54]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3886,7 +4023,7 @@ func (x *ImportKeyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ImportKeyRequest.ProtoReflect.Descriptor instead.
 func (*ImportKeyRequest) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{52}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{54}
 }
 
 func (x *ImportKeyRequest) GetFile() []byte {
@@ -3921,7 +4058,7 @@ type ImportKeyResponse struct {
 
 func (x *ImportKeyResponse) Reset() {
 	*x = ImportKeyResponse{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[53]
+	mi := &file_loop_node_v1_node_proto_msgTypes[55]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3933,7 +4070,7 @@ func (x *ImportKeyResponse) String() string {
 func (*ImportKeyResponse) ProtoMessage() {}
 
 func (x *ImportKeyResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[53]
+	mi := &file_loop_node_v1_node_proto_msgTypes[55]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3946,7 +4083,7 @@ func (x *ImportKeyResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ImportKeyResponse.ProtoReflect.Descriptor instead.
 func (*ImportKeyResponse) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{53}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{55}
 }
 
 func (x *ImportKeyResponse) GetKey() *Key {
@@ -3971,7 +4108,7 @@ type ExportKeyRequest struct {
 
 func (x *ExportKeyRequest) Reset() {
 	*x = ExportKeyRequest{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[54]
+	mi := &file_loop_node_v1_node_proto_msgTypes[56]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3983,7 +4120,7 @@ func (x *ExportKeyRequest) String() string {
 func (*ExportKeyRequest) ProtoMessage() {}
 
 func (x *ExportKeyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[54]
+	mi := &file_loop_node_v1_node_proto_msgTypes[56]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3996,7 +4133,7 @@ func (x *ExportKeyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExportKeyRequest.ProtoReflect.Descriptor instead.
 func (*ExportKeyRequest) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{54}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{56}
 }
 
 func (x *ExportKeyRequest) GetId() string {
@@ -4031,7 +4168,7 @@ type ExportKeyResponse struct {
 
 func (x *ExportKeyResponse) Reset() {
 	*x = ExportKeyResponse{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[55]
+	mi := &file_loop_node_v1_node_proto_msgTypes[57]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4043,7 +4180,7 @@ func (x *ExportKeyResponse) String() string {
 func (*ExportKeyResponse) ProtoMessage() {}
 
 func (x *ExportKeyResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[55]
+	mi := &file_loop_node_v1_node_proto_msgTypes[57]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4056,7 +4193,7 @@ func (x *ExportKeyResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExportKeyResponse.ProtoReflect.Descriptor instead.
 func (*ExportKeyResponse) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{55}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{57}
 }
 
 func (x *ExportKeyResponse) GetFile() []byte {
@@ -4082,7 +4219,7 @@ type Bridge struct {
 
 func (x *Bridge) Reset() {
 	*x = Bridge{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[56]
+	mi := &file_loop_node_v1_node_proto_msgTypes[58]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4094,7 +4231,7 @@ func (x *Bridge) String() string {
 func (*Bridge) ProtoMessage() {}
 
 func (x *Bridge) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[56]
+	mi := &file_loop_node_v1_node_proto_msgTypes[58]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4107,7 +4244,7 @@ func (x *Bridge) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Bridge.ProtoReflect.Descriptor instead.
 func (*Bridge) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{56}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{58}
 }
 
 func (x *Bridge) GetName() string {
@@ -4142,7 +4279,7 @@ type AddBridgeRequest struct {
 
 func (x *AddBridgeRequest) Reset() {
 	*x = AddBridgeRequest{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[57]
+	mi := &file_loop_node_v1_node_proto_msgTypes[59]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4154,7 +4291,7 @@ func (x *AddBridgeRequest) String() string {
 func (*AddBridgeRequest) ProtoMessage() {}
 
 func (x *AddBridgeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[57]
+	mi := &file_loop_node_v1_node_proto_msgTypes[59]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4167,7 +4304,7 @@ func (x *AddBridgeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AddBridgeRequest.ProtoReflect.Descriptor instead.
 func (*AddBridgeRequest) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{57}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{59}
 }
 
 func (x *AddBridgeRequest) GetBridge() *Bridge {
@@ -4188,7 +4325,7 @@ type AddBridgeResponse struct {
 
 func (x *AddBridgeResponse) Reset() {
 	*x = AddBridgeResponse{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[58]
+	mi := &file_loop_node_v1_node_proto_msgTypes[60]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4200,7 +4337,7 @@ func (x *AddBridgeResponse) String() string {
 func (*AddBridgeResponse) ProtoMessage() {}
 
 func (x *AddBridgeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[58]
+	mi := &file_loop_node_v1_node_proto_msgTypes[60]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4213,7 +4350,7 @@ func (x *AddBridgeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AddBridgeResponse.ProtoReflect.Descriptor instead.
 func (*AddBridgeResponse) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{58}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{60}
 }
 
 func (x *AddBridgeResponse) GetBridge() *Bridge {
@@ -4232,7 +4369,7 @@ type ListBridgesRequest struct {
 
 func (x *ListBridgesRequest) Reset() {
 	*x = ListBridgesRequest{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[59]
+	mi := &file_loop_node_v1_node_proto_msgTypes[61]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4244,7 +4381,7 @@ func (x *ListBridgesRequest) String() string {
 func (*ListBridgesRequest) ProtoMessage() {}
 
 func (x *ListBridgesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[59]
+	mi := &file_loop_node_v1_node_proto_msgTypes[61]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4257,7 +4394,7 @@ func (x *ListBridgesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListBridgesRequest.ProtoReflect.Descriptor instead.
 func (*ListBridgesRequest) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{59}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{61}
 }
 
 // ListBridgesResponse lists bridges.
@@ -4271,7 +4408,7 @@ type ListBridgesResponse struct {
 
 func (x *ListBridgesResponse) Reset() {
 	*x = ListBridgesResponse{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[60]
+	mi := &file_loop_node_v1_node_proto_msgTypes[62]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4283,7 +4420,7 @@ func (x *ListBridgesResponse) String() string {
 func (*ListBridgesResponse) ProtoMessage() {}
 
 func (x *ListBridgesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[60]
+	mi := &file_loop_node_v1_node_proto_msgTypes[62]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4296,7 +4433,7 @@ func (x *ListBridgesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListBridgesResponse.ProtoReflect.Descriptor instead.
 func (*ListBridgesResponse) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{60}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{62}
 }
 
 func (x *ListBridgesResponse) GetBridges() []*Bridge {
@@ -4317,7 +4454,7 @@ type RevealBridgeRequest struct {
 
 func (x *RevealBridgeRequest) Reset() {
 	*x = RevealBridgeRequest{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[61]
+	mi := &file_loop_node_v1_node_proto_msgTypes[63]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4329,7 +4466,7 @@ func (x *RevealBridgeRequest) String() string {
 func (*RevealBridgeRequest) ProtoMessage() {}
 
 func (x *RevealBridgeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[61]
+	mi := &file_loop_node_v1_node_proto_msgTypes[63]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4342,7 +4479,7 @@ func (x *RevealBridgeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RevealBridgeRequest.ProtoReflect.Descriptor instead.
 func (*RevealBridgeRequest) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{61}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{63}
 }
 
 func (x *RevealBridgeRequest) GetName() string {
@@ -4363,7 +4500,7 @@ type RevealBridgeResponse struct {
 
 func (x *RevealBridgeResponse) Reset() {
 	*x = RevealBridgeResponse{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[62]
+	mi := &file_loop_node_v1_node_proto_msgTypes[64]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4375,7 +4512,7 @@ func (x *RevealBridgeResponse) String() string {
 func (*RevealBridgeResponse) ProtoMessage() {}
 
 func (x *RevealBridgeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[62]
+	mi := &file_loop_node_v1_node_proto_msgTypes[64]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4388,7 +4525,7 @@ func (x *RevealBridgeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RevealBridgeResponse.ProtoReflect.Descriptor instead.
 func (*RevealBridgeResponse) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{62}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{64}
 }
 
 func (x *RevealBridgeResponse) GetBridge() *Bridge {
@@ -4409,7 +4546,7 @@ type RemoveBridgeRequest struct {
 
 func (x *RemoveBridgeRequest) Reset() {
 	*x = RemoveBridgeRequest{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[63]
+	mi := &file_loop_node_v1_node_proto_msgTypes[65]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4421,7 +4558,7 @@ func (x *RemoveBridgeRequest) String() string {
 func (*RemoveBridgeRequest) ProtoMessage() {}
 
 func (x *RemoveBridgeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[63]
+	mi := &file_loop_node_v1_node_proto_msgTypes[65]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4434,7 +4571,7 @@ func (x *RemoveBridgeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemoveBridgeRequest.ProtoReflect.Descriptor instead.
 func (*RemoveBridgeRequest) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{63}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{65}
 }
 
 func (x *RemoveBridgeRequest) GetName() string {
@@ -4453,7 +4590,7 @@ type RemoveBridgeResponse struct {
 
 func (x *RemoveBridgeResponse) Reset() {
 	*x = RemoveBridgeResponse{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[64]
+	mi := &file_loop_node_v1_node_proto_msgTypes[66]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4465,7 +4602,7 @@ func (x *RemoveBridgeResponse) String() string {
 func (*RemoveBridgeResponse) ProtoMessage() {}
 
 func (x *RemoveBridgeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[64]
+	mi := &file_loop_node_v1_node_proto_msgTypes[66]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4478,7 +4615,7 @@ func (x *RemoveBridgeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemoveBridgeResponse.ProtoReflect.Descriptor instead.
 func (*RemoveBridgeResponse) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{64}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{66}
 }
 
 // TokenWanted is the detail of UNAUTHENTICATED for a call without a token by TCP without TLS, which only the node's machine
@@ -4496,7 +4633,7 @@ type TokenWanted struct {
 
 func (x *TokenWanted) Reset() {
 	*x = TokenWanted{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[65]
+	mi := &file_loop_node_v1_node_proto_msgTypes[67]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4508,7 +4645,7 @@ func (x *TokenWanted) String() string {
 func (*TokenWanted) ProtoMessage() {}
 
 func (x *TokenWanted) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[65]
+	mi := &file_loop_node_v1_node_proto_msgTypes[67]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4521,7 +4658,7 @@ func (x *TokenWanted) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TokenWanted.ProtoReflect.Descriptor instead.
 func (*TokenWanted) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{65}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{67}
 }
 
 func (x *TokenWanted) GetSocket() string {
@@ -4553,7 +4690,7 @@ type Token struct {
 
 func (x *Token) Reset() {
 	*x = Token{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[66]
+	mi := &file_loop_node_v1_node_proto_msgTypes[68]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4565,7 +4702,7 @@ func (x *Token) String() string {
 func (*Token) ProtoMessage() {}
 
 func (x *Token) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[66]
+	mi := &file_loop_node_v1_node_proto_msgTypes[68]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4578,7 +4715,7 @@ func (x *Token) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Token.ProtoReflect.Descriptor instead.
 func (*Token) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{66}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{68}
 }
 
 func (x *Token) GetName() string {
@@ -4615,7 +4752,7 @@ type CreateTokenRequest struct {
 
 func (x *CreateTokenRequest) Reset() {
 	*x = CreateTokenRequest{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[67]
+	mi := &file_loop_node_v1_node_proto_msgTypes[69]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4627,7 +4764,7 @@ func (x *CreateTokenRequest) String() string {
 func (*CreateTokenRequest) ProtoMessage() {}
 
 func (x *CreateTokenRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[67]
+	mi := &file_loop_node_v1_node_proto_msgTypes[69]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4640,7 +4777,7 @@ func (x *CreateTokenRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateTokenRequest.ProtoReflect.Descriptor instead.
 func (*CreateTokenRequest) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{67}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{69}
 }
 
 func (x *CreateTokenRequest) GetName() string {
@@ -4670,7 +4807,7 @@ type CreateTokenResponse struct {
 
 func (x *CreateTokenResponse) Reset() {
 	*x = CreateTokenResponse{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[68]
+	mi := &file_loop_node_v1_node_proto_msgTypes[70]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4682,7 +4819,7 @@ func (x *CreateTokenResponse) String() string {
 func (*CreateTokenResponse) ProtoMessage() {}
 
 func (x *CreateTokenResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[68]
+	mi := &file_loop_node_v1_node_proto_msgTypes[70]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4695,7 +4832,7 @@ func (x *CreateTokenResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateTokenResponse.ProtoReflect.Descriptor instead.
 func (*CreateTokenResponse) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{68}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{70}
 }
 
 func (x *CreateTokenResponse) GetToken() *Token {
@@ -4721,7 +4858,7 @@ type ListTokensRequest struct {
 
 func (x *ListTokensRequest) Reset() {
 	*x = ListTokensRequest{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[69]
+	mi := &file_loop_node_v1_node_proto_msgTypes[71]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4733,7 +4870,7 @@ func (x *ListTokensRequest) String() string {
 func (*ListTokensRequest) ProtoMessage() {}
 
 func (x *ListTokensRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[69]
+	mi := &file_loop_node_v1_node_proto_msgTypes[71]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4746,7 +4883,7 @@ func (x *ListTokensRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListTokensRequest.ProtoReflect.Descriptor instead.
 func (*ListTokensRequest) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{69}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{71}
 }
 
 // ListTokensResponse lists tokens.
@@ -4760,7 +4897,7 @@ type ListTokensResponse struct {
 
 func (x *ListTokensResponse) Reset() {
 	*x = ListTokensResponse{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[70]
+	mi := &file_loop_node_v1_node_proto_msgTypes[72]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4772,7 +4909,7 @@ func (x *ListTokensResponse) String() string {
 func (*ListTokensResponse) ProtoMessage() {}
 
 func (x *ListTokensResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[70]
+	mi := &file_loop_node_v1_node_proto_msgTypes[72]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4785,7 +4922,7 @@ func (x *ListTokensResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListTokensResponse.ProtoReflect.Descriptor instead.
 func (*ListTokensResponse) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{70}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{72}
 }
 
 func (x *ListTokensResponse) GetTokens() []*Token {
@@ -4806,7 +4943,7 @@ type RevokeTokenRequest struct {
 
 func (x *RevokeTokenRequest) Reset() {
 	*x = RevokeTokenRequest{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[71]
+	mi := &file_loop_node_v1_node_proto_msgTypes[73]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4818,7 +4955,7 @@ func (x *RevokeTokenRequest) String() string {
 func (*RevokeTokenRequest) ProtoMessage() {}
 
 func (x *RevokeTokenRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[71]
+	mi := &file_loop_node_v1_node_proto_msgTypes[73]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4831,7 +4968,7 @@ func (x *RevokeTokenRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RevokeTokenRequest.ProtoReflect.Descriptor instead.
 func (*RevokeTokenRequest) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{71}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{73}
 }
 
 func (x *RevokeTokenRequest) GetName() string {
@@ -4850,7 +4987,7 @@ type RevokeTokenResponse struct {
 
 func (x *RevokeTokenResponse) Reset() {
 	*x = RevokeTokenResponse{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[72]
+	mi := &file_loop_node_v1_node_proto_msgTypes[74]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4862,7 +4999,7 @@ func (x *RevokeTokenResponse) String() string {
 func (*RevokeTokenResponse) ProtoMessage() {}
 
 func (x *RevokeTokenResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[72]
+	mi := &file_loop_node_v1_node_proto_msgTypes[74]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4875,7 +5012,7 @@ func (x *RevokeTokenResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RevokeTokenResponse.ProtoReflect.Descriptor instead.
 func (*RevokeTokenResponse) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{72}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{74}
 }
 
 var File_loop_node_v1_node_proto protoreflect.FileDescriptor
@@ -4901,7 +5038,7 @@ const file_loop_node_v1_node_proto_rawDesc = "" +
 	"\x14RestartPluginRequest\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\"K\n" +
 	"\x15RestartPluginResponse\x122\n" +
-	"\x06plugin\x18\x01 \x01(\v2\x1a.loop.node.v1.PluginStatusR\x06plugin\"\xb9\x05\n" +
+	"\x06plugin\x18\x01 \x01(\v2\x1a.loop.node.v1.PluginStatusR\x06plugin\"\x9f\x06\n" +
 	"\fPluginStatus\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
 	"\x04kind\x18\x02 \x01(\tR\x04kind\x12/\n" +
@@ -4927,7 +5064,16 @@ const file_loop_node_v1_node_proto_rawDesc = "" +
 	"\x06pinned\x18\x11 \x01(\bR\x06pinned\x12\x1c\n" +
 	"\ttransport\x18\x12 \x01(\tR\ttransport\x12 \n" +
 	"\vconfinement\x18\x13 \x01(\tR\vconfinement\x12+\n" +
-	"\x11confinement_lacks\x18\x14 \x03(\tR\x10confinementLacks\"8\n" +
+	"\x11confinement_lacks\x18\x14 \x03(\tR\x10confinementLacks\x125\n" +
+	"\astandby\x18\x15 \x01(\v2\x1b.loop.node.v1.StandbyStatusR\astandby\x12-\n" +
+	"\x05start\x18\x16 \x03(\v2\x17.loop.node.v1.StartStepR\x05start\"N\n" +
+	"\tStartStep\x12\x12\n" +
+	"\x04what\x18\x01 \x01(\tR\x04what\x12-\n" +
+	"\x04took\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\x04took\"^\n" +
+	"\rStandbyStatus\x12\x10\n" +
+	"\x03pid\x18\x01 \x01(\x05R\x03pid\x12!\n" +
+	"\fmemory_bytes\x18\x02 \x01(\x04R\vmemoryBytes\x12\x18\n" +
+	"\aproblem\x18\x03 \x01(\tR\aproblem\"8\n" +
 	"\n" +
 	"PluginFile\x12\x12\n" +
 	"\x04path\x18\x01 \x01(\tR\x04path\x12\x16\n" +
@@ -5263,7 +5409,7 @@ func file_loop_node_v1_node_proto_rawDescGZIP() []byte {
 }
 
 var file_loop_node_v1_node_proto_enumTypes = make([]protoimpl.EnumInfo, 6)
-var file_loop_node_v1_node_proto_msgTypes = make([]protoimpl.MessageInfo, 73)
+var file_loop_node_v1_node_proto_msgTypes = make([]protoimpl.MessageInfo, 75)
 var file_loop_node_v1_node_proto_goTypes = []any{
 	(PluginState)(0),                 // 0: loop.node.v1.PluginState
 	(ObjectState)(0),                 // 1: loop.node.v1.ObjectState
@@ -5279,206 +5425,211 @@ var file_loop_node_v1_node_proto_goTypes = []any{
 	(*RestartPluginRequest)(nil),     // 11: loop.node.v1.RestartPluginRequest
 	(*RestartPluginResponse)(nil),    // 12: loop.node.v1.RestartPluginResponse
 	(*PluginStatus)(nil),             // 13: loop.node.v1.PluginStatus
-	(*PluginFile)(nil),               // 14: loop.node.v1.PluginFile
-	(*ObjectStatus)(nil),             // 15: loop.node.v1.ObjectStatus
-	(*AddJobRequest)(nil),            // 16: loop.node.v1.AddJobRequest
-	(*AddJobResponse)(nil),           // 17: loop.node.v1.AddJobResponse
-	(*ValidateJobRequest)(nil),       // 18: loop.node.v1.ValidateJobRequest
-	(*ValidateJobResponse)(nil),      // 19: loop.node.v1.ValidateJobResponse
-	(*Problem)(nil),                  // 20: loop.node.v1.Problem
-	(*ListJobsRequest)(nil),          // 21: loop.node.v1.ListJobsRequest
-	(*ListJobsResponse)(nil),         // 22: loop.node.v1.ListJobsResponse
-	(*Job)(nil),                      // 23: loop.node.v1.Job
-	(*JobError)(nil),                 // 24: loop.node.v1.JobError
-	(*ListJobErrorsRequest)(nil),     // 25: loop.node.v1.ListJobErrorsRequest
-	(*ListJobErrorsResponse)(nil),    // 26: loop.node.v1.ListJobErrorsResponse
-	(*ShowJobRequest)(nil),           // 27: loop.node.v1.ShowJobRequest
-	(*ShowJobResponse)(nil),          // 28: loop.node.v1.ShowJobResponse
-	(*Peer)(nil),                     // 29: loop.node.v1.Peer
-	(*ContractAnswer)(nil),           // 30: loop.node.v1.ContractAnswer
-	(*ListRunsRequest)(nil),          // 31: loop.node.v1.ListRunsRequest
-	(*ListRunsResponse)(nil),         // 32: loop.node.v1.ListRunsResponse
-	(*GetRunRequest)(nil),            // 33: loop.node.v1.GetRunRequest
-	(*GetRunResponse)(nil),           // 34: loop.node.v1.GetRunResponse
-	(*WatchRunsRequest)(nil),         // 35: loop.node.v1.WatchRunsRequest
-	(*WatchRunsResponse)(nil),        // 36: loop.node.v1.WatchRunsResponse
-	(*Run)(nil),                      // 37: loop.node.v1.Run
-	(*RunTask)(nil),                  // 38: loop.node.v1.RunTask
-	(*RunInput)(nil),                 // 39: loop.node.v1.RunInput
-	(*RevealJobRequest)(nil),         // 40: loop.node.v1.RevealJobRequest
-	(*RevealJobResponse)(nil),        // 41: loop.node.v1.RevealJobResponse
-	(*RemoveJobRequest)(nil),         // 42: loop.node.v1.RemoveJobRequest
-	(*RemoveJobResponse)(nil),        // 43: loop.node.v1.RemoveJobResponse
-	(*ListObservationsRequest)(nil),  // 44: loop.node.v1.ListObservationsRequest
-	(*ListObservationsResponse)(nil), // 45: loop.node.v1.ListObservationsResponse
-	(*RoundObservation)(nil),         // 46: loop.node.v1.RoundObservation
-	(*WatchRoundsRequest)(nil),       // 47: loop.node.v1.WatchRoundsRequest
-	(*WatchRoundsResponse)(nil),      // 48: loop.node.v1.WatchRoundsResponse
-	(*ListKeysRequest)(nil),          // 49: loop.node.v1.ListKeysRequest
-	(*ListKeysResponse)(nil),         // 50: loop.node.v1.ListKeysResponse
-	(*Key)(nil),                      // 51: loop.node.v1.Key
-	(*Ocr2PublicKeys)(nil),           // 52: loop.node.v1.Ocr2PublicKeys
-	(*ListSignaturesRequest)(nil),    // 53: loop.node.v1.ListSignaturesRequest
-	(*ListSignaturesResponse)(nil),   // 54: loop.node.v1.ListSignaturesResponse
-	(*Signature)(nil),                // 55: loop.node.v1.Signature
-	(*CreateKeyRequest)(nil),         // 56: loop.node.v1.CreateKeyRequest
-	(*CreateKeyResponse)(nil),        // 57: loop.node.v1.CreateKeyResponse
-	(*ImportKeyRequest)(nil),         // 58: loop.node.v1.ImportKeyRequest
-	(*ImportKeyResponse)(nil),        // 59: loop.node.v1.ImportKeyResponse
-	(*ExportKeyRequest)(nil),         // 60: loop.node.v1.ExportKeyRequest
-	(*ExportKeyResponse)(nil),        // 61: loop.node.v1.ExportKeyResponse
-	(*Bridge)(nil),                   // 62: loop.node.v1.Bridge
-	(*AddBridgeRequest)(nil),         // 63: loop.node.v1.AddBridgeRequest
-	(*AddBridgeResponse)(nil),        // 64: loop.node.v1.AddBridgeResponse
-	(*ListBridgesRequest)(nil),       // 65: loop.node.v1.ListBridgesRequest
-	(*ListBridgesResponse)(nil),      // 66: loop.node.v1.ListBridgesResponse
-	(*RevealBridgeRequest)(nil),      // 67: loop.node.v1.RevealBridgeRequest
-	(*RevealBridgeResponse)(nil),     // 68: loop.node.v1.RevealBridgeResponse
-	(*RemoveBridgeRequest)(nil),      // 69: loop.node.v1.RemoveBridgeRequest
-	(*RemoveBridgeResponse)(nil),     // 70: loop.node.v1.RemoveBridgeResponse
-	(*TokenWanted)(nil),              // 71: loop.node.v1.TokenWanted
-	(*Token)(nil),                    // 72: loop.node.v1.Token
-	(*CreateTokenRequest)(nil),       // 73: loop.node.v1.CreateTokenRequest
-	(*CreateTokenResponse)(nil),      // 74: loop.node.v1.CreateTokenResponse
-	(*ListTokensRequest)(nil),        // 75: loop.node.v1.ListTokensRequest
-	(*ListTokensResponse)(nil),       // 76: loop.node.v1.ListTokensResponse
-	(*RevokeTokenRequest)(nil),       // 77: loop.node.v1.RevokeTokenRequest
-	(*RevokeTokenResponse)(nil),      // 78: loop.node.v1.RevokeTokenResponse
-	(*timestamppb.Timestamp)(nil),    // 79: google.protobuf.Timestamp
-	(*v1.ReportTimestamp)(nil),       // 80: loop.reporting.v1.ReportTimestamp
-	(*v11.BigInt)(nil),               // 81: loop.plugin.v1.BigInt
+	(*StartStep)(nil),                // 14: loop.node.v1.StartStep
+	(*StandbyStatus)(nil),            // 15: loop.node.v1.StandbyStatus
+	(*PluginFile)(nil),               // 16: loop.node.v1.PluginFile
+	(*ObjectStatus)(nil),             // 17: loop.node.v1.ObjectStatus
+	(*AddJobRequest)(nil),            // 18: loop.node.v1.AddJobRequest
+	(*AddJobResponse)(nil),           // 19: loop.node.v1.AddJobResponse
+	(*ValidateJobRequest)(nil),       // 20: loop.node.v1.ValidateJobRequest
+	(*ValidateJobResponse)(nil),      // 21: loop.node.v1.ValidateJobResponse
+	(*Problem)(nil),                  // 22: loop.node.v1.Problem
+	(*ListJobsRequest)(nil),          // 23: loop.node.v1.ListJobsRequest
+	(*ListJobsResponse)(nil),         // 24: loop.node.v1.ListJobsResponse
+	(*Job)(nil),                      // 25: loop.node.v1.Job
+	(*JobError)(nil),                 // 26: loop.node.v1.JobError
+	(*ListJobErrorsRequest)(nil),     // 27: loop.node.v1.ListJobErrorsRequest
+	(*ListJobErrorsResponse)(nil),    // 28: loop.node.v1.ListJobErrorsResponse
+	(*ShowJobRequest)(nil),           // 29: loop.node.v1.ShowJobRequest
+	(*ShowJobResponse)(nil),          // 30: loop.node.v1.ShowJobResponse
+	(*Peer)(nil),                     // 31: loop.node.v1.Peer
+	(*ContractAnswer)(nil),           // 32: loop.node.v1.ContractAnswer
+	(*ListRunsRequest)(nil),          // 33: loop.node.v1.ListRunsRequest
+	(*ListRunsResponse)(nil),         // 34: loop.node.v1.ListRunsResponse
+	(*GetRunRequest)(nil),            // 35: loop.node.v1.GetRunRequest
+	(*GetRunResponse)(nil),           // 36: loop.node.v1.GetRunResponse
+	(*WatchRunsRequest)(nil),         // 37: loop.node.v1.WatchRunsRequest
+	(*WatchRunsResponse)(nil),        // 38: loop.node.v1.WatchRunsResponse
+	(*Run)(nil),                      // 39: loop.node.v1.Run
+	(*RunTask)(nil),                  // 40: loop.node.v1.RunTask
+	(*RunInput)(nil),                 // 41: loop.node.v1.RunInput
+	(*RevealJobRequest)(nil),         // 42: loop.node.v1.RevealJobRequest
+	(*RevealJobResponse)(nil),        // 43: loop.node.v1.RevealJobResponse
+	(*RemoveJobRequest)(nil),         // 44: loop.node.v1.RemoveJobRequest
+	(*RemoveJobResponse)(nil),        // 45: loop.node.v1.RemoveJobResponse
+	(*ListObservationsRequest)(nil),  // 46: loop.node.v1.ListObservationsRequest
+	(*ListObservationsResponse)(nil), // 47: loop.node.v1.ListObservationsResponse
+	(*RoundObservation)(nil),         // 48: loop.node.v1.RoundObservation
+	(*WatchRoundsRequest)(nil),       // 49: loop.node.v1.WatchRoundsRequest
+	(*WatchRoundsResponse)(nil),      // 50: loop.node.v1.WatchRoundsResponse
+	(*ListKeysRequest)(nil),          // 51: loop.node.v1.ListKeysRequest
+	(*ListKeysResponse)(nil),         // 52: loop.node.v1.ListKeysResponse
+	(*Key)(nil),                      // 53: loop.node.v1.Key
+	(*Ocr2PublicKeys)(nil),           // 54: loop.node.v1.Ocr2PublicKeys
+	(*ListSignaturesRequest)(nil),    // 55: loop.node.v1.ListSignaturesRequest
+	(*ListSignaturesResponse)(nil),   // 56: loop.node.v1.ListSignaturesResponse
+	(*Signature)(nil),                // 57: loop.node.v1.Signature
+	(*CreateKeyRequest)(nil),         // 58: loop.node.v1.CreateKeyRequest
+	(*CreateKeyResponse)(nil),        // 59: loop.node.v1.CreateKeyResponse
+	(*ImportKeyRequest)(nil),         // 60: loop.node.v1.ImportKeyRequest
+	(*ImportKeyResponse)(nil),        // 61: loop.node.v1.ImportKeyResponse
+	(*ExportKeyRequest)(nil),         // 62: loop.node.v1.ExportKeyRequest
+	(*ExportKeyResponse)(nil),        // 63: loop.node.v1.ExportKeyResponse
+	(*Bridge)(nil),                   // 64: loop.node.v1.Bridge
+	(*AddBridgeRequest)(nil),         // 65: loop.node.v1.AddBridgeRequest
+	(*AddBridgeResponse)(nil),        // 66: loop.node.v1.AddBridgeResponse
+	(*ListBridgesRequest)(nil),       // 67: loop.node.v1.ListBridgesRequest
+	(*ListBridgesResponse)(nil),      // 68: loop.node.v1.ListBridgesResponse
+	(*RevealBridgeRequest)(nil),      // 69: loop.node.v1.RevealBridgeRequest
+	(*RevealBridgeResponse)(nil),     // 70: loop.node.v1.RevealBridgeResponse
+	(*RemoveBridgeRequest)(nil),      // 71: loop.node.v1.RemoveBridgeRequest
+	(*RemoveBridgeResponse)(nil),     // 72: loop.node.v1.RemoveBridgeResponse
+	(*TokenWanted)(nil),              // 73: loop.node.v1.TokenWanted
+	(*Token)(nil),                    // 74: loop.node.v1.Token
+	(*CreateTokenRequest)(nil),       // 75: loop.node.v1.CreateTokenRequest
+	(*CreateTokenResponse)(nil),      // 76: loop.node.v1.CreateTokenResponse
+	(*ListTokensRequest)(nil),        // 77: loop.node.v1.ListTokensRequest
+	(*ListTokensResponse)(nil),       // 78: loop.node.v1.ListTokensResponse
+	(*RevokeTokenRequest)(nil),       // 79: loop.node.v1.RevokeTokenRequest
+	(*RevokeTokenResponse)(nil),      // 80: loop.node.v1.RevokeTokenResponse
+	(*timestamppb.Timestamp)(nil),    // 81: google.protobuf.Timestamp
 	(*durationpb.Duration)(nil),      // 82: google.protobuf.Duration
+	(*v1.ReportTimestamp)(nil),       // 83: loop.reporting.v1.ReportTimestamp
+	(*v11.BigInt)(nil),               // 84: loop.plugin.v1.BigInt
 }
 var file_loop_node_v1_node_proto_depIdxs = []int32{
-	79, // 0: loop.node.v1.NodeStatusResponse.started_at:type_name -> google.protobuf.Timestamp
-	8,  // 1: loop.node.v1.NodeStatusResponse.checks:type_name -> loop.node.v1.HealthCheck
-	13, // 2: loop.node.v1.ListPluginsResponse.plugins:type_name -> loop.node.v1.PluginStatus
-	13, // 3: loop.node.v1.RestartPluginResponse.plugin:type_name -> loop.node.v1.PluginStatus
-	0,  // 4: loop.node.v1.PluginStatus.state:type_name -> loop.node.v1.PluginState
-	79, // 5: loop.node.v1.PluginStatus.ready_at:type_name -> google.protobuf.Timestamp
-	15, // 6: loop.node.v1.PluginStatus.objects:type_name -> loop.node.v1.ObjectStatus
-	14, // 7: loop.node.v1.PluginStatus.files:type_name -> loop.node.v1.PluginFile
-	1,  // 8: loop.node.v1.ObjectStatus.state:type_name -> loop.node.v1.ObjectState
-	23, // 9: loop.node.v1.AddJobResponse.job:type_name -> loop.node.v1.Job
-	20, // 10: loop.node.v1.AddJobResponse.warnings:type_name -> loop.node.v1.Problem
-	20, // 11: loop.node.v1.ValidateJobResponse.problems:type_name -> loop.node.v1.Problem
-	20, // 12: loop.node.v1.ValidateJobResponse.warnings:type_name -> loop.node.v1.Problem
-	23, // 13: loop.node.v1.ListJobsResponse.jobs:type_name -> loop.node.v1.Job
-	79, // 14: loop.node.v1.Job.created_at:type_name -> google.protobuf.Timestamp
-	2,  // 15: loop.node.v1.Job.state:type_name -> loop.node.v1.JobState
-	24, // 16: loop.node.v1.Job.errors:type_name -> loop.node.v1.JobError
-	79, // 17: loop.node.v1.Job.state_since:type_name -> google.protobuf.Timestamp
-	79, // 18: loop.node.v1.JobError.last_at:type_name -> google.protobuf.Timestamp
-	79, // 19: loop.node.v1.JobError.first_at:type_name -> google.protobuf.Timestamp
-	24, // 20: loop.node.v1.ListJobErrorsResponse.errors:type_name -> loop.node.v1.JobError
-	23, // 21: loop.node.v1.ShowJobResponse.job:type_name -> loop.node.v1.Job
-	29, // 22: loop.node.v1.ShowJobResponse.peers:type_name -> loop.node.v1.Peer
-	46, // 23: loop.node.v1.ShowJobResponse.rounds:type_name -> loop.node.v1.RoundObservation
-	30, // 24: loop.node.v1.ShowJobResponse.contract_answer:type_name -> loop.node.v1.ContractAnswer
-	79, // 25: loop.node.v1.Peer.heard_at:type_name -> google.protobuf.Timestamp
-	80, // 26: loop.node.v1.ContractAnswer.timestamp:type_name -> loop.reporting.v1.ReportTimestamp
-	81, // 27: loop.node.v1.ContractAnswer.answer:type_name -> loop.plugin.v1.BigInt
-	79, // 28: loop.node.v1.ContractAnswer.transmitted_at:type_name -> google.protobuf.Timestamp
-	37, // 29: loop.node.v1.ListRunsResponse.runs:type_name -> loop.node.v1.Run
-	37, // 30: loop.node.v1.GetRunResponse.run:type_name -> loop.node.v1.Run
-	37, // 31: loop.node.v1.WatchRunsResponse.run:type_name -> loop.node.v1.Run
-	80, // 32: loop.node.v1.Run.timestamp:type_name -> loop.reporting.v1.ReportTimestamp
-	79, // 33: loop.node.v1.Run.started_at:type_name -> google.protobuf.Timestamp
-	82, // 34: loop.node.v1.Run.took:type_name -> google.protobuf.Duration
-	38, // 35: loop.node.v1.Run.tasks:type_name -> loop.node.v1.RunTask
-	39, // 36: loop.node.v1.RunTask.inputs:type_name -> loop.node.v1.RunInput
-	82, // 37: loop.node.v1.RunTask.took:type_name -> google.protobuf.Duration
-	23, // 38: loop.node.v1.RevealJobResponse.job:type_name -> loop.node.v1.Job
-	46, // 39: loop.node.v1.ListObservationsResponse.observations:type_name -> loop.node.v1.RoundObservation
-	80, // 40: loop.node.v1.RoundObservation.timestamp:type_name -> loop.reporting.v1.ReportTimestamp
-	81, // 41: loop.node.v1.RoundObservation.value:type_name -> loop.plugin.v1.BigInt
-	81, // 42: loop.node.v1.RoundObservation.juels_per_fee_coin:type_name -> loop.plugin.v1.BigInt
-	81, // 43: loop.node.v1.RoundObservation.gas_price_subunits:type_name -> loop.plugin.v1.BigInt
-	79, // 44: loop.node.v1.RoundObservation.observed_at:type_name -> google.protobuf.Timestamp
-	82, // 45: loop.node.v1.RoundObservation.took:type_name -> google.protobuf.Duration
-	81, // 46: loop.node.v1.RoundObservation.answer:type_name -> loop.plugin.v1.BigInt
-	79, // 47: loop.node.v1.RoundObservation.sent_at:type_name -> google.protobuf.Timestamp
-	3,  // 48: loop.node.v1.WatchRoundsResponse.event:type_name -> loop.node.v1.RoundEvent
-	46, // 49: loop.node.v1.WatchRoundsResponse.round:type_name -> loop.node.v1.RoundObservation
-	79, // 50: loop.node.v1.WatchRoundsResponse.at:type_name -> google.protobuf.Timestamp
-	51, // 51: loop.node.v1.ListKeysResponse.keys:type_name -> loop.node.v1.Key
-	4,  // 52: loop.node.v1.Key.kind:type_name -> loop.node.v1.KeyKind
-	52, // 53: loop.node.v1.Key.ocr2:type_name -> loop.node.v1.Ocr2PublicKeys
-	55, // 54: loop.node.v1.ListSignaturesResponse.signatures:type_name -> loop.node.v1.Signature
-	79, // 55: loop.node.v1.Signature.at:type_name -> google.protobuf.Timestamp
-	4,  // 56: loop.node.v1.CreateKeyRequest.kind:type_name -> loop.node.v1.KeyKind
-	51, // 57: loop.node.v1.CreateKeyResponse.key:type_name -> loop.node.v1.Key
-	51, // 58: loop.node.v1.ImportKeyResponse.key:type_name -> loop.node.v1.Key
-	79, // 59: loop.node.v1.Bridge.created_at:type_name -> google.protobuf.Timestamp
-	62, // 60: loop.node.v1.AddBridgeRequest.bridge:type_name -> loop.node.v1.Bridge
-	62, // 61: loop.node.v1.AddBridgeResponse.bridge:type_name -> loop.node.v1.Bridge
-	62, // 62: loop.node.v1.ListBridgesResponse.bridges:type_name -> loop.node.v1.Bridge
-	62, // 63: loop.node.v1.RevealBridgeResponse.bridge:type_name -> loop.node.v1.Bridge
-	79, // 64: loop.node.v1.TokenWanted.started_at:type_name -> google.protobuf.Timestamp
-	5,  // 65: loop.node.v1.Token.role:type_name -> loop.node.v1.Role
-	79, // 66: loop.node.v1.Token.created_at:type_name -> google.protobuf.Timestamp
-	5,  // 67: loop.node.v1.CreateTokenRequest.role:type_name -> loop.node.v1.Role
-	72, // 68: loop.node.v1.CreateTokenResponse.token:type_name -> loop.node.v1.Token
-	72, // 69: loop.node.v1.ListTokensResponse.tokens:type_name -> loop.node.v1.Token
-	6,  // 70: loop.node.v1.NodeService.NodeStatus:input_type -> loop.node.v1.NodeStatusRequest
-	9,  // 71: loop.node.v1.NodeService.ListPlugins:input_type -> loop.node.v1.ListPluginsRequest
-	11, // 72: loop.node.v1.NodeService.RestartPlugin:input_type -> loop.node.v1.RestartPluginRequest
-	16, // 73: loop.node.v1.NodeService.AddJob:input_type -> loop.node.v1.AddJobRequest
-	18, // 74: loop.node.v1.NodeService.ValidateJob:input_type -> loop.node.v1.ValidateJobRequest
-	21, // 75: loop.node.v1.NodeService.ListJobs:input_type -> loop.node.v1.ListJobsRequest
-	40, // 76: loop.node.v1.NodeService.RevealJob:input_type -> loop.node.v1.RevealJobRequest
-	42, // 77: loop.node.v1.NodeService.RemoveJob:input_type -> loop.node.v1.RemoveJobRequest
-	44, // 78: loop.node.v1.NodeService.ListObservations:input_type -> loop.node.v1.ListObservationsRequest
-	47, // 79: loop.node.v1.NodeService.WatchRounds:input_type -> loop.node.v1.WatchRoundsRequest
-	27, // 80: loop.node.v1.NodeService.ShowJob:input_type -> loop.node.v1.ShowJobRequest
-	31, // 81: loop.node.v1.NodeService.ListRuns:input_type -> loop.node.v1.ListRunsRequest
-	33, // 82: loop.node.v1.NodeService.GetRun:input_type -> loop.node.v1.GetRunRequest
-	35, // 83: loop.node.v1.NodeService.WatchRuns:input_type -> loop.node.v1.WatchRunsRequest
-	25, // 84: loop.node.v1.NodeService.ListJobErrors:input_type -> loop.node.v1.ListJobErrorsRequest
-	49, // 85: loop.node.v1.NodeService.ListKeys:input_type -> loop.node.v1.ListKeysRequest
-	53, // 86: loop.node.v1.NodeService.ListSignatures:input_type -> loop.node.v1.ListSignaturesRequest
-	56, // 87: loop.node.v1.NodeService.CreateKey:input_type -> loop.node.v1.CreateKeyRequest
-	58, // 88: loop.node.v1.NodeService.ImportKey:input_type -> loop.node.v1.ImportKeyRequest
-	60, // 89: loop.node.v1.NodeService.ExportKey:input_type -> loop.node.v1.ExportKeyRequest
-	63, // 90: loop.node.v1.NodeService.AddBridge:input_type -> loop.node.v1.AddBridgeRequest
-	65, // 91: loop.node.v1.NodeService.ListBridges:input_type -> loop.node.v1.ListBridgesRequest
-	67, // 92: loop.node.v1.NodeService.RevealBridge:input_type -> loop.node.v1.RevealBridgeRequest
-	69, // 93: loop.node.v1.NodeService.RemoveBridge:input_type -> loop.node.v1.RemoveBridgeRequest
-	73, // 94: loop.node.v1.NodeService.CreateToken:input_type -> loop.node.v1.CreateTokenRequest
-	75, // 95: loop.node.v1.NodeService.ListTokens:input_type -> loop.node.v1.ListTokensRequest
-	77, // 96: loop.node.v1.NodeService.RevokeToken:input_type -> loop.node.v1.RevokeTokenRequest
-	7,  // 97: loop.node.v1.NodeService.NodeStatus:output_type -> loop.node.v1.NodeStatusResponse
-	10, // 98: loop.node.v1.NodeService.ListPlugins:output_type -> loop.node.v1.ListPluginsResponse
-	12, // 99: loop.node.v1.NodeService.RestartPlugin:output_type -> loop.node.v1.RestartPluginResponse
-	17, // 100: loop.node.v1.NodeService.AddJob:output_type -> loop.node.v1.AddJobResponse
-	19, // 101: loop.node.v1.NodeService.ValidateJob:output_type -> loop.node.v1.ValidateJobResponse
-	22, // 102: loop.node.v1.NodeService.ListJobs:output_type -> loop.node.v1.ListJobsResponse
-	41, // 103: loop.node.v1.NodeService.RevealJob:output_type -> loop.node.v1.RevealJobResponse
-	43, // 104: loop.node.v1.NodeService.RemoveJob:output_type -> loop.node.v1.RemoveJobResponse
-	45, // 105: loop.node.v1.NodeService.ListObservations:output_type -> loop.node.v1.ListObservationsResponse
-	48, // 106: loop.node.v1.NodeService.WatchRounds:output_type -> loop.node.v1.WatchRoundsResponse
-	28, // 107: loop.node.v1.NodeService.ShowJob:output_type -> loop.node.v1.ShowJobResponse
-	32, // 108: loop.node.v1.NodeService.ListRuns:output_type -> loop.node.v1.ListRunsResponse
-	34, // 109: loop.node.v1.NodeService.GetRun:output_type -> loop.node.v1.GetRunResponse
-	36, // 110: loop.node.v1.NodeService.WatchRuns:output_type -> loop.node.v1.WatchRunsResponse
-	26, // 111: loop.node.v1.NodeService.ListJobErrors:output_type -> loop.node.v1.ListJobErrorsResponse
-	50, // 112: loop.node.v1.NodeService.ListKeys:output_type -> loop.node.v1.ListKeysResponse
-	54, // 113: loop.node.v1.NodeService.ListSignatures:output_type -> loop.node.v1.ListSignaturesResponse
-	57, // 114: loop.node.v1.NodeService.CreateKey:output_type -> loop.node.v1.CreateKeyResponse
-	59, // 115: loop.node.v1.NodeService.ImportKey:output_type -> loop.node.v1.ImportKeyResponse
-	61, // 116: loop.node.v1.NodeService.ExportKey:output_type -> loop.node.v1.ExportKeyResponse
-	64, // 117: loop.node.v1.NodeService.AddBridge:output_type -> loop.node.v1.AddBridgeResponse
-	66, // 118: loop.node.v1.NodeService.ListBridges:output_type -> loop.node.v1.ListBridgesResponse
-	68, // 119: loop.node.v1.NodeService.RevealBridge:output_type -> loop.node.v1.RevealBridgeResponse
-	70, // 120: loop.node.v1.NodeService.RemoveBridge:output_type -> loop.node.v1.RemoveBridgeResponse
-	74, // 121: loop.node.v1.NodeService.CreateToken:output_type -> loop.node.v1.CreateTokenResponse
-	76, // 122: loop.node.v1.NodeService.ListTokens:output_type -> loop.node.v1.ListTokensResponse
-	78, // 123: loop.node.v1.NodeService.RevokeToken:output_type -> loop.node.v1.RevokeTokenResponse
-	97, // [97:124] is the sub-list for method output_type
-	70, // [70:97] is the sub-list for method input_type
-	70, // [70:70] is the sub-list for extension type_name
-	70, // [70:70] is the sub-list for extension extendee
-	0,  // [0:70] is the sub-list for field type_name
+	81,  // 0: loop.node.v1.NodeStatusResponse.started_at:type_name -> google.protobuf.Timestamp
+	8,   // 1: loop.node.v1.NodeStatusResponse.checks:type_name -> loop.node.v1.HealthCheck
+	13,  // 2: loop.node.v1.ListPluginsResponse.plugins:type_name -> loop.node.v1.PluginStatus
+	13,  // 3: loop.node.v1.RestartPluginResponse.plugin:type_name -> loop.node.v1.PluginStatus
+	0,   // 4: loop.node.v1.PluginStatus.state:type_name -> loop.node.v1.PluginState
+	81,  // 5: loop.node.v1.PluginStatus.ready_at:type_name -> google.protobuf.Timestamp
+	17,  // 6: loop.node.v1.PluginStatus.objects:type_name -> loop.node.v1.ObjectStatus
+	16,  // 7: loop.node.v1.PluginStatus.files:type_name -> loop.node.v1.PluginFile
+	15,  // 8: loop.node.v1.PluginStatus.standby:type_name -> loop.node.v1.StandbyStatus
+	14,  // 9: loop.node.v1.PluginStatus.start:type_name -> loop.node.v1.StartStep
+	82,  // 10: loop.node.v1.StartStep.took:type_name -> google.protobuf.Duration
+	1,   // 11: loop.node.v1.ObjectStatus.state:type_name -> loop.node.v1.ObjectState
+	25,  // 12: loop.node.v1.AddJobResponse.job:type_name -> loop.node.v1.Job
+	22,  // 13: loop.node.v1.AddJobResponse.warnings:type_name -> loop.node.v1.Problem
+	22,  // 14: loop.node.v1.ValidateJobResponse.problems:type_name -> loop.node.v1.Problem
+	22,  // 15: loop.node.v1.ValidateJobResponse.warnings:type_name -> loop.node.v1.Problem
+	25,  // 16: loop.node.v1.ListJobsResponse.jobs:type_name -> loop.node.v1.Job
+	81,  // 17: loop.node.v1.Job.created_at:type_name -> google.protobuf.Timestamp
+	2,   // 18: loop.node.v1.Job.state:type_name -> loop.node.v1.JobState
+	26,  // 19: loop.node.v1.Job.errors:type_name -> loop.node.v1.JobError
+	81,  // 20: loop.node.v1.Job.state_since:type_name -> google.protobuf.Timestamp
+	81,  // 21: loop.node.v1.JobError.last_at:type_name -> google.protobuf.Timestamp
+	81,  // 22: loop.node.v1.JobError.first_at:type_name -> google.protobuf.Timestamp
+	26,  // 23: loop.node.v1.ListJobErrorsResponse.errors:type_name -> loop.node.v1.JobError
+	25,  // 24: loop.node.v1.ShowJobResponse.job:type_name -> loop.node.v1.Job
+	31,  // 25: loop.node.v1.ShowJobResponse.peers:type_name -> loop.node.v1.Peer
+	48,  // 26: loop.node.v1.ShowJobResponse.rounds:type_name -> loop.node.v1.RoundObservation
+	32,  // 27: loop.node.v1.ShowJobResponse.contract_answer:type_name -> loop.node.v1.ContractAnswer
+	81,  // 28: loop.node.v1.Peer.heard_at:type_name -> google.protobuf.Timestamp
+	83,  // 29: loop.node.v1.ContractAnswer.timestamp:type_name -> loop.reporting.v1.ReportTimestamp
+	84,  // 30: loop.node.v1.ContractAnswer.answer:type_name -> loop.plugin.v1.BigInt
+	81,  // 31: loop.node.v1.ContractAnswer.transmitted_at:type_name -> google.protobuf.Timestamp
+	39,  // 32: loop.node.v1.ListRunsResponse.runs:type_name -> loop.node.v1.Run
+	39,  // 33: loop.node.v1.GetRunResponse.run:type_name -> loop.node.v1.Run
+	39,  // 34: loop.node.v1.WatchRunsResponse.run:type_name -> loop.node.v1.Run
+	83,  // 35: loop.node.v1.Run.timestamp:type_name -> loop.reporting.v1.ReportTimestamp
+	81,  // 36: loop.node.v1.Run.started_at:type_name -> google.protobuf.Timestamp
+	82,  // 37: loop.node.v1.Run.took:type_name -> google.protobuf.Duration
+	40,  // 38: loop.node.v1.Run.tasks:type_name -> loop.node.v1.RunTask
+	41,  // 39: loop.node.v1.RunTask.inputs:type_name -> loop.node.v1.RunInput
+	82,  // 40: loop.node.v1.RunTask.took:type_name -> google.protobuf.Duration
+	25,  // 41: loop.node.v1.RevealJobResponse.job:type_name -> loop.node.v1.Job
+	48,  // 42: loop.node.v1.ListObservationsResponse.observations:type_name -> loop.node.v1.RoundObservation
+	83,  // 43: loop.node.v1.RoundObservation.timestamp:type_name -> loop.reporting.v1.ReportTimestamp
+	84,  // 44: loop.node.v1.RoundObservation.value:type_name -> loop.plugin.v1.BigInt
+	84,  // 45: loop.node.v1.RoundObservation.juels_per_fee_coin:type_name -> loop.plugin.v1.BigInt
+	84,  // 46: loop.node.v1.RoundObservation.gas_price_subunits:type_name -> loop.plugin.v1.BigInt
+	81,  // 47: loop.node.v1.RoundObservation.observed_at:type_name -> google.protobuf.Timestamp
+	82,  // 48: loop.node.v1.RoundObservation.took:type_name -> google.protobuf.Duration
+	84,  // 49: loop.node.v1.RoundObservation.answer:type_name -> loop.plugin.v1.BigInt
+	81,  // 50: loop.node.v1.RoundObservation.sent_at:type_name -> google.protobuf.Timestamp
+	3,   // 51: loop.node.v1.WatchRoundsResponse.event:type_name -> loop.node.v1.RoundEvent
+	48,  // 52: loop.node.v1.WatchRoundsResponse.round:type_name -> loop.node.v1.RoundObservation
+	81,  // 53: loop.node.v1.WatchRoundsResponse.at:type_name -> google.protobuf.Timestamp
+	53,  // 54: loop.node.v1.ListKeysResponse.keys:type_name -> loop.node.v1.Key
+	4,   // 55: loop.node.v1.Key.kind:type_name -> loop.node.v1.KeyKind
+	54,  // 56: loop.node.v1.Key.ocr2:type_name -> loop.node.v1.Ocr2PublicKeys
+	57,  // 57: loop.node.v1.ListSignaturesResponse.signatures:type_name -> loop.node.v1.Signature
+	81,  // 58: loop.node.v1.Signature.at:type_name -> google.protobuf.Timestamp
+	4,   // 59: loop.node.v1.CreateKeyRequest.kind:type_name -> loop.node.v1.KeyKind
+	53,  // 60: loop.node.v1.CreateKeyResponse.key:type_name -> loop.node.v1.Key
+	53,  // 61: loop.node.v1.ImportKeyResponse.key:type_name -> loop.node.v1.Key
+	81,  // 62: loop.node.v1.Bridge.created_at:type_name -> google.protobuf.Timestamp
+	64,  // 63: loop.node.v1.AddBridgeRequest.bridge:type_name -> loop.node.v1.Bridge
+	64,  // 64: loop.node.v1.AddBridgeResponse.bridge:type_name -> loop.node.v1.Bridge
+	64,  // 65: loop.node.v1.ListBridgesResponse.bridges:type_name -> loop.node.v1.Bridge
+	64,  // 66: loop.node.v1.RevealBridgeResponse.bridge:type_name -> loop.node.v1.Bridge
+	81,  // 67: loop.node.v1.TokenWanted.started_at:type_name -> google.protobuf.Timestamp
+	5,   // 68: loop.node.v1.Token.role:type_name -> loop.node.v1.Role
+	81,  // 69: loop.node.v1.Token.created_at:type_name -> google.protobuf.Timestamp
+	5,   // 70: loop.node.v1.CreateTokenRequest.role:type_name -> loop.node.v1.Role
+	74,  // 71: loop.node.v1.CreateTokenResponse.token:type_name -> loop.node.v1.Token
+	74,  // 72: loop.node.v1.ListTokensResponse.tokens:type_name -> loop.node.v1.Token
+	6,   // 73: loop.node.v1.NodeService.NodeStatus:input_type -> loop.node.v1.NodeStatusRequest
+	9,   // 74: loop.node.v1.NodeService.ListPlugins:input_type -> loop.node.v1.ListPluginsRequest
+	11,  // 75: loop.node.v1.NodeService.RestartPlugin:input_type -> loop.node.v1.RestartPluginRequest
+	18,  // 76: loop.node.v1.NodeService.AddJob:input_type -> loop.node.v1.AddJobRequest
+	20,  // 77: loop.node.v1.NodeService.ValidateJob:input_type -> loop.node.v1.ValidateJobRequest
+	23,  // 78: loop.node.v1.NodeService.ListJobs:input_type -> loop.node.v1.ListJobsRequest
+	42,  // 79: loop.node.v1.NodeService.RevealJob:input_type -> loop.node.v1.RevealJobRequest
+	44,  // 80: loop.node.v1.NodeService.RemoveJob:input_type -> loop.node.v1.RemoveJobRequest
+	46,  // 81: loop.node.v1.NodeService.ListObservations:input_type -> loop.node.v1.ListObservationsRequest
+	49,  // 82: loop.node.v1.NodeService.WatchRounds:input_type -> loop.node.v1.WatchRoundsRequest
+	29,  // 83: loop.node.v1.NodeService.ShowJob:input_type -> loop.node.v1.ShowJobRequest
+	33,  // 84: loop.node.v1.NodeService.ListRuns:input_type -> loop.node.v1.ListRunsRequest
+	35,  // 85: loop.node.v1.NodeService.GetRun:input_type -> loop.node.v1.GetRunRequest
+	37,  // 86: loop.node.v1.NodeService.WatchRuns:input_type -> loop.node.v1.WatchRunsRequest
+	27,  // 87: loop.node.v1.NodeService.ListJobErrors:input_type -> loop.node.v1.ListJobErrorsRequest
+	51,  // 88: loop.node.v1.NodeService.ListKeys:input_type -> loop.node.v1.ListKeysRequest
+	55,  // 89: loop.node.v1.NodeService.ListSignatures:input_type -> loop.node.v1.ListSignaturesRequest
+	58,  // 90: loop.node.v1.NodeService.CreateKey:input_type -> loop.node.v1.CreateKeyRequest
+	60,  // 91: loop.node.v1.NodeService.ImportKey:input_type -> loop.node.v1.ImportKeyRequest
+	62,  // 92: loop.node.v1.NodeService.ExportKey:input_type -> loop.node.v1.ExportKeyRequest
+	65,  // 93: loop.node.v1.NodeService.AddBridge:input_type -> loop.node.v1.AddBridgeRequest
+	67,  // 94: loop.node.v1.NodeService.ListBridges:input_type -> loop.node.v1.ListBridgesRequest
+	69,  // 95: loop.node.v1.NodeService.RevealBridge:input_type -> loop.node.v1.RevealBridgeRequest
+	71,  // 96: loop.node.v1.NodeService.RemoveBridge:input_type -> loop.node.v1.RemoveBridgeRequest
+	75,  // 97: loop.node.v1.NodeService.CreateToken:input_type -> loop.node.v1.CreateTokenRequest
+	77,  // 98: loop.node.v1.NodeService.ListTokens:input_type -> loop.node.v1.ListTokensRequest
+	79,  // 99: loop.node.v1.NodeService.RevokeToken:input_type -> loop.node.v1.RevokeTokenRequest
+	7,   // 100: loop.node.v1.NodeService.NodeStatus:output_type -> loop.node.v1.NodeStatusResponse
+	10,  // 101: loop.node.v1.NodeService.ListPlugins:output_type -> loop.node.v1.ListPluginsResponse
+	12,  // 102: loop.node.v1.NodeService.RestartPlugin:output_type -> loop.node.v1.RestartPluginResponse
+	19,  // 103: loop.node.v1.NodeService.AddJob:output_type -> loop.node.v1.AddJobResponse
+	21,  // 104: loop.node.v1.NodeService.ValidateJob:output_type -> loop.node.v1.ValidateJobResponse
+	24,  // 105: loop.node.v1.NodeService.ListJobs:output_type -> loop.node.v1.ListJobsResponse
+	43,  // 106: loop.node.v1.NodeService.RevealJob:output_type -> loop.node.v1.RevealJobResponse
+	45,  // 107: loop.node.v1.NodeService.RemoveJob:output_type -> loop.node.v1.RemoveJobResponse
+	47,  // 108: loop.node.v1.NodeService.ListObservations:output_type -> loop.node.v1.ListObservationsResponse
+	50,  // 109: loop.node.v1.NodeService.WatchRounds:output_type -> loop.node.v1.WatchRoundsResponse
+	30,  // 110: loop.node.v1.NodeService.ShowJob:output_type -> loop.node.v1.ShowJobResponse
+	34,  // 111: loop.node.v1.NodeService.ListRuns:output_type -> loop.node.v1.ListRunsResponse
+	36,  // 112: loop.node.v1.NodeService.GetRun:output_type -> loop.node.v1.GetRunResponse
+	38,  // 113: loop.node.v1.NodeService.WatchRuns:output_type -> loop.node.v1.WatchRunsResponse
+	28,  // 114: loop.node.v1.NodeService.ListJobErrors:output_type -> loop.node.v1.ListJobErrorsResponse
+	52,  // 115: loop.node.v1.NodeService.ListKeys:output_type -> loop.node.v1.ListKeysResponse
+	56,  // 116: loop.node.v1.NodeService.ListSignatures:output_type -> loop.node.v1.ListSignaturesResponse
+	59,  // 117: loop.node.v1.NodeService.CreateKey:output_type -> loop.node.v1.CreateKeyResponse
+	61,  // 118: loop.node.v1.NodeService.ImportKey:output_type -> loop.node.v1.ImportKeyResponse
+	63,  // 119: loop.node.v1.NodeService.ExportKey:output_type -> loop.node.v1.ExportKeyResponse
+	66,  // 120: loop.node.v1.NodeService.AddBridge:output_type -> loop.node.v1.AddBridgeResponse
+	68,  // 121: loop.node.v1.NodeService.ListBridges:output_type -> loop.node.v1.ListBridgesResponse
+	70,  // 122: loop.node.v1.NodeService.RevealBridge:output_type -> loop.node.v1.RevealBridgeResponse
+	72,  // 123: loop.node.v1.NodeService.RemoveBridge:output_type -> loop.node.v1.RemoveBridgeResponse
+	76,  // 124: loop.node.v1.NodeService.CreateToken:output_type -> loop.node.v1.CreateTokenResponse
+	78,  // 125: loop.node.v1.NodeService.ListTokens:output_type -> loop.node.v1.ListTokensResponse
+	80,  // 126: loop.node.v1.NodeService.RevokeToken:output_type -> loop.node.v1.RevokeTokenResponse
+	100, // [100:127] is the sub-list for method output_type
+	73,  // [73:100] is the sub-list for method input_type
+	73,  // [73:73] is the sub-list for extension type_name
+	73,  // [73:73] is the sub-list for extension extendee
+	0,   // [0:73] is the sub-list for field type_name
 }
 
 func init() { file_loop_node_v1_node_proto_init() }
@@ -5486,14 +5637,14 @@ func file_loop_node_v1_node_proto_init() {
 	if File_loop_node_v1_node_proto != nil {
 		return
 	}
-	file_loop_node_v1_node_proto_msgTypes[22].OneofWrappers = []any{}
+	file_loop_node_v1_node_proto_msgTypes[24].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_loop_node_v1_node_proto_rawDesc), len(file_loop_node_v1_node_proto_rawDesc)),
 			NumEnums:      6,
-			NumMessages:   73,
+			NumMessages:   75,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
