@@ -38,7 +38,7 @@ func TestTransmitsWhileANodeFails(t *testing.T) {
 			s.Answer("eth_chainId", func(json.RawMessage) (any, error) { return "0x5", nil })
 			s.SetFault(relayertest.Down)
 			s.SetFault(relayertest.None)
-		}, relayerv1.NodeState_NODE_STATE_WRONG_CHAIN, "answers for another chain"},
+		}, relayerv1.NodeState_NODE_STATE_WRONG_CHAIN, "answers for chain 5"},
 		"limits in JSON": {func(s *relayertest.Server) {
 			s.Answer("eth_getBlockByNumber", func(json.RawMessage) (any, error) { return nil, errTooMany{} })
 		}, relayerv1.NodeState_NODE_STATE_UNREACHABLE, "answers with the error: too many requests, see [address]"},

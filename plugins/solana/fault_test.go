@@ -50,7 +50,7 @@ func TestAnotherNodeTakesOver(t *testing.T) {
 			s.SetFault(relayertest.Down)
 			s.SetFault(relayertest.None)
 			s.Answer("getSlot", func(json.RawMessage) (any, error) { return nil, errors.New("unhealthy") })
-		}, relayerv1.NodeState_NODE_STATE_WRONG_CHAIN, "answers for another chain"},
+		}, relayerv1.NodeState_NODE_STATE_WRONG_CHAIN, "answers for mainnet"},
 		"limits in JSON": {func(s *relayertest.Server) {
 			for _, method := range []string{"getSlot", "getMultipleAccounts"} {
 				s.Answer(method, func(json.RawMessage) (any, error) {

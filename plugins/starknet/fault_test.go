@@ -54,7 +54,7 @@ func TestTransmitsWhileANodeFails(t *testing.T) {
 		"lags": {func(s *relayertest.Server) { s.SetFault(relayertest.Lag) }, relayerv1.NodeState_NODE_STATE_ALIVE,
 			"is # blocks behind the newest node and is asked last"},
 		"other chain": {script("starknet_chainId", "0x1"), relayerv1.NodeState_NODE_STATE_WRONG_CHAIN,
-			"answers for another chain"},
+			"answers for chain 0x1"},
 		"older version": {func(s *relayertest.Server) {
 			reconnecting(s, "0.7.1")
 		}, relayerv1.NodeState_NODE_STATE_UNREACHABLE, `serves version "0.7.1" of the JSON-RPC, and 0.8, 0.9 and 0.10 are spoken; give its address for one of these, which often ends in /rpc/v0_10`},

@@ -162,7 +162,7 @@ func (d *Driver) check(ctx context.Context, c *Client) error {
 		return err
 	}
 	if id.ToInt().Cmp(d.settings.ChainID) != 0 {
-		return relayer.ErrWrongChain
+		return relayer.WrongChain("chain " + id.ToInt().String())
 	}
 	c.head.Store(&head)
 	return nil

@@ -254,7 +254,7 @@ func TestWatchEndsWhenTheChainChanges(t *testing.T) {
 	t.Parallel()
 	w := watch(t, 5*time.Millisecond, false)
 	w.node.with(func() { w.node.chain = "0x2" })
-	if err := <-w.ended; err == nil || err.Error() != "answers for another chain" {
+	if err := <-w.ended; err == nil || err.Error() != "answers for chain 2" {
 		t.Errorf("Watch ended with %v", err)
 	}
 }

@@ -109,6 +109,16 @@ func genesis(chainID string) string {
 	}
 }
 
+// otherChain names the chain of a first block, if it is a public one.
+func otherChain(first string) error {
+	for _, known := range []string{"mainnet", "testnet", "devnet"} {
+		if first == genesis(known) {
+			return relayer.WrongChain(known)
+		}
+	}
+	return relayer.ErrWrongChain
+}
+
 // check asks which chain the node serves and, unless it is for sending only, for its newest slot.
 func (d *Driver) check(ctx context.Context, c *Client) error {
 	var first string
@@ -124,7 +134,7 @@ func (d *Driver) check(ctx context.Context, c *Client) error {
 		right = first != "" && first != genesis("mainnet") && first != genesis("testnet") && first != genesis("devnet")
 	}
 	if !right {
-		return relayer.ErrWrongChain
+		return otherChain(first)
 	}
 	if d.settings.SendOnly {
 		return nil

@@ -15,6 +15,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -106,6 +107,16 @@ func redirect(next *http.Request, via []*http.Request) error {
 // Disconnect implements relayer.Driver.
 func (d *Driver) Disconnect(c *Client) { c.http.CloseIdleConnections() }
 
+// name is the id of a chain as people write it: SN_MAIN.
+func name(id stark.Felt) string {
+	raw := id.Bytes()
+	text := strings.TrimLeft(string(raw[:]), "\x00")
+	if text == "" || strings.ContainsFunc(text, func(r rune) bool { return r <= ' ' || r > '~' }) {
+		return id.String()
+	}
+	return text
+}
+
 // check asks which chain the node serves and for its newest block.
 func (d *Driver) check(ctx context.Context, c *Client) error {
 	var id stark.Felt
@@ -113,7 +124,7 @@ func (d *Driver) check(ctx context.Context, c *Client) error {
 		return err
 	}
 	if id != d.settings.ChainID {
-		return relayer.ErrWrongChain
+		return relayer.WrongChain("chain " + name(id))
 	}
 	head, err := c.LatestHead(ctx)
 	if err != nil {

@@ -128,6 +128,10 @@ func (m *member[C]) fail(err error) {
 	m.rest = later(m.rest, restOf(err))
 	if errors.Is(err, ErrWrongChain) {
 		m.state, m.reason = relayerv1.NodeState_NODE_STATE_WRONG_CHAIN, ErrWrongChain.Error()
+		var known wrongChain
+		if errors.As(err, &known) {
+			m.reason = known.Error()
+		}
 	}
 }
 

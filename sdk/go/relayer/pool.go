@@ -18,8 +18,17 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// ErrWrongChain is a Driver's answer when a node serves another chain than the configured one.
+// ErrWrongChain is a Driver's answer when a node serves another chain than the configured one. WrongChain says which.
 var ErrWrongChain = errors.New("answers for another chain")
+
+// WrongChain is ErrWrongChain of a node that says which chain it serves, in words for people: "chain 5".
+func WrongChain(served string) error { return wrongChain(served) }
+
+type wrongChain string
+
+func (w wrongChain) Error() string { return "answers for " + string(w) }
+
+func (w wrongChain) Is(target error) bool { return target == ErrWrongChain }
 
 // Driver reaches one RPC node. C is the client by which calls are made.
 type Driver[C any] interface {

@@ -72,7 +72,7 @@ func (e *endpoint) look(ctx context.Context, c *client) (height uint64, err erro
 		return 0, err
 	}
 	if id.ToInt().Cmp(e.id) != 0 {
-		return 0, relayer.ErrWrongChain
+		return 0, relayer.WrongChain("chain " + id.ToInt().String())
 	}
 	head, err := c.latest(ctx)
 	if err != nil {
