@@ -68,6 +68,12 @@ func (d *document) create(spec *Spec, t table, s Settings, answered bool) {
 				d.problem(t.line("externalJobID"), "externalJobID", "job %s has this ID already; give another one or none", name)
 			}
 		}
+		if spec.Name != "" {
+			if name, found := s.Jobs.ByName(spec.Name); found {
+				d.warning(t.line("name"), "name", "job %s has this name already: the log and alerts tell the two apart by their numbers alone",
+					name)
+			}
+		}
 	}
 }
 

@@ -205,6 +205,8 @@ type Bridges interface {
 type Jobs interface {
 	ByContract(contractKey string) (name string, found bool)
 	ByExternalID(id uuid.UUID) (name string, found bool)
+	// ByName finds a job by the name in its spec.
+	ByName(given string) (name string, found bool)
 	// BySender finds another job that sends from the spec's account, or signs with its key, on the spec's chain: an
 	// isolated one before any other.
 	BySender(spec *Spec) (name string, isolated, found bool)

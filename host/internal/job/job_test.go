@@ -63,6 +63,8 @@ func (node) ByContract(key string) (string, bool) {
 
 func (node) ByExternalID(id uuid.UUID) (string, bool) { return "8", id[0] == 0x11 }
 
+func (node) ByName(given string) (string, bool) { return "11 (twin)", given == "twin" }
+
 func (node) BySender(s *job.Spec) (string, bool, bool) {
 	switch {
 	case strings.HasSuffix(s.Account(), "51"):

@@ -350,6 +350,16 @@ func (j *jobs) ByExternalID(id uuid.UUID) (string, bool) {
 	return "", false
 }
 
+// ByName implements job.Jobs.
+func (j *jobs) ByName(given string) (string, bool) {
+	for _, r := range j.list() {
+		if r.stored.Name == given {
+			return r.label(), true
+		}
+	}
+	return "", false
+}
+
 // BySender implements job.Jobs.
 func (j *jobs) BySender(spec *job.Spec) (name string, isolated, found bool) {
 	for _, r := range j.list() {
