@@ -140,7 +140,7 @@ func (n *Node) open(ctx context.Context) (err error) {
 	}
 	debug.FreeOSMemory() // of what the password took
 	if err = n.database.SealWith(ctx, n.keys); err != nil {
-		return nil, err
+		return err
 	}
 	if n.telemetry, err = hostservice.NewTelemetry(hostservice.TelemetrySettings{Registerer: n.registry,
 		Logger: s.Logger}); err != nil {

@@ -21,6 +21,7 @@ import (
 	"github.com/smartcontractkit/libocr/offchainreporting2plus/confighelper"
 	"github.com/smartcontractkit/libocr/offchainreporting2plus/types"
 
+	hostservicev1 "github.com/loop-plugins/loop/gen/go/loop/hostservice/v1"
 	"github.com/loop-plugins/loop/gen/go/loop/hostservice/v1/hostservicev1loophost"
 	"github.com/loop-plugins/loop/gen/go/loop/median/v1/medianv1loop"
 	"github.com/loop-plugins/loop/gen/go/loop/median/v1/medianv1loophost"
@@ -254,7 +255,7 @@ func newNode(t *testing.T, s nodeSettings) *testNode {
 	n.watch = NewWatch(n.relayer, n.logger)
 	t.Cleanup(n.watch.Close)
 	n.chain = n.relayer.CreateChain(&relayerv1.CreateChainRequest{ChainId: "1337"}, relayerv1loophost.CreateChainLoans{
-		Keystore: hostservicev1loophost.ExportKeystore(n.runtime, hostservice.NewKeystore(n.keys, fakeRelay)),
+		Keystore: hostservicev1loophost.ExportKeystore(n.runtime, hostservice.NewKeystore(n.keys, fakeRelay, lenient{})),
 		Store: hostservicev1loophost.ExportStore(n.runtime,
 			hostservice.NewStore(n.database.Store(database.Scope{PluginKind: "fake", Chain: "1337"}))),
 	})
@@ -405,3 +406,8 @@ func contractConfig(t *testing.T, nodes ...*keystore.Keystore) types.ContractCon
 	return types.ContractConfig{Signers: signers, Transmitters: transmitters, F: f, OnchainConfig: onchain,
 		OffchainConfigVersion: version, OffchainConfig: offchain}
 }
+
+// lenient lets the fake relayer sign whatever it asks for.
+type lenient struct{}
+
+func (lenient) Judge(context.Context, *hostservicev1.SignRequest) error { return nil }
