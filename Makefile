@@ -300,6 +300,7 @@ lint-project: .bin/check
 	.bin/check names
 	.bin/check paths
 	.bin/check shape
+	.bin/check docs
 
 .PHONY: lint-images
 lint-images: .bin/deploy # With BuildKit's own linter, which needs no container engine.

@@ -1,8 +1,8 @@
 // Check holds the project to rules that no compiler knows: which way imports run, what a binary may link, what its
 // packages may cost at start, under which licences it stands, that the host knows no chain, how long lines, files and
-// functions are, and that no committed file names a path of one machine. It judges packages, binaries and files from
-// outside and imports nothing of the product.
-// `make lint` and `make binaries` run it from the root of the checkout.
+// functions are, that links of documents lead somewhere, and that no committed file names a path of one machine. It
+// judges packages, binaries and files from outside and imports nothing of the product. `make lint` and `make binaries`
+// run it from the root of the checkout.
 package main
 
 import (
@@ -32,6 +32,7 @@ func checks() map[string]check {
 		"names": {"", "the host names no chain but in its fallback, its tests and a few places with a reason",
 			checkNames},
 		"paths": {"", "no file of the checkout names a path of one machine", checkPaths},
+		"docs":  {"", "links between documents lead to files and headings that are there", checkDocs},
 		"shape": {"", "lines, files and functions are as long as a reader can take in", checkShape},
 		"links": {"BINARY...", "binaries link no module that they promise to do without", checkLinks},
 		"licences": {"BINARY...", "every module linked into the binaries has a licence that the project accepts",

@@ -6,17 +6,20 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
 )
 
-// start starts anvil on a free port and returns its URL. It ends with the test.
-func start(t *testing.T, args ...string) string {
+// program is the path of anvil.
+func program(t *testing.T) string {
 	t.Helper()
 	dir := os.Getenv("LOOP_ANVIL_DIR")
 	if dir == "" {
@@ -28,7 +31,13 @@ func start(t *testing.T, args ...string) string {
 		t.Fatalf("%s has the programs %q (%v), want one: npm has anvil for Linux and macOS on x86-64 and ARM", dir, programs,
 			err)
 	}
-	anvil := exec.CommandContext(t.Context(), programs[0], append([]string{"--port", "0"}, args...)...)
+	return programs[0]
+}
+
+// start starts anvil on a free port and returns its URL. It ends with the test.
+func start(t *testing.T, args ...string) string {
+	t.Helper()
+	anvil := exec.CommandContext(t.Context(), program(t), append([]string{"--port", "0"}, args...)...)
 	anvil.Cancel = func() error { return anvil.Process.Signal(syscall.SIGTERM) }
 	anvil.WaitDelay = 5 * time.Second
 	output, err := anvil.StdoutPipe()
@@ -115,4 +124,55 @@ func TestDevnet(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestGettingStarted runs the commands of docs/getting-started.md, on free ports.
+func TestGettingStarted(t *testing.T) {
+	page, err := os.ReadFile(filepath.Join("..", "..", "..", "docs", "getting-started.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	blocks := regexp.MustCompile("(?s)```sh\n(.*?)```").FindAllStringSubmatch(string(page), -1)
+	if len(blocks) < 6 {
+		t.Fatalf("the page has %d blocks of commands; it has lost its way", len(blocks))
+	}
+	// What a shell leaves running would outlive a step that fails.
+	script := "trap 'kill $(jobs -p) 2> /dev/null; wait' EXIT\n"
+	for _, block := range blocks {
+		script += block[1]
+	}
+	for _, port := range []string{"8545", "8000", "6688"} {
+		script = strings.ReplaceAll(script, port, free(t))
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
+	defer cancel()
+	shell := exec.CommandContext(ctx, "bash", "-euo", "pipefail", "-c", script)
+	shell.Dir = t.TempDir()
+	shell.Env = append(os.Environ(), "PATH="+filepath.Dir(program(t))+string(os.PathListSeparator)+
+		filepath.Dir(os.Getenv("LOOP_DEVNET"))+string(os.PathListSeparator)+os.Getenv("PATH"))
+	shell.Cancel = func() error { return shell.Process.Signal(syscall.SIGTERM) }
+	shell.WaitDelay = 30 * time.Second
+	output, err := shell.CombinedOutput()
+	for _, want := range []string{"tea in USD", "4711.25", "loop-evm"} {
+		if err == nil && !strings.Contains(string(output), want) {
+			err = fmt.Errorf("%q is not among what was printed", want)
+		}
+	}
+	if err != nil {
+		log, _ := os.ReadFile(filepath.Join(shell.Dir, "devnet.log"))
+		t.Fatalf("%v after\n%s\ndevnet.log:\n%s", err, output, log)
+	}
+	t.Logf("%s", output)
+}
+
+// free returns a port that nobody listens on.
+func free(t *testing.T) string {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	_, port, _ := net.SplitHostPort(listener.Addr().String())
+	return port
 }
