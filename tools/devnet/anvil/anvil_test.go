@@ -153,7 +153,7 @@ func TestGettingStarted(t *testing.T) {
 	shell.Cancel = func() error { return shell.Process.Signal(syscall.SIGTERM) }
 	shell.WaitDelay = 30 * time.Second
 	output, err := shell.CombinedOutput()
-	for _, want := range []string{"tea in USD", "4711.25", "loop-evm"} {
+	for _, want := range []string{"tea in USD", "4711.25", "signal: killed"} {
 		if err == nil && !strings.Contains(string(output), want) {
 			err = fmt.Errorf("%q is not among what was printed", want)
 		}
