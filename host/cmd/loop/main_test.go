@@ -84,8 +84,11 @@ func TestCommandLine(t *testing.T) {
 			}
 			e.Defer(func() { _ = os.RemoveAll(sockets) })
 			e.Values[nodeKey{}] = &running{}
+			e.Values[plantedKey{}] = planted{}
 			e.Setenv("SOCKETS", sockets)
 			e.Setenv("RPC", chain.URL)
+			e.Setenv("RPC_HOST", strings.TrimPrefix(chain.URL, "http://"))
+			e.Setenv("PAGE_HOST", strings.TrimPrefix(page.URL, "http://"))
 			e.Setenv("PAGE", page.URL)
 			e.Setenv("ADAPTER", strings.TrimPrefix(adapters.URL, "http://"))
 			e.Setenv("CLOSED", freeAddress(t))
@@ -107,6 +110,11 @@ func TestCommandLine(t *testing.T) {
 			"mode":   mode,
 			"gone":   gone,
 			"flood":  flood,
+			"hides":  hides,
+			"plant":  plant,
+
+			"searched":         searched,
+			"searched-at-rest": searchedAtRest,
 
 			"certificate": certificate,
 		},
@@ -340,7 +348,7 @@ func start(ts *testscript.TestScript, _ bool, args []string) {
 	command := exec.Command(program, append([]string{"node", "start", "--json"}, args...)...)
 	command.Dir, command.Stderr = ts.MkAbs("."), log
 	for _, name := range []string{
-		"PATH", "HOME", "CL_CONFIG", "CL_PASSWORD_KEYSTORE", "CL_MEDIAN_CMD", "CL_EVM_CMD", "CL_ACME_CMD",
+		"PATH", "HOME", "CL_CONFIG", "CL_PASSWORD_KEYSTORE", "CL_MEDIAN_CMD", "CL_EVM_CMD", "CL_EVM_ENV", "CL_ACME_CMD",
 		"CL_PROMETHEUS_DISCOVERY_HOSTNAME",
 	} {
 		command.Env = append(command.Env, name+"="+ts.Getenv(name))

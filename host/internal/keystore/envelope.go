@@ -4,8 +4,6 @@ import (
 	"bytes"
 	"crypto/aes"
 	"crypto/cipher"
-	"crypto/pbkdf2"
-	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/hex"
 	"encoding/json"
@@ -137,13 +135,13 @@ func (e *envelope) checkKDF() error {
 
 // derive makes of a password the key that the envelope's parameters ask for: half for the cipher, half for the code
 // that authenticates. Check has passed them.
-func (e *envelope) derive(password Password) ([]byte, error) {
+func (e *envelope) derive(password Password) []byte {
 	params := &e.KDFParams
 	if e.KDF == kdfScrypt {
 		cost := Scrypt{N: params.N, R: params.R, P: params.P}
 		return cost.key(password.bytes(), params.Salt.bytes(), envelopeKeyLength)
 	}
-	return pbkdf2.Key(sha256.New, string(password.bytes()), params.Salt.bytes(), params.C, envelopeKeyLength)
+	return pbkdf2(password.bytes(), params.Salt.bytes(), params.C, envelopeKeyLength)
 }
 
 // encipher turns a secret into what the envelope holds of it, and back.
@@ -167,10 +165,7 @@ func authenticates(key, ciphertext []byte) []byte {
 
 // open decrypts what check has passed.
 func (e *envelope) open(password Password) ([]byte, error) {
-	key, err := e.derive(password)
-	if err != nil {
-		return nil, fmt.Errorf("derive the file's key from its password: %w: %w", err, ErrInvalid)
-	}
+	key := e.derive(password)
 	defer clear(key)
 	ciphertext := e.CipherText.bytes()
 	if subtle.ConstantTimeCompare(authenticates(key, ciphertext), e.MAC.bytes()) != 1 {
@@ -185,10 +180,7 @@ func sealEnvelope(secret []byte, password Password, cost Scrypt) (*envelope, err
 	e.CipherParams.IV = digitsOf(randomBytes(aes.BlockSize))
 	e.KDFParams.DKLen, e.KDFParams.Salt = envelopeKeyLength, digitsOf(randomBytes(saltLength))
 	e.KDFParams.N, e.KDFParams.R, e.KDFParams.P = cost.N, 8, cost.P
-	key, err := e.derive(password)
-	if err != nil {
-		return nil, fmt.Errorf("derive the file's key from its password: %w", err)
-	}
+	key := e.derive(password)
 	defer clear(key)
 	ciphertext, err := e.encipher(key, secret)
 	if err != nil {

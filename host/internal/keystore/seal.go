@@ -1,7 +1,6 @@
 package keystore
 
 import (
-	"bytes"
 	"crypto/cipher"
 	"crypto/rand"
 	"encoding/binary"
@@ -11,7 +10,6 @@ import (
 	"runtime/debug"
 
 	"golang.org/x/crypto/chacha20poly1305"
-	"golang.org/x/crypto/scrypt"
 )
 
 // Scrypt is what deriving a key from the password costs. Memory is 128*N*R bytes,
@@ -58,12 +56,12 @@ const generous = 8 << 20
 
 // key stretches a password, and gives the memory that it took back to the system at once: the collector would keep it
 // for minutes, and let the heap grow to as much before it collects again.
-func (s Scrypt) key(password, salt []byte, length int) ([]byte, error) {
-	key, err := scrypt.Key(password, salt, s.N, s.R, s.P, length)
+func (s Scrypt) key(password, salt []byte, length int) []byte {
+	key := s.derive(password, salt, length)
 	if 128*s.N*s.R >= generous {
 		debug.FreeOSMemory()
 	}
-	return key, err
+	return key
 }
 
 // errSealed says that a sealed value could not be opened. The cipher cannot tell
@@ -150,10 +148,7 @@ func deriveMaster(password, header []byte) (cipher.AEAD, error) {
 	if err := cost.check(); err != nil {
 		return nil, err
 	}
-	secret, err := cost.key(password, bytes.Clone(header[4:]), chacha20poly1305.KeySize)
-	if err != nil {
-		return nil, fmt.Errorf("derive a key from the password: %w", err)
-	}
+	secret := cost.key(password, header[4:], chacha20poly1305.KeySize)
 	defer clear(secret)
 	return chacha20poly1305.NewX(secret)
 }

@@ -193,7 +193,7 @@ func newKeys(t *testing.T) (*database.Database, *keystore.Keystore) {
 	}
 	t.Cleanup(func() { _ = d.Close() })
 	keys, err := keystore.Open(t.Context(),
-		keystore.Settings{Store: d, Password: keystore.NewPassword("a test's password"),
+		keystore.Settings{Store: d, Password: keystore.NewPassword("correct horse battery staple"),
 			Scrypt: keystore.Scrypt{N: 2, R: 1, P: 1}})
 	if err == nil {
 		err = d.SealWith(t.Context(), keys)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 
 	"golang.org/x/sys/unix"
 )
@@ -32,10 +33,23 @@ func seal() error {
 // erase overwrites the values of variables where the kernel put them when the process began, which /proc/PID/environ
 // shows for as long as the process lives.
 func erase(names []string) error {
-	// Every value but the first comes after the end of another variable.
-	environment, err := os.ReadFile("/proc/self/environ")
+	if !slices.ContainsFunc(names, func(name string) bool { _, set := os.LookupEnv(name); return set }) {
+		return nil
+	}
+	file, err := os.Open("/proc/self/environ")
 	if err != nil {
 		return nil // without /proc nobody reads it there
+	}
+	defer func() { _ = file.Close() }() // it was read alone
+	e, length, ok := whereEnvironment()
+	if !ok {
+		return errors.New("erasing secrets from this process's environment: /proc/self/stat does not say where it is")
+	}
+	// Every value but the first comes after the end of another variable. This copy of all is cleared like the others.
+	environment := make([]byte, length)
+	defer clear(environment)
+	if _, err := io.ReadFull(file, environment); err != nil {
+		return fmt.Errorf("erasing secrets from this process's environment: %w", err)
 	}
 	var memory *os.File
 	for _, name := range names {
@@ -52,10 +66,6 @@ func erase(names []string) error {
 				return fmt.Errorf("erasing secrets from this process's environment: %w", err)
 			}
 			defer func() { _ = memory.Close() }() // a write to memory is done when it returns
-		}
-		e, ok := startOfEnvironment()
-		if !ok {
-			return fmt.Errorf("erasing secrets from this process's environment: /proc/self/stat does not say where it is")
 		}
 		if _, err := io.Copy(io.NewOffsetWriter(memory, e+int64(at)), bytes.NewReader(make([]byte, length))); err != nil {
 			return fmt.Errorf("erasing secrets from this process's environment: %w", err)
@@ -76,17 +86,17 @@ func valueOf(environment []byte, name string) int {
 	return -1
 }
 
-// startOfEnvironment is the address of it: the fiftieth field of proc_pid_stat(5).
-func startOfEnvironment() (int64, bool) {
+// whereEnvironment is the address of it and its length: by the fiftieth field of proc_pid_stat(5) and the one after it.
+func whereEnvironment() (address, length int64, ok bool) {
 	stat, err := os.ReadFile("/proc/self/stat")
 	if err != nil {
-		return 0, false
+		return 0, 0, false
 	}
 	fields := bytes.Fields(stat[bytes.LastIndexByte(stat, ')')+1:])
-	if len(fields) < 48 {
-		return 0, false
+	if len(fields) < 49 {
+		return 0, 0, false
 	}
-	var address int64
-	_, err = fmt.Sscan(string(fields[50-3]), &address)
-	return address, err == nil && address > 0
+	var end int64
+	_, err = fmt.Sscan(string(fields[50-3])+" "+string(fields[51-3]), &address, &end)
+	return address, end - address, err == nil && address > 0 && end >= address
 }
