@@ -28,12 +28,13 @@ type Observe func(ctx context.Context, round Round) (*big.Int, error)
 // DataSource serves one source of a job. It observes once for each round, whoever asks how often.
 type DataSource struct {
 	observe Observe
+	rounds  *Rounds
 	first   *first[Round, *big.Int]
 }
 
-// NewDataSource serves observe. Close ends what is under way.
-func NewDataSource(observe Observe, logger *slog.Logger) *DataSource {
-	return &DataSource{observe: observe, first: newFirst[Round, *big.Int]("source", logger)}
+// NewDataSource serves observe, in the rounds that run. Close ends what is under way.
+func NewDataSource(observe Observe, rounds *Rounds, logger *slog.Logger) *DataSource {
+	return &DataSource{observe: observe, rounds: rounds, first: newFirst[Round, *big.Int]("source", logger)}
 }
 
 // Close ends observations under way and waits for them.
@@ -47,6 +48,10 @@ func (s *DataSource) Observe(ctx context.Context,
 		return nil, status.Error(codes.InvalidArgument, "timestamp: wants a config_digest of 32 bytes and a round up to 255")
 	}
 	round := Round{ConfigDigest: [32]byte(at.GetConfigDigest()), Epoch: at.GetEpoch(), Round: uint8(at.GetRound())}
+	if !s.rounds.run(round) {
+		return nil, status.Errorf(codes.FailedPrecondition, "no observation is asked for in round %d of epoch %d of the configuration "+
+			"%x now: a source is observed between the call of Observation and its answer", round.Round, round.Epoch, round.ConfigDigest)
+	}
 	value, err := s.first.get(ctx, round, "", func(ctx context.Context) (*big.Int, error) {
 		value, err := s.run(ctx, round)
 		switch {

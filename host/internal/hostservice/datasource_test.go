@@ -24,7 +24,7 @@ func round(epoch uint32) *hostservicev1.ObserveRequest {
 }
 
 func newSource(t *testing.T, observe Observe) *DataSource {
-	s := NewDataSource(observe, slog.New(slog.DiscardHandler))
+	s := NewDataSource(observe, nil, slog.New(slog.DiscardHandler))
 	t.Cleanup(s.Close)
 	return s
 }
@@ -79,7 +79,7 @@ func TestDataSourceRepeatJoins(t *testing.T) {
 			case <-ctx.Done():
 				return nil, ctx.Err()
 			}
-		}, slog.New(slog.DiscardHandler))
+		}, nil, slog.New(slog.DiscardHandler))
 		// The first caller is a plugin that dies half way; the repeat comes from its next life.
 		first, die := context.WithTimeout(t.Context(), 10*time.Second)
 		go func() {
@@ -103,7 +103,7 @@ func TestDataSourceLeavesTimeForTheAnswer(t *testing.T) {
 		s := NewDataSource(func(ctx context.Context, _ Round) (*big.Int, error) {
 			<-ctx.Done()
 			return big.NewInt(9), nil // what it has
-		}, slog.New(slog.DiscardHandler))
+		}, nil, slog.New(slog.DiscardHandler))
 		for limit, want := range map[time.Duration]time.Duration{time.Second: 900 * time.Millisecond,
 			400 * time.Millisecond: 350 * time.Millisecond} {
 			ctx, cancel := context.WithTimeout(t.Context(), limit)
@@ -171,4 +171,37 @@ func TestDataSourceFailures(t *testing.T) {
 	s.Close()
 	_, err = s.Observe(t.Context(), round(1))
 	wantCode(t, err, codes.Unavailable)
+}
+
+func TestDataSourceObservesInRoundsThatRun(t *testing.T) {
+	t.Parallel()
+	var runs atomic.Int64
+	rounds := NewRounds()
+	s := NewDataSource(func(context.Context, Round) (*big.Int, error) { return big.NewInt(runs.Add(1)), nil }, rounds,
+		slog.New(slog.DiscardHandler))
+	t.Cleanup(s.Close)
+	refused := func(when string, epoch uint32) {
+		t.Helper()
+		_, err := value(t, s, t.Context(), epoch)
+		wantCode(t, err, codes.FailedPrecondition)
+		if n := runs.Load(); err == nil || n > 1 {
+			t.Errorf("%s the source is asked %d times", when, n)
+		}
+	}
+	refused("before its round", 7)
+	running := Round{Epoch: 7, Round: 3}
+	first, second := rounds.Begin(running), rounds.Begin(running)
+	for range 2 {
+		if got, err := value(t, s, t.Context(), 7); got != 1 || err != nil {
+			t.Errorf("in its round: %d, %v", got, err)
+		}
+		first()
+		first = func() {}
+	}
+	refused("in another round", 8)
+	second()
+	refused("after its round", 7)
+	if len(rounds.running) != 0 {
+		t.Errorf("%v stays", rounds.running)
+	}
 }

@@ -137,6 +137,7 @@ type Oracle struct {
 	reader    *relayerv1loophost.Provider // the same, which reads answers of a median job; nil of others
 	reporter  *reporter
 	sources   *source.Sources        // of a median job
+	observing *hostservice.Rounds    // those of sources
 	pipelines *hostservice.Pipelines // of a product's
 	feed      *feed.Recorder
 	metrics   []prometheus.Collector
@@ -268,7 +269,7 @@ func (o *Oracle) ocr2Args(provider *relayerv1loophost.Provider, keys *keyring,
 		ReportingPluginFactory: &factory{
 			name: o.reporter.name, maker: o.reporter.maker, created: o.reporter.created, bounds: o.reporter.bounds,
 			database: s.Database, jobID: s.JobID, minQuery: local.MinOCR2MaxDurationQuery, logger: o.logger,
-			running: o.runs, fail: o.fail, feed: o.feed, history: s.History,
+			running: o.runs, fail: o.fail, feed: o.feed, history: s.History, observing: o.observing,
 		},
 	}
 }

@@ -13,6 +13,7 @@ import (
 	productv1 "github.com/loop-plugins/loop/gen/go/loop/product/v1"
 	"github.com/loop-plugins/loop/gen/go/loop/product/v1/productv1loophost"
 	"github.com/loop-plugins/loop/gen/go/loop/relayer/v1/relayerv1loophost"
+	"github.com/loop-plugins/loop/host/internal/hostservice"
 	"github.com/loop-plugins/loop/host/internal/oracle/source"
 	"github.com/loop-plugins/loop/sdk/go/loophost"
 )
@@ -35,9 +36,10 @@ func (r *reporter) created(ctx context.Context) error {
 // lend makes the job's reporter, and what it is lent.
 func (o *Oracle) lend(provider *relayerv1loophost.Provider) error {
 	s := o.settings
+	o.observing = hostservice.NewRounds()
 	pipelines := source.Settings{
 		JobID: s.JobID, ExternalJobID: s.ExternalJobID, Spec: s.Spec, Pipelines: s.Pipelines, Database: s.Database,
-		History: s.History, Logger: s.Logger,
+		History: s.History, Rounds: o.observing, Logger: s.Logger,
 	}
 	if product := s.Spec.Product; product != nil {
 		o.pipelines = source.NewPipelines(pipelines, o.feed.Ran)

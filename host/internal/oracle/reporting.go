@@ -81,6 +81,8 @@ type factory struct {
 	fail    func(reason string)
 	feed    *feed.Recorder
 	history *history.Job
+	// observing is told when libocr waits for an observation.
+	observing *hostservice.Rounds
 }
 
 // NewReportingPlugin implements types.ReportingPluginFactory.
@@ -245,6 +247,7 @@ func (p *plugin) Observation(ctx context.Context, at types.ReportTimestamp,
 	defer cancel()
 	p.factory.feed.Asked()
 	p.factory.feed.Begins(at.Epoch, at.Round)
+	defer p.factory.observing.Begin(roundOf(at))()
 	response, err := p.remote.Observation(ctx,
 		&reportingv1.ObservationRequest{Timestamp: ocr2.TimestampTo(at), Query: query})
 	if !errors.Is(ctx.Err(), context.Canceled) { // else libocr has gone on to another round

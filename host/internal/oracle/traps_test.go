@@ -54,7 +54,7 @@ func newParts(t *testing.T, s nodeSettings) *parts {
 		ProviderType: "median", TransmitterId: n.account(),
 		Config: &relayerv1.ProviderConfig{ExternalJobId: "x", ContractId: contractAddress},
 	})
-	source := hostservice.NewDataSource(nil, n.logger)
+	source := hostservice.NewDataSource(nil, nil, n.logger)
 	t.Cleanup(source.Close)
 	lent := hostservicev1loophost.ExportDataSource(n.runtime, source)
 	median := n.median.CreateMedianFactory(&medianv1.CreateMedianFactoryRequest{},

@@ -32,7 +32,9 @@ type Settings struct {
 	Database *database.Database
 	// History is told of runs and observations.
 	History *history.Job
-	Logger  *slog.Logger
+	// Rounds are those in which a median job's sources are observed; nil: all.
+	Rounds *hostservice.Rounds
+	Logger *slog.Logger
 }
 
 func (s Settings) source(name string, p *pipeline.Pipeline) *source {
@@ -81,7 +83,7 @@ func New(s Settings) (*Sources, error) {
 		return hostservice.NewDataSource(
 			s.History.Observing(of, func(ctx context.Context, round hostservice.Round) (*big.Int, error) {
 				return observe(ctx, &round)
-			}), s.Logger)
+			}), s.Rounds, s.Logger)
 	}
 	all.Value = serve(history.Value, s.source("value", s.Spec.Observation).observe)
 	all.JuelsPerFeeCoin = serve(history.Juels, price)
