@@ -54,6 +54,7 @@ type Database struct {
 	path   string
 	faults atomic.Uint64
 	sealer atomic.Pointer[Sealer]
+	usages usages
 
 	closing  sync.Once
 	closeErr error

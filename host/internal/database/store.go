@@ -80,14 +80,14 @@ func (s *Store) Get(ctx context.Context, key string) (Entry, error) {
 
 // Put writes an entry and returns its new version. The key must have the expected
 // version, 0 meaning that it must not exist; otherwise the error is a
-// *VersionError. A key or value out of bounds is ErrInvalid.
+// *VersionError. A key or value out of bounds is ErrInvalid; one for which the scope has no room is ErrFull.
 func (s *Store) Put(ctx context.Context, key string, value []byte, expected uint64) (uint64, error) {
 	err := checkKey(key)
 	if err == nil && len(value) > MaxValueLength {
 		err = fmt.Errorf("the value has %d bytes, more than %d: %w", len(value), MaxValueLength, ErrInvalid)
 	}
 	if err == nil {
-		err = s.change(ctx, key, func(tx *sql.Tx, current uint64) error {
+		err = s.change(ctx, key, int64(len(value)), func(tx *sql.Tx, current uint64) error {
 			if current != expected {
 				return &VersionError{Key: key, Expected: expected, Current: current}
 			}
@@ -112,7 +112,7 @@ func (s *Store) Put(ctx context.Context, key string, value []byte, expected uint
 func (s *Store) Delete(ctx context.Context, key string, expected uint64) error {
 	err := checkKey(key)
 	if err == nil {
-		err = s.change(ctx, key, func(tx *sql.Tx, current uint64) error {
+		err = s.change(ctx, key, deleted, func(tx *sql.Tx, current uint64) error {
 			if current != 0 && expected != 0 && current != expected {
 				return &VersionError{Key: key, Expected: expected, Current: current}
 			}
@@ -128,19 +128,47 @@ func (s *Store) Delete(ctx context.Context, key string, expected uint64) error {
 	return nil
 }
 
-// change gives write the key's version, 0 when it does not exist. The transaction
+// deleted is the length of a value that is not there after a change.
+const deleted = -1
+
+// change gives write the key's version, 0 when it does not exist. length is that of its value afterwards. The transaction
 // holds the only writing connection, so nothing comes between look and write.
-func (s *Store) change(ctx context.Context, key string, write func(tx *sql.Tx, current uint64) error) error {
-	return s.d.write(ctx, flushed, func(tx *sql.Tx) error {
-		var current int64
+func (s *Store) change(ctx context.Context, key string, length int64, write func(tx *sql.Tx, current uint64) error) error {
+	noted := false
+	err := s.d.write(ctx, flushed, func(tx *sql.Tx) error {
+		var current, before int64
 		err := tx.QueryRowContext(ctx,
-			`SELECT version FROM store_entries
-			WHERE plugin_kind = $1 AND chain = $2 AND account = $3 AND entry_key = $4`, s.at(key)...).Scan(&current)
+			`SELECT version, LENGTH(content) FROM store_entries
+			WHERE plugin_kind = $1 AND chain = $2 AND account = $3 AND entry_key = $4`, s.at(key)...).Scan(&current, &before)
 		if err != nil && !errors.Is(err, sql.ErrNoRows) {
 			return err
 		}
-		return write(tx, uint64(current))
+		left, err := s.d.usages.read(ctx, tx, s.scope)
+		if err != nil {
+			return err
+		}
+		if current != 0 {
+			left.entries, left.bytes = left.entries-1, left.bytes-int64(len(key))-before
+		}
+		if length != deleted {
+			left.entries, left.bytes = left.entries+1, left.bytes+int64(len(key))+length
+		}
+		if err := write(tx, uint64(current)); err != nil {
+			return err
+		}
+		if grows := current == 0 && length != deleted || length > before; grows { // what does not grow always has room
+			if err := left.check(); err != nil {
+				return err
+			}
+		}
+		s.d.usages.note(s.scope, left)
+		noted = true
+		return nil
 	})
+	if err != nil && noted {
+		s.d.usages.forget(s.scope)
+	}
+	return err
 }
 
 // List returns entries whose keys begin with prefix and come after the key

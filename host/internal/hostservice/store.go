@@ -81,6 +81,8 @@ func storeError(err error) error {
 		return status.Errorf(codes.NotFound, "%v", err)
 	case errors.As(err, &version):
 		return status.Errorf(codes.Aborted, "%v", err)
+	case errors.Is(err, database.ErrFull):
+		return status.Errorf(codes.ResourceExhausted, "%v", err)
 	case errors.Is(err, database.ErrInvalid):
 		return status.Errorf(codes.InvalidArgument, "%v", err)
 	default:

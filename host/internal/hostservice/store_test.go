@@ -117,3 +117,8 @@ func TestStorePagesThroughEverything(t *testing.T) {
 		t.Errorf("the longest token has %d bytes; the contract allows 1024", len(longest))
 	}
 }
+
+func TestStoreThatIsFull(t *testing.T) {
+	t.Parallel()
+	wantCode(t, storeError(fmt.Errorf("put key: %w", database.ErrFull)), codes.ResourceExhausted)
+}

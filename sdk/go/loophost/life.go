@@ -418,8 +418,8 @@ func newCallbacks(l *life) (*callbacks, error) {
 	if l.plugin.settings.GRPC {
 		creds = credentials.NewTLS(config)
 	}
-	cb.server = grpc.NewServer(grpc.Creds(creds), grpc.ForceServerCodecV2(wire.Codec()), grpc.WaitForHandlers(true),
-		grpc.MaxRecvMsgSize(wire.MaxMessageBytes), grpc.MaxSendMsgSize(wire.MaxMessageBytes))
+	cb.server = grpc.NewServer(append(limits(), grpc.Creds(admitting{creds}), grpc.ForceServerCodecV2(wire.Codec()),
+		grpc.WaitForHandlers(true))...)
 	cb.register(cb.framed.Beside(cb.server))
 	cb.init = &pluginv1.InitRequest{
 		HostAddress:          "unix:" + path,
@@ -428,7 +428,7 @@ func newCallbacks(l *life) (*callbacks, error) {
 		ClientKeyPem:         string(client.KeyPEM),
 	}
 	go func() {
-		if err := cb.server.Serve(listener); err != nil && !errors.Is(err, grpc.ErrServerStopped) {
+		if err := cb.server.Serve(&callers{Listener: listener, logger: l.plugin.logger}); err != nil && !errors.Is(err, grpc.ErrServerStopped) {
 			l.plugin.logger.Error("the server on which the plugin calls back ended", "error", err)
 		}
 	}()

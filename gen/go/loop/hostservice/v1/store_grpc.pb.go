@@ -41,7 +41,8 @@ type StoreServiceClient interface {
 	Read(ctx context.Context, in *ReadRequest, opts ...grpc.CallOption) (*ReadResponse, error)
 	// Put writes a value if the stored version is the expected one.
 	//
-	// Errors: ABORTED (another version is stored: read again and decide).
+	// Errors: ABORTED (another version is stored: read again and decide), RESOURCE_EXHAUSTED (the entries of the scope are more
+	// than 65,536, or have more than 64 MiB of keys and values: delete some).
 	Put(ctx context.Context, in *PutRequest, opts ...grpc.CallOption) (*PutResponse, error)
 	// Delete removes a value if the stored version is the expected one. A key that is not there is no error.
 	//
@@ -117,7 +118,8 @@ type StoreServiceServer interface {
 	Read(context.Context, *ReadRequest) (*ReadResponse, error)
 	// Put writes a value if the stored version is the expected one.
 	//
-	// Errors: ABORTED (another version is stored: read again and decide).
+	// Errors: ABORTED (another version is stored: read again and decide), RESOURCE_EXHAUSTED (the entries of the scope are more
+	// than 65,536, or have more than 64 MiB of keys and values: delete some).
 	Put(context.Context, *PutRequest) (*PutResponse, error)
 	// Delete removes a value if the stored version is the expected one. A key that is not there is no error.
 	//

@@ -1,0 +1,142 @@
+package loophost
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"slices"
+	"sync"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials"
+
+	"github.com/loop-plugins/loop/sdk/go/wire"
+)
+
+// The limits of a socket on which a plugin's process calls back. Each connection is a descriptor of the host's, which has one
+// supply for all.
+const (
+	// maxCallers is how many connections the process may have: an SDK has one for frames and one for gRPC, and for a moment
+	// both twice.
+	maxCallers = 16
+	// maxStrangers is how many may be shaking hands. The one that has longest been about it makes place for another: whoever
+	// reaches the socket may connect, and the plugin, which shakes hands in milliseconds, must be let in beside them.
+	maxStrangers = 16
+	// maxHandshake is how long a handshake may take.
+	maxHandshake = 10 * time.Second
+	// maxCallbacks is how many calls over gRPC one connection may have unanswered. More wait at their caller.
+	maxCallbacks = 4096
+	// maxMetadata is how many bytes the metadata of a call over gRPC may have, each pair counted with 32 more (RFC 9113).
+	maxMetadata = 16 << 10
+)
+
+// limits are the options of a gRPC server on which a plugin calls back.
+func limits() []grpc.ServerOption {
+	return []grpc.ServerOption{
+		grpc.ConnectionTimeout(maxHandshake), grpc.MaxConcurrentStreams(maxCallbacks), grpc.MaxHeaderListSize(maxMetadata),
+		grpc.MaxRecvMsgSize(wire.MaxMessageBytes), grpc.MaxSendMsgSize(wire.MaxMessageBytes),
+	}
+}
+
+// callers are the connections of a socket on which a plugin calls back.
+type callers struct {
+	net.Listener
+	logger *slog.Logger
+
+	mu        sync.Mutex
+	strangers []*caller // oldest first
+	known     int
+	told      bool
+}
+
+// caller is one connection.
+type caller struct {
+	net.Conn
+	all   *callers
+	known bool // it has shaken hands
+	gone  bool
+}
+
+// Accept implements net.Listener.
+func (c *callers) Accept() (net.Conn, error) {
+	conn, err := c.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	made := &caller{Conn: conn, all: c}
+	c.mu.Lock()
+	c.strangers = append(c.strangers, made)
+	var oldest *caller
+	if len(c.strangers) > maxStrangers {
+		oldest = c.strangers[0]
+	}
+	c.mu.Unlock()
+	if oldest != nil {
+		_ = oldest.Close() // nobody speaks over it yet
+	}
+	return made, nil
+}
+
+// admit counts a connection as the plugin's, and tells whether it may have it.
+func (c *callers) admit(made *caller) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.known >= maxCallers {
+		if !c.told {
+			c.told = true
+			c.logger.Warn("the plugin has too many connections to its host; more are refused", "limit", maxCallers)
+		}
+		return fmt.Errorf("the plugin has %d connections to its host, which is the most", c.known)
+	}
+	if made.gone {
+		return net.ErrClosed
+	}
+	c.forget(made)
+	c.known++
+	made.known = true
+	return nil
+}
+
+// forget takes a connection out of the strangers. The lock is held.
+func (c *callers) forget(made *caller) {
+	c.strangers = slices.DeleteFunc(c.strangers, func(s *caller) bool { return s == made })
+}
+
+// Close implements net.Conn.
+func (c *caller) Close() error {
+	c.all.mu.Lock()
+	if !c.gone {
+		c.gone = true
+		if c.known {
+			c.all.known--
+		} else {
+			c.all.forget(c)
+		}
+	}
+	c.all.mu.Unlock()
+	return c.Conn.Close()
+}
+
+// admitting are credentials that tell callers who has shaken hands.
+type admitting struct{ credentials.TransportCredentials }
+
+// ServerHandshake implements credentials.TransportCredentials.
+func (a admitting) ServerHandshake(raw net.Conn) (net.Conn, credentials.AuthInfo, error) {
+	conn, info, err := a.TransportCredentials.ServerHandshake(raw)
+	dispatched := errors.Is(err, credentials.ErrConnDispatched)
+	if made, ok := raw.(*caller); ok && (err == nil || dispatched) {
+		if refused := made.all.admit(made); refused != nil {
+			_ = raw.Close() // the refusal is told
+			if dispatched { // and who has taken it over sees its end
+				return nil, nil, err
+			}
+			return nil, nil, refused
+		}
+	}
+	return conn, info, err
+}
+
+// Clone implements credentials.TransportCredentials.
+func (a admitting) Clone() credentials.TransportCredentials { return admitting{a.TransportCredentials.Clone()} }

@@ -1,0 +1,154 @@
+package loophost
+
+import (
+	"bytes"
+	"crypto/tls"
+	"errors"
+	"log/slog"
+	"net"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"google.golang.org/grpc"
+
+	"github.com/loop-plugins/loop/sdk/go/wire"
+	"github.com/loop-plugins/loop/sdk/go/wire/frames"
+)
+
+// socket is one on which a plugin calls back, with what the plugin shows there.
+type socket struct {
+	path    string
+	plugin  *tls.Config
+	callers *callers
+	log     *bytes.Buffer
+}
+
+func newSocket(t *testing.T) *socket {
+	t.Helper()
+	host, plugin := keyPair(t), keyPair(t)
+	server, err := wire.ServerTLS(host.TLS, plugin.CertificatePEM)
+	if err != nil {
+		t.Fatal(err)
+	}
+	client, err := wire.ClientTLS(plugin.TLS, host.CertificatePEM)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &socket{path: filepath.Join(t.TempDir(), "s"), plugin: client, log: &bytes.Buffer{}}
+	listener, err := net.Listen("unix", s.path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	logger := slog.New(slog.NewTextHandler(s.log, nil))
+	s.callers = &callers{Listener: listener, logger: logger}
+	framed := frames.NewServer(logger)
+	served := grpc.NewServer(append(limits(), grpc.Creds(admitting{frames.Credentials(server, framed)}))...)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		if err := served.Serve(s.callers); err != nil {
+			t.Error(err)
+		}
+	}()
+	t.Cleanup(func() {
+		served.Stop()
+		framed.Stop()
+		<-done
+	})
+	return s
+}
+
+func keyPair(t *testing.T) *wire.KeyPair {
+	t.Helper()
+	pair, err := wire.NewKeyPair()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return pair
+}
+
+// connect is a connection that says nothing.
+func (s *socket) connect(t *testing.T) net.Conn {
+	t.Helper()
+	c, err := net.Dial("unix", s.path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = c.Close() })
+	return c
+}
+
+// ended waits for the end of a connection.
+func ended(t *testing.T, c net.Conn) {
+	t.Helper()
+	if _, err := c.Read(make([]byte, 1)); err == nil || errors.Is(err, net.ErrClosed) {
+		t.Errorf("a connection does not end but gives %v", err)
+	}
+}
+
+// Who cannot shake hands keeps no descriptor of the host's for long and no plugin away.
+func TestStrangersAtACallbackSocket(t *testing.T) {
+	t.Parallel()
+	s := newSocket(t)
+	var all []net.Conn
+	for range 3 * maxStrangers {
+		all = append(all, s.connect(t))
+	}
+	for _, c := range all[:2*maxStrangers] {
+		ended(t, c)
+	}
+	mine, err := frames.Dial(t.Context(), "unix", s.path, s.plugin)
+	if err != nil {
+		t.Fatalf("the plugin is kept away: %v", err)
+	}
+	defer mine.Close()
+	ended(t, all[2*maxStrangers])
+	s.callers.mu.Lock()
+	defer s.callers.mu.Unlock()
+	if len(s.callers.strangers) > maxStrangers {
+		t.Errorf("%d strangers are let in", len(s.callers.strangers))
+	}
+}
+
+// A plugin has so many connections and no more, and another in the place of one that has ended.
+func TestConnectionsOfAPlugin(t *testing.T) {
+	t.Parallel()
+	s := newSocket(t)
+	var mine []net.Conn
+	for range maxCallers {
+		c, err := frames.Dial(t.Context(), "unix", s.path, s.plugin)
+		if err != nil {
+			t.Fatal(err)
+		}
+		mine = append(mine, c)
+	}
+	defer func() {
+		for _, c := range mine {
+			_ = c.Close()
+		}
+	}()
+	for range 2 {
+		if c, err := frames.Dial(t.Context(), "unix", s.path, s.plugin); err == nil { // its end of the handshake is done
+			ended(t, c)
+			_ = c.Close()
+		}
+	}
+	_ = mine[0].Close()
+	for last := false; !last; { // the host sees the end soon
+		c, err := frames.Dial(t.Context(), "unix", s.path, s.plugin)
+		if err != nil {
+			continue
+		}
+		mine[0] = c
+		s.callers.mu.Lock()
+		last = s.callers.known == maxCallers
+		s.callers.mu.Unlock()
+		if !last {
+			_ = c.Close()
+		}
+	}
+	if n := strings.Count(s.log.String(), "too many connections"); n != 1 {
+		t.Errorf("it is told %d times: %s", n, s.log)
+	}
+}
