@@ -120,7 +120,9 @@ func (c *caller) Close() error {
 }
 
 // admitting are credentials that tell callers who has shaken hands.
-type admitting struct{ credentials.TransportCredentials }
+type admitting struct {
+	credentials.TransportCredentials
+}
 
 // ServerHandshake implements credentials.TransportCredentials.
 func (a admitting) ServerHandshake(raw net.Conn) (net.Conn, credentials.AuthInfo, error) {
@@ -139,4 +141,6 @@ func (a admitting) ServerHandshake(raw net.Conn) (net.Conn, credentials.AuthInfo
 }
 
 // Clone implements credentials.TransportCredentials.
-func (a admitting) Clone() credentials.TransportCredentials { return admitting{a.TransportCredentials.Clone()} }
+func (a admitting) Clone() credentials.TransportCredentials {
+	return admitting{a.TransportCredentials.Clone()}
+}

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"google.golang.org/grpc"
 
@@ -79,6 +80,22 @@ func (s *socket) connect(t *testing.T) net.Conn {
 	return c
 }
 
+// holds waits until the host has so many connections of the plugin.
+func (s *socket) holds(t *testing.T, number int) {
+	t.Helper()
+	for end := time.Now().Add(time.Minute); ; time.Sleep(time.Millisecond) { // the end of a connection is no event here
+		s.callers.mu.Lock()
+		known := s.callers.known
+		s.callers.mu.Unlock()
+		if known == number {
+			return
+		}
+		if time.Now().After(end) {
+			t.Fatalf("the host has %d connections of the plugin, want %d", known, number)
+		}
+	}
+}
+
 // ended waits for the end of a connection.
 func ended(t *testing.T, c net.Conn) {
 	t.Helper()
@@ -135,19 +152,13 @@ func TestConnectionsOfAPlugin(t *testing.T) {
 		}
 	}
 	_ = mine[0].Close()
-	for last := false; !last; { // the host sees the end soon
-		c, err := frames.Dial(t.Context(), "unix", s.path, s.plugin)
-		if err != nil {
-			continue
-		}
-		mine[0] = c
-		s.callers.mu.Lock()
-		last = s.callers.known == maxCallers
-		s.callers.mu.Unlock()
-		if !last {
-			_ = c.Close()
-		}
+	s.holds(t, maxCallers-1)
+	c, err := frames.Dial(t.Context(), "unix", s.path, s.plugin)
+	if err != nil {
+		t.Fatal(err)
 	}
+	mine[0] = c
+	s.holds(t, maxCallers)
 	if n := strings.Count(s.log.String(), "too many connections"); n != 1 {
 		t.Errorf("it is told %d times: %s", n, s.log)
 	}
