@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"strings"
 	"testing"
+	"time"
 	"unicode/utf8"
 
 	"github.com/loop-plugins/loop/sdk/go/wire"
@@ -77,4 +78,20 @@ func FuzzHandshake(f *testing.F) {
 		}
 		_ = r.certificate()
 	})
+}
+
+// A plugin writes so many lines a second into the log, and the next line says how many it has not.
+func TestLogLinesAreLimited(t *testing.T) {
+	t.Parallel()
+	var said bytes.Buffer
+	l := limiter{logger: slog.New(slog.NewTextHandler(&said, nil))}
+	second := time.Unix(1_700_000_000, 0)
+	for n := range linesPerSecond + 7 {
+		if got := l.allow(second.Add(time.Duration(n) * time.Microsecond)); got != (n < linesPerSecond) {
+			t.Fatalf("line %d: %t", n, got)
+		}
+	}
+	if !l.allow(second.Add(time.Second)) || !strings.Contains(said.String(), "lines=7 limit_per_second=500") {
+		t.Errorf("it is told %q", said.String())
+	}
 }
