@@ -58,6 +58,7 @@ func TestImportOfAnEstablishedNodesKeys(t *testing.T) {
 		"starknet bundle":  {KindOCR2, relayStark, files["starknet bundle"].field(t, "id"), "STARK curve"},
 		"peer":             {KindP2P, "", strings.TrimPrefix(files["peer"].field(t, "peerID"), "p2p_"), ""},
 		"solana account":   {KindAccount, relayEd25519, "586Z7H2vpX9qNhN2T4e9Utugie3ogjbxzGaMtM3E6HR5", ""},
+		"evm account":      {KindAccount, relaySecp256k1, "0x6370eF2f4Db3611D657b90667De398a2Cc2a370C", ""},
 		"starknet account": {KindAccount, relayStark, "0x" + strings.TrimLeft(starkPublic, "0"), ""},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -90,6 +91,7 @@ func TestImportOfAnEstablishedNodesKeys(t *testing.T) {
 				t.Errorf("exported and imported: %v, %v", again, err)
 			}
 			if c.vector == "" {
+				signsAsBefore(t, other, c.kind, c.relay, c.id)
 				return
 			}
 			v := reportVectors[c.vector]
@@ -106,6 +108,49 @@ func TestImportOfAnEstablishedNodesKeys(t *testing.T) {
 				t.Errorf("off-chain signature %x, %v", signature, err)
 			}
 		})
+	}
+}
+
+// signsAsBefore holds that an imported key that signs messages signs RFC 8032's as that says. One of the STARK curve signs felts,
+// with a number that differs each time: it is verified.
+func signsAsBefore(t *testing.T, k *Keystore, kind, relay, id string) {
+	t.Helper()
+	var signature []byte
+	if kind == KindP2P {
+		peer, err := k.P2P(id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if signature, err = peer.Sign([]byte{0x72}); err != nil {
+			t.Fatal(err)
+		}
+	} else {
+		account, err := k.Signer(relay, id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if v := reportVectors["secp256k1"]; account.Algorithm() == Secp256k1 {
+			if signature, err = account.Sign(t.Context(), unhex(t, v.message)); err != nil ||
+				hex.EncodeToString(signature) != v.signature {
+				t.Errorf("signature %x, %v", signature, err)
+			}
+			return
+		}
+		if account.Algorithm() == Stark {
+			felt := make([]byte, starkWord)
+			felt[starkWord-1] = 0x72
+			if signature, err = account.Sign(t.Context(), felt); err != nil || !verifyStark(unhex(t, starkPublic), felt,
+				append(unhex(t, starkPublic), signature...)) {
+				t.Errorf("signature %x, %v", signature, err)
+			}
+			return
+		}
+		if signature, err = account.Sign(t.Context(), []byte{0x72}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if hex.EncodeToString(signature) != rfc8032Signature {
+		t.Errorf("signature %x", signature)
 	}
 }
 

@@ -126,6 +126,7 @@ def files() -> dict[str, dict[str, object]]:
             "crypto": envelope("p2pkey", bytes([8, 1, 18, 64]) + SEED + SEED_PUBLIC),
         },
         "solana account": {"keyType": "Solana", "publicKey": SEED_PUBLIC.hex(), "crypto": envelope("solkey", SEED + SEED_PUBLIC)},
+        "evm account": {"version": 3, "id": "3198bc9c-6672-5ab3-d995-4942343ae5b6", "address": ADDRESS, "crypto": envelope("", SECP256K1)},
         "starknet account": {"keyType": "StarkNet", "publicKey": "0x" + STARK_PUBLIC.lstrip("0"), "crypto": envelope("starkkey", STARK)},
     }
 
