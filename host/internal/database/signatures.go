@@ -23,7 +23,7 @@ type Signature struct {
 	What, Refused string
 }
 
-const signatureColumns = "id, signed_at, plugin, relay, chain, account, job_id, what, refused"
+const signatureColumns = "id, signed_at, plugin, relay, chain, account, job, what, refused"
 
 func scanSignature(row scanner) (s Signature, err error) {
 	var at int64
@@ -98,7 +98,7 @@ type RemovedContract struct {
 	RemovedAt             time.Time
 }
 
-const removedColumns = "job_id, relay, chain, contract, transmitter, relay_config, gas_limit, removed_at"
+const removedColumns = "job, relay, chain, contract, transmitter, relay_config, gas_limit, removed_at"
 
 // PutRemovedContract keeps the contract of a job that is removed, and forgets those that were removed before a time.
 func (d *Database) PutRemovedContract(ctx context.Context, c RemovedContract, before time.Time) error {
@@ -124,7 +124,7 @@ func (d *Database) RemovedContracts(ctx context.Context, since time.Time) ([]Rem
 		err = row.Scan(&c.JobID, &c.Relay, &c.Chain, &c.Contract, &c.Transmitter, &c.RelayConfig, &gas, &removed)
 		c.GasLimit, c.RemovedAt = uint32(gas), timeOf(removed)
 		return c, err
-	}, "SELECT "+removedColumns+" FROM removed_contracts WHERE removed_at >= $1 ORDER BY job_id", nanosOf(since))
+	}, "SELECT "+removedColumns+" FROM removed_contracts WHERE removed_at >= $1 ORDER BY job", nanosOf(since))
 	if err != nil {
 		return nil, fmt.Errorf("list contracts of jobs that were removed: %w", err)
 	}

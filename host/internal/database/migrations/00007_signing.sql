@@ -9,7 +9,7 @@ CREATE TABLE signatures (
     relay     TEXT   NOT NULL,
     chain     TEXT   NOT NULL,
     account   TEXT   NOT NULL,
-    job_id    BIGINT NOT NULL,
+    job       BIGINT NOT NULL,
     what      TEXT   NOT NULL,
     refused   TEXT   NOT NULL
 );
@@ -17,7 +17,7 @@ CREATE TABLE signatures (
 CREATE INDEX signatures_account ON signatures (relay, account, id);
 
 CREATE TABLE removed_contracts (
-    job_id       BIGINT NOT NULL PRIMARY KEY,
+    job          BIGINT NOT NULL PRIMARY KEY,
     relay        TEXT   NOT NULL,
     chain        TEXT   NOT NULL,
     contract     TEXT   NOT NULL,
