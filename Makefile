@@ -236,6 +236,7 @@ anvil-if-possible: # Where its tools are; elsewhere it says which are not.
 .PHONY: attack
 attack: ## Attack a node by a hostile plugin in every way and write what comes of it into docs/security.md; it needs root and Landlock.
 	go test -count=1 ./host/cmd/loop -run TestAttacks -update
+	go test -count=1 ./host/internal/fallback -run TestHostileRelayers -update
 
 .PHONY: chaos
 chaos: build ## Break plugins in every way and write what comes of it into docs/reliability.md; ARGS='--short' is quicker.

@@ -59,6 +59,9 @@ type Members struct {
 	Index  int
 	// Account is that oracle's transmitter, and Own the job's.
 	Account, Own string
+	// Fault is what keeps this node from taking part though it is a Signer, as a clause about the configuration; empty:
+	// nothing.
+	Fault string
 }
 
 // rounds is how many intervals of the configuration a feed may stand still.
@@ -71,8 +74,8 @@ func (f *Feed) still() time.Duration { return max(patience, rounds*f.Interval) }
 func (f Feed) State(now time.Time) State {
 	return of(&f, now, []rule[Feed]{
 		{"failed", failed}, {"plugin", pluginless}, {"chain", chainless}, {"absent", absent}, {"config unread", unread},
-		{"not configured", unconfigured}, {"not an oracle", stranger}, {"other transmitter", otherAccount},
-		{"starting", starting}, {"peers not heard", alone}, {"no rounds", stalled}, {"nothing lands", unlanded},
+		{"not configured", unconfigured}, {"not an oracle", stranger}, {"other keys", otherKeys},
+		{"other transmitter", otherAccount}, {"starting", starting}, {"peers not heard", alone}, {"no rounds", stalled}, {"nothing lands", unlanded},
 		{"observations fail", blind}, {"relayer takes no reports", unhanded}, {"account", poor},
 	})
 }
@@ -135,6 +138,17 @@ func stranger(f *Feed, _ time.Time) (State, bool) {
 			"of the job's key bundle", f.Members.Oracles, f.Digest),
 		Remedy: "name the bundle that the configuration has by ocrKeyBundleID, or have the contract's owner set this " +
 			"node's keys, see loop keys list",
+	}, true
+}
+
+// otherKeys is a configuration that has this node's on-chain key and that it cannot run. libocr says so once, too.
+func otherKeys(f *Feed, _ time.Time) (State, bool) {
+	if f.Bootstrap || f.Members == nil || f.Members.Fault == "" {
+		return State{}, false
+	}
+	return State{
+		Level: Failed, Reason: fmt.Sprintf("the contract's configuration %s %s", f.Digest, f.Members.Fault),
+		Remedy: "have the contract's owner set this node's keys, see loop keys list",
 	}, true
 }
 
@@ -221,7 +235,7 @@ func unlanded(f *Feed, now time.Time) (State, bool) {
 	s := State{
 		Level: Failed, Reason: fmt.Sprintf("the contract has taken no report for %s, since this node handed one to its "+
 			"relayer", long(now, f.Unlanded)),
-		Remedy: "see loop chains list, and that the accounts of the network's nodes have funds",
+		Remedy: "see loop chains list and loop keys audit, and that the accounts of the network's nodes have funds",
 	}
 	if f.Account.Level != Running {
 		s.Reason += ": " + f.Account.Reason

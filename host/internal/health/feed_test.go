@@ -39,6 +39,9 @@ func TestFeeds(t *testing.T) {
 	)
 	hold(t, healthy, stated[Feed]{
 		"healthy":     {func(*Feed) {}, State{}},
+		"other keys": {func(f *Feed) { f.Members.Fault = "has another off-chain key" },
+			State{Failed, "other keys", "the contract's configuration 0001ab has another off-chain key",
+				"have the contract's owner set this node's keys, see loop keys list"}},
 		"quiet price": {func(f *Feed) { f.Transmission = Attempts{} }, State{}},
 		"refused": {func(f *Feed) { f.Failure = "the median refuses the configuration" },
 			State{Level: Failed, Cause: "failed", Reason: "the median refuses the configuration"}},

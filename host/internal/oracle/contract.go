@@ -9,6 +9,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/smartcontractkit/libocr/offchainreporting2plus/confighelper"
+	"github.com/smartcontractkit/libocr/offchainreporting2plus/ocr3confighelper"
 	"github.com/smartcontractkit/libocr/offchainreporting2plus/types"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -56,8 +58,10 @@ type tracker struct {
 
 // own is how a contract's configuration names this node.
 type own struct {
-	signer  types.OnchainPublicKey
-	account string
+	signer   types.OnchainPublicKey
+	offchain types.OffchainPublicKey
+	peer     string
+	account  string
 }
 
 // Notify implements types.ContractConfigTracker. The channel belongs to the node and survives the relayer's restarts.
@@ -129,9 +133,38 @@ func (o *own) among(config types.ContractConfig) health.Members {
 	for i, signer := range config.Signers {
 		if bytes.Equal(signer, o.signer) && i < len(config.Transmitters) {
 			m.Signer, m.Index, m.Account = true, i, string(config.Transmitters[i])
+			m.Fault = o.fault(config, i)
 		}
 	}
 	return m
+}
+
+// fault is what is wrong with this node's part in a configuration that its relayer vouches for, which knows none of its
+// keys.
+func (o *own) fault(config types.ContractConfig, index int) string {
+	identities, err := identitiesOf(config)
+	switch {
+	case err != nil:
+		return "cannot be read: " + err.Error()
+	case identities[index].OffchainPublicKey != o.offchain:
+		return fmt.Sprintf("has this node's on-chain key for oracle %d, and beside it an off-chain key that is not the "+
+			"bundle's", index)
+	case identities[index].PeerID != o.peer:
+		return fmt.Sprintf("has this node's on-chain key for oracle %d, and beside it the peer id %.64q, which is not this "+
+			"node's, %s", index, identities[index].PeerID, o.peer)
+	}
+	return ""
+}
+
+// identitiesOf are the oracles' public keys, as libocr reads them. There are as many as signers.
+func identitiesOf(config types.ContractConfig) ([]confighelper.OracleIdentity, error) {
+	const ocr3 = 30 // libocr's OCR3OffchainConfigVersion
+	if config.OffchainConfigVersion == ocr3 {
+		public, err := ocr3confighelper.PublicConfigFromContractConfig(true, config)
+		return public.OracleIdentities, err
+	}
+	public, err := confighelper.PublicConfigFromContractConfig(true, config)
+	return public.OracleIdentities, err
 }
 
 // LatestBlockHeight implements types.ContractConfigTracker.

@@ -421,7 +421,11 @@ func (o *Oracle) own() *own {
 	if o.settings.Spec.Type == job.TypeBootstrap {
 		return nil
 	}
-	return &own{signer: o.settings.Bundle.Report().Public(), account: o.settings.Spec.Account()}
+	s := o.settings
+	return &own{
+		signer: s.Bundle.Report().Public(), offchain: s.Bundle.Offchain().OffchainPublicKey(), peer: s.Peer.ID(),
+		account: s.Spec.Account(),
+	}
 }
 
 // Errors returns the job's latest errors, newest first: its tasks', the plugins', and those that libocr logged.
