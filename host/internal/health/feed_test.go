@@ -138,7 +138,7 @@ func TestFeeds(t *testing.T) {
 		"nothing lands": {func(f *Feed) { f.Unlanded = at(-30) },
 			State{Failed, "nothing lands", "the contract has taken no report for 2m10s, since this node handed one to its " +
 				"relayer",
-				"see loop chains list, and that the accounts of the network's nodes have funds"}},
+				"see loop chains list and loop keys audit, and that the accounts of the network's nodes have funds"}},
 		"nothing lands, and no funds": {func(f *Feed) {
 			f.Unlanded = at(-30)
 			f.Account = State{Level: Degraded, Reason: "account 0xA holds nothing", Remedy: "send it funds"}
