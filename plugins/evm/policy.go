@@ -27,8 +27,9 @@ type policy struct {
 	chain  *big.Int
 }
 
-// SigningCheck makes the check of what is signed for a chain's relayer: transmissions to contracts of jobs, transfers that an operator
-// asked for, and fillers, which are transfers of nothing to the account itself. The section's fees bound all of them.
+// SigningCheck makes the check of what is signed for a chain's relayer: transmissions to contracts of jobs, transfers
+// that an operator asked for, and fillers, which are transfers of nothing to the account itself. The section's fees
+// bound all of them.
 func SigningCheck(text []byte) (signing.Check, error) {
 	config, _ := ParseConfig("EVM", text) // another relayer of these chains may have keys that are not known here
 	chain, ok := new(big.Int).SetString(config.ChainID, 10)
@@ -96,8 +97,8 @@ func (p policy) contracts(from common.Address, facts signing.Facts) []called {
 	return own
 }
 
-// bounded refuses fees beyond the configuration's. Of gas limits alone no bound is known that holds on every chain: what gas and fee
-// come to is held to the highest fee for an ample limit, or for the largest that is configured.
+// bounded refuses fees beyond the configuration's. Of gas limits alone no bound is known that holds on every chain:
+// what gas and fee come to is held to the highest fee for an ample limit, or for the largest that is configured.
 func (p policy) bounded(from common.Address, u account.Unsigned, own []called) error {
 	most := p.config.fees(from).CapMax
 	if u.Cap.Cmp(most) > 0 {

@@ -105,7 +105,8 @@ func TestPreimage(t *testing.T) {
 	u := sound(t)
 	signer := types.LatestSignerForChainID(u.ChainID)
 	dynamic := types.NewTx(&types.DynamicFeeTx{
-		ChainID: u.ChainID, Nonce: u.Nonce, GasTipCap: u.Tip, GasFeeCap: u.Cap, Gas: u.Gas, To: u.To, Value: u.Value, Data: u.Data,
+		ChainID: u.ChainID, Nonce: u.Nonce, GasTipCap: u.Tip, GasFeeCap: u.Cap, Gas: u.Gas, To: u.To, Value: u.Value,
+		Data: u.Data,
 	})
 	if got := [32]byte(asked(t, u).Data); signer.Hash(dynamic) != got {
 		t.Errorf("EIP-1559: %x, want %x", got, signer.Hash(dynamic))
@@ -133,9 +134,11 @@ func TestSigningCheckAllows(t *testing.T) {
 			signing.Verdict{Kind: signing.Transmission, Job: 7, Slot: "9", To: policyContract.Hex()}},
 		"a filler": {func(u *account.Unsigned) { u.To, u.Data = &policyAccount, nil },
 			signing.Verdict{Kind: signing.Filler, Slot: "9", To: policyAccount.Hex()}},
-		"a transfer that was asked for": {func(u *account.Unsigned) { u.To, u.Data, u.Value = &common.Address{3}, nil, big.NewInt(5) },
+		"a transfer that was asked for": {
+			func(u *account.Unsigned) { u.To, u.Data, u.Value = &common.Address{3}, nil, big.NewInt(5) },
 			signing.Verdict{Kind: signing.Coins, Slot: "9", To: common.Address{3}.Hex()}},
-		"a chain whose gas is cheap and plenty": {func(u *account.Unsigned) { u.Gas, u.Cap, u.Tip = 3e9, big.NewInt(20e6), new(big.Int) },
+		"a chain whose gas is cheap and plenty": {
+			func(u *account.Unsigned) { u.Gas, u.Cap, u.Tip = 3e9, big.NewInt(20e6), new(big.Int) },
 			signing.Verdict{Kind: signing.Transmission, Job: 7, Slot: "9", To: policyContract.Hex()}},
 	} {
 		u := sound(t)
@@ -156,26 +159,53 @@ func TestSigningCheckRefuses(t *testing.T) {
 	}{
 		"the whole balance": {func(u *account.Unsigned) { u.To, u.Data, u.Value = &common.Address{9}, nil, big.NewInt(1e18) },
 			"no operator has asked for that"},
-		"one wei to itself":            {func(u *account.Unsigned) { u.To, u.Data, u.Value = &policyAccount, nil, big.NewInt(1) }, "transfers 1 wei"},
-		"another amount than asked":    {func(u *account.Unsigned) { u.To, u.Data, u.Value = &common.Address{3}, nil, big.NewInt(6) }, "transfers 6 wei"},
-		"coins to the contract":        {func(u *account.Unsigned) { u.Data, u.Value = nil, big.NewInt(1) }, "transfers 1 wei"},
-		"coins with a report":          {func(u *account.Unsigned) { u.Value = big.NewInt(1) }, "sends 1 wei with a transmission"},
-		"an approval of a token":       {func(u *account.Unsigned) { u.To, u.Data = &common.Address{8}, approve }, "the contract of no job"},
+		"one wei to itself": {
+			func(u *account.Unsigned) { u.To, u.Data, u.Value = &policyAccount, nil, big.NewInt(1) },
+			"transfers 1 wei",
+		},
+		"another amount than asked": {
+			func(u *account.Unsigned) { u.To, u.Data, u.Value = &common.Address{3}, nil, big.NewInt(6) },
+			"transfers 6 wei",
+		},
+		"coins to the contract": {
+			func(u *account.Unsigned) { u.Data, u.Value = nil, big.NewInt(1) },
+			"transfers 1 wei",
+		},
+		"coins with a report": {
+			func(u *account.Unsigned) { u.Value = big.NewInt(1) },
+			"sends 1 wei with a transmission",
+		},
+		"an approval of a token": {
+			func(u *account.Unsigned) { u.To, u.Data = &common.Address{8}, approve },
+			"the contract of no job",
+		},
 		"an approval at the contract":  {func(u *account.Unsigned) { u.Data = approve }, "the function is 0x095ea7b3"},
 		"another account's contract":   {func(u *account.Unsigned) { u.To = &common.Address{6} }, "the contract of no job"},
 		"a call of the account itself": {func(u *account.Unsigned) { u.To = &policyAccount }, "the contract of no job"},
 		"a new contract":               {func(u *account.Unsigned) { u.To = nil }, "makes a contract"},
 		"another chain":                {func(u *account.Unsigned) { u.ChainID = big.NewInt(1) }, "is for chain 1,"},
 		"an access list":               {func(u *account.Unsigned) { u.AccessList = types.AccessList{{}} }, "access list"},
-		"a fee beyond the most":        {func(u *account.Unsigned) { u.Cap = big.NewInt(201e9) }, "FeeCapMax is 200000000000"},
-		"a price beyond the most":      {func(u *account.Unsigned) { u.Cap, u.Tip = big.NewInt(201e9), nil }, "FeeCapMax is 200000000000"},
-		"a tip above the fee":          {func(u *account.Unsigned) { u.Tip = big.NewInt(101e9) }, "more than it pays at most"},
-		"gas beyond any block":         {func(u *account.Unsigned) { u.Gas = 1 << 60 }, "its fee may come to"},
-		"a fee wider than any":         {func(u *account.Unsigned) { u.Cap = new(big.Int).Lsh(big.NewInt(1), 300) }, "FeeCapMax is"},
-		"bytes behind a report":        {func(u *account.Unsigned) { u.Data = append(u.Data, 0) }, "not in the one form"},
-		"a selector alone":             {func(u *account.Unsigned) { u.Data = u.Data[:4] }, "cannot be read"},
-		"half a selector":              {func(u *account.Unsigned) { u.Data = u.Data[:2] }, "the function is"},
-		"no report":                    {func(u *account.Unsigned) { u.Data = inputOf(t, []byte{1}) }, "its report"},
+		"a fee beyond the most": {
+			func(u *account.Unsigned) { u.Cap = big.NewInt(201e9) },
+			"FeeCapMax is 200000000000",
+		},
+		"a price beyond the most": {
+			func(u *account.Unsigned) { u.Cap, u.Tip = big.NewInt(201e9), nil },
+			"FeeCapMax is 200000000000",
+		},
+		"a tip above the fee": {
+			func(u *account.Unsigned) { u.Tip = big.NewInt(101e9) },
+			"more than it pays at most",
+		},
+		"gas beyond any block": {func(u *account.Unsigned) { u.Gas = 1 << 60 }, "its fee may come to"},
+		"a fee wider than any": {
+			func(u *account.Unsigned) { u.Cap = new(big.Int).Lsh(big.NewInt(1), 300) },
+			"FeeCapMax is",
+		},
+		"bytes behind a report": {func(u *account.Unsigned) { u.Data = append(u.Data, 0) }, "not in the one form"},
+		"a selector alone":      {func(u *account.Unsigned) { u.Data = u.Data[:4] }, "cannot be read"},
+		"half a selector":       {func(u *account.Unsigned) { u.Data = u.Data[:2] }, "the function is"},
+		"no report":             {func(u *account.Unsigned) { u.Data = inputOf(t, []byte{1}) }, "its report"},
 		"a report of too many": {func(u *account.Unsigned) {
 			u.Data = inputOf(t, append(policyReport(t, 31), make([]byte, 32)...))
 		}, "the largest has"},
@@ -247,8 +277,8 @@ func TestSigningCheckTransfersOnce(t *testing.T) {
 	}
 }
 
-// Whatever the figures are within the configuration's bounds, a report is signed; with one other target, value, function or chain it
-// is not, and neither is any other message for its hash.
+// Whatever the figures are within the configuration's bounds, a report is signed; with one other target, value,
+// function or chain it is not, and neither is any other message for its hash.
 func TestSigningCheckProperty(t *testing.T) {
 	t.Parallel()
 	check := policyCheck(t)
@@ -287,8 +317,8 @@ func TestSigningCheckProperty(t *testing.T) {
 	})
 }
 
-// FuzzSigningCheck holds that nothing that is signed is else than a call of the job's contract without coins, a filler, or the transfer
-// that was asked for, and that no bytes make a panic.
+// FuzzSigningCheck holds that nothing that is signed is else than a call of the job's contract without coins, a
+// filler, or the transfer that was asked for, and that no bytes make a panic.
 func FuzzSigningCheck(f *testing.F) {
 	check := policyCheck(f)
 	u := sound(f)

@@ -20,8 +20,9 @@ import (
 // policy is what one chain's transactions are held to.
 type policy struct{ highest uint64 } // price of a compute unit
 
-// SigningCheck makes the check of what is signed for a chain's relayer: transmissions to contracts of jobs and transfers that an
-// operator asked for, each alone but for its price and limit of compute units. The section's ComputeUnitPriceMax bounds the price.
+// SigningCheck makes the check of what is signed for a chain's relayer: transmissions to contracts of jobs and
+// transfers that an operator asked for, each alone but for its price and limit of compute units. The section's
+// ComputeUnitPriceMax bounds the price.
 func SigningCheck(text []byte) (signing.Check, error) {
 	config, _ := ParseConfig("Solana", text) // another relayer of these chains may have keys that are not known here
 	return policy{highest: config.ComputeUnitPriceMax}.check, nil
@@ -37,7 +38,9 @@ func (p policy) check(r signing.Request, facts signing.Facts) (signing.Verdict, 
 		return signing.Verdict{}, err
 	}
 	if len(r.Transaction) > 0 {
-		return signing.Verdict{}, errors.New("it comes with a transaction besides, and accounts of Solana sign the message itself")
+		return signing.Verdict{}, errors.New(
+			"it comes with a transaction besides, and accounts of Solana sign the message itself",
+		)
 	}
 	call, err := p.single(m)
 	if err != nil {
@@ -68,8 +71,8 @@ type instruction struct {
 	data     []byte
 }
 
-// readMessage reads a transaction's message of the kind that has no version, signed and paid by one account. Messages of other
-// kinds, off-chain ones among them, begin with a byte of 128 or more, so that none is taken for another.
+// readMessage reads a transaction's message of the kind that has no version, signed and paid by one account. Messages
+// of other kinds, off-chain ones among them, begin with a byte of 128 or more, so that none is taken for another.
 func readMessage(from sol.PublicKey, data []byte) (*sol.Message, error) {
 	if len(data) == 0 || data[0] >= 0x80 {
 		return nil, errors.New("it is not a transaction without a version, which is all that relayers send")
@@ -84,7 +87,10 @@ func readMessage(from sol.PublicKey, data []byte) (*sol.Message, error) {
 	}
 	switch h := m.Header; {
 	case h.NumRequiredSignatures != 1 || h.NumReadonlySignedAccounts != 0:
-		return nil, fmt.Errorf("it wants %d signatures, and this account alone signs what relayers send", h.NumRequiredSignatures)
+		return nil, fmt.Errorf(
+			"it wants %d signatures, and this account alone signs what relayers send",
+			h.NumRequiredSignatures,
+		)
 	case len(m.AccountKeys) == 0 || m.AccountKeys[0] != from:
 		return nil, errors.New("it is another account's")
 	case int(h.NumReadonlyUnsignedAccounts) >= len(m.AccountKeys):
@@ -130,7 +136,11 @@ func (p policy) single(m *sol.Message) (instruction, error) {
 		i := &all[at]
 		switch {
 		case i.program != sol.ComputeBudget && call != nil:
-			return instruction{}, fmt.Errorf("it calls the program %s besides %s, and relayers make one call", i.program, call.program)
+			return instruction{}, fmt.Errorf(
+				"it calls the program %s besides %s, and relayers make one call",
+				i.program,
+				call.program,
+			)
 		case i.program != sol.ComputeBudget:
 			call = i
 		case len(i.data) == 5 && i.data[0] == tagUnitLimit: // the chain bounds it
@@ -150,7 +160,11 @@ func (p policy) single(m *sol.Message) (instruction, error) {
 }
 
 // transmits finds the job whose report is handed in.
-func transmits(from sol.PublicKey, call instruction, contracts []signing.Contract) (job int64, state string, err error) {
+func transmits(
+	from sol.PublicKey,
+	call instruction,
+	contracts []signing.Contract,
+) (job int64, state string, err error) {
 	for _, c := range contracts {
 		transmitter, err := account.Parse(c.Transmitter)
 		if err != nil || transmitter != from {
@@ -161,7 +175,12 @@ func transmits(from sol.PublicKey, call instruction, contracts []signing.Contrac
 			continue
 		}
 		if err := call.transmission(from, of); err != nil {
-			return 0, "", fmt.Errorf("it calls the contract %s of job %d with something else than a report: %w", of.State, c.Job, err)
+			return 0, "", fmt.Errorf(
+				"it calls the contract %s of job %d with something else than a report: %w",
+				of.State,
+				c.Job,
+				err,
+			)
 		}
 		return c.Job, of.State.String(), nil
 	}
@@ -182,7 +201,9 @@ func contractOf(c signing.Contract) (ocr2.Contract, bool) {
 	for _, key := range []struct {
 		text string
 		to   *sol.PublicKey
-	}{{relayConfig.Program, &of.Program}, {relayConfig.Feed, &of.Feed}, {relayConfig.Store, &of.Store}, {c.ID, &of.State}} {
+	}{
+		{relayConfig.Program, &of.Program}, {relayConfig.Feed, &of.Feed}, {relayConfig.Store, &of.Store}, {c.ID, &of.State},
+	} {
 		var err error
 		if *key.to, err = account.Parse(key.text); err != nil {
 			return ocr2.Contract{}, false

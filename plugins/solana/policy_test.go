@@ -112,13 +112,20 @@ func TestSigningCheckAllows(t *testing.T) {
 	}{
 		"a report between price and limit": {
 			message(t, policyAccount, unitPrice(1000), transmission(t, policyContract, 2), unitLimit(200_000)), report},
-		"a report alone":         {message(t, policyAccount, transmission(t, policyContract, 1)), report},
-		"a report of all":        {message(t, policyAccount, unitPrice(0), transmission(t, policyContract, 19)), report},
-		"a transfer asked for":   {message(t, policyAccount, unitPrice(1), coins(policyOther, 5)), signing.Verdict{Kind: signing.Coins, To: policyOther.String()}},
-		"a transfer, not priced": {message(t, policyAccount, coins(policyOther, 5)), signing.Verdict{Kind: signing.Coins, To: policyOther.String()}},
+		"a report alone":  {message(t, policyAccount, transmission(t, policyContract, 1)), report},
+		"a report of all": {message(t, policyAccount, unitPrice(0), transmission(t, policyContract, 19)), report},
+		"a transfer asked for": {
+			message(t, policyAccount, unitPrice(1), coins(policyOther, 5)),
+			signing.Verdict{Kind: signing.Coins, To: policyOther.String()},
+		},
+		"a transfer, not priced": {
+			message(t, policyAccount, coins(policyOther, 5)),
+			signing.Verdict{Kind: signing.Coins, To: policyOther.String()},
+		},
 	} {
 		got, err := judged(t, c.data)
-		if diff := cmp.Diff(c.want, got, cmpopts.IgnoreFields(signing.Verdict{}, "Slot")); diff != "" || err != nil || got.Slot == "" {
+		if diff := cmp.Diff(c.want, got, cmpopts.IgnoreFields(signing.Verdict{}, "Slot")); diff != "" || err != nil ||
+			got.Slot == "" {
 			t.Errorf("%s: %+v, %v (-want +got):\n%s", name, got, err, diff)
 		}
 	}
@@ -140,36 +147,94 @@ func TestSigningCheckRefuses(t *testing.T) {
 		data []byte
 		want string
 	}{
-		"the whole balance":              {message(t, policyAccount, coins(policyKey(8), 1e9)), "no operator has asked for that"},
-		"another amount than asked":      {message(t, policyAccount, coins(policyOther, 6)), "transfers 6 lamports"},
-		"coins behind a report":          {message(t, policyAccount, good, coins(policyOther, 5)), "relayers make one call"},
-		"coins before a report":          {message(t, policyAccount, coins(policyOther, 5), good), "relayers make one call"},
-		"two reports":                    {message(t, policyAccount, good, transmission(t, policyContract, 3)), "relayers make one call"},
-		"the asked transfer, twice":      {message(t, policyAccount, coins(policyOther, 5), coins(policyOther, 5)), "relayers make one call"},
-		"nothing":                        {message(t, policyAccount, unitPrice(1)), "calls nothing"},
-		"a price beyond the most":        {message(t, policyAccount, unitPrice(1001), good), "ComputeUnitPriceMax is 1000"},
-		"a second price":                 {message(t, policyAccount, unitPrice(1), good, unitPrice(1<<60)), "ComputeUnitPriceMax is 1000"},
-		"a larger heap":                  {message(t, policyAccount, budget(1, 0, 0, 4, 0), good), "something else of the compute budget"},
-		"a deprecated fee":               {message(t, policyAccount, budget(0, 0, 0, 0, 0, 0, 0, 0, 1), good), "something else of the compute budget"},
-		"another program":                {message(t, policyAccount, changed(func(i *sol.GenericInstruction) { i.ProgID = policyKey(8) })), "for no contract of a job"},
-		"a token's program":              {message(t, policyAccount, sol.NewInstruction(sol.TokenProgramID, sol.AccountMetaSlice{sol.Meta(policyAccount).SIGNER()}, []byte{3})), "for no contract of a job"},
-		"another state":                  {message(t, policyAccount, reaccounted(0, policyKey(8))), "for no contract of a job"},
-		"another account's state":        {message(t, policyAccount, transmission(t, ocr2.Contract{Program: policyContract.Program, State: policyKey(8), Feed: policyContract.Feed, Store: policyContract.Store}, 1)), "for no contract of a job"},
-		"another feed":                   {message(t, policyAccount, reaccounted(2, policyKey(8))), "its account 2"},
-		"another store":                  {message(t, policyAccount, reaccounted(3, policyKey(8))), "its account 3"},
-		"a further account":              {message(t, policyAccount, changed(func(i *sol.GenericInstruction) { i.AccountValues = append(i.AccountValues, sol.Meta(policyOther)) })), "names 7 accounts"},
-		"no accounts":                    {message(t, policyAccount, changed(func(i *sol.GenericInstruction) { i.AccountValues = nil })), "for no contract of a job"},
-		"another instruction of program": {message(t, policyAccount, changed(func(i *sol.GenericInstruction) { copy(i.DataBytes[1:], []byte{0xbe, 0x82, 0xb2}) })), "no config digest"},
-		"another bump":                   {message(t, policyAccount, changed(func(i *sol.GenericInstruction) { i.DataBytes[0]++ })), "its data begin with"},
-		"no signatures":                  {message(t, policyAccount, changed(func(i *sol.GenericInstruction) { i.DataBytes = i.DataBytes[:1+96+61] })), "its data have 158 bytes"},
-		"a byte too many":                {message(t, policyAccount, changed(func(i *sol.GenericInstruction) { i.DataBytes = append(i.DataBytes, 0) })), "its data have"},
-		"another payer":                  {message(t, policyOther, good), "signatures"},
-		"another system instruction":     {message(t, policyAccount, sol.NewInstruction(sol.SystemProgramID, sol.AccountMetaSlice{sol.Meta(policyAccount).WRITE().SIGNER()}, []byte{1, 0, 0, 0})), "something else than a transfer"},
-		"a version":                      {versioned, "without a version"},
-		"an off-chain message":           {[]byte("\xffsolana offchain\x00hello"), "without a version"},
-		"bytes behind it":                {append(message(t, policyAccount, good), 0), "in the one form"},
-		"nothing at all":                 {nil, "without a version"},
-		"noise":                          {[]byte{1, 2, 3}, "not a transaction"},
+		"the whole balance": {
+			message(t, policyAccount, coins(policyKey(8), 1e9)),
+			"no operator has asked for that",
+		},
+		"another amount than asked": {message(t, policyAccount, coins(policyOther, 6)), "transfers 6 lamports"},
+		"coins behind a report":     {message(t, policyAccount, good, coins(policyOther, 5)), "relayers make one call"},
+		"coins before a report":     {message(t, policyAccount, coins(policyOther, 5), good), "relayers make one call"},
+		"two reports": {
+			message(t, policyAccount, good, transmission(t, policyContract, 3)),
+			"relayers make one call",
+		},
+		"the asked transfer, twice": {
+			message(t, policyAccount, coins(policyOther, 5), coins(policyOther, 5)),
+			"relayers make one call",
+		},
+		"nothing":                 {message(t, policyAccount, unitPrice(1)), "calls nothing"},
+		"a price beyond the most": {message(t, policyAccount, unitPrice(1001), good), "ComputeUnitPriceMax is 1000"},
+		"a second price": {
+			message(t, policyAccount, unitPrice(1), good, unitPrice(1<<60)),
+			"ComputeUnitPriceMax is 1000",
+		},
+		"a larger heap": {
+			message(t, policyAccount, budget(1, 0, 0, 4, 0), good),
+			"something else of the compute budget",
+		},
+		"a deprecated fee": {
+			message(t, policyAccount, budget(0, 0, 0, 0, 0, 0, 0, 0, 1), good),
+			"something else of the compute budget",
+		},
+		"another program": {
+			message(t, policyAccount, changed(func(i *sol.GenericInstruction) { i.ProgID = policyKey(8) })),
+			"for no contract of a job",
+		},
+		"a token's program": {
+			message(t, policyAccount, sol.NewInstruction(sol.TokenProgramID,
+				sol.AccountMetaSlice{sol.Meta(policyAccount).SIGNER()}, []byte{3})),
+			"for no contract of a job",
+		},
+		"another state": {
+			message(t, policyAccount, reaccounted(0, policyKey(8))),
+			"for no contract of a job",
+		},
+		"another account's state": {
+			message(t, policyAccount, transmission(t, ocr2.Contract{Program: policyContract.Program, State: policyKey(8),
+				Feed: policyContract.Feed, Store: policyContract.Store}, 1)),
+			"for no contract of a job",
+		},
+		"another feed":  {message(t, policyAccount, reaccounted(2, policyKey(8))), "its account 2"},
+		"another store": {message(t, policyAccount, reaccounted(3, policyKey(8))), "its account 3"},
+		"a further account": {
+			message(t, policyAccount, changed(func(i *sol.GenericInstruction) {
+				i.AccountValues = append(i.AccountValues, sol.Meta(policyOther))
+			})),
+			"names 7 accounts",
+		},
+		"no accounts": {
+			message(t, policyAccount, changed(func(i *sol.GenericInstruction) { i.AccountValues = nil })),
+			"for no contract of a job",
+		},
+		"another instruction of program": {
+			message(t, policyAccount, changed(func(i *sol.GenericInstruction) {
+				copy(i.DataBytes[1:], []byte{0xbe, 0x82, 0xb2})
+			})),
+			"no config digest",
+		},
+		"another bump": {
+			message(t, policyAccount, changed(func(i *sol.GenericInstruction) { i.DataBytes[0]++ })),
+			"its data begin with",
+		},
+		"no signatures": {
+			message(t, policyAccount, changed(func(i *sol.GenericInstruction) { i.DataBytes = i.DataBytes[:1+96+61] })),
+			"its data have 158 bytes",
+		},
+		"a byte too many": {
+			message(t, policyAccount, changed(func(i *sol.GenericInstruction) { i.DataBytes = append(i.DataBytes, 0) })),
+			"its data have",
+		},
+		"another payer": {message(t, policyOther, good), "signatures"},
+		"another system instruction": {
+			message(t, policyAccount, sol.NewInstruction(sol.SystemProgramID,
+				sol.AccountMetaSlice{sol.Meta(policyAccount).WRITE().SIGNER()}, []byte{1, 0, 0, 0})),
+			"something else than a transfer",
+		},
+		"a version":            {versioned, "without a version"},
+		"an off-chain message": {[]byte("\xffsolana offchain\x00hello"), "without a version"},
+		"bytes behind it":      {append(message(t, policyAccount, good), 0), "in the one form"},
+		"nothing at all":       {nil, "without a version"},
+		"noise":                {[]byte{1, 2, 3}, "not a transaction"},
 	} {
 		got, err := judged(t, c.data)
 		if err == nil || !strings.Contains(err.Error(), c.want) || !strings.HasPrefix(err.Error(), "it") {
@@ -204,8 +269,8 @@ func TestSigningCheckTransfersOnce(t *testing.T) {
 	}
 }
 
-// Whatever price and limit a report has within the configuration's bounds, it is signed; with one other program, account or byte of its
-// head it is not.
+// Whatever price and limit a report has within the configuration's bounds, it is signed; with one other program,
+// account or byte of its head it is not.
 func TestSigningCheckProperty(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(r *rapid.T) {

@@ -14,15 +14,16 @@ import (
 	"github.com/loop-plugins/loop/sdk/go/relayer/signing"
 )
 
-// mostFee is the most that a transaction may allow the chain to take: 100 STRK. The chain takes what it uses at the block's prices,
-// which is some thousandths of that, and bounds are estimates with room; the limit holds off what no estimate comes to.
+// mostFee is the most that a transaction may allow the chain to take: 100 STRK. The chain takes what it uses at the
+// block's prices, which is some thousandths of that, and bounds are estimates with room; the limit holds off what no
+// estimate comes to.
 var mostFee = new(big.Int).Mul(big.NewInt(100), big.NewInt(1e18)) // FRI
 
 // policy is what one chain's transactions are held to.
 type policy struct{ chain, token stark.Felt }
 
-// SigningCheck makes the check of what is signed for a chain's relayer: transactions of one call, which is a transmission to a contract
-// of a job or a transfer that an operator asked for, and fillers, which call nothing.
+// SigningCheck makes the check of what is signed for a chain's relayer: transactions of one call, which is a
+// transmission to a contract of a job or a transfer that an operator asked for, and fillers, which call nothing.
 func SigningCheck(text []byte) (signing.Check, error) {
 	config, _ := ParseConfig("Starknet", text) // another relayer of these chains may have keys that are not known here
 	chain, err := stark.ShortString(config.ChainID)
@@ -90,8 +91,11 @@ func transmits(key, sender stark.Felt, call account.Call, contracts []signing.Co
 		}
 		return c.Job, nil
 	}
-	return 0, fmt.Errorf("it calls %s for %s, which is the contract of no job that sends from that account by this key", call.To,
-		sender)
+	return 0, fmt.Errorf(
+		"it calls %s for %s, which is the contract of no job that sends from that account by this key",
+		call.To,
+		sender,
+	)
 }
 
 // same tells whether an operator's text means a field element.

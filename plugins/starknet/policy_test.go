@@ -88,7 +88,8 @@ func moving(to stark.Felt, fri uint64) account.Call {
 func invoking(calls ...account.Call) account.Invoke {
 	bound := account.Bound{Amount: 1_000_000, Price: big.NewInt(3e9)}
 	return account.Invoke{
-		Sender: policySender, Calldata: calling(calls...), Nonce: 9, Bounds: account.Bounds{L1: bound, L2: bound, L1Data: bound},
+		Sender: policySender, Calldata: calling(calls...), Nonce: 9,
+		Bounds: account.Bounds{L1: bound, L2: bound, L1Data: bound},
 	}
 }
 
@@ -117,9 +118,15 @@ func TestSigningCheckAllows(t *testing.T) {
 		tx   account.Invoke
 		want signing.Verdict
 	}{
-		"a report":               {invoking(reporting(t)), signing.Verdict{Kind: signing.Transmission, Job: 7, Slot: "9", To: "0x33"}},
-		"a filler":               {invoking(), signing.Verdict{Kind: signing.Filler, Slot: "9", To: "0x22"}},
-		"a transfer, as ordered": {invoking(moving(policyFriend, 5)), signing.Verdict{Kind: signing.Coins, Slot: "9", To: "0x44"}},
+		"a report": {
+			invoking(reporting(t)),
+			signing.Verdict{Kind: signing.Transmission, Job: 7, Slot: "9", To: "0x33"},
+		},
+		"a filler": {invoking(), signing.Verdict{Kind: signing.Filler, Slot: "9", To: "0x22"}},
+		"a transfer, as ordered": {
+			invoking(moving(policyFriend, 5)),
+			signing.Verdict{Kind: signing.Coins, Slot: "9", To: "0x44"},
+		},
 	} {
 		got, err := policyCheck(t)(requested(t, c.tx, "SN_SEPOLIA"), policyFacts)
 		if diff := cmp.Diff(c.want, got); diff != "" || err != nil {
@@ -140,31 +147,68 @@ func TestSigningCheckRefuses(t *testing.T) {
 		change(&call)
 		return invoking(call)
 	}
-	approve := account.Call{To: policyTok, Selector: aggregator.Selector("approve"), Calldata: []stark.Felt{policyFriend, {}, {}}}
+	approve := account.Call{
+		To:       policyTok,
+		Selector: aggregator.Selector("approve"),
+		Calldata: []stark.Felt{policyFriend, {}, {}},
+	}
 	for name, c := range map[string]struct {
 		tx   account.Invoke
 		want string
 	}{
-		"the whole balance":           {invoking(moving(stark.FromUint64(0x99), 1e18)), "no operator has asked for that"},
-		"another amount than asked":   {invoking(moving(policyFriend, 6)), "transfers 6 FRI"},
-		"a transfer of few words":     {invoking(account.Call{To: policyTok, Selector: aggregator.Selector("transfer")}), "the token does not have"},
-		"an approval":                 {invoking(approve), "the contract of no job"},
-		"a report and a transfer":     {invoking(reporting(t), moving(policyFriend, 5)), "makes 2 calls"},
-		"a transfer and a report":     {invoking(moving(policyFriend, 5), reporting(t)), "makes 2 calls"},
-		"another function":            {called(func(c *account.Call) { c.Selector = aggregator.Selector("withdraw_payment") }), "another function of the contract 0x33"},
-		"another contract":            {called(func(c *account.Call) { c.To = policyFriend }), "the contract of no job"},
-		"a contract without account":  {called(func(c *account.Call) { c.To = stark.FromUint64(0x66) }), "the contract of no job"},
-		"another key's contract":      {called(func(c *account.Call) { c.To = stark.FromUint64(0x88) }), "the contract of no job"},
-		"another account":             {with(func(tx *account.Invoke) { tx.Sender = policyFriend }), "the contract of no job"},
-		"words behind a report":       {called(func(c *account.Call) { c.Calldata = append(c.Calldata, stark.Felt{}) }), "more or fewer arguments"},
-		"no arguments":                {called(func(c *account.Call) { c.Calldata = nil }), "fewer than a transmission"},
-		"no signatures":               {called(func(c *account.Call) { c.Calldata = c.Calldata[:len(c.Calldata)-7] }), "fewer than a transmission of 4"},
-		"too many observations":       {called(func(c *account.Call) { c.Calldata[5] = stark.FromUint64(32) }), "1 to 31"},
-		"a number beyond 64 bits":     {called(func(c *account.Call) { c.Calldata[len(c.Calldata)-7] = policyWide(t) }), "signatures"},
-		"a fee beyond any":            {with(func(tx *account.Invoke) { tx.Bounds.L2.Price = new(big.Int).Lsh(big.NewInt(1), 127) }), "its fee may come to"},
-		"fewer arguments than it has": {with(func(tx *account.Invoke) { tx.Calldata[3] = stark.FromUint64(1) }), "more or fewer arguments than it says"},
-		"calldata of nothing":         {with(func(tx *account.Invoke) { tx.Calldata = nil }), "makes 0 calls"},
-		"a filler with arguments":     {with(func(tx *account.Invoke) { tx.Calldata = []stark.Felt{{}, policyFriend} }), "makes 0 calls"},
+		"the whole balance":         {invoking(moving(stark.FromUint64(0x99), 1e18)), "no operator has asked for that"},
+		"another amount than asked": {invoking(moving(policyFriend, 6)), "transfers 6 FRI"},
+		"a transfer of few words": {
+			invoking(account.Call{To: policyTok, Selector: aggregator.Selector("transfer")}),
+			"the token does not have",
+		},
+		"an approval":             {invoking(approve), "the contract of no job"},
+		"a report and a transfer": {invoking(reporting(t), moving(policyFriend, 5)), "makes 2 calls"},
+		"a transfer and a report": {invoking(moving(policyFriend, 5), reporting(t)), "makes 2 calls"},
+		"another function": {
+			called(func(c *account.Call) { c.Selector = aggregator.Selector("withdraw_payment") }),
+			"another function of the contract 0x33",
+		},
+		"another contract": {called(func(c *account.Call) { c.To = policyFriend }), "the contract of no job"},
+		"a contract without account": {
+			called(func(c *account.Call) { c.To = stark.FromUint64(0x66) }),
+			"the contract of no job",
+		},
+		"another key's contract": {
+			called(func(c *account.Call) { c.To = stark.FromUint64(0x88) }),
+			"the contract of no job",
+		},
+		"another account": {
+			with(func(tx *account.Invoke) { tx.Sender = policyFriend }),
+			"the contract of no job",
+		},
+		"words behind a report": {
+			called(func(c *account.Call) { c.Calldata = append(c.Calldata, stark.Felt{}) }),
+			"more or fewer arguments",
+		},
+		"no arguments": {called(func(c *account.Call) { c.Calldata = nil }), "fewer than a transmission"},
+		"no signatures": {
+			called(func(c *account.Call) { c.Calldata = c.Calldata[:len(c.Calldata)-7] }),
+			"fewer than a transmission of 4",
+		},
+		"too many observations": {called(func(c *account.Call) { c.Calldata[5] = stark.FromUint64(32) }), "1 to 31"},
+		"a number beyond 64 bits": {
+			called(func(c *account.Call) { c.Calldata[len(c.Calldata)-7] = policyWide(t) }),
+			"signatures",
+		},
+		"a fee beyond any": {
+			with(func(tx *account.Invoke) { tx.Bounds.L2.Price = new(big.Int).Lsh(big.NewInt(1), 127) }),
+			"its fee may come to",
+		},
+		"fewer arguments than it has": {
+			with(func(tx *account.Invoke) { tx.Calldata[3] = stark.FromUint64(1) }),
+			"more or fewer arguments than it says",
+		},
+		"calldata of nothing": {with(func(tx *account.Invoke) { tx.Calldata = nil }), "makes 0 calls"},
+		"a filler with arguments": {
+			with(func(tx *account.Invoke) { tx.Calldata = []stark.Felt{{}, policyFriend} }),
+			"makes 0 calls",
+		},
 	} {
 		got, err := policyCheck(t)(requested(t, c.tx, "SN_SEPOLIA"), policyFacts)
 		if err == nil || !strings.Contains(err.Error(), c.want) || !strings.HasPrefix(err.Error(), "it") {
@@ -191,17 +235,29 @@ func TestSigningCheckRefusesOtherBytes(t *testing.T) {
 		data, text []byte
 		want       string
 	}{
-		"no transaction":       {good.Data, nil, "comes without the transaction"},
-		"another's hash":       {drained.Data, good.Transaction, "not what the hash to be signed is of"},
-		"another network":      {requested(t, invoking(reporting(t)), "SN_MAIN").Data, good.Transaction, "on this chain"},
-		"no hash":              {nil, good.Transaction, "not what the hash to be signed is of"},
-		"no JSON":              {good.Data, []byte("{"), "not a transaction as nodes take it"},
-		"no sender":            {good.Data, []byte("{}"), "no sender_address"},
-		"a list":               {good.Data, []byte("[1]"), "not a transaction as nodes take it"},
-		"a felt beyond all":    {good.Data, []byte(`{"sender_address":"0x` + strings.Repeat("f", 64) + `"}`), "not a transaction as nodes take it"},
-		"a nonce beyond all":   {good.Data, []byte(`{"sender_address":"0x1","nonce":"0x1` + strings.Repeat("0", 16) + `"}`), "wider than 64 bits"},
-		"an amount beyond all": {good.Data, []byte(`{"sender_address":"0x1","resource_bounds":{"l2_gas":{"max_amount":"0x1` + strings.Repeat("0", 16) + `"}}}`), "bound of l2_gas"},
-		"a price beyond all":   {good.Data, []byte(`{"sender_address":"0x1","resource_bounds":{"l1_gas":{"max_price_per_unit":"0x1` + strings.Repeat("0", 32) + `"}}}`), "bound of l1_gas"},
+		"no transaction":  {good.Data, nil, "comes without the transaction"},
+		"another's hash":  {drained.Data, good.Transaction, "not what the hash to be signed is of"},
+		"another network": {requested(t, invoking(reporting(t)), "SN_MAIN").Data, good.Transaction, "on this chain"},
+		"no hash":         {nil, good.Transaction, "not what the hash to be signed is of"},
+		"no JSON":         {good.Data, []byte("{"), "not a transaction as nodes take it"},
+		"no sender":       {good.Data, []byte("{}"), "no sender_address"},
+		"a list":          {good.Data, []byte("[1]"), "not a transaction as nodes take it"},
+		"a felt beyond all": {
+			good.Data, []byte(`{"sender_address":"0x` + strings.Repeat("f", 64) + `"}`),
+			"not a transaction as nodes take it",
+		},
+		"a nonce beyond all": {
+			good.Data, []byte(`{"sender_address":"0x1","nonce":"0x1` + strings.Repeat("0", 16) + `"}`),
+			"wider than 64 bits",
+		},
+		"an amount beyond all": {
+			good.Data, []byte(`{"sender_address":"0x1","resource_bounds":{"l2_gas":{"max_amount":"0x1` + strings.Repeat("0", 16) + `"}}}`),
+			"bound of l2_gas",
+		},
+		"a price beyond all": {
+			good.Data, []byte(`{"sender_address":"0x1","resource_bounds":{"l1_gas":{"max_price_per_unit":"0x1` + strings.Repeat("0", 32) + `"}}}`),
+			"bound of l1_gas",
+		},
 	} {
 		got, err := policyCheck(t)(signing.Request{Account: good.Account, Data: c.data, Transaction: c.text}, policyFacts)
 		if err == nil || !strings.Contains(err.Error(), c.want) {
@@ -239,12 +295,18 @@ func TestSigningCheckProperty(t *testing.T) {
 	rapid.Check(t, func(r *rapid.T) {
 		call := account.Call{
 			To: policyContract, Selector: aggregator.Selector("transmit"),
-			Calldata: transmission(t, rapid.IntRange(1, 31).Draw(r, "observations"), rapid.IntRange(1, 31).Draw(r, "signatures")),
+			Calldata: transmission(
+				t,
+				rapid.IntRange(1, 31).Draw(r, "observations"),
+				rapid.IntRange(1, 31).Draw(r, "signatures"),
+			),
 		}
 		tx := invoking(call)
 		tx.Nonce = rapid.Uint64().Draw(r, "nonce")
 		tx.Bounds.L2 = account.Bound{
-			Amount: rapid.Uint64Range(0, 1_200_000_000).Draw(r, "amount"), Price: big.NewInt(rapid.Int64Range(0, 50e9).Draw(r, "price")),
+			Amount: rapid.Uint64Range(0, 1_200_000_000).
+				Draw(r, "amount"),
+			Price: big.NewInt(rapid.Int64Range(0, 50e9).Draw(r, "price")),
 		}
 		if _, err := check(requested(t, tx, "SN_SEPOLIA"), policyFacts); err != nil {
 			r.Fatal(err)

@@ -16,9 +16,10 @@ func (c *command) auditKeys() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "audit [KEY]", Short: "List what relayers had signed and were refused, newest first",
 		Args: cobra.MaximumNArgs(1),
-		Long: "audit lists the transactions that relayers asked the node to sign, of one account's key or of all: when, which\n" +
-			"plugin and for which job, what it was, and why it was refused if it was. The node keeps the newest 10000 of each\n" +
-			"account that it signed, and as many that it refused. --json has the token of the next page, for --page.",
+		Long: "audit lists the transactions that relayers asked the node to sign, of one account's key or of all: when,\n" +
+			"which plugin and for which job, what it was, and why it was refused if it was. The node keeps the newest\n" +
+			"10000 of each account that it signed, and as many that it refused. --json has the token of the next page,\n" +
+			"for --page.",
 		Example: "  loop keys audit --refused",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) > 0 {

@@ -32,8 +32,9 @@ func scanSignature(row scanner) (s Signature, err error) {
 	return s, err
 }
 
-// PutSignatures writes signatures down, in one transaction, and keeps of each account that is written of the newest, so many that
-// were signed and so many that were refused. The write is buffered: after a loss of power the last moments are missing.
+// PutSignatures writes signatures down, in one transaction, and keeps of each account that is written of the newest,
+// so many that were signed and so many that were refused. The write is buffered: after a loss of power the last
+// moments are missing.
 func (d *Database) PutSignatures(ctx context.Context, all []Signature, most int) error {
 	type account struct {
 		relay, name string
@@ -106,9 +107,18 @@ func (d *Database) PutRemovedContract(ctx context.Context, c RemovedContract, be
 		if _, err := tx.ExecContext(ctx, "DELETE FROM removed_contracts WHERE removed_at < $1", nanosOf(before)); err != nil {
 			return err
 		}
-		_, err := tx.ExecContext(ctx,
+		_, err := tx.ExecContext(
+			ctx,
 			"INSERT INTO removed_contracts ("+removedColumns+") VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT DO NOTHING",
-			c.JobID, c.Relay, c.Chain, c.Contract, c.Transmitter, bytesOf(c.RelayConfig), int64(c.GasLimit), nanosOf(c.RemovedAt))
+			c.JobID,
+			c.Relay,
+			c.Chain,
+			c.Contract,
+			c.Transmitter,
+			bytesOf(c.RelayConfig),
+			int64(c.GasLimit),
+			nanosOf(c.RemovedAt),
+		)
 		return err
 	})
 	if err != nil {

@@ -56,8 +56,8 @@ const (
 	attackEnd   = "<!-- The table of relayers ends. -->\n"
 )
 
-// No hostile relayer has coins moved, rights given away or fees burnt that its job does not need. What it asks for goes through the same
-// guard as in a node, with the checks that are built in.
+// No hostile relayer has coins moved, rights given away or fees burnt that its job does not need. What it asks for
+// goes through the same guard as in a node, with the checks that are built in.
 func TestHostileRelayers(t *testing.T) {
 	logger := slog.New(slog.DiscardHandler)
 	kept, err := database.Open(t.Context(), database.Settings{Path: filepath.Join(t.TempDir(), "db"), Logger: logger})
@@ -81,7 +81,11 @@ func TestHostileRelayers(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		guard := signing.NewGuard(signing.Settings{Plugin: p.relay, Relay: p.relay, Chain: "1", Check: check}, contracts, record)
+		guard := signing.NewGuard(
+			signing.Settings{Plugin: p.relay, Relay: p.relay, Chain: "1", Check: check},
+			contracts,
+			record,
+		)
 		for _, a := range p.attempts {
 			request := a.ask(t)
 			request.Account = p.account
@@ -122,7 +126,9 @@ func evmPrey() prey {
 	tx := func(what string, change func(*account.Unsigned)) attempt {
 		return attempt{what, func(t *testing.T) *hostservicev1.SignRequest {
 			u := account.Unsigned{
-				ChainID: big.NewInt(1), Cap: big.NewInt(1e9), Tip: big.NewInt(1e9), Gas: 100_000, To: &contract, Value: new(big.Int),
+				ChainID: big.NewInt(
+					1,
+				), Cap: big.NewInt(1e9), Tip: big.NewInt(1e9), Gas: 100_000, To: &contract, Value: new(big.Int),
 			}
 			change(&u)
 			preimage, err := u.Preimage()
@@ -178,9 +184,16 @@ func evmPrey() prey {
 func solanaPrey() prey {
 	key := func(n byte) sol.PublicKey { return sol.PublicKey(bytes.Repeat([]byte{n}, 32)) }
 	me, thief, program, state := key(1), key(9), key(2), key(3)
-	coins := sol.NewInstruction(sol.SystemProgramID, sol.AccountMetaSlice{sol.Meta(me).WRITE().SIGNER(), sol.Meta(thief).WRITE()},
-		binary.LittleEndian.AppendUint64([]byte{2, 0, 0, 0}, 1e9))
-	call := sol.NewInstruction(program, sol.AccountMetaSlice{sol.Meta(state).WRITE(), sol.Meta(me).SIGNER()}, make([]byte, 288))
+	coins := sol.NewInstruction(
+		sol.SystemProgramID,
+		sol.AccountMetaSlice{sol.Meta(me).WRITE().SIGNER(), sol.Meta(thief).WRITE()},
+		binary.LittleEndian.AppendUint64([]byte{2, 0, 0, 0}, 1e9),
+	)
+	call := sol.NewInstruction(
+		program,
+		sol.AccountMetaSlice{sol.Meta(state).WRITE(), sol.Meta(me).SIGNER()},
+		make([]byte, 288),
+	)
 	message := func(what string, instructions ...sol.Instruction) attempt {
 		return attempt{what, func(t *testing.T) *hostservicev1.SignRequest {
 			tx, err := sol.NewTransaction(instructions, sol.Hash{7}, sol.TransactionPayer(me))

@@ -75,7 +75,8 @@ func (f Feed) State(now time.Time) State {
 	return of(&f, now, []rule[Feed]{
 		{"failed", failed}, {"plugin", pluginless}, {"chain", chainless}, {"absent", absent}, {"config unread", unread},
 		{"not configured", unconfigured}, {"not an oracle", stranger}, {"other keys", otherKeys},
-		{"other transmitter", otherAccount}, {"starting", starting}, {"peers not heard", alone}, {"no rounds", stalled}, {"nothing lands", unlanded},
+		{"other transmitter", otherAccount}, {"starting", starting}, {"peers not heard", alone}, {"no rounds", stalled},
+		{"nothing lands", unlanded},
 		{"observations fail", blind}, {"relayer takes no reports", unhanded}, {"account", poor},
 	})
 }

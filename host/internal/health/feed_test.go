@@ -38,7 +38,7 @@ func TestFeeds(t *testing.T) {
 		sources = "see the job's sources: loop jobs runs shows what each task came to"
 	)
 	hold(t, healthy, stated[Feed]{
-		"healthy":     {func(*Feed) {}, State{}},
+		"healthy": {func(*Feed) {}, State{}},
 		"other keys": {func(f *Feed) { f.Members.Fault = "has another off-chain key" },
 			State{Failed, "other keys", "the contract's configuration 0001ab has another off-chain key",
 				"have the contract's owner set this node's keys, see loop keys list"}},

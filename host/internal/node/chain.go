@@ -69,8 +69,8 @@ func accountsOf(ctx context.Context, r *relay.Relayer, c config.Chain) ([]string
 	return names, nil
 }
 
-// lent is what a process of a relayer may sign with on one chain: the accounts that the configuration names for it, or if it
-// names none all of its relay; and what it may have signed.
+// lent is what a process of a relayer may sign with on one chain: the accounts that the configuration names for it, or
+// if it names none all of its relay; and what it may have signed.
 func (n *Node) lent(relay, chain, process string) *hostservice.Keystore {
 	judge := n.guard(relay, chain, process)
 	if names := n.spelled[chainKey{relay, chain}]; len(names) > 0 {

@@ -9,8 +9,8 @@ import (
 	"github.com/loop-plugins/loop/sdk/go/relayer/signing"
 )
 
-// lastingAfterRemoval is how long transmissions to the contract of a job are signed that was removed: its relayer goes on with the
-// reports that it accepted, and on a chain that is full they may want higher fees for hours.
+// lastingAfterRemoval is how long transmissions to the contract of a job are signed that was removed: its relayer
+// goes on with the reports that it accepted, and on a chain that is full they may want higher fees for hours.
 const lastingAfterRemoval = 24 * time.Hour
 
 // chainKey names a chain of the node.

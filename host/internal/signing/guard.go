@@ -1,8 +1,8 @@
-// Package signing decides what the node signs for its relayers, which are strangers' programs with coins in their hands, and keeps
-// a record of it.
+// Package signing decides what the node signs for its relayers, which are strangers' programs with coins in their
+// hands, and keeps a record of it.
 //
-// What a transaction is for a relayer's own library finds out, by a check that is built in for its chains. A relayer without one has
-// everything signed, within a rate. It must not know a chain, nor how keys sign.
+// What a transaction is for a relayer's own library finds out, by a check that is built in for its chains. A relayer
+// without one has everything signed, within a rate. It must not know a chain, nor how keys sign.
 package signing
 
 import (
@@ -55,8 +55,8 @@ func NewGuard(s Settings, contracts *Contracts, record *Record) *Guard {
 	return &Guard{settings: s, contracts: contracts, record: record, limiter: map[string]*rate.Limiter{}}
 }
 
-// Judge decides on a request with an account that is lent to the process. Its error is the answer to the relayer: PERMISSION_DENIED
-// or RESOURCE_EXHAUSTED.
+// Judge decides on a request with an account that is lent to the process. Its error is the answer to the relayer:
+// PERMISSION_DENIED or RESOURCE_EXHAUSTED.
 func (g *Guard) Judge(ctx context.Context, r *hostservicev1.SignRequest) error {
 	s := g.settings
 	entry := database.Signature{
@@ -65,8 +65,12 @@ func (g *Guard) Judge(ctx context.Context, r *hostservicev1.SignRequest) error {
 	if !g.within(r.GetAccount()) {
 		entry.Refused = fmt.Sprintf("the account has had the %d signatures that it may have a minute", s.PerMinute)
 		g.record.put(ctx, entry, outcomeRate)
-		return status.Errorf(codes.ResourceExhausted, "not signed: %s; [Plugins.<Name>] SignaturesPerMinute of the node's configuration "+
-			"says how many", entry.Refused)
+		return status.Errorf(
+			codes.ResourceExhausted,
+			"not signed: %s; [Plugins.<Name>] SignaturesPerMinute of the node's configuration "+
+				"says how many",
+			entry.Refused,
+		)
 	}
 	if s.Check == nil {
 		entry.What = "not checked"
@@ -79,14 +83,19 @@ func (g *Guard) Judge(ctx context.Context, r *hostservicev1.SignRequest) error {
 	if err != nil {
 		entry.Refused = fmt.Sprintf("%.512s", err)
 		g.record.put(ctx, entry, outcomeRefused)
-		return status.Errorf(codes.PermissionDenied, "not signed: the node knows no reason for this transaction: %s", entry.Refused)
+		return status.Errorf(
+			codes.PermissionDenied,
+			"not signed: the node knows no reason for this transaction: %s",
+			entry.Refused,
+		)
 	}
 	entry.JobID, entry.What = verdict.Job, fmt.Sprintf("%s to %s, %s", verdict.Kind, verdict.To, verdict.Slot)
 	g.record.put(ctx, entry, outcomeChecked)
 	return nil
 }
 
-// within tells whether an account may have another signature now. What it may have in a tenth of a minute it may have at once.
+// within tells whether an account may have another signature now. What it may have in a tenth of a minute it may have
+// at once.
 func (g *Guard) within(account string) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()

@@ -20,8 +20,8 @@ const (
 	writeTimeout = 10 * time.Second
 	// mostPending is how many signatures wait for the database. More are in the log alone: it is full or stands still.
 	mostPending = 4096
-	// mostKept is how many are kept of each account that were signed, and as many that were refused: a relayer that has much
-	// refused takes no place from what it had signed.
+	// mostKept is how many are kept of each account that were signed, and as many that were refused: a relayer that has
+	// much refused takes no place from what it had signed.
 	mostKept = 10_000
 	// mostRefusals is how many refusals of one account have lines in the log a minute, as of strangers at the door.
 	mostRefusals = 1000
@@ -54,7 +54,12 @@ type Record struct {
 }
 
 // NewRecord goes on with the record in the database. Close ends it.
-func NewRecord(ctx context.Context, d *database.Database, registerer prometheus.Registerer, logger *slog.Logger) (*Record, error) {
+func NewRecord(
+	ctx context.Context,
+	d *database.Database,
+	registerer prometheus.Registerer,
+	logger *slog.Logger,
+) (*Record, error) {
 	newest, err := d.Signatures(ctx, database.SignatureFilter{}, 1)
 	if err != nil {
 		return nil, err
@@ -63,8 +68,8 @@ func NewRecord(ctx context.Context, d *database.Database, registerer prometheus.
 		database: d, logger: logger, refusals: map[string]*door.Sparing{},
 		metric: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "loop_signatures_total",
-			Help: "Transactions that relayers asked to have signed, by outcome: checked or unchecked, which were signed, or refused " +
-				"by the check, or by the rate.",
+			Help: "Transactions that relayers asked to have signed, by outcome: checked or unchecked, which were signed, " +
+				"or refused by the check, or by the rate.",
 		}, []string{"relay", "chain_id", "outcome"}),
 	}
 	if len(newest) > 0 {

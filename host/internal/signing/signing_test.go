@@ -154,7 +154,8 @@ func TestContractsOfRemovedJobs(t *testing.T) {
 	}
 }
 
-// TestRate holds what relayers without a check may have signed: so many a minute of each account, and each is in the record.
+// TestRate holds what relayers without a check may have signed: so many a minute of each account, and each is in the
+// record.
 func TestRate(t *testing.T) {
 	t.Parallel()
 	r := newRoom(t)

@@ -15,8 +15,8 @@ import (
 type Unsigned struct {
 	ChainID *big.Int
 	Nonce   uint64
-	// Cap is the most that is paid per gas, and Tip the part of it for who makes the block. Tip is nil before EIP-1559, where
-	// Cap is the gas price.
+	// Cap is the most that is paid per gas, and Tip the part of it for who makes the block. Tip is nil before EIP-1559,
+	// where Cap is the gas price.
 	Cap, Tip   *big.Int
 	Gas        uint64
 	To         *common.Address // nil: it makes a contract
@@ -52,7 +52,8 @@ type legacyBody struct {
 // unsigned is a transaction of a chain without its signature.
 func unsigned(chain *big.Int, tx *types.Transaction) Unsigned {
 	u := Unsigned{
-		ChainID: chain, Nonce: tx.Nonce(), Cap: tx.GasFeeCap(), Gas: tx.Gas(), To: tx.To(), Value: tx.Value(), Data: tx.Data(),
+		ChainID: chain, Nonce: tx.Nonce(), Cap: tx.GasFeeCap(), Gas: tx.Gas(), To: tx.To(), Value: tx.Value(),
+		Data: tx.Data(),
 	}
 	if tx.Type() == types.DynamicFeeTxType {
 		u.Tip = tx.GasTipCap()
@@ -77,10 +78,12 @@ func (u Unsigned) Preimage() ([]byte, error) {
 	return append([]byte{types.DynamicFeeTxType}, encoded...), nil
 }
 
-// firstOfList is the least byte that a list of RLP begins with. What begins with a smaller one is of another kind, by EIP-2718.
+// firstOfList is the least byte that a list of RLP begins with. What begins with a smaller one is of another kind, by
+// EIP-2718.
 const firstOfList = 0xc0
 
-// ReadUnsigned reads what Preimage makes, of a stranger. Its error says what it is instead, as a clause that begins with "it".
+// ReadUnsigned reads what Preimage makes, of a stranger. Its error says what it is instead, as a clause that begins
+// with "it".
 func ReadUnsigned(preimage []byte) (Unsigned, error) {
 	if len(preimage) == 0 {
 		return Unsigned{}, errors.New("it comes without the transaction that its hash is of; upgrade the plugin")
@@ -98,8 +101,10 @@ func ReadUnsigned(preimage []byte) (Unsigned, error) {
 	case bytes.HasPrefix(preimage, []byte{0x19}):
 		return Unsigned{}, errors.New("it is a message of EIP-191 or EIP-712 and not a transaction")
 	case first < firstOfList:
-		return Unsigned{}, fmt.Errorf("it is of the type %#02x, and relayers send transactions of EIP-1559 and of EIP-155 alone",
-			first)
+		return Unsigned{}, fmt.Errorf(
+			"it is of the type %#02x, and relayers send transactions of EIP-1559 and of EIP-155 alone",
+			first,
+		)
 	}
 	var b legacyBody
 	if err := rlp.DecodeBytes(preimage, &b); err != nil {

@@ -9,12 +9,16 @@ import (
 // selectorLength is how many bytes name a function before its arguments.
 const selectorLength = 4
 
-// TransmittedReport is the report in an input that Transmit made, of a stranger. Another input of the same meaning is an error: the
-// contract takes one length alone.
+// TransmittedReport is the report in an input that Transmit made, of a stranger. Another input of the same meaning is
+// an error: the contract takes one length alone.
 func TransmittedReport(input []byte) ([]byte, error) {
 	transmit := contract().Methods["transmit"]
 	if !bytes.HasPrefix(input, transmit.ID) {
-		return nil, fmt.Errorf("the function is %#x, and transmit is %#x", input[:min(selectorLength, len(input))], transmit.ID)
+		return nil, fmt.Errorf(
+			"the function is %#x, and transmit is %#x",
+			input[:min(selectorLength, len(input))],
+			transmit.ID,
+		)
 	}
 	values, err := transmit.Inputs.Unpack(input[selectorLength:])
 	if err != nil {
@@ -30,8 +34,12 @@ func TransmittedReport(input []byte) ([]byte, error) {
 		return nil, fmt.Errorf("the arguments of transmit cannot be read: %w", err)
 	}
 	if len(arguments.Rs) != len(arguments.Ss) || len(arguments.Rs) > MaxSignatures {
-		return nil, fmt.Errorf("there are %d r and %d s of signatures, and at most %d may be", len(arguments.Rs), len(arguments.Ss),
-			MaxSignatures)
+		return nil, fmt.Errorf(
+			"there are %d r and %d s of signatures, and at most %d may be",
+			len(arguments.Rs),
+			len(arguments.Ss),
+			MaxSignatures,
+		)
 	}
 	signatures := make([][]byte, len(arguments.Rs))
 	for i := range signatures {

@@ -9,9 +9,9 @@ import (
 	"github.com/loop-plugins/loop/plugins/stark"
 )
 
-// ReadInvoke reads a transaction as nodes take it, of a stranger, signed or not. What Invoke has no field for is not looked at: Hash
-// has it as this relayer sends it, so that a transaction with another tip, paymaster or version has another hash. Its error is a
-// clause that begins with "it".
+// ReadInvoke reads a transaction as nodes take it, of a stranger, signed or not. What Invoke has no field for is not
+// looked at: Hash has it as this relayer sends it, so that a transaction with another tip, paymaster or version has
+// another hash. Its error is a clause that begins with "it".
 func ReadInvoke(text []byte) (Invoke, error) {
 	type bound struct {
 		Amount stark.Felt `json:"max_amount"`
@@ -56,7 +56,8 @@ func ReadInvoke(text []byte) (Invoke, error) {
 	return invoke, nil
 }
 
-// Call is the one call that the account makes, without its key; nil: it makes none. Its error is a clause that begins with "it".
+// Call is the one call that the account makes, without its key; nil: it makes none. Its error is a clause that begins
+// with "it".
 func (t Invoke) Call() (*Call, error) {
 	const head = 4 // number of calls, contract, function, number of arguments
 	calls := new(big.Int)

@@ -8,7 +8,8 @@ import (
 )
 
 const (
-	// contextFelts is how many felts of a transmission stand before its report, and signatureFelts how many each signature has.
+	// contextFelts is how many felts of a transmission stand before its report, and signatureFelts how many each
+	// signature has.
 	contextFelts   = 3
 	signatureFelts = 3
 )
@@ -20,7 +21,11 @@ func CheckTransmit(calldata []stark.Felt) error {
 	}
 	n, ok := calldata[contextFelts+head-1].Uint64()
 	if !ok || n == 0 || n > MaxOracles {
-		return fmt.Errorf("it has %s observations, and a transmission 1 to %d", calldata[contextFelts+head-1].Big(), MaxOracles)
+		return fmt.Errorf(
+			"it has %s observations, and a transmission 1 to %d",
+			calldata[contextFelts+head-1].Big(),
+			MaxOracles,
+		)
 	}
 	end := contextFelts + head + int(n) + tail
 	if len(calldata) <= end {

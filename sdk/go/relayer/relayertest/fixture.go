@@ -45,8 +45,8 @@ func (k Keystore) Sign(_ context.Context, in *hostservicev1.SignRequest,
 	return &hostservicev1.SignResponse{Signature: signature}, nil
 }
 
-// Fixture is a relayer with what a host would lend it. All that the relayer has signed for chains and providers of the fixture's making
-// must pass the relayer's own check.
+// Fixture is a relayer with what a host would lend it. All that the relayer has signed for chains and providers of
+// the fixture's making must pass the relayer's own check.
 type Fixture struct {
 	Relayer relayerv1loop.RelayerService
 	Loans   relayerv1loop.CreateChainLoans

@@ -1,8 +1,8 @@
-// Package signing is what a node and a relayer's library have in common where transactions are signed: what a relayer asks for,
-// what the node knows of its jobs, and the check that a library makes of the two for its chain.
+// Package signing is what a node and a relayer's library have in common where transactions are signed: what a relayer
+// asks for, what the node knows of its jobs, and the check that a library makes of the two for its chain.
 //
-// A check is a pure function. It calls nobody, and of what a relayer says it believes nothing but the bytes that are to be signed:
-// the facts are the operator's.
+// A check is a pure function. It calls nobody, and of what a relayer says it believes nothing but the bytes that are
+// to be signed: the facts are the operator's.
 package signing
 
 import "math/big"
@@ -15,8 +15,8 @@ type Request struct {
 	Data, Transaction []byte
 }
 
-// Contract is the contract of a job as its operator wrote the job. No relayer has touched it, so that its texts may be in any
-// spelling that the relayer takes.
+// Contract is the contract of a job as its operator wrote the job. No relayer has touched it, so that its texts may
+// be in any spelling that the relayer takes.
 type Contract struct {
 	// Job is the job's number in the node.
 	Job int64
