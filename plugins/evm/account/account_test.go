@@ -56,7 +56,8 @@ func TestReplacementsAreTaken(t *testing.T) {
 		if first := attempts[0]; first.Cap.Cmp(fees.CapMax) > 0 || first.Tip != nil && first.Tip.Cmp(first.Cap) > 0 {
 			t.Fatalf("a first attempt offers %v, with %v allowed", first, fees.CapMax)
 		}
-		if first := attempts[0]; base != nil && first.Cap.Cmp(fees.CapMax) < 0 && first.Cap.Cmp(needed(base, first.Tip)) < 0 {
+		if first := attempts[0]; base != nil && first.Cap.Cmp(fees.CapMax) < 0 &&
+			first.Cap.Cmp(needed(base, first.Tip)) < 0 {
 			t.Fatalf("a first attempt offers %v with a base fee of %v: no block takes it", first, base)
 		}
 		for range 400 {
@@ -315,8 +316,12 @@ func TestSend(t *testing.T) {
 // is down) is never taken for a word of the transaction or its account: the transaction may land elsewhere, or later.
 func TestServersSpeakOfThemselves(t *testing.T) {
 	t.Parallel()
-	cases := map[int]string{402: "insufficient balance", 401: "invalid signature", 403: "Sender is banned in local queue.",
-		503: "already known"}
+	cases := map[int]string{
+		402: "insufficient balance",
+		401: "invalid signature",
+		403: "Sender is banned in local queue.",
+		503: "already known",
+	}
 	for status, words := range cases {
 		account := manned(t, mine, true, 1, func(_ int, s *relayertest.Server) {
 			s.HTTPURL = refuse(t, s.HTTPURL, status, words)
@@ -430,7 +435,10 @@ func TestSendWithoutNodes(t *testing.T) {
 func TestStubbornNodes(t *testing.T) {
 	t.Parallel()
 	account, server := scripted(t, mine, true)
-	server.Answer("eth_sendRawTransaction", func(json.RawMessage) (any, error) { return nil, errors.New("what is this?") })
+	server.Answer(
+		"eth_sendRawTransaction",
+		func(json.RawMessage) (any, error) { return nil, errors.New("what is this?") },
+	)
 	account.holds("held")
 	for hash, want := range map[string]bool{"new": true, "held": false} {
 		for _, later := range []time.Duration{0, stubborn} {
@@ -580,9 +588,13 @@ func TestSurvey(t *testing.T) {
 	t.Parallel()
 	account, server := scripted(t, mine, true)
 	receipts := map[string]any{
-		"deep":     map[string]any{"blockNumber": "0x5f", "status": "0x1"}, // 95: five blocks on top
-		"fresh":    map[string]any{"blockNumber": "0x60", "status": "0x1"},
-		"reverted": map[string]any{"blockNumber": "0x5f", "status": "0x0"},
+		"deep": map[string]any{ // 95: five blocks on top
+			"blockNumber": "0x5f", "status": "0x1", "gasUsed": "0x64", "effectiveGasPrice": "0x7", "l1Fee": "0x3",
+		},
+		"fresh": map[string]any{"blockNumber": "0x60", "status": "0x1"},
+		"reverted": map[string]any{
+			"blockNumber": "0x5f", "status": "0x0", "gasUsed": "0x64", "effectiveGasPrice": "0x7",
+		},
 	}
 	server.Answer("eth_getTransactionReceipt", func(params json.RawMessage) (any, error) {
 		var hash []string
@@ -633,9 +645,9 @@ func TestSurvey(t *testing.T) {
 		"behind":     {Sequence: 6, Attempts: []relayer.Attempt{attempt("held at 1", 1)}},
 	}
 	want := map[string]relayer.Outcome{
-		"deep":       {State: relayer.SucceededForGood, Hash: "deep"},
+		"deep":       {State: relayer.SucceededForGood, Hash: "deep", Fee: big.NewInt(703)},
 		"fresh":      {State: relayer.Succeeded, Hash: "fresh"},
-		"reverted":   {State: relayer.RevertedForGood, Hash: "reverted"},
+		"reverted":   {State: relayer.RevertedForGood, Hash: "reverted", Fee: big.NewInt(700)},
 		"lost":       {State: relayer.Lost},
 		"maybe lost": {},
 		"untold":     {},
@@ -660,7 +672,7 @@ func TestSurvey(t *testing.T) {
 	for i, name := range names {
 		got[name] = survey.Outcomes[i]
 	}
-	if diff := cmp.Diff(want, got); diff != "" {
+	if diff := cmp.Diff(want, got, cmp.AllowUnexported(big.Int{})); diff != "" {
 		t.Errorf("outcomes (-want +got):\n%s", diff)
 	}
 	if now := account.standing["just sent"]; now != (standing{held: true, passed: true, height: 100}) {

@@ -24,6 +24,22 @@ const memory = 64
 type receipt struct {
 	Block  *hexutil.Big    `json:"blockNumber"`
 	Status *hexutil.Uint64 `json:"status"`
+	Gas    *hexutil.Big    `json:"gasUsed"`
+	Price  *hexutil.Big    `json:"effectiveGasPrice"`
+	// Data is what rollups of the OP stack charge besides, for the data on the chain below.
+	Data *hexutil.Big `json:"l1Fee"`
+}
+
+// fee is what the transaction cost, in wei; nil: the node does not tell.
+func (r *receipt) fee() *big.Int {
+	if r.Gas == nil || r.Price == nil {
+		return nil
+	}
+	fee := new(big.Int).Mul(r.Gas.ToInt(), r.Price.ToInt())
+	if r.Data != nil {
+		fee.Add(fee, r.Data.ToInt())
+	}
+	return fee
 }
 
 // mined is where a flight was found in a block. While the account's nonce is above the flight's, that block or another of its kind
@@ -272,7 +288,9 @@ func (l *look) outcome(i int, f relayer.Flight) relayer.Outcome {
 		r := **known
 		at := mined{hash: attempt.Hash, block: r.Block.ToInt(), ok: uint64(*r.Status) == types.ReceiptStatusSuccessful}
 		a.find(f.Sequence, at)
-		return at.outcome(l.isFinal(at.block))
+		outcome := at.outcome(l.isFinal(at.block))
+		outcome.Fee = r.fee()
+		return outcome
 	}
 	a.lose(f.Sequence)
 	switch {

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"math/big"
 	"os"
 	"slices"
 	"sync"
@@ -246,7 +247,8 @@ func TestTransmissionVector(t *testing.T) {
 	if len(attempt.Raw) != 936 {
 		t.Errorf("%d bytes, want 936", len(attempt.Raw))
 	}
-	if parsed, err := sol.TransactionFromBytes(attempt.Raw); err != nil || parsed.Signatures[0].String() != attempt.Hash ||
+	if parsed, err := sol.TransactionFromBytes(attempt.Raw); err != nil ||
+		parsed.Signatures[0].String() != attempt.Hash ||
 		parsed.VerifySignatures() != nil {
 		t.Errorf("the transaction is read back with %v, %v", parsed, err)
 	}
@@ -258,7 +260,7 @@ func TestOutcomes(t *testing.T) {
 	cases := map[string]struct {
 		attempts int
 		set      func(n *node, hashes []string)
-		want     relayer.Outcome // Hash: "0" or "1" for that attempt's
+		want     relayer.Outcome // Hash: "0" or "1" for that attempt's, whose fee it has if it is for good
 	}{
 		"nothing yet": {1, func(*node, []string) {}, relayer.Outcome{}},
 		"processed": {1, func(n *node, h []string) { n.statuses[h[0]] = status("processed", nil) },
@@ -273,8 +275,11 @@ func TestOutcomes(t *testing.T) {
 			relayer.Outcome{State: relayer.Reverted, Hash: "0"}},
 		"last moment": {1, func(n *node, _ []string) { n.height = 250 }, relayer.Outcome{}},
 		"expired":     {1, func(n *node, _ []string) { n.height = 251 }, relayer.Outcome{State: relayer.Lost}},
-		"expired, in history": {1, func(n *node, h []string) { n.height = 9999; n.history[h[0]] = status("finalized", nil) },
-			relayer.Outcome{State: relayer.SucceededForGood, Hash: "0"}},
+		"expired, in history": {
+			1,
+			func(n *node, h []string) { n.height = 9999; n.history[h[0]] = status("finalized", nil) },
+			relayer.Outcome{State: relayer.SucceededForGood, Hash: "0"},
+		},
 		"expired, no history": {1, func(n *node, _ []string) {
 			n.height, n.noHistory = 9999, true
 		}, relayer.Outcome{State: relayer.Lost}},
@@ -309,10 +314,15 @@ func TestOutcomes(t *testing.T) {
 			f.node.set(func(n *node) { c.set(n, hashes) })
 			survey, err := f.Survey(t.Context(), []relayer.Flight{{Attempts: attempts}}, nil)
 			must(t, err)
+			// A signature, and 247 lamports for the limit of units at the default price, which the second attempt doubles.
+			fees := []int64{5247, 5494}
+			if c.want.State == relayer.SucceededForGood || c.want.State == relayer.RevertedForGood {
+				c.want.Fee = big.NewInt(fees[c.want.Hash[0]-'0'])
+			}
 			if c.want.Hash != "" {
 				c.want.Hash = hashes[c.want.Hash[0]-'0']
 			}
-			if diff := cmp.Diff([]relayer.Outcome{c.want}, survey.Outcomes); diff != "" {
+			if diff := cmp.Diff([]relayer.Outcome{c.want}, survey.Outcomes, cmp.AllowUnexported(big.Int{})); diff != "" {
 				t.Errorf("outcomes (-want +got):\n%s", diff)
 			}
 		})

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"math/big"
 	"time"
 
 	sol "github.com/gagliardetto/solana-go"
@@ -36,6 +37,20 @@ func decodeTerms(attempt relayer.Attempt) (terms, error) {
 		return terms{}, fmt.Errorf("the terms of transaction %s cannot be read back", attempt.Hash)
 	}
 	return t, nil
+}
+
+// perSignature is what each signature of a transaction costs, in lamports (agave's DEFAULT_TARGET_LAMPORTS_PER_SIGNATURE).
+const perSignature = 5000
+
+// fee is what an attempt costs that is in a block, in lamports: its one signature, and its price in millionths of a lamport
+// for each unit of its limit, rounded up. nil: its terms are not known.
+func (t terms) fee() *big.Int {
+	if t.Blockhash.LastValid == 0 {
+		return nil
+	}
+	fee := new(big.Int).Mul(new(big.Int).SetUint64(t.Price), big.NewInt(int64(t.Limit)))
+	fee.Add(fee, big.NewInt(1e6-1)).Div(fee, big.NewInt(1e6))
+	return fee.Add(fee, big.NewInt(perSignature))
 }
 
 // base is what an attempt offers that replaces none and writes to these accounts.

@@ -115,11 +115,11 @@ func (a *Account) outcome(f relayer.Flight, height uint64, known map[string]*end
 		seen++
 		switch forGood := a.forGood(s.Commitment); {
 		case s.Failure == nil && forGood:
-			return relayer.Outcome{State: relayer.SucceededForGood, Hash: attempt.Hash}
+			return relayer.Outcome{State: relayer.SucceededForGood, Hash: attempt.Hash, Fee: t.fee()}
 		case s.Failure == nil:
 			return relayer.Outcome{State: relayer.Succeeded, Hash: attempt.Hash}
 		case forGood:
-			failed = relayer.Outcome{State: relayer.RevertedForGood, Hash: attempt.Hash}
+			failed = relayer.Outcome{State: relayer.RevertedForGood, Hash: attempt.Hash, Fee: t.fee()}
 		default:
 			failed = relayer.Outcome{State: relayer.Reverted, Hash: attempt.Hash}
 		}
@@ -132,7 +132,7 @@ func (a *Account) outcome(f relayer.Flight, height uint64, known map[string]*end
 		newest := f.Attempts[len(f.Attempts)-1]
 		return relayer.Outcome{Stuck: bump > 0 && !last.Once && time.Since(newest.Signed) >= bump}
 	case seen < len(f.Attempts) && !expired: // another attempt may still succeed
-		failed.State = relayer.Reverted
+		failed.State, failed.Fee = relayer.Reverted, nil
 	}
 	return failed
 }

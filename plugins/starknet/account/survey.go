@@ -64,14 +64,14 @@ func (a *Account) survey(ctx context.Context, client *endpoint.Client, known uin
 	if err != nil {
 		return relayer.Survey{}, a.explain(err)
 	}
-	calls, ctx := errgroup.WithContext(ctx)
+	calls, together := errgroup.WithContext(ctx)
 	calls.SetLimit(most)
 	statuses := make([][]endpoint.Status, len(flights))
 	for i, f := range flights {
 		statuses[i] = make([]endpoint.Status, len(f.Attempts))
 		for j, attempt := range f.Attempts {
 			calls.Go(func() (err error) {
-				statuses[i][j], err = client.TransactionStatus(ctx, attempt.Hash)
+				statuses[i][j], err = client.TransactionStatus(together, attempt.Hash)
 				return err
 			})
 		}
@@ -83,14 +83,19 @@ func (a *Account) survey(ctx context.Context, client *endpoint.Client, known uin
 		}
 		v := &contractView{}
 		views[item.Contract] = v
-		calls.Go(func() error { return v.read(ctx, client, item.Contract) })
+		calls.Go(func() error { return v.read(together, client, item.Contract) })
 	}
 	if err := calls.Wait(); err != nil {
 		return relayer.Survey{}, err
 	}
 	survey := relayer.Survey{Next: next}
 	for i, f := range flights {
-		survey.Outcomes = append(survey.Outcomes, a.outcome(f, statuses[i], next, complete))
+		outcome := a.outcome(f, statuses[i], next, complete)
+		if outcome.State == relayer.SucceededForGood || outcome.State == relayer.RevertedForGood {
+			// One that a node does not tell is not counted: a feed does not wait for it.
+			outcome.Fee, _ = client.Fee(ctx, outcome.Hash)
+		}
+		survey.Outcomes = append(survey.Outcomes, outcome)
 	}
 	a.report(flights, statuses)
 	survey.Verdicts = a.doubts.Verdicts(items, func(contract string) *relayer.Standing {

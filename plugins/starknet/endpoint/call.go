@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"math/big"
 	"time"
 
 	"github.com/loop-plugins/loop/plugins/stark"
@@ -237,6 +238,17 @@ func (c *Client) receipt(ctx context.Context, hash string) (Status, error) {
 		return Status{}, err
 	}
 	return Status{Known: true, Reason: relayer.Said(Innermost(r.Reason)).Error()}.executed(r.Execution)
+}
+
+// Fee is what a transaction in a block cost, in the smallest unit of the token that it paid with.
+func (c *Client) Fee(ctx context.Context, hash string) (*big.Int, error) {
+	var r struct {
+		Fee struct{ Amount stark.Felt } `json:"actual_fee"`
+	}
+	if err := c.call(ctx, &r, "starknet_getTransactionReceipt", hash); err != nil {
+		return nil, err
+	}
+	return r.Fee.Amount.Big(), nil
 }
 
 // executed is the status of a transaction in a block that ended so.

@@ -48,7 +48,13 @@ func (q *Queue) advance(ctx context.Context, f *flight, outcome Outcome,
 		if err := q.settle(ctx, f, outcome, verdicts); err != nil {
 			return false, err
 		}
-		return true, q.land(ctx, f)
+		if err := q.land(ctx, f); err != nil {
+			return true, err
+		}
+		if q.settings.Spent != nil && outcome.Fee != nil {
+			q.settings.Spent(outcome.Fee)
+		}
+		return true, nil
 	case Lost:
 		why := "something else took the number of a transaction"
 		if q.settings.Unordered {

@@ -19,10 +19,11 @@ type member[C any] struct {
 	state     relayerv1.NodeState
 	reason    string
 	height    uint64
-	news      time.Time // when the height last changed
-	faults    int       // in a row
-	until     time.Time // no block that it tells of clears it of them before
-	rest      time.Time // it is not connected before: it asked to be left alone
+	latency   time.Duration // of the newest call that it answered; 0: none was
+	news      time.Time     // when the height last changed
+	faults    int           // in a row
+	until     time.Time     // no block that it tells of clears it of them before
+	rest      time.Time     // it is not connected before: it asked to be left alone
 	restart   context.CancelCauseFunc
 }
 
@@ -31,8 +32,12 @@ const silent = "has not answered yet"
 
 // keep connects a node, watches it, and connects it again when it fails.
 func (p *Pool[C]) keep(m *member[C]) {
-	pause := &backoff.ExponentialBackOff{InitialInterval: p.settings.ReconnectMin, RandomizationFactor: 0.5, Multiplier: 2,
-		MaxInterval: p.settings.ReconnectMax}
+	pause := &backoff.ExponentialBackOff{
+		InitialInterval:     p.settings.ReconnectMin,
+		RandomizationFactor: 0.5,
+		Multiplier:          2,
+		MaxInterval:         p.settings.ReconnectMax,
+	}
 	pause.Reset()
 	told := "" // the reason that the log has
 	for {
@@ -72,6 +77,7 @@ func (p *Pool[C]) session(m *member[C]) (served bool, err error) {
 		return false, err
 	}
 	defer m.Driver.Disconnect(client)
+	m.answered(time.Since(begin))
 	m.mu.Lock()
 	m.client, m.connected, m.restart = client, true, cancel
 	m.mu.Unlock()
@@ -127,12 +133,15 @@ func (m *member[C]) fail(err error) {
 	m.state, m.reason = relayerv1.NodeState_NODE_STATE_UNREACHABLE, shortcoming(err)
 	m.rest = later(m.rest, restOf(err))
 	if errors.Is(err, ErrWrongChain) {
-		m.state, m.reason = relayerv1.NodeState_NODE_STATE_WRONG_CHAIN, ErrWrongChain.Error()
-		var known wrongChain
-		if errors.As(err, &known) {
-			m.reason = known.Error()
-		}
+		m.state = relayerv1.NodeState_NODE_STATE_WRONG_CHAIN
 	}
+}
+
+// answered keeps how long an answer took.
+func (m *member[C]) answered(took time.Duration) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.latency = took
 }
 
 // tolerance is how many calls in a row may fail before the client itself is made anew.

@@ -16,6 +16,7 @@ import (
 	relayerv1 "github.com/loop-plugins/loop/gen/go/loop/relayer/v1"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/types/known/durationpb"
 )
 
 // ErrWrongChain is a Driver's answer when a node serves another chain than the configured one. WrongChain says which.
@@ -284,6 +285,7 @@ func (p *Pool[C]) try(ctx context.Context, m *member[C], timeout time.Duration,
 	err := call(attempt, client)
 	switch took := time.Since(begin); {
 	case blameless(err):
+		m.answered(took)
 		p.outcome(m, nil, took)
 	case ctx.Err() != nil: // the caller gave up: that says nothing of the node
 	default:
@@ -371,6 +373,9 @@ func (p *Pool[C]) Statuses() []*relayerv1.NodeStatus {
 	for i, m := range p.nodes {
 		m.mu.Lock()
 		s := &relayerv1.NodeStatus{Name: m.Name, State: m.state, Reason: m.reason, LatestBlock: m.height}
+		if m.latency > 0 {
+			s.Latency = durationpb.New(m.latency)
+		}
 		if s.State == relayerv1.NodeState_NODE_STATE_ALIVE {
 			switch {
 			case m.faults > 0:

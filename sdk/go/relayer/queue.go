@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math/big"
 	"slices"
 	"strings"
 	"sync"
@@ -40,6 +41,9 @@ type QueueSettings struct {
 	// Landed, if set, hears how long after the queue took it over an item's transaction came into a block, of those that
 	// it sent itself: not a queue before it. It must not block.
 	Landed func(took time.Duration)
+	// Spent, if set, hears what each transaction cost that is in the chain for good, also one that had no effect. It must
+	// not block.
+	Spent func(fee *big.Int)
 	// Depth, if set, hears how many items wait and how many flights are unfinished. It must not block.
 	Depth func(waiting, flying int)
 	// Unfunded, if set, hears when the account begins to lack the funds for its transactions, and when it has them again.

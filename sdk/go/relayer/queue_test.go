@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math/big"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -180,6 +181,27 @@ func TestQueueDropsWhatIsStaleBeforeItTakesANumber(t *testing.T) {
 	wantSent(t, s)
 	if diff := cmp.Diff([]string{"1 stale"}, endings); diff != "" || len(store.Keys()) != 0 {
 		t.Errorf("endings (-want +got):\n%s and the store holds %v", diff, store.Keys())
+	}
+}
+
+// TestQueueTellsFees holds that what a transaction cost is told once, when that is for good, also of one that reverted.
+func TestQueueTellsFees(t *testing.T) {
+	t.Parallel()
+	var spent []int64
+	q, s, _ := newScripted(t, QueueSettings{Spent: func(fee *big.Int) { spent = append(spent, fee.Int64()) }})
+	for round, ending := range []State{SucceededForGood, RevertedForGood, Lost} {
+		add(t, q, item("x", uint32(round)+1))
+		s.set(func(s *script) { s.outcome, s.next = Outcome{}, uint64(round) })
+		step(t, q, "<nil>")
+		s.set(func(s *script) { s.outcome = Outcome{State: Succeeded, Fee: big.NewInt(7)} })
+		step(t, q, "<nil>")
+		s.set(func(s *script) {
+			s.outcome, s.next = Outcome{State: ending, Fee: big.NewInt(int64(round) + 8)}, uint64(round)+1
+		})
+		step(t, q, "<nil>")
+	}
+	if diff := cmp.Diff([]int64{8, 9}, spent); diff != "" {
+		t.Errorf("fees (-want +got):\n%s", diff)
 	}
 }
 

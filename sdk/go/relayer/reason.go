@@ -26,6 +26,7 @@ func reason(err error) string {
 	}
 	var (
 		said    *saidError
+		other   wrongChain
 		code    StatusCode
 		dns     *net.DNSError
 		timeout interface{ Timeout() bool }
@@ -39,6 +40,10 @@ func reason(err error) string {
 		return ""
 	case errors.As(err, &said):
 		return said.reason
+	case errors.As(err, &other):
+		return Said(other.Error()).Error() // what it serves is its own word
+	case errors.Is(err, ErrWrongChain):
+		return ErrWrongChain.Error()
 	case errors.As(err, &code):
 		text := "answers with HTTP status " + strconv.Itoa(int(code))
 		if code == http.StatusTooManyRequests {

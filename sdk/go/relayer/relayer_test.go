@@ -80,7 +80,7 @@ func (d plainDriver) Connect(ctx context.Context) (plainClient, error) {
 	}
 	if chain != "right" {
 		c.http.CloseIdleConnections()
-		return c, ErrWrongChain
+		return c, WrongChain("chain " + chain)
 	}
 	return c, nil
 }
@@ -140,8 +140,11 @@ func TestPoolLeavesABadNode(t *testing.T) {
 			"does not answer in time"},
 		"HTML": {func(s *relayertest.Server) { s.SetFault(relayertest.HTML) }, relayerv1.NodeState_NODE_STATE_UNREACHABLE,
 			"answers with something other than the JSON expected"},
-		"limits": {func(s *relayertest.Server) { s.SetFault(relayertest.Limit) }, relayerv1.NodeState_NODE_STATE_UNREACHABLE,
-			"answers with HTTP status 429: it limits the rate of requests"},
+		"limits": {
+			func(s *relayertest.Server) { s.SetFault(relayertest.Limit) },
+			relayerv1.NodeState_NODE_STATE_UNREACHABLE,
+			"answers with HTTP status 429: it limits the rate of requests",
+		},
 		"garbage": {func(s *relayertest.Server) {
 			s.SetFault(relayertest.Garbage)
 		}, relayerv1.NodeState_NODE_STATE_UNREACHABLE, "ended the connection in the middle of an answer"},
@@ -150,7 +153,7 @@ func TestPoolLeavesABadNode(t *testing.T) {
 			s.SetFault(relayertest.Down)
 			s.SetFault(relayertest.None)
 			s.Answer("height", func(json.RawMessage) (any, error) { return "none", nil })
-		}, relayerv1.NodeState_NODE_STATE_WRONG_CHAIN, "answers for another chain"},
+		}, relayerv1.NodeState_NODE_STATE_WRONG_CHAIN, "answers for chain wrong"},
 		"lags": {func(s *relayertest.Server) { s.SetFault(relayertest.Lag) }, relayerv1.NodeState_NODE_STATE_ALIVE,
 			"is 93 blocks behind the newest node and is asked last"},
 	}
@@ -190,8 +193,12 @@ func TestPoolLeavesABadNode(t *testing.T) {
 			eventually(t, "the second answers and the first's state is told", func() bool {
 				got, err := who()
 				s := pool.Statuses()[0]
-				return err == nil && got == "second" && s.State == c.wantState && (c.wantReason == "" || s.Reason == c.wantReason)
+				return err == nil && got == "second" && s.State == c.wantState &&
+					(c.wantReason == "" || s.Reason == c.wantReason)
 			})
+			if latency := pool.Statuses()[1].GetLatency().AsDuration(); latency <= 0 || latency > answerTime {
+				t.Errorf("the second answers within %s", latency)
+			}
 			if s := pool.Statuses()[0]; strings.Contains(s.Reason, "127.0.0.1") {
 				t.Errorf("the reason %q holds an address", s.Reason)
 			}

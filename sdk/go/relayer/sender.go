@@ -3,6 +3,7 @@ package relayer
 import (
 	"context"
 	"errors"
+	"math/big"
 	"time"
 )
 
@@ -56,6 +57,9 @@ type Outcome struct {
 	State State
 	// Hash is the attempt that the chain took, when it took one.
 	Hash string
+	// Fee is what that attempt cost, in the smallest unit of the coin that the account pays with; nil: it is not known. It
+	// counts once the outcome is for good.
+	Fee *big.Int
 	// Stuck asks for a new attempt on better terms: a node has one and blocks pass it by, or nodes want a higher price.
 	// Only for Pending.
 	Stuck bool

@@ -5,9 +5,11 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"maps"
 	"math/big"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"google.golang.org/grpc/codes"
@@ -113,6 +115,7 @@ type Queue[A Account] struct {
 	Account A
 
 	balance *relayer.Poller[*big.Int] // nil: nobody asks for it
+	held    atomic.Pointer[big.Int]   // what it read last; nil: nothing
 }
 
 // Close ends the queue and closes its account.
@@ -306,10 +309,10 @@ func (c *Chain[C, K, A, F]) Queue(name string) (*Queue[A], error) {
 	}
 	settings.Account, settings.Store, settings.Sender, settings.Logger = name, c.settings.Loans.Store, account,
 		c.settings.Logger
-	c.settings.Metrics.account(&settings, c.id)
+	c.settings.Metrics.account(&settings, c.id, c.settings.Coin)
 	q := &Queue[A]{Queue: relayer.NewQueue(settings), Account: account}
 	if c.settings.Balance != nil {
-		q.balance = c.watchBalance(name, account)
+		q.balance = c.watchBalance(name, q)
 	}
 	q.Start()
 	c.queues[name] = q
@@ -334,9 +337,10 @@ func (c *Chain[C, K, A, F]) ChainStatus(context.Context,
 	response := &relayerv1.ChainStatusResponse{ChainId: c.id, Enabled: c.settings.Config.Serves(), ConfigToml: document}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for _, q := range c.queues {
-		if trouble := q.Account.Trouble(); trouble != "" {
-			response.Troubles = append(response.Troubles, trouble)
+	for _, name := range slices.Sorted(maps.Keys(c.queues)) {
+		account := c.account(name, c.queues[name])
+		if response.Accounts = append(response.Accounts, account); account.GetTrouble() != "" {
+			response.Troubles = append(response.Troubles, account.GetTrouble())
 		}
 	}
 	slices.Sort(response.Troubles)

@@ -1,6 +1,7 @@
 package service
 
 import (
+	"math/big"
 	"sync"
 	"time"
 
@@ -31,6 +32,7 @@ type Metrics struct {
 	queue         *prometheus.GaugeVec
 	transmissions *prometheus.CounterVec
 	landings      *prometheus.HistogramVec
+	fees          *prometheus.CounterVec
 	balance       *prometheus.GaugeVec
 	unfunded      *prometheus.GaugeVec
 	own           []Vector
@@ -79,6 +81,10 @@ func newMetrics(registerer prometheus.Registerer, relay string, own []Vector) *M
 			// From one block of a fast chain to a queue that stands still.
 			Buckets: []float64{.5, 1, 2.5, 5, 10, 30, 60, 300, 900},
 		}, []string{labelChain}),
+		fees: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "loop_relayer_fees_total",
+			Help: "What the transactions of each account that are final have cost since the process began, in whole coins.",
+		}, []string{labelChain, labelAccount}),
 		balance: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "loop_relayer_account_balance",
 			Help: "What each transmitting account holds of the coin that it pays with, in whole coins.",
@@ -112,7 +118,7 @@ func newMetrics(registerer prometheus.Registerer, relay string, own []Vector) *M
 
 func (m *Metrics) all() []Vector {
 	return append([]Vector{
-		m.calls, m.durations, m.height, m.queue, m.transmissions, m.landings, m.balance, m.unfunded,
+		m.calls, m.durations, m.height, m.queue, m.transmissions, m.landings, m.fees, m.balance, m.unfunded,
 	}, m.own...)
 }
 
@@ -150,14 +156,19 @@ func (m *Metrics) pool(settings *relayer.PoolSettings, chain string) {
 	}
 }
 
-// account has the transmissions of an account counted.
-func (m *Metrics) account(settings *relayer.QueueSettings, chain string) {
+// account has the transmissions of an account counted. coin is one coin in its smallest unit.
+func (m *Metrics) account(settings *relayer.QueueSettings, chain string, coin float64) {
 	account := settings.Account
 	settings.Settled = func(_ relayer.Item, ending string) { m.transmissions.WithLabelValues(chain, ending).Inc() }
 	settings.Landed = func(took time.Duration) { m.landings.WithLabelValues(chain).Observe(took.Seconds()) }
 	settings.Depth = func(waiting, flying int) {
 		m.queue.WithLabelValues(chain, account, "waiting").Set(float64(waiting))
 		m.queue.WithLabelValues(chain, account, "flying").Set(float64(flying))
+	}
+	fees := m.fees.WithLabelValues(chain, account)
+	settings.Spent = func(fee *big.Int) {
+		spent, _ := new(big.Float).SetInt(fee).Float64()
+		fees.Add(spent / max(coin, 1))
 	}
 	unfunded := m.unfunded.WithLabelValues(chain, account)
 	settings.Unfunded = func(lacks bool) { unfunded.Set(one(lacks)) }

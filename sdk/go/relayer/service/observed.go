@@ -4,11 +4,15 @@ import (
 	"cmp"
 	"context"
 	"maps"
+	"math"
 	"math/big"
 	"time"
 
+	"google.golang.org/protobuf/types/known/durationpb"
+
 	relayerv1 "github.com/loop-plugins/loop/gen/go/loop/relayer/v1"
 	"github.com/loop-plugins/loop/sdk/go/relayer"
+	"github.com/loop-plugins/loop/sdk/go/wire"
 )
 
 // balancePeriod is how often a balance is read unless the relayer says otherwise: an account that is empty shows by its
@@ -16,7 +20,7 @@ import (
 const balancePeriod = 30 * time.Second
 
 // watchBalance begins to read what an account holds.
-func (c *Chain[C, K, A, F]) watchBalance(name string, account A) *relayer.Poller[*big.Int] {
+func (c *Chain[C, K, A, F]) watchBalance(name string, q *Queue[A]) *relayer.Poller[*big.Int] {
 	gauge := c.settings.Metrics.balance
 	period := cmp.Or(c.settings.BalancePeriod, balancePeriod)
 	return relayer.NewPoller(relayer.PollerSettings[*big.Int]{
@@ -25,13 +29,25 @@ func (c *Chain[C, K, A, F]) watchBalance(name string, account A) *relayer.Poller
 			if err := c.pool.Await(ctx); err != nil {
 				return nil, err
 			}
-			return c.settings.Balance(ctx, account)
+			return c.settings.Balance(ctx, q.Account)
 		},
 		Fetched: func(balance *big.Int) {
+			q.held.Store(balance)
 			value, _ := new(big.Float).SetInt(balance).Float64()
 			gauge.WithLabelValues(c.id, name).Set(value / c.settings.Coin)
 		},
 	})
+}
+
+// account is what is known of an account, for operators.
+func (c *Chain[C, K, A, F]) account(name string, q *Queue[A]) *relayerv1.AccountStatus {
+	status := &relayerv1.AccountStatus{
+		Account: name, Balance: wire.BigInt(q.held.Load()), Trouble: q.Account.Trouble(), OldestWaiting: durationpb.New(q.Age()),
+	}
+	if c.settings.Coin > 1 {
+		status.Decimals = uint32(math.Round(math.Log10(c.settings.Coin)))
+	}
+	return status
 }
 
 // list has a provider's contract among those whose answers are shown, until unlist.

@@ -18,6 +18,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/testing/protocmp"
+	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	relayerv1 "github.com/loop-plugins/loop/gen/go/loop/relayer/v1"
@@ -26,6 +27,7 @@ import (
 	"github.com/loop-plugins/loop/sdk/go/relayer"
 	"github.com/loop-plugins/loop/sdk/go/relayer/relayertest"
 	"github.com/loop-plugins/loop/sdk/go/relayer/service"
+	"github.com/loop-plugins/loop/sdk/go/wire"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -206,7 +208,9 @@ func TestChainQueues(t *testing.T) {
 		}
 		got, err := c.ChainStatus(t.Context(), nil)
 		want := &relayerv1.ChainStatusResponse{ChainId: "1", Enabled: true, ConfigToml: "ChainID = '1'\n",
-			Troubles: []string{"it is poor"}}
+			Troubles: []string{"it is poor"}, Accounts: []*relayerv1.AccountStatus{
+				{Account: "me", Decimals: 3, Trouble: "it is poor", OldestWaiting: &durationpb.Duration{}},
+			}}
 		if diff := cmp.Diff(want, got, protocmp.Transform()); diff != "" || err != nil {
 			t.Errorf("ChainStatus: %v (-want +got):\n%s", err, diff)
 		}
@@ -324,8 +328,13 @@ func TestChainTells(t *testing.T) {
 		want[of("rpc_node_up", "node=n0")], want[of("head", "node=n0")] = 1, 7
 		want[of("queue_age_seconds", "account=me")], want[of("account_balance", "account=me")], want[of("account_unfunded",
 			"account=me")] = 0, 2.5, 0
+		want[of("fees_total", "account=me")] = 0
 		want[of("queue_length", "account=me", "state=waiting")], want[of("queue_length", "account=me", "state=flying")] = 0, 0
 		same("with an account")
+		told, err := c.ChainStatus(t.Context(), nil)
+		if relayertest.Must(t, err); wire.Int(told.GetAccounts()[0].GetBalance()).Cmp(big.NewInt(2_500)) != 0 {
+			t.Errorf("the account's status: %s", told.GetAccounts()[0])
+		}
 
 		job := &service.Job{ProviderType: relayer.ProviderConfig, Contract: "a"}
 		var providers []relayerv1loop.Provider

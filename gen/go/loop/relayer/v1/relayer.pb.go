@@ -13,6 +13,7 @@ import (
 	v11 "github.com/loop-plugins/loop/gen/go/loop/reporting/v1"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
+	durationpb "google.golang.org/protobuf/types/known/durationpb"
 	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
 	reflect "reflect"
 	sync "sync"
@@ -1638,7 +1639,9 @@ type ChainStatusResponse struct {
 	ConfigToml string `protobuf:"bytes,3,opt,name=config_toml,json=configToml,proto3" json:"config_toml,omitempty"`
 	// What went wrong with the latest transaction of each account whose latest one failed, one sentence each without
 	// addresses of RPC nodes, such as why a transmission reverted. An account that succeeds again has no sentence.
-	Troubles      []string `protobuf:"bytes,4,rep,name=troubles,proto3" json:"troubles,omitempty"`
+	Troubles []string `protobuf:"bytes,4,rep,name=troubles,proto3" json:"troubles,omitempty"`
+	// The accounts that jobs transmit from or that something unfinished is of, by name; empty: the relayer does not tell.
+	Accounts      []*AccountStatus `protobuf:"bytes,5,rep,name=accounts,proto3" json:"accounts,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1701,6 +1704,95 @@ func (x *ChainStatusResponse) GetTroubles() []string {
 	return nil
 }
 
+func (x *ChainStatusResponse) GetAccounts() []*AccountStatus {
+	if x != nil {
+		return x.Accounts
+	}
+	return nil
+}
+
+// AccountStatus is the state of an account that transmits.
+type AccountStatus struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The account as FromAccount has it.
+	Account string `protobuf:"bytes,1,opt,name=account,proto3" json:"account,omitempty"`
+	// What it holds of the coin that it pays with, in the coin's smallest unit; absent: it was not read yet.
+	Balance *v1.BigInt `protobuf:"bytes,2,opt,name=balance,proto3" json:"balance,omitempty"`
+	// How many digits of the balance are a part of one coin: 18 of wei.
+	Decimals uint32 `protobuf:"varint,3,opt,name=decimals,proto3" json:"decimals,omitempty"`
+	// Its sentence in troubles; empty: none.
+	Trouble string `protobuf:"bytes,4,opt,name=trouble,proto3" json:"trouble,omitempty"`
+	// For how long its oldest transmission has waited that is in no block; 0: there is none.
+	OldestWaiting *durationpb.Duration `protobuf:"bytes,5,opt,name=oldest_waiting,json=oldestWaiting,proto3" json:"oldest_waiting,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AccountStatus) Reset() {
+	*x = AccountStatus{}
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[24]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AccountStatus) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AccountStatus) ProtoMessage() {}
+
+func (x *AccountStatus) ProtoReflect() protoreflect.Message {
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[24]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AccountStatus.ProtoReflect.Descriptor instead.
+func (*AccountStatus) Descriptor() ([]byte, []int) {
+	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{24}
+}
+
+func (x *AccountStatus) GetAccount() string {
+	if x != nil {
+		return x.Account
+	}
+	return ""
+}
+
+func (x *AccountStatus) GetBalance() *v1.BigInt {
+	if x != nil {
+		return x.Balance
+	}
+	return nil
+}
+
+func (x *AccountStatus) GetDecimals() uint32 {
+	if x != nil {
+		return x.Decimals
+	}
+	return 0
+}
+
+func (x *AccountStatus) GetTrouble() string {
+	if x != nil {
+		return x.Trouble
+	}
+	return ""
+}
+
+func (x *AccountStatus) GetOldestWaiting() *durationpb.Duration {
+	if x != nil {
+		return x.OldestWaiting
+	}
+	return nil
+}
+
 // ListNodeStatusesRequest pages through RPC nodes.
 type ListNodeStatusesRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1714,7 +1806,7 @@ type ListNodeStatusesRequest struct {
 
 func (x *ListNodeStatusesRequest) Reset() {
 	*x = ListNodeStatusesRequest{}
-	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[24]
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1726,7 +1818,7 @@ func (x *ListNodeStatusesRequest) String() string {
 func (*ListNodeStatusesRequest) ProtoMessage() {}
 
 func (x *ListNodeStatusesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[24]
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1739,7 +1831,7 @@ func (x *ListNodeStatusesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListNodeStatusesRequest.ProtoReflect.Descriptor instead.
 func (*ListNodeStatusesRequest) Descriptor() ([]byte, []int) {
-	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{24}
+	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *ListNodeStatusesRequest) GetPageSize() uint32 {
@@ -1771,7 +1863,7 @@ type ListNodeStatusesResponse struct {
 
 func (x *ListNodeStatusesResponse) Reset() {
 	*x = ListNodeStatusesResponse{}
-	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[25]
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1783,7 +1875,7 @@ func (x *ListNodeStatusesResponse) String() string {
 func (*ListNodeStatusesResponse) ProtoMessage() {}
 
 func (x *ListNodeStatusesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[25]
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1796,7 +1888,7 @@ func (x *ListNodeStatusesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListNodeStatusesResponse.ProtoReflect.Descriptor instead.
 func (*ListNodeStatusesResponse) Descriptor() ([]byte, []int) {
-	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{25}
+	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *ListNodeStatusesResponse) GetNodes() []*NodeStatus {
@@ -1830,14 +1922,16 @@ type NodeStatus struct {
 	// Why, when it does not serve; one sentence without addresses.
 	Reason string `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
 	// The newest block that it reported.
-	LatestBlock   uint64 `protobuf:"varint,4,opt,name=latest_block,json=latestBlock,proto3" json:"latest_block,omitempty"`
+	LatestBlock uint64 `protobuf:"varint,4,opt,name=latest_block,json=latestBlock,proto3" json:"latest_block,omitempty"`
+	// How long the newest call took that it answered; absent: none was, or the relayer does not tell.
+	Latency       *durationpb.Duration `protobuf:"bytes,5,opt,name=latency,proto3" json:"latency,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *NodeStatus) Reset() {
 	*x = NodeStatus{}
-	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[26]
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1849,7 +1943,7 @@ func (x *NodeStatus) String() string {
 func (*NodeStatus) ProtoMessage() {}
 
 func (x *NodeStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[26]
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1862,7 +1956,7 @@ func (x *NodeStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NodeStatus.ProtoReflect.Descriptor instead.
 func (*NodeStatus) Descriptor() ([]byte, []int) {
-	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{26}
+	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *NodeStatus) GetName() string {
@@ -1893,6 +1987,13 @@ func (x *NodeStatus) GetLatestBlock() uint64 {
 	return 0
 }
 
+func (x *NodeStatus) GetLatency() *durationpb.Duration {
+	if x != nil {
+		return x.Latency
+	}
+	return nil
+}
+
 // TransactRequest moves coins.
 type TransactRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1910,7 +2011,7 @@ type TransactRequest struct {
 
 func (x *TransactRequest) Reset() {
 	*x = TransactRequest{}
-	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[27]
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1922,7 +2023,7 @@ func (x *TransactRequest) String() string {
 func (*TransactRequest) ProtoMessage() {}
 
 func (x *TransactRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[27]
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1935,7 +2036,7 @@ func (x *TransactRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TransactRequest.ProtoReflect.Descriptor instead.
 func (*TransactRequest) Descriptor() ([]byte, []int) {
-	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{27}
+	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *TransactRequest) GetFrom() string {
@@ -1977,7 +2078,7 @@ type TransactResponse struct {
 
 func (x *TransactResponse) Reset() {
 	*x = TransactResponse{}
-	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[28]
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1989,7 +2090,7 @@ func (x *TransactResponse) String() string {
 func (*TransactResponse) ProtoMessage() {}
 
 func (x *TransactResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[28]
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2002,7 +2103,7 @@ func (x *TransactResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TransactResponse.ProtoReflect.Descriptor instead.
 func (*TransactResponse) Descriptor() ([]byte, []int) {
-	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{28}
+	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *TransactResponse) GetTransactionHash() string {
@@ -2023,7 +2124,7 @@ type ReplayRequest struct {
 
 func (x *ReplayRequest) Reset() {
 	*x = ReplayRequest{}
-	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[29]
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2035,7 +2136,7 @@ func (x *ReplayRequest) String() string {
 func (*ReplayRequest) ProtoMessage() {}
 
 func (x *ReplayRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[29]
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2048,7 +2149,7 @@ func (x *ReplayRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReplayRequest.ProtoReflect.Descriptor instead.
 func (*ReplayRequest) Descriptor() ([]byte, []int) {
-	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{29}
+	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *ReplayRequest) GetFromBlock() uint64 {
@@ -2067,7 +2168,7 @@ type ReplayResponse struct {
 
 func (x *ReplayResponse) Reset() {
 	*x = ReplayResponse{}
-	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[30]
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2079,7 +2180,7 @@ func (x *ReplayResponse) String() string {
 func (*ReplayResponse) ProtoMessage() {}
 
 func (x *ReplayResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[30]
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2092,7 +2193,7 @@ func (x *ReplayResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReplayResponse.ProtoReflect.Descriptor instead.
 func (*ReplayResponse) Descriptor() ([]byte, []int) {
-	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{30}
+	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{31}
 }
 
 // ReadContractRequest is a call.
@@ -2116,7 +2217,7 @@ type ReadContractRequest struct {
 
 func (x *ReadContractRequest) Reset() {
 	*x = ReadContractRequest{}
-	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[31]
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2128,7 +2229,7 @@ func (x *ReadContractRequest) String() string {
 func (*ReadContractRequest) ProtoMessage() {}
 
 func (x *ReadContractRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[31]
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2141,7 +2242,7 @@ func (x *ReadContractRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadContractRequest.ProtoReflect.Descriptor instead.
 func (*ReadContractRequest) Descriptor() ([]byte, []int) {
-	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{31}
+	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *ReadContractRequest) GetContractId() string {
@@ -2190,7 +2291,7 @@ type ReadContractResponse struct {
 
 func (x *ReadContractResponse) Reset() {
 	*x = ReadContractResponse{}
-	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[32]
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2202,7 +2303,7 @@ func (x *ReadContractResponse) String() string {
 func (*ReadContractResponse) ProtoMessage() {}
 
 func (x *ReadContractResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[32]
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2215,7 +2316,7 @@ func (x *ReadContractResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadContractResponse.ProtoReflect.Descriptor instead.
 func (*ReadContractResponse) Descriptor() ([]byte, []int) {
-	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{32}
+	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *ReadContractResponse) GetReturnData() []byte {
@@ -2234,7 +2335,7 @@ type LatestConfigDetailsRequest struct {
 
 func (x *LatestConfigDetailsRequest) Reset() {
 	*x = LatestConfigDetailsRequest{}
-	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[33]
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2246,7 +2347,7 @@ func (x *LatestConfigDetailsRequest) String() string {
 func (*LatestConfigDetailsRequest) ProtoMessage() {}
 
 func (x *LatestConfigDetailsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[33]
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2259,7 +2360,7 @@ func (x *LatestConfigDetailsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LatestConfigDetailsRequest.ProtoReflect.Descriptor instead.
 func (*LatestConfigDetailsRequest) Descriptor() ([]byte, []int) {
-	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{33}
+	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{34}
 }
 
 // LatestConfigDetailsResponse says where the latest configuration is.
@@ -2275,7 +2376,7 @@ type LatestConfigDetailsResponse struct {
 
 func (x *LatestConfigDetailsResponse) Reset() {
 	*x = LatestConfigDetailsResponse{}
-	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[34]
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2287,7 +2388,7 @@ func (x *LatestConfigDetailsResponse) String() string {
 func (*LatestConfigDetailsResponse) ProtoMessage() {}
 
 func (x *LatestConfigDetailsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[34]
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2300,7 +2401,7 @@ func (x *LatestConfigDetailsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LatestConfigDetailsResponse.ProtoReflect.Descriptor instead.
 func (*LatestConfigDetailsResponse) Descriptor() ([]byte, []int) {
-	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{34}
+	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *LatestConfigDetailsResponse) GetChangedInBlock() uint64 {
@@ -2328,7 +2429,7 @@ type LatestConfigRequest struct {
 
 func (x *LatestConfigRequest) Reset() {
 	*x = LatestConfigRequest{}
-	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[35]
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2340,7 +2441,7 @@ func (x *LatestConfigRequest) String() string {
 func (*LatestConfigRequest) ProtoMessage() {}
 
 func (x *LatestConfigRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[35]
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2353,7 +2454,7 @@ func (x *LatestConfigRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LatestConfigRequest.ProtoReflect.Descriptor instead.
 func (*LatestConfigRequest) Descriptor() ([]byte, []int) {
-	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{35}
+	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *LatestConfigRequest) GetChangedInBlock() uint64 {
@@ -2374,7 +2475,7 @@ type LatestConfigResponse struct {
 
 func (x *LatestConfigResponse) Reset() {
 	*x = LatestConfigResponse{}
-	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[36]
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2386,7 +2487,7 @@ func (x *LatestConfigResponse) String() string {
 func (*LatestConfigResponse) ProtoMessage() {}
 
 func (x *LatestConfigResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[36]
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2399,7 +2500,7 @@ func (x *LatestConfigResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LatestConfigResponse.ProtoReflect.Descriptor instead.
 func (*LatestConfigResponse) Descriptor() ([]byte, []int) {
-	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{36}
+	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *LatestConfigResponse) GetConfig() *ContractConfig {
@@ -2434,7 +2535,7 @@ type ContractConfig struct {
 
 func (x *ContractConfig) Reset() {
 	*x = ContractConfig{}
-	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[37]
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2446,7 +2547,7 @@ func (x *ContractConfig) String() string {
 func (*ContractConfig) ProtoMessage() {}
 
 func (x *ContractConfig) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[37]
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2459,7 +2560,7 @@ func (x *ContractConfig) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ContractConfig.ProtoReflect.Descriptor instead.
 func (*ContractConfig) Descriptor() ([]byte, []int) {
-	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{37}
+	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *ContractConfig) GetConfigDigest() []byte {
@@ -2527,7 +2628,7 @@ type LatestBlockHeightRequest struct {
 
 func (x *LatestBlockHeightRequest) Reset() {
 	*x = LatestBlockHeightRequest{}
-	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[38]
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2539,7 +2640,7 @@ func (x *LatestBlockHeightRequest) String() string {
 func (*LatestBlockHeightRequest) ProtoMessage() {}
 
 func (x *LatestBlockHeightRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[38]
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2552,7 +2653,7 @@ func (x *LatestBlockHeightRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LatestBlockHeightRequest.ProtoReflect.Descriptor instead.
 func (*LatestBlockHeightRequest) Descriptor() ([]byte, []int) {
-	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{38}
+	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{39}
 }
 
 // LatestBlockHeightResponse is the newest block's number.
@@ -2566,7 +2667,7 @@ type LatestBlockHeightResponse struct {
 
 func (x *LatestBlockHeightResponse) Reset() {
 	*x = LatestBlockHeightResponse{}
-	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[39]
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2578,7 +2679,7 @@ func (x *LatestBlockHeightResponse) String() string {
 func (*LatestBlockHeightResponse) ProtoMessage() {}
 
 func (x *LatestBlockHeightResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[39]
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2591,7 +2692,7 @@ func (x *LatestBlockHeightResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LatestBlockHeightResponse.ProtoReflect.Descriptor instead.
 func (*LatestBlockHeightResponse) Descriptor() ([]byte, []int) {
-	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{39}
+	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *LatestBlockHeightResponse) GetBlockHeight() uint64 {
@@ -2612,7 +2713,7 @@ type ConfigDigestRequest struct {
 
 func (x *ConfigDigestRequest) Reset() {
 	*x = ConfigDigestRequest{}
-	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[40]
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2624,7 +2725,7 @@ func (x *ConfigDigestRequest) String() string {
 func (*ConfigDigestRequest) ProtoMessage() {}
 
 func (x *ConfigDigestRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[40]
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2637,7 +2738,7 @@ func (x *ConfigDigestRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConfigDigestRequest.ProtoReflect.Descriptor instead.
 func (*ConfigDigestRequest) Descriptor() ([]byte, []int) {
-	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{40}
+	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *ConfigDigestRequest) GetConfig() *ContractConfig {
@@ -2658,7 +2759,7 @@ type ConfigDigestResponse struct {
 
 func (x *ConfigDigestResponse) Reset() {
 	*x = ConfigDigestResponse{}
-	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[41]
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2670,7 +2771,7 @@ func (x *ConfigDigestResponse) String() string {
 func (*ConfigDigestResponse) ProtoMessage() {}
 
 func (x *ConfigDigestResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[41]
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2683,7 +2784,7 @@ func (x *ConfigDigestResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConfigDigestResponse.ProtoReflect.Descriptor instead.
 func (*ConfigDigestResponse) Descriptor() ([]byte, []int) {
-	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{41}
+	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *ConfigDigestResponse) GetConfigDigest() []byte {
@@ -2702,7 +2803,7 @@ type ConfigDigestPrefixRequest struct {
 
 func (x *ConfigDigestPrefixRequest) Reset() {
 	*x = ConfigDigestPrefixRequest{}
-	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[42]
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2714,7 +2815,7 @@ func (x *ConfigDigestPrefixRequest) String() string {
 func (*ConfigDigestPrefixRequest) ProtoMessage() {}
 
 func (x *ConfigDigestPrefixRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[42]
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2727,7 +2828,7 @@ func (x *ConfigDigestPrefixRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConfigDigestPrefixRequest.ProtoReflect.Descriptor instead.
 func (*ConfigDigestPrefixRequest) Descriptor() ([]byte, []int) {
-	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{42}
+	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{43}
 }
 
 // ConfigDigestPrefixResponse is the prefix.
@@ -2741,7 +2842,7 @@ type ConfigDigestPrefixResponse struct {
 
 func (x *ConfigDigestPrefixResponse) Reset() {
 	*x = ConfigDigestPrefixResponse{}
-	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[43]
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2753,7 +2854,7 @@ func (x *ConfigDigestPrefixResponse) String() string {
 func (*ConfigDigestPrefixResponse) ProtoMessage() {}
 
 func (x *ConfigDigestPrefixResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[43]
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2766,7 +2867,7 @@ func (x *ConfigDigestPrefixResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConfigDigestPrefixResponse.ProtoReflect.Descriptor instead.
 func (*ConfigDigestPrefixResponse) Descriptor() ([]byte, []int) {
-	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{43}
+	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *ConfigDigestPrefixResponse) GetPrefix() uint32 {
@@ -2789,7 +2890,7 @@ type AttributedOnchainSignature struct {
 
 func (x *AttributedOnchainSignature) Reset() {
 	*x = AttributedOnchainSignature{}
-	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[44]
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2801,7 +2902,7 @@ func (x *AttributedOnchainSignature) String() string {
 func (*AttributedOnchainSignature) ProtoMessage() {}
 
 func (x *AttributedOnchainSignature) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[44]
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2814,7 +2915,7 @@ func (x *AttributedOnchainSignature) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AttributedOnchainSignature.ProtoReflect.Descriptor instead.
 func (*AttributedOnchainSignature) Descriptor() ([]byte, []int) {
-	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{44}
+	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *AttributedOnchainSignature) GetSignature() []byte {
@@ -2846,7 +2947,7 @@ type TransmitRequest struct {
 
 func (x *TransmitRequest) Reset() {
 	*x = TransmitRequest{}
-	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[45]
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2858,7 +2959,7 @@ func (x *TransmitRequest) String() string {
 func (*TransmitRequest) ProtoMessage() {}
 
 func (x *TransmitRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[45]
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2871,7 +2972,7 @@ func (x *TransmitRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TransmitRequest.ProtoReflect.Descriptor instead.
 func (*TransmitRequest) Descriptor() ([]byte, []int) {
-	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{45}
+	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *TransmitRequest) GetReportContext() *v11.ReportContext {
@@ -2904,7 +3005,7 @@ type TransmitResponse struct {
 
 func (x *TransmitResponse) Reset() {
 	*x = TransmitResponse{}
-	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[46]
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2916,7 +3017,7 @@ func (x *TransmitResponse) String() string {
 func (*TransmitResponse) ProtoMessage() {}
 
 func (x *TransmitResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[46]
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2929,7 +3030,7 @@ func (x *TransmitResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TransmitResponse.ProtoReflect.Descriptor instead.
 func (*TransmitResponse) Descriptor() ([]byte, []int) {
-	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{46}
+	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{47}
 }
 
 // LatestConfigDigestAndEpochRequest is empty.
@@ -2941,7 +3042,7 @@ type LatestConfigDigestAndEpochRequest struct {
 
 func (x *LatestConfigDigestAndEpochRequest) Reset() {
 	*x = LatestConfigDigestAndEpochRequest{}
-	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[47]
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2953,7 +3054,7 @@ func (x *LatestConfigDigestAndEpochRequest) String() string {
 func (*LatestConfigDigestAndEpochRequest) ProtoMessage() {}
 
 func (x *LatestConfigDigestAndEpochRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[47]
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2966,7 +3067,7 @@ func (x *LatestConfigDigestAndEpochRequest) ProtoReflect() protoreflect.Message 
 
 // Deprecated: Use LatestConfigDigestAndEpochRequest.ProtoReflect.Descriptor instead.
 func (*LatestConfigDigestAndEpochRequest) Descriptor() ([]byte, []int) {
-	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{47}
+	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{48}
 }
 
 // LatestConfigDigestAndEpochResponse is what the contract last accepted.
@@ -2982,7 +3083,7 @@ type LatestConfigDigestAndEpochResponse struct {
 
 func (x *LatestConfigDigestAndEpochResponse) Reset() {
 	*x = LatestConfigDigestAndEpochResponse{}
-	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[48]
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2994,7 +3095,7 @@ func (x *LatestConfigDigestAndEpochResponse) String() string {
 func (*LatestConfigDigestAndEpochResponse) ProtoMessage() {}
 
 func (x *LatestConfigDigestAndEpochResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[48]
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3007,7 +3108,7 @@ func (x *LatestConfigDigestAndEpochResponse) ProtoReflect() protoreflect.Message
 
 // Deprecated: Use LatestConfigDigestAndEpochResponse.ProtoReflect.Descriptor instead.
 func (*LatestConfigDigestAndEpochResponse) Descriptor() ([]byte, []int) {
-	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{48}
+	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{49}
 }
 
 func (x *LatestConfigDigestAndEpochResponse) GetConfigDigest() []byte {
@@ -3033,7 +3134,7 @@ type FromAccountRequest struct {
 
 func (x *FromAccountRequest) Reset() {
 	*x = FromAccountRequest{}
-	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[49]
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[50]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3045,7 +3146,7 @@ func (x *FromAccountRequest) String() string {
 func (*FromAccountRequest) ProtoMessage() {}
 
 func (x *FromAccountRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[49]
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[50]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3058,7 +3159,7 @@ func (x *FromAccountRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FromAccountRequest.ProtoReflect.Descriptor instead.
 func (*FromAccountRequest) Descriptor() ([]byte, []int) {
-	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{49}
+	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{50}
 }
 
 // FromAccountResponse is the account.
@@ -3072,7 +3173,7 @@ type FromAccountResponse struct {
 
 func (x *FromAccountResponse) Reset() {
 	*x = FromAccountResponse{}
-	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[50]
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[51]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3084,7 +3185,7 @@ func (x *FromAccountResponse) String() string {
 func (*FromAccountResponse) ProtoMessage() {}
 
 func (x *FromAccountResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[50]
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[51]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3097,7 +3198,7 @@ func (x *FromAccountResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FromAccountResponse.ProtoReflect.Descriptor instead.
 func (*FromAccountResponse) Descriptor() ([]byte, []int) {
-	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{50}
+	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{51}
 }
 
 func (x *FromAccountResponse) GetAccount() string {
@@ -3118,7 +3219,7 @@ type DigestReportsRequest struct {
 
 func (x *DigestReportsRequest) Reset() {
 	*x = DigestReportsRequest{}
-	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[51]
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[52]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3130,7 +3231,7 @@ func (x *DigestReportsRequest) String() string {
 func (*DigestReportsRequest) ProtoMessage() {}
 
 func (x *DigestReportsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[51]
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[52]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3143,7 +3244,7 @@ func (x *DigestReportsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DigestReportsRequest.ProtoReflect.Descriptor instead.
 func (*DigestReportsRequest) Descriptor() ([]byte, []int) {
-	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{51}
+	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{52}
 }
 
 func (x *DigestReportsRequest) GetReports() []*ReportToDigest {
@@ -3166,7 +3267,7 @@ type ReportToDigest struct {
 
 func (x *ReportToDigest) Reset() {
 	*x = ReportToDigest{}
-	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[52]
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[53]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3178,7 +3279,7 @@ func (x *ReportToDigest) String() string {
 func (*ReportToDigest) ProtoMessage() {}
 
 func (x *ReportToDigest) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[52]
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[53]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3191,7 +3292,7 @@ func (x *ReportToDigest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReportToDigest.ProtoReflect.Descriptor instead.
 func (*ReportToDigest) Descriptor() ([]byte, []int) {
-	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{52}
+	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{53}
 }
 
 func (x *ReportToDigest) GetReportContext() *v11.ReportContext {
@@ -3219,7 +3320,7 @@ type DigestReportsResponse struct {
 
 func (x *DigestReportsResponse) Reset() {
 	*x = DigestReportsResponse{}
-	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[53]
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[54]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3231,7 +3332,7 @@ func (x *DigestReportsResponse) String() string {
 func (*DigestReportsResponse) ProtoMessage() {}
 
 func (x *DigestReportsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[53]
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[54]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3244,7 +3345,7 @@ func (x *DigestReportsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DigestReportsResponse.ProtoReflect.Descriptor instead.
 func (*DigestReportsResponse) Descriptor() ([]byte, []int) {
-	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{53}
+	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{54}
 }
 
 func (x *DigestReportsResponse) GetDigests() []*ReportDigest {
@@ -3269,7 +3370,7 @@ type ReportDigest struct {
 
 func (x *ReportDigest) Reset() {
 	*x = ReportDigest{}
-	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[54]
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[55]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3281,7 +3382,7 @@ func (x *ReportDigest) String() string {
 func (*ReportDigest) ProtoMessage() {}
 
 func (x *ReportDigest) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[54]
+	mi := &file_loop_relayer_v1_relayer_proto_msgTypes[55]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3294,7 +3395,7 @@ func (x *ReportDigest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReportDigest.ProtoReflect.Descriptor instead.
 func (*ReportDigest) Descriptor() ([]byte, []int) {
-	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{54}
+	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{55}
 }
 
 func (x *ReportDigest) GetMessage() []byte {
@@ -3322,7 +3423,7 @@ var File_loop_relayer_v1_relayer_proto protoreflect.FileDescriptor
 
 const file_loop_relayer_v1_relayer_proto_rawDesc = "" +
 	"\n" +
-	"\x1dloop/relayer/v1/relayer.proto\x12\x0floop.relayer.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1bloop/plugin/v1/bigint.proto\x1a\x1cloop/plugin/v1/options.proto\x1a\x1cloop/plugin/v1/problem.proto\x1a!loop/reporting/v1/reporting.proto\"\x18\n" +
+	"\x1dloop/relayer/v1/relayer.proto\x12\x0floop.relayer.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1bloop/plugin/v1/bigint.proto\x1a\x1cloop/plugin/v1/options.proto\x1a\x1cloop/plugin/v1/problem.proto\x1a!loop/reporting/v1/reporting.proto\"\x18\n" +
 	"\x16DescribeRelayerRequest\"\xa7\x03\n" +
 	"\x17DescribeRelayerResponse\x12\x1e\n" +
 	"\x05relay\x18\x01 \x01(\tB\b\xe2\xf3\x18\x04\b\x01\x18 R\x05relay\x12\"\n" +
@@ -3410,13 +3511,20 @@ const file_loop_relayer_v1_relayer_proto_rawDesc = "" +
 	"\x06number\x18\x01 \x01(\x04R\x06number\x12\x1a\n" +
 	"\x04hash\x18\x02 \x01(\fB\x06\xe2\xf3\x18\x02\x18@R\x04hash\x12@\n" +
 	"\ttimestamp\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampB\x06\xe2\xf3\x18\x02\b\x01R\ttimestamp\"\x14\n" +
-	"\x12ChainStatusRequest\"\x8f\x01\n" +
+	"\x12ChainStatusRequest\"\xcb\x01\n" +
 	"\x13ChainStatusResponse\x12!\n" +
 	"\bchain_id\x18\x01 \x01(\tB\x06\xe2\xf3\x18\x02\b\x01R\achainId\x12\x18\n" +
 	"\aenabled\x18\x02 \x01(\bR\aenabled\x12\x1f\n" +
 	"\vconfig_toml\x18\x03 \x01(\tR\n" +
 	"configToml\x12\x1a\n" +
-	"\btroubles\x18\x04 \x03(\tR\btroubles\"^\n" +
+	"\btroubles\x18\x04 \x03(\tR\btroubles\x12:\n" +
+	"\baccounts\x18\x05 \x03(\v2\x1e.loop.relayer.v1.AccountStatusR\baccounts\"\xde\x01\n" +
+	"\rAccountStatus\x12\x18\n" +
+	"\aaccount\x18\x01 \x01(\tR\aaccount\x12;\n" +
+	"\abalance\x18\x02 \x01(\v2\x16.loop.plugin.v1.BigIntB\t\xe2\xf3\x18\x050\x80\x028\x01R\abalance\x12\x1a\n" +
+	"\bdecimals\x18\x03 \x01(\rR\bdecimals\x12\x18\n" +
+	"\atrouble\x18\x04 \x01(\tR\atrouble\x12@\n" +
+	"\x0eoldest_waiting\x18\x05 \x01(\v2\x19.google.protobuf.DurationR\roldestWaiting\"^\n" +
 	"\x17ListNodeStatusesRequest\x12\x1b\n" +
 	"\tpage_size\x18\x01 \x01(\rR\bpageSize\x12&\n" +
 	"\n" +
@@ -3424,13 +3532,14 @@ const file_loop_relayer_v1_relayer_proto_rawDesc = "" +
 	"\x18ListNodeStatusesResponse\x121\n" +
 	"\x05nodes\x18\x01 \x03(\v2\x1b.loop.relayer.v1.NodeStatusR\x05nodes\x12&\n" +
 	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\x12\x14\n" +
-	"\x05total\x18\x03 \x01(\rR\x05total\"\x8d\x01\n" +
+	"\x05total\x18\x03 \x01(\rR\x05total\"\xc2\x01\n" +
 	"\n" +
 	"NodeStatus\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x120\n" +
 	"\x05state\x18\x02 \x01(\x0e2\x1a.loop.relayer.v1.NodeStateR\x05state\x12\x16\n" +
 	"\x06reason\x18\x03 \x01(\tR\x06reason\x12!\n" +
-	"\flatest_block\x18\x04 \x01(\x04R\vlatestBlock\"\xad\x01\n" +
+	"\flatest_block\x18\x04 \x01(\x04R\vlatestBlock\x123\n" +
+	"\alatency\x18\x05 \x01(\v2\x19.google.protobuf.DurationR\alatency\"\xad\x01\n" +
 	"\x0fTransactRequest\x12\x1d\n" +
 	"\x04from\x18\x01 \x01(\tB\t\xe2\xf3\x18\x05\b\x01\x18\x80\x02R\x04from\x12\x19\n" +
 	"\x02to\x18\x02 \x01(\tB\t\xe2\xf3\x18\x05\b\x01\x18\x80\x02R\x02to\x12;\n" +
@@ -3604,7 +3713,7 @@ func file_loop_relayer_v1_relayer_proto_rawDescGZIP() []byte {
 }
 
 var file_loop_relayer_v1_relayer_proto_enumTypes = make([]protoimpl.EnumInfo, 5)
-var file_loop_relayer_v1_relayer_proto_msgTypes = make([]protoimpl.MessageInfo, 55)
+var file_loop_relayer_v1_relayer_proto_msgTypes = make([]protoimpl.MessageInfo, 56)
 var file_loop_relayer_v1_relayer_proto_goTypes = []any{
 	(AccountAlgorithm)(0),                      // 0: loop.relayer.v1.AccountAlgorithm
 	(ReportAlgorithm)(0),                       // 1: loop.relayer.v1.ReportAlgorithm
@@ -3635,41 +3744,43 @@ var file_loop_relayer_v1_relayer_proto_goTypes = []any{
 	(*LatestHeadResponse)(nil),                 // 26: loop.relayer.v1.LatestHeadResponse
 	(*ChainStatusRequest)(nil),                 // 27: loop.relayer.v1.ChainStatusRequest
 	(*ChainStatusResponse)(nil),                // 28: loop.relayer.v1.ChainStatusResponse
-	(*ListNodeStatusesRequest)(nil),            // 29: loop.relayer.v1.ListNodeStatusesRequest
-	(*ListNodeStatusesResponse)(nil),           // 30: loop.relayer.v1.ListNodeStatusesResponse
-	(*NodeStatus)(nil),                         // 31: loop.relayer.v1.NodeStatus
-	(*TransactRequest)(nil),                    // 32: loop.relayer.v1.TransactRequest
-	(*TransactResponse)(nil),                   // 33: loop.relayer.v1.TransactResponse
-	(*ReplayRequest)(nil),                      // 34: loop.relayer.v1.ReplayRequest
-	(*ReplayResponse)(nil),                     // 35: loop.relayer.v1.ReplayResponse
-	(*ReadContractRequest)(nil),                // 36: loop.relayer.v1.ReadContractRequest
-	(*ReadContractResponse)(nil),               // 37: loop.relayer.v1.ReadContractResponse
-	(*LatestConfigDetailsRequest)(nil),         // 38: loop.relayer.v1.LatestConfigDetailsRequest
-	(*LatestConfigDetailsResponse)(nil),        // 39: loop.relayer.v1.LatestConfigDetailsResponse
-	(*LatestConfigRequest)(nil),                // 40: loop.relayer.v1.LatestConfigRequest
-	(*LatestConfigResponse)(nil),               // 41: loop.relayer.v1.LatestConfigResponse
-	(*ContractConfig)(nil),                     // 42: loop.relayer.v1.ContractConfig
-	(*LatestBlockHeightRequest)(nil),           // 43: loop.relayer.v1.LatestBlockHeightRequest
-	(*LatestBlockHeightResponse)(nil),          // 44: loop.relayer.v1.LatestBlockHeightResponse
-	(*ConfigDigestRequest)(nil),                // 45: loop.relayer.v1.ConfigDigestRequest
-	(*ConfigDigestResponse)(nil),               // 46: loop.relayer.v1.ConfigDigestResponse
-	(*ConfigDigestPrefixRequest)(nil),          // 47: loop.relayer.v1.ConfigDigestPrefixRequest
-	(*ConfigDigestPrefixResponse)(nil),         // 48: loop.relayer.v1.ConfigDigestPrefixResponse
-	(*AttributedOnchainSignature)(nil),         // 49: loop.relayer.v1.AttributedOnchainSignature
-	(*TransmitRequest)(nil),                    // 50: loop.relayer.v1.TransmitRequest
-	(*TransmitResponse)(nil),                   // 51: loop.relayer.v1.TransmitResponse
-	(*LatestConfigDigestAndEpochRequest)(nil),  // 52: loop.relayer.v1.LatestConfigDigestAndEpochRequest
-	(*LatestConfigDigestAndEpochResponse)(nil), // 53: loop.relayer.v1.LatestConfigDigestAndEpochResponse
-	(*FromAccountRequest)(nil),                 // 54: loop.relayer.v1.FromAccountRequest
-	(*FromAccountResponse)(nil),                // 55: loop.relayer.v1.FromAccountResponse
-	(*DigestReportsRequest)(nil),               // 56: loop.relayer.v1.DigestReportsRequest
-	(*ReportToDigest)(nil),                     // 57: loop.relayer.v1.ReportToDigest
-	(*DigestReportsResponse)(nil),              // 58: loop.relayer.v1.DigestReportsResponse
-	(*ReportDigest)(nil),                       // 59: loop.relayer.v1.ReportDigest
-	(*v1.Problem)(nil),                         // 60: loop.plugin.v1.Problem
-	(*timestamppb.Timestamp)(nil),              // 61: google.protobuf.Timestamp
-	(*v1.BigInt)(nil),                          // 62: loop.plugin.v1.BigInt
-	(*v11.ReportContext)(nil),                  // 63: loop.reporting.v1.ReportContext
+	(*AccountStatus)(nil),                      // 29: loop.relayer.v1.AccountStatus
+	(*ListNodeStatusesRequest)(nil),            // 30: loop.relayer.v1.ListNodeStatusesRequest
+	(*ListNodeStatusesResponse)(nil),           // 31: loop.relayer.v1.ListNodeStatusesResponse
+	(*NodeStatus)(nil),                         // 32: loop.relayer.v1.NodeStatus
+	(*TransactRequest)(nil),                    // 33: loop.relayer.v1.TransactRequest
+	(*TransactResponse)(nil),                   // 34: loop.relayer.v1.TransactResponse
+	(*ReplayRequest)(nil),                      // 35: loop.relayer.v1.ReplayRequest
+	(*ReplayResponse)(nil),                     // 36: loop.relayer.v1.ReplayResponse
+	(*ReadContractRequest)(nil),                // 37: loop.relayer.v1.ReadContractRequest
+	(*ReadContractResponse)(nil),               // 38: loop.relayer.v1.ReadContractResponse
+	(*LatestConfigDetailsRequest)(nil),         // 39: loop.relayer.v1.LatestConfigDetailsRequest
+	(*LatestConfigDetailsResponse)(nil),        // 40: loop.relayer.v1.LatestConfigDetailsResponse
+	(*LatestConfigRequest)(nil),                // 41: loop.relayer.v1.LatestConfigRequest
+	(*LatestConfigResponse)(nil),               // 42: loop.relayer.v1.LatestConfigResponse
+	(*ContractConfig)(nil),                     // 43: loop.relayer.v1.ContractConfig
+	(*LatestBlockHeightRequest)(nil),           // 44: loop.relayer.v1.LatestBlockHeightRequest
+	(*LatestBlockHeightResponse)(nil),          // 45: loop.relayer.v1.LatestBlockHeightResponse
+	(*ConfigDigestRequest)(nil),                // 46: loop.relayer.v1.ConfigDigestRequest
+	(*ConfigDigestResponse)(nil),               // 47: loop.relayer.v1.ConfigDigestResponse
+	(*ConfigDigestPrefixRequest)(nil),          // 48: loop.relayer.v1.ConfigDigestPrefixRequest
+	(*ConfigDigestPrefixResponse)(nil),         // 49: loop.relayer.v1.ConfigDigestPrefixResponse
+	(*AttributedOnchainSignature)(nil),         // 50: loop.relayer.v1.AttributedOnchainSignature
+	(*TransmitRequest)(nil),                    // 51: loop.relayer.v1.TransmitRequest
+	(*TransmitResponse)(nil),                   // 52: loop.relayer.v1.TransmitResponse
+	(*LatestConfigDigestAndEpochRequest)(nil),  // 53: loop.relayer.v1.LatestConfigDigestAndEpochRequest
+	(*LatestConfigDigestAndEpochResponse)(nil), // 54: loop.relayer.v1.LatestConfigDigestAndEpochResponse
+	(*FromAccountRequest)(nil),                 // 55: loop.relayer.v1.FromAccountRequest
+	(*FromAccountResponse)(nil),                // 56: loop.relayer.v1.FromAccountResponse
+	(*DigestReportsRequest)(nil),               // 57: loop.relayer.v1.DigestReportsRequest
+	(*ReportToDigest)(nil),                     // 58: loop.relayer.v1.ReportToDigest
+	(*DigestReportsResponse)(nil),              // 59: loop.relayer.v1.DigestReportsResponse
+	(*ReportDigest)(nil),                       // 60: loop.relayer.v1.ReportDigest
+	(*v1.Problem)(nil),                         // 61: loop.plugin.v1.Problem
+	(*timestamppb.Timestamp)(nil),              // 62: google.protobuf.Timestamp
+	(*v1.BigInt)(nil),                          // 63: loop.plugin.v1.BigInt
+	(*durationpb.Duration)(nil),                // 64: google.protobuf.Duration
+	(*v11.ReportContext)(nil),                  // 65: loop.reporting.v1.ReportContext
 }
 var file_loop_relayer_v1_relayer_proto_depIdxs = []int32{
 	0,  // 0: loop.relayer.v1.DescribeRelayerResponse.account_algorithm:type_name -> loop.relayer.v1.AccountAlgorithm
@@ -3679,73 +3790,77 @@ var file_loop_relayer_v1_relayer_proto_depIdxs = []int32{
 	11, // 4: loop.relayer.v1.NormalizeIdsRequest.ids:type_name -> loop.relayer.v1.Id
 	3,  // 5: loop.relayer.v1.Id.kind:type_name -> loop.relayer.v1.IdKind
 	13, // 6: loop.relayer.v1.NormalizeIdsResponse.ids:type_name -> loop.relayer.v1.NormalizedId
-	60, // 7: loop.relayer.v1.ValidateChainResponse.problems:type_name -> loop.plugin.v1.Problem
-	60, // 8: loop.relayer.v1.ValidateChainResponse.warnings:type_name -> loop.plugin.v1.Problem
-	60, // 9: loop.relayer.v1.ValidateJobResponse.problems:type_name -> loop.plugin.v1.Problem
-	60, // 10: loop.relayer.v1.ValidateJobResponse.warnings:type_name -> loop.plugin.v1.Problem
+	61, // 7: loop.relayer.v1.ValidateChainResponse.problems:type_name -> loop.plugin.v1.Problem
+	61, // 8: loop.relayer.v1.ValidateChainResponse.warnings:type_name -> loop.plugin.v1.Problem
+	61, // 9: loop.relayer.v1.ValidateJobResponse.problems:type_name -> loop.plugin.v1.Problem
+	61, // 10: loop.relayer.v1.ValidateJobResponse.warnings:type_name -> loop.plugin.v1.Problem
 	22, // 11: loop.relayer.v1.CreateProviderRequest.config:type_name -> loop.relayer.v1.ProviderConfig
-	61, // 12: loop.relayer.v1.LatestHeadResponse.timestamp:type_name -> google.protobuf.Timestamp
-	31, // 13: loop.relayer.v1.ListNodeStatusesResponse.nodes:type_name -> loop.relayer.v1.NodeStatus
-	4,  // 14: loop.relayer.v1.NodeStatus.state:type_name -> loop.relayer.v1.NodeState
-	62, // 15: loop.relayer.v1.TransactRequest.amount:type_name -> loop.plugin.v1.BigInt
-	42, // 16: loop.relayer.v1.LatestConfigResponse.config:type_name -> loop.relayer.v1.ContractConfig
-	42, // 17: loop.relayer.v1.ConfigDigestRequest.config:type_name -> loop.relayer.v1.ContractConfig
-	63, // 18: loop.relayer.v1.TransmitRequest.report_context:type_name -> loop.reporting.v1.ReportContext
-	49, // 19: loop.relayer.v1.TransmitRequest.signatures:type_name -> loop.relayer.v1.AttributedOnchainSignature
-	57, // 20: loop.relayer.v1.DigestReportsRequest.reports:type_name -> loop.relayer.v1.ReportToDigest
-	63, // 21: loop.relayer.v1.ReportToDigest.report_context:type_name -> loop.reporting.v1.ReportContext
-	59, // 22: loop.relayer.v1.DigestReportsResponse.digests:type_name -> loop.relayer.v1.ReportDigest
-	5,  // 23: loop.relayer.v1.RelayerService.DescribeRelayer:input_type -> loop.relayer.v1.DescribeRelayerRequest
-	8,  // 24: loop.relayer.v1.RelayerService.DescribeAccounts:input_type -> loop.relayer.v1.DescribeAccountsRequest
-	10, // 25: loop.relayer.v1.RelayerService.NormalizeIds:input_type -> loop.relayer.v1.NormalizeIdsRequest
-	14, // 26: loop.relayer.v1.RelayerService.ValidateChain:input_type -> loop.relayer.v1.ValidateChainRequest
-	16, // 27: loop.relayer.v1.RelayerService.ValidateJob:input_type -> loop.relayer.v1.ValidateJobRequest
-	18, // 28: loop.relayer.v1.RelayerService.CreateChain:input_type -> loop.relayer.v1.CreateChainRequest
-	20, // 29: loop.relayer.v1.RelayerService.WatchContractConfigs:input_type -> loop.relayer.v1.WatchContractConfigsRequest
-	23, // 30: loop.relayer.v1.ChainService.CreateProvider:input_type -> loop.relayer.v1.CreateProviderRequest
-	25, // 31: loop.relayer.v1.ChainService.LatestHead:input_type -> loop.relayer.v1.LatestHeadRequest
-	27, // 32: loop.relayer.v1.ChainService.ChainStatus:input_type -> loop.relayer.v1.ChainStatusRequest
-	29, // 33: loop.relayer.v1.ChainService.ListNodeStatuses:input_type -> loop.relayer.v1.ListNodeStatusesRequest
-	32, // 34: loop.relayer.v1.ChainService.Transact:input_type -> loop.relayer.v1.TransactRequest
-	34, // 35: loop.relayer.v1.ChainService.Replay:input_type -> loop.relayer.v1.ReplayRequest
-	36, // 36: loop.relayer.v1.ChainService.ReadContract:input_type -> loop.relayer.v1.ReadContractRequest
-	38, // 37: loop.relayer.v1.ContractConfigService.LatestConfigDetails:input_type -> loop.relayer.v1.LatestConfigDetailsRequest
-	40, // 38: loop.relayer.v1.ContractConfigService.LatestConfig:input_type -> loop.relayer.v1.LatestConfigRequest
-	43, // 39: loop.relayer.v1.ContractConfigService.LatestBlockHeight:input_type -> loop.relayer.v1.LatestBlockHeightRequest
-	45, // 40: loop.relayer.v1.ContractConfigService.ConfigDigest:input_type -> loop.relayer.v1.ConfigDigestRequest
-	47, // 41: loop.relayer.v1.ContractConfigService.ConfigDigestPrefix:input_type -> loop.relayer.v1.ConfigDigestPrefixRequest
-	50, // 42: loop.relayer.v1.ContractTransmitterService.Transmit:input_type -> loop.relayer.v1.TransmitRequest
-	52, // 43: loop.relayer.v1.ContractTransmitterService.LatestConfigDigestAndEpoch:input_type -> loop.relayer.v1.LatestConfigDigestAndEpochRequest
-	54, // 44: loop.relayer.v1.ContractTransmitterService.FromAccount:input_type -> loop.relayer.v1.FromAccountRequest
-	56, // 45: loop.relayer.v1.ReportDigestService.DigestReports:input_type -> loop.relayer.v1.DigestReportsRequest
-	6,  // 46: loop.relayer.v1.RelayerService.DescribeRelayer:output_type -> loop.relayer.v1.DescribeRelayerResponse
-	9,  // 47: loop.relayer.v1.RelayerService.DescribeAccounts:output_type -> loop.relayer.v1.DescribeAccountsResponse
-	12, // 48: loop.relayer.v1.RelayerService.NormalizeIds:output_type -> loop.relayer.v1.NormalizeIdsResponse
-	15, // 49: loop.relayer.v1.RelayerService.ValidateChain:output_type -> loop.relayer.v1.ValidateChainResponse
-	17, // 50: loop.relayer.v1.RelayerService.ValidateJob:output_type -> loop.relayer.v1.ValidateJobResponse
-	19, // 51: loop.relayer.v1.RelayerService.CreateChain:output_type -> loop.relayer.v1.CreateChainResponse
-	21, // 52: loop.relayer.v1.RelayerService.WatchContractConfigs:output_type -> loop.relayer.v1.WatchContractConfigsResponse
-	24, // 53: loop.relayer.v1.ChainService.CreateProvider:output_type -> loop.relayer.v1.CreateProviderResponse
-	26, // 54: loop.relayer.v1.ChainService.LatestHead:output_type -> loop.relayer.v1.LatestHeadResponse
-	28, // 55: loop.relayer.v1.ChainService.ChainStatus:output_type -> loop.relayer.v1.ChainStatusResponse
-	30, // 56: loop.relayer.v1.ChainService.ListNodeStatuses:output_type -> loop.relayer.v1.ListNodeStatusesResponse
-	33, // 57: loop.relayer.v1.ChainService.Transact:output_type -> loop.relayer.v1.TransactResponse
-	35, // 58: loop.relayer.v1.ChainService.Replay:output_type -> loop.relayer.v1.ReplayResponse
-	37, // 59: loop.relayer.v1.ChainService.ReadContract:output_type -> loop.relayer.v1.ReadContractResponse
-	39, // 60: loop.relayer.v1.ContractConfigService.LatestConfigDetails:output_type -> loop.relayer.v1.LatestConfigDetailsResponse
-	41, // 61: loop.relayer.v1.ContractConfigService.LatestConfig:output_type -> loop.relayer.v1.LatestConfigResponse
-	44, // 62: loop.relayer.v1.ContractConfigService.LatestBlockHeight:output_type -> loop.relayer.v1.LatestBlockHeightResponse
-	46, // 63: loop.relayer.v1.ContractConfigService.ConfigDigest:output_type -> loop.relayer.v1.ConfigDigestResponse
-	48, // 64: loop.relayer.v1.ContractConfigService.ConfigDigestPrefix:output_type -> loop.relayer.v1.ConfigDigestPrefixResponse
-	51, // 65: loop.relayer.v1.ContractTransmitterService.Transmit:output_type -> loop.relayer.v1.TransmitResponse
-	53, // 66: loop.relayer.v1.ContractTransmitterService.LatestConfigDigestAndEpoch:output_type -> loop.relayer.v1.LatestConfigDigestAndEpochResponse
-	55, // 67: loop.relayer.v1.ContractTransmitterService.FromAccount:output_type -> loop.relayer.v1.FromAccountResponse
-	58, // 68: loop.relayer.v1.ReportDigestService.DigestReports:output_type -> loop.relayer.v1.DigestReportsResponse
-	46, // [46:69] is the sub-list for method output_type
-	23, // [23:46] is the sub-list for method input_type
-	23, // [23:23] is the sub-list for extension type_name
-	23, // [23:23] is the sub-list for extension extendee
-	0,  // [0:23] is the sub-list for field type_name
+	62, // 12: loop.relayer.v1.LatestHeadResponse.timestamp:type_name -> google.protobuf.Timestamp
+	29, // 13: loop.relayer.v1.ChainStatusResponse.accounts:type_name -> loop.relayer.v1.AccountStatus
+	63, // 14: loop.relayer.v1.AccountStatus.balance:type_name -> loop.plugin.v1.BigInt
+	64, // 15: loop.relayer.v1.AccountStatus.oldest_waiting:type_name -> google.protobuf.Duration
+	32, // 16: loop.relayer.v1.ListNodeStatusesResponse.nodes:type_name -> loop.relayer.v1.NodeStatus
+	4,  // 17: loop.relayer.v1.NodeStatus.state:type_name -> loop.relayer.v1.NodeState
+	64, // 18: loop.relayer.v1.NodeStatus.latency:type_name -> google.protobuf.Duration
+	63, // 19: loop.relayer.v1.TransactRequest.amount:type_name -> loop.plugin.v1.BigInt
+	43, // 20: loop.relayer.v1.LatestConfigResponse.config:type_name -> loop.relayer.v1.ContractConfig
+	43, // 21: loop.relayer.v1.ConfigDigestRequest.config:type_name -> loop.relayer.v1.ContractConfig
+	65, // 22: loop.relayer.v1.TransmitRequest.report_context:type_name -> loop.reporting.v1.ReportContext
+	50, // 23: loop.relayer.v1.TransmitRequest.signatures:type_name -> loop.relayer.v1.AttributedOnchainSignature
+	58, // 24: loop.relayer.v1.DigestReportsRequest.reports:type_name -> loop.relayer.v1.ReportToDigest
+	65, // 25: loop.relayer.v1.ReportToDigest.report_context:type_name -> loop.reporting.v1.ReportContext
+	60, // 26: loop.relayer.v1.DigestReportsResponse.digests:type_name -> loop.relayer.v1.ReportDigest
+	5,  // 27: loop.relayer.v1.RelayerService.DescribeRelayer:input_type -> loop.relayer.v1.DescribeRelayerRequest
+	8,  // 28: loop.relayer.v1.RelayerService.DescribeAccounts:input_type -> loop.relayer.v1.DescribeAccountsRequest
+	10, // 29: loop.relayer.v1.RelayerService.NormalizeIds:input_type -> loop.relayer.v1.NormalizeIdsRequest
+	14, // 30: loop.relayer.v1.RelayerService.ValidateChain:input_type -> loop.relayer.v1.ValidateChainRequest
+	16, // 31: loop.relayer.v1.RelayerService.ValidateJob:input_type -> loop.relayer.v1.ValidateJobRequest
+	18, // 32: loop.relayer.v1.RelayerService.CreateChain:input_type -> loop.relayer.v1.CreateChainRequest
+	20, // 33: loop.relayer.v1.RelayerService.WatchContractConfigs:input_type -> loop.relayer.v1.WatchContractConfigsRequest
+	23, // 34: loop.relayer.v1.ChainService.CreateProvider:input_type -> loop.relayer.v1.CreateProviderRequest
+	25, // 35: loop.relayer.v1.ChainService.LatestHead:input_type -> loop.relayer.v1.LatestHeadRequest
+	27, // 36: loop.relayer.v1.ChainService.ChainStatus:input_type -> loop.relayer.v1.ChainStatusRequest
+	30, // 37: loop.relayer.v1.ChainService.ListNodeStatuses:input_type -> loop.relayer.v1.ListNodeStatusesRequest
+	33, // 38: loop.relayer.v1.ChainService.Transact:input_type -> loop.relayer.v1.TransactRequest
+	35, // 39: loop.relayer.v1.ChainService.Replay:input_type -> loop.relayer.v1.ReplayRequest
+	37, // 40: loop.relayer.v1.ChainService.ReadContract:input_type -> loop.relayer.v1.ReadContractRequest
+	39, // 41: loop.relayer.v1.ContractConfigService.LatestConfigDetails:input_type -> loop.relayer.v1.LatestConfigDetailsRequest
+	41, // 42: loop.relayer.v1.ContractConfigService.LatestConfig:input_type -> loop.relayer.v1.LatestConfigRequest
+	44, // 43: loop.relayer.v1.ContractConfigService.LatestBlockHeight:input_type -> loop.relayer.v1.LatestBlockHeightRequest
+	46, // 44: loop.relayer.v1.ContractConfigService.ConfigDigest:input_type -> loop.relayer.v1.ConfigDigestRequest
+	48, // 45: loop.relayer.v1.ContractConfigService.ConfigDigestPrefix:input_type -> loop.relayer.v1.ConfigDigestPrefixRequest
+	51, // 46: loop.relayer.v1.ContractTransmitterService.Transmit:input_type -> loop.relayer.v1.TransmitRequest
+	53, // 47: loop.relayer.v1.ContractTransmitterService.LatestConfigDigestAndEpoch:input_type -> loop.relayer.v1.LatestConfigDigestAndEpochRequest
+	55, // 48: loop.relayer.v1.ContractTransmitterService.FromAccount:input_type -> loop.relayer.v1.FromAccountRequest
+	57, // 49: loop.relayer.v1.ReportDigestService.DigestReports:input_type -> loop.relayer.v1.DigestReportsRequest
+	6,  // 50: loop.relayer.v1.RelayerService.DescribeRelayer:output_type -> loop.relayer.v1.DescribeRelayerResponse
+	9,  // 51: loop.relayer.v1.RelayerService.DescribeAccounts:output_type -> loop.relayer.v1.DescribeAccountsResponse
+	12, // 52: loop.relayer.v1.RelayerService.NormalizeIds:output_type -> loop.relayer.v1.NormalizeIdsResponse
+	15, // 53: loop.relayer.v1.RelayerService.ValidateChain:output_type -> loop.relayer.v1.ValidateChainResponse
+	17, // 54: loop.relayer.v1.RelayerService.ValidateJob:output_type -> loop.relayer.v1.ValidateJobResponse
+	19, // 55: loop.relayer.v1.RelayerService.CreateChain:output_type -> loop.relayer.v1.CreateChainResponse
+	21, // 56: loop.relayer.v1.RelayerService.WatchContractConfigs:output_type -> loop.relayer.v1.WatchContractConfigsResponse
+	24, // 57: loop.relayer.v1.ChainService.CreateProvider:output_type -> loop.relayer.v1.CreateProviderResponse
+	26, // 58: loop.relayer.v1.ChainService.LatestHead:output_type -> loop.relayer.v1.LatestHeadResponse
+	28, // 59: loop.relayer.v1.ChainService.ChainStatus:output_type -> loop.relayer.v1.ChainStatusResponse
+	31, // 60: loop.relayer.v1.ChainService.ListNodeStatuses:output_type -> loop.relayer.v1.ListNodeStatusesResponse
+	34, // 61: loop.relayer.v1.ChainService.Transact:output_type -> loop.relayer.v1.TransactResponse
+	36, // 62: loop.relayer.v1.ChainService.Replay:output_type -> loop.relayer.v1.ReplayResponse
+	38, // 63: loop.relayer.v1.ChainService.ReadContract:output_type -> loop.relayer.v1.ReadContractResponse
+	40, // 64: loop.relayer.v1.ContractConfigService.LatestConfigDetails:output_type -> loop.relayer.v1.LatestConfigDetailsResponse
+	42, // 65: loop.relayer.v1.ContractConfigService.LatestConfig:output_type -> loop.relayer.v1.LatestConfigResponse
+	45, // 66: loop.relayer.v1.ContractConfigService.LatestBlockHeight:output_type -> loop.relayer.v1.LatestBlockHeightResponse
+	47, // 67: loop.relayer.v1.ContractConfigService.ConfigDigest:output_type -> loop.relayer.v1.ConfigDigestResponse
+	49, // 68: loop.relayer.v1.ContractConfigService.ConfigDigestPrefix:output_type -> loop.relayer.v1.ConfigDigestPrefixResponse
+	52, // 69: loop.relayer.v1.ContractTransmitterService.Transmit:output_type -> loop.relayer.v1.TransmitResponse
+	54, // 70: loop.relayer.v1.ContractTransmitterService.LatestConfigDigestAndEpoch:output_type -> loop.relayer.v1.LatestConfigDigestAndEpochResponse
+	56, // 71: loop.relayer.v1.ContractTransmitterService.FromAccount:output_type -> loop.relayer.v1.FromAccountResponse
+	59, // 72: loop.relayer.v1.ReportDigestService.DigestReports:output_type -> loop.relayer.v1.DigestReportsResponse
+	50, // [50:73] is the sub-list for method output_type
+	27, // [27:50] is the sub-list for method input_type
+	27, // [27:27] is the sub-list for extension type_name
+	27, // [27:27] is the sub-list for extension extendee
+	0,  // [0:27] is the sub-list for field type_name
 }
 
 func init() { file_loop_relayer_v1_relayer_proto_init() }
@@ -3759,7 +3874,7 @@ func file_loop_relayer_v1_relayer_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_loop_relayer_v1_relayer_proto_rawDesc), len(file_loop_relayer_v1_relayer_proto_rawDesc)),
 			NumEnums:      5,
-			NumMessages:   55,
+			NumMessages:   56,
 			NumExtensions: 0,
 			NumServices:   5,
 		},

@@ -1,5 +1,6 @@
 import datetime
 
+from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from loop_contract.plugin.v1 import bigint_pb2 as _bigint_pb2
 from loop_contract.plugin.v1 import options_pb2 as _options_pb2
@@ -262,16 +263,32 @@ class ChainStatusRequest(_message.Message):
     def __init__(self) -> None: ...
 
 class ChainStatusResponse(_message.Message):
-    __slots__ = ("chain_id", "enabled", "config_toml", "troubles")
+    __slots__ = ("chain_id", "enabled", "config_toml", "troubles", "accounts")
     CHAIN_ID_FIELD_NUMBER: _ClassVar[int]
     ENABLED_FIELD_NUMBER: _ClassVar[int]
     CONFIG_TOML_FIELD_NUMBER: _ClassVar[int]
     TROUBLES_FIELD_NUMBER: _ClassVar[int]
+    ACCOUNTS_FIELD_NUMBER: _ClassVar[int]
     chain_id: str
     enabled: bool
     config_toml: str
     troubles: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, chain_id: _Optional[str] = ..., enabled: _Optional[bool] = ..., config_toml: _Optional[str] = ..., troubles: _Optional[_Iterable[str]] = ...) -> None: ...
+    accounts: _containers.RepeatedCompositeFieldContainer[AccountStatus]
+    def __init__(self, chain_id: _Optional[str] = ..., enabled: _Optional[bool] = ..., config_toml: _Optional[str] = ..., troubles: _Optional[_Iterable[str]] = ..., accounts: _Optional[_Iterable[_Union[AccountStatus, _Mapping]]] = ...) -> None: ...
+
+class AccountStatus(_message.Message):
+    __slots__ = ("account", "balance", "decimals", "trouble", "oldest_waiting")
+    ACCOUNT_FIELD_NUMBER: _ClassVar[int]
+    BALANCE_FIELD_NUMBER: _ClassVar[int]
+    DECIMALS_FIELD_NUMBER: _ClassVar[int]
+    TROUBLE_FIELD_NUMBER: _ClassVar[int]
+    OLDEST_WAITING_FIELD_NUMBER: _ClassVar[int]
+    account: str
+    balance: _bigint_pb2.BigInt
+    decimals: int
+    trouble: str
+    oldest_waiting: _duration_pb2.Duration
+    def __init__(self, account: _Optional[str] = ..., balance: _Optional[_Union[_bigint_pb2.BigInt, _Mapping]] = ..., decimals: _Optional[int] = ..., trouble: _Optional[str] = ..., oldest_waiting: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
 
 class ListNodeStatusesRequest(_message.Message):
     __slots__ = ("page_size", "page_token")
@@ -292,16 +309,18 @@ class ListNodeStatusesResponse(_message.Message):
     def __init__(self, nodes: _Optional[_Iterable[_Union[NodeStatus, _Mapping]]] = ..., next_page_token: _Optional[str] = ..., total: _Optional[int] = ...) -> None: ...
 
 class NodeStatus(_message.Message):
-    __slots__ = ("name", "state", "reason", "latest_block")
+    __slots__ = ("name", "state", "reason", "latest_block", "latency")
     NAME_FIELD_NUMBER: _ClassVar[int]
     STATE_FIELD_NUMBER: _ClassVar[int]
     REASON_FIELD_NUMBER: _ClassVar[int]
     LATEST_BLOCK_FIELD_NUMBER: _ClassVar[int]
+    LATENCY_FIELD_NUMBER: _ClassVar[int]
     name: str
     state: NodeState
     reason: str
     latest_block: int
-    def __init__(self, name: _Optional[str] = ..., state: _Optional[_Union[NodeState, str]] = ..., reason: _Optional[str] = ..., latest_block: _Optional[int] = ...) -> None: ...
+    latency: _duration_pb2.Duration
+    def __init__(self, name: _Optional[str] = ..., state: _Optional[_Union[NodeState, str]] = ..., reason: _Optional[str] = ..., latest_block: _Optional[int] = ..., latency: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
 
 class TransactRequest(_message.Message):
     __slots__ = ("to", "amount", "check_balance")
