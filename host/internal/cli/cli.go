@@ -105,7 +105,8 @@ func Run(s Streams) int {
 func rootCommand(s Streams) *cobra.Command {
 	c := &command{streams: s, target: target{environ: s.Environ, builtin: slices.Sorted(maps.Keys(s.Builtin))}}
 	root := group("loop", "An oracle node whose chains and products run as plugins",
-		c.node(), c.jobs(), c.rounds(), c.keys(), c.bridges(), c.plugins(), c.tokens(), c.create(), c.version(), c.manual())
+		c.node(), c.jobs(), c.rounds(), c.chains(), c.keys(), c.bridges(), c.plugins(), c.tokens(), c.create(), c.version(),
+		c.manual())
 	root.Version, root.SilenceErrors, root.SilenceUsage = build.Version(), true, true
 	root.SetVersionTemplate("{{.Name}} {{.Version}}\n")
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {

@@ -91,7 +91,7 @@ func jobLines(w io.Writer, r *nodev1.ShowJobResponse) {
 			age(a.GetTransmittedAt()))
 	}
 	if r.GetTransmitter() != "" {
-		line("transmitter", "%s", r.GetTransmitter())
+		line("transmitter", "%s%s", r.GetTransmitter(), funds(r.GetAccount()))
 	}
 	if r.GetChainTrouble() != "" {
 		line("chain", "%s", r.GetChainTrouble())
@@ -155,7 +155,7 @@ func sender(o *nodev1.RoundObservation, accepted *nodev1.ContractAnswer) string 
 		return "the relayer did not take it: " + shorten(o.GetSendError(), resultWidth)
 	case o.GetSentAt() != nil:
 		return "this node"
-	case accepted != nil && proto.Equal(accepted.GetTimestamp(), o.GetTimestamp()):
+	case o.GetLanded(), accepted != nil && proto.Equal(accepted.GetTimestamp(), o.GetTimestamp()):
 		return "another node"
 	}
 	return "-"

@@ -1,26 +1,51 @@
 package database
 
 import (
+	"database/sql"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
+	"syscall"
+	"time"
 
 	"modernc.org/sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
+
+	"github.com/loop-plugins/loop/host/internal/health"
 )
 
-// note counts an error that is the database's own: of its file, its disk or its content.
-func (d *Database) note(err error) {
+// note keeps how an attempt went, unless an error says nothing of the database: of its file, its disk or its content.
+func (d *Database) note(attempts *health.Attempts, err error) {
 	cause := (*sqlite.Error)(nil)
-	if !errors.As(err, &cause) {
-		return // the row is not there, or the caller went
-	}
-	switch cause.Code() & 0xff { // the primary code: the rest says which kind of it
-	case sqlite3.SQLITE_CONSTRAINT, sqlite3.SQLITE_INTERRUPT: // what was to be written is wrong, or the caller went
+	switch {
+	case err == nil, errors.Is(err, sql.ErrNoRows):
+		err = nil
+	case !errors.As(err, &cause):
+		return // the caller went, or what was to be written is wrong
 	default:
+		switch cause.Code() & 0xff { // the primary code: the rest says which kind of it
+		case sqlite3.SQLITE_CONSTRAINT, sqlite3.SQLITE_INTERRUPT: // as above
+			return
+		}
 		d.faults.Add(1)
 	}
+	d.conditions.Lock()
+	defer d.conditions.Unlock()
+	attempts.Note(time.Now(), err)
+}
+
+// Condition is what is known of the database's health.
+func (d *Database) Condition() health.Database {
+	d.conditions.Lock()
+	known := health.Database{Path: d.path, Writes: d.writes, Reads: d.reads}
+	d.conditions.Unlock()
+	var disk syscall.Statfs_t
+	if err := syscall.Statfs(filepath.Dir(d.path), &disk); err == nil {
+		known.Free, known.Disk = disk.Bavail*uint64(disk.Bsize), disk.Blocks*uint64(disk.Bsize)
+	}
+	return known
 }
 
 // Faults is how often reading or writing has failed by the fault of the database's file or disk.

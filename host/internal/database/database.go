@@ -25,6 +25,8 @@ import (
 
 	"modernc.org/sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
+
+	"github.com/loop-plugins/loop/host/internal/health"
 )
 
 var (
@@ -55,6 +57,10 @@ type Database struct {
 	faults atomic.Uint64
 	sealer atomic.Pointer[Sealer]
 	usages usages
+
+	conditions sync.Mutex
+	writes     health.Attempts // that failed by the fault of the database, or went well; guarded by conditions
+	reads      health.Attempts // likewise
 
 	closing  sync.Once
 	closeErr error
@@ -93,7 +99,7 @@ func (d *Database) Close() error {
 // is rolled back when change fails or ctx ends before the commit begins, so an
 // error means that nothing was written, unless it is one of the disk.
 func (d *Database) write(ctx context.Context, level durability, change func(tx *sql.Tx) error) (err error) {
-	defer func() { d.note(err) }()
+	defer func() { d.note(&d.writes, err) }()
 	conn, err := d.writer.Conn(ctx)
 	if err != nil {
 		return err
@@ -146,7 +152,7 @@ type scanner interface {
 // one reads a single row, and ErrNotFound when there is none.
 func one[T any](ctx context.Context, d *Database, scan func(scanner) (T, error), query string, args ...any) (T, error) {
 	row, err := scan(d.reader.QueryRowContext(ctx, query, args...))
-	d.note(err)
+	d.note(&d.reads, err)
 	if errors.Is(err, sql.ErrNoRows) {
 		err = ErrNotFound
 	}
@@ -156,7 +162,7 @@ func one[T any](ctx context.Context, d *Database, scan func(scanner) (T, error),
 // all reads every row of a query.
 func all[T any](ctx context.Context, d *Database, scan func(scanner) (T, error), query string,
 	args ...any) (_ []T, err error) {
-	defer func() { d.note(err) }()
+	defer func() { d.note(&d.reads, err) }()
 	rows, err := d.reader.QueryContext(ctx, query, args...)
 	if err != nil {
 		return nil, err

@@ -82,7 +82,7 @@ func sealColumn(ctx context.Context, tx *sql.Tx, s Sealer, table, key, column st
 
 // rewrite writes the file anew, without what was deleted or replaced, and empties the log beside it.
 func (d *Database) rewrite(ctx context.Context) (err error) {
-	defer func() { d.note(err) }()
+	defer func() { d.note(&d.writes, err) }()
 	if _, err = d.writer.ExecContext(ctx, "VACUUM"); err != nil {
 		return err
 	}

@@ -56,6 +56,7 @@ type record struct {
 	answer    *big.Int
 	sent      time.Time
 	sendFault string
+	landed    bool
 }
 
 // Happening is what happened in a round.
@@ -120,6 +121,15 @@ func (j *Job) Answered(round hostservice.Round, answer *big.Int) {
 	defer j.rounds.mu.Unlock()
 	if r := j.rounds.rounds[round]; r != nil {
 		r.answer, r.report = answer, nil
+	}
+}
+
+// Landed is called with a round whose report the contract has taken.
+func (j *Job) Landed(round hostservice.Round) {
+	j.rounds.mu.Lock()
+	defer j.rounds.mu.Unlock()
+	if r := j.rounds.rounds[round]; r != nil {
+		r.landed = true
 	}
 }
 
@@ -193,7 +203,9 @@ func (j *Job) Observations(limit int) []*nodev1.RoundObservation {
 func (r *record) observation(round hostservice.Round) *nodev1.RoundObservation {
 	o := &nodev1.RoundObservation{
 		Timestamp: Timestamp(round), Value: wire.BigInt(r.values[Value]), JuelsPerFeeCoin: wire.BigInt(r.values[Juels]),
-		GasPriceSubunits: wire.BigInt(r.values[Gas]), Answer: wire.BigInt(r.answer), SendError: r.sendFault,
+		GasPriceSubunits: wire.BigInt(
+			r.values[Gas],
+		), Answer: wire.BigInt(r.answer), SendError: r.sendFault, Landed: r.landed,
 	}
 	if !r.observed.IsZero() {
 		o.ObservedAt, o.Took = timestamppb.New(r.observed), durationpb.New(r.took)

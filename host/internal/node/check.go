@@ -224,11 +224,20 @@ func checkChain(ctx context.Context, relay, id string, c *relayerv1loophost.Chai
 		return checked
 	}
 	for _, s := range nodes.GetNodes() {
-		text := stateOf(s)
+		text := rpcState(s)
 		if s.GetLatestBlock() > 0 {
 			text += fmt.Sprintf(", block %d", s.GetLatestBlock())
 		}
 		checked.Nodes = append(checked.Nodes, CheckedNode{Name: s.GetName(), Text: text})
 	}
 	return checked
+}
+
+// rpcState is the state of an RPC node, for people.
+func rpcState(n *relayerv1.NodeStatus) string {
+	state := strings.ToLower(strings.ReplaceAll(strings.TrimPrefix(n.GetState().String(), "NODE_STATE_"), "_", " "))
+	if n.GetReason() != "" {
+		state += ", " + n.GetReason()
+	}
+	return state
 }

@@ -86,7 +86,7 @@ func (s *service) ShowJob(ctx context.Context, r *nodev1.ShowJobRequest) (*nodev
 	if err != nil {
 		return nil, err
 	}
-	shown := &nodev1.ShowJobResponse{Job: j.describe(), Rounds: j.observations(ctx, shownRounds)}
+	shown := &nodev1.ShowJobResponse{Job: j.describe(s.node.states), Rounds: j.observations(ctx, shownRounds)}
 	if j.oracle == nil {
 		return shown, nil
 	}
@@ -111,7 +111,13 @@ func (s *service) ShowJob(ctx context.Context, r *nodev1.ShowJobRequest) (*nodev
 	})
 	ctx, cancel := context.WithTimeout(ctx, showTimeout)
 	defer cancel()
-	shown.ChainTrouble = chainTroubles{}.of(ctx, j.parts.chain)
+	found := s.node.states.last()
+	if c := found.chains[j.chainPart()]; c != nil {
+		shown.ChainTrouble = c.state.Reason
+	}
+	if a := j.transmitter(found); a != nil {
+		shown.Account = describeAccount(a)
+	}
 	if shown.ContractAnswer, err = j.oracle.ContractAnswer(ctx); err != nil {
 		s.node.logger.Debug("what a job's contract last accepted is not known", "job", r.GetId(), "error", err)
 	}
@@ -197,7 +203,8 @@ func (s *service) GetRun(ctx context.Context, r *nodev1.GetRunRequest) (*nodev1.
 	run, err := past.Run(ctx, r.GetId())
 	if errors.Is(err, database.ErrNotFound) {
 		return nil, connect.NewError(connect.CodeNotFound,
-			fmt.Errorf("job %d has no run %d, or it is not kept any more; see: loop jobs runs %[1]d", r.GetJobId(), r.GetId()))
+			fmt.Errorf("job %d has no run %d, or it is not kept any more; see: loop jobs runs "+
+				"%[1]d", r.GetJobId(), r.GetId()))
 	} else if err != nil {
 		return nil, apiError(err)
 	}

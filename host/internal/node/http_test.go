@@ -12,6 +12,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -109,8 +110,8 @@ func TestPluginThatIsDown(t *testing.T) {
 	f.plugin(t, "MEDIAN", "FAIL_WHILE="+illness)
 	n := f.start(t)
 	url := "http://" + n.Address()
-	if a := ask(t, url+"/health"); a.code != 200 || !strings.HasPrefix(a.body, `{"status":"passing"`) {
-		t.Errorf("health of a node that is well: %d %s", a.code, a.body)
+	if a := ask(t, url+"/health"); a.code != 200 || !strings.HasPrefix(a.body, `{"status":"degraded"`) {
+		t.Errorf("health of a node whose chain has no RPC node: %d %s", a.code, a.body)
 	}
 	if err := os.WriteFile(illness, nil, 0o600); err != nil {
 		t.Fatal(err)
@@ -131,22 +132,21 @@ func TestPluginThatIsDown(t *testing.T) {
 		t.Errorf("discovery with a plugin down: %s", a.body)
 	}
 	a := ask(t, url+"/health")
-	var health struct {
-		Status string
-		Checks []web.Check
-	}
+	var health web.Health
 	if err := json.Unmarshal([]byte(a.body), &health); err != nil {
 		t.Fatal(err)
 	}
-	reasons := map[string]string{}
-	for _, c := range health.Checks {
-		if !c.Healthy {
-			reasons[c.Name] = c.Reason
+	plugins := map[string]web.Component{}
+	for _, c := range health.Components {
+		if c.Kind == "plugin" && c.State != "running" {
+			plugins[c.Name] = c
 		}
 	}
-	if a.code != http.StatusServiceUnavailable || health.Status != "failing" || len(reasons) != 1 ||
-		!strings.Contains(reasons["plugin median"], "quarantined: ") ||
-		!strings.Contains(reasons["plugin median"], "exit status 3") {
+	median := plugins["plugin median"]
+	if a.code != http.StatusServiceUnavailable || health.Status != "failing" || len(plugins) != 1 || median.State != "failed" ||
+		!strings.Contains(median.Reason, "is quarantined: ") || !strings.Contains(median.Reason, "exit status 3") ||
+		!strings.Contains(median.Remedy, "loop plugins restart median") ||
+		time.Since(median.Since) > time.Minute {
 		t.Errorf("health with a plugin down: %d %s", a.code, a.body)
 	}
 	if a := ask(t, url+"/readyz"); a.code != http.StatusOK {
@@ -286,7 +286,7 @@ func TestNodeThatStarts(t *testing.T) {
 		t.Errorf("readyz while the node starts: %d %q", a.code, a.body)
 	}
 	if a := ask(t, url+"/health"); a.code != http.StatusServiceUnavailable ||
-		!strings.Contains(a.body, `{"name":"node","healthy":false,"reason":"starting"}`) {
+		!strings.Contains(a.body, `{"kind":"node","name":"node","state":"waiting","reason":"the node starts",`) {
 		t.Errorf("health while the node starts: %d %s", a.code, a.body)
 	}
 	client := operator(settings.Config.WebServer.Socket)

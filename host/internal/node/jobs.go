@@ -46,11 +46,11 @@ type running struct {
 	oracle *oracle.Oracle // nil when it does not run
 	own    *isolation     // the job's own processes; nil when it shares them
 
-	parts parts
+	// plugins are those that it needs, of which the relayer's is the first; none while it does not run.
+	plugins []*loophost.Plugin
 
 	mu     sync.Mutex
 	reason string // why it does not run
-	last   stated // as it was when it was looked at last
 }
 
 func (r *running) fail(reason string) {
@@ -95,7 +95,8 @@ func (j *jobs) startStored(ctx context.Context) error {
 				}
 				if said := validation(spec); !bytes.Equal(said, s.Validation) {
 					if err := j.node.database.PutJobValidation(ctx, s.ID, said); err != nil {
-						j.node.logger.Warn("what the relayer says of a job is not kept for while it is down", "job", s.ID, "error", err)
+						j.node.logger.Warn("what the relayer says of a job is not kept for while it is "+
+							"down", "job", s.ID, "error", err)
 					}
 				}
 				j.start(ctx, r)
@@ -219,9 +220,9 @@ func (j *jobs) run(ctx context.Context, r *running) (err error) {
 			return err
 		}
 	}
-	r.parts = parts{plugins: []*loophost.Plugin{relay.plugin.Plugin}, chain: chain}
+	r.plugins = []*loophost.Plugin{relay.plugin.Plugin}
 	if plugin := reports.plugin(); plugin != nil {
-		r.parts.plugins = append(r.parts.plugins, plugin)
+		r.plugins = append(r.plugins, plugin)
 	}
 	past, err := n.history.Job(ctx, r.stored.ID)
 	if err != nil {
@@ -286,7 +287,6 @@ func (j *jobs) remove(ctx context.Context, id int64) error {
 	delete(j.all, id)
 	j.mu.Unlock()
 	if r != nil {
-		j.node.statuses.forget(r)
 		r.stop(ctx)
 		if r.own != nil {
 			j.giveBack(context.WithoutCancel(ctx), r.own.reserved, r)

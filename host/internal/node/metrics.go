@@ -2,9 +2,13 @@ package node
 
 import (
 	"cmp"
+	"context"
+	"errors"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -52,7 +56,25 @@ var (
 		"What the node's database takes on disk, with the log of what is not in its file yet.")
 	databaseErrorsDesc = desc("loop_database_errors_total",
 		"Reads and writes that failed by the fault of the database's file or disk.")
+	jobStateDesc = desc("loop_job_state",
+		"Which of its states a job is in: 1 for that, 0 for the others.",
+		labelJobID, "job_name", labelState)
+	chainStateDesc = desc("loop_chain_state",
+		"Which of its states a chain is in, as a process of its relayer serves it: 1 for that, 0 for the others.",
+		"plugin", "relay", "chain_id", labelState)
+	pluginStateDesc = desc("loop_plugin_state",
+		"Which of its states a plugin is in: 1 for that, 0 for the others.",
+		"plugin", labelState)
+	bridgeStateDesc = desc("loop_bridge_state",
+		"Which of its states a bridge is in that a job uses: 1 for that, 0 for the others.",
+		"bridge", labelState)
+	databaseStateDesc = desc("loop_database_state",
+		"Which of its states the database is in: 1 for that, 0 for the others.",
+		labelState)
 )
+
+// labelState has a state's name: running, degraded, waiting or failed.
+const labelState = "state"
 
 func desc(name, help string, labels ...string) *prometheus.Desc {
 	return prometheus.NewDesc(name, help, labels, nil)
@@ -67,6 +89,7 @@ func (collector) Describe(descs chan<- *prometheus.Desc) {
 	for _, desc := range []*prometheus.Desc{
 		jobInfoDesc, roundDesc, observationDesc, observationsDesc, reportsDesc, reportDesc, delayDesc, peersDesc, heardDesc,
 		databaseSizeDesc, databaseErrorsDesc,
+		jobStateDesc, chainStateDesc, pluginStateDesc, bridgeStateDesc, databaseStateDesc,
 	} {
 		descs <- desc
 	}
@@ -79,11 +102,47 @@ func (c collector) Collect(metrics chan<- prometheus.Metric) {
 	}
 	metrics <- prometheus.MustNewConstMetric(databaseErrorsDesc, prometheus.CounterValue,
 		float64(c.node.database.Faults()))
+	c.states(metrics)
 	for _, r := range c.node.jobs.list() {
 		r.info(metrics)
 		if r.oracle != nil {
 			r.collect(metrics, time.Now())
 		}
+	}
+}
+
+// states tells the states of the parts that there are, as they were when they were looked at last.
+func (c collector) states(metrics chan<- prometheus.Metric) {
+	n := c.node
+	tell := func(id partID, desc *prometheus.Desc, labels ...string) {
+		part, known := n.states.of(id)
+		if !known {
+			return
+		}
+		for _, level := range health.Levels() {
+			value := 0.0
+			if level == part.Level {
+				value = 1
+			}
+			of := append(slices.Clone(labels), level.String())
+			metrics <- prometheus.MustNewConstMetric(desc, prometheus.GaugeValue, value, of...)
+		}
+	}
+	tell(databasePart(), databaseStateDesc)
+	for _, p := range n.runtime.Plugins() {
+		tell(pluginPart(p.Name()), pluginStateDesc, p.Name())
+	}
+	for plugin, r := range n.plugins.running() {
+		for id := range r.chains {
+			tell(chainPart(plugin, id), chainStateDesc, plugin, r.relayer.Relay(), id)
+		}
+	}
+	jobs := n.jobs.list()
+	for _, bridge := range bridgesOf(jobs) {
+		tell(bridgePart(bridge), bridgeStateDesc, bridge)
+	}
+	for _, r := range jobs {
+		tell(jobPart(r.stored.ID), jobStateDesc, r.id(), r.stored.Name)
 	}
 }
 
@@ -165,10 +224,14 @@ type sources struct {
 	tasks    *prometheus.CounterVec
 	requests *prometheus.CounterVec
 	took     *prometheus.HistogramVec
+
+	mu      sync.Mutex
+	bridges map[string]*health.Attempts // by name
 }
 
 func newSources(registerer prometheus.Registerer) *sources {
 	s := &sources{
+		bridges: map[string]*health.Attempts{},
 		tasks: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "loop_task_runs_total",
 			Help: "Tasks of all jobs' pipelines that ran, by type and outcome: ok, or fault, also of one whose input failed.",
@@ -195,6 +258,25 @@ func (s *sources) asked(bridge string, took time.Duration, err error) {
 	bridge = strings.ToLower(bridge)
 	s.requests.WithLabelValues(bridge, outcomeOf(err)).Inc()
 	s.took.WithLabelValues(bridge).Observe(took.Seconds())
+	if errors.Is(err, context.Canceled) {
+		return // the run has ended, which says nothing of the bridge
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.bridges[bridge] == nil {
+		s.bridges[bridge] = &health.Attempts{}
+	}
+	s.bridges[bridge].Note(time.Now(), err)
+}
+
+// requestsTo are how those to a bridge went.
+func (s *sources) requestsTo(bridge string) health.Attempts {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if a := s.bridges[bridge]; a != nil {
+		return *a
+	}
+	return health.Attempts{}
 }
 
 // forget ends the series of a bridge that is removed.
@@ -202,4 +284,7 @@ func (s *sources) forget(bridge string) {
 	of := prometheus.Labels{"bridge": strings.ToLower(bridge)}
 	s.requests.DeletePartialMatch(of)
 	s.took.DeletePartialMatch(of)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.bridges, strings.ToLower(bridge))
 }

@@ -71,7 +71,7 @@ type Node struct {
 	runner    *pipeline.Runner
 	history   *history.History
 	jobs      *jobs
-	statuses  *statuses
+	states    *states
 	sources   *sources
 	web       *web.Server
 
@@ -106,8 +106,8 @@ func Start(ctx context.Context, s Settings) (_ *Node, err error) {
 			return nil, err
 		}
 	}
-	n.statuses = watchStates(n.jobs, n.registry, s.Logger)
 	n.ready.Store(true)
+	n.states.watch()
 	s.Logger.Info("the node is ready", "version", s.Version,
 		"http", n.web.Address(), "https", n.web.TLSAddress(), "socket", n.Socket(),
 		"peer", n.peer.ID(), "plugins", len(n.runtime.Plugins()), "jobs", n.jobs.count())
@@ -162,6 +162,7 @@ func (n *Node) open(ctx context.Context) (err error) {
 	}); err != nil {
 		return err
 	}
+	n.states = newStates(n)
 	n.web, err = n.serve()
 	return err
 }
@@ -246,8 +247,8 @@ func (n *Node) Socket() string { return n.settings.Config.WebServer.Socket }
 // Close ends the node: jobs, network, plugins, server, database. ctx bounds it.
 func (n *Node) Close(ctx context.Context) {
 	n.ready.Store(false)
-	if n.statuses != nil {
-		n.statuses.close()
+	if n.states != nil {
+		n.states.close()
 	}
 	if n.jobs != nil {
 		n.jobs.close()

@@ -44,7 +44,7 @@ func (s *service) RevealJob(_ context.Context, r *nodev1.RevealJobRequest) (*nod
 	if j == nil {
 		return nil, connect.NewError(connect.CodeNotFound, fmt.Errorf("there is no job %d; see: loop jobs list", r.GetId()))
 	}
-	whole := j.describe()
+	whole := j.describe(s.node.states)
 	whole.SpecToml = j.stored.Spec
 	return &nodev1.RevealJobResponse{Job: whole}, nil
 }

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"regexp"
 	"strings"
-	"time"
 
 	"connectrpc.com/connect"
 	"google.golang.org/protobuf/types/known/durationpb"
@@ -17,7 +16,6 @@ import (
 	"github.com/loop-plugins/loop/host/internal/health"
 	"github.com/loop-plugins/loop/host/internal/job"
 	"github.com/loop-plugins/loop/host/internal/keystore"
-	"github.com/loop-plugins/loop/host/internal/web"
 	"github.com/loop-plugins/loop/sdk/go/loophost"
 	"github.com/loop-plugins/loop/sdk/go/loophost/supervise"
 )
@@ -61,44 +59,37 @@ func (s *service) starting() error {
 }
 
 // NodeStatus implements nodev1connect.NodeServiceHandler.
-func (s *service) NodeStatus(context.Context, *nodev1.NodeStatusRequest) (*nodev1.NodeStatusResponse, error) {
-	r := &nodev1.NodeStatusResponse{Version: s.node.settings.Version, StartedAt: timestamppb.New(s.node.startedAt)}
+func (s *service) NodeStatus(ctx context.Context, _ *nodev1.NodeStatusRequest) (*nodev1.NodeStatusResponse, error) {
+	parts := s.node.states.look(ctx)
+	r := &nodev1.NodeStatusResponse{
+		Version: s.node.settings.Version, StartedAt: timestamppb.New(s.node.startedAt), Status: health.Overall(parts).String(),
+	}
 	if keys := s.node.keys.P2PKeys(); len(keys) > 0 {
 		r.PeerId = keys[0].ID()
 	}
-	for _, c := range s.node.health() {
-		r.Checks = append(r.Checks,
-			&nodev1.HealthCheck{Name: c.Name, Healthy: c.Healthy, Degraded: c.Degraded, Reason: c.Reason})
+	for _, p := range parts {
+		r.Checks = append(r.Checks, &nodev1.HealthCheck{
+			Name: p.Name, Healthy: p.Level != health.Failed, Degraded: p.Level == health.Degraded || p.Level == health.Waiting,
+			Reason: p.Reason, Kind: string(p.Kind), State: stateOf(p.Level), Remedy: p.Remedy, Since: timestamppb.New(p.Since),
+		})
 	}
 	return r, nil
 }
 
-// health is the state of the node's parts.
-func (n *Node) health() []web.Check {
-	var all []web.Check
-	for _, p := range n.runtime.Plugins() {
-		st := p.Status()
-		c := web.Check{Name: "plugin " + st.Name, Healthy: st.State == supervise.Ready}
-		if !c.Healthy {
-			c.Reason = fmt.Sprintf("%s: %s", st.State, st.LastExit)
-		} else if st.Confinement != "" {
-			c.Reason = "confinement: " + st.Confinement.Told(st.Lacks)
-		}
-		all = append(all, c)
-		for _, o := range st.Objects {
-			if o.State == loophost.Parked {
-				all = append(all, web.Check{Name: "object " + o.Name, Reason: worded(o.Reason)})
-			}
-		}
-	}
-	if !n.ready.Load() {
-		return append(all, web.Check{Name: "node", Reason: "starting"})
-	}
-	all = append(all, n.plugins.health()...)
-	for _, r := range n.jobs.list() {
-		all = append(all, r.check())
-	}
-	return all
+// stateOf is a level in the API.
+func stateOf(l health.Level) nodev1.State {
+	return map[health.Level]nodev1.State{
+		health.Running: nodev1.State_STATE_RUNNING, health.Degraded: nodev1.State_STATE_DEGRADED,
+		health.Waiting: nodev1.State_STATE_WAITING, health.Failed: nodev1.State_STATE_FAILED,
+	}[l]
+}
+
+// jobStateOf is that of a job.
+func jobStateOf(l health.Level) nodev1.JobState {
+	return map[health.Level]nodev1.JobState{
+		health.Running: nodev1.JobState_JOB_STATE_RUNNING, health.Degraded: nodev1.JobState_JOB_STATE_DEGRADED,
+		health.Waiting: nodev1.JobState_JOB_STATE_WAITING, health.Failed: nodev1.JobState_JOB_STATE_FAILED,
+	}[l]
 }
 
 // ListPlugins implements nodev1connect.NodeServiceHandler.
@@ -203,7 +194,7 @@ func (s *service) AddJob(ctx context.Context, r *nodev1.AddJobRequest) (*nodev1.
 		}
 		return nil, refused
 	}
-	return &nodev1.AddJobResponse{Job: added.describe(), Warnings: problems(report.Warnings)}, nil
+	return &nodev1.AddJobResponse{Job: added.describe(s.node.states), Warnings: problems(report.Warnings)}, nil
 }
 
 // ValidateJob implements nodev1connect.NodeServiceHandler.
@@ -239,13 +230,13 @@ func (s *service) ListJobs(context.Context, *nodev1.ListJobsRequest) (*nodev1.Li
 	}
 	r := &nodev1.ListJobsResponse{}
 	for _, j := range s.node.jobs.list() {
-		r.Jobs = append(r.Jobs, j.describe())
+		r.Jobs = append(r.Jobs, j.describe(s.node.states))
 	}
 	return r, nil
 }
 
 // describe leaves out the spec, which may hold secrets.
-func (r *running) describe() *nodev1.Job {
+func (r *running) describe(states *states) *nodev1.Job {
 	j := &nodev1.Job{
 		Id: r.stored.ID, ExternalJobId: r.stored.ExternalID, Name: r.stored.Name,
 		CreatedAt: timestamppb.New(r.stored.CreatedAt),
@@ -253,13 +244,9 @@ func (r *running) describe() *nodev1.Job {
 	if r.spec != nil {
 		j.Type, j.Relay, j.ContractId = r.spec.Type, r.spec.Relay, r.spec.ContractID
 	}
-	state := r.noted()
-	// which nobody has looked at yet
-	if now := r.state(""); state.since.IsZero() || now.Level == health.Failed && now.Cause != state.Cause {
-		state = stated{now, time.Now()}
-	}
-	j.State, j.Reason, j.Remedy = jobStates()[state.Level], state.Reason, state.Remedy
-	j.StateSince = timestamppb.New(state.since)
+	state := states.job(r)
+	j.State, j.Reason, j.Remedy = jobStateOf(state.Level), state.Reason, state.Remedy
+	j.StateSince = timestamppb.New(state.Since)
 	if r.oracle != nil {
 		if digest, ok := r.oracle.ConfigDigest(); ok {
 			j.ConfigDigest = digest[:]

@@ -4,61 +4,69 @@ import (
 	"context"
 	"log/slog"
 	"strconv"
-	"strings"
 	"sync"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
-
-	nodev1 "github.com/loop-plugins/loop/gen/go/loop/node/v1"
-	relayerv1 "github.com/loop-plugins/loop/gen/go/loop/relayer/v1"
-	"github.com/loop-plugins/loop/gen/go/loop/relayer/v1/relayerv1loophost"
 	"github.com/loop-plugins/loop/host/internal/health"
-	"github.com/loop-plugins/loop/host/internal/web"
-	"github.com/loop-plugins/loop/sdk/go/loophost"
-	"github.com/loop-plugins/loop/sdk/go/loophost/supervise"
 )
 
-// lookInterval is how often the states of jobs are looked at for changes, which are logged and counted from.
+// lookInterval is how often the states of the node's parts are looked at for changes, which are logged and counted
+// from.
 const lookInterval = 2 * time.Second
 
-// stated is a job's state with the time since which it has its cause.
-type stated struct {
-	health.State
-	since time.Time
+// partID names a part of the node.
+type partID struct {
+	kind health.Kind
+	id   string
 }
 
-// parts are what a job runs on: its own processes or those that it shares.
-type parts struct {
-	plugins []*loophost.Plugin
-	chain   *relayerv1loophost.Chain
+func pluginPart(name string) partID      { return partID{health.KindPlugin, name} }
+func chainPart(plugin, id string) partID { return partID{health.KindChain, plugin + " " + id} }
+func bridgePart(name string) partID      { return partID{health.KindBridge, name} }
+func jobPart(id int64) partID            { return partID{health.KindJob, strconv.FormatInt(id, 10)} }
+func databasePart() partID               { return partID{kind: health.KindDatabase} }
+
+// seen is a part of the node as it was just found.
+type seen struct {
+	partID
+	name  string // as people call it
+	state health.State
+	// attributes name the part in the log.
+	attributes []slog.Attr
 }
 
-// statuses keeps the states of the node's jobs.
-type statuses struct {
-	jobs   *jobs
+// states keeps the states of the node's parts.
+type states struct {
+	node   *Node
 	logger *slog.Logger
-	gauge  *prometheus.GaugeVec
 
 	cancel context.CancelFunc
 	work   sync.WaitGroup
 
-	looking sync.Mutex // a job that is removed must not come back as a series
+	looking sync.Mutex // one looks at a time
+	memory  memory     // guarded by looking
+
+	mu    sync.Mutex
+	parts map[partID]health.Part
+	found *survey // by which they are
 }
 
-// watchStates begins to look at the states of jobs.
-func watchStates(j *jobs, registry prometheus.Registerer, logger *slog.Logger) *statuses {
-	s := &statuses{jobs: j, logger: logger, gauge: prometheus.NewGaugeVec(prometheus.GaugeOpts{
-		Name: "loop_job_state", Help: "Which of its states a job is in: 1 for that, 0 for the others.",
-	}, []string{"job_id", "job_name", "state"})}
-	registry.MustRegister(s.gauge)
-	ctx, cancel := context.WithCancel(context.Background())
-	s.cancel = cancel
+func newStates(n *Node) *states {
+	return &states{
+		node: n, logger: n.logger, cancel: func() {}, memory: newMemory(), parts: map[partID]health.Part{}, found: newSurvey(),
+	}
+}
+
+// watch begins to look at all parts again and again, until close.
+func (s *states) watch() {
+	var ctx context.Context
+	ctx, s.cancel = context.WithCancel(context.Background())
 	s.work.Go(func() {
 		tick := time.NewTicker(lookInterval)
 		defer tick.Stop()
 		for {
 			s.look(ctx)
+			s.land(ctx)
 			select {
 			case <-tick.C:
 			case <-ctx.Done():
@@ -66,50 +74,78 @@ func watchStates(j *jobs, registry prometheus.Registerer, logger *slog.Logger) *
 			}
 		}
 	})
-	return s
 }
 
-func (s *statuses) close() {
+func (s *states) close() {
 	s.cancel()
 	s.work.Wait()
 }
 
-// look notes each job's state, and tells the log of those that are others than before.
-func (s *statuses) look(ctx context.Context) {
+// look finds the state of every part, and tells the log of those that have another one than before.
+func (s *states) look(ctx context.Context) []health.Part {
 	s.looking.Lock()
 	defer s.looking.Unlock()
-	troubles := chainTroubles{}
-	for _, r := range s.jobs.list() {
-		before, changed := r.note(r.state(troubles.of(ctx, r.parts.chain)))
-		now := r.noted()
-		for level := health.Running; level <= health.Failed; level++ {
-			value := 0.0
-			if level == now.Level {
-				value = 1
+	found := s.survey(ctx)
+	all := make([]health.Part, 0, len(found.all))
+	parts := make(map[partID]health.Part, len(found.all))
+	for _, f := range found.all {
+		before, known := s.of(f.partID)
+		now := health.Part{Kind: f.kind, Name: f.name, State: f.state, Since: before.Since}
+		if !known || before.Level != now.Level || before.Cause != now.Cause {
+			now.Since = time.Now()
+			if known || now.Level != health.Running {
+				s.tell(ctx, f, before, now)
 			}
-			s.gauge.WithLabelValues(strconv.FormatInt(r.stored.ID, 10), r.stored.Name, level.String()).Set(value)
 		}
-		if changed {
-			s.tell(ctx, r, before, now)
-		}
+		parts[f.partID] = now
+		all = append(all, now)
 	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.parts, s.found = parts, found
+	return all
 }
 
-// forget ends the series of a job that is removed.
-func (s *statuses) forget(r *running) {
-	s.looking.Lock()
-	defer s.looking.Unlock()
-	s.gauge.DeletePartialMatch(prometheus.Labels{"job_id": strconv.FormatInt(r.stored.ID, 10)})
+// of is a part with its state when it was looked at last.
+func (s *states) of(id partID) (part health.Part, known bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	part, known = s.parts[id]
+	return part, known
 }
 
-func (s *statuses) tell(ctx context.Context, r *running, before, now stated) {
-	level := map[health.Level]slog.Level{health.Waiting: slog.LevelWarn, health.Degraded: slog.LevelWarn,
-		health.Failed: slog.LevelError}[now.Level]
-	attributes := []slog.Attr{slog.Int64("job", r.stored.ID), slog.String("name", r.stored.Name),
-		slog.String("state", now.Level.String())}
-	if before.Cause != "" {
+// last is what was found when all parts were looked at last. It does not change any more.
+func (s *states) last() *survey {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.found
+}
+
+// job is a job's state now, by what was found last of the parts that it needs.
+func (s *states) job(r *running) health.Part {
+	now := health.Part{Kind: health.KindJob, Name: r.title(), State: r.state(s.last(), time.Now()), Since: time.Now()}
+	if before, known := s.of(jobPart(r.stored.ID)); known && before.Level == now.Level && before.Cause == now.Cause {
+		now.Since = before.Since
+	}
+	return now
+}
+
+// severity is how bad the log takes a state. What waits for something that comes by itself is in order.
+func severity(s health.State) slog.Level {
+	switch {
+	case s.Level == health.Failed:
+		return slog.LevelError
+	case s.Level == health.Degraded, s.Level == health.Waiting && s.Remedy != "":
+		return slog.LevelWarn
+	}
+	return slog.LevelInfo
+}
+
+func (s *states) tell(ctx context.Context, f seen, before, now health.Part) {
+	attributes := append(f.attributes, slog.String("state", now.Level.String()))
+	if !before.Since.IsZero() {
 		attributes = append(attributes, slog.String("was", before.Level.String()),
-			slog.Duration("for", now.since.Sub(before.since).Round(time.Second)))
+			slog.Duration("for", now.Since.Sub(before.Since).Round(time.Second)))
 	}
 	if now.Reason != "" {
 		attributes = append(attributes, slog.String("reason", now.Reason))
@@ -117,85 +153,9 @@ func (s *statuses) tell(ctx context.Context, r *running, before, now stated) {
 	if now.Remedy != "" {
 		attributes = append(attributes, slog.String("remedy", now.Remedy))
 	}
-	s.logger.LogAttrs(ctx, level, "a job's state changed", attributes...)
-}
-
-// state is what the job does now.
-func (r *running) state(trouble string) health.State {
-	if r.oracle == nil {
-		return health.State{Level: health.Failed, Cause: "failed", Reason: r.failure()}
+	what := "a " + string(f.kind)
+	if f.kind == health.KindDatabase {
+		what = "the database"
 	}
-	facts := r.oracle.Facts()
-	facts.Failure = worded(facts.Failure)
-	facts.Account = health.Account{Trouble: trouble}.State(time.Now())
-	for _, p := range r.parts.plugins {
-		if st := p.Status(); st.State == supervise.Quarantined {
-			facts.Plugins = append(facts.Plugins, health.Plugin{Name: st.Name, Phase: health.Quarantined, Exit: st.LastExit}.State(time.Now()))
-		}
-	}
-	s := facts.State(time.Now())
-	s.Reason = worded(s.Reason)
-	return s
-}
-
-// note keeps a state, and returns the one before and whether its cause is another.
-func (r *running) note(s health.State) (before stated, changed bool) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	before = r.last
-	changed = before.since.IsZero() || before.Cause != s.Cause || before.Level != s.Level
-	r.last.State = s
-	if changed {
-		r.last.since = time.Now()
-	}
-	return before, changed && !(before.since.IsZero() && s.Level == health.Running)
-}
-
-// noted is the state that was noted last.
-func (r *running) noted() stated {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.last
-}
-
-// chainTroubles asks each chain once for what is wrong with it.
-type chainTroubles map[*relayerv1loophost.Chain]string
-
-func (c chainTroubles) of(ctx context.Context, chain *relayerv1loophost.Chain) string {
-	if chain == nil {
-		return ""
-	}
-	trouble, known := c[chain]
-	if !known {
-		ctx, cancel := context.WithTimeout(ctx, healthTimeout)
-		defer cancel()
-		// What its RPC nodes say is the chain's own affair while one serves: the job's state tells when none does.
-		if status, err := chain.ChainStatus(ctx, &relayerv1.ChainStatusRequest{}); err == nil {
-			trouble = strings.Join(status.GetTroubles(), "; ")
-		}
-		c[chain] = trouble
-	}
-	return trouble
-}
-
-// check is the job's part of the node's health.
-func (r *running) check() web.Check {
-	s := r.noted()
-	if s.since.IsZero() { // it was added a moment ago
-		s.State = r.state("")
-	}
-	reason := s.Reason
-	if s.Remedy != "" {
-		reason += "; " + s.Remedy
-	}
-	return web.Check{Name: r.title(), Healthy: s.Level != health.Failed, Degraded: s.Level == health.Degraded ||
-		s.Level == health.Waiting, Reason: reason}
-}
-
-// jobStates are the states of the API.
-func jobStates() map[health.Level]nodev1.JobState {
-	return map[health.Level]nodev1.JobState{
-		health.Running: nodev1.JobState_JOB_STATE_RUNNING, health.Degraded: nodev1.JobState_JOB_STATE_DEGRADED,
-		health.Waiting: nodev1.JobState_JOB_STATE_WAITING, health.Failed: nodev1.JobState_JOB_STATE_FAILED,
-	}
+	s.logger.LogAttrs(ctx, severity(now.State), what+"'s state changed", attributes...)
 }

@@ -1,6 +1,7 @@
 package oracle
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -8,6 +9,7 @@ import (
 
 	medianv1 "github.com/loop-plugins/loop/gen/go/loop/median/v1"
 	nodev1 "github.com/loop-plugins/loop/gen/go/loop/node/v1"
+	"github.com/loop-plugins/loop/host/internal/hostservice"
 	"github.com/loop-plugins/loop/sdk/go/wire"
 )
 
@@ -63,4 +65,26 @@ func (o *Oracle) ContractAnswer(ctx context.Context) (*nodev1.ContractAnswer, er
 	}
 	return &nodev1.ContractAnswer{Timestamp: r.GetTimestamp(), Answer: r.GetLatestAnswer(),
 		TransmittedAt: r.GetLatestTimestamp()}, nil
+}
+
+// Land asks what the contract last took, and notes it: of the round that is among those of the job's history, and of
+// the feed, which lands nothing while it takes none of this node's reports nor a newer one.
+func (o *Oracle) Land(ctx context.Context) error {
+	if o.reader == nil {
+		return nil
+	}
+	latest, err := o.ContractAnswer(ctx)
+	if err != nil {
+		return err
+	}
+	digest, runs := o.ConfigDigest()
+	at := latest.GetTimestamp()
+	if !runs || !bytes.Equal(at.GetConfigDigest(), digest[:]) { // it has taken none under the configuration that runs
+		o.feed.Landed(0, 0)
+		return nil
+	}
+	round := uint8(at.GetRound()) // of 8 bits by the contract
+	o.feed.Landed(at.GetEpoch(), round)
+	o.settings.History.Landed(hostservice.Round{ConfigDigest: digest, Epoch: at.GetEpoch(), Round: round})
+	return nil
 }

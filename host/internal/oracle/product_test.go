@@ -23,9 +23,9 @@ import (
 	productv1 "github.com/loop-plugins/loop/gen/go/loop/product/v1"
 	relayerv1 "github.com/loop-plugins/loop/gen/go/loop/relayer/v1"
 	"github.com/loop-plugins/loop/host/internal/health"
-	"github.com/loop-plugins/loop/host/internal/oracle/feed"
 	"github.com/loop-plugins/loop/host/internal/hostservice"
 	"github.com/loop-plugins/loop/host/internal/keystore"
+	"github.com/loop-plugins/loop/host/internal/oracle/feed"
 	"github.com/loop-plugins/loop/host/internal/oracle/ocr3"
 	"github.com/loop-plugins/loop/sdk/go/ocr2"
 )
@@ -68,7 +68,10 @@ func newProductNetwork(t *testing.T, version int, modes ...string) *productNetwo
 	n := &productNetwork{t: t, contract: newAggregator()}
 	n.contract.verify = func(signer types.OnchainPublicKey, at types.ReportContext, report types.Report,
 		signature []byte) bool {
-		asked, err := hashed(t.Context(), &relayerv1.ReportToDigest{ReportContext: ocr2.ReportContextTo(at), Report: report})
+		asked, err := hashed(
+			t.Context(),
+			&relayerv1.ReportToDigest{ReportContext: ocr2.ReportContextTo(at), Report: report},
+		)
 		return err == nil && keystore.Secp256k1.VerifyReport(signer, asked.GetDigests()[0].GetMessage(), signature)
 	}
 	var keys []*keystore.Keystore

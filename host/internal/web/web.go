@@ -45,13 +45,27 @@ type Plugins interface {
 	Collect(ctx context.Context, name, accept string) (contentType string, exposition []byte, err error)
 }
 
-// Check is the health of one part of the node.
-type Check struct {
-	Name    string `json:"name"`
-	Healthy bool   `json:"healthy"`
-	// Degraded is a part that works, or will, while something needs a person soon.
-	Degraded bool   `json:"degraded,omitempty"`
-	Reason   string `json:"reason,omitempty"`
+// Health is how the node does.
+type Health struct {
+	// Status is passing, degraded or failing.
+	Status string `json:"status"`
+	// Failing is whether feeds do not work.
+	Failing    bool        `json:"-"`
+	Components []Component `json:"components"`
+}
+
+// Component is a part of the node with its state.
+type Component struct {
+	// Kind is node, database, plugin, chain, bridge or job.
+	Kind string `json:"kind"`
+	Name string `json:"name"`
+	// State is running, degraded, waiting or failed.
+	State string `json:"state"`
+	// Reason is why it is not running, and Remedy what to do.
+	Reason string `json:"reason,omitempty"`
+	Remedy string `json:"remedy,omitempty"`
+	// Since is when it came into its state.
+	Since time.Time `json:"since"`
 }
 
 // Settings are what a Server needs.
@@ -70,8 +84,8 @@ type Settings struct {
 	Plugins       Plugins
 	// Gatherer holds the node's own metrics.
 	Gatherer prometheus.Gatherer
-	// Health returns the state of the node's parts.
-	Health func() []Check
+	// Health returns how the node and its parts do.
+	Health func(ctx context.Context) Health
 	// Ready is whether the node has started its jobs.
 	Ready func() bool
 	// API is served under APIPath. PeerOf tells it who calls by the socket.
@@ -137,7 +151,8 @@ func Start(s Settings) (_ *Server, err error) {
 	if loopback(s.Address) {
 		faces = beside(s.APIPath, s.API, faces)
 	} else {
-		s.Logger.Info("the operator's API is not served on this address, which other machines reach: the open face alone is",
+		s.Logger.Info("the operator's API is not served on this address, which other machines reach: the open face "+
+			"alone is",
 			"http", s.Address)
 	}
 	server.serve(server.listener, &http.Server{Handler: guarded(s.Hosts, faces)})
@@ -268,21 +283,13 @@ func httpStatus(err error) int {
 	return http.StatusBadGateway
 }
 
-func (s *Server) health(w http.ResponseWriter, _ *http.Request) {
-	body := struct {
-		Status string  `json:"status"`
-		Checks []Check `json:"checks"`
-	}{"passing", s.settings.Health()}
+func (s *Server) health(w http.ResponseWriter, r *http.Request) {
+	health := s.settings.Health(r.Context())
 	code := http.StatusOK
-	for _, c := range body.Checks {
-		switch {
-		case !c.Healthy:
-			body.Status, code = "failing", http.StatusServiceUnavailable
-		case c.Degraded && code == http.StatusOK:
-			body.Status = "degraded"
-		}
+	if health.Failing {
+		code = http.StatusServiceUnavailable
 	}
-	s.json(w, code, body)
+	s.json(w, code, health)
 }
 
 func (s *Server) readyz(w http.ResponseWriter, _ *http.Request) {

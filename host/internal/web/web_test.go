@@ -13,6 +13,7 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/prometheus/client_golang/prometheus"
@@ -75,7 +76,7 @@ func start(t *testing.T, change func(*Settings)) *Server {
 	t.Helper()
 	settings := Settings{
 		Address: "127.0.0.1:0", DiscoveryHost: "oracle-1", Plugins: fakePlugins{}, Gatherer: prometheus.NewRegistry(),
-		Health: func() []Check { return []Check{{Name: "plugin evm", Healthy: true}} },
+		Health: func(context.Context) Health { return Health{Status: "passing"} },
 		Ready:  func() bool { return true },
 		Logger: slog.New(slog.DiscardHandler), APIPath: "/api/",
 		API: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "the api") }),
@@ -227,7 +228,7 @@ func FuzzPluginPath(f *testing.F) {
 	}
 	server := &Server{settings: Settings{
 		Plugins: fakePlugins{}, Gatherer: prometheus.NewRegistry(),
-		Health: func() []Check { panic("health was reached") },
+		Health: func(context.Context) Health { panic("health was reached") },
 		Ready:  func() bool { panic("readiness was reached") },
 	}}
 	handler := server.open()
@@ -245,13 +246,23 @@ func FuzzPluginPath(f *testing.F) {
 
 func TestHealth(t *testing.T) {
 	t.Parallel()
+	health := Health{Status: "degraded", Components: []Component{{
+		Kind: "chain", Name: "evm chain 1", State: "failed", Reason: "its RPC node a refuses connections",
+		Remedy: "see that it runs", Since: time.Date(2026, 11, 28, 12, 0, 0, 0, time.UTC),
+	}}}
+	const components = `"components":[{"kind":"chain","name":"evm chain 1","state":"failed","reason":"its RPC node a ` +
+		`refuses connections","remedy":"see that it runs","since":"2026-11-28T12:00:00Z"}]}`
 	s := start(t, func(s *Settings) {
-		s.Health = func() []Check { return []Check{{Name: "job 1", Reason: "no bundle"}} }
+		s.Health = func(context.Context) Health { return health }
 		s.Ready = func() bool { return false }
 	})
 	response, body := raw(t, s, "GET", "/health")
-	if response.StatusCode != 503 ||
-		!strings.Contains(body, `{"status":"failing","checks":[{"name":"job 1","healthy":false,"reason":"no bundle"}]}`) {
+	if response.StatusCode != 200 || !strings.Contains(body, `{"status":"degraded",`+components) {
+		t.Fatalf("%d %s", response.StatusCode, body)
+	}
+	health.Status, health.Failing = "failing", true
+	response, body = raw(t, s, "GET", "/health")
+	if response.StatusCode != 503 || !strings.Contains(body, `{"status":"failing",`+components) {
 		t.Fatalf("%d %s", response.StatusCode, body)
 	}
 	if response, _ := raw(t, s, "GET", "/readyz"); response.StatusCode != 503 {

@@ -9,8 +9,8 @@
 package nodev1
 
 import (
-	v11 "github.com/loop-plugins/loop/gen/go/loop/plugin/v1"
-	v1 "github.com/loop-plugins/loop/gen/go/loop/reporting/v1"
+	v1 "github.com/loop-plugins/loop/gen/go/loop/plugin/v1"
+	v11 "github.com/loop-plugins/loop/gen/go/loop/reporting/v1"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
 	durationpb "google.golang.org/protobuf/types/known/durationpb"
@@ -26,6 +26,67 @@ const (
 	// Verify that runtime/protoimpl is sufficiently up-to-date.
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
+
+// State is where a part of the node stands.
+type State int32
+
+const (
+	// Not set.
+	State_STATE_UNSPECIFIED State = 0
+	// Does all that it should.
+	State_STATE_RUNNING State = 1
+	// Works while something needs a person soon.
+	State_STATE_DEGRADED State = 2
+	// Begins when something comes that is not there yet.
+	State_STATE_WAITING State = 3
+	// Does not work until somebody mends what the reason says.
+	State_STATE_FAILED State = 4
+)
+
+// Enum value maps for State.
+var (
+	State_name = map[int32]string{
+		0: "STATE_UNSPECIFIED",
+		1: "STATE_RUNNING",
+		2: "STATE_DEGRADED",
+		3: "STATE_WAITING",
+		4: "STATE_FAILED",
+	}
+	State_value = map[string]int32{
+		"STATE_UNSPECIFIED": 0,
+		"STATE_RUNNING":     1,
+		"STATE_DEGRADED":    2,
+		"STATE_WAITING":     3,
+		"STATE_FAILED":      4,
+	}
+)
+
+func (x State) Enum() *State {
+	p := new(State)
+	*p = x
+	return p
+}
+
+func (x State) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (State) Descriptor() protoreflect.EnumDescriptor {
+	return file_loop_node_v1_node_proto_enumTypes[0].Descriptor()
+}
+
+func (State) Type() protoreflect.EnumType {
+	return &file_loop_node_v1_node_proto_enumTypes[0]
+}
+
+func (x State) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use State.Descriptor instead.
+func (State) EnumDescriptor() ([]byte, []int) {
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{0}
+}
 
 // PluginState is where a plugin stands.
 type PluginState int32
@@ -76,11 +137,11 @@ func (x PluginState) String() string {
 }
 
 func (PluginState) Descriptor() protoreflect.EnumDescriptor {
-	return file_loop_node_v1_node_proto_enumTypes[0].Descriptor()
+	return file_loop_node_v1_node_proto_enumTypes[1].Descriptor()
 }
 
 func (PluginState) Type() protoreflect.EnumType {
-	return &file_loop_node_v1_node_proto_enumTypes[0]
+	return &file_loop_node_v1_node_proto_enumTypes[1]
 }
 
 func (x PluginState) Number() protoreflect.EnumNumber {
@@ -89,7 +150,7 @@ func (x PluginState) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use PluginState.Descriptor instead.
 func (PluginState) EnumDescriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{0}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{1}
 }
 
 // ObjectState is where an object stands.
@@ -133,11 +194,11 @@ func (x ObjectState) String() string {
 }
 
 func (ObjectState) Descriptor() protoreflect.EnumDescriptor {
-	return file_loop_node_v1_node_proto_enumTypes[1].Descriptor()
+	return file_loop_node_v1_node_proto_enumTypes[2].Descriptor()
 }
 
 func (ObjectState) Type() protoreflect.EnumType {
-	return &file_loop_node_v1_node_proto_enumTypes[1]
+	return &file_loop_node_v1_node_proto_enumTypes[2]
 }
 
 func (x ObjectState) Number() protoreflect.EnumNumber {
@@ -146,7 +207,7 @@ func (x ObjectState) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use ObjectState.Descriptor instead.
 func (ObjectState) EnumDescriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{1}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{2}
 }
 
 // JobState is where a job stands.
@@ -194,11 +255,11 @@ func (x JobState) String() string {
 }
 
 func (JobState) Descriptor() protoreflect.EnumDescriptor {
-	return file_loop_node_v1_node_proto_enumTypes[2].Descriptor()
+	return file_loop_node_v1_node_proto_enumTypes[3].Descriptor()
 }
 
 func (JobState) Type() protoreflect.EnumType {
-	return &file_loop_node_v1_node_proto_enumTypes[2]
+	return &file_loop_node_v1_node_proto_enumTypes[3]
 }
 
 func (x JobState) Number() protoreflect.EnumNumber {
@@ -207,7 +268,7 @@ func (x JobState) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use JobState.Descriptor instead.
 func (JobState) EnumDescriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{2}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{3}
 }
 
 // RoundEvent is what happens in a round.
@@ -251,11 +312,11 @@ func (x RoundEvent) String() string {
 }
 
 func (RoundEvent) Descriptor() protoreflect.EnumDescriptor {
-	return file_loop_node_v1_node_proto_enumTypes[3].Descriptor()
+	return file_loop_node_v1_node_proto_enumTypes[4].Descriptor()
 }
 
 func (RoundEvent) Type() protoreflect.EnumType {
-	return &file_loop_node_v1_node_proto_enumTypes[3]
+	return &file_loop_node_v1_node_proto_enumTypes[4]
 }
 
 func (x RoundEvent) Number() protoreflect.EnumNumber {
@@ -264,7 +325,7 @@ func (x RoundEvent) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use RoundEvent.Descriptor instead.
 func (RoundEvent) EnumDescriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{3}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{4}
 }
 
 // KeyKind is what a key is for.
@@ -308,11 +369,11 @@ func (x KeyKind) String() string {
 }
 
 func (KeyKind) Descriptor() protoreflect.EnumDescriptor {
-	return file_loop_node_v1_node_proto_enumTypes[4].Descriptor()
+	return file_loop_node_v1_node_proto_enumTypes[5].Descriptor()
 }
 
 func (KeyKind) Type() protoreflect.EnumType {
-	return &file_loop_node_v1_node_proto_enumTypes[4]
+	return &file_loop_node_v1_node_proto_enumTypes[5]
 }
 
 func (x KeyKind) Number() protoreflect.EnumNumber {
@@ -321,7 +382,7 @@ func (x KeyKind) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use KeyKind.Descriptor instead.
 func (KeyKind) EnumDescriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{4}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{5}
 }
 
 // Role is what a caller may do. Each may do what those before it may.
@@ -365,11 +426,11 @@ func (x Role) String() string {
 }
 
 func (Role) Descriptor() protoreflect.EnumDescriptor {
-	return file_loop_node_v1_node_proto_enumTypes[5].Descriptor()
+	return file_loop_node_v1_node_proto_enumTypes[6].Descriptor()
 }
 
 func (Role) Type() protoreflect.EnumType {
-	return &file_loop_node_v1_node_proto_enumTypes[5]
+	return &file_loop_node_v1_node_proto_enumTypes[6]
 }
 
 func (x Role) Number() protoreflect.EnumNumber {
@@ -378,7 +439,7 @@ func (x Role) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Role.Descriptor instead.
 func (Role) EnumDescriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{5}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{6}
 }
 
 // NodeStatusRequest is empty.
@@ -428,7 +489,9 @@ type NodeStatusResponse struct {
 	// When it started.
 	StartedAt *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=started_at,json=startedAt,proto3" json:"started_at,omitempty"`
 	// Health of its parts.
-	Checks        []*HealthCheck `protobuf:"bytes,4,rep,name=checks,proto3" json:"checks,omitempty"`
+	Checks []*HealthCheck `protobuf:"bytes,4,rep,name=checks,proto3" json:"checks,omitempty"`
+	// "passing", "degraded" or "failing", as /health has it.
+	Status        string `protobuf:"bytes,5,opt,name=status,proto3" json:"status,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -491,17 +554,32 @@ func (x *NodeStatusResponse) GetChecks() []*HealthCheck {
 	return nil
 }
 
+func (x *NodeStatusResponse) GetStatus() string {
+	if x != nil {
+		return x.Status
+	}
+	return ""
+}
+
 // HealthCheck is the health of one part.
 type HealthCheck struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The part, such as "plugin evm" or "job 3".
 	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
-	// Whether it works.
+	// Whether it has not failed.
 	Healthy bool `protobuf:"varint,2,opt,name=healthy,proto3" json:"healthy,omitempty"`
-	// Why not, or what needs a person soon.
+	// Why it is not running.
 	Reason string `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
-	// Whether it works while something needs a person soon.
-	Degraded      bool `protobuf:"varint,4,opt,name=degraded,proto3" json:"degraded,omitempty"`
+	// Whether it is degraded or waits.
+	Degraded bool `protobuf:"varint,4,opt,name=degraded,proto3" json:"degraded,omitempty"`
+	// "node", "database", "plugin", "chain", "bridge" or "job".
+	Kind string `protobuf:"bytes,5,opt,name=kind,proto3" json:"kind,omitempty"`
+	// Where it stands.
+	State State `protobuf:"varint,6,opt,name=state,proto3,enum=loop.node.v1.State" json:"state,omitempty"`
+	// What to do about the reason; empty where the reason says it, or nothing is to be done.
+	Remedy string `protobuf:"bytes,7,opt,name=remedy,proto3" json:"remedy,omitempty"`
+	// Since when it is in its state.
+	Since         *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=since,proto3" json:"since,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -564,6 +642,408 @@ func (x *HealthCheck) GetDegraded() bool {
 	return false
 }
 
+func (x *HealthCheck) GetKind() string {
+	if x != nil {
+		return x.Kind
+	}
+	return ""
+}
+
+func (x *HealthCheck) GetState() State {
+	if x != nil {
+		return x.State
+	}
+	return State_STATE_UNSPECIFIED
+}
+
+func (x *HealthCheck) GetRemedy() string {
+	if x != nil {
+		return x.Remedy
+	}
+	return ""
+}
+
+func (x *HealthCheck) GetSince() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Since
+	}
+	return nil
+}
+
+// ListChainsRequest is empty.
+type ListChainsRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListChainsRequest) Reset() {
+	*x = ListChainsRequest{}
+	mi := &file_loop_node_v1_node_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListChainsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListChainsRequest) ProtoMessage() {}
+
+func (x *ListChainsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_loop_node_v1_node_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListChainsRequest.ProtoReflect.Descriptor instead.
+func (*ListChainsRequest) Descriptor() ([]byte, []int) {
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{3}
+}
+
+// ListChainsResponse lists chains.
+type ListChainsResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The chains by plugin and id.
+	Chains        []*Chain `protobuf:"bytes,1,rep,name=chains,proto3" json:"chains,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListChainsResponse) Reset() {
+	*x = ListChainsResponse{}
+	mi := &file_loop_node_v1_node_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListChainsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListChainsResponse) ProtoMessage() {}
+
+func (x *ListChainsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_loop_node_v1_node_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListChainsResponse.ProtoReflect.Descriptor instead.
+func (*ListChainsResponse) Descriptor() ([]byte, []int) {
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *ListChainsResponse) GetChains() []*Chain {
+	if x != nil {
+		return x.Chains
+	}
+	return nil
+}
+
+// Chain is a chain, as one process of its relayer serves it.
+type Chain struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The relay, such as "evm".
+	Relay string `protobuf:"bytes,1,opt,name=relay,proto3" json:"relay,omitempty"`
+	// The chain's id.
+	Id string `protobuf:"bytes,2,opt,name=id,proto3" json:"id,omitempty"`
+	// The plugin that serves it: an isolated job has one of its own.
+	Plugin string `protobuf:"bytes,3,opt,name=plugin,proto3" json:"plugin,omitempty"`
+	// Where it stands.
+	State State `protobuf:"varint,4,opt,name=state,proto3,enum=loop.node.v1.State" json:"state,omitempty"`
+	// Why it is not running.
+	Reason string `protobuf:"bytes,5,opt,name=reason,proto3" json:"reason,omitempty"`
+	// What to do about the reason.
+	Remedy string `protobuf:"bytes,6,opt,name=remedy,proto3" json:"remedy,omitempty"`
+	// Since when it is in its state.
+	StateSince *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=state_since,json=stateSince,proto3" json:"state_since,omitempty"`
+	// The newest block that an RPC node told of; on Solana, the slot.
+	LatestBlock uint64 `protobuf:"varint,8,opt,name=latest_block,json=latestBlock,proto3" json:"latest_block,omitempty"`
+	// Its RPC nodes in the order of the configuration.
+	Nodes []*RpcNode `protobuf:"bytes,9,rep,name=nodes,proto3" json:"nodes,omitempty"`
+	// The accounts that transmit on it.
+	Accounts      []*ChainAccount `protobuf:"bytes,10,rep,name=accounts,proto3" json:"accounts,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Chain) Reset() {
+	*x = Chain{}
+	mi := &file_loop_node_v1_node_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Chain) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Chain) ProtoMessage() {}
+
+func (x *Chain) ProtoReflect() protoreflect.Message {
+	mi := &file_loop_node_v1_node_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Chain.ProtoReflect.Descriptor instead.
+func (*Chain) Descriptor() ([]byte, []int) {
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *Chain) GetRelay() string {
+	if x != nil {
+		return x.Relay
+	}
+	return ""
+}
+
+func (x *Chain) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *Chain) GetPlugin() string {
+	if x != nil {
+		return x.Plugin
+	}
+	return ""
+}
+
+func (x *Chain) GetState() State {
+	if x != nil {
+		return x.State
+	}
+	return State_STATE_UNSPECIFIED
+}
+
+func (x *Chain) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *Chain) GetRemedy() string {
+	if x != nil {
+		return x.Remedy
+	}
+	return ""
+}
+
+func (x *Chain) GetStateSince() *timestamppb.Timestamp {
+	if x != nil {
+		return x.StateSince
+	}
+	return nil
+}
+
+func (x *Chain) GetLatestBlock() uint64 {
+	if x != nil {
+		return x.LatestBlock
+	}
+	return 0
+}
+
+func (x *Chain) GetNodes() []*RpcNode {
+	if x != nil {
+		return x.Nodes
+	}
+	return nil
+}
+
+func (x *Chain) GetAccounts() []*ChainAccount {
+	if x != nil {
+		return x.Accounts
+	}
+	return nil
+}
+
+// RpcNode is an RPC node of a chain.
+type RpcNode struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Its name in the configuration.
+	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// Whether it serves.
+	Serves bool `protobuf:"varint,2,opt,name=serves,proto3" json:"serves,omitempty"`
+	// Why it does not, or is asked last; without addresses.
+	Reason string `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
+	// The newest block that it told of.
+	LatestBlock uint64 `protobuf:"varint,4,opt,name=latest_block,json=latestBlock,proto3" json:"latest_block,omitempty"`
+	// How long the newest call took that it answered; absent: it is not known.
+	Latency       *durationpb.Duration `protobuf:"bytes,5,opt,name=latency,proto3" json:"latency,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RpcNode) Reset() {
+	*x = RpcNode{}
+	mi := &file_loop_node_v1_node_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RpcNode) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RpcNode) ProtoMessage() {}
+
+func (x *RpcNode) ProtoReflect() protoreflect.Message {
+	mi := &file_loop_node_v1_node_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RpcNode.ProtoReflect.Descriptor instead.
+func (*RpcNode) Descriptor() ([]byte, []int) {
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *RpcNode) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *RpcNode) GetServes() bool {
+	if x != nil {
+		return x.Serves
+	}
+	return false
+}
+
+func (x *RpcNode) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *RpcNode) GetLatestBlock() uint64 {
+	if x != nil {
+		return x.LatestBlock
+	}
+	return 0
+}
+
+func (x *RpcNode) GetLatency() *durationpb.Duration {
+	if x != nil {
+		return x.Latency
+	}
+	return nil
+}
+
+// ChainAccount is an account that transmits on a chain.
+type ChainAccount struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The account.
+	Account string `protobuf:"bytes,1,opt,name=account,proto3" json:"account,omitempty"`
+	// What it holds of the coin that it pays with, in the coin's smallest unit; absent: it is not known.
+	Balance *v1.BigInt `protobuf:"bytes,2,opt,name=balance,proto3" json:"balance,omitempty"`
+	// How many digits of the balance are a part of one coin.
+	Decimals uint32 `protobuf:"varint,3,opt,name=decimals,proto3" json:"decimals,omitempty"`
+	// Why its latest transaction has no effect; empty: nothing.
+	Trouble string `protobuf:"bytes,4,opt,name=trouble,proto3" json:"trouble,omitempty"`
+	// For how long its oldest transmission has waited that is in no block; 0: there is none.
+	OldestWaiting *durationpb.Duration `protobuf:"bytes,5,opt,name=oldest_waiting,json=oldestWaiting,proto3" json:"oldest_waiting,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ChainAccount) Reset() {
+	*x = ChainAccount{}
+	mi := &file_loop_node_v1_node_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ChainAccount) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ChainAccount) ProtoMessage() {}
+
+func (x *ChainAccount) ProtoReflect() protoreflect.Message {
+	mi := &file_loop_node_v1_node_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ChainAccount.ProtoReflect.Descriptor instead.
+func (*ChainAccount) Descriptor() ([]byte, []int) {
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *ChainAccount) GetAccount() string {
+	if x != nil {
+		return x.Account
+	}
+	return ""
+}
+
+func (x *ChainAccount) GetBalance() *v1.BigInt {
+	if x != nil {
+		return x.Balance
+	}
+	return nil
+}
+
+func (x *ChainAccount) GetDecimals() uint32 {
+	if x != nil {
+		return x.Decimals
+	}
+	return 0
+}
+
+func (x *ChainAccount) GetTrouble() string {
+	if x != nil {
+		return x.Trouble
+	}
+	return ""
+}
+
+func (x *ChainAccount) GetOldestWaiting() *durationpb.Duration {
+	if x != nil {
+		return x.OldestWaiting
+	}
+	return nil
+}
+
 // ListPluginsRequest is empty.
 type ListPluginsRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -573,7 +1053,7 @@ type ListPluginsRequest struct {
 
 func (x *ListPluginsRequest) Reset() {
 	*x = ListPluginsRequest{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[3]
+	mi := &file_loop_node_v1_node_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -585,7 +1065,7 @@ func (x *ListPluginsRequest) String() string {
 func (*ListPluginsRequest) ProtoMessage() {}
 
 func (x *ListPluginsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[3]
+	mi := &file_loop_node_v1_node_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -598,7 +1078,7 @@ func (x *ListPluginsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListPluginsRequest.ProtoReflect.Descriptor instead.
 func (*ListPluginsRequest) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{3}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{8}
 }
 
 // ListPluginsResponse lists plugins by name.
@@ -612,7 +1092,7 @@ type ListPluginsResponse struct {
 
 func (x *ListPluginsResponse) Reset() {
 	*x = ListPluginsResponse{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[4]
+	mi := &file_loop_node_v1_node_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -624,7 +1104,7 @@ func (x *ListPluginsResponse) String() string {
 func (*ListPluginsResponse) ProtoMessage() {}
 
 func (x *ListPluginsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[4]
+	mi := &file_loop_node_v1_node_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -637,7 +1117,7 @@ func (x *ListPluginsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListPluginsResponse.ProtoReflect.Descriptor instead.
 func (*ListPluginsResponse) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{4}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *ListPluginsResponse) GetPlugins() []*PluginStatus {
@@ -658,7 +1138,7 @@ type RestartPluginRequest struct {
 
 func (x *RestartPluginRequest) Reset() {
 	*x = RestartPluginRequest{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[5]
+	mi := &file_loop_node_v1_node_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -670,7 +1150,7 @@ func (x *RestartPluginRequest) String() string {
 func (*RestartPluginRequest) ProtoMessage() {}
 
 func (x *RestartPluginRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[5]
+	mi := &file_loop_node_v1_node_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -683,7 +1163,7 @@ func (x *RestartPluginRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RestartPluginRequest.ProtoReflect.Descriptor instead.
 func (*RestartPluginRequest) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{5}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *RestartPluginRequest) GetName() string {
@@ -704,7 +1184,7 @@ type RestartPluginResponse struct {
 
 func (x *RestartPluginResponse) Reset() {
 	*x = RestartPluginResponse{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[6]
+	mi := &file_loop_node_v1_node_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -716,7 +1196,7 @@ func (x *RestartPluginResponse) String() string {
 func (*RestartPluginResponse) ProtoMessage() {}
 
 func (x *RestartPluginResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[6]
+	mi := &file_loop_node_v1_node_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -729,7 +1209,7 @@ func (x *RestartPluginResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RestartPluginResponse.ProtoReflect.Descriptor instead.
 func (*RestartPluginResponse) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{6}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *RestartPluginResponse) GetPlugin() *PluginStatus {
@@ -792,7 +1272,7 @@ type PluginStatus struct {
 
 func (x *PluginStatus) Reset() {
 	*x = PluginStatus{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[7]
+	mi := &file_loop_node_v1_node_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -804,7 +1284,7 @@ func (x *PluginStatus) String() string {
 func (*PluginStatus) ProtoMessage() {}
 
 func (x *PluginStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[7]
+	mi := &file_loop_node_v1_node_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -817,7 +1297,7 @@ func (x *PluginStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PluginStatus.ProtoReflect.Descriptor instead.
 func (*PluginStatus) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{7}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *PluginStatus) GetName() string {
@@ -987,7 +1467,7 @@ type StartStep struct {
 
 func (x *StartStep) Reset() {
 	*x = StartStep{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[8]
+	mi := &file_loop_node_v1_node_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -999,7 +1479,7 @@ func (x *StartStep) String() string {
 func (*StartStep) ProtoMessage() {}
 
 func (x *StartStep) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[8]
+	mi := &file_loop_node_v1_node_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1012,7 +1492,7 @@ func (x *StartStep) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StartStep.ProtoReflect.Descriptor instead.
 func (*StartStep) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{8}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *StartStep) GetWhat() string {
@@ -1044,7 +1524,7 @@ type StandbyStatus struct {
 
 func (x *StandbyStatus) Reset() {
 	*x = StandbyStatus{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[9]
+	mi := &file_loop_node_v1_node_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1056,7 +1536,7 @@ func (x *StandbyStatus) String() string {
 func (*StandbyStatus) ProtoMessage() {}
 
 func (x *StandbyStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[9]
+	mi := &file_loop_node_v1_node_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1069,7 +1549,7 @@ func (x *StandbyStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StandbyStatus.ProtoReflect.Descriptor instead.
 func (*StandbyStatus) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{9}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *StandbyStatus) GetPid() int32 {
@@ -1106,7 +1586,7 @@ type PluginFile struct {
 
 func (x *PluginFile) Reset() {
 	*x = PluginFile{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[10]
+	mi := &file_loop_node_v1_node_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1118,7 +1598,7 @@ func (x *PluginFile) String() string {
 func (*PluginFile) ProtoMessage() {}
 
 func (x *PluginFile) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[10]
+	mi := &file_loop_node_v1_node_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1131,7 +1611,7 @@ func (x *PluginFile) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PluginFile.ProtoReflect.Descriptor instead.
 func (*PluginFile) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{10}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *PluginFile) GetPath() string {
@@ -1167,7 +1647,7 @@ type ObjectStatus struct {
 
 func (x *ObjectStatus) Reset() {
 	*x = ObjectStatus{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[11]
+	mi := &file_loop_node_v1_node_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1179,7 +1659,7 @@ func (x *ObjectStatus) String() string {
 func (*ObjectStatus) ProtoMessage() {}
 
 func (x *ObjectStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[11]
+	mi := &file_loop_node_v1_node_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1192,7 +1672,7 @@ func (x *ObjectStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ObjectStatus.ProtoReflect.Descriptor instead.
 func (*ObjectStatus) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{11}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *ObjectStatus) GetName() string {
@@ -1241,7 +1721,7 @@ type AddJobRequest struct {
 
 func (x *AddJobRequest) Reset() {
 	*x = AddJobRequest{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[12]
+	mi := &file_loop_node_v1_node_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1253,7 +1733,7 @@ func (x *AddJobRequest) String() string {
 func (*AddJobRequest) ProtoMessage() {}
 
 func (x *AddJobRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[12]
+	mi := &file_loop_node_v1_node_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1266,7 +1746,7 @@ func (x *AddJobRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AddJobRequest.ProtoReflect.Descriptor instead.
 func (*AddJobRequest) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{12}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *AddJobRequest) GetSpecToml() string {
@@ -1289,7 +1769,7 @@ type AddJobResponse struct {
 
 func (x *AddJobResponse) Reset() {
 	*x = AddJobResponse{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[13]
+	mi := &file_loop_node_v1_node_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1301,7 +1781,7 @@ func (x *AddJobResponse) String() string {
 func (*AddJobResponse) ProtoMessage() {}
 
 func (x *AddJobResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[13]
+	mi := &file_loop_node_v1_node_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1314,7 +1794,7 @@ func (x *AddJobResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AddJobResponse.ProtoReflect.Descriptor instead.
 func (*AddJobResponse) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{13}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *AddJobResponse) GetJob() *Job {
@@ -1342,7 +1822,7 @@ type ValidateJobRequest struct {
 
 func (x *ValidateJobRequest) Reset() {
 	*x = ValidateJobRequest{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[14]
+	mi := &file_loop_node_v1_node_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1354,7 +1834,7 @@ func (x *ValidateJobRequest) String() string {
 func (*ValidateJobRequest) ProtoMessage() {}
 
 func (x *ValidateJobRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[14]
+	mi := &file_loop_node_v1_node_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1367,7 +1847,7 @@ func (x *ValidateJobRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ValidateJobRequest.ProtoReflect.Descriptor instead.
 func (*ValidateJobRequest) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{14}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *ValidateJobRequest) GetSpecToml() string {
@@ -1390,7 +1870,7 @@ type ValidateJobResponse struct {
 
 func (x *ValidateJobResponse) Reset() {
 	*x = ValidateJobResponse{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[15]
+	mi := &file_loop_node_v1_node_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1402,7 +1882,7 @@ func (x *ValidateJobResponse) String() string {
 func (*ValidateJobResponse) ProtoMessage() {}
 
 func (x *ValidateJobResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[15]
+	mi := &file_loop_node_v1_node_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1415,7 +1895,7 @@ func (x *ValidateJobResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ValidateJobResponse.ProtoReflect.Descriptor instead.
 func (*ValidateJobResponse) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{15}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *ValidateJobResponse) GetProblems() []*Problem {
@@ -1449,7 +1929,7 @@ type Problem struct {
 
 func (x *Problem) Reset() {
 	*x = Problem{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[16]
+	mi := &file_loop_node_v1_node_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1461,7 +1941,7 @@ func (x *Problem) String() string {
 func (*Problem) ProtoMessage() {}
 
 func (x *Problem) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[16]
+	mi := &file_loop_node_v1_node_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1474,7 +1954,7 @@ func (x *Problem) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Problem.ProtoReflect.Descriptor instead.
 func (*Problem) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{16}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *Problem) GetLine() uint32 {
@@ -1514,7 +1994,7 @@ type ListJobsRequest struct {
 
 func (x *ListJobsRequest) Reset() {
 	*x = ListJobsRequest{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[17]
+	mi := &file_loop_node_v1_node_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1526,7 +2006,7 @@ func (x *ListJobsRequest) String() string {
 func (*ListJobsRequest) ProtoMessage() {}
 
 func (x *ListJobsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[17]
+	mi := &file_loop_node_v1_node_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1539,7 +2019,7 @@ func (x *ListJobsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListJobsRequest.ProtoReflect.Descriptor instead.
 func (*ListJobsRequest) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{17}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{22}
 }
 
 // ListJobsResponse lists jobs.
@@ -1553,7 +2033,7 @@ type ListJobsResponse struct {
 
 func (x *ListJobsResponse) Reset() {
 	*x = ListJobsResponse{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[18]
+	mi := &file_loop_node_v1_node_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1565,7 +2045,7 @@ func (x *ListJobsResponse) String() string {
 func (*ListJobsResponse) ProtoMessage() {}
 
 func (x *ListJobsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[18]
+	mi := &file_loop_node_v1_node_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1578,7 +2058,7 @@ func (x *ListJobsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListJobsResponse.ProtoReflect.Descriptor instead.
 func (*ListJobsResponse) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{18}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *ListJobsResponse) GetJobs() []*Job {
@@ -1625,7 +2105,7 @@ type Job struct {
 
 func (x *Job) Reset() {
 	*x = Job{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[19]
+	mi := &file_loop_node_v1_node_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1637,7 +2117,7 @@ func (x *Job) String() string {
 func (*Job) ProtoMessage() {}
 
 func (x *Job) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[19]
+	mi := &file_loop_node_v1_node_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1650,7 +2130,7 @@ func (x *Job) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Job.ProtoReflect.Descriptor instead.
 func (*Job) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{19}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *Job) GetId() int64 {
@@ -1768,7 +2248,7 @@ type JobError struct {
 
 func (x *JobError) Reset() {
 	*x = JobError{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[20]
+	mi := &file_loop_node_v1_node_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1780,7 +2260,7 @@ func (x *JobError) String() string {
 func (*JobError) ProtoMessage() {}
 
 func (x *JobError) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[20]
+	mi := &file_loop_node_v1_node_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1793,7 +2273,7 @@ func (x *JobError) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JobError.ProtoReflect.Descriptor instead.
 func (*JobError) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{20}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *JobError) GetMessage() string {
@@ -1839,7 +2319,7 @@ type ListJobErrorsRequest struct {
 
 func (x *ListJobErrorsRequest) Reset() {
 	*x = ListJobErrorsRequest{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[21]
+	mi := &file_loop_node_v1_node_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1851,7 +2331,7 @@ func (x *ListJobErrorsRequest) String() string {
 func (*ListJobErrorsRequest) ProtoMessage() {}
 
 func (x *ListJobErrorsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[21]
+	mi := &file_loop_node_v1_node_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1864,7 +2344,7 @@ func (x *ListJobErrorsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListJobErrorsRequest.ProtoReflect.Descriptor instead.
 func (*ListJobErrorsRequest) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{21}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *ListJobErrorsRequest) GetJobId() int64 {
@@ -1901,7 +2381,7 @@ type ListJobErrorsResponse struct {
 
 func (x *ListJobErrorsResponse) Reset() {
 	*x = ListJobErrorsResponse{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[22]
+	mi := &file_loop_node_v1_node_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1913,7 +2393,7 @@ func (x *ListJobErrorsResponse) String() string {
 func (*ListJobErrorsResponse) ProtoMessage() {}
 
 func (x *ListJobErrorsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[22]
+	mi := &file_loop_node_v1_node_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1926,7 +2406,7 @@ func (x *ListJobErrorsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListJobErrorsResponse.ProtoReflect.Descriptor instead.
 func (*ListJobErrorsResponse) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{22}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *ListJobErrorsResponse) GetErrors() []*JobError {
@@ -1954,7 +2434,7 @@ type ShowJobRequest struct {
 
 func (x *ShowJobRequest) Reset() {
 	*x = ShowJobRequest{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[23]
+	mi := &file_loop_node_v1_node_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1966,7 +2446,7 @@ func (x *ShowJobRequest) String() string {
 func (*ShowJobRequest) ProtoMessage() {}
 
 func (x *ShowJobRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[23]
+	mi := &file_loop_node_v1_node_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1979,7 +2459,7 @@ func (x *ShowJobRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ShowJobRequest.ProtoReflect.Descriptor instead.
 func (*ShowJobRequest) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{23}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *ShowJobRequest) GetId() int64 {
@@ -2010,13 +2490,15 @@ type ShowJobResponse struct {
 	Rounds []*RoundObservation `protobuf:"bytes,8,rep,name=rounds,proto3" json:"rounds,omitempty"`
 	// What the contract last accepted, as the relayer last saw it; absent: nothing, or it is not known.
 	ContractAnswer *ContractAnswer `protobuf:"bytes,9,opt,name=contract_answer,json=contractAnswer,proto3" json:"contract_answer,omitempty"`
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	// What is known of the transmitter, such as its funds; absent: nothing.
+	Account       *ChainAccount `protobuf:"bytes,10,opt,name=account,proto3" json:"account,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ShowJobResponse) Reset() {
 	*x = ShowJobResponse{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[24]
+	mi := &file_loop_node_v1_node_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2028,7 +2510,7 @@ func (x *ShowJobResponse) String() string {
 func (*ShowJobResponse) ProtoMessage() {}
 
 func (x *ShowJobResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[24]
+	mi := &file_loop_node_v1_node_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2041,7 +2523,7 @@ func (x *ShowJobResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ShowJobResponse.ProtoReflect.Descriptor instead.
 func (*ShowJobResponse) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{24}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *ShowJobResponse) GetJob() *Job {
@@ -2107,6 +2589,13 @@ func (x *ShowJobResponse) GetContractAnswer() *ContractAnswer {
 	return nil
 }
 
+func (x *ShowJobResponse) GetAccount() *ChainAccount {
+	if x != nil {
+		return x.Account
+	}
+	return nil
+}
+
 // Peer is another oracle of a job's feed.
 type Peer struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -2122,7 +2611,7 @@ type Peer struct {
 
 func (x *Peer) Reset() {
 	*x = Peer{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[25]
+	mi := &file_loop_node_v1_node_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2134,7 +2623,7 @@ func (x *Peer) String() string {
 func (*Peer) ProtoMessage() {}
 
 func (x *Peer) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[25]
+	mi := &file_loop_node_v1_node_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2147,7 +2636,7 @@ func (x *Peer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Peer.ProtoReflect.Descriptor instead.
 func (*Peer) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{25}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *Peer) GetOracleIndex() uint32 {
@@ -2175,9 +2664,9 @@ func (x *Peer) GetHeard() bool {
 type ContractAnswer struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The round that it comes from.
-	Timestamp *v1.ReportTimestamp `protobuf:"bytes,1,opt,name=timestamp,proto3" json:"timestamp,omitempty"`
+	Timestamp *v11.ReportTimestamp `protobuf:"bytes,1,opt,name=timestamp,proto3" json:"timestamp,omitempty"`
 	// The answer.
-	Answer *v11.BigInt `protobuf:"bytes,2,opt,name=answer,proto3" json:"answer,omitempty"`
+	Answer *v1.BigInt `protobuf:"bytes,2,opt,name=answer,proto3" json:"answer,omitempty"`
 	// The chain's time of the transmission.
 	TransmittedAt *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=transmitted_at,json=transmittedAt,proto3" json:"transmitted_at,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -2186,7 +2675,7 @@ type ContractAnswer struct {
 
 func (x *ContractAnswer) Reset() {
 	*x = ContractAnswer{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[26]
+	mi := &file_loop_node_v1_node_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2198,7 +2687,7 @@ func (x *ContractAnswer) String() string {
 func (*ContractAnswer) ProtoMessage() {}
 
 func (x *ContractAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[26]
+	mi := &file_loop_node_v1_node_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2211,17 +2700,17 @@ func (x *ContractAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ContractAnswer.ProtoReflect.Descriptor instead.
 func (*ContractAnswer) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{26}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{31}
 }
 
-func (x *ContractAnswer) GetTimestamp() *v1.ReportTimestamp {
+func (x *ContractAnswer) GetTimestamp() *v11.ReportTimestamp {
 	if x != nil {
 		return x.Timestamp
 	}
 	return nil
 }
 
-func (x *ContractAnswer) GetAnswer() *v11.BigInt {
+func (x *ContractAnswer) GetAnswer() *v1.BigInt {
 	if x != nil {
 		return x.Answer
 	}
@@ -2252,7 +2741,7 @@ type ListRunsRequest struct {
 
 func (x *ListRunsRequest) Reset() {
 	*x = ListRunsRequest{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[27]
+	mi := &file_loop_node_v1_node_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2264,7 +2753,7 @@ func (x *ListRunsRequest) String() string {
 func (*ListRunsRequest) ProtoMessage() {}
 
 func (x *ListRunsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[27]
+	mi := &file_loop_node_v1_node_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2277,7 +2766,7 @@ func (x *ListRunsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListRunsRequest.ProtoReflect.Descriptor instead.
 func (*ListRunsRequest) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{27}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *ListRunsRequest) GetJobId() int64 {
@@ -2321,7 +2810,7 @@ type ListRunsResponse struct {
 
 func (x *ListRunsResponse) Reset() {
 	*x = ListRunsResponse{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[28]
+	mi := &file_loop_node_v1_node_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2333,7 +2822,7 @@ func (x *ListRunsResponse) String() string {
 func (*ListRunsResponse) ProtoMessage() {}
 
 func (x *ListRunsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[28]
+	mi := &file_loop_node_v1_node_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2346,7 +2835,7 @@ func (x *ListRunsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListRunsResponse.ProtoReflect.Descriptor instead.
 func (*ListRunsResponse) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{28}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *ListRunsResponse) GetRuns() []*Run {
@@ -2376,7 +2865,7 @@ type GetRunRequest struct {
 
 func (x *GetRunRequest) Reset() {
 	*x = GetRunRequest{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[29]
+	mi := &file_loop_node_v1_node_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2388,7 +2877,7 @@ func (x *GetRunRequest) String() string {
 func (*GetRunRequest) ProtoMessage() {}
 
 func (x *GetRunRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[29]
+	mi := &file_loop_node_v1_node_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2401,7 +2890,7 @@ func (x *GetRunRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetRunRequest.ProtoReflect.Descriptor instead.
 func (*GetRunRequest) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{29}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *GetRunRequest) GetJobId() int64 {
@@ -2429,7 +2918,7 @@ type GetRunResponse struct {
 
 func (x *GetRunResponse) Reset() {
 	*x = GetRunResponse{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[30]
+	mi := &file_loop_node_v1_node_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2441,7 +2930,7 @@ func (x *GetRunResponse) String() string {
 func (*GetRunResponse) ProtoMessage() {}
 
 func (x *GetRunResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[30]
+	mi := &file_loop_node_v1_node_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2454,7 +2943,7 @@ func (x *GetRunResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetRunResponse.ProtoReflect.Descriptor instead.
 func (*GetRunResponse) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{30}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *GetRunResponse) GetRun() *Run {
@@ -2477,7 +2966,7 @@ type WatchRunsRequest struct {
 
 func (x *WatchRunsRequest) Reset() {
 	*x = WatchRunsRequest{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[31]
+	mi := &file_loop_node_v1_node_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2489,7 +2978,7 @@ func (x *WatchRunsRequest) String() string {
 func (*WatchRunsRequest) ProtoMessage() {}
 
 func (x *WatchRunsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[31]
+	mi := &file_loop_node_v1_node_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2502,7 +2991,7 @@ func (x *WatchRunsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchRunsRequest.ProtoReflect.Descriptor instead.
 func (*WatchRunsRequest) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{31}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *WatchRunsRequest) GetJobId() int64 {
@@ -2532,7 +3021,7 @@ type WatchRunsResponse struct {
 
 func (x *WatchRunsResponse) Reset() {
 	*x = WatchRunsResponse{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[32]
+	mi := &file_loop_node_v1_node_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2544,7 +3033,7 @@ func (x *WatchRunsResponse) String() string {
 func (*WatchRunsResponse) ProtoMessage() {}
 
 func (x *WatchRunsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[32]
+	mi := &file_loop_node_v1_node_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2557,7 +3046,7 @@ func (x *WatchRunsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchRunsResponse.ProtoReflect.Descriptor instead.
 func (*WatchRunsResponse) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{32}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *WatchRunsResponse) GetRun() *Run {
@@ -2585,7 +3074,7 @@ type Run struct {
 	// The source: "value", "juels" or "gas", or the name that a product has for the pipeline.
 	Source string `protobuf:"bytes,3,opt,name=source,proto3" json:"source,omitempty"`
 	// The round that it observed for; absent: none, such as of a refresh of the fee coin's price.
-	Timestamp *v1.ReportTimestamp `protobuf:"bytes,4,opt,name=timestamp,proto3" json:"timestamp,omitempty"`
+	Timestamp *v11.ReportTimestamp `protobuf:"bytes,4,opt,name=timestamp,proto3" json:"timestamp,omitempty"`
 	// When it began.
 	StartedAt *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=started_at,json=startedAt,proto3" json:"started_at,omitempty"`
 	// How long it took.
@@ -2606,7 +3095,7 @@ type Run struct {
 
 func (x *Run) Reset() {
 	*x = Run{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[33]
+	mi := &file_loop_node_v1_node_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2618,7 +3107,7 @@ func (x *Run) String() string {
 func (*Run) ProtoMessage() {}
 
 func (x *Run) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[33]
+	mi := &file_loop_node_v1_node_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2631,7 +3120,7 @@ func (x *Run) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Run.ProtoReflect.Descriptor instead.
 func (*Run) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{33}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *Run) GetId() int64 {
@@ -2655,7 +3144,7 @@ func (x *Run) GetSource() string {
 	return ""
 }
 
-func (x *Run) GetTimestamp() *v1.ReportTimestamp {
+func (x *Run) GetTimestamp() *v11.ReportTimestamp {
 	if x != nil {
 		return x.Timestamp
 	}
@@ -2734,7 +3223,7 @@ type RunTask struct {
 
 func (x *RunTask) Reset() {
 	*x = RunTask{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[34]
+	mi := &file_loop_node_v1_node_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2746,7 +3235,7 @@ func (x *RunTask) String() string {
 func (*RunTask) ProtoMessage() {}
 
 func (x *RunTask) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[34]
+	mi := &file_loop_node_v1_node_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2759,7 +3248,7 @@ func (x *RunTask) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RunTask.ProtoReflect.Descriptor instead.
 func (*RunTask) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{34}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *RunTask) GetId() string {
@@ -2826,7 +3315,7 @@ type RunInput struct {
 
 func (x *RunInput) Reset() {
 	*x = RunInput{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[35]
+	mi := &file_loop_node_v1_node_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2838,7 +3327,7 @@ func (x *RunInput) String() string {
 func (*RunInput) ProtoMessage() {}
 
 func (x *RunInput) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[35]
+	mi := &file_loop_node_v1_node_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2851,7 +3340,7 @@ func (x *RunInput) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RunInput.ProtoReflect.Descriptor instead.
 func (*RunInput) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{35}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *RunInput) GetId() string {
@@ -2886,7 +3375,7 @@ type RevealJobRequest struct {
 
 func (x *RevealJobRequest) Reset() {
 	*x = RevealJobRequest{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[36]
+	mi := &file_loop_node_v1_node_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2898,7 +3387,7 @@ func (x *RevealJobRequest) String() string {
 func (*RevealJobRequest) ProtoMessage() {}
 
 func (x *RevealJobRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[36]
+	mi := &file_loop_node_v1_node_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2911,7 +3400,7 @@ func (x *RevealJobRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RevealJobRequest.ProtoReflect.Descriptor instead.
 func (*RevealJobRequest) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{36}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *RevealJobRequest) GetId() int64 {
@@ -2932,7 +3421,7 @@ type RevealJobResponse struct {
 
 func (x *RevealJobResponse) Reset() {
 	*x = RevealJobResponse{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[37]
+	mi := &file_loop_node_v1_node_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2944,7 +3433,7 @@ func (x *RevealJobResponse) String() string {
 func (*RevealJobResponse) ProtoMessage() {}
 
 func (x *RevealJobResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[37]
+	mi := &file_loop_node_v1_node_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2957,7 +3446,7 @@ func (x *RevealJobResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RevealJobResponse.ProtoReflect.Descriptor instead.
 func (*RevealJobResponse) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{37}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *RevealJobResponse) GetJob() *Job {
@@ -2978,7 +3467,7 @@ type RemoveJobRequest struct {
 
 func (x *RemoveJobRequest) Reset() {
 	*x = RemoveJobRequest{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[38]
+	mi := &file_loop_node_v1_node_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2990,7 +3479,7 @@ func (x *RemoveJobRequest) String() string {
 func (*RemoveJobRequest) ProtoMessage() {}
 
 func (x *RemoveJobRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[38]
+	mi := &file_loop_node_v1_node_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3003,7 +3492,7 @@ func (x *RemoveJobRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemoveJobRequest.ProtoReflect.Descriptor instead.
 func (*RemoveJobRequest) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{38}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *RemoveJobRequest) GetId() int64 {
@@ -3022,7 +3511,7 @@ type RemoveJobResponse struct {
 
 func (x *RemoveJobResponse) Reset() {
 	*x = RemoveJobResponse{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[39]
+	mi := &file_loop_node_v1_node_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3034,7 +3523,7 @@ func (x *RemoveJobResponse) String() string {
 func (*RemoveJobResponse) ProtoMessage() {}
 
 func (x *RemoveJobResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[39]
+	mi := &file_loop_node_v1_node_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3047,7 +3536,7 @@ func (x *RemoveJobResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemoveJobResponse.ProtoReflect.Descriptor instead.
 func (*RemoveJobResponse) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{39}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{44}
 }
 
 // ListObservationsRequest names a job.
@@ -3063,7 +3552,7 @@ type ListObservationsRequest struct {
 
 func (x *ListObservationsRequest) Reset() {
 	*x = ListObservationsRequest{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[40]
+	mi := &file_loop_node_v1_node_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3075,7 +3564,7 @@ func (x *ListObservationsRequest) String() string {
 func (*ListObservationsRequest) ProtoMessage() {}
 
 func (x *ListObservationsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[40]
+	mi := &file_loop_node_v1_node_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3088,7 +3577,7 @@ func (x *ListObservationsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListObservationsRequest.ProtoReflect.Descriptor instead.
 func (*ListObservationsRequest) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{40}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *ListObservationsRequest) GetJobId() int64 {
@@ -3116,7 +3605,7 @@ type ListObservationsResponse struct {
 
 func (x *ListObservationsResponse) Reset() {
 	*x = ListObservationsResponse{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[41]
+	mi := &file_loop_node_v1_node_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3128,7 +3617,7 @@ func (x *ListObservationsResponse) String() string {
 func (*ListObservationsResponse) ProtoMessage() {}
 
 func (x *ListObservationsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[41]
+	mi := &file_loop_node_v1_node_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3141,7 +3630,7 @@ func (x *ListObservationsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListObservationsResponse.ProtoReflect.Descriptor instead.
 func (*ListObservationsResponse) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{41}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *ListObservationsResponse) GetObservations() []*RoundObservation {
@@ -3155,13 +3644,13 @@ func (x *ListObservationsResponse) GetObservations() []*RoundObservation {
 type RoundObservation struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The round.
-	Timestamp *v1.ReportTimestamp `protobuf:"bytes,1,opt,name=timestamp,proto3" json:"timestamp,omitempty"`
+	Timestamp *v11.ReportTimestamp `protobuf:"bytes,1,opt,name=timestamp,proto3" json:"timestamp,omitempty"`
 	// The value; absent when the source failed.
-	Value *v11.BigInt `protobuf:"bytes,2,opt,name=value,proto3" json:"value,omitempty"`
+	Value *v1.BigInt `protobuf:"bytes,2,opt,name=value,proto3" json:"value,omitempty"`
 	// The fee coin's price in juels; absent when the source failed.
-	JuelsPerFeeCoin *v11.BigInt `protobuf:"bytes,3,opt,name=juels_per_fee_coin,json=juelsPerFeeCoin,proto3" json:"juels_per_fee_coin,omitempty"`
+	JuelsPerFeeCoin *v1.BigInt `protobuf:"bytes,3,opt,name=juels_per_fee_coin,json=juelsPerFeeCoin,proto3" json:"juels_per_fee_coin,omitempty"`
 	// The gas price; absent when the source failed.
-	GasPriceSubunits *v11.BigInt `protobuf:"bytes,4,opt,name=gas_price_subunits,json=gasPriceSubunits,proto3" json:"gas_price_subunits,omitempty"`
+	GasPriceSubunits *v1.BigInt `protobuf:"bytes,4,opt,name=gas_price_subunits,json=gasPriceSubunits,proto3" json:"gas_price_subunits,omitempty"`
 	// What failed, by source.
 	Errors []string `protobuf:"bytes,5,rep,name=errors,proto3" json:"errors,omitempty"`
 	// When the value was observed.
@@ -3169,18 +3658,20 @@ type RoundObservation struct {
 	// How long that took.
 	Took *durationpb.Duration `protobuf:"bytes,7,opt,name=took,proto3" json:"took,omitempty"`
 	// The answer of the report that the network made of the round; absent: none was due, or it is not known.
-	Answer *v11.BigInt `protobuf:"bytes,8,opt,name=answer,proto3" json:"answer,omitempty"`
+	Answer *v1.BigInt `protobuf:"bytes,8,opt,name=answer,proto3" json:"answer,omitempty"`
 	// When this node handed the report to its relayer, which sends it; absent: it did not.
 	SentAt *timestamppb.Timestamp `protobuf:"bytes,9,opt,name=sent_at,json=sentAt,proto3" json:"sent_at,omitempty"`
 	// Why the relayer did not take it.
-	SendError     string `protobuf:"bytes,10,opt,name=send_error,json=sendError,proto3" json:"send_error,omitempty"`
+	SendError string `protobuf:"bytes,10,opt,name=send_error,json=sendError,proto3" json:"send_error,omitempty"`
+	// Whether this node has seen that the contract took the round's report, from whichever node.
+	Landed        bool `protobuf:"varint,11,opt,name=landed,proto3" json:"landed,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *RoundObservation) Reset() {
 	*x = RoundObservation{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[42]
+	mi := &file_loop_node_v1_node_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3192,7 +3683,7 @@ func (x *RoundObservation) String() string {
 func (*RoundObservation) ProtoMessage() {}
 
 func (x *RoundObservation) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[42]
+	mi := &file_loop_node_v1_node_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3205,31 +3696,31 @@ func (x *RoundObservation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RoundObservation.ProtoReflect.Descriptor instead.
 func (*RoundObservation) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{42}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{47}
 }
 
-func (x *RoundObservation) GetTimestamp() *v1.ReportTimestamp {
+func (x *RoundObservation) GetTimestamp() *v11.ReportTimestamp {
 	if x != nil {
 		return x.Timestamp
 	}
 	return nil
 }
 
-func (x *RoundObservation) GetValue() *v11.BigInt {
+func (x *RoundObservation) GetValue() *v1.BigInt {
 	if x != nil {
 		return x.Value
 	}
 	return nil
 }
 
-func (x *RoundObservation) GetJuelsPerFeeCoin() *v11.BigInt {
+func (x *RoundObservation) GetJuelsPerFeeCoin() *v1.BigInt {
 	if x != nil {
 		return x.JuelsPerFeeCoin
 	}
 	return nil
 }
 
-func (x *RoundObservation) GetGasPriceSubunits() *v11.BigInt {
+func (x *RoundObservation) GetGasPriceSubunits() *v1.BigInt {
 	if x != nil {
 		return x.GasPriceSubunits
 	}
@@ -3257,7 +3748,7 @@ func (x *RoundObservation) GetTook() *durationpb.Duration {
 	return nil
 }
 
-func (x *RoundObservation) GetAnswer() *v11.BigInt {
+func (x *RoundObservation) GetAnswer() *v1.BigInt {
 	if x != nil {
 		return x.Answer
 	}
@@ -3278,6 +3769,13 @@ func (x *RoundObservation) GetSendError() string {
 	return ""
 }
 
+func (x *RoundObservation) GetLanded() bool {
+	if x != nil {
+		return x.Landed
+	}
+	return false
+}
+
 // WatchRoundsRequest names a job.
 type WatchRoundsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -3289,7 +3787,7 @@ type WatchRoundsRequest struct {
 
 func (x *WatchRoundsRequest) Reset() {
 	*x = WatchRoundsRequest{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[43]
+	mi := &file_loop_node_v1_node_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3301,7 +3799,7 @@ func (x *WatchRoundsRequest) String() string {
 func (*WatchRoundsRequest) ProtoMessage() {}
 
 func (x *WatchRoundsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[43]
+	mi := &file_loop_node_v1_node_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3314,7 +3812,7 @@ func (x *WatchRoundsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchRoundsRequest.ProtoReflect.Descriptor instead.
 func (*WatchRoundsRequest) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{43}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{48}
 }
 
 func (x *WatchRoundsRequest) GetJobId() int64 {
@@ -3345,7 +3843,7 @@ type WatchRoundsResponse struct {
 
 func (x *WatchRoundsResponse) Reset() {
 	*x = WatchRoundsResponse{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[44]
+	mi := &file_loop_node_v1_node_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3357,7 +3855,7 @@ func (x *WatchRoundsResponse) String() string {
 func (*WatchRoundsResponse) ProtoMessage() {}
 
 func (x *WatchRoundsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[44]
+	mi := &file_loop_node_v1_node_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3370,7 +3868,7 @@ func (x *WatchRoundsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchRoundsResponse.ProtoReflect.Descriptor instead.
 func (*WatchRoundsResponse) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{44}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{49}
 }
 
 func (x *WatchRoundsResponse) GetJobId() int64 {
@@ -3424,7 +3922,7 @@ type ListKeysRequest struct {
 
 func (x *ListKeysRequest) Reset() {
 	*x = ListKeysRequest{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[45]
+	mi := &file_loop_node_v1_node_proto_msgTypes[50]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3436,7 +3934,7 @@ func (x *ListKeysRequest) String() string {
 func (*ListKeysRequest) ProtoMessage() {}
 
 func (x *ListKeysRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[45]
+	mi := &file_loop_node_v1_node_proto_msgTypes[50]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3449,7 +3947,7 @@ func (x *ListKeysRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListKeysRequest.ProtoReflect.Descriptor instead.
 func (*ListKeysRequest) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{45}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{50}
 }
 
 // ListKeysResponse lists keys.
@@ -3463,7 +3961,7 @@ type ListKeysResponse struct {
 
 func (x *ListKeysResponse) Reset() {
 	*x = ListKeysResponse{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[46]
+	mi := &file_loop_node_v1_node_proto_msgTypes[51]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3475,7 +3973,7 @@ func (x *ListKeysResponse) String() string {
 func (*ListKeysResponse) ProtoMessage() {}
 
 func (x *ListKeysResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[46]
+	mi := &file_loop_node_v1_node_proto_msgTypes[51]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3488,7 +3986,7 @@ func (x *ListKeysResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListKeysResponse.ProtoReflect.Descriptor instead.
 func (*ListKeysResponse) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{46}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{51}
 }
 
 func (x *ListKeysResponse) GetKeys() []*Key {
@@ -3515,7 +4013,7 @@ type Key struct {
 
 func (x *Key) Reset() {
 	*x = Key{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[47]
+	mi := &file_loop_node_v1_node_proto_msgTypes[52]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3527,7 +4025,7 @@ func (x *Key) String() string {
 func (*Key) ProtoMessage() {}
 
 func (x *Key) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[47]
+	mi := &file_loop_node_v1_node_proto_msgTypes[52]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3540,7 +4038,7 @@ func (x *Key) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Key.ProtoReflect.Descriptor instead.
 func (*Key) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{47}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{52}
 }
 
 func (x *Key) GetKind() KeyKind {
@@ -3587,7 +4085,7 @@ type Ocr2PublicKeys struct {
 
 func (x *Ocr2PublicKeys) Reset() {
 	*x = Ocr2PublicKeys{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[48]
+	mi := &file_loop_node_v1_node_proto_msgTypes[53]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3599,7 +4097,7 @@ func (x *Ocr2PublicKeys) String() string {
 func (*Ocr2PublicKeys) ProtoMessage() {}
 
 func (x *Ocr2PublicKeys) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[48]
+	mi := &file_loop_node_v1_node_proto_msgTypes[53]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3612,7 +4110,7 @@ func (x *Ocr2PublicKeys) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Ocr2PublicKeys.ProtoReflect.Descriptor instead.
 func (*Ocr2PublicKeys) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{48}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{53}
 }
 
 func (x *Ocr2PublicKeys) GetOffchainPublicKey() []byte {
@@ -3653,7 +4151,7 @@ type ListSignaturesRequest struct {
 
 func (x *ListSignaturesRequest) Reset() {
 	*x = ListSignaturesRequest{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[49]
+	mi := &file_loop_node_v1_node_proto_msgTypes[54]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3665,7 +4163,7 @@ func (x *ListSignaturesRequest) String() string {
 func (*ListSignaturesRequest) ProtoMessage() {}
 
 func (x *ListSignaturesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[49]
+	mi := &file_loop_node_v1_node_proto_msgTypes[54]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3678,7 +4176,7 @@ func (x *ListSignaturesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListSignaturesRequest.ProtoReflect.Descriptor instead.
 func (*ListSignaturesRequest) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{49}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{54}
 }
 
 func (x *ListSignaturesRequest) GetAccount() string {
@@ -3722,7 +4220,7 @@ type ListSignaturesResponse struct {
 
 func (x *ListSignaturesResponse) Reset() {
 	*x = ListSignaturesResponse{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[50]
+	mi := &file_loop_node_v1_node_proto_msgTypes[55]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3734,7 +4232,7 @@ func (x *ListSignaturesResponse) String() string {
 func (*ListSignaturesResponse) ProtoMessage() {}
 
 func (x *ListSignaturesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[50]
+	mi := &file_loop_node_v1_node_proto_msgTypes[55]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3747,7 +4245,7 @@ func (x *ListSignaturesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListSignaturesResponse.ProtoReflect.Descriptor instead.
 func (*ListSignaturesResponse) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{50}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{55}
 }
 
 func (x *ListSignaturesResponse) GetSignatures() []*Signature {
@@ -3791,7 +4289,7 @@ type Signature struct {
 
 func (x *Signature) Reset() {
 	*x = Signature{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[51]
+	mi := &file_loop_node_v1_node_proto_msgTypes[56]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3803,7 +4301,7 @@ func (x *Signature) String() string {
 func (*Signature) ProtoMessage() {}
 
 func (x *Signature) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[51]
+	mi := &file_loop_node_v1_node_proto_msgTypes[56]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3816,7 +4314,7 @@ func (x *Signature) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Signature.ProtoReflect.Descriptor instead.
 func (*Signature) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{51}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{56}
 }
 
 func (x *Signature) GetId() int64 {
@@ -3895,7 +4393,7 @@ type CreateKeyRequest struct {
 
 func (x *CreateKeyRequest) Reset() {
 	*x = CreateKeyRequest{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[52]
+	mi := &file_loop_node_v1_node_proto_msgTypes[57]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3907,7 +4405,7 @@ func (x *CreateKeyRequest) String() string {
 func (*CreateKeyRequest) ProtoMessage() {}
 
 func (x *CreateKeyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[52]
+	mi := &file_loop_node_v1_node_proto_msgTypes[57]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3920,7 +4418,7 @@ func (x *CreateKeyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateKeyRequest.ProtoReflect.Descriptor instead.
 func (*CreateKeyRequest) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{52}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{57}
 }
 
 func (x *CreateKeyRequest) GetKind() KeyKind {
@@ -3948,7 +4446,7 @@ type CreateKeyResponse struct {
 
 func (x *CreateKeyResponse) Reset() {
 	*x = CreateKeyResponse{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[53]
+	mi := &file_loop_node_v1_node_proto_msgTypes[58]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3960,7 +4458,7 @@ func (x *CreateKeyResponse) String() string {
 func (*CreateKeyResponse) ProtoMessage() {}
 
 func (x *CreateKeyResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[53]
+	mi := &file_loop_node_v1_node_proto_msgTypes[58]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3973,7 +4471,7 @@ func (x *CreateKeyResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateKeyResponse.ProtoReflect.Descriptor instead.
 func (*CreateKeyResponse) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{53}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{58}
 }
 
 func (x *CreateKeyResponse) GetKey() *Key {
@@ -3998,7 +4496,7 @@ type ImportKeyRequest struct {
 
 func (x *ImportKeyRequest) Reset() {
 	*x = ImportKeyRequest{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[54]
+	mi := &file_loop_node_v1_node_proto_msgTypes[59]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4010,7 +4508,7 @@ func (x *ImportKeyRequest) String() string {
 func (*ImportKeyRequest) ProtoMessage() {}
 
 func (x *ImportKeyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[54]
+	mi := &file_loop_node_v1_node_proto_msgTypes[59]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4023,7 +4521,7 @@ func (x *ImportKeyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ImportKeyRequest.ProtoReflect.Descriptor instead.
 func (*ImportKeyRequest) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{54}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{59}
 }
 
 func (x *ImportKeyRequest) GetFile() []byte {
@@ -4058,7 +4556,7 @@ type ImportKeyResponse struct {
 
 func (x *ImportKeyResponse) Reset() {
 	*x = ImportKeyResponse{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[55]
+	mi := &file_loop_node_v1_node_proto_msgTypes[60]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4070,7 +4568,7 @@ func (x *ImportKeyResponse) String() string {
 func (*ImportKeyResponse) ProtoMessage() {}
 
 func (x *ImportKeyResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[55]
+	mi := &file_loop_node_v1_node_proto_msgTypes[60]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4083,7 +4581,7 @@ func (x *ImportKeyResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ImportKeyResponse.ProtoReflect.Descriptor instead.
 func (*ImportKeyResponse) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{55}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{60}
 }
 
 func (x *ImportKeyResponse) GetKey() *Key {
@@ -4108,7 +4606,7 @@ type ExportKeyRequest struct {
 
 func (x *ExportKeyRequest) Reset() {
 	*x = ExportKeyRequest{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[56]
+	mi := &file_loop_node_v1_node_proto_msgTypes[61]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4120,7 +4618,7 @@ func (x *ExportKeyRequest) String() string {
 func (*ExportKeyRequest) ProtoMessage() {}
 
 func (x *ExportKeyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[56]
+	mi := &file_loop_node_v1_node_proto_msgTypes[61]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4133,7 +4631,7 @@ func (x *ExportKeyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExportKeyRequest.ProtoReflect.Descriptor instead.
 func (*ExportKeyRequest) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{56}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{61}
 }
 
 func (x *ExportKeyRequest) GetId() string {
@@ -4168,7 +4666,7 @@ type ExportKeyResponse struct {
 
 func (x *ExportKeyResponse) Reset() {
 	*x = ExportKeyResponse{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[57]
+	mi := &file_loop_node_v1_node_proto_msgTypes[62]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4180,7 +4678,7 @@ func (x *ExportKeyResponse) String() string {
 func (*ExportKeyResponse) ProtoMessage() {}
 
 func (x *ExportKeyResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[57]
+	mi := &file_loop_node_v1_node_proto_msgTypes[62]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4193,7 +4691,7 @@ func (x *ExportKeyResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExportKeyResponse.ProtoReflect.Descriptor instead.
 func (*ExportKeyResponse) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{57}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{62}
 }
 
 func (x *ExportKeyResponse) GetFile() []byte {
@@ -4219,7 +4717,7 @@ type Bridge struct {
 
 func (x *Bridge) Reset() {
 	*x = Bridge{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[58]
+	mi := &file_loop_node_v1_node_proto_msgTypes[63]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4231,7 +4729,7 @@ func (x *Bridge) String() string {
 func (*Bridge) ProtoMessage() {}
 
 func (x *Bridge) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[58]
+	mi := &file_loop_node_v1_node_proto_msgTypes[63]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4244,7 +4742,7 @@ func (x *Bridge) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Bridge.ProtoReflect.Descriptor instead.
 func (*Bridge) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{58}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{63}
 }
 
 func (x *Bridge) GetName() string {
@@ -4279,7 +4777,7 @@ type AddBridgeRequest struct {
 
 func (x *AddBridgeRequest) Reset() {
 	*x = AddBridgeRequest{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[59]
+	mi := &file_loop_node_v1_node_proto_msgTypes[64]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4291,7 +4789,7 @@ func (x *AddBridgeRequest) String() string {
 func (*AddBridgeRequest) ProtoMessage() {}
 
 func (x *AddBridgeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[59]
+	mi := &file_loop_node_v1_node_proto_msgTypes[64]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4304,7 +4802,7 @@ func (x *AddBridgeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AddBridgeRequest.ProtoReflect.Descriptor instead.
 func (*AddBridgeRequest) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{59}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{64}
 }
 
 func (x *AddBridgeRequest) GetBridge() *Bridge {
@@ -4325,7 +4823,7 @@ type AddBridgeResponse struct {
 
 func (x *AddBridgeResponse) Reset() {
 	*x = AddBridgeResponse{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[60]
+	mi := &file_loop_node_v1_node_proto_msgTypes[65]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4337,7 +4835,7 @@ func (x *AddBridgeResponse) String() string {
 func (*AddBridgeResponse) ProtoMessage() {}
 
 func (x *AddBridgeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[60]
+	mi := &file_loop_node_v1_node_proto_msgTypes[65]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4350,7 +4848,7 @@ func (x *AddBridgeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AddBridgeResponse.ProtoReflect.Descriptor instead.
 func (*AddBridgeResponse) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{60}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{65}
 }
 
 func (x *AddBridgeResponse) GetBridge() *Bridge {
@@ -4369,7 +4867,7 @@ type ListBridgesRequest struct {
 
 func (x *ListBridgesRequest) Reset() {
 	*x = ListBridgesRequest{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[61]
+	mi := &file_loop_node_v1_node_proto_msgTypes[66]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4381,7 +4879,7 @@ func (x *ListBridgesRequest) String() string {
 func (*ListBridgesRequest) ProtoMessage() {}
 
 func (x *ListBridgesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[61]
+	mi := &file_loop_node_v1_node_proto_msgTypes[66]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4394,7 +4892,7 @@ func (x *ListBridgesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListBridgesRequest.ProtoReflect.Descriptor instead.
 func (*ListBridgesRequest) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{61}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{66}
 }
 
 // ListBridgesResponse lists bridges.
@@ -4408,7 +4906,7 @@ type ListBridgesResponse struct {
 
 func (x *ListBridgesResponse) Reset() {
 	*x = ListBridgesResponse{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[62]
+	mi := &file_loop_node_v1_node_proto_msgTypes[67]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4420,7 +4918,7 @@ func (x *ListBridgesResponse) String() string {
 func (*ListBridgesResponse) ProtoMessage() {}
 
 func (x *ListBridgesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[62]
+	mi := &file_loop_node_v1_node_proto_msgTypes[67]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4433,7 +4931,7 @@ func (x *ListBridgesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListBridgesResponse.ProtoReflect.Descriptor instead.
 func (*ListBridgesResponse) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{62}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{67}
 }
 
 func (x *ListBridgesResponse) GetBridges() []*Bridge {
@@ -4454,7 +4952,7 @@ type RevealBridgeRequest struct {
 
 func (x *RevealBridgeRequest) Reset() {
 	*x = RevealBridgeRequest{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[63]
+	mi := &file_loop_node_v1_node_proto_msgTypes[68]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4466,7 +4964,7 @@ func (x *RevealBridgeRequest) String() string {
 func (*RevealBridgeRequest) ProtoMessage() {}
 
 func (x *RevealBridgeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[63]
+	mi := &file_loop_node_v1_node_proto_msgTypes[68]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4479,7 +4977,7 @@ func (x *RevealBridgeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RevealBridgeRequest.ProtoReflect.Descriptor instead.
 func (*RevealBridgeRequest) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{63}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{68}
 }
 
 func (x *RevealBridgeRequest) GetName() string {
@@ -4500,7 +4998,7 @@ type RevealBridgeResponse struct {
 
 func (x *RevealBridgeResponse) Reset() {
 	*x = RevealBridgeResponse{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[64]
+	mi := &file_loop_node_v1_node_proto_msgTypes[69]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4512,7 +5010,7 @@ func (x *RevealBridgeResponse) String() string {
 func (*RevealBridgeResponse) ProtoMessage() {}
 
 func (x *RevealBridgeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[64]
+	mi := &file_loop_node_v1_node_proto_msgTypes[69]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4525,7 +5023,7 @@ func (x *RevealBridgeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RevealBridgeResponse.ProtoReflect.Descriptor instead.
 func (*RevealBridgeResponse) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{64}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{69}
 }
 
 func (x *RevealBridgeResponse) GetBridge() *Bridge {
@@ -4546,7 +5044,7 @@ type RemoveBridgeRequest struct {
 
 func (x *RemoveBridgeRequest) Reset() {
 	*x = RemoveBridgeRequest{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[65]
+	mi := &file_loop_node_v1_node_proto_msgTypes[70]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4558,7 +5056,7 @@ func (x *RemoveBridgeRequest) String() string {
 func (*RemoveBridgeRequest) ProtoMessage() {}
 
 func (x *RemoveBridgeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[65]
+	mi := &file_loop_node_v1_node_proto_msgTypes[70]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4571,7 +5069,7 @@ func (x *RemoveBridgeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemoveBridgeRequest.ProtoReflect.Descriptor instead.
 func (*RemoveBridgeRequest) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{65}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{70}
 }
 
 func (x *RemoveBridgeRequest) GetName() string {
@@ -4590,7 +5088,7 @@ type RemoveBridgeResponse struct {
 
 func (x *RemoveBridgeResponse) Reset() {
 	*x = RemoveBridgeResponse{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[66]
+	mi := &file_loop_node_v1_node_proto_msgTypes[71]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4602,7 +5100,7 @@ func (x *RemoveBridgeResponse) String() string {
 func (*RemoveBridgeResponse) ProtoMessage() {}
 
 func (x *RemoveBridgeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[66]
+	mi := &file_loop_node_v1_node_proto_msgTypes[71]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4615,7 +5113,7 @@ func (x *RemoveBridgeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemoveBridgeResponse.ProtoReflect.Descriptor instead.
 func (*RemoveBridgeResponse) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{66}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{71}
 }
 
 // TokenWanted is the detail of UNAUTHENTICATED for a call without a token by TCP without TLS, which only the node's machine
@@ -4633,7 +5131,7 @@ type TokenWanted struct {
 
 func (x *TokenWanted) Reset() {
 	*x = TokenWanted{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[67]
+	mi := &file_loop_node_v1_node_proto_msgTypes[72]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4645,7 +5143,7 @@ func (x *TokenWanted) String() string {
 func (*TokenWanted) ProtoMessage() {}
 
 func (x *TokenWanted) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[67]
+	mi := &file_loop_node_v1_node_proto_msgTypes[72]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4658,7 +5156,7 @@ func (x *TokenWanted) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TokenWanted.ProtoReflect.Descriptor instead.
 func (*TokenWanted) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{67}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{72}
 }
 
 func (x *TokenWanted) GetSocket() string {
@@ -4690,7 +5188,7 @@ type Token struct {
 
 func (x *Token) Reset() {
 	*x = Token{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[68]
+	mi := &file_loop_node_v1_node_proto_msgTypes[73]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4702,7 +5200,7 @@ func (x *Token) String() string {
 func (*Token) ProtoMessage() {}
 
 func (x *Token) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[68]
+	mi := &file_loop_node_v1_node_proto_msgTypes[73]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4715,7 +5213,7 @@ func (x *Token) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Token.ProtoReflect.Descriptor instead.
 func (*Token) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{68}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{73}
 }
 
 func (x *Token) GetName() string {
@@ -4752,7 +5250,7 @@ type CreateTokenRequest struct {
 
 func (x *CreateTokenRequest) Reset() {
 	*x = CreateTokenRequest{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[69]
+	mi := &file_loop_node_v1_node_proto_msgTypes[74]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4764,7 +5262,7 @@ func (x *CreateTokenRequest) String() string {
 func (*CreateTokenRequest) ProtoMessage() {}
 
 func (x *CreateTokenRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[69]
+	mi := &file_loop_node_v1_node_proto_msgTypes[74]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4777,7 +5275,7 @@ func (x *CreateTokenRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateTokenRequest.ProtoReflect.Descriptor instead.
 func (*CreateTokenRequest) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{69}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{74}
 }
 
 func (x *CreateTokenRequest) GetName() string {
@@ -4807,7 +5305,7 @@ type CreateTokenResponse struct {
 
 func (x *CreateTokenResponse) Reset() {
 	*x = CreateTokenResponse{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[70]
+	mi := &file_loop_node_v1_node_proto_msgTypes[75]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4819,7 +5317,7 @@ func (x *CreateTokenResponse) String() string {
 func (*CreateTokenResponse) ProtoMessage() {}
 
 func (x *CreateTokenResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[70]
+	mi := &file_loop_node_v1_node_proto_msgTypes[75]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4832,7 +5330,7 @@ func (x *CreateTokenResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateTokenResponse.ProtoReflect.Descriptor instead.
 func (*CreateTokenResponse) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{70}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{75}
 }
 
 func (x *CreateTokenResponse) GetToken() *Token {
@@ -4858,7 +5356,7 @@ type ListTokensRequest struct {
 
 func (x *ListTokensRequest) Reset() {
 	*x = ListTokensRequest{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[71]
+	mi := &file_loop_node_v1_node_proto_msgTypes[76]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4870,7 +5368,7 @@ func (x *ListTokensRequest) String() string {
 func (*ListTokensRequest) ProtoMessage() {}
 
 func (x *ListTokensRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[71]
+	mi := &file_loop_node_v1_node_proto_msgTypes[76]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4883,7 +5381,7 @@ func (x *ListTokensRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListTokensRequest.ProtoReflect.Descriptor instead.
 func (*ListTokensRequest) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{71}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{76}
 }
 
 // ListTokensResponse lists tokens.
@@ -4897,7 +5395,7 @@ type ListTokensResponse struct {
 
 func (x *ListTokensResponse) Reset() {
 	*x = ListTokensResponse{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[72]
+	mi := &file_loop_node_v1_node_proto_msgTypes[77]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4909,7 +5407,7 @@ func (x *ListTokensResponse) String() string {
 func (*ListTokensResponse) ProtoMessage() {}
 
 func (x *ListTokensResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[72]
+	mi := &file_loop_node_v1_node_proto_msgTypes[77]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4922,7 +5420,7 @@ func (x *ListTokensResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListTokensResponse.ProtoReflect.Descriptor instead.
 func (*ListTokensResponse) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{72}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{77}
 }
 
 func (x *ListTokensResponse) GetTokens() []*Token {
@@ -4943,7 +5441,7 @@ type RevokeTokenRequest struct {
 
 func (x *RevokeTokenRequest) Reset() {
 	*x = RevokeTokenRequest{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[73]
+	mi := &file_loop_node_v1_node_proto_msgTypes[78]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4955,7 +5453,7 @@ func (x *RevokeTokenRequest) String() string {
 func (*RevokeTokenRequest) ProtoMessage() {}
 
 func (x *RevokeTokenRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[73]
+	mi := &file_loop_node_v1_node_proto_msgTypes[78]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4968,7 +5466,7 @@ func (x *RevokeTokenRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RevokeTokenRequest.ProtoReflect.Descriptor instead.
 func (*RevokeTokenRequest) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{73}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{78}
 }
 
 func (x *RevokeTokenRequest) GetName() string {
@@ -4987,7 +5485,7 @@ type RevokeTokenResponse struct {
 
 func (x *RevokeTokenResponse) Reset() {
 	*x = RevokeTokenResponse{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[74]
+	mi := &file_loop_node_v1_node_proto_msgTypes[79]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4999,7 +5497,7 @@ func (x *RevokeTokenResponse) String() string {
 func (*RevokeTokenResponse) ProtoMessage() {}
 
 func (x *RevokeTokenResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[74]
+	mi := &file_loop_node_v1_node_proto_msgTypes[79]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5012,7 +5510,7 @@ func (x *RevokeTokenResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RevokeTokenResponse.ProtoReflect.Descriptor instead.
 func (*RevokeTokenResponse) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{74}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{79}
 }
 
 var File_loop_node_v1_node_proto protoreflect.FileDescriptor
@@ -5020,18 +5518,51 @@ var File_loop_node_v1_node_proto protoreflect.FileDescriptor
 const file_loop_node_v1_node_proto_rawDesc = "" +
 	"\n" +
 	"\x17loop/node/v1/node.proto\x12\floop.node.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1bloop/plugin/v1/bigint.proto\x1a!loop/reporting/v1/reporting.proto\"\x13\n" +
-	"\x11NodeStatusRequest\"\xb5\x01\n" +
+	"\x11NodeStatusRequest\"\xcd\x01\n" +
 	"\x12NodeStatusResponse\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\tR\aversion\x12\x17\n" +
 	"\apeer_id\x18\x02 \x01(\tR\x06peerId\x129\n" +
 	"\n" +
 	"started_at\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\tstartedAt\x121\n" +
-	"\x06checks\x18\x04 \x03(\v2\x19.loop.node.v1.HealthCheckR\x06checks\"o\n" +
+	"\x06checks\x18\x04 \x03(\v2\x19.loop.node.v1.HealthCheckR\x06checks\x12\x16\n" +
+	"\x06status\x18\x05 \x01(\tR\x06status\"\xf8\x01\n" +
 	"\vHealthCheck\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x18\n" +
 	"\ahealthy\x18\x02 \x01(\bR\ahealthy\x12\x16\n" +
 	"\x06reason\x18\x03 \x01(\tR\x06reason\x12\x1a\n" +
-	"\bdegraded\x18\x04 \x01(\bR\bdegraded\"\x14\n" +
+	"\bdegraded\x18\x04 \x01(\bR\bdegraded\x12\x12\n" +
+	"\x04kind\x18\x05 \x01(\tR\x04kind\x12)\n" +
+	"\x05state\x18\x06 \x01(\x0e2\x13.loop.node.v1.StateR\x05state\x12\x16\n" +
+	"\x06remedy\x18\a \x01(\tR\x06remedy\x120\n" +
+	"\x05since\x18\b \x01(\v2\x1a.google.protobuf.TimestampR\x05since\"\x13\n" +
+	"\x11ListChainsRequest\"A\n" +
+	"\x12ListChainsResponse\x12+\n" +
+	"\x06chains\x18\x01 \x03(\v2\x13.loop.node.v1.ChainR\x06chains\"\xe5\x02\n" +
+	"\x05Chain\x12\x14\n" +
+	"\x05relay\x18\x01 \x01(\tR\x05relay\x12\x0e\n" +
+	"\x02id\x18\x02 \x01(\tR\x02id\x12\x16\n" +
+	"\x06plugin\x18\x03 \x01(\tR\x06plugin\x12)\n" +
+	"\x05state\x18\x04 \x01(\x0e2\x13.loop.node.v1.StateR\x05state\x12\x16\n" +
+	"\x06reason\x18\x05 \x01(\tR\x06reason\x12\x16\n" +
+	"\x06remedy\x18\x06 \x01(\tR\x06remedy\x12;\n" +
+	"\vstate_since\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\n" +
+	"stateSince\x12!\n" +
+	"\flatest_block\x18\b \x01(\x04R\vlatestBlock\x12+\n" +
+	"\x05nodes\x18\t \x03(\v2\x15.loop.node.v1.RpcNodeR\x05nodes\x126\n" +
+	"\baccounts\x18\n" +
+	" \x03(\v2\x1a.loop.node.v1.ChainAccountR\baccounts\"\xa5\x01\n" +
+	"\aRpcNode\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x16\n" +
+	"\x06serves\x18\x02 \x01(\bR\x06serves\x12\x16\n" +
+	"\x06reason\x18\x03 \x01(\tR\x06reason\x12!\n" +
+	"\flatest_block\x18\x04 \x01(\x04R\vlatestBlock\x123\n" +
+	"\alatency\x18\x05 \x01(\v2\x19.google.protobuf.DurationR\alatency\"\xd2\x01\n" +
+	"\fChainAccount\x12\x18\n" +
+	"\aaccount\x18\x01 \x01(\tR\aaccount\x120\n" +
+	"\abalance\x18\x02 \x01(\v2\x16.loop.plugin.v1.BigIntR\abalance\x12\x1a\n" +
+	"\bdecimals\x18\x03 \x01(\rR\bdecimals\x12\x18\n" +
+	"\atrouble\x18\x04 \x01(\tR\atrouble\x12@\n" +
+	"\x0eoldest_waiting\x18\x05 \x01(\v2\x19.google.protobuf.DurationR\roldestWaiting\"\x14\n" +
 	"\x12ListPluginsRequest\"K\n" +
 	"\x13ListPluginsResponse\x124\n" +
 	"\aplugins\x18\x01 \x03(\v2\x1a.loop.node.v1.PluginStatusR\aplugins\"*\n" +
@@ -5135,7 +5666,7 @@ const file_loop_node_v1_node_proto_rawDesc = "" +
 	"\x06errors\x18\x01 \x03(\v2\x16.loop.node.v1.JobErrorR\x06errors\x12&\n" +
 	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\" \n" +
 	"\x0eShowJobRequest\x12\x0e\n" +
-	"\x02id\x18\x01 \x01(\x03R\x02id\"\x91\x03\n" +
+	"\x02id\x18\x01 \x01(\x03R\x02id\"\xc7\x03\n" +
 	"\x0fShowJobResponse\x12#\n" +
 	"\x03job\x18\x01 \x01(\v2\x11.loop.node.v1.JobR\x03job\x12&\n" +
 	"\foracle_index\x18\x02 \x01(\rH\x00R\voracleIndex\x88\x01\x01\x12\x18\n" +
@@ -5145,7 +5676,9 @@ const file_loop_node_v1_node_proto_rawDesc = "" +
 	"\rchain_trouble\x18\x06 \x01(\tR\fchainTrouble\x12(\n" +
 	"\x05peers\x18\a \x03(\v2\x12.loop.node.v1.PeerR\x05peers\x126\n" +
 	"\x06rounds\x18\b \x03(\v2\x1e.loop.node.v1.RoundObservationR\x06rounds\x12E\n" +
-	"\x0fcontract_answer\x18\t \x01(\v2\x1c.loop.node.v1.ContractAnswerR\x0econtractAnswerB\x0f\n" +
+	"\x0fcontract_answer\x18\t \x01(\v2\x1c.loop.node.v1.ContractAnswerR\x0econtractAnswer\x124\n" +
+	"\aaccount\x18\n" +
+	" \x01(\v2\x1a.loop.node.v1.ChainAccountR\aaccountB\x0f\n" +
 	"\r_oracle_index\"v\n" +
 	"\x04Peer\x12!\n" +
 	"\foracle_index\x18\x01 \x01(\rR\voracleIndex\x125\n" +
@@ -5215,7 +5748,7 @@ const file_loop_node_v1_node_proto_rawDesc = "" +
 	"\x06job_id\x18\x01 \x01(\x03R\x05jobId\x12\x14\n" +
 	"\x05limit\x18\x02 \x01(\rR\x05limit\"^\n" +
 	"\x18ListObservationsResponse\x12B\n" +
-	"\fobservations\x18\x01 \x03(\v2\x1e.loop.node.v1.RoundObservationR\fobservations\"\x95\x04\n" +
+	"\fobservations\x18\x01 \x03(\v2\x1e.loop.node.v1.RoundObservationR\fobservations\"\xad\x04\n" +
 	"\x10RoundObservation\x12@\n" +
 	"\ttimestamp\x18\x01 \x01(\v2\".loop.reporting.v1.ReportTimestampR\ttimestamp\x12,\n" +
 	"\x05value\x18\x02 \x01(\v2\x16.loop.plugin.v1.BigIntR\x05value\x12C\n" +
@@ -5229,7 +5762,8 @@ const file_loop_node_v1_node_proto_rawDesc = "" +
 	"\asent_at\x18\t \x01(\v2\x1a.google.protobuf.TimestampR\x06sentAt\x12\x1d\n" +
 	"\n" +
 	"send_error\x18\n" +
-	" \x01(\tR\tsendError\"+\n" +
+	" \x01(\tR\tsendError\x12\x16\n" +
+	"\x06landed\x18\v \x01(\bR\x06landed\"+\n" +
 	"\x12WatchRoundsRequest\x12\x15\n" +
 	"\x06job_id\x18\x01 \x01(\x03R\x05jobId\"\xf1\x01\n" +
 	"\x13WatchRoundsResponse\x12\x15\n" +
@@ -5328,7 +5862,13 @@ const file_loop_node_v1_node_proto_rawDesc = "" +
 	"\x06tokens\x18\x01 \x03(\v2\x13.loop.node.v1.TokenR\x06tokens\"(\n" +
 	"\x12RevokeTokenRequest\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\"\x15\n" +
-	"\x13RevokeTokenResponse*\xb3\x01\n" +
+	"\x13RevokeTokenResponse*j\n" +
+	"\x05State\x12\x15\n" +
+	"\x11STATE_UNSPECIFIED\x10\x00\x12\x11\n" +
+	"\rSTATE_RUNNING\x10\x01\x12\x12\n" +
+	"\x0eSTATE_DEGRADED\x10\x02\x12\x11\n" +
+	"\rSTATE_WAITING\x10\x03\x12\x10\n" +
+	"\fSTATE_FAILED\x10\x04*\xb3\x01\n" +
 	"\vPluginState\x12\x1c\n" +
 	"\x18PLUGIN_STATE_UNSPECIFIED\x10\x00\x12\x19\n" +
 	"\x15PLUGIN_STATE_STARTING\x10\x01\x12\x16\n" +
@@ -5363,11 +5903,13 @@ const file_loop_node_v1_node_proto_rawDesc = "" +
 	"\tROLE_VIEW\x10\x01\x12\x10\n" +
 	"\fROLE_OPERATE\x10\x02\x12\x0e\n" +
 	"\n" +
-	"ROLE_ADMIN\x10\x032\xf7\x11\n" +
+	"ROLE_ADMIN\x10\x032\xcd\x12\n" +
 	"\vNodeService\x12T\n" +
 	"\n" +
 	"NodeStatus\x12\x1f.loop.node.v1.NodeStatusRequest\x1a .loop.node.v1.NodeStatusResponse\"\x03\x90\x02\x01\x12W\n" +
-	"\vListPlugins\x12 .loop.node.v1.ListPluginsRequest\x1a!.loop.node.v1.ListPluginsResponse\"\x03\x90\x02\x01\x12X\n" +
+	"\vListPlugins\x12 .loop.node.v1.ListPluginsRequest\x1a!.loop.node.v1.ListPluginsResponse\"\x03\x90\x02\x01\x12T\n" +
+	"\n" +
+	"ListChains\x12\x1f.loop.node.v1.ListChainsRequest\x1a .loop.node.v1.ListChainsResponse\"\x03\x90\x02\x01\x12X\n" +
 	"\rRestartPlugin\x12\".loop.node.v1.RestartPluginRequest\x1a#.loop.node.v1.RestartPluginResponse\x12C\n" +
 	"\x06AddJob\x12\x1b.loop.node.v1.AddJobRequest\x1a\x1c.loop.node.v1.AddJobResponse\x12W\n" +
 	"\vValidateJob\x12 .loop.node.v1.ValidateJobRequest\x1a!.loop.node.v1.ValidateJobResponse\"\x03\x90\x02\x01\x12N\n" +
@@ -5408,228 +5950,247 @@ func file_loop_node_v1_node_proto_rawDescGZIP() []byte {
 	return file_loop_node_v1_node_proto_rawDescData
 }
 
-var file_loop_node_v1_node_proto_enumTypes = make([]protoimpl.EnumInfo, 6)
-var file_loop_node_v1_node_proto_msgTypes = make([]protoimpl.MessageInfo, 75)
+var file_loop_node_v1_node_proto_enumTypes = make([]protoimpl.EnumInfo, 7)
+var file_loop_node_v1_node_proto_msgTypes = make([]protoimpl.MessageInfo, 80)
 var file_loop_node_v1_node_proto_goTypes = []any{
-	(PluginState)(0),                 // 0: loop.node.v1.PluginState
-	(ObjectState)(0),                 // 1: loop.node.v1.ObjectState
-	(JobState)(0),                    // 2: loop.node.v1.JobState
-	(RoundEvent)(0),                  // 3: loop.node.v1.RoundEvent
-	(KeyKind)(0),                     // 4: loop.node.v1.KeyKind
-	(Role)(0),                        // 5: loop.node.v1.Role
-	(*NodeStatusRequest)(nil),        // 6: loop.node.v1.NodeStatusRequest
-	(*NodeStatusResponse)(nil),       // 7: loop.node.v1.NodeStatusResponse
-	(*HealthCheck)(nil),              // 8: loop.node.v1.HealthCheck
-	(*ListPluginsRequest)(nil),       // 9: loop.node.v1.ListPluginsRequest
-	(*ListPluginsResponse)(nil),      // 10: loop.node.v1.ListPluginsResponse
-	(*RestartPluginRequest)(nil),     // 11: loop.node.v1.RestartPluginRequest
-	(*RestartPluginResponse)(nil),    // 12: loop.node.v1.RestartPluginResponse
-	(*PluginStatus)(nil),             // 13: loop.node.v1.PluginStatus
-	(*StartStep)(nil),                // 14: loop.node.v1.StartStep
-	(*StandbyStatus)(nil),            // 15: loop.node.v1.StandbyStatus
-	(*PluginFile)(nil),               // 16: loop.node.v1.PluginFile
-	(*ObjectStatus)(nil),             // 17: loop.node.v1.ObjectStatus
-	(*AddJobRequest)(nil),            // 18: loop.node.v1.AddJobRequest
-	(*AddJobResponse)(nil),           // 19: loop.node.v1.AddJobResponse
-	(*ValidateJobRequest)(nil),       // 20: loop.node.v1.ValidateJobRequest
-	(*ValidateJobResponse)(nil),      // 21: loop.node.v1.ValidateJobResponse
-	(*Problem)(nil),                  // 22: loop.node.v1.Problem
-	(*ListJobsRequest)(nil),          // 23: loop.node.v1.ListJobsRequest
-	(*ListJobsResponse)(nil),         // 24: loop.node.v1.ListJobsResponse
-	(*Job)(nil),                      // 25: loop.node.v1.Job
-	(*JobError)(nil),                 // 26: loop.node.v1.JobError
-	(*ListJobErrorsRequest)(nil),     // 27: loop.node.v1.ListJobErrorsRequest
-	(*ListJobErrorsResponse)(nil),    // 28: loop.node.v1.ListJobErrorsResponse
-	(*ShowJobRequest)(nil),           // 29: loop.node.v1.ShowJobRequest
-	(*ShowJobResponse)(nil),          // 30: loop.node.v1.ShowJobResponse
-	(*Peer)(nil),                     // 31: loop.node.v1.Peer
-	(*ContractAnswer)(nil),           // 32: loop.node.v1.ContractAnswer
-	(*ListRunsRequest)(nil),          // 33: loop.node.v1.ListRunsRequest
-	(*ListRunsResponse)(nil),         // 34: loop.node.v1.ListRunsResponse
-	(*GetRunRequest)(nil),            // 35: loop.node.v1.GetRunRequest
-	(*GetRunResponse)(nil),           // 36: loop.node.v1.GetRunResponse
-	(*WatchRunsRequest)(nil),         // 37: loop.node.v1.WatchRunsRequest
-	(*WatchRunsResponse)(nil),        // 38: loop.node.v1.WatchRunsResponse
-	(*Run)(nil),                      // 39: loop.node.v1.Run
-	(*RunTask)(nil),                  // 40: loop.node.v1.RunTask
-	(*RunInput)(nil),                 // 41: loop.node.v1.RunInput
-	(*RevealJobRequest)(nil),         // 42: loop.node.v1.RevealJobRequest
-	(*RevealJobResponse)(nil),        // 43: loop.node.v1.RevealJobResponse
-	(*RemoveJobRequest)(nil),         // 44: loop.node.v1.RemoveJobRequest
-	(*RemoveJobResponse)(nil),        // 45: loop.node.v1.RemoveJobResponse
-	(*ListObservationsRequest)(nil),  // 46: loop.node.v1.ListObservationsRequest
-	(*ListObservationsResponse)(nil), // 47: loop.node.v1.ListObservationsResponse
-	(*RoundObservation)(nil),         // 48: loop.node.v1.RoundObservation
-	(*WatchRoundsRequest)(nil),       // 49: loop.node.v1.WatchRoundsRequest
-	(*WatchRoundsResponse)(nil),      // 50: loop.node.v1.WatchRoundsResponse
-	(*ListKeysRequest)(nil),          // 51: loop.node.v1.ListKeysRequest
-	(*ListKeysResponse)(nil),         // 52: loop.node.v1.ListKeysResponse
-	(*Key)(nil),                      // 53: loop.node.v1.Key
-	(*Ocr2PublicKeys)(nil),           // 54: loop.node.v1.Ocr2PublicKeys
-	(*ListSignaturesRequest)(nil),    // 55: loop.node.v1.ListSignaturesRequest
-	(*ListSignaturesResponse)(nil),   // 56: loop.node.v1.ListSignaturesResponse
-	(*Signature)(nil),                // 57: loop.node.v1.Signature
-	(*CreateKeyRequest)(nil),         // 58: loop.node.v1.CreateKeyRequest
-	(*CreateKeyResponse)(nil),        // 59: loop.node.v1.CreateKeyResponse
-	(*ImportKeyRequest)(nil),         // 60: loop.node.v1.ImportKeyRequest
-	(*ImportKeyResponse)(nil),        // 61: loop.node.v1.ImportKeyResponse
-	(*ExportKeyRequest)(nil),         // 62: loop.node.v1.ExportKeyRequest
-	(*ExportKeyResponse)(nil),        // 63: loop.node.v1.ExportKeyResponse
-	(*Bridge)(nil),                   // 64: loop.node.v1.Bridge
-	(*AddBridgeRequest)(nil),         // 65: loop.node.v1.AddBridgeRequest
-	(*AddBridgeResponse)(nil),        // 66: loop.node.v1.AddBridgeResponse
-	(*ListBridgesRequest)(nil),       // 67: loop.node.v1.ListBridgesRequest
-	(*ListBridgesResponse)(nil),      // 68: loop.node.v1.ListBridgesResponse
-	(*RevealBridgeRequest)(nil),      // 69: loop.node.v1.RevealBridgeRequest
-	(*RevealBridgeResponse)(nil),     // 70: loop.node.v1.RevealBridgeResponse
-	(*RemoveBridgeRequest)(nil),      // 71: loop.node.v1.RemoveBridgeRequest
-	(*RemoveBridgeResponse)(nil),     // 72: loop.node.v1.RemoveBridgeResponse
-	(*TokenWanted)(nil),              // 73: loop.node.v1.TokenWanted
-	(*Token)(nil),                    // 74: loop.node.v1.Token
-	(*CreateTokenRequest)(nil),       // 75: loop.node.v1.CreateTokenRequest
-	(*CreateTokenResponse)(nil),      // 76: loop.node.v1.CreateTokenResponse
-	(*ListTokensRequest)(nil),        // 77: loop.node.v1.ListTokensRequest
-	(*ListTokensResponse)(nil),       // 78: loop.node.v1.ListTokensResponse
-	(*RevokeTokenRequest)(nil),       // 79: loop.node.v1.RevokeTokenRequest
-	(*RevokeTokenResponse)(nil),      // 80: loop.node.v1.RevokeTokenResponse
-	(*timestamppb.Timestamp)(nil),    // 81: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),      // 82: google.protobuf.Duration
-	(*v1.ReportTimestamp)(nil),       // 83: loop.reporting.v1.ReportTimestamp
-	(*v11.BigInt)(nil),               // 84: loop.plugin.v1.BigInt
+	(State)(0),                       // 0: loop.node.v1.State
+	(PluginState)(0),                 // 1: loop.node.v1.PluginState
+	(ObjectState)(0),                 // 2: loop.node.v1.ObjectState
+	(JobState)(0),                    // 3: loop.node.v1.JobState
+	(RoundEvent)(0),                  // 4: loop.node.v1.RoundEvent
+	(KeyKind)(0),                     // 5: loop.node.v1.KeyKind
+	(Role)(0),                        // 6: loop.node.v1.Role
+	(*NodeStatusRequest)(nil),        // 7: loop.node.v1.NodeStatusRequest
+	(*NodeStatusResponse)(nil),       // 8: loop.node.v1.NodeStatusResponse
+	(*HealthCheck)(nil),              // 9: loop.node.v1.HealthCheck
+	(*ListChainsRequest)(nil),        // 10: loop.node.v1.ListChainsRequest
+	(*ListChainsResponse)(nil),       // 11: loop.node.v1.ListChainsResponse
+	(*Chain)(nil),                    // 12: loop.node.v1.Chain
+	(*RpcNode)(nil),                  // 13: loop.node.v1.RpcNode
+	(*ChainAccount)(nil),             // 14: loop.node.v1.ChainAccount
+	(*ListPluginsRequest)(nil),       // 15: loop.node.v1.ListPluginsRequest
+	(*ListPluginsResponse)(nil),      // 16: loop.node.v1.ListPluginsResponse
+	(*RestartPluginRequest)(nil),     // 17: loop.node.v1.RestartPluginRequest
+	(*RestartPluginResponse)(nil),    // 18: loop.node.v1.RestartPluginResponse
+	(*PluginStatus)(nil),             // 19: loop.node.v1.PluginStatus
+	(*StartStep)(nil),                // 20: loop.node.v1.StartStep
+	(*StandbyStatus)(nil),            // 21: loop.node.v1.StandbyStatus
+	(*PluginFile)(nil),               // 22: loop.node.v1.PluginFile
+	(*ObjectStatus)(nil),             // 23: loop.node.v1.ObjectStatus
+	(*AddJobRequest)(nil),            // 24: loop.node.v1.AddJobRequest
+	(*AddJobResponse)(nil),           // 25: loop.node.v1.AddJobResponse
+	(*ValidateJobRequest)(nil),       // 26: loop.node.v1.ValidateJobRequest
+	(*ValidateJobResponse)(nil),      // 27: loop.node.v1.ValidateJobResponse
+	(*Problem)(nil),                  // 28: loop.node.v1.Problem
+	(*ListJobsRequest)(nil),          // 29: loop.node.v1.ListJobsRequest
+	(*ListJobsResponse)(nil),         // 30: loop.node.v1.ListJobsResponse
+	(*Job)(nil),                      // 31: loop.node.v1.Job
+	(*JobError)(nil),                 // 32: loop.node.v1.JobError
+	(*ListJobErrorsRequest)(nil),     // 33: loop.node.v1.ListJobErrorsRequest
+	(*ListJobErrorsResponse)(nil),    // 34: loop.node.v1.ListJobErrorsResponse
+	(*ShowJobRequest)(nil),           // 35: loop.node.v1.ShowJobRequest
+	(*ShowJobResponse)(nil),          // 36: loop.node.v1.ShowJobResponse
+	(*Peer)(nil),                     // 37: loop.node.v1.Peer
+	(*ContractAnswer)(nil),           // 38: loop.node.v1.ContractAnswer
+	(*ListRunsRequest)(nil),          // 39: loop.node.v1.ListRunsRequest
+	(*ListRunsResponse)(nil),         // 40: loop.node.v1.ListRunsResponse
+	(*GetRunRequest)(nil),            // 41: loop.node.v1.GetRunRequest
+	(*GetRunResponse)(nil),           // 42: loop.node.v1.GetRunResponse
+	(*WatchRunsRequest)(nil),         // 43: loop.node.v1.WatchRunsRequest
+	(*WatchRunsResponse)(nil),        // 44: loop.node.v1.WatchRunsResponse
+	(*Run)(nil),                      // 45: loop.node.v1.Run
+	(*RunTask)(nil),                  // 46: loop.node.v1.RunTask
+	(*RunInput)(nil),                 // 47: loop.node.v1.RunInput
+	(*RevealJobRequest)(nil),         // 48: loop.node.v1.RevealJobRequest
+	(*RevealJobResponse)(nil),        // 49: loop.node.v1.RevealJobResponse
+	(*RemoveJobRequest)(nil),         // 50: loop.node.v1.RemoveJobRequest
+	(*RemoveJobResponse)(nil),        // 51: loop.node.v1.RemoveJobResponse
+	(*ListObservationsRequest)(nil),  // 52: loop.node.v1.ListObservationsRequest
+	(*ListObservationsResponse)(nil), // 53: loop.node.v1.ListObservationsResponse
+	(*RoundObservation)(nil),         // 54: loop.node.v1.RoundObservation
+	(*WatchRoundsRequest)(nil),       // 55: loop.node.v1.WatchRoundsRequest
+	(*WatchRoundsResponse)(nil),      // 56: loop.node.v1.WatchRoundsResponse
+	(*ListKeysRequest)(nil),          // 57: loop.node.v1.ListKeysRequest
+	(*ListKeysResponse)(nil),         // 58: loop.node.v1.ListKeysResponse
+	(*Key)(nil),                      // 59: loop.node.v1.Key
+	(*Ocr2PublicKeys)(nil),           // 60: loop.node.v1.Ocr2PublicKeys
+	(*ListSignaturesRequest)(nil),    // 61: loop.node.v1.ListSignaturesRequest
+	(*ListSignaturesResponse)(nil),   // 62: loop.node.v1.ListSignaturesResponse
+	(*Signature)(nil),                // 63: loop.node.v1.Signature
+	(*CreateKeyRequest)(nil),         // 64: loop.node.v1.CreateKeyRequest
+	(*CreateKeyResponse)(nil),        // 65: loop.node.v1.CreateKeyResponse
+	(*ImportKeyRequest)(nil),         // 66: loop.node.v1.ImportKeyRequest
+	(*ImportKeyResponse)(nil),        // 67: loop.node.v1.ImportKeyResponse
+	(*ExportKeyRequest)(nil),         // 68: loop.node.v1.ExportKeyRequest
+	(*ExportKeyResponse)(nil),        // 69: loop.node.v1.ExportKeyResponse
+	(*Bridge)(nil),                   // 70: loop.node.v1.Bridge
+	(*AddBridgeRequest)(nil),         // 71: loop.node.v1.AddBridgeRequest
+	(*AddBridgeResponse)(nil),        // 72: loop.node.v1.AddBridgeResponse
+	(*ListBridgesRequest)(nil),       // 73: loop.node.v1.ListBridgesRequest
+	(*ListBridgesResponse)(nil),      // 74: loop.node.v1.ListBridgesResponse
+	(*RevealBridgeRequest)(nil),      // 75: loop.node.v1.RevealBridgeRequest
+	(*RevealBridgeResponse)(nil),     // 76: loop.node.v1.RevealBridgeResponse
+	(*RemoveBridgeRequest)(nil),      // 77: loop.node.v1.RemoveBridgeRequest
+	(*RemoveBridgeResponse)(nil),     // 78: loop.node.v1.RemoveBridgeResponse
+	(*TokenWanted)(nil),              // 79: loop.node.v1.TokenWanted
+	(*Token)(nil),                    // 80: loop.node.v1.Token
+	(*CreateTokenRequest)(nil),       // 81: loop.node.v1.CreateTokenRequest
+	(*CreateTokenResponse)(nil),      // 82: loop.node.v1.CreateTokenResponse
+	(*ListTokensRequest)(nil),        // 83: loop.node.v1.ListTokensRequest
+	(*ListTokensResponse)(nil),       // 84: loop.node.v1.ListTokensResponse
+	(*RevokeTokenRequest)(nil),       // 85: loop.node.v1.RevokeTokenRequest
+	(*RevokeTokenResponse)(nil),      // 86: loop.node.v1.RevokeTokenResponse
+	(*timestamppb.Timestamp)(nil),    // 87: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),      // 88: google.protobuf.Duration
+	(*v1.BigInt)(nil),                // 89: loop.plugin.v1.BigInt
+	(*v11.ReportTimestamp)(nil),      // 90: loop.reporting.v1.ReportTimestamp
 }
 var file_loop_node_v1_node_proto_depIdxs = []int32{
-	81,  // 0: loop.node.v1.NodeStatusResponse.started_at:type_name -> google.protobuf.Timestamp
-	8,   // 1: loop.node.v1.NodeStatusResponse.checks:type_name -> loop.node.v1.HealthCheck
-	13,  // 2: loop.node.v1.ListPluginsResponse.plugins:type_name -> loop.node.v1.PluginStatus
-	13,  // 3: loop.node.v1.RestartPluginResponse.plugin:type_name -> loop.node.v1.PluginStatus
-	0,   // 4: loop.node.v1.PluginStatus.state:type_name -> loop.node.v1.PluginState
-	81,  // 5: loop.node.v1.PluginStatus.ready_at:type_name -> google.protobuf.Timestamp
-	17,  // 6: loop.node.v1.PluginStatus.objects:type_name -> loop.node.v1.ObjectStatus
-	16,  // 7: loop.node.v1.PluginStatus.files:type_name -> loop.node.v1.PluginFile
-	15,  // 8: loop.node.v1.PluginStatus.standby:type_name -> loop.node.v1.StandbyStatus
-	14,  // 9: loop.node.v1.PluginStatus.start:type_name -> loop.node.v1.StartStep
-	82,  // 10: loop.node.v1.StartStep.took:type_name -> google.protobuf.Duration
-	1,   // 11: loop.node.v1.ObjectStatus.state:type_name -> loop.node.v1.ObjectState
-	25,  // 12: loop.node.v1.AddJobResponse.job:type_name -> loop.node.v1.Job
-	22,  // 13: loop.node.v1.AddJobResponse.warnings:type_name -> loop.node.v1.Problem
-	22,  // 14: loop.node.v1.ValidateJobResponse.problems:type_name -> loop.node.v1.Problem
-	22,  // 15: loop.node.v1.ValidateJobResponse.warnings:type_name -> loop.node.v1.Problem
-	25,  // 16: loop.node.v1.ListJobsResponse.jobs:type_name -> loop.node.v1.Job
-	81,  // 17: loop.node.v1.Job.created_at:type_name -> google.protobuf.Timestamp
-	2,   // 18: loop.node.v1.Job.state:type_name -> loop.node.v1.JobState
-	26,  // 19: loop.node.v1.Job.errors:type_name -> loop.node.v1.JobError
-	81,  // 20: loop.node.v1.Job.state_since:type_name -> google.protobuf.Timestamp
-	81,  // 21: loop.node.v1.JobError.last_at:type_name -> google.protobuf.Timestamp
-	81,  // 22: loop.node.v1.JobError.first_at:type_name -> google.protobuf.Timestamp
-	26,  // 23: loop.node.v1.ListJobErrorsResponse.errors:type_name -> loop.node.v1.JobError
-	25,  // 24: loop.node.v1.ShowJobResponse.job:type_name -> loop.node.v1.Job
-	31,  // 25: loop.node.v1.ShowJobResponse.peers:type_name -> loop.node.v1.Peer
-	48,  // 26: loop.node.v1.ShowJobResponse.rounds:type_name -> loop.node.v1.RoundObservation
-	32,  // 27: loop.node.v1.ShowJobResponse.contract_answer:type_name -> loop.node.v1.ContractAnswer
-	81,  // 28: loop.node.v1.Peer.heard_at:type_name -> google.protobuf.Timestamp
-	83,  // 29: loop.node.v1.ContractAnswer.timestamp:type_name -> loop.reporting.v1.ReportTimestamp
-	84,  // 30: loop.node.v1.ContractAnswer.answer:type_name -> loop.plugin.v1.BigInt
-	81,  // 31: loop.node.v1.ContractAnswer.transmitted_at:type_name -> google.protobuf.Timestamp
-	39,  // 32: loop.node.v1.ListRunsResponse.runs:type_name -> loop.node.v1.Run
-	39,  // 33: loop.node.v1.GetRunResponse.run:type_name -> loop.node.v1.Run
-	39,  // 34: loop.node.v1.WatchRunsResponse.run:type_name -> loop.node.v1.Run
-	83,  // 35: loop.node.v1.Run.timestamp:type_name -> loop.reporting.v1.ReportTimestamp
-	81,  // 36: loop.node.v1.Run.started_at:type_name -> google.protobuf.Timestamp
-	82,  // 37: loop.node.v1.Run.took:type_name -> google.protobuf.Duration
-	40,  // 38: loop.node.v1.Run.tasks:type_name -> loop.node.v1.RunTask
-	41,  // 39: loop.node.v1.RunTask.inputs:type_name -> loop.node.v1.RunInput
-	82,  // 40: loop.node.v1.RunTask.took:type_name -> google.protobuf.Duration
-	25,  // 41: loop.node.v1.RevealJobResponse.job:type_name -> loop.node.v1.Job
-	48,  // 42: loop.node.v1.ListObservationsResponse.observations:type_name -> loop.node.v1.RoundObservation
-	83,  // 43: loop.node.v1.RoundObservation.timestamp:type_name -> loop.reporting.v1.ReportTimestamp
-	84,  // 44: loop.node.v1.RoundObservation.value:type_name -> loop.plugin.v1.BigInt
-	84,  // 45: loop.node.v1.RoundObservation.juels_per_fee_coin:type_name -> loop.plugin.v1.BigInt
-	84,  // 46: loop.node.v1.RoundObservation.gas_price_subunits:type_name -> loop.plugin.v1.BigInt
-	81,  // 47: loop.node.v1.RoundObservation.observed_at:type_name -> google.protobuf.Timestamp
-	82,  // 48: loop.node.v1.RoundObservation.took:type_name -> google.protobuf.Duration
-	84,  // 49: loop.node.v1.RoundObservation.answer:type_name -> loop.plugin.v1.BigInt
-	81,  // 50: loop.node.v1.RoundObservation.sent_at:type_name -> google.protobuf.Timestamp
-	3,   // 51: loop.node.v1.WatchRoundsResponse.event:type_name -> loop.node.v1.RoundEvent
-	48,  // 52: loop.node.v1.WatchRoundsResponse.round:type_name -> loop.node.v1.RoundObservation
-	81,  // 53: loop.node.v1.WatchRoundsResponse.at:type_name -> google.protobuf.Timestamp
-	53,  // 54: loop.node.v1.ListKeysResponse.keys:type_name -> loop.node.v1.Key
-	4,   // 55: loop.node.v1.Key.kind:type_name -> loop.node.v1.KeyKind
-	54,  // 56: loop.node.v1.Key.ocr2:type_name -> loop.node.v1.Ocr2PublicKeys
-	57,  // 57: loop.node.v1.ListSignaturesResponse.signatures:type_name -> loop.node.v1.Signature
-	81,  // 58: loop.node.v1.Signature.at:type_name -> google.protobuf.Timestamp
-	4,   // 59: loop.node.v1.CreateKeyRequest.kind:type_name -> loop.node.v1.KeyKind
-	53,  // 60: loop.node.v1.CreateKeyResponse.key:type_name -> loop.node.v1.Key
-	53,  // 61: loop.node.v1.ImportKeyResponse.key:type_name -> loop.node.v1.Key
-	81,  // 62: loop.node.v1.Bridge.created_at:type_name -> google.protobuf.Timestamp
-	64,  // 63: loop.node.v1.AddBridgeRequest.bridge:type_name -> loop.node.v1.Bridge
-	64,  // 64: loop.node.v1.AddBridgeResponse.bridge:type_name -> loop.node.v1.Bridge
-	64,  // 65: loop.node.v1.ListBridgesResponse.bridges:type_name -> loop.node.v1.Bridge
-	64,  // 66: loop.node.v1.RevealBridgeResponse.bridge:type_name -> loop.node.v1.Bridge
-	81,  // 67: loop.node.v1.TokenWanted.started_at:type_name -> google.protobuf.Timestamp
-	5,   // 68: loop.node.v1.Token.role:type_name -> loop.node.v1.Role
-	81,  // 69: loop.node.v1.Token.created_at:type_name -> google.protobuf.Timestamp
-	5,   // 70: loop.node.v1.CreateTokenRequest.role:type_name -> loop.node.v1.Role
-	74,  // 71: loop.node.v1.CreateTokenResponse.token:type_name -> loop.node.v1.Token
-	74,  // 72: loop.node.v1.ListTokensResponse.tokens:type_name -> loop.node.v1.Token
-	6,   // 73: loop.node.v1.NodeService.NodeStatus:input_type -> loop.node.v1.NodeStatusRequest
-	9,   // 74: loop.node.v1.NodeService.ListPlugins:input_type -> loop.node.v1.ListPluginsRequest
-	11,  // 75: loop.node.v1.NodeService.RestartPlugin:input_type -> loop.node.v1.RestartPluginRequest
-	18,  // 76: loop.node.v1.NodeService.AddJob:input_type -> loop.node.v1.AddJobRequest
-	20,  // 77: loop.node.v1.NodeService.ValidateJob:input_type -> loop.node.v1.ValidateJobRequest
-	23,  // 78: loop.node.v1.NodeService.ListJobs:input_type -> loop.node.v1.ListJobsRequest
-	42,  // 79: loop.node.v1.NodeService.RevealJob:input_type -> loop.node.v1.RevealJobRequest
-	44,  // 80: loop.node.v1.NodeService.RemoveJob:input_type -> loop.node.v1.RemoveJobRequest
-	46,  // 81: loop.node.v1.NodeService.ListObservations:input_type -> loop.node.v1.ListObservationsRequest
-	49,  // 82: loop.node.v1.NodeService.WatchRounds:input_type -> loop.node.v1.WatchRoundsRequest
-	29,  // 83: loop.node.v1.NodeService.ShowJob:input_type -> loop.node.v1.ShowJobRequest
-	33,  // 84: loop.node.v1.NodeService.ListRuns:input_type -> loop.node.v1.ListRunsRequest
-	35,  // 85: loop.node.v1.NodeService.GetRun:input_type -> loop.node.v1.GetRunRequest
-	37,  // 86: loop.node.v1.NodeService.WatchRuns:input_type -> loop.node.v1.WatchRunsRequest
-	27,  // 87: loop.node.v1.NodeService.ListJobErrors:input_type -> loop.node.v1.ListJobErrorsRequest
-	51,  // 88: loop.node.v1.NodeService.ListKeys:input_type -> loop.node.v1.ListKeysRequest
-	55,  // 89: loop.node.v1.NodeService.ListSignatures:input_type -> loop.node.v1.ListSignaturesRequest
-	58,  // 90: loop.node.v1.NodeService.CreateKey:input_type -> loop.node.v1.CreateKeyRequest
-	60,  // 91: loop.node.v1.NodeService.ImportKey:input_type -> loop.node.v1.ImportKeyRequest
-	62,  // 92: loop.node.v1.NodeService.ExportKey:input_type -> loop.node.v1.ExportKeyRequest
-	65,  // 93: loop.node.v1.NodeService.AddBridge:input_type -> loop.node.v1.AddBridgeRequest
-	67,  // 94: loop.node.v1.NodeService.ListBridges:input_type -> loop.node.v1.ListBridgesRequest
-	69,  // 95: loop.node.v1.NodeService.RevealBridge:input_type -> loop.node.v1.RevealBridgeRequest
-	71,  // 96: loop.node.v1.NodeService.RemoveBridge:input_type -> loop.node.v1.RemoveBridgeRequest
-	75,  // 97: loop.node.v1.NodeService.CreateToken:input_type -> loop.node.v1.CreateTokenRequest
-	77,  // 98: loop.node.v1.NodeService.ListTokens:input_type -> loop.node.v1.ListTokensRequest
-	79,  // 99: loop.node.v1.NodeService.RevokeToken:input_type -> loop.node.v1.RevokeTokenRequest
-	7,   // 100: loop.node.v1.NodeService.NodeStatus:output_type -> loop.node.v1.NodeStatusResponse
-	10,  // 101: loop.node.v1.NodeService.ListPlugins:output_type -> loop.node.v1.ListPluginsResponse
-	12,  // 102: loop.node.v1.NodeService.RestartPlugin:output_type -> loop.node.v1.RestartPluginResponse
-	19,  // 103: loop.node.v1.NodeService.AddJob:output_type -> loop.node.v1.AddJobResponse
-	21,  // 104: loop.node.v1.NodeService.ValidateJob:output_type -> loop.node.v1.ValidateJobResponse
-	24,  // 105: loop.node.v1.NodeService.ListJobs:output_type -> loop.node.v1.ListJobsResponse
-	43,  // 106: loop.node.v1.NodeService.RevealJob:output_type -> loop.node.v1.RevealJobResponse
-	45,  // 107: loop.node.v1.NodeService.RemoveJob:output_type -> loop.node.v1.RemoveJobResponse
-	47,  // 108: loop.node.v1.NodeService.ListObservations:output_type -> loop.node.v1.ListObservationsResponse
-	50,  // 109: loop.node.v1.NodeService.WatchRounds:output_type -> loop.node.v1.WatchRoundsResponse
-	30,  // 110: loop.node.v1.NodeService.ShowJob:output_type -> loop.node.v1.ShowJobResponse
-	34,  // 111: loop.node.v1.NodeService.ListRuns:output_type -> loop.node.v1.ListRunsResponse
-	36,  // 112: loop.node.v1.NodeService.GetRun:output_type -> loop.node.v1.GetRunResponse
-	38,  // 113: loop.node.v1.NodeService.WatchRuns:output_type -> loop.node.v1.WatchRunsResponse
-	28,  // 114: loop.node.v1.NodeService.ListJobErrors:output_type -> loop.node.v1.ListJobErrorsResponse
-	52,  // 115: loop.node.v1.NodeService.ListKeys:output_type -> loop.node.v1.ListKeysResponse
-	56,  // 116: loop.node.v1.NodeService.ListSignatures:output_type -> loop.node.v1.ListSignaturesResponse
-	59,  // 117: loop.node.v1.NodeService.CreateKey:output_type -> loop.node.v1.CreateKeyResponse
-	61,  // 118: loop.node.v1.NodeService.ImportKey:output_type -> loop.node.v1.ImportKeyResponse
-	63,  // 119: loop.node.v1.NodeService.ExportKey:output_type -> loop.node.v1.ExportKeyResponse
-	66,  // 120: loop.node.v1.NodeService.AddBridge:output_type -> loop.node.v1.AddBridgeResponse
-	68,  // 121: loop.node.v1.NodeService.ListBridges:output_type -> loop.node.v1.ListBridgesResponse
-	70,  // 122: loop.node.v1.NodeService.RevealBridge:output_type -> loop.node.v1.RevealBridgeResponse
-	72,  // 123: loop.node.v1.NodeService.RemoveBridge:output_type -> loop.node.v1.RemoveBridgeResponse
-	76,  // 124: loop.node.v1.NodeService.CreateToken:output_type -> loop.node.v1.CreateTokenResponse
-	78,  // 125: loop.node.v1.NodeService.ListTokens:output_type -> loop.node.v1.ListTokensResponse
-	80,  // 126: loop.node.v1.NodeService.RevokeToken:output_type -> loop.node.v1.RevokeTokenResponse
-	100, // [100:127] is the sub-list for method output_type
-	73,  // [73:100] is the sub-list for method input_type
-	73,  // [73:73] is the sub-list for extension type_name
-	73,  // [73:73] is the sub-list for extension extendee
-	0,   // [0:73] is the sub-list for field type_name
+	87,  // 0: loop.node.v1.NodeStatusResponse.started_at:type_name -> google.protobuf.Timestamp
+	9,   // 1: loop.node.v1.NodeStatusResponse.checks:type_name -> loop.node.v1.HealthCheck
+	0,   // 2: loop.node.v1.HealthCheck.state:type_name -> loop.node.v1.State
+	87,  // 3: loop.node.v1.HealthCheck.since:type_name -> google.protobuf.Timestamp
+	12,  // 4: loop.node.v1.ListChainsResponse.chains:type_name -> loop.node.v1.Chain
+	0,   // 5: loop.node.v1.Chain.state:type_name -> loop.node.v1.State
+	87,  // 6: loop.node.v1.Chain.state_since:type_name -> google.protobuf.Timestamp
+	13,  // 7: loop.node.v1.Chain.nodes:type_name -> loop.node.v1.RpcNode
+	14,  // 8: loop.node.v1.Chain.accounts:type_name -> loop.node.v1.ChainAccount
+	88,  // 9: loop.node.v1.RpcNode.latency:type_name -> google.protobuf.Duration
+	89,  // 10: loop.node.v1.ChainAccount.balance:type_name -> loop.plugin.v1.BigInt
+	88,  // 11: loop.node.v1.ChainAccount.oldest_waiting:type_name -> google.protobuf.Duration
+	19,  // 12: loop.node.v1.ListPluginsResponse.plugins:type_name -> loop.node.v1.PluginStatus
+	19,  // 13: loop.node.v1.RestartPluginResponse.plugin:type_name -> loop.node.v1.PluginStatus
+	1,   // 14: loop.node.v1.PluginStatus.state:type_name -> loop.node.v1.PluginState
+	87,  // 15: loop.node.v1.PluginStatus.ready_at:type_name -> google.protobuf.Timestamp
+	23,  // 16: loop.node.v1.PluginStatus.objects:type_name -> loop.node.v1.ObjectStatus
+	22,  // 17: loop.node.v1.PluginStatus.files:type_name -> loop.node.v1.PluginFile
+	21,  // 18: loop.node.v1.PluginStatus.standby:type_name -> loop.node.v1.StandbyStatus
+	20,  // 19: loop.node.v1.PluginStatus.start:type_name -> loop.node.v1.StartStep
+	88,  // 20: loop.node.v1.StartStep.took:type_name -> google.protobuf.Duration
+	2,   // 21: loop.node.v1.ObjectStatus.state:type_name -> loop.node.v1.ObjectState
+	31,  // 22: loop.node.v1.AddJobResponse.job:type_name -> loop.node.v1.Job
+	28,  // 23: loop.node.v1.AddJobResponse.warnings:type_name -> loop.node.v1.Problem
+	28,  // 24: loop.node.v1.ValidateJobResponse.problems:type_name -> loop.node.v1.Problem
+	28,  // 25: loop.node.v1.ValidateJobResponse.warnings:type_name -> loop.node.v1.Problem
+	31,  // 26: loop.node.v1.ListJobsResponse.jobs:type_name -> loop.node.v1.Job
+	87,  // 27: loop.node.v1.Job.created_at:type_name -> google.protobuf.Timestamp
+	3,   // 28: loop.node.v1.Job.state:type_name -> loop.node.v1.JobState
+	32,  // 29: loop.node.v1.Job.errors:type_name -> loop.node.v1.JobError
+	87,  // 30: loop.node.v1.Job.state_since:type_name -> google.protobuf.Timestamp
+	87,  // 31: loop.node.v1.JobError.last_at:type_name -> google.protobuf.Timestamp
+	87,  // 32: loop.node.v1.JobError.first_at:type_name -> google.protobuf.Timestamp
+	32,  // 33: loop.node.v1.ListJobErrorsResponse.errors:type_name -> loop.node.v1.JobError
+	31,  // 34: loop.node.v1.ShowJobResponse.job:type_name -> loop.node.v1.Job
+	37,  // 35: loop.node.v1.ShowJobResponse.peers:type_name -> loop.node.v1.Peer
+	54,  // 36: loop.node.v1.ShowJobResponse.rounds:type_name -> loop.node.v1.RoundObservation
+	38,  // 37: loop.node.v1.ShowJobResponse.contract_answer:type_name -> loop.node.v1.ContractAnswer
+	14,  // 38: loop.node.v1.ShowJobResponse.account:type_name -> loop.node.v1.ChainAccount
+	87,  // 39: loop.node.v1.Peer.heard_at:type_name -> google.protobuf.Timestamp
+	90,  // 40: loop.node.v1.ContractAnswer.timestamp:type_name -> loop.reporting.v1.ReportTimestamp
+	89,  // 41: loop.node.v1.ContractAnswer.answer:type_name -> loop.plugin.v1.BigInt
+	87,  // 42: loop.node.v1.ContractAnswer.transmitted_at:type_name -> google.protobuf.Timestamp
+	45,  // 43: loop.node.v1.ListRunsResponse.runs:type_name -> loop.node.v1.Run
+	45,  // 44: loop.node.v1.GetRunResponse.run:type_name -> loop.node.v1.Run
+	45,  // 45: loop.node.v1.WatchRunsResponse.run:type_name -> loop.node.v1.Run
+	90,  // 46: loop.node.v1.Run.timestamp:type_name -> loop.reporting.v1.ReportTimestamp
+	87,  // 47: loop.node.v1.Run.started_at:type_name -> google.protobuf.Timestamp
+	88,  // 48: loop.node.v1.Run.took:type_name -> google.protobuf.Duration
+	46,  // 49: loop.node.v1.Run.tasks:type_name -> loop.node.v1.RunTask
+	47,  // 50: loop.node.v1.RunTask.inputs:type_name -> loop.node.v1.RunInput
+	88,  // 51: loop.node.v1.RunTask.took:type_name -> google.protobuf.Duration
+	31,  // 52: loop.node.v1.RevealJobResponse.job:type_name -> loop.node.v1.Job
+	54,  // 53: loop.node.v1.ListObservationsResponse.observations:type_name -> loop.node.v1.RoundObservation
+	90,  // 54: loop.node.v1.RoundObservation.timestamp:type_name -> loop.reporting.v1.ReportTimestamp
+	89,  // 55: loop.node.v1.RoundObservation.value:type_name -> loop.plugin.v1.BigInt
+	89,  // 56: loop.node.v1.RoundObservation.juels_per_fee_coin:type_name -> loop.plugin.v1.BigInt
+	89,  // 57: loop.node.v1.RoundObservation.gas_price_subunits:type_name -> loop.plugin.v1.BigInt
+	87,  // 58: loop.node.v1.RoundObservation.observed_at:type_name -> google.protobuf.Timestamp
+	88,  // 59: loop.node.v1.RoundObservation.took:type_name -> google.protobuf.Duration
+	89,  // 60: loop.node.v1.RoundObservation.answer:type_name -> loop.plugin.v1.BigInt
+	87,  // 61: loop.node.v1.RoundObservation.sent_at:type_name -> google.protobuf.Timestamp
+	4,   // 62: loop.node.v1.WatchRoundsResponse.event:type_name -> loop.node.v1.RoundEvent
+	54,  // 63: loop.node.v1.WatchRoundsResponse.round:type_name -> loop.node.v1.RoundObservation
+	87,  // 64: loop.node.v1.WatchRoundsResponse.at:type_name -> google.protobuf.Timestamp
+	59,  // 65: loop.node.v1.ListKeysResponse.keys:type_name -> loop.node.v1.Key
+	5,   // 66: loop.node.v1.Key.kind:type_name -> loop.node.v1.KeyKind
+	60,  // 67: loop.node.v1.Key.ocr2:type_name -> loop.node.v1.Ocr2PublicKeys
+	63,  // 68: loop.node.v1.ListSignaturesResponse.signatures:type_name -> loop.node.v1.Signature
+	87,  // 69: loop.node.v1.Signature.at:type_name -> google.protobuf.Timestamp
+	5,   // 70: loop.node.v1.CreateKeyRequest.kind:type_name -> loop.node.v1.KeyKind
+	59,  // 71: loop.node.v1.CreateKeyResponse.key:type_name -> loop.node.v1.Key
+	59,  // 72: loop.node.v1.ImportKeyResponse.key:type_name -> loop.node.v1.Key
+	87,  // 73: loop.node.v1.Bridge.created_at:type_name -> google.protobuf.Timestamp
+	70,  // 74: loop.node.v1.AddBridgeRequest.bridge:type_name -> loop.node.v1.Bridge
+	70,  // 75: loop.node.v1.AddBridgeResponse.bridge:type_name -> loop.node.v1.Bridge
+	70,  // 76: loop.node.v1.ListBridgesResponse.bridges:type_name -> loop.node.v1.Bridge
+	70,  // 77: loop.node.v1.RevealBridgeResponse.bridge:type_name -> loop.node.v1.Bridge
+	87,  // 78: loop.node.v1.TokenWanted.started_at:type_name -> google.protobuf.Timestamp
+	6,   // 79: loop.node.v1.Token.role:type_name -> loop.node.v1.Role
+	87,  // 80: loop.node.v1.Token.created_at:type_name -> google.protobuf.Timestamp
+	6,   // 81: loop.node.v1.CreateTokenRequest.role:type_name -> loop.node.v1.Role
+	80,  // 82: loop.node.v1.CreateTokenResponse.token:type_name -> loop.node.v1.Token
+	80,  // 83: loop.node.v1.ListTokensResponse.tokens:type_name -> loop.node.v1.Token
+	7,   // 84: loop.node.v1.NodeService.NodeStatus:input_type -> loop.node.v1.NodeStatusRequest
+	15,  // 85: loop.node.v1.NodeService.ListPlugins:input_type -> loop.node.v1.ListPluginsRequest
+	10,  // 86: loop.node.v1.NodeService.ListChains:input_type -> loop.node.v1.ListChainsRequest
+	17,  // 87: loop.node.v1.NodeService.RestartPlugin:input_type -> loop.node.v1.RestartPluginRequest
+	24,  // 88: loop.node.v1.NodeService.AddJob:input_type -> loop.node.v1.AddJobRequest
+	26,  // 89: loop.node.v1.NodeService.ValidateJob:input_type -> loop.node.v1.ValidateJobRequest
+	29,  // 90: loop.node.v1.NodeService.ListJobs:input_type -> loop.node.v1.ListJobsRequest
+	48,  // 91: loop.node.v1.NodeService.RevealJob:input_type -> loop.node.v1.RevealJobRequest
+	50,  // 92: loop.node.v1.NodeService.RemoveJob:input_type -> loop.node.v1.RemoveJobRequest
+	52,  // 93: loop.node.v1.NodeService.ListObservations:input_type -> loop.node.v1.ListObservationsRequest
+	55,  // 94: loop.node.v1.NodeService.WatchRounds:input_type -> loop.node.v1.WatchRoundsRequest
+	35,  // 95: loop.node.v1.NodeService.ShowJob:input_type -> loop.node.v1.ShowJobRequest
+	39,  // 96: loop.node.v1.NodeService.ListRuns:input_type -> loop.node.v1.ListRunsRequest
+	41,  // 97: loop.node.v1.NodeService.GetRun:input_type -> loop.node.v1.GetRunRequest
+	43,  // 98: loop.node.v1.NodeService.WatchRuns:input_type -> loop.node.v1.WatchRunsRequest
+	33,  // 99: loop.node.v1.NodeService.ListJobErrors:input_type -> loop.node.v1.ListJobErrorsRequest
+	57,  // 100: loop.node.v1.NodeService.ListKeys:input_type -> loop.node.v1.ListKeysRequest
+	61,  // 101: loop.node.v1.NodeService.ListSignatures:input_type -> loop.node.v1.ListSignaturesRequest
+	64,  // 102: loop.node.v1.NodeService.CreateKey:input_type -> loop.node.v1.CreateKeyRequest
+	66,  // 103: loop.node.v1.NodeService.ImportKey:input_type -> loop.node.v1.ImportKeyRequest
+	68,  // 104: loop.node.v1.NodeService.ExportKey:input_type -> loop.node.v1.ExportKeyRequest
+	71,  // 105: loop.node.v1.NodeService.AddBridge:input_type -> loop.node.v1.AddBridgeRequest
+	73,  // 106: loop.node.v1.NodeService.ListBridges:input_type -> loop.node.v1.ListBridgesRequest
+	75,  // 107: loop.node.v1.NodeService.RevealBridge:input_type -> loop.node.v1.RevealBridgeRequest
+	77,  // 108: loop.node.v1.NodeService.RemoveBridge:input_type -> loop.node.v1.RemoveBridgeRequest
+	81,  // 109: loop.node.v1.NodeService.CreateToken:input_type -> loop.node.v1.CreateTokenRequest
+	83,  // 110: loop.node.v1.NodeService.ListTokens:input_type -> loop.node.v1.ListTokensRequest
+	85,  // 111: loop.node.v1.NodeService.RevokeToken:input_type -> loop.node.v1.RevokeTokenRequest
+	8,   // 112: loop.node.v1.NodeService.NodeStatus:output_type -> loop.node.v1.NodeStatusResponse
+	16,  // 113: loop.node.v1.NodeService.ListPlugins:output_type -> loop.node.v1.ListPluginsResponse
+	11,  // 114: loop.node.v1.NodeService.ListChains:output_type -> loop.node.v1.ListChainsResponse
+	18,  // 115: loop.node.v1.NodeService.RestartPlugin:output_type -> loop.node.v1.RestartPluginResponse
+	25,  // 116: loop.node.v1.NodeService.AddJob:output_type -> loop.node.v1.AddJobResponse
+	27,  // 117: loop.node.v1.NodeService.ValidateJob:output_type -> loop.node.v1.ValidateJobResponse
+	30,  // 118: loop.node.v1.NodeService.ListJobs:output_type -> loop.node.v1.ListJobsResponse
+	49,  // 119: loop.node.v1.NodeService.RevealJob:output_type -> loop.node.v1.RevealJobResponse
+	51,  // 120: loop.node.v1.NodeService.RemoveJob:output_type -> loop.node.v1.RemoveJobResponse
+	53,  // 121: loop.node.v1.NodeService.ListObservations:output_type -> loop.node.v1.ListObservationsResponse
+	56,  // 122: loop.node.v1.NodeService.WatchRounds:output_type -> loop.node.v1.WatchRoundsResponse
+	36,  // 123: loop.node.v1.NodeService.ShowJob:output_type -> loop.node.v1.ShowJobResponse
+	40,  // 124: loop.node.v1.NodeService.ListRuns:output_type -> loop.node.v1.ListRunsResponse
+	42,  // 125: loop.node.v1.NodeService.GetRun:output_type -> loop.node.v1.GetRunResponse
+	44,  // 126: loop.node.v1.NodeService.WatchRuns:output_type -> loop.node.v1.WatchRunsResponse
+	34,  // 127: loop.node.v1.NodeService.ListJobErrors:output_type -> loop.node.v1.ListJobErrorsResponse
+	58,  // 128: loop.node.v1.NodeService.ListKeys:output_type -> loop.node.v1.ListKeysResponse
+	62,  // 129: loop.node.v1.NodeService.ListSignatures:output_type -> loop.node.v1.ListSignaturesResponse
+	65,  // 130: loop.node.v1.NodeService.CreateKey:output_type -> loop.node.v1.CreateKeyResponse
+	67,  // 131: loop.node.v1.NodeService.ImportKey:output_type -> loop.node.v1.ImportKeyResponse
+	69,  // 132: loop.node.v1.NodeService.ExportKey:output_type -> loop.node.v1.ExportKeyResponse
+	72,  // 133: loop.node.v1.NodeService.AddBridge:output_type -> loop.node.v1.AddBridgeResponse
+	74,  // 134: loop.node.v1.NodeService.ListBridges:output_type -> loop.node.v1.ListBridgesResponse
+	76,  // 135: loop.node.v1.NodeService.RevealBridge:output_type -> loop.node.v1.RevealBridgeResponse
+	78,  // 136: loop.node.v1.NodeService.RemoveBridge:output_type -> loop.node.v1.RemoveBridgeResponse
+	82,  // 137: loop.node.v1.NodeService.CreateToken:output_type -> loop.node.v1.CreateTokenResponse
+	84,  // 138: loop.node.v1.NodeService.ListTokens:output_type -> loop.node.v1.ListTokensResponse
+	86,  // 139: loop.node.v1.NodeService.RevokeToken:output_type -> loop.node.v1.RevokeTokenResponse
+	112, // [112:140] is the sub-list for method output_type
+	84,  // [84:112] is the sub-list for method input_type
+	84,  // [84:84] is the sub-list for extension type_name
+	84,  // [84:84] is the sub-list for extension extendee
+	0,   // [0:84] is the sub-list for field type_name
 }
 
 func init() { file_loop_node_v1_node_proto_init() }
@@ -5637,14 +6198,14 @@ func file_loop_node_v1_node_proto_init() {
 	if File_loop_node_v1_node_proto != nil {
 		return
 	}
-	file_loop_node_v1_node_proto_msgTypes[24].OneofWrappers = []any{}
+	file_loop_node_v1_node_proto_msgTypes[29].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_loop_node_v1_node_proto_rawDesc), len(file_loop_node_v1_node_proto_rawDesc)),
-			NumEnums:      6,
-			NumMessages:   75,
+			NumEnums:      7,
+			NumMessages:   80,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -38,6 +38,8 @@ const (
 	NodeServiceNodeStatusProcedure = "/loop.node.v1.NodeService/NodeStatus"
 	// NodeServiceListPluginsProcedure is the fully-qualified name of the NodeService's ListPlugins RPC.
 	NodeServiceListPluginsProcedure = "/loop.node.v1.NodeService/ListPlugins"
+	// NodeServiceListChainsProcedure is the fully-qualified name of the NodeService's ListChains RPC.
+	NodeServiceListChainsProcedure = "/loop.node.v1.NodeService/ListChains"
 	// NodeServiceRestartPluginProcedure is the fully-qualified name of the NodeService's RestartPlugin
 	// RPC.
 	NodeServiceRestartPluginProcedure = "/loop.node.v1.NodeService/RestartPlugin"
@@ -102,6 +104,8 @@ type NodeServiceClient interface {
 	NodeStatus(context.Context, *v1.NodeStatusRequest) (*v1.NodeStatusResponse, error)
 	// ListPlugins returns the state of each plugin.
 	ListPlugins(context.Context, *v1.ListPluginsRequest) (*v1.ListPluginsResponse, error)
+	// ListChains returns the chains of each relayer's process with their RPC nodes and accounts.
+	ListChains(context.Context, *v1.ListChainsRequest) (*v1.ListChainsResponse, error)
 	// RestartPlugin, for the role OPERATE, replaces a plugin's process by a new one, which is how a running plugin is upgraded.
 	// The new process has shaken hands before the old one drains; if it does not, the old one stays.
 	//
@@ -226,6 +230,13 @@ func NewNodeServiceClient(httpClient connect.HTTPClient, baseURL string, opts ..
 			httpClient,
 			baseURL+NodeServiceListPluginsProcedure,
 			connect.WithSchema(nodeServiceMethods.ByName("ListPlugins")),
+			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+			connect.WithClientOptions(opts...),
+		),
+		listChains: connect.NewClient[v1.ListChainsRequest, v1.ListChainsResponse](
+			httpClient,
+			baseURL+NodeServiceListChainsProcedure,
+			connect.WithSchema(nodeServiceMethods.ByName("ListChains")),
 			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 			connect.WithClientOptions(opts...),
 		),
@@ -401,6 +412,7 @@ func NewNodeServiceClient(httpClient connect.HTTPClient, baseURL string, opts ..
 type nodeServiceClient struct {
 	nodeStatus       *connect.Client[v1.NodeStatusRequest, v1.NodeStatusResponse]
 	listPlugins      *connect.Client[v1.ListPluginsRequest, v1.ListPluginsResponse]
+	listChains       *connect.Client[v1.ListChainsRequest, v1.ListChainsResponse]
 	restartPlugin    *connect.Client[v1.RestartPluginRequest, v1.RestartPluginResponse]
 	addJob           *connect.Client[v1.AddJobRequest, v1.AddJobResponse]
 	validateJob      *connect.Client[v1.ValidateJobRequest, v1.ValidateJobResponse]
@@ -440,6 +452,15 @@ func (c *nodeServiceClient) NodeStatus(ctx context.Context, req *v1.NodeStatusRe
 // ListPlugins calls loop.node.v1.NodeService.ListPlugins.
 func (c *nodeServiceClient) ListPlugins(ctx context.Context, req *v1.ListPluginsRequest) (*v1.ListPluginsResponse, error) {
 	response, err := c.listPlugins.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// ListChains calls loop.node.v1.NodeService.ListChains.
+func (c *nodeServiceClient) ListChains(ctx context.Context, req *v1.ListChainsRequest) (*v1.ListChainsResponse, error) {
+	response, err := c.listChains.CallUnary(ctx, connect.NewRequest(req))
 	if response != nil {
 		return response.Msg, err
 	}
@@ -669,6 +690,8 @@ type NodeServiceHandler interface {
 	NodeStatus(context.Context, *v1.NodeStatusRequest) (*v1.NodeStatusResponse, error)
 	// ListPlugins returns the state of each plugin.
 	ListPlugins(context.Context, *v1.ListPluginsRequest) (*v1.ListPluginsResponse, error)
+	// ListChains returns the chains of each relayer's process with their RPC nodes and accounts.
+	ListChains(context.Context, *v1.ListChainsRequest) (*v1.ListChainsResponse, error)
 	// RestartPlugin, for the role OPERATE, replaces a plugin's process by a new one, which is how a running plugin is upgraded.
 	// The new process has shaken hands before the old one drains; if it does not, the old one stays.
 	//
@@ -789,6 +812,13 @@ func NewNodeServiceHandler(svc NodeServiceHandler, opts ...connect.HandlerOption
 		NodeServiceListPluginsProcedure,
 		svc.ListPlugins,
 		connect.WithSchema(nodeServiceMethods.ByName("ListPlugins")),
+		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+		connect.WithHandlerOptions(opts...),
+	)
+	nodeServiceListChainsHandler := connect.NewUnaryHandlerSimple(
+		NodeServiceListChainsProcedure,
+		svc.ListChains,
+		connect.WithSchema(nodeServiceMethods.ByName("ListChains")),
 		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 		connect.WithHandlerOptions(opts...),
 	)
@@ -963,6 +993,8 @@ func NewNodeServiceHandler(svc NodeServiceHandler, opts ...connect.HandlerOption
 			nodeServiceNodeStatusHandler.ServeHTTP(w, r)
 		case NodeServiceListPluginsProcedure:
 			nodeServiceListPluginsHandler.ServeHTTP(w, r)
+		case NodeServiceListChainsProcedure:
+			nodeServiceListChainsHandler.ServeHTTP(w, r)
 		case NodeServiceRestartPluginProcedure:
 			nodeServiceRestartPluginHandler.ServeHTTP(w, r)
 		case NodeServiceAddJobProcedure:
@@ -1028,6 +1060,10 @@ func (UnimplementedNodeServiceHandler) NodeStatus(context.Context, *v1.NodeStatu
 
 func (UnimplementedNodeServiceHandler) ListPlugins(context.Context, *v1.ListPluginsRequest) (*v1.ListPluginsResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("loop.node.v1.NodeService.ListPlugins is not implemented"))
+}
+
+func (UnimplementedNodeServiceHandler) ListChains(context.Context, *v1.ListChainsRequest) (*v1.ListChainsResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("loop.node.v1.NodeService.ListChains is not implemented"))
 }
 
 func (UnimplementedNodeServiceHandler) RestartPlugin(context.Context, *v1.RestartPluginRequest) (*v1.RestartPluginResponse, error) {

@@ -1,0 +1,132 @@
+package cli
+
+import (
+	"context"
+	"io"
+	"math/big"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	nodev1 "github.com/loop-plugins/loop/gen/go/loop/node/v1"
+	"github.com/loop-plugins/loop/sdk/go/wire"
+)
+
+func (c *command) chains() *cobra.Command {
+	list := &cobra.Command{
+		Use: "list", Short: "List the chains with their state, RPC nodes and accounts", Args: none,
+		Long: "list has a line for each chain of each relayer's process, then one for each RPC node and for each " +
+			"account that\n" +
+			"transmits. A latency is that of the newest call that was answered.",
+		Example: "  loop chains list\n  loop chains list --json",
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			type method = func(context.Context, *nodev1.ListChainsRequest) (*nodev1.ListChainsResponse, error)
+			r, err := call(cmd.Context(), c, func(a api) method { return a.ListChains }, &nodev1.ListChainsRequest{})
+			if err != nil {
+				return err
+			}
+			return c.show(r, func(w io.Writer) { chainTables(w, r.GetChains()) })
+		},
+	}
+	return group("chains", "List the chains", list)
+}
+
+func chainTables(w io.Writer, chains []*nodev1.Chain) {
+	row(w, "RELAY", "CHAIN", "PLUGIN", "BLOCK", "FOR", "STATE")
+	for _, c := range chains {
+		row(w, c.GetRelay(), c.GetId(), c.GetPlugin(), number(c.GetLatestBlock()), age(c.GetStateSince()),
+			explained(strings.ToLower(strings.TrimPrefix(c.GetState().String(), "STATE_")), c.GetReason(), c.GetRemedy()))
+	}
+	row(w)
+	row(w, "RPC NODE", "CHAIN", "BLOCK", "LATENCY", "STATE")
+	for _, c := range chains {
+		for _, n := range c.GetNodes() {
+			latency := "-"
+			if n.GetLatency() != nil {
+				latency = milliseconds(n.GetLatency().AsDuration())
+			}
+			state := "does not serve"
+			if n.GetServes() {
+				state = "serves"
+			}
+			row(w, n.GetName(), c.GetPlugin()+" "+c.GetId(), number(n.GetLatestBlock()), latency,
+				explained(state, n.GetReason(), ""))
+		}
+	}
+	var accounts bool
+	for _, c := range chains {
+		accounts = accounts || len(c.GetAccounts()) > 0
+	}
+	if !accounts {
+		return
+	}
+	row(w)
+	row(w, "ACCOUNT", "CHAIN", "BALANCE", "OLDEST WAITS", "TROUBLE")
+	for _, c := range chains {
+		for _, a := range c.GetAccounts() {
+			row(w, a.GetAccount(), c.GetPlugin()+" "+c.GetId(), balance(a), waits(a), dash(a.GetTrouble()))
+		}
+	}
+}
+
+// explained is a state with its reason and what to do.
+func explained(state string, more ...string) string {
+	for at, text := range more {
+		if text != "" {
+			state += [...]string{": ", "; "}[min(at, 1)] + text
+		}
+	}
+	return state
+}
+
+func number(n uint64) string {
+	if n == 0 {
+		return "-"
+	}
+	return strconv.FormatUint(n, 10)
+}
+
+// balance is what an account holds in whole coins.
+func balance(a *nodev1.ChainAccount) string {
+	if a.GetBalance() == nil {
+		return "-"
+	}
+	return coins(wire.Int(a.GetBalance()), a.GetDecimals())
+}
+
+// coins is an amount of a smallest unit in whole coins, with all its digits.
+func coins(amount *big.Int, decimals uint32) string {
+	digits := new(big.Int).Abs(amount).String()
+	if missing := int(decimals) + 1 - len(digits); missing > 0 {
+		digits = strings.Repeat("0", missing) + digits
+	}
+	whole, part := digits[:len(digits)-int(decimals)], strings.TrimRight(digits[len(digits)-int(decimals):], "0")
+	if amount.Sign() < 0 {
+		whole = "-" + whole
+	}
+	if part == "" {
+		return whole
+	}
+	return whole + "." + part
+}
+
+// funds is what an account holds and what waits for it, behind its name.
+func funds(a *nodev1.ChainAccount) string {
+	text := ""
+	if a.GetBalance() != nil {
+		text = ", holds " + balance(a)
+	}
+	if w := waits(a); w != "-" {
+		text += ", its oldest transmission has waited for " + w
+	}
+	return text
+}
+
+func waits(a *nodev1.ChainAccount) string {
+	if a.GetOldestWaiting().AsDuration() <= 0 {
+		return "-"
+	}
+	return a.GetOldestWaiting().AsDuration().Round(time.Second).String()
+}
