@@ -27,6 +27,7 @@ import (
 var roles = map[string]nodev1.Role{
 	nodev1connect.NodeServiceNodeStatusProcedure:       nodev1.Role_ROLE_VIEW,
 	nodev1connect.NodeServiceListPluginsProcedure:      nodev1.Role_ROLE_VIEW,
+	nodev1connect.NodeServiceListChainsProcedure:       nodev1.Role_ROLE_VIEW,
 	nodev1connect.NodeServiceRestartPluginProcedure:    nodev1.Role_ROLE_OPERATE,
 	nodev1connect.NodeServiceAddJobProcedure:           nodev1.Role_ROLE_OPERATE,
 	nodev1connect.NodeServiceValidateJobProcedure:      nodev1.Role_ROLE_VIEW,
