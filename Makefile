@@ -11,6 +11,7 @@ export GOFLAGS := $(filter-out -trimpath,$(shell go env GOFLAGS)) -trimpath
 
 # Modules outside the workspace want other versions than the product and are built with GOWORK=off.
 CHECK := tools/check
+BENCH := tools/bench
 IMAGES := tools/deploy
 WORKSPACE = $(patsubst $(CURDIR)/%,%,$(patsubst $(CURDIR),.,$(shell go list -m -f '{{.Dir}}')))
 MODULES = $(sort $(WORKSPACE) $(patsubst %/go.mod,%,$(wildcard tools/*/go.mod)))
@@ -78,6 +79,7 @@ unit: ## Run the tests of every module.
 	go test -skip '^TestGoTutorial$$' work
 	go test -count=1 -run '^TestGoTutorial$$' ./host/internal/scaffold # what its commands read, Go's test cache does not see
 	cd $(CHECK) && GOWORK=off go test ./...
+	cd $(BENCH) && GOWORK=off go test ./...
 	cd $(IMAGES) && GOWORK=off go test ./...
 
 # What the tests of Python and those of Go that run its plugins have in common: the environment, or a sentence that says why
@@ -106,7 +108,7 @@ $(PYTHON_PROJECTS:%=test-%): test-%:
 
 .PHONY: standalone
 standalone: # The workspace hides a requirement that a module forgot to state.
-	@for module in $(WORKSPACE) $(CHECK); do \
+	@for module in $(WORKSPACE) $(CHECK) $(BENCH); do \
 		echo "build and vet $$module by itself"; \
 		(cd "$$module" && GOWORK=off go build ./... && GOWORK=off go vet ./...); \
 	done
@@ -266,6 +268,7 @@ lint-go: .bin/staticcheck
 	go vet work
 	.bin/staticcheck work
 	cd $(CHECK) && GOWORK=off ../../.bin/staticcheck ./...
+	cd $(BENCH) && GOWORK=off ../../.bin/staticcheck ./...
 
 .PHONY: lint-proto
 lint-proto: breaking
@@ -362,6 +365,10 @@ test-release: ## Make a release for this platform and build a new plugin against
 	GOWORK=off go build -C $(IMAGES) -o $(CURDIR)/$@ .
 	@touch $@
 
+.bin/bench: $(wildcard $(BENCH)/*.go) $(BENCH)/go.mod
+	GOWORK=off go build -C $(BENCH) -o $(CURDIR)/$@ .
+	@touch $@
+
 .bin/check: $(wildcard $(CHECK)/*.go) $(CHECK)/go.mod
 	GOWORK=off go build -C $(CHECK) -o $(CURDIR)/$@ .
 	@touch $@
@@ -394,11 +401,21 @@ fuzz: ## Run every fuzz target for FUZZTIME (10s) each; FUZZTIME=1h takes a day 
 	done; \
 	if [ -n "$$failed" ]; then echo "What was found is in testdata/fuzz beside$$failed: commit it with what mends it." >&2; exit 1; fi; }
 
-BENCH ?= .
-
+# What benchmarks print is kept for benchstat.
 .PHONY: bench
-bench: ## Run the benchmarks; BENCH=regexp chooses some.
-	go test -run '^$$' -bench '$(BENCH)' -benchmem work
+bench: .bin/bench .venv/ready ## Measure what the boundary costs and write docs/performance.md; ARGS='-only regexp' measures some of it and writes nothing.
+	@set -o pipefail; if [ -e .venv/ready ]; then export LOOP_TEST_PYTHON=$(CURDIR)/.venv/bin/python; fi; \
+	.bin/bench $(if $(findstring -only,$(ARGS)),,-page docs/performance.md) $(ARGS) | tee .bin/bench.txt
+
+.PHONY: bench-gate
+bench-gate: .bin/bench ## Hold what the boundary costs against the commit that this branch left the main branch at.
+	.bin/bench -gate $(ARGS)
+
+BENCHMARKS ?= .
+
+.PHONY: benchmarks
+benchmarks: ## Run every benchmark of the code; BENCHMARKS=regexp chooses some.
+	go test -run '^$$' -bench '$(BENCHMARKS)' -benchmem work
 
 .PHONY: clean
 clean: ## Remove what was built; Go's build cache stays.

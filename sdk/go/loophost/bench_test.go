@@ -36,6 +36,7 @@ type plainPlugin struct{ plugin.NetRPCUnsupportedPlugin }
 func (plainPlugin) GRPCServer(_ *plugin.GRPCBroker, s *grpc.Server) error {
 	s.RegisterService(&relayerv1.ContractConfigService_ServiceDesc, &fakeProvider{})
 	s.RegisterService(&medianv1.ReportCodecService_ServiceDesc, &fakeProvider{})
+	s.RegisterService(&relayerv1.ContractTransmitterService_ServiceDesc, &counting{})
 	return nil
 }
 
@@ -65,6 +66,14 @@ const forwards = 32
 
 func plain(b testing.TB) boundary {
 	b.Helper()
+	w, _, end := startPlain(b)
+	b.Cleanup(end)
+	return w
+}
+
+// startPlain starts a plugin of go-plugin's alone.
+func startPlain(b testing.TB) (w boundary, conn *grpc.ClientConn, end func()) {
+	b.Helper()
 	cmd := exec.Command(os.Args[0])
 	cmd.Env = append(os.Environ(), plainKey+"=1")
 	client := plugin.NewClient(&plugin.ClientConfig{
@@ -72,16 +81,18 @@ func plain(b testing.TB) boundary {
 		AllowedProtocols: []plugin.Protocol{plugin.ProtocolGRPC}, Logger: hclog.NewNullLogger(),
 		GRPCDialOptions: []grpc.DialOption{grpc.WithTransportCredentials(insecure.NewCredentials())},
 	})
-	b.Cleanup(client.Kill)
 	rpc, err := client.Client()
 	if err != nil {
+		client.Kill()
 		b.Fatal(err)
 	}
 	raw, err := rpc.Dispense("plain")
 	if err != nil {
+		client.Kill()
 		b.Fatal(err)
 	}
-	api := relayerv1.NewContractConfigServiceClient(raw.(*grpc.ClientConn))
+	conn = raw.(*grpc.ClientConn)
+	api := relayerv1.NewContractConfigServiceClient(conn)
 	pid, err := strconv.Atoi(client.ID())
 	if err != nil {
 		b.Fatal(err)
@@ -89,18 +100,24 @@ func plain(b testing.TB) boundary {
 	return boundary{"plain", []int{os.Getpid(), pid}, 1, func(ctx context.Context) error {
 		_, err := api.LatestBlockHeight(ctx, &relayerv1.LatestBlockHeightRequest{})
 		return err
-	}}
+	}}, conn, client.Kill
 }
 
-// ours are the ways of this package over one transport: a call, a call within which the plugin calls its host, and
-// those that a plugin makes to another through the host.
-func ours(b *testing.B, m mode) map[string]boundary {
+func benchRuntime(b *testing.B) *loophost.Runtime {
 	b.Helper()
 	r, err := loophost.New(loophost.Settings{})
 	if err != nil {
 		b.Fatal(err)
 	}
 	b.Cleanup(func() { r.Close(context.Background()) })
+	return r
+}
+
+// ours are the ways of this package over one transport: a call, a call within which the plugin calls its host, and
+// those that a plugin makes to another through the host.
+func ours(b *testing.B, m mode) map[string]boundary {
+	b.Helper()
+	r := benchRuntime(b)
 	relayer, err := relayerv1loophost.LaunchRelayer(b.Context(), r, settings(m, "fake"))
 	if err != nil {
 		b.Fatal(err)
@@ -236,11 +253,7 @@ func BenchmarkUnary(b *testing.B) {
 	})
 	for _, m := range []mode{inProcess, outOfProcess, overGRPC} {
 		b.Run(string(m), func(b *testing.B) {
-			r, err := loophost.New(loophost.Settings{})
-			if err != nil {
-				b.Fatal(err)
-			}
-			b.Cleanup(func() { r.Close(context.Background()) })
+			r := benchRuntime(b)
 			p, err := relayerv1loophost.LaunchRelayer(b.Context(), r, settings(m, "fake"))
 			if err != nil {
 				b.Fatal(err)

@@ -1,7 +1,6 @@
 package loophost_test
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -190,16 +189,6 @@ func BenchmarkStandby(b *testing.B) {
 		p := newBorrower(b, benchRuntime(b), loophost.PluginSettings{Command: command, Standby: true})
 		killed(b, p.Plugin, func() error { p.observe(b); return nil })
 	})
-}
-
-func benchRuntime(b *testing.B) *loophost.Runtime {
-	b.Helper()
-	r, err := loophost.New(loophost.Settings{})
-	if err != nil {
-		b.Fatal(err)
-	}
-	b.Cleanup(func() { r.Close(context.Background()) })
-	return r
 }
 
 // killed reports how long a call takes that is made as its plugin is killed.
