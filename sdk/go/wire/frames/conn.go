@@ -47,6 +47,8 @@ type Conn struct {
 	due    time.Time // zero: the timer is not set
 	answer metadata.MD
 	number uint32 // the generation of answer
+	lead   lead
+	in     *reader // of who leads
 
 	spare   sync.Pool // of calls
 	running sync.WaitGroup
@@ -77,6 +79,10 @@ func NewConn(nc net.Conn) *Conn {
 	c.writer = newWriter(nc, func() bool { return len(c.calls) <= directCalls && c.bytes <= directBytes })
 	c.timer = time.AfterFunc(time.Hour, c.expire)
 	c.timer.Stop()
+	c.in, c.lead.taken, c.lead.own = newReader(nc), true, make(chan struct{}, 1)
+	c.lead.own <- struct{}{}
+	c.lead.timer = time.AfterFunc(time.Hour, c.look)
+	c.lead.timer.Stop()
 	c.running.Go(c.run)
 	c.running.Go(c.read)
 	return c
@@ -115,13 +121,16 @@ func (c *Conn) Invoke(ctx context.Context, method string, args, reply any, optio
 		k = &call{done: make(chan struct{}, 1)}
 	}
 	k.method, k.deadline, k.reply, k.trailer, k.size = method, out.Deadline, reply, trailer, len(out.message)
-	id, err := c.begin(ctx, out, k)
+	id, leads, err := c.begin(ctx, out, k)
 	if err != nil {
 		c.release(k)
 		return err
 	}
 	if len(out.message) > maxChunk {
 		c.chunks(ctx.Done(), id, out.message[maxChunk:], func(bool) bool { return c.calls[id] == k })
+	}
+	if leads {
+		c.readFor(k)
 	}
 	select {
 	case <-k.done:
@@ -221,8 +230,8 @@ func (r *request) append(b []byte, id, left uint32) []byte {
 	return append(b, r.message[:first]...)
 }
 
-// begin registers a call and sends the first frame of its request.
-func (c *Conn) begin(ctx context.Context, out request, k *call) (uint32, error) {
+// begin registers a call and sends the first frame of its request. The caller who leads reads the answer himself.
+func (c *Conn) begin(ctx context.Context, out request, k *call) (id uint32, leads bool, err error) {
 	c.mu.Lock()
 	for behind := len(c.slots.waiting) > 0; c.err == nil; behind = false {
 		came := true
@@ -235,22 +244,22 @@ func (c *Conn) begin(ctx context.Context, out request, k *call) (uint32, error) 
 		}
 		if !came {
 			c.mu.Unlock()
-			return 0, status.FromContextError(ctx.Err()).Err()
+			return 0, false, status.FromContextError(ctx.Err()).Err()
 		}
 	}
 	if c.err != nil {
 		defer c.mu.Unlock()
-		return 0, &unsentError{c.err}
+		return 0, false, &unsentError{c.err}
 	}
 	left, err := out.left()
 	if err != nil {
 		c.mu.Unlock()
-		return 0, err
+		return 0, false, err
 	}
 	// An id comes again after 2^32 calls, when its first has long been answered.
 	for c.last++; c.calls[c.last] != nil; c.last++ {
 	}
-	id := c.last
+	id = c.last
 	c.calls[id] = k
 	c.bytes += k.size
 	if !k.deadline.IsZero() && (c.due.IsZero() || k.deadline.Before(c.due)) {
@@ -258,8 +267,9 @@ func (c *Conn) begin(ctx context.Context, out request, k *call) (uint32, error) 
 		c.timer.Reset(time.Until(c.due))
 	}
 	c.out = out.append(c.out, id, left)
+	leads = k.size <= maxChunk && c.tryLead(k)
 	c.send(len(c.calls) > 1)
-	return id, nil
+	return id, leads, nil
 }
 
 // free is whether there is room for a call. The lock is held.
@@ -283,6 +293,9 @@ func (c *Conn) abandon(id uint32, k *call, err error) {
 	c.out = appendHeader(c.out, header{id: id, kind: kindCancel}, 0, 0)
 	k.err, k.message = err, nil
 	k.done <- struct{}{}
+	if c.lead.caller == k {
+		c.kick() // he reads, and sees nothing else
+	}
 }
 
 // expireEvery is how far apart looks at all calls are at least.
@@ -318,6 +331,7 @@ func (c *Conn) end(err error) {
 	defer c.mu.Unlock()
 	c.fail(err)
 	c.timer.Stop()
+	c.lead.timer.Stop()
 	for id, k := range c.calls {
 		delete(c.calls, id)
 		if !k.gone {
@@ -327,21 +341,6 @@ func (c *Conn) end(err error) {
 	}
 	c.bytes = 0
 	c.slots.wake()
-}
-
-// read takes answers until the connection ends.
-func (c *Conn) read() {
-	in := newReader(c.nc)
-	for {
-		f, err := in.next()
-		if err == nil {
-			err = c.take(&f)
-		}
-		if err != nil {
-			c.end(err)
-			return
-		}
-	}
 }
 
 // take takes a frame of an answer, and ends its call if it is the last one.

@@ -1,0 +1,145 @@
+package frames
+
+import (
+	"errors"
+	"os"
+	"time"
+)
+
+// A connection's answers are read by whoever leads: by a goroutine of the connection's own, or, where calls come one at
+// a time, by the caller himself, whom nobody needs to wake then.
+const (
+	// alone is how many calls in a row must have had the connection to themselves before the next one leads.
+	alone = 8
+	// leadEvery is how far apart looks are at whether a caller leads for long, or nobody does. A caller who leads sees
+	// the end of his context after one or two of them; a shorter tick would cost more than it saves.
+	leadEvery = longTurn
+)
+
+// lead says who reads. The connection's lock guards it.
+type lead struct {
+	taken  bool  // somebody leads
+	caller *call // the caller who leads; nil: the goroutine does, or nobody
+	kicked bool  // it was told to let go
+	row    int   // calls in a row that were alone
+	turn   uint64
+	seen   uint64 // turn at the last look
+	timer  *time.Timer
+	set    bool          // the timer is
+	own    chan struct{} // gives the lead to the goroutine
+}
+
+// longAgo ends a read that is waiting.
+var longAgo = time.Unix(1, 0)
+
+// tryLead is whether a call that was just begun leads. The lock is held.
+func (c *Conn) tryLead(k *call) bool {
+	l := &c.lead
+	if len(c.calls) > 1 {
+		l.row = 0
+	} else {
+		l.row++
+	}
+	if l.taken || l.row < alone {
+		return false
+	}
+	l.taken, l.caller = true, k
+	l.turn++
+	c.lookLater()
+	return true
+}
+
+// lookLater has the lead looked at in a while. The lock is held.
+func (c *Conn) lookLater() {
+	if l := &c.lead; !l.set && c.err == nil {
+		l.set, l.seen = true, 0
+		l.timer.Reset(leadEvery)
+	}
+}
+
+// look takes the lead from a caller who has had it for long, and gives it to the goroutine if nobody has it: else nobody
+// would see the connection's end.
+func (c *Conn) look() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	l := &c.lead
+	l.set = false
+	switch {
+	case c.err != nil:
+	case l.turn != l.seen:
+		c.lookLater()
+		l.seen = l.turn
+	case l.caller != nil:
+		c.kick()
+	case !l.taken:
+		l.taken = true
+		l.own <- struct{}{} // never waits: nobody else leads
+	}
+}
+
+// kick has the caller who leads let go. The lock is held.
+func (c *Conn) kick() {
+	if !c.lead.kicked {
+		c.lead.kicked = true
+		_ = c.nc.SetReadDeadline(longAgo) // fails where the read has failed already
+	}
+}
+
+// readFor reads answers until the call of who reads has ended or the lead is taken from it, and lets go of the lead.
+func (c *Conn) readFor(k *call) {
+	var err error
+	for err == nil && len(k.done) == 0 {
+		err = c.readOne()
+	}
+	c.mu.Lock()
+	l := &c.lead
+	if l.caller = nil; l.kicked {
+		l.kicked = false
+		_ = c.nc.SetReadDeadline(time.Time{}) // as above
+	}
+	failed := err != nil && !errors.Is(err, os.ErrDeadlineExceeded)
+	switch {
+	case failed:
+	case len(c.calls) > 0:
+		l.own <- struct{}{} // never waits, as in look
+	default:
+		l.taken = false
+	}
+	c.mu.Unlock()
+	if failed {
+		c.end(err)
+	}
+}
+
+// readOne takes one frame.
+func (c *Conn) readOne() error {
+	f, err := c.in.next()
+	if err == nil {
+		err = c.take(&f)
+	}
+	return err
+}
+
+// read is the connection's goroutine: it reads answers while no caller does, until the connection ends.
+func (c *Conn) read() {
+	for {
+		select {
+		case <-c.lead.own:
+		case <-c.done:
+			return
+		}
+		for leads := true; leads; {
+			if err := c.readOne(); err != nil {
+				c.end(err)
+				return
+			}
+			c.mu.Lock()
+			if len(c.calls) == 0 && c.lead.row >= alone {
+				leads, c.lead.taken = false, false
+				c.lead.turn++
+				c.lookLater()
+			}
+			c.mu.Unlock()
+		}
+	}
+}
