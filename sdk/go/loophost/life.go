@@ -129,17 +129,24 @@ func (l *life) begin() (*callbacks, error) {
 	if p.settings.InProcess != nil {
 		return l.beginInProcess(ctx)
 	}
-	cb, err := newCallbacks(l)
+	// Its key takes a while to make, and the process as long to start.
+	var cb *callbacks
+	var failed error
+	var both sync.WaitGroup
+	both.Go(func() { cb, failed = newCallbacks(l) })
+	proc, err := p.takeSpare(), error(nil)
+	if proc == nil {
+		proc, err = p.startProcess(ctx, l.trace)
+	}
+	both.Wait()
+	if err == nil && failed != nil {
+		proc.Kill()
+		err = failed
+	}
 	if err != nil {
-		return nil, err
+		return cb, err
 	}
 	l.trace.Done("a certificate and a socket for its calls")
-	proc := p.takeSpare()
-	if proc == nil {
-		if proc, err = p.startProcess(ctx, l.trace); err != nil {
-			return cb, err
-		}
-	}
 	l.mu.Lock()
 	l.proc = proc
 	killed := l.killed

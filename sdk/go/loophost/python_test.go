@@ -132,6 +132,23 @@ func TestPythonHealsAfterKill(t *testing.T) {
 	}
 }
 
+// What is written in Python has the objects of the one that died as soon as a process that stood by is initialised.
+func TestPythonStandsBy(t *testing.T) {
+	t.Parallel()
+	command := pythonMedian(t)
+	b := newBorrower(t, newRuntime(t), loophost.PluginSettings{Command: command, Standby: true})
+	for pid, i := 0, 0; i < 3; i++ {
+		b.observe(t)
+		pid = standingBy(t, b.Plugin, pid)
+		kill(t, b.Plugin)
+		ready(t, b.Plugin, uint64(i+2))
+		t.Logf("life %d: observes %s after it was ready", i+2, b.observe(t))
+		if s := b.Status(); s.PID != pid {
+			t.Errorf("the process %d took over and not %d, which stood by", s.PID, pid)
+		}
+	}
+}
+
 func TestPythonHealsAfterStop(t *testing.T) {
 	t.Parallel()
 	command := pythonMedian(t)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import encodings.idna  # noqa: F401 # ssl wants it for the name of its first server: 2 ms that are not the first call's
 import os
 import ssl
 from collections.abc import Iterator, Sequence
