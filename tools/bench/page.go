@@ -65,8 +65,13 @@ func verdict(f figure, v float64) string {
 	return "MISSED"
 }
 
-// shown has three digits that count.
-func shown(v float64) string { return fmt.Sprintf("%.3g", v) }
+// shown has two decimals, which a bound can be told from, or three digits.
+func shown(v float64) string {
+	if v < 10 {
+		return fmt.Sprintf("%.2f", v)
+	}
+	return fmt.Sprintf("%.3g", v)
+}
 
 const (
 	begin = "<!-- bench: begin; `make bench` writes what stands between these lines -->\n"

@@ -2,9 +2,9 @@ package process
 
 import (
 	"bytes"
-	"fmt"
 	"os"
 	"os/exec"
+	"slices"
 	"strconv"
 	"sync"
 	"syscall"
@@ -35,8 +35,9 @@ type born struct {
 
 // readEntry reads one process.
 func readEntry(pid int) (entry, bool) {
-	stat, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
-	if err != nil {
+	var buffer [1 << 10]byte // a line has some 350 bytes
+	stat, err := readProc("/proc/"+strconv.Itoa(pid)+"/stat", buffer[:])
+	if err != nil || len(stat) == 0 {
 		return entry{}, false // it has ended
 	}
 	// The second field is the program's name in brackets and may hold anything.
@@ -52,6 +53,24 @@ func readEntry(pid int) (entry, bool) {
 		born: born{pid: pid, start: number(22)}, parent: int(number(4)), group: int(number(5)), session: int(number(6)),
 		dead: fields[0][0] == 'Z' || fields[0][0] == 'X', resident: number(24) * uint64(os.Getpagesize()),
 	}, true
+}
+
+// readProc reads a file of /proc, into a buffer as far as that has room, by as few system calls as can be: all processes are
+// looked at before one of them is taken to have left nothing behind.
+func readProc(path string, buffer []byte) ([]byte, error) {
+	f, err := unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = unix.Close(f) }() // it was read alone
+	for all := buffer[:0]; ; {
+		all = slices.Grow(all, 512)
+		n, err := unix.Read(f, all[len(all):cap(all)])
+		if err != nil || n <= 0 {
+			return all, err
+		}
+		all = all[:len(all)+n]
+	}
 }
 
 // tableAge is how old a look at all processes may be: those of a host look at their memory at about the same time.
@@ -129,7 +148,7 @@ func newFamily(pid int, folder string, s *Starter) *family {
 func (f *family) members(all []entry) []entry {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	children, seen := map[int][]entry{}, map[born]bool{}
+	children, seen, buffer := map[int][]entry{}, map[born]bool{}, make([]byte, 0, 8<<10)
 	var next []entry
 	for _, e := range all {
 		if e.start < f.leader.start {
@@ -141,7 +160,8 @@ func (f *family) members(all []entry) []entry {
 			member, known = true, true
 		}
 		if !known && len(f.mark) > 0 {
-			environment, err := os.ReadFile(fmt.Sprintf("/proc/%d/environ", e.pid))
+			environment, err := readProc("/proc/"+strconv.Itoa(e.pid)+"/environ", buffer)
+			buffer = environment
 			member = bytes.Contains(append([]byte{0}, environment...), f.mark)
 			known = err != nil || len(environment) > 0 // one that is executing a program just now shows none: it is asked again
 		}
