@@ -12,7 +12,8 @@ import (
 	"strings"
 )
 
-// Level is how far a plugin is confined. Each level holds what the ones before it hold.
+// Level is how far a plugin is confined. Each level holds what the ones before it hold, but that User is had, and held by
+// Namespace, where the host may start others as another user alone.
 type Level string
 
 const (
@@ -28,6 +29,10 @@ const (
 	// User runs the plugin as a user of its own, whose processes are bounded in number, besides Landlock where the
 	// kernel has it.
 	User Level = "user"
+	// Namespace runs the plugin in namespaces of its own: of processes, which end with it and are bounded in number, of
+	// mounts, in which what the host keeps is not there, and if it is to connect nowhere of the network. Who may start
+	// others as another user gives it one as well.
+	Namespace Level = "namespace"
 )
 
 // Told is the level for people, with what is lacking there.
@@ -39,11 +44,15 @@ func (l Level) Told(lacks []string) string {
 }
 
 // Levels are those that can be asked for.
-func Levels() []Level { return []Level{Auto, None, Limits, Landlock, User} }
+func Levels() []Level { return []Level{Auto, None, Limits, Landlock, User, Namespace} }
 
 // Descriptors is how many descriptors a plugin may have open unless its host says otherwise: a relayer has one for
 // each connection.
 const Descriptors = 4096
+
+// Processes is how many processes and threads a plugin may have, where something bounds them: a user or a namespace of
+// users of its own, or its host's control groups. Two lives with one user share it when one takes over from another.
+const Processes = 1024
 
 // Needs are what a plugin has besides what every plugin has: its program and its interpreter, the system's libraries,
 // its own folders, and what its command and its environment name.
@@ -148,7 +157,7 @@ func (c *Confinement) Own(paths ...string) error {
 
 // Temporary is where the temporary files of a process go that has a folder of its own: there, if it has no other.
 func (c *Confinement) Temporary(folder string) string {
-	if l := c.Level(); l == Landlock || l == User {
+	if l := c.Level(); l == Landlock || l == User || l == Namespace {
 		return filepath.Join(folder, "tmp")
 	}
 	return os.TempDir()

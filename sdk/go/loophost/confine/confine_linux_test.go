@@ -35,6 +35,9 @@ func confined(t testing.TB, n confine.Needs, env []string, text string, command 
 	}
 	defer c.Close()
 	folder := t.TempDir()
+	if c.User() != 0 {
+		searchable(t, filepath.Dir(folder))
+	}
 	path, err := exec.LookPath(command[0])
 	if err != nil {
 		t.Fatal(err)
@@ -52,6 +55,16 @@ func confined(t testing.TB, n confine.Needs, env []string, text string, command 
 	}
 	err = errors.Join(started(), cmd.Wait())
 	return strings.TrimSpace(out.String()), err
+}
+
+// searchable lets every user into a folder of a test's.
+func searchable(t testing.TB, folder string) {
+	t.Helper()
+	for ; folder != os.TempDir(); folder = filepath.Dir(folder) {
+		if err := os.Chmod(folder, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
 }
 
 func write(t testing.TB, path, text string) string {
@@ -260,7 +273,7 @@ except PermissionError: print("refused")
 // An error says what was asked for, why it cannot be had and what can.
 func TestLevelsThatCannotBeHad(t *testing.T) {
 	t.Parallel()
-	wants := map[confine.Level]string{"all": `"all" cannot be had: it is none of [auto none limits landlock user]`}
+	wants := map[confine.Level]string{"all": `"all" cannot be had: it is none of [auto none limits landlock user namespace]`}
 	if os.Geteuid() != 0 {
 		wants[confine.User] = "may not start others as another user"
 	}
@@ -306,6 +319,7 @@ func TestMachinesThatRefuse(t *testing.T) {
 		{"memfd", "none: making a file in memory (memfd_create): operation not permitted\n"},
 		{"capset", "none: confining it: drop: operation not permitted; ask for a lower confinement if this machine does " +
 			"not allow it\n"},
+		{"namespaces", `the confinement "namespace" cannot be had: this machine refuses a process namespaces of its own: `},
 	} {
 		t.Run(test.refuses, func(t *testing.T) {
 			t.Parallel()
@@ -373,6 +387,10 @@ func TestUsers(t *testing.T) {
 // take.
 func BenchmarkLaunch(b *testing.B) {
 	levels := []confine.Level{confine.None, confine.Limits, confine.Auto}
+	if c, err := confine.New(confine.Needs{Level: confine.Namespace}); err == nil {
+		c.Close()
+		levels = append(levels, confine.Namespace)
+	}
 	took := map[confine.Level][]time.Duration{}
 	var machine confine.Machine // a host finds out about it once
 	for b.Loop() {

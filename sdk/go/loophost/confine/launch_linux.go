@@ -20,10 +20,6 @@ import (
 	"github.com/loop-plugins/loop/sdk/go/loophost/confine/stage"
 )
 
-// processes bounds the processes and threads of a plugin with a user of its own. Two lives share it when one takes
-// over from another.
-const processes = 1024
-
 // badness makes the kernel end plugins before their host when memory runs out; 1000 is the most.
 const badness = 500
 
@@ -60,6 +56,9 @@ func (c *Confinement) choose() error {
 	case User:
 		c.abi = ABI()
 		return c.takeUser()
+	case Namespace:
+		c.abi = ABI()
+		return c.takeNamespaces()
 	default:
 		return fmt.Errorf("it is none of %v", Levels())
 	}
@@ -98,15 +97,12 @@ func changesUsers(command []string) string {
 	return ""
 }
 
-// rehearse starts a process that confines itself to a level and ends.
-func rehearse(level Level) error {
-	c := &Confinement{needs: Needs{Descriptors: Descriptors}, level: level}
-	if level == Landlock {
-		c.abi = ABI()
-	}
+// rehearse starts a process that confines itself as a plugin is to and ends.
+func (c *Confinement) rehearse() error {
 	var b script
 	c.take(&b, nil)
-	cmd := &exec.Cmd{Path: stagePath, Args: []string{"stage"}}
+	cmd := &exec.Cmd{Path: stagePath, Args: []string{"stage"}, SysProcAttr: &syscall.SysProcAttr{}}
+	c.become(cmd.SysProcAttr)
 	started, err := b.stage(cmd)
 	if err != nil {
 		return err
@@ -167,10 +163,18 @@ func (c *Confinement) Prepare(l Launch) (Started, error) {
 	if err != nil {
 		return nil, err
 	}
-	if c.user != 0 {
-		l.Cmd.SysProcAttr.Credential = &syscall.Credential{Uid: uint32(c.user), Gid: uint32(c.user)}
-	}
+	c.become(l.Cmd.SysProcAttr)
 	return started, nil
+}
+
+// become has a command start as the plugin's user and in its namespaces.
+func (c *Confinement) become(attributes *syscall.SysProcAttr) {
+	if c.user != 0 {
+		attributes.Credential = &syscall.Credential{Uid: uint32(c.user), Gid: uint32(c.user)}
+	}
+	if c.level == Namespace {
+		c.unshare(attributes)
+	}
 }
 
 // withoutShared is an environment without folders for temporary files in which those of others lie too, of which a
@@ -244,12 +248,15 @@ func reported(read *os.File) error {
 
 // take says what is taken from a process; without a launch, from one that executes nothing.
 func (c *Confinement) take(b *script, l *Launch) {
-	b.line(stage.Parent, os.Getpid())
+	b.line(stage.Host)
+	if c.level == Namespace {
+		c.enter(b, l)
+	}
 	b.line(stage.Score, badness)
 	b.line(stage.Limit, unix.RLIMIT_NOFILE, c.needs.Descriptors)
 	b.line(stage.Limit, unix.RLIMIT_CORE, 0)
-	if c.user != 0 {
-		b.line(stage.Limit, unix.RLIMIT_NPROC, processes)
+	if c.user != 0 || c.level == Namespace {
+		b.line(stage.Limit, unix.RLIMIT_NPROC, Processes)
 	}
 	b.line(stage.Drop)
 	b.line(stage.NoNew)

@@ -22,6 +22,9 @@ type Machine struct {
 	tried sync.Once
 	level Level
 	why   string
+
+	unshared sync.Once
+	refusal  error // of namespaces
 }
 
 // best is the highest level below User that works on this machine, and why it is not Landlock. A process that takes
@@ -33,7 +36,11 @@ func (m *Machine) best() (Level, string) {
 			m.level, m.why = Limits, "this kernel has no Landlock, or a filter of system calls hides it"
 		}
 		for ; m.level != None; m.level = below(m.level) {
-			err := rehearse(m.level)
+			trial := &Confinement{needs: Needs{Descriptors: Descriptors}, level: m.level}
+			if m.level == Landlock {
+				trial.abi = ABI()
+			}
+			err := trial.rehearse()
 			if err == nil || passing(err) {
 				return
 			}
@@ -41,6 +48,18 @@ func (m *Machine) best() (Level, string) {
 		}
 	})
 	return m.level, m.why
+}
+
+// namespaces says why this machine refuses a plugin namespaces; nil: it does not. The first that wants them is the
+// trial for all, and has all of them in it.
+func (m *Machine) namespaces(trial Confinement) error {
+	m.unshared.Do(func() {
+		trial.needs.Connect = []uint16{}
+		if err := trial.rehearse(); !passing(err) {
+			m.refusal = err
+		}
+	})
+	return m.refusal
 }
 
 // passing is whether an error is of a machine that has too much to do, and says nothing of what it allows.

@@ -32,6 +32,7 @@ func beRefused(what string) {
 	call := map[string]uint32{
 		"landlock": unix.SYS_LANDLOCK_CREATE_RULESET, "memfd": unix.SYS_MEMFD_CREATE, "capset": unix.SYS_CAPSET,
 		"landlock's last step": unix.SYS_LANDLOCK_RESTRICT_SELF, "descriptors": unix.SYS_MEMFD_CREATE,
+		"namespaces": unix.SYS_MOUNT,
 	}[what]
 	answer := unix.EPERM
 	if what == "descriptors" {
@@ -49,6 +50,11 @@ func beRefused(what string) {
 	if _, _, e := unix.Syscall(unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER, unix.SECCOMP_FILTER_FLAG_TSYNC,
 		uintptr(unsafe.Pointer(&program))); e != 0 {
 		fmt.Println(e)
+	}
+	if what == "namespaces" {
+		_, err := confine.New(confine.Needs{Level: confine.Namespace})
+		fmt.Println(err)
+		return
 	}
 	c, err := confine.New(confine.Needs{})
 	fmt.Printf("%s: %s\n", c.Level().Told(c.Lacks()), c.Why())

@@ -19,7 +19,7 @@ const Key = "LOOP_STAGE"
 // last a path, which may hold spaces and no line's end. What is in force from the last line on is so at its end as well
 // if nothing is executed.
 const (
-	Parent  = "parent"  // process: the host; a stage of another parent ends
+	Host    = "host"    // no argument: a stage whose host has ended ends
 	Limit   = "limit"   // resource, number: a limit of setrlimit(2), soft and hard, no higher than the one in force
 	Drop    = "drop"    // no argument: all capabilities
 	NoNew   = "nonew"   // no argument: no new privileges by executing programs
@@ -30,6 +30,13 @@ const (
 	Port    = "port"    // network access, port: allowed
 	Filter  = "filter"  // hexadecimal digits: a filter of system calls, in force from the last line on
 	Execute = "execute" // path
+
+	// Of a process in namespaces of its own, which has the capability SYS_ADMIN until Drop.
+
+	Alone     = "alone"     // user, group: the only ones that there are, with the numbers that they have outside
+	Unshared  = "unshared"  // no argument: mounts are nobody else's from here on
+	Hide      = "hide"      // path: something empty lies there, if there is anything
+	Processes = "processes" // no argument: /proc is that of the namespace
 )
 
 // exitFailed is the stage's exit code.
@@ -46,7 +53,7 @@ func init() {
 	syscall.CloseOnExec(report)
 	script, failed := readAll(from)
 	if failed == "" {
-		failed = new(stage).run(script)
+		failed = (&stage{report: report, ruleset: -1}).run(script)
 	}
 	if failed == "" {
 		syscall.Exit(0)
@@ -57,6 +64,7 @@ func init() {
 
 // stage is what is known of the lines before.
 type stage struct {
+	report  int // the pipe for what failed
 	ruleset int
 	handled uint64 // file access that the ruleset handles
 	filter  []byte
@@ -64,7 +72,6 @@ type stage struct {
 
 // run carries out a script and says what fails; an error of the execution is the number alone.
 func (s *stage) run(script string) string {
-	s.ruleset = -1
 	for len(script) > 0 {
 		var line string
 		line, script = cut(script, '\n')
@@ -73,10 +80,18 @@ func (s *stage) run(script string) string {
 		number := parse(first)
 		var failed error
 		switch word {
-		case Parent:
-			if syscall.Getppid() != int(number) {
+		case Host:
+			if hostEnded(s.report) {
 				return "the host has ended"
 			}
+		case Alone:
+			failed = alone(first, second)
+		case Unshared:
+			failed = unshared()
+		case Hide:
+			failed = hide(rest)
+		case Processes:
+			failed = processes()
 		case Limit:
 			failed = limit(int(number), parse(second))
 		case Drop:
@@ -84,7 +99,7 @@ func (s *stage) run(script string) string {
 		case NoNew:
 			failed = prctl(prSetNoNewPrivs, 1)
 		case Score:
-			failed = write("/proc/self/oom_score_adj", first)
+			_ = put("/proc/self/oom_score_adj", first) // best effort: a limit of the kernel's is not the plugin's fault
 		case Ruleset:
 			failed = s.open(number, second)
 		case Beneath:
@@ -117,14 +132,15 @@ func limit(resource int, want uint64) error {
 	return syscall.Setrlimit(resource, &syscall.Rlimit{Cur: want, Max: want})
 }
 
-// write is best effort: a limit of the kernel's is not the plugin's fault.
-func write(path, text string) error {
+// put writes a text to a file that is there.
+func put(path, text string) error {
 	f, err := syscall.Open(path, syscall.O_WRONLY|syscall.O_CLOEXEC, 0)
 	if err != nil {
-		return nil
+		return err
 	}
-	_, _ = syscall.Write(f, []byte(text))
-	return syscall.Close(f)
+	_, err = syscall.Write(f, []byte(text))
+	_ = syscall.Close(f) // what is written to the kernel's files is done by then
+	return err
 }
 
 // Of linux/prctl.h and linux/capability.h.
