@@ -49,8 +49,8 @@ type Settings struct {
 	HealthInterval time.Duration
 	// Keep are files and folders of the host's that no plugin may open unless it is given them by name, see confine.Needs.
 	Keep []string
-	// Adopt makes the host the parent of what its plugins leave behind; see process.Starter. Not for hosts that start
-	// other processes.
+	// Adopt makes the host the parent of what its plugins leave behind, and gives each of their processes a control group
+	// where it may; see process.Starter. Not for hosts that start other processes.
 	Adopt bool
 	// HealthTimeout is how long a health check may take before the plugin counts as hung. Default: 1 s.
 	HealthTimeout time.Duration
@@ -125,6 +125,12 @@ func New(s Settings) (*Runtime, error) {
 	if r.settings.Adopt {
 		if err := r.starter.Adopt(); err != nil {
 			r.settings.Logger.Warn("what plugins leave behind is found by other means alone", "error", err)
+		}
+		bounds, grouped, err := r.starter.Group()
+		if err != nil {
+			r.settings.Logger.Warn("plugins have no control groups of their own", "error", err)
+		} else if grouped {
+			r.settings.Logger.Info("each plugin runs in a control group of its own", "bounds", bounds)
 		}
 	}
 	return r, nil

@@ -22,6 +22,7 @@ import (
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/health/grpc_health_v1"
 
+	"github.com/loop-plugins/loop/sdk/go/loophost/cgroup"
 	"github.com/loop-plugins/loop/sdk/go/loophost/confine"
 	"github.com/loop-plugins/loop/sdk/go/wire"
 	"github.com/loop-plugins/loop/sdk/go/wire/frames"
@@ -63,6 +64,8 @@ type Settings struct {
 	Trace *Trace
 	// Confinement is what is taken from the process. Nil: nothing.
 	Confinement *confine.Confinement
+	// Limits bound the process with all that comes of it, where the starter has groups to bound.
+	Limits cgroup.Limits
 }
 
 // Exit says how a process ended.

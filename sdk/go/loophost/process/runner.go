@@ -20,6 +20,7 @@ import (
 	"github.com/hashicorp/go-hclog"
 	goplugin "github.com/hashicorp/go-plugin/runner"
 
+	"github.com/loop-plugins/loop/sdk/go/loophost/cgroup"
 	"github.com/loop-plugins/loop/sdk/go/loophost/confine"
 	"github.com/loop-plugins/loop/sdk/go/wire"
 )
@@ -37,6 +38,7 @@ type runner struct {
 	cmd     *exec.Cmd // go-plugin's goroutine alone uses it
 	program *program  // set before the start; closed at the end
 	staged  confine.Started
+	group   *cgroup.Group // set before the start; closed at the end
 
 	mu        sync.Mutex
 	process   int // the process's id, which is its group's too; 0 before the start
@@ -157,8 +159,13 @@ func (r *runner) Start(context.Context) error {
 	theirs = append(theirs, errs)
 	r.cmd.Stdin, r.cmd.Stdout, r.cmd.Stderr = stdin, out, errs
 	r.stdin, r.stdout, r.stderr = hold, stdout, stderr
-	if err := r.settings.Starter.start(r.cmd); err != nil {
-		_ = r.staged() // nothing was started that could say anything
+	if r.group, err = r.settings.Starter.groups.New(r.settings.Name, r.settings.Limits); err == nil {
+		r.group.Take(r.cmd.SysProcAttr)
+		err = r.settings.Starter.start(r.cmd)
+	}
+	if err != nil {
+		_ = r.group.Close() // what nobody is in goes
+		_ = r.staged()      // nothing was started that could say anything
 		for _, f := range []*os.File{hold, stdout, stderr} {
 			_ = f.Close()
 		}
@@ -219,8 +226,13 @@ func (r *runner) outdated() bool {
 func (r *runner) watch(readers *sync.WaitGroup) {
 	err := wait(r.cmd, func() {
 		_ = syscall.Kill(-r.cmd.Process.Pid, syscall.SIGKILL) // grandchildren; ESRCH when there are none
-		r.kin().kill()                                        // those that left the group
+		r.group.Kill()                                        // those that left the process group
+		r.kin().kill()                                        // the same, where there are no control groups
 	})
+	reason := r.describe(err)
+	if err := r.group.Close(); err != nil {
+		r.settings.Logger.Warn("the control group of a plugin is left behind", "error", err)
+	}
 	r.settings.Starter.forget(r.cmd.Process.Pid)
 	_ = r.stdin.Close()
 	r.program.close()
@@ -230,7 +242,7 @@ func (r *runner) watch(readers *sync.WaitGroup) {
 	_ = r.stdout.Close()
 	_ = r.stderr.Close()
 	r.mu.Lock()
-	r.exit = Exit{Reason: describe(err), Stderr: r.tail.lines()}
+	r.exit = Exit{Reason: reason, Stderr: r.tail.lines()}
 	r.mu.Unlock()
 	// go-plugin learns of the end by the pipes; whoever it tells must find the exit.
 	close(r.done)
@@ -242,9 +254,12 @@ func (r *runner) closePipes() {
 	_ = r.quietW.Close()
 }
 
-func describe(err error) string {
-	if err == nil {
+func (r *runner) describe(err error) string {
+	switch {
+	case err == nil:
 		return "exit status 0"
+	case r.group.OutOfMemory():
+		return fmt.Sprintf("killed by the kernel at its limit of %d MiB of memory", r.settings.Limits.Memory>>20)
 	}
 	return err.Error()
 }

@@ -1,12 +1,13 @@
 package process
 
 import (
+	"os"
 	"os/exec"
 	"runtime"
 	"sync"
 	"time"
 
-	"os"
+	"github.com/loop-plugins/loop/sdk/go/loophost/cgroup"
 )
 
 // Starter starts processes from one OS thread of its own. On Linux a child's parent-death signal fires when the
@@ -16,6 +17,7 @@ type Starter struct {
 	jobs      chan startJob
 	once      sync.Once
 	processes table // the machine's, looked at for all that it has started
+	groups    *cgroup.Tree
 	closed    chan struct{}
 
 	mu       sync.Mutex
@@ -38,6 +40,14 @@ func NewStarter() *Starter {
 		}
 	}()
 	return s
+}
+
+// Group has every process that is started from here on in a control group of its own, where a part of the machine's
+// groups is this process's, and says what the kernel bounds there. A host that started other processes must not group:
+// they would stand in the way.
+func (s *Starter) Group() (bounds []string, grouped bool, err error) {
+	s.groups, err = cgroup.Delegated()
+	return s.groups.Controllers(), s.groups != nil, err
 }
 
 func (s *Starter) start(cmd *exec.Cmd) error {

@@ -1,0 +1,244 @@
+package cgroup
+
+import (
+	"bytes"
+	"cmp"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// Tree is the part of the tree that is this host's.
+type Tree struct {
+	folder      string
+	controllers []string
+	made        atomic.Uint64
+}
+
+// ownGroup is the host's own below its part: the kernel bounds no group beside which others have processes.
+const ownGroup = "host"
+
+// Delegated takes over the part of the tree in which this process runs, if it is this process's to divide: systemd says
+// so of it (Delegate=yes), or it is all that a container has. The process moves into a group of its own there. Nil:
+// there is no such part.
+func Delegated() (*Tree, error) {
+	folder := own()
+	if folder == "" || !delegated(folder) {
+		return nil, nil
+	}
+	t := &Tree{folder: folder}
+	host := filepath.Join(folder, ownGroup)
+	if err := os.Mkdir(host, 0o755); err != nil && !errors.Is(err, os.ErrExist) {
+		return nil, fmt.Errorf("making a control group: %w", err)
+	}
+	if err := write(host, "cgroup.procs", strconv.Itoa(os.Getpid())); err != nil {
+		return nil, fmt.Errorf("moving into a control group of its own: %w", err)
+	}
+	for _, controller := range []string{"memory", "pids"} {
+		// A controller that was not delegated is not there; others that run in this part keep the kernel from any.
+		if write(folder, "cgroup.subtree_control", "+"+controller) == nil {
+			t.controllers = append(t.controllers, controller)
+		}
+	}
+	return t, nil
+}
+
+// own is the folder of the group in which this process runs; empty: it is not to be seen.
+func own() string {
+	groups, err := os.ReadFile("/proc/self/cgroup")
+	if err != nil {
+		return ""
+	}
+	mounts, err := os.ReadFile("/proc/self/mountinfo")
+	if err != nil {
+		return ""
+	}
+	for line := range strings.Lines(string(groups)) {
+		if path, found := strings.CutPrefix(strings.TrimSuffix(line, "\n"), "0::"); found {
+			return folderOf(path, string(mounts))
+		}
+	}
+	return ""
+}
+
+// folderOf is where a group lies by the mounts of a process, as proc_pid_mountinfo(5) has them.
+func folderOf(group, mounts string) string {
+	if strings.HasPrefix(group, "/..") {
+		return "" // above what the process may see
+	}
+	for line := range strings.Lines(mounts) {
+		before, after, _ := strings.Cut(line, " - ")
+		fields := strings.Fields(before)
+		if !strings.HasPrefix(after, "cgroup2 ") || len(fields) < 5 {
+			continue
+		}
+		root, at := fields[3], fields[4]
+		below, err := filepath.Rel(root, group)
+		if err == nil && below != ".." && !strings.HasPrefix(below, "../") {
+			return filepath.Join(at, below)
+		}
+	}
+	return ""
+}
+
+// delegated is whether a group is this process's to divide. Whoever may write there need not be who divides it: systemd
+// marks what it leaves to others.
+func delegated(folder string) bool {
+	if _, err := os.Stat(filepath.Join(folder, "cgroup.type")); err != nil {
+		return false // the machine's own, which has no such file, or none
+	}
+	for _, name := range []string{"", "cgroup.procs", "cgroup.subtree_control"} {
+		if unix.Access(filepath.Join(folder, name), unix.W_OK) != nil {
+			return false
+		}
+	}
+	for _, name := range []string{"trusted.delegate", "user.delegate"} {
+		value := make([]byte, 1)
+		if n, err := unix.Getxattr(folder, name, value); err == nil && n == 1 && value[0] == '1' {
+			return true
+		}
+	}
+	return !isGroup(filepath.Dir(folder)) // all that a container has
+}
+
+// isGroup is whether a folder is a group.
+func isGroup(folder string) bool {
+	_, err := os.Stat(filepath.Join(folder, "cgroup.procs"))
+	return err == nil
+}
+
+// Controllers are those that bound groups here: "memory", "pids".
+func (t *Tree) Controllers() []string {
+	if t == nil {
+		return nil
+	}
+	return t.controllers
+}
+
+// Group is one group.
+type Group struct {
+	folder string
+	open   *os.File
+}
+
+// New makes a group below this part. Without a part there is none.
+func (t *Tree) New(name string, l Limits) (*Group, error) {
+	if t == nil {
+		return nil, nil
+	}
+	// Another host may divide the same part.
+	name = fmt.Sprintf("%s-%d-%d", strings.ReplaceAll(name, "/", "_"), os.Getpid(), t.made.Add(1))
+	g := &Group{folder: filepath.Join(t.folder, name)}
+	if err := os.Mkdir(g.folder, 0o755); err != nil {
+		return nil, fmt.Errorf("making a control group: %w", err)
+	}
+	err := t.bound(g.folder, l)
+	if err == nil {
+		g.open, err = os.Open(g.folder)
+	}
+	if err != nil {
+		return nil, errors.Join(err, g.Close())
+	}
+	return g, nil
+}
+
+// bound writes limits, as far as their controllers are there.
+func (t *Tree) bound(folder string, l Limits) error {
+	for _, controller := range t.controllers {
+		var err error
+		switch {
+		case controller == "memory" && l.Memory > 0:
+			err = write(folder, "memory.max", strconv.FormatUint(l.Memory, 10))
+			_ = write(folder, "memory.swap.max", "0")  // not there without swap
+			_ = write(folder, "memory.oom.group", "1") // Linux 4.19
+		case controller == "pids" && l.Processes > 0:
+			err = write(folder, "pids.max", strconv.FormatUint(l.Processes, 10))
+		}
+		if err != nil {
+			return fmt.Errorf("bounding a control group: %w", err)
+		}
+	}
+	return nil
+}
+
+// Take has a process start in the group.
+func (g *Group) Take(attributes *syscall.SysProcAttr) {
+	if g != nil {
+		attributes.UseCgroupFD, attributes.CgroupFD = true, int(g.open.Fd())
+	}
+}
+
+// emptied is how long processes that were killed may take to end.
+const emptied = time.Second
+
+// Kill ends all that runs in the group, and returns when it has ended, or after a second. Linux has it from 5.14 on.
+func (g *Group) Kill() {
+	if g == nil || write(g.folder, "cgroup.kill", "1") != nil {
+		return
+	}
+	events, err := os.Open(filepath.Join(g.folder, "cgroup.events"))
+	if err != nil {
+		return
+	}
+	defer func() { _ = events.Close() }() // it was read alone
+	for until := time.Now().Add(emptied); ; {
+		text := make([]byte, 256)
+		n, err := events.ReadAt(text, 0)
+		if n == 0 && err != nil || bytes.Contains(text[:n], []byte("populated 0")) {
+			return
+		}
+		left := time.Until(until)
+		if left <= 0 {
+			return
+		}
+		// An interrupted wait is a short one.
+		_, _ = unix.Poll([]unix.PollFd{{Fd: int32(events.Fd()), Events: unix.POLLPRI}}, int(left.Milliseconds())+1)
+	}
+}
+
+// OutOfMemory is whether the kernel has killed in the group what would have passed its limit of memory.
+func (g *Group) OutOfMemory() bool {
+	if g == nil {
+		return false
+	}
+	text, err := os.ReadFile(filepath.Join(g.folder, "memory.events"))
+	if err != nil {
+		return false
+	}
+	for line := range strings.Lines(string(text)) {
+		if times, found := strings.CutPrefix(strings.TrimSpace(line), "oom_kill "); found {
+			return times != "0"
+		}
+	}
+	return false
+}
+
+// Close removes the group, in which nothing must run any more.
+func (g *Group) Close() error {
+	if g == nil {
+		return nil
+	}
+	var err error
+	if g.open != nil {
+		err = g.open.Close()
+	}
+	return cmp.Or(err, unix.Rmdir(g.folder))
+}
+
+// write writes to one of a group's files, which is there or is not.
+func write(folder, name, text string) error {
+	f, err := os.OpenFile(filepath.Join(folder, name), os.O_WRONLY, 0)
+	if err != nil {
+		return err
+	}
+	_, err = f.WriteString(text)
+	return errors.Join(err, f.Close())
+}
