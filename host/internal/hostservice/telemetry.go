@@ -19,7 +19,7 @@ const (
 	telemetryQueue = 1000
 	// telemetryBytes bounds what waits in bytes of payload: without it, a thousand entries of the contract's greatest
 	// length (1 MiB) would fill a small machine.
-	telemetryBytes = 16 << 20
+	telemetryBytes = 4 << 20
 )
 
 // TelemetrySettings are what NewTelemetry needs.

@@ -20,14 +20,14 @@ import (
 const (
 	// maxCallers is how many connections the process may have: an SDK has one for frames and one for gRPC, and for a moment
 	// both twice.
-	maxCallers = 16
+	maxCallers = 8
 	// maxStrangers is how many may be shaking hands. The one that has longest been about it makes place for another: whoever
 	// reaches the socket may connect, and the plugin, which shakes hands in milliseconds, must be let in beside them.
 	maxStrangers = 16
 	// maxHandshake is how long a handshake may take.
 	maxHandshake = 10 * time.Second
 	// maxCallbacks is how many calls over gRPC one connection may have unanswered. More wait at their caller.
-	maxCallbacks = 4096
+	maxCallbacks = 256
 	// maxMetadata is how many bytes the metadata of a call over gRPC may have, each pair counted with 32 more (RFC 9113).
 	maxMetadata = 16 << 10
 )

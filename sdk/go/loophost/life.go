@@ -15,6 +15,7 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/experimental"
 	"google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/types/known/durationpb"
@@ -176,6 +177,7 @@ func (p *Plugin) startProcess(ctx context.Context, trace *process.Trace) (*proce
 		Env:    append([]string{wire.LogLevelKey + "=" + s.PluginLogLevel.String()}, p.settings.Env...),
 		Logger: p.logger, Sockets: p.runtime.sockets, StartTimeout: s.StartTimeout,
 		Host: p.runtime.pair, Starter: p.runtime.starter, GRPC: p.settings.GRPC, Confinement: p.confinement, Trace: trace,
+		Limits: p.bounds(),
 	})
 }
 
@@ -425,8 +427,9 @@ func newCallbacks(l *life) (*callbacks, error) {
 	if l.plugin.settings.GRPC {
 		creds = credentials.NewTLS(config)
 	}
+	due := l.newBudget()
 	cb.server = grpc.NewServer(append(limits(), grpc.Creds(admitting{creds}), grpc.ForceServerCodecV2(wire.Codec()),
-		grpc.WaitForHandlers(true))...)
+		grpc.WaitForHandlers(true), experimental.BufferPool(due), grpc.StatsHandler(due))...)
 	cb.register(cb.framed.Beside(cb.server))
 	cb.init = &pluginv1.InitRequest{
 		HostAddress:          "unix:" + path,

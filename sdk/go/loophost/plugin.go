@@ -76,6 +76,7 @@ type Plugin struct {
 	ended     chan struct{} // closed when the supervisor has
 
 	confinement *confine.Confinement // nil without a process of the host's
+	metrics     scraped
 
 	mu       sync.Mutex
 	machine  supervise.Machine
@@ -150,7 +151,8 @@ func newPlugin(r *Runtime, kind wire.Kind, s PluginSettings) *Plugin {
 		events:  make(chan event),
 		ended:   make(chan struct{}),
 		objects: map[string]*Object{}, lent: map[string]*lent{},
-		first: make(chan struct{}),
+		first:   make(chan struct{}),
+		metrics: scraped{turn: make(chan struct{}, 1)},
 	}
 	p.calls.Make = func(method, code string) wire.Meter { return r.meter(p, r.calls, method, code) }
 	p.callbacks.Make = func(method, code string) wire.Meter { return r.meter(p, r.callbacks, method, code) }
@@ -305,15 +307,4 @@ func (p *Plugin) current() *life {
 // observe counts a call.
 func (p *Plugin) observe(method string, err error, begin time.Time) {
 	p.calls.Observe(method, status.Code(err), time.Since(begin))
-}
-
-// CollectMetrics returns the plugin's exposition for a scraper's Accept header. It does not wait for a plugin that is
-// down.
-func (p *Plugin) CollectMetrics(ctx context.Context, accept string) (*pluginv1.CollectMetricsResponse, error) {
-	l := p.current()
-	if l == nil || !l.isReady() || l.dying() {
-		return nil, status.Errorf(codes.Unavailable, "plugin %s is down", p.name)
-	}
-	return pluginv1.NewLifecycleServiceClient(wire.Bind(l.conn, "")).CollectMetrics(ctx,
-		&pluginv1.CollectMetricsRequest{Accept: accept})
 }

@@ -45,10 +45,11 @@ const (
 	// does not. Health checks wait too: it is more than a node of a thousand feeds has open on a relayer whose chain does
 	// not answer.
 	maxOpen = 16384
-	// maxBytes is how many bytes the requests of unanswered calls may have at their caller, and maxServed at their server:
-	// what counts as answered at the one may not have been written by the other.
-	maxBytes  = 64 << 20
-	maxServed = 2 * maxBytes
+	// maxBytes is how many bytes the requests of unanswered calls may have at their caller, and maxServed at their server,
+	// of all its connections together: what counts as answered at the one may not have been written by the other. One
+	// message of the longest leaves room for many usual ones, and whoever sends all that it can costs a host little.
+	maxBytes  = 18 << 20
+	maxServed = 24 << 20
 	// maxQueue is how many bytes wait to be written before those who would add more wait too.
 	maxQueue = 256 << 10
 	// A socket's buffer takes this many calls and bytes at once.

@@ -41,6 +41,7 @@ type Server struct {
 	logger  *slog.Logger
 	methods map[string]*method
 	running sync.WaitGroup
+	bytes   atomic.Int64 // of the requests that are not answered, on all connections
 
 	mu      sync.Mutex
 	stopped bool
@@ -120,7 +121,7 @@ type serverConn struct {
 	*writer // its lock guards open, bytes and workers
 	server  *Server
 	open    map[uint32]*incoming
-	bytes   int // of the requests that are not answered
+	bytes   int // of its requests that are not answered
 	workers int
 	retire  *time.Timer    // set while there are workers
 	work    chan *incoming // nil: a worker is let go
@@ -154,6 +155,8 @@ func (c *serverConn) serve() {
 func (c *serverConn) end(err error) {
 	c.mu.Lock()
 	c.fail(err)
+	c.server.bytes.Add(-int64(c.bytes)) // none of them is answered any more
+	c.bytes = 0
 	calls := make([]*incoming, 0, len(c.open))
 	for _, q := range c.open {
 		calls = append(calls, q)
@@ -238,10 +241,11 @@ func (c *serverConn) admit(q *incoming) error {
 		return malformed("call %d is begun twice", q.id)
 	case len(c.open) == maxOpen:
 		return malformed("more than %d calls are open", maxOpen)
-	case c.bytes+q.size > maxServed:
-		return malformed("the open calls have more than %d bytes", maxServed)
 	case c.err != nil:
 		return c.err // and nobody would tell the call that it is over
+	case c.server.bytes.Add(int64(q.size)) > maxServed:
+		c.server.bytes.Add(-int64(q.size))
+		return malformed("the open calls have more than %d bytes", maxServed)
 	}
 	c.open[q.id] = q
 	c.bytes += q.size
@@ -438,6 +442,7 @@ func (c *serverConn) answer(q *incoming, reply any, err error) {
 func (c *serverConn) close(q *incoming) {
 	delete(c.open, q.id)
 	c.bytes -= q.size
+	c.server.bytes.Add(-int64(q.size))
 }
 
 // always is a worker's: to hang in a write of answers is what it may, for nobody waits for it but those whose answers
