@@ -148,6 +148,7 @@ e2e: build ## Run devnets to their end: plugins as processes, in the node's proc
 	@if [ -e .venv/ready ]; then set -x; bin/devnet --product twap=.venv/bin/loop-twap --product-config '{"window": 10}' --check twap \
 		--rounds 15 --json --kill-every 2s --no-lost-votes; fi
 	go build -tags bare -o .bin/bare/ ./host/cmd/loop ./plugins/median/cmd/loop-median
+	@$(MAKE) test-attacks
 	rm -rf .bin/acme && bin/loop new plugin acme --kind relayer --lang go --sdk . --dir .bin/acme
 	cd .bin/acme && export GOWORK=off && go mod tidy && go build .
 	bin/devnet --bin-dir .bin/bare --rounds 10 --json --plugin relayer:acme=.bin/acme/loop-acme
@@ -239,6 +240,11 @@ anvil-if-possible: # Where its tools are; elsewhere it says which are not.
 attack: ## Attack a node by a hostile plugin in every way and write what comes of it into docs/security.md; it needs root and Landlock.
 	go test -count=1 ./host/cmd/loop -run TestAttacks -update
 	go test -count=1 ./host/internal/fallback -run TestHostileRelayers -update
+
+.PHONY: test-attacks
+test-attacks: build ## Have a plugin attack its node while the devnet's feed goes on, as root and as an ordinary user.
+	LOOP_DEVNET=$(CURDIR)/bin/devnet LOOP_TEST_PYTHON=$$(if [ -e .venv/ready ]; then echo $(CURDIR)/.venv/bin/python; fi) \
+		go test -count=1 ./host/cmd/loop -run TestAttacksOnANetwork
 
 .PHONY: chaos
 chaos: build ## Break plugins in every way and write what comes of it into docs/reliability.md; ARGS='--short' is quicker.

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -22,6 +23,7 @@ import (
 	"github.com/loop-plugins/loop/gen/go/loop/node/v1/nodev1connect"
 	"github.com/loop-plugins/loop/host/internal/fallback"
 	"github.com/loop-plugins/loop/sdk/go/loop"
+	"github.com/loop-plugins/loop/sdk/go/wire"
 )
 
 // target is what a hostile plugin knows of its host: more than it could find out.
@@ -34,6 +36,7 @@ type target struct {
 	Abstract               string // name of a socket
 	VictimFolder           string
 	VictimSocket           string
+	Callbacks              string // socket on which the node serves plugins, the other one's among them
 	Other                  string // a file of the node's user
 }
 
@@ -105,7 +108,7 @@ func reads(path string) error {
 	defer f.Close()
 	_, err = f.Read(make([]byte, 64))
 	if errors.Is(err, io.EOF) {
-		return nil
+		return errNothing
 	}
 	return err
 }
@@ -376,6 +379,12 @@ func onDoors() []attempt {
 		{"connect to another plugin's socket, which mutual TLS guards", func(t target) error {
 			return dials("unix", t.VictimSocket)
 		}},
+		{"call the node as another plugin, with a certificate of its own making", func(t target) error {
+			return speaks(t.Callbacks)
+		}},
+		{"call another plugin as the node, with a certificate of its own making", func(t target) error {
+			return speaks(t.VictimSocket)
+		}},
 		{"send packets of its own making (AF_PACKET)", func(target) error { return sockets(unix.AF_PACKET, unix.SOCK_RAW) }},
 		{"speak to the machine's hypervisor (AF_VSOCK)", func(target) error {
 			return sockets(unix.AF_VSOCK, unix.SOCK_STREAM)
@@ -397,6 +406,26 @@ func onDoors() []attempt {
 			return err
 		}},
 	}
+}
+
+// speaks makes a connection whose other end knows this one by its certificate.
+func speaks(socket string) error {
+	pair, err := wire.NewKeyPair()
+	if err != nil {
+		return err
+	}
+	c, err := tls.DialWithDialer(&net.Dialer{Timeout: time.Second}, "unix", socket, &tls.Config{
+		Certificates: []tls.Certificate{pair.TLS}, InsecureSkipVerify: true, NextProtos: []string{"h2"},
+	})
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	if err := c.SetDeadline(time.Now().Add(5 * time.Second)); err != nil {
+		return err
+	}
+	_, err = c.Read(make([]byte, 1)) // what refuses a certificate says so after the caller has shaken hands
+	return err
 }
 
 func sockets(family, kind int) error {

@@ -39,6 +39,8 @@ func TestMain(m *testing.M) { testscript.Main(m, programs()) }
 func programs() map[string]func() {
 	return map[string]func(){
 		"hostile":       hostile,
+		"flooder":       floodHost,
+		"bare":          bare,
 		"loop":          main,
 		"loop-median":   func() { loop.Serve(fallback.Plugins()["median"].New()) },
 		"loop-evm":      func() { loop.Serve(fallback.Plugins()["evm"].New()) },
