@@ -54,7 +54,7 @@ type PluginRules struct {
 	Standby     bool   `comment:"Keep one process more that has shaken hands and waits: a death then costs Init and the objects alone, and as much memory as it has."`
 	Transport   string `comment:"How node and plugin call one another: auto (as frames where the plugin has them, see docs/wire.md, else over gRPC) or grpc. Empty: auto."`
 
-	Confine     string   `comment:"What is taken from a process: none, limits, landlock or user, each with what is before it, or auto: landlock where Linux\nhas it, else limits. Any but auto is had or is an error. Empty: auto."`
+	Confine     string   `comment:"What is taken from a process: none, limits, landlock, user or namespace, each with what is before it, or auto: landlock where Linux\nhas it, else limits. Any but auto is had or is an error. Empty: auto."`
 	Read        []string `comment:"Absolute paths that it may read and execute besides its program, its interpreter and the system's libraries."`
 	Write       []string `comment:"Absolute paths that it may read and write besides its own folder."`
 	Connect     []uint16 `comment:"TCP ports that it may connect to. Empty: any for relayers, none for products."`

@@ -1258,7 +1258,7 @@ type PluginStatus struct {
 	Pinned bool `protobuf:"varint,17,opt,name=pinned,proto3" json:"pinned,omitempty"`
 	// How calls go to its process: "loop/1" as frames, "grpc" over gRPC alone; empty when there is none.
 	Transport string `protobuf:"bytes,18,opt,name=transport,proto3" json:"transport,omitempty"`
-	// What is taken from its process: "none", "limits", "landlock" or "user", each with what is before it; empty when the node does not start it.
+	// What is taken from its process: "none", "limits", "landlock", "user" or "namespace"; empty when the node does not start it.
 	Confinement string `protobuf:"bytes,19,opt,name=confinement,proto3" json:"confinement,omitempty"`
 	// What the node's kernel is too old to take at that level, such as "TCP ports".
 	ConfinementLacks []string `protobuf:"bytes,20,rep,name=confinement_lacks,json=confinementLacks,proto3" json:"confinement_lacks,omitempty"`
