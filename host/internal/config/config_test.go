@@ -1,6 +1,7 @@
 package config_test
 
 import (
+	"errors"
 	"flag"
 	"fmt"
 	"maps"
@@ -590,6 +591,38 @@ func TestRelayersInheritTheNetwork(t *testing.T) {
 	} {
 		if diff := cmp.Diff(test.want, got.Environment.Plugins[name].Environ(test.relayer)); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", name, diff)
+		}
+	}
+}
+
+// TestOpenPassword holds that a password that every user can read is told of, and that one that a group can read,
+// as of a
+// mounted secret, is not.
+func TestOpenPassword(t *testing.T) {
+	t.Parallel()
+	for mode, told := range map[os.FileMode]bool{0o600: false, 0o640: false, 0o644: true} {
+		dir := t.TempDir()
+		password, file := filepath.Join(dir, "password"), filepath.Join(dir, "node.toml")
+		text := fmt.Sprintf("[Keystore]\nPasswordFile = %q\n", password)
+		if err := errors.Join(os.WriteFile(password, []byte("x"), mode), os.Chmod(password, mode),
+			os.WriteFile(file, []byte(text), 0o600)); err != nil {
+			t.Fatal(err)
+		}
+		c, err := config.Load(file, []string{"HOME=" + dir}, nil)
+		if err != nil || c.CheckChains(t.Context(), nil) != nil {
+			t.Fatal(err)
+		}
+		var warnings []string
+		for _, w := range c.Warnings {
+			warnings = append(warnings, w.String())
+		}
+		want := []string{file + ":2: Keystore.PasswordFile: every user of this machine can read " + password + "; " +
+			"chmod it to 600"}
+		if !told {
+			want = nil
+		}
+		if diff := cmp.Diff(want, warnings); diff != "" {
+			t.Errorf("%o (-want +got):\n%s", mode, diff)
 		}
 	}
 }

@@ -115,6 +115,9 @@ func hasField(fields []string, name string) bool {
 	return slices.ContainsFunc(fields, func(field string) bool { return strings.EqualFold(field, name) })
 }
 
+// othersRead is the permission of others to read a file.
+const othersRead = 0o004
+
 // resolve fills in what depends on the environment and on other files.
 func (c *Config) resolve(all map[string]string, password []byte) {
 	p := &c.problems
@@ -144,6 +147,11 @@ func (c *Config) resolve(all map[string]string, password []byte) {
 		p.add("Keystore.PasswordFile",
 			"the keystore has no password; name a file with it here, or set the environment variable CL_PASSWORD_KEYSTORE")
 	default:
+		if info, err := os.Stat(c.Keystore.PasswordFile); err == nil && info.Mode()&othersRead != 0 {
+			p.file.Warn("Keystore.PasswordFile", "every user of this machine can read %s; chmod it to 600",
+				c.Keystore.PasswordFile)
+			c.Warnings = p.warnings()
+		}
 		text, err := readFile(c.Keystore.PasswordFile)
 		if err != nil {
 			p.add("Keystore.PasswordFile", "reading the keystore's password: %v", err)

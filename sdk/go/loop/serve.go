@@ -61,7 +61,9 @@ func Serve(p Plugin) {
 		level = slog.LevelInfo // a host that says nothing wants the usual
 	}
 	// go-plugin swaps os.Stderr for a pipe of its own until Init; the logger keeps the real one.
-	host := newHost(slog.New(slog.NewJSONHandler(os.Stderr, &slog.HandlerOptions{Level: level})), true)
+	host := newHost(slog.New(slog.NewJSONHandler(os.Stderr, &slog.HandlerOptions{
+		Level: level, ReplaceAttr: lasting,
+	})), true)
 	go exitWithHost(os.Stdin, host.logger)
 	// go-plugin serves what is printed as a stream of gRPC, which hosts do not open: they read stdout and stderr
 	// themselves.
@@ -192,4 +194,13 @@ func bind(p Plugin, host *Host, registrar grpc.ServiceRegistrar,
 func InProcess(p Plugin, logger *slog.Logger, down grpc.ServiceRegistrar, up grpc.ClientConnInterface) {
 	host := newHost(logger, false)
 	bind(p, host, down, func(*pluginv1.InitRequest) (grpc.ClientConnInterface, error) { return up, nil })
+}
+
+// lasting has durations in words: JSON has them as numbers otherwise, of which nobody at the other end knows what
+// they are.
+func lasting(_ []string, a slog.Attr) slog.Attr {
+	if a.Value.Kind() == slog.KindDuration {
+		a.Value = slog.StringValue(a.Value.Duration().String())
+	}
+	return a
 }

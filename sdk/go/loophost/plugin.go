@@ -86,6 +86,7 @@ type Plugin struct {
 	journal  *journal.Machine
 	objects  map[string]*Object // those of the journal
 	lent     map[string]*lent
+	deaths   uint64 // ends that nobody asked for
 	lastExit process.Exit
 	lastErr  error // why the last life ended or did not begin
 	first    chan struct{}

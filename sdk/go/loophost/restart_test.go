@@ -159,6 +159,9 @@ func TestUpgrade(t *testing.T) {
 	t.Logf("%d calls, %d failed", calls.Load(), failed.Load())
 	if s := relayer.Status(); s.Generation != 6 {
 		t.Errorf("after 5 restarts the generation is %d", s.Generation)
+	} else if s.Restarts != 0 || s.LastExit != "it was asked to end" {
+		t.Errorf("what was asked for counts as %d restarts, and the last life is said to have ended so: %s", s.Restarts,
+			s.LastExit)
 	}
 }
 

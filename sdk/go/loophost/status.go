@@ -1,6 +1,7 @@
 package loophost
 
 import (
+	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -20,11 +21,11 @@ type Status struct {
 	PID int
 	// Generation is which life this is, from 1.
 	Generation uint64
-	// Restarts counts the lives after the first.
+	// Restarts counts the lives that ended though nobody asked for it.
 	Restarts uint64
-	// ReadyAt is when the life that serves became ready.
+	// ReadyAt is when the life that serves became ready; the zero time while none does.
 	ReadyAt time.Time
-	// LastExit says how the last life ended or why it did not begin; empty before the first end.
+	// LastExit says how the last life ended or why it did not begin, in one sentence; empty before the first end.
 	LastExit string
 	// LastStderr holds the last lines of stderr of the last life that ended.
 	LastStderr []string
@@ -73,18 +74,18 @@ func (p *Plugin) Status() Status {
 	defer p.mu.Unlock()
 	s := Status{
 		Name: p.name, Kind: p.kind.Name, State: p.machine.State(), InProcess: p.settings.InProcess != nil, PID: pid,
-		Generation: p.machine.Lives(), ReadyAt: p.readyAt, LastStderr: p.lastExit.Stderr,
+		Generation: p.machine.Lives(), Restarts: p.deaths, LastStderr: p.lastExit.Stderr,
 		Memory: memory, MemoryLimit: p.settings.MemoryLimit, Pinned: len(p.settings.SHA256) > 0, Transport: transport,
 		Version: p.info.GetVersion(), Runtime: p.info.GetRuntime(), Standby: standby, Start: p.trace,
 	}
 	if c := p.confinement; c != nil {
 		s.Confinement, s.Lacks = c.Level(), c.Lacks()
 	}
-	if s.Generation > 0 {
-		s.Restarts = s.Generation - 1
+	if s.State == supervise.Ready {
+		s.ReadyAt = p.readyAt
 	}
 	if p.lastErr != nil {
-		s.LastExit = p.lastErr.Error()
+		s.LastExit = brief(p.lastErr.Error())
 	}
 	for _, o := range p.journal.Objects() {
 		st := ObjectStatus{Name: o.Name, Type: p.objects[o.Name].spec.Type, State: o.State, Parent: o.Parent}
@@ -94,6 +95,18 @@ func (p *Plugin) Status() Status {
 		s.Objects = append(s.Objects, st)
 	}
 	return s
+}
+
+// longestExit is how long a sentence on an end may be, in characters: LastStderr has the rest.
+const longestExit = 200
+
+// brief is a text in one line that fits a table.
+func brief(text string) string {
+	shown := []rune(strings.Join(strings.Fields(text), " "))
+	if len(shown) > longestExit {
+		return string(shown[:longestExit-1]) + "…"
+	}
+	return string(shown)
 }
 
 // Checksums are the SHA-256 checksums of the files that the plugin's process was started from; none while it has no
@@ -110,6 +123,16 @@ func (p *Plugin) Checksums() ([]process.Checksum, error) {
 		return nil, nil
 	}
 	return proc.Checksums()
+}
+
+// FilesNow are the checksums of the files that the plugin's command starts now: others than Checksums when they
+// were replaced
+// since. None of a plugin without a command.
+func (p *Plugin) FilesNow() ([]process.Checksum, error) {
+	if len(p.settings.Command) == 0 {
+		return nil, nil
+	}
+	return p.runtime.checksums.Of(p.settings.Command)
 }
 
 // ChecksumsOf are the SHA-256 checksums of the files that a command starts now. It starts nothing.
@@ -134,7 +157,8 @@ type collector struct{ r *Runtime }
 var (
 	upDesc = prometheus.NewDesc("loop_plugin_up", "Whether the plugin serves (1) or not (0).", []string{"plugin"},
 		nil)
-	restartsDesc = prometheus.NewDesc("loop_plugin_restarts_total", "Lives of the plugin's process after the first.",
+	restartsDesc = prometheus.NewDesc("loop_plugin_restarts_total",
+		"Lives of the plugin's process that ended though nobody asked for it.",
 		[]string{"plugin"}, nil)
 	memoryDesc = prometheus.NewDesc("loop_plugin_memory_bytes",
 		"Resident memory of the plugin's process and its children.", []string{"plugin"}, nil)

@@ -132,6 +132,11 @@ func (p *Plugin) buried(l *life) {
 		p.lastExit = l.exit
 		p.lastErr = errors.New(l.exit.String())
 	}
+	if l.wasAsked() && l.err == nil {
+		p.lastErr = errors.New("it was asked to end")
+	} else {
+		p.deaths++
+	}
 	level := slog.LevelWarn
 	switch {
 	case l.wasAsked():
@@ -139,11 +144,8 @@ func (p *Plugin) buried(l *life) {
 	case p.readyAt.IsZero() && !p.settings.Patient:
 		level = slog.LevelDebug // Launch returns the reason to somebody who knows whether it is one to worry
 	}
-	if l.proc == nil && l.err == nil {
-		p.lastErr = errors.New("it ran inside the node and was stopped")
-	}
 	p.logger.Log(context.Background(), level, "the plugin's process ended", "generation", l.generation, "pid", l.pid(),
-		"reason", p.lastErr)
+		"reason", brief(p.lastErr.Error()))
 	p.life = nil
 	p.step(journal.Event{What: journal.Ended, Life: l.generation})
 }
@@ -152,7 +154,7 @@ func (p *Plugin) buried(l *life) {
 func (p *Plugin) unreachable(s supervise.State) {
 	err := status.Errorf(codes.Unavailable, "plugin %s is %s", p.name, s)
 	if p.lastErr != nil {
-		err = status.Errorf(codes.Unavailable, "plugin %s is %s: %v", p.name, s, p.lastErr)
+		err = status.Errorf(codes.Unavailable, "plugin %s is %s: %v", p.name, s, brief(p.lastErr.Error()))
 	}
 	p.step(journal.Event{What: journal.Unreachable, Reason: err})
 }

@@ -8,6 +8,8 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"maps"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -103,7 +105,9 @@ func parse(line string) (slog.Level, string, []slog.Attr) {
 		return plainLevel(line), line, nil
 	}
 	var fields map[string]any
-	if err := json.Unmarshal([]byte(line), &fields); err != nil {
+	d := json.NewDecoder(strings.NewReader(line))
+	d.UseNumber() // a block is 22000000, and not 2.2e+07
+	if err := d.Decode(&fields); err != nil || d.More() {
 		return slog.LevelInfo, line, nil
 	}
 	message, ok := first[string](fields, "msg", "@message", "message")
@@ -120,11 +124,11 @@ func parse(line string) (slog.Level, string, []slog.Attr) {
 		}
 	}
 	attrs := make([]slog.Attr, 0, len(fields))
-	for k, v := range fields {
-		switch k {
+	for _, k := range slices.Sorted(maps.Keys(fields)) {
+		switch v := fields[k]; k {
 		case "msg", "@message", "message", "level", "@level", "time", "@timestamp", "timestamp":
 		default:
-			attrs = append(attrs, slog.Any(k, v))
+			attrs = append(attrs, slog.Any(k, v)) // numbers as they were written
 		}
 	}
 	return level, message, attrs

@@ -1,6 +1,8 @@
 package process
 
 import (
+	"bytes"
+	"log/slog"
 	"os"
 	"regexp"
 	"strings"
@@ -24,5 +26,18 @@ func TestLinesAreDocumented(t *testing.T) {
 		if level, message, _ := parse(row[1]); level.String() != row[2] || message != row[3] {
 			t.Errorf("docs/contract.md reads %s as %s %q; a host reads %s %q", row[1], row[2], row[3], level, message)
 		}
+	}
+}
+
+// TestAttributes holds that a line's attributes are logged as the plugin has written them, in one order.
+func TestAttributes(t *testing.T) {
+	t.Parallel()
+	_, message,
+		attrs := parse(`{"msg":"waits","took":"1.5s","block":22000000,"wei":1000000000000000000001,"share":0.5,"a":null}`)
+	var log bytes.Buffer
+	slog.New(slog.NewTextHandler(&log, nil)).LogAttrs(t.Context(), slog.LevelInfo, message, attrs...)
+	_, got, _ := strings.Cut(strings.TrimSpace(log.String()), "msg=")
+	if want := "waits a=<nil> block=22000000 share=0.5 took=1.5s wei=1000000000000000000001"; got != want {
+		t.Errorf("the line is %s, want %s", got, want)
 	}
 }

@@ -1,0 +1,17 @@
+package loophost
+
+import (
+	"strings"
+	"testing"
+)
+
+// TestBrief holds that what a table shows of an end is one line of bounded length.
+func TestBrief(t *testing.T) {
+	t.Parallel()
+	if got := brief("exit status 2; it said:\n\tpanic: \u00e9"); got != "exit status 2; it said: panic: \u00e9" {
+		t.Errorf("%q", got)
+	}
+	if got := brief(strings.Repeat("\u00e9", 900)); len([]rune(got)) != longestExit || !strings.HasSuffix(got, "\u00e9…") {
+		t.Errorf("%q", got)
+	}
+}
