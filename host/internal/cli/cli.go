@@ -105,17 +105,17 @@ func Run(s Streams) int {
 func rootCommand(s Streams) *cobra.Command {
 	c := &command{streams: s, target: target{environ: s.Environ, builtin: slices.Sorted(maps.Keys(s.Builtin))}}
 	root := group("loop", "An oracle node whose chains and products run as plugins",
-		c.node(), c.jobs(), c.rounds(), c.chains(), c.keys(), c.bridges(), c.plugins(), c.tokens(), c.create(), c.version(),
-		c.manual())
+		c.node(), c.jobs(), c.rounds(), c.chains(), c.keys(), c.bridges(), c.plugins(), c.tokens(), c.doctor(),
+		c.logLevel(), c.create(), c.version(), c.manual())
 	root.Version, root.SilenceErrors, root.SilenceUsage = build.Version(), true, true
 	root.SetVersionTemplate("{{.Name}} {{.Version}}\n")
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return exit(ExitUsage, fmt.Errorf("%w; see: %s --help", err, cmd.CommandPath()))
 	})
-	root.CompletionOptions.HiddenDefaultCmd = true
 	root.SetIn(s.In)
 	root.SetOut(s.Out)
 	root.SetErr(s.Err)
+	root.InitDefaultCompletionCmd() // now, for those who look the command up
 	c.target.flags(root)
 	root.PersistentFlags().BoolVar(&c.json, "json", false, "print JSON in place of a table")
 	return root

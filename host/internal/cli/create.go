@@ -15,6 +15,7 @@ func (c *command) create() *cobra.Command {
 	s := scaffold.Settings{Version: build.Version()}
 	plugin := &cobra.Command{
 		Use: "plugin NAME", Short: "Write a plugin that builds and keeps the contract as it is", Args: one("a plugin's name"),
+		Example: "  loop new plugin twap --kind product --lang go",
 		RunE: func(_ *cobra.Command, args []string) error {
 			s.Name = args[0]
 			dir, files, err := scaffold.Write(s)

@@ -37,8 +37,9 @@ const (
 func (c *command) showJob() *cobra.Command {
 	return &cobra.Command{
 		Use: "show ID", Short: "Show what a job does: its state, oracle, peers, last rounds and accounts",
-		Args:    one("a job's id"),
-		Example: "  loop jobs show 1",
+		ValidArgsFunction: c.complete(jobIDs),
+		Args:              one("a job's id"),
+		Example:           "  loop jobs show 1",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			id, err := jobID(args[0])
 			if err != nil {
@@ -164,7 +165,8 @@ func sender(o *nodev1.RoundObservation, accepted *nodev1.ContractAnswer) string 
 func (c *command) jobErrors() *cobra.Command {
 	return &cobra.Command{
 		Use: "errors ID", Short: "List a job's errors, each once with how often and when it came", Args: one("a job's id"),
-		Example: "  loop jobs errors 1",
+		ValidArgsFunction: c.complete(jobIDs),
+		Example:           "  loop jobs errors 1",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			id, err := jobID(args[0])
 			if err != nil {

@@ -27,10 +27,12 @@ func (c *command) node() *cobra.Command {
 	var file string
 	start := &cobra.Command{
 		Use: "start", Short: "Start a node and run it until it is told to end (Ctrl-C, SIGTERM)", Args: none,
-		RunE: func(cmd *cobra.Command, _ []string) error { return c.start(cmd.Context(), file) },
+		Example: "  loop node start\n  loop node start --config node.toml",
+		RunE:    func(cmd *cobra.Command, _ []string) error { return c.start(cmd.Context(), file) },
 	}
 	check := &cobra.Command{
 		Use: "check", Short: "Start the plugins, ask every chain once and say what a node would meet", Args: none,
+		Example: "  loop node check --config node.toml",
 		Long: "check reads the configuration, starts the plugins, connects to every RPC node and ends. It opens no " +
 			"database.\n" +
 			"It exits with 2 for a bad configuration, 3 for a plugin that does not start and 4 for a chain that nobody " +
@@ -42,13 +44,14 @@ func (c *command) node() *cobra.Command {
 	}
 	reference := &cobra.Command{
 		Use: "config", Short: "Print every key of the configuration with its default", Args: none,
+		Example: "  loop node config",
 		Long: "config prints every key of the node's configuration with its default and what it is for. Of chains and of " +
 			"plugins it\n" +
 			"prints what the relayers say that are built in, and those that CL_<NAME>_CMD names, which run for as long as " +
 			"that takes.",
 		RunE: func(cmd *cobra.Command, _ []string) error { return c.reference(cmd.Context()) },
 	}
-	return group("node", "Start and check a node", start, check, reference)
+	return group("node", "Start, check and reload a node", start, check, c.reload(), reference)
 }
 
 // settings are those of a node that is configured so.
@@ -109,30 +112,46 @@ func (c *command) reference(ctx context.Context) error {
 	return err
 }
 
-func (c *command) logger(l config.Log) *slog.Logger {
-	var level slog.Level
-	if err := level.UnmarshalText([]byte(l.Level)); err != nil {
-		level = slog.LevelInfo // Load has checked it
-	}
-	options := &slog.HandlerOptions{Level: level}
+// logger returns the node's log, and what sets its level.
+func (c *command) logger(l config.Log) (*slog.Logger, *slog.LevelVar) {
+	level := &slog.LevelVar{}
+	_ = level.UnmarshalText([]byte(l.Level)) // Load has checked it
+	options := &slog.HandlerOptions{Level: level, ReplaceAttr: lasting}
 	if strings.EqualFold(l.Format, "json") {
-		return slog.New(slog.NewJSONHandler(c.streams.Err, options))
+		return slog.New(slog.NewJSONHandler(c.streams.Err, options)), level
 	}
-	return slog.New(slog.NewTextHandler(c.streams.Err, options))
+	return slog.New(slog.NewTextHandler(c.streams.Err, options)), level
+}
+
+// lasting has durations in words, as people and configurations write them, and not in nanoseconds.
+func lasting(_ []string, a slog.Attr) slog.Attr {
+	if a.Value.Kind() == slog.KindDuration {
+		a.Value = slog.StringValue(a.Value.Duration().String())
+	}
+	return a
 }
 
 func (c *command) start(ctx context.Context, file string) error {
+	hangups := make(chan os.Signal, 1) // one that comes while the node starts or reads its configuration is not lost
+	signal.Notify(hangups, syscall.SIGHUP)
+	defer signal.Stop(hangups)
 	loaded, err := c.load(ctx, file)
 	if err != nil {
 		return err
 	}
 	ctx, cancel := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
 	defer cancel()
-	logger := c.logger(loaded.Log)
+	logger, level := c.logger(loaded.Log)
 	for _, w := range loaded.Warnings {
 		logger.Warn("something to know of the configuration", "at", w.Place(), "key", w.Key, "what", w.Text)
 	}
-	n, err := node.Start(ctx, c.settings(loaded, logger))
+	settings := c.settings(loaded, logger)
+	settings.Level = level
+	settings.Reread = func() (*config.Config, error) {
+		// A node that runs needs no password any more: something in its place keeps its file from being read.
+		return config.Load(file, c.streams.Environ, []byte("unread"), c.builtin()...)
+	}
+	n, err := node.Start(ctx, settings)
 	if err != nil {
 		if ctx.Err() != nil {
 			return nil // told to end while it started
@@ -144,7 +163,14 @@ func (c *command) start(ctx context.Context, file string) error {
 			return err
 		}
 	}
-	<-ctx.Done()
+	for told := false; !told; {
+		select {
+		case <-hangups:
+			_, _ = n.Reload(ctx) // the log says what came of it
+		case <-ctx.Done():
+			told = true
+		}
+	}
 	cancel() // a second signal ends the process at once
 	stop, done := context.WithTimeout(context.WithoutCancel(ctx), stopTimeout)
 	defer done()

@@ -23,7 +23,8 @@ type api = nodev1connect.NodeServiceClient
 func (c *command) jobs() *cobra.Command {
 	add := &cobra.Command{
 		Use: "add FILE", Short: "Check a job spec, store it and start the job (- reads standard input)",
-		Args: one("the file of a job spec"),
+		Example: "  loop jobs add feed.toml",
+		Args:    one("the file of a job spec"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			spec, err := c.spec(args[0])
 			if err != nil {
@@ -46,6 +47,7 @@ func (c *command) jobs() *cobra.Command {
 	}
 	list := &cobra.Command{
 		Use: "list", Short: "List the jobs", Args: none,
+		Example: "  loop jobs list\n  loop jobs list --json",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			r, err := call(cmd.Context(),
 				c, func(a api) func(context.Context, *nodev1.ListJobsRequest) (*nodev1.ListJobsResponse, error) {
@@ -59,6 +61,8 @@ func (c *command) jobs() *cobra.Command {
 	}
 	rm := &cobra.Command{
 		Use: "rm ID", Short: "Stop a job and forget it", Args: one("a job's id"),
+		Example:           "  loop jobs rm 1",
+		ValidArgsFunction: c.complete(jobIDs),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			id, err := jobID(args[0])
 			if err != nil {
@@ -97,6 +101,7 @@ func jobTable(w io.Writer, jobs ...*nodev1.Job) {
 func (c *command) keys() *cobra.Command {
 	list := &cobra.Command{
 		Use: "list", Short: "List the public sides of the node's keys", Args: none,
+		Example: "  loop keys list\n  loop keys list --json",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			r, err := call(cmd.Context(),
 				c, func(a api) func(context.Context, *nodev1.ListKeysRequest) (*nodev1.ListKeysResponse, error) {
@@ -111,7 +116,9 @@ func (c *command) keys() *cobra.Command {
 	var relay string
 	create := &cobra.Command{
 		Use: "create p2p|ocr2|RELAY", Short: "Make a key", Args: one("a kind of key: p2p, ocr2, or the relay of an account"),
-		Long: "create makes a P2P key, an OCR2 key bundle, or an account of the relay that is named.",
+		Example:           "  loop keys create evm\n  loop keys create ocr2 --relay evm",
+		ValidArgsFunction: c.complete(keyKinds),
+		Long:              "create makes a P2P key, an OCR2 key bundle, or an account of the relay that is named.",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			request := &nodev1.CreateKeyRequest{Relay: relay}
 			switch args[0] {
@@ -149,20 +156,26 @@ func keyTable(w io.Writer, keys ...*nodev1.Key) {
 			public = fmt.Sprintf("offchain %x  config %x  onchain %x", o.GetOffchainPublicKey(),
 				o.GetConfigEncryptionPublicKey(), o.GetOnchainPublicKey())
 		}
-		kind := strings.ToLower(strings.TrimPrefix(k.GetKind().String(), "KEY_KIND_"))
-		switch k.GetKind() {
-		case nodev1.KeyKind_KEY_KIND_OCR2:
-			kind += " (" + k.GetRelay() + ")"
-		case nodev1.KeyKind_KEY_KIND_ACCOUNT:
-			kind = k.GetRelay()
-		}
-		row(w, kind, k.GetId(), dash(public))
+		row(w, keyKind(k), k.GetId(), dash(public))
+	}
+}
+
+// keyKind is what a key is for, and on which relay.
+func keyKind(k *nodev1.Key) string {
+	switch kind := strings.ToLower(strings.TrimPrefix(k.GetKind().String(), "KEY_KIND_")); k.GetKind() {
+	case nodev1.KeyKind_KEY_KIND_OCR2:
+		return kind + " (" + k.GetRelay() + ")"
+	case nodev1.KeyKind_KEY_KIND_ACCOUNT:
+		return k.GetRelay()
+	default:
+		return kind
 	}
 }
 
 func (c *command) bridges() *cobra.Command {
 	add := &cobra.Command{
 		Use: "add NAME URL", Short: "Store a bridge to an external adapter",
+		Example: "  loop bridges add prices http://127.0.0.1:8080",
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) != 2 {
 				return fmt.Errorf("a bridge's name and its URL are wanted, and nothing else; see: %s --help", cmd.CommandPath())
@@ -182,6 +195,7 @@ func (c *command) bridges() *cobra.Command {
 	}
 	list := &cobra.Command{
 		Use: "list", Short: "List the bridges", Args: none,
+		Example: "  loop bridges list\n  loop bridges list --json",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			r, err := call(cmd.Context(),
 				c, func(a api) func(context.Context, *nodev1.ListBridgesRequest) (*nodev1.ListBridgesResponse, error) {
@@ -193,8 +207,30 @@ func (c *command) bridges() *cobra.Command {
 			return c.show(r, func(w io.Writer) { bridgeTable(w, r.GetBridges()...) })
 		},
 	}
+	update := &cobra.Command{
+		Use: "update NAME URL", Short: "Give a bridge another URL; jobs that use it go on",
+		Example:           "  loop bridges update prices http://127.0.0.1:8081",
+		ValidArgsFunction: c.complete(bridgeNames),
+		Args: func(cmd *cobra.Command, args []string) error {
+			if len(args) != 2 {
+				return fmt.Errorf("a bridge's name and its URL are wanted, and nothing else; see: %s --help", cmd.CommandPath())
+			}
+			return nil
+		},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			type method = func(context.Context, *nodev1.UpdateBridgeRequest) (*nodev1.UpdateBridgeResponse, error)
+			r, err := call(cmd.Context(), c, func(a api) method { return a.UpdateBridge },
+				&nodev1.UpdateBridgeRequest{Bridge: &nodev1.Bridge{Name: args[0], Url: args[1]}})
+			if err != nil {
+				return err
+			}
+			return c.show(r, func(w io.Writer) { bridgeTable(w, r.GetBridge()) })
+		},
+	}
 	rm := &cobra.Command{
 		Use: "rm NAME", Short: "Forget a bridge that no job uses", Args: one("a bridge's name"),
+		Example:           "  loop bridges rm prices",
+		ValidArgsFunction: c.complete(bridgeNames),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			r, err := call(cmd.Context(),
 				c, func(a api) func(context.Context, *nodev1.RemoveBridgeRequest) (*nodev1.RemoveBridgeResponse, error) {
@@ -206,7 +242,7 @@ func (c *command) bridges() *cobra.Command {
 			return c.show(r, func(io.Writer) {})
 		},
 	}
-	return group("bridges", "Add, list and remove bridges", add, list, c.revealBridge(), rm)
+	return group("bridges", "Add, list, change and remove bridges", add, list, update, c.revealBridge(), rm)
 }
 
 func bridgeTable(w io.Writer, bridges ...*nodev1.Bridge) {
@@ -219,6 +255,7 @@ func bridgeTable(w io.Writer, bridges ...*nodev1.Bridge) {
 func (c *command) plugins() *cobra.Command {
 	list := &cobra.Command{
 		Use: "list", Short: "List the plugins and how they do", Args: none,
+		Example: "  loop plugins list\n  loop plugins list --json",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			r, err := call(cmd.Context(),
 				c, func(a api) func(context.Context, *nodev1.ListPluginsRequest) (*nodev1.ListPluginsResponse, error) {
@@ -230,7 +267,7 @@ func (c *command) plugins() *cobra.Command {
 			return c.show(r, func(w io.Writer) { pluginTable(w, r.GetPlugins()) })
 		},
 	}
-	return group("plugins", "List, inspect and restart plugins", list, c.inspect(), c.restart())
+	return group("plugins", "List, inspect and restart plugins", list, c.inspect(), c.pluginLogs(), c.restart())
 }
 
 func pluginTable(w io.Writer, plugins []*nodev1.PluginStatus) {

@@ -16,6 +16,8 @@ import (
 func (c *command) inspect() *cobra.Command {
 	return &cobra.Command{
 		Use: "inspect NAME", Short: "Show a plugin, its objects and how its last life ended", Args: one("a plugin's name"),
+		Example:           "  loop plugins inspect evm",
+		ValidArgsFunction: c.complete(pluginNames),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			r, err := call(cmd.Context(),
 				c, func(a api) func(context.Context, *nodev1.ListPluginsRequest) (*nodev1.ListPluginsResponse, error) {
@@ -60,9 +62,10 @@ func pluginDetails(w io.Writer, p *nodev1.PluginStatus) {
 		}
 		row(w)
 	}
-	row(w, "OBJECT", "STATE", "PARENT", "REASON")
+	row(w, "OBJECT", "STATE", "OF", "PARENT", "REASON")
 	for _, o := range p.GetObjects() {
-		row(w, o.GetName(), strings.ToLower(strings.TrimPrefix(o.GetState().String(), "OBJECT_STATE_")), dash(o.GetParent()),
+		row(w, o.GetName(), strings.ToLower(strings.TrimPrefix(o.GetState().String(), "OBJECT_STATE_")),
+			dash(o.GetOwner()), dash(o.GetParent()),
 			dash(o.GetReason()))
 	}
 	if len(p.GetLastStderr()) > 0 {
@@ -92,7 +95,9 @@ func memory(bytes uint64) string {
 func (c *command) restart() *cobra.Command {
 	return &cobra.Command{
 		Use: "restart NAME", Short: "Replace a plugin's process by a new one, which may be another binary by now",
-		Args: one("a plugin's name"),
+		Example:           "  loop plugins restart evm",
+		ValidArgsFunction: c.complete(pluginNames),
+		Args:              one("a plugin's name"),
 		Long: "restart starts the plugin's command anew and shakes hands before the old process drains: calls wait in " +
 			"between and feeds go on.\n" +
 			"If the new process does not start, the old one stays and the command says why. It lifts a quarantine.",

@@ -12,6 +12,8 @@ import (
 func (c *command) revealJob() *cobra.Command {
 	return &cobra.Command{
 		Use: "spec ID", Short: "Print a job's spec, with the secrets that stand in it", Args: one("a job's id"),
+		Example:           "  loop jobs spec 1",
+		ValidArgsFunction: c.complete(jobIDs),
 		Long: "spec prints a job's spec as it was added. URLs and headers in it may be secrets: it is for admins, and the " +
 			"node's\n" +
 			"log has a line of it.",
@@ -37,6 +39,8 @@ func (c *command) revealJob() *cobra.Command {
 func (c *command) revealBridge() *cobra.Command {
 	return &cobra.Command{
 		Use: "url NAME", Short: "Print a bridge's whole URL, with the secrets in it", Args: one("a bridge's name"),
+		Example:           "  loop bridges url prices",
+		ValidArgsFunction: c.complete(bridgeNames),
 		Long: "url prints where a bridge leads. Its user, path and query may be secrets: it is for admins, and the node's " +
 			"log has a\n" +
 			"line of it.",

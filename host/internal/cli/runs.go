@@ -23,6 +23,7 @@ func (c *command) jobRuns() *cobra.Command {
 	var limit uint32
 	cmd := &cobra.Command{
 		Use: "runs ID [RUN]", Short: "List the runs of a job's pipelines, or show one with every task",
+		ValidArgsFunction: c.complete(jobIDs),
 		Long: "runs lists the newest runs of a job's pipelines that the node keeps, or shows one as loop jobs try does: " +
 			"what each\n" +
 			"task was given, what it came to, and how long it took. Of failures that repeat, the 1st, 2nd, 4th, 8th and so on " +

@@ -43,6 +43,14 @@ func (t *target) variable(name string) (value string) {
 	return value
 }
 
+// errNoSocket is the error of a configuration that does not say where the node's socket is.
+var errNoSocket = errors.New("the node's socket is not known")
+
+// named reports whether somebody has said which node is meant.
+func (t *target) named() bool {
+	return t.socket != "" || t.url != "" || t.variable("LOOP_NODE_SOCKET") != "" || t.variable("LOOP_NODE_URL") != ""
+}
+
 // resolve says where the node is: the one or the other is empty.
 func (t *target) resolve() (socket, address string, err error) {
 	switch {
@@ -59,7 +67,7 @@ func (t *target) resolve() (socket, address string, err error) {
 		address = t.variable("LOOP_NODE_URL")
 	default:
 		if socket, err = config.Socket(t.environ, t.builtin...); err != nil {
-			return "", "", exit(ExitUsage, fmt.Errorf("the node's socket is not known: %w; name it by --socket", err))
+			return "", "", exit(ExitUsage, fmt.Errorf("%w: %w; name it by --socket", errNoSocket, err))
 		}
 		return socket, "", nil
 	}

@@ -15,7 +15,8 @@ func (c *command) tokens() *cobra.Command {
 	var role string
 	create := &cobra.Command{
 		Use: "create NAME", Short: "Make a token for callers by TCP, and show it this once",
-		Args: one("a name for the token"),
+		Example: "  loop tokens create grafana --role view",
+		Args:    one("a name for the token"),
 		Long: "create prints a token that --url, dashboards and programs send to the node. It is shown this once: the node " +
 			"keeps\n" +
 			"its hash. A token of the role view reads; one of operate adds and removes jobs and bridges and restarts plugins " +
@@ -38,6 +39,7 @@ func (c *command) tokens() *cobra.Command {
 	create.Flags().StringVar(&role, "role", "", "what its holder may do: view, operate or admin")
 	list := &cobra.Command{
 		Use: "list", Short: "List the tokens, without what is secret", Args: none,
+		Example: "  loop tokens list\n  loop tokens list --json",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			type method = func(context.Context, *nodev1.ListTokensRequest) (*nodev1.ListTokensResponse, error)
 			r, err := call(cmd.Context(), c, func(a api) method { return a.ListTokens }, &nodev1.ListTokensRequest{})
@@ -54,6 +56,8 @@ func (c *command) tokens() *cobra.Command {
 	}
 	revoke := &cobra.Command{
 		Use: "revoke NAME", Short: "End a token: its next call is refused", Args: one("a token's name"),
+		Example:           "  loop tokens revoke grafana",
+		ValidArgsFunction: c.complete(tokenNames),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			type method = func(context.Context, *nodev1.RevokeTokenRequest) (*nodev1.RevokeTokenResponse, error)
 			request := &nodev1.RevokeTokenRequest{Name: args[0]}

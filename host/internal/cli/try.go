@@ -29,7 +29,8 @@ func (c *command) try() *cobra.Command {
 	var bridges []string
 	cmd := &cobra.Command{
 		Use: "try FILE", Short: "Run a job spec's pipelines once, and show every task and what would be observed",
-		Args: one("the file of a job spec"),
+		Example: "  loop jobs try feed.toml\n  loop jobs try feed.toml --source value --bridge prices=http://127.0.0.1:8080",
+		Args:    one("the file of a job spec"),
 		Long: "try runs the pipelines of a job spec (- reads standard input) once, in this process: it needs no node and " +
 			"makes\n" +
 			"no job. Bridges are those of --bridge, else of the node, if one answers. Contracts cannot be read. Limits are\n" +

@@ -18,7 +18,8 @@ func (c *command) validate() *cobra.Command {
 	var offline bool
 	cmd := &cobra.Command{
 		Use: "validate FILE", Short: "Say everything that is wrong with a job spec, and store nothing",
-		Args: one("the file of a job spec"),
+		Example: "  loop jobs validate feed.toml\n  loop jobs validate feed.toml --offline",
+		Args:    one("the file of a job spec"),
 		Long: "validate has the node check a job spec (- reads standard input). Where no node answers, or with --offline, " +
 			"it\n" +
 			"checks what needs none and lists the rest: keys, bridges, chains and other jobs are the node's to know. Of a " +

@@ -30,6 +30,7 @@ func (c *command) importKey() *cobra.Command {
 	var empty bool
 	cmd := &cobra.Command{
 		Use: "import FILE", Short: "Add a key from a wallet's or another node's key file", Args: one("a key file"),
+		Example: "  loop keys import wallet.json --password-file wallet.password",
 		Long: "import adds an account with a secp256k1 key from a file in version 3 of the Web3 Secret Storage format, as " +
 			"geth and wallets\n" +
 			"write it, or an account, an OCR2 key bundle or a P2P key from an established node's key file.\n" +
@@ -71,6 +72,8 @@ func (c *command) exportKey() *cobra.Command {
 	var passwordFile, relay string
 	cmd := &cobra.Command{
 		Use: "export KEY FILE", Short: "Write a key into a key file",
+		Example:           "  loop keys export 0x1202722523f86589562649536e6fa40642cCb942 wallet.json",
+		ValidArgsFunction: c.complete(keyIDs),
 		Long: "export writes an account with a secp256k1 key into a new file in version 3 of the Web3 Secret Storage " +
 			"format, which geth and\n" +
 			"wallets read, and any other key into one that established nodes read.\n" +

@@ -38,34 +38,61 @@ func (d *Database) scanBridge(row scanner) (Bridge, error) {
 	return bridge, err
 }
 
-// AddBridge stores a bridge and returns it with the lowered name and the time of
-// creation. A second bridge of one name is ErrExists; a name or URL out of form
-// is ErrInvalid.
-func (d *Database) AddBridge(ctx context.Context, bridge Bridge) (Bridge, error) {
-	bridge.Name = strings.ToLower(bridge.Name)
-	if !bridgeName.MatchString(bridge.Name) {
-		return Bridge{}, fmt.Errorf("add bridge %q: the name must be 1 to 100 letters, digits, - or _: %w", bridge.Name,
-			ErrInvalid)
+// checked is the bridge with its name lowered, or ErrInvalid.
+func (b Bridge) checked() (Bridge, error) {
+	b.Name = strings.ToLower(b.Name)
+	if !bridgeName.MatchString(b.Name) {
+		return Bridge{}, fmt.Errorf("the name must be 1 to 100 letters, digits, - or _: %w", ErrInvalid)
 	}
-	target, err := url.Parse(bridge.URL)
+	target, err := url.Parse(b.URL)
 	if err != nil || (target.Scheme != "http" && target.Scheme != "https") || target.Host == "" {
-		return Bridge{}, fmt.Errorf("add bridge %q: the url must begin with http:// or https:// and name a host: %w",
-			bridge.Name, ErrInvalid)
+		return Bridge{}, fmt.Errorf("the url must begin with http:// or https:// and name a host: %w", ErrInvalid)
 	}
-	bridge.CreatedAt = time.Now().UTC()
-	sealed, err := d.seal(tableBridges, bridge.Name, bridge.URL)
+	return b, nil
+}
+
+// AddBridge stores a bridge and returns it with the lowered name and the time of creation. A second bridge of one name
+// is ErrExists; a name or URL out of form is ErrInvalid.
+func (d *Database) AddBridge(ctx context.Context, bridge Bridge) (Bridge, error) {
+	added, err := bridge.checked()
+	if err != nil {
+		return Bridge{}, fmt.Errorf("add bridge %q: %w", bridge.Name, err)
+	}
+	added.CreatedAt = time.Now().UTC()
+	sealed, err := d.seal(tableBridges, added.Name, added.URL)
 	if err == nil {
 		err = d.write(ctx, flushed, func(tx *sql.Tx) error {
 			result, err := tx.ExecContext(ctx,
 				"INSERT INTO bridges ("+bridgeColumns+", clear_url) VALUES ($1, $2, $3, '') ON CONFLICT DO NOTHING",
-				bridge.Name, sealed, nanosOf(bridge.CreatedAt))
+				added.Name, sealed, nanosOf(added.CreatedAt))
 			return existing(result, err)
 		})
 	}
 	if err != nil {
-		return Bridge{}, fmt.Errorf("add bridge %q: %w", bridge.Name, err)
+		return Bridge{}, fmt.Errorf("add bridge %q: %w", added.Name, err)
 	}
-	return bridge, nil
+	return added, nil
+}
+
+// UpdateBridge gives a bridge another URL and returns it. One that does not exist is ErrNotFound, a URL out of form
+// ErrInvalid.
+func (d *Database) UpdateBridge(ctx context.Context, bridge Bridge) (Bridge, error) {
+	updated, err := bridge.checked()
+	if err != nil {
+		return Bridge{}, fmt.Errorf("update bridge %q: %w", bridge.Name, err)
+	}
+	var rows int64
+	sealed, err := d.seal(tableBridges, updated.Name, updated.URL)
+	if err == nil {
+		rows, err = d.exec(ctx, flushed, "UPDATE bridges SET url = $2, clear_url = '' WHERE name = $1", updated.Name, sealed)
+	}
+	if err == nil && rows == 0 {
+		err = ErrNotFound
+	}
+	if err != nil {
+		return Bridge{}, fmt.Errorf("update bridge %q: %w", updated.Name, err)
+	}
+	return d.Bridge(ctx, updated.Name)
 }
 
 // Bridges lists every bridge by name.

@@ -78,6 +78,10 @@ func object(request, reply any) string {
 		return "key " + q.GetId()
 	case *nodev1.AddBridgeRequest:
 		return "bridge " + q.GetBridge().GetName()
+	case *nodev1.UpdateBridgeRequest:
+		return "bridge " + q.GetBridge().GetName()
+	case *nodev1.SetLogLevelRequest:
+		return "log level " + q.GetLevel()
 	case *nodev1.RevealBridgeRequest:
 		return "bridge " + q.GetName()
 	case *nodev1.RemoveBridgeRequest:

@@ -26,6 +26,11 @@ import (
 // roles has what each method of the operator's API wants of its caller. A method that is not here is for nobody.
 var roles = map[string]nodev1.Role{
 	nodev1connect.NodeServiceNodeStatusProcedure:       nodev1.Role_ROLE_VIEW,
+	nodev1connect.NodeServiceDiagnoseProcedure:         nodev1.Role_ROLE_VIEW,
+	nodev1connect.NodeServiceReloadProcedure:           nodev1.Role_ROLE_OPERATE,
+	nodev1connect.NodeServiceGetLogLevelProcedure:      nodev1.Role_ROLE_VIEW,
+	nodev1connect.NodeServiceSetLogLevelProcedure:      nodev1.Role_ROLE_OPERATE,
+	nodev1connect.NodeServiceWatchPluginLogProcedure:   nodev1.Role_ROLE_VIEW,
 	nodev1connect.NodeServiceListPluginsProcedure:      nodev1.Role_ROLE_VIEW,
 	nodev1connect.NodeServiceListChainsProcedure:       nodev1.Role_ROLE_VIEW,
 	nodev1connect.NodeServiceRestartPluginProcedure:    nodev1.Role_ROLE_OPERATE,
@@ -47,6 +52,7 @@ var roles = map[string]nodev1.Role{
 	nodev1connect.NodeServiceImportKeyProcedure:        nodev1.Role_ROLE_ADMIN,
 	nodev1connect.NodeServiceExportKeyProcedure:        nodev1.Role_ROLE_ADMIN,
 	nodev1connect.NodeServiceAddBridgeProcedure:        nodev1.Role_ROLE_OPERATE,
+	nodev1connect.NodeServiceUpdateBridgeProcedure:     nodev1.Role_ROLE_OPERATE,
 	nodev1connect.NodeServiceListBridgesProcedure:      nodev1.Role_ROLE_VIEW,
 	nodev1connect.NodeServiceRevealBridgeProcedure:     nodev1.Role_ROLE_ADMIN,
 	nodev1connect.NodeServiceRemoveBridgeProcedure:     nodev1.Role_ROLE_OPERATE,

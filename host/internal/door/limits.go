@@ -115,8 +115,9 @@ func (s *Sparing) Refuse() (line bool, without int) {
 
 // streams are the methods that answer for as long as their caller listens.
 var streams = map[string]bool{
-	nodev1connect.NodeServiceWatchRoundsProcedure: true,
-	nodev1connect.NodeServiceWatchRunsProcedure:   true,
+	nodev1connect.NodeServiceWatchRoundsProcedure:    true,
+	nodev1connect.NodeServiceWatchRunsProcedure:      true,
+	nodev1connect.NodeServiceWatchPluginLogProcedure: true,
 }
 
 // lasting has a stream outlive the time that a server gives an answer.

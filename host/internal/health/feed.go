@@ -45,6 +45,10 @@ type Feed struct {
 	// Delay is how long after libocr asked for the observation of its round the newest report was handed to the relayer;
 	// 0: this node has handed over none of a round that it observed.
 	Delay time.Duration
+	// Ahead is by how much this node's clock was ahead of most other oracles' when they were compared last, at Compared;
+	// the zero time: they never were.
+	Ahead    time.Duration
+	Compared time.Time
 	// Unlanded is when the oldest report was handed to the relayer that the contract has neither taken nor passed by;
 	// zero: there is none, or it is not known.
 	Unlanded time.Time
@@ -62,6 +66,22 @@ type Members struct {
 	// Fault is what keeps this node from taking part though it is a Signer, as a clause about the configuration; empty:
 	// nothing.
 	Fault string
+	// Budgets are the times that it gives the parts of a round; nil: they cannot be read.
+	Budgets []Budget
+}
+
+// Budget is how long a configuration lets one part of a round take.
+type Budget struct {
+	// Name is the configuration's, such as MaxDurationQuery.
+	Name string
+	Time time.Duration
+	// Least is what this node gives it in any case, and Variable what sets that; empty: nothing does.
+	Least    time.Duration
+	Variable string
+	// Observes is set of the observation's time.
+	Observes bool
+	// Advice is set of a time that ends no call.
+	Advice bool
 }
 
 // rounds is how many intervals of the configuration a feed may stand still.

@@ -30,12 +30,12 @@ type lender func(relay, chain string) relayerv1loophost.CreateChainLoans
 // chainKey names a chain of the node.
 type chainKey struct{ relay, chain string }
 
-// spellAccounts gives the accounts that the configuration names their one spelling, by which they are lent.
-func (n *Node) spellAccounts(ctx context.Context, known relayers) (map[chainKey][]string, error) {
+// spellAccounts gives the accounts that the configuration names for chains their one spelling, by which they are lent.
+func spellAccounts(ctx context.Context, known relayers, chains []config.Chain) (map[chainKey][]string, error) {
 	spelled := map[chainKey][]string{}
 	for _, name := range known.Relays() {
 		r := known[name]
-		for _, c := range n.chains(r) {
+		for _, c := range enabled(chains, r) {
 			if len(c.Accounts) == 0 {
 				continue
 			}
@@ -73,7 +73,7 @@ func accountsOf(ctx context.Context, r *relay.Relayer, c config.Chain) ([]string
 // if it names none all of its relay; and what it may have signed.
 func (n *Node) lent(relay, chain, process string) *hostservice.Keystore {
 	judge := n.guard(relay, chain, process)
-	if names := n.spelled[chainKey{relay, chain}]; len(names) > 0 {
+	if names := n.tables.accounts(chainKey{relay, chain}); len(names) > 0 {
 		return hostservice.NewKeystoreOf(n.keys, relay, judge, names...)
 	}
 	return hostservice.NewKeystore(n.keys, relay, judge)
@@ -155,7 +155,7 @@ func (p *plugins) makeChainsOf(ctx context.Context, s *served, chains []config.C
 	for _, c := range chains {
 		handle := s.plugin.CreateChain(&relayerv1.CreateChainRequest{ChainId: c.ID, ConfigToml: c.TOML()},
 			lend(s.relayer.Relay(), c.ID))
-		s.chains[c.ID] = handle
+		s.put(c.ID, handle)
 		made, cancel := context.WithTimeout(ctx, chainTimeout)
 		_, err := handle.Created(made)
 		cancel()

@@ -97,33 +97,47 @@ const (
 	lostAfter = 2 * time.Second
 )
 
-// Check starts the plugins, asks every chain once and ends them. It opens no database: plugins get no key and an empty
-// store.
-func Check(ctx context.Context, s Settings) (*Checked, error) {
-	n := &Node{settings: s, logger: s.Logger}
-	var err error
-	if n.builtin, err = builtinRelayers(ctx, s); err != nil {
-		return nil, err
+// openChecked starts the plugins and connects to the chains, until end is called. It opens no database: plugins get no
+// key and an empty store.
+func openChecked(ctx context.Context, s Settings) (n *Node, end func(), err error) {
+	opened := &Node{settings: s, logger: s.Logger, tables: tables{chains: s.Config.Chains}}
+	if opened.builtin, err = builtinRelayers(ctx, s); err != nil {
+		return nil, nil, err
 	}
-	n.runtime, err = loophost.New(loophost.Settings{
+	opened.runtime, err = loophost.New(loophost.Settings{
 		Logger: s.Logger, SocketDir: s.Config.Plugins.SocketDir, SocketHint: socketHint, Version: s.Version,
 		StopTimeout: s.Config.Plugins.StopTimeout.Duration,
 		Keep:        s.Config.Kept(), Adopt: s.Alone,
 	})
 	if err != nil {
+		return nil, nil, err
+	}
+	end = func() {
+		if opened.plugins != nil {
+			opened.plugins.close()
+		}
+		opened.runtime.Close(context.WithoutCancel(ctx))
+	}
+	if opened.plugins, err = launch(ctx, opened); err == nil {
+		err = opened.checkConfig(ctx, opened.plugins.known)
+	}
+	if err == nil {
+		err = opened.plugins.makeChains(ctx, opened.lendNothing)
+	}
+	if err != nil {
+		end()
+		return nil, nil, err
+	}
+	return opened, end, nil
+}
+
+// Check starts the plugins, asks every chain once and ends them.
+func Check(ctx context.Context, s Settings) (*Checked, error) {
+	n, end, err := openChecked(ctx, s)
+	if err != nil {
 		return nil, err
 	}
-	defer n.runtime.Close(context.WithoutCancel(ctx))
-	if n.plugins, err = launch(ctx, n); err != nil {
-		return nil, err
-	}
-	defer n.plugins.close()
-	if err = n.checkConfig(ctx, n.plugins.known); err != nil {
-		return nil, err
-	}
-	if err = n.plugins.makeChains(ctx, n.lendNothing); err != nil {
-		return nil, err
-	}
+	defer end()
 	found := &Checked{}
 	for _, p := range n.runtime.Plugins() {
 		st := p.Status()
@@ -139,7 +153,7 @@ func Check(ctx context.Context, s Settings) (*Checked, error) {
 	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
 	defer cancel()
 	for _, r := range n.plugins.running() {
-		for id, c := range r.chains {
+		for id, c := range r.all() {
 			found.Chains = append(found.Chains, checkChain(ctx, r.relayer.Relay(), id, c))
 		}
 	}
@@ -200,35 +214,32 @@ func lost(ctx context.Context, c *relayerv1loophost.Chain) bool {
 // headPause is the time between two questions for a first head.
 const headPause = 100 * time.Millisecond
 
-func checkChain(ctx context.Context, relay, id string, c *relayerv1loophost.Chain) CheckedChain {
-	checked := CheckedChain{Relay: relay, ID: id}
-	begin := time.Now()
-	for {
+// awaitHead waits for a chain's first head, and gives up when every node has failed.
+func awaitHead(ctx context.Context, c *relayerv1loophost.Chain) bool {
+	for begin := time.Now(); ; {
 		if _, err := c.LatestHead(ctx, &relayerv1.LatestHeadRequest{}); err == nil {
-			checked.Answers = true
-			break
+			return true
 		}
 		if time.Since(begin) > lostAfter && lost(ctx, c) {
-			break
+			return false
 		}
 		select {
 		case <-time.After(headPause):
-			continue
 		case <-ctx.Done():
+			return false
 		}
-		break
 	}
+}
+
+func checkChain(ctx context.Context, relay, id string, c *relayerv1loophost.Chain) CheckedChain {
+	checked := CheckedChain{Relay: relay, ID: id, Answers: awaitHead(ctx, c)}
 	nodes, err := c.ListNodeStatuses(context.WithoutCancel(ctx), &relayerv1.ListNodeStatusesRequest{})
 	if err != nil {
 		checked.Nodes = append(checked.Nodes, CheckedNode{Name: "-", Text: worded(err.Error())})
 		return checked
 	}
 	for _, s := range nodes.GetNodes() {
-		text := rpcState(s)
-		if s.GetLatestBlock() > 0 {
-			text += fmt.Sprintf(", block %d", s.GetLatestBlock())
-		}
-		checked.Nodes = append(checked.Nodes, CheckedNode{Name: s.GetName(), Text: text})
+		checked.Nodes = append(checked.Nodes, CheckedNode{Name: s.GetName(), Text: rpcNode(s).Text})
 	}
 	return checked
 }

@@ -192,7 +192,7 @@ func (p *plugins) ask(ctx context.Context) []*chainSeen {
 	var wait sync.WaitGroup
 	for _, r := range p.running() {
 		ready := r.plugin.Status().State == supervise.Ready
-		for id, handle := range r.chains {
+		for id, handle := range r.all() {
 			c := &chainSeen{id: id, served: r}
 			if all = append(all, c); ready {
 				wait.Go(func() { c.ask(ctx, handle) })

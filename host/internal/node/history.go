@@ -259,18 +259,26 @@ func follow[T any](ctx context.Context, heard *history.Listener[T], send func(T)
 		select {
 		case what, ok := <-heard.C:
 			if !ok {
-				return connect.NewError(connect.CodeUnavailable, errors.New("the node ends"))
+				return errEnds()
 			}
 			if err := send(what); err != nil {
 				return err
 			}
 		case <-ctx.Done():
-			if errors.Is(ctx.Err(), context.DeadlineExceeded) {
-				return connect.NewError(connect.CodeUnavailable, fmt.Errorf("a stream lasts %s; open it again", streamTime))
-			}
-			return nil
+			return timeUp(ctx)
 		}
 	}
+}
+
+// errEnds is the error of a stream that the node's end ends.
+func errEnds() error { return connect.NewError(connect.CodeUnavailable, errors.New("the node ends")) }
+
+// timeUp is the error of a stream that has had its time; none of one whose caller went.
+func timeUp(ctx context.Context) error {
+	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		return connect.NewError(connect.CodeUnavailable, fmt.Errorf("a stream lasts %s; open it again", streamTime))
+	}
+	return nil
 }
 
 // WatchRuns implements nodev1connect.NodeServiceHandler.

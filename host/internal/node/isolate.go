@@ -183,7 +183,7 @@ func (j *jobs) isolate(ctx context.Context, r *running) (_ *isolation, err error
 	}); err != nil {
 		return nil, err
 	}
-	if own.chain = own.relay.chains[r.spec.ChainID]; own.chain == nil {
+	if own.chain = own.relay.chain(r.spec.ChainID); own.chain == nil {
 		return nil, fmt.Errorf("this node has no %s chain %s: add it to its configuration", r.spec.Relay, r.spec.ChainID)
 	}
 	n.plugins.keep(own.relay)

@@ -94,6 +94,17 @@ func (c *queueChain) use(account string) {
 	fmt.Fprintln(f, os.Getpid(), len(page.GetEntries()))
 }
 
+// Close lets go of the accounts: a chain that is made anew in the process has them next.
+func (c *queueChain) Close() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for account, f := range c.held {
+		_ = f.Close()
+		delete(c.held, account)
+	}
+	return nil
+}
+
 func (c *queueChain) CreateProvider(ctx context.Context,
 	r *relayerv1.CreateProviderRequest) (relayerv1loop.Provider, *relayerv1.CreateProviderResponse, error) {
 	c.use(r.GetTransmitterId())

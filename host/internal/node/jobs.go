@@ -79,35 +79,42 @@ func (j *jobs) startStored(ctx context.Context) error {
 	}
 	var wait sync.WaitGroup
 	for _, s := range stored {
-		wait.Go(func() {
-			r := &running{stored: s}
-			spec, report := job.Parse(ctx, []byte(s.Spec), j.storedChecks(s))
-			if err := report.Err(); err != nil || spec == nil {
-				r.fail(fmt.Sprintf("its spec is not valid on this node any more: %v", err))
-				if kept, _ := j.kept(s.ID); kept != nil {
-					j.giveBack(ctx, kept, &running{stored: s, spec: spec})
-				}
-			} else {
-				r.spec = spec
-				j.knows(s.ID, spec)
-				for _, w := range report.Warnings {
-					j.node.logger.Warn("something to know of a job", "job", s.ID, "name", s.Name, "what", w.String())
-				}
-				if said := validation(spec); !bytes.Equal(said, s.Validation) {
-					if err := j.node.database.PutJobValidation(ctx, s.ID, said); err != nil {
-						j.node.logger.Warn("what the relayer says of a job is not kept for while it is "+
-							"down", "job", s.ID, "error", err)
-					}
-				}
-				j.start(ctx, r)
-			}
-			j.mu.Lock()
-			defer j.mu.Unlock()
-			j.all[s.ID] = r
-		})
+		wait.Go(func() { j.put(j.open(ctx, s)) })
 	}
 	wait.Wait()
 	return nil
+}
+
+// open starts a job that is stored.
+func (j *jobs) open(ctx context.Context, s database.Job) *running {
+	r := &running{stored: s}
+	spec, report := job.Parse(ctx, []byte(s.Spec), j.storedChecks(s))
+	if err := report.Err(); err != nil || spec == nil {
+		r.fail(fmt.Sprintf("its spec is not valid on this node any more: %v", err))
+		if kept, _ := j.kept(s.ID); kept != nil {
+			j.giveBack(ctx, kept, &running{stored: s, spec: spec})
+		}
+		return r
+	}
+	r.spec = spec
+	j.knows(s.ID, spec)
+	for _, w := range report.Warnings {
+		j.node.logger.Warn("something to know of a job", "job", s.ID, "name", s.Name, "what", w.String())
+	}
+	if said := validation(spec); !bytes.Equal(said, s.Validation) {
+		if err := j.node.database.PutJobValidation(ctx, s.ID, said); err != nil {
+			j.node.logger.Warn("what the relayer says of a job is not kept for while it is down", "job", s.ID, "error", err)
+		}
+	}
+	j.start(ctx, r)
+	return r
+}
+
+// put has a job among those of the node, in place of the one with its number.
+func (j *jobs) put(r *running) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.all[r.stored.ID] = r
 }
 
 // checks is what the node knows for checking a spec. Jobs that are stored already are not held against one another.
@@ -177,9 +184,7 @@ func (j *jobs) add(ctx context.Context, spec string) (*running, *job.Report, err
 	r := &running{stored: stored, spec: parsed}
 	j.knows(stored.ID, parsed)
 	j.start(ctx, r)
-	j.mu.Lock()
-	j.all[stored.ID] = r
-	j.mu.Unlock()
+	j.put(r)
 	return r, report, nil
 }
 
@@ -290,6 +295,9 @@ func (j *jobs) remove(ctx context.Context, id int64) error {
 		r.stop(ctx)
 		if r.own != nil {
 			j.giveBack(context.WithoutCancel(ctx), r.own.reserved, r)
+			for _, p := range r.plugins {
+				j.node.lines.Forget(p.Name())
+			}
 		}
 	}
 	j.node.history.Forget(id)

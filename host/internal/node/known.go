@@ -24,7 +24,7 @@ type Known struct {
 
 // OpenKnown starts what it takes to ask the relayers and products of a configuration.
 func OpenKnown(ctx context.Context, s Settings) (*Known, error) {
-	n := &Node{settings: s, logger: s.Logger}
+	n := &Node{settings: s, logger: s.Logger, tables: tables{chains: s.Config.Chains}}
 	var err error
 	if n.builtin, err = builtinRelayers(ctx, s); err != nil {
 		return nil, err

@@ -133,7 +133,7 @@ func (c collector) states(metrics chan<- prometheus.Metric) {
 		tell(pluginPart(p.Name()), pluginStateDesc, p.Name())
 	}
 	for plugin, r := range n.plugins.running() {
-		for id := range r.chains {
+		for id := range r.all() {
 			tell(chainPart(plugin, id), chainStateDesc, plugin, r.relayer.Relay(), id)
 		}
 	}

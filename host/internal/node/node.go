@@ -14,6 +14,7 @@ import (
 	"runtime/debug"
 	"slices"
 	"strconv"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -30,6 +31,7 @@ import (
 	"github.com/loop-plugins/loop/host/internal/history"
 	"github.com/loop-plugins/loop/host/internal/hostservice"
 	"github.com/loop-plugins/loop/host/internal/keystore"
+	"github.com/loop-plugins/loop/host/internal/lines"
 	"github.com/loop-plugins/loop/host/internal/oracle"
 	"github.com/loop-plugins/loop/host/internal/pipeline"
 	"github.com/loop-plugins/loop/host/internal/signing"
@@ -45,6 +47,10 @@ type Settings struct {
 	Version string
 	// Builtin are the plugins that the node can run inside its own process, by name.
 	Builtin map[string]fallback.Plugin
+	// Level is that of Logger, for whoever sets it while the node runs. Default: one that nobody reads.
+	Level *slog.LevelVar
+	// Reread reads the configuration again, as far as it can be with an error. Default: there is none to read.
+	Reread func() (*config.Config, error)
 	// Alone is whether this process starts no others than plugins: then it adopts what they leave behind.
 	Alone bool
 }
@@ -65,7 +71,7 @@ type Node struct {
 	accounts  accounts
 	contracts *signing.Contracts
 	signed    *signing.Record
-	spelled   map[chainKey][]string // accounts that the configuration names
+	tables    tables // of chains
 	plugins   *plugins
 	peer      *oracle.Peer
 	runner    *pipeline.Runner
@@ -77,22 +83,36 @@ type Node struct {
 
 	stretching turns // of keys' passwords
 	checking   turns // of job specs
+	diagnosing turns
+	reloading  sync.Mutex
+
+	level *slog.LevelVar
+	lines *lines.Lines // of plugins
 }
 
 // socketHint says how an operator chooses another folder for sockets.
 const socketHint = "name another by [Plugins] SocketDir"
 
 func newNode(s Settings) *Node {
-	return &Node{
-		settings: s, logger: s.Logger, startedAt: time.Now(), registry: prometheus.NewRegistry(),
+	n := &Node{
+		startedAt: time.Now(), registry: prometheus.NewRegistry(), tables: tables{chains: s.Config.Chains},
 		stretching: make(turns, maxStretching), checking: make(turns, maxChecking),
+		diagnosing: make(turns, maxDiagnosing), lines: lines.New(), level: s.Level,
 	}
+	s.Logger = slog.New(n.lines.Handler(s.Logger.Handler()))
+	if n.level == nil {
+		n.level = &slog.LevelVar{}
+		n.level.Set(level(s.Config.Log.Level))
+	}
+	n.settings, n.logger = s, s.Logger
+	return n
 }
 
 // Start starts a node: database, keys, plugins, network, jobs, and last its HTTP server's readiness. A part that fails
 // ends those before it, and is the error: one sentence for people.
 func Start(ctx context.Context, s Settings) (_ *Node, err error) {
 	n := newNode(s)
+	s = n.settings
 	defer func() {
 		if err != nil {
 			n.Close(context.WithoutCancel(ctx))
@@ -148,7 +168,7 @@ func (n *Node) open(ctx context.Context) (err error) {
 	}
 	if n.runtime, err = loophost.New(loophost.Settings{
 		Logger:         s.Logger,
-		PluginLogLevel: level(s.Config.Log.Level),
+		PluginLogLevel: n.level,
 		Registerer:     n.registry,
 		SocketDir:      s.Config.Plugins.SocketDir,
 		SocketHint:     socketHint,
@@ -246,7 +266,10 @@ func (n *Node) Socket() string { return n.settings.Config.WebServer.Socket }
 
 // Close ends the node: jobs, network, plugins, server, database. ctx bounds it.
 func (n *Node) Close(ctx context.Context) {
-	n.ready.Store(false)
+	if n.ready.Swap(false) {
+		n.logger.Info("the node stops: jobs, network, plugins and database end")
+	}
+	n.lines.Close() // which ends streams: the server waits for them
 	if n.states != nil {
 		n.states.close()
 	}

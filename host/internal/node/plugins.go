@@ -36,7 +36,30 @@ type served struct {
 	relayer *relay.Relayer
 	plugin  *relayerv1loophost.Relayer
 	watch   *oracle.Watch
-	chains  map[string]*relayerv1loophost.Chain
+
+	mu     sync.Mutex
+	chains map[string]*relayerv1loophost.Chain
+}
+
+// chain is a chain of the process by its id; nil, if it has none of that.
+func (s *served) chain(id string) *relayerv1loophost.Chain {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.chains[id]
+}
+
+// all are the process's chains by their ids.
+func (s *served) all() map[string]*relayerv1loophost.Chain {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return maps.Clone(s.chains)
+}
+
+// put has a chain in place of the one before.
+func (s *served) put(id string, c *relayerv1loophost.Chain) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.chains[id] = c
 }
 
 // launch starts the plugins that the environment names, and then those built-in ones in whose place none came and
@@ -141,7 +164,7 @@ func (p *plugins) share(s *served) {
 	p.keep(s)
 }
 
-// keep has a relayer's process among those that run. Its chains do not change any more once the node is ready.
+// keep has a relayer's process among those that run.
 func (p *plugins) keep(s *served) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -225,7 +248,7 @@ func (p *plugins) chain(relayName, id string) (*served, *relayerv1loophost.Chain
 		return nil, nil, fmt.Errorf("this node runs no %s relayer: add a [[%s]] chain to its configuration",
 			relayName, section)
 	}
-	c := r.chains[id]
+	c := r.chain(id)
 	if c == nil {
 		return nil, nil, fmt.Errorf("this node has no %s chain %s: add it to its configuration", relayName, id)
 	}

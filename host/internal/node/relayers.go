@@ -106,8 +106,11 @@ func (n *Node) wantedOf(relay string) (keystore.Wanted, bool) {
 }
 
 // chains are the enabled chains of a relayer, in the order of the configuration.
-func (n *Node) chains(r *relay.Relayer) []config.Chain {
-	return slices.DeleteFunc(slices.Clone(n.settings.Config.Chains), func(c config.Chain) bool {
+func (n *Node) chains(r *relay.Relayer) []config.Chain { return enabled(n.tables.all(), r) }
+
+// enabled are those of chains that are a relayer's, and enabled.
+func enabled(chains []config.Chain, r *relay.Relayer) []config.Chain {
+	return slices.DeleteFunc(slices.Clone(chains), func(c config.Chain) bool {
 		return !c.Enabled || !strings.EqualFold(c.Section, r.Section())
 	})
 }
@@ -115,7 +118,7 @@ func (n *Node) chains(r *relay.Relayer) []config.Chain {
 // checkConfig has all relayers of the node check the chains of the configuration, once, and puts the accounts that it
 // names into their one spelling.
 func (n *Node) checkConfig(ctx context.Context, known relayers) error {
-	if n.spelled != nil {
+	if n.tables.checked() {
 		return nil
 	}
 	if err := n.settings.Config.CheckChains(ctx, known.sections(func(section string, err error) {
@@ -123,9 +126,9 @@ func (n *Node) checkConfig(ctx context.Context, known relayers) error {
 	})); err != nil {
 		return &configError{err}
 	}
-	spelled, err := n.spellAccounts(ctx, known)
+	spelled, err := spellAccounts(ctx, known, n.tables.all())
 	if err == nil {
-		n.spelled = spelled
+		n.tables.spell(spelled)
 	}
 	return err
 }

@@ -106,14 +106,17 @@ func (s *service) RestartPlugin(ctx context.Context,
 	r *nodev1.RestartPluginRequest) (*nodev1.RestartPluginResponse, error) {
 	p := s.node.runtime.Plugin(r.GetName())
 	if p == nil {
-		return nil, connect.NewError(connect.CodeNotFound,
-			fmt.Errorf("there is no plugin %q; see: loop plugins list", r.GetName()))
+		return nil, noPlugin(r.GetName())
 	}
 	if err := p.Restart(ctx); err != nil {
 		return nil, connect.NewError(connect.CodeFailedPrecondition, err)
 	}
 	s.node.plugins.describeAgain(ctx, r.GetName())
 	return &nodev1.RestartPluginResponse{Plugin: s.describePlugin(p)}, nil
+}
+
+func noPlugin(name string) error {
+	return connect.NewError(connect.CodeNotFound, fmt.Errorf("there is no plugin %.128q; see: loop plugins list", name))
 }
 
 func (s *service) describePlugin(p *loophost.Plugin) *nodev1.PluginStatus {
@@ -141,12 +144,39 @@ func (s *service) describePlugin(p *loophost.Plugin) *nodev1.PluginStatus {
 	if !st.ReadyAt.IsZero() {
 		out.ReadyAt = timestamppb.New(st.ReadyAt)
 	}
-	for _, o := range st.Objects {
-		out.Objects = append(out.Objects,
-			&nodev1.ObjectStatus{Name: o.Name, Type: o.Type, State: objectState(o.State), Reason: worded(o.Reason),
-				Parent: o.Parent})
+	owners := s.node.owners()
+	for _, o := range st.Objects { // parents come first
+		if own, told := owners[o.Parent]; told && owners[o.Name] == "" {
+			owners[o.Name] = own
+		}
+		out.Objects = append(out.Objects, &nodev1.ObjectStatus{
+			Name: o.Name, Type: o.Type, State: objectState(o.State), Reason: worded(o.Reason), Parent: o.Parent,
+			Owner: owners[o.Name],
+		})
 	}
 	return out
+}
+
+// owners are whose the objects in plugins are, by their names, but for children.
+func (n *Node) owners() map[string]string {
+	owners := map[string]string{}
+	if !n.ready.Load() {
+		return owners
+	}
+	for _, r := range n.plugins.running() {
+		for id, c := range r.all() {
+			owners[c.Name()] = "chain " + id
+		}
+	}
+	for _, r := range n.jobs.list() {
+		if r.oracle == nil {
+			continue
+		}
+		for _, name := range r.oracle.Objects() {
+			owners[name] = r.title()
+		}
+	}
+	return owners
 }
 
 func pluginState(s supervise.State) nodev1.PluginState {
@@ -276,13 +306,28 @@ func (s *service) AddBridge(ctx context.Context, r *nodev1.AddBridgeRequest) (*n
 	b, err := s.node.database.AddBridge(ctx, database.Bridge{Name: r.GetBridge().GetName(), URL: r.GetBridge().GetUrl()})
 	if errors.Is(err, database.ErrExists) {
 		return nil, connect.NewError(connect.CodeAlreadyExists,
-			fmt.Errorf("there is a bridge %.128q already; to give it another URL, first: loop bridges rm %[1]s",
+			fmt.Errorf("there is a bridge %.128q already; to give it another URL: loop bridges update %[1]s URL",
 				strings.ToLower(r.GetBridge().GetName())))
 	}
 	if err != nil {
 		return nil, apiError(err)
 	}
 	return &nodev1.AddBridgeResponse{Bridge: describeBridge(b)}, nil
+}
+
+// UpdateBridge implements nodev1connect.NodeServiceHandler.
+func (s *service) UpdateBridge(ctx context.Context, r *nodev1.UpdateBridgeRequest) (*nodev1.UpdateBridgeResponse,
+	error) {
+	b, err := s.node.database.UpdateBridge(ctx, database.Bridge{Name: r.GetBridge().GetName(),
+		URL: r.GetBridge().GetUrl()})
+	if errors.Is(err, database.ErrNotFound) {
+		return nil, connect.NewError(connect.CodeNotFound,
+			fmt.Errorf("there is no bridge %.128q; see: loop bridges list", r.GetBridge().GetName()))
+	}
+	if err != nil {
+		return nil, apiError(err)
+	}
+	return &nodev1.UpdateBridgeResponse{Bridge: describeBridge(b)}, nil
 }
 
 // describeBridge leaves out secrets.

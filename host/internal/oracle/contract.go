@@ -56,12 +56,15 @@ type tracker struct {
 	own      *own
 }
 
-// own is how a contract's configuration names this node.
+// own is how a contract's configuration names this node, and what this node makes of it.
 type own struct {
 	signer   types.OnchainPublicKey
 	offchain types.OffchainPublicKey
 	peer     string
 	account  string
+
+	version  int           // of OCR
+	minQuery time.Duration // that queries get in any case
 }
 
 // Notify implements types.ContractConfigTracker. The channel belongs to the node and survives the relayer's restarts.
@@ -129,7 +132,10 @@ func (t *tracker) LatestConfig(ctx context.Context, changedInBlock uint64) (conf
 
 // among finds this node in a configuration, by its on-chain key.
 func (o *own) among(config types.ContractConfig) health.Members {
-	m := health.Members{Oracles: len(config.Signers), Faulty: int(config.F), Own: o.account}
+	m := health.Members{
+		Oracles: len(config.Signers), Faulty: int(config.F), Own: o.account,
+		Budgets: budgetsOf(config, o.version, o.minQuery),
+	}
 	for i, signer := range config.Signers {
 		if bytes.Equal(signer, o.signer) && i < len(config.Transmitters) {
 			m.Signer, m.Index, m.Account = true, i, string(config.Transmitters[i])

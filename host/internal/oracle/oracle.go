@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"sync"
 	"time"
 
@@ -270,6 +271,7 @@ func (o *Oracle) ocr2Args(provider *relayerv1loophost.Provider, keys *keyring,
 			name: o.reporter.name, maker: o.reporter.maker, created: o.reporter.created, bounds: o.reporter.bounds,
 			database: s.Database, jobID: s.JobID, minQuery: local.MinOCR2MaxDurationQuery, logger: o.logger,
 			running: o.runs, fail: o.fail, feed: o.feed, history: s.History, observing: o.observing,
+			timed: s.Spec.Product == nil,
 		},
 	}
 }
@@ -413,6 +415,15 @@ func (o *Oracle) Failed() string {
 	return o.reason
 }
 
+// Longest is the longest that an observation took of the rounds that are kept; 0: of none it is known.
+func (o *Oracle) Longest() time.Duration {
+	var longest time.Duration
+	for _, observed := range o.settings.History.Observations(math.MaxInt) {
+		longest = max(longest, observed.GetTook().AsDuration())
+	}
+	return longest
+}
+
 // Facts are what is known of the job's feed.
 func (o *Oracle) Facts() health.Feed { return o.feed.Facts() }
 
@@ -421,11 +432,26 @@ func (o *Oracle) own() *own {
 	if o.settings.Spec.Type == job.TypeBootstrap {
 		return nil
 	}
-	s := o.settings
+	s, version := o.settings, 2
+	if s.Spec.Product != nil {
+		version = s.Spec.Product.OCRVersion
+	}
 	return &own{
 		signer: s.Bundle.Report().Public(), offchain: s.Bundle.Offchain().OffchainPublicKey(), peer: s.Peer.ID(),
-		account: s.Spec.Account(),
+		account: s.Spec.Account(), version: version, minQuery: s.Config.Environment.MinOCR2MaxDurationQuery,
 	}
+}
+
+// Objects are the names of what plugins have made for the job; their children are not among them.
+func (o *Oracle) Objects() []string {
+	var names []string
+	if o.provider != nil {
+		names = append(names, o.provider.Name())
+	}
+	if o.reporter != nil {
+		names = append(names, o.reporter.Name())
+	}
+	return names
 }
 
 // Errors returns the job's latest errors, newest first: its tasks', the plugins', and those that libocr logged.

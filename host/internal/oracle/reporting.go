@@ -83,6 +83,7 @@ type factory struct {
 	history *history.Job
 	// observing is told when libocr waits for an observation.
 	observing *hostservice.Rounds
+	timed     bool // observations have the time of a median's
 }
 
 // NewReportingPlugin implements types.ReportingPluginFactory.
@@ -263,6 +264,9 @@ func (p *plugin) Observation(ctx context.Context, at types.ReportTimestamp,
 func (p *plugin) Report(ctx context.Context, at types.ReportTimestamp, query types.Query,
 	observations []types.AttributedObservation) (should bool, report types.Report, err error) {
 	defer p.factory.logger.guard("Report", &err)
+	if by, known := ahead(observations, p.config.OracleID); known && p.factory.timed {
+		p.factory.feed.Compares(by)
+	}
 	ctx, cancel := bounded(ctx, p.config.MaxDurationReport)
 	defer cancel()
 	response, err := p.remote.Report(ctx,

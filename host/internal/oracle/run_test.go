@@ -6,6 +6,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/smartcontractkit/libocr/offchainreporting2plus/types"
@@ -41,6 +42,7 @@ func toldRounds(t *testing.T, oracles []*Oracle, contract *aggregator) {
 		if m := o.Facts().Members; m == nil || m.Index != at {
 			t.Errorf("oracle %d is %+v", at, m)
 		}
+		told(t, at, o)
 	}
 	if sent < contract.count()/2 { // one that was sent a moment ago may have no record yet
 		t.Errorf("%d reports are told to be sent, and the contract took %d", sent, contract.count())
@@ -49,6 +51,19 @@ func toldRounds(t *testing.T, oracles []*Oracle, contract *aggregator) {
 	if err != nil || accepted == nil || wire.Int(accepted.GetAnswer()).Int64() != 100 ||
 		accepted.GetTimestamp().GetEpoch() == 0 {
 		t.Errorf("the contract accepted %v, %v", accepted, err)
+	}
+}
+
+// told holds what an oracle knows of the contract's times, of its own, and of its clock beside those of the others.
+func told(t *testing.T, at int, o *Oracle) {
+	t.Helper()
+	f := o.Facts()
+	if f.Compared.IsZero() || f.Ahead.Abs() > time.Minute {
+		t.Errorf("oracle %d is %s ahead of the others, at %s", at, f.Ahead, f.Compared)
+	}
+	if f.Members == nil || len(f.Members.Budgets) != 5 || f.Members.Budgets[1].Name != "MaxDurationObservation" ||
+		f.Members.Budgets[1].Time <= 0 || o.Longest() <= 0 {
+		t.Errorf("oracle %d took %s at most, and has the times %+v", at, o.Longest(), f.Members)
 	}
 }
 

@@ -174,7 +174,7 @@ func (p *Plugin) startProcess(ctx context.Context, trace *process.Trace) (*proce
 	return process.Start(ctx, process.Settings{
 		SHA256: p.settings.SHA256, Checksums: p.runtime.checksums,
 		Name: p.name, Kind: p.kind, Command: p.settings.Command, Hint: p.settings.Hint,
-		Env:    append([]string{wire.LogLevelKey + "=" + s.PluginLogLevel.String()}, p.settings.Env...),
+		Env:    append([]string{wire.LogLevelKey + "=" + s.PluginLogLevel.Level().String()}, p.settings.Env...),
 		Logger: p.logger, Sockets: p.runtime.sockets, StartTimeout: s.StartTimeout,
 		Host: p.runtime.pair, Starter: p.runtime.starter, GRPC: p.settings.GRPC, Confinement: p.confinement, Trace: trace,
 		Limits: p.bounds(),

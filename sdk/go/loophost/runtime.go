@@ -28,8 +28,8 @@ import (
 type Settings struct {
 	// Logger takes the runtime's log and the plugins'. Default: none.
 	Logger *slog.Logger
-	// PluginLogLevel is the least level that plugins send. Default: info.
-	PluginLogLevel slog.Level
+	// PluginLogLevel is the least level that plugins send: what it is when their process starts. Default: info.
+	PluginLogLevel slog.Leveler
 	// Registerer takes the runtime's metrics. Default: none.
 	Registerer prometheus.Registerer
 	// SocketDir is the folder below which the private folder of sockets is made, of at most 60 bytes. Default:
@@ -59,6 +59,9 @@ type Settings struct {
 func (s Settings) withDefaults() Settings {
 	if s.Logger == nil {
 		s.Logger = slog.New(slog.DiscardHandler)
+	}
+	if s.PluginLogLevel == nil {
+		s.PluginLogLevel = slog.LevelInfo
 	}
 	s.SocketHint = cmp.Or(s.SocketHint, "name another by XDG_RUNTIME_DIR or TMPDIR")
 	s.StartTimeout = cmp.Or(s.StartTimeout, 10*time.Second)

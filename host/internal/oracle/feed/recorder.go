@@ -133,6 +133,11 @@ func (r *Recorder) Observed(err error) {
 	})
 }
 
+// Compares is called with by how much this node's clock is ahead of most other oracles'.
+func (r *Recorder) Compares(ahead time.Duration) {
+	r.change(func(f *health.Feed, now time.Time) { f.Ahead, f.Compared = ahead, now })
+}
+
 // Handed is called with the outcome of handing a report to the relayer.
 func (r *Recorder) Handed(err error) {
 	r.change(func(f *health.Feed, now time.Time) { f.Transmission.Note(now, err) })

@@ -88,6 +88,67 @@ func (State) EnumDescriptor() ([]byte, []int) {
 	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{0}
 }
 
+// Severity is how bad a finding is.
+type Severity int32
+
+const (
+	// Not set.
+	Severity_SEVERITY_UNSPECIFIED Severity = 0
+	// It is well.
+	Severity_SEVERITY_OK Severity = 1
+	// It could not be looked at.
+	Severity_SEVERITY_UNCHECKED Severity = 2
+	// It works and needs a person soon.
+	Severity_SEVERITY_WARNING Severity = 3
+	// It does not work.
+	Severity_SEVERITY_FAILED Severity = 4
+)
+
+// Enum value maps for Severity.
+var (
+	Severity_name = map[int32]string{
+		0: "SEVERITY_UNSPECIFIED",
+		1: "SEVERITY_OK",
+		2: "SEVERITY_UNCHECKED",
+		3: "SEVERITY_WARNING",
+		4: "SEVERITY_FAILED",
+	}
+	Severity_value = map[string]int32{
+		"SEVERITY_UNSPECIFIED": 0,
+		"SEVERITY_OK":          1,
+		"SEVERITY_UNCHECKED":   2,
+		"SEVERITY_WARNING":     3,
+		"SEVERITY_FAILED":      4,
+	}
+)
+
+func (x Severity) Enum() *Severity {
+	p := new(Severity)
+	*p = x
+	return p
+}
+
+func (x Severity) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (Severity) Descriptor() protoreflect.EnumDescriptor {
+	return file_loop_node_v1_node_proto_enumTypes[1].Descriptor()
+}
+
+func (Severity) Type() protoreflect.EnumType {
+	return &file_loop_node_v1_node_proto_enumTypes[1]
+}
+
+func (x Severity) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use Severity.Descriptor instead.
+func (Severity) EnumDescriptor() ([]byte, []int) {
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{1}
+}
+
 // PluginState is where a plugin stands.
 type PluginState int32
 
@@ -137,11 +198,11 @@ func (x PluginState) String() string {
 }
 
 func (PluginState) Descriptor() protoreflect.EnumDescriptor {
-	return file_loop_node_v1_node_proto_enumTypes[1].Descriptor()
+	return file_loop_node_v1_node_proto_enumTypes[2].Descriptor()
 }
 
 func (PluginState) Type() protoreflect.EnumType {
-	return &file_loop_node_v1_node_proto_enumTypes[1]
+	return &file_loop_node_v1_node_proto_enumTypes[2]
 }
 
 func (x PluginState) Number() protoreflect.EnumNumber {
@@ -150,7 +211,7 @@ func (x PluginState) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use PluginState.Descriptor instead.
 func (PluginState) EnumDescriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{1}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{2}
 }
 
 // ObjectState is where an object stands.
@@ -194,11 +255,11 @@ func (x ObjectState) String() string {
 }
 
 func (ObjectState) Descriptor() protoreflect.EnumDescriptor {
-	return file_loop_node_v1_node_proto_enumTypes[2].Descriptor()
+	return file_loop_node_v1_node_proto_enumTypes[3].Descriptor()
 }
 
 func (ObjectState) Type() protoreflect.EnumType {
-	return &file_loop_node_v1_node_proto_enumTypes[2]
+	return &file_loop_node_v1_node_proto_enumTypes[3]
 }
 
 func (x ObjectState) Number() protoreflect.EnumNumber {
@@ -207,7 +268,7 @@ func (x ObjectState) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use ObjectState.Descriptor instead.
 func (ObjectState) EnumDescriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{2}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{3}
 }
 
 // JobState is where a job stands.
@@ -255,11 +316,11 @@ func (x JobState) String() string {
 }
 
 func (JobState) Descriptor() protoreflect.EnumDescriptor {
-	return file_loop_node_v1_node_proto_enumTypes[3].Descriptor()
+	return file_loop_node_v1_node_proto_enumTypes[4].Descriptor()
 }
 
 func (JobState) Type() protoreflect.EnumType {
-	return &file_loop_node_v1_node_proto_enumTypes[3]
+	return &file_loop_node_v1_node_proto_enumTypes[4]
 }
 
 func (x JobState) Number() protoreflect.EnumNumber {
@@ -268,7 +329,7 @@ func (x JobState) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use JobState.Descriptor instead.
 func (JobState) EnumDescriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{3}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{4}
 }
 
 // RoundEvent is what happens in a round.
@@ -312,11 +373,11 @@ func (x RoundEvent) String() string {
 }
 
 func (RoundEvent) Descriptor() protoreflect.EnumDescriptor {
-	return file_loop_node_v1_node_proto_enumTypes[4].Descriptor()
+	return file_loop_node_v1_node_proto_enumTypes[5].Descriptor()
 }
 
 func (RoundEvent) Type() protoreflect.EnumType {
-	return &file_loop_node_v1_node_proto_enumTypes[4]
+	return &file_loop_node_v1_node_proto_enumTypes[5]
 }
 
 func (x RoundEvent) Number() protoreflect.EnumNumber {
@@ -325,7 +386,7 @@ func (x RoundEvent) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use RoundEvent.Descriptor instead.
 func (RoundEvent) EnumDescriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{4}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{5}
 }
 
 // KeyKind is what a key is for.
@@ -369,11 +430,11 @@ func (x KeyKind) String() string {
 }
 
 func (KeyKind) Descriptor() protoreflect.EnumDescriptor {
-	return file_loop_node_v1_node_proto_enumTypes[5].Descriptor()
+	return file_loop_node_v1_node_proto_enumTypes[6].Descriptor()
 }
 
 func (KeyKind) Type() protoreflect.EnumType {
-	return &file_loop_node_v1_node_proto_enumTypes[5]
+	return &file_loop_node_v1_node_proto_enumTypes[6]
 }
 
 func (x KeyKind) Number() protoreflect.EnumNumber {
@@ -382,7 +443,7 @@ func (x KeyKind) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use KeyKind.Descriptor instead.
 func (KeyKind) EnumDescriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{5}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{6}
 }
 
 // Role is what a caller may do. Each may do what those before it may.
@@ -426,11 +487,11 @@ func (x Role) String() string {
 }
 
 func (Role) Descriptor() protoreflect.EnumDescriptor {
-	return file_loop_node_v1_node_proto_enumTypes[6].Descriptor()
+	return file_loop_node_v1_node_proto_enumTypes[7].Descriptor()
 }
 
 func (Role) Type() protoreflect.EnumType {
-	return &file_loop_node_v1_node_proto_enumTypes[6]
+	return &file_loop_node_v1_node_proto_enumTypes[7]
 }
 
 func (x Role) Number() protoreflect.EnumNumber {
@@ -439,7 +500,7 @@ func (x Role) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Role.Descriptor instead.
 func (Role) EnumDescriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{6}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{7}
 }
 
 // NodeStatusRequest is empty.
@@ -1044,6 +1105,447 @@ func (x *ChainAccount) GetOldestWaiting() *durationpb.Duration {
 	return nil
 }
 
+// DiagnoseRequest is empty.
+type DiagnoseRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DiagnoseRequest) Reset() {
+	*x = DiagnoseRequest{}
+	mi := &file_loop_node_v1_node_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DiagnoseRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DiagnoseRequest) ProtoMessage() {}
+
+func (x *DiagnoseRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_loop_node_v1_node_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DiagnoseRequest.ProtoReflect.Descriptor instead.
+func (*DiagnoseRequest) Descriptor() ([]byte, []int) {
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{8}
+}
+
+// DiagnoseResponse has a finding for each thing that was looked at.
+type DiagnoseResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The worst first.
+	Findings      []*Finding `protobuf:"bytes,1,rep,name=findings,proto3" json:"findings,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DiagnoseResponse) Reset() {
+	*x = DiagnoseResponse{}
+	mi := &file_loop_node_v1_node_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DiagnoseResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DiagnoseResponse) ProtoMessage() {}
+
+func (x *DiagnoseResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_loop_node_v1_node_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DiagnoseResponse.ProtoReflect.Descriptor instead.
+func (*DiagnoseResponse) Descriptor() ([]byte, []int) {
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *DiagnoseResponse) GetFindings() []*Finding {
+	if x != nil {
+		return x.Findings
+	}
+	return nil
+}
+
+// Finding is what was found at one thing.
+type Finding struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// What was looked for, such as "funds" or "clock".
+	Check string `protobuf:"bytes,1,opt,name=check,proto3" json:"check,omitempty"`
+	// At what, such as "job 1 (ETH/USD)".
+	Subject string `protobuf:"bytes,2,opt,name=subject,proto3" json:"subject,omitempty"`
+	// How bad it is.
+	Severity Severity `protobuf:"varint,3,opt,name=severity,proto3,enum=loop.node.v1.Severity" json:"severity,omitempty"`
+	// One sentence, without a full stop.
+	Text string `protobuf:"bytes,4,opt,name=text,proto3" json:"text,omitempty"`
+	// What to do, likewise; empty where nothing is to be done.
+	Remedy        string `protobuf:"bytes,5,opt,name=remedy,proto3" json:"remedy,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Finding) Reset() {
+	*x = Finding{}
+	mi := &file_loop_node_v1_node_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Finding) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Finding) ProtoMessage() {}
+
+func (x *Finding) ProtoReflect() protoreflect.Message {
+	mi := &file_loop_node_v1_node_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Finding.ProtoReflect.Descriptor instead.
+func (*Finding) Descriptor() ([]byte, []int) {
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *Finding) GetCheck() string {
+	if x != nil {
+		return x.Check
+	}
+	return ""
+}
+
+func (x *Finding) GetSubject() string {
+	if x != nil {
+		return x.Subject
+	}
+	return ""
+}
+
+func (x *Finding) GetSeverity() Severity {
+	if x != nil {
+		return x.Severity
+	}
+	return Severity_SEVERITY_UNSPECIFIED
+}
+
+func (x *Finding) GetText() string {
+	if x != nil {
+		return x.Text
+	}
+	return ""
+}
+
+func (x *Finding) GetRemedy() string {
+	if x != nil {
+		return x.Remedy
+	}
+	return ""
+}
+
+// ReloadRequest is empty.
+type ReloadRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReloadRequest) Reset() {
+	*x = ReloadRequest{}
+	mi := &file_loop_node_v1_node_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReloadRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReloadRequest) ProtoMessage() {}
+
+func (x *ReloadRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_loop_node_v1_node_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReloadRequest.ProtoReflect.Descriptor instead.
+func (*ReloadRequest) Descriptor() ([]byte, []int) {
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{11}
+}
+
+// ReloadResponse says what has changed in the configuration, by its keys.
+type ReloadResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// What holds from now on.
+	Applied []string `protobuf:"bytes,1,rep,name=applied,proto3" json:"applied,omitempty"`
+	// What holds from the next start of the node on.
+	AtRestart     []string `protobuf:"bytes,2,rep,name=at_restart,json=atRestart,proto3" json:"at_restart,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReloadResponse) Reset() {
+	*x = ReloadResponse{}
+	mi := &file_loop_node_v1_node_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReloadResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReloadResponse) ProtoMessage() {}
+
+func (x *ReloadResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_loop_node_v1_node_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReloadResponse.ProtoReflect.Descriptor instead.
+func (*ReloadResponse) Descriptor() ([]byte, []int) {
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *ReloadResponse) GetApplied() []string {
+	if x != nil {
+		return x.Applied
+	}
+	return nil
+}
+
+func (x *ReloadResponse) GetAtRestart() []string {
+	if x != nil {
+		return x.AtRestart
+	}
+	return nil
+}
+
+// GetLogLevelRequest is empty.
+type GetLogLevelRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetLogLevelRequest) Reset() {
+	*x = GetLogLevelRequest{}
+	mi := &file_loop_node_v1_node_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetLogLevelRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetLogLevelRequest) ProtoMessage() {}
+
+func (x *GetLogLevelRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_loop_node_v1_node_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetLogLevelRequest.ProtoReflect.Descriptor instead.
+func (*GetLogLevelRequest) Descriptor() ([]byte, []int) {
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{13}
+}
+
+// GetLogLevelResponse carries the level.
+type GetLogLevelResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// "debug", "info", "warn" or "error".
+	Level         string `protobuf:"bytes,1,opt,name=level,proto3" json:"level,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetLogLevelResponse) Reset() {
+	*x = GetLogLevelResponse{}
+	mi := &file_loop_node_v1_node_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetLogLevelResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetLogLevelResponse) ProtoMessage() {}
+
+func (x *GetLogLevelResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_loop_node_v1_node_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetLogLevelResponse.ProtoReflect.Descriptor instead.
+func (*GetLogLevelResponse) Descriptor() ([]byte, []int) {
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *GetLogLevelResponse) GetLevel() string {
+	if x != nil {
+		return x.Level
+	}
+	return ""
+}
+
+// SetLogLevelRequest carries a level.
+type SetLogLevelRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// "debug", "info", "warn" or "error".
+	Level         string `protobuf:"bytes,1,opt,name=level,proto3" json:"level,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SetLogLevelRequest) Reset() {
+	*x = SetLogLevelRequest{}
+	mi := &file_loop_node_v1_node_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SetLogLevelRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SetLogLevelRequest) ProtoMessage() {}
+
+func (x *SetLogLevelRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_loop_node_v1_node_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SetLogLevelRequest.ProtoReflect.Descriptor instead.
+func (*SetLogLevelRequest) Descriptor() ([]byte, []int) {
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *SetLogLevelRequest) GetLevel() string {
+	if x != nil {
+		return x.Level
+	}
+	return ""
+}
+
+// SetLogLevelResponse says what was before, and who does not follow.
+type SetLogLevelResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The level until now.
+	Before string `protobuf:"bytes,1,opt,name=before,proto3" json:"before,omitempty"`
+	// Plugins whose processes send no lines of the new level before they are restarted.
+	Plugins       []string `protobuf:"bytes,2,rep,name=plugins,proto3" json:"plugins,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SetLogLevelResponse) Reset() {
+	*x = SetLogLevelResponse{}
+	mi := &file_loop_node_v1_node_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SetLogLevelResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SetLogLevelResponse) ProtoMessage() {}
+
+func (x *SetLogLevelResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_loop_node_v1_node_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SetLogLevelResponse.ProtoReflect.Descriptor instead.
+func (*SetLogLevelResponse) Descriptor() ([]byte, []int) {
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *SetLogLevelResponse) GetBefore() string {
+	if x != nil {
+		return x.Before
+	}
+	return ""
+}
+
+func (x *SetLogLevelResponse) GetPlugins() []string {
+	if x != nil {
+		return x.Plugins
+	}
+	return nil
+}
+
 // ListPluginsRequest is empty.
 type ListPluginsRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -1053,7 +1555,7 @@ type ListPluginsRequest struct {
 
 func (x *ListPluginsRequest) Reset() {
 	*x = ListPluginsRequest{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[8]
+	mi := &file_loop_node_v1_node_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1065,7 +1567,7 @@ func (x *ListPluginsRequest) String() string {
 func (*ListPluginsRequest) ProtoMessage() {}
 
 func (x *ListPluginsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[8]
+	mi := &file_loop_node_v1_node_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1078,7 +1580,7 @@ func (x *ListPluginsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListPluginsRequest.ProtoReflect.Descriptor instead.
 func (*ListPluginsRequest) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{8}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{17}
 }
 
 // ListPluginsResponse lists plugins by name.
@@ -1092,7 +1594,7 @@ type ListPluginsResponse struct {
 
 func (x *ListPluginsResponse) Reset() {
 	*x = ListPluginsResponse{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[9]
+	mi := &file_loop_node_v1_node_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1104,7 +1606,7 @@ func (x *ListPluginsResponse) String() string {
 func (*ListPluginsResponse) ProtoMessage() {}
 
 func (x *ListPluginsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[9]
+	mi := &file_loop_node_v1_node_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1117,7 +1619,7 @@ func (x *ListPluginsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListPluginsResponse.ProtoReflect.Descriptor instead.
 func (*ListPluginsResponse) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{9}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *ListPluginsResponse) GetPlugins() []*PluginStatus {
@@ -1138,7 +1640,7 @@ type RestartPluginRequest struct {
 
 func (x *RestartPluginRequest) Reset() {
 	*x = RestartPluginRequest{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[10]
+	mi := &file_loop_node_v1_node_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1150,7 +1652,7 @@ func (x *RestartPluginRequest) String() string {
 func (*RestartPluginRequest) ProtoMessage() {}
 
 func (x *RestartPluginRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[10]
+	mi := &file_loop_node_v1_node_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1163,7 +1665,7 @@ func (x *RestartPluginRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RestartPluginRequest.ProtoReflect.Descriptor instead.
 func (*RestartPluginRequest) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{10}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *RestartPluginRequest) GetName() string {
@@ -1184,7 +1686,7 @@ type RestartPluginResponse struct {
 
 func (x *RestartPluginResponse) Reset() {
 	*x = RestartPluginResponse{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[11]
+	mi := &file_loop_node_v1_node_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1196,7 +1698,7 @@ func (x *RestartPluginResponse) String() string {
 func (*RestartPluginResponse) ProtoMessage() {}
 
 func (x *RestartPluginResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[11]
+	mi := &file_loop_node_v1_node_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1209,7 +1711,7 @@ func (x *RestartPluginResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RestartPluginResponse.ProtoReflect.Descriptor instead.
 func (*RestartPluginResponse) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{11}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *RestartPluginResponse) GetPlugin() *PluginStatus {
@@ -1234,11 +1736,11 @@ type PluginStatus struct {
 	Pid int32 `protobuf:"varint,5,opt,name=pid,proto3" json:"pid,omitempty"`
 	// Which life this is, from 1.
 	Generation uint64 `protobuf:"varint,6,opt,name=generation,proto3" json:"generation,omitempty"`
-	// Lives after the first.
+	// Lives that ended though nobody asked for it.
 	Restarts uint64 `protobuf:"varint,7,opt,name=restarts,proto3" json:"restarts,omitempty"`
-	// When this life became ready.
+	// When this life became ready; absent while it is not.
 	ReadyAt *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=ready_at,json=readyAt,proto3" json:"ready_at,omitempty"`
-	// How the last life ended: exit status, signal, or what failed.
+	// How the last life ended, in one sentence of some 200 characters at most: exit status, signal, or what failed.
 	LastExit string `protobuf:"bytes,9,opt,name=last_exit,json=lastExit,proto3" json:"last_exit,omitempty"`
 	// The last lines of stderr of the last life that ended.
 	LastStderr []string `protobuf:"bytes,10,rep,name=last_stderr,json=lastStderr,proto3" json:"last_stderr,omitempty"`
@@ -1272,7 +1774,7 @@ type PluginStatus struct {
 
 func (x *PluginStatus) Reset() {
 	*x = PluginStatus{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[12]
+	mi := &file_loop_node_v1_node_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1284,7 +1786,7 @@ func (x *PluginStatus) String() string {
 func (*PluginStatus) ProtoMessage() {}
 
 func (x *PluginStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[12]
+	mi := &file_loop_node_v1_node_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1297,7 +1799,7 @@ func (x *PluginStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PluginStatus.ProtoReflect.Descriptor instead.
 func (*PluginStatus) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{12}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *PluginStatus) GetName() string {
@@ -1467,7 +1969,7 @@ type StartStep struct {
 
 func (x *StartStep) Reset() {
 	*x = StartStep{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[13]
+	mi := &file_loop_node_v1_node_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1479,7 +1981,7 @@ func (x *StartStep) String() string {
 func (*StartStep) ProtoMessage() {}
 
 func (x *StartStep) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[13]
+	mi := &file_loop_node_v1_node_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1492,7 +1994,7 @@ func (x *StartStep) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StartStep.ProtoReflect.Descriptor instead.
 func (*StartStep) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{13}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *StartStep) GetWhat() string {
@@ -1524,7 +2026,7 @@ type StandbyStatus struct {
 
 func (x *StandbyStatus) Reset() {
 	*x = StandbyStatus{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[14]
+	mi := &file_loop_node_v1_node_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1536,7 +2038,7 @@ func (x *StandbyStatus) String() string {
 func (*StandbyStatus) ProtoMessage() {}
 
 func (x *StandbyStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[14]
+	mi := &file_loop_node_v1_node_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1549,7 +2051,7 @@ func (x *StandbyStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StandbyStatus.ProtoReflect.Descriptor instead.
 func (*StandbyStatus) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{14}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *StandbyStatus) GetPid() int32 {
@@ -1586,7 +2088,7 @@ type PluginFile struct {
 
 func (x *PluginFile) Reset() {
 	*x = PluginFile{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[15]
+	mi := &file_loop_node_v1_node_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1598,7 +2100,7 @@ func (x *PluginFile) String() string {
 func (*PluginFile) ProtoMessage() {}
 
 func (x *PluginFile) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[15]
+	mi := &file_loop_node_v1_node_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1611,7 +2113,7 @@ func (x *PluginFile) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PluginFile.ProtoReflect.Descriptor instead.
 func (*PluginFile) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{15}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *PluginFile) GetPath() string {
@@ -1640,14 +2142,16 @@ type ObjectStatus struct {
 	// Why it is parked.
 	Reason string `protobuf:"bytes,4,opt,name=reason,proto3" json:"reason,omitempty"`
 	// Name of its parent; empty for children of the plugin itself.
-	Parent        string `protobuf:"bytes,5,opt,name=parent,proto3" json:"parent,omitempty"`
+	Parent string `protobuf:"bytes,5,opt,name=parent,proto3" json:"parent,omitempty"`
+	// Whose it is, such as "job 3 (ETH/USD)" or "chain 1"; empty where nobody knows.
+	Owner         string `protobuf:"bytes,6,opt,name=owner,proto3" json:"owner,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ObjectStatus) Reset() {
 	*x = ObjectStatus{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[16]
+	mi := &file_loop_node_v1_node_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1659,7 +2163,7 @@ func (x *ObjectStatus) String() string {
 func (*ObjectStatus) ProtoMessage() {}
 
 func (x *ObjectStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[16]
+	mi := &file_loop_node_v1_node_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1672,7 +2176,7 @@ func (x *ObjectStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ObjectStatus.ProtoReflect.Descriptor instead.
 func (*ObjectStatus) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{16}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *ObjectStatus) GetName() string {
@@ -1710,6 +2214,159 @@ func (x *ObjectStatus) GetParent() string {
 	return ""
 }
 
+func (x *ObjectStatus) GetOwner() string {
+	if x != nil {
+		return x.Owner
+	}
+	return ""
+}
+
+// WatchPluginLogRequest names a plugin.
+type WatchPluginLogRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Its name.
+	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// Most lines to begin with, the newest; 0: all that are kept.
+	Lines uint32 `protobuf:"varint,2,opt,name=lines,proto3" json:"lines,omitempty"`
+	// Whether to go on with those that follow.
+	Follow bool `protobuf:"varint,3,opt,name=follow,proto3" json:"follow,omitempty"`
+	// Lines up to this number are left out: the caller has them.
+	After         uint64 `protobuf:"varint,4,opt,name=after,proto3" json:"after,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WatchPluginLogRequest) Reset() {
+	*x = WatchPluginLogRequest{}
+	mi := &file_loop_node_v1_node_proto_msgTypes[26]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WatchPluginLogRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WatchPluginLogRequest) ProtoMessage() {}
+
+func (x *WatchPluginLogRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_loop_node_v1_node_proto_msgTypes[26]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WatchPluginLogRequest.ProtoReflect.Descriptor instead.
+func (*WatchPluginLogRequest) Descriptor() ([]byte, []int) {
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{26}
+}
+
+func (x *WatchPluginLogRequest) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *WatchPluginLogRequest) GetLines() uint32 {
+	if x != nil {
+		return x.Lines
+	}
+	return 0
+}
+
+func (x *WatchPluginLogRequest) GetFollow() bool {
+	if x != nil {
+		return x.Follow
+	}
+	return false
+}
+
+func (x *WatchPluginLogRequest) GetAfter() uint64 {
+	if x != nil {
+		return x.After
+	}
+	return 0
+}
+
+// WatchPluginLogResponse is a line of the log about a plugin.
+type WatchPluginLogResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Its number among the plugin's, which grows by one.
+	Number uint64 `protobuf:"varint,1,opt,name=number,proto3" json:"number,omitempty"`
+	// When it was logged.
+	At *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=at,proto3" json:"at,omitempty"`
+	// "debug", "info", "warn" or "error".
+	Level string `protobuf:"bytes,3,opt,name=level,proto3" json:"level,omitempty"`
+	// The message with its attributes.
+	Text          string `protobuf:"bytes,4,opt,name=text,proto3" json:"text,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WatchPluginLogResponse) Reset() {
+	*x = WatchPluginLogResponse{}
+	mi := &file_loop_node_v1_node_proto_msgTypes[27]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WatchPluginLogResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WatchPluginLogResponse) ProtoMessage() {}
+
+func (x *WatchPluginLogResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_loop_node_v1_node_proto_msgTypes[27]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WatchPluginLogResponse.ProtoReflect.Descriptor instead.
+func (*WatchPluginLogResponse) Descriptor() ([]byte, []int) {
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{27}
+}
+
+func (x *WatchPluginLogResponse) GetNumber() uint64 {
+	if x != nil {
+		return x.Number
+	}
+	return 0
+}
+
+func (x *WatchPluginLogResponse) GetAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.At
+	}
+	return nil
+}
+
+func (x *WatchPluginLogResponse) GetLevel() string {
+	if x != nil {
+		return x.Level
+	}
+	return ""
+}
+
+func (x *WatchPluginLogResponse) GetText() string {
+	if x != nil {
+		return x.Text
+	}
+	return ""
+}
+
 // AddJobRequest carries a job spec.
 type AddJobRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1721,7 +2378,7 @@ type AddJobRequest struct {
 
 func (x *AddJobRequest) Reset() {
 	*x = AddJobRequest{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[17]
+	mi := &file_loop_node_v1_node_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1733,7 +2390,7 @@ func (x *AddJobRequest) String() string {
 func (*AddJobRequest) ProtoMessage() {}
 
 func (x *AddJobRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[17]
+	mi := &file_loop_node_v1_node_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1746,7 +2403,7 @@ func (x *AddJobRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AddJobRequest.ProtoReflect.Descriptor instead.
 func (*AddJobRequest) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{17}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *AddJobRequest) GetSpecToml() string {
@@ -1769,7 +2426,7 @@ type AddJobResponse struct {
 
 func (x *AddJobResponse) Reset() {
 	*x = AddJobResponse{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[18]
+	mi := &file_loop_node_v1_node_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1781,7 +2438,7 @@ func (x *AddJobResponse) String() string {
 func (*AddJobResponse) ProtoMessage() {}
 
 func (x *AddJobResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[18]
+	mi := &file_loop_node_v1_node_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1794,7 +2451,7 @@ func (x *AddJobResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AddJobResponse.ProtoReflect.Descriptor instead.
 func (*AddJobResponse) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{18}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *AddJobResponse) GetJob() *Job {
@@ -1822,7 +2479,7 @@ type ValidateJobRequest struct {
 
 func (x *ValidateJobRequest) Reset() {
 	*x = ValidateJobRequest{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[19]
+	mi := &file_loop_node_v1_node_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1834,7 +2491,7 @@ func (x *ValidateJobRequest) String() string {
 func (*ValidateJobRequest) ProtoMessage() {}
 
 func (x *ValidateJobRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[19]
+	mi := &file_loop_node_v1_node_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1847,7 +2504,7 @@ func (x *ValidateJobRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ValidateJobRequest.ProtoReflect.Descriptor instead.
 func (*ValidateJobRequest) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{19}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *ValidateJobRequest) GetSpecToml() string {
@@ -1870,7 +2527,7 @@ type ValidateJobResponse struct {
 
 func (x *ValidateJobResponse) Reset() {
 	*x = ValidateJobResponse{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[20]
+	mi := &file_loop_node_v1_node_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1882,7 +2539,7 @@ func (x *ValidateJobResponse) String() string {
 func (*ValidateJobResponse) ProtoMessage() {}
 
 func (x *ValidateJobResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[20]
+	mi := &file_loop_node_v1_node_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1895,7 +2552,7 @@ func (x *ValidateJobResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ValidateJobResponse.ProtoReflect.Descriptor instead.
 func (*ValidateJobResponse) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{20}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *ValidateJobResponse) GetProblems() []*Problem {
@@ -1929,7 +2586,7 @@ type Problem struct {
 
 func (x *Problem) Reset() {
 	*x = Problem{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[21]
+	mi := &file_loop_node_v1_node_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1941,7 +2598,7 @@ func (x *Problem) String() string {
 func (*Problem) ProtoMessage() {}
 
 func (x *Problem) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[21]
+	mi := &file_loop_node_v1_node_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1954,7 +2611,7 @@ func (x *Problem) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Problem.ProtoReflect.Descriptor instead.
 func (*Problem) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{21}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *Problem) GetLine() uint32 {
@@ -1994,7 +2651,7 @@ type ListJobsRequest struct {
 
 func (x *ListJobsRequest) Reset() {
 	*x = ListJobsRequest{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[22]
+	mi := &file_loop_node_v1_node_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2006,7 +2663,7 @@ func (x *ListJobsRequest) String() string {
 func (*ListJobsRequest) ProtoMessage() {}
 
 func (x *ListJobsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[22]
+	mi := &file_loop_node_v1_node_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2019,7 +2676,7 @@ func (x *ListJobsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListJobsRequest.ProtoReflect.Descriptor instead.
 func (*ListJobsRequest) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{22}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{33}
 }
 
 // ListJobsResponse lists jobs.
@@ -2033,7 +2690,7 @@ type ListJobsResponse struct {
 
 func (x *ListJobsResponse) Reset() {
 	*x = ListJobsResponse{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[23]
+	mi := &file_loop_node_v1_node_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2045,7 +2702,7 @@ func (x *ListJobsResponse) String() string {
 func (*ListJobsResponse) ProtoMessage() {}
 
 func (x *ListJobsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[23]
+	mi := &file_loop_node_v1_node_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2058,7 +2715,7 @@ func (x *ListJobsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListJobsResponse.ProtoReflect.Descriptor instead.
 func (*ListJobsResponse) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{23}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *ListJobsResponse) GetJobs() []*Job {
@@ -2105,7 +2762,7 @@ type Job struct {
 
 func (x *Job) Reset() {
 	*x = Job{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[24]
+	mi := &file_loop_node_v1_node_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2117,7 +2774,7 @@ func (x *Job) String() string {
 func (*Job) ProtoMessage() {}
 
 func (x *Job) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[24]
+	mi := &file_loop_node_v1_node_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2130,7 +2787,7 @@ func (x *Job) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Job.ProtoReflect.Descriptor instead.
 func (*Job) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{24}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *Job) GetId() int64 {
@@ -2248,7 +2905,7 @@ type JobError struct {
 
 func (x *JobError) Reset() {
 	*x = JobError{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[25]
+	mi := &file_loop_node_v1_node_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2260,7 +2917,7 @@ func (x *JobError) String() string {
 func (*JobError) ProtoMessage() {}
 
 func (x *JobError) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[25]
+	mi := &file_loop_node_v1_node_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2273,7 +2930,7 @@ func (x *JobError) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JobError.ProtoReflect.Descriptor instead.
 func (*JobError) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{25}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *JobError) GetMessage() string {
@@ -2319,7 +2976,7 @@ type ListJobErrorsRequest struct {
 
 func (x *ListJobErrorsRequest) Reset() {
 	*x = ListJobErrorsRequest{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[26]
+	mi := &file_loop_node_v1_node_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2331,7 +2988,7 @@ func (x *ListJobErrorsRequest) String() string {
 func (*ListJobErrorsRequest) ProtoMessage() {}
 
 func (x *ListJobErrorsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[26]
+	mi := &file_loop_node_v1_node_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2344,7 +3001,7 @@ func (x *ListJobErrorsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListJobErrorsRequest.ProtoReflect.Descriptor instead.
 func (*ListJobErrorsRequest) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{26}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *ListJobErrorsRequest) GetJobId() int64 {
@@ -2381,7 +3038,7 @@ type ListJobErrorsResponse struct {
 
 func (x *ListJobErrorsResponse) Reset() {
 	*x = ListJobErrorsResponse{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[27]
+	mi := &file_loop_node_v1_node_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2393,7 +3050,7 @@ func (x *ListJobErrorsResponse) String() string {
 func (*ListJobErrorsResponse) ProtoMessage() {}
 
 func (x *ListJobErrorsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[27]
+	mi := &file_loop_node_v1_node_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2406,7 +3063,7 @@ func (x *ListJobErrorsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListJobErrorsResponse.ProtoReflect.Descriptor instead.
 func (*ListJobErrorsResponse) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{27}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *ListJobErrorsResponse) GetErrors() []*JobError {
@@ -2434,7 +3091,7 @@ type ShowJobRequest struct {
 
 func (x *ShowJobRequest) Reset() {
 	*x = ShowJobRequest{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[28]
+	mi := &file_loop_node_v1_node_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2446,7 +3103,7 @@ func (x *ShowJobRequest) String() string {
 func (*ShowJobRequest) ProtoMessage() {}
 
 func (x *ShowJobRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[28]
+	mi := &file_loop_node_v1_node_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2459,7 +3116,7 @@ func (x *ShowJobRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ShowJobRequest.ProtoReflect.Descriptor instead.
 func (*ShowJobRequest) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{28}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *ShowJobRequest) GetId() int64 {
@@ -2498,7 +3155,7 @@ type ShowJobResponse struct {
 
 func (x *ShowJobResponse) Reset() {
 	*x = ShowJobResponse{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[29]
+	mi := &file_loop_node_v1_node_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2510,7 +3167,7 @@ func (x *ShowJobResponse) String() string {
 func (*ShowJobResponse) ProtoMessage() {}
 
 func (x *ShowJobResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[29]
+	mi := &file_loop_node_v1_node_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2523,7 +3180,7 @@ func (x *ShowJobResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ShowJobResponse.ProtoReflect.Descriptor instead.
 func (*ShowJobResponse) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{29}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *ShowJobResponse) GetJob() *Job {
@@ -2611,7 +3268,7 @@ type Peer struct {
 
 func (x *Peer) Reset() {
 	*x = Peer{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[30]
+	mi := &file_loop_node_v1_node_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2623,7 +3280,7 @@ func (x *Peer) String() string {
 func (*Peer) ProtoMessage() {}
 
 func (x *Peer) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[30]
+	mi := &file_loop_node_v1_node_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2636,7 +3293,7 @@ func (x *Peer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Peer.ProtoReflect.Descriptor instead.
 func (*Peer) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{30}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *Peer) GetOracleIndex() uint32 {
@@ -2675,7 +3332,7 @@ type ContractAnswer struct {
 
 func (x *ContractAnswer) Reset() {
 	*x = ContractAnswer{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[31]
+	mi := &file_loop_node_v1_node_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2687,7 +3344,7 @@ func (x *ContractAnswer) String() string {
 func (*ContractAnswer) ProtoMessage() {}
 
 func (x *ContractAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[31]
+	mi := &file_loop_node_v1_node_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2700,7 +3357,7 @@ func (x *ContractAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ContractAnswer.ProtoReflect.Descriptor instead.
 func (*ContractAnswer) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{31}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *ContractAnswer) GetTimestamp() *v11.ReportTimestamp {
@@ -2741,7 +3398,7 @@ type ListRunsRequest struct {
 
 func (x *ListRunsRequest) Reset() {
 	*x = ListRunsRequest{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[32]
+	mi := &file_loop_node_v1_node_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2753,7 +3410,7 @@ func (x *ListRunsRequest) String() string {
 func (*ListRunsRequest) ProtoMessage() {}
 
 func (x *ListRunsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[32]
+	mi := &file_loop_node_v1_node_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2766,7 +3423,7 @@ func (x *ListRunsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListRunsRequest.ProtoReflect.Descriptor instead.
 func (*ListRunsRequest) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{32}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *ListRunsRequest) GetJobId() int64 {
@@ -2810,7 +3467,7 @@ type ListRunsResponse struct {
 
 func (x *ListRunsResponse) Reset() {
 	*x = ListRunsResponse{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[33]
+	mi := &file_loop_node_v1_node_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2822,7 +3479,7 @@ func (x *ListRunsResponse) String() string {
 func (*ListRunsResponse) ProtoMessage() {}
 
 func (x *ListRunsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[33]
+	mi := &file_loop_node_v1_node_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2835,7 +3492,7 @@ func (x *ListRunsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListRunsResponse.ProtoReflect.Descriptor instead.
 func (*ListRunsResponse) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{33}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *ListRunsResponse) GetRuns() []*Run {
@@ -2865,7 +3522,7 @@ type GetRunRequest struct {
 
 func (x *GetRunRequest) Reset() {
 	*x = GetRunRequest{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[34]
+	mi := &file_loop_node_v1_node_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2877,7 +3534,7 @@ func (x *GetRunRequest) String() string {
 func (*GetRunRequest) ProtoMessage() {}
 
 func (x *GetRunRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[34]
+	mi := &file_loop_node_v1_node_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2890,7 +3547,7 @@ func (x *GetRunRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetRunRequest.ProtoReflect.Descriptor instead.
 func (*GetRunRequest) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{34}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *GetRunRequest) GetJobId() int64 {
@@ -2918,7 +3575,7 @@ type GetRunResponse struct {
 
 func (x *GetRunResponse) Reset() {
 	*x = GetRunResponse{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[35]
+	mi := &file_loop_node_v1_node_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2930,7 +3587,7 @@ func (x *GetRunResponse) String() string {
 func (*GetRunResponse) ProtoMessage() {}
 
 func (x *GetRunResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[35]
+	mi := &file_loop_node_v1_node_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2943,7 +3600,7 @@ func (x *GetRunResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetRunResponse.ProtoReflect.Descriptor instead.
 func (*GetRunResponse) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{35}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *GetRunResponse) GetRun() *Run {
@@ -2966,7 +3623,7 @@ type WatchRunsRequest struct {
 
 func (x *WatchRunsRequest) Reset() {
 	*x = WatchRunsRequest{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[36]
+	mi := &file_loop_node_v1_node_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2978,7 +3635,7 @@ func (x *WatchRunsRequest) String() string {
 func (*WatchRunsRequest) ProtoMessage() {}
 
 func (x *WatchRunsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[36]
+	mi := &file_loop_node_v1_node_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2991,7 +3648,7 @@ func (x *WatchRunsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchRunsRequest.ProtoReflect.Descriptor instead.
 func (*WatchRunsRequest) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{36}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{47}
 }
 
 func (x *WatchRunsRequest) GetJobId() int64 {
@@ -3021,7 +3678,7 @@ type WatchRunsResponse struct {
 
 func (x *WatchRunsResponse) Reset() {
 	*x = WatchRunsResponse{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[37]
+	mi := &file_loop_node_v1_node_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3033,7 +3690,7 @@ func (x *WatchRunsResponse) String() string {
 func (*WatchRunsResponse) ProtoMessage() {}
 
 func (x *WatchRunsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[37]
+	mi := &file_loop_node_v1_node_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3046,7 +3703,7 @@ func (x *WatchRunsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchRunsResponse.ProtoReflect.Descriptor instead.
 func (*WatchRunsResponse) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{37}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{48}
 }
 
 func (x *WatchRunsResponse) GetRun() *Run {
@@ -3095,7 +3752,7 @@ type Run struct {
 
 func (x *Run) Reset() {
 	*x = Run{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[38]
+	mi := &file_loop_node_v1_node_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3107,7 +3764,7 @@ func (x *Run) String() string {
 func (*Run) ProtoMessage() {}
 
 func (x *Run) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[38]
+	mi := &file_loop_node_v1_node_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3120,7 +3777,7 @@ func (x *Run) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Run.ProtoReflect.Descriptor instead.
 func (*Run) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{38}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{49}
 }
 
 func (x *Run) GetId() int64 {
@@ -3223,7 +3880,7 @@ type RunTask struct {
 
 func (x *RunTask) Reset() {
 	*x = RunTask{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[39]
+	mi := &file_loop_node_v1_node_proto_msgTypes[50]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3235,7 +3892,7 @@ func (x *RunTask) String() string {
 func (*RunTask) ProtoMessage() {}
 
 func (x *RunTask) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[39]
+	mi := &file_loop_node_v1_node_proto_msgTypes[50]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3248,7 +3905,7 @@ func (x *RunTask) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RunTask.ProtoReflect.Descriptor instead.
 func (*RunTask) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{39}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{50}
 }
 
 func (x *RunTask) GetId() string {
@@ -3315,7 +3972,7 @@ type RunInput struct {
 
 func (x *RunInput) Reset() {
 	*x = RunInput{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[40]
+	mi := &file_loop_node_v1_node_proto_msgTypes[51]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3327,7 +3984,7 @@ func (x *RunInput) String() string {
 func (*RunInput) ProtoMessage() {}
 
 func (x *RunInput) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[40]
+	mi := &file_loop_node_v1_node_proto_msgTypes[51]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3340,7 +3997,7 @@ func (x *RunInput) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RunInput.ProtoReflect.Descriptor instead.
 func (*RunInput) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{40}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{51}
 }
 
 func (x *RunInput) GetId() string {
@@ -3375,7 +4032,7 @@ type RevealJobRequest struct {
 
 func (x *RevealJobRequest) Reset() {
 	*x = RevealJobRequest{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[41]
+	mi := &file_loop_node_v1_node_proto_msgTypes[52]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3387,7 +4044,7 @@ func (x *RevealJobRequest) String() string {
 func (*RevealJobRequest) ProtoMessage() {}
 
 func (x *RevealJobRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[41]
+	mi := &file_loop_node_v1_node_proto_msgTypes[52]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3400,7 +4057,7 @@ func (x *RevealJobRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RevealJobRequest.ProtoReflect.Descriptor instead.
 func (*RevealJobRequest) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{41}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{52}
 }
 
 func (x *RevealJobRequest) GetId() int64 {
@@ -3421,7 +4078,7 @@ type RevealJobResponse struct {
 
 func (x *RevealJobResponse) Reset() {
 	*x = RevealJobResponse{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[42]
+	mi := &file_loop_node_v1_node_proto_msgTypes[53]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3433,7 +4090,7 @@ func (x *RevealJobResponse) String() string {
 func (*RevealJobResponse) ProtoMessage() {}
 
 func (x *RevealJobResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[42]
+	mi := &file_loop_node_v1_node_proto_msgTypes[53]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3446,7 +4103,7 @@ func (x *RevealJobResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RevealJobResponse.ProtoReflect.Descriptor instead.
 func (*RevealJobResponse) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{42}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{53}
 }
 
 func (x *RevealJobResponse) GetJob() *Job {
@@ -3467,7 +4124,7 @@ type RemoveJobRequest struct {
 
 func (x *RemoveJobRequest) Reset() {
 	*x = RemoveJobRequest{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[43]
+	mi := &file_loop_node_v1_node_proto_msgTypes[54]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3479,7 +4136,7 @@ func (x *RemoveJobRequest) String() string {
 func (*RemoveJobRequest) ProtoMessage() {}
 
 func (x *RemoveJobRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[43]
+	mi := &file_loop_node_v1_node_proto_msgTypes[54]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3492,7 +4149,7 @@ func (x *RemoveJobRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemoveJobRequest.ProtoReflect.Descriptor instead.
 func (*RemoveJobRequest) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{43}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{54}
 }
 
 func (x *RemoveJobRequest) GetId() int64 {
@@ -3511,7 +4168,7 @@ type RemoveJobResponse struct {
 
 func (x *RemoveJobResponse) Reset() {
 	*x = RemoveJobResponse{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[44]
+	mi := &file_loop_node_v1_node_proto_msgTypes[55]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3523,7 +4180,7 @@ func (x *RemoveJobResponse) String() string {
 func (*RemoveJobResponse) ProtoMessage() {}
 
 func (x *RemoveJobResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[44]
+	mi := &file_loop_node_v1_node_proto_msgTypes[55]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3536,7 +4193,7 @@ func (x *RemoveJobResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemoveJobResponse.ProtoReflect.Descriptor instead.
 func (*RemoveJobResponse) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{44}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{55}
 }
 
 // ListObservationsRequest names a job.
@@ -3552,7 +4209,7 @@ type ListObservationsRequest struct {
 
 func (x *ListObservationsRequest) Reset() {
 	*x = ListObservationsRequest{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[45]
+	mi := &file_loop_node_v1_node_proto_msgTypes[56]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3564,7 +4221,7 @@ func (x *ListObservationsRequest) String() string {
 func (*ListObservationsRequest) ProtoMessage() {}
 
 func (x *ListObservationsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[45]
+	mi := &file_loop_node_v1_node_proto_msgTypes[56]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3577,7 +4234,7 @@ func (x *ListObservationsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListObservationsRequest.ProtoReflect.Descriptor instead.
 func (*ListObservationsRequest) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{45}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{56}
 }
 
 func (x *ListObservationsRequest) GetJobId() int64 {
@@ -3605,7 +4262,7 @@ type ListObservationsResponse struct {
 
 func (x *ListObservationsResponse) Reset() {
 	*x = ListObservationsResponse{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[46]
+	mi := &file_loop_node_v1_node_proto_msgTypes[57]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3617,7 +4274,7 @@ func (x *ListObservationsResponse) String() string {
 func (*ListObservationsResponse) ProtoMessage() {}
 
 func (x *ListObservationsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[46]
+	mi := &file_loop_node_v1_node_proto_msgTypes[57]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3630,7 +4287,7 @@ func (x *ListObservationsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListObservationsResponse.ProtoReflect.Descriptor instead.
 func (*ListObservationsResponse) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{46}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{57}
 }
 
 func (x *ListObservationsResponse) GetObservations() []*RoundObservation {
@@ -3671,7 +4328,7 @@ type RoundObservation struct {
 
 func (x *RoundObservation) Reset() {
 	*x = RoundObservation{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[47]
+	mi := &file_loop_node_v1_node_proto_msgTypes[58]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3683,7 +4340,7 @@ func (x *RoundObservation) String() string {
 func (*RoundObservation) ProtoMessage() {}
 
 func (x *RoundObservation) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[47]
+	mi := &file_loop_node_v1_node_proto_msgTypes[58]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3696,7 +4353,7 @@ func (x *RoundObservation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RoundObservation.ProtoReflect.Descriptor instead.
 func (*RoundObservation) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{47}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{58}
 }
 
 func (x *RoundObservation) GetTimestamp() *v11.ReportTimestamp {
@@ -3787,7 +4444,7 @@ type WatchRoundsRequest struct {
 
 func (x *WatchRoundsRequest) Reset() {
 	*x = WatchRoundsRequest{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[48]
+	mi := &file_loop_node_v1_node_proto_msgTypes[59]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3799,7 +4456,7 @@ func (x *WatchRoundsRequest) String() string {
 func (*WatchRoundsRequest) ProtoMessage() {}
 
 func (x *WatchRoundsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[48]
+	mi := &file_loop_node_v1_node_proto_msgTypes[59]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3812,7 +4469,7 @@ func (x *WatchRoundsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchRoundsRequest.ProtoReflect.Descriptor instead.
 func (*WatchRoundsRequest) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{48}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{59}
 }
 
 func (x *WatchRoundsRequest) GetJobId() int64 {
@@ -3843,7 +4500,7 @@ type WatchRoundsResponse struct {
 
 func (x *WatchRoundsResponse) Reset() {
 	*x = WatchRoundsResponse{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[49]
+	mi := &file_loop_node_v1_node_proto_msgTypes[60]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3855,7 +4512,7 @@ func (x *WatchRoundsResponse) String() string {
 func (*WatchRoundsResponse) ProtoMessage() {}
 
 func (x *WatchRoundsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[49]
+	mi := &file_loop_node_v1_node_proto_msgTypes[60]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3868,7 +4525,7 @@ func (x *WatchRoundsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchRoundsResponse.ProtoReflect.Descriptor instead.
 func (*WatchRoundsResponse) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{49}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{60}
 }
 
 func (x *WatchRoundsResponse) GetJobId() int64 {
@@ -3922,7 +4579,7 @@ type ListKeysRequest struct {
 
 func (x *ListKeysRequest) Reset() {
 	*x = ListKeysRequest{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[50]
+	mi := &file_loop_node_v1_node_proto_msgTypes[61]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3934,7 +4591,7 @@ func (x *ListKeysRequest) String() string {
 func (*ListKeysRequest) ProtoMessage() {}
 
 func (x *ListKeysRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[50]
+	mi := &file_loop_node_v1_node_proto_msgTypes[61]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3947,7 +4604,7 @@ func (x *ListKeysRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListKeysRequest.ProtoReflect.Descriptor instead.
 func (*ListKeysRequest) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{50}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{61}
 }
 
 // ListKeysResponse lists keys.
@@ -3961,7 +4618,7 @@ type ListKeysResponse struct {
 
 func (x *ListKeysResponse) Reset() {
 	*x = ListKeysResponse{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[51]
+	mi := &file_loop_node_v1_node_proto_msgTypes[62]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3973,7 +4630,7 @@ func (x *ListKeysResponse) String() string {
 func (*ListKeysResponse) ProtoMessage() {}
 
 func (x *ListKeysResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[51]
+	mi := &file_loop_node_v1_node_proto_msgTypes[62]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3986,7 +4643,7 @@ func (x *ListKeysResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListKeysResponse.ProtoReflect.Descriptor instead.
 func (*ListKeysResponse) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{51}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{62}
 }
 
 func (x *ListKeysResponse) GetKeys() []*Key {
@@ -4013,7 +4670,7 @@ type Key struct {
 
 func (x *Key) Reset() {
 	*x = Key{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[52]
+	mi := &file_loop_node_v1_node_proto_msgTypes[63]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4025,7 +4682,7 @@ func (x *Key) String() string {
 func (*Key) ProtoMessage() {}
 
 func (x *Key) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[52]
+	mi := &file_loop_node_v1_node_proto_msgTypes[63]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4038,7 +4695,7 @@ func (x *Key) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Key.ProtoReflect.Descriptor instead.
 func (*Key) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{52}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{63}
 }
 
 func (x *Key) GetKind() KeyKind {
@@ -4085,7 +4742,7 @@ type Ocr2PublicKeys struct {
 
 func (x *Ocr2PublicKeys) Reset() {
 	*x = Ocr2PublicKeys{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[53]
+	mi := &file_loop_node_v1_node_proto_msgTypes[64]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4097,7 +4754,7 @@ func (x *Ocr2PublicKeys) String() string {
 func (*Ocr2PublicKeys) ProtoMessage() {}
 
 func (x *Ocr2PublicKeys) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[53]
+	mi := &file_loop_node_v1_node_proto_msgTypes[64]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4110,7 +4767,7 @@ func (x *Ocr2PublicKeys) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Ocr2PublicKeys.ProtoReflect.Descriptor instead.
 func (*Ocr2PublicKeys) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{53}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{64}
 }
 
 func (x *Ocr2PublicKeys) GetOffchainPublicKey() []byte {
@@ -4151,7 +4808,7 @@ type ListSignaturesRequest struct {
 
 func (x *ListSignaturesRequest) Reset() {
 	*x = ListSignaturesRequest{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[54]
+	mi := &file_loop_node_v1_node_proto_msgTypes[65]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4163,7 +4820,7 @@ func (x *ListSignaturesRequest) String() string {
 func (*ListSignaturesRequest) ProtoMessage() {}
 
 func (x *ListSignaturesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[54]
+	mi := &file_loop_node_v1_node_proto_msgTypes[65]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4176,7 +4833,7 @@ func (x *ListSignaturesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListSignaturesRequest.ProtoReflect.Descriptor instead.
 func (*ListSignaturesRequest) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{54}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{65}
 }
 
 func (x *ListSignaturesRequest) GetAccount() string {
@@ -4220,7 +4877,7 @@ type ListSignaturesResponse struct {
 
 func (x *ListSignaturesResponse) Reset() {
 	*x = ListSignaturesResponse{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[55]
+	mi := &file_loop_node_v1_node_proto_msgTypes[66]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4232,7 +4889,7 @@ func (x *ListSignaturesResponse) String() string {
 func (*ListSignaturesResponse) ProtoMessage() {}
 
 func (x *ListSignaturesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[55]
+	mi := &file_loop_node_v1_node_proto_msgTypes[66]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4245,7 +4902,7 @@ func (x *ListSignaturesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListSignaturesResponse.ProtoReflect.Descriptor instead.
 func (*ListSignaturesResponse) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{55}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{66}
 }
 
 func (x *ListSignaturesResponse) GetSignatures() []*Signature {
@@ -4289,7 +4946,7 @@ type Signature struct {
 
 func (x *Signature) Reset() {
 	*x = Signature{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[56]
+	mi := &file_loop_node_v1_node_proto_msgTypes[67]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4301,7 +4958,7 @@ func (x *Signature) String() string {
 func (*Signature) ProtoMessage() {}
 
 func (x *Signature) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[56]
+	mi := &file_loop_node_v1_node_proto_msgTypes[67]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4314,7 +4971,7 @@ func (x *Signature) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Signature.ProtoReflect.Descriptor instead.
 func (*Signature) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{56}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{67}
 }
 
 func (x *Signature) GetId() int64 {
@@ -4393,7 +5050,7 @@ type CreateKeyRequest struct {
 
 func (x *CreateKeyRequest) Reset() {
 	*x = CreateKeyRequest{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[57]
+	mi := &file_loop_node_v1_node_proto_msgTypes[68]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4405,7 +5062,7 @@ func (x *CreateKeyRequest) String() string {
 func (*CreateKeyRequest) ProtoMessage() {}
 
 func (x *CreateKeyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[57]
+	mi := &file_loop_node_v1_node_proto_msgTypes[68]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4418,7 +5075,7 @@ func (x *CreateKeyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateKeyRequest.ProtoReflect.Descriptor instead.
 func (*CreateKeyRequest) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{57}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{68}
 }
 
 func (x *CreateKeyRequest) GetKind() KeyKind {
@@ -4446,7 +5103,7 @@ type CreateKeyResponse struct {
 
 func (x *CreateKeyResponse) Reset() {
 	*x = CreateKeyResponse{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[58]
+	mi := &file_loop_node_v1_node_proto_msgTypes[69]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4458,7 +5115,7 @@ func (x *CreateKeyResponse) String() string {
 func (*CreateKeyResponse) ProtoMessage() {}
 
 func (x *CreateKeyResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[58]
+	mi := &file_loop_node_v1_node_proto_msgTypes[69]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4471,7 +5128,7 @@ func (x *CreateKeyResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateKeyResponse.ProtoReflect.Descriptor instead.
 func (*CreateKeyResponse) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{58}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{69}
 }
 
 func (x *CreateKeyResponse) GetKey() *Key {
@@ -4496,7 +5153,7 @@ type ImportKeyRequest struct {
 
 func (x *ImportKeyRequest) Reset() {
 	*x = ImportKeyRequest{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[59]
+	mi := &file_loop_node_v1_node_proto_msgTypes[70]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4508,7 +5165,7 @@ func (x *ImportKeyRequest) String() string {
 func (*ImportKeyRequest) ProtoMessage() {}
 
 func (x *ImportKeyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[59]
+	mi := &file_loop_node_v1_node_proto_msgTypes[70]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4521,7 +5178,7 @@ func (x *ImportKeyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ImportKeyRequest.ProtoReflect.Descriptor instead.
 func (*ImportKeyRequest) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{59}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{70}
 }
 
 func (x *ImportKeyRequest) GetFile() []byte {
@@ -4556,7 +5213,7 @@ type ImportKeyResponse struct {
 
 func (x *ImportKeyResponse) Reset() {
 	*x = ImportKeyResponse{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[60]
+	mi := &file_loop_node_v1_node_proto_msgTypes[71]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4568,7 +5225,7 @@ func (x *ImportKeyResponse) String() string {
 func (*ImportKeyResponse) ProtoMessage() {}
 
 func (x *ImportKeyResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[60]
+	mi := &file_loop_node_v1_node_proto_msgTypes[71]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4581,7 +5238,7 @@ func (x *ImportKeyResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ImportKeyResponse.ProtoReflect.Descriptor instead.
 func (*ImportKeyResponse) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{60}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{71}
 }
 
 func (x *ImportKeyResponse) GetKey() *Key {
@@ -4606,7 +5263,7 @@ type ExportKeyRequest struct {
 
 func (x *ExportKeyRequest) Reset() {
 	*x = ExportKeyRequest{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[61]
+	mi := &file_loop_node_v1_node_proto_msgTypes[72]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4618,7 +5275,7 @@ func (x *ExportKeyRequest) String() string {
 func (*ExportKeyRequest) ProtoMessage() {}
 
 func (x *ExportKeyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[61]
+	mi := &file_loop_node_v1_node_proto_msgTypes[72]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4631,7 +5288,7 @@ func (x *ExportKeyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExportKeyRequest.ProtoReflect.Descriptor instead.
 func (*ExportKeyRequest) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{61}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{72}
 }
 
 func (x *ExportKeyRequest) GetId() string {
@@ -4666,7 +5323,7 @@ type ExportKeyResponse struct {
 
 func (x *ExportKeyResponse) Reset() {
 	*x = ExportKeyResponse{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[62]
+	mi := &file_loop_node_v1_node_proto_msgTypes[73]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4678,7 +5335,7 @@ func (x *ExportKeyResponse) String() string {
 func (*ExportKeyResponse) ProtoMessage() {}
 
 func (x *ExportKeyResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[62]
+	mi := &file_loop_node_v1_node_proto_msgTypes[73]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4691,7 +5348,7 @@ func (x *ExportKeyResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExportKeyResponse.ProtoReflect.Descriptor instead.
 func (*ExportKeyResponse) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{62}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{73}
 }
 
 func (x *ExportKeyResponse) GetFile() []byte {
@@ -4717,7 +5374,7 @@ type Bridge struct {
 
 func (x *Bridge) Reset() {
 	*x = Bridge{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[63]
+	mi := &file_loop_node_v1_node_proto_msgTypes[74]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4729,7 +5386,7 @@ func (x *Bridge) String() string {
 func (*Bridge) ProtoMessage() {}
 
 func (x *Bridge) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[63]
+	mi := &file_loop_node_v1_node_proto_msgTypes[74]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4742,7 +5399,7 @@ func (x *Bridge) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Bridge.ProtoReflect.Descriptor instead.
 func (*Bridge) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{63}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{74}
 }
 
 func (x *Bridge) GetName() string {
@@ -4777,7 +5434,7 @@ type AddBridgeRequest struct {
 
 func (x *AddBridgeRequest) Reset() {
 	*x = AddBridgeRequest{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[64]
+	mi := &file_loop_node_v1_node_proto_msgTypes[75]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4789,7 +5446,7 @@ func (x *AddBridgeRequest) String() string {
 func (*AddBridgeRequest) ProtoMessage() {}
 
 func (x *AddBridgeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[64]
+	mi := &file_loop_node_v1_node_proto_msgTypes[75]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4802,7 +5459,7 @@ func (x *AddBridgeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AddBridgeRequest.ProtoReflect.Descriptor instead.
 func (*AddBridgeRequest) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{64}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{75}
 }
 
 func (x *AddBridgeRequest) GetBridge() *Bridge {
@@ -4823,7 +5480,7 @@ type AddBridgeResponse struct {
 
 func (x *AddBridgeResponse) Reset() {
 	*x = AddBridgeResponse{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[65]
+	mi := &file_loop_node_v1_node_proto_msgTypes[76]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4835,7 +5492,7 @@ func (x *AddBridgeResponse) String() string {
 func (*AddBridgeResponse) ProtoMessage() {}
 
 func (x *AddBridgeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[65]
+	mi := &file_loop_node_v1_node_proto_msgTypes[76]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4848,10 +5505,102 @@ func (x *AddBridgeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AddBridgeResponse.ProtoReflect.Descriptor instead.
 func (*AddBridgeResponse) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{65}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{76}
 }
 
 func (x *AddBridgeResponse) GetBridge() *Bridge {
+	if x != nil {
+		return x.Bridge
+	}
+	return nil
+}
+
+// UpdateBridgeRequest carries a bridge that is there, with another URL.
+type UpdateBridgeRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Name and URL.
+	Bridge        *Bridge `protobuf:"bytes,1,opt,name=bridge,proto3" json:"bridge,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *UpdateBridgeRequest) Reset() {
+	*x = UpdateBridgeRequest{}
+	mi := &file_loop_node_v1_node_proto_msgTypes[77]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UpdateBridgeRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UpdateBridgeRequest) ProtoMessage() {}
+
+func (x *UpdateBridgeRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_loop_node_v1_node_proto_msgTypes[77]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UpdateBridgeRequest.ProtoReflect.Descriptor instead.
+func (*UpdateBridgeRequest) Descriptor() ([]byte, []int) {
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{77}
+}
+
+func (x *UpdateBridgeRequest) GetBridge() *Bridge {
+	if x != nil {
+		return x.Bridge
+	}
+	return nil
+}
+
+// UpdateBridgeResponse carries the stored bridge.
+type UpdateBridgeResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The bridge.
+	Bridge        *Bridge `protobuf:"bytes,1,opt,name=bridge,proto3" json:"bridge,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *UpdateBridgeResponse) Reset() {
+	*x = UpdateBridgeResponse{}
+	mi := &file_loop_node_v1_node_proto_msgTypes[78]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UpdateBridgeResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UpdateBridgeResponse) ProtoMessage() {}
+
+func (x *UpdateBridgeResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_loop_node_v1_node_proto_msgTypes[78]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UpdateBridgeResponse.ProtoReflect.Descriptor instead.
+func (*UpdateBridgeResponse) Descriptor() ([]byte, []int) {
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{78}
+}
+
+func (x *UpdateBridgeResponse) GetBridge() *Bridge {
 	if x != nil {
 		return x.Bridge
 	}
@@ -4867,7 +5616,7 @@ type ListBridgesRequest struct {
 
 func (x *ListBridgesRequest) Reset() {
 	*x = ListBridgesRequest{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[66]
+	mi := &file_loop_node_v1_node_proto_msgTypes[79]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4879,7 +5628,7 @@ func (x *ListBridgesRequest) String() string {
 func (*ListBridgesRequest) ProtoMessage() {}
 
 func (x *ListBridgesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[66]
+	mi := &file_loop_node_v1_node_proto_msgTypes[79]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4892,7 +5641,7 @@ func (x *ListBridgesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListBridgesRequest.ProtoReflect.Descriptor instead.
 func (*ListBridgesRequest) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{66}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{79}
 }
 
 // ListBridgesResponse lists bridges.
@@ -4906,7 +5655,7 @@ type ListBridgesResponse struct {
 
 func (x *ListBridgesResponse) Reset() {
 	*x = ListBridgesResponse{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[67]
+	mi := &file_loop_node_v1_node_proto_msgTypes[80]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4918,7 +5667,7 @@ func (x *ListBridgesResponse) String() string {
 func (*ListBridgesResponse) ProtoMessage() {}
 
 func (x *ListBridgesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[67]
+	mi := &file_loop_node_v1_node_proto_msgTypes[80]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4931,7 +5680,7 @@ func (x *ListBridgesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListBridgesResponse.ProtoReflect.Descriptor instead.
 func (*ListBridgesResponse) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{67}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{80}
 }
 
 func (x *ListBridgesResponse) GetBridges() []*Bridge {
@@ -4952,7 +5701,7 @@ type RevealBridgeRequest struct {
 
 func (x *RevealBridgeRequest) Reset() {
 	*x = RevealBridgeRequest{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[68]
+	mi := &file_loop_node_v1_node_proto_msgTypes[81]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4964,7 +5713,7 @@ func (x *RevealBridgeRequest) String() string {
 func (*RevealBridgeRequest) ProtoMessage() {}
 
 func (x *RevealBridgeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[68]
+	mi := &file_loop_node_v1_node_proto_msgTypes[81]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4977,7 +5726,7 @@ func (x *RevealBridgeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RevealBridgeRequest.ProtoReflect.Descriptor instead.
 func (*RevealBridgeRequest) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{68}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{81}
 }
 
 func (x *RevealBridgeRequest) GetName() string {
@@ -4998,7 +5747,7 @@ type RevealBridgeResponse struct {
 
 func (x *RevealBridgeResponse) Reset() {
 	*x = RevealBridgeResponse{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[69]
+	mi := &file_loop_node_v1_node_proto_msgTypes[82]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5010,7 +5759,7 @@ func (x *RevealBridgeResponse) String() string {
 func (*RevealBridgeResponse) ProtoMessage() {}
 
 func (x *RevealBridgeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[69]
+	mi := &file_loop_node_v1_node_proto_msgTypes[82]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5023,7 +5772,7 @@ func (x *RevealBridgeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RevealBridgeResponse.ProtoReflect.Descriptor instead.
 func (*RevealBridgeResponse) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{69}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{82}
 }
 
 func (x *RevealBridgeResponse) GetBridge() *Bridge {
@@ -5044,7 +5793,7 @@ type RemoveBridgeRequest struct {
 
 func (x *RemoveBridgeRequest) Reset() {
 	*x = RemoveBridgeRequest{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[70]
+	mi := &file_loop_node_v1_node_proto_msgTypes[83]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5056,7 +5805,7 @@ func (x *RemoveBridgeRequest) String() string {
 func (*RemoveBridgeRequest) ProtoMessage() {}
 
 func (x *RemoveBridgeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[70]
+	mi := &file_loop_node_v1_node_proto_msgTypes[83]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5069,7 +5818,7 @@ func (x *RemoveBridgeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemoveBridgeRequest.ProtoReflect.Descriptor instead.
 func (*RemoveBridgeRequest) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{70}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{83}
 }
 
 func (x *RemoveBridgeRequest) GetName() string {
@@ -5088,7 +5837,7 @@ type RemoveBridgeResponse struct {
 
 func (x *RemoveBridgeResponse) Reset() {
 	*x = RemoveBridgeResponse{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[71]
+	mi := &file_loop_node_v1_node_proto_msgTypes[84]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5100,7 +5849,7 @@ func (x *RemoveBridgeResponse) String() string {
 func (*RemoveBridgeResponse) ProtoMessage() {}
 
 func (x *RemoveBridgeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[71]
+	mi := &file_loop_node_v1_node_proto_msgTypes[84]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5113,7 +5862,7 @@ func (x *RemoveBridgeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemoveBridgeResponse.ProtoReflect.Descriptor instead.
 func (*RemoveBridgeResponse) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{71}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{84}
 }
 
 // TokenWanted is the detail of UNAUTHENTICATED for a call without a token by TCP without TLS, which only the node's machine
@@ -5131,7 +5880,7 @@ type TokenWanted struct {
 
 func (x *TokenWanted) Reset() {
 	*x = TokenWanted{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[72]
+	mi := &file_loop_node_v1_node_proto_msgTypes[85]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5143,7 +5892,7 @@ func (x *TokenWanted) String() string {
 func (*TokenWanted) ProtoMessage() {}
 
 func (x *TokenWanted) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[72]
+	mi := &file_loop_node_v1_node_proto_msgTypes[85]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5156,7 +5905,7 @@ func (x *TokenWanted) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TokenWanted.ProtoReflect.Descriptor instead.
 func (*TokenWanted) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{72}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{85}
 }
 
 func (x *TokenWanted) GetSocket() string {
@@ -5188,7 +5937,7 @@ type Token struct {
 
 func (x *Token) Reset() {
 	*x = Token{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[73]
+	mi := &file_loop_node_v1_node_proto_msgTypes[86]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5200,7 +5949,7 @@ func (x *Token) String() string {
 func (*Token) ProtoMessage() {}
 
 func (x *Token) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[73]
+	mi := &file_loop_node_v1_node_proto_msgTypes[86]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5213,7 +5962,7 @@ func (x *Token) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Token.ProtoReflect.Descriptor instead.
 func (*Token) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{73}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{86}
 }
 
 func (x *Token) GetName() string {
@@ -5250,7 +5999,7 @@ type CreateTokenRequest struct {
 
 func (x *CreateTokenRequest) Reset() {
 	*x = CreateTokenRequest{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[74]
+	mi := &file_loop_node_v1_node_proto_msgTypes[87]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5262,7 +6011,7 @@ func (x *CreateTokenRequest) String() string {
 func (*CreateTokenRequest) ProtoMessage() {}
 
 func (x *CreateTokenRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[74]
+	mi := &file_loop_node_v1_node_proto_msgTypes[87]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5275,7 +6024,7 @@ func (x *CreateTokenRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateTokenRequest.ProtoReflect.Descriptor instead.
 func (*CreateTokenRequest) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{74}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{87}
 }
 
 func (x *CreateTokenRequest) GetName() string {
@@ -5305,7 +6054,7 @@ type CreateTokenResponse struct {
 
 func (x *CreateTokenResponse) Reset() {
 	*x = CreateTokenResponse{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[75]
+	mi := &file_loop_node_v1_node_proto_msgTypes[88]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5317,7 +6066,7 @@ func (x *CreateTokenResponse) String() string {
 func (*CreateTokenResponse) ProtoMessage() {}
 
 func (x *CreateTokenResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[75]
+	mi := &file_loop_node_v1_node_proto_msgTypes[88]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5330,7 +6079,7 @@ func (x *CreateTokenResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateTokenResponse.ProtoReflect.Descriptor instead.
 func (*CreateTokenResponse) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{75}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{88}
 }
 
 func (x *CreateTokenResponse) GetToken() *Token {
@@ -5356,7 +6105,7 @@ type ListTokensRequest struct {
 
 func (x *ListTokensRequest) Reset() {
 	*x = ListTokensRequest{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[76]
+	mi := &file_loop_node_v1_node_proto_msgTypes[89]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5368,7 +6117,7 @@ func (x *ListTokensRequest) String() string {
 func (*ListTokensRequest) ProtoMessage() {}
 
 func (x *ListTokensRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[76]
+	mi := &file_loop_node_v1_node_proto_msgTypes[89]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5381,7 +6130,7 @@ func (x *ListTokensRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListTokensRequest.ProtoReflect.Descriptor instead.
 func (*ListTokensRequest) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{76}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{89}
 }
 
 // ListTokensResponse lists tokens.
@@ -5395,7 +6144,7 @@ type ListTokensResponse struct {
 
 func (x *ListTokensResponse) Reset() {
 	*x = ListTokensResponse{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[77]
+	mi := &file_loop_node_v1_node_proto_msgTypes[90]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5407,7 +6156,7 @@ func (x *ListTokensResponse) String() string {
 func (*ListTokensResponse) ProtoMessage() {}
 
 func (x *ListTokensResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[77]
+	mi := &file_loop_node_v1_node_proto_msgTypes[90]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5420,7 +6169,7 @@ func (x *ListTokensResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListTokensResponse.ProtoReflect.Descriptor instead.
 func (*ListTokensResponse) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{77}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{90}
 }
 
 func (x *ListTokensResponse) GetTokens() []*Token {
@@ -5441,7 +6190,7 @@ type RevokeTokenRequest struct {
 
 func (x *RevokeTokenRequest) Reset() {
 	*x = RevokeTokenRequest{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[78]
+	mi := &file_loop_node_v1_node_proto_msgTypes[91]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5453,7 +6202,7 @@ func (x *RevokeTokenRequest) String() string {
 func (*RevokeTokenRequest) ProtoMessage() {}
 
 func (x *RevokeTokenRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[78]
+	mi := &file_loop_node_v1_node_proto_msgTypes[91]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5466,7 +6215,7 @@ func (x *RevokeTokenRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RevokeTokenRequest.ProtoReflect.Descriptor instead.
 func (*RevokeTokenRequest) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{78}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{91}
 }
 
 func (x *RevokeTokenRequest) GetName() string {
@@ -5485,7 +6234,7 @@ type RevokeTokenResponse struct {
 
 func (x *RevokeTokenResponse) Reset() {
 	*x = RevokeTokenResponse{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[79]
+	mi := &file_loop_node_v1_node_proto_msgTypes[92]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5497,7 +6246,7 @@ func (x *RevokeTokenResponse) String() string {
 func (*RevokeTokenResponse) ProtoMessage() {}
 
 func (x *RevokeTokenResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[79]
+	mi := &file_loop_node_v1_node_proto_msgTypes[92]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5510,7 +6259,7 @@ func (x *RevokeTokenResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RevokeTokenResponse.ProtoReflect.Descriptor instead.
 func (*RevokeTokenResponse) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{79}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{92}
 }
 
 var File_loop_node_v1_node_proto protoreflect.FileDescriptor
@@ -5562,7 +6311,29 @@ const file_loop_node_v1_node_proto_rawDesc = "" +
 	"\abalance\x18\x02 \x01(\v2\x16.loop.plugin.v1.BigIntR\abalance\x12\x1a\n" +
 	"\bdecimals\x18\x03 \x01(\rR\bdecimals\x12\x18\n" +
 	"\atrouble\x18\x04 \x01(\tR\atrouble\x12@\n" +
-	"\x0eoldest_waiting\x18\x05 \x01(\v2\x19.google.protobuf.DurationR\roldestWaiting\"\x14\n" +
+	"\x0eoldest_waiting\x18\x05 \x01(\v2\x19.google.protobuf.DurationR\roldestWaiting\"\x11\n" +
+	"\x0fDiagnoseRequest\"E\n" +
+	"\x10DiagnoseResponse\x121\n" +
+	"\bfindings\x18\x01 \x03(\v2\x15.loop.node.v1.FindingR\bfindings\"\x99\x01\n" +
+	"\aFinding\x12\x14\n" +
+	"\x05check\x18\x01 \x01(\tR\x05check\x12\x18\n" +
+	"\asubject\x18\x02 \x01(\tR\asubject\x122\n" +
+	"\bseverity\x18\x03 \x01(\x0e2\x16.loop.node.v1.SeverityR\bseverity\x12\x12\n" +
+	"\x04text\x18\x04 \x01(\tR\x04text\x12\x16\n" +
+	"\x06remedy\x18\x05 \x01(\tR\x06remedy\"\x0f\n" +
+	"\rReloadRequest\"I\n" +
+	"\x0eReloadResponse\x12\x18\n" +
+	"\aapplied\x18\x01 \x03(\tR\aapplied\x12\x1d\n" +
+	"\n" +
+	"at_restart\x18\x02 \x03(\tR\tatRestart\"\x14\n" +
+	"\x12GetLogLevelRequest\"+\n" +
+	"\x13GetLogLevelResponse\x12\x14\n" +
+	"\x05level\x18\x01 \x01(\tR\x05level\"*\n" +
+	"\x12SetLogLevelRequest\x12\x14\n" +
+	"\x05level\x18\x01 \x01(\tR\x05level\"G\n" +
+	"\x13SetLogLevelResponse\x12\x16\n" +
+	"\x06before\x18\x01 \x01(\tR\x06before\x12\x18\n" +
+	"\aplugins\x18\x02 \x03(\tR\aplugins\"\x14\n" +
 	"\x12ListPluginsRequest\"K\n" +
 	"\x13ListPluginsResponse\x124\n" +
 	"\aplugins\x18\x01 \x03(\v2\x1a.loop.node.v1.PluginStatusR\aplugins\"*\n" +
@@ -5608,13 +6379,24 @@ const file_loop_node_v1_node_proto_rawDesc = "" +
 	"\n" +
 	"PluginFile\x12\x12\n" +
 	"\x04path\x18\x01 \x01(\tR\x04path\x12\x16\n" +
-	"\x06sha256\x18\x02 \x01(\tR\x06sha256\"\x97\x01\n" +
+	"\x06sha256\x18\x02 \x01(\tR\x06sha256\"\xad\x01\n" +
 	"\fObjectStatus\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
 	"\x04type\x18\x02 \x01(\tR\x04type\x12/\n" +
 	"\x05state\x18\x03 \x01(\x0e2\x19.loop.node.v1.ObjectStateR\x05state\x12\x16\n" +
 	"\x06reason\x18\x04 \x01(\tR\x06reason\x12\x16\n" +
-	"\x06parent\x18\x05 \x01(\tR\x06parent\",\n" +
+	"\x06parent\x18\x05 \x01(\tR\x06parent\x12\x14\n" +
+	"\x05owner\x18\x06 \x01(\tR\x05owner\"o\n" +
+	"\x15WatchPluginLogRequest\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n" +
+	"\x05lines\x18\x02 \x01(\rR\x05lines\x12\x16\n" +
+	"\x06follow\x18\x03 \x01(\bR\x06follow\x12\x14\n" +
+	"\x05after\x18\x04 \x01(\x04R\x05after\"\x86\x01\n" +
+	"\x16WatchPluginLogResponse\x12\x16\n" +
+	"\x06number\x18\x01 \x01(\x04R\x06number\x12*\n" +
+	"\x02at\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x02at\x12\x14\n" +
+	"\x05level\x18\x03 \x01(\tR\x05level\x12\x12\n" +
+	"\x04text\x18\x04 \x01(\tR\x04text\",\n" +
 	"\rAddJobRequest\x12\x1b\n" +
 	"\tspec_toml\x18\x01 \x01(\tR\bspecToml\"h\n" +
 	"\x0eAddJobResponse\x12#\n" +
@@ -5831,6 +6613,10 @@ const file_loop_node_v1_node_proto_rawDesc = "" +
 	"\x10AddBridgeRequest\x12,\n" +
 	"\x06bridge\x18\x01 \x01(\v2\x14.loop.node.v1.BridgeR\x06bridge\"A\n" +
 	"\x11AddBridgeResponse\x12,\n" +
+	"\x06bridge\x18\x01 \x01(\v2\x14.loop.node.v1.BridgeR\x06bridge\"C\n" +
+	"\x13UpdateBridgeRequest\x12,\n" +
+	"\x06bridge\x18\x01 \x01(\v2\x14.loop.node.v1.BridgeR\x06bridge\"D\n" +
+	"\x14UpdateBridgeResponse\x12,\n" +
 	"\x06bridge\x18\x01 \x01(\v2\x14.loop.node.v1.BridgeR\x06bridge\"\x14\n" +
 	"\x12ListBridgesRequest\"E\n" +
 	"\x13ListBridgesResponse\x12.\n" +
@@ -5868,7 +6654,13 @@ const file_loop_node_v1_node_proto_rawDesc = "" +
 	"\rSTATE_RUNNING\x10\x01\x12\x12\n" +
 	"\x0eSTATE_DEGRADED\x10\x02\x12\x11\n" +
 	"\rSTATE_WAITING\x10\x03\x12\x10\n" +
-	"\fSTATE_FAILED\x10\x04*\xb3\x01\n" +
+	"\fSTATE_FAILED\x10\x04*x\n" +
+	"\bSeverity\x12\x18\n" +
+	"\x14SEVERITY_UNSPECIFIED\x10\x00\x12\x0f\n" +
+	"\vSEVERITY_OK\x10\x01\x12\x16\n" +
+	"\x12SEVERITY_UNCHECKED\x10\x02\x12\x14\n" +
+	"\x10SEVERITY_WARNING\x10\x03\x12\x13\n" +
+	"\x0fSEVERITY_FAILED\x10\x04*\xb3\x01\n" +
 	"\vPluginState\x12\x1c\n" +
 	"\x18PLUGIN_STATE_UNSPECIFIED\x10\x00\x12\x19\n" +
 	"\x15PLUGIN_STATE_STARTING\x10\x01\x12\x16\n" +
@@ -5903,14 +6695,19 @@ const file_loop_node_v1_node_proto_rawDesc = "" +
 	"\tROLE_VIEW\x10\x01\x12\x10\n" +
 	"\fROLE_OPERATE\x10\x02\x12\x0e\n" +
 	"\n" +
-	"ROLE_ADMIN\x10\x032\xcd\x12\n" +
+	"ROLE_ADMIN\x10\x032\xca\x16\n" +
 	"\vNodeService\x12T\n" +
 	"\n" +
-	"NodeStatus\x12\x1f.loop.node.v1.NodeStatusRequest\x1a .loop.node.v1.NodeStatusResponse\"\x03\x90\x02\x01\x12W\n" +
+	"NodeStatus\x12\x1f.loop.node.v1.NodeStatusRequest\x1a .loop.node.v1.NodeStatusResponse\"\x03\x90\x02\x01\x12N\n" +
+	"\bDiagnose\x12\x1d.loop.node.v1.DiagnoseRequest\x1a\x1e.loop.node.v1.DiagnoseResponse\"\x03\x90\x02\x01\x12C\n" +
+	"\x06Reload\x12\x1b.loop.node.v1.ReloadRequest\x1a\x1c.loop.node.v1.ReloadResponse\x12W\n" +
+	"\vGetLogLevel\x12 .loop.node.v1.GetLogLevelRequest\x1a!.loop.node.v1.GetLogLevelResponse\"\x03\x90\x02\x01\x12R\n" +
+	"\vSetLogLevel\x12 .loop.node.v1.SetLogLevelRequest\x1a!.loop.node.v1.SetLogLevelResponse\x12W\n" +
 	"\vListPlugins\x12 .loop.node.v1.ListPluginsRequest\x1a!.loop.node.v1.ListPluginsResponse\"\x03\x90\x02\x01\x12T\n" +
 	"\n" +
 	"ListChains\x12\x1f.loop.node.v1.ListChainsRequest\x1a .loop.node.v1.ListChainsResponse\"\x03\x90\x02\x01\x12X\n" +
-	"\rRestartPlugin\x12\".loop.node.v1.RestartPluginRequest\x1a#.loop.node.v1.RestartPluginResponse\x12C\n" +
+	"\rRestartPlugin\x12\".loop.node.v1.RestartPluginRequest\x1a#.loop.node.v1.RestartPluginResponse\x12b\n" +
+	"\x0eWatchPluginLog\x12#.loop.node.v1.WatchPluginLogRequest\x1a$.loop.node.v1.WatchPluginLogResponse\"\x03\x90\x02\x010\x01\x12C\n" +
 	"\x06AddJob\x12\x1b.loop.node.v1.AddJobRequest\x1a\x1c.loop.node.v1.AddJobResponse\x12W\n" +
 	"\vValidateJob\x12 .loop.node.v1.ValidateJobRequest\x1a!.loop.node.v1.ValidateJobResponse\"\x03\x90\x02\x01\x12N\n" +
 	"\bListJobs\x12\x1d.loop.node.v1.ListJobsRequest\x1a\x1e.loop.node.v1.ListJobsResponse\"\x03\x90\x02\x01\x12Q\n" +
@@ -5928,7 +6725,8 @@ const file_loop_node_v1_node_proto_rawDesc = "" +
 	"\tCreateKey\x12\x1e.loop.node.v1.CreateKeyRequest\x1a\x1f.loop.node.v1.CreateKeyResponse\x12L\n" +
 	"\tImportKey\x12\x1e.loop.node.v1.ImportKeyRequest\x1a\x1f.loop.node.v1.ImportKeyResponse\x12L\n" +
 	"\tExportKey\x12\x1e.loop.node.v1.ExportKeyRequest\x1a\x1f.loop.node.v1.ExportKeyResponse\x12L\n" +
-	"\tAddBridge\x12\x1e.loop.node.v1.AddBridgeRequest\x1a\x1f.loop.node.v1.AddBridgeResponse\x12W\n" +
+	"\tAddBridge\x12\x1e.loop.node.v1.AddBridgeRequest\x1a\x1f.loop.node.v1.AddBridgeResponse\x12U\n" +
+	"\fUpdateBridge\x12!.loop.node.v1.UpdateBridgeRequest\x1a\".loop.node.v1.UpdateBridgeResponse\x12W\n" +
 	"\vListBridges\x12 .loop.node.v1.ListBridgesRequest\x1a!.loop.node.v1.ListBridgesResponse\"\x03\x90\x02\x01\x12Z\n" +
 	"\fRevealBridge\x12!.loop.node.v1.RevealBridgeRequest\x1a\".loop.node.v1.RevealBridgeResponse\"\x03\x90\x02\x02\x12U\n" +
 	"\fRemoveBridge\x12!.loop.node.v1.RemoveBridgeRequest\x1a\".loop.node.v1.RemoveBridgeResponse\x12R\n" +
@@ -5950,247 +6748,278 @@ func file_loop_node_v1_node_proto_rawDescGZIP() []byte {
 	return file_loop_node_v1_node_proto_rawDescData
 }
 
-var file_loop_node_v1_node_proto_enumTypes = make([]protoimpl.EnumInfo, 7)
-var file_loop_node_v1_node_proto_msgTypes = make([]protoimpl.MessageInfo, 80)
+var file_loop_node_v1_node_proto_enumTypes = make([]protoimpl.EnumInfo, 8)
+var file_loop_node_v1_node_proto_msgTypes = make([]protoimpl.MessageInfo, 93)
 var file_loop_node_v1_node_proto_goTypes = []any{
 	(State)(0),                       // 0: loop.node.v1.State
-	(PluginState)(0),                 // 1: loop.node.v1.PluginState
-	(ObjectState)(0),                 // 2: loop.node.v1.ObjectState
-	(JobState)(0),                    // 3: loop.node.v1.JobState
-	(RoundEvent)(0),                  // 4: loop.node.v1.RoundEvent
-	(KeyKind)(0),                     // 5: loop.node.v1.KeyKind
-	(Role)(0),                        // 6: loop.node.v1.Role
-	(*NodeStatusRequest)(nil),        // 7: loop.node.v1.NodeStatusRequest
-	(*NodeStatusResponse)(nil),       // 8: loop.node.v1.NodeStatusResponse
-	(*HealthCheck)(nil),              // 9: loop.node.v1.HealthCheck
-	(*ListChainsRequest)(nil),        // 10: loop.node.v1.ListChainsRequest
-	(*ListChainsResponse)(nil),       // 11: loop.node.v1.ListChainsResponse
-	(*Chain)(nil),                    // 12: loop.node.v1.Chain
-	(*RpcNode)(nil),                  // 13: loop.node.v1.RpcNode
-	(*ChainAccount)(nil),             // 14: loop.node.v1.ChainAccount
-	(*ListPluginsRequest)(nil),       // 15: loop.node.v1.ListPluginsRequest
-	(*ListPluginsResponse)(nil),      // 16: loop.node.v1.ListPluginsResponse
-	(*RestartPluginRequest)(nil),     // 17: loop.node.v1.RestartPluginRequest
-	(*RestartPluginResponse)(nil),    // 18: loop.node.v1.RestartPluginResponse
-	(*PluginStatus)(nil),             // 19: loop.node.v1.PluginStatus
-	(*StartStep)(nil),                // 20: loop.node.v1.StartStep
-	(*StandbyStatus)(nil),            // 21: loop.node.v1.StandbyStatus
-	(*PluginFile)(nil),               // 22: loop.node.v1.PluginFile
-	(*ObjectStatus)(nil),             // 23: loop.node.v1.ObjectStatus
-	(*AddJobRequest)(nil),            // 24: loop.node.v1.AddJobRequest
-	(*AddJobResponse)(nil),           // 25: loop.node.v1.AddJobResponse
-	(*ValidateJobRequest)(nil),       // 26: loop.node.v1.ValidateJobRequest
-	(*ValidateJobResponse)(nil),      // 27: loop.node.v1.ValidateJobResponse
-	(*Problem)(nil),                  // 28: loop.node.v1.Problem
-	(*ListJobsRequest)(nil),          // 29: loop.node.v1.ListJobsRequest
-	(*ListJobsResponse)(nil),         // 30: loop.node.v1.ListJobsResponse
-	(*Job)(nil),                      // 31: loop.node.v1.Job
-	(*JobError)(nil),                 // 32: loop.node.v1.JobError
-	(*ListJobErrorsRequest)(nil),     // 33: loop.node.v1.ListJobErrorsRequest
-	(*ListJobErrorsResponse)(nil),    // 34: loop.node.v1.ListJobErrorsResponse
-	(*ShowJobRequest)(nil),           // 35: loop.node.v1.ShowJobRequest
-	(*ShowJobResponse)(nil),          // 36: loop.node.v1.ShowJobResponse
-	(*Peer)(nil),                     // 37: loop.node.v1.Peer
-	(*ContractAnswer)(nil),           // 38: loop.node.v1.ContractAnswer
-	(*ListRunsRequest)(nil),          // 39: loop.node.v1.ListRunsRequest
-	(*ListRunsResponse)(nil),         // 40: loop.node.v1.ListRunsResponse
-	(*GetRunRequest)(nil),            // 41: loop.node.v1.GetRunRequest
-	(*GetRunResponse)(nil),           // 42: loop.node.v1.GetRunResponse
-	(*WatchRunsRequest)(nil),         // 43: loop.node.v1.WatchRunsRequest
-	(*WatchRunsResponse)(nil),        // 44: loop.node.v1.WatchRunsResponse
-	(*Run)(nil),                      // 45: loop.node.v1.Run
-	(*RunTask)(nil),                  // 46: loop.node.v1.RunTask
-	(*RunInput)(nil),                 // 47: loop.node.v1.RunInput
-	(*RevealJobRequest)(nil),         // 48: loop.node.v1.RevealJobRequest
-	(*RevealJobResponse)(nil),        // 49: loop.node.v1.RevealJobResponse
-	(*RemoveJobRequest)(nil),         // 50: loop.node.v1.RemoveJobRequest
-	(*RemoveJobResponse)(nil),        // 51: loop.node.v1.RemoveJobResponse
-	(*ListObservationsRequest)(nil),  // 52: loop.node.v1.ListObservationsRequest
-	(*ListObservationsResponse)(nil), // 53: loop.node.v1.ListObservationsResponse
-	(*RoundObservation)(nil),         // 54: loop.node.v1.RoundObservation
-	(*WatchRoundsRequest)(nil),       // 55: loop.node.v1.WatchRoundsRequest
-	(*WatchRoundsResponse)(nil),      // 56: loop.node.v1.WatchRoundsResponse
-	(*ListKeysRequest)(nil),          // 57: loop.node.v1.ListKeysRequest
-	(*ListKeysResponse)(nil),         // 58: loop.node.v1.ListKeysResponse
-	(*Key)(nil),                      // 59: loop.node.v1.Key
-	(*Ocr2PublicKeys)(nil),           // 60: loop.node.v1.Ocr2PublicKeys
-	(*ListSignaturesRequest)(nil),    // 61: loop.node.v1.ListSignaturesRequest
-	(*ListSignaturesResponse)(nil),   // 62: loop.node.v1.ListSignaturesResponse
-	(*Signature)(nil),                // 63: loop.node.v1.Signature
-	(*CreateKeyRequest)(nil),         // 64: loop.node.v1.CreateKeyRequest
-	(*CreateKeyResponse)(nil),        // 65: loop.node.v1.CreateKeyResponse
-	(*ImportKeyRequest)(nil),         // 66: loop.node.v1.ImportKeyRequest
-	(*ImportKeyResponse)(nil),        // 67: loop.node.v1.ImportKeyResponse
-	(*ExportKeyRequest)(nil),         // 68: loop.node.v1.ExportKeyRequest
-	(*ExportKeyResponse)(nil),        // 69: loop.node.v1.ExportKeyResponse
-	(*Bridge)(nil),                   // 70: loop.node.v1.Bridge
-	(*AddBridgeRequest)(nil),         // 71: loop.node.v1.AddBridgeRequest
-	(*AddBridgeResponse)(nil),        // 72: loop.node.v1.AddBridgeResponse
-	(*ListBridgesRequest)(nil),       // 73: loop.node.v1.ListBridgesRequest
-	(*ListBridgesResponse)(nil),      // 74: loop.node.v1.ListBridgesResponse
-	(*RevealBridgeRequest)(nil),      // 75: loop.node.v1.RevealBridgeRequest
-	(*RevealBridgeResponse)(nil),     // 76: loop.node.v1.RevealBridgeResponse
-	(*RemoveBridgeRequest)(nil),      // 77: loop.node.v1.RemoveBridgeRequest
-	(*RemoveBridgeResponse)(nil),     // 78: loop.node.v1.RemoveBridgeResponse
-	(*TokenWanted)(nil),              // 79: loop.node.v1.TokenWanted
-	(*Token)(nil),                    // 80: loop.node.v1.Token
-	(*CreateTokenRequest)(nil),       // 81: loop.node.v1.CreateTokenRequest
-	(*CreateTokenResponse)(nil),      // 82: loop.node.v1.CreateTokenResponse
-	(*ListTokensRequest)(nil),        // 83: loop.node.v1.ListTokensRequest
-	(*ListTokensResponse)(nil),       // 84: loop.node.v1.ListTokensResponse
-	(*RevokeTokenRequest)(nil),       // 85: loop.node.v1.RevokeTokenRequest
-	(*RevokeTokenResponse)(nil),      // 86: loop.node.v1.RevokeTokenResponse
-	(*timestamppb.Timestamp)(nil),    // 87: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),      // 88: google.protobuf.Duration
-	(*v1.BigInt)(nil),                // 89: loop.plugin.v1.BigInt
-	(*v11.ReportTimestamp)(nil),      // 90: loop.reporting.v1.ReportTimestamp
+	(Severity)(0),                    // 1: loop.node.v1.Severity
+	(PluginState)(0),                 // 2: loop.node.v1.PluginState
+	(ObjectState)(0),                 // 3: loop.node.v1.ObjectState
+	(JobState)(0),                    // 4: loop.node.v1.JobState
+	(RoundEvent)(0),                  // 5: loop.node.v1.RoundEvent
+	(KeyKind)(0),                     // 6: loop.node.v1.KeyKind
+	(Role)(0),                        // 7: loop.node.v1.Role
+	(*NodeStatusRequest)(nil),        // 8: loop.node.v1.NodeStatusRequest
+	(*NodeStatusResponse)(nil),       // 9: loop.node.v1.NodeStatusResponse
+	(*HealthCheck)(nil),              // 10: loop.node.v1.HealthCheck
+	(*ListChainsRequest)(nil),        // 11: loop.node.v1.ListChainsRequest
+	(*ListChainsResponse)(nil),       // 12: loop.node.v1.ListChainsResponse
+	(*Chain)(nil),                    // 13: loop.node.v1.Chain
+	(*RpcNode)(nil),                  // 14: loop.node.v1.RpcNode
+	(*ChainAccount)(nil),             // 15: loop.node.v1.ChainAccount
+	(*DiagnoseRequest)(nil),          // 16: loop.node.v1.DiagnoseRequest
+	(*DiagnoseResponse)(nil),         // 17: loop.node.v1.DiagnoseResponse
+	(*Finding)(nil),                  // 18: loop.node.v1.Finding
+	(*ReloadRequest)(nil),            // 19: loop.node.v1.ReloadRequest
+	(*ReloadResponse)(nil),           // 20: loop.node.v1.ReloadResponse
+	(*GetLogLevelRequest)(nil),       // 21: loop.node.v1.GetLogLevelRequest
+	(*GetLogLevelResponse)(nil),      // 22: loop.node.v1.GetLogLevelResponse
+	(*SetLogLevelRequest)(nil),       // 23: loop.node.v1.SetLogLevelRequest
+	(*SetLogLevelResponse)(nil),      // 24: loop.node.v1.SetLogLevelResponse
+	(*ListPluginsRequest)(nil),       // 25: loop.node.v1.ListPluginsRequest
+	(*ListPluginsResponse)(nil),      // 26: loop.node.v1.ListPluginsResponse
+	(*RestartPluginRequest)(nil),     // 27: loop.node.v1.RestartPluginRequest
+	(*RestartPluginResponse)(nil),    // 28: loop.node.v1.RestartPluginResponse
+	(*PluginStatus)(nil),             // 29: loop.node.v1.PluginStatus
+	(*StartStep)(nil),                // 30: loop.node.v1.StartStep
+	(*StandbyStatus)(nil),            // 31: loop.node.v1.StandbyStatus
+	(*PluginFile)(nil),               // 32: loop.node.v1.PluginFile
+	(*ObjectStatus)(nil),             // 33: loop.node.v1.ObjectStatus
+	(*WatchPluginLogRequest)(nil),    // 34: loop.node.v1.WatchPluginLogRequest
+	(*WatchPluginLogResponse)(nil),   // 35: loop.node.v1.WatchPluginLogResponse
+	(*AddJobRequest)(nil),            // 36: loop.node.v1.AddJobRequest
+	(*AddJobResponse)(nil),           // 37: loop.node.v1.AddJobResponse
+	(*ValidateJobRequest)(nil),       // 38: loop.node.v1.ValidateJobRequest
+	(*ValidateJobResponse)(nil),      // 39: loop.node.v1.ValidateJobResponse
+	(*Problem)(nil),                  // 40: loop.node.v1.Problem
+	(*ListJobsRequest)(nil),          // 41: loop.node.v1.ListJobsRequest
+	(*ListJobsResponse)(nil),         // 42: loop.node.v1.ListJobsResponse
+	(*Job)(nil),                      // 43: loop.node.v1.Job
+	(*JobError)(nil),                 // 44: loop.node.v1.JobError
+	(*ListJobErrorsRequest)(nil),     // 45: loop.node.v1.ListJobErrorsRequest
+	(*ListJobErrorsResponse)(nil),    // 46: loop.node.v1.ListJobErrorsResponse
+	(*ShowJobRequest)(nil),           // 47: loop.node.v1.ShowJobRequest
+	(*ShowJobResponse)(nil),          // 48: loop.node.v1.ShowJobResponse
+	(*Peer)(nil),                     // 49: loop.node.v1.Peer
+	(*ContractAnswer)(nil),           // 50: loop.node.v1.ContractAnswer
+	(*ListRunsRequest)(nil),          // 51: loop.node.v1.ListRunsRequest
+	(*ListRunsResponse)(nil),         // 52: loop.node.v1.ListRunsResponse
+	(*GetRunRequest)(nil),            // 53: loop.node.v1.GetRunRequest
+	(*GetRunResponse)(nil),           // 54: loop.node.v1.GetRunResponse
+	(*WatchRunsRequest)(nil),         // 55: loop.node.v1.WatchRunsRequest
+	(*WatchRunsResponse)(nil),        // 56: loop.node.v1.WatchRunsResponse
+	(*Run)(nil),                      // 57: loop.node.v1.Run
+	(*RunTask)(nil),                  // 58: loop.node.v1.RunTask
+	(*RunInput)(nil),                 // 59: loop.node.v1.RunInput
+	(*RevealJobRequest)(nil),         // 60: loop.node.v1.RevealJobRequest
+	(*RevealJobResponse)(nil),        // 61: loop.node.v1.RevealJobResponse
+	(*RemoveJobRequest)(nil),         // 62: loop.node.v1.RemoveJobRequest
+	(*RemoveJobResponse)(nil),        // 63: loop.node.v1.RemoveJobResponse
+	(*ListObservationsRequest)(nil),  // 64: loop.node.v1.ListObservationsRequest
+	(*ListObservationsResponse)(nil), // 65: loop.node.v1.ListObservationsResponse
+	(*RoundObservation)(nil),         // 66: loop.node.v1.RoundObservation
+	(*WatchRoundsRequest)(nil),       // 67: loop.node.v1.WatchRoundsRequest
+	(*WatchRoundsResponse)(nil),      // 68: loop.node.v1.WatchRoundsResponse
+	(*ListKeysRequest)(nil),          // 69: loop.node.v1.ListKeysRequest
+	(*ListKeysResponse)(nil),         // 70: loop.node.v1.ListKeysResponse
+	(*Key)(nil),                      // 71: loop.node.v1.Key
+	(*Ocr2PublicKeys)(nil),           // 72: loop.node.v1.Ocr2PublicKeys
+	(*ListSignaturesRequest)(nil),    // 73: loop.node.v1.ListSignaturesRequest
+	(*ListSignaturesResponse)(nil),   // 74: loop.node.v1.ListSignaturesResponse
+	(*Signature)(nil),                // 75: loop.node.v1.Signature
+	(*CreateKeyRequest)(nil),         // 76: loop.node.v1.CreateKeyRequest
+	(*CreateKeyResponse)(nil),        // 77: loop.node.v1.CreateKeyResponse
+	(*ImportKeyRequest)(nil),         // 78: loop.node.v1.ImportKeyRequest
+	(*ImportKeyResponse)(nil),        // 79: loop.node.v1.ImportKeyResponse
+	(*ExportKeyRequest)(nil),         // 80: loop.node.v1.ExportKeyRequest
+	(*ExportKeyResponse)(nil),        // 81: loop.node.v1.ExportKeyResponse
+	(*Bridge)(nil),                   // 82: loop.node.v1.Bridge
+	(*AddBridgeRequest)(nil),         // 83: loop.node.v1.AddBridgeRequest
+	(*AddBridgeResponse)(nil),        // 84: loop.node.v1.AddBridgeResponse
+	(*UpdateBridgeRequest)(nil),      // 85: loop.node.v1.UpdateBridgeRequest
+	(*UpdateBridgeResponse)(nil),     // 86: loop.node.v1.UpdateBridgeResponse
+	(*ListBridgesRequest)(nil),       // 87: loop.node.v1.ListBridgesRequest
+	(*ListBridgesResponse)(nil),      // 88: loop.node.v1.ListBridgesResponse
+	(*RevealBridgeRequest)(nil),      // 89: loop.node.v1.RevealBridgeRequest
+	(*RevealBridgeResponse)(nil),     // 90: loop.node.v1.RevealBridgeResponse
+	(*RemoveBridgeRequest)(nil),      // 91: loop.node.v1.RemoveBridgeRequest
+	(*RemoveBridgeResponse)(nil),     // 92: loop.node.v1.RemoveBridgeResponse
+	(*TokenWanted)(nil),              // 93: loop.node.v1.TokenWanted
+	(*Token)(nil),                    // 94: loop.node.v1.Token
+	(*CreateTokenRequest)(nil),       // 95: loop.node.v1.CreateTokenRequest
+	(*CreateTokenResponse)(nil),      // 96: loop.node.v1.CreateTokenResponse
+	(*ListTokensRequest)(nil),        // 97: loop.node.v1.ListTokensRequest
+	(*ListTokensResponse)(nil),       // 98: loop.node.v1.ListTokensResponse
+	(*RevokeTokenRequest)(nil),       // 99: loop.node.v1.RevokeTokenRequest
+	(*RevokeTokenResponse)(nil),      // 100: loop.node.v1.RevokeTokenResponse
+	(*timestamppb.Timestamp)(nil),    // 101: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),      // 102: google.protobuf.Duration
+	(*v1.BigInt)(nil),                // 103: loop.plugin.v1.BigInt
+	(*v11.ReportTimestamp)(nil),      // 104: loop.reporting.v1.ReportTimestamp
 }
 var file_loop_node_v1_node_proto_depIdxs = []int32{
-	87,  // 0: loop.node.v1.NodeStatusResponse.started_at:type_name -> google.protobuf.Timestamp
-	9,   // 1: loop.node.v1.NodeStatusResponse.checks:type_name -> loop.node.v1.HealthCheck
+	101, // 0: loop.node.v1.NodeStatusResponse.started_at:type_name -> google.protobuf.Timestamp
+	10,  // 1: loop.node.v1.NodeStatusResponse.checks:type_name -> loop.node.v1.HealthCheck
 	0,   // 2: loop.node.v1.HealthCheck.state:type_name -> loop.node.v1.State
-	87,  // 3: loop.node.v1.HealthCheck.since:type_name -> google.protobuf.Timestamp
-	12,  // 4: loop.node.v1.ListChainsResponse.chains:type_name -> loop.node.v1.Chain
+	101, // 3: loop.node.v1.HealthCheck.since:type_name -> google.protobuf.Timestamp
+	13,  // 4: loop.node.v1.ListChainsResponse.chains:type_name -> loop.node.v1.Chain
 	0,   // 5: loop.node.v1.Chain.state:type_name -> loop.node.v1.State
-	87,  // 6: loop.node.v1.Chain.state_since:type_name -> google.protobuf.Timestamp
-	13,  // 7: loop.node.v1.Chain.nodes:type_name -> loop.node.v1.RpcNode
-	14,  // 8: loop.node.v1.Chain.accounts:type_name -> loop.node.v1.ChainAccount
-	88,  // 9: loop.node.v1.RpcNode.latency:type_name -> google.protobuf.Duration
-	89,  // 10: loop.node.v1.ChainAccount.balance:type_name -> loop.plugin.v1.BigInt
-	88,  // 11: loop.node.v1.ChainAccount.oldest_waiting:type_name -> google.protobuf.Duration
-	19,  // 12: loop.node.v1.ListPluginsResponse.plugins:type_name -> loop.node.v1.PluginStatus
-	19,  // 13: loop.node.v1.RestartPluginResponse.plugin:type_name -> loop.node.v1.PluginStatus
-	1,   // 14: loop.node.v1.PluginStatus.state:type_name -> loop.node.v1.PluginState
-	87,  // 15: loop.node.v1.PluginStatus.ready_at:type_name -> google.protobuf.Timestamp
-	23,  // 16: loop.node.v1.PluginStatus.objects:type_name -> loop.node.v1.ObjectStatus
-	22,  // 17: loop.node.v1.PluginStatus.files:type_name -> loop.node.v1.PluginFile
-	21,  // 18: loop.node.v1.PluginStatus.standby:type_name -> loop.node.v1.StandbyStatus
-	20,  // 19: loop.node.v1.PluginStatus.start:type_name -> loop.node.v1.StartStep
-	88,  // 20: loop.node.v1.StartStep.took:type_name -> google.protobuf.Duration
-	2,   // 21: loop.node.v1.ObjectStatus.state:type_name -> loop.node.v1.ObjectState
-	31,  // 22: loop.node.v1.AddJobResponse.job:type_name -> loop.node.v1.Job
-	28,  // 23: loop.node.v1.AddJobResponse.warnings:type_name -> loop.node.v1.Problem
-	28,  // 24: loop.node.v1.ValidateJobResponse.problems:type_name -> loop.node.v1.Problem
-	28,  // 25: loop.node.v1.ValidateJobResponse.warnings:type_name -> loop.node.v1.Problem
-	31,  // 26: loop.node.v1.ListJobsResponse.jobs:type_name -> loop.node.v1.Job
-	87,  // 27: loop.node.v1.Job.created_at:type_name -> google.protobuf.Timestamp
-	3,   // 28: loop.node.v1.Job.state:type_name -> loop.node.v1.JobState
-	32,  // 29: loop.node.v1.Job.errors:type_name -> loop.node.v1.JobError
-	87,  // 30: loop.node.v1.Job.state_since:type_name -> google.protobuf.Timestamp
-	87,  // 31: loop.node.v1.JobError.last_at:type_name -> google.protobuf.Timestamp
-	87,  // 32: loop.node.v1.JobError.first_at:type_name -> google.protobuf.Timestamp
-	32,  // 33: loop.node.v1.ListJobErrorsResponse.errors:type_name -> loop.node.v1.JobError
-	31,  // 34: loop.node.v1.ShowJobResponse.job:type_name -> loop.node.v1.Job
-	37,  // 35: loop.node.v1.ShowJobResponse.peers:type_name -> loop.node.v1.Peer
-	54,  // 36: loop.node.v1.ShowJobResponse.rounds:type_name -> loop.node.v1.RoundObservation
-	38,  // 37: loop.node.v1.ShowJobResponse.contract_answer:type_name -> loop.node.v1.ContractAnswer
-	14,  // 38: loop.node.v1.ShowJobResponse.account:type_name -> loop.node.v1.ChainAccount
-	87,  // 39: loop.node.v1.Peer.heard_at:type_name -> google.protobuf.Timestamp
-	90,  // 40: loop.node.v1.ContractAnswer.timestamp:type_name -> loop.reporting.v1.ReportTimestamp
-	89,  // 41: loop.node.v1.ContractAnswer.answer:type_name -> loop.plugin.v1.BigInt
-	87,  // 42: loop.node.v1.ContractAnswer.transmitted_at:type_name -> google.protobuf.Timestamp
-	45,  // 43: loop.node.v1.ListRunsResponse.runs:type_name -> loop.node.v1.Run
-	45,  // 44: loop.node.v1.GetRunResponse.run:type_name -> loop.node.v1.Run
-	45,  // 45: loop.node.v1.WatchRunsResponse.run:type_name -> loop.node.v1.Run
-	90,  // 46: loop.node.v1.Run.timestamp:type_name -> loop.reporting.v1.ReportTimestamp
-	87,  // 47: loop.node.v1.Run.started_at:type_name -> google.protobuf.Timestamp
-	88,  // 48: loop.node.v1.Run.took:type_name -> google.protobuf.Duration
-	46,  // 49: loop.node.v1.Run.tasks:type_name -> loop.node.v1.RunTask
-	47,  // 50: loop.node.v1.RunTask.inputs:type_name -> loop.node.v1.RunInput
-	88,  // 51: loop.node.v1.RunTask.took:type_name -> google.protobuf.Duration
-	31,  // 52: loop.node.v1.RevealJobResponse.job:type_name -> loop.node.v1.Job
-	54,  // 53: loop.node.v1.ListObservationsResponse.observations:type_name -> loop.node.v1.RoundObservation
-	90,  // 54: loop.node.v1.RoundObservation.timestamp:type_name -> loop.reporting.v1.ReportTimestamp
-	89,  // 55: loop.node.v1.RoundObservation.value:type_name -> loop.plugin.v1.BigInt
-	89,  // 56: loop.node.v1.RoundObservation.juels_per_fee_coin:type_name -> loop.plugin.v1.BigInt
-	89,  // 57: loop.node.v1.RoundObservation.gas_price_subunits:type_name -> loop.plugin.v1.BigInt
-	87,  // 58: loop.node.v1.RoundObservation.observed_at:type_name -> google.protobuf.Timestamp
-	88,  // 59: loop.node.v1.RoundObservation.took:type_name -> google.protobuf.Duration
-	89,  // 60: loop.node.v1.RoundObservation.answer:type_name -> loop.plugin.v1.BigInt
-	87,  // 61: loop.node.v1.RoundObservation.sent_at:type_name -> google.protobuf.Timestamp
-	4,   // 62: loop.node.v1.WatchRoundsResponse.event:type_name -> loop.node.v1.RoundEvent
-	54,  // 63: loop.node.v1.WatchRoundsResponse.round:type_name -> loop.node.v1.RoundObservation
-	87,  // 64: loop.node.v1.WatchRoundsResponse.at:type_name -> google.protobuf.Timestamp
-	59,  // 65: loop.node.v1.ListKeysResponse.keys:type_name -> loop.node.v1.Key
-	5,   // 66: loop.node.v1.Key.kind:type_name -> loop.node.v1.KeyKind
-	60,  // 67: loop.node.v1.Key.ocr2:type_name -> loop.node.v1.Ocr2PublicKeys
-	63,  // 68: loop.node.v1.ListSignaturesResponse.signatures:type_name -> loop.node.v1.Signature
-	87,  // 69: loop.node.v1.Signature.at:type_name -> google.protobuf.Timestamp
-	5,   // 70: loop.node.v1.CreateKeyRequest.kind:type_name -> loop.node.v1.KeyKind
-	59,  // 71: loop.node.v1.CreateKeyResponse.key:type_name -> loop.node.v1.Key
-	59,  // 72: loop.node.v1.ImportKeyResponse.key:type_name -> loop.node.v1.Key
-	87,  // 73: loop.node.v1.Bridge.created_at:type_name -> google.protobuf.Timestamp
-	70,  // 74: loop.node.v1.AddBridgeRequest.bridge:type_name -> loop.node.v1.Bridge
-	70,  // 75: loop.node.v1.AddBridgeResponse.bridge:type_name -> loop.node.v1.Bridge
-	70,  // 76: loop.node.v1.ListBridgesResponse.bridges:type_name -> loop.node.v1.Bridge
-	70,  // 77: loop.node.v1.RevealBridgeResponse.bridge:type_name -> loop.node.v1.Bridge
-	87,  // 78: loop.node.v1.TokenWanted.started_at:type_name -> google.protobuf.Timestamp
-	6,   // 79: loop.node.v1.Token.role:type_name -> loop.node.v1.Role
-	87,  // 80: loop.node.v1.Token.created_at:type_name -> google.protobuf.Timestamp
-	6,   // 81: loop.node.v1.CreateTokenRequest.role:type_name -> loop.node.v1.Role
-	80,  // 82: loop.node.v1.CreateTokenResponse.token:type_name -> loop.node.v1.Token
-	80,  // 83: loop.node.v1.ListTokensResponse.tokens:type_name -> loop.node.v1.Token
-	7,   // 84: loop.node.v1.NodeService.NodeStatus:input_type -> loop.node.v1.NodeStatusRequest
-	15,  // 85: loop.node.v1.NodeService.ListPlugins:input_type -> loop.node.v1.ListPluginsRequest
-	10,  // 86: loop.node.v1.NodeService.ListChains:input_type -> loop.node.v1.ListChainsRequest
-	17,  // 87: loop.node.v1.NodeService.RestartPlugin:input_type -> loop.node.v1.RestartPluginRequest
-	24,  // 88: loop.node.v1.NodeService.AddJob:input_type -> loop.node.v1.AddJobRequest
-	26,  // 89: loop.node.v1.NodeService.ValidateJob:input_type -> loop.node.v1.ValidateJobRequest
-	29,  // 90: loop.node.v1.NodeService.ListJobs:input_type -> loop.node.v1.ListJobsRequest
-	48,  // 91: loop.node.v1.NodeService.RevealJob:input_type -> loop.node.v1.RevealJobRequest
-	50,  // 92: loop.node.v1.NodeService.RemoveJob:input_type -> loop.node.v1.RemoveJobRequest
-	52,  // 93: loop.node.v1.NodeService.ListObservations:input_type -> loop.node.v1.ListObservationsRequest
-	55,  // 94: loop.node.v1.NodeService.WatchRounds:input_type -> loop.node.v1.WatchRoundsRequest
-	35,  // 95: loop.node.v1.NodeService.ShowJob:input_type -> loop.node.v1.ShowJobRequest
-	39,  // 96: loop.node.v1.NodeService.ListRuns:input_type -> loop.node.v1.ListRunsRequest
-	41,  // 97: loop.node.v1.NodeService.GetRun:input_type -> loop.node.v1.GetRunRequest
-	43,  // 98: loop.node.v1.NodeService.WatchRuns:input_type -> loop.node.v1.WatchRunsRequest
-	33,  // 99: loop.node.v1.NodeService.ListJobErrors:input_type -> loop.node.v1.ListJobErrorsRequest
-	57,  // 100: loop.node.v1.NodeService.ListKeys:input_type -> loop.node.v1.ListKeysRequest
-	61,  // 101: loop.node.v1.NodeService.ListSignatures:input_type -> loop.node.v1.ListSignaturesRequest
-	64,  // 102: loop.node.v1.NodeService.CreateKey:input_type -> loop.node.v1.CreateKeyRequest
-	66,  // 103: loop.node.v1.NodeService.ImportKey:input_type -> loop.node.v1.ImportKeyRequest
-	68,  // 104: loop.node.v1.NodeService.ExportKey:input_type -> loop.node.v1.ExportKeyRequest
-	71,  // 105: loop.node.v1.NodeService.AddBridge:input_type -> loop.node.v1.AddBridgeRequest
-	73,  // 106: loop.node.v1.NodeService.ListBridges:input_type -> loop.node.v1.ListBridgesRequest
-	75,  // 107: loop.node.v1.NodeService.RevealBridge:input_type -> loop.node.v1.RevealBridgeRequest
-	77,  // 108: loop.node.v1.NodeService.RemoveBridge:input_type -> loop.node.v1.RemoveBridgeRequest
-	81,  // 109: loop.node.v1.NodeService.CreateToken:input_type -> loop.node.v1.CreateTokenRequest
-	83,  // 110: loop.node.v1.NodeService.ListTokens:input_type -> loop.node.v1.ListTokensRequest
-	85,  // 111: loop.node.v1.NodeService.RevokeToken:input_type -> loop.node.v1.RevokeTokenRequest
-	8,   // 112: loop.node.v1.NodeService.NodeStatus:output_type -> loop.node.v1.NodeStatusResponse
-	16,  // 113: loop.node.v1.NodeService.ListPlugins:output_type -> loop.node.v1.ListPluginsResponse
-	11,  // 114: loop.node.v1.NodeService.ListChains:output_type -> loop.node.v1.ListChainsResponse
-	18,  // 115: loop.node.v1.NodeService.RestartPlugin:output_type -> loop.node.v1.RestartPluginResponse
-	25,  // 116: loop.node.v1.NodeService.AddJob:output_type -> loop.node.v1.AddJobResponse
-	27,  // 117: loop.node.v1.NodeService.ValidateJob:output_type -> loop.node.v1.ValidateJobResponse
-	30,  // 118: loop.node.v1.NodeService.ListJobs:output_type -> loop.node.v1.ListJobsResponse
-	49,  // 119: loop.node.v1.NodeService.RevealJob:output_type -> loop.node.v1.RevealJobResponse
-	51,  // 120: loop.node.v1.NodeService.RemoveJob:output_type -> loop.node.v1.RemoveJobResponse
-	53,  // 121: loop.node.v1.NodeService.ListObservations:output_type -> loop.node.v1.ListObservationsResponse
-	56,  // 122: loop.node.v1.NodeService.WatchRounds:output_type -> loop.node.v1.WatchRoundsResponse
-	36,  // 123: loop.node.v1.NodeService.ShowJob:output_type -> loop.node.v1.ShowJobResponse
-	40,  // 124: loop.node.v1.NodeService.ListRuns:output_type -> loop.node.v1.ListRunsResponse
-	42,  // 125: loop.node.v1.NodeService.GetRun:output_type -> loop.node.v1.GetRunResponse
-	44,  // 126: loop.node.v1.NodeService.WatchRuns:output_type -> loop.node.v1.WatchRunsResponse
-	34,  // 127: loop.node.v1.NodeService.ListJobErrors:output_type -> loop.node.v1.ListJobErrorsResponse
-	58,  // 128: loop.node.v1.NodeService.ListKeys:output_type -> loop.node.v1.ListKeysResponse
-	62,  // 129: loop.node.v1.NodeService.ListSignatures:output_type -> loop.node.v1.ListSignaturesResponse
-	65,  // 130: loop.node.v1.NodeService.CreateKey:output_type -> loop.node.v1.CreateKeyResponse
-	67,  // 131: loop.node.v1.NodeService.ImportKey:output_type -> loop.node.v1.ImportKeyResponse
-	69,  // 132: loop.node.v1.NodeService.ExportKey:output_type -> loop.node.v1.ExportKeyResponse
-	72,  // 133: loop.node.v1.NodeService.AddBridge:output_type -> loop.node.v1.AddBridgeResponse
-	74,  // 134: loop.node.v1.NodeService.ListBridges:output_type -> loop.node.v1.ListBridgesResponse
-	76,  // 135: loop.node.v1.NodeService.RevealBridge:output_type -> loop.node.v1.RevealBridgeResponse
-	78,  // 136: loop.node.v1.NodeService.RemoveBridge:output_type -> loop.node.v1.RemoveBridgeResponse
-	82,  // 137: loop.node.v1.NodeService.CreateToken:output_type -> loop.node.v1.CreateTokenResponse
-	84,  // 138: loop.node.v1.NodeService.ListTokens:output_type -> loop.node.v1.ListTokensResponse
-	86,  // 139: loop.node.v1.NodeService.RevokeToken:output_type -> loop.node.v1.RevokeTokenResponse
-	112, // [112:140] is the sub-list for method output_type
-	84,  // [84:112] is the sub-list for method input_type
-	84,  // [84:84] is the sub-list for extension type_name
-	84,  // [84:84] is the sub-list for extension extendee
-	0,   // [0:84] is the sub-list for field type_name
+	101, // 6: loop.node.v1.Chain.state_since:type_name -> google.protobuf.Timestamp
+	14,  // 7: loop.node.v1.Chain.nodes:type_name -> loop.node.v1.RpcNode
+	15,  // 8: loop.node.v1.Chain.accounts:type_name -> loop.node.v1.ChainAccount
+	102, // 9: loop.node.v1.RpcNode.latency:type_name -> google.protobuf.Duration
+	103, // 10: loop.node.v1.ChainAccount.balance:type_name -> loop.plugin.v1.BigInt
+	102, // 11: loop.node.v1.ChainAccount.oldest_waiting:type_name -> google.protobuf.Duration
+	18,  // 12: loop.node.v1.DiagnoseResponse.findings:type_name -> loop.node.v1.Finding
+	1,   // 13: loop.node.v1.Finding.severity:type_name -> loop.node.v1.Severity
+	29,  // 14: loop.node.v1.ListPluginsResponse.plugins:type_name -> loop.node.v1.PluginStatus
+	29,  // 15: loop.node.v1.RestartPluginResponse.plugin:type_name -> loop.node.v1.PluginStatus
+	2,   // 16: loop.node.v1.PluginStatus.state:type_name -> loop.node.v1.PluginState
+	101, // 17: loop.node.v1.PluginStatus.ready_at:type_name -> google.protobuf.Timestamp
+	33,  // 18: loop.node.v1.PluginStatus.objects:type_name -> loop.node.v1.ObjectStatus
+	32,  // 19: loop.node.v1.PluginStatus.files:type_name -> loop.node.v1.PluginFile
+	31,  // 20: loop.node.v1.PluginStatus.standby:type_name -> loop.node.v1.StandbyStatus
+	30,  // 21: loop.node.v1.PluginStatus.start:type_name -> loop.node.v1.StartStep
+	102, // 22: loop.node.v1.StartStep.took:type_name -> google.protobuf.Duration
+	3,   // 23: loop.node.v1.ObjectStatus.state:type_name -> loop.node.v1.ObjectState
+	101, // 24: loop.node.v1.WatchPluginLogResponse.at:type_name -> google.protobuf.Timestamp
+	43,  // 25: loop.node.v1.AddJobResponse.job:type_name -> loop.node.v1.Job
+	40,  // 26: loop.node.v1.AddJobResponse.warnings:type_name -> loop.node.v1.Problem
+	40,  // 27: loop.node.v1.ValidateJobResponse.problems:type_name -> loop.node.v1.Problem
+	40,  // 28: loop.node.v1.ValidateJobResponse.warnings:type_name -> loop.node.v1.Problem
+	43,  // 29: loop.node.v1.ListJobsResponse.jobs:type_name -> loop.node.v1.Job
+	101, // 30: loop.node.v1.Job.created_at:type_name -> google.protobuf.Timestamp
+	4,   // 31: loop.node.v1.Job.state:type_name -> loop.node.v1.JobState
+	44,  // 32: loop.node.v1.Job.errors:type_name -> loop.node.v1.JobError
+	101, // 33: loop.node.v1.Job.state_since:type_name -> google.protobuf.Timestamp
+	101, // 34: loop.node.v1.JobError.last_at:type_name -> google.protobuf.Timestamp
+	101, // 35: loop.node.v1.JobError.first_at:type_name -> google.protobuf.Timestamp
+	44,  // 36: loop.node.v1.ListJobErrorsResponse.errors:type_name -> loop.node.v1.JobError
+	43,  // 37: loop.node.v1.ShowJobResponse.job:type_name -> loop.node.v1.Job
+	49,  // 38: loop.node.v1.ShowJobResponse.peers:type_name -> loop.node.v1.Peer
+	66,  // 39: loop.node.v1.ShowJobResponse.rounds:type_name -> loop.node.v1.RoundObservation
+	50,  // 40: loop.node.v1.ShowJobResponse.contract_answer:type_name -> loop.node.v1.ContractAnswer
+	15,  // 41: loop.node.v1.ShowJobResponse.account:type_name -> loop.node.v1.ChainAccount
+	101, // 42: loop.node.v1.Peer.heard_at:type_name -> google.protobuf.Timestamp
+	104, // 43: loop.node.v1.ContractAnswer.timestamp:type_name -> loop.reporting.v1.ReportTimestamp
+	103, // 44: loop.node.v1.ContractAnswer.answer:type_name -> loop.plugin.v1.BigInt
+	101, // 45: loop.node.v1.ContractAnswer.transmitted_at:type_name -> google.protobuf.Timestamp
+	57,  // 46: loop.node.v1.ListRunsResponse.runs:type_name -> loop.node.v1.Run
+	57,  // 47: loop.node.v1.GetRunResponse.run:type_name -> loop.node.v1.Run
+	57,  // 48: loop.node.v1.WatchRunsResponse.run:type_name -> loop.node.v1.Run
+	104, // 49: loop.node.v1.Run.timestamp:type_name -> loop.reporting.v1.ReportTimestamp
+	101, // 50: loop.node.v1.Run.started_at:type_name -> google.protobuf.Timestamp
+	102, // 51: loop.node.v1.Run.took:type_name -> google.protobuf.Duration
+	58,  // 52: loop.node.v1.Run.tasks:type_name -> loop.node.v1.RunTask
+	59,  // 53: loop.node.v1.RunTask.inputs:type_name -> loop.node.v1.RunInput
+	102, // 54: loop.node.v1.RunTask.took:type_name -> google.protobuf.Duration
+	43,  // 55: loop.node.v1.RevealJobResponse.job:type_name -> loop.node.v1.Job
+	66,  // 56: loop.node.v1.ListObservationsResponse.observations:type_name -> loop.node.v1.RoundObservation
+	104, // 57: loop.node.v1.RoundObservation.timestamp:type_name -> loop.reporting.v1.ReportTimestamp
+	103, // 58: loop.node.v1.RoundObservation.value:type_name -> loop.plugin.v1.BigInt
+	103, // 59: loop.node.v1.RoundObservation.juels_per_fee_coin:type_name -> loop.plugin.v1.BigInt
+	103, // 60: loop.node.v1.RoundObservation.gas_price_subunits:type_name -> loop.plugin.v1.BigInt
+	101, // 61: loop.node.v1.RoundObservation.observed_at:type_name -> google.protobuf.Timestamp
+	102, // 62: loop.node.v1.RoundObservation.took:type_name -> google.protobuf.Duration
+	103, // 63: loop.node.v1.RoundObservation.answer:type_name -> loop.plugin.v1.BigInt
+	101, // 64: loop.node.v1.RoundObservation.sent_at:type_name -> google.protobuf.Timestamp
+	5,   // 65: loop.node.v1.WatchRoundsResponse.event:type_name -> loop.node.v1.RoundEvent
+	66,  // 66: loop.node.v1.WatchRoundsResponse.round:type_name -> loop.node.v1.RoundObservation
+	101, // 67: loop.node.v1.WatchRoundsResponse.at:type_name -> google.protobuf.Timestamp
+	71,  // 68: loop.node.v1.ListKeysResponse.keys:type_name -> loop.node.v1.Key
+	6,   // 69: loop.node.v1.Key.kind:type_name -> loop.node.v1.KeyKind
+	72,  // 70: loop.node.v1.Key.ocr2:type_name -> loop.node.v1.Ocr2PublicKeys
+	75,  // 71: loop.node.v1.ListSignaturesResponse.signatures:type_name -> loop.node.v1.Signature
+	101, // 72: loop.node.v1.Signature.at:type_name -> google.protobuf.Timestamp
+	6,   // 73: loop.node.v1.CreateKeyRequest.kind:type_name -> loop.node.v1.KeyKind
+	71,  // 74: loop.node.v1.CreateKeyResponse.key:type_name -> loop.node.v1.Key
+	71,  // 75: loop.node.v1.ImportKeyResponse.key:type_name -> loop.node.v1.Key
+	101, // 76: loop.node.v1.Bridge.created_at:type_name -> google.protobuf.Timestamp
+	82,  // 77: loop.node.v1.AddBridgeRequest.bridge:type_name -> loop.node.v1.Bridge
+	82,  // 78: loop.node.v1.AddBridgeResponse.bridge:type_name -> loop.node.v1.Bridge
+	82,  // 79: loop.node.v1.UpdateBridgeRequest.bridge:type_name -> loop.node.v1.Bridge
+	82,  // 80: loop.node.v1.UpdateBridgeResponse.bridge:type_name -> loop.node.v1.Bridge
+	82,  // 81: loop.node.v1.ListBridgesResponse.bridges:type_name -> loop.node.v1.Bridge
+	82,  // 82: loop.node.v1.RevealBridgeResponse.bridge:type_name -> loop.node.v1.Bridge
+	101, // 83: loop.node.v1.TokenWanted.started_at:type_name -> google.protobuf.Timestamp
+	7,   // 84: loop.node.v1.Token.role:type_name -> loop.node.v1.Role
+	101, // 85: loop.node.v1.Token.created_at:type_name -> google.protobuf.Timestamp
+	7,   // 86: loop.node.v1.CreateTokenRequest.role:type_name -> loop.node.v1.Role
+	94,  // 87: loop.node.v1.CreateTokenResponse.token:type_name -> loop.node.v1.Token
+	94,  // 88: loop.node.v1.ListTokensResponse.tokens:type_name -> loop.node.v1.Token
+	8,   // 89: loop.node.v1.NodeService.NodeStatus:input_type -> loop.node.v1.NodeStatusRequest
+	16,  // 90: loop.node.v1.NodeService.Diagnose:input_type -> loop.node.v1.DiagnoseRequest
+	19,  // 91: loop.node.v1.NodeService.Reload:input_type -> loop.node.v1.ReloadRequest
+	21,  // 92: loop.node.v1.NodeService.GetLogLevel:input_type -> loop.node.v1.GetLogLevelRequest
+	23,  // 93: loop.node.v1.NodeService.SetLogLevel:input_type -> loop.node.v1.SetLogLevelRequest
+	25,  // 94: loop.node.v1.NodeService.ListPlugins:input_type -> loop.node.v1.ListPluginsRequest
+	11,  // 95: loop.node.v1.NodeService.ListChains:input_type -> loop.node.v1.ListChainsRequest
+	27,  // 96: loop.node.v1.NodeService.RestartPlugin:input_type -> loop.node.v1.RestartPluginRequest
+	34,  // 97: loop.node.v1.NodeService.WatchPluginLog:input_type -> loop.node.v1.WatchPluginLogRequest
+	36,  // 98: loop.node.v1.NodeService.AddJob:input_type -> loop.node.v1.AddJobRequest
+	38,  // 99: loop.node.v1.NodeService.ValidateJob:input_type -> loop.node.v1.ValidateJobRequest
+	41,  // 100: loop.node.v1.NodeService.ListJobs:input_type -> loop.node.v1.ListJobsRequest
+	60,  // 101: loop.node.v1.NodeService.RevealJob:input_type -> loop.node.v1.RevealJobRequest
+	62,  // 102: loop.node.v1.NodeService.RemoveJob:input_type -> loop.node.v1.RemoveJobRequest
+	64,  // 103: loop.node.v1.NodeService.ListObservations:input_type -> loop.node.v1.ListObservationsRequest
+	67,  // 104: loop.node.v1.NodeService.WatchRounds:input_type -> loop.node.v1.WatchRoundsRequest
+	47,  // 105: loop.node.v1.NodeService.ShowJob:input_type -> loop.node.v1.ShowJobRequest
+	51,  // 106: loop.node.v1.NodeService.ListRuns:input_type -> loop.node.v1.ListRunsRequest
+	53,  // 107: loop.node.v1.NodeService.GetRun:input_type -> loop.node.v1.GetRunRequest
+	55,  // 108: loop.node.v1.NodeService.WatchRuns:input_type -> loop.node.v1.WatchRunsRequest
+	45,  // 109: loop.node.v1.NodeService.ListJobErrors:input_type -> loop.node.v1.ListJobErrorsRequest
+	69,  // 110: loop.node.v1.NodeService.ListKeys:input_type -> loop.node.v1.ListKeysRequest
+	73,  // 111: loop.node.v1.NodeService.ListSignatures:input_type -> loop.node.v1.ListSignaturesRequest
+	76,  // 112: loop.node.v1.NodeService.CreateKey:input_type -> loop.node.v1.CreateKeyRequest
+	78,  // 113: loop.node.v1.NodeService.ImportKey:input_type -> loop.node.v1.ImportKeyRequest
+	80,  // 114: loop.node.v1.NodeService.ExportKey:input_type -> loop.node.v1.ExportKeyRequest
+	83,  // 115: loop.node.v1.NodeService.AddBridge:input_type -> loop.node.v1.AddBridgeRequest
+	85,  // 116: loop.node.v1.NodeService.UpdateBridge:input_type -> loop.node.v1.UpdateBridgeRequest
+	87,  // 117: loop.node.v1.NodeService.ListBridges:input_type -> loop.node.v1.ListBridgesRequest
+	89,  // 118: loop.node.v1.NodeService.RevealBridge:input_type -> loop.node.v1.RevealBridgeRequest
+	91,  // 119: loop.node.v1.NodeService.RemoveBridge:input_type -> loop.node.v1.RemoveBridgeRequest
+	95,  // 120: loop.node.v1.NodeService.CreateToken:input_type -> loop.node.v1.CreateTokenRequest
+	97,  // 121: loop.node.v1.NodeService.ListTokens:input_type -> loop.node.v1.ListTokensRequest
+	99,  // 122: loop.node.v1.NodeService.RevokeToken:input_type -> loop.node.v1.RevokeTokenRequest
+	9,   // 123: loop.node.v1.NodeService.NodeStatus:output_type -> loop.node.v1.NodeStatusResponse
+	17,  // 124: loop.node.v1.NodeService.Diagnose:output_type -> loop.node.v1.DiagnoseResponse
+	20,  // 125: loop.node.v1.NodeService.Reload:output_type -> loop.node.v1.ReloadResponse
+	22,  // 126: loop.node.v1.NodeService.GetLogLevel:output_type -> loop.node.v1.GetLogLevelResponse
+	24,  // 127: loop.node.v1.NodeService.SetLogLevel:output_type -> loop.node.v1.SetLogLevelResponse
+	26,  // 128: loop.node.v1.NodeService.ListPlugins:output_type -> loop.node.v1.ListPluginsResponse
+	12,  // 129: loop.node.v1.NodeService.ListChains:output_type -> loop.node.v1.ListChainsResponse
+	28,  // 130: loop.node.v1.NodeService.RestartPlugin:output_type -> loop.node.v1.RestartPluginResponse
+	35,  // 131: loop.node.v1.NodeService.WatchPluginLog:output_type -> loop.node.v1.WatchPluginLogResponse
+	37,  // 132: loop.node.v1.NodeService.AddJob:output_type -> loop.node.v1.AddJobResponse
+	39,  // 133: loop.node.v1.NodeService.ValidateJob:output_type -> loop.node.v1.ValidateJobResponse
+	42,  // 134: loop.node.v1.NodeService.ListJobs:output_type -> loop.node.v1.ListJobsResponse
+	61,  // 135: loop.node.v1.NodeService.RevealJob:output_type -> loop.node.v1.RevealJobResponse
+	63,  // 136: loop.node.v1.NodeService.RemoveJob:output_type -> loop.node.v1.RemoveJobResponse
+	65,  // 137: loop.node.v1.NodeService.ListObservations:output_type -> loop.node.v1.ListObservationsResponse
+	68,  // 138: loop.node.v1.NodeService.WatchRounds:output_type -> loop.node.v1.WatchRoundsResponse
+	48,  // 139: loop.node.v1.NodeService.ShowJob:output_type -> loop.node.v1.ShowJobResponse
+	52,  // 140: loop.node.v1.NodeService.ListRuns:output_type -> loop.node.v1.ListRunsResponse
+	54,  // 141: loop.node.v1.NodeService.GetRun:output_type -> loop.node.v1.GetRunResponse
+	56,  // 142: loop.node.v1.NodeService.WatchRuns:output_type -> loop.node.v1.WatchRunsResponse
+	46,  // 143: loop.node.v1.NodeService.ListJobErrors:output_type -> loop.node.v1.ListJobErrorsResponse
+	70,  // 144: loop.node.v1.NodeService.ListKeys:output_type -> loop.node.v1.ListKeysResponse
+	74,  // 145: loop.node.v1.NodeService.ListSignatures:output_type -> loop.node.v1.ListSignaturesResponse
+	77,  // 146: loop.node.v1.NodeService.CreateKey:output_type -> loop.node.v1.CreateKeyResponse
+	79,  // 147: loop.node.v1.NodeService.ImportKey:output_type -> loop.node.v1.ImportKeyResponse
+	81,  // 148: loop.node.v1.NodeService.ExportKey:output_type -> loop.node.v1.ExportKeyResponse
+	84,  // 149: loop.node.v1.NodeService.AddBridge:output_type -> loop.node.v1.AddBridgeResponse
+	86,  // 150: loop.node.v1.NodeService.UpdateBridge:output_type -> loop.node.v1.UpdateBridgeResponse
+	88,  // 151: loop.node.v1.NodeService.ListBridges:output_type -> loop.node.v1.ListBridgesResponse
+	90,  // 152: loop.node.v1.NodeService.RevealBridge:output_type -> loop.node.v1.RevealBridgeResponse
+	92,  // 153: loop.node.v1.NodeService.RemoveBridge:output_type -> loop.node.v1.RemoveBridgeResponse
+	96,  // 154: loop.node.v1.NodeService.CreateToken:output_type -> loop.node.v1.CreateTokenResponse
+	98,  // 155: loop.node.v1.NodeService.ListTokens:output_type -> loop.node.v1.ListTokensResponse
+	100, // 156: loop.node.v1.NodeService.RevokeToken:output_type -> loop.node.v1.RevokeTokenResponse
+	123, // [123:157] is the sub-list for method output_type
+	89,  // [89:123] is the sub-list for method input_type
+	89,  // [89:89] is the sub-list for extension type_name
+	89,  // [89:89] is the sub-list for extension extendee
+	0,   // [0:89] is the sub-list for field type_name
 }
 
 func init() { file_loop_node_v1_node_proto_init() }
@@ -6198,14 +7027,14 @@ func file_loop_node_v1_node_proto_init() {
 	if File_loop_node_v1_node_proto != nil {
 		return
 	}
-	file_loop_node_v1_node_proto_msgTypes[29].OneofWrappers = []any{}
+	file_loop_node_v1_node_proto_msgTypes[40].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_loop_node_v1_node_proto_rawDesc), len(file_loop_node_v1_node_proto_rawDesc)),
-			NumEnums:      7,
-			NumMessages:   80,
+			NumEnums:      8,
+			NumMessages:   93,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

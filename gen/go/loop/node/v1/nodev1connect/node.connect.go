@@ -36,6 +36,14 @@ const (
 const (
 	// NodeServiceNodeStatusProcedure is the fully-qualified name of the NodeService's NodeStatus RPC.
 	NodeServiceNodeStatusProcedure = "/loop.node.v1.NodeService/NodeStatus"
+	// NodeServiceDiagnoseProcedure is the fully-qualified name of the NodeService's Diagnose RPC.
+	NodeServiceDiagnoseProcedure = "/loop.node.v1.NodeService/Diagnose"
+	// NodeServiceReloadProcedure is the fully-qualified name of the NodeService's Reload RPC.
+	NodeServiceReloadProcedure = "/loop.node.v1.NodeService/Reload"
+	// NodeServiceGetLogLevelProcedure is the fully-qualified name of the NodeService's GetLogLevel RPC.
+	NodeServiceGetLogLevelProcedure = "/loop.node.v1.NodeService/GetLogLevel"
+	// NodeServiceSetLogLevelProcedure is the fully-qualified name of the NodeService's SetLogLevel RPC.
+	NodeServiceSetLogLevelProcedure = "/loop.node.v1.NodeService/SetLogLevel"
 	// NodeServiceListPluginsProcedure is the fully-qualified name of the NodeService's ListPlugins RPC.
 	NodeServiceListPluginsProcedure = "/loop.node.v1.NodeService/ListPlugins"
 	// NodeServiceListChainsProcedure is the fully-qualified name of the NodeService's ListChains RPC.
@@ -43,6 +51,9 @@ const (
 	// NodeServiceRestartPluginProcedure is the fully-qualified name of the NodeService's RestartPlugin
 	// RPC.
 	NodeServiceRestartPluginProcedure = "/loop.node.v1.NodeService/RestartPlugin"
+	// NodeServiceWatchPluginLogProcedure is the fully-qualified name of the NodeService's
+	// WatchPluginLog RPC.
+	NodeServiceWatchPluginLogProcedure = "/loop.node.v1.NodeService/WatchPluginLog"
 	// NodeServiceAddJobProcedure is the fully-qualified name of the NodeService's AddJob RPC.
 	NodeServiceAddJobProcedure = "/loop.node.v1.NodeService/AddJob"
 	// NodeServiceValidateJobProcedure is the fully-qualified name of the NodeService's ValidateJob RPC.
@@ -82,6 +93,9 @@ const (
 	NodeServiceExportKeyProcedure = "/loop.node.v1.NodeService/ExportKey"
 	// NodeServiceAddBridgeProcedure is the fully-qualified name of the NodeService's AddBridge RPC.
 	NodeServiceAddBridgeProcedure = "/loop.node.v1.NodeService/AddBridge"
+	// NodeServiceUpdateBridgeProcedure is the fully-qualified name of the NodeService's UpdateBridge
+	// RPC.
+	NodeServiceUpdateBridgeProcedure = "/loop.node.v1.NodeService/UpdateBridge"
 	// NodeServiceListBridgesProcedure is the fully-qualified name of the NodeService's ListBridges RPC.
 	NodeServiceListBridgesProcedure = "/loop.node.v1.NodeService/ListBridges"
 	// NodeServiceRevealBridgeProcedure is the fully-qualified name of the NodeService's RevealBridge
@@ -102,6 +116,24 @@ const (
 type NodeServiceClient interface {
 	// NodeStatus returns who the node is and how it does.
 	NodeStatus(context.Context, *v1.NodeStatusRequest) (*v1.NodeStatusResponse, error)
+	// Diagnose looks for what is wrong with the node and with what it leans on, and says what to do: one finding for each
+	// thing that is looked at. It asks every bridge whether it answers, by a request without effect. One call is served at a
+	// time, and takes some 15 s at most.
+	Diagnose(context.Context, *v1.DiagnoseRequest) (*v1.DiagnoseResponse, error)
+	// Reload, for the role OPERATE, reads the node's configuration file again. It applies the level of the log and the tables
+	// of the chains that the node has, whose jobs begin anew, and names all else that has changed. A file that is wrong
+	// changes nothing.
+	//
+	// Errors: INVALID_ARGUMENT (what is wrong with the file), FAILED_PRECONDITION (a relayer refuses a chain: it goes on as
+	// before).
+	Reload(context.Context, *v1.ReloadRequest) (*v1.ReloadResponse, error)
+	// GetLogLevel returns the least level of lines in the log.
+	GetLogLevel(context.Context, *v1.GetLogLevelRequest) (*v1.GetLogLevelResponse, error)
+	// SetLogLevel, for the role OPERATE, sets it until the node ends or reads its configuration again. Plugins that run send
+	// what they were started to send.
+	//
+	// Errors: INVALID_ARGUMENT (no such level).
+	SetLogLevel(context.Context, *v1.SetLogLevelRequest) (*v1.SetLogLevelResponse, error)
 	// ListPlugins returns the state of each plugin.
 	ListPlugins(context.Context, *v1.ListPluginsRequest) (*v1.ListPluginsResponse, error)
 	// ListChains returns the chains of each relayer's process with their RPC nodes and accounts.
@@ -111,6 +143,12 @@ type NodeServiceClient interface {
 	//
 	// Errors: NOT_FOUND, FAILED_PRECONDITION (it runs inside the node, or the new process does not start: the message says why).
 	RestartPlugin(context.Context, *v1.RestartPluginRequest) (*v1.RestartPluginResponse, error)
+	// WatchPluginLog tells the lines of the log about a plugin, what it says itself among them: those that are kept in memory,
+	// at most 1,000, and if wanted those that follow, until the caller or the node ends. A caller that reads too slowly misses
+	// some, which the numbers of the lines show. A stream ends with UNAVAILABLE after ten minutes: open it again.
+	//
+	// Errors: NOT_FOUND (no such plugin), UNAVAILABLE (the node ends, or the stream has had its time).
+	WatchPluginLog(context.Context, *v1.WatchPluginLogRequest) (*connect.ServerStreamForClient[v1.WatchPluginLogResponse], error)
 	// AddJob, for the role OPERATE, checks a job spec, stores it and starts the job.
 	//
 	// Errors: INVALID_ARGUMENT (everything that is wrong with the spec), ALREADY_EXISTS (its externalJobID is taken).
@@ -186,6 +224,11 @@ type NodeServiceClient interface {
 	//
 	// Errors: INVALID_ARGUMENT (a name or URL), ALREADY_EXISTS.
 	AddBridge(context.Context, *v1.AddBridgeRequest) (*v1.AddBridgeResponse, error)
+	// UpdateBridge, for the role OPERATE, gives a bridge another URL. Jobs that use it go on, and ask there from their next
+	// observation on.
+	//
+	// Errors: NOT_FOUND, INVALID_ARGUMENT (a URL).
+	UpdateBridge(context.Context, *v1.UpdateBridgeRequest) (*v1.UpdateBridgeResponse, error)
 	// ListBridges returns the bridges.
 	ListBridges(context.Context, *v1.ListBridgesRequest) (*v1.ListBridgesResponse, error)
 	// RevealBridge, for the role ADMIN, returns a bridge with its whole URL, which may hold secrets. It has a line in the audit.
@@ -226,6 +269,32 @@ func NewNodeServiceClient(httpClient connect.HTTPClient, baseURL string, opts ..
 			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 			connect.WithClientOptions(opts...),
 		),
+		diagnose: connect.NewClient[v1.DiagnoseRequest, v1.DiagnoseResponse](
+			httpClient,
+			baseURL+NodeServiceDiagnoseProcedure,
+			connect.WithSchema(nodeServiceMethods.ByName("Diagnose")),
+			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+			connect.WithClientOptions(opts...),
+		),
+		reload: connect.NewClient[v1.ReloadRequest, v1.ReloadResponse](
+			httpClient,
+			baseURL+NodeServiceReloadProcedure,
+			connect.WithSchema(nodeServiceMethods.ByName("Reload")),
+			connect.WithClientOptions(opts...),
+		),
+		getLogLevel: connect.NewClient[v1.GetLogLevelRequest, v1.GetLogLevelResponse](
+			httpClient,
+			baseURL+NodeServiceGetLogLevelProcedure,
+			connect.WithSchema(nodeServiceMethods.ByName("GetLogLevel")),
+			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+			connect.WithClientOptions(opts...),
+		),
+		setLogLevel: connect.NewClient[v1.SetLogLevelRequest, v1.SetLogLevelResponse](
+			httpClient,
+			baseURL+NodeServiceSetLogLevelProcedure,
+			connect.WithSchema(nodeServiceMethods.ByName("SetLogLevel")),
+			connect.WithClientOptions(opts...),
+		),
 		listPlugins: connect.NewClient[v1.ListPluginsRequest, v1.ListPluginsResponse](
 			httpClient,
 			baseURL+NodeServiceListPluginsProcedure,
@@ -244,6 +313,13 @@ func NewNodeServiceClient(httpClient connect.HTTPClient, baseURL string, opts ..
 			httpClient,
 			baseURL+NodeServiceRestartPluginProcedure,
 			connect.WithSchema(nodeServiceMethods.ByName("RestartPlugin")),
+			connect.WithClientOptions(opts...),
+		),
+		watchPluginLog: connect.NewClient[v1.WatchPluginLogRequest, v1.WatchPluginLogResponse](
+			httpClient,
+			baseURL+NodeServiceWatchPluginLogProcedure,
+			connect.WithSchema(nodeServiceMethods.ByName("WatchPluginLog")),
+			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 			connect.WithClientOptions(opts...),
 		),
 		addJob: connect.NewClient[v1.AddJobRequest, v1.AddJobResponse](
@@ -366,6 +442,12 @@ func NewNodeServiceClient(httpClient connect.HTTPClient, baseURL string, opts ..
 			connect.WithSchema(nodeServiceMethods.ByName("AddBridge")),
 			connect.WithClientOptions(opts...),
 		),
+		updateBridge: connect.NewClient[v1.UpdateBridgeRequest, v1.UpdateBridgeResponse](
+			httpClient,
+			baseURL+NodeServiceUpdateBridgeProcedure,
+			connect.WithSchema(nodeServiceMethods.ByName("UpdateBridge")),
+			connect.WithClientOptions(opts...),
+		),
 		listBridges: connect.NewClient[v1.ListBridgesRequest, v1.ListBridgesResponse](
 			httpClient,
 			baseURL+NodeServiceListBridgesProcedure,
@@ -411,9 +493,14 @@ func NewNodeServiceClient(httpClient connect.HTTPClient, baseURL string, opts ..
 // nodeServiceClient implements NodeServiceClient.
 type nodeServiceClient struct {
 	nodeStatus       *connect.Client[v1.NodeStatusRequest, v1.NodeStatusResponse]
+	diagnose         *connect.Client[v1.DiagnoseRequest, v1.DiagnoseResponse]
+	reload           *connect.Client[v1.ReloadRequest, v1.ReloadResponse]
+	getLogLevel      *connect.Client[v1.GetLogLevelRequest, v1.GetLogLevelResponse]
+	setLogLevel      *connect.Client[v1.SetLogLevelRequest, v1.SetLogLevelResponse]
 	listPlugins      *connect.Client[v1.ListPluginsRequest, v1.ListPluginsResponse]
 	listChains       *connect.Client[v1.ListChainsRequest, v1.ListChainsResponse]
 	restartPlugin    *connect.Client[v1.RestartPluginRequest, v1.RestartPluginResponse]
+	watchPluginLog   *connect.Client[v1.WatchPluginLogRequest, v1.WatchPluginLogResponse]
 	addJob           *connect.Client[v1.AddJobRequest, v1.AddJobResponse]
 	validateJob      *connect.Client[v1.ValidateJobRequest, v1.ValidateJobResponse]
 	listJobs         *connect.Client[v1.ListJobsRequest, v1.ListJobsResponse]
@@ -432,6 +519,7 @@ type nodeServiceClient struct {
 	importKey        *connect.Client[v1.ImportKeyRequest, v1.ImportKeyResponse]
 	exportKey        *connect.Client[v1.ExportKeyRequest, v1.ExportKeyResponse]
 	addBridge        *connect.Client[v1.AddBridgeRequest, v1.AddBridgeResponse]
+	updateBridge     *connect.Client[v1.UpdateBridgeRequest, v1.UpdateBridgeResponse]
 	listBridges      *connect.Client[v1.ListBridgesRequest, v1.ListBridgesResponse]
 	revealBridge     *connect.Client[v1.RevealBridgeRequest, v1.RevealBridgeResponse]
 	removeBridge     *connect.Client[v1.RemoveBridgeRequest, v1.RemoveBridgeResponse]
@@ -443,6 +531,42 @@ type nodeServiceClient struct {
 // NodeStatus calls loop.node.v1.NodeService.NodeStatus.
 func (c *nodeServiceClient) NodeStatus(ctx context.Context, req *v1.NodeStatusRequest) (*v1.NodeStatusResponse, error) {
 	response, err := c.nodeStatus.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// Diagnose calls loop.node.v1.NodeService.Diagnose.
+func (c *nodeServiceClient) Diagnose(ctx context.Context, req *v1.DiagnoseRequest) (*v1.DiagnoseResponse, error) {
+	response, err := c.diagnose.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// Reload calls loop.node.v1.NodeService.Reload.
+func (c *nodeServiceClient) Reload(ctx context.Context, req *v1.ReloadRequest) (*v1.ReloadResponse, error) {
+	response, err := c.reload.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// GetLogLevel calls loop.node.v1.NodeService.GetLogLevel.
+func (c *nodeServiceClient) GetLogLevel(ctx context.Context, req *v1.GetLogLevelRequest) (*v1.GetLogLevelResponse, error) {
+	response, err := c.getLogLevel.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// SetLogLevel calls loop.node.v1.NodeService.SetLogLevel.
+func (c *nodeServiceClient) SetLogLevel(ctx context.Context, req *v1.SetLogLevelRequest) (*v1.SetLogLevelResponse, error) {
+	response, err := c.setLogLevel.CallUnary(ctx, connect.NewRequest(req))
 	if response != nil {
 		return response.Msg, err
 	}
@@ -474,6 +598,11 @@ func (c *nodeServiceClient) RestartPlugin(ctx context.Context, req *v1.RestartPl
 		return response.Msg, err
 	}
 	return nil, err
+}
+
+// WatchPluginLog calls loop.node.v1.NodeService.WatchPluginLog.
+func (c *nodeServiceClient) WatchPluginLog(ctx context.Context, req *v1.WatchPluginLogRequest) (*connect.ServerStreamForClient[v1.WatchPluginLogResponse], error) {
+	return c.watchPluginLog.CallServerStream(ctx, connect.NewRequest(req))
 }
 
 // AddJob calls loop.node.v1.NodeService.AddJob.
@@ -630,6 +759,15 @@ func (c *nodeServiceClient) AddBridge(ctx context.Context, req *v1.AddBridgeRequ
 	return nil, err
 }
 
+// UpdateBridge calls loop.node.v1.NodeService.UpdateBridge.
+func (c *nodeServiceClient) UpdateBridge(ctx context.Context, req *v1.UpdateBridgeRequest) (*v1.UpdateBridgeResponse, error) {
+	response, err := c.updateBridge.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
 // ListBridges calls loop.node.v1.NodeService.ListBridges.
 func (c *nodeServiceClient) ListBridges(ctx context.Context, req *v1.ListBridgesRequest) (*v1.ListBridgesResponse, error) {
 	response, err := c.listBridges.CallUnary(ctx, connect.NewRequest(req))
@@ -688,6 +826,24 @@ func (c *nodeServiceClient) RevokeToken(ctx context.Context, req *v1.RevokeToken
 type NodeServiceHandler interface {
 	// NodeStatus returns who the node is and how it does.
 	NodeStatus(context.Context, *v1.NodeStatusRequest) (*v1.NodeStatusResponse, error)
+	// Diagnose looks for what is wrong with the node and with what it leans on, and says what to do: one finding for each
+	// thing that is looked at. It asks every bridge whether it answers, by a request without effect. One call is served at a
+	// time, and takes some 15 s at most.
+	Diagnose(context.Context, *v1.DiagnoseRequest) (*v1.DiagnoseResponse, error)
+	// Reload, for the role OPERATE, reads the node's configuration file again. It applies the level of the log and the tables
+	// of the chains that the node has, whose jobs begin anew, and names all else that has changed. A file that is wrong
+	// changes nothing.
+	//
+	// Errors: INVALID_ARGUMENT (what is wrong with the file), FAILED_PRECONDITION (a relayer refuses a chain: it goes on as
+	// before).
+	Reload(context.Context, *v1.ReloadRequest) (*v1.ReloadResponse, error)
+	// GetLogLevel returns the least level of lines in the log.
+	GetLogLevel(context.Context, *v1.GetLogLevelRequest) (*v1.GetLogLevelResponse, error)
+	// SetLogLevel, for the role OPERATE, sets it until the node ends or reads its configuration again. Plugins that run send
+	// what they were started to send.
+	//
+	// Errors: INVALID_ARGUMENT (no such level).
+	SetLogLevel(context.Context, *v1.SetLogLevelRequest) (*v1.SetLogLevelResponse, error)
 	// ListPlugins returns the state of each plugin.
 	ListPlugins(context.Context, *v1.ListPluginsRequest) (*v1.ListPluginsResponse, error)
 	// ListChains returns the chains of each relayer's process with their RPC nodes and accounts.
@@ -697,6 +853,12 @@ type NodeServiceHandler interface {
 	//
 	// Errors: NOT_FOUND, FAILED_PRECONDITION (it runs inside the node, or the new process does not start: the message says why).
 	RestartPlugin(context.Context, *v1.RestartPluginRequest) (*v1.RestartPluginResponse, error)
+	// WatchPluginLog tells the lines of the log about a plugin, what it says itself among them: those that are kept in memory,
+	// at most 1,000, and if wanted those that follow, until the caller or the node ends. A caller that reads too slowly misses
+	// some, which the numbers of the lines show. A stream ends with UNAVAILABLE after ten minutes: open it again.
+	//
+	// Errors: NOT_FOUND (no such plugin), UNAVAILABLE (the node ends, or the stream has had its time).
+	WatchPluginLog(context.Context, *v1.WatchPluginLogRequest, *connect.ServerStream[v1.WatchPluginLogResponse]) error
 	// AddJob, for the role OPERATE, checks a job spec, stores it and starts the job.
 	//
 	// Errors: INVALID_ARGUMENT (everything that is wrong with the spec), ALREADY_EXISTS (its externalJobID is taken).
@@ -772,6 +934,11 @@ type NodeServiceHandler interface {
 	//
 	// Errors: INVALID_ARGUMENT (a name or URL), ALREADY_EXISTS.
 	AddBridge(context.Context, *v1.AddBridgeRequest) (*v1.AddBridgeResponse, error)
+	// UpdateBridge, for the role OPERATE, gives a bridge another URL. Jobs that use it go on, and ask there from their next
+	// observation on.
+	//
+	// Errors: NOT_FOUND, INVALID_ARGUMENT (a URL).
+	UpdateBridge(context.Context, *v1.UpdateBridgeRequest) (*v1.UpdateBridgeResponse, error)
 	// ListBridges returns the bridges.
 	ListBridges(context.Context, *v1.ListBridgesRequest) (*v1.ListBridgesResponse, error)
 	// RevealBridge, for the role ADMIN, returns a bridge with its whole URL, which may hold secrets. It has a line in the audit.
@@ -808,6 +975,32 @@ func NewNodeServiceHandler(svc NodeServiceHandler, opts ...connect.HandlerOption
 		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 		connect.WithHandlerOptions(opts...),
 	)
+	nodeServiceDiagnoseHandler := connect.NewUnaryHandlerSimple(
+		NodeServiceDiagnoseProcedure,
+		svc.Diagnose,
+		connect.WithSchema(nodeServiceMethods.ByName("Diagnose")),
+		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+		connect.WithHandlerOptions(opts...),
+	)
+	nodeServiceReloadHandler := connect.NewUnaryHandlerSimple(
+		NodeServiceReloadProcedure,
+		svc.Reload,
+		connect.WithSchema(nodeServiceMethods.ByName("Reload")),
+		connect.WithHandlerOptions(opts...),
+	)
+	nodeServiceGetLogLevelHandler := connect.NewUnaryHandlerSimple(
+		NodeServiceGetLogLevelProcedure,
+		svc.GetLogLevel,
+		connect.WithSchema(nodeServiceMethods.ByName("GetLogLevel")),
+		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+		connect.WithHandlerOptions(opts...),
+	)
+	nodeServiceSetLogLevelHandler := connect.NewUnaryHandlerSimple(
+		NodeServiceSetLogLevelProcedure,
+		svc.SetLogLevel,
+		connect.WithSchema(nodeServiceMethods.ByName("SetLogLevel")),
+		connect.WithHandlerOptions(opts...),
+	)
 	nodeServiceListPluginsHandler := connect.NewUnaryHandlerSimple(
 		NodeServiceListPluginsProcedure,
 		svc.ListPlugins,
@@ -826,6 +1019,13 @@ func NewNodeServiceHandler(svc NodeServiceHandler, opts ...connect.HandlerOption
 		NodeServiceRestartPluginProcedure,
 		svc.RestartPlugin,
 		connect.WithSchema(nodeServiceMethods.ByName("RestartPlugin")),
+		connect.WithHandlerOptions(opts...),
+	)
+	nodeServiceWatchPluginLogHandler := connect.NewServerStreamHandlerSimple(
+		NodeServiceWatchPluginLogProcedure,
+		svc.WatchPluginLog,
+		connect.WithSchema(nodeServiceMethods.ByName("WatchPluginLog")),
+		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 		connect.WithHandlerOptions(opts...),
 	)
 	nodeServiceAddJobHandler := connect.NewUnaryHandlerSimple(
@@ -948,6 +1148,12 @@ func NewNodeServiceHandler(svc NodeServiceHandler, opts ...connect.HandlerOption
 		connect.WithSchema(nodeServiceMethods.ByName("AddBridge")),
 		connect.WithHandlerOptions(opts...),
 	)
+	nodeServiceUpdateBridgeHandler := connect.NewUnaryHandlerSimple(
+		NodeServiceUpdateBridgeProcedure,
+		svc.UpdateBridge,
+		connect.WithSchema(nodeServiceMethods.ByName("UpdateBridge")),
+		connect.WithHandlerOptions(opts...),
+	)
 	nodeServiceListBridgesHandler := connect.NewUnaryHandlerSimple(
 		NodeServiceListBridgesProcedure,
 		svc.ListBridges,
@@ -991,12 +1197,22 @@ func NewNodeServiceHandler(svc NodeServiceHandler, opts ...connect.HandlerOption
 		switch r.URL.Path {
 		case NodeServiceNodeStatusProcedure:
 			nodeServiceNodeStatusHandler.ServeHTTP(w, r)
+		case NodeServiceDiagnoseProcedure:
+			nodeServiceDiagnoseHandler.ServeHTTP(w, r)
+		case NodeServiceReloadProcedure:
+			nodeServiceReloadHandler.ServeHTTP(w, r)
+		case NodeServiceGetLogLevelProcedure:
+			nodeServiceGetLogLevelHandler.ServeHTTP(w, r)
+		case NodeServiceSetLogLevelProcedure:
+			nodeServiceSetLogLevelHandler.ServeHTTP(w, r)
 		case NodeServiceListPluginsProcedure:
 			nodeServiceListPluginsHandler.ServeHTTP(w, r)
 		case NodeServiceListChainsProcedure:
 			nodeServiceListChainsHandler.ServeHTTP(w, r)
 		case NodeServiceRestartPluginProcedure:
 			nodeServiceRestartPluginHandler.ServeHTTP(w, r)
+		case NodeServiceWatchPluginLogProcedure:
+			nodeServiceWatchPluginLogHandler.ServeHTTP(w, r)
 		case NodeServiceAddJobProcedure:
 			nodeServiceAddJobHandler.ServeHTTP(w, r)
 		case NodeServiceValidateJobProcedure:
@@ -1033,6 +1249,8 @@ func NewNodeServiceHandler(svc NodeServiceHandler, opts ...connect.HandlerOption
 			nodeServiceExportKeyHandler.ServeHTTP(w, r)
 		case NodeServiceAddBridgeProcedure:
 			nodeServiceAddBridgeHandler.ServeHTTP(w, r)
+		case NodeServiceUpdateBridgeProcedure:
+			nodeServiceUpdateBridgeHandler.ServeHTTP(w, r)
 		case NodeServiceListBridgesProcedure:
 			nodeServiceListBridgesHandler.ServeHTTP(w, r)
 		case NodeServiceRevealBridgeProcedure:
@@ -1058,6 +1276,22 @@ func (UnimplementedNodeServiceHandler) NodeStatus(context.Context, *v1.NodeStatu
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("loop.node.v1.NodeService.NodeStatus is not implemented"))
 }
 
+func (UnimplementedNodeServiceHandler) Diagnose(context.Context, *v1.DiagnoseRequest) (*v1.DiagnoseResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("loop.node.v1.NodeService.Diagnose is not implemented"))
+}
+
+func (UnimplementedNodeServiceHandler) Reload(context.Context, *v1.ReloadRequest) (*v1.ReloadResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("loop.node.v1.NodeService.Reload is not implemented"))
+}
+
+func (UnimplementedNodeServiceHandler) GetLogLevel(context.Context, *v1.GetLogLevelRequest) (*v1.GetLogLevelResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("loop.node.v1.NodeService.GetLogLevel is not implemented"))
+}
+
+func (UnimplementedNodeServiceHandler) SetLogLevel(context.Context, *v1.SetLogLevelRequest) (*v1.SetLogLevelResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("loop.node.v1.NodeService.SetLogLevel is not implemented"))
+}
+
 func (UnimplementedNodeServiceHandler) ListPlugins(context.Context, *v1.ListPluginsRequest) (*v1.ListPluginsResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("loop.node.v1.NodeService.ListPlugins is not implemented"))
 }
@@ -1068,6 +1302,10 @@ func (UnimplementedNodeServiceHandler) ListChains(context.Context, *v1.ListChain
 
 func (UnimplementedNodeServiceHandler) RestartPlugin(context.Context, *v1.RestartPluginRequest) (*v1.RestartPluginResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("loop.node.v1.NodeService.RestartPlugin is not implemented"))
+}
+
+func (UnimplementedNodeServiceHandler) WatchPluginLog(context.Context, *v1.WatchPluginLogRequest, *connect.ServerStream[v1.WatchPluginLogResponse]) error {
+	return connect.NewError(connect.CodeUnimplemented, errors.New("loop.node.v1.NodeService.WatchPluginLog is not implemented"))
 }
 
 func (UnimplementedNodeServiceHandler) AddJob(context.Context, *v1.AddJobRequest) (*v1.AddJobResponse, error) {
@@ -1140,6 +1378,10 @@ func (UnimplementedNodeServiceHandler) ExportKey(context.Context, *v1.ExportKeyR
 
 func (UnimplementedNodeServiceHandler) AddBridge(context.Context, *v1.AddBridgeRequest) (*v1.AddBridgeResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("loop.node.v1.NodeService.AddBridge is not implemented"))
+}
+
+func (UnimplementedNodeServiceHandler) UpdateBridge(context.Context, *v1.UpdateBridgeRequest) (*v1.UpdateBridgeResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("loop.node.v1.NodeService.UpdateBridge is not implemented"))
 }
 
 func (UnimplementedNodeServiceHandler) ListBridges(context.Context, *v1.ListBridgesRequest) (*v1.ListBridgesResponse, error) {

@@ -1,0 +1,40 @@
+package doctor
+
+import (
+	"fmt"
+	"net/http"
+	"time"
+
+	nodev1 "github.com/loop-plugins/loop/gen/go/loop/node/v1"
+)
+
+// slowBridge is how long an adapter may take to say anything at all: a round seldom has more than some seconds.
+const slowBridge = time.Second
+
+// Answer is what came of asking a bridge whether it is there.
+type Answer struct {
+	Status int
+	Took   time.Duration
+	// Fault is why there was no answer; empty: there was one.
+	Fault string
+}
+
+// OfBridge looks at whether an adapter answers. One that no job uses harms nobody.
+func OfBridge(name string, used bool, a Answer) *nodev1.Finding {
+	subject := "bridge " + name
+	const mend = "see that its adapter runs and that the node reaches it; another URL is given by loop bridges update"
+	switch a.Status {
+	case http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
+		return Warning(Bridge, subject, fmt.Sprintf("it answers with status %d", a.Status), mend)
+	}
+	switch {
+	case a.Fault != "" && used:
+		return Failed(Bridge, subject, "it does not answer: "+a.Fault, mend)
+	case a.Fault != "":
+		return Warning(Bridge, subject, "it does not answer, and no job uses it: "+a.Fault, "remove it, or "+mend)
+	case a.Took > slowBridge:
+		return Warning(Bridge, subject, fmt.Sprintf("it took %s to answer", a.Took.Round(time.Millisecond)),
+			"see why its adapter is slow")
+	}
+	return Good(Bridge, subject, fmt.Sprintf("it answers, in %s", a.Took.Round(time.Millisecond)))
+}

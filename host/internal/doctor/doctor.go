@@ -1,0 +1,78 @@
+// Package doctor says what is wrong with a node and with what it leans on, and what to do about it. It is made of pure
+// functions of facts, each of which is one check.
+//
+// It must not know how facts are gathered or findings shown: it asks nobody and changes nothing.
+package doctor
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+
+	nodev1 "github.com/loop-plugins/loop/gen/go/loop/node/v1"
+)
+
+// What is looked at, as programs tell findings apart.
+const (
+	Node          = "node"
+	Configuration = "configuration"
+	Database      = "database"
+	Disk          = "disk"
+	Clock         = "clock"
+	Plugin        = "plugin"
+	Version       = "version"
+	Confinement   = "confinement"
+	Chain         = "chain"
+	Funds         = "funds"
+	Job           = "job"
+	Peers         = "peers"
+	Budgets       = "budgets"
+	Bridge        = "bridge"
+)
+
+// Good is what was looked at and found well.
+func Good(check, subject, text string) *nodev1.Finding {
+	return &nodev1.Finding{Check: check, Subject: subject, Severity: nodev1.Severity_SEVERITY_OK, Text: text}
+}
+
+// Unchecked is what could not be looked at, and why.
+func Unchecked(check, subject, text, remedy string) *nodev1.Finding {
+	return &nodev1.Finding{
+		Check: check, Subject: subject, Severity: nodev1.Severity_SEVERITY_UNCHECKED, Text: text, Remedy: remedy,
+	}
+}
+
+// Warning is what works and needs a person soon.
+func Warning(check, subject, text, remedy string) *nodev1.Finding {
+	return &nodev1.Finding{
+		Check: check, Subject: subject, Severity: nodev1.Severity_SEVERITY_WARNING, Text: text, Remedy: remedy,
+	}
+}
+
+// Failed is what does not work.
+func Failed(check, subject, text, remedy string) *nodev1.Finding {
+	return &nodev1.Finding{
+		Check: check, Subject: subject, Severity: nodev1.Severity_SEVERITY_FAILED, Text: text, Remedy: remedy,
+	}
+}
+
+// Sort puts the worst first, and keeps the order of those that are equally bad.
+func Sort(found []*nodev1.Finding) {
+	slices.SortStableFunc(found, func(a, b *nodev1.Finding) int { return cmp.Compare(b.GetSeverity(), a.GetSeverity()) })
+}
+
+// Count is how many findings have a severity.
+func Count(found []*nodev1.Finding, severity nodev1.Severity) int {
+	n := 0
+	for _, f := range found {
+		if f.GetSeverity() == severity {
+			n++
+		}
+	}
+	return n
+}
+
+// Name is a severity for people: ok, unchecked, warning or failed.
+func Name(s nodev1.Severity) string {
+	return strings.ToLower(strings.TrimPrefix(s.String(), "SEVERITY_"))
+}

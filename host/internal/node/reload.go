@@ -1,0 +1,187 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+
+	"connectrpc.com/connect"
+
+	nodev1 "github.com/loop-plugins/loop/gen/go/loop/node/v1"
+	"github.com/loop-plugins/loop/host/internal/config"
+)
+
+// Reload implements nodev1connect.NodeServiceHandler.
+func (s *service) Reload(ctx context.Context, _ *nodev1.ReloadRequest) (*nodev1.ReloadResponse, error) {
+	if err := s.starting(); err != nil {
+		return nil, err
+	}
+	r, err := s.node.Reload(ctx)
+	switch {
+	case IsConfig(err):
+		return nil, connect.NewError(connect.CodeInvalidArgument, err)
+	case err != nil:
+		return nil, connect.NewError(connect.CodeFailedPrecondition, err)
+	}
+	return r, nil
+}
+
+// Reload reads the configuration again and applies what can change while the node runs: the level of the log, and the
+// tables of chains. A configuration that is wrong changes nothing.
+func (n *Node) Reload(ctx context.Context) (*nodev1.ReloadResponse, error) {
+	n.reloading.Lock()
+	defer n.reloading.Unlock()
+	r, err := n.reload(ctx)
+	if err != nil {
+		n.logger.Error("the configuration was not taken; the node goes on with what it has", "error", err)
+		return nil, err
+	}
+	n.logger.Info("the configuration was read again", "applied", strings.Join(r.GetApplied(), ", "),
+		"at the next start", strings.Join(r.GetAtRestart(), ", "))
+	return r, nil
+}
+
+func (n *Node) reload(ctx context.Context) (*nodev1.ReloadResponse, error) {
+	next, spelled, err := n.read(ctx)
+	if err != nil {
+		return nil, err
+	}
+	r := &nodev1.ReloadResponse{}
+	if level := level(next.Log.Level); level != n.level.Level() {
+		n.level.Set(level)
+		r.Applied = append(r.Applied, logLevelKey)
+	}
+	for _, key := range config.Changed(n.settings.Config, next) {
+		if key != logLevelKey {
+			r.AtRestart = append(r.AtRestart, key)
+		}
+	}
+	changed, others := n.changedChains(next, spelled)
+	r.AtRestart = append(r.AtRestart, others...)
+	for _, c := range changed {
+		if err := n.jobs.changeChain(ctx, c); err != nil {
+			return nil, fmt.Errorf("%s: %w", c.title(), err)
+		}
+		r.Applied = append(r.Applied, c.title())
+	}
+	return r, nil
+}
+
+const logLevelKey = "Log.Level"
+
+// read reads the configuration, and has the node's relayers check it.
+func (n *Node) read(ctx context.Context) (*config.Config, map[chainKey][]string, error) {
+	if n.settings.Reread == nil {
+		return nil, nil, errors.New("this node was started without a configuration file to read again")
+	}
+	next, err := n.settings.Reread()
+	if next != nil {
+		// Its error has the problems that were found before, too.
+		if all := next.CheckChains(ctx, n.plugins.known.sections(func(string, error) {})); all != nil {
+			err = all
+		}
+	}
+	if err != nil {
+		return nil, nil, &configError{err}
+	}
+	spelled, err := spellAccounts(ctx, n.plugins.known, next.Chains)
+	return next, spelled, err
+}
+
+// changedChain is a chain of the node whose table has changed.
+type changedChain struct {
+	key      chainKey
+	section  string
+	table    config.Chain
+	accounts []string // that it may sign with; none: all of its relay
+}
+
+func (c changedChain) title() string { return fmt.Sprintf("%s, ChainID = %q", c.section, c.key.chain) }
+
+// changedChains are the node's chains whose tables differ from those of another configuration, and the titles of
+// those that
+// come or go, for which the node must be started anew.
+func (n *Node) changedChains(next *config.Config, spelled map[chainKey][]string) (changed []changedChain,
+	others []string) {
+	for _, relay := range n.plugins.known.Relays() {
+		r := n.plugins.known[relay]
+		before, now := byID(n.chains(r)), byID(enabled(next.Chains, r))
+		ids := slices.Concat(slices.Collect(maps.Keys(before)), slices.Collect(maps.Keys(now)))
+		slices.Sort(ids)
+		for _, id := range slices.Compact(ids) {
+			key := chainKey{relay, id}
+			c := changedChain{key, r.Section(), now[id], spelled[key]}
+			switch was, is := before[id], now[id]; {
+			case was.ID == "" || is.ID == "":
+				others = append(others, c.title())
+			case !slices.Equal(was.TOML(), is.TOML()):
+				changed = append(changed, c)
+			}
+		}
+	}
+	return changed, others
+}
+
+func byID(chains []config.Chain) map[string]config.Chain {
+	all := map[string]config.Chain{}
+	for _, c := range chains {
+		all[c.ID] = c
+	}
+	return all
+}
+
+// changeChain makes a chain anew by another table, and with it the jobs on it. What they have accepted is in the
+// store. A
+// table that its relayer refuses leaves the chain as it was.
+func (j *jobs) changeChain(ctx context.Context, c changedChain) error {
+	// Half of a change must not be left because whoever asked has gone.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), replaceTimeout)
+	defer cancel()
+	j.changing.Lock()
+	defer j.changing.Unlock()
+	n := j.node
+	shared, chain, err := n.plugins.chain(c.key.relay, c.key.chain)
+	if err != nil {
+		return err
+	}
+	on := j.stopOn(ctx, c.key)
+	before := n.tables.replace(c)
+	if err = chain.Release(ctx); err == nil {
+		if err = n.plugins.makeChainsOf(ctx, shared, []config.Chain{c.table}, n.lend); err != nil {
+			n.tables.replace(before)
+			err = errors.Join(err, n.plugins.makeChainsOf(ctx, shared, []config.Chain{before.table}, n.lend))
+		}
+	}
+	var wait sync.WaitGroup
+	for _, r := range on {
+		wait.Go(func() { j.put(j.open(ctx, r.stored)) })
+	}
+	wait.Wait()
+	return err
+}
+
+// stopOn stops the jobs on a chain. Isolated ones keep their accounts until they are opened again.
+func (j *jobs) stopOn(ctx context.Context, on chainKey) []*running {
+	var stopped []*running
+	var wait sync.WaitGroup
+	for _, r := range j.list() {
+		if r.spec != nil && (r.spec.Relay != on.relay || r.spec.ChainID != on.chain) {
+			continue // of one whose spec is not valid nobody knows whether it is since this chain's change
+		}
+		stopped = append(stopped, r)
+		wait.Go(func() {
+			r.stop(ctx)
+			if r.own != nil {
+				j.mu.Lock()
+				defer j.mu.Unlock()
+				j.reserved[r.stored.ID] = r.own.reserved
+			}
+		})
+	}
+	wait.Wait()
+	return stopped
+}

@@ -1,0 +1,74 @@
+package node
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"google.golang.org/protobuf/testing/protocmp"
+
+	nodev1 "github.com/loop-plugins/loop/gen/go/loop/node/v1"
+	"github.com/loop-plugins/loop/host/internal/config"
+)
+
+// TestReload holds that the accounts of a chain change while a node runs, that its jobs go on with what they have
+// accepted, one that is isolated too, and that a configuration that is wrong changes nothing.
+func TestReload(t *testing.T) {
+	t.Parallel()
+	f := newFeed(t)
+	a, b := f.account(), f.account()
+	shared, own := f.runs("aa", a, false), f.runs("bb", b, true)
+	alone := ownName("acme", own.GetId())
+	f.held(a, "acme", 0)
+	f.held(b, alone, 0)
+	pid, original := f.pid("acme"), f.files.config
+	f.node.settings.Reread = func() (*config.Config, error) { return f.files.load(t), nil }
+	reload := func(accounts ...string) {
+		t.Helper()
+		f.files.config = strings.Replace(original, `ChainID = "1"`, fmt.Sprintf("ChainID = \"1\"\nAccounts = [\"%s\"]",
+			strings.Join(accounts, `", "`)), 1)
+		got, err := f.node.Reload(t.Context())
+		want := &nodev1.ReloadResponse{Applied: []string{`Acme, ChainID = "1"`}}
+		if diff := cmp.Diff(want, got, protocmp.Transform()); diff != "" || err != nil {
+			t.Fatalf("%v (-want +got):\n%s", err, diff)
+		}
+	}
+	state := func(id int64) *nodev1.Job { return f.node.jobs.get(id).describe(f.node.states) }
+	if got, err := f.node.Reload(t.Context()); err != nil || len(got.GetApplied())+len(got.GetAtRestart()) > 0 {
+		t.Errorf("of the same configuration: %v, %v", got, err)
+	}
+
+	reload(a, b)
+	for plugin, want := range map[string][]string{"acme": {a}, alone: {b}} {
+		if lent := f.lent(plugin); !slices.Equal(lent, want) {
+			t.Errorf("%s is lent %v, want %v", plugin, lent, want)
+		}
+	}
+	for _, j := range []*nodev1.Job{shared, own} {
+		if now := state(j.GetId()); now.GetState() != nodev1.JobState_JOB_STATE_WAITING {
+			t.Errorf("job %d is %s: %s", j.GetId(), now.GetState(), now.GetReason())
+		}
+	}
+	f.held(b, alone, 1) // in another process, which has found what the one before had accepted
+	if now := f.pid("acme"); now != pid {
+		t.Errorf("the shared relayer was replaced: it is process %d and was %d", now, pid)
+	}
+
+	reload(b)
+	if now := state(shared.GetId()); now.GetState() != nodev1.JobState_JOB_STATE_FAILED ||
+		!strings.Contains(now.GetReason(), "transmitterID") {
+		t.Errorf("a job whose account is not the chain's any more is %s: %s", now.GetState(), now.GetReason())
+	}
+	f.node.settings.Reread = func() (*config.Config, error) { return nil, errors.New("line 1: unknown key") }
+	if _, err := f.node.Reload(t.Context()); !IsConfig(err) || !strings.Contains(err.Error(), "line 1") {
+		t.Errorf("a configuration that is wrong: %v", err)
+	}
+	f.node.settings.Reread = func() (*config.Config, error) { return f.files.load(t), nil }
+	reload(a, b)
+	if now := state(shared.GetId()); now.GetState() != nodev1.JobState_JOB_STATE_WAITING {
+		t.Errorf("the job is %s: %s", now.GetState(), now.GetReason())
+	}
+}

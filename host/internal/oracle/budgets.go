@@ -1,0 +1,40 @@
+package oracle
+
+import (
+	"time"
+
+	"github.com/smartcontractkit/libocr/offchainreporting2plus/confighelper"
+	"github.com/smartcontractkit/libocr/offchainreporting2plus/ocr3confighelper"
+	"github.com/smartcontractkit/libocr/offchainreporting2plus/types"
+
+	"github.com/loop-plugins/loop/host/internal/health"
+)
+
+// minQueryVariable is what sets the least time for a query, see config.Environment.
+const minQueryVariable = "CL_MIN_OCR2_MAX_DURATION_QUERY"
+
+// budgetsOf are the times that a contract's configuration gives the parts of a round; nil for one that libocr
+// cannot read,
+// which its own errors tell. Of OCR3 none ends a call but those of decisions, to which the node gives some seconds
+// at least.
+func budgetsOf(config types.ContractConfig, version int, minQuery time.Duration) []health.Budget {
+	if version == ocr3Version {
+		public, err := ocr3confighelper.PublicConfigFromContractConfig(true, config)
+		if err != nil {
+			return nil
+		}
+		return []health.Budget{{Name: "MaxDurationObservation", Time: public.MaxDurationObservation, Observes: true,
+			Advice: true}}
+	}
+	public, err := confighelper.PublicConfigFromContractConfig(true, config)
+	if err != nil {
+		return nil
+	}
+	return []health.Budget{
+		{Name: "MaxDurationQuery", Time: public.MaxDurationQuery, Least: minQuery, Variable: minQueryVariable},
+		{Name: "MaxDurationObservation", Time: public.MaxDurationObservation, Observes: true},
+		{Name: "MaxDurationReport", Time: public.MaxDurationReport},
+		{Name: "MaxDurationShouldAcceptFinalizedReport", Time: public.MaxDurationShouldAcceptFinalizedReport},
+		{Name: "MaxDurationShouldTransmitAcceptedReport", Time: public.MaxDurationShouldTransmitAcceptedReport},
+	}
+}
