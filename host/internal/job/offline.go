@@ -25,6 +25,9 @@ func (d *document) offline(spec *Spec, own ocr2Keys, s Settings) {
 		}
 	}
 	leave("contractID", "whether the node has a job for this contract already")
+	if spec.Name != "" {
+		leave("name", "whether another job of the node has this name")
+	}
 	if spec.ExternalJobID != uuid.Nil {
 		leave("externalJobID", "whether the node has a job with this ID already")
 	}

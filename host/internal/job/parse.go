@@ -65,7 +65,7 @@ func Parse(ctx context.Context, data []byte, s Settings) (*Spec, *Report) {
 	answered := d.start(ctx, spec, relayConfig, own, s)
 	create.create(spec, d.top, s, answered)
 	report.Problems = firstStages(slices.Concat(inFile, create.report.Problems, d.report.Problems))
-	report.Warnings = d.report.Warnings
+	report.Warnings = slices.Concat(d.report.Warnings, create.report.Warnings)
 	if s.Offline {
 		d.report, d.stage = report, StageCreate
 		d.offline(spec, own, s)
