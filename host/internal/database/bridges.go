@@ -2,7 +2,6 @@ package database
 
 import (
 	"context"
-	"database/sql"
 	"fmt"
 	"net/url"
 	"regexp"
@@ -61,7 +60,7 @@ func (d *Database) AddBridge(ctx context.Context, bridge Bridge) (Bridge, error)
 	added.CreatedAt = time.Now().UTC()
 	sealed, err := d.seal(tableBridges, added.Name, added.URL)
 	if err == nil {
-		err = d.write(ctx, flushed, func(tx *sql.Tx) error {
+		err = d.write(ctx, flushed, func(tx *transaction) error {
 			result, err := tx.ExecContext(ctx,
 				"INSERT INTO bridges ("+bridgeColumns+", clear_url) VALUES ($1, $2, $3, '') ON CONFLICT DO NOTHING",
 				added.Name, sealed, nanosOf(added.CreatedAt))

@@ -7,8 +7,8 @@
 //
 // One SQLite file serves one node. Every write goes through a single
 // connection, so writers queue in Go, where they honour their contexts, instead
-// of inside SQLite. Readers have connections of their own and never wait for a
-// writer.
+// of inside SQLite. Those that wait together are written, and flushed, together.
+// Readers have connections of their own and never wait for a writer.
 package database
 
 import (
@@ -62,6 +62,9 @@ type Database struct {
 	writes     health.Attempts // that failed by the fault of the database, or went well; guarded by conditions
 	reads      health.Attempts // likewise
 
+	parsed statements // of the reader
+	queue *queue
+
 	closing  sync.Once
 	closeErr error
 }
@@ -95,33 +98,6 @@ func (d *Database) Close() error {
 	return d.closeErr
 }
 
-// write runs change in a transaction of the given durability. The transaction
-// is rolled back when change fails or ctx ends before the commit begins, so an
-// error means that nothing was written, unless it is one of the disk.
-func (d *Database) write(ctx context.Context, level durability, change func(tx *sql.Tx) error) (err error) {
-	defer func() { d.note(&d.writes, err) }()
-	conn, err := d.writer.Conn(ctx)
-	if err != nil {
-		return err
-	}
-	defer conn.Close() // returns the connection to the pool; its error repeats that of the commit
-
-	// Set anew each time: the connection is shared by writers of both levels and
-	// may have been replaced since the last write.
-	if _, err := conn.ExecContext(ctx, "PRAGMA synchronous = "+string(level)); err != nil {
-		return err
-	}
-	tx, err := conn.BeginTx(ctx, nil)
-	if err != nil {
-		return err
-	}
-	defer tx.Rollback() // after the commit this does nothing
-	if err := change(tx); err != nil {
-		return missingJob(err)
-	}
-	return tx.Commit()
-}
-
 // missingJob names the one cause that a broken reference can have here.
 func missingJob(err error) error {
 	if cause := (*sqlite.Error)(nil); errors.As(err, &cause) && cause.Code() == sqlite3.SQLITE_CONSTRAINT_FOREIGNKEY {
@@ -133,7 +109,7 @@ func missingJob(err error) error {
 // exec is write for one statement. It returns the number of rows touched.
 func (d *Database) exec(ctx context.Context, level durability, query string, args ...any) (int64, error) {
 	var rows int64
-	err := d.write(ctx, level, func(tx *sql.Tx) error {
+	err := d.write(ctx, level, func(tx *transaction) error {
 		result, err := tx.ExecContext(ctx, query, args...)
 		if err != nil {
 			return err
@@ -151,7 +127,7 @@ type scanner interface {
 
 // one reads a single row, and ErrNotFound when there is none.
 func one[T any](ctx context.Context, d *Database, scan func(scanner) (T, error), query string, args ...any) (T, error) {
-	row, err := scan(d.reader.QueryRowContext(ctx, query, args...))
+	row, err := oneRow(ctx, d, scan, query, args)
 	d.note(&d.reads, err)
 	if errors.Is(err, sql.ErrNoRows) {
 		err = ErrNotFound
@@ -159,11 +135,23 @@ func one[T any](ctx context.Context, d *Database, scan func(scanner) (T, error),
 	return row, err
 }
 
+func oneRow[T any](ctx context.Context, d *Database, scan func(scanner) (T, error), query string, args []any) (row T, err error) {
+	statement, err := d.parsed.prepared(ctx, d.reader, query)
+	if err != nil {
+		return row, err
+	}
+	return scan(statement.QueryRowContext(ctx, args...))
+}
+
 // all reads every row of a query.
 func all[T any](ctx context.Context, d *Database, scan func(scanner) (T, error), query string,
 	args ...any) (_ []T, err error) {
 	defer func() { d.note(&d.reads, err) }()
-	rows, err := d.reader.QueryContext(ctx, query, args...)
+	statement, err := d.parsed.prepared(ctx, d.reader, query)
+	if err != nil {
+		return nil, err
+	}
+	rows, err := statement.QueryContext(ctx, args...)
 	if err != nil {
 		return nil, err
 	}

@@ -271,8 +271,8 @@ func TestOpenSetsPragmas(t *testing.T) {
 	}
 	got["reader query_only"] = pragma(d.reader, "query_only")
 	for _, level := range []durability{flushed, buffered, flushed} {
-		err := d.write(t.Context(), level, func(tx *sql.Tx) error {
-			got[string(level)] = pragma(tx, "synchronous")
+		err := d.write(t.Context(), level, func(tx *transaction) error {
+			got[string(level)] = pragma(tx.tx, "synchronous") // parsed each time, since it is answered then
 			return nil
 		})
 		if err != nil {
@@ -315,7 +315,7 @@ func TestWritesAreAsDurableAsTheySay(t *testing.T) {
 	other := map[durability]durability{flushed: buffered, buffered: flushed}
 	names := map[string]durability{"1": buffered, "2": flushed}
 	for name, test := range tests {
-		if err := d.write(ctx, other[test.want], func(*sql.Tx) error { return nil }); err != nil {
+		if err := d.write(ctx, other[test.want], func(*transaction) error { return nil }); err != nil {
 			t.Fatal(err)
 		}
 		if err := test.write(); err != nil {
@@ -363,7 +363,7 @@ func TestWaitingWriterHonoursDeadline(t *testing.T) {
 	d := testOpen(t, testPath(t))
 	inside, leave, done := make(chan struct{}), make(chan struct{}), make(chan error, 1)
 	go func() {
-		done <- d.write(context.Background(), buffered, func(*sql.Tx) error {
+		done <- d.write(context.Background(), buffered, func(*transaction) error {
 			close(inside)
 			<-leave
 			return nil
@@ -417,7 +417,7 @@ func TestCancelledWriteLeavesNothing(t *testing.T) {
 	t.Parallel()
 	d := testOpen(t, testPath(t))
 	ctx, cancel := context.WithCancel(t.Context())
-	err := d.write(ctx, buffered, func(tx *sql.Tx) error {
+	err := d.write(ctx, buffered, func(tx *transaction) error {
 		_, err := tx.ExecContext(ctx, "INSERT INTO bridges (name, url, clear_url, created_at) VALUES ('a', '', '', 1)")
 		cancel()
 		return err

@@ -2,7 +2,6 @@ package database
 
 import (
 	"context"
-	"database/sql"
 	"fmt"
 	"time"
 )
@@ -37,7 +36,7 @@ type History struct {
 // PutHistory writes down what jobs did, in one transaction. What is of jobs that were removed is left out. The write is
 // buffered: after a loss of power the last moments are missing.
 func (d *Database) PutHistory(ctx context.Context, h History) error {
-	err := d.write(ctx, buffered, func(tx *sql.Tx) error {
+	err := d.write(ctx, buffered, func(tx *transaction) error {
 		there, err := h.jobs(ctx, tx)
 		if err != nil {
 			return err
@@ -84,7 +83,7 @@ func (d *Database) PutHistory(ctx context.Context, h History) error {
 }
 
 // jobs are those that are written of and still there.
-func (h History) jobs(ctx context.Context, tx *sql.Tx) (map[int64]bool, error) {
+func (h History) jobs(ctx context.Context, tx *transaction) (map[int64]bool, error) {
 	named := map[int64]bool{}
 	for _, r := range h.Runs {
 		named[r.JobID] = true
@@ -106,7 +105,7 @@ func (h History) jobs(ctx context.Context, tx *sql.Tx) (map[int64]bool, error) {
 
 // ForgetHistory removes runs that started and errors that came last before a time.
 func (d *Database) ForgetHistory(ctx context.Context, before time.Time) error {
-	err := d.write(ctx, buffered, func(tx *sql.Tx) error {
+	err := d.write(ctx, buffered, func(tx *transaction) error {
 		if _, err := tx.ExecContext(ctx, "DELETE FROM job_runs WHERE started_at < $1", nanosOf(before)); err != nil {
 			return err
 		}

@@ -52,7 +52,7 @@ func (d *Database) AddJob(ctx context.Context, job Job) (Job, error) {
 	if err != nil {
 		return Job{}, fmt.Errorf("add job with external id %q: %w", job.ExternalID, err)
 	}
-	err = d.write(ctx, flushed, func(tx *sql.Tx) error {
+	err = d.write(ctx, flushed, func(tx *transaction) error {
 		next := tx.QueryRowContext(ctx, "UPDATE sequences SET last = last + 1 WHERE name = 'jobs' RETURNING last")
 		if err := next.Scan(&job.ID); err != nil {
 			return err

@@ -2,7 +2,6 @@ package database
 
 import (
 	"context"
-	"database/sql"
 	"fmt"
 	"time"
 )
@@ -35,7 +34,7 @@ func scanKey(row scanner) (Key, error) {
 // AddKeys stores keys, all or none. A second key of one kind and id is ErrExists.
 func (d *Database) AddKeys(ctx context.Context, keys ...Key) error {
 	created := time.Now()
-	err := d.write(ctx, flushed, func(tx *sql.Tx) error {
+	err := d.write(ctx, flushed, func(tx *transaction) error {
 		for _, key := range keys {
 			result, err := tx.ExecContext(ctx,
 				"INSERT INTO node_keys ("+keyColumns+") VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING",

@@ -3,7 +3,6 @@ package database
 import (
 	"context"
 	"crypto/sha256"
-	"database/sql"
 	"errors"
 	"fmt"
 	"math"
@@ -129,7 +128,7 @@ func (o *OCR3) PutAccepted(
 	d, jobID := o.ocr2.d, o.ocr2.jobID
 	err := fmt.Errorf("the number of the outcome is more than %d: %w", math.MaxInt64, ErrInvalid)
 	if seqNr <= math.MaxInt64 {
-		err = d.write(ctx, buffered, func(tx *sql.Tx) error {
+		err = d.write(ctx, buffered, func(tx *transaction) error {
 			result, err := tx.ExecContext(ctx,
 				`INSERT INTO ocr3_accepted_reports (job_id, config_digest, seq_nr, report, answer)
 				VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING`,

@@ -60,7 +60,7 @@ func open(ctx context.Context, path string, logger *slog.Logger) (_ *Database, e
 	if err != nil {
 		return nil, err
 	}
-	d := &Database{lock: lock, path: path}
+	d := &Database{lock: lock, path: path, queue: newQueue()}
 	var pools []io.Closer
 	defer func() {
 		if err != nil {

@@ -2,7 +2,6 @@ package database
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
 	"sync"
@@ -39,7 +38,7 @@ type usages struct {
 }
 
 // read is a scope's usage, counted once. It is called with the one connection that writes, so that nothing changes meanwhile.
-func (u *usages) read(ctx context.Context, tx *sql.Tx, scope Scope) (usage, error) {
+func (u *usages) read(ctx context.Context, tx *transaction, scope Scope) (usage, error) {
 	u.mu.Lock()
 	known, ok := u.of[scope]
 	u.mu.Unlock()

@@ -1,7 +1,6 @@
 package database
 
 import (
-	"database/sql"
 	"fmt"
 	"strings"
 	"testing"
@@ -10,7 +9,7 @@ import (
 // fill writes entries into a scope at once, which Put would take minutes for.
 func fill(t *testing.T, d *Database, scope Scope, entries int, value string) {
 	t.Helper()
-	if err := d.write(t.Context(), buffered, func(tx *sql.Tx) error {
+	if err := d.write(t.Context(), buffered, func(tx *transaction) error {
 		for n := range entries {
 			if _, err := tx.ExecContext(t.Context(),
 				`INSERT INTO store_entries (plugin_kind, chain, account, entry_key, content, version) VALUES ($1, $2, $3, $4, $5, 1)`,
@@ -99,7 +98,7 @@ func TestUsageIsCounted(t *testing.T) {
 		}
 		noted := d.usages.of[scope]
 		d.usages.forget(scope)
-		if err := d.write(t.Context(), buffered, func(tx *sql.Tx) error {
+		if err := d.write(t.Context(), buffered, func(tx *transaction) error {
 			counted, err := d.usages.read(t.Context(), tx, scope)
 			if counted != noted {
 				t.Errorf("after step %d %+v is noted, and there are %+v", n, noted, counted)

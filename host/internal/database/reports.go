@@ -2,7 +2,6 @@ package database
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
 	"math/big"
@@ -56,7 +55,7 @@ func (d *Database) ReportingInfo(ctx context.Context, jobID int64,
 // The write is buffered: after a loss of power the product is asked again, and
 // its instance is a new one.
 func (d *Database) PutAccepted(ctx context.Context, jobID int64, at types.ReportTimestamp, answer bool) (bool, error) {
-	err := d.write(ctx, buffered, func(tx *sql.Tx) error {
+	err := d.write(ctx, buffered, func(tx *transaction) error {
 		result, err := tx.ExecContext(ctx,
 			`INSERT INTO accepted_reports (job_id, config_digest, epoch, round, answer)
 			VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING`,

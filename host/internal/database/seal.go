@@ -2,7 +2,6 @@ package database
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
 )
@@ -32,7 +31,7 @@ const (
 func (d *Database) SealWith(ctx context.Context, s Sealer) error {
 	d.sealer.Store(&s)
 	var left int64
-	err := d.write(ctx, flushed, func(tx *sql.Tx) error {
+	err := d.write(ctx, flushed, func(tx *transaction) error {
 		if err := tx.QueryRowContext(ctx, "SELECT last FROM sequences WHERE name = $1", remains).Scan(&left); err != nil || left == 0 {
 			return err
 		}
@@ -53,7 +52,7 @@ func (d *Database) SealWith(ctx context.Context, s Sealer) error {
 }
 
 // sealColumn seals what a column had in clear.
-func sealColumn(ctx context.Context, tx *sql.Tx, s Sealer, table, key, column string) error {
+func sealColumn(ctx context.Context, tx *transaction, s Sealer, table, key, column string) error {
 	rows, err := tx.QueryContext(ctx, "SELECT "+key+", clear_"+column+" FROM "+table+" WHERE clear_"+column+" <> ''")
 	if err != nil {
 		return err

@@ -185,7 +185,7 @@ func TestFileIsRewrittenAfterAll(t *testing.T) {
 	d := testOpenUnsealed(t, path)
 	s := Sealer(testSealer{})
 	d.sealer.Store(&s)
-	if err := d.write(t.Context(), flushed, func(tx *sql.Tx) error {
+	if err := d.write(t.Context(), flushed, func(tx *transaction) error {
 		return errors.Join(sealColumn(t.Context(), tx, s, tableJobs, "external_id", "spec"),
 			sealColumn(t.Context(), tx, s, tableBridges, "name", "url"))
 	}); err != nil {

@@ -2,7 +2,6 @@ package database
 
 import (
 	"context"
-	"database/sql"
 	"fmt"
 	"math"
 	"time"
@@ -41,7 +40,7 @@ func (d *Database) PutSignatures(ctx context.Context, all []Signature, most int)
 		refused     bool
 	}
 	written := map[account]bool{}
-	err := d.write(ctx, buffered, func(tx *sql.Tx) error {
+	err := d.write(ctx, buffered, func(tx *transaction) error {
 		for _, s := range all {
 			written[account{s.Relay, s.Account, s.Refused != ""}] = true
 			if _, err := tx.ExecContext(ctx,
@@ -103,7 +102,7 @@ const removedColumns = "job, relay, chain, contract, transmitter, relay_config, 
 
 // PutRemovedContract keeps the contract of a job that is removed, and forgets those that were removed before a time.
 func (d *Database) PutRemovedContract(ctx context.Context, c RemovedContract, before time.Time) error {
-	err := d.write(ctx, flushed, func(tx *sql.Tx) error {
+	err := d.write(ctx, flushed, func(tx *transaction) error {
 		if _, err := tx.ExecContext(ctx, "DELETE FROM removed_contracts WHERE removed_at < $1", nanosOf(before)); err != nil {
 			return err
 		}

@@ -87,7 +87,7 @@ func (s *Store) Put(ctx context.Context, key string, value []byte, expected uint
 		err = fmt.Errorf("the value has %d bytes, more than %d: %w", len(value), MaxValueLength, ErrInvalid)
 	}
 	if err == nil {
-		err = s.change(ctx, key, int64(len(value)), func(tx *sql.Tx, current uint64) error {
+		err = s.change(ctx, key, int64(len(value)), func(tx *transaction, current uint64) error {
 			if current != expected {
 				return &VersionError{Key: key, Expected: expected, Current: current}
 			}
@@ -112,7 +112,7 @@ func (s *Store) Put(ctx context.Context, key string, value []byte, expected uint
 func (s *Store) Delete(ctx context.Context, key string, expected uint64) error {
 	err := checkKey(key)
 	if err == nil {
-		err = s.change(ctx, key, deleted, func(tx *sql.Tx, current uint64) error {
+		err = s.change(ctx, key, deleted, func(tx *transaction, current uint64) error {
 			if current != 0 && expected != 0 && current != expected {
 				return &VersionError{Key: key, Expected: expected, Current: current}
 			}
@@ -133,9 +133,9 @@ const deleted = -1
 
 // change gives write the key's version, 0 when it does not exist. length is that of its value afterwards. The transaction
 // holds the only writing connection, so nothing comes between look and write.
-func (s *Store) change(ctx context.Context, key string, length int64, write func(tx *sql.Tx, current uint64) error) error {
+func (s *Store) change(ctx context.Context, key string, length int64, write func(tx *transaction, current uint64) error) error {
 	noted := false
-	err := s.d.write(ctx, flushed, func(tx *sql.Tx) error {
+	err := s.d.write(ctx, flushed, func(tx *transaction) error {
 		var current, before int64
 		err := tx.QueryRowContext(ctx,
 			`SELECT version, LENGTH(content) FROM store_entries

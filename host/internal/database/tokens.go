@@ -2,7 +2,6 @@ package database
 
 import (
 	"context"
-	"database/sql"
 	"fmt"
 	"regexp"
 	"time"
@@ -38,7 +37,7 @@ func (d *Database) AddToken(ctx context.Context, token Token, hash []byte) (Toke
 			token.Name, ErrInvalid)
 	}
 	token.CreatedAt = time.Now().UTC()
-	err := d.write(ctx, flushed, func(tx *sql.Tx) error {
+	err := d.write(ctx, flushed, func(tx *transaction) error {
 		result, err := tx.ExecContext(ctx,
 			"INSERT INTO tokens ("+tokenColumns+", hash) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING",
 			token.Name, token.Role, nanosOf(token.CreatedAt), hash)
