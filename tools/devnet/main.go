@@ -72,6 +72,11 @@ With --json the last line of the output is a JSON object:
                          --net said, the rounds while it lasted, the longest_gap_ms around it, first_round_ms from its end
                          to the next answer, and of a node that was started again joined_ms from then until a round
                          landed in which it observed. reports is there too
+  feeds                  with --feeds: what so many feeds cost a node, in the mean of the nodes, from when every node had observed in
+                         every feed: processes with their memory, processor, goroutines and descriptors; cpu_per_round_ms;
+                         calls_per_block of the chain, by method in calls, and the posts_per_block that held them; metrics_bytes
+                         and metrics_ms of a scrape; log_lines_per_minute, written_per_minute; ready_seconds and
+                         observing_seconds of a node that is started again; and how each feed fared
   duration_ms            all of it, with the clearing up
   error                  why it failed; absent when it did not
 
@@ -203,6 +208,9 @@ func chainFlags(flags *pflag.FlagSet, config *session.Config) {
 
 // nodeFlags are those of the nodes and their plugins.
 func nodeFlags(flags *pflag.FlagSet, config *session.Config) {
+	flags.IntVar(&config.Feeds, "feeds", 0,
+		"measure what so many feeds cost the nodes, each with a round in 10 s, or a tenth of a second for each of them\n"+
+			"if that is more; --rounds are those of each feed while it is measured")
 	flags.IntVar(&config.Nodes, "nodes", 4, "number of nodes, 4 to 31, on Solana to 19")
 	flags.DurationVar(&config.MaxDurationQuery, "max-duration-query", session.DefaultMaxDurationQuery,
 		"MaxDurationQuery in the feed's configuration; 0 is what real feeds have")

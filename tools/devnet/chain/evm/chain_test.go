@@ -284,14 +284,17 @@ func TestTiming(t *testing.T) {
 		check(t, events.Error())
 		return evmutil.ContractConfigFromConfigSetEvent(*events.Event)
 	}
+	timing := func(query, progress time.Duration) Timing {
+		return Timing{MaxDurationQuery: query, DeltaProgress: progress}
+	}
 	for said, want := range map[Timing]Timing{
-		{}:                                    {DeltaProgress: 3 * time.Second},
-		{300 * time.Millisecond, time.Second}: {300 * time.Millisecond, 3 * time.Second},
-		{300 * time.Millisecond, 10 * time.Second}: {300 * time.Millisecond, 10 * time.Second},
+		timing(0, 0): timing(0, 3*time.Second),
+		timing(300*time.Millisecond, time.Second):    timing(300*time.Millisecond, 3*time.Second),
+		timing(300*time.Millisecond, 10*time.Second): timing(300*time.Millisecond, 10*time.Second),
 	} {
 		public, err := confighelper.PublicConfigFromContractConfig(false, configure(said, nil))
 		check(t, err)
-		if got := (Timing{public.MaxDurationQuery, public.DeltaProgress}); got != want {
+		if got := timing(public.MaxDurationQuery, public.DeltaProgress); got != want {
 			t.Errorf("%+v became %+v, want %+v", said, got, want)
 		}
 		plugin := []byte(`{"window": 60}`)
@@ -306,7 +309,7 @@ func TestTiming(t *testing.T) {
 		}
 		third, err := ocr3confighelper.PublicConfigFromContractConfig(false, config)
 		check(t, err)
-		if got := (Timing{third.MaxDurationQuery, third.DeltaProgress}); got != want ||
+		if got := timing(third.MaxDurationQuery, third.DeltaProgress); got != want ||
 			third.DeltaInitial != want.DeltaProgress/2 {
 			t.Errorf("%+v became %+v over OCR3 with DeltaInitial %s, want %+v", said, got, third.DeltaInitial, want)
 		}

@@ -16,6 +16,7 @@ type terms struct {
 	onchain    []byte
 	plugin     []byte // the part of the off-chain configuration that is the product's
 	query      time.Duration
+	round      time.Duration // between two rounds of OCR2
 	// progress is how long a leader may do nothing before it is replaced: it bounds every failover.
 	progress time.Duration
 	// stage is after how long the next transmitter steps in.
@@ -44,9 +45,13 @@ const (
 )
 
 // pluginConfig is the product's part of the off-chain configuration, or the median's.
-func pluginConfig(product *Product) []byte {
-	if product != nil {
+func pluginConfig(product *Product, pace time.Duration) []byte {
+	switch {
+	case product != nil:
 		return product.Config
+	case pace > 0:
+		const half = 500_000_000 // of the price, which no walk loses between two reports
+		return median.OffchainConfig{AlphaReportPPB: half, AlphaAcceptPPB: half, DeltaC: 2 * pace}.Encode()
 	}
 	return median.OffchainConfig{
 		AlphaReportPPB: 1, // any change of the price is reported
@@ -61,7 +66,7 @@ func ocr2Args(t terms) (set setConfigArgs, err error) {
 		confighelper.ContractSetConfigArgsForTests(
 			t.progress,
 			deltaResend,
-			500*time.Millisecond, // deltaRound: two rounds a second are slow enough to be read
+			t.round, // devnet's own two rounds a second are slow enough to be read
 			deltaGrace,
 			t.stage,
 			rMax,

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/big"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/ethereum/go-ethereum/common"
@@ -42,6 +43,7 @@ type embedded struct {
 	sealing sync.Mutex // the beacon takes one block at a time
 	stop    context.CancelFunc
 	miner   sync.WaitGroup
+	pace    atomic.Int64 // nanoseconds between blocks; 0: they come with transactions
 }
 
 // Start starts a chain of this process on free ports of 127.0.0.1, with one rich account that pays. Close ends it.

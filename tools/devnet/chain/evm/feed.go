@@ -25,6 +25,8 @@ type Feed struct {
 	chain      *Chain
 	address    common.Address
 	aggregator *ocr2aggregator.OCR2Aggregator
+	// link and access are what it stands on.
+	link, access common.Address
 }
 
 // Oracle is the public side of one node of a network, as a contract's configuration wants it.
@@ -50,27 +52,30 @@ var (
 // DeployFeed deploys an unconfigured feed, and what it stands on, as the account that pays.
 func (c *Chain) DeployFeed(ctx context.Context) (*Feed, error) {
 	feed := &Feed{chain: c}
-	var link, access common.Address
 	// Addresses follow from the payer's nonce, so nothing has to stand before the next is sent.
 	err := c.together(ctx,
 		order{"deploy the LINK token", func(auth *bind.TransactOpts) (tx *types.Transaction, err error) {
-			link, tx, _, err = link_token_interface.DeployLinkToken(auth, c.client)
+			feed.link, tx, _, err = link_token_interface.DeployLinkToken(auth, c.client)
 			return tx, err
 		}},
 		order{"deploy the access controller", func(auth *bind.TransactOpts) (tx *types.Transaction, err error) {
-			access, tx, _, err = testocr2aggregator.DeploySimpleWriteAccessController(auth, c.client)
+			feed.access, tx, _, err = testocr2aggregator.DeploySimpleWriteAccessController(auth, c.client)
 			return tx, err
 		}},
-		order{"deploy the OCR2Aggregator", func(auth *bind.TransactOpts) (tx *types.Transaction, err error) {
-			feed.address, tx, feed.aggregator, err = ocr2aggregator.DeployOCR2Aggregator(
-				auth, c.client, link, minAnswer, maxAnswer, access, access, Decimals, "loop devnet")
-			return tx, err
+		order{"deploy the OCR2Aggregator", func(auth *bind.TransactOpts) (*types.Transaction, error) {
+			return feed.deploy(auth)
 		}},
 	)
 	if err != nil {
 		return nil, err
 	}
 	return feed, nil
+}
+
+func (f *Feed) deploy(auth *bind.TransactOpts) (tx *types.Transaction, err error) {
+	f.address, tx, f.aggregator, err = ocr2aggregator.DeployOCR2Aggregator(
+		auth, f.chain.client, f.link, minAnswer, maxAnswer, f.access, f.access, Decimals, "loop devnet")
+	return tx, err
 }
 
 // Address is where the feed's contract stands.
@@ -92,6 +97,9 @@ type Timing struct {
 	MaxDurationQuery time.Duration
 	// DeltaProgress is the least time after which a leader that does nothing is replaced; devnet's own is 3 s.
 	DeltaProgress time.Duration
+	// Pace is the time between two rounds of a feed that reports every second one of them, whatever the price does; 0:
+	// devnet's own, half a second, and a report of each.
+	Pace time.Duration
 }
 
 // Product is what the oracles agree by, where it is not the median.
@@ -107,56 +115,55 @@ type Product struct {
 func (f *Feed) Configure(
 	ctx context.Context, oracles []Oracle, timing Timing, product *Product,
 ) (ocrtypes.ConfigDigest, error) {
+	set, err := f.arguments(ctx, oracles, timing, product)
+	if err != nil {
+		return ocrtypes.ConfigDigest{}, err
+	}
+	return f.setConfig(ctx, set)
+}
+
+// arguments are those of setConfig.
+func (f *Feed) arguments(
+	ctx context.Context, oracles []Oracle, timing Timing, product *Product,
+) (setConfigArgs, error) {
 	if n := len(oracles); n < MinOracles || n > MaxOracles {
-		return ocrtypes.ConfigDigest{}, fmt.Errorf("configure the feed: %d oracles given, it takes %d to %d", n, MinOracles,
+		return setConfigArgs{}, fmt.Errorf("configure the feed: %d oracles given, it takes %d to %d", n, MinOracles,
 			MaxOracles)
 	}
 	onchain, err := median.StandardOnchainConfigCodec{}.Encode(ctx, median.OnchainConfig{Min: minAnswer, Max: maxAnswer})
 	if err != nil {
-		return ocrtypes.ConfigDigest{}, fmt.Errorf("encode the feed's range of answers: %w", err)
+		return setConfigArgs{}, fmt.Errorf("encode the feed's range of answers: %w", err)
 	}
 	identities, err := identities(oracles)
 	if err != nil {
-		return ocrtypes.ConfigDigest{}, err
+		return setConfigArgs{}, err
 	}
 	blockTime, err := f.chain.BlockTime(ctx)
 	if err != nil {
-		return ocrtypes.ConfigDigest{}, err
+		return setConfigArgs{}, err
 	}
 	args := ocr2Args
 	if product != nil && product.OCR == 3 {
 		args = ocr3Args
 	}
 	set, err := args(terms{
-		identities: identities, onchain: onchain, plugin: pluginConfig(product), query: timing.MaxDurationQuery,
-		progress: max(3*time.Second, timing.DeltaProgress), stage: 2*time.Second + blockTime,
+		identities: identities, onchain: onchain, plugin: pluginConfig(product, timing.Pace), query: timing.MaxDurationQuery,
+		progress: max(3*time.Second, timing.DeltaProgress, 3*timing.Pace), round: max(500*time.Millisecond, timing.Pace),
+		stage: max(2*time.Second, timing.Pace/2) + blockTime,
 	})
 	if err != nil {
-		return ocrtypes.ConfigDigest{}, fmt.Errorf("make the feed's configuration for %d oracles: %w", len(oracles), err)
+		return setConfigArgs{}, fmt.Errorf("make the feed's configuration for %d oracles: %w", len(oracles), err)
 	}
-	return f.setConfig(ctx, set)
+	return set, nil
 }
 
 func (f *Feed) setConfig(ctx context.Context, set setConfigArgs) (ocrtypes.ConfigDigest, error) {
-	var signerAddresses, transmitterAddresses, payees []common.Address
-	for i := range set.signers {
-		signerAddresses = append(signerAddresses, common.BytesToAddress(set.signers[i]))
-		transmitterAddresses = append(transmitterAddresses, common.HexToAddress(string(set.transmitters[i])))
-		payees = append(payees, f.chain.payer.account)
-	}
 	// The contract refuses a transmitter that nobody would be paid for.
-	err := f.chain.together(ctx,
-		order{"set the payees of the feed", func(auth *bind.TransactOpts) (*types.Transaction, error) {
-			return f.aggregator.SetPayees(auth, transmitterAddresses, payees)
-		}})
-	if err != nil {
+	payees, config := f.orders(set)
+	if err := f.chain.together(ctx, payees); err != nil {
 		return ocrtypes.ConfigDigest{}, err
 	}
-	hashes, err := f.chain.send(ctx,
-		[]order{{"configure the feed", func(auth *bind.TransactOpts) (*types.Transaction, error) {
-			return f.aggregator.SetConfig(
-				auth, signerAddresses, transmitterAddresses, set.faulty, set.onchain, set.version, set.offchain)
-		}}})
+	hashes, err := f.chain.send(ctx, []order{config})
 	if err != nil {
 		return ocrtypes.ConfigDigest{}, err
 	}
@@ -177,4 +184,22 @@ func (f *Feed) setConfig(ctx context.Context, set setConfigArgs) (ocrtypes.Confi
 		return config.ConfigDigest, nil
 	}
 	return ocrtypes.ConfigDigest{}, fmt.Errorf("configure the feed: transaction %s left no ConfigSet event", hashes[0])
+}
+
+// orders are the transactions of a configuration. The second counts on the first.
+func (f *Feed) orders(set setConfigArgs) (payees, config order) {
+	var signerAddresses, transmitterAddresses, paid []common.Address
+	for i := range set.signers {
+		signerAddresses = append(signerAddresses, common.BytesToAddress(set.signers[i]))
+		transmitterAddresses = append(transmitterAddresses, common.HexToAddress(string(set.transmitters[i])))
+		paid = append(paid, f.chain.payer.account)
+	}
+	payees = order{"set the payees of the feed", func(auth *bind.TransactOpts) (*types.Transaction, error) {
+		return f.aggregator.SetPayees(auth, transmitterAddresses, paid)
+	}}
+	config = order{"configure the feed", func(auth *bind.TransactOpts) (*types.Transaction, error) {
+		return f.aggregator.SetConfig(
+			auth, signerAddresses, transmitterAddresses, set.faulty, set.onchain, set.version, set.offchain)
+	}}
+	return payees, config
 }

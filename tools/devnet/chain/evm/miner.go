@@ -33,16 +33,26 @@ func (e *embedded) mine(ctx context.Context) {
 		case <-subscription.Err():
 			return
 		case <-arrivals:
-			if e.lead() < maxLead {
+			if e.lead() < maxLead && e.pace.Load() == 0 {
 				e.seal(arrivals)
 				ticker.Reset(blockPeriod)
 			}
 		case <-ticker.C:
+			if pace := time.Duration(e.pace.Load()); pace > 0 {
+				ticker.Reset(pace)
+			}
 			pending, _ := e.eth.TxPool().Stats()
 			if pending > 0 || e.lead() < 0 {
 				e.seal(arrivals)
 			}
 		}
+	}
+}
+
+// Pace has an own chain make blocks so often from now on, whatever waits.
+func (c *Chain) Pace(period time.Duration) {
+	if c.own != nil {
+		c.own.pace.Store(int64(period))
 	}
 }
 

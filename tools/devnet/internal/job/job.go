@@ -30,6 +30,8 @@ type Fields struct {
 	Relay string
 	// ChainID is the chain's id: a number on Ethereum, a name on Solana and Starknet.
 	ChainID string
+	// Feed counts the feeds of a session with many, from 1; 0: there is one.
+	Feed int
 	// Contract is the address of the OCR2Aggregator, or on Solana of the feed's state.
 	Contract string
 	// TransmitterID is the node's account on the chain, which sends its reports; on Starknet the public key of its

@@ -136,7 +136,7 @@ type Tale struct {
 
 // Tale reads the node's log.
 func (n *Node) Tale() (Tale, error) {
-	log, err := os.Open(n.logFile())
+	log, err := os.Open(n.LogFile())
 	if err != nil {
 		return Tale{}, fmt.Errorf("read which reports %s accepted: %w", n.Name(), err)
 	}
@@ -221,7 +221,7 @@ const logPeriod = time.Millisecond
 // AwaitHandOver waits until the node begins to hand a report to its relayer, and says whether it did before ctx was
 // over.
 func (n *Node) AwaitHandOver(ctx context.Context) bool {
-	log, err := os.Open(n.logFile())
+	log, err := os.Open(n.LogFile())
 	if err != nil {
 		return false
 	}
@@ -250,4 +250,5 @@ func (n *Node) AwaitHandOver(ctx context.Context) bool {
 	}
 }
 
-func (n *Node) logFile() string { return filepath.Join(n.settings.Dir, "node.log") }
+// LogFile is where the node's log is.
+func (n *Node) LogFile() string { return filepath.Join(n.settings.Dir, "node.log") }

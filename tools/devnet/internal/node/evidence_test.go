@@ -167,7 +167,7 @@ func awaitHandOver(t *testing.T, n *Node, begun string) {
 	t.Helper()
 	over, cancel := context.WithCancel(t.Context())
 	cancel()
-	log, err := os.Create(n.logFile())
+	log, err := os.Create(n.LogFile())
 	if err != nil {
 		t.Fatal(err)
 	}

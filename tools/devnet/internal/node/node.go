@@ -152,7 +152,7 @@ func (n *Node) start(launcher *process.Launcher, number int) error {
 		Args:    []string{"node", "start", "--config", n.configFile},
 		Env:     environment(os.Environ(), n.settings.PluginCommands, n.settings.Variables),
 		Dir:     n.settings.Dir,
-		LogFile: n.logFile(), Namespace: n.settings.namespace(),
+		LogFile: n.LogFile(), Namespace: n.settings.namespace(),
 	})
 	if err != nil {
 		return fmt.Errorf("start %s: %w", n.settings.Name, err)

@@ -1,6 +1,7 @@
 package session
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -23,9 +24,14 @@ type evmLedger struct {
 	remote *evm.Remote
 	chain  *evm.Chain
 	feed   *evm.Feed
+	// feeds are all, where the session measures many; nil: feed is the only one.
+	feeds []*evm.Feed
+	many  int
+	// httpURL is where nodes reach the chain, where that is not its own address.
+	httpURL string
 }
 
-func newEVM(_ Config, _ string) (ledger, error) { return &evmLedger{}, nil }
+func newEVM(config Config, _ string) (ledger, error) { return &evmLedger{many: config.Feeds}, nil }
 
 // remoteChain has the session use the chain that the user names, in place of devnet's own.
 func (n *network) remoteChain() error {
@@ -75,7 +81,13 @@ func (e *evmLedger) open(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	e.feed, err = e.chain.DeployFeed(ctx)
+	if e.many == 0 {
+		e.feed, err = e.chain.DeployFeed(ctx)
+		return err
+	}
+	if e.feeds, err = e.chain.DeployFeeds(ctx, e.many); err == nil {
+		e.feed = e.feeds[0]
+	}
 	return err
 }
 
@@ -88,7 +100,7 @@ func (e *evmLedger) close() error {
 
 func (e *evmLedger) describe() node.Chain {
 	return node.Chain{
-		Kind: chainEVM, ID: e.chain.ID().String(), WSURL: e.chain.WSURL(), HTTPURL: e.chain.HTTPURL(),
+		Kind: chainEVM, ID: e.chain.ID().String(), WSURL: e.chain.WSURL(), HTTPURL: cmp.Or(e.httpURL, e.chain.HTTPURL()),
 		FinalityDepth: min(e.chain.Finality(), finalityDepth),
 	}
 }
@@ -118,7 +130,10 @@ func (e *evmLedger) configure(ctx context.Context, members []*member, terms term
 	if err := e.chain.Fund(ctx, accounts...); err != nil {
 		return err
 	}
-	timing := evm.Timing{MaxDurationQuery: terms.query, DeltaProgress: terms.progress}
+	timing := evm.Timing{MaxDurationQuery: terms.query, DeltaProgress: terms.progress, Pace: terms.pace}
+	if e.many > 0 {
+		return e.chain.ConfigureFeeds(ctx, e.feeds, oracles, timing)
+	}
 	_, err := e.feed.Configure(ctx, oracles, timing, terms.product)
 	return err
 }

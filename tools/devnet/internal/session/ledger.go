@@ -42,6 +42,7 @@ type terms struct {
 	query    time.Duration // MaxDurationQuery
 	progress time.Duration // the least DeltaProgress
 	product  *evm.Product  // nil: the median; another is for EVM chains alone
+	pace     time.Duration // between two rounds of a feed; 0: devnet's own
 }
 
 // transmission is a report that the feed took.

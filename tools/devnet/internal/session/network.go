@@ -54,6 +54,7 @@ type network struct {
 	ledger   ledger
 	chain    node.Chain     // as the nodes reach it
 	hosts    *hosts.Network // nil: the nodes have none of their own
+	feeds    *feeds         // nil: there is one
 	prices   *price.Server
 	launcher *process.Launcher
 	started  time.Time // of the first node
@@ -119,13 +120,20 @@ func (n *network) live(ctx context.Context) error {
 	group.Go(func() error { return unlessOver(ctx, n.end(ctx)) })
 	// Watched before there is a configuration, so that no transmission is missed.
 	group.Go(func() error {
+		if n.feeds != nil {
+			return unlessOver(ctx, n.watchFeeds(ctx))
+		}
 		return unlessOver(ctx, n.ledger.watch(ctx, func(t transmission) error { return n.take(ctx, t) }))
 	})
 	group.Go(func() error {
 		if err := n.configure(ctx); err != nil {
 			return err
 		}
-		group.Go(func() error { return unlessOver(ctx, n.observe(ctx)) })
+		if n.feeds != nil { // nodes that are measured answer nobody else
+			group.Go(func() error { return unlessOver(ctx, n.beginFeeds(ctx)) })
+		} else {
+			group.Go(func() error { return unlessOver(ctx, n.observe(ctx)) })
+		}
 		if n.config.KillEvery > 0 {
 			group.Go(func() error { return unlessOver(ctx, n.kill(ctx, group)) })
 		}
@@ -184,7 +192,12 @@ func (n *network) configure(ctx context.Context) error {
 	for _, m := range n.bootstrapping() {
 		bootstrappers = append(bootstrappers, m.keys.PeerID+"@"+m.P2PAddress())
 	}
-	agreed := terms{n.config.MaxDurationQuery, progress(n.events, n.config.Nodes), n.product.onChain()}
+	agreed := terms{
+		query: n.config.MaxDurationQuery, progress: progress(n.events, n.config.Nodes), product: n.product.onChain(),
+	}
+	if n.feeds != nil {
+		agreed.pace = n.feeds.pace
+	}
 	if err := n.ledger.configure(ctx, n.members, agreed); err != nil {
 		return err
 	}
@@ -220,6 +233,9 @@ func (n *network) addJob(ctx context.Context, m *member, bootstrappers []string)
 		fields.Product, fields.OCRVersion = n.product.name, n.product.ocr
 	}
 	n.ledger.fields(&fields, n.prices)
+	if n.feeds != nil {
+		fields.Feed = 1
+	}
 	if n.config.Source != "" {
 		fields.PriceURL, fields.PricePath = n.config.Source, n.config.SourcePath
 	}
@@ -235,6 +251,9 @@ func (n *network) addJob(ctx context.Context, m *member, bootstrappers []string)
 		return err
 	}
 	m.jobID = id
+	if n.feeds != nil {
+		return n.addFeeds(ctx, m, fields)
+	}
 	for _, warning := range warnings {
 		n.display.Step(fmt.Sprintf("%s warns of its job: %s", m.Name(), warning))
 	}
@@ -353,6 +372,12 @@ func (n *network) end(ctx context.Context) error {
 			return err
 		}
 	}
+	if n.feeds != nil {
+		if err := n.endFeeds(ctx); err != nil {
+			return err
+		}
+		return errDone
+	}
 	if err := n.ask(ctx); err != nil { // for the last word on restarts
 		return err
 	}
@@ -389,6 +414,9 @@ func (n *network) close() error {
 	}
 	stops.Wait()
 	var errs []error
+	if n.feeds != nil {
+		errs = append(errs, n.feeds.counter.Close())
+	}
 	if n.ledger != nil {
 		// A chain may be a process, and the launcher kills every process that it finds.
 		errs = append(errs, n.ledger.close())

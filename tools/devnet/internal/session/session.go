@@ -50,6 +50,9 @@ type Config struct {
 	Variables map[string]string
 	// Rounds is how many transmissions end the session; 0: it goes on until it is interrupted.
 	Rounds int
+	// Feeds measures what so many feeds cost the nodes; 0: there is one, and nothing is measured. Rounds are then those of
+	// each.
+	Feeds int
 	// Nodes is their number, 4 to 31, on Solana to 19.
 	Nodes int
 	// InProcess runs the plugins inside the nodes.
@@ -161,6 +164,8 @@ type Result struct {
 	Plugins map[string]string `json:"plugins,omitempty"`
 	// Product is what became of a product's rounds; absent without one.
 	Product *Product `json:"product,omitempty"`
+	// Feeds is what many feeds cost; absent without Config.Feeds.
+	Feeds *Feeds `json:"feeds,omitempty"`
 	// DurationMS is how long all of it took, with the clearing up, in milliseconds.
 	DurationMS int64 `json:"duration_ms"`
 	// Error says why the session failed; absent when it did not.
@@ -245,6 +250,9 @@ func (n *network) prepare(ctx context.Context) error {
 		return fmt.Errorf("--http-port is %d, but the ports of %d nodes end at 65535", config.HTTPPort, config.Nodes)
 	}
 	if err := checkKills(config); err != nil {
+		return err
+	}
+	if err := checkFeeds(*config, config.Chain); err != nil {
 		return err
 	}
 	if n.events, err = checkNet(*config); err != nil {
@@ -386,6 +394,11 @@ func (n *network) open(ctx context.Context) error {
 	}
 	if err = n.ledger.open(ctx); err != nil {
 		return err
+	}
+	if n.config.Feeds > 0 {
+		if err = n.newFeeds(); err != nil {
+			return err
+		}
 	}
 	if n.prices, err = price.Start(n.config.Seed, n.config.Price); err != nil {
 		return err

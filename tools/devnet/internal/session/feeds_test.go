@@ -1,0 +1,56 @@
+package session
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/loop-plugins/loop/tools/devnet/chain/evm"
+)
+
+// TestFeedsCountFromWhenAllObserve holds that rounds count for each feed, from when every node has observed in every
+// one.
+func TestFeedsCountFromWhenAllObserve(t *testing.T) {
+	t.Parallel()
+	f := &feeds{begun: make(chan struct{}), fares: []fare{{observers: map[int]bool{}}, {observers: map[int]bool{}}}}
+	take := func(feed int, observers ...int) bool {
+		return f.take(feed, evm.Transmission{Observers: observers}, 3, 2)
+	}
+	if take(0, 0, 1, 2) || take(1, 0, 1) || take(1, 1) {
+		t.Error("it is done before every node has observed")
+	}
+	select {
+	case <-f.begun:
+		t.Error("the time has begun before every node has observed")
+	default:
+	}
+	if take(1, 2) {
+		t.Error("it is done before there was a round that counts")
+	}
+	<-f.begun
+	f.started.at = f.all
+	if take(0, 0, 1, 2) || take(0, 0, 1, 2) || take(1, 0, 1) {
+		t.Error("it is done before each feed has its rounds")
+	}
+	if !take(1, 0, 1) {
+		t.Error("each feed has its rounds, and it goes on")
+	}
+}
+
+// TestFeedsAreMeasuredAlone holds what --feeds does not go with.
+func TestFeedsAreMeasuredAlone(t *testing.T) {
+	t.Parallel()
+	for name, config := range map[string]Config{
+		"too many": {Feeds: mostFeeds + 1}, "fewer than none": {Feeds: -1}, "a product": {Feeds: 1, Product: "a=b"},
+		"in process": {Feeds: 1, InProcess: true},
+	} {
+		if err := checkFeeds(config, chainEVM); err == nil || !strings.Contains(err.Error(), "--feeds") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if err := checkFeeds(Config{Feeds: 100}, chainEVM); err != nil {
+		t.Error(err)
+	}
+	if err := checkFeeds(Config{Feeds: 1}, chainSolana); err == nil {
+		t.Error("feeds on Solana are measured")
+	}
+}
