@@ -48,11 +48,13 @@ func TestLoggerKeepsLevelsAndFields(t *testing.T) {
 	l.Trace("unwanted", fields)
 	l.Debug("one", fields)
 	l.Info("two", nil)
+	l.Info("shouldReport: no", nil)
 	l.Warn("three", nil)
 	l.Error("four", nil)
 	l.Critical("five", nil)
 	records.close()
-	want := "level=DEBUG msg=one a=why b=5\nlevel=INFO msg=two\nlevel=WARN msg=three\nlevel=ERROR " +
+	want := "level=DEBUG msg=one a=why b=5\nlevel=INFO msg=two\nlevel=DEBUG msg=\"shouldReport: no\"\n" +
+		"level=WARN msg=three\nlevel=ERROR " +
 		"msg=four\nlevel=ERROR+4 msg=five\n"
 	if diff := cmp.Diff(want, out.String()); diff != "" {
 		t.Errorf("log (-want +got):\n%s", diff)

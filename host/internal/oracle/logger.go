@@ -34,8 +34,22 @@ func (l *logger) Trace(msg string, fields commontypes.LogFields) {
 // Debug implements commontypes.Logger.
 func (l *logger) Debug(msg string, fields commontypes.LogFields) { l.log(slog.LevelDebug, msg, fields) }
 
+// ofEachRound are what libocr says of every round of a feed that is well. A node of a hundred feeds would log little
+// else.
+var ofEachRound = map[string]bool{
+	"led round to completion": true,
+	"eventTTransmitTimeout: ReportingPlugin.ShouldTransmitAcceptedReport returned false": true,
+	"ReportingPlugin.Reports returned no reports":                                        true,
+}
+
 // Info implements commontypes.Logger.
-func (l *logger) Info(msg string, fields commontypes.LogFields) { l.log(slog.LevelInfo, msg, fields) }
+func (l *logger) Info(msg string, fields commontypes.LogFields) {
+	level := slog.LevelInfo
+	if ofEachRound[msg] {
+		level = slog.LevelDebug
+	}
+	l.log(level, msg, fields)
+}
 
 // Warn implements commontypes.Logger.
 func (l *logger) Warn(msg string, fields commontypes.LogFields) { l.log(slog.LevelWarn, msg, fields) }

@@ -19,9 +19,11 @@ func TestLoggerKeepsLibocrsLevels(t *testing.T) {
 		want  []string
 	}{
 		"debug with trace": {slog.LevelDebug, true,
-			[]string{"DEBUG trace", "DEBUG debug", "INFO info", "WARN warn", "ERROR error", `ERROR "critical: critical"`}},
+			[]string{"DEBUG trace", "DEBUG debug", "INFO info", `DEBUG "led round to completion"`, "WARN warn", "ERROR error",
+				`ERROR "critical: critical"`}},
 		"debug": {slog.LevelDebug, false,
-			[]string{"DEBUG debug", "INFO info", "WARN warn", "ERROR error", `ERROR "critical: critical"`}},
+			[]string{"DEBUG debug", "INFO info", `DEBUG "led round to completion"`, "WARN warn", "ERROR error",
+				`ERROR "critical: critical"`}},
 		"info": {slog.LevelInfo, true, []string{"INFO info", "WARN warn", "ERROR error", `ERROR "critical: critical"`}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -35,6 +37,7 @@ func TestLoggerKeepsLibocrsLevels(t *testing.T) {
 			l.Trace("trace", fields)
 			l.Debug("debug", fields)
 			l.Info("info", fields)
+			l.Info("led round to completion", fields)
 			l.Warn("warn", fields)
 			l.Error("error", fields)
 			l.Critical("critical", nil)
