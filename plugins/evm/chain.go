@@ -97,14 +97,16 @@ func newChain(config Config, env service.Env) (relayerv1loop.Chain, error) {
 	return c, nil
 }
 
-// read begins to read contracts: at each new block of any node and at each event that a node pushes. PollInterval is how
-// often nodes are asked for blocks; contracts are not read much more often, however fast the chain is.
+// read begins to read contracts: at each new block of any node and at each event that a node pushes. PollInterval is
+// how often nodes are asked for blocks; contracts are not read much more often, however fast the chain is.
 func (c *Chain) read() {
 	interval, timeout := c.config.PollInterval.Duration, c.config.RequestTimeout.Duration
 	c.reader = service.NewReader(service.ReaderSettings[*endpoint.Client, common.Address]{
-		Pool:   c.Pool(),
-		Poller: relayer.PollerSettings[struct{}]{Retry: interval, Gap: min(interval/2, 500*time.Millisecond), Timeout: 2 * timeout},
-		Read:   read, Due: c.events.due, Then: c.events.then,
+		Pool: c.Pool(),
+		Poller: relayer.PollerSettings[struct{}]{
+			Retry: interval, Gap: min(interval/2, 500*time.Millisecond), Timeout: 2 * timeout,
+		},
+		Read: read, Due: c.events.due, Then: c.events.then,
 	})
 }
 
@@ -178,7 +180,8 @@ func (c *Chain) refused(err error, from common.Address, amount *big.Int) error {
 // replay looks for what was asked of all contracts from a block on.
 func (c *Chain) replay(ctx context.Context, from uint64) error {
 	if err := c.events.replay(ctx, from); err != nil {
-		return status.Errorf(codes.Unavailable, "read the events of contracts from block %d: %s", from, status.Convert(err).Message())
+		return status.Errorf(codes.Unavailable, "read the events of contracts from block %d: %s", from,
+			status.Convert(err).Message())
 	}
 	return nil
 }

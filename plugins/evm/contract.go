@@ -22,11 +22,11 @@ import (
 )
 
 const (
-	// steady is how long answers from blocks that are a little older may go on: load balancers put nodes behind one address
-	// that are not quite level.
+	// steady is how long answers from blocks that are a little older may go on: load balancers put nodes behind one
+	// address that are not quite level.
 	steady = 10 * time.Second
-	// renewal is how often a contract is read of which no event tells anything new, give or take a tenth: a node may have lost an
-	// event.
+	// renewal is how often a contract is read of which no event tells anything new, give or take a tenth: a node may have
+	// lost an event.
 	renewal = 5 * time.Minute
 )
 
@@ -85,17 +85,18 @@ func (c *contract) Close() error {
 	return c.Polled.Close()
 }
 
-// read reads the views of contracts at one node. A batch may be several requests, between which a block comes: what is read
-// belongs to the block of the first or to a later one.
+// read reads the views of contracts at one node. A batch may be several requests, between which a block comes: what is
+// read belongs to the block of the first or to a later one.
 //
-// Contracts are asked one by one and not through one that gathers calls: latestTransmissionDetails answers nobody but an account
-// without code.
+// Contracts are asked one by one and not through one that gathers calls: latestTransmissionDetails answers nobody but
+// an account without code.
 func read(ctx context.Context, client *endpoint.Client, contracts []common.Address) ([]service.Reading, error) {
 	var head endpoint.Head
 	details, transmissions := make([]hexutil.Bytes, len(contracts)), make([]hexutil.Bytes, len(contracts))
 	calls := []rpc.BatchElem{endpoint.LatestBlock(&head)}
 	for i, address := range contracts {
-		calls = append(calls, aggregator.ConfigDetailsCall(address, &details[i]), aggregator.TransmissionDetailsCall(address, &transmissions[i]))
+		calls = append(calls, aggregator.ConfigDetailsCall(address, &details[i]),
+			aggregator.TransmissionDetailsCall(address, &transmissions[i]))
 	}
 	if err := client.Every(ctx, calls); err != nil {
 		return nil, err
@@ -126,16 +127,19 @@ func view(calls []rpc.BatchElem, head endpoint.Head, details, transmission hexut
 		return service.View{}, relayer.Answered(err)
 	}
 	return service.View{
-		State: service.State{ConfigBlock: config.Block, ConfigDigest: config.Digest, Epoch: latest.Epoch, EpochDigest: latest.Digest},
+		State: service.State{
+			ConfigBlock: config.Block, ConfigDigest: config.Digest, Epoch: latest.Epoch, EpochDigest: latest.Digest,
+		},
 		Transmission: service.Transmission{
-			Round: service.Round{Digest: latest.Digest, Epoch: latest.Epoch, Round: latest.Round}, Answer: latest.Answer, Time: latest.Time,
+			Round:  service.Round{Digest: latest.Digest, Epoch: latest.Epoch, Round: latest.Round},
+			Answer: latest.Answer, Time: latest.Time,
 		},
 		Block: head.Number, Time: head.Time,
 	}, nil
 }
 
-// due tells whether the contract itself has to be read: it never was, or could not be, or not since events differed from what
-// was read, or not for long.
+// due tells whether the contract itself has to be read: it never was, or could not be, or not since events differed
+// from what was read, or not for long.
 func (c *contract) due() bool {
 	viewed := c.Viewed()
 	c.mu.Lock()
@@ -178,7 +182,9 @@ func requestOf(log gethtypes.Log) (*request, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &request{RoundRequested: event, block: log.BlockNumber, index: log.Index, at: time.Unix(int64(log.BlockTimestamp), 0)}, nil
+	return &request{
+		RoundRequested: event, block: log.BlockNumber, index: log.Index, at: time.Unix(int64(log.BlockTimestamp), 0),
+	}, nil
 }
 
 // begin is the first block in which requests were not looked for, given the one to begin at.
@@ -220,8 +226,8 @@ func (c *contract) follows(logs []gethtypes.Log, from, reached uint64, head endp
 	}
 }
 
-// apply changes a view by an event, if the view does not hold it yet, and tells whether that could be done. Of one configuration
-// the contract takes no report that is older than another.
+// apply changes a view by an event, if the view does not hold it yet, and tells whether that could be done. Of one
+// configuration the contract takes no report that is older than another.
 func (c *contract) apply(v *service.View, log gethtypes.Log, head endpoint.Head) bool {
 	switch log.Topics[0] {
 	case aggregator.RoundRequestedTopic():

@@ -22,8 +22,8 @@ const (
 	// pages is how many calls read events in one turn: where a server allows few blocks in one, the way back is long,
 	// and other calls want to be made too.
 	pages = 10
-	// overlap is how many blocks are read again in each turn, because a reorganisation may have put other events there, or a node
-	// may not have had all of them yet.
+	// overlap is how many blocks are read again in each turn, because a reorganisation may have put other events there, or
+	// a node may not have had all of them yet.
 	overlap = 10
 	// gather is how long an event that a node pushes waits for others of its block, and for the block itself.
 	gather = 20 * time.Millisecond
@@ -31,8 +31,9 @@ const (
 	pardon, longestPardon = 5 * time.Second, time.Minute
 )
 
-// events reads the events of all contracts of a chain, which tell what is new of each, so that the contracts themselves are read
-// only at first, now and then, and when events leave a doubt. Where no events can be read, all contracts are, in each turn.
+// events reads the events of all contracts of a chain, which tell what is new of each, so that the contracts themselves
+// are read only at first, now and then, and when events leave a doubt. Where no events can be read, all contracts are,
+// in each turn.
 type events struct {
 	chain *Chain
 
@@ -41,8 +42,9 @@ type events struct {
 	skipped bool                    // this turn reads no events
 	last    time.Time               // when events were read last
 	live    outage
-	old     outage // of the events of before the start
-	base    uint64 // the block at which reading began
+	old     outage    // of the events of before the start
+	base    uint64    // the block at which reading began
+	behind  time.Time // since when no node has the blocks to go on from; zero: that is not so
 	window  map[identity]common.Address
 
 	mu       sync.Mutex
@@ -105,7 +107,8 @@ func (e *events) logged(log gethtypes.Log) {
 func (e *events) due(ctx context.Context, first bool) []common.Address {
 	contracts := e.contracts()
 	if first {
-		e.skipped = e.live.holds() || !e.last.IsZero() && time.Since(e.last) < e.chain.config.LogPollInterval.Duration && !e.presses()
+		seldom := !e.last.IsZero() && time.Since(e.last) < e.chain.config.LogPollInterval.Duration
+		e.skipped = e.live.holds() || seldom && !e.presses()
 		e.read = map[common.Address]bool{}
 		for address, c := range contracts {
 			if e.skipped || c.due() {
@@ -118,17 +121,18 @@ func (e *events) due(ctx context.Context, first bool) []common.Address {
 		return nil
 	}
 	began := time.Now()
-	failed := e.listen(ctx, contracts) != nil
+	told := e.listen(ctx, contracts)
 	var due []common.Address
 	for address, c := range contracts {
-		if failed && !e.read[address] || c.doubtedSince(began) {
+		if !told && !e.read[address] || c.doubtedSince(began) {
 			due = append(due, address)
 		}
 	}
 	return due
 }
 
-// contracts are all that are followed. A new one may be the reader's before it is the chain's; it is read in the next turn.
+// contracts are all that are followed. A new one may be the reader's before it is the chain's; it is read in the next
+// turn.
 func (e *events) contracts() map[common.Address]*contract {
 	contracts := map[common.Address]*contract{}
 	for _, c := range e.chain.Contracts() {
@@ -143,21 +147,20 @@ func (e *events) presses() bool {
 	return e.pressing
 }
 
-// listen reads events up to the newest block, or as far as it gets in one turn. That a server does not let them be read is said
-// once.
-func (e *events) listen(ctx context.Context, contracts map[common.Address]*contract) error {
+// listen reads events up to the newest block, or as far as it gets in one turn, and tells whether they tell anything of
+// the contracts. That a server does not let them be read is said once.
+func (e *events) listen(ctx context.Context, contracts map[common.Address]*contract) (told bool) {
 	e.last = time.Now()
-	err := e.follow(ctx, contracts)
+	told, err := e.follow(ctx, contracts)
 	if errors.Is(ctx.Err(), context.Canceled) {
-		return ctx.Err()
+		return true // nobody wants to know it any more
 	}
 	if e.tell(&e.live, err); err != nil {
 		for _, c := range contracts {
 			c.look()
 		}
-		return err
 	}
-	return nil
+	return told
 }
 
 // then looks for the requests of before contracts were followed.
@@ -175,17 +178,21 @@ func (e *events) then(ctx context.Context) {
 func (e *events) tell(o *outage, err error) {
 	switch {
 	case err != nil && o.begin():
-		e.chain.Logger().Warn("the events of contracts cannot be read, and rounds that somebody asks for on the chain are missed",
-			"reason", status.Convert(err).Message())
+		e.chain.Logger().Warn("the events of contracts cannot be read, and rounds that somebody asks for on the chain are "+
+			"missed", "reason", status.Convert(err).Message())
 	case err == nil && o.end():
 		e.chain.Logger().Info("the events of contracts are read again")
 	}
 }
 
-// follow reads the events of the blocks since the last turn.
-func (e *events) follow(ctx context.Context, contracts map[common.Address]*contract) error {
+// follow reads the events of the blocks since the last turn. It has nothing to tell where the nodes are further behind
+// than blocks are read again; if they stay so, the chain itself has gone back, and reading begins anew.
+func (e *events) follow(ctx context.Context, contracts map[common.Address]*contract) (told bool, err error) {
 	head := e.chain.Pool().Height()
 	e.mu.Lock()
+	if !e.behind.IsZero() && time.Since(e.behind) > steady {
+		e.scanned, e.window, e.behind = 0, nil, time.Time{}
+	}
 	scanned := e.scanned
 	e.pressing = false
 	if scanned == 0 { // the contracts were just read, and hold what came before
@@ -193,7 +200,7 @@ func (e *events) follow(ctx context.Context, contracts map[common.Address]*contr
 	}
 	e.mu.Unlock()
 	if scanned == 0 {
-		return nil
+		return true, nil
 	}
 	from := scanned + 1 - min(scanned, overlap)
 	for page := 0; from <= head; page++ {
@@ -202,24 +209,37 @@ func (e *events) follow(ctx context.Context, contracts map[common.Address]*contr
 			break
 		}
 		next, err := e.scan(ctx, contracts, from, head)
-		if err != nil || next == from {
-			return err
+		if err != nil {
+			return false, err
 		}
-		from = next
+		if next == from {
+			break
+		}
+		from, told = next, true
 	}
-	return nil
+	switch {
+	case told:
+		e.behind = time.Time{}
+	case e.behind.IsZero():
+		e.behind = time.Now()
+	}
+	return told, nil
 }
 
-// scan reads all events from one block to another, or as far as one call gets, and returns the block to go on from. It is
-// the first one if no node is asked that has it.
-func (e *events) scan(ctx context.Context, contracts map[common.Address]*contract, from, to uint64) (next uint64, err error) {
+// scan reads all events from one block to another, or as far as one call gets, and returns the block to go on from. It
+// is the first one if no node is asked that has it.
+func (e *events) scan(
+	ctx context.Context, contracts map[common.Address]*contract, from, to uint64,
+) (next uint64, err error) {
 	var (
 		logs []gethtypes.Log
 		head endpoint.Head
 	)
 	filter := endpoint.Filter{
 		Contracts: slices.Collect(maps.Keys(contracts)),
-		Topics:    []common.Hash{aggregator.ConfigSetTopic(), aggregator.NewTransmissionTopic(), aggregator.RoundRequestedTopic()},
+		Topics: []common.Hash{
+			aggregator.ConfigSetTopic(), aggregator.NewTransmissionTopic(), aggregator.RoundRequestedTopic(),
+		},
 	}
 	err = e.chain.Pool().Do(ctx, func(ctx context.Context, client *endpoint.Client) error {
 		head = client.Head()
@@ -258,7 +278,9 @@ func date(ctx context.Context, client *endpoint.Client, logs []gethtypes.Log) er
 }
 
 // take holds the events of some blocks against those that were known of them, and tells the contracts.
-func (e *events) take(contracts map[common.Address]*contract, logs []gethtypes.Log, from, reached uint64, head endpoint.Head) {
+func (e *events) take(
+	contracts map[common.Address]*contract, logs []gethtypes.Log, from, reached uint64, head endpoint.Head,
+) {
 	e.mu.Lock()
 	scanned := e.scanned
 	e.scanned = max(scanned, reached)
@@ -318,8 +340,8 @@ func (e *events) fill(ctx context.Context, contracts map[common.Address]*contrac
 	return err
 }
 
-// requests looks for the requests for rounds of some contracts from one block to another, or as far as one call gets, and returns
-// the block to go on from: the first one if no node is asked that has it.
+// requests looks for the requests for rounds of some contracts from one block to another, or as far as one call gets,
+// and returns the block to go on from: the first one if no node is asked that has it.
 func (e *events) requests(ctx context.Context, contracts []*contract, from, to uint64) (next uint64, err error) {
 	filter := endpoint.Filter{Topics: []common.Hash{aggregator.RoundRequestedTopic()}}
 	of := map[common.Address]*contract{}

@@ -167,3 +167,40 @@ func TestOneFeedOfManyIsUnreadable(t *testing.T) {
 		t.Error("a report was sent to a contract that could not be asked whether it is stale")
 	}
 }
+
+// TestChainGoesBack holds that a chain which begins anew below the blocks that were read is followed all the same.
+func TestChainGoesBack(t *testing.T) {
+	t.Parallel()
+	o := newOracles(t)
+	me := address(o.transmitters[0])
+	d := newDevchain(t, me)
+	f := newFeed(d, o)
+	digest := f.configure("a")
+	server := relayertest.NewServer(t, d.url)
+	ahead := func(params json.RawMessage) (any, error) {
+		header, err := d.client().HeaderByNumber(t.Context(), nil)
+		if err != nil {
+			return nil, err
+		}
+		return map[string]any{
+			"number": hexutil.Uint64(header.Number.Uint64() + 1000), "hash": header.Hash(), "timestamp": hexutil.Uint64(header.Time),
+			"baseFeePerGas": (*hexutil.Big)(header.BaseFee),
+		}, nil
+	}
+	server.Answer("eth_getBlockByNumber", ahead)
+	x := newFixture(t, o.transmitters[0])
+	chain, _ := x.chain(settings("", [2]string{"", server.HTTPURL}))
+	p, _ := x.provider(chain, "p", f.address, me)
+	shows(t, p, 0)
+	server.Answer("eth_getBlockByNumber", nil)
+	_, err := p.Transmit(t.Context(), f.report(digest, 1, 1, 42))
+	must(t, err)
+	d.mineUntil("the report is in the contract", func() bool { _, _, answer := f.latest(); return answer == 42 })
+	block, err := d.client().BlockNumber(t.Context())
+	must(t, err)
+	shows(t, p, 1)
+	d.mineUntil("the newest block is the chain's", func() bool {
+		height, err := p.LatestBlockHeight(t.Context(), &relayerv1.LatestBlockHeightRequest{})
+		return err == nil && height.GetBlockHeight() < block+500
+	})
+}

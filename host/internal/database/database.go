@@ -135,7 +135,8 @@ func one[T any](ctx context.Context, d *Database, scan func(scanner) (T, error),
 	return row, err
 }
 
-func oneRow[T any](ctx context.Context, d *Database, scan func(scanner) (T, error), query string, args []any) (row T, err error) {
+func oneRow[T any](ctx context.Context, d *Database, scan func(scanner) (T, error), query string,
+	args []any) (row T, err error) {
 	statement, err := d.parsed.prepared(ctx, d.reader, query)
 	if err != nil {
 		return row, err

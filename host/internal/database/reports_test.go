@@ -88,7 +88,8 @@ func TestAcceptedIsPruned(t *testing.T) {
 	const rounds = 7
 	when := func(i int) types.ReportTimestamp { return at(1, uint32(i/rounds+1), uint8(i%rounds)) }
 	const total = acceptedKept + 10
-	err := d.write(ctx, buffered, func(tx *transaction) error { // a thousand calls of put take seconds under the race detector
+	// A thousand calls of put take seconds under the race detector.
+	err := d.write(ctx, buffered, func(tx *transaction) error {
 		for i := range acceptedKept {
 			at := when(i)
 			if _, err := tx.ExecContext(ctx, "INSERT INTO accepted_reports VALUES ($1, $2, $3, $4, TRUE)",

@@ -40,9 +40,9 @@ type pending struct {
 	done   chan error // has room for the outcome
 }
 
-// write runs change in a transaction of the given durability, which it may share with other writes. What change wrote is
-// taken back when it fails or ctx ends before its turn, so an error means that nothing was written, unless it is one of
-// the disk.
+// write runs change in a transaction of the given durability, which it may share with other writes. What change wrote
+// is taken back when it fails or ctx ends before its turn, so an error means that nothing was written, unless it is
+// one of the disk.
 func (d *Database) write(ctx context.Context, level durability, change func(tx *transaction) error) (err error) {
 	defer func() { d.note(&d.writes, err) }()
 	p := &pending{ctx: ctx, level: level, change: change, done: make(chan error, 1)}
@@ -185,8 +185,8 @@ func (q *queue) set(ctx context.Context, conn *sql.Conn, level durability) error
 	return nil
 }
 
-// transaction is what a change is written by. Its statements are parsed once. They run to their end though their context
-// does not last as long: SQLite would take back the whole transaction, others' writes too.
+// transaction is what a change is written by. Its statements are parsed once. They run to their end though their
+// context does not last as long: SQLite would take back the whole transaction, others' writes too.
 type transaction struct {
 	tx    *sql.Tx
 	end   func()

@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// TestWritesThatWaitAreWrittenTogether holds that what waits shares a transaction, in which each write stands for itself,
-// and that one whose caller has gone is not written.
+// TestWritesThatWaitAreWrittenTogether holds that what waits shares a transaction, in which each write stands for
+// itself, and that one whose caller has gone is not written.
 func TestWritesThatWaitAreWrittenTogether(t *testing.T) {
 	t.Parallel()
 	d := testOpen(t, testPath(t))

@@ -42,8 +42,8 @@ func (r *receipt) fee() *big.Int {
 	return fee
 }
 
-// mined is where a flight was found in a block. While the account's nonce is above the flight's, that block or another of its kind
-// stands, so that the receipt is not read again before it may be final.
+// mined is where a flight was found in a block. While the account's nonce is above the flight's, that block or another
+// of its kind stands, so that the receipt is not read again before it may be final.
 type mined struct {
 	hash  string
 	block *big.Int
@@ -57,7 +57,8 @@ func (a *Account) Survey(ctx context.Context, flights []relayer.Flight, items []
 	err := a.settings.Pool.Do(ctx, func(ctx context.Context, client *endpoint.Client) error {
 		l := &look{
 			account: a, client: client, flights: flights, items: items,
-			standing: map[int]mined{}, receipts: map[string]**receipt{}, untold: map[string]bool{}, contracts: map[string]*view{},
+			standing: map[int]mined{}, receipts: map[string]**receipt{}, untold: map[string]bool{},
+			contracts: map[string]*view{},
 		}
 		var err error
 		survey, err = l.all(ctx, known)
@@ -88,8 +89,9 @@ type view struct {
 	failed bool
 }
 
-// all asks first for the nonce and of the reports that are in no transaction; then of the transactions that blocks may have, and of
-// those that they have not, whether their reports are stale; and in the end of the reports of those that are final.
+// all asks first for the nonce and of the reports that are in no transaction; then of the transactions that blocks may
+// have, and of those that they have not, whether their reports are stale; and in the end of the reports of those that
+// are final.
 //
 // Receipts come after nonces: a transaction that is mined in between is then seen by its receipt, never taken for lost.
 func (l *look) all(ctx context.Context, known uint64) (relayer.Survey, error) {
@@ -169,8 +171,8 @@ func (l *look) settle(ctx context.Context) error {
 // used tells whether a block has used a flight's nonce, for its transaction or for another.
 func (l *look) used(f relayer.Flight) bool { return f.Sequence < uint64(l.next) }
 
-// found asks for the receipts of flights that blocks may have, but not again of those that are known to be in one before that is
-// final; and whether the reports of all others are stale by now.
+// found asks for the receipts of flights that blocks may have, but not again of those that are known to be in one
+// before that is final; and whether the reports of all others are stale by now.
 func (l *look) found(ctx context.Context) error {
 	var (
 		historical, calls []rpc.BatchElem
@@ -232,8 +234,8 @@ func (l *look) historical() []rpc.BatchElem {
 	}}
 }
 
-// ask makes calls, and asks the contracts of some reports that were not asked yet. A contract of which the node gives no
-// answer is asked again by itself, so that it keeps its own reports waiting alone.
+// ask makes calls, and asks the contracts of some reports that were not asked yet. A contract of which the node gives
+// no answer is asked again by itself, so that it keeps its own reports waiting alone.
 func (l *look) ask(ctx context.Context, calls []rpc.BatchElem, about []relayer.Item) error {
 	all := slices.Clone(calls)
 	var asked []*view
@@ -372,8 +374,8 @@ func (a *Account) forget(flights []relayer.Flight) {
 	maps.DeleteFunc(a.mined, func(sequence uint64, _ mined) bool { return !sequences[sequence] })
 }
 
-// standing is what the answer says; nil if it cannot be read. Its digest is that of the contract's configuration, also before the
-// first transmission.
+// standing is what the answer says; nil if it cannot be read. Its digest is that of the contract's configuration, also
+// before the first transmission.
 func (v *view) standing() *relayer.Standing {
 	latest, err := aggregator.ParseTransmissionDetails(v.output)
 	if err != nil {

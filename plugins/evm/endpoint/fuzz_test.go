@@ -43,7 +43,7 @@ func FuzzAnswer(f *testing.F) {
 		failed["Batch"] = c.Batch(ctx, []rpc.BatchElem{LatestBlock(&head), View(common.Address{1}, []byte{1}, &output)})
 		_, failed["Finalized"] = c.Finalized(ctx)
 		_, failed["Read"] = c.Read(ctx, Read{Block: "latest"})
-		_, _, failed["Logs"] = c.Logs(ctx, common.Address{1}, common.Hash{1}, 1, 5000)
+		_, _, failed["Logs"] = c.Logs(ctx, Filter{[]common.Address{{1}}, []common.Hash{{1}}}, 1, 5000)
 		failed["Call"] = c.Call(ctx, new(string), "eth_sendRawTransaction", "0x00")
 		failed["check"] = d.check(ctx, c)
 		_, failed["Output"] = Output(output)

@@ -29,7 +29,9 @@ const mostContracts = 1000
 // read: reached is the last block of which it has them.
 //
 // Its error is marked relayer.Answered or relayer.Unserved, or a fault of the node.
-func (c *Client) Logs(ctx context.Context, filter Filter, from, to uint64) (logs []types.Log, reached uint64, err error) {
+func (c *Client) Logs(ctx context.Context, filter Filter, from, to uint64) (
+	logs []types.Log, reached uint64, err error,
+) {
 	reached = to
 	for left := filter.Contracts; len(left) > 0; {
 		var (

@@ -23,8 +23,8 @@ type Cache[T any] struct {
 	failure error     // of what was read last; nil after a success
 }
 
-// NewCache makes an empty one. Subject names what is read, for errors; why, if not nil, says what a first read still waits for;
-// ttl is how old an answer may be.
+// NewCache makes an empty one. Subject names what is read, for errors; why, if not nil, says what a first read still
+// waits for; ttl is how old an answer may be.
 func NewCache[T any](subject string, why func() string, ttl time.Duration) *Cache[T] {
 	answered := make(chan struct{})
 	return &Cache[T]{
@@ -41,8 +41,8 @@ func (c *Cache[T]) Set(value T) {
 	c.answer()
 }
 
-// Fail takes why nothing was read. An error that is neither UNAVAILABLE nor DEADLINE_EXCEEDED is the chain's answer: waiting
-// would not change it.
+// Fail takes why nothing was read. An error that is neither UNAVAILABLE nor DEADLINE_EXCEEDED is the chain's answer:
+// waiting would not change it.
 func (c *Cache[T]) Fail(err error) {
 	c.mu.Lock()
 	c.failure = err
@@ -79,7 +79,8 @@ func (c *Cache[T]) Latest() (T, error) {
 		}
 		return none, status.Errorf(codes.Unavailable, "%s has not been read yet: %s", c.subject, why)
 	case c.set.IsZero():
-		return none, status.Errorf(codes.Unavailable, "%s has not been read yet: %s", c.subject, status.Convert(c.failure).Message())
+		return none, status.Errorf(codes.Unavailable, "%s has not been read yet: %s", c.subject,
+			status.Convert(c.failure).Message())
 	case age <= c.ttl:
 		return c.value, nil
 	case c.failure == nil:
@@ -91,8 +92,8 @@ func (c *Cache[T]) Latest() (T, error) {
 	}
 }
 
-// Await is Latest, but in a process that has just started it waits for the chain's first answer, as the function Await does: that
-// a relayer begins must fail nobody's call.
+// Await is Latest, but in a process that has just started it waits for the chain's first answer, as the function Await
+// does: that a relayer begins must fail nobody's call.
 //
 // Errors: as Latest.
 func (c *Cache[T]) Await(ctx context.Context) (T, error) {

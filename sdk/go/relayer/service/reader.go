@@ -17,12 +17,12 @@ type ReaderSettings[C any, K comparable] struct {
 	Pool *relayer.Pool[C]
 	// Poller says how often contracts are read. The Reader sets Subject, Fetch and Why.
 	Poller relayer.PollerSettings[struct{}]
-	// Read reads all of these contracts at one node, in as few requests as it takes. relayer.Answered marks, in a reading, what no
-	// other node would answer otherwise. An error of its own is a fault of the node in all of them.
+	// Read reads all of these contracts at one node, in as few requests as it takes. relayer.Answered marks, in a reading,
+	// what no other node would answer otherwise. An error of its own is a fault of the node in all of them.
 	Read func(ctx context.Context, client C, contracts []K) ([]Reading, error)
-	// Due, if set, says which contracts have to be read now: those that have changed as far as the chain's events tell, and those
-	// that were not read for long. It is asked in each turn, before anything is read and once more behind that, with first unset.
-	// nil: all are, in each turn.
+	// Due, if set, says which contracts have to be read now: those that have changed as far as the chain's events tell,
+	// and those that were not read for long. It is asked in each turn, before anything is read and once more behind that,
+	// with first unset. nil: all are, in each turn.
 	Due func(ctx context.Context, first bool) []K
 	// Then, if set, ends each turn that Due began: it is for what can wait.
 	Then func(ctx context.Context)
@@ -34,8 +34,8 @@ type Reading struct {
 	Err  error
 }
 
-// Reader reads the contracts of a chain together: however many there are, a node is asked once for all of them. What goes wrong
-// with one is asked for again by itself, and keeps no other from being read.
+// Reader reads the contracts of a chain together: however many there are, a node is asked once for all of them. What
+// goes wrong with one is asked for again by itself, and keeps no other from being read.
 type Reader[C any, K comparable] struct {
 	settings ReaderSettings[C, K]
 
