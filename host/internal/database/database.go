@@ -63,7 +63,7 @@ type Database struct {
 	reads      health.Attempts // likewise
 
 	parsed statements // of the reader
-	queue *queue
+	queue  *queue
 
 	closing  sync.Once
 	closeErr error
