@@ -40,6 +40,8 @@ type Feed struct {
 	Round time.Time
 	// Observation is the job's own observing.
 	Observation Attempts
+	// Agreement is the comparing of the job's newest observation with the contract's answer.
+	Agreement Attempts
 	// Transmission is the handing of reports to the relayer.
 	Transmission Attempts
 	// Delay is how long after libocr asked for the observation of its round the newest report was handed to the relayer;
@@ -97,7 +99,8 @@ func (f Feed) State(now time.Time) State {
 		{"not configured", unconfigured}, {"not an oracle", stranger}, {"other keys", otherKeys},
 		{"other transmitter", otherAccount}, {"starting", starting}, {"peers not heard", alone}, {"no rounds", stalled},
 		{"nothing lands", unlanded},
-		{"observations fail", blind}, {"relayer takes no reports", unhanded}, {"account", poor},
+		{"observations fail", blind}, {"observations stray", stray},
+		{"relayer takes no reports", unhanded}, {"account", poor},
 	})
 }
 
@@ -276,6 +279,15 @@ func blind(f *Feed, now time.Time) (State, bool) {
 		Level: Degraded, Reason: "this node has observed nothing " + f.Observation.told(now),
 		Remedy: "see the job's sources: loop jobs runs shows what each task came to",
 	}, true
+}
+
+// stray is a node whose observations are far from what the network agrees on. The others outvote them.
+func stray(f *Feed, now time.Time) (State, bool) {
+	return State{
+		Level: Degraded, Reason: fmt.Sprintf("this node's observations have been away from the contract's answer for %s: %s",
+			long(now, f.Agreement.Since), f.Agreement.Fault),
+		Remedy: "see that the job's sources are not stale and ask for the right price: loop jobs runs shows what each gave",
+	}, f.Agreement.Fault != "" && now.Sub(f.Agreement.Since) >= patience
 }
 
 func unhanded(f *Feed, now time.Time) (State, bool) {

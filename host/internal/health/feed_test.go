@@ -127,6 +127,11 @@ func TestFeeds(t *testing.T) {
 		"adapter failed thrice": {func(f *Feed) {
 			f.Observation = failing(97, 3, "timeout")
 		}, State{Degraded, "observations fail", "this node has observed nothing for 3s (failures: 3): timeout", sources}},
+		"stale source": {func(f *Feed) { f.Agreement = failing(60, 20, "90 is 10.0 % below 100") },
+			State{Degraded, "observations stray",
+				"this node's observations have been away from the contract's answer for 40s: 90 is 10.0 % below 100",
+				"see that the job's sources are not stale and ask for the right price: loop jobs runs shows what each gave"}},
+		"a leap": {func(f *Feed) { f.Agreement = failing(90, 5, "90 is 10.0 % below 100") }, State{}},
 		"relayer down": {func(f *Feed) { f.Transmission = failing(70, 2, "plugin evm is quarantined") },
 			State{Degraded, "relayer takes no reports",
 				"no report has reached the relayer for 30s (failures: 2): plugin evm is quarantined",

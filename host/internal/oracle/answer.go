@@ -86,5 +86,8 @@ func (o *Oracle) Land(ctx context.Context) error {
 	round := uint8(at.GetRound()) // of 8 bits by the contract
 	o.feed.Landed(at.GetEpoch(), round)
 	o.settings.History.Landed(hostservice.Round{ConfigDigest: digest, Epoch: at.GetEpoch(), Round: round})
+	if own := o.Observed().GetValue(); own != nil && latest.GetAnswer() != nil {
+		o.feed.Compared(wire.Int(own), wire.Int(latest.GetAnswer()))
+	}
 	return nil
 }
