@@ -42,7 +42,7 @@ tidy: ## Give all modules the workspace's versions and tidy their go.mod files.
 
 # ---- Tests ----
 
-STEPS := prepare generated lint unit test-python standalone binaries race e2e hosts-if-possible solana-if-possible anvil-if-possible test-release
+STEPS := prepare generated lint unit test-python standalone binaries race e2e test-faults hosts-if-possible solana-if-possible anvil-if-possible test-release
 
 .PHONY: test
 test: ## Run everything that CI runs; it stops at the first step that fails.
@@ -154,6 +154,11 @@ e2e: build ## Run devnets to their end: plugins as processes, in the node's proc
 	bin/devnet --bin-dir .bin/bare --rounds 10 --json --plugin relayer:acme=.bin/acme/loop-acme
 	@if [ -e .venv/ready ]; then set -x; bin/devnet --bin-dir .bin/bare --rounds 10 --json \
 		--plugin 'relayer:acme=.venv/bin/loop-relayer-python --relay acme'; fi
+
+# Most rows wait for what a node says in its time: many at once, whatever the number of processors.
+.PHONY: test-faults
+test-faults: build ## Make every fault of docs/troubleshooting.md on nodes that run, and hold what they say of it; as root those of disks too.
+	LOOP_BIN_DIR=$(CURDIR)/bin go test -count=1 -timeout 20m -parallel 64 ./tools/devnet/faults
 
 # The limits are wide, for busy machines and old kernels: without its bound on links' silence, a split of 30 s outlasts its end
 # by 27. A node knows addresses of its peers without a bootstrapper from its second minute on, when libocr stores them.

@@ -1,0 +1,127 @@
+package faults
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"syscall"
+	"testing"
+)
+
+// machines are the faults of what the node runs on. Those of disks need a file system of its own, which root alone may
+// have.
+func machines() chapter {
+	return chapter{
+		title: "The machine",
+		about: "What the node runs on.",
+		faults: []fault{
+			{
+				name: "the disk of the database is nearly full",
+				make: func(s *scene) { s.fill(2 << 20) },
+				says: says{
+					status: "degraded", alerts: []string{"LoopDatabaseDegraded"},
+					parts: []component{{"database", "degraded", "its disk is nearly full: … MiB of 64 are left", "make room on " +
+						"the disk of …"}},
+				},
+				todo: "free space on the disk that holds RootDir",
+			},
+			{
+				name:   "the disk of the database is full",
+				make:   func(s *scene) { s.fill(0) },
+				within: 2 * patience,
+				says: says{
+					status: "failing", alerts: []string{"LoopDatabaseFailed"},
+					parts: []component{{"database", "failed", "its disk is full: … KiB are left", "make room on the disk of …"}},
+					may:   []component{{"job 1 (machine)", "degraded", "no report has reached the relayer for …", "…"}},
+				},
+				todo: "free space on the disk that holds RootDir; the node goes on by itself then",
+			},
+			{
+				name:   "an isolated job's plugin is killed again and again",
+				make:   func(s *scene) { s.again(fmt.Sprintf("median-%d", s.id), syscall.SIGKILL) },
+				within: 2 * patience,
+				says: says{
+					may:    unsteady("machine"),
+					status: "degraded", alerts: []string{"LoopPluginDegraded"},
+					parts: []component{{"plugin median-1", "degraded", "plugin median-1 has ended … times in the last 10m0s, " +
+						"last: …signal: killed…", "see its last words by loop plugins inspect median-1"}},
+				},
+				todo: "see who kills it: the kernel's log tells of memory that ran out",
+			},
+			{
+				name: "the node does not run",
+				make: func(s *scene) { _ = s.node.process.Process.Kill() },
+				says: says{
+					exit: 4, alerts: []string{"LoopNodeDown"},
+					stderr: "loop: no node answers at …loop.sock (…); start one with: loop node start, or name another with " +
+						"--socket or --url",
+				},
+				todo: "see its last lines, and start it again",
+			},
+		},
+	}
+}
+
+// room is the folder that has a file system of its own.
+func (s *scene) room() string { return s.node.root() }
+
+// small has the row's node run with a small file system where its database lies.
+func (s *scene) small() {
+	if err := os.MkdirAll(s.room(), 0o700); err != nil {
+		s.t.Fatal(err)
+	}
+	s.node.wrap = []string{"/usr/bin/unshare", "--mount", "/bin/sh", "-c", "mount -t tmpfs -o size=64m tmpfs " +
+		"" + s.room() + ` && exec "$0" "$@"`}
+}
+
+// fill takes what is left of the small file system, but for some bytes.
+func (s *scene) fill(leave int64) {
+	name := filepath.Join("/proc", strconv.Itoa(s.node.process.Process.Pid), "root", s.room(), "other")
+	file, err := os.Create(name)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer file.Close()
+	s.undo(func() { _ = os.Remove(name) })
+	var taken int64
+	for _, size := range []int{1 << 20, 4 << 10} { // as close as it gets
+		for n, err := 0, error(nil); err == nil; taken += int64(n) {
+			n, err = file.Write(make([]byte, size))
+		}
+	}
+	if err := file.Truncate(taken - leave); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+// gone ends the node, which nobody can ask any more.
+func (s *scene) gone(f fault) {
+	s.t.Helper()
+	f.make(s)
+	_ = s.node.process.Wait() // it was killed
+	s.tells(f, "", "jobs", "list")
+	fires := false
+	s.poll(patience, func() bool {
+		fires = !s.watches() || slices.Contains(s.firing(s.t, s.node, s.id), f.says.alerts[0])
+		return fires
+	})
+	if !fires {
+		s.t.Errorf("the alert %s does not fire", f.says.alerts[0])
+	}
+}
+
+// runMachines makes them one after another on a node whose feed goes on.
+func runMachines(t *testing.T, at *scene) {
+	at.on(t).follow()
+	for _, f := range machines().faults {
+		t.Run(f.name, func(t *testing.T) {
+			if s := at.on(t); f.says.exit == 0 {
+				s.live(f)
+			} else {
+				s.gone(f)
+			}
+		})
+	}
+}
