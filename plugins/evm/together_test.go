@@ -183,7 +183,8 @@ func TestChainGoesBack(t *testing.T) {
 			return nil, err
 		}
 		return map[string]any{
-			"number": hexutil.Uint64(header.Number.Uint64() + 1000), "hash": header.Hash(), "timestamp": hexutil.Uint64(header.Time),
+			"number": hexutil.Uint64(header.Number.Uint64() + 1000), "hash": header.Hash(),
+			"timestamp":     hexutil.Uint64(header.Time),
 			"baseFeePerGas": (*hexutil.Big)(header.BaseFee),
 		}, nil
 	}

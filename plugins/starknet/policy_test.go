@@ -251,11 +251,14 @@ func TestSigningCheckRefusesOtherBytes(t *testing.T) {
 			"wider than 64 bits",
 		},
 		"an amount beyond all": {
-			good.Data, []byte(`{"sender_address":"0x1","resource_bounds":{"l2_gas":{"max_amount":"0x1` + strings.Repeat("0", 16) + `"}}}`),
+			good.Data,
+			[]byte(`{"sender_address":"0x1","resource_bounds":{"l2_gas":{"max_amount":"0x1` + strings.Repeat("0", 16) + `"}}}`),
 			"bound of l2_gas",
 		},
 		"a price beyond all": {
-			good.Data, []byte(`{"sender_address":"0x1","resource_bounds":{"l1_gas":{"max_price_per_unit":"0x1` + strings.Repeat("0", 32) + `"}}}`),
+			good.Data,
+			[]byte(`{"sender_address":"0x1","resource_bounds":{"l1_gas":{"max_price_per_unit":"0x1` + strings.Repeat("0", 32) +
+				`"}}}`),
 			"bound of l1_gas",
 		},
 	} {

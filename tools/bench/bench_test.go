@@ -94,7 +94,8 @@ func TestPage(t *testing.T) {
 		t.Fatal(err)
 	}
 	all := results{
-		"Boundary/call/c=1":  {"process-p50/plain": 0.444, "process-cpu/plain": 0.4, "grpc-p50/plain": 1.2, "grpc-cpu/plain": 1.3},
+		"Boundary/call/c=1": {"process-p50/plain": 0.444, "process-cpu/plain": 0.4, "grpc-p50/plain": 1.2,
+			"grpc-cpu/plain": 1.3},
 		"Boundary/call/c=64": {"process-rate/plain": 2.5},
 	}
 	if err := write(page, all, "a machine"); err != nil {

@@ -35,8 +35,8 @@ type figure struct {
 	gated bool
 }
 
-// figures are the rows of the page in their order. Ratios are to plain go-plugin without TLS, metrics, rules and healing, in the same
-// benchmark; what crosses twice is compared with one direct call.
+// figures are the rows of the page in their order. Ratios are to plain go-plugin without TLS, metrics, rules and
+// healing, in the same benchmark; what crosses twice is compared with one direct call.
 func figures() []figure {
 	atMost := func(v float64) bound { return bound{most: v} }
 	atLeast := func(v float64) bound { return bound{least: v} }
@@ -46,17 +46,25 @@ func figures() []figure {
 		{"a call, 64 callers: rate", "Boundary/call/c=64", rate, "", atLeast(3), true},
 		{"a call, 64 callers: processor time of both processes", "Boundary/call/c=64", cpu, "", atMost(0.35), true},
 		{"a call: allocations at both ends", "Allocations", "process-allocs/plain", "", atMost(0.3), false},
-		{"a call of a plugin on another's object, through the node, one caller: p50", "Boundary/forward/c=1", p50, "", atMost(0.9), true},
-		{"a call of a plugin on another's object, through the node, 64 callers: rate", "Boundary/forward/c=64", rate, "", atLeast(2.5), true},
-		{"a call within which the plugin calls the node, one caller: p50", "Boundary/callback/c=1", p50, "", atMost(0.9), true},
-		{"a call within which the plugin calls the node, 64 callers: rate", "Boundary/callback/c=64", rate, "", bound{}, true},
+		{"a call of a plugin on another's object, through the node, one caller: p50", "Boundary/forward/c=1", p50, "",
+			atMost(0.9), true},
+		{"a call of a plugin on another's object, through the node, 64 callers: rate", "Boundary/forward/c=64", rate, "",
+			atLeast(2.5), true},
+		{"a call within which the plugin calls the node, one caller: p50", "Boundary/callback/c=1", p50, "", atMost(0.9),
+			true},
+		{"a call within which the plugin calls the node, 64 callers: rate", "Boundary/callback/c=64", rate, "", bound{},
+			true},
 		{"a small call beside calls of 1 MiB: p50", "Beside", "beside-p50/plain", "", atMost(1), false},
 		{"a small call beside calls of 1 MiB: p99, to that of one alone", "Beside", "beside-p99/alone", "", atMost(2), false},
 		{"a call of a plugin in Python, one caller: p50", "UnaryPython", "python-p50/plain", "", atMost(1), false},
 		{"launch to first call", "Launch", "launch/plain", "", atMost(1.8), false},
-		{"SIGKILL until the same object answers, with a standby, Go: median", "Standby/go", "median-ms", " ms", atMost(10), false},
-		{"SIGKILL until the same object answers, with a standby, Go: longest", "Standby/go", "longest-ms", " ms", atMost(50), false},
-		{"SIGKILL until the same object answers, with a standby, Python: median", "Standby/python", "median-ms", " ms", atMost(10), false},
-		{"SIGKILL until the same object answers, with a standby, Python: longest", "Standby/python", "longest-ms", " ms", atMost(50), false},
+		{"SIGKILL until the same object answers, with a standby, Go: median", "Standby/go", "median-ms", " ms", atMost(10),
+			false},
+		{"SIGKILL until the same object answers, with a standby, Go: longest", "Standby/go", "longest-ms", " ms", atMost(50),
+			false},
+		{"SIGKILL until the same object answers, with a standby, Python: median", "Standby/python", "median-ms", " ms",
+			atMost(10), false},
+		{"SIGKILL until the same object answers, with a standby, Python: longest", "Standby/python", "longest-ms", " ms",
+			atMost(50), false},
 	}
 }

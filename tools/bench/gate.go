@@ -45,7 +45,8 @@ func holdGate(ctx context.Context, stdout, stderr io.Writer, base string, budget
 	if err := unpack(ctx, tree, commit, before); err != nil {
 		return err
 	}
-	sides := [2]side{{tree: before, program: filepath.Join(folder, "base.test")}, {tree: tree, program: filepath.Join(folder, "head.test")}}
+	sides := [2]side{{tree: before, program: filepath.Join(folder, "base.test")},
+		{tree: tree, program: filepath.Join(folder, "head.test")}}
 	for _, s := range sides {
 		if err := build(ctx, s.tree, s.program); err != nil {
 			return err
@@ -119,7 +120,8 @@ type side struct{ tree, program string }
 type round [2]results
 
 // alternate measures both sides in turns for about so long.
-func alternate(ctx context.Context, stderr io.Writer, sides [2]side, of []figure, budget time.Duration) (rounds []round, err error) {
+func alternate(ctx context.Context, stderr io.Writer, sides [2]side, of []figure,
+	budget time.Duration) (rounds []round, err error) {
 	for begin := time.Now(); len(rounds) < leastRounds || time.Since(begin) < budget; {
 		var r round
 		for at, s := range sides {

@@ -18,7 +18,8 @@ func thisMachine(ctx context.Context) string {
 		version = []byte(runtime.Version())
 	}
 	return fmt.Sprintf("Measured on %s: %d processors of %s, %s, %s; load average over the last minute at the end %s.",
-		time.Now().UTC().Format(time.DateOnly), runtime.NumCPU(), model(), kernel(), strings.TrimSpace(string(version)), load())
+		time.Now().UTC().Format(time.DateOnly), runtime.NumCPU(), model(), kernel(), strings.TrimSpace(string(version)),
+		load())
 }
 
 // model is the processor's, as Linux names it.

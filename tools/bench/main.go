@@ -1,5 +1,5 @@
-// Bench measures what the boundary between node and plugins costs, in ratios to plain go-plugin of the same minute: it writes
-// docs/performance.md, or holds a change against the commit that it stands on.
+// Bench measures what the boundary between node and plugins costs, in ratios to plain go-plugin of the same minute: it
+// writes docs/performance.md, or holds a change against the commit that it stands on.
 package main
 
 import (
@@ -47,7 +47,8 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	only := flags.String("only", "", "measure the rows alone whose benchmarks match this regular expression")
 	gate := flags.Bool("gate", false, "compare with another commit")
 	base := flags.String("base", "", "that commit (default: where this branch left origin/main, else the last one)")
-	budget := flags.Duration("budget", 90*time.Second, "how long the gate measures, at most, before it looks once more at what seems worse")
+	budget := flags.Duration("budget", 90*time.Second,
+		"how long the gate measures, at most, before it looks once more at what seems worse")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}

@@ -37,7 +37,8 @@ func build(ctx context.Context, tree, to string) error {
 	return nil
 }
 
-// iterations is how often a benchmark measures for so many pairs. That of deaths counts them itself, and they take long.
+// iterations is how often a benchmark measures for so many pairs. That of deaths counts them itself, and they take
+// long.
 func iterations(name string, pairs int) int {
 	if strings.HasPrefix(name, "Standby/") {
 		return 1
@@ -47,7 +48,8 @@ func iterations(name string, pairs int) int {
 
 // measure runs benchmarks, each for so many iterations, and copies what they print.
 func measure(ctx context.Context, program, tree, which string, iterations int, copyTo io.Writer) (results, error) {
-	cmd := exec.CommandContext(ctx, program, "-test.run", "^$", "-test.bench", which, "-test.benchtime", fmt.Sprintf("%dx", iterations))
+	cmd := exec.CommandContext(ctx, program, "-test.run", "^$", "-test.bench", which, "-test.benchtime",
+		fmt.Sprintf("%dx", iterations))
 	cmd.Dir = filepath.Join(tree, benchmarked)
 	var said bytes.Buffer
 	cmd.Stdout, cmd.Stderr = io.MultiWriter(&said, copyTo), os.Stderr
@@ -123,7 +125,8 @@ func benchmarks(all []figure) (names []string) {
 func root(ctx context.Context) (string, error) {
 	out, err := exec.CommandContext(ctx, "git", "rev-parse", "--show-toplevel").Output()
 	if err != nil {
-		return "", errors.New("bench compares commits and runs in a clone of the repository: git rev-parse --show-toplevel failed")
+		return "", errors.New("bench compares commits and runs in a clone of the repository: git rev-parse --show-toplevel " +
+			"failed")
 	}
 	return strings.TrimSpace(string(out)), nil
 }

@@ -87,7 +87,8 @@ func write(page string, all results, machine string) error {
 	before, rest, ok := bytes.Cut(old, []byte(begin))
 	_, after, ok2 := bytes.Cut(rest, []byte(end))
 	if !ok || !ok2 {
-		return fmt.Errorf("%s has no lines %q and %q, between which the figures stand", page, strings.TrimSpace(begin), strings.TrimSpace(end))
+		return fmt.Errorf("%s has no lines %q and %q, between which the figures stand", page, strings.TrimSpace(begin),
+			strings.TrimSpace(end))
 	}
 	plot := strings.TrimSuffix(page, ".md") + ".svg"
 	var out bytes.Buffer
@@ -153,7 +154,8 @@ func details() (names []string) {
 
 func detailTable(all results) string {
 	var b strings.Builder
-	b.WriteString("| what | callers | frames: p50 | rate | processor | gRPC: p50 | rate | processor |\n" + "|" + strings.Repeat(" --- |", 8) + "\n")
+	b.WriteString("| what | callers | frames: p50 | rate | processor | gRPC: p50 | rate | processor |\n" + "|" +
+		strings.Repeat(" --- |", 8) + "\n")
 	for _, c := range crossings() {
 		what := c.what
 		for _, n := range callers() {

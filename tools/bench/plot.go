@@ -21,7 +21,8 @@ func at(ratio float64) float64 {
 	return plotLeft + share*(plotWidth-plotLeft-plotRight)
 }
 
-// bars draws the p50 and the processor time of each crossing, over frames and over gRPC, from the line of plain go-plugin.
+// bars draws the p50 and the processor time of each crossing, over frames and over gRPC, from the line of plain
+// go-plugin.
 func bars(all results) string {
 	var body strings.Builder
 	y := 40
@@ -31,13 +32,16 @@ func bars(all results) string {
 			if metrics == nil {
 				continue
 			}
-			fmt.Fprintf(&body, `<text x="%d" y="%d" text-anchor="end">%s, %d at once</text>`+"\n", plotLeft-10, y+2*barHeight, short(c), n)
+			fmt.Fprintf(&body, `<text x="%d" y="%d" text-anchor="end">%s, %d at once</text>`+"\n", plotLeft-10, y+2*barHeight,
+				short(c), n)
 			for _, bar := range []struct{ metric, color string }{
-				{"process-p50/plain", "#1f77b4"}, {"process-cpu/plain", "#aec7e8"}, {"grpc-p50/plain", "#7f7f7f"}, {"grpc-cpu/plain", "#c7c7c7"},
+				{"process-p50/plain", "#1f77b4"}, {"process-cpu/plain", "#aec7e8"}, {"grpc-p50/plain", "#7f7f7f"},
+				{"grpc-cpu/plain", "#c7c7c7"},
 			} {
 				v := metrics[bar.metric]
 				from, to := min(at(1), at(v)), max(at(1), at(v))
-				fmt.Fprintf(&body, `<rect x="%.1f" y="%d" width="%.1f" height="%d" fill="%s"/>`+"\n", from, y, to-from, barHeight, bar.color)
+				fmt.Fprintf(&body, `<rect x="%.1f" y="%d" width="%.1f" height="%d" fill="%s"/>`+"\n", from, y, to-from, barHeight,
+					bar.color)
 				fmt.Fprintf(&body, `<text x="%.1f" y="%d" class="value">%s</text>`+"\n", to+4, y+barHeight-2, shown(v))
 				y += barHeight + barGap
 			}
@@ -50,7 +54,8 @@ func bars(all results) string {
 		fmt.Fprintf(&axis, `<text x="%.1f" y="24" text-anchor="middle">%g</text>`+"\n", at(ratio), ratio)
 	}
 	fmt.Fprintf(&axis, `<line x1="%.1f" y1="30" x2="%.1f" y2="%d" stroke="#000"/>`+"\n", at(1), at(1), y)
-	legend := fmt.Sprintf(`<text x="10" y="%d">Ratios to plain go-plugin, less is better. Frames: p50 blue, processor light blue; gRPC: p50 grey, processor light grey.</text>`, y+16)
+	legend := fmt.Sprintf(
+		`<text x="10" y="%d">Ratios to plain go-plugin, less is better. Frames: p50 blue, processor light blue; gRPC: p50 grey, processor light grey.</text>`, y+16)
 	return fmt.Sprintf(`<svg xmlns="http://www.w3.org/2000/svg" width="%d" height="%d" viewBox="0 0 %d %d">
 <style>text { font: 12px sans-serif } .value { font-size: 10px }</style>
 <rect width="100%%" height="100%%" fill="#fff"/>
@@ -61,5 +66,6 @@ func bars(all results) string {
 
 // short is what a plot has room for.
 func short(c crossing) string {
-	return map[string]string{"call": "call", "callback": "call that calls back", "forward": "call through the node"}[c.name]
+	return map[string]string{"call": "call", "callback": "call that calls back",
+		"forward": "call through the node"}[c.name]
 }

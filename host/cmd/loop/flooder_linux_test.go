@@ -83,7 +83,8 @@ func (f *flooder) Init(_ context.Context, r *pluginv1.InitRequest) (*pluginv1.In
 }
 
 // CollectMetrics implements pluginv1.LifecycleServiceServer: it fails with another code each time, or has a lot to say.
-func (f *flooder) CollectMetrics(context.Context, *pluginv1.CollectMetricsRequest) (*pluginv1.CollectMetricsResponse, error) {
+func (f *flooder) CollectMetrics(context.Context,
+	*pluginv1.CollectMetricsRequest) (*pluginv1.CollectMetricsResponse, error) {
 	if f.large.Load() {
 		return &pluginv1.CollectMetricsResponse{ContentType: "text/plain",
 			Exposition: bytes.Repeat([]byte("# \n"), (wire.MaxMessageBytes-1024)/3)}, nil

@@ -13,8 +13,9 @@ import (
 	"testing"
 )
 
-// TestPasswordLeavesMemory holds that a node that runs has no copy of the keystore's password, however it was given it and whether it
-// has just made its keystore or opened it. A secret that it needs on is found, so that the search is known to work.
+// TestPasswordLeavesMemory holds that a node that runs has no copy of the keystore's password, however it was given it
+// and whether it has just made its keystore or opened it. A secret that it needs on is found, so that the search is
+// known to work.
 func TestPasswordLeavesMemory(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("the memory of a node is root's to read")
@@ -26,7 +27,8 @@ func TestPasswordLeavesMemory(t *testing.T) {
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
 	text := fmt.Sprintf("RootDir = %q\n[WebServer]\nHTTPPort = 0\n[P2P.V2]\nListenAddresses = [\"127.0.0.1:%d\"]\n"+
-		"[Plugins]\nSocketDir = %q\n[[EVM]]\nChainID = \"1\"\n[[EVM.Nodes]]\nName = \"nobody\"\nHTTPURL = \"http://127.0.0.1:9/%s\"\n",
+		"[Plugins]\nSocketDir = %q\n[[EVM]]\nChainID = \"1\"\n[[EVM.Nodes]]\nName = \"nobody\"\nHTTPURL = "+
+		"\"http://127.0.0.1:9/%s\"\n",
 		filepath.Join(dir, "node"), freePort(t), dir, needed)
 	for name, content := range map[string]string{
 		"variable.toml": text, "password": secret + "\n",

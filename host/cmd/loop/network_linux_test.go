@@ -185,7 +185,8 @@ func (n *network) attack(t *testing.T) map[string]string {
 	if port == nil {
 		t.Fatalf("the node has no port in %s", config)
 	}
-	node := &besieged{cmd: n.cmd, bin: n.bin, root: filepath.Join(dir, "root"), socket: filepath.Join(dir, "root", "loop.sock")}
+	node := &besieged{cmd: n.cmd, bin: n.bin, root: filepath.Join(dir, "root"),
+		socket: filepath.Join(dir, "root", "loop.sock")}
 	median, evm := node.plugin(t, "median"), node.plugin(t, "evm")
 	host := parentOf(t, median)
 	abstract := fmt.Sprintf("loop-attack-%d", host)

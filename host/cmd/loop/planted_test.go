@@ -38,7 +38,8 @@ func plant(ts *testscript.TestScript, _ bool, args []string) {
 func (p planted) search(ts *testscript.TestScript, where string, text []byte) {
 	for name, secret := range p {
 		for _, form := range []string{
-			secret, url.QueryEscape(secret), hex.EncodeToString([]byte(secret)), base64.StdEncoding.EncodeToString([]byte(secret)),
+			secret, url.QueryEscape(secret), hex.EncodeToString([]byte(secret)),
+			base64.StdEncoding.EncodeToString([]byte(secret)),
 		} {
 			if at := bytes.Index(text, []byte(form)); at >= 0 {
 				ts.Fatalf("%s has the secret %s: %q", where, name, text[max(0, at-200):min(len(text), at+len(form)+50)])
@@ -55,13 +56,15 @@ func hides(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-// searched TOKEN: no secret is in the node's folder, its log, what it tells everybody, and what a caller with a token is told.
+// searched TOKEN: no secret is in the node's folder, its log, what it tells everybody, and what a caller with a token
+// is told.
 func searched(ts *testscript.TestScript, _ bool, args []string) {
 	searchedAtRest(ts, false, nil)
 	secrets := ts.Value(plantedKey{}).(planted)
 	node := ts.Getenv("NODE_URL")
 	for _, path := range []string{
-		"/", "/metrics", "/health", "/readyz", "/discovery", "/plugins/evm/metrics", "/plugins/median/metrics", "/debug/vars", "/debug/pprof/",
+		"/", "/metrics", "/health", "/readyz", "/discovery", "/plugins/evm/metrics", "/plugins/median/metrics", "/debug/vars",
+		"/debug/pprof/",
 	} {
 		request, err := http.NewRequest(http.MethodGet, node+path, nil)
 		ts.Check(err)
@@ -103,7 +106,8 @@ func searchAPI(ts *testscript.TestScript, secrets planted, node, token string) {
 		}
 		for _, name := range []string{"evm", "median", "prices"} {
 			body := fmt.Sprintf(`{"id":"1","jobId":"1","runId":"1","run":"1","name":%q}`, name)
-			request, err := http.NewRequest(http.MethodPost, node+"/"+string(service.FullName())+"/"+string(m.Name()), strings.NewReader(body))
+			request, err := http.NewRequest(http.MethodPost, node+"/"+string(service.FullName())+"/"+string(m.Name()),
+				strings.NewReader(body))
 			ts.Check(err)
 			request.Header.Set("Content-Type", "application/json")
 			request.Header.Set("Authorization", "Bearer "+token)

@@ -18,7 +18,7 @@ func (c *command) pluginLogs() *cobra.Command {
 		Long: "logs shows the lines of the node's log about a plugin that the node keeps in memory: 1,000, and 256 KiB " +
 			"at most, over\n" +
 			"all lives of its process.",
-		Example:           "  loop plugins logs evm\n  loop plugins logs evm -n 20 -f",
+		Example:           "  loop plugins logs median\n  loop plugins logs median -n 20 -f",
 		ValidArgsFunction: c.complete(pluginNames),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			request.Name = args[0]

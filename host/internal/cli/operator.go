@@ -116,7 +116,7 @@ func (c *command) keys() *cobra.Command {
 	var relay string
 	create := &cobra.Command{
 		Use: "create p2p|ocr2|RELAY", Short: "Make a key", Args: one("a kind of key: p2p, ocr2, or the relay of an account"),
-		Example:           "  loop keys create evm\n  loop keys create ocr2 --relay evm",
+		Example:           "  loop keys create p2p\n  loop keys create ocr2 --relay acme\n  loop keys create acme",
 		ValidArgsFunction: c.complete(keyKinds),
 		Long:              "create makes a P2P key, an OCR2 key bundle, or an account of the relay that is named.",
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -176,12 +176,7 @@ func (c *command) bridges() *cobra.Command {
 	add := &cobra.Command{
 		Use: "add NAME URL", Short: "Store a bridge to an external adapter",
 		Example: "  loop bridges add prices http://127.0.0.1:8080",
-		Args: func(cmd *cobra.Command, args []string) error {
-			if len(args) != 2 {
-				return fmt.Errorf("a bridge's name and its URL are wanted, and nothing else; see: %s --help", cmd.CommandPath())
-			}
-			return nil
-		},
+		Args: bridgeAndURL,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			r, err := call(cmd.Context(),
 				c, func(a api) func(context.Context, *nodev1.AddBridgeRequest) (*nodev1.AddBridgeResponse, error) {
@@ -211,12 +206,7 @@ func (c *command) bridges() *cobra.Command {
 		Use: "update NAME URL", Short: "Give a bridge another URL; jobs that use it go on",
 		Example:           "  loop bridges update prices http://127.0.0.1:8081",
 		ValidArgsFunction: c.complete(bridgeNames),
-		Args: func(cmd *cobra.Command, args []string) error {
-			if len(args) != 2 {
-				return fmt.Errorf("a bridge's name and its URL are wanted, and nothing else; see: %s --help", cmd.CommandPath())
-			}
-			return nil
-		},
+		Args:              bridgeAndURL,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			type method = func(context.Context, *nodev1.UpdateBridgeRequest) (*nodev1.UpdateBridgeResponse, error)
 			r, err := call(cmd.Context(), c, func(a api) method { return a.UpdateBridge },
@@ -243,6 +233,13 @@ func (c *command) bridges() *cobra.Command {
 		},
 	}
 	return group("bridges", "Add, list, change and remove bridges", add, list, update, c.revealBridge(), rm)
+}
+
+func bridgeAndURL(cmd *cobra.Command, args []string) error {
+	if len(args) != 2 {
+		return fmt.Errorf("a bridge's name and its URL are wanted, and nothing else; see: %s --help", cmd.CommandPath())
+	}
+	return nil
 }
 
 func bridgeTable(w io.Writer, bridges ...*nodev1.Bridge) {
@@ -287,7 +284,8 @@ func pluginTable(w io.Writer, plugins []*nodev1.PluginStatus) {
 		state := strings.ToLower(strings.TrimPrefix(p.GetState().String(), "PLUGIN_STATE_"))
 		row(w, p.GetName(), p.GetKind(), state, pid, strconv.FormatUint(p.GetGeneration(), 10),
 			strconv.FormatUint(p.GetRestarts(), 10),
-			fmt.Sprintf("%d/%d", open, len(p.GetObjects())), age(p.GetReadyAt()), standby(p.GetStandby()), dash(p.GetConfinement()),
+			fmt.Sprintf("%d/%d", open, len(p.GetObjects())), age(p.GetReadyAt()), standby(p.GetStandby()),
+			dash(p.GetConfinement()),
 			dash(p.GetVersion()), dash(p.GetLastExit()))
 	}
 }

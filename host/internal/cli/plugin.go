@@ -16,7 +16,7 @@ import (
 func (c *command) inspect() *cobra.Command {
 	return &cobra.Command{
 		Use: "inspect NAME", Short: "Show a plugin, its objects and how its last life ended", Args: one("a plugin's name"),
-		Example:           "  loop plugins inspect evm",
+		Example:           "  loop plugins inspect median",
 		ValidArgsFunction: c.complete(pluginNames),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			r, err := call(cmd.Context(),
@@ -95,7 +95,7 @@ func memory(bytes uint64) string {
 func (c *command) restart() *cobra.Command {
 	return &cobra.Command{
 		Use: "restart NAME", Short: "Replace a plugin's process by a new one, which may be another binary by now",
-		Example:           "  loop plugins restart evm",
+		Example:           "  loop plugins restart median",
 		ValidArgsFunction: c.complete(pluginNames),
 		Args:              one("a plugin's name"),
 		Long: "restart starts the plugin's command anew and shakes hands before the old process drains: calls wait in " +

@@ -50,7 +50,8 @@ func TestLoadReadsEverySection(t *testing.T) {
 	}
 	chains := got.Chains
 	got.Chains = nil
-	if password := got.Keystore.Password; string(password.Take()) != "correct horse battery staple" || password.Take() != nil {
+	if password := got.Keystore.Password; string(password.Take()) != "correct horse battery staple" ||
+		password.Take() != nil {
 		t.Error("the password is not that of its file, or is there twice")
 	}
 
@@ -154,7 +155,8 @@ func TestLoadWithoutFile(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if got.RootDir != test.root || got.Database.Path != test.root+"/loop.db" || string(got.Keystore.Password.Take()) != "pw" {
+			if got.RootDir != test.root || got.Database.Path != test.root+"/loop.db" ||
+				string(got.Keystore.Password.Take()) != "pw" {
 				t.Errorf("RootDir %q, database %q", got.RootDir, got.Database.Path)
 			}
 		})

@@ -18,8 +18,9 @@ import (
 const maxFileSize = 1 << 20
 
 // Load reads the file at path or, if that is empty, the one that CL_CONFIG names; with neither, the defaults hold. The
-// environment has the form of os.Environ, but CL_PASSWORD_KEYSTORE, whose value is password; nil: it is not set. Plugins of the names that are built in, in lower case, need no command. The
-// error joins all problems of the file and of the environment, each with its file and line where it has one.
+// environment has the form of os.Environ, but CL_PASSWORD_KEYSTORE, whose value is password; nil: it is not set.
+// Plugins of the names that are built in, in lower case, need no command. The error joins all problems of the file and
+// of the environment, each with its file and line where it has one.
 //
 // With an error that names problems comes the configuration as far as it can be read, so that CheckChains can join what
 // relayers find. Without one, the error is that of a file that cannot be read to its end.

@@ -7,8 +7,8 @@ import (
 	"log/slog"
 )
 
-// Password is the keystore's, as bytes that can be overwritten: a configuration is kept for as long as its node runs, which needs the
-// password at its start alone. Nothing prints it.
+// Password is the keystore's, as bytes that can be overwritten: a configuration is kept for as long as its node runs,
+// which needs the password at its start alone. Nothing prints it.
 type Password struct{ text *[]byte }
 
 func newPassword(text []byte) Password { return Password{text: &text} }

@@ -105,7 +105,8 @@ func (d *Database) Bridges(ctx context.Context) ([]Bridge, error) {
 
 // Bridge returns one bridge, or ErrNotFound.
 func (d *Database) Bridge(ctx context.Context, name string) (Bridge, error) {
-	bridge, err := one(ctx, d, d.scanBridge, "SELECT "+bridgeColumns+" FROM bridges WHERE name = $1", strings.ToLower(name))
+	bridge, err := one(ctx, d, d.scanBridge, "SELECT "+bridgeColumns+" FROM bridges WHERE name = $1",
+		strings.ToLower(name))
 	if err != nil {
 		return Bridge{}, fmt.Errorf("read bridge %q: %w", name, err)
 	}

@@ -10,7 +10,8 @@ import (
 const (
 	// MaxEntries is how many entries one scope has at most: some sixty for each of a thousand feeds of an account.
 	MaxEntries = 1 << 16
-	// MaxStored is how many bytes the keys and values of one scope have at most. What a plugin may store must not fill a disk.
+	// MaxStored is how many bytes the keys and values of one scope have at most. What a plugin may store must not fill a
+	// disk.
 	MaxStored = 64 << 20
 )
 
@@ -26,7 +27,8 @@ func (u usage) check() error {
 	case u.entries > MaxEntries:
 		return fmt.Errorf("%w: it would have %d entries, and %d are the most; delete some", ErrFull, u.entries, MaxEntries)
 	case u.bytes > MaxStored:
-		return fmt.Errorf("%w: its keys and values would have %d bytes, and %d are the most; delete some", ErrFull, u.bytes, MaxStored)
+		return fmt.Errorf("%w: its keys and values would have %d bytes, and %d are the most; delete some", ErrFull, u.bytes,
+			MaxStored)
 	}
 	return nil
 }
@@ -37,7 +39,8 @@ type usages struct {
 	of map[Scope]usage
 }
 
-// read is a scope's usage, counted once. It is called with the one connection that writes, so that nothing changes meanwhile.
+// read is a scope's usage, counted once. It is called with the one connection that writes, so that nothing changes
+// meanwhile.
 func (u *usages) read(ctx context.Context, tx *transaction, scope Scope) (usage, error) {
 	u.mu.Lock()
 	known, ok := u.of[scope]

@@ -20,19 +20,20 @@ var errNoSealer = errors.New("the database is not given its keystore yet, and th
 const (
 	tableJobs    = "jobs"
 	tableBridges = "bridges"
-	// remains is the name, among the sequences, of what is 1 until no text is left in the file that was written before rows were
-	// sealed.
+	// remains is the name, among the sequences, of what is 1 until no text is left in the file that was written before
+	// rows were sealed.
 	remains = "clear"
 )
 
-// SealWith gives the database what seals the specs of jobs and the URLs of bridges, which hold secrets. Without it no such row is
-// written or read. What an earlier version of loop left in clear is sealed now, and the file written anew, so that no byte of
-// it stays in a page that is free.
+// SealWith gives the database what seals the specs of jobs and the URLs of bridges, which hold secrets. Without it no
+// such row is written or read. What an earlier version of loop left in clear is sealed now, and the file written anew,
+// so that no byte of it stays in a page that is free.
 func (d *Database) SealWith(ctx context.Context, s Sealer) error {
 	d.sealer.Store(&s)
 	var left int64
 	err := d.write(ctx, flushed, func(tx *transaction) error {
-		if err := tx.QueryRowContext(ctx, "SELECT last FROM sequences WHERE name = $1", remains).Scan(&left); err != nil || left == 0 {
+		if err := tx.QueryRowContext(ctx, "SELECT last FROM sequences WHERE name = $1", remains).Scan(&left); err != nil ||
+			left == 0 {
 			return err
 		}
 		if err := sealColumn(ctx, tx, s, tableJobs, "external_id", "spec"); err != nil {

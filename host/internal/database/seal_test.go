@@ -138,8 +138,10 @@ func clearFile(t *testing.T, path string) {
 	}
 	for n := range 50 { // some of them in pages of their own
 		spec := fmt.Sprintf("# s3cr3t %d %s", n, strings.Repeat("s3cr3t ", n*20))
-		exec("INSERT INTO jobs (id, external_id, name, spec, created_at) VALUES ($1, $2, '', $3, 0)", n+1, fmt.Sprint(n), spec)
-		exec("INSERT INTO bridges (name, url, created_at) VALUES ($1, $2, 0)", fmt.Sprint(n), fmt.Sprintf("http://s3cr3t@%d", n))
+		exec("INSERT INTO jobs (id, external_id, name, spec, created_at) VALUES ($1, $2, '', $3, 0)", n+1, fmt.Sprint(n),
+			spec)
+		exec("INSERT INTO bridges (name, url, created_at) VALUES ($1, $2, 0)", fmt.Sprint(n),
+			fmt.Sprintf("http://s3cr3t@%d", n))
 	}
 	exec("DELETE FROM jobs WHERE id > 10")
 	exec("DELETE FROM bridges WHERE name > '2'")

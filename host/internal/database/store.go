@@ -131,9 +131,10 @@ func (s *Store) Delete(ctx context.Context, key string, expected uint64) error {
 // deleted is the length of a value that is not there after a change.
 const deleted = -1
 
-// change gives write the key's version, 0 when it does not exist. length is that of its value afterwards. The transaction
-// holds the only writing connection, so nothing comes between look and write.
-func (s *Store) change(ctx context.Context, key string, length int64, write func(tx *transaction, current uint64) error) error {
+// change gives write the key's version, 0 when it does not exist. length is that of its value afterwards. The
+// transaction holds the only writing connection, so nothing comes between look and write.
+func (s *Store) change(ctx context.Context, key string, length int64,
+	write func(tx *transaction, current uint64) error) error {
 	noted := false
 	err := s.d.write(ctx, flushed, func(tx *transaction) error {
 		var current, before int64

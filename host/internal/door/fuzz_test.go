@@ -17,8 +17,8 @@ import (
 	"github.com/loop-plugins/loop/host/internal/database"
 )
 
-// FuzzBodies has an admin send anything to any method of the API, in any of the forms in which it comes, and expects an answer that
-// is not a fault of the node's.
+// FuzzBodies has an admin send anything to any method of the API, in any of the forms in which it comes, and expects an
+// answer that is not a fault of the node's.
 func FuzzBodies(f *testing.F) {
 	secret, hash := NewSecret()
 	guard := New(tokens{hex.EncodeToString(hash): database.Token{Name: "fuzz", Role: RoleName(nodev1.Role_ROLE_ADMIN)}},
@@ -73,7 +73,8 @@ func FuzzBodies(f *testing.F) {
 func FuzzToken(f *testing.F) {
 	guard := New(tokens{}, &nodev1.TokenWanted{}, slog.New(slog.DiscardHandler))
 	guarded := guard.Guard(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { f.Error("a stranger is let in") }))
-	for _, seed := range []string{"", "Bearer", "Bearer ", "bearer loop_", "Basic YTpi", "Bearer loop_\x00", "Bearer " + string(bytes.Repeat([]byte{'a'}, 9000))} {
+	for _, seed := range []string{"", "Bearer", "Bearer ", "bearer loop_", "Basic YTpi", "Bearer loop_\x00",
+		"Bearer " + string(bytes.Repeat([]byte{'a'}, 9000))} {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, header string) {

@@ -49,8 +49,10 @@ func (s *DataSource) Observe(ctx context.Context,
 	}
 	round := Round{ConfigDigest: [32]byte(at.GetConfigDigest()), Epoch: at.GetEpoch(), Round: uint8(at.GetRound())}
 	if !s.rounds.run(round) {
-		return nil, status.Errorf(codes.FailedPrecondition, "no observation is asked for in round %d of epoch %d of the configuration "+
-			"%x now: a source is observed between the call of Observation and its answer", round.Round, round.Epoch, round.ConfigDigest)
+		return nil, status.Errorf(codes.FailedPrecondition,
+			"no observation is asked for in round %d of epoch %d of the configuration "+
+				"%x now: a source is observed between the call of Observation and its answer", round.Round, round.Epoch,
+			round.ConfigDigest)
 	}
 	value, err := s.first.get(ctx, round, "", func(ctx context.Context) (*big.Int, error) {
 		value, err := s.run(ctx, round)

@@ -21,8 +21,8 @@ type Judge interface {
 	Judge(ctx context.Context, r *hostservicev1.SignRequest) error
 }
 
-// Keystore lends accounts of one relay: whoever holds it can name them, sign with them what a judge lets it, and learns of
-// no others.
+// Keystore lends accounts of one relay: whoever holds it can name them, sign with them what a judge lets it, and learns
+// of no others.
 type Keystore struct {
 	keys  *keystore.Keystore
 	relay string

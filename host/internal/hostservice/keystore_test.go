@@ -19,7 +19,8 @@ import (
 func newKeys(t *testing.T) *keystore.Keystore {
 	t.Helper()
 	k, err := keystore.Open(t.Context(), keystore.Settings{
-		Store: newDatabase(t), Password: keystore.NewPassword("correct horse battery staple"), Scrypt: keystore.Scrypt{N: 2, R: 1, P: 1},
+		Store: newDatabase(t), Password: keystore.NewPassword("correct horse battery staple"),
+		Scrypt: keystore.Scrypt{N: 2, R: 1, P: 1},
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -2,8 +2,9 @@ package hostservice
 
 import "sync"
 
-// Rounds are those of one job in which libocr waits for an observation. A plugin that asks for the observation of any other would have
-// sources asked as often as it likes, and adapters count what they are asked. A nil one holds nobody to anything.
+// Rounds are those of one job in which libocr waits for an observation. A plugin that asks for the observation of any
+// other would have sources asked as often as it likes, and adapters count what they are asked. A nil one holds nobody
+// to anything.
 type Rounds struct {
 	mu      sync.Mutex
 	running map[Round]int

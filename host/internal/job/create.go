@@ -70,7 +70,8 @@ func (d *document) create(spec *Spec, t table, s Settings, answered bool) {
 		}
 		if spec.Name != "" {
 			if name, found := s.Jobs.ByName(spec.Name); found {
-				d.warning(t.line("name"), "name", "job %s has this name already: the log and alerts tell the two apart by their numbers alone",
+				d.warning(t.line("name"), "name",
+					"job %s has this name already: the log and alerts tell the two apart by their numbers alone",
 					name)
 			}
 		}

@@ -174,7 +174,8 @@ func TestReports(t *testing.T) {
 	}
 }
 
-var compare = cmp.Options{cmpopts.IgnoreFields(job.Spec{}, "TOML", "RelayConfigJSON", "WrittenRelayConfigJSON", "Validation"),
+var compare = cmp.Options{cmpopts.IgnoreFields(job.Spec{}, "TOML", "RelayConfigJSON", "WrittenRelayConfigJSON",
+	"Validation"),
 	cmpopts.IgnoreTypes(&pipeline.Pipeline{}), cmp.Comparer(func(a, b *big.Int) bool { return a.String() == b.String() })}
 
 func TestSpecs(t *testing.T) {

@@ -18,9 +18,9 @@ type Relays struct {
 }
 
 // Import adds the key of a key file: an account from a wallet's file in version 3 of the Web3 Secret Storage format; an
-// account, an OCR2 key bundle or the key of a peer from an established node's file. The password may be empty or weak, as files
-// have it that were made without one. A file out of form and a wrong password are ErrInvalid; a key that is here
-// already is database.ErrExists.
+// account, an OCR2 key bundle or the key of a peer from an established node's file. The password may be empty or weak,
+// as files have it that were made without one. A file out of form and a wrong password are ErrInvalid; a key that is
+// here already is database.ErrExists.
 func (k *Keystore) Import(ctx context.Context, file []byte, password Password, relays Relays) (Description, error) {
 	// some editors mark UTF-8 so
 	imported, sealed, err := k.read(ctx, bytes.TrimPrefix(file, []byte("\xef\xbb\xbf")), password, relays)
@@ -62,8 +62,8 @@ func (k *Keystore) has(who identity) bool {
 	return len(pick(k, func(other key) bool { found, _ := other.describe(); return found == who })) > 0
 }
 
-// Export returns a key as a key file, sealed under a password of its own, which may not be weak: an account with a secp256k1 key as wallets
-// have it, all else as established nodes do. A key that is not here is ErrNotFound.
+// Export returns a key as a key file, sealed under a password of its own, which may not be weak: an account with a
+// secp256k1 key as wallets have it, all else as established nodes do. A key that is not here is ErrNotFound.
 func (k *Keystore) Export(kind, id string, password Password, relays Relays) ([]byte, error) {
 	file, err := k.export(kind, id, password, relays)
 	if err != nil {

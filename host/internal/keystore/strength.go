@@ -7,25 +7,27 @@ import (
 )
 
 const (
-	// minPassword is the least length of a password that protects keys, in characters: established nodes ask for as many. Who
-	// has the file tries passwords where nothing slows him down but what deriving a key costs.
+	// minPassword is the least length of a password that protects keys, in characters: established nodes ask for as many.
+	// Who has the file tries passwords where nothing slows him down but what deriving a key costs.
 	minPassword = 16
-	// minUnknown is how many characters there must be that common does not explain, and minDifferent how many of them, and of
-	// the whole, must differ.
+	// minUnknown is how many characters there must be that common does not explain, and minDifferent how many of them, and
+	// of the whole, must differ.
 	minUnknown   = 8
 	minDifferent = 5
 	// minChunk is the least length of what common explains: shorter parts of it stand in any text.
 	minChunk = 4
 )
 
-// common are texts that are tried before any others: the alphabet, rows of keyboards, digits in their order, and words of
-// passwords. Their parts count for as little, and so do they backwards.
+// common are texts that are tried before any others: the alphabet, rows of keyboards, digits in their order, and words
+// of passwords. Their parts count for as little, and so do they backwards.
 var common = func() [][]byte {
 	var all [][]byte
 	for _, text := range []string{
-		"abcdefghijklmnopqrstuvwxyz", "01234567890123456789", "qwertyuiop[]", "qwertzuiop", "azertyuiop", "asdfghjkl;'", "zxcvbnm,./",
+		"abcdefghijklmnopqrstuvwxyz", "01234567890123456789", "qwertyuiop[]", "qwertzuiop", "azertyuiop", "asdfghjkl;'",
+		"zxcvbnm,./",
 		"1qaz2wsx3edc4rfv5tgb6yhn7ujm8ik,9ol.", "!@#$%^&*()_+",
-		"password", "passphrase", "passw0rd", "p@ssw0rd", "p@ssword", "secret", "changeme", "letmein", "welcome", "default", "example",
+		"password", "passphrase", "passw0rd", "p@ssw0rd", "p@ssword", "secret", "changeme", "letmein", "welcome", "default",
+		"example",
 		"admin", "administrator", "operator", "keystore", "oracle", "chainlink", "looploop", "database", "testtest", "foobar",
 	} {
 		forward := []byte(text)
@@ -58,7 +60,8 @@ func (p Password) weakness() error {
 	default:
 		return nil
 	}
-	return fmt.Errorf("the password is too weak to protect keys: %s; choose another, such as openssl rand -base64 24 makes: %w",
+	return fmt.Errorf("the password is too weak to protect keys: %s; choose another, such as openssl rand -base64 24 "+
+		"makes: %w",
 		why, ErrInvalid)
 }
 

@@ -39,7 +39,8 @@ func TestPasswordsThatAreTooWeak(t *testing.T) {
 		}
 	}
 	for _, text := range []string{
-		"correct horse battery staple", "T.tLHkcmwePT/p,]sYuntjwHKAsrhm#4", "0123456789abcdef-tide-lorry", "4815162342108-93", "ключ от всех дверей",
+		"correct horse battery staple", "T.tLHkcmwePT/p,]sYuntjwHKAsrhm#4", "0123456789abcdef-tide-lorry", "4815162342108-93",
+		"ключ от всех дверей",
 	} {
 		if err := NewPassword(text).weakness(); err != nil {
 			t.Errorf("%s: %v", text, err)
@@ -51,7 +52,8 @@ func TestPasswordsThatAreTooWeak(t *testing.T) {
 func TestRandomPasswordsAreStrong(t *testing.T) {
 	t.Parallel()
 	for range 1000 {
-		for _, text := range []string{rand.Text(), hex.EncodeToString(randomBytes(16)), base64.StdEncoding.EncodeToString(randomBytes(12))} {
+		for _, text := range []string{rand.Text(), hex.EncodeToString(randomBytes(16)),
+			base64.StdEncoding.EncodeToString(randomBytes(12))} {
 			if err := NewPassword(text).weakness(); err != nil {
 				t.Fatalf("%s: %v", text, err)
 			}
@@ -59,14 +61,16 @@ func TestRandomPasswordsAreStrong(t *testing.T) {
 	}
 }
 
-// A store that was made under a weak password goes on opening, and a new one is not made under it. Nobody exports a key under one.
+// A store that was made under a weak password goes on opening, and a new one is not made under it. Nobody exports a key
+// under one.
 func TestWeakPasswords(t *testing.T) {
 	t.Parallel()
 	store := &memory{}
 	settings := testSettings(store)
 	settings.Password = NewPassword("hunter2")
 	_, err := Open(t.Context(), settings)
-	wantError(t, err, ErrInvalid, "open keystore: the password is too weak to protect keys: it has 7 characters, and 16 are the least; ",
+	wantError(t, err, ErrInvalid,
+		"open keystore: the password is too weak to protect keys: it has 7 characters, and 16 are the least; ",
 		"openssl rand -base64 24")
 	if len(store.rows) != 0 {
 		t.Error("it is made all the same")

@@ -143,7 +143,8 @@ func TestPluginThatIsDown(t *testing.T) {
 		}
 	}
 	median := plugins["plugin median"]
-	if a.code != http.StatusServiceUnavailable || health.Status != "failing" || len(plugins) != 1 || median.State != "failed" ||
+	if a.code != http.StatusServiceUnavailable || health.Status != "failing" || len(plugins) != 1 ||
+		median.State != "failed" ||
 		!strings.Contains(median.Reason, "is quarantined: ") || !strings.Contains(median.Reason, "exit status 3") ||
 		!strings.Contains(median.Remedy, "loop plugins restart median") ||
 		time.Since(median.Since) > time.Minute {

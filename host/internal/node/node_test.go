@@ -164,7 +164,8 @@ func (f *files) load(t *testing.T) *config.Config {
 	for name, value := range f.environment {
 		environ = append(environ, name+"="+value)
 	}
-	c, err := config.Load(file, environ, []byte(f.environment["CL_PASSWORD_KEYSTORE"]), slices.Collect(maps.Keys(f.builtin))...)
+	c, err := config.Load(file, environ, []byte(f.environment["CL_PASSWORD_KEYSTORE"]),
+		slices.Collect(maps.Keys(f.builtin))...)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -62,7 +62,8 @@ func (s *service) starting() error {
 func (s *service) NodeStatus(ctx context.Context, _ *nodev1.NodeStatusRequest) (*nodev1.NodeStatusResponse, error) {
 	parts := s.node.states.look(ctx)
 	r := &nodev1.NodeStatusResponse{
-		Version: s.node.settings.Version, StartedAt: timestamppb.New(s.node.startedAt), Status: health.Overall(parts).String(),
+		Version: s.node.settings.Version, StartedAt: timestamppb.New(s.node.startedAt),
+		Status: health.Overall(parts).String(),
 	}
 	if keys := s.node.keys.P2PKeys(); len(keys) > 0 {
 		r.PeerId = keys[0].ID()

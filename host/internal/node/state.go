@@ -53,7 +53,8 @@ type states struct {
 
 func newStates(n *Node) *states {
 	return &states{
-		node: n, logger: n.logger, cancel: func() {}, memory: newMemory(), parts: map[partID]health.Part{}, found: newSurvey(),
+		node: n, logger: n.logger, cancel: func() {}, memory: newMemory(), parts: map[partID]health.Part{},
+		found: newSurvey(),
 	}
 }
 

@@ -155,8 +155,8 @@ func components(t *testing.T, n *Node) (code int, status string, parts map[strin
 	return a.code, health.Status, parts
 }
 
-// TestStatesOfParts holds that a chain, its accounts, a bridge and the job that needs them are told alike by /health, the
-// API, the metrics and the log, which has one line for each change.
+// TestStatesOfParts holds that a chain, its accounts, a bridge and the job that needs them are told alike by /health,
+// the API, the metrics and the log, which has one line for each change.
 func TestStatesOfParts(t *testing.T) {
 	t.Parallel()
 	n, chain, log := tellingNode(t)
@@ -225,7 +225,8 @@ func TestStatesOfParts(t *testing.T) {
 		"acme chain 7": {Kind: "chain", State: "failed", Reason: reason, Remedy: remedy},
 		job:            {Kind: "job", State: "failed", Reason: "acme chain 7: " + reason, Remedy: remedy},
 		"bridge prices": {
-			Kind: "bridge", State: "failed", Reason: "bridge prices has given no good answer for 0s (failures: 3): connection refused",
+			Kind: "bridge", State: "failed",
+			Reason: "bridge prices has given no good answer for 0s (failures: 3): connection refused",
 			Remedy: "see that its adapter runs at the address of loop bridges url prices, and what the adapter's own log says",
 		},
 		"database":    {Kind: "database", State: "running"},

@@ -14,14 +14,17 @@ import (
 )
 
 // unread is a relayer that has not read the job's contract.
-type unread struct{ relayerv1.ContractConfigServiceClient }
+type unread struct {
+	relayerv1.ContractConfigServiceClient
+}
 
 func (unread) LatestBlockHeight(context.Context, *relayerv1.LatestBlockHeightRequest,
 	...grpc.CallOption) (*relayerv1.LatestBlockHeightResponse, error) {
 	return nil, status.Error(codes.Unavailable, "there is no contract at this address")
 }
 
-// libocr asks for the chain's height before it asks for the contract's configuration, and for nothing else while that fails.
+// libocr asks for the chain's height before it asks for the contract's configuration, and for nothing else while that
+// fails.
 func TestAHeightThatCannotBeReadIsAConfigurationThatIsNot(t *testing.T) {
 	t.Parallel()
 	r := feed.New(false)

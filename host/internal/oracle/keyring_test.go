@@ -54,7 +54,8 @@ func digested(scheme string, message []byte) *relayerv1.DigestReportsResponse {
 func newKeyring(t *testing.T, relayer *fakeDigests, log *bytes.Buffer) *keyring {
 	t.Helper()
 	keys, err := keystore.Open(t.Context(), keystore.Settings{
-		Store: noRows{}, Password: keystore.NewPassword("correct horse battery staple"), Scrypt: keystore.Scrypt{N: 2, R: 1, P: 1},
+		Store: noRows{}, Password: keystore.NewPassword("correct horse battery staple"),
+		Scrypt: keystore.Scrypt{N: 2, R: 1, P: 1},
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -27,7 +27,9 @@ func TestOwnKeys(t *testing.T) {
 	}{
 		"all are this node's": {func(*own) {}, true, ""},
 		"another off-chain key": {
-			func(o *own) { o.offchain = other.Offchain().OffchainPublicKey() }, true, "an off-chain key that is not the bundle's"},
+			func(o *own) {
+				o.offchain = other.Offchain().OffchainPublicKey()
+			}, true, "an off-chain key that is not the bundle's"},
 		"another peer": {func(o *own) { o.peer = keys[3].P2PKeys()[0].ID() }, true, "which is not this node's, " +
 			keys[3].P2PKeys()[0].ID()},
 		"another on-chain key": {func(o *own) { o.signer = []byte("nobody's") }, false, ""},

@@ -19,8 +19,8 @@ import (
 	"github.com/loop-plugins/loop/sdk/go/relayer/relayertest"
 )
 
-// FuzzAnswer has a server answer anything. A body that begins with a comma is what stands after the id of each answer, which the
-// client would not look at without.
+// FuzzAnswer has a server answer anything. A body that begins with a comma is what stands after the id of each answer,
+// which the client would not look at without.
 func FuzzAnswer(f *testing.F) {
 	body := ""
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -29,8 +29,9 @@ func FuzzAnswer(f *testing.F) {
 		_, _ = io.WriteString(w, answerOf(asked, body))
 	}))
 	f.Cleanup(server.Close)
-	d := NewDriver(Settings{HTTPURL: server.URL, ChainID: big.NewInt(1), Contracts: &Contracts{}, PollInterval: time.Second,
-		Timeout: 5 * time.Second})
+	d := NewDriver(Settings{HTTPURL: server.URL, ChainID: big.NewInt(1), Contracts: &Contracts{},
+		PollInterval: time.Second,
+		Timeout:      5 * time.Second})
 	c, err := d.dial(f.Context())
 	if err != nil {
 		f.Fatal(err)
@@ -50,12 +51,17 @@ func FuzzAnswer(f *testing.F) {
 		return failed
 	}
 	relayertest.FuzzAnswers(f, []string{
-		``, `{}`, `[]`, `null`, `[null]`, `{"jsonrpc":"2.0","id":1}`, `{"error":{}}`, `[{"id":1,"result":"0x1"},{"id":1,"result":"0x1"}]`,
-		`,"result":"0x1"`, `,"result":null`, `,"result":1e400`, `,"result":[]`, `,"result":[{"address":"0x","topics":[null],"data":null}]`,
-		`,"result":{"number":"0x1","hash":"0x","timestamp":"0x1"}`, `,"error":null`, `,"error":{"code":3,"message":"execution reverted","data":"0x08c379a0"}`,
+		``, `{}`, `[]`, `null`, `[null]`, `{"jsonrpc":"2.0","id":1}`, `{"error":{}}`,
+		`[{"id":1,"result":"0x1"},{"id":1,"result":"0x1"}]`,
+		`,"result":"0x1"`, `,"result":null`, `,"result":1e400`, `,"result":[]`,
+		`,"result":[{"address":"0x","topics":[null],"data":null}]`,
+		`,"result":{"number":"0x1","hash":"0x","timestamp":"0x1"}`, `,"error":null`,
+		`,"error":{"code":3,"message":"execution reverted","data":"0x08c379a0"}`,
 		`,"error":{"code":-32005,"message":"query returned more than 10000 results. Try with this block range [0x0, 0x1]","data":{"from":"0x0","to":7}}`,
-		`,"error":{"code":-32600,"message":"batch of more than 1"}`, `,"error":{"code":429,"message":"","data":{"rate":{"backoff_seconds":-1}}}`,
-		`,"error":{"code":-32602,"message":"eth_getLogs is limited to a 0 range"}`, `,"error":"x"`, `,"error":{"message":"\u001b[2J"}`,
+		`,"error":{"code":-32600,"message":"batch of more than 1"}`,
+		`,"error":{"code":429,"message":"","data":{"rate":{"backoff_seconds":-1}}}`,
+		`,"error":{"code":-32602,"message":"eth_getLogs is limited to a 0 range"}`, `,"error":"x"`,
+		`,"error":{"message":"\u001b[2J"}`,
 	}, &body, every, func(err error) bool { return relayer.IsAnswered(err) || relayer.Reason(err) != "" })
 }
 

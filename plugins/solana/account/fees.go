@@ -39,11 +39,12 @@ func decodeTerms(attempt relayer.Attempt) (terms, error) {
 	return t, nil
 }
 
-// perSignature is what each signature of a transaction costs, in lamports (agave's DEFAULT_TARGET_LAMPORTS_PER_SIGNATURE).
+// perSignature is what each signature of a transaction costs, in lamports (agave's
+// DEFAULT_TARGET_LAMPORTS_PER_SIGNATURE).
 const perSignature = 5000
 
-// fee is what an attempt costs that is in a block, in lamports: its one signature, and its price in millionths of a lamport
-// for each unit of its limit, rounded up. nil: its terms are not known.
+// fee is what an attempt costs that is in a block, in lamports: its one signature, and its price in millionths of a
+// lamport for each unit of its limit, rounded up. nil: its terms are not known.
 func (t terms) fee() *big.Int {
 	if t.Blockhash.LastValid == 0 {
 		return nil

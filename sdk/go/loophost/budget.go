@@ -28,8 +28,8 @@ const maxUndecoded = 20 << 20
 // budget is the buffers for what a process sends over gRPC, which bounds streams and not their bytes: who has more than
 // its due is ended.
 //
-// gRPC gives buffers back only if it likes: small ones never, and none of a request that broke off. So small ones do not
-// count, and whenever no request is on its way, nothing does.
+// gRPC gives buffers back only if it likes: small ones never, and none of a request that broke off. So small ones do
+// not count, and whenever no request is on its way, nothing does.
 type budget struct {
 	mem.BufferPool
 	held, coming atomic.Int64 // bytes, and requests that have begun and have not come

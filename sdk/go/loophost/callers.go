@@ -15,14 +15,15 @@ import (
 	"github.com/loop-plugins/loop/sdk/go/wire"
 )
 
-// The limits of a socket on which a plugin's process calls back. Each connection is a descriptor of the host's, which has one
-// supply for all.
+// The limits of a socket on which a plugin's process calls back. Each connection is a descriptor of the host's, which
+// has one supply for all.
 const (
-	// maxCallers is how many connections the process may have: an SDK has one for frames and one for gRPC, and for a moment
-	// both twice.
+	// maxCallers is how many connections the process may have: an SDK has one for frames and one for gRPC, and for a
+	// moment both twice.
 	maxCallers = 8
-	// maxStrangers is how many may be shaking hands. The one that has longest been about it makes place for another: whoever
-	// reaches the socket may connect, and the plugin, which shakes hands in milliseconds, must be let in beside them.
+	// maxStrangers is how many may be shaking hands. The one that has longest been about it makes place for another:
+	// whoever reaches the socket may connect, and the plugin, which shakes hands in milliseconds, must be let in beside
+	// them.
 	maxStrangers = 16
 	// maxHandshake is how long a handshake may take.
 	maxHandshake = 10 * time.Second

@@ -89,8 +89,8 @@ func BenchmarkAllocations(b *testing.B) {
 	}
 }
 
-// BenchmarkBeside compares small calls beside calls of 1 MiB with plain go-plugin's, which have nothing beside them, and with the
-// same alone.
+// BenchmarkBeside compares small calls beside calls of 1 MiB with plain go-plugin's, which have nothing beside them,
+// and with the same alone.
 func BenchmarkBeside(b *testing.B) {
 	direct := plain(b)
 	r := benchRuntime(b)
@@ -137,8 +137,8 @@ func BenchmarkBeside(b *testing.B) {
 	b.ReportMetric(middle(p99s), "beside-p99/alone")
 }
 
-// BenchmarkLaunch compares the launch of a plugin until its first call has been answered with that of plain go-plugin: with mutual TLS,
-// a checksum that is known and the confinement that is the default, and without confinement.
+// BenchmarkLaunch compares the launch of a plugin until its first call has been answered with that of plain go-plugin:
+// with mutual TLS, a checksum that is known and the confinement that is the default, and without confinement.
 func BenchmarkLaunch(b *testing.B) {
 	r := benchRuntime(b)
 	s := settings(outOfProcess, "fake")

@@ -438,7 +438,8 @@ func newCallbacks(l *life) (*callbacks, error) {
 		ClientKeyPem:         string(client.KeyPEM),
 	}
 	go func() {
-		if err := cb.server.Serve(&callers{Listener: listener, logger: l.plugin.logger}); err != nil && !errors.Is(err, grpc.ErrServerStopped) {
+		if err := cb.server.Serve(&callers{Listener: listener, logger: l.plugin.logger}); err != nil &&
+			!errors.Is(err, grpc.ErrServerStopped) {
 			l.plugin.logger.Error("the server on which the plugin calls back ended", "error", err)
 		}
 	}()

@@ -19,7 +19,8 @@ type StandbyStatus struct {
 	Problem string
 }
 
-// standby is a process that has shaken hands, and that nothing calls before the next life takes it. Its plugin's lock guards it.
+// standby is a process that has shaken hands, and that nothing calls before the next life takes it. Its plugin's lock
+// guards it.
 type standby struct {
 	proc    *process.Process // nil: there is none
 	problem string
@@ -27,8 +28,8 @@ type standby struct {
 	restarts uint64
 }
 
-// firstStandbyPause is the pause after a process that could not be had or did not stay; it doubles with each further one, up to
-// supervise.QuarantinePause. The plugin serves meanwhile, and each attempt costs what a start costs.
+// firstStandbyPause is the pause after a process that could not be had or did not stay; it doubles with each further
+// one, up to supervise.QuarantinePause. The plugin serves meanwhile, and each attempt costs what a start costs.
 const firstStandbyPause = time.Second
 
 // keeper has a process stand by while its plugin serves.
@@ -63,8 +64,8 @@ func (k *keeper) look(ctx context.Context) {
 	p := k.plugin
 	p.mu.Lock()
 	proc, state := p.standby.proc, p.machine.State()
-	// A life that ends as soon as it is ready would start two processes each time; and what is made again after a death has the
-	// processor first.
+	// A life that ends as soon as it is ready would start two processes each time; and what is made again after a death
+	// has the processor first.
 	wanted := state == supervise.Ready && !p.machine.Stopping() && time.Since(p.readyAt) >= supervise.ShortLife
 	p.mu.Unlock()
 	switch {

@@ -58,7 +58,8 @@ func launchWithStandby(
 	return p, become, standingBy(t, p.Plugin, 0)
 }
 
-// Each death is survived by the process that stands by, with the objects of the one that died, and another takes its place.
+// Each death is survived by the process that stands by, with the objects of the one that died, and another takes its
+// place.
 func TestStandby(t *testing.T) {
 	t.Parallel()
 	processes(t, func(t *testing.T, m mode) {
@@ -93,15 +94,16 @@ func TestStandby(t *testing.T) {
 // gone waits until a process has ended.
 func gone(t *testing.T, pid int) {
 	t.Helper()
-	for deadline := time.Now().Add(time.Minute); !errors.Is(syscall.Kill(pid, 0), syscall.ESRCH); time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); !errors.Is(syscall.Kill(pid, 0),
+		syscall.ESRCH); time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatalf("the process %d lives on", pid)
 		}
 	}
 }
 
-// A process that stands by is replaced when its program is another, when it ends, when it hangs, and when it takes too much memory; and
-// after a restart, which may have found other files than those that are looked at.
+// A process that stands by is replaced when its program is another, when it ends, when it hangs, and when it takes too
+// much memory; and after a restart, which may have found other files than those that are looked at.
 func TestStandbyIsReplaced(t *testing.T) {
 	t.Parallel()
 	for what, act := range map[string]func(t *testing.T, p *loophost.Plugin, become func(string), pid int){
@@ -141,7 +143,8 @@ func signal(t *testing.T, pid int, s syscall.Signal) {
 	}
 }
 
-// A program that was replaced by a broken one leaves nothing that stands by, and says so; the next life is not one of the old program.
+// A program that was replaced by a broken one leaves nothing that stands by, and says so; the next life is not one of
+// the old program.
 func TestStandbyOfABrokenProgram(t *testing.T) {
 	t.Parallel()
 	p, become, pid := launchWithStandby(t, nil)
@@ -171,7 +174,8 @@ func TestStandbyWantsACommand(t *testing.T) {
 // standbyKills is how many deaths a figure of BenchmarkStandby is of.
 const standbyKills = 30
 
-// BenchmarkStandby kills a plugin for which a process stands by, and measures the time until the same object answers again.
+// BenchmarkStandby kills a plugin for which a process stands by, and measures the time until the same object answers
+// again.
 func BenchmarkStandby(b *testing.B) {
 	b.Run("go", func(b *testing.B) {
 		r := benchRuntime(b)

@@ -21,8 +21,8 @@ type Meters struct {
 	known Cache[ending, Meter]
 }
 
-// Observe notes a call. A code that gRPC does not have, which the other side chose, counts as Unknown: a series for each number that
-// it can think of would fill the memory.
+// Observe notes a call. A code that gRPC does not have, which the other side chose, counts as Unknown: a series for
+// each number that it can think of would fill the memory.
 func (m *Meters) Observe(method string, code codes.Code, took time.Duration) {
 	if code > codes.Unauthenticated {
 		code = codes.Unknown

@@ -57,8 +57,8 @@ func divide() error {
 	return g.Close()
 }
 
-// A host that was left a part of the tree moves aside in it, and what it starts in a group ends with the group, whatever
-// became of its parents and its session. Nobody takes a part that was not left.
+// A host that was left a part of the tree moves aside in it, and what it starts in a group ends with the group,
+// whatever became of its parents and its session. Nobody takes a part that was not left.
 func TestDelegated(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("root alone delegates")

@@ -12,8 +12,8 @@ import (
 	"strings"
 )
 
-// Level is how far a plugin is confined. Each level holds what the ones before it hold, but that User is had, and held by
-// Namespace, where the host may start others as another user alone.
+// Level is how far a plugin is confined. Each level holds what the ones before it hold, but that User is had, and held
+// by Namespace, where the host may start others as another user alone.
 type Level string
 
 const (

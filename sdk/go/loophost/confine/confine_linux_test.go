@@ -273,7 +273,8 @@ except PermissionError: print("refused")
 // An error says what was asked for, why it cannot be had and what can.
 func TestLevelsThatCannotBeHad(t *testing.T) {
 	t.Parallel()
-	wants := map[confine.Level]string{"all": `"all" cannot be had: it is none of [auto none limits landlock user namespace]`}
+	wants := map[confine.Level]string{
+		"all": `"all" cannot be had: it is none of [auto none limits landlock user namespace]`}
 	if os.Geteuid() != 0 {
 		wants[confine.User] = "may not start others as another user"
 	}

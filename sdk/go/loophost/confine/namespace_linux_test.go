@@ -91,7 +91,8 @@ func TestNamespaces(t *testing.T) {
 		{"no network", "grep : /proc/net/dev | tr -d ' ' | cut -d : -f 1", "lo", nowhere},
 		{"privileges", "grep -h -e CapPrm -e CapEff -e NoNewPrivs /proc/self/status | tr -d '\t'",
 			"CapPrm:0000000000000000\nCapEff:0000000000000000\nNoNewPrivs:1", nowhere},
-		{"processes that it may have", "grep processes /proc/self/limits | tr -s ' ' | cut -d ' ' -f 3,4", "1024 1024", nowhere},
+		{"processes that it may have", "grep processes /proc/self/limits | tr -s ' ' | cut -d ' ' -f 3,4", "1024 1024",
+			nowhere},
 		{"its own folder", "echo mine > $FOLDER/x && cat $TMPDIR/../x", "mine", nowhere},
 		{"a network", "readlink /proc/self/ns/net", network(t), somewhere},
 	} {

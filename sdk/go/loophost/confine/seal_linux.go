@@ -12,8 +12,9 @@ import (
 )
 
 // Seal closes this process to others of its user: they can read neither its memory nor what it has open, and it
-// leaves no core. The variables named, which are its secrets, it no longer has afterwards: their values, by name, are the caller's
-// alone, to be overwritten when they have been used. What took them before, by os.Environ for one, is left with zeros.
+// leaves no core. The variables named, which are its secrets, it no longer has afterwards: their values, by name, are
+// the caller's alone, to be overwritten when they have been used. What took them before, by os.Environ for one, is left
+// with zeros.
 func Seal(secrets ...string) (map[string][]byte, error) {
 	// Once the process is sealed /proc/self/mem is root's.
 	erased := erase(secrets)

@@ -17,8 +17,8 @@ func take(names []string) map[string][]byte {
 		}
 		values[name] = []byte(value)
 		_ = os.Unsetenv(name) // it fails for names alone that no variable has
-		// The runtime's copy would lie in memory until something else does, which may be never. It is on the heap, where a process
-		// that starts, and Setenv, make each variable's.
+		// The runtime's copy would lie in memory until something else does, which may be never. It is on the heap, where a
+		// process that starts, and Setenv, make each variable's.
 		clear(unsafe.Slice(unsafe.StringData(value), len(value)))
 	}
 	return values

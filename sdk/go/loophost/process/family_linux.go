@@ -55,8 +55,8 @@ func readEntry(pid int) (entry, bool) {
 	}, true
 }
 
-// readProc reads a file of /proc, into a buffer as far as that has room, by as few system calls as can be: all processes are
-// looked at before one of them is taken to have left nothing behind.
+// readProc reads a file of /proc, into a buffer as far as that has room, by as few system calls as can be: all
+// processes are looked at before one of them is taken to have left nothing behind.
 func readProc(path string, buffer []byte) ([]byte, error) {
 	f, err := unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC, 0)
 	if err != nil {

@@ -30,12 +30,14 @@ func (c *counted) Handle(_ context.Context, r slog.Record) error {
 	return slog.NewJSONHandler(&bytes.Buffer{}, nil).Handle(context.Background(), r)
 }
 
-// Whatever a plugin writes to its stderr, there is at most one record for each line, and the last lines are kept as text.
+// Whatever a plugin writes to its stderr, there is at most one record for each line, and the last lines are kept as
+// text.
 func FuzzStderr(f *testing.F) {
 	for _, seed := range []string{
 		"", "\n\n", "plain\r\n", "panic: runtime error\n\ngoroutine 1 [running]:\n", "no end", "\xff\xfe\x1b[2J\u202e\n",
 		`{"@message":1}` + "\n", `{"msg":"m","level":"trace","n":{"a":[1,null]}}` + "\n", `{"@level":"fatal","@message":"m"}`,
-		`{"time":1,"level":7,"msg":""}`, `{"msg":"a","msg":"b"}`, "{\n}\n{", `{"message":"\ud800"}`, strings.Repeat("x", longestLogLine+2) + "\ny",
+		`{"time":1,"level":7,"msg":""}`, `{"msg":"a","msg":"b"}`, "{\n}\n{", `{"message":"\ud800"}`,
+		strings.Repeat("x", longestLogLine+2) + "\ny",
 		strings.Repeat("[", 20000) + "\n", `{"a":` + strings.Repeat(`{"a":`, 12000),
 	} {
 		f.Add([]byte(seed))
@@ -55,11 +57,14 @@ func FuzzStderr(f *testing.F) {
 	})
 }
 
-// Whatever a plugin prints as its handshake, the host says what is wrong with it or finds an address in it, and passes one line on.
+// Whatever a plugin prints as its handshake, the host says what is wrong with it or finds an address in it, and passes
+// one line on.
 func FuzzHandshake(f *testing.F) {
 	for _, seed := range []string{
-		"1|1|unix|/tmp/s|grpc|" + strings.Repeat("QUFB", 20), "1|1|tcp|127.0.0.1:1|grpc|", "1|2|unix|/tmp/s|grpc|x|true", "1|1|unix|/tmp/s|netrpc|",
-		"", "|||||", "Welcome to garbage 3.1", "1|99999999999999999999|unix|s|grpc", "\x00\x1b[2J|1|a|b|c|d", "-1|+1|unix|s|grpc|" + strings.Repeat("=", 60),
+		"1|1|unix|/tmp/s|grpc|" + strings.Repeat("QUFB", 20), "1|1|tcp|127.0.0.1:1|grpc|", "1|2|unix|/tmp/s|grpc|x|true",
+		"1|1|unix|/tmp/s|netrpc|",
+		"", "|||||", "Welcome to garbage 3.1", "1|99999999999999999999|unix|s|grpc", "\x00\x1b[2J|1|a|b|c|d",
+		"-1|+1|unix|s|grpc|" + strings.Repeat("=", 60),
 	} {
 		f.Add(seed)
 	}

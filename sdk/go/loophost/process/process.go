@@ -278,8 +278,8 @@ func (p *Process) Checksums() ([]Checksum, error) {
 	return p.runner.checksums()
 }
 
-// Outdated is whether the command starts other files by now than those that the process was started from: another build,
-// or none. Of an attached process it is not known, and false.
+// Outdated is whether the command starts other files by now than those that the process was started from: another
+// build, or none. Of an attached process it is not known, and false.
 func (p *Process) Outdated() bool { return !p.Attached() && p.runner.outdated() }
 
 // Exited is closed when the process has ended, its group is dead and its pipes are closed; of an attached process, when

@@ -132,13 +132,6 @@ func (r *runner) Start(context.Context) error {
 			_ = f.Close() // the child has its own
 		}
 	}()
-	pipe := func() (*os.File, *os.File, error) {
-		read, write, err := os.Pipe()
-		if err != nil {
-			return nil, nil, &startError{err}
-		}
-		return read, write, nil
-	}
 	stdin, hold, err := pipe()
 	if err != nil {
 		return err
@@ -198,6 +191,13 @@ func (r *runner) Start(context.Context) error {
 	}
 	r.settings.Trace.Done("the process, confined, to its program")
 	return nil
+}
+
+func pipe() (read, write *os.File, err error) {
+	if read, write, err = os.Pipe(); err != nil {
+		return nil, nil, &startError{err}
+	}
+	return read, write, nil
 }
 
 // checksums are those of the files that the process was started from.

@@ -42,7 +42,8 @@ func (c *Chain[C, K, A, F]) watchBalance(name string, q *Queue[A]) *relayer.Poll
 // account is what is known of an account, for operators.
 func (c *Chain[C, K, A, F]) account(name string, q *Queue[A]) *relayerv1.AccountStatus {
 	status := &relayerv1.AccountStatus{
-		Account: name, Balance: wire.BigInt(q.held.Load()), Trouble: q.Account.Trouble(), OldestWaiting: durationpb.New(q.Age()),
+		Account: name, Balance: wire.BigInt(q.held.Load()), Trouble: q.Account.Trouble(),
+		OldestWaiting: durationpb.New(q.Age()),
 	}
 	if c.settings.Coin > 1 {
 		status.Decimals = uint32(math.Round(math.Log10(c.settings.Coin)))

@@ -57,8 +57,8 @@ func (c *Conn) lookLater() {
 	}
 }
 
-// look takes the lead from a caller who has had it for long, and gives it to the goroutine if nobody has it: else nobody
-// would see the connection's end.
+// look takes the lead from a caller who has had it for long, and gives it to the goroutine if nobody has it: else
+// nobody would see the connection's end.
 func (c *Conn) look() {
 	c.mu.Lock()
 	defer c.mu.Unlock()

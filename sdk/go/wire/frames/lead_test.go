@@ -45,7 +45,8 @@ func leading(t *testing.T) (c *Conn, s *Server, let chan struct{}) {
 	return c, s, let
 }
 
-// A caller who reads his own answer does so for a moment alone: then the goroutine reads for him and all who have come since.
+// A caller who reads his own answer does so for a moment alone: then the goroutine reads for him and all who have come
+// since.
 func TestACallerLeads(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -284,6 +284,15 @@ func (n *network) prepare(ctx context.Context) error {
 			return err
 		}
 	}
+	if err := n.checkPrices(ctx); err != nil {
+		return err
+	}
+	return n.choosePorts()
+}
+
+// checkPrices checks what the nodes are to observe.
+func (n *network) checkPrices(ctx context.Context) (err error) {
+	config := &n.config
 	if config.Price != "" {
 		if config.Source != "" {
 			return errors.New("--price is one of devnet's own, and --source names another's; choose one of them")
@@ -293,11 +302,9 @@ func (n *network) prepare(ctx context.Context) error {
 		}
 	}
 	if config.Source != "" {
-		if err := price.CheckSource(ctx, config.Source, config.SourcePath); err != nil {
-			return err
-		}
+		return price.CheckSource(ctx, config.Source, config.SourcePath)
 	}
-	return n.choosePorts()
+	return nil
 }
 
 func (n *network) choosePorts() error {
