@@ -4,7 +4,6 @@ package faults
 
 import (
 	"net/http"
-	"os"
 	"testing"
 
 	"github.com/ethereum/go-ethereum/common"
@@ -27,10 +26,7 @@ func TestFaults(t *testing.T) {
 	ofPlugins.node.config += "\n[Plugins.Median]\nMemoryLimit = \"128MiB\"\n"
 	ofMachines.outOfProcess()
 	ofMachines.more = "isolated = true"
-	rooms := os.Geteuid() == 0
-	if rooms {
-		ofMachines.small()
-	}
+	ofMachines.small()
 	scenes := []*scene{alone, ofSources, ofChains, ofPlugins, ofMachines}
 	nodes := n.company
 	for _, s := range scenes {

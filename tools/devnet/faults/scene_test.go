@@ -52,7 +52,7 @@ func (s *scene) on(t *testing.T) *scene {
 	return s
 }
 
-// follow has the node and the company begin a feed, and waits until it goes on.
+// follow has the node and the company begin a feed.
 func (s *scene) follow() {
 	s.t.Helper()
 	feed := s.deploy(s.t)

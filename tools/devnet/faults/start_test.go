@@ -16,9 +16,8 @@ func starting() chapter {
 	}
 	return chapter{
 		title: "A node that does not start",
-		about: "`loop node start` ends with this sentence on stderr, and with the exit code; `loop node check` and `loop " +
-			"doctor` find " +
-			"most of it without a start.",
+		about: "`loop node start` ends with this sentence on stderr, and with the exit code. `loop node check` finds what " +
+			"is wrong with the configuration and the plugins without a start.",
 		faults: []fault{
 			{
 				name: "a key of the configuration is misspelled",
