@@ -31,7 +31,8 @@ class StoreServiceStub(Stub):
     ) -> store_pb2.PutResponse:
         """Put writes a value if the stored version is the expected one.
 
-        Errors: ABORTED (another version is stored: read again and decide).
+        Errors: ABORTED (another version is stored: read again and decide), RESOURCE_EXHAUSTED (the entries of the scope are more
+        than 65,536, or have more than 64 MiB of keys and values: delete some).
         """
         return await self.caller.unary("/loop.hostservice.v1.StoreService/Put", request, store_pb2.PutResponse, timeout)
 
