@@ -176,7 +176,7 @@ func (c *command) bridges() *cobra.Command {
 	add := &cobra.Command{
 		Use: "add NAME URL", Short: "Store a bridge to an external adapter",
 		Example: "  loop bridges add prices http://127.0.0.1:8080",
-		Args: bridgeAndURL,
+		Args:    bridgeAndURL,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			r, err := call(cmd.Context(),
 				c, func(a api) func(context.Context, *nodev1.AddBridgeRequest) (*nodev1.AddBridgeResponse, error) {
