@@ -59,7 +59,7 @@ func newNode(t *testing.T, bin string) *node {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	n := &node{dir: dir, bin: bin, http: freeAddress(t), peers: freeAddress(t), log: newJournal()}
+	n := &node{dir: dir, bin: bin, http: freeAddress(t), peers: freeAddress(t), log: &journal{}}
 	n.write(t, "password", "correct horse battery staple\n")
 	return n
 }
@@ -284,19 +284,14 @@ func (n *node) health(t *testing.T) (health, error) {
 
 // journal is a node's log.
 type journal struct {
-	mu    sync.Mutex
-	text  bytes.Buffer
-	grown chan struct{} // closed when there is more, and made anew
+	mu   sync.Mutex
+	text bytes.Buffer
 }
-
-func newJournal() *journal { return &journal{grown: make(chan struct{})} }
 
 // Write implements io.Writer.
 func (j *journal) Write(b []byte) (int, error) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	close(j.grown)
-	j.grown = make(chan struct{})
 	return j.text.Write(b)
 }
 
@@ -313,21 +308,4 @@ func (j *journal) length() int {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	return j.text.Len()
-}
-
-// await waits until the log behind a length has a text, and reports whether it came in time.
-func (j *journal) await(ctx context.Context, length int, want string) bool {
-	for expected := pattern(want); ; {
-		j.mu.Lock()
-		found, grown := expected.Match(j.text.Bytes()[length:]), j.grown
-		j.mu.Unlock()
-		if found {
-			return true
-		}
-		select {
-		case <-grown:
-		case <-ctx.Done():
-			return false
-		}
-	}
 }
