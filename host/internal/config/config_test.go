@@ -44,6 +44,10 @@ var compare = cmp.Options{cmpopts.IgnoreUnexported(document.Duration{}, config.C
 
 func TestLoadReadsEverySection(t *testing.T) {
 	t.Parallel()
+	// In a checkout every user can read it, which would be warned of.
+	if err := os.Chmod("testdata/valid/password", 0o600); err != nil {
+		t.Fatal(err)
+	}
 	got, err := load("testdata/valid/node.toml", map[string]string{"CL_EVM_CMD": "loop-evm"})
 	if err != nil {
 		t.Fatal(err)

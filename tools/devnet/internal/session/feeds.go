@@ -85,7 +85,6 @@ type feeds struct {
 	all     time.Time // when every node had observed in every feed
 	begun   chan struct{}
 	started mark
-	result  *Feeds
 }
 
 // fare is one feed's.
