@@ -43,8 +43,9 @@ var parts = []struct{ what, purpose, template, evm, solana, starknet string }{
 		"relayer/codec.go", "codec.go", "codec.go", "codec.go",
 	},
 	{
-		"`Account`", "signing, sending and asking after the transactions of one account",
-		"relayer/account.go", "account", "account market.go", "account",
+		"`Account`",
+		"signing, sending and asking after the transactions of one account, and which of them a node signs",
+		"relayer/account.go", "account policy.go", "account market.go policy.go", "account policy.go",
 	},
 	{
 		"`ChainSettings`", "all of these put together; transfers and reads of contracts, where the relayer has them",
