@@ -2,6 +2,7 @@ package evm_test
 
 import (
 	"encoding/json"
+	"maps"
 	"strings"
 	"testing"
 
@@ -15,34 +16,21 @@ import (
 // TestTransmitsWhileANodeFails breaks the preferred of two nodes in each way, and transmits.
 func TestTransmitsWhileANodeFails(t *testing.T) {
 	t.Parallel()
-	cases := map[string]struct {
-		spoil      func(*relayertest.Server)
-		wantState  relayerv1.NodeState
-		wantReason string
-	}{
-		"down": {func(s *relayertest.Server) { s.SetFault(relayertest.Down) }, relayerv1.NodeState_NODE_STATE_UNREACHABLE,
-			""},
-		"hangs": {func(s *relayertest.Server) { s.SetFault(relayertest.Hang) }, relayerv1.NodeState_NODE_STATE_UNREACHABLE,
-			"does not answer in time"},
-		"HTML": {func(s *relayertest.Server) { s.SetFault(relayertest.HTML) }, relayerv1.NodeState_NODE_STATE_UNREACHABLE,
-			"answers with something other than the JSON expected"},
-		"limits": {func(s *relayertest.Server) { s.SetFault(relayertest.Limit) }, relayerv1.NodeState_NODE_STATE_UNREACHABLE,
-			"answers with HTTP status 429: it limits the rate of requests"},
-		"garbage": {func(s *relayertest.Server) {
-			s.SetFault(relayertest.Garbage)
-		}, relayerv1.NodeState_NODE_STATE_UNREACHABLE, "ended the connection in the middle of an answer"},
-		"lags": {func(s *relayertest.Server) { s.SetFault(relayertest.Lag) }, relayerv1.NodeState_NODE_STATE_ALIVE,
-			"is # blocks behind the newest node and is asked last"},
-		"mute": {func(s *relayertest.Server) { s.SetFault(relayertest.Mute) }, relayerv1.NodeState_NODE_STATE_ALIVE, ""},
-		"other chain": {func(s *relayertest.Server) {
+	cases := relayertest.Troubles()
+	maps.Copy(cases, map[string]relayertest.Trouble{
+		"mute": {Spoil: func(s *relayertest.Server) {
+			s.SetFault(relayertest.Mute)
+		}, State: relayerv1.NodeState_NODE_STATE_ALIVE, Reason: ""},
+		"other chain": {Spoil: func(s *relayertest.Server) {
 			s.Answer("eth_chainId", func(json.RawMessage) (any, error) { return "0x5", nil })
 			s.SetFault(relayertest.Down)
 			s.SetFault(relayertest.None)
-		}, relayerv1.NodeState_NODE_STATE_WRONG_CHAIN, "answers for chain 5"},
-		"limits in JSON": {func(s *relayertest.Server) {
+		}, State: relayerv1.NodeState_NODE_STATE_WRONG_CHAIN, Reason: "answers for chain 5"},
+		"limits in JSON": {Spoil: func(s *relayertest.Server) {
 			s.Answer("eth_getBlockByNumber", func(json.RawMessage) (any, error) { return nil, errTooMany{} })
-		}, relayerv1.NodeState_NODE_STATE_UNREACHABLE, "answers with the error: too many requests, see [address]"},
-	}
+		}, State: relayerv1.NodeState_NODE_STATE_UNREACHABLE, Reason: "answers with the error: too many requests, see " +
+			"[address]"},
+	})
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -62,7 +50,7 @@ func TestTransmitsWhileANodeFails(t *testing.T) {
 				server.SetFault(relayertest.None)
 			}
 			x.TakesOver(chain, p, relayertest.TakeOver{
-				Spoil: func() { c.spoil(server) }, Mend: mend, State: c.wantState, Reason: c.wantReason, Until: d.mineUntil,
+				Spoil: func() { c.Spoil(server) }, Mend: mend, State: c.State, Reason: c.Reason, Until: d.mineUntil,
 				Report: func(epoch uint32, round uint8, answer int64) *relayerv1.TransmitRequest {
 					return f.report(digest, epoch, round, answer)
 				},

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -24,34 +25,23 @@ import (
 func TestAnotherNodeTakesOver(t *testing.T) {
 	t.Parallel()
 	d := newDevchain(t, "--feeds", "9", "--nodes", "2")
-	cases := map[string]struct {
-		spoil      func(s *relayertest.Server)
-		wantState  relayerv1.NodeState
-		wantReason string
-	}{
-		"down": {func(s *relayertest.Server) { s.SetFault(relayertest.Down) }, relayerv1.NodeState_NODE_STATE_UNREACHABLE,
-			""},
-		"hangs": {func(s *relayertest.Server) { s.SetFault(relayertest.Hang) }, relayerv1.NodeState_NODE_STATE_UNREACHABLE,
-			"does not answer in time"},
-		"HTML": {func(s *relayertest.Server) { s.SetFault(relayertest.HTML) }, relayerv1.NodeState_NODE_STATE_UNREACHABLE,
-			"answers with something other than the JSON expected"},
-		"limits": {func(s *relayertest.Server) { s.SetFault(relayertest.Limit) }, relayerv1.NodeState_NODE_STATE_UNREACHABLE,
-			"answers with HTTP status 429: it limits the rate of requests"},
-		"garbage": {func(s *relayertest.Server) {
+	cases := relayertest.Troubles()
+	maps.Copy(cases, map[string]relayertest.Trouble{
+		"garbage": {Spoil: func(s *relayertest.Server) {
 			s.SetFault(relayertest.Garbage)
-		}, relayerv1.NodeState_NODE_STATE_UNREACHABLE, "answers with something other than the JSON expected"},
-		"lags": {func(s *relayertest.Server) { s.SetFault(relayertest.Lag) }, relayerv1.NodeState_NODE_STATE_ALIVE,
-			"is # blocks behind the newest node and is asked last"},
-		"mute": {func(s *relayertest.Server) { s.SetFault(relayertest.Mute) }, relayerv1.NodeState_NODE_STATE_ALIVE, ""},
-		"other chain": {func(s *relayertest.Server) {
+		}, State: relayerv1.NodeState_NODE_STATE_UNREACHABLE, Reason: "answers with something other than the JSON expected"},
+		"mute": {Spoil: func(s *relayertest.Server) {
+			s.SetFault(relayertest.Mute)
+		}, State: relayerv1.NodeState_NODE_STATE_ALIVE, Reason: ""},
+		"other chain": {Spoil: func(s *relayertest.Server) {
 			s.Answer("getGenesisHash", func(json.RawMessage) (any, error) {
 				return "5eykt4UsFv8P8NJdTREpY1vzqKqZKvdpKuc147dw2N9d", nil
 			})
 			s.SetFault(relayertest.Down)
 			s.SetFault(relayertest.None)
 			s.Answer("getSlot", func(json.RawMessage) (any, error) { return nil, errors.New("unhealthy") })
-		}, relayerv1.NodeState_NODE_STATE_WRONG_CHAIN, "answers for mainnet"},
-		"limits in JSON": {func(s *relayertest.Server) {
+		}, State: relayerv1.NodeState_NODE_STATE_WRONG_CHAIN, Reason: "answers for mainnet"},
+		"limits in JSON": {Spoil: func(s *relayertest.Server) {
 			for _, method := range []string{"getSlot", "getMultipleAccounts"} {
 				s.Answer(method, func(json.RawMessage) (any, error) {
 					return nil, errors.New("Too many requests, see https://node.example/key")
@@ -59,8 +49,9 @@ func TestAnotherNodeTakesOver(t *testing.T) {
 			}
 			s.SetFault(relayertest.Down)
 			s.SetFault(relayertest.None)
-		}, relayerv1.NodeState_NODE_STATE_UNREACHABLE, "answers with the error: Too many requests, see [address]"},
-	}
+		}, State: relayerv1.NodeState_NODE_STATE_UNREACHABLE, Reason: "answers with the error: Too many requests, see " +
+			"[address]"},
+	})
 	feed := 0
 	for name, c := range cases {
 		mine := feed
@@ -83,7 +74,7 @@ func TestAnotherNodeTakesOver(t *testing.T) {
 				return err == nil && state(0).GetState() == relayerv1.NodeState_NODE_STATE_ALIVE &&
 					state(1).GetState() == relayerv1.NodeState_NODE_STATE_ALIVE
 			})
-			c.spoil(server)
+			c.Spoil(server)
 			_, err := p.Transmit(ctx, d.report(mine, 1, 1, 42))
 			must(t, err)
 			eventually(t, "the report is in the feed and the cache shows it", func() bool {
@@ -107,7 +98,7 @@ func TestAnotherNodeTakesOver(t *testing.T) {
 				if strings.Contains(reason, "127.0.0.1") {
 					t.Fatalf("the reason %q holds an address", reason)
 				}
-				return s.GetState() == c.wantState && (c.wantReason == "" || reason == c.wantReason)
+				return s.GetState() == c.State && (c.Reason == "" || reason == c.Reason)
 			})
 			for _, method := range []string{"getGenesisHash", "getSlot", "getMultipleAccounts"} {
 				server.Answer(method, nil)

@@ -3,6 +3,7 @@ package starknet_test
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"math/big"
 	"strings"
 	"testing"
@@ -31,42 +32,23 @@ func TestTransmitsWhileANodeFails(t *testing.T) {
 			s.SetFault(relayertest.None)
 		}
 	}
-	cases := map[string]struct {
-		spoil      func(*relayertest.Server)
-		wantState  relayerv1.NodeState
-		wantReason string
-	}{
-		"down": {func(s *relayertest.Server) {
-			s.SetFault(relayertest.Down)
-		}, relayerv1.NodeState_NODE_STATE_UNREACHABLE, ""},
-		"hangs": {func(s *relayertest.Server) {
-			s.SetFault(relayertest.Hang)
-		}, relayerv1.NodeState_NODE_STATE_UNREACHABLE, "does not answer in time"},
-		"HTML": {func(s *relayertest.Server) {
-			s.SetFault(relayertest.HTML)
-		}, relayerv1.NodeState_NODE_STATE_UNREACHABLE, "answers with something other than the JSON expected"},
-		"limits": {func(s *relayertest.Server) {
-			s.SetFault(relayertest.Limit)
-		}, relayerv1.NodeState_NODE_STATE_UNREACHABLE, "answers with HTTP status 429: it limits the rate of requests"},
-		"garbage": {func(s *relayertest.Server) {
-			s.SetFault(relayertest.Garbage)
-		}, relayerv1.NodeState_NODE_STATE_UNREACHABLE, "ended the connection in the middle of an answer"},
-		"lags": {func(s *relayertest.Server) { s.SetFault(relayertest.Lag) }, relayerv1.NodeState_NODE_STATE_ALIVE,
-			"is # blocks behind the newest node and is asked last"},
-		"other chain": {script("starknet_chainId", "0x1"), relayerv1.NodeState_NODE_STATE_WRONG_CHAIN,
-			"answers for chain 0x1"},
-		"older version": {func(s *relayertest.Server) {
-			reconnecting(s, "0.7.1")
-		}, relayerv1.NodeState_NODE_STATE_UNREACHABLE, `serves version "0.7.1" of the JSON-RPC, and 0.8, 0.9 and 0.10 are spoken; give its address for one of these, which often ends in /rpc/v0_10`},
-		"newer version": {func(s *relayertest.Server) {
-			reconnecting(s, "0.11.0-rc.1")
-		}, relayerv1.NodeState_NODE_STATE_UNREACHABLE, `serves version "0.11.0-rc.1" of the JSON-RPC, and 0.8, 0.9 and 0.10 are spoken; give its address for one of these, which often ends in /rpc/v0_10`},
-		"no block": {script("starknet_getBlockWithTxHashes", map[string]any{}),
-			relayerv1.NodeState_NODE_STATE_UNREACHABLE, "answers with a block without number, hash or time"},
-		"limits in JSON": {script("starknet_getBlockWithTxHashes",
-			fmt.Errorf("too many requests, see https://node.example/key")), relayerv1.NodeState_NODE_STATE_UNREACHABLE,
-			"answers with the error: too many requests, see [address]"},
-	}
+	cases := relayertest.Troubles()
+	const unreachable = relayerv1.NodeState_NODE_STATE_UNREACHABLE
+	const speaks = `of the JSON-RPC, and 0.8, 0.9 and 0.10 are spoken; ` +
+		`give its address for one of these, which often ends in /rpc/v0_10`
+	maps.Copy(cases, map[string]relayertest.Trouble{
+		"other chain": {Spoil: script("starknet_chainId", "0x1"), State: relayerv1.NodeState_NODE_STATE_WRONG_CHAIN,
+			Reason: "answers for chain 0x1"},
+		"older version": {Spoil: func(s *relayertest.Server) { reconnecting(s, "0.7.1") }, State: unreachable,
+			Reason: `serves version "0.7.1" ` + speaks},
+		"newer version": {Spoil: func(s *relayertest.Server) { reconnecting(s, "0.11.0-rc.1") }, State: unreachable,
+			Reason: `serves version "0.11.0-rc.1" ` + speaks},
+		"no block": {Spoil: script("starknet_getBlockWithTxHashes", map[string]any{}), State: unreachable,
+			Reason: "answers with a block without number, hash or time"},
+		"limits in JSON": {Spoil: script("starknet_getBlockWithTxHashes",
+			fmt.Errorf("too many requests, see https://node.example/key")), State: unreachable,
+			Reason: "answers with the error: too many requests, see [address]"},
+	})
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -86,7 +68,7 @@ func TestTransmitsWhileANodeFails(t *testing.T) {
 				server.SetFault(relayertest.None)
 			}
 			x.TakesOver(chain, p, relayertest.TakeOver{
-				Spoil: func() { c.spoil(server) }, Mend: mend, State: c.wantState, Reason: c.wantReason, Until: d.mineUntil,
+				Spoil: func() { c.Spoil(server) }, Mend: mend, State: c.State, Reason: c.Reason, Until: d.mineUntil,
 				Report: func(epoch uint32, round uint8, answer int64) *relayerv1.TransmitRequest {
 					return f.report(digest, epoch, round, answer)
 				},
