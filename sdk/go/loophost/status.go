@@ -97,8 +97,9 @@ func (p *Plugin) Status() Status {
 	return s
 }
 
-// longestExit is how long a sentence on an end may be, in characters: LastStderr has the rest.
-const longestExit = 200
+// longestExit is how long a sentence on an end may be, in characters: the longest of ours has a path and two checksums.
+// LastStderr has the rest of what a plugin said.
+const longestExit = 512
 
 // brief is a text in one line that fits a table.
 func brief(text string) string {
