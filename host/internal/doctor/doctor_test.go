@@ -165,6 +165,12 @@ func TestChecks(t *testing.T) {
 			worst{warning, Budgets, "an observation took 800ms lately, of the 1s that MaxDurationObservation gives",
 				"see what is slow by loop jobs runs, or have the contract's owner give it more"}},
 
+		"ailing part": {OfPart(health.Part{Kind: health.KindChain, Name: "evm chain 1", State: health.State{
+			Level: health.Degraded, Reason: "it lags", Remedy: "wait"}}), worst{warning, Chain, "it lags", "wait"}},
+		"failed part": {OfPart(health.Part{Kind: health.KindDatabase, Name: "database", State: health.State{
+			Level: health.Failed, Reason: "its disk is full", Remedy: "make room"}}), worst{failed, Database,
+			"its disk is full", "make room"}},
+
 		"bridge": {one(OfBridge("b", true, Answer{Status: 404, Took: 3 * time.Millisecond})), worst{ok, Bridge,
 			"it answers, in 3ms", ""}},
 		"bridge down": {one(OfBridge("b", true, Answer{Fault: "connection refused"})), worst{failed, Bridge,

@@ -174,7 +174,10 @@ func (a Account) State(now time.Time) State {
 }
 
 func troubled(a *Account, _ time.Time) (State, bool) {
-	return State{Level: Degraded, Reason: a.Trouble}, a.Trouble != ""
+	return State{
+		Level: Degraded, Reason: a.Trouble,
+		Remedy: "see what the account holds by loop chains list, and send it coins if it cannot pay",
+	}, a.Trouble != ""
 }
 
 // empty is an account without funds. On a chain without fees it is none the worse for that.

@@ -109,7 +109,8 @@ func TestChains(t *testing.T) {
 			c.Nodes[1].Since = at(95)
 		}, State{}},
 		"no funds": {func(c *Chain) { c.Accounts[0].Trouble = "account 0xA has no funds: send it some" },
-			State{Level: Degraded, Cause: "accounts", Reason: "account 0xA has no funds: send it some"}},
+			State{Level: Degraded, Cause: "accounts", Reason: "account 0xA has no funds: send it some",
+				Remedy: "see what the account holds by loop chains list, and send it coins if it cannot pay"}},
 		"two accounts": {func(c *Chain) {
 			c.Accounts = []Account{
 				{Name: "0xA", Empty: true, Waiting: 20 * time.Second},

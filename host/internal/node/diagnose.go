@@ -65,7 +65,9 @@ func (n *Node) diagnose(ctx context.Context) []*nodev1.Finding {
 			"it is starting, so that chains, jobs and bridges are not looked at",
 			"ask again when /readyz says that it is ready"))
 	}
-	n.states.look(ctx)
+	for _, part := range n.states.look(ctx) {
+		found = append(found, doctor.OfPart(part)...)
+	}
 	found = append(found, n.ofChains(ctx)...)
 	found = append(found, n.ofJobs(time.Now())...)
 	return append(found, n.ofBridges(ctx)...)

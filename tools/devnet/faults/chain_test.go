@@ -27,6 +27,7 @@ func chains() chapter {
 			s.undo(func() { undo(g) })
 		}
 	}
+	const pay = "see what the account holds by loop chains list, and send it coins if it cannot pay"
 	well := func(g *gate) { g.broken(nil) }
 	return chapter{
 		title: "A chain and its RPC nodes",
@@ -40,11 +41,11 @@ func chains() chapter {
 				says: says{
 					status: "degraded", alerts: []string{"LoopAccountUnfunded", "LoopChainDegraded", "LoopJobDegraded"},
 					job: &job{"degraded", "0x…: the chain refused the transaction: the account cannot pay for the transaction…: " +
-						"insufficient funds …", ""},
+						"insufficient funds …", pay},
 					parts: []component{{chain, "degraded", "0x…: the chain refused the transaction: the account cannot pay for " +
-						"the transaction…: insufficient funds …", ""}},
+						"the transaction…: insufficient funds …", pay}},
 				},
-				todo: "send the account coins; reports land at once then",
+				todo: "reports land at once then",
 			},
 			{
 				name:   "one of several RPC nodes is down",

@@ -2,6 +2,7 @@ package faults
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"regexp"
@@ -174,19 +175,53 @@ func (s *scene) missing(want says, begun int) []string {
 			missing = append(missing, "alert: "+alert)
 		}
 	}
-	if len(missing) > 0 || want.job == nil {
-		return missing
+	if len(missing) == 0 && want.job != nil {
+		missing = s.unshown(want)
 	}
-	return s.unshown(want)
+	if len(missing) == 0 {
+		missing = s.undiagnosed(want)
+	}
+	return missing
 }
 
-// logged is the line that says that the job's state is another.
-func (s *scene) logged(j *job) string {
-	text := fmt.Sprintf(`msg="a job's state changed" job=%d …state=%s…reason=…%s`, s.id, j.state, escaped(j.reason))
-	if j.remedy != "" {
-		text += "…remedy=…" + escaped(j.remedy)
+// undiagnosed holds that loop doctor names the fault too: in what is said of the job, or of a part.
+func (s *scene) undiagnosed(want says) []string {
+	var told struct {
+		Findings []struct{ Severity, Text, Remedy string }
 	}
-	return text
+	said := s.node.run(s.t, "", "doctor", "--json")
+	if err := json.Unmarshal([]byte(said.stdout), &told); err != nil {
+		return []string{"loop doctor: " + err.Error() + said.stderr}
+	}
+	var reasons, found []string
+	if want.job != nil {
+		reasons = append(reasons, want.job.reason)
+	}
+	for _, c := range want.parts {
+		reasons = append(reasons, c.Reason)
+	}
+	for _, f := range told.Findings {
+		if f.Severity != "SEVERITY_FAILED" && f.Severity != "SEVERITY_WARNING" {
+			continue
+		}
+		found = append(found, f.Severity+" "+f.Text)
+		for _, reason := range reasons {
+			if pattern(reason).MatchString(f.Text) {
+				return nil
+			}
+		}
+	}
+	return []string{"loop doctor: any of " + strings.Join(reasons, " | ") + "; it says: " + strings.Join(found, " | ")}
+}
+
+// logged is the line that says that the job's state is another. A state is logged when it begins, with the first of its
+// reasons: what is to be done tells which it is, and the reason where nothing is.
+func (s *scene) logged(j *job) string {
+	text := fmt.Sprintf(`msg="a job's state changed" job=%d …state=%s…`, s.id, j.state)
+	if j.remedy != "" {
+		return text + "remedy=…" + escaped(j.remedy)
+	}
+	return text + "reason=…" + escaped(j.reason)
 }
 
 // escaped is a text within the quotes of the log's.
