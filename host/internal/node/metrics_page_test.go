@@ -6,7 +6,7 @@ import "strings"
 var metricsIntroduction = strings.ReplaceAll(`# Metrics
 
 This page is generated from the code: every metric of LOOP's own, with its type, unit, labels and meaning.
-[Running a node](operators.md#prometheus) says how Prometheus finds them, and which labels it puts on the series of each
+[Monitoring a node](monitor.md#prometheus) says how Prometheus finds them, and which labels it puts on the series of each
 process besides. A unit of – is a plain number; a histogram ”x” has the series ”x_bucket”, ”x_sum” and ”x_count”. Metrics
 that begin with ”ocr2_”, ”ocr3_”, ”ocr_telemetry_”, ”ragep2p_”, ”rageping_” and ”ragedisco_” are libocr's; those with ”go_”
 and ”process_” are of Go's runtime and of the process.

@@ -23,16 +23,16 @@ type scraper struct {
 	url string
 }
 
-// documented is the configuration in docs/operators.md, for a node elsewhere.
+// documented is the configuration in docs/monitor.md, for a node elsewhere.
 func documented(t *testing.T, node string) string {
 	t.Helper()
-	page, err := os.ReadFile("../../../docs/operators.md")
+	page, err := os.ReadFile("../../../docs/monitor.md")
 	if err != nil {
 		t.Fatal(err)
 	}
 	blocks := regexp.MustCompile("(?s)```yaml\n(scrape_configs:.*?)```").FindAllSubmatch(page, -1)
 	if len(blocks) != 1 {
-		t.Fatalf("docs/operators.md has %d configurations of Prometheus, not one", len(blocks))
+		t.Fatalf("docs/monitor.md has %d configurations of Prometheus, not one", len(blocks))
 	}
 	return strings.NewReplacer("127.0.0.1:6688", node, "refresh_interval: 30s", "refresh_interval: 300ms").
 		Replace(string(blocks[0][1]))

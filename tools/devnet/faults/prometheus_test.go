@@ -125,13 +125,13 @@ func alertNames(t *testing.T) []string {
 // that each alert fires and does not fire when it should.
 func TestRules(t *testing.T) {
 	t.Parallel()
-	page, err := os.ReadFile("../../../docs/operators.md")
+	page, err := os.ReadFile("../../../docs/monitor.md")
 	if err != nil {
 		t.Fatal(err)
 	}
 	documented := regexp.MustCompile("(?s)```yaml\n(scrape_configs:.*?)```").FindSubmatch(page)
 	if documented == nil || !strings.Contains(read(t, "prometheus.yml"), string(documented[1])) {
-		t.Error("deploy/prometheus/prometheus.yml has not the scrape_configs of docs/operators.md")
+		t.Error("deploy/prometheus/prometheus.yml has not the scrape_configs of docs/monitor.md")
 	}
 	program, err := exec.LookPath("promtool")
 	if err != nil {
