@@ -159,7 +159,7 @@ var (
 	upDesc = prometheus.NewDesc("loop_plugin_up", "Whether the plugin serves (1) or not (0).", []string{"plugin"},
 		nil)
 	restartsDesc = prometheus.NewDesc("loop_plugin_restarts_total",
-		"Lives of the plugin's process that ended though nobody asked for it.",
+		"Generations of the plugin that ended though nobody asked for it.",
 		[]string{"plugin"}, nil)
 	memoryDesc = prometheus.NewDesc("loop_plugin_memory_bytes",
 		"Resident memory of the plugin's process and its children.", []string{"plugin"}, nil)

@@ -19,9 +19,8 @@ func plugins() chapter {
 	const remedy = "see its last words by loop plugins inspect %s, mend what ends it, then loop plugins restart %[1]s"
 	return chapter{
 		title: "Plugins",
-		about: "A plugin that ends is started again at once, and after five bad lives in a row once a minute. `loop " +
-			"plugins inspect NAME` has the " +
-			"last words of the life that ended last.",
+		about: "A plugin that ends is started again at once, and after five bad generations in a row once a minute. `loop " +
+			"plugins inspect NAME` has the last lines of the generation that ended last.",
 		faults: []fault{
 			{
 				name: "the median ends at each start",

@@ -26,7 +26,7 @@ import (
 // callCases are about calls, whatever they are for.
 func callCases() []check {
 	return []check{
-		{"calls/generation", "answers and errors carry the trailer loop-generation with the life that Init gave", false,
+		{"calls/generation", "answers and errors carry the trailer loop-generation with the number that Init gave", false,
 			callGeneration},
 		{"calls/deadline", "the end of a caller's deadline reaches what the plugin called at the host", false, callDeadline},
 		{"calls/cancellation", "the cancellation of a call reaches what the plugin called at the host", false,

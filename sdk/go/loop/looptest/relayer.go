@@ -30,7 +30,7 @@ func relayerCases() []check {
 		{"relayer/chain-down", "construction waits for no answer of the chain, and what does is UNAVAILABLE", false,
 			relayerChainDown},
 		{"relayer/no-effects",
-			"construction writes nothing to the Store, signs nothing and sends no transaction, in either of two lives", false,
+			"construction writes nothing to the Store, signs nothing and sends nothing, in either of two generations", false,
 			relayerNoEffects},
 		{"relayer/views", "every view of the chain and the contract answers a value, or UNAVAILABLE while there is none",
 			false, relayerViews},

@@ -116,7 +116,7 @@ func (b Bench) breakFor(ctx context.Context, r *trial.Report, what, self, become
 	if !strings.Contains(s.LastExit, says) {
 		why = s.LastExit
 	}
-	got := fmt.Sprintf("%s after %.1f s and %d lives: %q", s.State, took.Seconds(), s.Generation, why)
+	got := fmt.Sprintf("%s after %.1f s and %d generations: %q", s.State, took.Seconds(), s.Generation, why)
 	r.Holds("it "+what, state.String()+", and the status says why", got, wait == nil)
 	r.Holds("it "+what+": calls to another plugin meanwhile", "none fails",
 		fmt.Sprintf("%d answered, %d failed", len(calls), len(failures)), len(failures) == 0 && len(calls) > 0)

@@ -26,7 +26,7 @@ func (b Bench) feed(ctx context.Context, r *trial.Report) error {
 		return err
 	}
 	r.Holds("the devnet, which checks that every answer is the median of what the nodes recorded", "ends well",
-		fmt.Sprintf("%d transmissions, %d of them checked, %d kills, %d lives after the first; %s", o.Transmissions,
+		fmt.Sprintf("%d transmissions, %d of them checked, %d kills, %d generations after the first; %s", o.Transmissions,
 			o.Verified, o.Kills, o.Restarts, orWell(o.Error)), o.Error == "" && o.Transmissions > 0)
 	judgeDelivery(r, o)
 	judge(r, chain.sent(), d.killed(), longestGap)
