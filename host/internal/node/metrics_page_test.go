@@ -6,14 +6,14 @@ import "strings"
 var metricsIntroduction = strings.ReplaceAll(`# Metrics
 
 This page is generated from the code: every metric of LOOP's own, with its type, unit, labels and meaning.
-[Monitoring a node](monitor.md#prometheus) says how Prometheus finds them, and which labels it puts on the series of each
-process besides. A unit of – is a plain number; a histogram ”x” has the series ”x_bucket”, ”x_sum” and ”x_count”. Metrics
-that begin with ”ocr2_”, ”ocr3_”, ”ocr_telemetry_”, ”ragep2p_”, ”rageping_” and ”ragedisco_” are libocr's; those with ”go_”
-and ”process_” are of Go's runtime and of the process.
+[Monitoring a node](monitor.md#prometheus) says how Prometheus finds them, and which labels it adds to the series of each
+process. The unit – means a plain number. A histogram ”x” has the series ”x_bucket”, ”x_sum” and ”x_count”. Metrics that
+begin with ”ocr2_”, ”ocr3_”, ”ocr_telemetry_”, ”ragep2p_”, ”rageping_” and ”ragedisco_” are libocr's; those that begin with
+”go_” and ”process_” describe Go's runtime and the process.
 
 ## How they join
 
-Series of a job have its ”job_id”, and ”loop_job_info” has what else is known of it. Relayers tell of a contract by
+Series of a job have its ”job_id”, and ”loop_job_info” has its other properties. Relayers label a contract by
 ”relay”, ”chain_id” and ”contract”, each spelled as in ”loop_job_info”:
 
 ”””
@@ -26,8 +26,8 @@ abs(loop_job_observation * on (instance, job_id) group_left (relay, chain_id, co
   / on (instance, relay, chain_id, contract) group_left () loop_relayer_contract_answer - 1)
 ”””
 
-A contract that an isolated job follows too is told of by two relayers: ”loop_relayer_contract_answer{plugin="evm"}” is the
-one of the shared process.
+Two relayers report a contract that an isolated job follows too: ”loop_relayer_contract_answer{plugin="evm"}” is that of
+the shared process.
 
 ## How many series
 

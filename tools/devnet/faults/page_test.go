@@ -19,11 +19,11 @@ const pageFile = "../../../docs/troubleshooting.md"
 
 const pageIntroduction = `# Troubleshooting
 
-This page is generated from the table of faults in ”tools/devnet/faults”: each is made on nodes that run, by
-”make test-faults”, and the node has said there what stands here. A … stands for what differs from one time to the next.
+This page is generated from the table of faults in ”tools/devnet/faults”. ”make test-faults” causes each fault on running
+nodes and checks that the node says what stands here. A … stands for text that differs from one time to the next.
 
-Where to look first: ”/health” of the node, which names every part that does not do what it should; ”loop jobs show ID” for
-a job; the log, where each change of a state is one line.
+Look first at the node's ”/health”, which names every part with a problem; at ”loop jobs show ID” for a job; and at the
+log, where each change of a state is one line.
 
 `
 
@@ -57,7 +57,7 @@ func page() string {
 			}
 		}
 	}
-	text.WriteString("## By what is said\n\nIn the order of the alphabet, without any … .\n\n")
+	text.WriteString("## By what is said\n\nIn alphabetical order, not counting … .\n\n")
 	text.WriteString("| it says | fault |\n| --- | --- |\n")
 	byLetters := func(a, b string) int { return cmp.Or(strings.Compare(key(a), key(b)), strings.Compare(a, b)) }
 	for _, t := range slices.SortedFunc(maps.Keys(index), byLetters) {
