@@ -1,11 +1,15 @@
 package cli
 
 import (
+	"io/fs"
 	"os"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 // TestCommandsOfDocuments holds that every command of loop that a document names is there.
@@ -36,5 +40,60 @@ func TestCommandsOfDocuments(t *testing.T) {
 	}
 	if found < 50 {
 		t.Errorf("found %d commands; the pattern has lost them", found)
+	}
+}
+
+// TestExitCodesAreDocumented holds that docs/commands.md has a row for each exit code and no other.
+func TestExitCodesAreDocumented(t *testing.T) {
+	page, err := os.ReadFile(filepath.Join("..", "..", "..", "docs", "commands.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var documented []string
+	for _, row := range regexp.MustCompile(`(?m)^\| (\d+) \|`).FindAllStringSubmatch(string(page), -1) {
+		documented = append(documented, row[1])
+	}
+	var codes []string
+	for _, code := range []int{0, ExitFailed, ExitUsage, ExitPlugin, ExitUnreachable} {
+		codes = append(codes, strconv.Itoa(code))
+	}
+	if d := cmp.Diff(codes, documented); d != "" {
+		t.Errorf("docs/commands.md has other exit codes (-code +page):\n%s", d)
+	}
+}
+
+// TestEnvironmentIsDocumented holds that the tables of docs/environment.md have each variable that the host's code
+// names, and name no other of the same prefixes.
+func TestEnvironmentIsDocumented(t *testing.T) {
+	root := filepath.Join("..", "..", "..")
+	page, err := os.ReadFile(filepath.Join(root, "docs", "environment.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	documented := map[string]bool{}
+	row := regexp.MustCompile(`(?m)^\| (.*?) \|`)
+	name := regexp.MustCompile("`((?:CL|LOOP)_[A-Z0-9_]+)`")
+	for _, cells := range row.FindAllStringSubmatch(string(page), -1) {
+		for _, variable := range name.FindAllStringSubmatch(cells[1], -1) {
+			documented[variable[1]] = true
+		}
+	}
+	read := map[string]bool{}
+	literal := regexp.MustCompile(`"((?:CL|LOOP)_[A-Z0-9_]*[A-Z0-9])=?"`)
+	err = filepath.WalkDir(filepath.Join(root, "host"), func(path string, _ fs.DirEntry, err error) error {
+		if err != nil || filepath.Ext(path) != ".go" || strings.HasSuffix(path, "_test.go") {
+			return err
+		}
+		code, err := os.ReadFile(path)
+		for _, variable := range literal.FindAllStringSubmatch(string(code), -1) {
+			read[variable[1]] = true
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d := cmp.Diff(read, documented); d != "" {
+		t.Errorf("docs/environment.md has other variables (-code +page):\n%s", d)
 	}
 }
