@@ -159,8 +159,8 @@ func handshakeCookie(cookie string) func(context.Context, *bench) error {
 			return err
 		}
 		defer p.Kill()
-		if !settled(p.Exited(), 5*time.Second, true) {
-			return fmt.Errorf("the process goes on with the magic cookie %q; want it to end within 5s, with a sentence for "+
+		if !settled(p.Exited(), 10*time.Second, true) {
+			return fmt.Errorf("the process goes on with the magic cookie %q; want it to end within 10s, with a sentence for "+
 				"who started it by hand", cookie)
 		}
 		if !settled(p.Silent(), time.Second, true) {
