@@ -242,7 +242,7 @@ async def test_a_caller_waits_for_his_turn_until_his_deadline(monkeypatch: pytes
     assert len(serving.open) == 2 and not order
     echo.go.set()
     await asyncio.gather(*first, *behind)
-    assert order == list(range(5)) and not caller.slots.waiting
+    assert order == list(range(5)) and not caller.small.waiting
 
 
 async def test_a_caller_waits_for_room_until_his_deadline() -> None:
@@ -265,6 +265,34 @@ async def test_bytes_of_requests_are_bounded(monkeypatch: pytest.MonkeyPatch) ->
     echo.go.set()
     await asyncio.gather(*calls)
     assert caller.bytes == 0 == serving.bytes
+
+
+async def test_small_calls_pass_long_ones_that_wait_for_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(frame, "MAX_REQUESTED", 3 << 20)
+    monkeypatch.setattr(frame, "MAX_PASSED", 3 * frame.MAX_PAYLOAD)
+    echo = Echo()
+    caller, serving, _ = await pair(echo.handlers)
+    small = bytes(frame.MAX_PAYLOAD)
+
+    def hold(message: bytes) -> asyncio.Future[bytes]:
+        return asyncio.ensure_future(caller.call(HOLD, "", message, None))
+
+    calls = [hold(bytes(2 << 20))]
+    await until(lambda: len(serving.open) == 1)
+    waits = hold(bytes(2 << 20))
+    await until(lambda: len(caller.slots.waiting) == 1)
+    calls += [hold(small) for _ in range(2)]
+    assert await caller.call(ECHO, "", small, time.monotonic() + 60) == small
+    calls += [hold(small) for _ in range(2)]
+    await until(lambda: len(caller.small.waiting) == 1)
+    assert len(caller.open) == 4 and caller.passed == frame.MAX_PASSED, "more small calls pass than may"
+    late = asyncio.ensure_future(caller.call(ECHO, "", b"x", time.monotonic() + 0.05))
+    assert await code_of(late) is Code.DEADLINE_EXCEEDED
+    waits.cancel()
+    await until(lambda: len(serving.open) == 5)  # what waited behind it has its room
+    echo.go.set()
+    await asyncio.gather(*calls)
+    assert caller.bytes == caller.passed == 0 == serving.bytes and not caller.small.waiting
 
 
 @pytest.mark.parametrize(("limit", "value"), [("MAX_OPEN", 3), ("MAX_SERVED", 3 << 10)])

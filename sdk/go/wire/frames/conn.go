@@ -37,11 +37,13 @@ func lost(cause error) *status.Status {
 
 // Conn is the calling end of one connection.
 type Conn struct {
-	*writer // its lock guards the fields up to slots
+	*writer // its lock guards the fields up to small
 	calls   map[uint32]*call
 	last    uint32
 	bytes   int // of the requests that are not answered
-	slots   line
+	passed  int // of these the bytes of the calls that passed others
+	// Who waits for room: long calls, and small ones apart, which need not wait for the bytes of long ones.
+	slots, small line
 	// One timer serves all calls: it is set for the first deadline to come, and each time that it fires for the next one.
 	timer  *time.Timer
 	due    time.Time // zero: the timer is not set
@@ -63,6 +65,7 @@ type call struct {
 	reply    any
 	trailer  *metadata.MD
 	size     int
+	passed   bool // others, who wait for bytes
 	gone     bool
 
 	// Set by whoever ends the call.
@@ -233,10 +236,15 @@ func (r *request) append(b []byte, id, left uint32) []byte {
 // begin registers a call and sends the first frame of its request. The caller who leads reads the answer himself.
 func (c *Conn) begin(ctx context.Context, out request, k *call) (id uint32, leads bool, err error) {
 	c.mu.Lock()
-	for behind := len(c.slots.waiting) > 0; c.err == nil; behind = false {
+	slots := &c.slots
+	if k.size <= maxChunk {
+		slots = &c.small
+	}
+	for behind := len(slots.waiting) > 0; c.err == nil; behind = false {
 		came := true
 		if behind || !c.free(k.size) {
-			came = c.slots.wait(&c.mu, ctx.Done(), func() bool { return c.err != nil || c.free(k.size) })
+			came = slots.wait(&c.mu, ctx.Done(), func() bool { return c.err != nil || c.free(k.size) })
+			c.small.wake() // they may have waited for a long call's turn or leave
 		} else if len(c.out) > maxQueue {
 			came = c.waitRoom(ctx.Done())
 		} else {
@@ -261,6 +269,9 @@ func (c *Conn) begin(ctx context.Context, out request, k *call) (id uint32, lead
 	}
 	id = c.last
 	c.calls[id] = k
+	if k.passed = !c.shared(k.size); k.passed {
+		c.passed += k.size
+	}
 	c.bytes += k.size
 	if !k.deadline.IsZero() && (c.due.IsZero() || k.deadline.Before(c.due)) {
 		c.due = k.deadline
@@ -271,9 +282,6 @@ func (c *Conn) begin(ctx context.Context, out request, k *call) (id uint32, lead
 	c.send(len(c.calls) > 1)
 	return id, leads, nil
 }
-
-// free is whether there is room for a call. The lock is held.
-func (c *Conn) free(size int) bool { return len(c.calls) < maxOpen && c.bytes+size <= maxBytes }
 
 // leave lets a call go that nobody has ended yet: the server is told, and its answer, which comes all the same, frees
 // the id.
@@ -289,7 +297,7 @@ func (c *Conn) leave(id uint32, k *call, err error) {
 
 // abandon ends a call for its caller. The lock is held.
 func (c *Conn) abandon(id uint32, k *call, err error) {
-	c.calls[id] = &call{gone: true, size: k.size}
+	c.calls[id] = &call{gone: true, size: k.size, passed: k.passed}
 	c.out = appendHeader(c.out, header{id: id, kind: kindCancel}, 0, 0)
 	k.err, k.message = err, nil
 	k.done <- struct{}{}
@@ -339,8 +347,9 @@ func (c *Conn) end(err error) {
 			k.done <- struct{}{}
 		}
 	}
-	c.bytes = 0
+	c.bytes, c.passed = 0, 0
 	c.slots.wake()
+	c.small.wake()
 }
 
 // take takes a frame of an answer, and ends its call if it is the last one.
@@ -369,9 +378,7 @@ func (c *Conn) take(f *frame) error {
 		c.mu.Unlock()
 		return nil
 	}
-	delete(c.calls, f.id)
-	c.bytes -= k.size
-	c.slots.wake()
+	c.forget(f.id, k)
 	c.mu.Unlock()
 	if k.gone {
 		return nil

@@ -183,6 +183,72 @@ func TestOpenBytesAreLimited(t *testing.T) {
 	})
 }
 
+// A small call passes long ones that wait for bytes, so that no health check waits for them, and takes no room from
+// them: what passes is bounded too, and waits in its turn.
+func TestSmallCallsPassLongOnes(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var mu sync.Mutex
+		served := map[int]int{} // calls by their size
+		leave := make(chan struct{})
+		c := overPipe(t, newServer(func(_ context.Context, b []byte) ([]byte, error) {
+			mu.Lock()
+			served[len(b)]++
+			mu.Unlock()
+			if len(b) > 1 {
+				<-leave
+			}
+			return nil, nil
+		}))
+		var all sync.WaitGroup
+		ctx, giveUp := context.WithCancel(t.Context())
+		defer giveUp()
+		hold := func(ctx context.Context, size int, code codes.Code) {
+			t.Helper()
+			all.Go(func() {
+				_, err := ask(ctx, c, make([]byte, size))
+				expect(t, fmt.Sprintf("a call of %d bytes", size), err, code, "")
+			})
+			synctest.Wait()
+		}
+		are := func(when string, size, want int) {
+			t.Helper()
+			mu.Lock()
+			defer mu.Unlock()
+			if served[size] != want {
+				t.Errorf("%s: %d calls of %d bytes are served; want %d", when, served[size], size, want)
+			}
+		}
+		check := func() error {
+			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+			defer cancel()
+			_, err := ask(ctx, c, []byte{1})
+			return err
+		}
+		const one = maxChunk - 4 // and its field's tag and length
+		hold(t.Context(), 16<<20-5, codes.OK)
+		hold(ctx, 4<<20, codes.Canceled)
+		are("with 16 MiB of 18", 4<<20, 0)
+		expect(t, "a small call beside long ones", check(), codes.OK, "")
+		for range maxPassed/maxChunk - 1 {
+			hold(t.Context(), one, codes.OK)
+		}
+		expect(t, "a small call while there is room to pass", check(), codes.OK, "")
+		hold(t.Context(), one, codes.OK)
+		are("with as many small calls as may pass", one, maxPassed/maxChunk)
+		expect(t, "a small call too many", check(), codes.DeadlineExceeded, "")
+		hold(t.Context(), one, codes.OK)
+		are("with more small calls than may pass", one, maxPassed/maxChunk)
+		giveUp()
+		synctest.Wait()
+		are("when no long call waits any more", one, maxPassed/maxChunk+1)
+		close(leave)
+		all.Wait()
+		synctest.Wait()
+		leftovers(t, c)
+	})
+}
+
 // A line is one: turns are taken in the order of coming, by whoever has not left.
 func TestLine(t *testing.T) {
 	t.Parallel()

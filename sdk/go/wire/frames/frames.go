@@ -50,6 +50,10 @@ const (
 	// message of the longest leaves room for many usual ones, and whoever sends all that it can costs a host little.
 	maxBytes  = 18 << 20
 	maxServed = 24 << 20
+	// maxPassed is how many bytes more the requests of a single frame may have that pass those who wait for bytes. Without
+	// it a health check would wait for a long request that waits for another one, and so would what a handler needs to
+	// answer either.
+	maxPassed = 2 << 20
 	// maxQueue is how many bytes wait to be written before those who would add more wait too.
 	maxQueue = 256 << 10
 	// A socket's buffer takes this many calls and bytes at once.

@@ -69,9 +69,10 @@ func overPipe(t testing.TB, s *Server) *Conn {
 func leftovers(t testing.TB, c *Conn) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if len(c.calls) > 0 || c.bytes != 0 || len(c.slots.waiting) > 0 || len(c.room.waiting) > 0 {
-		t.Errorf("%d calls of %d bytes are open, and %d and %d wait, at the end", len(c.calls), c.bytes, len(c.slots.waiting),
-			len(c.room.waiting))
+	waiting := len(c.slots.waiting) + len(c.small.waiting)
+	if len(c.calls) > 0 || c.bytes != 0 || c.passed != 0 || waiting > 0 || len(c.room.waiting) > 0 {
+		t.Errorf("%d calls of %d bytes are open, of which %d passed others, and %d and %d wait, at the end", len(c.calls),
+			c.bytes, c.passed, waiting, len(c.room.waiting))
 	}
 }
 

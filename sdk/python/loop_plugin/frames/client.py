@@ -19,10 +19,10 @@ class Unsent(Exception):
 class Outgoing:
     """A call that is not answered."""
 
-    __slots__ = ("answer", "message", "number", "size")
+    __slots__ = ("answer", "message", "number", "passed", "size")
 
-    def __init__(self, number: int, answer: asyncio.Future[bytes], size: int) -> None:
-        self.number, self.size = number, size
+    def __init__(self, number: int, answer: asyncio.Future[bytes], size: int, passed: bool) -> None:
+        self.number, self.size, self.passed = number, size, passed
         self.answer = answer
         """It is done as soon as the caller has left, too: what comes after that is dropped."""
         self.message: Message | None = None  # of an answer that comes in chunks
@@ -37,7 +37,9 @@ class Caller(Link):
         self.open: dict[int, Outgoing] = {}
         self.last = 0
         self.bytes = 0  # of the requests that are not answered
-        self.slots = Line(self.loop)
+        self.passed = 0  # of these the bytes of the calls that passed others
+        # Who waits for room: long calls, and small ones apart, which need not wait for the bytes of long ones.
+        self.slots, self.small = Line(self.loop), Line(self.loop)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
@@ -53,8 +55,9 @@ class Caller(Link):
             if not call.answer.done():
                 call.answer.set_exception(RpcError(Code.UNAVAILABLE, f"the connection of {frame.PROTOCOL} broke: {error}"))
         self.open.clear()
-        self.bytes = 0
+        self.bytes = self.passed = 0
         self.slots.wake()
+        self.small.wake()
 
     def crowded(self) -> bool:
         return len(self.open) > 1
@@ -91,10 +94,14 @@ class Caller(Link):
             )
         if size > MAX_PAYLOAD:
             flags, head = MORE, WORD.pack(size) + head
+        slots = self.small if size <= MAX_PAYLOAD else self.slots
         behind = True  # those who wait already
         while self.error is None:
-            if not self._free(size) or (behind and self.slots.waiting):
-                await self.slots.wait(lambda: self._free(size), until)
+            if not self._free(size) or (behind and slots.waiting):
+                try:
+                    await slots.wait(lambda: self._free(size), until)
+                finally:
+                    self.small.wake()  # they may have waited for a long call's turn or leave
             elif not self.roomy() or (behind and self.room.waiting):
                 await self.room.wait(self.roomy, until)
             else:
@@ -111,13 +118,23 @@ class Caller(Link):
         self.last = number = self.last % LONGEST_AUX + 1
         while number in self.open:
             self.last = number = self.last % LONGEST_AUX + 1
-        call = self.open[number] = Outgoing(number, self.loop.create_future(), size)
+        call = self.open[number] = Outgoing(number, self.loop.create_future(), size, not self._shared(size))
         self.bytes += size
+        if call.passed:
+            self.passed += size
         self.send(frame.frame(frame.REQUEST, flags, number, aux, head, message[:MAX_PAYLOAD]))
         return call
 
     def _free(self, size: int) -> bool:
-        return (len(self.open) < frame.MAX_OPEN and self.bytes + size <= frame.MAX_REQUESTED) or self.error is not None
+        if self.error is not None:
+            return True
+        passes = size <= MAX_PAYLOAD and self.passed + size <= frame.MAX_PASSED
+        return len(self.open) < frame.MAX_OPEN and (passes or self._shared(size))
+
+    def _shared(self, size: int) -> bool:
+        """Whether there is room among the calls that passed nobody: a small one takes none from a long one that waits."""
+        behind = size <= MAX_PAYLOAD and bool(self.slots.waiting)
+        return self.bytes - self.passed + size <= frame.MAX_REQUESTED and not behind
 
     async def _chunks(self, call: Outgoing, message: bytes, until: float | None) -> None:
         size = len(message)
@@ -166,12 +183,15 @@ class Caller(Link):
         error = frame.decode_status(payload) if kind == ERROR else None
         del self.open[number]
         self.bytes -= call.size
+        if call.passed:
+            self.passed -= call.size
         if not gone:
             if error is None:
                 call.answer.set_result(whole)
             else:
                 call.answer.set_exception(RpcError(*error))
         self.slots.wake()
+        self.small.wake()
 
 
 def _late(path: str) -> RpcError:

@@ -21,6 +21,7 @@ MAX_PAYLOAD = 32 << 10
 MAX_MESSAGE = 16 << 20
 MAX_OPEN = 16384  # calls of a connection that are not answered
 MAX_REQUESTED = 18 << 20  # bytes of their requests at the caller
+MAX_PASSED = 2 << 20  # and of small ones that pass those who wait for bytes
 MAX_SERVED = 24 << 20  # and at the server, who may not have written yet what the caller will count as answered
 MAX_QUEUE = 256 << 10  # bytes that wait to be written before those who would add more wait too
 LONGEST_AUX = (1 << 32) - 1
