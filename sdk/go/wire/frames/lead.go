@@ -104,6 +104,7 @@ func (c *Conn) readFor(k *call) {
 		l.own <- struct{}{} // never waits, as in look
 	default:
 		l.taken = false
+		c.lookLater() // a look that came just now has set no other
 	}
 	c.mu.Unlock()
 	if failed {

@@ -137,3 +137,31 @@ func TestTheEndIsSeen(t *testing.T) {
 		}
 	})
 }
+
+// Nor is it missed when the lead was taken from a caller whose answer had just come, and nobody has a call since.
+func TestTheEndIsSeenAfterALead(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		c, s, _ := leading(t)
+		k := &call{done: make(chan struct{}, 1)}
+		c.mu.Lock()
+		if !c.tryLead(k) {
+			t.Fatal("a call that is alone does not lead")
+		}
+		c.mu.Unlock()
+		k.done <- struct{}{} // and before its caller looks, its lead has been long
+		time.Sleep(3 * leadEvery)
+		c.mu.Lock()
+		if !c.lead.kicked {
+			t.Error("the lead is not taken from who has had it for long")
+		}
+		c.mu.Unlock()
+		c.readFor(k)
+		s.Stop()
+		begin := time.Now()
+		<-c.Done()
+		if took := time.Since(begin); took > 2*leadEvery {
+			t.Errorf("the end of a connection was seen after %s", took)
+		}
+	})
+}
