@@ -2,6 +2,7 @@ package node
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/big"
 	"os"
@@ -38,8 +39,12 @@ type queueing struct {
 	dir string
 }
 
-// conflicts is the file that is there when two processes have used an account at once.
-const conflicts = "conflicts"
+// conflicts is the file that is there when two processes have used an account at once, and closing one that a test
+// locks for as long as the closing of chains is to last.
+const (
+	conflicts = "conflicts"
+	closing   = "closing"
+)
 
 func (q queueing) CreateChain(_ context.Context, _ *relayerv1.CreateChainRequest,
 	loans relayerv1loop.CreateChainLoans) (relayerv1loop.Chain, *relayerv1.CreateChainResponse, error) {
@@ -102,7 +107,11 @@ func (c *queueChain) Close() error {
 		_ = f.Close()
 		delete(c.held, account)
 	}
-	return nil
+	f, err := os.Open(filepath.Join(c.dir, closing))
+	if err != nil {
+		return nil // it is to last no time
+	}
+	return errors.Join(syscall.Flock(int(f.Fd()), syscall.LOCK_SH), f.Close())
 }
 
 func (c *queueChain) CreateProvider(ctx context.Context,

@@ -103,8 +103,7 @@ type changedChain struct {
 func (c changedChain) title() string { return fmt.Sprintf("%s, ChainID = %q", c.section, c.key.chain) }
 
 // changedChains are the node's chains whose tables differ from those of another configuration, and the titles of
-// those that
-// come or go, for which the node must be started anew.
+// those that come or go, for which the node must be started anew.
 func (n *Node) changedChains(next *config.Config, spelled map[chainKey][]string) (changed []changedChain,
 	others []string) {
 	for _, relay := range n.plugins.known.Relays() {
@@ -135,12 +134,10 @@ func byID(chains []config.Chain) map[string]config.Chain {
 }
 
 // changeChain makes a chain anew by another table, and with it the jobs on it. What they have accepted is in the
-// store. A
-// table that its relayer refuses leaves the chain as it was.
+// store. A table that its relayer refuses leaves the chain as it was. Each part has a time of its own, so that one that
+// is slow leaves no half of a change.
 func (j *jobs) changeChain(ctx context.Context, c changedChain) error {
-	// Half of a change must not be left because whoever asked has gone.
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), replaceTimeout)
-	defer cancel()
+	ctx = context.WithoutCancel(ctx) // neither does whoever asked and has gone
 	j.changing.Lock()
 	defer j.changing.Unlock()
 	n := j.node
@@ -148,17 +145,24 @@ func (j *jobs) changeChain(ctx context.Context, c changedChain) error {
 	if err != nil {
 		return err
 	}
-	on := j.stopOn(ctx, c.key)
+	stopping, cancel := context.WithTimeout(ctx, replaceTimeout)
+	on := j.stopOn(stopping, c.key)
+	cancel()
 	before := n.tables.replace(c)
-	if err = chain.Release(ctx); err == nil {
-		if err = n.plugins.makeChainsOf(ctx, shared, []config.Chain{c.table}, n.lend); err != nil {
-			n.tables.replace(before)
-			err = errors.Join(err, n.plugins.makeChainsOf(ctx, shared, []config.Chain{before.table}, n.lend))
-		}
+	if err := chain.Release(ctx); err != nil {
+		// Its handle is gone whatever the relayer says, so that there is no way back.
+		n.logger.Error("a relayer has not let go of a chain in time, which is made anew beside what remains of it",
+			"plugin", shared.plugin.Name(), "chain", c.key.chain, "error", err)
 	}
+	if err = n.plugins.makeChainsOf(ctx, shared, []config.Chain{c.table}, n.lend); err != nil {
+		n.tables.replace(before)
+		err = errors.Join(err, n.plugins.makeChainsOf(ctx, shared, []config.Chain{before.table}, n.lend))
+	}
+	opening, cancel := context.WithTimeout(ctx, replaceTimeout)
+	defer cancel()
 	var wait sync.WaitGroup
 	for _, r := range on {
-		wait.Go(func() { j.put(j.open(ctx, r.stored)) })
+		wait.Go(func() { j.put(j.open(opening, r.stored)) })
 	}
 	wait.Wait()
 	return err

@@ -3,8 +3,11 @@ package node
 import (
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -71,4 +74,38 @@ func TestReload(t *testing.T) {
 	if now := state(shared.GetId()); f.node.jobs.get(shared.GetId()).oracle == nil {
 		t.Errorf("the job is %s: %s", now.GetState(), now.GetReason())
 	}
+}
+
+// TestReloadOfASlowRelayer holds that a chain is made anew, and its jobs go on, though its relayer does not let go of
+// the one before in time.
+func TestReloadOfASlowRelayer(t *testing.T) {
+	t.Parallel()
+	f := newFeed(t)
+	a := f.account()
+	j := f.runs("aa", a, false)
+	f.held(a, "acme", 0)
+	lock, err := os.Create(filepath.Join(f.dir, closing))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = lock.Close() }) // before the node's end, which waits for the chain's
+	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX); err != nil {
+		t.Fatal(err)
+	}
+	f.files.config = strings.Replace(f.files.config, `ChainID = "1"`,
+		fmt.Sprintf("ChainID = \"1\"\nAccounts = [%q]", a), 1)
+	f.node.settings.Reread = func() (*config.Config, error) { return f.files.load(t), nil }
+	got, err := f.node.Reload(t.Context())
+	want := &nodev1.ReloadResponse{Applied: []string{`Acme, ChainID = "1"`}}
+	if diff := cmp.Diff(want, got, protocmp.Transform()); diff != "" || err != nil {
+		t.Fatalf("%v (-want +got):\n%s", err, diff)
+	}
+	if lent := f.lent("acme"); !slices.Equal(lent, []string{a}) {
+		t.Errorf("acme is lent %v", lent)
+	}
+	if r := f.node.jobs.get(j.GetId()); r.oracle == nil {
+		now := r.describe(f.node.states)
+		t.Errorf("the job is %s: %s", now.GetState(), now.GetReason())
+	}
+	f.held(a, "acme", 1)
 }
