@@ -131,7 +131,7 @@ func New(s Settings) (*Runtime, error) {
 		}
 		bounds, grouped, err := r.starter.Group()
 		if err != nil {
-			r.settings.Logger.Warn("plugins have no control groups of their own", "error", err)
+			r.settings.Logger.Info("plugins have no control groups of their own", "reason", err)
 		} else if grouped {
 			r.settings.Logger.Info("each plugin runs in a control group of its own", "bounds", bounds)
 		}

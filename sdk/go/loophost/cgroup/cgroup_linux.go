@@ -48,7 +48,26 @@ func Delegated() (*Tree, error) {
 			t.controllers = append(t.controllers, controller)
 		}
 	}
+	if err := t.try(); err != nil {
+		return nil, fmt.Errorf("trying a control group with a process: %w", err)
+	}
 	return t, nil
+}
+
+// try starts a process in a group, which takes a system call of its own (clone3): filters of system calls refuse it, and
+// kernels before Linux 5.7 do not start processes so. The process finds no program and ends.
+func (t *Tree) try() error {
+	g, err := t.New("try", Limits{})
+	if err != nil {
+		return err
+	}
+	attributes := &syscall.SysProcAttr{}
+	g.Take(attributes)
+	_, err = syscall.ForkExec(filepath.Join(g.folder, "none"), nil, &syscall.ProcAttr{Sys: attributes})
+	if errors.Is(err, syscall.ENOENT) {
+		err = nil
+	}
+	return errors.Join(err, g.Close())
 }
 
 // own is the folder of the group in which this process runs; empty: it is not to be seen.
@@ -134,13 +153,18 @@ func (t *Tree) New(name string, l Limits) (*Group, error) {
 	if t == nil {
 		return nil, nil
 	}
-	// Another host may divide the same part.
-	name = fmt.Sprintf("%s-%d-%d", strings.ReplaceAll(name, "/", "_"), os.Getpid(), t.made.Add(1))
-	g := &Group{folder: filepath.Join(t.folder, name)}
-	if err := os.Mkdir(g.folder, 0o755); err != nil {
+	g := &Group{}
+	err := os.ErrExist
+	for errors.Is(err, os.ErrExist) { // a host before with this one's id, as in containers, may have left some behind
+		// Another host may divide the same part.
+		own := fmt.Sprintf("%s-%d-%d", strings.ReplaceAll(name, "/", "_"), os.Getpid(), t.made.Add(1))
+		g.folder = filepath.Join(t.folder, own)
+		err = os.Mkdir(g.folder, 0o755)
+	}
+	if err != nil {
 		return nil, fmt.Errorf("making a control group: %w", err)
 	}
-	err := t.bound(g.folder, l)
+	err = t.bound(g.folder, l)
 	if err == nil {
 		g.open, err = os.Open(g.folder)
 	}

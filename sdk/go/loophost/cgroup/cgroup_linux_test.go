@@ -6,10 +6,12 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"syscall"
 	"testing"
+	"unsafe"
 
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/sys/unix"
@@ -29,11 +31,22 @@ func TestMain(m *testing.M) {
 
 // divide starts a process in a group, which starts another and ends, and kills what is in the group.
 func divide() error {
+	if os.Getenv("CGROUP_HOST") == filtered {
+		runtime.LockOSThread() // the filter is this thread's
+		if err := refuseClone3(); err != nil {
+			return err
+		}
+	}
 	t, err := Delegated()
 	if t == nil {
 		return fmt.Errorf("nothing is delegated: %w", err)
 	}
 	fmt.Println("the host runs in", filepath.Base(own()))
+	left := filepath.Join(t.folder, fmt.Sprintf("a_plugin-%d-2", os.Getpid())) // by a host before with this id
+	if err := os.Mkdir(left, 0o755); err != nil {
+		return err
+	}
+	defer os.Remove(left)
 	g, err := t.New("a/plugin", Limits{Memory: 64 << 20, Processes: 16})
 	if err != nil {
 		return err
@@ -47,18 +60,36 @@ func divide() error {
 		return err
 	}
 	fmt.Println(strings.TrimSpace(string(out[bytes.LastIndexByte(out, '/')+1:])))
-	left := func() int {
+	running := func() int {
 		text, _ := os.ReadFile(filepath.Join(g.folder, "cgroup.procs")) // what cannot be read has nothing
 		return len(bytes.Fields(text))
 	}
-	before := left()
+	before := running()
 	g.Kill()
-	fmt.Println(before, "then", left(), "out of memory:", g.OutOfMemory())
+	fmt.Println(before, "then", running(), "out of memory:", g.OutOfMemory())
 	return g.Close()
 }
 
+// filtered is the host of which a filter of system calls refuses clone3, as older ones of containers do.
+const filtered = "filtered"
+
+func refuseClone3() error {
+	f := []unix.SockFilter{
+		{Code: unix.BPF_LD | unix.BPF_W | unix.BPF_ABS, K: 0},
+		{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, K: unix.SYS_CLONE3, Jf: 1},
+		{Code: unix.BPF_RET | unix.BPF_K, K: unix.SECCOMP_RET_ERRNO | uint32(unix.EPERM)},
+		{Code: unix.BPF_RET | unix.BPF_K, K: unix.SECCOMP_RET_ALLOW},
+	}
+	if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
+		return err
+	}
+	program := &unix.SockFprog{Len: uint16(len(f)), Filter: &f[0]}
+	return unix.Prctl(unix.PR_SET_SECCOMP, unix.SECCOMP_MODE_FILTER, uintptr(unsafe.Pointer(program)), 0, 0)
+}
+
 // A host that was left a part of the tree moves aside in it, and what it starts in a group ends with the group,
-// whatever became of its parents and its session. Nobody takes a part that was not left.
+// whatever became of its parents and its session. Nobody takes a part that was not left, or in which nothing can be
+// started or made.
 func TestDelegated(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("root alone delegates")
@@ -88,10 +119,10 @@ func TestDelegated(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer folder.Close()
-	divided := func(user uint32) string {
+	divided := func(user uint32, how string) string {
 		t.Helper()
 		cmd := exec.Command("/proc/self/exe")
-		cmd.Env = append(os.Environ(), "CGROUP_HOST=1")
+		cmd.Env = append(os.Environ(), "CGROUP_HOST="+how)
 		cmd.SysProcAttr = &syscall.SysProcAttr{UseCgroupFD: true, CgroupFD: int(folder.Fd()),
 			Credential: &syscall.Credential{Uid: user, Gid: user}}
 		out, _ := cmd.CombinedOutput() // what it says tells more
@@ -99,7 +130,7 @@ func TestDelegated(t *testing.T) {
 		return strings.TrimSpace(string(out))
 	}
 	for _, user := range []uint32{0, host} {
-		if said := divided(user); !strings.HasPrefix(said, "nothing is delegated") {
+		if said := divided(user, "plain"); !strings.HasPrefix(said, "nothing is delegated") {
 			t.Errorf("without delegation user %d says %q", user, said)
 		}
 	}
@@ -108,8 +139,22 @@ func TestDelegated(t *testing.T) {
 			t.Skip(err)
 		}
 		const want = "the host runs in host\na_plugin\n1 then 0 out of memory: false"
-		if diff := cmp.Diff(want, divided(user)); diff != "" {
+		if diff := cmp.Diff(want, divided(user, "plain")); diff != "" {
 			t.Errorf("user %d:\n%s", user, diff)
+		}
+		const useless = "nothing is delegated: trying a control group with a process: "
+		if said := divided(user, filtered); said != useless+"operation not permitted" {
+			t.Errorf("with a filter user %d says %q", user, said)
+		}
+		most := filepath.Join(part, "cgroup.max.descendants")
+		if err := os.WriteFile(most, []byte("1"), 0); err != nil { // the host's own
+			t.Fatal(err)
+		}
+		if said := divided(user, "plain"); !strings.HasPrefix(said, useless+"making a control group") {
+			t.Errorf("where no group can be made user %d says %q", user, said)
+		}
+		if err := os.WriteFile(most, []byte("max"), 0); err != nil {
+			t.Fatal(err)
 		}
 		if err := unix.Removexattr(part, mark); err != nil {
 			t.Fatal(err)

@@ -16,6 +16,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -368,6 +369,27 @@ func TestStartNamesWhatIsMissing(t *testing.T) {
 				t.Errorf("got %v; want %q", err, want)
 			}
 		})
+	}
+}
+
+// A process of which no group can be made runs without one, and the log says why.
+func TestStartWithoutGroup(t *testing.T) {
+	t.Parallel()
+	if runtime.GOOS != "linux" {
+		t.Skip("only Linux has control groups")
+	}
+	log := &records{}
+	s := settings(t, log)
+	s.Name = strings.Repeat("n", 300) // no folder is called so
+	s.Starter.Divide()
+	p, err := process.Start(t.Context(), s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.Kill()
+	<-p.Exited()
+	if said := log.messages(); !slices.Contains(said, "this process of the plugin has no control group of its own") {
+		t.Errorf("the log says %q", said)
 	}
 }
 

@@ -152,11 +152,12 @@ func (r *runner) Start(context.Context) error {
 	theirs = append(theirs, errs)
 	r.cmd.Stdin, r.cmd.Stdout, r.cmd.Stderr = stdin, out, errs
 	r.stdin, r.stdout, r.stderr = hold, stdout, stderr
-	if r.group, err = r.settings.Starter.groups.New(r.settings.Name, r.settings.Limits); err == nil {
-		r.group.Take(r.cmd.SysProcAttr)
-		err = r.settings.Starter.start(r.cmd)
+	if r.group, err = r.settings.Starter.groups.New(r.settings.Name, r.settings.Limits); err != nil {
+		// What a group holds is held by other means too, as on machines without.
+		r.settings.Logger.Info("this process of the plugin has no control group of its own", "reason", err)
 	}
-	if err != nil {
+	r.group.Take(r.cmd.SysProcAttr)
+	if err = r.settings.Starter.start(r.cmd); err != nil {
 		_ = r.group.Close() // what nobody is in goes
 		_ = r.staged()      // nothing was started that could say anything
 		for _, f := range []*os.File{hold, stdout, stderr} {

@@ -46,6 +46,8 @@ func NewStarter() *Starter {
 // groups is this process's, and says what the kernel bounds there. A host that started other processes must not group:
 // they would stand in the way.
 func (s *Starter) Group() (bounds []string, grouped bool, err error) {
+	s.mu.Lock() // one is tried with a process
+	defer s.mu.Unlock()
 	s.groups, err = cgroup.Delegated()
 	return s.groups.Controllers(), s.groups != nil, err
 }
